@@ -1,0 +1,348 @@
+"""The kernel table: a name -> its implementations by backend, and the one place every kernel call passes.
+
+A kernel is pure: arrays and scalars in, arrays out.  It is written in one of three ways:
+
+    @kernel(out=like("x"), flops=...)                 reference: takes the array module xp and returns arrays;
+    def relu_forward(xp, x): ...                      the definition, and the oracle of every other way
+
+    @kernel(backend="numba", flat="y x")              compiled: outputs, then workspaces, then inputs;
+    def relu_forward(y, x): ...                       allocates nothing, so the caller decides where results live
+
+    @kernel(backend="numba", composite=True)          a function of the table k that calls other kernels
+    def conv2d_forward(k, x, weight, ...): ...
+
+`out` and `flops` are declared once, by the reference, for all backends.  A compiled kernel says in which memory order
+it takes each array: `image` (N, C, *space) lies channels-last, `filter` (O, I, *space) lies *space, I, O, `flat`
+arrays are 1-D views of any dense order they share, the rest is C order.  The table converts what lies otherwise,
+through the kernel `canonical`, so the cost is visible.  Inside, a compiled kernel sees C-contiguous arrays.
+"""
+
+import importlib
+import inspect
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .memory import Order, canonical_order, dense_order, empty, inverse_order, is_dense
+
+Array = Any  # a NumPy or CuPy array
+Spec = tuple[tuple[int, ...], Any]  # shape, dtype
+
+
+class Backend(NamedTuple):
+    """Where arrays live and in which order implementations are tried."""
+
+    device: str
+    module: str  # the array module
+    chain: tuple[str, ...]
+    home: str = ""  # imported at first use: importing tinymed stays quick
+
+
+REFERENCE = "reference"
+BACKENDS = {
+    "numpy": Backend("cpu", "numpy", (REFERENCE,)),
+    "numba": Backend("cpu", "numpy", ("numba", REFERENCE), "tinymed.cpu"),
+}
+DEFAULT = "numba"
+
+
+class BackendError(RuntimeError):
+    """A backend that cannot work here, or a fallback that strict mode forbids."""
+
+
+# ------------------------------------------------------------------------------------------------ declarations
+
+
+class Rule(NamedTuple):
+    """What all implementations of one kernel name share."""
+
+    out: Callable[..., Sequence[Any]]
+    flops: Callable[..., float] | None
+    writes: frozenset[str]
+
+
+class Kernel:
+    """One implementation of one kernel name."""
+
+    def __init__(self, fn: Callable[..., Any], backend: str, composite: bool, kinds: dict[str, str],
+                 work: Callable[..., Sequence[Any]] | None, when: Callable[..., bool] | None,
+                 parallel: bool):  # fmt: skip
+        self.fn, self.name, self.backend, self.composite = fn, fn.__name__, backend, composite
+        self.reference = backend == REFERENCE
+        self.compiled_kind = not (self.reference or composite)
+        self.kinds, self.work, self.when, self.parallel = kinds, work, when, parallel
+        self.parameters = list(inspect.signature(fn).parameters)
+        self._compiled: Callable[..., Any] | None = None
+
+    @property
+    def rule(self) -> Rule:
+        return rules[self.name]
+
+    def accepts(self, args: Sequence[Any]) -> bool:
+        """Compiled kernels take float32 (and integers); `when` may ask for more."""
+        if self.compiled_kind:
+            for a in args:
+                if isinstance(a, np.ndarray) and a.dtype.char not in "f?bBhHiIlLqQ":
+                    return False
+        return self.when is None or self.when(*args)
+
+    def specs(self, args: Sequence[Any]) -> list[Spec]:
+        """[(shape, dtype)] of the outputs; args need only .shape and .dtype."""
+        dtype = next((a.dtype for a in args if hasattr(a, "dtype")), np.dtype(np.float32))
+        return [spec(s, dtype) for s in self.rule.out(*args)]
+
+    def compiled(self) -> Callable[..., Any]:
+        """The machine code, made at the first call by the backend's own compiler."""
+        if self._compiled is None:
+            compiler = importlib.import_module(BACKENDS[self.backend].home).compile_kernel
+            self._compiled = compiler(self.fn, self.parallel)
+        return self._compiled
+
+    def orders(self, args: Sequence[Any]) -> dict[str, Order]:
+        """The order of axes in memory that each array argument must have; `flat` ones share the first's."""
+        flat: Order | None = None
+        wanted: dict[str, Order] = {}
+        names = self.parameters[len(self.parameters) - len(args) :]
+        for name, a in zip(names, args, strict=True):
+            if isinstance(a, np.ndarray):
+                kind = self.kinds.get(name, "plain")
+                if kind == "flat":
+                    if flat is None or (flat == tuple(range(len(flat))) and not a.flags.c_contiguous):
+                        flat = dense_order(a) or flat
+                else:
+                    wanted[name] = canonical_order(kind, a.ndim)
+        for name, a in zip(names, args, strict=True):
+            if isinstance(a, np.ndarray) and name not in wanted:
+                wanted[name] = flat if flat is not None and len(flat) == a.ndim else tuple(range(a.ndim))
+        wanted["flat"] = flat or ()
+        return wanted
+
+    def view(self, name: str, a: Array, order: Order) -> Array:
+        """The array as the compiled loop sees it: a C-contiguous view."""
+        a = a.transpose(order) if order != tuple(range(a.ndim)) else a
+        return a.reshape(-1) if self.kinds.get(name) == "flat" else a
+
+
+rules: dict[str, Rule] = {}
+implementations: dict[tuple[str, str], Kernel] = {}
+
+
+def kernel(fn: Callable[..., Any] | None = None, *, backend: str = REFERENCE,
+           out: Callable[..., Sequence[Any]] | None = None, flops: Callable[..., float] | None = None,
+           writes: str = "", composite: bool = False, image: str = "", filter: str = "", flat: str = "",
+           work: Callable[..., Sequence[Any]] | None = None, when: Callable[..., bool] | None = None,
+           parallel: bool = True) -> Any:  # fmt: skip
+    """Declare an implementation of the kernel that the function is named after; see the module's docstring.
+
+    out: inputs -> shapes, or (shape, dtype) pairs, of the outputs.  flops: inputs -> floating-point operations.
+    writes: inputs updated in place.  work: inputs -> shapes of scratch arrays.  when: inputs -> whether this
+    implementation can take them; if not, the chain goes on.  parallel: its prange loops run on several threads.
+    """
+    if fn is None:
+        options = {k: v for k, v in locals().items() if k != "fn"}
+        return lambda f: kernel(f, **options)
+    name = fn.__name__
+    if out is not None or name not in rules:
+        rules[name] = Rule(out or like_first, flops, frozenset(writes.split()))
+    kinds = {p: k for k, names in (("image", image), ("filter", filter), ("flat", flat)) for p in names.split()}
+    implementations[backend, name] = Kernel(fn, backend, composite, kinds, work, when, parallel)
+    return fn
+
+
+def like_first(*args: Any) -> list[tuple[int, ...]]:
+    """One output of the first array's shape."""
+    return [next(a for a in args if hasattr(a, "shape")).shape]
+
+
+def spec(s: Any, dtype: Any) -> Spec:
+    """A rule gives a shape, or (shape, dtype)."""
+    return (tuple(s[0]), np.dtype(s[1])) if len(s) == 2 and isinstance(s[0], tuple) else (tuple(s), dtype)
+
+
+@kernel(out=lambda x, order: [x.shape])
+def canonical(xp: ModuleType, x: Array, order: Order) -> Array:
+    """Bring an array into a given order of axes in memory: the conversion at the edge, itself a kernel."""
+    return xp.ascontiguousarray(x.transpose(order)).transpose(inverse_order(order))
+
+
+# -------------------------------------------------------------------------------------------------- calling
+
+
+class Observer:
+    """Sees kernel calls: debugging, validation and recording derive from it."""
+
+    def before(self, launch: "Launch", kernel: Kernel, args: Sequence[Any]) -> None: ...
+
+    def after(self, launch: "Launch", kernel: Kernel, args: Sequence[Any], outs: Sequence[Array]) -> None: ...
+
+
+observers: list[Observer] = []
+
+
+class Launch:
+    """A kernel name in one backend's table: calling it picks an implementation and runs it."""
+
+    def __init__(self, name: str, table: "Table"):
+        chain = BACKENDS[table.name].chain
+        self.name, self.table = name, table
+        self.kernels = [implementations[b, name] for b in chain if (b, name) in implementations]
+        self.native = self.fallback = 0  # calls answered by the backend itself, and by the reference
+        if not self.kernels:
+            raise AttributeError(f"no kernel {name!r} on backend {table.name!r}")
+
+    def __call__(self, *args: Any) -> Any:
+        kernel = self.choose(args)
+        if not observers:
+            return self.run(kernel, args)
+        watching = list(observers)
+        for o in watching:
+            o.before(self, kernel, args)
+        result = self.run(kernel, args)
+        outs = result if isinstance(result, tuple) else (result,)
+        for o in watching:
+            o.after(self, kernel, args, outs)
+        return result
+
+    def choose(self, args: Sequence[Any]) -> Kernel:
+        """The first implementation of the chain that can take these arguments."""
+        for k in self.kernels:
+            if k.accepts(args):
+                break
+        else:
+            raise BackendError(f"{self.name}: no implementation takes {describe(args)}")
+        if k.reference and self.table.name != "numpy":
+            self.fallback += 1
+            if strict and self.name in self.table.native and is_single(args):
+                raise BackendError(f"{self.name} must be native on {self.table.name!r} but fell back to the "
+                                   f"reference for {describe(args)}")  # fmt: skip
+        else:
+            self.native += 1
+        return k
+
+    def run(self, kernel: Kernel, args: Sequence[Any]) -> Any:
+        if kernel.reference:
+            with np.errstate(all="ignore"):  # inf and nan flow as IEEE says; TINYMED_DEBUG=nan finds them
+                result = kernel.fn(self.table.xp, *args)
+            asarray = self.table.xp.asarray  # NumPy gives scalars where an array has no axes
+            return tuple([asarray(r) for r in result]) if isinstance(result, tuple) else asarray(result)
+        if kernel.composite:
+            return kernel.fn(self.table, *args)
+        orders = kernel.orders(args)
+        names = kernel.parameters[len(kernel.parameters) - len(args) :]
+        args = [self.edge(a, orders[n]) if isinstance(a, np.ndarray) else a
+                for n, a in zip(names, args, strict=True)]  # fmt: skip
+        outs, work = self.allocate(kernel, args, orders["flat"])
+        kernel.compiled()(*self.native_arguments(kernel, outs, work, args, orders))
+        return outs[0] if len(outs) == 1 else tuple(outs)
+
+    def edge(self, a: Array, order: Order) -> Array:
+        return a if is_dense(a, order) else self.table.canonical(a, order)
+
+    def allocate(self, kernel: Kernel, args: Sequence[Any], flat: Order) -> tuple[list[Array], list[Array]]:
+        outs = []
+        for name, (shape, dtype) in zip(kernel.parameters, kernel.specs(args), strict=False):
+            kind = kernel.kinds.get(name, "plain")
+            order = flat if kind == "flat" and len(flat) == len(shape) else canonical_order(kind, len(shape))
+            outs.append(empty(shape, dtype, order))
+        work = [empty(*spec(w, np.dtype(np.float32))) for w in (kernel.work(*args) if kernel.work else ())]
+        return outs, work
+
+    def native_arguments(self, kernel: Kernel, outs: Sequence[Array], work: Sequence[Array],
+                         args: Sequence[Any], orders: dict[str, Order]) -> list[Any]:  # fmt: skip
+        """Outputs, workspaces and inputs as the compiled function takes them: views and float32 scalars."""
+        result: list[Any] = []
+        for name, a in zip(kernel.parameters, [*outs, *work, *args], strict=True):
+            if isinstance(a, np.ndarray):
+                order = orders.get(name)
+                if order is None:  # an output or a workspace
+                    kind = kernel.kinds.get(name, "plain")
+                    flat = orders["flat"]
+                    order = flat if kind == "flat" and len(flat) == a.ndim else canonical_order(kind, a.ndim)
+                result.append(kernel.view(name, a, order))
+            else:
+                result.append(np.float32(a) if isinstance(a, float) else a)
+        return result
+
+
+class Table:
+    """The kernels of one backend as attributes: `table.relu_forward(x)`."""
+
+    def __init__(self, name: str):
+        self.name, self.device = name, BACKENDS[name].device
+        self.xp = importlib.import_module(BACKENDS[name].module)
+        home = importlib.import_module(BACKENDS[name].home) if BACKENDS[name].home else None
+        self.native: frozenset[str] = getattr(home, "NATIVE", frozenset())
+        self.launches: dict[str, Launch] = {}
+
+    def __getattr__(self, name: str) -> Launch:  # once per name; then a plain attribute
+        if name.startswith("_"):
+            raise AttributeError(name)
+        launch = self.launches[name] = Launch(name, self)
+        setattr(self, name, launch)
+        return launch
+
+
+def describe(args: Sequence[Any]) -> str:
+    """Arguments for an error message: arrays as shape and dtype."""
+    return ", ".join(f"{a.dtype}{list(a.shape)}" if hasattr(a, "dtype") else repr(a) for a in args)
+
+
+def is_single(args: Sequence[Any]) -> bool:
+    """Whether every floating-point array is float32: what compiled kernels promise to take."""
+    return all(a.dtype.char in "f?bBhHiIlLqQ" for a in args if hasattr(a, "dtype"))
+
+
+# ------------------------------------------------------------------------------------------------- choosing
+
+tables: dict[str, Table] = {}
+current: Table | None = None
+strict = os.environ.get("TINYMED_STRICT", "") not in ("", "0")
+
+
+def table(name: str | None = None) -> Table:
+    """The table of the named backend, or of the one in use."""
+    global current
+    if name is None:
+        if current is None:
+            current = table(os.environ.get("TINYMED_BACKEND") or DEFAULT)
+        return current
+    if name not in tables:
+        if name not in BACKENDS:
+            raise ValueError(f"backend {name!r} is unknown; choose one of {', '.join(BACKENDS)}")
+        tables[name] = Table(name)
+    return tables[name]
+
+
+class use_backend:
+    """Choose the backend: `use_backend("numpy")` from here on, or `with use_backend("numpy"):` for a block."""
+
+    def __init__(self, name: str):
+        global current
+        self.before = current
+        current = table(name)
+
+    def __enter__(self) -> Table:
+        return table()
+
+    def __exit__(self, *_: object) -> None:
+        global current
+        current = self.before
+
+
+@contextmanager
+def observing(observer: Observer) -> Iterator[Observer]:
+    """Let an observer see every kernel call of a block."""
+    observers.append(observer)
+    try:
+        yield observer
+    finally:
+        observers.remove(observer)
+
+
+def record(name: str | None = None) -> dict[str, tuple[int, int]]:
+    """{kernel: (native calls, fallback calls)} of a backend since the process started."""
+    return {n: (launch.native, launch.fallback) for n, launch in sorted(table(name).launches.items())}

@@ -1,0 +1,300 @@
+"""Two-dimensional convolution on the microkernel, any size, stride, padding, dilation and groups.
+
+The public kernels are composites that choose an algorithm and call its parts: pad, pack or turn the filter, run the
+loop.  Each part is a kernel of its own, so a recorded program shares it between forward and backward.  Loops see
+images as NHWC and filters as HWIO ([kernel row][kernel column][C / groups][K]); offsets and strides are in bytes.
+"""
+
+import numpy as np
+from numba import prange
+
+from ..backend import kernel
+from .microkernel import ACCUMULATE, COLUMNS, ROWS, ZERO, address, serial, sweep
+
+NO_BIAS = np.zeros(0, np.float32)
+BLOCK = 16 * ROWS  # rows of one indirection table: their inputs stay in L2 while the panels of the filter pass
+TASKS = 32  # at least so many pieces of work where the shape has them; the shape decides, never the thread count
+PARTIAL = 1 << 22  # floats of partial weight gradients, at most, above four copies of it
+
+
+# ------------------------------------------------------------------------------------------------- composites
+
+
+def takes(*arrays):
+    return all(a is None or a.dtype == np.float32 for a in arrays) and arrays[0].ndim == 4
+
+
+def is_depthwise(weight, groups):
+    return groups > 1 and weight.shape[0] == groups and weight.shape[1] == 1
+
+
+@kernel(backend="numba", composite=True, when=lambda x, weight, bias, *_: takes(x, weight, bias))
+def conv2d_forward(k, x, weight, bias, stride, padding, dilation, groups):
+    bias = NO_BIAS if bias is None else bias
+    return correlate(k, padded(k, x, padding), weight, bias, stride, dilation, groups)
+
+
+def correlate(k, x, weight, bias, stride, dilation, groups):
+    """The algorithm for a forward pass over a padded image; F(2x2) and F(4x4) belong here when they exist."""
+    if is_depthwise(weight, groups):
+        return k.depthwise_direct(x, weight, bias, stride, dilation)
+    return k.conv_direct(x, k.pack_filter(weight, groups), bias, weight.shape, stride, dilation, groups)
+
+
+@kernel(backend="numba", composite=True, when=lambda dy, weight, *_: takes(dy, weight))
+def conv2d_backward_input(k, dy, weight, x_shape, stride, padding, dilation, groups):
+    """Stride 1: dy correlated with the turned filter.  Otherwise each tap is added to the pixels it read."""
+    turned = k.turn_filter(weight, groups)
+    if stride == (1, 1):
+        reach = [d * (size - 1) for d, size in zip(dilation, weight.shape[2:], strict=True)]
+        edges = tuple((r - low, r - high) for r, (low, high) in zip(reach, padding, strict=True))
+        return correlate(k, padded(k, dy, edges), turned, NO_BIAS, stride, dilation, groups)
+    (top, bottom), (left, right) = padding
+    shape = (*x_shape[:2], x_shape[2] + top + bottom, x_shape[3] + left + right)
+    if is_depthwise(weight, groups):
+        dx = k.depthwise_scatter(dy, turned, shape, stride, dilation)
+    else:
+        packed = k.pack_filter(turned, groups)
+        dx = k.conv_scatter(dy, packed, shape, weight.shape, stride, dilation, groups)
+    return padded(k, dx, ((-top, -bottom), (-left, -right)))
+
+
+@kernel(backend="numba", composite=True, when=lambda dy, x, *_: takes(dy, x))
+def conv2d_backward_weight(k, dy, x, weight_shape, stride, padding, dilation, groups):
+    x = padded(k, x, padding)
+    if groups > 1 and weight_shape[0] == groups:
+        return k.depthwise_weight(dy, x, weight_shape, stride, dilation)
+    return k.conv_direct_weight(dy, x, weight_shape, stride, dilation, groups)
+
+
+def padded(k, x, padding):
+    return x if padding == ((0, 0), (0, 0)) else k.pad(x, padding)
+
+
+# ------------------------------------------------------------------------------------------- images and filters
+
+
+def grown(x, padding):
+    (top, bottom), (left, right) = padding
+    return [(*x.shape[:2], x.shape[2] + top + bottom, x.shape[3] + left + right)]
+
+
+@kernel(backend="numba", image="y x", out=grown)
+def pad(y, x, padding):
+    """Zeros around each image; a negative number of them cuts pixels off."""
+    (top, _), (left, _) = padding
+    n, h, w, _ = y.shape
+    row0, row1 = max(0, top), min(h, x.shape[1] + top)
+    column0, column1 = max(0, left), min(w, x.shape[2] + left)
+    for t in prange(n * h):
+        b, i = t // h, t % h
+        if row0 <= i < row1 and column0 < column1:
+            y[b, i, :column0] = 0
+            y[b, i, column1:] = 0
+            y[b, i, column0:column1] = x[b, i - top, column0 - left : column1 - left]
+        else:
+            y[b, i] = 0
+
+
+def packed_shape(w, groups):
+    k, c, kh, kw = w.shape
+    return [(groups * -(-k // groups // COLUMNS), kh * kw * c * COLUMNS)]
+
+
+@kernel(backend="numba", filter="w", out=packed_shape)
+def pack_filter(packed, w, groups):
+    """[r][s][c][k] -> [group][panel of COLUMNS filters][r][s][c][COLUMNS], the order in which tiles read it."""
+    depth, k = w.shape[0] * w.shape[1] * w.shape[2], w.shape[3]
+    rows, panels, per_group = w.reshape(depth, k), packed.shape[0], k // groups
+    for p in prange(panels):
+        g, q = p // (panels // groups), p % (panels // groups)
+        first = g * per_group + q * COLUMNS
+        size = min(COLUMNS, (g + 1) * per_group - first)
+        for d in range(depth):
+            for j in range(size):
+                packed[p, d * COLUMNS + j] = rows[d, first + j]
+            for j in range(size, COLUMNS):
+                packed[p, d * COLUMNS + j] = 0
+
+
+@kernel(backend="numba", filter="turned w",
+        out=lambda w, groups: [(w.shape[1] * groups, w.shape[0] // groups, *w.shape[2:])])  # fmt: skip
+def turn_filter(turned, w, groups):
+    """Rotated by 180 degrees, input and output channels of each group exchanged: what carries dy back to x."""
+    kh, kw, c, k = w.shape
+    per_group = k // groups
+    for t in prange(kh * kw * per_group):
+        r, s, o = t // (kw * per_group), t // per_group % kw, t % per_group
+        for g in range(groups):
+            for i in range(c):
+                turned[r, s, o, g * c + i] = w[kh - 1 - r, kw - 1 - s, i, g * per_group + o]
+
+
+# -------------------------------------------------------------------------------------------------- forward
+
+
+@serial
+def share(blocks, panels):
+    """How a block loop is cut: (pieces over blocks, pieces over panels)."""
+    over_blocks = max(1, min(blocks, 2 * TASKS))
+    return over_blocks, max(1, min(panels, TASKS // over_blocks))
+
+
+@serial
+def ceil_div(a, b):
+    return -(-a // b)
+
+
+def direct_out(x, packed, bias, shape, stride, dilation, groups):
+    sizes = [(n - d * (k - 1) - 1) // s + 1
+             for n, k, s, d in zip(x.shape[2:], shape[2:], stride, dilation, strict=True)]  # fmt: skip
+    return [(x.shape[0], shape[0], *sizes)]
+
+
+def direct_work(x, packed, bias, shape, stride, dilation, groups):
+    n, _, h, w = direct_out(x, packed, bias, shape, stride, dilation, groups)[0]
+    blocks, panels = share.py_func(-(-n * h * w // BLOCK), packed.shape[0] // groups)
+    return [((blocks * panels, 2, BLOCK), np.int64)]
+
+
+@serial
+def locate(table, first, last, h, w, image, row, pixel):
+    """Offsets of pixels first..last of a batch of h x w maps; the last is repeated up to a whole tile."""
+    for i in range(ceil_div(last - first, ROWS) * ROWS):
+        q = min(first + i, last - 1)
+        table[i] = q // (h * w) * image + q // w % h * row + q % w * pixel
+
+
+@kernel(backend="numba", image="y x", out=direct_out, work=direct_work)
+def conv_direct(y, tables, x, packed, bias, shape, stride, dilation, groups):
+    """y[n, h, w, k] = bias[k] + sum_rsc x[n, h*sh + r*dh, w*sw + s*dw, c] * weight[r, s, c, k], x already padded."""
+    n, h, w, k = y.shape
+    c, depth, per_group = x.shape[3], shape[1], k // groups
+    pixel = 4 * c
+    row = x.shape[2] * pixel
+    loops = (shape[2], shape[3], depth, dilation[0] * row, dilation[1] * pixel, 4,
+             shape[3] * depth * 4 * COLUMNS, depth * 4 * COLUMNS, 4 * COLUMNS)  # fmt: skip
+    panels, panel = packed.shape[0] // groups, 4 * packed.shape[1]
+    blocks = ceil_div(n * h * w, BLOCK)
+    cuts, parts = share(blocks, panels)
+    for task in prange(cuts * parts):
+        cut, part, table = task // parts, task % parts, tables[task]
+        for block in range(cut * blocks // cuts, (cut + 1) * blocks // cuts):
+            first, last = block * BLOCK, min((block + 1) * BLOCK, n * h * w)
+            locate(table[0], first, last, h, w, x.shape[1] * row, stride[0] * row, stride[1] * pixel)
+            locate(table[1], first, last, h, w, h * w * k * 4, w * k * 4, k * 4)
+            for g in range(groups):
+                start = address(bias) + 4 * g * per_group if bias.size else ZERO
+                sweep(table, ceil_div(last - first, ROWS), address(x) + 4 * g * depth, address(y) + 4 * g * per_group,
+                      address(packed) + g * panels * panel, panel, start, per_group,
+                      part * panels // parts, (part + 1) * panels // parts, loops)  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------ gradient of the input
+
+
+def scatter_work(dy, packed, x_shape, shape, stride, dilation, groups):
+    _, parts = share.py_func(dy.shape[0], packed.shape[0])
+    return [((dy.shape[0] * parts, 2, BLOCK), np.int64)]
+
+
+@kernel(backend="numba", image="dx dy", work=scatter_work,
+        out=lambda dy, packed, x_shape, *_: [x_shape])  # fmt: skip
+def conv_scatter(dx, tables, dy, packed, x_shape, shape, stride, dilation, groups):
+    """dx[n, h*sh + r*dh, w*sw + s*dw, c] += sum_k dy[n, h, w, k] * weight[r, s, c, k], into a padded dx.
+
+    The pixels of one tap never meet, so a tile can add to them; an image is one task because those of two taps do.
+    """
+    n, h, w, k = dy.shape
+    kh, kw, c, depth = shape[2], shape[3], dx.shape[3], k // groups
+    per_group = c // groups
+    row, tap = dx.shape[2] * c * 4, depth * 4 * COLUMNS
+    loops = (1, 1, depth, 0, 0, 4, 0, 0, 4 * COLUMNS)
+    panels, panel = packed.shape[0], 4 * packed.shape[1]
+    _, parts = share(n, panels)
+    for task in prange(n * parts):
+        b, part, table = task // parts, task % parts, tables[task]
+        low, high = part * panels // parts, (part + 1) * panels // parts
+        clear(dx[b], low, high, panels // groups, per_group)
+        for first in range(0, h * w, BLOCK):
+            last = min(first + BLOCK, h * w)
+            locate(table[0], first, last, h, w, 0, w * k * 4, k * 4)
+            locate(table[1], first, last, h, w, 0, stride[0] * row, stride[1] * c * 4)
+            for t in range(kh * kw):
+                y = address(dx[b]) + t // kw * dilation[0] * row + t % kw * dilation[1] * c * 4
+                for p in range(low, high):
+                    g, q = p // (panels // groups), p % (panels // groups)
+                    sweep(table, ceil_div(last - first, ROWS), address(dy[b]) + 4 * g * depth, y + 4 * g * per_group,
+                          address(packed) + g * (panels // groups) * panel + (kh * kw - 1 - t) * tap, panel,
+                          ACCUMULATE, per_group, q, q + 1, loops)  # fmt: skip
+
+
+@serial
+def clear(image, low, high, panels, per_group):
+    """Zero the channels of column panels low..high, `panels` of them to a group."""
+    for p in range(low, high):
+        first = p // panels * per_group + p % panels * COLUMNS
+        image[:, :, first : min(first + COLUMNS, (p // panels + 1) * per_group)] = 0
+
+
+# ----------------------------------------------------------------------------------------- gradient of the weight
+
+
+@serial
+def units(n, h, w, channels):
+    """(images, rows of dy) of one unit of work: about as many pixels as keep x and dy in L2."""
+    pixels = max(64, 98304 // channels)
+    rows = max(1, min(h, pixels // w))
+    return (max(1, min(n, pixels // (h * w))) if rows == h else 1), rows
+
+
+@serial
+def weight_cuts(n, h, w, channels, size):
+    """(images, rows, units per image or 1, units, partial sums): a function of the shape only."""
+    images, rows = units(n, h, w, channels)
+    per_image = ceil_div(h, rows)
+    count = ceil_div(n, images) * per_image
+    return images, rows, per_image, count, max(1, min(count, TASKS // 2, max(4, PARTIAL // size)))
+
+
+def weight_work(dy, x, shape, stride, dilation, groups):
+    n, k, h, w = dy.shape
+    size = int(np.prod(shape))
+    rows = -(-size // k // ROWS) * ROWS
+    partial = weight_cuts.py_func(n, h, w, x.shape[1] + k, size)[4]
+    return [((2, rows), np.int64), (partial, size)]
+
+
+@kernel(backend="numba", image="dy x", filter="dw", work=weight_work,
+        out=lambda dy, x, shape, *_: [shape])  # fmt: skip
+def conv_direct_weight(dw, table, partial, dy, x, shape, stride, dilation, groups):
+    """dw[r, s, c, k] = sum_nhw x[n, h*sh + r*dh, w*sw + s*dw, c] * dy[n, h, w, k]: rows of a tile are elements (r, s, c)."""
+    n, h, w, k = dy.shape
+    depth, pixel, per_group = shape[1], 4 * x.shape[3], k // groups
+    row, size = x.shape[2] * pixel, dw.size // k
+    for m in range(table.shape[1]):
+        q = min(m, size - 1)
+        table[0, m] = q // (depth * shape[3]) * dilation[0] * row + q // depth % shape[3] * dilation[1] * pixel + q % depth * 4
+        table[1, m] = q * k * 4
+    images, rows, per_image, count, cuts = weight_cuts(n, h, w, x.shape[3] + k, dw.size)
+    panels = ceil_div(per_group, COLUMNS)
+    parts = max(1, min(panels, TASKS // cuts))
+    for task in prange(cuts * parts):
+        cut, low, high = task // parts, task % parts * panels // parts, (task % parts + 1) * panels // parts
+        start = ZERO
+        for unit in range(cut * count // cuts, (cut + 1) * count // cuts):
+            b, i = unit // per_image * images, unit % per_image * rows
+            loops = (min(images, n - b), min(rows, h - i), w, x.shape[1] * row, stride[0] * row, stride[1] * pixel,
+                     h * w * k * 4, w * k * 4, k * 4)  # fmt: skip
+            for g in range(groups):
+                sweep(table, table.shape[1] // ROWS, address(x[b]) + i * stride[0] * row + 4 * g * depth,
+                      address(partial[cut]) + 4 * g * per_group, address(dy[b, i]) + 4 * g * per_group, 4 * COLUMNS,
+                      start, per_group, low, high, loops)  # fmt: skip
+            start = ACCUMULATE
+    total, width = dw.reshape(-1), 4096
+    for t in prange(ceil_div(total.size, width)):
+        piece = total[t * width : (t + 1) * width]
+        piece[:] = 0
+        for cut in range(partial.shape[0]):
+            for i in range(piece.size):
+                piece[i] += partial[cut, t * width + i]

@@ -1,0 +1,44 @@
+"""Compiling kernels with Numba, and the cache on disk that makes it a one-time cost.
+
+Numba keys its cache by CPU, signature and the function's own file.  A generated microkernel living in another file and
+the compile options are not part of that key, so stale machine code could be loaded; here they name the directory.
+"""
+
+import functools
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import config
+
+# Never fastmath=True: with reassociation allowed, a process that compiles a kernel and one that loads it from the cache
+# were seen to round differently.
+FAST = frozenset({"contract", "nnan", "nsz"})
+
+
+def compile_kernel(fn: Callable[..., Any], parallel: bool = True) -> Any:
+    """Compile at the first call, or load from the cache.  parallel: prange runs on Numba's threads."""
+    before, config.CACHE_DIR = config.CACHE_DIR, str(cache_directory())
+    try:
+        return numba.njit(parallel=parallel, fastmath=set(FAST), cache=True)(fn)
+    finally:
+        config.CACHE_DIR = before
+
+
+def inline(fn: Callable[..., Any]) -> Any:
+    """A helper that kernels call; Numba inlines it into each."""
+    return numba.njit(inline="always")(fn)
+
+
+@functools.cache
+def cache_directory() -> Path:
+    """Where compiled kernels lie: TINYMED_CACHE or the user's cache, by a hash of options and sources."""
+    digest = hashlib.sha256(f"{numba.__version__} {sys.version} {sorted(FAST)}".encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    root = os.environ.get("TINYMED_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "tinymed"
+    return Path(root) / "kernels" / digest.hexdigest()[:16]

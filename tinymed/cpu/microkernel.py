@@ -1,0 +1,209 @@
+"""The one microkernel under every dense product on the CPU: a register-blocked tile emitted as LLVM IR.
+
+    acc[m][n] = start;  acc[m][n] += sum_i sum_j sum_l x[xtab[m] + i*xi + j*xj + l*xl]
+                                                      * w[i*wi + j*wj + l*wl + 4*n];  y[ytab[m] + 4*n] = acc[m][n]
+
+for `ROWS` rows m and up to `COLUMNS` columns n; float32, every stride and table entry in bytes.  The tables make the
+rows arbitrary (the indirection buffer of M. Dukhan, "The Indirect Convolution Algorithm", 2019), so stride, dilation,
+borders and remainders need no kernels of their own.  README.md in this folder walks through it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from llvmlite import binding, ir
+from numba import njit, types
+from numba.core import cgutils, config
+from numba.extending import intrinsic
+
+from .jit import FAST
+
+serial = njit(fastmath=set(FAST))  # a helper that kernels call
+F32, I32, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+ZERO, ACCUMULATE = 0, 1  # values of `start` that are no address: begin with zeros, begin with what y holds
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Size of the register tile: `rows` x (`vectors` of `lanes` floats); `fma`: the processor fuses multiply-add."""
+
+    rows: int
+    vectors: int
+    lanes: int
+    fma: bool
+
+
+def host_shape() -> Shape:
+    """The tile that fills this processor's vector registers: accumulators, a row of w, one broadcast x.
+
+    AVX-512 has 32 registers of 16 floats (16 + 2 + 1 used), AVX2 16 of 8 (12 + 2 + 1), SSE 16 of 4 and NEON 32 of 4.
+    """
+    if config.CPU_FEATURES:  # Numba compiles for these instead of the host's when told to
+        has = {f[1:] for f in config.CPU_FEATURES.split(",") if f.startswith("+")}
+    else:
+        has = {name for name, present in binding.get_host_cpu_features().items() if present}
+    if "avx512f" in has:
+        return Shape(rows=8, vectors=2, lanes=16, fma=True)
+    if {"avx2", "fma"} <= has:
+        return Shape(rows=6, vectors=2, lanes=8, fma=True)
+    return Shape(rows=4, vectors=2, lanes=4, fma="neon" in has or "fma" in has)
+
+
+class Emitter:
+    """Writes one tile into a function being compiled; `arg` holds the LLVM values of the parameters by name."""
+
+    def __init__(self, builder: ir.IRBuilder, shape: Shape, arg: dict[str, ir.Value]) -> None:
+        self.b, self.shape, self.arg = builder, shape, arg
+        self.vector = ir.VectorType(F32, shape.lanes)
+        self.last = shape.vectors - 1
+        self.grid = [(m, n) for m in range(shape.rows) for n in range(shape.vectors)]
+        lanes = ir.Constant(ir.VectorType(I64, shape.lanes), list(range(shape.lanes)))
+        self.mask = builder.icmp_signed("<", lanes, self.splat(arg["tail"], I64))
+        # Stack slots: LLVM's mem2reg turns each into a register, which is what blocks the tile.
+        self.acc = {mn: cgutils.alloca_once(builder, self.vector) for mn in self.grid}
+
+    def call(self, name: str, result: ir.Type, *args: ir.Value) -> ir.Value:
+        kind = ir.FunctionType(result, [a.type for a in args])
+        return self.b.call(cgutils.get_or_insert_function(self.b.module, kind, name), args)
+
+    def splat(self, value: ir.Value, kind: ir.Type) -> ir.Value:
+        """A vector with `value` in every lane (one broadcast instruction)."""
+        vector = ir.VectorType(kind, self.shape.lanes)
+        undefined = ir.Constant(vector, ir.Undefined)
+        lane0 = self.b.insert_element(undefined, value, ir.Constant(I32, 0))
+        return self.b.shuffle_vector(lane0, undefined, ir.Constant(ir.VectorType(I32, self.shape.lanes), None))
+
+    def pointer(self, address: ir.Value, n: int) -> ir.Value:
+        """Of the n-th vector behind an address."""
+        return self.b.inttoptr(self.b.add(address, I64(4 * self.shape.lanes * n)), self.vector.as_pointer())
+
+    def load(self, address: ir.Value, n: int) -> ir.Value:
+        """The n-th vector at `address`; of the last one only the valid lanes, the rest 0, touching no more memory."""
+        if n < self.last:
+            value = self.b.load(self.pointer(address, n))
+            value.align = 4
+            return value
+        name = f"llvm.masked.load.v{self.shape.lanes}f32.p0"
+        zero = ir.Constant(self.vector, None)
+        return self.call(name, self.vector, self.pointer(address, n), I32(4), self.mask, zero)
+
+    def store(self, value: ir.Value, address: ir.Value, n: int) -> None:
+        if n < self.last:
+            self.b.store(value, self.pointer(address, n)).align = 4
+        else:
+            name = f"llvm.masked.store.v{self.shape.lanes}f32.p0"
+            self.call(name, ir.VoidType(), value, self.pointer(address, n), I32(4), self.mask)
+
+    def multiply_add(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
+        if self.shape.fma:
+            return self.call(f"llvm.fma.v{self.shape.lanes}f32", self.vector, x, y, z)
+        return self.b.fadd(self.b.fmul(x, y), z)  # llvm.fma would become a call into libm per lane
+
+    def row_addresses(self, table: str, base: str) -> list[ir.Value]:
+        pointer = self.b.inttoptr(self.arg[table], I64.as_pointer())
+        offsets = [self.b.load(self.b.gep(pointer, [I64(m)])) for m in range(self.shape.rows)]
+        return [self.b.add(self.arg[base], offset) for offset in offsets]
+
+    def begin(self, y: list[ir.Value]) -> None:
+        """Fill the accumulators: from y, from the vector at `start`, or with zeros."""
+        start, zero = self.arg["start"], ir.Constant(self.vector, None)
+        with self.b.if_else(self.b.icmp_signed("==", start, I64(ACCUMULATE))) as (accumulate, fresh):
+            with accumulate:
+                for m, n in self.grid:
+                    self.b.store(self.load(y[m], n), self.acc[m, n])
+            with fresh:
+                for m, n in self.grid:
+                    self.b.store(zero, self.acc[m, n])
+                with self.b.if_then(self.b.icmp_signed("!=", start, I64(ZERO))):
+                    bias = [self.load(start, n) for n in range(self.shape.vectors)]
+                    for m, n in self.grid:
+                        self.b.store(bias[n], self.acc[m, n])
+
+    def accumulate(self, x: list[ir.Value]) -> None:
+        """The three loops; the innermost body is rows * vectors fused multiply-adds."""
+        b, arg = self.b, self.arg
+        offset, w = cgutils.alloca_once(b, I64), cgutils.alloca_once(b, I64)
+        with cgutils.for_range(b, arg["I"]) as outer, cgutils.for_range(b, arg["J"]) as middle:
+            b.store(b.add(b.mul(outer.index, arg["xi"]), b.mul(middle.index, arg["xj"])), offset)
+            b.store(b.add(arg["w"], b.add(b.mul(outer.index, arg["wi"]), b.mul(middle.index, arg["wj"]))), w)
+            with cgutils.for_range(b, arg["L"]):
+                self.body([b.add(row, b.load(offset)) for row in x], b.load(w))
+                b.store(b.add(b.load(offset), arg["xl"]), offset)
+                b.store(b.add(b.load(w), arg["wl"]), w)
+
+    def body(self, x: list[ir.Value], w: ir.Value) -> None:
+        weights = [self.load(w, n) for n in range(self.shape.vectors)]
+        for m, address in enumerate(x):
+            value = self.splat(self.b.load(self.b.inttoptr(address, F32.as_pointer())), F32)
+            for n, weight in enumerate(weights):
+                total = self.multiply_add(value, weight, self.b.load(self.acc[m, n]))
+                self.b.store(total, self.acc[m, n])
+
+    def emit(self) -> None:
+        """Every row is read before any is written, so a table may name a row twice: it gets the same value twice."""
+        x, y = self.row_addresses("xtab", "x"), self.row_addresses("ytab", "y")
+        self.begin(y)
+        self.accumulate(x)
+        for m, n in self.grid:
+            self.store(self.b.load(self.acc[m, n]), y[m], n)
+
+
+def build(shape: Shape) -> Callable[..., None]:
+    """A function callable from Numba code that runs one tile of this shape; its last vector has `tail` columns."""
+    names = "xtab x ytab y w start tail I J L xi xj xl wi wj wl".split()
+
+    @intrinsic
+    def tile(typing, xtab, x, ytab, y, w, start, tail, i, j, l, xi, xj, xl, wi, wj, wl):  # type: ignore # noqa: E741
+        def codegen(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> Any:
+            Emitter(builder, shape, dict(zip(names, values, strict=True))).emit()
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * len(names)), codegen
+
+    return tile
+
+
+SHAPE = host_shape()
+ROWS, LANES, COLUMNS = SHAPE.rows, SHAPE.lanes, SHAPE.vectors * SHAPE.lanes
+wide_tile = build(SHAPE)
+narrow_tile = build(Shape(SHAPE.rows, 1, SHAPE.lanes, SHAPE.fma))
+
+
+@serial
+def address(a):  # type: ignore[no-untyped-def]
+    """Of an array's first element."""
+    return np.int64(a.ctypes.data)
+
+
+@serial
+def tile(xtab, x, ytab, y, w, start, columns, loops):  # type: ignore[no-untyped-def]
+    """One tile of ROWS rows and 1 <= columns <= COLUMNS; loops = (I, J, L, xi, xj, xl, wi, wj, wl).
+
+    Two loops that together walk one straight line are run as one: long inner loops are fast loops.
+    """
+    i, j, l, xi, xj, xl, wi, wj, wl = loops  # noqa: E741
+    if xi == j * xj and wi == j * wj:
+        i, j = 1, i * j
+    if xj == l * xl and wj == l * wl:
+        j, l = 1, j * l  # noqa: E741
+    if columns > LANES:
+        wide_tile(xtab, x, ytab, y, w, start, columns - LANES, i, j, l, xi, xj, xl, wi, wj, wl)
+    else:
+        narrow_tile(xtab, x, ytab, y, w, start, columns, i, j, l, xi, xj, xl, wi, wj, wl)
+
+
+@serial
+def sweep(tables, tiles, x, y, w, panel, start, columns, first, last, loops):  # type: ignore[no-untyped-def]
+    """Panels first..last of COLUMNS columns, `panel` bytes apart in w, times all tiles of a block of rows.
+
+    tables: an int64 array [2][>= tiles * ROWS] with the rows' offsets from x and from y.
+    """
+    xtab, ytab = address(tables[0]), address(tables[1])
+    for p in range(first, last):
+        shift = 4 * COLUMNS * p
+        begin = start if start <= ACCUMULATE else start + shift
+        for t in range(tiles):
+            at = 8 * ROWS * t
+            tile(xtab + at, x, ytab + at, y + shift, w + p * panel, begin, min(COLUMNS, columns - p * COLUMNS), loops)

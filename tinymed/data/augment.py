@@ -1,0 +1,208 @@
+"""Seeded augmentation: what is drawn depends on (seed, epoch, image) alone, never on worker, batch or resume.
+
+Geometry and intensity are separate, so that a mask can follow its image:
+
+    drawn = parameters(augment, seed, epoch, index)
+    image = apply_intensity(apply_geometry(image, drawn), drawn)
+    mask = apply_geometry(mask, drawn, order=0)
+
+All geometric changes are one affine map and one resampling, so the image is blurred once, not once a change.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinymed import random
+from tinymed.data.draws import uniform_rows
+from tinymed.errors import UserError
+
+BORDERS = ("reflect", "edge", "constant")
+WORDS = 8  # numbers drawn for every image, used or not: switching one change on leaves the others as they were
+
+
+@dataclass(frozen=True)
+class Augment:
+    """How far images may be changed.  The default changes nothing.
+
+    horizontal_flip, vertical_flip: with probability 1/2.  rotate: degrees, uniform in +-rotate.  shift: fraction of
+    height and of width, uniform in +-shift.  scale: (low, high), uniform; 1.2 shows things 1.2 times as large.
+    noise: standard deviation of Gaussian noise, images being in 0...1.  brightness: added, uniform in +-brightness.
+    contrast: factor on the distance from the image's mean, uniform in 1 +- contrast.
+    border: what lies outside the image: "reflect" (the edge not repeated), "edge", or "constant" (`fill`).
+    """
+
+    horizontal_flip: bool = False
+    vertical_flip: bool = False
+    rotate: float = 0.0
+    shift: float = 0.0
+    scale: tuple[float, float] = (1.0, 1.0)
+    noise: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    border: str = "reflect"
+    fill: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scale", tuple(self.scale))
+        for name in ("rotate", "shift", "noise", "brightness", "contrast"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise UserError(f"augment: {name} is a finite number, 0 or more, got {value}")
+        if self.contrast > 1:
+            raise UserError(f"augment: contrast is at most 1, got {self.contrast}; above, images would be inverted")
+        if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1] < math.inf:
+            raise UserError(f"augment: scale is (low, high) with 0 < low <= high, got {self.scale}")
+        if self.border not in BORDERS:
+            raise UserError(f"augment: border is one of {', '.join(BORDERS)}, got {self.border!r}")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What was drawn for one image.  angle in radians, shifts in fractions of the side."""
+
+    flip_x: bool = False
+    flip_y: bool = False
+    angle: float = 0.0
+    shift_x: float = 0.0
+    shift_y: float = 0.0
+    scale: float = 1.0
+    brightness: float = 0.0
+    contrast: float = 1.0
+    noise: float = 0.0
+    ticket: tuple[int, int] = (0, 0)  # seed and step of the noise
+    border: str = "reflect"
+    fill: float = 0.0
+
+
+def step_of(epoch: int, index: int) -> int:
+    """The 64-bit step of an image in an epoch: epoch in the upper half, index in the lower."""
+    if not (0 <= epoch < 2**32 and 0 <= index < 2**32):
+        raise ValueError(f"augment: epoch and index are from 0 to 2^32 - 1, got {epoch} and {index}")
+    return epoch << 32 | index
+
+
+def draw(seed: int, epoch: int, indices: np.ndarray) -> np.ndarray:
+    """Uniform numbers [n, WORDS] in (0, 1): each row is random.uniform(WORDS, seed, AUGMENT, step_of(epoch, index))."""
+    step_of(epoch, int(indices.max(initial=0)))
+    return uniform_rows(WORDS, seed, random.AUGMENT, indices, epoch)
+
+
+def parameters(
+    augment: Augment, seed: int, epoch: int, index: int, uniform: np.ndarray | None = None
+) -> Parameters:
+    """What happens to image `index` in `epoch`.  uniform: this image's row of `draw`, if drawn already."""
+    u = draw(seed, epoch, np.array([index]))[0] if uniform is None else uniform
+    symmetric = 2 * u - 1
+    low, high = augment.scale
+    return Parameters(
+        flip_x=augment.horizontal_flip and bool(u[0] < 0.5),
+        flip_y=augment.vertical_flip and bool(u[1] < 0.5),
+        angle=math.radians(augment.rotate) * float(symmetric[2]),
+        shift_x=augment.shift * float(symmetric[3]),
+        shift_y=augment.shift * float(symmetric[4]),
+        scale=low + (high - low) * float(u[5]),
+        brightness=augment.brightness * float(symmetric[6]),
+        contrast=1 + augment.contrast * float(symmetric[7]),
+        noise=augment.noise,
+        ticket=(seed, step_of(epoch, index)),
+        border=augment.border,
+        fill=augment.fill,
+    )
+
+
+def inverse_matrix(drawn: Parameters) -> np.ndarray:
+    """2x2 map from output to input offsets from the centre, (y, x):  (scale R(angle) F)^-1 = F R(-angle) / scale.
+
+    R turns anticlockwise as seen with y downwards; F = diag(+-1, +-1) flips.
+    """
+    cos, sin = math.cos(drawn.angle) / drawn.scale, math.sin(drawn.angle) / drawn.scale
+    flip = np.array([[-1.0 if drawn.flip_y else 1.0], [-1.0 if drawn.flip_x else 1.0]])
+    return flip * np.array([[cos, sin], [-sin, cos]])
+
+
+def apply_geometry(image: np.ndarray, drawn: Parameters, order: int = 1) -> np.ndarray:
+    """Flip, rotate, scale and shift [height, width, channels] by one resampling; size and dtype stay.
+
+    order: 1 bilinear (float images), 0 nearest (masks: no value is invented).
+    """
+    if order not in (0, 1):
+        raise ValueError(f"apply_geometry: order is 0 (nearest) or 1 (bilinear), got {order}")
+    if order == 1 and image.dtype.kind != "f":
+        raise ValueError(f"apply_geometry: bilinear resampling takes a float image, got {image.dtype}; use order=0")
+    if drawn.angle == 0 and drawn.scale == 1 and drawn.shift_x == drawn.shift_y == 0:
+        return image[:: -1 if drawn.flip_y else 1, :: -1 if drawn.flip_x else 1]
+    height, width = image.shape[:2]
+    matrix = inverse_matrix(drawn)
+    y = np.arange(height)[:, None] - (height - 1) / 2 - drawn.shift_y * height
+    x = np.arange(width)[None, :] - (width - 1) / 2 - drawn.shift_x * width
+    source_y = matrix[0, 0] * y + matrix[0, 1] * x + (height - 1) / 2
+    source_x = matrix[1, 0] * y + matrix[1, 1] * x + (width - 1) / 2
+    return resample(image, source_y, source_x, order, drawn.border, drawn.fill)
+
+
+def resample(
+    image: np.ndarray, y: np.ndarray, x: np.ndarray, order: int = 1, border: str = "reflect", fill: float = 0.0
+) -> np.ndarray:
+    """image [height, width, channels] read at the points (y, x), arrays of one shape; bilinear or nearest.
+
+    out = (1-v)(1-u) a[i,j] + (1-v)u a[i,j+1] + v(1-u) a[i+1,j] + v u a[i+1,j+1],  i = floor(y), v = y - i, ...
+    """
+    if order == 0:
+        return fetch(image, np.rint(y).astype(np.intp), np.rint(x).astype(np.intp), border, fill)
+    top, left = np.floor(y), np.floor(x)
+    v = (y - top).astype(image.dtype)[..., None]
+    u = (x - left).astype(image.dtype)[..., None]
+    i, j = top.astype(np.intp), left.astype(np.intp)
+    upper = (1 - u) * fetch(image, i, j, border, fill) + u * fetch(image, i, j + 1, border, fill)
+    lower = (1 - u) * fetch(image, i + 1, j, border, fill) + u * fetch(image, i + 1, j + 1, border, fill)
+    return (1 - v) * upper + v * lower
+
+
+def fetch(image: np.ndarray, i: np.ndarray, j: np.ndarray, border: str, fill: float) -> np.ndarray:
+    """image[i, j] with indices beyond the border reflected, clamped, or answered by `fill`."""
+    height, width = image.shape[:2]
+    if border == "reflect":
+        values = image[reflect(i, height), reflect(j, width)]
+    else:
+        values = image[np.clip(i, 0, height - 1), np.clip(j, 0, width - 1)]
+    if border == "constant":
+        outside = (i < 0) | (i >= height) | (j < 0) | (j >= width)
+        values[outside] = fill
+    return values
+
+
+def reflect(index: np.ndarray, size: int) -> np.ndarray:
+    """Mirror indices into 0 ... size - 1 without repeating the edge: -1 -> 1, size -> size - 2."""
+    if size == 1:
+        return np.zeros_like(index)
+    period = 2 * (size - 1)
+    folded = np.abs(index) % period
+    result: np.ndarray = np.minimum(folded, period - folded)
+    return result
+
+
+def apply_intensity(image: np.ndarray, drawn: Parameters) -> np.ndarray:
+    """Contrast about the image's mean, then brightness, then noise; clipped to 0...1.  Float images in 0...1."""
+    if drawn.contrast == 1 and drawn.brightness == 0 and drawn.noise == 0:
+        return image
+    out: Any = image
+    if drawn.contrast != 1:
+        centre = image.mean(dtype=np.float64)
+        out = image * image.dtype.type(drawn.contrast) + image.dtype.type(centre * (1 - drawn.contrast))
+    if drawn.brightness:
+        out = out + image.dtype.type(drawn.brightness)
+    if drawn.noise:
+        seed, step = drawn.ticket
+        values = random.normal(image.size, seed, random.NOISE, step).reshape(image.shape)
+        out = out + (values * drawn.noise).astype(image.dtype)
+    result: np.ndarray = np.clip(out, 0, 1)
+    return result
+
+
+def augment_image(image: np.ndarray, augment: Augment, seed: int, epoch: int, index: int) -> np.ndarray:
+    """One float image [height, width, channels] in 0...1, changed as (seed, epoch, index) says."""
+    drawn = parameters(augment, seed, epoch, index)
+    return apply_intensity(apply_geometry(image, drawn), drawn)

@@ -1,0 +1,179 @@
+"""A labelled set of images that stay on disk (or in one array) until they are asked for."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from tinymed.data.image import decode
+from tinymed.errors import UserError
+
+Samples = Sequence[Path] | np.ndarray
+
+
+@dataclass
+class Dataset:
+    """Images with a class each.
+
+    samples: paths, or one uint8 array [n, height, width] or [n, height, width, 1 or 3].
+    labels: int64 [n], an index into `classes`.  groups: patient (or similar) of each image, an array of str, or None.
+    split: "train", "val", "test" or "all".  source: where the array came from, for messages.
+    skipped: (name, reason) of what `skip_bad` left out.
+    Raises UserError when the parts do not fit: lengths, labels out of range, an array that is no image.
+    """
+
+    samples: Samples
+    labels: np.ndarray
+    classes: list[str]
+    groups: np.ndarray | None = None
+    split: str = "all"
+    source: str = ""
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.labels = np.asarray(self.labels, np.int64)
+        where = f"{self.source or 'data'} [{self.split}]"
+        if self.labels.shape != (len(self.samples),):
+            raise UserError(f"{where}: {len(self.samples)} images but labels of shape {self.labels.shape}")
+        if self.groups is not None and len(self.groups) != len(self.samples):
+            raise UserError(f"{where}: {len(self.samples)} images but {len(self.groups)} groups")
+        wrong = np.flatnonzero((self.labels < 0) | (self.labels >= len(self.classes)))
+        if wrong.size:
+            i = int(wrong[0])
+            raise UserError(
+                f"{self.name(i)}: label {self.labels[i]} is out of range: the {len(self.classes)} classes are numbered "
+                f"0 to {len(self.classes) - 1}; correct the label or the list of classes"
+            )
+        if isinstance(self.samples, np.ndarray):
+            self.check_array(where)
+
+    def check_array(self, where: str) -> None:
+        """Raise UserError unless the samples are uint8 images."""
+        shape, dtype = np.shape(self.samples), np.asarray(self.samples).dtype
+        if dtype != np.uint8 or len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3)):
+            raise UserError(
+                f"{where}: images of shape {shape} and type {dtype}; "
+                "expected uint8 [n, height, width] or [n, height, width, 1 or 3]"
+            )
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def image(self, index: int) -> np.ndarray:
+        """Decoded pixels of one image at its own size: uint8 [height, width, 1 or 3].  UserError if unreadable."""
+        sample = self.samples[index]
+        if isinstance(sample, np.ndarray):
+            return sample if sample.ndim == 3 else sample[:, :, None]
+        return decode(sample)
+
+    def name(self, index: int) -> str:
+        """What to call an image in a message: its path, or its place in the array."""
+        if isinstance(self.samples, np.ndarray):
+            return f"{self.source or 'array'} [{self.split}] image {index}"
+        return str(self.samples[index])
+
+    def subset(self, indices: Iterable[int] | np.ndarray, split: str | None = None) -> "Dataset":
+        """The images at `indices`, in that order; the classes keep their numbers.  Nothing is decoded."""
+        rows = np.asarray(indices if isinstance(indices, np.ndarray) else list(indices), np.int64)
+        samples = self.samples[rows] if isinstance(self.samples, np.ndarray) else [self.samples[i] for i in rows]
+        groups = None if self.groups is None else self.groups[rows]
+        return replace(
+            self, samples=samples, labels=self.labels[rows], groups=groups, split=split or self.split, skipped=[]
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Number of images of each class, in class order."""
+        number = np.bincount(self.labels, minlength=len(self.classes))
+        return {name: int(n) for name, n in zip(self.classes, number, strict=True)}
+
+
+def check_classes(dataset: Dataset) -> None:
+    """Raise UserError unless there are at least two classes and every class has an image."""
+    where = f"{dataset.source or 'data'} [{dataset.split}]"
+    if len(dataset.classes) < 2:
+        raise UserError(
+            f"{where}: only one class ({', '.join(dataset.classes) or 'none'}); a classifier needs two or more: "
+            "one folder (or one value in the label column) a class"
+        )
+    empty = [name for name, n in dataset.counts().items() if n == 0]
+    if empty:
+        raise UserError(f"{where}: no image of class {', '.join(empty)}; add images, or remove or merge the class")
+
+
+def merge_classes(dataset: Dataset, merge: Mapping[str, Sequence[str]]) -> Dataset:
+    """The same images under new classes: {"referable": ["grade2", "grade3"], "other": ["grade0", "grade1"]}.
+
+    The new classes are numbered in the order of `merge`.  Raises UserError when an old class is named twice or not at
+    all, or does not exist.
+    """
+    target: dict[str, int] = {}
+    for number, (new, olds) in enumerate(merge.items()):
+        for old in olds:
+            if old not in dataset.classes:
+                raise UserError(f"merge {new}: there is no class {old!r}; the classes are {', '.join(dataset.classes)}")
+            if old in target:
+                raise UserError(f"merge {new}: class {old!r} is already in {list(merge)[target[old]]!r}")
+            target[old] = number
+    left = [name for name in dataset.classes if name not in target]
+    if left:
+        raise UserError(f"merge: class {', '.join(left)} is in no new class; name every class once")
+    table = np.array([target[name] for name in dataset.classes], np.int64)
+    return replace(dataset, labels=table[dataset.labels], classes=list(merge))
+
+
+def parse_merge(items: Iterable[str]) -> dict[str, list[str]]:
+    """["new=old,old", ...] of the command line as the mapping `merge_classes` takes.  Raises UserError."""
+    merge: dict[str, list[str]] = {}
+    for item in items:
+        new, equals, olds = item.partition("=")
+        names = [name.strip() for name in olds.split(",") if name.strip()]
+        if not equals or not new.strip() or not names:
+            raise UserError(f"merge {item!r}: write NEW=OLD,OLD,... such as referable=grade2,grade3,grade4")
+        if new.strip() in merge:
+            raise UserError(f"merge {item!r}: {new.strip()!r} is given twice; list all its classes in one place")
+        merge[new.strip()] = names
+    return merge
+
+
+def verify(
+    dataset: Dataset, *, skip_bad: bool = False, visit: Callable[[int, np.ndarray], None] | None = None, workers: int = 2
+) -> Dataset:
+    """Decode every image once; an unreadable one raises UserError, or with skip_bad is left out and listed.
+
+    visit(index, pixels) sees every good image, with the index it has in the returned data set; in order.
+    """
+    if isinstance(dataset.samples, np.ndarray):
+        for i in range(len(dataset)) if visit else ():
+            visit(i, dataset.image(i))  # type: ignore[misc]
+        return dataset
+    good: list[int] = []
+    bad: list[tuple[str, str]] = []
+    for i, pixels in enumerate(decoded(dataset, workers)):
+        if isinstance(pixels, UserError):
+            if not skip_bad:
+                raise pixels
+            bad.append((dataset.name(i), str(pixels)))
+            continue
+        if visit:
+            visit(len(good), pixels)
+        good.append(i)
+    if not bad:
+        return dataset
+    return replace(dataset.subset(good), skipped=dataset.skipped + bad)
+
+
+def decoded(dataset: Dataset, workers: int) -> Iterable[np.ndarray | UserError]:
+    """Pixels, or the error, of every image in order; a bounded number are held at a time."""
+
+    def attempt(index: int) -> np.ndarray | UserError:
+        try:
+            return dataset.image(index)
+        except UserError as error:
+            return error
+
+    block = 16 * workers
+    with ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(dataset), block):
+            yield from pool.map(attempt, range(start, min(start + block, len(dataset))))

@@ -1,0 +1,185 @@
+"""Batches, prepared ahead by threads, the same to the bit for any number of them."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
+
+import numpy as np
+
+from tinymed import random
+from tinymed.data.augment import Augment, apply_geometry, apply_intensity, draw, parameters
+from tinymed.data.dataset import Dataset
+from tinymed.data.image import prepare, size_pair
+from tinymed.data.transform import channel_values, normalise, to_float, to_nchw
+from tinymed.errors import UserError
+
+Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
+CACHE_BYTES = 1 << 30
+
+
+class Stopped(Exception):
+    """The consumer has left; what a worker was preparing is not wanted any more."""
+
+
+class Loader:
+    """Epochs of batches (images, labels, indices) of a data set.
+
+    images: float32 [n, channels, height, width] over channels-last memory, /255, augmented, then (x - mean) / std.
+    labels: int64 [n].  indices: int64 [n], the images' places in the data set.
+    size: a side or (height, width).  channels: 1 (grey) or 3 (RGB).
+    shuffle: a new order every epoch, a function of (seed, epoch).  balanced: every class is repeated until all are as
+    frequent as the most frequent one (needs shuffle); repeats are augmented differently.
+    workers: threads that decode and augment (0: none); prefetch: batches in preparation at most.
+    cache_bytes: decoded and resized images kept in memory, up to this many bytes.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_size: int,
+        size: int | tuple[int, int],
+        channels: int = 3,
+        *,
+        shuffle: bool = False,
+        augment: Augment | None = None,
+        seed: int = 0,
+        drop_last: bool = False,
+        workers: int = 2,
+        prefetch: int = 4,
+        mean: float | Sequence[float] | None = None,
+        std: float | Sequence[float] | None = None,
+        balanced: bool = False,
+        cache_bytes: int = CACHE_BYTES,
+    ):
+        if batch_size < 1 or workers < 0 or prefetch < 1 or cache_bytes < 0:
+            raise UserError(
+                "a loader takes batch_size >= 1, workers >= 0, prefetch >= 1, cache_bytes >= 0; "
+                f"got {batch_size}, {workers}, {prefetch}, {cache_bytes}"
+            )
+        if balanced and not shuffle:
+            raise UserError("balanced sampling draws its own order: use it with shuffle=True, for training only")
+        if not len(dataset):
+            raise UserError(f"{dataset.source or 'data'} [{dataset.split}]: no images to load")
+        self.dataset, self.batch_size, self.channels = dataset, batch_size, channels
+        self.size = size_pair(size)
+        self.shuffle, self.augment, self.seed, self.drop_last = shuffle, augment, seed, drop_last
+        self.workers, self.prefetch, self.balanced = workers, prefetch, balanced
+        self.mean = channel_values(0.0 if mean is None else mean, channels, "mean")
+        self.std = channel_values(1.0 if std is None else std, channels, "std")
+        self.plain = mean is None and std is None
+        held = min(len(dataset), cache_bytes // (self.size[0] * self.size[1] * channels))
+        self.cache = np.empty((held, *self.size, channels), np.uint8)  # the first images; touched only as they are used
+        self.cached = np.zeros(held, bool)
+
+    @property
+    def samples(self) -> int:
+        """Images in one epoch: the data set's, or with `balanced` classes x the largest class."""
+        if not self.balanced:
+            return len(self.dataset)
+        counts = [n for n in self.dataset.counts().values() if n]
+        return len(counts) * max(counts)
+
+    def __len__(self) -> int:
+        """Batches in one epoch."""
+        whole, rest = divmod(self.samples, self.batch_size)
+        return whole + (rest > 0 and not self.drop_last)
+
+    def order(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """(indices, keys) of an epoch: which images, and the number that each one's augmentation is drawn with.
+
+        The key is the index; the c-th repeat of a balanced epoch adds c times the size of the set.
+        """
+        count = len(self.dataset)
+        if not self.balanced:
+            indices = random.permutation(count, self.seed, random.SHUFFLE, epoch) if self.shuffle else np.arange(count)
+            return indices, indices
+        shuffled = random.permutation(count, self.seed, random.SHUFFLE, epoch)
+        labels, largest = self.dataset.labels[shuffled], max(self.dataset.counts().values())
+        keys = []
+        for label in np.unique(labels):  # whole rounds, then a random part of one more
+            members = shuffled[labels == label]
+            round_number, place = np.divmod(np.arange(largest), len(members))
+            keys.append(members[place] + round_number * count)
+        mixed = np.concatenate(keys)[random.permutation(self.samples, self.seed, random.SHUFFLE, 2**32 + epoch)]
+        return mixed % count, mixed
+
+    def epoch(self, epoch: int = 0, start_batch: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from number `start_batch` on; leaving early stops the workers.
+
+        Raises UserError (naming the file) for an unreadable image, in the caller's thread.
+        """
+        indices, keys = self.order(epoch)
+        stop = Event()
+        jobs = [
+            (indices[b * self.batch_size : (b + 1) * self.batch_size], keys[b * self.batch_size :][: self.batch_size])
+            for b in range(start_batch, len(self))
+        ]
+        if self.workers == 0:
+            for rows, numbers in jobs:
+                yield self.batch(rows, numbers, epoch, stop)
+            return
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="tinymed-loader")
+        waiting: deque[Future[Batch]] = deque()
+        try:
+            for rows, numbers in jobs:
+                waiting.append(pool.submit(self.batch, rows, numbers, epoch, stop))
+                if len(waiting) >= self.prefetch:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Epoch 0, for evaluation."""
+        return self.epoch(0)
+
+    def batch(self, indices: np.ndarray, keys: np.ndarray, epoch: int, stop: Event) -> Batch:
+        """Decode, augment and normalise the images at `indices`."""
+        images = np.empty((len(indices), *self.size, self.channels), np.float32)
+        uniform = draw(self.seed, epoch, keys) if self.augment else None
+        for place, (index, key) in enumerate(zip(indices.tolist(), keys.tolist(), strict=True)):
+            if stop.is_set():
+                raise Stopped
+            try:
+                image = to_float(self.pixels(index))
+                if self.augment and uniform is not None:
+                    drawn = parameters(self.augment, self.seed, epoch, key, uniform[place])
+                    image = apply_intensity(apply_geometry(image, drawn), drawn)
+            except UserError:
+                raise
+            except Exception as error:
+                name = self.dataset.name(index)
+                raise RuntimeError(f"{name}: {type(error).__name__} while loading image {index}: {error}") from error
+            images[place] = image
+        if not self.plain:
+            images = normalise(images, self.mean.tolist(), self.std.tolist())
+        return to_nchw(images), self.dataset.labels[indices], indices.astype(np.int64)
+
+    def pixels(self, index: int) -> np.ndarray:
+        """One image as uint8 [height, width, channels], from the cache if it is there."""
+        if index < len(self.cached) and self.cached[index]:
+            return self.cache[index]
+        pixels = prepare(self.dataset.image(index), self.size, self.channels)
+        if index < len(self.cached):
+            self.cache[index] = pixels
+            self.cached[index] = True  # after the pixels: another worker may be looking
+        return pixels
+
+
+def channel_statistics(dataset: Dataset, size: int | tuple[int, int], channels: int = 3) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel over a whole set, on the 0...1 scale: `mean` and `std` of a Loader.
+
+    Exact integer sums of x and x^2, so the result does not depend on the order.
+    """
+    total, square, count = np.zeros(channels, np.int64), np.zeros(channels, np.int64), 0
+    for index in range(len(dataset)):
+        pixels = prepare(dataset.image(index), size, channels).reshape(-1, channels).astype(np.int64)
+        total += pixels.sum(axis=0)
+        square += (pixels * pixels).sum(axis=0)
+        count += len(pixels)
+    mean = total / count
+    spread = np.sqrt(np.maximum(square / count - mean**2, 0))
+    return (mean / 255).tolist(), (spread / 255).tolist()

@@ -1,0 +1,107 @@
+"""`open_dataset`: what a path holds, found out from what is there."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from tinymed.data.arrays import MAX_BYTES, read_idx_directory, read_npz
+from tinymed.data.dataset import Dataset, check_classes, merge_classes
+from tinymed.data.folders import read_class_folders
+from tinymed.data.splits import find_leaks, image_hashes, leak_check
+from tinymed.data.tables import Columns, read_csv
+from tinymed.errors import UserError
+
+LAYOUTS = (
+    "class folders DIR/<class>/*, split folders DIR/{train,val,test}/<class>/*, DIR/splits.csv, a .csv list, "
+    "a MedMNIST-style .npz, or the four MNIST idx files"
+)
+
+
+def open_dataset(
+    path: str | Path,
+    *,
+    path_column: str = "path",
+    label_column: str = "label",
+    group_column: str | None = None,
+    split_column: str = "split",
+    merge: Mapping[str, Sequence[str]] | None = None,
+    classes: Sequence[str] | None = None,
+    skip_bad: bool = False,
+    verify: bool = True,
+    leaks: str = "error",
+    max_bytes: int = MAX_BYTES,
+) -> dict[str, Dataset]:
+    """Open a set of labelled images: {"train": ..., "val": ..., "test": ...} as far as given, or {"all": ...}.
+
+    path: a directory of class folders or of split folders, a directory with splits.csv (which then decides), a CSV
+    list (columns path, label and perhaps split, patient), an NPZ file with train_images, train_labels, ..., or a
+    directory with MNIST's idx files.
+    merge: old classes put together, see `merge_classes`.  classes: the classes and their order, from a trained run;
+    classes without images are then allowed, unknown ones are not.
+    verify: decode every image now, so that damage and leaks show before training.  skip_bad: leave unreadable and
+    missing files out and list them in `Dataset.skipped`.  leaks: "error", "warn" or "ignore" when an image or a patient
+    is in two splits.  max_bytes: limit on what an NPZ or idx file may inflate to.
+    Raises UserError naming the file and the remedy.
+    """
+    if leaks not in ("error", "warn", "ignore"):
+        raise UserError(f"leaks is error, warn or ignore, got {leaks!r}")
+    path = Path(path)
+    sets = read(path, Columns(path_column, label_column, group_column, split_column), skip_bad, max_bytes)
+    if merge:
+        sets = {name: merge_classes(dataset, merge) for name, dataset in sets.items()}
+    if classes is not None:
+        sets = {name: with_classes(dataset, list(classes)) for name, dataset in sets.items()}
+    if verify:
+        sets = verified(sets, skip_bad, leaks)
+    for name, dataset in sets.items():
+        if not len(dataset):
+            raise UserError(f"{path} [{name}]: no image left; {len(dataset.skipped)} skipped")
+        if classes is None and name in ("train", "all"):
+            check_classes(dataset)
+    return sets
+
+
+def read(path: Path, columns: Columns, skip_bad: bool, max_bytes: int) -> dict[str, Dataset]:
+    """Choose the reader by what is at `path`."""
+    if not path.exists():
+        raise UserError(f"{path}: no such file or directory; give {LAYOUTS}")
+    if path.is_dir():
+        table = path / "splits.csv"
+        if table.is_file():
+            return read_csv(table, columns, skip_bad, max_bytes)
+        return read_idx_directory(path, max_bytes) or read_class_folders(path)
+    if path.suffix.lower() == ".csv":
+        return read_csv(path, columns, skip_bad, max_bytes)
+    if path.suffix.lower() == ".npz":
+        return read_npz(path, max_bytes)
+    raise UserError(f"{path}: not a data set; give {LAYOUTS}")
+
+
+def with_classes(dataset: Dataset, classes: list[str]) -> Dataset:
+    """The same images, labels renumbered to `classes`.  Raises UserError for an image of an unknown class."""
+    unknown = [name for name, n in dataset.counts().items() if n and name not in classes]
+    if unknown:
+        raise UserError(
+            f"{dataset.source} [{dataset.split}]: class {', '.join(unknown)} is unknown; expected {', '.join(classes)}; "
+            "rename the class, or put it into one of these with --merge NEW=OLD,OLD"
+        )
+    number = {name: i for i, name in enumerate(classes)}
+    table = np.array([number.get(name, -1) for name in dataset.classes], np.int64)
+    return replace(dataset, labels=table[dataset.labels], classes=classes)
+
+
+def verified(sets: dict[str, Dataset], skip_bad: bool, leaks: str) -> dict[str, Dataset]:
+    """Every image decoded once: bad ones raised or left out, and the splits compared by content hash."""
+    checked: dict[str, Dataset] = {}
+    hashes: dict[str, list[bytes]] = {}
+    for name, dataset in sets.items():
+        checked[name], hashes[name] = image_hashes(dataset, skip_bad=skip_bad)
+    if leaks == "error":
+        leak_check(checked, hashes)
+    elif leaks == "warn":
+        for leak in find_leaks(checked, hashes):
+            warnings.warn(f"the splits leak: {leak}", stacklevel=3)
+    return checked

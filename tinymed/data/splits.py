@@ -1,0 +1,214 @@
+"""Train, validation and test: who goes where, and whether anything is on both sides."""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from tinymed import random
+from tinymed.data.dataset import Dataset, verify
+from tinymed.errors import UserError
+
+FRACTIONS = {"train": 0.7, "val": 0.15, "test": 0.15}
+
+
+def check_fractions(fractions: Sequence[float]) -> np.ndarray:
+    """The fractions as float64.  Raises UserError unless all are positive and they add up to 1."""
+    shares = np.asarray(fractions, np.float64)
+    if shares.ndim != 1 or not shares.size or not (shares > 0).all() or abs(shares.sum() - 1) > 1e-6:
+        raise UserError(f"fractions are positive and add up to 1, got {list(fractions)}")
+    return shares / shares.sum()
+
+
+def apportion(count: int, shares: np.ndarray, owed: np.ndarray) -> np.ndarray:
+    """Whole numbers that add up to `count`, each less than 1 from share * count, none 0 if count allows.
+
+    owed [splits]: what earlier classes were rounded against; it decides who gets the remainders now, and is updated,
+    so the totals over all classes stay right as well.
+    """
+    exact = shares * count
+    number = np.floor(exact + 1e-9).astype(np.int64)
+    order = np.argsort(-(exact - number + owed), kind="stable")
+    number[order[: count - int(number.sum())]] += 1
+    for split in np.flatnonzero(number == 0):
+        if count >= len(shares):
+            number[np.argmax(number)] -= 1
+            number[split] = 1
+    owed += exact - number
+    return number
+
+
+def stratified_split(labels: np.ndarray, fractions: Sequence[float], seed: int = 0) -> list[np.ndarray]:
+    """Sorted indices of each part; every class is divided in the same proportions, to the nearest image.
+
+    labels: integers [n].  fractions: positive, adding up to 1.  Raises UserError for a class with fewer images than
+    parts, because a part without it cannot be trained on or scored.
+    """
+    labels, shares = np.asarray(labels), check_fractions(fractions)
+    parts: list[list[np.ndarray]] = [[] for _ in shares]
+    order = random.permutation(len(labels), seed, random.SPLIT)
+    owed = np.zeros(len(shares))
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        if len(members) < len(shares):
+            raise UserError(
+                f"class {label} has {len(members)} image(s), too few for {len(shares)} parts; "
+                "add images, merge the class, or ask for fewer parts"
+            )
+        ends = np.cumsum(apportion(len(members), shares, owed))
+        for part, chunk in zip(parts, np.split(members, ends[:-1]), strict=True):
+            part.append(chunk)
+    return [np.sort(np.concatenate(part)) if part else np.zeros(0, np.int64) for part in parts]
+
+
+def grouped_split(
+    groups: np.ndarray, labels: np.ndarray, fractions: Sequence[float], seed: int = 0
+) -> list[np.ndarray]:
+    """Sorted indices of each part; a group (patient) is never divided, class counts come as near as groups allow.
+
+    Groups are placed largest first, in random order among equals, where they lower
+        chi2 = sum over parts, classes of (count - target)^2 / target
+    most; then single groups are moved while that lowers it.  Raises UserError with fewer groups than parts.
+    """
+    shares = check_fractions(fractions)
+    names, group_of = np.unique(np.asarray(groups), return_inverse=True)
+    if len(names) < len(shares):
+        raise UserError(f"{len(names)} group(s) cannot fill {len(shares)} parts; ask for fewer, or split by image")
+    kinds, label_of = np.unique(np.asarray(labels), return_inverse=True)
+    counts = np.zeros((len(names), len(kinds)))
+    np.add.at(counts, (group_of.reshape(-1), label_of.reshape(-1)), 1)
+    place = place_groups(counts, shares, random.permutation(len(names), seed, random.SPLIT))
+    return [np.flatnonzero(place[group_of.reshape(-1)] == part) for part in range(len(shares))]
+
+
+def place_groups(counts: np.ndarray, shares: np.ndarray, order: np.ndarray, passes: int = 10) -> np.ndarray:
+    """The part of each group.  counts: images [groups, classes]; shares [parts]; order: the groups, shuffled."""
+    target = shares[:, None] * counts.sum(axis=0)
+    have = np.zeros_like(target)
+    place = np.full(len(counts), -1)
+    order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
+
+    def change(group: int) -> np.ndarray:  # of chi2, for each part that might take the group
+        added = counts[group]
+        result: np.ndarray = (added * (2 * (have - target) + added) / target).sum(axis=1)
+        return result
+
+    for number, group in enumerate(order):
+        cost = change(group)
+        empty = np.setdiff1d(np.arange(len(shares)), place)
+        if len(order) - number <= len(empty):  # the last groups go where nobody is yet
+            cost[np.setdiff1d(np.arange(len(shares)), empty)] = np.inf
+        place[group] = int(np.argmin(cost))
+        have[place[group]] += counts[group]
+    for _ in range(passes):
+        moved = False
+        for group in order:
+            old = place[group]
+            if np.count_nonzero(place == old) == 1:
+                continue
+            have[old] -= counts[group]
+            cost = change(group)
+            best = int(np.argmin(cost))
+            place[group] = best if cost[best] < cost[old] - 1e-9 else old
+            have[place[group]] += counts[group]
+            moved |= bool(place[group] != old)
+        if not moved:
+            break
+    return place
+
+
+def last_fraction_split(count: int, fraction: float = 0.3) -> list[np.ndarray]:
+    """[the first part, the last `fraction`] of 0 ... count - 1, in order: Keras's `validation_split`.
+
+    Keras cuts at floor(count * (1 - fraction)) before any shuffling.  On a set that is sorted by class the last part
+    then holds the last class only, so shuffle such a set first, or use `stratified_split`.
+    """
+    if not 0 < fraction < 1:
+        raise UserError(f"the last fraction is between 0 and 1, got {fraction}")
+    cut = math.floor(count * (1.0 - fraction))
+    if cut == 0 or cut == count:
+        raise UserError(f"the last {fraction:g} of {count} image(s) leaves one part empty; use more images")
+    return [np.arange(cut), np.arange(cut, count)]
+
+
+def k_fold(
+    labels: np.ndarray, folds: int = 5, seed: int = 0, groups: np.ndarray | None = None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(train indices, test indices) of each fold, stratified by class; with groups, no group is on both sides.
+
+    Every image is tested exactly once.  Raises UserError for fewer than 2 folds, or images or groups too few.
+    """
+    if folds < 2:
+        raise UserError(f"cross-validation needs at least 2 folds, got {folds}")
+    shares = [1 / folds] * folds
+    parts = (
+        stratified_split(labels, shares, seed) if groups is None else grouped_split(groups, labels, shares, seed)
+    )
+    everything = np.arange(len(labels))
+    return [(np.setdiff1d(everything, part), part) for part in parts]
+
+
+def split_dataset(
+    dataset: Dataset, fractions: Mapping[str, float] | None = None, seed: int = 0, rule: str = "auto"
+) -> dict[str, Dataset]:
+    """A whole set cut into named parts, FRACTIONS if not said.
+
+    rule: "stratified", "grouped", "last" (Keras's; two parts), or "auto": grouped when the set has groups.
+    """
+    shares = dict(FRACTIONS if fractions is None else fractions)
+    values = list(shares.values())
+    if rule == "auto":
+        rule = "stratified" if dataset.groups is None else "grouped"
+    if rule == "stratified":
+        parts = stratified_split(dataset.labels, values, seed)
+    elif rule == "grouped":
+        if dataset.groups is None:
+            raise UserError(f"{dataset.source or 'data'}: a grouped split needs a patient or group column")
+        parts = grouped_split(dataset.groups, dataset.labels, values, seed)
+    elif rule == "last" and len(values) == 2:
+        check_fractions(values)
+        parts = last_fraction_split(len(dataset), values[1])
+    else:
+        raise UserError(f"split rule {rule!r} with {len(values)} parts; use auto, stratified, grouped, or last with two")
+    return {name: dataset.subset(part, split=name) for name, part in zip(shares, parts, strict=True)}
+
+
+def pixel_hash(pixels: np.ndarray) -> bytes:
+    """16 bytes of BLAKE2b over size and pixels; grey stored as RGB counts as grey."""
+    if pixels.shape[2] == 3 and (pixels == pixels[:, :, :1]).all():
+        pixels = pixels[:, :, :1]
+    digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(pixels))
+    return digest.digest()
+
+
+def image_hashes(dataset: Dataset, *, skip_bad: bool = False) -> tuple[Dataset, list[bytes]]:
+    """The data set without its unreadable images (see `verify`), and the hash of every image left."""
+    hashes: list[bytes] = []
+    checked = verify(dataset, skip_bad=skip_bad, visit=lambda _, pixels: hashes.append(pixel_hash(pixels)))
+    return checked, hashes
+
+
+def find_leaks(datasets: Mapping[str, Dataset], hashes: Mapping[str, Sequence[bytes]] | None = None) -> list[str]:
+    """One sentence for each image that occurs, pixel for pixel, in two splits, and each group in two splits."""
+    keys = hashes or {name: image_hashes(dataset)[1] for name, dataset in datasets.items()}
+    leaks = []
+    for (first, one), (second, two) in combinations(datasets.items(), 2):
+        seen = {key: i for i, key in reversed(list(enumerate(keys[first])))}
+        for j, key in enumerate(keys[second]):
+            if key in seen:
+                leaks.append(f"{one.name(seen[key])} ({first}) and {two.name(j)} ({second}) are the same image")
+        if one.groups is not None and two.groups is not None:
+            shared = sorted(set(one.groups.tolist()) & set(two.groups.tolist()))
+            leaks += [f"group {group} is in both {first} and {second}" for group in shared]
+    return leaks
+
+
+def leak_check(datasets: Mapping[str, Dataset], hashes: Mapping[str, Sequence[bytes]] | None = None) -> None:
+    """Raise UserError if an image or a group is in two splits: a score on the second would be too good."""
+    leaks = find_leaks(datasets, hashes)
+    if leaks:
+        more = f" (and {len(leaks) - 1} more)" if len(leaks) > 1 else ""
+        raise UserError(f"the splits leak: {leaks[0]}{more}; remove one copy or move the group to one side")

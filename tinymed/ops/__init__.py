@@ -1,0 +1,5 @@
+"""The ops: rule, reference kernel, samples and oracle, one family a file.  Importing this imports every family."""
+
+from . import activations, elementwise
+
+__all__ = ["activations", "elementwise"]

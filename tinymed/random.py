@@ -1,0 +1,115 @@
+"""Philox4x32-10: random numbers as a pure function of (seed, stream, step, position).
+
+A counter-based generator has no hidden state to lose: the number drawn at a position does not depend on which
+thread, worker or backend asks for it, nor on what was drawn before.  Salmon et al., "Parallel random numbers: as
+easy as 1, 2, 3", SC 2011.
+
+    key     = (seed low, seed high)
+    counter = (block, step low, step high, stream);  one block gives four 32-bit words
+
+`stream` says what the numbers are for (the constants below), `step` counts draws of that kind, and the block is the
+position in one draw divided by four.
+"""
+
+from typing import Any
+
+import numpy as np
+
+# What numbers are drawn for.  Two purposes never share a stream, so adding one does not move the others.
+DROPOUT, INITIALISE, SHUFFLE, AUGMENT, SPLIT, SYNTHETIC, BOOTSTRAP, NOISE = range(8)
+
+ROUNDS = 10
+MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+WEYL = (0x9E3779B9, 0xBB67AE85)
+MASK = 0xFFFFFFFF
+
+
+def philox4x32(xp: Any, counter: tuple[Any, Any, Any, Any], key: tuple[Any, Any]) -> tuple[Any, Any, Any, Any]:
+    """Four 32-bit words for each 128-bit counter under a 64-bit key: the published Philox4x32-10.
+
+    counter: four uint32 arrays that broadcast; key: two integers.  Returns four uint32 arrays.
+    """
+    c0, c1, c2, c3 = (xp.asarray(c).astype(xp.uint64) for c in counter)
+    k0, k1 = (xp.asarray(k).astype(xp.uint64) for k in key)
+    m0, m1, mask, shift = (xp.uint64(v) for v in (*MULTIPLIERS, MASK, 32))
+    w0, w1 = (xp.uint64(w) for w in WEYL)
+    for _ in range(ROUNDS):
+        p0, p1 = m0 * c0, m1 * c2  # 32 x 32 -> 64 bits: exact in uint64
+        c0, c1, c2, c3 = (p1 >> shift) ^ c1 ^ k0, p1 & mask, (p0 >> shift) ^ c3 ^ k1, p0 & mask
+        k0, k1 = (k0 + w0) & mask, (k1 + w1) & mask
+    return c0.astype(xp.uint32), c1.astype(xp.uint32), c2.astype(xp.uint32), c3.astype(xp.uint32)
+
+
+def words(xp: Any, count: int, seed: Any, stream: Any, step: Any) -> Any:
+    """`count` uint32 words at positions 0, 1, 2, ... of one draw.  seed and step are 64-bit, stream 32-bit."""
+    low, high = xp.uint64(MASK), xp.uint64(32)
+    seed, step = xp.asarray(seed).astype(xp.uint64), xp.asarray(step).astype(xp.uint64)
+    blocks = xp.arange((count + 3) // 4, dtype=xp.uint64)
+    counter = (blocks, step & low, step >> high, xp.asarray(stream).astype(xp.uint64))
+    four = philox4x32(xp, counter, (seed & low, seed >> high))
+    return xp.stack(xp.broadcast_arrays(*four), axis=-1).reshape(-1)[:count]
+
+
+def bits(count: int, seed: int, stream: int, step: int = 0) -> np.ndarray:
+    """`count` uint32 words on the CPU."""
+    return words(np, count, np.uint64(seed & (2**64 - 1)), np.uint64(stream), np.uint64(step))
+
+
+def uniform(count: int, seed: int, stream: int, step: int = 0) -> np.ndarray:
+    """`count` float64 numbers in [0, 1): (word + 0.5) / 2^32, so neither end is ever drawn."""
+    return (bits(count, seed, stream, step) + 0.5) / 2.0**32
+
+
+def normal(count: int, seed: int, stream: int, step: int = 0) -> np.ndarray:
+    """`count` standard normal float64 numbers, by Box and Muller (1958)."""
+    pairs = (count + 1) // 2
+    u = uniform(2 * pairs, seed, stream, step).reshape(2, pairs)
+    radius, angle = np.sqrt(-2 * np.log(u[0])), 2 * np.pi * u[1]
+    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count]
+
+
+def permutation(count: int, seed: int, stream: int, step: int = 0) -> np.ndarray:
+    """A random order of 0 ... count - 1: the stable sort of 64-bit random keys."""
+    keys = bits(2 * count, seed, stream, step).astype(np.uint64)
+    return np.argsort(keys[::2] << np.uint64(32) | keys[1::2], kind="stable")
+
+
+class Generator:
+    """A seed and a count of draws, as one array, so that a kernel can advance it in place.
+
+    state: uint32[5] = seed low, seed high, stream, step low, step high.  A captured program reads it anew each time.
+    """
+
+    def __init__(self, seed: int = 0, stream: int = DROPOUT):
+        self.state = np.zeros(5, np.uint32)
+        self.state[2] = stream
+        self.manual_seed(seed)
+
+    def manual_seed(self, seed: int) -> None:
+        """Start again: the same seed gives the same draws."""
+        if not 0 <= seed < 2**64:
+            raise ValueError(f"manual_seed: a seed is an integer from 0 to 2^64 - 1, got {seed}")
+        self.state[:2] = seed & MASK, seed >> 32
+        self.state[3:] = 0
+
+    def ticket(self) -> tuple[int, int, int]:
+        """(seed, stream, step) of the next draw; the step is then taken."""
+        seed, stream, step = split_state(self.state)
+        self.state[3:] = (step + 1) & MASK, (step + 1) >> 32
+        return seed, stream, step
+
+
+def split_state(state: np.ndarray) -> tuple[int, int, int]:
+    """(seed, stream, step) as integers."""
+    s0, s1, stream, t0, t1 = (int(v) for v in state)
+    return s0 | s1 << 32, stream, t0 | t1 << 32
+
+
+default_generator = Generator(0, DROPOUT)
+init_generator = Generator(0, INITIALISE)
+
+
+def manual_seed(seed: int) -> None:
+    """Seed dropout and parameter initialisation.  Data order and augmentation take their own seed argument."""
+    default_generator.manual_seed(seed)
+    init_generator.manual_seed(seed)

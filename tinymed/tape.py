@@ -1,0 +1,329 @@
+"""The tape: Op, apply() and the backward walk.
+
+    y = Op.apply(x, ...)          runs op.forward on arrays and remembers the op if an input requires a gradient
+    walk(y, dy)                   visits the ops in reverse order of creation and calls op.backward on arrays
+
+Edges lead from an op to the ops and leaves its inputs came from, never to tensors between, so an array lives on only
+if an op saved it.  The walk is a loop: ops are numbered as they run, so of all ops waiting for a gradient the one with
+the largest number has received all of its own.  Depth costs no stack, and a diamond is visited once.
+
+First derivatives only: op.backward works on raw arrays.
+"""
+
+import contextlib
+import functools
+import heapq
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from . import backend
+from .backend import Array, Table
+
+enabled = True
+counter = itertools.count()
+scope: list[str] = []  # names of the modules being called, for messages
+
+
+class Version:
+    """Counts in-place writes to one memory; all views of it share the counter."""
+
+    __slots__ = ("held", "value")
+
+    def __init__(self) -> None:
+        self.value = 0  # writes so far
+        self.held = 0  # ops of the tape that saved the memory
+
+
+class Node:
+    """What the tape knows of a tensor: its array, its gradient, and the op that made it."""
+
+    __slots__ = ("__weakref__", "data", "grad", "hooks", "index", "op", "requires_grad", "seen", "version")
+
+    def __init__(self, data: Array, requires_grad: bool = False, op: "Op | None" = None, index: int = 0,
+                 version: Version | None = None):  # fmt: skip
+        self.data, self.requires_grad, self.op, self.index = data, requires_grad, op, index
+        self.version = version or Version()
+        self.seen = self.version.value  # writes when this view was taken
+        self.grad: Any = None
+        self.hooks: list[Callable[[Any], Any]] | None = None
+
+
+class Observer:
+    """Sees ops as they run forward and backward: the debugger derives from it."""
+
+    def forward(self, op: "Op", inputs: Sequence[Any], outputs: Sequence[Array]) -> None: ...
+
+    def backward(self, op: "Op", dys: Sequence[Any], dxs: Sequence[Any]) -> None: ...
+
+
+observers: list[Observer] = []
+
+
+class Op:
+    """A differentiable function: forward on arrays, and its vector-Jacobian product.
+
+    A class cannot be defined without `forward`, `backward` (None: not differentiable), `samples` (a static method that
+    draws one tuple of arguments) and `oracle` (the name of a torch function, a static method that takes torch and the
+    arguments, or None with `oracle_reason`).
+    """
+
+    registry: ClassVar[dict[str, type["Op"]]] = {}
+    view = False  # the output shares the first input's memory
+    promotes: bool | str = False  # True: tensors are brought to their common dtype; "float": and at least float32
+    oracle: Any
+    oracle_reason = ""
+    backward: Any
+    forward: Any
+    samples: Any
+
+    # set by apply
+    k: Table
+    saved: tuple[Any, ...] = ()
+    needs: tuple[bool, ...] = ()
+    edges: tuple[Any, ...] = ()
+    order = -1
+    scope = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        missing = [n for n in ("forward", "backward", "samples", "oracle") if n not in cls.__dict__]
+        if missing:
+            raise TypeError(f"op {cls.__name__} cannot be defined: it lacks {', '.join(missing)}")
+        if cls.oracle is None and not cls.oracle_reason:
+            raise TypeError(f"op {cls.__name__} cannot be defined: oracle = None needs an oracle_reason")
+        if cls.__name__ in Op.registry and Op.registry[cls.__name__].__module__ != cls.__module__:
+            raise TypeError(f"op {cls.__name__} is already defined in {Op.registry[cls.__name__].__module__}")
+        Op.registry[cls.__name__] = cls
+
+    def save(self, *values: Any) -> None:
+        """Keep arrays and numbers for backward: the only way to do so."""
+        self.saved = values
+
+    @classmethod
+    def apply(cls, *inputs: Any) -> Any:
+        """Run forward on the inputs' arrays; return what it returns as tensors, remembered by the tape if needed."""
+        op = cls()
+        nodes = [i for i in inputs if isinstance(i, Node)]
+        if not nodes:
+            raise TypeError(f"{cls.__name__} takes at least one tensor, got {backend.describe(inputs)}")
+        if cls.promotes:
+            inputs = promoted(inputs, nodes, cls.promotes == "float")
+        op.k = backend.table()
+        recording = enabled and cls.backward is not None
+        op.needs = tuple([recording and isinstance(i, Node) and i.requires_grad for i in inputs])
+        results = op.forward(*[i.data if isinstance(i, Node) else i for i in inputs])
+        outs = results if isinstance(results, tuple) else (results,)
+        recording = recording and True in op.needs
+        version = nodes[0].version if cls.view else None
+        tensors = tuple([type(nodes[0])(o, recording and o.dtype.kind == "f", op if recording else None, i, version)
+                         for i, o in enumerate(outs)])  # fmt: skip
+        if recording:
+            op.connect(inputs, tensors)
+        else:
+            op.saved = ()
+        for o in observers:
+            o.forward(op, inputs, outs)
+        return tensors if isinstance(results, tuple) else tensors[0]
+
+    def connect(self, inputs: Sequence[Any], tensors: Sequence[Node]) -> None:
+        """Put the op on the tape: edges to where its inputs came from, and the versions of what it saved."""
+        self.order = next(counter)
+        self.scope = scope[-1] if scope else ""
+        self.specs = [(t.data.shape, t.data.dtype) for t in tensors]
+        self.tensor = type(tensors[0])
+        self.hooks: dict[int, list[Callable[[Any], Any]]] = {}
+        edges: list[Any] = []
+        for i, need in zip(inputs, self.needs, strict=True):
+            if need and i.op is not None and i.seen != i.version.value:
+                raise RuntimeError(f"{type(self).__name__}: an input is a view of memory that was written in place "
+                                   "after the view was taken; take the view again after the write")  # fmt: skip
+            edges.append(None if not need else (i.op, i.index) if i.op is not None else (i, 0))
+        self.edges = tuple(edges)
+        self.guards: list[tuple[Version, int]] = []
+        for node in (*(i for i in inputs if isinstance(i, Node)), *tensors):
+            if any(s is node.data for s in self.saved):
+                node.version.held += 1
+                self.guards.append((node.version, node.version.value))
+
+    def gradients(self, dys: list[Any]) -> tuple[Any, ...]:
+        """One gradient for each input, from one for each output (zeros where none arrived)."""
+        for version, value in self.guards:
+            if version.value != value:
+                raise RuntimeError(f"{self.label()}: an array saved for backward was changed in place after the forward "
+                                   "pass; use a copy, or move the assignment before this op")  # fmt: skip
+        full = [self.k.xp.zeros(shape, dtype) if dy is None else dy
+                for dy, (shape, dtype) in zip(dys, self.specs, strict=True)]  # fmt: skip
+        dxs = self.backward(*full)
+        dxs = dxs if isinstance(dxs, tuple) else (dxs,)
+        for o in observers:
+            o.backward(self, dys, dxs)
+        return dxs
+
+    def free(self) -> None:
+        """Drop what was saved."""
+        for version, _ in self.guards:
+            version.held -= 1
+        self.saved, self.edges, self.guards, self.order = (), (), [], -1
+
+    def label(self) -> str:
+        """The op's name and the module it ran in, for messages."""
+        return f"{type(self).__name__} in {self.scope}" if self.scope else type(self).__name__
+
+
+class Cast(Op):
+    """y = x in another dtype;  dx = dy in x's dtype."""
+
+    oracle = None
+    oracle_reason = "a change of dtype has nothing to compare"
+
+    def forward(self, x: Array, dtype: Any) -> Array:
+        self.save(x.dtype)
+        return x.astype(dtype)
+
+    def backward(self, dy: Array) -> Any:
+        return dy.astype(self.saved[0]), None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        return draw.array(draw.shape()), np.dtype(np.float64)
+
+
+def result_type(*inputs: Any) -> np.dtype[Any]:
+    """The dtype PyTorch computes in: tensors with axes first, then tensors without, then Python numbers.
+
+    A weaker group counts only if it is of a higher category (bool < integer < float); Python floats beside integers
+    give float32.  https://pytorch.org/docs/stable/tensor_attributes.html
+    """
+    groups: tuple[list[np.dtype[Any]], ...] = ([], [], [])
+    for i in inputs:
+        a = i.data if isinstance(i, Node) else i
+        if hasattr(a, "dtype"):
+            groups[0 if a.ndim else 1].append(np.dtype(a.dtype))
+        elif isinstance(a, bool | int | float):
+            groups[2].append(np.dtype(bool if isinstance(a, bool) else np.int64 if isinstance(a, int) else np.float32))
+    result: np.dtype[Any] | None = None
+    for group in groups:
+        top = max(map(category, group), default=-1)
+        if group and (result is None or top > category(result)):
+            result = functools.reduce(np.promote_types, [d for d in group if category(d) == top])
+    if result is None:
+        raise TypeError(f"result_type takes tensors and numbers, got {backend.describe(inputs)}")
+    return result
+
+
+def category(dtype: np.dtype[Any]) -> int:
+    """0 for bool, 1 for integers, 2 for floating point."""
+    return {"b": 0, "u": 1, "i": 1, "f": 2}[dtype.kind]
+
+
+def promoted(inputs: Sequence[Any], nodes: Sequence[Node], floating: bool) -> tuple[Any, ...]:
+    """The inputs with every tensor in the common dtype, cast on the tape; `floating` makes integers float32."""
+    dtype = nodes[0].data.dtype
+    if dtype.kind == "f" and all(n.data.dtype == dtype for n in nodes):
+        return tuple(inputs)
+    dtype = result_type(*inputs)
+    if floating and dtype.kind != "f":
+        dtype = np.dtype(np.float32)
+    return tuple([Cast.apply(i, dtype) if isinstance(i, Node) and i.data.dtype != dtype else i for i in inputs])
+
+
+# -------------------------------------------------------------------------------------------- the backward walk
+
+
+def walk(roots: Sequence[Node], dys: Sequence[Array], retain_graph: bool = False,
+         wanted: dict[tuple[int, int], Any] | None = None) -> None:  # fmt: skip
+    """Carry the gradients dys of the root tensors back to the leaves, adding to their .grad.
+
+    With `wanted` ({(id of op or leaf, output index): None}) the gradients of those places are stored there instead.
+    """
+    waiting: dict[int, tuple[Op, list[Any]]] = {}
+    queue: list[int] = []
+
+    def arrive(place: Any, index: int, dx: Array, shared: Array | None) -> None:
+        if isinstance(place, Node):
+            leaf(place, dx, shared, wanted)
+            return
+        if place.order < 0:
+            raise RuntimeError(f"{place.label()}: backward ran through this part of the graph already and freed what it "
+                               "saved; call backward(retain_graph=True) the first time")  # fmt: skip
+        if place.order not in waiting:
+            waiting[place.order] = place, [None] * len(place.specs)
+            heapq.heappush(queue, -place.order)
+        slots = waiting[place.order][1]
+        slots[index] = dx if slots[index] is None else place.k.add(slots[index], dx)
+
+    for root, dy in zip(roots, dys, strict=True):
+        arrive(root.op or root, root.index, dy, dy)
+    while queue:
+        op, slots = waiting.pop(-heapq.heappop(queue))
+        for index, hooks in op.hooks.items():
+            slots[index] = call_hooks(hooks, slots[index], op.tensor)
+        if wanted is not None:
+            for index, dy in enumerate(slots):
+                if (id(op), index) in wanted:
+                    wanted[id(op), index] = dy
+        dxs = op.gradients(slots)
+        for edge, dx in zip(op.edges, dxs, strict=False):
+            if edge is not None and dx is not None:
+                arrive(*edge, dx, slots[0])
+        if not retain_graph:
+            op.free()
+        del slots, dxs
+
+
+def leaf(node: Node, dx: Array, dy: Array | None, wanted: dict[tuple[int, int], Any] | None) -> None:
+    """Add to a leaf's gradient.  A gradient that lies in memory another may hold is copied first."""
+    if node.hooks:
+        dx = call_hooks(node.hooks, dx, type(node))
+    if wanted is not None:
+        if (id(node), 0) in wanted:
+            before = wanted[id(node), 0]
+            wanted[id(node), 0] = dx if before is None else backend.table().add(before, dx)
+        return
+    if node.grad is not None:
+        node.grad = type(node)(backend.table().add(node.grad.data, dx))
+    else:
+        alias = dy is not None and np.may_share_memory(dx, dy) if isinstance(dx, np.ndarray) else dx is dy
+        node.grad = type(node)(dx.copy() if alias or 0 in dx.strides else dx)
+
+
+def call_hooks(hooks: list[Callable[[Any], Any]], dy: Any, tensor: type[Node]) -> Any:
+    """Let each hook see the gradient, and replace it if the hook returns one."""
+    for hook in hooks:
+        if dy is not None:
+            replaced = hook(tensor(dy))
+            dy = dy if replaced is None else replaced.data
+    return dy
+
+
+@contextlib.contextmanager
+def no_grad() -> Iterator[None]:
+    """Nothing inside is remembered for backward; also usable as a decorator."""
+    with set_grad_enabled(False):
+        yield
+
+
+@contextlib.contextmanager
+def enable_grad() -> Iterator[None]:
+    """Remember ops inside, also within no_grad."""
+    with set_grad_enabled(True):
+        yield
+
+
+@contextlib.contextmanager
+def set_grad_enabled(mode: bool) -> Iterator[None]:
+    """Switch the tape on or off for a block."""
+    global enabled
+    before, enabled = enabled, mode
+    try:
+        yield
+    finally:
+        enabled = before
+
+
+def is_grad_enabled() -> bool:
+    """Whether ops are remembered for backward at present."""
+    return enabled

@@ -1,0 +1,210 @@
+"""Tensor: an array, its gradient, and the op that made it.  Methods are one-line calls into ops."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from . import backend, ops, random, tape
+from .tape import Node
+
+
+class Tensor(Node):
+    """An n-dimensional array that remembers how it was computed.  Names and behaviour are PyTorch's."""
+
+    __slots__ = ()
+    __array_priority__ = 1000  # numpy_array * tensor asks the tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return self.data.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of an element, as NumPy names it."""
+        return self.data.dtype
+
+    @property
+    def device(self) -> str:
+        """Where the array lives: "cpu" or "cuda"."""
+        return "cpu" if isinstance(self.data, np.ndarray) else "cuda"
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no op on the tape made it."""
+        return self.op is None
+
+    def __repr__(self) -> str:
+        body = np.array2string(np.asarray(self.data), separator=", ", prefix="tensor(")
+        tail = f", op={type(self.op).__name__}" if self.op else ", requires_grad=True" if self.requires_grad else ""
+        kind = "" if self.dtype in (np.float32, np.int64, np.bool_) else f", dtype={self.dtype}"
+        return f"tensor({body}{kind}{tail})"
+
+    # ------------------------------------------------------------------------------------------ the tape
+
+    def backward(self, gradient: "Tensor | None" = None, retain_graph: bool = False, create_graph: bool = False) -> None:
+        """Add d(self)/d(leaf), weighted by `gradient` (1 for a scalar), to the .grad of every leaf.
+
+        What the tape saved is freed unless retain_graph; create_graph is refused: first derivatives only.
+        """
+        if create_graph:
+            raise ValueError("backward: create_graph=True asks for second derivatives, which tinymed does not have")
+        if not self.requires_grad:
+            raise RuntimeError("backward: no input of this tensor requires a gradient (requires_grad=True), or it was "
+                               "computed under no_grad()")  # fmt: skip
+        tape.walk([self], [cotangent(self, gradient)], retain_graph)
+
+    def detach(self) -> "Tensor":
+        """The same memory, off the tape."""
+        return Tensor(self.data, version=self.version)
+
+    def requires_grad_(self, requires_grad: bool = True) -> "Tensor":
+        """Ask for a gradient from here on; leaves only."""
+        if self.op is not None:
+            raise RuntimeError("requires_grad_: only a leaf can be switched; use detach()")
+        if requires_grad and self.dtype.kind != "f":
+            raise RuntimeError(f"requires_grad_: only floating-point tensors have gradients, this one is {self.dtype}")
+        self.requires_grad = requires_grad
+        return self
+
+    def register_hook(self, hook: Any) -> None:
+        """Call hook(gradient) when this tensor's gradient is known; what it returns, if anything, replaces it."""
+        if not self.requires_grad:
+            raise RuntimeError("register_hook: the tensor does not require a gradient")
+        if self.op is not None:
+            self.op.hooks.setdefault(self.index, []).append(hook)
+        else:
+            self.hooks = [*(self.hooks or []), hook]
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of a tensor that is not a leaf, in .grad."""
+        if self.op is not None:
+            self.register_hook(lambda g: setattr(self, "grad", g))
+
+    # ------------------------------------------------------------------------------------------- values
+
+    def numpy(self) -> np.ndarray:
+        """The values as a NumPy array that shares memory; read-only while the tape needs them."""
+        a = self.data if isinstance(self.data, np.ndarray) else self.data.get()
+        if self.requires_grad or self.version.held:
+            a = a.view()
+            a.flags.writeable = False
+        return a
+
+    def item(self) -> Any:
+        """The only element, as a Python number."""
+        if self.data.size != 1:
+            raise ValueError(f"item: needs a tensor of one element, this one has shape {list(self.shape)}")
+        return self.data.item()
+
+    def tolist(self) -> Any:
+        """The values as nested lists of Python numbers."""
+        return self.data.tolist()
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a tensor without axes")
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    __hash__ = Node.__hash__
+
+
+def cotangent(root: Tensor, gradient: Tensor | None) -> Any:
+    """The array a backward walk starts with."""
+    if gradient is None:
+        if root.data.size != 1:
+            raise RuntimeError(f"backward: a tensor of shape {list(root.shape)} needs `gradient`, a tensor of that shape; "
+                               "only a scalar starts with 1")  # fmt: skip
+        return backend.table().xp.ones_like(root.data)
+    if gradient.shape != root.shape:
+        raise ValueError(f"backward: gradient has shape {list(gradient.shape)}, the tensor {list(root.shape)}")
+    return gradient.data.astype(root.dtype, copy=False)
+
+
+def grad(outputs: Tensor, inputs: Sequence[Tensor], grad_outputs: Tensor | None = None,
+         retain_graph: bool = False) -> tuple[Tensor | None, ...]:  # fmt: skip
+    """d(outputs)/d(each input) without touching any .grad; None for an input that outputs do not depend on."""
+    wanted: dict[tuple[int, int], Any] = {(id(i.op or i), i.index): None for i in inputs}
+    tape.walk([outputs], [cotangent(outputs, grad_outputs)], retain_graph, wanted)
+    found = (wanted[id(i.op or i), i.index] for i in inputs)
+    return tuple(None if g is None else Tensor(g) for g in found)
+
+
+# ------------------------------------------------------------------------------------------------------- making
+
+
+def tensor(data: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
+    """A tensor holding a copy of data: numbers, nested lists, an array.  Python floats become float32."""
+    if isinstance(data, Tensor):
+        data = data.data
+    if dtype is None and not hasattr(data, "dtype"):
+        a = np.array(data)
+        a = a.astype(np.float32) if a.dtype.kind == "f" else a
+    else:
+        a = np.array(data, dtype=dtype, copy=True)
+    if a.dtype.kind not in "buif":
+        raise TypeError(f"tensor: takes numbers, got elements of type {a.dtype}")
+    if device not in (None, "cpu"):
+        raise ValueError(f"tensor: device {device!r} is not available here; tinymed doctor says why")
+    return Tensor(a).requires_grad_(requires_grad)
+
+
+def from_numpy(array: np.ndarray) -> Tensor:
+    """A tensor that shares the array's memory."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "buif":
+        raise TypeError(f"from_numpy: takes a NumPy array of numbers, got {type(array).__name__}")
+    return Tensor(array)
+
+
+def zeros(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
+    """A tensor of zeros."""
+    return Tensor(np.zeros(sizes(shape), dtype)).requires_grad_(requires_grad)
+
+
+def ones(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
+    """A tensor of ones."""
+    return Tensor(np.ones(sizes(shape), dtype)).requires_grad_(requires_grad)
+
+
+def full(shape: Sequence[int], value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor filled with one value."""
+    return Tensor(np.full(tuple(shape), value, dtype or tape.result_type(value))).requires_grad_(requires_grad)
+
+
+def arange(*limits: Any, dtype: Any = None) -> Tensor:
+    """start (0), start + step, ... below stop."""
+    return Tensor(np.arange(*limits, dtype=dtype or tape.result_type(*limits)))
+
+
+def randn(*shape: Any, seed: int | None = None, requires_grad: bool = False) -> Tensor:
+    """Standard normal float32 numbers, from manual_seed's generator or from a seed of their own."""
+    return Tensor(draw(random.normal, sizes(shape), seed)).requires_grad_(requires_grad)
+
+
+def rand(*shape: Any, seed: int | None = None, requires_grad: bool = False) -> Tensor:
+    """Uniform float32 numbers in (0, 1), from manual_seed's generator or from a seed of their own."""
+    return Tensor(draw(random.uniform, sizes(shape), seed)).requires_grad_(requires_grad)
+
+
+def draw(distribution: Any, shape: tuple[int, ...], seed: int | None) -> np.ndarray:
+    """float32 numbers of a distribution of tinymed.random."""
+    ticket = (seed, random.NOISE, 0) if seed is not None else random.init_generator.ticket()
+    return distribution(int(np.prod(shape, dtype=np.int64)), *ticket).astype(np.float32).reshape(shape)
+
+
+def sizes(shape: Any) -> tuple[int, ...]:
+    """zeros(2, 3) and zeros((2, 3)) mean the same."""
+    return tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], tuple | list) else tuple(shape)
