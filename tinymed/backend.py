@@ -77,6 +77,7 @@ class Kernel:
         self.kinds, self.work, self.when, self.parallel = kinds, work, when, parallel
         self.parameters = list(inspect.signature(fn).parameters)
         self._compiled: Callable[..., Any] | None = None
+        self.calls = 0
 
     @property
     def rule(self) -> Rule:
@@ -224,6 +225,7 @@ class Launch:
         return k
 
     def run(self, kernel: Kernel, args: Sequence[Any]) -> Any:
+        kernel.calls += 1
         if kernel.reference:
             with np.errstate(all="ignore"):  # inf and nan flow as IEEE says; TINYMED_DEBUG=nan finds them
                 result = kernel.fn(self.table.xp, *args)

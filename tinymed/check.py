@@ -7,16 +7,19 @@ The gradient is contracted with a random cotangent: with a plain sum as the loss
 and a backward that returns zeros would pass.
 """
 
+import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from . import backend, random
-from .tape import Node
+from .draw import Constant
+from .tape import Node, Op, walk
 from .tensor import Tensor
 
 Function = Callable[..., Any]
+Arrange = Callable[[np.ndarray], np.ndarray]
 
 
 class GradientError(AssertionError):
@@ -27,100 +30,74 @@ class BackendMismatch(AssertionError):
     """A backend disagrees with the float64 reference."""
 
 
-class Constant(np.ndarray):
-    """A sample's array that is not differentiated: class weights, running statistics."""
+def leaves(arguments: Sequence[Any], dtype: Any = np.float64, arrange: Arrange = np.asarray) -> list[Any]:
+    """Float arrays become tensors of this dtype that require a gradient (constants: that do not); the rest is copied.
 
-
-class Draw:
-    """Draws an op's arguments.  Built on `integer`; a subclass backs it by Hypothesis, so that failures shrink."""
-
-    def __init__(self, seed: int = 0):
-        self.seed, self.count = seed, 0
-
-    def integer(self, low: int, high: int) -> int:
-        """An integer from low to high, both included."""
-        self.count += 1
-        return low + int(random.bits(1, self.seed, random.NOISE, self.count)[0]) % (high - low + 1)
-
-    def choice(self, options: Sequence[Any]) -> Any:
-        """One of the options; put the simplest first."""
-        return options[self.integer(0, len(options) - 1)]
-
-    def boolean(self) -> bool:
-        """False or True."""
-        return bool(self.integer(0, 1))
-
-    def number(self, low: float, high: float) -> float:
-        """A number of two or three digits from low to high."""
-        return round(low + (high - low) * self.integer(0, 64) / 64, 3)
-
-    def shape(self, min_axes: int = 0, max_axes: int = 4, min_side: int = 1, max_side: int = 5) -> tuple[int, ...]:
-        """A shape."""
-        return tuple(self.integer(min_side, max_side) for _ in range(self.integer(min_axes, max_axes)))
-
-    def array(self, shape: Sequence[int], low: float = -2.0, high: float = 2.0, avoid: Sequence[float] = (),
-              margin: float = 0.02, distinct: bool = False, constant: bool = False) -> np.ndarray:  # fmt: skip
-        """float64 numbers from low to high, none within `margin` of those to avoid (kinks); `distinct`: no ties."""
-        size, seed = int(np.prod(shape, dtype=np.int64)), self.integer(0, 2**31 - 1)
-        if distinct:
-            order = random.permutation(size, seed, random.NOISE)
-            a = low + (high - low) * (order + 0.5) / max(size, 1)
-        else:
-            a = low + (high - low) * random.uniform(size, seed, random.NOISE)
-        for kink in avoid:
-            near = np.abs(a - kink) < margin
-            a = np.where(near, kink + np.where(a < kink, -margin, margin) * (1 + np.abs(a - kink) / margin), a)
-        a = a.reshape(tuple(shape))
-        return a.view(Constant) if constant else a
-
-    def integers(self, shape: Sequence[int], low: int, high: int) -> np.ndarray:
-        """An int64 array of numbers from low to high, both included."""
-        size, seed = int(np.prod(shape, dtype=np.int64)), self.integer(0, 2**31 - 1)
-        return (low + random.bits(size, seed, random.NOISE).astype(np.int64) % (high - low + 1)).reshape(tuple(shape))
-
-
-def leaves(arguments: Sequence[Any], dtype: Any = np.float64) -> list[Any]:
-    """Float arrays become tensors of this dtype that require a gradient (constants: that do not); the rest is copied."""
+    arrange: lays an array out in memory without changing its values.
+    """
     result: list[Any] = []
     for a in arguments:
         if isinstance(a, Node):
-            result.append(Tensor(a.data.astype(dtype) if a.data.dtype.kind == "f" else a.data.copy(), a.requires_grad))
-        elif isinstance(a, np.ndarray) and a.dtype.kind in "fib":
-            data = np.array(a, dtype if a.dtype.kind == "f" else a.dtype)
+            a = a.data if a.requires_grad else np.asarray(a.data).view(Constant)
+        if isinstance(a, np.ndarray) and a.dtype.kind in "fib":
+            data = arrange(np.array(a, dtype if a.dtype.kind == "f" else a.dtype, subok=False))
             result.append(Tensor(data, a.dtype.kind == "f" and not isinstance(a, Constant)))
         else:
             result.append(a.copy() if isinstance(a, np.ndarray) else a)
     return result
 
 
-def outputs(result: Any) -> list[Tensor]:
-    """The floating-point tensors among what a function returned."""
-    many = result if isinstance(result, tuple | list) else (result,)
-    return [t for t in many if isinstance(t, Node) and t.data.dtype.kind == "f"]
-
-
-def cotangents(ys: Sequence[Tensor], seed: int) -> list[np.ndarray]:
-    """A random weight for every output element: normal, in float64."""
-    return [random.normal(y.data.size, seed, random.NOISE, i).reshape(y.shape) for i, y in enumerate(ys)]
-
-
-def contract(ys: Sequence[Tensor], weights: Sequence[np.ndarray]) -> float:
-    """sum over outputs of <weight, y>."""
-    return float(sum((y.data.astype(np.float64) * w).sum() for y, w in zip(ys, weights, strict=True)))
-
-
-def gradients(fn: Function, arguments: Sequence[Any], dtype: Any, seed: int) -> tuple[list[np.ndarray], list[Any]]:
-    """(outputs, gradients of the float arguments) under a random cotangent."""
-    inputs = leaves(arguments, dtype)
-    ys = outputs(fn(*inputs))
-    weights = cotangents(ys, seed)
-    from .tape import walk
-
-    on_tape = [(y, w.astype(dtype)) for y, w in zip(ys, weights, strict=True) if y.requires_grad]
+def results(fn: Function, arguments: Sequence[Any], dtype: Any = np.float64, seed: int = 0,
+            arrange: Arrange = np.asarray) -> tuple[list[Any], list[Any]]:  # fmt: skip
+    """(outputs, gradients of the float arguments) of a function of tensors, under a random cotangent."""
+    inputs = leaves(arguments, dtype, arrange)
+    ys = tensors(fn(*inputs))
+    weights = cotangents([y.data for y in ys], seed)
+    on_tape = [(y, w.astype(y.dtype)) for y, w in zip(ys, weights, strict=True) if y.requires_grad]
     if on_tape:
         walk([y for y, _ in on_tape], [w for _, w in on_tape])
     grads = [None if i.grad is None else i.grad.data for i in inputs if isinstance(i, Node) and i.requires_grad]
     return [y.data for y in ys], grads
+
+
+def oracle_results(op: type[Op], arguments: Sequence[Any], dtype: Any = np.float64, seed: int = 0) -> tuple[list[Any], list[Any]]:
+    """What `results` gives for an op, computed by its oracle in PyTorch, which must be installed."""
+    import torch
+
+    inputs: list[Any] = []
+    for a in arguments:
+        if isinstance(a, np.ndarray) and a.dtype.kind in "fib":
+            data = np.array(a, dtype if a.dtype.kind == "f" else a.dtype, order="C", subok=False)
+            inputs.append(torch.from_numpy(data).requires_grad_(a.dtype.kind == "f" and not isinstance(a, Constant)))
+        else:
+            inputs.append(a)
+    if isinstance(op.oracle, str):
+        module, _, name = op.oracle.rpartition(".")
+        result = getattr(importlib.import_module(module), name)(*inputs)
+    else:
+        result = op.oracle(torch, *inputs)
+    ys = list(result) if isinstance(result, tuple | list) else [result]
+    weights = cotangents([y.detach().numpy() for y in ys], seed)
+    on_tape = [(y, torch.from_numpy(w).to(y.dtype)) for y, w in zip(ys, weights, strict=True) if y.requires_grad]
+    if on_tape and op.backward is not None:
+        torch.autograd.backward([y for y, _ in on_tape], [w for _, w in on_tape])
+    leaf = [t for t in inputs if isinstance(t, torch.Tensor) and t.requires_grad]
+    return [y.detach().numpy() for y in ys], [None if t.grad is None else t.grad.numpy() for t in leaf]
+
+
+def tensors(result: Any) -> list[Tensor]:
+    """The tensors among what a function returned."""
+    return [t for t in (result if isinstance(result, tuple | list) else (result,)) if isinstance(t, Node)]
+
+
+def cotangents(ys: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
+    """A random weight for every output element: normal, in float64."""
+    return [random.normal(y.size, seed, random.NOISE, i).reshape(y.shape) for i, y in enumerate(ys)]
+
+
+def contract(ys: Sequence[Any], weights: Sequence[np.ndarray]) -> float:
+    """sum over the floating-point outputs of <weight, y>."""
+    return float(sum((y.astype(np.float64) * w).sum() for y, w in zip(ys, weights, strict=True) if y.dtype.kind == "f"))
 
 
 def gradcheck(fn: Function, inputs: Sequence[Any], *, eps: float = 1e-6, rtol: float = 1e-5, seed: int = 0,
@@ -132,23 +109,23 @@ def gradcheck(fn: Function, inputs: Sequence[Any], *, eps: float = 1e-6, rtol: f
     tolerance is relative to the size of the gradient, never absolute, so a small gradient cannot hide.
     """
     floats = [i for i, a in enumerate(leaves(inputs)) if isinstance(a, Node) and a.requires_grad]
-    ys, grads = gradients(fn, inputs, np.float64, seed)
-    if not ys or not floats:
+    ys, grads = results(fn, inputs, np.float64, seed)
+    if not floats or not any(y.dtype.kind == "f" for y in ys):
         raise GradientError("gradcheck: the function has no floating-point output or no input to differentiate")
     base = [np.array(leaves(inputs)[i].data) for i in floats]
-    weights = [random.normal(y.size, seed, random.NOISE, j).reshape(y.shape) for j, y in enumerate(ys)]
+    weights = cotangents(ys, seed)
 
     def loss(shifts: Sequence[Any]) -> float:
         moved = leaves(inputs)
         for i, b, s in zip(floats, base, shifts, strict=True):
             moved[i] = Tensor(np.asarray(b + s), True)
-        return contract(outputs(fn(*moved)), weights)
+        return contract([y.data for y in tensors(fn(*moved))], weights)
 
     directions = [random.normal(b.size, seed + 1, random.NOISE, j).reshape(b.shape) for j, b in enumerate(base)]
     numeric = (loss([eps * d for d in directions]) - loss([-eps * d for d in directions])) / (2 * eps)
     analytic = sum(float((g * d).sum()) for g, d in zip(grads, directions, strict=True) if g is not None)
     size = float(np.sqrt(sum(float((g**2).sum()) for g in grads if g is not None)))
-    noise = 1e-9 * (1 + sum(np.abs(w * y).sum() for w, y in zip(weights, ys, strict=True)))
+    noise = 1e-9 * (1 + sum(np.abs(w * y).sum() for w, y in zip(weights, ys, strict=True) if y.dtype.kind == "f"))
     if not abs(numeric - analytic) <= rtol * max(size, abs(numeric)) + noise:
         raise GradientError(f"gradcheck: along a random direction the difference quotient is {numeric:.9g}, "
                             f"backward gives {analytic:.9g} (gradient norm {size:.3g}, seed {seed})")  # fmt: skip
@@ -185,35 +162,45 @@ def compare_backends(fn: Function, inputs: Sequence[Any], backends: Sequence[str
     """
     rtol = rtol if rtol is not None else 2e-5 if dtype == np.float32 else 1e-11
     with backend.use_backend("numpy"):
-        true = gradients(fn, inputs, np.float64, seed)
+        true = results(fn, inputs, np.float64, seed)
     errors: dict[str, float] = {}
     for name in backends or list(backend.BACKENDS):
         with backend.use_backend(name):
-            ours = gradients(fn, inputs, dtype, seed)
-        worst = 0.0
-        for kind, a, b in zip(("output", "gradient"), ours, true, strict=True):
-            for i, (x, y) in enumerate(zip(a, b, strict=True)):
-                if (x is None) != (y is None) or (x is not None and x.shape != y.shape):
-                    raise BackendMismatch(f"{name}: {kind} {i} is {describe(x)}, the reference's {describe(y)}")
-                if x is None or x.size == 0:
-                    continue
-                error = relative_error(x, y)
-                if not error <= rtol:
-                    raise BackendMismatch(f"{name}: {kind} {i} of shape {list(x.shape)} is off by {error:.2e} of its "
-                                          f"largest value; allowed {rtol:.0e}")  # fmt: skip
-                worst = max(worst, error)
-        errors[name] = worst
+            ours = results(fn, inputs, dtype, seed)
+        errors[name] = compare(ours, true, rtol, name)
     return errors
+
+
+def compare(ours: tuple[list[Any], list[Any]], true: tuple[list[Any], list[Any]], rtol: float, what: str) -> float:
+    """The largest relative error of outputs and gradients; raise BackendMismatch above rtol.  Integers must be equal."""
+    worst = 0.0
+    for kind, a, b in zip(("output", "gradient"), ours, true, strict=True):
+        if len(a) != len(b):
+            raise BackendMismatch(f"{what}: {len(a)} {kind}s, expected {len(b)}")
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            if x is None or y is None:
+                if np.any(x) or np.any(y):
+                    raise BackendMismatch(f"{what}: {kind} {i} is {describe(x)}, expected {describe(y)}")
+                continue
+            if x.shape != y.shape:
+                raise BackendMismatch(f"{what}: {kind} {i} is {describe(x)}, expected {describe(y)}")
+            error = relative_error(x, y) if y.dtype.kind == "f" else float("inf") * (not np.array_equal(x, y)) or 0.0
+            if not error <= rtol:
+                raise BackendMismatch(f"{what}: {kind} {i} of shape {list(x.shape)} is off by {error:.2e} of its "
+                                      f"largest value; allowed {rtol:.0e}")  # fmt: skip
+            worst = max(worst, error)
+    return worst
 
 
 def relative_error(x: np.ndarray, y: np.ndarray) -> float:
     """max |x - y| / max(|y|, 1e-3): infinite where one is not finite and the other is."""
-    if not np.array_equal(np.isfinite(x), np.isfinite(y)):
-        return float("inf")
     ok = np.isfinite(y)
+    if not np.array_equal(np.isfinite(x), ok) or not np.array_equal(x[~ok], y[~ok], equal_nan=True):
+        return float("inf")
     if not ok.any():
         return 0.0
-    return float(np.abs(x[ok].astype(np.float64) - y[ok]).max() / max(np.abs(y[ok]).max(), 1e-3))
+    scale = max(np.abs(y[ok]).max(), 1e-3)
+    return float(np.abs(x[ok].astype(np.float64) - y[ok]).max() / scale)
 
 
 def describe(a: Any) -> str:

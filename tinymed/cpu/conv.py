@@ -9,11 +9,10 @@ import numpy as np
 from numba import prange
 
 from ..backend import kernel
-from .microkernel import ACCUMULATE, COLUMNS, ROWS, ZERO, address, serial, sweep
+from .microkernel import ACCUMULATE, COLUMNS, ROWS, TASKS, ZERO, address, ceil_div, serial, share, sweep
 
 NO_BIAS = np.zeros(0, np.float32)
 BLOCK = 16 * ROWS  # rows of one indirection table: their inputs stay in L2 while the panels of the filter pass
-TASKS = 32  # at least so many pieces of work where the shape has them; the shape decides, never the thread count
 PARTIAL = 1 << 22  # floats of partial weight gradients, at most, above four copies of it
 
 
@@ -133,18 +132,6 @@ def turn_filter(turned, w, groups):
 # -------------------------------------------------------------------------------------------------- forward
 
 
-@serial
-def share(blocks, panels):
-    """How a block loop is cut: (pieces over blocks, pieces over panels)."""
-    over_blocks = max(1, min(blocks, 2 * TASKS))
-    return over_blocks, max(1, min(panels, TASKS // over_blocks))
-
-
-@serial
-def ceil_div(a, b):
-    return -(-a // b)
-
-
 def direct_out(x, packed, bias, shape, stride, dilation, groups):
     sizes = [(n - d * (k - 1) - 1) // s + 1
              for n, k, s, d in zip(x.shape[2:], shape[2:], stride, dilation, strict=True)]  # fmt: skip
@@ -158,11 +145,23 @@ def direct_work(x, packed, bias, shape, stride, dilation, groups):
 
 
 @serial
-def locate(table, first, last, h, w, image, row, pixel):
-    """Offsets of pixels first..last of a batch of h x w maps; the last is repeated up to a whole tile."""
-    for i in range(ceil_div(last - first, ROWS) * ROWS):
-        q = min(first + i, last - 1)
-        table[i] = q // (h * w) * image + q // w % h * row + q % w * pixel
+def locate(tables, first, last, h, w, x_steps, y_steps):
+    """Offsets in x and in y of pixels first..last of a batch of h x w maps; the last is repeated up to a whole tile.
+
+    steps: (bytes from image to image, from row to row, from pixel to pixel).  Returns the number of tiles.
+    """
+    tiles = ceil_div(last - first, ROWS)
+    b, i, j = first // (h * w), first // w % h, first % w
+    for at in range(tiles * ROWS):
+        tables[0, at] = b * x_steps[0] + i * x_steps[1] + j * x_steps[2]
+        tables[1, at] = b * y_steps[0] + i * y_steps[1] + j * y_steps[2]
+        if first + at + 1 < last:  # counting on is cheaper than dividing for every pixel
+            j += 1
+            if j == w:
+                i, j = i + 1, 0
+                if i == h:
+                    b, i = b + 1, 0
+    return tiles
 
 
 @kernel(backend="numba", image="y x", out=direct_out, work=direct_work)
@@ -181,11 +180,11 @@ def conv_direct(y, tables, x, packed, bias, shape, stride, dilation, groups):
         cut, part, table = task // parts, task % parts, tables[task]
         for block in range(cut * blocks // cuts, (cut + 1) * blocks // cuts):
             first, last = block * BLOCK, min((block + 1) * BLOCK, n * h * w)
-            locate(table[0], first, last, h, w, x.shape[1] * row, stride[0] * row, stride[1] * pixel)
-            locate(table[1], first, last, h, w, h * w * k * 4, w * k * 4, k * 4)
+            tiles = locate(table, first, last, h, w, (x.shape[1] * row, stride[0] * row, stride[1] * pixel),
+                           (h * w * k * 4, w * k * 4, k * 4))  # fmt: skip
             for g in range(groups):
                 start = address(bias) + 4 * g * per_group if bias.size else ZERO
-                sweep(table, ceil_div(last - first, ROWS), address(x) + 4 * g * depth, address(y) + 4 * g * per_group,
+                sweep(table, tiles, address(x) + 4 * g * depth, address(y) + 4 * g * per_group,
                       address(packed) + g * panels * panel, panel, start, per_group,
                       part * panels // parts, (part + 1) * panels // parts, loops)  # fmt: skip
 
@@ -218,13 +217,12 @@ def conv_scatter(dx, tables, dy, packed, x_shape, shape, stride, dilation, group
         clear(dx[b], low, high, panels // groups, per_group)
         for first in range(0, h * w, BLOCK):
             last = min(first + BLOCK, h * w)
-            locate(table[0], first, last, h, w, 0, w * k * 4, k * 4)
-            locate(table[1], first, last, h, w, 0, stride[0] * row, stride[1] * c * 4)
+            tiles = locate(table, first, last, h, w, (0, w * k * 4, k * 4), (0, stride[0] * row, stride[1] * c * 4))
             for t in range(kh * kw):
                 y = address(dx[b]) + t // kw * dilation[0] * row + t % kw * dilation[1] * c * 4
                 for p in range(low, high):
                     g, q = p // (panels // groups), p % (panels // groups)
-                    sweep(table, ceil_div(last - first, ROWS), address(dy[b]) + 4 * g * depth, y + 4 * g * per_group,
+                    sweep(table, tiles, address(dy[b]) + 4 * g * depth, y + 4 * g * per_group,
                           address(packed) + g * (panels // groups) * panel + (kh * kw - 1 - t) * tap, panel,
                           ACCUMULATE, per_group, q, q + 1, loops)  # fmt: skip
 
@@ -244,8 +242,8 @@ def clear(image, low, high, panels, per_group):
 def units(n, h, w, channels):
     """(images, rows of dy) of one unit of work: about as many pixels as keep x and dy in L2."""
     pixels = max(64, 98304 // channels)
-    rows = max(1, min(h, pixels // w))
-    return (max(1, min(n, pixels // (h * w))) if rows == h else 1), rows
+    rows = max(1, min(h, pixels // max(1, w)))
+    return (max(1, min(n, pixels // max(1, h * w))) if rows == h else 1), rows
 
 
 @serial
@@ -282,6 +280,8 @@ def conv_direct_weight(dw, table, partial, dy, x, shape, stride, dilation, group
     for task in prange(cuts * parts):
         cut, low, high = task // parts, task % parts * panels // parts, (task % parts + 1) * panels // parts
         start = ZERO
+        if count == 0:
+            partial[cut] = 0
         for unit in range(cut * count // cuts, (cut + 1) * count // cuts):
             b, i = unit // per_image * images, unit % per_image * rows
             loops = (min(images, n - b), min(rows, h - i), w, x.shape[1] * row, stride[0] * row, stride[1] * pixel,
@@ -298,3 +298,24 @@ def conv_direct_weight(dw, table, partial, dy, x, shape, stride, dilation, group
         for cut in range(partial.shape[0]):
             for i in range(piece.size):
                 piece[i] += partial[cut, t * width + i]
+
+
+# ------------------------------------------------------------------------------------------------------- bias
+
+
+@kernel(backend="numba", image="dy", out=lambda dy: [(dy.shape[1],)],
+        work=lambda dy: [((max(1, min(TASKS, dy.size // max(1, dy.shape[1]))), dy.shape[1]), np.float64)])  # fmt: skip
+def channel_sum(total, partial, dy):
+    """total[c] = sum of dy over everything but the channels (axis 1 as the user counts)."""
+    rows = dy.reshape(-1, total.size)
+    cuts = partial.shape[0]
+    for cut in prange(cuts):
+        partial[cut] = 0
+        for i in range(cut * rows.shape[0] // cuts, (cut + 1) * rows.shape[0] // cuts):
+            for c in range(total.size):
+                partial[cut, c] += rows[i, c]
+    for c in range(total.size):
+        sum = 0.0
+        for cut in range(cuts):
+            sum += partial[cut, c]
+        total[c] = sum

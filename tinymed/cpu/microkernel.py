@@ -22,6 +22,7 @@ from .jit import FAST
 
 serial = njit(fastmath=set(FAST))  # a helper that kernels call
 F32, I32, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+TASKS = 32  # pieces of work a loop is cut into, about; the shape decides, never the number of threads
 ZERO, ACCUMULATE = 0, 1  # values of `start` that are no address: begin with zeros, begin with what y holds
 
 
@@ -207,3 +208,15 @@ def sweep(tables, tiles, x, y, w, panel, start, columns, first, last, loops):  #
         for t in range(tiles):
             at = 8 * ROWS * t
             tile(xtab + at, x, ytab + at, y + shift, w + p * panel, begin, min(COLUMNS, columns - p * COLUMNS), loops)
+
+
+@serial
+def share(blocks, panels):
+    """How a block loop is cut: (pieces over blocks, pieces over panels)."""
+    over_blocks = max(1, min(blocks, 2 * TASKS))
+    return over_blocks, max(1, min(panels, TASKS // over_blocks))
+
+
+@serial
+def ceil_div(a, b):
+    return -(-a // b)

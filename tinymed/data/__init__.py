@@ -40,13 +40,14 @@ HOMES = {
     "loader": ("Loader", "channel_statistics"),
     "readers": ("open_dataset",),
     "splits": (
-        "find_leaks", "grouped_split", "k_fold", "last_fraction_split", "leak_check", "split_dataset", "stratified_split",
+        "find_leaks", "grouped_split", "k_fold", "last_fraction_split", "leak_check", "split_dataset",
+        "stratified_split",
     ),
     "synthetic": ("synthetic_smear",),
     "transform": ("normalise", "one_hot", "to_float", "to_nchw"),
 }  # fmt: skip
 HOME = {name: module for module, names in HOMES.items() for name in names}
-__all__ = sorted(HOME)  # noqa: PLE0605
+__all__ = sorted(HOME)
 
 
 def __getattr__(name: str) -> Any:

@@ -6,7 +6,6 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -19,7 +18,16 @@ from tinymed.errors import UserError
 MAX_BYTES = 4 << 30
 SPLITS = ("train", "val", "test")
 IDX_FILES = {"train": "train", "test": "t10k"}
-DAMAGED = (OSError, EOFError, ValueError, struct.error, zlib.error, zipfile.BadZipFile, RuntimeError, KeyError)
+DAMAGED = (
+    OSError,
+    EOFError,
+    ValueError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+    RuntimeError,
+    KeyError,
+)
 
 
 def read_npz(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Dataset]:
@@ -63,9 +71,13 @@ def check_member(path: Path, archive: zipfile.ZipFile, key: str, budget: int) ->
         raise UserError(f"{path}: {key} holds pickled Python objects, which can run code; save it as a plain array")
     size = math.prod(shape) * dtype.itemsize
     if size > budget:
-        raise UserError(f"{path}: {key} would take {size:,} bytes, {budget:,} are left; raise max_bytes if you trust it")
+        raise UserError(
+            f"{path}: {key} would take {size:,} bytes, {budget:,} are left; raise max_bytes if you trust it"
+        )
     if size + header != info.file_size:
-        raise UserError(f"{path}: {key} says {shape} {dtype} but holds {info.file_size - header:,} bytes; make it again")
+        raise UserError(
+            f"{path}: {key} says {shape} {dtype} but holds {info.file_size - header:,} bytes; make it again"
+        )
     return size
 
 
@@ -94,9 +106,16 @@ def numbered(where: Path, images: dict[str, np.ndarray], labels: dict[str, np.nd
     present = np.unique(known)
     if len(present) != int(present[-1]) + 1:
         gap = int(np.flatnonzero(present != np.arange(len(present)))[0])
-        raise UserError(f"{where}: no image of class {gap} although labels go up to {present[-1]}; number them 0 to K-1")
+        raise UserError(
+            f"{where}: no image of class {gap} although labels go up to {present[-1]}; number them 0 to K-1"
+        )
     classes = [str(label) for label in present]
     return {name: Dataset(images[name], labels[name], classes, split=name, source=str(where)) for name in images}
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    """A file to read, inflated on the way if its name ends in .gz."""
+    return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 
 def read_idx(path: Path, dimensions: int, max_bytes: int = MAX_BYTES) -> np.ndarray:
@@ -108,8 +127,7 @@ def read_idx(path: Path, dimensions: int, max_bytes: int = MAX_BYTES) -> np.ndar
     if not path.is_file():
         raise UserError(f"{path}: no such file; the four idx files of MNIST lie together in one directory")
     try:
-        with ExitStack() as stack:
-            file = cast(BinaryIO, stack.enter_context(gzip.open(path) if path.suffix == ".gz" else path.open("rb")))
+        with open_bytes(path) as file:
             magic = file.read(4)
             if magic != bytes((0, 0, 8, dimensions)):
                 raise UserError(
@@ -175,7 +193,9 @@ def read_idx_rows(table: Path, rows: Sequence[dict[str, str]], max_bytes: int) -
 def row_range(table: Path, line: int, row: dict[str, str], count: int) -> slice:
     """The slice [start, stop) of a row.  Raises UserError unless it lies in the file."""
     if not (row["start"].isdecimal() and row["stop"].isdecimal()):
-        raise UserError(f"{table}, line {line}: start and stop are whole numbers, got {row['start']!r}, {row['stop']!r}")
+        raise UserError(
+            f"{table}, line {line}: start and stop are whole numbers, got {row['start']!r}, {row['stop']!r}"
+        )
     start, stop = int(row["start"]), int(row["stop"])
     if not start < stop <= count:
         raise UserError(f"{table}, line {line}: rows {start} to {stop} do not lie in a file of {count} images")

@@ -90,9 +90,7 @@ def draw(seed: int, epoch: int, indices: np.ndarray) -> np.ndarray:
     return uniform_rows(WORDS, seed, random.AUGMENT, indices, epoch)
 
 
-def parameters(
-    augment: Augment, seed: int, epoch: int, index: int, uniform: np.ndarray | None = None
-) -> Parameters:
+def parameters(augment: Augment, seed: int, epoch: int, index: int, uniform: np.ndarray | None = None) -> Parameters:
     """What happens to image `index` in `epoch`.  uniform: this image's row of `draw`, if drawn already."""
     u = draw(seed, epoch, np.array([index]))[0] if uniform is None else uniform
     symmetric = 2 * u - 1
@@ -120,7 +118,8 @@ def inverse_matrix(drawn: Parameters) -> np.ndarray:
     """
     cos, sin = math.cos(drawn.angle) / drawn.scale, math.sin(drawn.angle) / drawn.scale
     flip = np.array([[-1.0 if drawn.flip_y else 1.0], [-1.0 if drawn.flip_x else 1.0]])
-    return flip * np.array([[cos, sin], [-sin, cos]])
+    matrix: np.ndarray = flip * np.array([[cos, sin], [-sin, cos]])
+    return matrix
 
 
 def apply_geometry(image: np.ndarray, drawn: Parameters, order: int = 1) -> np.ndarray:
@@ -144,7 +143,12 @@ def apply_geometry(image: np.ndarray, drawn: Parameters, order: int = 1) -> np.n
 
 
 def resample(
-    image: np.ndarray, y: np.ndarray, x: np.ndarray, order: int = 1, border: str = "reflect", fill: float = 0.0
+    image: np.ndarray,
+    y: np.ndarray,
+    x: np.ndarray,
+    order: int = 1,
+    border: str = "reflect",
+    fill: float = 0.0,
 ) -> np.ndarray:
     """image [height, width, channels] read at the points (y, x), arrays of one shape; bilinear or nearest.
 
@@ -158,14 +162,15 @@ def resample(
     i, j = top.astype(np.intp), left.astype(np.intp)
     upper = (1 - u) * fetch(image, i, j, border, fill) + u * fetch(image, i, j + 1, border, fill)
     lower = (1 - u) * fetch(image, i + 1, j, border, fill) + u * fetch(image, i + 1, j + 1, border, fill)
-    return (1 - v) * upper + v * lower
+    mixed: np.ndarray = (1 - v) * upper + v * lower
+    return mixed
 
 
 def fetch(image: np.ndarray, i: np.ndarray, j: np.ndarray, border: str, fill: float) -> np.ndarray:
     """image[i, j] with indices beyond the border reflected, clamped, or answered by `fill`."""
     height, width = image.shape[:2]
     if border == "reflect":
-        values = image[reflect(i, height), reflect(j, width)]
+        values: np.ndarray = image[reflect(i, height), reflect(j, width)]
     else:
         values = image[np.clip(i, 0, height - 1), np.clip(j, 0, width - 1)]
     if border == "constant":

@@ -47,11 +47,11 @@ class Dataset:
                 f"0 to {len(self.classes) - 1}; correct the label or the list of classes"
             )
         if isinstance(self.samples, np.ndarray):
-            self.check_array(where)
+            self.check_array(where, self.samples)
 
-    def check_array(self, where: str) -> None:
+    def check_array(self, where: str, samples: np.ndarray) -> None:
         """Raise UserError unless the samples are uint8 images."""
-        shape, dtype = np.shape(self.samples), np.asarray(self.samples).dtype
+        shape, dtype = samples.shape, samples.dtype
         if dtype != np.uint8 or len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3)):
             raise UserError(
                 f"{where}: images of shape {shape} and type {dtype}; "
@@ -80,7 +80,12 @@ class Dataset:
         samples = self.samples[rows] if isinstance(self.samples, np.ndarray) else [self.samples[i] for i in rows]
         groups = None if self.groups is None else self.groups[rows]
         return replace(
-            self, samples=samples, labels=self.labels[rows], groups=groups, split=split or self.split, skipped=[]
+            self,
+            samples=samples,
+            labels=self.labels[rows],
+            groups=groups,
+            split=split or self.split,
+            skipped=[],
         )
 
     def counts(self) -> dict[str, int]:
@@ -138,7 +143,11 @@ def parse_merge(items: Iterable[str]) -> dict[str, list[str]]:
 
 
 def verify(
-    dataset: Dataset, *, skip_bad: bool = False, visit: Callable[[int, np.ndarray], None] | None = None, workers: int = 2
+    dataset: Dataset,
+    *,
+    skip_bad: bool = False,
+    visit: Callable[[int, np.ndarray], None] | None = None,
+    workers: int = 2,
 ) -> Dataset:
     """Decode every image once; an unreadable one raises UserError, or with skip_bad is left out and listed.
 

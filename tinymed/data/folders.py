@@ -25,9 +25,7 @@ def images_in(path: Path) -> list[Path]:
     """Image files anywhere below `path`, by path; hidden files and other suffixes are passed over."""
     found = []
     for folder, _, files in os.walk(path):
-        found += [
-            Path(folder, name) for name in files if Path(name).suffix.lower() in SUFFIXES and name[0] != "."
-        ]
+        found += [Path(folder, name) for name in files if Path(name).suffix.lower() in SUFFIXES and name[0] != "."]
     return sorted(found)
 
 
@@ -68,7 +66,9 @@ def check_found(folder: Path, found: dict[str, list[Path]]) -> None:
     empty = [name for name, images in found.items() if not images]
     if empty:
         kinds = " ".join(sorted(SUFFIXES))
-        raise UserError(f"{folder / empty[0]}: class {empty[0]!r} has no images ({kinds}); add some or remove the folder")
+        raise UserError(
+            f"{folder / empty[0]}: class {empty[0]!r} has no images ({kinds}); add some or remove the folder"
+        )
 
 
 def build(root: Path, folder: Path, split: str, found: dict[str, list[Path]], classes: list[str]) -> Dataset:

@@ -27,7 +27,7 @@ def decode(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     scaled from 0...65535 to 0...255 whatever the brightest pixel is, so that images stay comparable with each other.
     Raises UserError: unreadable or truncated file, more than max_pixels, several pages, floating-point pixels.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     path = Path(path)
     if not path.is_file():
@@ -38,7 +38,7 @@ def decode(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
             return to_array(path, ImageOps.exif_transpose(image))
     except UserError:
         raise
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise UserError(f"{path}: not an image in one of {', '.join(FORMATS)}; {REMEDY}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UserError(f"{path}: its header claims more than {max_pixels:,} pixels; {REMEDY}") from None

@@ -112,7 +112,10 @@ class Loader:
         indices, keys = self.order(epoch)
         stop = Event()
         jobs = [
-            (indices[b * self.batch_size : (b + 1) * self.batch_size], keys[b * self.batch_size :][: self.batch_size])
+            (
+                indices[b * self.batch_size : (b + 1) * self.batch_size],
+                keys[b * self.batch_size :][: self.batch_size],
+            )
             for b in range(start_batch, len(self))
         ]
         if self.workers == 0:
@@ -161,7 +164,8 @@ class Loader:
     def pixels(self, index: int) -> np.ndarray:
         """One image as uint8 [height, width, channels], from the cache if it is there."""
         if index < len(self.cached) and self.cached[index]:
-            return self.cache[index]
+            held: np.ndarray = self.cache[index]
+            return held
         pixels = prepare(self.dataset.image(index), self.size, self.channels)
         if index < len(self.cached):
             self.cache[index] = pixels
@@ -169,7 +173,9 @@ class Loader:
         return pixels
 
 
-def channel_statistics(dataset: Dataset, size: int | tuple[int, int], channels: int = 3) -> tuple[list[float], list[float]]:
+def channel_statistics(
+    dataset: Dataset, size: int | tuple[int, int], channels: int = 3
+) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each channel over a whole set, on the 0...1 scale: `mean` and `std` of a Loader.
 
     Exact integer sums of x and x^2, so the result does not depend on the order.

@@ -85,8 +85,8 @@ def with_classes(dataset: Dataset, classes: list[str]) -> Dataset:
     unknown = [name for name, n in dataset.counts().items() if n and name not in classes]
     if unknown:
         raise UserError(
-            f"{dataset.source} [{dataset.split}]: class {', '.join(unknown)} is unknown; expected {', '.join(classes)}; "
-            "rename the class, or put it into one of these with --merge NEW=OLD,OLD"
+            f"{dataset.source} [{dataset.split}]: class {', '.join(unknown)} is unknown, expected "
+            f"{', '.join(classes)}; rename the class, or put it into one of these with --merge NEW=OLD,OLD"
         )
     number = {name: i for i, name in enumerate(classes)}
     table = np.array([number.get(name, -1) for name in dataset.classes], np.int64)

@@ -19,7 +19,8 @@ def check_fractions(fractions: Sequence[float]) -> np.ndarray:
     shares = np.asarray(fractions, np.float64)
     if shares.ndim != 1 or not shares.size or not (shares > 0).all() or abs(shares.sum() - 1) > 1e-6:
         raise UserError(f"fractions are positive and add up to 1, got {list(fractions)}")
-    return shares / shares.sum()
+    normalised: np.ndarray = shares / shares.sum()
+    return normalised
 
 
 def apportion(count: int, shares: np.ndarray, owed: np.ndarray) -> np.ndarray:
@@ -143,9 +144,7 @@ def k_fold(
     if folds < 2:
         raise UserError(f"cross-validation needs at least 2 folds, got {folds}")
     shares = [1 / folds] * folds
-    parts = (
-        stratified_split(labels, shares, seed) if groups is None else grouped_split(groups, labels, shares, seed)
-    )
+    parts = stratified_split(labels, shares, seed) if groups is None else grouped_split(groups, labels, shares, seed)
     everything = np.arange(len(labels))
     return [(np.setdiff1d(everything, part), part) for part in parts]
 
@@ -171,7 +170,9 @@ def split_dataset(
         check_fractions(values)
         parts = last_fraction_split(len(dataset), values[1])
     else:
-        raise UserError(f"split rule {rule!r} with {len(values)} parts; use auto, stratified, grouped, or last with two")
+        raise UserError(
+            f"split rule {rule!r} with {len(values)} parts; use auto, stratified, grouped, or last with two"
+        )
     return {name: dataset.subset(part, split=name) for name, part in zip(shares, parts, strict=True)}
 
 
@@ -180,7 +181,7 @@ def pixel_hash(pixels: np.ndarray) -> bytes:
     if pixels.shape[2] == 3 and (pixels == pixels[:, :, :1]).all():
         pixels = pixels[:, :, :1]
     digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(pixels))
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.digest()
 
 

@@ -33,9 +33,7 @@ def synthetic_smear(n: int, size: int = 64, seed: int = 0, difficulty: float = D
     Raises UserError for n < 2, size < 16, or a difficulty outside 0...1.
     """
     if n < 2 or size < 16 or not 0 <= difficulty <= 1:
-        raise UserError(
-            f"a synthetic smear takes n >= 2, size >= 16, difficulty 0 to 1; got {n}, {size}, {difficulty}"
-        )
+        raise UserError(f"a synthetic smear takes n >= 2, size >= 16, difficulty 0 to 1; got {n}, {size}, {difficulty}")
     images = np.empty((n, size, size, 3), np.uint8)
     for start in range(0, n, CHUNK):
         indices = np.arange(start, min(start + CHUNK, n))
@@ -59,7 +57,7 @@ class Numbers:
 
 @dataclass
 class Scene:
-    """The pictures being painted: color float32 [n, 3, size, size], and pixel centres in 0...1, y [size, 1], x [1, size]."""
+    """The pictures being painted: color [n, 3, size, size]; pixel centres in 0...1: y [size, 1], x [1, size]."""
 
     color: np.ndarray
     y: np.ndarray
@@ -83,13 +81,14 @@ def paint(indices: np.ndarray, size: int, seed: int, difficulty: float) -> np.nd
         parasite = infected & (number == 0)
         paint_object(scene, u, parasite, (radius, centre_y, centre_x), difficulty, number)
     illuminate(scene, u)
-    add_noise(scene, indices, seed, 0.02 + 0.05 * difficulty)
+    add_noise(scene, indices, seed, 0.015 + 0.03 * difficulty)
     return np.rint(np.clip(scene.color, 0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
 
 
 def rgb(color: np.ndarray) -> np.ndarray:
     """A colour as float32 [3, 1, 1], ready to broadcast over images and pixels."""
-    return color.astype(np.float32)[:, None, None]
+    column: np.ndarray = color.astype(np.float32)[:, None, None]
+    return column
 
 
 def tint(color: np.ndarray, u: Numbers, spread: float) -> np.ndarray:
@@ -153,11 +152,11 @@ def paint_object(
     dot = np.exp(-((dx - r * np.cos(turn)) ** 2 + (dy - r * np.sin(turn)) ** 2) / (2 * np.float32(0.020) ** 2))
     grain = 0.75 + 0.25 * np.sin(dx * 150 + turn) * np.sin(dy * 150)
     platelet = grain / (1 + np.exp(np.clip((distance - 0.75 * r) / np.float32(0.012), -30, 30)))
-    fibre = ring / (1 + np.exp(np.clip((np.float32(0.1) - toward) / np.float32(0.15), -30, 30)))
+    fibre = ring / (1 + np.exp(np.clip((np.float32(0.2) - toward) / np.float32(0.15), -30, 30)))
     speck = np.exp(-((distance / np.float32(0.03)) ** 2))
     other = np.where(kind < 0.45, platelet, np.where(kind < 0.75, fibre, speck))
-    strength = u(0.55, 0.95) * np.float32(1 - 0.45 * difficulty)
-    present = 1.0 if number == 0 else (u() < 0.35 + 0.65 * difficulty).astype(np.float32)
+    strength = u(0.55, 0.95) * np.float32(1 - 0.35 * difficulty)
+    present = 1.0 if number == 0 else (u() < 0.35 + 1.1 * difficulty).astype(np.float32)
     always = np.where(parasite, 1.0, 1.0 if number else difficulty**0.25).astype(np.float32)
     body = np.where(parasite, 0.8 * ring, 0.75 * other) * strength * present * always
     scene.blend(tint(STAIN, u, 0.06), body)

@@ -37,8 +37,8 @@ def read_csv(table: Path, columns: Columns, skip_bad: bool, max_bytes: int) -> d
     for column in (columns.path, columns.label):
         if column not in header:
             raise UserError(
-                f"{table}: no column {column!r} (it has {', '.join(header)}); name the column that holds the image path "
-                "or the class with path_column / label_column"
+                f"{table}: no column {column!r} (it has {', '.join(header)}); name the column "
+                "that holds the image path or the class with path_column / label_column"
             )
     if columns.group is not None and columns.group not in header:
         raise UserError(f"{table}: no column {columns.group!r} for groups (it has {', '.join(header)})")
@@ -46,7 +46,7 @@ def read_csv(table: Path, columns: Columns, skip_bad: bool, max_bytes: int) -> d
     for line, row in enumerate(rows, start=2):
         parts.setdefault(split_of(table, line, row, columns.split), []).append(row)
     check_labels(table, parts, columns.label)
-    known = parts["train"] if "train" in parts else rows
+    known = parts.get("train", rows)
     classes = sort_classes({row[columns.label] for row in known})
     group = columns.group or next((c for c in GROUP_COLUMNS if c in header), None)
     order = sorted(parts, key=["train", "val", "test", "all"].index)
@@ -92,7 +92,13 @@ def check_labels(table: Path, parts: dict[str, list[Row]], column: str) -> None:
 
 
 def build(
-    table: Path, split: str, rows: list[Row], classes: list[str], columns: Columns, group: str | None, skip_bad: bool
+    table: Path,
+    split: str,
+    rows: list[Row],
+    classes: list[str],
+    columns: Columns,
+    group: str | None,
+    skip_bad: bool,
 ) -> Dataset:
     """One split of a list.  A missing file raises UserError, or with skip_bad is listed as skipped."""
     number = {name: i for i, name in enumerate(classes)}

@@ -26,14 +26,17 @@ def normalise(images: np.ndarray, mean: float | Sequence[float], std: float | Se
     centre, spread = channel_values(mean, channels, "mean"), channel_values(std, channels, "std")
     if not (spread > 0).all():
         raise UserError(f"std must be positive, got {std}")
-    return (images - centre) / spread
+    scaled: np.ndarray = (images - centre) / spread
+    return scaled
 
 
 def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
     """float32 [n, classes], 1 at the label.  Raises UserError for a label out of range."""
     labels = np.asarray(labels, np.int64)
     if labels.size and not (labels.min() >= 0 and labels.max() < classes):
-        raise UserError(f"labels from {labels.min()} to {labels.max()} do not fit {classes} classes (0 to {classes - 1})")
+        raise UserError(
+            f"labels from {labels.min()} to {labels.max()} do not fit {classes} classes (0 to {classes - 1})"
+        )
     out = np.zeros((*labels.shape, classes), np.float32)
     np.put_along_axis(out, labels[..., None], np.float32(1), axis=-1)
     return out

@@ -1,0 +1,79 @@
+"""What the derived tests share: the ops, their arguments, and ways an array can lie in memory."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+import tinymed  # noqa: F401  registers every op
+from tinymed.draw import Draw
+from tinymed.memory import canonical_order, inverse_order
+from tinymed.tape import Op
+
+OPS = sorted((op for op in Op.registry.values() if op.__module__.startswith("tinymed.")), key=lambda op: op.__name__)
+DIFFERENTIABLE = [op for op in OPS if op.backward is not None]
+
+
+class HypothesisDraw(Draw):
+    """Arguments drawn by Hypothesis: shapes and options shrink, array elements follow from a drawn seed."""
+
+    def __init__(self, data: Any):
+        super().__init__()
+        self.data = data
+
+    def integer(self, low: int, high: int) -> int:
+        return self.data.draw(st.integers(low, high))
+
+
+def sample(op: type[Op], seed: int) -> tuple[Any, ...]:
+    """The op's arguments number `seed`."""
+    return op.samples(Draw(seed))
+
+
+def has_empty(args: tuple[Any, ...]) -> bool:
+    """Whether an array has no elements: nothing to differentiate."""
+    return any(isinstance(a, np.ndarray) and a.size == 0 for a in args)
+
+
+def command(op: type[Op], seed: int) -> str:
+    """The command that repeats a failure."""
+    return f"{op.__name__}, sample {seed}; repeat: tinymed check {op.__name__} --seed {seed}"
+
+
+def tolerance(op: type[Op]) -> float:
+    """float32 against float64, relative to the largest value; an op may declare that it loses more."""
+    return getattr(op, "tolerance", 2e-5)
+
+
+def reversed_view(a: np.ndarray) -> np.ndarray:
+    """Negative strides."""
+    back = tuple(slice(None, None, -1) for _ in a.shape)
+    return a[back].copy()[back]
+
+
+def gapped_view(a: np.ndarray) -> np.ndarray:
+    """Every second element of a larger array whose other elements are wrong."""
+    wide = np.full([2 * n + 1 for n in a.shape], 77, a.dtype)
+    view = wide[tuple(slice(1, None, 2) for _ in a.shape)]
+    view[...] = a
+    return view
+
+
+def in_order(kind: str) -> Callable[[np.ndarray], np.ndarray]:
+    """The order compiled kernels take an image or a filter in."""
+
+    def arrange(a: np.ndarray) -> np.ndarray:
+        order = canonical_order(kind, a.ndim)
+        return np.ascontiguousarray(a.transpose(order)).transpose(inverse_order(order))
+
+    return arrange
+
+
+LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "channels_last": in_order("image"),
+    "filter": in_order("filter"),
+    "fortran": np.asfortranarray,
+    "reversed": lambda a: reversed_view(a) if a.ndim else a,
+    "gapped": lambda a: gapped_view(a) if a.ndim else a,
+}

@@ -1,0 +1,121 @@
+"""The checkers are checked: every mutated backward must be rejected, and each error must say what is wrong."""
+
+import numpy as np
+import pytest
+from derived import DIFFERENTIABLE, has_empty, sample
+
+import tinymed
+from tinymed import backend, check
+from tinymed.draw import Draw
+from tinymed.ops.activations import ReLU
+
+
+def transposed(g):
+    """Two equal last axes exchanged, else the last axis of more than one element reversed."""
+    if g.ndim >= 2 and g.shape[-1] == g.shape[-2]:
+        return g.swapaxes(-1, -2)
+    axis = next((i for i in reversed(range(g.ndim)) if g.shape[i] > 1), None)
+    return g if axis is None else np.flip(g, axis)
+
+
+MUTATIONS = {
+    "zeroed": lambda g: np.zeros_like(g),
+    "negated": lambda g: -g,
+    "scaled": lambda g: g * 1.01,
+    "shifted": lambda g: np.roll(g.reshape(-1), 1).reshape(g.shape),
+    "transposed": transposed,
+}
+
+# A mutation that changes nothing on any sample, with the reason.
+ZERO_GRADIENT = "the gradient is 0 everywhere"
+EQUIVALENT: dict[str, str] = {
+    "Sign": ZERO_GRADIENT,
+}
+
+
+def mutated(op, mutate, where):
+    """The op with one of its gradients mutated; records whether the mutation ever changed anything."""
+    original, changed = op.backward, []
+
+    def backward(self, *dys):
+        grads = original(self, *dys)
+        grads = list(grads) if isinstance(grads, tuple) else [grads]
+        if where < len(grads) and grads[where] is not None:
+            new = mutate(grads[where])
+            changed.append(not np.allclose(new, grads[where], rtol=1e-6, atol=1e-12))
+            grads[where] = new
+        return tuple(grads)
+
+    return backward, changed
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
+@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=lambda op: op.__name__)
+def test_a_mutated_backward_is_rejected(op, mutation, monkeypatch):
+    some = False
+    for where in range(6):
+        changing = rejected = 0
+        for seed in range(12):
+            args = sample(op, seed)
+            if has_empty(args) or where >= len(args):
+                continue
+            backward, changed = mutated(op, MUTATIONS[mutation], where)
+            with monkeypatch.context() as m, backend.use_backend("numpy"):
+                m.setattr(op, "backward", backward)
+                try:
+                    check.gradcheck(op.apply, args, seed=seed)
+                except check.GradientError:
+                    rejected += 1
+            if any(changed):
+                changing += 1
+                assert rejected, f"{op.__name__}: gradient {where} {mutation} passes gradcheck (sample {seed})"
+                break
+        some |= changing > 0
+    if op.__name__ in EQUIVALENT:
+        assert not some or mutation in ("zeroed",), f"{op.__name__} is listed as equivalent ({EQUIVALENT[op.__name__]}) but is not"
+    else:
+        assert some, f"{op.__name__}: {mutation} changes no gradient on any sample: declare it in EQUIVALENT with a reason"
+
+
+def test_a_sum_would_accept_a_zeroed_softmax():
+    """Why the cotangent is random: under sum() the gradient of softmax is 0, and a backward of zeros looks right."""
+    x = np.random.default_rng(0).normal(size=(3, 5))
+    softmax = lambda a: np.exp(a) / np.exp(a).sum(-1, keepdims=True)  # noqa: E731
+    step = np.zeros_like(x)
+    step[1, 2] = 1e-6
+    assert abs(softmax(x + step).sum() - softmax(x - step).sum()) < 1e-12
+
+
+def test_gradcheck_names_the_argument_and_element():
+    def wrong(x):
+        return tinymed.Tensor(x.data * 2, x.requires_grad, None)
+
+    with pytest.raises(check.GradientError, match="backward gives 0"):
+        check.gradcheck(wrong, [np.ones(3)])
+
+
+def test_gradcheck_refuses_a_function_without_floats():
+    with pytest.raises(check.GradientError, match="no floating-point output"):
+        check.gradcheck(lambda x: x, [np.arange(3)])
+
+
+def test_compare_backends_reports_every_backend():
+    errors = check.compare_backends(ReLU.apply, [np.linspace(-1, 1, 7)])
+    assert set(errors) == set(backend.BACKENDS)
+    assert max(errors.values()) < 1e-6
+
+
+def test_compare_backends_rejects_a_wrong_kernel(monkeypatch):
+    launch = backend.table("numba").relu_forward
+    with monkeypatch.context() as m:
+        m.setattr(launch, "run", lambda kernel, args: args[0] * 2)
+        with pytest.raises(check.BackendMismatch, match="numba: output 0"):
+            check.compare_backends(ReLU.apply, [np.linspace(-1, 1, 7)])
+
+
+def test_draws_repeat_and_keep_off_kinks():
+    a, b = (Draw(5).array((50,), avoid=(0.0, 1.0), margin=0.1) for _ in range(2))
+    assert np.array_equal(a, b)
+    assert (np.abs(a) >= 0.0999).all()
+    assert (np.abs(a - 1) >= 0.0999).all()
+    assert len(set(Draw(1).array((40,), distinct=True))) == 40

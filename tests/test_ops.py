@@ -1,0 +1,79 @@
+"""Every declared op x backend x dtype x memory order x oracle.  Derived from the declarations: adding an op edits nothing."""
+
+import numpy as np
+import pytest
+from derived import DIFFERENTIABLE, LAYOUTS, OPS, HypothesisDraw, command, has_empty, sample, tolerance
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinymed import backend, check
+
+SEEDS = range(8)
+
+
+def name(op):
+    return op.__name__
+
+
+def reference(op, args):
+    """Outputs and gradients of the float64 reference."""
+    with backend.use_backend("numpy"):
+        return check.results(op.apply, args, np.float64)
+
+
+@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=name)
+def test_gradient(op):
+    """Finite differences in float64 on the reference, under a random cotangent."""
+    with backend.use_backend("numpy"):
+        for seed in SEEDS:
+            if not has_empty(args := sample(op, seed)):
+                try:
+                    check.gradcheck(op.apply, args, seed=seed)
+                except check.GradientError as e:
+                    pytest.fail(f"{e} ({command(op, seed)})")
+
+
+@pytest.mark.parametrize("op", OPS, ids=name)
+def test_float32(op, backend_name):
+    """Outputs and gradients in float32 on each backend against the float64 reference; twice the same bits."""
+    for seed in SEEDS:
+        args = sample(op, seed)
+        ours, again = (check.results(op.apply, args, np.float32) for _ in range(2))
+        check.compare(ours, reference(op, args), tolerance(op), f"{backend_name}: {command(op, seed)}")
+        check.compare(again, ours, 0.0, f"{backend_name}, a second time: {command(op, seed)}")
+        floats = [a for a in (*ours[0], *ours[1]) if a is not None and a.dtype.kind == "f"]
+        assert name(op) == "Cast" or all(a.dtype == np.float32 for a in floats), "float32 went in, something else came out"
+
+
+@pytest.mark.parametrize("op", OPS, ids=name)
+def test_float64_stays_float64(op):
+    """A backend of float32 kernels falls back for float64 instead of losing digits."""
+    for seed in SEEDS[:2]:
+        args = sample(op, seed)
+        with backend.use_backend("numba"):
+            ours = check.results(op.apply, args, np.float64)
+        check.compare(ours, reference(op, args), 1e-12, command(op, seed))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("op", OPS, ids=name)
+def test_memory_order(op, layout, backend_name):
+    """The values do not depend on how an argument lies in memory."""
+    for seed in SEEDS[:3]:
+        args = sample(op, seed)
+        ours = check.results(op.apply, args, np.float32, arrange=LAYOUTS[layout])
+        check.compare(ours, reference(op, args), tolerance(op), f"{backend_name}, {layout}: {command(op, seed)}")
+
+
+@pytest.mark.parametrize("op", [op for op in OPS if op.oracle is not None], ids=name)
+def test_oracle(op):
+    """Forward and all gradients against PyTorch in float64, over arguments that Hypothesis draws and shrinks."""
+    pytest.importorskip("torch", reason="PyTorch is the oracle: pip install '.[test]'")
+
+    @settings(max_examples=20)
+    @given(st.data())
+    def against_torch(data):
+        args = op.samples(HypothesisDraw(data))
+        check.compare(reference(op, args), check.oracle_results(op, args), 1e-9, name(op))
+
+    against_torch()

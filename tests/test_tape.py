@@ -1,0 +1,205 @@
+"""The tape: order of the walk, reuse, freeing, versions, hooks."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+import tinymed
+from tinymed import tape
+from tinymed.ops.activations import ReLU
+from tinymed.ops.elementwise import Add
+from tinymed.tape import Op
+
+add, relu = Add.apply, ReLU.apply
+
+
+def leaf(*values):
+    return tinymed.tensor(np.array(values), dtype=np.float64, requires_grad=True)
+
+
+def test_a_chain_of_5000_ops_needs_no_stack():
+    x = leaf(1.0)
+    y = x
+    for _ in range(5000):
+        y = add(y, x)
+    y.backward()
+    assert x.grad.item() == 5001
+
+
+def test_a_diamond_is_visited_once():
+    """y = (x + x) + (x + x) ten times over: 2^10 paths, 10 ops, and each backward runs once."""
+    x = leaf(1.0)
+    y, calls = x, []
+
+    class Count(tape.Observer):
+        def backward(self, op, dys, dxs):
+            calls.append(op)
+
+    for _ in range(10):
+        y = add(y, y)
+    tape.observers.append(Count())
+    try:
+        y.backward()
+    finally:
+        tape.observers.pop()
+    assert len(calls) == 10
+    assert x.grad.item() == 1024
+
+
+def test_gradients_add_up_over_uses_and_calls():
+    x, y = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    for n in (1, 2):
+        add(add(x, y), x).backward(tinymed.tensor([1.0, 10.0]))
+        assert x.grad.tolist() == [2.0 * n, 20.0 * n]
+        assert y.grad.tolist() == [1.0 * n, 10.0 * n]
+
+
+def test_two_leaves_never_share_a_gradient():
+    x, y, dy = leaf(1.0), leaf(2.0), tinymed.tensor([5.0], dtype=np.float64)
+    add(x, y).backward(dy)
+    assert not np.shares_memory(x.grad.data, y.grad.data)
+    assert not np.shares_memory(x.grad.data, dy.data)
+
+
+def test_a_second_backward_raises_unless_retained():
+    x = leaf(1.0)
+    y = relu(add(x, x))
+    y.backward(retain_graph=True)
+    y.backward()
+    assert x.grad.item() == 4
+    with pytest.raises(RuntimeError, match="retain_graph=True"):
+        y.backward()
+
+
+def test_second_derivatives_are_refused():
+    with pytest.raises(ValueError, match="create_graph"):
+        relu(leaf(1.0)).backward(create_graph=True)
+
+
+def test_backward_frees_what_was_saved():
+    x = leaf(1.0)
+    y = relu(x)
+    saved = weakref.ref(y.op.saved[0].base if y.op.saved[0].base is not None else y.op.saved[0])
+    y.backward()
+    del y
+    gc.collect()
+    assert saved() is None
+
+
+def test_tensors_between_ops_are_not_kept():
+    x = leaf(*np.ones(10))
+    middle = add(x, x)
+    gone = weakref.ref(middle)
+    y = add(middle, x)
+    del middle
+    assert gone() is None
+    y.backward(tinymed.tensor(np.ones(10)))
+    assert x.grad.tolist() == [3.0] * 10
+
+
+def test_no_grad_records_nothing():
+    x = leaf(1.0)
+    with tinymed.no_grad():
+        y = relu(x)
+        with tinymed.enable_grad():
+            z = relu(x)
+    assert (y.requires_grad, z.requires_grad, tinymed.is_grad_enabled()) == (False, True, True)
+    with pytest.raises(RuntimeError, match="requires a gradient"):
+        y.backward()
+
+
+def test_backward_of_a_vector_needs_a_gradient_of_its_shape():
+    y = relu(leaf(1.0, 2.0))
+    with pytest.raises(RuntimeError, match="only a scalar"):
+        y.backward()
+    with pytest.raises(ValueError, match="shape"):
+        y.backward(tinymed.ones(3))
+
+
+def test_hooks_see_and_replace_gradients():
+    x, seen = leaf(1.0), []
+    y = add(x, x)
+    y.register_hook(lambda g: seen.append(g.item()))
+    y.register_hook(lambda g: tinymed.tensor(g.data * 3))
+    x.register_hook(lambda g: tinymed.tensor(g.data * 10))
+    y.retain_grad()
+    relu(y).backward()
+    assert (seen, y.grad.item(), x.grad.item()) == ([1.0], 3.0, 60.0)
+
+
+def test_grad_returns_gradients_and_leaves_no_trace():
+    x, y, z = leaf(2.0), leaf(3.0), leaf(1.0)
+    s = add(x, y)
+    dx, ds, dz = tinymed.grad(relu(add(s, s)), [x, s, z])
+    assert (dx.item(), ds.item(), dz, x.grad, s.grad) == (2.0, 2.0, None, None, None)
+
+
+def test_a_write_to_a_saved_array_is_an_error():
+    x = leaf(1.0)
+    y = relu(x)
+    y.version.value += 1  # what every in-place write does
+    with pytest.raises(RuntimeError, match="ReLU: an array saved for backward was changed in place"):
+        y.backward()
+
+
+def test_numpy_is_read_only_while_the_tape_needs_it():
+    x = tinymed.tensor([1.0, 2.0])
+    x.numpy()[0] = 5
+    assert x.tolist() == [5.0, 2.0]
+    y = relu(x.requires_grad_())
+    for t in (x, y):
+        with pytest.raises(ValueError, match="read-only"):
+            t.numpy()[0] = 1
+
+
+@pytest.mark.parametrize("gone", ["forward", "backward", "samples", "oracle"])
+def test_an_op_cannot_be_declared_incomplete(gone):
+    body = {"forward": lambda self, x: x, "backward": None, "samples": staticmethod(lambda draw: ()), "oracle": "torch.abs"}
+    del body[gone]
+    with pytest.raises(TypeError, match=f"lacks {gone}"):
+        type("Half", (Op,), body)
+    assert "Half" not in Op.registry
+
+
+def test_an_op_without_an_oracle_needs_a_reason():
+    with pytest.raises(TypeError, match="oracle_reason"):
+        type("Half", (Op,), {"forward": None, "backward": None, "samples": None, "oracle": None})
+
+
+def test_an_op_needs_a_tensor():
+    with pytest.raises(TypeError, match="at least one tensor"):
+        relu(3.0)
+
+
+PROMOTION = [
+    ((np.float32, 1), (np.float64, 0)),
+    ((np.int64, 1), (np.float64, 0)),
+    ((np.int64, 1), (np.float32, 1)),
+    ((np.uint8, 1), (np.int8, 1)),
+    ((np.int32, 1), (np.int64, 0)),
+    ((np.bool_, 1), (np.int64, 0)),
+    ((np.float64, 1), (np.float32, 1)),
+    ((np.int16, 1), 2.5),
+    ((np.int16, 1), 2),
+    ((np.bool_, 1), 1.5),
+    ((np.bool_, 1), True),
+    ((np.float64, 0), 1),
+    (1, 2.0),
+]
+
+
+@pytest.mark.parametrize(("a", "b"), PROMOTION)
+def test_promotion_is_pytorchs(a, b):
+    torch = pytest.importorskip("torch", reason="PyTorch is the oracle: pip install '.[test]'")
+
+    def make(module, spec):
+        if not isinstance(spec, tuple):
+            return spec
+        array = np.ones((2,) * spec[1], spec[0])
+        return tinymed.tensor(array) if module is tinymed else torch.from_numpy(np.array(array))
+
+    for x, y in ((a, b), (b, a)):
+        ours = tinymed.result_type(make(tinymed, x), make(tinymed, y))
+        assert ours.name == str(torch.result_type(make(torch, x), make(torch, y))).removeprefix("torch.")

@@ -1,0 +1,121 @@
+"""Matrix products and linear layers on the microkernel.
+
+One loop, `gemm`, takes both operands by address and stride, so a transposed one costs no copy unless its rows are to
+be read as vectors; packing into panels pays when a panel is read often enough.
+"""
+
+import numpy as np
+from numba import prange
+
+from ..backend import kernel
+from .microkernel import ACCUMULATE, COLUMNS, ROWS, ZERO, address, ceil_div, serial, share, sweep
+
+NO_BIAS = np.zeros(0, np.float32)
+BLOCK = 16 * ROWS  # rows of a whose slice of DEPTH terms stays in L2 while the panels of b pass
+DEPTH = 512  # terms of the reduction run at once
+FEW = 4 * ROWS  # rows of a up to which packing b costs more than it saves
+
+
+def takes(*arrays):
+    return all(a is None or a.dtype == np.float32 for a in arrays) and arrays[0].ndim == arrays[1].ndim == 2
+
+
+# ------------------------------------------------------------------------------------------------- composites
+
+
+@kernel(backend="numba", composite=True, when=takes)
+def matmul(k, a, b):
+    (m, depth), n = a.shape, b.shape[1]
+    return multiply(k, a, (depth, 1), b, (m, n, depth))
+
+
+@kernel(backend="numba", composite=True, when=takes)
+def matmul_ta(k, a, b):
+    (depth, m), n = a.shape, b.shape[1]
+    return multiply(k, a, (1, m), b, (m, n, depth))
+
+
+def multiply(k, a, a_strides, b, size):
+    """a @ b with b as it lies when few rows of a pass over it, else packed."""
+    packed = size[0] > FEW
+    return k.gemm(a, k.pack_matrix(b, False) if packed else b, NO_BIAS, size, a_strides, packed)
+
+
+@kernel(backend="numba", composite=True, when=takes)
+def matmul_tb(k, a, b):
+    return linear_forward(k, a, b, NO_BIAS)
+
+
+@kernel(backend="numba", composite=True, when=takes)
+def linear_forward(k, x, weight, bias):
+    """The operand with fewer rows is packed: a large weight is then read once, as it lies, whatever the batch."""
+    (m, depth), n = x.shape, weight.shape[0]
+    bias = NO_BIAS if bias is None else bias
+    if m < n:
+        y = k.gemm(weight, k.pack_matrix(x, True), NO_BIAS, (n, m, depth), (depth, 1), True)
+        return k.transpose_add(y, bias)
+    return k.gemm(x, k.pack_matrix(weight, True), bias, (m, n, depth), (depth, 1), True)
+
+
+# ------------------------------------------------------------------------------------------------------ parts
+
+
+def panels_shape(b, transposed):
+    depth, n = b.shape[::-1] if transposed else b.shape
+    return [(-(-n // COLUMNS), depth * COLUMNS)]
+
+
+@kernel(backend="numba", out=panels_shape)
+def pack_matrix(packed, b, transposed):
+    """[depth][n] (or its transpose, as it lies) -> [panel of COLUMNS columns][depth][COLUMNS], filled up with zeros."""
+    n = b.shape[0] if transposed else b.shape[1]
+    depth = b.shape[1] if transposed else b.shape[0]
+    slices = ceil_div(depth, DEPTH)
+    for t in prange(packed.shape[0] * slices):
+        p, first = t // slices, t % slices * DEPTH
+        size = min(COLUMNS, n - p * COLUMNS)
+        for d in range(first, min(first + DEPTH, depth)):
+            for j in range(size):
+                packed[p, d * COLUMNS + j] = b[p * COLUMNS + j, d] if transposed else b[d, p * COLUMNS + j]
+            for j in range(size, COLUMNS):
+                packed[p, d * COLUMNS + j] = 0
+
+
+def gemm_work(a, b, bias, size, a_strides, packed):
+    blocks, parts = share.py_func(-(-size[0] // BLOCK), -(-size[1] // COLUMNS))
+    return [((blocks * parts, 2, BLOCK), np.int64)]
+
+
+@kernel(backend="numba", work=gemm_work, out=lambda a, b, bias, size, *_: [size[:2]])
+def gemm(y, tables, a, b, bias, size, a_strides, packed):
+    """y[m, n] = bias[n] + sum_k a[m * a_strides[0] + k * a_strides[1]] * b[k, n], b packed or as it lies."""
+    m, n, depth = size
+    step = 4 * (COLUMNS if packed else n)
+    panel = step * depth if packed else 4 * COLUMNS
+    blocks, panels = ceil_div(m, BLOCK), ceil_div(n, COLUMNS)
+    cuts, parts = share(blocks, panels)
+    for task in prange(cuts * parts):
+        cut, part, table = task // parts, task % parts, tables[task]
+        for block in range(cut * blocks // cuts, (cut + 1) * blocks // cuts):
+            first, last = block * BLOCK, min((block + 1) * BLOCK, m)
+            for i in range(BLOCK):
+                row = min(first + i, last - 1)
+                table[0, i], table[1, i] = row * 4 * a_strides[0], row * 4 * n
+            start = address(bias) if bias.size else ZERO
+            for d in range(0, max(depth, 1), DEPTH):
+                loops = (1, 1, min(DEPTH, depth - d), 0, 0, 4 * a_strides[1], 0, 0, step)
+                sweep(table, ceil_div(last - first, ROWS), address(a) + 4 * d * a_strides[1], address(y),
+                      address(b) + d * step, panel, start, n,
+                      part * panels // parts, (part + 1) * panels // parts, loops)  # fmt: skip
+                start = ACCUMULATE
+
+
+@kernel(backend="numba", out=lambda x, bias: [x.shape[::-1]])
+def transpose_add(y, x, bias):
+    """y[m, n] = x[n, m] + bias[n]"""
+    for i in prange(y.shape[0]):
+        for j in range(y.shape[1]):
+            y[i, j] = x[j, i]
+        if bias.size:
+            for j in range(y.shape[1]):
+                y[i, j] += bias[j]

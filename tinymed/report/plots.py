@@ -1,0 +1,327 @@
+"""The PNGs of a run folder: learning curves, ROC, confusion matrix, bars that compare models.
+
+Figures are drawn without pyplot, so nothing global is touched and no display is needed; matplotlib is
+imported at the first picture.  Colours are Okabe and Ito's, told apart by colour-blind readers, and lines
+differ in dash as well.
+"""
+
+import io
+import math
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+History = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
+Value = float | tuple[float, float, float]  # a metric, or (metric, low, high)
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#000000")
+DASHES = ("-", "--", "-.", ":")
+GREY = "#595959"
+DPI = 130
+FEW = 30  # points up to which each is marked
+CROWDED = 8  # classes from which a matrix or legend needs smaller type
+
+# One quantity goes by several names in histories; the first found counts.
+SERIES = {
+    "loss": (("train", ("loss", "train_loss")), ("validation", ("val_loss", "validation_loss"))),
+    "accuracy": (
+        ("train", ("accuracy", "train_accuracy")),
+        ("validation", ("val_accuracy", "validation_accuracy")),
+    ),
+}
+
+
+def save_curves(history: History, path: str | Path, title: str = "") -> Path:
+    """Draw training against validation loss, and accuracy beside it where the history has it.
+
+    history: one mapping an epoch, or one list a quantity; keys loss, val_loss, accuracy, val_accuracy (train_
+    and validation_ prefixes work too) and optionally epoch.  A missing, None or nan value leaves a gap.  The
+    epoch of the lowest validation loss is marked.  Returns the path; UserError if there is nothing to draw.
+    """
+    panels = {name: curves_of(history, series) for name, series in SERIES.items()}
+    panels = {name: curves for name, curves in panels.items() if curves}
+    if not panels:
+        raise UserError(f"{path}: the history has neither loss nor accuracy, so there is no curve to draw")
+    figure = new_figure(4.6 * len(panels) + 0.4, 3.6)
+    for axes, (name, curves) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
+    ):
+        draw_lines(axes, curves)
+        axes.set(xlabel="epoch", ylabel=name)
+        best = best_epoch(panels.get("loss", {}).get("validation"))
+        if best is not None:
+            axes.axvline(best, color=GREY, linewidth=0.9, linestyle=":", label=f"best epoch ({best:g})")
+        axes.legend(frameon=False)
+    if title:
+        figure.suptitle(title)
+    return write_png(figure, path)
+
+
+def save_runs(
+    histories: Mapping[str, History], path: str | Path, quantity: str = "loss", title: str = ""
+) -> Path:
+    """Draw one quantity of several runs in one picture, such as the loss at several learning rates.
+
+    histories: run name -> history as in save_curves.  quantity: any key of the histories.
+    """
+    curves = {name: curves_of(h, (("run", (quantity,)),)).get("run") for name, h in histories.items()}
+    drawn = {name: curve for name, curve in curves.items() if curve is not None}
+    if not drawn:
+        raise UserError(f"{path}: no history has values of {quantity!r}")
+    figure = new_figure(6.0, 4.0)
+    axes = figure.subplots()
+    draw_lines(axes, drawn)
+    axes.set(xlabel="epoch", ylabel=quantity.replace("_", " "), title=title)
+    axes.legend(frameon=False)
+    return write_png(figure, path)
+
+
+def save_roc(
+    scores: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    classes: Sequence[str],
+    positive: str,
+    path: str | Path,
+    evaluation: Mapping[str, Any] | None = None,
+) -> Path:
+    """Draw the ROC curve of the positive class, or one of every class where there are more than two.
+
+    scores, labels, classes, positive as in `evaluate_scores`, whose answer may be given as `evaluation` to
+    spare computing it again.  The legend has each AUC with its interval, the point is the arg-max's, the
+    diagonal is chance.
+    """
+    from ..train.metrics import class_scores, evaluate_scores, roc_curve
+
+    result = evaluation or evaluate_scores(scores, labels, classes, positive)
+    y = np.asarray(labels)
+    names = [positive] if len(classes) == 2 else sorted(classes, key=lambda c: c != positive)
+    figure = new_figure(5.4, 5.4)
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":", label="chance (AUC 0.5)")
+    for i, name in enumerate(names):
+        row = result["per_class"][name]
+        if row["auc"] is None:
+            continue
+        k = list(classes).index(name)
+        curve = roc_curve(y == k, class_scores(scores, k))
+        style = {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i // len(COLOURS) % len(DASHES)]}
+        label = f"{name}: AUC {row['auc']:.3f}{interval_text(row.get('auc_interval'))}"
+        axes.plot(
+            curve.false_positive_rate,
+            curve.true_positive_rate,
+            linewidth=2.2 if i == 0 else 1.3,
+            label=label,
+            **style,
+        )
+        axes.plot(
+            1 - row["specificity"],
+            row["sensitivity"],
+            "o",
+            color=style["color"],
+            markersize=6 if i == 0 else 4,
+        )
+    axes.set(xlabel="1 - specificity (false positive rate)", ylabel="sensitivity (true positive rate)")
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    axes.set_title(
+        f"ROC, n = {result['n']}, positive: {positive}"
+        + (" and each class against the rest" if len(names) > 1 else "")
+    )
+    axes.legend(
+        loc="lower right",
+        frameon=True,
+        framealpha=0.9,
+        edgecolor="none",
+        fontsize=7.5 if len(names) > CROWDED else 9,
+    )
+    return write_png(figure, path)
+
+
+def save_confusion(
+    confusion: npt.ArrayLike, classes: Sequence[str], path: str | Path, title: str = ""
+) -> Path:
+    """Draw a confusion matrix: rows true, columns predicted, each cell its count and its share of the row.
+
+    confusion: (classes, classes) counts.  Colour follows the share, so that rare classes are seen too; a row
+    without samples is blank.  Raises ValueError if names and matrix do not fit.
+    """
+    c = np.asarray(confusion)
+    if c.shape != (len(classes), len(classes)):
+        raise ValueError(f"save_confusion: {len(classes)} class names for a matrix of shape {c.shape}")
+    total = c.sum(axis=1, keepdims=True)
+    share = np.divide(c, total, out=np.zeros(c.shape), where=total > 0)
+    side = max(2.6, (0.62 if len(classes) > CROWDED else 0.95) * len(classes))
+    longest = max(len(name) for name in classes)
+    figure = new_figure(side + 1.9 + 0.07 * longest, side + 1.1 + (0.05 * longest if len(classes) > 3 else 0))
+    axes = figure.subplots()
+    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    size = 7 if len(classes) > CROWDED else 10
+    for (i, j), count in np.ndenumerate(c):
+        text = f"{int(count)}\n{100 * share[i, j]:.1f} %" if total[i, 0] else "0"
+        axes.text(
+            j,
+            i,
+            text,
+            ha="center",
+            va="center",
+            fontsize=size,
+            color="white" if share[i, j] > 0.55 else "black",
+        )
+    turned = len(classes) > 3 or longest > 14
+    axes.set_xticks(
+        range(len(classes)), list(classes), rotation=35 if turned else 0, ha="right" if turned else "center"
+    )
+    axes.set_yticks(
+        range(len(classes)), [f"{name}\n(n = {int(t)})" for name, t in zip(classes, total[:, 0], strict=True)]
+    )
+    axes.tick_params(length=0)
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    axes.set(xlabel="predicted", ylabel="true", title=title)
+    figure.colorbar(
+        image, ax=axes, label="share of the true class", fraction=0.046, pad=0.04, ticks=[0, 0.5, 1]
+    )
+    return write_png(figure, path)
+
+
+def save_comparison_bars(
+    models: Mapping[str, Mapping[str, Value]],
+    path: str | Path,
+    metrics: Sequence[str] | None = None,
+    title: str = "",
+) -> Path:
+    """Draw one group of bars a metric and one bar a model, with intervals where they are given.
+
+    models: model name -> metric name -> fraction, or (fraction, low, high).  metrics: which and in what
+    order; None takes those of the first model.  Bars start at 0, since their length is what is compared.
+    """
+    if not models or not all(models.values()):
+        raise UserError(f"{path}: nothing to compare: give at least one model with at least one metric")
+    names = list(metrics or next(iter(models.values())))
+    width = 0.82 / len(models)
+    figure = new_figure(max(5.0, 1.4 + 0.5 * len(models) * len(names)), 4.2)
+    axes = figure.subplots()
+    for i, (model, values) in enumerate(models.items()):
+        bars = [bounds(values.get(name)) for name in names]
+        x = np.arange(len(names)) + (i - (len(models) - 1) / 2) * width
+        height, low, high = (np.array(column) for column in zip(*bars, strict=True))
+        spread = np.maximum(np.array([height - low, high - height]), 0)  # nan where there is no interval
+        colour = COLOURS[i % len(COLOURS)]
+        axes.bar(
+            x,
+            height,
+            width * 0.92,
+            label=model,
+            color=colour,
+            yerr=spread,
+            error_kw={"elinewidth": 1.1, "capsize": 2.5},
+        )
+        for at, (value, _, top) in zip(x, bars, strict=True):
+            if not math.isnan(value):
+                above = value if math.isnan(top) else top
+                axes.text(
+                    at, above + 0.012, f"{value:.3f}", ha="center", va="bottom", fontsize=8, rotation=90
+                )
+    axes.set_xticks(range(len(names)), [name.replace("_", " ") for name in names])
+    axes.set(ylim=(0, 1.18), ylabel="fraction", title=title, yticks=np.linspace(0, 1, 6))
+    axes.grid(False, axis="x")
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return write_png(figure, path)
+
+
+def bounds(value: Value | None) -> tuple[float, float, float]:
+    """(value, low, high) of a bar, nan for what is missing."""
+    if value is None:
+        return math.nan, math.nan, math.nan
+    if isinstance(value, tuple | list):
+        return float(value[0]), float(value[1]), float(value[2])
+    return float(value), math.nan, math.nan
+
+
+def interval_text(interval: Sequence[float] | None) -> str:
+    """An interval as the legend shows it."""
+    return f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+
+
+Curve = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+
+
+def curves_of(history: History, series: Sequence[tuple[str, Sequence[str]]]) -> dict[str, Curve]:
+    """label -> (epochs, values) of the series that the history has; nan stands for a missing value."""
+    if isinstance(history, Mapping):
+        columns = {key: list(values) for key, values in history.items()}
+    else:
+        keys = list(dict.fromkeys(key for row in history for key in row))
+        columns = {key: [row.get(key) for row in history] for key in keys}
+    curves: dict[str, Curve] = {}
+    for label, aliases in series:
+        key = next((alias for alias in aliases if alias in columns), None)
+        values = np.array([math.nan if v is None else float(v) for v in columns[key]] if key else [])
+        if np.isfinite(values).any():
+            epochs = columns.get("epoch", range(1, values.size + 1))
+            curves[label] = np.array([float(e) for e in epochs][: values.size]), values
+    return curves
+
+
+def best_epoch(curve: Curve | None) -> float | None:
+    """The epoch of the lowest value, or None without a curve."""
+    return None if curve is None else float(curve[0][np.nanargmin(curve[1])])
+
+
+def draw_lines(axes: "Axes", curves: Mapping[str, Curve]) -> None:
+    """Lines that differ in colour and dash, with each point marked while there are few."""
+    for i, (label, (x, y)) in enumerate(curves.items()):
+        finite = np.isfinite(y)
+        style = {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i % len(DASHES)]}
+        axes.plot(
+            x[finite],
+            y[finite],
+            marker="o" if finite.sum() <= FEW else "",
+            markersize=3.5,
+            label=label,
+            **style,
+        )
+    axes.xaxis.get_major_locator().set_params(integer=True)
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure, inches, with the style shared by all pictures."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def write_png(figure: "Figure", path: str | Path) -> Path:
+    """Write a figure as PNG, whole or not at all: a temporary file beside it, synced, then renamed."""
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_axisbelow(True)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": "tinymed"})
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(buffer.getvalue())
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
