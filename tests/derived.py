@@ -65,7 +65,7 @@ def in_order(kind: str) -> Callable[[np.ndarray], np.ndarray]:
 
     def arrange(a: np.ndarray) -> np.ndarray:
         order = canonical_order(kind, a.ndim)
-        return np.ascontiguousarray(a.transpose(order)).transpose(inverse_order(order))
+        return np.array(a.transpose(order), order="C").transpose(inverse_order(order))
 
     return arrange
 
@@ -73,7 +73,7 @@ def in_order(kind: str) -> Callable[[np.ndarray], np.ndarray]:
 LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "channels_last": in_order("image"),
     "filter": in_order("filter"),
-    "fortran": np.asfortranarray,
+    "fortran": lambda a: np.array(a, order="F"),
     "reversed": lambda a: reversed_view(a) if a.ndim else a,
     "gapped": lambda a: gapped_view(a) if a.ndim else a,
 }

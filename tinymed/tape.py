@@ -50,6 +50,11 @@ class Node:
         self.grad: Any = None
         self.hooks: list[Callable[[Any], Any]] | None = None
 
+    @property
+    def plain(self) -> type["Node"]:
+        """The class of what is computed from this node: a Parameter's results are tensors."""
+        return type(self)
+
 
 class Observer:
     """Sees ops as they run forward and backward: the debugger derives from it."""
@@ -118,7 +123,7 @@ class Op:
         outs = results if isinstance(results, tuple) else (results,)
         recording = recording and True in op.needs
         version = nodes[0].version if cls.view else None
-        tensors = tuple([type(nodes[0])(o, recording and o.dtype.kind == "f", op if recording else None, i, version)
+        tensors = tuple([nodes[0].plain(o, recording and o.dtype.kind == "f", op if recording else None, i, version)
                          for i, o in enumerate(outs)])  # fmt: skip
         if recording:
             op.connect(inputs, tensors)
@@ -277,17 +282,17 @@ def walk(roots: Sequence[Node], dys: Sequence[Array], retain_graph: bool = False
 def leaf(node: Node, dx: Array, dy: Array | None, wanted: dict[tuple[int, int], Any] | None) -> None:
     """Add to a leaf's gradient.  A gradient that lies in memory another may hold is copied first."""
     if node.hooks:
-        dx = call_hooks(node.hooks, dx, type(node))
+        dx = call_hooks(node.hooks, dx, node.plain)
     if wanted is not None:
         if (id(node), 0) in wanted:
             before = wanted[id(node), 0]
             wanted[id(node), 0] = dx if before is None else backend.table().add(before, dx)
         return
     if node.grad is not None:
-        node.grad = type(node)(backend.table().add(node.grad.data, dx))
+        node.grad = node.plain(backend.table().add(node.grad.data, dx))
     else:
         alias = dy is not None and np.may_share_memory(dx, dy) if isinstance(dx, np.ndarray) else dx is dy
-        node.grad = type(node)(dx.copy() if alias or 0 in dx.strides else dx)
+        node.grad = node.plain(dx.copy() if alias or 0 in dx.strides else dx)
 
 
 def call_hooks(hooks: list[Callable[[Any], Any]], dy: Any, tensor: type[Node]) -> Any:

@@ -9,10 +9,11 @@ import numpy as np
 from numba import prange
 
 from ..backend import kernel
-from .microkernel import ACCUMULATE, COLUMNS, ROWS, TASKS, ZERO, address, ceil_div, serial, share, sweep
+from .microkernel import ACCUMULATE, COLUMNS, ROWS, TASKS, ZERO, address, ceil_div, pack_rows, serial, share, sweep
 
 NO_BIAS = np.zeros(0, np.float32)
 BLOCK = 16 * ROWS  # rows of one indirection table: their inputs stay in L2 while the panels of the filter pass
+SLICE = 32  # rows of a filter packed or turned at once
 PARTIAL = 1 << 22  # floats of partial weight gradients, at most, above four copies of it
 
 
@@ -42,9 +43,12 @@ def correlate(k, x, weight, bias, stride, dilation, groups):
 
 @kernel(backend="numba", composite=True, when=lambda dy, weight, *_: takes(dy, weight))
 def conv2d_backward_input(k, dy, weight, x_shape, stride, padding, dilation, groups):
-    """Stride 1: dy correlated with the turned filter.  Otherwise each tap is added to the pixels it read."""
+    """Stride 1: dy correlated with the turned filter.  Otherwise each tap is added to the pixels it read.
+
+    The first writes each pixel once but multiplies the zeros around dy; at 2x2 -> 4x4 three quarters of it are zeros.
+    """
     turned = k.turn_filter(weight, groups)
-    if stride == (1, 1):
+    if stride == (1, 1) and x_shape[2] * x_shape[3] < 1.3 * dy.shape[2] * dy.shape[3]:
         reach = [d * (size - 1) for d, size in zip(dilation, weight.shape[2:], strict=True)]
         edges = tuple((r - low, r - high) for r, (low, high) in zip(reach, padding, strict=True))
         return correlate(k, padded(k, dy, edges), turned, NO_BIAS, stride, dilation, groups)
@@ -104,16 +108,12 @@ def packed_shape(w, groups):
 def pack_filter(packed, w, groups):
     """[r][s][c][k] -> [group][panel of COLUMNS filters][r][s][c][COLUMNS], the order in which tiles read it."""
     depth, k = w.shape[0] * w.shape[1] * w.shape[2], w.shape[3]
-    rows, panels, per_group = w.reshape(depth, k), packed.shape[0], k // groups
-    for p in prange(panels):
-        g, q = p // (panels // groups), p % (panels // groups)
-        first = g * per_group + q * COLUMNS
-        size = min(COLUMNS, (g + 1) * per_group - first)
-        for d in range(depth):
-            for j in range(size):
-                packed[p, d * COLUMNS + j] = rows[d, first + j]
-            for j in range(size, COLUMNS):
-                packed[p, d * COLUMNS + j] = 0
+    rows, panels, per_group = w.reshape(depth, k), packed.shape[0] // groups, k // groups
+    for t in prange(ceil_div(depth, SLICE)):
+        for p in range(packed.shape[0]):
+            g, column = p // panels, p % panels * COLUMNS
+            pack_rows(packed[p], rows, g * per_group + column, min(COLUMNS, per_group - column),
+                      t * SLICE, min((t + 1) * SLICE, depth))  # fmt: skip
 
 
 @kernel(backend="numba", filter="turned w",
@@ -122,11 +122,16 @@ def turn_filter(turned, w, groups):
     """Rotated by 180 degrees, input and output channels of each group exchanged: what carries dy back to x."""
     kh, kw, c, k = w.shape
     per_group = k // groups
-    for t in prange(kh * kw * per_group):
-        r, s, o = t // (kw * per_group), t // per_group % kw, t % per_group
+    slices = ceil_div(per_group, SLICE)
+    for t in prange(kh * kw * slices):
+        r, s, first = t // slices // kw, t // slices % kw, t % slices * SLICE
+        size = min(SLICE, per_group - first)
         for g in range(groups):
             for i in range(c):
-                turned[r, s, o, g * c + i] = w[kh - 1 - r, kw - 1 - s, i, g * per_group + o]
+                source = w[r, s, i, g * per_group + first :]
+                to = turned[kh - 1 - r, kw - 1 - s, first:, g * c + i]
+                for o in range(size):
+                    to[o] = source[o]
 
 
 # -------------------------------------------------------------------------------------------------- forward
@@ -307,7 +312,7 @@ def conv_direct_weight(dw, table, partial, dy, x, shape, stride, dilation, group
         work=lambda dy: [((max(1, min(TASKS, dy.size // max(1, dy.shape[1]))), dy.shape[1]), np.float64)])  # fmt: skip
 def channel_sum(total, partial, dy):
     """total[c] = sum of dy over everything but the channels (axis 1 as the user counts)."""
-    rows = dy.reshape(-1, total.size)
+    rows = dy.reshape(dy.size // max(1, total.size), total.size)
     cuts = partial.shape[0]
     for cut in prange(cuts):
         partial[cut] = 0

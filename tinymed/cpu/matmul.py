@@ -8,11 +8,12 @@ import numpy as np
 from numba import prange
 
 from ..backend import kernel
-from .microkernel import ACCUMULATE, COLUMNS, ROWS, ZERO, address, ceil_div, serial, share, sweep
+from .microkernel import ACCUMULATE, COLUMNS, ROWS, ZERO, address, ceil_div, pack_rows, serial, share, sweep
 
 NO_BIAS = np.zeros(0, np.float32)
 BLOCK = 16 * ROWS  # rows of a whose slice of DEPTH terms stays in L2 while the panels of b pass
 DEPTH = 512  # terms of the reduction run at once
+SLICE = 32  # terms packed at once: 32 rows are what the first level of the TLB holds with ease
 FEW = 4 * ROWS  # rows of a up to which packing b costs more than it saves
 
 
@@ -70,15 +71,26 @@ def pack_matrix(packed, b, transposed):
     """[depth][n] (or its transpose, as it lies) -> [panel of COLUMNS columns][depth][COLUMNS], filled up with zeros."""
     n = b.shape[0] if transposed else b.shape[1]
     depth = b.shape[1] if transposed else b.shape[0]
-    slices = ceil_div(depth, DEPTH)
-    for t in prange(packed.shape[0] * slices):
-        p, first = t // slices, t % slices * DEPTH
-        size = min(COLUMNS, n - p * COLUMNS)
-        for d in range(first, min(first + DEPTH, depth)):
-            for j in range(size):
-                packed[p, d * COLUMNS + j] = b[p * COLUMNS + j, d] if transposed else b[d, p * COLUMNS + j]
-            for j in range(size, COLUMNS):
-                packed[p, d * COLUMNS + j] = 0
+    for t in prange(ceil_div(depth, SLICE)):
+        first, last = t * SLICE, min((t + 1) * SLICE, depth)
+        for p in range(packed.shape[0]):
+            size = min(COLUMNS, n - p * COLUMNS)
+            if transposed:
+                pack_columns(packed[p], b, p * COLUMNS, size, first, last)
+            else:
+                pack_rows(packed[p], b, p * COLUMNS, size, first, last)
+
+
+@serial
+def pack_columns(panel, rows, row, size, first, last):
+    """The same of a matrix that lies transposed: each row's slice, a few cache lines, becomes a column."""
+    for j in range(size):
+        source, to = rows[row + j, first:last], panel[first * COLUMNS + j :]
+        for d in range(last - first):
+            to[d * COLUMNS] = source[d]
+    for j in range(size, COLUMNS):
+        for d in range(first, last):
+            panel[d * COLUMNS + j] = 0
 
 
 def gemm_work(a, b, bias, size, a_strides, packed):

@@ -202,11 +202,11 @@ def sweep(tables, tiles, x, y, w, panel, start, columns, first, last, loops):  #
     tables: an int64 array [2][>= tiles * ROWS] with the rows' offsets from x and from y.
     """
     xtab, ytab = address(tables[0]), address(tables[1])
-    for p in range(first, last):
-        shift = 4 * COLUMNS * p
-        begin = start if start <= ACCUMULATE else start + shift
-        for t in range(tiles):
-            at = 8 * ROWS * t
+    for t in range(tiles):
+        at = 8 * ROWS * t
+        for p in range(first, last):
+            shift = 4 * COLUMNS * p
+            begin = start if start <= ACCUMULATE else start + shift
             tile(xtab + at, x, ytab + at, y + shift, w + p * panel, begin, min(COLUMNS, columns - p * COLUMNS), loops)
 
 
@@ -220,3 +220,16 @@ def share(blocks, panels):
 @serial
 def ceil_div(a, b):
     return -(-a // b)
+
+
+@serial
+def pack_rows(panel, rows, column, size, first, last):
+    """Rows first..last, columns column..column + size of a matrix into a panel of COLUMNS columns, zeros behind."""
+    for d in range(first, last):
+        to = panel[d * COLUMNS : (d + 1) * COLUMNS]
+        if size == COLUMNS:  # of a length known when compiled: two vector moves
+            for j in range(COLUMNS):
+                to[j] = rows[d, column + j]
+        else:
+            to[:size] = rows[d, column : column + size]
+            to[size:] = 0

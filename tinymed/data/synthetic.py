@@ -13,7 +13,7 @@ import numpy as np
 
 from tinymed import random
 from tinymed.data.dataset import Dataset
-from tinymed.data.draws import uniform_rows
+from tinymed.data.draws import uniform_rows, word_rows
 from tinymed.errors import UserError
 
 CLASSES = ["uninfected", "parasitized"]
@@ -81,8 +81,9 @@ def paint(indices: np.ndarray, size: int, seed: int, difficulty: float) -> np.nd
         parasite = infected & (number == 0)
         paint_object(scene, u, parasite, (radius, centre_y, centre_x), difficulty, number)
     illuminate(scene, u)
-    add_noise(scene, indices, seed, 0.015 + 0.03 * difficulty)
-    return np.rint(np.clip(scene.color, 0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
+    add_noise(scene, indices, seed, 0.012 + 0.02 * difficulty)
+    pixels: np.ndarray = np.rint(np.clip(scene.color, 0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
+    return pixels
 
 
 def rgb(color: np.ndarray) -> np.ndarray:
@@ -143,25 +144,49 @@ def paint_object(
     """
     radius, centre_y, centre_x = cell
     angle = u(0, 2 * np.pi)
-    away = np.sqrt(u()) * (0.68 * radius if number == 0 else np.float32(0.62))
+    away = np.sqrt(u()) * (0.66 * radius if number == 0 else np.float32(0.62))
     dy, dx = scene.y - centre_y - away * np.sin(angle), scene.x - centre_x - away * np.cos(angle)
-    distance = np.sqrt(dy * dy + dx * dx)
     turn, r, kind = u(0, 2 * np.pi), u(0.062, 0.095), u()
-    toward = (dx * np.cos(turn) + dy * np.sin(turn)) / (distance + np.float32(1e-6))
-    ring = np.exp(-(((distance - r) / np.float32(0.016)) ** 2))
-    dot = np.exp(-((dx - r * np.cos(turn)) ** 2 + (dy - r * np.sin(turn)) ** 2) / (2 * np.float32(0.020) ** 2))
-    grain = 0.75 + 0.25 * np.sin(dx * 150 + turn) * np.sin(dy * 150)
-    platelet = grain / (1 + np.exp(np.clip((distance - 0.75 * r) / np.float32(0.012), -30, 30)))
-    fibre = ring / (1 + np.exp(np.clip((np.float32(0.2) - toward) / np.float32(0.15), -30, 30)))
-    speck = np.exp(-((distance / np.float32(0.03)) ** 2))
-    other = np.where(kind < 0.45, platelet, np.where(kind < 0.75, fibre, speck))
-    strength = u(0.55, 0.95) * np.float32(1 - 0.35 * difficulty)
-    present = 1.0 if number == 0 else (u() < 0.35 + 1.1 * difficulty).astype(np.float32)
-    always = np.where(parasite, 1.0, 1.0 if number else difficulty**0.25).astype(np.float32)
-    body = np.where(parasite, 0.8 * ring, 0.75 * other) * strength * present * always
-    scene.blend(tint(STAIN, u, 0.06), body)
-    dark = np.where(parasite, dot, np.where(kind < 0.45, 0.0, np.where(kind < 0.75, 0.0, speck)))
-    scene.blend(rgb(CHROMATIN), dark * strength * present * always)
+    ring, dot = ring_form(dy, dx, turn, r)
+    body, dark = distractor_form(dy, dx, turn, r, kind)
+    chance = difficulty**0.25 if number == 0 else 0.35 + 1.1 * difficulty
+    present = parasite | (u() < chance)
+    strength = u(0.7, 1.0) * np.float32(1 - 0.4 * difficulty) * present
+    scene.blend(tint(STAIN, u, 0.05), np.where(parasite, np.float32(0.85) * ring, body) * strength)
+    scene.blend(rgb(CHROMATIN), np.where(parasite, dot, dark) * strength)
+
+
+def step(values: np.ndarray, width: float) -> np.ndarray:
+    """A soft step from 0 to 1 at 0: the logistic function of values / width."""
+    rise: np.ndarray = 1 / (1 + np.exp(np.clip(values / np.float32(-width), -30, 30)))
+    return rise
+
+
+def ring_form(dy: np.ndarray, dx: np.ndarray, turn: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A young parasite: (ring of radius r, chromatin dot on it at the angle `turn`), each 0...1."""
+    distance = np.sqrt(dy * dy + dx * dx)
+    ring = np.exp(-(((distance - r) / np.float32(0.017)) ** 2))
+    off_y, off_x = dy - r * np.sin(turn), dx - r * np.cos(turn)
+    return ring, np.exp(-(off_y * off_y + off_x * off_x) / np.float32(2 * 0.021**2))
+
+
+def distractor_form(
+    dy: np.ndarray, dx: np.ndarray, turn: np.ndarray, r: np.ndarray, kind: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(violet part, dark part) of a platelet (granular disc), a fibre (half an arc) or a speck (dark dot).
+
+    Each covers about as much as the ring, so that how much stain a cell holds does not give the class away.
+    """
+    distance = np.sqrt(dy * dy + dx * dx) + np.float32(1e-6)
+    grain = np.float32(0.6) + np.float32(0.25) * np.sin(dx * 150 + turn) * np.sin(dy * 150)
+    platelet = grain * step(np.float32(0.95) * r - distance, 0.012)
+    toward = (dx * np.cos(turn) + dy * np.sin(turn)) / distance
+    arc = np.exp(-(((distance - np.float32(1.3) * r) / np.float32(0.019)) ** 2))
+    fibre = np.float32(0.85) * arc * step(toward - np.float32(0.1), 0.15)
+    speck = np.exp(-((distance / np.float32(0.042)) ** 2))
+    is_speck = kind >= 0.75
+    body = np.where(kind < 0.45, platelet, np.where(is_speck, np.float32(0.8) * speck, fibre))
+    return body, np.where(is_speck, speck, np.float32(0))
 
 
 def illuminate(scene: Scene, u: Numbers) -> None:
@@ -173,10 +198,7 @@ def illuminate(scene: Scene, u: Numbers) -> None:
 def add_noise(scene: Scene, indices: np.ndarray, seed: int, deviation: float) -> None:
     """Camera noise: the mean of four random bytes a value, about normal (Irwin and Hall)."""
     values = scene.color[0].size
-    low = indices.astype(np.uint64)
-    counter = (np.arange((values + 3) // 4), low[:, None], 1, random.SYNTHETIC)
-    key = (seed & random.MASK, (seed >> 32) & random.MASK)
-    words = np.stack(random.philox4x32(np, counter, key), axis=-1).reshape(len(indices), -1)[:, :values]
+    words = word_rows(values, seed, random.SYNTHETIC, indices, 1)
     total = sum(((words >> np.uint32(shift)) & np.uint32(255)).astype(np.float32) for shift in (0, 8, 16, 24))
     scale = deviation / np.sqrt(4 * (256**2 - 1) / 12)
     scene.color += ((total - np.float32(510)) * np.float32(scale)).reshape(scene.color.shape)

@@ -104,46 +104,28 @@ def save_roc(
     from ..train.metrics import class_scores, evaluate_scores, roc_curve
 
     result = evaluation or evaluate_scores(scores, labels, classes, positive)
-    y = np.asarray(labels)
-    names = [positive] if len(classes) == 2 else sorted(classes, key=lambda c: c != positive)
+    several = len(classes) > 2
     figure = new_figure(5.4, 5.4)
     axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":", label="chance (AUC 0.5)")
-    for i, name in enumerate(names):
-        row = result["per_class"][name]
-        if row["auc"] is None:
-            continue
-        k = list(classes).index(name)
-        curve = roc_curve(y == k, class_scores(scores, k))
-        style = {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i // len(COLOURS) % len(DASHES)]}
-        label = f"{name}: AUC {row['auc']:.3f}{interval_text(row.get('auc_interval'))}"
-        axes.plot(
-            curve.false_positive_rate,
-            curve.true_positive_rate,
-            linewidth=2.2 if i == 0 else 1.3,
-            label=label,
-            **style,
-        )
-        axes.plot(
-            1 - row["specificity"],
-            row["sensitivity"],
-            "o",
-            color=style["color"],
-            markersize=6 if i == 0 else 4,
-        )
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":", label="chance: AUC 0.5")
+    for i, name in enumerate(sorted(classes, key=lambda c: c != positive) if several else [positive]):
+        row, k = result["per_class"][name], list(classes).index(name)
+        if row["auc"] is not None:
+            curve = roc_curve(np.asarray(labels) == k, class_scores(scores, k))
+            axes.plot(
+                curve.false_positive_rate,
+                curve.true_positive_rate,
+                **line_style(i, i // len(COLOURS)),
+                linewidth=1.3 if i else 2.2,
+                label=f"{name}: AUC {row['auc']:.3f}{interval_text(row.get('auc_interval'))}",
+            )
+    if result["sensitivity"] is not None and result["specificity"] is not None:
+        point = (1 - result["specificity"], result["sensitivity"])
+        axes.plot(*point, "o", color="black", markersize=6, label=f"arg-max decision for {positive}")
     axes.set(xlabel="1 - specificity (false positive rate)", ylabel="sensitivity (true positive rate)")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
-    axes.set_title(
-        f"ROC, n = {result['n']}, positive: {positive}"
-        + (" and each class against the rest" if len(names) > 1 else "")
-    )
-    axes.legend(
-        loc="lower right",
-        frameon=True,
-        framealpha=0.9,
-        edgecolor="none",
-        fontsize=7.5 if len(names) > CROWDED else 9,
-    )
+    axes.set_title(f"ROC, {'each class against the rest, ' if several else ''}n = {result['n']}")
+    axes.legend(loc="lower right", frameon=False, fontsize=7.5 if len(classes) > CROWDED else 9)
     return write_png(figure, path)
 
 
@@ -165,33 +147,31 @@ def save_confusion(
     figure = new_figure(side + 1.9 + 0.07 * longest, side + 1.1 + (0.05 * longest if len(classes) > 3 else 0))
     axes = figure.subplots()
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    size = 7 if len(classes) > CROWDED else 10
-    for (i, j), count in np.ndenumerate(c):
-        text = f"{int(count)}\n{100 * share[i, j]:.1f} %" if total[i, 0] else "0"
-        axes.text(
-            j,
-            i,
-            text,
-            ha="center",
-            va="center",
-            fontsize=size,
-            color="white" if share[i, j] > 0.55 else "black",
-        )
-    turned = len(classes) > 3 or longest > 14
+    label_cells(axes, c, share, 7 if len(classes) > CROWDED else 10)
+    turned = longest > (5 if len(classes) > 3 else 14)
     axes.set_xticks(
-        range(len(classes)), list(classes), rotation=35 if turned else 0, ha="right" if turned else "center"
+        range(len(classes)), classes, rotation=35 if turned else 0, ha="right" if turned else "center"
     )
-    axes.set_yticks(
-        range(len(classes)), [f"{name}\n(n = {int(t)})" for name, t in zip(classes, total[:, 0], strict=True)]
-    )
+    rows = [f"{name}\n(n = {int(t)})" for name, t in zip(classes, total[:, 0], strict=True)]
+    axes.set_yticks(range(len(classes)), rows)
     axes.tick_params(length=0)
-    axes.grid(False)
     axes.spines[:].set_visible(False)
     axes.set(xlabel="predicted", ylabel="true", title=title)
     figure.colorbar(
         image, ax=axes, label="share of the true class", fraction=0.046, pad=0.04, ticks=[0, 0.5, 1]
     )
     return write_png(figure, path)
+
+
+def label_cells(
+    axes: "Axes", confusion: npt.NDArray[Any], share: npt.NDArray[np.float64], size: float
+) -> None:
+    """Write count and row percentage into each cell, white on dark; a row without samples gets bare zeros."""
+    occupied = confusion.sum(axis=1) > 0
+    for (i, j), count in np.ndenumerate(confusion):
+        text = f"{int(count)}\n{100 * share[i, j]:.1f} %" if occupied[i] else "0"
+        colour = "white" if share[i, j] > 0.55 else "black"
+        axes.text(j, i, text, ha="center", va="center", fontsize=size, color=colour)
 
 
 def save_comparison_bars(
@@ -217,21 +197,12 @@ def save_comparison_bars(
         height, low, high = (np.array(column) for column in zip(*bars, strict=True))
         spread = np.maximum(np.array([height - low, high - height]), 0)  # nan where there is no interval
         colour = COLOURS[i % len(COLOURS)]
-        axes.bar(
-            x,
-            height,
-            width * 0.92,
-            label=model,
-            color=colour,
-            yerr=spread,
-            error_kw={"elinewidth": 1.1, "capsize": 2.5},
-        )
+        error = {"elinewidth": 1.1, "capsize": 2.5}
+        axes.bar(x, height, width * 0.92, label=model, color=colour, yerr=spread, error_kw=error)
         for at, (value, _, top) in zip(x, bars, strict=True):
             if not math.isnan(value):
                 above = value if math.isnan(top) else top
-                axes.text(
-                    at, above + 0.012, f"{value:.3f}", ha="center", va="bottom", fontsize=8, rotation=90
-                )
+                axes.text(at, above + 0.02, f"{value:.3f}", ha="center", va="bottom", fontsize=8, rotation=90)
     axes.set_xticks(range(len(names)), [name.replace("_", " ") for name in names])
     axes.set(ylim=(0, 1.18), ylabel="fraction", title=title, yticks=np.linspace(0, 1, 6))
     axes.grid(False, axis="x")
@@ -280,18 +251,26 @@ def best_epoch(curve: Curve | None) -> float | None:
 
 def draw_lines(axes: "Axes", curves: Mapping[str, Curve]) -> None:
     """Lines that differ in colour and dash, with each point marked while there are few."""
+    from matplotlib.ticker import MaxNLocator
+
     for i, (label, (x, y)) in enumerate(curves.items()):
         finite = np.isfinite(y)
-        style = {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i % len(DASHES)]}
+        marker = "o" if finite.sum() <= FEW else ""
         axes.plot(
             x[finite],
             y[finite],
-            marker="o" if finite.sum() <= FEW else "",
+            marker=marker,
             markersize=3.5,
+            linewidth=1.6,
             label=label,
-            **style,
+            **line_style(i, i),
         )
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def line_style(colour: int, dash: int) -> dict[str, Any]:
+    """Colour and dash of line number `colour`, both starting over where they run out."""
+    return {"color": COLOURS[colour % len(COLOURS)], "linestyle": DASHES[dash % len(DASHES)]}
 
 
 def new_figure(width: float, height: float) -> "Figure":
@@ -310,7 +289,9 @@ def write_png(figure: "Figure", path: str | Path) -> Path:
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_axisbelow(True)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": "tinymed"})
+    figure.savefig(
+        buffer, format="png", bbox_inches="tight", pad_inches=0.1, metadata={"Software": "tinymed"}
+    )
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")

@@ -31,7 +31,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class RowAudit:
-    """What one row's numbers imply, as fractions: rates from its counts, prevalence and its rounding range."""
+    """What one row implies, as fractions: rates from its counts, prevalence and its rounding range."""
 
     name: str
     counts: Counts | None
@@ -166,8 +166,8 @@ def check_counts(row: ResultRow, audit: RowAudit) -> list[Finding]:
         constant = max(audit.prevalence, 1 - audit.prevalence)
         if audit.computed["accuracy"] <= constant:
             message = (
-                f"accuracy {show(audit.computed['accuracy'], row)} does not beat always answering the larger "
-                f"class, {show(constant, row)}"
+                f"accuracy {show(audit.computed['accuracy'], row)} does not beat always answering "
+                f"the larger class, {show(constant, row)}"
             )
             findings.append(Finding(SUSPICIOUS, "baseline", (row.name,), message, {"baseline": constant}))
     return findings
@@ -194,8 +194,8 @@ def check_rates(row: ResultRow, audit: RowAudit) -> list[Finding]:
         and not audit.prevalence_range
     ):
         message = (
-            f"accuracy {row.rates['accuracy']} is a weighted mean of sensitivity and specificity, but does not "
-            f"lie between {row.rates['sensitivity']} and {row.rates['specificity']}"
+            f"accuracy {row.rates['accuracy']} is a weighted mean of sensitivity and specificity, but does "
+            f"not lie between {row.rates['sensitivity']} and {row.rates['specificity']}"
         )
         return [Finding(CONTRADICTION, "accuracy range", (row.name,), message)]
     for name, possible in possible_rates(r, audit.prevalence_range).items():
@@ -249,8 +249,9 @@ def check_shared_sets(
         if apart:
             listing = ", ".join(f"{a.name} {a.prevalence:.3f}" for a in members if a.prevalence is not None)
             message = (
-                f"the rows of {name} cannot share a test set, rounding included: they imply different fractions "
-                f"of positives ({listing}); {len(apart)} of {math.comb(len(spans), 2)} pairs exclude each other"
+                f"the rows of {name} cannot share a test set, rounding included: they imply different "
+                f"fractions of positives ({listing}); {len(apart)} of {math.comb(len(spans), 2)} pairs "
+                "exclude each other"
             )
             numbers = {"prevalence": {k: list(v) for k, v in spans.items()}, "excluding_pairs": apart}
             findings.append(Finding(CONTRADICTION, "prevalence", tuple(spans), message, numbers))
@@ -276,8 +277,8 @@ def check_duplicates(rows: Sequence[ResultRow]) -> list[Finding]:
                 "data sets" if len({row.dataset or row.name for row in same}) > 1 else "rows of one data set"
             )
             message = (
-                f"identical counts for {len(same)} {kind} ({', '.join(names)}): tp {counts.tp}, fn {counts.fn}, "
-                f"tn {counts.tn}, fp {counts.fp}; is one a copy?"
+                f"identical counts for {len(same)} {kind} ({', '.join(names)}): tp {counts.tp}, "
+                f"fn {counts.fn}, tn {counts.tn}, fp {counts.fp}; is one a copy?"
             )
             findings.append(Finding(SUSPICIOUS, "identical counts", names, message, counts._asdict()))
     return findings

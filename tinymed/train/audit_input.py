@@ -29,7 +29,7 @@ ALIASES = {
 }  # fmt: skip
 KNOWN = {*ACCURACIES, *RATE_COLUMNS, *COUNT_COLUMNS, *TEXT_COLUMNS}
 
-# What Senthil Kumar et al. 2022 print (text, Table 1, Table 2), digits as printed; Table 1's malaria row is empty.
+# What Senthil Kumar et al. 2022 print in text, Tables 1 and 2, digits as printed.
 # Also the pattern of an input file.
 EXAMPLE_CSV = """\
 name,dataset,model,test_set,tp,fn,tn,fp,sensitivity,specificity,accuracy,validation,train,cv

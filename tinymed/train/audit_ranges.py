@@ -1,6 +1,6 @@
 """What rounded rates can stand for, and what they then imply: the arithmetic of the audit.
 
-A printed number is a range, so every conclusion is a range too; a contradiction is two ranges without a common value.
+A printed number is a range, so every conclusion is a range too; two ranges without a common value contradict.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,14 @@
-"""Classification metrics over a whole set, with intervals: what `evaluate` prints and `metrics.json` holds.
+"""Classification metrics over a whole set, with intervals: what `evaluate` prints and a run folder keeps.
 
 `evaluate_scores` is the one call; `rates`, `curves` and `intervals` hold the parts, named here too.  A mean
 over batches is a different, wrong number for most of these, so nothing here takes a batch.
+
+The prediction is the arg-max, the first class winning ties.  AUC and PR-AUC rank by `class_scores`.  Brier
+takes the scores divided by their row's sum and is undefined unless all lie in [0, 1].  per_class repeats the
+metrics for every class; with more than two, macro, micro and weighted average them.  `<name>_interval` is
+[low, high]: Wilson's for rates, square-and-add for balanced accuracy, and for the rest `resamples` seeded
+bootstrap resamples, inside each class for AUC (None with resamples=0, for use at every epoch).  `warnings`
+lists what was 0/0 and everything left out.
 """
 
 import math
@@ -93,20 +100,11 @@ def evaluate_scores(
 ) -> dict[str, Any]:
     """Every classification metric of a whole set, ready for JSON: plain numbers, None where undefined.
 
-    scores: (n, classes), higher means more likely: softmax probabilities, or the paper's independent
-    sigmoids, whose rows need not sum to 1.  labels: (n,) class numbers.  classes: the names in column order.
-    positive: the class that sensitivity, specificity, precision, npv, f1, auc, pr_auc and tp, fp, fn, tn
-    speak of, against all others where there are more than two.  The prediction is the arg-max, the first
-    class winning ties; accuracy, balanced accuracy, kappas and Brier are over all classes.  auc and pr_auc
-    rank by `class_scores`.  The Brier score is that of the scores divided by their row's sum, undefined
-    unless all lie in [0, 1].
-
-    Intervals `<name>_interval: [low, high]` at `level`: Wilson's for the rates, square-and-add for balanced
-    accuracy, and `resamples` seeded bootstrap resamples for auc (inside each class), pr_auc, brier, kappas
-    and macro values (None with resamples=0, for use at every epoch).  per_class repeats the metrics for every
-    class; with more than two, macro, micro and weighted average them.  `warnings` lists what was 0/0 and
-    everything left out. Raises UserError for an unknown positive class or scores that are not finite,
-    ValueError for wrong shapes.
+    scores (n, classes): softmax, or sigmoids whose rows need not sum to 1; labels (n,): class numbers;
+    classes: names in column order.  tp ... tn, sensitivity, specificity, precision, npv, f1, auc, pr_auc
+    speak of class `positive` against all others, the rest of all classes.  See the module for predictions,
+    ranking and intervals at `level`. Raises UserError: unknown positive class or scores not finite;
+    ValueError: wrong shapes.
     """
     s, y = check_evaluation(scores, labels, classes, positive)
     notes: list[str] = []

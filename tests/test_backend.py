@@ -1,0 +1,116 @@
+"""The kernel table: choice of implementation, memory order at the edge, the record of fallbacks, strict mode."""
+
+import numpy as np
+import pytest
+
+import tinymed
+from tinymed import backend
+from tinymed.backend import BackendError, kernel
+from tinymed.memory import canonical_order, inverse_order
+
+
+@pytest.fixture
+def scratch(monkeypatch):
+    """A table in which a test may declare kernels."""
+    monkeypatch.setattr(backend, "rules", dict(backend.rules))
+    monkeypatch.setattr(backend, "implementations", dict(backend.implementations))
+    monkeypatch.setattr(backend, "tables", {})
+    monkeypatch.setattr(backend, "current", None)
+
+
+def doubling(seen=None, **options):
+    """A reference and a compiled kernel named twice; the compiled one runs as Python."""
+
+    @kernel(flops=lambda x: x.size)
+    def twice(xp, x):
+        return x * 2
+
+    @kernel(backend="numba", **options)
+    def twice(y, x):
+        if seen is not None:
+            seen.append((y.flags.c_contiguous, x.flags.c_contiguous, x.shape))
+        y[...] = x * 2
+
+    implementation = backend.implementations["numba", "twice"]
+    implementation._compiled = implementation.fn
+
+
+def test_the_chain_ends_at_the_reference(scratch):
+    doubling(when=lambda x: x.ndim == 1)
+    table = backend.table("numba")
+    assert table.twice(np.ones(3, np.float32)).tolist() == [2, 2, 2]
+    assert table.twice(np.ones((1, 3), np.float32)).tolist() == [[2, 2, 2]]
+    assert table.twice(np.ones(3)).dtype == np.float64
+    assert backend.record("numba")["twice"] == (1, 2)
+
+
+def test_strict_mode_refuses_a_listed_fallback(scratch, monkeypatch):
+    doubling(when=lambda x: False)
+    monkeypatch.setattr(backend, "strict", True)
+    table = backend.table("numba")
+    assert table.twice(np.ones(3, np.float32)) is not None  # not listed
+    monkeypatch.setattr(table, "native", frozenset({"twice"}))
+    assert table.twice(np.ones(3)) is not None  # float64 is not promised
+    with pytest.raises(BackendError, match=r"twice must be native on 'numba' but fell back to the reference for float32\[3\]"):
+        table.twice(np.ones(3, np.float32))
+
+
+@pytest.mark.parametrize("kind", ["image", "filter", "flat", "plain"])
+@pytest.mark.parametrize("given", ["image", "filter", "plain"])
+def test_a_compiled_kernel_sees_its_own_memory_order(scratch, kind, given, rng):
+    seen = []
+    doubling(seen, **({kind: "y x"} if kind != "plain" else {}))
+    x = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
+    order = canonical_order(given, 4)
+    laid = np.ascontiguousarray(x.transpose(order)).transpose(inverse_order(order))
+    y = backend.table("numba").twice(laid)
+    assert np.array_equal(y, 2 * x)
+    out_contiguous, in_contiguous, shape = seen[0]
+    assert out_contiguous
+    assert in_contiguous
+    expected = (x.size,) if kind == "flat" else tuple(x.shape[i] for i in canonical_order(kind, 4))
+    assert shape == expected
+    converted = "canonical" in backend.record("numba")
+    assert converted == (kind != "flat" and kind != given)
+
+
+def test_flat_operands_in_different_orders_are_brought_together(scratch, rng):
+    @kernel(flops=lambda a, b: a.size)
+    def plus(xp, a, b):
+        return a + b
+
+    @kernel(backend="numba", flat="y a b")
+    def plus(y, a, b):
+        y[:] = a + b
+
+    implementation = backend.implementations["numba", "plus"]
+    implementation._compiled = implementation.fn
+    a = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
+    last = np.ascontiguousarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    for x, y in ((a, last), (last, a), (last, last), (a[:, :, ::2], last[:, :, ::2]), (a[::-1], last[::-1])):
+        assert np.array_equal(backend.table("numba").plus(x, y), x + y)
+    assert backend.table("numba").plus(last, last).transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+def test_a_missing_kernel_and_an_unknown_backend_are_named():
+    with pytest.raises(AttributeError, match="no kernel 'nonsense' on backend 'numpy'"):
+        backend.table("numpy").nonsense()
+    with pytest.raises(ValueError, match="'metal' is unknown; choose one of numpy, numba"):
+        tinymed.use_backend("metal")
+
+
+def test_use_backend_as_a_block_restores():
+    before = backend.table().name
+    with tinymed.use_backend("numpy"):
+        assert backend.table().name == "numpy"
+        with tinymed.use_backend("numba"):
+            assert backend.table().name == "numba"
+        assert backend.table().name == "numpy"
+    assert backend.table().name == before
+
+
+def test_a_declaration_is_shared_by_all_implementations(scratch):
+    doubling()
+    reference, compiled = (backend.implementations[b, "twice"] for b in ("reference", "numba"))
+    assert reference.rule is compiled.rule
+    assert compiled.specs([np.ones((2, 3), np.float32)]) == [((2, 3), np.float32)]

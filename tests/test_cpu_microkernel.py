@@ -1,0 +1,275 @@
+"""The microkernel, convolution and matrix products of the numba backend against float64 NumPy over awkward shapes.
+
+Every array, input, output or scratch, lies between guard bands of NaN and starts as NaN: a read outside an input, a
+read of something never written and a write outside an output all fail.
+"""
+
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import strategies as st
+from numba import njit
+
+import tinymed.cpu.conv
+import tinymed.cpu.depthwise
+import tinymed.cpu.matmul  # noqa: F401
+from tinymed import backend
+from tinymed.cpu import microkernel
+from tinymed.memory import canonical_order, inverse_order
+
+GUARD = 256  # bytes on either side
+few = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+EPS = float(np.finfo(np.float32).eps)
+
+
+# ------------------------------------------------------------------------------------------------ instruments
+
+
+class Guards:
+    """Allocates arrays between guard bands; every byte starts as 0xFF, which is a NaN and a wild offset."""
+
+    def __init__(self) -> None:
+        self.buffers: list[tuple[np.ndarray, int]] = []
+
+    def empty(self, shape, dtype, order=None):
+        stored = tuple(shape) if order is None else tuple(shape[i] for i in order)
+        nbytes = math.prod(stored) * np.dtype(dtype).itemsize
+        buffer = np.full(nbytes + 2 * GUARD, 0xFF, np.uint8)
+        self.buffers.append((buffer, nbytes))
+        a = buffer[GUARD : GUARD + nbytes].view(dtype).reshape(stored)
+        return a if order is None else a.transpose(inverse_order(order))
+
+    def place(self, a, kind="plain"):
+        """A copy of `a` between guard bands, in the memory order of its kind."""
+        placed = self.empty(a.shape, a.dtype, canonical_order(kind, a.ndim))
+        placed[...] = a
+        return placed
+
+    def check(self):
+        for buffer, nbytes in self.buffers:
+            assert (buffer[:GUARD] == 0xFF).all() and (buffer[GUARD + nbytes :] == 0xFF).all(), "wrote out of bounds"
+
+
+@contextmanager
+def guarded() -> Iterator[Guards]:
+    guards, before = Guards(), backend.empty
+    backend.empty = guards.empty
+    try:
+        yield guards
+    finally:
+        backend.empty = before
+    guards.check()
+
+
+def close(actual, expected, terms):
+    """Within float32 rounding of a sum of so many terms of size one."""
+    assert actual.shape == expected.shape
+    bound = 4 * EPS * math.sqrt(terms) * max(1.0, float(np.abs(expected).max(initial=0)) / math.sqrt(terms)) + 8 * EPS
+    error = float(np.abs(actual - expected).max(initial=0))  # NaN where NaN leaked in
+    assert error <= bound * max(1.0, math.log2(terms + 1)), f"error {error:.2e}, bound {bound:.2e}"
+
+
+def normal(rng, *shape):
+    return rng.standard_normal(shape, dtype=np.float32)
+
+
+# ------------------------------------------------------------------------------------------------- the microkernel
+
+
+@pytest.mark.parametrize("shape", [microkernel.Shape(6, 2, 8, True), microkernel.Shape(4, 2, 4, False),
+                                   microkernel.Shape(4, 1, 4, True), microkernel.SHAPE], ids=str)  # fmt: skip
+def test_tile_of_every_instruction_set(shape):
+    """Tiles for AVX2, SSE and NEON run here too: LLVM emulates the vectors that this processor lacks or has not."""
+    kernel = microkernel.build(shape)
+
+    @njit
+    def run(xtab, x, ytab, y, w, start, tail, loops):
+        i, j, l, xi, xj, xl, wi, wj, wl = loops  # noqa: E741
+        kernel(xtab.ctypes.data, x.ctypes.data, ytab.ctypes.data, y.ctypes.data, w.ctypes.data, start, tail,
+               i, j, l, xi, xj, xl, wi, wj, wl)  # fmt: skip
+
+    rng, rows = np.random.default_rng(0), shape.rows
+    for tail in {1, shape.lanes - 1, shape.lanes}:
+        columns = (shape.vectors - 1) * shape.lanes + tail
+        for mode in ("zero", "bias", "accumulate"):
+            with guarded() as guards:
+                x, w, bias = normal(rng, rows, 2, 3, 5), normal(rng, 2, 3, 5, columns), normal(rng, columns)
+                y = guards.place(normal(rng, rows, columns))
+                start = {"zero": 0, "bias": bias, "accumulate": y}[mode] + np.zeros((rows, columns))
+                order = rng.permutation(rows)  # any row may go anywhere
+                tables = np.array([np.arange(rows) * 120, order * 4 * columns])
+                address = {"zero": 0, "bias": guards.place(bias).ctypes.data, "accumulate": 1}[mode]
+                loops = (2, 3, 5, 60, 20, 4, 60 * columns, 20 * columns, 4 * columns)
+                run(tables[0], guards.place(x), tables[1], y, guards.place(w), address, tail, loops)
+                expected = np.einsum("mijl,ijln->mn", x.astype(float), w.astype(float))
+                close(y[order], expected + start[order], 30)
+
+
+# ------------------------------------------------------------------------------------------------------ convolution
+
+
+class Conv:
+    """A convolution and its gradients, tap by tap in float64."""
+
+    def __init__(self, x, weight, stride, padding, dilation, groups):
+        self.x, self.weight, self.stride, self.dilation, self.groups = x, weight, stride, dilation, groups
+        self.padding = padding
+        self.padded = np.pad(x.astype(float), ((0, 0), (0, 0), *padding))
+        self.out = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d
+                    in zip(self.padded.shape[2:], weight.shape[2:], stride, dilation, strict=True)]  # fmt: skip
+
+    def taps(self):
+        """(r, s) of the filter and the pixels it reads, channels split into groups."""
+        for r in range(self.weight.shape[2]):
+            for s in range(self.weight.shape[3]):
+                rows, columns = (
+                    slice(at * d, at * d + step * (size - 1) + 1, step)
+                    for at, d, step, size in zip((r, s), self.dilation, self.stride, self.out, strict=True)
+                )
+                yield r, s, (slice(None), slice(None), rows, columns)
+
+    def split(self, a, axis=1):
+        return a.reshape(*a.shape[:axis], self.groups, -1, *a.shape[axis + 1 :])
+
+    def forward(self, bias):
+        w = self.split(self.weight.astype(float), 0)
+        y = sum(np.einsum("ngchw,gkc->ngkhw", self.split(self.padded[at]), w[..., r, s]) for r, s, at in self.taps())
+        return y.reshape(len(self.x), len(self.weight), *self.out) + bias.astype(float)[:, None, None]
+
+    def backward(self, dy):
+        w, g = self.split(self.weight.astype(float), 0), self.split(dy.astype(float))
+        dx, dw = np.zeros_like(self.padded), np.zeros(self.weight.shape)
+        for r, s, at in self.taps():
+            dx[at] += np.einsum("ngkhw,gkc->ngchw", g, w[..., r, s]).reshape(dx[at].shape)
+            dw[..., r, s] = np.einsum("ngchw,ngkhw->gkc", self.split(self.padded[at]), g).reshape(dw.shape[:2])
+        (top, _), (left, _) = self.padding
+        return dx[:, :, top : top + self.x.shape[2], left : left + self.x.shape[3]], dw
+
+
+SIZES = st.sampled_from([1, 2, 3, 5, 6, 16, 17, 31, 32, 33, 64, 100])
+pair = lambda values: st.tuples(st.sampled_from(values), st.sampled_from(values))  # noqa: E731
+
+
+@st.composite
+def convolutions(draw):
+    """(n, channels, filters, (h, w), kernel, stride, padding, dilation, groups)"""
+    n, h, w = draw(st.integers(1, 3)), draw(st.integers(1, 14)), draw(st.integers(1, 14))
+    c, k = draw(SIZES), draw(SIZES)
+    groups = draw(st.sampled_from(["1", "1", "2", "depthwise"]))
+    if groups != "1":
+        c += c % 2
+        k = c if groups == "depthwise" else k + k % 2
+    kernel = draw(st.sampled_from([(1, 1), (2, 2), (3, 3), (5, 5), (7, 7), (3, 1), (1, 4), (2, 3)]))
+    stride, dilation = draw(pair([1, 1, 2, 3])), draw(pair([1, 1, 2]))
+    padding = draw(st.tuples(pair([0, 1, 2, 4]), pair([0, 1, 3])))
+    for size, kk, d, p in zip((h, w), kernel, dilation, padding, strict=True):
+        assume(size + sum(p) >= d * (kk - 1) + 1)
+    assume(n * c * k * h * w * kernel[0] * kernel[1] < 3e7)
+    return n, c, k, (h, w), kernel, stride, padding, dilation, {"1": 1, "2": 2, "depthwise": c}[groups]
+
+
+NONE, ONE, SAME = ((0, 0), (0, 0)), (1, 1), ((1, 1), (1, 1))
+
+
+@few
+@given(case=convolutions())
+@example(case=(8, 3, 32, (64, 64), (3, 3), ONE, SAME, ONE, 1))  # many blocks
+@example(case=(2, 64, 96, (14, 14), (3, 3), ONE, SAME, ONE, 1))
+@example(case=(40, 33, 65, (3, 2), (1, 1), ONE, NONE, ONE, 1))  # units of several images, loops that fold
+@example(case=(3, 4, 4, (2, 2), (2, 2), ONE, ((0, 1), (1, 0)), ONE, 1))
+@example(case=(1, 16, 40, (9, 9), (3, 3), (2, 2), SAME, ONE, 2))
+@example(case=(1, 2, 3, (1, 1), (1, 1), ONE, ((2, 2), (2, 2)), ONE, 1))  # more padding than filter: dx is cut out
+def test_convolution_and_its_gradients(case):
+    n, c, k, size, kernel, *how = case
+    rng, groups = np.random.default_rng(1), how[-1]
+    x, weight, bias = normal(rng, n, c, *size), normal(rng, k, c // groups, *kernel), normal(rng, k)
+    expected = Conv(x, weight, *how)
+    numba = backend.table("numba")
+    with guarded() as guards:
+        dy = guards.place(normal(rng, n, k, *expected.out), "image")
+        xs, ws, bs = guards.place(x, "image"), guards.place(weight, "filter"), guards.place(bias)
+        terms = c // groups * kernel[0] * kernel[1]
+        close(numba.conv2d_forward(xs, ws, bs, *how), expected.forward(bias), terms)
+        close(numba.conv2d_forward(xs, ws, None, *how), expected.forward(0 * bias), terms)
+        dx, dw = expected.backward(dy)
+        close(numba.conv2d_backward_input(dy, ws, x.shape, *how), dx, k // groups * kernel[0] * kernel[1])
+        close(numba.conv2d_backward_weight(dy, xs, weight.shape, *how), dw, n * expected.out[0] * expected.out[1])
+        close(numba.channel_sum(dy), dy.astype(float).sum((0, 2, 3)), n * expected.out[0] * expected.out[1])
+
+
+def test_empty_batch():
+    numba, how = backend.table("numba"), (ONE, SAME, ONE, 1)
+    x, w = np.zeros((0, 3, 5, 5), np.float32), np.ones((4, 3, 3, 3), np.float32)
+    y = numba.conv2d_forward(x, w, None, *how)
+    assert y.shape == (0, 4, 5, 5)
+    assert numba.conv2d_backward_input(y, w, x.shape, *how).shape == x.shape
+    assert (numba.conv2d_backward_weight(y, x, w.shape, *how) == 0).all()
+    assert (numba.channel_sum(y) == 0).all()
+
+
+# -------------------------------------------------------------------------------------------------------- matrices
+
+
+LENGTHS = st.sampled_from([1, 2, 3, 5, 7, 8, 9, 16, 17, 31, 33, 64, 100, 131])
+
+
+@few
+@given(m=LENGTHS, n=LENGTHS, depth=st.sampled_from([0, 1, 2, 5, 16, 33, 300, 511, 512, 513, 1100]))
+@example(m=300, n=200, depth=40)
+@example(m=2, n=3000, depth=9)
+def test_matrix_products(m, n, depth):
+    rng, numba = np.random.default_rng(2), backend.table("numba")
+    a, b, bias = normal(rng, m, depth), normal(rng, depth, n), normal(rng, n)
+    expected = a.astype(float) @ b.astype(float)
+    with guarded() as guards:
+        place = guards.place
+        close(numba.matmul(place(a), place(b)), expected, depth + 1)
+        close(numba.matmul_ta(place(a.T), place(b)), expected, depth + 1)
+        close(numba.matmul_tb(place(a), place(b.T)), expected, depth + 1)
+        close(numba.linear_forward(place(a), place(b.T), place(bias)), expected + bias, depth + 1)
+        close(numba.linear_forward(place(a), place(b.T), None), expected, depth + 1)
+        close(numba.channel_sum(place(a)), a.astype(float).sum(0), m)
+
+
+# --------------------------------------------------------------------------------------------------------- threads
+
+
+PROGRAM = """
+import hashlib, numba, numpy as np
+import tinymed.cpu.conv, tinymed.cpu.depthwise, tinymed.cpu.matmul
+from tinymed import backend
+k, rng = backend.table("numba"), np.random.default_rng(0)
+normal = lambda *s: rng.standard_normal(s, dtype=np.float32)
+jobs = []
+for groups, stride in ((1, 1), (1, 2), (2, 1), (24, 1), (24, 2)):
+    how = ((stride, stride), ((1, 1), (1, 0)), (1, 1), groups)
+    x, w = normal(9, 24, 17, 18), normal(24 if groups == 24 else 40, 24 // groups, 3, 3)
+    dy = normal(*k.conv2d_forward(x, w, None, *how).shape)
+    jobs += [lambda x=x, w=w, how=how: k.conv2d_forward(x, w, None, *how),
+             lambda x=x, w=w, dy=dy, how=how: k.conv2d_backward_input(dy, w, x.shape, *how),
+             lambda x=x, w=w, dy=dy, how=how: k.conv2d_backward_weight(dy, x, w.shape, *how),
+             lambda dy=dy: k.channel_sum(dy)]
+a, b = normal(300, 700), normal(700, 210)
+jobs += [lambda: k.matmul(a, b), lambda: k.matmul_ta(b, b), lambda: k.matmul_tb(a, a)]
+for threads in (1, 2):
+    numba.set_num_threads(threads)
+    digest = hashlib.sha256()
+    for job in jobs:
+        digest.update(np.ascontiguousarray(job()).tobytes())
+    print(digest.hexdigest())
+"""
+
+
+def test_one_and_two_threads_give_the_same_bits():
+    done = subprocess.run([sys.executable, "-c", PROGRAM], env={**os.environ, "NUMBA_NUM_THREADS": "2"},
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    one, two = done.stdout.split()
+    assert one == two

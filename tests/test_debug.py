@@ -1,0 +1,105 @@
+"""The debugging tools find what they are meant to find, and name it."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import tinymed
+from tinymed import backend, debug, tape
+from tinymed.ops.activations import LeakyReLU, ReLU
+from tinymed.ops.elementwise import Add
+
+add, relu = Add.apply, ReLU.apply
+
+
+@pytest.fixture
+def x():
+    return tinymed.tensor(np.linspace(-1, 1, 12).reshape(3, 4), dtype=np.float32, requires_grad=True)
+
+
+def test_a_line_a_kernel_with_shapes_and_speed(x):
+    lines = []
+    with backend.use_backend("numba"), debug.kernel_log(lines.append):
+        relu(add(x, x))
+    assert [line.split()[:2] for line in lines] == [["add", "numba"], ["relu_forward", "numba"]]
+    assert all("ms" in line and "GFLOP/s" in line and "GB/s" in line and "3x4" in line for line in lines)
+    relu(x)
+    assert len(lines) == 2
+
+
+def test_bytes_saved_are_counted_once(x):
+    lines = []
+    with debug.kernel_log(lambda line: None), debug.tape_observing(log := debug.SavedLog(lines.append)):
+        y = relu(x)
+        z = LeakyReLU.apply(y, 0.1)
+    assert [line.split()[1] for line in lines] == ["48", "0"]  # leaky_relu saves the array relu saved
+    assert sum(log.held.values()) == 48
+    with debug.tape_observing(log):
+        add(z, z).backward(tinymed.ones(3, 4))
+    assert sum(log.held.values()) == 0
+
+
+def test_the_first_nan_is_named_with_its_op_and_module(x):
+    class Broken(tape.Op):
+        oracle, oracle_reason = None, "a test"
+
+        def forward(self, a):
+            return a * np.float32(np.nan)
+
+        backward = None
+        samples = staticmethod(lambda draw: (draw.array((2,)),))
+
+    tape.scope.append("features.3")
+    try:
+        with debug.find_nan(), pytest.raises(debug.NaNFound, match=r"Broken in features.3, forward: output 0 of shape \[3, 4\]"):
+            relu(Broken.apply(relu(x)))
+    finally:
+        tape.scope.pop()
+        del tape.Op.registry["Broken"]
+
+
+def test_a_nan_in_the_gradient_is_named(x):
+    y = relu(add(x, x))
+    with debug.find_nan():
+        y.backward(tinymed.ones(3, 4))  # finite: no complaint
+    y = relu(add(x, x))
+    y.op.backward = lambda dy: dy * np.float32(np.inf)
+    with debug.find_nan(), pytest.raises(debug.NaNFound, match="ReLU, backward: gradient 0"):
+        y.backward(tinymed.ones(3, 4))
+
+
+def test_validation_names_the_first_kernel_that_disagrees(x, monkeypatch):
+    with backend.use_backend("numba"):
+        with debug.validate() as validator:
+            relu(add(x, x))
+        assert validator.checked == 2
+        launch = backend.table().add
+        monkeypatch.setattr(launch, "run", lambda kernel, args: args[0] + args[1] * np.float32(1.01))
+        with debug.validate(), pytest.raises(debug.Disagreement, match=r"add: result 0 of shape \[3, 4\] is off"):
+            relu(add(x, x))
+
+
+def test_the_tape_prints_as_text_and_dot(x):
+    y = relu(add(x, relu(x)))
+    text = debug.tape_text(y)
+    assert text.splitlines()[0].startswith("%0 = ReLU(leaf[3, 4]) -> [3, 4]; saves 48 bytes")
+    assert "%1 = Add(leaf[3, 4], %0)" in text
+    dot = debug.tape_dot(y)
+    assert dot.count("->") == 4
+    assert dot.count("ellipse") == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [("TINYMED_DEBUG=1", "relu_forward"), ("TINYMED_DEBUG=2", "saved"), ("TINYMED_DEBUG=loud", "is not known"),
+     ("TINYMED_VALIDATE=numba", "is not known"), ("TINYMED_VALIDATE=reference", "")],
+)  # fmt: skip
+def test_the_environment_switches_it_on(setting, expected):
+    code = "import tinymed; tinymed.ops.activations.relu(tinymed.ones(2, requires_grad=True))"
+    name, _, value = setting.partition("=")
+    done = subprocess.run([sys.executable, "-c", code], env={name: value, "TINYMED_BACKEND": "numpy"}, capture_output=True,
+                          text=True, timeout=60)  # fmt: skip
+    assert expected in done.stderr
+    assert (done.returncode == 0) == ("not known" not in expected)

@@ -1,0 +1,142 @@
+"""Rules of the house that no reviewer should have to watch: imports, safety, names, what is declared is tested."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tinymed
+from tinymed import backend
+from tinymed.backend import REFERENCE
+
+ROOT = Path(tinymed.__file__).parent
+SOURCES = sorted(ROOT.rglob("*.py"))
+# Reading order is import order: a room may import only rooms before it.
+ROOMS = ["errors", "memory", "backend", "random", "tape", "ops", "tensor", "draw", "check", "debug", "nn", "optim", "models",
+         "data", "report", "train", "cli"]  # fmt: skip
+CPU = {"cpu"}  # a backend's home: imported by name at first use
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported(path: Path, top_level: bool) -> set[str]:
+    """Rooms that a file imports, at its top level or anywhere."""
+    tree = ast.parse(path.read_text())
+    nodes = tree.body if top_level else list(ast.walk(tree))
+    depth = len(path.relative_to(ROOT).parts)
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            parts = (node.module or "").split(".") if node.module else []
+            if node.level == depth:  # from .. import x, from ..x import y
+                found |= {parts[0]} if parts else {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tinymed"):
+            found.add((node.module or "").split(".")[1] if "." in (node.module or "") else "")
+    return found - {""}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_one_way(path):
+    """backend -> tape -> ops -> tensor -> nn -> optim -> models -> data -> train -> cli, without a cycle."""
+    here = room(path)
+    if here == "__init__":
+        return
+    if here in CPU:
+        assert imported(path, top_level=False) <= {"backend", "memory", "random", *CPU, "ops"}
+        return
+    assert here in ROOMS, f"{path.name}: a new room must be put in its place in ROOMS"
+    later = {r for r in imported(path, top_level=False) if r in ROOMS and ROOMS.index(r) > ROOMS.index(here)}
+    assert not later, f"{path.relative_to(ROOT)} imports {later}, which come after it"
+
+
+def test_importing_is_quick_and_light():
+    """No compiler, plotting, image or command-line library is imported before it is used."""
+    code = (
+        "import sys, time, numpy; t = time.perf_counter(); import tinymed; t = time.perf_counter() - t;"
+        "heavy = {'numba','llvmlite','matplotlib','PIL','safetensors','typer','rich','pydantic','torch','scipy','sklearn'};"
+        "print(heavy & set(sys.modules), t)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("set()"), done.stdout
+    assert float(done.stdout.split()[-1]) < 2.0  # the 0.2 s budget is a benchmark; this catches work at import
+
+
+UNSAFE = {"pickle", "marshal", "shelve", "dill", "joblib"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_nothing_is_unpickled_or_evaluated(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = {a.name.split(".")[0] for a in node.names} | {(getattr(node, "module", "") or "").split(".")[0]}
+            assert not names & UNSAFE
+        if isinstance(node, ast.Call):
+            name = node.func.id if isinstance(node.func, ast.Name) else ""
+            assert name not in {"eval", "exec", "compile", "__import__"}, f"line {node.lineno}: {name}"
+            for k in node.keywords:
+                unsafe = k.arg in {"allow_pickle", "shell"} and getattr(k.value, "value", None) is True
+                assert not unsafe, f"line {node.lineno}: {k.arg}=True"
+
+
+def test_no_print_in_the_library():
+    for path in SOURCES:
+        if room(path) != "cli":
+            calls = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
+            assert not any(isinstance(c.func, ast.Name) and c.func.id == "print" for c in calls), path
+
+
+def references() -> list[tuple[str, ast.FunctionDef]]:
+    """Reference kernels, and the functions of their files that take xp."""
+    found = []
+    for path in sorted((ROOT / "ops").glob("*.py")) + sorted((ROOT / "optim").glob("*.py")) + [ROOT / "random.py"]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.args.args and node.args.args[0].arg == "xp":
+                found.append((f"{path.name}:{node.name}", node))
+    return found
+
+
+@pytest.mark.parametrize(("where", "node"), references(), ids=[w for w, _ in references()])
+def test_references_name_only_what_cupy_has_too(where, node):
+    """A reference kernel runs on NumPy and CuPy from the day it is declared."""
+    cupy = set((Path(__file__).parent / "cupy_names.txt").read_text().split())
+    for n in ast.walk(node):
+        if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name):
+            assert n.value.id not in ("np", "numpy"), f"{where} names NumPy: {n.value.id}.{n.attr}"
+            if n.value.id == "xp":
+                assert n.attr in cupy, f"{where}: cupy has no {n.attr}"
+
+
+def test_every_kernel_has_a_reference_or_is_private_to_a_backend():
+    backend.table("numba")
+    for (name, kernel), implementation in backend.implementations.items():
+        if name == REFERENCE:
+            continue
+        public = (REFERENCE, kernel) in backend.implementations
+        private = backend.rules[kernel].out is not backend.like_first or implementation.composite
+        assert public or private, f"{kernel} on {name} has no reference and declares no out="
+
+
+def test_the_native_list_is_true():
+    """Every kernel that must be native is, and every public kernel that is native is on the list."""
+    table = backend.table("numba")
+    compiled = {k for b, k in backend.implementations if b == "numba" and (REFERENCE, k) in backend.implementations}
+    assert table.native <= compiled, f"listed but not native: {sorted(table.native - compiled)}"
+    assert compiled <= table.native, f"native but not listed: {sorted(compiled - table.native)}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "cpu").glob("*.py")), ids=lambda p: p.stem)
+def test_a_backend_uses_the_family_names(path):
+    """cpu/pool.py holds the kernels of ops/pool.py; generators and helpers have names of their own."""
+    helpers = {"__init__", "jit", "microkernel", "philox", "depthwise", "optim", "tiles"}
+    assert path.stem in helpers or (ROOT / "ops" / path.name).exists()
+
+
+def test_no_file_names_a_machine():
+    for path in [*SOURCES, *sorted(Path(__file__).parent.glob("*.py"))]:
+        text = path.read_text()
+        assert "/root" + "/" not in text
+        assert "/home" + "/" not in text

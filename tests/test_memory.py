@@ -1,0 +1,69 @@
+"""The heap: blocks never overlap, holes merge, and an array's order in memory is what was asked."""
+
+import gc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinymed import memory
+from tinymed.memory import Heap, canonical_order, dense_order, empty, inverse_order, is_dense
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 50), st.integers(0, 100)), max_size=60))
+def test_blocks_never_overlap_and_all_space_comes_back(steps):
+    heap, held = Heap(4096), []
+    for give, size, pick in steps:
+        if give and held:
+            heap.freed.append(held.pop(pick % len(held)))
+        elif sum(n for _, n in held) + size <= 2048:
+            held.append((heap.take(size), size))
+        spans = sorted(held)
+        assert all(a + n <= b for (a, n), (b, _) in zip(spans, spans[1:], strict=False))
+    heap.freed.extend(held)
+    assert heap.take(4096) == 0
+
+
+def test_a_full_heap_says_so():
+    heap = Heap(4096)
+    heap.take(4096)
+    with pytest.raises(MemoryError, match="no room"):
+        heap.take(1)
+
+
+def test_a_large_array_returns_its_memory():
+    gc.collect()
+    memory.heap().take(64)  # drains what was freed
+    holes = list(memory.heap().holes)
+    a = empty((1000, 1000), np.float32)
+    view = a[10:20]
+    del a
+    memory.heap().take(0)
+    assert memory.heap().holes != holes
+    del view
+    memory.heap().take(0)
+    assert memory.heap().holes == holes
+
+
+@given(st.lists(st.integers(1, 4), min_size=0, max_size=5), st.sampled_from(["image", "filter", "plain"]), st.booleans())
+def test_an_array_lies_in_the_order_asked_for(shape, kind, large):
+    shape = tuple(shape) if not large or len(shape) < 1 else (4096, *shape[1:])
+    order = canonical_order(kind, len(shape))
+    a = empty(shape, np.float64, order)
+    assert a.shape == shape
+    assert is_dense(a, order)
+    found = dense_order(a)
+    assert found is not None
+    assert is_dense(a, found)
+    if a.nbytes >= memory.SMALL:
+        assert a.ctypes.data % memory.ALIGNMENT == 0
+
+
+def test_orders():
+    assert canonical_order("image", 4) == (0, 2, 3, 1)
+    assert canonical_order("image", 5) == (0, 2, 3, 4, 1)
+    assert canonical_order("filter", 4) == (2, 3, 1, 0)
+    assert canonical_order("image", 2) == (0, 1)
+    assert inverse_order((2, 3, 1, 0)) == (3, 2, 0, 1)
+    assert dense_order(np.ones((4, 6))[:, ::2]) is None

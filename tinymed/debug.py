@@ -1,0 +1,278 @@
+"""Looking inside while it runs: a line a kernel, bytes the tape holds, the first NaN, replay on the reference.
+
+    TINYMED_DEBUG=1            a line a kernel: backend, shapes, milliseconds, GFLOP/s, GB/s (to stderr)
+    TINYMED_DEBUG=2            and a line an op with the bytes it saved for backward
+    TINYMED_DEBUG=nan          stop at the first op whose result is not finite though its inputs are
+    TINYMED_VALIDATE=reference replay every kernel on the float64 reference and stop at the first that disagrees
+
+Each is also an observer to use in a `with` block: `with debug.kernel_log():`, `debug.find_nan()`, `debug.validate()`.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from . import backend, check, tape
+from .backend import REFERENCE, Kernel, Launch
+from .tape import Node, Op
+
+Write = Callable[[str], Any]
+
+
+def to_stderr(line: str) -> None:
+    """The default place for debugging output."""
+    sys.stderr.write(line + "\n")
+
+
+def is_array(a: Any) -> bool:
+    return hasattr(a, "dtype") and hasattr(a, "nbytes")
+
+
+# ------------------------------------------------------------------------------------------- a line a kernel
+
+
+class KernelLog(backend.Observer):
+    """Writes one line for each kernel; the parts of a composite come before it, indented."""
+
+    def __init__(self, write: Write = to_stderr):
+        self.write = write
+        self.started: list[float] = []  # a stack: composites call kernels
+
+    def before(self, launch: Launch, kernel: Kernel, args: Sequence[Any]) -> None:
+        self.started.append(time.perf_counter())
+
+    def after(self, launch: Launch, kernel: Kernel, args: Sequence[Any], outs: Sequence[Any]) -> None:
+        seconds = time.perf_counter() - self.started.pop()
+        moved = sum(a.nbytes for a in (*args, *outs) if is_array(a))
+        flops = float(kernel.rule.flops(*args)) if kernel.rule.flops else 0.0
+        how = "composite" if kernel.composite else kernel.backend
+        shapes = " ".join("x".join(map(str, a.shape)) or "scalar" for a in args if is_array(a))
+        result = " ".join("x".join(map(str, a.shape)) or "scalar" for a in outs if is_array(a))
+        self.write(f"{'  ' * len(self.started)}{launch.name:28s} {how:9s} {1e3 * seconds:9.3f} ms "
+                   f"{flops / seconds / 1e9:8.1f} GFLOP/s {moved / seconds / 1e9:7.1f} GB/s  {shapes} -> {result}")  # fmt: skip
+
+
+class SavedLog(tape.Observer):
+    """Writes what each op saved for backward and what the tape holds in all."""
+
+    def __init__(self, write: Write = to_stderr):
+        self.write = write
+        self.held: dict[int, int] = {}  # address of memory -> bytes, so that shared arrays count once
+
+    def forward(self, op: Op, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+        own = {address(a): a.nbytes for a in op.saved if is_array(a)}
+        new = sum(n for where, n in own.items() if where not in self.held)
+        self.held |= own
+        self.write(f"saved {new:13,} bytes more, {sum(self.held.values()):15,} in all  {label(op)}")
+
+    def backward(self, op: Op, dys: Sequence[Any], dxs: Sequence[Any]) -> None:
+        for a in op.saved:
+            if is_array(a):
+                self.held.pop(address(a), None)
+
+
+def address(a: Any) -> int:
+    """Where an array's memory starts."""
+    return int(a.ctypes.data if isinstance(a, np.ndarray) else a.data.ptr)
+
+
+def label(op: Op) -> str:
+    """The op and the module being called, also when the tape does not record."""
+    where = op.scope or (tape.scope[-1] if tape.scope else "")
+    return f"{type(op).__name__} in {where}" if where else type(op).__name__
+
+
+# ------------------------------------------------------------------------------------------- the first NaN
+
+
+class NaNFound(FloatingPointError):
+    """An op made a value that is not finite out of finite ones."""
+
+
+class NaNLocator(tape.Observer):
+    """Stops at the first op, forward or backward, that turns finite values into NaN or infinity."""
+
+    def forward(self, op: Op, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+        self.look(op, "forward", [i.data if isinstance(i, Node) else i for i in inputs], outputs)
+
+    def backward(self, op: Op, dys: Sequence[Any], dxs: Sequence[Any]) -> None:
+        self.look(op, "backward", [*dys, *op.saved], dxs)
+
+    def look(self, op: Op, way: str, inputs: Sequence[Any], results: Sequence[Any]) -> None:
+        for i, a in enumerate(results):
+            bad = not_finite(a)
+            if bad and not any(not_finite(x) for x in inputs):
+                where = tuple(int(n) for n in np.argwhere(~np.isfinite(np.asarray(a)))[0])
+                what = "gradient" if way == "backward" else "output"
+                raise NaNFound(f"{label(op)}, {way}: {what} {i} of shape {list(a.shape)} has {bad} values that are not "
+                               f"finite, the first at {list(where)}, though its inputs are finite "
+                               f"({', '.join(extent(x) for x in inputs if is_array(x) and x.size)})")  # fmt: skip
+
+
+def not_finite(a: Any) -> int:
+    """How many elements are NaN or infinite."""
+    return int(a.size - np.isfinite(np.asarray(a)).sum()) if is_array(a) and a.dtype.kind == "f" else 0
+
+
+def extent(a: Any) -> str:
+    """An array's shape and range, for messages."""
+    return f"{list(a.shape)} from {a.min():.3g} to {a.max():.3g}"
+
+
+# ------------------------------------------------------------------------------------------- replay on the reference
+
+
+class Disagreement(AssertionError):
+    """A kernel's result is not the reference's."""
+
+
+class Validator(backend.Observer):
+    """Replays each kernel that has a reference in float64 and stops at the first that disagrees."""
+
+    def __init__(self, rtol: float = 2e-4):
+        self.rtol, self.checked = rtol, 0
+        self.before_calls: list[tuple[Any, ...] | None] = []  # a stack: composites call kernels
+
+    def before(self, launch: Launch, kernel: Kernel, args: Sequence[Any]) -> None:
+        copies: tuple[Any, ...] | None = None
+        if not kernel.reference and (REFERENCE, launch.name) in backend.implementations:
+            copies = tuple(a.astype(np.float64) if is_array(a) and a.dtype.kind == "f" else a.copy() if is_array(a) else a
+                           for a in args)  # fmt: skip
+        self.before_calls.append(copies)
+
+    def after(self, launch: Launch, kernel: Kernel, args: Sequence[Any], outs: Sequence[Any]) -> None:
+        copies = self.before_calls.pop()
+        if copies is None:
+            return
+        reference = backend.implementations[REFERENCE, launch.name]
+        with np.errstate(all="ignore"):
+            true = reference.fn(launch.table.xp, *copies)
+        pairs = list(zip(outs, true if isinstance(true, tuple) else (true,), strict=True))
+        names = reference.parameters[1:]
+        pairs += [(a, c) for a, c, n in zip(args, copies, names, strict=False) if n in kernel.rule.writes]
+        self.checked += 1
+        for i, (x, y) in enumerate(pairs):
+            self.agree(launch.name, i, np.asarray(x), np.asarray(y))
+
+    def agree(self, name: str, i: int, x: np.ndarray, y: np.ndarray) -> None:
+        if x.dtype.kind == "f" and y.size:
+            error = check.relative_error(x, y)
+        else:
+            error = 0.0 if np.array_equal(x, y) else float("inf")
+        if x.shape != y.shape or not error <= self.rtol:
+            where = f" in {tape.scope[-1]}" if tape.scope else ""
+            raise Disagreement(f"{name}{where}: result {i} of shape {list(x.shape)} is off from the reference by {error:.2e} "
+                               f"of its largest value; allowed {self.rtol:.0e}")  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------- switching on and off
+
+
+@contextmanager
+def kernel_log(write: Write = to_stderr, saved: bool = False) -> Iterator[None]:
+    """A line a kernel inside the block; saved: and a line an op with the bytes it keeps."""
+    with backend.observing(KernelLog(write)):
+        if not saved:
+            yield
+            return
+        with tape_observing(SavedLog(write)):
+            yield
+
+
+@contextmanager
+def find_nan() -> Iterator[None]:
+    """Raise NaNFound at the first op inside the block that makes a value that is not finite."""
+    with tape_observing(NaNLocator()):
+        yield
+
+
+@contextmanager
+def validate(rtol: float = 2e-4) -> Iterator[Validator]:
+    """Raise Disagreement at the first kernel inside the block that is not the reference's result."""
+    observer = Validator(rtol)
+    with backend.observing(observer):
+        yield observer
+
+
+@contextmanager
+def tape_observing(observer: tape.Observer) -> Iterator[None]:
+    """Let an observer see every op of a block."""
+    tape.observers.append(observer)
+    try:
+        yield
+    finally:
+        tape.observers.remove(observer)
+
+
+def install() -> None:
+    """Do what TINYMED_DEBUG and TINYMED_VALIDATE ask for, for the whole process."""
+    words = set(os.environ.get("TINYMED_DEBUG", "").split(",")) - {"", "0"}
+    unknown = words - {"1", "2", "nan"}
+    if unknown:
+        raise ValueError(f"TINYMED_DEBUG={','.join(sorted(unknown))} is not known; use 1, 2, nan, or several with commas")
+    if words & {"1", "2"}:
+        backend.observers.append(KernelLog())
+    if "2" in words:
+        tape.observers.append(SavedLog())
+    if "nan" in words:
+        tape.observers.append(NaNLocator())
+    wanted = os.environ.get("TINYMED_VALIDATE", "")
+    if wanted == REFERENCE:
+        backend.observers.append(Validator())
+    elif wanted:
+        raise ValueError(f"TINYMED_VALIDATE={wanted} is not known; use TINYMED_VALIDATE=reference")
+
+
+# ------------------------------------------------------------------------------------------- the tape, printed
+
+
+def graph(root: Node) -> list[Op]:
+    """The ops that a tensor came from, in the order they ran."""
+    found: dict[int, Op] = {}
+    stack = [root.op] if root.op else []
+    while stack:
+        op = stack.pop()
+        if op.order not in found:
+            found[op.order] = op
+            stack += [e[0] for e in op.edges if e is not None and isinstance(e[0], Op)]
+    return [found[i] for i in sorted(found)]
+
+
+def tape_text(root: Node) -> str:
+    """The tape behind a tensor, a line an op: number, op, module, inputs, output shapes, bytes saved."""
+    ops = graph(root)
+    number = {id(op): i for i, op in enumerate(ops)}
+    lines = []
+    for i, op in enumerate(ops):
+        inputs = ", ".join("-" if e is None else f"%{number[id(e[0])]}" if isinstance(e[0], Op) else
+                           f"leaf{list(e[0].data.shape)}" for e in op.edges)  # fmt: skip
+        shapes = ", ".join(str(list(shape)) for shape, _ in op.specs)
+        saved = sum(a.nbytes for a in op.saved if is_array(a))
+        lines.append(f"%{i} = {label(op)}({inputs}) -> {shapes}; saves {saved} bytes")
+    return "\n".join(lines)
+
+
+def tape_dot(root: Node) -> str:
+    """The tape behind a tensor as a Graphviz graph: `dot -Tsvg`."""
+    ops = graph(root)
+    number = {id(op): i for i, op in enumerate(ops)}
+    lines = ["digraph tape {", '  rankdir="TB"; node [shape=box, fontname="sans-serif"];']
+    leaves: dict[int, str] = {}
+    for i, op in enumerate(ops):
+        lines.append(f'  op{i} [label="{label(op)}\\n{" ".join(str(list(s)) for s, _ in op.specs)}"];')
+        for e in op.edges:
+            if e is None:
+                continue
+            if isinstance(e[0], Op):
+                lines.append(f"  op{number[id(e[0])]} -> op{i};")
+            else:
+                if id(e[0]) not in leaves:
+                    leaves[id(e[0])] = f"leaf{len(leaves)}"
+                    lines.append(f'  {leaves[id(e[0])]} [label="{list(e[0].data.shape)}", shape=ellipse];')
+                lines.append(f"  {leaves[id(e[0])]} -> op{i};")
+    return "\n".join([*lines, "}"])

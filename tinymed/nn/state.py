@@ -1,0 +1,53 @@
+"""Loading a state by name: what fits, what is missing, and saying so."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..tape import Node
+from ..tensor import Tensor
+
+SHOWN = 8  # names an error message lists before "and n more"
+
+
+class LoadResult(NamedTuple):
+    """Names by what became of them."""
+
+    loaded: list[str]
+    missing: list[str]  # the module has them, the state has not
+    unexpected: list[str]  # the state has them, the module has not
+    mismatched: list[str]  # "name: the module has [..], the state [..]"
+
+
+def match(own: Mapping[str, Tensor], given: Mapping[str, Any]) -> LoadResult:
+    """Compare names and shapes."""
+    both = [n for n in own if n in given]
+    differ = {n: f"{n}: the module has {list(own[n].shape)}, the state {list(np.shape(given[n]))}"
+              for n in both if tuple(np.shape(given[n])) != own[n].shape}  # fmt: skip
+    return LoadResult(
+        [n for n in both if n not in differ],
+        [n for n in own if n not in given],
+        [n for n in given if n not in own],
+        list(differ.values()),
+    )
+
+
+def copy_into(own: Tensor, given: Any) -> None:
+    """Write values into a tensor's own memory, in its order and dtype, and count the write."""
+    own.data[...] = given.data if isinstance(given, Node) else np.asarray(given)
+    own.version.value += 1
+
+
+def describe_failure(module: str, result: LoadResult) -> str:
+    """Why a strict load was refused."""
+    parts = [f"{what}: {listed(names)}" for what, names in (
+        ("missing", result.missing), ("unexpected", result.unexpected), ("of another shape", result.mismatched)) if names]  # fmt: skip
+    return (f"load_state_dict: the state does not fit {module}; {'; '.join(parts)}. "
+            "strict=False loads what fits and returns what did not")  # fmt: skip
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,261 @@
+"""What watches a run: the log, checkpoints, early stopping, schedules.  Each a few lines over `Callback`."""
+
+import json
+import math
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from .checkpoint import BEST, NEWEST, save_checkpoint
+from .files import plain, write_atomic
+from .trainer import Callback, Progress, Trainer, as_arrays
+
+LOWER_IS_BETTER = ("loss", "brier")
+
+
+def improves(monitor: str, value: float | None, best: float | None, min_delta: float = 0.0) -> bool:
+    """Whether a monitored value is better than the best so far by more than min_delta; losses fall, the rest rises."""
+    if value is None or not math.isfinite(value):
+        return False
+    if best is None:
+        return True
+    return value < best - min_delta if monitor.endswith(LOWER_IS_BETTER) else value > best + min_delta
+
+
+class JsonLog(Callback):
+    """One JSON object a line: every `every`-th step, every epoch.
+
+    After a resume the lines that the interrupted process wrote past its last checkpoint are dropped, so a log reads as
+    if nothing had happened.
+    """
+
+    def __init__(self, path: str | Path, every: int = 10):
+        self.path, self.every = Path(path), every
+
+    def on_start(self, trainer: Trainer) -> None:
+        if self.path.exists():
+            kept = [line for line in self.path.read_text("utf-8").splitlines() if belongs(line, trainer.progress)]
+            write_atomic(self.path, ["".join(line + "\n" for line in kept).encode()])
+
+    def on_step(self, trainer: Trainer, loss: float) -> None:
+        p = trainer.progress
+        if p.step % self.every == 0:
+            row = {"event": "step", "step": p.step, "epoch": p.epoch, "batch": p.batch, "loss": loss}
+            self.write(row | {"lr": trainer.learning_rate, "seconds": round(p.seconds, 3)})
+
+    def on_epoch(self, trainer: Trainer, row: dict[str, Any]) -> None:
+        self.write({"event": "epoch", **row})
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Append a line."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(plain(row)) + "\n")
+
+
+def belongs(line: str, progress: Progress) -> bool:
+    """Whether a log line lies before the point that a run continues from."""
+    try:
+        row = json.loads(line)
+        if row["event"] == "epoch":
+            return any(done["step"] == row["step"] for done in progress.history)
+        return bool(row["step"] <= progress.step)
+    except (ValueError, KeyError, TypeError):  # the last line of a killed process may be cut
+        return False
+
+
+class Checkpoints(Callback):
+    """Saves NEWEST every `every` steps (0: never in between), after every epoch and when interrupted; BEST when the
+    monitored value improves.  Comes last in the list of callbacks, so that the others' state is up to date."""
+
+    def __init__(self, folder: str | Path, config: dict[str, Any], every: int = 0, monitor: str = "val_loss"):
+        self.folder, self.config, self.every, self.monitor = Path(folder), config, every, monitor
+        self.best: float | None = None
+        self.best_epoch: float | None = None
+
+    def on_step(self, trainer: Trainer, loss: float) -> None:
+        p = trainer.progress
+        if self.every and p.step % self.every == 0 and p.batch < len(trainer.train_loader):
+            self.save(trainer, NEWEST)
+
+    def on_epoch(self, trainer: Trainer, row: dict[str, Any]) -> None:
+        if self.monitor in row and improves(self.monitor, row[self.monitor], self.best):
+            self.best, self.best_epoch = row[self.monitor], row["epoch"]
+            self.save(trainer, BEST)
+        self.save(trainer, NEWEST)
+
+    def on_end(self, trainer: Trainer) -> None:
+        if trainer.interrupted:
+            self.save(trainer, NEWEST)
+
+    def save(self, trainer: Trainer, name: str) -> None:
+        """Write a checkpoint."""
+        tree = trainer.state() | {"config": self.config}
+        save_checkpoint(self.folder / name, tree, keep_previous=name == NEWEST)
+
+    def state(self) -> dict[str, Any]:
+        return {"best": self.best, "best_epoch": self.best_epoch}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.best, self.best_epoch = state.get("best"), state.get("best_epoch")
+
+
+class EarlyStopping(Callback):
+    """Ends training after `patience` rows of the history without an improvement by more than min_delta (Prechelt 1998)."""
+
+    def __init__(self, patience: int, monitor: str = "val_loss", min_delta: float = 0.0):
+        self.patience, self.monitor, self.min_delta = patience, monitor, min_delta
+        self.best: float | None = None
+        self.waited = 0
+
+    def on_epoch(self, trainer: Trainer, row: dict[str, Any]) -> None:
+        if improves(self.monitor, row.get(self.monitor), self.best, self.min_delta):
+            self.best, self.waited = row[self.monitor], 0
+        else:
+            self.waited += 1
+        if self.waited >= self.patience:
+            trainer.progress.stopped = f"{self.monitor} has not improved for {self.waited} epochs"
+
+    def state(self) -> dict[str, Any]:
+        return {"best": self.best, "waited": self.waited}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.best, self.waited = state.get("best"), state.get("waited", 0)
+
+
+class Schedule(Callback):
+    """Steps a learning-rate scheduler after every epoch, or after every step; a plateau scheduler sees `monitor`."""
+
+    def __init__(self, scheduler: Any, every: str = "epoch", monitor: str | None = None):
+        self.scheduler, self.every, self.monitor = scheduler, every, monitor
+
+    def on_step(self, trainer: Trainer, loss: float) -> None:
+        if self.every == "step":
+            self.scheduler.step()
+
+    def on_epoch(self, trainer: Trainer, row: dict[str, Any]) -> None:
+        if self.every == "epoch":
+            self.scheduler.step(*(() if self.monitor is None else (row[self.monitor],)))
+
+    def state(self) -> dict[str, Any]:
+        state: dict[str, Any] = as_arrays(self.scheduler.state_dict())
+        return state
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.scheduler.load_state_dict(state)
+
+
+class Interrupt(Callback):
+    """SIGINT and SIGTERM finish the step that runs; a second one ends at once.
+
+    signal: the number received, or 0.  Works in the main thread only; elsewhere signals are left alone.
+    """
+
+    def __init__(self) -> None:
+        self.signal = 0
+        self.before: dict[int, Any] = {}
+
+    def on_start(self, trainer: Trainer) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            if self.signal:
+                raise KeyboardInterrupt
+            self.signal, trainer.stop = number, True
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self.before[number] = signal.signal(number, handle)
+
+    def on_end(self, trainer: Trainer) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Put the handlers back that were there before."""
+        while self.before:
+            signal.signal(*self.before.popitem())
+
+
+class Report(Callback):
+    """Plain lines: one an epoch, and one every `seconds` of training within long epochs.  For logs and pipes."""
+
+    def __init__(self, write: Callable[[str], None] | None = None, seconds: float = 20.0):
+        self.write = write or (lambda line: print(line, file=sys.stderr, flush=True))
+        self.seconds, self.last = seconds, 0.0
+        self.pace = Pace()
+
+    def on_start(self, trainer: Trainer) -> None:
+        self.last = trainer.progress.seconds
+        self.pace.start(trainer)
+
+    def on_step(self, trainer: Trainer, loss: float) -> None:
+        p = trainer.progress
+        self.pace.step(trainer)
+        if p.seconds - self.last >= self.seconds:
+            self.last = p.seconds
+            where = f"epoch {p.epoch + 1}, batch {p.batch} of {len(trainer.train_loader)}"
+            self.write(f"{where}: loss {p.loss_sum / p.seen:.4f}, {self.pace.text(trainer)}")
+
+    def on_epoch(self, trainer: Trainer, row: dict[str, Any]) -> None:
+        self.last = trainer.progress.seconds
+        self.write(f"{epoch_text(row, trainer)}, {self.pace.text(trainer)}")
+
+
+def epoch_text(row: dict[str, Any], trainer: Trainer) -> str:
+    """A row of the history as a line; sensitivity says of which class where the caller prints the class once."""
+    goal = f" of {trainer.epochs}" if math.isfinite(trainer.epochs) else ""
+    text = f"epoch {row['epoch']}{goal}, step {row['step']}: loss {row['loss']:.4f}, accuracy {row['accuracy']:.4f}"
+    for name in ("loss", "accuracy", "auc"):
+        value = row.get(f"val_{name}")
+        text += "" if value is None else f", val {name} {value:.4f}"
+    return text
+
+
+class Pace:
+    """Images a second and the time that is left, over the steps of this process."""
+
+    def __init__(self) -> None:
+        self.images, self.began, self.first = 0, 0.0, 0
+
+    def start(self, trainer: Trainer) -> None:
+        """Measure from here."""
+        self.images, self.began, self.first = 0, trainer.progress.seconds, trainer.progress.step
+        self.seen = trainer.progress.seen
+
+    def step(self, trainer: Trainer) -> None:
+        """Count a step; the first one compiles or loads kernels and is left out."""
+        p = trainer.progress
+        if p.step == self.first + 1:
+            self.began = p.seconds
+        else:
+            self.images += p.seen - (self.seen if p.seen > self.seen else 0)
+        self.seen = p.seen
+
+    def rate(self, trainer: Trainer) -> float:
+        """Images a second; 0 before two steps were taken."""
+        passed = trainer.progress.seconds - self.began
+        return self.images / passed if passed > 0 else 0.0
+
+    def left(self, trainer: Trainer) -> float:
+        """Seconds of training to go, validation not counted; nan before two steps were taken."""
+        p, batches = trainer.progress, len(trainer.train_loader)
+        total = min(trainer.steps, trainer.epochs * batches)
+        done = p.step - self.first - 1
+        return (total - p.step) * (p.seconds - self.began) / done if done > 0 else math.nan
+
+    def text(self, trainer: Trainer) -> str:
+        """Such as "812 images/s, 1:40 left"."""
+        left = self.left(trainer)
+        if not math.isfinite(left):
+            return "measuring the pace"
+        return f"{self.rate(trainer):.0f} images/s, {clock(left)} left"
+
+
+def clock(seconds: float) -> str:
+    """Such as 0:07, 1:40, 1:02:03."""
+    minutes, second = divmod(round(max(seconds, 0)), 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"

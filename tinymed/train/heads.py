@@ -1,0 +1,136 @@
+"""What the last layer means: targets from labels, the loss, and scores from outputs.
+
+    sigmoid    n independent sigmoids against one-hot labels, the mean of n binary cross-entropies (Senthil Kumar et al.
+               2022): probabilities that need not add up to 1
+    softmax    one distribution over the classes, cross-entropy
+
+Both take logits, for losses that do not overflow, and predict the arg-max.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..data.transform import one_hot
+from ..errors import UserError
+from ..tensor import Tensor
+
+HEADS = ("sigmoid", "softmax")
+
+
+class SigmoidHead:
+    """Mean binary cross-entropy over images and units; class weights multiply an image's terms.
+
+    loss = mean over i, k of w[label_i] * (softplus(z_ik) - t_ik z_ik)
+    """
+
+    name = "sigmoid"
+
+    def __init__(self, classes: int, class_weights: Sequence[float] | None = None):
+        self.classes, self.weights = classes, check_weights(class_weights, classes)
+
+    def targets(self, labels: np.ndarray) -> np.ndarray:
+        """One-hot float32 [n, classes]."""
+        return one_hot(labels, self.classes)
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss, a scalar tensor."""
+        from ..nn import functional
+
+        weight = None
+        if self.weights is not None:  # [n, 1]: the weight of each image's class
+            weight = Tensor(targets.data @ self.weights[:, None])
+        loss: Tensor = functional.binary_cross_entropy_with_logits(outputs, targets, weight)
+        return loss
+
+    def scores(self, outputs: np.ndarray) -> np.ndarray:
+        """Sigmoids of the logits, float64 [n, classes]."""
+        z = outputs.astype(np.float64)
+        small = np.exp(-np.abs(z))
+        result: np.ndarray = np.where(z >= 0, 1, small) / (1 + small)
+        return result
+
+    def unweighted(self) -> "SigmoidHead":
+        """The same without class weights, for validation."""
+        return SigmoidHead(self.classes)
+
+
+class SoftmaxHead:
+    """Cross-entropy over the classes; class weights make it a weighted mean, as in PyTorch.
+
+    loss = sum of w[label_i] (log sum_k exp z_ik - z_i,label_i) / sum of w[label_i]
+    """
+
+    name = "softmax"
+
+    def __init__(self, classes: int, class_weights: Sequence[float] | None = None):
+        self.classes, self.weights = classes, check_weights(class_weights, classes)
+
+    def targets(self, labels: np.ndarray) -> np.ndarray:
+        """The labels themselves, int64 [n]."""
+        return np.asarray(labels, np.int64)
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss, a scalar tensor."""
+        from ..nn import functional
+
+        weight = None if self.weights is None else Tensor(self.weights)
+        loss: Tensor = functional.cross_entropy(outputs, targets, weight)
+        return loss
+
+    def scores(self, outputs: np.ndarray) -> np.ndarray:
+        """Softmax of the logits, float64 [n, classes]."""
+        z = outputs.astype(np.float64)
+        e = np.exp(z - z.max(axis=1, keepdims=True))
+        result: np.ndarray = e / e.sum(axis=1, keepdims=True)
+        return result
+
+    def unweighted(self) -> "SoftmaxHead":
+        """The same without class weights, for validation."""
+        return SoftmaxHead(self.classes)
+
+
+Head = SigmoidHead | SoftmaxHead
+
+
+def make_head(name: str, classes: int, class_weights: Sequence[float] | None = None) -> Head:
+    """The head of this name.  Raises UserError for another name, or weights that do not fit."""
+    if name not in HEADS:
+        raise UserError(f"head {name!r} is unknown; choose one of {', '.join(HEADS)}")
+    return (SigmoidHead if name == "sigmoid" else SoftmaxHead)(classes, class_weights)
+
+
+def check_weights(weights: Sequence[float] | None, classes: int) -> np.ndarray | None:
+    """Class weights as float32.  Raises UserError unless there is one positive number a class."""
+    if weights is None:
+        return None
+    array = np.asarray(weights, np.float32)
+    if array.shape != (classes,) or not (np.isfinite(array) & (array > 0)).all():
+        raise UserError(f"class weights: expected {classes} positive numbers, one a class, got {list(weights)}")
+    return array
+
+
+def balanced_weights(counts: dict[str, int]) -> list[float]:
+    """n / (classes * n_k): every class weighs as much in total, and the mean weight of an image is 1 (King and Zeng 2001)."""
+    if min(counts.values(), default=0) < 1:
+        raise UserError(f"balanced class weights need an image of every class in the training set, got {counts}")
+    total = sum(counts.values())
+    return [total / (len(counts) * n) for n in counts.values()]
+
+
+def parse_weights(text: str, classes: Sequence[str], counts: dict[str, int]) -> list[float] | None:
+    """The command line's --class-weights: "none", "balanced", or numbers in class order such as 1,3.5."""
+    if text == "none":
+        return None
+    if text == "balanced":
+        return balanced_weights(counts)
+    try:
+        numbers: list[Any] = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UserError(
+            f"--class-weights {text!r}: write none, balanced, or {len(classes)} numbers in the order of the classes "
+            f"({', '.join(classes)})"
+        ) from None
+    check_weights(numbers, len(classes))
+    return numbers

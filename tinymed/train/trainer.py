@@ -1,0 +1,268 @@
+"""The training loop: it reads in a minute, and can stop after any step and go on to the same bits.
+
+What a step sees is a function of (seed, epoch, batch) and of the state in `Trainer.state()`: the order of images and
+their augmentation are drawn by (seed, epoch, image), dropout by its counter, and everything else is an array.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from .. import random
+from ..tape import no_grad
+from ..tensor import Tensor
+from .heads import Head
+from .metrics import evaluate_scores
+
+Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
+Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+EPOCH_METRICS = ("accuracy", "auc", "sensitivity", "specificity")
+
+
+class Batches(Protocol):
+    """What the trainer asks of a loader: see `tinymed.data.Loader`."""
+
+    dataset: Any
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, epoch: int = 0, start_batch: int = 0) -> Iterator[Batch]: ...
+
+
+class Diverged(RuntimeError):
+    """The loss is no longer a number."""
+
+
+@dataclass
+class Progress:
+    """How far a run has come.  A checkpoint holds it, so resuming needs nothing else."""
+
+    epoch: int = 0  # epochs finished
+    batch: int = 0  # batches of the current epoch done
+    step: int = 0  # optimiser steps since the start
+    seen: int = 0  # images since the last row of the history, and what was summed over them
+    correct: int = 0
+    loss_sum: float = 0.0
+    seconds: float = 0.0
+    stopped: str = ""  # why training ended early
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Callback:
+    """Something that watches a run.  The trainer calls these, in the order of its list of callbacks."""
+
+    def on_start(self, trainer: "Trainer") -> None:
+        """Before the first step of this process."""
+
+    def on_step(self, trainer: "Trainer", loss: float) -> None:
+        """After a step."""
+
+    def on_epoch(self, trainer: "Trainer", row: dict[str, Any]) -> None:
+        """After an epoch was validated and `row` was added to the history."""
+
+    def on_end(self, trainer: "Trainer") -> None:
+        """When `fit` returns, also when it was interrupted (trainer.interrupted)."""
+
+    def state(self) -> dict[str, Any]:
+        """What must survive a restart: arrays and JSON values."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up what `state` returned."""
+
+
+def train_step(model: Any, optimizer: Any, loss: Callable[[Tensor, Tensor], Tensor], clip_norm: float | None) -> Step:
+    """The step as a function of (images, targets) that returns (loss, outputs) and reads no value: it can be captured."""
+
+    def step(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        optimizer.zero_grad()
+        outputs = model(images)
+        value = loss(outputs, targets)
+        value.backward()
+        if clip_norm is not None:
+            from ..nn.utils import clip_grad_norm_
+
+            clip_grad_norm_(model.parameters(), clip_norm)
+        optimizer.step()
+        return value, outputs
+
+    return step
+
+
+class Trainer:
+    """Fits a classifier, one epoch of batches after the other.
+
+    loss: a head of `tinymed.train.heads`, or any object with its methods.  val_loader: validated after every epoch, over
+    the whole set.  clip_norm: largest norm of all gradients together.  positive: the class that sensitivity speaks of.
+    step: replaces `train_step`, for a captured one.  Set `stop` to end after the current step.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        optimizer: Any,
+        loss: Head,
+        train_loader: Batches,
+        val_loader: Batches | None = None,
+        *,
+        callbacks: Sequence[Callback] = (),
+        clip_norm: float | None = None,
+        positive: str | None = None,
+        step: Step | None = None,
+    ):
+        self.model, self.optimizer, self.loss = model, optimizer, loss
+        self.train_loader, self.val_loader = train_loader, val_loader
+        self.callbacks, self.positive = list(callbacks), positive
+        self.step = step or train_step(model, optimizer, loss, clip_norm)
+        self.progress = Progress()
+        self.stop = False
+        self.epochs = self.steps = math.inf
+
+    # ------------------------------------------------------------------------------------------- the loop
+
+    def fit(self, epochs: int | None = None, steps: int | None = None) -> Progress:
+        """Train until this many epochs or optimiser steps are done, counted from the run's beginning."""
+        if epochs is None and steps is None:
+            raise ValueError("fit: say how long, epochs=20 or steps=3000")
+        self.epochs, self.steps = epochs or math.inf, steps or math.inf
+        for callback in self.callbacks:
+            callback.on_start(self)
+        while not self.finished and not self.stop:
+            self.train_epoch()
+            if not self.stop:
+                self.end_epoch()
+        for callback in self.callbacks:
+            callback.on_end(self)
+        return self.progress
+
+    def train_epoch(self) -> None:
+        """Steps from where the epoch stands to its end, or to the last step asked for."""
+        p = self.progress
+        if p.step >= self.steps:
+            return
+        self.model.train()
+        started = time.perf_counter()
+        for images, labels, _ in self.train_loader.epoch(p.epoch, p.batch):
+            loss, outputs = self.step(Tensor(images), Tensor(self.loss.targets(labels)))
+            self.count(loss.item(), outputs.data, labels)
+            p.seconds += time.perf_counter() - started
+            for callback in self.callbacks:
+                callback.on_step(self, loss.item())
+            if self.stop or p.step >= self.steps:
+                break
+            started = time.perf_counter()
+
+    def end_epoch(self) -> None:
+        """Validate, add a row to the history, and begin the next epoch if this one is whole."""
+        p, whole = self.progress, len(self.train_loader)
+        row: dict[str, Any] = {"epoch": p.epoch + 1 if p.batch == whole else round(p.epoch + p.batch / whole, 4)}
+        row |= {"step": p.step, "lr": self.learning_rate, "loss": p.loss_sum / p.seen, "accuracy": p.correct / p.seen}
+        row |= self.validate()
+        if self.stop:  # interrupted while validating: a resumed run validates first
+            return
+        row["seconds"] = round(p.seconds, 3)
+        p.history.append(row)
+        if p.batch == whole:
+            p.epoch, p.batch = p.epoch + 1, 0
+        p.seen, p.correct, p.loss_sum = 0, 0, 0.0
+        for callback in self.callbacks:
+            callback.on_epoch(self, row)
+
+    # ------------------------------------------------------------------------------------------ the parts
+
+    @property
+    def finished(self) -> bool:
+        """Whether all is trained and validated."""
+        p = self.progress
+        return p.seen == 0 and (bool(p.stopped) or p.epoch >= self.epochs or p.step >= self.steps)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether `fit` was told to stop before it had finished."""
+        return self.stop and not self.finished
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the first parameter group."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def count(self, loss: float, outputs: np.ndarray, labels: np.ndarray) -> None:
+        """Add a step to the progress.  Raises Diverged when the loss is no number."""
+        p = self.progress
+        if not math.isfinite(loss):
+            raise Diverged(
+                f"the loss is {loss} at step {p.step + 1}: training has diverged; lower the learning rate "
+                f"(it is {self.learning_rate:g}) or clip gradients"
+            )
+        p.batch, p.step, p.seen = p.batch + 1, p.step + 1, p.seen + len(labels)
+        p.loss_sum += loss * len(labels)
+        p.correct += int((outputs.argmax(axis=1) == labels).sum())
+
+    def validate(self) -> dict[str, Any]:
+        """Loss and metrics over the whole validation set, as val_loss, val_accuracy, ...; empty without a set."""
+        if self.val_loader is None:
+            return {}
+        scores, labels, loss = predict_scores(self.model, self.val_loader, self.loss, lambda: self.stop)
+        if self.stop:
+            return {}
+        classes = self.val_loader.dataset.classes
+        result = evaluate_scores(scores, labels, classes, self.positive or classes[1], resamples=0)
+        return {"val_loss": loss} | {f"val_{name}": result[name] for name in EPOCH_METRICS}
+
+    # ------------------------------------------------------------------------------------------ the state
+
+    def state(self) -> dict[str, Any]:
+        """Everything the next step depends on, as a tree of arrays and JSON values for `save_checkpoint`."""
+        generators = {"dropout": random.default_generator.state, "initialise": random.init_generator.state}
+        return {
+            "model": as_arrays(self.model.state_dict()),
+            "optimizer": as_arrays(self.optimizer.state_dict()),
+            "generators": {name: state.copy() for name, state in generators.items()},
+            "progress": asdict(self.progress),
+            "callbacks": {type(c).__name__: as_arrays(c.state()) for c in self.callbacks},
+        }
+
+    def restore(self, tree: dict[str, Any]) -> None:
+        """Take up the state that `state` returned, in a trainer built from the same configuration."""
+        self.model.load_state_dict(tree["model"])
+        self.optimizer.load_state_dict(tree["optimizer"])
+        random.default_generator.state[:] = tree["generators"]["dropout"]
+        random.init_generator.state[:] = tree["generators"]["initialise"]
+        self.progress = Progress(**tree["progress"])
+        for callback in self.callbacks:
+            callback.restore(tree["callbacks"].get(type(callback).__name__, {}))
+
+
+def as_arrays(value: Any) -> Any:
+    """A tree of dictionaries and lists with arrays where tensors were."""
+    if isinstance(value, dict):
+        return {key: as_arrays(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_arrays(item) for item in value]
+    return value.data if isinstance(value, Tensor) else value
+
+
+def predict_scores(
+    model: Any, loader: Batches, head: Head, stop: Callable[[], bool] = lambda: False
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """(scores [n, classes], labels [n], mean loss) of a whole set in evaluation mode, in the loader's order.
+
+    The loss is the head's without class weights.  Leaves early, with what there is, when stop() says so.
+    """
+    model.eval()
+    loss, total = head.unweighted(), 0.0
+    scores, labels = [np.zeros((0, head.classes))], [np.zeros(0, np.int64)]
+    with no_grad():
+        for images, classes, _ in loader.epoch(0):
+            outputs = model(Tensor(images))
+            total += loss(outputs, Tensor(head.targets(classes))).item() * len(classes)
+            scores.append(head.scores(outputs.data))
+            labels.append(classes)
+            if stop():
+                break
+    truth = np.concatenate(labels)
+    return np.concatenate(scores), truth, total / max(len(truth), 1)
