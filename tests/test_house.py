@@ -15,7 +15,7 @@ ROOT = Path(tinymed.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
 # Reading order is import order: a room may import only rooms before it.
 ROOMS = ["errors", "memory", "backend", "random", "tape", "ops", "tensor", "draw", "check", "debug", "nn", "optim", "models",
-         "data", "report", "train", "cli"]  # fmt: skip
+         "data", "train", "report", "cli"]  # fmt: skip
 CPU = {"cpu"}  # a backend's home: imported by name at first use
 
 

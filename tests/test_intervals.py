@@ -27,7 +27,8 @@ def test_wilson_equals_scipy(data: tuple[int, int], level: float) -> None:
     k, n = data
     low, high = metrics.wilson_interval(k, n, level)
     if n == 0:
-        assert math.isnan(low) and math.isnan(high)
+        assert math.isnan(low)
+        assert math.isnan(high)
         return
     theirs = binomtest(k, n).proportion_ci(level, method="wilson")
     np.testing.assert_allclose((low, high), theirs, **TOLERANCE)
@@ -39,7 +40,8 @@ def test_wilson_by_hand() -> None:
     centre, half = (0.8 + z2 / 20) / (1 + z2 / 10), math.sqrt(z2 * (0.016 + z2 / 400)) / (1 + z2 / 10)
     np.testing.assert_allclose(metrics.wilson_interval(8, 10), (centre - half, centre + half), **TOLERANCE)
     np.testing.assert_allclose(metrics.wilson_interval(8, 10), (0.490, 0.943), atol=5e-4)
-    assert metrics.wilson_interval(0, 10)[0] == 0.0 and metrics.wilson_interval(10, 10)[1] == 1.0
+    assert metrics.wilson_interval(0, 10)[0] == 0.0
+    assert metrics.wilson_interval(10, 10)[1] == 1.0
     with pytest.raises(ValueError, match="3 of 2"):
         metrics.wilson_interval(3, 2)
     with pytest.raises(ValueError, match="between 0 and 1"):
@@ -86,9 +88,7 @@ def test_undefined_resamples_are_left_out_and_counted() -> None:
     assert 0 < low < high <= 1
 
 
-def covered(
-    experiment: Callable[[np.random.Generator, int], tuple[float, tuple[float, float]]], runs: int
-) -> float:
+def covered(experiment: Callable[[np.random.Generator, int], tuple[float, tuple[float, float]]], runs: int) -> float:
     """Share of repeated experiments whose interval holds the truth."""
     rng = np.random.default_rng(11)
     hits = 0
@@ -103,9 +103,7 @@ def test_auc_interval_covers() -> None:
 
     def experiment(rng: np.random.Generator, run: int) -> tuple[float, tuple[float, float]]:
         labels = np.arange(120) < 50
-        return 0.7602499389, metrics.auc_interval(
-            labels, rng.normal(size=120) + labels, resamples=400, seed=run
-        )
+        return 0.7602499389, metrics.auc_interval(labels, rng.normal(size=120) + labels, resamples=400, seed=run)
 
     assert 0.91 <= covered(experiment, 300) <= 0.985
 

@@ -54,7 +54,8 @@ def legend(figure: Figure, i: int = 0) -> list[str]:
 def test_curves(tmp_path: Path, drawn: list[Figure], form: str) -> None:
     history = EPOCHS if form == "rows" else {key: [row[key] for row in EPOCHS] for key in EPOCHS[0]}
     path = plots.save_curves(history, tmp_path / "new" / "curves.png", "title")
-    assert pixels(path).shape[0] > 300 and pixels(path).std() > 10
+    assert pixels(path).shape[0] > 300
+    assert pixels(path).std() > 10
     (figure,) = drawn
     loss, accuracy = figure.axes
     assert (loss.get_ylabel(), accuracy.get_ylabel()) == ("loss", "accuracy")
@@ -65,14 +66,16 @@ def test_curves(tmp_path: Path, drawn: list[Figure], form: str) -> None:
 
 def test_curves_of_one_epoch_without_validation(tmp_path: Path, drawn: list[Figure]) -> None:
     plots.save_curves({"train_loss": [0.5], "val_loss": [math.nan]}, tmp_path / "c.png")
-    assert len(drawn[0].axes) == 1 and legend(drawn[0]) == ["train"]
+    assert len(drawn[0].axes) == 1
+    assert legend(drawn[0]) == ["train"]
     assert drawn[0].axes[0].lines[0].get_marker() == "o"  # a line of one point would be invisible
 
 
 def test_runs(tmp_path: Path, drawn: list[Figure]) -> None:
     path = plots.save_runs({"lr 0.1": EPOCHS, "lr 0.01": EPOCHS, "empty": []}, tmp_path / "r.png", "val_loss")
     assert pixels(path).std() > 5
-    assert legend(drawn[0]) == ["lr 0.1", "lr 0.01"] and drawn[0].axes[0].get_ylabel() == "val loss"
+    assert legend(drawn[0]) == ["lr 0.1", "lr 0.01"]
+    assert drawn[0].axes[0].get_ylabel() == "val loss"
 
 
 def test_roc_of_two_classes(tmp_path: Path, drawn: list[Figure]) -> None:
@@ -119,16 +122,14 @@ def test_confusion_shows_counts_and_row_percentages(tmp_path: Path, drawn: list[
 @pytest.mark.parametrize("k", [2, 4, 12])
 def test_nothing_is_cut_off(tmp_path: Path, k: int) -> None:
     """A white margin all round means that no label runs over the edge."""
-    names = [f"a rather long class name {i}" for i in range(k)]
+    names = [f"a rather long class name, $_{i}$ {{" for i in range(k)]
     scores, labels, _ = scores_of(300, k)
     paths = [
         plots.save_confusion(
             np.eye(k) * 1234, names, tmp_path / "c.png", "a title that is longer than the matrix is wide"
         ),
         plots.save_roc(scores, labels, names, names[0], tmp_path / "r.png"),
-        plots.save_comparison_bars(
-            {name: {"accuracy": 0.9} for name in names}, tmp_path / "b.png", title="title"
-        ),
+        plots.save_comparison_bars({name: {"accuracy": 0.9} for name in names}, tmp_path / "b.png", title="title"),
     ]
     for path in paths:
         image = pixels(path)
@@ -142,7 +143,8 @@ def test_comparison_bars(tmp_path: Path, drawn: list[Figure]) -> None:
     assert pixels(path).std() > 10
     axes = drawn[0].axes[0]
     assert [text.get_text() for text in axes.texts] == ["0.900", "0.800", "0.700"]
-    assert axes.get_ylim()[0] == 0 and legend(drawn[0]) == ["CNN", "ResNet"]
+    assert axes.get_ylim()[0] == 0
+    assert legend(drawn[0]) == ["CNN", "ResNet"]
     assert [bar.get_height() for bar in axes.containers[1]] == pytest.approx([0.9, 0.8])
     ends = axes.containers[0].lines[2][0].get_segments()[0]
     assert ends[:, 1] == pytest.approx([0.85, 0.93])
@@ -159,9 +161,7 @@ def test_nothing_to_draw_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failed_write_leaves_the_old_picture_and_no_rubbish(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_leaves_the_old_picture_and_no_rubbish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = plots.save_curves(EPOCHS, tmp_path / "c.png")
     before = path.read_bytes()
 
@@ -171,4 +171,5 @@ def test_a_failed_write_leaves_the_old_picture_and_no_rubbish(
     monkeypatch.setattr(plots.os, "fsync", fail)
     with pytest.raises(OSError, match="disk full"):
         plots.save_curves(EPOCHS[:1], path)
-    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

@@ -7,6 +7,7 @@ The gradient is contracted with a random cotangent: with a plain sum as the loss
 and a backward that returns zeros would pass.
 """
 
+import functools
 import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -64,18 +65,8 @@ def oracle_results(op: type[Op], arguments: Sequence[Any], dtype: Any = np.float
     """What `results` gives for an op, computed by its oracle in PyTorch, which must be installed."""
     import torch
 
-    inputs: list[Any] = []
-    for a in arguments:
-        if isinstance(a, np.ndarray) and a.dtype.kind in "fib":
-            data = np.array(a, dtype if a.dtype.kind == "f" else a.dtype, order="C", subok=False)
-            inputs.append(torch.from_numpy(data).requires_grad_(a.dtype.kind == "f" and not isinstance(a, Constant)))
-        else:
-            inputs.append(a)
-    if isinstance(op.oracle, str):
-        module, _, name = op.oracle.rpartition(".")
-        result = getattr(importlib.import_module(module), name)(*inputs)
-    else:
-        result = op.oracle(torch, *inputs)
+    inputs = oracle_inputs(arguments, dtype)
+    result = oracle_function(op)(*inputs)
     ys = list(result) if isinstance(result, tuple | list) else [result]
     weights = cotangents([y.detach().numpy() for y in ys], seed)
     on_tape = [(y, torch.from_numpy(w).to(y.dtype)) for y, w in zip(ys, weights, strict=True) if y.requires_grad]
@@ -83,6 +74,30 @@ def oracle_results(op: type[Op], arguments: Sequence[Any], dtype: Any = np.float
         torch.autograd.backward([y for y, _ in on_tape], [w for _, w in on_tape])
     leaf = [t for t in inputs if isinstance(t, torch.Tensor) and t.requires_grad]
     return [y.detach().numpy() for y in ys], [None if t.grad is None else t.grad.numpy() for t in leaf]
+
+
+def oracle_inputs(arguments: Sequence[Any], dtype: Any) -> list[Any]:
+    """Arguments as PyTorch's tensors; float arrays that are not constants require a gradient."""
+    import torch
+
+    inputs: list[Any] = []
+    for a in arguments:
+        if isinstance(a, np.ndarray) and a.dtype.kind in "fib":
+            data = np.array(a, dtype if a.dtype.kind == "f" else a.dtype, order="C", subok=False)
+            inputs.append(torch.from_numpy(data).requires_grad_(a.dtype.kind == "f" and not isinstance(a, Constant)))
+        else:
+            inputs.append(a)
+    return inputs
+
+
+def oracle_function(op: type[Op]) -> Function:
+    """The op's oracle as a function of PyTorch's tensors."""
+    import torch
+
+    if isinstance(op.oracle, str):
+        module, _, name = op.oracle.rpartition(".")
+        return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
+    return functools.partial(op.oracle, torch)
 
 
 def tensors(result: Any) -> list[Tensor]:

@@ -14,7 +14,7 @@ from .microkernel import ACCUMULATE, COLUMNS, ROWS, TASKS, ZERO, address, ceil_d
 NO_BIAS = np.zeros(0, np.float32)
 BLOCK = 16 * ROWS  # rows of one indirection table: their inputs stay in L2 while the panels of the filter pass
 SLICE = 32  # rows of a filter packed or turned at once
-PARTIAL = 1 << 22  # floats of partial weight gradients, at most, above four copies of it
+PARTIAL = 1 << 22  # floats of partial weight gradients: 16 MiB, or one copy where that is larger
 
 
 # ------------------------------------------------------------------------------------------------- composites
@@ -246,7 +246,7 @@ def clear(image, low, high, panels, per_group):
 @serial
 def units(n, h, w, channels):
     """(images, rows of dy) of one unit of work: about as many pixels as keep x and dy in L2."""
-    pixels = max(64, 98304 // channels)
+    pixels = max(256, 98304 // channels)
     rows = max(1, min(h, pixels // max(1, w)))
     return (max(1, min(n, pixels // max(1, h * w))) if rows == h else 1), rows
 
@@ -257,7 +257,7 @@ def weight_cuts(n, h, w, channels, size):
     images, rows = units(n, h, w, channels)
     per_image = ceil_div(h, rows)
     count = ceil_div(n, images) * per_image
-    return images, rows, per_image, count, max(1, min(count, TASKS // 2, max(4, PARTIAL // size)))
+    return images, rows, per_image, count, max(1, min(count, TASKS // 2, PARTIAL // size))
 
 
 def weight_work(dy, x, shape, stride, dilation, groups):
@@ -268,17 +268,24 @@ def weight_work(dy, x, shape, stride, dilation, groups):
     return [((2, rows), np.int64), (partial, size)]
 
 
+@serial
+def taps(table, shape, steps, filters):
+    """Offsets in x and in dw of the elements (r, s, c) of a filter; the last is repeated up to a whole tile."""
+    depth = shape[1]
+    for m in range(table.shape[1]):
+        q = min(m, depth * shape[2] * shape[3] - 1)
+        table[0, m] = q // (depth * shape[3]) * steps[0] + q // depth % shape[3] * steps[1] + q % depth * 4
+        table[1, m] = q * filters * 4
+
+
 @kernel(backend="numba", image="dy x", filter="dw", work=weight_work,
         out=lambda dy, x, shape, *_: [shape])  # fmt: skip
 def conv_direct_weight(dw, table, partial, dy, x, shape, stride, dilation, groups):
     """dw[r, s, c, k] = sum_nhw x[n, h*sh + r*dh, w*sw + s*dw, c] * dy[n, h, w, k]: rows of a tile are elements (r, s, c)."""
     n, h, w, k = dy.shape
     depth, pixel, per_group = shape[1], 4 * x.shape[3], k // groups
-    row, size = x.shape[2] * pixel, dw.size // k
-    for m in range(table.shape[1]):
-        q = min(m, size - 1)
-        table[0, m] = q // (depth * shape[3]) * dilation[0] * row + q // depth % shape[3] * dilation[1] * pixel + q % depth * 4
-        table[1, m] = q * k * 4
+    row = x.shape[2] * pixel
+    taps(table, shape, (dilation[0] * row, dilation[1] * pixel), k)
     images, rows, per_image, count, cuts = weight_cuts(n, h, w, x.shape[3] + k, dw.size)
     panels = ceil_div(per_group, COLUMNS)
     parts = max(1, min(panels, TASKS // cuts))

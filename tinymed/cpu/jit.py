@@ -24,7 +24,7 @@ def compile_kernel(fn: Callable[..., Any], parallel: bool = True) -> Any:
     """Compile at the first call, or load from the cache.  parallel: prange runs on Numba's threads."""
     before, config.CACHE_DIR = config.CACHE_DIR, str(cache_directory())
     try:
-        return numba.njit(parallel=parallel, fastmath=set(FAST), cache=True)(fn)
+        return numba.njit(parallel=parallel, fastmath=set(FAST), error_model="numpy", cache=True)(fn)
     finally:
         config.CACHE_DIR = before
 
@@ -32,6 +32,11 @@ def compile_kernel(fn: Callable[..., Any], parallel: bool = True) -> Any:
 def inline(fn: Callable[..., Any]) -> Any:
     """A helper that kernels call; Numba inlines it into each."""
     return numba.njit(inline="always")(fn)
+
+
+def serial(fn: Callable[..., Any]) -> Any:
+    """A helper without threads that kernels call.  Division by zero gives inf or nan: a check would stop vectorising."""
+    return numba.njit(fastmath=set(FAST), error_model="numpy")(fn)
 
 
 @functools.cache

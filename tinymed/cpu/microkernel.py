@@ -9,7 +9,7 @@ borders and remainders need no kernels of their own.  README.md in this folder w
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,12 +28,17 @@ ZERO, ACCUMULATE = 0, 1  # values of `start` that are no address: begin with zer
 
 @dataclass(frozen=True)
 class Shape:
-    """Size of the register tile: `rows` x (`vectors` of `lanes` floats); `fma`: the processor fuses multiply-add."""
+    """Size of the register tile: `rows` x (`vectors` of `lanes` floats).
+
+    fma: the processor fuses multiply and add.  channelwise: column n reads its own x, x[... + 4*n], instead of one x for
+    all columns: depthwise convolution.
+    """
 
     rows: int
     vectors: int
     lanes: int
     fma: bool
+    channelwise: bool = False
 
 
 def host_shape() -> Shape:
@@ -137,8 +142,10 @@ class Emitter:
     def body(self, x: list[ir.Value], w: ir.Value) -> None:
         weights = [self.load(w, n) for n in range(self.shape.vectors)]
         for m, address in enumerate(x):
-            value = self.splat(self.b.load(self.b.inttoptr(address, F32.as_pointer())), F32)
+            if not self.shape.channelwise:
+                broadcast = self.splat(self.b.load(self.b.inttoptr(address, F32.as_pointer())), F32)
             for n, weight in enumerate(weights):
+                value = self.load(address, n) if self.shape.channelwise else broadcast
                 total = self.multiply_add(value, weight, self.b.load(self.acc[m, n]))
                 self.b.store(total, self.acc[m, n])
 
@@ -168,31 +175,37 @@ def build(shape: Shape) -> Callable[..., None]:
 
 SHAPE = host_shape()
 ROWS, LANES, COLUMNS = SHAPE.rows, SHAPE.lanes, SHAPE.vectors * SHAPE.lanes
-wide_tile = build(SHAPE)
-narrow_tile = build(Shape(SHAPE.rows, 1, SHAPE.lanes, SHAPE.fma))
-
-
 @serial
 def address(a):  # type: ignore[no-untyped-def]
     """Of an array's first element."""
     return np.int64(a.ctypes.data)
 
 
-@serial
-def tile(xtab, x, ytab, y, w, start, columns, loops):  # type: ignore[no-untyped-def]
-    """One tile of ROWS rows and 1 <= columns <= COLUMNS; loops = (I, J, L, xi, xj, xl, wi, wj, wl).
+def dispatcher(channelwise: bool) -> Callable[..., None]:
+    """tile(): the wide or the narrow variant by the number of columns."""
+    wide = build(replace(SHAPE, channelwise=channelwise))
+    narrow = build(replace(SHAPE, vectors=1, channelwise=channelwise))
 
-    Two loops that together walk one straight line are run as one: long inner loops are fast loops.
-    """
-    i, j, l, xi, xj, xl, wi, wj, wl = loops  # noqa: E741
-    if xi == j * xj and wi == j * wj:
-        i, j = 1, i * j
-    if xj == l * xl and wj == l * wl:
-        j, l = 1, j * l  # noqa: E741
-    if columns > LANES:
-        wide_tile(xtab, x, ytab, y, w, start, columns - LANES, i, j, l, xi, xj, xl, wi, wj, wl)
-    else:
-        narrow_tile(xtab, x, ytab, y, w, start, columns, i, j, l, xi, xj, xl, wi, wj, wl)
+    @serial
+    def tile(xtab, x, ytab, y, w, start, columns, loops):  # type: ignore[no-untyped-def]
+        """One tile of ROWS rows and 1 <= columns <= COLUMNS; loops = (I, J, L, xi, xj, xl, wi, wj, wl).
+
+        Two loops that together walk one straight line are run as one: long inner loops are fast loops.
+        """
+        i, j, l, xi, xj, xl, wi, wj, wl = loops  # noqa: E741
+        if xi == j * xj and wi == j * wj:
+            i, j = 1, i * j
+        if xj == l * xl and wj == l * wl:
+            j, l = 1, j * l  # noqa: E741
+        if columns > LANES:
+            wide(xtab, x, ytab, y, w, start, columns - LANES, i, j, l, xi, xj, xl, wi, wj, wl)
+        else:
+            narrow(xtab, x, ytab, y, w, start, columns, i, j, l, xi, xj, xl, wi, wj, wl)
+
+    return tile  # type: ignore[no-any-return]
+
+
+tile, channel_tile = dispatcher(channelwise=False), dispatcher(channelwise=True)
 
 
 @serial
@@ -208,6 +221,18 @@ def sweep(tables, tiles, x, y, w, panel, start, columns, first, last, loops):  #
             shift = 4 * COLUMNS * p
             begin = start if start <= ACCUMULATE else start + shift
             tile(xtab + at, x, ytab + at, y + shift, w + p * panel, begin, min(COLUMNS, columns - p * COLUMNS), loops)
+
+
+@serial
+def sweep_channels(tables, tiles, x, y, w, start, channels, loops):  # type: ignore[no-untyped-def]
+    """The channelwise product of a block of rows: x, y and w advance together."""
+    xtab, ytab = address(tables[0]), address(tables[1])
+    for t in range(tiles):
+        at = 8 * ROWS * t
+        for first in range(0, channels, COLUMNS):
+            columns, shift = min(COLUMNS, channels - first), 4 * first
+            begin = start if start <= ACCUMULATE else start + shift
+            channel_tile(xtab + at, x + shift, ytab + at, y + shift, w + shift, begin, columns, loops)
 
 
 @serial

@@ -13,7 +13,8 @@ def word_rows(count: int, seed: int, stream: int, step_low: np.ndarray, step_hig
     seed &= 2**64 - 1
     counter = (np.arange((count + 3) // 4), np.asarray(step_low, np.uint64)[:, None], step_high, stream)
     four = random.philox4x32(np, counter, (seed & random.MASK, seed >> 32))
-    words: np.ndarray = np.stack(np.broadcast_arrays(*four), axis=-1).reshape(len(step_low), -1)[:, :count]
+    blocks = np.stack(np.broadcast_arrays(*four), axis=-1)
+    words: np.ndarray = blocks.reshape(len(step_low), blocks.shape[1] * 4)[:, :count]
     return words
 
 

@@ -17,7 +17,7 @@ from tinymed.data.draws import uniform_rows, word_rows
 from tinymed.errors import UserError
 
 CLASSES = ["uninfected", "parasitized"]
-DIFFICULTY = 0.5
+DIFFICULTY = 0.3
 CHUNK = 16  # images painted at a time: the working arrays stay in cache
 OBJECTS = 4  # stained things in an image: a parasite or a distractor each
 WORDS = 112

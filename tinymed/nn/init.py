@@ -166,8 +166,7 @@ def bilinear_(tensor: Tensor) -> Tensor:
     kernel = np.ones(())
     for k in tensor.shape[2:]:
         factor = (k + 1) // 2
-        center = factor - 1 if k % 2 else factor - 0.5
-        kernel = np.multiply.outer(kernel, 1 - np.abs(np.arange(k) - center) / factor)
+        kernel = np.multiply.outer(kernel, 1 - np.abs(np.arange(k) - (k - 1) / 2) / factor)
     values = np.zeros(tensor.shape)
     if tensor.shape[1] == 1:  # depthwise: groups = in
         values[:, 0] = kernel

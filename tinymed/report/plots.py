@@ -54,9 +54,7 @@ def save_curves(history: History, path: str | Path, title: str = "") -> Path:
     if not panels:
         raise UserError(f"{path}: the history has neither loss nor accuracy, so there is no curve to draw")
     figure = new_figure(4.6 * len(panels) + 0.4, 3.6)
-    for axes, (name, curves) in zip(
-        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
-    ):
+    for axes, (name, curves) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         draw_lines(axes, curves)
         axes.set(xlabel="epoch", ylabel=name)
         best = best_epoch(panels.get("loss", {}).get("validation"))
@@ -68,9 +66,7 @@ def save_curves(history: History, path: str | Path, title: str = "") -> Path:
     return write_png(figure, path)
 
 
-def save_runs(
-    histories: Mapping[str, History], path: str | Path, quantity: str = "loss", title: str = ""
-) -> Path:
+def save_runs(histories: Mapping[str, History], path: str | Path, quantity: str = "loss", title: str = "") -> Path:
     """Draw one quantity of several runs in one picture, such as the loss at several learning rates.
 
     histories: run name -> history as in save_curves.  quantity: any key of the histories.
@@ -115,7 +111,7 @@ def save_roc(
             axes.plot(
                 curve.false_positive_rate,
                 curve.true_positive_rate,
-                **line_style(i, i // len(COLOURS)),
+                **line_style(i),
                 linewidth=1.3 if i else 2.2,
                 label=f"{name}: AUC {row['auc']:.3f}{interval_text(row.get('auc_interval'))}",
             )
@@ -129,9 +125,7 @@ def save_roc(
     return write_png(figure, path)
 
 
-def save_confusion(
-    confusion: npt.ArrayLike, classes: Sequence[str], path: str | Path, title: str = ""
-) -> Path:
+def save_confusion(confusion: npt.ArrayLike, classes: Sequence[str], path: str | Path, title: str = "") -> Path:
     """Draw a confusion matrix: rows true, columns predicted, each cell its count and its share of the row.
 
     confusion: (classes, classes) counts.  Colour follows the share, so that rare classes are seen too; a row
@@ -149,23 +143,17 @@ def save_confusion(
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     label_cells(axes, c, share, 7 if len(classes) > CROWDED else 10)
     turned = longest > (5 if len(classes) > 3 else 14)
-    axes.set_xticks(
-        range(len(classes)), classes, rotation=35 if turned else 0, ha="right" if turned else "center"
-    )
+    axes.set_xticks(range(len(classes)), classes, rotation=35 if turned else 0, ha="right" if turned else "center")
     rows = [f"{name}\n(n = {int(t)})" for name, t in zip(classes, total[:, 0], strict=True)]
     axes.set_yticks(range(len(classes)), rows)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set(xlabel="predicted", ylabel="true", title=title)
-    figure.colorbar(
-        image, ax=axes, label="share of the true class", fraction=0.046, pad=0.04, ticks=[0, 0.5, 1]
-    )
+    figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.046, pad=0.04, ticks=[0, 0.5, 1])
     return write_png(figure, path)
 
 
-def label_cells(
-    axes: "Axes", confusion: npt.NDArray[Any], share: npt.NDArray[np.float64], size: float
-) -> None:
+def label_cells(axes: "Axes", confusion: npt.NDArray[Any], share: npt.NDArray[np.float64], size: float) -> None:
     """Write count and row percentage into each cell, white on dark; a row without samples gets bare zeros."""
     occupied = confusion.sum(axis=1) > 0
     for (i, j), count in np.ndenumerate(confusion):
@@ -263,14 +251,15 @@ def draw_lines(axes: "Axes", curves: Mapping[str, Curve]) -> None:
             markersize=3.5,
             linewidth=1.6,
             label=label,
-            **line_style(i, i),
+            **line_style(i),
         )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def line_style(colour: int, dash: int) -> dict[str, Any]:
-    """Colour and dash of line number `colour`, both starting over where they run out."""
-    return {"color": COLOURS[colour % len(COLOURS)], "linestyle": DASHES[dash % len(DASHES)]}
+def line_style(i: int) -> dict[str, Any]:
+    """Colour and dash of line number i: 32 different pairs, neighbours differ in both."""
+    dash = DASHES[(i + i // len(COLOURS)) % len(DASHES)]
+    return {"color": COLOURS[i % len(COLOURS)], "linestyle": dash}
 
 
 def new_figure(width: float, height: float) -> "Figure":
@@ -285,13 +274,15 @@ def new_figure(width: float, height: float) -> "Figure":
 
 def write_png(figure: "Figure", path: str | Path) -> Path:
     """Write a figure as PNG, whole or not at all: a temporary file beside it, synced, then renamed."""
+    from matplotlib.text import Text
+
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_axisbelow(True)
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # a class named "a_$1" is no formula
     buffer = io.BytesIO()
-    figure.savefig(
-        buffer, format="png", bbox_inches="tight", pad_inches=0.1, metadata={"Software": "tinymed"}
-    )
+    figure.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.1, metadata={"Software": "tinymed"})
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")

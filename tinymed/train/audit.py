@@ -135,9 +135,7 @@ def rates_of(counts: Counts) -> dict[str, float]:
 
 def claimed_ranges(row: ResultRow) -> dict[str, Range]:
     """The claimed rates as ranges of fractions."""
-    return {
-        name: rounding_range(value, row.unit) for name, value in row.rates.items() if name in RATE_COLUMNS
-    }
+    return {name: rounding_range(value, row.unit) for name, value in row.rates.items() if name in RATE_COLUMNS}
 
 
 def show(fraction: float, row: ResultRow, digits: int = 2) -> str:
@@ -188,11 +186,7 @@ def check_rates(row: ResultRow, audit: RowAudit) -> list[Finding]:
     ]
     if findings:
         return findings
-    if (
-        {"sensitivity", "specificity", "accuracy"} <= r.keys()
-        and not audit.counts
-        and not audit.prevalence_range
-    ):
+    if {"sensitivity", "specificity", "accuracy"} <= r.keys() and not audit.counts and not audit.prevalence_range:
         message = (
             f"accuracy {row.rates['accuracy']} is a weighted mean of sensitivity and specificity, but does "
             f"not lie between {row.rates['sensitivity']} and {row.rates['specificity']}"
@@ -233,9 +227,7 @@ def check_splits(row: ResultRow) -> list[Finding]:
     return findings
 
 
-def check_shared_sets(
-    rows: Sequence[ResultRow], audits: Sequence[RowAudit], one_test_set: bool
-) -> list[Finding]:
+def check_shared_sets(rows: Sequence[ResultRow], audits: Sequence[RowAudit], one_test_set: bool) -> list[Finding]:
     """Rows claimed from one test set must agree on its prevalence, and where counts are given on its size."""
     groups: dict[str, list[RowAudit]] = {}
     for row, audit in zip(rows, audits, strict=True):
@@ -273,9 +265,7 @@ def check_duplicates(rows: Sequence[ResultRow]) -> list[Finding]:
     for counts, same in seen.items():
         names = tuple(row.name for row in same)
         if len(same) > 1:
-            kind = (
-                "data sets" if len({row.dataset or row.name for row in same}) > 1 else "rows of one data set"
-            )
+            kind = "data sets" if len({row.dataset or row.name for row in same}) > 1 else "rows of one data set"
             message = (
                 f"identical counts for {len(same)} {kind} ({', '.join(names)}): tp {counts.tp}, "
                 f"fn {counts.fn}, tn {counts.tn}, fp {counts.fp}; is one a copy?"

@@ -96,9 +96,7 @@ def read_csv(text: str, source: str) -> list[dict[str, Any]]:
         rows.append({k: v.strip() for k, v in row.items() if v is not None and v.strip()})
     rows = [row for row in rows if row]
     if not rows:
-        raise UserError(
-            f"{source}: no rows; write a header such as name,sensitivity,specificity,accuracy and a row"
-        )
+        raise UserError(f"{source}: no rows; write a header such as name,sensitivity,specificity,accuracy and a row")
     return rows
 
 

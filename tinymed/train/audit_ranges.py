@@ -85,11 +85,14 @@ def ratio_range(parts: Iterable[tuple[float, float]]) -> Range:
 
 
 def whole_numbers_fit(r: Mapping[str, Range], n: int) -> bool:
-    """Is there a confusion matrix of n samples with these rates?  Tries every number of positives."""
+    """Is there a confusion matrix of n samples with these rates?  Tries every possible number of positives."""
     if not {"sensitivity", "specificity", "accuracy"} <= r.keys():
         return True
     right = whole_range(r["accuracy"], n)
-    for positives in range(n + 1):
+    prevalence = implied_prevalence(r["sensitivity"], r["specificity"], r["accuracy"])
+    if prevalence is None:
+        return False
+    for positives in range(max(0, int(prevalence.low * n) - 1), min(n, int(prevalence.high * n) + 1) + 1):
         tp = whole_range(r["sensitivity"], positives)
         tn = whole_range(r["specificity"], n - positives)
         if tp and tn and right and tp[0] + tn[0] <= right[1] and right[0] <= tp[1] + tn[1]:

@@ -1,11 +1,9 @@
-"""What watches a run: the log, checkpoints, early stopping, schedules.  Each a few lines over `Callback`."""
+"""What acts on a run: the log, checkpoints, early stopping, schedules, signals.  Each a few lines over `Callback`."""
 
 import json
 import math
 import signal
-import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -170,92 +168,6 @@ class Interrupt(Callback):
         for number in (signal.SIGINT, signal.SIGTERM):
             self.before[number] = signal.signal(number, handle)
 
-    def on_end(self, trainer: Trainer) -> None:
-        self.release()
-
-    def release(self) -> None:
-        """Put the handlers back that were there before."""
+    def close(self) -> None:
         while self.before:
             signal.signal(*self.before.popitem())
-
-
-class Report(Callback):
-    """Plain lines: one an epoch, and one every `seconds` of training within long epochs.  For logs and pipes."""
-
-    def __init__(self, write: Callable[[str], None] | None = None, seconds: float = 20.0):
-        self.write = write or (lambda line: print(line, file=sys.stderr, flush=True))
-        self.seconds, self.last = seconds, 0.0
-        self.pace = Pace()
-
-    def on_start(self, trainer: Trainer) -> None:
-        self.last = trainer.progress.seconds
-        self.pace.start(trainer)
-
-    def on_step(self, trainer: Trainer, loss: float) -> None:
-        p = trainer.progress
-        self.pace.step(trainer)
-        if p.seconds - self.last >= self.seconds:
-            self.last = p.seconds
-            where = f"epoch {p.epoch + 1}, batch {p.batch} of {len(trainer.train_loader)}"
-            self.write(f"{where}: loss {p.loss_sum / p.seen:.4f}, {self.pace.text(trainer)}")
-
-    def on_epoch(self, trainer: Trainer, row: dict[str, Any]) -> None:
-        self.last = trainer.progress.seconds
-        self.write(f"{epoch_text(row, trainer)}, {self.pace.text(trainer)}")
-
-
-def epoch_text(row: dict[str, Any], trainer: Trainer) -> str:
-    """A row of the history as a line; sensitivity says of which class where the caller prints the class once."""
-    goal = f" of {trainer.epochs}" if math.isfinite(trainer.epochs) else ""
-    text = f"epoch {row['epoch']}{goal}, step {row['step']}: loss {row['loss']:.4f}, accuracy {row['accuracy']:.4f}"
-    for name in ("loss", "accuracy", "auc"):
-        value = row.get(f"val_{name}")
-        text += "" if value is None else f", val {name} {value:.4f}"
-    return text
-
-
-class Pace:
-    """Images a second and the time that is left, over the steps of this process."""
-
-    def __init__(self) -> None:
-        self.images, self.began, self.first = 0, 0.0, 0
-
-    def start(self, trainer: Trainer) -> None:
-        """Measure from here."""
-        self.images, self.began, self.first = 0, trainer.progress.seconds, trainer.progress.step
-        self.seen = trainer.progress.seen
-
-    def step(self, trainer: Trainer) -> None:
-        """Count a step; the first one compiles or loads kernels and is left out."""
-        p = trainer.progress
-        if p.step == self.first + 1:
-            self.began = p.seconds
-        else:
-            self.images += p.seen - (self.seen if p.seen > self.seen else 0)
-        self.seen = p.seen
-
-    def rate(self, trainer: Trainer) -> float:
-        """Images a second; 0 before two steps were taken."""
-        passed = trainer.progress.seconds - self.began
-        return self.images / passed if passed > 0 else 0.0
-
-    def left(self, trainer: Trainer) -> float:
-        """Seconds of training to go, validation not counted; nan before two steps were taken."""
-        p, batches = trainer.progress, len(trainer.train_loader)
-        total = min(trainer.steps, trainer.epochs * batches)
-        done = p.step - self.first - 1
-        return (total - p.step) * (p.seconds - self.began) / done if done > 0 else math.nan
-
-    def text(self, trainer: Trainer) -> str:
-        """Such as "812 images/s, 1:40 left"."""
-        left = self.left(trainer)
-        if not math.isfinite(left):
-            return "measuring the pace"
-        return f"{self.rate(trainer):.0f} images/s, {clock(left)} left"
-
-
-def clock(seconds: float) -> str:
-    """Such as 0:07, 1:40, 1:02:03."""
-    minutes, second = divmod(round(max(seconds, 0)), 60)
-    hour, minute = divmod(minutes, 60)
-    return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"

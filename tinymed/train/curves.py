@@ -39,15 +39,11 @@ class PrCurve(NamedTuple):
     thresholds: Float
 
 
-def check_binary(
-    name: str, labels: npt.ArrayLike, scores: npt.ArrayLike
-) -> tuple[npt.NDArray[np.bool_], Float]:
+def check_binary(name: str, labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[npt.NDArray[np.bool_], Float]:
     """labels as bool[n], scores as float64[n].  ValueError for other shapes, values or non-finite scores."""
     y, s = np.asarray(labels), np.asarray(scores, np.float64)
     if y.ndim != 1 or s.shape != y.shape or y.size == 0:
-        raise ValueError(
-            f"{name}: needs labels (n,) and scores (n,) with n >= 1, got {y.shape} and {s.shape}"
-        )
+        raise ValueError(f"{name}: needs labels (n,) and scores (n,) with n >= 1, got {y.shape} and {s.shape}")
     if y.dtype != np.bool_ and not np.isin(y, (0, 1)).all():
         raise ValueError(f"{name}: labels are 0 or 1 (1 is positive), got {np.unique(y)[:5].tolist()}")
     if not np.isfinite(s).all():
@@ -97,9 +93,7 @@ def roc_auc(labels: npt.ArrayLike, scores: npt.ArrayLike, warn: Warn = warn_unde
     return float(twice_u / (2.0 * tp[-1] * fp[-1]))
 
 
-def precision_recall_curve(
-    labels: npt.ArrayLike, scores: npt.ArrayLike, warn: Warn = warn_undefined
-) -> PrCurve:
+def precision_recall_curve(labels: npt.ArrayLike, scores: npt.ArrayLike, warn: Warn = warn_undefined) -> PrCurve:
     """Precision and recall of "score >= threshold" at every distinct score, thresholds rising, then (1, 0).
 
     labels: (n,) of 0/1, scores: (n,).  Without positives recall is 0/0: nan, with a warning.

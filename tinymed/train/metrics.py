@@ -127,8 +127,7 @@ def evaluate_scores(
         result |= averages(confusion, list(per_class.values()), notes.append)
     if resamples > 0:
         add_bootstrap(result, s, y, seed, resamples, notes.append)
-    result["warnings"] = list(dict.fromkeys(notes))
-    return {name: to_json(value) for name, value in result.items()}
+    return {name: to_json(value) for name, value in result.items()} | {"warnings": list(dict.fromkeys(notes))}
 
 
 def class_scores(scores: npt.ArrayLike, target: int) -> Float:
@@ -189,9 +188,7 @@ def describe_class(
     return result
 
 
-def describe_whole(
-    confusion: Labels, scores: Float, labels: Labels, level: float, warn: Warn
-) -> dict[str, Any]:
+def describe_whole(confusion: Labels, scores: Float, labels: Labels, level: float, warn: Warn) -> dict[str, Any]:
     """What speaks of all classes at once: accuracy, balanced accuracy, kappas, Brier."""
     correct, n = int(np.trace(confusion)), int(confusion.sum())
     probabilities = normalised(scores)
@@ -237,9 +234,7 @@ def averages(confusion: Labels, rows: Sequence[dict[str, Any]], warn: Warn) -> d
     }
 
 
-def add_bootstrap(
-    result: dict[str, Any], scores: Float, labels: Labels, seed: int, resamples: int, warn: Warn
-) -> None:
+def add_bootstrap(result: dict[str, Any], scores: Float, labels: Labels, seed: int, resamples: int, warn: Warn) -> None:
     """Fill in an evaluation's bootstrap intervals, from one stratified and one simple set of resamples."""
     classes, level = result["classes"], result["level"]
     two = len(classes) == TWO

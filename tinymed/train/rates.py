@@ -72,9 +72,7 @@ def confusion_matrix(labels: npt.ArrayLike, predictions: npt.ArrayLike, classes:
     """
     y, p = np.asarray(labels), np.asarray(predictions)
     if y.ndim != 1 or y.shape != p.shape:
-        raise ValueError(
-            f"confusion_matrix: needs labels (n,) and predictions (n,), got {y.shape} and {p.shape}"
-        )
+        raise ValueError(f"confusion_matrix: needs labels (n,) and predictions (n,), got {y.shape} and {p.shape}")
     for name, values in (("labels", y), ("predictions", p)):
         if values.size and (values.dtype.kind not in "iub" or values.min() < 0 or values.max() >= classes):
             raise ValueError(
@@ -157,9 +155,7 @@ def multiclass_auc(scores: npt.ArrayLike, labels: npt.ArrayLike, warn: Warn = wa
     return mean_defined("macro AUC", [roc_auc(y == k, s[:, k], warn) for k in range(s.shape[1])], warn)
 
 
-def mean_defined(
-    name: str, values: Sequence[float], warn: Warn, weights: Sequence[float] | None = None
-) -> float:
+def mean_defined(name: str, values: Sequence[float], warn: Warn, weights: Sequence[float] | None = None) -> float:
     """Mean of the values that are not nan, weighted if asked; warns of those left out, nan if all are."""
     v = np.asarray(values, np.float64)
     w = np.ones(v.size) if weights is None else np.asarray(weights, np.float64)

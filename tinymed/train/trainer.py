@@ -44,6 +44,7 @@ class Progress:
     epoch: int = 0  # epochs finished
     batch: int = 0  # batches of the current epoch done
     step: int = 0  # optimiser steps since the start
+    images: int = 0  # images trained on since the start
     seen: int = 0  # images since the last row of the history, and what was summed over them
     correct: int = 0
     loss_sum: float = 0.0
@@ -65,7 +66,10 @@ class Callback:
         """After an epoch was validated and `row` was added to the history."""
 
     def on_end(self, trainer: "Trainer") -> None:
-        """When `fit` returns, also when it was interrupted (trainer.interrupted)."""
+        """When training ends in order: finished, or stopped between two steps (trainer.interrupted)."""
+
+    def close(self) -> None:
+        """However training ends: give back what on_start took."""
 
     def state(self) -> dict[str, Any]:
         """What must survive a restart: arrays and JSON values."""
@@ -129,14 +133,18 @@ class Trainer:
         if epochs is None and steps is None:
             raise ValueError("fit: say how long, epochs=20 or steps=3000")
         self.epochs, self.steps = epochs or math.inf, steps or math.inf
-        for callback in self.callbacks:
-            callback.on_start(self)
-        while not self.finished and not self.stop:
-            self.train_epoch()
-            if not self.stop:
-                self.end_epoch()
-        for callback in self.callbacks:
-            callback.on_end(self)
+        try:
+            for callback in self.callbacks:
+                callback.on_start(self)
+            while not self.finished and not self.stop:
+                self.train_epoch()
+                if not self.stop:
+                    self.end_epoch()
+            for callback in self.callbacks:
+                callback.on_end(self)
+        finally:
+            for callback in self.callbacks:
+                callback.close()
         return self.progress
 
     def train_epoch(self) -> None:
@@ -198,7 +206,8 @@ class Trainer:
                 f"the loss is {loss} at step {p.step + 1}: training has diverged; lower the learning rate "
                 f"(it is {self.learning_rate:g}) or clip gradients"
             )
-        p.batch, p.step, p.seen = p.batch + 1, p.step + 1, p.seen + len(labels)
+        p.batch, p.step = p.batch + 1, p.step + 1
+        p.images, p.seen = p.images + len(labels), p.seen + len(labels)
         p.loss_sum += loss * len(labels)
         p.correct += int((outputs.argmax(axis=1) == labels).sum())
 

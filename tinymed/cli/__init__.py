@@ -1,0 +1,16 @@
+"""The command line: one file a command, imported by name so that `tinymed --help` stays quick."""
+
+import sys
+from importlib import import_module
+
+from .app import app, run
+
+# Each module registers its command on `app` when it is imported; the order is that of `tinymed --help`.
+COMMANDS = ("train", "evaluate", "predict", "models", "audit", "doctor")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0, 1 (it failed), 2 (wrong input), 130 or 143 (interrupted)."""
+    for name in COMMANDS:
+        import_module(f"{__name__}.{name}")
+    return run(app, sys.argv[1:] if arguments is None else arguments)

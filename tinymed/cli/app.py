@@ -1,0 +1,92 @@
+"""The application object, and the one place where an error becomes a line and an exit code."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from ..errors import UserError
+
+FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    name="tinymed",
+    help="Train, evaluate and study convolutional networks for medical images.",
+    epilog="Begin with: tinymed train",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def tinymed(version: bool = typer.Option(False, "--version", help="Show the version and exit.")) -> None:
+    """Train, evaluate and study convolutional networks for medical images."""
+    if version:
+        from .. import __version__
+
+        print(f"tinymed {__version__}")
+        raise typer.Exit
+
+
+def run(application: typer.Typer, arguments: Sequence[str]) -> int:
+    """Run the application; a user's mistake is one line on stderr.  TINYMED_DEBUG shows tracebacks."""
+    try:
+        code = application(args=list(arguments), prog_name="tinymed", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except KeyboardInterrupt:
+        return complain("interrupted", INTERRUPTED)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error)
+            return WRONG_INPUT
+        if debugging():
+            raise
+        return complain(*describe(error))
+
+
+def describe(error: Any) -> tuple[str, int]:
+    """(what to say, exit code) of an exception."""
+    if type(error).__name__ == "Abort":  # end of input at a question
+        return "aborted", FAILED
+    if hasattr(error, "format_message"):  # a usage error: an unknown option, a wrong value
+        context = getattr(error, "ctx", None)
+        hint = f" (see {context.command_path} --help)" if context is not None else ""
+        return f"{error.format_message()}{hint}", WRONG_INPUT
+    if isinstance(error, UserError):
+        return str(error), WRONG_INPUT
+    if isinstance(error, MemoryError):
+        return f"out of memory: {error or 'try a smaller --batch or --size'}", FAILED
+    if isinstance(error, OSError):
+        return str(error), FAILED
+    note = "; ".join(getattr(error, "__notes__", ()))
+    kind = "" if type(error).__module__.startswith("tinymed.") else f"{type(error).__name__}: "
+    return f"{kind}{error}{f' ({note})' if note else ''} (TINYMED_DEBUG=1 shows where)", FAILED
+
+
+def debugging() -> bool:
+    """Whether TINYMED_DEBUG asks for tracebacks."""
+    return os.environ.get("TINYMED_DEBUG", "") not in ("", "0")
+
+
+def complain(message: str, code: int) -> int:
+    """Say what is wrong in one line on stderr."""
+    print(f"tinymed: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def say(message: str) -> None:
+    """A line for the user beside the result: on stderr, so that stdout can be piped."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help: commands that work as they stand."""
+    return "[bold]Examples[/bold]\n\n" + "\n\n".join(f"  {line}" for line in lines)

@@ -1,0 +1,89 @@
+"""`tinymed check OP`: gradients, backends and PyTorch, over samples that the op itself draws."""
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import check
+from ..backend import BACKENDS, BackendError, Table, table, use_backend
+from ..draw import Draw
+from ..tape import Op
+
+
+def check_op(op: type[Op], seeds: Sequence[int], write: Callable[[str], Any]) -> int:
+    """Check one op on each sample; write a line a check; return the number of failures."""
+    checks: list[tuple[str, Callable[[tuple[Any, ...], int], str]]] = []
+    if op.backward is not None:
+        checks.append(("gradient, finite differences", lambda args, seed: gradient(op, args, seed)))
+    for name in BACKENDS:
+        if available(name):
+            checks.append((f"{name} against float64", lambda args, seed, name=name: backends(op, args, seed, name)))
+        else:
+            write(f"  skipped  {name}: not available here; tinymed doctor says why")
+    if op.oracle is None:
+        write(f"  skipped  PyTorch: {op.oracle_reason}")
+    elif importlib.util.find_spec("torch") is None:
+        write("  skipped  PyTorch is not installed: pip install torch")
+    else:
+        checks.append(("PyTorch, forward and gradients", lambda args, seed: oracle(op, args, seed)))
+    failures = 0
+    for title, run in checks:
+        failures += one_check(op, title, run, seeds, write)
+    return failures
+
+
+def one_check(op: type[Op], title: str, run: Callable[[tuple[Any, ...], int], str], seeds: Sequence[int],
+              write: Callable[[str], Any]) -> int:  # fmt: skip
+    """Run one kind of check over the samples; the first failure is written with the command that repeats it."""
+    last, done = "", 0
+    for seed in seeds:
+        args = op.samples(Draw(seed))
+        try:
+            last = run(args, seed)
+            done += 1
+        except Exception as e:
+            write(f"  FAILED   {title}: sample {seed}: {type(e).__name__}: {e}")
+            write(f"           repeat: tinymed check {op.__name__} --seed {seed}")
+            return 1
+    write(f"  passed   {title}: {done} samples{last}")
+    return 0
+
+
+def gradient(op: type[Op], args: tuple[Any, ...], seed: int) -> str:
+    """Finite differences on the reference; samples without elements have nothing to check."""
+    if not any(isinstance(a, np.ndarray) and a.size == 0 for a in args):
+        with use_backend("numpy"):
+            check.gradcheck(op.apply, args, seed=seed)
+    return ""
+
+
+def backends(op: type[Op], args: tuple[Any, ...], seed: int, name: str) -> str:
+    """float32 on one backend against the float64 reference; says whether the last sample ran natively."""
+    before = calls(table(name))
+    check.compare_backends(op.apply, args, [name], rtol=getattr(op, "tolerance", None), seed=seed)
+    native, fallback = (after - b for after, b in zip(calls(table(name)), before, strict=True))
+    return f"; the last ran {native} native kernels, {fallback} fell back" if name != "numpy" else ""
+
+
+def calls(t: Table) -> tuple[int, int]:
+    """Native and fallback calls so far."""
+    return sum(launch.native for launch in t.launches.values()), sum(launch.fallback for launch in t.launches.values())
+
+
+def oracle(op: type[Op], args: tuple[Any, ...], seed: int) -> str:
+    """The float64 reference against PyTorch."""
+    with use_backend("numpy"):
+        ours = check.results(op.apply, args, np.float64, seed)
+    check.compare(ours, check.oracle_results(op, args, np.float64, seed), 1e-9, op.__name__)
+    return ""
+
+
+def available(name: str) -> bool:
+    """Whether a backend works on this machine."""
+    try:
+        table(name)
+    except (BackendError, ImportError):
+        return False
+    return True

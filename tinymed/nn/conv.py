@@ -1,0 +1,189 @@
+"""Convolution and transposed convolution layers in one, two and three dimensions."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from ..tensor import Tensor
+from . import functional as F
+from . import init
+from .module import Module, new_parameter
+
+Size = int | Sequence[int]
+PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
+
+
+def spread(value: Size, n: int, name: str) -> tuple[int, ...]:
+    """An integer for every axis, or one integer for all."""
+    sizes = (value,) * n if isinstance(value, int) else tuple(int(v) for v in value)
+    if len(sizes) != n:
+        raise ValueError(f"{name} takes an integer or {n} of them, got {value!r}")
+    return sizes
+
+
+class Convolution(Module):
+    """What convolution and transposed convolution layers share."""
+
+    axes: ClassVar[int]
+    transposed: ClassVar[bool] = False
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size, padding: Size | str,
+                 output_padding: Size, dilation: Size, groups: int, bias: bool, padding_mode: str):  # fmt: skip
+        super().__init__()
+        name, n = type(self).__name__, self.axes
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ValueError(f"{name}: in_channels {in_channels} and out_channels {out_channels} must be divisible by "
+                             f"groups {groups}")  # fmt: skip
+        if padding_mode not in PADDING_MODES:
+            raise ValueError(f"{name}: padding_mode is one of {', '.join(PADDING_MODES)}, got {padding_mode!r}")
+        if isinstance(padding, str) and padding not in ("same", "valid"):
+            raise ValueError(f"{name}: padding is 'same', 'valid' or integers, got {padding!r}")
+        self.in_channels, self.out_channels, self.groups, self.padding_mode = in_channels, out_channels, groups, padding_mode
+        self.kernel_size = spread(kernel_size, n, f"{name}: kernel_size")
+        self.stride, self.dilation = spread(stride, n, f"{name}: stride"), spread(dilation, n, f"{name}: dilation")
+        self.padding = padding if isinstance(padding, str) else spread(padding, n, f"{name}: padding")
+        self.output_padding = spread(output_padding, n, f"{name}: output_padding")
+        if padding == "same" and any(s != 1 for s in self.stride):
+            raise ValueError(f"{name}: padding='same' needs stride 1, got {stride!r}")
+        shape = (in_channels, out_channels // groups) if self.transposed else (out_channels, in_channels // groups)
+        self.weight = new_parameter(*shape, *self.kernel_size, kind="filter")
+        self.bias = new_parameter(out_channels) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """PyTorch's default: weight and bias uniform in +-1 / sqrt(fan_in)."""
+        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        if self.bias is not None:
+            bound = 1 / math.sqrt(max(init.calculate_fans(self.weight)[0], 1))
+            init.uniform_(self.bias, -bound, bound)
+
+    def extra_repr(self) -> str:
+        shown = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+        n = self.axes
+        for name, default in (("padding", (0,) * n), ("dilation", (1,) * n), ("output_padding", (0,) * n),
+                              ("groups", 1), ("padding_mode", "zeros")):  # fmt: skip
+            if getattr(self, name) != default:
+                shown += f", {name}={getattr(self, name)!r}"
+        return shown + (", bias=False" if self.bias is None else "")
+
+
+class Conv(Convolution):
+    """Cross-correlation of the input (N, in_channels, *space) with the weight (out_channels, in_channels/groups, *k).
+
+    padding: integers, "valid" (none) or "same" (output as large as the input, stride 1; an odd rest is padded at the
+    end).  padding_mode: zeros, reflect, replicate or circular.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size = 1,
+                 padding: Size | str = 0, dilation: Size = 1, groups: int = 1, bias: bool = True,
+                 padding_mode: str = "zeros"):  # fmt: skip
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, 0, dilation, groups, bias, padding_mode)
+
+    def forward(self, input: Tensor) -> Any:
+        convolve = (F.conv1d, F.conv2d, F.conv3d)[self.axes - 1]
+        if self.padding_mode == "zeros":
+            return convolve(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        padded = F.pad(input, self.edges(), mode=PADDING_MODES[self.padding_mode])
+        return convolve(padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+    def edges(self) -> tuple[int, ...]:
+        """(before, after) of the last axis, then of the one before it, as F.pad takes them."""
+        pairs: list[tuple[int, int]] = []
+        for i, (k, d) in enumerate(zip(self.kernel_size, self.dilation, strict=True)):
+            total = d * (k - 1)
+            if self.padding == "same":
+                pairs.append((total // 2, total - total // 2))
+            else:
+                p = 0 if isinstance(self.padding, str) else self.padding[i]
+                pairs.append((p, p))
+        return tuple(p for pair in reversed(pairs) for p in pair)
+
+
+class Conv1d(Conv):
+    """Convolution of (N, C, L)."""
+
+    axes = 1
+
+
+class Conv2d(Conv):
+    """Convolution of (N, C, H, W)."""
+
+    axes = 2
+
+
+class Conv3d(Conv):
+    """Convolution of (N, C, D, H, W)."""
+
+    axes = 3
+
+
+class ConvTranspose(Convolution):
+    """The gradient of a convolution with respect to its input, as a layer; weight (in_channels, out_channels/groups, *k).
+
+    Output side: (side - 1) stride - 2 padding + dilation (k - 1) + output_padding + 1.
+    """
+
+    transposed = True
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size = 1, padding: Size = 0,
+                 output_padding: Size = 0, groups: int = 1, bias: bool = True, dilation: Size = 1,
+                 padding_mode: str = "zeros"):  # fmt: skip
+        if padding_mode != "zeros" or isinstance(padding, str):
+            raise ValueError(f"{type(self).__name__}: takes integers as padding and padding_mode='zeros', "
+                             f"got {padding!r} and {padding_mode!r}")  # fmt: skip
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, output_padding, dilation, groups, bias,
+                         padding_mode)  # fmt: skip
+
+    def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Any:
+        """output_size chooses among the output sides that the stride allows; it sets the output padding."""
+        extra = self.output_padding if output_size is None else self.extra_for(input.shape, output_size)
+        convolve = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[self.axes - 1]
+        return convolve(input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)
+
+    def extra_for(self, shape: Sequence[int], output_size: Sequence[int]) -> tuple[int, ...]:
+        """The output padding that gives the wanted sides."""
+        n, name = self.axes, type(self).__name__
+        wanted = spread(tuple(output_size)[-n:], n, f"{name}: output_size")
+        extra = []
+        for i, side in enumerate(shape[-n:]):
+            least = ((side - 1) * self.stride[i] - 2 * self.padding[i] + self.dilation[i] * (self.kernel_size[i] - 1) + 1)
+            if not least <= wanted[i] < least + self.stride[i]:
+                raise ValueError(f"{name}: output side {wanted[i]} of axis {i} is not among {least} to "
+                                 f"{least + self.stride[i] - 1}")  # fmt: skip
+            extra.append(wanted[i] - least)
+        return tuple(extra)
+
+
+class ConvTranspose1d(ConvTranspose):
+    """Transposed convolution of (N, C, L)."""
+
+    axes = 1
+
+
+class ConvTranspose2d(ConvTranspose):
+    """Transposed convolution of (N, C, H, W)."""
+
+    axes = 2
+
+
+class ConvTranspose3d(ConvTranspose):
+    """Transposed convolution of (N, C, D, H, W)."""
+
+    axes = 3
+
+
+class SeparableConv2d(Module):
+    """A depthwise convolution (each channel with its own filters), then a pointwise one that mixes channels.
+
+    (k k + out_channels) in_channels weights instead of k k in_channels out_channels.  Chollet 2017.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size = 1,
+                 padding: Size | str = 0, dilation: Size = 1, bias: bool = True, depth_multiplier: int = 1):  # fmt: skip
+        super().__init__()
+        wide = in_channels * depth_multiplier
+        self.depthwise = Conv2d(in_channels, wide, kernel_size, stride, padding, dilation, groups=in_channels, bias=False)
+        self.pointwise = Conv2d(wide, out_channels, 1, bias=bias)
+
+    def forward(self, input: Tensor) -> Any:
+        return self.pointwise(self.depthwise(input))

@@ -1,0 +1,3 @@
+"""The public op functions under PyTorch's names: what `torch.nn.functional` and `torch` call them."""
+
+from ..ops.activations import *  # noqa: F403

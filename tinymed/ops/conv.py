@@ -1,0 +1,387 @@
+"""Convolution and transposed convolution over one, two or three axes of space.
+
+The reference says a convolution as a sum over the taps of the filter: each tap multiplies the pixels it sees, a
+shifted view of the image, by a matrix of weights (C, O).  The three kernels are that one sum, solved for y, x and
+weight.  A transposed convolution is the same linear map turned round, so it has no kernels of its own.
+"""
+
+from math import prod
+from typing import Any
+
+from ..backend import Array, kernel
+from ..tape import Op
+from .space import (Pairs, Sizes, as_before, as_images, check_images, extent, padded, per_axis, planar, same_padding,
+                    shifted, slides, taps)  # fmt: skip
+
+__all__ = ["conv1d", "conv2d", "conv2d_im2col", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+           "same_padding"]  # fmt: skip
+
+# ------------------------------------------------------------------------------------------- reference kernels
+
+
+def output_shape(x: Array, weight: Array, bias: Any, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int) -> list[Sizes]:
+    """(N, O, *size)."""
+    return [(x.shape[0], weight.shape[0], *slides(x.shape[2:], weight.shape[2:], stride, padding, dilation))]
+
+
+def forward_flops(x: Array, weight: Array, bias: Any, *how: Any) -> int:
+    """A multiplication and an addition for each weight at each place of the output."""
+    return 2 * prod(weight.shape) * prod(output_shape(x, weight, bias, *how)[0]) // weight.shape[0]
+
+
+def matrices(xp: Any, weight: Array, groups: int) -> Array:
+    """(O, C / groups, *kernel) -> [tap][group][O / groups][C / groups]."""
+    o, c = weight.shape[0] // groups, weight.shape[1]
+    return xp.ascontiguousarray(xp.moveaxis(weight.reshape(groups, o, c, prod(weight.shape[2:])), -1, 0))
+
+
+@kernel(out=output_shape, flops=forward_flops)
+def conv2d_forward(xp: Any, x: Array, weight: Array, bias: Array | None, stride: Sizes, padding: Pairs,
+                   dilation: Sizes, groups: int) -> Array:  # fmt: skip
+    """y[n, o, i] = bias[o] + sum over c and taps t of weight[o, c, t] * x[n, c, i * stride + t * dilation], x padded."""
+    ((n, out, *size),) = output_shape(x, weight, bias, stride, padding, dilation, groups)
+    x, filters = padded(xp, x, padding), matrices(xp, weight, groups)
+    y = xp.zeros((n, groups, out // groups, prod(size)), x.dtype)
+    for t, tap in enumerate(taps(weight.shape[2:])):
+        pixels = shifted(x, tap, size, stride, dilation)
+        y += filters[t] @ pixels.reshape(n, groups, weight.shape[1], prod(size))
+    y = y.reshape(n, out, *size)
+    return y if bias is None else y + bias.reshape(-1, *[1] * len(size))
+
+
+@kernel(out=lambda dy, weight, x_shape, *_: [x_shape],
+        flops=lambda dy, weight, *_: 2 * prod(weight.shape) * dy.size // dy.shape[1])  # fmt: skip
+def conv2d_backward_input(xp: Any, dy: Array, weight: Array, x_shape: Sizes, stride: Sizes, padding: Pairs,
+                          dilation: Sizes, groups: int) -> Array:  # fmt: skip
+    """dx[n, c, i * stride + t * dilation] += weight[o, c, t] * dy[n, o, i], then the padding is cut off."""
+    n, out, *size = dy.shape
+    filters, dy = matrices(xp, weight, groups), dy.reshape(n, groups, out // groups, prod(size))
+    dx = xp.zeros((*x_shape[:2], *(m + sum(p) for m, p in zip(x_shape[2:], padding, strict=True))), dy.dtype)
+    for t, tap in enumerate(taps(weight.shape[2:])):
+        pixels = shifted(dx, tap, size, stride, dilation)
+        pixels += (filters[t].swapaxes(1, 2) @ dy).reshape(pixels.shape)
+    return padded(xp, dx, tuple((-a, -b) for a, b in padding))
+
+
+@kernel(out=lambda dy, x, weight_shape, *_: [weight_shape],
+        flops=lambda dy, x, weight_shape, *_: 2 * prod(weight_shape) * dy.size // dy.shape[1])  # fmt: skip
+def conv2d_backward_weight(xp: Any, dy: Array, x: Array, weight_shape: Sizes, stride: Sizes, padding: Pairs,
+                           dilation: Sizes, groups: int) -> Array:  # fmt: skip
+    """dweight[o, c, t] = sum over n and places i of dy[n, o, i] * x[n, c, i * stride + t * dilation], x padded."""
+    n, out, *size = dy.shape
+    x, dy = padded(xp, x, padding), dy.reshape(n, groups, out // groups, prod(size))
+    filters = []
+    for tap in taps(weight_shape[2:]):
+        pixels = shifted(x, tap, size, stride, dilation).reshape(n, groups, weight_shape[1], prod(size))
+        filters.append((dy @ pixels.swapaxes(2, 3)).sum(0))
+    return xp.stack(filters, -1).reshape(weight_shape)
+
+
+@kernel(out=output_shape, flops=forward_flops)
+def conv3d_forward(xp: Any, *args: Any) -> Array:
+    """The sum of conv2d_forward with one axis more."""
+    return conv2d_forward(xp, *args)
+
+
+@kernel(out=lambda dy, weight, x_shape, *_: [x_shape],
+        flops=lambda dy, weight, *_: 2 * prod(weight.shape) * dy.size // dy.shape[1])  # fmt: skip
+def conv3d_backward_input(xp: Any, *args: Any) -> Array:
+    """The sum of conv2d_backward_input with one axis more."""
+    return conv2d_backward_input(xp, *args)
+
+
+@kernel(out=lambda dy, x, weight_shape, *_: [weight_shape],
+        flops=lambda dy, x, weight_shape, *_: 2 * prod(weight_shape) * dy.size // dy.shape[1])  # fmt: skip
+def conv3d_backward_weight(xp: Any, *args: Any) -> Array:
+    """The sum of conv2d_backward_weight with one axis more."""
+    return conv2d_backward_weight(xp, *args)
+
+
+@kernel(out=lambda dy: [(dy.shape[1],)], flops=lambda dy: dy.size)
+def channel_sum(xp: Any, dy: Array) -> Array:
+    """total[c] = the sum of dy over every axis but 1: the gradient of a bias."""
+    return dy.sum((0, *range(2, dy.ndim)))
+
+
+# ---------------------------------------------------------------------------------------------------- the ops
+
+
+class Sliding:
+    """How a filter slides, and the kernels for its number of axes, called on arrays with or without a batch axis."""
+
+    def __init__(self, k: Any, weight_shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int):
+        self.k, self.rank, self.weight_shape = k, len(weight_shape) - 2, weight_shape
+        self.how = planar(stride, 1), planar(padding, (0, 0)), planar(dilation, 1), groups
+        self.family = f"conv{max(self.rank, 2)}d"
+
+    def filters(self, weight: Array) -> Array:
+        """The weight as the kernels take it."""
+        return as_images(weight, self.rank)
+
+    def forward(self, x: Array, weight: Array, bias: Array | None) -> Array:
+        """The convolution of x."""
+        run = getattr(self.k, f"{self.family}_forward")
+        y = run(as_images(x, self.rank), self.filters(weight), bias, *self.how)
+        return as_before(y, self.rank, x.ndim)
+
+    def backward_input(self, dy: Array, weight: Array, space: Sizes) -> Array:
+        """Its transpose: the gradient of an input with these axes of space."""
+        run = getattr(self.k, f"{self.family}_backward_input")
+        images = as_images(dy, self.rank)
+        shape = images.shape[0], weight.shape[1] * self.how[3], *planar(space, 1)
+        return as_before(run(images, self.filters(weight), shape, *self.how), self.rank, dy.ndim)
+
+    def backward_weight(self, dy: Array, x: Array) -> Array:
+        """The gradient of the filters."""
+        run = getattr(self.k, f"{self.family}_backward_weight")
+        shape = (*self.weight_shape[:2], *planar(self.weight_shape[2:], 1))
+        dweight = run(as_images(dy, self.rank), as_images(x, self.rank), shape, *self.how)
+        return dweight if self.rank > 1 else dweight[:, :, 0]
+
+    def backward_bias(self, dy: Array) -> Array:
+        """The gradient of a bias added to every place of the output."""
+        return self.k.channel_sum(as_images(dy, self.rank))
+
+
+class Conv(Op):
+    """y[n, o, i] = bias[o] + sum_ct weight[o, c, t] x[n, c, i stride + t dilation], x padded with zeros.
+
+    dx[n, c, i stride + t dilation] += weight[o, c, t] dy[n, o, i];  dweight[o, c, t] = sum_ni dy[n, o, i] x[...];
+    dbias[o] = sum_ni dy[n, o, i].  i, t, stride and dilation have one entry for each of 1, 2 or 3 axes of space; each
+    of `groups` blocks of output channels sees its own block of input channels.  LeCun et al. 1998, section II.
+    """
+
+    def forward(self, x: Array, weight: Array, bias: Array | None, stride: Sizes, padding: Pairs, dilation: Sizes,
+                groups: int) -> Array:  # fmt: skip
+        self.save(x, weight, stride, padding, dilation, groups)
+        return Sliding(self.k, weight.shape, stride, padding, dilation, groups).forward(x, weight, bias)
+
+    def backward(self, dy: Array) -> Any:
+        x, weight, *how = self.saved
+        sliding = Sliding(self.k, weight.shape, *how)
+        dx = sliding.backward_input(dy, weight, x.shape[2 - weight.ndim :]) if self.needs[0] else None
+        dweight = sliding.backward_weight(dy, x) if self.needs[1] else None
+        dbias = sliding.backward_bias(dy) if self.needs[2] else None
+        return dx, dweight, dbias, None, None, None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        batch, (c, o, groups), kernel, stride, padding, dilation = draw_filter(draw)
+        low = [max(1, e - sum(p)) for e, p in zip(extent(kernel, dilation), padding, strict=True)]
+        space = [n + draw.integer(0, 8 if len(kernel) < 3 else 3) for n in low]
+        bias = draw.array((o,)) if draw.boolean() else None
+        return (draw.array((*batch, c, *space)), draw.array((o, c // groups, *kernel)), bias,
+                stride, padding, dilation, groups)  # fmt: skip
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
+        functional = torch.nn.functional
+        x = functional.pad(x, [n for pair in reversed(padding) for n in pair])
+        return getattr(functional, f"conv{len(stride)}d")(x, weight, bias, stride, 0, dilation, groups)
+
+
+class ConvTranspose(Op):
+    """y[n, c, i stride + t dilation - padding] += weight[o, c, t] x[n, o, i];  y += bias[c].
+
+    The transpose of the convolution with the same weight: dx is that convolution of dy, and dweight is its dweight
+    with x and dy exchanged.  The output has (size - 1) stride - 2 padding + dilation (kernel - 1) + 1 + output_padding
+    pixels; the last output_padding ones may lie where no tap reaches.  Zeiler et al. 2010, section 3.
+    """
+
+    def forward(self, x: Array, weight: Array, bias: Array | None, stride: Sizes, padding: Pairs, dilation: Sizes,
+                groups: int) -> Array:  # fmt: skip
+        """padding: zeros cut off before and after each axis; output_padding makes the second number smaller."""
+        self.save(x, weight, stride, padding, dilation, groups)
+        rank = weight.ndim - 2
+        space = tuple((n - 1) * s + e - sum(p) for n, s, e, p in
+                      zip(x.shape[-rank:], stride, extent(weight.shape[2:], dilation), padding, strict=True))  # fmt: skip
+        y = Sliding(self.k, weight.shape, stride, padding, dilation, groups).backward_input(x, weight, space)
+        return y if bias is None else self.k.add(y, bias.reshape(-1, *[1] * rank))
+
+    def backward(self, dy: Array) -> Any:
+        x, weight, *how = self.saved
+        sliding = Sliding(self.k, weight.shape, *how)
+        dx = sliding.forward(dy, weight, None) if self.needs[0] else None
+        dweight = sliding.backward_weight(x, dy) if self.needs[1] else None
+        dbias = sliding.backward_bias(dy) if self.needs[2] else None
+        return dx, dweight, dbias, None, None, None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        batch, (c, o, groups), kernel, stride, padding, dilation = draw_filter(draw)
+        extra = [draw.integer(0, max(s, d) - 1) for s, d in zip(stride, dilation, strict=True)]
+        padding = tuple((a, a - e) for (a, _), e in zip(padding, extra, strict=True))
+        low = [max(1, -(-(1 + sum(p) - e) // s) + 1)
+               for e, s, p in zip(extent(kernel, dilation), stride, padding, strict=True)]  # fmt: skip
+        space = [n + draw.integer(0, 4 if len(kernel) < 3 else 2) for n in low]
+        bias = draw.array((c,)) if draw.boolean() else None
+        return (draw.array((*batch, o, *space)), draw.array((o, c // groups, *kernel)), bias,
+                stride, padding, dilation, groups)  # fmt: skip
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
+        transposed = getattr(torch.nn.functional, f"conv_transpose{len(stride)}d")
+        before, extra = [a for a, _ in padding], [a - b for a, b in padding]
+        return transposed(x, weight, bias, stride, before, extra, groups, dilation)
+
+
+def draw_filter(draw: Any) -> tuple[Any, ...]:
+    """(batch axis or none, (C, O, groups), kernel, stride, padding, dilation), of every kind that kernels tell apart."""
+    rank, large = draw.choice((2, 2, 2, 1, 3)), draw.boolean()
+    channels = (16, 17, 32, 33) if large and rank < 3 else (1, 2, 3)
+    groups = draw.choice((1, 1, 2, 3))
+    c, o = groups * draw.choice(channels), groups * draw.choice(channels)
+    if groups > 1 and draw.boolean():
+        groups, o = c, c * draw.choice((1, 1, 2))  # depthwise, once or twice
+    kernel = tuple(draw.integer(1, 3 if large or rank == 3 else 5) for _ in range(rank))
+    stride = tuple(draw.choice((1, 1, 2, 3)) for _ in range(rank)) if draw.boolean() else (1,) * rank
+    dilation = tuple(draw.choice((1, 1, 2)) for _ in range(rank))
+    padding = tuple((draw.integer(0, 2), draw.integer(0, 2)) for _ in range(rank))
+    return draw.choice(((1,), (2,), (3,), (), (0,))), (c, o, groups), kernel, stride, padding, dilation
+
+
+# ------------------------------------------------------------------------------------------- public functions
+
+
+def conv1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
+           groups: int = 1) -> Any:  # fmt: skip
+    """Convolve (N, C, L) or (C, L) with filters (O, C / groups, K); see conv2d."""
+    return convolution("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
+           groups: int = 1) -> Any:  # fmt: skip
+    """Convolve (N, C, H, W) or (C, H, W) with filters (O, C / groups, KH, KW): a cross-correlation, as everywhere.
+
+    padding: zeros on both sides, an int or one an axis; "valid" (none); "same" (stride 1: the size stays, an odd
+    total puts the extra zero after); or pairs ((top, bottom), (left, right)), which PyTorch does not take.
+    Returns (N, O, OH, OW), OH = floor((H + top + bottom - dilation (KH - 1) - 1) / stride) + 1.  ValueError if shapes
+    do not fit together.
+    """
+    return convolution("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv3d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
+           groups: int = 1) -> Any:  # fmt: skip
+    """Convolve (N, C, D, H, W) or (C, D, H, W) with filters (O, C / groups, KD, KH, KW); see conv2d."""
+    return convolution("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv_transpose1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+                     output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:  # fmt: skip
+    """The transpose of conv1d, from (N, C, L) with filters (C, O / groups, K); see conv_transpose2d."""
+    return transposed("conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+def conv_transpose2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+                     output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:  # fmt: skip
+    """The transpose of conv2d ("deconvolution"), from (N, C, H, W) or (C, H, W) with filters (C, O / groups, KH, KW).
+
+    Returns (N, O, OH, OW), OH = (H - 1) stride - 2 padding + dilation (KH - 1) + 1 + output_padding.  output_padding
+    (smaller than stride or dilation) chooses among the sizes that conv2d would bring to H.
+    """
+    return transposed("conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+def conv_transpose3d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+                     output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:  # fmt: skip
+    """The transpose of conv3d, from (N, C, D, H, W) with filters (C, O / groups, KD, KH, KW); see conv_transpose2d."""
+    return transposed("conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+def convolution(op: str, rank: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any,
+                groups: int) -> Any:  # fmt: skip
+    """Check the arguments of conv{1,2,3}d and apply Conv."""
+    space = check_filters(op, rank, input, weight, bias, groups)
+    channels, out = input.shape[-rank - 1], weight.shape[0]
+    if channels != weight.shape[1] * groups:
+        raise ValueError(f"{op}: input has {channels} channels, weight of shape {list(weight.shape)} expects "
+                         f"{weight.shape[1] * groups} (groups={groups})")  # fmt: skip
+    if out % groups:
+        raise ValueError(f"{op}: groups={groups} does not divide the {out} output channels of weight")
+    check_bias(op, bias, out)
+    strides, dilations = per_axis(op, "stride", stride, rank), per_axis(op, "dilation", dilation, rank)
+    kernel = tuple(weight.shape[2:])
+    pairs = padding_pairs(op, padding, space, kernel, strides, dilations)
+    if min(slides(space, kernel, strides, pairs, dilations)) < 1:
+        grown = [n + sum(p) for n, p in zip(space, pairs, strict=True)]
+        raise ValueError(f"{op}: the kernel covers {list(extent(kernel, dilations))} pixels (dilation included), the padded "
+                         f"input has {grown}; it takes a kernel no larger than the input")  # fmt: skip
+    return Conv.apply(input, weight, bias, strides, pairs, dilations, groups)
+
+
+def transposed(op: str, rank: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any,
+               groups: int, dilation: Any) -> Any:  # fmt: skip
+    """Check the arguments of conv_transpose{1,2,3}d and apply ConvTranspose."""
+    space = check_filters(op, rank, input, weight, bias, groups)
+    channels = input.shape[-rank - 1]
+    if channels != weight.shape[0] or channels % groups:
+        raise ValueError(f"{op}: input has {channels} channels, weight of shape {list(weight.shape)} expects "
+                         f"{weight.shape[0]}, in groups={groups} of equal size")  # fmt: skip
+    check_bias(op, bias, weight.shape[1] * groups)
+    strides, dilations = per_axis(op, "stride", stride, rank), per_axis(op, "dilation", dilation, rank)
+    before, extra = per_axis(op, "padding", padding, rank, 0), per_axis(op, "output_padding", output_padding, rank, 0)
+    if any(e >= max(s, d) for e, s, d in zip(extra, strides, dilations, strict=True)):
+        raise ValueError(f"{op}: output_padding is {extra}; it must be smaller than stride {strides} or dilation {dilations}")
+    pairs = tuple((a, a - e) for a, e in zip(before, extra, strict=True))
+    reach = extent(weight.shape[2:], dilations)
+    size = [(n - 1) * s + e - sum(p) for n, s, e, p in zip(space, strides, reach, pairs, strict=True)]
+    if min(size) < 1:
+        raise ValueError(f"{op}: the output would have {size} pixels; it takes less padding or a larger input")
+    return ConvTranspose.apply(input, weight, bias, strides, pairs, dilations, groups)
+
+
+def check_filters(op: str, rank: int, input: Any, weight: Any, bias: Any, groups: int) -> Sizes:
+    """The input's axes of space, once input and weight are known to have the right axes and one dtype."""
+    space = check_images(op, input, rank)
+    if len(weight.shape) != rank + 2 or 0 in weight.shape:
+        raise ValueError(f"{op}: weight has shape {list(weight.shape)}; it takes {rank + 2} axes, none of length 0")
+    if any(a is not None and a.dtype != input.dtype for a in (weight, bias)):
+        given = ", ".join(str(a.dtype) for a in (input, weight, bias) if a is not None)
+        raise ValueError(f"{op}: input, weight and bias are {given}; they must have one dtype")
+    if not isinstance(groups, int) or groups < 1:
+        raise ValueError(f"{op}: groups is {groups!r}; it takes an int >= 1")
+    return space
+
+
+def check_bias(op: str, bias: Any, channels: int) -> None:
+    """A bias has one number an output channel."""
+    if bias is not None and tuple(bias.shape) != (channels,):
+        raise ValueError(f"{op}: bias has shape {list(bias.shape)}; it takes [{channels}], one number an output channel")
+
+
+def padding_pairs(op: str, padding: Any, space: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Pairs:
+    """Every accepted form of padding as (before, after) an axis."""
+    rank = len(space)
+    if padding == "valid":
+        return ((0, 0),) * rank
+    if padding == "same":
+        if stride != (1,) * rank:
+            raise ValueError(f'{op}: padding="same" takes stride 1, got {stride}; same_padding(size, kernel, stride) gives '
+                             "what TensorFlow pads for other strides")  # fmt: skip
+        return tuple((d * (k - 1) // 2, d * (k - 1) - d * (k - 1) // 2) for k, d in zip(kernel, dilation, strict=True))
+    if isinstance(padding, tuple | list) and any(isinstance(p, tuple | list) for p in padding):
+        if len(padding) != rank or any(not isinstance(p, tuple | list) or len(p) != 2 for p in padding):
+            raise ValueError(f"{op}: padding is {padding!r}; pairs are (before, after), one for each of {rank} axes")
+        return tuple((int(a), int(b)) for a, b in (per_axis(op, "padding", p, 2, 0) for p in padding))
+    if isinstance(padding, str):
+        raise ValueError(f'{op}: padding is {padding!r}; it takes "same", "valid", ints, or (before, after) pairs')
+    return tuple((p, p) for p in per_axis(op, "padding", padding, rank, 0))
+
+
+# ------------------------------------------------------------------------------------------ the second way to see it
+
+
+def conv2d_im2col(xp: Any, x: Array, weight: Array, bias: Array | None, stride: Sizes, padding: Pairs, dilation: Sizes,
+                  groups: int = 1) -> Array:  # fmt: skip
+    """conv2d on arrays as one matrix product: every window unfolded into a column ("im2col"), times the filters as rows.
+
+    The twin of conv2d_forward for tests and examples: KH KW times the memory, one large product.  Chellapilla et al. 2006.
+    """
+    size = slides(x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    x = padded(xp, x, padding)
+    windows = [shifted(x, tap, size, stride, dilation) for tap in taps(weight.shape[2:])]
+    columns = xp.stack(windows, 2).reshape(x.shape[0], groups, prod(weight.shape[1:]), prod(size))
+    rows = weight.reshape(groups, weight.shape[0] // groups, prod(weight.shape[1:]))
+    y = (rows @ columns).reshape(x.shape[0], weight.shape[0], *size)
+    return y if bias is None else y + bias.reshape(-1, 1, 1)

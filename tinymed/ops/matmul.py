@@ -1,0 +1,146 @@
+"""Matrix products and the linear layer.
+
+Two-dimensional products have compiled kernels, and whatever can be folded into one becomes one: a batch of matrices
+times one matrix is a taller matrix times it.  Batches on both sides go to `bmm`.
+"""
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array, kernel
+from ..tape import Op
+
+__all__ = ["bmm", "linear", "matmul"]
+
+# ------------------------------------------------------------------------------------------- reference kernels
+
+
+@kernel(out=lambda a, b: [(a.shape[0], b.shape[1])], flops=lambda a, b: 2 * a.size * b.shape[1])
+def matmul(xp: Any, a: Array, b: Array) -> Array:
+    """y[i, j] = sum_k a[i, k] b[k, j]"""
+    return a @ b
+
+
+@kernel(out=lambda a, b: [(a.shape[1], b.shape[1])], flops=lambda a, b: 2 * a.size * b.shape[1])
+def matmul_ta(xp: Any, a: Array, b: Array) -> Array:
+    """y[i, j] = sum_k a[k, i] b[k, j]"""
+    return a.T @ b
+
+
+@kernel(out=lambda a, b: [(a.shape[0], b.shape[0])], flops=lambda a, b: 2 * a.size * b.shape[0])
+def matmul_tb(xp: Any, a: Array, b: Array) -> Array:
+    """y[i, j] = sum_k a[i, k] b[j, k]"""
+    return a @ b.T
+
+
+def batch_shape(a: Array, b: Array) -> list[tuple[int, ...]]:
+    """The batch axes broadcast against each other, then rows of a, columns of b."""
+    return [(*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])]
+
+
+@kernel(out=batch_shape, flops=lambda a, b: 2 * prod(batch_shape(a, b)[0]) * a.shape[-1])
+def bmm(xp: Any, a: Array, b: Array) -> Array:
+    """y[..., i, j] = sum_k a[..., i, k] b[..., k, j], leading axes broadcast."""
+    return a @ b
+
+
+@kernel(out=lambda x, weight, bias: [(x.shape[0], weight.shape[0])],
+        flops=lambda x, weight, bias: 2 * x.size * weight.shape[0])  # fmt: skip
+def linear_forward(xp: Any, x: Array, weight: Array, bias: Array | None) -> Array:
+    """y[n, o] = sum_i x[n, i] weight[o, i] + bias[o]"""
+    y = x @ weight.T
+    return y if bias is None else y + bias
+
+
+# ---------------------------------------------------------------------------------------------------- the ops
+
+
+def rows(a: Array) -> Array:
+    """(..., k) -> (product of the others, k)."""
+    return a.reshape(prod(a.shape[:-1]), a.shape[-1])
+
+
+class MatMul(Op):
+    """y = a b over the last two axes;  da = dy b', db = a' dy, summed over the axes along which each was broadcast.
+
+    An operand with one axis is a row (a) or a column (b), and y lacks that axis.
+    """
+
+    oracle = "torch.matmul"
+
+    def forward(self, a: Array, b: Array) -> Array:
+        self.save(a, b)
+        left, right = matrix(a, 0), matrix(b, -1)
+        if right.ndim > 2:
+            y = self.k.bmm(left, right)
+        else:
+            y = self.k.matmul(rows(left), right).reshape(*left.shape[:-1], right.shape[1])
+        return y.reshape(product_shape(a, b))
+
+    def backward(self, dy: Array) -> Any:
+        a, b = self.saved
+        left, right = matrix(a, 0), matrix(b, -1)
+        dy = dy.reshape(batch_shape(left, right)[0])
+        k, da, db = self.k, None, None
+        if right.ndim > 2:
+            if self.needs[0]:
+                da = k.sum_to(k.bmm(dy, right.swapaxes(-1, -2)), left.shape)
+            if self.needs[1]:
+                db = k.sum_to(k.bmm(left.swapaxes(-1, -2), dy), right.shape)
+        else:
+            da = k.matmul_tb(rows(dy), right) if self.needs[0] else None
+            db = k.matmul_ta(rows(left), rows(dy)) if self.needs[1] else None
+        return None if da is None else da.reshape(a.shape), None if db is None else db.reshape(b.shape)
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        m, n, depth = (draw.choice((3, 1, 2, 5, 16, 17, 33, 0)) for _ in range(3))
+        batch = draw.shape(0, 2, 1, 3)
+        ones = tuple(side if draw.boolean() else 1 for side in batch)[draw.integer(0, len(batch)) :]
+        a = draw.choice(((m, depth), (*batch, m, depth), (*ones, m, depth), (depth,)))
+        b = draw.choice(((depth, n), (*batch, depth, n), (*ones, depth, n), (depth,)))
+        return draw.array(a), draw.array(b)
+
+
+def matrix(a: Array, axis: int) -> Array:
+    """A vector as a matrix with an axis of length 1 put in; anything else as it is."""
+    return a if a.ndim > 1 else a[None] if axis == 0 else a[:, None]
+
+
+def product_shape(a: Any, b: Any) -> tuple[int, ...]:
+    """The shape of matmul(a, b), as torch has it."""
+    batch = np.broadcast_shapes(tuple(a.shape[:-2]), tuple(b.shape[:-2]))
+    return (*batch, *a.shape[-2:-1], *(b.shape[-1:] if len(b.shape) > 1 else ()))
+
+
+class Linear(Op):
+    """y = x weight' + bias over the last axis;  dx = dy weight, dweight = dy' x, dbias = sum of dy over all rows."""
+
+    oracle = "torch.nn.functional.linear"
+
+    def forward(self, x: Array, weight: Array, bias: Array | None = None) -> Array:
+        self.save(x, weight)
+        return self.k.linear_forward(rows(x), weight, bias).reshape(*x.shape[:-1], weight.shape[0])
+
+    def backward(self, dy: Array) -> Any:
+        x, weight = self.saved
+        dy = rows(dy)
+        dx = self.k.matmul(dy, weight).reshape(x.shape) if self.needs[0] else None
+        dweight = self.k.matmul_ta(dy, rows(x)) if self.needs[1] else None
+        return dx, dweight, self.k.channel_sum(dy) if self.needs[2] else None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        leading = draw.choice(((3,), (1,), (17,), (33,), (), (2, 3), (1, 4, 2), (0,)))
+        features, out = (draw.choice((3, 1, 2, 16, 17, 33)) for _ in range(2))
+        bias = draw.array((out,)) if draw.boolean() else None
+        return draw.array((*leading, features)), draw.array((out, features)), bias
+
+
+# ------------------------------------------------------------------------------------------- public functions
+
+
+def matmul_public(input: Any, other: Any) -> Any:
+    pass

@@ -1,0 +1,363 @@
+"""Batch, layer, group and instance normalisation.
+
+All subtract a mean, divide by a standard deviation and apply an affine map; they differ in the elements that share the
+statistics:  batch: one channel of all samples;  layer: the last axes of one sample;  group: some channels of one
+sample;  instance: one channel of one sample.
+
+The gradient through the statistics is the same everywhere.  With xhat = (x - mean) rstd, g = dy weight and means taken
+over the elements that share statistics:   dx = rstd (g - mean(g) - xhat mean(g xhat)).
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ..backend import Array, kernel, table
+from ..tape import Node, Op
+
+
+def per_channel(v: Any, ndim: int) -> Any:
+    """A vector over channels, shaped to broadcast against (N, C, *space)."""
+    return v.reshape((1, -1) + (1,) * (ndim - 2))
+
+
+def over_batch(x: Array) -> tuple[int, ...]:
+    """The axes of (N, C, *space) but the channels."""
+    return (0, *range(2, x.ndim))
+
+
+def moments(xp: Any, x: Array, axes: tuple[int, ...]) -> tuple[Array, Array, Array]:
+    """(mean, x - mean, biased variance), axes kept.
+
+    Two passes; the rounding error of the first mean is the mean of the deviations and is taken out, so a variance of 1
+    beside a mean of 1e4 survives float32.
+    """
+    n = max(1, math.prod(x.shape[a] for a in axes))
+    mean = x.sum(axes, keepdims=True) / n
+    centred = x - mean
+    error = centred.sum(axes, keepdims=True) / n
+    centred = centred - error
+    return mean + error, centred, (centred * centred).sum(axes, keepdims=True) / n
+
+
+def affine(y: Array, weight: Any, bias: Any) -> Array:
+    """weight y + bias; either may be None."""
+    y = y if weight is None else y * weight
+    return y if bias is None else y + bias
+
+
+# ------------------------------------------------------------------------------------------------------ batch norm
+
+
+def channel_stats(x: Array, *_: Any) -> list[tuple[int, ...]]:
+    """The shapes of y, mean and rstd."""
+    return [x.shape, (x.shape[1],), (x.shape[1],)]
+
+
+def update_running(xp: Any, mean: Array, var: Array, n: int, running_mean: Any, running_var: Any, count: Any,
+                   momentum: float, corrected: bool, unbiased: bool) -> None:  # fmt: skip
+    """running += rate (batch - running), in place;  rate = momentum, or max(momentum, 1 / count) if corrected."""
+    if n == 0:
+        return
+    rate: Any = momentum
+    if count is not None:
+        count += 1
+        if corrected:
+            rate = xp.maximum(momentum, 1 / count).astype(mean.dtype)
+    if running_mean is not None:
+        running_mean += rate * (mean - running_mean)
+        running_var += rate * (var * (n / (n - 1) if unbiased and n > 1 else 1) - running_var)
+
+
+@kernel(out=channel_stats, writes="running_mean running_var count", flops=lambda x, *_: 8 * x.size)
+def batch_norm_forward(xp: Any, x: Array, weight: Any, bias: Any, running_mean: Any, running_var: Any, count: Any,
+                       momentum: float, eps: float, corrected: bool, unbiased: bool) -> Any:  # fmt: skip
+    mean, centred, var = moments(xp, x, over_batch(x))
+    rstd = 1 / xp.sqrt(var + eps)
+    update_running(xp, mean.reshape(-1), var.reshape(-1), x.size // max(1, x.shape[1]), running_mean, running_var, count,
+                   momentum, corrected, unbiased)  # fmt: skip
+    w, b = (None if v is None else per_channel(v, x.ndim) for v in (weight, bias))
+    return affine(centred * rstd, w, b), mean.reshape(-1), rstd.reshape(-1)
+
+
+@kernel(out=channel_stats, flops=lambda x, *_: 2 * x.size)
+def batch_norm_inference(xp: Any, x: Array, weight: Any, bias: Any, mean: Array, var: Array, eps: float) -> Any:
+    rstd = 1 / xp.sqrt(var + eps)
+    w, b = (None if v is None else per_channel(v, x.ndim) for v in (weight, bias))
+    return affine((x - per_channel(mean, x.ndim)) * per_channel(rstd, x.ndim), w, b), mean.copy(), rstd
+
+
+@kernel(out=lambda dy, *_: channel_stats(dy), flops=lambda dy, *_: 10 * dy.size)
+def batch_norm_backward(xp: Any, dy: Array, x: Array, weight: Any, mean: Array, rstd: Array, training: bool) -> Any:
+    n, axes = max(1, x.size // max(1, x.shape[1])), over_batch(x)
+    xhat = (x - per_channel(mean, x.ndim)) * per_channel(rstd, x.ndim)
+    dbias, dweight = dy.sum(axes), (dy * xhat).sum(axes)
+    scale = rstd if weight is None else rstd * weight
+    if training:
+        dy = dy - per_channel(dbias / n, x.ndim) - xhat * per_channel(dweight / n, x.ndim)
+    return dy * per_channel(scale, x.ndim), dweight, dbias
+
+
+class BatchNorm(Op):
+    """y = weight xhat + bias, xhat = (x - mean) rstd, rstd = 1 / sqrt(var + eps), per channel.
+
+    Training: mean and biased variance of the batch, through which the gradient flows:
+    dx = weight rstd (dy - mean(dy) - xhat mean(dy xhat)).  Else the running ones: dx = weight rstd dy.
+    dweight = sum(dy xhat), dbias = sum(dy).  The input is saved with mean and rstd, never xhat.
+    Ioffe & Szegedy, ICML 2015, algorithms 1 and 2.
+    """
+
+    def forward(self, x: Array, weight: Any, bias: Any, running_mean: Any, running_var: Any, count: Any,
+                training: bool, momentum: float, eps: float, corrected: bool, unbiased: bool) -> Array:  # fmt: skip
+        if training:
+            y, mean, rstd = self.k.batch_norm_forward(x, weight, bias, running_mean, running_var, count, momentum,
+                                                      eps, corrected, unbiased)  # fmt: skip
+        else:
+            y, mean, rstd = self.k.batch_norm_inference(x, weight, bias, running_mean, running_var, eps)
+        self.save(x, weight, mean, rstd, training)
+        return y
+
+    def backward(self, dy: Array) -> Any:
+        dx, dweight, dbias = self.k.batch_norm_backward(dy, *self.saved)
+        return dx, dweight, dbias, *[None] * 8
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        channels = draw.choice((3, 1, 2, 16, 33))
+        x = draw.array((draw.integer(4, 7), channels, *draw.shape(0, 3, max_side=3 if channels > 3 else 4)), -3, 3)
+        weight, bias = (draw.array((channels,)) if draw.integer(0, 3) else None for _ in range(2))
+        mean, var = draw.array((channels,), constant=True), draw.array((channels,), 0.3, 2.0, constant=True)
+        training = draw.boolean()
+        if training and not draw.integer(0, 3):
+            mean = var = None
+        count = draw.integers(draw.choice(((), (1,))), 0, 12) if training and draw.boolean() else None
+        rule = (count is not None and draw.boolean(), draw.boolean())
+        return x, weight, bias, mean, var, count, training, draw.choice((0.1, 0.5)), draw.choice((1e-5, 1e-3)), *rule
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, weight: Any, bias: Any, mean: Any, var: Any, count: Any, training: bool,
+               momentum: float, eps: float, *_: Any) -> Any:  # fmt: skip
+        mean, var = (None if v is None else v.clone() for v in (mean, var))
+        return torch.nn.functional.batch_norm(x, mean, var, weight, bias, training, momentum, eps)
+
+
+# ------------------------------------------------------------------------------------------------------ layer norm
+
+
+def layer_stats(x: Array, weight: Any, bias: Any, axes: int, eps: float) -> list[tuple[int, ...]]:
+    """The shapes of y, mean and rstd."""
+    outer = x.shape[: x.ndim - axes] + (1,) * axes
+    return [x.shape, outer, outer]
+
+
+@kernel(out=layer_stats, flops=lambda x, *_: 8 * x.size)
+def layer_norm_forward(xp: Any, x: Array, weight: Any, bias: Any, axes: int, eps: float) -> Any:
+    mean, centred, var = moments(xp, x, tuple(range(x.ndim - axes, x.ndim)))
+    rstd = 1 / xp.sqrt(var + eps)
+    return affine(centred * rstd, weight, bias), mean, rstd
+
+
+@kernel(out=lambda dy, x, weight, mean, rstd, axes: [x.shape, x.shape[x.ndim - axes :], x.shape[x.ndim - axes :]],
+        flops=lambda dy, *_: 10 * dy.size)  # fmt: skip
+def layer_norm_backward(xp: Any, dy: Array, x: Array, weight: Any, mean: Array, rstd: Array, axes: int) -> Any:
+    outer, inner = tuple(range(x.ndim - axes)), tuple(range(x.ndim - axes, x.ndim))
+    xhat = (x - mean) * rstd
+    dweight, dbias = (dy * xhat).sum(outer), dy.sum(outer)
+    return through_statistics(dy if weight is None else dy * weight, xhat, rstd, inner), dweight, dbias
+
+
+def through_statistics(g: Array, xhat: Array, rstd: Array, axes: tuple[int, ...]) -> Array:
+    """rstd (g - mean(g) - xhat mean(g xhat)), means over the axes that share statistics."""
+    n = max(1, xhat.size // max(1, rstd.size))
+    return rstd * (g - g.sum(axes, keepdims=True) / n - xhat * ((g * xhat).sum(axes, keepdims=True) / n))
+
+
+class LayerNorm(Op):
+    """y = weight xhat + bias, xhat normalised over the last `axes` axes of each sample; dx as in the module's text.
+
+    dweight, dbias: dy xhat and dy summed over the other axes.  Ba, Kiros & Hinton 2016.
+    """
+
+    def forward(self, x: Array, weight: Any, bias: Any, axes: int, eps: float) -> Array:
+        y, mean, rstd = self.k.layer_norm_forward(x, weight, bias, axes, eps)
+        self.save(x, weight, mean, rstd, axes)
+        return y
+
+    def backward(self, dy: Array) -> Any:
+        return *self.k.layer_norm_backward(dy, *self.saved), None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        shape, axes = (*draw.shape(0, 3, 0, 4), draw.integer(4, 7)), draw.integer(1, 2)
+        axes = min(axes, len(shape))
+        weight, bias = (draw.array(shape[-axes:]) if draw.integer(0, 3) else None for _ in range(2))
+        return draw.array(shape, -3, 3), weight, bias, axes, draw.choice((1e-5, 1e-3))
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, weight: Any, bias: Any, axes: int, eps: float) -> Any:
+        return torch.nn.functional.layer_norm(x, x.shape[x.ndim - axes :], weight, bias, eps)
+
+
+# ------------------------------------------------------------------------------------------------------ group norm
+
+
+def grouped(x: Array, groups: int) -> Array:
+    """(N, C, *space) as (N, groups, the rest)."""
+    return x.reshape(x.shape[0], groups, x.size // max(1, x.shape[0] * groups))
+
+
+@kernel(out=lambda x, weight, bias, groups, eps: [x.shape, *[(x.shape[0], groups, 1)] * 2],
+        flops=lambda x, *_: 8 * x.size)  # fmt: skip
+def group_norm_forward(xp: Any, x: Array, weight: Any, bias: Any, groups: int, eps: float) -> Any:
+    mean, centred, var = moments(xp, grouped(x, groups), (2,))
+    rstd = 1 / xp.sqrt(var + eps)
+    w, b = (None if v is None else per_channel(v, x.ndim) for v in (weight, bias))
+    return affine((centred * rstd).reshape(x.shape), w, b), mean, rstd
+
+
+@kernel(out=lambda dy, *_: channel_stats(dy), flops=lambda dy, *_: 10 * dy.size)
+def group_norm_backward(xp: Any, dy: Array, x: Array, weight: Any, mean: Array, rstd: Array) -> Any:
+    groups, axes = mean.shape[1], over_batch(x)
+    xhat = (grouped(x, groups) - mean) * rstd
+    g = dy if weight is None else dy * per_channel(weight, x.ndim)
+    dx = through_statistics(grouped(g, groups), xhat, rstd, (2,)).reshape(x.shape)
+    return dx, (dy * xhat.reshape(x.shape)).sum(axes), dy.sum(axes)
+
+
+class GroupNorm(Op):
+    """y = weight xhat + bias, xhat normalised over each of `groups` equal runs of channels of each sample.
+
+    dx as in the module's text;  dweight = sum(dy xhat), dbias = sum(dy) per channel.  Wu & He, ECCV 2018, section 3;
+    with as many groups as channels it is instance norm (Ulyanov et al. 2016).
+    """
+
+    def forward(self, x: Array, weight: Any, bias: Any, groups: int, eps: float) -> Array:
+        y, mean, rstd = self.k.group_norm_forward(x, weight, bias, groups, eps)
+        self.save(x, weight, mean, rstd)
+        return y
+
+    def backward(self, dy: Array) -> Any:
+        return *self.k.group_norm_backward(dy, *self.saved), None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        groups, size = draw.integer(1, 3), draw.integer(1, 3)
+        shape = (draw.integer(1, 3), groups * size, draw.integer(4, 7), *draw.shape(0, 2, 1, 4))
+        weight, bias = (draw.array((groups * size,)) if draw.integer(0, 3) else None for _ in range(2))
+        return draw.array(shape, -3, 3), weight, bias, groups, draw.choice((1e-5, 1e-3))
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, weight: Any, bias: Any, groups: int, eps: float) -> Any:
+        return torch.nn.functional.group_norm(x, groups, weight, bias, eps)
+
+
+@kernel(out=lambda *_: [], writes="running_mean running_var", flops=lambda x, *_: 6 * x.size)
+def instance_norm_update(xp: Any, x: Array, running_mean: Array, running_var: Array, momentum: float) -> Any:
+    """Running statistics follow the mean over samples of each instance's mean and unbiased variance."""
+    space = tuple(range(2, x.ndim))
+    mean, _, var = moments(xp, x, space)
+    n, samples = x.size // max(1, mean.size), max(1, x.shape[0])
+    mean, var = (v.sum(0).reshape(-1) / samples for v in (mean, var))
+    update_running(xp, mean, var, n * min(1, x.shape[0]), running_mean, running_var, None, momentum, False, True)
+    return ()
+
+
+# ------------------------------------------------------------------------------------------------ public functions
+
+RULES = ("torch", "keras", "corrected")
+
+
+def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,
+               training: bool = False, momentum: float = 0.1, eps: float = 1e-5, *, statistics: str = "torch",
+               count: Any = None) -> Any:  # fmt: skip
+    """(x - mean) / sqrt(var + eps) * weight + bias for each channel of (N, C, *space).
+
+    training: mean and biased variance are the batch's, and running_mean and running_var (C,) are updated in place by the
+    rule `statistics`; otherwise they are the running ones (the batch's where these are None).
+
+        "torch"      running = (1 - momentum) running + momentum batch, the variance unbiased
+        "keras"      running = momentum running + (1 - momentum) batch, the variance biased (Keras 3)
+        "corrected"  as "torch" with max(momentum, 1 / t) at the t-th update: the plain mean of the first batches, so that
+                     a short training is not dominated by the initial 0 and 1
+
+    count: an int64 tensor of one element, the number of updates so far; advanced in place; "corrected" needs it.
+    """
+    if statistics not in RULES:
+        raise ValueError(f"batch_norm: statistics is one of {', '.join(RULES)}, got {statistics!r}")
+    if statistics == "corrected" and training and running_mean is not None and count is None:
+        raise ValueError('batch_norm: statistics="corrected" needs count, an int64 tensor that counts the updates')
+    check_channels("batch_norm", input, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
+    if (running_mean is None) != (running_var is None):
+        raise ValueError("batch_norm: running_mean and running_var are given together or not at all")
+    shape, training = input.shape, training or running_mean is None
+    if training and input.data.size == shape[1] != 0:
+        raise ValueError(f"batch_norm: training needs more than 1 value per channel, input is {list(shape)}; use a "
+                         "larger batch (drop the last incomplete one) or evaluate with running statistics")  # fmt: skip
+    if training:
+        written(running_mean, running_var, count)
+    rate = 1.0 - momentum if statistics == "keras" else momentum
+    return BatchNorm.apply(input, weight, bias, running_mean, running_var, count, training, float(rate), float(eps),
+                           statistics == "corrected", statistics != "keras")  # fmt: skip
+
+
+def layer_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None,
+               eps: float = 1e-5) -> Any:  # fmt: skip
+    """Normalise each sample over its last axes, of shape normalized_shape; weight and bias have that shape."""
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    if not shape or input.shape[-len(shape) :] != shape:
+        raise ValueError(f"layer_norm: input {list(input.shape)} does not end in normalized_shape {list(shape)}")
+    for name, v in (("weight", weight), ("bias", bias)):
+        if v is not None and v.shape != shape:
+            raise ValueError(f"layer_norm: {name} has shape {list(v.shape)}, normalized_shape is {list(shape)}")
+    return LayerNorm.apply(input, weight, bias, len(shape), float(eps))
+
+
+def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+    """Normalise each of num_groups runs of channels of each sample of (N, C, *space); weight and bias: (C,)."""
+    check_channels("group_norm", input, weight=weight, bias=bias)
+    if num_groups < 1 or input.shape[1] % num_groups:
+        raise ValueError(f"group_norm: {input.shape[1]} channels cannot be cut into {num_groups} equal groups")
+    if input.data.size == num_groups:
+        raise ValueError(f"group_norm: needs more than 1 value per group, input is {list(input.shape)}, "
+                         f"num_groups {num_groups}")  # fmt: skip
+    return GroupNorm.apply(input, weight, bias, int(num_groups), float(eps))
+
+
+def instance_norm(input: Any, running_mean: Any = None, running_var: Any = None, weight: Any = None, bias: Any = None,
+                  use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5) -> Any:  # fmt: skip
+    """Normalise each channel of each sample of (N, C, *space).
+
+    use_input_stats: by its own statistics, updating running_mean and running_var (C,) in place if given; otherwise by
+    the running ones, as batch_norm does in evaluation.
+    """
+    check_channels("instance_norm", input, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
+    if not use_input_stats:
+        if running_mean is None or running_var is None:
+            raise ValueError("instance_norm: use_input_stats=False needs running_mean and running_var")
+        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    n, channels = input.shape[:2]
+    if input.data.size == n * channels != 0:
+        raise ValueError(f"instance_norm: needs more than 1 spatial element, input is {list(input.shape)}")
+    if running_mean is not None and running_var is not None:
+        written(running_mean, running_var)
+        table().instance_norm_update(input.data, running_mean.data, running_var.data, float(momentum))
+    return GroupNorm.apply(input, weight, bias, max(1, channels), float(eps))
+
+
+def check_channels(name: str, input: Any, **vectors: Any) -> None:
+    """Raise unless input is (N, C, ...) and each vector given is (C,)."""
+    if len(input.shape) < 2:
+        raise ValueError(f"{name}: input must have at least 2 axes (N, C, ...), got {list(input.shape)}")
+    for what, v in vectors.items():
+        if v is not None and v.shape != (input.shape[1],):
+            raise ValueError(f"{name}: {what} has shape {list(v.shape)}, input has {input.shape[1]} channels")
+
+
+def written(*tensors: Any) -> None:
+    """Count a write in place to each tensor, so that a backward that saved it notices."""
+    for t in tensors:
+        if isinstance(t, Node):
+            t.version.value += 1
+
+
+__all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm"]

@@ -1,0 +1,114 @@
+"""What convolution, pooling and resampling share: arguments with one entry an axis of space, and windows that slide.
+
+Kernels exist for two and for three axes of space.  One axis runs as two, the first of length 1, and an input without
+a batch axis as a batch of one: views, no copies, so they are native wherever two axes are.
+"""
+
+import operator
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any
+
+from ..backend import Array
+
+Sizes = tuple[int, ...]
+Pairs = tuple[tuple[int, int], ...]  # (before, after) for each axis of space
+
+# ---------------------------------------------------------------------------------------------- arguments
+
+
+def per_axis(op: str, name: str, value: Any, rank: int, least: int = 1) -> Sizes:
+    """An int for every axis of space, or a sequence of one int each (or of a single one), as a tuple."""
+    given = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    try:
+        entries = tuple(operator.index(v) for v in given)
+    except TypeError:
+        entries = ()
+    if len(entries) == 1:
+        entries *= rank
+    if len(entries) != rank or min(entries) < least:
+        raise ValueError(f"{op}: {name} is {value!r}; it takes an int >= {least} or a tuple of {rank} of them")
+    return entries
+
+
+def same_padding(size: Sequence[int], kernel: Sequence[int], stride: Any = 1, dilation: Any = 1) -> Pairs:
+    """The (before, after) zeros of TensorFlow's and Keras's padding="same": the output has ceil(size / stride) pixels.
+
+    size: the input's axes of space.  An odd total puts the extra zero after, so strided padding is often asymmetric.
+    Pass the result as `padding`.  For stride 1 it is what padding="same" does here and in PyTorch.
+    """
+    rank = len(size)
+    strides, dilations = (per_axis("same_padding", n, v, rank) for n, v in (("stride", stride), ("dilation", dilation)))
+    if len(kernel) != rank:
+        raise ValueError(f"same_padding: kernel is {tuple(kernel)}, size is {tuple(size)}; they need one entry an axis")
+    totals = [max(0, (-(-n // s) - 1) * s + d * (k - 1) + 1 - n)
+              for n, k, s, d in zip(size, kernel, strides, dilations, strict=True)]  # fmt: skip
+    return tuple((t // 2, t - t // 2) for t in totals)
+
+
+def check_images(op: str, input: Any, rank: int) -> Sizes:
+    """The input's axes of space, once it is known to be a floating-point (N, C, *space) or (C, *space)."""
+    axes = "DHW"[3 - rank :] if rank > 1 else "L"
+    if len(input.shape) not in (rank + 1, rank + 2):
+        wanted = ", ".join(("N", "C", *axes))
+        raise ValueError(f"{op}: input has shape {list(input.shape)}; it takes ({wanted}) or the same without N")
+    if input.dtype.kind != "f":
+        raise ValueError(f"{op}: input is {input.dtype}; it takes floating-point numbers")
+    space: Sizes = tuple(input.shape[-rank:])
+    if 0 in input.shape[-rank - 1 :]:
+        raise ValueError(f"{op}: input has shape {list(input.shape)}; only the batch axis may be empty")
+    return space
+
+
+# ------------------------------------------------------------------------------------- one axis as two, no batch
+
+
+def as_images(x: Array, rank: int) -> Array:
+    """(C, *space) as (1, C, *space), and one axis of space as two: a view."""
+    x = x if x.ndim == rank + 2 else x[None]
+    return x if rank > 1 else x[:, :, None]
+
+
+def as_before(y: Array, rank: int, ndim: int) -> Array:
+    """A result of as_images(x, rank) with the axes that x, of ndim axes, had: a view."""
+    y = y if rank > 1 else y[:, :, 0]
+    return y if ndim == rank + 2 else y[0]
+
+
+def planar(values: tuple[Any, ...], unit: Any) -> tuple[Any, ...]:
+    """Values for one axis of space with those that leave the unit axis alone put before; for more axes as they are."""
+    return values if len(values) > 1 else (unit, *values)
+
+
+# ------------------------------------------------------------------------------------------------ windows
+
+
+def extent(kernel: Sequence[int], dilation: Sequence[int]) -> Sizes:
+    """Pixels from the first to the last that a dilated kernel covers, both included."""
+    return tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+
+
+def slides(space: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Pairs,
+           dilation: Sequence[int]) -> Sizes:  # fmt: skip
+    """Places a window takes along each axis: floor((size + before + after - extent) / stride) + 1."""
+    return tuple((n + sum(p) - e) // s + 1
+                 for n, e, s, p in zip(space, extent(kernel, dilation), stride, padding, strict=True))  # fmt: skip
+
+
+def taps(kernel: Sequence[int]) -> Iterator[Sizes]:
+    """The positions inside a window, last axis fastest."""
+    return product(*map(range, kernel))
+
+
+def shifted(x: Array, tap: Sizes, size: Sizes, stride: Sizes, dilation: Sizes) -> Array:
+    """What one tap of the window sees at each of `size` places, a view: x[..., i * stride + tap * dilation]."""
+    return x[(..., *(slice(t * d, t * d + s * (n - 1) + 1, s)
+                     for t, n, s, d in zip(tap, size, stride, dilation, strict=True)))]  # fmt: skip
+
+
+def padded(xp: Any, x: Array, padding: Pairs, value: float = 0) -> Array:
+    """Pixels of one value around the axes of space; a negative number of them cuts pixels off."""
+    shape = x.shape[x.ndim - len(padding) :]
+    cut = x[(..., *(slice(max(0, -a), n - max(0, -b)) for n, (a, b) in zip(shape, padding, strict=True)))]
+    widths = [(0, 0)] * (x.ndim - len(padding)) + [(max(0, a), max(0, b)) for a, b in padding]
+    return xp.pad(cut, widths, constant_values=value)

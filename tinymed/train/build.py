@@ -1,0 +1,162 @@
+"""From a configuration to its parts: data sets, loaders, model, optimiser, schedule, trainer."""
+
+import hashlib
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import random
+from ..data.augment import Augment
+from ..data.dataset import Dataset
+from ..data.loader import Loader
+from ..data.readers import open_dataset
+from ..data.splits import split_dataset
+from ..data.synthetic import synthetic_smear
+from ..errors import UserError
+from .callbacks import Schedule
+from .config import AugmentConfig, DataConfig, RunConfig
+from .heads import Head, make_head
+from .trainer import Callback, Trainer
+
+Splits = dict[str, Dataset]
+
+
+def open_splits(data: DataConfig, seed: int) -> Splits:
+    """The images as {"train": ..., "val": ..., perhaps "test": ...}.
+
+    Splits that the data names are kept; what has none is divided by data.split and the fractions.  Raises UserError.
+    """
+    if data.path is None:
+        whole = synthetic_smear(data.synthetic_images, data.size, seed, data.difficulty)
+        return divide({"all": whole}, data, seed)
+    sets = open_dataset(
+        data.path,
+        label_column=data.label_column,
+        group_column=data.group_column,
+        merge=data.merge or None,
+        classes=data.classes or None,
+        skip_bad=data.skip_bad,
+    )
+    return divide(sets, data, seed)
+
+
+def divide(sets: Splits, data: DataConfig, seed: int) -> Splits:
+    """Cut off a validation set, and a test set where nothing is divided yet, unless they are given."""
+    where = data.path or "the synthetic set"
+    if "train" in sets and "val" in sets:
+        return sets
+    if "train" in sets:
+        parts = {"train": 1 - data.val_fraction, "val": data.val_fraction}
+        return check_parts(split_dataset(sets["train"], parts, seed, data.split), where) | {
+            name: s for name, s in sets.items() if name != "train"
+        }
+    if "all" not in sets:
+        raise UserError(f"{where}: has {', '.join(sets)} but no train images to learn from")
+    rest = 1 - data.val_fraction - data.test_fraction
+    if rest <= 0:
+        raise UserError(f"val_fraction {data.val_fraction} and test_fraction {data.test_fraction} leave nothing to train on")
+    parts = {"train": rest, "val": data.val_fraction, "test": data.test_fraction}
+    return check_parts(split_dataset(sets["all"], {k: v for k, v in parts.items() if v > 0}, seed, data.split), where)
+
+
+def check_parts(parts: Splits, where: str) -> Splits:
+    """Raise UserError if a part that was cut off lacks a class; "last" does that to a set sorted by class."""
+    for name, part in parts.items():
+        absent = [label for label, n in part.counts().items() if n == 0]
+        if absent:
+            raise UserError(
+                f"{where}: the {name} part has no image of class {', '.join(absent)}; use --split stratified, or other fractions"
+            )
+    return parts
+
+
+def fingerprint(sets: Splits, root: str | None) -> str:
+    """SHA-256, in hex, of every image's name below `root` (or pixels, of an array) and label, split by split."""
+    sha = hashlib.sha256()
+    for name, dataset in sets.items():
+        sha.update(f"{name} {len(dataset)} {dataset.classes}\n".encode())
+        if isinstance(dataset.samples, np.ndarray):
+            sha.update(np.ascontiguousarray(dataset.samples).data)
+        else:
+            base = Path(root or ".")
+            for path in map(Path, dataset.samples):
+                shown = path.relative_to(base) if path.is_relative_to(base) else path
+                sha.update(f"{shown.as_posix()}\n".encode())
+        sha.update(dataset.labels.astype("<i8").data)
+    return sha.hexdigest()
+
+
+def make_loader(dataset: Dataset, config: RunConfig, *, training: bool = False) -> Loader:
+    """The loader of a set; shuffled, augmented and perhaps balanced for training."""
+    data = config.data
+    augment = Augment(**config.augment.model_dump()) if training and config.augment != AugmentConfig() else None
+    return Loader(
+        dataset, config.batch, data.size, data.channels, shuffle=training, augment=augment, seed=config.seed,
+        workers=config.workers, mean=data.mean, std=data.std, balanced=training and config.balanced,
+    )  # fmt: skip
+
+
+def make_model(config: RunConfig) -> Any:
+    """A new network with initial weights drawn by the run's seed.  Raises UserError for a name or option it lacks."""
+    from .. import models
+
+    random.manual_seed(config.seed)
+    data = config.data
+    try:
+        return models.create(
+            config.model, in_channels=data.channels, num_classes=len(data.classes), size=data.size, **config.model_options
+        )
+    except (TypeError, ValueError, KeyError) as error:
+        raise UserError(f"model {config.model}: {error}") from None
+
+
+def make_run_head(config: RunConfig) -> Head:
+    """The head that the configuration names."""
+    return make_head(config.head, len(config.data.classes), config.class_weights)
+
+
+def make_optimizer(config: RunConfig, model: Any) -> Any:
+    """The optimiser of a configuration; Adam with Keras's epsilon of 1e-7, as in the papers' recipe."""
+    from .. import optim
+
+    parameters, lr, decay = model.parameters(), config.lr, config.weight_decay
+    if config.optimizer in ("adam", "adamw"):
+        kind = optim.Adam if config.optimizer == "adam" else optim.AdamW
+        return kind(parameters, lr=lr, eps=1e-7, weight_decay=decay)
+    if config.optimizer in ("sgd", "momentum", "nesterov"):
+        momentum, nesterov = 0.0 if config.optimizer == "sgd" else 0.9, config.optimizer == "nesterov"
+        return optim.SGD(parameters, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=decay)
+    kind = optim.RMSprop if config.optimizer == "rmsprop" else optim.Adagrad
+    return kind(parameters, lr=lr, weight_decay=decay)
+
+
+def make_schedule(config: RunConfig, optimizer: Any, batches: int) -> list[Callback]:
+    """The schedule of a configuration: none, a half cosine to 0 over all steps, or a tenth at every plateau."""
+    from ..optim import lr_scheduler
+
+    if config.schedule == "cosine":
+        total = int(min(config.steps or math.inf, (config.epochs or math.inf) * batches))
+        return [Schedule(lr_scheduler.CosineAnnealingLR(optimizer, total), every="step")]
+    if config.schedule == "plateau":
+        mode = "min" if config.monitor == "val_loss" else "max"
+        scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, mode=mode, factor=0.1, patience=3)
+        return [Schedule(scheduler, monitor=config.monitor)]
+    return []
+
+
+def make_trainer(config: RunConfig, sets: Splits, callbacks: list[Callback]) -> Trainer:
+    """Everything put together; `callbacks` come after those that the configuration asks for."""
+    from .callbacks import EarlyStopping
+
+    model = make_model(config)
+    optimizer = make_optimizer(config, model)
+    train, val = make_loader(sets["train"], config, training=True), make_loader(sets["val"], config)
+    own = make_schedule(config, optimizer, len(train))
+    if config.early_stop is not None:
+        own.append(EarlyStopping(config.early_stop, config.monitor))
+    return Trainer(
+        model, optimizer, make_run_head(config), train, val,
+        callbacks=[*own, *callbacks], clip_norm=config.clip_norm, positive=config.positive,
+    )  # fmt: skip

@@ -1,0 +1,110 @@
+"""A run's configuration: every value that decides its result, checked, with no default left open."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ..errors import UserError
+
+Fraction = Field(gt=0, lt=1)
+SYNTHETIC = "synthetic"
+
+
+class Strict(BaseModel):
+    """Unknown keys are errors: a mistyped one would otherwise be ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(Strict):
+    """Which images, and how they are divided and prepared."""
+
+    path: str | None = None  # None: the built-in synthetic smears
+    label_column: str = "label"
+    group_column: str | None = None
+    merge: dict[str, list[str]] = {}
+    skip_bad: bool = False
+    split: Literal["auto", "stratified", "grouped", "last"] = "auto"
+    val_fraction: float = Fraction
+    test_fraction: float = Field(ge=0, lt=1)
+    size: int = Field(ge=1, le=4096)
+    channels: Literal[1, 3] = 3
+    mean: list[float] | None = None
+    std: list[float] | None = None
+    synthetic_images: int = Field(2400, ge=8, le=1_000_000)
+    difficulty: float = Field(0.5, ge=0, le=1)
+    classes: list[str] = []  # in the order of their numbers
+    fingerprint: str = ""  # of names and labels, so that a run is not resumed on other images
+
+
+class AugmentConfig(Strict):
+    """See tinymed.data.Augment."""
+
+    horizontal_flip: bool = False
+    vertical_flip: bool = False
+    rotate: float = Field(0.0, ge=0)
+    shift: float = Field(0.0, ge=0)
+    scale: tuple[float, float] = (1.0, 1.0)
+    noise: float = Field(0.0, ge=0)
+    brightness: float = Field(0.0, ge=0)
+    contrast: float = Field(0.0, ge=0, le=1)
+
+
+class RunConfig(Strict):
+    """All of a run.  The defaults are the recipe of Senthil Kumar et al. 2022 where the paper gives one."""
+
+    schema_version: Literal[1] = 1
+    model: str = "dcnn"
+    model_options: dict[str, Any] = {}
+    head: Literal["sigmoid", "softmax"] = "sigmoid"
+    positive: str = ""
+    data: DataConfig
+    augment: AugmentConfig = AugmentConfig()
+    epochs: int | None = Field(20, ge=1)
+    steps: int | None = Field(None, ge=1)
+    batch: int = Field(128, ge=1)
+    optimizer: Literal["adam", "adamw", "sgd", "momentum", "nesterov", "rmsprop", "adagrad"] = "adam"
+    lr: float = Field(1e-3, gt=0, allow_inf_nan=False)
+    weight_decay: float = Field(0.0, ge=0, allow_inf_nan=False)
+    schedule: Literal["constant", "cosine", "plateau"] = "constant"
+    clip_norm: float | None = Field(None, gt=0)
+    class_weights: list[float] | None = None
+    balanced: bool = False
+    seed: int = Field(0, ge=0, lt=2**63)
+    backend: str = "numba"
+    workers: int = Field(2, ge=0, le=64)
+    early_stop: int | None = Field(None, ge=1)
+    monitor: Literal["val_loss", "val_accuracy", "val_auc"] = "val_loss"
+    keep: Literal["best", "last"] = "last"
+    checkpoint_every: int = Field(100, ge=0)
+
+    @model_validator(mode="after")
+    def how_long(self) -> Self:
+        if self.epochs is None and self.steps is None:
+            raise ValueError("say how long to train: epochs or steps")
+        return self
+
+
+def checked(make: Any, source: str) -> Any:
+    """What make() returns; a value that the schema refuses becomes one line that names the key."""
+    try:
+        return make()
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "configuration"
+        shown = f", got {first['input']!r}" if first["loc"] and not isinstance(first["input"], dict) else ""
+        raise UserError(f"{source}: {key}: {first['msg'][:1].lower()}{first['msg'][1:]}{shown}") from None
+
+
+def read_config(path: Path) -> RunConfig:
+    """A run's config.json.  Raises UserError naming file and key."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path.parent}: no run: it has no {path.name}; give a folder that `tinymed train` made") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as JSON ({error})") from None
+    config: RunConfig = checked(lambda: RunConfig.model_validate(content), str(path))
+    return config

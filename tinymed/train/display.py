@@ -1,0 +1,122 @@
+"""Showing a run while it trains: a bar with rich on a terminal, plain lines elsewhere."""
+
+import math
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from .trainer import Callback, Trainer
+
+
+class Pace:
+    """Images a second and the time that is left, over the steps of this process but its first, which loads kernels."""
+
+    def __init__(self) -> None:
+        self.origin: tuple[int, int, float] | None = None  # step, images, seconds
+
+    def step(self, trainer: Trainer) -> None:
+        """Note the end of a step."""
+        p = trainer.progress
+        if self.origin is None:
+            self.origin = p.step, p.images, p.seconds
+
+    def passed(self, trainer: Trainer) -> tuple[int, int, float]:
+        """Steps, images and seconds since the origin."""
+        p = trainer.progress
+        step, images, seconds = self.origin or (p.step, p.images, p.seconds)
+        return p.step - step, p.images - images, p.seconds - seconds
+
+    def rate(self, trainer: Trainer) -> float:
+        """Images a second; nan before two steps were taken."""
+        _, images, seconds = self.passed(trainer)
+        return images / seconds if seconds > 0 else math.nan
+
+    def left(self, trainer: Trainer) -> float:
+        """Seconds of training to go, validation not counted; nan before two steps were taken."""
+        steps, _, seconds = self.passed(trainer)
+        return (total_steps(trainer) - trainer.progress.step) * seconds / steps if steps else math.nan
+
+    def text(self, trainer: Trainer) -> str:
+        """Such as "812 images/s, 1:40 left"."""
+        left = self.left(trainer)
+        if not math.isfinite(left):
+            return "measuring the pace"
+        return f"{self.rate(trainer):.0f} images/s, {clock(left)} left"
+
+
+def total_steps(trainer: Trainer) -> float:
+    """Steps from the run's beginning to its end."""
+    return min(trainer.steps, trainer.epochs * len(trainer.train_loader))
+
+
+def clock(seconds: float) -> str:
+    """Such as 0:07, 1:40, 1:02:03."""
+    minutes, second = divmod(round(max(seconds, 0)), 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"
+
+
+def epoch_text(row: dict[str, Any], trainer: Trainer) -> str:
+    """A row of the history as a line."""
+    goal = f"/{trainer.epochs}" if math.isfinite(trainer.epochs) else ""
+    text = f"epoch {row['epoch']}{goal}  step {row['step']}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}"
+    for name in ("loss", "accuracy", "auc"):
+        value = row.get(f"val_{name}")
+        text += "" if value is None else f"  val {name} {value:.4f}"
+    return text
+
+
+class Lines(Callback):
+    """Plain lines: one an epoch, and one every `seconds` of training within long epochs.  For logs and pipes."""
+
+    def __init__(self, write: Callable[[str], None] | None = None, seconds: float = 20.0):
+        self.write = write or (lambda line: print(line, file=sys.stderr, flush=True))
+        self.seconds, self.last, self.pace = seconds, 0.0, Pace()
+
+    def on_start(self, trainer: Trainer) -> None:
+        self.last = trainer.progress.seconds
+
+    def on_step(self, trainer: Trainer, loss: float) -> None:
+        p = trainer.progress
+        self.pace.step(trainer)
+        if p.seconds - self.last >= self.seconds:
+            self.last = p.seconds
+            where = f"epoch {p.epoch + 1}  batch {p.batch}/{len(trainer.train_loader)}  step {p.step}"
+            self.write(f"{where}  loss {p.loss_sum / p.seen:.4f}  {self.pace.text(trainer)}")
+
+    def on_epoch(self, trainer: Trainer, row: dict[str, Any]) -> None:
+        self.last = trainer.progress.seconds
+        self.write(f"{epoch_text(row, trainer)}  {self.pace.text(trainer)}")
+
+
+class Bar(Callback):
+    """A progress bar over all steps, with loss, images a second and time left; a line stays for each epoch."""
+
+    def __init__(self, console: Any):
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        self.console, self.pace, self.shown = console, Pace(), 0.0
+        self.bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}"), BarColumn(), MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]}  {task.fields[pace]}"), console=console, transient=True,
+        )  # fmt: skip
+
+    def on_start(self, trainer: Trainer) -> None:
+        p = trainer.progress
+        self.bar.start()
+        self.task = self.bar.add_task(
+            "", total=total_steps(trainer), completed=p.step, epoch=p.epoch + 1, loss="-", pace=""
+        )
+
+    def on_step(self, trainer: Trainer, loss: float) -> None:
+        p = trainer.progress
+        self.pace.step(trainer)
+        self.bar.update(
+            self.task, completed=p.step, epoch=p.epoch + 1, loss=f"{p.loss_sum / p.seen:.4f}", pace=self.pace.text(trainer)
+        )
+
+    def on_epoch(self, trainer: Trainer, row: dict[str, Any]) -> None:
+        self.console.print(epoch_text(row, trainer), highlight=False)
+
+    def close(self) -> None:
+        self.bar.stop()

@@ -1,0 +1,173 @@
+"""A run folder: what `tinymed train` leaves, and what `evaluate`, `predict` and `--resume` take up.
+
+    config.json                        every value that decides the result
+    log.jsonl                          a line every few steps, a line an epoch
+    checkpoints/last.safetensors       where the run stands (previous.safetensors: the one before)
+    checkpoints/best.safetensors       the best validation so far
+    metrics.json                       val, and test where there is one, with intervals
+    curves.png  roc.png  confusion.png
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from ..data.dataset import Dataset
+from ..data.image import prepare
+from ..data.transform import normalise, to_float, to_nchw
+from ..errors import UserError
+from ..tape import no_grad
+from ..tensor import Tensor
+from .build import Splits, fingerprint, make_loader, make_model, make_run_head, make_trainer, open_splits
+from .callbacks import Checkpoints, Interrupt, JsonLog
+from .checkpoint import BEST, NEWEST, load_checkpoint, load_newest
+from .config import RunConfig, checked, read_config
+from .files import remove_temporaries, write_json
+from .metrics import evaluate_scores
+from .trainer import Callback, Trainer, predict_scores
+
+CONFIG, LOG, METRICS, CHECKPOINTS = "config.json", "log.jsonl", "metrics.json", "checkpoints"
+
+
+class Run:
+    """A folder and its configuration."""
+
+    def __init__(self, folder: Path, config: RunConfig):
+        self.folder, self.config = folder, config
+        self.checkpoints = folder / CHECKPOINTS
+
+    @classmethod
+    def create(cls, folder: Path, config: RunConfig) -> "Run":
+        """Begin a new run.  Raises UserError if the folder holds anything."""
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserError(f"{folder}: exists and is not empty; choose another --out, or continue it with --resume {folder}")
+        run = cls(folder, config)
+        run.checkpoints.mkdir(parents=True, exist_ok=True)
+        write_json(folder / CONFIG, config.model_dump())
+        return run
+
+    @classmethod
+    def open(cls, folder: Path) -> "Run":
+        """A run that was begun.  Raises UserError if the folder is none."""
+        return cls(folder, read_config(folder / CONFIG))
+
+    def update(self, **changes: Any) -> None:
+        """Change values that a resumed run may change, such as epochs, and write them down."""
+        content = self.config.model_dump() | changes
+        self.config = checked(lambda: RunConfig.model_validate(content), "--resume")
+        write_json(self.folder / CONFIG, self.config.model_dump())
+
+    # ---------------------------------------------------------------------------------------- training
+
+    def splits(self) -> Splits:
+        """The run's images.  Raises UserError if they are not those the run began with."""
+        data = self.config.data
+        sets = open_splits(data, self.config.seed)
+        if data.fingerprint and fingerprint(sets, data.path) != data.fingerprint:
+            raise UserError(
+                f"{data.path or 'the synthetic set'}: the images or labels are not those that the run {self.folder} "
+                "began with, so it cannot go on to the same result; restore them, or begin a new run"
+            )
+        return sets
+
+    def trainer(self, sets: Splits, display: Sequence[Callback] = ()) -> tuple[Trainer, Interrupt]:
+        """A trainer that logs and saves into the folder and stops cleanly on SIGINT and SIGTERM."""
+        config, interrupt = self.config, Interrupt()
+        log = JsonLog(self.folder / LOG)
+        save = Checkpoints(self.checkpoints, config.model_dump(), config.checkpoint_every, config.monitor)
+        return make_trainer(config, sets, [interrupt, log, *display, save]), interrupt
+
+    def restore(self, trainer: Trainer) -> str:
+        """Bring a trainer to the run's newest whole checkpoint; returns a note if that is not the newest file, or "".
+
+        A run that was killed before its first checkpoint starts anew.
+        """
+        remove_temporaries(self.checkpoints)
+        if not any(self.checkpoints.glob("*.safetensors")):
+            return "there is no checkpoint yet; the run starts from its beginning"
+        tree, path, note = load_newest(self.checkpoints)
+        self.check_same(tree["config"], path)
+        trainer.restore(tree)
+        return note
+
+    def check_same(self, other: dict[str, Any], path: Path) -> None:
+        """Raise UserError if a checkpoint was made by another configuration than the folder's, changeable values aside."""
+        mine = self.config.model_dump(mode="json")
+        differ = sorted(k for k in mine.keys() | other.keys() if k not in CHANGEABLE and mine.get(k) != other.get(k))
+        if differ:
+            raise UserError(f"{path}: was made with another {', '.join(differ)} than {self.folder / CONFIG} says")
+
+    def finish(self, trainer: Trainer, sets: Splits) -> dict[str, Any]:
+        """Evaluate the weights to keep on val, and test if there is one; write metrics.json and the pictures."""
+        from ..report.plots import save_confusion, save_curves, save_roc
+
+        if self.config.keep == "best" and (self.checkpoints / BEST).exists():
+            trainer.model.load_state_dict(load_checkpoint(self.checkpoints / BEST)["model"])
+        result: dict[str, Any] = {"model": self.config.model, "positive": self.config.positive, "weights": self.config.keep}
+        result |= {"steps": trainer.progress.step, "training_seconds": round(trainer.progress.seconds, 3)}
+        for name in ("val", "test"):
+            if name in sets:
+                metrics, scores = self.measure(trainer.model, sets[name])
+                result[name] = metrics
+                final = name, metrics, scores
+        name, metrics, scores = final
+        classes, title = self.config.data.classes, f"{self.config.model}, {name}"
+        save_curves(trainer.progress.history, self.folder / "curves.png", self.config.model)
+        save_roc(scores, sets[name].labels, classes, self.config.positive, self.folder / "roc.png", metrics)
+        save_confusion(metrics["confusion"], classes, self.folder / "confusion.png", title)
+        write_json(self.folder / METRICS, result)
+        return result
+
+    # -------------------------------------------------------------------------------------- afterwards
+
+    def measure(self, model: Any, dataset: Dataset) -> tuple[dict[str, Any], np.ndarray]:
+        """(metrics with intervals and the loss, scores) of a model on a whole set."""
+        config = self.config
+        scores, labels, loss = predict_scores(model, make_loader(dataset, config), make_run_head(config))
+        metrics = evaluate_scores(scores, labels, config.data.classes, config.positive, config.seed)
+        return {"loss": loss, **metrics}, scores
+
+    def load_model(self, which: str | None = None) -> Any:
+        """The trained network: "best" or "last" weights, by default those that the run keeps."""
+        which = which or self.config.keep
+        path = self.checkpoints / (BEST if which == "best" else NEWEST)
+        if which == "last" and not path.exists() and not any(self.checkpoints.glob("*.safetensors")):
+            raise UserError(f"{self.folder}: has no checkpoint yet; train it first")
+        tree = load_checkpoint(path)
+        model = make_model(self.config)
+        try:
+            model.load_state_dict(tree["model"])
+        except (ValueError, KeyError) as error:
+            raise UserError(f"{path}: {error}") from None
+        return model.eval()
+
+    def predict(self, model: Any, images: Sequence[str | Path]) -> np.ndarray:
+        """Scores [n, classes] of image files: read, resized, /255, with a batch axis, as in training (Senthil Kumar 2022)."""
+        data, head, rows = self.config.data, make_run_head(self.config), []
+        with no_grad():
+            for path in images:
+                pixels = to_float(prepare(path, data.size, data.channels))[None]
+                if data.mean is not None or data.std is not None:
+                    pixels = normalise(pixels, data.mean or 0.0, data.std or 1.0)
+                rows.append(head.scores(model(Tensor(to_nchw(pixels))).data))
+        return np.concatenate(rows)
+
+
+CHANGEABLE = frozenset(("epochs", "steps", "backend", "workers", "checkpoint_every"))  # when a run is resumed
+
+
+def new_folder(root: Path, name: str) -> Path:
+    """The next free runs/<name>-<number>."""
+    numbers = [int(p.name.rpartition("-")[2]) for p in root.glob(f"{name}-*") if p.name.rpartition("-")[2].isdigit()]
+    return root / f"{name}-{max(numbers, default=0) + 1:03}"
+
+
+def choose_backend(name: str) -> None:
+    """Use a backend from here on.  Raises UserError naming those there are, or why this one cannot work here."""
+    try:
+        backend.use_backend(name)
+    except (ValueError, ImportError, backend.BackendError) as error:
+        raise UserError(f"--backend {name}: {error}") from None
