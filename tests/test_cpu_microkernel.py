@@ -54,7 +54,8 @@ class Guards:
 
     def check(self):
         for buffer, nbytes in self.buffers:
-            assert (buffer[:GUARD] == 0xFF).all() and (buffer[GUARD + nbytes :] == 0xFF).all(), "wrote out of bounds"
+            assert (buffer[:GUARD] == 0xFF).all(), "wrote before an array"
+            assert (buffer[GUARD + nbytes :] == 0xFF).all(), "wrote behind an array"
 
 
 @contextmanager
@@ -91,7 +92,7 @@ def test_tile_of_every_instruction_set(shape):
 
     @njit
     def run(xtab, x, ytab, y, w, start, tail, loops):
-        i, j, l, xi, xj, xl, wi, wj, wl = loops  # noqa: E741
+        i, j, l, xi, xj, xl, wi, wj, wl = loops
         kernel(xtab.ctypes.data, x.ctypes.data, ytab.ctypes.data, y.ctypes.data, w.ctypes.data, start, tail,
                i, j, l, xi, xj, xl, wi, wj, wl)  # fmt: skip
 

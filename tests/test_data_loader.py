@@ -14,7 +14,9 @@ from tinymed.data import Augment, Dataset, Loader, channel_statistics, normalise
 from tinymed.data import loader as loader_module
 from tinymed.errors import UserError
 
-AUGMENT = Augment(horizontal_flip=True, rotate=20, shift=0.1, scale=(0.8, 1.2), noise=0.02, brightness=0.1, contrast=0.1)
+AUGMENT = Augment(
+    horizontal_flip=True, rotate=20, shift=0.1, scale=(0.8, 1.2), noise=0.02, brightness=0.1, contrast=0.1
+)
 
 
 def arrays(count: int = 23, classes: int = 2) -> Dataset:
@@ -97,7 +99,9 @@ class TestSameBits:
     def test_an_images_augmentation_does_not_depend_on_the_batch_size(self, one, two) -> None:
         def by_index(batch: int) -> dict[int, bytes]:
             loader = Loader(arrays(), batch, 8, shuffle=True, augment=AUGMENT, seed=1, workers=0)
-            return {i: x.tobytes() for images, _, indices in loader.epoch(2) for x, i in zip(images, indices, strict=True)}
+            return {
+                i: x.tobytes() for images, _, indices in loader.epoch(2) for x, i in zip(images, indices, strict=True)
+            }
 
         assert by_index(one) == by_index(two)
 

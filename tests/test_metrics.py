@@ -209,6 +209,15 @@ def test_same_seed_same_intervals() -> None:
     assert first["auc"] == other["auc"]
 
 
+def test_auc_interval_resamples_inside_each_class() -> None:
+    """With 2 positives in 60 every seventh simple resample would have none."""
+    labels = (np.arange(60) < 2).astype(int)
+    scores = np.random.default_rng(0).random((60, 2))
+    result = metrics.evaluate_scores(scores, labels, ["a", "b"], "b", seed=5)
+    assert result["auc_interval"] == list(metrics.auc_interval(labels, metrics.class_scores(scores, 1), seed=5))
+    assert [w for w in result["warnings"] if "undefined" in w and "pr_auc" not in w] == []
+
+
 def test_no_resamples_no_bootstrap_intervals() -> None:
     scores, labels = two_sigmoids()
     result = metrics.evaluate_scores(scores, labels, ["a", "b"], "b", resamples=0)

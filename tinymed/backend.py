@@ -13,12 +13,14 @@ A kernel is pure: arrays and scalars in, arrays out.  It is written in one of th
 
 `out` and `flops` are declared once, by the reference, for all backends.  A compiled kernel says in which memory order
 it takes each array: `image` (N, C, *space) lies channels-last, `filter` (O, I, *space) lies *space, I, O, `flat`
-arrays are 1-D views of any dense order they share, the rest is C order.  The table converts what lies otherwise,
+arrays are 1-D views of any dense order they share, `rows` are images seen as a matrix of pixels x channels whatever
+their number of axes (one compilation serves them all), the rest is C order.  The table converts what lies otherwise,
 through the kernel `canonical`, so the cost is visible.  Inside, a compiled kernel sees C-contiguous arrays.
 """
 
 import importlib
 import inspect
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -125,7 +127,10 @@ class Kernel:
     def view(self, name: str, a: Array, order: Order) -> Array:
         """The array as the compiled loop sees it: a C-contiguous view."""
         a = a.transpose(order) if order != tuple(range(a.ndim)) else a
-        return a.reshape(-1) if self.kinds.get(name) == "flat" else a
+        kind = self.kinds.get(name)
+        if kind == "rows":
+            return a.reshape(math.prod(a.shape[:-1]), a.shape[-1]) if a.ndim else a.reshape(1, 1)
+        return a.reshape(-1) if kind == "flat" else a
 
 
 rules: dict[str, Rule] = {}
@@ -134,7 +139,7 @@ implementations: dict[tuple[str, str], Kernel] = {}
 
 def kernel(fn: Callable[..., Any] | None = None, *, backend: str = REFERENCE,
            out: Callable[..., Sequence[Any]] | None = None, flops: Callable[..., float] | None = None,
-           writes: str = "", composite: bool = False, image: str = "", filter: str = "", flat: str = "",
+           writes: str = "", composite: bool = False, image: str = "", filter: str = "", flat: str = "", rows: str = "",
            work: Callable[..., Sequence[Any]] | None = None, when: Callable[..., bool] | None = None,
            parallel: bool = True) -> Any:  # fmt: skip
     """Declare an implementation of the kernel that the function is named after; see the module's docstring.
@@ -149,7 +154,8 @@ def kernel(fn: Callable[..., Any] | None = None, *, backend: str = REFERENCE,
     name = fn.__name__
     if out is not None or name not in rules:
         rules[name] = Rule(out or like_first, flops, frozenset(writes.split()))
-    kinds = {p: k for k, names in (("image", image), ("filter", filter), ("flat", flat)) for p in names.split()}
+    kinds = {p: k for k, names in (("image", image), ("filter", filter), ("flat", flat), ("rows", rows))
+             for p in names.split()}
     implementations[backend, name] = Kernel(fn, backend, composite, kinds, work, when, parallel)
     return fn
 

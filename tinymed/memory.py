@@ -23,7 +23,7 @@ ALIGNMENT = 64  # a cache line, and an AVX-512 vector
 @lru_cache(maxsize=64)
 def canonical_order(kind: str, ndim: int) -> Order:
     """Axes from the slowest to the fastest: an image (N, C, *space) lies N, *space, C; a filter *space, I, O."""
-    if ndim >= 3 and kind == "image":
+    if ndim >= 3 and kind in ("image", "rows"):
         return (0, *range(2, ndim), 1)
     if ndim >= 3 and kind == "filter":
         return (*range(2, ndim), 1, 0)

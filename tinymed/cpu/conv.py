@@ -5,11 +5,14 @@ loop.  Each part is a kernel of its own, so a recorded program shares it between
 images as NHWC and filters as HWIO ([kernel row][kernel column][C / groups][K]); offsets and strides are in bytes.
 """
 
+from typing import Any
+
 import numpy as np
 from numba import prange
 
 from ..backend import kernel
-from .microkernel import ACCUMULATE, COLUMNS, ROWS, TASKS, ZERO, address, ceil_div, pack_rows, serial, share, sweep
+from .jit import serial
+from .microkernel import ACCUMULATE, COLUMNS, ROWS, TASKS, ZERO, address, ceil_div, pack_rows, share, sweep
 
 NO_BIAS = np.zeros(0, np.float32)
 BLOCK = 16 * ROWS  # rows of one indirection table: their inputs stay in L2 while the panels of the filter pass
@@ -20,21 +23,23 @@ PARTIAL = 1 << 22  # floats of partial weight gradients: 16 MiB, or one copy whe
 # ------------------------------------------------------------------------------------------------- composites
 
 
-def takes(*arrays):
-    return all(a is None or a.dtype == np.float32 for a in arrays) and arrays[0].ndim == 4
+def takes(*arrays: Any) -> bool:
+    return arrays[0].ndim == 4 and all(a is None or a.dtype.char == "f" for a in arrays)
 
 
-def is_depthwise(weight, groups):
+def is_depthwise(weight: Any, groups: Any) -> bool:
     return groups > 1 and weight.shape[0] == groups and weight.shape[1] == 1
 
 
 @kernel(backend="numba", composite=True, when=lambda x, weight, bias, *_: takes(x, weight, bias))
-def conv2d_forward(k, x, weight, bias, stride, padding, dilation, groups):
+def conv2d_forward(
+    k: Any, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any
+) -> Any:
     bias = NO_BIAS if bias is None else bias
     return correlate(k, padded(k, x, padding), weight, bias, stride, dilation, groups)
 
 
-def correlate(k, x, weight, bias, stride, dilation, groups):
+def correlate(k: Any, x: Any, weight: Any, bias: Any, stride: Any, dilation: Any, groups: Any) -> Any:
     """The algorithm for a forward pass over a padded image; F(2x2) and F(4x4) belong here when they exist."""
     if is_depthwise(weight, groups):
         return k.depthwise_direct(x, weight, bias, stride, dilation)
@@ -42,7 +47,9 @@ def correlate(k, x, weight, bias, stride, dilation, groups):
 
 
 @kernel(backend="numba", composite=True, when=lambda dy, weight, *_: takes(dy, weight))
-def conv2d_backward_input(k, dy, weight, x_shape, stride, padding, dilation, groups):
+def conv2d_backward_input(
+    k: Any, dy: Any, weight: Any, x_shape: Any, stride: Any, padding: Any, dilation: Any, groups: Any
+) -> Any:
     """Stride 1: dy correlated with the turned filter.  Otherwise each tap is added to the pixels it read.
 
     The first writes each pixel once but multiplies the zeros around dy; at 2x2 -> 4x4 three quarters of it are zeros.
@@ -63,49 +70,56 @@ def conv2d_backward_input(k, dy, weight, x_shape, stride, padding, dilation, gro
 
 
 @kernel(backend="numba", composite=True, when=lambda dy, x, *_: takes(dy, x))
-def conv2d_backward_weight(k, dy, x, weight_shape, stride, padding, dilation, groups):
+def conv2d_backward_weight(
+    k: Any, dy: Any, x: Any, weight_shape: Any, stride: Any, padding: Any, dilation: Any, groups: Any
+) -> Any:
     x = padded(k, x, padding)
     if groups > 1 and weight_shape[0] == groups:
         return k.depthwise_weight(dy, x, weight_shape, stride, dilation)
     return k.conv_direct_weight(dy, x, weight_shape, stride, dilation, groups)
 
 
-def padded(k, x, padding):
+def padded(k: Any, x: Any, padding: Any) -> Any:
     return x if padding == ((0, 0), (0, 0)) else k.pad(x, padding)
 
 
 # ------------------------------------------------------------------------------------------- images and filters
 
 
-def grown(x, padding):
+def grown(x: Any, padding: Any) -> list[Any]:
     (top, bottom), (left, right) = padding
     return [(*x.shape[:2], x.shape[2] + top + bottom, x.shape[3] + left + right)]
 
 
 @kernel(backend="numba", image="y x", out=grown)
-def pad(y, x, padding):
+def pad(y: Any, x: Any, padding: Any) -> None:
     """Zeros around each image; a negative number of them cuts pixels off."""
     (top, _), (left, _) = padding
-    n, h, w, _ = y.shape
-    row0, row1 = max(0, top), min(h, x.shape[1] + top)
-    column0, column1 = max(0, left), min(w, x.shape[2] + left)
+    n, h, w, c = y.shape
+    to, rows = y.reshape(n * h, w * c), x.reshape(n * x.shape[1], x.shape[2] * c)
     for t in prange(n * h):
-        b, i = t // h, t % h
-        if row0 <= i < row1 and column0 < column1:
-            y[b, i, :column0] = 0
-            y[b, i, column1:] = 0
-            y[b, i, column0:column1] = x[b, i - top, column0 - left : column1 - left]
-        else:
-            y[b, i] = 0
+        i = t % h - top
+        row = t // h * x.shape[1] + i
+        begin = end = 0
+        if 0 <= i < x.shape[1]:
+            begin, end = max(0, left) * c, max(0, min(w, x.shape[2] + left)) * c
+        inside, source = to[t, begin:end], rows[row, begin - left * c : end - left * c]
+        for e in range(inside.size):
+            inside[e] = source[e]
+        for e in range(begin):
+            to[t, e] = 0
+        behind = to[t, max(begin, end) :]
+        for e in range(behind.size):
+            behind[e] = 0
 
 
-def packed_shape(w, groups):
+def packed_shape(w: Any, groups: Any) -> list[Any]:
     k, c, kh, kw = w.shape
     return [(groups * -(-k // groups // COLUMNS), kh * kw * c * COLUMNS)]
 
 
 @kernel(backend="numba", filter="w", out=packed_shape)
-def pack_filter(packed, w, groups):
+def pack_filter(packed: Any, w: Any, groups: Any) -> None:
     """[r][s][c][k] -> [group][panel of COLUMNS filters][r][s][c][COLUMNS], the order in which tiles read it."""
     depth, k = w.shape[0] * w.shape[1] * w.shape[2], w.shape[3]
     rows, panels, per_group = w.reshape(depth, k), packed.shape[0] // groups, k // groups
@@ -118,7 +132,7 @@ def pack_filter(packed, w, groups):
 
 @kernel(backend="numba", filter="turned w",
         out=lambda w, groups: [(w.shape[1] * groups, w.shape[0] // groups, *w.shape[2:])])  # fmt: skip
-def turn_filter(turned, w, groups):
+def turn_filter(turned: Any, w: Any, groups: Any) -> None:
     """Rotated by 180 degrees, input and output channels of each group exchanged: what carries dy back to x."""
     kh, kw, c, k = w.shape
     per_group = k // groups
@@ -137,20 +151,20 @@ def turn_filter(turned, w, groups):
 # -------------------------------------------------------------------------------------------------- forward
 
 
-def direct_out(x, packed, bias, shape, stride, dilation, groups):
+def direct_out(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
     sizes = [(n - d * (k - 1) - 1) // s + 1
              for n, k, s, d in zip(x.shape[2:], shape[2:], stride, dilation, strict=True)]  # fmt: skip
     return [(x.shape[0], shape[0], *sizes)]
 
 
-def direct_work(x, packed, bias, shape, stride, dilation, groups):
+def direct_work(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
     n, _, h, w = direct_out(x, packed, bias, shape, stride, dilation, groups)[0]
     blocks, panels = share.py_func(-(-n * h * w // BLOCK), packed.shape[0] // groups)
     return [((blocks * panels, 2, BLOCK), np.int64)]
 
 
 @serial
-def locate(tables, first, last, h, w, x_steps, y_steps):
+def locate(tables: Any, first: Any, last: Any, h: Any, w: Any, x_steps: Any, y_steps: Any) -> Any:
     """Offsets in x and in y of pixels first..last of a batch of h x w maps; the last is repeated up to a whole tile.
 
     steps: (bytes from image to image, from row to row, from pixel to pixel).  Returns the number of tiles.
@@ -170,7 +184,9 @@ def locate(tables, first, last, h, w, x_steps, y_steps):
 
 
 @kernel(backend="numba", image="y x", out=direct_out, work=direct_work)
-def conv_direct(y, tables, x, packed, bias, shape, stride, dilation, groups):
+def conv_direct(
+    y: Any, tables: Any, x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any
+) -> None:
     """y[n, h, w, k] = bias[k] + sum_rsc x[n, h*sh + r*dh, w*sw + s*dw, c] * weight[r, s, c, k], x already padded."""
     n, h, w, k = y.shape
     c, depth, per_group = x.shape[3], shape[1], k // groups
@@ -197,14 +213,16 @@ def conv_direct(y, tables, x, packed, bias, shape, stride, dilation, groups):
 # ------------------------------------------------------------------------------------------ gradient of the input
 
 
-def scatter_work(dy, packed, x_shape, shape, stride, dilation, groups):
+def scatter_work(dy: Any, packed: Any, x_shape: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
     _, parts = share.py_func(dy.shape[0], packed.shape[0])
     return [((dy.shape[0] * parts, 2, BLOCK), np.int64)]
 
 
 @kernel(backend="numba", image="dx dy", work=scatter_work,
         out=lambda dy, packed, x_shape, *_: [x_shape])  # fmt: skip
-def conv_scatter(dx, tables, dy, packed, x_shape, shape, stride, dilation, groups):
+def conv_scatter(
+    dx: Any, tables: Any, dy: Any, packed: Any, x_shape: Any, shape: Any, stride: Any, dilation: Any, groups: Any
+) -> None:
     """dx[n, h*sh + r*dh, w*sw + s*dw, c] += sum_k dy[n, h, w, k] * weight[r, s, c, k], into a padded dx.
 
     The pixels of one tap never meet, so a tile can add to them; an image is one task because those of two taps do.
@@ -233,7 +251,7 @@ def conv_scatter(dx, tables, dy, packed, x_shape, shape, stride, dilation, group
 
 
 @serial
-def clear(image, low, high, panels, per_group):
+def clear(image: Any, low: Any, high: Any, panels: Any, per_group: Any) -> None:
     """Zero the channels of column panels low..high, `panels` of them to a group."""
     for p in range(low, high):
         first = p // panels * per_group + p % panels * COLUMNS
@@ -244,7 +262,7 @@ def clear(image, low, high, panels, per_group):
 
 
 @serial
-def units(n, h, w, channels):
+def units(n: Any, h: Any, w: Any, channels: Any) -> Any:
     """(images, rows of dy) of one unit of work: about as many pixels as keep x and dy in L2."""
     pixels = max(256, 98304 // channels)
     rows = max(1, min(h, pixels // max(1, w)))
@@ -252,7 +270,7 @@ def units(n, h, w, channels):
 
 
 @serial
-def weight_cuts(n, h, w, channels, size):
+def weight_cuts(n: Any, h: Any, w: Any, channels: Any, size: Any) -> Any:
     """(images, rows, units per image or 1, units, partial sums): a function of the shape only."""
     images, rows = units(n, h, w, channels)
     per_image = ceil_div(h, rows)
@@ -260,7 +278,7 @@ def weight_cuts(n, h, w, channels, size):
     return images, rows, per_image, count, max(1, min(count, TASKS // 2, PARTIAL // size))
 
 
-def weight_work(dy, x, shape, stride, dilation, groups):
+def weight_work(dy: Any, x: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
     n, k, h, w = dy.shape
     size = int(np.prod(shape))
     rows = -(-size // k // ROWS) * ROWS
@@ -269,7 +287,7 @@ def weight_work(dy, x, shape, stride, dilation, groups):
 
 
 @serial
-def taps(table, shape, steps, filters):
+def taps(table: Any, shape: Any, steps: Any, filters: Any) -> None:
     """Offsets in x and in dw of the elements (r, s, c) of a filter; the last is repeated up to a whole tile."""
     depth = shape[1]
     for m in range(table.shape[1]):
@@ -280,8 +298,13 @@ def taps(table, shape, steps, filters):
 
 @kernel(backend="numba", image="dy x", filter="dw", work=weight_work,
         out=lambda dy, x, shape, *_: [shape])  # fmt: skip
-def conv_direct_weight(dw, table, partial, dy, x, shape, stride, dilation, groups):
-    """dw[r, s, c, k] = sum_nhw x[n, h*sh + r*dh, w*sw + s*dw, c] * dy[n, h, w, k]: rows of a tile are elements (r, s, c)."""
+def conv_direct_weight(
+    dw: Any, table: Any, partial: Any, dy: Any, x: Any, shape: Any, stride: Any, dilation: Any, groups: Any
+) -> None:
+    """dw[r, s, c, k] = sum_nhw x[n, h*sh + r*dh, w*sw + s*dw, c] * dy[n, h, w, k]
+
+    The rows of a tile are elements (r, s, c) of the filter.
+    """
     n, h, w, k = dy.shape
     depth, pixel, per_group = shape[1], 4 * x.shape[3], k // groups
     row = x.shape[2] * pixel
@@ -317,7 +340,7 @@ def conv_direct_weight(dw, table, partial, dy, x, shape, stride, dilation, group
 
 @kernel(backend="numba", image="dy", out=lambda dy: [(dy.shape[1],)],
         work=lambda dy: [((max(1, min(TASKS, dy.size // max(1, dy.shape[1]))), dy.shape[1]), np.float64)])  # fmt: skip
-def channel_sum(total, partial, dy):
+def channel_sum(total: Any, partial: Any, dy: Any) -> None:
     """total[c] = sum of dy over everything but the channels (axis 1 as the user counts)."""
     rows = dy.reshape(dy.size // max(1, total.size), total.size)
     cuts = partial.shape[0]

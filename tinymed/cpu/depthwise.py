@@ -14,7 +14,7 @@ from .conv import BLOCK, direct_out, locate, taps, weight_cuts
 from .microkernel import ACCUMULATE, ROWS, ZERO, address, ceil_div, share, sweep_channels
 
 
-def out_shape(x: Any, w: Any, bias: Any, stride: Any, dilation: Any) -> list[tuple[int, ...]]:
+def out_shape(x: Any, w: Any, bias: Any, stride: Any, dilation: Any) -> list[Any]:
     return direct_out(x, None, bias, w.shape, stride, dilation, 1)
 
 

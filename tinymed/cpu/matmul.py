@@ -4,11 +4,14 @@ One loop, `gemm`, takes both operands by address and stride, so a transposed one
 be read as vectors; packing into panels pays when a panel is read often enough.
 """
 
+from typing import Any
+
 import numpy as np
 from numba import prange
 
 from ..backend import kernel
-from .microkernel import ACCUMULATE, COLUMNS, ROWS, ZERO, address, ceil_div, pack_rows, serial, share, sweep
+from .jit import serial
+from .microkernel import ACCUMULATE, COLUMNS, ROWS, ZERO, address, ceil_div, pack_rows, share, sweep
 
 NO_BIAS = np.zeros(0, np.float32)
 BLOCK = 16 * ROWS  # rows of a whose slice of DEPTH terms stays in L2 while the panels of b pass
@@ -17,38 +20,38 @@ SLICE = 32  # terms packed at once: 32 rows are what the first level of the TLB 
 FEW = 4 * ROWS  # rows of a up to which packing b costs more than it saves
 
 
-def takes(*arrays):
-    return all(a is None or a.dtype == np.float32 for a in arrays) and arrays[0].ndim == arrays[1].ndim == 2
+def takes(*arrays: Any) -> bool:
+    return arrays[0].ndim == arrays[1].ndim == 2 and all(a is None or a.dtype.char == "f" for a in arrays)
 
 
 # ------------------------------------------------------------------------------------------------- composites
 
 
 @kernel(backend="numba", composite=True, when=takes)
-def matmul(k, a, b):
+def matmul(k: Any, a: Any, b: Any) -> Any:
     (m, depth), n = a.shape, b.shape[1]
     return multiply(k, a, (depth, 1), b, (m, n, depth))
 
 
 @kernel(backend="numba", composite=True, when=takes)
-def matmul_ta(k, a, b):
+def matmul_ta(k: Any, a: Any, b: Any) -> Any:
     (depth, m), n = a.shape, b.shape[1]
     return multiply(k, a, (1, m), b, (m, n, depth))
 
 
-def multiply(k, a, a_strides, b, size):
+def multiply(k: Any, a: Any, a_strides: Any, b: Any, size: Any) -> Any:
     """a @ b with b as it lies when few rows of a pass over it, else packed."""
     packed = size[0] > FEW
     return k.gemm(a, k.pack_matrix(b, False) if packed else b, NO_BIAS, size, a_strides, packed)
 
 
 @kernel(backend="numba", composite=True, when=takes)
-def matmul_tb(k, a, b):
+def matmul_tb(k: Any, a: Any, b: Any) -> Any:
     return linear_forward(k, a, b, NO_BIAS)
 
 
 @kernel(backend="numba", composite=True, when=takes)
-def linear_forward(k, x, weight, bias):
+def linear_forward(k: Any, x: Any, weight: Any, bias: Any) -> Any:
     """The operand with fewer rows is packed: a large weight is then read once, as it lies, whatever the batch."""
     (m, depth), n = x.shape, weight.shape[0]
     bias = NO_BIAS if bias is None else bias
@@ -61,13 +64,13 @@ def linear_forward(k, x, weight, bias):
 # ------------------------------------------------------------------------------------------------------ parts
 
 
-def panels_shape(b, transposed):
+def panels_shape(b: Any, transposed: Any) -> list[Any]:
     depth, n = b.shape[::-1] if transposed else b.shape
     return [(-(-n // COLUMNS), depth * COLUMNS)]
 
 
 @kernel(backend="numba", out=panels_shape)
-def pack_matrix(packed, b, transposed):
+def pack_matrix(packed: Any, b: Any, transposed: Any) -> None:
     """[depth][n] (or its transpose, as it lies) -> [panel of COLUMNS columns][depth][COLUMNS], filled up with zeros."""
     n = b.shape[0] if transposed else b.shape[1]
     depth = b.shape[1] if transposed else b.shape[0]
@@ -82,7 +85,7 @@ def pack_matrix(packed, b, transposed):
 
 
 @serial
-def pack_columns(panel, rows, row, size, first, last):
+def pack_columns(panel: Any, rows: Any, row: Any, size: Any, first: Any, last: Any) -> None:
     """The same of a matrix that lies transposed: each row's slice, a few cache lines, becomes a column."""
     for j in range(size):
         source, to = rows[row + j, first:last], panel[first * COLUMNS + j :]
@@ -93,13 +96,13 @@ def pack_columns(panel, rows, row, size, first, last):
             panel[d * COLUMNS + j] = 0
 
 
-def gemm_work(a, b, bias, size, a_strides, packed):
+def gemm_work(a: Any, b: Any, bias: Any, size: Any, a_strides: Any, packed: Any) -> list[Any]:
     blocks, parts = share.py_func(-(-size[0] // BLOCK), -(-size[1] // COLUMNS))
     return [((blocks * parts, 2, BLOCK), np.int64)]
 
 
 @kernel(backend="numba", work=gemm_work, out=lambda a, b, bias, size, *_: [size[:2]])
-def gemm(y, tables, a, b, bias, size, a_strides, packed):
+def gemm(y: Any, tables: Any, a: Any, b: Any, bias: Any, size: Any, a_strides: Any, packed: Any) -> None:
     """y[m, n] = bias[n] + sum_k a[m * a_strides[0] + k * a_strides[1]] * b[k, n], b packed or as it lies."""
     m, n, depth = size
     step = 4 * (COLUMNS if packed else n)
@@ -123,7 +126,7 @@ def gemm(y, tables, a, b, bias, size, a_strides, packed):
 
 
 @kernel(backend="numba", out=lambda x, bias: [x.shape[::-1]])
-def transpose_add(y, x, bias):
+def transpose_add(y: Any, x: Any, bias: Any) -> None:
     """y[m, n] = x[n, m] + bias[n]"""
     for i in prange(y.shape[0]):
         for j in range(y.shape[1]):

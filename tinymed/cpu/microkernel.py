@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 from llvmlite import binding, ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils, config
 from numba.extending import intrinsic
 
-from .jit import FAST
+from .jit import serial
 
-serial = njit(fastmath=set(FAST))  # a helper that kernels call
 F32, I32, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 TASKS = 32  # pieces of work a loop is cut into, about; the shape decides, never the number of threads
 ZERO, ACCUMULATE = 0, 1  # values of `start` that are no address: begin with zeros, begin with what y holds
@@ -30,7 +29,7 @@ ZERO, ACCUMULATE = 0, 1  # values of `start` that are no address: begin with zer
 class Shape:
     """Size of the register tile: `rows` x (`vectors` of `lanes` floats).
 
-    fma: the processor fuses multiply and add.  channelwise: column n reads its own x, x[... + 4*n], instead of one x for
+    fma: the processor fuses multiply and add.  channelwise: column n reads its own x, x[... + 4*n], instead of one for
     all columns: depthwise convolution.
     """
 
@@ -46,8 +45,9 @@ def host_shape() -> Shape:
 
     AVX-512 has 32 registers of 16 floats (16 + 2 + 1 used), AVX2 16 of 8 (12 + 2 + 1), SSE 16 of 4 and NEON 32 of 4.
     """
-    if config.CPU_FEATURES:  # Numba compiles for these instead of the host's when told to
-        has = {f[1:] for f in config.CPU_FEATURES.split(",") if f.startswith("+")}
+    features = getattr(config, "CPU_FEATURES", None)
+    if features:  # Numba compiles for these instead of the host's when told to
+        has = {f[1:] for f in features.split(",") if f.startswith("+")}
     else:
         has = {name for name, present in binding.get_host_cpu_features().items() if present}
     if "avx512f" in has:
@@ -160,10 +160,10 @@ class Emitter:
 
 def build(shape: Shape) -> Callable[..., None]:
     """A function callable from Numba code that runs one tile of this shape; its last vector has `tail` columns."""
-    names = "xtab x ytab y w start tail I J L xi xj xl wi wj wl".split()
+    names = ["xtab", "x", "ytab", "y", "w", "start", "tail", "I", "J", "L", "xi", "xj", "xl", "wi", "wj", "wl"]
 
     @intrinsic
-    def tile(typing, xtab, x, ytab, y, w, start, tail, i, j, l, xi, xj, xl, wi, wj, wl):  # type: ignore # noqa: E741
+    def tile(typing, xtab, x, ytab, y, w, start, tail, i, j, l, xi, xj, xl, wi, wj, wl):  # type: ignore
         def codegen(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> Any:
             Emitter(builder, shape, dict(zip(names, values, strict=True))).emit()
             return context.get_dummy_value()
@@ -175,41 +175,55 @@ def build(shape: Shape) -> Callable[..., None]:
 
 SHAPE = host_shape()
 ROWS, LANES, COLUMNS = SHAPE.rows, SHAPE.lanes, SHAPE.vectors * SHAPE.lanes
+
+
 @serial
-def address(a):  # type: ignore[no-untyped-def]
+def address(a: Any) -> Any:
     """Of an array's first element."""
     return np.int64(a.ctypes.data)
 
 
-def dispatcher(channelwise: bool) -> Callable[..., None]:
+def dispatcher(channelwise: bool) -> Any:
     """tile(): the wide or the narrow variant by the number of columns."""
     wide = build(replace(SHAPE, channelwise=channelwise))
     narrow = build(replace(SHAPE, vectors=1, channelwise=channelwise))
 
     @serial
-    def tile(xtab, x, ytab, y, w, start, columns, loops):  # type: ignore[no-untyped-def]
+    def tile(xtab: Any, x: Any, ytab: Any, y: Any, w: Any, start: Any, columns: Any, loops: Any) -> None:
         """One tile of ROWS rows and 1 <= columns <= COLUMNS; loops = (I, J, L, xi, xj, xl, wi, wj, wl).
 
         Two loops that together walk one straight line are run as one: long inner loops are fast loops.
         """
-        i, j, l, xi, xj, xl, wi, wj, wl = loops  # noqa: E741
+        i, j, l, xi, xj, xl, wi, wj, wl = loops
         if xi == j * xj and wi == j * wj:
             i, j = 1, i * j
         if xj == l * xl and wj == l * wl:
-            j, l = 1, j * l  # noqa: E741
+            j, l = 1, j * l
         if columns > LANES:
             wide(xtab, x, ytab, y, w, start, columns - LANES, i, j, l, xi, xj, xl, wi, wj, wl)
         else:
             narrow(xtab, x, ytab, y, w, start, columns, i, j, l, xi, xj, xl, wi, wj, wl)
 
-    return tile  # type: ignore[no-any-return]
+    return tile
 
 
 tile, channel_tile = dispatcher(channelwise=False), dispatcher(channelwise=True)
 
 
 @serial
-def sweep(tables, tiles, x, y, w, panel, start, columns, first, last, loops):  # type: ignore[no-untyped-def]
+def sweep(
+    tables: Any,
+    tiles: Any,
+    x: Any,
+    y: Any,
+    w: Any,
+    panel: Any,
+    start: Any,
+    columns: Any,
+    first: Any,
+    last: Any,
+    loops: Any,
+) -> None:
     """Panels first..last of COLUMNS columns, `panel` bytes apart in w, times all tiles of a block of rows.
 
     tables: an int64 array [2][>= tiles * ROWS] with the rows' offsets from x and from y.
@@ -224,7 +238,7 @@ def sweep(tables, tiles, x, y, w, panel, start, columns, first, last, loops):  #
 
 
 @serial
-def sweep_channels(tables, tiles, x, y, w, start, channels, loops):  # type: ignore[no-untyped-def]
+def sweep_channels(tables: Any, tiles: Any, x: Any, y: Any, w: Any, start: Any, channels: Any, loops: Any) -> None:
     """The channelwise product of a block of rows: x, y and w advance together."""
     xtab, ytab = address(tables[0]), address(tables[1])
     for t in range(tiles):
@@ -236,25 +250,25 @@ def sweep_channels(tables, tiles, x, y, w, start, channels, loops):  # type: ign
 
 
 @serial
-def share(blocks, panels):
+def share(blocks: Any, panels: Any) -> Any:
     """How a block loop is cut: (pieces over blocks, pieces over panels)."""
     over_blocks = max(1, min(blocks, 2 * TASKS))
     return over_blocks, max(1, min(panels, TASKS // over_blocks))
 
 
 @serial
-def ceil_div(a, b):
+def ceil_div(a: Any, b: Any) -> Any:
     return -(-a // b)
 
 
 @serial
-def pack_rows(panel, rows, column, size, first, last):
+def pack_rows(panel: Any, rows: Any, column: Any, size: Any, first: Any, last: Any) -> None:
     """Rows first..last, columns column..column + size of a matrix into a panel of COLUMNS columns, zeros behind."""
     for d in range(first, last):
-        to = panel[d * COLUMNS : (d + 1) * COLUMNS]
-        if size == COLUMNS:  # of a length known when compiled: two vector moves
+        to, source = panel[d * COLUMNS : (d + 1) * COLUMNS], rows[d, column : column + size]
+        if size == COLUMNS:  # a length known when compiled: whole vectors
             for j in range(COLUMNS):
-                to[j] = rows[d, column + j]
+                to[j] = source[j]
         else:
-            to[:size] = rows[d, column : column + size]
-            to[size:] = 0
+            for j in range(COLUMNS):
+                to[j] = source[j] if j < size else np.float32(0)

@@ -25,7 +25,7 @@ def lanes(c: int) -> int:
 
 def stats_work(x: Any, *_: Any) -> list[Any]:
     """Per chunk, rows of statistics in float64 and strips of sums; then the strips of the final map."""
-    c, chunks = x.shape[1], max(1, min(CHUNKS, x.size // GRAIN))
+    c, chunks = x.shape[1], max(1, min(CHUNKS, x.size // GRAIN, x.size // max(1, 64 * x.shape[1])))
     return [((chunks, 2, c), np.float64), (chunks, 3, lanes(c)), (3, lanes(c))]
 
 
@@ -44,24 +44,24 @@ def tile(strip: Any, channel: Any) -> None:
 @serial
 def add_strips(s: Any, q: Any, x: Any, z: Any, shift: Any) -> None:
     """s = sum z, q = sum z (x - shift) over the strips of a block."""
-    wide = s.size
     s[:] = 0
     q[:] = 0
-    for e in range(0, x.size, wide):
-        for j in range(min(wide, x.size - e)):
-            s[j] += z[e + j]
-            q[j] += z[e + j] * (x[e + j] - shift[j])
+    for e in range(0, x.size, s.size):
+        xe, ze = x[e : e + s.size], z[e : e + s.size]
+        for j in range(xe.size):
+            s[j] += ze[j]
+            q[j] += ze[j] * (xe[j] - shift[j])
 
 
 @serial
 def add_deviations(s: Any, q: Any, x: Any, shift: Any) -> None:
     """s = sum (x - shift), q = sum (x - shift)^2 over the strips of a block."""
-    wide = s.size
     s[:] = 0
     q[:] = 0
-    for e in range(0, x.size, wide):
-        for j in range(min(wide, x.size - e)):
-            d = x[e + j] - shift[j]
+    for e in range(0, x.size, s.size):
+        xe = x[e : e + s.size]
+        for j in range(xe.size):
+            d = xe[j] - shift[j]
             s[j] += d
             q[j] += d * d
 
@@ -86,22 +86,23 @@ def chunk_moments(mean: Any, m2: Any, strips: Any, x: Any) -> None:
     shift, s, q = strips[0], strips[1], strips[2]
     mean[:] = 0
     m2[:] = 0
-    block = max(16, BLOCK // wide) * wide
+    block = max(32, BLOCK // wide) * wide
     for a in range(0, x.size, block):
         piece = x[a : a + block]
         rows, before = f8(piece.size // c), f8(a // c)
+        share, each = rows / (before + rows), 1.0 / rows
         if a == 0:  # no mean yet: a first look at the block
             shift[:] = 0
             add_deviations(s, q, piece, shift)
             for k in range(c):
-                mean[k] = folded(s, k, c) / rows
+                mean[k] = folded(s, k, c) * each
         tile(shift, mean)
         add_deviations(s, q, piece, shift)
         for k in range(c):
-            off = folded(s, k, c) / rows
+            off = folded(s, k, c) * each
             step = f8(shift[k]) + off - mean[k]
-            m2[k] += folded(q, k, c) - off * off * rows + step * step * before * rows / (before + rows)
-            mean[k] += step * rows / (before + rows)
+            m2[k] += folded(q, k, c) - off * off * rows + step * step * before * share
+            mean[k] += step * share
 
 
 @serial
@@ -136,6 +137,13 @@ def update_running(moments: Any, n: Any, running_mean: Any, running_var: Any, co
 
 
 @serial
+def finish(mean: Any, rstd: Any, exact: Any, var: Any, eps: Any) -> None:
+    """mean in float32 and rstd = 1 / sqrt(var + eps)."""
+    for k in range(mean.size):
+        mean[k], rstd[k] = exact[k], 1.0 / np.sqrt(f8(var[k]) + f8(eps))
+
+
+@serial
 def scale_strips(strips: Any, mean: Any, rstd: Any, exact: Any, weight: Any, bias: Any) -> None:
     """The map y = (x - mean) scale + shift; shift takes up what rounding the mean to float32 lost."""
     c = mean.size
@@ -143,7 +151,7 @@ def scale_strips(strips: Any, mean: Any, rstd: Any, exact: Any, weight: Any, bia
         k = j % c
         scale = rstd[k] * (weight[k] if weight.size > 0 else f4(1))
         strips[0, j], strips[1, j] = mean[k], scale
-        strips[2, j] = f4((f8(mean[k]) - exact[k]) * f8(scale)) + (bias[k] if bias.size > 0 else f4(0))
+        strips[2, j] = f4((f8(mean[k]) - f8(exact[k])) * f8(scale)) + (bias[k] if bias.size > 0 else f4(0))
 
 
 @serial
@@ -151,8 +159,9 @@ def apply_strips(y: Any, x: Any, strips: Any) -> None:
     """y = (x - mean) scale + shift, strip by strip."""
     mean, scale, shift = strips[0], strips[1], strips[2]
     for e in range(0, x.size, mean.size):
-        for j in range(min(mean.size, x.size - e)):
-            y[e + j] = (x[e + j] - mean[j]) * scale[j] + shift[j]
+        xe, ye = x[e : e + mean.size], y[e : e + mean.size]
+        for j in range(xe.size):
+            ye[j] = (xe[j] - mean[j]) * scale[j] + shift[j]
 
 
 def channel_stats(x: Any, *_: Any) -> list[tuple[int, ...]]:
@@ -167,19 +176,18 @@ def batch_norm_forward(k: Any, x: Any, weight: Any, bias: Any, running_mean: Any
     return k.batch_norm_train(x, *arrays, UNCOUNTED if count is None else count, *rule)
 
 
-@kernel(backend="numba", image="y x", flat="count", writes="running_mean running_var count", out=channel_stats,
+@kernel(backend="numba", rows="y x", flat="count", writes="running_mean running_var count", out=channel_stats,
         work=stats_work, flops=lambda x, *_: 8 * x.size)  # fmt: skip
 def batch_norm_train(y, mean, rstd, moments, sums, strips, x, weight, bias, running_mean, running_var, count, momentum,
                      eps, corrected, unbiased):  # fmt: skip
-    c, chunks = x.shape[-1], moments.shape[0]
-    n, xs, ys = x.size // c, x.reshape(x.size), y.reshape(y.size)
+    (n, c), chunks = x.shape, moments.shape[0]
+    xs, ys = x.reshape(x.size), y.reshape(y.size)
     for t in prange(chunks):
         rows = xs[t * n // chunks * c : (t + 1) * n // chunks * c]
         chunk_moments(moments[t, 0], moments[t, 1], sums[t], rows)
     merge_chunks(moments, n)
     update_running(moments, n, running_mean, running_var, count, momentum, corrected, unbiased)
-    for i in range(c):
-        mean[i], rstd[i] = moments[0, 0, i], 1.0 / np.sqrt(moments[0, 1, i] + f8(eps))
+    finish(mean, rstd, moments[0, 0], moments[0, 1], eps)
     scale_strips(strips, mean, rstd, moments[0, 0], weight, bias)
     for t in prange(chunks):
         a, b = t * n // chunks * c, (t + 1) * n // chunks * c
@@ -191,14 +199,13 @@ def batch_norm_inference(k: Any, x: Any, weight: Any, bias: Any, mean: Any, var:
     return k.batch_norm_running(x, ABSENT if weight is None else weight, ABSENT if bias is None else bias, mean, var, eps)
 
 
-@kernel(backend="numba", image="y x", out=channel_stats, work=stats_work, flops=lambda x, *_: 2 * x.size)
-def batch_norm_running(y, mean, rstd, moments, sums, strips, x, weight, bias, running_mean, running_var, eps):
-    c, chunks = x.shape[-1], moments.shape[0]
-    n, xs, ys = x.size // c, x.reshape(x.size), y.reshape(y.size)
-    for i in range(c):
-        mean[i], rstd[i] = running_mean[i], 1.0 / np.sqrt(f8(running_var[i]) + f8(eps))
-        moments[0, 0, i] = running_mean[i]
-    scale_strips(strips, mean, rstd, moments[0, 0], weight, bias)
+@kernel(backend="numba", rows="y x", out=channel_stats, work=lambda x, *_: stats_work(x)[2:],
+        flops=lambda x, *_: 2 * x.size)  # fmt: skip
+def batch_norm_running(y, mean, rstd, strips, x, weight, bias, running_mean, running_var, eps):
+    (n, c), chunks = x.shape, max(1, min(CHUNKS, x.size // GRAIN))
+    xs, ys = x.reshape(x.size), y.reshape(y.size)
+    finish(mean, rstd, running_mean, running_var, eps)
+    scale_strips(strips, mean, rstd, running_mean, weight, bias)
     for t in prange(chunks):
         a, b = t * n // chunks * c, (t + 1) * n // chunks * c
         apply_strips(ys[a:b], xs[a:b], strips)
@@ -214,12 +221,22 @@ def chunk_sums(total: Any, strips: Any, dy: Any, x: Any) -> None:
     """total[0] = sum dy, total[1] = sum dy (x - mean) over a chunk's rows; strips[0] holds the mean."""
     c, wide = total.shape[1], strips.shape[1]
     total[:] = 0
-    block = max(16, BLOCK // wide) * wide
+    block = max(32, BLOCK // wide) * wide
     for a in range(0, x.size, block):
         add_strips(strips[1], strips[2], x[a : a + block], dy[a : a + block], strips[0])
         for k in range(c):
             total[0, k] += folded(strips[1], k, c)
             total[1, k] += folded(strips[2], k, c)
+
+
+@serial
+def add_chunks(totals: Any, dbias: Any, dweight: Any, rstd: Any) -> None:
+    """Leave the sums over all chunks in totals[0]."""
+    for k in range(totals.shape[2]):
+        for t in range(1, totals.shape[0]):
+            totals[0, 0, k] += totals[t, 0, k]
+            totals[0, 1, k] += totals[t, 1, k]
+        dbias[k], dweight[k] = totals[0, 0, k], totals[0, 1, k] * f8(rstd[k])
 
 
 @serial
@@ -239,22 +256,20 @@ def gradient_of_input(dx: Any, dy: Any, x: Any, strips: Any, mean: Any) -> None:
     """dx = a dy + b (x - mean) + d, strip by strip."""
     a, b, d = strips[0], strips[1], strips[2]
     for e in range(0, x.size, a.size):
-        for j in range(min(a.size, x.size - e)):
-            dx[e + j] = a[j] * dy[e + j] + (b[j] * (x[e + j] - mean[j]) + d[j])
+        xe, de, out = x[e : e + a.size], dy[e : e + a.size], dx[e : e + a.size]
+        for j in range(xe.size):
+            out[j] = a[j] * de[j] + (b[j] * (xe[j] - mean[j]) + d[j])
 
 
-@kernel(backend="numba", image="dx dy x", out=channel_stats, work=stats_work, flops=lambda dy, *_: 10 * dy.size)
+@kernel(backend="numba", rows="dx dy x", out=channel_stats, work=stats_work, flops=lambda dy, *_: 10 * dy.size)
 def batch_norm_gradient(dx, dweight, dbias, totals, sums, strips, dy, x, weight, mean, rstd, training):
-    c, chunks = x.shape[-1], totals.shape[0]
-    n, xs, dys, dxs = x.size // c, x.reshape(x.size), dy.reshape(dy.size), dx.reshape(dx.size)
+    (n, c), chunks = x.shape, totals.shape[0]
+    xs, dys, dxs = x.reshape(x.size), dy.reshape(dy.size), dx.reshape(dx.size)
     for t in prange(chunks):
         a, b = t * n // chunks * c, (t + 1) * n // chunks * c
         tile(sums[t, 0], mean)
         chunk_sums(totals[t], sums[t], dys[a:b], xs[a:b])
-    for t in range(1, chunks):
-        totals[0] += totals[t]
-    for i in range(c):
-        dbias[i], dweight[i] = totals[0, 0, i], totals[0, 1, i] * f8(rstd[i])
+    add_chunks(totals, dbias, dweight, rstd)
     gradient_strips(strips, totals, mean, rstd, weight, n if training else 0)
     for t in prange(chunks):
         a, b = t * n // chunks * c, (t + 1) * n // chunks * c

@@ -36,9 +36,8 @@ def open_dataset(
 ) -> dict[str, Dataset]:
     """Open a set of labelled images: {"train": ..., "val": ..., "test": ...} as far as given, or {"all": ...}.
 
-    path: a directory of class folders or of split folders, a directory with splits.csv (which then decides), a CSV
-    list (columns path, label and perhaps split, patient), an NPZ file with train_images, train_labels, ..., or a
-    directory with MNIST's idx files.
+    path: class folders, split folders, a directory with splits.csv (which then decides), a CSV list (columns path,
+    label and perhaps split, patient), an NPZ with train_images, train_labels, ..., or MNIST's idx files.
     merge: old classes put together, see `merge_classes`.  classes: the classes and their order, from a trained run;
     classes without images are then allowed, unknown ones are not.
     verify: decode every image now, so that damage and leaks show before training.  skip_bad: leave unreadable and
@@ -46,14 +45,11 @@ def open_dataset(
     is in two splits.  max_bytes: limit on what an NPZ or idx file may inflate to.
     Raises UserError naming the file and the remedy.
     """
-    if leaks not in ("error", "warn", "ignore"):
-        raise UserError(f"leaks is error, warn or ignore, got {leaks!r}")
     path = Path(path)
     sets = read(path, Columns(path_column, label_column, group_column, split_column), skip_bad, max_bytes)
-    if merge:
-        sets = {name: merge_classes(dataset, merge) for name, dataset in sets.items()}
-    if classes is not None:
-        sets = {name: with_classes(dataset, list(classes)) for name, dataset in sets.items()}
+    for name, dataset in sets.items():
+        merged = merge_classes(dataset, merge) if merge else dataset
+        sets[name] = merged if classes is None else with_classes(merged, list(classes))
     if verify:
         sets = verified(sets, skip_bad, leaks)
     for name, dataset in sets.items():
@@ -95,6 +91,8 @@ def with_classes(dataset: Dataset, classes: list[str]) -> Dataset:
 
 def verified(sets: dict[str, Dataset], skip_bad: bool, leaks: str) -> dict[str, Dataset]:
     """Every image decoded once: bad ones raised or left out, and the splits compared by content hash."""
+    if leaks not in ("error", "warn", "ignore"):
+        raise UserError(f"leaks is error, warn or ignore, got {leaks!r}")
     checked: dict[str, Dataset] = {}
     hashes: dict[str, list[bytes]] = {}
     for name, dataset in sets.items():

@@ -78,7 +78,7 @@ def paint(indices: np.ndarray, size: int, seed: int, difficulty: float) -> np.nd
     radius, centre_y, centre_x = paint_cells(scene, u)
     infected = (indices % 2 == 1)[:, None, None]
     for number in range(OBJECTS):
-        parasite = infected & (number == 0)
+        parasite = infected if number == 0 else infected & (u() < 0.5) & (number == 1)
         paint_object(scene, u, parasite, (radius, centre_y, centre_x), difficulty, number)
     illuminate(scene, u)
     add_noise(scene, indices, seed, 0.012 + 0.02 * difficulty)
@@ -140,18 +140,18 @@ def paint_object(
 ) -> None:
     """One stained thing: a ring with a dot where `parasite`, otherwise a platelet, a speck or a fibre.
 
-    Object 0 always lies in the cell; the others anywhere, and are rarer the lower the difficulty.
+    Objects 0 and 1 lie in the cell, the others anywhere; distractors are rarer the lower the difficulty.
     """
     radius, centre_y, centre_x = cell
     angle = u(0, 2 * np.pi)
-    away = np.sqrt(u()) * (0.66 * radius if number == 0 else np.float32(0.62))
+    away = np.sqrt(u()) * (0.66 * radius if number < 2 else np.float32(0.62))
     dy, dx = scene.y - centre_y - away * np.sin(angle), scene.x - centre_x - away * np.cos(angle)
     turn, r, kind = u(0, 2 * np.pi), u(0.062, 0.095), u()
     ring, dot = ring_form(dy, dx, turn, r)
     body, dark = distractor_form(dy, dx, turn, r, kind)
-    chance = difficulty**0.25 if number == 0 else 0.35 + 1.1 * difficulty
+    chance = difficulty**0.25 if number == 0 else 0.3 + 0.9 * difficulty
     present = parasite | (u() < chance)
-    strength = u(0.7, 1.0) * np.float32(1 - 0.4 * difficulty) * present
+    strength = u(0.75, 1.0) * np.float32(1 - 0.4 * difficulty) * present
     scene.blend(tint(STAIN, u, 0.05), np.where(parasite, np.float32(0.85) * ring, body) * strength)
     scene.blend(rgb(CHROMATIN), np.where(parasite, dot, dark) * strength)
 

@@ -16,7 +16,7 @@ class Elementwise(Module):
     """
 
     function: str
-    defaults: dict[str, Any] = {}  # noqa: RUF012
+    defaults: dict[str, Any] = {}
 
     def __init__(self, *args: Any, inplace: bool = False, **kwargs: Any):
         super().__init__()
@@ -48,19 +48,19 @@ class ReLU6(Elementwise):
 class LeakyReLU(Elementwise):
     """x where x > 0, else negative_slope x."""
 
-    function, defaults = "leaky_relu", {"negative_slope": 0.01}  # noqa: RUF012
+    function, defaults = "leaky_relu", {"negative_slope": 0.01}
 
 
 class ELU(Elementwise):
     """x where x > 0, else alpha (e^x - 1)."""
 
-    function, defaults = "elu", {"alpha": 1.0}  # noqa: RUF012
+    function, defaults = "elu", {"alpha": 1.0}
 
 
 class CELU(Elementwise):
     """x where x > 0, else alpha (e^(x / alpha) - 1)."""
 
-    function, defaults = "celu", {"alpha": 1.0}  # noqa: RUF012
+    function, defaults = "celu", {"alpha": 1.0}
 
 
 class SELU(Elementwise):
@@ -72,7 +72,7 @@ class SELU(Elementwise):
 class GELU(Elementwise):
     """x times the normal distribution function; approximate="tanh" for the approximation."""
 
-    function, defaults = "gelu", {"approximate": "none"}  # noqa: RUF012
+    function, defaults = "gelu", {"approximate": "none"}
 
 
 class SiLU(Elementwise):
@@ -108,7 +108,7 @@ class Tanh(Elementwise):
 class Hardtanh(Elementwise):
     """x clipped to [min_val, max_val]; with (0, c) the clipped ReLU."""
 
-    function, defaults = "hardtanh", {"min_val": -1.0, "max_val": 1.0}  # noqa: RUF012
+    function, defaults = "hardtanh", {"min_val": -1.0, "max_val": 1.0}
 
 
 class Hardsigmoid(Elementwise):
@@ -126,7 +126,7 @@ class Hardswish(Elementwise):
 class Softplus(Elementwise):
     """log(1 + e^(beta x)) / beta; x itself where beta x > threshold."""
 
-    function, defaults = "softplus", {"beta": 1.0, "threshold": 20.0}  # noqa: RUF012
+    function, defaults = "softplus", {"beta": 1.0, "threshold": 20.0}
 
 
 class Softsign(Elementwise):
@@ -138,19 +138,19 @@ class Softsign(Elementwise):
 class Softtanh(Elementwise):
     """A smooth hardtanh: (softplus(beta (x + 1)) - softplus(beta (x - 1))) / beta - 1."""
 
-    function, defaults = "softtanh", {"beta": 1.0}  # noqa: RUF012
+    function, defaults = "softtanh", {"beta": 1.0}
 
 
 class Softmax(Elementwise):
     """e^x over its sum along an axis."""
 
-    function, defaults = "softmax", {"dim": -1}  # noqa: RUF012
+    function, defaults = "softmax", {"dim": -1}
 
 
 class LogSoftmax(Elementwise):
     """The logarithm of softmax."""
 
-    function, defaults = "log_softmax", {"dim": -1}  # noqa: RUF012
+    function, defaults = "log_softmax", {"dim": -1}
 
 
 class ScaledTanh(Module):

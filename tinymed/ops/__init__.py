@@ -1,5 +1,5 @@
 """The ops: rule, reference kernel, samples and oracle, one family a file.  Importing this imports every family."""
 
-from . import activations, elementwise, norm
+from . import activations, conv, dropout, elementwise, matmul, norm
 
-__all__ = ["activations", "elementwise", "norm"]
+__all__ = ["activations", "conv", "dropout", "elementwise", "matmul", "norm"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..backend import Array, kernel
 from ..tape import Op
-from .space import (Pairs, Sizes, as_before, as_images, check_images, extent, padded, per_axis, planar, same_padding,
+from .space import (Pairs, Sizes, as_before, as_images, check_images, extent, padded, pairs, per_axis, planar, same_padding,
                     shifted, slides, taps)  # fmt: skip
 
 __all__ = ["conv1d", "conv2d", "conv2d_im2col", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
@@ -302,12 +302,12 @@ def convolution(op: str, rank: int, input: Any, weight: Any, bias: Any, stride: 
     check_bias(op, bias, out)
     strides, dilations = per_axis(op, "stride", stride, rank), per_axis(op, "dilation", dilation, rank)
     kernel = tuple(weight.shape[2:])
-    pairs = padding_pairs(op, padding, space, kernel, strides, dilations)
-    if min(slides(space, kernel, strides, pairs, dilations)) < 1:
-        grown = [n + sum(p) for n, p in zip(space, pairs, strict=True)]
+    zeros = padding_pairs(op, padding, kernel, strides, dilations)
+    if min(slides(space, kernel, strides, zeros, dilations)) < 1:
+        grown = [n + sum(p) for n, p in zip(space, zeros, strict=True)]
         raise ValueError(f"{op}: the kernel covers {list(extent(kernel, dilations))} pixels (dilation included), the padded "
                          f"input has {grown}; it takes a kernel no larger than the input")  # fmt: skip
-    return Conv.apply(input, weight, bias, strides, pairs, dilations, groups)
+    return Conv.apply(input, weight, bias, strides, zeros, dilations, groups)
 
 
 def transposed(op: str, rank: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any,
@@ -323,12 +323,12 @@ def transposed(op: str, rank: int, input: Any, weight: Any, bias: Any, stride: A
     before, extra = per_axis(op, "padding", padding, rank, 0), per_axis(op, "output_padding", output_padding, rank, 0)
     if any(e >= max(s, d) for e, s, d in zip(extra, strides, dilations, strict=True)):
         raise ValueError(f"{op}: output_padding is {extra}; it must be smaller than stride {strides} or dilation {dilations}")
-    pairs = tuple((a, a - e) for a, e in zip(before, extra, strict=True))
+    cut = tuple((a, a - e) for a, e in zip(before, extra, strict=True))
     reach = extent(weight.shape[2:], dilations)
-    size = [(n - 1) * s + e - sum(p) for n, s, e, p in zip(space, strides, reach, pairs, strict=True)]
+    size = [(n - 1) * s + e - sum(p) for n, s, e, p in zip(space, strides, reach, cut, strict=True)]
     if min(size) < 1:
         raise ValueError(f"{op}: the output would have {size} pixels; it takes less padding or a larger input")
-    return ConvTranspose.apply(input, weight, bias, strides, pairs, dilations, groups)
+    return ConvTranspose.apply(input, weight, bias, strides, cut, dilations, groups)
 
 
 def check_filters(op: str, rank: int, input: Any, weight: Any, bias: Any, groups: int) -> Sizes:
@@ -350,9 +350,9 @@ def check_bias(op: str, bias: Any, channels: int) -> None:
         raise ValueError(f"{op}: bias has shape {list(bias.shape)}; it takes [{channels}], one number an output channel")
 
 
-def padding_pairs(op: str, padding: Any, space: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Pairs:
+def padding_pairs(op: str, padding: Any, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Pairs:
     """Every accepted form of padding as (before, after) an axis."""
-    rank = len(space)
+    rank = len(kernel)
     if padding == "valid":
         return ((0, 0),) * rank
     if padding == "same":
@@ -360,13 +360,9 @@ def padding_pairs(op: str, padding: Any, space: Sizes, kernel: Sizes, stride: Si
             raise ValueError(f'{op}: padding="same" takes stride 1, got {stride}; same_padding(size, kernel, stride) gives '
                              "what TensorFlow pads for other strides")  # fmt: skip
         return tuple((d * (k - 1) // 2, d * (k - 1) - d * (k - 1) // 2) for k, d in zip(kernel, dilation, strict=True))
-    if isinstance(padding, tuple | list) and any(isinstance(p, tuple | list) for p in padding):
-        if len(padding) != rank or any(not isinstance(p, tuple | list) or len(p) != 2 for p in padding):
-            raise ValueError(f"{op}: padding is {padding!r}; pairs are (before, after), one for each of {rank} axes")
-        return tuple((int(a), int(b)) for a, b in (per_axis(op, "padding", p, 2, 0) for p in padding))
     if isinstance(padding, str):
         raise ValueError(f'{op}: padding is {padding!r}; it takes "same", "valid", ints, or (before, after) pairs')
-    return tuple((p, p) for p in per_axis(op, "padding", padding, rank, 0))
+    return pairs(op, padding, rank)
 
 
 # ------------------------------------------------------------------------------------------ the second way to see it

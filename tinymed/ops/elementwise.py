@@ -1,40 +1,11 @@
-"""Element-wise arithmetic with broadcasting; a broadcast input's gradient is summed back to its shape."""
+"""Element-wise arithmetic of two inputs, with broadcasting and PyTorch's promotion."""
 
+import math
 from typing import Any
 
-import numpy as np
-
 from ..backend import Array, kernel
-from ..tape import Op
-
-
-def broadcast(*inputs: Any) -> list[tuple[tuple[int, ...], Any]]:
-    """The shape and dtype of an element-wise result."""
-    arrays = [a for a in inputs if hasattr(a, "shape")]
-    return [(np.broadcast_shapes(*(a.shape for a in arrays)), np.result_type(*(a.dtype for a in arrays)))]
-
-
-def extent(*inputs: Any) -> int:
-    """The number of elements of an element-wise result."""
-    return int(np.prod(broadcast(*inputs)[0][0], dtype=np.int64))
-
-
-def reduced(k: Any, dy: Array, like: Any) -> Array:
-    """The gradient of an input that may have been broadcast: dy summed to its shape."""
-    return dy if dy.shape == like.shape else k.sum_to(dy, like.shape)
-
-
-@kernel(out=lambda dy, shape: [shape], flops=lambda dy, shape: dy.size)
-def sum_to(xp: Any, dy: Array, shape: tuple[int, ...]) -> Array:
-    """dy summed over the axes along which an array of this shape was broadcast."""
-    extra = dy.ndim - len(shape)
-    axes = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(shape) if n == 1 and dy.shape[i + extra] != 1)
-    return dy.sum(axes).reshape(shape)
-
-
-@kernel(out=broadcast, flops=extent)
-def add(xp: Any, a: Array, b: Any) -> Array:
-    return xp.add(a, b)
+from ..tape import Cast, Node, Op, result_type
+from .broadcast import broadcast, drawn_shape, extent, operands, pair, shape_of, to_shape, together
 
 
 class Add(Op):
@@ -45,7 +16,7 @@ class Add(Op):
 
     def forward(self, a: Any, b: Any) -> Array:
         self.save(shape_of(a), shape_of(b))
-        return self.k.add(a, b)
+        return together(self.k.add, a, b)
 
     def backward(self, dy: Array) -> Any:
         return tuple(to_shape(self.k, dy, s) if need else None for s, need in zip(self.saved, self.needs, strict=True))
@@ -55,19 +26,365 @@ class Add(Op):
         return pair(draw)
 
 
-def shape_of(a: Any) -> tuple[int, ...] | None:
-    """An array's shape; a number has none."""
-    return a.shape if hasattr(a, "shape") else None
+class Sub(Op):
+    """y = a - b;  da = dy, db = -dy."""
+
+    promotes = True
+
+    def forward(self, a: Any, b: Any) -> Array:
+        self.save(shape_of(a), shape_of(b))
+        return together(self.k.sub, a, b)
+
+    def backward(self, dy: Array) -> Any:
+        a, b = self.saved
+        da = to_shape(self.k, dy, a) if self.needs[0] else None
+        return da, self.k.neg(to_shape(self.k, dy, b)) if self.needs[1] else None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        return pair(draw)
+
+    @staticmethod
+    def oracle(torch: Any, a: Any, b: Any) -> Any:
+        return a - b
 
 
-def to_shape(k: Any, dy: Array, shape: Any) -> Array:
-    """dy, summed to a shape it was broadcast from."""
-    return dy if shape is None or dy.shape == shape else k.sum_to(dy, shape)
+class Mul(Op):
+    """y = a b;  da = dy b, db = dy a."""
+
+    oracle = "torch.mul"
+    promotes = True
+
+    def forward(self, a: Any, b: Any) -> Array:
+        self.save(a if self.needs[1] else None, b if self.needs[0] else None, shape_of(a), shape_of(b))
+        return together(self.k.mul, a, b)
+
+    def backward(self, dy: Array) -> Any:
+        a, b, shape_a, shape_b = self.saved
+        da = to_shape(self.k, together(self.k.mul, dy, b), shape_a) if self.needs[0] else None
+        return da, to_shape(self.k, together(self.k.mul, dy, a), shape_b) if self.needs[1] else None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        return pair(draw)
 
 
-def pair(draw: Any, **options: Any) -> tuple[Any, Any]:
-    """Two arrays that broadcast with each other."""
-    shape = draw.shape(0, 4)
-    other = tuple(n if draw.integer(0, 3) else 1 for n in shape)[draw.integer(0, len(shape)) :]
-    a, b = draw.array(shape, **options), draw.array(other, **options)
-    return (a, b) if draw.boolean() else (b, a)
+class Div(Op):
+    """y = a / b;  da = dy / b, db = -dy y / b.  Integers give float32."""
+
+    promotes = "float"
+
+    def forward(self, a: Any, b: Any) -> Array:
+        y = together(self.k.div, a, b)
+        self.save(b, y if self.needs[1] else None, shape_of(a), shape_of(b))
+        return y
+
+    def backward(self, dy: Array) -> Any:
+        b, y, shape_a, shape_b = self.saved
+        da = to_shape(self.k, together(self.k.div, dy, b), shape_a) if self.needs[0] else None
+        if not self.needs[1]:
+            return da, None
+        db = together(self.k.div, self.k.mul(dy, y), b)
+        return da, self.k.neg(to_shape(self.k, db, shape_b))
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        return pair(draw, avoid=(0.0,), margin=0.4)
+
+    @staticmethod
+    def oracle(torch: Any, a: Any, b: Any) -> Any:
+        return a / b
+
+
+@kernel(out=lambda a, b, rounding: broadcast(a, b), flops=lambda a, b, rounding: 2 * extent(a, b))
+def div_rounded_forward(xp: Any, a: Any, b: Any, rounding: str) -> Array:
+    floor = xp.floor_divide(a, b)
+    if rounding == "floor":
+        return floor
+    dtype = floor.dtype
+    if dtype.kind == "f":
+        return xp.trunc(xp.true_divide(a, b))
+    inexact_negative = (floor * b != a) & ((xp.less(a, 0)) != (xp.less(b, 0)))
+    return (floor + inexact_negative).astype(dtype)
+
+
+class DivRounded(Op):
+    """y = a / b rounded down ("floor") or towards zero ("trunc"); not differentiable.  Integers stay integers."""
+
+    promotes = True
+    backward = None
+
+    def forward(self, a: Any, b: Any, rounding: str) -> Array:
+        def launch(x: Any, y: Any) -> Any:
+            return self.k.div_rounded_forward(x, y, rounding)
+
+        return launch(a, b)
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        a, b = pair(draw, -9, 9, avoid=(0.0,), margin=0.4)
+        return a, b, draw.choice(("floor", "trunc"))
+
+    @staticmethod
+    def oracle(torch: Any, a: Any, b: Any, rounding: str) -> Any:
+        return torch.div(a if torch.is_tensor(a) else torch.as_tensor(a, dtype=b.dtype), b, rounding_mode=rounding)
+
+
+@kernel(out=broadcast, flops=lambda a, b: 20 * extent(a, b))
+def pow_forward(xp: Any, a: Any, b: Any) -> Array:
+    return xp.power(a, b)
+
+
+@kernel(out=lambda dy, a, b: [(dy.shape, dy.dtype)], flops=lambda dy, a, b: 22 * dy.size)
+def pow_backward_base(xp: Any, dy: Array, a: Any, b: Any) -> Array:
+    safe = xp.where(xp.equal(b, 0), 1, b).astype(dy.dtype)  # x^0 has slope 0, also at x = 0
+    return xp.where(xp.equal(b, 0), 0, dy * b * xp.power(a, safe - 1))
+
+
+@kernel(out=lambda dy, y, a, b: [(dy.shape, dy.dtype)], flops=lambda dy, y, a, b: 22 * dy.size)
+def pow_backward_exponent(xp: Any, dy: Array, y: Array, a: Any, b: Any) -> Array:
+    flat = xp.logical_and(xp.equal(a, 0), xp.greater_equal(b, 0))  # 0^b = 0 for b > 0
+    return xp.where(flat, 0, dy * y * xp.log(xp.where(flat, 1, a).astype(dy.dtype)))
+
+
+class Pow(Op):
+    """y = a^b;  da = dy b a^(b-1) (0 where b = 0), db = dy y log(a) (0 where a = 0 and b >= 0)."""
+
+    oracle = "torch.pow"
+    promotes = True
+
+    def forward(self, a: Any, b: Any) -> Array:
+        y = together(self.k.pow_forward, a, b)
+        self.save(a, b, y if self.needs[1] else None)
+        return y
+
+    def backward(self, dy: Array) -> Any:
+        a, b, y = self.saved
+        da = to_shape(self.k, together(self.k.pow_backward_base, dy, a, b), shape_of(a)) if self.needs[0] else None
+        if not self.needs[1]:
+            return da, None
+        return da, to_shape(self.k, together(self.k.pow_backward_exponent, dy, y, a, b), shape_of(b))
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        form = draw.integer(0, 2)
+        if form == 0:
+            return pair(draw, 0.3, 2.0)
+        if form == 1:
+            return draw.array(drawn_shape(draw), avoid=(0.0,), margin=0.3), draw.choice((2.0, 3.0, 0.0, 1.0, -1.0, 2))
+        return draw.choice((2.0, 0.5)), draw.array(drawn_shape(draw))
+
+
+@kernel(out=broadcast, flops=extent)
+def maximum_forward(xp: Any, a: Any, b: Any) -> Array:
+    return xp.maximum(a, b)
+
+
+@kernel(out=broadcast, flops=extent)
+def minimum_forward(xp: Any, a: Any, b: Any) -> Array:
+    return xp.minimum(a, b)
+
+
+@kernel(out=lambda dy, winner, other: [(dy.shape, dy.dtype)] * 2, flops=lambda dy, winner, other: 4 * dy.size)
+def larger_backward(xp: Any, dy: Array, a: Any, b: Any) -> tuple[Array, Array]:
+    """dy to the larger of a and b, half to each where they are equal."""
+    share = xp.where(xp.equal(a, b), dy / 2, dy)
+    return xp.where(xp.less(a, b), 0, share), xp.where(xp.greater(a, b), 0, share)
+
+
+class Maximum(Op):
+    """y = max(a, b);  dy goes to the larger, half to each where equal.  NaN wins."""
+
+    oracle = "torch.maximum"
+    promotes = True
+
+    def forward(self, a: Any, b: Any) -> Array:
+        self.save(a, b)
+        return together(self.k.maximum_forward, a, b)
+
+    def backward(self, dy: Array) -> Any:
+        a, b = self.saved
+        da, db = together(self.k.larger_backward, dy, a, b)
+        return to_shape(self.k, da, shape_of(a)), to_shape(self.k, db, shape_of(b))
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        return two_arrays(draw)
+
+
+class Minimum(Op):
+    """y = min(a, b);  dy goes to the smaller, half to each where equal.  NaN wins."""
+
+    oracle = "torch.minimum"
+    promotes = True
+
+    def forward(self, a: Any, b: Any) -> Array:
+        self.save(a, b)
+        return together(self.k.minimum_forward, a, b)
+
+    def backward(self, dy: Array) -> Any:
+        a, b = self.saved
+        db, da = together(self.k.larger_backward, dy, b, a)
+        return to_shape(self.k, da, shape_of(a)), to_shape(self.k, db, shape_of(b))
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        return two_arrays(draw)
+
+
+@kernel(out=lambda x, low, high: [x.shape], flops=lambda x, low, high: 2 * x.size)
+def clamp_forward(xp: Any, x: Array, low: Any, high: Any) -> Array:
+    y = x if low is None else xp.maximum(x, low)
+    return y if high is None else xp.minimum(y, high)
+
+
+@kernel(out=lambda dy, x, low, high: [dy.shape], flops=lambda dy, x, low, high: 3 * dy.size)
+def clamp_backward(xp: Any, dy: Array, x: Array, low: Any, high: Any) -> Array:
+    dx = dy if low is None else xp.where(x >= low, dy, 0)
+    return dx if high is None else xp.where(x <= high, dx, 0)
+
+
+class Clamp(Op):
+    """y = min(max(x, low), high);  dx = dy where low <= x <= high, else 0 (at the borders: dy)."""
+
+    promotes = True
+
+    def forward(self, x: Array, low: Any, high: Any) -> Array:
+        self.save(x, low, high)
+        return self.k.clamp_forward(x, low, high)
+
+    def backward(self, dy: Array) -> Any:
+        return self.k.clamp_backward(dy, *self.saved), None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        low, high = draw.choice(((-0.5, 1.0), (None, 0.3), (0.2, None), (-1.0, -1.5)))
+        kinks = [v for v in (low, high) if v is not None]
+        return draw.array(drawn_shape(draw), avoid=kinks), low, high
+
+    oracle = "torch.clamp"
+
+
+@kernel(out=lambda condition, a, b: [(broadcast(condition, a, b)[0][0], broadcast(a, b)[0][1])], flops=extent)
+def where_forward(xp: Any, condition: Array, a: Any, b: Any) -> Array:
+    return xp.where(condition, a, b)
+
+
+class Where(Op):
+    """y = a where the condition holds, else b;  da = dy there, db = dy elsewhere."""
+
+    oracle = "torch.where"
+
+    def forward(self, condition: Array, a: Any, b: Any) -> Array:
+        self.save(condition, shape_of(a), shape_of(b))
+        return together(self.k.where_forward, condition, a, b)
+
+    def backward(self, dy: Array) -> Any:
+        condition, shape_a, shape_b = self.saved
+        da = db = None
+        if self.needs[1]:
+            da = to_shape(self.k, together(self.k.where_forward, condition, dy, 0.0), shape_a)
+        if self.needs[2]:
+            db = to_shape(self.k, together(self.k.where_forward, condition, 0.0, dy), shape_b)
+        return None, da, db
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        a, b = pair(draw)
+        shape = (a if hasattr(a, "shape") else b).shape
+        condition = draw.integers(shape if draw.boolean() else shape[1:], 0, 1).astype(bool)
+        return condition, a, b
+
+
+def two_arrays(draw: Any) -> tuple[Any, Any]:
+    """Two arrays that broadcast, without ties."""
+    a, b = pair(draw)
+    a, b = (v if hasattr(v, "shape") else draw.array(()) for v in (a, b))
+    return a, b + 1e-3
+
+
+# ------------------------------------------------------------------------------------------------ public functions
+
+
+def add(input: Any, other: Any, *, alpha: float = 1) -> Any:
+    """input + alpha other, broadcast."""
+    return Add.apply(*operands("add", input, other if alpha == 1 else mul(other, alpha)))
+
+
+def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
+    """input - alpha other, broadcast; two bool tensors raise TypeError."""
+    a, b = operands("sub", input, other if alpha == 1 else mul(other, alpha))
+    if result_type(a, b) == bool:
+        raise TypeError("sub: two bool inputs have no difference; use logical_xor, or ~ to invert a mask")
+    return Sub.apply(a, b)
+
+
+def mul(input: Any, other: Any) -> Any:
+    """input * other, broadcast."""
+    a, b = operands("mul", input, other)
+    return Mul.apply(a, b) if isinstance(a, Node) or isinstance(b, Node) else a * b
+
+
+def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
+    """input / other, broadcast; rounding_mode "floor" or "trunc" rounds, keeps integers, and has no gradient."""
+    if rounding_mode is None:
+        return Div.apply(*operands("div", input, other))
+    if rounding_mode not in ("floor", "trunc"):
+        raise ValueError(f'div: rounding_mode is None, "floor" or "trunc", got {rounding_mode!r}')
+    return DivRounded.apply(*operands("div", input, other), rounding_mode)
+
+
+def floor_divide(input: Any, other: Any) -> Any:
+    """input / other rounded down, without gradient."""
+    return div(input, other, rounding_mode="floor")
+
+
+def pow(input: Any, exponent: Any) -> Any:
+    """input^exponent, broadcast; either may be a number."""
+    a, b = operands("pow", input, exponent)
+    if isinstance(b, int | float) and b == 2 and result_type(a, b) == result_type(a) != bool:
+        return Mul.apply(a, a)
+    return Pow.apply(a, b)
+
+
+def maximum(input: Any, other: Any) -> Any:
+    """The larger of two inputs, element-wise; the gradient is halved where they are equal."""
+    return Maximum.apply(*operands("maximum", input, other))
+
+
+def minimum(input: Any, other: Any) -> Any:
+    """The smaller of two inputs, element-wise; the gradient is halved where they are equal."""
+    return Minimum.apply(*operands("minimum", input, other))
+
+
+def clamp(input: Any, min: float | None = None, max: float | None = None) -> Any:
+    """input limited to [min, max]; either may be None.  Where min > max the result is max."""
+    if min is None and max is None:
+        raise ValueError("clamp: at least one of min and max must be a number")
+    for name, v in (("min", min), ("max", max)):
+        if not (v is None or isinstance(v, int | float)):
+            raise TypeError(f"clamp: {name} is a number or None, got {type(v).__name__}; for tensors use maximum, minimum")
+        if isinstance(v, float) and math.isnan(v):
+            raise ValueError(f"clamp: {name} is nan")
+    return Clamp.apply(input, min, max)
+
+
+def where(condition: Any, input: Any, other: Any) -> Any:
+    """input where condition (bool) holds, else other; all three broadcast."""
+    condition, a, b = operands("where", condition, input, other)
+    if not isinstance(condition, Node) or condition.data.dtype != bool:
+        raise TypeError("where: condition must be a tensor of bool; compare, for instance x > 0")
+    dtype = result_type(a, b)
+    cls = condition.plain
+    a, b = (cls(condition.data.dtype.type(0).astype(dtype) * 0 + v) if not isinstance(v, Node) else v for v in (a, b))
+    a, b = (v if v.data.dtype == dtype else Cast.apply(v, dtype) for v in (a, b))
+    return Where.apply(condition, a, b)
+
+
+clip = clamp
+subtract, multiply, divide, true_divide = sub, mul, div, div
+
+__all__ = [
+    "add", "clamp", "clip", "div", "divide", "floor_divide", "maximum", "minimum", "mul", "multiply", "pow", "sub",
+    "subtract", "true_divide", "where",
+]  # fmt: skip

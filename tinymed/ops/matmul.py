@@ -1,7 +1,8 @@
 """Matrix products and the linear layer.
 
 Two-dimensional products have compiled kernels, and whatever can be folded into one becomes one: a batch of matrices
-times one matrix is a taller matrix times it.  Batches on both sides go to `bmm`.
+times one matrix is a taller matrix times it.  Batches on both sides go to
+`batched_matmul`.
 """
 
 from math import prod
@@ -41,7 +42,7 @@ def batch_shape(a: Array, b: Array) -> list[tuple[int, ...]]:
 
 
 @kernel(out=batch_shape, flops=lambda a, b: 2 * prod(batch_shape(a, b)[0]) * a.shape[-1])
-def bmm(xp: Any, a: Array, b: Array) -> Array:
+def batched_matmul(xp: Any, a: Array, b: Array) -> Array:
     """y[..., i, j] = sum_k a[..., i, k] b[..., k, j], leading axes broadcast."""
     return a @ b
 
@@ -74,7 +75,7 @@ class MatMul(Op):
         self.save(a, b)
         left, right = matrix(a, 0), matrix(b, -1)
         if right.ndim > 2:
-            y = self.k.bmm(left, right)
+            y = self.k.batched_matmul(left, right)
         else:
             y = self.k.matmul(rows(left), right).reshape(*left.shape[:-1], right.shape[1])
         return y.reshape(product_shape(a, b))
@@ -86,9 +87,9 @@ class MatMul(Op):
         k, da, db = self.k, None, None
         if right.ndim > 2:
             if self.needs[0]:
-                da = k.sum_to(k.bmm(dy, right.swapaxes(-1, -2)), left.shape)
+                da = k.sum_to(k.batched_matmul(dy, right.swapaxes(-1, -2)), left.shape)
             if self.needs[1]:
-                db = k.sum_to(k.bmm(left.swapaxes(-1, -2), dy), right.shape)
+                db = k.sum_to(k.batched_matmul(left.swapaxes(-1, -2), dy), right.shape)
         else:
             da = k.matmul_tb(rows(dy), right) if self.needs[0] else None
             db = k.matmul_ta(rows(left), rows(dy)) if self.needs[1] else None
@@ -142,5 +143,48 @@ class Linear(Op):
 # ------------------------------------------------------------------------------------------- public functions
 
 
-def matmul_public(input: Any, other: Any) -> Any:
-    pass
+# The kernel `matmul` above is in the table; from here on the name is the public function.
+def matmul(input: Any, other: Any) -> Any:  # type: ignore[no-redef]  # noqa: F811
+    """The matrix product over the last two axes, (..., M, K) by (..., K, N); the axes before them broadcast.
+
+    An operand with one axis is a row (input) or a column (other) and leaves no axis behind: two vectors give a number.
+    ValueError if the inner lengths or the leading axes do not fit, or the dtypes differ.
+    """
+    shapes = f"{list(input.shape)} and {list(other.shape)}"
+    if not input.shape or not other.shape:
+        raise ValueError(f"matmul: the operands have shapes {shapes}; each needs at least one axis")
+    if input.shape[-1] != other.shape[-2 if len(other.shape) > 1 else 0]:
+        raise ValueError(f"matmul: the operands have shapes {shapes}; the last axis of the first must be as long as the "
+                         "last but one of the second")  # fmt: skip
+    try:
+        product_shape(input, other)
+    except ValueError:
+        raise ValueError(f"matmul: the operands have shapes {shapes}; their leading axes do not broadcast") from None
+    check_dtypes("matmul", input, other)
+    return MatMul.apply(input, other)
+
+
+def bmm(input: Any, mat2: Any) -> Any:
+    """The matrix products of two batches: (B, M, K) by (B, K, N) gives (B, M, N); nothing broadcasts."""
+    a, b = tuple(input.shape), tuple(mat2.shape)
+    if len(a) != 3 or len(b) != 3 or a[0] != b[0] or a[2] != b[1]:
+        raise ValueError(f"bmm: the operands have shapes {list(a)} and {list(b)}; it takes (B, M, K) and (B, K, N)")
+    check_dtypes("bmm", input, mat2)
+    return MatMul.apply(input, mat2)
+
+
+def linear(input: Any, weight: Any, bias: Any = None) -> Any:
+    """input weight' + bias: (..., I) with weight (O, I) and bias (O) gives (..., O)."""
+    if len(weight.shape) != 2 or not input.shape or input.shape[-1] != weight.shape[1]:
+        raise ValueError(f"linear: input has shape {list(input.shape)}, weight {list(weight.shape)}; it takes (..., I) and "
+                         "(O, I)")  # fmt: skip
+    if bias is not None and tuple(bias.shape) != (weight.shape[0],):
+        raise ValueError(f"linear: bias has shape {list(bias.shape)}; it takes [{weight.shape[0]}], one number an output")
+    check_dtypes("linear", input, weight, *(() if bias is None else (bias,)))
+    return Linear.apply(input, weight, bias)
+
+
+def check_dtypes(op: str, *operands: Any) -> None:
+    """Products do not promote, as in PyTorch."""
+    if len({a.dtype for a in operands}) > 1:
+        raise ValueError(f"{op}: the operands are {', '.join(str(a.dtype) for a in operands)}; they must have one dtype")

@@ -31,6 +31,15 @@ def per_axis(op: str, name: str, value: Any, rank: int, least: int = 1) -> Sizes
     return entries
 
 
+def pairs(op: str, padding: Any, rank: int) -> Pairs:
+    """padding as (before, after) an axis, from an int, one int an axis, or such pairs."""
+    if isinstance(padding, tuple | list) and any(isinstance(p, tuple | list) for p in padding):
+        if len(padding) != rank or any(not isinstance(p, tuple | list) or len(p) != 2 for p in padding):
+            raise ValueError(f"{op}: padding is {padding!r}; pairs are (before, after), one for each of {rank} axes")
+        return tuple((a, b) for a, b in (per_axis(op, "padding", p, 2, 0) for p in padding))
+    return tuple((p, p) for p in per_axis(op, "padding", padding, rank, 0))
+
+
 def same_padding(size: Sequence[int], kernel: Sequence[int], stride: Any = 1, dilation: Any = 1) -> Pairs:
     """The (before, after) zeros of TensorFlow's and Keras's padding="same": the output has ceil(size / stride) pixels.
 

@@ -154,7 +154,7 @@ def check_counts(row: ResultRow, audit: RowAudit) -> list[Finding]:
         said = f"{name} {printed}{' %' if row.unit != 1 else ''} is claimed"
         if claimed.meets(Range(value, value)):
             continue
-        if claimed.meets(Range(value - (claimed.high - claimed.low) / 2, value)) and value >= claimed.low:
+        if claimed.meets(Range(value - (claimed.high - claimed.low) / 2, value)):
             message = f"{said} and the counts give {show(value, row, 3)}: cut off, not rounded"
             findings.append(Finding(NOTE, "counts", (row.name,), message, numbers))
             continue

@@ -56,7 +56,9 @@ def divide(sets: Splits, data: DataConfig, seed: int) -> Splits:
         raise UserError(f"{where}: has {', '.join(sets)} but no train images to learn from")
     rest = 1 - data.val_fraction - data.test_fraction
     if rest <= 0:
-        raise UserError(f"val_fraction {data.val_fraction} and test_fraction {data.test_fraction} leave nothing to train on")
+        raise UserError(
+            f"parts of {data.val_fraction} for val and {data.test_fraction} for test leave nothing to train on"
+        )
     parts = {"train": rest, "val": data.val_fraction, "test": data.test_fraction}
     return check_parts(split_dataset(sets["all"], {k: v for k, v in parts.items() if v > 0}, seed, data.split), where)
 
@@ -67,7 +69,8 @@ def check_parts(parts: Splits, where: str) -> Splits:
         absent = [label for label, n in part.counts().items() if n == 0]
         if absent:
             raise UserError(
-                f"{where}: the {name} part has no image of class {', '.join(absent)}; use --split stratified, or other fractions"
+                f"{where}: the {name} part has no image of class {', '.join(absent)}; "
+                "use --split stratified, or other fractions"
             )
     return parts
 
@@ -104,10 +107,9 @@ def make_model(config: RunConfig) -> Any:
 
     random.manual_seed(config.seed)
     data = config.data
+    options = {"in_channels": data.channels, "num_classes": len(data.classes), "size": data.size} | config.model_options
     try:
-        return models.create(
-            config.model, in_channels=data.channels, num_classes=len(data.classes), size=data.size, **config.model_options
-        )
+        return models.create(config.model, **options)
     except (TypeError, ValueError, KeyError) as error:
         raise UserError(f"model {config.model}: {error}") from None
 
@@ -128,8 +130,9 @@ def make_optimizer(config: RunConfig, model: Any) -> Any:
     if config.optimizer in ("sgd", "momentum", "nesterov"):
         momentum, nesterov = 0.0 if config.optimizer == "sgd" else 0.9, config.optimizer == "nesterov"
         return optim.SGD(parameters, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=decay)
-    kind = optim.RMSprop if config.optimizer == "rmsprop" else optim.Adagrad
-    return kind(parameters, lr=lr, weight_decay=decay)
+    if config.optimizer == "rmsprop":
+        return optim.RMSprop(parameters, lr=lr, weight_decay=decay)
+    return optim.Adagrad(parameters, lr=lr, weight_decay=decay)
 
 
 def make_schedule(config: RunConfig, optimizer: Any, batches: int) -> list[Callback]:

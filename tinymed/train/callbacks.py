@@ -102,7 +102,7 @@ class Checkpoints(Callback):
 
 
 class EarlyStopping(Callback):
-    """Ends training after `patience` rows of the history without an improvement by more than min_delta (Prechelt 1998)."""
+    """Ends training after `patience` epochs without an improvement by more than min_delta.  Prechelt 1998."""
 
     def __init__(self, patience: int, monitor: str = "val_loss", min_delta: float = 0.0):
         self.patience, self.monitor, self.min_delta = patience, monitor, min_delta

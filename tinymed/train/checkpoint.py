@@ -78,7 +78,8 @@ def take_apart(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
         arrays[name] = np.ascontiguousarray(value).reshape(value.shape)
         return {ARRAY: name}
     if isinstance(value, dict):
-        return {str(key): take_apart(item, f"{name}.{key}" if name else str(key), arrays) for key, item in value.items()}
+        inside = f"{name}." if name else ""
+        return {str(key): take_apart(item, f"{inside}{key}", arrays) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [take_apart(item, f"{name}.{i}", arrays) for i, item in enumerate(value)]
     if isinstance(value, np.generic):

@@ -33,8 +33,8 @@ class DataConfig(Strict):
     channels: Literal[1, 3] = 3
     mean: list[float] | None = None
     std: list[float] | None = None
-    synthetic_images: int = Field(2400, ge=8, le=1_000_000)
-    difficulty: float = Field(0.5, ge=0, le=1)
+    synthetic_images: int = Field(default=2400, ge=8, le=1_000_000)
+    difficulty: float = Field(default=0.5, ge=0, le=1)
     classes: list[str] = []  # in the order of their numbers
     fingerprint: str = ""  # of names and labels, so that a run is not resumed on other images
 
@@ -44,12 +44,12 @@ class AugmentConfig(Strict):
 
     horizontal_flip: bool = False
     vertical_flip: bool = False
-    rotate: float = Field(0.0, ge=0)
-    shift: float = Field(0.0, ge=0)
+    rotate: float = Field(default=0.0, ge=0)
+    shift: float = Field(default=0.0, ge=0)
     scale: tuple[float, float] = (1.0, 1.0)
-    noise: float = Field(0.0, ge=0)
-    brightness: float = Field(0.0, ge=0)
-    contrast: float = Field(0.0, ge=0, le=1)
+    noise: float = Field(default=0.0, ge=0)
+    brightness: float = Field(default=0.0, ge=0)
+    contrast: float = Field(default=0.0, ge=0, le=1)
 
 
 class RunConfig(Strict):
@@ -62,23 +62,23 @@ class RunConfig(Strict):
     positive: str = ""
     data: DataConfig
     augment: AugmentConfig = AugmentConfig()
-    epochs: int | None = Field(20, ge=1)
-    steps: int | None = Field(None, ge=1)
-    batch: int = Field(128, ge=1)
+    epochs: int | None = Field(default=20, ge=1)
+    steps: int | None = Field(default=None, ge=1)
+    batch: int = Field(default=128, ge=1)
     optimizer: Literal["adam", "adamw", "sgd", "momentum", "nesterov", "rmsprop", "adagrad"] = "adam"
-    lr: float = Field(1e-3, gt=0, allow_inf_nan=False)
-    weight_decay: float = Field(0.0, ge=0, allow_inf_nan=False)
+    lr: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
+    weight_decay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     schedule: Literal["constant", "cosine", "plateau"] = "constant"
-    clip_norm: float | None = Field(None, gt=0)
+    clip_norm: float | None = Field(default=None, gt=0)
     class_weights: list[float] | None = None
     balanced: bool = False
-    seed: int = Field(0, ge=0, lt=2**63)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     backend: str = "numba"
-    workers: int = Field(2, ge=0, le=64)
-    early_stop: int | None = Field(None, ge=1)
+    workers: int = Field(default=2, ge=0, le=64)
+    early_stop: int | None = Field(default=None, ge=1)
     monitor: Literal["val_loss", "val_accuracy", "val_auc"] = "val_loss"
     keep: Literal["best", "last"] = "last"
-    checkpoint_every: int = Field(100, ge=0)
+    checkpoint_every: int = Field(default=100, ge=0)
 
     @model_validator(mode="after")
     def how_long(self) -> Self:
@@ -103,7 +103,8 @@ def read_config(path: Path) -> RunConfig:
     try:
         content = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path.parent}: no run: it has no {path.name}; give a folder that `tinymed train` made") from None
+        message = f"{path.parent}: no run: it has no {path.name}; give a folder that `tinymed train` made"
+        raise UserError(message) from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({error})") from None
     config: RunConfig = checked(lambda: RunConfig.model_validate(content), str(path))

@@ -66,11 +66,17 @@ def epoch_text(row: dict[str, Any], trainer: Trainer) -> str:
     return text
 
 
+def to_stderr(line: str) -> None:
+    """Write a line at once, so that a log shows it while the run goes on."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
 class Lines(Callback):
     """Plain lines: one an epoch, and one every `seconds` of training within long epochs.  For logs and pipes."""
 
     def __init__(self, write: Callable[[str], None] | None = None, seconds: float = 20.0):
-        self.write = write or (lambda line: print(line, file=sys.stderr, flush=True))
+        self.write = write or to_stderr
         self.seconds, self.last, self.pace = seconds, 0.0, Pace()
 
     def on_start(self, trainer: Trainer) -> None:
@@ -111,9 +117,8 @@ class Bar(Callback):
     def on_step(self, trainer: Trainer, loss: float) -> None:
         p = trainer.progress
         self.pace.step(trainer)
-        self.bar.update(
-            self.task, completed=p.step, epoch=p.epoch + 1, loss=f"{p.loss_sum / p.seen:.4f}", pace=self.pace.text(trainer)
-        )
+        loss_text, pace = f"{p.loss_sum / p.seen:.4f}", self.pace.text(trainer)
+        self.bar.update(self.task, completed=p.step, epoch=p.epoch + 1, loss=loss_text, pace=pace)
 
     def on_epoch(self, trainer: Trainer, row: dict[str, Any]) -> None:
         self.console.print(epoch_text(row, trainer), highlight=False)

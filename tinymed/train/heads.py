@@ -112,7 +112,7 @@ def check_weights(weights: Sequence[float] | None, classes: int) -> np.ndarray |
 
 
 def balanced_weights(counts: dict[str, int]) -> list[float]:
-    """n / (classes * n_k): every class weighs as much in total, and the mean weight of an image is 1 (King and Zeng 2001)."""
+    """n / (classes * n_k): classes weigh alike in total, the mean weight of an image is 1.  King & Zeng 2001."""
     if min(counts.values(), default=0) < 1:
         raise UserError(f"balanced class weights need an image of every class in the training set, got {counts}")
     total = sum(counts.values())

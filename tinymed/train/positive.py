@@ -13,9 +13,7 @@ def looks_negative(name: str) -> bool:
     return NEGATIVE.fullmatch(name.strip()) is not None
 
 
-def choose_positive(
-    classes: Sequence[str], asked_for: str | None, ask: Callable[[str], str] | None = None
-) -> str:
+def choose_positive(classes: Sequence[str], asked_for: str | None, ask: Callable[[str], str] | None = None) -> str:
     """The positive class: the one asked for, or the second class unless its name looks negative.
 
     ask: puts a question to the user and returns the answer; None when nobody is there to answer.  Raises UserError for

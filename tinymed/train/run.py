@@ -6,6 +6,8 @@
     checkpoints/best.safetensors       the best validation so far
     metrics.json                       val, and test where there is one, with intervals
     curves.png  roc.png  confusion.png
+
+The configuration and one checkpoint are enough to use a run; the rest is for people.
 """
 
 from collections.abc import Sequence
@@ -17,6 +19,7 @@ import numpy as np
 from .. import backend
 from ..data.dataset import Dataset
 from ..data.image import prepare
+from ..data.readers import open_dataset
 from ..data.transform import normalise, to_float, to_nchw
 from ..errors import UserError
 from ..tape import no_grad
@@ -42,8 +45,7 @@ class Run:
     @classmethod
     def create(cls, folder: Path, config: RunConfig) -> "Run":
         """Begin a new run.  Raises UserError if the folder holds anything."""
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UserError(f"{folder}: exists and is not empty; choose another --out, or continue it with --resume {folder}")
+        refuse_occupied(folder)
         run = cls(folder, config)
         run.checkpoints.mkdir(parents=True, exist_ok=True)
         write_json(folder / CONFIG, config.model_dump())
@@ -94,34 +96,52 @@ class Run:
         return note
 
     def check_same(self, other: dict[str, Any], path: Path) -> None:
-        """Raise UserError if a checkpoint was made by another configuration than the folder's, changeable values aside."""
+        """Raise UserError if a checkpoint was made by another configuration, values that may change aside."""
         mine = self.config.model_dump(mode="json")
         differ = sorted(k for k in mine.keys() | other.keys() if k not in CHANGEABLE and mine.get(k) != other.get(k))
         if differ:
             raise UserError(f"{path}: was made with another {', '.join(differ)} than {self.folder / CONFIG} says")
 
-    def finish(self, trainer: Trainer, sets: Splits) -> dict[str, Any]:
-        """Evaluate the weights to keep on val, and test if there is one; write metrics.json and the pictures."""
-        from ..report.plots import save_confusion, save_curves, save_roc
+    def finish(self, trainer: Trainer, sets: Splits) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Evaluate the weights to keep on val, and test if there is one.
 
+        Returns (what metrics.json now holds, scores by part).
+        """
         if self.config.keep == "best" and (self.checkpoints / BEST).exists():
             trainer.model.load_state_dict(load_checkpoint(self.checkpoints / BEST)["model"])
-        result: dict[str, Any] = {"model": self.config.model, "positive": self.config.positive, "weights": self.config.keep}
-        result |= {"steps": trainer.progress.step, "training_seconds": round(trainer.progress.seconds, 3)}
+        p = trainer.progress
+        c = self.config
+        result: dict[str, Any] = {"model": c.model, "positive": c.positive, "weights": c.keep, "seed": c.seed}
+        result |= {"epochs": p.epoch, "steps": p.step, "training_seconds": round(p.seconds, 3), "stopped": p.stopped}
+        scores: dict[str, np.ndarray] = {}
         for name in ("val", "test"):
             if name in sets:
-                metrics, scores = self.measure(trainer.model, sets[name])
-                result[name] = metrics
-                final = name, metrics, scores
-        name, metrics, scores = final
-        classes, title = self.config.data.classes, f"{self.config.model}, {name}"
-        save_curves(trainer.progress.history, self.folder / "curves.png", self.config.model)
-        save_roc(scores, sets[name].labels, classes, self.config.positive, self.folder / "roc.png", metrics)
-        save_confusion(metrics["confusion"], classes, self.folder / "confusion.png", title)
+                result[name], scores[name] = self.measure(trainer.model, sets[name])
         write_json(self.folder / METRICS, result)
-        return result
+        return result, scores
 
     # -------------------------------------------------------------------------------------- afterwards
+
+    def images(self, path: str | None = None, split: str | None = None, skip_bad: bool = False) -> Dataset:
+        """One set of images to measure the run on: of a path, or of the run's own data.
+
+        Without a split: the test part if there is one, else val of the run's own data; a path without parts is taken
+        whole.  Raises UserError for a part that does not exist.
+        """
+        data = self.config.data
+        if path is None:
+            sets, where = self.splits(), data.path or "the run's synthetic set"
+            default = "test" if "test" in sets else "val"
+        else:
+            sets, where = open_dataset(
+                path, label_column=data.label_column, group_column=data.group_column, merge=data.merge or None,
+                classes=data.classes, skip_bad=skip_bad,
+            ), path  # fmt: skip
+            default = "all" if "all" in sets else "test"
+        name = split or default
+        if name not in sets:
+            raise UserError(f"{where}: has no part {name!r}; choose --split {' or '.join(sets)}")
+        return sets[name]
 
     def measure(self, model: Any, dataset: Dataset) -> tuple[dict[str, Any], np.ndarray]:
         """(metrics with intervals and the loss, scores) of a model on a whole set."""
@@ -145,7 +165,7 @@ class Run:
         return model.eval()
 
     def predict(self, model: Any, images: Sequence[str | Path]) -> np.ndarray:
-        """Scores [n, classes] of image files: read, resized, /255, with a batch axis, as in training (Senthil Kumar 2022)."""
+        """Scores [n, classes] of image files: read, resized, a batch axis, /255 (Senthil Kumar et al. 2022)."""
         data, head, rows = self.config.data, make_run_head(self.config), []
         with no_grad():
             for path in images:
@@ -157,6 +177,12 @@ class Run:
 
 
 CHANGEABLE = frozenset(("epochs", "steps", "backend", "workers", "checkpoint_every"))  # when a run is resumed
+
+
+def refuse_occupied(folder: Path) -> None:
+    """Raise UserError if a run cannot begin in this folder."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder}: is not empty; choose another --out, or continue a run with --resume {folder}")
 
 
 def new_folder(root: Path, name: str) -> Path:

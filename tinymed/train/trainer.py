@@ -80,7 +80,7 @@ class Callback:
 
 
 def train_step(model: Any, optimizer: Any, loss: Callable[[Tensor, Tensor], Tensor], clip_norm: float | None) -> Step:
-    """The step as a function of (images, targets) that returns (loss, outputs) and reads no value: it can be captured."""
+    """The step as a function of (images, targets) -> (loss, outputs) that reads no value, so it can be captured."""
 
     def step(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         optimizer.zero_grad()
@@ -88,7 +88,7 @@ def train_step(model: Any, optimizer: Any, loss: Callable[[Tensor, Tensor], Tens
         value = loss(outputs, targets)
         value.backward()
         if clip_norm is not None:
-            from ..nn.utils import clip_grad_norm_
+            from ..optim import clip_grad_norm_
 
             clip_grad_norm_(model.parameters(), clip_norm)
         optimizer.step()
@@ -100,8 +100,8 @@ def train_step(model: Any, optimizer: Any, loss: Callable[[Tensor, Tensor], Tens
 class Trainer:
     """Fits a classifier, one epoch of batches after the other.
 
-    loss: a head of `tinymed.train.heads`, or any object with its methods.  val_loader: validated after every epoch, over
-    the whole set.  clip_norm: largest norm of all gradients together.  positive: the class that sensitivity speaks of.
+    loss: a head of `tinymed.train.heads`, or any object with its methods.  val_loader: validated on the whole set after
+    every epoch.  clip_norm: largest norm of all gradients together.  positive: the class that sensitivity speaks of.
     step: replaces `train_step`, for a captured one.  Set `stop` to end after the current step.
     """
 

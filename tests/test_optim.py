@@ -1,0 +1,236 @@
+"""Optimizers against torch.optim over 50 steps, their memory, their state, and gradient clipping."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tinymed import Tensor, nn, optim, tensor
+from tinymed.optim import clip_grad_norm_, clip_grad_value_
+
+SHAPES = [(8, 3, 3, 3), (8,), (5, 200), (), (1, 1)]  # a filter lies *space, I, O in memory
+RULES: list[tuple[str, dict[str, Any]]] = [
+    ("SGD", {"lr": 0.05}),
+    ("SGD", {"lr": 0.05, "weight_decay": 0.1}),
+    ("SGD", {"lr": 0.05, "momentum": 0.9, "dampening": 0.3, "weight_decay": 0.02}),
+    ("SGD", {"lr": 0.05, "momentum": 0.9, "nesterov": True}),
+    ("Adam", {}),
+    ("Adam", {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-7, "weight_decay": 0.1}),
+    ("AdamW", {"lr": 0.03}),
+    ("RMSprop", {"weight_decay": 0.05}),
+    ("RMSprop", {"momentum": 0.8, "centered": True}),
+    ("RMSprop", {"centered": True, "alpha": 0.9}),
+    ("Adagrad", {"lr": 0.1, "lr_decay": 0.02, "initial_accumulator_value": 0.3, "weight_decay": 0.01}),
+]
+IDS = [f"{n}-{'-'.join(o) or 'default'}" for n, o in RULES]
+
+
+def parameters(rng: np.random.Generator, dtype: Any) -> tuple[list[Any], list[Any]]:
+    """The same parameters for both."""
+    ours, theirs = [], []
+    for shape in SHAPES:
+        values = rng.normal(size=shape).astype(dtype)
+        p = nn.module.new_parameter(*shape, kind="filter", dtype=dtype)
+        nn.init.write(p, values)
+        ours.append(p)
+        theirs.append(torch.nn.Parameter(torch.tensor(values)))
+    return ours, theirs
+
+
+def gradient(rng: np.random.Generator, p: Any, step: int) -> np.ndarray:
+    """A gradient that depends on the parameter, so that errors would grow."""
+    return (p.data * 0.3 + rng.normal(size=p.shape)).astype(p.dtype)
+
+
+def run(ours: list[Any], theirs: list[Any], a: Any, b: Any, rng: np.random.Generator, steps: int = 50) -> None:
+    """The same gradients to both; in some steps some parameters have none."""
+    for step in range(steps):
+        for i, (p, q) in enumerate(zip(ours, theirs, strict=True)):
+            g = None if (step + i) % 7 == 0 and i else gradient(rng, p, step)
+            p.grad = None if g is None else Tensor(np.asarray(g) if i % 2 else np.asfortranarray(g))
+            q.grad = None if g is None else torch.tensor(g)
+        a.step()
+        b.step()
+
+
+class TestAgainstTorch:
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+    @pytest.mark.parametrize(("name", "options"), RULES, ids=IDS)
+    def test_fifty_steps(self, name: str, options: dict[str, Any], dtype: Any, backend_name: str,
+                         rng: np.random.Generator) -> None:  # fmt: skip
+        ours, theirs = parameters(rng, dtype)
+        run(ours, theirs, getattr(optim, name)(ours, **options), getattr(torch.optim, name)(theirs, **options), rng)
+        for p, q in zip(ours, theirs, strict=True):
+            true = q.detach().numpy()
+            tolerance = (1e-10 if dtype == np.float64 else 1e-5) * max(np.abs(true).max(), 1.0)
+            np.testing.assert_allclose(p.data, true, rtol=0, atol=tolerance)
+
+    def test_groups_have_options_of_their_own(self, rng: np.random.Generator) -> None:
+        ours, theirs = parameters(rng, np.float64)
+
+        def groups(p: list[Any]) -> list[dict[str, Any]]:
+            return [{"params": p[:2], "lr": 0.3, "weight_decay": 0.1}, {"params": p[2:], "betas": (0.5, 0.9)}]
+
+        a, b = optim.AdamW(groups(ours), lr=0.02), torch.optim.AdamW(groups(theirs), lr=0.02)
+        for rate in (0.1, 0.01):  # changed between steps
+            a.param_groups[0]["lr"] = b.param_groups[0]["lr"] = rate
+            run(ours, theirs, a, b, rng, 5)
+        for p, q in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=1e-12)
+
+    def test_closure_sees_the_gradients(self) -> None:
+        p = nn.Parameter(np.ones(3))
+        o = optim.SGD([p], lr=0.5)
+
+        def closure() -> float:
+            p.grad = Tensor(np.full(3, 2.0))
+            return 7.0
+
+        assert o.step(closure) == 7.0
+        np.testing.assert_array_equal(p.data, np.zeros(3))
+
+
+class TestMemory:
+    def test_parameters_lie_in_one_buffer_in_their_own_order(self, rng: np.random.Generator) -> None:
+        model = nn.Sequential(nn.Conv2d(16, 33, 3), nn.Linear(33, 20))
+        before = {n: p.data.copy() for n, p in model.named_parameters()}
+        o = optim.Adam(model.parameters())
+        flat = o.memory[0].slots[0].flat.base
+        for slot in o.memory[0].slots:
+            assert np.shares_memory(slot.parameter.data, flat)
+            assert slot.where.start * 4 % 64 == 0 and slot.flat.ctypes.data % 64 == 0
+        assert model[0].weight.data.transpose(2, 3, 1, 0).flags.c_contiguous
+        for n, p in model.named_parameters():
+            np.testing.assert_array_equal(p.data, before[n])
+
+    def test_step_counts_as_a_write(self) -> None:
+        x = tensor([1.0, 2.0], requires_grad=True)
+        o = optim.SGD([x], lr=0.1)
+        y = nn.functional.leaky_relu(x)  # saves x
+        x.grad = tensor([1.0, 1.0])
+        o.step()
+        with pytest.raises(RuntimeError, match="changed in place"):
+            y.backward(tensor([1.0, 1.0]))
+
+    def test_parameter_without_gradient_stays(self) -> None:
+        p, q = (nn.Parameter(np.ones(4, np.float32)) for _ in range(2))
+        o = optim.Adam([p, q], weight_decay=0.5)
+        p.grad = Tensor(np.ones(4, np.float32))
+        version = q.version.value
+        o.step()
+        np.testing.assert_array_equal(q.data, 1)
+        assert q.version.value == version and o.memory[0].steps.tolist() == [1, 0]
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_replaced_memory_is_taken_in(self, dtype: Any) -> None:
+        """A module cast, or an array assigned, after the optimizer was made."""
+        p = nn.Parameter(np.ones(20, np.float32))
+        o = optim.SGD([p], lr=1.0, momentum=0.5)
+        for _ in range(2):
+            p.grad = Tensor(np.ones(20, np.float32))
+            o.step()  # 1 - 1 - 1.5
+        p.data = np.zeros(20, dtype)
+        p.grad = Tensor(np.ones(20, dtype))
+        o.step()
+        assert p.dtype == dtype
+        np.testing.assert_array_equal(p.data, -1.75)
+
+
+class TestState:
+    @pytest.mark.parametrize(("name", "options"), RULES, ids=IDS)
+    def test_resumed_optimizer_takes_the_same_bits(self, name: str, options: dict[str, Any], rng: np.random.Generator) -> None:
+        ours, theirs = parameters(rng, np.float32)
+        a = getattr(optim, name)(ours, **options)
+        run(ours, theirs, a, torch.optim.SGD(theirs), rng, 5)
+        state = {k: np.array(v) for k, v in a.state_dict().items()}
+        copies = [nn.Parameter(np.array(p.data)) for p in ours]  # C order: the state does not depend on it
+        b = getattr(optim, name)(copies, lr=123.0)
+        b.load_state_dict(state)
+        for _ in range(3):
+            for p, q in zip(ours, copies, strict=True):
+                p.grad = q.grad = Tensor(gradient(rng, p, 0))
+            a.step()
+            b.step()
+        for p, q in zip(ours, copies, strict=True):
+            np.testing.assert_array_equal(p.data, q.data)
+
+    def test_state_is_plain_arrays(self) -> None:
+        from safetensors.numpy import load, save
+
+        p = nn.Parameter(np.ones((4, 3), np.float32))
+        o = optim.Adam([p])
+        p.grad = Tensor(np.ones((4, 3), np.float32))
+        o.step()
+        state = load(save(o.state_dict()))
+        assert state["state.0.exp_avg"].shape == (4, 3)
+        assert state["state.0.step"] == 1
+        assert state["group.0.betas"].tolist() == [0.9, 0.999]
+
+    def test_state_of_another_model_is_refused(self) -> None:
+        state = optim.SGD([nn.Parameter(np.ones(3))]).state_dict()
+        with pytest.raises(ValueError, match="1 groups and 1 parameters"):
+            optim.SGD([nn.Parameter(np.ones(3)), nn.Parameter(np.ones(3))]).load_state_dict(state)
+        a, b = nn.Parameter(np.ones(3)), nn.Parameter(np.ones(4))
+        o = optim.Adam([a])
+        a.grad = Tensor(np.ones(3))
+        o.step()
+        with pytest.raises(ValueError, match=r"exp_avg has shape \[3\], the parameter \[4\]"):
+            optim.Adam([b]).load_state_dict(o.state_dict())
+
+
+class TestErrors:
+    @pytest.mark.parametrize(("make", "message"), [
+        (lambda p: optim.SGD([]), "empty"),
+        (lambda p: optim.SGD([p, p]), "given twice"),
+        (lambda p: optim.SGD([p], lr=-1), "lr must not be negative"),
+        (lambda p: optim.SGD([p], nesterov=True), "nesterov needs momentum"),
+        (lambda p: optim.Adam([p], betas=(0.9, 1.0)), "betas"),
+        (lambda p: optim.Adam([{"params": [p], "momentum": 0.9}]), "options among"),
+        (lambda p: optim.Adam([nn.functional.relu(p)]), "leaf"),
+        (lambda p: optim.Adam([tensor([1])]), "floating-point"),
+    ])  # fmt: skip
+    def test_wrong_arguments(self, make: Any, message: str) -> None:
+        with pytest.raises(ValueError, match=message):
+            make(nn.Parameter(np.ones(3, np.float32)))
+
+    def test_one_tensor_is_no_list(self) -> None:
+        with pytest.raises(TypeError, match="iterable"):
+            optim.SGD(nn.Parameter(np.ones(3)))
+
+
+class TestClipping:
+    @pytest.mark.parametrize("norm", [2.0, 1.0, 3.0, float("inf")])
+    @pytest.mark.parametrize("limit", [0.5, 1e4])
+    def test_norm(self, norm: float, limit: float, rng: np.random.Generator) -> None:
+        ours, theirs = parameters(rng, np.float64)
+        before = []
+        for p, q in zip(ours, theirs, strict=True):
+            g = gradient(rng, p, 0)
+            p.grad, q.grad = Tensor(g), torch.tensor(g)
+            before.append((p.grad.data, g.copy()))
+        ours[1].grad = theirs[1].grad = None
+        total = clip_grad_norm_(ours, limit, norm)
+        np.testing.assert_allclose(total.item(), torch.nn.utils.clip_grad_norm_(theirs, limit, norm).item(), rtol=1e-13)
+        for p, q in zip(ours, theirs, strict=True):
+            assert (p.grad is None) == (q.grad is None)
+            if p.grad is not None:
+                np.testing.assert_allclose(p.grad.data, q.grad.numpy(), rtol=1e-12)
+        for now, then in before:  # the old gradient arrays were not written
+            np.testing.assert_array_equal(now, then)
+
+    def test_norm_that_is_not_finite(self) -> None:
+        p = nn.Parameter(np.ones(3, np.float32))
+        p.grad = Tensor(np.array([1, np.nan, 2], np.float32))
+        with pytest.raises(RuntimeError, match="nan"):
+            clip_grad_norm_(p, 1.0, error_if_nonfinite=True)
+        assert np.isnan(clip_grad_norm_(p, 1.0).item())
+
+    def test_value(self) -> None:
+        p = nn.Parameter(np.ones(4, np.float32))
+        p.grad = Tensor(np.array([-3, -0.5, 0.5, np.nan], np.float32))
+        clip_grad_value_([p], 1.0)
+        np.testing.assert_array_equal(p.grad.data, [-1, -0.5, 0.5, np.nan])
+
+    def test_no_gradients(self) -> None:
+        assert clip_grad_norm_([nn.Parameter(np.ones(2))], 1.0).item() == 0

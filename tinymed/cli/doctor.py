@@ -1,0 +1,121 @@
+"""`tinymed doctor`: what this machine offers, and what is missing and why."""
+
+import json
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .app import app, examples
+
+PACKAGES = ("numpy", "numba", "llvmlite", "pillow", "safetensors", "typer", "rich", "pydantic", "matplotlib", "cupy")
+FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512vl", "avx512bw", "neon", "sve")
+SETTINGS = ("TINYMED_BACKEND", "TINYMED_CACHE", "TINYMED_DEBUG", "TINYMED_STRICT", "TINYMED_VALIDATE",
+            "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE")  # fmt: skip
+
+
+@app.command(epilog=examples("tinymed doctor", "tinymed doctor --json"))
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Show versions, processor, threads, BLAS, backends (absent ones with the reason) and the kernel cache."""
+    found = examine()
+    if as_json:
+        print(json.dumps(found))
+        return
+    from .tables import table
+
+    for section, content in found.items():
+        rows = [(f"  {name}", str(value)) for name, value in content.items()]
+        print(f"{section}\n{table(rows, left=2) if rows else '  -'}")
+
+
+def examine() -> dict[str, dict[str, Any]]:
+    """Everything the command shows, by section."""
+    return {
+        "versions": versions(),
+        "processor": processor(),
+        "threads": threads(),
+        "BLAS": blas(),
+        "backends": backends(),
+        "kernel cache": kernel_cache(),
+        "settings": {name: os.environ[name] for name in SETTINGS if name in os.environ},
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of tinymed, Python and the packages, or "absent"."""
+    from .. import __version__
+
+    result = {"tinymed": __version__, "python": platform.python_version(), "system": platform.platform()}
+    for name in PACKAGES:
+        try:
+            result[name] = version(name)
+        except PackageNotFoundError:
+            result[name] = "absent"
+    return result
+
+
+def processor() -> dict[str, str]:
+    """Name and vector instructions, as LLVM sees them: kernels are compiled for these."""
+    try:
+        from llvmlite import binding
+    except ImportError as error:
+        return {"name": platform.processor() or platform.machine(), "vector": f"unknown ({error})"}
+    have = binding.get_host_cpu_features()
+    vector = [name for name in FEATURES if have.get(name)]
+    name = f"{binding.get_host_cpu_name()} ({platform.machine()})"
+    return {"name": name, "vector": " ".join(vector) or "none listed"}
+
+
+def threads() -> dict[str, Any]:
+    """Processors there are, those this process may use, and Numba's threads."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    result: dict[str, Any] = {"processors": os.cpu_count(), "usable": usable}
+    try:
+        import numba
+
+        result["numba"] = numba.get_num_threads()
+    except ImportError as error:
+        result["numba"] = f"absent ({error})"
+    return result
+
+
+def blas() -> dict[str, str]:
+    """The library NumPy multiplies matrices with; only the numpy backend uses it."""
+    import numpy as np
+
+    config: Any = np.show_config(mode="dicts")
+    found = config.get("Build Dependencies", {}).get("blas", {})
+    return {"name": str(found.get("name", "unknown")), "version": str(found.get("version", "unknown"))}
+
+
+def backends() -> dict[str, str]:
+    """Each backend: how many kernels it has of its own, or why it is absent."""
+    from .. import backend, ops  # noqa: F401  (ops declares the kernels)
+
+    result = {}
+    for name, entry in backend.BACKENDS.items():
+        try:
+            backend.table(name)
+        except (ImportError, OSError, backend.BackendError) as error:
+            result[name] = f"absent: {error}"
+            continue
+        own = sum(1 for where, _ in backend.implementations if where == entry.chain[0])
+        result[name] = f"present, {own} kernels of its own" + (", the default" if name == backend.DEFAULT else "")
+    return result
+
+
+def kernel_cache() -> dict[str, str]:
+    """Where compiled kernels lie, and how much room they take."""
+    try:
+        from ..cpu.jit import cache_directory
+    except ImportError as error:
+        return {"path": f"none ({error})"}
+    folder: Path = cache_directory()
+    files = [path for path in folder.rglob("*") if path.is_file()] if folder.exists() else []
+    size = sum(path.stat().st_size for path in files) / 2**20
+    return {"path": str(folder), "size": f"{size:.1f} MiB in {len(files)} files"}

@@ -1,0 +1,47 @@
+"""`tinymed evaluate`: a trained run on a set of images."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import UserError
+from .app import app, examples, say
+
+
+@app.command(
+    epilog=examples(
+        "tinymed evaluate runs/dcnn-001",
+        "tinymed evaluate runs/dcnn-001 --data DIR --split test",
+        "tinymed evaluate runs/dcnn-001 --data DIR --json > result.json",
+    )
+)
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],
+    data: Annotated[str | None, typer.Option(help="Images as for train; without it the run's own.")] = None,
+    split: Annotated[str | None, typer.Option(help="Which part: train, val or test (test if there is one; a folder "
+                                                   "without parts is taken whole).")] = None,
+    weights: Annotated[str | None, typer.Option(help="best or last (what the run keeps).")] = None,
+    backend: Annotated[str | None, typer.Option(help="numba or numpy (the run's).")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave unreadable images out and list them.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:  # fmt: skip
+    """Measure a trained run: accuracy, sensitivity, specificity, precision, F1, AUC with intervals, and confusion."""
+    from ..train.run import Run, choose_backend
+
+    if weights not in (None, "best", "last"):
+        raise UserError(f"--weights is best or last, got {weights!r}")
+    opened = Run.open(run)
+    choose_backend(backend or opened.config.backend)
+    dataset = opened.images(data, split, skip_bad)
+    for name, reason in dataset.skipped:
+        say(f"skipped {name}: {reason}")
+    result, _ = opened.measure(opened.load_model(weights), dataset)
+    result = {"run": str(run), "model": opened.config.model, "data": dataset.source, "split": dataset.split, **result}
+    if as_json:
+        print(json.dumps(result, allow_nan=False))
+        return
+    from .tables import metrics_text
+
+    print(metrics_text(result, f"{opened.config.model} on {dataset.source or 'data'} [{dataset.split}]"))

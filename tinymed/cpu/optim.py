@@ -1,0 +1,78 @@
+"""Optimizer updates on the CPU: one pass over a parameter, its gradient and its state."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from ..backend import kernel
+
+f4 = np.float32
+
+
+@kernel(backend="numba", flat="p g")
+def sgd_step(p: Any, g: Any, rates: Any) -> None:
+    lr, decay = rates[0], rates[3]
+    for i in prange(p.size):
+        p[i] -= lr * (g[i] + decay * p[i])
+
+
+@kernel(backend="numba", flat="p buffer g")
+def momentum_step(p: Any, buffer: Any, g: Any, rates: Any, nesterov: Any) -> None:
+    lr, momentum, share, decay = rates[0], rates[1], rates[2], rates[3]
+    for i in prange(p.size):
+        d = g[i] + decay * p[i]
+        b = momentum * buffer[i] + share * d
+        buffer[i] = b
+        p[i] -= lr * (d + momentum * b if nesterov else b)
+
+
+@kernel(backend="numba", flat="p m v g")
+def adam_step(p: Any, m: Any, v: Any, g: Any, rates: Any, decoupled: Any) -> None:
+    new1, beta2, new2, eps = rates[1], rates[2], rates[3], rates[4]
+    step, correction = rates[5], rates[6]
+    shrink, decay = (f4(1) - rates[7], f4(0)) if decoupled else (f4(1), rates[7])
+    for i in prange(p.size):
+        x = p[i] * shrink
+        d = g[i] + decay * x
+        a = m[i] + new1 * (d - m[i])
+        b = beta2 * v[i] + new2 * d * d
+        m[i] = a
+        v[i] = b
+        p[i] = x - step * a / (math.sqrt(b) / correction + eps)
+
+
+@kernel(backend="numba", flat="p square mean buffer g")
+def rmsprop_step(p: Any, square: Any, mean: Any, buffer: Any, g: Any, rates: Any, centered: Any, momentum: Any) -> None:
+    lr, alpha, new, eps, decay, keep = rates[0], rates[1], rates[2], rates[3], rates[4], rates[5]
+    for i in prange(p.size):
+        d = g[i] + decay * p[i]
+        s = alpha * square[i] + new * d * d
+        square[i] = s
+        if centered:
+            a = mean[i] + new * (d - mean[i])
+            mean[i] = a
+            s -= a * a
+        u = d / (math.sqrt(s) + eps)
+        if momentum:
+            u += keep * buffer[i]
+            buffer[i] = u
+        p[i] -= lr * u
+
+
+@kernel(backend="numba", flat="p total g")
+def adagrad_step(p: Any, total: Any, g: Any, rates: Any) -> None:
+    lr, eps, decay = rates[0], rates[1], rates[2]
+    for i in prange(p.size):
+        d = g[i] + decay * p[i]
+        t = total[i] + d * d
+        total[i] = t
+        p[i] -= lr * d / (math.sqrt(t) + eps)
+
+
+@kernel(backend="numba", flat="y g")
+def scale_gradient(y: Any, g: Any, coefficient: Any) -> None:
+    c = coefficient[()]
+    for i in prange(g.size):
+        y[i] = g[i] * c

@@ -1,0 +1,128 @@
+"""Arithmetic kernels and broadcasting: what the tape and every element-wise op stand on.
+
+Kernels get arrays of one shape: `together` expands the inputs as views first, so that a compiled loop needs no strides.
+A broadcast input's gradient is summed back to its shape by `to_shape`.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array, Launch, Table, kernel
+from ..tape import Node
+
+Number = int | float | bool
+
+
+def broadcast(*inputs: Any) -> list[tuple[tuple[int, ...], Any]]:
+    """The shape and dtype of an element-wise result; numbers take the arrays' dtype."""
+    arrays = [a for a in inputs if hasattr(a, "shape")]
+    return [(np.broadcast_shapes(*(a.shape for a in arrays)), np.result_type(*(a.dtype for a in arrays)))]
+
+
+def broadcast_bool(*inputs: Any) -> list[tuple[tuple[int, ...], Any]]:
+    """The shape of an element-wise result whose elements are bool."""
+    return [(broadcast(*[a for a in inputs if not isinstance(a, str)])[0][0], np.bool_)]
+
+
+def extent(*inputs: Any) -> int:
+    """The number of elements of an element-wise result."""
+    return int(np.prod(broadcast(*[a for a in inputs if not isinstance(a, str)])[0][0], dtype=np.int64))
+
+
+@kernel(out=broadcast, flops=extent)
+def add(xp: Any, a: Any, b: Any) -> Array:
+    return xp.add(a, b)
+
+
+@kernel(out=broadcast, flops=extent)
+def sub(xp: Any, a: Any, b: Any) -> Array:
+    return xp.subtract(a, b)
+
+
+@kernel(out=broadcast, flops=extent)
+def mul(xp: Any, a: Any, b: Any) -> Array:
+    return xp.multiply(a, b)
+
+
+@kernel(out=broadcast, flops=extent)
+def div(xp: Any, a: Any, b: Any) -> Array:
+    return xp.true_divide(a, b)
+
+
+@kernel(flops=lambda x: x.size)
+def neg(xp: Any, x: Array) -> Array:
+    return xp.negative(x)
+
+
+def broadcast_axes(shape: tuple[int, ...], source: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes of `shape` along which an array of shape `source` was repeated."""
+    extra = len(shape) - len(source)
+    return (*range(extra), *(i + extra for i, n in enumerate(source) if n == 1 and shape[i + extra] != 1))
+
+
+@kernel(out=lambda dy, shape: [shape], flops=lambda dy, shape: dy.size)
+def sum_to(xp: Any, dy: Array, shape: tuple[int, ...]) -> Array:
+    """dy summed over the axes along which an array of this shape was broadcast."""
+    return dy.sum(broadcast_axes(dy.shape, shape)).reshape(shape)
+
+
+def together(launch: Launch, *inputs: Any) -> Array:
+    """Call an element-wise kernel on inputs brought to one shape, as views; numbers beside floats become floats."""
+    arrays = [a for a in inputs if hasattr(a, "shape")]
+    shape = arrays[0].shape
+    if any(a.shape != shape for a in arrays):
+        try:
+            shape = np.broadcast_shapes(*(a.shape for a in arrays))
+        except ValueError:
+            shapes = " and ".join(str(list(a.shape)) for a in arrays)
+            raise ValueError(f"{launch.name.removesuffix('_forward')}: shapes {shapes} do not broadcast; from the "
+                             "last axis on, lengths must be equal or 1") from None  # fmt: skip
+        expand = launch.table.xp.broadcast_to
+        inputs = tuple(expand(a, shape) if hasattr(a, "shape") and a.shape != shape else a for a in inputs)
+    if any(a.dtype.kind == "f" for a in arrays):
+        inputs = tuple(float(a) if isinstance(a, int) else a for a in inputs)
+    return launch(*inputs)
+
+
+def shape_of(a: Any) -> tuple[int, ...] | None:
+    """An array's shape; a number has none."""
+    return a.shape if hasattr(a, "shape") else None
+
+
+def to_shape(k: Table, dy: Array, shape: tuple[int, ...] | None) -> Array:
+    """dy, summed to a shape it was broadcast from."""
+    return dy if shape is None or dy.shape == shape else k.sum_to(dy, shape)
+
+
+def operand(name: str, a: Any) -> Any:
+    """A tensor or a Python number, from what users give: NumPy arrays and scalars too."""
+    if isinstance(a, Node | int | float):
+        return a.item() if isinstance(a, np.generic) else a
+    if isinstance(a, np.generic):
+        return a.item()
+    if isinstance(a, np.ndarray) and a.dtype.kind in "buif":
+        return Node(a)
+    raise TypeError(f"{name}: takes tensors, NumPy arrays and numbers, got {type(a).__name__}")
+
+
+def operands(name: str, *inputs: Any) -> tuple[Any, ...]:
+    """Each input as a tensor or a number, the first tensor of the engine's class so that the result is, too."""
+    given = [operand(name, a) for a in inputs]
+    cls = next((a.plain for a in given if isinstance(a, Node) and type(a) is not Node), Node)
+    return tuple(cls(a.data) if type(a) is Node else a for a in given)
+
+
+def drawn_shape(draw: Any, max_axes: int = 4) -> tuple[int, ...]:
+    """A shape for samples; one in eight may have empty axes."""
+    shape: tuple[int, ...] = draw.shape(0, max_axes, 0 if draw.integer(0, 7) == 7 else 1)
+    return shape
+
+
+def pair(draw: Any, low: float = -2.0, high: float = 2.0, **options: Any) -> tuple[Any, Any]:
+    """Two arrays that broadcast with each other; one in four times one is a number."""
+    shape = drawn_shape(draw)
+    other = tuple(n if draw.integer(0, 3) else 1 for n in shape)[draw.integer(0, len(shape)) :]
+    a = draw.array(shape, low, high, **options)
+    b = draw.array(other, low, high, **options) if draw.integer(0, 3) else draw.number(max(low, 0.1), high)
+    return (a, b) if draw.boolean() else (b, a)

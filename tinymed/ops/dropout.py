@@ -1,0 +1,233 @@
+"""Dropout: elements, whole channels, or SELU's alpha dropout.
+
+What is dropped is a function of the generator's state and the element's position, so no mask is kept: the op saves its
+ticket (a copy of the state it drew with) and backward draws the same words again.  The state is an array that the kernel
+advances, so a captured program drops anew at every step.
+
+Element i in memory order takes word i of the draw; images count channels-last whatever the memory they lie in, so all
+backends drop the same.  An element is kept where its word >= limit = ceil(p 2^32).
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .. import random
+from ..backend import Array, kernel
+from ..memory import canonical_order, inverse_order
+from ..tape import Op
+
+ALPHA = -1.7580993408473766  # what SELU tends to on the left: -scale * alpha
+TICKET = ((5,), np.uint32)
+RATES = (0.5, 0.1, 0.0, 1.0, 0.25)  # tried by the samples
+
+
+def words_at(xp: Any, shape: tuple[int, ...], ticket: Array) -> Array:
+    """The uint32 word of every element of an array of this shape, in its image order."""
+    order = canonical_order("image", len(shape))
+    t = ticket.astype(xp.uint64)
+    count = math.prod(shape)
+    words = random.words(xp, count, t[0] | t[1] << xp.uint64(32), t[2], t[3] | t[4] << xp.uint64(32))
+    return words.reshape([shape[i] for i in order]).transpose(inverse_order(order))
+
+
+def take_ticket(xp: Any, state: Array) -> Array:
+    """A copy of the generator's state, which moves on to its next draw."""
+    ticket = state.copy()
+    step = (state[3].astype(xp.uint64) | state[4].astype(xp.uint64) << xp.uint64(32)) + xp.uint64(1)
+    state[3], state[4] = step & xp.uint64(random.MASK), step >> xp.uint64(32)
+    return ticket
+
+
+def kept(xp: Any, shape: tuple[int, ...], ticket: Array, limit: int) -> Array:
+    """Which elements of an array of this shape are kept."""
+    return words_at(xp, shape, ticket) >= xp.uint64(limit)
+
+
+def mask_shape(shape: tuple[int, ...], channels: bool) -> tuple[int, ...]:
+    """One word an element, or one a channel of each sample."""
+    return shape[:2] + (1,) * (len(shape) - 2) if channels else shape
+
+
+def limit_of(p: float) -> tuple[int, float]:
+    """(limit, scale): a word is kept where it is >= limit = ceil(p 2^32); what is kept is scaled by 1 / (1 - p)."""
+    return math.ceil(p * 2**32), 1 / (1 - p) if p < 1 else 0.0
+
+
+def drawn(torch: Any, shape: tuple[int, ...], state: Any, p: float) -> Any:
+    """What the oracles share: which elements are kept, as torch's booleans."""
+    return torch.tensor(kept(np, tuple(shape), state, limit_of(p)[0]))
+
+
+def generator_state(draw: Any) -> np.ndarray:
+    """The state of a generator somewhere on its way."""
+    return draw.integers((5,), 0, 2**32 - 1).astype(np.uint32)
+
+
+@kernel(out=lambda x, *_: [x.shape, TICKET], writes="state", flops=lambda x, *_: x.size)
+def dropout_forward(xp: Any, x: Array, state: Array, limit: int, scale: float) -> Any:
+    ticket = take_ticket(xp, state)
+    return x * (kept(xp, x.shape, ticket, limit) * x.dtype.type(scale)), ticket
+
+
+@kernel(flops=lambda dy, *_: dy.size)
+def dropout_backward(xp: Any, dy: Array, ticket: Array, limit: int, scale: float) -> Array:
+    return dy * (kept(xp, dy.shape, ticket, limit) * dy.dtype.type(scale))
+
+
+class Dropout(Op):
+    """y = x keep / (1 - p);  dx = dy keep / (1 - p): each element is kept with probability 1 - p.
+
+    Srivastava et al., JMLR 15, 2014; scaled in training ("inverted"), so evaluation is the identity.
+    """
+
+    def forward(self, x: Array, state: Array, p: float) -> Array:
+        y, ticket = self.k.dropout_forward(x, state, *limit_of(p))
+        self.save(ticket, p)
+        return y
+
+    def backward(self, dy: Array) -> Any:
+        ticket, p = self.saved
+        return self.k.dropout_backward(dy, ticket, *limit_of(p)), None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        return draw.array(draw.choice((draw.shape(0, 5), (2, 3, 41, 23)))), generator_state(draw), draw.choice(RATES)
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, state: Any, p: float) -> Any:
+        return x * drawn(torch, x.shape, state, p) * limit_of(p)[1]
+
+
+@kernel(out=lambda x, *_: [x.shape, TICKET], writes="state", flops=lambda x, *_: x.size)
+def dropout_channels_forward(xp: Any, x: Array, state: Array, limit: int, scale: float) -> Any:
+    ticket = take_ticket(xp, state)
+    return x * (kept(xp, mask_shape(x.shape, True), ticket, limit) * x.dtype.type(scale)), ticket
+
+
+@kernel(flops=lambda dy, *_: dy.size)
+def dropout_channels_backward(xp: Any, dy: Array, ticket: Array, limit: int, scale: float) -> Array:
+    return dy * (kept(xp, mask_shape(dy.shape, True), ticket, limit) * dy.dtype.type(scale))
+
+
+class DropoutChannels(Op):
+    """Dropout of whole channels of each sample: y[n, c] = x[n, c] keep[n, c] / (1 - p).  Tompson et al., CVPR 2015."""
+
+    def forward(self, x: Array, state: Array, p: float) -> Array:
+        y, ticket = self.k.dropout_channels_forward(x, state, *limit_of(p))
+        self.save(ticket, p)
+        return y
+
+    def backward(self, dy: Array) -> Any:
+        ticket, p = self.saved
+        return self.k.dropout_channels_backward(dy, ticket, *limit_of(p)), None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        shape = (draw.integer(1, 4), draw.choice((3, 1, 16, 33)), *draw.shape(0, 3, 0, 3))
+        return draw.array(shape), generator_state(draw), draw.choice(RATES)
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, state: Any, p: float) -> Any:
+        return x * drawn(torch, mask_shape(tuple(x.shape), True), state, p) * limit_of(p)[1]
+
+
+def alpha_map(p: float) -> tuple[float, float]:
+    """(a, b) of a x + b, which restores mean 0 and variance 1 after dropping to ALPHA."""
+    a = 1 / math.sqrt((ALPHA**2 * p + 1) * (1 - p)) if p < 1 else 0.0
+    return a, -a * ALPHA * p
+
+
+@kernel(out=lambda x, *_: [x.shape, TICKET], writes="state", flops=lambda x, *_: 2 * x.size)
+def alpha_dropout_forward(xp: Any, x: Array, state: Array, p: float, channels: bool) -> Any:
+    (a, b), ticket = alpha_map(p), take_ticket(xp, state)
+    return xp.where(kept(xp, mask_shape(x.shape, channels), ticket, limit_of(p)[0]), a * x + b, a * ALPHA + b), ticket
+
+
+@kernel(flops=lambda dy, *_: dy.size)
+def alpha_dropout_backward(xp: Any, dy: Array, ticket: Array, p: float, channels: bool) -> Array:
+    return xp.where(kept(xp, mask_shape(dy.shape, channels), ticket, limit_of(p)[0]), alpha_map(p)[0] * dy, 0)
+
+
+class AlphaDropout(Op):
+    """y = a x + b where kept, a ALPHA + b where dropped: mean 0 and variance 1 stay;  dx = a dy keep.
+
+    ALPHA = -1.7581 is SELU's limit on the left.  channels: whole channels at a time.  Klambauer et al., NIPS 2017.
+    """
+
+    def forward(self, x: Array, state: Array, p: float, channels: bool) -> Array:
+        y, ticket = self.k.alpha_dropout_forward(x, state, p, channels)
+        self.save(ticket, p, channels)
+        return y
+
+    def backward(self, dy: Array) -> Any:
+        return self.k.alpha_dropout_backward(dy, *self.saved), None, None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        x = draw.array((draw.integer(1, 4), *draw.shape(1, 4)))
+        return x, generator_state(draw), draw.choice(RATES), draw.boolean()
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, state: Any, p: float, channels: bool) -> Any:
+        a, b = alpha_map(p)
+        return torch.where(drawn(torch, mask_shape(tuple(x.shape), channels), state, p), a * x + b, a * ALPHA + b)
+
+
+# ------------------------------------------------------------------------------------------------ public functions
+
+
+def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
+    """In training, zero each element with probability p and scale the rest by 1 / (1 - p); else the input itself."""
+    return dropped(Dropout, "dropout", input, p, training)
+
+
+def dropout1d(input: Any, p: float = 0.5, training: bool = True) -> Any:
+    """Drop whole channels of (N, C, L) or (C, L)."""
+    return dropped_channels("dropout1d", input, p, training, 3)
+
+
+def dropout2d(input: Any, p: float = 0.5, training: bool = True) -> Any:
+    """Drop whole channels of (N, C, H, W); 3-axis input is refused: PyTorch changed its mind about its meaning."""
+    return dropped_channels("dropout2d", input, p, training, 4)
+
+
+def dropout3d(input: Any, p: float = 0.5, training: bool = True) -> Any:
+    """Drop whole channels of (N, C, D, H, W) or (C, D, H, W)."""
+    return dropped_channels("dropout3d", input, p, training, 5)
+
+
+def alpha_dropout(input: Any, p: float = 0.5, training: bool = False) -> Any:
+    """Dropout for SELU networks: keeps mean 0 and variance 1."""
+    return dropped(AlphaDropout, "alpha_dropout", input, p, training, False)
+
+
+def feature_alpha_dropout(input: Any, p: float = 0.5, training: bool = False) -> Any:
+    """alpha_dropout of whole channels of (N, C, ...)."""
+    if len(input.shape) < 2:
+        raise ValueError(f"feature_alpha_dropout: input must have at least 2 axes (N, C, ...), got {list(input.shape)}")
+    return dropped(AlphaDropout, "feature_alpha_dropout", input, p, training, True)
+
+
+def dropped(op: type[Op], name: str, input: Any, p: float, training: bool, *options: Any) -> Any:
+    """Apply a dropout op with the default generator's state."""
+    if not 0 <= p <= 1:
+        raise ValueError(f"{name}: p is a probability from 0 to 1, got {p}")
+    return op.apply(input, random.default_generator.state, float(p), *options) if training and p > 0 else input
+
+
+def dropped_channels(name: str, input: Any, p: float, training: bool, axes: int) -> Any:
+    """Drop channels of a batch, or of one sample without the batch axis where that is unambiguous."""
+    n = len(input.shape)
+    if n == axes - 1 and axes != 4:
+        if not (training and p > 0):
+            return dropped(DropoutChannels, name, input, p, training)
+        one = dropped(DropoutChannels, name, input.reshape(1, *input.shape), p, training)
+        return one.reshape(*input.shape)
+    if n != axes:
+        raise ValueError(f"{name}: input must have {axes} axes (N, C, ...), got {list(input.shape)}")
+    return dropped(DropoutChannels, name, input, p, training)
+
+
+__all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]

@@ -1,0 +1,362 @@
+"""Pooling over one, two or three axes of space: the largest value or the mean of each window.
+
+A maximum remembers which tap of its window won, one byte where that fits, not the image.  The sum over a box is a sum
+along each axis in turn, so the reference of the mean works on one axis at a time.
+"""
+
+from math import prod
+from typing import Any
+
+from ..backend import Array, kernel
+from ..tape import Op
+from .space import (Pairs, Sizes, as_before, as_images, check_images, extent, padded, pairs, per_axis, planar, shifted,
+                    taps)  # fmt: skip
+
+__all__ = ["avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool2d", "max_pool3d"]
+
+Window = tuple[int, int]  # the first pixel, and the one after the last
+
+# ---------------------------------------------------------------------------------------------------- maximum
+
+
+def winner_shapes(x: Array, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, size: Sizes) -> list[Any]:
+    """y, and the number of the tap that won: a byte for windows of up to 256 taps."""
+    shape = (*x.shape[:2], *size)
+    return [(shape, x.dtype), (shape, "uint8" if prod(kernel) <= 256 else "int32")]
+
+
+def around(space: Sizes, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, size: Sizes) -> Pairs:
+    """What to add before and after each axis so that `size` windows fit exactly; negative: pixels no window sees."""
+    return tuple((b, (m - 1) * s + e - n - b) for n, s, b, m, e in
+                 zip(space, stride, before, size, extent(kernel, dilation), strict=True))  # fmt: skip
+
+
+@kernel(out=winner_shapes, flops=lambda x, kernel, *how: prod(x.shape[:2]) * prod(how[-1]) * prod(kernel))
+def max_pool2d_forward(xp: Any, x: Array, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes,
+                       size: Sizes) -> tuple[Array, Array]:  # fmt: skip
+    """y = the largest x of each window, index = the number of its tap; the first of equals, and NaN above all."""
+    edges = around(x.shape[2:], kernel, stride, before, dilation, size)
+    inside = padded(xp, xp.ones(x.shape[2:], bool), edges, False)
+    x = padded(xp, x, edges, -xp.inf)
+    y = xp.full((*x.shape[:2], *size), -xp.inf, x.dtype)
+    index = xp.zeros(y.shape, xp.uint8 if prod(kernel) <= 256 else xp.int32)
+    found = xp.zeros(size, bool)
+    for t, tap in enumerate(taps(kernel)):
+        pixels, here = (shifted(a, tap, size, stride, dilation) for a in (x, inside))
+        wins = here & (~found | (pixels > y) | xp.isnan(pixels))
+        y, index, found = xp.where(wins, pixels, y), xp.where(wins, index.dtype.type(t), index), found | here
+    return y, index
+
+
+@kernel(out=lambda dy, index, x_shape, *_: [x_shape], flops=lambda dy, *_: dy.size)
+def max_pool2d_backward(xp: Any, dy: Array, index: Array, x_shape: Sizes, kernel: Sizes, stride: Sizes, before: Sizes,
+                        dilation: Sizes) -> Array:  # fmt: skip
+    """dx at the winner of each window += dy."""
+    size = dy.shape[2:]
+    edges = around(x_shape[2:], kernel, stride, before, dilation, size)
+    dx = xp.zeros((*x_shape[:2], *(n + sum(e) for n, e in zip(x_shape[2:], edges, strict=True))), dy.dtype)
+    for t, tap in enumerate(taps(kernel)):
+        pixels = shifted(dx, tap, size, stride, dilation)
+        pixels += xp.where(index == t, dy, 0)
+    return padded(xp, dx, tuple((-a, -b) for a, b in edges))
+
+
+@kernel(out=winner_shapes, flops=lambda x, kernel, *how: prod(x.shape[:2]) * prod(how[-1]) * prod(kernel))
+def max_pool3d_forward(xp: Any, *args: Any) -> tuple[Array, Array]:
+    """max_pool2d_forward with one axis more."""
+    return max_pool2d_forward(xp, *args)
+
+
+@kernel(out=lambda dy, index, x_shape, *_: [x_shape], flops=lambda dy, *_: dy.size)
+def max_pool3d_backward(xp: Any, *args: Any) -> Array:
+    """max_pool2d_backward with one axis more."""
+    return max_pool2d_backward(xp, *args)
+
+
+@kernel(out=lambda index, *_: [(index.shape, "int64")])
+def tap_to_flat(xp: Any, index: Array, space: Sizes, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes) -> Array:
+    """The winners' positions in the input, counted over its axes of space (last fastest), from their taps' numbers."""
+    flat, tap = 0, index.astype(xp.int64)
+    for a in range(len(space)):
+        place = xp.arange(index.shape[2 + a]).reshape(-1, *[1] * (len(space) - 1 - a)) * stride[a] - before[a]
+        flat = flat * space[a] + place + tap // prod(kernel[a + 1 :]) % kernel[a] * dilation[a]
+    return flat
+
+
+class MaxPool(Op):
+    """y[n, c, i] = max over taps t of x[n, c, i stride + t dilation], padding counted as -inf;  dx += dy at the winner.
+
+    The first of equal values wins; a NaN wins over everything.  With return_indices also the winners' positions in the
+    input's flattened axes of space.  Weng et al. 1992; Riesenhuber & Poggio 1999.
+    """
+
+    def forward(self, x: Array, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, size: Sizes,
+                return_indices: bool = False) -> Any:  # fmt: skip
+        rank = len(kernel)
+        how = tuple(planar(v, unit) for v, unit in zip((kernel, stride, before, dilation), (1, 1, 0, 1), strict=True))
+        images = as_images(x, rank)
+        forward = self.k.max_pool3d_forward if rank == 3 else self.k.max_pool2d_forward
+        y, index = forward(images, *how, planar(size, 1))
+        self.save(index, images.shape, x.ndim, rank, how)
+        if not return_indices:
+            return as_before(y, rank, x.ndim)
+        flat = self.k.tap_to_flat(index, images.shape[2:], *how)
+        return as_before(y, rank, x.ndim), as_before(flat, rank, x.ndim)
+
+    def backward(self, dy: Array, *_: Any) -> Any:
+        index, shape, ndim, rank, how = self.saved
+        backward = self.k.max_pool3d_backward if rank == 3 else self.k.max_pool2d_backward
+        dx = backward(as_images(dy, rank), index, shape, *how)
+        return as_before(dx, rank, ndim), None, None, None, None, None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        x, kernel, stride, padding, dilation, ceil_mode = draw_window(draw, True)
+        size = places("max_pool", x.shape[-len(kernel) :], kernel, stride, padding, dilation, ceil_mode)
+        return x, kernel, stride, tuple(p for p, _ in padding), dilation, size, draw.boolean()
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any, indices: bool) -> Any:
+        pool = getattr(torch.nn.functional, f"max_pool{len(kernel)}d")
+        for ceil_mode in (False, True):
+            result = pool(x, kernel, stride, before, dilation, ceil_mode, indices)
+            if tuple((result[0] if indices else result).shape[-len(kernel) :]) == size:
+                break
+        return result
+
+
+# ------------------------------------------------------------------------------------------------------- mean
+
+
+def places(op: str, space: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, ceil_mode: bool) -> Sizes:
+    """Windows along each axis; with ceil_mode also one that sticks out at the end, if it starts before the padding there."""
+    size = []
+    for n, e, s, (before, after) in zip(space, extent(kernel, dilation), stride, padding, strict=True):
+        m = (n + before + after - e + (s - 1 if ceil_mode else 0)) // s + 1
+        size.append(m - 1 if ceil_mode and (m - 1) * s >= n + before else m)
+    if min(size) < 1:
+        raise ValueError(f"{op}: the window covers {list(extent(kernel, dilation))} pixels, the input has {list(space)} with "
+                         f"padding {list(padding)}; it takes a window no larger than the padded input")  # fmt: skip
+    return tuple(size)
+
+
+def boxes(n: int, kernel: int, stride: int, padding: Window, size: int) -> list[Window]:
+    """The windows along one axis of n pixels, cut off at its ends."""
+    starts = [i * stride - padding[0] for i in range(size)]
+    return [(max(0, a), max(0, a, min(n, a + kernel))) for a in starts]
+
+
+def counts(n: int, kernel: int, stride: int, padding: Window, size: int, include_pad: bool) -> list[int]:
+    """The pixels each window is said to have: with its padding, though not what ceil_mode lets stick out, or without."""
+    if include_pad:
+        starts = [i * stride - padding[0] for i in range(size)]
+        return [min(a + kernel, n + padding[1]) - a for a in starts]
+    return [max(1, b - a) for a, b in boxes(n, kernel, stride, padding, size)]
+
+
+def along(axis: int, first: int, last: int) -> tuple[slice, ...]:
+    """Pixels first..last of one axis, everything of those before it."""
+    return (*(slice(None),) * axis, slice(first, last))
+
+
+def box_sums(xp: Any, x: Array, windows: list[list[Window]]) -> Array:
+    """The sum of x over every box, one axis of space at a time."""
+    for axis, ranges in enumerate(windows, 2):
+        x = xp.stack([x[along(axis, a, b)].sum(axis) for a, b in ranges], axis)
+    return x
+
+
+def box_spread(xp: Any, dy: Array, windows: list[list[Window]], space: Sizes) -> Array:
+    """The transpose of box_sums: each pixel receives the dy of all boxes it lies in."""
+    for axis, (ranges, n) in enumerate(zip(windows, space, strict=True), 2):
+        dx = xp.zeros((*dy.shape[:axis], n, *dy.shape[axis + 1 :]), dy.dtype)
+        for i, (a, b) in enumerate(ranges):
+            pixels = dx[along(axis, a, b)]
+            pixels += dy[along(axis, i, i + 1)]
+        dy = dx
+    return dy
+
+
+def divided(xp: Any, y: Array, divisors: list[list[int]]) -> Array:
+    """y divided by one number for each place along each axis of space."""
+    for i, numbers in enumerate(divisors):
+        y = y / xp.asarray(numbers, y.dtype).reshape(-1, *[1] * (len(divisors) - 1 - i))
+    return y
+
+
+def windows_of(space: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs, size: Sizes) -> list[list[Window]]:
+    """The boxes along every axis."""
+    return [boxes(*how) for how in zip(space, kernel, stride, padding, size, strict=True)]
+
+
+def divisors_of(space: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs, size: Sizes, include_pad: bool,
+                divisor: int) -> list[list[int]]:  # fmt: skip
+    """What the sum of a window is divided by, as factors for each axis: its pixels, or the divisor given (not 0)."""
+    if divisor:
+        return [[divisor] * size[0], *([1] * m for m in size[1:])]
+    return [counts(*how, include_pad) for how in zip(space, kernel, stride, padding, size, strict=True)]
+
+
+@kernel(out=lambda x, kernel, stride, padding, size, *_: [(*x.shape[:2], *size)],
+        flops=lambda x, kernel, stride, padding, size, *_: prod(x.shape[:2]) * prod(size) * prod(kernel))  # fmt: skip
+def avg_pool2d_forward(xp: Any, x: Array, kernel: Sizes, stride: Sizes, padding: Pairs, size: Sizes, include_pad: bool,
+                       divisor: int) -> Array:  # fmt: skip
+    """y = the sum of x over each window / the number of its pixels."""
+    sums = box_sums(xp, x, windows_of(x.shape[2:], kernel, stride, padding, size))
+    return divided(xp, sums, divisors_of(x.shape[2:], kernel, stride, padding, size, include_pad, divisor))
+
+
+@kernel(out=lambda dy, x_shape, *_: [x_shape],
+        flops=lambda dy, x_shape, kernel, *_: dy.size * (1 + prod(kernel)))  # fmt: skip
+def avg_pool2d_backward(xp: Any, dy: Array, x_shape: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs,
+                        include_pad: bool, divisor: int) -> Array:  # fmt: skip
+    """dx += dy / the number of its pixels, over each window."""
+    space, size = x_shape[2:], dy.shape[2:]
+    dy = divided(xp, dy, divisors_of(space, kernel, stride, padding, size, include_pad, divisor))
+    return box_spread(xp, dy, windows_of(space, kernel, stride, padding, size), space)
+
+
+@kernel(out=lambda x, kernel, stride, padding, size, *_: [(*x.shape[:2], *size)],
+        flops=lambda x, kernel, stride, padding, size, *_: prod(x.shape[:2]) * prod(size) * prod(kernel))  # fmt: skip
+def avg_pool3d_forward(xp: Any, *args: Any) -> Array:
+    """avg_pool2d_forward with one axis more."""
+    return avg_pool2d_forward(xp, *args)
+
+
+@kernel(out=lambda dy, x_shape, *_: [x_shape],
+        flops=lambda dy, x_shape, kernel, *_: dy.size * (1 + prod(kernel)))  # fmt: skip
+def avg_pool3d_backward(xp: Any, *args: Any) -> Array:
+    """avg_pool2d_backward with one axis more."""
+    return avg_pool2d_backward(xp, *args)
+
+
+class AvgPool(Op):
+    """y[n, c, i] = sum over the window of x / its number of pixels (or a divisor given);  dx += dy / that, over it.
+
+    include_pad: zeros of the padding count as pixels of the window.  LeCun et al. 1989.
+    """
+
+    def forward(self, x: Array, kernel: Sizes, stride: Sizes, padding: Pairs, size: Sizes, include_pad: bool = True,
+                divisor: int = 0) -> Array:  # fmt: skip
+        rank = len(kernel)
+        images = as_images(x, rank)
+        how = planar(kernel, 1), planar(stride, 1), planar(padding, (0, 0))
+        self.save(images.shape, x.ndim, rank, *how, include_pad, divisor)
+        forward = self.k.avg_pool3d_forward if rank == 3 else self.k.avg_pool2d_forward
+        return as_before(forward(images, *how, planar(size, 1), include_pad, divisor), rank, x.ndim)
+
+    def backward(self, dy: Array) -> Any:
+        shape, ndim, rank, *how = self.saved
+        backward = self.k.avg_pool3d_backward if rank == 3 else self.k.avg_pool2d_backward
+        return as_before(backward(as_images(dy, rank), shape, *how), rank, ndim), *(None,) * 6
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        x, kernel, stride, padding, _, ceil_mode = draw_window(draw, False)
+        size = places("avg_pool", x.shape[-len(kernel) :], kernel, stride, padding, (1,) * len(kernel), ceil_mode)
+        return x, kernel, stride, padding, size, draw.boolean(), draw.choice((0, 0, 3)) if len(kernel) > 1 else 0
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, kernel: Any, stride: Any, padding: Any, size: Any, include_pad: bool, divisor: int) -> Any:
+        pool, before = getattr(torch.nn.functional, f"avg_pool{len(kernel)}d"), [a for a, _ in padding]
+        for ceil_mode in (False, True):
+            y = pool(x, kernel, stride, before, ceil_mode, include_pad, *((divisor,) if divisor else ()))
+            if tuple(y.shape[-len(kernel) :]) == size:
+                break
+        return y
+
+
+def draw_window(draw: Any, dilated: bool) -> tuple[Any, ...]:
+    """(x, kernel, stride, padding, dilation, ceil_mode); half of them the 2 x 2 windows at stride 2 that have a fast path."""
+    rank = draw.choice((2, 2, 2, 1, 3))
+    batch, channels = draw.choice(((1,), (2,), (3,), (), (0,))), draw.choice((1, 2, 3, 16, 17, 33) if rank < 3 else (1, 2))
+    if draw.boolean():
+        kernel, stride, padding, dilation = (2,) * rank, (2,) * rank, ((0, 0),) * rank, (1,) * rank
+    else:
+        kernel = tuple(draw.integer(1, 4) for _ in range(rank))
+        stride = tuple(draw.integer(1, 3) for _ in range(rank))
+        padding = tuple((p, p) for p in (draw.integer(0, k // 2) for k in kernel))
+        dilation = tuple(draw.choice((1, 2)) if dilated else 1 for _ in range(rank))
+    low = [max(1, e - 2 * a) for e, (a, _) in zip(extent(kernel, dilation), padding, strict=True)]
+    x = draw.array((*batch, channels, *(n + draw.integer(0, 5 if rank < 3 else 2) for n in low)), distinct=True)
+    return x, kernel, stride, padding, dilation, draw.boolean()
+
+
+# ------------------------------------------------------------------------------------------- public functions
+
+
+def max_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+               ceil_mode: bool = False, return_indices: bool = False) -> Any:  # fmt: skip
+    """The largest value of each window of (N, C, L) or (C, L); see max_pool2d."""
+    return maximum("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+def max_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+               ceil_mode: bool = False, return_indices: bool = False) -> Any:  # fmt: skip
+    """The largest value of each window of (N, C, H, W) or (C, H, W).
+
+    stride: kernel_size if None.  padding: counts as -inf; at most half the window.  ceil_mode: also windows that stick
+    out at the end.  return_indices: also the winners' positions in the flattened (H, W).  The gradient goes to the
+    first of equal values.
+    """
+    return maximum("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+def max_pool3d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+               ceil_mode: bool = False, return_indices: bool = False) -> Any:  # fmt: skip
+    """The largest value of each window of (N, C, D, H, W) or (C, D, H, W); see max_pool2d."""
+    return maximum("max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+def avg_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+               count_include_pad: bool = True) -> Any:  # fmt: skip
+    """The mean of each window of (N, C, L) or (C, L); see avg_pool2d."""
+    return average("avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
+
+
+def avg_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+               count_include_pad: bool = True, divisor_override: int | None = None) -> Any:  # fmt: skip
+    """The mean of each window of (N, C, H, W) or (C, H, W).
+
+    stride: kernel_size if None.  padding: zeros, at most half the window; count_include_pad: they count as pixels.
+    ceil_mode: also windows that stick out at the end.  divisor_override: divide sums by this instead.
+    """
+    return average("avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+def avg_pool3d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+               count_include_pad: bool = True, divisor_override: int | None = None) -> Any:  # fmt: skip
+    """The mean of each window of (N, C, D, H, W) or (C, D, H, W); see avg_pool2d."""
+    return average("avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+def maximum(op: str, rank: int, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
+            return_indices: bool) -> Any:  # fmt: skip
+    """Check the arguments of max_pool{1,2,3}d and apply MaxPool."""
+    space, dilations = check_images(op, input, rank), per_axis(op, "dilation", dilation, rank)
+    kernel, strides, edges = sliding(op, rank, kernel_size, stride, padding, dilations)
+    size = places(op, space, kernel, strides, edges, dilations, bool(ceil_mode))
+    before = tuple(a for a, _ in edges)
+    return MaxPool.apply(input, kernel, strides, before, dilations, size, bool(return_indices))
+
+
+def average(op: str, rank: int, input: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool,
+            count_include_pad: bool, divisor_override: int | None) -> Any:  # fmt: skip
+    """Check the arguments of avg_pool{1,2,3}d and apply AvgPool."""
+    space, ones = check_images(op, input, rank), (1,) * rank
+    kernel, strides, edges = sliding(op, rank, kernel_size, stride, padding, ones)
+    if divisor_override is not None and (not isinstance(divisor_override, int) or divisor_override == 0):
+        raise ValueError(f"{op}: divisor_override is {divisor_override!r}; it takes an int other than 0, or None")
+    size = places(op, space, kernel, strides, edges, ones, bool(ceil_mode))
+    return AvgPool.apply(input, kernel, strides, edges, size, bool(count_include_pad), divisor_override or 0)
+
+
+def sliding(op: str, rank: int, kernel_size: Any, stride: Any, padding: Any, dilation: Sizes) -> tuple[Sizes, Sizes, Pairs]:
+    """(kernel, stride, padding) with one entry an axis."""
+    kernel = per_axis(op, "kernel_size", kernel_size, rank)
+    strides = kernel if stride is None or stride in ((), []) else per_axis(op, "stride", stride, rank)
+    edges = pairs(op, padding, rank)
+    reach = extent(kernel, dilation)
+    if any(max(p) > e // 2 for p, e in zip(edges, reach, strict=True)):
+        raise ValueError(f"{op}: padding is {padding!r}; it takes at most half of the window, which covers {list(reach)} pixels")
+    return kernel, strides, edges

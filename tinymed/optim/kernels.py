@@ -1,0 +1,160 @@
+"""Update rules of the optimizers, as kernels that write in place.
+
+Every number that may change from one step to the next (learning rate, momentum, step count) arrives in an array, so that
+a recorded step can be replayed.  `hyper` holds a group's numbers in float64; `*_rates` turns them and the step counts t
+into one row of coefficients per parameter, in the parameters' dtype; the update reads its parameter's row.
+"""
+
+from typing import Any
+
+from ..backend import Array, kernel
+
+
+def nothing(*_: Any) -> list[Any]:
+    """The outputs of a kernel that only writes in place."""
+    return []
+
+
+@kernel(out=nothing, writes="t", flops=lambda t, active: t.size)
+def advance_steps(xp: Any, t: Array, active: Array) -> Any:
+    """t += 1 for the parameters that have a gradient."""
+    t += active
+    return ()
+
+
+@kernel(out=lambda t, hyper, like: [((t.size, 4), like.dtype)])
+def sgd_rates(xp: Any, t: Array, hyper: Array, like: Array) -> Array:
+    """Rows of (lr, momentum, share of the gradient, weight decay); the first step takes the gradient whole."""
+    lr, momentum, dampening, decay = hyper
+    share = xp.where(t <= 1, 1.0, 1 - dampening)
+    return xp.stack([lr + 0 * share, momentum + 0 * share, share, decay + 0 * share], axis=1).astype(like.dtype)
+
+
+@kernel(out=nothing, writes="p", flops=lambda p, *_: 4 * p.size)
+def sgd_step(xp: Any, p: Array, g: Array, rates: Array) -> Any:
+    """p -= lr (g + decay p)."""
+    lr, _, _, decay = rates
+    p -= lr * (g + decay * p)
+    return ()
+
+
+@kernel(out=nothing, writes="p buffer", flops=lambda p, *_: 7 * p.size)
+def momentum_step(xp: Any, p: Array, buffer: Array, g: Array, rates: Array, nesterov: bool) -> Any:
+    """g += decay p;  buffer = momentum buffer + share g;  p -= lr buffer, or lr (g + momentum buffer) if nesterov."""
+    lr, momentum, share, decay = rates
+    g = g + decay * p
+    buffer *= momentum
+    buffer += share * g
+    p -= lr * (g + momentum * buffer if nesterov else buffer)
+    return ()
+
+
+@kernel(out=lambda t, hyper, decoupled, like: [((t.size, 8), like.dtype)])
+def adam_rates(xp: Any, t: Array, hyper: Array, decoupled: bool, like: Array) -> Array:
+    """Rows of (beta1, 1 - beta1, beta2, 1 - beta2, eps, lr / (1 - beta1^t), sqrt(1 - beta2^t), decay).
+
+    decoupled (AdamW): the last is lr decay, by which p shrinks, instead of what is added to the gradient.
+    """
+    lr, beta1, beta2, eps, decay = hyper
+    t = xp.maximum(t, 1).astype(hyper.dtype)
+    same = 0 * t
+    rows = [beta1 + same, 1 - beta1 + same, beta2 + same, 1 - beta2 + same, eps + same,
+            lr / (1 - beta1**t), xp.sqrt(1 - beta2**t), (lr * decay if decoupled else decay) + same]  # fmt: skip
+    return xp.stack(rows, axis=1).astype(like.dtype)
+
+
+@kernel(out=nothing, writes="p m v", flops=lambda p, *_: 14 * p.size)
+def adam_step(xp: Any, p: Array, m: Array, v: Array, g: Array, rates: Array, decoupled: bool) -> Any:
+    """m and v follow g and g^2;  p -= lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)."""
+    _, new1, beta2, new2, eps, step, correction, decay = rates
+    if decoupled:
+        p *= 1 - decay
+    else:
+        g = g + decay * p
+    m += new1 * (g - m)
+    v *= beta2
+    v += new2 * g * g
+    p -= step * m / (xp.sqrt(v) / correction + eps)
+    return ()
+
+
+@kernel(out=lambda hyper, like: [((6,), like.dtype)])
+def rmsprop_rates(xp: Any, hyper: Array, like: Array) -> Array:
+    """(lr, alpha, 1 - alpha, eps, decay, momentum)."""
+    lr, alpha, eps, decay, momentum = hyper
+    return xp.stack([lr, alpha, 1 - alpha, eps, decay, momentum]).astype(like.dtype)
+
+
+@kernel(out=nothing, writes="p square mean buffer", flops=lambda p, *_: 12 * p.size)
+def rmsprop_step(xp: Any, p: Array, square: Array, mean: Array, buffer: Array, g: Array, rates: Array, centered: bool,
+                 momentum: bool) -> Any:  # fmt: skip
+    """square follows g^2;  p -= lr g / (sqrt(square) + eps).
+
+    centered: mean follows g, and mean^2 is subtracted from square.  momentum: the quotient is gathered in buffer.
+    mean and buffer are empty where they are not used.
+    """
+    lr, alpha, new, eps, decay, keep = rates
+    g = g + decay * p
+    square *= alpha
+    square += new * g * g
+    if centered:
+        mean += new * (g - mean)
+    update = g / (xp.sqrt(square - mean * mean if centered else square) + eps)
+    if momentum:
+        buffer *= keep
+        buffer += update
+        update = buffer
+    p -= lr * update
+    return ()
+
+
+@kernel(out=lambda t, hyper, like: [((t.size, 3), like.dtype)])
+def adagrad_rates(xp: Any, t: Array, hyper: Array, like: Array) -> Array:
+    """Rows of (lr / (1 + (t - 1) lr_decay), eps, decay)."""
+    lr, lr_decay, eps, decay = hyper
+    rate = lr / (1 + (xp.maximum(t, 1) - 1) * lr_decay)
+    return xp.stack([rate, eps + 0 * rate, decay + 0 * rate], axis=1).astype(like.dtype)
+
+
+@kernel(out=nothing, writes="p total", flops=lambda p, *_: 8 * p.size)
+def adagrad_step(xp: Any, p: Array, total: Array, g: Array, rates: Array) -> Any:
+    """total += g^2;  p -= lr g / (sqrt(total) + eps)."""
+    lr, eps, decay = rates
+    g = g + decay * p
+    total += g * g
+    p -= lr * g / (xp.sqrt(total) + eps)
+    return ()
+
+
+@kernel(out=lambda g, order: [()], flops=lambda g, order: 2 * g.size)
+def gradient_norm(xp: Any, g: Array, order: float) -> Array:
+    """(sum |g|^order)^(1 / order); inf: the largest |g|."""
+    if g.size == 0:
+        return xp.zeros((), g.dtype)
+    if order == float("inf"):
+        return abs(g).max()
+    return xp.sqrt((g * g).sum()) if order == 2 else (abs(g) ** order).sum() ** (1 / order)
+
+
+@kernel(out=lambda order, *norms: [()])
+def total_norm(xp: Any, order: float, *norms: Array) -> Array:
+    """The norm of all gradients together, from each one's."""
+    return gradient_norm(xp, xp.stack(norms), order)
+
+
+@kernel(out=lambda total, limit: [()])
+def clip_coefficient(xp: Any, total: Array, limit: float) -> Array:
+    """min(1, limit / (total + 1e-6)): what brings a norm to the limit."""
+    return xp.minimum(limit / (total + 1e-6), 1.0).astype(total.dtype)
+
+
+@kernel(out=lambda g, coefficient: [g.shape], flops=lambda g, coefficient: g.size)
+def scale_gradient(xp: Any, g: Array, coefficient: Array) -> Array:
+    """g times an array of one element."""
+    return g * coefficient
+
+
+@kernel(out=lambda g, limit: [g.shape], flops=lambda g, limit: 2 * g.size)
+def clip_gradient(xp: Any, g: Array, limit: float) -> Array:
+    """g clipped to [-limit, limit]."""
+    return xp.clip(g, -limit, limit)

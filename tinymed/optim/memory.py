@@ -1,0 +1,139 @@
+"""Where a group's parameters and their state lie: one buffer for each, every parameter starting on a cache line."""
+
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array, Table
+from ..memory import ALIGNMENT, dense_order, empty, inverse_order
+from ..nn.module import Parameter
+
+
+class ParamGroup(dict[str, Any]):
+    """Options of a group of parameters; those that are numbers are mirrored in the array `hyper` that kernels read.
+
+    layout names the elements of hyper; "betas" stands for beta1 and beta2.
+    """
+
+    def __init__(self, options: dict[str, Any], layout: tuple[str, ...]):
+        super().__init__()
+        self.layout, self.hyper = layout, np.zeros(len(layout))
+        self.update(options)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        super().__setitem__(name, value)
+        if name == "betas":
+            at = self.layout.index("beta1")
+            self.hyper[at : at + 2] = value
+        elif name in self.layout:
+            self.hyper[self.layout.index(name)] = value
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        for name, value in dict(*args, **kwargs).items():
+            self[name] = value
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        if name not in self:
+            self[name] = default
+        return self[name]
+
+
+class Slot:
+    """One parameter's place in the buffers of its group."""
+
+    def __init__(self, parameter: Parameter, index: int, at: int):
+        self.parameter, self.index = parameter, index
+        data = parameter.data
+        self.dtype, self.order = data.dtype, dense_order(data) or tuple(range(data.ndim))
+        self.where = slice(at, at + data.size)
+        self.buffers: dict[str, Array] = {}
+        self.flat: Array
+        self.view: Array
+
+    def move_into(self, buffer: Array) -> None:
+        """Let the parameter lie in the buffer, in its shape and its order of axes."""
+        self.flat = buffer[self.where]
+        shape = [self.parameter.data.shape[i] for i in self.order]
+        self.view = self.flat.reshape(shape).transpose(inverse_order(self.order))
+        self.view[...] = self.parameter.data
+        self.parameter.data = self.view
+
+    def gradient(self, k: Table) -> Array:
+        """The parameter's gradient as it lies in memory, in the parameter's order: 1-D."""
+        g = self.parameter.grad.data.astype(self.dtype, copy=False)
+        if not g.transpose(self.order).flags.c_contiguous:
+            g = k.canonical(g, self.order)
+        return g.transpose(self.order).reshape(-1)
+
+    def shaped(self, flat: Array) -> Array:
+        """A 1-D array of the buffer in the parameter's shape: a view."""
+        shape = [self.parameter.data.shape[i] for i in self.order]
+        return flat.reshape(shape).transpose(inverse_order(self.order))
+
+
+class GroupMemory:
+    """The buffers of one group: a buffer of parameters and one for each kind of state, by dtype, and step counts."""
+
+    def __init__(self, parameters: list[Parameter]):
+        self.parameters = parameters
+        self.steps = np.zeros(len(parameters), np.int64)
+        self.slots: list[Slot] = []
+        self.sizes: dict[np.dtype[Any], int] = {}
+        self.gather()
+
+    def gather(self) -> None:
+        """Lay the parameters out anew, keeping the state."""
+        before, self.slots, self.sizes = self.slots, [], {}
+        for i, p in enumerate(self.parameters):
+            at = self.sizes.get(p.dtype, 0)
+            self.slots.append(Slot(p, i, at))
+            line = ALIGNMENT // p.dtype.itemsize
+            self.sizes[p.dtype] = at + -(-p.data.size // line) * line
+        buffers = {dtype: zeros(size, dtype) for dtype, size in self.sizes.items()}
+        for slot in self.slots:
+            slot.move_into(buffers[slot.dtype])
+        for name in before[0].buffers if before else ():
+            self.require(name)
+            for old, new in zip(before, self.slots, strict=True):
+                new.shaped(new.buffers[name])[...] = old.shaped(old.buffers[name])
+
+    def sync(self) -> None:
+        """Take in parameters whose array was replaced (another dtype, another optimizer, a user's assignment)."""
+        for slot in self.slots:
+            p = slot.parameter
+            if p.data is not slot.view:
+                if p.data.dtype != slot.dtype:
+                    return self.gather()
+                if p.data.shape != slot.view.shape:
+                    raise ValueError(f"optimizer: parameter {slot.index} had shape {list(slot.view.shape)} and now has "
+                                     f"{list(p.data.shape)}; make a new optimizer after changing the model")  # fmt: skip
+                slot.view[...] = p.data
+                p.data = slot.view
+        return None
+
+    def require(self, name: str, value: float = 0.0) -> None:
+        """Make sure that a kind of state exists; it starts at value."""
+        if self.slots and name not in self.slots[0].buffers:
+            buffers = {dtype: zeros(size, dtype, value) for dtype, size in self.sizes.items()}
+            for slot in self.slots:
+                slot.buffers[name] = buffers[slot.dtype][slot.where]
+
+    def like(self, dtype: Any) -> Array:
+        """An array of a dtype of the group: kernels make their coefficients like it."""
+        return next(slot.flat for slot in self.slots if slot.dtype == dtype)
+
+    def begin(self, k: Table) -> list[Slot]:
+        """Count a step for every parameter that has a gradient; return their slots."""
+        self.sync()
+        active = [slot for slot in self.slots if slot.parameter.grad is not None]
+        mask = np.zeros(len(self.slots), np.int64)
+        mask[[slot.index for slot in active]] = 1
+        k.advance_steps(self.steps, mask)
+        return active
+
+
+def zeros(size: int, dtype: Any, value: float = 0.0) -> Array:
+    """A 1-D buffer of one value, aligned."""
+    a = empty((size,), dtype)
+    a[...] = value
+    return a

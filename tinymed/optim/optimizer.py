@@ -1,0 +1,150 @@
+"""What all optimizers share: groups of parameters, the step, and a state of plain arrays."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import backend
+from ..nn.module import Parameter
+from ..tape import enable_grad
+from ..tensor import Tensor
+from . import kernels  # declares them
+from .memory import GroupMemory, ParamGroup, Slot
+
+__all__ = ["Optimizer", "kernels"]
+
+
+class Optimizer:
+    """Updates parameters from their gradients.
+
+    params: tensors that require a gradient, or dicts {"params": tensors, option: value} with a group's own options.
+    The parameters of a group are moved into one buffer; each keeps its shape and its order in memory.
+    A subclass names the numbers its kernels read (`layout`) and defines `update`.
+    """
+
+    layout: ClassVar[tuple[str, ...]]
+
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]):
+        self.defaults = defaults
+        self.param_groups: list[ParamGroup] = []
+        self.memory: list[GroupMemory] = []
+        if isinstance(params, Tensor):
+            raise TypeError(f"{type(self).__name__}: params is an iterable of tensors or dicts, got one tensor")
+        groups = list(params)
+        if not groups:
+            raise ValueError(f"{type(self).__name__}: the list of parameters is empty")
+        for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
+            self.add_param_group(group)
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Add parameters with options of their own; ValueError for one that is in a group already or is no leaf."""
+        name = type(self).__name__
+        unknown = [n for n in group if n != "params" and n not in self.defaults and n != "initial_lr"]
+        if "params" not in group or unknown:
+            raise ValueError(f"{name}: a group has 'params' and options among {', '.join(self.defaults)}; "
+                             f"got {', '.join(group)}")  # fmt: skip
+        params = group["params"]
+        params = [params] if isinstance(params, Tensor) else list(params)
+        known = {id(p) for g in self.param_groups for p in g["params"]}
+        for p in params:
+            if not isinstance(p, Tensor):
+                raise TypeError(f"{name}: optimises tensors, got {type(p).__name__}")
+            if not p.is_leaf or p.dtype.kind != "f" or not p.data.flags.writeable:
+                raise ValueError(f"{name}: optimises floating-point leaf tensors with memory of their own, got one of "
+                                 f"shape {list(p.shape)}, {p.dtype}, made by {type(p.op).__name__}")  # fmt: skip
+            if id(p) in known:
+                raise ValueError(f"{name}: a parameter of shape {list(p.shape)} is given twice")
+            known.add(id(p))
+        options = self.defaults | dict(group) | {"params": params}
+        self.check(options)
+        self.param_groups.append(ParamGroup(options, self.layout))
+        self.memory.append(GroupMemory(params))
+
+    def check(self, options: dict[str, Any]) -> None:
+        """ValueError for an option outside its range."""
+        for option in ("lr", "eps", "weight_decay", "momentum", "alpha", "lr_decay", "initial_accumulator_value"):
+            if option in options and not options[option] >= 0:
+                raise ValueError(f"{type(self).__name__}: {option} must not be negative, got {options[option]}")
+        if "betas" in options and not (len(options["betas"]) == 2 and all(0 <= b < 1 for b in options["betas"])):
+            raise ValueError(f"{type(self).__name__}: betas are two numbers in [0, 1), got {options['betas']}")
+
+    def zero_grad(self) -> None:
+        """Drop the gradients of all parameters."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.grad = None
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient.  closure, if given, computes loss and gradients first."""
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        k = backend.table()
+        for group, memory in zip(self.param_groups, self.memory, strict=True):
+            active = memory.begin(k)
+            if active:
+                self.update(k, group, memory, active)
+            for slot in active:
+                slot.parameter.version.value += 1
+        return loss
+
+    def update(self, k: backend.Table, group: ParamGroup, memory: GroupMemory, active: list[Slot]) -> None:
+        """Call the update kernels of one group for the slots that have a gradient."""
+        raise NotImplementedError
+
+    # --------------------------------------------------------------------------------------------- state
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Plain arrays by name, for one safetensors file: group.<i>.<option> and state.<parameter>.<kind>."""
+        state: dict[str, np.ndarray] = {}
+        for i, group in enumerate(self.param_groups):
+            for name, value in group.items():
+                if name != "params" and value is not None:
+                    state[f"group.{i}.{name}"] = np.asarray(value)
+        for j, (memory, slot) in enumerate(self.places()):
+            state[f"state.{j}.step"] = memory.steps[slot.index : slot.index + 1].copy()
+            for name, flat in slot.buffers.items():
+                state[f"state.{j}.{name}"] = np.array(slot.shaped(flat), order="C")
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` returned, for the same groups and shapes; ValueError says what does not fit."""
+        name, places = type(self).__name__, self.places()
+        counts = [1 + max((int(n.split(".")[1]) for n in state if n.startswith(kind)), default=-1)
+                  for kind in ("group.", "state.")]  # fmt: skip
+        if counts != [len(self.param_groups), len(places)]:
+            raise ValueError(f"{name}: the state has {counts[0]} groups and {counts[1]} parameters, the optimizer "
+                             f"{len(self.param_groups)} and {len(places)}")  # fmt: skip
+        for key, value in state.items():
+            kind, index, entry = key.split(".", 2)
+            shape = places[int(index)][1].view.shape
+            if kind == "state" and entry != "step" and np.shape(value) != shape:
+                raise ValueError(f"{name}: {key} has shape {list(np.shape(value))}, the parameter {list(shape)}")
+        for key, value in state.items():
+            kind, index, entry = key.split(".", 2)
+            if kind == "group":
+                self.param_groups[int(index)][entry] = plain(value)
+                continue
+            memory, slot = places[int(index)]
+            if entry == "step":
+                memory.steps[slot.index] = int(np.asarray(value).reshape(()))
+            else:
+                memory.require(entry)
+                slot.shaped(slot.buffers[entry])[...] = np.asarray(value)
+
+    def places(self) -> list[tuple[GroupMemory, Slot]]:
+        """Every parameter's place, in order of the groups."""
+        return [(memory, slot) for memory in self.memory for slot in memory.slots]
+
+    def __repr__(self) -> str:
+        lines = [f"  group {i}: {len(g['params'])} tensors, " + ", ".join(f"{n}={v}" for n, v in g.items() if n != "params")
+                 for i, g in enumerate(self.param_groups)]  # fmt: skip
+        return f"{type(self).__name__}(\n" + "\n".join(lines) + "\n)"
+
+
+def plain(value: Any) -> Any:
+    """An option as Python values: a number, a truth value or a tuple."""
+    listed = np.asarray(value).tolist()
+    return tuple(listed) if isinstance(listed, list) else listed
