@@ -12,6 +12,7 @@ from tinymed.memory import canonical_order, inverse_order
 @pytest.fixture
 def scratch(monkeypatch):
     """A table in which a test may declare kernels."""
+    backend.table("numba")  # a backend registers its kernels when first imported
     monkeypatch.setattr(backend, "rules", dict(backend.rules))
     monkeypatch.setattr(backend, "implementations", dict(backend.implementations))
     monkeypatch.setattr(backend, "tables", {})

@@ -40,8 +40,8 @@ def build(folder: Path, workers: int = 1):
         nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.BatchNorm2d(4), nn.Dropout(0.25), nn.Flatten(),
         nn.Linear(4 * 7 * 7, 2),
     )  # fmt: skip
-    optimizer = optim.Adam(model.parameters(), lr=3e-3)
-    plateau = optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=0)
+    optimizer = optim.Adam(model.parameters(), lr=2e-2)
+    plateau = optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=1)
     callbacks = [
         Schedule(plateau, monitor="val_loss"), EarlyStopping(50), JsonLog(folder / "log.jsonl", every=1),
         Checkpoints(folder, {"name": "kill test"}, every=2),

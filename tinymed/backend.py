@@ -50,6 +50,8 @@ BACKENDS = {
     "numba": Backend("cpu", "numpy", ("numba", REFERENCE), "tinymed.cpu"),
 }
 DEFAULT = "numba"
+MOST_PLANS = 4096  # signatures remembered by one launch
+SMALL = 16384  # elements below which threads cost more than they save
 
 
 class BackendError(RuntimeError):
@@ -105,32 +107,39 @@ class Kernel:
             self._compiled = compiler(self.fn, self.parallel)
         return self._compiled
 
-    def orders(self, args: Sequence[Any]) -> dict[str, Order]:
-        """The order of axes in memory that each array argument must have; `flat` ones share the first's."""
-        flat: Order | None = None
-        wanted: dict[str, Order] = {}
-        names = self.parameters[len(self.parameters) - len(args) :]
-        for name, a in zip(names, args, strict=True):
-            if isinstance(a, np.ndarray):
-                kind = self.kinds.get(name, "plain")
-                if kind == "flat":
-                    if flat is None or (flat == tuple(range(len(flat))) and not a.flags.c_contiguous):
-                        flat = dense_order(a) or flat
-                else:
-                    wanted[name] = canonical_order(kind, a.ndim)
-        for name, a in zip(names, args, strict=True):
-            if isinstance(a, np.ndarray) and name not in wanted:
-                wanted[name] = flat if flat is not None and len(flat) == a.ndim else tuple(range(a.ndim))
-        wanted["flat"] = flat or ()
-        return wanted
+    def orders(self, args: Sequence[Any]) -> tuple[list[Order | None], Order]:
+        """The order of axes in memory that each argument must have (None: no array), and that of `flat` outputs.
 
-    def view(self, name: str, a: Array, order: Order) -> Array:
-        """The array as the compiled loop sees it: a C-contiguous view."""
-        a = a.transpose(order) if order != tuple(range(a.ndim)) else a
-        kind = self.kinds.get(name)
+        `flat` arrays share one order: of the first that is dense but not in C order, else C.
+        """
+        names = self.parameters[len(self.parameters) - len(args) :]
+        kinds = [self.kinds.get(n, "plain") if isinstance(a, np.ndarray) else "" for n, a in zip(names, args, strict=True)]
+        flat: Order = ()
+        for kind, a in zip(kinds, args, strict=True):
+            if kind == "flat" and (not flat or (flat == tuple(range(len(flat))) and not a.flags.c_contiguous)):
+                flat = dense_order(a) or flat
+        wanted = [None if not kind else flat if kind == "flat" and len(flat) == a.ndim else canonical_order(kind, a.ndim)
+                  for kind, a in zip(kinds, args, strict=True)]  # fmt: skip
+        return wanted, flat
+
+    def order(self, name: str, ndim: int, flat: Order) -> Order:
+        """The order of axes in memory of an output or workspace."""
+        kind = self.kinds.get(name, "plain")
+        return flat if kind == "flat" and len(flat) == ndim else canonical_order(kind, ndim)
+
+    def view(self, name: str, order: Order) -> Callable[[Array], Array] | None:
+        """What makes an array, dense in this order, the C-contiguous view that the compiled loop takes."""
+        kind, as_is = self.kinds.get(name), order == tuple(range(len(order)))
+        if kind == "flat":
+            return lambda a: a.transpose(order).reshape(-1)
         if kind == "rows":
-            return a.reshape(math.prod(a.shape[:-1]), a.shape[-1]) if a.ndim else a.reshape(1, 1)
-        return a.reshape(-1) if kind == "flat" else a
+            return lambda a: matrix(a.transpose(order))
+        return None if as_is else lambda a: a.transpose(order)
+
+
+def matrix(a: Array) -> Array:
+    """Pixels x channels of a channels-last array of any number of axes."""
+    return a.reshape(math.prod(a.shape[:-1]), a.shape[-1]) if a.ndim else a.reshape(1, 1)
 
 
 rules: dict[str, Rule] = {}
@@ -190,6 +199,18 @@ class Observer:
 observers: list[Observer] = []
 
 
+class Plan(NamedTuple):
+    """How a launch treats arguments of one signature: decided once, then looked up."""
+
+    kernel: Kernel
+    fallback: bool  # the reference answers for a backend that has compiled kernels
+    edges: list[tuple[int, Order]] = []  # arguments that lie otherwise than the kernel wants
+    outs: list[tuple[tuple[int, ...], Any, Order]] = []
+    work: list[Spec] = []
+    views: list[Callable[[Any], Any] | None] = []  # outputs, workspaces, arguments -> what the machine code takes
+    small: bool = False  # too little work to wake other threads for
+
+
 class Launch:
     """A kernel name in one backend's table: calling it picks an implementation and runs it."""
 
@@ -197,40 +218,66 @@ class Launch:
         chain = BACKENDS[table.name].chain
         self.name, self.table = name, table
         self.kernels = [implementations[b, name] for b in chain if (b, name) in implementations]
+        self.plans: dict[tuple[Any, ...], Plan] = {}
         self.native = self.fallback = 0  # calls answered by the backend itself, and by the reference
         if not self.kernels:
             raise AttributeError(f"no kernel {name!r} on backend {table.name!r}")
 
     def __call__(self, *args: Any) -> Any:
-        kernel = self.choose(args)
-        if not observers:
-            return self.run(kernel, args)
-        watching = list(observers)
-        for o in watching:
-            o.before(self, kernel, args)
-        result = self.run(kernel, args)
-        outs = result if isinstance(result, tuple) else (result,)
-        for o in watching:
-            o.after(self, kernel, args, outs)
-        return result
-
-    def choose(self, args: Sequence[Any]) -> Kernel:
-        """The first implementation of the chain that can take these arguments."""
-        for k in self.kernels:
-            if k.accepts(args):
-                break
-        else:
-            raise BackendError(f"{self.name}: no implementation takes {describe(args)}")
-        if k.reference and self.table.name != "numpy":
+        key = tuple([(a.shape, a.strides, a.dtype.char) if hasattr(a, "strides") else (type(a), a) for a in args])
+        plan = self.plans.get(key) or self.decide(key, args)
+        if plan.fallback:
             self.fallback += 1
             if strict and self.name in self.table.native and is_single(args):
                 raise BackendError(f"{self.name} must be native on {self.table.name!r} but fell back to the "
                                    f"reference for {describe(args)}")  # fmt: skip
         else:
             self.native += 1
-        return k
+        if not observers:
+            return self.run(plan, args)
+        watching = list(observers)
+        for o in watching:
+            o.before(self, plan.kernel, args)
+        result = self.run(plan, args)
+        outs = result if isinstance(result, tuple) else (result,)
+        for o in watching:
+            o.after(self, plan.kernel, args, outs)
+        return result
 
-    def run(self, kernel: Kernel, args: Sequence[Any]) -> Any:
+    def decide(self, key: tuple[Any, ...], args: Sequence[Any]) -> Plan:
+        """The first implementation of the chain that can take these arguments, and how it is called."""
+        kernel = next((k for k in self.kernels if k.accepts(args)), None)
+        if kernel is None:
+            raise BackendError(f"{self.name}: no implementation takes {describe(args)}")
+        if len(self.plans) >= MOST_PLANS:  # shapes that never come again
+            self.plans.clear()
+        plan = Plan(kernel, True) if kernel.reference else Plan(kernel, False)
+        if kernel.compiled_kind:
+            plan = self.lay_out(kernel, args)
+        elif self.table.name == "numpy":
+            plan = Plan(kernel, False)
+        self.plans[key] = plan
+        return plan
+
+    def lay_out(self, kernel: Kernel, args: Sequence[Any]) -> Plan:
+        """Memory orders, outputs and workspaces of a compiled kernel."""
+        orders, flat = kernel.orders(args)
+        edges = [(i, o) for i, (a, o) in enumerate(zip(args, orders, strict=True)) if o is not None and not is_dense(a, o)]
+        names = iter(kernel.parameters)
+        outs = [(shape, dtype, kernel.order(n, len(shape), flat))
+                for (shape, dtype), n in zip(kernel.specs(args), names, strict=False)]  # fmt: skip
+        work = [spec(w, np.dtype(np.float32)) for w in (kernel.work(*args) if kernel.work else ())]
+        views: list[Callable[[Any], Any] | None] = [kernel.view(n, o) for (_, _, o), n in
+                                                    zip(outs, kernel.parameters, strict=False)]  # fmt: skip
+        views += [None] * len(work)
+        for n, a, o in zip(kernel.parameters[len(kernel.parameters) - len(args) :], args, orders, strict=True):
+            views.append(kernel.view(n, o) if o is not None else np.float32 if isinstance(a, float) else None)
+        elements = sum(math.prod(shape) for shape, *_ in outs) + sum(a.size for a in args if hasattr(a, "size"))
+        small = elements < SMALL and (kernel.rule.flops is None or kernel.rule.flops(*args) < 32 * SMALL)
+        return Plan(kernel, False, edges, outs, work, views, small)
+
+    def run(self, plan: Plan, args: Sequence[Any]) -> Any:
+        kernel = plan.kernel
         kernel.calls += 1
         if kernel.reference:
             with np.errstate(all="ignore"):  # inf and nan flow as IEEE says; TINYMED_DEBUG=nan finds them
@@ -239,41 +286,18 @@ class Launch:
             return tuple([asarray(r) for r in result]) if isinstance(result, tuple) else asarray(result)
         if kernel.composite:
             return kernel.fn(self.table, *args)
-        orders = kernel.orders(args)
-        names = kernel.parameters[len(kernel.parameters) - len(args) :]
-        args = [self.edge(a, orders[n]) if isinstance(a, np.ndarray) else a
-                for n, a in zip(names, args, strict=True)]  # fmt: skip
-        outs, work = self.allocate(kernel, args, orders["flat"])
-        kernel.compiled()(*self.native_arguments(kernel, outs, work, args, orders))
+        if plan.edges:
+            args = list(args)
+            for i, order in plan.edges:
+                args[i] = self.table.canonical(args[i], order)
+        outs = [empty(*o) for o in plan.outs]
+        work = [empty(*w) for w in plan.work]
+        native = [a if v is None else v(a) for v, a in zip(plan.views, [*outs, *work, *args], strict=True)]
+        if plan.small:
+            self.table.home.alone(kernel.compiled(), native)
+        else:
+            kernel.compiled()(*native)
         return outs[0] if len(outs) == 1 else tuple(outs)
-
-    def edge(self, a: Array, order: Order) -> Array:
-        return a if is_dense(a, order) else self.table.canonical(a, order)
-
-    def allocate(self, kernel: Kernel, args: Sequence[Any], flat: Order) -> tuple[list[Array], list[Array]]:
-        outs = []
-        for name, (shape, dtype) in zip(kernel.parameters, kernel.specs(args), strict=False):
-            kind = kernel.kinds.get(name, "plain")
-            order = flat if kind == "flat" and len(flat) == len(shape) else canonical_order(kind, len(shape))
-            outs.append(empty(shape, dtype, order))
-        work = [empty(*spec(w, np.dtype(np.float32))) for w in (kernel.work(*args) if kernel.work else ())]
-        return outs, work
-
-    def native_arguments(self, kernel: Kernel, outs: Sequence[Array], work: Sequence[Array],
-                         args: Sequence[Any], orders: dict[str, Order]) -> list[Any]:  # fmt: skip
-        """Outputs, workspaces and inputs as the compiled function takes them: views and float32 scalars."""
-        result: list[Any] = []
-        for name, a in zip(kernel.parameters, [*outs, *work, *args], strict=True):
-            if isinstance(a, np.ndarray):
-                order = orders.get(name)
-                if order is None:  # an output or a workspace
-                    kind = kernel.kinds.get(name, "plain")
-                    flat = orders["flat"]
-                    order = flat if kind == "flat" and len(flat) == a.ndim else canonical_order(kind, a.ndim)
-                result.append(kernel.view(name, a, order))
-            else:
-                result.append(np.float32(a) if isinstance(a, float) else a)
-        return result
 
 
 class Table:
@@ -282,8 +306,8 @@ class Table:
     def __init__(self, name: str):
         self.name, self.device = name, BACKENDS[name].device
         self.xp = importlib.import_module(BACKENDS[name].module)
-        home = importlib.import_module(BACKENDS[name].home) if BACKENDS[name].home else None
-        self.native: frozenset[str] = getattr(home, "NATIVE", frozenset())
+        self.home: Any = importlib.import_module(BACKENDS[name].home) if BACKENDS[name].home else None
+        self.native: frozenset[str] = getattr(self.home, "NATIVE", frozenset())
         self.launches: dict[str, Launch] = {}
 
     def __getattr__(self, name: str) -> Launch:  # once per name; then a plain attribute

@@ -199,7 +199,7 @@ def compare(ours: tuple[list[Any], list[Any]], true: tuple[list[Any], list[Any]]
                 continue
             if x.shape != y.shape:
                 raise BackendMismatch(f"{what}: {kind} {i} is {describe(x)}, expected {describe(y)}")
-            error = relative_error(x, y) if y.dtype.kind == "f" else float("inf") * (not np.array_equal(x, y)) or 0.0
+            error = relative_error(x, y) if y.dtype.kind == "f" else 0.0 if np.array_equal(x, y) else float("inf")
             if not error <= rtol:
                 raise BackendMismatch(f"{what}: {kind} {i} of shape {list(x.shape)} is off by {error:.2e} of its "
                                       f"largest value; allowed {rtol:.0e}")  # fmt: skip

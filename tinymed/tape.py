@@ -122,7 +122,7 @@ class Op:
         results = op.forward(*[i.data if isinstance(i, Node) else i for i in inputs])
         outs = results if isinstance(results, tuple) else (results,)
         recording = recording and True in op.needs
-        version = nodes[0].version if cls.view else None
+        version = nodes[0].version if op.view else None
         tensors = tuple([nodes[0].plain(o, recording and o.dtype.kind == "f", op if recording else None, i, version)
                          for i, o in enumerate(outs)])  # fmt: skip
         if recording:

@@ -1,7 +1,7 @@
 """The `numba` backend: compiled loops under the same family names as `tinymed.ops`.  Imported at first use."""
 
-from . import activations, conv, depthwise, dropout, elementwise, matmul, norm, optim
-from .jit import compile_kernel
+from . import activations, adaptive_pool, conv, depthwise, dropout, elementwise, matmul, norm, optim, pool, softmax
+from .jit import alone, compile_kernel
 
 # Kernels that must not fall back to the reference for float32: what a 2-D CNN trains with.
 NATIVE = frozenset(
@@ -11,8 +11,26 @@ NATIVE = frozenset(
     dropout_forward dropout_backward dropout_channels_forward dropout_channels_backward
     conv2d_forward conv2d_backward_input conv2d_backward_weight channel_sum
     matmul matmul_ta matmul_tb linear_forward
+    max_pool2d_forward max_pool2d_backward avg_pool2d_forward avg_pool2d_backward
+    adaptive_avg_pool2d_forward adaptive_avg_pool2d_backward
     sgd_step momentum_step adam_step rmsprop_step adagrad_step scale_gradient
+    sigmoid_forward sigmoid_backward
+    softmax_forward softmax_backward log_softmax_forward log_softmax_backward
     """.split()
 )
 
-__all__ = ["NATIVE", "activations", "compile_kernel", "conv", "depthwise", "dropout", "elementwise", "matmul", "norm", "optim"]
+__all__ = [
+    "NATIVE",
+    "activations",
+    "adaptive_pool",
+    "compile_kernel",
+    "conv",
+    "depthwise",
+    "dropout",
+    "elementwise",
+    "matmul",
+    "norm",
+    "optim",
+    "pool",
+    "softmax",
+]

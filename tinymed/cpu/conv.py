@@ -13,6 +13,7 @@ from numba import prange
 from ..backend import kernel
 from .jit import serial
 from .microkernel import ACCUMULATE, COLUMNS, ROWS, TASKS, ZERO, address, ceil_div, pack_rows, share, sweep
+from .transpose import transpose
 
 NO_BIAS = np.zeros(0, np.float32)
 BLOCK = 16 * ROWS  # rows of one indirection table: their inputs stay in L2 while the panels of the filter pass
@@ -24,7 +25,7 @@ PARTIAL = 1 << 22  # floats of partial weight gradients: 16 MiB, or one copy whe
 
 
 def takes(*arrays: Any) -> bool:
-    return arrays[0].ndim == 4 and all(a is None or a.dtype.char == "f" for a in arrays)
+    return bool(arrays[0].ndim == 4) and all(a is None or a.dtype.char == "f" for a in arrays)
 
 
 def is_depthwise(weight: Any, groups: Any) -> bool:
@@ -141,11 +142,8 @@ def turn_filter(turned: Any, w: Any, groups: Any) -> None:
         r, s, first = t // slices // kw, t // slices % kw, t % slices * SLICE
         size = min(SLICE, per_group - first)
         for g in range(groups):
-            for i in range(c):
-                source = w[r, s, i, g * per_group + first :]
-                to = turned[kh - 1 - r, kw - 1 - s, first:, g * c + i]
-                for o in range(size):
-                    to[o] = source[o]
+            to = turned[kh - 1 - r, kw - 1 - s, first:, g * c :]
+            transpose(address(w[r, s, :, g * per_group + first :]), 4 * k, c, size, address(to), 4 * turned.shape[3])
 
 
 # -------------------------------------------------------------------------------------------------- forward

@@ -29,6 +29,16 @@ def compile_kernel(fn: Callable[..., Any], parallel: bool = True) -> Any:
         config.CACHE_DIR = before
 
 
+def alone(compiled: Callable[..., Any], args: list[Any]) -> None:
+    """Call on one thread: waking a pool for a few thousand elements costs more than the work."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        compiled(*args)
+    finally:
+        numba.set_num_threads(before)
+
+
 def inline(fn: Callable[..., Any]) -> Any:
     """A helper that kernels call; Numba inlines it into each."""
     return numba.njit(inline="always")(fn)

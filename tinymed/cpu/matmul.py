@@ -12,6 +12,7 @@ from numba import prange
 from ..backend import kernel
 from .jit import serial
 from .microkernel import ACCUMULATE, COLUMNS, ROWS, ZERO, address, ceil_div, pack_rows, share, sweep
+from .transpose import transpose
 
 NO_BIAS = np.zeros(0, np.float32)
 BLOCK = 16 * ROWS  # rows of a whose slice of DEPTH terms stays in L2 while the panels of b pass
@@ -21,7 +22,7 @@ FEW = 4 * ROWS  # rows of a up to which packing b costs more than it saves
 
 
 def takes(*arrays: Any) -> bool:
-    return arrays[0].ndim == arrays[1].ndim == 2 and all(a is None or a.dtype.char == "f" for a in arrays)
+    return bool(arrays[0].ndim == arrays[1].ndim == 2) and all(a is None or a.dtype.char == "f" for a in arrays)
 
 
 # ------------------------------------------------------------------------------------------------- composites
@@ -86,14 +87,12 @@ def pack_matrix(packed: Any, b: Any, transposed: Any) -> None:
 
 @serial
 def pack_columns(panel: Any, rows: Any, row: Any, size: Any, first: Any, last: Any) -> None:
-    """The same of a matrix that lies transposed: each row's slice, a few cache lines, becomes a column."""
-    for j in range(size):
-        source, to = rows[row + j, first:last], panel[first * COLUMNS + j :]
-        for d in range(last - first):
-            to[d * COLUMNS] = source[d]
-    for j in range(size, COLUMNS):
-        for d in range(first, last):
+    """The same of a matrix that lies transposed."""
+    for d in range(first, last):
+        for j in range(size, COLUMNS):
             panel[d * COLUMNS + j] = 0
+    transpose(address(rows[row:, first:]), 4 * rows.shape[1], size, last - first, address(panel[first * COLUMNS :]),
+              4 * COLUMNS)  # fmt: skip
 
 
 def gemm_work(a: Any, b: Any, bias: Any, size: Any, a_strides: Any, packed: Any) -> list[Any]:
@@ -128,9 +127,12 @@ def gemm(y: Any, tables: Any, a: Any, b: Any, bias: Any, size: Any, a_strides: A
 @kernel(backend="numba", out=lambda x, bias: [x.shape[::-1]])
 def transpose_add(y: Any, x: Any, bias: Any) -> None:
     """y[m, n] = x[n, m] + bias[n]"""
-    for i in prange(y.shape[0]):
-        for j in range(y.shape[1]):
-            y[i, j] = x[j, i]
+    m, n = y.shape
+    for t in prange(ceil_div(n, SLICE)):
+        first = t * SLICE
+        size = min(SLICE, n - first)
+        transpose(address(x[first:]), 4 * m, size, m, address(y[:, first:]), 4 * n)
         if bias.size:
-            for j in range(y.shape[1]):
-                y[i, j] += bias[j]
+            for i in range(m):
+                for j in range(first, first + size):
+                    y[i, j] += bias[j]

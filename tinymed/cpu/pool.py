@@ -1,6 +1,6 @@
 """Pooling on the CPU: images are [n, h, w, c], and the innermost loops run over channels so that they vectorise.
 
-Backward passes gather: a row of dx collects what its windows send, so rows are independent and need no atomics.
+Backward passes gather: a row of dx collects what its windows send it, so rows are independent.
 """
 
 from typing import Any
@@ -9,9 +9,39 @@ import numpy as np
 from numba import njit, prange
 
 from ..backend import kernel
+from ..ops.pool import winner_shapes
 from .jit import serial
 
 f4 = np.float32
+
+
+def takes(x: Any, *_: Any) -> bool:
+    """What the loops can run on: float32 images."""
+    return x.ndim == 4 and x.dtype == f4
+
+
+def halves(kernel: Any, stride: Any, before: Any, dilation: Any, space: Any, size: Any) -> bool:
+    """Whether windows are 2 x 2 at stride 2, inside the image: most networks' only pooling."""
+    plain = (kernel, stride, before, dilation) == ((2, 2), (2, 2), (0, 0), (1, 1))
+    return plain and 2 * size[0] <= space[0] and 2 * size[1] <= space[1]
+
+
+# ---------------------------------------------------------------------------------------------------- maximum
+
+
+@kernel(backend="numba", composite=True, when=takes)
+def max_pool2d_forward(k, x, kernel, stride, before, dilation, size):
+    """The loop for 2 x 2 windows, or the one for any."""
+    if halves(kernel, stride, before, dilation, x.shape[2:], size):
+        return k.max_halve(x, size)
+    return k.max_window(x, kernel, stride, before, dilation, size)
+
+
+@kernel(backend="numba", composite=True, when=takes)
+def max_pool2d_backward(k, dy, index, x_shape, kernel, stride, before, dilation):
+    if halves(kernel, stride, before, dilation, x_shape[2:], dy.shape[2:]):
+        return k.max_halve_backward(dy, index, x_shape)
+    return k.max_window_backward(dy, index, x_shape, kernel, stride, before, dilation)
 
 
 @njit
@@ -20,34 +50,155 @@ def wins(value, best):
     return value > best or value != value
 
 
-def single(*arrays: Any) -> bool:
-    """float32 images: what the loops take."""
-    return all(a.dtype.char == "f" for a in arrays if hasattr(a, "dtype") and a.dtype.kind == "f") and arrays[0].ndim == 4
+@kernel(backend="numba", image="y index x", out=lambda x, size: winner_shapes(x, (2, 2), size))
+def max_halve(y, index, x, size):
+    """y, index = the largest of the four pixels of each 2 x 2 window, and which (0, 1 / 2, 3) it was."""
+    n, h, w, c = y.shape
+    for t in prange(n * h):
+        b, i = t // h, t % h
+        for j in range(w):
+            for k in range(c):
+                best, first = x[b, 2 * i, 2 * j, k], np.uint8(0)
+                value = x[b, 2 * i, 2 * j + 1, k]
+                if wins(value, best):
+                    best, first = value, np.uint8(1)
+                value = x[b, 2 * i + 1, 2 * j, k]
+                if wins(value, best):
+                    best, first = value, np.uint8(2)
+                value = x[b, 2 * i + 1, 2 * j + 1, k]
+                if wins(value, best):
+                    best, first = value, np.uint8(3)
+                y[b, i, j, k] = best
+                index[b, i, j, k] = first
 
 
-def is_halving(kernel: Any, stride: Any, before: Any, dilation: Any) -> bool:
-    """2 x 2 windows at stride 2, most networks' only pooling."""
-    return (kernel, stride, before) == ((2, 2), (2, 2), (0, 0)) and dilation == (1, 1)
+@kernel(backend="numba", image="dx dy index", out=lambda dy, index, x_shape: [x_shape])
+def max_halve_backward(dx, dy, index, x_shape):
+    """dx = dy at the pixel that won its 2 x 2 window, 0 at the others and in a last odd row or column."""
+    n, h, w, c = dy.shape
+    height, pairs = dx.shape[1], (dx.shape[1] + 1) // 2
+    for t in prange(n * pairs):
+        b, i = t // pairs, t % pairs
+        if i < h:
+            for j in range(w):
+                for k in range(c):
+                    d, first = dy[b, i, j, k], index[b, i, j, k]
+                    dx[b, 2 * i, 2 * j, k] = d if first == 0 else f4(0)
+                    dx[b, 2 * i, 2 * j + 1, k] = d if first == 1 else f4(0)
+                    dx[b, 2 * i + 1, 2 * j, k] = d if first == 2 else f4(0)
+                    dx[b, 2 * i + 1, 2 * j + 1, k] = d if first == 3 else f4(0)
+            dx[b, 2 * i : 2 * i + 2, 2 * w :] = 0
+        else:
+            dx[b, 2 * i : min(2 * i + 2, height)] = 0
 
 
-def partners(space: Any, size: Any) -> bool:
-    """Whether all 2 x 2 windows lie inside."""
-    return all(2 * m <= n for n, m in zip(space, size, strict=True))
+@kernel(backend="numba", image="y index x",
+        out=lambda x, kernel, stride, before, dilation, size: winner_shapes(x, kernel, size))  # fmt: skip
+def max_window(y, index, x, kernel, stride, before, dilation, size):
+    """y, index = the largest pixel of each window and the number of its tap; taps in the padding never win."""
+    n, h, w, c = y.shape
+    for t in prange(n * h):
+        b, i = t // h, t % h
+        for j in range(w):
+            best, first, found = y[b, i, j], index[b, i, j], False
+            best[:] = -np.inf
+            first[:] = 0
+            for tap in range(kernel[0] * kernel[1]):
+                row = i * stride[0] - before[0] + tap // kernel[1] * dilation[0]
+                column = j * stride[1] - before[1] + tap % kernel[1] * dilation[1]
+                if 0 <= row < x.shape[1] and 0 <= column < x.shape[2]:
+                    pixel, number = x[b, row, column], first.dtype.type(tap)
+                    for k in range(c):
+                        take = not found or wins(pixel[k], best[k])
+                        best[k] = pixel[k] if take else best[k]
+                        first[k] = number if take else first[k]
+                    found = True
 
 
-# ---------------------------------------------------------------------------------------------------- maximum
+@kernel(backend="numba", image="dx dy index", out=lambda dy, index, x_shape, *_: [x_shape])
+def max_window_backward(dx, dy, index, x_shape, kernel, stride, before, dilation):
+    """dx[row] = the dy of each window that covers the row, at the pixel whose tap won."""
+    n, h, w, c = dy.shape
+    for t in prange(n * dx.shape[1]):
+        b, row = t // dx.shape[1], t % dx.shape[1]
+        dx[b, row] = 0
+        for i in range(h):
+            reach = row + before[0] - i * stride[0]
+            if 0 <= reach <= (kernel[0] - 1) * dilation[0] and reach % dilation[0] == 0:
+                for j in range(w):
+                    d, first = dy[b, i, j], index[b, i, j]
+                    for s in range(kernel[1]):
+                        column = j * stride[1] - before[1] + s * dilation[1]
+                        if 0 <= column < dx.shape[2]:
+                            total, tap = dx[b, row, column], first.dtype.type(reach // dilation[0] * kernel[1] + s)
+                            for k in range(c):
+                                total[k] += d[k] if first[k] == tap else f4(0)
 
 
-@kernel(backend="numba", composite=True, when=lambda x, *_: single(x))
-def max_pool2d_forward(k, x, kernel, stride, before, dilation, size):
-    """The loop for 2 x 2 windows, or the one for all."""
-    if is_halving(kernel, stride, before, dilation) and partners(x.shape[2:], size):
-        return k.max_pool_halve(x, size)
-    return k.max_pool_window(x, kernel, stride, before, dilation, size, np.zeros(0, index_dtype(kernel)))
+# ------------------------------------------------------------------------------------------------------- mean
 
 
-@kernel(backend="numba", composite=True, when=lambda dy, index, *_: single(dy))
-def max_pool2d_backward(k, dy, index, x_shape, kernel, stride, before, dilation):
-    if is_halving(kernel, stride, before, dilation) and partners(x_shape[2:], dy.shape[2:]):
-        return k.max_pool_halve_backward(dy, index, x_shape)
-    return k.max_pool_window_backward(dy, index, x_shape, kernel, stride, before, dilation)
+@serial
+def mean(total, line, image, top, bottom, left, right, count):
+    """total[c] = the sum of a box of an image / count; long sums are summed by rows first, to lose fewer digits."""
+    total[:] = 0
+    by_rows = (bottom - top) * (right - left) > 256
+    for i in range(top, bottom):
+        if by_rows:
+            line[:] = 0
+            for j in range(left, right):
+                for k in range(total.size):
+                    line[k] += image[i, j, k]
+            for k in range(total.size):
+                total[k] += line[k]
+        else:
+            for j in range(left, right):
+                for k in range(total.size):
+                    total[k] += image[i, j, k]
+    for k in range(total.size):
+        total[k] /= count
+
+
+@serial
+def share(line, dy, left, right, count):
+    """line[j, c] += dy[c] / count for the pixels left..right of a row."""
+    for j in range(left, right):
+        for k in range(dy.size):
+            line[j, k] += dy[k] / count
+
+
+@serial
+def box(i, n, kernel, stride, before, after, include_pad):
+    """(first, last, pixels) of window i along an axis of n pixels, cut off at its ends; pixels with or without padding."""
+    start = i * stride - before
+    first, last = max(0, start), min(n, start + kernel)
+    return first, last, min(start + kernel, n + after) - start if include_pad else max(1, last - first)
+
+
+@kernel(backend="numba", image="y x", when=takes, work=lambda x, *how: [(x.shape[0] * how[3][0], x.shape[1])])
+def avg_pool2d_forward(y, lines, x, kernel, stride, padding, size, include_pad, divisor):
+    n, h, w, _ = y.shape
+    (above, below), (before, after) = padding
+    for t in prange(n * h):
+        b, i = t // h, t % h
+        top, bottom, rows = box(i, x.shape[1], kernel[0], stride[0], above, below, include_pad)
+        for j in range(w):
+            left, right, columns = box(j, x.shape[2], kernel[1], stride[1], before, after, include_pad)
+            count = f4(divisor if divisor != 0 else rows * columns)
+            mean(y[b, i, j], lines[t], x[b], top, bottom, left, right, count)
+
+
+@kernel(backend="numba", image="dx dy", when=takes)
+def avg_pool2d_backward(dx, dy, x_shape, kernel, stride, padding, include_pad, divisor):
+    n, height, width, _ = dx.shape
+    (above, below), (before, after) = padding
+    for t in prange(n * height):
+        b, row = t // height, t % height
+        dx[b, row] = 0
+        for i in range(dy.shape[1]):
+            top, bottom, rows = box(i, height, kernel[0], stride[0], above, below, include_pad)
+            if top <= row < bottom:
+                for j in range(dy.shape[2]):
+                    left, right, columns = box(j, width, kernel[1], stride[1], before, after, include_pad)
+                    count = f4(divisor if divisor != 0 else rows * columns)
+                    share(dx[b, row], dy[b, i, j], left, right, count)

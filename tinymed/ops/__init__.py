@@ -1,5 +1,16 @@
 """The ops: rule, reference kernel, samples and oracle, one family a file.  Importing this imports every family."""
 
-from . import activations, conv, dropout, elementwise, matmul, norm
+from . import activations, adaptive_pool, conv, dropout, elementwise, loss, matmul, norm, pool, softmax
 
-__all__ = ["activations", "conv", "dropout", "elementwise", "matmul", "norm"]
+__all__ = [
+    "activations",
+    "adaptive_pool",
+    "conv",
+    "dropout",
+    "elementwise",
+    "loss",
+    "matmul",
+    "norm",
+    "pool",
+    "softmax",
+]

@@ -63,6 +63,35 @@ class LeakyReLU(Op):
         return draw.array(draw.shape(), avoid=(0.0,)), draw.choice((0.01, 0.2, 0.0, 1.5))
 
 
+@kernel(flops=lambda x: 4 * x.size)
+def sigmoid_forward(xp: Any, x: Array) -> Array:
+    e = xp.exp(-xp.abs(x))  # never above 1
+    return xp.where(x >= 0, 1, e) / (1 + e)
+
+
+@kernel(flops=lambda dy, y: 3 * dy.size)
+def sigmoid_backward(xp: Any, dy: Array, y: Array) -> Array:
+    return dy * y * (1 - y)
+
+
+class Sigmoid(Op):
+    """y = 1 / (1 + exp(-x));  dx = dy y (1 - y).  The output is saved; stable on both sides."""
+
+    oracle = "torch.sigmoid"
+
+    def forward(self, x: Array) -> Array:
+        y = self.k.sigmoid_forward(x)
+        self.save(y)
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        return self.k.sigmoid_backward(dy, *self.saved)
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        return (draw.array(draw.shape(), -6, 6),)
+
+
 def relu(input: Any) -> Any:
     """max(0, x), element-wise."""
     return ReLU.apply(input)
@@ -71,3 +100,8 @@ def relu(input: Any) -> Any:
 def leaky_relu(input: Any, negative_slope: float = 0.01) -> Any:
     """x where x > 0, else negative_slope * x."""
     return LeakyReLU.apply(input, float(negative_slope))
+
+
+def sigmoid(input: Any) -> Any:
+    """1 / (1 + exp(-x)), element-wise."""
+    return Sigmoid.apply(input)

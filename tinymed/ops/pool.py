@@ -19,7 +19,7 @@ Window = tuple[int, int]  # the first pixel, and the one after the last
 # ---------------------------------------------------------------------------------------------------- maximum
 
 
-def winner_shapes(x: Array, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, size: Sizes) -> list[Any]:
+def winner_shapes(x: Array, kernel: Sizes, size: Sizes) -> list[Any]:
     """y, and the number of the tap that won: a byte for windows of up to 256 taps."""
     shape = (*x.shape[:2], *size)
     return [(shape, x.dtype), (shape, "uint8" if prod(kernel) <= 256 else "int32")]
@@ -31,7 +31,8 @@ def around(space: Sizes, kernel: Sizes, stride: Sizes, before: Sizes, dilation: 
                  zip(space, stride, before, size, extent(kernel, dilation), strict=True))  # fmt: skip
 
 
-@kernel(out=winner_shapes, flops=lambda x, kernel, *how: prod(x.shape[:2]) * prod(how[-1]) * prod(kernel))
+@kernel(out=lambda x, kernel, *how: winner_shapes(x, kernel, how[-1]),
+        flops=lambda x, kernel, *how: prod(x.shape[:2]) * prod(how[-1]) * prod(kernel))  # fmt: skip
 def max_pool2d_forward(xp: Any, x: Array, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes,
                        size: Sizes) -> tuple[Array, Array]:  # fmt: skip
     """y = the largest x of each window, index = the number of its tap; the first of equals, and NaN above all."""
@@ -61,7 +62,8 @@ def max_pool2d_backward(xp: Any, dy: Array, index: Array, x_shape: Sizes, kernel
     return padded(xp, dx, tuple((-a, -b) for a, b in edges))
 
 
-@kernel(out=winner_shapes, flops=lambda x, kernel, *how: prod(x.shape[:2]) * prod(how[-1]) * prod(kernel))
+@kernel(out=lambda x, kernel, *how: winner_shapes(x, kernel, how[-1]),
+        flops=lambda x, kernel, *how: prod(x.shape[:2]) * prod(how[-1]) * prod(kernel))  # fmt: skip
 def max_pool3d_forward(xp: Any, *args: Any) -> tuple[Array, Array]:
     """max_pool2d_forward with one axis more."""
     return max_pool2d_forward(xp, *args)
@@ -269,7 +271,8 @@ class AvgPool(Op):
 def draw_window(draw: Any, dilated: bool) -> tuple[Any, ...]:
     """(x, kernel, stride, padding, dilation, ceil_mode); half of them the 2 x 2 windows at stride 2 that have a fast path."""
     rank = draw.choice((2, 2, 2, 1, 3))
-    batch, channels = draw.choice(((1,), (2,), (3,), (), (0,))), draw.choice((1, 2, 3, 16, 17, 33) if rank < 3 else (1, 2))
+    channels = (1, 2, 3, 16, 17, 33) if rank < 3 else (1, 2)
+    batch = draw.choice(((1,), (2,), (3,), (), (0,)) if rank < 3 else ((1,), (2,), ()))
     if draw.boolean():
         kernel, stride, padding, dilation = (2,) * rank, (2,) * rank, ((0, 0),) * rank, (1,) * rank
     else:
@@ -277,8 +280,8 @@ def draw_window(draw: Any, dilated: bool) -> tuple[Any, ...]:
         stride = tuple(draw.integer(1, 3) for _ in range(rank))
         padding = tuple((p, p) for p in (draw.integer(0, k // 2) for k in kernel))
         dilation = tuple(draw.choice((1, 2)) if dilated else 1 for _ in range(rank))
-    low = [max(1, e - 2 * a) for e, (a, _) in zip(extent(kernel, dilation), padding, strict=True)]
-    x = draw.array((*batch, channels, *(n + draw.integer(0, 5 if rank < 3 else 2) for n in low)), distinct=True)
+    low = [max(d, e - 2 * a) for d, e, (a, _) in zip(dilation, extent(kernel, dilation), padding, strict=True)]
+    x = draw.array((*batch, draw.choice(channels), *(n + draw.integer(0, 5 if rank < 3 else 2) for n in low)), distinct=True)
     return x, kernel, stride, padding, dilation, draw.boolean()
 
 

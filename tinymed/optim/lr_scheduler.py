@@ -342,14 +342,15 @@ class ReduceLROnPlateau(LRScheduler):
             raise ValueError(f"ReduceLROnPlateau: got {len(self.min_lrs)} min_lr for {groups} groups")
         self.optimizer, self.mode, self.factor, self.patience, self.eps = optimizer, mode, factor, patience, eps
         self.threshold, self.threshold_mode, self.cooldown = threshold, threshold_mode, cooldown
-        self.best = math.inf if mode == "min" else -math.inf
+        self.best: float | None = None
         self.cooldown_counter = self.num_bad_epochs = self.last_epoch = 0
         self.last_lr = self.current()
 
     def better(self, value: float) -> bool:
         """Whether a metric improves on the best so far by more than the threshold."""
         sign = -1 if self.mode == "min" else 1
-        margin = self.best * (1 + sign * self.threshold) if self.threshold_mode == "rel" else self.best + sign * self.threshold
+        best = -sign * math.inf if self.best is None else self.best
+        margin = best * (1 + sign * self.threshold) if self.threshold_mode == "rel" else best + sign * self.threshold
         return value < margin if self.mode == "min" else value > margin
 
     def step(self, metrics: Any = None) -> None:

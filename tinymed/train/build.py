@@ -107,7 +107,9 @@ def make_model(config: RunConfig) -> Any:
 
     random.manual_seed(config.seed)
     data = config.data
-    options = {"in_channels": data.channels, "num_classes": len(data.classes), "size": data.size} | config.model_options
+    takes = models.entry(config.model).options
+    wanted = {"in_channels": data.channels, "num_classes": len(data.classes), "size": data.size, "head": config.head}
+    options = {name: value for name, value in wanted.items() if name in takes} | config.model_options
     try:
         return models.create(config.model, **options)
     except (TypeError, ValueError, KeyError) as error:

@@ -67,6 +67,7 @@ def keep(path: Path) -> None:
         os.replace(path, previous)
     else:
         os.replace(temporary, previous)
+        temporary.unlink(missing_ok=True)  # renaming a link over another link to the same file does nothing
     sync_directory(path.parent)
 
 

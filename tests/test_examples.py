@@ -1,0 +1,78 @@
+"""The examples run, warnings being errors, and print what they teach.  Each checks its own claims with asserts."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from datasets import class_folders
+
+import tinymed
+from tinymed.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = sorted((ROOT / "examples").glob("[0-9][0-9]_*.py"))
+TIMEOUT = 240  # seconds; each is meant to take well under 60 on two idle cores
+
+KEY_PHRASES = {
+    "01_tape": "one visit an op",
+    "02_convolution": "Numba kernel",
+    "03_gradcheck": "rejected",
+    "04_receptive_field": "46 x 46",
+    "05_vanishing_gradients": "Degradation",
+    "06_batch_norm_statistics": "disagreement",
+    "07_own_op": "0 fell back",
+    "08_train_malaria": "sensitivity",
+}
+
+
+def run(path: Path, *arguments: str, **options: str) -> subprocess.CompletedProcess[str]:
+    """Run an example the way its docstring says, with warnings as errors."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(tinymed.__file__).parents[1]), "PYTHONWARNINGS": "", **options}
+    return subprocess.run([sys.executable, "-W", "error", str(path), *arguments], capture_output=True, text=True,
+                          timeout=TIMEOUT, env=environment)  # fmt: skip
+
+
+def test_the_examples_are_numbered_and_all_tested():
+    assert [p.stem for p in EXAMPLES] == sorted(KEY_PHRASES)
+    assert [int(p.stem[:2]) for p in EXAMPLES] == list(range(1, len(EXAMPLES) + 1))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
+def test_example_runs_and_ends_with_a_lesson(path):
+    done = run(path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert not done.stderr
+    assert KEY_PHRASES[path.stem] in done.stdout
+    assert done.stdout.rstrip().splitlines()[-1].startswith("Lesson: ")
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
+def test_example_says_how_to_run_it(path):
+    source = path.read_text("utf-8")
+    docstring = source.split('"""')[1]
+    assert f"python examples/{path.name}" in docstring
+    assert "Teaches:" in docstring
+
+
+def test_own_op_passes_tinymed_check(capsys):
+    """`tinymed check FILE` imports the file without running it and finds its op."""
+    assert main(["check", str(ROOT / "examples" / "07_own_op.py"), "--samples", "4"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"passed.*gradient", printed)
+    assert "Lesson" not in printed
+
+
+def test_training_on_a_folder(tmp_path):
+    """The last example takes a directory and refuses to guess the positive class."""
+    folder = class_folders(tmp_path / "cells", {"parasitized": 24, "uninfected": 24})
+    path = ROOT / "examples" / "08_train_malaria.py"
+    done = run(path, str(folder), "--positive", "parasitized", "--steps", "2", "--png", str(tmp_path / "roc.png"))
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "positive: parasitized" in done.stdout
+    assert (tmp_path / "roc.png").read_bytes().startswith(b"\x89PNG")
+    refused = run(path, str(folder), "--steps", "2")
+    assert refused.returncode != 0
+    assert "--positive" in refused.stderr

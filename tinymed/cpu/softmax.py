@@ -1,0 +1,148 @@
+"""Softmax on the CPU: one row at a time, which stays in the cache."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from ..backend import kernel
+from .activations import exp
+from .jit import serial
+from .norm import single
+
+f4 = np.float32
+PARTS = 64  # pieces of the rows; each row is summed by itself, so their number changes no bits
+
+
+def rowwise(k: Any, fn: Callable[..., Any], arrays: Any, axis: int) -> Any:
+    """Call fn on arrays whose rows run along the axis: as they are for channels, else as matrices (views)."""
+    shape, n = arrays[0].shape, arrays[0].ndim
+    if axis == 1:
+        return fn(*arrays)
+    order = (*(i for i in range(n) if i != axis), axis)
+    back = tuple(order.index(i) for i in range(n))
+    moved = tuple(shape[i] for i in order)
+    matrix = (math.prod(moved[:-1]), moved[-1])
+    return fn(*[in_order(k, a, order).reshape(matrix) for a in arrays]).reshape(moved).transpose(back)
+
+
+def in_order(k: Any, a: Any, order: tuple[int, ...]) -> Any:
+    """The array with its axes in this order, in C order."""
+    t = a.transpose(order)
+    return t if t.flags.c_contiguous else k.canonical(a, order).transpose(order)
+
+
+@kernel(backend="numba", composite=True, when=single)
+def softmax_forward(k: Any, x: Any, axis: int) -> Any:
+    return rowwise(k, k.softmax_rows, (x,), axis)
+
+
+@kernel(backend="numba", composite=True, when=single)
+def log_softmax_forward(k: Any, x: Any, axis: int) -> Any:
+    return rowwise(k, k.log_softmax_rows, (x,), axis)
+
+
+@kernel(backend="numba", composite=True, when=single)
+def softmax_backward(k: Any, dy: Any, y: Any, axis: int) -> Any:
+    return rowwise(k, k.softmax_rows_backward, (dy, y), axis)
+
+
+@kernel(backend="numba", composite=True, when=single)
+def log_softmax_backward(k: Any, dy: Any, y: Any, axis: int) -> Any:
+    return rowwise(k, k.log_softmax_rows_backward, (dy, y), axis)
+
+
+def like(x: Any, *_: Any) -> list[tuple[int, ...]]:
+    """One output of the input's shape."""
+    return [x.shape]
+
+
+@serial
+def peak(x: Any) -> Any:
+    """The maximum of a row."""
+    top = f4(-np.inf)
+    for j in range(x.size):
+        top = max(top, x[j])
+    return top
+
+
+@serial
+def exponentials(y: Any, x: Any, top: Any) -> Any:
+    """y = exp(x - top); returns their sum."""
+    total = 0.0
+    for j in range(x.size):
+        y[j] = exp(x[j] - top)
+    for j in range(x.size):
+        total += np.float64(y[j])
+    return total
+
+
+@serial
+def softmax_row(y: Any, x: Any) -> None:
+    """y = exp(x - max x) / sum."""
+    scale = f4(1.0 / exponentials(y, x, peak(x)))
+    for j in range(x.size):
+        y[j] *= scale
+
+
+@serial
+def log_softmax_row(y: Any, x: Any) -> None:
+    """y = (x - max x) - log sum exp(x - max x)."""
+    top = peak(x)
+    log_total = f4(np.log(exponentials(y, x, top)))
+    for j in range(x.size):
+        y[j] = (x[j] - top) - log_total
+
+
+@kernel(backend="numba", rows="y x", out=like, flops=lambda x: 4 * x.size)
+def softmax_rows(y, x):
+    n = x.shape[0]
+    for part in prange(PARTS):
+        for i in range(part * n // PARTS, (part + 1) * n // PARTS):
+            softmax_row(y[i], x[i])
+
+
+@kernel(backend="numba", rows="y x", out=like, flops=lambda x: 4 * x.size)
+def log_softmax_rows(y, x):
+    n = x.shape[0]
+    for part in prange(PARTS):
+        for i in range(part * n // PARTS, (part + 1) * n // PARTS):
+            log_softmax_row(y[i], x[i])
+
+
+@serial
+def softmax_row_backward(dx: Any, dy: Any, y: Any) -> None:
+    """dx = y (dy - sum(dy y))."""
+    total = 0.0
+    for j in range(y.size):
+        total += np.float64(dy[j] * y[j])
+    for j in range(y.size):
+        dx[j] = y[j] * (dy[j] - f4(total))
+
+
+@serial
+def log_softmax_row_backward(dx: Any, dy: Any, y: Any) -> None:
+    """dx = dy - exp(y) sum(dy)."""
+    total = 0.0
+    for j in range(y.size):
+        total += np.float64(dy[j])
+    for j in range(y.size):
+        dx[j] = dy[j] - exp(y[j]) * f4(total)
+
+
+@kernel(backend="numba", rows="dx dy y", out=like, flops=lambda dy, y: 4 * y.size)
+def softmax_rows_backward(dx, dy, y):
+    n = y.shape[0]
+    for part in prange(PARTS):
+        for i in range(part * n // PARTS, (part + 1) * n // PARTS):
+            softmax_row_backward(dx[i], dy[i], y[i])
+
+
+@kernel(backend="numba", rows="dx dy y", out=like, flops=lambda dy, y: 4 * y.size)
+def log_softmax_rows_backward(dx, dy, y):
+    n = y.shape[0]
+    for part in prange(PARTS):
+        for i in range(part * n // PARTS, (part + 1) * n // PARTS):
+            log_softmax_row_backward(dx[i], dy[i], y[i])

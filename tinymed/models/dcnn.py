@@ -1,0 +1,98 @@
+"""The proposed CNN of Senthil Kumar, Khan & Jayachandran 2022: four convolutions and three dense layers."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .. import nn, tape
+from ..errors import UserError
+from ..nn import functional as F
+from ..nn import init
+from ..tensor import Tensor
+from .registry import register
+
+WIDTHS = (32, 64, 128, 256)
+DENSE = (256, 128, 64)
+ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "elu": nn.ELU, "selu": nn.SELU, "gelu": nn.GELU,
+               "silu": nn.SiLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}  # fmt: skip
+
+
+def activation(choice: str | Callable[[], nn.Module]) -> nn.Module:
+    """A new activation, by name or from a class."""
+    if isinstance(choice, str):
+        if choice not in ACTIVATIONS:
+            raise UserError(f"dcnn: activation {choice!r} is unknown; choose one of {', '.join(ACTIVATIONS)}")
+        return ACTIVATIONS[choice]()
+    return choice()
+
+
+def flattened(size: int, padding: str) -> int:
+    """The side after four convolutions and poolings; UserError where nothing is left."""
+    if padding not in ("valid", "same"):
+        raise UserError(f"dcnn: padding is 'valid' or 'same', got {padding!r}")
+    side = size
+    for _ in WIDTHS:
+        side = (side - (2 if padding == "valid" else 0)) // 2
+    if side < 1:
+        raise UserError(f"dcnn: an image of side {size} is too small for four convolutions and poolings; the smallest is "
+                        f"{46 if padding == 'valid' else 16} with {padding!r} padding")  # fmt: skip
+    return side
+
+
+class DCNN(nn.Module):
+    """Three times conv 3x3, ReLU, max-pool 2x2, batch norm, dropout (32, 64, 128 channels); conv 256, ReLU, pool; dense
+    256, 128, 64; dropout; one output a class.  Pooling comes before batch norm and both before dropout, as in the paper.
+
+    `forward` returns logits (N, num_classes), so that losses do not overflow; `predict` probabilities.  The paper's head
+    is one sigmoid a class, trained with binary cross-entropy on one-hot labels; the prediction is the arg-max.
+    Glorot-uniform weights, zero biases, batch norm with Keras's constants (SYSTEMS section 1: our choices, all arguments).
+    """
+
+    def __init__(self, num_classes: int = 2, in_channels: int = 3, size: int = 50, padding: str = "valid",
+                 dropout: Sequence[float] = (0.25, 0.5), head: str = "sigmoid",
+                 dense_activation: str | Callable[[], nn.Module] = "relu", statistics: str = "corrected",
+                 bn_momentum: float = nn.KERAS["momentum"], bn_eps: float = nn.KERAS["eps"]):  # fmt: skip
+        super().__init__()
+        if head not in ("sigmoid", "softmax"):
+            raise UserError(f"dcnn: head is 'sigmoid' or 'softmax', got {head!r}")
+        side, self.head = flattened(size, padding), head
+        self.input_shape = (in_channels, size, size)
+        layers: list[nn.Module] = []
+        for i, width in enumerate(WIDTHS):
+            layers += [nn.Conv2d(in_channels if i == 0 else WIDTHS[i - 1], width, 3, padding=padding), nn.ReLU(), nn.MaxPool2d(2)]
+            if i < len(WIDTHS) - 1:
+                norm = nn.BatchNorm2d(width, bn_eps, bn_momentum, statistics=statistics)
+                layers += [norm, nn.Dropout(dropout[0])]
+        self.features = nn.Sequential(*layers, nn.Flatten())
+        sizes = (WIDTHS[-1] * side * side, *DENSE)
+        dense = [layer for a, b in zip(sizes, sizes[1:], strict=False)
+                 for layer in (nn.Linear(a, b), activation(dense_activation))]  # fmt: skip
+        self.classifier = nn.Sequential(*dense, nn.Dropout(dropout[1]), nn.Linear(DENSE[-1], num_classes))
+        self.apply(glorot)
+
+    def forward(self, input: Tensor) -> Any:
+        if tuple(input.shape[1:]) != self.input_shape:
+            raise ValueError(f"dcnn: takes images (N, {', '.join(map(str, self.input_shape))}), got {list(input.shape)}; "
+                             "resize them, or build the model with size=... and in_channels=...")  # fmt: skip
+        return self.classifier(self.features(input))
+
+    def predict(self, input: Tensor) -> Any:
+        """Probabilities (N, num_classes), in evaluation mode: independent sigmoids, or a softmax, by the head."""
+        mode = self.training
+        self.eval()
+        try:
+            with tape.no_grad():
+                logits = self(input)
+                return F.sigmoid(logits) if self.head == "sigmoid" else F.softmax(logits, -1)
+        finally:
+            self.train(mode)
+
+
+def glorot(module: nn.Module) -> None:
+    """Keras's initial values: Glorot-uniform weights, zero biases."""
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            init.zeros_(module.bias)
+
+
+register("dcnn", "Senthil Kumar, Khan & Jayachandran 2022, the proposed CNN", (3, 50, 50))(DCNN)

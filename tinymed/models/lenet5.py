@@ -1,0 +1,168 @@
+"""LeNet-5, as published (LeCun, Bottou, Bengio & Haffner 1998, section II.B) and as it is built today."""
+
+from typing import Any
+
+import numpy as np
+
+from .. import nn
+from ..errors import UserError
+from ..nn import functional as F
+from ..nn import init
+from ..nn.module import new_parameter
+from ..tensor import Tensor
+from .bitmaps import DIGITS
+from .registry import register
+
+# Table I of the paper: which of S2's 6 maps each of C3's 16 maps sees.
+CONNECTIONS = (
+    (0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5),
+    (0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5), (0, 3, 4, 5), (0, 1, 4, 5), (0, 1, 2, 5),
+    (0, 1, 3, 4), (1, 2, 4, 5), (0, 2, 3, 5), (0, 1, 2, 3, 4, 5),
+)  # fmt: skip
+
+
+def uniform_by_fan_in(tensor: Tensor, fan_in: float) -> None:
+    """Uniform in +-2.4 / fan_in: the paper's initial weights (appendix A)."""
+    init.uniform_(tensor, -2.4 / fan_in, 2.4 / fan_in)
+
+
+class Subsampling(nn.Module):
+    """Per channel: weight x the sum of each 2x2 window + bias, both learned."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.weight, self.bias = new_parameter(channels, 1, 1), new_parameter(channels, 1, 1)
+        uniform_by_fan_in(self.weight, 4)
+        init.zeros_(self.bias)
+
+    def forward(self, input: Tensor) -> Any:
+        return F.avg_pool2d(input, 2) * 4.0 * self.weight + self.bias
+
+    def macs(self, input: tuple[int, ...], output: tuple[int, ...]) -> int:
+        """One product for every output element."""
+        return int(np.prod(output[1:]))
+
+
+class PartialConv2d(nn.Module):
+    """A convolution in which each output map sees some input maps only; the absent filters do not exist.
+
+    connections: for each output map the input maps it sees.  weight: (connections in all, k, k), bias: (maps).
+    """
+
+    def __init__(self, in_channels: int, connections: tuple[tuple[int, ...], ...], kernel_size: int):
+        super().__init__()
+        self.in_channels, self.connections, k = in_channels, connections, kernel_size
+        pairs = [(o, i) for o, seen in enumerate(connections) for i in seen]
+        self.weight, self.bias = new_parameter(len(pairs), k, k), new_parameter(len(connections))
+        place = np.zeros((len(connections) * in_channels, len(pairs)), np.float32)
+        place[[o * in_channels + i for o, i in pairs], range(len(pairs))] = 1
+        self.register_buffer("place", Tensor(place), persistent=False)
+        start = 0
+        for seen in connections:  # a map's fan-in depends on how many maps it sees
+            stop = start + len(seen)
+            uniform_by_fan_in(Tensor(self.weight.data[start:stop]), len(seen) * k * k)
+            start = stop
+        init.zeros_(self.bias)
+
+    def dense_weight(self) -> Any:
+        """The weight of an ordinary convolution, 0 where there is no connection: a product with a 0/1 matrix."""
+        n, k, _ = self.weight.shape
+        full = F.matmul(self.place, F.reshape(self.weight, (n, k * k)))
+        return F.reshape(full, (len(self.connections), self.in_channels, k, k))
+
+    def forward(self, input: Tensor) -> Any:
+        return F.conv2d(input, self.dense_weight(), self.bias)
+
+    def macs(self, input: tuple[int, ...], output: tuple[int, ...]) -> int:
+        """Only connections that exist count."""
+        return int(np.prod(output[2:]) * self.weight.data.size)
+
+    def extra_repr(self) -> str:
+        return f"{self.in_channels}, {len(self.connections)} maps, {self.weight.shape[0]} connections"
+
+
+class RadialBasis(nn.Module):
+    """Minus the squared distance to each class's fixed target of +-1: y_i = -sum_j (x_j - w_ij)^2.
+
+    Negated, so that the nearest target has the largest output and softmax(output) is the posterior of equation 9.
+    """
+
+    def __init__(self, targets: np.ndarray):
+        super().__init__()
+        self.register_buffer("targets", Tensor(np.array(targets, np.float32)))
+
+    def forward(self, input: Tensor) -> Any:
+        difference = F.reshape(input, (input.shape[0], 1, input.shape[1])) - self.targets
+        return -(difference * difference).sum(-1)
+
+    def macs(self, input: tuple[int, ...], output: tuple[int, ...]) -> int:
+        """One square for every element of every target."""
+        return int(self.targets.data.size)
+
+
+class LeNet5(nn.Module):
+    """C1 6@28 - S2 - C3 16@10 (partial) - S4 - C5 120 - F6 84 - 10 radial basis units; 60,000 learned values.
+
+    Images (N, 1, 32, 32), scaled so that the background is -0.1 and the ink 1.175.  After each layer up to F6
+    1.7159 tanh(2x/3).  `forward` returns (N, 10), minus the squared distance of F6 to each digit's 7x12 bitmap.
+    """
+
+    def __init__(self, num_classes: int = 10, in_channels: int = 1, size: int = 32, competing: float = 1.0):
+        super().__init__()
+        if (num_classes, in_channels, size) != (10, 1, 32):
+            raise UserError("lenet5: the published network takes 10 classes and 1 channel of 32 x 32 pixels (its targets are "
+                            f"bitmaps of digits), got {num_classes} classes, {in_channels} channels, size {size}; "
+                            "lenet5_modern takes any")  # fmt: skip
+        self.competing = competing
+        self.c1, self.s2 = nn.Conv2d(1, 6, 5), Subsampling(6)
+        self.c3, self.s4 = PartialConv2d(6, CONNECTIONS, 5), Subsampling(16)
+        self.c5, self.f6 = nn.Conv2d(16, 120, 5), nn.Linear(120, 84)
+        self.squash, self.output = nn.ScaledTanh(), RadialBasis(DIGITS)
+        for layer, fan_in in ((self.c1, 25), (self.c5, 400), (self.f6, 120)):
+            uniform_by_fan_in(layer.weight, fan_in)
+            init.zeros_(layer.bias)
+
+    def forward(self, input: Tensor) -> Any:
+        y = self.squash(self.s2(self.squash(self.c1(input))))
+        y = self.squash(self.s4(self.squash(self.c3(y))))
+        y = F.flatten(self.squash(self.c5(y)), 1)
+        return self.output(self.squash(self.f6(y)))
+
+    def loss(self, outputs: Tensor, target: Tensor) -> Any:
+        """Equation 9: mean of y_target + log(e^-j + sum_i e^-y_i), y the distances; target (N,) class indices.
+
+        The sum raises the distance to wrong classes; j (`competing`, positive; the paper gives no value) stops it from
+        raising those further that are far already.  It is a cross-entropy with one more class, of distance j.
+        """
+        rubbish = Tensor(np.full((outputs.shape[0], 1), -self.competing, outputs.dtype))
+        return F.cross_entropy(F.cat([outputs, rubbish], 1), target)
+
+
+class LeNet5Modern(nn.Module):
+    """The same sizes with plain pooling, a full C3 and a linear output: 61,706 parameters for 10 classes at 1x32x32.
+
+    pool: "avg" or "max"; activation: "tanh" or "relu".  `forward` returns logits (N, num_classes).
+    """
+
+    def __init__(self, num_classes: int = 10, in_channels: int = 1, size: int = 32, pool: str = "avg",
+                 activation: str = "tanh"):  # fmt: skip
+        super().__init__()
+        side = ((size - 4) // 2 - 4) // 2
+        if side < 1:
+            raise UserError(f"lenet5_modern: an image of side {size} is too small; the smallest is 16")
+        if pool not in ("avg", "max") or activation not in ("tanh", "relu"):
+            raise UserError(f"lenet5_modern: pool is avg or max and activation tanh or relu, got {pool!r} and {activation!r}")
+        pooling = nn.AvgPool2d if pool == "avg" else nn.MaxPool2d
+        squash = nn.Tanh if activation == "tanh" else nn.ReLU
+        self.features = nn.Sequential(nn.Conv2d(in_channels, 6, 5), squash(), pooling(2), nn.Conv2d(6, 16, 5), squash(),
+                                      pooling(2), nn.Flatten())  # fmt: skip
+        self.classifier = nn.Sequential(nn.Linear(16 * side * side, 120), squash(), nn.Linear(120, 84), squash(),
+                                        nn.Linear(84, num_classes))  # fmt: skip
+
+    def forward(self, input: Tensor) -> Any:
+        return self.classifier(self.features(input))
+
+
+SOURCE = "LeCun, Bottou, Bengio & Haffner 1998"
+register("lenet5", f"{SOURCE}, section II.B", (1, 32, 32))(LeNet5)
+register("lenet5_modern", f"{SOURCE}, as built today", (1, 32, 32))(LeNet5Modern)

@@ -1,0 +1,226 @@
+"""Comparisons, logic and tests for special values: results of bool, nothing to differentiate."""
+
+from typing import Any
+
+from ..backend import Array, kernel
+from ..tape import Op
+from .broadcast import broadcast_bool, drawn_shape, extent, operands, pair
+
+RELATIONS = {
+    "equal": "eq", "not_equal": "ne", "less": "lt", "less_equal": "le", "greater": "gt", "greater_equal": "ge",
+    "logical_and": "logical_and", "logical_or": "logical_or", "logical_xor": "logical_xor",
+}  # fmt: skip
+
+
+@kernel(out=broadcast_bool, flops=extent)
+def compare_forward(xp: Any, a: Any, b: Any, relation: str) -> Array:
+    return getattr(xp, relation)(a, b)
+
+
+class Compare(Op):
+    """y = whether a relation holds between a and b: one of RELATIONS, as NumPy (and PyTorch) name them."""
+
+    promotes = True
+    backward = None
+
+    def forward(self, a: Any, b: Any, relation: str) -> Array:
+        return self.k.compare_forward(a, b, relation)
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        a, b = pair(draw)
+        if draw.boolean():  # some ties
+            a, b = (v.round() if hasattr(v, "round") else round(v) for v in (a, b))
+        return a, b, draw.choice(tuple(RELATIONS))
+
+    @staticmethod
+    def oracle(torch: Any, a: Any, b: Any, relation: str) -> Any:
+        dtype = a.dtype if torch.is_tensor(a) else b.dtype
+        return getattr(torch, RELATIONS[relation])(*(torch.as_tensor(v, dtype=dtype) for v in (a, b)))
+
+
+@kernel(out=lambda a, b, operation: [(broadcast_bool(a, b)[0][0], getattr(a, "dtype", getattr(b, "dtype", None)))],
+        flops=extent)  # fmt: skip
+def bitwise_forward(xp: Any, a: Any, b: Any, operation: str) -> Array:
+    return getattr(xp, "bitwise_" + operation)(a, b)
+
+
+class Bitwise(Op):
+    """y = a and, or, xor b, bit by bit: integers and bool."""
+
+    promotes = True
+    backward = None
+
+    def forward(self, a: Any, b: Any, operation: str) -> Array:
+        return self.k.bitwise_forward(a, b, operation)
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        shape = drawn_shape(draw)
+        a, b = draw.integers(shape, -5, 9), draw.integers(shape[draw.integer(0, len(shape)) :], 0, 9)
+        if draw.boolean():
+            a, b = a > 2, b > 2
+        return a, b, draw.choice(("and", "or", "xor"))
+
+    @staticmethod
+    def oracle(torch: Any, a: Any, b: Any, operation: str) -> Any:
+        return getattr(torch, "bitwise_" + operation)(a, b)
+
+
+PROPERTIES = {"isnan": "isnan", "isinf": "isinf", "isfinite": "isfinite", "logical_not": "logical_not"}
+
+
+@kernel(out=lambda x, property: [(x.shape, bool)], flops=lambda x, property: x.size)
+def has_property_forward(xp: Any, x: Array, property: str) -> Array:
+    return getattr(xp, property)(x)
+
+
+class HasProperty(Op):
+    """y = whether each element is NaN, infinite, finite, or zero (logical_not)."""
+
+    backward = None
+
+    def forward(self, x: Array, property: str) -> Array:
+        return self.k.has_property_forward(x, property)
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        x = draw.array(drawn_shape(draw))
+        special = draw.choice((float("nan"), float("inf"), 0.0))
+        x[x > 1] = special
+        return x, draw.choice(tuple(PROPERTIES))
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, property: str) -> Any:
+        return getattr(torch, property)(x)
+
+
+@kernel(flops=lambda x: x.size)
+def bitwise_not_forward(xp: Any, x: Array) -> Array:
+    return xp.invert(x)
+
+
+class BitwiseNot(Op):
+    """y = not x, bit by bit: integers and bool."""
+
+    oracle = "torch.bitwise_not"
+    backward = None
+
+    def forward(self, x: Array) -> Array:
+        return self.k.bitwise_not_forward(x)
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        x = draw.integers(drawn_shape(draw), -5, 5)
+        return (x > 0 if draw.boolean() else x,)
+
+
+# ------------------------------------------------------------------------------------------------ public functions
+
+
+def compare(name: str, relation: str, a: Any, b: Any) -> Any:
+    """Check the operands and compare."""
+    return Compare.apply(*operands(name, a, b), relation)
+
+
+def eq(input: Any, other: Any) -> Any:
+    """Whether elements are equal."""
+    return compare("eq", "equal", input, other)
+
+
+def ne(input: Any, other: Any) -> Any:
+    """Whether elements differ."""
+    return compare("ne", "not_equal", input, other)
+
+
+def lt(input: Any, other: Any) -> Any:
+    """Whether input < other."""
+    return compare("lt", "less", input, other)
+
+
+def le(input: Any, other: Any) -> Any:
+    """Whether input <= other."""
+    return compare("le", "less_equal", input, other)
+
+
+def gt(input: Any, other: Any) -> Any:
+    """Whether input > other."""
+    return compare("gt", "greater", input, other)
+
+
+def ge(input: Any, other: Any) -> Any:
+    """Whether input >= other."""
+    return compare("ge", "greater_equal", input, other)
+
+
+def logical_and(input: Any, other: Any) -> Any:
+    """Whether both elements are not zero."""
+    return compare("logical_and", "logical_and", input, other)
+
+
+def logical_or(input: Any, other: Any) -> Any:
+    """Whether one of the elements is not zero."""
+    return compare("logical_or", "logical_or", input, other)
+
+
+def logical_xor(input: Any, other: Any) -> Any:
+    """Whether exactly one of the elements is not zero."""
+    return compare("logical_xor", "logical_xor", input, other)
+
+
+def logical_not(input: Any) -> Any:
+    """Whether elements are zero."""
+    return HasProperty.apply(input, "logical_not")
+
+
+def isnan(input: Any) -> Any:
+    """Whether elements are not a number."""
+    return HasProperty.apply(input, "isnan")
+
+
+def isinf(input: Any) -> Any:
+    """Whether elements are infinite."""
+    return HasProperty.apply(input, "isinf")
+
+
+def isfinite(input: Any) -> Any:
+    """Whether elements are neither infinite nor NaN."""
+    return HasProperty.apply(input, "isfinite")
+
+
+def whole(name: str, *inputs: Any) -> tuple[Any, ...]:
+    """The operands, which must be integers or bool."""
+    given = operands(name, *inputs)
+    for a in given:
+        if isinstance(a, float) or (hasattr(a, "data") and a.data.dtype.kind == "f"):
+            raise TypeError(f"{name}: takes integers and bool, not floating point; use logical_{name.split('_')[-1]}")
+    return given
+
+
+def bitwise_and(input: Any, other: Any) -> Any:
+    """input & other, for integers and bool."""
+    return Bitwise.apply(*whole("bitwise_and", input, other), "and")
+
+
+def bitwise_or(input: Any, other: Any) -> Any:
+    """input | other, for integers and bool."""
+    return Bitwise.apply(*whole("bitwise_or", input, other), "or")
+
+
+def bitwise_xor(input: Any, other: Any) -> Any:
+    """input ^ other, for integers and bool."""
+    return Bitwise.apply(*whole("bitwise_xor", input, other), "xor")
+
+
+def bitwise_not(input: Any) -> Any:
+    """~input, for integers and bool."""
+    return BitwiseNot.apply(*whole("bitwise_not", input))
+
+
+greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
+
+__all__ = [
+    "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "eq", "ge", "greater", "greater_equal", "gt", "isfinite",
+    "isinf", "isnan", "le", "less", "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "ne",
+    "not_equal",
+]  # fmt: skip

@@ -1,0 +1,222 @@
+"""Largest and smallest elements: values, indices, and how ties share a gradient."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..backend import Array, kernel
+from ..tape import Op
+from .axes import dropped, kept, one_axis, some_axes
+from .elementwise import maximum, minimum
+from .reduce import Dim, drawn_axes, keep
+
+Axes = tuple[int, ...]
+
+
+class Extremes(NamedTuple):
+    """What max and min along an axis give."""
+
+    values: Any
+    indices: Any
+
+
+@kernel(out=lambda x, axes: [dropped(x.shape, axes)], flops=lambda x, axes: x.size)
+def amax_forward(xp: Any, x: Array, axes: Axes) -> Array:
+    return x.max(axes)
+
+
+@kernel(out=lambda x, axes: [dropped(x.shape, axes)], flops=lambda x, axes: x.size)
+def amin_forward(xp: Any, x: Array, axes: Axes) -> Array:
+    return x.min(axes)
+
+
+@kernel(out=lambda dy, x, y, axes: [x.shape], flops=lambda dy, x, y, axes: 3 * x.size)
+def extremes_backward(xp: Any, dy: Array, x: Array, y: Array, axes: Axes) -> Array:
+    """dy to the elements equal to y, in equal shares."""
+    shape = kept(x.shape, axes)
+    chosen = (x == y.reshape(shape)).astype(x.dtype)
+    return dy.reshape(shape) * chosen / chosen.sum(axes, keepdims=True)
+
+
+class AMax(Op):
+    """y = the largest x over axes;  dy goes to the elements equal to y, in equal shares."""
+
+    oracle = "torch.amax"
+
+    def forward(self, x: Array, axes: Axes, keepdim: bool) -> Array:
+        y = self.k.amax_forward(x, axes)
+        self.save(x, y, axes)
+        return keep(y, x.shape, axes, keepdim)
+
+    def backward(self, dy: Array) -> Any:
+        return self.k.extremes_backward(dy, *self.saved), None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        return drawn_distinct(draw)
+
+
+class AMin(Op):
+    """y = the smallest x over axes;  dy goes to the elements equal to y, in equal shares."""
+
+    oracle = "torch.amin"
+
+    def forward(self, x: Array, axes: Axes, keepdim: bool) -> Array:
+        y = self.k.amin_forward(x, axes)
+        self.save(x, y, axes)
+        return keep(y, x.shape, axes, keepdim)
+
+    def backward(self, dy: Array) -> Any:
+        return self.k.extremes_backward(dy, *self.saved), None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        return drawn_distinct(draw)
+
+
+def drawn_distinct(draw: Any) -> tuple[Any, ...]:
+    """An array without ties or empty axes, some of its axes, and keepdim."""
+    x, axes, keepdim = drawn_axes(draw)
+    return draw.array(tuple(max(n, 1) for n in x.shape), distinct=True), axes, keepdim
+
+
+def line(x: Array, axis: int) -> tuple[int, ...]:
+    """The shape without one axis; a scalar has none to lose."""
+    return dropped(x.shape, (axis,)) if x.ndim else ()
+
+
+@kernel(out=lambda x, axis, which: [(line(x, axis), np.int64)], flops=lambda x, axis, which: x.size)
+def argextreme_forward(xp: Any, x: Array, axis: int, which: str) -> Array:
+    """The index of the first largest or smallest element; a NaN comes before all others."""
+    return (xp.argmax(x, axis) if which == "max" else xp.argmin(x, axis)) if x.ndim else xp.zeros((), xp.int64)
+
+
+@kernel(out=lambda x, indices, axis: [indices.shape], flops=lambda x, indices, axis: 0)
+def pick_forward(xp: Any, x: Array, indices: Array, axis: int) -> Array:
+    """One element along an axis for every line."""
+    return xp.take_along_axis(x, xp.expand_dims(indices, axis), axis).squeeze(axis) if x.ndim else x.copy()
+
+
+@kernel(out=lambda dy, indices, n, axis: [(*dy.shape[:axis], n, *dy.shape[axis:])], flops=lambda dy, *_: dy.size)
+def pick_backward(xp: Any, dy: Array, indices: Array, n: int, axis: int) -> Array:
+    """dy at the elements picked, else 0."""
+    place = xp.arange(n).reshape((n,) + (1,) * (dy.ndim - axis))
+    return xp.where(xp.expand_dims(indices, axis) == place, xp.expand_dims(dy, axis), 0)
+
+
+class MaxAlong(Op):
+    """(values, indices) of the first largest ("max") or smallest x along an axis;  dy goes to that element alone."""
+
+    def forward(self, x: Array, axis: int, which: str, keepdim: bool) -> tuple[Array, Array]:
+        indices = self.k.argextreme_forward(x, axis, which)
+        values = self.k.pick_forward(x, indices, axis)
+        self.save(indices, x.shape, axis)
+        return keep(values, x.shape, (axis,), keepdim), keep(indices, x.shape, (axis,), keepdim)
+
+    def backward(self, dy: Array, _: Any) -> Any:
+        indices, shape, axis = self.saved
+        if not shape:
+            return dy, None, None, None
+        return self.k.pick_backward(dy.reshape(indices.shape), indices, shape[axis], axis), None, None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        x = draw.array(draw.shape(), distinct=True)
+        return x, draw.integer(0, max(x.ndim - 1, 0)), draw.choice(("max", "min")), draw.boolean()
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, axis: int, which: str, keepdim: bool) -> Any:
+        return tuple(getattr(torch, which)(x, axis, keepdim))
+
+
+class ArgExtreme(Op):
+    """y = the index of the first largest or smallest x along an axis."""
+
+    backward = None
+
+    def forward(self, x: Array, axis: int, which: str, keepdim: bool) -> Array:
+        return keep(self.k.argextreme_forward(x, axis, which), x.shape, (axis,), keepdim)
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        x = draw.array(draw.shape(), distinct=True)
+        return x, draw.integer(0, max(x.ndim - 1, 0)), draw.choice(("max", "min")), draw.boolean()
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, axis: int, which: str, keepdim: bool) -> Any:
+        return getattr(torch, "arg" + which)(x, axis, keepdim)
+
+
+# ------------------------------------------------------------------------------------------------ public functions
+
+
+def not_empty(name: str, shape: tuple[int, ...], axes: Axes) -> None:
+    """An extreme of nothing does not exist."""
+    for a in axes:
+        if shape and shape[a] == 0:
+            raise IndexError(f"{name}: axis {a} of {list(shape)} is empty and has no largest or smallest element")
+
+
+def amax(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
+    """The largest element over dim (None: all); ties share the gradient equally."""
+    axes = some_axes("amax", dim, input.data.ndim)
+    not_empty("amax", input.data.shape, axes)
+    return AMax.apply(input, axes, bool(keepdim))
+
+
+def amin(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
+    """The smallest element over dim (None: all); ties share the gradient equally."""
+    axes = some_axes("amin", dim, input.data.ndim)
+    not_empty("amin", input.data.shape, axes)
+    return AMin.apply(input, axes, bool(keepdim))
+
+
+def along(which: str, input: Any, dim: int, keepdim: bool) -> Extremes:
+    """(values, indices) along one axis."""
+    axis = one_axis(which, dim, input.data.ndim)
+    not_empty(which, input.data.shape, (axis,))
+    return Extremes(*MaxAlong.apply(input, axis, which, bool(keepdim)))
+
+
+def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """Without dim the largest element; with dim (values, indices) along it; with a tensor, the larger of the two.
+
+    Ties: without dim they share the gradient, with dim the first takes it, between two tensors each has half.
+    """
+    if dim is None:
+        return amax(input)
+    return along("max", input, dim, keepdim) if isinstance(dim, int) else maximum(input, dim)
+
+
+def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """Without dim the smallest element; with dim (values, indices) along it; with a tensor, the smaller of the two."""
+    if dim is None:
+        return amin(input)
+    return along("min", input, dim, keepdim) if isinstance(dim, int) else minimum(input, dim)
+
+
+def arg(which: str, input: Any, dim: int | None, keepdim: bool) -> Any:
+    """The index along an axis, or in the flattened tensor."""
+    from .shape import reshape
+
+    ndim = input.data.ndim
+    if dim is None:
+        not_empty("arg" + which, input.data.shape, tuple(range(ndim)))
+        y = ArgExtreme.apply(reshape(input, -1), 0, which, False)
+        return reshape(y, (1,) * ndim) if keepdim else y
+    axis = one_axis("arg" + which, dim, ndim)
+    not_empty("arg" + which, input.data.shape, (axis,))
+    return ArgExtreme.apply(input, axis, which, bool(keepdim))
+
+
+def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The index of the first largest element along dim, or in the flattened tensor."""
+    return arg("max", input, dim, keepdim)
+
+
+def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The index of the first smallest element along dim, or in the flattened tensor."""
+    return arg("min", input, dim, keepdim)
+
+
+__all__ = ["amax", "amin", "argmax", "argmin", "max", "min"]

@@ -1,0 +1,391 @@
+"""Losses of classification, each one fused op: binary cross-entropy and softmax cross-entropy.
+
+`reduction` is PyTorch's: "none" gives a loss per element, "sum" their sum, "mean" their weighted mean.  Losses that are
+compositions of other ops are in loss_functions.py.
+"""
+
+import math
+from typing import Any
+
+from ..backend import Array, kernel
+from ..tape import Node, Op
+
+LARGEST = 100.0  # a logarithm's magnitude is clamped here, so that a wrong certainty costs 100 and not infinity
+SMALLEST = 1e-12  # least p (1 - p) in the gradient
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def reduced_shape(x: Array, *args: Any) -> list[tuple[int, ...]]:
+    """One loss, or one an element."""
+    return [x.shape if args[-1] == "none" else ()]
+
+
+def reduce(loss: Array, reduction: str) -> Any:
+    """The loss per element, its sum, or its mean (NaN of nothing)."""
+    if reduction == "none":
+        return loss
+    total = loss.sum()
+    return total if reduction == "sum" else total / total.dtype.type(loss.size)
+
+
+def spread(dy: Array, size: int, reduction: str) -> Array:
+    """The gradient of every element's loss."""
+    return dy / dy.dtype.type(max(size, 1)) if reduction == "mean" else dy
+
+
+def times(a: Array, weight: Any) -> Array:
+    """a weight; a weight that is None is 1."""
+    return a if weight is None else a * weight
+
+
+# -------------------------------------------------------------------------------------------- binary cross-entropy
+
+
+def log_clamped(xp: Any, p: Array) -> Array:
+    """log p, at least -100."""
+    return xp.maximum(xp.log(p), -LARGEST)
+
+
+@kernel(out=reduced_shape, flops=lambda x, *_: 8 * x.size)
+def binary_cross_entropy_forward(xp: Any, x: Array, target: Array, weight: Any, reduction: str) -> Any:
+    loss = -target * log_clamped(xp, x) - (1 - target) * xp.maximum(xp.log1p(-x), -LARGEST)
+    return reduce(times(loss, weight), reduction)
+
+
+@kernel(out=lambda dy, x, *_: [x.shape], flops=lambda dy, x, *_: 6 * x.size)
+def binary_cross_entropy_backward(xp: Any, dy: Array, x: Array, target: Array, weight: Any, reduction: str) -> Array:
+    return times(spread(dy, x.size, reduction) * (x - target), weight) / xp.maximum(x * (1 - x), SMALLEST)
+
+
+@kernel(out=lambda dy, x, *_: [x.shape], flops=lambda dy, x, *_: 6 * x.size)
+def binary_cross_entropy_backward_target(xp: Any, dy: Array, x: Array, weight: Any, reduction: str) -> Array:
+    odds = xp.maximum(xp.log1p(-x), -LARGEST) - log_clamped(xp, x)
+    return times(spread(dy, x.size, reduction) * odds, weight)
+
+
+class BinaryCrossEntropy(Op):
+    """loss = -w (t log p + (1 - t) log(1 - p)), each log at least -100;  dp = w (p - t) / max(p (1 - p), 1e-12).
+
+    dt = w (log(1 - p) - log p).  The two clamps are PyTorch's.
+    """
+
+    def forward(self, x: Array, target: Array, weight: Any, reduction: str) -> Array:
+        self.save(x, target, weight, reduction)
+        return self.k.binary_cross_entropy_forward(x, target, weight, reduction)
+
+    def backward(self, dy: Array) -> Any:
+        x, _, weight, reduction = self.saved
+        dx = self.k.binary_cross_entropy_backward(dy, *self.saved) if self.needs[0] else None
+        dt = self.k.binary_cross_entropy_backward_target(dy, x, weight, reduction) if self.needs[1] else None
+        return dx, dt, None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        shape = draw.shape(0, 4)
+        weight = draw.array(shape, 0.2, 2, constant=True) if draw.boolean() else None
+        target = draw.array(shape, 0, 1, constant=draw.boolean())
+        return draw.array(shape, 0.05, 0.95), target, weight, draw.choice(REDUCTIONS)
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, target: Any, weight: Any, reduction: str) -> Any:
+        return torch.nn.functional.binary_cross_entropy(x, target, weight, reduction=reduction)
+
+
+def softplus(xp: Any, x: Array) -> Array:
+    """log(1 + exp(x)), stable on both sides."""
+    return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
+
+
+def logistic(xp: Any, x: Array) -> Array:
+    """1 / (1 + exp(-x)), stable on both sides."""
+    e = xp.exp(-xp.abs(x))
+    return xp.where(x >= 0, 1, e) / (1 + e)
+
+
+@kernel(out=reduced_shape, flops=lambda x, *_: 8 * x.size)
+def bce_with_logits_forward(xp: Any, x: Array, target: Array, weight: Any, pos_weight: Any, reduction: str) -> Any:
+    positive = target if pos_weight is None else target * pos_weight
+    loss = (1 - target) * x + (1 - target + positive) * softplus(xp, -x)
+    return reduce(times(loss, weight), reduction)
+
+
+@kernel(out=lambda dy, x, *_: [x.shape], flops=lambda dy, x, *_: 8 * x.size)
+def bce_with_logits_backward(xp: Any, dy: Array, x: Array, target: Array, weight: Any, pos_weight: Any,
+                             reduction: str) -> Array:  # fmt: skip
+    positive = target if pos_weight is None else target * pos_weight
+    slope = (1 - target + positive) * logistic(xp, x) - positive
+    return times(spread(dy, x.size, reduction) * slope, weight)
+
+
+@kernel(out=lambda dy, x, *_: [x.shape], flops=lambda dy, x, *_: 8 * x.size)
+def bce_with_logits_backward_target(xp: Any, dy: Array, x: Array, weight: Any, pos_weight: Any,
+                                    reduction: str) -> Array:  # fmt: skip
+    slope = -x if pos_weight is None else (pos_weight - 1) * softplus(xp, -x) - x
+    return times(spread(dy, x.size, reduction) * slope, weight)
+
+
+class BCEWithLogits(Op):
+    """loss = w ((1 - t) x + (1 + (q - 1) t) softplus(-x)): binary cross-entropy of sigmoid(x), positives weighted by q.
+
+    dx = w ((1 + (q - 1) t) sigmoid(x) - q t);  dt = w ((q - 1) softplus(-x) - x).
+    """
+
+    def forward(self, x: Array, target: Array, weight: Any, pos_weight: Any, reduction: str) -> Array:
+        self.save(x, target, weight, pos_weight, reduction)
+        return self.k.bce_with_logits_forward(x, target, weight, pos_weight, reduction)
+
+    def backward(self, dy: Array) -> Any:
+        x, _, *rest = self.saved
+        dx = self.k.bce_with_logits_backward(dy, *self.saved) if self.needs[0] else None
+        dt = self.k.bce_with_logits_backward_target(dy, x, *rest) if self.needs[1] else None
+        return dx, dt, None, None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        shape = draw.choice((draw.shape(0, 4), (400, 3)))
+        weight, pos_weight = (draw.array(part_of(draw, shape), 0.2, 2, constant=True) if draw.boolean() else None
+                              for _ in range(2))  # fmt: skip
+        target = draw.array(shape, 0, 1, constant=draw.boolean())
+        return draw.array(shape, -6, 6), target, weight, pos_weight, draw.choice(REDUCTIONS)
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, target: Any, weight: Any, pos_weight: Any, reduction: str) -> Any:
+        loss = torch.nn.functional.binary_cross_entropy_with_logits
+        return loss(x, target, weight, reduction=reduction, pos_weight=pos_weight)
+
+
+def part_of(draw: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape that broadcasts to another."""
+    return tuple(n if draw.boolean() else 1 for n in shape)[draw.integer(0, len(shape)) :]
+
+
+# ------------------------------------------------------------------------------------------- softmax cross-entropy
+
+
+def class_mask(xp: Any, x: Array, target: Array) -> Array:
+    """Where the class axis equals the target: one True per pixel, none where the target is no class."""
+    classes = xp.arange(x.shape[1]).reshape((1, -1) + (1,) * (x.ndim - 2))
+    return classes == xp.expand_dims(target, 1)
+
+
+def class_weights(x: Array, weight: Any) -> Any:
+    """Class weights that broadcast over (N, C, *space), or 1."""
+    return 1 if weight is None else weight.reshape((1, -1) + (1,) * (x.ndim - 2))
+
+
+def pixel_weights(xp: Any, x: Array, target: Array, weight: Any, weight_map: Any, ignore_index: int) -> Array:
+    """Each pixel's share of the loss: the weight of its class times the map; 0 where the target is ignored."""
+    share = (class_mask(xp, x, target) * class_weights(x, weight)).sum(1).astype(x.dtype)
+    return times(xp.where(target == ignore_index, 0, share), weight_map)
+
+
+def entropy_shapes(x: Array, *args: Any) -> list[tuple[int, ...]]:
+    """The shapes of the loss, of log sum exp per pixel, and of the sum of the weights."""
+    pixels = (x.shape[0], *x.shape[2:])
+    return [pixels if args[-1] == "none" else (), pixels, ()]
+
+
+@kernel(out=entropy_shapes, flops=lambda x, *_: 5 * x.size)
+def cross_entropy_forward(xp: Any, x: Array, target: Array, weight: Any, weight_map: Any, ignore_index: int,
+                          smoothing: float, reduction: str) -> Any:  # fmt: skip
+    top = x.max(1)
+    lse = top + xp.log(xp.exp(x - xp.expand_dims(top, 1)).sum(1))
+    nll = xp.expand_dims(lse, 1) - x
+    share = pixel_weights(xp, x, target, weight, weight_map, ignore_index)
+    loss = share * xp.where(class_mask(xp, x, target), nll, 0).sum(1)
+    if smoothing:
+        even = (nll * class_weights(x, weight)).sum(1) * (smoothing / x.shape[1])
+        loss = (1 - smoothing) * loss + times(xp.where(target == ignore_index, 0, even), weight_map)
+    total = share.sum()
+    return (loss if reduction == "none" else loss.sum() / total if reduction == "mean" else loss.sum()), lse, total
+
+
+@kernel(out=lambda dy, x, *_: [x.shape], flops=lambda dy, x, *_: 4 * x.size)
+def cross_entropy_backward(xp: Any, dy: Array, x: Array, target: Array, weight: Any, weight_map: Any, lse: Array,
+                           total: Array, ignore_index: int, smoothing: float, reduction: str) -> Array:  # fmt: skip
+    g = dy / total if reduction == "mean" else dy
+    share = pixel_weights(xp, x, target, weight, weight_map, ignore_index)
+    p = xp.exp(x - xp.expand_dims(lse, 1))
+    dx = xp.expand_dims((1 - smoothing) * share, 1) * (p - class_mask(xp, x, target))
+    if smoothing:
+        w, used = class_weights(x, weight) * xp.ones_like(p), times((target != ignore_index).astype(x.dtype), weight_map)
+        dx = dx + (smoothing / x.shape[1]) * xp.expand_dims(used, 1) * (p * w.sum(1, keepdims=True) - w)
+    return dx * (xp.expand_dims(g, 1) if g.ndim else g)
+
+
+class CrossEntropy(Op):
+    """loss = w[t] (lse(x) - x[t]), lse the log of the sum of exponentials over classes;  dx = w[t] (softmax(x) - 1[t]).
+
+    Smoothing e: (1 - e) of that plus e / C sum_c w[c] (lse(x) - x[c])  (Szegedy et al., CVPR 2016, section 7).
+    The mean divides by the sum of w[t], times the map's value, over pixels not ignored.  lse is saved, never the softmax.
+    """
+
+    def forward(self, x: Array, target: Array, weight: Any, weight_map: Any, ignore_index: int, smoothing: float,
+                reduction: str) -> Array:  # fmt: skip
+        options = (ignore_index, smoothing, reduction)
+        loss, lse, total = self.k.cross_entropy_forward(x, target, weight, weight_map, *options)
+        self.save(x, target, weight, weight_map, lse, total, *options)
+        return loss
+
+    def backward(self, dy: Array) -> Any:
+        return self.k.cross_entropy_backward(dy, *self.saved), *[None] * 6
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        classes = draw.choice((3, 1, 2, 17))
+        pixels = draw.choice(((draw.integer(1, 5), *draw.shape(0, 3, max_side=4)), (300,)))
+        target = draw.integers(pixels, 0, classes - 1)
+        if draw.boolean():
+            target.flat[draw.integer(0, target.size - 1)] = IGNORED
+            target.flat[0] = 0
+        weight = draw.array((classes,), 0.2, 2, constant=True) if draw.boolean() else None
+        weight_map = draw.array(pixels, 0.2, 2, constant=True) if not draw.integer(0, 3) else None
+        x = draw.array((pixels[0], classes, *pixels[1:]), *draw.choice(((-4, 4), (90, 98))))
+        return x, target, weight, weight_map, IGNORED, draw.choice((0.0, 0.1)), draw.choice(REDUCTIONS)
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, target: Any, weight: Any, weight_map: Any, ignore_index: int, smoothing: float,
+               reduction: str) -> Any:  # fmt: skip
+        options = {"ignore_index": ignore_index, "label_smoothing": smoothing}
+        loss = torch.nn.functional.cross_entropy
+        if weight_map is None:
+            return loss(x, target, weight, reduction=reduction, **options)
+        each = loss(x, target, weight, reduction="none", **options) * weight_map
+        shares = weight_map * (target != ignore_index) * (1 if weight is None else weight[target.clamp(min=0)])
+        return each if reduction == "none" else each.sum() / (shares.sum() if reduction == "mean" else 1)
+
+
+IGNORED = -100
+
+
+@kernel(out=lambda x, *args: entropy_shapes(x, *args)[::2], flops=lambda x, *_: 2 * x.size)
+def nll_loss_forward(xp: Any, x: Array, target: Array, weight: Any, ignore_index: int, reduction: str) -> Any:
+    share = pixel_weights(xp, x, target, weight, None, ignore_index)
+    loss = -share * xp.where(class_mask(xp, x, target), x, 0).sum(1)
+    total = share.sum()
+    return (loss if reduction == "none" else loss.sum() / total if reduction == "mean" else loss.sum()), total
+
+
+@kernel(out=lambda dy, x, *_: [x.shape], flops=lambda dy, x, *_: 2 * x.size)
+def nll_loss_backward(xp: Any, dy: Array, x: Array, target: Array, weight: Any, total: Array, ignore_index: int,
+                      reduction: str) -> Array:  # fmt: skip
+    g = (dy / total if reduction == "mean" else dy) * pixel_weights(xp, x, target, weight, None, ignore_index)
+    return xp.where(class_mask(xp, x, target), -xp.expand_dims(g, 1), 0)
+
+
+class NLLLoss(Op):
+    """loss = -w[t] x[t] for log-probabilities x (N, C, *space);  dx = -w[t] at the target's class, else 0."""
+
+    def forward(self, x: Array, target: Array, weight: Any, ignore_index: int, reduction: str) -> Array:
+        loss, total = self.k.nll_loss_forward(x, target, weight, ignore_index, reduction)
+        self.save(x, target, weight, total, ignore_index, reduction)
+        return loss
+
+    def backward(self, dy: Array) -> Any:
+        return self.k.nll_loss_backward(dy, *self.saved), None, None, None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        x, target, weight, _, ignored, _, reduction = CrossEntropy.samples(draw)
+        return x, target, weight, ignored, reduction
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> Any:
+        loss = torch.nn.functional.nll_loss
+        return loss(x, target, weight, ignore_index=ignore_index, reduction=reduction)
+
+
+# ------------------------------------------------------------------------------------------------ public functions
+
+
+def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
+    """-(t log p + (1 - t) log(1 - p)) of probabilities, each logarithm at least -100.
+
+    target: of the input's shape, from 0 to 1; weight: broadcasts to it.  Prefer the form with logits: it cannot saturate.
+    """
+    target = checked_target("binary_cross_entropy", input, target, reduction)
+    return BinaryCrossEntropy.apply(input, target, raw(weight), reduction)
+
+
+def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None, reduction: str = "mean",
+                                     pos_weight: Any = None) -> Any:  # fmt: skip
+    """Binary cross-entropy of sigmoid(input), computed without forming the sigmoid.
+
+    target: of the input's shape, from 0 to 1; weight and pos_weight (the weight of positives) broadcast to it.
+    """
+    target = checked_target("binary_cross_entropy_with_logits", input, target, reduction)
+    return BCEWithLogits.apply(input, target, raw(weight), raw(pos_weight), reduction)
+
+
+def cross_entropy(input: Any, target: Any, weight: Any = None, ignore_index: int = IGNORED, reduction: str = "mean",
+                  label_smoothing: float = 0.0, *, weight_map: Any = None) -> Any:  # fmt: skip
+    """Softmax cross-entropy of scores (N, C), (N, C, *space) or (C,).
+
+    target: class numbers (N, *space), or class probabilities of the input's shape.  weight (C,): of the classes.
+    ignore_index: a class number that does not count.  weight_map (N, *space): a weight of each pixel.  The mean divides by
+    the sum of the weights that count (for probabilities by the number of pixels), as PyTorch does.
+    """
+    check_reduction("cross_entropy", reduction)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"cross_entropy: label_smoothing is from 0 to 1, got {label_smoothing}")
+    if target.data.dtype.kind == "f":
+        from .loss_functions import soft_cross_entropy
+
+        return soft_cross_entropy(input, target, weight, reduction, label_smoothing, weight_map)
+    if len(input.shape) == 1:
+        one = cross_entropy(input.reshape(1, -1), target.reshape(1), weight, ignore_index, reduction, label_smoothing)
+        return one.reshape(()) if reduction == "none" else one
+    check_classes("cross_entropy", input, target, weight, ignore_index)
+    if weight_map is not None and weight_map.shape != target.shape:
+        raise ValueError(f"cross_entropy: weight_map has shape {list(weight_map.shape)}, target {list(target.shape)}")
+    return CrossEntropy.apply(input, target, raw(weight), raw(weight_map), int(ignore_index), float(label_smoothing),
+                              reduction)  # fmt: skip
+
+
+def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = IGNORED, reduction: str = "mean") -> Any:
+    """-input[target], weighted by class: what cross_entropy is after log_softmax.  Shapes as there."""
+    check_reduction("nll_loss", reduction)
+    if len(input.shape) == 1:
+        one = nll_loss(input.reshape(1, -1), target.reshape(1), weight, ignore_index, reduction)
+        return one.reshape(()) if reduction == "none" else one
+    check_classes("nll_loss", input, target, weight, ignore_index)
+    return NLLLoss.apply(input, target, raw(weight), int(ignore_index), reduction)
+
+
+def raw(weight: Any) -> Any:
+    """A weight's array: losses are not differentiated by their weights."""
+    if isinstance(weight, Node) and weight.requires_grad:
+        raise ValueError("loss: a weight that requires a gradient is not supported; detach() it")
+    return weight.data if isinstance(weight, Node) else weight
+
+
+def check_reduction(name: str, reduction: str) -> None:
+    """Raise unless it is one of PyTorch's."""
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"{name}: reduction is one of {', '.join(REDUCTIONS)}, got {reduction!r}")
+
+
+def checked_target(name: str, input: Any, target: Any, reduction: str) -> Any:
+    """The target in the input's dtype, of the input's shape."""
+    check_reduction(name, reduction)
+    if target.shape != input.shape:
+        raise ValueError(f"{name}: target has shape {list(target.shape)}, input {list(input.shape)}; they must be equal")
+    return target if target.data.dtype == input.data.dtype else type(input)(target.data.astype(input.data.dtype))
+
+
+def check_classes(name: str, input: Any, target: Any, weight: Any, ignore_index: int) -> None:
+    """Raise unless target holds class numbers of input (N, C, *space), or the ignored one."""
+    pixels, classes = (input.shape[0], *input.shape[2:]), input.shape[1]
+    if target.shape != pixels:
+        raise ValueError(f"{name}: input {list(input.shape)} takes a target of shape {list(pixels)}, got "
+                         f"{list(target.shape)}")  # fmt: skip
+    if target.data.dtype.kind not in "iu":
+        raise TypeError(f"{name}: class numbers are integers, got {target.data.dtype}")
+    if weight is not None and weight.shape != (classes,):
+        raise ValueError(f"{name}: weight has shape {list(weight.shape)}, input has {classes} classes")
+    wrong = target.data[(target.data != ignore_index) & ((target.data < 0) | (target.data >= classes))]
+    if math.prod(wrong.shape):
+        raise IndexError(f"{name}: target {int(wrong[0])} is no class; input has {classes}, numbered from 0")
+
+
+__all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "nll_loss"]

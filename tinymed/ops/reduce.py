@@ -1,0 +1,431 @@
+"""Reductions over some axes or all: sums, moments, products, norms.  Extremes are in `extremes`."""
+
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ..backend import Array, kernel
+from ..tape import Cast, Op
+from .axes import dropped, kept, one_axis, some_axes
+from .broadcast import drawn_shape
+
+Dim = int | Sequence[int] | None
+Axes = tuple[int, ...]
+
+
+def total_type(x: Array) -> Any:
+    """Sums of integers and bool are int64."""
+    return x.dtype if x.dtype.kind == "f" else np.dtype(np.int64)
+
+
+def reduced(x: Array, axes: Axes) -> list[Any]:
+    """The result's shape, the axes dropped, and dtype."""
+    return [(dropped(x.shape, axes), total_type(x))]
+
+
+def drawn_axes(draw: Any, low: float = -2.0, high: float = 2.0, **options: Any) -> tuple[Array, Axes, bool]:
+    """An array, some of its axes (none: all) and keepdim."""
+    shape = drawn_shape(draw)
+    if draw.integer(0, 7) == 7:
+        shape = draw.choice(((7, 33), (3, 2, 5, 4), (130,)))
+    axes = tuple(i for i in range(len(shape)) if draw.boolean()) or tuple(range(len(shape)))
+    return draw.array(shape, low, high, **options), axes, draw.boolean()
+
+
+def spread(xp: Any, dy: Array, shape: tuple[int, ...], axes: Axes) -> Array:
+    """dy, whose reduced axes are absent or of length 1, as a view of the shape before the reduction."""
+    return xp.broadcast_to(dy.reshape(kept(shape, axes)), shape)
+
+
+def keep(y: Array, shape: tuple[int, ...], axes: Axes, keepdim: bool) -> Array:
+    """A reduction's result with its axes of length 1 if asked for."""
+    return y.reshape(kept(shape, axes)) if keepdim else y
+
+
+@kernel(out=reduced, flops=lambda x, axes: x.size)
+def sum_forward(xp: Any, x: Array, axes: Axes) -> Array:
+    return x.sum(axes, dtype=total_type(x))
+
+
+class Sum(Op):
+    """y = sum over axes of x;  dx = dy repeated along them."""
+
+    def forward(self, x: Array, axes: Axes, keepdim: bool) -> Array:
+        self.save(x.shape, axes)
+        return keep(self.k.sum_forward(x, axes), x.shape, axes, keepdim)
+
+    def backward(self, dy: Array) -> Any:
+        return spread(self.k.xp, dy, *self.saved), None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        return drawn_axes(draw)
+
+    oracle = "torch.sum"
+
+
+class Mean(Op):
+    """y = sum over axes of x / n;  dx = dy / n repeated along them.  The mean of nothing is NaN."""
+
+    def forward(self, x: Array, axes: Axes, keepdim: bool) -> Array:
+        y = self.k.sum_forward(x, axes)
+        n = x.size // y.size if y.size else 1
+        self.save(x.shape, axes, n)
+        return keep(self.k.div(y, float(n)), x.shape, axes, keepdim)
+
+    def backward(self, dy: Array) -> Any:
+        shape, axes, n = self.saved
+        return spread(self.k.xp, self.k.div(dy, float(n)), shape, axes), None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        return drawn_axes(draw)
+
+    oracle = "torch.mean"
+
+
+def freedom(x: Array, axes: Axes, correction: float) -> float:
+    """Degrees of freedom: the number of values reduced less the correction, at least 0."""
+    return max(0.0, float(np.prod([x.shape[a] for a in axes], dtype=np.int64)) - correction)
+
+
+def deviations(xp: Any, x: Array, axes: Axes) -> Array:
+    """x less its mean."""
+    n = max(1, int(np.prod([x.shape[a] for a in axes], dtype=np.int64)))
+    return x - x.sum(axes, keepdims=True) / n
+
+
+@kernel(out=lambda x, axes, correction: reduced(x, axes), flops=lambda x, axes, correction: 4 * x.size)
+def var_forward(xp: Any, x: Array, axes: Axes, correction: float) -> Array:
+    d = deviations(xp, x, axes)
+    return xp.asarray((d * d).sum(axes)) / xp.asarray(freedom(x, axes, correction), dtype=x.dtype)
+
+
+@kernel(out=lambda dy, x, axes, correction: [x.shape], flops=lambda dy, x, axes, correction: 5 * x.size)
+def var_backward(xp: Any, dy: Array, x: Array, axes: Axes, correction: float) -> Array:
+    scale = 2 * dy.reshape(kept(x.shape, axes)) / xp.asarray(freedom(x, axes, correction), dtype=x.dtype)
+    return scale * deviations(xp, x, axes)
+
+
+class Var(Op):
+    """y = sum (x - mean)^2 / (n - correction);  dx = 2 dy (x - mean) / (n - correction)."""
+
+    def forward(self, x: Array, axes: Axes, correction: float, keepdim: bool) -> Array:
+        self.save(x, axes, correction)
+        return keep(self.k.var_forward(x, axes, correction), x.shape, axes, keepdim)
+
+    def backward(self, dy: Array) -> Any:
+        return self.k.var_backward(dy, *self.saved), None, None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        return drawn_moment(draw)
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, axes: Axes, correction: float, keepdim: bool) -> Any:
+        return torch.var(x, axes, correction=correction, keepdim=keepdim)
+
+
+class Std(Op):
+    """y = sqrt(var);  dx = dy dvar / (2 y) (0 where y = 0)."""
+
+    def forward(self, x: Array, axes: Axes, correction: float, keepdim: bool) -> Array:
+        y = self.k.sqrt_forward(self.k.var_forward(x, axes, correction))
+        self.save(x, y, axes, correction)
+        return keep(y, x.shape, axes, keepdim)
+
+    def backward(self, dy: Array) -> Any:
+        x, y, axes, correction = self.saved
+        dvar = self.k.ratio(dy.reshape(y.shape), self.k.mul(y, 2.0))
+        return self.k.var_backward(dvar, x, axes, correction), None, None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        return drawn_moment(draw)
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, axes: Axes, correction: float, keepdim: bool) -> Any:
+        return torch.std(x, axes, correction=correction, keepdim=keepdim)
+
+
+def drawn_moment(draw: Any) -> tuple[Any, ...]:
+    """Arguments of var and std, with at least one degree of freedom."""
+    shape = draw.shape(1, 4, 2)
+    axes = tuple(i for i in range(len(shape)) if draw.boolean()) or (0,)
+    return draw.array(shape), axes, draw.choice((1, 0, 0.5)), draw.boolean()
+
+
+@kernel(flops=lambda a, b: a.size)
+def ratio(xp: Any, a: Array, b: Array) -> Array:
+    """a / b, 0 where b = 0."""
+    return xp.where(b == 0, 0, a / xp.where(b == 0, 1, b))
+
+
+@kernel(out=reduced, flops=lambda x, axes: x.size)
+def prod_forward(xp: Any, x: Array, axes: Axes) -> Array:
+    return x.prod(axes, dtype=total_type(x))
+
+
+@kernel(out=lambda dy, x, axes: [x.shape], flops=lambda dy, x, axes: 4 * x.size)
+def prod_backward(xp: Any, dy: Array, x: Array, axes: Axes) -> Array:
+    """dy times the product of all other elements: of those before and those after, so zeros need no division."""
+    rest = tuple(i for i in range(x.ndim) if i not in axes)
+    line = x.transpose(rest + axes).reshape(*(x.shape[i] for i in rest), -1)
+    one = xp.ones_like(line[..., :1])
+    before = xp.cumprod(xp.concatenate([one, line[..., :-1]], -1), -1)
+    after = xp.flip(xp.cumprod(xp.concatenate([one, xp.flip(line, -1)[..., :-1]], -1), -1), -1)
+    others = (before * after).reshape([x.shape[i] for i in rest + axes])
+    return dy.reshape(kept(x.shape, axes)) * others.transpose(np.argsort(rest + axes).tolist())
+
+
+class Prod(Op):
+    """y = product over axes of x;  dx_i = dy prod_{j != i} x_j, also where elements are 0."""
+
+    def forward(self, x: Array, axes: Axes, keepdim: bool) -> Array:
+        self.save(x, axes)
+        return keep(self.k.prod_forward(x, axes), x.shape, axes, keepdim)
+
+    def backward(self, dy: Array) -> Any:
+        return (self.k.prod_backward(dy, *self.saved) if self.saved[0].size else self.saved[0]), None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        x, axes, keepdim = drawn_axes(draw, 0.5, 1.5)
+        if x.size and draw.boolean():
+            x.reshape(-1)[draw.integer(0, x.size - 1)] = 0
+        return x, axes, keepdim
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, axes: Axes, keepdim: bool) -> Any:
+        for a in reversed(axes):
+            x = torch.prod(x, a, keepdim=keepdim)
+        return x
+
+
+@kernel(flops=lambda x, axis: x.size, out=lambda x, axis: [(x.shape, total_type(x))])
+def cumsum_forward(xp: Any, x: Array, axis: int) -> Array:
+    return xp.cumsum(x, axis, dtype=total_type(x)) if x.ndim else x.astype(total_type(x))
+
+
+@kernel(flops=lambda dy, axis: dy.size)
+def cumsum_backward(xp: Any, dy: Array, axis: int) -> Array:
+    return xp.flip(xp.cumsum(xp.flip(dy, axis), axis), axis) if dy.ndim else dy
+
+
+class Cumsum(Op):
+    """y_i = x_0 + ... + x_i along an axis;  dx_i = dy_i + ... + dy_last."""
+
+    oracle = "torch.cumsum"
+
+    def forward(self, x: Array, axis: int) -> Array:
+        self.save(axis)
+        return self.k.cumsum_forward(x, axis)
+
+    def backward(self, dy: Array) -> Any:
+        return self.k.cumsum_backward(dy, *self.saved), None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        x = draw.array(drawn_shape(draw))
+        return x, draw.integer(0, max(x.ndim - 1, 0))
+
+
+@kernel(out=reduced, flops=lambda x, axes: 12 * x.size)
+def logsumexp_forward(xp: Any, x: Array, axes: Axes) -> Array:
+    top = x.max(axes, keepdims=True, initial=-float("inf"))
+    top = xp.where(xp.isfinite(top), top, 0)  # a row of -inf gives log(0) = -inf
+    return xp.log(xp.exp(x - top).sum(axes)) + top.reshape(dropped(x.shape, axes))
+
+
+@kernel(out=lambda dy, x, y, axes: [x.shape], flops=lambda dy, x, y, axes: 12 * x.size)
+def logsumexp_backward(xp: Any, dy: Array, x: Array, y: Array, axes: Axes) -> Array:
+    y = xp.where(xp.isfinite(y), y, 0).reshape(kept(x.shape, axes))
+    return dy.reshape(y.shape) * xp.exp(x - y)
+
+
+class LogSumExp(Op):
+    """y = log sum e^x, shifted by the largest x;  dx = dy e^(x - y), and 0 in a row of -inf."""
+
+    oracle = "torch.logsumexp"
+
+    def forward(self, x: Array, axes: Axes, keepdim: bool) -> Array:
+        y = self.k.logsumexp_forward(x, axes)
+        self.save(x, y, axes)
+        return keep(y, x.shape, axes, keepdim)
+
+    def backward(self, dy: Array) -> Any:
+        return self.k.logsumexp_backward(dy, *self.saved), None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        return drawn_axes(draw, -5, 5)
+
+
+@kernel(out=lambda x, p, axes: reduced(x, axes), flops=lambda x, p, axes: 20 * x.size)
+def norm_forward(xp: Any, x: Array, p: float, axes: Axes) -> Array:
+    size = xp.abs(x)
+    if p == 0:
+        return (x != 0).sum(axes).astype(x.dtype)
+    if p in (float("inf"), -float("inf")):
+        return size.max(axes, initial=0) if p > 0 else size.min(axes, initial=float("inf"))
+    if p == 1:
+        return size.sum(axes)
+    return xp.sqrt((x * x).sum(axes)) if p == 2 else (size**p).sum(axes) ** (1 / p)
+
+
+@kernel(out=lambda dy, x, y, p, axes: [x.shape], flops=lambda dy, x, y, p, axes: 24 * x.size)
+def norm_backward(xp: Any, dy: Array, x: Array, y: Array, p: float, axes: Axes) -> Array:
+    dy, y = dy.reshape(kept(x.shape, axes)), y.reshape(kept(x.shape, axes))
+    if p == 0:
+        return xp.zeros_like(x)
+    if p in (float("inf"), -float("inf")):
+        chosen = (xp.abs(x) == y).astype(x.dtype)
+        return dy * xp.sign(x) * chosen / chosen.sum(axes, keepdims=True)
+    if p == 1:
+        return dy * xp.sign(x)
+    safe = xp.where(y == 0, 1, y)
+    if p == 2:
+        return xp.where(y == 0, 0, dy * x / safe)
+    size = xp.where(x == 0, 1, xp.abs(x))
+    return xp.where((y == 0) | (x == 0), 0, dy * xp.sign(x) * (size / safe) ** (p - 1))
+
+
+class Norm(Op):
+    """y = (sum |x|^p)^(1/p);  dx = dy sign(x) (|x| / y)^(p-1), 0 where x or y is 0.
+
+    p = inf: the largest |x|, the gradient shared equally among ties; p = 0: the count of nonzero elements, gradient 0.
+    """
+
+    def forward(self, x: Array, p: float, axes: Axes, keepdim: bool) -> Array:
+        y = self.k.norm_forward(x, p, axes)
+        self.save(x, y, p, axes)
+        return keep(y, x.shape, axes, keepdim)
+
+    def backward(self, dy: Array) -> Any:
+        return self.k.norm_backward(dy, *self.saved), None, None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        x, axes, keepdim = drawn_axes(draw, avoid=(0.0,), margin=0.1)
+        p = draw.choice((2.0, 1.0, float("inf"), 3.0, 1.5, 0.5))
+        return (draw.array(x.shape, 0.1, 2, distinct=True) if p > 10 else x), p, axes, keepdim
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, p: float, axes: Axes, keepdim: bool) -> Any:
+        if x.numel() == 0 and p > 10:  # torch refuses an empty maximum
+            return torch.linalg.vector_norm(x, 1.0, axes, keepdim)
+        return torch.linalg.vector_norm(x, p, axes, keepdim)
+
+
+@kernel(out=lambda x, axes, which: [(dropped(x.shape, axes), bool)], flops=lambda x, axes, which: x.size)
+def truth_forward(xp: Any, x: Array, axes: Axes, which: str) -> Array:
+    return (x != 0).any(axes) if which == "any" else (x != 0).all(axes)
+
+
+class Truth(Op):
+    """y = whether any, or all, elements over some axes are not zero."""
+
+    backward = None
+
+    def forward(self, x: Array, axes: Axes, which: str, keepdim: bool) -> Array:
+        return keep(self.k.truth_forward(x, axes, which), x.shape, axes, keepdim)
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        x, axes, keepdim = drawn_axes(draw)
+        return x > draw.choice((0.0, 1.5, -1.5)), axes, draw.choice(("any", "all")), keepdim
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, axes: Axes, which: str, keepdim: bool) -> Any:
+        for a in reversed(axes):
+            x = getattr(torch, which)(x, a, keepdim=keepdim)
+        return x
+
+
+# ------------------------------------------------------------------------------------------------ public functions
+
+
+def floats_only(name: str, input: Any) -> None:
+    """Raise for integers, as PyTorch does where a result would not be an integer."""
+    if input.data.dtype.kind != "f":
+        raise TypeError(f"{name}: needs a floating-point tensor, got {input.data.dtype}; convert it with .float()")
+
+
+def sum(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """The sum over dim (None: all).  Integers give int64; dtype converts first."""
+    input = input if dtype is None else Cast.apply(input, np.dtype(dtype))
+    return Sum.apply(input, some_axes("sum", dim, input.data.ndim), bool(keepdim))
+
+
+def mean(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """The mean over dim (None: all) of floating-point numbers; dtype converts first."""
+    input = input if dtype is None else Cast.apply(input, np.dtype(dtype))
+    floats_only("mean", input)
+    return Mean.apply(input, some_axes("mean", dim, input.data.ndim), bool(keepdim))
+
+
+def moment(op: type[Op], name: str, input: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any) -> Any:
+    """Arguments of var and std: `unbiased` is PyTorch's older word for correction 1 or 0."""
+    if isinstance(dim, bool):  # var(x, False)
+        dim, unbiased = None, dim
+    if unbiased is not None and correction is not None:
+        raise ValueError(f"{name}: give unbiased or correction, not both")
+    floats_only(name, input)
+    amount = correction if correction is not None else 1 if unbiased is None else int(unbiased)
+    return op.apply(input, some_axes(name, dim, input.data.ndim), amount, bool(keepdim))
+
+
+def var(input: Any, dim: Dim = None, unbiased: bool | None = None, keepdim: bool = False, *,
+        correction: float | None = None) -> Any:  # fmt: skip
+    """The variance over dim (None: all), divided by n - correction (1 by default)."""
+    return moment(Var, "var", input, dim, unbiased, keepdim, correction)
+
+
+def std(input: Any, dim: Dim = None, unbiased: bool | None = None, keepdim: bool = False, *,
+        correction: float | None = None) -> Any:  # fmt: skip
+    """The standard deviation over dim (None: all): the root of var with the same arguments."""
+    return moment(Std, "std", input, dim, unbiased, keepdim, correction)
+
+
+def prod(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The product over dim (None: all).  Integers give int64."""
+    return Prod.apply(input, some_axes("prod", dim, input.data.ndim), bool(keepdim))
+
+
+def cumsum(input: Any, dim: int) -> Any:
+    """Sums of the elements up to each along dim."""
+    return Cumsum.apply(input, one_axis("cumsum", dim, input.data.ndim))
+
+
+def logsumexp(input: Any, dim: Dim, keepdim: bool = False) -> Any:
+    """log(sum(exp(input))) over dim without overflow."""
+    floats_only("logsumexp", input)
+    return LogSumExp.apply(input, some_axes("logsumexp", dim, input.data.ndim), bool(keepdim))
+
+
+def norm(input: Any, p: float | str = 2, dim: Dim = None, keepdim: bool = False) -> Any:
+    """The p-norm of the elements over dim (None: all): p a number, inf, -inf, or "fro" for 2."""
+    if isinstance(p, str) and p != "fro":
+        unknown("norm", "p", p, 'a number, inf or "fro"')
+    floats_only("norm", input)
+    axes = some_axes("norm", dim, input.data.ndim)
+    return Norm.apply(input, 2.0 if isinstance(p, str) else float(p), axes, bool(keepdim))
+
+
+def unknown(name: str, argument: str, given: Any, accepted: str) -> NoReturn:
+    """Raise for an argument's value."""
+    raise ValueError(f"{name}: {argument} is {accepted}, got {given!r}")
+
+
+def any(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
+    """Whether an element over dim (None: all) is not zero."""
+    return Truth.apply(input, some_axes("any", dim, input.data.ndim), "any", bool(keepdim))
+
+
+def all(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
+    """Whether all elements over dim (None: all) are not zero."""
+    return Truth.apply(input, some_axes("all", dim, input.data.ndim), "all", bool(keepdim))
+
+
+__all__ = ["all", "any", "cumsum", "logsumexp", "mean", "norm", "prod", "std", "sum", "var"]

@@ -1,0 +1,116 @@
+"""Softmax and its logarithm over any axis, shifted by the maximum so that nothing overflows."""
+
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array, kernel
+from ..tape import Cast, Op
+
+
+def flops(x: Array, *_: Any) -> int:
+    """Subtract, exponential, sum, divide."""
+    return 4 * x.size
+
+
+def shifted(xp: Any, x: Array, axis: int) -> Array:
+    """x minus its maximum along the axis; a row of -inf alone becomes NaN, as in PyTorch."""
+    return x - x.max(axis, keepdims=True) if x.size else x
+
+
+@kernel(flops=flops)
+def softmax_forward(xp: Any, x: Array, axis: int) -> Array:
+    e = xp.exp(shifted(xp, x, axis))
+    return e / e.sum(axis, keepdims=True)
+
+
+@kernel(flops=flops)
+def softmax_backward(xp: Any, dy: Array, y: Array, axis: int) -> Array:
+    return y * (dy - (dy * y).sum(axis, keepdims=True))
+
+
+class Softmax(Op):
+    """y = exp(x) / sum exp(x);  dx = y (dy - sum(dy y)).  The output is saved.  Bridle 1990."""
+
+    oracle = "torch.nn.functional.softmax"
+
+    def forward(self, x: Array, axis: int) -> Array:
+        y = self.k.softmax_forward(x, axis)
+        self.save(y, axis)
+        return y
+
+    def backward(self, dy: Array) -> Any:
+        return self.k.softmax_backward(dy, *self.saved), None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        return array_and_axis(draw)
+
+
+@kernel(flops=flops)
+def log_softmax_forward(xp: Any, x: Array, axis: int) -> Array:
+    z = shifted(xp, x, axis)
+    return z - xp.log(xp.exp(z).sum(axis, keepdims=True))
+
+
+@kernel(flops=flops)
+def log_softmax_backward(xp: Any, dy: Array, y: Array, axis: int) -> Array:
+    return dy - xp.exp(y) * dy.sum(axis, keepdims=True)
+
+
+class LogSoftmax(Op):
+    """y = x - log sum exp(x);  dx = dy - exp(y) sum(dy).  The output is saved."""
+
+    oracle = "torch.nn.functional.log_softmax"
+
+    def forward(self, x: Array, axis: int) -> Array:
+        y = self.k.log_softmax_forward(x, axis)
+        self.save(y, axis)
+        return y
+
+    def backward(self, dy: Array) -> Any:
+        return self.k.log_softmax_backward(dy, *self.saved), None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        return array_and_axis(draw)
+
+
+def array_and_axis(draw: Any) -> tuple[Any, int]:
+    """An array with at least one axis, and one of them; large values, so that a missing shift shows."""
+    shape = list(draw.shape(1, 4))
+    axis = draw.integer(0, len(shape) - 1)
+    shape[axis] = draw.choice((3, 1, 17, 40))
+    return draw.array(shape, *draw.choice(((-4, 4), (190, 200)))), axis
+
+
+def softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
+    """exp(x) / sum of exp(x) along the axis dim; dtype: computed and returned in this type."""
+    return along(Softmax, "softmax", input, dim, dtype)
+
+
+def log_softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
+    """log(softmax(x)) along the axis dim, without forming the softmax."""
+    return along(LogSoftmax, "log_softmax", input, dim, dtype)
+
+
+def softmin(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
+    """softmax(-x)."""
+    return along(Softmax, "softmin", -input, dim, dtype)
+
+
+def along(op: type[Op], name: str, input: Any, dim: int | None, dtype: Any) -> Any:
+    """Apply an op along an axis, counted from the end when negative."""
+    n = len(input.shape)
+    if dim is None:
+        raise ValueError(f"{name}: say along which axis: dim=1 for (N, C, ...) scores, dim=-1 for the last axis")
+    if not -max(n, 1) <= dim < max(n, 1):
+        raise IndexError(f"{name}: dim {dim} is not an axis of an input with {n} axes")
+    if dtype is None and input.data.dtype.kind != "f":
+        raise TypeError(f"{name}: takes floating-point input, got {input.data.dtype}; give dtype")
+    if dtype is not None and np.dtype(dtype) != input.data.dtype:
+        input = Cast.apply(input, np.dtype(dtype))
+    return op.apply(input, dim % n) if n else op.apply(input.reshape(1), 0).reshape(())
+
+
+__all__ = ["log_softmax", "softmax", "softmin"]
