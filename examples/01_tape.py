@@ -35,7 +35,7 @@ def name(op: Op, ops: list[Op]) -> str:
 def walk_by_hand(y: Tensor) -> dict[int, float]:
     """What Tensor.backward does: {id of a leaf: its gradient}.  Each op runs once, when its own gradient is whole."""
     ops = debug.graph(y)
-    waiting: dict[int, Any] = {id(y.op): np.float32(1)}  # dy/dy = 1; for each op the gradient that has arrived so far
+    waiting: dict[int, Any] = {id(y.op): np.float32(1)}  # what each op has received so far; dy/dy = 1
     leaves: dict[int, float] = {}
     for op in reversed(ops):
         dy = waiting.pop(id(op))
@@ -45,7 +45,8 @@ def walk_by_hand(y: Tensor) -> dict[int, float]:
             source = edge[0]
             if isinstance(source, Op):
                 waiting[id(source)] = waiting.get(id(source), 0) + dx
-                print(f"            hands dx = {dx:g} to {name(source, ops)}, which then holds {waiting[id(source)]:g}")
+                held = waiting[id(source)]
+                print(f"            hands dx = {dx:g} to {name(source, ops)}, which then holds {held:g}")
             else:
                 leaves[id(source)] = leaves.get(id(source), 0) + float(dx)
                 print(f"            hands dx = {dx:g} to the leaf of value {source.data:g}")
@@ -114,7 +115,7 @@ def lesson_record() -> None:
 
 
 def lesson_order() -> None:
-    print("\n3. Why reverse order of creation.  n times x = x + x: every op is reached along twice as many paths.\n")
+    print("\n3. Why reverse order of creation.  n times x = x + x: each op doubles the number of paths.\n")
     print("      n    ops   run by backward()   run by a recursive walk   gradient")
     for n in (1, 4, 8, 12):
         x = tinymed.tensor(1.0, requires_grad=True)
@@ -134,9 +135,10 @@ def lesson_order() -> None:
     y = h + (h * h) * h  # one arm of the diamond is two ops long, the other none
     wrong = breadth_first_walk(y)
     y.backward()
-    print(f"   y = h + h^3, h = x^2, at x = 3: dy/dx = 2 x + 6 x^5 = {2 * 3 + 6 * 3**5}; backward() {x.grad.item():g};")
+    true = 2 * 3 + 6 * 3**5
+    print(f"   y = h + h^3, h = x^2, at x = 3: dy/dx = 2 x + 6 x^5 = {true}; backward() {x.grad.item():g};")
     print(f"   breadth-first, each op once: {wrong:g}.  It ran h's op before the longer arm had delivered.")
-    assert x.grad.item() == 2 * 3 + 6 * 3**5 != wrong
+    assert x.grad.item() == true != wrong
 
 
 def lesson_accumulate() -> None:
@@ -163,8 +165,7 @@ def main() -> None:
     lesson_record()
     lesson_order()
     lesson_accumulate()
-    print("\nLesson: a gradient may be handed on only when it is whole; reverse order of creation sees to that, "
-          "at one visit an op.")  # fmt: skip
+    print("\nLesson: hand a gradient on only when it is whole; reverse order of creation does it, at one visit an op.")
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def normal(*shape: int, step: int) -> Array:
 # ------------------------------------------------------------------------------------ a gradient check in ten lines
 
 
-def directional(function: Any, x: Array, cotangent: Array, direction: Array, eps: float = 1e-6) -> tuple[float, float]:
+def slopes(function: Any, x: Array, cotangent: Array, direction: Array, eps: float = 1e-6) -> tuple[float, float]:
     """(difference quotient, what backward gives) of <cotangent, function(x)> along a direction.
 
     The loss is L(x) = sum_i cotangent_i y_i(x); its slope along v is (L(x + eps v) - L(x - eps v)) / (2 eps), and
@@ -83,12 +83,13 @@ def directional(function: Any, x: Array, cotangent: Array, direction: Array, eps
 
     leaf = tinymed.tensor(x, requires_grad=True)
     function(leaf).backward(tinymed.tensor(cotangent))
-    return (loss(x + eps * direction) - loss(x - eps * direction)) / (2 * eps), float((leaf.grad.numpy() * direction).sum())
+    analytic = float((leaf.grad.numpy() * direction).sum())
+    return (loss(x + eps * direction) - loss(x - eps * direction)) / (2 * eps), analytic
 
 
 def accepted(function: Any, x: Array, cotangent: Array) -> bool:
     """Whether the two slopes agree to 1e-5, along a random direction."""
-    numeric, analytic = directional(function, x, cotangent, normal(*x.shape, step=1))
+    numeric, analytic = slopes(function, x, cotangent, normal(*x.shape, step=1))
     return abs(numeric - analytic) <= 1e-5 * max(abs(numeric), abs(analytic)) + 1e-8
 
 
@@ -108,8 +109,8 @@ def lesson_cotangent() -> None:
             print(f"   {function.__name__:12s} {title:18s} {words[0]:>10s} {words[1]:>10s}")
             assert by_random == (change is None), "the random cotangent must tell right from wrong"
             assert by_sum or function is tanh, "sum(y) of softmax and batch norm must be blind"
-    numeric, analytic = directional(softmax, x, ones, normal(5, 4, step=1))
-    print(f"\n   The slope of sum(softmax(x)) is {numeric:.1e} by differences and {analytic:.1e} by the right backward:")
+    numeric, analytic = slopes(softmax, x, ones, normal(5, 4, step=1))
+    print(f"\n   The slope of sum(softmax(x)) is {numeric:.1e} by differences, {analytic:.1e} by the right backward:")
     print("   the sum of a softmax is constant, and a constant has no gradient to compare with.")
 
 
@@ -136,7 +137,7 @@ def lesson_step() -> None:
         both = []
         for dtype in (np.float64, np.float32):
             values = [np.asarray(a, dtype) for a in (x, cotangent, direction)]
-            numeric, analytic = directional(softmax, *values, eps=dtype(eps))
+            numeric, analytic = slopes(softmax, *values, eps=dtype(eps))
             both.append(abs(numeric - analytic) / abs(analytic))
         errors[eps] = both[0], both[1]
         print(f"   {eps:8.0e} {both[0]:10.1e} {both[1]:10.1e}")
@@ -148,9 +149,9 @@ def lesson_step() -> None:
 
 def lesson_kink() -> None:
     x, one = np.zeros(1), np.ones(1)
-    numeric, analytic = directional(F.relu, x, one, one)
+    numeric, analytic = slopes(F.relu, x, one, one)
     print("\n4. At a kink there is nothing to check: the slope of relu at 0 is "
-          f"{numeric:g} by central differences, {analytic:g} by convention.")  # fmt: skip
+          f"{numeric:g} by differences, {analytic:g} by convention.")  # fmt: skip
     print("   So samples for a check stay away from kinks and ties: draw.array(shape, avoid=(0.0,)).")
     assert (round(numeric, 6), analytic) == (0.5, 0.0)
 
@@ -161,7 +162,7 @@ def main() -> None:
     lesson_gradcheck()
     lesson_step()
     lesson_kink()
-    print("\nLesson: contract the output with random weights; a plain sum cannot see the gradient of anything normalised.")
+    print("\nLesson: weigh the outputs at random; a plain sum cannot see the gradient of anything normalised.")
 
 
 if __name__ == "__main__":

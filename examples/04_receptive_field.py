@@ -26,7 +26,7 @@ def first(value: Any) -> int:
 
 def windows(network: nn.Module) -> list[tuple[str, int, int, int]]:
     """(layer, kernel, stride, dilation) of every layer with a window, in the order they run."""
-    return [(type(m).__name__, first(m.kernel_size), first(m.stride or m.kernel_size), first(getattr(m, "dilation", 1)))
+    return [(type(m).__name__, first(m.kernel_size), first(m.stride), first(getattr(m, "dilation", 1)))
             for m in network.modules() if isinstance(m, WINDOWS)]  # fmt: skip
 
 
@@ -66,10 +66,8 @@ def measured(network: nn.Module, channels: int, side: int) -> tuple[int, int, in
 
 
 def stack(*dilations: int, kernel: int = 3, channels: int = 8) -> nn.Sequential:
-    """Convolutions one after the other, without padding."""
-    widths = [3] + [channels] * len(dilations)
-    layers = [nn.Conv2d(i, o, kernel, dilation=d) for i, o, d in zip(widths[:-1], widths[1:], dilations, strict=True)]
-    return nn.Sequential(*layers)
+    """Convolutions one after the other, without padding and of equal width."""
+    return nn.Sequential(*[nn.Conv2d(channels, channels, kernel, dilation=d) for d in dilations])
 
 
 # ----------------------------------------------------------------------------------------------------- the lessons
@@ -89,8 +87,8 @@ def lesson_layers(network: nn.Module) -> None:
 
 
 def lesson_measure(dcnn: nn.Module, side: int) -> None:
-    networks = [("one 7x7", 3, stack(1, kernel=7)), ("three 3x3 (VGG's argument)", 3, stack(1, 1, 1)),
-                ("3x3 dilated 1, 2, 4, 8", 3, stack(1, 2, 4, 8)),
+    networks = [("one 7x7", 8, stack(1, kernel=7)), ("three 3x3 (VGG's argument)", 8, stack(1, 1, 1)),
+                ("3x3 dilated 1, 2, 4, 8", 8, stack(1, 2, 4, 8)),
                 ("LeNet-5's two stages", 1, nn.Sequential(nn.Conv2d(1, 6, 5), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5),
                                                         nn.AvgPool2d(2))),
                 ("the papers' CNN", 3, dcnn)]  # fmt: skip
@@ -118,7 +116,7 @@ def lesson_effective() -> None:
     print("\n   n = 8, column by column:\n")
     for place, value in enumerate(profiles[8]):
         print(f"   {place - 8:+3d} {value:6.3f} {'#' * round(250 * value)}")
-    print("\n   The field grows like n, what counts only like sqrt(n): n boxes convolved give a bell.  Luo et al. 2016.")
+    print("\n   The field grows like n, what counts like sqrt(n): n boxes convolved give a bell.  Luo et al. 2016.")
 
 
 def gradient_profile(n: int, repeats: int = 12, channels: int = 6) -> np.ndarray:
@@ -129,7 +127,7 @@ def gradient_profile(n: int, repeats: int = 12, channels: int = 6) -> np.ndarray
         network = stack(*[1] * n, channels=channels)
         for layer in network:
             nn.init.kaiming_normal_(layer.weight)
-        image = tinymed.zeros(1, 3, side, side, requires_grad=True)
+        image = tinymed.zeros(1, channels, side, side, requires_grad=True)
         total += (pixel_gradient(network, image) ** 2).sum(0)
     return total / total.sum()
 
@@ -142,7 +140,7 @@ def main() -> None:
     lesson_layers(dcnn)
     lesson_measure(dcnn, side)
     lesson_effective()
-    print("\nLesson: strides multiply the receptive field, depth adds to it, and most of what it says comes from the middle.")
+    print("\nLesson: strides multiply the receptive field, depth adds to it, and the middle of it counts most.")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,9 @@ DEPTH, WIDTH, SIDE = 20, 8, 16
 
 ACTIVATIONS = {"sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "elu": nn.ELU}
 
+KINDS = [("sigmoid", "xavier", False), ("tanh", "xavier", False), ("relu", "xavier", False), ("relu", "he", False),
+         ("leaky_relu", "he", False), ("elu", "he", False), ("sigmoid", "xavier", True)]  # fmt: skip
+
 
 class Layer(nn.Module):
     """A 3x3 convolution and its activation; with shortcut, added to the input."""
@@ -70,15 +73,13 @@ def lesson_norms() -> None:
     print(f"1. |dloss/dweight| in a network of {DEPTH} 3x3 convolutions, before training, by layer\n")
     print(f"   {'network':38s}" + "".join(f"{f'layer {i + 1}':>11s}" for i in shown) + f"{'first/last':>12s}")
     ratios = {}
-    for activation, init, shortcut in (("sigmoid", "xavier", False), ("tanh", "xavier", False), ("relu", "xavier", False),
-                                       ("relu", "he", False), ("leaky_relu", "he", False), ("elu", "he", False),
-                                       ("sigmoid", "xavier", True)):  # fmt: skip
+    for activation, init, shortcut in KINDS:
         norms = gradient_norms(deep_network(DEPTH, activation, init, shortcut), images, labels)
         ratio = ratios[activation, init, shortcut] = norms[0] / norms[-1]
         title = f"{activation}, {init} weights{', shortcuts' if shortcut else ''}"
         print(f"   {title:38s}" + "".join(f"{norms[i]:11.1e}" for i in shown) + f"{ratio:12.1e}")
-    print("\n   A sigmoid's slope is at most 1/4, and 20 of them multiply.  ReLU's slope is 0 or 1: with He's weights the")
-    print("   size stays, with Xavier's it halves in variance at every layer.  x + f(x) always passes the gradient of x.")
+    print(f"\n   A sigmoid's slope is at most 1/4, and {DEPTH} of them multiply.  ReLU's is 0 or 1: with He's weights")
+    print("   the size stays, with Xavier's each layer halves its square.  x + f(x) passes the gradient on whatever f.")
     assert ratios["sigmoid", "xavier", False] < 1e-6
     assert ratios["relu", "xavier", False] < 0.1 * ratios["relu", "he", False]
     assert all(0.05 < ratios[name, "he", False] < 20 for name in ("relu", "leaky_relu"))
@@ -86,7 +87,7 @@ def lesson_norms() -> None:
 
 
 def residual_network(blocks: int, residual: bool) -> nn.Sequential:
-    """A stem, `blocks` blocks of two convolutions with batch norm (He et al. 2016), the mean of each channel, two logits."""
+    """A stem, `blocks` blocks of two convolutions with batch norm (He et al. 2016), channel means, two logits."""
     tinymed.manual_seed(0)
     body = [nn.BasicBlock(WIDTH, WIDTH, residual=residual) for _ in range(blocks)]
     return nn.Sequential(nn.ConvBNReLU(3, WIDTH), *body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(WIDTH, 2))
@@ -114,7 +115,7 @@ def lesson_degradation(steps: int = 60) -> None:
         start, end = training_loss(residual_network(blocks, residual), images, labels, steps)
         final[blocks, residual] = end
         print(f"   {2 * blocks + 1:12d} {'yes' if residual else 'no':>10s} {start:11.3f} {end:12.3f}")
-    print("\n   The deep plain network could copy the shallow one and add layers that do nothing; it does not find that.")
+    print("\n   The deep plain network could be the shallow one and layers that do nothing; it does not find that.")
     print("   With a shortcut, doing nothing is where a block starts.")
     assert final[16, True] < final[16, False]
     assert final[2, False] < final[16, False]
@@ -123,7 +124,7 @@ def lesson_degradation(steps: int = 60) -> None:
 def main() -> None:
     lesson_norms()
     lesson_degradation()
-    print("\nLesson: keep the product of the layers' slopes near 1, by the activation, the size of the weights, or a shortcut.")
+    print("\nLesson: keep the product of the layers' slopes near 1: activation, size of the weights, or a shortcut.")
 
 
 if __name__ == "__main__":

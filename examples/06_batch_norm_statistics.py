@@ -46,20 +46,22 @@ def main() -> None:
 
     weights = [[p.numpy() for p in networks[rule].parameters()] for rule in RULES]
     assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True)), "the rule must not touch the weights"
-    print(f"The papers' CNN, {STEPS} steps on synthetic smears, twice: same seed, same batches, the same weights to the bit.")
-    print("Only the rule for batch norm's running statistics differs.\n")
-    print(f"   {'rule':10s} {'weight of a batch':32s} {'running mean':>13s} {'variance':>9s} {'accuracy':>9s} {'loss':>7s}")
+    print(
+        f"The papers' CNN after {STEPS} steps on synthetic smears, twice: same seed, same weights to the bit.  Only the"
+    )
+    print("rule for batch norm's running statistics differs; those shown are the first layer's, on average.\n")
+    print(f"   {'rule':10s} {'weight of a batch':28s} {'mean':>6s} {'variance':>9s} {'accuracy':>9s} {'loss':>7s}")
     words = {"keras": "0.01 always", "corrected": "max(0.01, 1/t) at update t"}
     accuracy, said = {}, {}
     for rule, network in networks.items():
         accuracy[rule], loss, said[rule] = evaluate(network, validation, head)
         norm = next(m for m in network.modules() if isinstance(m, nn.BatchNorm2d))
         mean, variance = (float(np.mean(v.numpy())) for v in (norm.running_mean, norm.running_var))
-        print(f"   {rule:10s} {words[rule]:32s} {mean:13.3f} {variance:9.3f} {accuracy[rule]:9.3f} {loss:7.3f}")
+        print(f"   {rule:10s} {words[rule]:28s} {mean:6.3f} {variance:9.3f} {accuracy[rule]:9.3f} {loss:7.3f}")
 
     kept = 0.99**STEPS
-    print(f"\nAfter {STEPS} updates Keras's rule still holds .99^{STEPS} = {kept:.2f} of the values it started with, 0 and 1.")
-    print("The corrected rule weighs the first batch by 1, the second by 1/2, ...: the plain mean until 1/t falls below .01.")
+    print(f"\nAfter {STEPS} updates Keras's rule holds .99^{STEPS} = {kept:.2f} of what it started with, 0 and 1.")
+    print("The corrected rule weighs the first batch by 1, the next by 1/2, ...: the plain mean of the first hundred.")
     print("\nWhat evaluation says of it, as a StatisticsWarning (once a layer):\n")
     for line in said["keras"]:
         print(f"   {line}")

@@ -29,14 +29,15 @@ from tinymed.tape import Op
 @kernel(out=lambda x, beta: [x.shape], flops=lambda x, beta: 5 * x.size)
 def swish_beta_forward(xp: Any, x: Array, beta: Array) -> Array:
     """y = x / (1 + exp(-beta x))"""
-    return x / (1 + xp.exp(-beta * x))
+    return x / (1 + xp.exp(-beta[0] * x))
 
 
 @kernel(out=lambda dy, x, beta: [x.shape, beta.shape], flops=lambda dy, x, beta: 13 * x.size)
 def swish_beta_backward(xp: Any, dy: Array, x: Array, beta: Array) -> tuple[Array, Array]:
     """dx = dy (s + beta x s (1 - s)), dbeta = sum of dy x^2 s (1 - s), with s = sigmoid(beta x)"""
-    s = 1 / (1 + xp.exp(-beta * x))
-    return dy * (s + beta * x * s * (1 - s)), (dy * x * x * s * (1 - s)).sum().reshape(1)
+    s = 1 / (1 + xp.exp(-beta[0] * x))
+    slope = x * s * (1 - s)
+    return dy * (s + beta[0] * slope), (dy * x * slope).sum().reshape(1)
 
 
 # ------------------------------------------------------------------------------------------- the rule
@@ -47,6 +48,8 @@ class SwishBeta(Op):
 
     beta has shape [1].  Smooth everywhere, so there is no corner to decide.  Ramachandran et al. 2017, section 4.
     """
+
+    tolerance = 2e-4  # in float32: the terms of dbeta have both signs, and their sum may be small
 
     def forward(self, x: Array, beta: Array) -> Array:
         self.save(x, beta)  # the only way to keep something for backward; s is cheaper to compute again than to hold
@@ -65,7 +68,7 @@ class SwishBeta(Op):
     @staticmethod
     def oracle(torch: Any, x: Any, beta: Any) -> Any:
         """The same in PyTorch, to check against."""
-        return x * torch.sigmoid(beta * x)
+        return x * torch.sigmoid(beta[0] * x)
 
     @staticmethod
     def workloads() -> list[tuple[str, tuple[Any, ...]]]:
@@ -126,18 +129,18 @@ def check_it(samples: int = 12) -> None:
         if args[0].size:
             with tinymed.use_backend("numpy"):
                 check.gradcheck(swish_beta, args, seed=seed)
-        for name, error in check.compare_backends(swish_beta, args, ["numpy", "numba"], seed=seed).items():
-            worst[name] = max(worst[name], error)
+        errors = check.compare_backends(swish_beta, args, ["numpy", "numba"], rtol=SwishBeta.tolerance, seed=seed)
+        worst |= {name: max(worst[name], error) for name, error in errors.items()}
         if torch:
             with tinymed.use_backend("numpy"):
                 ours = check.results(swish_beta, args, np.float64, seed)
-            error = check.compare(ours, check.oracle_results(SwishBeta, args, np.float64, seed), 1e-9, "SwishBeta")
-            worst["PyTorch"] = max(worst["PyTorch"], error)
+            theirs = check.oracle_results(SwishBeta, args, np.float64, seed)
+            worst["PyTorch"] = max(worst["PyTorch"], check.compare(ours, theirs, 1e-9, "SwishBeta"))
     print(f"{samples} samples, forward and both gradients; largest error relative to the largest value")
     print("   gradient against finite differences   passed")
     print(f"   numpy float32 against float64         {worst['numpy']:.1e}")
     print(f"   numba float32 against float64         {worst['numba']:.1e}")
-    print(f"   float64 against PyTorch               {worst['PyTorch']:.1e}" if torch else "   PyTorch is not installed")
+    print(f"   float64 against PyTorch               {worst['PyTorch']:.1e}" if torch else "   (no PyTorch here)")
     launches = [table("numba").launches[name] for name in ("swish_beta_forward", "swish_beta_backward")]
     native, fallback = sum(n.native for n in launches), sum(n.fallback for n in launches)
     print(f"   kernel calls on numba                 {native} native, {fallback} fell back to the reference")
@@ -165,7 +168,7 @@ def main() -> None:
     check_it()
     print("\nThe data were made with beta = 2.5; learning starts at 0.5:")
     assert abs(learn_beta() - 2.5) < 0.1
-    print("\nLesson: declare a rule, a reference, samples and an oracle; checks, timings and the fallback come for free.")
+    print("\nLesson: declare a rule, a reference, samples and an oracle; checks, timings and fallback follow.")
 
 
 if __name__ == "__main__":

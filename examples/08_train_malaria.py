@@ -34,7 +34,7 @@ def arguments() -> argparse.Namespace:
 
 
 def open_sets(folder: Path | None) -> dict[str, Dataset]:
-    """{"train": ..., "val": ..., "test": ...}: the folder's own split where it has one, else stratified 70 / 15 / 15 %."""
+    """{"train": ..., "val": ..., "test": ...}: the folder's own split where it has one, else 70 / 15 / 15 %."""
     if folder is None:
         print("No folder given: training on synthetic blood smears.  Their scores say nothing about real ones.\n")
         sets = {"all": synthetic_smear(2000, SIZE, SEED, difficulty=0.0)}
@@ -52,7 +52,8 @@ def train(sets: dict[str, Dataset], positive: str, steps: int) -> Trainer:
     classes = len(sets["train"].classes)
     model = models.create("dcnn", in_channels=3, num_classes=classes, size=SIZE)
     optimizer = optim.Adam(model.parameters(), lr=1e-3, eps=1e-7)
-    trainer = Trainer(model, optimizer, SigmoidHead(classes), training, validation, callbacks=[Lines(print)], positive=positive)
+    trainer = Trainer(model, optimizer, SigmoidHead(classes), training, validation,
+                      callbacks=[Lines(print)], positive=positive)  # fmt: skip
     trainer.fit(steps=steps)
     return trainer
 
@@ -77,7 +78,7 @@ def main() -> None:
         print(f"   ROC curve:   {save_roc(scores, labels, classes, positive, options.png, result)}")
     if options.data is None:
         assert result["auc"] > 0.8, "the network must have learnt something"
-    print(f"\nLesson: {result['n']} images leave an interval of {high - low:.3f} around the AUC; no conclusion is finer than that.")
+    print(f"\nLesson: {result['n']} images leave {high - low:.3f} between the ends of the AUC's interval.")
 
 
 if __name__ == "__main__":

@@ -186,6 +186,8 @@ NONE, ONE, SAME = ((0, 0), (0, 0)), (1, 1), ((1, 1), (1, 1))
 @example(case=(40, 33, 65, (3, 2), (1, 1), ONE, NONE, ONE, 1))  # units of several images, loops that fold
 @example(case=(3, 4, 4, (2, 2), (2, 2), ONE, ((0, 1), (1, 0)), ONE, 1))
 @example(case=(1, 16, 40, (9, 9), (3, 3), (2, 2), SAME, ONE, 2))
+@example(case=(2, 6, 3, (5, 4), (3, 3), ONE, SAME, ONE, 3))  # a filter to a group, yet two channels: not depthwise
+@example(case=(2, 3, 6, (5, 4), (3, 3), (2, 1), SAME, ONE, 3))  # a channel to a group, yet two filters
 @example(case=(1, 2, 3, (1, 1), (1, 1), ONE, ((2, 2), (2, 2)), ONE, 1))  # more padding than filter: dx is cut out
 def test_convolution_and_its_gradients(case):
     n, c, k, size, kernel, *how = case

@@ -30,25 +30,32 @@ scope: list[str] = []  # names of the modules being called, for messages
 class Version:
     """Counts in-place writes to one memory; all views of it share the counter."""
 
-    __slots__ = ("held", "value")
+    __slots__ = ("held", "recorded", "value")
 
     def __init__(self) -> None:
         self.value = 0  # writes so far
+        self.recorded = False  # whether the tape remembers one of them
         self.held = 0  # ops of the tape that saved the memory
 
 
 class Node:
     """What the tape knows of a tensor: its array, its gradient, and the op that made it."""
 
-    __slots__ = ("__weakref__", "data", "grad", "hooks", "index", "op", "requires_grad", "seen", "version")
+    __slots__ = ("__weakref__", "base", "data", "grad", "hooks", "index", "op", "requires_grad", "seen", "version")
 
     def __init__(self, data: Array, requires_grad: bool = False, op: "Op | None" = None, index: int = 0,
                  version: Version | None = None):  # fmt: skip
         self.data, self.requires_grad, self.op, self.index = data, requires_grad, op, index
-        self.version = version or Version()
+        self.version, self.base = version or Version(), version is None  # base: not a view of another tensor
         self.seen = self.version.value  # writes when this view was taken
         self.grad: Any = None
         self.hooks: list[Callable[[Any], Any]] | None = None
+
+    def check_fresh(self, name: str) -> None:
+        """Raise if the memory was written through another view and the tape's account of this one is out of date."""
+        if self.seen != self.version.value and (self.op is not None or self.version.recorded):
+            raise RuntimeError(f"{name}: an input is a view of memory that was written in place after the view was taken; "
+                               "take the view again after the write")  # fmt: skip
 
     @property
     def plain(self) -> type["Node"]:
@@ -117,6 +124,9 @@ class Op:
         if cls.promotes:
             inputs = promoted(inputs, nodes, cls.promotes == "float")
         op.k = backend.table()
+        if enabled:
+            for i in nodes:
+                i.check_fresh(cls.__name__)
         recording = enabled and cls.backward is not None
         op.needs = tuple([recording and isinstance(i, Node) and i.requires_grad for i in inputs])
         results = op.forward(*[i.data if isinstance(i, Node) else i for i in inputs])
@@ -142,9 +152,6 @@ class Op:
         self.hooks: dict[int, list[Callable[[Any], Any]]] = {}
         edges: list[Any] = []
         for i, need in zip(inputs, self.needs, strict=True):
-            if need and i.op is not None and i.seen != i.version.value:
-                raise RuntimeError(f"{type(self).__name__}: an input is a view of memory that was written in place "
-                                   "after the view was taken; take the view again after the write")  # fmt: skip
             edges.append(None if not need else (i.op, i.index) if i.op is not None else (i, 0))
         self.edges = tuple(edges)
         self.guards: list[tuple[Version, int]] = []
@@ -261,6 +268,7 @@ def walk(roots: Sequence[Node], dys: Sequence[Array], retain_graph: bool = False
         slots[index] = dx if slots[index] is None else place.k.add(slots[index], dx)
 
     for root, dy in zip(roots, dys, strict=True):
+        root.check_fresh("backward")
         arrive(root.op or root, root.index, dy, dy)
     while queue:
         op, slots = waiting.pop(-heapq.heappop(queue))

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from . import backend, ops, random, tape
+from . import backend, random, tape
+from .ops.methods import Methods
 from .tape import Node
 
 
-class Tensor(Node):
+class Tensor(Methods):
     """An n-dimensional array that remembers how it was computed.  Names and behaviour are PyTorch's."""
 
     __slots__ = ()

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,6 +36,13 @@ def tinymed(version: bool = typer.Option(False, "--version", help="Show the vers
 
 def run(application: typer.Typer, arguments: Sequence[str]) -> int:
     """Run the application; a user's mistake is one line on stderr.  TINYMED_DEBUG shows tracebacks."""
+    with warnings.catch_warnings():
+        warnings.showwarning = Warnings().show
+        return guarded(application, arguments)
+
+
+def guarded(application: typer.Typer, arguments: Sequence[str]) -> int:
+    """The exit code of the application, whatever it raises."""
     try:
         code = application(args=list(arguments), prog_name="tinymed", standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -50,6 +58,20 @@ def run(application: typer.Typer, arguments: Sequence[str]) -> int:
         if debugging():
             raise
         return complain(*describe(error))
+
+
+class Warnings:
+    """Warnings as lines on stderr, one of a kind for each place that they name before their first colon."""
+
+    def __init__(self) -> None:
+        self.shown: set[tuple[type[Warning], str]] = set()
+
+    def show(self, message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        """Print a warning; takes the place of warnings.showwarning."""
+        key = category, str(message).partition(":")[0]
+        if key not in self.shown:
+            self.shown.add(key)
+            say(f"warning: {message}")
 
 
 def describe(error: Any) -> tuple[str, int]:

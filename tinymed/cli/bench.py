@@ -9,15 +9,43 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 
-from .. import backend, check
+from .. import backend, check as checks
 from ..backend import Kernel, Launch, use_backend
 from ..draw import Draw
+from ..errors import UserError
 from ..tape import Op, no_grad, walk
-from .workloads import WORKLOADS
+from .app import app, examples
+from .ops import find
+from .tables import table
+from .workloads import workloads as package_workloads
+
+
+@app.command(epilog=examples("tinymed bench conv2d", "tinymed bench my_op.py --rounds 15", "tinymed bench max_pool2d --backend numpy"))
+def bench(
+    op: Annotated[str, typer.Argument(help="An op, a function of tinymed.nn.functional, or a file that declares ops.")],
+    on: Annotated[str, typer.Option("--backend", help="The backend to time.")] = "numba",
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each; the median counts.")] = 9,
+) -> None:
+    """Time an op against PyTorch and its roofline: one thread, process CPU time, in turns."""
+    if on not in backend.BACKENDS:
+        raise UserError(f"--backend {on}: choose one of {', '.join(backend.BACKENDS)}")
+    from ..cpu.roofline import bandwidth_gbs, peak_gflops
+
+    with single_thread():
+        gflops, gbs = peak_gflops(), bandwidth_gbs()
+    rows = [row for one in find(op) for row in bench_op(one, on, rounds)]
+    cells = [("op", "workload", "way", "ms", "GFLOP/s", "GB/s", "% of roof", "of PyTorch's time")]
+    for r in rows:
+        ratio = "-" if r.ratio is None else f"{r.ratio:.2f}"
+        cells.append((r.op, r.workload, r.way, f"{1e3 * r.seconds:.3f}", f"{r.flops / r.seconds / 1e9:.1f}",
+                      f"{r.nbytes / r.seconds / 1e9:.1f}", f"{100 * r.roof(gflops, gbs):.0f}", ratio))  # fmt: skip
+    print(table(cells, right=(3, 4, 5, 6, 7)))
+    print(f"roof on one thread, measured now: {gflops:.0f} GFLOP/s (microkernel in cache), {gbs:.0f} GB/s (stream from memory)")
 
 
 @dataclass
@@ -60,10 +88,9 @@ class Work(backend.Observer):
 
 def workloads(op: type[Op]) -> list[tuple[str, tuple[Any, ...]]]:
     """The op's own `workloads()`, the package's, or the largest of its samples."""
-    if hasattr(op, "workloads"):
-        return list(op.workloads())
-    if op.__name__ in WORKLOADS:
-        return list(WORKLOADS[op.__name__]())
+    chosen = list(op.workloads()) if hasattr(op, "workloads") else package_workloads(op)
+    if chosen:
+        return chosen
     drawn = [op.samples(Draw(seed)) for seed in range(20)]
     size = [sum(a.size for a in args if isinstance(a, np.ndarray)) for args in drawn]
     return [("largest sample (small: this times the overhead)", drawn[int(np.argmax(size))])]
@@ -85,7 +112,7 @@ def bench_op(op: type[Op], name: str, rounds: int = 9) -> Iterator[Row]:
 
 def ways(op: type[Op], args: tuple[Any, ...]) -> dict[str, Callable[[], Any]]:
     """{"forward": call, "backward": call} on the backend in use."""
-    inputs = check.leaves(args, np.float32)
+    inputs = checks.leaves(args, np.float32)
 
     def forward() -> Any:
         with no_grad():
@@ -93,7 +120,7 @@ def ways(op: type[Op], args: tuple[Any, ...]) -> dict[str, Callable[[], Any]]:
 
     if op.backward is None:
         return {"forward": forward}
-    ys = [y for y in check.tensors(op.apply(*inputs)) if y.requires_grad]
+    ys = [y for y in checks.tensors(op.apply(*inputs)) if y.requires_grad]
     dys = [np.ones_like(y.data) for y in ys]
 
     def backward() -> Any:
@@ -110,8 +137,8 @@ def torch_ways(op: type[Op], args: tuple[Any, ...]) -> dict[str, Callable[[], An
     import torch
 
     torch.set_num_threads(1)
-    inputs = check.oracle_inputs(args, np.float32)
-    call = check.oracle_function(op)
+    inputs = checks.oracle_inputs(args, np.float32)
+    call = checks.oracle_function(op)
 
     def forward() -> Any:
         with torch.no_grad():

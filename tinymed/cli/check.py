@@ -2,24 +2,42 @@
 
 import importlib.util
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 
-from .. import check
+from .. import check as checks
 from ..backend import BACKENDS, BackendError, Table, table, use_backend
 from ..draw import Draw
 from ..tape import Op
+from .app import FAILED, app, examples
+from .ops import find
+
+
+@app.command(epilog=examples("tinymed check leaky_relu", "tinymed check my_op.py --samples 50", "tinymed check Conv --seed 3"))
+def check(
+    op: Annotated[str, typer.Argument(help="An op, a function of tinymed.nn.functional, or a file that declares ops.")],
+    samples: Annotated[int, typer.Option(min=1, help="How many samples the op draws.")] = 20,
+    seed: Annotated[int | None, typer.Option(min=0, help="Only this sample: repeats a failure.")] = None,
+) -> None:
+    """Check an op: gradient by finite differences, every backend, PyTorch where installed."""
+    failures = 0
+    for one in find(op):
+        print(one.__name__)
+        failures += check_op(one, range(samples) if seed is None else [seed], print)
+    if failures:
+        raise typer.Exit(FAILED)
 
 
 def check_op(op: type[Op], seeds: Sequence[int], write: Callable[[str], Any]) -> int:
     """Check one op on each sample; write a line a check; return the number of failures."""
-    checks: list[tuple[str, Callable[[tuple[Any, ...], int], str]]] = []
+    kinds: list[tuple[str, Callable[[tuple[Any, ...], int], str]]] = []
     if op.backward is not None:
-        checks.append(("gradient, finite differences", lambda args, seed: gradient(op, args, seed)))
+        kinds.append(("gradient, finite differences", lambda args, seed: gradient(op, args, seed)))
     for name in BACKENDS:
         if available(name):
-            checks.append((f"{name} against float64", lambda args, seed, name=name: backends(op, args, seed, name)))
+            kinds.append((f"{name} against float64", lambda args, seed, name=name: backends(op, args, seed, name)))
         else:
             write(f"  skipped  {name}: not available here; tinymed doctor says why")
     if op.oracle is None:
@@ -27,9 +45,9 @@ def check_op(op: type[Op], seeds: Sequence[int], write: Callable[[str], Any]) ->
     elif importlib.util.find_spec("torch") is None:
         write("  skipped  PyTorch is not installed: pip install torch")
     else:
-        checks.append(("PyTorch, forward and gradients", lambda args, seed: oracle(op, args, seed)))
+        kinds.append(("PyTorch, forward and gradients", lambda args, seed: oracle(op, args, seed)))
     failures = 0
-    for title, run in checks:
+    for title, run in kinds:
         failures += one_check(op, title, run, seeds, write)
     return failures
 
@@ -55,14 +73,14 @@ def gradient(op: type[Op], args: tuple[Any, ...], seed: int) -> str:
     """Finite differences on the reference; samples without elements have nothing to check."""
     if not any(isinstance(a, np.ndarray) and a.size == 0 for a in args):
         with use_backend("numpy"):
-            check.gradcheck(op.apply, args, seed=seed)
+            checks.gradcheck(op.apply, args, seed=seed)
     return ""
 
 
 def backends(op: type[Op], args: tuple[Any, ...], seed: int, name: str) -> str:
     """float32 on one backend against the float64 reference; says whether the last sample ran natively."""
     before = calls(table(name))
-    check.compare_backends(op.apply, args, [name], rtol=getattr(op, "tolerance", None), seed=seed)
+    checks.compare_backends(op.apply, args, [name], rtol=getattr(op, "tolerance", None), seed=seed)
     native, fallback = (after - b for after, b in zip(calls(table(name)), before, strict=True))
     return f"; the last ran {native} native kernels, {fallback} fell back" if name != "numpy" else ""
 
@@ -75,8 +93,8 @@ def calls(t: Table) -> tuple[int, int]:
 def oracle(op: type[Op], args: tuple[Any, ...], seed: int) -> str:
     """The float64 reference against PyTorch."""
     with use_backend("numpy"):
-        ours = check.results(op.apply, args, np.float64, seed)
-    check.compare(ours, check.oracle_results(op, args, np.float64, seed), 1e-9, op.__name__)
+        ours = checks.results(op.apply, args, np.float64, seed)
+    checks.compare(ours, checks.oracle_results(op, args, np.float64, seed), 1e-9, op.__name__)
     return ""
 
 

@@ -30,7 +30,7 @@ def doctor(
 
     for section, content in found.items():
         rows = [(f"  {name}", str(value)) for name, value in content.items()]
-        print(f"{section}\n{table(rows, left=2) if rows else '  -'}")
+        print(f"{section}\n{table(rows, right=()) if rows else '  -'}")
 
 
 def examine() -> dict[str, dict[str, Any]]:

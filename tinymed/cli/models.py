@@ -16,9 +16,12 @@ def models(
     from .. import models as registry
     from .tables import table
 
-    rows = [registry.summary(name) for name in registry.available()]
+    rows = [registry.describe(name) for name in registry.available()]
     if as_json:
         print(json.dumps(rows))
         return
-    print(rows)
-    print(table([("",)]))
+    cells = [("name", "parameters", "GMAC", "input", "source")]
+    for row in rows:
+        size, macs = " x ".join(map(str, row["input"])), f"{row['macs'] / 1e9:.4f}"
+        cells.append((row["name"], f"{row['parameters']:,}", macs, size, row["source"]))
+    print(table(cells, right=(1, 2)))

@@ -1,6 +1,7 @@
 """Finding an op by name, in the package or in a user's own file."""
 
 import ast
+import difflib
 import importlib.util
 import inspect
 import sys
@@ -8,27 +9,56 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from ..backend import BACKENDS, REFERENCE, Kernel, implementations, table
+from .. import check
+from ..backend import (
+    BACKENDS,
+    REFERENCE,
+    Kernel,
+    Launch,
+    Observer,
+    implementations,
+    observing,
+    table,
+    use_backend,
+)
+from ..draw import Draw
 from ..errors import UserError
+from ..nn import functional
 from ..tape import Op
 
 
 def find(name: str) -> list[type[Op]]:
-    """The ops that a name means: of a Python file, all it declares; otherwise the op of that name.
+    """The ops that a name means: of a Python file, all it declares; otherwise the op, or those that a function applies.
 
-    `leaky_relu`, `LeakyReLU` and `leakyrelu` mean the same.  Raises UserError with the nearest names.
+    `leaky_relu`, `LeakyReLU` and the function `nn.functional.leaky_relu` mean the same.  Raises UserError with the
+    nearest names.
     """
     if name.endswith(".py"):
         return from_file(Path(name))
     wanted = name.replace("_", "").lower()
-    found = [op for key, op in Op.registry.items() if key.lower() == wanted]
+    found = [op for key, op in Op.registry.items() if key.lower() == wanted] or applied(getattr(functional, name, None))
     if not found:
-        import difflib
-
-        near = difflib.get_close_matches(wanted, [key.lower() for key in Op.registry], 4, 0.5)
-        names = [key for key in Op.registry if key.lower() in near] or sorted(Op.registry)
+        functions = [n for n, f in vars(functional).items() if inspect.isfunction(f)]
+        known = sorted({*Op.registry, *functions}, key=str.lower)
+        near = difflib.get_close_matches(wanted, [key.lower() for key in known], 4, 0.6)
+        names = [key for key in known if key.lower() in near] or sorted(Op.registry)
         raise UserError(f"there is no op {name!r}; did you mean {', '.join(names)}?")
     return found
+
+
+def applied(function: Any, depth: int = 3) -> list[type[Op]]:
+    """The ops that a public function applies, also through functions of its own module."""
+    if function is None or not inspect.isfunction(function):
+        return []
+    found: list[type[Op]] = []
+    for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function)))):
+        if isinstance(node, ast.Attribute) and node.attr == "apply" and isinstance(node.value, ast.Name):
+            found += [op for key, op in Op.registry.items() if key == node.value.id]
+        elif isinstance(node, ast.Name) and depth:
+            inner = function.__globals__.get(node.id)
+            if inspect.isfunction(inner) and inner is not function and inner.__module__ == function.__module__:
+                found += applied(inner, depth - 1)
+    return list(dict.fromkeys(found))
 
 
 def from_file(path: Path) -> list[type[Op]]:
@@ -51,26 +81,37 @@ def from_file(path: Path) -> list[type[Op]]:
     return ops
 
 
-def kernels_called(fn: Any, receiver: tuple[str, ...] = ("k",)) -> list[str]:
-    """Names of the kernels a function calls through a table: self.k.name(...) or k.name(...)."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(fn)))
-    except (OSError, TypeError):
-        return []
+class Names(Observer):
+    """Collects the names of the kernels that are called, in order."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def before(self, launch: Launch, kernel: Kernel, args: Any) -> None:
+        if launch.name not in self.found:
+            self.found.append(launch.name)
+
+
+def kernels_of(op: type[Op], samples: int = 12) -> list[str]:
+    """Names of the kernels that an op calls, forward then backward: found by running it on its samples."""
+    names = Names()
+    with use_backend("numpy"), observing(names):
+        for seed in range(samples):
+            check.results(op.apply, op.samples(Draw(seed)), seed=seed)
+    return names.found
+
+
+def parts_of(composite: Any, depth: int = 2) -> list[str]:
+    """Names of the kernels that a composite calls, itself or through functions of its own file."""
     names: list[str] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute):
-            owner = node.value
-            called = owner.attr if isinstance(owner, ast.Attribute) else owner.id if isinstance(owner, ast.Name) else ""
-            if called in receiver and node.attr not in names and any(n == node.attr for _, n in implementations):
-                names.append(node.attr)
-    return names
-
-
-def kernels_of(op: type[Op]) -> list[str]:
-    """Kernels of an op: forward's, then backward's."""
-    names = kernels_called(op.forward)
-    return names + [n for n in (kernels_called(op.backward) if op.backward else []) if n not in names]
+    for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(composite)))):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "k":
+            names.append(node.attr)
+        elif isinstance(node, ast.Name) and depth:
+            inner = composite.__globals__.get(node.id)
+            if inspect.isfunction(inner) and inner is not composite and inner.__module__ == composite.__module__:
+                names += parts_of(inner, depth - 1)
+    return list(dict.fromkeys(n for n in names if any(n == known for _, known in implementations)))
 
 
 def implementations_of(name: str) -> list[Kernel]:

@@ -1,12 +1,30 @@
 """`tinymed show OP`: one op at every altitude, from the formula to the machine."""
 
 import inspect
+import sys
 import textwrap
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from ..backend import Kernel
 from ..tape import Op
-from .ops import find, implementations_of, kernels_called, kernels_of
+from .app import app, examples
+from .ops import find, implementations_of, kernels_of, parts_of
+
+
+@app.command(epilog=examples("tinymed show leaky_relu", "tinymed show conv2d", "tinymed show my_op.py"))
+def show(op: Annotated[str, typer.Argument(help="An op, a function of tinymed.nn.functional, or a file that declares ops.")]) -> None:
+    """Show an op at every altitude: formula and rule, reference, Numba loops, CUDA kernel."""
+    text = show_text(op)
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.syntax import Syntax
+
+        Console().print(Syntax(text, "python", background_color="default"))
+    else:
+        print(text)
 
 
 def show_text(name: str) -> str:
@@ -28,7 +46,7 @@ def sections(op: type[Op]) -> list[str]:
             parts += [heading(f"{name}: {language(implementation)}", implementation.fn),
                       textwrap.dedent(inspect.getsource(implementation.fn)).rstrip()]  # fmt: skip
             if implementation.composite:
-                waiting += kernels_called(implementation.fn)
+                waiting += parts_of(implementation.fn)
     parts += cuda_sections(seen)
     return parts
 
@@ -43,7 +61,7 @@ def language(kernel: Kernel) -> str:
 def cuda_sections(names: set[str]) -> list[str]:
     """The CUDA sources that define these kernels, when the sources are at hand."""
     folder = Path(__file__).resolve().parents[2] / "csrc"
-    found = [f for f in sorted(folder.glob("*.cu")) if any(f"{n}" in f.read_text() for n in names)]
+    found = [f for f in sorted(folder.glob("*.cu")) if any(n in f.read_text() for n in names)]
     if not found:
         return [f"# CUDA: no kernel written for {', '.join(sorted(names))}; on a GPU the reference runs on CuPy"]
     return [f"# CUDA: {f.name}\n\n{f.read_text().rstrip()}" for f in found]

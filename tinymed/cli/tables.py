@@ -6,12 +6,13 @@ from typing import Any
 RATES = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "npv", "f1", "auc", "pr_auc")
 
 
-def table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Rows of cells in columns; the first `left` columns are aligned left, the others right."""
+def table(rows: Sequence[Sequence[str]], right: Sequence[int] | None = None) -> str:
+    """Rows of cells in columns, those in `right` aligned right: all but the first if not said."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for row in rows:
-        aligned = [cell.ljust if i < left else cell.rjust for i, cell in enumerate(row)]
+        turned = range(1, len(row)) if right is None else right
+        aligned = [cell.rjust if i in turned else cell.ljust for i, cell in enumerate(row)]
         cells = [align(width) for align, width in zip(aligned, widths, strict=True)]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)

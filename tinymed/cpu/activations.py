@@ -1,4 +1,4 @@
-"""Activations on the CPU: one pass over memory, in whatever dense order the arrays lie."""
+"""Piecewise linear activations on the CPU: one pass over memory, in whatever dense order the arrays lie."""
 
 from typing import Any
 
@@ -6,49 +6,10 @@ import numpy as np
 from numba import prange
 
 from ..backend import kernel
-from .jit import inline
+from .jit import serial
+from .philox import BLOCKS, WORDS, draw, take_ticket
 
-f4, i4 = np.float32, np.int32
-LOG2_E, LN2_HIGH, LN2_LOW = f4(1.4426950408889634), f4(0.693359375), f4(-2.12194440e-4)
-ROUND = f4(12582912)  # 1.5 * 2^23: adding it leaves the nearest integer in the low bits
-LOWEST, HIGHEST = f4(-87.3), f4(88.7)  # beyond, exp is not a normal float32
-
-
-@inline
-def exp_parts(x: Any) -> Any:
-    """(2^n, exp(r) - 1) with x = n ln 2 + r, |r| <= ln 2 / 2.  LLVM vectorises this; it cannot libm's exp.
-
-    The polynomial is that of S. Moshier's Cephes library (expf.c, 1989); the sum is exact to 1.4 units in the last place.
-    """
-    n = (x * LOG2_E + ROUND) - ROUND
-    r = (x - n * LN2_HIGH) - n * LN2_LOW
-    p = f4(1.9875691500e-4) * r + f4(1.3981999507e-3)
-    p = p * r + f4(8.3334519073e-3)
-    p = p * r + f4(4.1665795894e-2)
-    p = p * r + f4(1.6666665459e-1)
-    p = p * r + f4(5.0000001201e-1)
-    return i4((i4(n) + i4(127)) << i4(23)).view(f4), p * (r * r) + r
-
-
-@inline
-def exp(x: Any) -> Any:
-    """e^x; 0 below -87.3, 3e38 above 88.7."""
-    scale, rest = exp_parts(min(max(x, LOWEST), HIGHEST))
-    return scale * rest + scale if x > LOWEST else f4(0)
-
-
-@inline
-def expm1(x: Any) -> Any:
-    """e^x - 1 for x <= 0, without cancellation."""
-    scale, rest = exp_parts(max(x, f4(-80)))
-    return scale * rest + (scale - f4(1))
-
-
-@inline
-def sigmoid(x: Any) -> Any:
-    """1 / (1 + e^-x), by the exponential that cannot overflow."""
-    e = exp(-abs(x))
-    return (f4(1) if x >= f4(0) else e) / (f4(1) + e)
+f4, f8 = np.float32, np.float64
 
 
 @kernel(backend="numba", flat="y x")
@@ -76,12 +37,123 @@ def leaky_relu_backward(dx: Any, dy: Any, x: Any, slope: Any) -> None:
 
 
 @kernel(backend="numba", flat="y x")
-def sigmoid_forward(y: Any, x: Any) -> None:
+def hardtanh_forward(y: Any, x: Any, low: Any, high: Any) -> None:
     for i in prange(x.size):
-        y[i] = sigmoid(x[i])
+        y[i] = min(max(x[i], low), high)
 
 
 @kernel(backend="numba", flat="dx dy y")
-def sigmoid_backward(dx: Any, dy: Any, y: Any) -> None:
+def hardtanh_backward(dx: Any, dy: Any, y: Any, low: Any, high: Any) -> None:
     for i in prange(y.size):
-        dx[i] = dy[i] * y[i] * (f4(1) - y[i])
+        dx[i] = dy[i] if low < y[i] < high else f4(0)
+
+
+# ----------------------------------------------------------------------------------------------------- parametric
+
+
+@kernel(backend="numba", rows="y x")
+def prelu_forward(y: Any, x: Any, weight: Any) -> None:
+    for i in prange(x.shape[0]):
+        for k in range(x.shape[1]):
+            w = weight[k] if weight.size > 1 else weight[0]
+            y[i, k] = x[i, k] if x[i, k] > f4(0) else w * x[i, k]
+
+
+@serial
+def prelu_rows(dx: Any, total: Any, dy: Any, x: Any, weight: Any) -> None:
+    """dx of some rows, and the sum of x dy where x <= 0 per channel, in float64."""
+    total[:] = 0
+    for i in range(x.shape[0]):
+        for k in range(x.shape[1]):
+            w = weight[k] if weight.size > 1 else weight[0]
+            above = x[i, k] > f4(0)
+            dx[i, k] = dy[i, k] if above else w * dy[i, k]
+            total[k] += f8(f4(0) if above else x[i, k] * dy[i, k])
+
+
+@serial
+def prelu_slopes(dweight: Any, totals: Any) -> None:
+    """The chunks' sums added in their order; one slope takes the sum over channels."""
+    dweight[:] = 0
+    for k in range(totals.shape[1]):
+        total = 0.0
+        for t in range(totals.shape[0]):
+            total += totals[t, k]
+        dweight[k if dweight.size > 1 else 0] += f4(total)
+
+
+def chunk_work(dy: Any, *_: Any) -> list[Any]:
+    """Sums per channel of a number of chunks that depends on the shape alone."""
+    rows = dy.size // max(1, channels(dy))
+    return [((max(1, min(64, rows // 256)), channels(dy)), np.float64)]
+
+
+def channels(x: Any) -> int:
+    """The length of a row."""
+    return int(x.shape[1] if x.ndim > 1 else x.size)
+
+
+@kernel(backend="numba", rows="dx dy x", work=chunk_work)
+def prelu_backward(dx: Any, dweight: Any, totals: Any, dy: Any, x: Any, weight: Any) -> None:
+    n, chunks = x.shape[0], totals.shape[0]
+    for t in prange(chunks):
+        a, b = t * n // chunks, (t + 1) * n // chunks
+        prelu_rows(dx[a:b], totals[t], dy[a:b], x[a:b], weight)
+    prelu_slopes(dweight, totals)
+
+
+# ----------------------------------------------------------------------------------------------------- randomised
+
+
+def words_work(x: Any, *_: Any) -> list[Any]:
+    """The words of one block of draws for each piece."""
+    return [((min(64, -(-x.size // WORDS)), 4, BLOCKS), np.uint32)]
+
+
+@serial
+def slope_of(word: Any, lower: Any, width: Any) -> Any:
+    """Uniform in [lower, lower + width]."""
+    return lower + width * ((f4(word) + f4(0.5)) * f4(2.0**-32))
+
+
+@serial
+def lean(y: Any, v: Any, x: Any, words: Any, lower: Any, width: Any) -> None:
+    """y = v where x > 0, else v times the slope of its word.  The four lanes of a block are four neighbours."""
+    w0, w1, w2, w3 = words[0], words[1], words[2], words[3]
+    whole, one = x.size // 4, f4(1)
+    for i in range(whole):
+        a0 = one if x[4 * i] > 0 else slope_of(w0[i], lower, width)
+        a1 = one if x[4 * i + 1] > 0 else slope_of(w1[i], lower, width)
+        a2 = one if x[4 * i + 2] > 0 else slope_of(w2[i], lower, width)
+        a3 = one if x[4 * i + 3] > 0 else slope_of(w3[i], lower, width)
+        y[4 * i] = v[4 * i] * a0
+        y[4 * i + 1] = v[4 * i + 1] * a1
+        y[4 * i + 2] = v[4 * i + 2] * a2
+        y[4 * i + 3] = v[4 * i + 3] * a3
+    for i in range(4 * whole, x.size):
+        y[i] = v[i] * (one if x[i] > 0 else slope_of(words[i % 4, i // 4], lower, width))
+
+
+@serial
+def lean_part(y: Any, v: Any, x: Any, words: Any, part: Any, parts: Any, ticket: Any, lower: Any, width: Any) -> None:
+    """One of several pieces of a draw."""
+    count = (x.size + WORDS - 1) // WORDS
+    for b in range(part * count // parts, (part + 1) * count // parts):
+        draw(words, b * BLOCKS, ticket)
+        a, e = b * WORDS, (b + 1) * WORDS
+        lean(y[a:e], v[a:e], x[a:e], words, lower, width)
+
+
+@kernel(backend="numba", rows="y x", work=words_work)
+def rrelu_forward(y: Any, ticket: Any, words: Any, x: Any, state: Any, lower: Any, upper: Any) -> None:
+    take_ticket(ticket, state)
+    xs, ys = x.reshape(x.size), y.reshape(y.size)
+    for part in prange(words.shape[0]):
+        lean_part(ys, xs, xs, words[part], part, words.shape[0], ticket, lower, upper - lower)
+
+
+@kernel(backend="numba", rows="dx dy x", work=words_work)
+def rrelu_backward(dx: Any, words: Any, dy: Any, x: Any, ticket: Any, lower: Any, upper: Any) -> None:
+    xs, dys, dxs = x.reshape(x.size), dy.reshape(dy.size), dx.reshape(dx.size)
+    for part in prange(words.shape[0]):
+        lean_part(dxs, dys, xs, words[part], part, words.shape[0], ticket, lower, upper - lower)

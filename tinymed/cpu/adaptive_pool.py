@@ -1,4 +1,6 @@
-"""Adaptive and global average pooling on the CPU: part i of m along n pixels is i n / m .. (i + 1) n / m, rounded outwards."""
+"""Adaptive and global average pooling on the CPU: part i of m along n pixels is i n/m .. (i + 1) n/m, rounded out."""
+
+from typing import Any
 
 import numpy as np
 from numba import prange
@@ -10,7 +12,7 @@ f4 = np.float32
 
 
 @kernel(backend="numba", image="y x", when=takes, work=lambda x, size: [(x.shape[0] * size[0], x.shape[1])])
-def adaptive_avg_pool2d_forward(y, lines, x, size):
+def adaptive_avg_pool2d_forward(y: Any, lines: Any, x: Any, size: Any) -> None:
     n, h, w, _ = y.shape
     height, width = x.shape[1], x.shape[2]
     for t in prange(n * h):
@@ -22,7 +24,7 @@ def adaptive_avg_pool2d_forward(y, lines, x, size):
 
 
 @kernel(backend="numba", image="dx dy", when=takes)
-def adaptive_avg_pool2d_backward(dx, dy, x_shape):
+def adaptive_avg_pool2d_backward(dx: Any, dy: Any, x_shape: Any) -> None:
     n, height, width, _ = dx.shape
     h, w = dy.shape[1], dy.shape[2]
     for t in prange(n * height):

@@ -17,7 +17,7 @@ from .transpose import transpose
 
 NO_BIAS = np.zeros(0, np.float32)
 BLOCK = 16 * ROWS  # rows of one indirection table: their inputs stay in L2 while the panels of the filter pass
-SLICE = 32  # rows of a filter packed or turned at once
+SLICE = 32  # rows of a filter packed or turned by one task
 PARTIAL = 1 << 22  # floats of partial weight gradients: 16 MiB, or one copy where that is larger
 
 
@@ -28,8 +28,9 @@ def takes(*arrays: Any) -> bool:
     return bool(arrays[0].ndim == 4) and all(a is None or a.dtype.char == "f" for a in arrays)
 
 
-def is_depthwise(weight: Any, groups: Any) -> bool:
-    return groups > 1 and weight.shape[0] == groups and weight.shape[1] == 1
+def is_depthwise(weight_shape: Any, groups: Any) -> bool:
+    """One input and one output channel to a group; several outputs (a multiplier) go the general way."""
+    return bool(groups > 1 and weight_shape[0] == groups and weight_shape[1] == 1)
 
 
 @kernel(backend="numba", composite=True, when=lambda x, weight, bias, *_: takes(x, weight, bias))
@@ -42,7 +43,7 @@ def conv2d_forward(
 
 def correlate(k: Any, x: Any, weight: Any, bias: Any, stride: Any, dilation: Any, groups: Any) -> Any:
     """The algorithm for a forward pass over a padded image; F(2x2) and F(4x4) belong here when they exist."""
-    if is_depthwise(weight, groups):
+    if is_depthwise(weight.shape, groups):
         return k.depthwise_direct(x, weight, bias, stride, dilation)
     return k.conv_direct(x, k.pack_filter(weight, groups), bias, weight.shape, stride, dilation, groups)
 
@@ -62,7 +63,7 @@ def conv2d_backward_input(
         return correlate(k, padded(k, dy, edges), turned, NO_BIAS, stride, dilation, groups)
     (top, bottom), (left, right) = padding
     shape = (*x_shape[:2], x_shape[2] + top + bottom, x_shape[3] + left + right)
-    if is_depthwise(weight, groups):
+    if is_depthwise(weight.shape, groups):
         dx = k.depthwise_scatter(dy, turned, shape, stride, dilation)
     else:
         packed = k.pack_filter(turned, groups)
@@ -75,7 +76,7 @@ def conv2d_backward_weight(
     k: Any, dy: Any, x: Any, weight_shape: Any, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
     x = padded(k, x, padding)
-    if groups > 1 and weight_shape[0] == groups:
+    if is_depthwise(weight_shape, groups):
         return k.depthwise_weight(dy, x, weight_shape, stride, dilation)
     return k.conv_direct_weight(dy, x, weight_shape, stride, dilation, groups)
 

@@ -1,19 +1,66 @@
-"""Element-wise arithmetic on the CPU."""
+"""Element-wise arithmetic on the CPU: one pass over memory, in whatever dense order the arrays lie."""
 
 from typing import Any
 
-from numba import prange
+import numpy as np
+from numba import prange, types
+from numba.extending import overload
 
-from ..backend import kernel
-
-
-def same(*arrays: Any) -> bool:
-    """Equal shapes and float32: no broadcasting inside a flat loop."""
-    shape = arrays[0].shape if hasattr(arrays[0], "shape") else None
-    return all(hasattr(a, "shape") and a.shape == shape and a.dtype.char == "f" for a in arrays)
+from ..backend import is_single, kernel
+from ..ops.broadcast import broadcast_axes
 
 
-@kernel(backend="numba", flat="y a b", when=same)
+def alike(*inputs: Any) -> bool:
+    """Arrays of one shape and dtype, and numbers: no broadcasting inside a flat loop."""
+    arrays = [a for a in inputs if hasattr(a, "shape")]
+    return all(a.shape == arrays[0].shape and a.dtype == arrays[0].dtype for a in arrays)
+
+
+def at(a: Any, i: Any) -> Any:
+    """Element i of an array; a number is its own every element."""
+
+
+@overload(at, inline="always")
+def at_overload(a: Any, i: Any) -> Any:
+    def element(a: Any, i: Any) -> Any:
+        return a[i]
+
+    def number(a: Any, i: Any) -> Any:
+        return a
+
+    return element if isinstance(a, types.Array) else number
+
+
+@kernel(backend="numba", flat="y a b", when=alike)
 def add(y: Any, a: Any, b: Any) -> None:
     for i in prange(y.size):
-        y[i] = a[i] + b[i]
+        y[i] = at(a, i) + at(b, i)
+
+
+@kernel(backend="numba", flat="y a b", when=alike)
+def sub(y: Any, a: Any, b: Any) -> None:
+    for i in prange(y.size):
+        y[i] = at(a, i) - at(b, i)
+
+
+@kernel(backend="numba", flat="y a b", when=alike)
+def mul(y: Any, a: Any, b: Any) -> None:
+    for i in prange(y.size):
+        y[i] = at(a, i) * at(b, i)
+
+
+@kernel(backend="numba", flat="y a b", when=alike)
+def div(y: Any, a: Any, b: Any) -> None:
+    for i in prange(y.size):
+        y[i] = np.true_divide(at(a, i), at(b, i))  # a / b would raise where b = 0
+
+
+@kernel(backend="numba", flat="y x")
+def neg(y: Any, x: Any) -> None:
+    for i in prange(x.size):
+        y[i] = -x[i]
+
+
+@kernel(backend="numba", composite=True, when=lambda dy, shape: is_single((dy,)))
+def sum_to(k: Any, dy: Any, shape: tuple[int, ...]) -> Any:
+    return k.sum_forward(dy, broadcast_axes(dy.shape, shape)).reshape(shape)

@@ -17,7 +17,7 @@ from .transpose import transpose
 NO_BIAS = np.zeros(0, np.float32)
 BLOCK = 16 * ROWS  # rows of a whose slice of DEPTH terms stays in L2 while the panels of b pass
 DEPTH = 512  # terms of the reduction run at once
-SLICE = 32  # terms packed at once: 32 rows are what the first level of the TLB holds with ease
+SLICE = 16  # rows of b, or terms, walked side by side: as many streams as prefetchers and the TLB follow
 FEW = 4 * ROWS  # rows of a up to which packing b costs more than it saves
 
 
@@ -106,6 +106,7 @@ def gemm(y: Any, tables: Any, a: Any, b: Any, bias: Any, size: Any, a_strides: A
     m, n, depth = size
     step = 4 * (COLUMNS if packed else n)
     panel = step * depth if packed else 4 * COLUMNS
+    slab = DEPTH if packed else SLICE
     blocks, panels = ceil_div(m, BLOCK), ceil_div(n, COLUMNS)
     cuts, parts = share(blocks, panels)
     for task in prange(cuts * parts):
@@ -116,8 +117,8 @@ def gemm(y: Any, tables: Any, a: Any, b: Any, bias: Any, size: Any, a_strides: A
                 row = min(first + i, last - 1)
                 table[0, i], table[1, i] = row * 4 * a_strides[0], row * 4 * n
             start = address(bias) if bias.size else ZERO
-            for d in range(0, max(depth, 1), DEPTH):
-                loops = (1, 1, min(DEPTH, depth - d), 0, 0, 4 * a_strides[1], 0, 0, step)
+            for d in range(0, max(depth, 1), slab):
+                loops = (1, 1, min(slab, depth - d), 0, 0, 4 * a_strides[1], 0, 0, step)
                 sweep(table, ceil_div(last - first, ROWS), address(a) + 4 * d * a_strides[1], address(y),
                       address(b) + d * step, panel, start, n,
                       part * panels // parts, (part + 1) * panels // parts, loops)  # fmt: skip

@@ -17,20 +17,20 @@ f4 = np.float32
 
 def takes(x: Any, *_: Any) -> bool:
     """What the loops can run on: float32 images."""
-    return x.ndim == 4 and x.dtype == f4
+    return bool(x.ndim == 4 and x.dtype == f4)
 
 
 def halves(kernel: Any, stride: Any, before: Any, dilation: Any, space: Any, size: Any) -> bool:
     """Whether windows are 2 x 2 at stride 2, inside the image: most networks' only pooling."""
     plain = (kernel, stride, before, dilation) == ((2, 2), (2, 2), (0, 0), (1, 1))
-    return plain and 2 * size[0] <= space[0] and 2 * size[1] <= space[1]
+    return bool(plain and 2 * size[0] <= space[0] and 2 * size[1] <= space[1])
 
 
 # ---------------------------------------------------------------------------------------------------- maximum
 
 
 @kernel(backend="numba", composite=True, when=takes)
-def max_pool2d_forward(k, x, kernel, stride, before, dilation, size):
+def max_pool2d_forward(k: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any) -> Any:
     """The loop for 2 x 2 windows, or the one for any."""
     if halves(kernel, stride, before, dilation, x.shape[2:], size):
         return k.max_halve(x, size)
@@ -38,20 +38,21 @@ def max_pool2d_forward(k, x, kernel, stride, before, dilation, size):
 
 
 @kernel(backend="numba", composite=True, when=takes)
-def max_pool2d_backward(k, dy, index, x_shape, kernel, stride, before, dilation):
+def max_pool2d_backward(k: Any, dy: Any, index: Any, x_shape: Any,
+                        kernel: Any, stride: Any, before: Any, dilation: Any) -> Any:  # fmt: skip
     if halves(kernel, stride, before, dilation, x_shape[2:], dy.shape[2:]):
         return k.max_halve_backward(dy, index, x_shape)
     return k.max_window_backward(dy, index, x_shape, kernel, stride, before, dilation)
 
 
 @njit
-def wins(value, best):
+def wins(value: Any, best: Any) -> Any:
     """Whether a value replaces the best so far: the first of equals stays, NaN wins.  Compiled without "no NaNs"."""
     return value > best or value != value
 
 
 @kernel(backend="numba", image="y index x", out=lambda x, size: winner_shapes(x, (2, 2), size))
-def max_halve(y, index, x, size):
+def max_halve(y: Any, index: Any, x: Any, size: Any) -> None:
     """y, index = the largest of the four pixels of each 2 x 2 window, and which (0, 1 / 2, 3) it was."""
     n, h, w, c = y.shape
     for t in prange(n * h):
@@ -73,7 +74,7 @@ def max_halve(y, index, x, size):
 
 
 @kernel(backend="numba", image="dx dy index", out=lambda dy, index, x_shape: [x_shape])
-def max_halve_backward(dx, dy, index, x_shape):
+def max_halve_backward(dx: Any, dy: Any, index: Any, x_shape: Any) -> None:
     """dx = dy at the pixel that won its 2 x 2 window, 0 at the others and in a last odd row or column."""
     n, h, w, c = dy.shape
     height, pairs = dx.shape[1], (dx.shape[1] + 1) // 2
@@ -94,7 +95,7 @@ def max_halve_backward(dx, dy, index, x_shape):
 
 @kernel(backend="numba", image="y index x",
         out=lambda x, kernel, stride, before, dilation, size: winner_shapes(x, kernel, size))  # fmt: skip
-def max_window(y, index, x, kernel, stride, before, dilation, size):
+def max_window(y: Any, index: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any) -> None:
     """y, index = the largest pixel of each window and the number of its tap; taps in the padding never win."""
     n, h, w, c = y.shape
     for t in prange(n * h):
@@ -116,7 +117,8 @@ def max_window(y, index, x, kernel, stride, before, dilation, size):
 
 
 @kernel(backend="numba", image="dx dy index", out=lambda dy, index, x_shape, *_: [x_shape])
-def max_window_backward(dx, dy, index, x_shape, kernel, stride, before, dilation):
+def max_window_backward(dx: Any, dy: Any, index: Any, x_shape: Any,
+                        kernel: Any, stride: Any, before: Any, dilation: Any) -> None:  # fmt: skip
     """dx[row] = the dy of each window that covers the row, at the pixel whose tap won."""
     n, h, w, c = dy.shape
     for t in prange(n * dx.shape[1]):
@@ -139,7 +141,7 @@ def max_window_backward(dx, dy, index, x_shape, kernel, stride, before, dilation
 
 
 @serial
-def mean(total, line, image, top, bottom, left, right, count):
+def mean(total: Any, line: Any, image: Any, top: Any, bottom: Any, left: Any, right: Any, count: Any) -> None:
     """total[c] = the sum of a box of an image / count; long sums are summed by rows first, to lose fewer digits."""
     total[:] = 0
     by_rows = (bottom - top) * (right - left) > 256
@@ -160,7 +162,7 @@ def mean(total, line, image, top, bottom, left, right, count):
 
 
 @serial
-def share(line, dy, left, right, count):
+def share(line: Any, dy: Any, left: Any, right: Any, count: Any) -> None:
     """line[j, c] += dy[c] / count for the pixels left..right of a row."""
     for j in range(left, right):
         for k in range(dy.size):
@@ -168,15 +170,16 @@ def share(line, dy, left, right, count):
 
 
 @serial
-def box(i, n, kernel, stride, before, after, include_pad):
-    """(first, last, pixels) of window i along an axis of n pixels, cut off at its ends; pixels with or without padding."""
+def box(i: Any, n: Any, kernel: Any, stride: Any, before: Any, after: Any, include_pad: Any) -> Any:
+    """(first, last, pixels) of window i along an axis of n pixels, cut off at its ends; pixels perhaps with padding."""
     start = i * stride - before
     first, last = max(0, start), min(n, start + kernel)
     return first, last, min(start + kernel, n + after) - start if include_pad else max(1, last - first)
 
 
 @kernel(backend="numba", image="y x", when=takes, work=lambda x, *how: [(x.shape[0] * how[3][0], x.shape[1])])
-def avg_pool2d_forward(y, lines, x, kernel, stride, padding, size, include_pad, divisor):
+def avg_pool2d_forward(y: Any, lines: Any, x: Any, kernel: Any, stride: Any,
+                       padding: Any, size: Any, include_pad: Any, divisor: Any) -> None:  # fmt: skip
     n, h, w, _ = y.shape
     (above, below), (before, after) = padding
     for t in prange(n * h):
@@ -189,7 +192,8 @@ def avg_pool2d_forward(y, lines, x, kernel, stride, padding, size, include_pad, 
 
 
 @kernel(backend="numba", image="dx dy", when=takes)
-def avg_pool2d_backward(dx, dy, x_shape, kernel, stride, padding, include_pad, divisor):
+def avg_pool2d_backward(dx: Any, dy: Any, x_shape: Any, kernel: Any,
+                        stride: Any, padding: Any, include_pad: Any, divisor: Any) -> None:  # fmt: skip
     n, height, width, _ = dx.shape
     (above, below), (before, after) = padding
     for t in prange(n * height):

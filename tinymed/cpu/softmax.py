@@ -8,7 +8,7 @@ import numpy as np
 from numba import prange
 
 from ..backend import kernel
-from .activations import exp
+from .smooth import exp
 from .jit import serial
 from .norm import single
 

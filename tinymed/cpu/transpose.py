@@ -34,7 +34,7 @@ def exchange(builder: ir.IRBuilder, v: list[ir.Value], h: int) -> None:
 
 @intrinsic
 def block(typing, x, row, y, column, rows, columns):  # type: ignore
-    """y[j][i] = x[i][j] for i < rows, j < columns, both at most LANES; `row` and `column`: bytes between rows of x and of y."""
+    """y[j][i] = x[i][j] for i < rows, j < columns, at most LANES; row, column: bytes between rows of x and of y."""
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, args: Any) -> Any:
         x, row, y, column, rows, columns = args
@@ -65,4 +65,6 @@ def transpose(x: Any, row: Any, rows: Any, columns: Any, y: Any, column: Any) ->
     """y[j][i] = x[i][j] for i < rows, j < columns, from address to address; `row` and `column` in bytes."""
     for i in range(0, rows, LANES):
         for j in range(0, columns, LANES):
-            block(x + i * row + 4 * j, row, y + j * column + 4 * i, column, min(LANES, rows - i), min(LANES, columns - j))
+            block(
+                x + i * row + 4 * j, row, y + j * column + 4 * i, column, min(LANES, rows - i), min(LANES, columns - j)
+            )

@@ -154,8 +154,9 @@ def verify(
     visit(index, pixels) sees every good image, with the index it has in the returned data set; in order.
     """
     if isinstance(dataset.samples, np.ndarray):
-        for i in range(len(dataset)) if visit else ():
-            visit(i, dataset.image(i))  # type: ignore[misc]
+        if visit:
+            for i in range(len(dataset)):
+                visit(i, dataset.image(i))
         return dataset
     good: list[int] = []
     bad: list[tuple[str, str]] = []

@@ -1,9 +1,16 @@
-"""Element-wise activations: y = f(x), dx = dy f'(x)."""
+"""Activations made of straight pieces: ReLU and its leaky, parametric, randomised and clipped variants.  See smooth.py too.
+
+At a kink the gradient is that of PyTorch: each op's docstring says which.  What is saved is the output where its sign, or
+its distance from a border, tells the piece; then the input may go.
+"""
 
 from typing import Any
 
+from .. import random
 from ..backend import Array, kernel
 from ..tape import Op
+from .dropout import TICKET, generator_state, take_ticket, words_at
+from .unary import points
 
 
 @kernel(flops=lambda x: x.size)
@@ -19,7 +26,7 @@ def relu_backward(xp: Any, dy: Array, y: Array) -> Array:
 class ReLU(Op):
     """y = max(0, x);  dx = dy where y > 0, else 0 (at 0: 0).  The output is saved, so x may go.  Nair & Hinton 2010."""
 
-    oracle = "torch.nn.functional.relu"
+    oracle, samples = "torch.nn.functional.relu", points(-2, 2, avoid=(0.0,))
 
     def forward(self, x: Array) -> Array:
         y = self.k.relu_forward(x)
@@ -29,10 +36,6 @@ class ReLU(Op):
     def backward(self, dy: Array) -> Array:
         (y,) = self.saved
         return self.k.relu_backward(dy, y)
-
-    @staticmethod
-    def samples(draw: Any) -> tuple[Any, ...]:
-        return (draw.array(draw.shape(), avoid=(0.0,)),)
 
 
 @kernel(flops=lambda x, slope: 2 * x.size)
@@ -46,13 +49,17 @@ def leaky_relu_backward(xp: Any, dy: Array, x: Array, slope: float) -> Array:
 
 
 class LeakyReLU(Op):
-    """y = x if x > 0 else slope x;  dx = dy if x > 0 else slope dy (at 0: slope).  Maas et al. 2013, section 2."""
+    """y = x if x > 0 else slope x;  dx = dy if x > 0 else slope dy (at 0: slope).  Maas et al. 2013, section 2.
+
+    A slope of at least 0 keeps the sign, so the output serves backward as well as x does.
+    """
 
     oracle = "torch.nn.functional.leaky_relu"
 
     def forward(self, x: Array, slope: float = 0.01) -> Array:
-        self.save(x, slope)
-        return self.k.leaky_relu_forward(x, slope)
+        y = self.k.leaky_relu_forward(x, slope)
+        self.save(y if slope >= 0 else x, slope)
+        return y
 
     def backward(self, dy: Array) -> Any:
         x, slope = self.saved
@@ -60,36 +67,158 @@ class LeakyReLU(Op):
 
     @staticmethod
     def samples(draw: Any) -> tuple[Any, ...]:
-        return draw.array(draw.shape(), avoid=(0.0,)), draw.choice((0.01, 0.2, 0.0, 1.5))
+        return draw.array(draw.shape(), avoid=(0.0,)), draw.choice((0.01, 0.2, 0.0, 1.5, -0.5))
+
+
+# ---------------------------------------------------------------------------------------------------- randomised
+
+
+def slopes(xp: Any, x: Array, ticket: Array, lower: float, upper: float) -> Array:
+    """A slope for every element, uniform between lower and upper: the middle of the word's 2^-32."""
+    return lower + (upper - lower) * ((words_at(xp, x.shape, ticket).astype(x.dtype) + 0.5) * 2.0**-32)
+
+
+@kernel(out=lambda x, *_: [x.shape, TICKET], writes="state", flops=lambda x, *_: 4 * x.size)
+def rrelu_forward(xp: Any, x: Array, state: Array, lower: float, upper: float) -> Any:
+    ticket = take_ticket(xp, state)
+    return xp.where(x > 0, x, x * slopes(xp, x, ticket, lower, upper)), ticket
+
+
+@kernel(out=lambda dy, *_: [dy.shape], flops=lambda dy, *_: 4 * dy.size)
+def rrelu_backward(xp: Any, dy: Array, x: Array, ticket: Array, lower: float, upper: float) -> Array:
+    return xp.where(x > 0, dy, dy * slopes(xp, x, ticket, lower, upper))
+
+
+class RReLU(Op):
+    """y = x if x > 0 else a x, a uniform in [lower, upper] per element;  dx = dy or a dy (at 0: a dy).
+
+    The slopes are drawn again in backward from the ticket saved (see dropout.py).  Xu et al. 2015.
+    """
+
+    def forward(self, x: Array, state: Array, lower: float, upper: float) -> Array:
+        y, ticket = self.k.rrelu_forward(x, state, lower, upper)
+        self.save(y if lower >= 0 else x, ticket, lower, upper)
+        return y
+
+    def backward(self, dy: Array) -> Any:
+        return self.k.rrelu_backward(dy, *self.saved), None, None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        x = draw.array(draw.choice((draw.shape(0, 5), (2, 3, 41, 23))), avoid=(0.0,))
+        return x, generator_state(draw), *draw.choice(((1 / 8, 1 / 3), (0.3, 0.3), (-0.5, 0.5)))
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, state: Any, lower: float, upper: float) -> Any:
+        import numpy as np
+
+        a = slopes(np, x.detach().numpy(), state, lower, upper)
+        return torch.where(x > 0, x, x * torch.tensor(a))
+
+
+# ---------------------------------------------------------------------------------------------------- parametric
+
+
+def over_channels(weight: Array, ndim: int) -> Array:
+    """One slope for all, or one per channel shaped to broadcast against (N, C, *space)."""
+    return weight.reshape(()) if weight.size == 1 else weight.reshape((1, -1) + (1,) * (ndim - 2))
+
+
+@kernel(out=lambda x, weight: [x.shape], flops=lambda x, weight: 2 * x.size)
+def prelu_forward(xp: Any, x: Array, weight: Array) -> Array:
+    return xp.where(x > 0, x, over_channels(weight, x.ndim) * x)
+
+
+@kernel(out=lambda dy, x, weight: [x.shape, weight.shape], flops=lambda dy, x, weight: 4 * x.size)
+def prelu_backward(xp: Any, dy: Array, x: Array, weight: Array) -> Any:
+    below = xp.where(x > 0, 0, x * dy)
+    dweight = below.sum() if weight.size == 1 else below.sum((0, *range(2, x.ndim)))
+    return xp.where(x > 0, dy, over_channels(weight, x.ndim) * dy), dweight.reshape(weight.shape)
+
+
+class PReLU(Op):
+    """y = x if x > 0 else w x, w learned, shared or per channel;  dx = dy or w dy (at 0: w dy), dw = sum of x dy, x <= 0.
+
+    He et al., ICCV 2015, section 2.1.
+    """
+
+    oracle = "torch.nn.functional.prelu"
+
+    def forward(self, x: Array, weight: Array) -> Array:
+        self.save(x, weight)
+        return self.k.prelu_forward(x, weight)
+
+    def backward(self, dy: Array) -> Any:
+        return self.k.prelu_backward(dy, *self.saved)
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        shape = draw.choice((draw.shape(0, 5), (2, 33, 5, 3), (3, 16, 4)))
+        shared = len(shape) < 2 or draw.boolean()
+        return draw.array(shape, avoid=(0.0,)), draw.array((1,) if shared else (shape[1],), 0.1, 0.5)
+
+
+# ------------------------------------------------------------------------------------------------------- clipped
+
+
+@kernel(flops=lambda x, *_: 2 * x.size)
+def hardtanh_forward(xp: Any, x: Array, low: float, high: float) -> Array:
+    return xp.clip(x, low, high)
+
+
+@kernel(flops=lambda dy, *_: 2 * dy.size)
+def hardtanh_backward(xp: Any, dy: Array, y: Array, low: float, high: float) -> Array:
+    return xp.where((y > low) & (y < high), dy, 0)
+
+
+class Hardtanh(Op):
+    """y = min(max(x, low), high);  dx = dy strictly between, else 0 (at both borders: 0).  The output is saved."""
+
+    oracle = "torch.nn.functional.hardtanh"
+
+    def forward(self, x: Array, low: float = -1.0, high: float = 1.0) -> Array:
+        y = self.k.hardtanh_forward(x, low, high)
+        self.save(y, low, high)
+        return y
+
+    def backward(self, dy: Array) -> Any:
+        return self.k.hardtanh_backward(dy, *self.saved), None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        low, high = draw.choice(((-1.0, 1.0), (0.0, 6.0), (0.5, 0.5), (-2.5, 0.25)))
+        return draw.array(draw.shape(), -8, 8, avoid=(low, high)), low, high
 
 
 @kernel(flops=lambda x: 4 * x.size)
-def sigmoid_forward(xp: Any, x: Array) -> Array:
-    e = xp.exp(-xp.abs(x))  # never above 1
-    return xp.where(x >= 0, 1, e) / (1 + e)
+def hardsigmoid_forward(xp: Any, x: Array) -> Array:
+    return xp.clip(x + 3, 0, 6) / 6
 
 
 @kernel(flops=lambda dy, y: 3 * dy.size)
-def sigmoid_backward(xp: Any, dy: Array, y: Array) -> Array:
-    return dy * y * (1 - y)
+def hardsigmoid_backward(xp: Any, dy: Array, y: Array) -> Array:
+    return xp.where((y > 0) & (y < 1), dy / 6, 0)
 
 
-class Sigmoid(Op):
-    """y = 1 / (1 + exp(-x));  dx = dy y (1 - y).  The output is saved; stable on both sides."""
+class Hardsigmoid(Op):
+    """y = min(max(x + 3, 0), 6) / 6;  dx = dy / 6 strictly between, else 0.  Courbariaux et al. 2015; slope as PyTorch's."""
 
-    oracle = "torch.sigmoid"
+    samples = points(-5, 5, avoid=(-3.0, 3.0))
 
     def forward(self, x: Array) -> Array:
-        y = self.k.sigmoid_forward(x)
+        y = self.k.hardsigmoid_forward(x)
         self.save(y)
         return y
 
     def backward(self, dy: Array) -> Array:
-        return self.k.sigmoid_backward(dy, *self.saved)
+        return self.k.hardsigmoid_backward(dy, *self.saved)
 
     @staticmethod
-    def samples(draw: Any) -> tuple[Any, ...]:
-        return (draw.array(draw.shape(), -6, 6),)
+    def oracle(torch: Any, x: Any) -> Any:
+        return torch.nn.functional.relu6(x + 3) / 6  # its own hardsigmoid holds 1/6 in float32
+
+
+# ------------------------------------------------------------------------------------------------ public functions
 
 
 def relu(input: Any) -> Any:
@@ -102,6 +231,44 @@ def leaky_relu(input: Any, negative_slope: float = 0.01) -> Any:
     return LeakyReLU.apply(input, float(negative_slope))
 
 
-def sigmoid(input: Any) -> Any:
-    """1 / (1 + exp(-x)), element-wise."""
-    return Sigmoid.apply(input)
+def rrelu(input: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Any:
+    """x where x > 0, else a x; a uniform in [lower, upper] for each element in training, their mean otherwise."""
+    if lower > upper:
+        raise ValueError(f"rrelu: lower must not exceed upper, got {lower} and {upper}")
+    if not training:
+        return LeakyReLU.apply(input, (float(lower) + float(upper)) / 2)
+    return RReLU.apply(input, random.default_generator.state, float(lower), float(upper))
+
+
+def prelu(input: Any, weight: Any) -> Any:
+    """x where x > 0, else weight * x; weight: (1,), or (C,) for the channels of (N, C, *space)."""
+    channels = input.shape[1] if len(input.shape) > 1 else 1
+    if len(weight.shape) > 1 or weight.data.size not in (1, channels):
+        raise ValueError(f"prelu: weight has shape {list(weight.shape)}; input {list(input.shape)} takes (1,) or "
+                         f"({channels},)")  # fmt: skip
+    return PReLU.apply(input, weight)
+
+
+def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
+    """x clipped to [min_val, max_val]; the gradient at the borders is 0 (clamp's is 1)."""
+    if min_val > max_val:
+        raise ValueError(f"hardtanh: min_val must not exceed max_val, got {min_val} and {max_val}")
+    return Hardtanh.apply(input, float(min_val), float(max_val))
+
+
+def relu6(input: Any) -> Any:
+    """min(max(0, x), 6): the clipped ReLU of Krizhevsky 2010; hardtanh(x, 0, c) for another ceiling."""
+    return Hardtanh.apply(input, 0.0, 6.0)
+
+
+def hardsigmoid(input: Any) -> Any:
+    """x / 6 + 1/2 clipped to [0, 1]."""
+    return Hardsigmoid.apply(input)
+
+
+def identity(input: Any) -> Any:
+    """The input itself: the linear activation."""
+    return input
+
+
+__all__ = ["hardsigmoid", "hardtanh", "identity", "leaky_relu", "prelu", "relu", "relu6", "rrelu"]

@@ -120,14 +120,18 @@ def adaptive_max_pool_forward(xp: Any, x: Array, size: Sizes) -> tuple[Array, Ar
 
 
 class AdaptiveMaxPool(Op):
-    """y = the largest x of each of `size` equal parts of the axes of space (windows of AdaptiveAvgPool);  dx += dy there."""
+    """y = the largest x of each of `size` parts of the axes of space, cut as in AdaptiveAvgPool;  dx += dy there."""
 
     def forward(self, x: Array, size: Sizes, return_indices: bool = False) -> Any:
         rank = len(size)
         images = as_images(x, rank)
         y, index = self.k.adaptive_max_pool_forward(images, planar(size, 1))
         self.save(index, images.shape, x.ndim, rank)
-        return (as_before(y, rank, x.ndim), as_before(index, rank, x.ndim)) if return_indices else as_before(y, rank, x.ndim)
+        return (
+            (as_before(y, rank, x.ndim), as_before(index, rank, x.ndim))
+            if return_indices
+            else as_before(y, rank, x.ndim)
+        )
 
     def backward(self, dy: Array, *_: Any) -> Any:
         index, shape, ndim, rank = self.saved
@@ -136,7 +140,9 @@ class AdaptiveMaxPool(Op):
     @staticmethod
     def samples(draw: Any) -> tuple[Any, ...]:
         rank = draw.choice((2, 1, 3))
-        x = draw.array((*draw.choice(((1,), (2,), ())), draw.choice((1, 3)), *draw.shape(rank, rank, 1, 7)), distinct=True)
+        x = draw.array(
+            (*draw.choice(((1,), (2,), ())), draw.choice((1, 3)), *draw.shape(rank, rank, 1, 7)), distinct=True
+        )
         return x, draw.shape(rank, rank, 1, 5), draw.boolean()
 
     @staticmethod
@@ -153,7 +159,7 @@ def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
 
 
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
-    """The mean of each of output_size (int or (OH, OW), None keeps an axis) parts of (N, C, H, W) or (C, H, W)."""
+    """The mean of each of output_size (int or (OH, OW), None: all) parts of (N, C, H, W) or (C, H, W)."""
     return AdaptiveAvgPool.apply(input, output_sizes("adaptive_avg_pool2d", 2, input, output_size))
 
 
@@ -168,7 +174,7 @@ def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = Fal
 
 
 def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
-    """The largest value of each of output_size (int or (OH, OW), None keeps an axis) parts of (N, C, H, W) or (C, H, W)."""
+    """The largest value of each of output_size (int or (OH, OW), None: all) parts of (N, C, H, W) or (C, H, W)."""
     return maximum("adaptive_max_pool2d", 2, input, output_size, return_indices)
 
 
@@ -193,6 +199,6 @@ def output_sizes(op: str, rank: int, input: Any, output_size: Any) -> Sizes:
     given = list(output_size) if isinstance(output_size, tuple | list) else [output_size]
     given = given * rank if len(given) == 1 else given
     if len(given) != rank or any(m is not None and (not isinstance(m, int) or m < 1) for m in given):
-        raise ValueError(f"{op}: output_size is {output_size!r}; it takes an int >= 1 or a tuple of {rank} of them, None to "
-                         "keep an axis")  # fmt: skip
+        raise ValueError(f"{op}: output_size is {output_size!r}; it takes an int >= 1 or a tuple of {rank} of them, "
+                         "None for as many as the input has")  # fmt: skip
     return tuple(n if m is None else m for m, n in zip(given, space, strict=True))

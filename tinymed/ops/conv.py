@@ -1,8 +1,8 @@
-"""Convolution and transposed convolution over one, two or three axes of space.
+"""Convolution over one, two or three axes of space.
 
 The reference says a convolution as a sum over the taps of the filter: each tap multiplies the pixels it sees, a
 shifted view of the image, by a matrix of weights (C, O).  The three kernels are that one sum, solved for y, x and
-weight.  A transposed convolution is the same linear map turned round, so it has no kernels of its own.
+weight.
 """
 
 from math import prod
@@ -10,23 +10,38 @@ from typing import Any
 
 from ..backend import Array, kernel
 from ..tape import Op
-from .space import (Pairs, Sizes, as_before, as_images, check_images, extent, padded, pairs, per_axis, planar, same_padding,
-                    shifted, slides, taps)  # fmt: skip
+from .space import (
+    Pairs,
+    Sizes,
+    as_before,
+    as_images,
+    check_images,
+    extent,
+    padded,
+    pairs,
+    per_axis,
+    planar,
+    same_padding,
+    shifted,
+    slides,
+    taps,
+)
 
-__all__ = ["conv1d", "conv2d", "conv2d_im2col", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
-           "same_padding"]  # fmt: skip
+__all__ = ["conv1d", "conv2d", "conv2d_im2col", "conv3d", "same_padding"]
 
 # ------------------------------------------------------------------------------------------- reference kernels
 
 
-def output_shape(x: Array, weight: Array, bias: Any, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int) -> list[Sizes]:
+def output_shape(
+    x: Array, weight: Array, bias: Any, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
+) -> list[Sizes]:
     """(N, O, *size)."""
     return [(x.shape[0], weight.shape[0], *slides(x.shape[2:], weight.shape[2:], stride, padding, dilation))]
 
 
-def forward_flops(x: Array, weight: Array, bias: Any, *how: Any) -> int:
+def forward_flops(x: Array, weight: Array, bias: Any, *how: Any) -> float:
     """A multiplication and an addition for each weight at each place of the output."""
-    return 2 * prod(weight.shape) * prod(output_shape(x, weight, bias, *how)[0]) // weight.shape[0]
+    return float(2 * prod(weight.shape[1:]) * prod(output_shape(x, weight, bias, *how)[0]))
 
 
 def matrices(xp: Any, weight: Array, groups: int) -> Array:
@@ -38,8 +53,8 @@ def matrices(xp: Any, weight: Array, groups: int) -> Array:
 @kernel(out=output_shape, flops=forward_flops)
 def conv2d_forward(xp: Any, x: Array, weight: Array, bias: Array | None, stride: Sizes, padding: Pairs,
                    dilation: Sizes, groups: int) -> Array:  # fmt: skip
-    """y[n, o, i] = bias[o] + sum over c and taps t of weight[o, c, t] * x[n, c, i * stride + t * dilation], x padded."""
-    ((n, out, *size),) = output_shape(x, weight, bias, stride, padding, dilation, groups)
+    """y[n, o, i] = bias[o] + sum over c and taps t of weight[o, c, t] x[n, c, i stride + t dilation], x padded."""
+    (n, out, *_), size = x.shape[:1] + weight.shape, slides(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     x, filters = padded(xp, x, padding), matrices(xp, weight, groups)
     y = xp.zeros((n, groups, out // groups, prod(size)), x.dtype)
     for t, tap in enumerate(taps(weight.shape[2:])):
@@ -53,7 +68,7 @@ def conv2d_forward(xp: Any, x: Array, weight: Array, bias: Array | None, stride:
         flops=lambda dy, weight, *_: 2 * prod(weight.shape) * dy.size // dy.shape[1])  # fmt: skip
 def conv2d_backward_input(xp: Any, dy: Array, weight: Array, x_shape: Sizes, stride: Sizes, padding: Pairs,
                           dilation: Sizes, groups: int) -> Array:  # fmt: skip
-    """dx[n, c, i * stride + t * dilation] += weight[o, c, t] * dy[n, o, i], then the padding is cut off."""
+    """dx[n, c, i stride + t dilation] += weight[o, c, t] dy[n, o, i], then the padding is cut off."""
     n, out, *size = dy.shape
     filters, dy = matrices(xp, weight, groups), dy.reshape(n, groups, out // groups, prod(size))
     dx = xp.zeros((*x_shape[:2], *(m + sum(p) for m, p in zip(x_shape[2:], padding, strict=True))), dy.dtype)
@@ -67,7 +82,7 @@ def conv2d_backward_input(xp: Any, dy: Array, weight: Array, x_shape: Sizes, str
         flops=lambda dy, x, weight_shape, *_: 2 * prod(weight_shape) * dy.size // dy.shape[1])  # fmt: skip
 def conv2d_backward_weight(xp: Any, dy: Array, x: Array, weight_shape: Sizes, stride: Sizes, padding: Pairs,
                            dilation: Sizes, groups: int) -> Array:  # fmt: skip
-    """dweight[o, c, t] = sum over n and places i of dy[n, o, i] * x[n, c, i * stride + t * dilation], x padded."""
+    """dweight[o, c, t] = sum over n and places i of dy[n, o, i] x[n, c, i stride + t dilation], x padded."""
     n, out, *size = dy.shape
     x, dy = padded(xp, x, padding), dy.reshape(n, groups, out // groups, prod(size))
     filters = []
@@ -174,59 +189,16 @@ class Conv(Op):
                 stride, padding, dilation, groups)  # fmt: skip
 
     @staticmethod
-    def oracle(torch: Any, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
+    def oracle(
+        torch: Any, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int
+    ) -> Any:
         functional = torch.nn.functional
         x = functional.pad(x, [n for pair in reversed(padding) for n in pair])
         return getattr(functional, f"conv{len(stride)}d")(x, weight, bias, stride, 0, dilation, groups)
 
 
-class ConvTranspose(Op):
-    """y[n, c, i stride + t dilation - padding] += weight[o, c, t] x[n, o, i];  y += bias[c].
-
-    The transpose of the convolution with the same weight: dx is that convolution of dy, and dweight is its dweight
-    with x and dy exchanged.  The output has (size - 1) stride - 2 padding + dilation (kernel - 1) + 1 + output_padding
-    pixels; the last output_padding ones may lie where no tap reaches.  Zeiler et al. 2010, section 3.
-    """
-
-    def forward(self, x: Array, weight: Array, bias: Array | None, stride: Sizes, padding: Pairs, dilation: Sizes,
-                groups: int) -> Array:  # fmt: skip
-        """padding: zeros cut off before and after each axis; output_padding makes the second number smaller."""
-        self.save(x, weight, stride, padding, dilation, groups)
-        rank = weight.ndim - 2
-        space = tuple((n - 1) * s + e - sum(p) for n, s, e, p in
-                      zip(x.shape[-rank:], stride, extent(weight.shape[2:], dilation), padding, strict=True))  # fmt: skip
-        y = Sliding(self.k, weight.shape, stride, padding, dilation, groups).backward_input(x, weight, space)
-        return y if bias is None else self.k.add(y, bias.reshape(-1, *[1] * rank))
-
-    def backward(self, dy: Array) -> Any:
-        x, weight, *how = self.saved
-        sliding = Sliding(self.k, weight.shape, *how)
-        dx = sliding.forward(dy, weight, None) if self.needs[0] else None
-        dweight = sliding.backward_weight(x, dy) if self.needs[1] else None
-        dbias = sliding.backward_bias(dy) if self.needs[2] else None
-        return dx, dweight, dbias, None, None, None, None
-
-    @staticmethod
-    def samples(draw: Any) -> tuple[Any, ...]:
-        batch, (c, o, groups), kernel, stride, padding, dilation = draw_filter(draw)
-        extra = [draw.integer(0, max(s, d) - 1) for s, d in zip(stride, dilation, strict=True)]
-        padding = tuple((a, a - e) for (a, _), e in zip(padding, extra, strict=True))
-        low = [max(1, -(-(1 + sum(p) - e) // s) + 1)
-               for e, s, p in zip(extent(kernel, dilation), stride, padding, strict=True)]  # fmt: skip
-        space = [n + draw.integer(0, 4 if len(kernel) < 3 else 2) for n in low]
-        bias = draw.array((c,)) if draw.boolean() else None
-        return (draw.array((*batch, o, *space)), draw.array((o, c // groups, *kernel)), bias,
-                stride, padding, dilation, groups)  # fmt: skip
-
-    @staticmethod
-    def oracle(torch: Any, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
-        transposed = getattr(torch.nn.functional, f"conv_transpose{len(stride)}d")
-        before, extra = [a for a, _ in padding], [a - b for a, b in padding]
-        return transposed(x, weight, bias, stride, before, extra, groups, dilation)
-
-
 def draw_filter(draw: Any) -> tuple[Any, ...]:
-    """(batch axis or none, (C, O, groups), kernel, stride, padding, dilation), of every kind that kernels tell apart."""
+    """(batch axis or none, (C, O, groups), kernel, stride, padding, dilation), of every kind kernels tell apart."""
     rank, large = draw.choice((2, 2, 2, 1, 3)), draw.boolean()
     channels = (16, 17, 32, 33) if large and rank < 3 else (1, 2, 3)
     groups = draw.choice((1, 1, 2, 3))
@@ -267,28 +239,6 @@ def conv3d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: 
     return convolution("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
 
 
-def conv_transpose1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
-                     output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:  # fmt: skip
-    """The transpose of conv1d, from (N, C, L) with filters (C, O / groups, K); see conv_transpose2d."""
-    return transposed("conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups, dilation)
-
-
-def conv_transpose2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
-                     output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:  # fmt: skip
-    """The transpose of conv2d ("deconvolution"), from (N, C, H, W) or (C, H, W) with filters (C, O / groups, KH, KW).
-
-    Returns (N, O, OH, OW), OH = (H - 1) stride - 2 padding + dilation (KH - 1) + 1 + output_padding.  output_padding
-    (smaller than stride or dilation) chooses among the sizes that conv2d would bring to H.
-    """
-    return transposed("conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, groups, dilation)
-
-
-def conv_transpose3d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
-                     output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:  # fmt: skip
-    """The transpose of conv3d, from (N, C, D, H, W) with filters (C, O / groups, KD, KH, KW); see conv_transpose2d."""
-    return transposed("conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups, dilation)
-
-
 def convolution(op: str, rank: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any,
                 groups: int) -> Any:  # fmt: skip
     """Check the arguments of conv{1,2,3}d and apply Conv."""
@@ -305,30 +255,9 @@ def convolution(op: str, rank: int, input: Any, weight: Any, bias: Any, stride: 
     zeros = padding_pairs(op, padding, kernel, strides, dilations)
     if min(slides(space, kernel, strides, zeros, dilations)) < 1:
         grown = [n + sum(p) for n, p in zip(space, zeros, strict=True)]
-        raise ValueError(f"{op}: the kernel covers {list(extent(kernel, dilations))} pixels (dilation included), the padded "
-                         f"input has {grown}; it takes a kernel no larger than the input")  # fmt: skip
+        raise ValueError(f"{op}: the kernel covers {list(extent(kernel, dilations))} pixels (dilation included), the "
+                         f"padded input has {grown}; it takes a kernel no larger than the input")  # fmt: skip
     return Conv.apply(input, weight, bias, strides, zeros, dilations, groups)
-
-
-def transposed(op: str, rank: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any,
-               groups: int, dilation: Any) -> Any:  # fmt: skip
-    """Check the arguments of conv_transpose{1,2,3}d and apply ConvTranspose."""
-    space = check_filters(op, rank, input, weight, bias, groups)
-    channels = input.shape[-rank - 1]
-    if channels != weight.shape[0] or channels % groups:
-        raise ValueError(f"{op}: input has {channels} channels, weight of shape {list(weight.shape)} expects "
-                         f"{weight.shape[0]}, in groups={groups} of equal size")  # fmt: skip
-    check_bias(op, bias, weight.shape[1] * groups)
-    strides, dilations = per_axis(op, "stride", stride, rank), per_axis(op, "dilation", dilation, rank)
-    before, extra = per_axis(op, "padding", padding, rank, 0), per_axis(op, "output_padding", output_padding, rank, 0)
-    if any(e >= max(s, d) for e, s, d in zip(extra, strides, dilations, strict=True)):
-        raise ValueError(f"{op}: output_padding is {extra}; it must be smaller than stride {strides} or dilation {dilations}")
-    cut = tuple((a, a - e) for a, e in zip(before, extra, strict=True))
-    reach = extent(weight.shape[2:], dilations)
-    size = [(n - 1) * s + e - sum(p) for n, s, e, p in zip(space, strides, reach, cut, strict=True)]
-    if min(size) < 1:
-        raise ValueError(f"{op}: the output would have {size} pixels; it takes less padding or a larger input")
-    return ConvTranspose.apply(input, weight, bias, strides, cut, dilations, groups)
 
 
 def check_filters(op: str, rank: int, input: Any, weight: Any, bias: Any, groups: int) -> Sizes:
@@ -347,7 +276,9 @@ def check_filters(op: str, rank: int, input: Any, weight: Any, bias: Any, groups
 def check_bias(op: str, bias: Any, channels: int) -> None:
     """A bias has one number an output channel."""
     if bias is not None and tuple(bias.shape) != (channels,):
-        raise ValueError(f"{op}: bias has shape {list(bias.shape)}; it takes [{channels}], one number an output channel")
+        raise ValueError(
+            f"{op}: bias has shape {list(bias.shape)}; it takes [{channels}], one number an output channel"
+        )
 
 
 def padding_pairs(op: str, padding: Any, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Pairs:
@@ -357,8 +288,8 @@ def padding_pairs(op: str, padding: Any, kernel: Sizes, stride: Sizes, dilation:
         return ((0, 0),) * rank
     if padding == "same":
         if stride != (1,) * rank:
-            raise ValueError(f'{op}: padding="same" takes stride 1, got {stride}; same_padding(size, kernel, stride) gives '
-                             "what TensorFlow pads for other strides")  # fmt: skip
+            raise ValueError(f'{op}: padding="same" takes stride 1, got {stride}; same_padding(size, kernel, stride) '
+                             "gives what TensorFlow pads for other strides")  # fmt: skip
         return tuple((d * (k - 1) // 2, d * (k - 1) - d * (k - 1) // 2) for k, d in zip(kernel, dilation, strict=True))
     if isinstance(padding, str):
         raise ValueError(f'{op}: padding is {padding!r}; it takes "same", "valid", ints, or (before, after) pairs')
@@ -370,9 +301,10 @@ def padding_pairs(op: str, padding: Any, kernel: Sizes, stride: Sizes, dilation:
 
 def conv2d_im2col(xp: Any, x: Array, weight: Array, bias: Array | None, stride: Sizes, padding: Pairs, dilation: Sizes,
                   groups: int = 1) -> Array:  # fmt: skip
-    """conv2d on arrays as one matrix product: every window unfolded into a column ("im2col"), times the filters as rows.
+    """conv2d on arrays as one matrix product: windows unfolded into columns ("im2col"), filters as rows.
 
-    The twin of conv2d_forward for tests and examples: KH KW times the memory, one large product.  Chellapilla et al. 2006.
+    The twin of conv2d_forward for tests and examples: KH KW times the memory, one large product.
+    Chellapilla et al. 2006, section 3.
     """
     size = slides(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     x = padded(xp, x, padding)

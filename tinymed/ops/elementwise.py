@@ -1,7 +1,10 @@
 """Element-wise arithmetic of two inputs, with broadcasting and PyTorch's promotion."""
 
 import math
+
 from typing import Any
+
+import numpy as np
 
 from ..backend import Array, kernel
 from ..tape import Cast, Node, Op, result_type
@@ -300,7 +303,7 @@ def two_arrays(draw: Any) -> tuple[Any, Any]:
     """Two arrays that broadcast, without ties."""
     a, b = pair(draw)
     a, b = (v if hasattr(v, "shape") else draw.array(()) for v in (a, b))
-    return a, b + 1e-3
+    return a, np.asarray(b + 1e-3)
 
 
 # ------------------------------------------------------------------------------------------------ public functions

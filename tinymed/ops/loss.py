@@ -4,11 +4,11 @@
 compositions of other ops are in loss_functions.py.
 """
 
-import math
 from typing import Any
 
 from ..backend import Array, kernel
 from ..tape import Node, Op
+from .smooth import log_one_plus_exp, logistic
 
 LARGEST = 100.0  # a logarithm's magnitude is clamped here, so that a wrong certainty costs 100 and not infinity
 SMALLEST = 1e-12  # least p (1 - p) in the gradient
@@ -91,21 +91,10 @@ class BinaryCrossEntropy(Op):
         return torch.nn.functional.binary_cross_entropy(x, target, weight, reduction=reduction)
 
 
-def softplus(xp: Any, x: Array) -> Array:
-    """log(1 + exp(x)), stable on both sides."""
-    return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
-
-
-def logistic(xp: Any, x: Array) -> Array:
-    """1 / (1 + exp(-x)), stable on both sides."""
-    e = xp.exp(-xp.abs(x))
-    return xp.where(x >= 0, 1, e) / (1 + e)
-
-
 @kernel(out=reduced_shape, flops=lambda x, *_: 8 * x.size)
 def bce_with_logits_forward(xp: Any, x: Array, target: Array, weight: Any, pos_weight: Any, reduction: str) -> Any:
     positive = target if pos_weight is None else target * pos_weight
-    loss = (1 - target) * x + (1 - target + positive) * softplus(xp, -x)
+    loss = (1 - target) * x + (1 - target + positive) * log_one_plus_exp(xp, -x)
     return reduce(times(loss, weight), reduction)
 
 
@@ -120,7 +109,7 @@ def bce_with_logits_backward(xp: Any, dy: Array, x: Array, target: Array, weight
 @kernel(out=lambda dy, x, *_: [x.shape], flops=lambda dy, x, *_: 8 * x.size)
 def bce_with_logits_backward_target(xp: Any, dy: Array, x: Array, weight: Any, pos_weight: Any,
                                     reduction: str) -> Array:  # fmt: skip
-    slope = -x if pos_weight is None else (pos_weight - 1) * softplus(xp, -x) - x
+    slope = -x if pos_weight is None else (pos_weight - 1) * log_one_plus_exp(xp, -x) - x
     return times(spread(dy, x.size, reduction) * slope, weight)
 
 
@@ -384,7 +373,7 @@ def check_classes(name: str, input: Any, target: Any, weight: Any, ignore_index:
     if weight is not None and weight.shape != (classes,):
         raise ValueError(f"{name}: weight has shape {list(weight.shape)}, input has {classes} classes")
     wrong = target.data[(target.data != ignore_index) & ((target.data < 0) | (target.data >= classes))]
-    if math.prod(wrong.shape):
+    if wrong.size:
         raise IndexError(f"{name}: target {int(wrong[0])} is no class; input has {classes}, numbered from 0")
 
 

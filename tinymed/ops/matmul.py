@@ -154,8 +154,8 @@ def matmul(input: Any, other: Any) -> Any:  # type: ignore[no-redef]  # noqa: F8
     if not input.shape or not other.shape:
         raise ValueError(f"matmul: the operands have shapes {shapes}; each needs at least one axis")
     if input.shape[-1] != other.shape[-2 if len(other.shape) > 1 else 0]:
-        raise ValueError(f"matmul: the operands have shapes {shapes}; the last axis of the first must be as long as the "
-                         "last but one of the second")  # fmt: skip
+        raise ValueError(f"matmul: the operands have shapes {shapes}; the last axis of the first must be as long "
+                         "as the last but one of the second")  # fmt: skip
     try:
         product_shape(input, other)
     except ValueError:
@@ -176,10 +176,12 @@ def bmm(input: Any, mat2: Any) -> Any:
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     """input weight' + bias: (..., I) with weight (O, I) and bias (O) gives (..., O)."""
     if len(weight.shape) != 2 or not input.shape or input.shape[-1] != weight.shape[1]:
-        raise ValueError(f"linear: input has shape {list(input.shape)}, weight {list(weight.shape)}; it takes (..., I) and "
-                         "(O, I)")  # fmt: skip
+        raise ValueError(f"linear: input has shape {list(input.shape)}, weight {list(weight.shape)}; it takes (..., I) "
+                         "and (O, I)")  # fmt: skip
     if bias is not None and tuple(bias.shape) != (weight.shape[0],):
-        raise ValueError(f"linear: bias has shape {list(bias.shape)}; it takes [{weight.shape[0]}], one number an output")
+        raise ValueError(
+            f"linear: bias has shape {list(bias.shape)}; it takes [{weight.shape[0]}], one number an output"
+        )
     check_dtypes("linear", input, weight, *(() if bias is None else (bias,)))
     return Linear.apply(input, weight, bias)
 
@@ -187,4 +189,6 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
 def check_dtypes(op: str, *operands: Any) -> None:
     """Products do not promote, as in PyTorch."""
     if len({a.dtype for a in operands}) > 1:
-        raise ValueError(f"{op}: the operands are {', '.join(str(a.dtype) for a in operands)}; they must have one dtype")
+        raise ValueError(
+            f"{op}: the operands are {', '.join(str(a.dtype) for a in operands)}; they must have one dtype"
+        )

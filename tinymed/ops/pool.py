@@ -9,8 +9,20 @@ from typing import Any
 
 from ..backend import Array, kernel
 from ..tape import Op
-from .space import (Pairs, Sizes, as_before, as_images, check_images, extent, padded, pairs, per_axis, planar, shifted,
-                    taps)  # fmt: skip
+from .space import (
+    Pairs,
+    Sizes,
+    as_before,
+    as_images,
+    check_images,
+    extent,
+    padded,
+    pairs,
+    per_axis,
+    planar,
+    shifted,
+    taps,  # fmt: skip
+)
 
 __all__ = ["avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool2d", "max_pool3d"]
 
@@ -64,7 +76,7 @@ def max_pool2d_backward(xp: Any, dy: Array, index: Array, x_shape: Sizes, kernel
 
 @kernel(out=lambda x, kernel, *how: winner_shapes(x, kernel, how[-1]),
         flops=lambda x, kernel, *how: prod(x.shape[:2]) * prod(how[-1]) * prod(kernel))  # fmt: skip
-def max_pool3d_forward(xp: Any, *args: Any) -> tuple[Array, Array]:
+def max_pool3d_forward(xp: Any, *args: Any) -> Any:
     """max_pool2d_forward with one axis more."""
     return max_pool2d_forward(xp, *args)
 
@@ -76,7 +88,9 @@ def max_pool3d_backward(xp: Any, *args: Any) -> Array:
 
 
 @kernel(out=lambda index, *_: [(index.shape, "int64")])
-def tap_to_flat(xp: Any, index: Array, space: Sizes, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes) -> Array:
+def tap_to_flat(
+    xp: Any, index: Array, space: Sizes, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
+) -> Array:
     """The winners' positions in the input, counted over its axes of space (last fastest), from their taps' numbers."""
     flat, tap = 0, index.astype(xp.int64)
     for a in range(len(space)):
@@ -118,7 +132,9 @@ class MaxPool(Op):
         return x, kernel, stride, tuple(p for p, _ in padding), dilation, size, draw.boolean()
 
     @staticmethod
-    def oracle(torch: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any, indices: bool) -> Any:
+    def oracle(
+        torch: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any, indices: bool
+    ) -> Any:
         pool = getattr(torch.nn.functional, f"max_pool{len(kernel)}d")
         for ceil_mode in (False, True):
             result = pool(x, kernel, stride, before, dilation, ceil_mode, indices)
@@ -130,15 +146,17 @@ class MaxPool(Op):
 # ------------------------------------------------------------------------------------------------------- mean
 
 
-def places(op: str, space: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, ceil_mode: bool) -> Sizes:
-    """Windows along each axis; with ceil_mode also one that sticks out at the end, if it starts before the padding there."""
+def places(
+    op: str, space: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, ceil_mode: bool
+) -> Sizes:
+    """Windows along each axis; with ceil_mode also one that sticks out at the end, if it starts before the padding."""
     size = []
     for n, e, s, (before, after) in zip(space, extent(kernel, dilation), stride, padding, strict=True):
         m = (n + before + after - e + (s - 1 if ceil_mode else 0)) // s + 1
         size.append(m - 1 if ceil_mode and (m - 1) * s >= n + before else m)
     if min(size) < 1:
-        raise ValueError(f"{op}: the window covers {list(extent(kernel, dilation))} pixels, the input has {list(space)} with "
-                         f"padding {list(padding)}; it takes a window no larger than the padded input")  # fmt: skip
+        raise ValueError(f"{op}: the window covers {list(extent(kernel, dilation))} pixels, the input has {list(space)} "
+                         f"with padding {list(padding)}; it takes a window no larger than the padded input")  # fmt: skip
     return tuple(size)
 
 
@@ -149,7 +167,7 @@ def boxes(n: int, kernel: int, stride: int, padding: Window, size: int) -> list[
 
 
 def counts(n: int, kernel: int, stride: int, padding: Window, size: int, include_pad: bool) -> list[int]:
-    """The pixels each window is said to have: with its padding, though not what ceil_mode lets stick out, or without."""
+    """The pixels each window is said to have: with its padding, but not what ceil_mode lets stick out; or without."""
     if include_pad:
         starts = [i * stride - padding[0] for i in range(size)]
         return [min(a + kernel, n + padding[1]) - a for a in starts]
@@ -259,7 +277,9 @@ class AvgPool(Op):
         return x, kernel, stride, padding, size, draw.boolean(), draw.choice((0, 0, 3)) if len(kernel) > 1 else 0
 
     @staticmethod
-    def oracle(torch: Any, x: Any, kernel: Any, stride: Any, padding: Any, size: Any, include_pad: bool, divisor: int) -> Any:
+    def oracle(
+        torch: Any, x: Any, kernel: Any, stride: Any, padding: Any, size: Any, include_pad: bool, divisor: int
+    ) -> Any:
         pool, before = getattr(torch.nn.functional, f"avg_pool{len(kernel)}d"), [a for a, _ in padding]
         for ceil_mode in (False, True):
             y = pool(x, kernel, stride, before, ceil_mode, include_pad, *((divisor,) if divisor else ()))
@@ -269,7 +289,7 @@ class AvgPool(Op):
 
 
 def draw_window(draw: Any, dilated: bool) -> tuple[Any, ...]:
-    """(x, kernel, stride, padding, dilation, ceil_mode); half of them the 2 x 2 windows at stride 2 that have a fast path."""
+    """(x, kernel, stride, padding, dilation, ceil_mode); half have the 2 x 2 windows at stride 2 of the fast path."""
     rank = draw.choice((2, 2, 2, 1, 3))
     channels = (1, 2, 3, 16, 17, 33) if rank < 3 else (1, 2)
     batch = draw.choice(((1,), (2,), (3,), (), (0,)) if rank < 3 else ((1,), (2,), ()))
@@ -280,8 +300,12 @@ def draw_window(draw: Any, dilated: bool) -> tuple[Any, ...]:
         stride = tuple(draw.integer(1, 3) for _ in range(rank))
         padding = tuple((p, p) for p in (draw.integer(0, k // 2) for k in kernel))
         dilation = tuple(draw.choice((1, 2)) if dilated else 1 for _ in range(rank))
-    low = [max(d, e - 2 * a) for d, e, (a, _) in zip(dilation, extent(kernel, dilation), padding, strict=True)]
-    x = draw.array((*batch, draw.choice(channels), *(n + draw.integer(0, 5 if rank < 3 else 2) for n in low)), distinct=True)
+    low = [
+        max(d, e - 2 * a * (rank < 3)) for d, e, (a, _) in zip(dilation, extent(kernel, dilation), padding, strict=True)
+    ]
+    x = draw.array(
+        (*batch, draw.choice(channels), *(n + draw.integer(0, 5 if rank < 3 else 2) for n in low)), distinct=True
+    )
     return x, kernel, stride, padding, dilation, draw.boolean()
 
 
@@ -354,12 +378,16 @@ def average(op: str, rank: int, input: Any, kernel_size: Any, stride: Any, paddi
     return AvgPool.apply(input, kernel, strides, edges, size, bool(count_include_pad), divisor_override or 0)
 
 
-def sliding(op: str, rank: int, kernel_size: Any, stride: Any, padding: Any, dilation: Sizes) -> tuple[Sizes, Sizes, Pairs]:
+def sliding(
+    op: str, rank: int, kernel_size: Any, stride: Any, padding: Any, dilation: Sizes
+) -> tuple[Sizes, Sizes, Pairs]:
     """(kernel, stride, padding) with one entry an axis."""
     kernel = per_axis(op, "kernel_size", kernel_size, rank)
     strides = kernel if stride is None or stride in ((), []) else per_axis(op, "stride", stride, rank)
     edges = pairs(op, padding, rank)
     reach = extent(kernel, dilation)
     if any(max(p) > e // 2 for p, e in zip(edges, reach, strict=True)):
-        raise ValueError(f"{op}: padding is {padding!r}; it takes at most half of the window, which covers {list(reach)} pixels")
+        raise ValueError(
+            f"{op}: padding is {padding!r}; it takes at most half of the window, which covers {list(reach)} pixels"
+        )
     return kernel, strides, edges

@@ -1,0 +1,631 @@
+"""Modules: layers against PyTorch's with the same state, forward and all gradients; the Module machinery; initial values."""
+
+import copy
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import tinymed
+from tinymed import Tensor, nn, tape
+from tinymed.nn import init
+
+
+def values(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers that are distinct and off the kinks at 0, +-1, 3 and 6."""
+    size = math.prod(shape)
+    return ((rng.permutation(size) + 0.5) / max(size, 1) * 7.3 - 3.17).reshape(shape)
+
+
+def same_state(ours: nn.Module, theirs: torch.nn.Module) -> None:
+    """Copy PyTorch's state over, in float64."""
+    theirs.double()
+    result = ours.double().load_state_dict(theirs.state_dict())
+    assert len(result.loaded) == len(theirs.state_dict())
+
+
+def compare(ours: nn.Module, theirs: torch.nn.Module, *inputs: np.ndarray, rng: np.random.Generator, tol: float = 1e-10) -> None:
+    """Forward, and gradients of inputs and parameters under a random cotangent."""
+    a = [Tensor(x.copy(), x.dtype.kind == "f") for x in inputs]
+    b = [torch.tensor(x, requires_grad=x.dtype.kind == "f") for x in inputs]
+    y, z = ours(*a), theirs(*b)
+    assert y.shape == tuple(z.shape)
+    close(y.data, z.detach().numpy(), tol, "output")
+    dy = rng.normal(size=y.shape)
+    y.backward(Tensor(dy))
+    z.backward(torch.tensor(dy))
+    for i, (p, q) in enumerate(zip(a, b, strict=True)):
+        if p.requires_grad:
+            close(p.grad.data, q.grad.numpy(), tol, f"gradient of input {i}")
+    mine = dict(ours.named_parameters())
+    for name, q in theirs.named_parameters():
+        close(mine[name].grad.data, q.grad.numpy(), tol, f"gradient of {name}")
+    state = ours.state_dict()
+    for name, t in theirs.state_dict().items():
+        close(state[name].data, t.numpy(), tol, name)
+
+
+def close(x: Any, y: Any, tol: float, what: str) -> None:
+    assert x.shape == y.shape, what
+    scale = max(float(np.abs(y).max(initial=0)), 1.0)
+    assert float(np.abs(x - y).max(initial=0)) <= tol * scale, what
+
+
+LAYERS: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "Linear": (lambda n: n.Linear(7, 5), (3, 7)),
+    "Linear without bias": (lambda n: n.Linear(7, 5, bias=False), (2, 3, 7)),
+    "Conv1d": (lambda n: n.Conv1d(4, 6, 3, stride=2, padding=1, groups=2), (2, 4, 11)),
+    "Conv1d circular": (lambda n: n.Conv1d(2, 3, 4, padding="same", padding_mode="circular"), (2, 2, 9)),
+    "Conv2d": (lambda n: n.Conv2d(3, 8, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2)), (2, 3, 9, 8)),
+    "Conv2d same": (lambda n: n.Conv2d(3, 4, 4, padding="same", dilation=2, bias=False), (2, 3, 9, 8)),
+    "Conv2d valid": (lambda n: n.Conv2d(3, 4, 3, padding="valid"), (2, 3, 7, 5)),
+    "Conv2d reflect": (lambda n: n.Conv2d(3, 4, 3, padding=(2, 1), padding_mode="reflect"), (2, 3, 7, 5)),
+    "Conv2d replicate same": (lambda n: n.Conv2d(3, 4, (4, 3), padding="same", padding_mode="replicate"), (2, 3, 7, 5)),
+    "Conv2d depthwise": (lambda n: n.Conv2d(4, 8, 3, groups=4, padding=1), (2, 4, 6, 6)),
+    "Conv3d": (lambda n: n.Conv3d(2, 3, 3, padding=1, stride=2), (2, 2, 5, 6, 4)),
+    "ConvTranspose1d": (lambda n: n.ConvTranspose1d(3, 4, 3, stride=2, output_padding=1), (2, 3, 5)),
+    "ConvTranspose2d": (lambda n: n.ConvTranspose2d(4, 6, 3, stride=2, padding=1, groups=2, dilation=2), (2, 4, 5, 4)),
+    "ConvTranspose3d": (lambda n: n.ConvTranspose3d(2, 3, 2, stride=2), (1, 2, 3, 2, 4)),
+    "LayerNorm": (lambda n: n.LayerNorm((5, 4)), (3, 2, 5, 4)),
+    "GroupNorm": (lambda n: n.GroupNorm(3, 6, eps=1e-3), (2, 6, 4, 3)),
+    "InstanceNorm1d": (lambda n: n.InstanceNorm1d(3), (2, 3, 7)),
+    "InstanceNorm2d": (lambda n: n.InstanceNorm2d(3, affine=True, track_running_stats=True), (2, 3, 5, 4)),
+    "InstanceNorm3d": (lambda n: n.InstanceNorm3d(3, affine=True), (2, 3, 3, 2, 4)),
+    "MaxPool1d": (lambda n: n.MaxPool1d(3, 2, ceil_mode=True), (2, 3, 10)),
+    "MaxPool2d": (lambda n: n.MaxPool2d(3, 2, 1), (2, 3, 8, 7)),
+    "MaxPool3d": (lambda n: n.MaxPool3d(2), (1, 2, 5, 4, 6)),
+    "AvgPool1d": (lambda n: n.AvgPool1d(3, padding=1), (2, 3, 10)),
+    "AvgPool2d": (lambda n: n.AvgPool2d(3, 2, 1, count_include_pad=False, ceil_mode=True), (2, 3, 8, 7)),
+    "AvgPool3d": (lambda n: n.AvgPool3d(2), (1, 2, 5, 4, 6)),
+    "AdaptiveAvgPool1d": (lambda n: n.AdaptiveAvgPool1d(3), (2, 3, 10)),
+    "AdaptiveAvgPool2d": (lambda n: n.AdaptiveAvgPool2d((3, None)), (2, 3, 8, 7)),
+    "AdaptiveAvgPool3d": (lambda n: n.AdaptiveAvgPool3d(1), (2, 3, 4, 3, 2)),
+    "AdaptiveMaxPool1d": (lambda n: n.AdaptiveMaxPool1d(4), (2, 3, 10)),
+    "AdaptiveMaxPool2d": (lambda n: n.AdaptiveMaxPool2d(3), (2, 3, 8, 7)),
+    "AdaptiveMaxPool3d": (lambda n: n.AdaptiveMaxPool3d(2), (2, 3, 4, 3, 2)),
+    "Flatten": (lambda n: n.Flatten(1, 2), (2, 3, 4, 5)),
+    "Unflatten": (lambda n: n.Unflatten(1, (2, 3)), (4, 6, 2)),
+    "Identity": (lambda n: n.Identity(3, unused=True), (2, 3)),
+    "ZeroPad2d": (lambda n: n.ZeroPad2d((1, 2, 0, 3)), (2, 3, 4, 5)),
+    "ConstantPad2d": (lambda n: n.ConstantPad2d(1, 0.7), (2, 3, 4, 5)),
+    "ReflectionPad2d": (lambda n: n.ReflectionPad2d((1, 2, 3, 0)), (2, 3, 4, 5)),
+    "ReplicationPad2d": (lambda n: n.ReplicationPad2d(2), (2, 3, 4, 5)),
+    "Upsample nearest": (lambda n: n.Upsample(scale_factor=2), (2, 3, 4, 5)),
+    "Upsample bilinear": (lambda n: n.Upsample((7, 9), mode="bilinear", align_corners=True), (2, 3, 4, 5)),
+    "Softmax": (lambda n: n.Softmax(dim=1), (2, 5, 3)),
+    "LogSoftmax": (lambda n: n.LogSoftmax(dim=-1), (2, 5)),
+    "ReLU": (lambda n: n.ReLU(inplace=False), (3, 11)),
+    "ReLU6": (lambda n: n.ReLU6(), (3, 11)),
+    "LeakyReLU": (lambda n: n.LeakyReLU(0.2), (3, 11)),
+    "PReLU": (lambda n: n.PReLU(4), (3, 4, 5)),
+    "ELU": (lambda n: n.ELU(0.7), (3, 11)),
+    "CELU": (lambda n: n.CELU(alpha=0.7), (3, 11)),
+    "SELU": (lambda n: n.SELU(), (3, 11)),
+    "GELU": (lambda n: n.GELU(), (3, 11)),
+    "GELU tanh": (lambda n: n.GELU(approximate="tanh"), (3, 11)),
+    "SiLU": (lambda n: n.SiLU(), (3, 11)),
+    "Mish": (lambda n: n.Mish(), (3, 11)),
+    "Sigmoid": (lambda n: n.Sigmoid(), (3, 11)),
+    "LogSigmoid": (lambda n: n.LogSigmoid(), (3, 11)),
+    "Tanh": (lambda n: n.Tanh(), (3, 11)),
+    "Hardtanh": (lambda n: n.Hardtanh(-0.5, 2.0), (3, 11)),
+    "Hardsigmoid": (lambda n: n.Hardsigmoid(), (3, 11)),
+    "Hardswish": (lambda n: n.Hardswish(), (3, 11)),
+    "Softplus": (lambda n: n.Softplus(2.0, 5.0), (3, 11)),
+    "Softsign": (lambda n: n.Softsign(), (3, 11)),
+    "RReLU in evaluation": (lambda n: n.RReLU(0.1, 0.3).eval(), (3, 11)),
+    "Dropout in evaluation": (lambda n: n.Dropout(0.5).eval(), (3, 11)),
+    "Sequential": (lambda n: n.Sequential(n.Conv2d(3, 4, 3), n.ReLU(), n.Flatten(), n.Linear(4 * 9, 2)), (2, 3, 5, 5)),
+}  # fmt: skip
+
+
+class TestLayersAgainstTorch:
+    @pytest.mark.parametrize("name", LAYERS)
+    def test_forward_and_gradients(self, name: str, rng: np.random.Generator) -> None:
+        make, shape = LAYERS[name]
+        ours, theirs = make(nn), make(torch.nn)
+        same_state(ours, theirs)
+        compare(ours, theirs, values(rng, shape), rng=rng)
+
+    def test_output_size_of_a_transposed_convolution(self, rng: np.random.Generator) -> None:
+        ours, theirs = nn.ConvTranspose2d(2, 3, 3, stride=3), torch.nn.ConvTranspose2d(2, 3, 3, stride=3)
+        same_state(ours, theirs)
+        x = values(rng, (1, 2, 3, 4))
+        y, z = ours(Tensor(x), output_size=(10, 13)), theirs(torch.tensor(x), output_size=(10, 13))
+        close(y.data, z.detach().numpy(), 1e-12, "output")
+        with pytest.raises(ValueError, match="not among 9 to 11"):
+            ours(Tensor(x), output_size=(12, 13))
+
+    def test_separable_convolution(self, rng: np.random.Generator) -> None:
+        ours = nn.SeparableConv2d(3, 5, 3, padding=1, depth_multiplier=2)
+        theirs = torch.nn.Sequential(torch.nn.Conv2d(3, 6, 3, padding=1, groups=3, bias=False), torch.nn.Conv2d(6, 5, 1))
+        theirs.double()
+        ours.double().load_state_dict({n.replace("0.", "depthwise.").replace("1.", "pointwise."): t
+                                       for n, t in theirs.state_dict().items()})  # fmt: skip
+        x = values(rng, (2, 3, 6, 5))
+        close(ours(Tensor(x)).data, theirs(torch.tensor(x)).detach().numpy(), 1e-12, "output")
+
+    def test_softtanh_and_scaled_tanh(self, rng: np.random.Generator) -> None:
+        x = values(rng, (3, 5))
+        softplus = torch.nn.functional.softplus
+        t = torch.tensor(x)
+        close(nn.Softtanh(3.0)(Tensor(x)).data, ((softplus(3 * (t + 1)) - softplus(3 * (t - 1))) / 3 - 1).numpy(), 1e-12, "y")
+        one = nn.ScaledTanh()(Tensor(np.array([1.0, -1.0]))).data
+        np.testing.assert_allclose(one, [1, -1], atol=1e-4)  # the paper's reason for its constants
+
+
+LOSSES: dict[str, Any] = {
+    "CrossEntropyLoss": lambda n, w: n.CrossEntropyLoss(weight=w, label_smoothing=0.1, ignore_index=1),
+    "CrossEntropyLoss sum": lambda n, w: n.CrossEntropyLoss(reduction="sum"),
+    "NLLLoss": lambda n, w: n.NLLLoss(w),
+    "BCEWithLogitsLoss": lambda n, w: n.BCEWithLogitsLoss(pos_weight=w),
+    "BCELoss": lambda n, w: n.BCELoss(reduction="none"),
+    "MSELoss": lambda n, w: n.MSELoss(),
+    "L1Loss": lambda n, w: n.L1Loss(reduction="none"),
+    "SmoothL1Loss": lambda n, w: n.SmoothL1Loss(beta=0.5),
+    "HuberLoss": lambda n, w: n.HuberLoss(delta=0.5),
+    "KLDivLoss": lambda n, w: n.KLDivLoss(reduction="sum"),
+    "HingeEmbeddingLoss": lambda n, w: n.HingeEmbeddingLoss(margin=0.7),
+}
+
+
+class TestLossesAgainstTorch:
+    @pytest.mark.parametrize("name", LOSSES)
+    def test_value_and_gradient(self, name: str, rng: np.random.Generator) -> None:
+        w = np.array([0.5, 2.0, 1.0, 0.3])
+        ours = LOSSES[name](nn, Tensor(w))
+        theirs = LOSSES[name](torch.nn, torch.tensor(w))
+        x = rng.uniform(0.1, 0.9, (6, 4)) if "BCELoss" in name else values(rng, (6, 4))
+        target: np.ndarray = rng.uniform(0.1, 0.9, (6, 4))
+        if "Entropy" in name or "NLL" in name:
+            target = np.array([0, 3, 1, 2, 2, 0])
+        elif "Hinge" in name:
+            target = np.where(target > 0.5, 1.0, -1.0)
+        a, b = Tensor(x, True), torch.tensor(x, requires_grad=True)
+        y, z = ours(a, Tensor(target)), theirs(b, torch.tensor(target))
+        close(y.data, z.detach().numpy(), 1e-12, "loss")
+        dy = rng.normal(size=y.shape)
+        y.backward(Tensor(np.asarray(dy)))
+        z.backward(torch.tensor(dy))
+        close(a.grad.data, b.grad.numpy(), 1e-12, "gradient")
+        assert not ours.state_dict()
+
+
+class TestBatchNorm:
+    @pytest.mark.parametrize(("name", "shape"), [("BatchNorm1d", (6, 3)), ("BatchNorm1d", (4, 3, 5)),
+                                                 ("BatchNorm2d", (3, 4, 5, 2)), ("BatchNorm3d", (2, 3, 2, 4, 3))])  # fmt: skip
+    def test_torchs_rule(self, name: str, shape: tuple[int, ...], rng: np.random.Generator) -> None:
+        ours = getattr(nn, name)(shape[1], momentum=0.3, statistics="torch")
+        theirs = getattr(torch.nn, name)(shape[1], momentum=0.3)
+        same_state(ours, theirs)
+        for _ in range(3):
+            ours.zero_grad()
+            theirs.zero_grad()
+            compare(ours, theirs, rng.normal(2, 3, shape), rng=rng)
+        ours.eval().zero_grad()
+        theirs.eval().zero_grad()
+        compare(ours, theirs, rng.normal(2, 3, shape), rng=rng)
+
+    def test_kerass_rule(self, rng: np.random.Generator) -> None:
+        layer = nn.BatchNorm2d.keras(3, momentum=0.9)
+        mean, var = np.zeros(3), np.ones(3)
+        for _ in range(4):
+            x = rng.normal(1, 2, (5, 3, 4, 4)).astype(np.float32)
+            layer(Tensor(x))
+            mean, var = 0.9 * mean + 0.1 * x.mean((0, 2, 3)), 0.9 * var + 0.1 * x.var((0, 2, 3))  # biased
+        assert layer.eps == 1e-3
+        np.testing.assert_allclose(layer.running_mean.data, mean, rtol=1e-5)
+        np.testing.assert_allclose(layer.running_var.data, var, rtol=1e-5)
+
+    def test_corrected_rule_is_the_default(self, rng: np.random.Generator) -> None:
+        layer = nn.BatchNorm1d(2, momentum=0.25).double()
+        batches = [rng.normal(5, 2, (8, 2)) for _ in range(6)]
+        for x in batches:
+            layer(Tensor(x))
+        mean = np.mean([x.mean(0) for x in batches[:4]], axis=0)  # weights 1, 1/2, 1/3, 1/4, then 1/4
+        for x in batches[4:]:
+            mean = 0.75 * mean + 0.25 * x.mean(0)
+        np.testing.assert_allclose(layer.running_mean.data, mean, rtol=1e-12)
+        assert int(layer.num_batches_tracked.data) == 6
+
+    def test_no_momentum_is_the_plain_mean(self, rng: np.random.Generator) -> None:
+        ours, theirs = nn.BatchNorm1d(2, momentum=None), torch.nn.BatchNorm1d(2, momentum=None)
+        same_state(ours, theirs)
+        for _ in range(3):
+            x = rng.normal(size=(5, 2))
+            ours(Tensor(x))
+            theirs(torch.tensor(x))
+        close(ours.running_var.data, theirs.running_var.numpy(), 1e-12, "variance")
+
+    @pytest.mark.parametrize(("affine", "names"), [("scale", ["weight"]), ("offset", ["bias"]), (False, []),
+                                                   (True, ["weight", "bias"])])  # fmt: skip
+    def test_part_of_the_affine_map(self, affine: Any, names: list[str], rng: np.random.Generator) -> None:
+        layer = nn.BatchNorm2d(3, affine=affine, track_running_stats=False)
+        assert [n for n, _ in layer.named_parameters()] == names and not list(layer.buffers())
+        x = rng.normal(3, 2, (4, 3, 5, 5)).astype(np.float32)
+        for mode in (True, False):  # without running statistics evaluation uses the batch's
+            y = layer.train(mode)(Tensor(x)).data
+            np.testing.assert_allclose(y.mean((0, 2, 3)), 0, atol=1e-5)
+
+    def test_evaluation_warns_of_stale_statistics(self, rng: np.random.Generator) -> None:
+        model = nn.Sequential(nn.BatchNorm2d(4, momentum=0.01, statistics="torch"))
+        x = Tensor(rng.normal(5, 0.1, (32, 4, 8, 8)).astype(np.float32))
+        model(x)
+        with pytest.warns(nn.StatisticsWarning, match=r"^0: .* after 1 updates with momentum 0.01"):
+            model.eval()(x)
+        with warnings.catch_warnings():  # once per layer
+            warnings.simplefilter("error")
+            model(x)
+
+    def test_evaluation_does_not_warn_of_good_or_small_batches(self, rng: np.random.Generator) -> None:
+        corrected = nn.BatchNorm2d(4, momentum=0.01)
+        x = Tensor(rng.normal(5, 0.1, (32, 4, 8, 8)).astype(np.float32))
+        corrected(x)
+        fresh = nn.BatchNorm2d(4)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            corrected.eval()(x)
+            fresh.eval()(Tensor(x.data[:8]))
+
+
+class TestDropout:
+    @pytest.mark.parametrize(("name", "shape", "axes"), [("Dropout", (50, 80), 0), ("Dropout1d", (50, 80, 4), 1),
+                                                         ("Dropout2d", (50, 80, 3, 2), 2), ("Dropout3d", (50, 80, 2, 2, 2), 3)])  # fmt: skip
+    def test_drops_in_training_only(self, name: str, shape: tuple[int, ...], axes: int) -> None:
+        layer = getattr(nn, name)(0.3)
+        x = Tensor(np.ones(shape, np.float32))
+        y = layer(x).data.reshape(*shape[:2], -1)
+        assert (y == y[..., :1]).all()  # a channel is dropped whole
+        np.testing.assert_allclose(np.unique(y), [0, 1 / 0.7], rtol=1e-6)
+        assert abs((y[..., 0] == 0).mean() - 0.3) < 0.03
+        assert layer.eval()(x) is x
+
+    def test_alpha_dropout_keeps_mean_and_variance(self) -> None:
+        y = nn.AlphaDropout(0.2)(tinymed.randn(200, 200, seed=3)).data
+        assert abs(y.mean()) < 0.02 and abs(y.var() - 1) < 0.03
+
+
+class Net(nn.Module):
+    """A child, a parameter, a buffer, a list, and one layer under two names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(np.ones(3, np.float32))
+        self.register_buffer("offset", Tensor(np.zeros(3, np.float32)))
+        self.register_buffer("scratch", Tensor(np.zeros(1, np.float32)), persistent=False)
+        self.body = nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 3)])
+        self.alias = self.body[0]
+
+    def forward(self, x: Any) -> Any:
+        for layer in self.body:
+            x = layer(x)
+        return x * self.scale + self.offset
+
+
+class TestModule:
+    def test_names(self) -> None:
+        net = Net()
+        assert [n for n, _ in net.named_parameters()] == ["scale", "body.0.weight", "body.0.bias", "body.1.weight", "body.1.bias"]
+        assert [n for n, _ in net.named_buffers()] == ["offset", "scratch"]
+        assert list(net.state_dict()) == ["scale", "offset", "body.0.weight", "body.0.bias", "body.1.weight", "body.1.bias",
+                                          "alias.weight", "alias.bias"]  # fmt: skip
+        assert [n for n, _ in net.named_modules()] == ["", "body", "body.0", "body.1"]
+        assert net.get_submodule("body.1") is net.body[1]
+        with pytest.raises(ValueError, match=r"no module 'body.7'.*holds 0, 1"):
+            net.get_submodule("body.7")
+
+    def test_names_equal_torchs(self) -> None:
+        def make(n: Any) -> Any:
+            return n.Sequential(n.Conv2d(3, 4, 3), n.BatchNorm2d(4), n.PReLU(), n.ModuleDict({"a": n.Linear(2, 2, bias=False)}))
+
+        ours, theirs = make(nn).state_dict(), make(torch.nn).state_dict()
+        assert [(n, t.shape) for n, t in ours.items()] == [(n, tuple(t.shape)) for n, t in theirs.items()]
+
+    def test_replacing_and_deleting(self) -> None:
+        net = Net()
+        net.scale = nn.Parameter(np.zeros(3, np.float32))
+        net.body[1] = nn.Linear(4, 3, bias=False)
+        net.alias = None
+        assert [n for n in net.state_dict()] == ["scale", "offset", "body.0.weight", "body.0.bias", "body.1.weight"]
+        with pytest.raises(TypeError, match="scale is a registered parameter"):
+            net.scale = 3
+        with pytest.raises(TypeError, match="offset is a buffer"):
+            net.offset = 3
+        del net.scale
+        with pytest.raises(AttributeError, match="'Net' has no attribute 'scale'"):
+            _ = net.scale
+
+    def test_registration_before_init_is_refused(self) -> None:
+        class Bad(nn.Module):
+            def __init__(self) -> None:
+                self.layer = nn.Linear(1, 1)
+
+        with pytest.raises(AttributeError, match=r"call super\(\).__init__"):
+            Bad()
+
+    def test_results_of_a_parameter_are_tensors(self) -> None:
+        p = nn.Parameter(np.ones(2, np.float32))
+        y = nn.functional.relu(p)
+        y.backward(Tensor(np.ones(2, np.float32)))
+        assert type(y) is Tensor and type(p.grad) is Tensor
+
+    def test_hooks(self) -> None:
+        layer, seen = nn.Linear(2, 2), []
+        with layer.register_forward_hook(lambda m, args, y: seen.append(y.shape)):
+            layer.register_forward_pre_hook(lambda m, args: (args[0] * 0.0,))
+            y = layer(Tensor(np.ones((3, 2), np.float32)))
+        np.testing.assert_array_equal(y.data, np.broadcast_to(layer.bias.data, (3, 2)))
+        layer(Tensor(np.ones((4, 2), np.float32)))
+        assert seen == [(3, 2)]
+        handle = layer.register_forward_hook(lambda m, args, y: y * 0.0)
+        assert not layer(Tensor(np.ones((3, 2), np.float32))).data.any()
+        handle.remove()
+        handle.remove()
+        assert layer(Tensor(np.ones((3, 2), np.float32))).data.any()
+
+    def test_error_names_the_layer(self) -> None:
+        net = Net()
+        with pytest.raises(ValueError) as caught:
+            net(Tensor(np.ones((2, 5), np.float32)))
+        assert caught.value.__notes__ == ["in layer body.0 (Linear)"]
+        assert tape.scope == []
+
+    def test_tape_knows_the_layer(self) -> None:
+        net = Net()
+        layers: list[str] = []
+
+        class Watch(tape.Observer):
+            def forward(self, op: Any, inputs: Any, outputs: Any) -> None:
+                layers.append(op.scope)
+
+        tape.observers.append(Watch())
+        try:
+            net(Tensor(np.ones((2, 4), np.float32)))
+            net.body.append(nn.Linear(3, 3))  # the cached paths are renewed
+            net(Tensor(np.ones((2, 4), np.float32)))
+        finally:
+            tape.observers.pop()
+        assert list(dict.fromkeys(layers)) == ["body.0", "body.1", "Net", "body.2"]
+
+    def test_modes_apply_and_copy(self) -> None:
+        net = nn.Sequential(nn.Dropout(), nn.Sequential(nn.BatchNorm1d(2)))
+        assert not any(m.training for m in net.eval().modules()) and all(m.training for m in net.train().modules())
+        order: list[str] = []
+        net.apply(lambda m: order.append(type(m).__name__))
+        assert order == ["Dropout", "BatchNorm1d", "Sequential", "Sequential"]
+        twin = copy.deepcopy(net)
+        twin[1][0].weight.data[...] = 7
+        assert net[1][0].weight.data[0] == 1 and [n for n, _ in twin.named_parameters()] == ["1.0.weight", "1.0.bias"]
+
+    def test_freezing_by_pattern(self) -> None:
+        net = Net().freeze("body.*")
+        assert [n for n, p in net.named_parameters() if p.requires_grad] == ["scale"]
+        net.unfreeze("body.1")
+        assert [n for n, p in net.named_parameters() if p.requires_grad] == ["scale", "body.1.weight", "body.1.bias"]
+        net(Tensor(np.ones((2, 4), np.float32))).backward(Tensor(np.ones((2, 3), np.float32)))
+        assert net.body[0].weight.grad is None and net.body[1].weight.grad is not None
+        net.zero_grad()
+        assert all(p.grad is None for p in net.parameters())
+        with pytest.raises(ValueError, match=r"no parameter matches 'boddy.*'; names begin with body, scale"):
+            net.freeze("boddy.*")
+
+    def test_dtype(self) -> None:
+        net = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3)).to(np.float64)
+        assert {t.dtype.name for t in net.state_dict().values()} == {"float64", "int64"}
+        assert net[0].weight.data.transpose(2, 3, 1, 0).flags.c_contiguous
+        assert net.float()[0].weight.dtype == np.float32
+        with pytest.raises(ValueError, match="not available"):
+            net.to("cuda")
+
+    def test_repr(self) -> None:
+        net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.Sequential(nn.ReLU()))
+        theirs = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1, bias=False), torch.nn.Sequential(torch.nn.ReLU()))
+        assert repr(net) == repr(theirs)
+
+
+class TestContainers:
+    def test_sequential(self) -> None:
+        net = nn.Sequential({"a": nn.Linear(1, 2), "b": nn.ReLU()})
+        assert list(net.state_dict()) == ["a.weight", "a.bias"] and len(net) == 2
+        assert [type(m).__name__ for m in net[1:].append(nn.Tanh())] == ["ReLU", "Tanh"]
+        assert type(net[-1]) is nn.ReLU
+
+    def test_list_and_dict(self) -> None:
+        many = nn.ModuleList([nn.ReLU(), nn.Tanh()])
+        many.insert(1, nn.ELU())
+        assert [type(m).__name__ for m in many] == ["ReLU", "ELU", "Tanh"] and [n for n, _ in many.named_children()] == ["0", "1", "2"]
+        named = nn.ModuleDict({"x": nn.ReLU(), "y": nn.Linear(2, 2)})
+        assert "x" in named and list(named.keys()) == ["x", "y"] and type(named.pop("x")) is nn.ReLU and len(named) == 1
+        with pytest.raises(TypeError, match="takes modules, got function"):
+            nn.Sequential(nn.ReLU(), lambda x: x)
+
+
+class TestState:
+    def test_load_keeps_memory_order_and_dtype(self, rng: np.random.Generator) -> None:
+        layer = nn.Conv2d(3, 4, 2)
+        memory, version = layer.weight.data, layer.weight.version.value
+        new = rng.normal(size=(4, 3, 2, 2))
+        layer.load_state_dict({"weight": new, "bias": np.zeros(4)})
+        assert layer.weight.data is memory and memory.dtype == np.float32 and layer.weight.version.value == version + 1
+        assert memory.transpose(2, 3, 1, 0).flags.c_contiguous
+        np.testing.assert_array_equal(memory, new.astype(np.float32))
+
+    def test_strict_names_what_does_not_fit_and_changes_nothing(self) -> None:
+        layer = nn.Linear(3, 2)
+        before = layer.weight.data.copy()
+        with pytest.raises(ValueError, match=r"missing: bias; unexpected: biass; of another shape: weight: the module has "
+                                             r"\[2, 3\], the state \[2, 4\]"):  # fmt: skip
+            layer.load_state_dict({"weight": np.zeros((2, 4)), "biass": np.zeros(2)})
+        with pytest.raises(ValueError, match="missing: bias"):
+            layer.load_state_dict({"weight": np.zeros((2, 3))})
+        np.testing.assert_array_equal(layer.weight.data, before)
+
+    def test_partial_load_reports(self) -> None:
+        net = Net()
+        state = {"scale": np.full(3, 2.0), "body.0.weight": np.zeros((9, 9)), "other": np.zeros(1)}
+        result = net.load_state_dict(state, strict=False)
+        assert result.loaded == ["scale"] and result.unexpected == ["other"]
+        assert [m.split(":")[0] for m in result.mismatched] == ["body.0.weight"] and "body.1.bias" in result.missing
+        assert net.scale.data[0] == 2
+
+
+class TestInit:
+    def moments(self, fill: Any, *args: Any, shape: tuple[int, ...] = (400, 300), **kwargs: Any) -> np.ndarray:
+        tinymed.manual_seed(1)
+        return fill(nn.Parameter(np.zeros(shape)), *args, **kwargs).data
+
+    @pytest.mark.parametrize(("name", "kwargs"), [
+        ("kaiming_uniform_", {}), ("kaiming_uniform_", {"a": 5**0.5}), ("kaiming_normal_", {"mode": "fan_out", "nonlinearity": "relu"}),
+        ("xavier_uniform_", {"gain": 2.0}), ("xavier_normal_", {}), ("normal_", {"mean": 1.0, "std": 0.3}),
+        ("uniform_", {"a": -3.0, "b": 1.0}), ("trunc_normal_", {"std": 2.0, "a": -1.0, "b": 3.0}),
+    ])  # fmt: skip
+    @pytest.mark.parametrize("shape", [(400, 300), (40, 30, 10, 10)])
+    def test_distribution_is_torchs(self, name: str, kwargs: dict[str, Any], shape: tuple[int, ...]) -> None:
+        from scipy.stats import ks_2samp
+
+        ours = self.moments(getattr(init, name), shape=shape, **kwargs)
+        torch.manual_seed(0)
+        theirs = getattr(torch.nn.init, name)(torch.zeros(shape, dtype=torch.float64), **kwargs).numpy()
+        assert ks_2samp(ours.ravel(), theirs.ravel()).pvalue > 1e-3
+
+    @pytest.mark.parametrize("name", ["Linear", "Conv2d", "ConvTranspose2d"])
+    def test_default_of_layers_is_torchs(self, name: str) -> None:
+        args = (300, 200) if name == "Linear" else (40, 60, 3)
+        ours, theirs = getattr(nn, name)(*args), getattr(torch.nn, name)(*args)
+        for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+            bound = float(q.detach().abs().max())
+            assert abs(float(np.abs(p.data).max()) / bound - 1) < 0.05
+            np.testing.assert_allclose(p.data.std(), q.detach().numpy().std(), rtol=0.12)
+
+    def test_lecun(self) -> None:
+        np.testing.assert_allclose(self.moments(init.lecun_normal_).std(), 300**-0.5, rtol=0.01)
+        np.testing.assert_allclose(np.abs(self.moments(init.lecun_uniform_)).max(), (3 / 300) ** 0.5, rtol=0.01)
+
+    @pytest.mark.parametrize("shape", [(5, 9), (9, 5), (8, 4, 3, 3), (6, 6)])
+    def test_orthogonal(self, shape: tuple[int, ...]) -> None:
+        a = self.moments(init.orthogonal_, 2.0, shape=shape).reshape(shape[0], -1)
+        gram = a @ a.T if a.shape[0] <= a.shape[1] else a.T @ a
+        np.testing.assert_allclose(gram, 4 * np.eye(len(gram)), atol=1e-12)
+
+    @pytest.mark.parametrize("factor", [2, 3, 4])
+    def test_bilinear_upsamples(self, factor: int, rng: np.random.Generator) -> None:
+        k = 2 * factor - factor % 2
+        layer = nn.ConvTranspose2d(3, 3, k, factor, (k - factor) // 2, bias=False).double()
+        init.bilinear_(layer.weight)
+        x = rng.normal(size=(1, 3, 6, 5))
+        y = layer(Tensor(x), output_size=(6 * factor, 5 * factor)).data
+        true = torch.nn.functional.interpolate(torch.tensor(x), scale_factor=factor, mode="bilinear").numpy()
+        inner = slice(factor, -factor)  # at the edge a transposed convolution fades to 0
+        np.testing.assert_allclose(y[:, :, inner, inner], true[:, :, inner, inner], atol=1e-12)
+
+    @pytest.mark.parametrize("name", ["linear", "conv2d", "sigmoid", "tanh", "relu", "leaky_relu", "selu"])
+    def test_gain(self, name: str) -> None:
+        assert init.calculate_gain(name) == pytest.approx(torch.nn.init.calculate_gain(name), rel=1e-15)
+
+    def test_seed_decides_and_layout_does_not(self) -> None:
+        tinymed.manual_seed(5)
+        a = nn.Conv2d(3, 4, 3).weight.data
+        tinymed.manual_seed(5)
+        b = init.kaiming_uniform_(nn.Parameter(np.zeros((4, 3, 3, 3), np.float32)), a=5**0.5).data
+        c = init.kaiming_uniform_(nn.Parameter(np.zeros((4, 3, 3, 3), np.float32)), a=5**0.5).data
+        np.testing.assert_array_equal(a, b)
+        assert (a != c).any()
+
+    def test_errors(self) -> None:
+        p = nn.Parameter(np.zeros(3))
+        for fill in (init.xavier_uniform_, init.kaiming_normal_, init.orthogonal_, init.bilinear_):
+            with pytest.raises(ValueError, match="axes"):
+                fill(p)
+        with pytest.raises(ValueError, match="too far"):
+            init.trunc_normal_(p, mean=50.0)
+        with pytest.raises(ValueError, match="fan_in"):
+            init.kaiming_normal_(nn.Parameter(np.zeros((2, 2))), mode="in")
+        with pytest.raises(ValueError, match="calculate_gain"):
+            init.calculate_gain("relu7")
+
+
+class TestBlocks:
+    @pytest.mark.parametrize("stride", [1, 2])
+    def test_bottleneck_matches_its_formula(self, stride: int, rng: np.random.Generator) -> None:
+        block = nn.Bottleneck(8, 4, stride, statistics="torch")
+        t = torch.nn
+        path = t.Sequential(t.Conv2d(8, 4, 1, bias=False), t.BatchNorm2d(4), t.ReLU(),
+                            t.Conv2d(4, 4, 3, stride, 1, bias=False), t.BatchNorm2d(4), t.ReLU(),
+                            t.Conv2d(4, 16, 1, bias=False), t.BatchNorm2d(16))  # fmt: skip
+        beside = t.Sequential(t.Conv2d(8, 16, 1, stride, bias=False), t.BatchNorm2d(16))
+        both = t.ModuleList([path, beside]).double()
+        own = [n for n in block.state_dict()]
+        named = dict(zip([n for n in own if "down" not in n], path.state_dict().values(), strict=True))
+        named |= dict(zip([n for n in own if "down" in n], beside.state_dict().values(), strict=True))
+        block.double().load_state_dict(named)
+        x = values(rng, (2, 8, 6, 6))
+        close(block(Tensor(x)).data, torch.relu(path(torch.tensor(x)) + beside(torch.tensor(x))).detach().numpy(), 1e-10, "y")
+        assert len(list(both.parameters())) == len(list(block.parameters()))
+
+    @pytest.mark.parametrize("shortcut", ["projection", "pad"])
+    @pytest.mark.parametrize("kind", ["BasicBlock", "PreActBlock"])
+    def test_widening_blocks(self, kind: str, shortcut: str, rng: np.random.Generator) -> None:
+        block = getattr(nn, kind)(4, 6, 2, shortcut).double()
+        x = Tensor(values(rng, (3, 4, 7, 7)), True)
+        y = block(x)
+        assert y.shape == (3, 6, 4, 4)
+        y.backward(Tensor(rng.normal(size=y.shape)))
+        assert all(p.grad is not None and np.isfinite(p.grad.data).all() for p in block.parameters())
+        convolutions = 3 if shortcut == "projection" else 2
+        assert sum(isinstance(m, nn.Conv2d) for m in block.modules()) == convolutions
+
+    def test_pad_shortcut_is_option_a(self, rng: np.random.Generator) -> None:
+        x = values(rng, (2, 4, 5, 6))
+        y = nn.PadShortcut(4, 7, 2)(Tensor(x)).data
+        np.testing.assert_array_equal(y[:, 1:5], x[:, :, ::2, ::2])
+        assert y.shape == (2, 7, 3, 3) and not y[:, :1].any() and not y[:, 5:].any()
+
+    def test_zero_residual_is_the_identity(self, rng: np.random.Generator) -> None:
+        block = nn.BasicBlock(3, 3)
+        init.zeros_(block.bn2.weight)
+        x = np.abs(values(rng, (2, 3, 4, 4))).astype(np.float32)
+        np.testing.assert_array_equal(block(Tensor(x)).data, x)
+        assert block.downsample is None
+        assert not nn.BasicBlock(3, 3, residual=False)(Tensor(x)).data.min() > 0
+
+    def test_dense_layer_and_transition(self, rng: np.random.Generator) -> None:
+        x = values(rng, (2, 8, 6, 4)).astype(np.float32)
+        y = nn.DenseLayer(8, growth=4)(Tensor(x))
+        assert y.shape == (2, 12, 6, 4)
+        np.testing.assert_array_equal(y.data[:, :8], x)
+        assert nn.Transition(12, 6)(y).shape == (2, 6, 3, 2)
+
+    def test_wrong_shortcut(self) -> None:
+        with pytest.raises(ValueError, match="identity shortcut needs stride 1"):
+            nn.BasicBlock(3, 4, shortcut="identity")
+        with pytest.raises(ValueError, match="one of projection, pad, identity"):
+            nn.BasicBlock(3, 4, shortcut="B")
+
+
+class TestErrors:
+    @pytest.mark.parametrize(("make", "message"), [
+        (lambda: nn.Conv2d(3, 4, 3, groups=2), "divisible by"),
+        (lambda: nn.Conv2d(3, 4, (3, 3, 3)), "kernel_size takes an integer or 2"),
+        (lambda: nn.Conv2d(3, 4, 3, padding="full"), "'same', 'valid' or integers"),
+        (lambda: nn.Conv2d(3, 4, 3, stride=2, padding="same"), "stride 1"),
+        (lambda: nn.Conv2d(3, 4, 3, padding_mode="mirror"), "zeros, reflect"),
+        (lambda: nn.BatchNorm2d(3, statistics="tf"), "corrected, torch, keras"),
+        (lambda: nn.BatchNorm2d(3, affine="both"), "'scale' or 'offset'"),
+        (lambda: nn.BatchNorm2d(3)(Tensor(np.ones((2, 3), np.float32))), "takes an input of 4 axes"),
+        (lambda: nn.GroupNorm(2, 3), "3 channels cannot be cut into 2"),
+        (lambda: nn.Dropout(1.5), "from 0 to 1"),
+        (lambda: nn.MSELoss(reduction="avg"), "'mean', 'sum' or 'none'"),
+        (lambda: nn.Unflatten(1, (2, 4))(Tensor(np.ones((2, 6), np.float32))), "does not become"),
+    ])  # fmt: skip
+    def test_wrong_arguments(self, make: Any, message: str) -> None:
+        with pytest.raises(ValueError, match=message):
+            make()
+
+    def test_unknown_options(self) -> None:
+        with pytest.raises(TypeError, match="takes negative_slope"):
+            nn.LeakyReLU(slope=0.1)
+        with pytest.raises(TypeError, match="takes weight, ignore_index, label_smoothing, reduction"):
+            nn.CrossEntropyLoss(weights=None)

@@ -1,0 +1,103 @@
+"""Other dtypes and devices, and what describes a tensor."""
+
+from typing import Any
+
+import numpy as np
+
+from ..tape import Cast
+
+DTYPES = {
+    float: np.float32, int: np.int64, bool: np.bool_, "float": np.float32, "double": np.float64, "long": np.int64,
+}  # fmt: skip
+
+
+def as_dtype(name: str, dtype: Any) -> np.dtype[Any]:
+    """A dtype from NumPy's names, or Python's float (float32, as in PyTorch), int and bool."""
+    try:
+        found = np.dtype(DTYPES.get(dtype, dtype) if isinstance(dtype, type | str) else dtype)
+    except TypeError:
+        raise TypeError(f"{name}: {dtype!r} names no dtype; use for instance tinymed.float32") from None
+    if found.kind not in "buif" or found.itemsize > 8:
+        raise TypeError(f"{name}: dtype {found} is not supported; tensors hold bool, integers, float32 or float64")
+    return found
+
+
+def to(input: Any, *args: Any, dtype: Any = None, device: str | None = None) -> Any:
+    """In another dtype or on another device: to(dtype), to(device), to(device, dtype) or to(other_tensor).
+
+    The same tensor if nothing changes.
+    """
+    for a in args:
+        if hasattr(a, "data") and hasattr(a, "op"):
+            dtype, device = a.dtype, a.device
+        elif isinstance(a, str) and a.split(":")[0] in ("cpu", "cuda"):
+            device = a
+        elif a is not None:
+            dtype = a
+    if device not in (None, "cpu"):
+        raise ValueError(f"to: device {device!r} is not available here; tinymed doctor says why")
+    wanted = input.data.dtype if dtype is None else as_dtype("to", dtype)
+    return input if wanted == input.data.dtype else Cast.apply(input, wanted)
+
+
+def type_as(input: Any, other: Any) -> Any:
+    """In the dtype of another tensor."""
+    return to(input, other.dtype)
+
+
+def to_float(input: Any) -> Any:
+    """As float32."""
+    return to(input, np.float32)
+
+
+def to_double(input: Any) -> Any:
+    """As float64."""
+    return to(input, np.float64)
+
+
+def to_long(input: Any) -> Any:
+    """As int64."""
+    return to(input, np.int64)
+
+
+def to_int(input: Any) -> Any:
+    """As int32."""
+    return to(input, np.int32)
+
+
+def to_bool(input: Any) -> Any:
+    """As bool: whether elements are not zero."""
+    return to(input, np.bool_)
+
+
+def contiguous(input: Any) -> Any:
+    """The tensor itself: the order in memory is the engine's affair, and no shape operation depends on it."""
+    return input
+
+
+def size(input: Any, dim: int | None = None) -> Any:
+    """The shape, or the length of one axis."""
+    return input.shape if dim is None else input.shape[dim]
+
+
+def numel(input: Any) -> int:
+    """The number of elements."""
+    return int(input.data.size)
+
+
+def dim(input: Any) -> int:
+    """The number of axes."""
+    return int(input.data.ndim)
+
+
+def element_size(input: Any) -> int:
+    """Bytes of one element."""
+    return int(input.data.itemsize)
+
+
+def is_floating_point(input: Any) -> bool:
+    """Whether elements are float32 or float64."""
+    return bool(input.data.dtype.kind == "f")
+
+
+__all__ = ["is_floating_point", "numel"]

@@ -1,0 +1,172 @@
+"""Activations that multiply the input by a gate between 0 and 1: GELU, SiLU, Mish, hardswish.  All save the input."""
+
+import math
+from typing import Any
+
+from ..backend import Array, kernel
+from ..tape import Op
+from .smooth import log_one_plus_exp, logistic
+from .unary import erf_forward, points
+
+
+@kernel(flops=lambda x: 90 * x.size)
+def gelu_forward(xp: Any, x: Array) -> Array:
+    return 0.5 * x * (1 + erf_forward(xp, x * math.sqrt(0.5)))
+
+
+@kernel(flops=lambda dy, x: 100 * dy.size)
+def gelu_backward(xp: Any, dy: Array, x: Array) -> Array:
+    density = xp.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+    return dy * (0.5 * (1 + erf_forward(xp, x * math.sqrt(0.5))) + x * density)
+
+
+class GELU(Op):
+    """y = x P(x), P(x) = (1 + erf(x / sqrt 2)) / 2;  dx = dy (P(x) + x exp(-x^2 / 2) / sqrt(2 pi)).
+
+    Hendrycks & Gimpel 2016.
+    """
+
+    oracle, samples = "torch.nn.functional.gelu", points(-4, 4)
+
+    def forward(self, x: Array) -> Array:
+        self.save(x)
+        return self.k.gelu_forward(x)
+
+    def backward(self, dy: Array) -> Array:
+        return self.k.gelu_backward(dy, *self.saved)
+
+
+CUBIC, GELU_SLOPE = 0.044715, math.sqrt(2 / math.pi)
+
+
+@kernel(flops=lambda x: 18 * x.size)
+def gelu_tanh_forward(xp: Any, x: Array) -> Array:
+    return 0.5 * x * (1 + xp.tanh(GELU_SLOPE * (x + CUBIC * x * x * x)))
+
+
+@kernel(flops=lambda dy, x: 25 * dy.size)
+def gelu_tanh_backward(xp: Any, dy: Array, x: Array) -> Array:
+    t = xp.tanh(GELU_SLOPE * (x + CUBIC * x * x * x))
+    return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * GELU_SLOPE * (1 + 3 * CUBIC * x * x))
+
+
+class GELUTanh(Op):
+    """y = x (1 + t) / 2, t = tanh(sqrt(2 / pi) (x + 0.044715 x^3)): the approximation of Hendrycks & Gimpel 2016.
+
+    dx = dy ((1 + t) / 2 + x (1 - t^2) sqrt(2 / pi) (1 + 0.134145 x^2) / 2).
+    """
+
+    samples = points(-4, 4)
+
+    def forward(self, x: Array) -> Array:
+        self.save(x)
+        return self.k.gelu_tanh_forward(x)
+
+    def backward(self, dy: Array) -> Array:
+        return self.k.gelu_tanh_backward(dy, *self.saved)
+
+    @staticmethod
+    def oracle(torch: Any, x: Any) -> Any:
+        return torch.nn.functional.gelu(x, approximate="tanh")
+
+
+@kernel(flops=lambda x: 13 * x.size)
+def silu_forward(xp: Any, x: Array) -> Array:
+    return x * logistic(xp, x)
+
+
+@kernel(flops=lambda dy, x: 16 * dy.size)
+def silu_backward(xp: Any, dy: Array, x: Array) -> Array:
+    s = logistic(xp, x)
+    return dy * s * (1 + x * (1 - s))
+
+
+class SiLU(Op):
+    """y = x s, s = sigmoid(x);  dx = dy s (1 + x (1 - s)).  Also called swish.  Elfwing et al. 2018; Ramachandran 2017."""
+
+    oracle, samples = "torch.nn.functional.silu", points(-6, 6)
+
+    def forward(self, x: Array) -> Array:
+        self.save(x)
+        return self.k.silu_forward(x)
+
+    def backward(self, dy: Array) -> Array:
+        return self.k.silu_backward(dy, *self.saved)
+
+
+@kernel(flops=lambda x: 25 * x.size)
+def mish_forward(xp: Any, x: Array) -> Array:
+    return x * xp.tanh(log_one_plus_exp(xp, x))
+
+
+@kernel(flops=lambda dy, x: 40 * dy.size)
+def mish_backward(xp: Any, dy: Array, x: Array) -> Array:
+    t = xp.tanh(log_one_plus_exp(xp, x))
+    return dy * (t + x * (1 - t * t) * logistic(xp, x))
+
+
+class Mish(Op):
+    """y = x t, t = tanh(softplus(x));  dx = dy (t + x (1 - t^2) sigmoid(x)).  Misra, BMVC 2020."""
+
+    oracle, samples = "torch.nn.functional.mish", points(-6, 6)
+
+    def forward(self, x: Array) -> Array:
+        self.save(x)
+        return self.k.mish_forward(x)
+
+    def backward(self, dy: Array) -> Array:
+        return self.k.mish_backward(dy, *self.saved)
+
+
+@kernel(flops=lambda x: 5 * x.size)
+def hardswish_forward(xp: Any, x: Array) -> Array:
+    return x * (xp.clip(x + 3, 0, 6) / 6)
+
+
+@kernel(flops=lambda dy, x: 4 * dy.size)
+def hardswish_backward(xp: Any, dy: Array, x: Array) -> Array:
+    return xp.where(x <= -3, 0, xp.where(x < 3, dy * (x / 3 + 0.5), dy))
+
+
+class Hardswish(Op):
+    """y = x min(max(x + 3, 0), 6) / 6;  dx = dy (x / 3 + 1/2) strictly between -3 and 3, 0 below, dy above.
+
+    Howard et al., ICCV 2019, section 5.2.
+    """
+
+    oracle, samples = "torch.nn.functional.hardswish", points(-5, 5, avoid=(-3.0, 3.0))
+
+    def forward(self, x: Array) -> Array:
+        self.save(x)
+        return self.k.hardswish_forward(x)
+
+    def backward(self, dy: Array) -> Array:
+        return self.k.hardswish_backward(dy, *self.saved)
+
+
+# ------------------------------------------------------------------------------------------------ public functions
+
+
+def gelu(input: Any, approximate: str = "none") -> Any:
+    """x times the normal distribution function; approximate="tanh": by a tanh."""
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f'gelu: approximate is "none" or "tanh", got {approximate!r}')
+    return (GELU if approximate == "none" else GELUTanh).apply(input)
+
+
+def silu(input: Any) -> Any:
+    """x sigmoid(x), also called swish."""
+    return SiLU.apply(input)
+
+
+def mish(input: Any) -> Any:
+    """x tanh(log(1 + e^x))."""
+    return Mish.apply(input)
+
+
+def hardswish(input: Any) -> Any:
+    """x hardsigmoid(x)."""
+    return Hardswish.apply(input)
+
+
+__all__ = ["gelu", "hardswish", "mish", "silu"]

@@ -1,0 +1,486 @@
+"""Reading and writing elements: t[...], t[...] = value, gather, scatter_add, index_select, one_hot.
+
+An index is taken apart as PyTorch does: numbers, slices and None first, which give a view; then arrays of integers, which
+copy.  A mask of bool counts as the positions where it is true.
+"""
+
+import operator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import tape
+from ..backend import Array, kernel
+from ..tape import Cast, Node, Op
+from .axes import one_axis
+from .broadcast import operand, operands, to_shape
+from .shape import clone, expand, reshape
+
+ARRAY = "array"  # in `where`: the place of the next index array
+
+
+class Index(NamedTuple):
+    """What t[...] means: a view by `basic`, then index arrays at the places that `where` names."""
+
+    basic: tuple[Any, ...]
+    where: tuple[Any, ...]
+    arrays: list[Any]
+
+
+def parse(shape: tuple[int, ...], index: Any) -> Index:
+    """Take an index apart; IndexError where it has more entries than axes."""
+    items = [entry(i) for i in (index if isinstance(index, tuple) else (index,))]
+    used = sum(i.ndim if is_mask(i) else i is not None and i is not Ellipsis for i in items)
+    if used > len(shape):
+        raise IndexError(f"index of {used} entries for a tensor of {len(shape)} axes, {list(shape)}")
+    if sum(i is Ellipsis for i in items) > 1:
+        raise IndexError("an index can have one ellipsis ('...')")
+    if Ellipsis not in [i if i is Ellipsis else None for i in items]:
+        items.append(Ellipsis)
+    at = next(n for n, i in enumerate(items) if i is Ellipsis)
+    items[at : at + 1] = [slice(None)] * (len(shape) - used)
+    basic: list[Any] = []
+    where: list[Any] = []
+    arrays: list[Any] = []
+    axis = 0
+    for i in items:
+        if isinstance(i, np.ndarray):
+            taken = positions(i, shape, axis)
+            arrays += taken
+            basic += [slice(None)] * len(taken)
+            where += [ARRAY] * len(taken)
+            axis += len(taken)
+        else:
+            basic.append(i)
+            where += [] if isinstance(i, int) else [slice(None)]
+            axis += i is not None
+    return Index(tuple(basic), tuple(where) if arrays else (), arrays)
+
+
+def entry(i: Any) -> Any:
+    """One entry of an index: a number, a slice, None, an ellipsis, or an array of integers or bool."""
+    if i is None or i is Ellipsis:
+        return i
+    if isinstance(i, slice):
+        return slice(*(None if v is None else operator.index(v) for v in (i.start, i.stop, i.step)))
+    a = i.data if isinstance(i, Node) else i
+    if isinstance(a, bool) or (not isinstance(a, int | np.integer | np.ndarray | list | tuple | range)):
+        raise TypeError(f"an index is made of integers, slices, None, '...' and arrays of them, got {type(i).__name__}")
+    a = np.asarray(a, np.int64) if isinstance(a, list | tuple | range) and len(a) == 0 else np.asarray(a)
+    if a.dtype.kind != "b" and (a.dtype.kind != "i" and a.dtype != np.uint64 or a.dtype == np.uint8):
+        raise TypeError(f"an index array is of integers or bool, got {a.dtype}; convert it with .long() or .bool()")
+    return int(a) if a.ndim == 0 and a.dtype.kind != "b" else a
+
+
+def is_mask(i: Any) -> bool:
+    return isinstance(i, np.ndarray) and i.dtype.kind == "b"
+
+
+def positions(i: Array, shape: tuple[int, ...], axis: int) -> list[Array]:
+    """An integer array as it is; a mask as the positions where it is true, one array an axis."""
+    if not is_mask(i):
+        return [i]
+    if i.shape != shape[axis : axis + i.ndim]:
+        raise IndexError(f"the mask has shape {list(i.shape)}, the axes it selects from {list(shape[axis : axis + i.ndim])}")
+    return list(i.nonzero())
+
+
+def joined(where: tuple[Any, ...], arrays: Any) -> tuple[Any, ...]:
+    """The index with its arrays in their places."""
+    rest = iter(arrays)
+    return tuple(next(rest) if w == ARRAY else w for w in where)
+
+
+@kernel(out=lambda dy, shape, basic: [shape], flops=lambda dy, shape, basic: 0)
+def getitem_backward(xp: Any, dy: Array, shape: tuple[int, ...], basic: tuple[Any, ...]) -> Array:
+    dx = xp.zeros(shape, dy.dtype)
+    dx[basic] = dy
+    return dx
+
+
+class GetItem(Op):
+    """y = x[numbers, slices, None], a view;  dx = dy there, else 0."""
+
+    view = True
+
+    def forward(self, x: Array, basic: tuple[Any, ...]) -> Array:
+        self.save(x.shape, basic)
+        return x[(*basic, Ellipsis)]
+
+    def backward(self, dy: Array) -> Any:
+        return self.k.getitem_backward(dy, *self.saved), None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        shape = draw.shape(1, 4, 2)
+        basic = [draw.choice((slice(None), 0, slice(1, None), slice(None, None, 2), -1)) for _ in shape]
+        if draw.boolean():
+            basic.insert(draw.integer(0, len(basic)), None)
+        return draw.array(shape), tuple(basic)
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, basic: tuple[Any, ...]) -> Any:
+        return x[basic]
+
+
+def taken_shape(x: Array, where: tuple[Any, ...], *arrays: Array) -> list[tuple[int, ...]]:
+    """The shape of an advanced index, found without reading elements."""
+    return [np.broadcast_to(np.empty((), bool), x.shape)[joined(where, arrays)].shape]
+
+
+@kernel(out=taken_shape, flops=lambda *_: 0)
+def take(xp: Any, x: Array, where: tuple[Any, ...], *arrays: Array) -> Array:
+    """x[...] with index arrays."""
+    return x[joined(where, arrays)]
+
+
+@kernel(out=lambda dy, shape, where, *arrays: [shape], flops=lambda dy, *_: dy.size)
+def take_backward(xp: Any, dy: Array, shape: tuple[int, ...], where: tuple[Any, ...], *arrays: Array) -> Array:
+    """dy added up at the places it was taken from."""
+    dx = xp.zeros(shape, dy.dtype)
+    xp.add.at(dx, joined(where, arrays), dy)
+    return dx
+
+
+class Take(Op):
+    """y = x[index arrays], a copy;  dx = dy added up at the places taken, which may repeat."""
+
+    def forward(self, x: Array, where: tuple[Any, ...], *arrays: Array) -> Array:
+        self.save(x.shape, where, *arrays)
+        return self.k.take(x, where, *arrays)
+
+    def backward(self, dy: Array) -> Any:
+        return self.k.take_backward(dy, *self.saved), *[None] * (len(self.saved) - 1)
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        shape = draw.shape(1, 4, 2)
+        where = [draw.choice((ARRAY, slice(None))) for _ in shape]
+        where[draw.integer(0, len(shape) - 1)] = ARRAY
+        wanted = draw.shape(0, 2, 1, 3)
+        arrays = [draw.integers(wanted, -n, n - 1) for n, w in zip(shape, where, strict=True) if w == ARRAY]
+        return draw.array(shape), tuple(where), *arrays
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, where: tuple[Any, ...], *arrays: Any) -> Any:
+        return x[joined(where, arrays)]
+
+
+@kernel(out=lambda *_: [], writes="x", flops=lambda *_: 0)
+def setitem(xp: Any, x: Array, value: Array, basic: tuple[Any, ...], where: tuple[Any, ...], *arrays: Array) -> Any:
+    """x[...] = value, in place."""
+    if where:
+        x[basic][joined(where, arrays)] = value
+    else:
+        x[basic] = value
+    return ()
+
+
+@kernel(out=lambda dy, value, basic, where, *arrays: [dy.shape, value], flops=lambda dy, *_: dy.size)
+def setitem_backward(xp: Any, dy: Array, basic: tuple[Any, ...], where: tuple[Any, ...], *arrays: Array) -> Any:
+    """dy with 0 at the places written, and dy at those places."""
+    dx = dy.copy()
+    if where:
+        index = joined(where, arrays)
+        dvalue = dx[basic][index]
+        dx[basic][index] = 0
+    else:
+        dvalue = dx[basic].copy()
+        dx[basic] = 0
+    return dx, dvalue
+
+
+class SetItem(Op):
+    """x[...] = value in place; y is x afterwards;  dx = dy with 0 at the places written, dvalue = dy there.
+
+    The value is broadcast.  Where an index repeats, which value stays is not defined, as in PyTorch.
+    """
+
+    view = True
+
+    def forward(self, x: Array, value: Array, basic: tuple[Any, ...], where: tuple[Any, ...], *arrays: Array) -> Array:
+        self.save(value.shape, basic, where, *arrays)
+        self.k.setitem(x, value, basic, where, *arrays)
+        return x
+
+    def backward(self, dy: Array) -> Any:
+        shape, *index = self.saved
+        dx, dvalue = self.k.setitem_backward(dy, *index)
+        inner = shape[max(0, len(shape) - dvalue.ndim) :]  # leading axes of length 1 are allowed
+        return dx, to_shape(self.k, dvalue, inner).reshape(shape), *[None] * len(index)
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        shape = draw.shape(1, 3, 2)
+        x, first = draw.array(shape), draw.choice((slice(None), 0, slice(None, None, 2), slice(1, None)))
+        if draw.boolean():
+            array = draw.choice((np.array([0]), np.array([1, 0]), np.array([-1])))
+            return x, draw.array((*array.shape, *shape[1:])), (slice(None),) * len(shape), (ARRAY,), array
+        target = x[(first, ...)].shape
+        value = draw.array(target if draw.boolean() else target[1:])
+        return x, value, (first, *[slice(None)] * (len(shape) - 1)), ()
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, value: Any, basic: Any, where: Any, *arrays: Any) -> Any:
+        y = x.clone()
+        y[joined(where, arrays) if where else basic] = value
+        return y
+
+
+@kernel(out=lambda x, index, axis: [index.shape], flops=lambda *_: 0)
+def gather_forward(xp: Any, x: Array, index: Array, axis: int) -> Array:
+    return x[places(xp, index, axis)]
+
+
+@kernel(out=lambda x, index, source, axis: [x.shape], flops=lambda x, index, source, axis: index.size)
+def scatter_add_forward(xp: Any, x: Array, index: Array, source: Array, axis: int) -> Array:
+    y = x.copy()
+    xp.add.at(y, places(xp, index, axis), source[tuple(slice(n) for n in index.shape)])
+    return y
+
+
+def places(xp: Any, index: Array, axis: int) -> tuple[Array, ...]:
+    """For each element of index its own coordinates, but index itself along the axis."""
+    own = [xp.arange(n).reshape((n,) + (1,) * (index.ndim - 1 - a)) for a, n in enumerate(index.shape)]
+    return tuple(index if a == axis else o for a, o in enumerate(own))
+
+
+class Gather(Op):
+    """y[i, j] = x[index[i, j], j] for axis 0, likewise for others;  dx = dy added up at those places."""
+
+    def forward(self, x: Array, index: Array, axis: int) -> Array:
+        self.save(index, x.shape, axis)
+        return self.k.gather_forward(x, index, axis)
+
+    def backward(self, dy: Array) -> Any:
+        index, shape, axis = self.saved
+        return self.k.scatter_add_forward(self.k.xp.zeros(shape, dy.dtype), index, dy, axis), None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        shape = draw.shape(1, 3)
+        axis = draw.integer(0, len(shape) - 1)
+        smaller = tuple(draw.integer(1, n) for n in shape)
+        index = draw.integers((*smaller[:axis], draw.integer(1, 6), *smaller[axis + 1 :]), 0, shape[axis] - 1)
+        return draw.array(shape), index, axis
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, index: Any, axis: int) -> Any:
+        return torch.gather(x, axis, index)
+
+
+class ScatterAdd(Op):
+    """y = x with y[index[i, j], j] += source[i, j] for axis 0, likewise for others;  dsource = dy at those places."""
+
+    def forward(self, x: Array, index: Array, source: Array, axis: int) -> Array:
+        self.save(index, source.shape, axis)
+        return self.k.scatter_add_forward(x, index, source, axis)
+
+    def backward(self, dy: Array) -> Any:
+        index, shape, axis = self.saved
+        if not self.needs[2]:
+            return dy, None, None, None
+        dsource = self.k.gather_forward(dy, index, axis)
+        if shape != index.shape:
+            dsource = self.k.getitem_backward(dsource, shape, tuple(slice(n) for n in index.shape))
+        return dy, None, dsource, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        x, index, axis = Gather.samples(draw)
+        return x, index, draw.array(tuple(n + draw.integer(0, 1) for n in index.shape)), axis
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, index: Any, source: Any, axis: int) -> Any:
+        return torch.scatter_add(x, axis, index, source)
+
+
+@kernel(out=lambda index, classes: [((*index.shape, classes), np.int64)], flops=lambda *_: 0)
+def one_hot_forward(xp: Any, index: Array, classes: int) -> Array:
+    return (xp.expand_dims(index, -1) == xp.arange(classes)).astype(xp.int64)
+
+
+class OneHot(Op):
+    """y[..., c] = 1 where c is the index, else 0."""
+
+    oracle = "torch.nn.functional.one_hot"
+    backward = None
+
+    def forward(self, index: Array, classes: int) -> Array:
+        return self.k.one_hot_forward(index, classes)
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        classes = draw.integer(1, 5)
+        return draw.integers(draw.shape(0, 3), 0, classes - 1), classes
+
+
+# ------------------------------------------------------------------------------------------------ public functions
+
+
+def getitem(input: Any, index: Any) -> Any:
+    """input[index]: a view for numbers, slices, None and '...'; a copy where index arrays or masks take part."""
+    basic, where, arrays = parse(input.shape, index)
+    plain = all(isinstance(b, slice) and b == slice(None) for b in basic)
+    viewed = input if where and plain else GetItem.apply(input, basic)
+    return Take.apply(viewed, where, *(viewed.plain(a) for a in arrays)) if where else viewed
+
+
+def assign(target: Any, index: Any, value: Any) -> None:
+    """target[index] = value, in place, cast and broadcast; remembered by the tape, so gradients stay right."""
+    given = operand("assignment", value)
+    given = given if isinstance(given, Node) else target.plain(np.asarray(given, target.data.dtype))
+    if given.data.dtype != target.data.dtype:
+        given = Cast.apply(given, target.data.dtype)
+    if given.version is target.version:
+        given = clone(given)
+    basic, where, arrays = parse(target.data.shape, index)
+    check_write(target, given)
+    version = target.version
+    before = version.value
+    version.value += 1
+    target.seen = version.value
+    try:
+        result = SetItem.apply(target, given, basic, where, *arrays)
+    except BaseException:  # nothing was written
+        version.value = target.seen = before
+        raise
+    if result.op is not None:
+        target.op, target.index, target.requires_grad = result.op, result.index, True
+        version.recorded = True
+
+
+def check_write(target: Any, value: Any) -> None:
+    """Raise where the tape could not follow a write in place."""
+    if not (tape.enabled and (target.requires_grad or value.requires_grad)):
+        return
+    if target.op is not None and target.seen != target.version.value:
+        raise RuntimeError("assignment: the tensor is a view of memory that was written in place after the view was taken; "
+                           "take the view again after the write")  # fmt: skip
+    place: Any = target
+    while isinstance(place, Op) or place.op is not None:
+        op = place if isinstance(place, Op) else place.op
+        if not op.view or isinstance(op, SetItem) or op.edges[0] is None:
+            break
+        place = op.edges[0][0]
+        if isinstance(place, Node):
+            break
+    if isinstance(place, Node) and place.op is None and place.requires_grad:
+        what = "a leaf" if place is target else "a view of a leaf"
+        raise RuntimeError(f"assignment: {what} that requires a gradient cannot be written in place; do it under "
+                           "no_grad(), or assign to a clone()")  # fmt: skip
+    if not target.requires_grad and not target.base:
+        raise RuntimeError("assignment: the target is a view, and the gradient of the value would not reach the tensor it "
+                           "views; assign to that tensor, x[0, 1] = v instead of x[0][1] = v")  # fmt: skip
+
+
+def copy_(input: Any, src: Any) -> Any:
+    """Write src into input, in place, cast and broadcast; returns input."""
+    assign(input, ..., src)
+    return input
+
+
+def fill_(input: Any, value: Any) -> Any:
+    """Write one number everywhere, in place; returns input."""
+    assign(input, ..., value)
+    return input
+
+
+def zero_(input: Any) -> Any:
+    """Write 0 everywhere, in place; returns input."""
+    assign(input, ..., 0)
+    return input
+
+
+def narrow(input: Any, dim: int, start: int, length: int) -> Any:
+    """The part of an axis from start (negative: from the end), of a length, as a view."""
+    axis = one_axis("narrow", dim, input.data.ndim)
+    n = input.shape[axis]
+    first = start + n if start < 0 else start
+    if not 0 <= first <= n or length < 0 or first + length > n:
+        raise IndexError(f"narrow: start {start} and length {length} do not fit axis {axis} of length {n}")
+    return getitem(input, (*[slice(None)] * axis, slice(first, first + length)))
+
+
+def select(input: Any, dim: int, index: int) -> Any:
+    """One slice along dim, without that axis, as a view."""
+    return getitem(input, (*[slice(None)] * one_axis("select", dim, input.data.ndim), operator.index(index)))
+
+
+def checked_index(name: str, input: Any, index: Any, axis: int) -> Any:
+    """The index as a tensor of integers within the axis."""
+    (index,) = operands(name, index)
+    if not isinstance(index, Node) or index.data.dtype.kind not in "iu":
+        raise TypeError(f"{name}: index must be a tensor of integers")
+    n = input.shape[axis] if input.shape else 1
+    if index.data.size and not (index.data.min() >= 0 and index.data.max() < n):
+        raise IndexError(f"{name}: index reaches from {index.data.min()} to {index.data.max()}, axis {axis} has length {n}")
+    return index
+
+
+def gather(input: Any, dim: int, index: Any) -> Any:
+    """input[index[i, j], j] for dim 0, input[i, index[i, j]] for dim 1, and so on; the shape is that of index."""
+    axis = one_axis("gather", dim, input.data.ndim)
+    index = checked_index("gather", input, index, axis)
+    fits("gather", "input", input.shape, index.shape, axis)
+    return Gather.apply(input, index, axis)
+
+
+def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
+    """input with src[i, j] added at [index[i, j], j] for dim 0, at [i, index[i, j]] for dim 1, and so on."""
+    axis = one_axis("scatter_add", dim, input.data.ndim)
+    index = checked_index("scatter_add", input, index, axis)
+    fits("scatter_add", "input", input.shape, index.shape, axis)
+    fits("scatter_add", "src", src.shape, index.shape, -1)
+    if src.data.dtype != input.data.dtype:
+        raise TypeError(f"scatter_add: src is {src.data.dtype}, input {input.data.dtype}; they must be equal")
+    return ScatterAdd.apply(input, index, src, axis)
+
+
+def fits(name: str, what: str, shape: tuple[int, ...], index: tuple[int, ...], axis: int) -> None:
+    """Raise unless an index is no longer than an array along every axis but one."""
+    if len(shape) != len(index) or any(i > n for a, (i, n) in enumerate(zip(index, shape, strict=True)) if a != axis):
+        raise ValueError(f"{name}: index {list(index)} must have as many axes as {what} {list(shape)}, none longer"
+                         f"{'' if axis < 0 else f' but axis {axis}'}")  # fmt: skip
+
+
+def index_select(input: Any, dim: int, index: Any) -> Any:
+    """The slices along dim that a vector of integers names, which may repeat."""
+    axis = one_axis("index_select", dim, input.data.ndim)
+    index = checked_index("index_select", input, index, axis)
+    if index.data.ndim > 1:
+        raise ValueError(f"index_select: index must be a vector, got shape {list(index.shape)}")
+    return Take.apply(input, (*[slice(None)] * axis, ARRAY), reshape(index, -1))
+
+
+def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
+    """As gather, input and indices broadcast to each other along the other axes; without dim, both are flattened."""
+    (indices,) = operands("take_along_dim", indices)
+    if dim is None:
+        return gather(reshape(input, -1), 0, reshape(indices, -1))
+    axis = one_axis("take_along_dim", dim, input.data.ndim)
+    if len(indices.shape) != len(input.shape):
+        raise ValueError(f"take_along_dim: indices {list(indices.shape)} need as many axes as input {list(input.shape)}")
+    a, b = list(input.shape), list(indices.shape)
+    a[axis] = b[axis] = 1
+    full = np.broadcast_shapes(tuple(a), tuple(b))
+    a, b = ((*full[:axis], x.shape[axis], *full[axis + 1 :]) for x in (input, indices))
+    return gather(expand(input, a), axis, expand(indices, b))
+
+
+def one_hot(tensor: Any, num_classes: int = -1) -> Any:
+    """int64 of one more axis: 1 at each index, else 0; num_classes -1: the largest index and one."""
+    if tensor.data.dtype.kind not in "iu":
+        raise TypeError(f"one_hot: needs integers, got {tensor.data.dtype}")
+    if num_classes == -1 and not tensor.data.size:
+        raise ValueError("one_hot: the number of classes of an empty tensor is unknown; give num_classes")
+    low, high = (int(tensor.data.min()), int(tensor.data.max())) if tensor.data.size else (0, 0)
+    classes = high + 1 if num_classes == -1 else num_classes
+    if low < 0 or high >= classes or classes < 1:
+        raise ValueError(f"one_hot: indices reach from {low} to {high}, which does not fit {classes} classes")
+    return OneHot.apply(tensor, classes)
+
+
+__all__ = [
+    "gather", "getitem", "index_select", "narrow", "one_hot", "scatter_add", "select", "take_along_dim",
+]  # fmt: skip

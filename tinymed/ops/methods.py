@@ -1,0 +1,127 @@
+"""The ops as methods and operators: what Tensor inherits.  Each line names the function that answers."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..tape import Node
+from . import cast, compare, elementwise, extremes, indexing, reduce, shape, unary
+from .matmul import matmul as product
+
+
+def comparison(function: Any) -> Any:
+    """An operator that leaves what is no operand, like None, to Python."""
+
+    def operator(self: Any, other: Any) -> Any:
+        if not isinstance(other, Node | int | float | np.ndarray | np.generic):
+            return NotImplemented
+        return function(self, other)
+
+    return operator
+
+
+def arithmetic(function: Any, reverse: bool = False) -> Any:
+    """An operator, or its reverse (2 - x); what is no operand is left to Python, which raises TypeError."""
+
+    def operator(self: Any, other: Any) -> Any:
+        if not isinstance(other, Node | int | float | np.ndarray | np.generic):
+            return NotImplemented
+        return function(other, self) if reverse else function(self, other)
+
+    return operator
+
+
+class Methods(Node):
+    """Operators and methods of a tensor.  `x += y` makes a new tensor; only x[i] = y, copy_, fill_, zero_ write in place."""
+
+    __slots__ = ()
+
+    __add__, __radd__ = arithmetic(elementwise.add), arithmetic(elementwise.add, reverse=True)
+    __sub__, __rsub__ = arithmetic(elementwise.sub), arithmetic(elementwise.sub, reverse=True)
+    __mul__, __rmul__ = arithmetic(elementwise.mul), arithmetic(elementwise.mul, reverse=True)
+    __truediv__, __rtruediv__ = arithmetic(elementwise.div), arithmetic(elementwise.div, reverse=True)
+    __floordiv__, __rfloordiv__ = arithmetic(elementwise.floor_divide), arithmetic(elementwise.floor_divide, reverse=True)
+    __pow__, __rpow__ = arithmetic(elementwise.pow), arithmetic(elementwise.pow, reverse=True)
+    __and__, __rand__ = arithmetic(compare.bitwise_and), arithmetic(compare.bitwise_and, reverse=True)
+    __or__, __ror__ = arithmetic(compare.bitwise_or), arithmetic(compare.bitwise_or, reverse=True)
+    __xor__, __rxor__ = arithmetic(compare.bitwise_xor), arithmetic(compare.bitwise_xor, reverse=True)
+    __matmul__, __rmatmul__ = arithmetic(product), arithmetic(product, reverse=True)
+    __eq__, __ne__ = comparison(compare.eq), comparison(compare.ne)
+    __lt__, __le__ = comparison(compare.lt), comparison(compare.le)
+    __gt__, __ge__ = comparison(compare.gt), comparison(compare.ge)
+    __hash__ = Node.__hash__
+    __neg__, __abs__, __invert__ = unary.neg, unary.abs, compare.bitwise_not
+    __getitem__, __setitem__ = indexing.getitem, indexing.assign
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self.data.ndim:
+            raise TypeError("a tensor without axes cannot be iterated over")
+        return iter(shape.unbind(self))
+
+    def __contains__(self, value: Any) -> Any:
+        return (self.data == (value.data if isinstance(value, Node) else value)).any().item()
+
+    def __index__(self) -> Any:
+        if self.data.size != 1 or self.data.dtype.kind not in "iub":
+            raise TypeError("only a tensor of one integer can be used as an index")
+        return self.data.item()
+
+    # elementwise
+    add, sub, subtract, mul, multiply = (
+        elementwise.add, elementwise.sub, elementwise.sub, elementwise.mul, elementwise.mul)  # fmt: skip
+    div, divide, true_divide, floor_divide = (
+        elementwise.div, elementwise.div, elementwise.div, elementwise.floor_divide)  # fmt: skip
+    pow, maximum, minimum, clamp, clip = (
+        elementwise.pow, elementwise.maximum, elementwise.minimum, elementwise.clamp, elementwise.clamp)  # fmt: skip
+    neg, negative, exp, expm1, log, log1p = unary.neg, unary.neg, unary.exp, unary.expm1, unary.log, unary.log1p
+    sqrt, rsqrt, square, reciprocal = unary.sqrt, unary.rsqrt, unary.square, unary.reciprocal
+    abs, absolute, sign, sin, cos, erf = unary.abs, unary.abs, unary.sign, unary.sin, unary.cos, unary.erf
+
+    def where(self, condition: Any, other: Any) -> Any:
+        """self where condition holds, else other."""
+        return elementwise.where(condition, self, other)
+
+    # comparisons and logic
+    eq, ne, lt, le, gt, ge = compare.eq, compare.ne, compare.lt, compare.le, compare.gt, compare.ge
+    logical_and, logical_or = compare.logical_and, compare.logical_or
+    logical_xor, logical_not = compare.logical_xor, compare.logical_not
+    bitwise_and, bitwise_or = compare.bitwise_and, compare.bitwise_or
+    bitwise_xor, bitwise_not = compare.bitwise_xor, compare.bitwise_not
+    isnan, isinf, isfinite = compare.isnan, compare.isinf, compare.isfinite
+
+    # reductions
+    sum, mean, var, std, prod, norm = reduce.sum, reduce.mean, reduce.var, reduce.std, reduce.prod, reduce.norm
+    cumsum, logsumexp, any, all = reduce.cumsum, reduce.logsumexp, reduce.any, reduce.all
+    max, min, amax, amin = extremes.max, extremes.min, extremes.amax, extremes.amin
+    argmax, argmin = extremes.argmax, extremes.argmin
+
+    # shape
+    reshape, view, flatten, squeeze, unsqueeze = shape.reshape, shape.reshape, shape.flatten, shape.squeeze, shape.unsqueeze
+    permute, transpose, swapaxes, movedim, t = (
+        shape.permute, shape.transpose, shape.transpose, shape.movedim, shape.t)  # fmt: skip
+    expand, expand_as, broadcast_to, repeat, tile = (
+        shape.expand, shape.expand_as, shape.broadcast_to, shape.repeat, shape.tile)  # fmt: skip
+    split, chunk, unbind, flip, roll, clone = shape.split, shape.chunk, shape.unbind, shape.flip, shape.roll, shape.clone
+    T = property(shape.t, doc="The transpose of a matrix.")
+
+    def view_as(self, other: Any) -> Any:
+        """In the shape of another tensor."""
+        return shape.reshape(self, other.shape)
+
+    reshape_as = view_as
+
+    # elements
+    gather, scatter_add, index_select = indexing.gather, indexing.scatter_add, indexing.index_select
+    take_along_dim, narrow, select = indexing.take_along_dim, indexing.narrow, indexing.select
+    copy_, fill_, zero_ = indexing.copy_, indexing.fill_, indexing.zero_
+    matmul = product
+
+    # dtype, device and size
+    to, type_as, contiguous, is_floating_point = cast.to, cast.type_as, cast.contiguous, cast.is_floating_point
+    float, double, long, int, bool = cast.to_float, cast.to_double, cast.to_long, cast.to_int, cast.to_bool
+    size, numel, dim, element_size = cast.size, cast.numel, cast.dim, cast.element_size
+    ndim = property(cast.dim, doc="The number of axes.")
+
+
+__all__ = ["Methods"]
