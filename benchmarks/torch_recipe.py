@@ -40,7 +40,7 @@ def scores(model: Any, loader: Any, head: str) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(found), np.concatenate(labels)
 
 
-def train(run: Run, threads: int) -> dict[str, Any]:
+def train(run: Run, threads: int, also_at: int = 0) -> dict[str, Any]:
     """Train as the run's configuration says; metrics of val and test."""
     torch.set_num_threads(threads)
     c = run.config
@@ -56,6 +56,7 @@ def train(run: Run, threads: int) -> dict[str, Any]:
     twins.copy_weights(torch, ours, model)
     optimizer = torch.optim.Adam(model.parameters(), lr=c.lr, eps=1e-7, weight_decay=c.weight_decay)
     loader, step, epoch, loss_sum = make_loader(sets["train"], c, training=True), 0, 0, 0.0
+    early: dict[str, Any] = {}
     total = c.steps if c.steps is not None else (c.epochs or 0) * len(loader)
     started = time.perf_counter()
     while step < total:
@@ -73,15 +74,26 @@ def train(run: Run, threads: int) -> dict[str, Any]:
             loss.backward()
             optimizer.step()
             loss_sum += loss.item()
+            if step == also_at:
+                early = measure(model, run, sets)
+                model.train()
             if step == total:
                 break
         epoch += 1
     result: dict[str, Any] = {"framework": f"torch {torch.__version__}", "steps": step, "threads": threads,
                               "seconds": round(time.perf_counter() - started, 1), "mean_loss": loss_sum / step}  # fmt: skip
+    if early:
+        result[f"at {also_at}"] = early
+    return result | measure(model, run, sets)
+
+
+def measure(model: Any, run: Run, sets: Any) -> dict[str, Any]:
+    """Metrics of val and test."""
+    c, result = run.config, {}
     for name in ("val", "test"):
         if name in sets:
             found, labels = scores(model, make_loader(sets[name], c), c.head)
-            result[name] = evaluate_scores(found, labels, classes, c.positive, c.seed)
+            result[name] = evaluate_scores(found, labels, c.data.classes, c.positive, c.seed)
     return result
 
 
@@ -89,8 +101,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--also-at", type=int, default=0, help="measure after this many steps too")
     o = parser.parse_args()
-    result = train(Run.open(o.run), o.threads)
+    result = train(Run.open(o.run), o.threads, o.also_at)
     (o.run / "torch.json").write_text(json.dumps(result, indent=1))
     for name in ("val", "test"):
         if name in result:

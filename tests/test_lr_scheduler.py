@@ -25,8 +25,10 @@ SINGLE: dict[str, Callable[[Any, Any], Any]] = {
     "PolynomialLR": lambda s, o: s.PolynomialLR(o, 40, 0.9),
     "CosineAnnealingLR": lambda s, o: s.CosineAnnealingLR(o, 12, 1e-3),
     "OneCycleLR": lambda s, o: s.OneCycleLR(o, 0.5, total_steps=EPOCHS + 1),
-    "OneCycleLR linear": lambda s, o: s.OneCycleLR(o, [0.5, 0.2], epochs=17, steps_per_epoch=3, anneal_strategy="linear"),
-    "OneCycleLR three phases": lambda s, o: s.OneCycleLR(o, 0.5, total_steps=EPOCHS + 1, three_phase=True, pct_start=0.4),
+    "OneCycleLR linear": lambda s, o: s.OneCycleLR(
+        o, [0.5, 0.2], epochs=17, steps_per_epoch=3, anneal_strategy="linear"),
+    "OneCycleLR three phases": lambda s, o: s.OneCycleLR(
+        o, 0.5, total_steps=EPOCHS + 1, three_phase=True, pct_start=0.4),
     "plateau": lambda s, o: s.ReduceLROnPlateau(o, factor=0.5, patience=2, cooldown=1, min_lr=[1e-3, 1e-2]),
     "plateau max abs": lambda s, o: s.ReduceLROnPlateau(o, "max", 0.5, 3, 0.02, "abs"),
     "sequence": lambda s, o: s.SequentialLR(
@@ -75,7 +77,9 @@ class TestAgainstTorch:
         options = {"momentum": 0.9} if kind == "SGD" else {}
         a, b = ours(kind, **options), theirs(kind, **options)
         rates = follow(a, [SINGLE[name](lr_scheduler, a)])
-        np.testing.assert_allclose(rates, follow(b, [SINGLE[name](torch.optim.lr_scheduler, b)]), rtol=1e-12, atol=1e-18)
+        np.testing.assert_allclose(
+            rates, follow(b, [SINGLE[name](torch.optim.lr_scheduler, b)]), rtol=1e-12, atol=1e-18
+        )
         assert len({tuple(r) for r in rates}) > 1
 
     @pytest.mark.parametrize("pair", [("ExponentialLR", "StepLR"), ("LinearLR", "CosineAnnealingLR"),
@@ -112,7 +116,8 @@ class TestState:
         hyper = o.param_groups[0].hyper
         s = lr_scheduler.StepLR(o, 1, 0.5)
         s.step()
-        assert o.param_groups[0].hyper is hyper and hyper[0] == s.get_last_lr()[0] == 0.05
+        assert o.param_groups[0].hyper is hyper
+        assert hyper[0] == s.get_last_lr()[0] == 0.05
 
 
 class TestErrors:

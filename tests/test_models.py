@@ -73,7 +73,9 @@ class TestMultiplyAccumulates:
         assert [r.kind for r in rows[:5]] == ["Conv2d", "ReLU", "MaxPool2d", "BatchNorm2d", "Dropout"]
         assert rows[0] == ("features.0", "Conv2d", (32, 44, 44), 896, 44 * 44 * 27 * 32)
         assert sum(r.parameters for r in rows) == models.count_parameters(model)
-        assert rows[-1].output == (2,) and model.training and not model.features[0]._hooks
+        assert rows[-1].output == (2,)
+        assert model.training
+        assert not model.features[0]._hooks
         assert model.features[3].num_batches_tracked.data == 0
 
 
@@ -120,7 +122,8 @@ class TestDCNN:
         p, logits = model.predict(x), model.eval()(x).data
         true = 1 / (1 + np.exp(-logits)) if head == "sigmoid" else np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
         np.testing.assert_allclose(p.data, true, rtol=1e-5)
-        assert not p.requires_grad and not model.training
+        assert not p.requires_grad
+        assert not model.training
 
     def test_predict_leaves_the_mode(self) -> None:
         model = models.create("dcnn", size=46)
@@ -132,7 +135,8 @@ class TestDCNN:
         model = models.create("dcnn")
         w = model.features[5].weight.data
         bound = math.sqrt(6 / (9 * (32 + 64)))
-        assert 0.99 * bound < np.abs(w).max() <= bound and not model.features[5].bias.data.any()
+        assert 0.99 * bound < np.abs(w).max() <= bound
+        assert not model.features[5].bias.data.any()
 
     def test_overfits_a_tiny_batch(self, rng: np.random.Generator) -> None:
         tinymed.manual_seed(0)
@@ -152,7 +156,8 @@ class TestDCNN:
     @pytest.mark.parametrize(("options", "message"), [
         ({"size": 45}, "too small.* 46 with 'valid'"), ({"size": 15, "padding": "same"}, "16 with 'same'"),
         ({"padding": "full"}, "'valid' or 'same'"), ({"head": "tanh"}, "'sigmoid' or 'softmax'"),
-        ({"dense_activation": "reluu"}, "choose one of relu"), ({"sizes": 3}, "does not take sizes; its options are num_classes"),
+        ({"dense_activation": "reluu"}, "choose one of relu"),
+        ({"sizes": 3}, "does not take sizes; its options are num_classes"),
     ])  # fmt: skip
     def test_wrong_options(self, options: dict[str, Any], message: str) -> None:
         with pytest.raises(UserError, match=message):
@@ -202,14 +207,16 @@ class TestLeNet5:
         np.testing.assert_allclose(layer(Tensor(x)).data, sums * layer.weight.data + layer.bias.data, rtol=1e-12)
 
     def test_bitmaps(self) -> None:
-        assert DIGITS.shape == (10, 84) and set(np.unique(DIGITS)) == {-1.0, 1.0}
+        assert DIGITS.shape == (10, 84)
+        assert set(np.unique(DIGITS)) == {-1.0, 1.0}
         distances = ((DIGITS[:, None] - DIGITS[None]) ** 2).sum(-1)
         assert distances[~np.eye(10, dtype=bool)].min() >= 4 * 4  # at least 4 pixels apart
 
     def test_output_is_minus_the_squared_distance(self) -> None:
         model = models.create("lenet5")
         y = model.output(Tensor(DIGITS[[3, 8]])).data
-        assert y.argmax(1).tolist() == [3, 8] and y[0, 3] == 0
+        assert y.argmax(1).tolist() == [3, 8]
+        assert y[0, 3] == 0
         assert y[0, 8] == -4 * (DIGITS[3] != DIGITS[8]).sum()
 
     def test_loss_is_equation_9(self, rng: np.random.Generator) -> None:
@@ -237,12 +244,15 @@ class TestLeNet5:
         b.load_state_dict(a.state_dict())
         x = tinymed.randn(2, 1, 32, 32, seed=4)
         np.testing.assert_array_equal(a(x).data, b(x).data)
-        assert "output.targets" in a.state_dict() and "c3.place" not in a.state_dict()
+        assert "output.targets" in a.state_dict()
+        assert "c3.place" not in a.state_dict()
 
     def test_published_net_takes_digits_only(self) -> None:
         with pytest.raises(UserError, match="lenet5_modern takes any"):
             models.create("lenet5", num_classes=2)
-        assert models.create("lenet5_modern", num_classes=2, in_channels=3, size=28)(tinymed.zeros(1, 3, 28, 28)).shape == (1, 2)
+        assert models.create("lenet5_modern", num_classes=2, in_channels=3, size=28)(
+            tinymed.zeros(1, 3, 28, 28)
+        ).shape == (1, 2)
         with pytest.raises(UserError, match="smallest is 16"):
             models.create("lenet5_modern", size=15)
 
@@ -252,7 +262,8 @@ class TestRegistry:
         assert {"dcnn", "lenet5", "lenet5_modern"} <= set(models.available())
         assert models.default_size("dcnn") == 50
         about = models.describe("dcnn", size=64, in_channels=1)
-        assert about["input"] == [1, 64, 64] and about["parameters"] == 692_546 - 576
+        assert about["input"] == [1, 64, 64]
+        assert about["parameters"] == 692_546 - 576
 
     def test_unknown_name(self) -> None:
         with pytest.raises(UserError, match="'vgg' is unknown; choose one of dcnn, lenet5"):

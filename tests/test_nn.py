@@ -1,6 +1,5 @@
-"""Modules: layers against PyTorch's with the same state, forward and all gradients; the Module machinery; initial values."""
+"""Layers, losses and blocks against PyTorch's with the same state: forward and all gradients."""
 
-import copy
 import math
 import warnings
 from typing import Any
@@ -10,7 +9,7 @@ import pytest
 import torch
 
 import tinymed
-from tinymed import Tensor, nn, tape
+from tinymed import Tensor, nn
 from tinymed.nn import init
 
 
@@ -27,7 +26,9 @@ def same_state(ours: nn.Module, theirs: torch.nn.Module) -> None:
     assert len(result.loaded) == len(theirs.state_dict())
 
 
-def compare(ours: nn.Module, theirs: torch.nn.Module, *inputs: np.ndarray, rng: np.random.Generator, tol: float = 1e-10) -> None:
+def compare(
+    ours: nn.Module, theirs: torch.nn.Module, *inputs: np.ndarray, rng: np.random.Generator, tol: float = 1e-10
+) -> None:
     """Forward, and gradients of inputs and parameters under a random cotangent."""
     a = [Tensor(x.copy(), x.dtype.kind == "f") for x in inputs]
     b = [torch.tensor(x, requires_grad=x.dtype.kind == "f") for x in inputs]
@@ -141,7 +142,9 @@ class TestLayersAgainstTorch:
 
     def test_separable_convolution(self, rng: np.random.Generator) -> None:
         ours = nn.SeparableConv2d(3, 5, 3, padding=1, depth_multiplier=2)
-        theirs = torch.nn.Sequential(torch.nn.Conv2d(3, 6, 3, padding=1, groups=3, bias=False), torch.nn.Conv2d(6, 5, 1))
+        theirs = torch.nn.Sequential(
+            torch.nn.Conv2d(3, 6, 3, padding=1, groups=3, bias=False), torch.nn.Conv2d(6, 5, 1)
+        )
         theirs.double()
         ours.double().load_state_dict({n.replace("0.", "depthwise.").replace("1.", "pointwise."): t
                                        for n, t in theirs.state_dict().items()})  # fmt: skip
@@ -152,7 +155,12 @@ class TestLayersAgainstTorch:
         x = values(rng, (3, 5))
         softplus = torch.nn.functional.softplus
         t = torch.tensor(x)
-        close(nn.Softtanh(3.0)(Tensor(x)).data, ((softplus(3 * (t + 1)) - softplus(3 * (t - 1))) / 3 - 1).numpy(), 1e-12, "y")
+        close(
+            nn.Softtanh(3.0)(Tensor(x)).data,
+            ((softplus(3 * (t + 1)) - softplus(3 * (t - 1))) / 3 - 1).numpy(),
+            1e-12,
+            "y",
+        )
         one = nn.ScaledTanh()(Tensor(np.array([1.0, -1.0]))).data
         np.testing.assert_allclose(one, [1, -1], atol=1e-4)  # the paper's reason for its constants
 
@@ -244,7 +252,8 @@ class TestBatchNorm:
                                                    (True, ["weight", "bias"])])  # fmt: skip
     def test_part_of_the_affine_map(self, affine: Any, names: list[str], rng: np.random.Generator) -> None:
         layer = nn.BatchNorm2d(3, affine=affine, track_running_stats=False)
-        assert [n for n, _ in layer.named_parameters()] == names and not list(layer.buffers())
+        assert [n for n, _ in layer.named_parameters()] == names
+        assert not list(layer.buffers())
         x = rng.normal(3, 2, (4, 3, 5, 5)).astype(np.float32)
         for mode in (True, False):  # without running statistics evaluation uses the batch's
             y = layer.train(mode)(Tensor(x)).data
@@ -285,266 +294,8 @@ class TestDropout:
 
     def test_alpha_dropout_keeps_mean_and_variance(self) -> None:
         y = nn.AlphaDropout(0.2)(tinymed.randn(200, 200, seed=3)).data
-        assert abs(y.mean()) < 0.02 and abs(y.var() - 1) < 0.03
-
-
-class Net(nn.Module):
-    """A child, a parameter, a buffer, a list, and one layer under two names."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(np.ones(3, np.float32))
-        self.register_buffer("offset", Tensor(np.zeros(3, np.float32)))
-        self.register_buffer("scratch", Tensor(np.zeros(1, np.float32)), persistent=False)
-        self.body = nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 3)])
-        self.alias = self.body[0]
-
-    def forward(self, x: Any) -> Any:
-        for layer in self.body:
-            x = layer(x)
-        return x * self.scale + self.offset
-
-
-class TestModule:
-    def test_names(self) -> None:
-        net = Net()
-        assert [n for n, _ in net.named_parameters()] == ["scale", "body.0.weight", "body.0.bias", "body.1.weight", "body.1.bias"]
-        assert [n for n, _ in net.named_buffers()] == ["offset", "scratch"]
-        assert list(net.state_dict()) == ["scale", "offset", "body.0.weight", "body.0.bias", "body.1.weight", "body.1.bias",
-                                          "alias.weight", "alias.bias"]  # fmt: skip
-        assert [n for n, _ in net.named_modules()] == ["", "body", "body.0", "body.1"]
-        assert net.get_submodule("body.1") is net.body[1]
-        with pytest.raises(ValueError, match=r"no module 'body.7'.*holds 0, 1"):
-            net.get_submodule("body.7")
-
-    def test_names_equal_torchs(self) -> None:
-        def make(n: Any) -> Any:
-            return n.Sequential(n.Conv2d(3, 4, 3), n.BatchNorm2d(4), n.PReLU(), n.ModuleDict({"a": n.Linear(2, 2, bias=False)}))
-
-        ours, theirs = make(nn).state_dict(), make(torch.nn).state_dict()
-        assert [(n, t.shape) for n, t in ours.items()] == [(n, tuple(t.shape)) for n, t in theirs.items()]
-
-    def test_replacing_and_deleting(self) -> None:
-        net = Net()
-        net.scale = nn.Parameter(np.zeros(3, np.float32))
-        net.body[1] = nn.Linear(4, 3, bias=False)
-        net.alias = None
-        assert [n for n in net.state_dict()] == ["scale", "offset", "body.0.weight", "body.0.bias", "body.1.weight"]
-        with pytest.raises(TypeError, match="scale is a registered parameter"):
-            net.scale = 3
-        with pytest.raises(TypeError, match="offset is a buffer"):
-            net.offset = 3
-        del net.scale
-        with pytest.raises(AttributeError, match="'Net' has no attribute 'scale'"):
-            _ = net.scale
-
-    def test_registration_before_init_is_refused(self) -> None:
-        class Bad(nn.Module):
-            def __init__(self) -> None:
-                self.layer = nn.Linear(1, 1)
-
-        with pytest.raises(AttributeError, match=r"call super\(\).__init__"):
-            Bad()
-
-    def test_results_of_a_parameter_are_tensors(self) -> None:
-        p = nn.Parameter(np.ones(2, np.float32))
-        y = nn.functional.relu(p)
-        y.backward(Tensor(np.ones(2, np.float32)))
-        assert type(y) is Tensor and type(p.grad) is Tensor
-
-    def test_hooks(self) -> None:
-        layer, seen = nn.Linear(2, 2), []
-        with layer.register_forward_hook(lambda m, args, y: seen.append(y.shape)):
-            layer.register_forward_pre_hook(lambda m, args: (args[0] * 0.0,))
-            y = layer(Tensor(np.ones((3, 2), np.float32)))
-        np.testing.assert_array_equal(y.data, np.broadcast_to(layer.bias.data, (3, 2)))
-        layer(Tensor(np.ones((4, 2), np.float32)))
-        assert seen == [(3, 2)]
-        handle = layer.register_forward_hook(lambda m, args, y: y * 0.0)
-        assert not layer(Tensor(np.ones((3, 2), np.float32))).data.any()
-        handle.remove()
-        handle.remove()
-        assert layer(Tensor(np.ones((3, 2), np.float32))).data.any()
-
-    def test_error_names_the_layer(self) -> None:
-        net = Net()
-        with pytest.raises(ValueError) as caught:
-            net(Tensor(np.ones((2, 5), np.float32)))
-        assert caught.value.__notes__ == ["in layer body.0 (Linear)"]
-        assert tape.scope == []
-
-    def test_tape_knows_the_layer(self) -> None:
-        net = Net()
-        layers: list[str] = []
-
-        class Watch(tape.Observer):
-            def forward(self, op: Any, inputs: Any, outputs: Any) -> None:
-                layers.append(op.scope)
-
-        tape.observers.append(Watch())
-        try:
-            net(Tensor(np.ones((2, 4), np.float32)))
-            net.body.append(nn.Linear(3, 3))  # the cached paths are renewed
-            net(Tensor(np.ones((2, 4), np.float32)))
-        finally:
-            tape.observers.pop()
-        assert list(dict.fromkeys(layers)) == ["body.0", "body.1", "Net", "body.2"]
-
-    def test_modes_apply_and_copy(self) -> None:
-        net = nn.Sequential(nn.Dropout(), nn.Sequential(nn.BatchNorm1d(2)))
-        assert not any(m.training for m in net.eval().modules()) and all(m.training for m in net.train().modules())
-        order: list[str] = []
-        net.apply(lambda m: order.append(type(m).__name__))
-        assert order == ["Dropout", "BatchNorm1d", "Sequential", "Sequential"]
-        twin = copy.deepcopy(net)
-        twin[1][0].weight.data[...] = 7
-        assert net[1][0].weight.data[0] == 1 and [n for n, _ in twin.named_parameters()] == ["1.0.weight", "1.0.bias"]
-
-    def test_freezing_by_pattern(self) -> None:
-        net = Net().freeze("body.*")
-        assert [n for n, p in net.named_parameters() if p.requires_grad] == ["scale"]
-        net.unfreeze("body.1")
-        assert [n for n, p in net.named_parameters() if p.requires_grad] == ["scale", "body.1.weight", "body.1.bias"]
-        net(Tensor(np.ones((2, 4), np.float32))).backward(Tensor(np.ones((2, 3), np.float32)))
-        assert net.body[0].weight.grad is None and net.body[1].weight.grad is not None
-        net.zero_grad()
-        assert all(p.grad is None for p in net.parameters())
-        with pytest.raises(ValueError, match=r"no parameter matches 'boddy.*'; names begin with body, scale"):
-            net.freeze("boddy.*")
-
-    def test_dtype(self) -> None:
-        net = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3)).to(np.float64)
-        assert {t.dtype.name for t in net.state_dict().values()} == {"float64", "int64"}
-        assert net[0].weight.data.transpose(2, 3, 1, 0).flags.c_contiguous
-        assert net.float()[0].weight.dtype == np.float32
-        with pytest.raises(ValueError, match="not available"):
-            net.to("cuda")
-
-    def test_repr(self) -> None:
-        net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.Sequential(nn.ReLU()))
-        theirs = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1, bias=False), torch.nn.Sequential(torch.nn.ReLU()))
-        assert repr(net) == repr(theirs)
-
-
-class TestContainers:
-    def test_sequential(self) -> None:
-        net = nn.Sequential({"a": nn.Linear(1, 2), "b": nn.ReLU()})
-        assert list(net.state_dict()) == ["a.weight", "a.bias"] and len(net) == 2
-        assert [type(m).__name__ for m in net[1:].append(nn.Tanh())] == ["ReLU", "Tanh"]
-        assert type(net[-1]) is nn.ReLU
-
-    def test_list_and_dict(self) -> None:
-        many = nn.ModuleList([nn.ReLU(), nn.Tanh()])
-        many.insert(1, nn.ELU())
-        assert [type(m).__name__ for m in many] == ["ReLU", "ELU", "Tanh"] and [n for n, _ in many.named_children()] == ["0", "1", "2"]
-        named = nn.ModuleDict({"x": nn.ReLU(), "y": nn.Linear(2, 2)})
-        assert "x" in named and list(named.keys()) == ["x", "y"] and type(named.pop("x")) is nn.ReLU and len(named) == 1
-        with pytest.raises(TypeError, match="takes modules, got function"):
-            nn.Sequential(nn.ReLU(), lambda x: x)
-
-
-class TestState:
-    def test_load_keeps_memory_order_and_dtype(self, rng: np.random.Generator) -> None:
-        layer = nn.Conv2d(3, 4, 2)
-        memory, version = layer.weight.data, layer.weight.version.value
-        new = rng.normal(size=(4, 3, 2, 2))
-        layer.load_state_dict({"weight": new, "bias": np.zeros(4)})
-        assert layer.weight.data is memory and memory.dtype == np.float32 and layer.weight.version.value == version + 1
-        assert memory.transpose(2, 3, 1, 0).flags.c_contiguous
-        np.testing.assert_array_equal(memory, new.astype(np.float32))
-
-    def test_strict_names_what_does_not_fit_and_changes_nothing(self) -> None:
-        layer = nn.Linear(3, 2)
-        before = layer.weight.data.copy()
-        with pytest.raises(ValueError, match=r"missing: bias; unexpected: biass; of another shape: weight: the module has "
-                                             r"\[2, 3\], the state \[2, 4\]"):  # fmt: skip
-            layer.load_state_dict({"weight": np.zeros((2, 4)), "biass": np.zeros(2)})
-        with pytest.raises(ValueError, match="missing: bias"):
-            layer.load_state_dict({"weight": np.zeros((2, 3))})
-        np.testing.assert_array_equal(layer.weight.data, before)
-
-    def test_partial_load_reports(self) -> None:
-        net = Net()
-        state = {"scale": np.full(3, 2.0), "body.0.weight": np.zeros((9, 9)), "other": np.zeros(1)}
-        result = net.load_state_dict(state, strict=False)
-        assert result.loaded == ["scale"] and result.unexpected == ["other"]
-        assert [m.split(":")[0] for m in result.mismatched] == ["body.0.weight"] and "body.1.bias" in result.missing
-        assert net.scale.data[0] == 2
-
-
-class TestInit:
-    def moments(self, fill: Any, *args: Any, shape: tuple[int, ...] = (400, 300), **kwargs: Any) -> np.ndarray:
-        tinymed.manual_seed(1)
-        return fill(nn.Parameter(np.zeros(shape)), *args, **kwargs).data
-
-    @pytest.mark.parametrize(("name", "kwargs"), [
-        ("kaiming_uniform_", {}), ("kaiming_uniform_", {"a": 5**0.5}), ("kaiming_normal_", {"mode": "fan_out", "nonlinearity": "relu"}),
-        ("xavier_uniform_", {"gain": 2.0}), ("xavier_normal_", {}), ("normal_", {"mean": 1.0, "std": 0.3}),
-        ("uniform_", {"a": -3.0, "b": 1.0}), ("trunc_normal_", {"std": 2.0, "a": -1.0, "b": 3.0}),
-    ])  # fmt: skip
-    @pytest.mark.parametrize("shape", [(400, 300), (40, 30, 10, 10)])
-    def test_distribution_is_torchs(self, name: str, kwargs: dict[str, Any], shape: tuple[int, ...]) -> None:
-        from scipy.stats import ks_2samp
-
-        ours = self.moments(getattr(init, name), shape=shape, **kwargs)
-        torch.manual_seed(0)
-        theirs = getattr(torch.nn.init, name)(torch.zeros(shape, dtype=torch.float64), **kwargs).numpy()
-        assert ks_2samp(ours.ravel(), theirs.ravel()).pvalue > 1e-3
-
-    @pytest.mark.parametrize("name", ["Linear", "Conv2d", "ConvTranspose2d"])
-    def test_default_of_layers_is_torchs(self, name: str) -> None:
-        args = (300, 200) if name == "Linear" else (40, 60, 3)
-        ours, theirs = getattr(nn, name)(*args), getattr(torch.nn, name)(*args)
-        for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
-            bound = float(q.detach().abs().max())
-            assert abs(float(np.abs(p.data).max()) / bound - 1) < 0.05
-            np.testing.assert_allclose(p.data.std(), q.detach().numpy().std(), rtol=0.12)
-
-    def test_lecun(self) -> None:
-        np.testing.assert_allclose(self.moments(init.lecun_normal_).std(), 300**-0.5, rtol=0.01)
-        np.testing.assert_allclose(np.abs(self.moments(init.lecun_uniform_)).max(), (3 / 300) ** 0.5, rtol=0.01)
-
-    @pytest.mark.parametrize("shape", [(5, 9), (9, 5), (8, 4, 3, 3), (6, 6)])
-    def test_orthogonal(self, shape: tuple[int, ...]) -> None:
-        a = self.moments(init.orthogonal_, 2.0, shape=shape).reshape(shape[0], -1)
-        gram = a @ a.T if a.shape[0] <= a.shape[1] else a.T @ a
-        np.testing.assert_allclose(gram, 4 * np.eye(len(gram)), atol=1e-12)
-
-    @pytest.mark.parametrize("factor", [2, 3, 4])
-    def test_bilinear_upsamples(self, factor: int, rng: np.random.Generator) -> None:
-        k = 2 * factor - factor % 2
-        layer = nn.ConvTranspose2d(3, 3, k, factor, (k - factor) // 2, bias=False).double()
-        init.bilinear_(layer.weight)
-        x = rng.normal(size=(1, 3, 6, 5))
-        y = layer(Tensor(x), output_size=(6 * factor, 5 * factor)).data
-        true = torch.nn.functional.interpolate(torch.tensor(x), scale_factor=factor, mode="bilinear").numpy()
-        inner = slice(factor, -factor)  # at the edge a transposed convolution fades to 0
-        np.testing.assert_allclose(y[:, :, inner, inner], true[:, :, inner, inner], atol=1e-12)
-
-    @pytest.mark.parametrize("name", ["linear", "conv2d", "sigmoid", "tanh", "relu", "leaky_relu", "selu"])
-    def test_gain(self, name: str) -> None:
-        assert init.calculate_gain(name) == pytest.approx(torch.nn.init.calculate_gain(name), rel=1e-15)
-
-    def test_seed_decides_and_layout_does_not(self) -> None:
-        tinymed.manual_seed(5)
-        a = nn.Conv2d(3, 4, 3).weight.data
-        tinymed.manual_seed(5)
-        b = init.kaiming_uniform_(nn.Parameter(np.zeros((4, 3, 3, 3), np.float32)), a=5**0.5).data
-        c = init.kaiming_uniform_(nn.Parameter(np.zeros((4, 3, 3, 3), np.float32)), a=5**0.5).data
-        np.testing.assert_array_equal(a, b)
-        assert (a != c).any()
-
-    def test_errors(self) -> None:
-        p = nn.Parameter(np.zeros(3))
-        for fill in (init.xavier_uniform_, init.kaiming_normal_, init.orthogonal_, init.bilinear_):
-            with pytest.raises(ValueError, match="axes"):
-                fill(p)
-        with pytest.raises(ValueError, match="too far"):
-            init.trunc_normal_(p, mean=50.0)
-        with pytest.raises(ValueError, match="fan_in"):
-            init.kaiming_normal_(nn.Parameter(np.zeros((2, 2))), mode="in")
-        with pytest.raises(ValueError, match="calculate_gain"):
-            init.calculate_gain("relu7")
+        assert abs(y.mean()) < 0.02
+        assert abs(y.var() - 1) < 0.03
 
 
 class TestBlocks:
@@ -557,12 +308,17 @@ class TestBlocks:
                             t.Conv2d(4, 16, 1, bias=False), t.BatchNorm2d(16))  # fmt: skip
         beside = t.Sequential(t.Conv2d(8, 16, 1, stride, bias=False), t.BatchNorm2d(16))
         both = t.ModuleList([path, beside]).double()
-        own = [n for n in block.state_dict()]
+        own = list(block.state_dict())
         named = dict(zip([n for n in own if "down" not in n], path.state_dict().values(), strict=True))
         named |= dict(zip([n for n in own if "down" in n], beside.state_dict().values(), strict=True))
         block.double().load_state_dict(named)
         x = values(rng, (2, 8, 6, 6))
-        close(block(Tensor(x)).data, torch.relu(path(torch.tensor(x)) + beside(torch.tensor(x))).detach().numpy(), 1e-10, "y")
+        close(
+            block(Tensor(x)).data,
+            torch.relu(path(torch.tensor(x)) + beside(torch.tensor(x))).detach().numpy(),
+            1e-10,
+            "y",
+        )
         assert len(list(both.parameters())) == len(list(block.parameters()))
 
     @pytest.mark.parametrize("shortcut", ["projection", "pad"])
@@ -581,7 +337,9 @@ class TestBlocks:
         x = values(rng, (2, 4, 5, 6))
         y = nn.PadShortcut(4, 7, 2)(Tensor(x)).data
         np.testing.assert_array_equal(y[:, 1:5], x[:, :, ::2, ::2])
-        assert y.shape == (2, 7, 3, 3) and not y[:, :1].any() and not y[:, 5:].any()
+        assert y.shape == (2, 7, 3, 3)
+        assert not y[:, :1].any()
+        assert not y[:, 5:].any()
 
     def test_zero_residual_is_the_identity(self, rng: np.random.Generator) -> None:
         block = nn.BasicBlock(3, 3)

@@ -99,7 +99,8 @@ class TestMemory:
         flat = o.memory[0].slots[0].flat.base
         for slot in o.memory[0].slots:
             assert np.shares_memory(slot.parameter.data, flat)
-            assert slot.where.start * 4 % 64 == 0 and slot.flat.ctypes.data % 64 == 0
+            assert slot.where.start * 4 % 64 == 0
+            assert slot.flat.ctypes.data % 64 == 0
         assert model[0].weight.data.transpose(2, 3, 1, 0).flags.c_contiguous
         for n, p in model.named_parameters():
             np.testing.assert_array_equal(p.data, before[n])
@@ -120,7 +121,8 @@ class TestMemory:
         version = q.version.value
         o.step()
         np.testing.assert_array_equal(q.data, 1)
-        assert q.version.value == version and o.memory[0].steps.tolist() == [1, 0]
+        assert q.version.value == version
+        assert o.memory[0].steps.tolist() == [1, 0]
 
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
     def test_replaced_memory_is_taken_in(self, dtype: Any) -> None:
@@ -139,7 +141,9 @@ class TestMemory:
 
 class TestState:
     @pytest.mark.parametrize(("name", "options"), RULES, ids=IDS)
-    def test_resumed_optimizer_takes_the_same_bits(self, name: str, options: dict[str, Any], rng: np.random.Generator) -> None:
+    def test_resumed_optimizer_takes_the_same_bits(
+        self, name: str, options: dict[str, Any], rng: np.random.Generator
+    ) -> None:
         ours, theirs = parameters(rng, np.float32)
         a = getattr(optim, name)(ours, **options)
         run(ours, theirs, a, torch.optim.SGD(theirs), rng, 5)

@@ -185,6 +185,21 @@ def full(shape: Sequence[int], value: Any, dtype: Any = None, requires_grad: boo
     return Tensor(np.full(tuple(shape), value, dtype or tape.result_type(value))).requires_grad_(requires_grad)
 
 
+def zeros_like(input: Tensor, dtype: Any = None) -> Tensor:
+    """Zeros in another tensor's shape and dtype."""
+    return Tensor(np.zeros(input.shape, dtype or input.dtype))
+
+
+def ones_like(input: Tensor, dtype: Any = None) -> Tensor:
+    """Ones in another tensor's shape and dtype."""
+    return Tensor(np.ones(input.shape, dtype or input.dtype))
+
+
+def full_like(input: Tensor, value: Any, dtype: Any = None) -> Tensor:
+    """One value in another tensor's shape and dtype."""
+    return Tensor(np.full(input.shape, value, dtype or input.dtype))
+
+
 def arange(*limits: Any, dtype: Any = None) -> Tensor:
     """start (0), start + step, ... below stop."""
     return Tensor(np.arange(*limits, dtype=dtype or tape.result_type(*limits)))

@@ -45,5 +45,5 @@ def metrics_text(result: dict[str, Any], title: str) -> str:
     matrix = [("true \\ predicted", *classes)]
     matrix += [(name, *map(str, row)) for name, row in zip(classes, result["confusion"], strict=True)]
     lines += ["", table(matrix)]
-    lines += [f"note: {note}" for note in result["warnings"]]
+    lines += [f"note: {note}" for note in result["warnings"] if "0/0" in note]
     return "\n".join(lines)

@@ -10,8 +10,9 @@ import numpy as np
 
 from ..data.dataset import Dataset, parse_merge
 from ..errors import UserError
+from ..nn.init import no_weights
 from ..report.plots import save_confusion, save_curves, save_roc
-from ..train.build import fingerprint, open_splits
+from ..train.build import fingerprint, make_model, open_splits
 from ..train.callbacks import Interrupt
 from ..train.config import RunConfig, checked
 from ..train.display import Bar, Lines
@@ -122,6 +123,8 @@ def draft(given: dict[str, Any]) -> RunConfig:
     content |= {"data": data} | loop
     config: RunConfig = checked(lambda: RunConfig.model_validate(content), "train")
     choose_backend(config.backend)
+    with no_weights():
+        make_model(config, classes=2)  # a wrong option is refused before images are read
     return config
 
 

@@ -4,6 +4,7 @@ from . import (
     activations,
     adaptive_pool,
     conv,
+    conv_transpose,
     depthwise,
     dropout,
     elementwise,
@@ -29,7 +30,7 @@ NATIVE = frozenset(
     relu_forward relu_backward leaky_relu_forward leaky_relu_backward
     batch_norm_forward batch_norm_backward batch_norm_inference
     dropout_forward dropout_backward dropout_channels_forward dropout_channels_backward
-    conv2d_forward conv2d_backward_input conv2d_backward_weight channel_sum
+    conv2d_forward conv2d_backward_input conv2d_backward_weight channel_sum add_channels
     matmul matmul_ta matmul_tb linear_forward
     max_pool2d_forward max_pool2d_backward avg_pool2d_forward avg_pool2d_backward
     adaptive_avg_pool2d_forward adaptive_avg_pool2d_backward
@@ -51,6 +52,7 @@ __all__ = [
     "adaptive_pool",
     "compile_kernel",
     "conv",
+    "conv_transpose",
     "depthwise",
     "dropout",
     "elementwise",

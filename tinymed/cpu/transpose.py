@@ -33,7 +33,7 @@ def exchange(builder: ir.IRBuilder, v: list[ir.Value], h: int) -> None:
 
 
 @intrinsic
-def block(typing, x, row, y, column, rows, columns):  # type: ignore
+def block(typing, x, row, y, column, rows, columns):  # type: ignore[no-untyped-def]
     """y[j][i] = x[i][j] for i < rows, j < columns, at most LANES; row, column: bytes between rows of x and of y."""
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, args: Any) -> Any:
@@ -65,6 +65,5 @@ def transpose(x: Any, row: Any, rows: Any, columns: Any, y: Any, column: Any) ->
     """y[j][i] = x[i][j] for i < rows, j < columns, from address to address; `row` and `column` in bytes."""
     for i in range(0, rows, LANES):
         for j in range(0, columns, LANES):
-            block(
-                x + i * row + 4 * j, row, y + j * column + 4 * i, column, min(LANES, rows - i), min(LANES, columns - j)
-            )
+            high, wide = min(LANES, rows - i), min(LANES, columns - j)
+            block(x + i * row + 4 * j, row, y + j * column + 4 * i, column, high, wide)  # type: ignore[call-arg]

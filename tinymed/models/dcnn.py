@@ -33,18 +33,19 @@ def flattened(size: int, padding: str) -> int:
     for _ in WIDTHS:
         side = (side - (2 if padding == "valid" else 0)) // 2
     if side < 1:
-        raise UserError(f"dcnn: an image of side {size} is too small for four convolutions and poolings; the smallest is "
-                        f"{46 if padding == 'valid' else 16} with {padding!r} padding")  # fmt: skip
+        raise UserError(f"dcnn: an image of side {size} is too small for four convolutions and poolings; "
+                        f"the smallest is {46 if padding == 'valid' else 16} with {padding!r} padding")  # fmt: skip
     return side
 
 
 class DCNN(nn.Module):
     """Three times conv 3x3, ReLU, max-pool 2x2, batch norm, dropout (32, 64, 128 channels); conv 256, ReLU, pool; dense
-    256, 128, 64; dropout; one output a class.  Pooling comes before batch norm and both before dropout, as in the paper.
+    256, 128, 64; dropout; one output a class.  Pooling comes before batch norm and both before dropout, as in the
+    paper.
 
-    `forward` returns logits (N, num_classes), so that losses do not overflow; `predict` probabilities.  The paper's head
-    is one sigmoid a class, trained with binary cross-entropy on one-hot labels; the prediction is the arg-max.
-    Glorot-uniform weights, zero biases, batch norm with Keras's constants (SYSTEMS section 1: our choices, all arguments).
+    `forward` returns logits (N, num_classes), so that losses do not overflow; `predict` probabilities.  The paper's
+    head is one sigmoid a class, trained with binary cross-entropy on one-hot labels; the prediction is the arg-max.
+    Where the paper is silent: Glorot-uniform weights, zero biases, batch norm with Keras's constants; all arguments.
     """
 
     def __init__(self, num_classes: int = 2, in_channels: int = 3, size: int = 50, padding: str = "valid",
@@ -58,7 +59,11 @@ class DCNN(nn.Module):
         self.input_shape = (in_channels, size, size)
         layers: list[nn.Module] = []
         for i, width in enumerate(WIDTHS):
-            layers += [nn.Conv2d(in_channels if i == 0 else WIDTHS[i - 1], width, 3, padding=padding), nn.ReLU(), nn.MaxPool2d(2)]
+            layers += [
+                nn.Conv2d(in_channels if i == 0 else WIDTHS[i - 1], width, 3, padding=padding),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+            ]
             if i < len(WIDTHS) - 1:
                 norm = nn.BatchNorm2d(width, bn_eps, bn_momentum, statistics=statistics)
                 layers += [norm, nn.Dropout(dropout[0])]
@@ -71,8 +76,9 @@ class DCNN(nn.Module):
 
     def forward(self, input: Tensor) -> Any:
         if tuple(input.shape[1:]) != self.input_shape:
-            raise ValueError(f"dcnn: takes images (N, {', '.join(map(str, self.input_shape))}), got {list(input.shape)}; "
-                             "resize them, or build the model with size=... and in_channels=...")  # fmt: skip
+            expected = ", ".join(map(str, self.input_shape))
+            raise ValueError(f"dcnn: takes images (N, {expected}), got {list(input.shape)}; resize them, or build the "
+                             "model with size=... and in_channels=...")  # fmt: skip
         return self.classifier(self.features(input))
 
     def predict(self, input: Tensor) -> Any:

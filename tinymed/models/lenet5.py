@@ -110,8 +110,8 @@ class LeNet5(nn.Module):
     def __init__(self, num_classes: int = 10, in_channels: int = 1, size: int = 32, competing: float = 1.0):
         super().__init__()
         if (num_classes, in_channels, size) != (10, 1, 32):
-            raise UserError("lenet5: the published network takes 10 classes and 1 channel of 32 x 32 pixels (its targets are "
-                            f"bitmaps of digits), got {num_classes} classes, {in_channels} channels, size {size}; "
+            raise UserError("lenet5: the published network takes 10 classes and 1 channel of 32 x 32 pixels (its "
+                            f"targets are bitmaps of digits), got {num_classes} classes, {in_channels} channels, size {size}; "
                             "lenet5_modern takes any")  # fmt: skip
         self.competing = competing
         self.c1, self.s2 = nn.Conv2d(1, 6, 5), Subsampling(6)
@@ -120,7 +120,8 @@ class LeNet5(nn.Module):
         self.squash, self.output = nn.ScaledTanh(), RadialBasis(DIGITS)
         for layer, fan_in in ((self.c1, 25), (self.c5, 400), (self.f6, 120)):
             uniform_by_fan_in(layer.weight, fan_in)
-            init.zeros_(layer.bias)
+            if layer.bias is not None:
+                init.zeros_(layer.bias)
 
     def forward(self, input: Tensor) -> Any:
         y = self.squash(self.s2(self.squash(self.c1(input))))
@@ -151,7 +152,9 @@ class LeNet5Modern(nn.Module):
         if side < 1:
             raise UserError(f"lenet5_modern: an image of side {size} is too small; the smallest is 16")
         if pool not in ("avg", "max") or activation not in ("tanh", "relu"):
-            raise UserError(f"lenet5_modern: pool is avg or max and activation tanh or relu, got {pool!r} and {activation!r}")
+            raise UserError(
+                f"lenet5_modern: pool is avg or max and activation tanh or relu, got {pool!r} and {activation!r}"
+            )
         pooling = nn.AvgPool2d if pool == "avg" else nn.MaxPool2d
         squash = nn.Tanh if activation == "tanh" else nn.ReLU
         self.features = nn.Sequential(nn.Conv2d(in_channels, 6, 5), squash(), pooling(2), nn.Conv2d(6, 16, 5), squash(),

@@ -56,7 +56,9 @@ def create(name: str, **options: Any) -> Any:
     found = entry(name)
     unknown = [o for o in options if o not in found.options]
     if unknown:
-        raise UserError(f"model {name!r} does not take {', '.join(unknown)}; its options are {', '.join(found.options)}")
+        raise UserError(
+            f"model {name!r} does not take {', '.join(unknown)}; its options are {', '.join(found.options)}"
+        )
     return found.build(**options)
 
 

@@ -29,7 +29,9 @@ class ConvBNReLU(Sequential):
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1, groups: int = 1,
                  **norm: Any):  # fmt: skip
-        convolution = Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, groups=groups, bias=False)
+        convolution = Conv2d(
+            in_channels, out_channels, kernel_size, stride, kernel_size // 2, groups=groups, bias=False
+        )
         super().__init__(convolution, BatchNorm2d(out_channels, **norm), ReLU())
 
 
@@ -57,16 +59,16 @@ def make_shortcut(kind: str, in_channels: int, out_channels: int, stride: int, n
                   activated: bool = False) -> Module | None:  # fmt: skip
     """The path beside a residual block; None is the identity, which is taken wherever the shapes allow it.
 
-    "projection": 1x1 convolution and batch norm (none if the block is pre-activated); "pad": option A, free of parameters;
-    "identity": refuse where the shapes differ.  He et al. 2016, section 3.3.
+    "projection": 1x1 convolution and batch norm (none if the block is pre-activated); "pad": option A, free of
+    parameters; "identity": refuse where the shapes differ.  He et al. 2016, section 3.3.
     """
     if kind not in SHORTCUTS:
         raise ValueError(f"residual block: shortcut is one of {', '.join(SHORTCUTS)}, got {kind!r}")
     if stride == 1 and in_channels == out_channels:
         return None
     if kind == "identity":
-        raise ValueError(f"residual block: an identity shortcut needs stride 1 and equal channels, got stride {stride}, "
-                         f"{in_channels} to {out_channels}")  # fmt: skip
+        raise ValueError(f"residual block: an identity shortcut needs stride 1 and equal channels, got stride "
+                         f"{stride}, {in_channels} to {out_channels}")  # fmt: skip
     if kind == "pad":
         return PadShortcut(in_channels, out_channels, stride)
     projection = conv1x1(in_channels, out_channels, stride)

@@ -38,10 +38,15 @@ class Convolution(Module):
             raise ValueError(f"{name}: padding_mode is one of {', '.join(PADDING_MODES)}, got {padding_mode!r}")
         if isinstance(padding, str) and padding not in ("same", "valid"):
             raise ValueError(f"{name}: padding is 'same', 'valid' or integers, got {padding!r}")
-        self.in_channels, self.out_channels, self.groups, self.padding_mode = in_channels, out_channels, groups, padding_mode
+        self.in_channels, self.out_channels, self.groups, self.padding_mode = (
+            in_channels,
+            out_channels,
+            groups,
+            padding_mode,
+        )
         self.kernel_size = spread(kernel_size, n, f"{name}: kernel_size")
         self.stride, self.dilation = spread(stride, n, f"{name}: stride"), spread(dilation, n, f"{name}: dilation")
-        self.padding = padding if isinstance(padding, str) else spread(padding, n, f"{name}: padding")
+        self.padding: Any = padding if isinstance(padding, str) else spread(padding, n, f"{name}: padding")
         self.output_padding = spread(output_padding, n, f"{name}: output_padding")
         if padding == "same" and any(s != 1 for s in self.stride):
             raise ValueError(f"{name}: padding='same' needs stride 1, got {stride!r}")
@@ -77,7 +82,9 @@ class Conv(Convolution):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size = 1,
                  padding: Size | str = 0, dilation: Size = 1, groups: int = 1, bias: bool = True,
                  padding_mode: str = "zeros"):  # fmt: skip
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, 0, dilation, groups, bias, padding_mode)
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, 0, dilation, groups, bias, padding_mode
+        )
 
     def forward(self, input: Tensor) -> Any:
         convolve = (F.conv1d, F.conv2d, F.conv3d)[self.axes - 1]
@@ -118,21 +125,22 @@ class Conv3d(Conv):
 
 
 class ConvTranspose(Convolution):
-    """The gradient of a convolution with respect to its input, as a layer; weight (in_channels, out_channels/groups, *k).
+    """The gradient of a convolution with respect to its input, as a layer.
 
-    Output side: (side - 1) stride - 2 padding + dilation (k - 1) + output_padding + 1.
+    Weight (in_channels, out_channels/groups, *k).  Output side: (side - 1) stride - 2 padding + dilation (k - 1)
+    + output_padding + 1.
     """
 
     transposed = True
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size = 1, padding: Size = 0,
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size = 1, padding: Any = 0,
                  output_padding: Size = 0, groups: int = 1, bias: bool = True, dilation: Size = 1,
                  padding_mode: str = "zeros"):  # fmt: skip
         if padding_mode != "zeros" or isinstance(padding, str):
             raise ValueError(f"{type(self).__name__}: takes integers as padding and padding_mode='zeros', "
                              f"got {padding!r} and {padding_mode!r}")  # fmt: skip
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, output_padding, dilation, groups, bias,
-                         padding_mode)  # fmt: skip
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, output_padding, dilation, groups,
+                         bias, padding_mode)  # fmt: skip
 
     def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Any:
         """output_size chooses among the output sides that the stride allows; it sets the output padding."""
@@ -146,7 +154,7 @@ class ConvTranspose(Convolution):
         wanted = spread(tuple(output_size)[-n:], n, f"{name}: output_size")
         extra = []
         for i, side in enumerate(shape[-n:]):
-            least = ((side - 1) * self.stride[i] - 2 * self.padding[i] + self.dilation[i] * (self.kernel_size[i] - 1) + 1)
+            least = (side - 1) * self.stride[i] - 2 * self.padding[i] + self.dilation[i] * (self.kernel_size[i] - 1) + 1
             if not least <= wanted[i] < least + self.stride[i]:
                 raise ValueError(f"{name}: output side {wanted[i]} of axis {i} is not among {least} to "
                                  f"{least + self.stride[i] - 1}")  # fmt: skip
@@ -179,10 +187,13 @@ class SeparableConv2d(Module):
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size = 1,
-                 padding: Size | str = 0, dilation: Size = 1, bias: bool = True, depth_multiplier: int = 1):  # fmt: skip
+                 padding: Size | str = 0, dilation: Size = 1, bias: bool = True,
+                 depth_multiplier: int = 1):  # fmt: skip
         super().__init__()
         wide = in_channels * depth_multiplier
-        self.depthwise = Conv2d(in_channels, wide, kernel_size, stride, padding, dilation, groups=in_channels, bias=False)
+        self.depthwise = Conv2d(
+            in_channels, wide, kernel_size, stride, padding, dilation, groups=in_channels, bias=False
+        )
         self.pointwise = Conv2d(wide, out_channels, 1, bias=bias)
 
     def forward(self, input: Tensor) -> Any:

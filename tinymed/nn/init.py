@@ -159,10 +159,13 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
 def bilinear_(tensor: Tensor) -> Tensor:
     """Weights of a transposed convolution that interpolates bilinearly, each channel by itself.
 
-    A side of k elements has the values 1 - |i - c| / f with f = ceil(k / 2) and its centre c = (k - 1) / 2, a filter their product over its axes.  Long, Shelhamer & Darrell 2015, section 3.3.
+    A side of k elements has the values 1 - |i - c| / f with f = ceil(k / 2) and its centre c = (k - 1) / 2, a
+    filter their product over its axes.  Long, Shelhamer & Darrell 2015, section 3.3.
     """
     if len(tensor.shape) < 3:
-        raise ValueError(f"bilinear_: needs a weight of three axes or more, (in, out, *space), got shape {list(tensor.shape)}")
+        raise ValueError(
+            f"bilinear_: needs a weight of three axes or more, (in, out, *space), got shape {list(tensor.shape)}"
+        )
     kernel = np.ones(())
     for k in tensor.shape[2:]:
         factor = (k + 1) // 2

@@ -69,7 +69,7 @@ class Unflatten(Module):
         axis = self.dim % len(input.shape)
         shape = (*input.shape[:axis], *self.unflattened_size, *input.shape[axis + 1 :])
         known = math.prod(n for n in self.unflattened_size if n != -1)
-        if (input.shape[axis] % known if -1 in self.unflattened_size and known else input.shape[axis] != known):
+        if input.shape[axis] % known if -1 in self.unflattened_size and known else input.shape[axis] != known:
             raise ValueError(f"Unflatten: axis {self.dim} of length {input.shape[axis]} does not become "
                              f"{list(self.unflattened_size)}")  # fmt: skip
         return F.reshape(input, shape)

@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..tape import Node
 from ..tensor import Tensor
 from . import functional as F
 from .module import Module
@@ -24,12 +23,15 @@ class Loss(Module):
             raise ValueError(f"{type(self).__name__}: reduction is 'mean', 'sum' or 'none', got {reduction!r}")
         given = dict(zip(self.options, args, strict=False)) | kwargs
         if len(args) > len(self.options) or any(n not in self.options for n in kwargs):
-            raise TypeError(f"{type(self).__name__} takes {', '.join([*self.options, 'reduction'])}; got {args} and {kwargs}")
+            raise TypeError(
+                f"{type(self).__name__} takes {', '.join([*self.options, 'reduction'])}; got {args} and {kwargs}"
+            )
         self.reduction = reduction
         for name, value in (self.options | given).items():
             if name in self.tensors:
-                value = None if value is None else value if isinstance(value, Node) else np.asarray(value, np.float32)
-                self.register_buffer(name, Tensor(value) if isinstance(value, np.ndarray) else value, persistent=False)
+                if not (value is None or isinstance(value, Tensor)):
+                    value = Tensor(np.array(value, np.float32))
+                self.register_buffer(name, value, persistent=False)
             else:
                 setattr(self, name, value)
 

@@ -128,8 +128,8 @@ class Module:
             self.register_module(name, value)
         elif name in self._parameters or name in self._modules:
             if value is not None:
-                raise TypeError(f"{type(self).__name__}.{name} is a registered parameter or module; it takes one of the "
-                                f"same kind or None, got {type(value).__name__}")  # fmt: skip
+                raise TypeError(f"{type(self).__name__}.{name} is a registered parameter or module; it takes one of "
+                                f"the same kind or None, got {type(value).__name__}")  # fmt: skip
             (self._parameters if name in self._parameters else self._modules)[name] = None
             Module.structure += 1
         elif name in self._buffers:
@@ -299,7 +299,9 @@ class Module:
                   if fnmatchcase(n, pattern) or fnmatchcase(n, f"{pattern}.*")]  # fmt: skip
         if not chosen and pattern != "*":
             tops = sorted({n.split(".")[0] for n, _ in self.named_parameters()})
-            raise ValueError(f"{type(self).__name__}: no parameter matches {pattern!r}; names begin with {', '.join(tops)}")
+            raise ValueError(
+                f"{type(self).__name__}: no parameter matches {pattern!r}; names begin with {', '.join(tops)}"
+            )
         for p in chosen:
             p.requires_grad_(requires_grad)
         return self

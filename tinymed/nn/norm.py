@@ -38,8 +38,8 @@ class BatchNorm(Module):
         statistics="keras"                weight momentum, biased variance
 
     affine: True, False, "scale" (weight only) or "offset" (bias only).  Constants: nn.TORCH, nn.KERAS, or
-    `BatchNorm2d.keras(channels)`.  Evaluating a batch of at least 512 values per channel and 16 samples whose statistics
-    are far from the running ones warns once per layer (StatisticsWarning); see `disagreement`.
+    `BatchNorm2d.keras(channels)`.  The first evaluated batch of at least 512 values per channel and 16 samples is
+    compared with the running statistics; StatisticsWarning if they are far apart, see `disagreement`.
     """
 
     axes: ClassVar[tuple[int, ...]]  # how many an input may have
@@ -111,13 +111,13 @@ class BatchNorm(Module):
             warnings.warn(
                 f"{layer}: the running statistics are far from those of the batch evaluated (disagreement {far:.1f}, "
                 f"1 is allowed, after {int(self.num_batches_tracked.data)} updates with momentum {self.momentum}, rule "
-                f"{self.statistics!r}): train longer, use statistics='corrected', or look for a difference in preprocessing",
+                f"{self.statistics!r}): train longer, use statistics='corrected', or look for another preprocessing",
                 StatisticsWarning, stacklevel=2)  # fmt: skip
 
     def disagreement(self, input: Tensor) -> float:
         """How far the running statistics are from a batch's: the median over channels of the larger of
 
-            |running mean - mean| / sqrt(variance + eps)     and     |log2((running variance + eps) / (variance + eps))| / 2.
+            |running mean - mean| / sqrt(variance + eps)  and  |log2((running variance + eps) / (variance + eps))| / 2.
 
         1 means that the median channel is off by a standard deviation, or its standard deviation by a factor of 2.
         """
@@ -212,7 +212,9 @@ class InstanceNorm(Module):
 
     def forward(self, input: Tensor) -> Any:
         if len(input.shape) != self.axes:
-            raise ValueError(f"{type(self).__name__}: takes an input of {self.axes} axes, got shape {list(input.shape)}")
+            raise ValueError(
+                f"{type(self).__name__}: takes an input of {self.axes} axes, got shape {list(input.shape)}"
+            )
         own = self.training or self.running_mean is None
         return F.instance_norm(input, self.running_mean, self.running_var, self.weight, self.bias, own, self.momentum,
                                self.eps)  # fmt: skip

@@ -26,7 +26,9 @@ class MaxPool(Module):
 
     def forward(self, input: Tensor) -> Any:
         pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[self.axes - 1]
-        return pool(input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices)
+        return pool(
+            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices
+        )
 
     def extra_repr(self) -> str:
         return (f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "

@@ -31,7 +31,7 @@ FAR = (
 
 def quotient(coefficients: Any, r: np.ndarray) -> np.ndarray:
     """One polynomial over another."""
-    return np.polyval(coefficients[0], r) / np.polyval(coefficients[1], r)  # type: ignore[no-any-return]
+    return np.polyval(coefficients[0], r) / np.polyval(coefficients[1], r)
 
 
 def normal_quantile(p: Any) -> np.ndarray:
@@ -41,4 +41,5 @@ def normal_quantile(p: Any) -> np.ndarray:
     near = q * quotient(CENTRE, 0.180625 - q * q)
     r = np.sqrt(-np.log(np.minimum(p, 1 - p)))
     tail = np.copysign(np.where(r <= 5, quotient(TAIL, r - 1.6), quotient(FAR, r - 5)), q)
-    return np.where(np.abs(q) <= 0.425, near, tail)
+    x: np.ndarray = np.where(np.abs(q) <= 0.425, near, tail)
+    return x

@@ -41,8 +41,8 @@ def copy_into(own: Tensor, given: Any) -> None:
 
 def describe_failure(module: str, result: LoadResult) -> str:
     """Why a strict load was refused."""
-    parts = [f"{what}: {listed(names)}" for what, names in (
-        ("missing", result.missing), ("unexpected", result.unexpected), ("of another shape", result.mismatched)) if names]  # fmt: skip
+    kinds = {"missing": result.missing, "unexpected": result.unexpected, "of another shape": result.mismatched}
+    parts = [f"{kind}: {listed(names)}" for kind, names in kinds.items() if names]
     return (f"load_state_dict: the state does not fit {module}; {'; '.join(parts)}. "
             "strict=False loads what fits and returns what did not")  # fmt: skip
 

@@ -83,7 +83,8 @@ def draw_parts(draw: Any) -> tuple[Any, ...]:
     rank = draw.choice((2, 2, 1, 3))
     batch, channels = draw.choice(((1,), (2,), (3,), ())), draw.choice((1, 3, 16, 17, 33) if rank < 3 else (1, 2))
     size = draw.choice(((1,) * rank, None, None)) or draw.shape(rank, rank, 1, 5)
-    return draw.array((*batch, channels, *draw.shape(rank, rank, 1, 9 if rank < 3 else 5)), distinct=True), size
+    space = draw.shape(rank, rank, 1, 9 if rank < 3 else 5)
+    return draw.array((*batch, channels, *space), low=-1.0, high=3.0), size
 
 
 # ---------------------------------------------------------------------------------------------------- maximum

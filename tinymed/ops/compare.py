@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from ..backend import Array, kernel
 from ..tape import Op
 from .broadcast import broadcast_bool, drawn_shape, extent, operands, pair
@@ -30,7 +32,7 @@ class Compare(Op):
     def samples(draw: Any) -> tuple[Any, ...]:
         a, b = pair(draw)
         if draw.boolean():  # some ties
-            a, b = (v.round() if hasattr(v, "round") else round(v) for v in (a, b))
+            a, b = (np.asarray(np.round(v)) if hasattr(v, "shape") else round(v) for v in (a, b))
         return a, b, draw.choice(tuple(RELATIONS))
 
     @staticmethod
@@ -59,7 +61,7 @@ class Bitwise(Op):
         shape = drawn_shape(draw)
         a, b = draw.integers(shape, -5, 9), draw.integers(shape[draw.integer(0, len(shape)) :], 0, 9)
         if draw.boolean():
-            a, b = a > 2, b > 2
+            a, b = np.asarray(a > 2), np.asarray(b > 2)
         return a, b, draw.choice(("and", "or", "xor"))
 
     @staticmethod
@@ -112,7 +114,7 @@ class BitwiseNot(Op):
     @staticmethod
     def samples(draw: Any) -> tuple[Any, ...]:
         x = draw.integers(drawn_shape(draw), -5, 5)
-        return (x > 0 if draw.boolean() else x,)
+        return (np.asarray(x > 0) if draw.boolean() else x,)
 
 
 # ------------------------------------------------------------------------------------------------ public functions

@@ -2,12 +2,18 @@
 
 from typing import Any
 
-from ..backend import Array
+from ..backend import Array, kernel
 from ..tape import Op
 from .conv import Sliding, check_bias, check_filters, draw_filter
-from .space import Pairs, Sizes, extent, per_axis
+from .space import Pairs, Sizes, as_before, as_images, extent, per_axis
 
 __all__ = ["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
+
+
+@kernel(flops=lambda x, bias: x.size)
+def add_channels(xp: Any, x: Array, bias: Array) -> Array:
+    """y[n, c, i] = x[n, c, i] + bias[c]"""
+    return x + bias.reshape(-1, *[1] * (x.ndim - 2))
 
 
 class ConvTranspose(Op):
@@ -27,7 +33,7 @@ class ConvTranspose(Op):
         space = tuple((n - 1) * s + e - sum(p)
                       for n, s, e, p in zip(x.shape[-rank:], stride, reach, padding, strict=True))  # fmt: skip
         y = Sliding(self.k, weight.shape, stride, padding, dilation, groups).backward_input(x, weight, space)
-        return y if bias is None else self.k.add(y, bias.reshape(-1, *[1] * rank))
+        return y if bias is None else as_before(self.k.add_channels(as_images(y, rank), bias), rank, x.ndim)
 
     def backward(self, dy: Array) -> Any:
         x, weight, *how = self.saved

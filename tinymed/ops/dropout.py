@@ -17,6 +17,7 @@ from .. import random
 from ..backend import Array, kernel
 from ..memory import canonical_order, inverse_order
 from ..tape import Op
+from .shape import reshape
 
 ALPHA = -1.7580993408473766  # what SELU tends to on the left: -scale * alpha
 TICKET = ((5,), np.uint32)
@@ -223,8 +224,8 @@ def dropped_channels(name: str, input: Any, p: float, training: bool, axes: int)
     if n == axes - 1 and axes != 4:
         if not (training and p > 0):
             return dropped(DropoutChannels, name, input, p, training)
-        one = dropped(DropoutChannels, name, input.reshape(1, *input.shape), p, training)
-        return one.reshape(*input.shape)
+        one = dropped(DropoutChannels, name, reshape(input, 1, *input.shape), p, training)
+        return reshape(one, *input.shape)
     if n != axes:
         raise ValueError(f"{name}: input must have {axes} axes (N, C, ...), got {list(input.shape)}")
     return dropped(DropoutChannels, name, input, p, training)

@@ -227,7 +227,7 @@ class Minimum(Op):
 
     def backward(self, dy: Array) -> Any:
         a, b = self.saved
-        db, da = together(self.k.larger_backward, dy, b, a)
+        da, db = together(self.k.larger_backward, dy, b, a)
         return to_shape(self.k, da, shape_of(a)), to_shape(self.k, db, shape_of(b))
 
     @staticmethod

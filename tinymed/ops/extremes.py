@@ -77,7 +77,7 @@ class AMin(Op):
 def drawn_distinct(draw: Any) -> tuple[Any, ...]:
     """An array without ties or empty axes, some of its axes, and keepdim."""
     x, axes, keepdim = drawn_axes(draw)
-    return draw.array(tuple(max(n, 1) for n in x.shape), distinct=True), axes, keepdim
+    return draw.array(tuple(n or 1 for n in x.shape), distinct=True), axes, keepdim
 
 
 def line(x: Array, axis: int) -> tuple[int, ...]:
@@ -122,7 +122,7 @@ class MaxAlong(Op):
     @staticmethod
     def samples(draw: Any) -> tuple[Any, ...]:
         x = draw.array(draw.shape(), distinct=True)
-        return x, draw.integer(0, max(x.ndim - 1, 0)), draw.choice(("max", "min")), draw.boolean()
+        return x, draw.integer(0, (x.ndim or 1) - 1), draw.choice(("max", "min")), draw.boolean()
 
     @staticmethod
     def oracle(torch: Any, x: Any, axis: int, which: str, keepdim: bool) -> Any:
@@ -140,7 +140,7 @@ class ArgExtreme(Op):
     @staticmethod
     def samples(draw: Any) -> tuple[Any, ...]:
         x = draw.array(draw.shape(), distinct=True)
-        return x, draw.integer(0, max(x.ndim - 1, 0)), draw.choice(("max", "min")), draw.boolean()
+        return x, draw.integer(0, (x.ndim or 1) - 1), draw.choice(("max", "min")), draw.boolean()
 
     @staticmethod
     def oracle(torch: Any, x: Any, axis: int, which: str, keepdim: bool) -> Any:

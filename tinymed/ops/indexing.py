@@ -16,14 +16,25 @@ from .axes import one_axis
 from .broadcast import operand, operands, to_shape
 from .shape import clone, expand, reshape
 
-ARRAY = "array"  # in `where`: the place of the next index array
+Where = tuple[bool, ...]  # for each leading axis: whether the next index array selects along it
+
+
+class Span(NamedTuple):
+    """A slice that can be a key of the kernel table, which slices become only in Python 3.12."""
+
+    start: int | None = None
+    stop: int | None = None
+    step: int | None = None
+
+
+Basic = tuple[int | Span | None, ...]
 
 
 class Index(NamedTuple):
-    """What t[...] means: a view by `basic`, then index arrays at the places that `where` names."""
+    """What t[...] means: a view by `basic`, then index arrays along the axes that `where` names."""
 
-    basic: tuple[Any, ...]
-    where: tuple[Any, ...]
+    basic: Basic
+    where: Where
     arrays: list[Any]
 
 
@@ -38,7 +49,7 @@ def parse(shape: tuple[int, ...], index: Any) -> Index:
     if Ellipsis not in [i if i is Ellipsis else None for i in items]:
         items.append(Ellipsis)
     at = next(n for n, i in enumerate(items) if i is Ellipsis)
-    items[at : at + 1] = [slice(None)] * (len(shape) - used)
+    items[at : at + 1] = [Span()] * (len(shape) - used)
     basic: list[Any] = []
     where: list[Any] = []
     arrays: list[Any] = []
@@ -47,12 +58,12 @@ def parse(shape: tuple[int, ...], index: Any) -> Index:
         if isinstance(i, np.ndarray):
             taken = positions(i, shape, axis)
             arrays += taken
-            basic += [slice(None)] * len(taken)
-            where += [ARRAY] * len(taken)
+            basic += [Span()] * len(taken)
+            where += [True] * len(taken)
             axis += len(taken)
         else:
             basic.append(i)
-            where += [] if isinstance(i, int) else [slice(None)]
+            where += [] if isinstance(i, int) else [False]
             axis += i is not None
     return Index(tuple(basic), tuple(where) if arrays else (), arrays)
 
@@ -62,7 +73,7 @@ def entry(i: Any) -> Any:
     if i is None or i is Ellipsis:
         return i
     if isinstance(i, slice):
-        return slice(*(None if v is None else operator.index(v) for v in (i.start, i.stop, i.step)))
+        return Span(*(None if v is None else operator.index(v) for v in (i.start, i.stop, i.step)))
     a = i.data if isinstance(i, Node) else i
     if isinstance(a, bool) or (not isinstance(a, int | np.integer | np.ndarray | list | tuple | range)):
         raise TypeError(f"an index is made of integers, slices, None, '...' and arrays of them, got {type(i).__name__}")
@@ -85,16 +96,21 @@ def positions(i: Array, shape: tuple[int, ...], axis: int) -> list[Array]:
     return list(i.nonzero())
 
 
-def joined(where: tuple[Any, ...], arrays: Any) -> tuple[Any, ...]:
+def slices(basic: Basic) -> tuple[Any, ...]:
+    """The index as NumPy takes it."""
+    return tuple(slice(*b) if isinstance(b, Span) else b for b in basic)
+
+
+def joined(where: Where, arrays: Any) -> tuple[Any, ...]:
     """The index with its arrays in their places."""
     rest = iter(arrays)
-    return tuple(next(rest) if w == ARRAY else w for w in where)
+    return tuple(next(rest) if w else slice(None) for w in where)
 
 
 @kernel(out=lambda dy, shape, basic: [shape], flops=lambda dy, shape, basic: 0)
-def getitem_backward(xp: Any, dy: Array, shape: tuple[int, ...], basic: tuple[Any, ...]) -> Array:
+def getitem_backward(xp: Any, dy: Array, shape: tuple[int, ...], basic: Basic) -> Array:
     dx = xp.zeros(shape, dy.dtype)
-    dx[basic] = dy
+    dx[slices(basic)] = dy
     return dx
 
 
@@ -103,9 +119,9 @@ class GetItem(Op):
 
     view = True
 
-    def forward(self, x: Array, basic: tuple[Any, ...]) -> Array:
+    def forward(self, x: Array, basic: Basic) -> Array:
         self.save(x.shape, basic)
-        return x[(*basic, Ellipsis)]
+        return x[(*slices(basic), Ellipsis)]
 
     def backward(self, dy: Array) -> Any:
         return self.k.getitem_backward(dy, *self.saved), None
@@ -113,29 +129,31 @@ class GetItem(Op):
     @staticmethod
     def samples(draw: Any) -> tuple[Any, ...]:
         shape = draw.shape(1, 4, 2)
-        basic = [draw.choice((slice(None), 0, slice(1, None), slice(None, None, 2), -1)) for _ in shape]
+        basic = [draw.choice((Span(), 0, Span(1), Span(step=2), -1, Span(step=-1))) for _ in shape]
         if draw.boolean():
             basic.insert(draw.integer(0, len(basic)), None)
         return draw.array(shape), tuple(basic)
 
     @staticmethod
-    def oracle(torch: Any, x: Any, basic: tuple[Any, ...]) -> Any:
-        return x[basic]
+    def oracle(torch: Any, x: Any, basic: Basic) -> Any:
+        turned = tuple(Span() if b == Span(step=-1) else b for b in basic)  # torch takes no negative step
+        left = [b for b in basic if not isinstance(b, int)]
+        return x[slices(turned)].flip([i for i, b in enumerate(left) if b == Span(step=-1)])
 
 
-def taken_shape(x: Array, where: tuple[Any, ...], *arrays: Array) -> list[tuple[int, ...]]:
+def taken_shape(x: Array, where: Where, *arrays: Array) -> list[tuple[int, ...]]:
     """The shape of an advanced index, found without reading elements."""
     return [np.broadcast_to(np.empty((), bool), x.shape)[joined(where, arrays)].shape]
 
 
 @kernel(out=taken_shape, flops=lambda *_: 0)
-def take(xp: Any, x: Array, where: tuple[Any, ...], *arrays: Array) -> Array:
+def take(xp: Any, x: Array, where: Where, *arrays: Array) -> Array:
     """x[...] with index arrays."""
     return x[joined(where, arrays)]
 
 
 @kernel(out=lambda dy, shape, where, *arrays: [shape], flops=lambda dy, *_: dy.size)
-def take_backward(xp: Any, dy: Array, shape: tuple[int, ...], where: tuple[Any, ...], *arrays: Array) -> Array:
+def take_backward(xp: Any, dy: Array, shape: tuple[int, ...], where: Where, *arrays: Array) -> Array:
     """dy added up at the places it was taken from."""
     dx = xp.zeros(shape, dy.dtype)
     xp.add.at(dx, joined(where, arrays), dy)
@@ -145,7 +163,7 @@ def take_backward(xp: Any, dy: Array, shape: tuple[int, ...], where: tuple[Any, 
 class Take(Op):
     """y = x[index arrays], a copy;  dx = dy added up at the places taken, which may repeat."""
 
-    def forward(self, x: Array, where: tuple[Any, ...], *arrays: Array) -> Array:
+    def forward(self, x: Array, where: Where, *arrays: Array) -> Array:
         self.save(x.shape, where, *arrays)
         return self.k.take(x, where, *arrays)
 
@@ -155,38 +173,44 @@ class Take(Op):
     @staticmethod
     def samples(draw: Any) -> tuple[Any, ...]:
         shape = draw.shape(1, 4, 2)
-        where = [draw.choice((ARRAY, slice(None))) for _ in shape]
-        where[draw.integer(0, len(shape) - 1)] = ARRAY
+        where = [draw.boolean() for _ in shape]
+        where[draw.integer(0, len(shape) - 1)] = True
         wanted = draw.shape(0, 2, 1, 3)
-        arrays = [draw.integers(wanted, -n, n - 1) for n, w in zip(shape, where, strict=True) if w == ARRAY]
+        arrays = [draw.integers(wanted, -n, n - 1) for n, w in zip(shape, where, strict=True) if w]
         return draw.array(shape), tuple(where), *arrays
 
     @staticmethod
-    def oracle(torch: Any, x: Any, where: tuple[Any, ...], *arrays: Any) -> Any:
+    def oracle(torch: Any, x: Any, where: Where, *arrays: Any) -> Any:
         return x[joined(where, arrays)]
 
 
 @kernel(out=lambda *_: [], writes="x", flops=lambda *_: 0)
-def setitem(xp: Any, x: Array, value: Array, basic: tuple[Any, ...], where: tuple[Any, ...], *arrays: Array) -> Any:
+def setitem(xp: Any, x: Array, value: Array, basic: Basic, where: Where, *arrays: Array) -> Any:
     """x[...] = value, in place."""
     if where:
-        x[basic][joined(where, arrays)] = value
+        x[slices(basic)][joined(where, arrays)] = value
     else:
-        x[basic] = value
+        x[slices(basic)] = value
     return ()
 
 
-@kernel(out=lambda dy, value, basic, where, *arrays: [dy.shape, value], flops=lambda dy, *_: dy.size)
-def setitem_backward(xp: Any, dy: Array, basic: tuple[Any, ...], where: tuple[Any, ...], *arrays: Array) -> Any:
+def written(dy: Array, basic: Basic, where: Where, *arrays: Array) -> list[tuple[int, ...]]:
+    """The shapes of the tensor and of the part that was written."""
+    part = np.broadcast_to(np.empty((), bool), dy.shape)[(*slices(basic), Ellipsis)]
+    return [dy.shape, part[joined(where, arrays)].shape if where else part.shape]
+
+
+@kernel(out=written, flops=lambda dy, *_: dy.size)
+def setitem_backward(xp: Any, dy: Array, basic: Basic, where: Where, *arrays: Array) -> Any:
     """dy with 0 at the places written, and dy at those places."""
     dx = dy.copy()
     if where:
         index = joined(where, arrays)
-        dvalue = dx[basic][index]
-        dx[basic][index] = 0
+        dvalue = dx[slices(basic)][index]
+        dx[slices(basic)][index] = 0
     else:
-        dvalue = dx[basic].copy()
-        dx[basic] = 0
+        dvalue = dx[slices(basic)].copy()
+        dx[slices(basic)] = 0
     return dx, dvalue
 
 
@@ -198,7 +222,7 @@ class SetItem(Op):
 
     view = True
 
-    def forward(self, x: Array, value: Array, basic: tuple[Any, ...], where: tuple[Any, ...], *arrays: Array) -> Array:
+    def forward(self, x: Array, value: Array, basic: Basic, where: Where, *arrays: Array) -> Array:
         self.save(value.shape, basic, where, *arrays)
         self.k.setitem(x, value, basic, where, *arrays)
         return x
@@ -212,18 +236,18 @@ class SetItem(Op):
     @staticmethod
     def samples(draw: Any) -> tuple[Any, ...]:
         shape = draw.shape(1, 3, 2)
-        x, first = draw.array(shape), draw.choice((slice(None), 0, slice(None, None, 2), slice(1, None)))
+        x, first = draw.array(shape), draw.choice((Span(), 0, Span(step=2), Span(1)))
         if draw.boolean():
             array = draw.choice((np.array([0]), np.array([1, 0]), np.array([-1])))
-            return x, draw.array((*array.shape, *shape[1:])), (slice(None),) * len(shape), (ARRAY,), array
-        target = x[(first, ...)].shape
+            return x, draw.array((*array.shape, *shape[1:])), (Span(),) * len(shape), (True,), array
+        target = x[slices((first,))].shape
         value = draw.array(target if draw.boolean() else target[1:])
-        return x, value, (first, *[slice(None)] * (len(shape) - 1)), ()
+        return x, value, (first, *[Span()] * (len(shape) - 1)), ()
 
     @staticmethod
     def oracle(torch: Any, x: Any, value: Any, basic: Any, where: Any, *arrays: Any) -> Any:
         y = x.clone()
-        y[joined(where, arrays) if where else basic] = value
+        y[joined(where, arrays) if where else slices(basic)] = value
         return y
 
 
@@ -282,7 +306,7 @@ class ScatterAdd(Op):
             return dy, None, None, None
         dsource = self.k.gather_forward(dy, index, axis)
         if shape != index.shape:
-            dsource = self.k.getitem_backward(dsource, shape, tuple(slice(n) for n in index.shape))
+            dsource = self.k.getitem_backward(dsource, shape, tuple(Span(0, n) for n in index.shape))
         return dy, None, dsource, None
 
     @staticmethod
@@ -292,7 +316,7 @@ class ScatterAdd(Op):
 
     @staticmethod
     def oracle(torch: Any, x: Any, index: Any, source: Any, axis: int) -> Any:
-        return torch.scatter_add(x, axis, index, source)
+        return torch.scatter_add(x, axis, index, source[tuple(slice(n) for n in index.shape)])
 
 
 @kernel(out=lambda index, classes: [((*index.shape, classes), np.int64)], flops=lambda *_: 0)
@@ -321,7 +345,7 @@ class OneHot(Op):
 def getitem(input: Any, index: Any) -> Any:
     """input[index]: a view for numbers, slices, None and '...'; a copy where index arrays or masks take part."""
     basic, where, arrays = parse(input.shape, index)
-    plain = all(isinstance(b, slice) and b == slice(None) for b in basic)
+    plain = all(b == Span() for b in basic)
     viewed = input if where and plain else GetItem.apply(input, basic)
     return Take.apply(viewed, where, *(viewed.plain(a) for a in arrays)) if where else viewed
 
@@ -450,7 +474,7 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     index = checked_index("index_select", input, index, axis)
     if index.data.ndim > 1:
         raise ValueError(f"index_select: index must be a vector, got shape {list(index.shape)}")
-    return Take.apply(input, (*[slice(None)] * axis, ARRAY), reshape(index, -1))
+    return Take.apply(input, (False,) * axis + (True,), reshape(index, -1))
 
 
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:

@@ -7,7 +7,8 @@ compositions of other ops are in loss_functions.py.
 from typing import Any
 
 from ..backend import Array, kernel
-from ..tape import Node, Op
+from ..tape import Cast, Node, Op
+from .shape import reshape
 from .smooth import log_one_plus_exp, logistic
 
 LARGEST = 100.0  # a logarithm's magnitude is clamped here, so that a wrong certainty costs 100 and not infinity
@@ -322,8 +323,8 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, ignore_index: int
 
         return soft_cross_entropy(input, target, weight, reduction, label_smoothing, weight_map)
     if len(input.shape) == 1:
-        one = cross_entropy(input.reshape(1, -1), target.reshape(1), weight, ignore_index, reduction, label_smoothing)
-        return one.reshape(()) if reduction == "none" else one
+        one = cross_entropy(reshape(input, 1, -1), reshape(target, 1), weight, ignore_index, reduction, label_smoothing)
+        return reshape(one, ()) if reduction == "none" else one
     check_classes("cross_entropy", input, target, weight, ignore_index)
     if weight_map is not None and weight_map.shape != target.shape:
         raise ValueError(f"cross_entropy: weight_map has shape {list(weight_map.shape)}, target {list(target.shape)}")
@@ -335,8 +336,8 @@ def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = IG
     """-input[target], weighted by class: what cross_entropy is after log_softmax.  Shapes as there."""
     check_reduction("nll_loss", reduction)
     if len(input.shape) == 1:
-        one = nll_loss(input.reshape(1, -1), target.reshape(1), weight, ignore_index, reduction)
-        return one.reshape(()) if reduction == "none" else one
+        one = nll_loss(reshape(input, 1, -1), reshape(target, 1), weight, ignore_index, reduction)
+        return reshape(one, ()) if reduction == "none" else one
     check_classes("nll_loss", input, target, weight, ignore_index)
     return NLLLoss.apply(input, target, raw(weight), int(ignore_index), reduction)
 
@@ -359,7 +360,7 @@ def checked_target(name: str, input: Any, target: Any, reduction: str) -> Any:
     check_reduction(name, reduction)
     if target.shape != input.shape:
         raise ValueError(f"{name}: target has shape {list(target.shape)}, input {list(input.shape)}; they must be equal")
-    return target if target.data.dtype == input.data.dtype else type(input)(target.data.astype(input.data.dtype))
+    return target if target.data.dtype == input.data.dtype else Cast.apply(target, input.data.dtype)
 
 
 def check_classes(name: str, input: Any, target: Any, weight: Any, ignore_index: int) -> None:

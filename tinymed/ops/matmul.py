@@ -102,7 +102,7 @@ class MatMul(Op):
         ones = tuple(side if draw.boolean() else 1 for side in batch)[draw.integer(0, len(batch)) :]
         a = draw.choice(((m, depth), (*batch, m, depth), (*ones, m, depth), (depth,)))
         b = draw.choice(((depth, n), (*batch, depth, n), (*ones, depth, n), (depth,)))
-        return draw.array(a), draw.array(b)
+        return draw.array(a, low=-1.0, high=3.0), draw.array(b, low=-1.0, high=3.0)
 
 
 def matrix(a: Array, axis: int) -> Array:

@@ -167,7 +167,7 @@ def boxes(n: int, kernel: int, stride: int, padding: Window, size: int) -> list[
 
 
 def counts(n: int, kernel: int, stride: int, padding: Window, size: int, include_pad: bool) -> list[int]:
-    """The pixels each window is said to have: with its padding, but not what ceil_mode lets stick out; or without."""
+    """The pixels each window is said to have: with the padding, but not what ceil_mode lets stick out; or without."""
     if include_pad:
         starts = [i * stride - padding[0] for i in range(size)]
         return [min(a + kernel, n + padding[1]) - a for a in starts]
@@ -273,6 +273,7 @@ class AvgPool(Op):
     @staticmethod
     def samples(draw: Any) -> tuple[Any, ...]:
         x, kernel, stride, padding, _, ceil_mode = draw_window(draw, False)
+        x = x + 1.0  # a mean of zero would make every error relative to nothing
         size = places("avg_pool", x.shape[-len(kernel) :], kernel, stride, padding, (1,) * len(kernel), ceil_mode)
         return x, kernel, stride, padding, size, draw.boolean(), draw.choice((0, 0, 3)) if len(kernel) > 1 else 0
 

@@ -334,7 +334,7 @@ class Truth(Op):
     @staticmethod
     def samples(draw: Any) -> tuple[Any, ...]:
         x, axes, keepdim = drawn_axes(draw)
-        return x > draw.choice((0.0, 1.5, -1.5)), axes, draw.choice(("any", "all")), keepdim
+        return np.asarray(x > draw.choice((0.0, 1.5, -1.5))), axes, draw.choice(("any", "all")), keepdim
 
     @staticmethod
     def oracle(torch: Any, x: Any, axes: Axes, which: str, keepdim: bool) -> Any:

@@ -6,6 +6,8 @@ import numpy as np
 
 from ..backend import Array, kernel
 from ..tape import Cast, Op
+from .shape import reshape
+from .unary import neg
 
 
 def flops(x: Array, *_: Any) -> int:
@@ -96,7 +98,7 @@ def log_softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
 
 def softmin(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
     """softmax(-x)."""
-    return along(Softmax, "softmin", -input, dim, dtype)
+    return along(Softmax, "softmin", neg(input), dim, dtype)
 
 
 def along(op: type[Op], name: str, input: Any, dim: int | None, dtype: Any) -> Any:
@@ -110,7 +112,7 @@ def along(op: type[Op], name: str, input: Any, dim: int | None, dtype: Any) -> A
         raise TypeError(f"{name}: takes floating-point input, got {input.data.dtype}; give dtype")
     if dtype is not None and np.dtype(dtype) != input.data.dtype:
         input = Cast.apply(input, np.dtype(dtype))
-    return op.apply(input, dim % n) if n else op.apply(input.reshape(1), 0).reshape(())
+    return op.apply(input, dim % n) if n else reshape(op.apply(reshape(input, 1), 0), ())
 
 
 __all__ = ["log_softmax", "softmax", "softmin"]

@@ -1,8 +1,8 @@
 """Update rules of the optimizers, as kernels that write in place.
 
-Every number that may change from one step to the next (learning rate, momentum, step count) arrives in an array, so that
-a recorded step can be replayed.  `hyper` holds a group's numbers in float64; `*_rates` turns them and the step counts t
-into one row of coefficients per parameter, in the parameters' dtype; the update reads its parameter's row.
+Every number that may change from one step to the next (learning rate, momentum, step count) arrives in an array, so
+that a recorded step can be replayed.  `hyper` holds a group's numbers in float64; `*_rates` turns them and the step
+counts t into one row of coefficients per parameter, in the parameters' dtype; the update reads its parameter's row.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """Learning rate schedules: `scheduler.step()` once an epoch (or once a step) after `optimizer.step()`.
 
-As in PyTorch a schedule multiplies the rate that is there, so that several on one optimizer compound.  `last_epoch` counts
-the calls.  The state is plain numbers and lists, fit for JSON; functions given to LambdaLR are not part of it.
+As in PyTorch a schedule multiplies the rate that is there, so that several on one optimizer compound.  `last_epoch`
+counts the calls.  The state is plain numbers and lists, fit for JSON; functions given to LambdaLR are not part of it.
 """
 
 import math
@@ -77,7 +77,9 @@ class LRScheduler:
         """Take over what `state_dict` returned."""
         unknown = [n for n in state if n not in self.__dict__]
         if unknown:
-            raise ValueError(f"{type(self).__name__}: the state of another schedule was given; it has {', '.join(unknown)}")
+            raise ValueError(
+                f"{type(self).__name__}: the state of another schedule was given; it has {', '.join(unknown)}"
+            )
         self.__dict__.update(state)
 
 
@@ -139,7 +141,9 @@ class ConstantLR(LRScheduler):
     def get_lr(self) -> list[float]:
         if self.last_epoch == 0:
             return [lr * self.factor for lr in self.current()]
-        return [lr * (1 / self.factor) for lr in self.current()] if self.last_epoch == self.total_iters else self.current()
+        return (
+            [lr * (1 / self.factor) for lr in self.current()] if self.last_epoch == self.total_iters else self.current()
+        )
 
     def first_lr(self) -> list[float]:
         return [base * (self.factor if self.total_iters > 0 else 1) for base in self.base_lrs]
@@ -324,8 +328,8 @@ class OneCycleLR(LRScheduler):
 class ReduceLROnPlateau(LRScheduler):
     """Times factor when `step(metric)` saw no improvement for more than patience epochs.
 
-    mode: "min" or "max" is better; threshold and threshold_mode ("rel", "abs") say by how much.  cooldown epochs after a
-    change do not count; no rate falls below min_lr, and a change below eps is not made.
+    mode: "min" or "max" is better; threshold and threshold_mode ("rel", "abs") say by how much.  cooldown epochs
+    after a change do not count; no rate falls below min_lr, and a change below eps is not made.
     """
 
     def __init__(self, optimizer: Optimizer, mode: str = "min", factor: float = 0.1, patience: int = 10,

@@ -106,7 +106,7 @@ class GroupMemory:
                     return self.gather()
                 if p.data.shape != slot.view.shape:
                     raise ValueError(f"optimizer: parameter {slot.index} had shape {list(slot.view.shape)} and now has "
-                                     f"{list(p.data.shape)}; make a new optimizer after changing the model")  # fmt: skip
+                                     f"{list(p.data.shape)}; make a new optimizer for a changed model")  # fmt: skip
                 slot.view[...] = p.data
                 p.data = slot.view
         return None

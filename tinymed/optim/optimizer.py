@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import backend
-from ..nn.module import Parameter
 from ..tape import enable_grad
 from ..tensor import Tensor
 from . import kernels  # declares them
@@ -139,8 +138,10 @@ class Optimizer:
         return [(memory, slot) for memory in self.memory for slot in memory.slots]
 
     def __repr__(self) -> str:
-        lines = [f"  group {i}: {len(g['params'])} tensors, " + ", ".join(f"{n}={v}" for n, v in g.items() if n != "params")
-                 for i, g in enumerate(self.param_groups)]  # fmt: skip
+        lines = []
+        for i, group in enumerate(self.param_groups):
+            options = ", ".join(f"{n}={v}" for n, v in group.items() if n != "params")
+            lines.append(f"  group {i}: {len(group['params'])} tensors, {options}")
         return f"{type(self).__name__}(\n" + "\n".join(lines) + "\n)"
 
 

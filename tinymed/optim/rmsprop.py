@@ -11,8 +11,8 @@ from .optimizer import Optimizer
 class RMSprop(Optimizer):
     """s = alpha s + (1 - alpha) g^2;   p -= lr g / (sqrt(s) + eps).
 
-    centered: the square of a running mean of g is subtracted from s (Graves 2013, section 2.1).  momentum: the quotients
-    are gathered, v = momentum v + g / (sqrt(s) + eps), and p -= lr v.  Tieleman & Hinton 2012, lecture 6.5.
+    centered: the square of a running mean of g is subtracted from s (Graves 2013, section 2.1).  momentum: the
+    quotients are gathered, v = momentum v + g / (sqrt(s) + eps), and p -= lr v.  Tieleman & Hinton 2012, lecture 6.5.
     """
 
     layout = ("lr", "alpha", "eps", "weight_decay", "momentum")

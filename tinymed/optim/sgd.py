@@ -26,8 +26,8 @@ class SGD(Optimizer):
     def check(self, options: dict[str, Any]) -> None:
         super().check(options)
         if options["nesterov"] and (options["momentum"] <= 0 or options["dampening"] != 0):
-            raise ValueError(f"SGD: nesterov needs momentum > 0 and dampening 0, got momentum {options['momentum']} and "
-                             f"dampening {options['dampening']}")  # fmt: skip
+            raise ValueError(f"SGD: nesterov needs momentum > 0 and dampening 0, got "
+                             f"momentum {options['momentum']} and dampening {options['dampening']}")  # fmt: skip
 
     def update(self, k: Table, group: ParamGroup, memory: GroupMemory, active: list[Slot]) -> None:
         heavy = group["momentum"] != 0

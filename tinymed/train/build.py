@@ -39,7 +39,11 @@ def open_splits(data: DataConfig, seed: int) -> Splits:
         classes=data.classes or None,
         skip_bad=data.skip_bad,
     )
-    return divide(sets, data, seed)
+    skipped = [item for dataset in sets.values() for item in dataset.skipped]
+    parts = divide(sets, data, seed)
+    for name, dataset in parts.items():
+        dataset.skipped = skipped if name == "train" else []
+    return parts
 
 
 def divide(sets: Splits, data: DataConfig, seed: int) -> Splits:
@@ -101,17 +105,22 @@ def make_loader(dataset: Dataset, config: RunConfig, *, training: bool = False) 
     )  # fmt: skip
 
 
-def make_model(config: RunConfig) -> Any:
-    """A new network with initial weights drawn by the run's seed.  Raises UserError for a name or option it lacks."""
+def make_model(config: RunConfig, classes: int | None = None) -> Any:
+    """A new network with initial weights drawn by the run's seed.  Raises UserError for a name or option it lacks.
+
+    classes: their number, if the configuration does not know it yet.
+    """
     from .. import models
 
     random.manual_seed(config.seed)
-    data = config.data
+    data, classes = config.data, classes or len(config.data.classes)
     takes = models.entry(config.model).options
-    wanted = {"in_channels": data.channels, "num_classes": len(data.classes), "size": data.size, "head": config.head}
+    wanted = {"in_channels": data.channels, "num_classes": classes, "size": data.size, "head": config.head}
     options = {name: value for name, value in wanted.items() if name in takes} | config.model_options
     try:
         return models.create(config.model, **options)
+    except UserError:
+        raise
     except (TypeError, ValueError, KeyError) as error:
         raise UserError(f"model {config.model}: {error}") from None
 

@@ -1,0 +1,86 @@
+"""Initial values: distributions against PyTorch's, and what seeds and layouts decide."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import tinymed
+from tinymed import Tensor, nn
+from tinymed.nn import init
+
+
+class TestInit:
+    def moments(self, fill: Any, *args: Any, shape: tuple[int, ...] = (400, 300), **kwargs: Any) -> np.ndarray:
+        tinymed.manual_seed(1)
+        return fill(nn.Parameter(np.zeros(shape)), *args, **kwargs).data
+
+    @pytest.mark.parametrize(("name", "kwargs"), [
+        ("kaiming_uniform_", {}), ("kaiming_uniform_", {"a": 5**0.5}), ("kaiming_normal_", {"mode": "fan_out", "nonlinearity": "relu"}),
+        ("xavier_uniform_", {"gain": 2.0}), ("xavier_normal_", {}), ("normal_", {"mean": 1.0, "std": 0.3}),
+        ("uniform_", {"a": -3.0, "b": 1.0}), ("trunc_normal_", {"std": 2.0, "a": -1.0, "b": 3.0}),
+    ])  # fmt: skip
+    @pytest.mark.parametrize("shape", [(400, 300), (40, 30, 10, 10)])
+    def test_distribution_is_torchs(self, name: str, kwargs: dict[str, Any], shape: tuple[int, ...]) -> None:
+        from scipy.stats import ks_2samp
+
+        ours = self.moments(getattr(init, name), shape=shape, **kwargs)
+        torch.manual_seed(0)
+        theirs = getattr(torch.nn.init, name)(torch.zeros(shape, dtype=torch.float64), **kwargs).numpy()
+        assert ks_2samp(ours.ravel(), theirs.ravel()).pvalue > 1e-3
+
+    @pytest.mark.parametrize("name", ["Linear", "Conv2d", "ConvTranspose2d"])
+    def test_default_of_layers_is_torchs(self, name: str) -> None:
+        args = (300, 200) if name == "Linear" else (40, 60, 3)
+        ours, theirs = getattr(nn, name)(*args), getattr(torch.nn, name)(*args)
+        for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+            bound = float(q.detach().abs().max())
+            assert abs(float(np.abs(p.data).max()) / bound - 1) < 0.05
+            np.testing.assert_allclose(p.data.std(), q.detach().numpy().std(), rtol=0.12)
+
+    def test_lecun(self) -> None:
+        np.testing.assert_allclose(self.moments(init.lecun_normal_).std(), 300**-0.5, rtol=0.01)
+        np.testing.assert_allclose(np.abs(self.moments(init.lecun_uniform_)).max(), (3 / 300) ** 0.5, rtol=0.01)
+
+    @pytest.mark.parametrize("shape", [(5, 9), (9, 5), (8, 4, 3, 3), (6, 6)])
+    def test_orthogonal(self, shape: tuple[int, ...]) -> None:
+        a = self.moments(init.orthogonal_, 2.0, shape=shape).reshape(shape[0], -1)
+        gram = a @ a.T if a.shape[0] <= a.shape[1] else a.T @ a
+        np.testing.assert_allclose(gram, 4 * np.eye(len(gram)), atol=1e-12)
+
+    @pytest.mark.parametrize("factor", [2, 3, 4])
+    def test_bilinear_upsamples(self, factor: int, rng: np.random.Generator) -> None:
+        k = 2 * factor - factor % 2
+        layer = nn.ConvTranspose2d(3, 3, k, factor, (k - factor) // 2, bias=False).double()
+        init.bilinear_(layer.weight)
+        x = rng.normal(size=(1, 3, 6, 5))
+        y = layer(Tensor(x), output_size=(6 * factor, 5 * factor)).data
+        true = torch.nn.functional.interpolate(torch.tensor(x), scale_factor=factor, mode="bilinear").numpy()
+        inner = slice(factor, -factor)  # at the edge a transposed convolution fades to 0
+        np.testing.assert_allclose(y[:, :, inner, inner], true[:, :, inner, inner], atol=1e-12)
+
+    @pytest.mark.parametrize("name", ["linear", "conv2d", "sigmoid", "tanh", "relu", "leaky_relu", "selu"])
+    def test_gain(self, name: str) -> None:
+        assert init.calculate_gain(name) == pytest.approx(torch.nn.init.calculate_gain(name), rel=1e-15)
+
+    def test_seed_decides_and_layout_does_not(self) -> None:
+        tinymed.manual_seed(5)
+        a = nn.Conv2d(3, 4, 3).weight.data
+        tinymed.manual_seed(5)
+        b = init.kaiming_uniform_(nn.Parameter(np.zeros((4, 3, 3, 3), np.float32)), a=5**0.5).data
+        c = init.kaiming_uniform_(nn.Parameter(np.zeros((4, 3, 3, 3), np.float32)), a=5**0.5).data
+        np.testing.assert_array_equal(a, b)
+        assert (a != c).any()
+
+    def test_errors(self) -> None:
+        p = nn.Parameter(np.zeros(3))
+        for fill in (init.xavier_uniform_, init.kaiming_normal_, init.orthogonal_, init.bilinear_):
+            with pytest.raises(ValueError, match="axes"):
+                fill(p)
+        with pytest.raises(ValueError, match="too far"):
+            init.trunc_normal_(p, mean=50.0)
+        with pytest.raises(ValueError, match="fan_in"):
+            init.kaiming_normal_(nn.Parameter(np.zeros((2, 2))), mode="in")
+        with pytest.raises(ValueError, match="calculate_gain"):
+            init.calculate_gain("relu7")
