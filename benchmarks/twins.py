@@ -37,5 +37,5 @@ def copy_weights(torch: Any, ours: Any, theirs: Any) -> None:
     pairs = list(zip(ours.parameters(), theirs.parameters(), strict=True))
     with torch.no_grad():
         for p, q in pairs:
-            assert tuple(p.shape) == tuple(q.shape), f"{p.shape} against {tuple(q.shape)}"
-            q.copy_(torch.from_numpy(np.ascontiguousarray(p.data)))
+            assert p.data.size == q.numel(), f"{p.shape} against {tuple(q.shape)}"
+            q.copy_(torch.from_numpy(np.ascontiguousarray(p.data)).reshape(q.shape))

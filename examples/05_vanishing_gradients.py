@@ -72,18 +72,20 @@ def lesson_norms() -> None:
     shown = [0, 4, 9, 14, 19]
     print(f"1. |dloss/dweight| in a network of {DEPTH} 3x3 convolutions, before training, by layer\n")
     print(f"   {'network':38s}" + "".join(f"{f'layer {i + 1}':>11s}" for i in shown) + f"{'first/last':>12s}")
-    ratios = {}
+    found = {}
     for activation, init, shortcut in KINDS:
         norms = gradient_norms(deep_network(DEPTH, activation, init, shortcut), images, labels)
-        ratio = ratios[activation, init, shortcut] = norms[0] / norms[-1]
+        found[activation, init, shortcut] = norms
         title = f"{activation}, {init} weights{', shortcuts' if shortcut else ''}"
-        print(f"   {title:38s}" + "".join(f"{norms[i]:11.1e}" for i in shown) + f"{ratio:12.1e}")
+        print(f"   {title:38s}" + "".join(f"{norms[i]:11.1e}" for i in shown) + f"{norms[0] / norms[-1]:12.1e}")
     print(f"\n   A sigmoid's slope is at most 1/4, and {DEPTH} of them multiply.  ReLU's is 0 or 1: with He's weights")
-    print("   the size stays, with Xavier's each layer halves its square.  x + f(x) passes the gradient on whatever f.")
-    assert ratios["sigmoid", "xavier", False] < 1e-6
-    assert ratios["relu", "xavier", False] < 0.1 * ratios["relu", "he", False]
-    assert all(0.05 < ratios[name, "he", False] < 20 for name in ("relu", "leaky_relu"))
-    assert ratios["sigmoid", "xavier", True] > 0.05
+    print("   the size stays; with Xavier's, of half the variance, values shrink on the way up and gradients on the")
+    print("   way down, so all layers learn slowly.  x + f(x) passes the gradient on, whatever f does to it.")
+    first_last = {kind: norms[0] / norms[-1] for kind, norms in found.items()}
+    assert first_last["sigmoid", "xavier", False] < 1e-6
+    assert all(0.05 < first_last[name, "he", False] < 20 for name in ("relu", "leaky_relu", "elu"))
+    assert first_last["sigmoid", "xavier", True] > 0.05
+    assert found["relu", "xavier", False].max() < 0.1 * found["relu", "he", False].min()
 
 
 def residual_network(blocks: int, residual: bool) -> nn.Sequential:

@@ -16,11 +16,12 @@ from pathlib import Path
 import tinymed
 from tinymed import models, optim
 from tinymed.data import Augment, Dataset, Loader, open_dataset, split_dataset, synthetic_smear
+from tinymed.errors import UserError
 from tinymed.report.plots import save_roc
-from tinymed.train import Lines, SigmoidHead, Trainer, evaluate_scores, predict_scores
+from tinymed.train import Lines, Schedule, SigmoidHead, Trainer, evaluate_scores, predict_scores
 from tinymed.train.positive import choose_positive
 
-SIZE, BATCH, STEPS, SEED = 48, 32, 250, 0
+SIZE, BATCH, STEPS, SEED = 48, 32, 200, 0
 
 
 def arguments() -> argparse.Namespace:
@@ -48,12 +49,14 @@ def train(sets: dict[str, Dataset], positive: str, steps: int) -> Trainer:
     tinymed.manual_seed(SEED)
     flips = Augment(horizontal_flip=True, vertical_flip=True)
     training = Loader(sets["train"], BATCH, SIZE, shuffle=True, augment=flips, seed=SEED)
-    validation = Loader(sets["val"], BATCH, SIZE) if "val" in sets else None
     classes = len(sets["train"].classes)
-    model = models.create("dcnn", in_channels=3, num_classes=classes, size=SIZE)
+    # The running statistics of batch norm remember ten batches, not a hundred: see 06_batch_norm_statistics.py.
+    model = models.create("dcnn", in_channels=3, num_classes=classes, size=SIZE, bn_momentum=0.1)
     optimizer = optim.Adam(model.parameters(), lr=1e-3, eps=1e-7)
-    trainer = Trainer(model, optimizer, SigmoidHead(classes), training, validation,
-                      callbacks=[Lines(print)], positive=positive)  # fmt: skip
+    # The rate falls to 0 along a half cosine: the weights come to rest, and the running statistics catch up with them.
+    cosine = Schedule(optim.lr_scheduler.CosineAnnealingLR(optimizer, steps), every="step")
+    head = SigmoidHead(classes)
+    trainer = Trainer(model, optimizer, head, training, callbacks=[cosine, Lines(print)], positive=positive)
     trainer.fit(steps=steps)
     return trainer
 
@@ -78,8 +81,12 @@ def main() -> None:
         print(f"   ROC curve:   {save_roc(scores, labels, classes, positive, options.png, result)}")
     if options.data is None:
         assert result["auc"] > 0.8, "the network must have learnt something"
-    print(f"\nLesson: {result['n']} images leave {high - low:.3f} between the ends of the AUC's interval.")
+    low, high = result["sensitivity_interval"]
+    print(f"\nLesson: {result['n']} images say of the sensitivity only that it lies between {low:.2f} and {high:.2f}.")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:  # a wrong folder, an unreadable image, an unclear positive class: one line, no traceback
+        raise SystemExit(f"08_train_malaria.py: {error}") from None

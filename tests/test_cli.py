@@ -125,8 +125,8 @@ class TestTrain:
     def test_softmax_steps_weights_and_early_stopping(self, data, tmp_path, capsys):
         out = tmp_path / "run"
         code, stdout, err = invoke(
-            capsys, "train", "--data", data, "--out", out, *QUICK, "--epochs", 9, "--head", "softmax", "--class-weights",
-            "balanced", "--early-stop", 1, "--lr", "1e-9", "--normalise", "--schedule", "plateau",
+            capsys, "train", "--data", data, "--out", out, *QUICK, "--epochs", 9, "--head", "softmax",
+            "--class-weights", "balanced", "--early-stop", 1, "--lr", "1e-9", "--normalise", "--schedule", "plateau",
         )  # fmt: skip
         assert code == 0, err
         config = json.loads((out / "config.json").read_text())
@@ -153,7 +153,17 @@ class TestPositive:
         assert "--positive" in err
         assert not (tmp_path / "run").exists()
         code, out, _ = invoke(
-            capsys, "train", "--data", data, "--out", tmp_path / "run", *QUICK, "--epochs", 1, "--positive", "parasitized"
+            capsys,
+            "train",
+            "--data",
+            data,
+            "--out",
+            tmp_path / "run",
+            *QUICK,
+            "--epochs",
+            1,
+            "--positive",
+            "parasitized",
         )
         assert code == 0
         assert "positive class: parasitized" in out

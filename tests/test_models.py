@@ -225,8 +225,9 @@ class TestLeNet5:
         true = np.mean(-z[range(5), target] + np.log(np.exp(-2.5) + np.exp(z).sum(1)))
         assert model.loss(Tensor(z), Tensor(target)).item() == pytest.approx(true, rel=1e-12)
 
-    @pytest.mark.parametrize(("name", "options"), [("lenet5", {}), ("lenet5_modern", {}),
-                                                   ("lenet5_modern", {"pool": "max", "activation": "relu"})])  # fmt: skip
+    @pytest.mark.parametrize(("name", "options"), [
+        ("lenet5", {}), ("lenet5_modern", {}), ("lenet5_modern", {"pool": "max", "activation": "relu"}),
+    ])  # fmt: skip
     def test_learns_a_tiny_batch(self, name: str, options: dict[str, Any]) -> None:
         tinymed.manual_seed(0)
         model = models.create(name, **options)

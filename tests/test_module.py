@@ -38,8 +38,8 @@ class TestModule:
             "body.1.bias",
         ]
         assert [n for n, _ in net.named_buffers()] == ["offset", "scratch"]
-        assert list(net.state_dict()) == ["scale", "offset", "body.0.weight", "body.0.bias", "body.1.weight", "body.1.bias",
-                                          "alias.weight", "alias.bias"]  # fmt: skip
+        learned = ["body.0.weight", "body.0.bias", "body.1.weight", "body.1.bias"]
+        assert list(net.state_dict()) == ["scale", "offset", *learned, "alias.weight", "alias.bias"]
         assert [n for n, _ in net.named_modules()] == ["", "body", "body.0", "body.1"]
         assert net.get_submodule("body.1") is net.body[1]
         with pytest.raises(ValueError, match=r"no module 'body.7'.*holds 0, 1"):
@@ -199,8 +199,10 @@ class TestState:
     def test_strict_names_what_does_not_fit_and_changes_nothing(self) -> None:
         layer = nn.Linear(3, 2)
         before = layer.weight.data.copy()
-        with pytest.raises(ValueError, match=r"missing: bias; unexpected: biass; of another shape: weight: the module has "
-                                             r"\[2, 3\], the state \[2, 4\]"):  # fmt: skip
+        message = (
+            r"missing: bias; unexpected: biass; of another shape: weight: the module has \[2, 3\], the state \[2, 4\]"
+        )
+        with pytest.raises(ValueError, match=message):
             layer.load_state_dict({"weight": np.zeros((2, 4)), "biass": np.zeros(2)})
         with pytest.raises(ValueError, match="missing: bias"):
             layer.load_state_dict({"weight": np.zeros((2, 3))})

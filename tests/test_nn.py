@@ -103,7 +103,7 @@ LAYERS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "LeakyReLU": (lambda n: n.LeakyReLU(0.2), (3, 11)),
     "PReLU": (lambda n: n.PReLU(4), (3, 4, 5)),
     "ELU": (lambda n: n.ELU(0.7), (3, 11)),
-    "CELU": (lambda n: n.CELU(alpha=0.7), (3, 11)),
+    "CELU": (lambda n: n.CELU(alpha=0.5), (3, 11)),
     "SELU": (lambda n: n.SELU(), (3, 11)),
     "GELU": (lambda n: n.GELU(), (3, 11)),
     "GELU tanh": (lambda n: n.GELU(approximate="tanh"), (3, 11)),
@@ -123,13 +123,16 @@ LAYERS: dict[str, tuple[Any, tuple[int, ...]]] = {
 }  # fmt: skip
 
 
+TOLERANCE = {"Hardsigmoid": 1e-7}  # PyTorch multiplies a float64 gradient by a float32 1/6
+
+
 class TestLayersAgainstTorch:
     @pytest.mark.parametrize("name", LAYERS)
     def test_forward_and_gradients(self, name: str, rng: np.random.Generator) -> None:
         make, shape = LAYERS[name]
         ours, theirs = make(nn), make(torch.nn)
         same_state(ours, theirs)
-        compare(ours, theirs, values(rng, shape), rng=rng)
+        compare(ours, theirs, values(rng, shape), rng=rng, tol=TOLERANCE.get(name, 1e-10))
 
     def test_output_size_of_a_transposed_convolution(self, rng: np.random.Generator) -> None:
         ours, theirs = nn.ConvTranspose2d(2, 3, 3, stride=3), torch.nn.ConvTranspose2d(2, 3, 3, stride=3)
@@ -203,8 +206,10 @@ class TestLossesAgainstTorch:
 
 
 class TestBatchNorm:
-    @pytest.mark.parametrize(("name", "shape"), [("BatchNorm1d", (6, 3)), ("BatchNorm1d", (4, 3, 5)),
-                                                 ("BatchNorm2d", (3, 4, 5, 2)), ("BatchNorm3d", (2, 3, 2, 4, 3))])  # fmt: skip
+    @pytest.mark.parametrize(("name", "shape"), [
+        ("BatchNorm1d", (6, 3)), ("BatchNorm1d", (4, 3, 5)), ("BatchNorm2d", (3, 4, 5, 2)),
+        ("BatchNorm3d", (2, 3, 2, 4, 3)),
+    ])  # fmt: skip
     def test_torchs_rule(self, name: str, shape: tuple[int, ...], rng: np.random.Generator) -> None:
         ours = getattr(nn, name)(shape[1], momentum=0.3, statistics="torch")
         theirs = getattr(torch.nn, name)(shape[1], momentum=0.3)
@@ -281,9 +286,11 @@ class TestBatchNorm:
 
 
 class TestDropout:
-    @pytest.mark.parametrize(("name", "shape", "axes"), [("Dropout", (50, 80), 0), ("Dropout1d", (50, 80, 4), 1),
-                                                         ("Dropout2d", (50, 80, 3, 2), 2), ("Dropout3d", (50, 80, 2, 2, 2), 3)])  # fmt: skip
-    def test_drops_in_training_only(self, name: str, shape: tuple[int, ...], axes: int) -> None:
+    @pytest.mark.parametrize(("name", "shape"), [
+        ("Dropout", (50, 80)), ("Dropout1d", (50, 80, 4)), ("Dropout2d", (50, 80, 3, 2)),
+        ("Dropout3d", (50, 80, 2, 2, 2)),
+    ])  # fmt: skip
+    def test_drops_in_training_only(self, name: str, shape: tuple[int, ...]) -> None:
         layer = getattr(nn, name)(0.3)
         x = Tensor(np.ones(shape, np.float32))
         y = layer(x).data.reshape(*shape[:2], -1)

@@ -25,7 +25,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -146,27 +146,30 @@ rules: dict[str, Rule] = {}
 implementations: dict[tuple[str, str], Kernel] = {}
 
 
-def kernel(fn: Callable[..., Any] | None = None, *, backend: str = REFERENCE,
-           out: Callable[..., Sequence[Any]] | None = None, flops: Callable[..., float] | None = None,
-           writes: str = "", composite: bool = False, image: str = "", filter: str = "", flat: str = "", rows: str = "",
-           work: Callable[..., Sequence[Any]] | None = None, when: Callable[..., bool] | None = None,
-           parallel: bool = True) -> Any:  # fmt: skip
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def kernel(*, backend: str = REFERENCE, out: Callable[..., Sequence[Any]] | None = None,
+           flops: Callable[..., float] | None = None, writes: str = "", composite: bool = False, image: str = "",
+           filter: str = "", flat: str = "", rows: str = "", work: Callable[..., Sequence[Any]] | None = None,
+           when: Callable[..., bool] | None = None, parallel: bool = True) -> Callable[[F], F]:  # fmt: skip
     """Declare an implementation of the kernel that the function is named after; see the module's docstring.
 
     out: inputs -> shapes, or (shape, dtype) pairs, of the outputs.  flops: inputs -> floating-point operations.
     writes: inputs updated in place.  work: inputs -> shapes of scratch arrays.  when: inputs -> whether this
     implementation can take them; if not, the chain goes on.  parallel: its prange loops run on several threads.
     """
-    if fn is None:
-        options = {k: v for k, v in locals().items() if k != "fn"}
-        return lambda f: kernel(f, **options)
-    name = fn.__name__
-    if out is not None or name not in rules:
-        rules[name] = Rule(out or like_first, flops, frozenset(writes.split()))
-    kinds = {p: k for k, names in (("image", image), ("filter", filter), ("flat", flat), ("rows", rows))
-             for p in names.split()}
-    implementations[backend, name] = Kernel(fn, backend, composite, kinds, work, when, parallel)
-    return fn
+    named = (("image", image), ("filter", filter), ("flat", flat), ("rows", rows))
+    kinds = {parameter: kind for kind, names in named for parameter in names.split()}
+
+    def declare(fn: F) -> F:
+        name = fn.__name__
+        if backend == REFERENCE or name not in rules:
+            rules[name] = Rule(out or like_first, flops, frozenset(writes.split()))
+        implementations[backend, name] = Kernel(fn, backend, composite, kinds, work, when, parallel)
+        return fn
+
+    return declare
 
 
 def like_first(*args: Any) -> list[tuple[int, ...]]:
@@ -324,8 +327,9 @@ def describe(args: Sequence[Any]) -> str:
 
 
 def is_single(args: Sequence[Any]) -> bool:
-    """Whether every floating-point array is float32: what compiled kernels promise to take."""
-    return all(a.dtype.char in "f?bBhHiIlLqQ" for a in args if hasattr(a, "dtype"))
+    """Whether there are floating-point arrays and all are float32: what compiled kernels promise to take."""
+    kinds = {a.dtype.char for a in args if hasattr(a, "dtype")}
+    return "f" in kinds and kinds <= set("f?bBhHiIlLqQ")
 
 
 # ------------------------------------------------------------------------------------------------- choosing

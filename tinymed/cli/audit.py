@@ -34,7 +34,7 @@ def audit(
         print(json.dumps(report.to_dict(), allow_nan=False))
     else:
         names = ("accuracy", "sensitivity", "specificity", "precision", "f1")
-        cells = [("implied by each row", *names, "prevalence")]
+        cells: list[tuple[str, ...]] = [("implied by each row", *names, "prevalence")]
         cells += [(r.name, *(number(r.computed.get(n)) for n in names), number(r.prevalence)) for r in report.rows]
         print(table(cells), end="\n\n")
         for finding in report.findings:

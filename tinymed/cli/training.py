@@ -27,7 +27,9 @@ MIXTURE = {
     "horizontal_flip": True, "vertical_flip": True, "rotate": 15.0, "shift": 0.05, "scale": (0.9, 1.1),
     "brightness": 0.05, "contrast": 0.1,
 }  # fmt: skip
-QUICK = {"epochs": 6, "batch": 32}  # without --data: a minute or two on two cores
+# Without --data: a minute or two on two cores.  So few steps ask for batch norm statistics that follow quickly.
+QUICK = {"epochs": 10, "batch": 32, "schedule": "cosine"}
+QUICK_OPTIONS = {"dcnn": {"bn_momentum": 0.1}}
 DATA_NAMES = ("label_column", "group_column", "skip_bad", "split", "val_fraction", "test_fraction", "difficulty")
 LOOP_NAMES = (
     "head", "epochs", "steps", "batch", "optimizer", "lr", "weight_decay", "schedule", "clip_norm", "balanced",
@@ -119,7 +121,8 @@ def draft(given: dict[str, Any]) -> RunConfig:
         loop["epochs"] = None
     if "early_stop" in given:
         loop.setdefault("keep", "best")
-    content = {"model": model, "model_options": model_options(given), "augment": augmentation(given)}
+    options = ({} if "data" in given else QUICK_OPTIONS.get(model, {})) | model_options(given)
+    content = {"model": model, "model_options": options, "augment": augmentation(given)}
     content |= {"data": data} | loop
     config: RunConfig = checked(lambda: RunConfig.model_validate(content), "train")
     choose_backend(config.backend)

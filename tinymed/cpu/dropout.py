@@ -47,7 +47,7 @@ def drop_part(y: Any, x: Any, words: Any, part: Any, parts: Any, ticket: Any, li
 
 
 @kernel(backend="numba", rows="y x", work=words_work)
-def dropout_forward(y, ticket, words, x, state, limit, scale):
+def dropout_forward(y: Any, ticket: Any, words: Any, x: Any, state: Any, limit: Any, scale: Any) -> None:
     take_ticket(ticket, state)
     xs, ys = x.reshape(x.size), y.reshape(y.size)
     for part in prange(words.shape[0]):
@@ -55,7 +55,7 @@ def dropout_forward(y, ticket, words, x, state, limit, scale):
 
 
 @kernel(backend="numba", rows="dx dy", work=words_work)
-def dropout_backward(dx, words, dy, ticket, limit, scale):
+def dropout_backward(dx: Any, words: Any, dy: Any, ticket: Any, limit: Any, scale: Any) -> None:
     dys, dxs = dy.reshape(dy.size), dx.reshape(dx.size)
     for part in prange(words.shape[0]):
         drop_part(dxs, dys, words[part], part, words.shape[0], ticket, limit, scale)
@@ -82,7 +82,9 @@ def scale_sample(y: Any, x: Any, factor: Any) -> None:
 
 
 @kernel(backend="numba", rows="y x", work=channel_work)
-def dropout_channels_forward(y, ticket, factors, ones, words, x, state, limit, scale):
+def dropout_channels_forward(
+    y: Any, ticket: Any, factors: Any, ones: Any, words: Any, x: Any, state: Any, limit: Any, scale: Any
+) -> None:
     take_ticket(ticket, state)
     channel_factors(factors, ones, words, ticket, limit, scale)
     n = factors.shape[0]
@@ -92,7 +94,9 @@ def dropout_channels_forward(y, ticket, factors, ones, words, x, state, limit, s
 
 
 @kernel(backend="numba", rows="dx dy", work=channel_work)
-def dropout_channels_backward(dx, factors, ones, words, dy, ticket, limit, scale):
+def dropout_channels_backward(
+    dx: Any, factors: Any, ones: Any, words: Any, dy: Any, ticket: Any, limit: Any, scale: Any
+) -> None:
     channel_factors(factors, ones, words, ticket, limit, scale)
     n = factors.shape[0]
     for b in prange(n):

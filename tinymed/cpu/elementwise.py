@@ -11,9 +11,9 @@ from ..ops.broadcast import broadcast_axes
 
 
 def alike(*inputs: Any) -> bool:
-    """Arrays of one shape and dtype, and numbers: no broadcasting inside a flat loop."""
+    """float32 arrays of one shape, and numbers: no broadcasting inside a flat loop."""
     arrays = [a for a in inputs if hasattr(a, "shape")]
-    return all(a.shape == arrays[0].shape and a.dtype == arrays[0].dtype for a in arrays)
+    return all(a.shape == arrays[0].shape and a.dtype.char == "f" for a in arrays)
 
 
 def at(a: Any, i: Any) -> Any:
@@ -55,7 +55,7 @@ def div(y: Any, a: Any, b: Any) -> None:
         y[i] = np.true_divide(at(a, i), at(b, i))  # a / b would raise where b = 0
 
 
-@kernel(backend="numba", flat="y x")
+@kernel(backend="numba", flat="y x", when=alike)
 def neg(y: Any, x: Any) -> None:
     for i in prange(x.size):
         y[i] = -x[i]

@@ -178,8 +178,24 @@ def batch_norm_forward(k: Any, x: Any, weight: Any, bias: Any, running_mean: Any
 
 @kernel(backend="numba", rows="y x", flat="count", writes="running_mean running_var count", out=channel_stats,
         work=stats_work, flops=lambda x, *_: 8 * x.size)  # fmt: skip
-def batch_norm_train(y, mean, rstd, moments, sums, strips, x, weight, bias, running_mean, running_var, count, momentum,
-                     eps, corrected, unbiased):  # fmt: skip
+def batch_norm_train(
+    y: Any,
+    mean: Any,
+    rstd: Any,
+    moments: Any,
+    sums: Any,
+    strips: Any,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    running_mean: Any,
+    running_var: Any,
+    count: Any,
+    momentum: Any,
+    eps: Any,
+    corrected: Any,
+    unbiased: Any,
+) -> None:
     (n, c), chunks = x.shape, moments.shape[0]
     xs, ys = x.reshape(x.size), y.reshape(y.size)
     for t in prange(chunks):
@@ -196,12 +212,25 @@ def batch_norm_train(y, mean, rstd, moments, sums, strips, x, weight, bias, runn
 
 @kernel(backend="numba", composite=True, when=single)
 def batch_norm_inference(k: Any, x: Any, weight: Any, bias: Any, mean: Any, var: Any, eps: float) -> Any:
-    return k.batch_norm_running(x, ABSENT if weight is None else weight, ABSENT if bias is None else bias, mean, var, eps)
+    return k.batch_norm_running(
+        x, ABSENT if weight is None else weight, ABSENT if bias is None else bias, mean, var, eps
+    )
 
 
 @kernel(backend="numba", rows="y x", out=channel_stats, work=lambda x, *_: stats_work(x)[2:],
         flops=lambda x, *_: 2 * x.size)  # fmt: skip
-def batch_norm_running(y, mean, rstd, strips, x, weight, bias, running_mean, running_var, eps):
+def batch_norm_running(
+    y: Any,
+    mean: Any,
+    rstd: Any,
+    strips: Any,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    running_mean: Any,
+    running_var: Any,
+    eps: Any,
+) -> None:
     (n, c), chunks = x.shape, max(1, min(CHUNKS, x.size // GRAIN))
     xs, ys = x.reshape(x.size), y.reshape(y.size)
     finish(mean, rstd, running_mean, running_var, eps)
@@ -262,7 +291,20 @@ def gradient_of_input(dx: Any, dy: Any, x: Any, strips: Any, mean: Any) -> None:
 
 
 @kernel(backend="numba", rows="dx dy x", out=channel_stats, work=stats_work, flops=lambda dy, *_: 10 * dy.size)
-def batch_norm_gradient(dx, dweight, dbias, totals, sums, strips, dy, x, weight, mean, rstd, training):
+def batch_norm_gradient(
+    dx: Any,
+    dweight: Any,
+    dbias: Any,
+    totals: Any,
+    sums: Any,
+    strips: Any,
+    dy: Any,
+    x: Any,
+    weight: Any,
+    mean: Any,
+    rstd: Any,
+    training: Any,
+) -> None:
     (n, c), chunks = x.shape, totals.shape[0]
     xs, dys, dxs = x.reshape(x.size), dy.reshape(dy.size), dx.reshape(dx.size)
     for t in prange(chunks):

@@ -6,7 +6,7 @@ Backward passes gather: a row of dx collects what its windows send it, so rows a
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from ..backend import kernel
 from ..ops.pool import winner_shapes
@@ -45,10 +45,16 @@ def max_pool2d_backward(k: Any, dy: Any, index: Any, x_shape: Any,
     return k.max_window_backward(dy, index, x_shape, kernel, stride, before, dilation)
 
 
-@njit
+@serial
+def is_nan(value: Any) -> Any:
+    """By its bits, because compiled kernels may assume that no number is NaN."""
+    return np.float32(value).view(np.int32) & np.int32(0x7FFFFFFF) > np.int32(0x7F800000)
+
+
+@serial
 def wins(value: Any, best: Any) -> Any:
-    """Whether a value replaces the best so far: the first of equals stays, NaN wins.  Compiled without "no NaNs"."""
-    return value > best or value != value
+    """Whether a value replaces the best so far: the first of equals stays, a NaN wins."""
+    return is_nan(value) or (value > best and not is_nan(best))
 
 
 @kernel(backend="numba", image="y index x", out=lambda x, size: winner_shapes(x, (2, 2), size))

@@ -1,7 +1,7 @@
 """Sums on the CPU, over any axes in any memory order.
 
-The reduced axes are brought into one or two runs, so that two loops do: over everything, and (A, K, C) to (K).  Sums are
-accumulated in float64 (int64 for integers) and cut into a fixed number of chunks: same bits for any number of threads.
+The reduced axes are brought into one or two runs of axes, so that three loops do.  Sums are accumulated in float64 and
+cut into a fixed number of chunks: same bits for any number of threads.
 """
 
 import math
@@ -12,25 +12,17 @@ from numba import prange
 
 from ..backend import is_single, kernel
 from ..memory import dense_order, is_dense
-from ..ops.reduce import total_type
 
 CHUNKS = 32
 
 
-def accumulator(x: Any) -> Any:
-    """What sums of x are accumulated in."""
-    return np.dtype(np.float64 if x.dtype.kind == "f" else np.int64)
-
-
-@kernel(backend="numba", out=lambda x: [((), total_type(x))], work=lambda x: [((CHUNKS,), accumulator(x))],
-        flops=lambda x: x.size)  # fmt: skip
+@kernel(backend="numba", out=lambda x: [()], work=lambda x: [((CHUNKS,), np.float64)], flops=lambda x: x.size)
 def sum_all(y: Any, partial: Any, x: Any) -> None:
     """Four sums in flight hide the latency of an addition."""
     n = x.size
     for c in prange(CHUNKS):
         start, stop = n * c // CHUNKS, n * (c + 1) // CHUNKS
-        zero = partial.dtype.type(0)
-        s0, s1, s2, s3 = zero, zero, zero, zero
+        s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
         whole = start + (stop - start) // 4 * 4
         for i in range(start, whole, 4):
             s0 += x[i]
@@ -40,14 +32,14 @@ def sum_all(y: Any, partial: Any, x: Any) -> None:
         for i in range(whole, stop):
             s0 += x[i]
         partial[c] = (s0 + s1) + (s2 + s3)
-    total = partial.dtype.type(0)
+    total = 0.0
     for c in range(CHUNKS):
         total += partial[c]
     y[()] = total
 
 
-@kernel(backend="numba", out=lambda x: [((x.shape[1],), total_type(x))],
-        work=lambda x: [((CHUNKS, x.shape[1]), accumulator(x))], flops=lambda x: x.size)  # fmt: skip
+@kernel(backend="numba", out=lambda x: [(x.shape[1],)], work=lambda x: [((CHUNKS, x.shape[1]), np.float64)],
+        flops=lambda x: x.size)  # fmt: skip
 def sum_outer(y: Any, partial: Any, x: Any) -> None:
     """(A, K) to (K): rows are added in chunks."""
     rows, columns = x.shape
@@ -63,17 +55,15 @@ def sum_outer(y: Any, partial: Any, x: Any) -> None:
         y[k] = total
 
 
-@kernel(backend="numba", out=lambda x: [((x.shape[1],), total_type(x))], flops=lambda x: x.size,
-        work=lambda x: [((x.shape[1],), accumulator(x))])  # fmt: skip
-def sum_inner(y: Any, total: Any, x: Any) -> None:
+@kernel(backend="numba", out=lambda x: [(x.shape[1],)], flops=lambda x: x.size)
+def sum_inner(y: Any, x: Any) -> None:
     """(A, K, C) to (K): one thread adds up each k."""
     outer, columns, inner = x.shape
     for k in prange(columns):
-        s = total.dtype.type(0)
+        s = 0.0
         for i in range(outer):
             for j in range(inner):
                 s += x[i, k, j]
-        total[k] = s
         y[k] = s
 
 
@@ -92,8 +82,8 @@ def sum_forward(k: Any, x: Any, axes: tuple[int, ...]) -> Any:
     if math.prod(shape) == 1:
         return k.sum_all(x.reshape(-1)).reshape(shape)
     outer, inner = math.prod(sides[:first]), math.prod(sides[first + len(kept) :])
-    if inner == 1:
-        return k.sum_outer(x.reshape(outer, -1)).reshape(shape) if outer else k.xp.zeros(shape, total_type(x))
     if not x.size:
-        return k.xp.zeros(shape, total_type(x))
+        return k.xp.zeros(shape, x.dtype)
+    if inner == 1:
+        return k.sum_outer(x.reshape(outer, -1)).reshape(shape)
     return k.sum_inner(x.reshape(outer, -1, inner)).reshape(shape)

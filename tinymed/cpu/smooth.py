@@ -18,7 +18,7 @@ LOWEST, HIGHEST = f4(-87.3), f4(88.7)  # beyond, exp is not a normal float32
 def exp_parts(x: Any) -> Any:
     """(2^n, exp(r) - 1) with x = n ln 2 + r, |r| <= ln 2 / 2.  LLVM vectorises this; it cannot libm's exp.
 
-    The polynomial is that of S. Moshier's Cephes library (expf.c, 1989); the sum is exact to 1.4 units in the last place.
+    The polynomial is that of S. Moshier's Cephes library (expf.c, 1989); the result is within 1e-7, relative.
     """
     n = (x * LOG2_E + ROUND) - ROUND
     r = (x - n * LN2_HIGH) - n * LN2_LOW

@@ -8,9 +8,9 @@ import numpy as np
 from numba import prange
 
 from ..backend import kernel
-from .smooth import exp
 from .jit import serial
 from .norm import single
+from .smooth import exp
 
 f4 = np.float32
 PARTS = 64  # pieces of the rows; each row is summed by itself, so their number changes no bits
@@ -97,7 +97,7 @@ def log_softmax_row(y: Any, x: Any) -> None:
 
 
 @kernel(backend="numba", rows="y x", out=like, flops=lambda x: 4 * x.size)
-def softmax_rows(y, x):
+def softmax_rows(y: Any, x: Any) -> None:
     n = x.shape[0]
     for part in prange(PARTS):
         for i in range(part * n // PARTS, (part + 1) * n // PARTS):
@@ -105,7 +105,7 @@ def softmax_rows(y, x):
 
 
 @kernel(backend="numba", rows="y x", out=like, flops=lambda x: 4 * x.size)
-def log_softmax_rows(y, x):
+def log_softmax_rows(y: Any, x: Any) -> None:
     n = x.shape[0]
     for part in prange(PARTS):
         for i in range(part * n // PARTS, (part + 1) * n // PARTS):
@@ -133,7 +133,7 @@ def log_softmax_row_backward(dx: Any, dy: Any, y: Any) -> None:
 
 
 @kernel(backend="numba", rows="dx dy y", out=like, flops=lambda dy, y: 4 * y.size)
-def softmax_rows_backward(dx, dy, y):
+def softmax_rows_backward(dx: Any, dy: Any, y: Any) -> None:
     n = y.shape[0]
     for part in prange(PARTS):
         for i in range(part * n // PARTS, (part + 1) * n // PARTS):
@@ -141,7 +141,7 @@ def softmax_rows_backward(dx, dy, y):
 
 
 @kernel(backend="numba", rows="dx dy y", out=like, flops=lambda dy, y: 4 * y.size)
-def log_softmax_rows_backward(dx, dy, y):
+def log_softmax_rows_backward(dx: Any, dy: Any, y: Any) -> None:
     n = y.shape[0]
     for part in prange(PARTS):
         for i in range(part * n // PARTS, (part + 1) * n // PARTS):

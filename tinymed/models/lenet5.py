@@ -111,8 +111,8 @@ class LeNet5(nn.Module):
         super().__init__()
         if (num_classes, in_channels, size) != (10, 1, 32):
             raise UserError("lenet5: the published network takes 10 classes and 1 channel of 32 x 32 pixels (its "
-                            f"targets are bitmaps of digits), got {num_classes} classes, {in_channels} channels, size {size}; "
-                            "lenet5_modern takes any")  # fmt: skip
+                            f"targets are bitmaps of digits), got {num_classes} classes, {in_channels} channels, size "
+                            f"{size}; lenet5_modern takes any")  # fmt: skip
         self.competing = competing
         self.c1, self.s2 = nn.Conv2d(1, 6, 5), Subsampling(6)
         self.c3, self.s4 = PartialConv2d(6, CONNECTIONS, 5), Subsampling(16)

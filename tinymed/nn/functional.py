@@ -11,10 +11,13 @@ from ..ops.dropout import *
 from ..ops.elementwise import *
 from ..ops.extremes import *
 from ..ops.gated import *
+from ..ops.gather import *
 from ..ops.indexing import *
+from ..ops.join import *
 from ..ops.loss import *
 from ..ops.loss_functions import *
 from ..ops.matmul import *
+from ..ops.moments import *
 from ..ops.norm import *
 from ..ops.pad import *
 from ..ops.pool import *

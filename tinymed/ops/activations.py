@@ -1,7 +1,7 @@
-"""Activations made of straight pieces: ReLU and its leaky, parametric, randomised and clipped variants.  See smooth.py too.
+"""Activations made of straight pieces: ReLU and its leaky, parametric, randomised and clipped variants.
 
-At a kink the gradient is that of PyTorch: each op's docstring says which.  What is saved is the output where its sign, or
-its distance from a border, tells the piece; then the input may go.
+Smooth ones: smooth.py, gated.py.  At a kink the gradient is PyTorch's: each docstring says which.  The output is saved
+where its sign, or its distance from a border, tells the piece; then the input may go.
 """
 
 from typing import Any
@@ -137,9 +137,9 @@ def prelu_backward(xp: Any, dy: Array, x: Array, weight: Array) -> Any:
 
 
 class PReLU(Op):
-    """y = x if x > 0 else w x, w learned, shared or per channel;  dx = dy or w dy (at 0: w dy), dw = sum of x dy, x <= 0.
+    """y = x if x > 0 else w x, w learned, shared or per channel;  dx = dy if x > 0 else w dy (at 0: w dy).
 
-    He et al., ICCV 2015, section 2.1.
+    dw = the sum of x dy where x <= 0.  He et al., ICCV 2015, section 2.1.
     """
 
     oracle = "torch.nn.functional.prelu"
@@ -201,7 +201,7 @@ def hardsigmoid_backward(xp: Any, dy: Array, y: Array) -> Array:
 
 
 class Hardsigmoid(Op):
-    """y = min(max(x + 3, 0), 6) / 6;  dx = dy / 6 strictly between, else 0.  Courbariaux et al. 2015; slope as PyTorch's."""
+    """y = min(max(x + 3, 0), 6) / 6;  dx = dy / 6 strictly between, else 0.  Howard et al., ICCV 2019, section 5.2."""
 
     samples = points(-5, 5, avoid=(-3.0, 3.0))
 

@@ -68,7 +68,7 @@ def sum_to(xp: Any, dy: Array, shape: tuple[int, ...]) -> Array:
 
 
 def together(launch: Launch, *inputs: Any) -> Array:
-    """Call an element-wise kernel on inputs brought to one shape, as views; numbers beside floats become floats."""
+    """Call an element-wise kernel on inputs brought to one shape, as views."""
     arrays = [a for a in inputs if hasattr(a, "shape")]
     shape = arrays[0].shape
     if any(a.shape != shape for a in arrays):
@@ -80,9 +80,12 @@ def together(launch: Launch, *inputs: Any) -> Array:
                              "last axis on, lengths must be equal or 1") from None  # fmt: skip
         expand = launch.table.xp.broadcast_to
         inputs = tuple(expand(a, shape) if hasattr(a, "shape") and a.shape != shape else a for a in inputs)
-    if any(a.dtype.kind == "f" for a in arrays):
-        inputs = tuple(float(a) if isinstance(a, int) else a for a in inputs)
-    return launch(*inputs)
+    return launch(*(as_number(a, arrays[-1].dtype) if isinstance(a, int) else a for a in inputs))
+
+
+def as_number(n: int, dtype: Any) -> Any:
+    """A Python integer beside arrays: a float beside floats, wrapped around where an integer dtype cannot hold it."""
+    return float(n) if dtype.kind == "f" else np.asarray(n).astype(dtype) if dtype.kind in "iu" else n
 
 
 def shape_of(a: Any) -> tuple[int, ...] | None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..backend import Array, kernel
 from ..tape import Op
-from .broadcast import broadcast_bool, drawn_shape, extent, operands, pair
+from .broadcast import broadcast_bool, drawn_shape, extent, operands, pair, together
 
 RELATIONS = {
     "equal": "eq", "not_equal": "ne", "less": "lt", "less_equal": "le", "greater": "gt", "greater_equal": "ge",
@@ -26,7 +26,7 @@ class Compare(Op):
     backward = None
 
     def forward(self, a: Any, b: Any, relation: str) -> Array:
-        return self.k.compare_forward(a, b, relation)
+        return together(self.k.compare_forward, a, b, relation)
 
     @staticmethod
     def samples(draw: Any) -> tuple[Any, ...]:
@@ -54,7 +54,7 @@ class Bitwise(Op):
     backward = None
 
     def forward(self, a: Any, b: Any, operation: str) -> Array:
-        return self.k.bitwise_forward(a, b, operation)
+        return together(self.k.bitwise_forward, a, b, operation)
 
     @staticmethod
     def samples(draw: Any) -> tuple[Any, ...]:

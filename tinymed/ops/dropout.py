@@ -1,8 +1,8 @@
 """Dropout: elements, whole channels, or SELU's alpha dropout.
 
-What is dropped is a function of the generator's state and the element's position, so no mask is kept: the op saves its
-ticket (a copy of the state it drew with) and backward draws the same words again.  The state is an array that the kernel
-advances, so a captured program drops anew at every step.
+What is dropped is a function of the generator's state and the element's position, so no mask is kept: the op saves
+its ticket (a copy of the state it drew with) and backward draws the same words again.  The state is an array that the
+kernel advances, so a captured program drops anew at every step.
 
 Element i in memory order takes word i of the draw; images count channels-last whatever the memory they lie in, so all
 backends drop the same.  An element is kept where its word >= limit = ceil(p 2^32).
@@ -41,7 +41,7 @@ def take_ticket(xp: Any, state: Array) -> Array:
     return ticket
 
 
-def kept(xp: Any, shape: tuple[int, ...], ticket: Array, limit: int) -> Array:
+def kept(xp: Any, shape: tuple[int, ...], ticket: Array, limit: int) -> Any:
     """Which elements of an array of this shape are kept."""
     return words_at(xp, shape, ticket) >= xp.uint64(limit)
 

@@ -1,7 +1,6 @@
 """Element-wise arithmetic of two inputs, with broadcasting and PyTorch's promotion."""
 
 import math
-
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ class Add(Op):
 
     def forward(self, a: Any, b: Any) -> Array:
         self.save(shape_of(a), shape_of(b))
-        return together(self.k.add, a, b)
+        return together(self.k.add, *array_first(a, b))
 
     def backward(self, dy: Array) -> Any:
         return tuple(to_shape(self.k, dy, s) if need else None for s, need in zip(self.saved, self.needs, strict=True))
@@ -60,7 +59,7 @@ class Mul(Op):
 
     def forward(self, a: Any, b: Any) -> Array:
         self.save(a if self.needs[1] else None, b if self.needs[0] else None, shape_of(a), shape_of(b))
-        return together(self.k.mul, a, b)
+        return together(self.k.mul, *array_first(a, b))
 
     def backward(self, dy: Array) -> Any:
         a, b, shape_a, shape_b = self.saved
@@ -118,10 +117,7 @@ class DivRounded(Op):
     backward = None
 
     def forward(self, a: Any, b: Any, rounding: str) -> Array:
-        def launch(x: Any, y: Any) -> Any:
-            return self.k.div_rounded_forward(x, y, rounding)
-
-        return launch(a, b)
+        return together(self.k.div_rounded_forward, a, b, rounding)
 
     @staticmethod
     def samples(draw: Any) -> tuple[Any, ...]:
@@ -299,6 +295,11 @@ class Where(Op):
         return condition, a, b
 
 
+def array_first(a: Any, b: Any) -> tuple[Any, Any]:
+    """The inputs of a commutative op: x + 2 and 2 + x are one compiled kernel."""
+    return (a, b) if hasattr(a, "shape") else (b, a)
+
+
 def two_arrays(draw: Any) -> tuple[Any, Any]:
     """Two arrays that broadcast, without ties."""
     a, b = pair(draw)
@@ -317,7 +318,7 @@ def add(input: Any, other: Any, *, alpha: float = 1) -> Any:
 def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
     """input - alpha other, broadcast; two bool tensors raise TypeError."""
     a, b = operands("sub", input, other if alpha == 1 else mul(other, alpha))
-    if result_type(a, b) == bool:
+    if result_type(a, b).kind == "b":
         raise TypeError("sub: two bool inputs have no difference; use logical_xor, or ~ to invert a mask")
     return Sub.apply(a, b)
 
@@ -345,7 +346,7 @@ def floor_divide(input: Any, other: Any) -> Any:
 def pow(input: Any, exponent: Any) -> Any:
     """input^exponent, broadcast; either may be a number."""
     a, b = operands("pow", input, exponent)
-    if isinstance(b, int | float) and b == 2 and result_type(a, b) == result_type(a) != bool:
+    if isinstance(b, int | float) and b == 2 and result_type(a, b) == result_type(a) and result_type(a).kind != "b":
         return Mul.apply(a, a)
     return Pow.apply(a, b)
 
@@ -366,7 +367,9 @@ def clamp(input: Any, min: float | None = None, max: float | None = None) -> Any
         raise ValueError("clamp: at least one of min and max must be a number")
     for name, v in (("min", min), ("max", max)):
         if not (v is None or isinstance(v, int | float)):
-            raise TypeError(f"clamp: {name} is a number or None, got {type(v).__name__}; for tensors use maximum, minimum")
+            raise TypeError(
+                f"clamp: {name} is a number or None, got {type(v).__name__}; for tensors use maximum, minimum"
+            )
         if isinstance(v, float) and math.isnan(v):
             raise ValueError(f"clamp: {name} is nan")
     return Clamp.apply(input, min, max)
@@ -375,11 +378,11 @@ def clamp(input: Any, min: float | None = None, max: float | None = None) -> Any
 def where(condition: Any, input: Any, other: Any) -> Any:
     """input where condition (bool) holds, else other; all three broadcast."""
     condition, a, b = operands("where", condition, input, other)
-    if not isinstance(condition, Node) or condition.data.dtype != bool:
+    if not isinstance(condition, Node) or condition.data.dtype.kind != "b":
         raise TypeError("where: condition must be a tensor of bool; compare, for instance x > 0")
     dtype = result_type(a, b)
     cls = condition.plain
-    a, b = (cls(condition.data.dtype.type(0).astype(dtype) * 0 + v) if not isinstance(v, Node) else v for v in (a, b))
+    a, b = (v if isinstance(v, Node) else cls(np.asarray(v).astype(dtype)) for v in (a, b))
     a, b = (v if v.data.dtype == dtype else Cast.apply(v, dtype) for v in (a, b))
     return Where.apply(condition, a, b)
 

@@ -2,8 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ..backend import Array, kernel
 from ..tape import Op
 from .axes import dropped, kept, one_axis, some_axes
@@ -85,7 +83,7 @@ def line(x: Array, axis: int) -> tuple[int, ...]:
     return dropped(x.shape, (axis,)) if x.ndim else ()
 
 
-@kernel(out=lambda x, axis, which: [(line(x, axis), np.int64)], flops=lambda x, axis, which: x.size)
+@kernel(out=lambda x, axis, which: [(line(x, axis), "int64")], flops=lambda x, axis, which: x.size)
 def argextreme_forward(xp: Any, x: Array, axis: int, which: str) -> Array:
     """The index of the first largest or smallest element; a NaN comes before all others."""
     return (xp.argmax(x, axis) if which == "max" else xp.argmin(x, axis)) if x.ndim else xp.zeros((), xp.int64)

@@ -82,7 +82,7 @@ def silu_backward(xp: Any, dy: Array, x: Array) -> Array:
 
 
 class SiLU(Op):
-    """y = x s, s = sigmoid(x);  dx = dy s (1 + x (1 - s)).  Also called swish.  Elfwing et al. 2018; Ramachandran 2017."""
+    """y = x s, s = sigmoid(x);  dx = dy s (1 + x (1 - s)).  Also called swish.  Elfwing, Uchibe & Doya 2018."""
 
     oracle, samples = "torch.nn.functional.silu", points(-6, 6)
 

@@ -198,7 +198,10 @@ def cross_entropy_backward(xp: Any, dy: Array, x: Array, target: Array, weight: 
     p = xp.exp(x - xp.expand_dims(lse, 1))
     dx = xp.expand_dims((1 - smoothing) * share, 1) * (p - class_mask(xp, x, target))
     if smoothing:
-        w, used = class_weights(x, weight) * xp.ones_like(p), times((target != ignore_index).astype(x.dtype), weight_map)
+        w, used = (
+            class_weights(x, weight) * xp.ones_like(p),
+            times((target != ignore_index).astype(x.dtype), weight_map),
+        )
         dx = dx + (smoothing / x.shape[1]) * xp.expand_dims(used, 1) * (p * w.sum(1, keepdims=True) - w)
     return dx * (xp.expand_dims(g, 1) if g.ndim else g)
 
@@ -207,7 +210,7 @@ class CrossEntropy(Op):
     """loss = w[t] (lse(x) - x[t]), lse the log of the sum of exponentials over classes;  dx = w[t] (softmax(x) - 1[t]).
 
     Smoothing e: (1 - e) of that plus e / C sum_c w[c] (lse(x) - x[c])  (Szegedy et al., CVPR 2016, section 7).
-    The mean divides by the sum of w[t], times the map's value, over pixels not ignored.  lse is saved, never the softmax.
+    The mean divides by the sum of w[t], times the map, over pixels not ignored.  lse is saved, never the softmax.
     """
 
     def forward(self, x: Array, target: Array, weight: Any, weight_map: Any, ignore_index: int, smoothing: float,
@@ -291,7 +294,7 @@ class NLLLoss(Op):
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
     """-(t log p + (1 - t) log(1 - p)) of probabilities, each logarithm at least -100.
 
-    target: of the input's shape, from 0 to 1; weight: broadcasts to it.  Prefer the form with logits: it cannot saturate.
+    target: of the input's shape, from 0 to 1; weight: broadcasts to it.  The form with logits cannot saturate.
     """
     target = checked_target("binary_cross_entropy", input, target, reduction)
     return BinaryCrossEntropy.apply(input, target, raw(weight), reduction)
@@ -312,8 +315,8 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, ignore_index: int
     """Softmax cross-entropy of scores (N, C), (N, C, *space) or (C,).
 
     target: class numbers (N, *space), or class probabilities of the input's shape.  weight (C,): of the classes.
-    ignore_index: a class number that does not count.  weight_map (N, *space): a weight of each pixel.  The mean divides by
-    the sum of the weights that count (for probabilities by the number of pixels), as PyTorch does.
+    ignore_index: a class number that does not count.  weight_map (N, *space): a weight of each pixel.  The mean divides
+    by the sum of the weights that count (for probabilities by the number of pixels), as PyTorch does.
     """
     check_reduction("cross_entropy", reduction)
     if not 0 <= label_smoothing <= 1:
@@ -359,7 +362,9 @@ def checked_target(name: str, input: Any, target: Any, reduction: str) -> Any:
     """The target in the input's dtype, of the input's shape."""
     check_reduction(name, reduction)
     if target.shape != input.shape:
-        raise ValueError(f"{name}: target has shape {list(target.shape)}, input {list(input.shape)}; they must be equal")
+        raise ValueError(
+            f"{name}: target has shape {list(target.shape)}, input {list(input.shape)}; they must be equal"
+        )
     return target if target.data.dtype == input.data.dtype else Cast.apply(target, input.data.dtype)
 
 

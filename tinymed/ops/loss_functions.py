@@ -60,7 +60,7 @@ def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float
 
 
 def hinge_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
-    """max(0, 1 - target * input) for targets -1 and 1: the margin of the support vector machine.  Cortes & Vapnik 1995."""
+    """max(0, 1 - target * input) for targets -1 and 1: the support vector machine's.  Cortes & Vapnik 1995."""
     target = checked_target("hinge_loss", input, target, reduction)
     return reduced(relu(sub(1.0, mul(target, input))), reduction)
 
@@ -87,8 +87,8 @@ def sigmoid_focal_loss(input: Any, target: Any, alpha: float = 0.25, gamma: floa
                        reduction: str = "none") -> Any:  # fmt: skip
     """alpha_t (1 - p_t)^gamma times the binary cross-entropy of sigmoid(input): easy elements count less.
 
-    p_t is the probability given to the target, alpha_t = alpha for positives and 1 - alpha for negatives (a negative alpha:
-    1 for both).  The name, arguments and defaults are torchvision's.  Lin et al., ICCV 2017, equation 5.
+    p_t is the probability given to the target, alpha_t = alpha for positives and 1 - alpha for negatives (a negative
+    alpha: 1 for both).  The name, arguments and defaults are torchvision's.  Lin et al., ICCV 2017, equation 5.
     """
     target = checked_target("sigmoid_focal_loss", input, target, reduction)
     loss = binary_cross_entropy_with_logits(input, target, reduction="none")
@@ -121,8 +121,8 @@ def softmax_focal_loss(input: Any, target: Any, weight: Any = None, gamma: float
 def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
     """target (log target - input), 0 where target is 0: input holds log-probabilities, target probabilities.
 
-    log_target: target holds logarithms too.  reduction may be "batchmean", the sum over the first axis's length, which is
-    the divergence; "mean" divides by the number of elements.  Kullback & Leibler 1951.
+    log_target: target holds logarithms too.  reduction may be "batchmean", the sum over the first axis's length, which
+    is the divergence; "mean" divides by the number of elements.  Kullback & Leibler 1951.
     """
     target = checked_target("kl_div", input, target, "sum" if reduction == "batchmean" else reduction)
     if log_target:
@@ -144,7 +144,9 @@ def soft_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: s
     classes, pixels = input.shape[axis], (input.shape[0], *input.shape[2:]) if axis else ()
     for name, v, shape in (("weight", weight, (classes,)), ("weight_map", weight_map, pixels)):
         if v is not None and v.shape != shape:
-            raise ValueError(f"cross_entropy: {name} has shape {list(v.shape)}, input {list(input.shape)} takes {list(shape)}")
+            raise ValueError(
+                f"cross_entropy: {name} has shape {list(v.shape)}, input {list(input.shape)} takes {list(shape)}"
+            )
     if label_smoothing:
         target = add(mul(target, 1 - label_smoothing), label_smoothing / max(1, classes))
     share = mul(target, log_softmax(input, axis))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..tape import Node
-from . import cast, compare, elementwise, extremes, indexing, reduce, shape, unary
+from . import cast, compare, elementwise, extremes, gather, indexing, join, moments, reduce, shape, unary
 from .matmul import matmul as product
 
 
@@ -33,7 +33,10 @@ def arithmetic(function: Any, reverse: bool = False) -> Any:
 
 
 class Methods(Node):
-    """Operators and methods of a tensor.  `x += y` makes a new tensor; only x[i] = y, copy_, fill_, zero_ write in place."""
+    """Operators and methods of a tensor.
+
+    `x += y` makes a new tensor; only x[i] = y, copy_, fill_ and zero_ write in place.
+    """
 
     __slots__ = ()
 
@@ -41,7 +44,10 @@ class Methods(Node):
     __sub__, __rsub__ = arithmetic(elementwise.sub), arithmetic(elementwise.sub, reverse=True)
     __mul__, __rmul__ = arithmetic(elementwise.mul), arithmetic(elementwise.mul, reverse=True)
     __truediv__, __rtruediv__ = arithmetic(elementwise.div), arithmetic(elementwise.div, reverse=True)
-    __floordiv__, __rfloordiv__ = arithmetic(elementwise.floor_divide), arithmetic(elementwise.floor_divide, reverse=True)
+    __floordiv__, __rfloordiv__ = (
+        arithmetic(elementwise.floor_divide),
+        arithmetic(elementwise.floor_divide, reverse=True),
+    )
     __pow__, __rpow__ = arithmetic(elementwise.pow), arithmetic(elementwise.pow, reverse=True)
     __and__, __rand__ = arithmetic(compare.bitwise_and), arithmetic(compare.bitwise_and, reverse=True)
     __or__, __ror__ = arithmetic(compare.bitwise_or), arithmetic(compare.bitwise_or, reverse=True)
@@ -57,7 +63,7 @@ class Methods(Node):
     def __iter__(self) -> Iterator[Any]:
         if not self.data.ndim:
             raise TypeError("a tensor without axes cannot be iterated over")
-        return iter(shape.unbind(self))
+        return iter(join.unbind(self))
 
     def __contains__(self, value: Any) -> Any:
         return (self.data == (value.data if isinstance(value, Node) else value)).any().item()
@@ -91,18 +97,24 @@ class Methods(Node):
     isnan, isinf, isfinite = compare.isnan, compare.isinf, compare.isfinite
 
     # reductions
-    sum, mean, var, std, prod, norm = reduce.sum, reduce.mean, reduce.var, reduce.std, reduce.prod, reduce.norm
+    sum, mean, var, std, prod, norm = reduce.sum, reduce.mean, moments.var, moments.std, reduce.prod, reduce.norm
     cumsum, logsumexp, any, all = reduce.cumsum, reduce.logsumexp, reduce.any, reduce.all
     max, min, amax, amin = extremes.max, extremes.min, extremes.amax, extremes.amin
     argmax, argmin = extremes.argmax, extremes.argmin
 
     # shape
-    reshape, view, flatten, squeeze, unsqueeze = shape.reshape, shape.reshape, shape.flatten, shape.squeeze, shape.unsqueeze
+    reshape, view, flatten, squeeze, unsqueeze = (
+        shape.reshape,
+        shape.reshape,
+        shape.flatten,
+        shape.squeeze,
+        shape.unsqueeze,
+    )
     permute, transpose, swapaxes, movedim, t = (
         shape.permute, shape.transpose, shape.transpose, shape.movedim, shape.t)  # fmt: skip
-    expand, expand_as, broadcast_to, repeat, tile = (
-        shape.expand, shape.expand_as, shape.broadcast_to, shape.repeat, shape.tile)  # fmt: skip
-    split, chunk, unbind, flip, roll, clone = shape.split, shape.chunk, shape.unbind, shape.flip, shape.roll, shape.clone
+    expand, expand_as, broadcast_to, clone = shape.expand, shape.expand_as, shape.broadcast_to, shape.clone
+    split, chunk, unbind, flip, roll = join.split, join.chunk, join.unbind, join.flip, join.roll
+    repeat, tile = join.repeat, join.tile
     T = property(shape.t, doc="The transpose of a matrix.")
 
     def view_as(self, other: Any) -> Any:
@@ -112,8 +124,8 @@ class Methods(Node):
     reshape_as = view_as
 
     # elements
-    gather, scatter_add, index_select = indexing.gather, indexing.scatter_add, indexing.index_select
-    take_along_dim, narrow, select = indexing.take_along_dim, indexing.narrow, indexing.select
+    take_along_dim, scatter_add, index_select = gather.take_along_dim, gather.scatter_add, gather.index_select
+    gather, narrow, select = gather.gather, indexing.narrow, indexing.select
     copy_, fill_, zero_ = indexing.copy_, indexing.fill_, indexing.zero_
     matmul = product
 

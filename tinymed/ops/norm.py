@@ -74,8 +74,9 @@ def batch_norm_forward(xp: Any, x: Array, weight: Any, bias: Any, running_mean: 
                        momentum: float, eps: float, corrected: bool, unbiased: bool) -> Any:  # fmt: skip
     mean, centred, var = moments(xp, x, over_batch(x))
     rstd = 1 / xp.sqrt(var + eps)
-    update_running(xp, mean.reshape(-1), var.reshape(-1), x.size // max(1, x.shape[1]), running_mean, running_var, count,
-                   momentum, corrected, unbiased)  # fmt: skip
+    n = x.size // max(1, x.shape[1])
+    update_running(xp, mean.reshape(-1), var.reshape(-1), n, running_mean, running_var, count, momentum, corrected,
+                   unbiased)  # fmt: skip
     w, b = (None if v is None else per_channel(v, x.ndim) for v in (weight, bias))
     return affine(centred * rstd, w, b), mean.reshape(-1), rstd.reshape(-1)
 
@@ -273,13 +274,13 @@ def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = No
                count: Any = None) -> Any:  # fmt: skip
     """(x - mean) / sqrt(var + eps) * weight + bias for each channel of (N, C, *space).
 
-    training: mean and biased variance are the batch's, and running_mean and running_var (C,) are updated in place by the
-    rule `statistics`; otherwise they are the running ones (the batch's where these are None).
+    training: mean and biased variance are the batch's, and running_mean and running_var (C,) are updated in place by
+    the rule `statistics`; otherwise they are the running ones (the batch's where these are None).
 
         "torch"      running = (1 - momentum) running + momentum batch, the variance unbiased
         "keras"      running = momentum running + (1 - momentum) batch, the variance biased (Keras 3)
-        "corrected"  as "torch" with max(momentum, 1 / t) at the t-th update: the plain mean of the first batches, so that
-                     a short training is not dominated by the initial 0 and 1
+        "corrected"  as "torch" with max(momentum, 1 / t) at the t-th update: the plain mean of the first batches, so
+                     that a short training is not dominated by the initial 0 and 1
 
     count: an int64 tensor of one element, the number of updates so far; advanced in place; "corrected" needs it.
     """

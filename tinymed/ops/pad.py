@@ -108,8 +108,16 @@ def positions(shape: Sequence[int], window: Window) -> tuple[int, int]:
 def steps(window: Window, counts: tuple[int, int]) -> list[tuple[Any, ...]]:
     """For each element of a block, where in the padded image it lies for all blocks."""
     size, dilation, _, stride = window
-    return [(..., *(slice(o * d, o * d + s * (c - 1) + 1, s) for o, d, s, c in zip(at, dilation, stride, counts, strict=True)))
-            for at in product(*map(range, size))]  # fmt: skip
+    return [
+        (
+            ...,
+            *(
+                slice(o * d, o * d + s * (c - 1) + 1, s)
+                for o, d, s, c in zip(at, dilation, stride, counts, strict=True)
+            ),
+        )
+        for at in product(*map(range, size))
+    ]
 
 
 def unfolded(x: Array, window: Window) -> list[tuple[int, ...]]:
@@ -136,7 +144,10 @@ def unfold_backward(xp: Any, dy: Array, shape: tuple[int, ...], window: Window) 
 
 
 class Unfold(Op):
-    """y[n, (c, i, j), l] = x[n, c, l's place + (i, j)]: blocks as columns (im2col);  dx = dy added up where blocks overlap."""
+    """y[n, (c, i, j), l] = x[n, c, l's place + (i, j)]: blocks as columns (im2col).
+
+    dx = dy added up where blocks overlap.
+    """
 
     def forward(self, x: Array, window: Window) -> Array:
         self.save(x.shape, window)
@@ -184,8 +195,8 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     for axis, (n, (before, after)) in enumerate(zip(input.shape, widths, strict=True)):
         most = n - 1 if mode == "reflect" else n if mode == "circular" else None if n else 0
         if min(before, after) < 0 or (most is not None and (before or after) and max(before, after) > most):
-            raise ValueError(f"pad: widths {(before, after)} of axis {axis} (length {n}) are not possible in mode {mode!r}; "
-                             f"{'from 0' if most is None else f'from 0 to {max(most, 0)}'}")  # fmt: skip
+            raise ValueError(f"pad: widths {(before, after)} of axis {axis} (length {n}) are not possible in mode "
+                             f"{mode!r}; {'from 0' if most is None else f'from 0 to {max(most, 0)}'}")  # fmt: skip
     return PadBorder.apply(input, widths, mode)
 
 

@@ -155,8 +155,8 @@ def places(
         m = (n + before + after - e + (s - 1 if ceil_mode else 0)) // s + 1
         size.append(m - 1 if ceil_mode and (m - 1) * s >= n + before else m)
     if min(size) < 1:
-        raise ValueError(f"{op}: the window covers {list(extent(kernel, dilation))} pixels, the input has {list(space)} "
-                         f"with padding {list(padding)}; it takes a window no larger than the padded input")  # fmt: skip
+        raise ValueError(f"{op}: the window covers {list(extent(kernel, dilation))} pixels, the input {list(space)} "
+                         f"with padding {list(padding)}; it takes windows no larger than the padded input")  # fmt: skip
     return tuple(size)
 
 
@@ -273,7 +273,7 @@ class AvgPool(Op):
     @staticmethod
     def samples(draw: Any) -> tuple[Any, ...]:
         x, kernel, stride, padding, _, ceil_mode = draw_window(draw, False)
-        x = x + 1.0  # a mean of zero would make every error relative to nothing
+        x = x + 1.0  # the error is relative to a mean, which must not be 0
         size = places("avg_pool", x.shape[-len(kernel) :], kernel, stride, padding, (1,) * len(kernel), ceil_mode)
         return x, kernel, stride, padding, size, draw.boolean(), draw.choice((0, 0, 3)) if len(kernel) > 1 else 0
 

@@ -1,4 +1,4 @@
-"""Reductions over some axes or all: sums, moments, products, norms.  Extremes are in `extremes`."""
+"""Reductions over some axes or all: sums, products, norms.  Variances are in `moments`, extremes in `extremes`."""
 
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..backend import Array, kernel
+from ..memory import inverse_order
 from ..tape import Cast, Op
 from .axes import dropped, kept, one_axis, some_axes
 from .broadcast import drawn_shape
@@ -85,83 +86,6 @@ class Mean(Op):
     oracle = "torch.mean"
 
 
-def freedom(x: Array, axes: Axes, correction: float) -> float:
-    """Degrees of freedom: the number of values reduced less the correction, at least 0."""
-    return max(0.0, float(np.prod([x.shape[a] for a in axes], dtype=np.int64)) - correction)
-
-
-def deviations(xp: Any, x: Array, axes: Axes) -> Array:
-    """x less its mean."""
-    n = max(1, int(np.prod([x.shape[a] for a in axes], dtype=np.int64)))
-    return x - x.sum(axes, keepdims=True) / n
-
-
-@kernel(out=lambda x, axes, correction: reduced(x, axes), flops=lambda x, axes, correction: 4 * x.size)
-def var_forward(xp: Any, x: Array, axes: Axes, correction: float) -> Array:
-    d = deviations(xp, x, axes)
-    return xp.asarray((d * d).sum(axes)) / xp.asarray(freedom(x, axes, correction), dtype=x.dtype)
-
-
-@kernel(out=lambda dy, x, axes, correction: [x.shape], flops=lambda dy, x, axes, correction: 5 * x.size)
-def var_backward(xp: Any, dy: Array, x: Array, axes: Axes, correction: float) -> Array:
-    scale = 2 * dy.reshape(kept(x.shape, axes)) / xp.asarray(freedom(x, axes, correction), dtype=x.dtype)
-    return scale * deviations(xp, x, axes)
-
-
-class Var(Op):
-    """y = sum (x - mean)^2 / (n - correction);  dx = 2 dy (x - mean) / (n - correction)."""
-
-    def forward(self, x: Array, axes: Axes, correction: float, keepdim: bool) -> Array:
-        self.save(x, axes, correction)
-        return keep(self.k.var_forward(x, axes, correction), x.shape, axes, keepdim)
-
-    def backward(self, dy: Array) -> Any:
-        return self.k.var_backward(dy, *self.saved), None, None, None
-
-    @staticmethod
-    def samples(draw: Any) -> tuple[Any, ...]:
-        return drawn_moment(draw)
-
-    @staticmethod
-    def oracle(torch: Any, x: Any, axes: Axes, correction: float, keepdim: bool) -> Any:
-        return torch.var(x, axes, correction=correction, keepdim=keepdim)
-
-
-class Std(Op):
-    """y = sqrt(var);  dx = dy dvar / (2 y) (0 where y = 0)."""
-
-    def forward(self, x: Array, axes: Axes, correction: float, keepdim: bool) -> Array:
-        y = self.k.sqrt_forward(self.k.var_forward(x, axes, correction))
-        self.save(x, y, axes, correction)
-        return keep(y, x.shape, axes, keepdim)
-
-    def backward(self, dy: Array) -> Any:
-        x, y, axes, correction = self.saved
-        dvar = self.k.ratio(dy.reshape(y.shape), self.k.mul(y, 2.0))
-        return self.k.var_backward(dvar, x, axes, correction), None, None, None
-
-    @staticmethod
-    def samples(draw: Any) -> tuple[Any, ...]:
-        return drawn_moment(draw)
-
-    @staticmethod
-    def oracle(torch: Any, x: Any, axes: Axes, correction: float, keepdim: bool) -> Any:
-        return torch.std(x, axes, correction=correction, keepdim=keepdim)
-
-
-def drawn_moment(draw: Any) -> tuple[Any, ...]:
-    """Arguments of var and std, with at least one degree of freedom."""
-    shape = draw.shape(1, 4, 2)
-    axes = tuple(i for i in range(len(shape)) if draw.boolean()) or (0,)
-    return draw.array(shape), axes, draw.choice((1, 0, 0.5)), draw.boolean()
-
-
-@kernel(flops=lambda a, b: a.size)
-def ratio(xp: Any, a: Array, b: Array) -> Array:
-    """a / b, 0 where b = 0."""
-    return xp.where(b == 0, 0, a / xp.where(b == 0, 1, b))
-
-
 @kernel(out=reduced, flops=lambda x, axes: x.size)
 def prod_forward(xp: Any, x: Array, axes: Axes) -> Array:
     return x.prod(axes, dtype=total_type(x))
@@ -176,7 +100,7 @@ def prod_backward(xp: Any, dy: Array, x: Array, axes: Axes) -> Array:
     before = xp.cumprod(xp.concatenate([one, line[..., :-1]], -1), -1)
     after = xp.flip(xp.cumprod(xp.concatenate([one, xp.flip(line, -1)[..., :-1]], -1), -1), -1)
     others = (before * after).reshape([x.shape[i] for i in rest + axes])
-    return dy.reshape(kept(x.shape, axes)) * others.transpose(np.argsort(rest + axes).tolist())
+    return dy.reshape(kept(x.shape, axes)) * others.transpose(inverse_order(rest + axes))
 
 
 class Prod(Op):
@@ -365,29 +289,6 @@ def mean(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = Non
     return Mean.apply(input, some_axes("mean", dim, input.data.ndim), bool(keepdim))
 
 
-def moment(op: type[Op], name: str, input: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any) -> Any:
-    """Arguments of var and std: `unbiased` is PyTorch's older word for correction 1 or 0."""
-    if isinstance(dim, bool):  # var(x, False)
-        dim, unbiased = None, dim
-    if unbiased is not None and correction is not None:
-        raise ValueError(f"{name}: give unbiased or correction, not both")
-    floats_only(name, input)
-    amount = correction if correction is not None else 1 if unbiased is None else int(unbiased)
-    return op.apply(input, some_axes(name, dim, input.data.ndim), amount, bool(keepdim))
-
-
-def var(input: Any, dim: Dim = None, unbiased: bool | None = None, keepdim: bool = False, *,
-        correction: float | None = None) -> Any:  # fmt: skip
-    """The variance over dim (None: all), divided by n - correction (1 by default)."""
-    return moment(Var, "var", input, dim, unbiased, keepdim, correction)
-
-
-def std(input: Any, dim: Dim = None, unbiased: bool | None = None, keepdim: bool = False, *,
-        correction: float | None = None) -> Any:  # fmt: skip
-    """The standard deviation over dim (None: all): the root of var with the same arguments."""
-    return moment(Std, "std", input, dim, unbiased, keepdim, correction)
-
-
 def prod(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The product over dim (None: all).  Integers give int64."""
     return Prod.apply(input, some_axes("prod", dim, input.data.ndim), bool(keepdim))
@@ -428,4 +329,4 @@ def all(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     return Truth.apply(input, some_axes("all", dim, input.data.ndim), "all", bool(keepdim))
 
 
-__all__ = ["all", "any", "cumsum", "logsumexp", "mean", "norm", "prod", "std", "sum", "var"]
+__all__ = ["all", "any", "cumsum", "logsumexp", "mean", "norm", "prod", "sum"]

@@ -178,7 +178,7 @@ def softplus_backward(xp: Any, dy: Array, x: Array, beta: float, threshold: floa
 
 
 class Softplus(Op):
-    """y = log(1 + exp(b x)) / b, x itself where b x > threshold;  dx = dy sigmoid(b x), dy there.  Dugas et al. 2000."""
+    """y = log(1 + exp(b x)) / b, x itself where b x > threshold;  dx = dy sigmoid(b x), dy there.  Dugas 2000."""
 
     oracle = "torch.nn.functional.softplus"
 

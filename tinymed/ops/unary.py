@@ -173,7 +173,7 @@ def abs_forward(xp: Any, x: Array) -> Array:
 
 @kernel(flops=lambda x: x.size)
 def sign_forward(xp: Any, x: Array) -> Array:
-    return xp.sign(x)
+    return xp.where(xp.isnan(x), 0, xp.sign(x)) if x.dtype.kind == "f" else xp.sign(x)
 
 
 class Abs(Op):
@@ -190,7 +190,7 @@ class Abs(Op):
 
 
 class Sign(Op):
-    """y = -1, 0 or 1;  dx = 0."""
+    """y = -1, 0 or 1 (0 for NaN);  dx = 0."""
 
     oracle, samples = "torch.sign", points(-2, 2, avoid=(0.0,))
 
@@ -301,7 +301,7 @@ class Erf(Op):
 
 def neg(input: Any) -> Any:
     """-input; bool raises TypeError."""
-    if input.data.dtype == bool:
+    if input.data.dtype.kind == "b":
         raise TypeError("neg: bool has no negative; use ~ or logical_not")
     return Neg.apply(input)
 

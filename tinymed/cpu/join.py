@@ -5,7 +5,7 @@ from typing import Any
 
 from numba import prange
 
-from ..backend import is_single, kernel
+from ..backend import kernel
 from ..memory import dense_order, inverse_order, is_dense
 
 
@@ -25,7 +25,7 @@ def concat_next(y: Any, x: Any, start: Any) -> None:
             y[i, start + j] = x[i, j]
 
 
-@kernel(backend="numba", composite=True, when=lambda axis, *xs: is_single(xs) and len({x.dtype for x in xs}) == 1)
+@kernel(backend="numba", composite=True, when=lambda axis, *xs: {x.dtype.char for x in xs} == {"f"})
 def concat(k: Any, axis: int, *xs: Any) -> Any:
     order = next((o for x in xs if x.size and (o := dense_order(x))), tuple(range(xs[0].ndim)))
     place = order.index(axis)

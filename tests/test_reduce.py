@@ -1,0 +1,166 @@
+"""Reductions: dim and keepdim forms, ties, empties, infinities and errors; formulas and gradients are in test_ops."""
+
+import numpy as np
+import pytest
+
+import tinymed as tm
+
+torch = pytest.importorskip("torch", reason="PyTorch is the oracle: pip install '.[test]'")
+
+X = np.array([[[3, -1, 2], [0, 5, 5]], [[1, 1, 1], [-2, 4, 0]]])
+DIMS = [None, 0, -1, (0, 2), (-1, 1, 0), []]
+NAMES = ["sum", "mean", "var", "std", "amax", "amin", "any", "all", "logsumexp", "norm"]
+
+
+def same(ours, theirs, rtol=1e-6):
+    theirs = theirs.detach().numpy()
+    assert ours.shape == theirs.shape
+    assert ours.dtype == theirs.dtype
+    np.testing.assert_allclose(ours.numpy(), theirs, rtol=rtol, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dim", DIMS, ids=str)
+@pytest.mark.parametrize("keepdim", [False, True])
+def test_dim_forms(name, dim, keepdim, backend_name):
+    x, tx = tm.tensor(X.astype(np.float32)), torch.tensor(X.astype(np.float32))
+    full = dim if dim not in (None, []) else (0, 1, 2)
+    if name == "norm":
+        same(tm.norm(x, 2, dim, keepdim), torch.linalg.vector_norm(tx, 2, full, keepdim))
+    else:
+        same(getattr(x, name)(dim, keepdim=keepdim), getattr(torch, name)(tx, full, keepdim=keepdim))
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint8, np.bool_, np.int64])
+def test_integers(dtype, backend_name):
+    a = np.abs(X).astype(dtype)
+    x, tx = tm.tensor(a), torch.tensor(a)
+    for dim in (None, 1, (0, 2)):
+        same(x.sum(dim), tx.sum(dim))
+    same(x.prod(1), tx.prod(1))
+    same(x.cumsum(-1), tx.cumsum(-1))
+    for name in ("mean", "var", "std", "logsumexp", "norm"):
+        with pytest.raises(TypeError, match=f"{name}: needs a floating-point tensor"):
+            getattr(x, name)(0) if name != "norm" else x.norm()
+    same(x.mean(dtype=np.float32), tx.to(torch.float32).mean())
+
+
+def test_correction():
+    x, tx = tm.tensor(X.astype(np.float64)), torch.tensor(X.astype(np.float64))
+    same(x.var(False), tx.var(False))
+    same(x.var(0, False), tx.var(0, False))
+    same(x.std(1, correction=0.5), tx.std(1, correction=0.5))
+    assert np.isnan(tm.ones(1).var().item())
+    with pytest.raises(ValueError, match="not both"):
+        x.var(0, True, correction=1)
+
+
+def test_std_of_equal_values_has_gradient_zero():
+    x = tm.full((4,), 2.0, requires_grad=True)
+    x.std().backward()
+    assert x.grad.tolist() == [0.0] * 4
+
+
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_extremes_and_ties(name, backend_name):
+    x, tx = tm.tensor(X.astype(np.float32), requires_grad=True), torch.tensor(X.astype(np.float32), requires_grad=True)
+    same(getattr(x, name)(), getattr(tx, name)())
+    for dim in (0, 1, -1):
+        ours, theirs = getattr(x, name)(dim), getattr(tx, name)(dim)
+        same(ours.values, theirs.values)
+        same(ours.indices, theirs.indices)
+        same(getattr(tm, "arg" + name)(x, dim, keepdim=True), getattr(torch, "arg" + name)(tx, dim, keepdim=True))
+    same(getattr(x, "arg" + name)(), getattr(tx, "arg" + name)())
+    for f in (
+        lambda t: getattr(t, name)(),
+        lambda t: getattr(t, name)(-1).values.sum(),
+        lambda t: getattr(t, "a" + name)((0, 2)).sum(),
+    ):
+        f(x).backward()
+        f(tx).backward()
+        same(x.grad, tx.grad)
+    same(getattr(tm, name)(x, -x), getattr(torch, name)(tx, -tx))
+
+
+def test_nan_is_the_extreme():
+    x = tm.tensor([1.0, float("nan"), 3.0])
+    assert np.isnan(x.max().item())
+    assert x.argmax().item() == x.max(0).indices.item() == 1
+
+
+def test_logsumexp_at_infinity():
+    inf = float("inf")
+    values = [[-inf, -inf], [0.0, -inf], [1000.0, 1000.0], [-1000.0, -1001.0]]
+    x, tx = tm.tensor(values, requires_grad=True), torch.tensor(values)
+    same(x.logsumexp(1), tx.logsumexp(1))
+    x.logsumexp(1).sum().backward()
+    assert np.isfinite(x.grad.numpy()).all()
+    assert x.grad.tolist()[0] == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("p", [0, 1, 2, 3, 0.5, float("inf"), -float("inf"), "fro"])
+def test_norms(p):
+    values = [[3.0, -4.0, 0.0], [0.0, 0.0, 0.0], [2.0, 2.0, -2.0]]
+    x, tx = tm.tensor(values, requires_grad=True), torch.tensor(values, requires_grad=True)
+    q = 2 if p == "fro" else p
+    same(x.norm(p), torch.linalg.vector_norm(tx, q))
+    if p not in (0, 0.5, -float("inf")):
+        x.norm(p, 1).sum().backward()
+        torch.linalg.vector_norm(tx, q, 1).sum().backward()
+        same(x.grad, tx.grad)
+    with pytest.raises(ValueError, match='"fro"'):
+        x.norm("nuc")
+
+
+def test_product_with_zeros():
+    for values in ([2.0, 0.0, 3.0], [0.0, 0.0, 3.0], [1.0, 2.0, 4.0]):
+        x, tx = tm.tensor(values, requires_grad=True), torch.tensor(values, requires_grad=True)
+        x.prod().backward()
+        tx.prod().backward()
+        same(x.grad, tx.grad)
+
+
+def test_empty():
+    x, tx = tm.zeros(0, 3), torch.zeros(0, 3)
+    for name in ("sum", "prod", "any", "all", "logsumexp"):
+        same(getattr(x, name)(0), getattr(tx, name)(0))
+    assert x.sum().item() == 0
+    assert np.isnan(x.mean().item())
+    assert x.amax(1).shape == (0,)
+    for f in (lambda: x.max(), lambda: x.argmax(0), lambda: x.min(0)):
+        with pytest.raises(IndexError, match="empty"):
+            f()
+
+
+def test_errors_name_the_op():
+    x = tm.ones(2, 3)
+    with pytest.raises(IndexError, match="sum: dim 2 is out of range; a tensor of 2 axes has dims -2 to 1"):
+        x.sum(2)
+    with pytest.raises(ValueError, match="twice"):
+        x.mean((0, -2))
+    with pytest.raises(TypeError, match="dim is an integer"):
+        x.cumsum(None)
+
+
+def test_a_scalar_has_dims_0_and_minus_1():
+    x = tm.tensor(3.0)
+    assert [x.sum(0).item(), x.amax(-1).item(), x.max(0).values.item(), x.argmin(0).item(), x.cumsum(0).item()] == [
+        3,
+        3,
+        3,
+        0,
+        3,
+    ]
+
+
+@pytest.mark.parametrize("shape", [(1000,), (37, 5), (3, 16, 7, 5), (2, 3, 4)])
+def test_float32_sums_are_accumulated_wide(shape, rng):
+    """Native sums, for any axes and memory order: as exact as a float64 sum rounded once."""
+    a = (rng.normal(size=shape) + 100).astype(np.float32)
+    image = np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1) if len(shape) == 4 else a
+    with tm.use_backend("numba"):
+        for axes in [None, *range(len(shape)), *([(0, 2, 3), (1, 2)] if len(shape) == 4 else [])]:
+            for x in (a, image, np.asfortranarray(a)):
+                ours = tm.from_numpy(x).sum(axes).numpy()
+                np.testing.assert_allclose(ours, a.sum(axes, dtype=np.float64), rtol=1.2e-7)
+    assert tm.backend.record("numba")["sum_forward"][0]

@@ -1,0 +1,288 @@
+"""Tensor: casts, sizes, iteration, and writing in place with gradients."""
+
+import numpy as np
+import pytest
+
+import tinymed as tm
+
+torch = pytest.importorskip("torch", reason="PyTorch is the oracle: pip install '.[test]'")
+
+
+# ------------------------------------------------------------------------------------------------- description
+
+
+def test_sizes_and_casts():
+    x = tm.zeros(2, 3)
+    assert (x.ndim, x.dim(), x.size(), x.size(-1), x.numel(), x.element_size()) == (2, 2, (2, 3), 3, 6, 4)
+    assert [x.double().dtype, x.long().dtype, x.int().dtype, x.bool().dtype] == [
+        np.float64,
+        np.int64,
+        np.int32,
+        np.bool_,
+    ]
+    assert x.float() is x
+    assert x.to("cpu") is x
+    assert (
+        x.to(tm.float64).dtype
+        == x.to(dtype="float64").dtype
+        == x.to("cpu", np.float64).dtype
+        == x.to(x.double()).dtype
+        == np.float64
+    )
+    assert x.to(float).dtype == np.float32
+    assert x.contiguous() is x
+    for bad in ("float99", np.complex64, "U3"):
+        with pytest.raises(TypeError, match="dtype"):
+            x.to(bad)
+    with pytest.raises(ValueError, match="not available"):
+        x.to("cuda:0")
+
+
+def test_casts_carry_gradients():
+    x = tm.tensor([1.0, 2.0], requires_grad=True)
+    (x.double() * 3).sum().backward()
+    assert x.grad.tolist() == [3.0, 3.0]
+    assert x.grad.dtype == np.float32
+    assert not x.long().requires_grad
+
+
+def test_python_protocols():
+    x = tm.tensor([[1.5, 2.0], [3.0, 4.0]])
+    assert [row.tolist() for row in x] == [[1.5, 2.0], [3.0, 4.0]]
+    assert len(x) == 2
+    assert 3 in x
+    assert 7 not in x
+    assert (float(x[0, 0]), int(x[0, 0]), bool(x[0, 0])) == (1.5, 1, True)
+    assert [10, 20, 30][tm.tensor(2)] == 30
+    assert np.asarray(x).shape == (2, 2)
+    assert len({x, x.detach()}) == 2
+    with pytest.raises(TypeError, match="cannot be iterated"):
+        iter(tm.tensor(1.0))
+    with pytest.raises(TypeError, match="one integer"):
+        [1, 2][tm.tensor(0.5)]
+    with pytest.raises(ValueError, match="one element"):
+        bool(x == x)
+
+
+def test_a_parameters_results_are_tensors():
+    from tinymed.nn.module import Parameter
+
+    p = Parameter(tm.ones(2, 2))
+    for y in (p + 1, p[0], p.sum(), p.reshape(-1), p.max(0).values, p == 1, tm.cat([p, p]), p.clone(), p.detach()):
+        assert type(y) is tm.Tensor
+
+
+# ------------------------------------------------------------------------------------------- writing in place
+
+
+def run(function, module):
+    """Gradients of a, b after function(module, a, b)."""
+    a = module.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], requires_grad=True)
+    b = module.tensor([10.0, 20.0, 30.0], requires_grad=True)
+    y = function(module, a, b)
+    (y * y).sum().backward()
+    return y.tolist(), [None if t.grad is None else t.grad.tolist() for t in (a, b)]
+
+
+def row(m, a, b):
+    x = a * 2
+    x[0] = b
+    return x
+
+
+def into_zeros(m, a, b):
+    x = m.zeros(2, 3)
+    x[1] = a[0] * b
+    x[:, 0] = 5.0
+    return x
+
+
+def broadcast(m, a, b):
+    x = a * 1
+    x[:, 1:] = b[:2]
+    return x
+
+
+def arrays(m, a, b):
+    x = a * 1
+    x[m.tensor([1, 0]), m.tensor([2, 2])] = b[:2]
+    return x
+
+
+def mask(m, a, b):
+    x = a * 3
+    x[a > 2] = b[0]
+    return x
+
+
+def overwritten(m, a, b):
+    x = a * 1
+    x[0] = b
+    x[0, 1] = a[1, 1] * 2
+    x[...] = x * 2
+    return x
+
+
+def from_itself(m, a, b):
+    x = a * b
+    x[0] = x[1]
+    return x
+
+
+def copied(m, a, b):
+    x = a * 1
+    x.copy_(b)
+    return x + a
+
+
+def filled(m, a, b):
+    x = a * b
+    x.fill_(2)
+    y = b * 1
+    y.zero_()
+    return x + y + b
+
+
+def view_after_the_write(m, a, b):
+    x = a * 1
+    x[1] = b
+    return x[1] * x[0]
+
+
+def through_a_view(m, a, b):
+    x = (a * b).reshape(3, 2)
+    x[0] = b[:2]
+    return x
+
+
+def leading_ones(m, a, b):
+    x = a * 1
+    x[0] = b.reshape(1, 3)
+    return x
+
+
+def under_no_grad(m, a, b):
+    x = a * b
+    with m.no_grad():
+        a[0, 0] = 1.0
+        x[0] = 7.0
+    return x + b
+
+
+WRITES = [row, into_zeros, broadcast, arrays, mask, overwritten, from_itself, copied, filled, view_after_the_write,
+          through_a_view, leading_ones]  # fmt: skip
+
+
+@pytest.mark.parametrize("function", WRITES, ids=lambda f: f.__name__)
+def test_assignment_has_pytorchs_gradients(function, backend_name):
+    ours, theirs = run(function, tm), run(function, torch)
+    assert ours[0] == theirs[0]
+    for g, t in zip(ours[1], theirs[1], strict=True):
+        np.testing.assert_allclose(np.zeros(1) if g is None else g, np.zeros(1) if t is None else t)
+
+
+def test_no_grad_writes_are_not_recorded():
+    w = tm.tensor([1.0, 2.0], requires_grad=True)
+    x = w * 1
+    with tm.no_grad():
+        x[0] = 7.0
+        w[1] = 5.0
+        w.zero_()
+    assert w.is_leaf
+    (x + x).sum().backward()
+    assert w.grad.tolist() == [2.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [lambda t: t.__setitem__(0, 1.0), lambda t: t.copy_(tm.zeros(2)), lambda t: t.zero_(), lambda t: t.fill_(3)],
+)
+def test_a_leaf_that_requires_a_gradient_is_not_written(write):
+    for target, what in (
+        (tm.ones(2, requires_grad=True), "a leaf"),
+        (tm.ones(2, 2, requires_grad=True)[0], "a view of a leaf"),
+    ):
+        with pytest.raises(RuntimeError, match=f"{what} that requires a gradient"):
+            write(target)
+        assert target.tolist() == [1.0, 1.0]
+        assert target.version.value == 0
+
+
+def test_a_saved_array_that_is_written_is_an_error():
+    x = tm.ones(3, requires_grad=True)
+    y = x * 2
+    z = y * y
+    y[0] = 5.0
+    with pytest.raises(RuntimeError, match="Mul: an array saved for backward was changed in place"):
+        z.sum().backward()
+
+
+def test_a_write_through_one_view_is_seen_by_all():
+    x = tm.ones(2, 2, requires_grad=True) * 1
+    z = x * x
+    x.reshape(4)[3] = 9.0
+    assert x.tolist() == [[1.0, 1.0], [1.0, 9.0]]
+    with pytest.raises(RuntimeError, match="changed in place"):
+        z.sum().backward()
+
+
+def test_a_stale_view_is_an_error():
+    x = tm.ones(2, 2, requires_grad=True) * 1
+    view = x[0]
+    x[0, 0] = 5.0
+    for use in (lambda: view * 2, lambda: view.sum(), lambda: view.backward(tm.ones(2))):
+        with pytest.raises(RuntimeError, match="written in place after the view was taken"):
+            use()
+    with pytest.raises(RuntimeError, match="take the view again"):
+        view[0] = 1.0
+    assert (x[0] * 2).tolist() == [10.0, 2.0]
+
+
+def test_a_stale_view_without_history_is_an_error_too():
+    x, v = tm.zeros(2, 2), tm.ones(2, requires_grad=True)
+    view = x[0]
+    x[0] = v
+    with pytest.raises(RuntimeError, match="written in place"):
+        view * 2
+    assert x.requires_grad
+    assert x[0].requires_grad
+
+
+def test_a_gradient_cannot_be_lost_through_a_view():
+    x, v = tm.zeros(2, 2), tm.tensor(1.0, requires_grad=True)
+    with pytest.raises(RuntimeError, match=r"x\[0, 1\] = v instead of x\[0\]\[1\] = v"):
+        x[0][1] = v
+    assert x.sum().item() == 0
+    x[0][1] = 3.0  # without a gradient nothing can be lost
+    assert x.sum().item() == 3
+
+
+def test_a_write_that_fails_changes_nothing():
+    x = tm.ones(2, 3, requires_grad=True) * 1
+    before = x.op
+    for index, value, error in (
+        (0, tm.ones(4), ValueError),
+        (5, 1.0, IndexError),
+        ("a", 1.0, TypeError),
+        (0, "a", TypeError),
+    ):
+        with pytest.raises(error):
+            x[index] = value
+    assert (x.version.value, x.op is before) == (0, True)
+    x.sum().backward()
+
+
+def test_values_are_cast():
+    x = tm.zeros(3, dtype=np.int64)
+    x[0], x[1:] = 2.7, tm.tensor([True, True])
+    assert x.tolist() == [2, 1, 1]
+    y = tm.zeros(2)
+    v = tm.ones(2, dtype=np.float64, requires_grad=True)
+    y[:] = v
+    y.sum().backward()
+    assert (y.dtype, v.grad.dtype, v.grad.tolist()) == (np.float32, np.float64, [1.0, 1.0])
+
+
+def test_an_expanded_tensor_is_not_written():
+    with pytest.raises(ValueError, match="read-only"):
+        tm.ones(1, 3).expand(2, 3)[0] = 2.0

@@ -1,0 +1,182 @@
+"""Picking and adding up elements along one axis by index: gather, scatter_add, index_select, one_hot."""
+
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array, kernel
+from ..tape import Node, Op
+from .axes import kept, one_axis
+from .broadcast import operands
+from .indexing import Span, Take
+from .shape import expand, reshape
+
+
+@kernel(out=lambda x, index, axis: [index.shape], flops=lambda *_: 0)
+def gather_forward(xp: Any, x: Array, index: Array, axis: int) -> Array:
+    return x[places(xp, index, axis)]
+
+
+@kernel(out=lambda x, index, source, axis: [x.shape], flops=lambda x, index, source, axis: index.size)
+def scatter_add_forward(xp: Any, x: Array, index: Array, source: Array, axis: int) -> Array:
+    y = x.copy()
+    xp.add.at(y, places(xp, index, axis), source[tuple(slice(n) for n in index.shape)])
+    return y
+
+
+def places(xp: Any, index: Array, axis: int) -> tuple[Array, ...]:
+    """For each element of index its own coordinates, but index itself along the axis."""
+    own = [xp.arange(n).reshape((n,) + (1,) * (index.ndim - 1 - a)) for a, n in enumerate(index.shape)]
+    return tuple(index if a == axis else o for a, o in enumerate(own))
+
+
+class Gather(Op):
+    """y[i, j] = x[index[i, j], j] for axis 0, likewise for others;  dx = dy added up at those places."""
+
+    def forward(self, x: Array, index: Array, axis: int) -> Array:
+        self.save(index, x.shape, axis)
+        return self.k.gather_forward(x, index, axis)
+
+    def backward(self, dy: Array) -> Any:
+        index, shape, axis = self.saved
+        return self.k.scatter_add_forward(self.k.xp.zeros(shape, dy.dtype), index, dy, axis), None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        shape = draw.shape(1, 3)
+        axis = draw.integer(0, len(shape) - 1)
+        smaller = tuple(draw.integer(1, n) for n in shape)
+        index = draw.integers((*smaller[:axis], draw.integer(1, 6), *smaller[axis + 1 :]), 0, shape[axis] - 1)
+        return draw.array(shape), index, axis
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, index: Any, axis: int) -> Any:
+        return torch.gather(x, axis, index)
+
+
+class ScatterAdd(Op):
+    """y = x with y[index[i, j], j] += source[i, j] for axis 0, likewise for others;  dsource = dy at those places."""
+
+    def forward(self, x: Array, index: Array, source: Array, axis: int) -> Array:
+        self.save(index, source.shape, axis)
+        return self.k.scatter_add_forward(x, index, source, axis)
+
+    def backward(self, dy: Array) -> Any:
+        index, shape, axis = self.saved
+        if not self.needs[2]:
+            return dy, None, None, None
+        dsource = self.k.gather_forward(dy, index, axis)
+        if shape != index.shape:
+            dsource = self.k.getitem_backward(dsource, shape, tuple(Span(0, n) for n in index.shape))
+        return dy, None, dsource, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        x, index, axis = Gather.samples(draw)
+        return x, index, draw.array(tuple(n + draw.integer(0, 1) for n in index.shape)), axis
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, index: Any, source: Any, axis: int) -> Any:
+        return torch.scatter_add(x, axis, index, source[tuple(slice(n) for n in index.shape)])
+
+
+@kernel(out=lambda index, classes: [((*index.shape, classes), "int64")], flops=lambda *_: 0)
+def one_hot_forward(xp: Any, index: Array, classes: int) -> Array:
+    return (xp.expand_dims(index, -1) == xp.arange(classes)).astype(xp.int64)
+
+
+class OneHot(Op):
+    """y[..., c] = 1 where c is the index, else 0."""
+
+    oracle = "torch.nn.functional.one_hot"
+    backward = None
+
+    def forward(self, index: Array, classes: int) -> Array:
+        return self.k.one_hot_forward(index, classes)
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        classes = draw.integer(1, 5)
+        return draw.integers(draw.shape(0, 3), 0, classes - 1), classes
+
+
+# ------------------------------------------------------------------------------------------------ public functions
+
+
+def checked_index(name: str, input: Any, index: Any, axis: int) -> Any:
+    """The index as a tensor of integers within the axis."""
+    (index,) = operands(name, index)
+    if not isinstance(index, Node) or index.data.dtype.kind not in "iu":
+        raise TypeError(f"{name}: index must be a tensor of integers")
+    n = input.shape[axis] if input.shape else 1
+    if index.data.size and not (index.data.min() >= 0 and index.data.max() < n):
+        raise IndexError(
+            f"{name}: index reaches from {index.data.min()} to {index.data.max()}, axis {axis} has length {n}"
+        )
+    return index
+
+
+def gather(input: Any, dim: int, index: Any) -> Any:
+    """input[index[i, j], j] for dim 0, input[i, index[i, j]] for dim 1, and so on; the shape is that of index."""
+    axis = one_axis("gather", dim, input.data.ndim)
+    index = checked_index("gather", input, index, axis)
+    fits("gather", "input", input.shape, index.shape, axis)
+    return Gather.apply(input, index, axis)
+
+
+def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
+    """input with src[i, j] added at [index[i, j], j] for dim 0, at [i, index[i, j]] for dim 1, and so on."""
+    axis = one_axis("scatter_add", dim, input.data.ndim)
+    index = checked_index("scatter_add", input, index, axis)
+    fits("scatter_add", "input", input.shape, index.shape, axis)
+    fits("scatter_add", "src", src.shape, index.shape, -1)
+    if src.data.dtype != input.data.dtype:
+        raise TypeError(f"scatter_add: src is {src.data.dtype}, input {input.data.dtype}; they must be equal")
+    return ScatterAdd.apply(input, index, src, axis)
+
+
+def fits(name: str, what: str, shape: tuple[int, ...], index: tuple[int, ...], axis: int) -> None:
+    """Raise unless an index is no longer than an array along every axis but one."""
+    if len(shape) != len(index) or any(i > n for a, (i, n) in enumerate(zip(index, shape, strict=True)) if a != axis):
+        raise ValueError(f"{name}: index {list(index)} must have as many axes as {what} {list(shape)}, none longer"
+                         f"{'' if axis < 0 else f' but axis {axis}'}")  # fmt: skip
+
+
+def index_select(input: Any, dim: int, index: Any) -> Any:
+    """The slices along dim that a vector of integers names, which may repeat."""
+    axis = one_axis("index_select", dim, input.data.ndim)
+    index = checked_index("index_select", input, index, axis)
+    if index.data.ndim > 1:
+        raise ValueError(f"index_select: index must be a vector, got shape {list(index.shape)}")
+    return Take.apply(input, (False,) * axis + (True,), reshape(index, -1))
+
+
+def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
+    """As gather, input and indices broadcast to each other along the other axes; without dim, both are flattened."""
+    (indices,) = operands("take_along_dim", indices)
+    if dim is None:
+        return gather(reshape(input, -1), 0, reshape(indices, -1))
+    axis = one_axis("take_along_dim", dim, input.data.ndim)
+    if len(indices.shape) != len(input.shape):
+        raise ValueError(
+            f"take_along_dim: indices {list(indices.shape)} need as many axes as input {list(input.shape)}"
+        )
+    full = np.broadcast_shapes(*(kept(x.shape, (axis,)) for x in (input, indices)))
+    input, indices = (expand(x, (*full[:axis], x.shape[axis], *full[axis + 1 :])) for x in (input, indices))
+    return gather(input, axis, indices)
+
+
+def one_hot(tensor: Any, num_classes: int = -1) -> Any:
+    """int64 of one more axis: 1 at each index, else 0; num_classes -1: the largest index and one."""
+    if tensor.data.dtype.kind not in "iu":
+        raise TypeError(f"one_hot: needs integers, got {tensor.data.dtype}")
+    if num_classes == -1 and not tensor.data.size:
+        raise ValueError("one_hot: the number of classes of an empty tensor is unknown; give num_classes")
+    low, high = (int(tensor.data.min()), int(tensor.data.max())) if tensor.data.size else (0, 0)
+    classes = high + 1 if num_classes == -1 else num_classes
+    if low < 0 or high >= classes or classes < 1:
+        raise ValueError(f"one_hot: indices reach from {low} to {high}, which does not fit {classes} classes")
+    return OneHot.apply(tensor, classes)
+
+
+__all__ = ["gather", "index_select", "one_hot", "scatter_add", "take_along_dim"]
