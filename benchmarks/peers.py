@@ -1,4 +1,4 @@
-"""Peers in turns: each in a process of its own, asked for one timed turn after another, so that all meet the same noise.
+"""Peers in turns: each in a process of its own, asked for one timed turn after another: all meet the same noise.
 
 A peer is a function `make(task) -> step` named in a module of this folder; `step()` does one blocking unit of work.
 The parent starts each as `python peers.py MODULE FUNCTION TASK` and talks to it over its pipes.
@@ -77,7 +77,13 @@ def start(peer: Peer, task: dict[str, Any], threads: int) -> Any:
     """The peer's process."""
     environment = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
     environment |= dict.fromkeys(THREADS, str(threads)) | peer.environment
-    command = [sys.executable, str(HERE / "peers.py"), peer.module, peer.function, json.dumps(task | {"threads": threads})]
+    command = [
+        sys.executable,
+        str(HERE / "peers.py"),
+        peer.module,
+        peer.function,
+        json.dumps(task | {"threads": threads}),
+    ]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
 
@@ -123,7 +129,9 @@ def machine() -> dict[str, Any]:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             versions[package] = "absent"
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE).stdout.strip()
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE
+    ).stdout.strip()
     return {"processor": model, "cores": os.cpu_count(), "python": platform.python_version(), **versions,
             "date": time.strftime("%Y-%m-%d"), "commit": commit}  # fmt: skip
 
@@ -138,10 +146,13 @@ def save(path: Path, content: Any) -> None:
 
 def table(results: list[Result]) -> str:
     """The results as text."""
-    lines = [f"{'peer':28s} {'ratio':>6s} {'low..high':>12s} {'median ms':>10s} {'best ms':>8s} {'peak MiB':>9s} {'first s':>8s}"]
+    lines = [
+        f"{'peer':28s} {'ratio':>6s} {'low..high':>12s} {'median ms':>10s} {'best ms':>8s} {'peak MiB':>9s}  first"
+    ]
     for r in results:
-        lines.append(f"{r.peer:28s} {r.ratio:6.3f} {r.ratio_low:5.2f}..{r.ratio_high:4.2f} {r.median_ms:10.1f} {r.best_ms:8.1f} "
-                     f"{r.peak_mib:9.0f} {r.first_step_s:8.1f}")  # fmt: skip
+        spread = f"{r.ratio_low:5.2f}..{r.ratio_high:4.2f}"
+        times = f"{r.median_ms:10.1f} {r.best_ms:8.1f} {r.peak_mib:9.0f} {r.first_step_s:6.1f}"
+        lines.append(f"{r.peer:28s} {r.ratio:6.3f} {spread:>12s} {times}")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""A run of `tinymed train` repeated in PyTorch: the same images, batches, augmentation, initial weights and statistics rule.
+"""A run of `tinymed train` repeated in PyTorch: the same images, batches, augmentation, weights and statistics.
 
     tinymed train dcnn --data DIR --positive CLASS --out RUN
     python benchmarks/torch_recipe.py RUN              writes RUN/torch.json in the form of RUN/metrics.json
@@ -40,7 +40,7 @@ def scores(model: Any, loader: Any, head: str) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(found), np.concatenate(labels)
 
 
-def train(run: Run, threads: int, also_at: int = 0) -> dict[str, Any]:
+def train(run: Run, threads: int, steps: int | None, also_at: int) -> dict[str, Any]:
     """Train as the run's configuration says; metrics of val and test."""
     torch.set_num_threads(threads)
     c = run.config
@@ -57,7 +57,7 @@ def train(run: Run, threads: int, also_at: int = 0) -> dict[str, Any]:
     optimizer = torch.optim.Adam(model.parameters(), lr=c.lr, eps=1e-7, weight_decay=c.weight_decay)
     loader, step, epoch, loss_sum = make_loader(sets["train"], c, training=True), 0, 0, 0.0
     early: dict[str, Any] = {}
-    total = c.steps if c.steps is not None else (c.epochs or 0) * len(loader)
+    total = steps or c.steps or (c.epochs or 0) * len(loader)
     started = time.perf_counter()
     while step < total:
         model.train()
@@ -80,8 +80,8 @@ def train(run: Run, threads: int, also_at: int = 0) -> dict[str, Any]:
             if step == total:
                 break
         epoch += 1
-    result: dict[str, Any] = {"framework": f"torch {torch.__version__}", "steps": step, "threads": threads,
-                              "seconds": round(time.perf_counter() - started, 1), "mean_loss": loss_sum / step}  # fmt: skip
+    result: dict[str, Any] = {"framework": f"torch {torch.__version__}", "steps": step, "threads": threads}
+    result |= {"seconds": round(time.perf_counter() - started, 1), "mean_loss": loss_sum / step}
     if early:
         result[f"at {also_at}"] = early
     return result | measure(model, run, sets)
@@ -101,9 +101,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--steps", type=int, help="instead of the run's")
     parser.add_argument("--also-at", type=int, default=0, help="measure after this many steps too")
     o = parser.parse_args()
-    result = train(Run.open(o.run), o.threads, o.also_at)
+    result = train(Run.open(o.run), o.threads, o.steps, o.also_at)
     (o.run / "torch.json").write_text(json.dumps(result, indent=1))
     for name in ("val", "test"):
         if name in result:

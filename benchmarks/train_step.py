@@ -27,7 +27,9 @@ def make_tinymed(task: dict[str, Any]) -> Any:
     from tinymed import models, optim
     from tinymed.nn import functional
 
-    model = models.create("dcnn", num_classes=2, in_channels=task["channels"], size=task["size"], padding=task["padding"])
+    model = models.create(
+        "dcnn", num_classes=2, in_channels=task["channels"], size=task["size"], padding=task["padding"]
+    )
     model.train()
     optimizer = optim.Adam(model.parameters(), lr=1e-3)
     x, y = (tinymed.tensor(a) for a in images(task))
@@ -48,7 +50,9 @@ def make_torch(task: dict[str, Any]) -> Any:
     import twins
 
     torch.set_num_threads(task["threads"])
-    model = twins.dcnn(torch, channels=task["channels"], size=task["size"], padding=int(task["padding"] == "same")).train()
+    model = twins.dcnn(
+        torch, channels=task["channels"], size=task["size"], padding=int(task["padding"] == "same")
+    ).train()
     x, y = (torch.from_numpy(a) for a in images(task))
     if task.get("channels_last"):
         model, x = model.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 
-def dcnn(torch: Any, classes: int = 2, channels: int = 3, size: int = 50, padding: int = 0, dropout: tuple[float, float] = (0.25, 0.5),
-         momentum: float = 0.01, eps: float = 1e-3) -> Any:  # fmt: skip
-    """SYSTEMS section 1: conv, ReLU, pool, batch norm, dropout three times; conv, ReLU, pool; dense 256, 128, 64; logits."""
+def dcnn(torch: Any, classes: int = 2, channels: int = 3, size: int = 50, padding: int = 0,
+         dropout: tuple[float, float] = (0.25, 0.5), momentum: float = 0.01, eps: float = 1e-3) -> Any:  # fmt: skip
+    """SYSTEMS section 1: three times conv, ReLU, pool, batch norm, dropout; conv, ReLU, pool; four dense; logits."""
     nn = torch.nn
     layers: list[Any] = []
     for i, width in enumerate((32, 64, 128, 256)):

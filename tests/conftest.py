@@ -11,7 +11,12 @@ from hypothesis import HealthCheck, settings
 from tinymed import backend
 
 settings.register_profile(
-    "tinymed", deadline=None, derandomize=True, max_examples=25, suppress_health_check=list(HealthCheck), print_blob=True
+    "tinymed",
+    deadline=None,
+    derandomize=True,
+    max_examples=25,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
 )
 settings.load_profile("tinymed")
 
@@ -46,4 +51,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         counts = backend.record(name).values()
         native, fallback = sum(c[0] for c in counts), sum(c[1] for c in counts)
         if native + fallback:
-            terminalreporter.write_line(f"backend {name}: {native} native kernel calls, {fallback} fell back to the reference")
+            terminalreporter.write_line(
+                f"backend {name}: {native} native kernel calls, {fallback} fell back to the reference"
+            )

@@ -27,7 +27,7 @@ def doubling(seen=None, **options):
         return x * 2
 
     @kernel(backend="numba", **options)
-    def twice(y, x):
+    def twice(y, x):  # noqa: F811  one name, two implementations
         if seen is not None:
             seen.append((y.flags.c_contiguous, x.flags.c_contiguous, x.shape))
         y[...] = x * 2
@@ -52,7 +52,9 @@ def test_strict_mode_refuses_a_listed_fallback(scratch, monkeypatch):
     assert table.twice(np.ones(3, np.float32)) is not None  # not listed
     monkeypatch.setattr(table, "native", frozenset({"twice"}))
     assert table.twice(np.ones(3)) is not None  # float64 is not promised
-    with pytest.raises(BackendError, match=r"twice must be native on 'numba' but fell back to the reference for float32\[3\]"):
+    with pytest.raises(
+        BackendError, match=r"twice must be native on 'numba' but fell back to the reference for float32\[3\]"
+    ):
         table.twice(np.ones(3, np.float32))
 
 
@@ -81,7 +83,7 @@ def test_flat_operands_in_different_orders_are_brought_together(scratch, rng):
         return a + b
 
     @kernel(backend="numba", flat="y a b")
-    def plus(y, a, b):
+    def plus(y, a, b):  # noqa: F811  one name, two implementations
         y[:] = a + b
 
     implementation = backend.implementations["numba", "plus"]

@@ -72,9 +72,13 @@ def test_a_mutated_backward_is_rejected(op, mutation, monkeypatch):
                 break
         some |= changing > 0
     if op.__name__ in EQUIVALENT:
-        assert not some or mutation in ("zeroed",), f"{op.__name__} is listed as equivalent ({EQUIVALENT[op.__name__]}) but is not"
+        assert not some or mutation in ("zeroed",), (
+            f"{op.__name__} is listed as equivalent ({EQUIVALENT[op.__name__]}) but is not"
+        )
     else:
-        assert some, f"{op.__name__}: {mutation} changes no gradient on any sample: declare it in EQUIVALENT with a reason"
+        assert some, (
+            f"{op.__name__}: {mutation} changes no gradient on any sample: declare it in EQUIVALENT with a reason"
+        )
 
 
 def test_a_sum_would_accept_a_zeroed_softmax():

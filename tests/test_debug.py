@@ -53,7 +53,10 @@ def test_the_first_nan_is_named_with_its_op_and_module(x):
 
     tape.scope.append("features.3")
     try:
-        with debug.find_nan(), pytest.raises(debug.NaNFound, match=r"Broken in features.3, forward: output 0 of shape \[3, 4\]"):
+        with (
+            debug.find_nan(),
+            pytest.raises(debug.NaNFound, match=r"Broken in features.3, forward: output 0 of shape \[3, 4\]"),
+        ):
             relu(Broken.apply(relu(x)))
     finally:
         tape.scope.pop()
@@ -99,7 +102,7 @@ def test_the_tape_prints_as_text_and_dot(x):
 def test_the_environment_switches_it_on(setting, expected):
     code = "import tinymed; tinymed.ops.activations.relu(tinymed.ones(2, requires_grad=True))"
     name, _, value = setting.partition("=")
-    done = subprocess.run([sys.executable, "-c", code], env={name: value, "TINYMED_BACKEND": "numpy"}, capture_output=True,
-                          text=True, timeout=60)  # fmt: skip
+    environment = {name: value, "TINYMED_BACKEND": "numpy"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
     assert expected in done.stderr
     assert (done.returncode == 0) == ("not known" not in expected)

@@ -46,7 +46,9 @@ def test_a_large_array_returns_its_memory():
     assert memory.heap().holes == holes
 
 
-@given(st.lists(st.integers(1, 4), min_size=0, max_size=5), st.sampled_from(["image", "filter", "plain"]), st.booleans())
+@given(
+    st.lists(st.integers(1, 4), min_size=0, max_size=5), st.sampled_from(["image", "filter", "plain"]), st.booleans()
+)
 def test_an_array_lies_in_the_order_asked_for(shape, kind, large):
     shape = tuple(shape) if not large or len(shape) < 1 else (4096, *shape[1:])
     order = canonical_order(kind, len(shape))

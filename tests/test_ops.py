@@ -1,4 +1,4 @@
-"""Every declared op x backend x dtype x memory order x oracle.  Derived from the declarations: adding an op edits nothing."""
+"""Every declared op x backend x dtype x memory order x oracle.  Derived: adding an op edits nothing."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,9 @@ def test_float32(op, backend_name):
         check.compare(ours, reference(op, args), tolerance(op), f"{backend_name}: {command(op, seed)}")
         check.compare(again, ours, 0.0, f"{backend_name}, a second time: {command(op, seed)}")
         floats = [a for a in (*ours[0], *ours[1]) if a is not None and a.dtype.kind == "f"]
-        assert name(op) == "Cast" or all(a.dtype == np.float32 for a in floats), "float32 went in, something else came out"
+        assert name(op) == "Cast" or all(a.dtype == np.float32 for a in floats), (
+            "float32 went in, something else came out"
+        )
 
 
 @pytest.mark.parametrize("op", OPS, ids=name)

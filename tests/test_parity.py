@@ -61,7 +61,9 @@ def torch_step(model, optimizer, x, y):
 def optimizers(ours, theirs, kind="Adam"):
     """The papers' Adam, in both."""
     options = {"lr": 1e-3, "eps": 1e-7} if kind == "Adam" else {"lr": 1e-2, "momentum": 0.9}
-    return getattr(optim, kind)(ours.parameters(), **options), getattr(torch.optim, kind)(theirs.parameters(), **options)
+    return getattr(optim, kind)(ours.parameters(), **options), getattr(torch.optim, kind)(
+        theirs.parameters(), **options
+    )
 
 
 @pytest.mark.parametrize("name", ["dcnn", "lenet5_modern"])
@@ -95,12 +97,16 @@ class Decisions(tape.Observer):
         count = 0
         for a, b in zip(self.ours, self.theirs, strict=True):
             signs = (a > 0) != (b > 0)
-            assert np.abs(np.where(signs, a - b, 0)).max() <= 1e-5 * np.abs(b).max(), "a ReLU differs by more than rounding"
+            assert np.abs(np.where(signs, a - b, 0)).max() <= 1e-5 * np.abs(b).max(), (
+                "a ReLU differs by more than rounding"
+            )
             count += int(signs.sum())
             if a.ndim == 4 and a.shape[2] > 1:
                 (p, q), (r, s) = windows(a), windows(b)
                 differ = (q != s) & (p > 0)
-                assert np.abs(np.where(differ, p - r, 0)).max() <= 1e-5 * np.abs(b).max(), "a maximum differs by more than rounding"
+                assert np.abs(np.where(differ, p - r, 0)).max() <= 1e-5 * np.abs(b).max(), (
+                    "a maximum differs by more than rounding"
+                )
                 count += int(differ.sum())
         self.ours.clear()
         self.theirs.clear()
@@ -141,7 +147,9 @@ def test_float32_gradients_from_the_same_weights(name, backend_name):
             error = np.abs(g - h.reshape(g.shape)).max() / max(np.abs(h).max(), 1e-12)
             # A bias before batch norm has gradient 0 but for rounding: nothing to be relative to.
             allowed = 5e-2 if tipped else 1e-4
-            assert error <= allowed or np.abs(h).max() < 1e-6, f"step {step}, {key}: off by {error:.1e}, {tipped} ties tipped"
+            assert error <= allowed or np.abs(h).max() < 1e-6, (
+                f"step {step}, {key}: off by {error:.1e}, {tipped} ties tipped"
+            )
     assert tipped_steps <= 10, "decisions tip at more than half of the steps: more than rounding differs"
 
 

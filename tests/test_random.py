@@ -31,7 +31,10 @@ def test_a_position_does_not_depend_on_the_count(seed, stream, step, count):
 
 
 def test_seed_stream_and_step_each_matter():
-    draws = [random.bits(8, s, t, u) for s, t, u in ((0, 0, 0), (1, 0, 0), (2**32, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 2**32))]
+    draws = [
+        random.bits(8, s, t, u)
+        for s, t, u in ((0, 0, 0), (1, 0, 0), (2**32, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 2**32))
+    ]
     assert len({d.tobytes() for d in draws}) == len(draws)
 
 

@@ -156,7 +156,12 @@ def test_numpy_is_read_only_while_the_tape_needs_it():
 
 @pytest.mark.parametrize("gone", ["forward", "backward", "samples", "oracle"])
 def test_an_op_cannot_be_declared_incomplete(gone):
-    body = {"forward": lambda self, x: x, "backward": None, "samples": staticmethod(lambda draw: ()), "oracle": "torch.abs"}
+    body = {
+        "forward": lambda self, x: x,
+        "backward": None,
+        "samples": staticmethod(lambda draw: ()),
+        "oracle": "torch.abs",
+    }
     del body[gone]
     with pytest.raises(TypeError, match=f"lacks {gone}"):
         type("Half", (Op,), body)

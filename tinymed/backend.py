@@ -72,10 +72,10 @@ class Rule(NamedTuple):
 class Kernel:
     """One implementation of one kernel name."""
 
-    def __init__(self, fn: Callable[..., Any], backend: str, composite: bool, kinds: dict[str, str],
+    def __init__(self, fn: Callable[..., Any], name: str, backend: str, composite: bool, kinds: dict[str, str],
                  work: Callable[..., Sequence[Any]] | None, when: Callable[..., bool] | None,
                  parallel: bool):  # fmt: skip
-        self.fn, self.name, self.backend, self.composite = fn, fn.__name__, backend, composite
+        self.fn, self.name, self.backend, self.composite = fn, name, backend, composite
         self.reference = backend == REFERENCE
         self.compiled_kind = not (self.reference or composite)
         self.kinds, self.work, self.when, self.parallel = kinds, work, when, parallel
@@ -113,19 +113,19 @@ class Kernel:
         `flat` arrays share one order: of the first that is dense but not in C order, else C.
         """
         names = self.parameters[len(self.parameters) - len(args) :]
-        kinds = [self.kinds.get(n, "plain") if isinstance(a, np.ndarray) else "" for n, a in zip(names, args, strict=True)]
+        kinds = [
+            self.kinds.get(n, "plain") if isinstance(a, np.ndarray) else "" for n, a in zip(names, args, strict=True)
+        ]
         flat: Order = ()
         for kind, a in zip(kinds, args, strict=True):
             if kind == "flat" and (not flat or (flat == tuple(range(len(flat))) and not a.flags.c_contiguous)):
                 flat = dense_order(a) or flat
-        wanted = [None if not kind else flat if kind == "flat" and len(flat) == a.ndim else canonical_order(kind, a.ndim)
-                  for kind, a in zip(kinds, args, strict=True)]  # fmt: skip
+        wanted = [order_of(kind, a.ndim, flat) if kind else None for kind, a in zip(kinds, args, strict=True)]
         return wanted, flat
 
     def order(self, name: str, ndim: int, flat: Order) -> Order:
         """The order of axes in memory of an output or workspace."""
-        kind = self.kinds.get(name, "plain")
-        return flat if kind == "flat" and len(flat) == ndim else canonical_order(kind, ndim)
+        return order_of(self.kinds.get(name, "plain"), ndim, flat)
 
     def view(self, name: str, order: Order) -> Callable[[Array], Array] | None:
         """What makes an array, dense in this order, the C-contiguous view that the compiled loop takes."""
@@ -135,6 +135,11 @@ class Kernel:
         if kind == "rows":
             return lambda a: matrix(a.transpose(order))
         return None if as_is else lambda a: a.transpose(order)
+
+
+def order_of(kind: str, ndim: int, flat: Order) -> Order:
+    """The order of axes in memory of an argument of this kind; `flat` ones follow the others'."""
+    return flat if kind == "flat" and len(flat) == ndim else canonical_order(kind, ndim)
 
 
 def matrix(a: Array) -> Array:
@@ -149,24 +154,25 @@ implementations: dict[tuple[str, str], Kernel] = {}
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def kernel(*, backend: str = REFERENCE, out: Callable[..., Sequence[Any]] | None = None,
+def kernel(*, name: str = "", backend: str = REFERENCE, out: Callable[..., Sequence[Any]] | None = None,
            flops: Callable[..., float] | None = None, writes: str = "", composite: bool = False, image: str = "",
            filter: str = "", flat: str = "", rows: str = "", work: Callable[..., Sequence[Any]] | None = None,
            when: Callable[..., bool] | None = None, parallel: bool = True) -> Callable[[F], F]:  # fmt: skip
     """Declare an implementation of the kernel that the function is named after; see the module's docstring.
 
-    out: inputs -> shapes, or (shape, dtype) pairs, of the outputs.  flops: inputs -> floating-point operations.
-    writes: inputs updated in place.  work: inputs -> shapes of scratch arrays.  when: inputs -> whether this
-    implementation can take them; if not, the chain goes on.  parallel: its prange loops run on several threads.
+    name: instead of the function's own.  out: inputs -> shapes, or (shape, dtype) pairs, of the outputs.  flops:
+    inputs -> floating-point operations.  writes: inputs updated in place.  work: inputs -> shapes of scratch arrays.
+    when: inputs -> whether this implementation can take them; if not, the chain goes on.  parallel: its prange loops
+    run on several threads.
     """
     named = (("image", image), ("filter", filter), ("flat", flat), ("rows", rows))
     kinds = {parameter: kind for kind, names in named for parameter in names.split()}
 
     def declare(fn: F) -> F:
-        name = fn.__name__
-        if backend == REFERENCE or name not in rules:
-            rules[name] = Rule(out or like_first, flops, frozenset(writes.split()))
-        implementations[backend, name] = Kernel(fn, backend, composite, kinds, work, when, parallel)
+        called = name or fn.__name__
+        if backend == REFERENCE or called not in rules:
+            rules[called] = Rule(out or like_first, flops, frozenset(writes.split()))
+        implementations[backend, called] = Kernel(fn, called, backend, composite, kinds, work, when, parallel)
         return fn
 
     return declare
@@ -265,7 +271,9 @@ class Launch:
     def lay_out(self, kernel: Kernel, args: Sequence[Any]) -> Plan:
         """Memory orders, outputs and workspaces of a compiled kernel."""
         orders, flat = kernel.orders(args)
-        edges = [(i, o) for i, (a, o) in enumerate(zip(args, orders, strict=True)) if o is not None and not is_dense(a, o)]
+        edges = [
+            (i, o) for i, (a, o) in enumerate(zip(args, orders, strict=True)) if o is not None and not is_dense(a, o)
+        ]
         names = iter(kernel.parameters)
         outs = [(shape, dtype, kernel.order(n, len(shape), flat))
                 for (shape, dtype), n in zip(kernel.specs(args), names, strict=False)]  # fmt: skip

@@ -61,7 +61,9 @@ def results(fn: Function, arguments: Sequence[Any], dtype: Any = np.float64, see
     return [y.data for y in ys], grads
 
 
-def oracle_results(op: type[Op], arguments: Sequence[Any], dtype: Any = np.float64, seed: int = 0) -> tuple[list[Any], list[Any]]:
+def oracle_results(
+    op: type[Op], arguments: Sequence[Any], dtype: Any = np.float64, seed: int = 0
+) -> tuple[list[Any], list[Any]]:
     """What `results` gives for an op, computed by its oracle in PyTorch, which must be installed."""
     import torch
 
@@ -102,7 +104,7 @@ def oracle_function(op: type[Op]) -> Function:
 
 def tensors(result: Any) -> list[Tensor]:
     """The tensors among what a function returned."""
-    return [t for t in (result if isinstance(result, tuple | list) else (result,)) if isinstance(t, Node)]
+    return [t for t in (result if isinstance(result, tuple | list) else (result,)) if isinstance(t, Tensor)]
 
 
 def cotangents(ys: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
@@ -161,7 +163,10 @@ def coordinates(loss: Callable[[Sequence[Any]], float], base: Sequence[np.ndarra
     analytic = np.zeros(base[j].shape) if g is None else g
     if analytic.shape != numeric.shape:
         raise GradientError(f"gradcheck: argument {argument} has shape {numeric.shape}, its gradient {analytic.shape}")
-    wrong = ~(np.abs(numeric - analytic) <= rtol * max(np.abs(numeric).max(initial=0), np.abs(analytic).max(initial=0)) + noise)
+    wrong = ~(
+        np.abs(numeric - analytic)
+        <= rtol * max(np.abs(numeric).max(initial=0), np.abs(analytic).max(initial=0)) + noise
+    )
     if wrong.any():
         where = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise GradientError(f"gradcheck: argument {argument} at {list(where)}: the difference quotient is "
@@ -170,7 +175,8 @@ def coordinates(loss: Callable[[Sequence[Any]], float], base: Sequence[np.ndarra
 
 
 def compare_backends(fn: Function, inputs: Sequence[Any], backends: Sequence[str] | None = None, *,
-                     dtype: Any = np.float32, rtol: float | None = None, seed: int = 0) -> dict[str, float]:  # fmt: skip
+                     dtype: Any = np.float32, rtol: float | None = None,
+                     seed: int = 0) -> dict[str, float]:  # fmt: skip
     """Compare outputs and gradients on each backend with the float64 reference; raise BackendMismatch.
 
     Returns {backend: largest error relative to the largest value of the array it occurs in}.
@@ -187,7 +193,7 @@ def compare_backends(fn: Function, inputs: Sequence[Any], backends: Sequence[str
 
 
 def compare(ours: tuple[list[Any], list[Any]], true: tuple[list[Any], list[Any]], rtol: float, what: str) -> float:
-    """The largest relative error of outputs and gradients; raise BackendMismatch above rtol.  Integers must be equal."""
+    """The largest relative error of outputs and gradients; BackendMismatch above rtol.  Integers must be equal."""
     worst = 0.0
     for kind, a, b in zip(("output", "gradient"), ours, true, strict=True):
         if len(a) != len(b):

@@ -53,8 +53,8 @@ class KernelLog(backend.Observer):
         how = "composite" if kernel.composite else kernel.backend
         shapes = " ".join("x".join(map(str, a.shape)) or "scalar" for a in args if is_array(a))
         result = " ".join("x".join(map(str, a.shape)) or "scalar" for a in outs if is_array(a))
-        self.write(f"{'  ' * len(self.started)}{launch.name:28s} {how:9s} {1e3 * seconds:9.3f} ms "
-                   f"{flops / seconds / 1e9:8.1f} GFLOP/s {moved / seconds / 1e9:7.1f} GB/s  {shapes} -> {result}")  # fmt: skip
+        speed = f"{1e3 * seconds:9.3f} ms {flops / seconds / 1e9:8.1f} GFLOP/s {moved / seconds / 1e9:7.1f} GB/s"
+        self.write(f"{'  ' * len(self.started)}{launch.name:28s} {how:9s} {speed}  {shapes} -> {result}")
 
 
 class SavedLog(tape.Observer):
@@ -141,8 +141,7 @@ class Validator(backend.Observer):
     def before(self, launch: Launch, kernel: Kernel, args: Sequence[Any]) -> None:
         copies: tuple[Any, ...] | None = None
         if not kernel.reference and (REFERENCE, launch.name) in backend.implementations:
-            copies = tuple(a.astype(np.float64) if is_array(a) and a.dtype.kind == "f" else a.copy() if is_array(a) else a
-                           for a in args)  # fmt: skip
+            copies = tuple(in_float64(a) for a in args)
         self.before_calls.append(copies)
 
     def after(self, launch: Launch, kernel: Kernel, args: Sequence[Any], outs: Sequence[Any]) -> None:
@@ -166,8 +165,15 @@ class Validator(backend.Observer):
             error = 0.0 if np.array_equal(x, y) else float("inf")
         if x.shape != y.shape or not error <= self.rtol:
             where = f" in {tape.scope[-1]}" if tape.scope else ""
-            raise Disagreement(f"{name}{where}: result {i} of shape {list(x.shape)} is off from the reference by {error:.2e} "
-                               f"of its largest value; allowed {self.rtol:.0e}")  # fmt: skip
+            raise Disagreement(f"{name}{where}: result {i} of shape {list(x.shape)} is off from the reference by "
+                               f"{error:.2e} of its largest value; allowed {self.rtol:.0e}")  # fmt: skip
+
+
+def in_float64(a: Any) -> Any:
+    """A copy of an array, in float64 if it is floating point; anything else as it is."""
+    if not is_array(a):
+        return a
+    return a.astype(np.float64) if a.dtype.kind == "f" else a.copy()
 
 
 # ------------------------------------------------------------------------------------------- switching on and off
@@ -214,7 +220,9 @@ def install() -> None:
     words = set(os.environ.get("TINYMED_DEBUG", "").split(",")) - {"", "0"}
     unknown = words - {"1", "2", "nan"}
     if unknown:
-        raise ValueError(f"TINYMED_DEBUG={','.join(sorted(unknown))} is not known; use 1, 2, nan, or several with commas")
+        raise ValueError(
+            f"TINYMED_DEBUG={','.join(sorted(unknown))} is not known; use 1, 2, nan, or several with commas"
+        )
     if words & {"1", "2"}:
         backend.observers.append(KernelLog())
     if "2" in words:

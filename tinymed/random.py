@@ -52,7 +52,8 @@ def words(xp: Any, count: int, seed: Any, stream: Any, step: Any) -> Any:
 
 def bits(count: int, seed: int, stream: int, step: int = 0) -> np.ndarray:
     """`count` uint32 words on the CPU."""
-    return words(np, count, np.uint64(seed & (2**64 - 1)), np.uint64(stream), np.uint64(step))
+    found: np.ndarray = words(np, count, np.uint64(seed & (2**64 - 1)), np.uint64(stream), np.uint64(step))
+    return found
 
 
 def uniform(count: int, seed: int, stream: int, step: int = 0) -> np.ndarray:

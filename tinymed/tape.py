@@ -54,7 +54,7 @@ class Node:
     def check_fresh(self, name: str) -> None:
         """Raise if the memory was written through another view and the tape's account of this one is out of date."""
         if self.seen != self.version.value and (self.op is not None or self.version.recorded):
-            raise RuntimeError(f"{name}: an input is a view of memory that was written in place after the view was taken; "
+            raise RuntimeError(f"{name}: an input is a view of memory written in place after the view was taken; "
                                "take the view again after the write")  # fmt: skip
 
     @property
@@ -164,8 +164,8 @@ class Op:
         """One gradient for each input, from one for each output (zeros where none arrived)."""
         for version, value in self.guards:
             if version.value != value:
-                raise RuntimeError(f"{self.label()}: an array saved for backward was changed in place after the forward "
-                                   "pass; use a copy, or move the assignment before this op")  # fmt: skip
+                raise RuntimeError(f"{self.label()}: an array saved for backward was changed in place after the forward"
+                                   " pass; use a copy, or move the assignment before this op")  # fmt: skip
         full = [self.k.xp.zeros(shape, dtype) if dy is None else dy
                 for dy, (shape, dtype) in zip(dys, self.specs, strict=True)]  # fmt: skip
         dxs = self.backward(*full)
@@ -254,13 +254,13 @@ def walk(roots: Sequence[Node], dys: Sequence[Array], retain_graph: bool = False
     waiting: dict[int, tuple[Op, list[Any]]] = {}
     queue: list[int] = []
 
-    def arrive(place: Any, index: int, dx: Array, shared: Array | None) -> None:
+    def arrive(place: Any, index: int, dx: Array, shared: Any) -> None:
         if isinstance(place, Node):
             leaf(place, dx, shared, wanted)
             return
         if place.order < 0:
-            raise RuntimeError(f"{place.label()}: backward ran through this part of the graph already and freed what it "
-                               "saved; call backward(retain_graph=True) the first time")  # fmt: skip
+            raise RuntimeError(f"{place.label()}: backward ran through this part of the graph already and freed what it"
+                               " saved; call backward(retain_graph=True) the first time")  # fmt: skip
         if place.order not in waiting:
             waiting[place.order] = place, [None] * len(place.specs)
             heapq.heappush(queue, -place.order)
@@ -281,7 +281,7 @@ def walk(roots: Sequence[Node], dys: Sequence[Array], retain_graph: bool = False
         dxs = op.gradients(slots)
         for edge, dx in zip(op.edges, dxs, strict=False):
             if edge is not None and dx is not None:
-                arrive(*edge, dx, slots[0])
+                arrive(edge[0], edge[1], dx, slots[0])
         if not retain_graph:
             op.free()
         del slots, dxs

@@ -19,12 +19,14 @@ class Tensor(Methods):
     @property
     def shape(self) -> tuple[int, ...]:
         """The length of each axis."""
-        return self.data.shape
+        shape: tuple[int, ...] = self.data.shape
+        return shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The type of an element, as NumPy names it."""
-        return self.data.dtype
+        dtype: np.dtype[Any] = self.data.dtype
+        return dtype
 
     @property
     def device(self) -> str:
@@ -44,7 +46,9 @@ class Tensor(Methods):
 
     # ------------------------------------------------------------------------------------------ the tape
 
-    def backward(self, gradient: "Tensor | None" = None, retain_graph: bool = False, create_graph: bool = False) -> None:
+    def backward(
+        self, gradient: "Tensor | None" = None, retain_graph: bool = False, create_graph: bool = False
+    ) -> None:
         """Add d(self)/d(leaf), weighted by `gradient` (1 for a scalar), to the .grad of every leaf.
 
         What the tape saved is freed unless retain_graph; create_graph is refused: first derivatives only.
@@ -127,8 +131,8 @@ def cotangent(root: Tensor, gradient: Tensor | None) -> Any:
     """The array a backward walk starts with."""
     if gradient is None:
         if root.data.size != 1:
-            raise RuntimeError(f"backward: a tensor of shape {list(root.shape)} needs `gradient`, a tensor of that shape; "
-                               "only a scalar starts with 1")  # fmt: skip
+            raise RuntimeError(f"backward: a tensor of shape {list(root.shape)} needs `gradient`, a tensor of that "
+                               "shape; only a scalar starts with 1")  # fmt: skip
         return backend.table().xp.ones_like(root.data)
     if gradient.shape != root.shape:
         raise ValueError(f"backward: gradient has shape {list(gradient.shape)}, the tensor {list(root.shape)}")
@@ -218,7 +222,8 @@ def rand(*shape: Any, seed: int | None = None, requires_grad: bool = False) -> T
 def draw(distribution: Any, shape: tuple[int, ...], seed: int | None) -> np.ndarray:
     """float32 numbers of a distribution of tinymed.random."""
     ticket = (seed, random.NOISE, 0) if seed is not None else random.init_generator.ticket()
-    return distribution(int(np.prod(shape, dtype=np.int64)), *ticket).astype(np.float32).reshape(shape)
+    a: np.ndarray = distribution(int(np.prod(shape, dtype=np.int64)), *ticket).astype(np.float32).reshape(shape)
+    return a
 
 
 def sizes(shape: Any) -> tuple[int, ...]:

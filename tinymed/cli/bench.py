@@ -14,7 +14,8 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from .. import backend, check as checks
+from .. import backend
+from .. import check as checks
 from ..backend import Kernel, Launch, use_backend
 from ..draw import Draw
 from ..errors import UserError
@@ -25,7 +26,11 @@ from .tables import table
 from .workloads import workloads as package_workloads
 
 
-@app.command(epilog=examples("tinymed bench conv2d", "tinymed bench my_op.py --rounds 15", "tinymed bench max_pool2d --backend numpy"))
+@app.command(
+    epilog=examples(
+        "tinymed bench conv2d", "tinymed bench my_op.py --rounds 15", "tinymed bench max_pool2d --backend numpy"
+    )
+)
 def bench(
     op: Annotated[str, typer.Argument(help="An op, a function of tinymed.nn.functional, or a file that declares ops.")],
     on: Annotated[str, typer.Option("--backend", help="The backend to time.")] = "numba",
@@ -45,7 +50,10 @@ def bench(
         cells.append((r.op, r.workload, r.way, f"{1e3 * r.seconds:.3f}", f"{r.flops / r.seconds / 1e9:.1f}",
                       f"{r.nbytes / r.seconds / 1e9:.1f}", f"{100 * r.roof(gflops, gbs):.0f}", ratio))  # fmt: skip
     print(table(cells, right=(3, 4, 5, 6, 7)))
-    print(f"roof on one thread, measured now: {gflops:.0f} GFLOP/s (microkernel in cache), {gbs:.0f} GB/s (stream from memory)")
+    print(
+        f"roof on one thread, measured now: {gflops:.0f} GFLOP/s (microkernel in cache), "
+        f"{gbs:.0f} GB/s (stream from memory)"
+    )
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """`tinymed check OP`: gradients, backends and PyTorch, over samples that the op itself draws."""
 
+import functools
 import importlib.util
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
@@ -15,7 +16,9 @@ from .app import FAILED, app, examples
 from .ops import find
 
 
-@app.command(epilog=examples("tinymed check leaky_relu", "tinymed check my_op.py --samples 50", "tinymed check Conv --seed 3"))
+@app.command(
+    epilog=examples("tinymed check leaky_relu", "tinymed check my_op.py --samples 50", "tinymed check Conv --seed 3")
+)
 def check(
     op: Annotated[str, typer.Argument(help="An op, a function of tinymed.nn.functional, or a file that declares ops.")],
     samples: Annotated[int, typer.Option(min=1, help="How many samples the op draws.")] = 20,
@@ -34,10 +37,10 @@ def check_op(op: type[Op], seeds: Sequence[int], write: Callable[[str], Any]) ->
     """Check one op on each sample; write a line a check; return the number of failures."""
     kinds: list[tuple[str, Callable[[tuple[Any, ...], int], str]]] = []
     if op.backward is not None:
-        kinds.append(("gradient, finite differences", lambda args, seed: gradient(op, args, seed)))
+        kinds.append(("gradient, finite differences", functools.partial(gradient, op)))
     for name in BACKENDS:
         if available(name):
-            kinds.append((f"{name} against float64", lambda args, seed, name=name: backends(op, args, seed, name)))
+            kinds.append((f"{name} against float64", functools.partial(backends, op, name)))
         else:
             write(f"  skipped  {name}: not available here; tinymed doctor says why")
     if op.oracle is None:
@@ -45,7 +48,7 @@ def check_op(op: type[Op], seeds: Sequence[int], write: Callable[[str], Any]) ->
     elif importlib.util.find_spec("torch") is None:
         write("  skipped  PyTorch is not installed: pip install torch")
     else:
-        kinds.append(("PyTorch, forward and gradients", lambda args, seed: oracle(op, args, seed)))
+        kinds.append(("PyTorch, forward and gradients", functools.partial(oracle, op)))
     failures = 0
     for title, run in kinds:
         failures += one_check(op, title, run, seeds, write)
@@ -77,7 +80,7 @@ def gradient(op: type[Op], args: tuple[Any, ...], seed: int) -> str:
     return ""
 
 
-def backends(op: type[Op], args: tuple[Any, ...], seed: int, name: str) -> str:
+def backends(op: type[Op], name: str, args: tuple[Any, ...], seed: int) -> str:
     """float32 on one backend against the float64 reference; says whether the last sample ran natively."""
     before = calls(table(name))
     checks.compare_backends(op.apply, args, [name], rtol=getattr(op, "tolerance", None), seed=seed)

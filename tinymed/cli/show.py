@@ -15,7 +15,9 @@ from .ops import find, implementations_of, kernels_of, parts_of
 
 
 @app.command(epilog=examples("tinymed show leaky_relu", "tinymed show conv2d", "tinymed show my_op.py"))
-def show(op: Annotated[str, typer.Argument(help="An op, a function of tinymed.nn.functional, or a file that declares ops.")]) -> None:
+def show(
+    op: Annotated[str, typer.Argument(help="An op, a function of tinymed.nn.functional, or a file that declares ops.")],
+) -> None:
     """Show an op at every altitude: formula and rule, reference, Numba loops, CUDA kernel."""
     text = show_text(op)
     if sys.stdout.isatty():

@@ -46,11 +46,14 @@ def images(call: Callable[[Tensor], Any]) -> Callable[[], list[tuple[str, Call]]
 
 
 def batch_norms() -> list[tuple[str, Call]]:
+    """As after the first and the second pooling."""
     return [(f"{c} @{side}", lambda c=c, side=side: f.batch_norm(  # type: ignore[misc]
-        normal(BATCH, c, side, side), None, None, normal(c), normal(c), training=True)) for c, side in ((32, 32), (64, 16))]  # fmt: skip
+        normal(BATCH, c, side, side), None, None, normal(c), normal(c), training=True))
+            for c, side in ((32, 32), (64, 16))]  # fmt: skip
 
 
 def dense() -> list[tuple[str, Call]]:
+    """The first two dense layers, and the first at 224 pixels."""
     return [(f"{i}->{o} batch {n}", lambda i=i, o=o, n=n: f.linear(normal(n, i), normal(o, i), normal(o)))  # type: ignore[misc]
             for i, o, n in ((4096, 256, 128), (256, 128, 128), (36864, 256, 16))]  # fmt: skip
 
@@ -72,7 +75,8 @@ class Arguments(tape.Observer):
     """Keeps what one op was applied to."""
 
     def __init__(self, op: type[Op]):
-        self.op, self.found = op, ()
+        self.op = op
+        self.found: tuple[Any, ...] = ()
 
     def forward(self, op: Op, inputs: Any, outputs: Any) -> None:
         if type(op) is self.op:

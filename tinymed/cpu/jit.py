@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core import config
+from numba.core import config as numba_config
 
 # Never fastmath=True: with reassociation allowed, a process that compiles a kernel and one that loads it from the cache
 # were seen to round differently.
-FAST = frozenset({"contract", "nnan", "nsz"})
+# Nor "nnan": a NaN must come out of a kernel that it went into, or a diverged training looks healthy.
+FAST = frozenset({"contract", "nsz"})
 
 
 def compile_kernel(fn: Callable[..., Any], parallel: bool = True) -> Any:
     """Compile at the first call, or load from the cache.  parallel: prange runs on Numba's threads."""
-    before, config.CACHE_DIR = config.CACHE_DIR, str(cache_directory())
+    config: Any = numba_config
+    before, config.CACHE_DIR = config.CACHE_DIR, str(cache_directory(fn.__module__))
     try:
         return numba.njit(parallel=parallel, fastmath=set(FAST), error_model="numpy", cache=True)(fn)
     finally:
@@ -45,15 +47,21 @@ def inline(fn: Callable[..., Any]) -> Any:
 
 
 def serial(fn: Callable[..., Any]) -> Any:
-    """A helper without threads that kernels call.  Division by zero gives inf or nan: a check would stop vectorising."""
+    """A helper without threads that kernels call.  x / 0 gives inf or nan: a check would stop vectorising."""
     return numba.njit(fastmath=set(FAST), error_model="numpy")(fn)
 
 
 @functools.cache
-def cache_directory() -> Path:
-    """Where compiled kernels lie: TINYMED_CACHE or the user's cache, by a hash of options and sources."""
-    digest = hashlib.sha256(f"{numba.__version__} {sys.version} {sorted(FAST)}".encode())
+def cache_directory(module: str = "") -> Path:
+    """Where compiled kernels lie: TINYMED_CACHE or the user's cache, by a hash of options and sources.
+
+    A cached kernel names the module it came from; a user's file may go by several, so each has its own.
+    """
+    outside = "" if module.startswith("tinymed.") else module
+    digest = hashlib.sha256(f"{numba.__version__} {sys.version} {sorted(FAST)} {outside}".encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
-    root = os.environ.get("TINYMED_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "tinymed"
+    root = (
+        os.environ.get("TINYMED_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "tinymed"
+    )
     return Path(root) / "kernels" / digest.hexdigest()[:16]

@@ -63,7 +63,8 @@ def drawn(torch: Any, shape: tuple[int, ...], state: Any, p: float) -> Any:
 
 def generator_state(draw: Any) -> np.ndarray:
     """The state of a generator somewhere on its way."""
-    return draw.integers((5,), 0, 2**32 - 1).astype(np.uint32)
+    state: np.ndarray = draw.integers((5,), 0, 2**32 - 1).astype(np.uint32)
+    return state
 
 
 @kernel(out=lambda x, *_: [x.shape, TICKET], writes="state", flops=lambda x, *_: x.size)
