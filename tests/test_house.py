@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import tinymed
+import tinymed.optim  # declares the optimisers' kernels
 from tinymed import backend
 from tinymed.backend import REFERENCE
 
