@@ -95,6 +95,25 @@ def test_flat_operands_in_different_orders_are_brought_together(scratch, rng):
     assert backend.table("numba").plus(last, last).transpose(0, 2, 3, 1).flags.c_contiguous
 
 
+def test_what_is_written_in_place_is_written_whatever_its_order(scratch, rng):
+    @kernel(out=lambda p, g: [], writes="p")
+    def shift(xp, p, g):
+        p += g
+        return ()
+
+    @kernel(backend="numba", flat="p g")
+    def shift(p, g):  # noqa: F811  one name, two implementations
+        p += g
+
+    implementation = backend.implementations["numba", "shift"]
+    implementation._compiled = implementation.fn
+    a = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
+    last = np.ascontiguousarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    for p, g in ((a.copy(), last), (last.copy("K"), a), (np.repeat(a, 2, 3)[..., ::2], last)):
+        backend.table("numba").shift(p, g)
+        assert np.array_equal(p, 2 * a)
+
+
 def test_a_missing_kernel_and_an_unknown_backend_are_named():
     with pytest.raises(AttributeError, match="no kernel 'nonsense' on backend 'numpy'"):
         backend.table("numpy").nonsense()

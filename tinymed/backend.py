@@ -218,6 +218,7 @@ class Plan(NamedTuple):
     work: list[Spec] = []
     views: list[Callable[[Any], Any] | None] = []  # outputs, workspaces, arguments -> what the machine code takes
     small: bool = False  # too little work to wake other threads for
+    written: list[int] = []  # arguments updated in place that lay otherwise: copied back
 
 
 class Launch:
@@ -285,7 +286,9 @@ class Launch:
             views.append(kernel.view(n, o) if o is not None else np.float32 if isinstance(a, float) else None)
         elements = sum(math.prod(shape) for shape, *_ in outs) + sum(a.size for a in args if hasattr(a, "size"))
         small = elements < SMALL and (kernel.rule.flops is None or kernel.rule.flops(*args) < 32 * SMALL)
-        return Plan(kernel, False, edges, outs, work, views, small)
+        first = len(kernel.parameters) - len(args)
+        written = [i for i, _ in edges if kernel.parameters[first + i] in kernel.rule.writes]
+        return Plan(kernel, False, edges, outs, work, views, small, written)
 
     def run(self, plan: Plan, args: Sequence[Any]) -> Any:
         kernel = plan.kernel
@@ -297,6 +300,7 @@ class Launch:
             return tuple([asarray(r) for r in result]) if isinstance(result, tuple) else asarray(result)
         if kernel.composite:
             return kernel.fn(self.table, *args)
+        given = args
         if plan.edges:
             args = list(args)
             for i, order in plan.edges:
@@ -308,6 +312,8 @@ class Launch:
             self.table.home.alone(kernel.compiled(), native)
         else:
             kernel.compiled()(*native)
+        for i in plan.written:
+            given[i][...] = args[i]
         return outs[0] if len(outs) == 1 else tuple(outs)
 
 
