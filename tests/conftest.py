@@ -1,11 +1,14 @@
 """Fixtures and the report: which backends were tested, how many kernel calls were native and how many fell back."""
 
+import importlib.util
 import os
+from collections.abc import Iterator
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # BLAS threads spin beside Numba's
 
 import numpy as np
 import pytest
+from datasets import SHARED
 from hypothesis import HealthCheck, settings
 
 from tinymed import backend
@@ -22,22 +25,41 @@ settings.load_profile("tinymed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--require", default=os.environ.get("TINYMED_REQUIRE", ""),
-                     help="backends whose absence is a failure instead of a skip, separated by commas")  # fmt: skip
+    parser.addoption(
+        "--require",
+        default=os.environ.get("TINYMED_REQUIRE", ""),
+        help="what may not be missing, separated by commas: backends, torch, data; by default TINYMED_REQUIRE",
+    )
+
+
+def absence(name: str) -> str:
+    """Why a backend, PyTorch ("torch") or the real data sets ("data") cannot be had here, or nothing."""
+    if name == "torch":
+        return "" if importlib.util.find_spec("torch") else "PyTorch is not installed: pip install '.[test]'"
+    if name == "data":
+        return "" if SHARED.is_dir() else "no real data sets beside the repository, in ../shared/data"
+    try:
+        backend.table(name)
+    except (backend.BackendError, ImportError, ValueError) as reason:
+        return str(reason)
+    return ""
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Stop before the first test if something required is missing: a run must not pass by skipping."""
+    missing = {name: absence(name) for name in session.config.getoption("--require").split(",") if name}
+    if any(missing.values()):
+        pytest.exit("; ".join(f"{name} is required but absent: {why}" for name, why in missing.items() if why), 3)
 
 
 @pytest.fixture(params=list(backend.BACKENDS))
-def backend_name(request: pytest.FixtureRequest) -> str:
-    """Each backend in turn; one that cannot work here is skipped with its reason, or fails under --require."""
-    name = request.param
-    try:
-        backend.table(name)
-    except (backend.BackendError, ImportError) as reason:
-        if name in request.config.getoption("--require").split(","):
-            pytest.fail(f"backend {name} is required but absent: {reason}")
-        pytest.skip(f"backend {name}: {reason}")
-    with backend.use_backend(name):
-        yield name
+def backend_name(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each backend in turn; one that cannot work here is skipped with its reason."""
+    why = absence(request.param)
+    if why:
+        pytest.skip(f"backend {request.param}: {why}")
+    with backend.use_backend(request.param):
+        yield request.param
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -501,5 +502,5 @@ class TestConfig:
     )  # fmt: skip
     def test_a_wrong_value_is_named_in_one_line(self, change, says):
         with pytest.raises(UserError, match=says) as error:
-            checked(lambda: RunConfig.model_validate({"data": DATA} | change), "config.json")
+            checked(lambda: RunConfig.model_validate({"data": DATA} | change), Path("config.json"))
         assert "\n" not in str(error.value)

@@ -61,17 +61,17 @@ def guarded(application: typer.Typer, arguments: Sequence[str]) -> int:
 
 
 class Warnings:
-    """Warnings as lines on stderr, one of a kind for each place that they name before their first colon."""
+    """Warnings as lines on stderr: one for each class of its own, since layers and batches repeat theirs."""
 
     def __init__(self) -> None:
         self.shown: set[tuple[type[Warning], str]] = set()
 
     def show(self, message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
         """Print a warning; takes the place of warnings.showwarning."""
-        key = category, str(message).partition(":")[0]
+        key = category, str(message).partition(":")[0] if category is UserWarning else ""
         if key not in self.shown:
             self.shown.add(key)
-            say(f"warning: {message}")
+            say(f"warning: {' '.join(str(message).split())}")
 
 
 def describe(error: Any) -> tuple[str, int]:

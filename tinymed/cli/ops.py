@@ -35,14 +35,17 @@ def find(name: str) -> list[type[Op]]:
     """
     if name.endswith(".py"):
         return from_file(Path(name))
+    if Path(name).is_file():
+        raise UserError(f"{name}: not a Python file; give one that declares an Op, or the name of an op")
     wanted = name.replace("_", "").lower()
     found = [op for key, op in Op.registry.items() if key.lower() == wanted] or applied(getattr(functional, name, None))
     if not found:
         functions = [n for n, f in vars(functional).items() if inspect.isfunction(f)]
         known = sorted({*Op.registry, *functions}, key=str.lower)
         near = difflib.get_close_matches(wanted, [key.lower() for key in known], 4, 0.6)
-        names = [key for key in known if key.lower() in near] or sorted(Op.registry)
-        raise UserError(f"there is no op {name!r}; did you mean {', '.join(names)}?")
+        names = ", ".join(key for key in known if key.lower() in near)
+        hint = f"did you mean {names}?" if names else f"there are {', '.join(sorted(Op.registry))}"
+        raise UserError(f"there is no op {name!r}; {hint}")
     return found
 
 

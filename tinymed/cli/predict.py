@@ -29,7 +29,7 @@ def predict(
         try:
             scores = opened.predict(model, [image])[0]
         except UserError as error:
-            code = complain(str(error), WRONG_INPUT)
+            code = complain(str(error).partition("; ")[0], WRONG_INPUT)
             continue
         best = int(scores.argmax())
         results.append({

@@ -23,7 +23,7 @@ def option(panel: str, help: str, *names: str, **more: Any) -> Any:
     epilog=examples(
         "tinymed train",
         "tinymed train --data DIR --positive parasitized --epochs 20 --batch 128",
-        "tinymed train lenet5 --data MNIST --grey --size 32 --head softmax --positive 1",
+        "tinymed train lenet5 --data MNIST --positive 1 --epochs 5",
         "tinymed train --data DIR --steps 3000 --batch 32 --flip --early-stop 5",
         "tinymed train --resume runs/dcnn-001",
     )
@@ -33,7 +33,8 @@ def train(
     data: Annotated[Text, option(DATA, "Folder of class folders, perhaps in train, val, test; .csv; .npz; MNIST's. "
                                        "Without it: built-in synthetic blood smears.")] = None,
     size: Annotated[Number, option(DATA, "Side that images are resized to, in pixels (the model's own).")] = None,
-    grey: Annotated[Switch, option(DATA, "One grey channel instead of RGB.", "--grey")] = None,
+    grey: Annotated[Switch, option(DATA, "One grey channel, or three of RGB (the model's own).",
+                                        "--grey/--rgb")] = None,
     merge: Annotated[list[str] | None, option(DATA, "Put classes together: NEW=OLD,OLD; for every new class.")] = None,
     label_column: Annotated[Text, option(DATA, "Column of the label in a CSV (label).")] = None,
     group_column: Annotated[Text, option(DATA, "Column of the patient in a CSV: never divided by a split.")] = None,
@@ -43,8 +44,11 @@ def train(
     normalise: Annotated[Switch, option(DATA, "Subtract the training set's mean, divide by its deviation.",
                                              "--normalise")] = None,
     skip_bad: Annotated[Switch, option(DATA, "Leave unreadable images out and list them.", "--skip-bad")] = None,
-    difficulty: Annotated[Real, option(DATA, "Of the synthetic smears, 0 to 1 (0.5).")] = None,
-    head: Annotated[Text, option(MODEL, "sigmoid (one a class, as in the paper) or softmax (sigmoid).")] = None,
+    difficulty: Annotated[Real, option(DATA, "Of the synthetic smears, 0 to 1 (0.3).")] = None,
+    leaks: Annotated[Text, option(DATA, "An image or patient on two sides of a split: error, warn or ignore "
+                                        "(error).")] = None,
+    head: Annotated[Text, option(MODEL, "sigmoid (one a class, as in the paper), softmax, or own: the "
+                                        "model's loss (own where there is one, else sigmoid).")] = None,
     padding: Annotated[Text, option(MODEL, "Of the convolutions: valid or same (valid).")] = None,
     statistics: Annotated[Text, option(MODEL, "Batch norm's running statistics: corrected, keras or torch.")] = None,
     option_: Annotated[list[str] | None, option(MODEL, "Any option of the model: NAME=VALUE.", "--option")] = None,

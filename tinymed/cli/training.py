@@ -12,7 +12,7 @@ from ..data.dataset import Dataset, parse_merge
 from ..errors import UserError
 from ..nn.init import no_weights
 from ..report.plots import save_confusion, save_curves, save_roc
-from ..train.build import fingerprint, make_model, open_splits
+from ..train.build import fingerprint, make_model, make_run_head, open_splits
 from ..train.callbacks import Interrupt
 from ..train.config import RunConfig, checked
 from ..train.display import Bar, Lines
@@ -27,10 +27,15 @@ MIXTURE = {
     "horizontal_flip": True, "vertical_flip": True, "rotate": 15.0, "shift": 0.05, "scale": (0.9, 1.1),
     "brightness": 0.05, "contrast": 0.1,
 }  # fmt: skip
-# Without --data: a minute or two on two cores.  So few steps ask for batch norm statistics that follow quickly.
-QUICK = {"epochs": 10, "batch": 32, "schedule": "cosine"}
+# Without --data: a minute or two on two cores.  So few steps ask for batch norm statistics that follow quickly; dropout
+# before batch norm makes single epochs evaluate badly all the same, so the best one on val is kept.
+QUICK = {"epochs": 12, "batch": 32, "schedule": "cosine", "keep": "best"}
 QUICK_OPTIONS = {"dcnn": {"bn_momentum": 0.1}}
-DATA_NAMES = ("label_column", "group_column", "skip_bad", "split", "val_fraction", "test_fraction", "difficulty")
+# What a network's paper feeds it: white -0.1, black 1.175 (LeCun et al. 1998, section III.A; MNIST's ink is 1).
+INPUTS = {"lenet5": {"mean": [0.1 / 1.275], "std": [1 / 1.275]}}
+DATA_NAMES = (
+    "label_column", "group_column", "skip_bad", "leaks", "split", "val_fraction", "test_fraction", "difficulty",
+)  # fmt: skip
 LOOP_NAMES = (
     "head", "epochs", "steps", "batch", "optimizer", "lr", "weight_decay", "schedule", "clip_norm", "balanced",
     "early_stop", "monitor", "keep", "seed", "backend", "workers", "checkpoint_every",
@@ -97,6 +102,9 @@ def begun(given: dict[str, Any]) -> tuple[Run, Any]:
     for dataset in sets.values():
         for name, reason in dataset.skipped:
             say(f"skipped {name}: {reason}")
+    hashes = [key for part in sets.values() for key in part.hashes or ()]
+    if copies := len(hashes) - len(set(hashes)):
+        say(f"note: {copies} images are copies of others, pixel for pixel")
     config = completed(config, sets, given)
     shown = ", ".join(f"{name} {len(dataset)}" for name, dataset in sets.items())
     say(f"{config.model}, {shown} images of {config.data.size} px, classes {', '.join(config.data.classes)}")
@@ -113,8 +121,9 @@ def draft(given: dict[str, Any]) -> RunConfig:
     data |= {name: given[name] for name in DATA_NAMES if name in given}
     if "data" in given:
         data["path"] = str(Path(given["data"]).absolute())
-    data |= {"size": given.get("size") or default_size(model), "channels": 1 if given.get("grey") else 3}
+    data |= {"size": given.get("size") or default_size(model), "channels": channels(given, model)}
     data["merge"] = parse_merge(given.get("merge", ()))
+    data |= INPUTS.get(model, {})
     loop: dict[str, Any] = {} if "data" in given else dict(QUICK)
     loop |= {name: given[name] for name in LOOP_NAMES if name in given}
     if "steps" in given and "epochs" not in given:
@@ -124,10 +133,25 @@ def draft(given: dict[str, Any]) -> RunConfig:
     options = ({} if "data" in given else QUICK_OPTIONS.get(model, {})) | model_options(given)
     content = {"model": model, "model_options": options, "augment": augmentation(given)}
     content |= {"data": data} | loop
-    config: RunConfig = checked(lambda: RunConfig.model_validate(content), "train")
+    config: RunConfig = checked(lambda: RunConfig.model_validate(content))
     choose_backend(config.backend)
+    return try_model(config, "head" in given)  # a wrong option is refused before images are read
+
+
+def channels(given: dict[str, Any], model: str) -> int:
+    """1 with --grey, 3 with --rgb, else what the network takes by default."""
+    from ..models import entry
+
+    return entry(model).input[0] if given.get("grey") is None else 1 if given["grey"] else 3
+
+
+def try_model(config: RunConfig, fixed: bool = True) -> RunConfig:
+    """The configuration, once a network could be made by it; its head is the network's own loss if not `fixed`."""
     with no_weights():
-        make_model(config, classes=2)  # a wrong option is refused before images are read
+        model = make_model(config)
+    if not fixed and hasattr(model, "loss"):
+        config = config.model_copy(update={"head": "own"})
+    make_run_head(config.model_copy(update={"class_weights": None}) if not config.data.classes else config, model)
     return config
 
 
@@ -145,8 +169,8 @@ def completed(config: RunConfig, sets: Any, given: dict[str, Any]) -> RunConfig:
         "positive": choose_positive(train.classes, given.get("positive"), ask),
         "class_weights": parse_weights(given.get("class_weights", "none"), train.classes, train.counts()),
     }
-    result: RunConfig = checked(lambda: RunConfig.model_validate(content), "train")
-    return result
+    result: RunConfig = checked(lambda: RunConfig.model_validate(content))
+    return try_model(result)
 
 
 def model_options(given: dict[str, Any]) -> dict[str, Any]:
@@ -155,7 +179,7 @@ def model_options(given: dict[str, Any]) -> dict[str, Any]:
     for item in given.get("option_", ()):
         name, equals, value = item.partition("=")
         if not equals or not name.isidentifier():
-            raise UserError(f"--option {item!r}: write NAME=VALUE, such as dropout=0.3")
+            raise UserError(f"--option {item!r}: write NAME=VALUE, such as dense_activation=elu")
         try:
             options[name] = json.loads(value)
         except ValueError:

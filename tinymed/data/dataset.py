@@ -20,7 +20,7 @@ class Dataset:
     samples: paths, or one uint8 array [n, height, width] or [n, height, width, 1 or 3].
     labels: int64 [n], an index into `classes`.  groups: patient (or similar) of each image, an array of str, or None.
     split: "train", "val", "test" or "all".  source: where the array came from, for messages.
-    skipped: (name, reason) of what `skip_bad` left out.
+    skipped: (name, reason) of what `skip_bad` left out.  hashes: of the decoded pixels, where they were computed.
     Raises UserError when the parts do not fit: lengths, labels out of range, an array that is no image.
     """
 
@@ -31,6 +31,7 @@ class Dataset:
     split: str = "all"
     source: str = ""
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    hashes: list[bytes] | None = None
 
     def __post_init__(self) -> None:
         self.labels = np.asarray(self.labels, np.int64)
@@ -86,6 +87,7 @@ class Dataset:
             groups=groups,
             split=split or self.split,
             skipped=[],
+            hashes=None if self.hashes is None else [self.hashes[i] for i in rows],
         )
 
     def counts(self) -> dict[str, int]:

@@ -31,7 +31,8 @@ def decode(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such file; correct the path or the list that names it")
+        what = "a folder, not an image" if path.is_dir() else "no such file"
+        raise UserError(f"{path}: {what}; correct the path or the list that names it")
     try:
         with Image.open(path, formats=FORMATS) as image:
             check_header(path, image, max_pixels)

@@ -2,7 +2,9 @@
 
 import hashlib
 import math
+import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -11,6 +13,7 @@ from tinymed import random
 from tinymed.data.dataset import Dataset, verify
 from tinymed.errors import UserError
 
+LEAKS = ("error", "warn", "ignore")
 FRACTIONS = {"train": 0.7, "val": 0.15, "test": 0.15}
 
 
@@ -41,11 +44,13 @@ def apportion(count: int, shares: np.ndarray, owed: np.ndarray) -> np.ndarray:
     return number
 
 
-def stratified_split(labels: np.ndarray, fractions: Sequence[float], seed: int = 0) -> list[np.ndarray]:
+def stratified_split(
+    labels: np.ndarray, fractions: Sequence[float], seed: int = 0, classes: Sequence[str] | None = None
+) -> list[np.ndarray]:
     """Sorted indices of each part; every class is divided in the same proportions, to the nearest image.
 
-    labels: integers [n].  fractions: positive, adding up to 1.  Raises UserError for a class with fewer images than
-    parts, because a part without it cannot be trained on or scored.
+    labels: integers [n].  fractions: positive, adding up to 1.  classes: their names, for messages.  Raises UserError
+    for a class with fewer images than parts, because a part without it cannot be trained on or scored.
     """
     labels, shares = np.asarray(labels), check_fractions(fractions)
     parts: list[list[np.ndarray]] = [[] for _ in shares]
@@ -55,7 +60,8 @@ def stratified_split(labels: np.ndarray, fractions: Sequence[float], seed: int =
         members = order[labels[order] == label]
         if len(members) < len(shares):
             raise UserError(
-                f"class {label} has {len(members)} image(s), too few for {len(shares)} parts; "
+                f"class {classes[label] if classes else label} has {len(members)} image(s), too few for "
+                f"{len(shares)} parts; "
                 "add images, merge the class, or ask for fewer parts"
             )
         ends = np.cumsum(apportion(len(members), shares, owed))
@@ -155,13 +161,15 @@ def split_dataset(
     """A whole set cut into named parts, FRACTIONS if not said.
 
     rule: "stratified", "grouped", "last" (Keras's; two parts), or "auto": grouped when the set has groups.
+    A stratified split puts all copies of an image into one part, where the set knows its hashes.
     """
     shares = dict(FRACTIONS if fractions is None else fractions)
     values = list(shares.values())
     if rule == "auto":
         rule = "stratified" if dataset.groups is None else "grouped"
     if rule == "stratified":
-        parts = stratified_split(dataset.labels, values, seed)
+        parts = stratified_split(dataset.labels, values, seed, dataset.classes)
+        parts = parts if dataset.hashes is None else keep_copies_together(parts, dataset.hashes)
     elif rule == "grouped":
         if dataset.groups is None:
             raise UserError(f"{dataset.source or 'data'}: a grouped split needs a patient or group column")
@@ -174,6 +182,16 @@ def split_dataset(
             f"split rule {rule!r} with {len(values)} parts; use auto, stratified, grouped, or last with two"
         )
     return {name: dataset.subset(part, split=name) for name, part in zip(shares, parts, strict=True)}
+
+
+def keep_copies_together(parts: list[np.ndarray], hashes: Sequence[bytes]) -> list[np.ndarray]:
+    """The parts with every copy of an image moved to where its first copy is, so that none is on two sides."""
+    first: dict[bytes, int] = {}
+    representative = np.array([first.setdefault(key, i) for i, key in enumerate(hashes)], np.int64)
+    place = np.empty(len(hashes), np.int64)
+    for number, part in enumerate(parts):
+        place[part] = number
+    return [np.flatnonzero(place[representative] == number) for number in range(len(parts))]
 
 
 def pixel_hash(pixels: np.ndarray) -> bytes:
@@ -189,12 +207,12 @@ def image_hashes(dataset: Dataset, *, skip_bad: bool = False) -> tuple[Dataset, 
     """The data set without its unreadable images (see `verify`), and the hash of every image left."""
     hashes: list[bytes] = []
     checked = verify(dataset, skip_bad=skip_bad, visit=lambda _, pixels: hashes.append(pixel_hash(pixels)))
-    return checked, hashes
+    return replace(checked, hashes=hashes), hashes
 
 
 def find_leaks(datasets: Mapping[str, Dataset], hashes: Mapping[str, Sequence[bytes]] | None = None) -> list[str]:
     """One sentence for each image that occurs, pixel for pixel, in two splits, and each group in two splits."""
-    keys = hashes or {name: image_hashes(dataset)[1] for name, dataset in datasets.items()}
+    keys = hashes or {name: dataset.hashes or image_hashes(dataset)[1] for name, dataset in datasets.items()}
     leaks = []
     for (first, one), (second, two) in combinations(datasets.items(), 2):
         seen = {key: i for i, key in reversed(list(enumerate(keys[first])))}
@@ -207,9 +225,19 @@ def find_leaks(datasets: Mapping[str, Dataset], hashes: Mapping[str, Sequence[by
     return leaks
 
 
-def leak_check(datasets: Mapping[str, Dataset], hashes: Mapping[str, Sequence[bytes]] | None = None) -> None:
-    """Raise UserError if an image or a group is in two splits: a score on the second would be too good."""
-    leaks = find_leaks(datasets, hashes)
+def leak_check(
+    datasets: Mapping[str, Dataset], hashes: Mapping[str, Sequence[bytes]] | None = None, rule: str = "error"
+) -> None:
+    """Look for an image or a group in two splits: a score on the second would be too good.
+
+    rule: "error" raises UserError, "warn" warns, "ignore" does not look.  Hashes that the sets hold are used.
+    """
+    if rule not in LEAKS:
+        raise UserError(f"leaks is {', '.join(LEAKS[:-1])} or {LEAKS[-1]}, got {rule!r}")
+    leaks = [] if rule == "ignore" else find_leaks(datasets, hashes)
     if leaks:
         more = f" (and {len(leaks) - 1} more)" if len(leaks) > 1 else ""
-        raise UserError(f"the splits leak: {leaks[0]}{more}; remove one copy or move the group to one side")
+        message = f"the splits leak: {leaks[0]}{more}; remove one copy or move the group to one side"
+        if rule == "error":
+            raise UserError(f"{message}; --leaks warn (leaks='warn') goes on all the same")
+        warnings.warn(message, stacklevel=2)

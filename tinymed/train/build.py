@@ -1,6 +1,7 @@
 """From a configuration to its parts: data sets, loaders, model, optimiser, schedule, trainer."""
 
 import hashlib
+import inspect
 import math
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from ..data.augment import Augment
 from ..data.dataset import Dataset
 from ..data.loader import Loader
 from ..data.readers import open_dataset
-from ..data.splits import split_dataset
+from ..data.splits import leak_check, split_dataset
 from ..data.synthetic import synthetic_smear
 from ..errors import UserError
 from .callbacks import Schedule
@@ -38,6 +39,7 @@ def open_splits(data: DataConfig, seed: int) -> Splits:
         merge=data.merge or None,
         classes=data.classes or None,
         skip_bad=data.skip_bad,
+        leaks=data.leaks,
     )
     skipped = [item for dataset in sets.values() for item in dataset.skipped]
     parts = divide(sets, data, seed)
@@ -53,9 +55,8 @@ def divide(sets: Splits, data: DataConfig, seed: int) -> Splits:
         return sets
     if "train" in sets:
         parts = {"train": 1 - data.val_fraction, "val": data.val_fraction}
-        return check_parts(split_dataset(sets["train"], parts, seed, data.split), where) | {
-            name: s for name, s in sets.items() if name != "train"
-        }
+        cut = check_parts(split_dataset(sets["train"], parts, seed, data.split), where, data.leaks)
+        return cut | {name: s for name, s in sets.items() if name != "train"}
     if "all" not in sets:
         raise UserError(f"{where}: has {', '.join(sets)} but no train images to learn from")
     rest = 1 - data.val_fraction - data.test_fraction
@@ -63,12 +64,13 @@ def divide(sets: Splits, data: DataConfig, seed: int) -> Splits:
         raise UserError(
             f"parts of {data.val_fraction} for val and {data.test_fraction} for test leave nothing to train on"
         )
-    parts = {"train": rest, "val": data.val_fraction, "test": data.test_fraction}
-    return check_parts(split_dataset(sets["all"], {k: v for k, v in parts.items() if v > 0}, seed, data.split), where)
+    shares = {"train": rest, "val": data.val_fraction, "test": data.test_fraction}
+    parts = split_dataset(sets["all"], {k: v for k, v in shares.items() if v > 0}, seed, data.split)
+    return check_parts(parts, where, data.leaks)
 
 
-def check_parts(parts: Splits, where: str) -> Splits:
-    """Raise UserError if a part that was cut off lacks a class; "last" does that to a set sorted by class."""
+def check_parts(parts: Splits, where: str, leaks: str) -> Splits:
+    """Raise UserError if a part that was cut off lacks a class ("last" does that to a set sorted by class) or leaks."""
     for name, part in parts.items():
         absent = [label for label, n in part.counts().items() if n == 0]
         if absent:
@@ -76,6 +78,8 @@ def check_parts(parts: Splits, where: str) -> Splits:
                 f"{where}: the {name} part has no image of class {', '.join(absent)}; "
                 "use --split stratified, or other fractions"
             )
+    if any(part.hashes is not None for part in parts.values()):
+        leak_check(parts, rule=leaks)
     return parts
 
 
@@ -105,17 +109,19 @@ def make_loader(dataset: Dataset, config: RunConfig, *, training: bool = False) 
     )  # fmt: skip
 
 
-def make_model(config: RunConfig, classes: int | None = None) -> Any:
+def make_model(config: RunConfig) -> Any:
     """A new network with initial weights drawn by the run's seed.  Raises UserError for a name or option it lacks.
 
-    classes: their number, if the configuration does not know it yet.
+    While the configuration knows no classes, the network has as many as by default.
     """
     from .. import models
 
     random.manual_seed(config.seed)
-    data, classes = config.data, classes or len(config.data.classes)
+    data = config.data
     takes = models.entry(config.model).options
-    wanted = {"in_channels": data.channels, "num_classes": classes, "size": data.size, "head": config.head}
+    check_options(config.model, config.model_options)
+    wanted: dict[str, Any] = {"in_channels": data.channels, "size": data.size, "head": config.head}
+    wanted |= {"num_classes": len(data.classes)} if data.classes else {}
     options = {name: value for name, value in wanted.items() if name in takes} | config.model_options
     try:
         return models.create(config.model, **options)
@@ -125,9 +131,22 @@ def make_model(config: RunConfig, classes: int | None = None) -> Any:
         raise UserError(f"model {config.model}: {error}") from None
 
 
-def make_run_head(config: RunConfig) -> Head:
-    """The head that the configuration names."""
-    return make_head(config.head, len(config.data.classes), config.class_weights)
+def check_options(model: str, options: dict[str, Any]) -> None:
+    """Raise UserError for a value of another kind than the option's default: text for a number, one for several."""
+    from .. import models
+
+    for name, parameter in inspect.signature(models.entry(model).build).parameters.items():
+        default, value = parameter.default, options.get(name, parameter.default)
+        number = isinstance(default, int | float) and not isinstance(default, bool)
+        if number and not (isinstance(value, int | float) and not isinstance(value, bool)):
+            raise UserError(f"model {model}: {name} is a number such as {default:g}, got {value!r}")
+        if isinstance(default, tuple) and not (isinstance(value, list | tuple) and len(value) == len(default)):
+            raise UserError(f"model {model}: {name} is a list such as {list(default)}, got {value!r}")
+
+
+def make_run_head(config: RunConfig, model: Any) -> Head:
+    """The head that the configuration names, for a network."""
+    return make_head(config.head, len(config.data.classes), config.class_weights, model)
 
 
 def make_optimizer(config: RunConfig, model: Any) -> Any:
@@ -171,6 +190,6 @@ def make_trainer(config: RunConfig, sets: Splits, callbacks: list[Callback]) -> 
     if config.early_stop is not None:
         own.append(EarlyStopping(config.early_stop, config.monitor))
     return Trainer(
-        model, optimizer, make_run_head(config), train, val,
+        model, optimizer, make_run_head(config, model), train, val,
         callbacks=[*own, *callbacks], clip_norm=config.clip_norm, positive=config.positive,
     )  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ..data.synthetic import DIFFICULTY
 from ..errors import UserError
 
 Fraction = Field(gt=0, lt=1)
@@ -26,6 +27,7 @@ class DataConfig(Strict):
     group_column: str | None = None
     merge: dict[str, list[str]] = {}
     skip_bad: bool = False
+    leaks: Literal["error", "warn", "ignore"] = "error"
     split: Literal["auto", "stratified", "grouped", "last"] = "auto"
     val_fraction: float = Fraction
     test_fraction: float = Field(ge=0, lt=1)
@@ -34,7 +36,7 @@ class DataConfig(Strict):
     mean: list[float] | None = None
     std: list[float] | None = None
     synthetic_images: int = Field(default=2400, ge=8, le=1_000_000)
-    difficulty: float = Field(default=0.5, ge=0, le=1)
+    difficulty: float = Field(default=DIFFICULTY, ge=0, le=1)
     classes: list[str] = []  # in the order of their numbers
     fingerprint: str = ""  # of names and labels, so that a run is not resumed on other images
 
@@ -58,7 +60,7 @@ class RunConfig(Strict):
     schema_version: Literal[1] = 1
     model: str = "dcnn"
     model_options: dict[str, Any] = {}
-    head: Literal["sigmoid", "softmax"] = "sigmoid"
+    head: Literal["sigmoid", "softmax", "own"] = "sigmoid"
     positive: str = ""
     data: DataConfig
     augment: AugmentConfig = AugmentConfig()
@@ -87,15 +89,16 @@ class RunConfig(Strict):
         return self
 
 
-def checked(make: Any, source: str) -> Any:
-    """What make() returns; a value that the schema refuses becomes one line that names the key."""
+def checked(make: Any, source: Path | None = None) -> Any:
+    """What make() returns; a value that the schema refuses becomes one line that names the file's key or the option."""
     try:
         return make()
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "configuration"
         shown = f", got {first['input']!r}" if first["loc"] and not isinstance(first["input"], dict) else ""
-        raise UserError(f"{source}: {key}: {first['msg'][:1].lower()}{first['msg'][1:]}{shown}") from None
+        where = f"{source}: {key}" if source else f"--{key.rpartition('.')[2].replace('_', '-')}"
+        raise UserError(f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}{shown}") from None
 
 
 def read_config(path: Path) -> RunConfig:
@@ -107,5 +110,5 @@ def read_config(path: Path) -> RunConfig:
         raise UserError(message) from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({error})") from None
-    config: RunConfig = checked(lambda: RunConfig.model_validate(content), str(path))
+    config: RunConfig = checked(lambda: RunConfig.model_validate(content), path)
     return config

@@ -3,11 +3,12 @@
     sigmoid    n independent sigmoids against one-hot labels, the mean of n binary cross-entropies (Senthil Kumar et al.
                2022): probabilities that need not add up to 1
     softmax    one distribution over the classes, cross-entropy
+    own        the loss that the model defines, on outputs of which the largest is the answer: LeNet-5's distances
 
-Both take logits, for losses that do not overflow, and predict the arg-max.
+The first two take logits, for losses that do not overflow.  All predict the arg-max.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from ..data.transform import one_hot
 from ..errors import UserError
 from ..tensor import Tensor
 
-HEADS = ("sigmoid", "softmax")
+HEADS = ("sigmoid", "softmax", "own")
 
 
 class SigmoidHead:
@@ -91,14 +92,50 @@ class SoftmaxHead:
         return SoftmaxHead(self.classes)
 
 
+class OwnHead(SoftmaxHead):
+    """The model's own `loss(outputs, labels)`; scores are the softmax of the outputs.
+
+    LeNet-5's outputs are minus squared distances and its loss is equation 9 of LeCun et al. 1998; their softmax is the
+    posterior that the equation supposes, and its arg-max the nearest target.
+    """
+
+    name = "own"
+
+    def __init__(self, classes: int, loss: Callable[[Tensor, Tensor], Tensor]):
+        super().__init__(classes)
+        self.loss = loss
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss, a scalar tensor."""
+        return self.loss(outputs, targets)
+
+    def unweighted(self) -> "OwnHead":
+        """Itself: there are no class weights."""
+        return self
+
+
 Head = SigmoidHead | SoftmaxHead
 
 
-def make_head(name: str, classes: int, class_weights: Sequence[float] | None = None) -> Head:
-    """The head of this name.  Raises UserError for another name, or weights that do not fit."""
+def make_head(name: str, classes: int, class_weights: Sequence[float] | None = None, model: Any = None) -> Head:
+    """The head of this name; "own" asks the model for its loss.  Raises UserError for another name, weights that do not
+    fit, or a model to which the head does not."""
     if name not in HEADS:
         raise UserError(f"head {name!r} is unknown; choose one of {', '.join(HEADS)}")
-    return (SigmoidHead if name == "sigmoid" else SoftmaxHead)(classes, class_weights)
+    loss, kind = getattr(model, "loss", None), type(model).__name__
+    if name == "sigmoid":
+        if loss is not None:
+            raise UserError(
+                f"{kind} has a loss of its own, for outputs that are no logits; use the head own or softmax"
+            )
+        return SigmoidHead(classes, class_weights)
+    if name == "softmax":
+        return SoftmaxHead(classes, class_weights)
+    if loss is None:
+        raise UserError(f"{kind} defines no loss of its own; use the head sigmoid or softmax")
+    if class_weights is not None:
+        raise UserError(f"the loss of {kind} takes no class weights; use the head softmax, or balanced sampling")
+    return OwnHead(classes, loss)
 
 
 def check_weights(weights: Sequence[float] | None, classes: int) -> np.ndarray | None:

@@ -26,7 +26,7 @@ from ..tape import no_grad
 from ..tensor import Tensor
 from .build import Splits, fingerprint, make_loader, make_model, make_run_head, make_trainer, open_splits
 from .callbacks import Checkpoints, Interrupt, JsonLog
-from .checkpoint import BEST, NEWEST, load_checkpoint, load_newest
+from .checkpoint import BEST, NEWEST, CheckpointError, load_checkpoint, load_newest
 from .config import RunConfig, checked, read_config
 from .files import remove_temporaries, write_json
 from .metrics import evaluate_scores
@@ -59,7 +59,7 @@ class Run:
     def update(self, **changes: Any) -> None:
         """Change values that a resumed run may change, such as epochs, and write them down."""
         content = self.config.model_dump() | changes
-        self.config = checked(lambda: RunConfig.model_validate(content), "--resume")
+        self.config = checked(lambda: RunConfig.model_validate(content))
         write_json(self.folder / CONFIG, self.config.model_dump())
 
     # ---------------------------------------------------------------------------------------- training
@@ -135,7 +135,7 @@ class Run:
         else:
             sets, where = open_dataset(
                 path, label_column=data.label_column, group_column=data.group_column, merge=data.merge or None,
-                classes=data.classes, skip_bad=skip_bad,
+                classes=data.classes, skip_bad=skip_bad, leaks="ignore",
             ), path  # fmt: skip
             default = "all" if "all" in sets else "test"
         name = split or default
@@ -146,7 +146,7 @@ class Run:
     def measure(self, model: Any, dataset: Dataset) -> tuple[dict[str, Any], np.ndarray]:
         """(metrics with intervals and the loss, scores) of a model on a whole set."""
         config = self.config
-        scores, labels, loss = predict_scores(model, make_loader(dataset, config), make_run_head(config))
+        scores, labels, loss = predict_scores(model, make_loader(dataset, config), make_run_head(config, model))
         metrics = evaluate_scores(scores, labels, config.data.classes, config.positive, config.seed)
         return {"loss": loss, **metrics}, scores
 
@@ -156,7 +156,10 @@ class Run:
         path = self.checkpoints / (BEST if which == "best" else NEWEST)
         if which == "last" and not path.exists() and not any(self.checkpoints.glob("*.safetensors")):
             raise UserError(f"{self.folder}: has no checkpoint yet; train it first")
-        tree = load_checkpoint(path)
+        try:
+            tree = load_checkpoint(path)
+        except CheckpointError as error:
+            raise UserError(f"{error}; the run's other weights may be whole: --weights best or last") from None
         model = make_model(self.config)
         try:
             model.load_state_dict(tree["model"])
@@ -166,7 +169,7 @@ class Run:
 
     def predict(self, model: Any, images: Sequence[str | Path]) -> np.ndarray:
         """Scores [n, classes] of image files: read, resized, a batch axis, /255 (Senthil Kumar et al. 2022)."""
-        data, head, rows = self.config.data, make_run_head(self.config), []
+        data, head, rows = self.config.data, make_run_head(self.config, model), []
         with no_grad():
             for path in images:
                 pixels = to_float(prepare(path, data.size, data.channels))[None]
