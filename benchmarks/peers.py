@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
+README = HERE.parent / "README.md"
 # glibc told never to give big blocks back: spares PyTorch a page fault every 4 KiB of every large tensor.
 TUNED_MALLOC = "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -144,6 +145,14 @@ def save(path: Path, content: Any) -> None:
     temporary.replace(path)
 
 
+def into_readme(name: str, text: str) -> None:
+    """Replace what stands between the README's two markers of this name."""
+    marker = f"<!-- {name} -->"
+    before, _, rest = README.read_text().partition(marker)
+    _, _, after = rest.partition(marker)
+    README.write_text(f"{before}{marker}\n{text}\n{marker}{after}")
+
+
 def table(results: list[Result]) -> str:
     """The results as text."""
     lines = [
@@ -153,6 +162,16 @@ def table(results: list[Result]) -> str:
         spread = f"{r.ratio_low:5.2f}..{r.ratio_high:4.2f}"
         times = f"{r.median_ms:10.1f} {r.best_ms:8.1f} {r.peak_mib:9.0f} {r.first_step_s:6.1f}"
         lines.append(f"{r.peer:28s} {r.ratio:6.3f} {spread:>12s} {times}")
+    return "\n".join(lines)
+
+
+def markdown(results: list[Result]) -> str:
+    """The results as a Markdown table."""
+    lines = ["| | ratio of times | lowest to highest | median ms | peak MiB |", "|---|---|---|---|---|"]
+    for r in results:
+        lines.append(
+            f"| {r.peer} | {r.ratio:.2f} | {r.ratio_low:.2f} to {r.ratio_high:.2f} | {r.median_ms:.0f} | {r.peak_mib:.0f} |"
+        )
     return "\n".join(lines)
 
 

@@ -18,10 +18,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from peers import machine, save
+from peers import into_readme, machine, save
 
 HERE = Path(__file__).resolve().parent
-RESULTS, README = HERE / "results", HERE.parent / "README.md"
+RESULTS = HERE / "results"
 SIZE = ["--size", "50"]
 # Options of each data set, and the floor: a random forest of 200 trees on 32 px, test accuracy.
 SETS: dict[str, tuple[list[str], float | None]] = {
@@ -167,14 +167,6 @@ def paired(rows: list[dict[str, Any]]) -> dict[str, Any]:
     means = {"mean_tinymed": statistics.mean(ours), "mean_torch": statistics.mean(theirs)}
     difference = means["mean_tinymed"] - means["mean_torch"]
     return {"tinymed": ours, "torch": theirs, **means, "difference_of_means": difference}
-
-
-def into_readme(name: str, text: str) -> None:
-    """Replace what stands between the README's two markers of this name."""
-    marker = f"<!-- {name} -->"
-    before, _, rest = README.read_text().partition(marker)
-    _, _, after = rest.partition(marker)
-    README.write_text(f"{before}{marker}\n{text}\n{marker}{after}")
 
 
 def main() -> None:

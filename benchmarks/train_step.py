@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from peers import TUNED_MALLOC, Peer, as_json, compare, machine, save, table
+from peers import TUNED_MALLOC, Peer, as_json, compare, into_readme, machine, markdown, save, table
 
 
 def images(task: dict[str, Any]) -> tuple[Any, Any]:
@@ -93,6 +93,8 @@ def main() -> None:
     name = f"train_step_{o.channels}x{o.size}_b{o.batch}_{o.padding}_t{o.threads}.json"
     save(Path(__file__).parent / "results" / name, {"machine": machine(), "task": task, "threads": o.threads,
                                                     "rows": as_json(results)})  # fmt: skip
+    if (o.size, o.channels, o.batch, o.padding, o.threads) == (64, 3, 128, "same", 1):
+        into_readme("train_step", markdown(results))
 
 
 if __name__ == "__main__":

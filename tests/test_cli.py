@@ -15,9 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import tinymed
 from tinymed.cli import COMMANDS, main
 from tinymed.data import synthetic_smear
+from tinymed.train.build import make_loader
 from tinymed.train.checkpoint import BEST, NEWEST, digest, load_checkpoint
+from tinymed.train.run import Run
 
 # A quick training, without a compiler.
 NETWORK = ["lenet5_modern", "--grey", "--size", "32", "--backend", "numpy", "--workers", "0", "--batch", "8"]
@@ -143,6 +146,65 @@ class TestTrain:
         assert (progress["step"], progress["epoch"], progress["history"][-1]["epoch"]) == (3, 0, 0.75)
 
 
+class TestCopies:
+    """The same image under two names in a folder that is not divided."""
+
+    def test_they_stay_on_one_side(self, tmp_path, capsys):
+        data = write_images(tmp_path / "data", ["clear", "parasite"], 15)
+        for path in sorted(data.glob("*/*.png"))[:20]:
+            path.with_name(f"copy{path.name}").write_bytes(path.read_bytes())
+        code, _, err = invoke(capsys, "train", "--data", data, "--out", tmp_path / "run", *NETWORK, "--steps", 1)
+        assert code == 0, err
+        assert "20 images are copies" in err
+
+    @pytest.mark.parametrize(("leaks", "code"), [("error", 2), ("warn", 0), ("ignore", 0)])
+    def test_between_parts_that_are_given(self, leaks, code, tmp_path, capsys):
+        for part in ("train", "val"):
+            write_images(tmp_path / "data" / part, ["clear", "parasite"], 4)
+        arguments = ("--data", tmp_path / "data", "--out", tmp_path / "run", *NETWORK, "--steps", 1, "--leaks", leaks)
+        got, _, err = invoke(capsys, "train", *arguments)
+        assert got == code
+        assert ("the splits leak" in err) == (leaks != "ignore")
+
+
+class TestOwnLoss:
+    """LeNet-5 of 1998: outputs are negated distances, with a loss of their own."""
+
+    @pytest.fixture(scope="class")
+    def digits(self, tmp_path_factory) -> Path:
+        path = tmp_path_factory.mktemp("digits") / "digits.npz"
+        labels = np.arange(40) % 10
+        images = np.zeros((40, 32, 32), np.uint8)
+        for image, label in zip(images, labels, strict=True):
+            image[4 : 6 + 2 * label, 4:28] = 255
+        np.savez(path, train_images=images, train_labels=labels, val_images=images[:20] // 2, val_labels=labels[:20])
+        return path
+
+    def test_it_trains_with_it_and_takes_the_nearest_target(self, digits, tmp_path, capsys):
+        out = tmp_path / "run"
+        arguments = ("--data", digits, "--positive", 1, "--backend", "numpy", "--batch", 10, "--epochs", 6)
+        code, _, err = invoke(capsys, "train", "lenet5", *arguments, "--out", out, "--leaks", "ignore")
+        assert code == 0, err
+        config = json.loads((out / "config.json").read_text())
+        assert (config["head"], config["data"]["channels"]) == ("own", 1)
+        run = Run.open(out)
+        model, images = run.load_model(), next(iter(make_loader(run.images(split="val"), run.config)))[0]
+        assert images.min() == pytest.approx(-0.1)
+        with tinymed.no_grad():
+            distances = -model(tinymed.tensor(images)).numpy()
+        assert (distances >= 0).all()
+        _, scores = run.measure(model, run.images(split="val"))
+        assert (scores.argmax(axis=1) == distances.argmin(axis=1)).all()
+        losses = [json.loads(line)["loss"] for line in (out / "log.jsonl").read_text().splitlines() if "epoch" in line]
+        assert losses[-1] < losses[0]
+
+    @pytest.mark.parametrize(("head", "says"), [("sigmoid", "loss of its own"), ("hinge", "--head")])
+    def test_a_head_that_does_not_fit(self, head, says, digits, capsys):
+        code, _, err = invoke(capsys, "train", "lenet5", "--data", digits, "--head", head)
+        assert code == 2
+        assert says in err
+
+
 class TestPositive:
     def test_a_negative_default_is_refused_when_nobody_can_be_asked(self, tmp_path, capsys, monkeypatch):
         data = write_images(tmp_path / "data", ["parasitized", "uninfected"], 10)
@@ -263,6 +325,9 @@ class TestMistakes:
             (["train", "--batch", "0"], "batch"),
             (["train", "--split", "sideways"], "split"),
             (["train", "--scale", "big"], "--scale"),
+            (["train", "--option", "bn_momentum=slow"], "is a number such as"),
+            (["train", "--leaks", "some"], "--leaks"),
+            (["train", "--difficulty", "2"], "--difficulty"),
             (["train", "--option", "nonsense"], "--option"),
             (["train", "--padding", "soft", *QUICK], "padding"),
             (["train", "--size", "20"], "too small"),

@@ -18,6 +18,7 @@ from tinymed.data import (
     split_dataset,
     stratified_split,
 )
+from tinymed.data.splits import image_hashes
 from tinymed.errors import UserError
 
 FRACTIONS = st.lists(st.integers(1, 20), min_size=1, max_size=5).map(lambda w: [v / sum(w) for v in w])
@@ -197,3 +198,33 @@ class TestLeaks:
         whole = dataset()
         parts = {"train": whole.subset(range(31), "train"), "test": whole.subset(range(31, 60), "test")}
         assert find_leaks(parts) == ["group P10 is in both train and test"]
+
+
+class TestCopies:
+    """The same image twice in a set that is not divided yet."""
+
+    def copies(self) -> Dataset:
+        """40 images of two classes, of which the last 20 repeat the first 20."""
+        pixels = np.stack([picture(i, 6, 6) for i in range(20)] * 2)
+        return image_hashes(Dataset(pixels, np.arange(40) % 2, ["a", "b"]))[0]
+
+    def test_a_stratified_split_keeps_them_on_one_side(self) -> None:
+        for seed in range(5):
+            parts = split_dataset(self.copies(), seed=seed)
+            assert sum(map(len, parts.values())) == 40
+            assert find_leaks(parts) == []
+
+    def test_they_leak_where_the_rule_cannot_move_them(self) -> None:
+        parts = split_dataset(self.copies(), {"train": 0.7, "val": 0.3}, rule="last")
+        with pytest.raises(UserError, match=r"same image \(and 11 more\).*--leaks warn"):
+            leak_check(parts)
+        with pytest.warns(UserWarning, match="same image"):
+            leak_check(parts, rule="warn")
+        leak_check(parts, rule="ignore")
+
+    def test_a_subset_keeps_the_hashes_of_its_images(self) -> None:
+        whole = self.copies()
+        assert whole.hashes is not None
+        part = whole.subset([3, 23, 4])
+        assert part.hashes == [whole.hashes[i] for i in (3, 23, 4)]
+        assert part.hashes[0] == part.hashes[1] != part.hashes[2]

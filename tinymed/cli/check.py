@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
@@ -66,10 +67,16 @@ def one_check(op: type[Op], title: str, run: Callable[[tuple[Any, ...], int], st
             done += 1
         except Exception as e:
             write(f"  FAILED   {title}: sample {seed}: {type(e).__name__}: {e}")
-            write(f"           repeat: tinymed check {op.__name__} --seed {seed}")
+            write(f"           repeat: tinymed check {where(op)} --seed {seed}")
             return 1
     write(f"  passed   {title}: {done} samples{last}")
     return 0
+
+
+def where(op: type[Op]) -> str:
+    """What `tinymed check` finds the op by: its name, or the file of a user's own."""
+    own = op.__module__.startswith("tinymed_user_")
+    return str(getattr(sys.modules[op.__module__], "__file__", op.__name__)) if own else op.__name__
 
 
 def gradient(op: type[Op], args: tuple[Any, ...], seed: int) -> str:
