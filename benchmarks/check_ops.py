@@ -76,7 +76,8 @@ def main() -> None:
         "differences; "
         f"{summary['against PyTorch']} ops beside PyTorch in float64, largest error "
         f"{summary['largest float64 error against PyTorch']:.0e}; on `numba` in float32 {native:,} native and "
-        f"{fallback:,} fallback kernel calls, largest error {summary['largest float32 error']['numba']:.0e} of the largest value.",
+        f"{fallback:,} fallback kernel calls, largest error {summary['largest float32 error']['numba']:.0e} of the "
+        "largest value.",
     )
     for key, value in summary.items():
         print(f"{key}: {value}")

@@ -169,9 +169,8 @@ def markdown(results: list[Result]) -> str:
     """The results as a Markdown table."""
     lines = ["| | ratio of times | lowest to highest | median ms | peak MiB |", "|---|---|---|---|---|"]
     for r in results:
-        lines.append(
-            f"| {r.peer} | {r.ratio:.2f} | {r.ratio_low:.2f} to {r.ratio_high:.2f} | {r.median_ms:.0f} | {r.peak_mib:.0f} |"
-        )
+        spread = f"{r.ratio_low:.2f} to {r.ratio_high:.2f}"
+        lines.append(f"| {r.peer} | {r.ratio:.2f} | {spread} | {r.median_ms:.0f} | {r.peak_mib:.0f} |")
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 import tinymed  # noqa: F401  registers every op
+from tinymed import backend
 from tinymed.draw import Draw
 from tinymed.memory import canonical_order, inverse_order
 from tinymed.tape import Op
@@ -34,6 +35,26 @@ def sample(op: type[Op], seed: int) -> tuple[Any, ...]:
 def has_empty(args: tuple[Any, ...]) -> bool:
     """Whether an array has no elements: nothing to differentiate."""
     return any(isinstance(a, np.ndarray) and a.size == 0 for a in args)
+
+
+def with_nan(args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """The arguments with a NaN in the middle of the first array of numbers; None without one."""
+    for i, a in enumerate(args):
+        if isinstance(a, np.ndarray) and a.dtype.kind == "f" and a.size:
+            a = a.copy()
+            a.reshape(-1)[a.size // 2] = np.nan
+            return *args[:i], a, *args[i + 1 :]
+    return None
+
+
+class Signatures(backend.Observer):
+    """Remembers the kernels called, with what each took and returned."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[backend.Kernel, Any, Any]] = []
+
+    def after(self, launch: Any, kernel: backend.Kernel, args: Any, outs: Any) -> None:
+        self.seen.append((kernel, args, outs))
 
 
 def command(op: type[Op], seed: int) -> str:

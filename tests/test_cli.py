@@ -146,6 +146,18 @@ class TestTrain:
         assert (progress["step"], progress["epoch"], progress["history"][-1]["epoch"]) == (3, 0, 0.75)
 
 
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory) -> Path:
+    """40 images of 32 x 32 in ten classes, bars of ten lengths, as an NPZ."""
+    path = tmp_path_factory.mktemp("digits") / "digits.npz"
+    labels = np.arange(40) % 10
+    images = np.zeros((40, 32, 32), np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[4 : 6 + 2 * label, 4:28] = 255
+    np.savez(path, train_images=images, train_labels=labels, val_images=images[:20] // 2, val_labels=labels[:20])
+    return path
+
+
 class TestCopies:
     """The same image under two names in a folder that is not divided."""
 
@@ -157,28 +169,21 @@ class TestCopies:
         assert code == 0, err
         assert "20 images are copies" in err
 
-    @pytest.mark.parametrize(("leaks", "code"), [("error", 2), ("warn", 0), ("ignore", 0)])
-    def test_between_parts_that_are_given(self, leaks, code, tmp_path, capsys):
+    def test_between_parts_that_are_given(self, tmp_path, capsys):
         for part in ("train", "val"):
             write_images(tmp_path / "data" / part, ["clear", "parasite"], 4)
-        arguments = ("--data", tmp_path / "data", "--out", tmp_path / "run", *NETWORK, "--steps", 1, "--leaks", leaks)
-        got, _, err = invoke(capsys, "train", *arguments)
-        assert got == code
-        assert ("the splits leak" in err) == (leaks != "ignore")
+        arguments = ["--data", tmp_path / "data", "--out", tmp_path / "run", *NETWORK, "--steps", 1]
+        code, _, err = invoke(capsys, "train", *arguments)
+        assert code == 2
+        assert re.search(r"the splits leak: .* are the same image \(and 7 more\); .*--leaks warn", err)
+        process = command("train", *arguments, "--leaks", "warn")
+        _, err = process.communicate()
+        assert process.returncode == 0, err
+        assert len(re.findall("^warning: the splits leak: ", err, re.MULTILINE)) == 1
 
 
 class TestOwnLoss:
     """LeNet-5 of 1998: outputs are negated distances, with a loss of their own."""
-
-    @pytest.fixture(scope="class")
-    def digits(self, tmp_path_factory) -> Path:
-        path = tmp_path_factory.mktemp("digits") / "digits.npz"
-        labels = np.arange(40) % 10
-        images = np.zeros((40, 32, 32), np.uint8)
-        for image, label in zip(images, labels, strict=True):
-            image[4 : 6 + 2 * label, 4:28] = 255
-        np.savez(path, train_images=images, train_labels=labels, val_images=images[:20] // 2, val_labels=labels[:20])
-        return path
 
     def test_it_trains_with_it_and_takes_the_nearest_target(self, digits, tmp_path, capsys):
         out = tmp_path / "run"
@@ -194,7 +199,7 @@ class TestOwnLoss:
             distances = -model(tinymed.tensor(images)).numpy()
         assert (distances >= 0).all()
         _, scores = run.measure(model, run.images(split="val"))
-        assert (scores.argmax(axis=1) == distances.argmin(axis=1)).all()
+        assert (scores[:10].argmax(axis=1) == distances.argmin(axis=1)).all()
         losses = [json.loads(line)["loss"] for line in (out / "log.jsonl").read_text().splitlines() if "epoch" in line]
         assert losses[-1] < losses[0]
 

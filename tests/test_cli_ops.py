@@ -13,14 +13,14 @@ from tinymed.cli.bench import Row
 
 # Reference only, so that nothing is compiled.  FACTOR is 2, or 2.02: a gradient that is wrong by one per cent.
 OWN_OP = '''
-from tinymed.backend import kernel, like
+from tinymed.backend import kernel
 from tinymed.tape import Op
 
-@kernel(out=like("x"), flops=lambda x: 2 * x.size)
+@kernel(out=lambda x: [x.shape], flops=lambda x: 2 * x.size)
 def test_cubic_forward(xp, x):
     return x * x * x
 
-@kernel(out=like("dy"), flops=lambda dy, x: 3 * dy.size)
+@kernel(out=lambda dy, x: [x.shape], flops=lambda dy, x: 3 * dy.size)
 def test_cubic_backward(xp, dy, x):
     return FACTOR * dy * x * x
 
@@ -75,7 +75,7 @@ class TestShow:
         headings = [line for line in out.splitlines() if re.match(r"# \w+: ", line)]
         assert headings[0].startswith("# MaxPool: formula and rule (tinymed/ops/pool.py:")
         assert any(h.startswith("# max_pool2d_forward: reference") for h in headings)
-        assert any(h.startswith("# max_pool2d_backward: numba, compiled (tinymed/cpu/pool.py:") for h in headings)
+        assert any(h.startswith("# max_pool2d_backward: numba, ") for h in headings)
         assert headings[-1].startswith("# CUDA: ")
         assert "class MaxPool(Op):" in out
         assert "def max_pool2d_forward(xp" in out

@@ -378,6 +378,7 @@ class TestErrors:
         (lambda: nn.Conv2d(3, 4, 3, stride=2, padding="same"), "stride 1"),
         (lambda: nn.Conv2d(3, 4, 3, padding_mode="mirror"), "zeros, reflect"),
         (lambda: nn.BatchNorm2d(3, statistics="tf"), "corrected, torch, keras"),
+        (lambda: nn.BatchNorm2d(3, statistics="keras", momentum=None), "needs a momentum"),
         (lambda: nn.BatchNorm2d(3, affine="both"), "'scale' or 'offset'"),
         (lambda: nn.BatchNorm2d(3)(Tensor(np.ones((2, 3), np.float32))), "takes an input of 4 axes"),
         (lambda: nn.GroupNorm(2, 3), "3 channels cannot be cut into 2"),

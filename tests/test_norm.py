@@ -194,3 +194,13 @@ def test_batch_norm_of_a_network_never_falls_back(rng, monkeypatch):
                     leaf = tinymed.tensor(x, requires_grad=True)
                     F.batch_norm(leaf, *stats, weight, training=training).backward(tinymed.ones(*x.shape))
                     assert np.isfinite(leaf.grad.numpy()).all()
+
+
+def test_group_and_instance_norm_of_images_never_fall_back(rng, monkeypatch):
+    monkeypatch.setattr(backend, "strict", True)
+    x = rng.normal(size=(4, 6, 5, 5)).astype(np.float32)
+    with tinymed.use_backend("numba"):
+        for call in (lambda a: F.group_norm(a, 3, tinymed.ones(6, requires_grad=True)), F.instance_norm):
+            leaf = tinymed.tensor(x, requires_grad=True)
+            call(leaf).backward(tinymed.tensor(x))
+            assert np.isfinite(leaf.grad.numpy()).all()

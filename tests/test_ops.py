@@ -1,14 +1,30 @@
 """Every declared op x backend x dtype x memory order x oracle.  Derived: adding an op edits nothing."""
 
+import math
+
 import numpy as np
 import pytest
-from derived import DIFFERENTIABLE, LAYOUTS, OPS, HypothesisDraw, command, has_empty, sample, tolerance
+from derived import (
+    DIFFERENTIABLE,
+    LAYOUTS,
+    OPS,
+    HypothesisDraw,
+    Signatures,
+    command,
+    has_empty,
+    sample,
+    tolerance,
+    with_nan,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinymed import backend, check
 
 SEEDS = range(8)
+
+# Kernels that write in place and belong to no op, and the tests that run them on every backend.
+ELSEWHERE = {"instance_norm_update": "test_norm.py"}
 
 
 def name(op):
@@ -65,6 +81,55 @@ def test_memory_order(op, layout, backend_name):
         args = sample(op, seed)
         ours = check.results(op.apply, args, np.float32, arrange=LAYOUTS[layout])
         check.compare(ours, reference(op, args), tolerance(op), f"{backend_name}, {layout}: {command(op, seed)}")
+
+
+@pytest.mark.parametrize("op", OPS, ids=name)
+def test_kernels_return_what_they_declare(op):
+    """Shapes and dtypes as `out` says, from which compiled kernels get their memory, and a count of operations."""
+    with backend.use_backend("numpy"), backend.observing(Signatures()) as calls:
+        for seed in SEEDS:
+            for dtype in (np.float32, np.float64):
+                check.results(op.apply, sample(op, seed), dtype)
+    for kernel, args, outs in calls.seen:
+        said, given = kernel.specs(args), [(o.shape, o.dtype) for o in outs]
+        assert given == said, f"{kernel.name} of {backend.describe(args)} returns {given}, out= says {said}"
+        assert kernel.rule.flops is not None, f"{kernel.name} declares no flops"
+        flops = kernel.rule.flops(*args)
+        assert 0 <= flops < math.inf, f"{kernel.name} of {backend.describe(args)}: {flops} operations"
+
+
+def test_every_kernel_is_entered():
+    """The samples reach every reference of `ops` and every loop of `cpu`, in float32."""
+    entered = set()
+    for used in ("numpy", "numba"):
+        with backend.use_backend(used), backend.observing(Signatures()) as calls:
+            for op in OPS:
+                for seed in SEEDS:
+                    check.results(op.apply, sample(op, seed), np.float32)
+        entered |= {(kernel.backend, kernel.name) for kernel, _, _ in calls.seen}
+    declared = {key for key, kernel in backend.implementations.items()
+                if kernel.fn.__module__.startswith(("tinymed.ops.", "tinymed.cpu.")) and key[1] not in ELSEWHERE
+                and kernel.fn.__module__ != "tinymed.cpu.optim"}  # fmt: skip
+    assert not declared - entered, "no sample reaches these kernels: widen the samples of their op"
+
+
+@pytest.mark.parametrize("op", OPS, ids=name)
+def test_a_nan_comes_out(op, backend_name):
+    """Where the reference gives NaN every backend does, else a training that diverged looks healthy."""
+    for seed in SEEDS[:4]:
+        if (args := with_nan(sample(op, seed))) is None:
+            continue
+        with backend.use_backend("numpy"):
+            true = check.results(op.apply, args, np.float32)
+        for kind, ours, theirs in zip(
+            ("output", "gradient"), check.results(op.apply, args, np.float32), true, strict=True
+        ):
+            for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+                if b is not None and b.dtype.kind == "f":
+                    assert np.array_equal(np.isnan(a), np.isnan(b)), (
+                        f"{backend_name}: {kind} {i} has {np.isnan(a).sum()} NaN, the reference {np.isnan(b).sum()}, "
+                        f"from one NaN in the first array ({command(op, seed)})"
+                    )
 
 
 @pytest.mark.parametrize("op", [op for op in OPS if op.oracle is not None], ids=name)

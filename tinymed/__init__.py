@@ -7,7 +7,8 @@ from numpy import bool_ as bool
 from numpy import float32, float64, int8, int16, int32, int64, uint8
 
 from .backend import table, use_backend
-from .ops.activations import relu
+from .ops.activations import prelu, relu, rrelu
+from .ops.adaptive_pool import adaptive_avg_pool1d
 from .ops.cast import is_floating_point, numel
 from .ops.compare import (
     bitwise_and,
@@ -33,6 +34,9 @@ from .ops.compare import (
     ne,
     not_equal,
 )  # fmt: skip
+from .ops.conv import conv1d, conv2d, conv3d
+from .ops.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
+from .ops.dropout import dropout
 from .ops.elementwise import (
     add,
     clamp,
@@ -56,7 +60,9 @@ from .ops.indexing import narrow, select
 from .ops.join import cat, chunk, concatenate, flip, roll, split, stack, tile, unbind
 from .ops.matmul import bmm, matmul
 from .ops.moments import std, var
+from .ops.norm import group_norm, layer_norm
 from .ops.pad import pixel_shuffle, pixel_unshuffle
+from .ops.pool import avg_pool1d, max_pool1d, max_pool2d, max_pool3d
 from .ops.reduce import all, any, cumsum, logsumexp, mean, norm, prod, sum
 from .ops.shape import (
     broadcast_to,
@@ -71,7 +77,7 @@ from .ops.shape import (
     transpose,
     unsqueeze,
 )  # fmt: skip
-from .ops.smooth import sigmoid, tanh
+from .ops.smooth import celu, selu, sigmoid, tanh
 from .ops.softmax import log_softmax, softmax
 from .ops.unary import (
     abs,

@@ -35,11 +35,11 @@ def evaluate(
     opened = Run.open(run)
     choose_backend(backend or opened.config.backend)
     dataset = opened.images(data, split, skip_bad)
-    if data is not None and dataset.split == "all" and str(Path(data).absolute()) == opened.config.data.path:
-        say("note: these include the images that the run was trained on; without --data its own test part is measured")
     for name, reason in dataset.skipped:
         say(f"skipped {name}: {reason}")
     result, _ = opened.measure(opened.load_model(weights), dataset)
+    if data is not None and dataset.split == "all" and str(Path(data).absolute()) == opened.config.data.path:
+        say("note: these include the images that the run was trained on; without --data its own test part is measured")
     result = {"run": str(run), "model": opened.config.model, "data": dataset.source, "split": dataset.split, **result}
     if as_json:
         print(json.dumps(result, allow_nan=False))

@@ -20,8 +20,8 @@ def models(
     if as_json:
         print(json.dumps(rows))
         return
-    cells = [("name", "parameters", "GMAC", "input", "source")]
+    cells = [("name", "parameters", "MMAC", "input", "source")]
     for row in rows:
-        size, macs = " x ".join(map(str, row["input"])), f"{row['macs'] / 1e9:.4f}"
+        size, macs = " x ".join(map(str, row["input"])), f"{row['macs'] / 1e6:,.3f}"
         cells.append((row["name"], f"{row['parameters']:,}", macs, size, row["source"]))
     print(table(cells, right=(1, 2)))

@@ -44,7 +44,7 @@ def train(
     normalise: Annotated[Switch, option(DATA, "Subtract the training set's mean, divide by its deviation.",
                                              "--normalise")] = None,
     skip_bad: Annotated[Switch, option(DATA, "Leave unreadable images out and list them.", "--skip-bad")] = None,
-    difficulty: Annotated[Real, option(DATA, "Of the synthetic smears, 0 to 1 (0.3).")] = None,
+    difficulty: Annotated[Real, option(DATA, "Of the synthetic smears, 0 to 1 (0.4).")] = None,
     leaks: Annotated[Text, option(DATA, "An image or patient on two sides of a split: error, warn or ignore "
                                         "(error).")] = None,
     head: Annotated[Text, option(MODEL, "sigmoid (one a class, as in the paper), softmax, or own: the "
@@ -52,22 +52,24 @@ def train(
     padding: Annotated[Text, option(MODEL, "Of the convolutions: valid or same (valid).")] = None,
     statistics: Annotated[Text, option(MODEL, "Batch norm's running statistics: corrected, keras or torch.")] = None,
     option_: Annotated[list[str] | None, option(MODEL, "Any option of the model: NAME=VALUE.", "--option")] = None,
-    epochs: Annotated[Number, option(LOOP, "Passes over the training set (20).")] = None,
+    epochs: Annotated[Number, option(LOOP, "Passes over the training set (20; without --data 12).")] = None,
     steps: Annotated[Number, option(LOOP, "Optimiser steps, instead of epochs.")] = None,
-    batch: Annotated[Number, option(LOOP, "Images a step (128).")] = None,
+    batch: Annotated[Number, option(LOOP, "Images a step (128; without --data 32).")] = None,
     optimizer: Annotated[Text, option(LOOP, "adam, adamw, sgd, momentum, nesterov, rmsprop or adagrad (adam).")] = None,
     lr: Annotated[Real, option(LOOP, "Learning rate (0.001).")] = None,
     weight_decay: Annotated[Real, option(LOOP, "L2 penalty; decoupled with adamw (0).")] = None,
-    schedule: Annotated[Text, option(LOOP, "Learning rate: constant, cosine or plateau (constant).")] = None,
+    schedule: Annotated[Text, option(LOOP, "Learning rate: constant, cosine or plateau (constant; without --data "
+                                            "cosine).")] = None,
     clip_norm: Annotated[Real, option(LOOP, "Largest norm of the gradients.")] = None,
     class_weights: Annotated[Text, option(LOOP, "In the loss: none, balanced, or numbers as 1,3.5 (none).")] = None,
     balanced: Annotated[Switch, option(LOOP, "Draw every class equally often.", "--balanced")] = None,
     early_stop: Annotated[Number, option(LOOP, "Stop after so many epochs without improvement.")] = None,
     monitor: Annotated[Text, option(LOOP, "What improves: val_loss, val_accuracy or val_auc (val_loss).")] = None,
-    keep: Annotated[Text, option(LOOP, "Weights to evaluate: last or best (last; with --early-stop best).")] = None,
+    keep: Annotated[Text, option(LOOP, "Weights to evaluate: last, or best on val (last; best with --early-stop "
+                                        "and without --data).")] = None,
     augment: Annotated[Switch, option(AUGMENT, "A mild mixture: flips, rotate 15, shift .05, scale .9 to 1.1, "
                                                     "brightness .05, contrast .1.", "--augment")] = None,
-    flip: Annotated[Switch, option(AUGMENT, "Mirror left-right and up-down.", "--flip")] = None,
+    flip: Annotated[Switch, option(AUGMENT, "Mirror left-right and up-down (done without --data).", "--flip")] = None,
     horizontal_flip: Annotated[Switch, option(AUGMENT, "Mirror left-right.", "--horizontal-flip")] = None,
     rotate: Annotated[Real, option(AUGMENT, "Up to so many degrees either way.")] = None,
     shift: Annotated[Real, option(AUGMENT, "Up to this fraction of the side.")] = None,

@@ -29,7 +29,7 @@ MIXTURE = {
 }  # fmt: skip
 # Without --data: a minute or two on two cores.  So few steps ask for batch norm statistics that follow quickly; dropout
 # before batch norm makes single epochs evaluate badly all the same, so the best one on val is kept.
-QUICK = {"epochs": 12, "batch": 32, "schedule": "cosine", "keep": "best"}
+QUICK = {"epochs": 12, "batch": 32, "schedule": "cosine", "keep": "best", "flip": True}
 QUICK_OPTIONS = {"dcnn": {"bn_momentum": 0.1}}
 # What a network's paper feeds it: white -0.1, black 1.175 (LeCun et al. 1998, section III.A; MNIST's ink is 1).
 INPUTS = {"lenet5": {"mean": [0.1 / 1.275], "std": [1 / 1.275]}}
@@ -124,14 +124,14 @@ def draft(given: dict[str, Any]) -> RunConfig:
     data |= {"size": given.get("size") or default_size(model), "channels": channels(given, model)}
     data["merge"] = parse_merge(given.get("merge", ()))
     data |= INPUTS.get(model, {})
-    loop: dict[str, Any] = {} if "data" in given else dict(QUICK)
-    loop |= {name: given[name] for name in LOOP_NAMES if name in given}
+    wanted = given if "data" in given else QUICK | given
+    loop: dict[str, Any] = {name: wanted[name] for name in LOOP_NAMES if name in wanted}
     if "steps" in given and "epochs" not in given:
         loop["epochs"] = None
     if "early_stop" in given:
         loop.setdefault("keep", "best")
     options = ({} if "data" in given else QUICK_OPTIONS.get(model, {})) | model_options(given)
-    content = {"model": model, "model_options": options, "augment": augmentation(given)}
+    content = {"model": model, "model_options": options, "augment": augmentation(wanted)}
     content |= {"data": data} | loop
     config: RunConfig = checked(lambda: RunConfig.model_validate(content))
     choose_backend(config.backend)

@@ -44,15 +44,14 @@ def add_pieces(partial: Any) -> None:
 
 @inline
 def log_at_least(x: Any) -> Any:
-    """log(x), at least -100."""
-    return max(np.log(x), -LARGEST) if x > f4(0) else -LARGEST
+    """log(x), at least -100; NaN of NaN."""
+    return max(np.log(x), -LARGEST)
 
 
 @inline
 def bce(p: Any, t: Any) -> Any:
     """-(t log p + (1 - t) log(1 - p)) with clamped logarithms."""
-    other = max(np.log1p(-p), -LARGEST) if p < f4(1) else -LARGEST
-    return -t * log_at_least(p) - (f4(1) - t) * other
+    return -t * log_at_least(p) - (f4(1) - t) * max(np.log1p(-p), -LARGEST)
 
 
 @inline

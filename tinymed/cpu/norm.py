@@ -281,13 +281,17 @@ def gradient_strips(strips: Any, totals: Any, mean: Any, rstd: Any, weight: Any,
 
 
 @serial
-def gradient_of_input(dx: Any, dy: Any, x: Any, strips: Any, mean: Any) -> None:
-    """dx = a dy + b (x - mean) + d, strip by strip."""
+def gradient_of_input(dx: Any, dy: Any, x: Any, strips: Any, mean: Any, training: Any) -> None:
+    """dx = a dy + b (x - mean) + d, strip by strip; with running statistics a dy, whatever x is."""
     a, b, d = strips[0], strips[1], strips[2]
     for e in range(0, x.size, a.size):
         xe, de, out = x[e : e + a.size], dy[e : e + a.size], dx[e : e + a.size]
-        for j in range(xe.size):
-            out[j] = a[j] * de[j] + (b[j] * (xe[j] - mean[j]) + d[j])
+        if training:
+            for j in range(xe.size):
+                out[j] = a[j] * de[j] + (b[j] * (xe[j] - mean[j]) + d[j])
+        else:
+            for j in range(xe.size):
+                out[j] = a[j] * de[j]
 
 
 @kernel(backend="numba", rows="dx dy x", out=channel_stats, work=stats_work, flops=lambda dy, *_: 10 * dy.size)
@@ -315,4 +319,4 @@ def batch_norm_gradient(
     gradient_strips(strips, totals, mean, rstd, weight, n if training else 0)
     for t in prange(chunks):
         a, b = t * n // chunks * c, (t + 1) * n // chunks * c
-        gradient_of_input(dxs[a:b], dys[a:b], xs[a:b], strips, sums[t, 0])
+        gradient_of_input(dxs[a:b], dys[a:b], xs[a:b], strips, sums[t, 0], training)

@@ -46,15 +46,9 @@ def max_pool2d_backward(k: Any, dy: Any, index: Any, x_shape: Any,
 
 
 @serial
-def is_nan(value: Any) -> Any:
-    """By its bits, because compiled kernels may assume that no number is NaN."""
-    return np.float32(value).view(np.int32) & np.int32(0x7FFFFFFF) > np.int32(0x7F800000)
-
-
-@serial
 def wins(value: Any, best: Any) -> Any:
     """Whether a value replaces the best so far: the first of equals stays, a NaN wins."""
-    return is_nan(value) or (value > best and not is_nan(best))
+    return (value > best) | (value != value)
 
 
 @kernel(backend="numba", image="y index x", out=lambda x, size: winner_shapes(x, (2, 2), size))

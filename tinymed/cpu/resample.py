@@ -6,7 +6,7 @@ Places are computed as in the reference, so both choose the same pixels.
 from typing import Any
 
 import numpy as np
-from numba import prange
+from numba import njit, prange
 
 from ..backend import kernel
 from .jit import serial
@@ -21,7 +21,7 @@ def nearest(i: Any, n: Any, step: Any, offset: Any) -> Any:
     return min(int((f4(i) + offset) * f4(step)), n - 1)
 
 
-@serial
+@njit(fastmath={"nsz"}, error_model="numpy")  # contraction would round otherwise than the reference, and shift pixels
 def between(i: Any, n: Any, step: Any, align_corners: Any) -> Any:
     """(first, second, weight of the second): the input pixels around output pixel i."""
     at = i * step if align_corners else max(0.0, (i + 0.5) * step - 0.5)

@@ -32,9 +32,9 @@ def exp_parts(x: Any) -> Any:
 
 @inline
 def exp(x: Any) -> Any:
-    """e^x; 0 below -87.3, 3e38 above 88.7."""
+    """e^x; 0 below -87.3, 3e38 above 88.7.  A NaN passes each comparison by, and comes out."""
     scale, rest = exp_parts(min(max(x, LOWEST), HIGHEST))
-    return scale * rest + scale if x > LOWEST else f4(0)
+    return f4(0) if x < LOWEST else scale * rest + scale
 
 
 @inline

@@ -168,8 +168,10 @@ def split_dataset(
     if rule == "auto":
         rule = "stratified" if dataset.groups is None else "grouped"
     if rule == "stratified":
-        parts = stratified_split(dataset.labels, values, seed, dataset.classes)
-        parts = parts if dataset.hashes is None else keep_copies_together(parts, dataset.hashes)
+        if dataset.hashes is None:
+            parts = stratified_split(dataset.labels, values, seed, dataset.classes)
+        else:
+            parts = split_with_copies(dataset.labels, dataset.hashes, values, seed, dataset.classes)
     elif rule == "grouped":
         if dataset.groups is None:
             raise UserError(f"{dataset.source or 'data'}: a grouped split needs a patient or group column")
@@ -184,14 +186,17 @@ def split_dataset(
     return {name: dataset.subset(part, split=name) for name, part in zip(shares, parts, strict=True)}
 
 
-def keep_copies_together(parts: list[np.ndarray], hashes: Sequence[bytes]) -> list[np.ndarray]:
-    """The parts with every copy of an image moved to where its first copy is, so that none is on two sides."""
+def split_with_copies(
+    labels: np.ndarray, hashes: Sequence[bytes], fractions: Sequence[float], seed: int, classes: Sequence[str]
+) -> list[np.ndarray]:
+    """A stratified split of the different images; each copy follows its first, so that none is on two sides."""
     first: dict[bytes, int] = {}
-    representative = np.array([first.setdefault(key, i) for i, key in enumerate(hashes)], np.int64)
-    place = np.empty(len(hashes), np.int64)
-    for number, part in enumerate(parts):
-        place[part] = number
-    return [np.flatnonzero(place[representative] == number) for number in range(len(parts))]
+    original = np.array([first.setdefault(key, i) for i, key in enumerate(hashes)], np.int64)
+    different = np.unique(original)
+    place = np.empty(len(labels), np.int64)
+    for number, part in enumerate(stratified_split(labels[different], fractions, seed, classes)):
+        place[different[part]] = number
+    return [np.flatnonzero(place[original] == number) for number in range(len(fractions))]
 
 
 def pixel_hash(pixels: np.ndarray) -> bytes:

@@ -43,9 +43,12 @@ from .linear import (
     Flatten,
     Identity,
     Linear,
+    PixelShuffle,
+    PixelUnshuffle,
     ReflectionPad2d,
     ReplicationPad2d,
     Unflatten,
+    Unfold,
     Upsample,
     ZeroPad2d,  # fmt: skip
 )
@@ -54,12 +57,14 @@ from .loss import (
     BCEWithLogitsLoss,
     CrossEntropyLoss,
     HingeEmbeddingLoss,
+    HingeLoss,
     HuberLoss,
     KLDivLoss,
     L1Loss,
     MSELoss,
     NLLLoss,  # fmt: skip
     SmoothL1Loss,
+    SquaredHingeLoss,
 )
 from .module import Module, Parameter
 from .norm import (
@@ -96,11 +101,12 @@ __all__ = [
     "BasicBlock", "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "Bottleneck", "CELU", "ConstantPad2d", "Conv1d",
     "Conv2d", "Conv3d", "ConvBNReLU", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "CrossEntropyLoss",
     "DenseLayer", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "ELU", "Flatten", "GELU", "GroupNorm",
-    "Hardsigmoid", "Hardswish", "Hardtanh", "HingeEmbeddingLoss", "HuberLoss", "Identity", "InstanceNorm1d",
-    "InstanceNorm2d", "InstanceNorm3d", "KERAS", "KLDivLoss", "L1Loss", "LayerNorm", "LeakyReLU", "Linear",
-    "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool1d", "MaxPool2d", "MaxPool3d", "Mish", "Module", "ModuleDict",
-    "ModuleList", "NLLLoss", "PReLU", "PadShortcut", "Parameter", "PreActBlock", "RReLU", "ReLU", "ReLU6",
-    "ReflectionPad2d", "ReplicationPad2d", "SELU", "ScaledTanh", "SeparableConv2d", "Sequential", "SiLU", "Sigmoid",
-    "SmoothL1Loss", "Softmax", "Softplus", "Softsign", "Softtanh", "StatisticsWarning", "TORCH", "Tanh",
-    "Transition", "Unflatten", "Upsample", "ZeroPad2d", "functional", "init",
+    "Hardsigmoid", "Hardswish", "Hardtanh", "HingeEmbeddingLoss", "HingeLoss", "HuberLoss", "Identity",
+    "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "KERAS", "KLDivLoss", "L1Loss", "LayerNorm", "LeakyReLU",
+    "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool1d", "MaxPool2d", "MaxPool3d", "Mish", "Module",
+    "ModuleDict", "ModuleList", "NLLLoss", "PReLU", "PadShortcut", "Parameter", "PixelShuffle", "PixelUnshuffle",
+    "PreActBlock", "RReLU", "ReLU", "ReLU6", "ReflectionPad2d", "ReplicationPad2d", "SELU", "ScaledTanh",
+    "SeparableConv2d", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Softsign",
+    "Softtanh", "SquaredHingeLoss", "StatisticsWarning", "TORCH", "Tanh", "Transition", "Unflatten", "Unfold",
+    "Upsample", "ZeroPad2d", "functional", "init",
 ]  # fmt: skip

@@ -106,3 +106,15 @@ class HingeEmbeddingLoss(Loss):
     """x where target is 1, max(0, margin - x) where it is -1."""
 
     function, options = "hinge_embedding_loss", {"margin": 1.0}
+
+
+class HingeLoss(Loss):
+    """max(0, 1 - target input), for targets 1 and -1."""
+
+    function = "hinge_loss"
+
+
+class SquaredHingeLoss(Loss):
+    """max(0, 1 - target input)^2, for targets 1 and -1."""
+
+    function = "squared_hinge_loss"

@@ -30,7 +30,8 @@ class BatchNorm(Module):
     """Per channel: (x - mean) / sqrt(variance + eps) weight + bias.  Ioffe & Szegedy 2015.
 
     In training the batch's mean and biased variance are used and the running ones updated; in evaluation the running
-    ones are used.  momentum is the weight of the new batch (None: the plain mean of all batches), under every rule:
+    ones are used.  momentum is the weight of the new batch, under every rule (None: the plain mean of all batches, with
+    unbiased variances):
 
         statistics="corrected" (default)  weight max(momentum, 1/t) at update t, unbiased variance: Torch's rule without
                                           the initial 0 and 1, which dominate a short training
@@ -50,6 +51,10 @@ class BatchNorm(Module):
         name = type(self).__name__
         if statistics not in RULES:
             raise ValueError(f"{name}: statistics is one of {', '.join(RULES)}, got {statistics!r}")
+        if momentum is None and statistics == "keras":
+            raise ValueError(
+                f"{name}: statistics='keras' needs a momentum; None, the mean of all batches, is PyTorch's"
+            )
         if affine not in (True, False, "scale", "offset"):
             raise ValueError(f"{name}: affine is True, False, 'scale' or 'offset', got {affine!r}")
         self.num_features, self.eps, self.momentum, self.affine = num_features, eps, momentum, affine

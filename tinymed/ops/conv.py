@@ -199,12 +199,12 @@ class Conv(Op):
 
 def draw_filter(draw: Any) -> tuple[Any, ...]:
     """(batch axis or none, (C, O, groups), kernel, stride, padding, dilation), of every kind kernels tell apart."""
-    rank, large = draw.choice((2, 2, 2, 1, 3)), draw.boolean()
+    rank, large = draw.choice((2, 3, 2, 1, 2)), draw.boolean()
     channels = (16, 17, 32, 33) if large and rank < 3 else (1, 2, 3)
-    groups = draw.choice((1, 1, 2, 3))
+    groups = draw.choice((1, 2, 1, 3))
     c, o = groups * draw.choice(channels), groups * draw.choice(channels)
     if groups > 1 and draw.boolean():
-        groups, o = c, c * draw.choice((1, 1, 2))  # depthwise, once or twice
+        groups, o = c, c * draw.choice((1, 2, 1))  # depthwise, once or twice
     kernel = tuple(draw.integer(1, 3 if large or rank == 3 else 5) for _ in range(rank))
     stride = tuple(draw.choice((1, 1, 2, 3)) for _ in range(rank)) if draw.boolean() else (1,) * rank
     dilation = tuple(draw.choice((1, 1, 2)) for _ in range(rank))

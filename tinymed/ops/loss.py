@@ -203,14 +203,15 @@ def cross_entropy_backward(xp: Any, dy: Array, x: Array, target: Array, weight: 
             times((target != ignore_index).astype(x.dtype), weight_map),
         )
         dx = dx + (smoothing / x.shape[1]) * xp.expand_dims(used, 1) * (p * w.sum(1, keepdims=True) - w)
-    return dx * (xp.expand_dims(g, 1) if g.ndim else g)
+    return xp.where(xp.expand_dims(target == ignore_index, 1), 0, dx * (xp.expand_dims(g, 1) if g.ndim else g))
 
 
 class CrossEntropy(Op):
     """loss = w[t] (lse(x) - x[t]), lse the log of the sum of exponentials over classes;  dx = w[t] (softmax(x) - 1[t]).
 
     Smoothing e: (1 - e) of that plus e / C sum_c w[c] (lse(x) - x[c])  (Szegedy et al., CVPR 2016, section 7).
-    The mean divides by the sum of w[t], times the map, over pixels not ignored.  lse is saved, never the softmax.
+    The mean divides by the sum of w[t], times the map, over pixels not ignored; the gradient of an ignored pixel is 0,
+    whatever its scores.  lse is saved, never the softmax.
     """
 
     def forward(self, x: Array, target: Array, weight: Any, weight_map: Any, ignore_index: int, smoothing: float,

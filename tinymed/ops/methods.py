@@ -6,7 +6,23 @@ from typing import Any
 import numpy as np
 
 from ..tape import Node
-from . import cast, compare, elementwise, extremes, gather, indexing, join, moments, reduce, shape, unary
+from . import (
+    activations,
+    cast,
+    compare,
+    elementwise,
+    extremes,
+    gather,
+    indexing,
+    join,
+    moments,
+    reduce,
+    shape,
+    smooth,
+    softmax,
+    unary,
+)
+from .matmul import bmm
 from .matmul import matmul as product
 
 
@@ -84,12 +100,16 @@ class Methods(Node):
     sqrt, rsqrt, square, reciprocal = unary.sqrt, unary.rsqrt, unary.square, unary.reciprocal
     abs, absolute, sign, sin, cos, erf = unary.abs, unary.abs, unary.sign, unary.sin, unary.cos, unary.erf
 
+    relu, prelu, sigmoid, tanh = activations.relu, activations.prelu, smooth.sigmoid, smooth.tanh
+    softmax, log_softmax = softmax.softmax, softmax.log_softmax
+
     def where(self, condition: Any, other: Any) -> Any:
         """self where condition holds, else other."""
         return elementwise.where(condition, self, other)
 
     # comparisons and logic
     eq, ne, lt, le, gt, ge = compare.eq, compare.ne, compare.lt, compare.le, compare.gt, compare.ge
+    not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
     logical_and, logical_or = compare.logical_and, compare.logical_or
     logical_xor, logical_not = compare.logical_xor, compare.logical_not
     bitwise_and, bitwise_or = compare.bitwise_and, compare.bitwise_or
@@ -127,7 +147,7 @@ class Methods(Node):
     take_along_dim, scatter_add, index_select = gather.take_along_dim, gather.scatter_add, gather.index_select
     gather, narrow, select = gather.gather, indexing.narrow, indexing.select
     copy_, fill_, zero_ = indexing.copy_, indexing.fill_, indexing.zero_
-    matmul = product
+    matmul, bmm = product, bmm
 
     # dtype, device and size
     to, type_as, contiguous, is_floating_point = cast.to, cast.type_as, cast.contiguous, cast.is_floating_point

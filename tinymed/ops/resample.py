@@ -202,7 +202,7 @@ def factors(space: Sizes, size: Sizes, steps: Steps) -> list[float | None]:
 
 def draw_resize(draw: Any) -> tuple[Any, Sizes, Steps]:
     """(x, size, steps), from a size or from a scale factor that need not divide."""
-    rank = draw.choice((2, 2, 2, 1, 3))
+    rank = draw.choice((2, 3, 2, 1, 2))
     batch, channels = draw.choice((1, 2, 3, 0)), draw.choice((1, 2, 3, 16, 17, 33) if rank < 3 else (1, 2))
     space = draw.shape(rank, rank, 1, 7 if rank < 3 else 4)
     x = draw.array((batch, channels, *space))

@@ -54,8 +54,8 @@ def divide(sets: Splits, data: DataConfig, seed: int) -> Splits:
     if "train" in sets and "val" in sets:
         return sets
     if "train" in sets:
-        parts = {"train": 1 - data.val_fraction, "val": data.val_fraction}
-        cut = check_parts(split_dataset(sets["train"], parts, seed, data.split), where, data.leaks)
+        shares = {"train": 1 - data.val_fraction, "val": data.val_fraction}
+        cut = check_parts(split_dataset(sets["train"], shares, seed, data.split), where, data.leaks)
         return cut | {name: s for name, s in sets.items() if name != "train"}
     if "all" not in sets:
         raise UserError(f"{where}: has {', '.join(sets)} but no train images to learn from")
@@ -65,8 +65,8 @@ def divide(sets: Splits, data: DataConfig, seed: int) -> Splits:
             f"parts of {data.val_fraction} for val and {data.test_fraction} for test leave nothing to train on"
         )
     shares = {"train": rest, "val": data.val_fraction, "test": data.test_fraction}
-    parts = split_dataset(sets["all"], {k: v for k, v in shares.items() if v > 0}, seed, data.split)
-    return check_parts(parts, where, data.leaks)
+    cut = split_dataset(sets["all"], {k: v for k, v in shares.items() if v > 0}, seed, data.split)
+    return check_parts(cut, where, data.leaks)
 
 
 def check_parts(parts: Splits, where: str, leaks: str) -> Splits:

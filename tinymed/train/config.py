@@ -35,7 +35,7 @@ class DataConfig(Strict):
     channels: Literal[1, 3] = 3
     mean: list[float] | None = None
     std: list[float] | None = None
-    synthetic_images: int = Field(default=2400, ge=8, le=1_000_000)
+    synthetic_images: int = Field(default=3600, ge=8, le=1_000_000)
     difficulty: float = Field(default=DIFFICULTY, ge=0, le=1)
     classes: list[str] = []  # in the order of their numbers
     fingerprint: str = ""  # of names and labels, so that a run is not resumed on other images
