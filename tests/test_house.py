@@ -33,6 +33,7 @@ ROOMS = [
     "train",
     "report",
     "cli",
+    "__main__",
 ]  # fmt: skip
 CPU = {"cpu"}  # a backend's home: imported by name at first use
 

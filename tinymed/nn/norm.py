@@ -113,10 +113,11 @@ class BatchNorm(Module):
         far = self.disagreement(input)
         if far > 1:
             layer = tape.scope[-1] if tape.scope else type(self).__name__
+            rule = "" if self.statistics == "corrected" else " use statistics='corrected',"
             warnings.warn(
                 f"{layer}: the running statistics are far from those of the batch evaluated (disagreement {far:.1f}, "
                 f"1 is allowed, after {int(self.num_batches_tracked.data)} updates with momentum {self.momentum}, rule "
-                f"{self.statistics!r}): train longer, use statistics='corrected', or look for another preprocessing",
+                f"{self.statistics!r}): train longer,{rule} or look for another preprocessing",
                 StatisticsWarning, stacklevel=2)  # fmt: skip
 
     def disagreement(self, input: Tensor) -> float:
