@@ -3,6 +3,7 @@
 import importlib.util
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # BLAS threads spin beside Numba's
 
@@ -66,6 +67,26 @@ def backend_name(request: pytest.FixtureRequest) -> Iterator[str]:
 def rng() -> np.random.Generator:
     """A seeded NumPy generator for test inputs."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images in class folders without splits; the class that sorts second is the finding.  Not to be changed."""
+    from commands import write_images
+
+    return write_images(tmp_path_factory.mktemp("cells"), ["clear", "parasite"], 20)
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory, cells: Path) -> Path:
+    """The folder of a finished run on `cells`.  Not to be changed."""
+    from commands import QUICK
+
+    from tinymed.cli import main
+
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    assert main(["train", "--data", str(cells), "--out", str(folder), "--flip", *QUICK]) == 0
+    return folder
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,6 +1,7 @@
 """The pictures of a run: written whole, at a readable size, showing what they claim to show."""
 
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -168,7 +169,7 @@ def test_a_failed_write_leaves_the_old_picture_and_no_rubbish(tmp_path: Path, mo
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(plots.os, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="disk full"):
         plots.save_curves(EPOCHS[:1], path)
     assert path.read_bytes() == before

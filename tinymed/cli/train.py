@@ -19,6 +19,42 @@ def option(panel: str, help: str, *names: str, **more: Any) -> Any:
     return typer.Option(*names, help=help, rich_help_panel=panel, show_default=False, **more)
 
 
+# The options that take more than a line.
+Data = Annotated[
+    Text,
+    option(
+        DATA,
+        "Folder of class folders, perhaps in train, val, test; .csv; .npz; MNIST's. "
+        "Without it: built-in synthetic blood smears.",
+    ),
+]
+Grey = Annotated[Switch, option(DATA, "One grey channel, or three of RGB (the model's own).", "--grey/--rgb")]
+Normalise = Annotated[Switch, option(DATA, "Subtract the training set's mean, divide by its deviation.", "--normalise")]
+Leaks = Annotated[Text, option(DATA, "An image or patient on two sides of a split: error, warn or ignore (error).")]
+Head = Annotated[
+    Text,
+    option(
+        MODEL,
+        "sigmoid (one a class, as in the paper), softmax, or own: the "
+        "model's loss (own where there is one, else sigmoid).",
+    ),
+]
+Schedule = Annotated[
+    Text, option(LOOP, "Learning rate: constant, cosine or plateau (constant; without --data cosine).")
+]
+Keep = Annotated[
+    Text, option(LOOP, "Weights to evaluate: last, or best on val (last; best with --early-stop and without --data).")
+]
+Augment = Annotated[
+    Switch,
+    option(
+        AUGMENT,
+        "A mild mixture: flips, rotate 15, shift .05, scale .9 to 1.1, brightness .05, contrast .1.",
+        "--augment",
+    ),
+]
+
+
 @app.command(
     epilog=examples(
         "tinymed train",
@@ -30,25 +66,20 @@ def option(panel: str, help: str, *names: str, **more: Any) -> Any:
 )
 def train(
     model: Annotated[Text, typer.Argument(help="The network, see `tinymed models` (dcnn).", show_default=False)] = None,
-    data: Annotated[Text, option(DATA, "Folder of class folders, perhaps in train, val, test; .csv; .npz; MNIST's. "
-                                       "Without it: built-in synthetic blood smears.")] = None,
+    data: Data = None,
     size: Annotated[Number, option(DATA, "Side that images are resized to, in pixels (the model's own).")] = None,
-    grey: Annotated[Switch, option(DATA, "One grey channel, or three of RGB (the model's own).",
-                                        "--grey/--rgb")] = None,
+    grey: Grey = None,
     merge: Annotated[list[str] | None, option(DATA, "Put classes together: NEW=OLD,OLD; for every new class.")] = None,
     label_column: Annotated[Text, option(DATA, "Column of the label in a CSV (label).")] = None,
     group_column: Annotated[Text, option(DATA, "Column of the patient in a CSV: never divided by a split.")] = None,
     split: Annotated[Text, option(DATA, "How to divide: auto, stratified, grouped, last (auto).")] = None,
     val_fraction: Annotated[Real, option(DATA, "Part for validation (0.15; last: 0.3).")] = None,
     test_fraction: Annotated[Real, option(DATA, "Part for the test (0.15; last: 0).")] = None,
-    normalise: Annotated[Switch, option(DATA, "Subtract the training set's mean, divide by its deviation.",
-                                             "--normalise")] = None,
+    normalise: Normalise = None,
     skip_bad: Annotated[Switch, option(DATA, "Leave unreadable images out and list them.", "--skip-bad")] = None,
     difficulty: Annotated[Real, option(DATA, "Of the synthetic smears, 0 to 1 (0.4).")] = None,
-    leaks: Annotated[Text, option(DATA, "An image or patient on two sides of a split: error, warn or ignore "
-                                        "(error).")] = None,
-    head: Annotated[Text, option(MODEL, "sigmoid (one a class, as in the paper), softmax, or own: the "
-                                        "model's loss (own where there is one, else sigmoid).")] = None,
+    leaks: Leaks = None,
+    head: Head = None,
     padding: Annotated[Text, option(MODEL, "Of the convolutions: valid or same (valid).")] = None,
     statistics: Annotated[Text, option(MODEL, "Batch norm's running statistics: corrected, keras or torch.")] = None,
     option_: Annotated[list[str] | None, option(MODEL, "Any option of the model: NAME=VALUE.", "--option")] = None,
@@ -58,17 +89,14 @@ def train(
     optimizer: Annotated[Text, option(LOOP, "adam, adamw, sgd, momentum, nesterov, rmsprop or adagrad (adam).")] = None,
     lr: Annotated[Real, option(LOOP, "Learning rate (0.001).")] = None,
     weight_decay: Annotated[Real, option(LOOP, "L2 penalty; decoupled with adamw (0).")] = None,
-    schedule: Annotated[Text, option(LOOP, "Learning rate: constant, cosine or plateau (constant; without --data "
-                                            "cosine).")] = None,
+    schedule: Schedule = None,
     clip_norm: Annotated[Real, option(LOOP, "Largest norm of the gradients.")] = None,
     class_weights: Annotated[Text, option(LOOP, "In the loss: none, balanced, or numbers as 1,3.5 (none).")] = None,
     balanced: Annotated[Switch, option(LOOP, "Draw every class equally often.", "--balanced")] = None,
     early_stop: Annotated[Number, option(LOOP, "Stop after so many epochs without improvement.")] = None,
     monitor: Annotated[Text, option(LOOP, "What improves: val_loss, val_accuracy or val_auc (val_loss).")] = None,
-    keep: Annotated[Text, option(LOOP, "Weights to evaluate: last, or best on val (last; best with --early-stop "
-                                        "and without --data).")] = None,
-    augment: Annotated[Switch, option(AUGMENT, "A mild mixture: flips, rotate 15, shift .05, scale .9 to 1.1, "
-                                                    "brightness .05, contrast .1.", "--augment")] = None,
+    keep: Keep = None,
+    augment: Augment = None,
     flip: Annotated[Switch, option(AUGMENT, "Mirror left-right and up-down (done without --data).", "--flip")] = None,
     horizontal_flip: Annotated[Switch, option(AUGMENT, "Mirror left-right.", "--horizontal-flip")] = None,
     rotate: Annotated[Real, option(AUGMENT, "Up to so many degrees either way.")] = None,

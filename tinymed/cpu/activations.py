@@ -14,36 +14,42 @@ f4, f8 = np.float32, np.float64
 
 @kernel(backend="numba", flat="y x")
 def relu_forward(y: Any, x: Any) -> None:
+    """y = max(x, 0)."""
     for i in prange(x.size):
         y[i] = max(x[i], f4(0))
 
 
 @kernel(backend="numba", flat="dx dy y")
 def relu_backward(dx: Any, dy: Any, y: Any) -> None:
+    """dx = dy where y > 0, else 0."""
     for i in prange(y.size):
         dx[i] = dy[i] if y[i] > 0 else f4(0)
 
 
 @kernel(backend="numba", flat="y x")
 def leaky_relu_forward(y: Any, x: Any, slope: Any) -> None:
+    """y = x where x > 0, else slope x."""
     for i in prange(x.size):
         y[i] = x[i] if x[i] > 0 else slope * x[i]
 
 
 @kernel(backend="numba", flat="dx dy x")
 def leaky_relu_backward(dx: Any, dy: Any, x: Any, slope: Any) -> None:
+    """dx = dy where x > 0, else slope dy."""
     for i in prange(x.size):
         dx[i] = dy[i] if x[i] > 0 else slope * dy[i]
 
 
 @kernel(backend="numba", flat="y x")
 def hardtanh_forward(y: Any, x: Any, low: Any, high: Any) -> None:
+    """y = min(max(x, low), high)."""
     for i in prange(x.size):
         y[i] = min(max(x[i], low), high)
 
 
 @kernel(backend="numba", flat="dx dy y")
 def hardtanh_backward(dx: Any, dy: Any, y: Any, low: Any, high: Any) -> None:
+    """dx = dy where low < y < high, else 0."""
     for i in prange(y.size):
         dx[i] = dy[i] if low < y[i] < high else f4(0)
 
@@ -53,6 +59,7 @@ def hardtanh_backward(dx: Any, dy: Any, y: Any, low: Any, high: Any) -> None:
 
 @kernel(backend="numba", rows="y x")
 def prelu_forward(y: Any, x: Any, weight: Any) -> None:
+    """y = x where x > 0, else weight[c] x, on rows of channels; a weight of one element serves all."""
     for i in prange(x.shape[0]):
         for k in range(x.shape[1]):
             w = weight[k] if weight.size > 1 else weight[0]
@@ -95,6 +102,7 @@ def channels(x: Any) -> int:
 
 @kernel(backend="numba", rows="dx dy x", work=chunk_work)
 def prelu_backward(dx: Any, dweight: Any, totals: Any, dy: Any, x: Any, weight: Any) -> None:
+    """dx = dy where x > 0, else weight[c] dy;  dweight = sum of x dy where x <= 0, by chunks of rows."""
     n, chunks = x.shape[0], totals.shape[0]
     for t in prange(chunks):
         a, b = t * n // chunks, (t + 1) * n // chunks
@@ -146,6 +154,7 @@ def lean_part(y: Any, v: Any, x: Any, words: Any, part: Any, parts: Any, ticket:
 
 @kernel(backend="numba", rows="y x", work=words_work)
 def rrelu_forward(y: Any, ticket: Any, words: Any, x: Any, state: Any, lower: Any, upper: Any) -> None:
+    """y = x where x > 0, else a x, a uniform from lower to upper; takes the ticket that backward draws with."""
     take_ticket(ticket, state)
     xs, ys = x.reshape(x.size), y.reshape(y.size)
     for part in prange(words.shape[0]):
@@ -154,6 +163,7 @@ def rrelu_forward(y: Any, ticket: Any, words: Any, x: Any, state: Any, lower: An
 
 @kernel(backend="numba", rows="dx dy x", work=words_work)
 def rrelu_backward(dx: Any, words: Any, dy: Any, x: Any, ticket: Any, lower: Any, upper: Any) -> None:
+    """dx = dy where x > 0, else a dy, with the slopes a that the ticket draws again."""
     xs, dys, dxs = x.reshape(x.size), dy.reshape(dy.size), dx.reshape(dx.size)
     for part in prange(words.shape[0]):
         lean_part(dxs, dys, xs, words[part], part, words.shape[0], ticket, lower, upper - lower)

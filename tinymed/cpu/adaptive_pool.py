@@ -13,6 +13,7 @@ f4 = np.float32
 
 @kernel(backend="numba", image="y x", when=takes, work=lambda x, size: [(x.shape[0] * size[0], x.shape[1])])
 def adaptive_avg_pool2d_forward(y: Any, lines: Any, x: Any, size: Any) -> None:
+    """y[i, j] = the mean of x over rows floor(i H / h) to ceil((i + 1) H / h), columns likewise."""
     n, h, w, _ = y.shape
     height, width = x.shape[1], x.shape[2]
     for t in prange(n * h):
@@ -25,6 +26,7 @@ def adaptive_avg_pool2d_forward(y: Any, lines: Any, x: Any, size: Any) -> None:
 
 @kernel(backend="numba", image="dx dy", when=takes)
 def adaptive_avg_pool2d_backward(dx: Any, dy: Any, x_shape: Any) -> None:
+    """dx = the sum of dy / the box's pixels over the boxes the pixel lies in; each row gathers its own."""
     n, height, width, _ = dx.shape
     h, w = dy.shape[1], dy.shape[2]
     for t in prange(n * height):

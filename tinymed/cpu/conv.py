@@ -37,6 +37,7 @@ def is_depthwise(weight_shape: Any, groups: Any) -> bool:
 def conv2d_forward(
     k: Any, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
+    """Pad, then depthwise_direct, or pack_filter and conv_direct for any other grouping."""
     bias = NO_BIAS if bias is None else bias
     return correlate(k, padded(k, x, padding), weight, bias, stride, dilation, groups)
 
@@ -75,6 +76,7 @@ def conv2d_backward_input(
 def conv2d_backward_weight(
     k: Any, dy: Any, x: Any, weight_shape: Any, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
+    """Pad x, then depthwise_weight, or conv_direct_weight for any other grouping."""
     x = padded(k, x, padding)
     if is_depthwise(weight_shape, groups):
         return k.depthwise_weight(dy, x, weight_shape, stride, dilation)

@@ -48,6 +48,7 @@ def drop_part(y: Any, x: Any, words: Any, part: Any, parts: Any, ticket: Any, li
 
 @kernel(backend="numba", rows="y x", work=words_work)
 def dropout_forward(y: Any, ticket: Any, words: Any, x: Any, state: Any, limit: Any, scale: Any) -> None:
+    """y = scale x where the element's word >= limit, else 0; takes the ticket that backward draws with."""
     take_ticket(ticket, state)
     xs, ys = x.reshape(x.size), y.reshape(y.size)
     for part in prange(words.shape[0]):
@@ -56,6 +57,7 @@ def dropout_forward(y: Any, ticket: Any, words: Any, x: Any, state: Any, limit: 
 
 @kernel(backend="numba", rows="dx dy", work=words_work)
 def dropout_backward(dx: Any, words: Any, dy: Any, ticket: Any, limit: Any, scale: Any) -> None:
+    """dx = scale dy where the word that the ticket draws again is >= limit, else 0."""
     dys, dxs = dy.reshape(dy.size), dx.reshape(dx.size)
     for part in prange(words.shape[0]):
         drop_part(dxs, dys, words[part], part, words.shape[0], ticket, limit, scale)
@@ -85,6 +87,7 @@ def scale_sample(y: Any, x: Any, factor: Any) -> None:
 def dropout_channels_forward(
     y: Any, ticket: Any, factors: Any, ones: Any, words: Any, x: Any, state: Any, limit: Any, scale: Any
 ) -> None:
+    """y[n, c] = factors[n, c] x[n, c], the factor scale where the word of (n, c) >= limit, else 0."""
     take_ticket(ticket, state)
     channel_factors(factors, ones, words, ticket, limit, scale)
     n = factors.shape[0]
@@ -97,6 +100,7 @@ def dropout_channels_forward(
 def dropout_channels_backward(
     dx: Any, factors: Any, ones: Any, words: Any, dy: Any, ticket: Any, limit: Any, scale: Any
 ) -> None:
+    """dx[n, c] = factors[n, c] dy[n, c], the factors drawn again from the ticket."""
     channel_factors(factors, ones, words, ticket, limit, scale)
     n = factors.shape[0]
     for b in prange(n):

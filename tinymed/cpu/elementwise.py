@@ -33,34 +33,40 @@ def at_overload(a: Any, i: Any) -> Any:
 
 @kernel(backend="numba", flat="y a b", when=alike)
 def add(y: Any, a: Any, b: Any) -> None:
+    """y = a + b; either may be one number."""
     for i in prange(y.size):
         y[i] = at(a, i) + at(b, i)
 
 
 @kernel(backend="numba", flat="y a b", when=alike)
 def sub(y: Any, a: Any, b: Any) -> None:
+    """y = a - b; either may be one number."""
     for i in prange(y.size):
         y[i] = at(a, i) - at(b, i)
 
 
 @kernel(backend="numba", flat="y a b", when=alike)
 def mul(y: Any, a: Any, b: Any) -> None:
+    """y = a b; either may be one number."""
     for i in prange(y.size):
         y[i] = at(a, i) * at(b, i)
 
 
 @kernel(backend="numba", flat="y a b", when=alike)
 def div(y: Any, a: Any, b: Any) -> None:
+    """y = a / b; either may be one number."""
     for i in prange(y.size):
         y[i] = np.true_divide(at(a, i), at(b, i))  # a / b would raise where b = 0
 
 
 @kernel(backend="numba", flat="y x", when=alike)
 def neg(y: Any, x: Any) -> None:
+    """y = -x."""
     for i in prange(x.size):
         y[i] = -x[i]
 
 
 @kernel(backend="numba", composite=True, when=lambda dy, shape: is_single((dy,)))
 def sum_to(k: Any, dy: Any, shape: tuple[int, ...]) -> Any:
+    """sum_forward over the axes that broadcasting added or stretched, in the shape wanted."""
     return k.sum_forward(dy, broadcast_axes(dy.shape, shape)).reshape(shape)

@@ -31,6 +31,7 @@ def normal(x: Any) -> Any:
 
 @kernel(backend="numba", flat="y x")
 def gelu_forward(y: Any, x: Any) -> None:
+    """y = x Phi(x), Phi the normal distribution function."""
     for i in prange(x.size):
         below, _ = normal(x[i])
         y[i] = x[i] * below
@@ -38,6 +39,7 @@ def gelu_forward(y: Any, x: Any) -> None:
 
 @kernel(backend="numba", flat="dx dy x")
 def gelu_backward(dx: Any, dy: Any, x: Any) -> None:
+    """dx = dy (Phi(x) + x phi(x)), phi(x) = e^(-x^2 / 2) / sqrt(2 pi)."""
     for i in prange(x.size):
         below, e = normal(x[i])
         dx[i] = dy[i] * (below + x[i] * e * DENSITY)
@@ -45,12 +47,14 @@ def gelu_backward(dx: Any, dy: Any, x: Any) -> None:
 
 @kernel(backend="numba", flat="y x")
 def silu_forward(y: Any, x: Any) -> None:
+    """y = x sigmoid(x)."""
     for i in prange(x.size):
         y[i] = x[i] * sigmoid(x[i])
 
 
 @kernel(backend="numba", flat="dx dy x")
 def silu_backward(dx: Any, dy: Any, x: Any) -> None:
+    """dx = dy s (1 + x (1 - s)), s = sigmoid(x)."""
     for i in prange(x.size):
         s = sigmoid(x[i])
         dx[i] = dy[i] * s * (f4(1) + x[i] * (f4(1) - s))
@@ -58,12 +62,14 @@ def silu_backward(dx: Any, dy: Any, x: Any) -> None:
 
 @kernel(backend="numba", flat="y x")
 def hardswish_forward(y: Any, x: Any) -> None:
+    """y = x min(max(x + 3, 0), 6) / 6."""
     for i in prange(x.size):
         y[i] = x[i] * (min(max(x[i] + f4(3), f4(0)), f4(6)) / f4(6))
 
 
 @kernel(backend="numba", flat="dx dy x")
 def hardswish_backward(dx: Any, dy: Any, x: Any) -> None:
+    """dx = 0 where x <= -3, dy where x >= 3, between them dy (x / 3 + 1 / 2)."""
     for i in prange(x.size):
         inside = dy[i] * (x[i] / f4(3) + f4(0.5))
         dx[i] = f4(0) if x[i] <= f4(-3) else inside if x[i] < f4(3) else dy[i]

@@ -78,6 +78,7 @@ def normalise_sample(
 
 @kernel(backend="numba", composite=True, when=single)
 def group_norm_forward(k: Any, x: Any, weight: Any, bias: Any, groups: int, eps: float) -> Any:
+    """group_norm_samples, with an empty array for a weight or bias that is None."""
     weight, bias = (ABSENT if v is None else v for v in (weight, bias))
     return k.group_norm_samples(x, weight, bias, groups, eps)
 
@@ -91,6 +92,7 @@ def sample_work(x: Any, *_: Any) -> list[Any]:
         out=lambda x, weight, bias, groups, eps: [x.shape, *[(x.shape[0], groups, 1)] * 2])  # fmt: skip
 def group_norm_samples(y: Any, mean: Any, rstd: Any, sums: Any, coefficients: Any, x: Any, weight: Any,
                        bias: Any, groups: Any, eps: Any) -> None:  # fmt: skip
+    """y = weight (x - mean) rstd + bias, moments of each group of channels; one sample a task."""
     samples = mean.shape[0]
     rows = x.shape[0] // max(1, samples)
     for b in prange(samples):
@@ -126,12 +128,14 @@ def sample_gradient(
 
 @kernel(backend="numba", composite=True, when=single)
 def group_norm_backward(k: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any) -> Any:
+    """group_norm_gradient, with an empty array for a weight that is None."""
     return k.group_norm_gradient(dy, x, ABSENT if weight is None else weight, mean, rstd)
 
 
 @kernel(backend="numba", rows="dx dy x", out=channel_stats, work=sample_work, flops=lambda dy, *_: 10 * dy.size)
 def group_norm_gradient(dx: Any, dweight: Any, dbias: Any, sums: Any, coefficients: Any, dy: Any, x: Any, weight: Any,
                         mean: Any, rstd: Any) -> None:  # fmt: skip
+    """dx = rstd (g - mean(g) - xhat mean(g xhat)), g = weight dy; dweight, dbias: the samples' sums added up."""
     samples = mean.shape[0]
     rows = x.shape[0] // max(1, samples)
     for b in prange(samples):

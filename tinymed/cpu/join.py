@@ -27,6 +27,7 @@ def concat_next(y: Any, x: Any, start: Any) -> None:
 
 @kernel(backend="numba", composite=True, when=lambda axis, *xs: {x.dtype.char for x in xs} == {"f"})
 def concat(k: Any, axis: int, *xs: Any) -> Any:
+    """concat_first, then concat_next for every further array, as rows in the memory order of the first."""
     order = next((o for x in xs if x.size and (o := dense_order(x))), tuple(range(xs[0].ndim)))
     place = order.index(axis)
     shape = [xs[0].shape[a] for a in order]

@@ -77,6 +77,7 @@ def bce_logits(x: Any, t: Any, q: Any) -> Any:
 
 @kernel(backend="numba", composite=True, when=single)
 def binary_cross_entropy_forward(k: Any, x: Any, target: Any, weight: Any, reduction: str) -> Any:
+    """bce_each for reduction "none", else bce_sum."""
     weight = full(k, x, weight)
     if reduction == "none":
         return k.bce_each(x, target, weight)
@@ -85,12 +86,14 @@ def binary_cross_entropy_forward(k: Any, x: Any, target: Any, weight: Any, reduc
 
 @kernel(backend="numba", flat="y x target weight", out=lambda x, *_: [x.shape], flops=lambda x, *_: 8 * x.size)
 def bce_each(y: Any, x: Any, target: Any, weight: Any) -> None:
+    """y = weight (-target ln x - (1 - target) ln(1 - x)), logarithms at least -100."""
     for i in prange(x.size):
         y[i] = bce(x[i], target[i]) * (weight[i] if weight.size > 0 else f4(1))
 
 
 @kernel(backend="numba", flat="y x target weight", out=lambda *_: [()], work=pieces, flops=lambda x, *_: 8 * x.size)
 def bce_sum(y: Any, partial: Any, x: Any, target: Any, weight: Any, scale: Any) -> None:
+    """y = scale times the sum of what bce_each gives, in float64 pieces."""
     parts = partial.shape[0]
     for part in prange(parts):
         total = 0.0
@@ -103,6 +106,7 @@ def bce_sum(y: Any, partial: Any, x: Any, target: Any, weight: Any, scale: Any) 
 
 @kernel(backend="numba", composite=True, when=single)
 def binary_cross_entropy_backward(k: Any, dy: Any, x: Any, target: Any, weight: Any, reduction: str) -> Any:
+    """bce_gradient, scaled by 1 / size for a mean."""
     scale = share(x.size, reduction) if reduction == "mean" else 1.0
     return k.bce_gradient(dy, x, target, full(k, x, weight), scale)
 
@@ -111,6 +115,7 @@ def binary_cross_entropy_backward(k: Any, dy: Any, x: Any, target: Any, weight: 
     backend="numba", flat="dx dy x target weight", out=lambda dy, x, *_: [x.shape], flops=lambda dy, x, *_: 6 * x.size
 )
 def bce_gradient(dx: Any, dy: Any, x: Any, target: Any, weight: Any, scale: Any) -> None:
+    """dx = dy scale weight (x - target) / max(x (1 - x), 1e-12)."""
     step = 1 if dy.size == x.size else 0  # a reduced loss has one gradient for all elements
     for i in prange(x.size):
         g = dy[i * step] * scale * (weight[i] if weight.size > 0 else f4(1))
@@ -119,6 +124,7 @@ def bce_gradient(dx: Any, dy: Any, x: Any, target: Any, weight: Any, scale: Any)
 
 @kernel(backend="numba", composite=True, when=single)
 def bce_with_logits_forward(k: Any, x: Any, target: Any, weight: Any, pos_weight: Any, reduction: str) -> Any:
+    """bce_logits_each for reduction "none", else bce_logits_sum."""
     weight, pos_weight = full(k, x, weight), full(k, x, pos_weight)
     if reduction == "none":
         return k.bce_logits_each(x, target, weight, pos_weight)
@@ -128,6 +134,7 @@ def bce_with_logits_forward(k: Any, x: Any, target: Any, weight: Any, pos_weight
 @kernel(backend="numba", flat="y x target weight pos_weight", out=lambda x, *_: [x.shape],
         flops=lambda x, *_: 8 * x.size)  # fmt: skip
 def bce_logits_each(y: Any, x: Any, target: Any, weight: Any, pos_weight: Any) -> None:
+    """y = weight ((1 - t) x + (1 - t + q t) ln(1 + e^-x)), t = target, q = pos_weight or 1."""
     for i in prange(x.size):
         q = pos_weight[i] if pos_weight.size > 0 else f4(1)
         y[i] = bce_logits(x[i], target[i], q) * (weight[i] if weight.size > 0 else f4(1))
@@ -136,6 +143,7 @@ def bce_logits_each(y: Any, x: Any, target: Any, weight: Any, pos_weight: Any) -
 @kernel(backend="numba", flat="y x target weight pos_weight", out=lambda *_: [()], work=pieces,
         flops=lambda x, *_: 8 * x.size)  # fmt: skip
 def bce_logits_sum(y: Any, partial: Any, x: Any, target: Any, weight: Any, pos_weight: Any, scale: Any) -> None:
+    """y = scale times the sum of what bce_logits_each gives, in float64 pieces."""
     parts = partial.shape[0]
     for part in prange(parts):
         total = 0.0
@@ -149,6 +157,7 @@ def bce_logits_sum(y: Any, partial: Any, x: Any, target: Any, weight: Any, pos_w
 
 @kernel(backend="numba", composite=True, when=single)
 def bce_with_logits_backward(k: Any, dy: Any, x: Any, target: Any, weight: Any, pos_weight: Any, reduction: str) -> Any:
+    """bce_logits_gradient, scaled by 1 / size for a mean."""
     scale = share(x.size, reduction) if reduction == "mean" else 1.0
     return k.bce_logits_gradient(dy, x, target, full(k, x, weight), full(k, x, pos_weight), scale)
 
@@ -156,6 +165,7 @@ def bce_with_logits_backward(k: Any, dy: Any, x: Any, target: Any, weight: Any, 
 @kernel(backend="numba", flat="dx dy x target weight pos_weight", out=lambda dy, x, *_: [x.shape],
         flops=lambda dy, x, *_: 8 * x.size)  # fmt: skip
 def bce_logits_gradient(dx: Any, dy: Any, x: Any, target: Any, weight: Any, pos_weight: Any, scale: Any) -> None:
+    """dx = dy scale weight ((1 - t + q t) sigmoid(x) - q t), t = target, q = pos_weight or 1."""
     step = 1 if dy.size == x.size else 0
     for i in prange(x.size):
         positive = target[i] * (pos_weight[i] if pos_weight.size > 0 else f4(1))
@@ -174,6 +184,7 @@ def line(k: Any, a: Any) -> Any:
 @kernel(backend="numba", composite=True, when=single)
 def cross_entropy_forward(k: Any, x: Any, target: Any, weight: Any, weight_map: Any, ignore_index: int,
                           smoothing: float, reduction: str) -> Any:  # fmt: skip
+    """cross_entropy_rows on pixels as rows; gives its loss or reduced value, lse, and the sum of the weights."""
     weight = ABSENT if weight is None else weight
     loss, lse, value, total = k.cross_entropy_rows(x, line(k, target), weight, line(k, weight_map), ignore_index,
                                                    smoothing, reduction == "mean")  # fmt: skip
@@ -217,6 +228,7 @@ def cross_entropy_rows(
     smoothing: Any,
     mean: Any,
 ) -> None:
+    """loss = map * row_loss, 0 where ignored, inf for no class; value = their sum, mean: / total = sum of map w[t]."""
     n, parts = x.shape[0], partial.shape[0]
     for part in prange(parts):
         losses, shares = 0.0, 0.0
@@ -239,6 +251,7 @@ def cross_entropy_rows(
 @kernel(backend="numba", composite=True, when=single)
 def cross_entropy_backward(k: Any, dy: Any, x: Any, target: Any, weight: Any, weight_map: Any, lse: Any, total: Any,
                            ignore_index: int, smoothing: float, reduction: str) -> Any:  # fmt: skip
+    """cross_entropy_gradient on pixels as rows."""
     weight = ABSENT if weight is None else weight
     return k.cross_entropy_gradient(x, line(k, dy), line(k, target), weight, line(k, weight_map), line(k, lse), total,
                                     ignore_index, smoothing, reduction == "mean")  # fmt: skip
@@ -272,6 +285,7 @@ def cross_entropy_gradient(
     smoothing: Any,
     mean: Any,
 ) -> None:
+    """dx = row_gradient with g = dy map, mean: / total; 0 where the target is ignored or no class."""
     n = x.shape[0]
     step = 1 if dy.size == n else 0
     scale = f4(1) / total[()] if mean else f4(1)

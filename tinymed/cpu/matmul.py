@@ -30,12 +30,14 @@ def takes(*arrays: Any) -> bool:
 
 @kernel(backend="numba", composite=True, when=takes)
 def matmul(k: Any, a: Any, b: Any) -> Any:
+    """a b, (m, depth) by (depth, n): gemm, after pack_matrix where a has many rows."""
     (m, depth), n = a.shape, b.shape[1]
     return multiply(k, a, (depth, 1), b, (m, n, depth))
 
 
 @kernel(backend="numba", composite=True, when=takes)
 def matmul_ta(k: Any, a: Any, b: Any) -> Any:
+    """a^T b, (depth, m) by (depth, n): gemm reading a by columns, after pack_matrix where m is large."""
     (depth, m), n = a.shape, b.shape[1]
     return multiply(k, a, (1, m), b, (m, n, depth))
 
@@ -48,6 +50,7 @@ def multiply(k: Any, a: Any, a_strides: Any, b: Any, size: Any) -> Any:
 
 @kernel(backend="numba", composite=True, when=takes)
 def matmul_tb(k: Any, a: Any, b: Any) -> Any:
+    """a b^T, (m, depth) by (n, depth): linear_forward without bias."""
     return linear_forward(k, a, b, NO_BIAS)
 
 

@@ -172,6 +172,7 @@ def channel_stats(x: Any, *_: Any) -> list[tuple[int, ...]]:
 @kernel(backend="numba", composite=True, when=single)
 def batch_norm_forward(k: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, count: Any,
                        *rule: Any) -> Any:  # fmt: skip
+    """batch_norm_train, with empty arrays for what is None."""
     arrays = [ABSENT if v is None else v for v in (weight, bias, running_mean, running_var)]
     return k.batch_norm_train(x, *arrays, UNCOUNTED if count is None else count, *rule)
 
@@ -196,6 +197,7 @@ def batch_norm_train(
     corrected: Any,
     unbiased: Any,
 ) -> None:
+    """y = weight (x - mean) rstd + bias: moments by chunks of rows, merged; the running ones move on."""
     (n, c), chunks = x.shape, moments.shape[0]
     xs, ys = x.reshape(x.size), y.reshape(y.size)
     for t in prange(chunks):
@@ -212,6 +214,7 @@ def batch_norm_train(
 
 @kernel(backend="numba", composite=True, when=single)
 def batch_norm_inference(k: Any, x: Any, weight: Any, bias: Any, mean: Any, var: Any, eps: float) -> Any:
+    """batch_norm_running, with empty arrays for a weight or bias that is None."""
     return k.batch_norm_running(
         x, ABSENT if weight is None else weight, ABSENT if bias is None else bias, mean, var, eps
     )
@@ -231,6 +234,7 @@ def batch_norm_running(
     running_var: Any,
     eps: Any,
 ) -> None:
+    """y = weight (x - running_mean) rstd + bias, rstd = 1 / sqrt(running_var + eps); also mean, rstd."""
     (n, c), chunks = x.shape, max(1, min(CHUNKS, x.size // GRAIN))
     xs, ys = x.reshape(x.size), y.reshape(y.size)
     finish(mean, rstd, running_mean, running_var, eps)
@@ -242,6 +246,7 @@ def batch_norm_running(
 
 @kernel(backend="numba", composite=True, when=single)
 def batch_norm_backward(k: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any, training: bool) -> Any:
+    """batch_norm_gradient, with an empty array for a weight that is None."""
     return k.batch_norm_gradient(dy, x, ABSENT if weight is None else weight, mean, rstd, training)
 
 
@@ -309,6 +314,7 @@ def batch_norm_gradient(
     rstd: Any,
     training: Any,
 ) -> None:
+    """dx = weight rstd (dy - mean(dy) - xhat mean(dy xhat)), not training: weight rstd dy; dweight; dbias."""
     (n, c), chunks = x.shape, totals.shape[0]
     xs, dys, dxs = x.reshape(x.size), dy.reshape(dy.size), dx.reshape(dx.size)
     for t in prange(chunks):

@@ -13,6 +13,7 @@ f4 = np.float32
 
 @kernel(backend="numba", flat="p g")
 def sgd_step(p: Any, g: Any, rates: Any) -> None:
+    """p -= lr (g + decay p)."""
     lr, decay = rates[0], rates[3]
     for i in prange(p.size):
         p[i] -= lr * (g[i] + decay * p[i])
@@ -20,6 +21,7 @@ def sgd_step(p: Any, g: Any, rates: Any) -> None:
 
 @kernel(backend="numba", flat="p buffer g")
 def momentum_step(p: Any, buffer: Any, g: Any, rates: Any, nesterov: Any) -> None:
+    """d = g + decay p;  b = momentum b + share d, the buffer;  p -= lr b, or lr (d + momentum b) if nesterov."""
     lr, momentum, share, decay = rates[0], rates[1], rates[2], rates[3]
     for i in prange(p.size):
         d = g[i] + decay * p[i]
@@ -30,6 +32,7 @@ def momentum_step(p: Any, buffer: Any, g: Any, rates: Any, nesterov: Any) -> Non
 
 @kernel(backend="numba", flat="p m v g")
 def adam_step(p: Any, m: Any, v: Any, g: Any, rates: Any, decoupled: Any) -> None:
+    """m, v follow g, g^2;  p -= step m / (sqrt(v) / correction + eps); decay shrinks p if decoupled, else adds to g."""
     new1, beta2, new2, eps = rates[1], rates[2], rates[3], rates[4]
     step, correction = rates[5], rates[6]
     shrink, decay = (f4(1) - rates[7], f4(0)) if decoupled else (f4(1), rates[7])
@@ -45,6 +48,7 @@ def adam_step(p: Any, m: Any, v: Any, g: Any, rates: Any, decoupled: Any) -> Non
 
 @kernel(backend="numba", flat="p square mean buffer g")
 def rmsprop_step(p: Any, square: Any, mean: Any, buffer: Any, g: Any, rates: Any, centered: Any, momentum: Any) -> None:
+    """square follows g^2;  p -= lr g / (sqrt(square) + eps); less mean^2 if centered, through buffer if momentum."""
     lr, alpha, new, eps, decay, keep = rates[0], rates[1], rates[2], rates[3], rates[4], rates[5]
     for i in prange(p.size):
         d = g[i] + decay * p[i]
@@ -63,6 +67,7 @@ def rmsprop_step(p: Any, square: Any, mean: Any, buffer: Any, g: Any, rates: Any
 
 @kernel(backend="numba", flat="p total g")
 def adagrad_step(p: Any, total: Any, g: Any, rates: Any) -> None:
+    """d = g + decay p;  total += d^2;  p -= lr d / (sqrt(total) + eps)."""
     lr, eps, decay = rates[0], rates[1], rates[2]
     for i in prange(p.size):
         d = g[i] + decay * p[i]
@@ -73,6 +78,7 @@ def adagrad_step(p: Any, total: Any, g: Any, rates: Any) -> None:
 
 @kernel(backend="numba", flat="y g")
 def scale_gradient(y: Any, g: Any, coefficient: Any) -> None:
+    """y = coefficient g."""
     c = coefficient[()]
     for i in prange(g.size):
         y[i] = g[i] * c

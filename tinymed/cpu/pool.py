@@ -40,6 +40,7 @@ def max_pool2d_forward(k: Any, x: Any, kernel: Any, stride: Any, before: Any, di
 @kernel(backend="numba", composite=True, when=takes)
 def max_pool2d_backward(k: Any, dy: Any, index: Any, x_shape: Any,
                         kernel: Any, stride: Any, before: Any, dilation: Any) -> Any:  # fmt: skip
+    """max_halve_backward for 2 x 2 windows at stride 2, else max_window_backward."""
     if halves(kernel, stride, before, dilation, x_shape[2:], dy.shape[2:]):
         return k.max_halve_backward(dy, index, x_shape)
     return k.max_window_backward(dy, index, x_shape, kernel, stride, before, dilation)
@@ -180,6 +181,7 @@ def box(i: Any, n: Any, kernel: Any, stride: Any, before: Any, after: Any, inclu
 @kernel(backend="numba", image="y x", when=takes, work=lambda x, *how: [(x.shape[0] * how[3][0], x.shape[1])])
 def avg_pool2d_forward(y: Any, lines: Any, x: Any, kernel: Any, stride: Any,
                        padding: Any, size: Any, include_pad: Any, divisor: Any) -> None:  # fmt: skip
+    """y = the sum of x over each window / its number of pixels, or / divisor if not 0."""
     n, h, w, _ = y.shape
     (above, below), (before, after) = padding
     for t in prange(n * h):
@@ -194,6 +196,7 @@ def avg_pool2d_forward(y: Any, lines: Any, x: Any, kernel: Any, stride: Any,
 @kernel(backend="numba", image="dx dy", when=takes)
 def avg_pool2d_backward(dx: Any, dy: Any, x_shape: Any, kernel: Any,
                         stride: Any, padding: Any, include_pad: Any, divisor: Any) -> None:  # fmt: skip
+    """dx = the sum of dy / the window's pixels (or divisor) over the windows the pixel lies in, row by row."""
     n, height, width, _ = dx.shape
     (above, below), (before, after) = padding
     for t in prange(n * height):

@@ -69,6 +69,7 @@ def sum_inner(y: Any, x: Any) -> None:
 
 @kernel(backend="numba", composite=True, when=lambda x, axes: is_single((x,)))
 def sum_forward(k: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    """sum_all, sum_outer or sum_inner on x in its memory order, or on a copy whose kept axes lie together."""
     kept = tuple(i for i in range(x.ndim) if i not in axes)
     shape = tuple(x.shape[i] for i in kept)
     order = dense_order(x) or tuple(range(x.ndim))

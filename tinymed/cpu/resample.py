@@ -31,6 +31,7 @@ def between(i: Any, n: Any, step: Any, align_corners: Any) -> Any:
 
 @kernel(backend="numba", image="y x", when=takes)
 def upsample_nearest2d_forward(y: Any, x: Any, size: Any, steps: Any, offset: Any) -> None:
+    """y[i, j] = x[nearest(i), nearest(j)]."""
     n, h, w, c = y.shape
     for t in prange(n * h):
         b, i = t // h, t % h
@@ -43,6 +44,7 @@ def upsample_nearest2d_forward(y: Any, x: Any, size: Any, steps: Any, offset: An
 
 @kernel(backend="numba", image="dx dy", when=takes)
 def upsample_nearest2d_backward(dx: Any, dy: Any, x_shape: Any, steps: Any, offset: Any) -> None:
+    """dx = the sum of dy over the output pixels that took this one; each row gathers its own."""
     n, height, width, c = dx.shape
     for t in prange(n * height):
         b, row = t // height, t % height
@@ -58,6 +60,7 @@ def upsample_nearest2d_backward(dx: Any, dy: Any, x_shape: Any, steps: Any, offs
 
 @kernel(backend="numba", image="y x", when=takes)
 def upsample_bilinear2d_forward(y: Any, x: Any, size: Any, steps: Any, align_corners: Any) -> None:
+    """y = (1 - down) ((1 - along) p + along q) + down ((1 - along) r + along s), the four pixels around."""
     n, h, w, c = y.shape
     for t in prange(n * h):
         b, i = t // h, t % h
@@ -72,6 +75,7 @@ def upsample_bilinear2d_forward(y: Any, x: Any, size: Any, steps: Any, align_cor
 
 @kernel(backend="numba", image="dx dy", when=takes)
 def upsample_bilinear2d_backward(dx: Any, dy: Any, x_shape: Any, steps: Any, align_corners: Any) -> None:
+    """dx = the sum of dy times the weight this pixel had in each output pixel; each row gathers its own."""
     n, height, width, c = dx.shape
     for t in prange(n * height):
         b, row = t // height, t % height

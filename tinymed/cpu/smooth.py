@@ -61,24 +61,28 @@ def tanh(x: Any) -> Any:
 
 @kernel(backend="numba", flat="y x")
 def sigmoid_forward(y: Any, x: Any) -> None:
+    """y = 1 / (1 + e^-x)."""
     for i in prange(x.size):
         y[i] = sigmoid(x[i])
 
 
 @kernel(backend="numba", flat="dx dy y")
 def sigmoid_backward(dx: Any, dy: Any, y: Any) -> None:
+    """dx = dy y (1 - y)."""
     for i in prange(y.size):
         dx[i] = dy[i] * y[i] * (f4(1) - y[i])
 
 
 @kernel(backend="numba", flat="y x")
 def tanh_forward(y: Any, x: Any, amplitude: Any, slope: Any) -> None:
+    """y = amplitude tanh(slope x)."""
     for i in prange(x.size):
         y[i] = amplitude * tanh(slope * x[i])
 
 
 @kernel(backend="numba", flat="dx dy y")
 def tanh_backward(dx: Any, dy: Any, y: Any, amplitude: Any, slope: Any) -> None:
+    """dx = dy (slope amplitude - slope / amplitude y^2)."""
     top, curve = slope * amplitude, slope / amplitude
     for i in prange(y.size):
         dx[i] = dy[i] * (top - curve * y[i] * y[i])
@@ -86,6 +90,7 @@ def tanh_backward(dx: Any, dy: Any, y: Any, amplitude: Any, slope: Any) -> None:
 
 @kernel(backend="numba", flat="y x")
 def elu_forward(y: Any, x: Any, alpha: Any, scale: Any, rate: Any) -> None:
+    """y = scale x where x > 0, else scale alpha (e^(rate x) - 1)."""
     for i in prange(x.size):
         below = scale * alpha * expm1(rate * min(x[i], f4(0)))
         y[i] = scale * x[i] if x[i] > f4(0) else below
@@ -93,5 +98,6 @@ def elu_forward(y: Any, x: Any, alpha: Any, scale: Any, rate: Any) -> None:
 
 @kernel(backend="numba", flat="dx dy y")
 def elu_backward(dx: Any, dy: Any, y: Any, alpha: Any, scale: Any, rate: Any) -> None:
+    """dx = scale dy where y > 0, else rate dy (y + scale alpha)."""
     for i in prange(y.size):
         dx[i] = scale * dy[i] if y[i] > f4(0) else rate * dy[i] * (y[i] + scale * alpha)

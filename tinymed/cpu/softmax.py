@@ -36,21 +36,25 @@ def in_order(k: Any, a: Any, order: tuple[int, ...]) -> Any:
 
 @kernel(backend="numba", composite=True, when=single)
 def softmax_forward(k: Any, x: Any, axis: int) -> Any:
+    """softmax_rows along the axis."""
     return rowwise(k, k.softmax_rows, (x,), axis)
 
 
 @kernel(backend="numba", composite=True, when=single)
 def log_softmax_forward(k: Any, x: Any, axis: int) -> Any:
+    """log_softmax_rows along the axis."""
     return rowwise(k, k.log_softmax_rows, (x,), axis)
 
 
 @kernel(backend="numba", composite=True, when=single)
 def softmax_backward(k: Any, dy: Any, y: Any, axis: int) -> Any:
+    """softmax_rows_backward along the axis."""
     return rowwise(k, k.softmax_rows_backward, (dy, y), axis)
 
 
 @kernel(backend="numba", composite=True, when=single)
 def log_softmax_backward(k: Any, dy: Any, y: Any, axis: int) -> Any:
+    """log_softmax_rows_backward along the axis."""
     return rowwise(k, k.log_softmax_rows_backward, (dy, y), axis)
 
 
@@ -98,6 +102,7 @@ def log_softmax_row(y: Any, x: Any) -> None:
 
 @kernel(backend="numba", rows="y x", out=like, flops=lambda x: 4 * x.size)
 def softmax_rows(y: Any, x: Any) -> None:
+    """y = e^(x - m) / sum e^(x - m) for each row, m = max x."""
     n = x.shape[0]
     for part in prange(PARTS):
         for i in range(part * n // PARTS, (part + 1) * n // PARTS):
@@ -106,6 +111,7 @@ def softmax_rows(y: Any, x: Any) -> None:
 
 @kernel(backend="numba", rows="y x", out=like, flops=lambda x: 4 * x.size)
 def log_softmax_rows(y: Any, x: Any) -> None:
+    """y = x - m - ln sum e^(x - m) for each row, m = max x."""
     n = x.shape[0]
     for part in prange(PARTS):
         for i in range(part * n // PARTS, (part + 1) * n // PARTS):
@@ -134,6 +140,7 @@ def log_softmax_row_backward(dx: Any, dy: Any, y: Any) -> None:
 
 @kernel(backend="numba", rows="dx dy y", out=like, flops=lambda dy, y: 4 * y.size)
 def softmax_rows_backward(dx: Any, dy: Any, y: Any) -> None:
+    """dx = y (dy - sum(dy y)) for each row."""
     n = y.shape[0]
     for part in prange(PARTS):
         for i in range(part * n // PARTS, (part + 1) * n // PARTS):
@@ -142,6 +149,7 @@ def softmax_rows_backward(dx: Any, dy: Any, y: Any) -> None:
 
 @kernel(backend="numba", rows="dx dy y", out=like, flops=lambda dy, y: 4 * y.size)
 def log_softmax_rows_backward(dx: Any, dy: Any, y: Any) -> None:
+    """dx = dy - e^y sum(dy) for each row."""
     n = y.shape[0]
     for part in prange(PARTS):
         for i in range(part * n // PARTS, (part + 1) * n // PARTS):

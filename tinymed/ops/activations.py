@@ -15,11 +15,13 @@ from .unary import points
 
 @kernel(flops=lambda x: x.size)
 def relu_forward(xp: Any, x: Array) -> Array:
+    """y = max(x, 0)."""
     return xp.maximum(x, 0)
 
 
 @kernel(flops=lambda dy, y: dy.size)
 def relu_backward(xp: Any, dy: Array, y: Array) -> Array:
+    """dx = dy where y > 0, else 0."""
     return xp.where(y > 0, dy, 0)
 
 
@@ -40,11 +42,13 @@ class ReLU(Op):
 
 @kernel(flops=lambda x, slope: 2 * x.size)
 def leaky_relu_forward(xp: Any, x: Array, slope: float) -> Array:
+    """y = x where x > 0, else slope x."""
     return xp.where(x > 0, x, slope * x)
 
 
 @kernel(flops=lambda dy, x, slope: 2 * dy.size)
 def leaky_relu_backward(xp: Any, dy: Array, x: Array, slope: float) -> Array:
+    """dx = dy where x > 0, else slope dy."""
     return xp.where(x > 0, dy, slope * dy)
 
 
@@ -80,12 +84,14 @@ def slopes(xp: Any, x: Array, ticket: Array, lower: float, upper: float) -> Arra
 
 @kernel(out=lambda x, *_: [x.shape, TICKET], writes="state", flops=lambda x, *_: 4 * x.size)
 def rrelu_forward(xp: Any, x: Array, state: Array, lower: float, upper: float) -> Any:
+    """y = x where x > 0, else a x, each a drawn uniformly from lower to upper; also the ticket of the draw."""
     ticket = take_ticket(xp, state)
     return xp.where(x > 0, x, x * slopes(xp, x, ticket, lower, upper)), ticket
 
 
 @kernel(out=lambda dy, *_: [dy.shape], flops=lambda dy, *_: 4 * dy.size)
 def rrelu_backward(xp: Any, dy: Array, x: Array, ticket: Array, lower: float, upper: float) -> Array:
+    """dx = dy where x > 0, else a dy, with the slopes a that the ticket draws again."""
     return xp.where(x > 0, dy, dy * slopes(xp, x, ticket, lower, upper))
 
 
@@ -126,11 +132,13 @@ def over_channels(weight: Array, ndim: int) -> Array:
 
 @kernel(out=lambda x, weight: [x.shape], flops=lambda x, weight: 2 * x.size)
 def prelu_forward(xp: Any, x: Array, weight: Array) -> Array:
+    """y = x where x > 0, else weight[c] x; a weight of one element serves all channels."""
     return xp.where(x > 0, x, over_channels(weight, x.ndim) * x)
 
 
 @kernel(out=lambda dy, x, weight: [x.shape, weight.shape], flops=lambda dy, x, weight: 4 * x.size)
 def prelu_backward(xp: Any, dy: Array, x: Array, weight: Array) -> Any:
+    """dx = dy where x > 0, else weight[c] dy;  dweight[c] = sum of x dy where x <= 0, of all channels if one weight."""
     below = xp.where(x > 0, 0, x * dy)
     dweight = below.sum() if weight.size == 1 else below.sum((0, *range(2, x.ndim)))
     return xp.where(x > 0, dy, over_channels(weight, x.ndim) * dy), dweight.reshape(weight.shape)
@@ -163,11 +171,13 @@ class PReLU(Op):
 
 @kernel(flops=lambda x, *_: 2 * x.size)
 def hardtanh_forward(xp: Any, x: Array, low: float, high: float) -> Array:
+    """y = min(max(x, low), high)."""
     return xp.clip(x, low, high)
 
 
 @kernel(flops=lambda dy, *_: 2 * dy.size)
 def hardtanh_backward(xp: Any, dy: Array, y: Array, low: float, high: float) -> Array:
+    """dx = dy where low < y < high, else 0."""
     return xp.where((y > low) & (y < high), dy, 0)
 
 
@@ -192,11 +202,13 @@ class Hardtanh(Op):
 
 @kernel(flops=lambda x: 4 * x.size)
 def hardsigmoid_forward(xp: Any, x: Array) -> Array:
+    """y = min(max(x + 3, 0), 6) / 6."""
     return xp.clip(x + 3, 0, 6) / 6
 
 
 @kernel(flops=lambda dy, y: 3 * dy.size)
 def hardsigmoid_backward(xp: Any, dy: Array, y: Array) -> Array:
+    """dx = dy / 6 where 0 < y < 1, else 0."""
     return xp.where((y > 0) & (y < 1), dy / 6, 0)
 
 

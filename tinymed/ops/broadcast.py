@@ -32,26 +32,31 @@ def extent(*inputs: Any) -> int:
 
 @kernel(out=broadcast, flops=extent)
 def add(xp: Any, a: Any, b: Any) -> Array:
+    """y = a + b, broadcast."""
     return xp.add(a, b)
 
 
 @kernel(out=broadcast, flops=extent)
 def sub(xp: Any, a: Any, b: Any) -> Array:
+    """y = a - b, broadcast."""
     return xp.subtract(a, b)
 
 
 @kernel(out=broadcast, flops=extent)
 def mul(xp: Any, a: Any, b: Any) -> Array:
+    """y = a b, broadcast."""
     return xp.multiply(a, b)
 
 
 @kernel(out=broadcast, flops=extent)
 def div(xp: Any, a: Any, b: Any) -> Array:
+    """y = a / b, broadcast."""
     return xp.true_divide(a, b)
 
 
 @kernel(flops=lambda x: x.size)
 def neg(xp: Any, x: Array) -> Array:
+    """y = -x."""
     return xp.negative(x)
 
 

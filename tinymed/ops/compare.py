@@ -16,6 +16,7 @@ RELATIONS = {
 
 @kernel(out=broadcast_bool, flops=extent)
 def compare_forward(xp: Any, a: Any, b: Any, relation: str) -> Array:
+    """y = a relation b as bool, broadcast; relation is NumPy's name ("less", "equal", ...)."""
     return getattr(xp, relation)(a, b)
 
 
@@ -44,6 +45,7 @@ class Compare(Op):
 @kernel(out=lambda a, b, operation: [(broadcast_bool(a, b)[0][0], getattr(a, "dtype", getattr(b, "dtype", None)))],
         flops=extent)  # fmt: skip
 def bitwise_forward(xp: Any, a: Any, b: Any, operation: str) -> Array:
+    """y = a operation b, bit by bit and broadcast; operation "and", "or" or "xor"."""
     return getattr(xp, "bitwise_" + operation)(a, b)
 
 
@@ -74,6 +76,7 @@ PROPERTIES = {"isnan": "isnan", "isinf": "isinf", "isfinite": "isfinite", "logic
 
 @kernel(out=lambda x, property: [(x.shape, bool)], flops=lambda x, property: x.size)
 def has_property_forward(xp: Any, x: Array, property: str) -> Array:
+    """y = property(x) as bool, for each element ("isnan", "isinf", "isfinite", "logical_not")."""
     return getattr(xp, property)(x)
 
 
@@ -99,6 +102,7 @@ class HasProperty(Op):
 
 @kernel(flops=lambda x: x.size)
 def bitwise_not_forward(xp: Any, x: Array) -> Array:
+    """y = ~x: every bit turned; a bool negated."""
     return xp.invert(x)
 
 

@@ -69,12 +69,14 @@ def generator_state(draw: Any) -> np.ndarray:
 
 @kernel(out=lambda x, *_: [x.shape, TICKET], writes="state", flops=lambda x, *_: x.size)
 def dropout_forward(xp: Any, x: Array, state: Array, limit: int, scale: float) -> Any:
+    """y = scale x where the element's word >= limit, else 0; also the ticket of the draw."""
     ticket = take_ticket(xp, state)
     return x * (kept(xp, x.shape, ticket, limit) * x.dtype.type(scale)), ticket
 
 
 @kernel(flops=lambda dy, *_: dy.size)
 def dropout_backward(xp: Any, dy: Array, ticket: Array, limit: int, scale: float) -> Array:
+    """dx = scale dy where the word that the ticket draws again is >= limit, else 0."""
     return dy * (kept(xp, dy.shape, ticket, limit) * dy.dtype.type(scale))
 
 
@@ -104,12 +106,14 @@ class Dropout(Op):
 
 @kernel(out=lambda x, *_: [x.shape, TICKET], writes="state", flops=lambda x, *_: x.size)
 def dropout_channels_forward(xp: Any, x: Array, state: Array, limit: int, scale: float) -> Any:
+    """y[n, c] = scale x[n, c] where the word of (n, c) >= limit, else 0; also the ticket of the draw."""
     ticket = take_ticket(xp, state)
     return x * (kept(xp, mask_shape(x.shape, True), ticket, limit) * x.dtype.type(scale)), ticket
 
 
 @kernel(flops=lambda dy, *_: dy.size)
 def dropout_channels_backward(xp: Any, dy: Array, ticket: Array, limit: int, scale: float) -> Array:
+    """dx[n, c] = scale dy[n, c] where the word of (n, c) drawn again is >= limit, else 0."""
     return dy * (kept(xp, mask_shape(dy.shape, True), ticket, limit) * dy.dtype.type(scale))
 
 
@@ -143,12 +147,14 @@ def alpha_map(p: float) -> tuple[float, float]:
 
 @kernel(out=lambda x, *_: [x.shape, TICKET], writes="state", flops=lambda x, *_: 2 * x.size)
 def alpha_dropout_forward(xp: Any, x: Array, state: Array, p: float, channels: bool) -> Any:
+    """y = a x + b where kept, else a ALPHA + b, (a, b) = alpha_map(p); also the ticket of the draw."""
     (a, b), ticket = alpha_map(p), take_ticket(xp, state)
     return xp.where(kept(xp, mask_shape(x.shape, channels), ticket, limit_of(p)[0]), a * x + b, a * ALPHA + b), ticket
 
 
 @kernel(flops=lambda dy, *_: dy.size)
 def alpha_dropout_backward(xp: Any, dy: Array, ticket: Array, p: float, channels: bool) -> Array:
+    """dx = a dy where the ticket's draw kept x, else 0, a from alpha_map(p)."""
     return xp.where(kept(xp, mask_shape(dy.shape, channels), ticket, limit_of(p)[0]), alpha_map(p)[0] * dy, 0)
 
 

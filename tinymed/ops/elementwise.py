@@ -100,6 +100,7 @@ class Div(Op):
 
 @kernel(out=lambda a, b, rounding: broadcast(a, b), flops=lambda a, b, rounding: 2 * extent(a, b))
 def div_rounded_forward(xp: Any, a: Any, b: Any, rounding: str) -> Array:
+    """y = floor(a / b), or trunc(a / b) for any other rounding; integers in integer arithmetic."""
     floor = xp.floor_divide(a, b)
     if rounding == "floor":
         return floor
@@ -131,17 +132,20 @@ class DivRounded(Op):
 
 @kernel(out=broadcast, flops=lambda a, b: 20 * extent(a, b))
 def pow_forward(xp: Any, a: Any, b: Any) -> Array:
+    """y = a^b, broadcast."""
     return xp.power(a, b)
 
 
 @kernel(out=lambda dy, a, b: [(dy.shape, dy.dtype)], flops=lambda dy, a, b: 22 * dy.size)
 def pow_backward_base(xp: Any, dy: Array, a: Any, b: Any) -> Array:
+    """da = dy b a^(b-1), 0 where b = 0; not yet summed to the shape of a."""
     safe = xp.where(xp.equal(b, 0), 1, b).astype(dy.dtype)  # x^0 has slope 0, also at x = 0
     return xp.where(xp.equal(b, 0), 0, dy * b * xp.power(a, safe - 1))
 
 
 @kernel(out=lambda dy, y, a, b: [(dy.shape, dy.dtype)], flops=lambda dy, y, a, b: 22 * dy.size)
 def pow_backward_exponent(xp: Any, dy: Array, y: Array, a: Any, b: Any) -> Array:
+    """db = dy y ln a, 0 where a = 0 and b >= 0; not yet summed to the shape of b."""
     flat = xp.logical_and(xp.equal(a, 0), xp.greater_equal(b, 0))  # 0^b = 0 for b > 0
     return xp.where(flat, 0, dy * y * xp.log(xp.where(flat, 1, a).astype(dy.dtype)))
 
@@ -176,11 +180,13 @@ class Pow(Op):
 
 @kernel(out=broadcast, flops=extent)
 def maximum_forward(xp: Any, a: Any, b: Any) -> Array:
+    """y = max(a, b), broadcast; NaN wins."""
     return xp.maximum(a, b)
 
 
 @kernel(out=broadcast, flops=extent)
 def minimum_forward(xp: Any, a: Any, b: Any) -> Array:
+    """y = min(a, b), broadcast; NaN wins."""
     return xp.minimum(a, b)
 
 
@@ -233,12 +239,14 @@ class Minimum(Op):
 
 @kernel(out=lambda x, low, high: [x.shape], flops=lambda x, low, high: 2 * x.size)
 def clamp_forward(xp: Any, x: Array, low: Any, high: Any) -> Array:
+    """y = min(max(x, low), high); a bound that is None does not bind."""
     y = x if low is None else xp.maximum(x, low)
     return y if high is None else xp.minimum(y, high)
 
 
 @kernel(out=lambda dy, x, low, high: [dy.shape], flops=lambda dy, x, low, high: 3 * dy.size)
 def clamp_backward(xp: Any, dy: Array, x: Array, low: Any, high: Any) -> Array:
+    """dx = dy where low <= x <= high, else 0; a bound that is None does not bind."""
     dx = dy if low is None else xp.where(x >= low, dy, 0)
     return dx if high is None else xp.where(x <= high, dx, 0)
 
@@ -266,6 +274,7 @@ class Clamp(Op):
 
 @kernel(out=lambda condition, a, b: [(broadcast(condition, a, b)[0][0], broadcast(a, b)[0][1])], flops=extent)
 def where_forward(xp: Any, condition: Array, a: Any, b: Any) -> Array:
+    """y = a where the condition holds, else b, all three broadcast."""
     return xp.where(condition, a, b)
 
 

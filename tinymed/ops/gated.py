@@ -11,11 +11,13 @@ from .unary import erf_forward, points
 
 @kernel(flops=lambda x: 90 * x.size)
 def gelu_forward(xp: Any, x: Array) -> Array:
+    """y = x Phi(x), Phi(x) = (1 + erf(x / sqrt(2))) / 2."""
     return 0.5 * x * (1 + erf_forward(xp, x * math.sqrt(0.5)))
 
 
 @kernel(flops=lambda dy, x: 100 * dy.size)
 def gelu_backward(xp: Any, dy: Array, x: Array) -> Array:
+    """dx = dy (Phi(x) + x phi(x)), phi(x) = e^(-x^2 / 2) / sqrt(2 pi)."""
     density = xp.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
     return dy * (0.5 * (1 + erf_forward(xp, x * math.sqrt(0.5))) + x * density)
 
@@ -41,11 +43,13 @@ CUBIC, GELU_SLOPE = 0.044715, math.sqrt(2 / math.pi)
 
 @kernel(flops=lambda x: 18 * x.size)
 def gelu_tanh_forward(xp: Any, x: Array) -> Array:
+    """y = x (1 + tanh(s (x + 0.044715 x^3))) / 2, s = sqrt(2 / pi)."""
     return 0.5 * x * (1 + xp.tanh(GELU_SLOPE * (x + CUBIC * x * x * x)))
 
 
 @kernel(flops=lambda dy, x: 25 * dy.size)
 def gelu_tanh_backward(xp: Any, dy: Array, x: Array) -> Array:
+    """dx = dy ((1 + t) / 2 + x (1 - t^2) s (1 + 3 c x^2) / 2), t = tanh(s (x + c x^3)), c = 0.044715."""
     t = xp.tanh(GELU_SLOPE * (x + CUBIC * x * x * x))
     return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * GELU_SLOPE * (1 + 3 * CUBIC * x * x))
 
@@ -72,11 +76,13 @@ class GELUTanh(Op):
 
 @kernel(flops=lambda x: 13 * x.size)
 def silu_forward(xp: Any, x: Array) -> Array:
+    """y = x sigmoid(x)."""
     return x * logistic(xp, x)
 
 
 @kernel(flops=lambda dy, x: 16 * dy.size)
 def silu_backward(xp: Any, dy: Array, x: Array) -> Array:
+    """dx = dy s (1 + x (1 - s)), s = sigmoid(x)."""
     s = logistic(xp, x)
     return dy * s * (1 + x * (1 - s))
 
@@ -96,11 +102,13 @@ class SiLU(Op):
 
 @kernel(flops=lambda x: 25 * x.size)
 def mish_forward(xp: Any, x: Array) -> Array:
+    """y = x tanh(ln(1 + e^x))."""
     return x * xp.tanh(log_one_plus_exp(xp, x))
 
 
 @kernel(flops=lambda dy, x: 40 * dy.size)
 def mish_backward(xp: Any, dy: Array, x: Array) -> Array:
+    """dx = dy (t + x (1 - t^2) sigmoid(x)), t = tanh(ln(1 + e^x))."""
     t = xp.tanh(log_one_plus_exp(xp, x))
     return dy * (t + x * (1 - t * t) * logistic(xp, x))
 
@@ -120,11 +128,13 @@ class Mish(Op):
 
 @kernel(flops=lambda x: 5 * x.size)
 def hardswish_forward(xp: Any, x: Array) -> Array:
+    """y = x min(max(x + 3, 0), 6) / 6."""
     return x * (xp.clip(x + 3, 0, 6) / 6)
 
 
 @kernel(flops=lambda dy, x: 4 * dy.size)
 def hardswish_backward(xp: Any, dy: Array, x: Array) -> Array:
+    """dx = 0 where x <= -3, dy where x >= 3, between them dy (x / 3 + 1 / 2)."""
     return xp.where(x <= -3, 0, xp.where(x < 3, dy * (x / 3 + 0.5), dy))
 
 

@@ -14,11 +14,13 @@ from .shape import expand, reshape
 
 @kernel(out=lambda x, index, axis: [index.shape], flops=lambda *_: 0)
 def gather_forward(xp: Any, x: Array, index: Array, axis: int) -> Array:
+    """y[i, j] = x[index[i, j], j] for axis 0; for another axis, index replaces the place along that one."""
     return x[places(xp, index, axis)]
 
 
 @kernel(out=lambda x, index, source, axis: [x.shape], flops=lambda x, index, source, axis: index.size)
 def scatter_add_forward(xp: Any, x: Array, index: Array, source: Array, axis: int) -> Array:
+    """y = x, then y[index[i, j], j] += source[i, j] for axis 0 (another axis likewise); repeats add up."""
     y = x.copy()
     xp.add.at(y, places(xp, index, axis), source[tuple(slice(n) for n in index.shape)])
     return y
@@ -82,6 +84,7 @@ class ScatterAdd(Op):
 
 @kernel(out=lambda index, classes: [((*index.shape, classes), "int64")], flops=lambda *_: 0)
 def one_hot_forward(xp: Any, index: Array, classes: int) -> Array:
+    """y[..., c] = 1 where index = c, else 0, in int64: shape (*index.shape, classes)."""
     return (xp.expand_dims(index, -1) == xp.arange(classes)).astype(xp.int64)
 
 

@@ -84,6 +84,7 @@ def entry(i: Any) -> Any:
 
 
 def is_mask(i: Any) -> bool:
+    """Whether an index is a boolean array."""
     return isinstance(i, np.ndarray) and i.dtype.kind == "b"
 
 
@@ -111,6 +112,7 @@ def joined(where: Where, arrays: Any) -> tuple[Any, ...]:
 
 @kernel(out=lambda dy, shape, basic: [shape], flops=lambda dy, shape, basic: 0)
 def getitem_backward(xp: Any, dy: Array, shape: tuple[int, ...], basic: Basic) -> Array:
+    """dx = dy at the elements of `shape` that the numbers and slices pick, else 0."""
     dx = xp.zeros(shape, dy.dtype)
     dx[slices(basic)] = dy
     return dx

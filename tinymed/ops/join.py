@@ -78,6 +78,7 @@ class Split(Op):
 
 @kernel(flops=lambda x, axes: 0)
 def flip_forward(xp: Any, x: Array, axes: Shape) -> Array:
+    """y[i] = x[n - 1 - i] along each of the axes."""
     return xp.flip(x, axes).copy() if axes else x.copy()
 
 
@@ -101,6 +102,7 @@ class Flip(Op):
 
 @kernel(flops=lambda x, shifts, axes: 0, out=lambda x, shifts, axes: [x.shape])
 def roll_forward(xp: Any, x: Array, shifts: Shape, axes: Shape) -> Array:
+    """y[i] = x[(i - shift) mod n] along each axis by its shift."""
     return xp.roll(x, shifts, axes)
 
 
@@ -126,11 +128,13 @@ class Roll(Op):
 @kernel(out=lambda x, times: [tuple(n * t for n, t in zip((1,) * (len(times) - x.ndim) + x.shape, times, strict=True))],
         flops=lambda x, times: 0)  # fmt: skip
 def repeat_forward(xp: Any, x: Array, times: Shape) -> Array:
+    """y[i] = x[i mod n] along each axis, which becomes times[axis] n long; missing axes go in front."""
     return xp.tile(x, times)
 
 
 @kernel(out=lambda dy, shape, times: [shape], flops=lambda dy, shape, times: dy.size)
 def repeat_backward(xp: Any, dy: Array, shape: Shape, times: Shape) -> Array:
+    """dx[i] = the sum of dy[i + t n] over the repeats t along each axis."""
     full = (1,) * (len(times) - len(shape)) + shape
     blocks = dy.reshape([n for pair in zip(times, full, strict=True) for n in pair])
     return blocks.sum(tuple(range(0, 2 * len(times), 2))).reshape(shape)

@@ -49,17 +49,20 @@ def log_clamped(xp: Any, p: Array) -> Array:
 
 @kernel(out=reduced_shape, flops=lambda x, *_: 8 * x.size)
 def binary_cross_entropy_forward(xp: Any, x: Array, target: Array, weight: Any, reduction: str) -> Any:
+    """loss = weight (-target ln x - (1 - target) ln(1 - x)), logarithms at least -100; reduced."""
     loss = -target * log_clamped(xp, x) - (1 - target) * xp.maximum(xp.log1p(-x), -LARGEST)
     return reduce(times(loss, weight), reduction)
 
 
 @kernel(out=lambda dy, x, *_: [x.shape], flops=lambda dy, x, *_: 6 * x.size)
 def binary_cross_entropy_backward(xp: Any, dy: Array, x: Array, target: Array, weight: Any, reduction: str) -> Array:
+    """dx = dy weight (x - target) / max(x (1 - x), 1e-12); mean: dy / size."""
     return times(spread(dy, x.size, reduction) * (x - target), weight) / xp.maximum(x * (1 - x), SMALLEST)
 
 
 @kernel(out=lambda dy, x, *_: [x.shape], flops=lambda dy, x, *_: 6 * x.size)
 def binary_cross_entropy_backward_target(xp: Any, dy: Array, x: Array, weight: Any, reduction: str) -> Array:
+    """dtarget = dy weight (ln(1 - x) - ln x), logarithms at least -100; mean: dy / size."""
     odds = xp.maximum(xp.log1p(-x), -LARGEST) - log_clamped(xp, x)
     return times(spread(dy, x.size, reduction) * odds, weight)
 
@@ -94,6 +97,7 @@ class BinaryCrossEntropy(Op):
 
 @kernel(out=reduced_shape, flops=lambda x, *_: 8 * x.size)
 def bce_with_logits_forward(xp: Any, x: Array, target: Array, weight: Any, pos_weight: Any, reduction: str) -> Any:
+    """loss = weight ((1 - t) x + (1 - t + q t) ln(1 + e^-x)), t = target, q = pos_weight or 1; reduced."""
     positive = target if pos_weight is None else target * pos_weight
     loss = (1 - target) * x + (1 - target + positive) * log_one_plus_exp(xp, -x)
     return reduce(times(loss, weight), reduction)
@@ -102,6 +106,7 @@ def bce_with_logits_forward(xp: Any, x: Array, target: Array, weight: Any, pos_w
 @kernel(out=lambda dy, x, *_: [x.shape], flops=lambda dy, x, *_: 8 * x.size)
 def bce_with_logits_backward(xp: Any, dy: Array, x: Array, target: Array, weight: Any, pos_weight: Any,
                              reduction: str) -> Array:  # fmt: skip
+    """dx = dy weight ((1 - t + q t) sigmoid(x) - q t), t = target, q = pos_weight or 1; mean: dy / size."""
     positive = target if pos_weight is None else target * pos_weight
     slope = (1 - target + positive) * logistic(xp, x) - positive
     return times(spread(dy, x.size, reduction) * slope, weight)
@@ -110,6 +115,7 @@ def bce_with_logits_backward(xp: Any, dy: Array, x: Array, target: Array, weight
 @kernel(out=lambda dy, x, *_: [x.shape], flops=lambda dy, x, *_: 8 * x.size)
 def bce_with_logits_backward_target(xp: Any, dy: Array, x: Array, weight: Any, pos_weight: Any,
                                     reduction: str) -> Array:  # fmt: skip
+    """dtarget = dy weight ((q - 1) ln(1 + e^-x) - x), q = pos_weight or 1; mean: dy / size."""
     slope = -x if pos_weight is None else (pos_weight - 1) * log_one_plus_exp(xp, -x) - x
     return times(spread(dy, x.size, reduction) * slope, weight)
 
@@ -178,6 +184,7 @@ def entropy_shapes(x: Array, *args: Any) -> list[tuple[int, ...]]:
 @kernel(out=entropy_shapes, flops=lambda x, *_: 5 * x.size)
 def cross_entropy_forward(xp: Any, x: Array, target: Array, weight: Any, weight_map: Any, ignore_index: int,
                           smoothing: float, reduction: str) -> Any:  # fmt: skip
+    """loss = m ((1 - e) w[t] (lse - x[t]) + e / C sum w (lse - x)), m = map, e = smoothing; lse; sum of m w[t]."""
     top = x.max(1)
     lse = top + xp.log(xp.exp(x - xp.expand_dims(top, 1)).sum(1))
     nll = xp.expand_dims(lse, 1) - x
@@ -193,6 +200,7 @@ def cross_entropy_forward(xp: Any, x: Array, target: Array, weight: Any, weight_
 @kernel(out=lambda dy, x, *_: [x.shape], flops=lambda dy, x, *_: 4 * x.size)
 def cross_entropy_backward(xp: Any, dy: Array, x: Array, target: Array, weight: Any, weight_map: Any, lse: Array,
                            total: Array, ignore_index: int, smoothing: float, reduction: str) -> Array:  # fmt: skip
+    """dx = dy m ((1 - e) w[t] (p - 1[t]) + e / C (p sum(w) - w)), p = e^(x - lse); mean: dy / total."""
     g = dy / total if reduction == "mean" else dy
     share = pixel_weights(xp, x, target, weight, weight_map, ignore_index)
     p = xp.exp(x - xp.expand_dims(lse, 1))
@@ -254,6 +262,7 @@ IGNORED = -100
 
 @kernel(out=lambda x, *args: entropy_shapes(x, *args)[::2], flops=lambda x, *_: 2 * x.size)
 def nll_loss_forward(xp: Any, x: Array, target: Array, weight: Any, ignore_index: int, reduction: str) -> Any:
+    """loss = -w[t] x[t], 0 where t = ignore_index; mean: the sum / total, total = sum of w[t]; also total."""
     share = pixel_weights(xp, x, target, weight, None, ignore_index)
     loss = -share * xp.where(class_mask(xp, x, target), x, 0).sum(1)
     total = share.sum()
@@ -263,6 +272,7 @@ def nll_loss_forward(xp: Any, x: Array, target: Array, weight: Any, ignore_index
 @kernel(out=lambda dy, x, *_: [x.shape], flops=lambda dy, x, *_: 2 * x.size)
 def nll_loss_backward(xp: Any, dy: Array, x: Array, target: Array, weight: Any, total: Array, ignore_index: int,
                       reduction: str) -> Array:  # fmt: skip
+    """dx[c] = -dy w[t] where c = t, else 0, also where t = ignore_index; mean: dy / total."""
     g = (dy / total if reduction == "mean" else dy) * pixel_weights(xp, x, target, weight, None, ignore_index)
     return xp.where(class_mask(xp, x, target), -xp.expand_dims(g, 1), 0)
 

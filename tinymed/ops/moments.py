@@ -26,12 +26,14 @@ def deviations(xp: Any, x: Array, axes: Axes) -> Array:
 
 @kernel(out=lambda x, axes, correction: reduced(x, axes), flops=lambda x, axes, correction: 4 * x.size)
 def var_forward(xp: Any, x: Array, axes: Axes, correction: float) -> Array:
+    """y = sum (x - mean(x))^2 / max(0, n - correction) over the axes, n their number of values."""
     d = deviations(xp, x, axes)
     return xp.asarray((d * d).sum(axes)) / xp.asarray(freedom(x, axes, correction), dtype=x.dtype)
 
 
 @kernel(out=lambda dy, x, axes, correction: [x.shape], flops=lambda dy, x, axes, correction: 5 * x.size)
 def var_backward(xp: Any, dy: Array, x: Array, axes: Axes, correction: float) -> Array:
+    """dx = 2 dy (x - mean(x)) / max(0, n - correction), n the number of values over the axes."""
     scale = 2 * dy.reshape(kept(x.shape, axes)) / xp.asarray(freedom(x, axes, correction), dtype=x.dtype)
     return scale * deviations(xp, x, axes)
 

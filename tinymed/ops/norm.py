@@ -72,6 +72,7 @@ def update_running(xp: Any, mean: Array, var: Array, n: int, running_mean: Any, 
 @kernel(out=channel_stats, writes="running_mean running_var count", flops=lambda x, *_: 8 * x.size)
 def batch_norm_forward(xp: Any, x: Array, weight: Any, bias: Any, running_mean: Any, running_var: Any, count: Any,
                        momentum: float, eps: float, corrected: bool, unbiased: bool) -> Any:  # fmt: skip
+    """y = weight (x - mean) rstd + bias, moments of each channel; also mean, rstd; the running ones move on."""
     mean, centred, var = moments(xp, x, over_batch(x))
     rstd = 1 / xp.sqrt(var + eps)
     n = x.size // max(1, x.shape[1])
@@ -83,6 +84,7 @@ def batch_norm_forward(xp: Any, x: Array, weight: Any, bias: Any, running_mean: 
 
 @kernel(out=channel_stats, flops=lambda x, *_: 2 * x.size)
 def batch_norm_inference(xp: Any, x: Array, weight: Any, bias: Any, mean: Array, var: Array, eps: float) -> Any:
+    """y = weight (x - mean) rstd + bias with the moments given, rstd = 1 / sqrt(var + eps); also mean, rstd."""
     rstd = 1 / xp.sqrt(var + eps)
     w, b = (None if v is None else per_channel(v, x.ndim) for v in (weight, bias))
     return affine((x - per_channel(mean, x.ndim)) * per_channel(rstd, x.ndim), w, b), mean.copy(), rstd
@@ -90,6 +92,7 @@ def batch_norm_inference(xp: Any, x: Array, weight: Any, bias: Any, mean: Array,
 
 @kernel(out=lambda dy, *_: channel_stats(dy), flops=lambda dy, *_: 10 * dy.size)
 def batch_norm_backward(xp: Any, dy: Array, x: Array, weight: Any, mean: Array, rstd: Array, training: bool) -> Any:
+    """dx = weight rstd (dy - mean(dy) - xhat mean(dy xhat)), not training: weight rstd dy; dweight; dbias."""
     n, axes = max(1, x.size // max(1, x.shape[1])), over_batch(x)
     xhat = (x - per_channel(mean, x.ndim)) * per_channel(rstd, x.ndim)
     dbias, dweight = dy.sum(axes), (dy * xhat).sum(axes)
@@ -153,6 +156,7 @@ def layer_stats(x: Array, weight: Any, bias: Any, axes: int, eps: float) -> list
 
 @kernel(out=layer_stats, flops=lambda x, *_: 8 * x.size)
 def layer_norm_forward(xp: Any, x: Array, weight: Any, bias: Any, axes: int, eps: float) -> Any:
+    """y = weight (x - mean) rstd + bias, moments over the last `axes` axes; also mean, rstd (axes kept as 1)."""
     mean, centred, var = moments(xp, x, tuple(range(x.ndim - axes, x.ndim)))
     rstd = 1 / xp.sqrt(var + eps)
     return affine(centred * rstd, weight, bias), mean, rstd
@@ -161,6 +165,7 @@ def layer_norm_forward(xp: Any, x: Array, weight: Any, bias: Any, axes: int, eps
 @kernel(out=lambda dy, x, weight, mean, rstd, axes: [x.shape, x.shape[x.ndim - axes :], x.shape[x.ndim - axes :]],
         flops=lambda dy, *_: 10 * dy.size)  # fmt: skip
 def layer_norm_backward(xp: Any, dy: Array, x: Array, weight: Any, mean: Array, rstd: Array, axes: int) -> Any:
+    """dx = rstd (g - mean(g) - xhat mean(g xhat)), g = weight dy;  dweight = sum dy xhat;  dbias = sum dy."""
     outer, inner = tuple(range(x.ndim - axes)), tuple(range(x.ndim - axes, x.ndim))
     xhat = (x - mean) * rstd
     dweight, dbias = (dy * xhat).sum(outer), dy.sum(outer)
@@ -210,6 +215,7 @@ def grouped(x: Array, groups: int) -> Array:
 @kernel(out=lambda x, weight, bias, groups, eps: [x.shape, *[(x.shape[0], groups, 1)] * 2],
         flops=lambda x, *_: 8 * x.size)  # fmt: skip
 def group_norm_forward(xp: Any, x: Array, weight: Any, bias: Any, groups: int, eps: float) -> Any:
+    """y = weight (x - mean) rstd + bias, moments of each group of channels; also mean, rstd: (N, groups, 1)."""
     mean, centred, var = moments(xp, grouped(x, groups), (2,))
     rstd = 1 / xp.sqrt(var + eps)
     w, b = (None if v is None else per_channel(v, x.ndim) for v in (weight, bias))
@@ -218,6 +224,7 @@ def group_norm_forward(xp: Any, x: Array, weight: Any, bias: Any, groups: int, e
 
 @kernel(out=lambda dy, *_: channel_stats(dy), flops=lambda dy, *_: 10 * dy.size)
 def group_norm_backward(xp: Any, dy: Array, x: Array, weight: Any, mean: Array, rstd: Array) -> Any:
+    """dx = rstd (g - mean(g) - xhat mean(g xhat)), g = weight dy;  dweight = sum dy xhat;  dbias = sum dy."""
     groups, axes = mean.shape[1], over_batch(x)
     xhat = (grouped(x, groups) - mean) * rstd
     g = dy if weight is None else dy * per_channel(weight, x.ndim)

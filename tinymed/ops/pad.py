@@ -128,6 +128,7 @@ def unfolded(x: Array, window: Window) -> list[tuple[int, ...]]:
 
 @kernel(out=unfolded, flops=lambda x, window: 0)
 def unfold_forward(xp: Any, x: Array, window: Window) -> Array:
+    """y[n, (c, tap), l] = the padded x at tap of window l: (N, C, H, W) to (N, C taps, windows)."""
     (ph, pw), counts = window[2], positions(x.shape, window)
     wide = xp.pad(x, [(0, 0), (0, 0), (ph, ph), (pw, pw)])
     return xp.stack([wide[at] for at in steps(window, counts)], 2).reshape(unfolded(x, window)[0])
@@ -135,6 +136,7 @@ def unfold_forward(xp: Any, x: Array, window: Window) -> Array:
 
 @kernel(out=lambda dy, shape, window: [shape], flops=lambda dy, shape, window: dy.size)
 def unfold_backward(xp: Any, dy: Array, shape: tuple[int, ...], window: Window) -> Array:
+    """dx = the sum of dy over all taps that read the pixel: (N, C taps, windows) to (N, C, H, W)."""
     (ph, pw), counts, (n, c, h, w) = window[2], positions(shape, window), shape
     blocks = dy.reshape(n, c, -1, *counts)
     wide = xp.zeros((n, c, h + 2 * ph, w + 2 * pw), dy.dtype)

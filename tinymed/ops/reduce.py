@@ -46,6 +46,7 @@ def keep(y: Array, shape: tuple[int, ...], axes: Axes, keepdim: bool) -> Array:
 
 @kernel(out=reduced, flops=lambda x, axes: x.size)
 def sum_forward(xp: Any, x: Array, axes: Axes) -> Array:
+    """y = sum of x over the axes, which are dropped."""
     return x.sum(axes, dtype=total_type(x))
 
 
@@ -88,6 +89,7 @@ class Mean(Op):
 
 @kernel(out=reduced, flops=lambda x, axes: x.size)
 def prod_forward(xp: Any, x: Array, axes: Axes) -> Array:
+    """y = product of x over the axes, which are dropped."""
     return x.prod(axes, dtype=total_type(x))
 
 
@@ -129,11 +131,13 @@ class Prod(Op):
 
 @kernel(flops=lambda x, axis: x.size, out=lambda x, axis: [(x.shape, total_type(x))])
 def cumsum_forward(xp: Any, x: Array, axis: int) -> Array:
+    """y[i] = x[0] + ... + x[i] along the axis."""
     return xp.cumsum(x, axis, dtype=total_type(x)) if x.ndim else x.astype(total_type(x))
 
 
 @kernel(flops=lambda dy, axis: dy.size)
 def cumsum_backward(xp: Any, dy: Array, axis: int) -> Array:
+    """dx[i] = dy[i] + ... + dy[n - 1] along the axis."""
     return xp.flip(xp.cumsum(xp.flip(dy, axis), axis), axis) if dy.ndim else dy
 
 
@@ -157,6 +161,7 @@ class Cumsum(Op):
 
 @kernel(out=reduced, flops=lambda x, axes: 12 * x.size)
 def logsumexp_forward(xp: Any, x: Array, axes: Axes) -> Array:
+    """y = m + ln sum e^(x - m) over the axes, m = max x."""
     top = x.max(axes, keepdims=True, initial=-float("inf"))
     top = xp.where(xp.isfinite(top), top, 0)  # a row of -inf gives log(0) = -inf
     return xp.log(xp.exp(x - top).sum(axes)) + top.reshape(dropped(x.shape, axes))
@@ -164,6 +169,7 @@ def logsumexp_forward(xp: Any, x: Array, axes: Axes) -> Array:
 
 @kernel(out=lambda dy, x, y, axes: [x.shape], flops=lambda dy, x, y, axes: 12 * x.size)
 def logsumexp_backward(xp: Any, dy: Array, x: Array, y: Array, axes: Axes) -> Array:
+    """dx = dy e^(x - y)."""
     y = xp.where(xp.isfinite(y), y, 0).reshape(kept(x.shape, axes))
     return dy.reshape(y.shape) * xp.exp(x - y)
 
@@ -188,6 +194,7 @@ class LogSumExp(Op):
 
 @kernel(out=lambda x, p, axes: reduced(x, axes), flops=lambda x, p, axes: 20 * x.size)
 def norm_forward(xp: Any, x: Array, p: float, axes: Axes) -> Array:
+    """y = (sum |x|^p)^(1/p) over the axes; p = inf: max |x|, -inf: min |x|, 0: the number of non-zeros."""
     size = xp.abs(x)
     if p == 0:
         return (x != 0).sum(axes).astype(x.dtype)
@@ -200,6 +207,7 @@ def norm_forward(xp: Any, x: Array, p: float, axes: Axes) -> Array:
 
 @kernel(out=lambda dy, x, y, p, axes: [x.shape], flops=lambda dy, x, y, p, axes: 24 * x.size)
 def norm_backward(xp: Any, dy: Array, x: Array, y: Array, p: float, axes: Axes) -> Array:
+    """dx = dy sign(x) (|x| / y)^(p-1); p = +-inf: shared by the x of size y; 0 for p = 0 and where y = 0."""
     dy, y = dy.reshape(kept(x.shape, axes)), y.reshape(kept(x.shape, axes))
     if p == 0:
         return xp.zeros_like(x)
@@ -244,6 +252,7 @@ class Norm(Op):
 
 @kernel(out=lambda x, axes, which: [(dropped(x.shape, axes), bool)], flops=lambda x, axes, which: x.size)
 def truth_forward(xp: Any, x: Array, axes: Axes, which: str) -> Array:
+    """y = whether any x != 0 over the axes, or all of them, as bool."""
     return (x != 0).any(axes) if which == "any" else (x != 0).all(axes)
 
 

@@ -30,11 +30,13 @@ def log_one_plus_exp(xp: Any, x: Array) -> Array:
 
 @kernel(flops=lambda x: 12 * x.size)
 def sigmoid_forward(xp: Any, x: Array) -> Array:
+    """y = 1 / (1 + e^-x)."""
     return logistic(xp, x)
 
 
 @kernel(flops=lambda dy, y: 3 * dy.size)
 def sigmoid_backward(xp: Any, dy: Array, y: Array) -> Array:
+    """dx = dy y (1 - y)."""
     return dy * y * (1 - y)
 
 
@@ -54,11 +56,13 @@ class Sigmoid(Op):
 
 @kernel(flops=lambda x: 12 * x.size)
 def logsigmoid_forward(xp: Any, x: Array) -> Array:
+    """y = -ln(1 + e^-x)."""
     return -log_one_plus_exp(xp, -x)
 
 
 @kernel(flops=lambda dy, y: 12 * dy.size)
 def logsigmoid_backward(xp: Any, dy: Array, y: Array) -> Array:
+    """dx = dy (1 - e^y)."""
     return -dy * xp.expm1(y)
 
 
@@ -78,11 +82,13 @@ class LogSigmoid(Op):
 
 @kernel(flops=lambda x, *_: 12 * x.size)
 def tanh_forward(xp: Any, x: Array, amplitude: float, slope: float) -> Array:
+    """y = amplitude tanh(slope x)."""
     return amplitude * xp.tanh(slope * x)
 
 
 @kernel(flops=lambda dy, *_: 4 * dy.size)
 def tanh_backward(xp: Any, dy: Array, y: Array, amplitude: float, slope: float) -> Array:
+    """dx = dy (slope amplitude - slope / amplitude y^2)."""
     return dy * (slope * amplitude - (slope / amplitude) * y * y)
 
 
@@ -110,6 +116,7 @@ class Tanh(Op):
 
 @kernel(flops=lambda x, beta: 30 * x.size)
 def softtanh_forward(xp: Any, x: Array, beta: float) -> Array:
+    """y = (ln(1 + e^(beta (x + 1))) - ln(1 + e^(beta (x - 1)))) / beta - 1."""
     size = xp.abs(x)  # an odd function: with |x|, both exponents are negative
     rest = xp.log1p(xp.exp(-beta * (size + 1))) - xp.log1p(xp.exp(-beta * xp.abs(size - 1)))
     return xp.sign(x) * (xp.minimum(size, 1) + rest / beta)
@@ -117,6 +124,7 @@ def softtanh_forward(xp: Any, x: Array, beta: float) -> Array:
 
 @kernel(flops=lambda dy, x, beta: 30 * dy.size)
 def softtanh_backward(xp: Any, dy: Array, x: Array, beta: float) -> Array:
+    """dx = dy (sigmoid(beta (x + 1)) - sigmoid(beta (x - 1)))."""
     return dy * (logistic(xp, beta * (x + 1)) - logistic(xp, beta * (x - 1)))
 
 
@@ -145,11 +153,13 @@ class Softtanh(Op):
 
 @kernel(flops=lambda x: 3 * x.size)
 def softsign_forward(xp: Any, x: Array) -> Array:
+    """y = x / (1 + |x|)."""
     return x / (1 + xp.abs(x))
 
 
 @kernel(flops=lambda dy, x: 4 * dy.size)
 def softsign_backward(xp: Any, dy: Array, x: Array) -> Array:
+    """dx = dy / (1 + |x|)^2."""
     d = 1 + xp.abs(x)
     return dy / (d * d)
 
@@ -169,11 +179,13 @@ class Softsign(Op):
 
 @kernel(flops=lambda x, *_: 14 * x.size)
 def softplus_forward(xp: Any, x: Array, beta: float, threshold: float) -> Array:
+    """y = ln(1 + e^(beta x)) / beta, x itself where beta x > threshold."""
     return xp.where(beta * x > threshold, x, log_one_plus_exp(xp, beta * x) / beta)
 
 
 @kernel(flops=lambda dy, *_: 12 * dy.size)
 def softplus_backward(xp: Any, dy: Array, x: Array, beta: float, threshold: float) -> Array:
+    """dx = dy sigmoid(beta x), dy itself where beta x > threshold."""
     return xp.where(beta * x > threshold, dy, dy * logistic(xp, beta * x))
 
 
@@ -200,11 +212,13 @@ class Softplus(Op):
 
 @kernel(flops=lambda x, *_: 12 * x.size)
 def elu_forward(xp: Any, x: Array, alpha: float, scale: float, rate: float) -> Array:
+    """y = scale x where x > 0, else scale alpha (e^(rate x) - 1)."""
     return xp.where(x > 0, scale * x, (scale * alpha) * xp.expm1(rate * xp.minimum(x, 0)))
 
 
 @kernel(flops=lambda dy, *_: 3 * dy.size)
 def elu_backward(xp: Any, dy: Array, y: Array, alpha: float, scale: float, rate: float) -> Array:
+    """dx = scale dy where y > 0, else rate dy (y + scale alpha)."""
     return xp.where(y > 0, scale * dy, rate * dy * (y + scale * alpha))
 
 

@@ -22,12 +22,14 @@ def shifted(xp: Any, x: Array, axis: int) -> Array:
 
 @kernel(flops=flops)
 def softmax_forward(xp: Any, x: Array, axis: int) -> Array:
+    """y = e^(x - m) / sum e^(x - m) along the axis, m = max x."""
     e = xp.exp(shifted(xp, x, axis))
     return e / e.sum(axis, keepdims=True)
 
 
 @kernel(flops=flops)
 def softmax_backward(xp: Any, dy: Array, y: Array, axis: int) -> Array:
+    """dx = y (dy - sum(dy y)), the sum along the axis."""
     return y * (dy - (dy * y).sum(axis, keepdims=True))
 
 
@@ -51,12 +53,14 @@ class Softmax(Op):
 
 @kernel(flops=flops)
 def log_softmax_forward(xp: Any, x: Array, axis: int) -> Array:
+    """y = x - m - ln sum e^(x - m) along the axis, m = max x."""
     z = shifted(xp, x, axis)
     return z - xp.log(xp.exp(z).sum(axis, keepdims=True))
 
 
 @kernel(flops=flops)
 def log_softmax_backward(xp: Any, dy: Array, y: Array, axis: int) -> Array:
+    """dx = dy - e^y sum(dy), the sum along the axis."""
     return dy - xp.exp(y) * dy.sum(axis, keepdims=True)
 
 

@@ -32,6 +32,7 @@ class Neg(Op):
 
 @kernel(flops=lambda x: 10 * x.size)
 def exp_forward(xp: Any, x: Array) -> Array:
+    """y = e^x."""
     return xp.exp(x)
 
 
@@ -51,6 +52,7 @@ class Exp(Op):
 
 @kernel(flops=lambda x: 10 * x.size)
 def expm1_forward(xp: Any, x: Array) -> Array:
+    """y = e^x - 1, exact near 0."""
     return xp.expm1(x)
 
 
@@ -70,6 +72,7 @@ class Expm1(Op):
 
 @kernel(flops=lambda x: 10 * x.size)
 def log_forward(xp: Any, x: Array) -> Array:
+    """y = ln x."""
     return xp.log(x)
 
 
@@ -88,6 +91,7 @@ class Log(Op):
 
 @kernel(flops=lambda x: 10 * x.size)
 def log1p_forward(xp: Any, x: Array) -> Array:
+    """y = ln(1 + x), exact near 0."""
     return xp.log1p(x)
 
 
@@ -106,6 +110,7 @@ class Log1p(Op):
 
 @kernel(flops=lambda x: 4 * x.size)
 def sqrt_forward(xp: Any, x: Array) -> Array:
+    """y = sqrt(x)."""
     return xp.sqrt(x)
 
 
@@ -125,11 +130,13 @@ class Sqrt(Op):
 
 @kernel(flops=lambda x: 8 * x.size)
 def rsqrt_forward(xp: Any, x: Array) -> Array:
+    """y = 1 / sqrt(x)."""
     return 1 / xp.sqrt(x)
 
 
 @kernel(flops=lambda dy, y: 4 * dy.size)
 def rsqrt_backward(xp: Any, dy: Array, y: Array) -> Array:
+    """dx = -dy y^3 / 2."""
     return -0.5 * dy * y * y * y
 
 
@@ -149,6 +156,7 @@ class Rsqrt(Op):
 
 @kernel(flops=lambda dy, y: 3 * dy.size)
 def reciprocal_backward(xp: Any, dy: Array, y: Array) -> Array:
+    """dx = -dy y^2."""
     return -dy * y * y
 
 
@@ -168,11 +176,13 @@ class Reciprocal(Op):
 
 @kernel(flops=lambda x: x.size)
 def abs_forward(xp: Any, x: Array) -> Array:
+    """y = |x|."""
     return xp.abs(x)
 
 
 @kernel(flops=lambda x: x.size)
 def sign_forward(xp: Any, x: Array) -> Array:
+    """y = -1, 0 or 1 with the sign of x; 0 of NaN."""
     return xp.where(xp.isnan(x), 0, xp.sign(x)) if x.dtype.kind == "f" else xp.sign(x)
 
 
@@ -203,11 +213,13 @@ class Sign(Op):
 
 @kernel(flops=lambda x: 10 * x.size)
 def sin_forward(xp: Any, x: Array) -> Array:
+    """y = sin x."""
     return xp.sin(x)
 
 
 @kernel(flops=lambda x: 10 * x.size)
 def cos_forward(xp: Any, x: Array) -> Array:
+    """y = cos x."""
     return xp.cos(x)
 
 
@@ -272,6 +284,7 @@ def erf_outer(xp: Any, x: Array) -> Array:
 
 @kernel(flops=lambda x: 80 * x.size)
 def erf_forward(xp: Any, x: Array) -> Array:
+    """y = 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x; in float64, split at |x| = 1."""
     wide = x.astype(xp.float64)
     size = xp.abs(wide)
     inner = erf_inner(xp, xp.clip(wide, -1.0, 1.0))
@@ -280,6 +293,7 @@ def erf_forward(xp: Any, x: Array) -> Array:
 
 @kernel(flops=lambda dy, x: 14 * dy.size)
 def erf_backward(xp: Any, dy: Array, x: Array) -> Array:
+    """dx = dy 2 / sqrt(pi) e^(-x^2)."""
     return dy * (2 / math.sqrt(math.pi)) * xp.exp(-x * x)
 
 

@@ -13,7 +13,7 @@ from .optimizer import Optimizer
 
 
 class LRScheduler:
-    """A schedule that sets the learning rate of every group; subclasses define `get_lr`."""
+    """A schedule that sets the learning rate of every group; a subclass defines `get_lr`, or a `step` of its own."""
 
     initial = False  # inside the first step, which the constructor makes
 
@@ -43,7 +43,7 @@ class LRScheduler:
 
     def get_lr(self) -> list[float]:
         """The rates of epoch `last_epoch`, from those of the epoch before."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}: a schedule defines get_lr(), the list of the groups' rates")
 
     def first_lr(self) -> list[float]:
         """The rates of epoch 0, from the initial ones: where SequentialLR starts this schedule."""

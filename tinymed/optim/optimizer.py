@@ -1,5 +1,6 @@
 """What all optimizers share: groups of parameters, the step, and a state of plain arrays."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ from .memory import GroupMemory, ParamGroup, Slot
 __all__ = ["Optimizer", "kernels"]
 
 
-class Optimizer:
+class Optimizer(ABC):
     """Updates parameters from their gradients.
 
     params: tensors that require a gradient, or dicts {"params": tensors, option: value} with a group's own options.
@@ -89,9 +90,9 @@ class Optimizer:
                 slot.parameter.version.value += 1
         return loss
 
+    @abstractmethod
     def update(self, k: backend.Table, group: ParamGroup, memory: GroupMemory, active: list[Slot]) -> None:
         """Call the update kernels of one group for the slots that have a gradient."""
-        raise NotImplementedError
 
     # --------------------------------------------------------------------------------------------- state
 

@@ -7,8 +7,6 @@ differ in dash as well.
 
 import io
 import math
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import UserError
+from ..train.files import write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -285,15 +284,5 @@ def write_png(figure: "Figure", path: str | Path) -> Path:
     figure.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.1, metadata={"Software": "tinymed"})
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(buffer.getvalue())
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_atomic(path, [buffer.getvalue()])
     return path
