@@ -123,8 +123,10 @@ def row(dataset: str, run: str, recipe: str, ours: dict[str, Any], theirs: dict[
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as Markdown: the first seed of each recipe."""
-    heads = "data set,recipe,floor,test accuracy,sensitivity,specificity,AUC,best epoch,PyTorch".split(",")
-    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    lines = [
+        "| data set | recipe | floor | test accuracy | sensitivity | specificity | AUC | best epoch | PyTorch |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
     for r in rows:
         if not re.fullmatch(r"e20|s0|modern|1998", r["run"]) or "test" not in r["tinymed"]:
             continue
