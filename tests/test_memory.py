@@ -62,6 +62,12 @@ def test_an_array_lies_in_the_order_asked_for(shape, kind, large):
         assert a.ctypes.data % memory.ALIGNMENT == 0
 
 
+def test_without_mmap_arrays_come_from_malloc(monkeypatch):
+    monkeypatch.setattr(memory, "RESERVABLE", False)
+    monkeypatch.setattr(memory, "heap", lambda: pytest.fail("the heap was asked"))
+    assert empty((300, 200), np.float32, (1, 0)).strides == (4, 1200)
+
+
 def test_orders():
     assert canonical_order("image", 4) == (0, 2, 3, 1)
     assert canonical_order("image", 5) == (0, 2, 3, 4, 1)

@@ -18,6 +18,7 @@ Order = tuple[int, ...]  # axes from the slowest to the fastest in memory
 SMALL = 16384  # bytes; below, malloc is as good
 RESERVED = 1 << 36  # bytes of address space, not of memory
 ALIGNMENT = 64  # a cache line, and an AVX-512 vector
+RESERVABLE = hasattr(mmap, "MAP_ANONYMOUS")  # not on Windows, where arrays come from malloc
 
 
 @lru_cache(maxsize=64)
@@ -115,7 +116,7 @@ def empty(shape: tuple[int, ...], dtype: Any, order: Order | None = None) -> np.
     """An uninitialised array of this shape, 64-byte aligned when large, whose axes lie in `order` (C by default)."""
     stored = shape if order is None else tuple(shape[i] for i in order)
     nbytes = math.prod(stored) * np.dtype(dtype).itemsize
-    if nbytes < SMALL:
+    if nbytes < SMALL or not RESERVABLE:
         a = np.empty(stored, dtype)
     else:
         block = Block(-(-nbytes // ALIGNMENT) * ALIGNMENT)
