@@ -126,14 +126,17 @@ def test_float32_gradients_from_the_same_weights(name, backend_name):
     """At each of 20 steps, from PyTorch's weights: loss and every gradient within 1e-4 of its largest value.
 
     Where a ReLU's sign or a window's maximum is a tie within rounding, float32 engines may decide differently, and one
-    such decision moves a gradient by more.  They are found, must be ties, and must be rare: such a step allows 5e-2.
+    such decision moves a gradient by more.  Those decisions are found and must be ties; another batch takes its
+    place, at most five times, so the bound holds at each of 20 steps.
     """
     ours, theirs, shape, classes = networks(name, np.float32)
     a, b = optimizers(ours, theirs)
-    decisions, tipped_steps = Decisions(), 0
+    decisions, compared, draws = Decisions(), 0, 0
     decisions.watch(theirs)
-    for step in range(20):
-        x, y = batch(step, shape, classes, np.float32)
+    while compared < 20:
+        assert draws < 25, "more than five steps tip a tie: more than rounding differs"
+        x, y = batch(draws, shape, classes, np.float32)
+        draws += 1
         with tinymed.no_grad():
             for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
                 p.copy_(tinymed.tensor(q.detach().numpy().reshape(p.shape)))
@@ -141,16 +144,14 @@ def test_float32_gradients_from_the_same_weights(name, backend_name):
             mine, gradients = our_step(ours, a, x, y)
         other, expected = torch_step(theirs, b, x, y)
         tipped = decisions.tipped()
-        tipped_steps += tipped > 0
-        assert abs(mine - other) <= 1e-4 * abs(other), f"step {step}: loss {mine} against {other}"
+        assert abs(mine - other) <= 1e-4 * abs(other), f"draw {draws}: loss {mine} against {other}"
+        if tipped:
+            continue
+        compared += 1
         for (key, _), g, h in zip(ours.named_parameters(), gradients, expected, strict=True):
             error = np.abs(g - h.reshape(g.shape)).max() / max(np.abs(h).max(), 1e-12)
             # A bias before batch norm has gradient 0 but for rounding: nothing to be relative to.
-            allowed = 5e-2 if tipped else 1e-4
-            assert error <= allowed or np.abs(h).max() < 1e-6, (
-                f"step {step}, {key}: off by {error:.1e}, {tipped} ties tipped"
-            )
-    assert tipped_steps <= 10, "decisions tip at more than half of the steps: more than rounding differs"
+            assert error <= 1e-4 or np.abs(h).max() < 1e-6, f"draw {draws}, {key}: off by {error:.1e}"
 
 
 @pytest.mark.parametrize("name", ["dcnn", "lenet5_modern"])
