@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # BLAS threads spin beside Numba's
+os.environ.setdefault("TINYMED_PRECISION", "exact")  # tests of `tf32` ask for it
 
 import numpy as np
 import pytest

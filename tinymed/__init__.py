@@ -97,6 +97,7 @@ from .ops.unary import (
     sqrt,
     square,
 )  # fmt: skip
+from .precision import use_precision
 from .random import manual_seed
 from .tape import enable_grad, is_grad_enabled, no_grad, result_type, set_grad_enabled
 from .tensor import (
