@@ -1,5 +1,56 @@
-"""The build: pure Python today; the CUDA extension is added here by the issue that writes csrc/."""
+"""The build: the Python package, and the compiled modules of csrc/ that this machine has the tools for.
 
-from setuptools import setup
+TINYMED_CUDA=1 and TINYMED_EMULATED=1 make a module that cannot be built an error, =0 leaves it out; otherwise it is left
+out with a warning, and `tinymed doctor` shows why.  TINYMED_CUDA_ARCH: see tinymed/cuda/build.py.
+A developer builds in place with `python setup.py build_ext --inplace`.
+"""
 
-setup()
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).resolve().parent
+spec = importlib.util.spec_from_file_location("tinymed_build", ROOT / "tinymed" / "cuda" / "build.py")
+build = importlib.util.module_from_spec(spec)  # by path: importing tinymed would need NumPy
+spec.loader.exec_module(build)
+
+
+class Build(build_ext):
+    """Compiles what can be compiled here and writes down what was not and why."""
+
+    def run(self):
+        self.record = {}
+        super().run()
+        if self.extensions:
+            target = Path(self.get_ext_fullpath(self.extensions[0].name)).with_name(build.RECORD)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(json.dumps(self.record, indent=1))
+
+    def build_extension(self, ext):
+        module = ext.name.rpartition(".")[2]
+        switch = os.environ.get(build.MODULES[module], "")
+        target = Path(self.get_ext_fullpath(ext.name)).resolve()
+        self.record[module] = note = {"built": False, "why": f"{build.MODULES[module]}=0", "log": ""}
+        if switch == "0":
+            return
+        try:
+            note["log"] = build.build(module, ROOT / "csrc", Path(self.build_temp).resolve(), target)
+            note.update(built=True, why="")
+        except (build.Absent, build.Failed) as error:
+            if switch == "1":
+                raise RuntimeError(f"{build.MODULES[module]}=1, but {module} cannot be built: {error}") from error
+            why, _, log = str(error).partition("\n")
+            note.update(why=why, log=log)
+            target.unlink(missing_ok=True)  # an older build of other sources
+            print(f"tinymed: built without {module} (nothing else is affected): {why}", file=sys.stderr)
+
+
+setup(
+    ext_modules=[Extension(f"tinymed.{module}", [], optional=True) for module in build.MODULES],
+    cmdclass={"build_ext": Build},
+)

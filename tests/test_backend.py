@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinymed
-from tinymed import backend
+from tinymed import backend, kernels
 from tinymed.backend import BackendError, kernel
 from tinymed.memory import canonical_order, inverse_order
 
@@ -13,8 +13,10 @@ from tinymed.memory import canonical_order, inverse_order
 def scratch(monkeypatch):
     """A table in which a test may declare kernels."""
     backend.table("numba")  # a backend registers its kernels when first imported
-    monkeypatch.setattr(backend, "rules", dict(backend.rules))
-    monkeypatch.setattr(backend, "implementations", dict(backend.implementations))
+    rules, implementations = dict(backend.rules), dict(backend.implementations)
+    for module in (kernels, backend):
+        monkeypatch.setattr(module, "rules", rules)
+        monkeypatch.setattr(module, "implementations", implementations)
     monkeypatch.setattr(backend, "tables", {})
     monkeypatch.setattr(backend, "current", None)
 

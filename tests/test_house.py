@@ -19,6 +19,7 @@ ROOMS = [
     "errors",
     "memory",
     "precision",
+    "kernels",
     "backend",
     "random",
     "program",

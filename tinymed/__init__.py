@@ -98,6 +98,7 @@ from .ops.unary import (
     square,
 )  # fmt: skip
 from .precision import use_precision
+from .program import capture
 from .random import manual_seed
 from .tape import enable_grad, is_grad_enabled, no_grad, result_type, set_grad_enabled
 from .tensor import (

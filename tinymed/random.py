@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 # What numbers are drawn for.  Two purposes never share a stream, so adding one does not move the others.
-DROPOUT, INITIALISE, SHUFFLE, AUGMENT, SPLIT, SYNTHETIC, BOOTSTRAP, NOISE = range(8)
+DROPOUT, INITIALISE, SHUFFLE, AUGMENT, SPLIT, SYNTHETIC, BOOTSTRAP, NOISE, ELASTIC, PATCHES = range(10)
 
 ROUNDS = 10
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)

@@ -25,6 +25,13 @@ from .backend import Array, Table
 enabled = True
 counter = itertools.count()
 scope: list[str] = []  # names of the modules being called, for messages
+readers: list[Callable[[str], Any]] = []  # told when Python is about to see a tensor's values; a recorder refuses
+
+
+def reading(what: str) -> None:
+    """Say that values leave the tape for Python, which a recorded step would see once and never again."""
+    for told in readers:
+        told(what)
 
 
 class Version:
@@ -64,7 +71,9 @@ class Node:
 
 
 class Observer:
-    """Sees ops as they run forward and backward: the debugger derives from it."""
+    """Sees ops as they run forward and backward, and modules as they are called: the debugger derives from it."""
+
+    def module(self, module: Any) -> None: ...
 
     def forward(self, op: "Op", inputs: Sequence[Any], outputs: Sequence[Array]) -> None: ...
 
@@ -166,7 +175,7 @@ class Op:
             if version.value != value:
                 raise RuntimeError(f"{self.label()}: an array saved for backward was changed in place after the forward"
                                    " pass; use a copy, or move the assignment before this op")  # fmt: skip
-        full = [self.k.xp.zeros(shape, dtype) if dy is None else dy
+        full = [self.k.full(shape, dtype, 0) if dy is None else dy
                 for dy, (shape, dtype) in zip(dys, self.specs, strict=True)]  # fmt: skip
         dxs = self.backward(*full)
         dxs = dxs if isinstance(dxs, tuple) else (dxs,)
@@ -193,10 +202,10 @@ class Cast(Op):
 
     def forward(self, x: Array, dtype: Any) -> Array:
         self.save(x.dtype)
-        return x.astype(dtype)
+        return self.k.cast(x, dtype)
 
     def backward(self, dy: Array) -> Any:
-        return dy.astype(self.saved[0]), None
+        return self.k.cast(dy, *self.saved), None
 
     @staticmethod
     def samples(draw: Any) -> tuple[Any, ...]:
@@ -300,7 +309,7 @@ def leaf(node: Node, dx: Array, dy: Array | None, wanted: dict[tuple[int, int], 
         node.grad = node.plain(backend.table().add(node.grad.data, dx))
     else:
         alias = dy is not None and np.may_share_memory(dx, dy) if isinstance(dx, np.ndarray) else dx is dy
-        node.grad = node.plain(dx.copy() if alias or 0 in dx.strides else dx)
+        node.grad = node.plain(backend.table().copy(dx) if alias or 0 in dx.strides else dx)
 
 
 def call_hooks(hooks: list[Callable[[Any], Any]], dy: Any, tensor: type[Node]) -> Any:

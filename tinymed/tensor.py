@@ -39,6 +39,7 @@ class Tensor(Methods):
         return self.op is None
 
     def __repr__(self) -> str:
+        tape.reading("repr")
         body = np.array2string(np.asarray(self.data), separator=", ", prefix="tensor(")
         tail = f", op={type(self.op).__name__}" if self.op else ", requires_grad=True" if self.requires_grad else ""
         kind = "" if self.dtype in (np.float32, np.int64, np.bool_) else f", dtype={self.dtype}"
@@ -91,6 +92,7 @@ class Tensor(Methods):
 
     def numpy(self) -> np.ndarray:
         """The values as a NumPy array that shares memory; read-only while the tape needs them."""
+        tape.reading("numpy")
         a = self.data if isinstance(self.data, np.ndarray) else self.data.get()
         if self.requires_grad or self.version.held:
             a = a.view()
@@ -101,10 +103,12 @@ class Tensor(Methods):
         """The only element, as a Python number."""
         if self.data.size != 1:
             raise ValueError(f"item: needs a tensor of one element, this one has shape {list(self.shape)}")
+        tape.reading("item")
         return self.data.item()
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers."""
+        tape.reading("tolist")
         return self.data.tolist()
 
     def __float__(self) -> float:
@@ -133,10 +137,10 @@ def cotangent(root: Tensor, gradient: Tensor | None) -> Any:
         if root.data.size != 1:
             raise RuntimeError(f"backward: a tensor of shape {list(root.shape)} needs `gradient`, a tensor of that "
                                "shape; only a scalar starts with 1")  # fmt: skip
-        return backend.table().xp.ones_like(root.data)
+        return backend.table().full(root.shape, root.dtype, 1)
     if gradient.shape != root.shape:
         raise ValueError(f"backward: gradient has shape {list(gradient.shape)}, the tensor {list(root.shape)}")
-    return gradient.data.astype(root.dtype, copy=False)
+    return gradient.data if gradient.dtype == root.dtype else backend.table().cast(gradient.data, root.dtype)
 
 
 def grad(outputs: Tensor, inputs: Sequence[Tensor], grad_outputs: Tensor | None = None,

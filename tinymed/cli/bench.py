@@ -1,14 +1,18 @@
 """`tinymed bench OP`: an op's time against PyTorch in the same run, and its share of the roofline.
 
-Ours and PyTorch's calls take turns, so a busy neighbour slows both; medians of process CPU time on one thread.
+Ours and PyTorch's calls take turns, so a busy neighbour slows both; medians of process CPU time on one thread.  PyTorch
+is timed twice: as it is (NCHW, glibc's malloc), and tuned (images channels-last, a malloc that keeps its pages).
 """
 
+import ctypes
 import importlib.util
+import json
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -35,6 +39,7 @@ def bench(
     op: Annotated[str, typer.Argument(help="An op, a function of tinymed.nn.functional, or a file that declares ops.")],
     on: Annotated[str, typer.Option("--backend", help="The backend to time.")] = "numba",
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each; the median counts.")] = 9,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the rows and the roof as JSON.")] = False,
 ) -> None:
     """Time an op against PyTorch and its roofline: one thread, process CPU time, in turns."""
     if on not in backend.BACKENDS:
@@ -44,12 +49,16 @@ def bench(
     with single_thread():
         gflops, gbs = peak_gflops(), bandwidth_gbs()
     rows = [row for one in find(op) for row in bench_op(one, on, rounds)]
-    cells = [("op", "workload", "way", "ms", "GFLOP/s", "GB/s", "% of roof", "of PyTorch's time")]
+    if as_json:
+        roof = {"gflops": gflops, "gbs": gbs}
+        print(json.dumps({"backend": on, "roof": roof, "rows": [r.as_dict(gflops, gbs) for r in rows]}, indent=1))
+        return
+    cells = [("op", "workload", "way", "ms", "GFLOP/s", "GB/s", "% of roof", "of PyTorch's time", "of tuned PyTorch's")]
     for r in rows:
-        ratio = "-" if r.ratio is None else f"{r.ratio:.2f}"
+        ratios = ("-" if ratio is None else f"{ratio:.2f}" for ratio in (r.ratio, r.tuned_ratio))
         cells.append((r.op, r.workload, r.way, f"{1e3 * r.seconds:.3f}", f"{r.flops / r.seconds / 1e9:.1f}",
-                      f"{r.nbytes / r.seconds / 1e9:.1f}", f"{100 * r.roof(gflops, gbs):.0f}", ratio))  # fmt: skip
-    print(table(cells, right=(3, 4, 5, 6, 7)))
+                      f"{r.nbytes / r.seconds / 1e9:.1f}", f"{100 * r.roof(gflops, gbs):.0f}", *ratios))  # fmt: skip
+    print(table(cells, right=(3, 4, 5, 6, 7, 8)))
     print(
         f"roof on one thread, measured now: {gflops:.0f} GFLOP/s (microkernel in cache), "
         f"{gbs:.0f} GB/s (stream from memory)"
@@ -60,7 +69,7 @@ def bench(
 
 @dataclass
 class Row:
-    """One workload in one direction: seconds, the work counted, and PyTorch's seconds in the same run."""
+    """One workload in one direction: seconds, the work counted, and PyTorch's seconds in the same run, plain and tuned."""
 
     op: str
     workload: str
@@ -69,11 +78,21 @@ class Row:
     flops: float
     nbytes: float
     torch_seconds: float | None
+    tuned_seconds: float | None = None
 
     @property
     def ratio(self) -> float | None:
         """Our time over PyTorch's: below 1 is faster."""
         return self.seconds / self.torch_seconds if self.torch_seconds else None
+
+    @property
+    def tuned_ratio(self) -> float | None:
+        """Our time over that of PyTorch with channels-last images and a malloc that keeps its pages."""
+        return self.seconds / self.tuned_seconds if self.tuned_seconds else None
+
+    def as_dict(self, gflops: float, gbs: float) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "ratio": self.ratio, "tuned_ratio": self.tuned_ratio, "roof": self.roof(gflops, gbs)}
 
     def roof(self, gflops: float, gbs: float) -> float:
         """The share of the time that the nearer ceiling (arithmetic or memory) explains."""
@@ -81,13 +100,18 @@ class Row:
 
 
 class Work(backend.Observer):
-    """Counts the floating-point operations and the bytes that the public kernels need."""
+    """Counts the floating-point operations and the bytes that the public kernels need; names all kernels that ran."""
 
     def __init__(self) -> None:
         self.flops, self.nbytes, self.depth = 0.0, 0.0, 0
+        self.kernels: list[str] = []
+        self.fallbacks: list[str] = []  # those the reference answered
 
     def before(self, launch: Launch, kernel: Kernel, args: Sequence[Any]) -> None:
         self.depth += 1
+        self.kernels.append(kernel.name)
+        if kernel.reference and launch.table.name != "numpy":
+            self.fallbacks.append(kernel.name)
 
     def after(self, launch: Launch, kernel: Kernel, args: Sequence[Any], outs: Sequence[Any]) -> None:
         self.depth -= 1
@@ -110,14 +134,17 @@ def bench_op(op: type[Op], name: str, rounds: int = 9) -> Iterator[Row]:
     """Time forward and backward of each workload on one backend, in turns with PyTorch where it is installed."""
     for label, args in workloads(op):
         with use_backend(name), single_thread():
-            ours = ways(op, args)
-            theirs = torch_ways(op, args) if importlib.util.find_spec("torch") and op.oracle is not None else {}
+            ours, plain, tuned = ways(op, args), {}, {}
+            if importlib.util.find_spec("torch") and op.oracle is not None:
+                plain, tuned = torch_ways(op, args), torch_ways(op, args, channels_last=True)
             for way, call in ours.items():
                 work = Work()
                 with backend.observing(work):
                     call()
-                mine, other = in_turns(call, theirs.get(way), rounds)
-                yield Row(op.__name__, label, way, mine, work.flops, work.nbytes, other)
+                calls = [call, plain.get(way), keeping_pages(tuned.get(way))]
+                mine, other, best = in_turns(calls, rounds)
+                assert mine is not None
+                yield Row(op.__name__, label, way, mine, work.flops, work.nbytes, other, best)
 
 
 def ways(op: type[Op], args: tuple[Any, ...]) -> dict[str, Callable[[], Any]]:
@@ -142,12 +169,15 @@ def ways(op: type[Op], args: tuple[Any, ...]) -> dict[str, Callable[[], Any]]:
     return {"forward": forward, "backward": backward} if ys else {"forward": forward}
 
 
-def torch_ways(op: type[Op], args: tuple[Any, ...]) -> dict[str, Callable[[], Any]]:
-    """The same by the op's oracle in PyTorch, float32, contiguous NCHW."""
+def torch_ways(op: type[Op], args: tuple[Any, ...], channels_last: bool = False) -> dict[str, Callable[[], Any]]:
+    """The same by the op's oracle in PyTorch, float32; contiguous NCHW, or channels-last."""
     import torch
 
     torch.set_num_threads(1)
     inputs = checks.oracle_inputs(args, np.float32)
+    if channels_last:
+        inputs = [i.detach().contiguous(memory_format=torch.channels_last).requires_grad_(i.requires_grad)
+                  if isinstance(i, torch.Tensor) and i.ndim == 4 else i for i in inputs]  # fmt: skip
     call = checks.oracle_function(op)
 
     def forward() -> Any:
@@ -169,15 +199,36 @@ def torch_ways(op: type[Op], args: tuple[Any, ...]) -> dict[str, Callable[[], An
     return {"forward": forward, "backward": backward}
 
 
-def in_turns(ours: Callable[[], Any], theirs: Callable[[], Any] | None, rounds: int) -> tuple[float, float | None]:
-    """Medians of process CPU seconds of two calls that take turns."""
-    calls = [ours] + ([theirs] if theirs else [])
-    repeats = [max(1, min(2000, int(0.01 / max(timed(call, 1), 1e-7)))) for call in calls]
-    times: list[list[float]] = [[] for _ in calls]
+def in_turns(calls: Sequence[Callable[[], Any] | None], rounds: int) -> list[float | None]:
+    """Medians of process CPU seconds of calls that take turns; None for one that is not there."""
+    present = [call for call in calls if call]
+    repeats = [max(1, min(2000, int(0.01 / max(timed(call, 1), 1e-7)))) for call in present]
+    times: list[list[float]] = [[] for _ in present]
     for _ in range(rounds):
-        for kept, call, n in zip(times, calls, repeats, strict=True):
+        for kept, call, n in zip(times, present, repeats, strict=True):
             kept.append(timed(call, n))
-    return statistics.median(times[0]), statistics.median(times[1]) if theirs else None
+    medians = iter([statistics.median(t) for t in times])
+    return [next(medians) if call else None for call in calls]
+
+
+def keeping_pages(call: Callable[[], Any] | None) -> Callable[[], Any] | None:
+    """The call under a glibc that takes every block from its heap and gives none back; as it is with another C library.
+
+    By default each block above 32 MiB is mapped and unmapped anew: 15 ms of page faults for a 67 MB tensor.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if call is None or mallopt is None:
+        return call
+    mmap_max, trim, most = -4, -1, 2**31 - 1  # M_MMAP_MAX, M_TRIM_THRESHOLD of malloc.h
+
+    def tuned() -> None:
+        mallopt(mmap_max, 0)
+        mallopt(trim, most)
+        call()
+        mallopt(mmap_max, 65536)  # glibc's defaults
+        mallopt(trim, 128 * 1024)
+
+    return tuned
 
 
 def timed(call: Callable[[], Any], n: int) -> float:

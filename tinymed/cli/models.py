@@ -1,7 +1,7 @@
 """`tinymed models`: the networks there are."""
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,7 +12,8 @@ from .app import app, examples
 def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list and nothing else.")] = False,
 ) -> None:
-    """List the networks: parameters, multiply-accumulates of one image, input, source."""
+    """List the networks: parameters, multiply-accumulates of one image, memory that training holds for it, input,
+    source."""
     from .. import models as registry
     from .tables import table
 
@@ -20,8 +21,14 @@ def models(
     if as_json:
         print(json.dumps(rows))
         return
-    cells = [("name", "parameters", "MMAC", "input", "source")]
+    cells = [("name", "parameters", "MMAC", "MiB/image", "input", "source")]
     for row in rows:
-        size, macs = " x ".join(map(str, row["input"])), f"{row['macs'] / 1e6:,.3f}"
-        cells.append((row["name"], f"{row['parameters']:,}", macs, size, row["source"]))
-    print(table(cells, right=(1, 2)))
+        macs, held = f"{row['macs'] / 1e6:,.3f}", f"{row['activation_bytes'] / 2**20:,.2f}"
+        cells.append((row["name"], f"{row['parameters']:,}", macs, held, shown(row["input"]), row["source"]))
+    print(table(cells, right=(1, 2, 3)))
+
+
+def shown(input: list[Any]) -> str:
+    """3 x 50 x 50; a network of several inputs: their shapes joined by +."""
+    shapes = input if isinstance(input[0], list) else [input]
+    return " + ".join(" x ".join(map(str, shape)) for shape in shapes)

@@ -84,7 +84,7 @@ def sum_forward(k: Any, x: Any, axes: tuple[int, ...]) -> Any:
         return k.sum_all(x.reshape(-1)).reshape(shape)
     outer, inner = math.prod(sides[:first]), math.prod(sides[first + len(kept) :])
     if not x.size:
-        return k.xp.zeros(shape, x.dtype)
+        return k.full(shape, x.dtype, 0)
     if inner == 1:
         return k.sum_outer(x.reshape(outer, -1)).reshape(shape)
     return k.sum_inner(x.reshape(outer, -1, inner)).reshape(shape)

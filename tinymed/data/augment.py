@@ -6,7 +6,7 @@ Geometry and intensity are separate, so that a mask can follow its image:
     image = apply_intensity(apply_geometry(image, drawn), drawn)
     mask = apply_geometry(mask, drawn, order=0)
 
-All geometric changes are one affine map and one resampling, so the image is blurred once, not once a change.
+All geometric changes are one map of the plane and one resampling, so the image is blurred once, not once a change.
 """
 
 import math
@@ -17,6 +17,7 @@ import numpy as np
 
 from tinymed import random
 from tinymed.data.draws import uniform_rows
+from tinymed.data.elastic import displacements
 from tinymed.errors import UserError
 
 BORDERS = ("reflect", "edge", "constant")
@@ -31,6 +32,7 @@ class Augment:
     height and of width, uniform in +-shift.  scale: (low, high), uniform; 1.2 shows things 1.2 times as large.
     noise: standard deviation of Gaussian noise, images being in 0...1.  brightness: added, uniform in +-brightness.
     contrast: factor on the distance from the image's mean, uniform in 1 +- contrast.
+    elastic: standard deviation, in pixels, of the displacements at elastic_grid x elastic_grid points, see elastic.py.
     border: what lies outside the image: "reflect" (the edge not repeated), "edge", or "constant" (`fill`).
     """
 
@@ -42,12 +44,14 @@ class Augment:
     noise: float = 0.0
     brightness: float = 0.0
     contrast: float = 0.0
+    elastic: float = 0.0
+    elastic_grid: int = 3
     border: str = "reflect"
     fill: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", tuple(self.scale))
-        for name in ("rotate", "shift", "noise", "brightness", "contrast"):
+        for name in ("rotate", "shift", "noise", "brightness", "contrast", "elastic"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise UserError(f"augment: {name} is a finite number, 0 or more, got {value}")
@@ -55,6 +59,8 @@ class Augment:
             raise UserError(f"augment: contrast is at most 1, got {self.contrast}; above, images would be inverted")
         if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1] < math.inf:
             raise UserError(f"augment: scale is (low, high) with 0 < low <= high, got {self.scale}")
+        if not 2 <= self.elastic_grid <= 64:
+            raise UserError(f"augment: elastic_grid is from 2 to 64 points a side, got {self.elastic_grid}")
         if self.border not in BORDERS:
             raise UserError(f"augment: border is one of {', '.join(BORDERS)}, got {self.border!r}")
 
@@ -72,7 +78,9 @@ class Parameters:
     brightness: float = 0.0
     contrast: float = 1.0
     noise: float = 0.0
-    ticket: tuple[int, int] = (0, 0)  # seed and step of the noise
+    elastic: float = 0.0
+    elastic_grid: int = 3
+    ticket: tuple[int, int] = (0, 0)  # seed and step of the noise and of the displacements
     border: str = "reflect"
     fill: float = 0.0
 
@@ -105,6 +113,8 @@ def parameters(augment: Augment, seed: int, epoch: int, index: int, uniform: np.
         brightness=augment.brightness * float(symmetric[6]),
         contrast=1 + augment.contrast * float(symmetric[7]),
         noise=augment.noise,
+        elastic=augment.elastic,
+        elastic_grid=augment.elastic_grid,
         ticket=(seed, step_of(epoch, index)),
         border=augment.border,
         fill=augment.fill,
@@ -123,7 +133,7 @@ def inverse_matrix(drawn: Parameters) -> np.ndarray:
 
 
 def apply_geometry(image: np.ndarray, drawn: Parameters, order: int = 1) -> np.ndarray:
-    """Flip, rotate, scale and shift [height, width, channels] by one resampling; size and dtype stay.
+    """Flip, rotate, scale, shift and bend [height, width, channels] by one resampling; size and dtype stay.
 
     order: 1 bilinear (float images), 0 nearest (masks: no value is invented).
     """
@@ -131,12 +141,15 @@ def apply_geometry(image: np.ndarray, drawn: Parameters, order: int = 1) -> np.n
         raise ValueError(f"apply_geometry: order is 0 (nearest) or 1 (bilinear), got {order}")
     if order == 1 and image.dtype.kind != "f":
         raise ValueError(f"apply_geometry: bilinear resampling takes a float image, got {image.dtype}; use order=0")
-    if drawn.angle == 0 and drawn.scale == 1 and drawn.shift_x == drawn.shift_y == 0:
+    if drawn.angle == 0 and drawn.scale == 1 and drawn.shift_x == drawn.shift_y == drawn.elastic == 0:
         return image[:: -1 if drawn.flip_y else 1, :: -1 if drawn.flip_x else 1]
     height, width = image.shape[:2]
     matrix = inverse_matrix(drawn)
-    y = np.arange(height)[:, None] - (height - 1) / 2 - drawn.shift_y * height
-    x = np.arange(width)[None, :] - (width - 1) / 2 - drawn.shift_x * width
+    y: Any = np.arange(height)[:, None] - (height - 1) / 2 - drawn.shift_y * height
+    x: Any = np.arange(width)[None, :] - (width - 1) / 2 - drawn.shift_x * width
+    if drawn.elastic:
+        dy, dx = displacements((height, width), drawn.elastic, drawn.elastic_grid, drawn.ticket)
+        y, x = y + dy, x + dx
     source_y = matrix[0, 0] * y + matrix[0, 1] * x + (height - 1) / 2
     source_x = matrix[1, 0] * y + matrix[1, 1] * x + (width - 1) / 2
     return resample(image, source_y, source_x, order, drawn.border, drawn.fill)

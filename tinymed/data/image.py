@@ -4,6 +4,7 @@ A file is opened by an allow-list of formats, its size is checked in the header 
 goes wrong inside the decoder becomes one `UserError` that names the file.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,16 +28,28 @@ def decode(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     scaled from 0...65535 to 0...255 whatever the brightest pixel is, so that images stay comparable with each other.
     Raises UserError: unreadable or truncated file, more than max_pixels, several pages, floating-point pixels.
     """
+    return read_image(Path(path), max_pixels, to_array)
+
+
+def decode_mask(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """The values of a label image as they are in the file, uint8 or int32 [height, width]; a palette's indices.
+
+    Raises UserError as `decode`, and for a picture in colours.
+    """
+    return read_image(Path(path), max_pixels, to_values)
+
+
+def read_image(path: Path, max_pixels: int, convert: Callable[[Path, "Image"], np.ndarray]) -> np.ndarray:
+    """Open a file by the allow-list, check its header, and convert what it holds; every failure is a UserError."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    path = Path(path)
     if not path.is_file():
         what = "a folder, not an image" if path.is_dir() else "no such file"
         raise UserError(f"{path}: {what}; correct the path or the list that names it")
     try:
         with Image.open(path, formats=FORMATS) as image:
             check_header(path, image, max_pixels)
-            return to_array(path, ImageOps.exif_transpose(image))
+            return convert(path, ImageOps.exif_transpose(image))
     except UserError:
         raise
     except UnidentifiedImageError:
@@ -74,6 +87,21 @@ def to_array(path: Path, image: "Image") -> np.ndarray:
         image = image.convert("RGB")
     pixels = np.array(image)
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def to_values(path: Path, image: "Image") -> np.ndarray:
+    """A Pillow image that holds labels as uint8 or int32 [height, width]."""
+    if image.mode == "1":
+        image = image.convert("L")
+    pixels = np.array(image)
+    if pixels.ndim == 3:
+        colours = pixels[:, :, :3] if image.mode in ("RGB", "RGBA") else pixels[:, :, :1]
+        if not (colours == colours[:, :, :1]).all():
+            raise UserError(f"{path}: a mask has one value a pixel, this one has colours; save it as grey or palette")
+        pixels = pixels[:, :, 0]
+    if pixels.dtype.kind == "f":
+        raise UserError(f"{path}: a mask has whole numbers as values, this one floating-point ones; save it as 8 bits")
+    return pixels if pixels.dtype == np.uint8 else pixels.astype(np.int32)
 
 
 def scale_16_bit(path: Path, pixels: np.ndarray) -> np.ndarray:

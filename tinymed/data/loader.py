@@ -1,9 +1,10 @@
 """Batches, prepared ahead by threads, the same to the bit for any number of them."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
+from typing import Any
 
 import numpy as np
 
@@ -118,22 +119,7 @@ class Loader:
             )
             for b in range(start_batch, len(self))
         ]
-        if self.workers == 0:
-            for rows, numbers in jobs:
-                yield self.batch(rows, numbers, epoch, stop)
-            return
-        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="tinymed-loader")
-        waiting: deque[Future[Batch]] = deque()
-        try:
-            for rows, numbers in jobs:
-                waiting.append(pool.submit(self.batch, rows, numbers, epoch, stop))
-                if len(waiting) >= self.prefetch:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
+        yield from prepared([(*job, epoch, stop) for job in jobs], self.batch, self.workers, self.prefetch, stop)
 
     def __iter__(self) -> Iterator[Batch]:
         """Epoch 0, for evaluation."""
@@ -171,6 +157,28 @@ class Loader:
             self.cache[index] = pixels
             self.cached[index] = True  # after the pixels: another worker may be looking
         return pixels
+
+
+def prepared(
+    jobs: Sequence[tuple[Any, ...]], make: Callable[..., Any], workers: int, prefetch: int, stop: Event
+) -> Iterator[Any]:
+    """make(*job) of every job in order, at most `prefetch` of them ahead, by threads; leaving early sets `stop`."""
+    if workers == 0:
+        for job in jobs:
+            yield make(*job)
+        return
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="tinymed-loader")
+    waiting: deque[Future[Any]] = deque()
+    try:
+        for job in jobs:
+            waiting.append(pool.submit(make, *job))
+            if len(waiting) >= prefetch:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def channel_statistics(

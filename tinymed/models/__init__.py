@@ -1,9 +1,34 @@
 """The papers' networks, by name: `create("dcnn", size=64)`."""
 
+from .alexnet import AlexNet
+from .ciresan_n4 import CiresanN4
 from .dcnn import DCNN
+from .dcnn_vgg16 import DCNNVGG16
+from .dcunet import DCUNet, MultiResUNet
+from .deepmedic import DeepMedic
+from .densenet import DenseNet121
+from .fcn import FCN
+from .fcrn import FCRN50
+from .kumar_cnn3 import KumarCNN3
 from .lenet5 import LeNet5, LeNet5Modern
+from .mtann import MTANN, MixtureOfMTANNs
+from .multistream import MultiStream
 from .registry import available, create, default_size, describe, entry, register
-from .summary import Row, count_parameters, summary, total_macs
+from .resnet import ResNet, resnet20, resnet50
+from .shapes import shapes_only
+from .summary import Row, activation_bytes, count_parameters, summary, total_macs
+from .triplanar import Triplanar
+from .unet import UNet, unet_bn, unet_small
+from .unet3d import UNet3d
+from .vgg import VGG
+from .vnet import VNet
+from .voxresnet import AutoContext, VoxResNet
+from .xception import Xception
+from .zhang2015 import Zhang2015
 
-__all__ = ["DCNN", "LeNet5", "LeNet5Modern", "Row", "available", "count_parameters", "create", "default_size",
-           "describe", "entry", "register", "summary", "total_macs"]  # fmt: skip
+__all__ = ["AlexNet", "AutoContext", "CiresanN4", "DCNN", "DCNNVGG16", "DCUNet", "DeepMedic",
+           "DenseNet121", "FCN", "FCRN50", "KumarCNN3", "LeNet5", "LeNet5Modern", "MTANN",
+           "MixtureOfMTANNs", "MultiResUNet", "MultiStream", "ResNet", "Row", "Triplanar", "UNet",
+           "UNet3d", "VGG", "VNet", "VoxResNet", "Xception", "Zhang2015", "activation_bytes",
+           "available", "count_parameters", "create", "default_size", "describe", "entry", "register",
+           "resnet20", "resnet50", "shapes_only", "summary", "total_macs", "unet_bn", "unet_small"]  # fmt: skip

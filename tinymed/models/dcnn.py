@@ -38,47 +38,33 @@ def flattened(size: int, padding: str) -> int:
     return side
 
 
-class DCNN(nn.Module):
-    """Three times conv 3x3, ReLU, max-pool 2x2, batch norm, dropout (32, 64, 128 channels); conv 256, ReLU, pool; dense
-    256, 128, 64; dropout; one output a class.  Pooling comes before batch norm and both before dropout, as in the
-    paper.
+def dense_tail(features: int, num_classes: int, dropout: float,
+               dense_activation: str | Callable[[], nn.Module]) -> nn.Sequential:  # fmt: skip
+    """Dense 256, 128, 64, each with its activation; dropout; one output a class."""
+    sizes = (features, *DENSE)
+    dense = [layer for a, b in zip(sizes, sizes[1:], strict=False)
+             for layer in (nn.Linear(a, b), activation(dense_activation))]  # fmt: skip
+    return nn.Sequential(*dense, nn.Dropout(dropout), nn.Linear(DENSE[-1], num_classes))
+
+
+class DenseTailed(nn.Module):
+    """`features`, flat at their end, and `classifier`, for images of one shape; the paper's head.
 
     `forward` returns logits (N, num_classes), so that losses do not overflow; `predict` probabilities.  The paper's
     head is one sigmoid a class, trained with binary cross-entropy on one-hot labels; the prediction is the arg-max.
-    Where the paper is silent: Glorot-uniform weights, zero biases, batch norm with Keras's constants; all arguments.
     """
 
-    def __init__(self, num_classes: int = 2, in_channels: int = 3, size: int = 50, padding: str = "valid",
-                 dropout: Sequence[float] = (0.25, 0.5), head: str = "sigmoid",
-                 dense_activation: str | Callable[[], nn.Module] = "relu", statistics: str = "corrected",
-                 bn_momentum: float = nn.KERAS["momentum"], bn_eps: float = nn.KERAS["eps"]):  # fmt: skip
+    def __init__(self, name: str, input_shape: tuple[int, int, int], head: str):
         super().__init__()
         if head not in ("sigmoid", "softmax"):
-            raise UserError(f"dcnn: head is 'sigmoid' or 'softmax', got {head!r}")
-        side, self.head = flattened(size, padding), head
-        self.input_shape = (in_channels, size, size)
-        layers: list[nn.Module] = []
-        for i, width in enumerate(WIDTHS):
-            layers += [
-                nn.Conv2d(in_channels if i == 0 else WIDTHS[i - 1], width, 3, padding=padding),
-                nn.ReLU(),
-                nn.MaxPool2d(2),
-            ]
-            if i < len(WIDTHS) - 1:
-                norm = nn.BatchNorm2d(width, bn_eps, bn_momentum, statistics=statistics)
-                layers += [norm, nn.Dropout(dropout[0])]
-        self.features = nn.Sequential(*layers, nn.Flatten())
-        sizes = (WIDTHS[-1] * side * side, *DENSE)
-        dense = [layer for a, b in zip(sizes, sizes[1:], strict=False)
-                 for layer in (nn.Linear(a, b), activation(dense_activation))]  # fmt: skip
-        self.classifier = nn.Sequential(*dense, nn.Dropout(dropout[1]), nn.Linear(DENSE[-1], num_classes))
-        self.apply(glorot)
+            raise UserError(f"{name}: head is 'sigmoid' or 'softmax', got {head!r}")
+        self.name, self.input_shape, self.head = name, input_shape, head
 
     def forward(self, input: Tensor) -> Any:
         if tuple(input.shape[1:]) != self.input_shape:
             expected = ", ".join(map(str, self.input_shape))
-            raise ValueError(f"dcnn: takes images (N, {expected}), got {list(input.shape)}; resize them, or build the "
-                             "model with size=... and in_channels=...")  # fmt: skip
+            raise ValueError(f"{self.name}: takes images (N, {expected}), got {list(input.shape)}; resize them, or "
+                             "build the model with size=... and in_channels=...")  # fmt: skip
         return self.classifier(self.features(input))
 
     def predict(self, input: Tensor) -> Any:
@@ -91,6 +77,35 @@ class DCNN(nn.Module):
                 return F.sigmoid(logits) if self.head == "sigmoid" else F.softmax(logits, -1)
         finally:
             self.train(mode)
+
+
+class DCNN(DenseTailed):
+    """Three times conv 3x3, ReLU, max-pool 2x2, batch norm, dropout (32, 64, 128 channels); conv 256, ReLU, pool; dense
+    256, 128, 64; dropout; one output a class.  Pooling comes before batch norm and both before dropout, as in the
+    paper.
+
+    Where the paper is silent: Glorot-uniform weights, zero biases, batch norm with Keras's constants; all arguments.
+    """
+
+    def __init__(self, num_classes: int = 2, in_channels: int = 3, size: int = 50, padding: str = "valid",
+                 dropout: Sequence[float] = (0.25, 0.5), head: str = "sigmoid",
+                 dense_activation: str | Callable[[], nn.Module] = "relu", statistics: str = "corrected",
+                 bn_momentum: float = nn.KERAS["momentum"], bn_eps: float = nn.KERAS["eps"]):  # fmt: skip
+        super().__init__("dcnn", (in_channels, size, size), head)
+        side = flattened(size, padding)
+        layers: list[nn.Module] = []
+        for i, width in enumerate(WIDTHS):
+            layers += [
+                nn.Conv2d(in_channels if i == 0 else WIDTHS[i - 1], width, 3, padding=padding),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+            ]
+            if i < len(WIDTHS) - 1:
+                norm = nn.BatchNorm2d(width, bn_eps, bn_momentum, statistics=statistics)
+                layers += [norm, nn.Dropout(dropout[0])]
+        self.features = nn.Sequential(*layers, nn.Flatten())
+        self.classifier = dense_tail(WIDTHS[-1] * side * side, num_classes, dropout[1], dense_activation)
+        self.apply(glorot)
 
 
 def glorot(module: nn.Module) -> None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from ..errors import UserError
 from ..nn.init import no_weights
 from ..nn.module import Module
-from .summary import count_parameters, summary, total_macs
+from .summary import Shapes, activation_bytes, count_parameters, input_shapes, summary, total_macs
 
 
 class Entry(NamedTuple):
@@ -16,7 +16,7 @@ class Entry(NamedTuple):
     name: str
     build: Callable[..., Module]
     source: str  # the publication
-    input: tuple[int, int, int]  # channels, height, width by default
+    input: Shapes  # (channels, *space) by default; one such for each input of a network that takes several
 
     @property
     def options(self) -> list[str]:
@@ -27,7 +27,7 @@ class Entry(NamedTuple):
 registry: dict[str, Entry] = {}
 
 
-def register(name: str, source: str, input: tuple[int, int, int]) -> Callable[[Any], Any]:
+def register(name: str, source: str, input: Shapes) -> Callable[[Any], Any]:
     """Decorator: let `create(name, ...)` find a function or class that builds a network."""
 
     def add(build: Any) -> Any:
@@ -63,16 +63,32 @@ def create(name: str, **options: Any) -> Any:
 
 
 def default_size(name: str) -> int:
-    """The side of the image that a network takes by default."""
-    return entry(name).input[1]
+    """The side of the image that a network takes by default; of its first input, if it takes several."""
+    return input_shapes(entry(name).input)[0][-1]
+
+
+def shape_for(found: Entry, model: Module, options: dict[str, Any]) -> Shapes:
+    """The input of a network made with these options: its own `input_shape`, or the registry's with them applied."""
+    if hasattr(model, "input_shape"):
+        own: Shapes = model.input_shape
+        return own
+    shapes = input_shapes(found.input)
+    if len(shapes) > 1:
+        return shapes
+    channels, *space = shapes[0]
+    return (options.get("in_channels", channels), *(options.get("size", side) for side in space))
 
 
 def describe(name: str, **options: Any) -> dict[str, Any]:
-    """{name, source, input, parameters, macs} of a network, of one image; no weights are made."""
+    """{name, source, input, parameters, macs, activation_bytes} of a network, of one image; no memory is taken.
+
+    activation_bytes: what training holds for backward, see `models.activation_bytes`.
+    """
     found = entry(name)
     with no_weights():
         model = create(name, **options)
-    shape = (options.get("in_channels", found.input[0]), *(options.get("size", s) for s in found.input[1:]))
-    rows = summary(model, shape)
-    return {"name": name, "source": found.source, "input": list(shape), "parameters": count_parameters(model),
-            "macs": total_macs(rows)}  # fmt: skip
+    shape = shape_for(found, model, options)
+    shapes = [list(s) for s in input_shapes(shape)]
+    return {"name": name, "source": found.source, "input": shapes[0] if len(shapes) == 1 else shapes,
+            "parameters": count_parameters(model), "macs": total_macs(summary(model, shape)),
+            "activation_bytes": activation_bytes(model, shape)}  # fmt: skip

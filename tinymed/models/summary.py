@@ -1,18 +1,22 @@
-"""A network layer by layer: output shape, parameters, multiply-accumulates."""
+"""A network layer by layer: output shape, parameters, multiply-accumulates; and the memory its training holds."""
 
 import math
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import tape
-from ..backend import use_backend
+from ..debug import address, is_array, tape_observing
 from ..nn.conv import Conv, ConvTranspose
 from ..nn.linear import Linear
 from ..nn.module import Module
 from ..tensor import Tensor
+from .shapes import blank, shapes_only
+
+Shape = tuple[int, ...]
+Shapes = Shape | tuple[Shape, ...]  # of one input (channels, *space), or of each of several
 
 
 class Row(NamedTuple):
@@ -20,7 +24,7 @@ class Row(NamedTuple):
 
     name: str
     kind: str
-    output: tuple[int, ...]  # without the batch axis
+    output: Shape  # without the batch axis
     parameters: int
     macs: int  # multiply-accumulates for one image; convolutions and linear layers
 
@@ -30,7 +34,7 @@ def count_parameters(model: Module, trainable: bool = True) -> int:
     return sum(p.data.size for p in model.parameters() if p.requires_grad or not trainable)
 
 
-def layer_macs(module: Module, input: tuple[int, ...], output: tuple[int, ...]) -> int:
+def layer_macs(module: Module, input: Shape, output: Shape) -> int:
     """Multiply-accumulates: every weight is used once at each place of the output (of the input, if transposed).
 
     A layer of another kind says its own by a method macs(input shape, output shape).
@@ -44,10 +48,34 @@ def layer_macs(module: Module, input: tuple[int, ...], output: tuple[int, ...]) 
     return int(math.prod(output[1:-1]) * module.weight.data.size) if isinstance(module, Linear) else 0
 
 
-def summary(model: Module, input_shape: Sequence[int]) -> list[Row]:
-    """Rows of a network for one image of shape (channels, *space), from a forward pass on zeros in evaluation mode.
+def input_shapes(shape: Any) -> tuple[Shape, ...]:
+    """The shape of each input, from one shape or a sequence of them."""
+    several = len(shape) > 0 and not isinstance(shape[0], int | np.integer)
+    return tuple(tuple(int(n) for n in s) for s in (shape if several else (shape,)))
 
-    A parameter that several layers share counts in the first.
+
+def images(model: Module, shape: Any, n: int = 1) -> list[Tensor]:
+    """A blank batch of n for each input, in the dtype of the model's parameters."""
+    dtype = next((p.dtype for p in model.parameters()), np.dtype(np.float32))
+    return [Tensor(blank((n, *s), dtype)) for s in input_shapes(shape)]
+
+
+@contextmanager
+def mode(model: Module, training: bool) -> Iterator[None]:
+    """Training or evaluation mode inside; every module's own afterwards."""
+    before = [(m, m.training) for m in model.modules()]
+    model.train(training)
+    try:
+        yield
+    finally:
+        for module, was in before:
+            module.training = was
+
+
+def summary(model: Module, input_shape: Shapes | Sequence[int]) -> list[Row]:
+    """Rows of a network for one image of shape (channels, *space), or of one shape for each input, in evaluation mode.
+
+    Shapes only: nothing is computed.  A parameter that several layers share counts in the first.
     """
     rows: list[Row] = []
     counted: set[int] = set()
@@ -60,19 +88,13 @@ def summary(model: Module, input_shape: Sequence[int]) -> list[Row]:
         rows.append(Row(names[id(module)], type(module).__name__, tuple(output.shape[1:]),
                         sum(p.data.size for p in own), layer_macs(module, args[0].shape, output.shape)))  # fmt: skip
 
-    modes = [(m, m.training) for m in model.modules()]
     handles = [m.register_forward_hook(watch) for m in model.modules() if counts_whole(m)]
     try:
-        model.eval()
-        dtype = next((p.dtype for p in model.parameters()), np.dtype(np.float32))
-        with tape.no_grad(), use_backend("numpy"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model(Tensor(np.zeros((1, *input_shape), dtype)))
+        with mode(model, training=False), tape.no_grad(), shapes_only():
+            model(*images(model, input_shape))
     finally:
         for handle in handles:
             handle.remove()
-        for module, mode in modes:
-            module.training = mode
     return rows
 
 
@@ -84,3 +106,29 @@ def counts_whole(module: Module) -> bool:
 def total_macs(rows: Sequence[Row]) -> int:
     """Multiply-accumulates of one image."""
     return sum(row.macs for row in rows)
+
+
+class Held(tape.Observer):
+    """The memory that ops save for backward, each address once; views count as the largest of them."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[int, Any] = {}  # kept, so that no address is used again
+
+    def forward(self, op: tape.Op, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+        for a in filter(is_array, op.saved):
+            known = self.arrays.get(address(a))
+            if known is None or known.nbytes < a.nbytes:
+                self.arrays[address(a)] = a
+
+
+def activation_bytes(model: Module, input_shape: Shapes | Sequence[int]) -> int:
+    """Bytes that the tape holds for backward of one image in training: activations, the image itself, no weights.
+
+    What an image adds to a batch: a batch of 2 less one of 1 would be the same but for statistics of batch norm, which
+    belong to the batch; so it is half of a batch of 2.  Shapes only: nothing is computed.
+    """
+    held = Held()
+    own = {address(t.data) for t in (*model.parameters(), *model.buffers())}
+    with mode(model, training=True), tape.enable_grad(), shapes_only(), tape_observing(held):
+        model(*images(model, input_shape, n=2))
+    return sum(int(a.nbytes) for where, a in held.arrays.items() if where not in own) // 2

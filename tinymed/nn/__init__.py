@@ -26,7 +26,16 @@ from .activation import (
     Softtanh,
     Tanh,  # fmt: skip
 )
-from .blocks import BasicBlock, Bottleneck, ConvBNReLU, DenseLayer, PadShortcut, PreActBlock, Transition
+from .blocks import (
+    BasicBlock,
+    Bottleneck,
+    ConvBNReLU,
+    DenseLayer,
+    PadShortcut,
+    PreActBlock,
+    SeparableResidual,
+    Transition,
+)
 from .container import ModuleDict, ModuleList, Sequential
 from .conv import (
     Conv1d,
@@ -66,6 +75,18 @@ from .loss import (
     SmoothL1Loss,
     SquaredHingeLoss,
 )
+from .loss_segmentation import (
+    DeepSupervision,
+    DiceLoss,
+    FocalLoss,
+    FocalTverskyLoss,
+    JaccardLoss,
+    PixelCrossEntropyLoss,
+    SumLoss,
+    TanimotoLoss,
+    TverskyLoss,
+    dice_cross_entropy,
+)
 from .module import Module, Parameter
 from .norm import (
     KERAS,
@@ -78,6 +99,7 @@ from .norm import (
     InstanceNorm2d,
     InstanceNorm3d,  # fmt: skip
     LayerNorm,
+    LocalResponseNorm,
     StatisticsWarning,
 )
 from .pool import (
@@ -100,13 +122,15 @@ __all__ = [
     "AdaptiveMaxPool3d", "AlphaDropout", "AvgPool1d", "AvgPool2d", "AvgPool3d", "BCELoss", "BCEWithLogitsLoss",
     "BasicBlock", "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "Bottleneck", "CELU", "ConstantPad2d", "Conv1d",
     "Conv2d", "Conv3d", "ConvBNReLU", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "CrossEntropyLoss",
-    "DenseLayer", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "ELU", "Flatten", "GELU", "GroupNorm",
-    "Hardsigmoid", "Hardswish", "Hardtanh", "HingeEmbeddingLoss", "HingeLoss", "HuberLoss", "Identity",
-    "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "KERAS", "KLDivLoss", "L1Loss", "LayerNorm", "LeakyReLU",
-    "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool1d", "MaxPool2d", "MaxPool3d", "Mish", "Module",
-    "ModuleDict", "ModuleList", "NLLLoss", "PReLU", "PadShortcut", "Parameter", "PixelShuffle", "PixelUnshuffle",
-    "PreActBlock", "RReLU", "ReLU", "ReLU6", "ReflectionPad2d", "ReplicationPad2d", "SELU", "ScaledTanh",
-    "SeparableConv2d", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Softsign",
-    "Softtanh", "SquaredHingeLoss", "StatisticsWarning", "TORCH", "Tanh", "Transition", "Unflatten", "Unfold",
-    "Upsample", "ZeroPad2d", "functional", "init",
+    "DeepSupervision", "DenseLayer", "DiceLoss", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "ELU", "Flatten",
+    "FocalLoss", "FocalTverskyLoss", "GELU", "GroupNorm", "Hardsigmoid", "Hardswish", "Hardtanh",
+    "HingeEmbeddingLoss", "HingeLoss", "HuberLoss", "Identity", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d",
+    "JaccardLoss", "KERAS", "KLDivLoss", "L1Loss", "LayerNorm", "LeakyReLU", "Linear", "LocalResponseNorm",
+    "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool1d", "MaxPool2d", "MaxPool3d", "Mish", "Module", "ModuleDict",
+    "ModuleList", "NLLLoss", "PReLU", "PadShortcut", "Parameter", "PixelCrossEntropyLoss", "PixelShuffle",
+    "PixelUnshuffle", "PreActBlock", "RReLU", "ReLU", "ReLU6", "ReflectionPad2d", "ReplicationPad2d", "SELU",
+    "ScaledTanh", "SeparableConv2d", "SeparableResidual", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax",
+    "Softplus", "Softsign", "Softtanh", "SquaredHingeLoss", "StatisticsWarning", "SumLoss", "TORCH", "Tanh",
+    "TanimotoLoss", "Transition", "TverskyLoss", "Unflatten", "Unfold", "Upsample", "ZeroPad2d", "dice_cross_entropy",
+    "functional", "init",
 ]  # fmt: skip

@@ -6,7 +6,8 @@ from ..tensor import Tensor
 from . import functional as F
 from .activation import ReLU
 from .container import Sequential
-from .conv import Conv2d
+from .conv import Conv2d, SeparableConv2d
+from .dropout import Dropout
 from .module import Module
 from .norm import BatchNorm2d
 from .pool import AvgPool2d
@@ -145,16 +146,19 @@ class PreActBlock(Module):
 
 
 class DenseLayer(Module):
-    """The input with `growth` new channels: BN, ReLU, 1x1 (width x growth), BN, ReLU, 3x3.  Huang et al. 2017."""
+    """The input and `growth` new channels: BN, ReLU, 1x1 (width growth), BN, ReLU, 3x3, dropout.  Huang et al. 2017."""
 
-    def __init__(self, in_channels: int, growth: int = 32, width: int = 4, **norm: Any):
+    def __init__(self, in_channels: int, growth: int = 32, width: int = 4, dropout: float = 0.0, **norm: Any):
         super().__init__()
         self.norm1, self.conv1 = BatchNorm2d(in_channels, **norm), conv1x1(in_channels, width * growth)
         self.norm2, self.conv2 = BatchNorm2d(width * growth, **norm), conv3x3(width * growth, growth)
         self.relu = ReLU()
+        self.dropout = Dropout(dropout) if dropout else None
 
     def forward(self, input: Tensor) -> Any:
         new = self.conv2(self.relu(self.norm2(self.conv1(self.relu(self.norm1(input))))))
+        if self.dropout is not None:
+            new = self.dropout(new)
         return F.cat([input, new], 1)
 
 
@@ -168,3 +172,40 @@ class Transition(Module):
 
     def forward(self, input: Tensor) -> Any:
         return self.pool(self.conv(self.relu(self.norm(input))))
+
+
+def max_pool_same(input: Tensor) -> Any:
+    """3x3 maximum at stride 2, ceil(side / 2) out: padding="same" as TensorFlow has it.
+
+    An odd side is padded by 1 at both ends, an even one at its end only: there the last window is cut short.
+    """
+    odd = tuple(side % 2 for side in input.shape[2:])
+    if odd[0] == odd[1]:
+        return F.max_pool2d(input, 3, 2, padding=odd[0], ceil_mode=not odd[0])
+    rows = F.max_pool2d(input, (3, 1), (2, 1), padding=(odd[0], 0), ceil_mode=not odd[0])
+    return F.max_pool2d(rows, (1, 3), (1, 2), padding=(0, odd[1]), ceil_mode=not odd[1])
+
+
+class SeparableResidual(Module):
+    """Separable 3x3 convolutions, each with batch norm, before each a ReLU; plus the shortcut.  Chollet 2017, figure 5.
+
+    widths: channels after each.  stride 2: a 3x3 max-pool ends the path, and the shortcut is a 1x1 convolution with
+    batch norm; it is the identity where the shape stays.  activated=False leaves out the first ReLU.
+    """
+
+    def __init__(self, in_channels: int, widths: tuple[int, ...], stride: int = 1, activated: bool = True, **norm: Any):
+        super().__init__()
+        if stride not in (1, 2):
+            raise ValueError(f"SeparableResidual: stride is 1 or 2, got {stride}")
+        self.stride = stride
+        layers: list[Module] = []
+        for i, (a, b) in enumerate(zip((in_channels, *widths), widths, strict=False)):
+            layers += [ReLU()] if i or activated else []
+            layers += [SeparableConv2d(a, b, 3, padding=1, bias=False), BatchNorm2d(b, **norm)]
+        self.body = Sequential(*layers)
+        self.downsample = make_shortcut("projection", in_channels, widths[-1], stride, norm)
+
+    def forward(self, input: Tensor) -> Any:
+        y = self.body(input)
+        y = max_pool_same(y) if self.stride == 2 else y
+        return y + (input if self.downsample is None else self.downsample(input))

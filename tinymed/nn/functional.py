@@ -19,10 +19,12 @@ from ..ops.loss_functions import *
 from ..ops.matmul import *
 from ..ops.moments import *
 from ..ops.norm import *
+from ..ops.overlap_loss import *
 from ..ops.pad import *
 from ..ops.pool import *
 from ..ops.reduce import *
 from ..ops.resample import *
+from ..ops.response_norm import *
 from ..ops.shape import *
 from ..ops.smooth import *
 from ..ops.softmax import *

@@ -85,6 +85,8 @@ class Module:
         if not scope:
             Module.paths = self.path_of_modules()
         scope.append(Module.paths.get(id(self)) or type(self).__name__)
+        for o in tape.observers:
+            o.module(self)
         try:
             for hook in tuple(self._pre_hooks.values()):
                 changed = hook(self, args)

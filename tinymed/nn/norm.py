@@ -196,6 +196,23 @@ class GroupNorm(Module):
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
 
 
+class LocalResponseNorm(Module):
+    """x / (k + alpha mean(x^2))^beta, the mean over `size` neighbouring channels.  Krizhevsky et al. 2012, section 3.3.
+
+    The paper's alpha multiplies the sum: its n = 5, alpha = 1e-4 is size=5, alpha=5e-4, beta=0.75, k=2 here.
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0):
+        super().__init__()
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, input: Tensor) -> Any:
+        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
 class InstanceNorm(Module):
     """Each channel of each sample normalised by itself; no affine map and no running statistics by default.
 

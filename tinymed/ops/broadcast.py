@@ -30,6 +30,18 @@ def extent(*inputs: Any) -> int:
     return int(np.prod(broadcast(*[a for a in inputs if not isinstance(a, str)])[0][0], dtype=np.int64))
 
 
+@kernel(out=lambda shape, dtype, value: [(shape, dtype)], flops=lambda *_: 0)
+def full(xp: Any, shape: tuple[int, ...], dtype: Any, value: Number) -> Array:
+    """An array of one value, wrapped around where an integer dtype cannot hold it."""
+    return xp.full(shape, xp.asarray(value).astype(dtype), dtype)
+
+
+@kernel(out=lambda x, dtype: [(x.shape, dtype)], flops=lambda *_: 0)
+def cast(xp: Any, x: Array, dtype: Any) -> Array:
+    """x in another dtype, in memory of its own, in the same order of axes."""
+    return x.astype(dtype)
+
+
 @kernel(out=broadcast, flops=extent)
 def add(xp: Any, a: Any, b: Any) -> Array:
     """y = a + b, broadcast."""
@@ -85,12 +97,12 @@ def together(launch: Launch, *inputs: Any) -> Array:
                              "last axis on, lengths must be equal or 1") from None  # fmt: skip
         expand = launch.table.xp.broadcast_to
         inputs = tuple(expand(a, shape) if hasattr(a, "shape") and a.shape != shape else a for a in inputs)
-    return launch(*(as_number(a, arrays[-1].dtype) if isinstance(a, int) else a for a in inputs))
+    return launch(*(as_number(launch.table, a, arrays[-1].dtype) if isinstance(a, int) else a for a in inputs))
 
 
-def as_number(n: int, dtype: Any) -> Any:
+def as_number(k: Table, n: int, dtype: Any) -> Any:
     """A Python integer beside arrays: a float beside floats, wrapped around where an integer dtype cannot hold it."""
-    return float(n) if dtype.kind == "f" else np.asarray(n).astype(dtype) if dtype.kind in "iu" else n
+    return float(n) if dtype.kind == "f" else k.full((), dtype, n) if dtype.kind in "iu" else n
 
 
 def shape_of(a: Any) -> tuple[int, ...] | None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, kernel
-from ..tape import Node, Op
+from ..tape import Node, Op, reading
 from .axes import kept, one_axis
 from .broadcast import operands
 from .indexing import Span, Take
@@ -41,7 +41,7 @@ class Gather(Op):
 
     def backward(self, dy: Array) -> Any:
         index, shape, axis = self.saved
-        return self.k.scatter_add_forward(self.k.xp.zeros(shape, dy.dtype), index, dy, axis), None, None
+        return self.k.scatter_add_forward(self.k.full(shape, dy.dtype, 0), index, dy, axis), None, None
 
     @staticmethod
     def samples(draw: Any) -> tuple[Any, ...]:
@@ -175,6 +175,8 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
         raise TypeError(f"one_hot: needs integers, got {tensor.data.dtype}")
     if num_classes == -1 and not tensor.data.size:
         raise ValueError("one_hot: the number of classes of an empty tensor is unknown; give num_classes")
+    if num_classes == -1:
+        reading("one_hot without num_classes")
     low, high = (int(tensor.data.min()), int(tensor.data.max())) if tensor.data.size else (0, 0)
     classes = high + 1 if num_classes == -1 else num_classes
     if low < 0 or high >= classes or classes < 1:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import tape
-from ..backend import Array, kernel
+from ..backend import Array, kernel, table
 from ..tape import Cast, Node, Op
 from .axes import one_axis
 from .broadcast import operand, to_shape
@@ -80,7 +80,11 @@ def entry(i: Any) -> Any:
     a = np.asarray(a, np.int64) if isinstance(a, list | tuple | range) and len(a) == 0 else np.asarray(a)
     if a.dtype.kind != "b" and (a.dtype.kind != "i" and a.dtype != np.uint64 or a.dtype == np.uint8):
         raise TypeError(f"an index array is of integers or bool, got {a.dtype}; convert it with .long() or .bool()")
-    return int(a) if a.ndim == 0 and a.dtype.kind != "b" else a
+    if a.ndim or a.dtype.kind == "b":
+        return a
+    if isinstance(i, Node):
+        tape.reading("use as an index")
+    return int(a)
 
 
 def is_mask(i: Any) -> bool:
@@ -96,6 +100,7 @@ def positions(i: Array, shape: tuple[int, ...], axis: int) -> list[Array]:
         raise IndexError(
             f"the mask has shape {list(i.shape)}, the axes it selects from {list(shape[axis : axis + i.ndim])}"
         )
+    tape.reading("a mask as an index")
     return list(i.nonzero())
 
 
@@ -269,7 +274,8 @@ def getitem(input: Any, index: Any) -> Any:
 def assign(target: Any, index: Any, value: Any) -> None:
     """target[index] = value, in place, cast and broadcast; remembered by the tape, so gradients stay right."""
     given = operand("assignment", value)
-    given = given if isinstance(given, Node) else target.plain(np.asarray(given, target.data.dtype))
+    if not isinstance(given, Node):
+        given = target.plain(table().full((), target.data.dtype, given))
     if given.data.dtype != target.data.dtype:
         given = Cast.apply(given, target.data.dtype)
     if given.version is target.version:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, kernel
+from ..backend import Array, Table, kernel
 from ..tape import Op
+from .shape import reshaped
 
 __all__ = ["bmm", "linear", "matmul"]
 
@@ -58,9 +59,9 @@ def linear_forward(xp: Any, x: Array, weight: Array, bias: Array | None) -> Arra
 # ---------------------------------------------------------------------------------------------------- the ops
 
 
-def rows(a: Array) -> Array:
+def rows(k: Table, a: Array) -> Array:
     """(..., k) -> (product of the others, k)."""
-    return a.reshape(prod(a.shape[:-1]), a.shape[-1])
+    return a if a.ndim == 2 else reshaped(k, a, (prod(a.shape[:-1]), a.shape[-1]))
 
 
 class MatMul(Op):
@@ -77,7 +78,7 @@ class MatMul(Op):
         if right.ndim > 2:
             y = self.k.batched_matmul(left, right)
         else:
-            y = self.k.matmul(rows(left), right).reshape(*left.shape[:-1], right.shape[1])
+            y = self.k.matmul(rows(self.k, left), right).reshape(*left.shape[:-1], right.shape[1])
         return y.reshape(product_shape(a, b))
 
     def backward(self, dy: Array) -> Any:
@@ -91,8 +92,8 @@ class MatMul(Op):
             if self.needs[1]:
                 db = k.sum_to(k.batched_matmul(left.swapaxes(-1, -2), dy), right.shape)
         else:
-            da = k.matmul_tb(rows(dy), right) if self.needs[0] else None
-            db = k.matmul_ta(rows(left), rows(dy)) if self.needs[1] else None
+            da = k.matmul_tb(rows(k, dy), right) if self.needs[0] else None
+            db = k.matmul_ta(rows(k, left), rows(k, dy)) if self.needs[1] else None
         return None if da is None else da.reshape(a.shape), None if db is None else db.reshape(b.shape)
 
     @staticmethod
@@ -123,13 +124,13 @@ class Linear(Op):
 
     def forward(self, x: Array, weight: Array, bias: Array | None = None) -> Array:
         self.save(x, weight)
-        return self.k.linear_forward(rows(x), weight, bias).reshape(*x.shape[:-1], weight.shape[0])
+        return self.k.linear_forward(rows(self.k, x), weight, bias).reshape(*x.shape[:-1], weight.shape[0])
 
     def backward(self, dy: Array) -> Any:
         x, weight = self.saved
-        dy = rows(dy)
+        dy = rows(self.k, dy)
         dx = self.k.matmul(dy, weight).reshape(x.shape) if self.needs[0] else None
-        dweight = self.k.matmul_ta(dy, rows(x)) if self.needs[1] else None
+        dweight = self.k.matmul_ta(dy, rows(self.k, x)) if self.needs[1] else None
         return dx, dweight, self.k.channel_sum(dy) if self.needs[2] else None
 
     @staticmethod

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tape import Node
+from ..tape import Node, reading
 from . import (
     activations,
     cast,
@@ -82,11 +82,13 @@ class Methods(Node):
         return iter(join.unbind(self))
 
     def __contains__(self, value: Any) -> Any:
+        reading("in")
         return (self.data == (value.data if isinstance(value, Node) else value)).any().item()
 
     def __index__(self) -> Any:
         if self.data.size != 1 or self.data.dtype.kind not in "iub":
             raise TypeError("only a tensor of one integer can be used as an index")
+        reading("use as an index")
         return self.data.item()
 
     # elementwise

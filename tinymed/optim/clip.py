@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from .. import backend
+from ..tape import reading
 from ..tensor import Tensor
 from . import kernels  # noqa: F401  declares them
 
@@ -27,6 +28,8 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm
         return Tensor(np.zeros((), np.float32))
     order = float(norm_type)
     total = k.total_norm(order, *[k.gradient_norm(p.grad.data, order) for p in chosen])
+    if error_if_nonfinite:
+        reading("clip_grad_norm_ with error_if_nonfinite")
     if error_if_nonfinite and not np.isfinite(total):
         raise RuntimeError(f"clip_grad_norm_: the norm of order {norm_type} of the gradients is {float(total)}; "
                            "error_if_nonfinite=False passes it on")  # fmt: skip

@@ -78,6 +78,30 @@ def adam_step(xp: Any, p: Array, m: Array, v: Array, g: Array, rates: Array, dec
     return ()
 
 
+@kernel(out=nothing, writes="p", flops=lambda p, *_: 4 * p.size)
+def sgd_flat(xp: Any, p: Array, g: Array, rates: Array, spans: Array) -> Any:
+    """sgd_step of several parameters in one buffer: spans holds rows of (row of rates, first element, end)."""
+    for row, first, end in spans.tolist():
+        sgd_step(xp, p[first:end], g[first:end], rates[row])
+    return ()
+
+
+@kernel(out=nothing, writes="p buffer", flops=lambda p, *_: 7 * p.size)
+def momentum_flat(xp: Any, p: Array, buffer: Array, g: Array, rates: Array, spans: Array, nesterov: bool) -> Any:
+    """momentum_step of several parameters in one buffer."""
+    for row, first, end in spans.tolist():
+        momentum_step(xp, p[first:end], buffer[first:end], g[first:end], rates[row], nesterov)
+    return ()
+
+
+@kernel(out=nothing, writes="p m v", flops=lambda p, *_: 14 * p.size)
+def adam_flat(xp: Any, p: Array, m: Array, v: Array, g: Array, rates: Array, spans: Array, decoupled: bool) -> Any:
+    """adam_step of several parameters in one buffer."""
+    for row, first, end in spans.tolist():
+        adam_step(xp, p[first:end], m[first:end], v[first:end], g[first:end], rates[row], decoupled)
+    return ()
+
+
 @kernel(out=lambda hyper, like: [((6,), like.dtype)])
 def rmsprop_rates(xp: Any, hyper: Array, like: Array) -> Array:
     """(lr, alpha, 1 - alpha, eps, decay, momentum)."""

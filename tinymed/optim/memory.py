@@ -60,7 +60,9 @@ class Slot:
 
     def gradient(self, k: Table) -> Array:
         """The parameter's gradient as it lies in memory, in the parameter's order: 1-D."""
-        g = self.parameter.grad.data.astype(self.dtype, copy=False)
+        g = self.parameter.grad.data
+        if g.dtype != self.dtype:
+            g = k.cast(g, self.dtype)
         if not g.transpose(self.order).flags.c_contiguous:
             g = k.canonical(g, self.order)
         return g.transpose(self.order).reshape(-1)
@@ -77,6 +79,8 @@ class GroupMemory:
     def __init__(self, parameters: list[Parameter]):
         self.parameters = parameters
         self.steps = np.zeros(len(parameters), np.int64)
+        self.chosen: list[int] = []  # the slots that had a gradient in the last step, and
+        self.mask = np.zeros(len(parameters), np.int64)  # 1 for each of them
         self.slots: list[Slot] = []
         self.sizes: dict[np.dtype[Any], int] = {}
         self.gather()
@@ -126,9 +130,11 @@ class GroupMemory:
         """Count a step for every parameter that has a gradient; return their slots."""
         self.sync()
         active = [slot for slot in self.slots if slot.parameter.grad is not None]
-        mask = np.zeros(len(self.slots), np.int64)
-        mask[[slot.index for slot in active]] = 1
-        k.advance_steps(self.steps, mask)
+        chosen = [slot.index for slot in active]
+        if chosen != self.chosen:
+            self.chosen, self.mask = chosen, np.zeros(len(self.slots), np.int64)
+            self.mask[chosen] = 1
+        k.advance_steps(self.steps, self.mask)
         return active
 
 

@@ -18,8 +18,8 @@ from ..data.synthetic import synthetic_smear
 from ..errors import UserError
 from .callbacks import Schedule
 from .config import AugmentConfig, DataConfig, RunConfig
-from .heads import Head, make_head
-from .trainer import Callback, Trainer
+from .heads import Head, SigmoidHead, SoftmaxHead, make_head
+from .trainer import Batches, Callback, Measure, Trainer
 
 Splits = dict[str, Dataset]
 
@@ -121,7 +121,10 @@ def make_model(config: RunConfig) -> Any:
     takes = models.entry(config.model).options
     check_options(config.model, config.model_options)
     wanted: dict[str, Any] = {"in_channels": data.channels, "size": data.size, "head": config.head}
-    wanted |= {"num_classes": len(data.classes)} if data.classes else {}
+    if data.classes:
+        wanted["num_classes"] = 1 if config.task == "segmentation" and config.head == "sigmoid" else len(data.classes)
+    if config.task == "segmentation" and config.mask.auxiliary:
+        wanted["auxiliary"] = True  # further outputs of networks that have them
     options = {name: value for name, value in wanted.items() if name in takes} | config.model_options
     try:
         return models.create(config.model, **options)
@@ -144,8 +147,8 @@ def check_options(model: str, options: dict[str, Any]) -> None:
             raise UserError(f"model {model}: {name} is a list such as {list(default)}, got {value!r}")
 
 
-def make_run_head(config: RunConfig, model: Any) -> Head:
-    """The head that the configuration names, for a network."""
+def make_run_head(config: RunConfig, model: Any) -> SigmoidHead | SoftmaxHead:
+    """The classifier's head that the configuration names, for a network."""
     return make_head(config.head, len(config.data.classes), config.class_weights, model)
 
 
@@ -180,16 +183,24 @@ def make_schedule(config: RunConfig, optimizer: Any, batches: int) -> list[Callb
 
 
 def make_trainer(config: RunConfig, sets: Splits, callbacks: list[Callback]) -> Trainer:
-    """Everything put together; `callbacks` come after those that the configuration asks for."""
+    """Everything of a classification put together."""
+    model = make_model(config)
+    train, val = make_loader(sets["train"], config, training=True), make_loader(sets["val"], config)
+    return assemble(config, model, make_run_head(config, model), train, val, callbacks)
+
+
+def assemble(
+    config: RunConfig, model: Any, head: Head, train: Batches, val: Batches | None, callbacks: list[Callback],
+    measure: Measure | None = None,
+) -> Trainer:  # fmt: skip
+    """A trainer of any task's parts; `callbacks` come after those that the configuration asks for."""
     from .callbacks import EarlyStopping
 
-    model = make_model(config)
     optimizer = make_optimizer(config, model)
-    train, val = make_loader(sets["train"], config, training=True), make_loader(sets["val"], config)
     own = make_schedule(config, optimizer, len(train))
     if config.early_stop is not None:
         own.append(EarlyStopping(config.early_stop, config.monitor))
     return Trainer(
-        model, optimizer, make_run_head(config, model), train, val,
-        callbacks=[*own, *callbacks], clip_norm=config.clip_norm, positive=config.positive,
+        model, optimizer, head, train, val, callbacks=[*own, *callbacks], clip_norm=config.clip_norm,
+        positive=config.positive, measure=measure,
     )  # fmt: skip

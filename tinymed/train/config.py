@@ -32,7 +32,7 @@ class DataConfig(Strict):
     val_fraction: float = Fraction
     test_fraction: float = Field(ge=0, lt=1)
     size: int = Field(ge=1, le=4096)
-    channels: Literal[1, 3] = 3
+    channels: int = Field(default=3, ge=1, le=64)  # 1 or 3 of pictures, any number where files are put together
     mean: list[float] | None = None
     std: list[float] | None = None
     synthetic_images: int = Field(default=3600, ge=8, le=1_000_000)
@@ -52,18 +52,40 @@ class AugmentConfig(Strict):
     noise: float = Field(default=0.0, ge=0)
     brightness: float = Field(default=0.0, ge=0)
     contrast: float = Field(default=0.0, ge=0, le=1)
+    elastic: float = Field(default=0.0, ge=0)
+    elastic_grid: int = Field(default=3, ge=2, le=64)
+
+
+class MaskConfig(Strict):
+    """What a segmentation has beyond a classification."""
+
+    values: list[tuple[int, str]] = []  # what the values in the masks mean, in the order of the classes
+    ignore: int | None = None  # the value of pixels that do not count
+    dimensions: Literal[2, 3] = 2
+    loss: Literal["cross_entropy", "dice", "dice_cross_entropy", "tversky", "focal_tversky"] = "cross_entropy"
+    auxiliary: float = Field(default=0.3, ge=0)  # weight of the losses on a network's further outputs
+    patch: list[int] | None = None  # sides of the patches to train on; None: whole images, resized
+    per_image: int = Field(default=1, ge=1)  # patches of each image in an epoch
+    foreground: float = Field(default=0.5, ge=0, le=1)  # share of patches centred on a class other than the background
+    overlap: float = Field(default=0.5, ge=0, lt=1)  # of neighbouring tiles in prediction
+    blend: Literal["gaussian", "uniform"] = "gaussian"
+    border_weight: float = Field(default=0.0, ge=0)  # w0 of U-Net's weight map; 0: no map
+    border_sigma: float = Field(default=5.0, gt=0)
+    border_class: str | None = None  # the class whose components are cells; None: all but the background
 
 
 class RunConfig(Strict):
     """All of a run.  The defaults are the recipe of Senthil Kumar et al. 2022 where the paper gives one."""
 
     schema_version: Literal[1] = 1
+    task: Literal["classification", "segmentation", "detection"] = "classification"
     model: str = "dcnn"
     model_options: dict[str, Any] = {}
     head: Literal["sigmoid", "softmax", "own"] = "sigmoid"
     positive: str = ""
     data: DataConfig
     augment: AugmentConfig = AugmentConfig()
+    mask: MaskConfig = MaskConfig()
     epochs: int | None = Field(default=20, ge=1)
     steps: int | None = Field(default=None, ge=1)
     batch: int = Field(default=128, ge=1)
@@ -78,7 +100,7 @@ class RunConfig(Strict):
     backend: str = "numba"
     workers: int = Field(default=2, ge=0, le=64)
     early_stop: int | None = Field(default=None, ge=1)
-    monitor: Literal["val_loss", "val_accuracy", "val_auc"] = "val_loss"
+    monitor: Literal["val_loss", "val_accuracy", "val_auc", "val_dice", "val_ap"] = "val_loss"
     keep: Literal["best", "last"] = "last"
     checkpoint_every: int = Field(default=100, ge=0)
 

@@ -9,7 +9,7 @@ The first two take logits, for losses that do not overflow.  All predict the arg
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -18,6 +18,32 @@ from ..errors import UserError
 from ..tensor import Tensor
 
 HEADS = ("sigmoid", "softmax", "own")
+
+
+class Head(Protocol):
+    """What the trainer asks of a task's head; those of segmentation and detection are in files of their own."""
+
+    classes: int
+
+    def targets(self, labels: Any) -> Any:
+        """What the loss compares with, an array or a tuple of them, from the labels of a batch."""
+
+    def __call__(self, outputs: Any, targets: Any) -> Tensor:
+        """The loss, a scalar tensor."""
+
+    def scores(self, outputs: np.ndarray) -> np.ndarray:
+        """What the outputs mean: probabilities, or the like."""
+
+    def correct(self, outputs: Any, labels: Any) -> float:
+        """How many images of a batch are right, for the accuracy of the training; an image may count in part."""
+
+    def unweighted(self) -> Self:
+        """The same without class weights, for validation."""
+
+
+def count_correct(outputs: Any, labels: np.ndarray) -> int:
+    """Images whose largest output is at their label."""
+    return int((outputs.data.argmax(axis=1) == labels).sum())
 
 
 class SigmoidHead:
@@ -41,7 +67,7 @@ class SigmoidHead:
 
         weight = None
         if self.weights is not None:  # [n, 1]: the weight of each image's class
-            weight = Tensor(targets.data @ self.weights[:, None])
+            weight = functional.matmul(targets, Tensor(self.weights[:, None]))
         loss: Tensor = functional.binary_cross_entropy_with_logits(outputs, targets, weight)
         return loss
 
@@ -51,6 +77,10 @@ class SigmoidHead:
         small = np.exp(-np.abs(z))
         result: np.ndarray = np.where(z >= 0, 1, small) / (1 + small)
         return result
+
+    def correct(self, outputs: Any, labels: np.ndarray) -> float:
+        """Images whose largest output is at their label."""
+        return count_correct(outputs, labels)
 
     def unweighted(self) -> "SigmoidHead":
         """The same without class weights, for validation."""
@@ -87,6 +117,10 @@ class SoftmaxHead:
         result: np.ndarray = e / e.sum(axis=1, keepdims=True)
         return result
 
+    def correct(self, outputs: Any, labels: np.ndarray) -> float:
+        """Images whose largest output is at their label."""
+        return count_correct(outputs, labels)
+
     def unweighted(self) -> "SoftmaxHead":
         """The same without class weights, for validation."""
         return SoftmaxHead(self.classes)
@@ -114,10 +148,9 @@ class OwnHead(SoftmaxHead):
         return self
 
 
-Head = SigmoidHead | SoftmaxHead
-
-
-def make_head(name: str, classes: int, class_weights: Sequence[float] | None = None, model: Any = None) -> Head:
+def make_head(
+    name: str, classes: int, class_weights: Sequence[float] | None = None, model: Any = None
+) -> SigmoidHead | SoftmaxHead:
     """The head of this name; "own" asks the model for its loss.  Raises UserError for another name, weights that do not
     fit, or a model to which the head does not."""
     if name not in HEADS:

@@ -46,7 +46,7 @@ class Run:
     def create(cls, folder: Path, config: RunConfig) -> "Run":
         """Begin a new run.  Raises UserError if the folder holds anything."""
         refuse_occupied(folder)
-        run = cls(folder, config)
+        run = kind(config)(folder, config)
         run.checkpoints.mkdir(parents=True, exist_ok=True)
         write_json(folder / CONFIG, config.model_dump())
         return run
@@ -54,7 +54,8 @@ class Run:
     @classmethod
     def open(cls, folder: Path) -> "Run":
         """A run that was begun.  Raises UserError if the folder is none."""
-        return cls(folder, read_config(folder / CONFIG))
+        config = read_config(folder / CONFIG)
+        return kind(config)(folder, config)
 
     def update(self, **changes: Any) -> None:
         """Change values that a resumed run may change, such as epochs, and write them down."""
@@ -64,11 +65,19 @@ class Run:
 
     # ---------------------------------------------------------------------------------------- training
 
+    def open_data(self) -> Splits:
+        """The images of the run's data set, divided."""
+        return open_splits(self.config.data, self.config.seed)
+
+    def fingerprint(self, sets: Splits) -> str:
+        """What tells these images and labels from others."""
+        return fingerprint(sets, self.config.data.path)
+
     def splits(self) -> Splits:
         """The run's images.  Raises UserError if they are not those the run began with."""
         data = self.config.data
-        sets = open_splits(data, self.config.seed)
-        if data.fingerprint and fingerprint(sets, data.path) != data.fingerprint:
+        sets = self.open_data()
+        if data.fingerprint and self.fingerprint(sets) != data.fingerprint:
             raise UserError(
                 f"{data.path or 'the synthetic set'}: the images or labels are not those that the run {self.folder} "
                 "began with, so it cannot go on to the same result; restore them, or begin a new run"
@@ -80,7 +89,11 @@ class Run:
         config, interrupt = self.config, Interrupt()
         log = JsonLog(self.folder / LOG)
         save = Checkpoints(self.checkpoints, config.model_dump(), config.checkpoint_every, config.monitor)
-        return make_trainer(config, sets, [interrupt, log, *display, save]), interrupt
+        return self.make_trainer(sets, [interrupt, log, *display, save]), interrupt
+
+    def make_trainer(self, sets: Splits, callbacks: list[Callback]) -> Trainer:
+        """The trainer of the run's task."""
+        return make_trainer(self.config, sets, callbacks)
 
     def restore(self, trainer: Trainer) -> str:
         """Bring a trainer to the run's newest whole checkpoint; returns a note if that is not the newest file, or "".
@@ -177,6 +190,15 @@ class Run:
                     pixels = normalise(pixels, data.mean or 0.0, data.std or 1.0)
                 rows.append(head.scores(model(Tensor(to_nchw(pixels))).data))
         return np.concatenate(rows)
+
+
+def kind(config: RunConfig) -> type[Run]:
+    """The class of runs of the configuration's task."""
+    if config.task == "segmentation":
+        from .segmentation import SegmentationRun
+
+        return SegmentationRun
+    return Run
 
 
 CHANGEABLE = frozenset(("epochs", "steps", "backend", "workers", "checkpoint_every"))  # when a run is resumed

@@ -13,13 +13,15 @@ from typing import Any, Protocol
 import numpy as np
 
 from .. import random
+from ..program import capture
 from ..tape import no_grad
 from ..tensor import Tensor
 from .heads import Head
 from .metrics import evaluate_scores
 
-Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
-Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+Batch = tuple[Any, Any, np.ndarray]  # images, labels (each an array, or a tuple of them), the images' indices
+Step = Callable[[Any, Any], tuple[Tensor, Any]]
+Measure = Callable[["Trainer"], dict[str, Any]]
 EPOCH_METRICS = ("accuracy", "auc", "sensitivity", "specificity")
 
 
@@ -46,7 +48,7 @@ class Progress:
     step: int = 0  # optimiser steps since the start
     images: int = 0  # images trained on since the start
     seen: int = 0  # images since the last row of the history, and what was summed over them
-    correct: int = 0
+    correct: float = 0
     loss_sum: float = 0.0
     seconds: float = 0.0
     stopped: str = ""  # why training ended early
@@ -79,12 +81,12 @@ class Callback:
         """Take up what `state` returned."""
 
 
-def train_step(model: Any, optimizer: Any, loss: Callable[[Tensor, Tensor], Tensor], clip_norm: float | None) -> Step:
+def train_step(model: Any, optimizer: Any, loss: Callable[[Any, Any], Tensor], clip_norm: float | None) -> Step:
     """The step as a function of (images, targets) -> (loss, outputs) that reads no value, so it can be captured."""
 
-    def step(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def step(images: Any, targets: Any) -> tuple[Tensor, Any]:
         optimizer.zero_grad()
-        outputs = model(images)
+        outputs = model(*images) if isinstance(images, tuple) else model(images)
         value = loss(outputs, targets)
         value.backward()
         if clip_norm is not None:
@@ -98,11 +100,12 @@ def train_step(model: Any, optimizer: Any, loss: Callable[[Tensor, Tensor], Tens
 
 
 class Trainer:
-    """Fits a classifier, one epoch of batches after the other.
+    """Fits a network, one epoch of batches after the other.
 
     loss: a head of `tinymed.train.heads`, or any object with its methods.  val_loader: validated on the whole set after
     every epoch.  clip_norm: largest norm of all gradients together.  positive: the class that sensitivity speaks of.
-    step: replaces `train_step`, for a captured one.  Set `stop` to end after the current step.
+    step: replaces `train_step`, for a captured one.  measure: what to validate, by default a classifier's loss and
+    metrics; answers {"loss": ..., name: ...} of the validation set.  Set `stop` to end after the current step.
     """
 
     def __init__(
@@ -117,11 +120,14 @@ class Trainer:
         clip_norm: float | None = None,
         positive: str | None = None,
         step: Step | None = None,
+        measure: Measure | None = None,
     ):
         self.model, self.optimizer, self.loss = model, optimizer, loss
         self.train_loader, self.val_loader = train_loader, val_loader
         self.callbacks, self.positive = list(callbacks), positive
-        self.step = step or train_step(model, optimizer, loss, clip_norm)
+        self.step = step or capture(train_step(model, optimizer, loss, clip_norm), fallback=True)
+        self.forward = capture(lambda images: model(images), fallback=True)
+        self.measure = measure or (None if val_loader is None else measure_classes)
         self.progress = Progress()
         self.stop = False
         self.epochs = self.steps = math.inf
@@ -154,9 +160,9 @@ class Trainer:
             return
         self.model.train()
         started = time.perf_counter()
-        for images, labels, _ in self.train_loader.epoch(p.epoch, p.batch):
-            loss, outputs = self.step(Tensor(images), Tensor(self.loss.targets(labels)))
-            self.count(loss.item(), outputs.data, labels)
+        for images, labels, indices in self.train_loader.epoch(p.epoch, p.batch):
+            loss, outputs = self.step(as_tensors(images), as_tensors(self.loss.targets(labels)))
+            self.count(loss.item(), self.loss.correct(outputs, labels), len(indices))
             p.seconds += time.perf_counter() - started
             for callback in self.callbacks:
                 callback.on_step(self, loss.item())
@@ -198,7 +204,7 @@ class Trainer:
         """Of the first parameter group."""
         return float(self.optimizer.param_groups[0]["lr"])
 
-    def count(self, loss: float, outputs: np.ndarray, labels: np.ndarray) -> None:
+    def count(self, loss: float, correct: float, images: int) -> None:
         """Add a step to the progress.  Raises Diverged when the loss is no number."""
         p = self.progress
         if not math.isfinite(loss):
@@ -207,20 +213,14 @@ class Trainer:
                 f"(it is {self.learning_rate:g}) or clip gradients"
             )
         p.batch, p.step = p.batch + 1, p.step + 1
-        p.images, p.seen = p.images + len(labels), p.seen + len(labels)
-        p.loss_sum += loss * len(labels)
-        p.correct += int((outputs.argmax(axis=1) == labels).sum())
+        p.images, p.seen = p.images + images, p.seen + images
+        p.loss_sum += loss * images
+        p.correct += correct
 
     def validate(self) -> dict[str, Any]:
         """Loss and metrics over the whole validation set, as val_loss, val_accuracy, ...; empty without a set."""
-        if self.val_loader is None:
-            return {}
-        scores, labels, loss = predict_scores(self.model, self.val_loader, self.loss, lambda: self.stop)
-        if self.stop:
-            return {}
-        classes = self.val_loader.dataset.classes
-        result = evaluate_scores(scores, labels, classes, self.positive or classes[1], resamples=0)
-        return {"val_loss": loss} | {f"val_{name}": result[name] for name in EPOCH_METRICS}
+        found = {} if self.measure is None else self.measure(self)
+        return {} if self.stop else {f"val_{name}": value for name, value in found.items()}
 
     # ------------------------------------------------------------------------------------------ the state
 
@@ -244,6 +244,22 @@ class Trainer:
         self.progress = Progress(**tree["progress"])
         for callback in self.callbacks:
             callback.restore(tree["callbacks"].get(type(callback).__name__, {}))
+
+
+def measure_classes(trainer: Trainer) -> dict[str, Any]:
+    """Loss and EPOCH_METRICS of a classifier on the validation set; nothing when told to stop."""
+    loader: Any = trainer.val_loader
+    scores, labels, loss = predict_scores(trainer.model, loader, trainer.loss, lambda: trainer.stop)
+    if trainer.stop:
+        return {}
+    classes = loader.dataset.classes
+    result = evaluate_scores(scores, labels, classes, trainer.positive or classes[1], resamples=0)
+    return {"loss": loss} | {name: result[name] for name in EPOCH_METRICS}
+
+
+def as_tensors(value: Any) -> Any:
+    """An array as a tensor, a tuple of arrays as a tuple of tensors."""
+    return tuple(map(Tensor, value)) if isinstance(value, tuple) else Tensor(value)
 
 
 def as_arrays(value: Any) -> Any:

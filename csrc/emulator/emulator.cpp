@@ -1,0 +1,237 @@
+// Runs one CUDA block at a time, each CUDA thread as a fiber.
+// A thread runs until it returns or reaches a barrier or a warp collective; then the next one is resumed.
+// The order of ready threads can be shuffled, so that a kernel that depends on it gives different answers.
+#include "emulator.h"
+
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <numeric>
+#include <random>
+
+uint3 threadIdx, blockIdx;
+dim3 blockDim, gridDim;
+
+namespace emu {
+Options options;
+Block block;
+static Thread body;
+static void* body_args;
+static std::string failure;
+
+static void yield() { pause(block.current->fiber); }
+
+static std::string text(uint3 v) {
+    return "(" + std::to_string(v.x) + "," + std::to_string(v.y) + "," + std::to_string(v.z) + ")";
+}
+
+void fail(const std::string& what) {
+    if (failure.empty())
+        failure = what + "\n  kernel " + block.kernel + ", block " + text(blockIdx) + ", thread " + text(block.current->index);
+    block.current->state = DONE;
+    yield();
+    __builtin_unreachable();  // an abandoned fiber is never resumed
+}
+
+static void enter() {  // first code on a fresh stack
+    body(body_args);
+    block.current->state = DONE;
+    yield();
+    __builtin_unreachable();
+}
+
+static void resume(ThreadState& t) {
+    if (!t.fiber.stack) t.fiber.start(enter);
+    block.current = &t;
+    threadIdx = t.index;
+    t.fiber.resume();
+    if (t.fiber.overflowed() && failure.empty()) failure = "stack: a thread used more than 64 KiB of local memory";
+    if (t.state == DONE) {
+        t.fiber.finish();
+        --block.alive;
+    }
+}
+
+// ------------------------------------------------------------------------------------- barriers and collectives
+
+void barrier(Site here) {
+    block.current->state = AT_BARRIER;
+    block.current->where = here;
+    ++block.waiting;
+    yield();
+}
+
+int lane() { return block.current->id % 32; }
+void* dynamic_shared() { return block.dynamic.data(); }
+
+// The last lane of `mask` to arrive copies what all brought to `seen` and releases the others.
+const Payload* exchange(unsigned mask, const Payload& mine, Site here, bool orders) {
+    auto* me = block.current;
+    int l = me->id % 32, first = me->id - l;
+    auto& warp = block.warps[first / 32];
+    if (!(mask >> l & 1)) fail("divergence: a lane calls a warp collective whose mask leaves it out, at " + place(here));
+    warp.given[l] = mine;
+    me->state = AT_WARP, me->mask = mask, me->where = here;
+    bool complete = true;
+    for (int i = 0; i < 32; ++i)
+        if (mask >> i & 1) {
+            auto* other = warp.lanes >> i & 1 ? &block.threads[first + i] : nullptr;
+            complete &= other && other->state == AT_WARP && other->mask == mask && other->where == here;
+        }
+    if (!complete) {
+        yield();
+        return warp.seen;
+    }
+    for (int i = 0; i < 32; ++i)
+        if (mask >> i & 1) {
+            warp.seen[i] = warp.given[i];
+            block.threads[first + i].state = READY;
+        }
+    if (orders && (mask & warp.lanes) == warp.lanes) warp.synced = ++block.clock;
+    block.progress = true;
+    return warp.seen;
+}
+
+std::string place(Site s) {
+    std::string file = s.file ? s.file : "?";
+    return file.substr(file.rfind('/') + 1) + ":" + std::to_string(s.line);
+}
+
+std::string place(const void* code_address) {
+    Dl_info info;
+    if (!code_address || !dladdr(code_address, &info)) return "?";
+    char text[32];
+    std::snprintf(text, sizeof text, "@0x%zx", size_t((char*)code_address - (char*)info.dli_fbase) - 1);
+    return text;
+}
+
+// ---------------------------------------------------------------------------------------------------- scheduling
+
+static std::string deadlock() {
+    int n[4] = {};
+    const ThreadState *at_barrier = nullptr, *in_warp = nullptr;
+    for (auto& t : block.threads) {
+        ++n[t.state];
+        if (t.state == AT_BARRIER) at_barrier = &t;
+        if (t.state == AT_WARP) in_warp = &t;
+    }
+    std::string s = "deadlock: the block can never go on: ";
+    if (at_barrier) s += std::to_string(n[AT_BARRIER]) + " threads wait at __syncthreads at " + place(at_barrier->where) + ", ";
+    if (in_warp) s += std::to_string(n[AT_WARP]) + " in a warp collective at " + place(in_warp->where) + ", ";
+    return s + std::to_string(n[DONE]) + " have returned\n  kernel " + block.kernel + ", block " + text(blockIdx);
+}
+
+// Everyone alive is at a barrier: let them go on, unless they are at different ones or some have left.
+static void release() {
+    Site where = {};
+    for (auto& t : block.threads) {
+        if (t.state != AT_BARRIER) continue;
+        if (where.file && !(t.where == where) && failure.empty())
+            failure = "divergence: threads of one block wait at different __syncthreads, at " + place(where) + " and " +
+                      place(t.where) + "\n  kernel " + block.kernel + ", block " + text(blockIdx);
+        where = t.where;
+        t.state = READY;
+    }
+    int left = int(block.threads.size()) - block.alive;
+    if (left && failure.empty())
+        failure = "divergence: " + std::to_string(left) + " threads returned before the __syncthreads at " + place(where) +
+                  "\n  kernel " + block.kernel + ", block " + text(blockIdx);
+    block.waiting = 0;
+    block.synced = ++block.clock;
+}
+
+static void start_block() {
+    int n = blockDim.x * blockDim.y * blockDim.z;
+    block.threads.resize(n);
+    block.warps.resize((n + 31) / 32);
+    for (int i = 0; i < n; ++i) {
+        auto& t = block.threads[i];
+        unsigned u = i;
+        t.state = READY, t.id = i, t.groups = 0;
+        t.copies.clear();
+        t.index = {u % blockDim.x, u / blockDim.x % blockDim.y, u / (blockDim.x * blockDim.y)};
+    }
+    for (int w = 0; w < int(block.warps.size()); ++w) {
+        block.warps[w].lanes = n - 32 * w >= 32 ? ~0u : (1u << (n - 32 * w)) - 1;
+        block.warps[w].synced = 0;
+    }
+    block.alive = n, block.waiting = 0, block.synced = ++block.clock;
+    std::memset(__start_emu_shared, 0xff, __stop_emu_shared - __start_emu_shared);  // a NaN: what is not written shows
+    std::memset(block.dynamic.data(), 0xff, block.dynamic.size());
+}
+
+static void run_block(std::vector<int>& order, std::mt19937& rng) {
+    start_block();
+    check_block_start();
+    while (block.alive && failure.empty()) {
+        if (options.seed > 1) std::shuffle(order.begin(), order.end(), rng);
+        block.progress = false;
+        for (int i : order)
+            if (block.threads[i].state == READY) {
+                block.progress = true;
+                resume(block.threads[i]);
+                if (!failure.empty()) break;
+            }
+        if (!failure.empty() || !block.alive) break;
+        if (block.waiting == block.alive) release();
+        else if (!block.progress) failure = deadlock();
+    }
+    for (auto& t : block.threads) t.fiber.finish();  // after a failure: abandon what still runs
+    check_block_end();
+    block.current = nullptr;
+}
+
+template <class T> static std::vector<T> numbered(size_t n) {
+    std::vector<T> order(n);
+    std::iota(order.begin(), order.end(), T(0));
+    if (options.seed == 1) std::reverse(order.begin(), order.end());
+    return order;
+}
+
+static void check_shape(const char* name, dim3 grid, dim3 b, size_t shared_bytes) {
+    auto refuse = [&](const std::string& what) { throw Fault(std::string("launch: ") + name + ": " + what); };
+    if (uint64_t(b.x) * b.y * b.z > 1024 || b.z > 64) refuse("a block has at most 1024 threads, 64 along z");
+    if (!b.x || !b.y || !b.z) refuse("a block without threads");
+    if (grid.x > 0x7fffffff || grid.y > 65535 || grid.z > 65535) refuse("a grid has at most 2^31 - 1, 65535 and 65535 blocks");
+    if (shared_bytes > 227 * 1024) refuse("more than 227 KiB of dynamic shared memory");
+}
+
+void run(const char* name, dim3 grid, dim3 b, size_t shared_bytes, Thread thread, void* args, size_t args_bytes) {
+    check_shape(name, grid, b, shared_bytes);
+    body = thread, body_args = args, gridDim = grid, blockDim = b;
+    block.kernel = name, block.arguments = uintptr_t(args), block.arguments_end = block.arguments + args_bytes;
+    block.dynamic.resize(shared_bytes);
+    failure.clear();
+    std::mt19937 rng(options.seed);
+    auto order = numbered<int>(size_t(b.x) * b.y * b.z);
+    auto blocks = numbered<uint64_t>(size_t(grid.x) * grid.y * grid.z);
+    if (options.seed > 1) std::shuffle(blocks.begin(), blocks.end(), rng);
+    check_launch_start();
+    for (uint64_t i : blocks) {
+        blockIdx = {unsigned(i % grid.x), unsigned(i / grid.x % grid.y), unsigned(i / grid.x / grid.y)};
+        block.id = i;
+        run_block(order, rng);
+        if (!failure.empty()) throw Fault(failure);
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------ cp.async
+
+// The copy happens when the thread waits for it, as late as the rules allow: without the wait, stale bytes are read.
+void copy_async(void* shared, const void* global, size_t bytes, const void* where) {
+    Copy copy{shared, global, bytes, block.current->groups, where};
+    copy_issued(copy);
+    block.current->copies.push_back(copy);
+}
+void copy_commit() { ++block.current->groups; }
+void copy_wait(int left) {
+    auto& copies = block.current->copies;
+    auto landed = copies.begin();
+    for (; landed != copies.end() && landed->group < block.current->groups - left; ++landed) {
+        copy_landed(*landed);
+        if (landed->from) std::memcpy(landed->to, landed->from, landed->bytes);
+        else std::memset(landed->to, 0, landed->bytes);  // the zero fill of a source of size 0
+    }
+    copies.erase(copies.begin(), landed);
+}
+}  // namespace emu

@@ -1,0 +1,80 @@
+// Switching stacks: save the registers that a call must keep, exchange the stack pointer, return.
+#include "fiber.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+extern "C" __attribute__((visibility("hidden"))) void emu_switch(void** save_sp, void* load_sp);
+#if defined(__x86_64__)
+asm(R"(
+    .text
+    .globl emu_switch
+    .hidden emu_switch
+    .type emu_switch,@function
+emu_switch:
+    push %rbp; push %rbx; push %r12; push %r13; push %r14; push %r15
+    mov %rsp, (%rdi)
+    mov %rsi, %rsp
+    pop %r15; pop %r14; pop %r13; pop %r12; pop %rbx; pop %rbp
+    ret
+    .size emu_switch,.-emu_switch
+)");
+constexpr int FRAME = 8, RETURN_SLOT = 6;  // words below the top of a fresh stack
+#elif defined(__aarch64__)
+asm(R"(
+    .text
+    .globl emu_switch
+    .hidden emu_switch
+    .type emu_switch,@function
+emu_switch:
+    sub sp, sp, #160
+    stp x19, x20, [sp]; stp x21, x22, [sp, #16]; stp x23, x24, [sp, #32]; stp x25, x26, [sp, #48]
+    stp x27, x28, [sp, #64]; stp x29, x30, [sp, #80]
+    stp d8, d9, [sp, #96]; stp d10, d11, [sp, #112]; stp d12, d13, [sp, #128]; stp d14, d15, [sp, #144]
+    mov x9, sp; str x9, [x0]; mov sp, x1
+    ldp x19, x20, [sp]; ldp x21, x22, [sp, #16]; ldp x23, x24, [sp, #32]; ldp x25, x26, [sp, #48]
+    ldp x27, x28, [sp, #64]; ldp x29, x30, [sp, #80]
+    ldp d8, d9, [sp, #96]; ldp d10, d11, [sp, #112]; ldp d12, d13, [sp, #128]; ldp d14, d15, [sp, #144]
+    add sp, sp, #160
+    ret
+    .size emu_switch,.-emu_switch
+)");
+constexpr int FRAME = 20, RETURN_SLOT = 11;
+#else
+#error "the emulator switches stacks on x86-64 and AArch64 only"
+#endif
+
+namespace emu {
+constexpr uint64_t CANARY = 0x71e57ac4ba5e0000;
+static void* resumer_sp;
+static std::vector<std::unique_ptr<char[]>> stacks;  // kept between launches
+static std::vector<char*> free_stacks;
+
+void Fiber::start(void (*entry)()) {
+    if (free_stacks.empty()) {
+        stacks.emplace_back(new char[STACK]);
+        free_stacks.push_back(stacks.back().get());
+    }
+    stack = free_stacks.back();
+    free_stacks.pop_back();
+    *reinterpret_cast<uint64_t*>(stack) = CANARY;
+    void** top = reinterpret_cast<void**>((uintptr_t(stack) + STACK) & ~uintptr_t(63));
+    void** frame = top - FRAME;
+    std::fill(frame, top, nullptr);
+    frame[RETURN_SLOT] = reinterpret_cast<void*>(entry);
+    sp = frame;
+}
+
+void Fiber::resume() { emu_switch(&resumer_sp, sp); }
+
+void Fiber::finish() {
+    if (stack) free_stacks.push_back(stack);
+    stack = nullptr;
+}
+
+bool Fiber::overflowed() const { return *reinterpret_cast<const uint64_t*>(stack) != CANARY; }
+
+void pause(Fiber& current) { emu_switch(&current.sp, resumer_sp); }
+}  // namespace emu

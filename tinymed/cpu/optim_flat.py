@@ -1,0 +1,74 @@
+"""Optimizer updates of a captured step: all parameters of a buffer in one pass.
+
+`spans` holds a row (row of rates, first element, end) for each parameter.  Pieces of equal length are shared among the
+threads, whatever parameters they lie in.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from ..backend import kernel
+from .jit import serial
+
+f4 = np.float32
+PIECE = 8192  # elements of one task
+
+
+@serial
+def pieces(spans: Any) -> Any:
+    """How many pieces the parameters reach over."""
+    return -(-spans[spans.shape[0] - 1, 2] // PIECE)
+
+
+@serial
+def clipped(spans: Any, s: Any, piece: Any) -> Any:
+    """(first, end) of parameter s within a piece."""
+    return max(spans[s, 1], piece * PIECE), min(spans[s, 2], (piece + 1) * PIECE)
+
+
+@kernel(backend="numba", flat="p g")
+def sgd_flat(p: Any, g: Any, rates: Any, spans: Any) -> None:
+    """p -= lr (g + decay p)."""
+    for t in prange(pieces(spans)):
+        for s in range(spans.shape[0]):
+            first, end = clipped(spans, s, t)
+            lr, decay = rates[spans[s, 0], 0], rates[spans[s, 0], 3]
+            for i in range(first, end):
+                p[i] -= lr * (g[i] + decay * p[i])
+
+
+@kernel(backend="numba", flat="p buffer g")
+def momentum_flat(p: Any, buffer: Any, g: Any, rates: Any, spans: Any, nesterov: Any) -> None:
+    """d = g + decay p;  b = momentum b + share d, the buffer;  p -= lr b, or lr (d + momentum b) if nesterov."""
+    for t in prange(pieces(spans)):
+        for s in range(spans.shape[0]):
+            first, end = clipped(spans, s, t)
+            r = rates[spans[s, 0]]
+            lr, momentum, share, decay = r[0], r[1], r[2], r[3]
+            for i in range(first, end):
+                d = g[i] + decay * p[i]
+                b = momentum * buffer[i] + share * d
+                buffer[i] = b
+                p[i] -= lr * (d + momentum * b if nesterov else b)
+
+
+@kernel(backend="numba", flat="p m v g")
+def adam_flat(p: Any, m: Any, v: Any, g: Any, rates: Any, spans: Any, decoupled: Any) -> None:
+    """m, v follow g, g^2;  p -= step m / (sqrt(v) / correction + eps); decay shrinks p if decoupled, else adds to g."""
+    for t in prange(pieces(spans)):
+        for s in range(spans.shape[0]):
+            first, end = clipped(spans, s, t)
+            r = rates[spans[s, 0]]
+            new1, beta2, new2, eps, step, correction = r[1], r[2], r[3], r[4], r[5], r[6]
+            shrink, decay = (f4(1) - r[7], f4(0)) if decoupled else (f4(1), r[7])
+            for i in range(first, end):
+                x = p[i] * shrink
+                d = g[i] + decay * x
+                a = m[i] + new1 * (d - m[i])
+                b = beta2 * v[i] + new2 * d * d
+                m[i] = a
+                v[i] = b
+                p[i] = x - step * a / (math.sqrt(b) / correction + eps)

@@ -1,0 +1,173 @@
+"""Compile csrc/: with nvcc into `tinymed._cuda`, with g++ into `tinymed._cuda_emulated` and `tinymed._cuda_checked`.
+
+setup.py runs this file before anything is installed, so it needs nothing but the standard library and pybind11.  The
+checked module is the emulated one with every load and store of a kernel reporting itself (csrc/emulator/checker.cpp).
+"""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+MODULES = {"_cuda": "TINYMED_CUDA", "_cuda_emulated": "TINYMED_EMULATED", "_cuda_checked": "TINYMED_EMULATED"}
+RECORD = "_cuda_build.json"  # beside the modules: what was built, what was not and why
+RELEASE = "75 80 86 89 90a"  # Turing to Hopper; sm_90a keeps wgmma open, PTX of 9.0 serves what comes later
+HOST = ["-std=c++17", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unknown-pragmas"]
+# No vectorising and no splitting of a float4, or accesses would not be those of the source.
+CHECKED = ["-O1", "-g", "-fsanitize=thread", "-fsanitize=bounds", "-fno-tree-vectorize", "-fno-tree-sra",
+           "-fno-optimize-sibling-calls", "--param=tsan-instrument-func-entry-exit=0"]  # fmt: skip
+FAST = ["-O2", "-g1", "-ffp-contract=off"]
+
+
+class Absent(RuntimeError):
+    """A tool that a module is built with cannot be had here."""
+
+
+class Failed(RuntimeError):
+    """A tool refused a source file; the message is what it said."""
+
+
+# ------------------------------------------------------------------------------------------------------- tools
+
+
+def find_nvcc() -> str:
+    """The path of nvcc: NVCC, CUDA_HOME, CUDA_PATH, the usual folder, PATH, then NVIDIA's wheels.  Absent if none."""
+    homes = [os.environ.get(name) for name in ("CUDA_HOME", "CUDA_PATH")]
+    wheels = [Path(p, "nvidia", w) for p in sys.path for w in ("cu13", "cu12", "cuda_nvcc")]
+    folders = [Path(h) for h in (*homes, "/usr/local/cuda") if h]
+    tried = [os.environ.get("NVCC"), *(str(f / "bin" / "nvcc") for f in folders), shutil.which("nvcc"),
+             *(str(w / "bin" / "nvcc") for w in wheels)]  # fmt: skip
+    found = next((t for t in tried if t and Path(t).exists()), None)
+    if found is None:
+        raise Absent("no nvcc in NVCC, CUDA_HOME, CUDA_PATH, /usr/local/cuda, PATH or NVIDIA's wheels")
+    return found
+
+
+def find_gxx() -> str:
+    """The C++ compiler of the emulator: CXX or g++, on Linux, on a processor whose stacks it can switch."""
+    if not sys.platform.startswith("linux"):
+        raise Absent(f"the emulator runs on Linux, this is {sys.platform}")
+    if platform.machine() not in ("x86_64", "aarch64"):
+        raise Absent(f"the emulator runs on x86-64 and AArch64, this is {platform.machine()}")
+    found = shutil.which(os.environ.get("CXX") or "g++")
+    if found is None:
+        raise Absent("no g++ (CXX, PATH)")
+    return found
+
+
+def includes() -> list[str]:
+    """-I flags for Python and pybind11."""
+    try:
+        import pybind11
+    except ImportError as error:
+        raise Absent(f"pybind11 is not installed ({error})") from None
+    return [f"-I{pybind11.get_include()}", f"-I{sysconfig.get_path('include')}"]
+
+
+def run(command: Sequence[str]) -> str:
+    """What a tool printed; Failed if it did not succeed."""
+    done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603  a compiler found above
+    if done.returncode:
+        raise Failed(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    return done.stdout + done.stderr
+
+
+def architectures() -> list[str]:
+    """TINYMED_CUDA_ARCH: "release", or a list such as "80 90a"; else this machine's GPU, else 80, which later ones run."""
+    wanted = os.environ.get("TINYMED_CUDA_ARCH", "")
+    if wanted:
+        return re.split(r"[ ,;]+", RELEASE if wanted == "release" else wanted.strip())
+    smi = shutil.which("nvidia-smi")
+    try:
+        found = run([smi, "--query-gpu=compute_cap", "--format=csv,noheader"]).split() if smi else []
+    except Failed:
+        found = []
+    caps = sorted({c.replace(".", "") for c in found if re.fullmatch(r"\d+\.\d", c)})
+    return [c + "a" if c == "90" else c for c in caps] or ["80"]
+
+
+def gencode(nvcc: str) -> list[str]:
+    """Machine code for each GPU generation that is wanted and known to nvcc, and PTX of the newest for later ones."""
+    known = set(re.findall(r"compute_(\d+)", run([nvcc, "--list-gpu-arch"])))
+    usable = [a for a in architectures() if a.rstrip("af") in known]
+    if not usable:
+        raise Failed(f"nvcc knows none of the architectures {architectures()}; it knows {sorted(known, key=int)}")
+    newest = max(int(a.rstrip("af")) for a in usable)
+    each = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in usable]
+    return [*each, f"-gencode=arch=compute_{newest},code=compute_{newest}"]
+
+
+# ---------------------------------------------------------------------------------------------------- compiling
+
+
+def kernels(csrc: Path) -> list[Path]:
+    """Every kernel file, ladders included."""
+    return sorted([*csrc.glob("*.cu"), *csrc.glob("ladders/**/*.cu")])
+
+
+def nvcc_commands(csrc: Path) -> tuple[list[tuple[Path, list[str]]], list[str]]:
+    """((source, command without output)...) and the start of the link command of `_cuda`."""
+    nvcc = find_nvcc()
+    base = [nvcc, "-std=c++17", "-O3", f"-I{csrc}", "-Xcompiler", ",".join(HOST[1:])]
+    device = [*base, "-lineinfo", "-Xptxas", "-v", *gencode(nvcc)]
+    jobs = [(source, [*device, "-c", str(source)]) for source in kernels(csrc)]
+    jobs.append((csrc / "bindings.cpp", [*base, *includes(), "-c", str(csrc / "bindings.cpp")]))
+    return jobs, [nvcc, "-shared", "-cudart", "static", "-Xlinker", "--exclude-libs,ALL"]
+
+
+def emulator_flags(csrc: Path) -> list[str]:
+    """What all files of the emulated modules are compiled with; kernels add CHECKED or FAST."""
+    emulator = [f"-I{csrc / 'emulator'}", f"-I{csrc}"]
+    return [find_gxx(), *HOST, "-fno-strict-aliasing", "-fdata-sections", *emulator]
+
+
+def emulated_commands(csrc: Path, checked: bool) -> tuple[list[tuple[Path, list[str]]], list[str]]:
+    """The same for `_cuda_emulated` and `_cuda_checked`."""
+    base = emulator_flags(csrc)
+    kernel = [*base, *(CHECKED if checked else FAST), "-x", "c++", "-c"]
+    jobs = [(source, [*kernel, str(source)]) for source in kernels(csrc)]
+    jobs += [(source, [*base, "-O2", "-g1", "-c", str(source)]) for source in sorted(csrc.glob("emulator/*.cpp"))]
+    jobs.append((csrc / "bindings.cpp", [*base, "-O1", *includes(), "-c", str(csrc / "bindings.cpp")]))
+    return jobs, emulator_link(csrc)
+
+
+def emulator_link(csrc: Path) -> list[str]:
+    """The start of the command that links objects into an emulated module."""
+    return [find_gxx(), "-shared", f"-Wl,-T,{csrc / 'emulator' / 'shared.ld'}", "-ldl"]
+
+
+def object_of(source: Path, csrc: Path, folder: Path) -> Path:
+    """The object file of a source; kernels' end in .cu.o, by which the linker script knows them."""
+    return folder / ("_".join(source.relative_to(csrc).parts) + ".o")
+
+
+def compile_object(source: Path, command: list[str], target: Path, newest_header: float) -> None:
+    """Compile if the object is older than its source, a header or its command; what the tool said lies beside it."""
+    said, asked = target.with_suffix(".log"), target.with_suffix(".command")
+    fresh = target.exists() and target.stat().st_mtime >= max(newest_header, source.stat().st_mtime)
+    if fresh and said.exists() and asked.exists() and asked.read_text() == " ".join(command):
+        return
+    said.write_text(run([*command, "-o", str(target)]))
+    asked.write_text(" ".join(command))
+
+
+def build(module: str, csrc: Path, folder: Path, target: Path) -> str:
+    """Build one of MODULES into target, objects in folder, as many at once as there are processors; return the log."""
+    jobs, link = nvcc_commands(csrc) if module == "_cuda" else emulated_commands(csrc, module == "_cuda_checked")
+    shared = {s for s, _ in jobs if s.suffix == ".cpp"} if module != "_cuda" else set()  # the same in both emulated ones
+    folders = {True: folder / "emulator", False: folder / module}
+    for f in (*folders.values(), target.parent):
+        f.mkdir(parents=True, exist_ok=True)
+    headers = [*csrc.glob("*.h"), *csrc.glob("*.cuh"), *csrc.glob("ladders/**/*.cuh"), *csrc.glob("emulator/*.h")]
+    newest = max(h.stat().st_mtime for h in headers)
+    objects = [object_of(source, csrc, folders[source in shared]) for source, _ in jobs]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda job, o: compile_object(*job, o, newest), jobs, objects))
+    log = "".join(o.with_suffix(".log").read_text() for o in objects)
+    return log + run([*link, *map(str, objects), "-o", str(target)])

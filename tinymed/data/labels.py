@@ -1,0 +1,96 @@
+"""What the values of a label image mean: 0 and 255 in a mask, 0, 1, 2 in a volume, and one that is to be ignored."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinymed.errors import UserError
+
+IGNORED = 255  # the class number of pixels that count neither in the loss nor in a metric
+MOST = 64  # values that a mask may have before it is taken for a photograph
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Classes of pixels, numbered in the order of `names`; class 0 is the background.
+
+    values: the value in the file -> the name of its class; two values may share a name.  ignore: the value of pixels
+    that do not count, or None.
+    """
+
+    values: Mapping[int, str]
+    ignore: int | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.names) < 2 or len(self.names) >= IGNORED:
+            raise UserError(f"labels: needs 2 to {IGNORED - 1} classes of pixels, got {list(self.names)}")
+        if self.ignore in self.values:
+            raise UserError(f"labels: the value {self.ignore} is ignored and yet means {self.values[self.ignore]!r}")
+
+    @property
+    def names(self) -> list[str]:
+        """The classes, each once, in the order of their first value."""
+        return list(dict.fromkeys(self.values.values()))
+
+    def numbers(self, raw: np.ndarray, where: object) -> np.ndarray:
+        """Class numbers, uint8 of the same shape, IGNORED where they do not count.
+
+        Raises UserError naming `where` and the first value that has no meaning.
+        """
+        found = np.unique(raw)
+        unknown = [v for v in found.tolist() if v != self.ignore and v not in self.values]
+        if unknown:
+            count = int((raw == unknown[0]).sum())
+            known = ", ".join(f"{value} ({name})" for value, name in self.values.items())
+            raise UserError(
+                f"{where}: unknown label value {unknown[0]:g} at {count} of {raw.size} places; the values are {known}; "
+                "correct the mask, or name the value with --labels VALUE=NAME,... or --ignore VALUE"
+            )
+        number = {name: i for i, name in enumerate(self.names)}
+        code = [IGNORED if v == self.ignore else number[self.values[v]] for v in found.tolist()]
+        if found.size == 1:
+            return np.full(raw.shape, code[0], np.uint8)
+        coded: np.ndarray = np.array(code, np.uint8)[np.searchsorted(found, raw)]
+        return coded
+
+    def written(self, numbers: np.ndarray) -> np.ndarray:
+        """The values to write for class numbers: of each class its first, uint8 where they fit, else int16."""
+        first: dict[str, int] = {}
+        for value, name in self.values.items():
+            first.setdefault(name, value)
+        kind = np.uint8 if min(first.values()) >= 0 and max(first.values()) <= 255 else np.int16
+        codes: np.ndarray = np.array([first[name] for name in self.names], kind)[numbers]
+        return codes
+
+
+def parse_labels(text: str) -> dict[int, str]:
+    """The command line's --labels: "0=background,255=lesion", or names alone, which are numbered from 0."""
+    parts = [part.strip() for part in text.split(",")]
+    values: dict[int, str] = {}
+    for place, part in enumerate(parts):
+        value, equals, name = part.partition("=")
+        number, name = (value.strip(), name.strip()) if equals else (str(place), part)
+        if not name or not number.lstrip("-").isdecimal() or int(number) in values:
+            raise UserError(f"--labels {text!r}: write VALUE=NAME,... such as 0=background,255=lesion, each value once")
+        values[int(number)] = name
+    return values
+
+
+def guess_labels(found: Sequence[int], ignore: int | None, where: object) -> Labels:
+    """The labels of values seen in the masks of the training set: two are background and foreground.
+
+    Raises UserError for one value only, for values that are no whole numbers, or for more than MOST of them.
+    """
+    values = sorted(v for v in found if v != ignore)
+    if len(values) < 2:
+        raise UserError(f"{where}: the masks hold only the value {values}, so there is nothing to learn")
+    if len(values) > MOST or any(v != int(v) for v in values):
+        raise UserError(
+            f"{where}: the masks hold {len(values)} different values, such as {values[1]:g}; a mask has one value a "
+            "class (a JPEG or a resized mask has others in between): save masks as PNG without smoothing"
+        )
+    whole = [int(v) for v in values]
+    if len(whole) == 2:
+        return Labels({whole[0]: "background", whole[1]: "foreground"}, ignore)
+    return Labels({v: "background" if v == 0 else f"label {v}" for v in whole}, ignore)

@@ -1,0 +1,104 @@
+"""Batches of whole images with their masks, resized to one size and changed together."""
+
+from collections.abc import Iterator, Sequence
+from threading import Event
+
+import numpy as np
+
+from tinymed import random
+from tinymed.data.augment import Augment, apply_geometry, apply_intensity, draw, parameters
+from tinymed.data.image import resize, size_pair, with_channels
+from tinymed.data.loader import CACHE_BYTES, Stopped, prepared
+from tinymed.data.masks import MaskDataset
+from tinymed.data.transform import normalise, to_float, to_nchw
+from tinymed.data.weight_map import BorderWeights
+from tinymed.errors import UserError
+
+Targets = np.ndarray | tuple[np.ndarray, np.ndarray]
+MaskBatch = tuple[np.ndarray, Targets, np.ndarray]
+
+
+class MaskLoader:
+    """Epochs of batches (images, targets, indices) of pictures with masks.
+
+    images: float32 [n, channels, height, width] as a `Loader`'s.  targets: class numbers int64 [n, height, width],
+    IGNORED where they do not count, and with `borders` (class numbers, float32 weights of the pixels).  Masks are
+    resized and resampled by the nearest pixel; what geometry changes in an image changes in its mask.
+    channels: 1, 3, or the channels of all modalities together.  The other arguments are a `Loader`'s.
+    """
+
+    def __init__(
+        self, dataset: MaskDataset, batch_size: int, size: int | tuple[int, int], channels: int = 3, *,
+        shuffle: bool = False, augment: Augment | None = None, borders: BorderWeights | None = None, seed: int = 0,
+        workers: int = 2, prefetch: int = 4, mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
+        cache_bytes: int = CACHE_BYTES,
+    ):  # fmt: skip
+        if not len(dataset):
+            raise UserError(f"{dataset.source or 'data'} [{dataset.split}]: no images to load")
+        self.dataset, self.batch_size, self.size, self.channels = dataset, batch_size, size_pair(size), channels
+        self.shuffle, self.augment, self.borders, self.seed = shuffle, augment, borders, seed
+        self.workers, self.prefetch, self.mean, self.std = workers, prefetch, mean, std
+        held = min(len(dataset), cache_bytes // (self.size[0] * self.size[1] * (channels + 1)))
+        self.cache = np.empty((held, *self.size, channels + 1), np.uint8)  # the mask is the last channel
+        self.cached = np.zeros(held, bool)
+
+    def __len__(self) -> int:
+        """Batches in one epoch."""
+        return -(-len(self.dataset) // self.batch_size)
+
+    def epoch(self, epoch: int = 0, start_batch: int = 0) -> Iterator[MaskBatch]:
+        """The batches of an epoch from number `start_batch` on.  Raises UserError naming the file."""
+        count, stop = len(self.dataset), Event()
+        order = random.permutation(count, self.seed, random.SHUFFLE, epoch) if self.shuffle else np.arange(count)
+        jobs = [(order[b * self.batch_size :][: self.batch_size], epoch, stop) for b in range(start_batch, len(self))]
+        return prepared(jobs, self.batch, self.workers, self.prefetch, stop)
+
+    def batch(self, indices: np.ndarray, epoch: int, stop: Event) -> MaskBatch:
+        """Decode, change and normalise the pairs at `indices`."""
+        images = np.empty((len(indices), *self.size, self.channels), np.float32)
+        masks = np.empty((len(indices), *self.size), np.int64)
+        uniform = draw(self.seed, epoch, indices) if self.augment else None
+        for place, index in enumerate(indices.tolist()):
+            if stop.is_set():
+                raise Stopped
+            pair = self.pair(index)
+            image, mask = to_float(pair[..., :-1]), pair[..., -1:]
+            if self.augment and uniform is not None:
+                drawn = parameters(self.augment, self.seed, epoch, index, uniform[place])
+                image = apply_intensity(apply_geometry(image, drawn), drawn)
+                mask = apply_geometry(mask, drawn, order=0)
+            images[place], masks[place] = image, mask[..., 0]
+        if self.mean is not None or self.std is not None:
+            images = normalise(images, self.mean or 0.0, self.std or 1.0)
+        targets: Targets = masks if self.borders is None else (masks, self.borders(masks))
+        return to_nchw(images), targets, indices.astype(np.int64)
+
+    def pair(self, index: int) -> np.ndarray:
+        """One image with its mask behind it, uint8 [height, width, channels + 1], from the cache if it is there."""
+        if index < len(self.cached) and self.cached[index]:
+            held: np.ndarray = self.cache[index]
+            return held
+        image, mask = self.dataset.pair(index)
+        pair = np.concatenate([fitted(image, self.size, self.channels), nearest(mask, self.size)[..., None]], axis=-1)
+        if index < len(self.cached):
+            self.cache[index] = pair
+            self.cached[index] = True  # after the pixels: another worker may be looking
+        return pair
+
+
+def fitted(image: np.ndarray, size: tuple[int, int], channels: int) -> np.ndarray:
+    """uint8 [height, width, channels] of this size and number of channels, each resized as `resize` does."""
+    if image.shape[2] in (1, 3) and channels in (1, 3):
+        return resize(with_channels(image, channels), size)
+    if image.shape[2] != channels:
+        raise UserError(
+            f"an image of {image.shape[2]} channels, but the run takes {channels}; give the same modalities"
+        )
+    return np.concatenate([resize(image[:, :, c : c + 1], size) for c in range(channels)], axis=2)
+
+
+def nearest(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A mask resized by its nearest pixels, half-pixel centres: no value is invented."""
+    rows, columns = (((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip(size, mask.shape, strict=True))
+    picked: np.ndarray = mask[np.ix_(rows, columns)]
+    return picked

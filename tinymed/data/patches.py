@@ -1,0 +1,157 @@
+"""Batches of patches drawn from images or volumes that are larger than a network's input.
+
+Half of the patches (`foreground`) are centred on a pixel of a class that is drawn evenly among those present but the
+background, so that small structures are seen (Kamnitsas et al., MedIA 36, 2017, section 2.2); the rest lie anywhere.
+"""
+
+from collections.abc import Iterator, Sequence
+from threading import Event
+
+import numpy as np
+
+from tinymed import random
+from tinymed.data.augment import Augment, apply_geometry, apply_intensity, parameters
+from tinymed.data.draws import uniform_rows
+from tinymed.data.labels import IGNORED
+from tinymed.data.loader import Stopped, prepared
+from tinymed.data.mask_loader import MaskBatch, Targets
+from tinymed.data.masks import MaskDataset, by
+from tinymed.data.space import augment_volume
+from tinymed.data.tiles import mirror
+from tinymed.data.transform import normalise, to_float
+from tinymed.data.weight_map import BorderWeights
+from tinymed.errors import UserError
+
+LIMIT = 4 << 30  # bytes of images and masks that are held
+WORDS = 8  # numbers drawn for each patch: whether it is centred, on which class, which pixel, or a place on each axis
+
+
+def z_score(values: np.ndarray) -> np.ndarray:
+    """float32 [*space, channels] less its mean, over its deviation, each channel by itself; 0 where all is alike.
+
+    Volumes of different scanners have different scales: each is its own measure.
+    """
+    axes = tuple(range(values.ndim - 1))
+    centre, spread = values.mean(axes, dtype=np.float64), values.std(axes, dtype=np.float64)
+    scaled: np.ndarray = ((values - centre) / np.where(spread > 0, spread, 1)).astype(np.float32)
+    return scaled
+
+
+class Cases:
+    """The images and masks of a set as networks take them, in memory.
+
+    Pictures: float32 in 0...1, then (x - mean) / std; volumes: by their z-score.  Each is read at its first use.
+    """
+
+    def __init__(self, dataset: MaskDataset, channels: int, mean: Sequence[float] | None = None,
+                 std: Sequence[float] | None = None):  # fmt: skip
+        self.dataset, self.channels, self.mean, self.std = dataset, channels, mean, std
+        self.held: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self.bytes = 0
+
+    def pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """(image float32 [*space, channels], mask uint8 [*space]); pictures not normalised yet."""
+        if index in self.held:
+            return self.held[index]
+        image, mask = self.dataset.pair(index)
+        prepared_image = self.prepare(image, self.dataset.name(index))
+        if self.bytes < LIMIT:
+            self.held[index] = prepared_image, mask
+            self.bytes += prepared_image.nbytes + mask.nbytes
+        return prepared_image, mask
+
+    def prepare(self, image: np.ndarray, name: str) -> np.ndarray:
+        """A decoded picture as 0...1, a volume as z-scores.  Raises UserError for another number of channels."""
+        from tinymed.data.image import with_channels
+
+        if image.ndim == 3 and image.shape[2] in (1, 3) and self.channels in (1, 3):
+            image = with_channels(image, self.channels)
+        if image.shape[-1] != self.channels:
+            raise UserError(f"{name}: {image.shape[-1]} channels, but the run takes {self.channels}")
+        return to_float(image) if image.ndim == 3 else z_score(image)
+
+    def normal(self, image: np.ndarray) -> np.ndarray:
+        """A picture less the training set's mean, over its deviation, where they are given."""
+        return image if self.mean is None and self.std is None else normalise(image, self.mean or 0.0, self.std or 1.0)
+
+
+class PatchLoader:
+    """Epochs of batches (patches, targets, indices) of a set of images with masks.
+
+    patches: float32 [n, channels, *patch].  targets: class numbers int64 [n, *output], the middle of the patch (for
+    networks that lose a margin), IGNORED where they do not count; with `borders` also their weights.
+    per_image: patches of each image in an epoch.  foreground: the share centred on a class other than 0.  An image
+    smaller than the patch is mirrored.  What is drawn depends on (seed, epoch, patch) alone.
+    """
+
+    def __init__(
+        self, cases: Cases, batch_size: int, patch: Sequence[int], output: Sequence[int] | None = None, *,
+        per_image: int = 1, foreground: float = 0.5, augment: Augment | None = None,
+        borders: BorderWeights | None = None, seed: int = 0, workers: int = 2, prefetch: int = 4,
+    ):  # fmt: skip
+        self.cases, self.dataset, self.batch_size = cases, cases.dataset, batch_size
+        self.patch, self.output = tuple(patch), tuple(patch if output is None else output)
+        if len(self.patch) != self.dataset.dimensions:
+            raise UserError(f"a patch of {by(self.patch)} does not fit {self.dataset.dimensions}-dimensional images")
+        self.per_image, self.foreground, self.augment, self.borders = per_image, foreground, augment, borders
+        self.seed, self.workers, self.prefetch = seed, workers, prefetch
+
+    def __len__(self) -> int:
+        """Batches in one epoch."""
+        return -(-len(self.dataset) * self.per_image // self.batch_size)
+
+    def epoch(self, epoch: int = 0, start_batch: int = 0) -> Iterator[MaskBatch]:
+        """The batches of an epoch from number `start_batch` on.  Raises UserError naming the file."""
+        count, stop = len(self.dataset) * self.per_image, Event()
+        order = random.permutation(count, self.seed, random.SHUFFLE, epoch)
+        jobs = [(order[b * self.batch_size :][: self.batch_size], epoch, stop) for b in range(start_batch, len(self))]
+        return prepared(jobs, self.batch, self.workers, self.prefetch, stop)
+
+    def batch(self, keys: np.ndarray, epoch: int, stop: Event) -> MaskBatch:
+        """The patches of these keys; patch k lies in image k // per_image."""
+        uniform = uniform_rows(WORDS, self.seed, random.PATCHES, keys, epoch)
+        images: list[np.ndarray] = []
+        masks: list[np.ndarray] = []
+        for key, numbers in zip(keys.tolist(), uniform, strict=True):
+            if stop.is_set():
+                raise Stopped
+            image, mask = self.cases.pair(key // self.per_image)
+            image, mask = self.changed(*self.cut(image, mask, numbers), epoch, key)
+            images.append(image)
+            masks.append(mask)
+        inner = tuple(slice((p - o) // 2, (p - o) // 2 + o) for p, o in zip(self.patch, self.output, strict=True))
+        classes = np.stack(masks)[(slice(None), *inner)].astype(np.int64)
+        targets: Targets = classes if self.borders is None else (classes, self.borders(classes))
+        patches = np.moveaxis(self.cases.normal(np.stack(images)), -1, 1)
+        return patches, targets, keys.astype(np.int64) // self.per_image
+
+    def cut(self, image: np.ndarray, mask: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The patch that the numbers say, and its mask."""
+        centre = [int(u * n) for u, n in zip(numbers[3:], mask.shape, strict=False)]
+        if numbers[0] < self.foreground:
+            present = np.flatnonzero(np.bincount(mask.ravel(), minlength=256)[:IGNORED])
+            wanted = present[present > 0]
+            if wanted.size:
+                where = np.flatnonzero(mask == wanted[int(numbers[1] * wanted.size)])
+                centre = [int(i) for i in np.unravel_index(where[int(numbers[2] * where.size)], mask.shape)]
+        starts = [
+            min(max(c - p // 2, 0), max(n - p, 0)) for c, p, n in zip(centre, self.patch, mask.shape, strict=True)
+        ]
+        box = tuple(slice(s, s + p) for s, p in zip(starts, self.patch, strict=True))
+        part, label = image[box], mask[box]
+        short = [p - n for p, n in zip(self.patch, label.shape, strict=True)]
+        if any(short):
+            before, after = [s // 2 for s in short], [s - s // 2 for s in short]
+            part = np.moveaxis(mirror(np.moveaxis(part, -1, 0), before, after), 0, -1)
+            label = mirror(label[None], before, after)[0]
+        return part, label
+
+    def changed(self, image: np.ndarray, mask: np.ndarray, epoch: int, key: int) -> tuple[np.ndarray, np.ndarray]:
+        """A patch and its mask after augmentation."""
+        if self.augment is None:
+            return image, mask
+        drawn = parameters(self.augment, self.seed, epoch, key)
+        if mask.ndim == 2:
+            image = apply_intensity(apply_geometry(image, drawn), drawn)
+            return image, apply_geometry(mask[..., None], drawn, order=0)[..., 0]
+        return augment_volume(image, mask, drawn)

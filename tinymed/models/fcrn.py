@@ -1,0 +1,37 @@
+"""FCRN-50: a residual network made fully convolutional, after Yu, Chen, Dou, Qin & Heng, IEEE TMI 36(4), 2017.
+
+The paper segments skin lesions with a deep residual network whose maps of several scales are fused; it leaves the
+wiring open.  Our reading: ResNet-50 without its head; 1x1 scores of the stages at strides 8, 16 and 32 (512, 1024, 2048
+channels); the coarser enlarged twice by bilinear interpolation and added to the finer, twice, as in FCN-8s; the sum
+enlarged 8 times.  Interpolation is fixed.  Trunk names are ResNet-50's, so its weights load by name.
+"""
+
+from typing import Any
+
+from .. import nn
+from ..tensor import Tensor
+from .fcn import BilinearUpsampling, crop
+from .registry import register
+from .resnet import ResNetTrunk, he_convolutions, resnet50_trunk
+
+
+class FCRN50(ResNetTrunk):
+    """Scores (N, num_classes, H, W) of images (N, in_channels, H, W).  width multiplies all channels."""
+
+    def __init__(self, num_classes: int = 2, in_channels: int = 3, width: float = 1.0, stride_on: str = "3x3",
+                 bn_momentum: float = nn.TORCH["momentum"], statistics: str = "corrected"):  # fmt: skip
+        norm = {"momentum": bn_momentum, "statistics": statistics}
+        super().__init__(*resnet50_trunk(in_channels, width, stride_on, norm))
+        self.score8, self.score16, self.score32 = (nn.Conv2d(c, num_classes, 1) for c in self.outputs[1:])
+        self.apply(he_convolutions)
+        self.upscore = nn.ModuleList(BilinearUpsampling(num_classes, factor, factor // 2) for factor in (2, 2, 8))
+
+    def forward(self, input: Tensor) -> Any:
+        _, eighth, sixteenth, last = self.stages(input)
+        y = self.score32(last)
+        for finer, enlarge in ((self.score16(sixteenth), self.upscore[0]), (self.score8(eighth), self.upscore[1])):
+            y = finer + crop(enlarge(y), 0, finer)
+        return crop(self.upscore[2](y), 0, input)
+
+
+register("fcrn50", "Yu, Chen, Dou, Qin & Heng 2017, our reading", (3, 480, 480))(FCRN50)

@@ -1,0 +1,117 @@
+"""Residual networks (He, Zhang, Ren & Sun, CVPR 2016): ResNet-50 and the CIFAR family.
+
+ResNet-50 (table 1): conv 7x7 stride 2, 64; batch norm; ReLU; max-pool 3x3 stride 2; four stages of bottlenecks
+
+    stage        1     2     3      4
+    blocks       3     4     6      3
+    mid width    64    128   256    512      1x1 - 3x3 - 1x1, out 4 times as wide
+    map at 224   56    28    14     7
+
+average pool, one output a class.  The first block of a stage projects its shortcut by a 1x1 convolution with batch
+norm, and halves the map: on its 3x3 convolution as in torchvision ("v1.5", stride_on="3x3", the default) or on its
+first 1x1 as in the paper ("v1", stride_on="1x1").  Names of the state are torchvision's.
+
+The CIFAR family (section 4.2): conv 3x3, 16; three stages of n basic blocks at 16, 32, 64 channels; average pool;
+6n + 2 layers.  Shortcuts are free of parameters (option A).  residual=False leaves them out: with depth, the plain
+network gets worse even on what it trains on, the effect the paper is about.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .. import nn
+from ..errors import UserError
+from ..nn import functional as F
+from ..nn import init
+from ..tensor import Tensor
+from .registry import register
+from .sizes import one_of, scaled
+
+
+class ResNetTrunk(nn.Module):
+    """A stem and stages layer1, layer2, ... of residual blocks; `stages` gives the output of each.
+
+    block(in_channels, channels, stride) makes a block of `expansion` x channels; depths and widths: of the stages.
+    stem: "imagenet" (7x7 stride 2 and a max-pool) or "cifar" (3x3).
+    """
+
+    def __init__(self, block: Callable[..., nn.Module], expansion: int, depths: Sequence[int], widths: Sequence[int],
+                 stem: str, in_channels: int, norm: dict[str, Any]):  # fmt: skip
+        super().__init__()
+        large = stem == "imagenet"
+        kernel, stride, padding = (7, 2, 3) if large else (3, 1, 1)
+        self.conv1 = nn.Conv2d(in_channels, widths[0], kernel, stride, padding, bias=False)
+        self.bn1, self.relu = nn.BatchNorm2d(widths[0], **norm), nn.ReLU()
+        self.maxpool = nn.MaxPool2d(3, 2, 1) if large else nn.Identity()
+        channels, self.outputs = widths[0], [width * expansion for width in widths]
+        for i, (depth, width) in enumerate(zip(depths, widths, strict=True)):
+            blocks = []
+            for j in range(depth):
+                blocks.append(block(channels, width, 2 if i and not j else 1))
+                channels = width * expansion
+            self.register_module(f"layer{i + 1}", nn.Sequential(*blocks))
+
+    def stages(self, input: Tensor) -> list[Any]:
+        """The output of every stage."""
+        y, outputs = self.maxpool(self.relu(self.bn1(self.conv1(input)))), []
+        for i in range(len(self.outputs)):
+            y = self.get_submodule(f"layer{i + 1}")(y)
+            outputs.append(y)
+        return outputs
+
+
+class ResNet(ResNetTrunk):
+    """The trunk, the mean over the map, and logits (N, num_classes)."""
+
+    def __init__(self, *trunk: Any, num_classes: int):
+        super().__init__(*trunk)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(self.outputs[-1], num_classes)
+        self.apply(he_convolutions)
+
+    def forward(self, input: Tensor) -> Any:
+        return self.fc(F.flatten(self.avgpool(self.stages(input)[-1]), 1))
+
+
+def he_convolutions(module: nn.Module) -> None:
+    """Convolutions normal by He's rule over fan out, as in torchvision; the rest keeps its own."""
+    if isinstance(module, nn.Conv2d):
+        init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def resnet50_trunk(in_channels: int, width: float, stride_on: str, norm: dict[str, Any]) -> tuple[Any, ...]:
+    """The arguments of ResNet-50's trunk."""
+    one_of("resnet50", "stride_on", stride_on, ("3x3", "1x1"))
+
+    def block(in_channels: int, channels: int, stride: int) -> nn.Module:
+        return nn.Bottleneck(in_channels, channels, stride, stride_on=stride_on, **norm)
+
+    widths = [scaled(w, width) for w in (64, 128, 256, 512)]
+    return block, nn.Bottleneck.expansion, (3, 4, 6, 3), widths, "imagenet", in_channels, norm
+
+
+@register("resnet50", "He, Zhang, Ren & Sun 2016", (3, 224, 224))
+def resnet50(num_classes: int = 1000, in_channels: int = 3, width: float = 1.0, stride_on: str = "3x3",
+             bn_momentum: float = nn.TORCH["momentum"], statistics: str = "corrected") -> ResNet:  # fmt: skip
+    """ResNet-50, for sides of 32 and up.  width multiplies all channels; stride_on: "3x3" (v1.5) or "1x1" (v1)."""
+    norm = {"momentum": bn_momentum, "statistics": statistics}
+    return ResNet(*resnet50_trunk(in_channels, width, stride_on, norm), num_classes=num_classes)
+
+
+@register("resnet20", "He, Zhang, Ren & Sun 2016, section 4.2", (3, 32, 32))
+def resnet20(num_classes: int = 10, in_channels: int = 3, depth: int = 20, width: float = 1.0, residual: bool = True,
+             shortcut: str = "pad", bn_momentum: float = nn.TORCH["momentum"],
+             statistics: str = "corrected") -> ResNet:  # fmt: skip
+    """The CIFAR network of `depth` = 6n + 2 layers (20, 32, 44, ...).  shortcut: "pad" (option A) or "projection"."""
+    n, rest = divmod(depth - 2, 6)
+    if rest or n < 1:
+        raise UserError(f"resnet20: depth is 6n + 2, such as 8, 20, 32, 56 or 110; got {depth}")
+    one_of("resnet20", "shortcut", shortcut, ("pad", "projection"))
+    norm = {"momentum": bn_momentum, "statistics": statistics}
+
+    def block(in_channels: int, channels: int, stride: int) -> nn.Module:
+        return nn.BasicBlock(in_channels, channels, stride, shortcut, residual, **norm)
+
+    widths = [scaled(w, width) for w in (16, 32, 64)]
+    return ResNet(block, nn.BasicBlock.expansion, (n, n, n), widths, "cifar", in_channels, norm,
+                  num_classes=num_classes)  # fmt: skip

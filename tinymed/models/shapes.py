@@ -1,0 +1,56 @@
+"""A forward pass of shapes: every kernel answers with arrays that have a shape and no memory.
+
+    with no_weights():              parameters of no memory
+        model = create("vgg16")
+    with shapes_only():             results of no memory, from the `out=` that each reference kernel declares
+        model(blank((1, 3, 224, 224)))
+
+So a network of any size is counted in milliseconds.  An array of zeros whose strides are 0 keeps its own few bytes,
+and views of it share their address: `tape.Observer`s can tell which memory an op saved.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from ..backend import Array, Launch, Table
+
+
+def blank(shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
+    """An array of zeros of this shape that occupies one element."""
+    return np.broadcast_to(np.zeros((), dtype), shape)
+
+
+class ShapeLaunch(Launch):
+    """A kernel that computes nothing: its results are blank, of the declared shapes."""
+
+    def __call__(self, *args: Any) -> Any:
+        outs = tuple(blank(shape, dtype) for shape, dtype in self.kernels[0].specs(args))
+        return outs[0] if len(outs) == 1 else outs
+
+
+class ShapeTable(Table):
+    """A table of such kernels: `table.relu_forward(x)` is blank."""
+
+    def __init__(self) -> None:
+        super().__init__("numpy")
+
+    def __getattr__(self, name: str) -> Launch:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        launch = self.launches[name] = ShapeLaunch(name, self)
+        setattr(self, name, launch)
+        return launch
+
+
+@contextmanager
+def shapes_only() -> Iterator[None]:
+    """Inside, ops check their arguments and give blank results; nothing is computed and no state is updated."""
+    before, backend.current = backend.current, ShapeTable()
+    try:
+        yield
+    finally:
+        backend.current = before

@@ -1,0 +1,55 @@
+"""The 2.5-D triplanar network of Prasoon, Petersen, Igel, Lauze, Dam & Nielsen, MICCAI 2013.
+
+Three 2-D networks see the 28x28 patches that cut through a voxel in the planes xy, yz and zx; their features are
+concatenated for one classifier, and all are trained together.  The weights are not shared.
+
+    each plane    conv 5x5, 32   mean-pool 2   conv 5x5, 64   mean-pool 2   1024 features        28 -> 4
+    together      3072 features, one output a class
+
+The widths, and ReLU, are our choice; the paper gives the scheme.  It optimised by L-BFGS with weight decay.
+"""
+
+from typing import Any
+
+from .. import nn
+from ..nn import functional as F
+from ..tensor import Tensor
+from .registry import register
+from .sizes import scaled, shrunk
+
+PLANES = 3
+
+
+class Triplanar(nn.Module):
+    """Logits (N, num_classes) of three planes: three inputs (N, in_channels, size, size), or one of 3 in_channels.
+
+    In one input the planes follow each other, the channels of xy first.  width multiplies the channels.
+    """
+
+    def __init__(self, num_classes: int = 2, in_channels: int = 1, size: int = 28, width: float = 1.0):
+        super().__init__()
+        self.in_channels = in_channels
+        self.input_shape = (PLANES * in_channels, size, size)
+        side = shrunk("triplanar", size, (5, 1), (2, 2), (5, 1), (2, 2))
+        a, b = scaled(32, width), scaled(64, width)
+        self.planes = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(in_channels, a, 5), nn.ReLU(), nn.AvgPool2d(2),
+                          nn.Conv2d(a, b, 5), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten())
+            for _ in range(PLANES)
+        )  # fmt: skip
+        self.classifier = nn.Linear(PLANES * b * side**2, num_classes)
+
+    def forward(self, *inputs: Tensor) -> Any:
+        c, patches = self.in_channels, list(inputs)
+        if len(inputs) == 1:
+            (whole,) = inputs
+            if whole.shape[1] != PLANES * c:
+                raise ValueError(f"triplanar: takes {PLANES} planes of {c} channels, one after the other, "
+                                 f"got {whole.shape[1]} channels")  # fmt: skip
+            patches = [whole[:, i * c : (i + 1) * c] for i in range(PLANES)]
+        if len(patches) != PLANES:
+            raise ValueError(f"triplanar: takes one input of all planes or {PLANES} of one each, got {len(inputs)}")
+        return self.classifier(F.cat([see(patch) for see, patch in zip(self.planes, patches, strict=True)], 1))
+
+
+register("triplanar", "Prasoon, Petersen, Igel, Lauze, Dam & Nielsen 2013", (3, 28, 28))(Triplanar)

@@ -1,0 +1,94 @@
+"""VGG-16 and VGG-19 (Simonyan & Zisserman, ICLR 2015), configurations D and E of table 1.
+
+Five stages of 3x3 convolutions (padding 1, ReLU), each ended by a 2x2 max-pool that halves the map: 224 -> 7.
+
+    channels    64    128   256   512   512
+    VGG-16      2     2     3     3     3
+    VGG-19      2     2     4     4     4
+
+Then dense 4096, ReLU, dropout .5; dense 4096, ReLU, dropout .5; one output a class.  The `_bn` networks have batch
+norm between convolution and ReLU, which the paper lacks.  The names in the state are torchvision's; as there, an
+average pool brings a map of any size to 7x7, which at 224 pixels changes nothing.
+
+The authors' weights take BGR images of 0 to 255 less (103.939, 116.779, 123.68); torchvision's take RGB of 0 to 1,
+less (.485, .456, .406), over (.229, .224, .225).  Initial weights: He's normal, as in torchvision; the paper's
+N(0, 0.1^2) does not train the deep ones without the shallow one's weights (section 3.1).
+"""
+
+from typing import Any
+
+from .. import nn
+from ..nn import functional as F
+from ..nn import init
+from ..tensor import Tensor
+from .registry import register
+from .sizes import scaled
+
+WIDTHS = (64, 128, 256, 512, 512)
+CONVOLUTIONS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+SOURCE = "Simonyan & Zisserman 2015, configuration"
+
+
+def vgg_features(depth: int, in_channels: int = 3, width: float = 1.0, batch_norm: bool = False,
+                 first_padding: int = 1, ceil_mode: bool = False) -> nn.Sequential:  # fmt: skip
+    """The convolutional base: 512 x width channels, a 32nd of the side."""
+    layers: list[nn.Module] = []
+    channels = in_channels
+    for wide, times in zip(WIDTHS, CONVOLUTIONS[depth], strict=True):
+        for _ in range(times):
+            out = scaled(wide, width)
+            layers += [nn.Conv2d(channels, out, 3, padding=1 if layers else first_padding)]
+            layers += [nn.BatchNorm2d(out), nn.ReLU()] if batch_norm else [nn.ReLU()]
+            channels = out
+        layers += [nn.MaxPool2d(2, ceil_mode=ceil_mode)]
+    return nn.Sequential(*layers)
+
+
+def he_normal(module: nn.Module) -> None:
+    """torchvision's initial values: convolutions by He's rule over fan out, dense weights N(0, 0.01^2), biases 0."""
+    if isinstance(module, nn.Conv2d):
+        init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    elif isinstance(module, nn.Linear):
+        init.normal_(module.weight, 0.0, 0.01)
+    if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+        init.zeros_(module.bias)
+
+
+class VGG(nn.Module):
+    """Logits (N, num_classes) of images (N, in_channels, side, side), side at least 32.
+
+    width multiplies all channels and dense units; pooled is the side the last map is brought to (7).
+    """
+
+    def __init__(self, depth: int = 16, batch_norm: bool = False, num_classes: int = 1000, in_channels: int = 3,
+                 width: float = 1.0, dropout: float = 0.5, pooled: int = 7):  # fmt: skip
+        super().__init__()
+        self.features = vgg_features(depth, in_channels, width, batch_norm)
+        self.avgpool = nn.AdaptiveAvgPool2d(pooled)
+        dense = scaled(4096, width)
+        self.classifier = nn.Sequential(
+            nn.Linear(scaled(WIDTHS[-1], width) * pooled**2, dense), nn.ReLU(), nn.Dropout(dropout),
+            nn.Linear(dense, dense), nn.ReLU(), nn.Dropout(dropout),
+            nn.Linear(dense, num_classes),
+        )  # fmt: skip
+        self.apply(he_normal)
+
+    def forward(self, input: Tensor) -> Any:
+        return self.classifier(F.flatten(self.avgpool(self.features(input)), 1))
+
+
+def add(name: str, depth: int, batch_norm: bool) -> None:
+    """Register one configuration."""
+
+    def build(num_classes: int = 1000, in_channels: int = 3, width: float = 1.0, dropout: float = 0.5,
+              pooled: int = 7) -> VGG:  # fmt: skip
+        return VGG(depth, batch_norm, num_classes, in_channels, width, dropout, pooled)
+
+    letter = {16: "D", 19: "E"}[depth]
+    register(name, f"{SOURCE} {letter}{' with batch norm' if batch_norm else ''}", (3, 224, 224))(build)
+
+
+add("vgg16", 16, False)
+add("vgg16_bn", 16, True)
+add("vgg19", 19, False)
+add("vgg19_bn", 19, True)

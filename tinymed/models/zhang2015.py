@@ -1,0 +1,43 @@
+"""The multi-modality patch network of Zhang et al., NeuroImage 108, 2015: isointense infant brains.
+
+T1, T2 and FA patches of 13x13 pixels, stacked as channels, tell the tissue of the pixel in the middle (CSF, grey or
+white matter):
+
+    conv 5x5, 64 (9x9)   conv 5x5, 256 (5x5)   conv 5x5, 768 (1x1)   dropout   one output a class
+
+with ReLU and local response normalisation after each convolution.  The constants of the normalisation are AlexNet's, to
+which the paper refers, and dropout is .5.  The paper compared sides of 9, 13, 17 and 22; any from 13 up can be built.
+Initial weights are N(0, 0.01^2) in the paper, which trains slowly; here He's.
+"""
+
+from typing import Any
+
+from .. import nn
+from ..tensor import Tensor
+from .alexnet import LRN
+from .registry import register
+from .sizes import scaled, shrunk
+from .vgg import he_normal
+
+
+class Zhang2015(nn.Module):
+    """Logits (N, num_classes) of patches (N, in_channels, size, size).  width multiplies the channels."""
+
+    def __init__(self, num_classes: int = 3, in_channels: int = 3, size: int = 13, width: float = 1.0,
+                 dropout: float = 0.5):  # fmt: skip
+        super().__init__()
+        self.input_shape = (in_channels, size, size)
+        side = shrunk("zhang2015", size, (5, 1), (5, 1), (5, 1))
+        widths = (in_channels, *(scaled(w, width) for w in (64, 256, 768)))
+        layers: list[nn.Module] = []
+        for a, b in zip(widths, widths[1:], strict=False):
+            layers += [nn.Conv2d(a, b, 5), nn.ReLU(), nn.LocalResponseNorm(**LRN)]  # type: ignore[arg-type]
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(widths[-1] * side**2, num_classes))
+        self.apply(he_normal)
+
+    def forward(self, input: Tensor) -> Any:
+        return self.classifier(self.features(input))
+
+
+register("zhang2015", "Zhang, Li, Deng, Wang, Lin, Ji & Shen 2015", (3, 13, 13))(Zhang2015)

@@ -1,0 +1,147 @@
+"""Losses of segmentation that compare overlaps, composed of other ops: Dice, Jaccard, Tanimoto, Tversky.
+
+With t = sum p g, the sums of probability p and truth g over an image's pixels, for each class:
+
+    Dice      2 t / (sum p + sum g)             squared: sums of p^2 and g^2     Milletari et al. 2016, equation 2
+    Jaccard   t / (sum p + sum g - t)           squared: Tanimoto
+    Tversky   t / (t + a sum p (1 - g) + b sum (1 - p) g)                        Salehi et al. 2017, equation 2
+
+`smooth` is added above and below, so that a class that is absent and not predicted scores 1 (loss 0).  The loss is 1 -
+the index, averaged over classes by their weights and then over images.
+"""
+
+from typing import Any
+
+from ..tape import Cast
+from .compare import ne
+from .elementwise import add, clamp, div, mul, pow, sub, where
+from .gather import one_hot
+from .loss import IGNORED, check_reduction
+from .reduce import mean, sum
+from .shape import permute, reshape
+from .unary import abs
+
+__all__ = ["dice_loss", "focal_tversky_loss", "jaccard_loss", "tanimoto_loss", "tversky_loss"]
+
+TINY = 1e-7  # keeps the power's gradient finite where nothing is wrong
+
+
+def dice_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = IGNORED, reduction: str = "mean", *,
+              squared: bool = False, smooth: float = 1e-5, batch: bool = False, weight_map: Any = None) -> Any:  # fmt: skip
+    """1 - Dice of probabilities (N, C, *space).
+
+    target: class numbers (N, *space), for C = 1 numbers 0 and 1, or probabilities of the input's shape.  weight (C,): of
+    the classes.  ignore_index: a class number that does not count.  weight_map (N, *space): a weight of each pixel.
+    squared: sums of squares below.  batch: one index over all images instead of one an image.  reduction: "none" gives
+    (N, C), or (C,) with batch; else mean or sum over images.
+    """
+    t, p, g = overlaps("dice_loss", input, target, ignore_index, weight_map, squared, batch)
+    index = div(add(mul(t, 2.0), smooth), add(add(p, g), smooth))
+    return averaged("dice_loss", index, weight, reduction)
+
+
+def jaccard_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = IGNORED, reduction: str = "mean", *,
+                 squared: bool = False, smooth: float = 1e-5, batch: bool = False,
+                 weight_map: Any = None) -> Any:  # fmt: skip
+    """1 - Jaccard (intersection over union) of probabilities; arguments as in dice_loss.  Rahman & Wang 2016."""
+    t, p, g = overlaps("jaccard_loss", input, target, ignore_index, weight_map, squared, batch)
+    index = div(add(t, smooth), add(sub(add(p, g), t), smooth))
+    return averaged("jaccard_loss", index, weight, reduction)
+
+
+def tanimoto_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = IGNORED, reduction: str = "mean", *,
+                  smooth: float = 1e-5, batch: bool = False, weight_map: Any = None) -> Any:  # fmt: skip
+    """1 - t / (sum p^2 + sum g^2 - t): Jaccard with squared sums, for grey truths too; arguments as in dice_loss."""
+    return jaccard_loss(input, target, weight, ignore_index, reduction, squared=True, smooth=smooth, batch=batch,
+                        weight_map=weight_map)  # fmt: skip
+
+
+def tversky_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = IGNORED, reduction: str = "mean", *,
+                 alpha: float = 0.5, beta: float = 0.5, smooth: float = 1e-5, batch: bool = False,
+                 weight_map: Any = None) -> Any:  # fmt: skip
+    """1 - Tversky's index: alpha weighs false positives, beta false negatives; arguments as in dice_loss.
+
+    Both 1/2 is Dice, both 1 Jaccard.
+    """
+    index = tversky_index("tversky_loss", input, target, ignore_index, alpha, beta, smooth, batch, weight_map)
+    return averaged("tversky_loss", index, weight, reduction)
+
+
+def focal_tversky_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = IGNORED,
+                       reduction: str = "mean", *, alpha: float = 0.25, beta: float = 0.75, gamma: float = 0.75,
+                       smooth: float = 1.0, batch: bool = True, weight_map: Any = None) -> Any:  # fmt: skip
+    """(1 - Tversky's index)^gamma.  Abraham & Khan 2019; the defaults are those of DC-UNet's code (Lou et al. 2021)."""
+    index = tversky_index("focal_tversky_loss", input, target, ignore_index, alpha, beta, smooth, batch, weight_map)
+    return averaged("focal_tversky_loss", index, weight, reduction, gamma)
+
+
+def tversky_index(name: str, input: Any, target: Any, ignore_index: int, alpha: float, beta: float, smooth: float,
+                  batch: bool, weight_map: Any) -> Any:  # fmt: skip
+    """t / (t + alpha (sum p - t) + beta (sum g - t)), smoothed, for each image and class."""
+    t, p, g = overlaps(name, input, target, ignore_index, weight_map, False, batch)
+    wrong = add(mul(sub(p, t), alpha), mul(sub(g, t), beta))
+    return div(add(t, smooth), add(add(t, wrong), smooth))
+
+
+def overlaps(name: str, input: Any, target: Any, ignore_index: int, weight_map: Any, squared: bool,
+             batch: bool) -> tuple[Any, Any, Any]:  # fmt: skip
+    """(sum p g, sum p, sum g) for each image and class, (N, C), or (C,) over the batch; squared: sums of p^2 and g^2."""
+    truth, share = as_probabilities(name, input, target, ignore_index)
+    if weight_map is not None:
+        if tuple(weight_map.shape) != (input.shape[0], *input.shape[2:]):
+            raise ValueError(f"{name}: weight_map has shape {list(weight_map.shape)}, input {list(input.shape)} takes "
+                             f"{[input.shape[0], *input.shape[2:]]}")  # fmt: skip
+        wide = reshape(weight_map, (input.shape[0], 1, *input.shape[2:]))
+        share = wide if share is None else mul(share, wide)
+    axes = tuple(a for a in range(len(input.shape)) if a > 1 or (batch and a == 0))
+    both, p, g = mul(input, truth), mul(input, input) if squared else input, mul(truth, truth) if squared else truth
+    t, p, g = (sum(a if share is None else mul(a, share), axes) for a in (both, p, g))
+    return t, p, g
+
+
+def as_probabilities(name: str, input: Any, target: Any, ignore_index: int) -> tuple[Any, Any]:
+    """(truth of the input's shape and dtype, 1 for pixels that count and 0 for others; None: all count)."""
+    if len(input.shape) < 2 or input.dtype.kind != "f":
+        raise ValueError(f"{name}: input is {input.dtype} {list(input.shape)}; it takes probabilities (N, C, *space)")
+    classes, pixels = input.shape[1], (input.shape[0], *input.shape[2:])
+    if target.dtype.kind == "f":
+        if target.shape != input.shape:
+            raise ValueError(f"{name}: target has shape {list(target.shape)}, input {list(input.shape)}; probabilities "
+                             "must be of one shape, class numbers are integers")  # fmt: skip
+        return as_type(target, input), None
+    if tuple(target.shape) != pixels:
+        raise ValueError(
+            f"{name}: input {list(input.shape)} takes class numbers {list(pixels)}, got {list(target.shape)}"
+        )
+    counts = ne(target, ignore_index)
+    known = where(counts, target, 0)
+    share = as_type(reshape(counts, (pixels[0], 1, *pixels[1:])), input)
+    if classes == 1:
+        return as_type(reshape(ne(known, 0), tuple(input.shape)), input), share
+    last = len(pixels)
+    return as_type(permute(one_hot(known, classes), (0, last, *range(1, last))), input), share
+
+
+def as_type(a: Any, like: Any) -> Any:
+    """a in the dtype of another tensor."""
+    return a if a.dtype == like.dtype else Cast.apply(a, like.data.dtype)
+
+
+def averaged(name: str, index: Any, weight: Any, reduction: str, power: float = 1.0) -> Any:
+    """(1 - index)^power, its mean over classes by their weights, and its mean or sum over images."""
+    check_reduction(name, reduction)
+    loss = sub(1.0, index)
+    if power != 1:
+        loss = pow(clamp(loss, min=TINY), power)
+    if weight is not None:
+        if tuple(weight.shape) != tuple(index.shape[-1:]):
+            raise ValueError(
+                f"{name}: weight has shape {list(weight.shape)}; it takes {list(index.shape[-1:])}, one a class"
+            )
+        loss = mul(loss, div(weight, sum(abs(weight))))
+        if reduction == "none":
+            return loss
+        loss = sum(loss, -1)
+    elif reduction != "none":
+        loss = mean(loss, -1)
+    return loss if reduction == "none" else mean(loss) if reduction == "mean" else sum(loss)

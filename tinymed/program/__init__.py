@@ -1,0 +1,8 @@
+"""Recorded programs: record, rewrite, plan, replay.  `tinymed.capture` is the one public function."""
+
+from .capture import Captured, capture
+from .patterns import PATTERNS, Pattern, pattern
+from .program import Call, Program
+from .record import CaptureError
+
+__all__ = ["PATTERNS", "Call", "CaptureError", "Captured", "Pattern", "Program", "capture", "pattern"]

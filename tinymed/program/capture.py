@@ -1,0 +1,186 @@
+"""capture(step): a training or inference step, recorded once, then replayed as a list of kernel calls.
+
+    step = tinymed.capture(step)
+    loss = step(images, targets)        # the first call records, every call replays
+    print(step.program)                 # what is replayed;  step.recorded: before it was rewritten
+
+The step is run twice for its recording, and what it changed is taken back, so the replay makes the first step as it
+makes the last.  What differs between the two runs is refused by name: a replay would freeze it.  What changes between
+steps is an input, or an array that a kernel updates (step count, random state) or a setting writes (learning rate).
+"""
+
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .. import backend, precision, tape
+from ..tape import Node
+from .passes import optimise
+from .program import Program
+from .record import CaptureError, Recorder, compare
+from .values import address, root
+
+Key = tuple[Any, ...]
+
+
+class Replay:
+    """One program of a step: for one set of shapes, one backend and one mode of its modules."""
+
+    def __init__(self, program: Program, inputs: Sequence[Node], result: Any, recorder: Recorder):
+        self.program, self.inputs, self.result = program, inputs, result
+        assert program.arena is not None
+        self.outputs = [r.array(program.arena) for r in program.outputs]
+        self.gradients = [(leaf, leaf.plain(r.array(program.arena))) for leaf, r in program.gradients]
+        self.leaves = list(recorder.leaves.items())
+        self.modules = [(weakref.ref(m), training) for m, training in recorder.modules.items()]
+        written = {id(r.value.external) for c in program.calls for r in c.written() if r.value.external is not None}
+        self.written = [leaf.version for leaf, data in self.leaves if id(root(data)) in written]
+
+    def valid(self) -> bool:
+        """Whether modules are in the mode, and tensors hold the arrays, that were recorded."""
+        for leaf, data in self.leaves:
+            if leaf.data is not data:
+                return False
+        for reference, training in self.modules:
+            module = reference()
+            if module is None or module.training != training:
+                return False
+        return True
+
+    def __call__(self, given: Sequence[Node]) -> Any:
+        for static, new in zip(self.inputs, given, strict=True):
+            static.data[...] = new.data
+        self.program.run()
+        for leaf, gradient in self.gradients:
+            leaf.grad = gradient
+        for version in self.written:
+            version.value += 1
+        outputs = iter(self.outputs)
+        return rebuild(self.result, lambda t: t.plain(next(outputs).copy("K")))
+
+
+class Captured:
+    """A step that is recorded at its first call with inputs of a kind, and replayed.
+
+    program, recorded: the last program that was made, as it runs and as it was recorded.  refused: why the step runs
+    uncaptured, where `fallback` allows that.
+    """
+
+    def __init__(self, step: Callable[..., Any], names: dict[str, Any] | None = None, fallback: bool = False):
+        self.step, self.names, self.fallback = step, names or {}, fallback
+        self.replays: dict[Key, list[Replay]] = {}
+        self.program: Program | None = None
+        self.recorded = ""
+        self.refused = ""
+
+    def __call__(self, *inputs: Any) -> Any:
+        if self.refused or backend.observers or tape.observers:  # debugging, or inside another recording
+            return self.step(*inputs)
+        try:
+            replay = self.find(inputs)
+        except CaptureError as reason:
+            if not self.fallback:
+                raise
+            self.refused = str(reason)
+            return self.step(*inputs)
+        return replay(tensors(inputs))
+
+    def find(self, inputs: tuple[Any, ...]) -> Replay:
+        """The program for such inputs, recorded if there is none; CaptureError if there cannot be one."""
+        key = key_of(inputs)
+        known = self.replays.setdefault(key, [])
+        for replay in known:
+            if replay.valid():
+                return replay
+        replay = self.record(inputs)
+        self.replays[key] = [replay, *filter(same_arrays, known)]
+        return replay
+
+    def record(self, inputs: tuple[Any, ...]) -> Replay:
+        """Record twice, compare, rewrite, plan."""
+        static = rebuild(inputs, lambda t: t.plain(t.data.copy("K")))
+        names = {address(t.data): f"input{n}" for n, t in enumerate(tensors(static))}
+        names |= {address(getattr(a, "data", a)): label for label, a in self.names.items()}
+        grads: dict[Node, Any] = {}
+        try:
+            first, _, _ = self.observe(static, names, grads)
+            program, result, recorder = self.observe(static, names, grads)
+            compare(first, program)
+            self.recorded = str(program)
+            self.program = optimise(program, backend.table())
+            self.program.plan()
+        except BaseException:
+            for leaf, grad in grads.items():
+                leaf.grad = grad
+            raise
+        return Replay(self.program, tensors(static), result, recorder)
+
+    def observe(self, static: tuple[Any, ...], names: dict[int, str],
+                grads: dict[Node, Any]) -> tuple[Program, Any, Recorder]:  # fmt: skip
+        """Run the step once, write down what it does, and take it back."""
+        recorder = Recorder(names, grads)
+        tape.observers.append(recorder)
+        tape.readers.append(recorder.refuse)
+        try:
+            with backend.observing(recorder):
+                result = self.step(*static)
+            return recorder.finish(tensors(result)), rebuild(result, lambda t: t.plain(t.data)), recorder
+        finally:
+            tape.observers.remove(recorder)
+            tape.readers.remove(recorder.refuse)
+            recorder.undo()
+
+    def __repr__(self) -> str:
+        made = sum(map(len, self.replays.values()))
+        return f"captured({getattr(self.step, '__name__', self.step)}, {made} program{'s' if made != 1 else ''})"
+
+
+def key_of(inputs: tuple[Any, ...]) -> Key:
+    """What a program depends on beside its modules: shapes, dtypes, backend, precision, whether there is a tape."""
+    shapes = rebuild(inputs, signature)
+    return shapes, backend.table().name, precision.current, tape.enabled
+
+
+def signature(t: Any) -> tuple[Any, ...]:
+    """Shape and dtype of an input, which must be a tensor off the tape."""
+    if t.requires_grad:
+        raise ValueError("capture: an input of a captured step requires a gradient; make it a tensor that the step "
+                         "refers to, or detach it")  # fmt: skip
+    return t.data.shape, t.data.dtype.char
+
+
+def same_arrays(replay: Replay) -> bool:
+    """Whether a replay may still become valid: its tensors hold the arrays that were recorded."""
+    return all(leaf.data is data for leaf, data in replay.leaves)
+
+
+def rebuild(tree: Any, each: Callable[[Node], Any]) -> Any:
+    """A tensor, or tuples, lists and dictionaries of them, with every tensor replaced."""
+    if isinstance(tree, Node):
+        return each(tree)
+    if isinstance(tree, dict):
+        return {k: rebuild(v, each) for k, v in tree.items()}
+    if isinstance(tree, tuple | list):
+        return type(tree)([rebuild(v, each) for v in tree])
+    if tree is None:
+        return None
+    raise CaptureError(f"a captured step takes and returns tensors, or tuples, lists and dictionaries of them; got "
+                       f"{type(tree).__name__} {tree!r:.40}: a replay would know one value for ever")  # fmt: skip
+
+
+def tensors(tree: Any) -> list[Node]:
+    """The tensors of a tree, in order."""
+    found: list[Node] = []
+    rebuild(tree, found.append)
+    return found
+
+
+def capture(step: Callable[..., Any], names: dict[str, Any] | None = None, fallback: bool = False) -> Captured:
+    """A step (tensors -> tensors) that runs as a recorded program: same results to rounding, without tape or Python.
+
+    The first call with inputs of given shapes and dtypes, in a mode, on a backend, records; all calls replay.
+    The tensors returned are copies; `.grad` of the parameters shows the program's memory, which the next call writes.
+    names: {label: tensor} for the printed program.  fallback: run a step that cannot be captured as it is, with the
+    reason in `.refused`, instead of raising CaptureError.
+    """
+    return Captured(step, names, fallback)

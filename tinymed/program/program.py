@@ -1,0 +1,189 @@
+"""A program: kernel calls on values.  Printed, it is what a reader studies; planned, it is what is replayed."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array, Kernel, Launch, Plan
+from ..memory import ALIGNMENT, empty
+from .values import Ref, Value
+
+SMALL = 4096  # bytes; smaller values do not share places: looking for a hole costs more than it saves
+
+
+class Call:
+    """One kernel call.  note: what was fused into it.  line: of the user's code that led to it."""
+
+    def __init__(self, launch: Launch, plan: Plan, args: Sequence[Any], outs: Sequence[Ref], index: int,
+                 note: str = "", line: str = ""):  # fmt: skip
+        self.launch, self.plan, self.args, self.outs = launch, plan, list(args), list(outs)
+        self.note, self.line = note, line
+        self.work = [Ref(workspace(shape, dtype, index), 0, shape, c_strides(shape, dtype), dtype)
+                     for shape, dtype in plan.work]  # fmt: skip
+
+    @property
+    def kernel(self) -> Kernel:
+        return self.plan.kernel
+
+    def reads(self) -> list[Ref]:
+        return [a for a in self.args if isinstance(a, Ref)]
+
+    def refs(self) -> list[Ref]:
+        """Every window the call touches."""
+        return self.reads() + self.outs + self.work
+
+    def written(self) -> list[Ref]:
+        """The arguments that are updated in place."""
+        writes = self.kernel.rule.writes
+        if not writes:
+            return []
+        return [a for n, a in named(self.kernel, self.args) if n in writes and isinstance(a, Ref)]
+
+    def flops(self) -> float:
+        """Floating-point operations, as the kernel's rule counts them."""
+        return float(self.kernel.rule.flops(*self.args)) if self.kernel.rule.flops else 0.0
+
+    def nbytes(self) -> int:
+        """Bytes read and written."""
+        return sum(r.nbytes for r in self.reads() + self.outs + self.written())
+
+    def __str__(self) -> str:
+        outs = ", ".join(map(str, self.outs or self.written()))
+        return f"{outs} = {self.launch.name}({', '.join(map(show, self.args))})"
+
+
+def named(kernel: Kernel, args: Sequence[Any]) -> list[tuple[str, Any]]:
+    """Arguments with the names of the kernel's parameters; those of a `*rest` share its name."""
+    names = kernel.parameters[1:] if kernel.reference else kernel.parameters[len(kernel.parameters) - len(args) :]
+    names = names + names[-1:] * (len(args) - len(names))
+    return list(zip(names, args, strict=False))
+
+
+def show(a: Any) -> str:
+    """An argument as it is printed."""
+    return f"{a:.4g}" if isinstance(a, float) else str(a)
+
+
+def c_strides(shape: tuple[int, ...], dtype: Any) -> tuple[int, ...]:
+    """Of a dense array in C order."""
+    strides, step = [], np.dtype(dtype).itemsize
+    for n in reversed(shape):
+        strides.append(step)
+        step *= max(n, 1)
+    return tuple(reversed(strides))
+
+
+def workspace(shape: tuple[int, ...], dtype: Any, index: int) -> Value:
+    """Scratch memory of one call."""
+    return Value(int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize, f"work{index}")
+
+
+class Program:
+    """Kernel calls in order, the values that outlive them, and, once planned, the arena they live in.
+
+    outputs: what the step returned.  gradients: {leaf tensor: where its gradient lies}.
+    """
+
+    def __init__(self, calls: list[Call], outputs: list[Ref], gradients: list[tuple[Any, Ref]]):
+        self.calls, self.outputs, self.gradients = calls, outputs, gradients
+        self.arena: Array | None = None
+        self.steps: list[tuple[Callable[..., Any], Sequence[Any]]] = []
+
+    def pin(self) -> None:
+        """Keep the memory of what is read after the program has run."""
+        for ref in [*self.outputs, *(r for _, r in self.gradients)]:
+            ref.value.pinned = True
+
+    def run(self) -> None:
+        """Replay: no tape, no lookup, no allocation."""
+        with np.errstate(all="ignore"):  # for reference kernels, as in an eager call
+            for fn, args in self.steps:
+                fn(*args)
+
+    def plan(self) -> None:
+        """Place every value in one arena and bind the calls to it."""
+        nbytes = place(self.values(), len(self.calls))
+        xp = self.calls[0].launch.table.xp if self.calls else np
+        make = empty if xp is np else xp.empty
+        self.arena = make((max(nbytes, 1),), np.dtype(np.uint8))
+        self.steps = [bind(c, self.arena) for c in self.calls]
+
+    def values(self) -> Iterator[tuple[Value, int]]:
+        """(value of the program, position of a call that touches it)."""
+        for i, c in enumerate(self.calls):
+            for r in c.refs():
+                if r.value.home.external is None:
+                    yield r.value, i
+
+    def cost(self) -> tuple[int, float, int, int]:
+        """(calls, floating-point operations, bytes moved, bytes of all values together)."""
+        made = {id(v.home): v.home.nbytes for v, _ in self.values()}
+        return (len(self.calls), sum(c.flops() for c in self.calls), sum(c.nbytes() for c in self.calls),
+                sum(made.values()))  # fmt: skip
+
+    def __str__(self) -> str:
+        rows = [("call", "out", "MFLOP", "MB", "at MiB", "what was done")]
+        for c in self.calls:
+            shape = "x".join(map(str, c.outs[0].shape)) or "()" if c.outs else "in place"
+            at = f"{c.outs[0].value.place() / 2**20:.1f}" if self.steps and c.outs else ""
+            rows.append((str(c), shape, f"{c.flops() / 1e6:.1f}", f"{c.nbytes() / 1e6:.1f}", at, c.note))
+        width = min(max(len(r[0]) for r in rows), 110)
+        text = [f"{r[0]:{width}s} {r[1]:>16s} {r[2]:>8s} {r[3]:>7s} {r[4]:>7s}  {r[5]}".rstrip() for r in rows]
+        calls, flops, moved, made = self.cost()
+        arena = f", in an arena of {self.arena.nbytes / 2**20:.0f} MiB" if self.arena is not None else ""
+        text.append(f"{calls} calls, {flops / 1e9:.2f} GFLOP, {moved / 1e6:.0f} MB moved, "
+                    f"{made / 2**20:.0f} MiB of values{arena}")  # fmt: skip
+        return "\n".join(text)
+
+
+def place(touched: Iterator[tuple[Value, int]], end: int) -> int:
+    """Give every value its first byte; return the arena's size.
+
+    Two values may lie at one place if no call lies between the first and last use of both: the largest first, each at
+    the lowest place that is free while it lives.
+    """
+    spans: dict[Value, tuple[int, int]] = {}
+    for value, i in touched:
+        home = value.home
+        first, last = spans.get(home, (i, i))
+        spans[home] = first, end if value.pinned or home.pinned else max(last, i)
+    top = 0
+    placed: list[tuple[int, int, int, int]] = []  # (first byte, byte behind, first call, last call)
+    for value, (first, last) in sorted(spans.items(), key=lambda item: (-item[0].nbytes, item[1])):
+        at = 0
+        if value.nbytes < SMALL:
+            at = top
+        else:
+            for low, high, *_ in sorted(p for p in placed if p[2] <= last and first <= p[3]):
+                if at + value.nbytes <= low:
+                    break
+                at = max(at, high)
+            placed.append((at, at + aligned(value.nbytes), first, last))
+        value.start, top = at, max(top, at + aligned(value.nbytes))
+    return top
+
+
+def aligned(nbytes: int) -> int:
+    """Rounded up to a cache line."""
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+
+
+def bind(call: Call, arena: Array) -> tuple[Callable[..., Any], Sequence[Any]]:
+    """A call as a function and its arguments, which are arrays over the arena and numbers."""
+    outs, work, args = ([a.array(arena) if isinstance(a, Ref) else a for a in group]
+                        for group in (call.outs, call.work, call.args))  # fmt: skip
+    kernel, table = call.kernel, call.launch.table
+    if kernel.reference:
+        return run_reference, (kernel.fn, table.xp, args, outs)
+    native = [a if v is None else v(a) for v, a in zip(call.plan.views, [*outs, *work, *args], strict=True)]
+    if call.plan.small:
+        return table.home.alone, (kernel.compiled(), native)
+    return kernel.compiled(), native
+
+
+def run_reference(fn: Callable[..., Any], xp: Any, args: Sequence[Any], outs: Sequence[Array]) -> None:
+    """A reference kernel returns arrays: copy them to their places."""
+    results = fn(xp, *args)
+    for out, result in zip(outs, results if isinstance(results, tuple) else (results,), strict=True):
+        out[...] = result

@@ -1,0 +1,199 @@
+"""Recording: an observer of kernel calls and of the tape writes down what a step does, and can take it back."""
+
+import sys
+import weakref
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import backend, tape
+from ..backend import Array, Kernel, Launch
+from .program import Call, Program, named, show
+from .values import Ref, Value, address, raw, root, size, start
+
+PACKAGE = str(Path(__file__).parents[1])
+FEW = 4096  # bytes; external memory up to this size is watched for writes that no kernel made
+
+
+class CaptureError(RuntimeError):
+    """A step that a replay could not repeat."""
+
+
+def user_line() -> str:
+    """file:line of the innermost frame outside the package."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        frame = frame.f_back
+    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame is not None else "?"
+
+
+class Recorder(backend.Observer, tape.Observer):
+    """Writes down the kernel calls of one run of a step.
+
+    names: {address: what the user calls the memory there}.  grads: takes every leaf's gradient as it was when met.
+    Memory that the step did not make is copied before its first write, so that `undo` can take the run back.
+    """
+
+    def __init__(self, names: dict[int, str], grads: dict[Any, Any]):
+        self.names, self.grads = dict(names), grads
+        self.calls: list[Call] = []
+        self.count = 0  # values met
+        self.live: dict[int, tuple[Callable[[], Any], Value]] = {}  # id of an owner: (reference to it, its value)
+        self.saved: dict[Value, Array] = {}  # external memory as it was before the step wrote to it
+        self.watched: dict[Value, tuple[Array, str]] = {}  # small external memory as it was, and who met it
+        self.converted: list[list[Array]] = [[]]  # by depth of calls: what `canonical` made
+        self.leaves: dict[Any, Array] = {}  # tensors that no op made, and their arrays
+        self.modules: dict[Any, bool] = {}  # modules called: whether they trained
+
+    # ---------------------------------------------------------------------------------- what the step reads
+
+    def refuse(self, what: str) -> None:
+        """Raise: called where Python reads or writes a tensor's values."""
+        raise CaptureError(f"{user_line()}: the captured step calls {what}; a replay runs no Python. Return the tensor "
+                           "from the step and use its values outside")  # fmt: skip
+
+    def module(self, module: Any) -> None:
+        """A module is being called: its mode is part of the program, its parameters have names."""
+        if module not in self.modules:
+            if not self.modules:
+                for name, p in [*module.named_parameters(), *module.named_buffers()]:
+                    self.names.setdefault(address(p.data), name)
+                    self.grads.setdefault(p, p.grad)
+            self.modules[module] = module.training
+
+    def forward(self, op: Any, inputs: Sequence[Any], outputs: Sequence[Array]) -> None:
+        for i in inputs:
+            if isinstance(i, tape.Node) and i.op is None:
+                self.leaves.setdefault(i, i.data)
+                self.grads.setdefault(i, i.grad)
+
+    # ---------------------------------------------------------------------------------------- kernel calls
+
+    def before(self, launch: Launch, kernel: Kernel, args: Sequence[Any]) -> None:
+        self.converted.append([])
+        if kernel.rule.writes and not kernel.composite:
+            for name, a in named(kernel, args):
+                if name in kernel.rule.writes and hasattr(a, "strides"):
+                    value = self.ref(a, name).value
+                    if value.external is not None and value not in self.saved:
+                        self.saved[value] = raw(value.external).copy()
+
+    def after(self, launch: Launch, kernel: Kernel, args: Sequence[Any], outs: Sequence[Array]) -> None:
+        converted = self.converted.pop()
+        if launch.name == "canonical":
+            self.converted[-1].append(outs[0])
+        if kernel.composite:
+            return  # its parts were seen
+        args, plan = list(args), launch.plan_for(args)
+        if plan.edges:
+            if plan.written:
+                raise CaptureError(f"{launch.name} updates an array in place that lies in another memory order than "
+                                   "the kernel's; a replay cannot")  # fmt: skip
+            for (i, _), a in zip(plan.edges, converted, strict=True):
+                args[i] = a
+            plan = launch.plan_for(args)
+        refs = [self.ref(a, n) if hasattr(a, "strides") else a for n, a in named(kernel, args)]
+        owners = {id(r.value) for r in refs if isinstance(r, Ref)}
+        views = [self.known(o) is not None and id(self.known(o)) in owners for o in outs]
+        if all(views) and not kernel.rule.writes:
+            return  # a view, such as reshape: those who use it see a window on its memory
+        if any(views) and not all(views):
+            raise CaptureError(f"{launch.name} returns a view of an argument beside new arrays; a replay cannot")
+        made = [] if any(views) else [self.make(o, n) for o, n in zip(outs, output_names(kernel, outs), strict=True)]
+        self.calls.append(Call(launch, plan, refs, made, len(self.calls), line=user_line()))
+
+    # ------------------------------------------------------------------------------------------- memory
+
+    def known(self, a: Array) -> Value | None:
+        """The live value that an array lies in."""
+        owner = root(a)
+        reference, value = self.live.get(id(owner), (lambda: None, None))
+        return value if reference() is owner else None
+
+    def make(self, a: Array, name: str) -> Ref:
+        """An array that the step made."""
+        owner = root(a)
+        value = self.enter(owner, Value(size(owner), f"{name}{len(self.calls)}"))
+        return Ref(value, address(a) - start(owner), a.shape, a.strides, a.dtype)
+
+    def enter(self, owner: Any, value: Value) -> Value:
+        """Number a value, and know it by its owner while that lives."""
+        value.index, self.count = self.count, self.count + 1
+        self.live[id(owner)] = weak(owner), value
+        return value
+
+    def ref(self, a: Array, name: str = "ext") -> Ref:
+        """The window that an array is; memory that the step did not make is external, named as what it is met as."""
+        value, owner = self.known(a), root(a)
+        if value is None:
+            first = start(owner)
+            value = self.enter(owner, Value(size(owner), f"{name}{self.count}", owner))
+            value.names = {at - first: n for at, n in self.names.items() if first <= at < first + max(value.nbytes, 1)}
+            if value.nbytes <= FEW:
+                self.watched[value] = raw(owner).copy(), user_line()
+        return Ref(value, address(a) - start(owner), a.shape, a.strides, a.dtype)
+
+    def undo(self) -> None:
+        """Write back what external memory held before the step."""
+        for value, before in self.saved.items():
+            raw(value.external)[...] = before
+
+    def finish(self, outputs: Sequence[Any]) -> Program:
+        """The recorded program; outputs are the tensors that the step returned."""
+        for value, (before, line) in self.watched.items():
+            if value not in self.saved and bytes(raw(value.external)) != bytes(before):
+                name = next(iter(value.names.values()), value.name)
+                raise CaptureError(f"{line}: {name} changed during the step, but no kernel wrote to it. Change such "
+                                   "numbers outside the captured step")  # fmt: skip
+        gradients = []
+        for leaf in self.leaves:
+            if leaf.requires_grad and leaf.grad is not None:
+                ref = self.ref(leaf.grad.data)
+                if ref.value.external is None:
+                    gradients.append((leaf, ref))
+        return Program(self.calls, [self.ref(t.data) for t in outputs], gradients)
+
+
+def weak(owner: Any) -> Callable[[], Any]:
+    """A reference that does not keep memory from being used again, where the owner allows one."""
+    try:
+        return weakref.ref(owner)
+    except TypeError:
+        return lambda: owner
+
+
+def output_names(kernel: Kernel, outs: Sequence[Array]) -> Sequence[str]:
+    """What the kernel calls its outputs; references do not say."""
+    return [kernel.name.split("_")[0][:6]] * len(outs) if kernel.reference else kernel.parameters[: len(outs)]
+
+
+def compare(first: Program, second: Program) -> None:
+    """Two recordings of one step must be the same program; CaptureError names what differs."""
+    for a, b in zip(first.calls, second.calls, strict=False):
+        if a.kernel is not b.kernel:
+            raise CaptureError(f"{a.line}: the step called {a.launch.name}, and when run again {b.launch.name} "
+                               f"({b.line}): a Python branch, or gradients left from the step before")  # fmt: skip
+        for x, y in zip(a.args, b.args, strict=True):
+            if not same(x, y):
+                raise CaptureError(f"{a.line}: an argument of {a.launch.name} was {describe(x)}, and when run again "
+                                   f"{describe(y)}. A Python value that changes between steps would be frozen: pass it "
+                                   "as an input of the step, or as a tensor that kernels update")  # fmt: skip
+    if len(first.calls) != len(second.calls):
+        raise CaptureError(f"the step made {len(first.calls)} kernel calls, and when run again {len(second.calls)}: a "
+                           "Python branch, or gradients left from the step before")  # fmt: skip
+
+
+def same(x: Any, y: Any) -> bool:
+    """Whether an argument of the first recording is that of the second."""
+    if isinstance(x, Ref) and isinstance(y, Ref):
+        one = x.value.external is y.value.external and (x.value.external is not None or x.value.index == y.value.index)
+        return one and x.key == y.key
+    return type(x) is type(y) and (x == y or x != x)
+
+
+def describe(x: Any) -> str:
+    """An argument for a message."""
+    if isinstance(x, Ref):
+        made = "an array made outside kernels" if x.value.external is not None and not x.value.names else str(x)
+        return f"{made} ({x.dtype}{list(x.shape)})"
+    return show(x)
