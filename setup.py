@@ -1,7 +1,7 @@
 """The build: the Python package, and the compiled modules of csrc/ that this machine has the tools for.
 
-TINYMED_CUDA=1 and TINYMED_EMULATED=1 make a module that cannot be built an error, =0 leaves it out; otherwise it is left
-out with a warning, and `tinymed doctor` shows why.  TINYMED_CUDA_ARCH: see tinymed/cuda/build.py.
+TINYMED_CUDA=1 and TINYMED_EMULATED=1 make a module that cannot be built an error, =0 leaves it out; otherwise it is
+left out with a warning, and `tinymed doctor` shows why.  TINYMED_CUDA_ARCH: see tinymed/cuda/build.py.
 A developer builds in place with `python setup.py build_ext --inplace`.
 """
 
@@ -36,6 +36,7 @@ class Build(build_ext):
         switch = os.environ.get(build.MODULES[module], "")
         target = Path(self.get_ext_fullpath(ext.name)).resolve()
         self.record[module] = note = {"built": False, "why": f"{build.MODULES[module]}=0", "log": ""}
+        target.unlink(missing_ok=True)  # an older build of other sources
         if switch == "0":
             return
         try:
@@ -46,7 +47,6 @@ class Build(build_ext):
                 raise RuntimeError(f"{build.MODULES[module]}=1, but {module} cannot be built: {error}") from error
             why, _, log = str(error).partition("\n")
             note.update(why=why, log=log)
-            target.unlink(missing_ok=True)  # an older build of other sources
             print(f"tinymed: built without {module} (nothing else is affected): {why}", file=sys.stderr)
 
 

@@ -32,8 +32,8 @@ def plot(content: dict[str, Any], path: Path) -> None:
     axes.plot([left, knee, right], [left * roof["gbs"], roof["gflops"], roof["gflops"]], color="#444444", lw=1.5)
     axes.annotate(f"{roof['gflops']:.0f} GFLOP/s: the microkernel in cache", (right, roof["gflops"]), xytext=(-4, 4),
                   textcoords="offset points", ha="right", fontsize=9)  # fmt: skip
-    axes.annotate(f"{roof['gbs']:.0f} GB/s: a stream from memory", (left * 1.3, left * 1.3 * roof["gbs"]),
-                  xytext=(6, -14), textcoords="offset points", fontsize=9)  # fmt: skip
+    axes.annotate(f"{roof['gbs']:.0f} GB/s: a stream from memory", (knee / 4, roof["gflops"] / 4),
+                  xytext=(-12, 8), textcoords="offset points", ha="right", fontsize=9)  # fmt: skip
     for kind, (colour, marker) in STYLES.items():
         own = [r for r in rows if r["kind"] == kind]
         if own:

@@ -54,7 +54,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         pytest.exit("; ".join(f"{name} is required but absent: {why}" for name, why in missing.items() if why), 3)
 
 
-@pytest.fixture(params=list(backend.BACKENDS))
+# Without a GPU a thousand tests would be skipped twice; test_backend.py says once why these are absent.
+USABLE = [name for name, entry in backend.BACKENDS.items() if entry.device == "cpu" or not absence(name)]
+
+
+@pytest.fixture(params=USABLE)
 def backend_name(request: pytest.FixtureRequest) -> Iterator[str]:
     """Each backend in turn; one that cannot work here is skipped with its reason."""
     why = absence(request.param)

@@ -1,7 +1,10 @@
 """The kernel table: choice of implementation, memory order at the edge, the record of fallbacks, strict mode."""
 
+import re
+
 import numpy as np
 import pytest
+from conftest import absence
 
 import tinymed
 from tinymed import backend, kernels
@@ -35,7 +38,7 @@ def doubling(seen=None, **options):
         y[...] = x * 2
 
     implementation = backend.implementations["numba", "twice"]
-    implementation._compiled = implementation.fn
+    implementation.codes = dict.fromkeys((True, False), implementation.fn)
 
 
 def test_the_chain_ends_at_the_reference(scratch):
@@ -89,7 +92,7 @@ def test_flat_operands_in_different_orders_are_brought_together(scratch, rng):
         y[:] = a + b
 
     implementation = backend.implementations["numba", "plus"]
-    implementation._compiled = implementation.fn
+    implementation.codes = dict.fromkeys((True, False), implementation.fn)
     a = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
     last = np.ascontiguousarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
     for x, y in ((a, last), (last, a), (last, last), (a[:, :, ::2], last[:, :, ::2]), (a[::-1], last[::-1])):
@@ -108,12 +111,20 @@ def test_what_is_written_in_place_is_written_whatever_its_order(scratch, rng):
         p += g
 
     implementation = backend.implementations["numba", "shift"]
-    implementation._compiled = implementation.fn
+    implementation.codes = dict.fromkeys((True, False), implementation.fn)
     a = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
     last = np.ascontiguousarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
     for p, g in ((a.copy(), last), (last.copy("K"), a), (np.repeat(a, 2, 3)[..., ::2], last)):
         backend.table("numba").shift(p, g)
         assert np.array_equal(p, 2 * a)
+
+
+@pytest.mark.parametrize("name", backend.BACKENDS)
+def test_a_backend_works_or_says_what_is_missing(name):
+    if why := absence(name):
+        assert re.search("install|built|sees no GPU|cannot use", why), why
+        pytest.skip(f"backend {name}: {why}")
+    assert backend.table(name).relu_forward(backend.table(name).xp.ones(3, np.float32)).sum() == 3
 
 
 def test_a_missing_kernel_and_an_unknown_backend_are_named():

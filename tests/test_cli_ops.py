@@ -1,5 +1,6 @@
 """`tinymed show`, `check` and `bench`: an op of the package, of a user's own file, and one that is not there."""
 
+import json
 import os
 import re
 import subprocess
@@ -143,6 +144,14 @@ class TestBench:
         assert ways == ["forward", "backward"] * 3
         assert any(line.startswith("roof on one thread") for line in lines)
 
+    def test_json_has_the_rows_and_the_roof(self, capsys):
+        code, out, _ = invoke(capsys, "bench", "sigmoid", "--rounds", 1, "--json")
+        assert code == 0
+        content = json.loads(out)
+        assert content["roof"]["gflops"] > 0
+        assert [r["way"] for r in content["rows"]] == ["forward", "backward"] * 3
+        assert all(r["ratio"] == pytest.approx(r["seconds"] / r["torch_seconds"]) for r in content["rows"])
+
     def test_an_unknown_backend(self, capsys):
         code, _, err = invoke(capsys, "bench", "sigmoid", "--backend", "abacus")
         assert code == 2
@@ -150,6 +159,6 @@ class TestBench:
 
     def test_the_nearer_ceiling_is_the_roof(self):
         # 1 GFLOP and 4 GB in half a second: 10 ms of arithmetic at 100 GFLOP/s, 200 ms of memory at 20 GB/s.
-        row = Row("op", "", "forward", 0.5, 1e9, 4e9, 0.25)
+        row = Row("op", "", "forward", 0.5, 1e9, 4e9, 0.25, 0.1)
         assert row.roof(100, 20) == pytest.approx(0.4)
-        assert row.ratio == 2
+        assert (row.ratio, row.tuned_ratio) == (2, 5)

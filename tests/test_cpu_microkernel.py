@@ -60,12 +60,12 @@ class Guards:
 
 @contextmanager
 def guarded() -> Iterator[Guards]:
-    guards, before = Guards(), backend.empty
-    backend.empty = guards.empty
+    guards, table = Guards(), backend.table("numba")
+    before, table.empty = table.empty, guards.empty
     try:
         yield guards
     finally:
-        backend.empty = before
+        table.empty = before
     guards.check()
 
 

@@ -1,6 +1,7 @@
 """Rules of the house that no reviewer should have to watch: imports, safety, names, what is declared is tested."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -35,10 +36,11 @@ ROOMS = [
     "data",
     "train",
     "report",
+    "onnx",
     "cli",
     "__main__",
 ]  # fmt: skip
-CPU = {"cpu"}  # a backend's home: imported by name at first use
+HOMES = {"cpu", "cuda"}  # of backends' kernels: imported by name at first use
 
 
 def room(path: Path) -> str:
@@ -67,8 +69,9 @@ def test_imports_go_one_way(path):
     here = room(path)
     if here == "__init__":
         return
-    if here in CPU:
-        assert imported(path, top_level=False) <= {"backend", "memory", "precision", "random", "program", *CPU, "ops"}
+    if here in HOMES:
+        below = {"backend", "kernels", "memory", "precision", "random", "program", "ops"}
+        assert imported(path, top_level=False) <= {*below, here}
         return
     assert here in ROOMS, f"{path.name}: a new room must be put in its place in ROOMS"
     later = {r for r in imported(path, top_level=False) if r in ROOMS and ROOMS.index(r) > ROOMS.index(here)}
@@ -79,7 +82,7 @@ def test_importing_is_quick_and_light():
     """No compiler, plotting, image or command-line library is imported before it is used."""
     code = (
         "import sys, time, numpy; t = time.perf_counter(); import tinymed; t = time.perf_counter() - t;"
-        "heavy = set('numba llvmlite matplotlib PIL safetensors typer rich pydantic torch scipy sklearn'.split());"
+        "heavy = set('numba llvmlite cupy matplotlib PIL safetensors typer rich pydantic torch scipy sklearn'.split());"
         "print(heavy & set(sys.modules), t)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -142,18 +145,25 @@ def test_every_kernel_has_a_reference_or_is_private_to_a_backend():
         assert public or private, f"{kernel} on {name} has no reference and declares no out="
 
 
-def test_the_native_list_is_true():
+@pytest.mark.parametrize(("home", "of"), [("tinymed.cpu", "numba"), ("tinymed.cuda", "csrc")])
+def test_the_native_list_is_true(home, of):
     """Every kernel that must be native is, and every public kernel that is native is on the list."""
-    table = backend.table("numba")
-    compiled = {k for b, k in backend.implementations if b == "numba" and (REFERENCE, k) in backend.implementations}
-    assert table.native <= compiled, f"listed but not native: {sorted(table.native - compiled)}"
-    assert compiled <= table.native, f"native but not listed: {sorted(compiled - table.native)}"
+    listed = importlib.import_module(home).NATIVE
+    compiled = {k for b, k in backend.implementations if b == of and (REFERENCE, k) in backend.implementations}
+    assert listed <= compiled, f"listed but not native: {sorted(listed - compiled)}"
+    assert compiled <= listed, f"native but not listed: {sorted(compiled - listed)}"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "cpu").glob("*.py")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted([*(ROOT / "cpu").glob("*.py"), *(ROOT / "cuda").glob("*.py")]),
+                         ids=lambda p: f"{p.parent.stem}/{p.stem}")  # fmt: skip
 def test_a_backend_uses_the_family_names(path):
-    """cpu/pool.py holds the kernels of ops/pool.py; generators and helpers have names of their own."""
+    """cpu/pool.py and cuda/pool.py hold the kernels of ops/pool.py; helpers have names of their own."""
     helpers = {
+        "build",
+        "emulated",
+        "families",
+        "gpu",
+        "modules",
         "__init__",
         "jit",
         "microkernel",

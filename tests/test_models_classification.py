@@ -114,7 +114,7 @@ class TestShapes:
         ("fcrn50", {}, (3, 480, 480), (2, 480, 480)),
         ("fcrn50", {}, (3, 101, 67), (2, 101, 67)),
         ("zhang2015", {"size": 17}, (3, 17, 17), (3,)),
-        ("triplanar", {"in_channels": 2}, (6, 28, 28), (2,)),
+        ("triplanar", {"in_channels": 6}, (6, 28, 28), (2,)),
         ("mtann", {}, (1, 31, 40), (1, 23, 32)),
         ("ciresan_n4", {}, (1, 95, 95), (2,)),
         ("kumar_cnn3", {}, (3, 51, 51), (3,)),
@@ -147,8 +147,9 @@ class TestShapes:
             made("vgg16", width=0)
 
     @pytest.mark.parametrize(("name", "options", "message"), [
-        ("zhang2015", {"size": 9}, "smallest is 13"), ("ciresan_n4", {"size": 64}, "smallest is 65"),
-        ("kumar_cnn3", {"size": 35}, "smallest is 36"), ("triplanar", {"size": 15}, "smallest is 16"),
+        ("zhang2015", {"size": 9}, "smallest is 13"), ("ciresan_n4", {"size": 62}, "smallest is 63"),
+        ("kumar_cnn3", {"size": 34}, "smallest is 35"), ("triplanar", {"size": 15}, "smallest is 16"),
+        ("triplanar", {"in_channels": 1}, "multiple of 3"),
         ("dcnn_vgg16", {"size": 31}, "smallest is 32"), ("mtann", {"window": 8}, "odd side"),
         ("alexnet", {"variant": "1998"}, "torch, ungrouped"), ("resnet20", {"depth": 18}, "6n \\+ 2"),
         ("resnet50", {"stride_on": "2x2"}, "3x3, 1x1"), ("fcn8s", {"encoder": "vgg11"}, "vgg16, vgg19"),
@@ -159,7 +160,7 @@ class TestShapes:
             made(name, **options)
 
     def test_smallest_sides_are_the_smallest(self) -> None:
-        for name, side in (("zhang2015", 13), ("ciresan_n4", 65), ("kumar_cnn3", 36), ("triplanar", 16)):
+        for name, side in (("zhang2015", 13), ("ciresan_n4", 63), ("kumar_cnn3", 35), ("triplanar", 16)):
             model = made(name, size=side)
             assert output_shape(model, model.input_shape)
 
@@ -216,8 +217,8 @@ TORCHVISION = {
                  "features.41.num_batches_tracked": (), "classifier.6.weight": (1000, 4096)},
     "vgg19": {"features.34.weight": (512, 512, 3, 3), "classifier.6.weight": (1000, 4096)},
     "vgg19_bn": {"features.49.weight": (512, 512, 3, 3), "features.50.running_var": (512,)},
-    "resnet50": {"conv1.weight": (64, 3, 7, 7), "bn1.running_var": (64,), "layer1.0.downsample.0.weight": (256, 64, 1, 1),
-                 "layer1.0.downsample.1.weight": (256,), "layer2.3.conv2.weight": (128, 128, 3, 3),
+    "resnet50": {"conv1.weight": (64, 3, 7, 7), "bn1.running_var": (64,), "layer1.0.downsample.1.weight": (256,),
+                 "layer1.0.downsample.0.weight": (256, 64, 1, 1), "layer2.3.conv2.weight": (128, 128, 3, 3),
                  "layer3.5.bn3.bias": (1024,), "layer4.2.conv3.weight": (2048, 512, 1, 1), "fc.weight": (1000, 2048)},
     "densenet121": {"features.conv0.weight": (64, 3, 7, 7), "features.norm0.running_mean": (64,),
                     "features.denseblock1.denselayer1.norm1.weight": (64,),
@@ -300,9 +301,6 @@ def test_outputs_and_gradients_are_torchs(case: str) -> None:
     name, options, twin, image = CASES[case]
     model = seeded(lambda: models.create(name, **options))
     fixed = "upscore" if name.startswith("fc") else ""
-    if name == "mtann":
-        beside_torch(model, twin(), [image])
-        return
     beside_torch(model, twin(), [image], fixed=fixed)
 
 

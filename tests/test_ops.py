@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from conftest import absence
 from derived import (
     DIFFERENTIABLE,
     LAYOUTS,
@@ -99,17 +100,17 @@ def test_kernels_return_what_they_declare(op):
 
 
 def test_every_kernel_is_entered():
-    """The samples reach every reference of `ops` and every loop of `cpu`, in float32."""
+    """The samples reach every reference of `ops`, every loop of `cpu` and every kernel of `cuda`, in float32."""
     entered = set()
-    for used in ("numpy", "numba"):
+    for used in ("numpy", "numba", *(["emulated"] if not absence("emulated") else [])):
         with backend.use_backend(used), backend.observing(Signatures()) as calls:
             for op in OPS:
                 for seed in SEEDS:
                     check.results(op.apply, sample(op, seed), np.float32)
         entered |= {(kernel.backend, kernel.name) for kernel, _, _ in calls.seen}
     declared = {key for key, kernel in backend.implementations.items()
-                if kernel.fn.__module__.startswith(("tinymed.ops.", "tinymed.cpu.")) and key[1] not in ELSEWHERE
-                and kernel.fn.__module__ != "tinymed.cpu.optim"}  # fmt: skip
+                if kernel.fn.__module__.startswith(("tinymed.ops.", "tinymed.cpu.", "tinymed.cuda."))
+                and key[1] not in ELSEWHERE and not kernel.fn.__module__.endswith(".optim")}  # fmt: skip
     assert not declared - entered, "no sample reaches these kernels: widen the samples of their op"
 
 

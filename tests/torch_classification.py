@@ -31,25 +31,26 @@ class Net(nn.Module):
 
 # ------------------------------------------------------------------------------------------------ VGG, AlexNet
 
-D = ("64 64 M 128 128 M 256 256 256 M 512 512 512 M 512 512 512 M").split()
-E = ("64 64 M 128 128 M 256 256 256 256 M 512 512 512 512 M 512 512 512 512 M").split()
+POOL = 0
+D = (64, 64, POOL, 128, 128, POOL, 256, 256, 256, POOL, 512, 512, 512, POOL, 512, 512, 512, POOL)
+E = (64, 64, POOL, 128, 128, POOL, *[256] * 4, POOL, *[512] * 4, POOL, *[512] * 4, POOL)
 
 
-def vgg_layers(plan: Sequence[str], wide: Callable[[int], int], norm: bool = False, pad: int = 1,
+def vgg_layers(plan: Sequence[int], wide: Callable[[int], int], norm: bool = False, pad: int = 1,
                ceil: bool = False) -> nn.Sequential:  # fmt: skip
     layers: list[Any] = []
     a = 3
     for item in plan:
-        if item == "M":
+        if item == POOL:
             layers.append(nn.MaxPool2d(2, ceil_mode=ceil))
             continue
-        b = wide(int(item))
+        b = wide(item)
         layers += [nn.Conv2d(a, b, 3, padding=1 if layers else pad), *([nn.BatchNorm2d(b)] if norm else []), nn.ReLU()]
         a = b
     return nn.Sequential(*layers)
 
 
-def vgg(plan: Sequence[str], wide: Callable[[int], int], classes: int, norm: bool) -> nn.Module:
+def vgg(plan: Sequence[int], wide: Callable[[int], int], classes: int, norm: bool) -> nn.Module:
     dense = wide(4096)
     return Net(
         lambda n, x: n.classifier(torch.flatten(F.adaptive_avg_pool2d(n.features(x), 7), 1)),
@@ -231,7 +232,7 @@ def separable(a: int, b: int) -> nn.Module:
 
 
 def bn(channels: int) -> nn.Module:
-    return nn.BatchNorm2d(channels, eps=1e-3)
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 
 def xception_block(a: int, widths: Sequence[int], stride: int, activated: bool) -> nn.Module:
@@ -281,7 +282,7 @@ def xception(wide: Callable[[int], int], classes: int) -> nn.Module:
 # ----------------------------------------------------------------------------------------------------------- FCN
 
 
-def fcn(stride: int, wide: Callable[[int], int], classes: int, plan: Sequence[str] = D) -> nn.Module:
+def fcn(stride: int, wide: Callable[[int], int], classes: int, plan: Sequence[int] = D) -> nn.Module:
     dense = wide(4096)
 
     def compute(n: Any, x: Any) -> Any:

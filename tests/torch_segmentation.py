@@ -157,7 +157,9 @@ class UNet3d(nn.Module):
         self.down = nn.ModuleList([block(channels, b, 2 * b), block(2 * b, 2 * b, 4 * b),
                                    block(4 * b, 4 * b, 8 * b), block(8 * b, 8 * b, 16 * b)])  # fmt: skip
         self.up = nn.ModuleList(nn.ConvTranspose3d(w, w, 2, 2, bias=False) for w in (16 * b, 8 * b, 4 * b))
-        self.join = nn.ModuleList([block(24 * b, 8 * b, 8 * b), block(12 * b, 4 * b, 4 * b), block(6 * b, 2 * b, 2 * b)])
+        self.join = nn.ModuleList(
+            [block(24 * b, 8 * b, 8 * b), block(12 * b, 4 * b, 4 * b), block(6 * b, 2 * b, 2 * b)]
+        )
         self.head = nn.Conv3d(2 * b, classes, 1)
 
     def forward(self, x: Any) -> Any:

@@ -116,6 +116,7 @@ from .tensor import (
     zeros,
     zeros_like,
 )  # fmt: skip
+from .train.weights import load, save
 
 __version__ = "0.1.0"
 

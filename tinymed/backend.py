@@ -7,9 +7,11 @@ lies in another memory order into the one it wants, allocates its outputs and ca
 How kernels are declared is in `kernels`; what users need of it is imported here.
 """
 
+import contextvars
 import importlib
 import math
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -77,6 +79,28 @@ class Observer:
 observers: list[Observer] = []
 
 
+class Quiet(threading.local):
+    """A context in which inf and nan flow as IEEE says; TINYMED_DEBUG=nan finds them.
+
+    np.errstate does the same at 1 us a call.
+    """
+
+    def __init__(self) -> None:
+        self.context = contextvars.copy_context()
+        self.context.run(np.seterr, all="ignore")
+
+
+quiet = Quiet()
+
+
+def signature(args: Sequence[Any]) -> tuple[Any, ...]:
+    """What a plan depends on: shapes, strides and dtypes of arrays, types and values of the rest."""
+    key: list[Any] = []
+    for a in args:
+        key += (a.shape, a.strides, a.dtype) if hasattr(a, "strides") else (type(a), a)
+    return tuple(key)
+
+
 class Plan(NamedTuple):
     """How a launch treats arguments of one signature: decided once, then looked up."""
 
@@ -88,6 +112,7 @@ class Plan(NamedTuple):
     views: list[Callable[[Any], Any] | None] = []  # outputs, workspaces, arguments -> what the machine code takes
     small: bool = False  # too little work to wake other threads for
     written: list[int] = []  # arguments updated in place that lay otherwise: copied back
+    code: Callable[..., Any] | None = None  # compiled for these sizes: takes what `views` made
 
 
 class Launch:
@@ -103,8 +128,7 @@ class Launch:
             raise AttributeError(f"no kernel {name!r} on backend {table.name!r}")
 
     def __call__(self, *args: Any) -> Any:
-        key = tuple([(a.shape, a.strides, a.dtype.char) if hasattr(a, "strides") else (type(a), a) for a in args])
-        plan = self.plans.get(key) or self.decide(key, args)
+        plan = self.plans.get(signature(args)) or self.decide(args)
         if plan.fallback:
             self.fallback += 1
             if strict and self.name in self.table.native and is_single(args):
@@ -125,22 +149,20 @@ class Launch:
 
     def plan_for(self, args: Sequence[Any]) -> Plan:
         """How arguments of this signature are treated."""
-        key = tuple([(a.shape, a.strides, a.dtype.char) if hasattr(a, "strides") else (type(a), a) for a in args])
-        return self.plans.get(key) or self.decide(key, args)
+        return self.plans.get(signature(args)) or self.decide(args)
 
-    def decide(self, key: tuple[Any, ...], args: Sequence[Any]) -> Plan:
+    def decide(self, args: Sequence[Any]) -> Plan:
         """The first implementation of the chain that can take these arguments, and how it is called."""
         kernel = next((k for k in self.kernels if k.accepts(args)), None)
         if kernel is None:
             raise BackendError(f"{self.name}: no implementation takes {describe(args)}")
         if len(self.plans) >= MOST_PLANS:  # shapes that never come again
             self.plans.clear()
-        plan = Plan(kernel, True) if kernel.reference else Plan(kernel, False)
         if kernel.compiled_kind:
             plan = self.lay_out(kernel, args)
-        elif self.table.name == "numpy":
-            plan = Plan(kernel, False)
-        self.plans[key] = plan
+        else:
+            plan = Plan(kernel, kernel.reference and len(BACKENDS[self.table.name].chain) > 1)
+        self.plans[signature(args)] = plan
         return plan
 
     def lay_out(self, kernel: Kernel, args: Sequence[Any]) -> Plan:
@@ -153,40 +175,40 @@ class Launch:
         outs = [(shape, dtype, kernel.order(n, len(shape), flat))
                 for (shape, dtype), n in zip(kernel.specs(args), names, strict=False)]  # fmt: skip
         work = [spec(w, np.dtype(np.float32)) for w in (kernel.work(*args) if kernel.work else ())]
-        views: list[Callable[[Any], Any] | None] = [kernel.view(n, o) for (_, _, o), n in
+        views: list[Callable[[Any], Any] | None] = [kernel.view(n, o, shape) for (shape, _, o), n in
                                                     zip(outs, kernel.parameters, strict=False)]  # fmt: skip
         views += [None] * len(work)
         for n, a, o in zip(kernel.parameters[len(kernel.parameters) - len(args) :], args, orders, strict=True):
-            views.append(kernel.view(n, o) if o is not None else np.float32 if isinstance(a, float) else None)
+            views.append(kernel.view(n, o, a.shape) if o is not None else np.float32 if isinstance(a, float) else None)
         elements = sum(math.prod(shape) for shape, *_ in outs) + sum(a.size for a in args if hasattr(a, "size"))
         small = elements < SMALL and (kernel.rule.flops is None or kernel.rule.flops(*args) < 32 * SMALL)
         first = len(kernel.parameters) - len(args)
         written = [i for i, _ in edges if kernel.parameters[first + i] in kernel.rule.writes]
-        return Plan(kernel, False, edges, outs, work, views, small, written)
+        return Plan(kernel, False, edges, outs, work, views, small, written, kernel.compiled(small))
 
     def run(self, plan: Plan, args: Sequence[Any]) -> Any:
-        kernel = plan.kernel
-        kernel.calls += 1
-        if kernel.reference:
-            with np.errstate(all="ignore"):  # inf and nan flow as IEEE says; TINYMED_DEBUG=nan finds them
-                result = kernel.fn(self.table.xp, *args)
-            asarray = self.table.xp.asarray  # NumPy gives scalars where an array has no axes
-            return tuple([asarray(r) for r in result]) if isinstance(result, tuple) else asarray(result)
-        if kernel.composite:
-            return kernel.fn(self.table, *args)
+        kernel, _, edges, specs, work, views, _, written, code = plan
+        if code is None:
+            if kernel.composite:
+                return kernel.fn(self.table, *args)
+            xp = self.table.xp
+            result = quiet.context.run(kernel.fn, xp, *args)
+            if type(result) is tuple:
+                return tuple([xp.asarray(r) for r in result])
+            return xp.asarray(result)  # NumPy gives scalars where an array has no axes
         given = args
-        if plan.edges:
+        if edges:
             args = list(args)
-            for i, order in plan.edges:
+            for i, order in edges:
                 args[i] = self.table.canonical(args[i], order)
-        outs = [empty(*o) for o in plan.outs]
-        work = [empty(*w) for w in plan.work]
-        native = [a if v is None else v(a) for v, a in zip(plan.views, [*outs, *work, *args], strict=True)]
-        if plan.small:
-            self.table.home.alone(kernel.compiled(), native)
-        else:
-            kernel.compiled()(*native)
-        for i in plan.written:
+        make = self.table.empty
+        outs = [make(*o) for o in specs]
+        arrays = [*outs, *[make(*w) for w in work], *args] if work else [*outs, *args]
+        for i, view in enumerate(views):
+            if view is not None:
+                arrays[i] = view(arrays[i])
+        code(*arrays)
+        for i in written:
             given[i][...] = args[i]
         return outs[0] if len(outs) == 1 else tuple(outs)
 
@@ -196,8 +218,10 @@ class Table:
 
     def __init__(self, name: str):
         self.name, self.device = name, BACKENDS[name].device
-        self.xp = importlib.import_module(BACKENDS[name].module)
         self.home: Any = importlib.import_module(BACKENDS[name].home) if BACKENDS[name].home else None
+        allocator = getattr(self.home, "allocator", None)  # raises BackendError where the backend cannot work
+        self.empty: Callable[..., Array] = allocator(name) if allocator else empty
+        self.xp = importlib.import_module(BACKENDS[name].module)
         self.native: frozenset[str] = getattr(self.home, "NATIVE", frozenset())
         self.launches: dict[str, Launch] = {}
 

@@ -21,6 +21,7 @@ through the kernel `canonical`, so the cost is visible.  Inside, a compiled kern
 import importlib
 import inspect
 import math
+import operator
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
@@ -46,6 +47,9 @@ REFERENCE = "reference"
 BACKENDS = {
     "numpy": Backend("cpu", "numpy", (REFERENCE,)),
     "numba": Backend("cpu", "numpy", ("numba", REFERENCE), "tinymed.cpu"),
+    "cupy": Backend("cuda", "cupy", (REFERENCE,), "tinymed.cuda"),
+    "cuda": Backend("cuda", "cupy", ("csrc", REFERENCE), "tinymed.cuda"),
+    "emulated": Backend("cpu", "numpy", ("csrc", REFERENCE), "tinymed.cuda"),
 }
 DEFAULT = "numba"
 
@@ -73,8 +77,7 @@ class Kernel:
         self.compiled_kind = not (self.reference or composite)
         self.kinds, self.work, self.when, self.parallel = kinds, work, when, parallel
         self.parameters = list(inspect.signature(fn).parameters)
-        self._compiled: Callable[..., Any] | None = None
-        self.calls = 0
+        self.codes: dict[bool, Callable[..., Any]] = {}  # machine code, by whether it runs on several threads
 
     @property
     def rule(self) -> Rule:
@@ -84,7 +87,7 @@ class Kernel:
         """Compiled kernels take float32 (and integers); `when` may ask for more."""
         if self.compiled_kind:
             for a in args:
-                if isinstance(a, np.ndarray) and a.dtype.char not in "f?bBhHiIlLqQ":
+                if is_array(a) and a.dtype.char not in "f?bBhHiIlLqQ":
                     return False
         return self.when is None or self.when(*args)
 
@@ -93,12 +96,16 @@ class Kernel:
         dtype = next((a.dtype for a in args if hasattr(a, "dtype")), np.dtype(np.float32))
         return [spec(s, dtype) for s in self.rule.out(*args)]
 
-    def compiled(self) -> Callable[..., Any]:
-        """The machine code, made at the first call by the backend's own compiler."""
-        if self._compiled is None:
-            compiler = importlib.import_module(BACKENDS[self.backend].home).compile_kernel
-            self._compiled = compiler(self.fn, self.parallel)
-        return self._compiled
+    def compiled(self, small: bool = False) -> Callable[..., Any]:
+        """The machine code, made at its first call by the backend's own compiler.
+
+        small: for so little work that handing it to several threads, even to one of them, would cost more.
+        """
+        parallel = self.parallel and not small
+        if parallel not in self.codes:
+            home = next(b.home for b in BACKENDS.values() if self.backend in b.chain)
+            self.codes[parallel] = importlib.import_module(home).compile_kernel(self.fn, parallel)
+        return self.codes[parallel]
 
     def orders(self, args: Sequence[Any]) -> tuple[list[Order | None], Order]:
         """The order of axes in memory that each argument must have (None: no array), and that of `flat` outputs.
@@ -106,9 +113,7 @@ class Kernel:
         `flat` arrays share one order: of the first that is dense but not in C order, else C.
         """
         names = self.parameters[len(self.parameters) - len(args) :]
-        kinds = [
-            self.kinds.get(n, "plain") if isinstance(a, np.ndarray) else "" for n, a in zip(names, args, strict=True)
-        ]
+        kinds = [self.kinds.get(n, "plain") if is_array(a) else "" for n, a in zip(names, args, strict=True)]
         flat: Order = ()
         for kind, a in zip(kinds, args, strict=True):
             if kind == "flat" and (not flat or (flat == tuple(range(len(flat))) and not a.flags.c_contiguous)):
@@ -120,14 +125,20 @@ class Kernel:
         """The order of axes in memory of an output or workspace."""
         return order_of(self.kinds.get(name, "plain"), ndim, flat)
 
-    def view(self, name: str, order: Order) -> Callable[[Array], Array] | None:
+    def view(self, name: str, order: Order, shape: tuple[int, ...]) -> Callable[[Array], Array] | None:
         """What makes an array, dense in this order, the C-contiguous view that the compiled loop takes."""
         kind, as_is = self.kinds.get(name), order == tuple(range(len(order)))
         if kind == "flat":
-            return lambda a: a.transpose(order).reshape(-1)
+            return operator.methodcaller("ravel") if as_is else lambda a: a.transpose(order).ravel()
         if kind == "rows":
-            return lambda a: matrix(a.transpose(order))
+            rows = matrix(tuple(shape[i] for i in order))
+            return operator.methodcaller("reshape", rows) if as_is else lambda a: a.transpose(order).reshape(rows)
         return None if as_is else lambda a: a.transpose(order)
+
+
+def is_array(a: Any) -> bool:
+    """Whether this is an array of NumPy or CuPy, not a number of NumPy's."""
+    return isinstance(a, np.ndarray) or (hasattr(a, "strides") and not isinstance(a, np.generic))
 
 
 def order_of(kind: str, ndim: int, flat: Order) -> Order:
@@ -135,9 +146,9 @@ def order_of(kind: str, ndim: int, flat: Order) -> Order:
     return flat if kind == "flat" and len(flat) == ndim else canonical_order(kind, ndim)
 
 
-def matrix(a: Array) -> Array:
+def matrix(shape: tuple[int, ...]) -> tuple[int, int]:
     """Pixels x channels of a channels-last array of any number of axes."""
-    return a.reshape(math.prod(a.shape[:-1]), a.shape[-1]) if a.ndim else a.reshape(1, 1)
+    return (math.prod(shape[:-1]), shape[-1]) if shape else (1, 1)
 
 
 rules: dict[str, Rule] = {}

@@ -112,13 +112,21 @@ def heap() -> Heap:
     return _heap
 
 
+@lru_cache(maxsize=4096)
+def stored(shape: tuple[int, ...], dtype: Any, order: Order | None) -> tuple[tuple[int, ...], int, Order | None]:
+    """How `empty` lays an array out: its shape in memory, its bytes, and the order that turns its axes back, if any."""
+    nbytes = math.prod(shape) * np.dtype(dtype).itemsize
+    if order is None or order == tuple(range(len(order))):
+        return shape, nbytes, None
+    return tuple(shape[i] for i in order), nbytes, inverse_order(order)
+
+
 def empty(shape: tuple[int, ...], dtype: Any, order: Order | None = None) -> np.ndarray:
     """An uninitialised array of this shape, 64-byte aligned when large, whose axes lie in `order` (C by default)."""
-    stored = shape if order is None else tuple(shape[i] for i in order)
-    nbytes = math.prod(stored) * np.dtype(dtype).itemsize
+    inside, nbytes, back = stored(shape, dtype, order)
     if nbytes < SMALL or not RESERVABLE:
-        a = np.empty(stored, dtype)
+        a = np.empty(inside, dtype)
     else:
         block = Block(-(-nbytes // ALIGNMENT) * ALIGNMENT)
-        a = np.asarray(block)[:nbytes].view(dtype).reshape(stored)
-    return a if order is None else a.transpose(inverse_order(order))
+        a = np.asarray(block)[:nbytes].view(dtype).reshape(inside)
+    return a if back is None else a.transpose(back)

@@ -35,14 +35,14 @@ def reading(what: str) -> None:
 
 
 class Version:
-    """Counts in-place writes to one memory; all views of it share the counter."""
+    """Counts in-place writes to one memory; all views of it share the counter.
 
-    __slots__ = ("held", "recorded", "value")
+    Most are made and never written to: what they start with is the class's.
+    """
 
-    def __init__(self) -> None:
-        self.value = 0  # writes so far
-        self.recorded = False  # whether the tape remembers one of them
-        self.held = 0  # ops of the tape that saved the memory
+    value = 0  # writes so far
+    recorded = False  # whether the tape remembers one of them
+    held = 0  # ops of the tape that saved the memory
 
 
 class Node:
@@ -104,7 +104,11 @@ class Op:
     k: Table
     saved: tuple[Any, ...] = ()
     needs: tuple[bool, ...] = ()
-    edges: tuple[Any, ...] = ()
+    edges: Sequence[Any] = ()
+    hooks: dict[int, list[Callable[[Any], Any]]] = {}  # replaced, never written to: see `hook`
+    guards: list[tuple[Version, int]]
+    specs: list[tuple[tuple[int, ...], Any]]
+    tensor: type[Node]
     order = -1
     scope = ""
 
@@ -126,48 +130,64 @@ class Op:
     @classmethod
     def apply(cls, *inputs: Any) -> Any:
         """Run forward on the inputs' arrays; return what it returns as tensors, remembered by the tape if needed."""
-        op = cls()
-        nodes = [i for i in inputs if isinstance(i, Node)]
-        if not nodes:
-            raise TypeError(f"{cls.__name__} takes at least one tensor, got {backend.describe(inputs)}")
         if cls.promotes:
-            inputs = promoted(inputs, nodes, cls.promotes == "float")
-        op.k = backend.table()
-        if enabled:
-            for i in nodes:
-                i.check_fresh(cls.__name__)
-        recording = enabled and cls.backward is not None
-        op.needs = tuple([recording and isinstance(i, Node) and i.requires_grad for i in inputs])
-        results = op.forward(*[i.data if isinstance(i, Node) else i for i in inputs])
+            inputs = promoted(inputs, cls.promotes == "float")
+        op = cls()
+        op.k = backend.current or backend.table()
+        first: Node | None = None
+        arrays, needs, tracked = [], [], enabled and cls.backward is not None
+        for i in inputs:  # loops, not comprehensions, which are calls: this is run for every op
+            if isinstance(i, Node):
+                if enabled and i.seen != i.version.value:
+                    i.check_fresh(cls.__name__)
+                if first is None:
+                    first = i
+                arrays.append(i.data)
+                needs.append(tracked and i.requires_grad)
+            else:
+                arrays.append(i)
+                needs.append(False)
+        if first is None:
+            raise TypeError(f"{cls.__name__} takes at least one tensor, got {backend.describe(inputs)}")
+        op.needs = tuple(needs)
+        results = op.forward(*arrays)
         outs = results if isinstance(results, tuple) else (results,)
-        recording = recording and True in op.needs
-        version = nodes[0].version if op.view else None
-        tensors = tuple([nodes[0].plain(o, recording and o.dtype.kind == "f", op if recording else None, i, version)
-                         for i, o in enumerate(outs)])  # fmt: skip
-        if recording:
+        tensor, version, maker = first.plain, first.version if op.view else None, op if True in needs else None
+        tensors: list[Node] = []
+        for o in outs:
+            tensors.append(tensor(o, maker is not None and o.dtype.kind == "f", maker, len(tensors), version))
+        if maker is not None:
             op.connect(inputs, tensors)
         else:
             op.saved = ()
         for o in observers:
             o.forward(op, inputs, outs)
-        return tensors if isinstance(results, tuple) else tensors[0]
+        return tuple(tensors) if isinstance(results, tuple) else tensors[0]
 
     def connect(self, inputs: Sequence[Any], tensors: Sequence[Node]) -> None:
         """Put the op on the tape: edges to where its inputs came from, and the versions of what it saved."""
         self.order = next(counter)
-        self.scope = scope[-1] if scope else ""
+        if scope:
+            self.scope = scope[-1]
         self.specs = [(t.data.shape, t.data.dtype) for t in tensors]
         self.tensor = type(tensors[0])
-        self.hooks: dict[int, list[Callable[[Any], Any]]] = {}
         edges: list[Any] = []
-        for i, need in zip(inputs, self.needs, strict=True):
-            edges.append(None if not need else (i.op, i.index) if i.op is not None else (i, 0))
-        self.edges = tuple(edges)
-        self.guards: list[tuple[Version, int]] = []
-        for node in (*(i for i in inputs if isinstance(i, Node)), *tensors):
-            if any(s is node.data for s in self.saved):
-                node.version.held += 1
-                self.guards.append((node.version, node.version.value))
+        for i, need in zip(inputs, self.needs):  # noqa: B905  of one length: apply made them
+            edges.append((i.op or i, i.index) if need else None)
+        self.edges, self.guards = edges, []
+        for node in (*inputs, *tensors):
+            if isinstance(node, Node):
+                for s in self.saved:
+                    if s is node.data:
+                        node.version.held += 1
+                        self.guards.append((node.version, node.version.value))
+                        break
+
+    def hook(self, index: int, hook: Callable[[Any], Any]) -> None:
+        """Call hook with the gradient of an output when it is known."""
+        if not self.hooks:
+            self.hooks = {}
+        self.hooks.setdefault(index, []).append(hook)
 
     def gradients(self, dys: list[Any]) -> tuple[Any, ...]:
         """One gradient for each input, from one for each output (zeros where none arrived)."""
@@ -175,8 +195,9 @@ class Op:
             if version.value != value:
                 raise RuntimeError(f"{self.label()}: an array saved for backward was changed in place after the forward"
                                    " pass; use a copy, or move the assignment before this op")  # fmt: skip
-        full = [self.k.full(shape, dtype, 0) if dy is None else dy
-                for dy, (shape, dtype) in zip(dys, self.specs, strict=True)]  # fmt: skip
+        full = dys
+        if len(dys) > 1:  # the only output of an op that is visited has a gradient
+            full = [self.k.full(*spec, 0) if dy is None else dy for dy, spec in zip(dys, self.specs, strict=True)]
         dxs = self.backward(*full)
         dxs = dxs if isinstance(dxs, tuple) else (dxs,)
         for o in observers:
@@ -240,11 +261,11 @@ def category(dtype: np.dtype[Any]) -> int:
     return {"b": 0, "u": 1, "i": 1, "f": 2}[dtype.kind]
 
 
-def promoted(inputs: Sequence[Any], nodes: Sequence[Node], floating: bool) -> tuple[Any, ...]:
+def promoted(inputs: tuple[Any, ...], floating: bool) -> tuple[Any, ...]:
     """The inputs with every tensor in the common dtype, cast on the tape; `floating` makes integers float32."""
-    dtype = nodes[0].data.dtype
-    if dtype.kind == "f" and all(n.data.dtype == dtype for n in nodes):
-        return tuple(inputs)
+    dtypes = {i.data.dtype for i in inputs if isinstance(i, Node)}
+    if len(dtypes) == 1 and next(iter(dtypes)).kind == "f":
+        return inputs
     dtype = result_type(*inputs)
     if floating and dtype.kind != "f":
         dtype = np.dtype(np.float32)
@@ -260,8 +281,8 @@ def walk(roots: Sequence[Node], dys: Sequence[Array], retain_graph: bool = False
 
     With `wanted` ({(id of op or leaf, output index): None}) the gradients of those places are stored there instead.
     """
-    waiting: dict[int, tuple[Op, list[Any]]] = {}
-    queue: list[int] = []
+    waiting: dict[int, list[Any]] = {}  # gradients of an op's outputs, by the op's number
+    queue: list[tuple[int, Op]] = []
 
     def arrive(place: Any, index: int, dx: Array, shared: Any) -> None:
         if isinstance(place, Node):
@@ -270,19 +291,21 @@ def walk(roots: Sequence[Node], dys: Sequence[Array], retain_graph: bool = False
         if place.order < 0:
             raise RuntimeError(f"{place.label()}: backward ran through this part of the graph already and freed what it"
                                " saved; call backward(retain_graph=True) the first time")  # fmt: skip
-        if place.order not in waiting:
-            waiting[place.order] = place, [None] * len(place.specs)
-            heapq.heappush(queue, -place.order)
-        slots = waiting[place.order][1]
+        slots = waiting.get(place.order)
+        if slots is None:
+            slots = waiting[place.order] = [None] * len(place.specs)
+            heapq.heappush(queue, (-place.order, place))
         slots[index] = dx if slots[index] is None else place.k.add(slots[index], dx)
 
     for root, dy in zip(roots, dys, strict=True):
         root.check_fresh("backward")
         arrive(root.op or root, root.index, dy, dy)
     while queue:
-        op, slots = waiting.pop(-heapq.heappop(queue))
-        for index, hooks in op.hooks.items():
-            slots[index] = call_hooks(hooks, slots[index], op.tensor)
+        _, op = heapq.heappop(queue)
+        slots = waiting.pop(op.order)
+        if op.hooks:
+            for index, hooks in op.hooks.items():
+                slots[index] = call_hooks(hooks, slots[index], op.tensor)
         if wanted is not None:
             for index, dy in enumerate(slots):
                 if (id(op), index) in wanted:

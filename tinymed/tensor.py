@@ -79,7 +79,7 @@ class Tensor(Methods):
         if not self.requires_grad:
             raise RuntimeError("register_hook: the tensor does not require a gradient")
         if self.op is not None:
-            self.op.hooks.setdefault(self.index, []).append(hook)
+            self.op.hook(self.index, hook)
         else:
             self.hooks = [*(self.hooks or []), hook]
 

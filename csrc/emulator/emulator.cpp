@@ -45,7 +45,7 @@ static void resume(ThreadState& t) {
     block.current = &t;
     threadIdx = t.index;
     t.fiber.resume();
-    if (t.fiber.overflowed() && failure.empty()) failure = "stack: a thread used more than 64 KiB of local memory";
+    if (t.fiber.overflowed() && failure.empty()) failure = "stack: a thread used more than 128 KiB of local memory";
     if (t.state == DONE) {
         t.fiber.finish();
         --block.alive;
@@ -116,8 +116,10 @@ static std::string deadlock() {
         if (t.state == AT_WARP) in_warp = &t;
     }
     std::string s = "deadlock: the block can never go on: ";
-    if (at_barrier) s += std::to_string(n[AT_BARRIER]) + " threads wait at __syncthreads at " + place(at_barrier->where) + ", ";
-    if (in_warp) s += std::to_string(n[AT_WARP]) + " in a warp collective at " + place(in_warp->where) + ", ";
+    auto waiting = [&](State state, const ThreadState* one, const char* where) {
+        if (one) s += std::to_string(n[state]) + " threads wait " + where + " at " + place(one->where) + ", thread " + text(one->index) + " for one, ";
+    };
+    waiting(AT_BARRIER, at_barrier, "at __syncthreads"), waiting(AT_WARP, in_warp, "in a warp collective");
     return s + std::to_string(n[DONE]) + " have returned\n  kernel " + block.kernel + ", block " + text(blockIdx);
 }
 

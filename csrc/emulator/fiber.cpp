@@ -1,9 +1,11 @@
 // Switching stacks: save the registers that a call must keep, exchange the stack pointer, return.
 #include "fiber.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdint>
-#include <memory>
+#include <new>
 #include <vector>
 
 extern "C" __attribute__((visibility("hidden"))) void emu_switch(void** save_sp, void* load_sp);
@@ -49,17 +51,22 @@ constexpr int FRAME = 20, RETURN_SLOT = 11;
 namespace emu {
 constexpr uint64_t CANARY = 0x71e57ac4ba5e0000;
 static void* resumer_sp;
-static std::vector<std::unique_ptr<char[]>> stacks;  // kept between launches
-static std::vector<char*> free_stacks;
+static std::vector<char*> free_stacks;  // kept between launches
+
+static uint64_t& canary(char* stack) { return *reinterpret_cast<uint64_t*>(stack + STACK - ALLOWED); }
+
+static char* new_stack() {
+    void* p = mmap(nullptr, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED) throw std::bad_alloc();
+    mprotect(p, 4096, PROT_NONE);  // beyond it lies another's stack
+    return static_cast<char*>(p);
+}
 
 void Fiber::start(void (*entry)()) {
-    if (free_stacks.empty()) {
-        stacks.emplace_back(new char[STACK]);
-        free_stacks.push_back(stacks.back().get());
-    }
+    if (free_stacks.empty()) free_stacks.push_back(new_stack());
     stack = free_stacks.back();
     free_stacks.pop_back();
-    *reinterpret_cast<uint64_t*>(stack) = CANARY;
+    canary(stack) = CANARY;
     void** top = reinterpret_cast<void**>((uintptr_t(stack) + STACK) & ~uintptr_t(63));
     void** frame = top - FRAME;
     std::fill(frame, top, nullptr);
@@ -74,7 +81,7 @@ void Fiber::finish() {
     stack = nullptr;
 }
 
-bool Fiber::overflowed() const { return *reinterpret_cast<const uint64_t*>(stack) != CANARY; }
+bool Fiber::overflowed() const { return canary(stack) != CANARY; }
 
 void pause(Fiber& current) { emu_switch(&current.sp, resumer_sp); }
 }  // namespace emu

@@ -53,7 +53,9 @@ def bench(
         roof = {"gflops": gflops, "gbs": gbs}
         print(json.dumps({"backend": on, "roof": roof, "rows": [r.as_dict(gflops, gbs) for r in rows]}, indent=1))
         return
-    cells = [("op", "workload", "way", "ms", "GFLOP/s", "GB/s", "% of roof", "of PyTorch's time", "of tuned PyTorch's")]
+    cells: list[tuple[str, ...]] = [
+        ("op", "workload", "way", "ms", "GFLOP/s", "GB/s", "% of roof", "of PyTorch's time", "of tuned PyTorch's")
+    ]
     for r in rows:
         ratios = ("-" if ratio is None else f"{ratio:.2f}" for ratio in (r.ratio, r.tuned_ratio))
         cells.append((r.op, r.workload, r.way, f"{1e3 * r.seconds:.3f}", f"{r.flops / r.seconds / 1e9:.1f}",
@@ -69,7 +71,7 @@ def bench(
 
 @dataclass
 class Row:
-    """One workload in one direction: seconds, the work counted, and PyTorch's seconds in the same run, plain and tuned."""
+    """One workload in one direction: seconds, the work counted, and PyTorch's seconds, plain and tuned."""
 
     op: str
     workload: str
@@ -219,14 +221,15 @@ def keeping_pages(call: Callable[[], Any] | None) -> Callable[[], Any] | None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if call is None or mallopt is None:
         return call
-    mmap_max, trim, most = -4, -1, 2**31 - 1  # M_MMAP_MAX, M_TRIM_THRESHOLD of malloc.h
+    trim_threshold, mmap_threshold, mmap_max, mib = -1, -3, -4, 1 << 20  # the names M_... of malloc.h
 
     def tuned() -> None:
         mallopt(mmap_max, 0)
-        mallopt(trim, most)
+        mallopt(trim_threshold, 2047 * mib)
         call()
-        mallopt(mmap_max, 65536)  # glibc's defaults
-        mallopt(trim, 128 * 1024)
+        mallopt(mmap_max, 65536)  # and what glibc's thresholds adapt to once large blocks have been freed
+        mallopt(trim_threshold, 64 * mib)
+        mallopt(mmap_threshold, 32 * mib)
 
     return tuned
 

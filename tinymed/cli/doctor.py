@@ -41,6 +41,7 @@ def examine() -> dict[str, dict[str, Any]]:
         "threads": threads(),
         "BLAS": blas(),
         "backends": backends(),
+        "CUDA build": cuda_build(),
         "kernel cache": kernel_cache(),
         "settings": {name: os.environ[name] for name in SETTINGS if name in os.environ},
     }
@@ -107,6 +108,17 @@ def backends() -> dict[str, str]:
         own = sum(1 for where, _ in backend.implementations if where == entry.chain[0])
         result[name] = f"present, {own} kernels of its own" + (", the default" if name == backend.DEFAULT else "")
     return result
+
+
+def cuda_build() -> dict[str, str]:
+    """Which modules of csrc/ were built here, or why not; the tools' messages follow where a source was refused."""
+    from ..cuda import modules
+
+    found: dict[str, str] = {}
+    for name, note in modules.record().items():
+        said = str(note["log"]).strip()
+        found[name] = "built" if note["built"] else f"not built: {note['why']}" + (f"\n{said}" if said else "")
+    return found or {"record": "none: setup.py has not run"}
 
 
 def kernel_cache() -> dict[str, str]:

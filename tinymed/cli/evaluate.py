@@ -44,6 +44,12 @@ def evaluate(
     if as_json:
         print(json.dumps(result, allow_nan=False))
         return
+    title = f"{opened.config.model} on {dataset.source or 'data'} [{dataset.split}]"
+    if opened.config.task == "segmentation":
+        from .segmenting import mask_text
+
+        print(mask_text(result, title, opened.config.mask.dimensions == 3))
+        return
     from .tables import metrics_text
 
-    print(metrics_text(result, f"{opened.config.model} on {dataset.source or 'data'} [{dataset.split}]"))
+    print(metrics_text(result, title))

@@ -9,21 +9,38 @@ import typer
 from .app import WRONG_INPUT, app, complain, examples
 
 
-@app.command(epilog=examples("tinymed predict runs/dcnn-001 cell.png", "tinymed predict runs/dcnn-001 *.png --json"))
+@app.command(
+    epilog=examples(
+        "tinymed predict runs/dcnn-001 cell.png",
+        "tinymed predict runs/dcnn-001 *.png --json",
+        "tinymed predict runs/unet_small-001 *.png --out masks --overlays",
+    )
+)
 def predict(
     run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],
     images: Annotated[list[Path], typer.Argument(help="Image files.", show_default=False)],
     weights: Annotated[str | None, typer.Option(help="best or last (what the run keeps).")] = None,
     backend: Annotated[str | None, typer.Option(help="numba or numpy (the run's).")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the masks of a segmentation.")] = None,
+    overlays: Annotated[bool, typer.Option("--overlays", help="Also write pictures of mask on image.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list and nothing else.")] = False,
 ) -> None:
-    """Classify images with a trained run.  An unreadable one is named on stderr, and the exit code is then 2."""
+    """Classify or segment images with a trained run.
+
+    An unreadable image is named on stderr, and the exit code is then 2.  Of a run that takes several files a case, give
+    them separated by commas.
+    """
     from ..errors import UserError
     from ..train.run import Run, choose_backend
 
     opened = Run.open(run)
     choose_backend(backend or opened.config.backend)
     model, classes = opened.load_model(weights), opened.config.data.classes
+    if opened.config.task == "segmentation":
+        from .segmenting import segment_files, show_masks
+
+        rows = segment_files(opened, model, [str(image) for image in images], out, overlays)
+        raise typer.Exit(show_masks(rows, as_json))
     results, code = [], 0
     for image in images:
         try:

@@ -12,6 +12,7 @@ Number: TypeAlias = int | None
 Real: TypeAlias = float | None
 Switch: TypeAlias = bool | None
 DATA, MODEL, LOOP, AUGMENT, RUN = "Data", "Model", "Training", "Augmentation", "Run"
+MASKS, TRANSFER = "Segmentation", "Transfer"
 
 
 def option(panel: str, help: str, *names: str, **more: Any) -> Any:
@@ -53,6 +54,13 @@ Augment = Annotated[
         "--augment",
     ),
 ]
+Freeze = Annotated[
+    list[str] | None, option(TRANSFER, "Layers that keep these weights: a name or pattern; may be repeated.")
+]
+FreezeStatistics = Annotated[
+    Switch,
+    option(TRANSFER, "Batch norm that is frozen evaluates with its running statistics.", "--freeze-statistics"),
+]
 
 
 @app.command(
@@ -61,11 +69,15 @@ Augment = Annotated[
         "tinymed train --data DIR --positive parasitized --epochs 20 --batch 128",
         "tinymed train lenet5 --data MNIST --positive 1 --epochs 5",
         "tinymed train --data DIR --steps 3000 --batch 32 --flip --early-stop 5",
+        "tinymed train --task segmentation --data DIR --model unet_small --size 128",
+        "tinymed train dcnn --data DIR --init runs/dcnn-001 --freeze features --lr-for classifier=1e-4",
         "tinymed train --resume runs/dcnn-001",
     )
 )
 def train(
     model: Annotated[Text, typer.Argument(help="The network, see `tinymed models` (dcnn).", show_default=False)] = None,
+    task: Annotated[Text, option(RUN, "classification or segmentation (classification).")] = None,
+    model_: Annotated[Text, option(MODEL, "The network, instead of the argument.", "--model")] = None,
     data: Data = None,
     size: Annotated[Number, option(DATA, "Side that images are resized to, in pixels (the model's own).")] = None,
     grey: Grey = None,
@@ -83,6 +95,10 @@ def train(
     padding: Annotated[Text, option(MODEL, "Of the convolutions: valid or same (valid).")] = None,
     statistics: Annotated[Text, option(MODEL, "Batch norm's running statistics: corrected, keras or torch.")] = None,
     option_: Annotated[list[str] | None, option(MODEL, "Any option of the model: NAME=VALUE.", "--option")] = None,
+    init: Annotated[Path | None, option(TRANSFER, "Begin with the weights of this run or safetensors file.")] = None,
+    freeze: Freeze = None,
+    freeze_statistics: FreezeStatistics = None,
+    lr_for: Annotated[list[str] | None, option(TRANSFER, "Rate of layers: PATTERN=RATE; may be repeated.")] = None,
     epochs: Annotated[Number, option(LOOP, "Passes over the training set (20; without --data 12).")] = None,
     steps: Annotated[Number, option(LOOP, "Optimiser steps, instead of epochs.")] = None,
     batch: Annotated[Number, option(LOOP, "Images a step (128; without --data 32).")] = None,
@@ -105,6 +121,20 @@ def train(
     noise: Annotated[Real, option(AUGMENT, "Standard deviation, images being 0 to 1.")] = None,
     brightness: Annotated[Real, option(AUGMENT, "Added, up to this either way.")] = None,
     contrast: Annotated[Real, option(AUGMENT, "Factor 1 plus or minus up to this.")] = None,
+    elastic: Annotated[Real, option(AUGMENT, "Bend: deviation in pixels of displacements on a coarse grid.")] = None,
+    elastic_grid: Annotated[Number, option(AUGMENT, "Points a side of that grid (3).")] = None,
+    labels: Annotated[Text, option(MASKS, "What the masks' values mean: 0=background,255=lesion.")] = None,
+    ignore: Annotated[Number, option(MASKS, "Value of pixels that do not count.")] = None,
+    loss: Annotated[Text, option(MASKS, "cross_entropy, dice_cross_entropy, focal, dice, jaccard, tversky, focal_tversky.")] = None,
+    patch: Annotated[Text, option(MASKS, "Train on patches of this side, or sides: 48,64,48 (volumes always).")] = None,
+    per_image: Annotated[Number, option(MASKS, "Patches of each image in an epoch (1).")] = None,
+    foreground: Annotated[Real, option(MASKS, "Share of patches centred on a label (0.5).")] = None,
+    overlap: Annotated[Real, option(MASKS, "Of neighbouring tiles in prediction (0.5).")] = None,
+    blend: Annotated[Text, option(MASKS, "Of overlapping tiles: gaussian or uniform (gaussian).")] = None,
+    border_weight: Annotated[Real, option(MASKS, "w0 of U-Net's weight map of borders (0: none).")] = None,
+    border_sigma: Annotated[Real, option(MASKS, "Its sigma in pixels (5).")] = None,
+    border_class: Annotated[Text, option(MASKS, "The class that cells have (all but the first).")] = None,
+    auxiliary: Annotated[Real, option(MASKS, "Weight of the losses on further outputs of a network (0.3).")] = None,
     positive: Annotated[Text, option(RUN, "The class that sensitivity speaks of (the second class).")] = None,
     seed: Annotated[Number, option(RUN, "Of weights, order, augmentation, dropout and splits (0).")] = None,
     backend: Annotated[Text, option(RUN, "numba or numpy, see `tinymed doctor` (numba).")] = None,
@@ -113,11 +143,13 @@ def train(
     resume: Annotated[Path | None, option(RUN, "Continue the run in this folder, to the same bits.")] = None,
     checkpoint_every: Annotated[Number, option(RUN, "Steps between checkpoints; 0: only after epochs (100).")] = None,
 ) -> None:  # fmt: skip
-    """Train a classifier and leave a run folder with its log, checkpoints, metrics and pictures.
+    """Train a network and leave a run folder with its log, checkpoints, metrics and pictures.
 
     An interrupted run (Ctrl-C, SIGTERM, a crash) continues with --resume and ends with the same weights, to the bit.
     """
     given = {name: value for name, value in locals().items() if value is not None}
+    if "model_" in given:
+        given["model"] = given.pop("model_")
     from .training import train_command
 
     raise typer.Exit(train_command(given))

@@ -20,6 +20,7 @@ from ..train.heads import parse_weights
 from ..train.positive import choose_positive
 from ..train.run import CHANGEABLE, Run, choose_backend, new_folder, refuse_occupied
 from ..train.trainer import Callback
+from ..train.transfer import check_transfer, initialise, transfer_options
 from .app import say
 from .tables import metrics_text
 
@@ -44,7 +45,7 @@ LOOP_NAMES = (
 
 def train_command(given: dict[str, Any]) -> int:
     """Begin or continue a run; returns the exit code."""
-    run, sets = resumed(given) if "resume" in given else begun(given)
+    run, sets = resumed(given) if "resume" in given else begin(given)
     choose_backend(run.config.backend)
     trainer, interrupt = run.trainer(sets, [display()])
     if "resume" in given:
@@ -52,19 +53,30 @@ def train_command(given: dict[str, Any]) -> int:
         if note:
             say(note)
         say(f"continuing {run.folder} at step {trainer.progress.step}, epoch {trainer.progress.epoch}")
+    elif report := initialise(run.config, trainer.model):
+        say(report)
     trainer.fit(run.config.epochs, run.config.steps)
     if trainer.interrupted:
         return goodbye(run, interrupt, trainer.progress.step)
     if trainer.progress.stopped:
         say(f"stopped early: {trainer.progress.stopped}")
     result, scores = run.finish(trainer, sets)
+    save_curves(trainer.progress.history, run.folder / "curves.png", run.config.model)
+    show_results(run, trainer.model, result, scores, sets)
+    say(f"run folder: {run.folder}")
+    return 0
+
+
+def show_results(run: Run, model: Any, result: dict[str, Any], scores: Any, sets: Any) -> None:
+    """Print the tables of a finished run and draw its pictures, by its task."""
+    if run.config.task == "segmentation":
+        from .segmenting import show_segmentation
+
+        return show_segmentation(run, model, result, scores, sets)
     for name in scores:
         print(metrics_text(result[name], f"{name}, {result['weights']} weights"), end="\n\n")
     part = "test" if "test" in scores else "val"
-    save_curves(trainer.progress.history, run.folder / "curves.png", run.config.model)
-    pictures(run.folder, result[part], scores[part], sets[part], f"{run.config.model} on {part}")
-    say(f"run folder: {run.folder}")
-    return 0
+    return pictures(run.folder, result[part], scores[part], sets[part], f"{run.config.model} on {part}")
 
 
 def pictures(folder: Path, metrics: dict[str, Any], scores: np.ndarray, dataset: Dataset, title: str) -> None:
@@ -91,6 +103,18 @@ def display() -> Callback:
 
 
 # ------------------------------------------------------------------------------------------------ a new run
+
+
+def begin(given: dict[str, Any]) -> tuple[Run, Any]:
+    """A new run of the task that the options name, and its data."""
+    task = given.get("task", "classification")
+    if task == "segmentation":
+        from .segmenting import begun_segmentation
+
+        return begun_segmentation(given)
+    if task != "classification":
+        raise UserError(f"--task {task!r} is unknown; choose classification or segmentation")
+    return begun(given)
 
 
 def begun(given: dict[str, Any]) -> tuple[Run, Any]:
@@ -132,7 +156,8 @@ def draft(given: dict[str, Any]) -> RunConfig:
         loop.setdefault("keep", "best")
     options = ({} if "data" in given else QUICK_OPTIONS.get(model, {})) | model_options(given)
     content = {"model": model, "model_options": options, "augment": augmentation(wanted)}
-    content |= {"data": data} | loop
+    content |= {name: given[name] for name in ("task", "mask") if name in given}
+    content |= {"data": data} | loop | transfer_options(given)
     config: RunConfig = checked(lambda: RunConfig.model_validate(content))
     choose_backend(config.backend)
     return try_model(config, "head" in given)  # a wrong option is refused before images are read
@@ -141,14 +166,22 @@ def draft(given: dict[str, Any]) -> RunConfig:
 def channels(given: dict[str, Any], model: str) -> int:
     """1 with --grey, 3 with --rgb, else what the network takes by default."""
     from ..models import entry
+    from ..models.summary import input_shapes
 
-    return entry(model).input[0] if given.get("grey") is None else 1 if given["grey"] else 3
+    if "channels" in given:  # counted in the data
+        return int(given["channels"])
+    if given.get("grey") is None:
+        return input_shapes(entry(model).input)[0][0]
+    return 1 if given["grey"] else 3
 
 
 def try_model(config: RunConfig, fixed: bool = True) -> RunConfig:
     """The configuration, once a network could be made by it; its head is the network's own loss if not `fixed`."""
     with no_weights():
         model = make_model(config)
+    check_transfer(config, model)
+    if config.task != "classification":
+        return config
     if not fixed and hasattr(model, "loss"):
         config = config.model_copy(update={"head": "own"})
     make_run_head(config.model_copy(update={"class_weights": None}) if not config.data.classes else config, model)
@@ -192,7 +225,7 @@ def augmentation(given: dict[str, Any]) -> dict[str, Any]:
     chosen: dict[str, Any] = dict(MIXTURE) if given.get("augment") else {}
     if given.get("flip"):
         chosen |= {"horizontal_flip": True, "vertical_flip": True}
-    names = ("horizontal_flip", "rotate", "shift", "noise", "brightness", "contrast")
+    names = ("horizontal_flip", "rotate", "shift", "noise", "brightness", "contrast", "elastic", "elastic_grid")
     chosen |= {name: given[name] for name in names if name in given}
     if "scale" in given:
         try:

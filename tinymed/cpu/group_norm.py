@@ -9,8 +9,9 @@ import numpy as np
 from numba import prange
 
 from ..backend import kernel
+from ..ops.norm import channel_stats
 from .jit import serial
-from .norm import ABSENT, channel_stats, single
+from .norm import ABSENT, single
 
 f4, f8 = np.float32, np.float64
 

@@ -1,5 +1,13 @@
 """Batch normalisation on the CPU.  Images arrive as rows of c channels, so statistics are sums over rows.
 
+Each direction is two kernels, one that sums over all rows and one that maps every number, so that a recorded program
+can fuse either with its neighbours:
+
+    batch_norm_moments            mean, rstd and the map of y, moving the running statistics on
+    batch_norm_apply              y = (x - map[0]) map[1] + map[2]
+    batch_norm_sums               dweight, dbias and the map of dx
+    batch_norm_apply_gradient     dx = map[0] dy + map[1] (x - mean) + map[2]
+
 Rows are taken several at a time, as a strip of `wide` numbers, so that loops stay long when there are few channels.
 Sums run in float32 within a block that fits the cache and in float64 between blocks and between the chunks of rows,
 whose number depends on the shape alone: the same bits for any number of threads.
@@ -24,9 +32,14 @@ def lanes(c: int) -> int:
 
 
 def stats_work(x: Any, *_: Any) -> list[Any]:
-    """Per chunk, rows of statistics in float64 and strips of sums; then the strips of the final map."""
+    """Per chunk of rows: two rows of statistics in float64, three strips of sums."""
     c, chunks = x.shape[1], max(1, min(CHUNKS, x.size // GRAIN, x.size // max(1, 64 * x.shape[1])))
-    return [((chunks, 2, c), np.float64), (chunks, 3, lanes(c)), (3, lanes(c))]
+    return [((chunks, 2, c), np.float64), (chunks, 3, lanes(c))]
+
+
+def map_work(x: Any, *_: Any) -> list[Any]:
+    """The map's three numbers of a channel, repeated along strips."""
+    return [(3, lanes(x.shape[1]))]
 
 
 def single(*args: Any) -> bool:
@@ -144,110 +157,103 @@ def finish(mean: Any, rstd: Any, exact: Any, var: Any, eps: Any) -> None:
 
 
 @serial
-def scale_strips(strips: Any, mean: Any, rstd: Any, exact: Any, weight: Any, bias: Any) -> None:
+def forward_map(map: Any, mean: Any, rstd: Any, exact: Any, weight: Any, bias: Any) -> None:
     """The map y = (x - mean) scale + shift; shift takes up what rounding the mean to float32 lost."""
-    c = mean.size
-    for j in range(strips.shape[1]):
-        k = j % c
+    for k in range(mean.size):
         scale = rstd[k] * (weight[k] if weight.size > 0 else f4(1))
-        strips[0, j], strips[1, j] = mean[k], scale
-        strips[2, j] = f4((f8(mean[k]) - f8(exact[k])) * f8(scale)) + (bias[k] if bias.size > 0 else f4(0))
+        map[0, k], map[1, k] = mean[k], scale
+        map[2, k] = f4((f8(mean[k]) - f8(exact[k])) * f8(scale)) + (bias[k] if bias.size > 0 else f4(0))
 
 
 @serial
-def apply_strips(y: Any, x: Any, strips: Any) -> None:
-    """y = (x - mean) scale + shift, strip by strip."""
-    mean, scale, shift = strips[0], strips[1], strips[2]
-    for e in range(0, x.size, mean.size):
-        xe, ye = x[e : e + mean.size], y[e : e + mean.size]
-        for j in range(xe.size):
+def tile_map(strips: Any, map: Any) -> None:
+    """Repeat the map along strips."""
+    for row in range(3):
+        tile(strips[row], map[row])
+
+
+@serial
+def apply_run(y: Any, x: Any, first: Any, strips: Any) -> None:
+    """y = (x - mean) scale + shift for numbers first, first + 1, ... of the rows."""
+    wide = strips.shape[1]
+    at, phase = 0, first % wide
+    while at < x.size:
+        run = min(wide - phase, x.size - at)
+        mean, scale, shift = (
+            strips[0, phase : phase + run],
+            strips[1, phase : phase + run],
+            strips[2, phase : phase + run],
+        )
+        xe, ye = x[at : at + run], y[at : at + run]
+        for j in range(run):
             ye[j] = (xe[j] - mean[j]) * scale[j] + shift[j]
+        at, phase = at + run, 0
 
 
-def channel_stats(x: Any, *_: Any) -> list[tuple[int, ...]]:
-    """The shapes of y, mean and rstd."""
-    return [x.shape, (x.shape[1],), (x.shape[1],)]
+def channels_and_map(x: Any, *_: Any) -> list[tuple[int, ...]]:
+    """The shapes of two numbers a channel, and of a map."""
+    return [(x.shape[1],), (x.shape[1],), (3, x.shape[1])]
 
 
 @kernel(backend="numba", composite=True, when=single)
 def batch_norm_forward(k: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, count: Any,
                        *rule: Any) -> Any:  # fmt: skip
-    """batch_norm_train, with empty arrays for what is None."""
+    """batch_norm_moments, with empty arrays for what is None, and batch_norm_apply."""
     arrays = [ABSENT if v is None else v for v in (weight, bias, running_mean, running_var)]
-    return k.batch_norm_train(x, *arrays, UNCOUNTED if count is None else count, *rule)
+    mean, rstd, map = k.batch_norm_moments(x, *arrays, UNCOUNTED if count is None else count, *rule)
+    return k.batch_norm_apply(x, map), mean, rstd
 
 
-@kernel(backend="numba", rows="y x", flat="count", writes="running_mean running_var count", out=channel_stats,
-        work=stats_work, flops=lambda x, *_: 8 * x.size)  # fmt: skip
-def batch_norm_train(
-    y: Any,
-    mean: Any,
-    rstd: Any,
-    moments: Any,
-    sums: Any,
-    strips: Any,
-    x: Any,
-    weight: Any,
-    bias: Any,
-    running_mean: Any,
-    running_var: Any,
-    count: Any,
-    momentum: Any,
-    eps: Any,
-    corrected: Any,
-    unbiased: Any,
-) -> None:
-    """y = weight (x - mean) rstd + bias: moments by chunks of rows, merged; the running ones move on."""
+@kernel(backend="numba", rows="x", flat="count", writes="running_mean running_var count", out=channels_and_map,
+        work=stats_work, flops=lambda x, *_: 5 * x.size)  # fmt: skip
+def batch_norm_moments(mean: Any, rstd: Any, map: Any, moments: Any, sums: Any, x: Any, weight: Any, bias: Any,
+                       running_mean: Any, running_var: Any, count: Any, momentum: Any, eps: Any, corrected: Any,
+                       unbiased: Any) -> None:  # fmt: skip
+    """Moments by chunks of rows, merged; the running ones move on."""
     (n, c), chunks = x.shape, moments.shape[0]
-    xs, ys = x.reshape(x.size), y.reshape(y.size)
+    xs = x.reshape(x.size)
     for t in prange(chunks):
         rows = xs[t * n // chunks * c : (t + 1) * n // chunks * c]
         chunk_moments(moments[t, 0], moments[t, 1], sums[t], rows)
     merge_chunks(moments, n)
     update_running(moments, n, running_mean, running_var, count, momentum, corrected, unbiased)
     finish(mean, rstd, moments[0, 0], moments[0, 1], eps)
-    scale_strips(strips, mean, rstd, moments[0, 0], weight, bias)
+    forward_map(map, mean, rstd, moments[0, 0], weight, bias)
+
+
+@kernel(backend="numba", rows="y x", work=map_work, flops=lambda x, *_: 3 * x.size)
+def batch_norm_apply(y: Any, strips: Any, x: Any, map: Any) -> None:
+    """y = (x - map[0]) map[1] + map[2], a number of each per channel."""
+    chunks = max(1, min(CHUNKS, x.size // GRAIN))
+    xs, ys = x.reshape(x.size), y.reshape(y.size)
+    tile_map(strips, map)
     for t in prange(chunks):
-        a, b = t * n // chunks * c, (t + 1) * n // chunks * c
-        apply_strips(ys[a:b], xs[a:b], strips)
+        a, b = t * x.size // chunks, (t + 1) * x.size // chunks
+        apply_run(ys[a:b], xs[a:b], a, strips)
 
 
 @kernel(backend="numba", composite=True, when=single)
 def batch_norm_inference(k: Any, x: Any, weight: Any, bias: Any, mean: Any, var: Any, eps: float) -> Any:
-    """batch_norm_running, with empty arrays for a weight or bias that is None."""
-    return k.batch_norm_running(
-        x, ABSENT if weight is None else weight, ABSENT if bias is None else bias, mean, var, eps
-    )
+    """batch_norm_map, with empty arrays for a weight or bias that is None, and batch_norm_apply."""
+    weight, bias = ABSENT if weight is None else weight, ABSENT if bias is None else bias
+    mean, rstd, map = k.batch_norm_map(mean, var, weight, bias, eps)
+    return k.batch_norm_apply(x, map), mean, rstd
 
 
-@kernel(backend="numba", rows="y x", out=channel_stats, work=lambda x, *_: stats_work(x)[2:],
-        flops=lambda x, *_: 2 * x.size)  # fmt: skip
-def batch_norm_running(
-    y: Any,
-    mean: Any,
-    rstd: Any,
-    strips: Any,
-    x: Any,
-    weight: Any,
-    bias: Any,
-    running_mean: Any,
-    running_var: Any,
-    eps: Any,
-) -> None:
-    """y = weight (x - running_mean) rstd + bias, rstd = 1 / sqrt(running_var + eps); also mean, rstd."""
-    (n, c), chunks = x.shape, max(1, min(CHUNKS, x.size // GRAIN))
-    xs, ys = x.reshape(x.size), y.reshape(y.size)
+@kernel(backend="numba", out=lambda running_mean, *_: [running_mean.shape] * 2 + [(3, running_mean.size)],
+        flops=lambda running_mean, *_: 6 * running_mean.size, parallel=False)  # fmt: skip
+def batch_norm_map(mean: Any, rstd: Any, map: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any,
+                   eps: Any) -> None:  # fmt: skip
+    """The map by running statistics: rstd = 1 / sqrt(running_var + eps)."""
     finish(mean, rstd, running_mean, running_var, eps)
-    scale_strips(strips, mean, rstd, running_mean, weight, bias)
-    for t in prange(chunks):
-        a, b = t * n // chunks * c, (t + 1) * n // chunks * c
-        apply_strips(ys[a:b], xs[a:b], strips)
+    forward_map(map, mean, rstd, running_mean, weight, bias)
 
 
 @kernel(backend="numba", composite=True, when=single)
 def batch_norm_backward(k: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any, training: bool) -> Any:
-    """batch_norm_gradient, with an empty array for a weight that is None."""
-    return k.batch_norm_gradient(dy, x, ABSENT if weight is None else weight, mean, rstd, training)
+    """batch_norm_sums, with an empty array for a weight that is None, and batch_norm_apply_gradient."""
+    dweight, dbias, map = k.batch_norm_sums(dy, x, ABSENT if weight is None else weight, mean, rstd, training)
+    return k.batch_norm_apply_gradient(dy, x, mean, map, training), dweight, dbias
 
 
 @serial
@@ -274,55 +280,60 @@ def add_chunks(totals: Any, dbias: Any, dweight: Any, rstd: Any) -> None:
 
 
 @serial
-def gradient_strips(strips: Any, totals: Any, mean: Any, rstd: Any, weight: Any, n: Any) -> None:
-    """The map dx = a dy + b (x - mean) + d of one channel;  b = d = 0 if n is 0: running statistics."""
-    c = mean.size
-    for j in range(strips.shape[1]):
-        k = j % c
+def backward_map(map: Any, totals: Any, rstd: Any, weight: Any, n: Any) -> None:
+    """The map dx = a dy + b (x - mean) + d of a channel;  b = d = 0 if n is 0: running statistics."""
+    for k in range(rstd.size):
         a, r = f8(rstd[k]) * (f8(weight[k]) if weight.size > 0 else 1.0), f8(rstd[k])
-        strips[0, j] = a
-        strips[1, j] = -a * r * r * totals[0, 1, k] / f8(n) if n > 0 else 0.0
-        strips[2, j] = -a * totals[0, 0, k] / f8(n) if n > 0 else 0.0
+        map[0, k] = a
+        map[1, k] = -a * r * r * totals[0, 1, k] / f8(n) if n > 0 else 0.0
+        map[2, k] = -a * totals[0, 0, k] / f8(n) if n > 0 else 0.0
 
 
-@serial
-def gradient_of_input(dx: Any, dy: Any, x: Any, strips: Any, mean: Any, training: Any) -> None:
-    """dx = a dy + b (x - mean) + d, strip by strip; with running statistics a dy, whatever x is."""
-    a, b, d = strips[0], strips[1], strips[2]
-    for e in range(0, x.size, a.size):
-        xe, de, out = x[e : e + a.size], dy[e : e + a.size], dx[e : e + a.size]
-        if training:
-            for j in range(xe.size):
-                out[j] = a[j] * de[j] + (b[j] * (xe[j] - mean[j]) + d[j])
-        else:
-            for j in range(xe.size):
-                out[j] = a[j] * de[j]
+@kernel(backend="numba", rows="dy x", out=channels_and_map, work=stats_work, flops=lambda dy, *_: 4 * dy.size)
+def batch_norm_sums(dweight: Any, dbias: Any, map: Any, totals: Any, sums: Any, dy: Any, x: Any, weight: Any, mean: Any,
+                    rstd: Any, training: Any) -> None:  # fmt: skip
+    """dweight = sum dy xhat;  dbias = sum dy;  dx = weight rstd (dy - dbias / n - xhat dweight / n), as a map.
 
-
-@kernel(backend="numba", rows="dx dy x", out=channel_stats, work=stats_work, flops=lambda dy, *_: 10 * dy.size)
-def batch_norm_gradient(
-    dx: Any,
-    dweight: Any,
-    dbias: Any,
-    totals: Any,
-    sums: Any,
-    strips: Any,
-    dy: Any,
-    x: Any,
-    weight: Any,
-    mean: Any,
-    rstd: Any,
-    training: Any,
-) -> None:
-    """dx = weight rstd (dy - mean(dy) - xhat mean(dy xhat)), not training: weight rstd dy; dweight; dbias."""
+    With running statistics (not training) dx = weight rstd dy.
+    """
     (n, c), chunks = x.shape, totals.shape[0]
-    xs, dys, dxs = x.reshape(x.size), dy.reshape(dy.size), dx.reshape(dx.size)
+    xs, dys = x.reshape(x.size), dy.reshape(dy.size)
     for t in prange(chunks):
         a, b = t * n // chunks * c, (t + 1) * n // chunks * c
         tile(sums[t, 0], mean)
         chunk_sums(totals[t], sums[t], dys[a:b], xs[a:b])
     add_chunks(totals, dbias, dweight, rstd)
-    gradient_strips(strips, totals, mean, rstd, weight, n if training else 0)
+    backward_map(map, totals, rstd, weight, n if training else 0)
+
+
+@serial
+def gradient_run(dx: Any, dy: Any, x: Any, first: Any, strips: Any, means: Any, training: Any) -> None:
+    """dx = a dy + b (x - mean) + d for numbers first, ... of the rows; with running statistics a dy, whatever x is."""
+    wide = strips.shape[1]
+    at, phase = 0, first % wide
+    while at < x.size:
+        run = min(wide - phase, x.size - at)
+        part = strips[:, phase : phase + run]
+        a, b, d = part[0], part[1], part[2]
+        mean, xe, de, out = means[phase : phase + run], x[at : at + run], dy[at : at + run], dx[at : at + run]
+        if training:
+            for j in range(run):
+                out[j] = a[j] * de[j] + (b[j] * (xe[j] - mean[j]) + d[j])
+        else:
+            for j in range(run):
+                out[j] = a[j] * de[j]
+        at, phase = at + run, 0
+
+
+@kernel(backend="numba", rows="dx dy x", work=lambda dy, *_: [*map_work(dy), (lanes(dy.shape[1]),)],
+        flops=lambda dy, *_: 4 * dy.size)  # fmt: skip
+def batch_norm_apply_gradient(dx: Any, strips: Any, means: Any, dy: Any, x: Any, mean: Any, map: Any,
+                              training: Any) -> None:  # fmt: skip
+    """dx = map[0] dy + map[1] (x - mean) + map[2]"""
+    chunks = max(1, min(CHUNKS, x.size // GRAIN))
+    xs, dys, dxs = x.reshape(x.size), dy.reshape(dy.size), dx.reshape(dx.size)
+    tile_map(strips, map)
+    tile(means, mean)
     for t in prange(chunks):
-        a, b = t * n // chunks * c, (t + 1) * n // chunks * c
-        gradient_of_input(dxs[a:b], dys[a:b], xs[a:b], strips, sums[t, 0], training)
+        a, b = t * x.size // chunks, (t + 1) * x.size // chunks
+        gradient_run(dxs[a:b], dys[a:b], xs[a:b], a, strips, means, training)

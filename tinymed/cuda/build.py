@@ -14,6 +14,7 @@ import sysconfig
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 MODULES = {"_cuda": "TINYMED_CUDA", "_cuda_emulated": "TINYMED_EMULATED", "_cuda_checked": "TINYMED_EMULATED"}
 RECORD = "_cuda_build.json"  # beside the modules: what was built, what was not and why
@@ -79,7 +80,7 @@ def run(command: Sequence[str]) -> str:
 
 
 def architectures() -> list[str]:
-    """TINYMED_CUDA_ARCH: "release", or a list such as "80 90a"; else this machine's GPU, else 80, which later ones run."""
+    """TINYMED_CUDA_ARCH: "release", or a list like "80 90a"; else this machine's GPU, else 80 (newer ones run it)."""
     wanted = os.environ.get("TINYMED_CUDA_ARCH", "")
     if wanted:
         return re.split(r"[ ,;]+", RELEASE if wanted == "release" else wanted.strip())
@@ -106,68 +107,74 @@ def gencode(nvcc: str) -> list[str]:
 # ---------------------------------------------------------------------------------------------------- compiling
 
 
+class Job(NamedTuple):
+    """One source file, and the command that compiles it, without its output."""
+
+    source: Path
+    command: list[str]
+
+
 def kernels(csrc: Path) -> list[Path]:
     """Every kernel file, ladders included."""
     return sorted([*csrc.glob("*.cu"), *csrc.glob("ladders/**/*.cu")])
 
 
-def nvcc_commands(csrc: Path) -> tuple[list[tuple[Path, list[str]]], list[str]]:
-    """((source, command without output)...) and the start of the link command of `_cuda`."""
+def device_jobs(csrc: Path, sources: Sequence[Path]) -> tuple[list[Job], list[str]]:
+    """What compiles the kernels for a GPU, and the start of the command that links `_cuda`."""
     nvcc = find_nvcc()
     base = [nvcc, "-std=c++17", "-O3", f"-I{csrc}", "-Xcompiler", ",".join(HOST[1:])]
-    device = [*base, "-lineinfo", "-Xptxas", "-v", *gencode(nvcc)]
-    jobs = [(source, [*device, "-c", str(source)]) for source in kernels(csrc)]
-    jobs.append((csrc / "bindings.cpp", [*base, *includes(), "-c", str(csrc / "bindings.cpp")]))
+    device = [*base, "-lineinfo", "-Xptxas", "-v", *gencode(nvcc), "-c"]
+    jobs = [Job(source, [*device, str(source)]) for source in sources]
+    jobs.append(Job(csrc / "bindings.cpp", [*base, *includes(), "-c", str(csrc / "bindings.cpp")]))
     return jobs, [nvcc, "-shared", "-cudart", "static", "-Xlinker", "--exclude-libs,ALL"]
 
 
-def emulator_flags(csrc: Path) -> list[str]:
-    """What all files of the emulated modules are compiled with; kernels add CHECKED or FAST."""
-    emulator = [f"-I{csrc / 'emulator'}", f"-I{csrc}"]
-    return [find_gxx(), *HOST, "-fno-strict-aliasing", "-fdata-sections", *emulator]
-
-
-def emulated_commands(csrc: Path, checked: bool) -> tuple[list[tuple[Path, list[str]]], list[str]]:
-    """The same for `_cuda_emulated` and `_cuda_checked`."""
-    base = emulator_flags(csrc)
+def emulated_jobs(csrc: Path, sources: Sequence[Path], checked: bool) -> tuple[list[Job], list[str]]:
+    """What compiles the kernels for the emulator, the emulator itself, and the start of the link command."""
+    base = [find_gxx(), *HOST, "-fno-strict-aliasing", "-fdata-sections", f"-I{csrc / 'emulator'}", f"-I{csrc}"]
     kernel = [*base, *(CHECKED if checked else FAST), "-x", "c++", "-c"]
-    jobs = [(source, [*kernel, str(source)]) for source in kernels(csrc)]
-    jobs += [(source, [*base, "-O2", "-g1", "-c", str(source)]) for source in sorted(csrc.glob("emulator/*.cpp"))]
-    jobs.append((csrc / "bindings.cpp", [*base, "-O1", *includes(), "-c", str(csrc / "bindings.cpp")]))
-    return jobs, emulator_link(csrc)
+    jobs = [Job(source, [*kernel, str(source)]) for source in sources]
+    jobs += [Job(source, [*base, "-O2", "-g1", "-c", str(source)]) for source in sorted(csrc.glob("emulator/*.cpp"))]
+    jobs.append(Job(csrc / "bindings.cpp", [*base, "-O1", *includes(), "-c", str(csrc / "bindings.cpp")]))
+    return jobs, [find_gxx(), "-shared", f"-Wl,-T,{csrc / 'emulator' / 'shared.ld'}", "-ldl"]
 
 
-def emulator_link(csrc: Path) -> list[str]:
-    """The start of the command that links objects into an emulated module."""
-    return [find_gxx(), "-shared", f"-Wl,-T,{csrc / 'emulator' / 'shared.ld'}", "-ldl"]
+def object_of(job: Job, csrc: Path, folder: Path, module: str) -> Path:
+    """The object file of a source.  Kernels' end in .cu.o, by which shared.ld knows them; both emulated modules share
+    the emulator's."""
+    emulators = module != "_cuda" and job.source.suffix == ".cpp"
+    inside = job.source.is_relative_to(csrc)
+    name = "_".join(job.source.relative_to(csrc).parts) if inside else job.source.name
+    return folder / ("emulator" if emulators else module) / f"{name}.o"
 
 
-def object_of(source: Path, csrc: Path, folder: Path) -> Path:
-    """The object file of a source; kernels' end in .cu.o, by which the linker script knows them."""
-    return folder / ("_".join(source.relative_to(csrc).parts) + ".o")
-
-
-def compile_object(source: Path, command: list[str], target: Path, newest_header: float) -> None:
+def compile_object(job: Job, target: Path, newest_header: float) -> None:
     """Compile if the object is older than its source, a header or its command; what the tool said lies beside it."""
-    said, asked = target.with_suffix(".log"), target.with_suffix(".command")
-    fresh = target.exists() and target.stat().st_mtime >= max(newest_header, source.stat().st_mtime)
-    if fresh and said.exists() and asked.exists() and asked.read_text() == " ".join(command):
+    said, asked, command = target.with_suffix(".log"), target.with_suffix(".command"), " ".join(job.command)
+    fresh = target.exists() and target.stat().st_mtime >= max(newest_header, job.source.stat().st_mtime)
+    if fresh and said.exists() and asked.exists() and asked.read_text() == command:
         return
-    said.write_text(run([*command, "-o", str(target)]))
-    asked.write_text(" ".join(command))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    said.write_text(run([*job.command, "-o", str(target)]))
+    asked.write_text(command)
 
 
-def build(module: str, csrc: Path, folder: Path, target: Path) -> str:
-    """Build one of MODULES into target, objects in folder, as many at once as there are processors; return the log."""
-    jobs, link = nvcc_commands(csrc) if module == "_cuda" else emulated_commands(csrc, module == "_cuda_checked")
-    shared = {s for s, _ in jobs if s.suffix == ".cpp"} if module != "_cuda" else set()  # the same in both emulated ones
-    folders = {True: folder / "emulator", False: folder / module}
-    for f in (*folders.values(), target.parent):
-        f.mkdir(parents=True, exist_ok=True)
-    headers = [*csrc.glob("*.h"), *csrc.glob("*.cuh"), *csrc.glob("ladders/**/*.cuh"), *csrc.glob("emulator/*.h")]
+def build(module: str, csrc: Path, folder: Path, target: Path, sources: Sequence[Path] = ()) -> str:
+    """Build one of MODULES into the file target; return what the tools said.
+
+    folder: where objects are kept; only what changed is compiled, as many files at once as there are processors.
+    sources: other kernel files than csrc's own.
+    """
+    sources = sources or kernels(csrc)
+    if module == "_cuda":
+        jobs, link = device_jobs(csrc, sources)
+    else:
+        jobs, link = emulated_jobs(csrc, sources, module == "_cuda_checked")
+    headers = [h for pattern in ("*.h", "*.cuh", "ladders/**/*.cuh", "emulator/*.h") for h in csrc.glob(pattern)]
     newest = max(h.stat().st_mtime for h in headers)
-    objects = [object_of(source, csrc, folders[source in shared]) for source, _ in jobs]
+    objects = [object_of(job, csrc, folder, module) for job in jobs]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(lambda job, o: compile_object(*job, o, newest), jobs, objects))
+        list(pool.map(lambda job, o: compile_object(job, o, newest), jobs, objects))
+    target.parent.mkdir(parents=True, exist_ok=True)
     log = "".join(o.with_suffix(".log").read_text() for o in objects)
     return log + run([*link, *map(str, objects), "-o", str(target)])

@@ -25,7 +25,8 @@ def components(mask: np.ndarray, diagonal: bool = False) -> np.ndarray:
     roots = np.unique(parent[1:])
     number = np.zeros(len(parent), np.int32)
     number[roots] = np.arange(1, len(roots) + 1)
-    return number[parent[run]]
+    numbered: np.ndarray = number[parent[run]]
+    return numbered
 
 
 def touching(run: np.ndarray, diagonal: bool) -> list[tuple[int, int]]:

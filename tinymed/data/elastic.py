@@ -24,7 +24,7 @@ def displacements(space: Sequence[int], deviation: float, grid: int, ticket: tup
 
 
 def cubic_matrix(size: int, grid: int) -> np.ndarray:
-    """[size, grid]: row i holds the weights of the grid's points at pixel i, by cubic convolution (Keys 1981, a = -1/2).
+    """[size, grid]: row i has the weights of the grid's points at pixel i, by cubic convolution (Keys 1981, a = -1/2).
 
     Points lie on the first and the last pixel and evenly between; beyond the ends the last point is repeated.
     """

@@ -25,7 +25,7 @@ class Labels:
     def __post_init__(self) -> None:
         if len(self.names) < 2 or len(self.names) >= IGNORED:
             raise UserError(f"labels: needs 2 to {IGNORED - 1} classes of pixels, got {list(self.names)}")
-        if self.ignore in self.values:
+        if self.ignore is not None and self.ignore in self.values:
             raise UserError(f"labels: the value {self.ignore} is ignored and yet means {self.values[self.ignore]!r}")
 
     @property

@@ -10,14 +10,13 @@ from threading import Event
 import numpy as np
 
 from tinymed import random
-from tinymed.data.augment import Augment, apply_geometry, apply_intensity, parameters
+from tinymed.data.augment import Augment, apply_geometry, apply_intensity, parameters, reflect
 from tinymed.data.draws import uniform_rows
 from tinymed.data.labels import IGNORED
 from tinymed.data.loader import Stopped, prepared
 from tinymed.data.mask_loader import MaskBatch, Targets
 from tinymed.data.masks import MaskDataset, by
 from tinymed.data.space import augment_volume
-from tinymed.data.tiles import mirror
 from tinymed.data.transform import normalise, to_float
 from tinymed.data.weight_map import BorderWeights
 from tinymed.errors import UserError
@@ -80,8 +79,8 @@ class PatchLoader:
 
     patches: float32 [n, channels, *patch].  targets: class numbers int64 [n, *output], the middle of the patch (for
     networks that lose a margin), IGNORED where they do not count; with `borders` also their weights.
-    per_image: patches of each image in an epoch.  foreground: the share centred on a class other than 0.  An image
-    smaller than the patch is mirrored.  What is drawn depends on (seed, epoch, patch) alone.
+    per_image: patches of each image in an epoch.  foreground: the share centred on a class other than 0.  Beyond its
+    borders an image is mirrored.  What is drawn depends on (seed, epoch, patch) alone.
     """
 
     def __init__(
@@ -126,7 +125,7 @@ class PatchLoader:
         return patches, targets, keys.astype(np.int64) // self.per_image
 
     def cut(self, image: np.ndarray, mask: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The patch that the numbers say, and its mask."""
+        """The patch that the numbers say, and its mask: its output lies in the image, its margin may be mirrored."""
         centre = [int(u * n) for u, n in zip(numbers[3:], mask.shape, strict=False)]
         if numbers[0] < self.foreground:
             present = np.flatnonzero(np.bincount(mask.ravel(), minlength=256)[:IGNORED])
@@ -134,17 +133,12 @@ class PatchLoader:
             if wanted.size:
                 where = np.flatnonzero(mask == wanted[int(numbers[1] * wanted.size)])
                 centre = [int(i) for i in np.unravel_index(where[int(numbers[2] * where.size)], mask.shape)]
-        starts = [
-            min(max(c - p // 2, 0), max(n - p, 0)) for c, p, n in zip(centre, self.patch, mask.shape, strict=True)
-        ]
-        box = tuple(slice(s, s + p) for s, p in zip(starts, self.patch, strict=True))
-        part, label = image[box], mask[box]
-        short = [p - n for p, n in zip(self.patch, label.shape, strict=True)]
-        if any(short):
-            before, after = [s // 2 for s in short], [s - s // 2 for s in short]
-            part = np.moveaxis(mirror(np.moveaxis(part, -1, 0), before, after), 0, -1)
-            label = mirror(label[None], before, after)[0]
-        return part, label
+        index = []
+        for c, patch, output, size in zip(centre, self.patch, self.output, mask.shape, strict=True):
+            start = min(max(c - output // 2, 0), size - output) if size > output else (size - output) // 2
+            index.append(reflect(np.arange(patch) + start - (patch - output) // 2, size))
+        box = np.ix_(*index)
+        return image[box], mask[box]
 
     def changed(self, image: np.ndarray, mask: np.ndarray, epoch: int, key: int) -> tuple[np.ndarray, np.ndarray]:
         """A patch and its mask after augmentation."""

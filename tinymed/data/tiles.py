@@ -24,7 +24,7 @@ def tile_starts(size: int, tile: int, step: int) -> list[int]:
     if size <= tile:
         return [0]
     count = math.ceil((size - tile) / step) + 1
-    return np.rint(np.linspace(0, size - tile, count)).astype(int).tolist()
+    return [int(start) for start in np.rint(np.linspace(0, size - tile, count))]
 
 
 def blend_weights(tile: Sequence[int], blend: str) -> np.ndarray:

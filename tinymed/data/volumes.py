@@ -34,8 +34,8 @@ def nibabel() -> Any:
 
 @dataclass(frozen=True)
 class Volume:
-    """values: float32 [x, y, z, channels], RAS+.  spacing: millimetres along x, y, z.  origin: the file, for `volume_bytes` to put
-    an array back into its order."""
+    """values: float32 [x, y, z, channels], RAS+.  spacing: millimetres along x, y, z.  origin: the file, so that
+    `volume_bytes` can put an array back into its order."""
 
     values: np.ndarray
     spacing: tuple[float, float, float]
@@ -94,7 +94,7 @@ def read_values(path: str | Path) -> tuple[np.ndarray, tuple[float, float, float
 
 
 def volume_bytes(values: np.ndarray, like: Volume, compressed: bool) -> bytes:
-    """A NIfTI file of an array [x, y, z] in RAS+, with the order, affine and spacing of the file `like` was read from."""
+    """A NIfTI file of an array [x, y, z] in RAS+, with order, affine and spacing of the file that `like` comes from."""
     nib = nibabel()
     ours, theirs = nib.orientations.axcodes2ornt("RAS"), nib.orientations.io_orientation(like.origin.affine)
     turned = nib.orientations.apply_orientation(values, nib.orientations.ornt_transform(ours, theirs))

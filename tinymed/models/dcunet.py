@@ -3,7 +3,8 @@
 Encoder: five blocks (32, 64, 128, 256, 512 filters) with max-pool 2x2 between.  Each skip passes a ResPath of 4, 3, 2,
 1 steps.  Decoder: transposed convolution 2x2 to the filters of the level, concatenation with the skip, a block.  Head:
 1x1 convolution and batch norm.  A block's channels follow from its filters by the alpha rule (`chain_widths`): 51, 105,
-212, 426, 853.  The blocks are MultiRes blocks in one network and dual channel blocks in the other; nothing else differs.
+212, 426, 853.  The blocks are MultiRes blocks in one network and dual channel blocks in the other; nothing else
+differs.
 
 Built as the first release of DC-UNet's code: batch norm inside a block has an offset and no scale, Keras's constants.
 The authors' later port has a third, 1x1 branch, reflection padding and tanh.  The sigmoid (or softmax) of the head is

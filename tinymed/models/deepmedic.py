@@ -1,8 +1,9 @@
 """DeepMedic (Kamnitsas et al., Medical Image Analysis 36, 2017): two 3-D pathways at two resolutions.
 
 Each pathway has eight convolutions 3x3x3 without padding (30, 30, 40, 40, 40, 40, 50, 50 channels; receptive field 17).
-The second sees the image shrunk three times, hence a field of 51; its result is enlarged by repetition and concatenated.
-Then 1x1x1 convolutions to 150, 150 and the classes.  Trained densely: a segment of 25^3 voxels gives 9^3 labels.
+The second sees the image shrunk three times, hence a field of 51; its result is enlarged by repetition and
+concatenated.  Then 1x1x1 convolutions to 150, 150 and the classes.  Trained densely: a segment of 25^3 voxels gives 9^3
+labels.
 
 Batch norm and PReLU follow every convolution but the last, dropout precedes the last two.  The fully connected CRF
 is a step after the network.  Newer releases have a third pathway and residual sums; this is the one published.
@@ -29,15 +30,16 @@ def unit(in_channels: int, out_channels: int, kernel: int) -> list[nn.Module]:
 
 
 class DeepMedic(nn.Module):
-    """Scores (N, num_classes, S - 16, ...) of segments (N, in_channels, *S) and their surroundings, three times smaller.
+    """Scores (N, num_classes, S - 16, ...) of segments (N, in_channels, *S) and their surroundings, three times
+    smaller.
 
-    `model(fine, coarse)`: sides of 25 and 19 give 9; in general a fine side S needs a coarse one of
-    ceil((S - 16) / 3) + 16 (`coarse_side`), about the same centre.  `model(wide)` cuts both from one segment of side W, a
-    multiple of 3: the fine one is its centre, the coarse one the mean of 3^3 voxels, and the scores have side W - 48; 57
-    gives the paper's 25 and 19.
+    `model(fine, coarse)`: sides of 25 and 19 give 9; in general a fine side S needs a coarse one of ceil((S - 16) / 3)
+    + 16 (`coarse_side`), about the same centre.  `model(wide)` cuts both from one segment of side W, a multiple of 3:
+    the fine one is its centre, the coarse one the mean of 3^3 voxels, and the scores have side W - 48; 57 gives the
+    paper's 25 and 19.
 
-    kernel: 3, or 5 with every second width: the paper's comparison, one 5^3 for two 3^3 with the same field.  widths: of the
-    pathways' convolutions.  hidden: of the two 1x1x1 ones.
+    kernel: 3, or 5 with every second width: the paper's comparison, one 5^3 for two 3^3 with the same field.  widths:
+    of the pathways' convolutions.  hidden: of the two 1x1x1 ones.
     """
 
     def __init__(self, num_classes: int = 5, in_channels: int = 4, widths: Sequence[int] | None = None,

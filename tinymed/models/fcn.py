@@ -71,6 +71,11 @@ class FCN(nn.Module):
         self.upscore = nn.ModuleList(BilinearUpsampling(num_classes, f, learned=learned_upsampling) for f in factors)
         self.start()
 
+    @staticmethod
+    def adapted_state(state: Mapping[str, Any]) -> dict[str, Any]:
+        """`convolutional`, for loading by name: a VGG's state, or an FCN's as it is."""
+        return convolutional(state)
+
     def start(self) -> None:
         """He's normal weights for the convolutions; scores begin at 0, as in the authors' release."""
         self.apply(he_normal)

@@ -4,9 +4,9 @@ Every tract sees the whole image at its own resolution (227 and 454 pixels) thro
 pooling brings the larger map to the size of the smaller; new layers then merge the tracts.  A classifier on each tract
 has a loss of its own, and all is trained end to end.
 
-Where the paper is silent, or weights are pre-trained on ImageNet: the trunk is the one-tower AlexNet (64-192-384-256-256)
-at a quarter of its width by default; a tract's own layer and the merging layer are dense, `hidden` units each.  The
-image is given once, at the largest resolution, and shrunk by averaging.
+Where the paper is silent, or weights are pre-trained on ImageNet: the trunk is the one-tower AlexNet
+(64-192-384-256-256) at a quarter of its width by default; a tract's own layer and the merging layer are dense, `hidden`
+units each.  The image is given once, at the largest resolution, and shrunk by averaging.
 """
 
 from typing import Any

@@ -12,6 +12,7 @@ The widths, and ReLU, are our choice; the paper gives the scheme.  It optimised 
 from typing import Any
 
 from .. import nn
+from ..errors import UserError
 from ..nn import functional as F
 from ..tensor import Tensor
 from .registry import register
@@ -21,19 +22,21 @@ PLANES = 3
 
 
 class Triplanar(nn.Module):
-    """Logits (N, num_classes) of three planes: three inputs (N, in_channels, size, size), or one of 3 in_channels.
+    """Logits (N, num_classes) of three planes: one input (N, in_channels, size, size), or one of each third of it.
 
-    In one input the planes follow each other, the channels of xy first.  width multiplies the channels.
+    In one input the planes follow each other, the channels of xy first.  width multiplies the layers' channels.
     """
 
-    def __init__(self, num_classes: int = 2, in_channels: int = 1, size: int = 28, width: float = 1.0):
+    def __init__(self, num_classes: int = 2, in_channels: int = 3, size: int = 28, width: float = 1.0):
         super().__init__()
-        self.in_channels = in_channels
-        self.input_shape = (PLANES * in_channels, size, size)
+        if in_channels % PLANES:
+            raise UserError(f"triplanar: in_channels is a multiple of {PLANES}, the planes; got {in_channels}")
+        self.in_channels = in_channels // PLANES
+        self.input_shape = (in_channels, size, size)
         side = shrunk("triplanar", size, (5, 1), (2, 2), (5, 1), (2, 2))
         a, b = scaled(32, width), scaled(64, width)
         self.planes = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(in_channels, a, 5), nn.ReLU(), nn.AvgPool2d(2),
+            nn.Sequential(nn.Conv2d(self.in_channels, a, 5), nn.ReLU(), nn.AvgPool2d(2),
                           nn.Conv2d(a, b, 5), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten())
             for _ in range(PLANES)
         )  # fmt: skip

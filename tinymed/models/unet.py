@@ -29,8 +29,8 @@ SOURCE = "Ronneberger, Fischer & Brox 2015"
 class UShape(nn.Module):
     """What the U-Nets share: down and up again, with a map of every level carried across.
 
-    A subclass sets `down` and `join` (a block a level), `up`, `pool`, `head`, `dropout` (after the last two levels going
-    down), `depth` and `padding`.
+    A subclass sets `down` and `join` (a block a level), `up`, `pool`, `head`, `dropout` (after the last two levels
+    going down), `depth` and `padding`.
     """
 
     padding: str
@@ -58,8 +58,9 @@ class UShape(nn.Module):
         for _ in range(self.depth):
             inner -= 4
             if inner < 2 or inner % 2:
+                fits = self.input_side(side - self.shrinkage())
                 raise ValueError(f"{type(self).__name__}: without padding a side of {side} leaves {inner} pixels to be "
-                                 f"halved; the next side that fits is {self.input_side(side - self.shrinkage())}")  # fmt: skip
+                                 f"halved; the next side that fits is {fits}")  # fmt: skip
             inner //= 2
         if side <= self.shrinkage():
             smallest = self.input_side(1)

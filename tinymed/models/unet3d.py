@@ -5,8 +5,8 @@ so that no bottleneck forms: 32-64, 64-128, 128-256, 256-512.  Synthesis: up-con
 the cropped map of the other side concatenated, two convolutions to 256, 128, 64.  1x1x1 to labels.
 
 The paper's 19,069,955 parameters are the convolutions with biases and the up-convolutions without; the scales and
-offsets of batch norm, 4,672 more, are learned too.  Nothing is padded: 132 x 132 x 116 voxels become 44 x 44 x 28.  Loss:
-cross-entropy with weight 0 on voxels that nobody labelled (`weight_map` or `ignore_index` of `cross_entropy`).
+offsets of batch norm, 4,672 more, are learned too.  Nothing is padded: 132 x 132 x 116 voxels become 44 x 44 x 28.
+Loss: cross-entropy with weight 0 on voxels that nobody labelled (`weight_map` or `ignore_index` of `cross_entropy`).
 """
 
 from typing import Any

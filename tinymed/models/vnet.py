@@ -6,9 +6,9 @@ transposed convolutions 2x2x2 to half the channels, concatenated with the map of
 channels).  PReLU, one slope a channel, after every convolution; after a stage's last one it follows the addition.
 
 The numbers of convolutions are those of the authors' released network (1, 1, 2, 3, 3 down; 3, 2, 1, 1 up; then 5x5x5
-and 1x1x1 to the classes), with 61,979,512 parameters of convolutions.  stages="figure" gives those of the paper's figure
-2 (1, 2, 3, 3, 3; 3, 3, 2, 1; then 1x1x1), 65,171,858.  Slopes are learned besides.  No batch norm: others added it.
-Loss: `nn.DiceLoss(squared=True)`, section 3.
+and 1x1x1 to the classes), with 61,979,512 parameters of convolutions.  stages="figure" gives those of the paper's
+figure 2 (1, 2, 3, 3, 3; 3, 3, 2, 1; then 1x1x1), 65,171,858.  Slopes are learned besides.  No batch norm: others added
+it.  Loss: `nn.DiceLoss(squared=True)`, section 3.
 """
 
 from typing import Any
@@ -59,8 +59,8 @@ class VNet(nn.Module):
     def forward(self, input: Tensor) -> Any:
         step = 1 << len(self.halve)
         if any(side % step for side in input.shape[2:]):
-            raise ValueError(f"vnet: the sides of a volume are multiples of {step}, got {list(input.shape[2:])}; pad or "
-                             "crop it")  # fmt: skip
+            raise ValueError(f"vnet: the sides of a volume are multiples of {step}, got {list(input.shape[2:])}; pad "
+                             "or crop it")  # fmt: skip
         skips = [self.down[0](self.entry(input))]
         for halve, stage in zip(self.halve, list(self.down)[1:], strict=True):
             skips.append(stage(halve(skips[-1])))

@@ -1,12 +1,13 @@
 """VoxResNet (Chen, Dou, Yu, Qin & Heng, NeuroImage 170, 2018): residual voxel-wise labels with deep supervision.
 
 conv 3x3x3 32, BN-ReLU, conv 32 [tap 1], BN-ReLU, conv stride 2 64, 2 VoxRes [tap 2], BN-ReLU, conv stride 2, 2 VoxRes
-[tap 3], BN-ReLU, conv stride 2, 2 VoxRes [tap 4].  A VoxRes block adds BN-ReLU-conv-BN-ReLU-conv to its input.  Each tap
-goes through a transposed convolution to full size (stride 1, 2, 4, 8; 32 channels for the first, 64 for the others) and a
-classifier; the scores are the sum of the four, and each tap is trained by a loss of its own besides.
+[tap 3], BN-ReLU, conv stride 2, 2 VoxRes [tap 4].  A VoxRes block adds BN-ReLU-conv-BN-ReLU-conv to its input.  Each
+tap goes through a transposed convolution to full size (stride 1, 2, 4, 8; 32 channels for the first, 64 for the others)
+and a classifier; the scores are the sum of the four, and each tap is trained by a loss of its own besides.
 
-Where the paper is silent: the transposed convolutions have kernels 3, 4, 6, 10 and the classifiers 3, as in an open port,
-and a ReLU lies between the two.  Auto-context, the paper's second pass over image and probabilities, is `AutoContext`.
+Where the paper is silent: the transposed convolutions have kernels 3, 4, 6, 10 and the classifiers 3, as in an open
+port, and a ReLU lies between the two.  Auto-context, the paper's second pass over image and probabilities, is
+`AutoContext`.
 """
 
 from typing import Any
@@ -69,8 +70,8 @@ class VoxResNet(nn.Module):
 class AutoContext(nn.Module):
     """second(image and the probabilities that `first` gives it): section 2.4 of the paper.
 
-    The networks are trained one after the other, so no gradient reaches `first`; `second` takes in_channels + num_classes
-    channels.
+    The networks are trained one after the other, so no gradient reaches `first`; `second` takes in_channels +
+    num_classes channels.
     """
 
     def __init__(self, first: nn.Module, second: nn.Module):

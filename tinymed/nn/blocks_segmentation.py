@@ -93,6 +93,11 @@ class ResidualConvs3d(Module):
 # ------------------------------------------------------------------------------------- MultiResUNet and DC-UNet
 
 
+def keras_norm(channels: int, affine: bool | str = True) -> BatchNorm2d:
+    """Batch norm with Keras's constants."""
+    return BatchNorm2d(channels, KERAS["eps"], KERAS["momentum"], affine)
+
+
 class ConvBN(Sequential):
     """Convolution without bias that keeps the size, batch norm with an offset and no scale, ReLU unless told otherwise.
 
@@ -101,7 +106,7 @@ class ConvBN(Sequential):
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, activation: bool = True):
         convolution = Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False)
-        norm = BatchNorm2d(out_channels, affine="offset", **KERAS)
+        norm = keras_norm(out_channels, "offset")
         super().__init__(convolution, norm, *([ReLU()] if activation else []))
 
 
@@ -121,7 +126,7 @@ class Chain(Module):
         super().__init__()
         a, b, c = widths
         self.convs = ModuleList([ConvBN(in_channels, a), ConvBN(a, b), ConvBN(b, c)])
-        self.norm = BatchNorm2d(a + b + c, **KERAS)
+        self.norm = keras_norm(a + b + c)
 
     def forward(self, input: Tensor) -> Any:
         outputs: list[Any] = [input]
@@ -131,7 +136,8 @@ class Chain(Module):
 
 
 class MultiResBlock(Module):
-    """bn(relu(chain(x) + a 1x1 ConvBN of x)).  Ibtehaj & Rahman 2020, figure 3c.  `out_channels` follow from filters."""
+    """bn(relu(chain(x) + a 1x1 ConvBN of x)).  Ibtehaj & Rahman 2020, figure 3c.  `out_channels` follow from
+    filters."""
 
     def __init__(self, in_channels: int, filters: int, alpha: float = 1.67):
         super().__init__()
@@ -139,21 +145,22 @@ class MultiResBlock(Module):
         self.out_channels = sum(widths)
         self.shortcut = ConvBN(in_channels, self.out_channels, 1, activation=False)
         self.chain, self.relu = Chain(in_channels, widths), ReLU()
-        self.norm = BatchNorm2d(self.out_channels, **KERAS)
+        self.norm = keras_norm(self.out_channels)
 
     def forward(self, input: Tensor) -> Any:
         return self.norm(self.relu(self.shortcut(input) + self.chain(input)))
 
 
 class DCBlock(Module):
-    """bn(relu(chain(x) + chain(x))) with two chains of their own: the dual channel block.  Lou et al. 2021, figure 4."""
+    """bn(relu(chain(x) + chain(x))) with two chains of their own: the dual channel block.  Lou et al. 2021, figure
+    4."""
 
     def __init__(self, in_channels: int, filters: int, alpha: float = 1.67):
         super().__init__()
         widths = chain_widths(filters, alpha)
         self.out_channels = sum(widths)
         self.left, self.right, self.relu = Chain(in_channels, widths), Chain(in_channels, widths), ReLU()
-        self.norm = BatchNorm2d(self.out_channels, **KERAS)
+        self.norm = keras_norm(self.out_channels)
 
     def forward(self, input: Tensor) -> Any:
         return self.norm(self.relu(self.left(input) + self.right(input)))
@@ -165,7 +172,7 @@ class ResPathStep(Module):
     def __init__(self, in_channels: int, filters: int):
         super().__init__()
         self.shortcut, self.conv = ConvBN(in_channels, filters, 1, activation=False), ConvBN(in_channels, filters)
-        self.relu, self.norm = ReLU(), BatchNorm2d(filters, **KERAS)
+        self.relu, self.norm = ReLU(), keras_norm(filters)
 
     def forward(self, input: Tensor) -> Any:
         return self.norm(self.relu(self.shortcut(input) + self.conv(input)))

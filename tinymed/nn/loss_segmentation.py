@@ -26,7 +26,8 @@ def probabilities(scores: Tensor) -> Any:
 class OverlapLoss(Loss):
     """A loss of overlaps; target: class numbers (N, *space), or probabilities of the input's shape.
 
-    One class: the sigmoid of its score against 0 and 1; more: the softmax.  weight: one number a class, 0 leaves it out.
+    One class: the sigmoid of its score against 0 and 1; more: the softmax.  weight: one number a class, 0 leaves it
+    out.
     """
 
     tensors = ("weight",)

@@ -1,7 +1,6 @@
 """Module: parameters, buffers and children by attribute name, hooks, and the call that names the layer."""
 
 from collections.abc import Callable, Iterator
-from fnmatch import fnmatchcase
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -10,7 +9,7 @@ from .. import tape
 from ..memory import canonical_order, empty
 from ..tape import Node
 from ..tensor import Tensor
-from .state import LoadResult, copy_into, describe_failure, match
+from .state import LoadResult, copy_into, describe_failure, match, matches
 
 
 class Parameter(Tensor):
@@ -297,8 +296,7 @@ class Module:
 
         Raises ValueError if none does: a mistyped pattern would otherwise train what should be frozen.
         """
-        chosen = [p for n, p in self.named_members("_parameters", "", True, unique=False)
-                  if fnmatchcase(n, pattern) or fnmatchcase(n, f"{pattern}.*")]  # fmt: skip
+        chosen = [p for n, p in self.named_members("_parameters", "", True, unique=False) if matches(n, pattern)]
         if not chosen and pattern != "*":
             tops = sorted({n.split(".")[0] for n, _ in self.named_parameters()})
             raise ValueError(
@@ -308,13 +306,25 @@ class Module:
             p.requires_grad_(requires_grad)
         return self
 
-    def freeze(self, pattern: str = "*") -> Self:
-        """Stop learning the parameters that match, e.g. freeze("features.*")."""
+    def freeze(self, pattern: str = "*", statistics: bool = False) -> Self:
+        """Stop learning the parameters that match, e.g. freeze("features.*").
+
+        statistics: batch norm there uses its running statistics, and leaves them, in training mode too.
+        """
+        if statistics:
+            self.freeze_statistics(True, pattern)
         return self.requires_grad_(False, pattern)
 
     def unfreeze(self, pattern: str = "*") -> Self:
-        """Learn the parameters that match."""
+        """Learn the parameters that match; batch norm there uses the batch's statistics in training again."""
+        self.freeze_statistics(False, pattern)
         return self.requires_grad_(True, pattern)
+
+    def freeze_statistics(self, frozen: bool, pattern: str) -> None:
+        """Hold, or free, the running statistics of the batch norms whose dotted name matches."""
+        for name, module in self.named_modules():
+            if hasattr(module, "frozen") and matches(name, pattern):
+                module.frozen = frozen
 
     def zero_grad(self) -> None:
         """Drop the gradients of all parameters."""

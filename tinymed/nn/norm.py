@@ -60,6 +60,7 @@ class BatchNorm(Module):
         self.num_features, self.eps, self.momentum, self.affine = num_features, eps, momentum, affine
         self.track_running_stats, self.statistics = track_running_stats, statistics
         self.unchecked = True  # since the last change of mode, no large batch was evaluated
+        self.frozen = False  # set by Module.freeze: running statistics are used, and stay, in training too
         self.weight = new_parameter(num_features) if affine in (True, "scale") else None
         self.bias = new_parameter(num_features) if affine in (True, "offset") else None
         tracked = track_running_stats
@@ -94,6 +95,7 @@ class BatchNorm(Module):
         if len(input.shape) not in self.axes:
             raise ValueError(f"{type(self).__name__}: takes an input of {' or '.join(map(str, self.axes))} axes, "
                              f"got shape {list(input.shape)}")  # fmt: skip
+        training = self.training and not (self.frozen and self.running_mean is not None)
         if self.training:
             self.unchecked = True
         elif self.unchecked and self.running_mean is not None:
@@ -101,7 +103,7 @@ class BatchNorm(Module):
         rule = "corrected" if self.momentum is None else self.statistics
         momentum = 0.0 if self.momentum is None else self.momentum
         momentum = 1 - momentum if rule == "keras" else momentum  # the function takes Keras's own number
-        return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, self.training, momentum,
+        return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, training, momentum,
                             self.eps, statistics=rule, count=self.num_batches_tracked)  # fmt: skip
 
     def check(self, input: Tensor) -> None:

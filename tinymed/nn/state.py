@@ -1,6 +1,7 @@
 """Loading a state by name: what fits, what is missing, and saying so."""
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,11 @@ from ..tape import Node
 from ..tensor import Tensor
 
 SHOWN = 8  # names an error message lists before "and n more"
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether a glob pattern matches a dotted name, or a layer above it: "features" has "features.0.weight"."""
+    return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
 
 
 class LoadResult(NamedTuple):

@@ -6,6 +6,7 @@
 Needs the `onnx` extra; nothing of it is imported before it is used.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,17 @@ def load(path: str | Path) -> Module:
     return Graph(read_file(path)).eval()
 
 
-def export(model: Module, example_input: Any, path: str | Path, **options: Any) -> None:
-    """Placeholder replaced below."""
-    raise NotImplementedError
+def export(model: Module, example_input: Any, path: str | Path, opset: int = 18, dynamic_batch: bool = True,
+           metadata: Mapping[str, Any] | None = None) -> None:  # fmt: skip
+    """Write a module's evaluation pass as an ONNX file.
+
+    example_input: a tensor (N, ...), or a tuple of them, of the shapes to be written; the batch axis stays free unless
+    dynamic_batch is False.  opset: 17 to 25.  metadata: texts for the file, or values written as JSON.
+
+    Parameters and buffers keep their names in the `state_dict`.  The file is checked by ONNX's checker, and read back
+    and run on the example and on a batch of one sample more; it is whole or not there.  Raises UserError naming the op
+    for what ONNX cannot express, such as numbers that follow the batch size where a constant is needed.
+    """
+    from .save import save
+
+    save(model, example_input, path, opset, dynamic_batch, metadata)

@@ -51,5 +51,5 @@ def check_kernel(node: Node, x: Any, weight: Any) -> tuple[int, ...]:
     kernel = tuple(weight.shape[2:])
     if len(weight.shape) != len(x.shape) or tuple(node.get("kernel_shape") or kernel) != kernel:
         raise ValueError(f"{node}: X has shape {list(x.shape)}, W {list(weight.shape)}, kernel_shape is "
-                         f"{node.get('kernel_shape')}; W takes as many axes as X, of the lengths in kernel_shape")  # fmt: skip
+                         f"{node.get('kernel_shape')}; W takes as many axes as X, and those lengths")  # fmt: skip
     return kernel

@@ -1,15 +1,15 @@
 """A graph as a module: its initialisers are parameters and buffers, and calling it runs its nodes in order."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..nn.module import Module, Parameter
-from ..tape import Node as TapeNode
 from ..tensor import Tensor
 from .read import Parts, Value
-from .table import FIXED, TABLE, Node
+from .table import BUFFERS, FIXED, TABLE, sized
 
 
 class Graph(Module):
@@ -27,6 +27,7 @@ class Graph(Module):
         self.constants: dict[str, Tensor] = {}  # what Constant nodes hold
         self.places: dict[str, tuple[Module, str]] = {}  # where the initialisers are
         fixed = {n.inputs[i] for n in self.nodes for i in FIXED[n.operator] if i < len(n.inputs)}
+        fixed |= set(listed(self.metadata.get(BUFFERS, "[]")))
         for name, array in parts.initialisers.items():
             learned = array.dtype.kind == "f" and array.ndim > 0 and name not in fixed
             self.places[name] = self.keep(name, array, learned)
@@ -34,21 +35,8 @@ class Graph(Module):
         self.forget()
 
     def keep(self, name: str, array: np.ndarray, learned: bool) -> tuple[Module, str]:
-        """Register an initialiser under its dotted name, or a similar one where a module cannot have it."""
-        owner: Module = self
-        *path, leaf = name.split(".")
-        for part in path:
-            child = owner._modules.get(part)
-            if child is None:
-                if not free(owner, part):
-                    break
-                child = Part()
-                owner.register_module(part, child)
-            owner = child
-        else:
-            path = []
-        leaf = leaf if not path else name.replace(".", "_")
-        owner = owner if not path else self
+        """Register an initialiser; returns the module that has it now and its name there."""
+        owner, leaf = self.place_of(name)
         while not free(owner, leaf):
             leaf = f"{leaf}_" if leaf.strip("_") else f"tensor{leaf}"
         if learned:
@@ -56,6 +44,20 @@ class Graph(Module):
         else:
             owner.register_buffer(leaf, Tensor(array))
         return owner, leaf
+
+    def place_of(self, name: str) -> tuple[Module, str]:
+        """Modules within modules, as the dots of a name say; else, where they cannot be, this one and no dots."""
+        owner: Module = self
+        *path, leaf = name.split(".")
+        for part in path:
+            child = owner._modules.get(part)
+            if child is None:
+                if not free(owner, part):
+                    return self, name.replace(".", "_")
+                child = Part()
+                owner.register_module(part, child)
+            owner = child
+        return (owner, leaf) if free(owner, leaf) else (self, name.replace(".", "_"))
 
     def fold(self) -> None:
         """Compute the nodes that hold a constant, once."""
@@ -87,6 +89,7 @@ class Graph(Module):
                 error.add_note(f"in ONNX {node}")
                 raise
             for name, result in zip(node.outputs, results if isinstance(results, tuple) else (results,), strict=False):
+                sized(node, result.shape)  # growth by many small steps
                 values[name] = result
             for name in node.drop:
                 del values[name]
@@ -104,6 +107,15 @@ class Part(Module):
     """Holds initialisers that share a prefix of their names."""
 
 
+def listed(text: str) -> list[str]:
+    """The names in a JSON list; none if it is something else, which any program may have written."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    return [str(name) for name in found] if isinstance(found, list) else []
+
+
 def free(owner: Module, name: str) -> bool:
     """Whether a module can register something new under a name."""
     taken = name in owner._parameters or name in owner._buffers or name in owner._modules
@@ -112,7 +124,7 @@ def free(owner: Module, name: str) -> bool:
 
 def checked(declared: Value, given: Any) -> Any:
     """An input as a tensor.  Raises ValueError if it is not what the graph declares."""
-    tensor = given if isinstance(given, TapeNode) else Tensor(np.asarray(given))
+    tensor = given if isinstance(given, Tensor) else Tensor(np.asarray(given))
     shape = declared.shape
     fits = shape is None or (len(shape) == tensor.data.ndim
                              and all(a in (None, b) for a, b in zip(shape, tensor.shape, strict=True)))  # fmt: skip

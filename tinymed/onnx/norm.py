@@ -40,7 +40,7 @@ def instance_normalization(node: Node, x: Any, scale: Any, bias: Any) -> Any:
 
 @operator("GroupNormalization")
 def group_normalization(node: Node, x: Any, scale: Any, bias: Any) -> Any:
-    """Each of num_groups runs of channels by its own moments; before opset 21 scale and bias have one number a group."""
+    """Each of num_groups runs of channels by its own moments; before opset 21 scale and bias are one a group."""
     groups = node.get("num_groups")
     if node.opset < 21:
         size = x.shape[1] // groups
@@ -68,12 +68,17 @@ def layer_normalization(node: Node, x: Any, scale: Any, bias: Any = None) -> Any
 
 @operator("LRN")
 def local_response_normalization(node: Node, x: Any) -> Any:
-    """x / (bias + alpha / size * sum of squares over `size` neighbouring channels)^beta."""
-    size = node.get("size")
+    """x / (bias + alpha / size * sum of squares over `size` neighbouring channels)^beta.
+
+    Of an even window the longer half comes after the channel, where PyTorch and the engine's kernel have it before.
+    """
+    size, alpha, beta, bias = node.get("size"), node.get("alpha", 1e-4), node.get("beta", 0.75), node.get("bias", 1.0)
+    if size % 2:
+        return F.local_response_norm(x, size, alpha, beta, bias)
     before = (size - 1) // 2
     squares = F.pad(x * x, [0, 0] * (x.ndim - 2) + [before, size - 1 - before])
     total = sum((F.narrow(squares, 1, i, x.shape[1]) for i in range(1, size)), F.narrow(squares, 1, 0, x.shape[1]))
-    return x / (total * (node.get("alpha", 1e-4) / size) + node.get("bias", 1.0)) ** node.get("beta", 0.75)
+    return x / (total * (alpha / size) + bias) ** beta
 
 
 @operator("LpNormalization")

@@ -4,6 +4,7 @@ A file is data from anywhere.  Nothing in it is run, no other file is opened (ex
 allocated before its declared size has been held against the bytes that are there.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -78,20 +79,44 @@ def read_bytes(content: bytes, where: str) -> Parts:
 
 def take_apart(model: Any) -> Parts:
     """Check a ModelProto and take its parts.  Raises ValueError."""
-    onnx, graph = library(), model.graph
+    graph = model.graph
     if not graph.node and not graph.output:
         raise ValueError("is not an ONNX model: it has neither nodes nor outputs")
     opset = opset_of(model)
     refuse(graph.sparse_initializer, "sparse initialisers are not supported; it takes dense ones")
     initialisers = {t.name: array(t, f"initialiser {t.name!r}") for t in graph.initializer}
     nodes = [node_of(n, opset) for n in graph.node]
-    try:
-        onnx.checker.check_model(model)
-    except onnx.checker.ValidationError as error:
-        raise ValueError(f"the ONNX checker refuses it: {str(error).strip().splitlines()[0]}") from None
     inputs = [value(v) for v in graph.input if v.name not in initialisers]
     outputs = [value(v) for v in graph.output]
+    check_flow(nodes, {*initialisers, *(v.name for v in inputs)}, outputs)
+    check_nodes(graph.node, model)
     return Parts(nodes, initialisers, inputs, outputs, opset, {p.key: p.value for p in model.metadata_props})
+
+
+def check_flow(nodes: Sequence[Node], known: set[str], outputs: Sequence[Value]) -> None:
+    """Raise ValueError unless every value is made once, and before it is used."""
+    for node in nodes:
+        missing = [name for name in node.inputs if name and name not in known]
+        twice = [name for name in node.outputs if name and name in known]
+        refuse(missing, f"{node}: takes {missing}, which nothing before it makes")
+        refuse(twice or not any(node.outputs), f"{node}: makes {twice or 'nothing'}; it takes new values")
+        known.update(node.outputs)
+    missing = [v.name for v in outputs if v.name not in known]
+    refuse(missing or not outputs, f"the outputs {missing} are made by no node")
+
+
+def check_nodes(nodes: Sequence[Any], model: Any) -> None:
+    """Let ONNX's checker see each node: how many inputs, which attributes of which type.  Raises ValueError."""
+    checker = library().checker
+    context = checker.C.CheckerContext()
+    context.ir_version = model.ir_version
+    context.opset_imports = {o.domain: o.version for o in model.opset_import}
+    for n in nodes:
+        try:
+            checker.check_node(n, context)
+        except checker.ValidationError as error:
+            message = str(error).strip().splitlines()[0]
+            raise ValueError(f"node {n.name or ', '.join(n.output)!r} ({n.op_type}): {message}") from None
 
 
 def refuse(found: Any, message: str) -> None:

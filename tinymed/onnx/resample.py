@@ -25,9 +25,9 @@ class Axis(NamedTuple):
 
 @operator("Resize", fixed=(1, 2, 3))
 def resize(node: Node, x: Any, roi: Any = None, scales: Any = None, sizes: Any = None) -> Any:
-    """Other lengths of some axes, by `scales` or `sizes`, with every mode of opset 19; opset 10 knew nearest, linear."""
+    """Other lengths of some axes, by `scales` or `sizes`, with every mode of opset 19."""
     if node.opset < 11:  # (x, scales), places i / scale
-        node = adapted(node, coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+        node = adapted(node, coordinate_transformation_mode="asymmetric", nearest_mode="simple")
         scales, roi = roi, None
     which = [axis_of(node, a, x.ndim) for a in node.get("axes") or range(x.ndim)]
     axes = lengths(node, x.shape, which, numbers(roi), numbers(scales), numbers(sizes))
@@ -153,6 +153,7 @@ def picked(node: Node, a: Axis, at: Any) -> Any:
         "round_prefer_ceil": lambda: np.floor(at + 0.5),
         "floor": lambda: np.floor(at),
         "ceil": lambda: np.ceil(at),
+        "simple": lambda: np.ceil(at) if a.scale < 1 else np.floor(at),  # of opset 10, as ONNX Runtime reads it
     }
     mode = node.get("nearest_mode", "round_prefer_floor")
     if mode not in rules:

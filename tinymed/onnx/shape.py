@@ -222,7 +222,7 @@ def range_(node: Node, start: Any, limit: Any, delta: Any) -> Any:
     """start, start + delta, ... before limit."""
     first, last, step = (numbers(t)[0] for t in (start, limit, delta))
     sized(node, [max(0, int(np.ceil((last - first) / step)))])
-    return plain(lambda a: np.arange(first, last, step, a.dtype), start)
+    return Tensor(np.arange(first, last, step).astype(start.dtype))
 
 
 @operator("Cast")

@@ -20,6 +20,7 @@ import numpy as np
 from ..tensor import Tensor
 
 OLDEST, NEWEST = 7, 28  # opsets of the standard domain that the functions know
+BUFFERS = "tinymed.buffers"  # metadata: a JSON list of the initialisers that are buffers
 MOST_ELEMENTS = 1 << 29  # of one tensor: 2 GiB in float32
 
 # TensorProto's numbers of the element types that NumPy has too
@@ -54,7 +55,7 @@ class Node:
         return self.attributes.get(key, default)
 
     def __str__(self) -> str:
-        return f"node {self.name!r} ({self.operator})" if self.name else f"node {self.operator} -> {self.outputs[0]!r}"
+        return f"node {self.name or ', '.join(self.outputs)!r} ({self.operator})"
 
 
 def operator(*names: str, fixed: Sequence[int] = ()) -> Callable[[Function], Function]:

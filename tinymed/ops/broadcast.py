@@ -86,6 +86,8 @@ def sum_to(xp: Any, dy: Array, shape: tuple[int, ...]) -> Array:
 
 def together(launch: Launch, *inputs: Any) -> Array:
     """Call an element-wise kernel on inputs brought to one shape, as views."""
+    if len({a.shape if hasattr(a, "shape") else None for a in inputs}) == 1:
+        return launch(*inputs)
     arrays = [a for a in inputs if hasattr(a, "shape")]
     shape = arrays[0].shape
     if any(a.shape != shape for a in arrays):
@@ -128,7 +130,9 @@ def operand(name: str, a: Any) -> Any:
 
 def operands(name: str, *inputs: Any) -> tuple[Any, ...]:
     """Each input as a tensor or a number, the first tensor of the engine's class so that the result is, too."""
-    given = [operand(name, a) for a in inputs]
+    given = [a if isinstance(a, Node) else operand(name, a) for a in inputs]
+    if Node not in [type(a) for a in given]:
+        return tuple(given)
     cls = next((a.plain for a in given if isinstance(a, Node) and type(a) is not Node), Node)
     return tuple(cls(a.data) if type(a) is Node else a for a in given)
 

@@ -21,6 +21,7 @@ from .space import (
     pairs,
     per_axis,
     planar,
+    remembered,
     same_padding,
     shifted,
     slides,
@@ -281,6 +282,7 @@ def check_bias(op: str, bias: Any, channels: int) -> None:
         )
 
 
+@remembered
 def padding_pairs(op: str, padding: Any, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Pairs:
     """Every accepted form of padding as (before, after) an axis."""
     rank = len(kernel)

@@ -27,11 +27,12 @@ TINY = 1e-7  # keeps the power's gradient finite where nothing is wrong
 
 
 def dice_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = IGNORED, reduction: str = "mean", *,
-              squared: bool = False, smooth: float = 1e-5, batch: bool = False, weight_map: Any = None) -> Any:  # fmt: skip
+              squared: bool = False, smooth: float = 1e-5, batch: bool = False,
+              weight_map: Any = None) -> Any:  # fmt: skip
     """1 - Dice of probabilities (N, C, *space).
 
-    target: class numbers (N, *space), for C = 1 numbers 0 and 1, or probabilities of the input's shape.  weight (C,): of
-    the classes.  ignore_index: a class number that does not count.  weight_map (N, *space): a weight of each pixel.
+    target: class numbers (N, *space), for C = 1 numbers 0 and 1, or probabilities of the input's shape.  weight (C,):
+    of the classes.  ignore_index: a class number that does not count.  weight_map (N, *space): a weight of each pixel.
     squared: sums of squares below.  batch: one index over all images instead of one an image.  reduction: "none" gives
     (N, C), or (C,) with batch; else mean or sum over images.
     """
@@ -85,7 +86,7 @@ def tversky_index(name: str, input: Any, target: Any, ignore_index: int, alpha: 
 
 def overlaps(name: str, input: Any, target: Any, ignore_index: int, weight_map: Any, squared: bool,
              batch: bool) -> tuple[Any, Any, Any]:  # fmt: skip
-    """(sum p g, sum p, sum g) for each image and class, (N, C), or (C,) over the batch; squared: sums of p^2 and g^2."""
+    """(sum p g, sum p, sum g) for each image and class, (N, C), or (C,) over the batch; squared: of p^2 and g^2."""
     truth, share = as_probabilities(name, input, target, ignore_index)
     if weight_map is not None:
         if tuple(weight_map.shape) != (input.shape[0], *input.shape[2:]):

@@ -20,6 +20,7 @@ from .space import (
     pairs,
     per_axis,
     planar,
+    remembered,
     shifted,
     taps,  # fmt: skip
 )
@@ -146,6 +147,7 @@ class MaxPool(Op):
 # ------------------------------------------------------------------------------------------------------- mean
 
 
+@remembered
 def places(
     op: str, space: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, ceil_mode: bool
 ) -> Sizes:
@@ -379,6 +381,7 @@ def average(op: str, rank: int, input: Any, kernel_size: Any, stride: Any, paddi
     return AvgPool.apply(input, kernel, strides, edges, size, bool(count_include_pad), divisor_override or 0)
 
 
+@remembered
 def sliding(
     op: str, rank: int, kernel_size: Any, stride: Any, padding: Any, dilation: Sizes
 ) -> tuple[Sizes, Sizes, Pairs]:

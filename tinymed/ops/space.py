@@ -5,18 +5,35 @@ a batch axis as a batch of one: views, no copies, so they are native wherever tw
 """
 
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, wraps
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 from ..backend import Array
 
 Sizes = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]  # (before, after) for each axis of space
+F = TypeVar("F", bound=Callable[..., Any])
 
 # ---------------------------------------------------------------------------------------------- arguments
 
 
+def remembered(check: F) -> F:
+    """Look up what a function of numbers and tuples returned before: a network asks the same at every step."""
+    known = lru_cache(maxsize=4096, typed=True)(check)
+
+    @wraps(check)
+    def look(*args: Any) -> Any:
+        try:
+            return known(*args)
+        except TypeError:  # a list cannot be looked up; or an error of the check itself, which is raised again
+            return check(*args)
+
+    return look  # type: ignore[return-value]
+
+
+@remembered
 def per_axis(op: str, name: str, value: Any, rank: int, least: int = 1) -> Sizes:
     """An int for every axis of space, or a sequence of one int each (or of a single one), as a tuple."""
     given = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
@@ -31,6 +48,7 @@ def per_axis(op: str, name: str, value: Any, rank: int, least: int = 1) -> Sizes
     return entries
 
 
+@remembered
 def pairs(op: str, padding: Any, rank: int) -> Pairs:
     """padding as (before, after) an axis, from an int, one int an axis, or such pairs."""
     if isinstance(padding, tuple | list) and any(isinstance(p, tuple | list) for p in padding):
@@ -92,11 +110,13 @@ def planar(values: tuple[Any, ...], unit: Any) -> tuple[Any, ...]:
 # ------------------------------------------------------------------------------------------------ windows
 
 
+@remembered
 def extent(kernel: Sequence[int], dilation: Sequence[int]) -> Sizes:
     """Pixels from the first to the last that a dilated kernel covers, both included."""
     return tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
 
 
+@remembered
 def slides(space: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Pairs,
            dilation: Sequence[int]) -> Sizes:  # fmt: skip
     """Places a window takes along each axis: floor((size + before + after - extent) / stride) + 1."""

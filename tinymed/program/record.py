@@ -9,7 +9,7 @@ from typing import Any
 from .. import backend, tape
 from ..backend import Array, Kernel, Launch
 from .program import Call, Program, named, show
-from .values import Ref, Value, address, raw, root, size, start
+from .values import Ref, Value, address, raw, reach, root, size, start
 
 PACKAGE = str(Path(__file__).parents[1])
 FEW = 4096  # bytes; external memory up to this size is watched for writes that no kernel made
@@ -38,7 +38,9 @@ class Recorder(backend.Observer, tape.Observer):
         self.names, self.grads = dict(names), grads
         self.calls: list[Call] = []
         self.count = 0  # values met
-        self.live: dict[int, tuple[Callable[[], Any], Value]] = {}  # id of an owner: (reference to it, its value)
+        self.live: dict[
+            int, tuple[Callable[[], Any], Value, int]
+        ] = {}  # id of an owner: (it, its value, first address)
         self.saved: dict[Value, Array] = {}  # external memory as it was before the step wrote to it
         self.watched: dict[Value, tuple[Array, str]] = {}  # small external memory as it was, and who met it
         self.converted: list[list[Array]] = [[]]  # by depth of calls: what `canonical` made
@@ -107,19 +109,19 @@ class Recorder(backend.Observer, tape.Observer):
     def known(self, a: Array) -> Value | None:
         """The live value that an array lies in."""
         owner = root(a)
-        reference, value = self.live.get(id(owner), (lambda: None, None))
+        reference, value, _ = self.live.get(id(owner), (lambda: None, None, 0))
         return value if reference() is owner else None
 
     def make(self, a: Array, name: str) -> Ref:
-        """An array that the step made."""
-        owner = root(a)
-        value = self.enter(owner, Value(size(owner), f"{name}{len(self.calls)}"))
-        return Ref(value, address(a) - start(owner), a.shape, a.strides, a.dtype)
+        """An array that the step made.  Its value is what it reaches over, wherever that lies in its owner's memory."""
+        first, nbytes = reach(a)
+        value = self.enter(root(a), Value(nbytes, f"{name}{len(self.calls)}"), first)
+        return Ref(value, address(a) - first, a.shape, a.strides, a.dtype)
 
-    def enter(self, owner: Any, value: Value) -> Value:
-        """Number a value, and know it by its owner while that lives."""
-        value.index, self.count = self.count, self.count + 1
-        self.live[id(owner)] = weak(owner), value
+    def enter(self, owner: Any, value: Value, first: int) -> Value:
+        """Know a value, whose first byte lies at an address, by its owner while that lives."""
+        self.count += 1
+        self.live[id(owner)] = weak(owner), value, first
         return value
 
     def ref(self, a: Array, name: str = "ext") -> Ref:
@@ -127,11 +129,11 @@ class Recorder(backend.Observer, tape.Observer):
         value, owner = self.known(a), root(a)
         if value is None:
             first = start(owner)
-            value = self.enter(owner, Value(size(owner), f"{name}{self.count}", owner))
+            value = self.enter(owner, Value(size(owner), f"{name}{self.count}", owner), first)
             value.names = {at - first: n for at, n in self.names.items() if first <= at < first + max(value.nbytes, 1)}
             if value.nbytes <= FEW:
                 self.watched[value] = raw(owner).copy(), user_line()
-        return Ref(value, address(a) - start(owner), a.shape, a.strides, a.dtype)
+        return Ref(value, address(a) - self.live[id(owner)][2], a.shape, a.strides, a.dtype)
 
     def undo(self) -> None:
         """Write back what external memory held before the step."""
@@ -169,25 +171,28 @@ def output_names(kernel: Kernel, outs: Sequence[Array]) -> Sequence[str]:
 
 def compare(first: Program, second: Program) -> None:
     """Two recordings of one step must be the same program; CaptureError names what differs."""
+    twins: dict[Value, Value] = {}  # what the steps made: a value of the first, and of the second
     for a, b in zip(first.calls, second.calls, strict=False):
         if a.kernel is not b.kernel:
             raise CaptureError(f"{a.line}: the step called {a.launch.name}, and when run again {b.launch.name} "
                                f"({b.line}): a Python branch, or gradients left from the step before")  # fmt: skip
         for x, y in zip(a.args, b.args, strict=True):
-            if not same(x, y):
+            if not same(x, y, twins):
                 raise CaptureError(f"{a.line}: an argument of {a.launch.name} was {describe(x)}, and when run again "
                                    f"{describe(y)}. A Python value that changes between steps would be frozen: pass it "
                                    "as an input of the step, or as a tensor that kernels update")  # fmt: skip
+        twins |= {x.value: y.value for x, y in zip(a.outs, b.outs, strict=True)}
     if len(first.calls) != len(second.calls):
         raise CaptureError(f"the step made {len(first.calls)} kernel calls, and when run again {len(second.calls)}: a "
                            "Python branch, or gradients left from the step before")  # fmt: skip
 
 
-def same(x: Any, y: Any) -> bool:
+def same(x: Any, y: Any, twins: dict[Value, Value]) -> bool:
     """Whether an argument of the first recording is that of the second."""
     if isinstance(x, Ref) and isinstance(y, Ref):
-        one = x.value.external is y.value.external and (x.value.external is not None or x.value.index == y.value.index)
-        return one and x.key == y.key
+        if x.value.external is None:
+            return twins.get(x.value) is y.value and x.key == y.key
+        return x.value.external is y.value.external and x.key == y.key
     return type(x) is type(y) and (x == y or x != x)
 
 

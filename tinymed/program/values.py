@@ -32,6 +32,15 @@ def address(a: Array) -> int:
     return int(a.__array_interface__["data"][0] if isinstance(a, np.ndarray) else a.data.ptr)
 
 
+def reach(a: Array) -> tuple[int, int]:
+    """(address of the first byte, number of bytes) of the stretch of memory that an array's elements lie in."""
+    if 0 in a.shape:
+        return address(a), 0
+    spans = [(n - 1) * s for n, s in zip(a.shape, a.strides, strict=True)]
+    below = -sum(s for s in spans if s < 0)
+    return address(a) - below, below + sum(s for s in spans if s > 0) + a.itemsize
+
+
 class Bytes:
     """An owner's memory, in whatever layout, as bytes."""
 
@@ -63,8 +72,8 @@ class Value:
     parts, by byte.  pinned: read after the program has run, so its memory is not used again.
     """
 
-    def __init__(self, nbytes: int, name: str, external: Any = None, index: int = -1):
-        self.nbytes, self.name, self.external, self.index = nbytes, name, external, index
+    def __init__(self, nbytes: int, name: str, external: Any = None):
+        self.nbytes, self.name, self.external = nbytes, name, external
         self.home, self.start, self.pinned = self, 0, False
         self.names: dict[int, str] = {}
 

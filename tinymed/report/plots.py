@@ -38,6 +38,8 @@ SERIES = {
         ("train", ("accuracy", "train_accuracy")),
         ("validation", ("val_accuracy", "validation_accuracy")),
     ),
+    "dice": (("validation", ("val_dice",)),),
+    "average precision": (("validation", ("val_ap",)),),
 }
 
 

@@ -16,6 +16,7 @@ from ..data.readers import open_dataset
 from ..data.splits import leak_check, split_dataset
 from ..data.synthetic import synthetic_smear
 from ..errors import UserError
+from . import transfer
 from .callbacks import Schedule
 from .config import AugmentConfig, DataConfig, RunConfig
 from .heads import Head, SigmoidHead, SoftmaxHead, make_head
@@ -156,7 +157,7 @@ def make_optimizer(config: RunConfig, model: Any) -> Any:
     """The optimiser of a configuration; Adam with Keras's epsilon of 1e-7, as in the papers' recipe."""
     from .. import optim
 
-    parameters, lr, decay = model.parameters(), config.lr, config.weight_decay
+    parameters, lr, decay = transfer.groups(config, model), config.lr, config.weight_decay
     if config.optimizer in ("adam", "adamw"):
         kind = optim.Adam if config.optimizer == "adam" else optim.AdamW
         return kind(parameters, lr=lr, eps=1e-7, weight_decay=decay)
@@ -196,6 +197,7 @@ def assemble(
     """A trainer of any task's parts; `callbacks` come after those that the configuration asks for."""
     from .callbacks import EarlyStopping
 
+    transfer.freeze(config, model)
     optimizer = make_optimizer(config, model)
     own = make_schedule(config, optimizer, len(train))
     if config.early_stop is not None:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -10,6 +10,7 @@ from ..data.synthetic import DIFFICULTY
 from ..errors import UserError
 
 Fraction = Field(gt=0, lt=1)
+PositiveRate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 SYNTHETIC = "synthetic"
 
 
@@ -62,7 +63,10 @@ class MaskConfig(Strict):
     values: list[tuple[int, str]] = []  # what the values in the masks mean, in the order of the classes
     ignore: int | None = None  # the value of pixels that do not count
     dimensions: Literal[2, 3] = 2
-    loss: Literal["cross_entropy", "dice", "dice_cross_entropy", "tversky", "focal_tversky"] = "cross_entropy"
+    modalities: int = Field(default=1, ge=1)  # files of a case
+    loss: Literal[
+        "cross_entropy", "dice_cross_entropy", "focal", "dice", "jaccard", "tversky", "focal_tversky"
+    ] = "cross_entropy"
     auxiliary: float = Field(default=0.3, ge=0)  # weight of the losses on a network's further outputs
     patch: list[int] | None = None  # sides of the patches to train on; None: whole images, resized
     per_image: int = Field(default=1, ge=1)  # patches of each image in an epoch
@@ -86,6 +90,11 @@ class RunConfig(Strict):
     data: DataConfig
     augment: AugmentConfig = AugmentConfig()
     mask: MaskConfig = MaskConfig()
+    init: str | None = None  # initial weights: a run folder or a file
+    init_sha256: str = ""  # of those weights
+    freeze: list[str] = []  # patterns of what does not learn
+    freeze_statistics: bool = False  # batch norm there evaluates in training too
+    lr_for: dict[str, PositiveRate] = {}  # learning rates by pattern
     epochs: int | None = Field(default=20, ge=1)
     steps: int | None = Field(default=None, ge=1)
     batch: int = Field(default=128, ge=1)

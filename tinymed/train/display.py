@@ -60,7 +60,7 @@ def epoch_text(row: dict[str, Any], trainer: Trainer) -> str:
     """A row of the history as a line."""
     goal = f"/{trainer.epochs}" if math.isfinite(trainer.epochs) else ""
     text = f"epoch {row['epoch']}{goal}  step {row['step']}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}"
-    for name in ("loss", "accuracy", "auc"):
+    for name in ("loss", "accuracy", "auc", "dice", "ap"):
         value = row.get(f"val_{name}")
         text += "" if value is None else f"  val {name} {value:.4f}"
     return text

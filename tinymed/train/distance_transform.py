@@ -25,10 +25,10 @@ def distance_transform(mask: npt.ArrayLike, spacing: float | Sequence[float] = 1
     inside = np.asarray(mask, np.bool_)
     steps = check_spacing(spacing, inside.ndim)
     squared: Float = np.where(inside, 0.0, np.inf)
-    for axis, step in enumerate(steps):
+    for axis, step in enumerate(steps if inside.size else ()):
         lines = np.moveaxis(squared, axis, 0)
         squared = np.moveaxis(lower_envelope(lines.reshape(len(lines), -1), step).reshape(lines.shape), 0, axis)
-    result: Float = np.sqrt(np.ascontiguousarray(squared))
+    result: Float = np.sqrt(squared, order="C")
     return result
 
 
@@ -47,8 +47,6 @@ def lower_envelope(height: Float, step: float) -> Float:
     to be the lowest.  A parabola of height inf never enters it.
     """
     n, lines = height.shape
-    if n == 0 or lines == 0:
-        return height.copy()
     vertex, start = np.zeros((n, lines), np.int64), np.full((n + 1, lines), np.inf)
     top = np.full(lines, -1)  # of each line's stack
     for p in range(n):
@@ -59,8 +57,8 @@ def lower_envelope(height: Float, step: float) -> Float:
     for q in range(n):
         while (behind := (at < top) & (start[np.minimum(at + 1, n), column] < q)).any():
             at += behind
-        p = vertex[at, column]
-        result[q] = np.where(filled, height[p, column] + (step * (q - p)) ** 2, np.inf)
+        lowest = vertex[at, column]
+        result[q] = np.where(filled, height[lowest, column] + (step * (q - lowest)) ** 2, np.inf)
     return result
 
 

@@ -11,31 +11,37 @@ import numpy as np
 
 from ..data.labels import IGNORED
 from .intervals import bootstrap_values, percentile_interval
+from .segmentation_metrics import METRICS, label_metrics, mean_over_labels
 
 Row = dict[str, Any]
-MEASURES = ("dice", "jaccard")
 
 
-def measure_case(name: str, loss: float, truth: np.ndarray, found: np.ndarray, classes: int) -> Row:
-    """{"name", "loss", "accuracy", "pixels", and one list a measure with a value a class} of one case.
+def measure_case(name: str, loss: float, truth: np.ndarray, found: np.ndarray, classes: int,
+                 spacing: Sequence[float] | None = None) -> Row:  # fmt: skip
+    """{"name", "loss", "accuracy", "pixels", and of `label_metrics` one list a metric with a value a class} of a case.
 
-    truth, found: class numbers of one shape; pixels that are IGNORED in truth do not count.  Dice = 2 TP / (2 TP + FP +
-    FN) and Jaccard = TP / (TP + FP + FN) are None where a class is neither in truth nor found.
+    truth, found: class numbers of one shape; pixels that are IGNORED in truth do not count.  spacing: with it also the
+    distances between surfaces, in its unit.
     """
     counted = truth != IGNORED
-    pairs = np.bincount(truth[counted].astype(np.int64) * classes + found[counted], minlength=classes * classes)
-    confusion = pairs.reshape(classes, classes)
-    hit, either = confusion.diagonal(), confusion.sum(axis=0) + confusion.sum(axis=1)
-    total = max(int(confusion.sum()), 1)
-    dice = [2 * int(h) / int(e) if e else None for h, e in zip(hit, either, strict=True)]
-    jaccard = [int(h) / int(e - h) if e else None for h, e in zip(hit, either, strict=True)]
-    return {"name": name, "loss": loss, "accuracy": int(hit.sum()) / total, "pixels": confusion.sum(axis=1).tolist(),
-            "dice": dice, "jaccard": jaccard}  # fmt: skip
+    pixels = np.bincount(truth[counted], minlength=classes)
+    right = int((truth[counted] == found[counted]).sum())
+    metrics = label_metrics(
+        truth,
+        found,
+        classes,
+        1.0 if spacing is None else tuple(spacing),
+        ignored=IGNORED,
+        distances=spacing is not None,
+    )
+    accuracy = right / max(int(counted.sum()), 1)
+    return {"name": name, "loss": loss, "accuracy": accuracy, "pixels": pixels.tolist(), **metrics}
 
 
 def averages(rows: Sequence[Row]) -> dict[str, Any]:
     """Loss, accuracy and Dice, the last averaged over cases and classes but the background: what an epoch shows."""
-    dice = [d for row in rows for d in row["dice"][1:] if d is not None]
+    means = [mean_over_labels(row["dice"]) for row in rows]
+    dice = [value for value in means if value is not None]
     result = {name: float(np.mean([row[name] for row in rows])) for name in ("loss", "accuracy")}
     return result | {"dice": float(np.mean(dice)) if dice else None}
 
@@ -47,14 +53,13 @@ def summarise(rows: Sequence[Row], classes: Sequence[str], seed: int = 0, level:
     for name in ("loss", "accuracy"):
         result |= described(name, [row[name] for row in rows], seed, level, notes)
     per_class: dict[str, Any] = {}
-    measures = [name for name in MEASURES if name in rows[0]]
+    measures = [name for name in METRICS if name in rows[0]]
     for k, label in enumerate(classes):
         per_class[label] = {"pixels": sum(row["pixels"][k] for row in rows)}
         for name in measures:
             per_class[label] |= described(name, [row[name][k] for row in rows], seed, level, notes, label)
     for name in measures:  # of a case: the mean over its classes
-        means = [[v for v in row[name][1:] if v is not None] for row in rows]
-        result |= described(name, [float(np.mean(v)) if v else None for v in means], seed, level, notes)
+        result |= described(name, [mean_over_labels(row[name]) for row in rows], seed, level, notes)
     return result | {"per_class": per_class, "warnings": list(dict.fromkeys(notes))}
 
 
@@ -63,7 +68,8 @@ def described(name: str, values: Sequence[float | None], seed: int, level: float
     """{name: mean, name_interval, name_median, name_n} over the cases where it is defined."""
     kept = np.array([v for v in values if v is not None], np.float64)
     if len(kept) < len(values):
-        notes.append(f"{label} {name}: undefined in {len(values) - len(kept)} of {len(values)} cases, left out".strip())
+        left = f"{len(values) - len(kept)} of {len(values)} cases"
+        notes.append(f"{label} {name}: no value in {left}, where a mask is empty; left out".strip())
     if not kept.size:
         return {name: None, f"{name}_interval": None, f"{name}_median": None, f"{name}_n": 0}
     drawn = bootstrap_values({"mean": lambda index: kept[index].mean(axis=1)}, kept.size, seed=seed)["mean"]

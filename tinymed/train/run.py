@@ -31,6 +31,7 @@ from .config import RunConfig, checked, read_config
 from .files import remove_temporaries, write_json
 from .metrics import evaluate_scores
 from .trainer import Callback, Trainer, predict_scores
+from .transfer import initialise
 
 CONFIG, LOG, METRICS, CHECKPOINTS = "config.json", "log.jsonl", "metrics.json", "checkpoints"
 
@@ -102,6 +103,7 @@ class Run:
         """
         remove_temporaries(self.checkpoints)
         if not any(self.checkpoints.glob("*.safetensors")):
+            initialise(self.config, trainer.model)
             return "there is no checkpoint yet; the run starts from its beginning"
         tree, path, note = load_newest(self.checkpoints)
         self.check_same(tree["config"], path)

@@ -74,7 +74,7 @@ def mask_fingerprint(sets: Sets, root: str | None) -> str:
 
 
 def output_space(model: Any, channels: int, patch: Sequence[int]) -> tuple[int, ...]:
-    """The space of the scores of a patch, from its shape alone.  Raises UserError where the network does not take it."""
+    """The space of the scores of a patch, from its shape alone.  UserError where the network does not take it."""
     from ..models.shapes import blank, shapes_only
 
     mode = model.training
@@ -102,8 +102,8 @@ class Predictor:
         self.output = output_space(model, config.data.channels, space)
         if self.patch is None and self.output != tuple(space):
             raise UserError(
-                f"{config.model} gives scores of {self.output} for {tuple(space)} pixels, so it cannot see whole images; "
-                "let it see patches with --patch"
+                f"{config.model} gives scores of {self.output} for {tuple(space)} pixels, so it cannot see whole "
+                "images; let it see patches with --patch"
             )
 
     def scores(self, images: np.ndarray) -> np.ndarray:
@@ -121,11 +121,11 @@ class Predictor:
             return slide(self.scores, ready, self.patch, self.output, overlap=mask.overlap, blend=mask.blend)
         small = to_float(fitted(image, (config.data.size, config.data.size), config.data.channels))
         scores = self.scores(np.moveaxis(cases.normal(small), -1, 0)[None])
-        if scores.shape[2:] == image.shape[:2]:
-            return scores[0]
         with no_grad():
-            found: np.ndarray = F.interpolate(Tensor(scores), image.shape[:2], mode="bilinear").data[0]
-        return found
+            same = scores.shape[2:] == image.shape[:2]
+            found: Any = scores if same else F.interpolate(Tensor(scores), image.shape[:2], mode="bilinear").data
+        result: np.ndarray = found[0]
+        return result
 
 
 EMPTY = MaskDataset([], np.zeros(0, np.int64), ["background", "foreground"])
@@ -172,6 +172,7 @@ class SegmentationRun(Run):
 
     def make_trainer(self, sets: Any, callbacks: list[Callback]) -> Trainer:
         model, head = make_model(self.config), self.head()
+        Predictor(model, head, self.config)  # refuses a size that the network does not take
         train = self.training_loader(sets["train"], model)
         return assemble(
             self.config,
@@ -188,28 +189,28 @@ class SegmentationRun(Run):
     def validate(self, trainer: Trainer, dataset: MaskDataset) -> dict[str, Any]:
         """Loss, pixel accuracy, and Dice averaged over images and classes but the background."""
         rows = []
-        for row, _ in self.cases(trainer.model, dataset):
+        for row in self.cases(trainer.model, dataset):
             if trainer.stop:
                 return {}
             rows.append(row)
         return averages(rows)
 
-    def cases(self, model: Any, dataset: MaskDataset) -> Iterator[tuple[Row, np.ndarray]]:
-        """(measures, predicted classes) of each case."""
+    def cases(self, model: Any, dataset: MaskDataset, distances: bool = False) -> Iterator[Row]:
+        """The measures of each case; distances: those of surfaces too, in millimetres, or pixels of a picture."""
         head = self.head(class_weights=False)
         predict = Predictor(model, head, self.config)
         for index in range(len(dataset)):
             image, mask = dataset.pair(index)
             scores = predict(image, dataset.name(index))
-            targets = tuple(map(Tensor, head.targets(mask[None].astype(np.int64))))
             with no_grad():
-                loss = head(Tensor(head.logits(scores[None])), targets).item()
+                loss = head(Tensor(head.logits(scores[None])), Tensor(mask[None].astype(np.int64))).item()
             found = scores.argmax(axis=0).astype(np.uint8)
-            yield measure_case(dataset.name(index), loss, mask, found, head.classes), found
+            spacing = dataset.spacing(index) if distances else None
+            yield measure_case(dataset.name(index), loss, mask, found, head.classes, spacing)
 
     def measure(self, model: Any, dataset: Any) -> tuple[dict[str, Any], Any]:
         """(averages over cases with intervals, the cases' rows) of a model on a whole set."""
-        rows = [row for row, _ in self.cases(model, dataset)]
+        rows = list(self.cases(model, dataset, distances=True))
         return summarise(rows, self.config.data.classes, self.config.seed), rows
 
     # ----------------------------------------------------------------------------------------- predicting
@@ -217,7 +218,8 @@ class SegmentationRun(Run):
     def images(self, path: str | None = None, split: str | None = None, skip_bad: bool = False) -> Any:
         """One set of pairs to measure the run on: of a path, or of the run's own data.  See `Run.images`."""
         if path is None:
-            sets, where, default = self.splits(), self.config.data.path, "test"
+            sets: Any = self.splits()
+            where, default = self.config.data.path, "test"
         else:
             meaning = self.meaning
             sets = open_segmentation(path, values=meaning.values, ignore=meaning.ignore, leaks="ignore")
@@ -228,9 +230,9 @@ class SegmentationRun(Run):
         return sets[name]
 
     def segment(self, predict: Predictor, files: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
-        """(scores float32 [classes, *space], class numbers uint8 [*space]) of the image files of a case."""
-        scores = predict(read_case(list(files)), str(files[0]))
-        return scores, scores.argmax(axis=0).astype(np.uint8)
+        """(the image [*space, channels], class numbers uint8 [*space]) of the image files of a case."""
+        image = read_case(list(files))
+        return image, predict(image, str(files[0])).argmax(axis=0).astype(np.uint8)
 
     def write_mask(self, path: Path, found: np.ndarray, image: Path) -> Path:
         """Write class numbers as the masks have them: PNG, or NIfTI with the affine and spacing of its image.

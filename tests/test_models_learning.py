@@ -1,0 +1,98 @@
+"""Every classifier, FCN and patch network learns 8 synthetic samples, and is the same after saving and loading."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinymed
+from tinymed import Tensor, models, nn, optim
+
+S, T = 1 / 8, 1 / 16
+PLAIN = {"num_classes": 2, "dropout": 0.0}
+# name: options, side, learning rate
+NETWORKS: dict[str, tuple[str, dict[str, Any], int, float]] = {
+    "vgg16": ("vgg16", PLAIN | {"width": S, "pooled": 1}, 32, 1e-3),
+    "vgg19": ("vgg19", PLAIN | {"width": S, "pooled": 1}, 32, 1e-3),
+    "vgg16_bn": ("vgg16_bn", PLAIN | {"width": S, "pooled": 1}, 64, 3e-3),
+    "vgg19_bn": ("vgg19_bn", PLAIN | {"width": S, "pooled": 1}, 64, 3e-3),
+    "dcnn_vgg16": ("dcnn_vgg16", {"width": S, "size": 32, "dropout": [0.0]}, 32, 1e-3),
+    "alexnet": ("alexnet", PLAIN | {"width": S}, 63, 1e-3),
+    "alexnet_2012": ("alexnet", PLAIN | {"width": S, "variant": "2012"}, 67, 3e-3),
+    "resnet50": ("resnet50", {"num_classes": 2, "width": T}, 64, 3e-3),
+    "resnet20": ("resnet20", {"num_classes": 2, "width": 0.25}, 16, 1e-2),
+    "xception": ("xception", PLAIN | {"width": T}, 71, 3e-3),
+    "densenet121": ("densenet121", PLAIN | {"width": T}, 64, 3e-3),
+    "fcn32s": ("fcn32s", PLAIN | {"width": 1 / 32}, 32, 3e-3),
+    "fcn16s": ("fcn16s", PLAIN | {"width": 1 / 32}, 32, 3e-3),
+    "fcn8s": ("fcn8s", PLAIN | {"width": 1 / 32}, 32, 3e-3),
+    "fcrn50": ("fcrn50", {"width": T}, 64, 3e-3),
+    "zhang2015": ("zhang2015", PLAIN | {"width": S}, 13, 3e-3),
+    "triplanar": ("triplanar", {"width": 0.5}, 28, 3e-3),
+    "ciresan_n4": ("ciresan_n4", {"width": 0.25, "in_channels": 3, "size": 63}, 63, 3e-3),
+    "kumar_cnn3": ("kumar_cnn3", PLAIN | {"width": 0.25}, 51, 3e-3),
+}
+
+
+def samples(side: int, maps: bool) -> tuple[Tensor, Tensor]:
+    """8 noisy images (8, 3, side, side), bright on the left or on the right; which, or the bright half as a mask."""
+    rng = np.random.default_rng(0)
+    label = np.arange(8) % 2
+    x = rng.normal(0, 0.3, (8, 3, side, side)).astype(np.float32)
+    bright = np.arange(side)[None] * 2 // side == label[:, None]
+    x += bright[:, None, None].astype(np.float32)
+    mask = np.repeat(bright[:, None].astype(np.int64), side, axis=1)
+    return Tensor(x), Tensor(mask if maps else label.astype(np.int64))
+
+
+def learn(model: Any, x: Tensor, target: Tensor, lr: float, most: int = 60) -> tuple[float, float]:
+    """(the first loss, the last): steps until a fifth of the first is left."""
+    optimizer, first, last = optim.Adam(model.parameters(), lr=lr), 0.0, float("inf")
+    loss = nn.MSELoss() if target.dtype.kind == "f" else nn.CrossEntropyLoss()
+    for step in range(most):
+        optimizer.zero_grad()
+        y = loss(model(x), target)
+        y.backward()
+        optimizer.step()
+        first, last = (y.item() if step == 0 else first), y.item()
+        if last < 0.2 * first:
+            break
+    return first, last
+
+
+def check_round_trip(model: Any, fresh: Any, x: Tensor, path: Path) -> None:
+    """Saved, loaded into a network of other initial weights: the same outputs to the bit, with statistics."""
+    tinymed.save(model, path)
+    fresh.load_state_dict(tinymed.load(path))
+    with tinymed.no_grad():
+        np.testing.assert_array_equal(fresh.eval()(x).data, model.eval()(x).data)
+
+
+@pytest.mark.parametrize("case", NETWORKS)
+@pytest.mark.filterwarnings("ignore::tinymed.nn.StatisticsWarning")
+def test_learns_8_samples_and_reloads(case: str, tmp_path: Path) -> None:
+    name, options, side, lr = NETWORKS[case]
+    tinymed.manual_seed(1)
+    model = models.create(name, **options).train()
+    x, target = samples(side, maps=name.startswith("fc"))
+    first, last = learn(model, x, target, lr)
+    assert last < 0.2 * first, f"loss {first:.3g} to {last:.3g}"
+    check_round_trip(model, models.create(name, **options), x, tmp_path / "weights.safetensors")
+
+
+def test_mtann_learns_a_gaussian_over_a_lesion(tmp_path: Path) -> None:
+    """8 images with a bright blob each: taught the Gaussian about it, the score at the lesion beats that beside it."""
+    rng = np.random.default_rng(0)
+    tinymed.manual_seed(0)
+    model = models.create("mtann")
+    centres = [tuple(c) for c in rng.integers(8, 24, (8, 2))]
+    blobs = np.stack([models.mtann.gaussian(32, 32, 2.5, c) for c in centres])[:, None]
+    x = Tensor(blobs + rng.normal(0, 0.1, blobs.shape).astype(np.float32))
+    teacher = Tensor(np.ascontiguousarray(blobs[:, :, 4:-4, 4:-4]))
+    first, last = learn(model, x, teacher, 1e-2, most=150)
+    assert last < 0.2 * first
+    maps = model(x).data
+    peaks = [np.unravel_index(m[0].argmax(), (24, 24)) for m in maps]
+    assert max(abs(np.array(p) + 4 - c).max() for p, c in zip(peaks, centres, strict=True)) <= 2
+    check_round_trip(model, models.create("mtann"), x, tmp_path / "weights.safetensors")

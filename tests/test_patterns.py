@@ -1,0 +1,111 @@
+"""Every rewrite of the package: its left side, recorded, becomes its right side and computes the same."""
+
+import numpy as np
+import pytest
+
+from tinymed import backend
+from tinymed.draw import Draw
+from tinymed.memory import canonical_order
+from tinymed.program import PATTERNS, capture, passes
+from tinymed.program.patterns import Name, parse
+from tinymed.tensor import Tensor
+
+backend.table("numba")  # declares its patterns
+SEEDS = range(12)
+
+
+def left_side(p, env):
+    """A step that runs the left side, and the values of its inputs that are tensors."""
+    varied = [n for n in p.inputs if isinstance(env[n], np.ndarray) and env[n].dtype.kind == "f"]
+    fixed = {n: env[n] for n in p.inputs if n not in varied}
+    visible = {o for line in p.right for o in line.outs} & {o for line in p.left for o in line.outs}
+
+    def step(*tensors):
+        values = fixed | {n: t.data for n, t in zip(varied, tensors, strict=True)}
+        table = backend.table()
+        for line in p.left:
+            results = getattr(table, line.kernel)(*[values[a] if isinstance(a, Name) else a for a in line.args])
+            values |= zip(line.outs, results if isinstance(results, tuple) else (results,), strict=True)
+        return {n: Tensor(values[n]) for n in sorted(visible)}
+
+    return step, [channels_last(env[n].astype(np.float32)) for n in varied]
+
+
+def channels_last(a):
+    """As activations lie in a network."""
+    return Tensor(backend.table().canonical(a, canonical_order("image", a.ndim)))
+
+
+def unified(p):
+    return f"{p.note}: {p.left[0].kernel}"
+
+
+@pytest.mark.parametrize("p", PATTERNS, ids=unified)
+def test_the_right_side_computes_the_left(p, monkeypatch):
+    monkeypatch.setattr(passes, "PATTERNS", [p])
+    assert p.samples is not None, "a pattern without samples is not tested"
+    rewritten = 0
+    with backend.use_backend(p.backend or "numba"):
+        for seed in SEEDS:
+            env = p.samples(Draw(seed))
+            states = {n: v.copy() for n, v in env.items() if isinstance(v, np.ndarray) and v.dtype == np.uint32}
+            step, tensors = left_side(p, env)
+            expected = step(*tensors)
+            for name, before in states.items():
+                env[name][...] = before
+            captured = capture(step)
+            for name, result in captured(*tensors).items():
+                want = expected[name].data.astype(np.float64)
+                scale = np.abs(want).max(initial=1e-30)
+                np.testing.assert_allclose(result.data / scale, want / scale, atol=2e-6, err_msg=f"{name}, seed {seed}")
+            for name, before in states.items():
+                env[name][...] = before
+            rewritten += any(p.note in c.note for c in captured.program.calls)
+    assert rewritten >= len(SEEDS) // 2, f"the pattern was applied in {rewritten} of {len(SEEDS)} programs"
+
+
+def test_an_array_needed_elsewhere_forbids_the_rewrite(monkeypatch):
+    """A hidden intermediate that the step returns, or another call reads, must stay."""
+    p = next(p for p in PATTERNS if p.note == "batch norm + relu")
+    monkeypatch.setattr(passes, "PATTERNS", [p])
+    x, map = Tensor(np.ones((2, 3, 4, 5), np.float32)), Tensor(np.ones((3, 3), np.float32))
+
+    def returned(x, map):
+        n = backend.table().batch_norm_apply(x.data, map.data)
+        return Tensor(n), Tensor(backend.table().relu_forward(n))
+
+    def read(x, map):
+        n = backend.table().batch_norm_apply(x.data, map.data)
+        return Tensor(backend.table().add(n, backend.table().relu_forward(n)))
+
+    with backend.use_backend("numba"):
+        for step in (returned, read):
+            captured = capture(step)
+            captured(x, map)
+            assert "batch_norm_apply" in [c.launch.name for c in captured.program.calls]
+
+
+def test_a_write_between_forbids_the_rewrite(monkeypatch):
+    """dropout(1) reads and moves the generator's state: a rewrite may not move it across dropout(2)."""
+    p = next(p for p in PATTERNS if p.note == "batch norm + dropout")
+    monkeypatch.setattr(passes, "PATTERNS", [p])
+    state, map = np.arange(5, dtype=np.uint32), Tensor(np.ones((3, 3), np.float32))
+
+    def step(x, map):
+        k = backend.table()
+        n = k.batch_norm_apply(x.data, map.data)
+        first, _ = k.dropout_forward(x.data, state, 1 << 31, 2.0)
+        second, _ = k.dropout_forward(n, state, 1 << 31, 2.0)
+        return Tensor(first), Tensor(second)
+
+    x = Tensor(np.arange(1, 361, dtype=np.float32).reshape(2, 3, 6, 10))
+    with backend.use_backend("numba"):
+        expected = [t.data for t in step(x, map)]
+        state[:] = np.arange(5)
+        got = capture(step)(x, map)
+    for a, b in zip(expected, got, strict=True):
+        np.testing.assert_array_equal(a, b.data)
+
+
+def test_literals_must_be_equal():
+    assert parse("y = pad(x, 1)")[0].args[1] == 1

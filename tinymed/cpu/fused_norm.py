@@ -1,0 +1,265 @@
+"""Batch normalisation and its neighbours in one pass, each kernel beside the pattern that brings it in.
+
+A pattern's left side is the definition of its fused kernel; the tests run both.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from ..backend import kernel
+from ..program import pattern
+from .dropout import PARTS, TICKET, drop, words_work
+from .jit import serial
+from .norm import (
+    CHUNKS,
+    GRAIN,
+    add_chunks,
+    apply_run,
+    backward_map,
+    channels_and_map,
+    folded,
+    gradient_run,
+    lanes,
+    map_work,
+    stats_work,
+    tile,
+    tile_map,
+)
+from .philox import BLOCKS, WORDS, draw, take_ticket
+
+f4, u4 = np.float32, np.uint32
+WINDOWS = 8  # windows of WORDS numbers whose sums run in float32 before they are folded
+SHAPES = ((3, 4, 5, 6), (2, 33, 7, 3), (1, 1, 1, 1), (8, 32, 16, 16), (2, 300, 3, 3), (5, 7))
+
+
+def rows_like(draw: Any) -> dict[str, Any]:
+    """x of some shape, a map and a mean for its channels: what the patterns' samples begin with."""
+    shape = draw.choice(SHAPES)
+    c = (shape[1],)
+    return {
+        "x": draw.array(shape), "map": draw.array((3, *c)), "mean": draw.array(c), "weight": draw.array(c),
+        "rstd": draw.array(c, low=0.5, high=2), "training": True,
+    }  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------------- forward
+
+
+@serial
+def relu_run(y: Any) -> None:
+    """y = max(y, 0), NaN staying NaN."""
+    for j in range(y.size):
+        y[j] = f4(0) if y[j] <= 0 else y[j]
+
+
+@serial
+def add_relu_run(y: Any, z: Any) -> None:
+    """y = max(y + z, 0)."""
+    for j in range(y.size):
+        v = y[j] + z[j]
+        y[j] = f4(0) if v <= 0 else v
+
+
+pattern("batch norm + relu", "n = batch_norm_apply(x, map)\ny = relu_forward(n)", "y = batch_norm_relu(x, map)",
+        backend="numba", samples=rows_like)  # fmt: skip
+
+
+@kernel(backend="numba", rows="y x", work=map_work, flops=lambda x, *_: 4 * x.size)
+def batch_norm_relu(y: Any, strips: Any, x: Any, map: Any) -> None:
+    """y = max((x - map[0]) map[1] + map[2], 0)"""
+    xs, ys, chunks = x.reshape(x.size), y.reshape(y.size), max(1, min(CHUNKS, x.size // GRAIN))
+    tile_map(strips, map)
+    for t in prange(chunks):
+        a, b = t * x.size // chunks, (t + 1) * x.size // chunks
+        for first in range(a, b, WORDS):
+            last = min(first + WORDS, b)
+            apply_run(ys[first:last], xs[first:last], first, strips)
+            relu_run(ys[first:last])
+
+
+for sum in ("n, z", "z, n"):
+    pattern("batch norm + add + relu", f"n = batch_norm_apply(x, map)\ns = add({sum})\ny = relu_forward(s)",
+            "y = batch_norm_add_relu(x, map, z)", backend="numba", when=lambda v: v["z"].shape == v["x"].shape,
+            samples=lambda draw: (v := rows_like(draw)) | {"z": draw.array(v["x"].shape)})  # fmt: skip
+
+
+@kernel(backend="numba", rows="y x z", work=map_work, flops=lambda x, *_: 5 * x.size)
+def batch_norm_add_relu(y: Any, strips: Any, x: Any, map: Any, z: Any) -> None:
+    """y = max((x - map[0]) map[1] + map[2] + z, 0)"""
+    xs, ys, zs, chunks = x.reshape(x.size), y.reshape(y.size), z.reshape(z.size), max(1, min(CHUNKS, x.size // GRAIN))
+    tile_map(strips, map)
+    for t in prange(chunks):
+        a, b = t * x.size // chunks, (t + 1) * x.size // chunks
+        for first in range(a, b, WORDS):
+            last = min(first + WORDS, b)
+            apply_run(ys[first:last], xs[first:last], first, strips)
+            add_relu_run(ys[first:last], zs[first:last])
+
+
+DROPOUT = {"state": np.arange(5, dtype=np.uint32), "limit": 1 << 30, "scale": 4 / 3}
+pattern("batch norm + dropout", "n = batch_norm_apply(x, map)\ny, ticket = dropout_forward(n, state, limit, scale)",
+        "y, ticket = batch_norm_dropout(x, map, state, limit, scale)", backend="numba",
+        samples=lambda draw: rows_like(draw) | DROPOUT)  # fmt: skip
+
+
+@kernel(backend="numba", rows="y x", writes="state", out=lambda x, *_: [x.shape, TICKET],
+        work=lambda x, *_: [*map_work(x), *words_work(x), (PARTS, WORDS)], flops=lambda x, *_: 4 * x.size)  # fmt: skip
+def batch_norm_dropout(y: Any, ticket: Any, strips: Any, words: Any, window: Any, x: Any, map: Any, state: Any,
+                       limit: Any, scale: Any) -> None:  # fmt: skip
+    """y = scale ((x - map[0]) map[1] + map[2]) where the element's word >= limit, else 0 times it."""
+    xs, ys, parts, bound = x.reshape(x.size), y.reshape(y.size), words.shape[0], u4(min(limit, 2**32 - 1))
+    count = (x.size + WORDS - 1) // WORDS
+    take_ticket(ticket, state)
+    tile_map(strips, map)
+    for part in prange(parts):
+        for b in range(part * count // parts, (part + 1) * count // parts):
+            first, last = b * WORDS, min((b + 1) * WORDS, x.size)
+            apply_run(window[part], xs[first:last], first, strips)
+            draw(words[part], b * BLOCKS, ticket)
+            drop(ys[first:last], window[part, : last - first], words[part], bound, scale)
+
+
+# --------------------------------------------------------------------------------------------------- backward
+
+
+def sums_work(dy: Any, *_: Any) -> list[Any]:
+    """batch_norm_sums' work, and the words of a window for each chunk."""
+    stats = stats_work(dy)
+    return [*stats, ((stats[1][0], 4, BLOCKS), np.uint32)]
+
+
+@serial
+def add_run(sums: Any, x: Any, g: Any, first: Any) -> None:
+    """sums[1] += g, sums[2] += g (x - sums[0]), strip by strip, for numbers first, first + 1, ... of the rows."""
+    wide, at, phase = sums.shape[1], 0, first % sums.shape[1]
+    while at < x.size:
+        run = min(wide - phase, x.size - at)
+        part = sums[:, phase : phase + run]
+        shift, s, q, xe, ge = part[0], part[1], part[2], x[at : at + run], g[at : at + run]
+        for j in range(run):
+            s[j] += ge[j]
+            q[j] += ge[j] * (xe[j] - shift[j])
+        at, phase = at + run, 0
+
+
+@serial
+def fold(total: Any, sums: Any) -> None:
+    """Add the strips of a block to the sums of its chunk, and begin anew."""
+    for k in range(total.shape[1]):
+        total[0, k] += folded(sums[1], k, total.shape[1])
+        total[1, k] += folded(sums[2], k, total.shape[1])
+    sums[1:] = 0
+
+
+pattern("dropout + batch norm's sums", """
+    g = dropout_backward(dy, ticket, limit, scale)
+    dweight, dbias, map = batch_norm_sums(g, x, weight, mean, rstd, training)
+""", "g, dweight, dbias, map = dropout_batch_norm_sums(dy, ticket, limit, scale, x, weight, mean, rstd, training)",
+        backend="numba", samples=lambda draw: (v := rows_like(draw)) | {
+            "dy": draw.array(v["x"].shape), "ticket": DROPOUT["state"], "limit": 1 << 30, "scale": 4 / 3})  # fmt: skip
+
+
+@kernel(backend="numba", rows="g dy x", work=sums_work, flops=lambda dy, *_: 5 * dy.size,
+        out=lambda dy, *_: [dy.shape, *channels_and_map(dy)])  # fmt: skip
+def dropout_batch_norm_sums(g: Any, dweight: Any, dbias: Any, map: Any, totals: Any, sums: Any, words: Any, dy: Any,
+                            ticket: Any, limit: Any, scale: Any, x: Any, weight: Any, mean: Any, rstd: Any,
+                            training: Any) -> None:  # fmt: skip
+    """g = scale dy where the word drawn again >= limit, else 0; the sums of g and g xhat."""
+    xs, dys, gs, chunks = x.reshape(x.size), dy.reshape(x.size), g.reshape(x.size), totals.shape[0]
+    count, bound = (x.size + WORDS - 1) // WORDS, u4(min(limit, 2**32 - 1))
+    for t in prange(chunks):
+        tile(sums[t, 0], mean)
+        totals[t], sums[t, 1:] = 0, 0
+        for b in range(t * count // chunks, (t + 1) * count // chunks):
+            first, last = b * WORDS, min((b + 1) * WORDS, x.size)
+            draw(words[t], b * BLOCKS, ticket)
+            drop(gs[first:last], dys[first:last], words[t], bound, scale)
+            add_run(sums[t], xs[first:last], gs[first:last], first)
+            if b % WINDOWS == 0:
+                fold(totals[t], sums[t])
+        fold(totals[t], sums[t])
+    add_chunks(totals, dbias, dweight, rstd)
+    backward_map(map, totals, rstd, weight, x.shape[0] if training else 0)
+
+
+@serial
+def relu_mask(g: Any, dy: Any, y: Any) -> None:
+    """g = dy where y > 0, else 0."""
+    for j in range(g.size):
+        g[j] = dy[j] if y[j] > 0 else f4(0)
+
+
+pattern("relu + batch norm's sums", """
+    g = relu_backward(dy, y)
+    dweight, dbias, map = batch_norm_sums(g, x, weight, mean, rstd, training)
+""", "g, dweight, dbias, map = relu_batch_norm_sums(dy, y, x, weight, mean, rstd, training)", backend="numba",
+        samples=lambda draw: (v := rows_like(draw)) | {"dy": draw.array(v["x"].shape), "y": draw.array(v["x"].shape)},
+        )  # fmt: skip
+
+
+@kernel(backend="numba", rows="g dy y x", work=stats_work, flops=lambda dy, *_: 5 * dy.size,
+        out=lambda dy, *_: [dy.shape, *channels_and_map(dy)])  # fmt: skip
+def relu_batch_norm_sums(g: Any, dweight: Any, dbias: Any, map: Any, totals: Any, sums: Any, dy: Any, y: Any, x: Any,
+                         weight: Any, mean: Any, rstd: Any, training: Any) -> None:  # fmt: skip
+    """g = dy where y > 0, else 0; the sums of g and g xhat."""
+    xs, ys, dys, gs = x.reshape(x.size), y.reshape(x.size), dy.reshape(x.size), g.reshape(x.size)
+    count, chunks = (x.size + WORDS - 1) // WORDS, totals.shape[0]
+    for t in prange(chunks):
+        tile(sums[t, 0], mean)
+        totals[t], sums[t, 1:] = 0, 0
+        for b in range(t * count // chunks, (t + 1) * count // chunks):
+            first, last = b * WORDS, min((b + 1) * WORDS, x.size)
+            relu_mask(gs[first:last], dys[first:last], ys[first:last])
+            add_run(sums[t], xs[first:last], gs[first:last], first)
+            if b % WINDOWS == 0:
+                fold(totals[t], sums[t])
+        fold(totals[t], sums[t])
+    add_chunks(totals, dbias, dweight, rstd)
+    backward_map(map, totals, rstd, weight, x.shape[0] if training else 0)
+
+
+pattern("batch norm's gradient + relu + bias", """
+    dx = batch_norm_apply_gradient(dy, x, mean, map, training)
+    dr = relu_backward(dx, x)
+    dbias = channel_sum(dr)
+""", "dr, dbias = batch_norm_gradient_relu(dy, x, mean, map, training)", backend="numba",
+        samples=lambda draw: (v := rows_like(draw)) | {"dy": draw.array(v["x"].shape)})  # fmt: skip
+
+
+@kernel(backend="numba", rows="dr dy x", out=lambda dy, *_: [dy.shape, (dy.shape[1],)],
+        work=lambda dy, *_: [*map_work(dy), (lanes(dy.shape[1]),), (CHUNKS, lanes(dy.shape[1]))],
+        flops=lambda dy, *_: 6 * dy.size)  # fmt: skip
+def batch_norm_gradient_relu(dr: Any, dbias: Any, strips: Any, means: Any, sums: Any, dy: Any, x: Any, mean: Any,
+                             map: Any, training: Any) -> None:  # fmt: skip
+    """dr = map[0] dy + map[1] (x - mean) + map[2] where x > 0, else 0; its sum over all but the channels."""
+    xs, dys, drs = x.reshape(x.size), dy.reshape(x.size), dr.reshape(x.size)
+    count, chunks = (x.size + WORDS - 1) // WORDS, max(1, min(CHUNKS, x.size // GRAIN))
+    tile_map(strips, map)
+    tile(means, mean)
+    for t in prange(chunks):
+        sums[t] = 0
+        for b in range(t * count // chunks, (t + 1) * count // chunks):
+            first, last = b * WORDS, min((b + 1) * WORDS, x.size)
+            gradient_run(drs[first:last], dys[first:last], xs[first:last], first, strips, means, training)
+            relu_sum_run(drs[first:last], xs[first:last], sums[t], first)
+    for k in range(dbias.size):
+        total = 0.0
+        for t in range(chunks):
+            total += folded(sums[t], k, dbias.size)
+        dbias[k] = total
+
+
+@serial
+def relu_sum_run(g: Any, x: Any, sums: Any, first: Any) -> None:
+    """g = 0 where x <= 0;  sums += g, strip by strip."""
+    wide, at, phase = sums.size, 0, first % sums.size
+    while at < x.size:
+        run = min(wide - phase, x.size - at)
+        s, xe, ge = sums[phase : phase + run], x[at : at + run], g[at : at + run]
+        for j in range(run):
+            v = ge[j] if xe[j] > 0 else f4(0)
+            ge[j] = v
+            s[j] += v
+        at, phase = at + run, 0

@@ -1,0 +1,156 @@
+"""The kernels of csrc/ on this processor: run, checked access by access, and profiled, without a GPU.
+
+with checking():                       # races, bounds, uninitialised reads, barriers: KernelError names the line
+    tinymed.relu(x)
+with profiling() as counts:            # sectors per global request and bank conflicts, by line
+    tinymed.relu(x)
+for row in counts(): ...
+"""
+
+import contextlib
+import importlib
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..kernels import BackendError
+from ..memory import Order, inverse_order
+from .modules import why_not_built
+
+ALIGNMENT = 256  # cudaMalloc's: sectors are then counted as on a GPU
+module: Any = None  # the module in use: _cuda_emulated, or _cuda_checked inside checking()
+
+
+class KernelError(RuntimeError):
+    """What the emulator or its checker found wrong with a kernel.
+
+    kind: out-of-bounds, misaligned, read-only, uninitialised, race, unwritten, divergence, deadlock, stack or launch.
+    file and line: the place in csrc/ that the message names first.
+    """
+
+    def __init__(self, message: str):
+        super().__init__(message)
+        self.kind = message.partition(":")[0]
+        place = re.search(r"([\w.]+\.(?:cu|cuh|h)):(\d+)", message)
+        self.file, self.line = (place[1], int(place[2])) if place else ("", 0)
+
+
+class Row(NamedTuple):
+    """What the accesses of one line of a kernel moved."""
+
+    file: str
+    line: int
+    space: str  # global or shared
+    access: str  # load or store
+    requests: int  # by a warp
+    moved: int  # 32-byte sectors of global memory, passes over the banks of shared memory
+    ideal: int  # the least that the same bytes need
+    lanes: int  # that took part, over all requests
+
+
+def load() -> None:
+    """Make the emulator usable; BackendError says why it is missing."""
+    global module
+    if module is None:
+        why = why_not_built("_cuda_emulated")
+        if why:
+            raise BackendError(why)
+        module = importlib.import_module("tinymed._cuda_emulated")
+
+
+def launch(name: str, args: tuple[Any, ...]) -> None:
+    """Call a launcher; what goes wrong in it is a KernelError with file and line."""
+    try:
+        getattr(module, name)(0, *args)
+    except module.Fault as fault:
+        raise KernelError(located(str(fault), module.__file__)) from None
+
+
+def empty(shape: tuple[int, ...], dtype: Any, order: Order | None = None) -> np.ndarray:
+    """An array full of NaN bytes, so that what no kernel wrote shows; aligned like cudaMalloc's."""
+    stored = shape if order is None else tuple(shape[i] for i in order)
+    count = int(np.prod(stored, dtype=np.int64)) * np.dtype(dtype).itemsize
+    raw = np.full(count + ALIGNMENT, 0xFF, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    a: np.ndarray = raw[start : start + count].view(dtype).reshape(stored)
+    return a if order is None else a.transpose(inverse_order(order))
+
+
+@contextlib.contextmanager
+def scheduled(seed: int) -> Iterator[None]:
+    """Run threads and blocks in another order: 0 as numbered, 1 backwards, else shuffled."""
+    load()
+    module.configure(seed=seed)
+    try:
+        yield
+    finally:
+        module.configure()
+
+
+@contextlib.contextmanager
+def checking(seed: int = 0, blocks: int = 0) -> Iterator[None]:
+    """Check every access of every kernel inside; blocks of each launch are profiled as well."""
+    global module
+    load()
+    why = why_not_built("_cuda_checked")
+    if why:
+        raise BackendError(why)
+    before, module = module, importlib.import_module("tinymed._cuda_checked")
+    module.configure(seed=seed, check=True, profile=blocks)
+    try:
+        yield
+    finally:
+        module.configure()
+        module = before
+
+
+@contextlib.contextmanager
+def profiling(blocks: int = 8) -> Iterator[Callable[[], list[Row]]]:
+    """Count the accesses of the first blocks of each launch inside; the function given returns them, by line."""
+    with checking(blocks=blocks):
+        counted = module
+        counted.profile()
+        yield lambda: rows(counted)
+
+
+def rows(counted: Any) -> list[Row]:
+    """The profile since the last call, lines in order, several accesses of a line added up."""
+    found = counted.profile()
+    places = lines([offset for offset, *_ in found], counted.__file__)
+    total: dict[tuple[str, int, str, str], list[int]] = {}
+    for (_, shared, write, *counts), (file, line) in zip(found, places, strict=True):
+        key = (file, line, "shared" if shared else "global", "store" if write else "load")
+        total[key] = [a + b for a, b in zip(total.get(key, [0] * 4), counts, strict=True)]
+    return [Row(*key, *counts) for key, counts in sorted(total.items())]
+
+
+def located(message: str, library: str) -> str:
+    """The message with every "@0x12ab" replaced by the file and line of that code."""
+    offsets = [int(o, 16) for o in re.findall(r"@0x([0-9a-f]+)", message)]
+    places = iter(lines(offsets, library))
+    return re.sub(r"@0x[0-9a-f]+", lambda _: "{}:{}".format(*next(places)), message)
+
+
+def lines(offsets: list[int], library: str) -> list[tuple[str, int]]:
+    """(file, line) of code at these offsets of a library: of the innermost call that is not the emulator's own."""
+    if not offsets:
+        return []
+    command = ["addr2line", "-e", library, "-a", "-i", *map(hex, offsets)]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):  # binutils is missing: the offset is better than nothing
+        return [(f"+{offset:#x}", 0) for offset in offsets]
+    return [innermost(frames.split("\n")[1:]) for frames in said.split("\n0x") if frames]
+
+
+def innermost(frames: list[str]) -> tuple[str, int]:
+    """The first of addr2line's frames that lies outside csrc/emulator."""
+    for frame in frames:
+        path, _, line = frame.partition(" ")[0].rpartition(":")
+        if path and "/emulator/" not in path and line.isdigit():
+            return Path(path).name, int(line)
+    return "?", 0

@@ -1,0 +1,80 @@
+"""The GPU through CuPy: what is missing where it cannot be used, memory, the stream, and the launchers of `_cuda`."""
+
+import functools
+import importlib
+from types import ModuleType
+from typing import Any
+
+from ..kernels import BackendError
+from ..memory import Order, inverse_order
+from .modules import why_not_built
+
+INSTALL = "pip install 'tinymed[cuda13]' (or cuda12 for older drivers)"
+module: Any = None  # tinymed._cuda, or what a test puts in its place
+
+
+@functools.cache
+def why_not() -> str:
+    """Why CuPy cannot use a GPU here, or nothing."""
+    try:
+        cupy = importlib.import_module("cupy")
+    except ImportError as error:
+        return f"CuPy is not installed ({error}): {INSTALL}"
+    if not cupy.cuda.is_available():
+        return "CuPy sees no GPU: no NVIDIA driver, or no device (nvidia-smi tells which)"
+    return ""
+
+
+def load(kernels: bool) -> None:
+    """Make the GPU usable, with the kernels of csrc/ if asked; BackendError says what is missing."""
+    global module
+    why = why_not()
+    if not why and kernels and module is None:
+        why, module = why_not_built("_cuda"), extension()
+        if module is not None and not module.device_count:
+            why = f"tinymed._cuda cannot use the GPU: {module.why_no_device}"
+    if why:
+        raise BackendError(why)
+
+
+def extension() -> ModuleType | None:
+    """tinymed._cuda, if it was built."""
+    try:
+        return importlib.import_module("tinymed._cuda")
+    except ImportError:
+        return None
+
+
+def launch(name: str, args: tuple[Any, ...]) -> None:
+    """Call a launcher on CuPy's current stream."""
+    getattr(module, name)(stream(), *args)
+
+
+def stream() -> int:
+    """The address of CuPy's current stream."""
+    import cupy
+
+    return int(cupy.cuda.get_current_stream().ptr)
+
+
+def empty(shape: tuple[int, ...], dtype: Any, order: Order | None = None) -> Any:
+    """An uninitialised array on the GPU whose axes lie in `order` (C by default)."""
+    import cupy
+
+    if order is None:
+        return cupy.empty(shape, dtype)
+    return cupy.empty(tuple(shape[i] for i in order), dtype).transpose(inverse_order(order))
+
+
+def device_count() -> int:
+    """The number of GPUs that CuPy can use."""
+    import cupy
+
+    return 0 if why_not() else int(cupy.cuda.runtime.getDeviceCount())
+
+
+def synchronize() -> None:
+    """Wait for the current stream."""
+    import cupy
+
+    cupy.cuda.get_current_stream().synchronize()
