@@ -23,6 +23,7 @@ KEY_PHRASES = {
     "06_batch_norm_statistics": "disagreement",
     "07_own_op": "0 fell back",
     "08_train_malaria": "sensitivity",
+    "09_capture": "calls became",
 }
 
 

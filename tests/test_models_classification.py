@@ -359,7 +359,7 @@ class TestParts:
         model = models.create("alexnet", variant="2012", width=0.25)
         layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
         assert [float(m.bias.data[0]) for m in layers] == [0, 1, 0, 1, 1, 1, 1, 0]
-        assert 0.0095 < layers[5].weight.data.std() < 0.0105
+        assert 0.019 < layers[5].weight.data.std() < 0.021
 
     def test_triplanar_takes_planes_apart(self) -> None:
         model = models.create("triplanar", width=0.25).eval()

@@ -299,6 +299,11 @@ def outputs_for(head: MaskHead, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 class TestMaskHead:
+    @pytest.fixture(autouse=True)
+    def reference(self):
+        with tinymed.use_backend("numpy"):
+            yield
+
     @pytest.mark.parametrize("loss", LOSSES)
     @pytest.mark.parametrize("sigmoid", [False, True])
     def test_ignored_pixels_change_nothing_and_the_truth_is_best(self, loss, sigmoid):

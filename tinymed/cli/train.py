@@ -125,7 +125,7 @@ def train(
     elastic_grid: Annotated[Number, option(AUGMENT, "Points a side of that grid (3).")] = None,
     labels: Annotated[Text, option(MASKS, "What the masks' values mean: 0=background,255=lesion.")] = None,
     ignore: Annotated[Number, option(MASKS, "Value of pixels that do not count.")] = None,
-    loss: Annotated[Text, option(MASKS, "cross_entropy, dice_cross_entropy, focal, dice, jaccard, tversky, focal_tversky.")] = None,
+    loss: Annotated[Text, option(MASKS, "cross_entropy, dice_cross_entropy, dice, focal_tversky, ...")] = None,
     patch: Annotated[Text, option(MASKS, "Train on patches of this side, or sides: 48,64,48 (volumes always).")] = None,
     per_image: Annotated[Number, option(MASKS, "Patches of each image in an epoch (1).")] = None,
     foreground: Annotated[Real, option(MASKS, "Share of patches centred on a label (0.5).")] = None,

@@ -10,6 +10,7 @@ from numba import prange
 
 from ..backend import kernel
 from ..program import pattern
+from . import fused_pool  # noqa: F401  whose rewrites are tried first
 from .dropout import PARTS, TICKET, drop, words_work
 from .jit import serial
 from .norm import (

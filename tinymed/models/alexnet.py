@@ -68,13 +68,16 @@ class AlexNet(nn.Module):
             self.classifier = nn.Sequential(drop[0], first, nn.ReLU(), drop[1], second, nn.ReLU(), last)
         else:
             self.classifier = nn.Sequential(first, nn.ReLU(), drop[0], second, nn.ReLU(), drop[1], last)
-            self.published_values()
+            self.published_values(0.01 / width**0.5)
 
-    def published_values(self) -> None:
-        """Weights N(0, 0.01^2); biases 1 in convolutions 2, 4 and 5 and the hidden dense layers, else 0 (section 5)."""
+    def published_values(self, std: float) -> None:
+        """Weights N(0, 0.01^2); biases 1 in convolutions 2, 4 and 5 and the hidden dense layers, else 0 (section 5).
+
+        A narrower network has larger ones, so that sums over fewer inputs have the same deviation.
+        """
         layers = [m for m in self.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
         for i, layer in enumerate(layers):
-            init.normal_(layer.weight, 0.0, 0.01)
+            init.normal_(layer.weight, 0.0, std)
             assert layer.bias is not None
             init.constant_(layer.bias, 1.0 if i in (1, 3, 4, 5, 6) else 0.0)
 

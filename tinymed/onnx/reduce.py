@@ -115,6 +115,15 @@ def arg(node: Node, x: Any, function: Any) -> Any:
     return Tensor(np.asarray(index, np.int64))
 
 
+@operator("CumSum")
+def cum_sum(node: Node, x: Any, axis: Any) -> Any:
+    """x[0] + ... + x[i] along an axis; exclusive: without x[i]; reverse: from the end."""
+    along, backwards = axis_of(node, numbers(axis)[0], x.ndim), node.get("reverse", 0)
+    y = F.flip(x, along) if backwards else x
+    y = like(F.cumsum(y, along) - y if node.get("exclusive", 0) else F.cumsum(y, along), x)
+    return F.flip(y, along) if backwards else y
+
+
 @operator("ArgMax")
 def arg_max(node: Node, x: Any) -> Any:
     """The index of the largest element along an axis."""

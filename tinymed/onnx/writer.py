@@ -116,7 +116,7 @@ class Writer:
         given = {k: v for k, v in attributes.items() if v is not None}
         self.refuse_batch(given.values())
         name = self.local(operator)
-        made = list(outputs) or [f"{name}_out"]
+        made = list(outputs) or [self.fresh(f"{name}_out")]
         self.nodes.append(self.onnx.helper.make_node(operator, names, made, name, **given))
         return made[0]
 

@@ -59,7 +59,13 @@ def per_channel(w: Writer, v: Any, ndim: int) -> Any:
 
 @emits("LocalResponseNorm")
 def local_response_norm(w: Writer, call: Call) -> None:
-    """LRN; of an even window ONNX has the longer half on the other side."""
+    """LRN of two axes of space, which runtimes want; of an even window ONNX has the longer half on the other side."""
     if call.size % 2 == 0:
         raise w.refuse(f"an even window of {call.size} channels")
-    w.result(call, "LRN", call.x, size=call.size, alpha=call.alpha, beta=call.beta, bias=call.k)
+    attributes = {"size": call.size, "alpha": call.alpha, "beta": call.beta, "bias": call.k}
+    channels, *space = call.x.shape[1:]
+    if len(space) == 2:
+        w.result(call, "LRN", call.x, **attributes)
+    else:
+        y = w.add("LRN", w.add("Reshape", call.x, w.ints([0, channels, -1, 1])), **attributes)
+        w.result(call, "Reshape", y, w.ints([0, channels, *space]))

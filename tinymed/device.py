@@ -1,0 +1,91 @@
+"""Where arrays live, "cpu" (NumPy) or "cuda" (CuPy): which table serves them, moving them, and exchange by DLPack.
+
+An op runs on the kernels of the place its tensors are in: those of the backend in use if that works there, else those
+of that device's default backend.  New tensors are made where the backend in use works, unless told otherwise.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from . import backend
+from .backend import BACKENDS, Array, BackendError, Table
+from .kernels import DEFAULT, is_array
+from .memory import Order, dense_order, inverse_order
+
+NAMES = ("cpu", "cuda")
+CUDA = (2, 13)  # DLPack's numbers for a GPU's own and managed memory
+
+
+def checked(name: str, device: str) -> str:
+    """ "cpu" or "cuda" for a device as PyTorch writes it; ValueError, naming the function, for any other."""
+    kind, _, index = str(device).partition(":")
+    if kind not in NAMES or index not in ("", "0"):
+        raise ValueError(f"{name}: device {device!r} is unknown; choose cpu or cuda")
+    return kind
+
+
+def default() -> str:
+    """Where new tensors are made: where the backend in use keeps its arrays."""
+    if backend.current is not None:
+        return backend.current.device
+    return BACKENDS[os.environ.get("TINYMED_BACKEND") or DEFAULT].device
+
+
+def of(a: Array) -> str:
+    """The device of an array."""
+    return "cpu" if isinstance(a, np.ndarray) else "cuda"
+
+
+def table_on(device: str) -> Table:
+    """The kernels for arrays of a device; BackendError says why there are none."""
+    if backend.current is not None and backend.current.device == device:
+        return backend.current
+    if device == "cpu":
+        return backend.table(DEFAULT)
+    try:
+        return backend.table("cuda")
+    except BackendError as reason:  # the kernels of csrc/ were not built, or CuPy is missing
+        try:
+            return backend.table("cupy")
+        except BackendError:
+            raise BackendError(f"device 'cuda' is not available: {reason}") from None
+
+
+def table_for(name: str, arrays: Sequence[Any]) -> Table:
+    """The kernels for these arrays; RuntimeError, naming the op, if they are on several devices."""
+    found = sorted({of(a) for a in arrays if is_array(a)})
+    if len(found) > 1:
+        raise RuntimeError(f"{name}: its tensors are on several devices, {' and '.join(found)}; bring them together "
+                           "with .to('cuda') or .to('cpu')")  # fmt: skip
+    return table_on(found[0]) if found else backend.table()
+
+
+def move(a: Array, device: str) -> Array:
+    """The array on a device, its axes in the same order in memory; itself if it is there.
+
+    Upload goes through pinned memory on the current stream, as CuPy's asarray does, and waits for nothing.
+    """
+    if of(a) == device:
+        return a
+    order: Order = dense_order(a) or tuple(range(a.ndim))
+    laid = a.transpose(order)
+    moved = table_on("cuda").xp.asarray(np.ascontiguousarray(laid)) if device == "cuda" else laid.get()
+    return moved.transpose(inverse_order(order))
+
+
+def from_dlpack(source: Any) -> Array:
+    """An array on the memory of any object with DLPack's two methods (PyTorch, CuPy, JAX), without a copy."""
+    if not hasattr(source, "__dlpack__") or not hasattr(source, "__dlpack_device__"):
+        raise TypeError(f"from_dlpack: takes an object with __dlpack__ and __dlpack_device__, got {type(source).__name__}")
+    kind, index = source.__dlpack_device__()
+    if kind in CUDA:
+        if index != 0:
+            raise ValueError(f"from_dlpack: the array is on GPU {index}; only GPU 0 is used")
+        return table_on("cuda").xp.from_dlpack(source)
+    a = np.from_dlpack(source)
+    if a.dtype.kind not in "buif":
+        raise TypeError(f"from_dlpack: takes numbers, got elements of type {a.dtype}")
+    return a
