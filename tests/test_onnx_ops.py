@@ -14,17 +14,18 @@ from tinymed.tensor import Tensor
 pytest.importorskip("onnx", reason="onnx is not installed: pip install '.[test]'")
 ort = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install '.[test]'")
 
-from tinymed.onnx import emit  # noqa: F401  fills the table
-from tinymed.onnx.writer import EMITS
+from tinymed.onnx import emit  # noqa: E402, F401  fills the table
+from tinymed.onnx.writer import EMITS  # noqa: E402
 
 SAMPLES = 8
 # Ops that no evaluation pass of a network has, and why they have no ONNX form here.
 ABSENT = {
-    "Dropout": "acts in training only", "DropoutChannels": "acts in training only", "AlphaDropout": "acts in training only",
+    "Dropout": "acts in training only", "DropoutChannels": "acts in training only",
+    "AlphaDropout": "acts in training only",
     "RReLU": "random in training only; LeakyReLU otherwise",
     "BinaryCrossEntropy": "a loss", "BCEWithLogits": "a loss", "CrossEntropy": "a loss", "NLLLoss": "a loss",
     "SetItem": "writes in place", "ScatterAdd": "no network scatters", "OneHot": "of targets",
-    "Bitwise": "of integers", "BitwiseNot": "of integers", "DivRounded": "not differentiable", "Truth": "of conditions",
+    "DivRounded": "not differentiable", "Truth": "of conditions",
 }  # fmt: skip
 
 
@@ -44,6 +45,15 @@ def single(a):
     if isinstance(a, np.ndarray):
         return Tensor(np.array(a, np.float32 if a.dtype.kind == "f" else a.dtype))
     return a
+
+
+def export(module, x, path):
+    """Write a module; the message of a refusal, or nothing."""
+    try:
+        tinymed.onnx.export(module, x, path, opset=19, dynamic_batch=False)
+    except UserError as refusal:
+        return str(refusal)
+    return ""
 
 
 def runtime(path, x):
@@ -73,11 +83,10 @@ def test_as_onnx_runtime(name, tmp_path):
         path = tmp_path / f"{seed}.onnx"
         module = One(op, arguments, place).eval()
         with tinymed.use_backend("numpy"):
-            try:
-                tinymed.onnx.export(module, tinymed.tensor(x), path, opset=19, dynamic_batch=False)
-            except UserError as refusal:
-                assert f"op {name}" in str(refusal), refusal
-                assert "has no ONNX form at opset 19" in str(refusal), refusal
+            refusal = export(module, tinymed.tensor(x), path)
+            if refusal:
+                assert f"op {name}" in refusal
+                assert "has no ONNX form at opset 19" in refusal
                 continue
             expected = module(tinymed.tensor(x))
         for want, got in zip(expected if isinstance(expected, tuple) else (expected,), runtime(path, x), strict=True):

@@ -346,7 +346,7 @@ class TestConfig:
     @pytest.mark.parametrize(
         ("change", "says"),
         [({"lr": "fast"}, "lr"), ({"lr": 0}, "lr"), ({"batches": 3}, "batches"), ({"epochs": None}, "epochs or steps"),
-         ({"data": DATA | {"channels": 2}}, "data.channels"), ({"seed": -1}, "seed")],
+         ({"data": DATA | {"channels": 0}}, "data.channels"), ({"seed": -1}, "seed")],
     )  # fmt: skip
     def test_a_wrong_value_is_named_in_one_line(self, change, says):
         with pytest.raises(UserError, match=says) as error:

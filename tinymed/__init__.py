@@ -104,6 +104,7 @@ from .tape import enable_grad, is_grad_enabled, no_grad, result_type, set_grad_e
 from .tensor import (
     Tensor,
     arange,
+    from_dlpack,
     from_numpy,
     full,
     full_like,

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from . import backend, random
+from . import backend, device, random
 from .draw import Constant
 from .tape import Node, Op, walk
 from .tensor import Tensor
@@ -34,17 +34,19 @@ class BackendMismatch(AssertionError):
 def leaves(arguments: Sequence[Any], dtype: Any = np.float64, arrange: Arrange = np.asarray) -> list[Any]:
     """Float arrays become tensors of this dtype that require a gradient (constants: that do not); the rest is copied.
 
-    arrange: lays an array out in memory without changing its values.
+    arrange: lays an array out in memory without changing its values.  All are put where the backend in use works.
     """
     result: list[Any] = []
+    place = device.default()
     for a in arguments:
         if isinstance(a, Node):
-            a = a.data if a.requires_grad else np.asarray(a.data).view(Constant)
+            given = device.move(a.data, "cpu")
+            a = given if a.requires_grad else given.view(Constant)
         if isinstance(a, np.ndarray) and a.dtype.kind in "fib":
             data = arrange(np.array(a, dtype if a.dtype.kind == "f" else a.dtype, subok=False))
-            result.append(Tensor(data, a.dtype.kind == "f" and not isinstance(a, Constant)))
+            result.append(Tensor(device.move(data, place), a.dtype.kind == "f" and not isinstance(a, Constant)))
         else:
-            result.append(a.copy() if isinstance(a, np.ndarray) else a)
+            result.append(device.move(a.copy(), place) if isinstance(a, np.ndarray) else a)
     return result
 
 
@@ -54,11 +56,13 @@ def results(fn: Function, arguments: Sequence[Any], dtype: Any = np.float64, see
     inputs = leaves(arguments, dtype, arrange)
     ys = tensors(fn(*inputs))
     weights = cotangents([y.data for y in ys], seed)
-    on_tape = [(y, w.astype(y.dtype)) for y, w in zip(ys, weights, strict=True) if y.requires_grad]
+    on_tape = [(y, device.move(w.astype(y.dtype), y.device)) for y, w in zip(ys, weights, strict=True)
+               if y.requires_grad]  # fmt: skip
     if on_tape:
         walk([y for y, _ in on_tape], [w for _, w in on_tape])
-    grads = [None if i.grad is None else i.grad.data for i in inputs if isinstance(i, Node) and i.requires_grad]
-    return [y.data for y in ys], grads
+    given = [i.grad for i in inputs if isinstance(i, Node) and i.requires_grad]
+    grads = [None if g is None else device.move(g.data, "cpu") for g in given]
+    return [device.move(y.data, "cpu") for y in ys], grads
 
 
 def oracle_results(

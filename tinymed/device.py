@@ -76,10 +76,17 @@ def move(a: Array, device: str) -> Array:
     return moved.transpose(inverse_order(order))
 
 
+def shares_memory(a: Array, b: Array) -> bool:
+    """Whether two arrays may lie in the same memory."""
+    if isinstance(a, np.ndarray):
+        return np.may_share_memory(a, b)
+    return bool(a.data.mem is b.data.mem)  # one allocation of CuPy's pool
+
+
 def from_dlpack(source: Any) -> Array:
     """An array on the memory of any object with DLPack's two methods (PyTorch, CuPy, JAX), without a copy."""
     if not hasattr(source, "__dlpack__") or not hasattr(source, "__dlpack_device__"):
-        raise TypeError(f"from_dlpack: takes an object with __dlpack__ and __dlpack_device__, got {type(source).__name__}")
+        raise TypeError(f"from_dlpack: takes an array with __dlpack__ and __dlpack_device__, got {type(source).__name__}")
     kind, index = source.__dlpack_device__()
     if kind in CUDA:
         if index != 0:

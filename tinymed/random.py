@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from . import device
+
 # What numbers are drawn for.  Two purposes never share a stream, so adding one does not move the others.
 DROPOUT, INITIALISE, SHUFFLE, AUGMENT, SPLIT, SYNTHETIC, BOOTSTRAP, NOISE, ELASTIC, PATCHES = range(10)
 
@@ -79,19 +81,39 @@ class Generator:
     """A seed and a count of draws, as one array, so that a kernel can advance it in place.
 
     state: uint32[5] = seed low, seed high, stream, step low, step high.  A captured program reads it anew each time.
+    A GPU has a copy of its own, which its kernels advance: each device counts its own draws.
     """
 
     def __init__(self, seed: int = 0, stream: int = DROPOUT):
         self.state = np.zeros(5, np.uint32)
         self.state[2] = stream
+        self.on_gpu: Any = None  # made when a kernel there first draws
         self.manual_seed(seed)
 
     def manual_seed(self, seed: int) -> None:
         """Start again: the same seed gives the same draws."""
         if not 0 <= seed < 2**64:
             raise ValueError(f"manual_seed: a seed is an integer from 0 to 2^64 - 1, got {seed}")
-        self.state[:2] = seed & MASK, seed >> 32
-        self.state[3:] = 0
+        self.set_state(np.array([seed & MASK, seed >> 32, self.state[2], 0, 0], np.uint32))
+
+    def beside(self, a: Any) -> Any:
+        """The state on the device of an array, for a kernel that takes both."""
+        if device.of(a) == "cpu":
+            return self.state
+        if self.on_gpu is None:
+            self.on_gpu = device.move(self.state, "cuda")
+        return self.on_gpu
+
+    def get_state(self) -> np.ndarray:
+        """A copy of the state that draws, which is the GPU's where it has drawn."""
+        words: np.ndarray = device.move(self.state if self.on_gpu is None else self.on_gpu, "cpu")
+        return words.copy()
+
+    def set_state(self, words: np.ndarray) -> None:
+        """Go on from what get_state returned, on every device."""
+        self.state[:] = words
+        if self.on_gpu is not None:
+            self.on_gpu[...] = device.move(self.state, "cuda")
 
     def ticket(self) -> tuple[int, int, int]:
         """(seed, stream, step) of the next draw; the step is then taken."""

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from . import backend
+from . import backend, device
 from .backend import Array, Table
 
 enabled = True
@@ -135,6 +135,7 @@ class Op:
         op = cls()
         op.k = backend.current or backend.table()
         first: Node | None = None
+        elsewhere = op.k.device != "cpu"
         arrays, needs, tracked = [], [], enabled and cls.backward is not None
         for i in inputs:  # loops, not comprehensions, which are calls: this is run for every op
             if isinstance(i, Node):
@@ -142,6 +143,8 @@ class Op:
                     i.check_fresh(cls.__name__)
                 if first is None:
                     first = i
+                if type(i.data) is not np.ndarray:
+                    elsewhere = True
                 arrays.append(i.data)
                 needs.append(tracked and i.requires_grad)
             else:
@@ -149,6 +152,8 @@ class Op:
                 needs.append(False)
         if first is None:
             raise TypeError(f"{cls.__name__} takes at least one tensor, got {backend.describe(inputs)}")
+        if elsewhere:
+            op.k = device.table_for(cls.__name__, arrays)
         op.needs = tuple(needs)
         results = op.forward(*arrays)
         outs = results if isinstance(results, tuple) else (results,)
@@ -231,6 +236,25 @@ class Cast(Op):
     @staticmethod
     def samples(draw: Any) -> tuple[Any, ...]:
         return draw.array(draw.shape()), np.dtype(np.float64)
+
+
+class Move(Op):
+    """y = x on another device;  dx = dy on x's."""
+
+    oracle = None
+    oracle_reason = "a change of place has nothing to compare"
+
+    def forward(self, x: Array, place: str) -> Array:
+        self.save(device.of(x))
+        y = device.move(x, place)
+        return y.copy() if y is x else y
+
+    def backward(self, dy: Array) -> Any:
+        return device.move(dy, *self.saved), None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        return draw.array(draw.shape()), "cpu"
 
 
 def result_type(*inputs: Any) -> np.dtype[Any]:
@@ -326,13 +350,14 @@ def leaf(node: Node, dx: Array, dy: Array | None, wanted: dict[tuple[int, int], 
     if wanted is not None:
         if (id(node), 0) in wanted:
             before = wanted[id(node), 0]
-            wanted[id(node), 0] = dx if before is None else backend.table().add(before, dx)
+            wanted[id(node), 0] = dx if before is None else device.table_on(device.of(dx)).add(before, dx)
         return
+    k = device.table_on(device.of(dx))
     if node.grad is not None:
-        node.grad = node.plain(backend.table().add(node.grad.data, dx))
+        node.grad = node.plain(k.add(node.grad.data, dx))
     else:
-        alias = dy is not None and np.may_share_memory(dx, dy) if isinstance(dx, np.ndarray) else dx is dy
-        node.grad = node.plain(backend.table().copy(dx) if alias or 0 in dx.strides else dx)
+        alias = dy is not None and device.shares_memory(dx, dy)
+        node.grad = node.plain(k.copy(dx) if alias or 0 in dx.strides else dx)
 
 
 def call_hooks(hooks: list[Callable[[Any], Any]], dy: Any, tensor: type[Node]) -> Any:

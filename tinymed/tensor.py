@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from . import backend, random, tape
+from . import device as devices
+from . import random, tape
 from .ops.methods import Methods
 from .tape import Node
 
@@ -31,7 +32,7 @@ class Tensor(Methods):
     @property
     def device(self) -> str:
         """Where the array lives: "cpu" or "cuda"."""
-        return "cpu" if isinstance(self.data, np.ndarray) else "cuda"
+        return devices.of(self.data)
 
     @property
     def is_leaf(self) -> bool:
@@ -125,6 +126,17 @@ class Tensor(Methods):
             raise TypeError("len() of a tensor without axes")
         return self.shape[0]
 
+    def __dlpack__(self, **options: Any) -> Any:
+        """The memory, for another library's from_dlpack: no copy.  A tensor on the tape must be detached first."""
+        if self.requires_grad:
+            raise BufferError("__dlpack__: the tensor requires a gradient, which another library would not see; "
+                              "export tensor.detach()")  # fmt: skip
+        return self.data.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        kind, index = self.data.__dlpack_device__()
+        return int(kind), int(index)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
@@ -137,10 +149,12 @@ def cotangent(root: Tensor, gradient: Tensor | None) -> Any:
         if root.data.size != 1:
             raise RuntimeError(f"backward: a tensor of shape {list(root.shape)} needs `gradient`, a tensor of that "
                                "shape; only a scalar starts with 1")  # fmt: skip
-        return backend.table().full(root.shape, root.dtype, 1)
+        return devices.table_on(root.device).full(root.shape, root.dtype, 1)
     if gradient.shape != root.shape:
         raise ValueError(f"backward: gradient has shape {list(gradient.shape)}, the tensor {list(root.shape)}")
-    return gradient.data if gradient.dtype == root.dtype else backend.table().cast(gradient.data, root.dtype)
+    if gradient.dtype == root.dtype:
+        return gradient.data
+    return devices.table_on(root.device).cast(gradient.data, root.dtype)
 
 
 def grad(outputs: Tensor, inputs: Sequence[Tensor], grad_outputs: Tensor | None = None,
@@ -155,10 +169,22 @@ def grad(outputs: Tensor, inputs: Sequence[Tensor], grad_outputs: Tensor | None 
 # ------------------------------------------------------------------------------------------------------- making
 
 
+def made(a: Any, device: str | None, requires_grad: bool = False) -> Tensor:
+    """A tensor of an array of the CPU, on a device: by default where the backend in use works."""
+    place = devices.default() if device is None else devices.checked("device", device)
+    return Tensor(devices.move(a, place)).requires_grad_(requires_grad)
+
+
 def tensor(data: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
-    """A tensor holding a copy of data: numbers, nested lists, an array.  Python floats become float32."""
+    """A tensor holding a copy of data: numbers, nested lists, an array.  Python floats become float32.
+
+    device: "cpu" or "cuda"; by default where data is if it is a tensor, else where the backend in use works.
+    """
     if isinstance(data, Tensor):
-        data = data.data
+        data, device = data.data, device or data.device
+    if not isinstance(data, np.ndarray) and hasattr(data, "get") and hasattr(data, "strides"):  # CuPy's
+        moved = devices.move(data, devices.checked("tensor", device or "cuda"))
+        return Tensor(moved.astype(dtype or moved.dtype, copy=moved is data)).requires_grad_(requires_grad)
     if dtype is None and not hasattr(data, "dtype"):
         a = np.array(data)
         a = a.astype(np.float32) if a.dtype.kind == "f" else a
@@ -166,9 +192,7 @@ def tensor(data: Any, dtype: Any = None, device: str | None = None, requires_gra
         a = np.array(data, dtype=dtype, copy=True)
     if a.dtype.kind not in "buif":
         raise TypeError(f"tensor: takes numbers, got elements of type {a.dtype}")
-    if device not in (None, "cpu"):
-        raise ValueError(f"tensor: device {device!r} is not available here; tinymed doctor says why")
-    return Tensor(a).requires_grad_(requires_grad)
+    return made(a, device, requires_grad)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
@@ -178,49 +202,55 @@ def from_numpy(array: np.ndarray) -> Tensor:
     return Tensor(array)
 
 
-def zeros(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
+def from_dlpack(ext_tensor: Any) -> Tensor:
+    """A tensor on the memory of a tensor of another library (PyTorch, CuPy, JAX), on its device, without a copy."""
+    return Tensor(devices.from_dlpack(ext_tensor))
+
+
+def zeros(*shape: Any, dtype: Any = np.float32, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """A tensor of zeros."""
-    return Tensor(np.zeros(sizes(shape), dtype)).requires_grad_(requires_grad)
+    return made(np.zeros(sizes(shape), dtype), device, requires_grad)
 
 
-def ones(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
+def ones(*shape: Any, dtype: Any = np.float32, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """A tensor of ones."""
-    return Tensor(np.ones(sizes(shape), dtype)).requires_grad_(requires_grad)
+    return made(np.ones(sizes(shape), dtype), device, requires_grad)
 
 
-def full(shape: Sequence[int], value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def full(shape: Sequence[int], value: Any, dtype: Any = None, device: str | None = None,
+         requires_grad: bool = False) -> Tensor:  # fmt: skip
     """A tensor filled with one value."""
-    return Tensor(np.full(tuple(shape), value, dtype or tape.result_type(value))).requires_grad_(requires_grad)
+    return made(np.full(tuple(shape), value, dtype or tape.result_type(value)), device, requires_grad)
 
 
-def zeros_like(input: Tensor, dtype: Any = None) -> Tensor:
-    """Zeros in another tensor's shape and dtype."""
-    return Tensor(np.zeros(input.shape, dtype or input.dtype))
+def zeros_like(input: Tensor, dtype: Any = None, device: str | None = None) -> Tensor:
+    """Zeros in another tensor's shape and dtype, on its device."""
+    return made(np.zeros(input.shape, dtype or input.dtype), device or input.device)
 
 
-def ones_like(input: Tensor, dtype: Any = None) -> Tensor:
-    """Ones in another tensor's shape and dtype."""
-    return Tensor(np.ones(input.shape, dtype or input.dtype))
+def ones_like(input: Tensor, dtype: Any = None, device: str | None = None) -> Tensor:
+    """Ones in another tensor's shape and dtype, on its device."""
+    return made(np.ones(input.shape, dtype or input.dtype), device or input.device)
 
 
-def full_like(input: Tensor, value: Any, dtype: Any = None) -> Tensor:
-    """One value in another tensor's shape and dtype."""
-    return Tensor(np.full(input.shape, value, dtype or input.dtype))
+def full_like(input: Tensor, value: Any, dtype: Any = None, device: str | None = None) -> Tensor:
+    """One value in another tensor's shape and dtype, on its device."""
+    return made(np.full(input.shape, value, dtype or input.dtype), device or input.device)
 
 
-def arange(*limits: Any, dtype: Any = None) -> Tensor:
+def arange(*limits: Any, dtype: Any = None, device: str | None = None) -> Tensor:
     """start (0), start + step, ... below stop."""
-    return Tensor(np.arange(*limits, dtype=dtype or tape.result_type(*limits)))
+    return made(np.arange(*limits, dtype=dtype or tape.result_type(*limits)), device)
 
 
-def randn(*shape: Any, seed: int | None = None, requires_grad: bool = False) -> Tensor:
+def randn(*shape: Any, seed: int | None = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """Standard normal float32 numbers, from manual_seed's generator or from a seed of their own."""
-    return Tensor(draw(random.normal, sizes(shape), seed)).requires_grad_(requires_grad)
+    return made(draw(random.normal, sizes(shape), seed), device, requires_grad)
 
 
-def rand(*shape: Any, seed: int | None = None, requires_grad: bool = False) -> Tensor:
+def rand(*shape: Any, seed: int | None = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """Uniform float32 numbers in (0, 1), from manual_seed's generator or from a seed of their own."""
-    return Tensor(draw(random.uniform, sizes(shape), seed)).requires_grad_(requires_grad)
+    return made(draw(random.uniform, sizes(shape), seed), device, requires_grad)
 
 
 def draw(distribution: Any, shape: tuple[int, ...], seed: int | None) -> np.ndarray:

@@ -71,6 +71,8 @@ def mask_options(given: dict[str, Any], found: dict[str, MaskDataset]) -> dict[s
         if not all(side.strip().isdecimal() and int(side) for side in sides) or len(sides) not in (1, first.dimensions):
             raise UserError(f"--patch {given['patch']!r}: write a side, or one an axis such as 48,64,48")
         chosen["patch"] = [int(side) for side in sides] * (first.dimensions if len(sides) == 1 else 1)
+    elif patch_model(given["model"]):
+        chosen |= {"per_image": 64} | chosen | {"planes": 3 if given["model"] == "triplanar" else 1}
     elif first.dimensions == 3:
         shapes = np.array([found[name].mask(i).shape for name in found for i in range(min(len(found[name]), 20))])
         middle = np.ceil(np.median(shapes, axis=0) / STEP) * STEP
@@ -78,6 +80,24 @@ def mask_options(given: dict[str, Any], found: dict[str, MaskDataset]) -> dict[s
     if "border_class" in given and given["border_class"] not in first.classes:
         raise UserError(f"--border-class {given['border_class']!r} is none of {', '.join(first.classes)}")
     return chosen
+
+
+def patch_model(name: str) -> bool:
+    """Whether a network classifies the middle of a patch: a picture of its own size has one row of scores."""
+    from ..models import entry, shapes_only
+    from ..models.shapes import blank
+    from ..models.summary import input_shapes
+    from ..nn.init import no_weights
+    from ..tape import no_grad
+    from ..tensor import Tensor
+
+    found = entry(name)
+    shapes = input_shapes(found.input)
+    if len(shapes) > 1 or len(shapes[0]) != 3:
+        return False
+    with no_weights(), no_grad(), shapes_only():
+        outputs = found.build().eval()(Tensor(blank((1, *shapes[0]))))
+    return len((outputs[0] if isinstance(outputs, tuple) else outputs).shape) == 2
 
 
 def image_channels(given: dict[str, Any], dataset: MaskDataset) -> int:
@@ -183,9 +203,7 @@ def case_files(cases: list[str], modalities: int, out: Path) -> dict[str, list[P
         if len(files) != modalities:
             raise UserError(f"{case}: the run takes {modalities} files a case, separated by commas")
         if name in named:
-            raise UserError(
-                f"{case} and {named[name][0]}: both would become {out / name}; give them in two calls"
-            )
+            raise UserError(f"{case} and {named[name][0]}: both would become {out / name}; give them in two calls")
         named[name] = files
     return named
 

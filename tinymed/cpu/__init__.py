@@ -3,7 +3,9 @@
 from . import (
     activations,
     adaptive_pool,
+    algorithms,
     conv,
+    conv3d,
     conv_transpose,
     depthwise,
     dropout,
@@ -20,15 +22,17 @@ from . import (
     optim_flat,
     pad,
     pool,
+    pool3d,
     reduce,
     resample,
     response_norm,
     smooth,
     softmax,
+    winograd,
 )
 from .jit import alone, compile_kernel
 
-# Kernels that must not fall back to the reference for float32: what a 2-D CNN trains with.
+# Kernels that must not fall back to the reference for float32: what CNNs train with.
 NATIVE = frozenset(
     [
         "add",
@@ -58,6 +62,9 @@ NATIVE = frozenset(
         "conv2d_forward",
         "conv2d_backward_input",
         "conv2d_backward_weight",
+        "conv3d_forward",
+        "conv3d_backward_input",
+        "conv3d_backward_weight",
         "channel_sum",
         "add_channels",
         "matmul",
@@ -66,6 +73,8 @@ NATIVE = frozenset(
         "linear_forward",
         "max_pool2d_forward",
         "max_pool2d_backward",
+        "max_pool3d_forward",
+        "max_pool3d_backward",
         "avg_pool2d_forward",
         "avg_pool2d_backward",
         "adaptive_avg_pool2d_forward",
@@ -115,9 +124,11 @@ __all__ = [
     "NATIVE",
     "activations",
     "adaptive_pool",
+    "algorithms",
     "alone",
     "compile_kernel",
     "conv",
+    "conv3d",
     "conv_transpose",
     "depthwise",
     "dropout",
@@ -134,9 +145,11 @@ __all__ = [
     "optim_flat",
     "pad",
     "pool",
+    "pool3d",
     "reduce",
     "resample",
     "response_norm",
     "smooth",
     "softmax",
+    "winograd",
 ]

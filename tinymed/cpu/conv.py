@@ -1,8 +1,9 @@
 """Two-dimensional convolution on the microkernel, any size, stride, padding, dilation and groups.
 
-The public kernels are composites that choose an algorithm and call its parts: pad, pack or turn the filter, run the
-loop.  Each part is a kernel of its own, so a recorded program shares it between forward and backward.  Loops see
-images as NHWC and filters as HWIO ([kernel row][kernel column][C / groups][K]); offsets and strides are in bytes.
+The public kernels are composites that call the parts of the algorithm chosen: pad, pack or turn the filter, run the
+loop (here, in depthwise.py or in winograd.py).  Each part is a kernel of its own, so a recorded program shares it
+between forward and backward.  Loops see images as NHWC, filters as HWIO ([kernel row][kernel column][C / groups][K]);
+offsets and strides are in bytes.
 """
 
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from numba import prange
 
 from ..backend import kernel
+from .algorithms import choose
 from .jit import serial
 from .microkernel import ACCUMULATE, COLUMNS, ROWS, TASKS, ZERO, address, ceil_div, pack_rows, share, sweep
 from .transpose import transpose
@@ -18,6 +20,7 @@ from .transpose import transpose
 NO_BIAS = np.zeros(0, np.float32)
 BLOCK = 16 * ROWS  # rows of one indirection table: their inputs stay in L2 while the panels of the filter pass
 SLICE = 32  # rows of a filter packed or turned by one task
+WINOGRAD = {"winograd2": 2, "winograd4": 4}  # size of a tile of the output
 PARTIAL = 1 << 22  # floats of partial weight gradients: 16 MiB, or one copy where that is larger
 
 
@@ -28,23 +31,23 @@ def takes(*arrays: Any) -> bool:
     return bool(arrays[0].ndim == 4) and all(a is None or a.dtype.char == "f" for a in arrays)
 
 
-def is_depthwise(weight_shape: Any, groups: Any) -> bool:
-    """One input and one output channel to a group; several outputs (a multiplier) go the general way."""
-    return bool(groups > 1 and weight_shape[0] == groups and weight_shape[1] == 1)
-
-
 @kernel(backend="numba", composite=True, when=lambda x, weight, bias, *_: takes(x, weight, bias))
 def conv2d_forward(
     k: Any, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
-    """Pad, then depthwise_direct, or pack_filter and conv_direct for any other grouping."""
+    """The parts of the algorithm that algorithms.choose names."""
     bias = NO_BIAS if bias is None else bias
-    return correlate(k, padded(k, x, padding), weight, bias, stride, dilation, groups)
+    algorithm = choose("forward", x.shape, weight.shape, stride, padding, dilation, groups)
+    return correlate(k, algorithm, x, weight, bias, stride, padding, dilation, groups)
 
 
-def correlate(k: Any, x: Any, weight: Any, bias: Any, stride: Any, dilation: Any, groups: Any) -> Any:
-    """The algorithm for a forward pass over a padded image; F(2x2) and F(4x4) belong here when they exist."""
-    if is_depthwise(weight.shape, groups):
+def correlate(k: Any, algorithm: str, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any,
+              groups: Any) -> Any:  # fmt: skip
+    """A forward pass over x; Winograd's tiles find the borders themselves, the others take a padded image."""
+    if algorithm in WINOGRAD:
+        return k.conv_winograd(x, k.winograd_filter(weight, WINOGRAD[algorithm]), bias, weight.shape[0], padding)
+    x = padded(k, x, padding)
+    if algorithm == "depthwise":
         return k.depthwise_direct(x, weight, bias, stride, dilation)
     return k.conv_direct(x, k.pack_filter(weight, groups), bias, weight.shape, stride, dilation, groups)
 
@@ -57,14 +60,15 @@ def conv2d_backward_input(
 
     The first writes each pixel once but multiplies the zeros around dy; at 2x2 -> 4x4 three quarters of it are zeros.
     """
+    algorithm = choose("input", x_shape, weight.shape, stride, padding, dilation, groups)
     turned = k.turn_filter(weight, groups)
-    if stride == (1, 1) and x_shape[2] * x_shape[3] < 1.3 * dy.shape[2] * dy.shape[3]:
+    if algorithm in WINOGRAD or (stride == (1, 1) and x_shape[2] * x_shape[3] < 1.3 * dy.shape[2] * dy.shape[3]):
         reach = [d * (size - 1) for d, size in zip(dilation, weight.shape[2:], strict=True)]
         edges = tuple((r - low, r - high) for r, (low, high) in zip(reach, padding, strict=True))
-        return correlate(k, padded(k, dy, edges), turned, NO_BIAS, stride, dilation, groups)
+        return correlate(k, algorithm, dy, turned, NO_BIAS, stride, edges, dilation, groups)
     (top, bottom), (left, right) = padding
     shape = (*x_shape[:2], x_shape[2] + top + bottom, x_shape[3] + left + right)
-    if is_depthwise(weight.shape, groups):
+    if algorithm == "depthwise":
         dx = k.depthwise_scatter(dy, turned, shape, stride, dilation)
     else:
         packed = k.pack_filter(turned, groups)
@@ -76,9 +80,12 @@ def conv2d_backward_input(
 def conv2d_backward_weight(
     k: Any, dy: Any, x: Any, weight_shape: Any, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
-    """Pad x, then depthwise_weight, or conv_direct_weight for any other grouping."""
+    """The parts of the algorithm that algorithms.choose names; direct ones share the padded x of forward."""
+    algorithm = choose("weight", x.shape, weight_shape, stride, padding, dilation, groups)
+    if algorithm in WINOGRAD:
+        return k.conv_winograd_weight(dy, x, WINOGRAD[algorithm], padding)
     x = padded(k, x, padding)
-    if is_depthwise(weight_shape, groups):
+    if algorithm == "depthwise":
         return k.depthwise_weight(dy, x, weight_shape, stride, dilation)
     return k.conv_direct_weight(dy, x, weight_shape, stride, dilation, groups)
 

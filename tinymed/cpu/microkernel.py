@@ -57,55 +57,65 @@ def host_shape() -> Shape:
     return Shape(rows=4, vectors=2, lanes=4, fma="neon" in has or "fma" in has)
 
 
-class Emitter:
-    """Writes one tile into a function being compiled; `arg` holds the LLVM values of the parameters by name."""
+class Vectors:
+    """Writes vector instructions into a function being compiled; addresses are integers."""
 
-    def __init__(self, builder: ir.IRBuilder, shape: Shape, arg: dict[str, ir.Value]) -> None:
-        self.b, self.shape, self.arg = builder, shape, arg
+    def __init__(self, builder: ir.IRBuilder, shape: Shape) -> None:
+        self.b, self.lanes, self.fma = builder, shape.lanes, shape.fma
         self.vector = ir.VectorType(F32, shape.lanes)
-        self.last = shape.vectors - 1
-        self.grid = [(m, n) for m in range(shape.rows) for n in range(shape.vectors)]
-        lanes = ir.Constant(ir.VectorType(I64, shape.lanes), list(range(shape.lanes)))
-        self.mask = builder.icmp_signed("<", lanes, self.splat(arg["tail"], I64))
-        # Stack slots: LLVM's mem2reg turns each into a register, which is what blocks the tile.
-        self.acc = {mn: cgutils.alloca_once(builder, self.vector) for mn in self.grid}
 
     def call(self, name: str, result: ir.Type, *args: ir.Value) -> ir.Value:
         kind = ir.FunctionType(result, [a.type for a in args])
         return self.b.call(cgutils.get_or_insert_function(self.b.module, kind, name), args)
 
-    def splat(self, value: ir.Value, kind: ir.Type) -> ir.Value:
+    def splat(self, value: ir.Value) -> ir.Value:
         """A vector with `value` in every lane (one broadcast instruction)."""
-        vector = ir.VectorType(kind, self.shape.lanes)
-        undefined = ir.Constant(vector, ir.Undefined)
-        lane0 = self.b.insert_element(undefined, value, ir.Constant(I32, 0))
-        return self.b.shuffle_vector(lane0, undefined, ir.Constant(ir.VectorType(I32, self.shape.lanes), None))
+        undefined = ir.Constant(ir.VectorType(value.type, self.lanes), ir.Undefined)
+        lane0 = self.b.insert_element(undefined, value, I32(0))
+        return self.b.shuffle_vector(lane0, undefined, ir.Constant(ir.VectorType(I32, self.lanes), None))
 
-    def pointer(self, address: ir.Value, n: int) -> ir.Value:
-        """Of the n-th vector behind an address."""
-        return self.b.inttoptr(self.b.add(address, I64(4 * self.shape.lanes * n)), self.vector.as_pointer())
+    def below(self, count: ir.Value) -> ir.Value:
+        """The mask of the first `count` lanes."""
+        every = ir.Constant(ir.VectorType(I64, self.lanes), list(range(self.lanes)))
+        return self.b.icmp_signed("<", every, self.splat(count))
 
-    def load(self, address: ir.Value, n: int) -> ir.Value:
-        """The n-th vector at `address`; of the last one only the valid lanes, the rest 0, touching no more memory."""
-        if n < self.last:
-            value = self.b.load(self.pointer(address, n))
+    def load(self, address: ir.Value, mask: ir.Value | None = None) -> ir.Value:
+        """The vector at `address`; with a mask its lanes only, the rest 0, touching no more memory."""
+        pointer = self.b.inttoptr(address, self.vector.as_pointer())
+        if mask is None:
+            value = self.b.load(pointer)
             value.align = 4
             return value
-        name = f"llvm.masked.load.v{self.shape.lanes}f32.p0"
-        zero = ir.Constant(self.vector, None)
-        return self.call(name, self.vector, self.pointer(address, n), I32(4), self.mask, zero)
+        name = f"llvm.masked.load.v{self.lanes}f32.p0"
+        return self.call(name, self.vector, pointer, I32(4), mask, ir.Constant(self.vector, None))
 
-    def store(self, value: ir.Value, address: ir.Value, n: int) -> None:
-        if n < self.last:
-            self.b.store(value, self.pointer(address, n)).align = 4
+    def store(self, value: ir.Value, address: ir.Value, mask: ir.Value | None = None) -> None:
+        pointer = self.b.inttoptr(address, self.vector.as_pointer())
+        if mask is None:
+            self.b.store(value, pointer).align = 4
         else:
-            name = f"llvm.masked.store.v{self.shape.lanes}f32.p0"
-            self.call(name, ir.VoidType(), value, self.pointer(address, n), I32(4), self.mask)
+            self.call(f"llvm.masked.store.v{self.lanes}f32.p0", ir.VoidType(), value, pointer, I32(4), mask)
 
     def multiply_add(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
-        if self.shape.fma:
-            return self.call(f"llvm.fma.v{self.shape.lanes}f32", self.vector, x, y, z)
+        if self.fma:
+            return self.call(f"llvm.fma.v{self.lanes}f32", self.vector, x, y, z)
         return self.b.fadd(self.b.fmul(x, y), z)  # llvm.fma would become a call into libm per lane
+
+
+class Emitter(Vectors):
+    """Writes one tile; `arg` holds the LLVM values of the parameters by name."""
+
+    def __init__(self, builder: ir.IRBuilder, shape: Shape, arg: dict[str, ir.Value]) -> None:
+        super().__init__(builder, shape)
+        self.shape, self.arg = shape, arg
+        self.grid = [(m, n) for m in range(shape.rows) for n in range(shape.vectors)]
+        # Stack slots: LLVM's mem2reg turns each into a register, which is what blocks the tile.
+        self.acc = {mn: cgutils.alloca_once(builder, self.vector) for mn in self.grid}
+        self.tail = self.below(arg["tail"])
+
+    def nth(self, address: ir.Value, n: int) -> tuple[ir.Value, ir.Value | None]:
+        """Address and mask of the n-th vector of columns: of the last one only the valid lanes count."""
+        return self.b.add(address, I64(4 * self.lanes * n)), self.tail if n == self.shape.vectors - 1 else None
 
     def row_addresses(self, table: str, base: str) -> list[ir.Value]:
         pointer = self.b.inttoptr(self.arg[table], I64.as_pointer())
@@ -118,12 +128,12 @@ class Emitter:
         with self.b.if_else(self.b.icmp_signed("==", start, I64(ACCUMULATE))) as (accumulate, fresh):
             with accumulate:
                 for m, n in self.grid:
-                    self.b.store(self.load(y[m], n), self.acc[m, n])
+                    self.b.store(self.load(*self.nth(y[m], n)), self.acc[m, n])
             with fresh:
                 for m, n in self.grid:
                     self.b.store(zero, self.acc[m, n])
                 with self.b.if_then(self.b.icmp_signed("!=", start, I64(ZERO))):
-                    bias = [self.load(start, n) for n in range(self.shape.vectors)]
+                    bias = [self.load(*self.nth(start, n)) for n in range(self.shape.vectors)]
                     for m, n in self.grid:
                         self.b.store(bias[n], self.acc[m, n])
 
@@ -140,12 +150,12 @@ class Emitter:
                 b.store(b.add(b.load(w), arg["wl"]), w)
 
     def body(self, x: list[ir.Value], w: ir.Value) -> None:
-        weights = [self.load(w, n) for n in range(self.shape.vectors)]
+        weights = [self.load(*self.nth(w, n)) for n in range(self.shape.vectors)]
         for m, address in enumerate(x):
             if not self.shape.channelwise:
-                broadcast = self.splat(self.b.load(self.b.inttoptr(address, F32.as_pointer())), F32)
+                broadcast = self.splat(self.b.load(self.b.inttoptr(address, F32.as_pointer())))
             for n, weight in enumerate(weights):
-                value = self.load(address, n) if self.shape.channelwise else broadcast
+                value = self.load(*self.nth(address, n)) if self.shape.channelwise else broadcast
                 total = self.multiply_add(value, weight, self.b.load(self.acc[m, n]))
                 self.b.store(total, self.acc[m, n])
 
@@ -155,7 +165,7 @@ class Emitter:
         self.begin(y)
         self.accumulate(x)
         for m, n in self.grid:
-            self.store(self.b.load(self.acc[m, n]), y[m], n)
+            self.store(self.b.load(self.acc[m, n]), *self.nth(y[m], n))
 
 
 def build(shape: Shape) -> Callable[..., None]:

@@ -7,19 +7,10 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .jit import serial
-from .microkernel import F32, I32, I64, LANES
-
-VECTOR = ir.VectorType(F32, LANES)
-
-
-def masked(builder: ir.IRBuilder, operation: str, result: ir.Type, *args: ir.Value) -> ir.Value:
-    kind = ir.FunctionType(result, [a.type for a in args])
-    name = f"llvm.masked.{operation}.v{LANES}f32.p0"
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
+from .microkernel import I32, I64, LANES, SHAPE, Vectors
 
 
 def exchange(builder: ir.IRBuilder, v: list[ir.Value], h: int) -> None:
@@ -38,23 +29,16 @@ def block(typing, x, row, y, column, rows, columns):  # type: ignore[no-untyped-
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, args: Any) -> Any:
         x, row, y, column, rows, columns = args
-        lanes = ir.Constant(ir.VectorType(I64, LANES), list(range(LANES)))
-        below = {}
-        for name, count in (("rows", rows), ("columns", columns)):
-            one = b.insert_element(ir.Constant(lanes.type, ir.Undefined), count, I32(0))
-            every = b.shuffle_vector(one, one, ir.Constant(ir.VectorType(I32, LANES), None))
-            below[name] = b.icmp_signed("<", lanes, every)
-        v = []
+        vectors, v = Vectors(b, SHAPE), []
+        wide, high = vectors.below(columns), vectors.below(rows)
         for i in range(LANES):
             there = b.select(b.icmp_signed("<", I64(i), rows), I64(i), I64(0))
-            at = b.inttoptr(b.add(x, b.mul(there, row)), VECTOR.as_pointer())
-            v.append(masked(b, "load", VECTOR, at, I32(4), below["columns"], ir.Constant(VECTOR, None)))
+            v.append(vectors.load(b.add(x, b.mul(there, row)), wide))
         for h in (1 << k for k in range(LANES.bit_length() - 1)):
             exchange(b, v, h)
         for j in range(LANES):
             with b.if_then(b.icmp_signed("<", I64(j), columns)):
-                at = b.inttoptr(b.add(y, b.mul(I64(j), column)), VECTOR.as_pointer())
-                masked(b, "store", ir.VoidType(), v[j], at, I32(4), below["rows"])
+                vectors.store(v[j], b.add(y, b.mul(I64(j), column)), high)
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 6), codegen

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from .. import device as devices
 from .. import tape
 from ..memory import canonical_order, empty
 from ..tape import Node
@@ -339,10 +340,12 @@ class Module:
         return self
 
     def to(self, target: Any) -> Self:
-        """Bring floating-point parameters and buffers to another dtype, or the module to a device ("cpu")."""
-        if isinstance(target, str) and target.split(":")[0] in ("cpu", "cuda"):
-            if target != "cpu":
-                raise ValueError(f"to: device {target!r} is not available here; tinymed doctor says why")
+        """Bring floating-point parameters and buffers to another dtype, or all to a device, "cpu" or "cuda"."""
+        if isinstance(target, str) and target.split(":")[0] in devices.NAMES:
+            place = devices.checked("to", target)
+            for t in (*self.parameters(), *self.buffers()):
+                t.data = devices.move(t.data, place)
+                t.grad = None if t.grad is None else Tensor(devices.move(t.grad.data, place))
             return self
         dtype = np.dtype(target)
         if dtype.kind != "f":
@@ -352,6 +355,14 @@ class Module:
                 t.data = t.data.astype(dtype, order="K")
                 t.grad = None if t.grad is None else Tensor(t.grad.data.astype(dtype, order="K"))
         return self
+
+    def cpu(self) -> Self:
+        """Parameters and buffers on the CPU."""
+        return self.to("cpu")
+
+    def cuda(self) -> Self:
+        """Parameters and buffers on the GPU."""
+        return self.to("cuda")
 
     def float(self) -> Self:
         """float32 parameters."""

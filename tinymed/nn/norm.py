@@ -129,10 +129,11 @@ class BatchNorm(Module):
 
         1 means that the median channel is off by a standard deviation, or its standard deviation by a factor of 2.
         """
-        x = np.asarray(input.data[:256], np.float64)
+        x = move(input.data[:256], "cpu").astype(np.float64)
         axes = (0, *range(2, x.ndim))
         mean, variance = x.mean(axes), x.var(axes) + self.eps
-        running_mean, running = np.asarray(self.running_mean.data), np.asarray(self.running_var.data) + self.eps
+        running_mean, running = (move(t.data, "cpu") for t in (self.running_mean, self.running_var))
+        running = running + self.eps
         shift = np.abs(running_mean - mean) / np.sqrt(variance)
         scale = np.abs(np.log2(np.maximum(running, 1e-30) / variance)) / 2
         return float(np.median(np.maximum(shift, scale)))

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import device
 from ..tape import Node
 from ..tensor import Tensor
 
@@ -41,7 +42,8 @@ def match(own: Mapping[str, Tensor], given: Mapping[str, Any]) -> LoadResult:
 
 def copy_into(own: Tensor, given: Any) -> None:
     """Write values into a tensor's own memory, in its order and dtype, and count the write."""
-    own.data[...] = given.data if isinstance(given, Node) else np.asarray(given)
+    values = given.data if isinstance(given, Node) else np.asarray(given)
+    own.data[...] = device.move(values, device.of(own.data))
     own.version.value += 1
 
 

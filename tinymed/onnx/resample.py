@@ -66,8 +66,8 @@ def lengths(node: Node, shape: Sequence[int], which: list[int], roi: list[float]
     crops = [(roi[i], roi[i + len(which)]) if roi else (0.0, 1.0) for i in range(len(which))]
     cropping = node.get("coordinate_transformation_mode") == "tf_crop_and_resize"
     if not sizes:
-        parts = [b - a if cropping else 1.0 for a, b in crops]
-        sizes = [floor(n * p * s) for n, p, s in zip(old, parts, scales, strict=True)]
+        parts = [n * (b - a) if cropping else n for n, (a, b) in zip(old, crops, strict=True)]
+        sizes = [floor(np.float32(n) * np.float32(s)) for n, s in zip(parts, scales, strict=True)]
     scales = scales or [m / n for m, n in zip(sizes, old, strict=True)]
     new = dict(zip(which, sizes, strict=True))
     sized(node, [new.get(a, n) for a, n in enumerate(shape)])

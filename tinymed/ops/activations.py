@@ -249,7 +249,7 @@ def rrelu(input: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool
         raise ValueError(f"rrelu: lower must not exceed upper, got {lower} and {upper}")
     if not training:
         return LeakyReLU.apply(input, (float(lower) + float(upper)) / 2)
-    return RReLU.apply(input, random.default_generator.state, float(lower), float(upper))
+    return RReLU.apply(input, random.default_generator.beside(input.data), float(lower), float(upper))
 
 
 def prelu(input: Any, weight: Any) -> Any:

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from ..tape import Cast
+from .. import device as devices
+from ..tape import Cast, Move
 
 DTYPES = {
     float: np.float32, int: np.int64, bool: np.bool_, "float": np.float32, "double": np.float64, "long": np.int64,
@@ -30,14 +31,24 @@ def to(input: Any, *args: Any, dtype: Any = None, device: str | None = None) -> 
     for a in args:
         if hasattr(a, "data") and hasattr(a, "op"):
             dtype, device = a.dtype, a.device
-        elif isinstance(a, str) and a.split(":")[0] in ("cpu", "cuda"):
+        elif isinstance(a, str) and a.split(":")[0] in devices.NAMES:
             device = a
         elif a is not None:
             dtype = a
-    if device not in (None, "cpu"):
-        raise ValueError(f"to: device {device!r} is not available here; tinymed doctor says why")
+    if device is not None and (place := devices.checked("to", device)) != devices.of(input.data):
+        input = Move.apply(input, place)
     wanted = input.data.dtype if dtype is None else as_dtype("to", dtype)
     return input if wanted == input.data.dtype else Cast.apply(input, wanted)
+
+
+def cpu(input: Any) -> Any:
+    """On the CPU; itself if it is there."""
+    return to(input, device="cpu")
+
+
+def cuda(input: Any) -> Any:
+    """On the GPU; itself if it is there.  BackendError says what is missing."""
+    return to(input, device="cuda")
 
 
 def type_as(input: Any, other: Any) -> Any:

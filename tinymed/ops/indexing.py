@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import tape
-from ..backend import Array, kernel, table
+from .. import device, tape
+from ..backend import Array, kernel
 from ..tape import Cast, Node, Op
 from .axes import one_axis
 from .broadcast import operand, to_shape
@@ -275,7 +275,7 @@ def assign(target: Any, index: Any, value: Any) -> None:
     """target[index] = value, in place, cast and broadcast; remembered by the tape, so gradients stay right."""
     given = operand("assignment", value)
     if not isinstance(given, Node):
-        given = target.plain(table().full((), target.data.dtype, given))
+        given = target.plain(device.table_on(target.device).full((), target.data.dtype, given))
     if given.data.dtype != target.data.dtype:
         given = Cast.apply(given, target.data.dtype)
     if given.version is target.version:

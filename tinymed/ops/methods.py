@@ -153,6 +153,7 @@ class Methods(Node):
 
     # dtype, device and size
     to, type_as, contiguous, is_floating_point = cast.to, cast.type_as, cast.contiguous, cast.is_floating_point
+    cpu, cuda = cast.cpu, cast.cuda
     float, double, long, int, bool = cast.to_float, cast.to_double, cast.to_long, cast.to_int, cast.to_bool
     size, numel, dim, element_size = cast.size, cast.numel, cast.dim, cast.element_size
     ndim = property(cast.dim, doc="The number of axes.")

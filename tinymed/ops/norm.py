@@ -12,7 +12,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..backend import Array, kernel, table
+from .. import device
+from ..backend import Array, kernel
 from ..tape import Node, Op
 
 
@@ -349,7 +350,8 @@ def instance_norm(input: Any, running_mean: Any = None, running_var: Any = None,
         raise ValueError(f"instance_norm: needs more than 1 spatial element, input is {list(input.shape)}")
     if running_mean is not None and running_var is not None:
         written(running_mean, running_var)
-        table().instance_norm_update(input.data, running_mean.data, running_var.data, float(momentum))
+        k = device.table_for("instance_norm", (input.data, running_mean.data, running_var.data))
+        k.instance_norm_update(input.data, running_mean.data, running_var.data, float(momentum))
     return GroupNorm.apply(input, weight, bias, max(1, channels), float(eps))
 
 

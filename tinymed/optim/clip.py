@@ -1,10 +1,11 @@
 """Limits on gradients, applied between backward and the optimizer's step.  Gradients are replaced, not written over."""
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
 
-from .. import backend
+from .. import device
 from ..tape import reading
 from ..tensor import Tensor
 from . import kernels  # noqa: F401  declares them
@@ -23,14 +24,15 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm
     norm_type: the p of the norm, inf for the largest element.  error_if_nonfinite: RuntimeError if the norm is not
     finite, instead of passing it on.  Pascanu, Mikolov & Bengio 2013, algorithm 1.
     """
-    chosen, k = with_gradient(parameters), backend.table()
+    chosen = with_gradient(parameters)
     if not chosen:
         return Tensor(np.zeros((), np.float32))
+    k = device.table_for("clip_grad_norm_", [p.grad.data for p in chosen])
     order = float(norm_type)
     total = k.total_norm(order, *[k.gradient_norm(p.grad.data, order) for p in chosen])
     if error_if_nonfinite:
         reading("clip_grad_norm_ with error_if_nonfinite")
-    if error_if_nonfinite and not np.isfinite(total):
+    if error_if_nonfinite and not math.isfinite(float(total)):
         raise RuntimeError(f"clip_grad_norm_: the norm of order {norm_type} of the gradients is {float(total)}; "
                            "error_if_nonfinite=False passes it on")  # fmt: skip
     coefficient = k.clip_coefficient(total, float(max_norm))
@@ -41,6 +43,6 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Clip every element of the gradients to [-clip_value, clip_value]."""
-    k = backend.table()
     for p in with_gradient(parameters):
+        k = device.table_on(p.device)
         p.grad = Tensor(k.clip_gradient(p.grad.data, float(clip_value)))

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import device
 from ..backend import Array, Table
 from ..memory import ALIGNMENT, dense_order, empty, inverse_order
 from ..nn.module import Parameter
@@ -24,7 +25,7 @@ class ParamGroup(dict[str, Any]):
         super().__setitem__(name, value)
         if name == "betas":
             at = self.layout.index("beta1")
-            self.hyper[at : at + 2] = value
+            self.hyper[at], self.hyper[at + 1] = value
         elif name in self.layout:
             self.hyper[self.layout.index(name)] = value
 
@@ -78,35 +79,42 @@ class GroupMemory:
 
     def __init__(self, parameters: list[Parameter]):
         self.parameters = parameters
-        self.steps = np.zeros(len(parameters), np.int64)
+        self.device = device.of(parameters[0].data) if parameters else "cpu"
+        self.steps: Array = np.zeros(len(parameters), np.int64)
         self.chosen: list[int] = []  # the slots that had a gradient in the last step, and
-        self.mask = np.zeros(len(parameters), np.int64)  # 1 for each of them
+        self.mask: Array = np.zeros(len(parameters), np.int64)  # 1 for each of them
         self.slots: list[Slot] = []
         self.sizes: dict[np.dtype[Any], int] = {}
         self.gather()
 
     def gather(self) -> None:
-        """Lay the parameters out anew, keeping the state."""
+        """Lay the parameters out anew, on the device where they are, keeping the state."""
+        self.device = self.table().device
+        self.steps, self.mask = device.move(self.steps, self.device), device.move(self.mask, self.device)
         before, self.slots, self.sizes = self.slots, [], {}
         for i, p in enumerate(self.parameters):
             at = self.sizes.get(p.dtype, 0)
             self.slots.append(Slot(p, i, at))
             line = ALIGNMENT // p.dtype.itemsize
             self.sizes[p.dtype] = at + -(-p.data.size // line) * line
-        buffers = {dtype: zeros(size, dtype) for dtype, size in self.sizes.items()}
+        buffers = {dtype: zeros(self.device, size, dtype) for dtype, size in self.sizes.items()}
         for slot in self.slots:
             slot.move_into(buffers[slot.dtype])
         for name in before[0].buffers if before else ():
             self.require(name)
             for old, new in zip(before, self.slots, strict=True):
-                new.shaped(new.buffers[name])[...] = old.shaped(old.buffers[name])
+                new.shaped(new.buffers[name])[...] = device.move(old.shaped(old.buffers[name]), self.device)
+
+    def table(self) -> Table:
+        """The kernels for the group's parameters; RuntimeError if they are on several devices."""
+        return device.table_for("optimizer", [p.data for p in self.parameters])
 
     def sync(self) -> None:
         """Take in parameters whose array was replaced (another dtype, another optimizer, a user's assignment)."""
         for slot in self.slots:
             p = slot.parameter
             if p.data is not slot.view:
-                if p.data.dtype != slot.dtype:
+                if p.data.dtype != slot.dtype or device.of(p.data) != self.device:
                     return self.gather()
                 if p.data.shape != slot.view.shape:
                     raise ValueError(f"optimizer: parameter {slot.index} had shape {list(slot.view.shape)} and now has "
@@ -118,7 +126,7 @@ class GroupMemory:
     def require(self, name: str, value: float = 0.0) -> None:
         """Make sure that a kind of state exists; it starts at value."""
         if self.slots and name not in self.slots[0].buffers:
-            buffers = {dtype: zeros(size, dtype, value) for dtype, size in self.sizes.items()}
+            buffers = {dtype: zeros(self.device, size, dtype, value) for dtype, size in self.sizes.items()}
             for slot in self.slots:
                 slot.buffers[name] = buffers[slot.dtype][slot.where]
 
@@ -132,14 +140,15 @@ class GroupMemory:
         active = [slot for slot in self.slots if slot.parameter.grad is not None]
         chosen = [slot.index for slot in active]
         if chosen != self.chosen:
-            self.chosen, self.mask = chosen, np.zeros(len(self.slots), np.int64)
-            self.mask[chosen] = 1
+            mask = np.zeros(len(self.slots), np.int64)
+            mask[chosen] = 1
+            self.chosen, self.mask = chosen, device.move(mask, self.device)
         k.advance_steps(self.steps, self.mask)
         return active
 
 
-def zeros(size: int, dtype: Any, value: float = 0.0) -> Array:
-    """A 1-D buffer of one value, aligned."""
-    a = empty((size,), dtype)
+def zeros(place: str, size: int, dtype: Any, value: float = 0.0) -> Array:
+    """A 1-D buffer of one value on a device, aligned."""
+    a = device.table_on(place).empty((size,), dtype) if place == "cuda" else empty((size,), dtype)
     a[...] = value
     return a

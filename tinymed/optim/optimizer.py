@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import backend
+from .. import backend, device
 from ..tape import enable_grad
 from ..tensor import Tensor
 from . import kernels  # declares them
@@ -81,8 +81,9 @@ class Optimizer(ABC):
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        k = backend.table()
         for group, memory in zip(self.param_groups, self.memory, strict=True):
+            k = memory.table()
+            group.hyper = device.move(group.hyper, memory.device)
             active = memory.begin(k)
             if active:
                 self.update(k, group, memory, active)
@@ -104,9 +105,9 @@ class Optimizer(ABC):
                 if name != "params" and value is not None:
                     state[f"group.{i}.{name}"] = np.asarray(value)
         for j, (memory, slot) in enumerate(self.places()):
-            state[f"state.{j}.step"] = memory.steps[slot.index : slot.index + 1].copy()
+            state[f"state.{j}.step"] = device.move(memory.steps[slot.index : slot.index + 1].copy(), "cpu")
             for name, flat in slot.buffers.items():
-                state[f"state.{j}.{name}"] = np.array(slot.shaped(flat), order="C")
+                state[f"state.{j}.{name}"] = np.array(device.move(slot.shaped(flat), "cpu"), order="C")
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -132,7 +133,7 @@ class Optimizer(ABC):
                 memory.steps[slot.index] = int(np.asarray(value).reshape(()))
             else:
                 memory.require(entry)
-                slot.shaped(slot.buffers[entry])[...] = np.asarray(value)
+                slot.shaped(slot.buffers[entry])[...] = device.move(np.asarray(value), memory.device)
 
     def places(self) -> list[tuple[GroupMemory, Slot]]:
         """Every parameter's place, in order of the groups."""

@@ -121,7 +121,7 @@ def make_model(config: RunConfig) -> Any:
     data = config.data
     takes = models.entry(config.model).options
     check_options(config.model, config.model_options)
-    wanted: dict[str, Any] = {"in_channels": data.channels, "size": data.size, "head": config.head}
+    wanted: dict[str, Any] = {"in_channels": data.channels * config.mask.planes, "size": data.size, "head": config.head}
     if data.classes:
         wanted["num_classes"] = 1 if config.task == "segmentation" and config.head == "sigmoid" else len(data.classes)
     if config.task == "segmentation" and config.mask.auxiliary:

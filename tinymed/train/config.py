@@ -64,6 +64,7 @@ class MaskConfig(Strict):
     ignore: int | None = None  # the value of pixels that do not count
     dimensions: Literal[2, 3] = 2
     modalities: int = Field(default=1, ge=1)  # files of a case
+    planes: Literal[1, 3] = 1  # through a voxel of a volume, for networks that classify the middle of a patch
     loss: Literal[
         "cross_entropy", "dice_cross_entropy", "focal", "dice", "jaccard", "tversky", "focal_tversky"
     ] = "cross_entropy"

@@ -67,7 +67,7 @@ class SigmoidHead:
 
         weight = None
         if self.weights is not None:  # [n, 1]: the weight of each image's class
-            weight = functional.matmul(targets, Tensor(self.weights[:, None]))
+            weight = functional.matmul(targets, Tensor(self.weights[:, None]).to(targets.dtype))
         loss: Tensor = functional.binary_cross_entropy_with_logits(outputs, targets, weight)
         return loss
 

@@ -22,6 +22,7 @@ from ..data.splits import leak_check, split_dataset
 from ..data.tiles import slide
 from ..data.transform import to_float
 from ..data.volumes import is_volume, read_volume, volume_bytes
+from ..data.voxels import VoxelLoader
 from ..data.weight_map import BorderWeights
 from ..errors import UserError
 from ..nn import functional as F
@@ -29,6 +30,7 @@ from ..tape import no_grad
 from ..tensor import Tensor
 from .build import assemble, fingerprint, make_model
 from .config import AugmentConfig, RunConfig
+from .everywhere import patch_network
 from .files import write_atomic
 from .mask_head import MaskHead
 from .mask_measures import Row, averages, measure_case, summarise
@@ -74,7 +76,10 @@ def mask_fingerprint(sets: Sets, root: str | None) -> str:
 
 
 def output_space(model: Any, channels: int, patch: Sequence[int]) -> tuple[int, ...]:
-    """The space of the scores of a patch, from its shape alone.  UserError where the network does not take it."""
+    """The space of the scores of a patch, from its shape alone; () of a network that classifies a patch as a whole.
+
+    Raises UserError where the network does not take it.
+    """
     from ..models.shapes import blank, shapes_only
 
     mode = model.training
@@ -85,7 +90,7 @@ def output_space(model: Any, channels: int, patch: Sequence[int]) -> tuple[int, 
         raise UserError(f"--patch or --size {', '.join(map(str, patch))}: {error}") from None
     finally:
         model.train(mode)
-    if len(found.shape) != 2 + len(patch):
+    if len(found.shape) not in (2, 2 + len(patch)):
         raise UserError(
             f"{type(model).__name__} gives {list(found.shape)} for images of {list(patch)}: it is no network for "
             "segmentation; see `tinymed models`"
@@ -94,13 +99,18 @@ def output_space(model: Any, channels: int, patch: Sequence[int]) -> tuple[int, 
 
 
 class Predictor:
-    """A network with what surrounds it: an image of any size in, scores of that size out."""
+    """A network with what surrounds it: an image of any size in, scores of that size out.
+
+    A network that classifies the middle of a patch is run fully convolutionally, or slid where it cannot be.
+    """
 
     def __init__(self, model: Any, head: MaskHead, config: RunConfig):
         self.model, self.head, self.config, self.patch = model.eval(), head, config, config.mask.patch
-        space = self.patch or [config.data.size] * 2
-        self.output = output_space(model, config.data.channels, space)
-        if self.patch is None and self.output != tuple(space):
+        size, channels = config.data.size, config.data.channels
+        space = self.patch or [size, size]
+        self.output = output_space(model, channels * config.mask.planes, space)
+        self.everywhere = None if self.output else patch_network(model, size, channels, config.mask.planes)
+        if self.patch is None and self.output not in ((), tuple(space)):
             raise UserError(
                 f"{config.model} gives scores of {self.output} for {tuple(space)} pixels, so it cannot see whole "
                 "images; let it see patches with --patch"
@@ -116,9 +126,11 @@ class Predictor:
         """Probabilities float32 [classes, *space] of a decoded image [*space, channels]."""
         config, mask = self.config, self.config.mask
         cases = Cases(EMPTY, config.data.channels, config.data.mean, config.data.std)
-        if self.patch is not None:
+        if self.patch is not None or self.everywhere is not None:
             ready = np.ascontiguousarray(np.moveaxis(cases.normal(cases.prepare(image, name)), -1, 0))
-            return slide(self.scores, ready, self.patch, self.output, overlap=mask.overlap, blend=mask.blend)
+            if self.everywhere is not None:
+                return self.head.scores(self.everywhere(ready)[None])[0]
+            return slide(self.scores, ready, self.patch or (), self.output, overlap=mask.overlap, blend=mask.blend)
         small = to_float(fitted(image, (config.data.size, config.data.size), config.data.channels))
         scores = self.scores(np.moveaxis(cases.normal(small), -1, 0)[None])
         with no_grad():
@@ -151,7 +163,7 @@ class SegmentationRun(Run):
         weights = c.class_weights if class_weights and not c.mask.border_weight else None
         return MaskHead(len(c.data.classes), c.mask.loss, weights, c.head == "sigmoid", c.mask.auxiliary)
 
-    def training_loader(self, dataset: MaskDataset, model: Any) -> MaskLoader | PatchLoader:
+    def training_loader(self, dataset: MaskDataset, model: Any) -> MaskLoader | PatchLoader | VoxelLoader:
         """Shuffled and augmented batches."""
         c, m = self.config, self.config.mask
         augment = Augment(**c.augment.model_dump()) if c.augment != AugmentConfig() else None
@@ -159,14 +171,19 @@ class SegmentationRun(Run):
         if m.border_weight:
             cell = None if m.border_class is None else c.data.classes.index(m.border_class)
             borders = BorderWeights(m.border_weight, m.border_sigma, cell, c.class_weights)
+        cases = Cases(dataset, c.data.channels, c.data.mean, c.data.std)
+        if not output_space(model, c.data.channels * m.planes, m.patch or [c.data.size] * 2):
+            return VoxelLoader(
+                cases, c.batch, c.data.size, triplanar=m.planes > 1, per_image=m.per_image, foreground=m.foreground,
+                augment=augment, seed=c.seed, workers=c.workers,
+            )  # fmt: skip
         if m.patch is None:
             return MaskLoader(
                 dataset, c.batch, c.data.size, c.data.channels, shuffle=True, augment=augment, borders=borders,
                 seed=c.seed, workers=c.workers, mean=c.data.mean, std=c.data.std,
             )  # fmt: skip
         return PatchLoader(
-            Cases(dataset, c.data.channels, c.data.mean, c.data.std), c.batch, m.patch,
-            output_space(model, c.data.channels, m.patch), per_image=m.per_image, foreground=m.foreground,
+            cases, c.batch, m.patch, output_space(model, c.data.channels, m.patch), per_image=m.per_image, foreground=m.foreground,
             augment=augment, borders=borders, seed=c.seed, workers=c.workers,
         )  # fmt: skip
 

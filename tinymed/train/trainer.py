@@ -81,12 +81,18 @@ class Callback:
         """Take up what `state` returned."""
 
 
+def forward_pass(model: Any) -> Callable[[Any], Any]:
+    """The model as a function of one argument: images, or a tuple of its inputs."""
+    return lambda images: model(*images) if isinstance(images, tuple) else model(images)
+
+
 def train_step(model: Any, optimizer: Any, loss: Callable[[Any, Any], Tensor], clip_norm: float | None) -> Step:
     """The step as a function of (images, targets) -> (loss, outputs) that reads no value, so it can be captured."""
+    forward = forward_pass(model)
 
     def step(images: Any, targets: Any) -> tuple[Tensor, Any]:
         optimizer.zero_grad()
-        outputs = model(*images) if isinstance(images, tuple) else model(images)
+        outputs = forward(images)
         value = loss(outputs, targets)
         value.backward()
         if clip_norm is not None:
@@ -126,7 +132,7 @@ class Trainer:
         self.train_loader, self.val_loader = train_loader, val_loader
         self.callbacks, self.positive = list(callbacks), positive
         self.step = step or capture(train_step(model, optimizer, loss, clip_norm), fallback=True)
-        self.forward = capture(lambda images: model(images), fallback=True)
+        self.forward = capture(forward_pass(model), fallback=True)
         self.measure = measure or (None if val_loader is None else measure_classes)
         self.progress = Progress()
         self.stop = False
@@ -226,11 +232,11 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """Everything the next step depends on, as a tree of arrays and JSON values for `save_checkpoint`."""
-        generators = {"dropout": random.default_generator.state, "initialise": random.init_generator.state}
+        generators = {"dropout": random.default_generator, "initialise": random.init_generator}
         return {
             "model": as_arrays(self.model.state_dict()),
             "optimizer": as_arrays(self.optimizer.state_dict()),
-            "generators": {name: state.copy() for name, state in generators.items()},
+            "generators": {name: g.get_state() for name, g in generators.items()},
             "progress": asdict(self.progress),
             "callbacks": {type(c).__name__: as_arrays(c.state()) for c in self.callbacks},
         }
@@ -239,8 +245,8 @@ class Trainer:
         """Take up the state that `state` returned, in a trainer built from the same configuration."""
         self.model.load_state_dict(tree["model"])
         self.optimizer.load_state_dict(tree["optimizer"])
-        random.default_generator.state[:] = tree["generators"]["dropout"]
-        random.init_generator.state[:] = tree["generators"]["initialise"]
+        random.default_generator.set_state(tree["generators"]["dropout"])
+        random.init_generator.set_state(tree["generators"]["initialise"])
         self.progress = Progress(**tree["progress"])
         for callback in self.callbacks:
             callback.restore(tree["callbacks"].get(type(callback).__name__, {}))
@@ -249,7 +255,7 @@ class Trainer:
 def measure_classes(trainer: Trainer) -> dict[str, Any]:
     """Loss and EPOCH_METRICS of a classifier on the validation set; nothing when told to stop."""
     loader: Any = trainer.val_loader
-    scores, labels, loss = predict_scores(trainer.model, loader, trainer.loss, lambda: trainer.stop)
+    scores, labels, loss = predict_scores(trainer.model, loader, trainer.loss, lambda: trainer.stop, trainer.forward)
     if trainer.stop:
         return {}
     classes = loader.dataset.classes
@@ -272,18 +278,20 @@ def as_arrays(value: Any) -> Any:
 
 
 def predict_scores(
-    model: Any, loader: Batches, head: Head, stop: Callable[[], bool] = lambda: False
+    model: Any, loader: Batches, head: Head, stop: Callable[[], bool] = lambda: False, forward: Any = None
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """(scores [n, classes], labels [n], mean loss) of a whole set in evaluation mode, in the loader's order.
 
-    The loss is the head's without class weights.  Leaves early, with what there is, when stop() says so.
+    The loss is the head's without class weights.  Leaves early, with what there is, when stop() says so.  forward: the
+    model, captured.
     """
+    forward = forward or forward_pass(model)
     model.eval()
     loss, total = head.unweighted(), 0.0
     scores, labels = [np.zeros((0, head.classes))], [np.zeros(0, np.int64)]
     with no_grad():
         for images, classes, _ in loader.epoch(0):
-            outputs = model(Tensor(images))
+            outputs = forward(as_tensors(images))
             total += loss(outputs, Tensor(head.targets(classes))).item() * len(classes)
             scores.append(head.scores(outputs.data))
             labels.append(classes)

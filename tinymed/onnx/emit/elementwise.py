@@ -17,7 +17,7 @@ RELATIONS = {
     "equal": "Equal", "less": "Less", "less_equal": "LessOrEqual", "greater": "Greater",
     "greater_equal": "GreaterOrEqual",
 }  # fmt: skip
-LOGIC = {"logical_and": "And", "logical_or": "Or", "logical_xor": "Xor"}
+LOGIC = {"logical_and": "And", "logical_or": "Or", "logical_xor": "Xor", "and": "And", "or": "Or", "xor": "Xor"}
 
 
 def operands(w: Writer, a: Any, b: Any) -> tuple[str, str]:
@@ -84,10 +84,29 @@ def compare(w: Writer, call: Call) -> None:
         w.result(call, "Not", w.add("Equal", *names))
     elif call.relation in RELATIONS:
         w.result(call, RELATIONS[call.relation], *names)
-    elif call.relation in LOGIC and all(v.dtype == bool for v in (call.a, call.b) if hasattr(v, "dtype")):
-        w.result(call, LOGIC[call.relation], *names)
     else:
-        raise w.refuse(f"{call.relation} of other dtypes than bool")
+        logic(w, call, call.relation)
+
+
+@emits("Bitwise")
+def bitwise(w: Writer, call: Call) -> None:
+    """And, Or, Xor of bools."""
+    logic(w, call, call.operation)
+
+
+@emits("BitwiseNot")
+def bitwise_not(w: Writer, call: Call) -> None:
+    """Not of bools."""
+    if call.x.dtype != bool:
+        raise w.refuse("the bits of integers")
+    w.result(call, "Not", call.x)
+
+
+def logic(w: Writer, call: Call, operation: str) -> None:
+    """An operation on two bools."""
+    if any(getattr(v, "dtype", np.dtype(type(v))).kind != "b" for v in (call.a, call.b)):
+        raise w.refuse(f"{operation} of other dtypes than bool")
+    w.result(call, LOGIC[operation], *operands(w, call.a, call.b))
 
 
 @emits("HasProperty")

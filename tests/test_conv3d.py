@@ -1,0 +1,87 @@
+"""Three-dimensional convolution and pooling on the microkernel, where the derived tests of the ops are too small."""
+
+import math
+
+import numpy as np
+import pytest
+
+from tinymed import backend
+from tinymed.memory import canonical_order, inverse_order
+
+
+def laid(a: np.ndarray, kind: str) -> np.ndarray:
+    order = canonical_order(kind, a.ndim)
+    return np.ascontiguousarray(a.transpose(order)).transpose(inverse_order(order))
+
+
+def agree(ours: np.ndarray, true: np.ndarray) -> None:
+    assert ours.shape == true.shape
+    assert np.abs(ours - true).max() <= 2e-5 * np.abs(true).max()
+
+
+# batch, input and output channels, space, kernel, stride, padding, dilation, groups: several panels of columns, several
+# blocks of rows, several units of work for the weight, planes of the filter that reach into the padding
+CASES = [
+    (2, 33, 40, (5, 6, 7), (3, 3, 3), (1, 1, 1), ((1, 1), (1, 1), (1, 1)), (1, 1, 1), 1),
+    (1, 3, 17, (20, 21, 22), (3, 1, 2), (1, 1, 1), ((0, 2), (0, 0), (1, 0)), (1, 1, 1), 1),
+    (1, 70, 66, (4, 5, 3), (2, 2, 2), (2, 2, 2), ((0, 0), (0, 1), (0, 1)), (1, 1, 1), 1),
+    (2, 36, 72, (5, 5, 5), (3, 3, 3), (2, 1, 3), ((2, 2), (1, 1), (1, 1)), (2, 1, 1), 2),
+    (1, 8, 8, (3, 3, 3), (10, 10, 10), (8, 8, 8), ((5, 4), (5, 4), (5, 4)), (1, 1, 1), 1),
+    (0, 2, 3, (4, 4, 4), (3, 3, 3), (1, 1, 1), ((1, 1), (1, 1), (1, 1)), (1, 1, 1), 1),
+]
+
+
+@pytest.mark.parametrize(("n", "c", "o", "space", "kernel", "stride", "padding", "dilation", "groups"), CASES)
+def test_convolution_is_the_references(n, c, o, space, kernel, stride, padding, dilation, groups, rng) -> None:
+    x = laid(rng.normal(size=(n, c, *space)).astype(np.float32), "image")
+    weight = laid(rng.normal(size=(o, c // groups, *kernel)).astype(np.float32), "filter")
+    bias = rng.normal(size=o).astype(np.float32)
+    ours, true = backend.table("numba"), backend.table("numpy")
+    how = (stride, padding, dilation, groups)
+    before = sum(launch.fallback for name, launch in ours.launches.items() if name != "canonical")
+    y = ours.conv3d_forward(x, weight, bias, *how)
+    dy = laid(rng.normal(size=y.shape).astype(np.float32), "image")
+    results = y, ours.conv3d_backward_input(dy, weight, x.shape, *how), ours.conv3d_backward_weight(
+        dy, x, weight.shape, *how)  # fmt: skip
+    assert sum(launch.fallback for name, launch in ours.launches.items() if name != "canonical") == before
+    if n:
+        agree(results[0], true.conv3d_forward(x, weight, bias, *how))
+        agree(results[1], true.conv3d_backward_input(dy, weight, x.shape, *how))
+    agree(results[2], true.conv3d_backward_weight(dy, x, weight.shape, *how))
+
+
+def test_the_same_bits_for_any_number_of_threads(rng) -> None:
+    numba = pytest.importorskip("numba")
+    x = laid(rng.normal(size=(2, 5, 9, 40, 40)).astype(np.float32), "image")
+    weight = laid(rng.normal(size=(6, 5, 3, 3, 3)).astype(np.float32), "filter")
+    how = ((1, 1, 1), ((1, 1),) * 3, (1, 1, 1), 1)
+    k, threads, seen = backend.table("numba"), numba.get_num_threads(), []
+    try:
+        for count in {1, min(2, numba.config.NUMBA_NUM_THREADS)}:
+            numba.set_num_threads(count)
+            y = k.conv3d_forward(x, weight, None, *how)
+            dx = k.conv3d_backward_input(y, weight, x.shape, *how)
+            wide = k.conv3d_backward_input(y, weight, (2, 5, 18, 80, 80), (2, 2, 2), ((0, 1), (0, 1), (0, 1)), *how[2:])
+            seen.append([a.tobytes() for a in (y, dx, wide, k.conv3d_backward_weight(y, x, weight.shape, *how))])
+    finally:
+        numba.set_num_threads(threads)
+    assert all(s == seen[0] for s in seen)
+
+
+@pytest.mark.parametrize(("kernel", "stride", "before", "space"), [
+    ((2, 2, 2), (2, 2, 2), (0, 0, 0), (9, 8, 7)), ((3, 3, 3), (2, 1, 2), (1, 1, 0), (7, 6, 9)),
+    ((7, 7, 6), (1, 2, 3), (3, 2, 1), (8, 7, 6)),  # more than 256 taps
+])  # fmt: skip
+def test_pooling_is_the_references(kernel, stride, before, space, rng) -> None:
+    x = laid(rng.integers(0, 9, (2, 19, *space)).astype(np.float32), "image")  # many ties
+    x.flat[3] = math.nan
+    size = tuple((n + 2 * b - k) // s + 1 for n, b, k, s in zip(space, before, kernel, stride, strict=True))
+    ours, true = backend.table("numba"), backend.table("numpy")
+    how = (kernel, stride, before, (1, 1, 1))
+    y, index = ours.max_pool3d_forward(x, *how, size)
+    z, places = true.max_pool3d_forward(x, *how, size)
+    np.testing.assert_array_equal(y, z)
+    np.testing.assert_array_equal(index, places)
+    assert index.dtype == (np.int32 if np.prod(kernel) > 256 else np.uint8)
+    dy = rng.normal(size=y.shape).astype(np.float32)
+    agree(ours.max_pool3d_backward(dy, index, x.shape, *how), true.max_pool3d_backward(dy, index, x.shape, *how))

@@ -1,0 +1,245 @@
+"""The "cuda" device: moving, choosing kernels, mixed devices, no hidden waiting; on a stand-in for CuPy whose kernels
+are csrc's own, emulated."""
+
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import fake_cupy
+import numpy as np
+import pytest
+from fake_cupy import FakeCupy, HostSync, reading_allowed
+
+import tinymed
+from tinymed import backend, nn, optim
+from tinymed.backend import BackendError
+from tinymed.cuda import emulated, gpu
+from tinymed.models import create_model
+
+
+class Module:
+    """tinymed._cuda, its kernels run by the emulator; remembers the stream of every launch."""
+
+    device_count = 1
+
+    def __init__(self, emulator: Any):
+        self._emulator, self.launched = emulator, []
+
+    def __getattr__(self, name: str) -> Any:
+        launcher = getattr(self._emulator, name)
+
+        def launch(stream: int, *args: Any) -> None:
+            self.launched.append((name, stream))
+            launcher(stream, *args)
+
+        return launch
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    """The fake GPU in place of CuPy's; gives the module of kernels."""
+    try:
+        emulated.load()
+    except BackendError as reason:
+        pytest.skip(f"backend emulated: {reason}")
+    module = Module(emulated.module)
+    monkeypatch.setitem(sys.modules, "cupy", FakeCupy())
+    monkeypatch.setattr(gpu, "module", module)
+    monkeypatch.setattr(gpu, "why_not", lambda: "")
+    monkeypatch.setattr(backend, "tables", {k: t for k, t in backend.tables.items() if t.device == "cpu"})
+    monkeypatch.setattr(backend, "current", None)
+    monkeypatch.setattr(tinymed.random.default_generator, "on_gpu", None)
+    return module
+
+
+def normal(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+def host(t: Any) -> np.ndarray:
+    with reading_allowed():
+        return t.cpu().numpy()
+
+
+# -------------------------------------------------------------------------------------------------------- moving
+
+
+def test_there_and_back(cuda):
+    x = normal(2, 3, 4, 5).transpose(0, 3, 1, 2)
+    there = tinymed.from_numpy(x).to("cuda")
+    assert there.device == "cuda"
+    assert there.data.strides == x.strides  # images stay channels-last
+    assert there.to("cuda") is there
+    assert there.to("cuda:0") is there
+    assert np.array_equal(host(there), x)
+    with pytest.raises(HostSync, match="get\\(\\) of an array on the device"):
+        there.numpy()
+
+
+def test_a_gradient_crosses_devices(cuda):
+    x = tinymed.tensor(normal(3, 4), requires_grad=True)
+    y = tinymed.relu(x.cuda())
+    with reading_allowed():
+        y.sum().backward()
+    assert x.grad.device == "cpu"
+    assert np.array_equal(x.grad.numpy(), (x.numpy() > 0).astype(np.float32))
+
+
+def test_kernels_are_chosen_by_where_the_tensors_are(cuda):
+    x = tinymed.tensor(normal(3, 4), device="cuda")
+    y = tinymed.relu(x)  # the backend in use is numba
+    assert (y.device, backend.table().name) == ("cuda", "numba")
+    assert cuda.launched == [("relu_forward", Module_stream())]
+    with tinymed.use_backend("cupy"):
+        assert tinymed.relu(x).device == "cuda"
+    assert len(cuda.launched) == 1
+    with tinymed.use_backend("cuda"):
+        assert tinymed.relu(tinymed.tensor(normal(3, 4), device="cpu")).device == "cpu"
+
+
+def Module_stream() -> int:
+    return fake_cupy.Cuda.Stream.ptr
+
+
+def test_new_tensors_are_made_where_the_backend_works(cuda):
+    with tinymed.use_backend("cuda"):
+        made = [tinymed.zeros(2), tinymed.ones(2), tinymed.full((2,), 3), tinymed.arange(3), tinymed.randn(2),
+                tinymed.rand(2), tinymed.tensor([1.0])]  # fmt: skip
+        assert {t.device for t in made} == {"cuda"}
+        assert tinymed.zeros(2, device="cpu").device == "cpu"
+    assert tinymed.zeros(2).device == "cpu"
+    assert tinymed.zeros_like(made[0]).device == "cuda"
+    assert tinymed.tensor(made[0]).device == "cuda"
+    with reading_allowed():
+        assert tinymed.tensor(made[2], device="cpu", dtype=np.float64).tolist() == [3, 3]
+
+
+@pytest.mark.parametrize("call", [lambda a, b: a + b, tinymed.matmul, lambda a, b: tinymed.cat([a, b])])
+def test_mixed_devices_are_refused(cuda, call):
+    a = tinymed.tensor(normal(3, 3))
+    with pytest.raises(RuntimeError, match=r"on several devices, cpu and cuda; bring them together with \.to"):
+        call(a, a.to("cuda"))
+
+
+def test_an_unknown_device_is_named(cuda):
+    for device in ("tpu", "cuda:1", "cpu:3"):
+        with pytest.raises(ValueError, match=f"device '{device}' is unknown; choose cpu or cuda"):
+            tinymed.zeros(2, device=device)
+
+
+def test_without_a_gpu_the_error_says_what_is_missing(monkeypatch):
+    monkeypatch.setattr(backend, "tables", {k: t for k, t in backend.tables.items() if t.device == "cpu"})
+    monkeypatch.setattr(gpu, "why_not", lambda: "CuPy is not installed: pip install 'tinymed[cuda13]'")
+    for attempt in (lambda: tinymed.zeros(2).to("cuda"), lambda: tinymed.zeros(2, device="cuda"),
+                    lambda: tinymed.use_backend("cuda"), lambda: tinymed.use_backend("cupy"),
+                    lambda: nn.Linear(2, 2).to("cuda")):  # fmt: skip
+        with pytest.raises(BackendError, match="CuPy is not installed"):
+            attempt()
+    monkeypatch.setattr(gpu, "why_not", lambda: "")
+    monkeypatch.setattr(gpu, "module", None)
+    monkeypatch.setattr(gpu, "why_not_built", lambda module: f"tinymed.{module} was not built: no nvcc")
+    with pytest.raises(BackendError, match=r"tinymed\._cuda was not built: no nvcc"):
+        tinymed.use_backend("cuda")
+    monkeypatch.setattr(gpu, "why_not_built", lambda module: "")
+    monkeypatch.setattr(gpu, "extension", lambda: SimpleNamespace(device_count=0, why_no_device="driver too old"))
+    with pytest.raises(BackendError, match=r"_cuda cannot use the GPU: driver too old"):
+        tinymed.use_backend("cuda")
+
+
+# ------------------------------------------------------------------------------------------------- steps of training
+
+
+def train(device: str, steps: int, optimizer: Any) -> tuple[list[Any], dict[str, Any]]:
+    """Losses and final parameters of a small network with everything that keeps state."""
+    tinymed.manual_seed(3)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25),
+                          nn.Flatten(), nn.Linear(8 * 16, 16), nn.LeakyReLU(), nn.Linear(16, 2))  # fmt: skip
+    model.to(device)
+    rule = optimizer(model.parameters())
+    x = tinymed.tensor(normal(6, 3, 8, 8), device=device)
+    target = tinymed.tensor(np.array([0, 1, 1, 0, 1, 0]), device=device)
+    losses = []
+    for _ in range(steps):
+        rule.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), target)
+        loss.backward()
+        optim.clip_grad_norm_(model.parameters(), 1.0)
+        rule.step()
+        losses.append(loss)
+    return losses, model.state_dict()
+
+
+@pytest.mark.parametrize("rule", [lambda p: optim.SGD(p, lr=0.1, momentum=0.9), lambda p: optim.Adam(p, lr=0.01)],
+                         ids=["SGD", "Adam"])  # fmt: skip
+def test_a_step_never_waits_for_the_device(cuda, rule):
+    """Forward, backward, clipping and update, with dropout: no value is read on the host, and the result is the CPU's."""
+    losses, state = train("cuda", 3, rule)  # HostSync if anything was read
+    assert {name for name, _ in cuda.launched} >= {"linear_forward", "matmul", "matmul_ta", "leaky_relu_backward"}
+    assert {stream for _, stream in cuda.launched} == {Module_stream()}
+    with tinymed.use_backend("numpy"):
+        expected, expected_state = train("cpu", 3, rule)
+    np.testing.assert_allclose([host(v) for v in losses], [v.numpy() for v in expected], rtol=1e-4)
+    for name, value in expected_state.items():
+        np.testing.assert_allclose(host(state[name]), value.numpy(), rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+def test_the_papers_network(cuda):
+    model = create_model("dcnn", input_shape=(3, 50, 50), classes=2).to("cuda").train()
+    y = model(tinymed.tensor(normal(2, 3, 50, 50), device="cuda"))
+    y.sum().backward()
+    assert all(p.grad is not None and p.grad.device == "cuda" for p in model.parameters())
+
+
+def test_an_optimizer_follows_its_model(cuda):
+    layer = nn.Linear(3, 2)
+    rule = optim.Adam(layer.parameters())
+    for device in ("cpu", "cuda", "cuda", "cpu"):
+        with reading_allowed():
+            layer.to(device)
+        layer(tinymed.tensor(normal(4, 3), device=device)).sum().backward()
+        with reading_allowed():
+            rule.step()
+            assert [int(s) for s in rule.state_dict()["state.0.step"]]
+        rule.zero_grad()
+    assert rule.state_dict()["state.0.step"].tolist() == [4]
+
+
+def test_dropout_on_the_gpu_can_be_resumed(cuda):
+    x = tinymed.ones(4, 8, device="cuda")
+    generator = tinymed.random.default_generator
+    tinymed.manual_seed(5)
+    nn.functional.dropout(x)
+    with reading_allowed():
+        state = generator.get_state()
+    first = host(nn.functional.dropout(x))
+    generator.set_state(state)
+    assert np.array_equal(host(nn.functional.dropout(x)), first)
+    tinymed.manual_seed(5)
+    nn.functional.dropout(tinymed.ones(4, 8))
+    assert np.array_equal(nn.functional.dropout(tinymed.ones(4, 8)).numpy(), first)  # the CPU drops the same
+
+
+# --------------------------------------------------------------------------------------------------------- DLPack
+
+
+def test_dlpack_with_torch():
+    torch = pytest.importorskip("torch", reason="PyTorch is the oracle: pip install '.[test]'")
+    x = tinymed.tensor(normal(2, 3, 4))
+    there = torch.from_dlpack(x)
+    there[0, 0, 0] = 77
+    assert x.numpy()[0, 0, 0] == 77  # one memory
+    back = tinymed.from_dlpack(torch.arange(6).reshape(2, 3).t())
+    assert (back.shape, back.dtype, back.tolist()) == ((3, 2), np.int64, [[0, 3], [1, 4], [2, 5]])
+    assert x.__dlpack_device__() == (1, 0)
+    with pytest.raises(BufferError, match=r"requires a gradient.*export tensor\.detach\(\)"):
+        torch.from_dlpack(x.requires_grad_())
+    with pytest.raises(TypeError, match="from_dlpack: takes an array with __dlpack__"):
+        tinymed.from_dlpack([1, 2])
+
+
+def test_dlpack_on_the_gpu(cuda):
+    x = tinymed.tensor(normal(2, 3), device="cuda")
+    assert x.__dlpack_device__() == (2, 0)
+    y = tinymed.from_dlpack(x)
+    assert y.device == "cuda"
+    assert y.data.data.ptr == x.data.data.ptr

@@ -1,0 +1,264 @@
+"""Winograd's convolution: its matrices, its transforms, three directions over awkward shapes, accuracy, the chooser."""
+
+import os
+import subprocess
+import sys
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from instruments import Conv, guarded, normal
+from numba import njit
+
+from tinymed import backend
+from tinymed.cpu import algorithms, microkernel
+from tinymed.cpu.winograd_transforms import MATRICES, transform, transposed, winograd_matrices
+from tinymed.precision import use_precision
+
+FORCED = ("direct", "winograd2", "winograd4")
+ONE = (1, 1)
+
+
+def relative(actual, expected):
+    """Largest error over largest value; NaN where NaN leaked in."""
+    assert actual.shape == expected.shape
+    return float(np.abs(actual - expected).max(initial=0) / max(np.abs(expected).max(initial=0), 1e-30))
+
+
+# ------------------------------------------------------------------------------------------------- the transforms
+
+
+@pytest.mark.parametrize(("points", "taps"), [((0, 1, -1), 3), ((0, 1, -1, 2, -2), 3), ((0, 1, -1, 2), 3), ((0, 1), 2),
+                                              ((0, 1, -1, 2, -2, 3), 5)])  # fmt: skip
+def test_matrices_give_a_filter_exactly(points, taps):
+    """For each unit signal and unit filter: A^T [(G g) * (B^T d)] is the correlation, in exact arithmetic."""
+    signal, filter, inverse = winograd_matrices(points, taps)
+    for a in range(taps):
+        for b in range(len(signal)):
+            y = [sum(row[q] * filter[q][a] * signal[q][b] for q in range(len(signal))) for row in inverse]
+            assert y == [Fraction(i + a == b) for i in range(len(signal) + 1 - taps)]
+
+
+def test_bias_enters_at_the_point_one():
+    """conv_winograd starts the products of point (1, 1) with the bias: that must reach every pixel, once."""
+    for m in (2, 4):
+        assert all(row[1] == 1 for row in MATRICES[m].inverse)
+
+
+SHAPES = [microkernel.Shape(6, 2, 8, True), microkernel.Shape(4, 2, 4, False), microkernel.SHAPE]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("m", [2, 4])
+def test_transforms_of_every_instruction_set(shape, m):
+    signal, filter, inverse = MATRICES[m]
+    for matrix, gather in ((signal, True), (filter, True), (transposed(inverse), True), (inverse, False),
+                           (transposed(filter), False)):  # fmt: skip
+        square = transform(matrix, gather, shape)
+
+        @njit
+        def run(pixels, table, planes, plane, channels, square=square):
+            square(pixels.ctypes.data, table.ctypes.data, planes.ctypes.data, plane, channels)
+
+        rng, (rows, columns) = np.random.default_rng(0), np.shape(matrix)
+        exact = np.array(matrix, float)
+        for channels in (1, shape.lanes, 2 * shape.lanes + 1):
+            room = -(-channels // shape.lanes) * shape.lanes
+            with guarded() as guards:
+                order = rng.permutation((columns if gather else rows) ** 2)  # a table may send a pixel anywhere
+                pixels = guards.place(normal(rng, order.size, channels))
+                planes = guards.place(normal(rng, (rows if gather else columns) ** 2, room))
+                source = (pixels[order] if gather else planes[:, :channels]).reshape(columns, columns, channels)
+                expected = np.einsum("ia,abc,jb->ijc", exact, source, exact).reshape(rows * rows, channels)
+                run(pixels, 4 * channels * order, planes, 4 * room, channels)
+                assert relative(planes[:, :channels] if gather else pixels[order], expected) < 5e-7
+
+
+# ------------------------------------------------------------------------------------------------ three directions
+
+
+def bound(algorithm, direction):
+    return (5e-5 if direction == "weight" else 2e-5) if algorithm == "winograd4" else 2e-6
+
+
+SIDES = st.tuples(st.integers(1, 13), st.integers(1, 13))
+CHANNELS = st.sampled_from([1, 3, 17, 33, 64])
+PADDING = st.tuples(*[st.tuples(st.integers(0, 2), st.integers(0, 2))] * 2)
+
+
+@pytest.mark.parametrize("algorithm", FORCED)
+@settings(max_examples=30)
+@given(n=st.integers(1, 3), c=CHANNELS, k=CHANNELS, size=SIDES, padding=PADDING)
+@example(n=70, c=3, k=33, size=(4, 5), padding=((1, 1), (1, 1)))  # many blocks of tiles
+@example(n=2, c=64, k=64, size=(26, 26), padding=((1, 1), (1, 1)))
+@example(n=1, c=64, k=300, size=(30, 31), padding=((0, 0), (1, 1)))  # sums that leave L2, filters in parts
+@example(n=1, c=5, k=7, size=(3, 3), padding=((4, 3), (3, 5)))  # more padding than filter: dy is cropped
+def test_three_directions_over_awkward_shapes(algorithm, n, c, k, size, padding):
+    size = tuple(max(s, 3 - sum(p)) for s, p in zip(size, padding, strict=True))
+    rng, how = np.random.default_rng(1), (ONE, padding, ONE, 1)
+    x, weight, bias = normal(rng, n, c, *size), normal(rng, k, c, 3, 3), normal(rng, k)
+    expected, numba = Conv(x, weight, *how), backend.table("numba")
+    with use_precision("tf32"), algorithms.use_algorithm(algorithm), guarded() as guards:
+        dy = guards.place(normal(rng, n, k, *expected.out), "image")
+        xs, ws, bs = guards.place(x, "image"), guards.place(weight, "filter"), guards.place(bias)
+        y = numba.conv2d_forward(xs, ws, bs, *how)
+        assert relative(y, expected.forward(bias)) < bound(algorithm, "forward")
+        assert relative(numba.conv2d_forward(xs, ws, None, *how), expected.forward(0 * bias)) < 2e-5
+        dx, dw = expected.backward(dy)
+        assert relative(numba.conv2d_backward_input(dy, ws, x.shape, *how), dx) < bound(algorithm, "input")
+        assert relative(numba.conv2d_backward_weight(dy, xs, weight.shape, *how), dw) < bound(algorithm, "weight")
+
+
+def test_empty_batch():
+    numba, how = backend.table("numba"), (ONE, (ONE, ONE), ONE, 1)
+    x, w = np.zeros((0, 3, 5, 5), np.float32), np.ones((4, 3, 3, 3), np.float32)
+    for algorithm in FORCED:
+        with use_precision("tf32"), algorithms.use_algorithm(algorithm):
+            y = numba.conv2d_forward(x, w, None, *how)
+            assert y.shape == (0, 4, 5, 5)
+            assert numba.conv2d_backward_input(y, w, x.shape, *how).shape == x.shape
+            assert (numba.conv2d_backward_weight(y, x, w.shape, *how) == 0).all()
+
+
+def test_a_nan_stays_in_the_tile_it_went_into():
+    """Elsewhere nothing may be lost: the lines of zeros and of waste beside the tiles are shared by all."""
+    x, w = np.ones((1, 16, 9, 9), np.float32), np.ones((16, 16, 3, 3), np.float32)
+    x[0, 3, 8, 8] = np.nan
+    for algorithm in FORCED:
+        with use_precision("tf32"), algorithms.use_algorithm(algorithm):
+            y = backend.table("numba").conv2d_forward(x, w, None, ONE, (ONE, ONE), ONE, 1)
+        assert np.isnan(y[:, :, 7:, 7:]).all()
+        assert not np.isnan(y[:, :, :4, :]).any()
+
+
+@pytest.mark.parametrize(("n", "c", "k", "side"), [(32, 32, 64, 32), (8, 128, 64, 14), (2, 256, 256, 14)])
+def test_accuracy_against_float64_and_pytorch(n, c, k, side):
+    """On shapes of real networks: the bounds of `exact` and `tf32`; exact weight gradients within twice PyTorch's."""
+    torch = pytest.importorskip("torch")
+    rng, how = np.random.default_rng(3), (ONE, (ONE, ONE), ONE, 1)
+    x, w, dy = normal(rng, n, c, side, side), normal(rng, k, c, 3, 3), normal(rng, n, k, side, side)
+    tensors = [torch.from_numpy(a) for a in (dy, x, w)]
+    rest = None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, [True, True, False]
+    exact = [a.numpy() for a in torch.ops.aten.convolution_backward(*(t.double() for t in tensors), *rest)[:2]]
+    theirs = relative(torch.ops.aten.convolution_backward(*tensors, *rest)[1].numpy(), exact[1])
+    y = torch.nn.functional.conv2d(*(t.double() for t in tensors[1:]), padding=1).numpy()
+    numba = backend.table("numba")
+    for precision, near, far in (("exact", 2e-6, 2 * theirs), ("tf32", 2e-5, 5e-5)):
+        for algorithm in (None, *FORCED):
+            with use_precision(precision), algorithms.use_algorithm(algorithm):
+                assert relative(numba.conv2d_forward(x, w, None, *how), y) < near
+                assert relative(numba.conv2d_backward_input(dy, w, x.shape, *how), exact[0]) < near
+                assert relative(numba.conv2d_backward_weight(dy, x, w.shape, *how), exact[1]) < far
+
+
+PROGRAM = """
+import hashlib, numba, numpy as np
+from tinymed import backend
+from tinymed.cpu import algorithms
+k, rng = backend.table("numba"), np.random.default_rng(0)
+normal = lambda *s: rng.standard_normal(s, dtype=np.float32)
+for threads in (1, 2):
+    numba.set_num_threads(threads)
+    digest, rng = hashlib.sha256(), np.random.default_rng(0)
+    for name in ("winograd2", "winograd4"):
+        for n, c, filters, side in ((9, 24, 40, 17), (1, 64, 160, 9), (5, 64, 128, 21)):
+            how = ((1, 1), ((1, 1), (1, 0)), (1, 1), 1)
+            x, w = normal(n, c, side, side), normal(filters, c, 3, 3)
+            with algorithms.use_algorithm(name):
+                y = k.conv2d_forward(x, w, None, *how)
+                dx = k.conv2d_backward_input(y, w, x.shape, *how)
+                dw = k.conv2d_backward_weight(y, x, w.shape, *how)
+            for a in (y, dx, dw):
+                digest.update(np.ascontiguousarray(a).tobytes())
+    print(digest.hexdigest())
+"""
+
+
+def test_one_and_two_threads_give_the_same_bits():
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False,
+                          env={**os.environ, "NUMBA_NUM_THREADS": "2", "TINYMED_PRECISION": "tf32"})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    one, two = done.stdout.split()
+    assert one == two
+
+
+# ------------------------------------------------------------------------------------------------------ the chooser
+
+
+IMAGES, FILTER = (128, 64, 32, 32), (64, 64, 3, 3)
+
+
+def test_exact_forbids_four_by_four():
+    for direction in algorithms.DIRECTIONS:
+        with use_precision("tf32"):
+            assert algorithms.choose(direction, IMAGES, FILTER, padding=(ONE, ONE)) == "winograd4"
+        for name in (None, *FORCED):
+            with use_precision("exact"), algorithms.use_algorithm(name):
+                assert algorithms.choose(direction, IMAGES, FILTER, padding=(ONE, ONE)) != "winograd4"
+
+
+@pytest.mark.parametrize(("weight", "how", "expected"), [
+    ((64, 64, 5, 5), {}, "direct"),
+    ((64, 64, 1, 1), {}, "direct"),
+    (FILTER, {"stride": (2, 2)}, "direct"),
+    (FILTER, {"dilation": (1, 2)}, "direct"),
+    ((64, 32, 3, 3), {"groups": 2}, "direct"),
+    ((64, 1, 3, 3), {"groups": 64}, "depthwise"),
+    ((128, 1, 3, 3), {"groups": 64}, "direct"),  # two filters to a channel
+])  # fmt: skip
+def test_what_winograd_cannot_do(weight, how, expected):
+    for name in (None, *FORCED):
+        with use_precision("tf32"), algorithms.use_algorithm(name):
+            assert {algorithms.choose(d, IMAGES, weight, **how) for d in algorithms.DIRECTIONS} == {expected}
+
+
+def test_forcing_is_undone_and_checked():
+    with use_precision("tf32"):
+        before = algorithms.choose("forward", IMAGES, FILTER)
+        with algorithms.use_algorithm("direct"):
+            assert algorithms.choose("forward", IMAGES, FILTER) == "direct"
+            with algorithms.use_algorithm(None):
+                assert algorithms.choose("forward", IMAGES, FILTER) == before
+        assert algorithms.choose("forward", IMAGES, FILTER) == before
+    with pytest.raises(ValueError, match="fft.*direct, winograd2, winograd4"):
+        algorithms.use_algorithm("fft")
+    with pytest.raises(ValueError, match="backwards.*forward, input, weight"):
+        algorithms.choose("backwards", IMAGES, FILTER)
+    code = "from tinymed.cpu import algorithms; print(algorithms.choose('forward', (8, 64, 32, 32), (64, 64, 3, 3)))"
+    for name, expected in (("direct", "direct"), ("winograd2", "winograd2"), ("", "winograd4")):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                              env={**os.environ, "TINYMED_CONV": name, "TINYMED_PRECISION": "tf32"})  # fmt: skip
+        assert done.stdout.strip() == expected
+
+
+def test_the_composites_follow_the_chooser():
+    calls = []
+
+    class Watch(backend.Observer):
+        def after(self, launch, kernel, args, outs):
+            calls.append(launch.name)
+
+    rng, how = np.random.default_rng(0), (ONE, (ONE, ONE), ONE, 1)
+    x, w, numba = normal(rng, 1, 32, 8, 8), normal(rng, 32, 32, 3, 3), backend.table("numba")
+    parts = {"direct": {"conv_direct", "conv_direct_weight"}, "winograd2": {"conv_winograd", "conv_winograd_weight"}}
+    parts["winograd4"] = parts["winograd2"]
+    for name in FORCED:
+        calls.clear()
+        with use_precision("tf32"), algorithms.use_algorithm(name), backend.observing(Watch()):
+            y = numba.conv2d_forward(x, w, None, *how)
+            numba.conv2d_backward_input(y, w, x.shape, *how)
+            numba.conv2d_backward_weight(y, x, w.shape, *how)
+        assert {c for c in calls if c.startswith("conv_")} == parts[name]
+
+
+def test_the_table_can_be_printed():
+    with use_precision("tf32"):
+        head, first, *rest = algorithms.table().splitlines()
+        assert head.split() == ["channels", "filters", "height", "width", *algorithms.DIRECTIONS]
+        assert first.split() == ["3", "32", "64", "64", "direct", "direct", "direct"]
+        assert "winograd4" in rest[0]
+        with algorithms.use_algorithm("direct"):
+            assert "winograd" not in algorithms.table()
+        assert algorithms.table([(64, 64, 5, 7)], images=2).splitlines()[1].split()[:4] == ["64", "64", "5", "7"]

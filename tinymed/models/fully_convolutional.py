@@ -1,0 +1,211 @@
+"""A patch network run over a whole image at once: the scores of sliding it, without computing anything twice.
+
+A dense layer over the maps of a patch is a convolution by filters of the maps' size, and those that follow are 1x1
+convolutions (Long, Shelhamer & Darrell 2015).  A layer of stride s makes a network see every s-th place only; to have
+all of them its stride is dropped and every later layer takes pixels s apart: dilation, or "a trous" (Giusti et al.,
+ICIP 2013, whose fragments hold the same numbers; Sermanet et al. 2014; Chen et al. 2015).
+
+    FullyConvolutional(model, patch)(image (N, C, H, W)) = scores (N, classes, H - patch + 1, W - patch + 1)
+
+Its weights are the model's own parameters, so it follows their training, and gradients flow through it.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from .. import nn, tape
+from ..nn import functional as F
+from ..nn.conv import Conv, spread
+from ..nn.pool import AdaptiveAvgPool, AvgPool, MaxPool
+from ..tensor import Tensor
+from .shapes import blank, shapes_only
+from .triplanar import Triplanar
+
+Step = Callable[[Any], Any]
+CONVOLVE = (F.conv1d, F.conv2d, F.conv3d)
+POINTWISE: tuple[type, ...] = (nn.LocalResponseNorm, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.Dropout,
+                               nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.Identity)  # fmt: skip
+
+
+class FullyConvolutional(nn.Module):
+    """Scores (N, classes, *(space - patch + 1)) of images (N, channels, *space): those of `model` at every place.
+
+    model: a chain of convolutions, poolings, activations, normalisations and dense layers without padding; its modules
+    run in the order in which they were made.  patch: the side of its input.  channels: of its input; by default those
+    of its first layer.  Raises ValueError for a layer whose answer depends on the patch's border, or a model that is
+    no such chain.
+    """
+
+    def __init__(self, model: nn.Module, patch: int, channels: int | None = None):
+        super().__init__()
+        self.model, self.patch = model, patch
+        layers = list(chain(model))
+        first = next(m for m in layers if hasattr(m, "weight"))
+        channels = channels or int(first.weight.shape[1]) * getattr(first, "groups", 1)
+        self.steps, _ = plan(layers, shapes_of(layers, (channels, patch, patch)))
+        self.check(channels)
+
+    def forward(self, input: Tensor) -> Any:
+        short = [side for side in input.shape[2:] if side < self.patch]
+        if short:
+            raise ValueError(f"FullyConvolutional: an image of {list(input.shape[2:])} is smaller than the patch of "
+                             f"{self.patch}; pad it")  # fmt: skip
+        result: Any = input
+        for step in self.steps:
+            result = step(result)
+        for axis, side in enumerate(input.shape[2:], start=2):  # a patch whose last pixels no pooling reached
+            result = F.narrow(result, axis, 0, side - self.patch + 1)
+        return result
+
+    def check(self, channels: int) -> None:
+        """Compare with the model on one patch, in evaluation mode."""
+        dtype = next(p.dtype for p in self.model.parameters())
+        place = np.arange(channels * self.patch**2, dtype=np.float64)
+        image = Tensor(np.sin(place * place).reshape(1, channels, self.patch, self.patch).astype(dtype))
+        modes = [(m, m.training) for m in self.model.modules()]
+        self.model.eval()
+        with tape.no_grad():
+            ours, theirs = self(image).data, self.model(image).data
+        for module, mode in modes:
+            module.training = mode
+        scale = max(float(np.abs(theirs).max()), 1e-6)
+        if ours.shape != (*theirs.shape, 1, 1) or np.abs(ours[..., 0, 0] - theirs).max() > 1e-3 * scale:
+            raise ValueError(f"{type(self.model).__name__} is no plain chain of its layers, so it cannot be run fully "
+                             "convolutionally; slide it over the image instead")  # fmt: skip
+
+
+class DenseTriplanar(nn.Module):
+    """Scores (classes, X, Y, Z) of a volume (channels, X + p - 1, Y + p - 1, Z + p - 1) by a triplanar network.
+
+    patch: p, the side of its patches, which for voxel (x, y, z) of the result lie about (x, y, z) + (p - 1) // 2.  Each
+    plane's network runs over its slices; a plane's scores are its part of the classifier, and they are added up.
+    """
+
+    def __init__(self, model: Triplanar, patch: int):
+        super().__init__()
+        self.model, self.patch, self.planes = model, patch, []
+        for plane in model.planes:
+            layers = list(chain(plane))
+            shapes = shapes_of(layers, (model.in_channels, patch, patch))
+            self.planes.append((*plan(layers, shapes), shapes[-2]))
+
+    def forward(self, volume: Tensor) -> Any:
+        total: Any = self.model.classifier.bias.reshape(-1, 1, 1, 1)
+        for axes in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):  # rows, columns and third axis: planes xy, yz, zx
+            inner = [side - self.patch + 1 for side in volume.shape[1:]]
+            slices = F.narrow(volume, axes[2] + 1, (self.patch - 1) // 2, inner[axes[2]])
+            scores = self.plane(axes[0], F.permute(slices, (axes[2] + 1, 0, axes[0] + 1, axes[1] + 1)))
+            place = {axes[0]: 2, axes[1]: 3, axes[2]: 0}  # scores are (third, classes, rows, columns)
+            total = total + F.permute(scores, (1, place[0], place[1], place[2]))
+        return total
+
+    def plane(self, number: int, slices: Any) -> Any:
+        """One plane's part of the scores, at every place of slices (n, channels, rows, columns)."""
+        steps, apart, maps = self.planes[number]
+        for step in steps:
+            slices = step(slices)
+        whole, features = self.model.classifier.weight, int(np.prod(maps))
+        part = F.reshape(F.narrow(whole, 1, number * features, features), (-1, *maps))
+        return F.conv2d(slices, part, dilation=apart)
+
+
+def chain(module: nn.Module) -> Iterator[Any]:
+    """The modules without further ones in them, in the order in which they were made."""
+    if not module._modules:
+        yield module
+    for child in module._modules.values():
+        if child is not None:
+            yield from chain(child)
+
+
+def shapes_of(layers: list[Any], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The shape that each layer is given, without the batch axis, and last the result's."""
+    found = [shape]
+    with tape.no_grad(), shapes_only():
+        y: Any = Tensor(blank((1, *shape)))
+        for layer in layers:
+            mode, layer.training = layer.training, False
+            y = layer(y)
+            layer.training = mode
+            found.append(tuple(y.shape[1:]))
+    return found
+
+
+def plan(layers: list[Any], shapes: list[tuple[int, ...]]) -> tuple[list[Step], int]:
+    """(each layer as a function of maps that are computed at every place, how far apart neighbours are at the end)."""
+    steps: list[Step] = []
+    apart, flat = 1, ()
+    for layer, given, result in zip(layers, shapes, shapes[1:], strict=False):
+        if isinstance(layer, Conv):
+            steps.append(convolved(layer, apart))
+            apart *= only(layer, "stride")
+        elif isinstance(layer, MaxPool | AvgPool):
+            steps.append(pooled(layer, apart, given[1:], result[1:]))
+            apart *= only(layer, "stride")
+        elif isinstance(layer, AdaptiveAvgPool):
+            if set(result[1:]) != {1}:
+                raise ValueError(f"{type(layer).__name__} to {result[1:]} cannot be run fully convolutionally; to 1 can")
+            steps.append(averaged(given[1:], apart, given[0]))
+        elif isinstance(layer, nn.Flatten):
+            flat = given
+        elif isinstance(layer, nn.Linear):
+            steps.append(dense(layer, flat or (given[0], 1, 1), apart))
+            flat = ()
+        elif isinstance(layer, POINTWISE) or result == given:
+            steps.append(layer)
+        else:
+            raise ValueError(f"{type(layer).__name__} cannot be run fully convolutionally")
+    return steps, apart
+
+
+def only(layer: Any, name: str, default: int | None = None) -> int:
+    """A value of a layer that must be the same on every axis."""
+    values = set(spread(getattr(layer, name), layer.axes, name))
+    if len(values) > 1 or (default is not None and values != {default}):
+        wanted = "the same on every axis" if default is None else default
+        raise ValueError(f"{type(layer).__name__}: {name}={getattr(layer, name)}; run fully convolutionally it must be "
+                         f"{wanted}, since inside an image there is no border of the patch")  # fmt: skip
+    return int(values.pop())
+
+
+def convolved(layer: Any, apart: int) -> Step:
+    """A convolution without its stride, its taps further apart."""
+    if layer.padding != "valid":
+        only(layer, "padding", 0)
+    far = only(layer, "dilation") * apart
+    convolve = CONVOLVE[layer.axes - 1]
+    return lambda y: convolve(y, layer.weight, layer.bias, dilation=far, groups=layer.groups)
+
+
+def pooled(layer: Any, apart: int, given: tuple[int, ...], result: tuple[int, ...]) -> Step:
+    """A pooling without its stride, its window's pixels further apart."""
+    only(layer, "padding", 0)
+    sides, stride = spread(layer.kernel_size, layer.axes, "kernel_size"), only(layer, "stride")
+    far = only(layer, "dilation") if isinstance(layer, MaxPool) else 1
+    for n, m, k in zip(given, result, sides, strict=True):
+        if (m - 1) * stride + far * (k - 1) + 1 > n:
+            raise ValueError(f"{type(layer).__name__} with ceil_mode: its last window hangs over the border of a map of "
+                             f"{n}, which inside an image is not there; slide the network instead")  # fmt: skip
+    if isinstance(layer, AvgPool):
+        return averaged(sides, apart)
+    pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[layer.axes - 1]
+    return lambda y: pool(y, sides, 1, 0, far * apart)
+
+
+def averaged(sides: tuple[int, ...], apart: int, channels: int | None = None) -> Step:
+    """The mean of a window whose pixels are `apart`: a convolution of each channel by equal weights."""
+
+    def mean(y: Any) -> Any:
+        each = y.shape[1]
+        weight = Tensor(np.full((each, 1, *sides), 1 / np.prod(sides), y.dtype))
+        return CONVOLVE[len(sides) - 1](y, weight, dilation=apart, groups=each)
+
+    return mean
+
+
+def dense(layer: Any, maps: tuple[int, ...], apart: int) -> Step:
+    """A dense layer over maps (channels, *space) as a convolution."""
+    convolve = CONVOLVE[len(maps) - 2]
+    return lambda y: convolve(y, F.reshape(layer.weight, (-1, *maps)), layer.bias, dilation=apart)
