@@ -40,11 +40,7 @@ def absence(name: str) -> str:
         return "" if importlib.util.find_spec("torch") else "PyTorch is not installed: pip install '.[test]'"
     if name == "data":
         return "" if SHARED.is_dir() else "no real data sets beside the repository, in ../shared/data"
-    try:
-        backend.table(name)
-    except (backend.BackendError, ImportError, ValueError) as reason:
-        return str(reason)
-    return ""
+    return backend.absence(name) if name in backend.BACKENDS else f"no backend is called {name}"
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

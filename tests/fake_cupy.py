@@ -49,7 +49,7 @@ class Pointer:
 class Memory:
     """An allocation: the same object whichever view asks."""
 
-    known: dict[int, "Memory"] = {}  # noqa: RUF012
+    known: dict[int, "Memory"] = {}
 
     def __new__(cls, owner: np.ndarray) -> "Memory":
         memory = cls.known.get(id(owner))
@@ -155,8 +155,9 @@ def reflected(name: str) -> Any:
     return method
 
 
-for _name in ("transpose", "reshape", "astype", "copy", "sum", "max", "min", "mean", "var", "ravel", "swapaxes", "squeeze", "fill",
-              "argmax", "argmin", "any", "all", "prod", "cumsum", "dot", "view", "clip", "nonzero", "repeat", "diagonal"):  # fmt: skip
+METHODS = """transpose reshape astype copy sum max min mean var ravel swapaxes squeeze fill argmax argmin any all prod
+cumsum dot view clip nonzero repeat diagonal"""
+for _name in METHODS.split():
     setattr(ndarray, _name, reflected(_name))
 
 
@@ -168,7 +169,21 @@ def operate(function: Any, swapped: bool) -> Any:
     return method
 
 
-for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift"):
+for _name in (
+    "add",
+    "sub",
+    "mul",
+    "truediv",
+    "floordiv",
+    "mod",
+    "pow",
+    "matmul",
+    "and_",
+    "or_",
+    "xor",
+    "lshift",
+    "rshift",
+):
     _word = _name.strip("_")
     setattr(ndarray, f"__{_word}__", operate(getattr(operator, _name), False))
     setattr(ndarray, f"__r{_word}__", operate(getattr(operator, _name), True))
@@ -176,13 +191,18 @@ for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
     setattr(ndarray, f"__{_name}__", operate(getattr(operator, _name), False))
 for _name in ("neg", "abs", "invert"):
     setattr(ndarray, f"__{_name}__", (lambda f: lambda self: wrap(f(self._a)))(getattr(operator, _name)))
-for _name in ("iadd", "isub", "imul", "itruediv"):
 
-    def _in_place(self: ndarray, other: Any, f: Any = getattr(operator, _name)) -> ndarray:
-        f(self._a, unwrap(other))
+
+def in_place(function: Any) -> Any:
+    def method(self: ndarray, other: Any) -> ndarray:
+        function(self._a, unwrap(other))
         return self
 
-    setattr(ndarray, f"__{_name}__", _in_place)
+    return method
+
+
+for _name in ("iadd", "isub", "imul", "itruediv"):
+    setattr(ndarray, f"__{_name}__", in_place(getattr(operator, _name)))
 for _name in ("bool", "int", "float", "index"):
 
     def _read(self: ndarray, name: str = _name) -> Any:

@@ -111,7 +111,7 @@ def test_gradcheck_refuses_a_function_without_floats():
 
 def test_compare_backends_reports_every_backend():
     errors = check.compare_backends(ReLU.apply, [np.linspace(-1, 1, 7)])
-    assert set(errors) == set(backend.BACKENDS)
+    assert set(errors) == {name for name in backend.BACKENDS if not backend.absence(name)} >= {"numpy", "numba"}
     assert max(errors.values()) < 1e-6
 
 

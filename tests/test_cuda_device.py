@@ -11,10 +11,9 @@ import pytest
 from fake_cupy import FakeCupy, HostSync, reading_allowed
 
 import tinymed
-from tinymed import backend, nn, optim
+from tinymed import backend, models, nn, optim
 from tinymed.backend import BackendError
 from tinymed.cuda import emulated, gpu
-from tinymed.models import create_model
 
 
 class Module:
@@ -152,8 +151,9 @@ def test_without_a_gpu_the_error_says_what_is_missing(monkeypatch):
 def train(device: str, steps: int, optimizer: Any) -> tuple[list[Any], dict[str, Any]]:
     """Losses and final parameters of a small network with everything that keeps state."""
     tinymed.manual_seed(3)
-    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25),
-                          nn.Flatten(), nn.Linear(8 * 16, 16), nn.LeakyReLU(), nn.Linear(16, 2))  # fmt: skip
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2),
+                          nn.Dropout(0.25), nn.Flatten(), nn.Linear(8 * 16, 16), nn.LeakyReLU(),
+                          nn.Linear(16, 2))  # fmt: skip
     model.to(device)
     rule = optimizer(model.parameters())
     x = tinymed.tensor(normal(6, 3, 8, 8), device=device)
@@ -172,7 +172,7 @@ def train(device: str, steps: int, optimizer: Any) -> tuple[list[Any], dict[str,
 @pytest.mark.parametrize("rule", [lambda p: optim.SGD(p, lr=0.1, momentum=0.9), lambda p: optim.Adam(p, lr=0.01)],
                          ids=["SGD", "Adam"])  # fmt: skip
 def test_a_step_never_waits_for_the_device(cuda, rule):
-    """Forward, backward, clipping and update, with dropout: no value is read on the host, and the result is the CPU's."""
+    """Forward, backward, clipping and update, with dropout: the host reads nothing, and the result is the CPU's."""
     losses, state = train("cuda", 3, rule)  # HostSync if anything was read
     assert {name for name, _ in cuda.launched} >= {"linear_forward", "matmul", "matmul_ta", "leaky_relu_backward"}
     assert {stream for _, stream in cuda.launched} == {Module_stream()}
@@ -184,7 +184,7 @@ def test_a_step_never_waits_for_the_device(cuda, rule):
 
 
 def test_the_papers_network(cuda):
-    model = create_model("dcnn", input_shape=(3, 50, 50), classes=2).to("cuda").train()
+    model = models.create("dcnn", size=50).to("cuda").train()
     y = model(tinymed.tensor(normal(2, 3, 50, 50), device="cuda"))
     y.sum().backward()
     assert all(p.grad is not None and p.grad.device == "cuda" for p in model.parameters())

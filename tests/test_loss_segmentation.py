@@ -1,4 +1,4 @@
-"""Losses of segmentation: their definitions, gradients beside PyTorch's, ignored and weighted pixels, deep supervision."""
+"""Losses of segmentation: definitions, gradients beside PyTorch's, ignored and weighted pixels, deep supervision."""
 
 from typing import Any
 
@@ -152,7 +152,7 @@ class TestModules:
         np.testing.assert_allclose(x.grad.data, z.grad.numpy(), rtol=1e-10)
         weighted = nn.PixelCrossEntropyLoss([3.0], reduction="sum")(Tensor(scores), Tensor(target)).item()
         true = torch.nn.functional.binary_cross_entropy_with_logits(
-            z[:, 0], torch.tensor(target, dtype=torch.float64), reduction="sum", pos_weight=torch.tensor(3.0))  # fmt: skip
+            z[:, 0], torch.tensor(target).double(), reduction="sum", pos_weight=torch.tensor(3.0))  # fmt: skip
         assert weighted == pytest.approx(true.item(), rel=1e-6)
 
     def test_focal(self, rng: Any) -> None:

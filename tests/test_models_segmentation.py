@@ -280,7 +280,7 @@ def test_a_residual_stage_refuses_what_it_cannot_add() -> None:
 
 
 def shapes(count: int, channels: int, space: tuple[int, ...], output: tuple[int, ...]) -> tuple[Any, Any]:
-    """Noisy images (count, channels, *space) of a bright ball each, and where it is in their central `output` pixels."""
+    """Noisy images (count, channels, *space) of a bright ball each, and its mask in their central `output` pixels."""
     rng = np.random.default_rng(5)
     places = np.indices(space)
     images, masks = [], []
@@ -300,11 +300,12 @@ LEARNERS: dict[str, tuple[dict[str, Any], tuple[int, ...], int, int, float]] = {
     "unet_small": ({"base": 8}, (32, 32), 8, 30, 3e-3),
     "dcunet": ({"filters": 8, "in_channels": 1}, (32, 32), 8, 25, 1e-2),
     "multiresunet": ({"filters": 8, "in_channels": 1}, (32, 32), 8, 20, 1e-2),
-    "unet3d": ({"base": 4, "depth": 2, "in_channels": 1, "num_classes": 2, "padding": "same"}, (12, 16, 12), 2, 25, 1e-2),
+    "unet3d": ({"base": 4, "depth": 2, "in_channels": 1, "num_classes": 2, "padding": "same"},
+               (12, 16, 12), 2, 25, 1e-2),
     "voxresnet": ({"base": 4, "num_classes": 2, "auxiliary": True}, (16, 16, 16), 2, 20, 1e-2),
-    "vnet": ({"base": 4}, (16, 16, 16), 2, 30, 3e-3),
-    "deepmedic": ({"widths": [6] * 8, "hidden": 12, "num_classes": 2, "in_channels": 1, "dropout": 0.0}, (57, 57, 57), 2,
-                  20, 1e-2),
+    "vnet": ({"base": 3}, (16, 16, 16), 2, 30, 3e-3),
+    "deepmedic": ({"widths": [6] * 8, "hidden": 12, "num_classes": 2, "in_channels": 1, "dropout": 0.0},
+                  (57, 57, 57), 2, 20, 1e-2),
 }  # fmt: skip
 
 
@@ -331,7 +332,7 @@ def test_overfits_balls_saves_and_reloads(name: str, tmp_path: Any) -> None:
 
 def reloads(model: Any, make: Callable[[], Any], x: Tensor, folder: Any) -> None:
     """A new network with the saved weights gives the same scores, bit for bit."""
-    save_file({n: np.ascontiguousarray(t.data) for n, t in model.state_dict().items()}, folder / "model.safetensors")
+    save_file({n: np.array(t.data, order="C") for n, t in model.state_dict().items()}, folder / "model.safetensors")
     tinymed.manual_seed(1)
     again = make()
     again.load_state_dict({n: Tensor(a) for n, a in load_file(folder / "model.safetensors").items()})

@@ -43,7 +43,7 @@ class TestTrain:
         assert metrics["test"]["per_class"]["blob"]["dice"] > 0.6
         assert (metrics["val"]["n"], metrics["test"]["n"]) == (4, 3)
         lines = (finished / "cases.csv").read_text().splitlines()
-        assert lines[0].startswith("name,loss,accuracy,dice ground,dice blob,jaccard ground")
+        assert lines[0].startswith("name,loss,accuracy,pixels ground,pixels blob,dice ground,dice blob,")
         assert len(lines) == 1 + 3
         with Image.open(finished / "overlays.png") as picture:
             assert min(picture.size) > 400
@@ -115,7 +115,7 @@ class TestMistakes:
             (["--labels", "0=a"], "needs 2 to 254 classes"),
             (["--labels", "0=a,254=b"], "unknown label value 255"),
             (["--patch", "16,16,16"], "write a side, or one an axis"),
-            (["--model", "dcnn"], "no network for segmentation"),
+            (["--model", "voxresnet"], "--patch or --size"),
             (["--head", "sigmoid", "--labels", "0=a,255=b,7=c"], "sigmoid is for two classes"),
             (["--border-class", "nix"], "is none of"),
             (["--loss", "nix"], "--loss"),

@@ -36,7 +36,8 @@ class UNet(nn.Module):
             return two_convs(nn.Conv2d, bn, a, mid, out, pad, not norm)
 
         self.down = nn.ModuleList([block(channels, b, b), block(b, 2 * b, 2 * b), block(2 * b, 4 * b, 4 * b),
-                                   block(4 * b, 8 * b, 8 * b), block(8 * b, 16 * b // half, 16 * b // half)])  # fmt: skip
+                                   block(4 * b, 8 * b, 8 * b),
+                                   block(8 * b, 16 * b // half, 16 * b // half)])  # fmt: skip
         self.up = nn.ModuleList(
             nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True) if bilinear
             else nn.ConvTranspose2d(2 * w, w, 2, 2) for w in (8 * b, 4 * b, 2 * b, b)
@@ -195,7 +196,8 @@ class VoxResNet(nn.Module):
                           VoxRes(2 * b)) for i in (b, 2 * b, 2 * b))  # fmt: skip
         sizes = ((b, 3, 1), (2 * b, 4, 2), (2 * b, 6, 4), (2 * b, 10, 8))
         self.heads = nn.ModuleList(
-            nn.Sequential(nn.ConvTranspose3d(c, c, k, stride=s, padding=1), nn.ReLU(), nn.Conv3d(c, classes, 3, padding=1))
+            nn.Sequential(nn.ConvTranspose3d(c, c, k, stride=s, padding=1), nn.ReLU(),
+                          nn.Conv3d(c, classes, 3, padding=1))
             for c, k, s in sizes)  # fmt: skip
 
     def forward(self, x: Any) -> Any:
@@ -233,7 +235,8 @@ class VNet(nn.Module):
             for i, o in ((w[4], w[3]), (w[4], w[2]), (w[3], w[1]), (w[2], w[0]))
         )
         self.up = nn.ModuleList(VStage(c, c, n) for c, n in zip((w[4], w[3], w[2], w[1]), up, strict=True))
-        self.head = (nn.Sequential(nn.Conv3d(w[1], classes, 5, padding=2), nn.PReLU(classes), nn.Conv3d(classes, classes, 1))
+        self.head = (nn.Sequential(nn.Conv3d(w[1], classes, 5, padding=2), nn.PReLU(classes),
+                                   nn.Conv3d(classes, classes, 1))
                      if released else nn.Conv3d(w[1], classes, 1))  # fmt: skip
 
     def forward(self, x: Any) -> Any:

@@ -254,6 +254,15 @@ def table(name: str | None = None) -> Table:
     return tables[name]
 
 
+def absence(name: str) -> str:
+    """Why a backend cannot work here, or nothing."""
+    try:
+        table(name)
+    except (ImportError, OSError, BackendError) as reason:
+        return str(reason)
+    return ""
+
+
 class use_backend:
     """Choose the backend: `use_backend("numpy")` from here on, or `with use_backend("numpy"):` for a block."""
 

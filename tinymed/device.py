@@ -72,12 +72,19 @@ def move(a: Array, device: str) -> Array:
         return a
     order: Order = dense_order(a) or tuple(range(a.ndim))
     laid = a.transpose(order)
-    moved = table_on("cuda").xp.asarray(np.ascontiguousarray(laid)) if device == "cuda" else laid.get()
+    moved = table_on("cuda").xp.asarray(np.asarray(laid, order="C")) if device == "cuda" else laid.get()
     return moved.transpose(inverse_order(order))
+
+
+def writeable(a: Array) -> bool:
+    """Whether an array may be written to; CuPy's always may."""
+    return not isinstance(a, np.ndarray) or bool(a.flags.writeable)
 
 
 def shares_memory(a: Array, b: Array) -> bool:
     """Whether two arrays may lie in the same memory."""
+    if of(a) != of(b):
+        return False
     if isinstance(a, np.ndarray):
         return np.may_share_memory(a, b)
     return bool(a.data.mem is b.data.mem)  # one allocation of CuPy's pool
@@ -86,7 +93,9 @@ def shares_memory(a: Array, b: Array) -> bool:
 def from_dlpack(source: Any) -> Array:
     """An array on the memory of any object with DLPack's two methods (PyTorch, CuPy, JAX), without a copy."""
     if not hasattr(source, "__dlpack__") or not hasattr(source, "__dlpack_device__"):
-        raise TypeError(f"from_dlpack: takes an array with __dlpack__ and __dlpack_device__, got {type(source).__name__}")
+        raise TypeError(
+            f"from_dlpack: takes an array with __dlpack__ and __dlpack_device__, got {type(source).__name__}"
+        )
     kind, index = source.__dlpack_device__()
     if kind in CUDA:
         if index != 0:

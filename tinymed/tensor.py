@@ -41,10 +41,11 @@ class Tensor(Methods):
 
     def __repr__(self) -> str:
         tape.reading("repr")
-        body = np.array2string(np.asarray(self.data), separator=", ", prefix="tensor(")
+        body = np.array2string(devices.move(self.data, "cpu"), separator=", ", prefix="tensor(")
         tail = f", op={type(self.op).__name__}" if self.op else ", requires_grad=True" if self.requires_grad else ""
         kind = "" if self.dtype in (np.float32, np.int64, np.bool_) else f", dtype={self.dtype}"
-        return f"tensor({body}{kind}{tail})"
+        place = "" if self.device == "cpu" else f", device='{self.device}'"
+        return f"tensor({body}{kind}{place}{tail})"
 
     # ------------------------------------------------------------------------------------------ the tape
 

@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 from .. import check as checks
-from ..backend import BACKENDS, BackendError, Table, table, use_backend
+from ..backend import BACKENDS, Table, absence, table, use_backend
 from ..draw import Draw
 from ..tape import Op
 from .app import FAILED, app, examples
@@ -40,10 +40,10 @@ def check_op(op: type[Op], seeds: Sequence[int], write: Callable[[str], Any]) ->
     if op.backward is not None:
         kinds.append(("gradient, finite differences", functools.partial(gradient, op)))
     for name in BACKENDS:
-        if available(name):
-            kinds.append((f"{name} against float64", functools.partial(backends, op, name)))
+        if why := absence(name):
+            write(f"  skipped  {name}: {why}")
         else:
-            write(f"  skipped  {name}: not available here; tinymed doctor says why")
+            kinds.append((f"{name} against float64", functools.partial(backends, op, name)))
     if op.oracle is None:
         write(f"  skipped  PyTorch: {op.oracle_reason}")
     elif importlib.util.find_spec("torch") is None:
@@ -106,12 +106,3 @@ def oracle(op: type[Op], args: tuple[Any, ...], seed: int) -> str:
         ours = checks.results(op.apply, args, np.float64, seed)
     checks.compare(ours, checks.oracle_results(op, args, np.float64, seed), 1e-9, op.__name__)
     return ""
-
-
-def available(name: str) -> bool:
-    """Whether a backend works on this machine."""
-    try:
-        table(name)
-    except (BackendError, ImportError):
-        return False
-    return True

@@ -100,10 +100,8 @@ def backends() -> dict[str, str]:
 
     result = {}
     for name, entry in backend.BACKENDS.items():
-        try:
-            backend.table(name)
-        except (ImportError, OSError, backend.BackendError) as error:
-            result[name] = f"absent: {error}"
+        if why := backend.absence(name):
+            result[name] = f"absent: {why}"
             continue
         own = sum(1 for where, _ in backend.implementations if where == entry.chain[0])
         result[name] = f"present, {own} kernels of its own" + (", the default" if name == backend.DEFAULT else "")

@@ -50,6 +50,11 @@ def evaluate(
 
         print(mask_text(result, title, opened.config.mask.dimensions == 3))
         return
+    if opened.config.task == "detection":
+        from .detecting import box_text
+
+        print(box_text(result, title))
+        return
     from .tables import metrics_text
 
     print(metrics_text(result, title))

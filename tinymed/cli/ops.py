@@ -16,9 +16,9 @@ from ..backend import (
     Kernel,
     Launch,
     Observer,
+    absence,
     implementations,
     observing,
-    table,
     use_backend,
 )
 from ..draw import Draw
@@ -120,5 +120,6 @@ def parts_of(composite: Any, depth: int = 2) -> list[str]:
 def implementations_of(name: str) -> list[Kernel]:
     """All implementations of a kernel, the reference first."""
     for backend in BACKENDS:
-        table(backend)  # imports the backend's kernels
-    return [implementations[b, name] for b in (REFERENCE, *BACKENDS) if (b, name) in implementations]
+        absence(backend)  # imports the backend's kernels
+    chain = dict.fromkeys([REFERENCE, *(b for entry in BACKENDS.values() for b in entry.chain)])
+    return [implementations[b, name] for b in chain if (b, name) in implementations]

@@ -21,11 +21,11 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files.", show_default=False)],
     weights: Annotated[str | None, typer.Option(help="best or last (what the run keeps).")] = None,
     backend: Annotated[str | None, typer.Option(help="numba or numpy (the run's).")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the masks of a segmentation.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for masks, boxes and pictures.")] = None,
     overlays: Annotated[bool, typer.Option("--overlays", help="Also write pictures of mask on image.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list and nothing else.")] = False,
 ) -> None:
-    """Classify or segment images with a trained run.
+    """Classify or segment images, or find objects in them, with a trained run.
 
     An unreadable image is named on stderr, and the exit code is then 2.  Of a run that takes several files a case, give
     them separated by commas.
@@ -41,6 +41,10 @@ def predict(
 
         rows = segment_files(opened, model, [str(image) for image in images], out, overlays)
         raise typer.Exit(show_masks(rows, as_json))
+    if opened.config.task == "detection":
+        from .detecting import find_boxes
+
+        raise typer.Exit(find_boxes(opened, model, images, out, overlays, as_json))
     results, code = [], 0
     for image in images:
         try:

@@ -71,12 +71,13 @@ FreezeStatistics = Annotated[
         "tinymed train --data DIR --steps 3000 --batch 32 --flip --early-stop 5",
         "tinymed train --task segmentation --data DIR --model unet_small --size 128",
         "tinymed train dcnn --data DIR --init runs/dcnn-001 --freeze features --lr-for classifier=1e-4",
+        "tinymed train --task detection --data DIR --model unet_bn --option base=16 --flip",
         "tinymed train --resume runs/dcnn-001",
     )
 )
 def train(
     model: Annotated[Text, typer.Argument(help="The network, see `tinymed models` (dcnn).", show_default=False)] = None,
-    task: Annotated[Text, option(RUN, "classification or segmentation (classification).")] = None,
+    task: Annotated[Text, option(RUN, "classification, segmentation or detection (classification).")] = None,
     model_: Annotated[Text, option(MODEL, "The network, instead of the argument.", "--model")] = None,
     data: Data = None,
     size: Annotated[Number, option(DATA, "Side that images are resized to, in pixels (the model's own).")] = None,

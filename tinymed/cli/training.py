@@ -73,6 +73,10 @@ def show_results(run: Run, model: Any, result: dict[str, Any], scores: Any, sets
         from .segmenting import show_segmentation
 
         return show_segmentation(run, model, result, scores, sets)
+    if run.config.task == "detection":
+        from .detecting import show_detection
+
+        return show_detection(run, model, result, scores, sets)
     for name in scores:
         print(metrics_text(result[name], f"{name}, {result['weights']} weights"), end="\n\n")
     part = "test" if "test" in scores else "val"
@@ -112,8 +116,12 @@ def begin(given: dict[str, Any]) -> tuple[Run, Any]:
         from .segmenting import begun_segmentation
 
         return begun_segmentation(given)
+    if task == "detection":
+        from .detecting import begun_detection
+
+        return begun_detection(given)
     if task != "classification":
-        raise UserError(f"--task {task!r} is unknown; choose classification or segmentation")
+        raise UserError(f"--task {task!r} is unknown; choose classification, segmentation or detection")
     return begun(given)
 
 
@@ -156,7 +164,7 @@ def draft(given: dict[str, Any]) -> RunConfig:
         loop.setdefault("keep", "best")
     options = ({} if "data" in given else QUICK_OPTIONS.get(model, {})) | model_options(given)
     content = {"model": model, "model_options": options, "augment": augmentation(wanted)}
-    content |= {name: given[name] for name in ("task", "mask") if name in given}
+    content |= {name: given[name] for name in ("task", "mask", "boxes") if name in given}
     content |= {"data": data} | loop | transfer_options(given)
     config: RunConfig = checked(lambda: RunConfig.model_validate(content))
     choose_backend(config.backend)

@@ -28,6 +28,7 @@ from . import (
     response_norm,
     smooth,
     softmax,
+    unary,
     winograd,
 )
 from .jit import alone, compile_kernel
@@ -117,6 +118,21 @@ NATIVE = frozenset(
         "silu_backward",
         "hardswish_forward",
         "hardswish_backward",
+        "mish_forward",
+        "mish_backward",
+        "softplus_forward",
+        "softplus_backward",
+        "logsigmoid_forward",
+        "logsigmoid_backward",
+        "softsign_forward",
+        "softsign_backward",
+        "exp_forward",
+        "log_forward",
+        "sqrt_forward",
+        "abs_forward",
+        "sign_forward",
+        "clamp_forward",
+        "clamp_backward",
     ]
 )
 
@@ -151,5 +167,6 @@ __all__ = [
     "response_norm",
     "smooth",
     "softmax",
+    "unary",
     "winograd",
 ]

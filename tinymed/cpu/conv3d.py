@@ -74,6 +74,7 @@ def conv3d_backward_weight(
 
 
 def grown(x: Any, padding: Any) -> list[Any]:
+    """(N, C, *space) with the padding."""
     return [(*x.shape[:2], *(n + low + high for n, (low, high) in zip(x.shape[2:], padding, strict=True)))]
 
 
@@ -103,12 +104,14 @@ def pad3d(y: Any, x: Any, padding: Any) -> None:
 
 
 def direct_out(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
+    """(N, O, *size) of a padded x."""
     sizes = [(n - d * (k - 1) - 1) // s + 1
              for n, k, s, d in zip(x.shape[2:], shape[2:], stride, dilation, strict=True)]  # fmt: skip
     return [(x.shape[0], shape[0], *sizes)]
 
 
 def direct_work(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
+    """The tables of one block of voxels for each task."""
     n, _, *sizes = direct_out(x, packed, bias, shape, stride, dilation, groups)[0]
     blocks, panels = share.py_func(-(-n * int(np.prod(sizes)) // BLOCK), packed.shape[0] // groups)
     return [((blocks * panels, 2, BLOCK), np.int64)]
@@ -182,6 +185,7 @@ def conv3d_direct(
 
 
 def scatter_work(dy: Any, packed: Any, x_shape: Any, *_: Any) -> list[Any]:
+    """The tables of one block for each plane of dx."""
     return [((x_shape[0] * x_shape[2], 2, BLOCK), np.int64)]
 
 
@@ -234,6 +238,7 @@ def weight_cuts(n: Any, d: Any, h: Any, w: Any, channels: Any, size: Any) -> Any
 
 
 def weight_work(dy: Any, x: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
+    """The table of the filter's elements, and partial sums."""
     n, k, d, h, w = dy.shape
     size = int(np.prod(shape))
     rows = -(-size // k // ROWS) * ROWS

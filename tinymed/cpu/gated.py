@@ -60,6 +60,31 @@ def silu_backward(dx: Any, dy: Any, x: Any) -> None:
         dx[i] = dy[i] * s * (f4(1) + x[i] * (f4(1) - s))
 
 
+@inline
+def tanh_softplus(x: Any) -> Any:
+    """(t, 1 - t^2, sigmoid(x)) with t = tanh(ln(1 + e^x)) = n / (n + 2), n = e^2x + 2 e^x."""
+    e = exp(min(x, f4(20)))  # beyond, t is 1
+    n = e * (e + f4(2))
+    t = n / (n + f4(2))
+    return t, (f4(1) + t) * f4(2) / (n + f4(2)), e / (f4(1) + e)
+
+
+@kernel(backend="numba", flat="y x")
+def mish_forward(y: Any, x: Any) -> None:
+    """y = x tanh(ln(1 + e^x))."""
+    for i in prange(x.size):
+        t, _, _ = tanh_softplus(x[i])
+        y[i] = x[i] * t
+
+
+@kernel(backend="numba", flat="dx dy x")
+def mish_backward(dx: Any, dy: Any, x: Any) -> None:
+    """dx = dy (t + x (1 - t^2) sigmoid(x)), t = tanh(ln(1 + e^x))."""
+    for i in prange(x.size):
+        t, slope, s = tanh_softplus(x[i])
+        dx[i] = dy[i] * (t + x[i] * slope * s)
+
+
 @kernel(backend="numba", flat="y x")
 def hardswish_forward(y: Any, x: Any) -> None:
     """y = x min(max(x + 3, 0), 6) / 6."""

@@ -8,17 +8,24 @@ from numba import prange
 from ..backend import kernel
 from .jit import inline, serial
 from .norm import ABSENT, single
-from .smooth import exp, sigmoid
-from .softmax import exponentials, in_order, peak
+from .smooth import exp, log, sigmoid, softplus
+from .softmax import in_order, peak, total
 
 f4, f8 = np.float32, np.float64
 PIECES, GRAIN = 64, 4096  # at most so many pieces, of at least so many elements
+LONG = 32  # classes from which a row is summed several numbers at a time
+STRIP = 1024  # losses computed at once, in the first cache, and then summed: neither loop waits for the other
 LARGEST, SMALLEST = f4(100), f4(1e-12)  # see ops/loss.py
 
 
 def pieces(x: Any, *_: Any) -> list[Any]:
     """Partial sums in float64."""
     return [((max(1, min(PIECES, x.size // GRAIN)), 2), np.float64)]
+
+
+def strips(x: Any, *_: Any) -> list[Any]:
+    """Partial sums in float64, and the losses of a strip of each piece."""
+    return [*pieces(x), (pieces(x)[0][0][0], STRIP)]
 
 
 def full(k: Any, x: Any, weight: Any) -> Any:
@@ -45,34 +52,21 @@ def add_pieces(partial: Any) -> None:
 @inline
 def log_at_least(x: Any) -> Any:
     """log(x), at least -100; NaN of NaN."""
-    return max(np.log(x), -LARGEST)
+    return max(log(x), -LARGEST)
 
 
 @inline
 def bce(p: Any, t: Any) -> Any:
     """-(t log p + (1 - t) log(1 - p)) with clamped logarithms."""
-    return -t * log_at_least(p) - (f4(1) - t) * max(np.log1p(-p), -LARGEST)
-
-
-@inline
-def log1p_unit(z: Any) -> Any:
-    """log(1 + z) for 0 <= z <= 1 = 2 atanh(z / (2 + z)), by its series: LLVM vectorises it, and cannot libm's."""
-    s = z / (f4(2) + z)
-    q = s * s
-    p = f4(2 / 15) * q + f4(2 / 13)
-    p = p * q + f4(2 / 11)
-    p = p * q + f4(2 / 9)
-    p = p * q + f4(2 / 7)
-    p = p * q + f4(2 / 5)
-    p = p * q + f4(2 / 3)
-    return s * (p * q + f4(2))
+    q = f4(1) - p
+    lost = ((f4(1) - q) - p) / max(q, SMALLEST)  # what rounding 1 - p left out, to first order
+    return -t * log_at_least(p) - (f4(1) - t) * max(log(q) + lost, -LARGEST)
 
 
 @inline
 def bce_logits(x: Any, t: Any, q: Any) -> Any:
     """(1 - t) x + (1 + (q - 1) t) softplus(-x)."""
-    softplus = max(-x, f4(0)) + log1p_unit(exp(-abs(x)))
-    return (f4(1) - t) * x + (f4(1) - t + q * t) * softplus
+    return (f4(1) - t) * x + (f4(1) - t + q * t) * softplus(-x)
 
 
 @kernel(backend="numba", composite=True, when=single)
@@ -91,15 +85,26 @@ def bce_each(y: Any, x: Any, target: Any, weight: Any) -> None:
         y[i] = bce(x[i], target[i]) * (weight[i] if weight.size > 0 else f4(1))
 
 
-@kernel(backend="numba", flat="y x target weight", out=lambda *_: [()], work=pieces, flops=lambda x, *_: 8 * x.size)
-def bce_sum(y: Any, partial: Any, x: Any, target: Any, weight: Any, scale: Any) -> None:
+@serial
+def bce_piece(line: Any, x: Any, target: Any, weight: Any, first: Any, last: Any) -> Any:
+    """The sum over elements first to last."""
+    loss = 0.0
+    for a in range(first, last, line.size):
+        e = min(a + line.size, last)
+        here, xe, te, we = line[: e - a], x[a:e], target[a:e], weight[a:e]
+        for i in range(here.size):
+            here[i] = bce(xe[i], te[i]) * (we[i] if weight.size > 0 else f4(1))
+        loss += total(here)
+    return loss
+
+
+@kernel(backend="numba", flat="y x target weight", out=lambda *_: [()], work=strips, flops=lambda x, *_: 8 * x.size)
+def bce_sum(y: Any, partial: Any, lines: Any, x: Any, target: Any, weight: Any, scale: Any) -> None:
     """y = scale times the sum of what bce_each gives, in float64 pieces."""
     parts = partial.shape[0]
     for part in prange(parts):
-        total = 0.0
-        for i in range(part * x.size // parts, (part + 1) * x.size // parts):
-            total += f8(bce(x[i], target[i]) * (weight[i] if weight.size > 0 else f4(1)))
-        partial[part, 0], partial[part, 1] = total, 0.0
+        first, last = part * x.size // parts, (part + 1) * x.size // parts
+        partial[part, 0], partial[part, 1] = bce_piece(lines[part], x, target, weight, first, last), 0.0
     add_pieces(partial)
     y[0] = partial[0, 0] * f8(scale)
 
@@ -140,17 +145,31 @@ def bce_logits_each(y: Any, x: Any, target: Any, weight: Any, pos_weight: Any) -
         y[i] = bce_logits(x[i], target[i], q) * (weight[i] if weight.size > 0 else f4(1))
 
 
-@kernel(backend="numba", flat="y x target weight pos_weight", out=lambda *_: [()], work=pieces,
+@serial
+def bce_logits_piece(line: Any, x: Any, target: Any, weight: Any, pos_weight: Any, first: Any, last: Any) -> Any:
+    """The sum over elements first to last."""
+    loss = 0.0
+    for a in range(first, last, line.size):
+        e = min(a + line.size, last)
+        here, xe, te, we, qe = line[: e - a], x[a:e], target[a:e], weight[a:e], pos_weight[a:e]
+        for i in range(here.size):
+            q = qe[i] if pos_weight.size > 0 else f4(1)
+            here[i] = bce_logits(xe[i], te[i], q) * (we[i] if weight.size > 0 else f4(1))
+        loss += total(here)
+    return loss
+
+
+@kernel(backend="numba", flat="y x target weight pos_weight", out=lambda *_: [()], work=strips,
         flops=lambda x, *_: 8 * x.size)  # fmt: skip
-def bce_logits_sum(y: Any, partial: Any, x: Any, target: Any, weight: Any, pos_weight: Any, scale: Any) -> None:
+def bce_logits_sum(
+    y: Any, partial: Any, lines: Any, x: Any, target: Any, weight: Any, pos_weight: Any, scale: Any
+) -> None:
     """y = scale times the sum of what bce_logits_each gives, in float64 pieces."""
     parts = partial.shape[0]
     for part in prange(parts):
-        total = 0.0
-        for i in range(part * x.size // parts, (part + 1) * x.size // parts):
-            q = pos_weight[i] if pos_weight.size > 0 else f4(1)
-            total += f8(bce_logits(x[i], target[i], q) * (weight[i] if weight.size > 0 else f4(1)))
-        partial[part, 0], partial[part, 1] = total, 0.0
+        first, last = part * x.size // parts, (part + 1) * x.size // parts
+        partial[part, 0] = bce_logits_piece(lines[part], x, target, weight, pos_weight, first, last)
+        partial[part, 1] = 0.0
     add_pieces(partial)
     y[0] = partial[0, 0] * f8(scale)
 
@@ -196,52 +215,82 @@ def rows_out(x: Any, target: Any, *_: Any) -> list[tuple[int, ...]]:
     return [target.shape, target.shape, (), ()]
 
 
+def row_strips(x: Any, *_: Any) -> list[Any]:
+    """Partial sums, and of each piece a strip of rows twice: exponentials, and a number for each row."""
+    parts = pieces(x)[0][0][0]
+    return [*pieces(x), (parts, 2, max(STRIP, x.shape[1]))]
+
+
 @serial
-def row_loss(x: Any, row: Any, t: Any, weight: Any, smoothing: Any) -> Any:
-    """(log sum exp, the weight of class t, the loss) of one pixel's scores."""
-    top = peak(x)
-    log_total = f4(np.log(exponentials(row, x, top)))
-    share = weight[t] if weight.size > 0 else f4(1)
-    loss = share * (log_total - (x[t] - top))
+def strip_exponentials(z: Any, x: Any, shift: Any) -> None:
+    """z = e^(x - shift), a shift for each row; one long loop however short the rows are."""
+    rows, c = x.shape
+    for i in range(rows):
+        for j in range(c):
+            z[i * c + j] = x[i, j] - shift[i]
+    for e in range(z.size):
+        z[e] = exp(z[e])
+
+
+@serial
+def strip_logs(top: Any, logs: Any, z: Any, x: Any) -> None:
+    """top = the maximum of each row, logs = ln sum e^(x - top).  A view of each short row would cost more than it."""
+    rows, c = x.shape
+    for i in range(rows):
+        if c < LONG:
+            most = x[i, 0]
+            for j in range(1, c):
+                most = max(most, x[i, j])
+            top[i] = most
+        else:
+            top[i] = peak(x[i])
+    strip_exponentials(z, x, top)
+    for i in range(rows):
+        if c < LONG:
+            s = f4(0)
+            for j in range(c):
+                s += z[i * c + j]
+            logs[i] = s
+        else:
+            logs[i] = total(z[i * c : (i + 1) * c])
+    for i in range(logs.size):
+        logs[i] = log(logs[i])
+
+
+@inline
+def row_loss(x: Any, i: Any, top: Any, log_total: Any, t: Any, weight: Any, smoothing: Any) -> Any:
+    """The loss of row i of scores, whose log sum exp is top + log_total."""
+    loss = (weight[t] if weight.size > 0 else f4(1)) * (log_total - (x[i, t] - top))
     if smoothing > 0:
         even = f4(0)
-        for j in range(x.size):
-            even += (weight[j] if weight.size > 0 else f4(1)) * (log_total - (x[j] - top))
-        loss = (f4(1) - smoothing) * loss + smoothing / f4(x.size) * even
-    return top + log_total, share, loss
+        for j in range(x.shape[1]):
+            even += (weight[j] if weight.size > 0 else f4(1)) * (log_total - (x[i, j] - top))
+        loss = (f4(1) - smoothing) * loss + smoothing / f4(x.shape[1]) * even
+    return loss
 
 
-@kernel(backend="numba", rows="x", out=rows_out, flops=lambda x, *_: 5 * x.size,
-        work=lambda x, *_: [*pieces(x), (pieces(x)[0][0][0], x.shape[1])])  # fmt: skip
-def cross_entropy_rows(
-    loss: Any,
-    lse: Any,
-    value: Any,
-    total: Any,
-    partial: Any,
-    row: Any,
-    x: Any,
-    target: Any,
-    weight: Any,
-    weight_map: Any,
-    ignore_index: Any,
-    smoothing: Any,
-    mean: Any,
-) -> None:
+@kernel(backend="numba", rows="x", out=rows_out, flops=lambda x, *_: 5 * x.size, work=row_strips)
+def cross_entropy_rows(loss: Any, lse: Any, value: Any, total: Any, partial: Any, strips: Any, x: Any, target: Any,
+                       weight: Any, weight_map: Any, ignore_index: Any, smoothing: Any, mean: Any) -> None:  # fmt: skip
     """loss = map * row_loss, 0 where ignored, inf for no class; value = their sum, mean: / total = sum of map w[t]."""
-    n, parts = x.shape[0], partial.shape[0]
+    (n, c), parts = x.shape, partial.shape[0]
+    step = max(1, STRIP // max(1, c))
     for part in prange(parts):
-        losses, shares = 0.0, 0.0
-        for i in range(part * n // parts, (part + 1) * n // parts):
-            t = target[i]
-            counts, known = t != ignore_index, 0 <= t < x.shape[1]
-            lse[i], share, loss[i] = row_loss(x[i], row[part], t if known else 0, weight, smoothing)
-            used = (weight_map[i] if weight_map.size > 0 else f4(1)) if counts else f4(0)
-            loss[i] = (
-                f4(0) if not counts else loss[i] * used if known else f4(np.inf)
-            )  # no class: loud, and no wild read
-            losses += f8(loss[i])
-            shares += f8(share * used)
+        losses, shares, last = 0.0, 0.0, (part + 1) * n // parts
+        for a in range(part * n // parts, last, step):
+            e = min(a + step, last)
+            logs = strips[part, 1, : e - a]
+            strip_logs(lse[a:e], logs, strips[part, 0, : (e - a) * c], x[a:e])
+            for i in range(a, e):
+                t = target[i]
+                counts, known = t != ignore_index, 0 <= t < c
+                t = t if known else 0
+                used = (weight_map[i] if weight_map.size > 0 else f4(1)) if counts else f4(0)
+                one = used * row_loss(x, i, lse[i], logs[i - a], t, weight, smoothing)
+                loss[i] = f4(0) if not counts else one if known else f4(np.inf)  # no class: loud, and no wild read
+                lse[i] += logs[i - a]
+                losses += f8(loss[i])
+                shares += f8((weight[t] if weight.size > 0 else f4(1)) * used)
         partial[part, 0], partial[part, 1] = losses, shares
     add_pieces(partial)
     total[()] = partial[0, 1]
@@ -257,42 +306,36 @@ def cross_entropy_backward(k: Any, dy: Any, x: Any, target: Any, weight: Any, we
                                     ignore_index, smoothing, reduction == "mean")  # fmt: skip
 
 
-@serial
-def row_gradient(dx: Any, x: Any, lse: Any, t: Any, weight: Any, smoothing: Any, g: Any) -> None:
-    """dx = g ((1 - e) w[t] (p - 1[t]) + e / C (p sum w - w)) with p = exp(x - lse)."""
-    share, spread = (f4(1) - smoothing) * (weight[t] if weight.size > 0 else f4(1)), smoothing / f4(x.size)
-    weights = f4(0)
-    for j in range(weight.size):
-        weights += weight[j]
-    even = spread * (weights if weight.size > 0 else f4(x.size))
-    for j in range(x.size):
+@inline
+def row_gradient(dx: Any, i: Any, p: Any, at: Any, t: Any, weight: Any, weights: Any, smoothing: Any, g: Any) -> None:
+    """dx[i] = g ((1 - e) w[t] (p - 1[t]) + e / C (p sum w - w)), p[at], p[at + 1], ... the softmax of the row."""
+    c = dx.shape[1]
+    share, spread = (f4(1) - smoothing) * (weight[t] if weight.size > 0 else f4(1)), smoothing / f4(c)
+    for j in range(c):
         w = weight[j] if weight.size > 0 else f4(1)
-        dx[j] = g * ((share + even) * exp(x[j] - lse) - spread * w)
-    dx[t] -= g * share
+        dx[i, j] = g * ((share + spread * weights) * p[at + j] - spread * w)
+    dx[i, t] -= g * share
 
 
-@kernel(backend="numba", rows="dx x", out=lambda x, *_: [x.shape], flops=lambda x, *_: 4 * x.size)
-def cross_entropy_gradient(
-    dx: Any,
-    x: Any,
-    dy: Any,
-    target: Any,
-    weight: Any,
-    weight_map: Any,
-    lse: Any,
-    total: Any,
-    ignore_index: Any,
-    smoothing: Any,
-    mean: Any,
-) -> None:
+@kernel(backend="numba", rows="dx x", out=lambda x, *_: [x.shape], flops=lambda x, *_: 4 * x.size, work=row_strips)
+def cross_entropy_gradient(dx: Any, partial: Any, strips: Any, x: Any, dy: Any, target: Any, weight: Any,
+                           weight_map: Any, lse: Any, total: Any, ignore_index: Any, smoothing: Any,
+                           mean: Any) -> None:  # fmt: skip
     """dx = row_gradient with g = dy map, mean: / total; 0 where the target is ignored or no class."""
-    n = x.shape[0]
-    step = 1 if dy.size == n else 0
+    (n, c), parts = x.shape, partial.shape[0]
+    step, stride = max(1, STRIP // max(1, c)), 1 if dy.size == n else 0
     scale = f4(1) / total[()] if mean else f4(1)
-    for part in prange(PIECES):
-        for i in range(part * n // PIECES, (part + 1) * n // PIECES):
-            if target[i] == ignore_index or target[i] < 0 or target[i] >= x.shape[1]:
-                dx[i, :] = f4(0)
-            else:
-                g = dy[i * step] * scale * (weight_map[i] if weight_map.size > 0 else f4(1))
-                row_gradient(dx[i], x[i], lse[i], target[i], weight, smoothing, g)
+    weights = f4(weight.sum()) if weight.size > 0 else f4(c)
+    for part in prange(parts):
+        last = (part + 1) * n // parts
+        for a in range(part * n // parts, last, step):
+            e = min(a + step, last)
+            p = strips[part, 0, : (e - a) * c]
+            strip_exponentials(p, x[a:e], lse[a:e])
+            for i in range(a, e):
+                if target[i] == ignore_index or target[i] < 0 or target[i] >= c:
+                    for j in range(c):
+                        dx[i, j] = f4(0)
+                else:
+                    g = dy[i * stride] * scale * (weight_map[i] if weight_map.size > 0 else f4(1))
+                    row_gradient(dx, i, p, (i - a) * c, target[i], weight, weights, smoothing, g)

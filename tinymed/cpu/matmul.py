@@ -1,7 +1,8 @@
 """Matrix products and linear layers on the microkernel.
 
 One loop, `gemm`, takes both operands by address and stride, so a transposed one costs no copy unless its rows are to
-be read as vectors; packing into panels pays when a panel is read often enough.
+be read as vectors; packing into panels pays when a panel is read often enough.  A handful of rows (inference on one
+image) would leave the tile's rows or columns empty: `dots` and `row_sums` stream the large operand once instead.
 """
 
 from typing import Any
@@ -11,7 +12,18 @@ from numba import prange
 
 from ..backend import kernel
 from .jit import serial
-from .microkernel import ACCUMULATE, COLUMNS, ROWS, ZERO, address, ceil_div, pack_rows, share, sweep
+from .microkernel import (
+    ACCUMULATE,
+    COLUMNS,
+    ROWS,
+    ZERO,
+    address,
+    ceil_div,
+    channel_tile,
+    pack_rows,
+    share,
+    sweep,
+)
 from .transpose import transpose
 
 NO_BIAS = np.zeros(0, np.float32)
@@ -19,6 +31,8 @@ BLOCK = 16 * ROWS  # rows of a whose slice of DEPTH terms stays in L2 while the 
 DEPTH = 512  # terms of the reduction run at once
 SLICE = 16  # rows of b, or terms, walked side by side: as many streams as prefetchers and the TLB follow
 FEW = 4 * ROWS  # rows of a up to which packing b costs more than it saves
+HANDFUL = 4  # rows up to which the other operand is streamed instead of tiled
+OUTPUTS, RUN = 8 * ROWS, 1024  # dots, and columns, of one piece of work
 
 
 def takes(*arrays: Any) -> bool:
@@ -44,6 +58,8 @@ def matmul_ta(k: Any, a: Any, b: Any) -> Any:
 
 def multiply(k: Any, a: Any, a_strides: Any, b: Any, size: Any) -> Any:
     """a @ b with b as it lies when few rows of a pass over it, else packed."""
+    if size[0] <= HANDFUL:
+        return k.row_sums(a, b, size, a_strides)
     packed = size[0] > FEW
     return k.gemm(a, k.pack_matrix(b, False) if packed else b, NO_BIAS, size, a_strides, packed)
 
@@ -59,6 +75,8 @@ def linear_forward(k: Any, x: Any, weight: Any, bias: Any) -> Any:
     """The operand with fewer rows is packed: a large weight is then read once, as it lies, whatever the batch."""
     (m, depth), n = x.shape, weight.shape[0]
     bias = NO_BIAS if bias is None else bias
+    if m <= HANDFUL:
+        return k.dots(x, weight, bias)
     if m < n:
         y = k.gemm(weight, k.pack_matrix(x, True), NO_BIAS, (n, m, depth), (depth, 1), True)
         return k.transpose_add(y, bias)
@@ -140,3 +158,67 @@ def transpose_add(y: Any, x: Any, bias: Any) -> None:
             for i in range(m):
                 for j in range(first, first + size):
                     y[i, j] += bias[j]
+
+
+# ---------------------------------------------------------------------------------------------- a handful of rows
+
+
+def dots_work(x: Any, weight: Any, bias: Any) -> list[Any]:
+    pieces = -(-weight.shape[0] // OUTPUTS)
+    return [((pieces, 2, ROWS), np.int64), (pieces, ROWS, COLUMNS)]
+
+
+@kernel(backend="numba", work=dots_work, out=lambda x, weight, bias: [(x.shape[0], weight.shape[0])],
+        flops=lambda x, weight, bias: 2 * x.shape[0] * weight.size)  # fmt: skip
+def dots(y: Any, tables: Any, sums: Any, x: Any, weight: Any, bias: Any) -> None:
+    """y[i, j] = bias[j] + x[i] . weight[j]: a tile's rows are rows of weight, its columns COLUMNS running sums."""
+    (m, depth), n = x.shape, weight.shape[0]
+    whole, step = depth // COLUMNS, 4 * COLUMNS
+    for t in prange(tables.shape[0]):
+        table, lanes = tables[t], sums[t]
+        for first in range(t * OUTPUTS, min((t + 1) * OUTPUTS, n), ROWS):
+            for r in range(ROWS):
+                table[0, r], table[1, r] = min(first + r, n - 1) * 4 * depth, r * step
+            for i in range(m):
+                start, at, columns, terms = ZERO, 0, COLUMNS, whole
+                while terms >= 0:  # whole vectors, then what is left of the rows
+                    channel_tile(address(table[0]), address(weight) + at, address(table[1]), address(lanes),
+                                 address(x[i]) + at, start, columns, (1, 1, terms, 0, 0, step, 0, 0, step))  # fmt: skip
+                    terms = 1 if start == ZERO and depth % COLUMNS else -1
+                    start, at, columns = ACCUMULATE, whole * step, depth % COLUMNS
+                for r in range(min(ROWS, n - first)):
+                    y[i, first + r] = fold(lanes[r]) + (bias[first + r] if bias.size else np.float32(0))
+
+
+@serial
+def fold(lanes: Any) -> Any:
+    """The sum of COLUMNS numbers, by halves; overwrites them."""
+    half = COLUMNS // 2
+    while half > 0:
+        for j in range(half):
+            lanes[j] += lanes[half + j]
+        half //= 2
+    return lanes[0]
+
+
+@kernel(backend="numba", out=lambda a, b, size, *_: [size[:2]], flops=lambda a, b, size, *_: 2 * size[0] * b.size)
+def row_sums(y: Any, a: Any, b: Any, size: Any, a_strides: Any) -> None:
+    """y[i] = sum_k a[i * a_strides[0] + k * a_strides[1]] b[k], four rows of b at a time."""
+    m, n, depth = size
+    flat = a.reshape(a.size)
+    for t in prange(ceil_div(n, RUN)):
+        first, last = t * RUN, min((t + 1) * RUN, n)
+        for i in range(m):
+            total, start = y[i, first:last], i * a_strides[0]
+            total[:] = 0
+            for k in range(0, depth // 4 * 4, 4):
+                at = start + k * a_strides[1]
+                f0, f1 = flat[at], flat[at + a_strides[1]]
+                f2, f3 = flat[at + 2 * a_strides[1]], flat[at + 3 * a_strides[1]]
+                r0, r1, r2, r3 = b[k, first:last], b[k + 1, first:last], b[k + 2, first:last], b[k + 3, first:last]
+                for j in range(total.size):
+                    total[j] += (f0 * r0[j] + f1 * r1[j]) + (f2 * r2[j] + f3 * r3[j])
+            for k in range(depth // 4 * 4, depth):
+                factor, row = flat[start + k * a_strides[1]], b[k, first:last]
+                for j in range(total.size):
+                    total[j] += factor * row[j]

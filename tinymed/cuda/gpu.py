@@ -30,19 +30,18 @@ def load(kernels: bool) -> None:
     global module
     why = why_not()
     if not why and kernels and module is None:
-        why, module = why_not_built("_cuda"), extension()
-        if module is not None and not module.device_count:
-            why = f"tinymed._cuda cannot use the GPU: {module.why_no_device}"
+        why = why_not_built("_cuda")
+        found = None if why else extension()
+        if found is not None and not found.device_count:
+            why = f"tinymed._cuda cannot use the GPU: {found.why_no_device}"
+        module = None if why else found
     if why:
         raise BackendError(why)
 
 
-def extension() -> ModuleType | None:
-    """tinymed._cuda, if it was built."""
-    try:
-        return importlib.import_module("tinymed._cuda")
-    except ImportError:
-        return None
+def extension() -> ModuleType:
+    """tinymed._cuda, which was built."""
+    return importlib.import_module("tinymed._cuda")
 
 
 def launch(name: str, args: tuple[Any, ...]) -> None:

@@ -1,8 +1,8 @@
 """Patches about single pixels or voxels, for networks that classify what lies in the middle of a patch.
 
-Of a picture the patch is a square; of a volume the square of its xy plane, or the three squares of the planes xy, yz and
-zx, one after the other as channels (triplanar: Prasoon et al., MICCAI 2013).  A patch of side p about place v covers
-v - (p - 1) // 2 ... v + p // 2; beyond its borders an image is mirrored.
+Of a picture the patch is a square; of a volume the square of its xy plane, or the three squares of the planes xy, yz
+and zx, one after the other as channels (triplanar: Prasoon et al., MICCAI 2013).  A patch of side p about place v
+covers v - (p - 1) // 2 ... v + p // 2; beyond its borders an image is mirrored.
 """
 
 from collections.abc import Iterator, Sequence

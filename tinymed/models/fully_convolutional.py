@@ -146,7 +146,7 @@ def plan(layers: list[Any], shapes: list[tuple[int, ...]]) -> tuple[list[Step], 
             apart *= only(layer, "stride")
         elif isinstance(layer, AdaptiveAvgPool):
             if set(result[1:]) != {1}:
-                raise ValueError(f"{type(layer).__name__} to {result[1:]} cannot be run fully convolutionally; to 1 can")
+                raise ValueError(f"{type(layer).__name__} to {result[1:]} cannot be run fully convolutionally")
             steps.append(averaged(given[1:], apart, given[0]))
         elif isinstance(layer, nn.Flatten):
             flat = given
@@ -186,8 +186,8 @@ def pooled(layer: Any, apart: int, given: tuple[int, ...], result: tuple[int, ..
     far = only(layer, "dilation") if isinstance(layer, MaxPool) else 1
     for n, m, k in zip(given, result, sides, strict=True):
         if (m - 1) * stride + far * (k - 1) + 1 > n:
-            raise ValueError(f"{type(layer).__name__} with ceil_mode: its last window hangs over the border of a map of "
-                             f"{n}, which inside an image is not there; slide the network instead")  # fmt: skip
+            raise ValueError(f"{type(layer).__name__} with ceil_mode: its last window hangs over the border of a map "
+                             f"of {n}, which inside an image is not there; slide the network instead")  # fmt: skip
     if isinstance(layer, AvgPool):
         return averaged(sides, apart)
     pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[layer.axes - 1]

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from .. import tape
+from ..device import move
 from ..tensor import Tensor
 from . import functional as F
 from . import init

@@ -35,9 +35,10 @@ def export(model: Module, example_input: Any, path: str | Path, opset: int = 18,
     example_input: a tensor (N, ...), or a tuple of them, of the shapes to be written; the batch axis stays free unless
     dynamic_batch is False.  opset: 17 to 25.  metadata: texts for the file, or values written as JSON.
 
-    Parameters and buffers keep their names in the `state_dict`.  The file is checked by ONNX's checker, and read back
-    and run on the example and on a batch of one sample more; it is whole or not there.  Raises UserError naming the op
-    for what ONNX cannot express, such as numbers that follow the batch size where a constant is needed.
+    Parameters and buffers keep their names in the `state_dict`.  The graph is checked by ONNX's checker, and run beside
+    the module, on the example and on a batch of one sample more, before a file is written, which is whole or not there.
+    Raises UserError naming the op for what ONNX cannot express, such as numbers that follow the batch size where a
+    constant is needed, and for work outside the ops of the tape.
     """
     from .save import save
 

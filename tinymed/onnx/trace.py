@@ -1,7 +1,8 @@
 """What a forward pass does: its ops in order, and which of their numbers follow the batch size.
 
 The pass is run twice, on batches of n and n + 1.  Whatever number differs between the two, such as the first length of
-a reshape, is a `BatchNumber`; whatever else differs cannot be written down as a graph, and is refused by name.
+a reshape, is a `BatchNumber`; whatever else differs cannot be written down as a graph, and is refused by name.  It is a
+pass of shapes (`models.shapes`), which takes no time and no memory; `save` runs the module and what was written.
 """
 
 import inspect
@@ -13,6 +14,7 @@ import numpy as np
 
 from .. import tape
 from ..errors import UserError
+from ..models.shapes import blank, shapes_only
 from ..models.summary import mode
 from ..nn.module import Module
 from ..tape import Node, Op
@@ -72,14 +74,14 @@ def signature(op: type[Op]) -> inspect.Signature:
     return inspect.signature(op.forward)
 
 
-def trace(model: Module, inputs: Sequence[np.ndarray]) -> Trace:
-    """One pass in evaluation mode, without gradients.  Raises UserError if it returns anything but tensors."""
-    result = Trace(list(inputs))
+def trace(model: Module, inputs: Sequence[np.ndarray], more: int = 0) -> Trace:
+    """One pass over inputs of these shapes and `more` samples.  Raises UserError if it returns anything but tensors."""
+    result = Trace([blank((a.shape[0] + more, *a.shape[1:]), a.dtype) for a in inputs])
     recorder = Recorder(result.calls)
-    with mode(model, False), tape.no_grad():
+    with mode(model, False), tape.no_grad(), shapes_only():
         tape.observers.append(recorder)
         try:
-            returned = model(*[Tensor(a) for a in inputs])
+            returned = model(*[Tensor(a) for a in result.inputs])
         finally:
             tape.observers.remove(recorder)
     result.outputs = named_outputs(returned)
@@ -105,8 +107,7 @@ def named_outputs(returned: Any) -> list[tuple[str, np.ndarray]]:
 
 def trace_twice(model: Module, inputs: Sequence[np.ndarray]) -> tuple[Trace, Trace]:
     """The pass on the example, whose numbers that follow the batch size are marked; and the pass on one sample more."""
-    first = trace(model, inputs)
-    second = trace(model, [np.concatenate([a, a[:1]]) for a in inputs])
+    first, second = trace(model, inputs), trace(model, inputs, 1)
     if [c.op for c in first.calls] != [c.op for c in second.calls]:
         raise UserError(f"onnx.export: the model runs {len(first.calls)} ops on the example, {len(second.calls)} on a "
                         f"batch of one sample more, so it is no single graph; {ALONE}")  # fmt: skip
@@ -132,7 +133,7 @@ def marked(a: Any, b: Any, known: Made, where: str) -> Any:
     """One argument, its numbers that differ between the passes marked.  Raises UserError for any other difference."""
     if isinstance(a, np.ndarray):
         if id(a) not in known.pairs:
-            check_same(np.array_equal(a, b), where, "a constant array")
+            check_same(a is b or np.array_equal(a, b), where, "a constant array")
         elif known.pairs[id(a)] != id(b):
             check_same(False, where, "the op it comes from")
         return a
@@ -141,7 +142,7 @@ def marked(a: Any, b: Any, known: Made, where: str) -> Any:
         items = [marked(x, y, known, where) for x, y in zip(a, b, strict=True)]
         make: Callable[..., Any] = getattr(type(a), "_make", type(a))
         return make(items)
-    if type(a) is type(b) is int and a != b:
+    if type(a) is type(b) and isinstance(a, int | np.integer) and not isinstance(a, bool) and a != b:
         return BatchNumber(a)
     check_same(type(a) is type(b) and (a == b or a != a), where, f"{a!r} against {b!r}")
     return a

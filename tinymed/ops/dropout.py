@@ -222,7 +222,11 @@ def dropped(op: type[Op], name: str, input: Any, p: float, training: bool, *opti
     """Apply a dropout op with the default generator's state."""
     if not 0 <= p <= 1:
         raise ValueError(f"{name}: p is a probability from 0 to 1, got {p}")
-    return op.apply(input, random.default_generator.beside(input.data), float(p), *options) if training and p > 0 else input
+    return (
+        op.apply(input, random.default_generator.beside(input.data), float(p), *options)
+        if training and p > 0
+        else input
+    )
 
 
 def dropped_channels(name: str, input: Any, p: float, training: bool, axes: int) -> Any:

@@ -136,7 +136,6 @@ class GroupMemory:
 
     def begin(self, k: Table) -> list[Slot]:
         """Count a step for every parameter that has a gradient; return their slots."""
-        self.sync()
         active = [slot for slot in self.slots if slot.parameter.grad is not None]
         chosen = [slot.index for slot in active]
         if chosen != self.chosen:

@@ -50,7 +50,7 @@ class Optimizer(ABC):
         for p in params:
             if not isinstance(p, Tensor):
                 raise TypeError(f"{name}: optimises tensors, got {type(p).__name__}")
-            if not p.is_leaf or p.dtype.kind != "f" or not p.data.flags.writeable:
+            if not p.is_leaf or p.dtype.kind != "f" or not device.writeable(p.data):
                 raise ValueError(f"{name}: optimises floating-point leaf tensors with memory of their own, got one of "
                                  f"shape {list(p.shape)}, {p.dtype}, made by {type(p.op).__name__}")  # fmt: skip
             if id(p) in known:
@@ -82,6 +82,7 @@ class Optimizer(ABC):
             with enable_grad():
                 loss = closure()
         for group, memory in zip(self.param_groups, self.memory, strict=True):
+            memory.sync()
             k = memory.table()
             group.hyper = device.move(group.hyper, memory.device)
             active = memory.begin(k)

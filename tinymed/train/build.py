@@ -123,7 +123,7 @@ def make_model(config: RunConfig) -> Any:
     check_options(config.model, config.model_options)
     wanted: dict[str, Any] = {"in_channels": data.channels * config.mask.planes, "size": data.size, "head": config.head}
     if data.classes:
-        wanted["num_classes"] = 1 if config.task == "segmentation" and config.head == "sigmoid" else len(data.classes)
+        wanted["num_classes"] = config.outputs
     if config.task == "segmentation" and config.mask.auxiliary:
         wanted["auxiliary"] = True  # further outputs of networks that have them
     options = {name: value for name, value in wanted.items() if name in takes} | config.model_options

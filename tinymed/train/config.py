@@ -79,6 +79,17 @@ class MaskConfig(Strict):
     border_class: str | None = None  # the class whose components are cells; None: all but the background
 
 
+class BoxConfig(Strict):
+    """What a detection has beyond a classification."""
+
+    radius: float = Field(default=0.3, gt=0, le=0.5)  # of the disc in the middle of a box, as a share of its sides
+    size_weight: float = Field(default=1.0, ge=0)  # of the error of the boxes' sides in the loss
+    reference: tuple[float, float] = (0.1, 0.1)  # width and height of a usual box, as shares of the image
+    smooth: int = Field(default=2, ge=0)  # pixels over which the scores are averaged before peaks are sought
+    least: float = Field(default=0.05, ge=0, lt=1)  # score below which nothing is a box
+    suppress: float = Field(default=0.5, gt=0, le=1)  # overlap of two boxes of which the worse is dropped
+
+
 class RunConfig(Strict):
     """All of a run.  The defaults are the recipe of Senthil Kumar et al. 2022 where the paper gives one."""
 
@@ -91,6 +102,7 @@ class RunConfig(Strict):
     data: DataConfig
     augment: AugmentConfig = AugmentConfig()
     mask: MaskConfig = MaskConfig()
+    boxes: BoxConfig = BoxConfig()
     init: str | None = None  # initial weights: a run folder or a file
     init_sha256: str = ""  # of those weights
     freeze: list[str] = []  # patterns of what does not learn
@@ -113,6 +125,13 @@ class RunConfig(Strict):
     monitor: Literal["val_loss", "val_accuracy", "val_auc", "val_dice", "val_ap"] = "val_loss"
     keep: Literal["best", "last"] = "last"
     checkpoint_every: int = Field(default=100, ge=0)
+
+    @property
+    def outputs(self) -> int:
+        """The channels of the network's output."""
+        if self.task == "detection":  # the background, the classes, width and height
+            return len(self.data.classes) + 3
+        return 1 if self.task == "segmentation" and self.head == "sigmoid" else len(self.data.classes)
 
     @model_validator(mode="after")
     def how_long(self) -> Self:

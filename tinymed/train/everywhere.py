@@ -39,7 +39,7 @@ def patch_network(model: Any, patch: int, channels: int, planes: int) -> Everywh
 
 
 def tiled(predict: Callable[[np.ndarray], np.ndarray], image: np.ndarray, patch: int) -> np.ndarray:
-    """The outputs of an image, tile by tile; predict: tiles [n, channels, *(side + patch - 1)] -> [n, classes, *side]."""
+    """The outputs of an image, tile by tile; predict: tiles [n, channels, *(n + patch - 1)] -> [n, classes, *n]."""
     side = [min(TILE[image.ndim - 1], n) for n in image.shape[1:]]
     return slide(predict, image, [n + patch - 1 for n in side], side, overlap=0, blend="uniform", batch=1)
 

@@ -200,6 +200,10 @@ def kind(config: RunConfig) -> type[Run]:
         from .segmentation import SegmentationRun
 
         return SegmentationRun
+    if config.task == "detection":
+        from .detection import DetectionRun
+
+        return DetectionRun
     return Run
 
 

@@ -183,8 +183,8 @@ class SegmentationRun(Run):
                 seed=c.seed, workers=c.workers, mean=c.data.mean, std=c.data.std,
             )  # fmt: skip
         return PatchLoader(
-            cases, c.batch, m.patch, output_space(model, c.data.channels, m.patch), per_image=m.per_image, foreground=m.foreground,
-            augment=augment, borders=borders, seed=c.seed, workers=c.workers,
+            cases, c.batch, m.patch, output_space(model, c.data.channels, m.patch), per_image=m.per_image,
+            foreground=m.foreground, augment=augment, borders=borders, seed=c.seed, workers=c.workers,
         )  # fmt: skip
 
     def make_trainer(self, sets: Any, callbacks: list[Callback]) -> Trainer:

@@ -1,5 +1,6 @@
 """Transfer learning in a run: initial weights from elsewhere, frozen layers, learning rates by pattern."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -97,4 +98,8 @@ def parse_rates(items: list[str]) -> dict[str, float]:
             equals = ""
         if not (equals and pattern):
             raise UserError(f"--lr-for {item!r}: write PATTERN=RATE, such as 'features.*=1e-4'")
+        if not (rates[pattern] > 0 and math.isfinite(rates[pattern])):
+            raise UserError(
+                f"--lr-for {item!r}: a learning rate is positive; --freeze {pattern} stops it from learning"
+            )
     return rates

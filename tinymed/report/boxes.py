@@ -1,0 +1,54 @@
+"""Boxes over images: what was found beside what is there."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from .overlays import shown
+from .plots import COLOURS, new_figure, write_png
+
+
+class Boxes(NamedTuple):
+    """Boxes to draw: [n, 4] as xmin, ymin, xmax, ymax, their classes [n], and scores [n] or None of the truth."""
+
+    boxes: np.ndarray
+    kinds: np.ndarray
+    scores: np.ndarray | None = None
+
+
+class BoxExample(NamedTuple):
+    """An image [height, width, channels] with the boxes found, those that are there if known, and a title."""
+
+    image: np.ndarray
+    truth: Boxes | None
+    found: Boxes
+    title: str
+
+
+def save_boxes(examples: Sequence[BoxExample], classes: Sequence[str], path: str | Path, title: str = "") -> Path:
+    """Draw a row an image: the truth where it is known, and what was found with its scores."""
+    from matplotlib.patches import Patch, Rectangle
+
+    columns = 2 if any(example.truth is not None for example in examples) else 1
+    figure = new_figure(4.6 * columns, 3.6 * len(examples) + 0.8)
+    grid = figure.subplots(len(examples), columns, squeeze=False)
+    for line, example in zip(grid, examples, strict=True):
+        sides = [] if example.truth is None else [("truth", example.truth)]
+        for axes, (name, drawn) in zip(line, [*sides, ("found", example.found)], strict=False):
+            axes.imshow(shown(example.image), interpolation="nearest")
+            for i, (box, kind) in enumerate(zip(drawn.boxes, drawn.kinds, strict=True)):
+                colour = COLOURS[(int(kind) + 1) % len(COLOURS)]
+                width, height = box[2:] - box[:2]
+                axes.add_patch(Rectangle(box[:2], width, height, fill=False, edgecolor=colour, linewidth=1.4))
+                if drawn.scores is not None:
+                    axes.text(box[0] + 2, box[1] + 2, f"{drawn.scores[i]:.2f}", color=colour, fontsize=6, va="top")
+            axes.set_title(f"{example.title}: {name}" if name == "truth" or columns == 1 else name, fontsize=8)
+        for axes in line:
+            axes.axis("off")
+    patches = [Patch(color=COLOURS[(k + 1) % len(COLOURS)], label=name) for k, name in enumerate(classes)]
+    figure.legend(handles=patches, loc="outside lower center", ncols=min(len(patches), 5), frameon=False)
+    if title:
+        figure.suptitle(title)
+    return write_png(figure, path)
