@@ -1,5 +1,6 @@
 """What tests of compiled kernels share: arrays between guard bands, and a convolution in float64."""
 
+import ctypes
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from tinymed import backend
+from tinymed.cpu import generated
 from tinymed.memory import canonical_order, inverse_order
 
 GUARD = 256  # bytes on either side
@@ -48,6 +50,13 @@ def guarded() -> Iterator[Guards]:
     finally:
         table.empty = before
     guards.check()
+
+
+def machine_code(parameters, emit):
+    """A generated function, of any instruction set, as a function of integers."""
+    names = {"test": (parameters, emit)}
+    address = generated.linked(generated.compiled(names), names)["test"]
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * len(parameters))(address)
 
 
 def close(actual, expected, terms):

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
-from instruments import Conv, close, guarded, normal
-from numba import njit
+from instruments import Conv, close, guarded, machine_code, normal
 
 import tinymed.cpu.conv
 import tinymed.cpu.depthwise
@@ -31,14 +30,7 @@ few = settings(max_examples=60, deadline=None, derandomize=True, suppress_health
                                    microkernel.Shape(4, 1, 4, True), microkernel.SHAPE], ids=str)  # fmt: skip
 def test_tile_of_every_instruction_set(shape):
     """Tiles for AVX2, SSE and NEON run here too: LLVM emulates the vectors that this processor lacks or has not."""
-    kernel = microkernel.build(shape)
-
-    @njit
-    def run(xtab, x, ytab, y, w, start, tail, loops):
-        i, j, l, xi, xj, xl, wi, wj, wl = loops
-        kernel(xtab.ctypes.data, x.ctypes.data, ytab.ctypes.data, y.ctypes.data, w.ctypes.data, start, tail,
-               i, j, l, xi, xj, xl, wi, wj, wl)  # fmt: skip
-
+    tile = machine_code(microkernel.PARAMETERS, microkernel.emitter(shape))
     rng, rows = np.random.default_rng(0), shape.rows
     for tail in {1, shape.lanes - 1, shape.lanes}:
         columns = (shape.vectors - 1) * shape.lanes + tail
@@ -51,7 +43,8 @@ def test_tile_of_every_instruction_set(shape):
                 tables = np.array([np.arange(rows) * 120, order * 4 * columns])
                 address = {"zero": 0, "bias": guards.place(bias).ctypes.data, "accumulate": 1}[mode]
                 loops = (2, 3, 5, 60, 20, 4, 60 * columns, 20 * columns, 4 * columns)
-                run(tables[0], guards.place(x), tables[1], y, guards.place(w), address, tail, loops)
+                tile(tables[0].ctypes.data, guards.place(x).ctypes.data, tables[1].ctypes.data, y.ctypes.data,
+                     guards.place(w).ctypes.data, address, tail, *loops)  # fmt: skip
                 expected = np.einsum("mijl,ijln->mn", x.astype(float), w.astype(float))
                 close(y[order], expected + start[order], 30)
 

@@ -151,8 +151,8 @@ class TestModule:
         assert {t.dtype.name for t in net.state_dict().values()} == {"float64", "int64"}
         assert net[0].weight.data.transpose(2, 3, 1, 0).flags.c_contiguous
         assert net.float()[0].weight.dtype == np.float32
-        with pytest.raises(ValueError, match="not available"):
-            net.to("cuda")
+        with pytest.raises(ValueError, match="device 'cuda:1' is unknown"):
+            net.to("cuda:1")
 
     def test_repr(self) -> None:
         net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.Sequential(nn.ReLU()))

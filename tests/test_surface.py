@@ -53,6 +53,7 @@ LAYERS = (
     "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d linear max_pool1d max_pool2d max_pool3d "
     "avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d "
     "adaptive_max_pool2d adaptive_max_pool3d interpolate batch_norm layer_norm group_norm instance_norm dropout "
+    "local_response_norm "
     "dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout pad unfold one_hot pixel_shuffle pixel_unshuffle"
 )
 FUNCTIONS = words(f"{ACTIVATIONS} {LOSSES} {LAYERS}")
@@ -63,7 +64,7 @@ MODULES = words(
     "LogSoftmax GELU SiLU Mish Hardswish Hardsigmoid Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d "
     "ConvTranspose3d Linear MaxPool1d MaxPool2d MaxPool3d AvgPool1d AvgPool2d AvgPool3d AdaptiveAvgPool1d "
     "AdaptiveAvgPool2d AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d AdaptiveMaxPool3d Upsample BatchNorm1d "
-    "BatchNorm2d BatchNorm3d LayerNorm GroupNorm InstanceNorm1d InstanceNorm2d InstanceNorm3d Dropout Dropout1d "
+    "BatchNorm2d BatchNorm3d LayerNorm LocalResponseNorm GroupNorm InstanceNorm1d InstanceNorm2d InstanceNorm3d Dropout Dropout1d "
     "Dropout2d Dropout3d AlphaDropout BCELoss BCEWithLogitsLoss CrossEntropyLoss NLLLoss MSELoss L1Loss HuberLoss "
     "SmoothL1Loss KLDivLoss HingeEmbeddingLoss Flatten Unflatten Identity ZeroPad2d ConstantPad2d ReflectionPad2d "
     "ReplicationPad2d PixelShuffle PixelUnshuffle Unfold Module Parameter Sequential ModuleList ModuleDict"

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from instruments import Conv, guarded, normal
-from numba import njit
+from instruments import Conv, guarded, machine_code, normal
 
 from tinymed import backend
 from tinymed.cpu import algorithms, microkernel
-from tinymed.cpu.winograd_transforms import MATRICES, transform, transposed, winograd_matrices
+from tinymed.cpu.winograd_transforms import MATRICES, PARAMETERS, emitter, transposed, winograd_matrices
 from tinymed.precision import use_precision
 
 FORCED = ("direct", "winograd2", "winograd4")
@@ -53,27 +52,29 @@ SHAPES = [microkernel.Shape(6, 2, 8, True), microkernel.Shape(4, 2, 4, False), m
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("m", [2, 4])
 def test_transforms_of_every_instruction_set(shape, m):
+    """At a corner, at an edge and inside of an image, for parts of a vector of channels and for several."""
     signal, filter, inverse = MATRICES[m]
     for matrix, gather in ((signal, True), (filter, True), (transposed(inverse), True), (inverse, False),
                            (transposed(filter), False)):  # fmt: skip
-        square = transform(matrix, gather, shape)
-
-        @njit
-        def run(pixels, table, planes, plane, channels, square=square):
-            square(pixels.ctypes.data, table.ctypes.data, planes.ctypes.data, plane, channels)
-
-        rng, (rows, columns) = np.random.default_rng(0), np.shape(matrix)
-        exact = np.array(matrix, float)
-        for channels in (1, shape.lanes, 2 * shape.lanes + 1):
-            room = -(-channels // shape.lanes) * shape.lanes
+        square = machine_code(PARAMETERS, emitter(matrix, gather, shape))
+        rng, (rows, columns), exact = np.random.default_rng(0), np.shape(matrix), np.array(matrix, float)
+        for channels, i, j in ((1, -1, -1), (shape.lanes, 0, 2), (2 * shape.lanes + 1, 3, 1), (shape.lanes, 4, -2)):
+            room, h, w = -(-channels // shape.lanes) * shape.lanes, 6, 5
             with guarded() as guards:
-                order = rng.permutation((columns if gather else rows) ** 2)  # a table may send a pixel anywhere
-                pixels = guards.place(normal(rng, order.size, channels))
+                image, other = guards.place(normal(rng, h, w, channels)), guards.place(np.zeros(channels, np.float32))
                 planes = guards.place(normal(rng, (rows if gather else columns) ** 2, room))
-                source = (pixels[order] if gather else planes[:, :channels]).reshape(columns, columns, channels)
-                expected = np.einsum("ia,abc,jb->ijc", exact, source, exact).reshape(rows * rows, channels)
-                run(pixels, 4 * channels * order, planes, 4 * room, channels)
-                assert relative(planes[:, :channels] if gather else pixels[order], expected) < 5e-7
+                around = np.pad(image, ((9, 9), (9, 9), (0, 0))).astype(float)
+                square(image.ctypes.data, h, w, 4 * channels, other.ctypes.data, i, j, planes.ctypes.data, 4 * room,
+                       channels)  # fmt: skip
+                side = columns if gather else rows
+                here = slice(9 + i, 9 + i + side), slice(9 + j, 9 + j + side)
+                source = around[here] if gather else planes[:, :channels].reshape(columns, columns, channels)
+                expected = np.einsum("ia,abc,jb->ijc", exact, source, exact)
+                if gather:
+                    assert relative(planes[:, :channels].reshape(rows, rows, channels), expected) < 5e-7
+                else:
+                    around[here] = expected
+                    assert relative(image, around[9:-9, 9:-9]) < 5e-7
 
 
 # ------------------------------------------------------------------------------------------------ three directions

@@ -228,9 +228,44 @@ class Table:
     def __getattr__(self, name: str) -> Launch:  # once per name; then a plain attribute
         if name.startswith("_"):
             raise AttributeError(name)
-        launch = self.launches[name] = Launch(name, self)
+        launch = self.launches[name] = self.launch(name)
         setattr(self, name, launch)
         return launch
+
+    def launch(self, name: str) -> Launch:
+        """What answers to a kernel's name."""
+        return Launch(name, self)
+
+
+Skipped = Callable[[Kernel, Plan, Sequence[Any]], Any]
+
+
+class DryLaunch(Launch):
+    """A kernel that is planned, and seen by observers, but whose machine code is not run."""
+
+    table: "DryTable"
+
+    def lay_out(self, kernel: Kernel, args: Sequence[Any]) -> Plan:
+        plan = super().lay_out(kernel, args)
+
+        def skip(*native: Any) -> None:
+            for a in native[: len(plan.outs)]:
+                if a.dtype.kind in "iu":
+                    a[...] = 0  # an index of something
+            self.table.skipped(kernel, plan, native)
+
+        return plan._replace(code=skip)
+
+
+class DryTable(Table):
+    """A table whose compiled kernels return memory as it comes; skipped(kernel, plan, arguments) is told of each."""
+
+    def __init__(self, name: str, skipped: Skipped):
+        super().__init__(name)
+        self.skipped = skipped
+
+    def launch(self, name: str) -> Launch:
+        return DryLaunch(name, self)
 
 
 # ------------------------------------------------------------------------------------------------- choosing
@@ -277,6 +312,20 @@ class use_backend:
     def __exit__(self, *_: object) -> None:
         global current
         current = self.before
+
+
+@contextmanager
+def dry(skipped: Skipped) -> Iterator[None]:
+    """Run steps without computing or compiling: what they would call is planned, and skipped() is told.
+
+    References are run, on whatever memory holds; shapes, dtypes and memory orders are the true ones.
+    """
+    global current
+    before, current = current, DryTable(table().name, skipped)
+    try:
+        yield
+    finally:
+        current = before
 
 
 @contextmanager

@@ -36,7 +36,7 @@ def default() -> str:
 
 def of(a: Array) -> str:
     """The device of an array."""
-    return "cpu" if isinstance(a, np.ndarray) else "cuda"
+    return "cpu" if isinstance(a, np.ndarray | np.generic) else "cuda"
 
 
 def table_on(device: str) -> Table:

@@ -69,7 +69,7 @@ def decide(direction: str, x_shape: Sizes, weight_shape: Sizes, stride: Sizes, p
     if groups > 1 and weight_shape[:2] == (groups, 1):
         return "depthwise"
     filters, channels, *kernel = weight_shape
-    if (groups, stride, dilation, tuple(kernel)) != (1, (1, 1), (1, 1), (3, 3)):
+    if x_shape[0] == 0 or (groups, stride, dilation, tuple(kernel)) != (1, (1, 1), (1, 1), (3, 3)):
         return "direct"
     if forced:
         return "direct" if (precision, forced) == ("exact", "winograd4") else forced

@@ -67,7 +67,7 @@ pattern("batch norm + relu", "n = batch_norm_apply(x, map)\ny = relu_forward(n)"
         backend="numba", samples=rows_like)  # fmt: skip
 
 
-@kernel(backend="numba", rows="y x", work=map_work, flops=lambda x, *_: 4 * x.size)
+@kernel(backend="numba", rows="y x", out=lambda x, map: [x.shape], work=map_work, flops=lambda x, *_: 4 * x.size)
 def batch_norm_relu(y: Any, strips: Any, x: Any, map: Any) -> None:
     """y = max((x - map[0]) map[1] + map[2], 0)"""
     xs, ys, chunks = x.reshape(x.size), y.reshape(y.size), max(1, min(CHUNKS, x.size // GRAIN))
@@ -86,7 +86,7 @@ for sum in ("n, z", "z, n"):
             samples=lambda draw: (v := rows_like(draw)) | {"z": draw.array(v["x"].shape)})  # fmt: skip
 
 
-@kernel(backend="numba", rows="y x z", work=map_work, flops=lambda x, *_: 5 * x.size)
+@kernel(backend="numba", rows="y x z", out=lambda x, *_: [x.shape], work=map_work, flops=lambda x, *_: 5 * x.size)
 def batch_norm_add_relu(y: Any, strips: Any, x: Any, map: Any, z: Any) -> None:
     """y = max((x - map[0]) map[1] + map[2] + z, 0)"""
     xs, ys, zs, chunks = x.reshape(x.size), y.reshape(y.size), z.reshape(z.size), max(1, min(CHUNKS, x.size // GRAIN))

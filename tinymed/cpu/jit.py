@@ -23,11 +23,14 @@ FAST = frozenset({"contract", "nsz"})
 
 def compile_kernel(fn: Callable[..., Any], parallel: bool = True) -> Any:
     """Compile at the first call, or load from the cache.  parallel: prange runs on Numba's threads."""
+    from . import generated
+
+    generated.load()
     config: Any = numba_config
     folder = cache_directory(fn.__module__) / ("parallel" if parallel else "serial")
     before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
     try:
-        return numba.njit(parallel=parallel, fastmath=set(FAST), error_model="numpy", cache=True)(fn)
+        return numba.njit(parallel=parallel, fastmath=set(FAST), error_model="numpy", cache=True, no_cfunc_wrapper=True)(fn)
     finally:
         config.CACHE_DIR = before
 

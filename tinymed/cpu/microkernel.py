@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 from llvmlite import binding, ir
-from numba import types
 from numba.core import cgutils, config
-from numba.extending import intrinsic
 
+from . import generated
 from .jit import serial
 
-F32, I32, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+F32, I32, I64 = ir.FloatType(), ir.IntType(32), generated.I64
 TASKS = 32  # pieces of work a loop is cut into, about; the shape decides, never the number of threads
 ZERO, ACCUMULATE = 0, 1  # values of `start` that are no address: begin with zeros, begin with what y holds
 
@@ -168,19 +167,12 @@ class Emitter(Vectors):
             self.store(self.b.load(self.acc[m, n]), *self.nth(y[m], n))
 
 
-def build(shape: Shape) -> Callable[..., None]:
-    """A function callable from Numba code that runs one tile of this shape; its last vector has `tail` columns."""
-    names = ["xtab", "x", "ytab", "y", "w", "start", "tail", "I", "J", "L", "xi", "xj", "xl", "wi", "wj", "wl"]
+PARAMETERS = ["xtab", "x", "ytab", "y", "w", "start", "tail", "I", "J", "L", "xi", "xj", "xl", "wi", "wj", "wl"]
 
-    @intrinsic
-    def tile(typing, xtab, x, ytab, y, w, start, tail, i, j, l, xi, xj, xl, wi, wj, wl):  # type: ignore
-        def codegen(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> Any:
-            Emitter(builder, shape, dict(zip(names, values, strict=True))).emit()
-            return context.get_dummy_value()
 
-        return types.void(*[types.int64] * len(names)), codegen
-
-    return tile
+def emitter(shape: Shape) -> Callable[[ir.IRBuilder, dict[str, ir.Value]], None]:
+    """What writes a function that runs one tile of this shape; its last vector has `tail` columns."""
+    return lambda builder, arguments: Emitter(builder, shape, arguments).emit()
 
 
 SHAPE = host_shape()
@@ -193,10 +185,13 @@ def address(a: Any) -> Any:
     return np.int64(a.ctypes.data)
 
 
-def dispatcher(channelwise: bool) -> Any:
+def dispatcher(name: str, channelwise: bool) -> Any:
     """tile(): the wide or the narrow variant by the number of columns."""
-    wide = build(replace(SHAPE, channelwise=channelwise))
-    narrow = build(replace(SHAPE, vectors=1, channelwise=channelwise))
+    wide, narrow = (
+        generated.function(f"{name}{vectors}", PARAMETERS,
+                           emitter(replace(SHAPE, vectors=vectors, channelwise=channelwise)))
+        for vectors in (SHAPE.vectors, 1)
+    )  # fmt: skip
 
     @serial
     def tile(xtab: Any, x: Any, ytab: Any, y: Any, w: Any, start: Any, columns: Any, loops: Any) -> None:
@@ -217,7 +212,7 @@ def dispatcher(channelwise: bool) -> Any:
     return tile
 
 
-tile, channel_tile = dispatcher(channelwise=False), dispatcher(channelwise=True)
+tile, channel_tile = dispatcher("tile", channelwise=False), dispatcher("channel_tile", channelwise=True)
 
 
 @serial

@@ -221,7 +221,7 @@ def batch_norm_moments(mean: Any, rstd: Any, map: Any, moments: Any, sums: Any, 
     forward_map(map, mean, rstd, moments[0, 0], weight, bias)
 
 
-@kernel(backend="numba", rows="y x", work=map_work, flops=lambda x, *_: 3 * x.size)
+@kernel(backend="numba", rows="y x", out=lambda x, map: [x.shape], work=map_work, flops=lambda x, *_: 3 * x.size)
 def batch_norm_apply(y: Any, strips: Any, x: Any, map: Any) -> None:
     """y = (x - map[0]) map[1] + map[2], a number of each per channel."""
     chunks = max(1, min(CHUNKS, x.size // GRAIN))
@@ -326,7 +326,7 @@ def gradient_run(dx: Any, dy: Any, x: Any, first: Any, strips: Any, means: Any, 
 
 
 @kernel(backend="numba", rows="dx dy x", work=lambda dy, *_: [*map_work(dy), (lanes(dy.shape[1]),)],
-        flops=lambda dy, *_: 4 * dy.size)  # fmt: skip
+        out=lambda dy, *_: [dy.shape], flops=lambda dy, *_: 4 * dy.size)  # fmt: skip
 def batch_norm_apply_gradient(dx: Any, strips: Any, means: Any, dy: Any, x: Any, mean: Any, map: Any,
                               training: Any) -> None:  # fmt: skip
     """dx = map[0] dy + map[1] (x - mean) + map[2]"""

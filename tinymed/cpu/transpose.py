@@ -6,9 +6,8 @@ A loop that copies number by number takes several cycles for each; the network o
 from typing import Any
 
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
+from . import generated
 from .jit import serial
 from .microkernel import I32, I64, LANES, SHAPE, Vectors
 
@@ -23,25 +22,21 @@ def exchange(builder: ir.IRBuilder, v: list[ir.Value], h: int) -> None:
             v[i], v[i + h] = builder.shuffle_vector(a, b, low), builder.shuffle_vector(a, b, high)
 
 
-@intrinsic
-def block(typing, x, row, y, column, rows, columns):  # type: ignore[no-untyped-def]
+def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
     """y[j][i] = x[i][j] for i < rows, j < columns, at most LANES; row, column: bytes between rows of x and of y."""
+    vectors, v = Vectors(b, SHAPE), []
+    wide, high = vectors.below(arg["columns"]), vectors.below(arg["rows"])
+    for i in range(LANES):
+        there = b.select(b.icmp_signed("<", I64(i), arg["rows"]), I64(i), I64(0))
+        v.append(vectors.load(b.add(arg["x"], b.mul(there, arg["row"])), wide))
+    for h in (1 << k for k in range(LANES.bit_length() - 1)):
+        exchange(b, v, h)
+    for j in range(LANES):
+        with b.if_then(b.icmp_signed("<", I64(j), arg["columns"])):
+            vectors.store(v[j], b.add(arg["y"], b.mul(I64(j), arg["column"])), high)
 
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, args: Any) -> Any:
-        x, row, y, column, rows, columns = args
-        vectors, v = Vectors(b, SHAPE), []
-        wide, high = vectors.below(columns), vectors.below(rows)
-        for i in range(LANES):
-            there = b.select(b.icmp_signed("<", I64(i), rows), I64(i), I64(0))
-            v.append(vectors.load(b.add(x, b.mul(there, row)), wide))
-        for h in (1 << k for k in range(LANES.bit_length() - 1)):
-            exchange(b, v, h)
-        for j in range(LANES):
-            with b.if_then(b.icmp_signed("<", I64(j), columns)):
-                vectors.store(v[j], b.add(y, b.mul(I64(j), column)), high)
-        return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 6), codegen
+block = generated.function("transpose", ["x", "row", "y", "column", "rows", "columns"], emit)
 
 
 @serial
@@ -50,4 +45,4 @@ def transpose(x: Any, row: Any, rows: Any, columns: Any, y: Any, column: Any) ->
     for i in range(0, rows, LANES):
         for j in range(0, columns, LANES):
             high, wide = min(LANES, rows - i), min(LANES, columns - j)
-            block(x + i * row + 4 * j, row, y + j * column + 4 * i, column, high, wide)  # type: ignore[call-arg]
+            block(x + i * row + 4 * j, row, y + j * column + 4 * i, column, high, wide)

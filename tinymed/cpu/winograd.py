@@ -5,8 +5,8 @@
     weight         dw = G^T [ sum over tiles of (B^T x B) * (A dy A^T) ] G
 
 The products * of single numbers become, over channels and tiles, (m + 2)^2 matrix products on the microkernel.  Images
-are not padded: tables of addresses send the pixels of a tile that lie outside to a line of zeros (or a line nobody
-reads).  Which m a filter was transformed for shows in its shape.
+are not padded: for the pixels of a tile that lie outside stands a line of zeros, or one that nobody reads.  Which m a
+filter was transformed for shows in its shape.
 """
 
 from typing import Any
@@ -25,11 +25,11 @@ FAR = 16 * ROWS  # of one block of a weight gradient, where its sums do not stay
 NEAR = 3 << 16  # floats that stay in L2: 768 KiB
 PARTIAL = 1 << 22  # floats of partial weight gradients: 16 MiB, or one copy where that is larger
 
-signal2, signal4 = (transform(MATRICES[m].signal, gather=True) for m in (2, 4))
-inverse2, inverse4 = (transform(MATRICES[m].inverse, gather=False) for m in (2, 4))
-filter2, filter4 = (transform(MATRICES[m].filter, gather=True) for m in (2, 4))
-gradient2, gradient4 = (transform(transposed(MATRICES[m].inverse), gather=True) for m in (2, 4))
-weight2, weight4 = (transform(transposed(MATRICES[m].filter), gather=False) for m in (2, 4))
+signal2, signal4 = (transform(f"signal{m}", MATRICES[m].signal, gather=True) for m in (2, 4))
+inverse2, inverse4 = (transform(f"inverse{m}", MATRICES[m].inverse, gather=False) for m in (2, 4))
+filter2, filter4 = (transform(f"filter{m}", MATRICES[m].filter, gather=True) for m in (2, 4))
+gradient2, gradient4 = (transform(f"gradient{m}", transposed(MATRICES[m].inverse), gather=True) for m in (2, 4))
+weight2, weight4 = (transform(f"weight{m}", transposed(MATRICES[m].filter), gather=False) for m in (2, 4))
 
 
 @serial
@@ -45,40 +45,28 @@ def place(tile: Any, m: Any, h: Any, w: Any) -> Any:
     return tile // (down * across), tile // across % down * m, tile % across * m
 
 
-@serial
-def look(table: Any, i: Any, j: Any, size: Any, image: Any, outside: Any) -> None:
-    """table[r * size + s] = address of pixel (i + r, j + s) of an image, or `outside` where there is none.
-
-    image: (address, h, w, bytes from pixel to pixel)
-    """
-    start, h, w, pixel = image
-    for r in range(size):
-        first = start + ((i + r) * w + j) * pixel
-        row = table[r * size : (r + 1) * size]
-        if 0 <= i + r < h and j >= 0 and j + size <= w:
-            for s in range(size):
-                row[s] = first + s * pixel
-        else:
-            for s in range(size):
-                row[s] = first + s * pixel if 0 <= i + r < h and 0 <= j + s < w else outside
-
-
 # -------------------------------------------------------------------------------------------------- the filter
 
 
-@kernel(backend="numba", filter="w", out=lambda w, m: [(-(-w.shape[0] // COLUMNS), (m + 2) ** 2, w.shape[1], COLUMNS)])
+@serial
+def filter_rows(u: Any, w: Any, row: Any, m: Any) -> None:
+    """u of all filters at one channel: to the transform, a filter is an image of 3 x 3 pixels."""
+    c, k = w.shape[2], w.shape[3]
+    for p in range(u.shape[0]):
+        column = p * COLUMNS
+        image, planes = address(w) + 4 * (row * k + column), address(u) + 4 * (p * u[0].size + row * COLUMNS)
+        if m == 4:
+            filter4(image, 3, 3, 4 * c * k, 0, 0, 0, planes, 4 * c * COLUMNS, min(COLUMNS, k - column))
+        else:
+            filter2(image, 3, 3, 4 * c * k, 0, 0, 0, planes, 4 * c * COLUMNS, min(COLUMNS, k - column))
+
+
+@kernel(backend="numba", filter="w",
+        out=lambda w, m: [(-(-w.shape[0] // COLUMNS), (m + 2) ** 2, w.shape[1], COLUMNS)])  # fmt: skip
 def winograd_filter(u: Any, w: Any, m: Any) -> None:
     """u = G w G^T, [panel of COLUMNS filters][(m + 2)^2][c][COLUMNS], the order in which tiles read it."""
-    c, k = w.shape[2], w.shape[3]
-    taps = 4 * c * k * np.arange(9)
-    for t in prange(c):
-        for p in range(u.shape[0]):
-            pixels, planes = address(w) + 4 * (t * k + p * COLUMNS), address(u[p]) + 4 * t * COLUMNS
-            size = min(COLUMNS, k - p * COLUMNS)
-            if m == 4:
-                filter4(pixels, address(taps), planes, 4 * c * COLUMNS, size)
-            else:
-                filter2(pixels, address(taps), planes, 4 * c * COLUMNS, size)
+    for row in prange(w.shape[2]):
+        filter_rows(u, w, np.int64(row), m)
 
 
 # ------------------------------------------------------------------------------------------ forward, input gradient
@@ -97,7 +85,7 @@ def winograd_out(x: Any, u: Any, bias: Any, filters: Any, padding: Any) -> list[
 def winograd_work(x: Any, u: Any, bias: Any, filters: Any, padding: Any) -> list[Any]:
     c, square = -(-x.shape[1] // LANES) * LANES, u.shape[1]
     floats = square * (TILES * (c + COLUMNS) + 2 * LANES) + c + COLUMNS
-    return [(threads(), floats), ((threads(), 2, TILES + square), np.int64)]
+    return [(threads(), floats), ((threads(), 2, TILES), np.int64)]
 
 
 @serial
@@ -107,24 +95,25 @@ def scratch(ws: Any, square: Any, channels: Any) -> Any:
     A plane is a line longer than its contents: planes a power of two apart would share few lines of the cache.
     """
     v, plane_v, plane_m = address(ws), 4 * (TILES * channels + LANES), 4 * (TILES * COLUMNS + LANES)
-    zeros = v + square * (plane_v + plane_m)
-    ws[ws.size - channels - COLUMNS :] = 0
+    first = square * (TILES * (channels + COLUMNS) + 2 * LANES)
+    for i in range(first, first + channels):
+        ws[i] = 0
+    zeros = v + 4 * first
     return v, plane_v, v + square * plane_v, plane_m, zeros, zeros + 4 * channels
 
 
 @serial
-def read_tiles(m: Any, first: Any, last: Any, x: Any, size: Any, origin: Any, table: Any, v: Any, plane: Any,
+def read_tiles(m: Any, first: Any, last: Any, x: Any, h: Any, w: Any, top: Any, left: Any, v: Any, plane: Any,
                zeros: Any) -> None:  # fmt: skip
-    """v[(m + 2)^2][tile][channel] = B^T x B for tiles first..last; size: (h, w) of y; origin: of y's pixel 0 in x."""
-    h, w, c = x.shape[1], x.shape[2], x.shape[3]
+    """v[(m + 2)^2][tile][channel] = B^T x B for tiles first..last of maps of h x w; top, left: padding."""
+    c = x.shape[3]
     for t in range(first, last):
-        b, i, j = place(t, m, size[0], size[1])
-        look(table, i + origin[0], j + origin[1], m + 2, (address(x[b]), h, w, 4 * c), zeros)
-        planes = v + 4 * whole(c) * (t - first)
+        b, i, j = place(t, m, h, w)
+        image, planes = address(x) + 4 * b * x[0].size, v + 4 * whole(c) * (t - first)
         if m == 4:
-            signal4(0, address(table), planes, plane, c)
+            signal4(image, x.shape[1], x.shape[2], 4 * c, zeros, i - top, j - left, planes, plane, c)
         else:
-            signal2(0, address(table), planes, plane, c)
+            signal2(image, x.shape[1], x.shape[2], 4 * c, zeros, i - top, j - left, planes, plane, c)
 
 
 @serial
@@ -142,18 +131,17 @@ def multiply(rows: Any, tiles: Any, v: Any, plane_v: Any, u: Any, products: Any,
 
 
 @serial
-def write_tiles(m: Any, first: Any, last: Any, y: Any, column: Any, columns: Any, table: Any, products: Any,
-                plane: Any, waste: Any) -> None:  # fmt: skip
+def write_tiles(m: Any, first: Any, last: Any, y: Any, column: Any, columns: Any, products: Any, plane: Any,
+                waste: Any) -> None:  # fmt: skip
     """y = A^T products A for tiles first..last, channels column..column + columns."""
     h, w, k = y.shape[1], y.shape[2], y.shape[3]
     for t in range(first, last):
         b, i, j = place(t, m, h, w)
-        look(table, i, j, m, (address(y[b]) + 4 * column, h, w, 4 * k), waste)
-        planes = products + 4 * COLUMNS * (t - first)
+        image, planes = address(y) + 4 * (b * y[0].size + column), products + 4 * COLUMNS * (t - first)
         if m == 4:
-            inverse4(0, address(table), planes, plane, columns)
+            inverse4(image, h, w, 4 * k, waste, i, j, planes, plane, columns)
         else:
-            inverse2(0, address(table), planes, plane, columns)
+            inverse2(image, h, w, 4 * k, waste, i, j, planes, plane, columns)
 
 
 @serial
@@ -163,28 +151,35 @@ def count_rows(rows: Any, channels: Any) -> None:
         rows[0, t], rows[1, t] = 4 * channels * t, 4 * COLUMNS * t
 
 
+@serial
+def winograd_block(y: Any, ws: Any, rows: Any, x: Any, u: Any, bias: Any, first: Any, low: Any, high: Any, top: Any,
+                   left: Any) -> None:  # fmt: skip
+    """Tiles first..first + TILES of y, of the panels low..high of filters."""
+    h, w, k = y.shape[1], y.shape[2], y.shape[3]
+    c, m = x.shape[3], 4 if u.shape[1] == 36 else 2
+    last = min(first + TILES, y.shape[0] * ceil_div(h, m) * ceil_div(w, m))
+    v, plane_v, products, plane_m, zeros, waste = scratch(ws, u.shape[1], whole(c))
+    count_rows(rows, whole(c))
+    read_tiles(m, first, last, x, h, w, top, left, v, plane_v, zeros)
+    for p in range(low, high):
+        column = p * COLUMNS
+        columns = min(COLUMNS, k - column)
+        start = address(bias) + 4 * column if bias.size else ZERO
+        multiply(rows, ceil_div(last - first, ROWS), v, plane_v, address(u) + 4 * p * u[0].size, products, plane_m, c,
+                 columns, start, m)  # fmt: skip
+        write_tiles(m, first, last, y, column, columns, products, plane_m, waste)
+
+
 @kernel(backend="numba", image="y x", out=winograd_out, work=winograd_work)
 def conv_winograd(y: Any, ws: Any, tables: Any, x: Any, u: Any, bias: Any, filters: Any, padding: Any) -> None:
     """y = bias + x, padded, correlated with the 3 x 3 filters u: (m + 2)^2 products for 9 m^2 multiplications."""
-    n, h, w, k = y.shape
-    c, m, panels = x.shape[3], 4 if u.shape[1] == 36 else 2, u.shape[0]
-    tiles = n * ceil_div(h, m) * ceil_div(w, m)
-    blocks = ceil_div(tiles, TILES)
+    m, panels, top, left = 4 if u.shape[1] == 36 else 2, u.shape[0], padding[0][0], padding[1][0]
+    blocks = ceil_div(y.shape[0] * ceil_div(y.shape[1], m) * ceil_div(y.shape[2], m), TILES)
     parts = max(1, min(panels, TASKS // (2 * max(1, blocks))))
-    top, left = padding[0][0], padding[1][0]
     for task in prange(blocks * parts):
-        thread, part = get_thread_id(), task % parts
-        rows, table = tables[thread], tables[thread, 0, TILES:]
-        v, plane_v, products, plane_m, zeros, waste = scratch(ws[thread], u.shape[1], whole(c))
-        count_rows(rows, whole(c))
-        first, last = task // parts * TILES, min((task // parts + 1) * TILES, tiles)
-        read_tiles(m, first, last, x, (h, w), (-top, -left), table, v, plane_v, zeros)
-        for p in range(part * panels // parts, (part + 1) * panels // parts):
-            column, columns = p * COLUMNS, min(COLUMNS, k - p * COLUMNS)
-            start = address(bias) + 4 * column if bias.size else ZERO
-            multiply(rows, ceil_div(last - first, ROWS), v, plane_v, address(u[p]), products, plane_m, c, columns,
-                     start, m)  # fmt: skip
-            write_tiles(m, first, last, y, column, columns, table, products, plane_m, waste)
+        thread, block, part = get_thread_id(), np.int64(task) // parts, np.int64(task) % parts
+        winograd_block(y, ws[thread], tables[thread], x, u, bias, block * TILES, part * panels // parts,
+                       (part + 1) * panels // parts, top, left)  # fmt: skip
 
 
 # ----------------------------------------------------------------------------------------- gradient of the weight
@@ -211,28 +206,35 @@ def weight_work(dy: Any, x: Any, m: Any, padding: Any) -> list[Any]:
     block, cuts, parts = weight_plan.py_func(c, k, n * -(-h // m) * -(-w // m), m)
     panels = -(-c // COLUMNS), -(-k // COLUMNS)
     return [
-        (threads(), (panels[0] + -(-panels[1] // parts)) * square * (block * COLUMNS + LANES) + max(c, k)),
+        (threads(), (panels[0] + -(-panels[1] // parts)) * square * (block * COLUMNS + LANES) + COLUMNS),
         (cuts, panels[1], square, c * COLUMNS),
         ((2, -(-c // ROWS) * ROWS), np.int64),
-        ((threads(), square), np.int64),
     ]
 
 
 @serial
-def spread_tile(m: Any, image: Any, i: Any, j: Any, low: Any, high: Any, table: Any, planes: Any, plane: Any,
-                zeros: Any, gradient: Any) -> None:  # fmt: skip
-    """Transform channels low..high of one tile of x, or of dy, into [panel][(m + 2)^2][tile][COLUMNS]."""
-    look(table, i, j, m if gradient else m + 2, image, zeros)
-    for first in range(low, high, COLUMNS):
-        at, columns = planes + (first - low) // COLUMNS * (m + 2) * (m + 2) * plane, min(COLUMNS, high - first)
-        if m == 4 and gradient:
-            gradient4(4 * first, address(table), at, plane, columns)
-        elif m == 4:
-            signal4(4 * first, address(table), at, plane, columns)
-        elif gradient:
-            gradient2(4 * first, address(table), at, plane, columns)
+def spread_signals(m: Any, image: Any, x: Any, i: Any, j: Any, planes: Any, plane: Any, zeros: Any) -> None:
+    """Transform one tile of x into [panel][(m + 2)^2][tile][COLUMNS]."""
+    h, w, c = x.shape[1], x.shape[2], x.shape[3]
+    for first in range(0, c, COLUMNS):
+        at, columns = planes + first // COLUMNS * (m + 2) * (m + 2) * plane, min(COLUMNS, c - first)
+        if m == 4:
+            signal4(image + 4 * first, h, w, 4 * c, zeros, i, j, at, plane, columns)
         else:
-            signal2(4 * first, address(table), at, plane, columns)
+            signal2(image + 4 * first, h, w, 4 * c, zeros, i, j, at, plane, columns)
+
+
+@serial
+def spread_gradients(m: Any, image: Any, dy: Any, i: Any, j: Any, planes: Any, plane: Any, zeros: Any, low: Any,
+                     high: Any) -> None:  # fmt: skip
+    """Transform panels low..high of one tile of dy into [panel][(m + 2)^2][tile][COLUMNS]."""
+    h, w, k = dy.shape[1], dy.shape[2], dy.shape[3]
+    for p in range(low, high):
+        at, first, columns = planes + (p - low) * (m + 2) * (m + 2) * plane, p * COLUMNS, min(COLUMNS, k - p * COLUMNS)
+        if m == 4:
+            gradient4(image + 4 * first, h, w, 4 * k, zeros, i, j, at, plane, columns)
+        else:
+            gradient2(image + 4 * first, h, w, 4 * k, zeros, i, j, at, plane, columns)
 
 
 @serial
@@ -244,58 +246,65 @@ def channel_rows(table: Any, channels: Any, plane: Any) -> None:
         table[1, t] = c * 4 * COLUMNS
 
 
+@serial
+def weight_sums(sums: Any, ws: Any, rows: Any, dy: Any, x: Any, m: Any, top: Any, left: Any, first: Any, last: Any,
+                block: Any, low: Any, high: Any) -> None:  # fmt: skip
+    """sums = the products of tiles first..last with the panels low..high of filters.
+
+    Of each block of tiles (m + 2)^2 products, channels x tiles times tiles x filters, are added up.
+    """
+    k, c, square, plane, v = dy.shape[3], x.shape[3], (m + 2) * (m + 2), 4 * (block * COLUMNS + LANES), address(ws)
+    zeros, gradients = v + 4 * (ws.size - COLUMNS), v + ceil_div(c, COLUMNS) * square * plane
+    for i in range(ws.size - COLUMNS, ws.size):
+        ws[i] = 0
+    for begin in range(first, last, block):
+        count, start = min(block, last - begin), ZERO if begin == first else ACCUMULATE
+        for t in range(count):
+            b, i, j = place(begin + t, m, dy.shape[1], dy.shape[2])
+            at = 4 * COLUMNS * t
+            spread_signals(m, address(x) + 4 * b * x[0].size, x, i - top, j - left, v + at, plane, zeros)
+            spread_gradients(m, address(dy) + 4 * b * dy[0].size, dy, i, j, gradients + at, plane, zeros, low, high)
+        loops = (1, 1, count, 0, 0, 4 * COLUMNS, 0, 0, 4 * COLUMNS)
+        for p in range(low, high):
+            for q in range(square):
+                sweep(rows, rows.shape[1] // ROWS, v + q * plane, address(sums) + 4 * (p * square + q) * c * COLUMNS,
+                      gradients + ((p - low) * square + q) * plane, 0, start, min(COLUMNS, k - p * COLUMNS), 0, 1,
+                      loops)  # fmt: skip
+
+
+@serial
+def weight_rows(dw: Any, sums: Any, first: Any, last: Any, m: Any) -> None:
+    """dw of all filters at channels first..last: the partial sums added up, then transformed."""
+    c, k = dw.shape[2], dw.shape[3]
+    for p in range(sums.shape[1]):
+        for cut in range(1, sums.shape[0]):
+            for q in range(sums.shape[2]):
+                total, partial = sums[0, p, q], sums[cut, p, q]
+                for i in range(first * COLUMNS, last * COLUMNS):
+                    total[i] += partial[i]
+        for row in range(first, last):
+            image, size = address(dw) + 4 * (row * k + p * COLUMNS), min(COLUMNS, k - p * COLUMNS)
+            planes = address(sums) + 4 * (p * sums[0, 0].size + row * COLUMNS)
+            if m == 4:
+                weight4(image, 3, 3, 4 * c * k, 0, 0, 0, planes, 4 * c * COLUMNS, size)
+            else:
+                weight2(image, 3, 3, 4 * c * k, 0, 0, 0, planes, 4 * c * COLUMNS, size)
+
+
 @kernel(backend="numba", image="dy x", filter="dw", work=weight_work,
         out=lambda dy, x, m, padding: [(dy.shape[1], x.shape[1], 3, 3)])  # fmt: skip
-def conv_winograd_weight(dw: Any, ws: Any, sums: Any, rows: Any, tables: Any, dy: Any, x: Any, m: Any,
-                         padding: Any) -> None:  # fmt: skip
-    """dw = G^T [ sum over tiles of (B^T x B) * (A dy A^T) ] G
-
-    Of each block of tiles, (m + 2)^2 products of channels x tiles and tiles x filters are added to partial sums.
-    """
-    n, h, w, k = dy.shape
-    c, square = x.shape[3], (m + 2) * (m + 2)
-    top, left, tiles = padding[0][0], padding[1][0], n * ceil_div(h, m) * ceil_div(w, m)
-    block, cuts, parts = weight_plan(c, k, tiles, m)
-    blocks, plane = ceil_div(tiles, block), 4 * (block * COLUMNS + LANES)
-    channel_rows(rows, c, square * plane)
-    if tiles == 0:
-        sums[:] = 0
+def conv_winograd_weight(dw: Any, ws: Any, sums: Any, rows: Any, dy: Any, x: Any, m: Any, padding: Any) -> None:
+    """dw = G^T [ sum over tiles of (B^T x B) * (A dy A^T) ] G"""
+    c, panels, top, left = x.shape[3], sums.shape[1], padding[0][0], padding[1][0]
+    tiles = dy.shape[0] * ceil_div(dy.shape[1], m) * ceil_div(dy.shape[2], m)
+    block, cuts, parts = weight_plan(c, dy.shape[3], tiles, m)
+    blocks = ceil_div(tiles, block)
+    channel_rows(rows, c, 4 * (m + 2) * (m + 2) * (block * COLUMNS + LANES))
     for task in prange(cuts * parts):
-        cut, low, high = (
-            task // parts,
-            task % parts * sums.shape[1] // parts,
-            (task % parts + 1) * sums.shape[1] // parts,
-        )
-        table, scratch = tables[get_thread_id()], ws[get_thread_id()]
-        zeros, v = address(scratch[scratch.size - max(c, k) :]), address(scratch)
-        scratch[scratch.size - max(c, k) :] = 0
-        gradients = v + ceil_div(c, COLUMNS) * square * plane
-        begin = cut * blocks // cuts * block
-        for first in range(begin, min((cut + 1) * blocks // cuts * block, tiles), block):
-            count, start = min(block, tiles - first), ZERO if first == begin else ACCUMULATE
-            for t in range(count):
-                b, i, j = place(first + t, m, h, w)
-                at = 4 * COLUMNS * t
-                spread_tile(m, (address(x[b]), x.shape[1], x.shape[2], 4 * c), i - top, j - left, 0, c, table, v + at,
-                            plane, zeros, False)  # fmt: skip
-                spread_tile(m, (address(dy[b]), h, w, 4 * k), i, j, low * COLUMNS, min(high * COLUMNS, k), table,
-                            gradients + at, plane, zeros, True)  # fmt: skip
-            loops = (1, 1, count, 0, 0, 4 * COLUMNS, 0, 0, 4 * COLUMNS)
-            for p in range(low, high):
-                for q in range(square):
-                    sweep(rows, rows.shape[1] // ROWS, v + q * plane, address(sums[cut, p, q]),
-                          gradients + ((p - low) * square + q) * plane, 0, start, min(COLUMNS, k - p * COLUMNS), 0, 1,
-                          loops)  # fmt: skip
-    taps = 4 * c * k * np.arange(9)
-    for t in prange(c):
-        for p in range(sums.shape[1]):
-            total = sums[0, p, :, t * COLUMNS : (t + 1) * COLUMNS]
-            for cut in range(1, cuts):
-                for q in range(square):
-                    for o in range(COLUMNS):
-                        total[q, o] += sums[cut, p, q, t * COLUMNS + o]
-            pixels, size = address(dw) + 4 * (t * k + p * COLUMNS), min(COLUMNS, k - p * COLUMNS)
-            if m == 4:
-                weight4(pixels, address(taps), address(total), 4 * c * COLUMNS, size)
-            else:
-                weight2(pixels, address(taps), address(total), 4 * c * COLUMNS, size)
+        thread, cut, part = get_thread_id(), np.int64(task) // parts, np.int64(task) % parts
+        weight_sums(sums[cut], ws[thread], rows, dy, x, m, top, left, cut * blocks // cuts * block,
+                    min((cut + 1) * blocks // cuts * block, tiles), block, part * panels // parts,
+                    (part + 1) * panels // parts)  # fmt: skip
+    for group in prange(ceil_div(c, ROWS)):
+        first = np.int64(group) * ROWS
+        weight_rows(dw, sums, first, min(first + ROWS, c), m)

@@ -6,15 +6,14 @@ for CNNs Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", 2016
 F(m x m, 3 x 3) is  y = A^T [ (G w G^T) * (B^T x B) ] A  with an elementwise product of (m + 2)^2 numbers.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
 from llvmlite import ir
-from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
+from . import generated
 from .microkernel import I64, SHAPE, Shape, Vectors
 
 Matrix = list[list[Fraction]]
@@ -135,47 +134,67 @@ def mirrors(rows: Matrix) -> dict[int, int]:
     return pair
 
 
-def transform(matrix: Matrix, gather: bool, shape: Shape = SHAPE) -> Callable[..., None]:
-    """square(pixels, table, planes, plane, channels): y = matrix x matrix^T for a square of pixels, for all channels.
+PARAMETERS = ["image", "h", "w", "pixel", "outside", "i", "j", "planes", "plane", "channels"]
 
-    One side are pixels, number i at the address pixels + table[i], where the table stands for borders and strides;
-    the other side are planes, number i at planes + i * plane.  gather: from pixels to planes, else back.
-    Pixels have `channels` floats; planes have room for whole vectors.
+
+def emitter(matrix: Matrix, gather: bool, shape: Shape = SHAPE) -> generated.Emit:
+    """What writes y = matrix x matrix^T for a square of pixels x, for all channels.
+
+    One side is the square of pixels whose first is (i, j) in an image of h x w, `pixel` bytes apart; for pixels that
+    are not in the image stands the one at `outside`: zeros to read, waste to write.  The other side is planes: number
+    q of the square at planes + q * plane.  gather: from pixels to planes, else back.
+    A pixel has `channels` floats; planes have room for whole vectors.
     """
     rows, columns = len(matrix), len(matrix[0])
-    names = ["pixels", "table", "planes", "plane", "channels"]
 
-    @intrinsic
-    def square(typing, pixels, table, planes, plane, channels):  # type: ignore[no-untyped-def]
-        def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: Any) -> Any:
-            arg, v = dict(zip(names, values, strict=True)), Vectors(b, shape)
-            count = b.sdiv(b.add(arg["channels"], I64(v.lanes - 1)), I64(v.lanes))
-            with cgutils.for_range(b, count) as loop:
-                done = b.mul(loop.index, I64(v.lanes))
-                left, shift = b.sub(arg["channels"], done), b.mul(done, I64(4))
-                mask = v.below(left)
-                with b.if_else(b.icmp_signed(">=", left, I64(v.lanes))) as (whole, part):
-                    with whole:
-                        emit(v, arg, shift, None)
-                    with part:
-                        emit(v, arg, shift, mask)
-            return context.get_dummy_value()
+    def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
+        v = Vectors(b, shape)
+        pixels = addresses(b, arg, columns if gather else rows)
+        count = b.sdiv(b.add(arg["channels"], I64(v.lanes - 1)), I64(v.lanes))
+        with cgutils.for_range(b, count) as loop:
+            done = b.mul(loop.index, I64(v.lanes))
+            left, shift = b.sub(arg["channels"], done), b.mul(done, I64(4))
+            planes = b.add(arg["planes"], shift)
+            mask = v.below(left)
+            with b.if_else(b.icmp_signed(">=", left, I64(v.lanes))) as (whole, part):
+                with whole:
+                    square(v, pixels, shift, planes, arg["plane"], None)
+                with part:
+                    square(v, pixels, shift, planes, arg["plane"], mask)
 
-        def emit(v: Vectors, arg: dict[str, ir.Value], shift: ir.Value, mask: ir.Value | None) -> None:
-            b, sums = v.b, Sums(v)
-            table = b.inttoptr(arg["table"], I64.as_pointer())
-            pixels, planes = b.add(arg["pixels"], shift), b.add(arg["planes"], shift)
-            pixel = lambda i: b.add(pixels, b.load(b.gep(table, [I64(i)])))  # noqa: E731
-            plane = lambda i: b.add(planes, b.mul(arg["plane"], I64(i)))  # noqa: E731
-            read = (lambda i: v.load(pixel(i), mask)) if gather else (lambda i: v.load(plane(i)))
-            middle = [sums.apply(matrix, [read(i * columns + j) for i in range(columns)]) for j in range(columns)]
-            for i in range(rows):
-                for j, y in enumerate(sums.apply(matrix, [column[i] for column in middle])):
-                    if gather:
-                        v.store(y, plane(i * rows + j))
-                    else:
-                        v.store(y, pixel(i * rows + j), mask)
+    def square(
+        v: Vectors, pixels: list[ir.Value], shift: ir.Value, planes: ir.Value, step: ir.Value, mask: ir.Value | None
+    ) -> None:
+        b, sums = v.b, Sums(v)
+        plane = lambda q: b.add(planes, b.mul(step, I64(q)))  # noqa: E731
+        read = (lambda q: v.load(b.add(pixels[q], shift), mask)) if gather else (lambda q: v.load(plane(q)))
+        middle = [sums.apply(matrix, [read(r * columns + s) for r in range(columns)]) for s in range(columns)]
+        for r in range(rows):
+            for s, y in enumerate(sums.apply(matrix, [column[r] for column in middle])):
+                if gather:
+                    v.store(y, plane(r * rows + s))
+                else:
+                    v.store(y, b.add(pixels[r * rows + s], shift), mask)
 
-        return types.void(*[types.int64] * len(names)), codegen
+    return emit
 
-    return square
+
+def addresses(b: ir.IRBuilder, arg: dict[str, ir.Value], size: int) -> list[ir.Value]:
+    """Of the size x size pixels from (i, j); `outside` for those beyond the image."""
+
+    def along(first: str, length: str) -> list[tuple[ir.Value, ir.Value]]:
+        places = [b.add(arg[first], I64(r)) for r in range(size)]
+        return [(at, b.icmp_unsigned("<", at, arg[length])) for at in places]  # a negative number is a large one
+
+    row, found = b.mul(arg["w"], arg["pixel"]), []
+    for i, inside in along("i", "h"):
+        start = b.add(arg["image"], b.mul(i, row))
+        for j, within in along("j", "w"):
+            at = b.add(start, b.mul(j, arg["pixel"]))
+            found.append(b.select(b.and_(inside, within), at, arg["outside"]))
+    return found
+
+
+def transform(name: str, matrix: Matrix, gather: bool) -> Any:
+    """The function name(image, h, w, pixel, outside, i, j, planes, plane, channels) for Numba code."""
+    return generated.function(name, PARAMETERS, emitter(matrix, gather))

@@ -77,7 +77,7 @@ def open_boxes(
             raise UserError(f"{table}: {name}: split {row['split']!r} is none of train, val, test")
         parts.setdefault(split, []).append(name)
     order = [split for split in ("train", "val", "test", "all") if split in parts]
-    sets = {split: build(table, split, parts[split], found, images, names) for split in order}
+    sets: dict[str, BoxDataset] = {s: build(table, s, parts[s], found, images, names) for s in order}
     if verify:
         for part in sets.values():
             check_inside(part)

@@ -29,7 +29,8 @@ def square(image: np.ndarray, place: Sequence[int], side: int, axes: tuple[int, 
         index[axis] = reflect(np.arange(side) + (int(place[axis]) - (side - 1) // 2), image.shape[axis])
     rest = [axis for axis in range(len(index)) if axis not in axes]
     box = image[np.ix_(*index)].transpose(*axes, *rest, len(index))
-    return box.reshape(side, side, image.shape[-1])
+    patch: np.ndarray = box.reshape(side, side, image.shape[-1])
+    return patch
 
 
 def cut(image: np.ndarray, place: Sequence[int], side: int, triplanar: bool = False) -> np.ndarray:

@@ -92,7 +92,8 @@ class DenseTriplanar(nn.Module):
             self.planes.append((*plan(layers, shapes), shapes[-2]))
 
     def forward(self, volume: Tensor) -> Any:
-        total: Any = self.model.classifier.bias.reshape(-1, 1, 1, 1)
+        bias: Any = self.model.classifier.bias
+        total: Any = bias.reshape(-1, 1, 1, 1)
         for axes in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):  # rows, columns and third axis: planes xy, yz, zx
             inner = [side - self.patch + 1 for side in volume.shape[1:]]
             slices = F.narrow(volume, axes[2] + 1, (self.patch - 1) // 2, inner[axes[2]])
@@ -136,7 +137,8 @@ def shapes_of(layers: list[Any], shape: tuple[int, ...]) -> list[tuple[int, ...]
 def plan(layers: list[Any], shapes: list[tuple[int, ...]]) -> tuple[list[Step], int]:
     """(each layer as a function of maps that are computed at every place, how far apart neighbours are at the end)."""
     steps: list[Step] = []
-    apart, flat = 1, ()
+    apart = 1
+    flat: tuple[int, ...] = ()
     for layer, given, result in zip(layers, shapes, shapes[1:], strict=False):
         if isinstance(layer, Conv):
             steps.append(convolved(layer, apart))

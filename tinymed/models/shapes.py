@@ -38,12 +38,8 @@ class ShapeTable(Table):
     def __init__(self) -> None:
         super().__init__("numpy")
 
-    def __getattr__(self, name: str) -> Launch:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        launch = self.launches[name] = ShapeLaunch(name, self)
-        setattr(self, name, launch)
-        return launch
+    def launch(self, name: str) -> Launch:
+        return ShapeLaunch(name, self)
 
 
 @contextmanager

@@ -177,9 +177,8 @@ def bind(call: Call, arena: Array) -> tuple[Callable[..., Any], Sequence[Any]]:
     if kernel.reference:
         return run_reference, (kernel.fn, table.xp, args, outs)
     native = [a if v is None else v(a) for v, a in zip(call.plan.views, [*outs, *work, *args], strict=True)]
-    if call.plan.small:
-        return table.home.alone, (kernel.compiled(), native)
-    return kernel.compiled(), native
+    assert call.plan.code is not None
+    return call.plan.code, native
 
 
 def run_reference(fn: Callable[..., Any], xp: Any, args: Sequence[Any], outs: Sequence[Array]) -> None:

@@ -52,7 +52,7 @@ def smooth(scores: np.ndarray, radius: int) -> np.ndarray:
 
 
 def peaks(scores: np.ndarray, least: float) -> np.ndarray:
-    """int64 [n, 2]: rows and columns of a map [h, w] where no neighbour of 8 is higher and the score is not below least.
+    """int64 [n, 2]: rows and columns of a map [h, w] with no higher neighbour among 8 and a score not below least.
 
     Of a plateau the first pixel in reading order.
     """

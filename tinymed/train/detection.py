@@ -1,8 +1,8 @@
 """Detection runs: a network slides over an image and scores, at every pixel, which object has its middle there.
 
-Any network for segmentation serves: it gives one score for the background and one a class (a softmax), and the logarithm
-of the box's width and height, over those of a box of reference.  Peaks of the scores become boxes, and non-maximum
-suppression keeps the best of those that overlap (`detect.py`).
+Any network for segmentation serves: it gives one score for the background and one a class (a softmax), and the
+logarithm of the box's width and height, over those of a box of reference.  Peaks of the scores become boxes, and
+non-maximum suppression keeps the best of those that overlap (`detect.py`).
 """
 
 from collections.abc import Sequence

@@ -56,7 +56,8 @@ def evaluate_detections(
 
     found, boxes, kinds: of each image.  "ap" is by overlap, "ap_centre" by middles.
     """
-    n, notes = len(found), []
+    n = len(found)
+    notes: list[str] = []
     counts = np.array([np.bincount(k, minlength=len(classes)) for k in kinds]).reshape(n, len(classes))
     image = np.repeat(np.arange(n), [len(f.scores) for f in found])
     scores, kind = (np.concatenate([getattr(f, name) for f in found]) for name in ("scores", "kinds"))
