@@ -1,6 +1,7 @@
 // Python's view of the launchers that BIND announced: module.name(stream, outputs..., workspaces..., inputs...).
 // Compiled with the CUDA headers into tinymed._cuda, with the emulator's into tinymed._cuda_emulated and _cuda_checked.
-// An array is a NumPy array (emulated), or anything like CuPy's: .data.ptr, .shape, .dtype and .flags.  Nothing is copied.
+// An array is a NumPy array (emulated), or anything like CuPy's: .data.ptr, .shape, .dtype and .flags.  Nothing is
+// copied.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
@@ -64,15 +65,17 @@ void take_array(const Launcher& l, size_t i, py::handle h, Value& v) {
     if (!numpy_array(l, i, h, v)) {
         py::object data = py::getattr(h, "data", py::none());
         if (!py::hasattr(data, "ptr"))
-            throw py::type_error(where(l, i) + " must be an array on the device, got " + py::str(py::type::of(h)).cast<std::string>());
+            throw py::type_error(where(l, i) + " must be an array on the device, got " +
+                                 py::str(py::type::of(h)).cast<std::string>());
         check_dtype(l, i, h.attr("dtype"));
-        if (!h.attr("flags").attr("c_contiguous").cast<bool>()) throw py::value_error(where(l, i) + " must be C-contiguous");
+        if (!h.attr("flags").attr("c_contiguous").cast<bool>())
+            throw py::value_error(where(l, i) + " must be C-contiguous");
         v.data = reinterpret_cast<void*>(data.attr("ptr").cast<uintptr_t>());
         fill_lengths(l, i, v.lengths, h.attr("shape"));
     }
 #ifdef TINYMED_EMULATED
-    emu::add_array(l.names[i], v.data, size_t(v.lengths.product()) * p.bytes, p.bytes, p.mode > MAYBE, p.mode != OUT && p.mode != WORK,
-                   p.mode == OUT);
+    emu::add_array(l.names[i], v.data, size_t(v.lengths.product()) * p.bytes, p.bytes, p.mode > MAYBE,
+                   p.mode != OUT && p.mode != WORK, p.mode == OUT);
 #endif
 }
 
@@ -98,8 +101,8 @@ struct Call {  // forgets the call's arrays however it ends
 
 void call(const Launcher& l, uintptr_t stream, const py::args& args) {
     if (args.size() != l.parameters.size())
-        throw py::type_error(l.name + " takes " + std::to_string(l.parameters.size()) + " arguments after the stream, got " +
-                             std::to_string(args.size()));
+        throw py::type_error(l.name + " takes " + std::to_string(l.parameters.size()) +
+                             " arguments after the stream, got " + std::to_string(args.size()));
     Value values[64];
     if (args.size() > 64) throw py::type_error(l.name + ": more than 64 arguments");
     Call guard;
@@ -107,7 +110,8 @@ void call(const Launcher& l, uintptr_t stream, const py::args& args) {
         try {
             take(l, i, args[i], values[i]);
         } catch (const py::cast_error&) {
-            throw py::type_error(where(l, i) + " must be a number or a tuple of integers, got " + py::repr(args[i]).cast<std::string>());
+            throw py::type_error(where(l, i) + " must be a number or a tuple of integers, got " +
+                                 py::repr(args[i]).cast<std::string>());
         }
     }
     l.call(values, reinterpret_cast<cudaStream_t>(stream));
@@ -120,12 +124,16 @@ void call(const Launcher& l, uintptr_t stream, const py::args& args) {
 #ifdef TINYMED_EMULATED
 void describe_module(py::module_& m) {
     py::register_local_exception<emu::Fault>(m, "Fault", PyExc_RuntimeError);
-    m.def("configure", [](unsigned seed, bool check, unsigned profile) {
-        emu::options.seed = seed, emu::options.checking = check, emu::options.profile = profile;
-    }, py::arg("seed") = 0, py::arg("check") = false, py::arg("profile") = 0);
+    m.def(
+        "configure",
+        [](unsigned seed, bool check, unsigned profile) {
+            emu::options.seed = seed, emu::options.checking = check, emu::options.profile = profile;
+        },
+        py::arg("seed") = 0, py::arg("check") = false, py::arg("profile") = 0);
     m.def("profile", [] {
         py::list rows;
-        for (auto& r : emu::profile_rows()) rows.append(py::make_tuple(r.offset, r.shared, r.write, r.requests, r.moved, r.ideal, r.lanes));
+        for (auto& r : emu::profile_rows())
+            rows.append(py::make_tuple(r.offset, r.shared, r.write, r.requests, r.moved, r.ideal, r.lanes));
         return rows;
     });
 }
@@ -146,8 +154,9 @@ void fill(py::module_& m) {
         std::string signature;
         for (auto& n : l.names) signature += (signature.empty() ? "" : " ") + n;
         parameters[py::str(l.name)] = signature;
-        m.attr(l.name.c_str()) = py::cpp_function([&l](uintptr_t stream, const py::args& args) { call(l, stream, args); },
-                                                  py::name(l.name.c_str()), py::arg("stream"));
+        m.attr(l.name.c_str()) =
+            py::cpp_function([&l](uintptr_t stream, const py::args& args) { call(l, stream, args); },
+                             py::name(l.name.c_str()), py::arg("stream"));
     }
     m.attr("parameters") = parameters;
     describe_module(m);

@@ -44,7 +44,8 @@ void map(F f, const char* op, cudaStream_t stream, const Out<float>& y, const X&
     int64_t n = y.size();
     (require(x.size() == n, op, ": an input has ", x.size(), " elements, the output ", n), ...);
     if (y.aligned(16) && (x.aligned(16) && ...))
-        LAUNCH((map4_kernel<F, decltype(x.data)...>), blocks(n, 4 * THREADS), THREADS, 0, stream, f, y.data, n, x.data...);
+        LAUNCH((map4_kernel<F, decltype(x.data)...>), blocks(n, 4 * THREADS), THREADS, 0, stream, f, y.data, n,
+               x.data...);
     else
         LAUNCH((map_kernel<F, decltype(x.data)...>), blocks(n, THREADS), THREADS, 0, stream, f, y.data, n, x.data...);
 }

@@ -1,10 +1,10 @@
 // What every kernel file includes: how a kernel is launched, what a launcher takes, and how Python finds it.
 //
-//     void relu_forward(Out<float> y, In<float> x, cudaStream_t stream) { ... LAUNCH(kernel, grid, block, 0, stream, ...); }
-//     BIND(relu_forward, "y x");
+//     void relu_forward(Out<float> y, In<float> x, cudaStream_t stream) { ... LAUNCH(kernel, grid, block, 0, stream,
+//     ...); } BIND(relu_forward, "y x");
 //
-// A launcher takes outputs, then workspaces, then inputs, allocates nothing, and ends with the stream.  The same text is
-// compiled by nvcc, and by g++ with csrc/emulator first on the include path.
+// A launcher takes outputs, then workspaces, then inputs, allocates nothing, and ends with the stream.  The same text
+// is compiled by nvcc, and by g++ with csrc/emulator first on the include path.
 #pragma once
 #include <cuda_runtime.h>
 
@@ -54,11 +54,16 @@ struct Array {
     bool aligned(size_t bytes) const { return reinterpret_cast<uintptr_t>(data) % bytes == 0; }
     explicit operator bool() const { return data != nullptr; }
 };
-template <class T> using In = Array<const T, IN>;
-template <class T> using Maybe = Array<const T, MAYBE>;
-template <class T> using Out = Array<T, OUT>;
-template <class T> using Work = Array<T, WORK>;
-template <class T> using InOut = Array<T, INOUT>;
+template <class T>
+using In = Array<const T, IN>;
+template <class T>
+using Maybe = Array<const T, MAYBE>;
+template <class T>
+using Out = Array<T, OUT>;
+template <class T>
+using Work = Array<T, WORK>;
+template <class T>
+using InOut = Array<T, INOUT>;
 
 // Throw std::invalid_argument (Python's ValueError) unless ok: the kernel's name, what it got, what it takes.
 template <class... Words>
@@ -84,10 +89,13 @@ void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_
         void (*kernel)(P...);
         std::tuple<P...> args;
     } call{kernel, {P(args)...}};
-    emu::run(name, grid, block, shared, [](void* c) {
-        auto* call = static_cast<Call*>(c);
-        std::apply(call->kernel, call->args);
-    }, &call, sizeof call);
+    emu::run(
+        name, grid, block, shared,
+        [](void* c) {
+            auto* call = static_cast<Call*>(c);
+            std::apply(call->kernel, call->args);
+        },
+        &call, sizeof call);
 }
 #elif defined(__CUDACC__)
 #define DYNAMIC_SHARED(T, name)                                           \
@@ -95,7 +103,8 @@ void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_
     T* name = reinterpret_cast<T*>(dynamic_shared_bytes)
 
 template <class... P, class... A>
-void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, cudaStream_t stream, A... args) {
+void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
+            A... args) {
     if (!grid.x || !grid.y || !grid.z) return;
     if (shared > 48 * 1024) cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared));
     kernel<<<grid, block, shared, stream>>>(P(args)...);
@@ -122,34 +131,45 @@ struct Parameter {
     int bytes = 4;
 };
 
-template <class P> struct Describe;
-template <class T, Mode mode> struct Describe<Array<T, mode>> {
+template <class P>
+struct Describe;
+template <class T, Mode mode>
+struct Describe<Array<T, mode>> {
     using U = std::remove_const_t<T>;
-    static constexpr char type = std::is_floating_point_v<U> ? 'f' : std::is_same_v<U, bool> ? 'b' : std::is_signed_v<U> ? 'i' : 'u';
+    static constexpr char type = std::is_floating_point_v<U> ? 'f'
+                                 : std::is_same_v<U, bool>   ? 'b'
+                                 : std::is_signed_v<U>       ? 'i'
+                                                             : 'u';
     static constexpr Parameter parameter{Parameter::ARRAY, mode, type, int(sizeof(T))};
     static Array<T, mode> get(const Value& v) { return {static_cast<T*>(v.data), v.lengths}; }
 };
-template <> struct Describe<Lengths> {
+template <>
+struct Describe<Lengths> {
     static constexpr Parameter parameter{Parameter::LENGTHS};
     static Lengths get(const Value& v) { return v.lengths; }
 };
-template <> struct Describe<float> {
+template <>
+struct Describe<float> {
     static constexpr Parameter parameter{Parameter::NUMBER};
     static float get(const Value& v) { return float(v.number); }
 };
-template <> struct Describe<double> {
+template <>
+struct Describe<double> {
     static constexpr Parameter parameter{Parameter::NUMBER};
     static double get(const Value& v) { return v.number; }
 };
-template <> struct Describe<int64_t> {
+template <>
+struct Describe<int64_t> {
     static constexpr Parameter parameter{Parameter::INTEGER};
     static int64_t get(const Value& v) { return v.integer; }
 };
-template <> struct Describe<int> {
+template <>
+struct Describe<int> {
     static constexpr Parameter parameter{Parameter::INTEGER};
     static int get(const Value& v) { return int(v.integer); }
 };
-template <> struct Describe<bool> {
+template <>
+struct Describe<bool> {
     static constexpr Parameter parameter{Parameter::INTEGER};
     static bool get(const Value& v) { return v.integer != 0; }
 };
@@ -163,12 +183,14 @@ struct Launcher {
 
 std::vector<Launcher>& launchers();  // every bound launcher of the library: bindings.cpp
 
-
-template <class F> struct Signature;
-template <class... A> struct Signature<void (*)(A...)> {
+template <class F>
+struct Signature;
+template <class... A>
+struct Signature<void (*)(A...)> {
     static constexpr size_t count = sizeof...(A) - 1;  // the last is the stream
     using All = std::tuple<A...>;
-    template <size_t i> using P = std::tuple_element_t<i, All>;
+    template <size_t i>
+    using P = std::tuple_element_t<i, All>;
     static_assert(std::is_same_v<P<count>, cudaStream_t>, "a launcher ends with the stream");
 };
 
@@ -184,16 +206,19 @@ bool bind_launcher(const char* name, const char* names, std::index_sequence<i...
     std::istringstream words(names);
     std::vector<std::string> list;
     for (std::string word; words >> word;) list.push_back(word);
-    if (list.size() != S::count) throw std::logic_error(std::string(name) + ": BIND names another number of parameters");
-    launchers().push_back({name, list, {Describe<typename S::template P<i>>::parameter...},
-                           [](const Value* v, cudaStream_t s) { call_bound<function>(v, s, std::index_sequence<i...>()); }});
+    if (list.size() != S::count)
+        throw std::logic_error(std::string(name) + ": BIND names another number of parameters");
+    launchers().push_back(
+        {name, list, {Describe<typename S::template P<i>>::parameter...}, [](const Value* v, cudaStream_t s) {
+             call_bound<function>(v, s, std::index_sequence<i...>());
+         }});
     return true;
 }
 }  // namespace tinymed
 
 // Make a launcher a function of the Python module under its own name.
-#define BIND(function, names)                                                                             \
-    [[maybe_unused]] static const bool bound_##function = ::tinymed::bind_launcher<&function>(            \
+#define BIND(function, names)                                                                  \
+    [[maybe_unused]] static const bool bound_##function = ::tinymed::bind_launcher<&function>( \
         #function, names, std::make_index_sequence<::tinymed::Signature<decltype(&function)>::count>())
 
 using namespace tinymed;

@@ -51,8 +51,9 @@ PTX void mma_m16n8k8_tf32(float (&d)[4], const float (&a)[4], const float (&b)[2
 #endif
 }
 
-// Four 8 x 4 matrices of 32-bit words from shared memory: lane l gives the address of row l % 8 of matrix l / 8 (16 bytes,
-// aligned) and gets word l % 4 of row l / 4 of each.  (PTX ISA, ldmatrix.m8n8.x4, its pairs of 16 bits taken as one word)
+// Four 8 x 4 matrices of 32-bit words from shared memory: lane l gives the address of row l % 8 of matrix l / 8 (16
+// bytes, aligned) and gets word l % 4 of row l / 4 of each.  (PTX ISA, ldmatrix.m8n8.x4, its pairs of 16 bits taken as
+// one word)
 PTX void ldmatrix_x4(float (&r)[4], const void* row, EMU_SITE) {
 #ifdef TINYMED_EMULATED
     emu::touch(row, 16, emu::READ, EMU_HERE);
@@ -61,8 +62,8 @@ PTX void ldmatrix_x4(float (&r)[4], const void* row, EMU_SITE) {
     for (int i = 0; i < 4; ++i) r[i] = emu::value<const float*>(all[8 * i + l / 4])[l % 4];
 #else
     unsigned s = unsigned(__cvta_generic_to_shared(row)), u[4] = {};
-    ASM80("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
-          : "=r"(u[0]), "=r"(u[1]), "=r"(u[2]), "=r"(u[3]) : "r"(s) : "memory");
+    ASM80("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(u[0]), "=r"(u[1]), "=r"(u[2]),
+          "=r"(u[3]) : "r"(s) : "memory");
     for (int i = 0; i < 4; ++i) r[i] = __uint_as_float(u[i]);
 #endif
 }
@@ -73,8 +74,8 @@ PTX void cp_async16(void* shared, const void* global, bool valid = true) {
 #ifdef TINYMED_EMULATED
     emu::copy_async(shared, valid ? global : nullptr, 16, EMU_HERE);
 #else
-    ASM80("cp.async.cg.shared.global [%0], [%1], 16, %2;"
-          :: "r"(unsigned(__cvta_generic_to_shared(shared))), "l"(global), "r"(valid ? 16 : 0) : "memory");
+    ASM80("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(unsigned(__cvta_generic_to_shared(shared))),
+          "l"(global), "r"(valid ? 16 : 0) : "memory");
 #endif
 }
 
@@ -83,8 +84,8 @@ PTX void cp_async4(void* shared, const void* global, bool valid = true) {
 #ifdef TINYMED_EMULATED
     emu::copy_async(shared, valid ? global : nullptr, 4, EMU_HERE);
 #else
-    ASM80("cp.async.ca.shared.global [%0], [%1], 4, %2;"
-          :: "r"(unsigned(__cvta_generic_to_shared(shared))), "l"(global), "r"(valid ? 4 : 0) : "memory");
+    ASM80("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(unsigned(__cvta_generic_to_shared(shared))), "l"(global),
+          "r"(valid ? 4 : 0) : "memory");
 #endif
 }
 
@@ -93,12 +94,13 @@ PTX void cp_async_commit() {
 #ifdef TINYMED_EMULATED
     emu::copy_commit();
 #else
-    ASM80("cp.async.commit_group;" ::: "memory");
+    ASM80("cp.async.commit_group;" :: : "memory");
 #endif
 }
 
 // Wait until all but the newest `left` groups of this thread have landed.  (PTX ISA, cp.async.wait_group)
-template <int left> PTX void cp_async_wait() {
+template <int left>
+PTX void cp_async_wait() {
 #ifdef TINYMED_EMULATED
     emu::copy_wait(left);
 #else

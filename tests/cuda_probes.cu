@@ -64,7 +64,8 @@ __global__ void votes_kernel(int* y, const int* x) {
 
 constexpr int STAGES = 3, CHUNK = 128;
 template <int left>
-__device__ void sum_chunks(float* y, const float* x, int chunks) {  // sums chunks brought by cp.async, three on their way
+__device__ void sum_chunks(float* y, const float* x,
+                           int chunks) {  // sums chunks brought by cp.async, three on their way
     __shared__ __align__(16) float stage[STAGES][CHUNK];
     int t = threadIdx.x;
     float s = 0;
@@ -84,7 +85,8 @@ __device__ void sum_chunks(float* y, const float* x, int chunks) {  // sums chun
 __global__ void pipeline_kernel(float* y, const float* x, int chunks) { sum_chunks<STAGES - 2>(y, x, chunks); }
 __global__ void late_wait_kernel(float* y, const float* x, int chunks) { sum_chunks<STAGES - 1>(y, x, chunks); }
 
-__global__ void mma_kernel(float* d, const float* a, const float* b, bool by_ldmatrix) {  // D = A B, 16 x 8 x 8, one warp
+__global__ void mma_kernel(float* d, const float* a, const float* b,
+                           bool by_ldmatrix) {  // D = A B, 16 x 8 x 8, one warp
     __shared__ __align__(16) float as[16][8];
     int l = threadIdx.x, g = l / 4, q = l % 4;
     for (int i = l; i < 128; i += 32) as[i / 8][i % 8] = a[i];
@@ -179,11 +181,11 @@ __global__ void deep_kernel(float* y, const float* x) {
 }
 }  // namespace
 
-#define PROBE(name, grid, block, ...)                                                                  \
-    void name(Out<float> y, In<float> x, cudaStream_t s) {               \
-        (void)x;                                                               \
-        LAUNCH(name##_kernel, grid, block, 0, s, __VA_ARGS__);                 \
-    }                                                                          \
+#define PROBE(name, grid, block, ...)                          \
+    void name(Out<float> y, In<float> x, cudaStream_t s) {     \
+        (void)x;                                               \
+        LAUNCH(name##_kernel, grid, block, 0, s, __VA_ARGS__); \
+    }                                                          \
     BIND(name, "y x")
 PROBE(warp_sums, 2, 64, y.data, x.data, int(x.size()));
 PROBE(pipeline, 1, CHUNK, y.data, x.data, int(x.size() / CHUNK));
@@ -208,7 +210,8 @@ void warp_scan(Out<float> y, In<float> x, cudaStream_t s) { LAUNCH(warp_scan_ker
 BIND(warp_scan, "y x");
 void transposed(Out<float> y, In<float> x, cudaStream_t s) {
     int rows = x.length(0), columns = x.length(1);
-    LAUNCH((transpose_kernel<float>), dim3(blocks(columns, 16), blocks(rows, 16)), dim3(16, 16), 0, s, y.data, x.data, rows, columns);
+    LAUNCH((transpose_kernel<float>), dim3(blocks(columns, 16), blocks(rows, 16)), dim3(16, 16), 0, s, y.data, x.data,
+           rows, columns);
 }
 BIND(transposed, "y x");
 void histogram(InOut<unsigned> y, In<uint8_t> x, cudaStream_t s) {

@@ -88,7 +88,7 @@ def test_kernels_are_chosen_by_where_the_tensors_are(cuda):
     x = tinymed.tensor(normal(3, 4), device="cuda")
     y = tinymed.relu(x)  # the backend in use is numba
     assert (y.device, backend.table().name) == ("cuda", "numba")
-    assert cuda.launched == [("relu_forward", Module_stream())]
+    assert cuda.launched == [("relu_forward", current_stream())]
     with tinymed.use_backend("cupy"):
         assert tinymed.relu(x).device == "cuda"
     assert len(cuda.launched) == 1
@@ -96,7 +96,7 @@ def test_kernels_are_chosen_by_where_the_tensors_are(cuda):
         assert tinymed.relu(tinymed.tensor(normal(3, 4), device="cpu")).device == "cpu"
 
 
-def Module_stream() -> int:
+def current_stream() -> int:
     return fake_cupy.Cuda.Stream.ptr
 
 
@@ -175,7 +175,7 @@ def test_a_step_never_waits_for_the_device(cuda, rule):
     """Forward, backward, clipping and update, with dropout: the host reads nothing, and the result is the CPU's."""
     losses, state = train("cuda", 3, rule)  # HostSync if anything was read
     assert {name for name, _ in cuda.launched} >= {"linear_forward", "matmul", "matmul_ta", "leaky_relu_backward"}
-    assert {stream for _, stream in cuda.launched} == {Module_stream()}
+    assert {stream for _, stream in cuda.launched} == {current_stream()}
     with tinymed.use_backend("numpy"):
         expected, expected_state = train("cpu", 3, rule)
     np.testing.assert_allclose([host(v) for v in losses], [v.numpy() for v in expected], rtol=1e-4)

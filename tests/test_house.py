@@ -15,6 +15,7 @@ from tinymed.backend import REFERENCE
 
 ROOT = Path(tinymed.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
+CSRC = Path(__file__).parent.parent / "csrc"
 # Reading order is import order: a room may import only rooms before it.
 ROOMS = [
     "errors",
@@ -186,6 +187,14 @@ def test_a_backend_uses_the_family_names(path):
         "optim_flat",
     }
     assert path.stem in helpers or (ROOT / "ops" / path.name).exists()
+
+
+def test_csrc_is_readable():
+    """The CUDA sources keep the package's limits: lines of 120 columns, files of 400 lines."""
+    for path in [p for p in CSRC.rglob("*") if p.suffix in (".cu", ".cuh", ".h", ".cpp")]:
+        lines = path.read_text().splitlines()
+        assert len(lines) < 400, path
+        assert max(map(len, lines)) <= 120, f"{path}: clang-format it"
 
 
 def test_no_file_names_a_machine():

@@ -355,6 +355,21 @@ class TestParts:
         conv = fcn.fc7(fcn.relu(fcn.fc6(map))).data
         np.testing.assert_allclose(conv[:, :, 0, 0], dense, rtol=1e-4, atol=1e-6)
 
+    def test_residual_of_separable_convolutions(self) -> None:
+        same, half = nn.SeparableResidual(4, (4, 4)), nn.SeparableResidual(4, (4, 6), 2, activated=False)
+        assert same.downsample is None
+        assert [type(m).__name__ for m in half.body][0] == "SeparableConv2d"
+        assert half(tinymed.randn(2, 4, 9, 8, seed=3)).shape == (2, 6, 5, 4)
+        with pytest.raises(ValueError, match="stride is 1 or 2, got 3"):
+            nn.SeparableResidual(4, (4,), 3)
+
+    def test_dropout_of_a_dense_layer_leaves_the_input(self) -> None:
+        layer, x = nn.DenseLayer(4, 2, dropout=1.0).train(), tinymed.randn(2, 4, 5, 5, seed=3)
+        y = layer(x).data
+        np.testing.assert_array_equal(y[:, :4], x.data)
+        assert not y[:, 4:].any()
+        assert nn.DenseLayer(4, 2).state_dict().keys() == layer.state_dict().keys()
+
     def test_alexnets_published_values(self) -> None:
         model = models.create("alexnet", variant="2012", width=0.25)
         layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]

@@ -46,8 +46,8 @@ static uint64_t me() { return block.id * 1024 + block.current->id + 1; }
 static std::string thread_name(uint64_t t) {
     unsigned i = (t - 1) % 1024;
     auto s = [](uint64_t n) { return std::to_string(n); };
-    return "thread (" + s(i % blockDim.x) + "," + s(i / blockDim.x % blockDim.y) + "," + s(i / (blockDim.x * blockDim.y)) +
-           ") of block " + s((t - 1) / 1024);
+    return "thread (" + s(i % blockDim.x) + "," + s(i / blockDim.x % blockDim.y) + "," +
+           s(i / (blockDim.x * blockDim.y)) + ") of block " + s((t - 1) / 1024);
 }
 
 // Has everything that thread `other` (and those of `scope` around it) did up to `clock` happened before now?
@@ -60,12 +60,13 @@ static bool ordered(uint64_t other, uint64_t clock, Readers scope) {
     return scope <= SAME_WARP && int((other - 1) % 1024) / 32 == warp && clock < block.warps[warp].synced;
 }
 
-static void race(const Span& s, size_t i, const char* mine, const void* here, const char* theirs, uint64_t who, const void* there) {
-    fail("race: " + s.name + "[" + std::to_string(i) + "] is " + mine + " at " + place(here) + " and " + theirs + " by " +
-         thread_name(who) + " at " + place(there) + "; nothing orders the two");
+static void race(const Span& s, size_t i, const char* mine, const void* here, const char* theirs, uint64_t who,
+                 const void* there) {
+    fail("race: " + s.name + "[" + std::to_string(i) + "] is " + mine + " at " + place(here) + " and " + theirs +
+         " by " + thread_name(who) + " at " + place(there) + "; nothing orders the two");
 }
 
-static void note_read(Span& s, size_t i, Cell& c, const void* where) {
+static void note_read(Cell& c, const void* where) {
     if (!c.reader || c.reader == me() || ordered(c.reader, c.read_clock, c.readers)) {
         if (c.reader != me() || c.read_clock < block.synced) c.readers = ONE;
     } else {
@@ -74,7 +75,6 @@ static void note_read(Span& s, size_t i, Cell& c, const void* where) {
         c.readers = std::max(c.readers, same_warp ? SAME_WARP : same_block ? SAME_BLOCK : ANY);
     }
     c.reader = me(), c.read_clock = block.clock, c.read_site = where;
-    (void)s, (void)i;
 }
 
 static void record(Span& s, size_t i, Access kind, const void* where) {
@@ -87,11 +87,13 @@ static void record(Span& s, size_t i, Access kind, const void* where) {
         fail("uninitialised: " + s.name + "[" + std::to_string(i) + "] is used at " + place(where) +
              " while the cp.async issued at " + place(c.write_site) + " may still be on its way: no wait for it");
     if (kind != WRITE && !c.writer && !s.initialised)
-        fail("uninitialised: " + s.name + "[" + std::to_string(i) + "] is read at " + place(where) + " before it is written");
+        fail("uninitialised: " + s.name + "[" + std::to_string(i) + "] is read at " + place(where) +
+             " before it is written");
     if (c.writer && !(kind == ATOMIC && c.atomic) && !ordered(c.writer, c.write_clock, ONE))
         race(s, i, kind == READ ? "read" : "written", where, "written", c.writer, c.write_site);
-    if (kind == READ) return note_read(s, i, c, where);
-    if (c.reader && !ordered(c.reader, c.read_clock, c.readers)) race(s, i, "written", where, "read", c.reader, c.read_site);
+    if (kind == READ) return note_read(c, where);
+    if (c.reader && !ordered(c.reader, c.read_clock, c.readers))
+        race(s, i, "written", where, "read", c.reader, c.read_site);
     c.writer = me(), c.atomic = kind == ATOMIC, c.write_clock = block.clock, c.write_site = where;
 }
 
@@ -112,8 +114,8 @@ static void outside(uintptr_t a, size_t bytes, Access kind, const void* where) {
                 near = ", " + std::to_string(a + bytes - s.hi) + " bytes past the end of " + s.name;
             else if (a < s.lo && s.lo - a < 4096 && near.empty())
                 near = ", " + std::to_string(s.lo - a) + " bytes before " + s.name;
-    fail(std::string("out-of-bounds: ") + (kind == READ ? "read" : "write") + " of " + std::to_string(bytes) + " bytes at " +
-         place(where) + near);
+    fail(std::string("out-of-bounds: ") + (kind == READ ? "read" : "write") + " of " + std::to_string(bytes) +
+         " bytes at " + place(where) + near);
 }
 
 // Memory that is the thread's own or constant: its stack, the kernel's arguments, the module's data.
@@ -135,7 +137,8 @@ void touch(const void* p, size_t bytes, Access kind, const void* where) {
         fail("misaligned: an access of " + std::to_string(bytes) + " bytes to " + s->name + " at " + place(where));
     if (kind != READ && !s->writable) fail("read-only: a store to the input " + s->name + " at " + place(where));
     if (bytes < s->granule) s->refine(unsigned(bytes));
-    for (size_t i = (a - s->lo) / s->granule; i <= (a + bytes - 1 - s->lo) / s->granule; ++i) record(*s, i, kind, where);
+    for (size_t i = (a - s->lo) / s->granule; i <= (a + bytes - 1 - s->lo) / s->granule; ++i)
+        record(*s, i, kind, where);
     if (options.profile) count_access(s->shared, kind != READ, a, bytes, where);
 }
 
@@ -143,7 +146,8 @@ void touch(const void* p, size_t bytes, Access kind, const void* where) {
 
 static void mark_flight(const Copy& c, bool in_flight) {
     if (Span* s = find(uintptr_t(c.to)))
-        for (size_t i = (uintptr_t(c.to) - s->lo) / s->granule; i <= (uintptr_t(c.to) + c.bytes - 1 - s->lo) / s->granule; ++i)
+        for (size_t i = (uintptr_t(c.to) - s->lo) / s->granule;
+             i <= (uintptr_t(c.to) + c.bytes - 1 - s->lo) / s->granule; ++i)
             s->cells[i].in_flight = in_flight;
 }
 
@@ -164,16 +168,18 @@ void copy_landed(const Copy& c) {
 
 // --------------------------------------------------------------------------------------------- calls and launches
 
-static Span span(const std::string& name, const void* p, size_t bytes, unsigned granule, bool writable, bool initialised,
-                 bool complete, bool is_shared) {
+static Span span(const std::string& name, const void* p, size_t bytes, unsigned granule, bool writable,
+                 bool initialised, bool complete, bool is_shared) {
     auto lo = uintptr_t(p);
-    return {name, lo, lo + bytes, granule, writable, initialised, complete, is_shared,
-            std::vector<Cell>((bytes + granule - 1) / granule)};
+    return {name,     lo,        lo + bytes,
+            granule,  writable,  initialised,
+            complete, is_shared, std::vector<Cell>((bytes + granule - 1) / granule)};
 }
 
-void add_array(const std::string& name, const void* data, size_t bytes, unsigned element, bool writable, bool initialised,
-               bool complete) {
-    if (options.checking && bytes) arrays.push_back(span(name, data, bytes, element, writable, initialised, complete, false));
+void add_array(const std::string& name, const void* data, size_t bytes, unsigned element, bool writable,
+               bool initialised, bool complete) {
+    if (options.checking && bytes)
+        arrays.push_back(span(name, data, bytes, element, writable, initialised, complete, false));
 }
 
 std::string drop_arrays() {
@@ -181,33 +187,38 @@ std::string drop_arrays() {
     for (auto& s : arrays) {
         if (!s.complete) continue;
         size_t count = std::count_if(s.cells.begin(), s.cells.end(), [](const Cell& c) { return !c.writer; });
-        size_t first = std::find_if(s.cells.begin(), s.cells.end(), [](const Cell& c) { return !c.writer; }) - s.cells.begin();
+        size_t first =
+            std::find_if(s.cells.begin(), s.cells.end(), [](const Cell& c) { return !c.writer; }) - s.cells.begin();
         if (count && missing.empty())
-            missing = "unwritten: " + std::to_string(count) + " elements of the output " + s.name + " were never written, the first is [" +
-                      std::to_string(first) + "]";
+            missing = "unwritten: " + std::to_string(count) + " elements of the output " + s.name +
+                      " were never written, the first is [" + std::to_string(first) + "]";
     }
     arrays.clear();
     return missing;
 }
 
 static void find_image() {
-    dl_iterate_phdr([](dl_phdr_info* info, size_t, void*) {
-        uintptr_t lo = ~uintptr_t(0), hi = 0, here = uintptr_t(&options);
-        for (int k = 0; k < info->dlpi_phnum; ++k)
-            if (info->dlpi_phdr[k].p_type == PT_LOAD) {
-                lo = std::min<uintptr_t>(lo, info->dlpi_addr + info->dlpi_phdr[k].p_vaddr);
-                hi = std::max<uintptr_t>(hi, info->dlpi_addr + info->dlpi_phdr[k].p_vaddr + info->dlpi_phdr[k].p_memsz);
-            }
-        if (here >= lo && here < hi) image_lo = lo, image_hi = hi;
-        return 0;
-    }, nullptr);
+    dl_iterate_phdr(
+        [](dl_phdr_info* info, size_t, void*) {
+            uintptr_t lo = ~uintptr_t(0), hi = 0, here = uintptr_t(&options);
+            for (int k = 0; k < info->dlpi_phnum; ++k)
+                if (info->dlpi_phdr[k].p_type == PT_LOAD) {
+                    lo = std::min<uintptr_t>(lo, info->dlpi_addr + info->dlpi_phdr[k].p_vaddr);
+                    hi = std::max<uintptr_t>(hi,
+                                             info->dlpi_addr + info->dlpi_phdr[k].p_vaddr + info->dlpi_phdr[k].p_memsz);
+                }
+            if (here >= lo && here < hi) image_lo = lo, image_hi = hi;
+            return 0;
+        },
+        nullptr);
 }
 
 void check_launch_start() {
     if (!options.checking) return;
     if (!image_hi) find_image();
     shared.clear();
-    shared.push_back(span("__shared__", __start_emu_shared, __stop_emu_shared - __start_emu_shared, 4, true, false, false, true));
+    shared.push_back(
+        span("__shared__", __start_emu_shared, __stop_emu_shared - __start_emu_shared, 4, true, false, false, true));
     shared.push_back(span("dynamic shared", block.dynamic.data(), block.dynamic.size(), 4, true, false, false, true));
     launch_start = ++block.clock;
     count_launch_start();
@@ -225,13 +236,12 @@ void check_block_end() {
 
 // ------------------------------------------------------------------------------------- what instrumented code calls
 
-#define HOOK(n)                                                                                          \
-    extern "C" void __tsan_read##n(void* p) { emu::touch(p, n, emu::READ, EMU_HERE); }                   \
-    extern "C" void __tsan_write##n(void* p) { emu::touch(p, n, emu::WRITE, EMU_HERE); }                 \
-    extern "C" void __tsan_unaligned_read##n(void* p) { emu::touch(p, n, emu::READ, EMU_HERE); }         \
+#define HOOK(n)                                                                                  \
+    extern "C" void __tsan_read##n(void* p) { emu::touch(p, n, emu::READ, EMU_HERE); }           \
+    extern "C" void __tsan_write##n(void* p) { emu::touch(p, n, emu::WRITE, EMU_HERE); }         \
+    extern "C" void __tsan_unaligned_read##n(void* p) { emu::touch(p, n, emu::READ, EMU_HERE); } \
     extern "C" void __tsan_unaligned_write##n(void* p) { emu::touch(p, n, emu::WRITE, EMU_HERE); }
-HOOK(1) HOOK(2) HOOK(4) HOOK(8) HOOK(16)
-static void range(void* p, size_t bytes, emu::Access kind, const void* where) {
+HOOK(1) HOOK(2) HOOK(4) HOOK(8) HOOK(16) static void range(void* p, size_t bytes, emu::Access kind, const void* where) {
     size_t step = bytes % 4 ? 1 : 4;
     for (size_t i = 0; i < bytes; i += step) emu::touch(static_cast<char*>(p) + i, step, kind, where);
 }

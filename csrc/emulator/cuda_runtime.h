@@ -21,18 +21,34 @@
 // An array of the block: the linker gathers them (shared.ld), so the emulator finds them without knowing their names.
 #define __shared__ static
 
-struct uint3 { unsigned x, y, z; };
+struct uint3 {
+    unsigned x, y, z;
+};
 struct dim3 {
     unsigned x, y, z;
     constexpr dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
 };
-struct alignas(8) float2 { float x, y; };
-struct alignas(16) float4 { float x, y, z, w; };
-struct alignas(8) int2 { int x, y; };
-struct alignas(16) int4 { int x, y, z, w; };
-struct alignas(8) uint2 { unsigned x, y; };
-struct alignas(16) uint4 { unsigned x, y, z, w; };
-struct alignas(4) uchar4 { unsigned char x, y, z, w; };
+struct alignas(8) float2 {
+    float x, y;
+};
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
+struct alignas(8) int2 {
+    int x, y;
+};
+struct alignas(16) int4 {
+    int x, y, z, w;
+};
+struct alignas(8) uint2 {
+    unsigned x, y;
+};
+struct alignas(16) uint4 {
+    unsigned x, y, z, w;
+};
+struct alignas(4) uchar4 {
+    unsigned char x, y, z, w;
+};
 inline float2 make_float2(float x, float y) { return {x, y}; }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 inline int2 make_int2(int x, int y) { return {x, y}; }
@@ -47,7 +63,9 @@ constexpr int warpSize = 32;
 using cudaStream_t = void*;
 
 namespace emu {
-struct Payload { uint32_t word[8]; };  // what a lane hands to its warp
+struct Payload {
+    uint32_t word[8];
+};  // what a lane hands to its warp
 enum Access { READ, WRITE, ATOMIC };
 struct Site {  // a line of a kernel; not an address, since the compiler may clone a call
     const char* file;
@@ -62,7 +80,7 @@ struct Site {  // a line of a kernel; not an address, since the compiler may clo
 
 using Thread = void (*)(void*);
 void run(const char* name, dim3 grid, dim3 block, size_t shared_bytes, Thread body, void* args, size_t args_bytes);
-void barrier(Site);                                                            // __syncthreads
+void barrier(Site);                                                                      // __syncthreads
 const Payload* exchange(unsigned mask, const Payload& mine, Site, bool orders = false);  // a warp collective
 int lane();
 void* dynamic_shared();
@@ -71,24 +89,28 @@ void copy_async(void* shared, const void* global, size_t bytes, const void* wher
 void copy_commit();
 void copy_wait(int groups_left);
 
-template <class T> const Payload* exchange_value(unsigned mask, T v, Site here) {
+template <class T>
+const Payload* exchange_value(unsigned mask, T v, Site here) {
     static_assert(sizeof(T) <= sizeof(Payload));
     Payload p{};
     std::memcpy(&p, &v, sizeof v);
     return exchange(mask, p, here);
 }
-template <class T> T value(const Payload& p) {
+template <class T>
+T value(const Payload& p) {
     T v;
     std::memcpy(&v, &p, sizeof v);
     return v;
 }
-template <class T, class F> EMU_INTRINSIC T atomic(T* a, const void* where, F update) {
+template <class T, class F>
+EMU_INTRINSIC T atomic(T* a, const void* where, F update) {
     touch(a, sizeof(T), ATOMIC, where);
     T old = *a;
     *a = update(old);
     return old;
 }
-template <class T, class F> T reduce(unsigned mask, T v, Site here, F combine) {
+template <class T, class F>
+T reduce(unsigned mask, T v, Site here, F combine) {
     auto* p = exchange_value(mask, v, here);
     T r{};
     bool first = true;
@@ -103,21 +125,25 @@ template <class T, class F> T reduce(unsigned mask, T v, Site here, F combine) {
 EMU_INTRINSIC inline void __syncthreads(EMU_SITE) { emu::barrier(here); }
 EMU_INTRINSIC inline void __syncwarp(unsigned mask = ~0u, EMU_SITE) { emu::exchange(mask, {}, here, true); }
 
-template <class T> EMU_INTRINSIC T __shfl_sync(unsigned mask, T v, int source, int width = 32, EMU_SITE) {
+template <class T>
+EMU_INTRINSIC T __shfl_sync(unsigned mask, T v, int source, int width = 32, EMU_SITE) {
     auto* p = emu::exchange_value(mask, v, here);
     return emu::value<T>(p[(emu::lane() & ~(width - 1)) | (source & (width - 1))]);
 }
-template <class T> EMU_INTRINSIC T __shfl_down_sync(unsigned mask, T v, unsigned delta, int width = 32, EMU_SITE) {
+template <class T>
+EMU_INTRINSIC T __shfl_down_sync(unsigned mask, T v, unsigned delta, int width = 32, EMU_SITE) {
     auto* p = emu::exchange_value(mask, v, here);
     int l = emu::lane();
     return (l & (width - 1)) + int(delta) < width ? emu::value<T>(p[l + int(delta)]) : v;
 }
-template <class T> EMU_INTRINSIC T __shfl_up_sync(unsigned mask, T v, unsigned delta, int width = 32, EMU_SITE) {
+template <class T>
+EMU_INTRINSIC T __shfl_up_sync(unsigned mask, T v, unsigned delta, int width = 32, EMU_SITE) {
     auto* p = emu::exchange_value(mask, v, here);
     int l = emu::lane();
     return (l & (width - 1)) >= int(delta) ? emu::value<T>(p[l - int(delta)]) : v;
 }
-template <class T> EMU_INTRINSIC T __shfl_xor_sync(unsigned mask, T v, int flip, int width = 32, EMU_SITE) {
+template <class T>
+EMU_INTRINSIC T __shfl_xor_sync(unsigned mask, T v, int flip, int width = 32, EMU_SITE) {
     auto* p = emu::exchange_value(mask, v, here);
     int l = emu::lane(), source = l ^ flip;
     return source / width == l / width ? emu::value<T>(p[source]) : v;
@@ -130,8 +156,8 @@ EMU_INTRINSIC inline unsigned __ballot_sync(unsigned mask, int predicate, EMU_SI
 }
 inline int __any_sync(unsigned mask, int p, EMU_SITE) { return __ballot_sync(mask, p, here) != 0; }
 inline int __all_sync(unsigned mask, int p, EMU_SITE) { return __ballot_sync(mask, p, here) == mask; }
-#define EMU_REDUCE(name, T, expression)                                    \
-    EMU_INTRINSIC inline T name(unsigned mask, T v, EMU_SITE) {            \
+#define EMU_REDUCE(name, T, expression)                                              \
+    EMU_INTRINSIC inline T name(unsigned mask, T v, EMU_SITE) {                      \
         return emu::reduce(mask, v, here, [](T a, T b) -> T { return expression; }); \
     }
 EMU_REDUCE(__reduce_add_sync, unsigned, a + b)
@@ -140,20 +166,22 @@ EMU_REDUCE(__reduce_min_sync, unsigned, a < b ? a : b)
 EMU_REDUCE(__reduce_min_sync, int, a < b ? a : b)
 EMU_REDUCE(__reduce_max_sync, unsigned, a > b ? a : b)
 EMU_REDUCE(__reduce_max_sync, int, a > b ? a : b)
-EMU_REDUCE(__reduce_and_sync, unsigned, a & b)
+EMU_REDUCE(__reduce_and_sync, unsigned, a& b)
 EMU_REDUCE(__reduce_or_sync, unsigned, a | b)
 EMU_REDUCE(__reduce_xor_sync, unsigned, a ^ b)
 
-#define EMU_ATOMIC(name, T, expression) \
-    EMU_INTRINSIC inline T name(T* a, T v) { return emu::atomic(a, EMU_HERE, [v](T old) -> T { return expression; }); }
-#define EMU_ATOMICS(T)                              \
-    EMU_ATOMIC(atomicAdd, T, old + v)               \
-    EMU_ATOMIC(atomicExch, T, (void(old), v))       \
-    EMU_ATOMIC(atomicMin, T, old < v ? old : v)     \
-    EMU_ATOMIC(atomicMax, T, old > v ? old : v)     \
-    EMU_ATOMIC(atomicAnd, T, old & v)               \
-    EMU_ATOMIC(atomicOr, T, old | v)                \
-    EMU_INTRINSIC inline T atomicCAS(T* a, T compare, T v) { \
+#define EMU_ATOMIC(name, T, expression)                                          \
+    EMU_INTRINSIC inline T name(T* a, T v) {                                     \
+        return emu::atomic(a, EMU_HERE, [v](T old) -> T { return expression; }); \
+    }
+#define EMU_ATOMICS(T)                                                                         \
+    EMU_ATOMIC(atomicAdd, T, old + v)                                                          \
+    EMU_ATOMIC(atomicExch, T, (void(old), v))                                                  \
+    EMU_ATOMIC(atomicMin, T, old < v ? old : v)                                                \
+    EMU_ATOMIC(atomicMax, T, old > v ? old : v)                                                \
+    EMU_ATOMIC(atomicAnd, T, old& v)                                                           \
+    EMU_ATOMIC(atomicOr, T, old | v)                                                           \
+    EMU_INTRINSIC inline T atomicCAS(T* a, T compare, T v) {                                   \
         return emu::atomic(a, EMU_HERE, [=](T old) -> T { return old == compare ? v : old; }); \
     }
 EMU_ATOMICS(int)
@@ -164,11 +192,26 @@ inline void __threadfence_block() {}
 
 // --------------------------------------------------------------------------------------------------- arithmetic
 
-template <class T> inline T __ldg(const T* p) { return *p; }
-template <class T> inline T __ldcs(const T* p) { return *p; }
-template <class T> inline T __ldcg(const T* p) { return *p; }
-template <class T> inline void __stcs(T* p, T v) { *p = v; }
-template <class T> inline void __stcg(T* p, T v) { *p = v; }
+template <class T>
+inline T __ldg(const T* p) {
+    return *p;
+}
+template <class T>
+inline T __ldcs(const T* p) {
+    return *p;
+}
+template <class T>
+inline T __ldcg(const T* p) {
+    return *p;
+}
+template <class T>
+inline void __stcs(T* p, T v) {
+    *p = v;
+}
+template <class T>
+inline void __stcg(T* p, T v) {
+    *p = v;
+}
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 inline double rsqrt(double x) { return 1.0 / std::sqrt(x); }
 inline float __expf(float x) { return std::exp(x); }
@@ -177,10 +220,26 @@ inline float __fdividef(float a, float b) { return a / b; }
 inline float __fmaf_rn(float a, float b, float c) { return std::fma(a, b, c); }
 inline float __fmul_rn(float a, float b) { return a * b; }
 inline float __fadd_rn(float a, float b) { return a + b; }
-inline unsigned __float_as_uint(float f) { unsigned u; std::memcpy(&u, &f, 4); return u; }
-inline float __uint_as_float(unsigned u) { float f; std::memcpy(&f, &u, 4); return f; }
-inline int __float_as_int(float f) { int i; std::memcpy(&i, &f, 4); return i; }
-inline float __int_as_float(int i) { float f; std::memcpy(&f, &i, 4); return f; }
+inline unsigned __float_as_uint(float f) {
+    unsigned u;
+    std::memcpy(&u, &f, 4);
+    return u;
+}
+inline float __uint_as_float(unsigned u) {
+    float f;
+    std::memcpy(&f, &u, 4);
+    return f;
+}
+inline int __float_as_int(float f) {
+    int i;
+    std::memcpy(&i, &f, 4);
+    return i;
+}
+inline float __int_as_float(int i) {
+    float f;
+    std::memcpy(&f, &i, 4);
+    return f;
+}
 inline unsigned __umulhi(unsigned a, unsigned b) { return unsigned(uint64_t(a) * b >> 32); }
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int __clz(int x) { return x ? __builtin_clz(unsigned(x)) : 32; }
@@ -190,8 +249,8 @@ inline float min(float a, float b) { return fminf(a, b); }
 inline float max(float a, float b) { return fmaxf(a, b); }
 inline double min(double a, double b) { return fmin(a, b); }
 inline double max(double a, double b) { return fmax(a, b); }
-#define EMU_MIN_MAX(T)                                \
-    inline T min(T a, T b) { return a < b ? a : b; }  \
+#define EMU_MIN_MAX(T)                               \
+    inline T min(T a, T b) { return a < b ? a : b; } \
     inline T max(T a, T b) { return a > b ? a : b; }
 EMU_MIN_MAX(int)
 EMU_MIN_MAX(unsigned)

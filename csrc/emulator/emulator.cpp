@@ -27,7 +27,8 @@ static std::string text(uint3 v) {
 
 void fail(const std::string& what) {
     if (failure.empty())
-        failure = what + "\n  kernel " + block.kernel + ", block " + text(blockIdx) + ", thread " + text(block.current->index);
+        failure = what + "\n  kernel " + block.kernel + ", block " + text(blockIdx) + ", thread " +
+                  text(block.current->index);
     block.current->state = DONE;
     yield();
     __builtin_unreachable();  // an abandoned fiber is never resumed
@@ -69,7 +70,8 @@ const Payload* exchange(unsigned mask, const Payload& mine, Site here, bool orde
     auto* me = block.current;
     int l = me->id % 32, first = me->id - l;
     auto& warp = block.warps[first / 32];
-    if (!(mask >> l & 1)) fail("divergence: a lane calls a warp collective whose mask leaves it out, at " + place(here));
+    if (!(mask >> l & 1))
+        fail("divergence: a lane calls a warp collective whose mask leaves it out, at " + place(here));
     warp.given[l] = mine;
     me->state = AT_WARP, me->mask = mask, me->where = here;
     bool complete = true;
@@ -117,7 +119,9 @@ static std::string deadlock() {
     }
     std::string s = "deadlock: the block can never go on: ";
     auto waiting = [&](State state, const ThreadState* one, const char* where) {
-        if (one) s += std::to_string(n[state]) + " threads wait " + where + " at " + place(one->where) + ", thread " + text(one->index) + " for one, ";
+        if (one)
+            s += std::to_string(n[state]) + " threads wait " + where + " at " + place(one->where) + ", thread " +
+                 text(one->index) + " for one, ";
     };
     waiting(AT_BARRIER, at_barrier, "at __syncthreads"), waiting(AT_WARP, in_warp, "in a warp collective");
     return s + std::to_string(n[DONE]) + " have returned\n  kernel " + block.kernel + ", block " + text(blockIdx);
@@ -136,8 +140,8 @@ static void release() {
     }
     int left = int(block.threads.size()) - block.alive;
     if (left && failure.empty())
-        failure = "divergence: " + std::to_string(left) + " threads returned before the __syncthreads at " + place(where) +
-                  "\n  kernel " + block.kernel + ", block " + text(blockIdx);
+        failure = "divergence: " + std::to_string(left) + " threads returned before the __syncthreads at " +
+                  place(where) + "\n  kernel " + block.kernel + ", block " + text(blockIdx);
     block.waiting = 0;
     block.synced = ++block.clock;
 }
@@ -175,15 +179,18 @@ static void run_block(std::vector<int>& order, std::mt19937& rng) {
                 if (!failure.empty()) break;
             }
         if (!failure.empty() || !block.alive) break;
-        if (block.waiting == block.alive) release();
-        else if (!block.progress) failure = deadlock();
+        if (block.waiting == block.alive)
+            release();
+        else if (!block.progress)
+            failure = deadlock();
     }
     for (auto& t : block.threads) t.fiber.finish();  // after a failure: abandon what still runs
     check_block_end();
     block.current = nullptr;
 }
 
-template <class T> static std::vector<T> numbered(size_t n) {
+template <class T>
+static std::vector<T> numbered(size_t n) {
     std::vector<T> order(n);
     std::iota(order.begin(), order.end(), T(0));
     if (options.seed == 1) std::reverse(order.begin(), order.end());
@@ -194,7 +201,8 @@ static void check_shape(const char* name, dim3 grid, dim3 b, size_t shared_bytes
     auto refuse = [&](const std::string& what) { throw Fault(std::string("launch: ") + name + ": " + what); };
     if (uint64_t(b.x) * b.y * b.z > 1024 || b.z > 64) refuse("a block has at most 1024 threads, 64 along z");
     if (!b.x || !b.y || !b.z) refuse("a block without threads");
-    if (grid.x > 0x7fffffff || grid.y > 65535 || grid.z > 65535) refuse("a grid has at most 2^31 - 1, 65535 and 65535 blocks");
+    if (grid.x > 0x7fffffff || grid.y > 65535 || grid.z > 65535)
+        refuse("a grid has at most 2^31 - 1, 65535 and 65535 blocks");
     if (shared_bytes > 227 * 1024) refuse("more than 227 KiB of dynamic shared memory");
 }
 
@@ -231,8 +239,10 @@ void copy_wait(int left) {
     auto landed = copies.begin();
     for (; landed != copies.end() && landed->group < block.current->groups - left; ++landed) {
         copy_landed(*landed);
-        if (landed->from) std::memcpy(landed->to, landed->from, landed->bytes);
-        else std::memset(landed->to, 0, landed->bytes);  // the zero fill of a source of size 0
+        if (landed->from)
+            std::memcpy(landed->to, landed->from, landed->bytes);
+        else
+            std::memset(landed->to, 0, landed->bytes);  // the zero fill of a source of size 0
     }
     copies.erase(copies.begin(), landed);
 }

@@ -53,7 +53,7 @@ struct Block {
 };
 
 struct Options {
-    unsigned seed = 0;     // in which order threads and blocks run: 0 as numbered, 1 backwards, else shuffled
+    unsigned seed = 0;  // in which order threads and blocks run: 0 as numbered, 1 backwards, else shuffled
     bool checking = false;
     unsigned profile = 0;  // blocks of each launch to count accesses in
 };
@@ -71,8 +71,8 @@ std::string place(Site);
 std::string place(const void* code_address);  // "@0x123": the caller of the module turns it into file and line
 
 // The checker: arrays known to a call, and what is told to it as the kernel runs.
-void add_array(const std::string& name, const void* data, size_t bytes, unsigned element, bool writable, bool initialised,
-               bool complete);
+void add_array(const std::string& name, const void* data, size_t bytes, unsigned element, bool writable,
+               bool initialised, bool complete);
 std::string drop_arrays();  // forgets them; names outputs that were not written
 void check_launch_start();
 void check_block_start();

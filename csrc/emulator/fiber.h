@@ -3,7 +3,7 @@
 #include <cstddef>
 
 namespace emu {
-constexpr size_t STACK = 256 * 1024;  // of address space; memory is taken as it is touched
+constexpr size_t STACK = 256 * 1024;    // of address space; memory is taken as it is touched
 constexpr size_t ALLOWED = 128 * 1024;  // more is reported
 
 struct Fiber {

@@ -1,6 +1,6 @@
-// Counts what the accesses of a kernel would cost on a GPU, by line of source: the 32-byte sectors of each global request
-// of a warp, and the passes over the 32 banks of each shared one.  `ideal` is what the same bytes need at least.
-// Lanes are brought together by how often each has passed the line since the last barrier.
+// Counts what the accesses of a kernel would cost on a GPU, by line of source: the 32-byte sectors of each global
+// request of a warp, and the passes over the 32 banks of each shared one.  `ideal` is what the same bytes need at
+// least. Lanes are brought together by how often each has passed the line since the last barrier.
 #include <dlfcn.h>
 
 #include <map>
@@ -92,7 +92,8 @@ std::vector<SiteRow> profile_rows() {
     Dl_info info{};
     for (auto& [where, t] : sites) {
         dladdr(where, &info);
-        rows.push_back({size_t((char*)where - (char*)info.dli_fbase) - 1, t.shared, t.write, t.requests, t.moved, t.ideal, t.lanes});
+        rows.push_back({size_t((char*)where - (char*)info.dli_fbase) - 1, t.shared, t.write, t.requests, t.moved,
+                        t.ideal, t.lanes});
     }
     sites.clear();
     return rows;

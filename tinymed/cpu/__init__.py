@@ -31,7 +31,7 @@ from . import (
     unary,
     winograd,
 )
-from .jit import alone, compile_kernel
+from .jit import compile_kernel
 
 # Kernels that must not fall back to the reference for float32: what CNNs train with.
 NATIVE = frozenset(
@@ -144,7 +144,6 @@ __all__ = [
     "activations",
     "adaptive_pool",
     "algorithms",
-    "alone",
     "compile_kernel",
     "conv",
     "conv3d",

@@ -19,6 +19,8 @@ from numba.core import config as numba_config
 # were seen to round differently.
 # Nor "nnan": a NaN must come out of a kernel that it went into, or a diverged training looks healthy.
 FAST = frozenset({"contract", "nsz"})
+# Nothing calls kernels from C: a wrapper for it would be compiled for each.
+OPTIONS: Any = {"fastmath": set(FAST), "error_model": "numpy", "no_cfunc_wrapper": True}
 
 
 def compile_kernel(fn: Callable[..., Any], parallel: bool = True) -> Any:
@@ -30,19 +32,9 @@ def compile_kernel(fn: Callable[..., Any], parallel: bool = True) -> Any:
     folder = cache_directory(fn.__module__) / ("parallel" if parallel else "serial")
     before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
     try:
-        return numba.njit(parallel=parallel, fastmath=set(FAST), error_model="numpy", cache=True, no_cfunc_wrapper=True)(fn)
+        return numba.njit(parallel=parallel, cache=True, **OPTIONS)(fn)
     finally:
         config.CACHE_DIR = before
-
-
-def alone(compiled: Callable[..., Any], args: list[Any]) -> None:
-    """Call on one thread: waking a pool for a few thousand elements costs more than the work."""
-    before = numba.get_num_threads()
-    numba.set_num_threads(1)
-    try:
-        compiled(*args)
-    finally:
-        numba.set_num_threads(before)
 
 
 def inline(fn: Callable[..., Any]) -> Any:
@@ -52,7 +44,7 @@ def inline(fn: Callable[..., Any]) -> Any:
 
 def serial(fn: Callable[..., Any]) -> Any:
     """A helper without threads that kernels call.  x / 0 gives inf or nan: a check would stop vectorising."""
-    return numba.njit(fastmath=set(FAST), error_model="numpy")(fn)
+    return numba.njit(**OPTIONS)(fn)
 
 
 @functools.cache

@@ -22,7 +22,9 @@ from ..backend import kernel
 from .jit import serial
 
 f4, f8 = np.float32, np.float64
-STRIP, BLOCK, CHUNKS, GRAIN = 256, 8192, 64, 16384  # numbers in a strip, a block; most chunks; numbers a chunk is worth
+STRIP, BLOCK = 512, 32768  # numbers in a strip, and in a block of rows
+CHUNKS, GRAIN = 64, 16384  # most chunks, and numbers that a chunk is worth
+LOOK = 1024  # numbers whose mean the first block is summed about
 ABSENT, UNCOUNTED = np.zeros(0, np.float32), np.zeros(0, np.int64)  # stand for None: one signature, compiled once
 
 
@@ -32,9 +34,9 @@ def lanes(c: int) -> int:
 
 
 def stats_work(x: Any, *_: Any) -> list[Any]:
-    """Per chunk of rows: two rows of statistics in float64, three strips of sums."""
+    """Per chunk of rows: two rows of statistics and two of sums in float64, three strips of sums."""
     c, chunks = x.shape[1], max(1, min(CHUNKS, x.size // GRAIN, x.size // max(1, 64 * x.shape[1])))
-    return [((chunks, 2, c), np.float64), (chunks, 3, lanes(c))]
+    return [((chunks, 4, c), np.float64), (chunks, 3, lanes(c))]
 
 
 def map_work(x: Any, *_: Any) -> list[Any]:
@@ -50,8 +52,10 @@ def single(*args: Any) -> bool:
 @serial
 def tile(strip: Any, channel: Any) -> None:
     """Repeat a value per channel along a strip."""
-    for j in range(strip.size):
-        strip[j] = channel[j % channel.size]
+    for a in range(0, strip.size, channel.size):
+        row = strip[a : a + channel.size]
+        for k in range(row.size):
+            row[k] = channel[k]
 
 
 @serial
@@ -89,32 +93,49 @@ def folded(strip: Any, k: Any, c: Any) -> Any:
 
 
 @serial
-def chunk_moments(mean: Any, m2: Any, strips: Any, x: Any) -> None:
-    """Mean and sum of squared deviations of a chunk's rows.
+def fold(total: Any, strip: Any) -> None:
+    """total[k] += the strip's lanes of channel k."""
+    for a in range(0, strip.size, total.size):
+        row = strip[a : a + total.size]
+        for k in range(row.size):
+            total[k] += f8(row[k])
+
+
+@serial
+def deviations(sums: Any, strips: Any, x: Any, mean: Any) -> None:
+    """sums[0] = sum (x - mean), sums[1] = sum (x - mean)^2 of a block's rows, the mean rounded to float32."""
+    tile(strips[0], mean)
+    add_deviations(strips[1], strips[2], x, strips[0])
+    sums[:] = 0
+    fold(sums[0], strips[1])
+    fold(sums[1], strips[2])
+
+
+@serial
+def chunk_moments(moments: Any, strips: Any, x: Any) -> None:
+    """Mean and sum of squared deviations of a chunk's rows: moments[0], moments[1].
 
     Each block's sums are taken about the mean so far, which is close to the block's own, and merged by the update of
     Chan, Golub & LeVeque 1979: no cancellation, and memory is read once.
     """
+    mean, m2, sums = moments[0], moments[1], moments[2:]
     c, wide = mean.size, strips.shape[1]
-    shift, s, q = strips[0], strips[1], strips[2]
-    mean[:] = 0
-    m2[:] = 0
-    block = max(32, BLOCK // wide) * wide
+    moments[:] = 0
+    block, look = max(32, BLOCK // wide) * wide, max(1, LOOK // wide) * wide
+    if x.size > 0:  # no mean yet: a first look
+        first = x[:look]
+        deviations(sums, strips, first, mean)
+        for k in range(c):
+            mean[k] = f8(f4(sums[0, k] / f8(first.size // c)))
     for a in range(0, x.size, block):
         piece = x[a : a + block]
         rows, before = f8(piece.size // c), f8(a // c)
         share, each = rows / (before + rows), 1.0 / rows
-        if a == 0:  # no mean yet: a first look at the block
-            shift[:] = 0
-            add_deviations(s, q, piece, shift)
-            for k in range(c):
-                mean[k] = folded(s, k, c) * each
-        tile(shift, mean)
-        add_deviations(s, q, piece, shift)
+        deviations(sums, strips, piece, mean)
         for k in range(c):
-            off = folded(s, k, c) * each
-            step = f8(shift[k]) + off - mean[k]
-            m2[k] += folded(q, k, c) - off * off * rows + step * step * before * share
+            off = sums[0, k] * each
+            step = f8(f4(mean[k])) + off - mean[k]
+            m2[k] += sums[1, k] - off * off * rows + step * step * before * share
             mean[k] += step * share
 
 
@@ -214,7 +235,7 @@ def batch_norm_moments(mean: Any, rstd: Any, map: Any, moments: Any, sums: Any, 
     xs = x.reshape(x.size)
     for t in prange(chunks):
         rows = xs[t * n // chunks * c : (t + 1) * n // chunks * c]
-        chunk_moments(moments[t, 0], moments[t, 1], sums[t], rows)
+        chunk_moments(moments[t], sums[t], rows)
     merge_chunks(moments, n)
     update_running(moments, n, running_mean, running_var, count, momentum, corrected, unbiased)
     finish(mean, rstd, moments[0, 0], moments[0, 1], eps)
@@ -259,14 +280,13 @@ def batch_norm_backward(k: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: A
 @serial
 def chunk_sums(total: Any, strips: Any, dy: Any, x: Any) -> None:
     """total[0] = sum dy, total[1] = sum dy (x - mean) over a chunk's rows; strips[0] holds the mean."""
-    c, wide = total.shape[1], strips.shape[1]
+    wide = strips.shape[1]
     total[:] = 0
     block = max(32, BLOCK // wide) * wide
     for a in range(0, x.size, block):
         add_strips(strips[1], strips[2], x[a : a + block], dy[a : a + block], strips[0])
-        for k in range(c):
-            total[0, k] += folded(strips[1], k, c)
-            total[1, k] += folded(strips[2], k, c)
+        fold(total[0], strips[1])
+        fold(total[1], strips[2])
 
 
 @serial
@@ -313,9 +333,9 @@ def gradient_run(dx: Any, dy: Any, x: Any, first: Any, strips: Any, means: Any, 
     at, phase = 0, first % wide
     while at < x.size:
         run = min(wide - phase, x.size - at)
-        part = strips[:, phase : phase + run]
-        a, b, d = part[0], part[1], part[2]
-        mean, xe, de, out = means[phase : phase + run], x[at : at + run], dy[at : at + run], dx[at : at + run]
+        end = phase + run  # slices of a row are contiguous; those of strips[:, phase:end] would not be
+        a, b, d, mean = strips[0, phase:end], strips[1, phase:end], strips[2, phase:end], means[phase:end]
+        xe, de, out = x[at : at + run], dy[at : at + run], dx[at : at + run]
         if training:
             for j in range(run):
                 out[j] = a[j] * de[j] + (b[j] * (xe[j] - mean[j]) + d[j])

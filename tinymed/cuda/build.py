@@ -71,11 +71,12 @@ def includes() -> list[str]:
     return [f"-I{pybind11.get_include()}", f"-I{sysconfig.get_path('include')}"]
 
 
-def run(command: Sequence[str]) -> str:
-    """What a tool printed; Failed if it did not succeed."""
+def run(command: Sequence[str], what: str = "") -> str:
+    """What a tool printed; Failed, beginning with what could not be done, if it did not succeed."""
     done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603  a compiler found above
     if done.returncode:
-        raise Failed(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+        what = what or f"{Path(command[0]).name} failed"
+        raise Failed(f"{what}\n{' '.join(command)}\n{done.stdout}{done.stderr}")
     return done.stdout + done.stderr
 
 
@@ -155,7 +156,7 @@ def compile_object(job: Job, target: Path, newest_header: float) -> None:
     if fresh and said.exists() and asked.exists() and asked.read_text() == command:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    said.write_text(run([*job.command, "-o", str(target)]))
+    said.write_text(run([*job.command, "-o", str(target)], f"{job.source.name} does not compile"))
     asked.write_text(command)
 
 
@@ -177,4 +178,4 @@ def build(module: str, csrc: Path, folder: Path, target: Path, sources: Sequence
         list(pool.map(lambda job, o: compile_object(job, o, newest), jobs, objects))
     target.parent.mkdir(parents=True, exist_ok=True)
     log = "".join(o.with_suffix(".log").read_text() for o in objects)
-    return log + run([*link, *map(str, objects), "-o", str(target)])
+    return log + run([*link, *map(str, objects), "-o", str(target)], f"{target.name} cannot be linked")

@@ -4,9 +4,10 @@ The paper gives no wiring.  Ours: VGG-16's thirteen convolutions (14,714,688 par
 paper's own network (256, 128, 64, dropout, one sigmoid a class).  The names of `features` are VGG-16's, so its weights
 load by name.  Recipe: the base frozen while the head learns, then its last stage freed at a tenth of the rate:
 
-    tinymed train vgg16 --data A ...          or weights from elsewhere, as safetensors
-    tinymed train dcnn_vgg16 --data B --init RUN --freeze features
-    tinymed train dcnn_vgg16 --data B --init RUN2 --freeze "features" --unfreeze ...
+    tinymed train vgg16 --data A                        or weights from elsewhere, as safetensors
+    tinymed train dcnn_vgg16 --data B --init RUN-OF-VGG --freeze features
+    tinymed train dcnn_vgg16 --data B --init RUN-BEFORE --lr-for features=1e-4 \\
+        --freeze "features.?" --freeze "features.1?" --freeze "features.2[0-3]"
 """
 
 from collections.abc import Sequence

@@ -25,7 +25,7 @@ from .triplanar import Triplanar
 
 Step = Callable[[Any], Any]
 CONVOLVE = (F.conv1d, F.conv2d, F.conv3d)
-POINTWISE: tuple[type, ...] = (nn.LocalResponseNorm, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.Dropout,
+POINTWISE: tuple[type, ...] = (nn.LocalResponseNorm, nn.BatchNorm2d, nn.BatchNorm3d, nn.Dropout,
                                nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.Identity)  # fmt: skip
 
 
@@ -123,9 +123,9 @@ def chain(module: nn.Module) -> Iterator[Any]:
 
 def shapes_of(layers: list[Any], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     """The shape that each layer is given, without the batch axis, and last the result's."""
-    found = [shape]
+    found, dtype = [shape], next((p.dtype for layer in layers for p in layer.parameters()), np.dtype(np.float32))
     with tape.no_grad(), shapes_only():
-        y: Any = Tensor(blank((1, *shape)))
+        y: Any = Tensor(blank((1, *shape), dtype))
         for layer in layers:
             mode, layer.training = layer.training, False
             y = layer(y)
@@ -155,6 +155,8 @@ def plan(layers: list[Any], shapes: list[tuple[int, ...]]) -> tuple[list[Step], 
         elif isinstance(layer, nn.Linear):
             steps.append(dense(layer, flat or (given[0], 1, 1), apart))
             flat = ()
+        elif isinstance(layer, nn.BatchNorm1d):
+            steps.append(lambda y, layer=layer: F.reshape(layer(F.flatten(y, 2)), y.shape))
         elif isinstance(layer, POINTWISE) or result == given:
             steps.append(layer)
         else:
@@ -164,10 +166,11 @@ def plan(layers: list[Any], shapes: list[tuple[int, ...]]) -> tuple[list[Step], 
 
 def only(layer: Any, name: str, default: int | None = None) -> int:
     """A value of a layer that must be the same on every axis."""
-    values = set(spread(getattr(layer, name), layer.axes, name))
+    value = getattr(layer, name)
+    values = {value} if isinstance(value, str) else set(spread(value, layer.axes, name))
     if len(values) > 1 or (default is not None and values != {default}):
         wanted = "the same on every axis" if default is None else default
-        raise ValueError(f"{type(layer).__name__}: {name}={getattr(layer, name)}; run fully convolutionally it must be "
+        raise ValueError(f"{type(layer).__name__}: {name}={value}; run fully convolutionally it must be "
                          f"{wanted}, since inside an image there is no border of the patch")  # fmt: skip
     return int(values.pop())
 

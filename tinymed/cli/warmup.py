@@ -1,0 +1,228 @@
+"""`tinymed warmup`: compile the kernels that networks need, before they are needed, on all processors.
+
+A train step and an inference step of each network run dry (see `backend.dry`): they take no time and tell which
+kernels they would call, with which types of arguments.  Worker processes compile these into the cache on disk.
+"""
+
+import json
+import multiprocessing
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from ..errors import UserError
+from .app import app, examples, say
+from .tables import table
+
+Signature = tuple[Any, ...]  # Numba's types of a kernel's arguments
+BACKEND = "numba"
+
+
+class Job(NamedTuple):
+    """One kernel in one variant, and the signatures to compile: one worker's, as the cache has a file for each."""
+
+    kernel: str
+    parallel: bool
+    signatures: tuple[Signature, ...]
+    size: int  # of its bytecode, times what threads cost: a guess at the work, to begin with the longest
+
+
+class Built(NamedTuple):
+    """What became of a job."""
+
+    kernel: str
+    parallel: bool
+    compiled: int  # signatures; the others were in the cache
+    seconds: float
+
+
+@app.command(epilog=examples("tinymed warmup", "tinymed warmup --model unet --model resnet50 --batch 16"))
+def warmup(
+    model: Annotated[list[str] | None, typer.Option(help="A network of `tinymed models`; repeat for several.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Images of a batch.")] = 128,
+    size: Annotated[int | None, typer.Option(min=1, help="The side of an image; by default the network's.")] = None,
+    processes: Annotated[int | None, typer.Option(min=1, help="By default as many as there are processors.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Compile what training and inference of networks need, so that their first step need not."""
+    try:
+        from ..cpu.jit import cache_directory
+    except ImportError as error:
+        raise UserError(f"warmup: there is nothing to compile without Numba ({error})") from None
+    started, names = time.perf_counter(), model or ["dcnn"]
+    jobs = plan_jobs([(name, batch, size) for name in names])
+    built = list(build(jobs, processes or usable()))
+    seconds, folder = time.perf_counter() - started, cache_directory()
+    result = {
+        "models": names, "kernels": len({b.kernel for b in built}), "compiled": sum(b.compiled for b in built),
+        "cached": sum(len(j.signatures) for j in jobs) - sum(b.compiled for b in built),
+        "work_seconds": round(sum(b.seconds for b in built), 2), "seconds": round(seconds, 2),
+        "cache": str(folder), "mib": round(size_of(folder) / 2**20, 1),
+    }  # fmt: skip
+    if as_json:
+        print(json.dumps(result))
+        return
+    fresh = sorted((b for b in built if b.compiled), key=lambda b: -b.seconds)
+    if fresh:
+        cells = [(b.kernel, "several" if b.parallel else "one", f"{b.seconds:.1f}") for b in fresh]
+        print(table([("kernel", "threads", "seconds"), *cells], right=(2,)))
+    print(f"{', '.join(names)}: {result['compiled']} compiled ({result['work_seconds']:.1f} s of work), "
+          f"{result['cached']} were cached, in {seconds:.1f} s; cache {folder}, {result['mib']} MiB")  # fmt: skip
+
+
+def usable() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of the files in a folder and below."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.exists() else 0
+
+
+# ------------------------------------------------------------------------------------------------ what to compile
+
+
+class Found:
+    """The signatures that dry steps came upon, by kernel and variant."""
+
+    def __init__(self) -> None:
+        self.signatures: dict[tuple[str, bool], dict[Signature, None]] = {}
+        self.code: dict[str, int] = {}
+
+    def __call__(self, kernel: Any, plan: Any, native: Any) -> None:
+        """Take down a call that is skipped."""
+        from numba import typeof as numba_type
+
+        typeof: Callable[[Any], Any] = numba_type
+        variant = kernel.name, kernel.parallel and not plan.small
+        self.signatures.setdefault(variant, {})[tuple(typeof(a) for a in native)] = None
+        self.code[kernel.name] = len(kernel.fn.__code__.co_code)
+
+    def jobs(self) -> list[Job]:
+        """One for each kernel and variant, the longest first."""
+        jobs = [Job(name, parallel, tuple(signatures), self.code[name] * (4 if parallel else 1) * len(signatures))
+                for (name, parallel), signatures in self.signatures.items()]  # fmt: skip
+        return sorted(jobs, key=lambda job: -job.size)
+
+
+def plan_jobs(wanted: list[tuple[str, int, int | None]]) -> list[Job]:
+    """The jobs of (network, batch, size) triples: train step and inference, eager and captured."""
+    from .. import backend
+
+    found = Found()
+    with backend.use_backend(BACKEND), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of values, which mean nothing here
+        for name, batch, size in wanted:
+            with backend.dry(found):
+                run_dry(name, batch, size)
+    return found.jobs()
+
+
+def run_dry(name: str, batch: int, size: int | None) -> None:
+    """A train step and an inference step of a network, as `Trainer` makes them."""
+    import numpy as np
+
+    from .. import models, optim, tape
+    from ..models.summary import input_shapes
+    from ..program import capture
+    from ..program.program import run_reference
+    from ..tensor import Tensor
+    from ..train.trainer import forward_pass, train_step
+
+    options = {} if size is None else {"size": size}
+    try:
+        model = models.create(name, **options)
+    except TypeError as error:
+        raise UserError(f"--size: {name} takes images of one size ({error})") from None
+    shapes = input_shapes(models.describe(name, **options)["input"])
+    inputs = tuple(Tensor(np.zeros((batch, *shape), np.float32)) for shape in shapes)
+    images: Any = inputs if len(inputs) > 1 else inputs[0]
+    forward = forward_pass(model)
+    model.eval()
+    with tape.no_grad():
+        outputs = forward(images)
+        inference = capture(forward).record((images,))
+    model.train()
+    loss, targets = criterion(model, outputs)
+    optimizer = optim.Adam(model.parameters())
+    step = train_step(model, optimizer, loss, None)
+    step(images, targets)
+    for replay in (inference, capture(step).record((images, targets))):
+        for call, args in replay.program.steps:
+            if call is not run_reference:
+                call(*args)
+
+
+def criterion(model: Any, outputs: Any) -> tuple[Callable[[Any, Any], Any], Any]:
+    """(loss, targets): the network's own, sigmoids of classes, or cross-entropy of every place of every output."""
+    import numpy as np
+
+    from ..nn import functional
+    from ..tensor import Tensor
+    from ..train.heads import make_head
+
+    several = list(outputs) if isinstance(outputs, tuple | list) else [outputs]
+    first = several[0]
+    if len(several) == 1 and len(first.shape) == 2:
+        head = make_head("own" if hasattr(model, "loss") else "sigmoid", first.shape[1], model=model)
+        return head, Tensor(head.targets(np.zeros(first.shape[0], np.int64)))
+    targets = Tensor(np.zeros((first.shape[0], *first.shape[2:]), np.int64))
+
+    def total(outputs: Any, targets: Any) -> Any:
+        given = outputs if isinstance(outputs, tuple | list) else (outputs,)
+        losses = [functional.cross_entropy(o, targets) for o in given]
+        return losses[0] if len(losses) == 1 else sum(losses[1:], losses[0])
+
+    return total, targets
+
+
+# ------------------------------------------------------------------------------------------------------ compiling
+
+
+def build(jobs: list[Job], processes: int) -> Iterator[Built]:
+    """Do the jobs, in worker processes if there are several; what is done comes as it is done."""
+    if processes == 1 or len(jobs) < 2:
+        yield from (compile_job(job) for job in jobs)
+        return
+    spawn = multiprocessing.get_context("spawn")  # a fork would copy the threads' state
+    with ProcessPoolExecutor(min(processes, len(jobs)), spawn) as pool, shown(len(jobs)) as advance:
+        for future in as_completed([pool.submit(compile_job, job) for job in jobs]):
+            built = future.result()
+            advance(built)
+            yield built
+
+
+def compile_job(job: Job) -> Built:
+    """Compile a kernel for some signatures, or find it in the cache."""
+    from .. import backend
+
+    backend.table(BACKEND)  # declares the kernels
+    started = time.perf_counter()
+    code: Any = backend.implementations[BACKEND, job.kernel].compiled(small=not job.parallel)
+    for signature in job.signatures:
+        code.compile(signature)
+    return Built(job.kernel, job.parallel, sum(code.stats.cache_misses.values()), time.perf_counter() - started)
+
+
+@contextmanager
+def shown(total: int) -> Iterator[Callable[[Built], None]]:
+    """A progress bar on a terminal, a line for each kernel that took its time elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda built: say(f"{built.kernel} {built.seconds:.1f} s") if built.seconds > 1 else None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:28s}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("compiling", total=total)
+        yield lambda built: bar.update(task, advance=1, description=built.kernel)
