@@ -27,8 +27,8 @@ def picture(number: int) -> tuple[np.ndarray, list[tuple[str, int, int, int, int
     random = np.random.default_rng(number)
     image = random.normal(120, 6, (40, 60))
     rows = []
-    for label, height, width, value, left in (("square", 10, 10, 220, 2), ("wide", 8, 16, 30, 34)):
-        y, x = int(random.integers(2, 38 - height)), int(random.integers(left, left + 24 - width))
+    for label, height, width, value, left in (("square", 14, 14, 220, 2), ("wide", 12, 20, 30, 34)):
+        y, x = int(random.integers(2, 38 - height)), int(random.integers(left, left + 25 - width))
         image[y : y + height, x : x + width] = value
         rows.append((label, x, y, x + width, y + height))
     return np.clip(image, 0, 255).astype(np.uint8), rows
@@ -119,7 +119,7 @@ class TestMaps:
         assert (images.shape, classes.shape, sizes.shape) == ((4, 1, 40, 40), (4, 40, 40), (4, 2, 40, 40))
         assert np.array_equal(np.isfinite(sizes).all(axis=1), classes > 0)
         wide = sizes.transpose(0, 2, 3, 1)[classes == 2]
-        assert np.allclose(np.exp(wide), [16 / 60 / 0.2, 8 / 40 / 0.25])
+        assert np.allclose(np.exp(wide), [20 / 60 / 0.2, 12 / 40 / 0.25])
         assert images[:, 0][classes == 1].mean() > 0.8
         assert images[:, 0][classes == 2].mean() < 0.2
         again = next(iter(BoxLoader(dataset, 4, 40, 1, workers=2, **how).epoch(1)))
@@ -141,14 +141,18 @@ class TestHead:
         outputs = random.normal(size=(2, 5, 4, 5)).astype(np.float32)
         with tinymed.use_backend("numpy"):
             loss = head(tinymed.Tensor(outputs), tuple(map(tinymed.Tensor, head.targets((classes, sizes))))).item()
-            logs = outputs[:, :3] - np.log(np.exp(outputs[:, :3]).sum(axis=1, keepdims=True))
+            shifted = outputs[:, :3] + head.prior
+            logs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
             entropy = -np.take_along_axis(logs, classes[:, None], 1).mean()
+            p, g = np.exp(logs[:, 1:]), np.stack([classes == 1, classes == 2], axis=1)
+            t, total = (p * g).sum(axis=(0, 2, 3)), (p + g).sum(axis=(0, 2, 3))
+            entropy += 1 - ((2 * t + 1) / (total + 1)).mean()
             assert loss == pytest.approx(entropy + 0.5 * np.nanmean(np.abs(outputs[:, 3:] - sizes)), rel=1e-5)
             scores = head.scores(outputs)
         assert scores.shape == (2, 4, 4, 5)
         assert np.allclose(scores[:, :2], np.exp(logs[:, 1:]), atol=1e-6)
         assert head.correct(tinymed.Tensor(outputs), (classes, sizes)) == pytest.approx(
-            (outputs[:, :3].argmax(axis=1) == classes).mean() * 2
+            (shifted.argmax(axis=1) == classes).mean() * 2
         )
 
 
@@ -253,8 +257,8 @@ def detector(tmp_path_factory) -> tuple[Path, Path]:
     root = tmp_path_factory.mktemp("detector")
     box_tree(root / "data", 40)
     arguments = ["train", "--task", "detection", "--data", root / "data", "--out", root / "run", "--backend", "numpy"]
-    arguments += ["--model", "unet_bn", "--option", "base=4", "--option", "depth=2", "--size", "32", "--epochs", "14"]
-    arguments += ["--batch", "4", "--lr", "0.01", "--workers", "0", "--horizontal-flip", "--class-weights", "1,4,4"]
+    arguments += ["--model", "unet_bn", "--option", "base=4", "--option", "depth=2", "--size", "32", "--epochs", "25"]
+    arguments += ["--batch", "4", "--lr", "0.01", "--workers", "0", "--horizontal-flip"]
     assert main([str(a) for a in arguments]) == 0
     return root / "data", root / "run"
 

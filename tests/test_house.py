@@ -182,6 +182,7 @@ def test_a_backend_uses_the_family_names(path):
         "winograd_transforms",
         "conv3d",
         "pool3d",
+        "fused_conv",
         "fused_norm",
         "fused_pool",
         "optim_flat",

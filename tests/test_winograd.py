@@ -90,7 +90,7 @@ PADDING = st.tuples(*[st.tuples(st.integers(0, 2), st.integers(0, 2))] * 2)
 
 
 @pytest.mark.parametrize("algorithm", FORCED)
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(n=st.integers(1, 3), c=CHANNELS, k=CHANNELS, size=SIDES, padding=PADDING)
 @example(n=70, c=3, k=33, size=(4, 5), padding=((1, 1), (1, 1)))  # many blocks of tiles
 @example(n=2, c=64, k=64, size=(26, 26), padding=((1, 1), (1, 1)))

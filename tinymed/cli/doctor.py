@@ -126,6 +126,18 @@ def kernel_cache() -> dict[str, str]:
     except ImportError as error:
         return {"path": f"none ({error})"}
     folder: Path = cache_directory()
-    files = [path for path in folder.rglob("*") if path.is_file()] if folder.exists() else []
-    size = sum(path.stat().st_size for path in files) / 2**20
-    return {"path": str(folder), "size": f"{size:.1f} MiB in {len(files)} files"}
+    count, size = contents(folder)
+    found = {"path": str(folder), "size": f"{size:.1f} MiB in {count} files"}
+    if not count:
+        found["size"] = "empty: the first step of a network compiles its kernels, or tinymed warmup does"
+    others = [path for path in folder.parent.glob("*") if path.is_dir() and path != folder]
+    if others:  # of other versions of tinymed, Numba or Python: never loaded
+        older = sum(contents(path)[1] for path in others)
+        found["other versions"] = f"{older:.1f} MiB in {len(others)} folders beside it, which may be deleted"
+    return found
+
+
+def contents(folder: Path) -> tuple[int, float]:
+    """The number of files in a folder and below, and their MiB."""
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()] if folder.exists() else []
+    return len(sizes), sum(sizes) / 2**20

@@ -13,13 +13,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from ..errors import UserError
 from .app import app, examples, say
+from .doctor import contents
 from .tables import table
 
 Signature = tuple[Any, ...]  # Numba's types of a kernel's arguments
@@ -65,7 +65,7 @@ def warmup(
         "models": names, "kernels": len({b.kernel for b in built}), "compiled": sum(b.compiled for b in built),
         "cached": sum(len(j.signatures) for j in jobs) - sum(b.compiled for b in built),
         "work_seconds": round(sum(b.seconds for b in built), 2), "seconds": round(seconds, 2),
-        "cache": str(folder), "mib": round(size_of(folder) / 2**20, 1),
+        "cache": str(folder), "mib": round(contents(folder)[1], 1),
     }  # fmt: skip
     if as_json:
         print(json.dumps(result))
@@ -83,11 +83,6 @@ def usable() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def size_of(folder: Path) -> int:
-    """Bytes of the files in a folder and below."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.exists() else 0
-
-
 # ------------------------------------------------------------------------------------------------ what to compile
 
 
@@ -100,9 +95,9 @@ class Found:
 
     def __call__(self, kernel: Any, plan: Any, native: Any) -> None:
         """Take down a call that is skipped."""
-        from numba import typeof as numba_type
+        import numba
 
-        typeof: Callable[[Any], Any] = numba_type
+        typeof: Any = numba.typeof
         variant = kernel.name, kernel.parallel and not plan.small
         self.signatures.setdefault(variant, {})[tuple(typeof(a) for a in native)] = None
         self.code[kernel.name] = len(kernel.fn.__code__.co_code)

@@ -17,7 +17,8 @@ from .. import precision
 
 ALGORITHMS = ("direct", "winograd2", "winograd4", "depthwise")
 DIRECTIONS = ("forward", "input", "weight")
-TRANSFORM, FILTER = 16, 16  # multiply-adds that pass while one number of a tile or a filter is transformed
+TRANSFORM, FILTER = 10, 8  # multiply-adds that pass while one number of a tile or a filter is transformed
+ROWS = 8  # tiles that a register tile takes at once
 SHAPES = (
     (3, 32, 64, 64), (32, 64, 32, 32), (64, 128, 16, 16), (128, 256, 8, 8),
     (64, 64, 56, 56), (128, 128, 28, 28), (256, 256, 14, 14), (512, 512, 7, 7),
@@ -80,12 +81,15 @@ def decide(direction: str, x_shape: Sizes, weight_shape: Sizes, stride: Sizes, p
 
 
 def gain(m: int, images: int, channels: int, filters: int, size: Sequence[int]) -> float:
-    """Time of direct over time of F(m x m, 3 x 3), in multiply-adds.
+    """Time of direct over time of F(m x m, 3 x 3), as multiply-adds explain it.
 
-    Winograd's are (m + 2)^2 a tile, tiles at the border included, and what its transforms cost: TRANSFORM for each of
-    the (m + 2)^2 numbers of a tile, for each channel it comes from and goes to, and FILTER for each of a filter.
+    Winograd's are (m + 2)^2 a tile, whole tiles at the border and whole rows of registers, and what transforms cost:
+    TRANSFORM for each of the (m + 2)^2 numbers of a tile, for each channel it comes from and goes to, and FILTER for
+    each of a filter.  The two constants are fitted to times of the shapes below and of 8 to 64 channels at 64 x 64, of
+    1 to 16 images, in three directions: F(4x4) pays from 8 channels up, F(2x2) from 16 up and for 512 channels on few
+    tiles, where transforming filters costs more than it saves.
     """
-    tiles = images * prod(-(-n // m) for n in size)
+    tiles = -(-images * prod(-(-n // m) for n in size) // ROWS) * ROWS
     products = tiles * channels * filters
     transforms = TRANSFORM * tiles * (channels + filters) + FILTER * channels * filters
     return 9 * images * prod(size) * channels * filters / max(1, (m + 2) ** 2 * (products + transforms))

@@ -1,8 +1,10 @@
-"""Group and instance normalisation on the CPU.  A sample's pixels arrive as rows of c channels.
+"""Group, instance and layer normalisation on the CPU.
 
-Sums run per channel in float64, then over the channels of a group; samples are independent, so threads change no bits.
+A sample's pixels arrive as rows of c channels and are summed as in batch norm, then over the channels of a group;
+layer norm takes its last axes as rows.  Samples, and rows, are independent, so threads change no bits.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,70 +13,46 @@ from numba import prange
 from ..backend import kernel
 from ..ops.norm import channel_stats
 from .jit import serial
-from .norm import ABSENT, single
+from .norm import (
+    ABSENT,
+    CHUNKS,
+    GRAIN,
+    apply_run,
+    chunk_moments,
+    chunk_sums,
+    gradient_run,
+    lanes,
+    single,
+    tile,
+    tile_map,
+)
+from .softmax import in_order, total
 
 f4, f8 = np.float32, np.float64
+PIECE, FIRST = 4096, 64  # numbers summed in float32; of a row, those whose mean comes first
 
 
 @serial
-def add_rows(s: Any, q: Any, x: Any, z: Any, shift: Any, first: Any, last: Any) -> None:
-    """s = sum z, q = sum z (x - shift) over the rows first to last of one sample, per channel."""
-    s[:] = 0
-    q[:] = 0
-    for i in range(first, last):
-        row, other = x[i], z[i]
-        for k in range(row.size):
-            s[k] += f8(other[k])
-            q[k] += f8(other[k]) * f8(row[k] - shift[k])
-
-
-@serial
-def add_squares(s: Any, q: Any, x: Any, shift: Any, first: Any, last: Any) -> None:
-    """s = sum (x - shift), q = sum (x - shift)^2 over the rows first to last of one sample, per channel."""
-    s[:] = 0
-    q[:] = 0
-    for i in range(first, last):
-        row = x[i]
-        for k in range(row.size):
-            d = f8(row[k] - shift[k])
-            s[k] += d
-            q[k] += d * d
-
-
-@serial
-def normalise_sample(
-    y: Any,
-    mean: Any,
-    rstd: Any,
-    sums: Any,
-    coefficients: Any,
-    x: Any,
-    weight: Any,
-    bias: Any,
-    eps: Any,
-    first: Any,
-    last: Any,
-) -> None:
-    """Group norm of one sample: twice for the moments, the second time about the first mean, then the affine map."""
-    groups, size = mean.shape[0], x.shape[1] // mean.shape[0]
-    n = max(1, (last - first) * size)
-    shift, scale, offset = coefficients[0], coefficients[1], coefficients[2]
-    shift[:] = 0
-    add_squares(sums[0], sums[1], x, shift, first, last)
+def normalise_sample(y: Any, mean: Any, rstd: Any, moments: Any, strips: Any, coefficients: Any, x: Any, weight: Any,
+                     bias: Any, eps: Any) -> None:  # fmt: skip
+    """Group norm of one sample's numbers, pixel by pixel: moments of channels, merged to groups, and the affine map."""
+    groups, c = mean.shape[0], moments.shape[1]
+    size, rows = c // groups, x.size // c
+    chunk_moments(moments, strips, x)
     for g in range(groups):
-        shift[g * size : (g + 1) * size] = f4(sums[0, g * size : (g + 1) * size].sum() / n)
-    add_squares(sums[0], sums[1], x, shift, first, last)
-    for g in range(groups):
-        off = sums[0, g * size : (g + 1) * size].sum() / n
-        var = sums[1, g * size : (g + 1) * size].sum() / n - off * off
-        mean[g, 0], rstd[g, 0] = f8(shift[g * size]) + off, 1.0 / np.sqrt(max(var, 0.0) + f8(eps))
+        centre, m2 = 0.0, 0.0
         for k in range(g * size, (g + 1) * size):
-            scale[k] = rstd[g, 0] * (weight[k] if weight.size > 0 else f4(1))
-            offset[k] = (bias[k] if bias.size > 0 else f4(0)) - f4(off) * scale[k]
-    for i in range(first, last):
-        row, out = x[i], y[i]
-        for k in range(row.size):
-            out[k] = (row[k] - shift[k]) * scale[k] + offset[k]
+            centre += moments[0, k] / size
+        for k in range(g * size, (g + 1) * size):
+            m2 += moments[1, k] + rows * (moments[0, k] - centre) ** 2
+        mean[g, 0], rstd[g, 0] = centre, 1.0 / np.sqrt(m2 / max(1, rows * size) + f8(eps))
+        for k in range(g * size, (g + 1) * size):
+            scale = rstd[g, 0] * (weight[k] if weight.size > 0 else f4(1))
+            coefficients[0, k], coefficients[1, k] = mean[g, 0], scale
+            lost = f4((f8(mean[g, 0]) - centre) * f8(scale))  # by rounding the mean to float32
+            coefficients[2, k] = lost + (bias[k] if bias.size > 0 else f4(0))
+    tile_map(strips, coefficients)
+    apply_run(y, x, 0, strips)
 
 
 @kernel(backend="numba", composite=True, when=single)
@@ -85,46 +63,46 @@ def group_norm_forward(k: Any, x: Any, weight: Any, bias: Any, groups: int, eps:
 
 
 def sample_work(x: Any, *_: Any) -> list[Any]:
-    """Per sample, two sums and four coefficients for each channel."""
-    return [((x.shape[0], 2, x.shape[1]), np.float64), (x.shape[0], 4, x.shape[1])]
+    """Per sample: moments and sums in float64, strips, and four coefficients for each channel."""
+    n, c = x.shape[:2]
+    return [((n, 4, c), np.float64), (n, 4, lanes(c)), (n, 4, c)]
 
 
 @kernel(backend="numba", rows="y x", work=sample_work, flops=lambda x, *_: 8 * x.size,
         out=lambda x, weight, bias, groups, eps: [x.shape, *[(x.shape[0], groups, 1)] * 2])  # fmt: skip
-def group_norm_samples(y: Any, mean: Any, rstd: Any, sums: Any, coefficients: Any, x: Any, weight: Any,
+def group_norm_samples(y: Any, mean: Any, rstd: Any, moments: Any, strips: Any, coefficients: Any, x: Any, weight: Any,
                        bias: Any, groups: Any, eps: Any) -> None:  # fmt: skip
     """y = weight (x - mean) rstd + bias, moments of each group of channels; one sample a task."""
     samples = mean.shape[0]
-    rows = x.shape[0] // max(1, samples)
+    xs, ys, each = x.reshape(x.size), y.reshape(y.size), x.size // max(1, samples)
     for b in prange(samples):
-        a, e = b * rows, (b + 1) * rows
-        normalise_sample(y, mean[b], rstd[b], sums[b], coefficients[b], x, weight, bias, eps, a, e)
+        a, e = b * each, (b + 1) * each
+        normalise_sample(ys[a:e], mean[b], rstd[b], moments[b], strips[b], coefficients[b], xs[a:e], weight, bias, eps)
 
 
 @serial
-def sample_gradient(
-    dx: Any, sums: Any, coefficients: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any, first: Any, last: Any
-) -> None:
+def sample_gradient(dx: Any, sums: Any, strips: Any, coefficients: Any, dy: Any, x: Any, weight: Any, mean: Any,
+                    rstd: Any) -> None:  # fmt: skip
     """dx = scale dy + slope (x - mean) + rest of one sample; leaves sum dy and sum dy xhat per channel in sums."""
-    groups, size = mean.shape[0], x.shape[1] // mean.shape[0]
-    n = max(1, (last - first) * size)
-    centre, scale, slope, rest = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
-    for k in range(x.shape[1]):
+    groups, c = mean.shape[0], sums.shape[1]
+    size, n = c // groups, max(1, x.size // groups)
+    centre, scale, slope, rest = coefficients[3], coefficients[0], coefficients[1], coefficients[2]
+    for k in range(c):
         centre[k] = mean[k // size, 0]
         scale[k] = rstd[k // size, 0] * (weight[k] if weight.size > 0 else f4(1))
-    add_rows(sums[0], sums[1], x, dy, centre, first, last)
+    tile(strips[0], centre)
+    chunk_sums(sums, strips, dy, x)
     for g in range(groups):
         r, plain, tilted = f8(rstd[g, 0]), 0.0, 0.0
         for k in range(g * size, (g + 1) * size):
             w = f8(weight[k]) if weight.size > 0 else 1.0
             sums[1, k] *= r
             plain, tilted = plain + w * sums[0, k], tilted + w * sums[1, k]
-        slope[g * size : (g + 1) * size] = f4(-r * r * tilted / n)
-        rest[g * size : (g + 1) * size] = f4(-r * plain / n)
-    for i in range(first, last):
-        row, other, out = x[i], dy[i], dx[i]
-        for k in range(row.size):
-            out[k] = scale[k] * other[k] + (slope[k] * (row[k] - centre[k]) + rest[k])
+        for k in range(g * size, (g + 1) * size):
+            slope[k], rest[k] = -r * r * tilted / n, -r * plain / n
+    tile(strips[3], centre)
+    tile_map(strips, coefficients)
+    gradient_run(dx, dy, x, 0, strips, strips[3], True)
 
 
 @kernel(backend="numba", composite=True, when=single)
@@ -134,16 +112,133 @@ def group_norm_backward(k: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: A
 
 
 @kernel(backend="numba", rows="dx dy x", out=channel_stats, work=sample_work, flops=lambda dy, *_: 10 * dy.size)
-def group_norm_gradient(dx: Any, dweight: Any, dbias: Any, sums: Any, coefficients: Any, dy: Any, x: Any, weight: Any,
-                        mean: Any, rstd: Any) -> None:  # fmt: skip
+def group_norm_gradient(dx: Any, dweight: Any, dbias: Any, sums: Any, strips: Any, coefficients: Any, dy: Any, x: Any,
+                        weight: Any, mean: Any, rstd: Any) -> None:  # fmt: skip
     """dx = rstd (g - mean(g) - xhat mean(g xhat)), g = weight dy; dweight, dbias: the samples' sums added up."""
     samples = mean.shape[0]
-    rows = x.shape[0] // max(1, samples)
+    xs, dys, dxs, each = x.reshape(x.size), dy.reshape(dy.size), dx.reshape(dx.size), x.size // max(1, samples)
     for b in prange(samples):
-        a, e = b * rows, (b + 1) * rows
-        sample_gradient(dx, sums[b], coefficients[b], dy, x, weight, mean[b], rstd[b], a, e)
+        a, e = b * each, (b + 1) * each
+        sample_gradient(dxs[a:e], sums[b], strips[b], coefficients[b], dys[a:e], xs[a:e], weight, mean[b], rstd[b])
     for k in range(dbias.size):
         first, second = 0.0, 0.0
         for b in range(samples):
             first, second = first + sums[b, 0, k], second + sums[b, 1, k]
         dbias[k], dweight[k] = first, second
+
+
+# ------------------------------------------------------------------------------------------------------ layer norm
+
+
+@kernel(backend="numba", composite=True, when=single)
+def layer_norm_forward(k: Any, x: Any, weight: Any, bias: Any, axes: int, eps: float) -> Any:
+    """layer_norm_rows on the last axes as rows."""
+    outer = x.shape[: x.ndim - axes] + (1,) * axes
+    weight, bias = (ABSENT if v is None else v.reshape(-1) for v in (weight, bias))
+    y, mean, rstd = k.layer_norm_rows(as_rows(k, x, axes), weight, bias, eps)
+    return y.reshape(x.shape), mean.reshape(outer), rstd.reshape(outer)
+
+
+def as_rows(k: Any, x: Any, axes: int) -> Any:
+    """A matrix with the last axes as its rows, in C order."""
+    size = math.prod(x.shape[x.ndim - axes :])
+    return in_order(k, x, tuple(range(x.ndim))).reshape(math.prod(x.shape[: x.ndim - axes]), size)
+
+
+@serial
+def row_moments(x: Any, z: Any, shift: Any) -> Any:
+    """(sum z, sum z (x - shift)) of a row in float64, of sums in float32 over pieces; eight of each in flight."""
+    first, second = 0.0, 0.0
+    for a in range(0, x.size, PIECE):
+        p, y = z[a : a + PIECE], x[a : a + PIECE]
+        s0, s1, s2, s3, s4, s5, s6, s7 = f4(0), f4(0), f4(0), f4(0), f4(0), f4(0), f4(0), f4(0)
+        q0, q1, q2, q3, q4, q5, q6, q7 = f4(0), f4(0), f4(0), f4(0), f4(0), f4(0), f4(0), f4(0)
+        for i in range(p.size // 8):
+            j = 8 * i
+            s0, s1, s2, s3 = s0 + p[j], s1 + p[j + 1], s2 + p[j + 2], s3 + p[j + 3]
+            s4, s5, s6, s7 = s4 + p[j + 4], s5 + p[j + 5], s6 + p[j + 6], s7 + p[j + 7]
+            q0, q1 = q0 + p[j] * (y[j] - shift), q1 + p[j + 1] * (y[j + 1] - shift)
+            q2, q3 = q2 + p[j + 2] * (y[j + 2] - shift), q3 + p[j + 3] * (y[j + 3] - shift)
+            q4, q5 = q4 + p[j + 4] * (y[j + 4] - shift), q5 + p[j + 5] * (y[j + 5] - shift)
+            q6, q7 = q6 + p[j + 6] * (y[j + 6] - shift), q7 + p[j + 7] * (y[j + 7] - shift)
+        for j in range(p.size // 8 * 8, p.size):
+            s0, q0 = s0 + p[j], q0 + p[j] * (y[j] - shift)
+        first += (f8(s0) + f8(s1)) + (f8(s2) + f8(s3)) + (f8(s4) + f8(s5)) + (f8(s6) + f8(s7))
+        second += (f8(q0) + f8(q1)) + (f8(q2) + f8(q3)) + (f8(q4) + f8(q5)) + (f8(q6) + f8(q7))
+    return first, second
+
+
+@kernel(backend="numba", out=lambda x, *_: [x.shape, x.shape[:1], x.shape[:1]], flops=lambda x, *_: 8 * x.size)
+def layer_norm_rows(y: Any, mean: Any, rstd: Any, x: Any, weight: Any, bias: Any, eps: Any) -> None:
+    """y = weight (x - mean) rstd + bias; moments of each row about a first mean, while it is in the first cache.
+
+    The mean of FIRST numbers is within sqrt(size / FIRST) standard deviations of the row's: near enough for short rows.
+    """
+    n, size = x.shape
+    look = FIRST if size <= PIECE else size
+    for i in prange(n):
+        row, out = x[i], y[i]
+        m = f4(total(row[:look]) / max(1, min(look, size)))
+        for j in range(size):
+            out[j] = row[j] - m
+        off, square = row_moments(out, out, f4(0))
+        off /= max(1, size)
+        r, lost = f4(1.0 / np.sqrt(square / max(1, size) - off * off + f8(eps))), f4(off)
+        for j in range(size):
+            out[j] = (out[j] - lost) * r
+        if weight.size > 0:
+            for j in range(size):
+                out[j] *= weight[j]
+        if bias.size > 0:
+            for j in range(size):
+                out[j] += bias[j]
+        mean[i], rstd[i] = f8(m) + off, r
+
+
+@kernel(backend="numba", composite=True, when=single)
+def layer_norm_backward(k: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any, axes: int) -> Any:
+    """layer_norm_gradient on the last axes as rows."""
+    inner, rows = x.shape[x.ndim - axes :], as_rows(k, x, axes)
+    dx, dweight, dbias = k.layer_norm_gradient(as_rows(k, dy, axes), rows, ABSENT if weight is None else
+                                               weight.reshape(-1), mean.reshape(-1), rstd.reshape(-1))  # fmt: skip
+    return dx.reshape(x.shape), dweight.reshape(inner), dbias.reshape(inner)
+
+
+def row_chunks(dy: Any, *_: Any) -> list[Any]:
+    """Per chunk of rows: sums of dweight and dbias, and a row of weight dy."""
+    n, size = dy.shape
+    chunks = max(1, min(CHUNKS, n, dy.size // GRAIN))
+    return [(chunks, 2, size), (chunks, size)]
+
+
+@serial
+def layer_row(dx: Any, dweight: Any, dbias: Any, g: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any) -> None:
+    """dx of one row; dy xhat and dy are added to dweight and dbias."""
+    for j in range(x.size):
+        dweight[j] += dy[j] * ((x[j] - mean) * rstd)
+    for j in range(x.size):
+        dbias[j] += dy[j]
+    for j in range(x.size):
+        g[j] = dy[j] * weight[j] if weight.size > 0 else dy[j]
+    plain, tilted = row_moments(x, g, mean)
+    a, b = f4(plain / x.size), f4(tilted / x.size) * rstd * rstd
+    for j in range(x.size):
+        dx[j] = rstd * (g[j] - a - (x[j] - mean) * b)
+
+
+@kernel(backend="numba", out=lambda dy, *_: [dy.shape, dy.shape[1:], dy.shape[1:]], work=row_chunks,
+        flops=lambda dy, *_: 10 * dy.size)  # fmt: skip
+def layer_norm_gradient(dx: Any, dweight: Any, dbias: Any, sums: Any, scratch: Any, dy: Any, x: Any, weight: Any,
+                        mean: Any, rstd: Any) -> None:  # fmt: skip
+    """dx = rstd (g - mean(g) - xhat mean(g xhat)), g = weight dy; dweight = sum dy xhat, dbias = sum dy, by chunks."""
+    n, chunks = x.shape[0], sums.shape[0]
+    for t in prange(chunks):
+        sums[t] = 0
+        for i in range(t * n // chunks, (t + 1) * n // chunks):
+            layer_row(dx[i], sums[t, 0], sums[t, 1], scratch[t], dy[i], x[i], weight, mean[i], rstd[i])
+    dweight[:] = 0
+    dbias[:] = 0
+    for t in range(chunks):
+        for j in range(dbias.size):
+            dweight[j] += sums[t, 0, j]
+            dbias[j] += sums[t, 1, j]

@@ -21,7 +21,7 @@ from .microkernel import ACCUMULATE, COLUMNS, LANES, ROWS, TASKS, ZERO, address,
 from .winograd_transforms import MATRICES, transform, transposed
 
 TILES = 4 * ROWS  # of one block: 16 or 36 numbers a channel for each stay in L2 while the filters pass
-FAR = 16 * ROWS  # of one block of a weight gradient, where its sums do not stay in L2
+FAR = 8 * ROWS  # of one block of a weight gradient, where its sums do not stay in L2
 NEAR = 3 << 16  # floats that stay in L2: 768 KiB
 PARTIAL = 1 << 22  # floats of partial weight gradients: 16 MiB, or one copy where that is larger
 

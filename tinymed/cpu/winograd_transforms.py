@@ -145,38 +145,38 @@ def emitter(matrix: Matrix, gather: bool, shape: Shape = SHAPE) -> generated.Emi
     q of the square at planes + q * plane.  gather: from pixels to planes, else back.
     A pixel has `channels` floats; planes have room for whole vectors.
     """
-    rows, columns = len(matrix), len(matrix[0])
 
     def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
         v = Vectors(b, shape)
-        pixels = addresses(b, arg, columns if gather else rows)
+        pixels = addresses(b, arg, len(matrix[0]) if gather else len(matrix))
         count = b.sdiv(b.add(arg["channels"], I64(v.lanes - 1)), I64(v.lanes))
         with cgutils.for_range(b, count) as loop:
             done = b.mul(loop.index, I64(v.lanes))
             left, shift = b.sub(arg["channels"], done), b.mul(done, I64(4))
-            planes = b.add(arg["planes"], shift)
             mask = v.below(left)
             with b.if_else(b.icmp_signed(">=", left, I64(v.lanes))) as (whole, part):
                 with whole:
-                    square(v, pixels, shift, planes, arg["plane"], None)
+                    square(v, matrix, gather, pixels, arg, shift, None)
                 with part:
-                    square(v, pixels, shift, planes, arg["plane"], mask)
-
-    def square(
-        v: Vectors, pixels: list[ir.Value], shift: ir.Value, planes: ir.Value, step: ir.Value, mask: ir.Value | None
-    ) -> None:
-        b, sums = v.b, Sums(v)
-        plane = lambda q: b.add(planes, b.mul(step, I64(q)))  # noqa: E731
-        read = (lambda q: v.load(b.add(pixels[q], shift), mask)) if gather else (lambda q: v.load(plane(q)))
-        middle = [sums.apply(matrix, [read(r * columns + s) for r in range(columns)]) for s in range(columns)]
-        for r in range(rows):
-            for s, y in enumerate(sums.apply(matrix, [column[r] for column in middle])):
-                if gather:
-                    v.store(y, plane(r * rows + s))
-                else:
-                    v.store(y, b.add(pixels[r * rows + s], shift), mask)
+                    square(v, matrix, gather, pixels, arg, shift, mask)
 
     return emit
+
+
+def square(v: Vectors, matrix: Matrix, gather: bool, pixels: list[ir.Value], arg: dict[str, ir.Value],
+           shift: ir.Value, mask: ir.Value | None) -> None:  # fmt: skip
+    """One vector of channels, `shift` bytes from the first: columns, then rows."""
+    b, sums, (rows, columns) = v.b, Sums(v), (len(matrix), len(matrix[0]))
+    planes = b.add(arg["planes"], shift)
+    plane = lambda q: b.add(planes, b.mul(arg["plane"], I64(q)))  # noqa: E731
+    read = (lambda q: v.load(b.add(pixels[q], shift), mask)) if gather else (lambda q: v.load(plane(q)))
+    middle = [sums.apply(matrix, [read(r * columns + s) for r in range(columns)]) for s in range(columns)]
+    for r in range(rows):
+        for s, y in enumerate(sums.apply(matrix, [column[r] for column in middle])):
+            if gather:
+                v.store(y, plane(r * rows + s))
+            else:
+                v.store(y, b.add(pixels[r * rows + s], shift), mask)
 
 
 def addresses(b: ir.IRBuilder, arg: dict[str, ir.Value], size: int) -> list[ir.Value]:

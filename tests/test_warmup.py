@@ -1,0 +1,152 @@
+"""The kernel cache: what is compiled, when, and that a warm one spares a new process all of it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from commands import command, invoke
+
+import tinymed
+from tinymed import backend, models
+from tinymed.cli import warmup
+
+NETWORK = ("lenet5_modern", 4)  # small, of kernels that compile quickly
+
+STEP = """
+import json, numpy as np, tinymed
+from tinymed import backend, models, optim
+from tinymed.tensor import Tensor
+from tinymed.train.heads import make_head
+from tinymed.train.trainer import train_step
+
+name, batch, wanted = {arguments}
+model = models.create(name)
+head = make_head("own" if hasattr(model, "loss") else "sigmoid", 10, model=model)
+step = train_step(model, optim.Adam(model.parameters()), head, None)
+step = tinymed.capture(step) if wanted == "captured" else step
+images = Tensor(np.zeros((batch, *models.describe(name)["input"]), np.float32))
+step(images, Tensor(head.targets(np.zeros(batch, np.int64))))
+codes = [c for kernel in backend.implementations.values() for c in kernel.codes.values() if hasattr(c, "stats")]
+print(json.dumps([sum(sum(getattr(c.stats, kind).values()) for c in codes) for kind in ("cache_misses", "cache_hits")]))
+"""
+
+
+def first_step(wanted):
+    """(kernels compiled, kernels loaded) by a process that takes one train step."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TINYMED_BACKEND": "numba"}
+    code = STEP.format(arguments=repr((*NETWORK, wanted)))
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory):
+    """A cache folder that `tinymed warmup` filled, and what it said."""
+    folder = tmp_path_factory.mktemp("cache")
+    before, os.environ["TINYMED_CACHE"] = os.environ.get("TINYMED_CACHE"), str(folder)
+    try:
+        process = command("warmup", "--model", NETWORK[0], "--batch", NETWORK[1], "--processes", "2", "--json")
+        out, err = process.communicate(timeout=600)
+        assert process.returncode == 0, err
+        yield folder, json.loads(out)
+    finally:
+        os.environ.pop("TINYMED_CACHE")
+        os.environ |= {} if before is None else {"TINYMED_CACHE": before}
+
+
+def test_warmup_says_what_it_did(warm):
+    folder, said = warm
+    assert said["models"] == [NETWORK[0]]
+    assert (said["compiled"] > 5, said["cached"], said["mib"] > 0) == (True, 0, True)
+    assert said["cache"].startswith(str(folder))
+
+
+@pytest.mark.parametrize("wanted", ["eager", "captured"])
+def test_after_warmup_the_first_step_of_a_new_process_compiles_nothing(warm, wanted):
+    compiled, loaded = first_step(wanted)
+    assert compiled == 0
+    assert loaded > 5
+
+
+def test_a_second_warmup_finds_all_in_the_cache(warm):
+    process = command("warmup", "--model", NETWORK[0], "--batch", NETWORK[1], "--processes", "1", "--json")
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    again = json.loads(out)
+    assert (again["compiled"], again["cached"]) == (0, warm[1]["compiled"])
+
+
+def test_nothing_is_compiled_at_import():
+    code = ("import tinymed, tinymed.nn, tinymed.optim; from tinymed import backend; table = backend.table('numba');"
+            "print(sum(len(k.codes) for k in backend.implementations.values()))")  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True,
+                          env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})  # fmt: skip
+    assert done.stdout.strip() == "0"
+
+
+def test_another_source_is_another_cache(tmp_path, monkeypatch):
+    """Stale machine code cannot be loaded: sources and options name the folder."""
+    from tinymed.cpu import jit
+
+    before = jit.cache_directory()
+    monkeypatch.setattr(jit, "FAST", jit.FAST | {"nnan"})
+    jit.cache_directory.cache_clear()
+    try:
+        assert jit.cache_directory() != before
+    finally:
+        monkeypatch.undo()
+        jit.cache_directory.cache_clear()
+    assert jit.cache_directory() == before
+
+
+class TestDry:
+    """Steps that are planned, not run."""
+
+    def run(self, step):
+        calls = []
+        with backend.use_backend("numba"), backend.dry(lambda kernel, plan, native: calls.append(kernel.name)):
+            result = step()
+        return result, calls
+
+    def test_nothing_is_computed_and_shapes_are_true(self):
+        model = models.create("lenet5_modern")
+        before = [p.data.copy() for p in model.parameters()]
+        x = tinymed.tensor(np.ones((2, *models.describe("lenet5_modern")["input"]), np.float32))
+        y, calls = self.run(lambda: model(x))
+        assert y.shape == (2, 10)
+        assert len(calls) > 5
+        assert all(np.array_equal(p.data, b) for p, b in zip(model.parameters(), before, strict=True))
+
+    def test_memory_orders_are_those_of_a_run(self, rng):
+        x = tinymed.tensor(rng.normal(size=(2, 3, 8, 8)).astype(np.float32))
+        w = tinymed.tensor(rng.normal(size=(16, 3, 3, 3)).astype(np.float32))
+
+        def step():
+            return tinymed.relu(tinymed.nn.functional.conv2d(x, w, padding=1))
+
+        dry, _ = self.run(step)
+        with backend.use_backend("numba"):
+            true = step()
+        assert (dry.shape, dry.data.strides, dry.dtype) == (true.shape, true.data.strides, true.dtype)
+
+    def test_the_table_in_use_comes_back(self):
+        before = backend.table()
+        with pytest.raises(ZeroDivisionError), backend.dry(print):
+            1 / 0  # noqa: B018
+        assert backend.table() is before
+
+    @pytest.mark.parametrize("name", ["resnet20", "unet_small", "deepmedic"])
+    def test_steps_of_other_networks_are_found(self, name):
+        jobs = warmup.plan_jobs([(name, 2, None)])
+        assert {"conv2d", "conv3d"} & {job.kernel[:6] for job in jobs} or len(jobs) > 10
+        assert len({(job.kernel, job.parallel) for job in jobs}) == len(jobs)
+
+
+def test_an_unknown_network_is_refused(capsys):
+    code, _, err = invoke(capsys, "warmup", "--model", "nonesuch")
+    assert code == 2
+    assert "nonesuch" in err

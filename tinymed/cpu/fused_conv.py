@@ -1,0 +1,249 @@
+"""Convolution with what follows it: ReLU, or ReLU and 2 x 2 max-pooling, while its numbers are still in cache.
+
+The loops are those of conv.py and winograd.py; a tile, or two rows of pixels, goes to a buffer instead of to memory.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import get_thread_id, prange
+
+from ..backend import kernel
+from ..program import pattern
+from .conv import BLOCK, direct_out, direct_work, locate
+from .jit import serial
+from .microkernel import COLUMNS, ROWS, TASKS, ZERO, address, ceil_div, share, sweep
+from .pool import wins
+from .winograd import (
+    TILES,
+    count_rows,
+    inverse2,
+    inverse4,
+    multiply,
+    place,
+    read_tiles,
+    scratch,
+    threads,
+    whole,
+    winograd_block,
+    winograd_out,
+    winograd_work,
+)
+
+f4, u1 = np.float32, np.uint8
+
+
+def images(draw: Any) -> dict[str, Any]:
+    """A convolution's input, bias and filter sizes: small maps of even and odd sides, few and many channels."""
+    n, c, k = draw.choice(((2, 3, 5), (1, 16, 33), (3, 8, 40), (1, 1, 1)))
+    h, w = draw.choice(((4, 4), (5, 7), (9, 6), (12, 13)))
+    return {"x": draw.array((n, c, h, w)), "bias": draw.array((k,)), "filters": k, "channels": c}
+
+
+def winograd_sample(draw: Any) -> dict[str, Any]:
+    """What conv_winograd takes."""
+    v, m, edge = images(draw), draw.choice((2, 4)), draw.choice((0, 1))
+    panels = -(-v["filters"] // COLUMNS)
+    padding = ((edge, edge), (edge, edge))
+    h, w = (n + 2 * edge - 2 for n in v["x"].shape[2:])
+    return v | {"u": draw.array((panels, (m + 2) ** 2, v["channels"], COLUMNS)), "padding": padding,
+                "size": (h // 2, w // 2)}  # fmt: skip
+
+
+def direct_sample(draw: Any) -> dict[str, Any]:
+    """What conv_direct takes."""
+    v, (kh, kw) = images(draw), draw.choice(((3, 3), (1, 1), (2, 3)))
+    shape, panels = (v["filters"], v["channels"], kh, kw), -(-v["filters"] // COLUMNS)
+    h, w = (n - k + 1 for n, k in zip(v["x"].shape[2:], (kh, kw), strict=True))
+    return v | {"packed": draw.array((panels, kh * kw * v["channels"] * COLUMNS)), "shape": shape, "stride": (1, 1),
+                "dilation": (1, 1), "groups": 1, "size": (h // 2, w // 2)}  # fmt: skip
+
+
+@serial
+def positive(v: Any) -> Any:
+    """max(v, 0), NaN staying NaN."""
+    return f4(0) if v <= 0 else v
+
+
+@serial
+def relu_halve(y: Any, index: Any, above: Any, below: Any, right: Any) -> None:
+    """The largest of ReLU of two pixels above and two below, and which won; `right` numbers from pixel to pixel."""
+    for o in range(y.size):
+        best, first = positive(above[o]), u1(0)
+        value = positive(above[o + right])
+        if wins(value, best):
+            best, first = value, u1(1)
+        value = positive(below[o])
+        if wins(value, best):
+            best, first = value, u1(2)
+        value = positive(below[o + right])
+        if wins(value, best):
+            best, first = value, u1(3)
+        y[o], index[o] = best, first
+
+
+# ------------------------------------------------------------------------------------------------- Winograd
+
+
+for name, arguments in (("conv_winograd", "x, u, bias, filters, padding"),
+                        ("conv_direct", "x, packed, bias, shape, stride, dilation, groups")):  # fmt: skip
+    sample = winograd_sample if name == "conv_winograd" else direct_sample
+    pattern("conv + relu + pool", f"""
+        y = {name}({arguments})
+        z = relu_forward(y)
+        p, i = max_halve(z, size)
+    """, f"p, i = {name}_relu_pool({arguments}, size)", backend="numba", samples=sample)  # fmt: skip
+    pattern("conv + relu", f"y = {name}({arguments})\nz = relu_forward(y)", f"z = {name}_relu({arguments})",
+            backend="numba", samples=sample)  # fmt: skip
+
+
+def halved(out: Any) -> Any:
+    """The shapes of a pooled map and of the winners' places."""
+    return lambda *args: [(shape := (*out(*args[:-1])[0][:2], *args[-1])), (shape, u1)]
+
+
+@serial
+def pool_tiles(m: Any, first: Any, last: Any, y: Any, index: Any, h: Any, w: Any, column: Any, columns: Any,
+               products: Any, plane: Any, buffer: Any, waste: Any) -> None:  # fmt: skip
+    """relu_halve of A^T products A for tiles first..last of maps of h x w."""
+    for t in range(first, last):
+        b, i, j = place(t, m, h, w)
+        planes = products + 4 * COLUMNS * (t - first)
+        if m == 4:
+            inverse4(address(buffer), m, m, 4 * COLUMNS, waste, 0, 0, planes, plane, columns)
+        else:
+            inverse2(address(buffer), m, m, 4 * COLUMNS, waste, 0, 0, planes, plane, columns)
+        for r in range(i // 2, min((i + m) // 2, y.shape[1])):
+            for s in range(j // 2, min((j + m) // 2, y.shape[2])):
+                at = ((2 * r - i) * m + 2 * s - j) * COLUMNS
+                relu_halve(y[b, r, s, column : column + columns], index[b, r, s, column : column + columns],
+                           buffer[at:], buffer[at + m * COLUMNS :], COLUMNS)  # fmt: skip
+
+
+@kernel(backend="numba", image="y index x", out=halved(winograd_out),
+        work=lambda *args: [*winograd_work(*args[:-1]), (threads(), 16 * COLUMNS)])  # fmt: skip
+def conv_winograd_relu_pool(y: Any, index: Any, ws: Any, tables: Any, buffers: Any, x: Any, u: Any, bias: Any,
+                            filters: Any, padding: Any, size: Any) -> None:  # fmt: skip
+    """conv_winograd, ReLU and 2 x 2 max-pooling: the map itself is never written."""
+    (top, bottom), (left, right), c, k = padding[0], padding[1], x.shape[3], y.shape[3]
+    h, w, m, panels = (
+        x.shape[1] + top + bottom - 2,
+        x.shape[2] + left + right - 2,
+        4 if u.shape[1] == 36 else 2,
+        u.shape[0],
+    )
+    tiles = y.shape[0] * ceil_div(h, m) * ceil_div(w, m)
+    blocks = ceil_div(tiles, TILES)
+    parts = max(1, min(panels, TASKS // (2 * max(1, blocks))))
+    for task in prange(blocks * parts):
+        thread, block, part = get_thread_id(), np.int64(task) // parts, np.int64(task) % parts
+        first, last = block * TILES, min((block + 1) * TILES, tiles)
+        v, plane_v, products, plane_m, zeros, waste = scratch(ws[thread], u.shape[1], whole(c))
+        count_rows(tables[thread], whole(c))
+        read_tiles(m, first, last, x, h, w, top, left, v, plane_v, zeros)
+        for p in range(part * panels // parts, (part + 1) * panels // parts):
+            column = p * COLUMNS
+            columns = min(COLUMNS, k - column)
+            start = address(bias) + 4 * column if bias.size else ZERO
+            multiply(tables[thread], ceil_div(last - first, ROWS), v, plane_v, address(u) + 4 * p * u[0].size, products,
+                     plane_m, c, columns, start, m)  # fmt: skip
+            pool_tiles(m, first, last, y, index, h, w, column, columns, products, plane_m, buffers[thread], waste)
+
+
+@serial
+def relu_tiles(y: Any, first: Any, m: Any, low: Any, high: Any) -> None:
+    """ReLU in place of tiles first..first + TILES of y, channels low..high."""
+    h, w = y.shape[1], y.shape[2]
+    for t in range(first, min(first + TILES, y.shape[0] * ceil_div(h, m) * ceil_div(w, m))):
+        b, i, j = place(t, m, h, w)
+        for r in range(i, min(i + m, h)):
+            for s in range(j, min(j + m, w)):
+                pixel = y[b, r, s, low:high]
+                for o in range(pixel.size):
+                    pixel[o] = positive(pixel[o])
+
+
+@kernel(backend="numba", image="y x", out=winograd_out, work=winograd_work)
+def conv_winograd_relu(y: Any, ws: Any, tables: Any, x: Any, u: Any, bias: Any, filters: Any, padding: Any) -> None:
+    """conv_winograd and ReLU."""
+    m, panels, top, left = 4 if u.shape[1] == 36 else 2, u.shape[0], padding[0][0], padding[1][0]
+    blocks = ceil_div(y.shape[0] * ceil_div(y.shape[1], m) * ceil_div(y.shape[2], m), TILES)
+    parts = max(1, min(panels, TASKS // (2 * max(1, blocks))))
+    for task in prange(blocks * parts):
+        thread, block, part = get_thread_id(), np.int64(task) // parts, np.int64(task) % parts
+        low, high = part * panels // parts, (part + 1) * panels // parts
+        winograd_block(y, ws[thread], tables[thread], x, u, bias, block * TILES, low, high, top, left)
+        relu_tiles(y, block * TILES, m, low * COLUMNS, min(high * COLUMNS, y.shape[3]))
+
+
+# --------------------------------------------------------------------------------------------------- direct
+
+
+@serial
+def direct_loops(x: Any, shape: Any, dilation: Any) -> Any:
+    """The microkernel's loops over a filter: (I, J, L) and their steps in x and in a packed panel."""
+    pixel, depth = 4 * x.shape[3], shape[1]
+    return (shape[2], shape[3], depth, dilation[0] * x.shape[2] * pixel, dilation[1] * pixel, 4,
+            shape[3] * depth * 4 * COLUMNS, depth * 4 * COLUMNS, 4 * COLUMNS)  # fmt: skip
+
+
+@serial
+def direct_pixels(y: Any, table: Any, x: Any, packed: Any, bias: Any, first: Any, last: Any, h: Any, w: Any, k: Any,
+                  shape: Any, stride: Any, groups: Any, low: Any, high: Any, loops: Any) -> None:  # fmt: skip
+    """Pixels first..last of a batch of h x w maps of k channels, panels low..high; y: the address of pixel 0."""
+    pixel, per_group, panels, panel = 4 * x.shape[3], k // groups, packed.shape[0] // groups, 4 * packed.shape[1]
+    row = x.shape[2] * pixel
+    tiles = locate(table, first, last, h, w, (x.shape[1] * row, stride[0] * row, stride[1] * pixel),
+                   (h * w * k * 4, w * k * 4, k * 4))  # fmt: skip
+    for g in range(groups):
+        start = address(bias) + 4 * g * per_group if bias.size else ZERO
+        sweep(table, tiles, address(x) + 4 * g * shape[1], y + 4 * g * per_group, address(packed) + g * panels * panel,
+              panel, start, per_group, low, high, loops)  # fmt: skip
+
+
+def pooled_work(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any, size: Any) -> Any:
+    width = direct_out(x, packed, bias, shape, stride, dilation, groups)[0][3]
+    return [((threads(), 2, BLOCK), np.int64), (threads(), 2 * width * shape[0])]
+
+
+@kernel(backend="numba", image="y index x", out=halved(direct_out), work=pooled_work)
+def conv_direct_relu_pool(y: Any, index: Any, tables: Any, buffers: Any, x: Any, packed: Any, bias: Any, shape: Any,
+                          stride: Any, dilation: Any, groups: Any, size: Any) -> None:  # fmt: skip
+    """conv_direct, ReLU and 2 x 2 max-pooling: two rows of the map at a time, never the whole."""
+    n, rows, columns, k = y.shape
+    h = (x.shape[1] - dilation[0] * (shape[2] - 1) - 1) // stride[0] + 1
+    w = (x.shape[2] - dilation[1] * (shape[3] - 1) - 1) // stride[1] + 1
+    loops, panels = direct_loops(x, shape, dilation), packed.shape[0] // groups
+    for task in prange(n * rows):
+        b, i = np.int64(task) // rows, np.int64(task) % rows
+        table, buffer = tables[get_thread_id()], buffers[get_thread_id()]
+        begin = (b * h + 2 * i) * w
+        for first in range(begin, begin + 2 * w, BLOCK):
+            last = min(first + BLOCK, begin + 2 * w)
+            direct_pixels(address(buffer) - 4 * begin * k, table, x, packed, bias, first, last, h, w, k, shape, stride,
+                          groups, 0, panels, loops)  # fmt: skip
+        for j in range(columns):
+            relu_halve(y[b, i, j], index[b, i, j], buffer[2 * j * k :], buffer[(w + 2 * j) * k :], k)
+
+
+@kernel(backend="numba", image="y x", out=direct_out, work=direct_work)
+def conv_direct_relu(y: Any, tables: Any, x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any,
+                     groups: Any) -> None:  # fmt: skip
+    """conv_direct and ReLU."""
+    n, h, w, k = y.shape
+    loops, panels, per_group = direct_loops(x, shape, dilation), packed.shape[0] // groups, k // groups
+    blocks, pixels = ceil_div(n * h * w, BLOCK), y.reshape(n * h * w, k)
+    cuts, parts = share(blocks, panels)
+    for task in prange(cuts * parts):
+        cut, part = np.int64(task) // parts, np.int64(task) % parts
+        low, high = part * panels // parts, (part + 1) * panels // parts
+        for block in range(cut * blocks // cuts, (cut + 1) * blocks // cuts):
+            first, last = block * BLOCK, min((block + 1) * BLOCK, n * h * w)
+            direct_pixels(address(y), tables[task], x, packed, bias, first, last, h, w, k, shape, stride, groups, low,
+                          high, loops)  # fmt: skip
+            for g in range(groups):
+                end = min(high * COLUMNS, per_group) + g * per_group
+                for p in range(first, last):
+                    row = pixels[p, g * per_group + low * COLUMNS : end]
+                    for o in range(row.size):
+                        row[o] = positive(row[o])
