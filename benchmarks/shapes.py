@@ -46,8 +46,8 @@ class Case(NamedTuple):
     def label(self) -> str:
         """For people: `conv2d 3x3 64->128 @16 b128`."""
         x, how = self.tensors[0] or (), dict(self.options)
-        size = "x".join(map(str, x[1:])) if len(x) < 3 else f"{x[1]} @{x[2]}"
-        detail = "".join(f" {k}={v}" for k, v in self.options if k in ("training", "num_groups", "p"))
+        size = "x".join(map(str, x[1:] or x)) if len(x) < 3 else f"{x[1]} @{x[2]}"
+        detail = "".join(f" {k}={v}" for k, v in self.options if k in ("training", "num_groups", "p", "mode"))
         if self.op.startswith("conv"):
             weight = self.tensors[1] or ()
             groups, pad = how.get("groups", 1), how.get("padding", 0)
@@ -61,7 +61,7 @@ class Case(NamedTuple):
             detail = f" {how['kernel_size']}x{how['kernel_size']} s{how['stride']}"
         elif self.op == "cat":
             size += "".join(f" + {t[1]}" for t in self.tensors[1:] if t)
-        return f"{self.op} {size}{detail} b{x[0]}"
+        return f"{self.op} {size}{detail}" + f" b{x[0]}" * (self.kind != "optim")
 
 
 def conv(n: int, c: int, side: int, k: int, r: int, stride: int = 1, padding: int = -1, groups: int = 1,
@@ -198,7 +198,8 @@ def xception(n: int = 8) -> Iterator[Case]:
         yield conv(n, channels, side, width, 1, stride=2)
         channels, side = width, (side + 1) // 2
         yield Case("add", ((n, width, side, side),) * 2)
-    yield from separable(n, 728, side, 728)
+    for _ in range(8 * 3 + 1):  # the middle modules, and the first of the exit
+        yield from separable(n, 728, side, 728)
     yield from separable(n, 728, side, 1024)
     yield pool("max_pool2d", n, 1024, side, 3, 2, 1)
     yield conv(n, 728, side, 1024, 1, stride=2)
@@ -215,6 +216,7 @@ def unet(base: int, n: int = 8, side: int = 256) -> Iterator[Case]:
         yield conv(n, channels, side, width, 3)
         yield from after_conv(n, width, side)
         yield conv(n, width, side, width, 3)
+        yield from after_conv(n, width, side)
         channels = width
         if level < 4:
             yield pool("max_pool2d", n, width, side, 2, 2)
@@ -224,7 +226,9 @@ def unet(base: int, n: int = 8, side: int = 256) -> Iterator[Case]:
         yield Case("conv_transpose2d", ((n, channels, side, side), (channels, half, 2, 2), (half,)), (("stride", 2),))
         side *= 2
         yield Case("cat", ((n, half, side, side),) * 2, (("dim", 1),))
-        yield conv(n, channels, side, half, 3)
+        for inputs in (channels, half):
+            yield conv(n, inputs, side, half, 3)
+            yield from after_conv(n, half, side)
         channels = half
     yield image("interpolate", n, base, side // 2, scale_factor=2, mode="nearest")
     yield image("interpolate", n, base, side // 2, scale_factor=2, mode="bilinear", align_corners=True)

@@ -39,3 +39,42 @@ def copy_weights(torch: Any, ours: Any, theirs: Any) -> None:
         for p, q in pairs:
             assert p.data.size == q.numel(), f"{p.shape} against {tuple(q.shape)}"
             q.copy_(torch.from_numpy(np.ascontiguousarray(p.data)).reshape(q.shape))
+
+
+def unet(torch: Any, classes: int = 2, channels: int = 1, base: int = 64, depth: int = 4, padded: bool = True,
+         norm: bool = True) -> Any:  # fmt: skip
+    """SYSTEMS section 11: U-Net with up-convolutions; its parameters have our names."""
+    nn, functional = torch.nn, torch.nn.functional
+
+    def pair(a: int, b: int) -> Any:
+        layers: list[Any] = []
+        for c in (a, b):
+            layers.append(nn.Conv2d(c, b, 3, padding=int(padded), bias=not norm))
+            layers += [nn.BatchNorm2d(b)] if norm else []
+            layers.append(nn.ReLU())
+        return nn.Sequential(*layers)
+
+    widths = [base << level for level in range(depth + 1)]
+
+    class UNet(nn.Module):  # type: ignore[name-defined, misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.down = nn.ModuleList(pair(a, b) for a, b in zip([channels, *widths], widths, strict=False))
+            self.up = nn.ModuleList(nn.ConvTranspose2d(2 * w, w, 2, 2) for w in reversed(widths[:-1]))
+            self.join = nn.ModuleList(pair(2 * w, w) for w in reversed(widths[:-1]))
+            self.head = nn.Conv2d(base, classes, 1)
+
+        def forward(self, x: Any) -> Any:
+            skips = []
+            for level, block in enumerate(self.down):
+                x = block(functional.max_pool2d(x, 2) if level else x)
+                skips.append(x)
+            skips.pop()
+            for up, block in zip(self.up, self.join, strict=True):
+                x, skip = up(x), skips.pop()
+                low = [(s - n) // 2 for s, n in zip(skip.shape[2:], x.shape[2:], strict=True)]
+                skip = skip[:, :, low[0] : low[0] + x.shape[2], low[1] : low[1] + x.shape[3]]
+                x = block(torch.cat([skip, x], 1))
+            return self.head(x)
+
+    return UNet()

@@ -13,22 +13,23 @@ import tinymed
 from tinymed import backend, models
 from tinymed.cli import warmup
 
-NETWORK = ("lenet5_modern", 4)  # small, of kernels that compile quickly
+NETWORK = ("mtann", 4)  # of few kernels that compile quickly
 
 STEP = """
 import json, numpy as np, tinymed
 from tinymed import backend, models, optim
+from tinymed.cli.warmup import criterion
 from tinymed.tensor import Tensor
-from tinymed.train.heads import make_head
 from tinymed.train.trainer import train_step
 
 name, batch, wanted = {arguments}
 model = models.create(name)
-head = make_head("own" if hasattr(model, "loss") else "sigmoid", 10, model=model)
-step = train_step(model, optim.Adam(model.parameters()), head, None)
-step = tinymed.capture(step) if wanted == "captured" else step
 images = Tensor(np.zeros((batch, *models.describe(name)["input"]), np.float32))
-step(images, Tensor(head.targets(np.zeros(batch, np.int64))))
+with tinymed.no_grad():
+    loss, targets = criterion(model, model(images))
+step = train_step(model, optim.Adam(model.parameters()), loss, None)
+step = tinymed.capture(step) if wanted == "captured" else step
+step(images, targets)
 codes = [c for kernel in backend.implementations.values() for c in kernel.codes.values() if hasattr(c, "stats")]
 print(json.dumps([sum(sum(getattr(c.stats, kind).values()) for c in codes) for kind in ("cache_misses", "cache_hits")]))
 """

@@ -12,7 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -130,6 +130,7 @@ def run_dry(name: str, batch: int, size: int | None) -> None:
     from ..models.summary import input_shapes
     from ..program import capture
     from ..program.program import run_reference
+    from ..program.record import CaptureError
     from ..tensor import Tensor
     from ..train.trainer import forward_pass, train_step
 
@@ -151,10 +152,12 @@ def run_dry(name: str, batch: int, size: int | None) -> None:
     optimizer = optim.Adam(model.parameters())
     step = train_step(model, optimizer, loss, None)
     step(images, targets)
-    for replay in (inference, capture(step).record((images, targets))):
-        for call, args in replay.program.steps:
-            if call is not run_reference:
-                call(*args)
+    programs = [inference.program]
+    with suppress(CaptureError):  # such a step runs uncaptured
+        programs.append(capture(step).record((images, targets)).program)
+    for call, args in (pair for program in programs for pair in program.steps):
+        if call is not run_reference:
+            call(*args)
 
 
 def criterion(model: Any, outputs: Any) -> tuple[Callable[[Any, Any], Any], Any]:

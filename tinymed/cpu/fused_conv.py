@@ -10,6 +10,7 @@ from numba import get_thread_id, prange
 
 from ..backend import kernel
 from ..program import pattern
+from . import fused_pool  # noqa: F401  whose rewrites are tried first
 from .conv import BLOCK, direct_out, direct_work, locate
 from .jit import serial
 from .microkernel import COLUMNS, ROWS, TASKS, ZERO, address, ceil_div, share, sweep

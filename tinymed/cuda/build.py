@@ -135,9 +135,10 @@ def emulated_jobs(csrc: Path, sources: Sequence[Path], checked: bool) -> tuple[l
     base = [find_gxx(), *HOST, "-fno-strict-aliasing", "-fdata-sections", f"-I{csrc / 'emulator'}", f"-I{csrc}"]
     kernel = [*base, *(CHECKED if checked else FAST), "-x", "c++", "-c"]
     jobs = [Job(source, [*kernel, str(source)]) for source in sources]
-    jobs += [Job(source, [*base, "-O2", "-g1", "-c", str(source)]) for source in sorted(csrc.glob("emulator/*.cpp"))]
+    jobs += [Job(source, [*base, "-O2", "-g", "-c", str(source)]) for source in sorted(csrc.glob("emulator/*.cpp"))]
     jobs.append(Job(csrc / "bindings.cpp", [*base, "-O1", *includes(), "-c", str(csrc / "bindings.cpp")]))
-    return jobs, [find_gxx(), "-shared", f"-Wl,-T,{csrc / 'emulator' / 'shared.ld'}", "-ldl"]
+    script = f"-Wl,-Bsymbolic,-T,{csrc / 'emulator' / 'shared.ld'}"  # symbolic: gdb finds this module's threadIdx first
+    return jobs, [find_gxx(), "-shared", script, "-ldl"]
 
 
 def object_of(job: Job, csrc: Path, folder: Path, module: str) -> Path:

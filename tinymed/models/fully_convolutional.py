@@ -156,7 +156,7 @@ def plan(layers: list[Any], shapes: list[tuple[int, ...]]) -> tuple[list[Step], 
             steps.append(dense(layer, flat or (given[0], 1, 1), apart))
             flat = ()
         elif isinstance(layer, nn.BatchNorm1d):
-            steps.append(lambda y, layer=layer: F.reshape(layer(F.flatten(y, 2)), y.shape))
+            steps.append(flattened(layer))
         elif isinstance(layer, POINTWISE) or result == given:
             steps.append(layer)
         else:
@@ -197,6 +197,11 @@ def pooled(layer: Any, apart: int, given: tuple[int, ...], result: tuple[int, ..
         return averaged(sides, apart)
     pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[layer.axes - 1]
     return lambda y: pool(y, sides, 1, 0, far * apart)
+
+
+def flattened(layer: nn.Module) -> Step:
+    """A layer of (N, channels, places) on maps."""
+    return lambda y: F.reshape(layer(F.flatten(y, 2)), y.shape)
 
 
 def averaged(sides: tuple[int, ...], apart: int, channels: int | None = None) -> Step:

@@ -129,8 +129,8 @@ class Predictor:
         if self.patch is not None or self.everywhere is not None:
             ready = np.ascontiguousarray(np.moveaxis(cases.normal(cases.prepare(image, name)), -1, 0))
             if self.everywhere is not None:
-                outputs = self.everywhere(ready)
-                return self.head.scores(outputs[None])[0]
+                outputs = self.everywhere(ready)[None]
+                return np.asarray(self.head.scores(outputs)[0])
             return slide(self.scores, ready, self.patch or (), self.output, overlap=mask.overlap, blend=mask.blend)
         small = to_float(fitted(image, (config.data.size, config.data.size), config.data.channels))
         scores = self.scores(np.moveaxis(cases.normal(small), -1, 0)[None])

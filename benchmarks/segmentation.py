@@ -1,0 +1,185 @@
+"""Segmentation and detection of real images, by the command line: one recipe a row of the README's table.
+
+    python benchmarks/segmentation.py DATA RUNS                  trains what RUNS does not hold yet (hours), collects
+    python benchmarks/segmentation.py DATA RUNS --only busi-unet trains one row
+    python benchmarks/segmentation.py DATA RUNS --list           prints the command of every row, and trains nothing
+    python benchmarks/segmentation.py DATA RUNS --collect        only collects
+
+DATA holds one folder a data set, each with its splits.csv.  Writes benchmarks/results/segmentation.json, the table
+between the README's markers <!-- segmentation -->, and each row's overlays beside the JSON.  Widths and sizes are those
+of two CPU cores; every run uses one thread, so two can go on side by side.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from peers import README, into_readme, machine, save
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results"
+LESION = ["--task", "segmentation", "--labels", "0=skin,255=lesion", "--size", "128", "--epochs", "40", "--augment"]
+TUMOUR = ["--task", "segmentation", "--labels", "0=tissue,255=tumour", "--size", "128", "--epochs", "40",
+          "--horizontal-flip", "--rotate", "10", "--scale", "0.9,1.1", "--contrast", "0.2"]  # fmt: skip
+UNET = ["--model", "unet_bn", "--option", "base=16"]
+DCUNET = ["--model", "dcunet", "--option", "filters=8", "--head", "sigmoid", "--loss", "focal_tversky"]
+FCRN = ["--model", "fcrn50", "--option", "width=0.25"]
+MEMBRANE = ["--task", "segmentation", "--labels", "255=cell,0=membrane", "--border-class", "cell", "--flip", "--rotate",
+            "180", "--elastic", "10", "--contrast", "0.2", "--normalise"]  # fmt: skip
+HIPPOCAMPUS = ["--task", "segmentation", "--labels", "0=background,1=anterior,2=posterior", "--patch", "32,48,32",
+               "--rotate", "10", "--elastic", "1.5", "--contrast", "0.1"]  # fmt: skip
+
+
+class Recipe(NamedTuple):
+    """A row: the data set, its name in the table, the options of `tinymed train`, and what must be beaten."""
+
+    data: str
+    network: str
+    options: list[str]
+    floor: dict[str, float]  # class (or "ap") -> Dice of a trivial method, from the data's README
+
+
+BUSI, ISIC, EM = {"tumour": 0.33}, {"lesion": 0.54}, {"membrane": 0.62}
+HIPPO = {"anterior": 0.67, "posterior": 0.52}
+RECIPES = {
+    "busi-unet": Recipe("busi_ultrasound", "U-Net, batch norm, base 16", TUMOUR + UNET, BUSI),
+    "busi-dcunet": Recipe("busi_ultrasound", "DC-UNet, 8 filters", TUMOUR + DCUNET, BUSI),
+    "busi-fcrn": Recipe("busi_ultrasound", "FCRN-50, quarter width", TUMOUR + FCRN, BUSI),
+    "isic-unet": Recipe("skin_lesion_isic", "U-Net, batch norm, base 16", LESION + UNET, ISIC),
+    "isic-dcunet": Recipe("skin_lesion_isic", "DC-UNet, 8 filters", LESION + DCUNET, ISIC),
+    "isic-fcrn": Recipe("skin_lesion_isic", "FCRN-50, quarter width", LESION + FCRN, ISIC),
+    "em-unet": Recipe(
+        "em_membranes_isbi2012", "U-Net without padding, base 16, weight map, overlap-tile",
+        [*MEMBRANE, "--model", "unet", "--option", "base=16", "--option", "dropout=0.2", "--patch", "284",
+         "--per-image", "4", "--batch", "2", "--epochs", "60", "--border-weight", "10", "--foreground", "0",
+         "--overlap", "0", "--blend", "uniform"], EM,
+    ),
+    "hippocampus-unet3d": Recipe(
+        "hippocampus_3d", "3D U-Net, base 4",
+        [*HIPPOCAMPUS, "--model", "unet3d", "--option", "padding=same", "--option", "base=4", "--epochs", "30",
+         "--lr", "0.003"], HIPPO,
+    ),
+    "hippocampus-voxresnet": Recipe(
+        "hippocampus_3d", "VoxResNet, base 8, deep supervision",
+        [*HIPPOCAMPUS, "--model", "voxresnet", "--option", "base=8", "--epochs", "20", "--lr", "0.003"], HIPPO,
+    ),
+    "hippocampus-triplanar": Recipe(
+        "hippocampus_3d", "triplanar patches, half width",
+        ["--task", "segmentation", "--labels", "0=background,1=anterior,2=posterior", "--model", "triplanar",
+         "--option", "width=0.5", "--loss", "cross_entropy", "--per-image", "128", "--foreground", "0.4", "--batch",
+         "64", "--epochs", "15"], HIPPO,
+    ),
+    "bccd-unet": Recipe(
+        "bccd_detection", "U-Net, batch norm, base 8: map of scores, peaks, non-maximum suppression",
+        ["--task", "detection", "--model", "unet_bn", "--option", "base=8", "--size", "320", "--epochs", "40", "--flip",
+         "--scale", "0.9,1.1", "--brightness", "0.05", "--contrast", "0.1", "--lr", "0.003"], {},
+    ),
+}  # fmt: skip
+TWINS = ("busi-unet", "isic-unet")  # repeated in PyTorch
+
+
+def command(name: str, data: Path, runs: Path) -> list[str]:
+    """The arguments of `tinymed` that train a row."""
+    recipe = RECIPES[name]
+    return ["train", *recipe.options, "--data", str(data / recipe.data), "--workers", "0", "--out", str(runs / name)]
+
+
+def train(name: str, data: Path, runs: Path) -> None:
+    """Train a row unless it is finished; an interrupted one goes on."""
+    environment = os.environ | dict.fromkeys(("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
+    tinymed = [sys.executable, "-m", "tinymed"]
+    out = runs / name
+    if not (out / "metrics.json").exists():
+        begun = (out / "config.json").exists()
+        arguments = ["train", "--resume", str(out)] if begun else command(name, data, runs)
+        subprocess.run([*tinymed, *arguments], env=environment, check=True)
+    if name in TWINS and not (out / "torch.json").exists():
+        subprocess.run([sys.executable, str(HERE / "torch_segmentation.py"), str(out)], env=environment, check=True)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A JSON file, or nothing."""
+    return json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+
+def row(name: str, runs: Path) -> dict[str, Any] | None:
+    """What a finished run says of a row."""
+    recipe, metrics = RECIPES[name], read(runs / name / "metrics.json")
+    if not metrics:
+        return None
+    theirs = read(runs / name / "torch.json")
+    keys = ("n", "per_class", "dice", "dice_interval", "accuracy", "ap", "ap_interval", "ap_centre")
+    parts = {part: {k: metrics[part][k] for k in keys if k in metrics[part]} for part in ("val", "test")}
+    twin = {key: theirs[part]["dice"] for key, part in (("torch", "test"), ("last", "tinymed test, last epoch"))
+            if part in theirs}  # fmt: skip
+    shown = shlex.join(["tinymed", *command(name, Path("DATA"), Path("RUNS"))])
+    return {"row": name, "data": recipe.data, "network": recipe.network, "command": shown, "floor": recipe.floor,
+            "minutes": round(metrics["training_seconds"] / 60, 1), "epochs": metrics["epochs"], "last epoch": twin,
+            **parts}  # fmt: skip
+
+
+def figure(value: float | None) -> str:
+    """Three decimals without the leading zero."""
+    return "-" if value is None else f"{value:.3f}".removeprefix("0")
+
+
+def span(measures: dict[str, Any], key: str) -> str:
+    """A figure with its interval."""
+    interval = measures.get(f"{key}_interval")
+    return figure(measures[key]) + (f" ({figure(interval[0])} to {figure(interval[1])})" if interval else "")
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows as Markdown, one line a class; detection by average precision."""
+    lines = [
+        "| data set | network | class | floor | test Dice or AP | HD95 | minutes |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for r in rows:
+        for name, measures in r["test"]["per_class"].items():
+            key = "ap" if "ap" in measures else "dice"
+            if key == "dice" and name not in r["floor"]:
+                continue
+            cells = [r["data"], r["network"], name, figure(r["floor"].get(name)), span(measures, key)]
+            distance = measures.get("hd95")
+            cells += ["-" if distance is None else f"{distance:.1f}", f"{r['minutes']:.0f}"]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def collect(runs: Path) -> list[dict[str, Any]]:
+    """Results as JSON, the table, and the overlays of every finished row."""
+    rows = [r for name in RECIPES if (r := row(name, runs))]
+    save(RESULTS / "segmentation.json", {"machine": machine(), "rows": rows})
+    for r in rows:
+        shutil.copy(runs / r["row"] / "overlays.png", RESULTS / f"{r['row']}-overlays.png")
+    if "<!-- segmentation -->" in README.read_text("utf-8"):
+        into_readme("segmentation", table(rows))
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("--only", nargs="+", choices=list(RECIPES), default=list(RECIPES))
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--collect", action="store_true")
+    o = parser.parse_args()
+    for name in o.only:
+        if o.list:
+            print(shlex.join(["tinymed", *command(name, o.data, o.runs)]))
+        elif not o.collect:
+            train(name, o.data, o.runs)
+    if not o.list:
+        print(table(collect(o.runs)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+// A matrix product as matmul and convolution share it: y[m][n] = sum over k of a(m, k) b(k, n), where an operand need
+// not lie in memory as a matrix.  Where an element lies is the sum of two `Spot`s, one of its row and one of its depth
+// k:
+//
+//     matrix        offset = row * stride + k
+//     convolution   offset and pixel of a place of the window + those of a tap: outside of the image the element is 0
+//
+// A block looks its rows up once and a few depths ahead at each step, so the loops over k neither divide nor know what
+// they multiply.  gemm_exact.cuh multiplies in float32, gemm_tf32.cuh on tensor cores.
+//
+// A problem P holds the operands `a` and `b` and says
+//     rows, columns, begin, end    the size of the product; the depths that are summed
+//     part(z)                      itself, narrowed to what blockIdx.z stands for: a group, a phase, a part of the
+//     depth out(m)                       where row m of the result begins; `wide` if it may be written in fours
+//     finish(v, n)                 what becomes of a sum: a bias, ReLU
+#pragma once
+#include "launch.h"
+
+namespace gemm {
+constexpr int OUTSIDE = -(1 << 30);  // a pixel that no other spot brings back into an image
+
+struct alignas(16) Spot {
+    int offset, y, x, unused;
+};
+
+struct Operand {
+    const float* data;
+    int height, width;  // of the image; 1 and 1 for a matrix
+    bool wide;          // four neighbours along the direction that is contiguous are one aligned float4, or all outside
+    __device__ const float* find(const Spot& row, const Spot& depth) const {
+        bool inside = unsigned(row.y + depth.y) < unsigned(height) && unsigned(row.x + depth.x) < unsigned(width);
+        return inside ? data + (row.offset + depth.offset) : nullptr;
+    }
+};
+
+// A matrix, contiguous along the depth (deep) or along its rows; `stride` floats from one line to the next.
+template <bool deep>
+struct Matrix : Operand {
+    static constexpr bool DEEP = deep;
+    int stride;
+    __device__ __forceinline__ Spot row(int i) const { return {deep ? i * stride : i, 0, 0, 0}; }
+    __device__ __forceinline__ Spot depth(int k) const { return {deep ? k : k * stride, 0, 0, 0}; }
+};
+
+template <bool deep>
+Matrix<deep> matrix(const float* data, int stride, int contiguous) {
+    bool aligned = reinterpret_cast<uintptr_t>(data) % 16 == 0;
+    return {{data, 1, 1, aligned && stride % 4 == 0 && contiguous % 4 == 0}, stride};
+}
+
+template <class O>
+__device__ __forceinline__ Spot row_spot(const O& operand, int i, int rows) {
+    return i < rows ? operand.row(i) : Spot{0, OUTSIDE, OUTSIDE, 0};
+}
+template <class O>
+__device__ __forceinline__ Spot depth_spot(const O& operand, int k, int end) {
+    return k < end ? operand.depth(k) : Spot{0, OUTSIDE, OUTSIDE, 0};
+}
+
+// The spots of a block's tile.  Depths are looked up two steps ahead: those of step s lie in slot s % 2.
+template <int ROWS, int COLUMNS, int DEPTH>
+struct Spots {
+    Spot a_row[ROWS], b_row[COLUMNS], a_depth[2][DEPTH], b_depth[2][DEPTH];
+
+    template <class P>
+    __device__ void look_up_rows(const P& p, int m0, int n0, int threads) {
+        for (int i = threadIdx.x; i < ROWS; i += threads) a_row[i] = row_spot(p.a, m0 + i, p.rows);
+        for (int i = threadIdx.x; i < COLUMNS; i += threads) b_row[i] = row_spot(p.b, n0 + i, p.columns);
+    }
+    template <class P>
+    __device__ void look_up_depth(const P& p, int step) {
+        int t = threadIdx.x, k = p.begin + step * DEPTH + t % 32;
+        if (t % 32 >= DEPTH) return;
+        if (t < 32)
+            a_depth[step % 2][t] = depth_spot(p.a, k, p.end);  // by one warp,
+        else if (t < 64)
+            b_depth[step % 2][t - 32] = depth_spot(p.b, k, p.end);  // and by another
+    }
+};
+}  // namespace gemm

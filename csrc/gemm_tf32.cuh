@@ -1,0 +1,153 @@
+// gemm.cuh's product on tensor cores: operands rounded to tf32, sums in float32.  A warp owns 32 x 32 or 64 x 32 sums
+// as tiles of 16 x 8; three stages of operands are in shared memory or on their way there by cp.async.  Compute
+// capability 8.0.
+//
+// A tile lies as its operand does, so a copy moves 16 bytes: [row][k] if contiguous along the depth, then ldmatrix
+// brings a fragment in one instruction, else [k][row].  Rows are padded by 4 or 8 words: no two lanes of a fragment
+// share a bank.
+#pragma once
+#include "gemm.cuh"
+#include "ptx.cuh"
+
+namespace gemm {
+constexpr int STAGES = 3, STEP = 16;  // depth of a stage: two products of depth 8
+
+template <int SIZE, bool deep>
+struct Tile {
+    static constexpr int PITCH = deep ? STEP + 4 : SIZE + 8;
+    float word[deep ? SIZE * PITCH : STEP * PITCH];
+
+    __device__ float* at(int row, int k) { return word + (deep ? row * PITCH + k : k * PITCH + row); }
+    __device__ const float* at(int row, int k) const { return word + (deep ? row * PITCH + k : k * PITCH + row); }
+
+    // Start copying this step's numbers, neighbouring lanes along the direction in which they are contiguous.
+    template <int THREADS, class O>
+    __device__ void fetch(const O& operand, const Spot* rows, const Spot* depths) {
+        constexpr int LINE = deep ? STEP : SIZE;
+        if (operand.wide) {
+#pragma unroll
+            for (int i = threadIdx.x; i < SIZE * STEP / 4; i += THREADS) {
+                int along = i % (LINE / 4) * 4, line = i / (LINE / 4), row = deep ? line : along,
+                    k = deep ? along : line;
+                const float* p = operand.find(rows[row], depths[k]);
+                cp_async16(at(row, k), p ? p : operand.data, p);
+            }
+        } else {
+            for (int i = threadIdx.x; i < SIZE * STEP; i += THREADS) {
+                int row = deep ? i / LINE : i % LINE, k = deep ? i % LINE : i / LINE;
+                const float* p = operand.find(rows[row], depths[k]);
+                cp_async4(at(row, k), p ? p : operand.data, p);
+            }
+        }
+    }
+
+    // The 16 x 8 fragment of rows row0.. and depths k..: what ptx.cuh calls a.
+    __device__ void fragment(float (&a)[4], int row0, int k) const {
+        int lane = threadIdx.x % 32;
+        if (deep) {
+            ldmatrix_x4(a, at(row0 + lane % 16, k + lane / 16 * 4));
+        } else {
+#pragma unroll
+            for (int r = 0; r < 4; ++r) a[r] = *at(row0 + lane / 4 + r % 2 * 8, k + lane % 4 + r / 2 * 4);
+        }
+#pragma unroll
+        for (float& v : a) v = to_tf32(v);
+    }
+
+    // Two 8 x 8 fragments of columns column0.. and column0 + 8..: what ptx.cuh calls b.
+    __device__ void fragments(float (&b)[2][2], int column0, int k) const {
+        int lane = threadIdx.x % 32;
+        float v[4];
+        if (deep) {
+            ldmatrix_x4(v, at(column0 + lane % 8 + lane / 16 * 8, k + lane / 8 % 2 * 4));
+        } else {
+#pragma unroll
+            for (int r = 0; r < 4; ++r) v[r] = *at(column0 + lane / 4 + r / 2 * 8, k + lane % 4 + r % 2 * 4);
+        }
+#pragma unroll
+        for (int r = 0; r < 4; ++r) b[r / 2][r % 2] = to_tf32(v[r]);
+    }
+};
+
+// Two neighbouring sums of a row.
+template <class P>
+__device__ void write_pair(const P& p, int m, int n, float left, float right) {
+    if (m >= p.rows || n >= p.columns) return;
+    float* y = p.out(m) + n;
+    if (p.wide) {
+        *reinterpret_cast<float2*>(y) = make_float2(p.finish(left, n), p.finish(right, n + 1));
+    } else {
+        y[0] = p.finish(left, n);
+        if (n + 1 < p.columns) y[1] = p.finish(right, n + 1);
+    }
+}
+
+template <class P, int ROWS, int COLUMNS>
+struct Stage {
+    Tile<ROWS, decltype(P::a)::DEEP> a;
+    Tile<COLUMNS, decltype(P::b)::DEEP> b;
+};
+
+// The sums of a warp's WARP_ROWS x 32 tile over one stage.
+template <class S, int TILES>
+__device__ void multiply(float (&sum)[TILES][4][4], const S& stage, int row0, int column0) {
+#pragma unroll
+    for (int k = 0; k < STEP; k += 8) {
+        float a[TILES][4], b[2][2][2];
+#pragma unroll
+        for (int i = 0; i < TILES; ++i) stage.a.fragment(a[i], row0 + 16 * i, k);
+#pragma unroll
+        for (int j = 0; j < 2; ++j) stage.b.fragments(b[j], column0 + 16 * j, k);
+#pragma unroll
+        for (int i = 0; i < TILES; ++i)
+#pragma unroll
+            for (int j = 0; j < 4; ++j) mma_m16n8k8_tf32(sum[i][j], a[i], b[j / 2][j % 2]);
+    }
+}
+
+template <int ROWS, int COLUMNS, int WARP_ROWS, class P>
+__global__ void __launch_bounds__(ROWS / WARP_ROWS * COLUMNS, 2) tf32_kernel(P all) {
+    constexpr int THREADS = ROWS / WARP_ROWS * COLUMNS, TILES = WARP_ROWS / 16;  // a warp for every 32 columns
+    using S = Stage<P, ROWS, COLUMNS>;
+    __shared__ Spots<ROWS, COLUMNS, STEP> spots;
+    DYNAMIC_SHARED(S, stages);
+    const P p = all.part(blockIdx.z);
+    int m0 = blockIdx.x * ROWS, n0 = blockIdx.y * COLUMNS, steps = (p.end - p.begin + STEP - 1) / STEP;
+    if (m0 >= p.rows) return;  // a part smaller than the largest
+    auto fetch = [&](int step) {
+        if (step < steps) {
+            S& stage = stages[step % STAGES];
+            stage.a.template fetch<THREADS>(p.a, spots.a_row, spots.a_depth[step % 2]);
+            stage.b.template fetch<THREADS>(p.b, spots.b_row, spots.b_depth[step % 2]);
+        }
+        cp_async_commit();  // one group a step, even an empty one, so that waiting can count them
+    };
+    spots.look_up_rows(p, m0, n0, THREADS);
+    spots.look_up_depth(p, 0);
+    spots.look_up_depth(p, 1);
+    __syncthreads();
+    fetch(0);
+    fetch(1);
+    __syncthreads();
+    spots.look_up_depth(p, 2);
+
+    float sum[TILES][4][4] = {};
+    int warp = threadIdx.x / 32, row0 = warp % (ROWS / WARP_ROWS) * WARP_ROWS, column0 = warp / (ROWS / WARP_ROWS) * 32;
+    for (int step = 0; step < steps; ++step) {
+        cp_async_wait<STAGES - 2>();  // this thread's copies of this step have landed,
+        __syncthreads();              // everyone's have, and everyone is done with the oldest stage
+        fetch(step + 2);
+        spots.look_up_depth(p, step + 3);
+        multiply(sum, stages[step % STAGES], row0, column0);
+    }
+    int lane = threadIdx.x % 32;
+#pragma unroll
+    for (int i = 0; i < TILES; ++i)
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+            int m = m0 + row0 + 16 * i + lane / 4, n = n0 + column0 + 8 * j + lane % 4 * 2;
+            write_pair(p, m, n, sum[i][j][0], sum[i][j][1]);
+            write_pair(p, m + 8, n, sum[i][j][2], sum[i][j][3]);
+        }
+}
+}  // namespace gemm

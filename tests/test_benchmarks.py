@@ -1,0 +1,115 @@
+"""The benchmarks' own arithmetic: shapes written by hand, turns, ratios, tables; and one op timed for real."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+
+import op_peers  # noqa: E402
+import peers  # noqa: E402
+import readme_table  # noqa: E402
+import shapes  # noqa: E402
+
+
+def parameters(case, with_norms):
+    """Of one layer: weight and bias; of batch norm, where counted, its affine map."""
+    if case.op == "batch_norm" and with_norms:
+        return 2 * case.tensors[0][1] if dict(case.options)["training"] else 0
+    if case.op not in shapes.PARAMETERS:
+        return 0
+    total = 0
+    for shape in case.tensors[1:]:
+        count = 1 if shape else 0
+        for n in shape or ():
+            count *= n
+        total += count
+    return total
+
+
+class TestShapes:
+    @pytest.mark.parametrize(
+        ("layers", "with_norms", "published"),
+        [
+            (lambda: shapes.dcnn(1, 3, 50, 0), True, 495_938),
+            (lambda: shapes.dcnn(1, 3, 50, 1), True, 1_020_226),
+            (shapes.resnet50, False, 25_557_032 - 2 * 26_560),
+            (shapes.densenet121, False, 7_978_856 - 83_648),
+            (shapes.xception, False, 22_855_952 - 54_528),
+            (lambda: shapes.unet(64), True, 31_037_698),
+        ],
+        ids=["dcnn valid", "dcnn same", "resnet50", "densenet121", "xception", "unet"],
+    )
+    def test_the_layers_have_the_published_number_of_parameters(self, layers, with_norms, published):
+        """The tables are typed by hand; a wrong width or kernel would time a network that does not exist."""
+        count = sum(parameters(case, with_norms) for case in layers())
+        assert count == published
+
+    def test_cases_are_listed_once_with_every_network(self):
+        found = shapes.cases("resnet50,densenet121", "pool")
+        pool = next(c for c in found if c.op == "max_pool2d")
+        assert found[pool] == ["resnet50", "densenet121"]
+        labels = [case.label for case in shapes.cases()]
+        assert len(labels) == len(set(labels)), "two cases with one label would overwrite each other's rows"
+
+    def test_an_unknown_network(self):
+        with pytest.raises(SystemExit, match="choose from dcnn64"):
+            shapes.cases("vgg99")
+
+    def test_a_case_survives_json(self):
+        for case in shapes.cases("others,dcnn50"):
+            assert op_peers.as_case(json.loads(json.dumps(case))) == case
+
+
+class TestPeers:
+    def test_quartiles(self):
+        assert peers.quartiles([3.0]) == (3.0, 3.0, 3.0)
+        assert peers.quartiles([4.0, 1.0, 3.0, 2.0, 5.0]) == (2.0, 3.0, 4.0)
+
+    def test_ratios_are_formed_within_a_round(self):
+        ours = [{"cpu": 1.0, "wall": 9.0}, {"cpu": 2.0, "wall": 9.0}, {"cpu": 3.0, "wall": 9.0}]
+        theirs = [{"cpu": 2.0, "wall": 9.0}, {"cpu": 4.0, "wall": 9.0}, {"cpu": 6.0, "wall": 9.0}]
+        assert peers.ratios(ours, theirs, "cpu") == (0.5, 0.5, 0.5)
+
+    def test_numbers_are_cut_to_five_digits(self):
+        assert peers.rounded({"a": 1.23456789, "b": [2.00000001], "c": "x", "d": None}) == {
+            "a": 1.2346, "b": [2.0], "c": "x", "d": None
+        }  # fmt: skip
+
+    def test_traps_are_named(self, monkeypatch):
+        for name in peers.TRAPS:
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+        assert peers.traps(1)["variables"] == "removed: OPENBLAS_CORETYPE=Haswell"
+
+
+class TestTables:
+    ROWS = [
+        {"id": "a", "kind": "conv", "eager": 0.5, "tuned": 1.05, "roof": 0.8},
+        {"id": "b", "kind": "conv", "eager": 0.9, "tuned": 1.2, "roof": 0.4},
+        {"id": "c", "kind": "pool", "eager": 1.5, "tuned": 0.9, "roof": 0.6},
+    ]
+
+    def test_misses_come_worst_first(self):
+        assert [r["id"] for r in readme_table.misses(self.ROWS)] == ["c", "b"]
+
+    def test_a_line_a_kind(self):
+        lines = readme_table.ops({"rows": self.ROWS})
+        assert lines[2:] == ["| conv | 2 | 0.70 | 1.12 | 60 | 1 |", "| pool | 1 | 1.50 | 0.90 | 60 | 0 |"]
+
+
+@pytest.mark.full
+def test_one_op_is_timed_against_pytorch(tmp_path):
+    """Three processes, two ways, a file of rows."""
+    pytest.importorskip("torch", reason="PyTorch is the rival: pip install '.[test]'")
+    out = tmp_path / "rows.json"
+    command = [sys.executable, BENCHMARKS / "ops.py", "--only", "relu", "--match", "relu 128 b128", "--rounds", "2"]
+    done = subprocess.run([*map(str, command), "--out", str(out)], capture_output=True, text=True, check=True)
+    rows = json.loads(out.read_text())["rows"]
+    assert [r["way"] for r in rows] == ["forward", "backward"]
+    assert all(r["eager"] > 0 and r["tuned"] > 0 and not r["fallbacks"] for r in rows)
+    assert "variables: " in done.stdout
