@@ -114,7 +114,8 @@ class TestMaps:
 
     def test_the_loader_gives_classes_and_sizes(self, tmp_path):
         dataset = open_boxes(box_tree(tmp_path))["train"]
-        how = {"reference": (0.2, 0.25), "shuffle": True, "augment": Augment(horizontal_flip=True, vertical_flip=True)}
+        flips = Augment(horizontal_flip=True, vertical_flip=True)
+        how = {"reference": [(0.5, 0.5), (0.2, 0.25)], "shuffle": True, "augment": flips}
         images, (classes, sizes), indices = next(iter(BoxLoader(dataset, 4, 40, 1, workers=0, **how).epoch(1)))
         assert (images.shape, classes.shape, sizes.shape) == ((4, 1, 40, 40), (4, 40, 40), (4, 2, 40, 40))
         assert np.array_equal(np.isfinite(sizes).all(axis=1), classes > 0)
@@ -197,7 +198,7 @@ class TestDetect:
         numbers = disc_map(boxes, 40, 0.3)
         scores = np.stack([np.isin(numbers, 1 + np.flatnonzero(kinds == k)) for k in (0, 1)]).astype(float)
         sides = np.concatenate([np.ones((1, 2)), boxes[:, 2:] - boxes[:, :2]])
-        found = detect(scores, sides[numbers].transpose(2, 0, 1), radius=1, least=0.5)
+        found = detect(scores, np.stack([sides[numbers].transpose(2, 0, 1)] * 2), radius=1, least=0.5)
         order = np.argsort(found.boxes[:, 0])
         assert found.kinds[order].tolist() == [0, 0, 1]
         assert np.abs(found.boxes[order] - boxes[[0, 2, 1]]).max() <= 1

@@ -121,6 +121,20 @@ def test_every_array_of_a_train_step_comes_from_a_kernel(head, optimizer, backen
     assert not strangers(step, held)
 
 
+def test_tensors_of_one_value_come_from_a_kernel(backend_name):
+    x = tinymed.tensor([[1.0, 2.0]])
+
+    def step():
+        made = [tinymed.zeros(2, 2), tinymed.ones(2), tinymed.full((2,), 3.0), tinymed.zeros_like(x),
+                tinymed.ones_like(x), tinymed.full_like(x, 2)]  # fmt: skip
+        made[0][0] = 5
+        return [t.data for t in made]
+
+    assert not strangers(step, lambda: [x.data])
+    with pytest.raises(OverflowError):
+        tinymed.full((2,), 300, dtype=np.uint8)
+
+
 READS = {
     "item": lambda x: x.sum().item(), "float": lambda x: float(x.sum()), "int": lambda x: int(x.sum()),
     "bool": lambda x: bool(x.sum()), "numpy": lambda x: x.numpy(), "tolist": lambda x: x.tolist(),

@@ -41,8 +41,8 @@ def of(a: Array) -> str:
 
 def table_on(device: str) -> Table:
     """The kernels for arrays of a device; BackendError says why there are none."""
-    if backend.current is not None and backend.current.device == device:
-        return backend.current
+    if default() == device:
+        return backend.table()
     if device == "cpu":
         return backend.table(DEFAULT)
     try:

@@ -176,6 +176,14 @@ def made(a: Any, device: str | None, requires_grad: bool = False) -> Tensor:
     return Tensor(devices.move(a, place)).requires_grad_(requires_grad)
 
 
+def filled(shape: tuple[int, ...], value: Any, dtype: Any, device: str | None, requires_grad: bool = False) -> Tensor:
+    """A tensor of one value, made by a kernel so that a captured step makes it anew."""
+    place = devices.default() if device is None else devices.checked("device", device)
+    value = np.full((), value, dtype)  # OverflowError for a number that the dtype cannot hold
+    a = devices.table_on(place).full(shape, value.dtype, value.item())
+    return Tensor(a).requires_grad_(requires_grad)
+
+
 def tensor(data: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """A tensor holding a copy of data: numbers, nested lists, an array.  Python floats become float32.
 
@@ -210,33 +218,33 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
 
 def zeros(*shape: Any, dtype: Any = np.float32, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """A tensor of zeros."""
-    return made(np.zeros(sizes(shape), dtype), device, requires_grad)
+    return filled(sizes(shape), 0, dtype, device, requires_grad)
 
 
 def ones(*shape: Any, dtype: Any = np.float32, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """A tensor of ones."""
-    return made(np.ones(sizes(shape), dtype), device, requires_grad)
+    return filled(sizes(shape), 1, dtype, device, requires_grad)
 
 
 def full(shape: Sequence[int], value: Any, dtype: Any = None, device: str | None = None,
          requires_grad: bool = False) -> Tensor:  # fmt: skip
     """A tensor filled with one value."""
-    return made(np.full(tuple(shape), value, dtype or tape.result_type(value)), device, requires_grad)
+    return filled(tuple(shape), value, dtype or tape.result_type(value), device, requires_grad)
 
 
 def zeros_like(input: Tensor, dtype: Any = None, device: str | None = None) -> Tensor:
     """Zeros in another tensor's shape and dtype, on its device."""
-    return made(np.zeros(input.shape, dtype or input.dtype), device or input.device)
+    return filled(input.shape, 0, dtype or input.dtype, device or input.device)
 
 
 def ones_like(input: Tensor, dtype: Any = None, device: str | None = None) -> Tensor:
     """Ones in another tensor's shape and dtype, on its device."""
-    return made(np.ones(input.shape, dtype or input.dtype), device or input.device)
+    return filled(input.shape, 1, dtype or input.dtype, device or input.device)
 
 
 def full_like(input: Tensor, value: Any, dtype: Any = None, device: str | None = None) -> Tensor:
     """One value in another tensor's shape and dtype, on its device."""
-    return made(np.full(input.shape, value, dtype or input.dtype), device or input.device)
+    return filled(input.shape, value, dtype or input.dtype, device or input.device)
 
 
 def arange(*limits: Any, dtype: Any = None, device: str | None = None) -> Tensor:

@@ -63,13 +63,15 @@ def completed(config: RunConfig, sets: dict[str, BoxDataset], given: dict[str, A
     """The configuration with what depends on the data: classes, the box of reference, class weights, statistics."""
     train = sets["train"]
     counts = train.box_counts()
-    if not sum(counts.values()):
-        raise UserError(f"{config.data.path}: the training images have no box to learn from")
+    absent = [name for name, count in counts.items() if not count]
+    if absent:
+        raise UserError(f"{config.data.path}: the training images have no box of class {', '.join(absent)}")
     shares = []
     for index, boxes in enumerate(train.boxes):
         height, width = train.image(index).shape[:2]
         shares.append((boxes[:, 2:] - boxes[:, :2]) / (width, height))
-    reference = np.exp(np.log(np.concatenate(shares)).mean(axis=0)).tolist()
+    sides, kinds = np.log(np.concatenate(shares)), np.concatenate(train.kinds)
+    reference = [np.exp(sides[kinds == k].mean(axis=0)).tolist() for k in range(len(train.classes))]
     data = config.data.model_dump() | {"classes": train.classes}
     if given.get("normalise"):
         data["mean"], data["std"] = channel_statistics(train, config.data.size, config.data.channels)

@@ -11,7 +11,8 @@ import typer
 
 from .app import app, examples
 
-PACKAGES = ("numpy", "numba", "llvmlite", "pillow", "safetensors", "typer", "rich", "pydantic", "matplotlib", "nibabel", "cupy")
+PACKAGES = ("numpy", "numba", "llvmlite", "pillow", "safetensors", "typer", "rich", "pydantic", "matplotlib", "nibabel",
+            "cupy")  # fmt: skip
 FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512vl", "avx512bw", "neon", "sve")
 SETTINGS = ("TINYMED_BACKEND", "TINYMED_CACHE", "TINYMED_DEBUG", "TINYMED_STRICT", "TINYMED_VALIDATE",
             "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE")  # fmt: skip

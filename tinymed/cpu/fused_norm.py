@@ -20,6 +20,7 @@ from .norm import (
     apply_run,
     backward_map,
     channels_and_map,
+    fold,
     folded,
     gradient_run,
     lanes,
@@ -137,8 +138,9 @@ def add_run(sums: Any, x: Any, g: Any, first: Any) -> None:
     wide, at, phase = sums.shape[1], 0, first % sums.shape[1]
     while at < x.size:
         run = min(wide - phase, x.size - at)
-        part = sums[:, phase : phase + run]
-        shift, s, q, xe, ge = part[0], part[1], part[2], x[at : at + run], g[at : at + run]
+        end = phase + run
+        shift, s, q = sums[0, phase:end], sums[1, phase:end], sums[2, phase:end]
+        xe, ge = x[at : at + run], g[at : at + run]
         for j in range(run):
             s[j] += ge[j]
             q[j] += ge[j] * (xe[j] - shift[j])
@@ -146,11 +148,10 @@ def add_run(sums: Any, x: Any, g: Any, first: Any) -> None:
 
 
 @serial
-def fold(total: Any, sums: Any) -> None:
+def end_block(total: Any, sums: Any) -> None:
     """Add the strips of a block to the sums of its chunk, and begin anew."""
-    for k in range(total.shape[1]):
-        total[0, k] += folded(sums[1], k, total.shape[1])
-        total[1, k] += folded(sums[2], k, total.shape[1])
+    fold(total[0], sums[1])
+    fold(total[1], sums[2])
     sums[1:] = 0
 
 
@@ -179,8 +180,8 @@ def dropout_batch_norm_sums(g: Any, dweight: Any, dbias: Any, map: Any, totals: 
             drop(gs[first:last], dys[first:last], words[t], bound, scale)
             add_run(sums[t], xs[first:last], gs[first:last], first)
             if b % WINDOWS == 0:
-                fold(totals[t], sums[t])
-        fold(totals[t], sums[t])
+                end_block(totals[t], sums[t])
+        end_block(totals[t], sums[t])
     add_chunks(totals, dbias, dweight, rstd)
     backward_map(map, totals, rstd, weight, x.shape[0] if training else 0)
 
@@ -215,8 +216,8 @@ def relu_batch_norm_sums(g: Any, dweight: Any, dbias: Any, map: Any, totals: Any
             relu_mask(gs[first:last], dys[first:last], ys[first:last])
             add_run(sums[t], xs[first:last], gs[first:last], first)
             if b % WINDOWS == 0:
-                fold(totals[t], sums[t])
-        fold(totals[t], sums[t])
+                end_block(totals[t], sums[t])
+        end_block(totals[t], sums[t])
     add_chunks(totals, dbias, dweight, rstd)
     backward_map(map, totals, rstd, weight, x.shape[0] if training else 0)
 

@@ -13,16 +13,18 @@ from ..memory import dense_order, inverse_order, is_dense
 def concat_first(y: Any, x: Any, width: Any) -> None:
     """Rows of x at the start of wider rows; the rest is for concat_next."""
     for i in prange(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, j] = x[i, j]
+        to, row = y[i, : x.shape[1]], x[i]
+        for j in range(row.size):
+            to[j] = row[j]
 
 
 @kernel(backend="numba", out=lambda y, x, start: [], writes="y", flops=lambda y, x, start: 0)
 def concat_next(y: Any, x: Any, start: Any) -> None:
     """Rows of x into rows of y, in place, from a column on."""
     for i in prange(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, start + j] = x[i, j]
+        to, row = y[i, start : start + x.shape[1]], x[i]  # y[i, start + j] would be checked for a negative index
+        for j in range(row.size):
+            to[j] = row[j]
 
 
 @kernel(backend="numba", composite=True, when=lambda axis, *xs: {x.dtype.char for x in xs} == {"f"})

@@ -42,19 +42,22 @@ class BoxLoader:
     """Epochs of batches (images, (classes, sizes), indices) of images with boxes, resized to a square.
 
     images: as a `Loader`'s.  classes: int64 [n, size, size], 0 the background, k + 1 class k.  sizes: float32
-    [n, 2, size, size]: log of the box's width and height over `reference`, on its disc; nan elsewhere.
-    reference: (width, height) as shares of the image.  augment: rotation does not turn boxes and is refused.
+    [n, 2, size, size]: log of the box's width and height over its class's `reference`, on its disc; nan elsewhere.
+    reference: (width, height) of each class as shares of the image; 1 if not given.  augment: rotation does not turn
+    boxes and is refused.
     """
 
     def __init__(
         self, dataset: BoxDataset, batch_size: int, size: int, channels: int = 3, *, radius: float = 0.3,
-        reference: Sequence[float] = (0.1, 0.1), shuffle: bool = False, augment: Augment | None = None, seed: int = 0,
-        workers: int = 2, prefetch: int = 4, mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
+        reference: Sequence[Sequence[float]] | None = None, shuffle: bool = False, augment: Augment | None = None,
+        seed: int = 0, workers: int = 2, prefetch: int = 4, mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
     ):  # fmt: skip
         if augment is not None and augment.rotate:
             raise UserError("--rotate: a turned box is no box; use flips, shifts and scales for detection")
         self.dataset, self.batch_size, self.size, self.channels = dataset, batch_size, size, channels
-        self.radius, self.reference, self.shuffle, self.augment = radius, np.asarray(reference, float), shuffle, augment
+        self.radius, self.shuffle, self.augment = radius, shuffle, augment
+        self.reference = np.asarray(reference or [(1.0, 1.0)] * len(dataset.classes), np.float64)
         self.seed, self.workers, self.prefetch, self.mean, self.std = seed, workers, prefetch, mean, std
         self.held: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
@@ -96,7 +99,7 @@ class BoxLoader:
             inside = numbers > 0
             which = numbers[inside] - 1
             classes[place][inside] = self.dataset.kinds[index][which] + 1
-            sides = (boxes[:, 2:] - boxes[:, :2]) * scale / self.size / self.reference
+            sides = (boxes[:, 2:] - boxes[:, :2]) * scale / self.size / self.reference[self.dataset.kinds[index]]
             sizes[place][:, inside] = np.log(sides[which]).T
         if self.mean is not None or self.std is not None:
             images = normalise(images, self.mean or 0.0, self.std or 1.0)

@@ -9,7 +9,7 @@ from ..errors import UserError
 from ..nn import functional as F
 from ..nn import init
 from ..nn.module import new_parameter
-from ..tensor import Tensor
+from ..tensor import Tensor, full
 from .bitmaps import DIGITS
 from .registry import register
 
@@ -135,7 +135,7 @@ class LeNet5(nn.Module):
         The sum raises the distance to wrong classes; j (`competing`, positive; the paper gives no value) stops it from
         raising those further that are far already.  It is a cross-entropy with one more class, of distance j.
         """
-        rubbish = Tensor(np.full((outputs.shape[0], 1), -self.competing, outputs.dtype))
+        rubbish = full((outputs.shape[0], 1), -self.competing, dtype=outputs.dtype, device=outputs.device)
         return F.cross_entropy(F.cat([outputs, rubbish], 1), target)
 
 

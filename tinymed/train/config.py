@@ -84,7 +84,7 @@ class BoxConfig(Strict):
 
     radius: float = Field(default=0.3, gt=0, le=0.5)  # of the disc in the middle of a box, as a share of its sides
     size_weight: float = Field(default=0.1, ge=0)  # of the error of the boxes' sides in the loss
-    reference: tuple[float, float] = (0.1, 0.1)  # width and height of a usual box, as shares of the image
+    reference: list[tuple[float, float]] = []  # width and height of each class's usual box, as shares of the image
     smooth: int = Field(default=2, ge=0)  # pixels over which the scores are averaged before peaks are sought
     least: float = Field(default=0.05, ge=0, lt=1)  # score below which nothing is a box
     suppress: float = Field(default=0.5, gt=0, le=1)  # overlap of two boxes of which the worse is dropped

@@ -71,15 +71,15 @@ def detect(
 ) -> Detections:
     """Boxes of one image from maps of its objects.
 
-    scores: [classes, h, w], 0...1.  sizes: [2, h, w]: width and height of the box whose middle lies at a pixel, in
-    pixels of the map.  Scores are smoothed over `radius` pixels, each peak becomes a box, and boxes of one class that
-    overlap by more than `threshold` are dropped but the best.
+    scores: [classes, h, w], 0...1.  sizes: [classes, 2, h, w]: width and height of a class's box whose middle lies at a
+    pixel, in pixels of the map.  Scores are smoothed over `radius` pixels, each peak becomes a box, and of boxes of one
+    class that overlap by more than `threshold` the best stays.
     """
     parts = []
     for kind, field in enumerate(smooth(scores, radius)):
         places = peaks(field, least)
         found = field[places[:, 0], places[:, 1]]
-        half = sizes[:, places[:, 0], places[:, 1]].T / 2
+        half = sizes[kind][:, places[:, 0], places[:, 1]].T / 2
         middle = places[:, ::-1] + 0.5
         boxes = np.concatenate([middle - half, middle + half], axis=1)
         kept = suppress(boxes, found, threshold)

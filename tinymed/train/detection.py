@@ -1,7 +1,7 @@
 """Detection runs: a network slides over an image and scores, at every pixel, which object has its middle there.
 
 Any network for segmentation serves: it gives one score for the background and one a class (a softmax), and the
-logarithm of the box's width and height, over those of a box of reference.  Peaks of the scores become boxes, and
+logarithm of the box's width and height, over those of its class's usual box.  Peaks of the scores become boxes, and
 non-maximum suppression keeps the best of those that overlap (`detect.py`).
 """
 
@@ -31,7 +31,7 @@ from .segmentation import output_space
 from .trainer import Callback, Trainer
 
 Sets = dict[str, BoxDataset]
-LIMIT = 3.0  # a box is at most e^3 times the reference
+LIMIT = 3.0  # a box is at most e^3 times its class's usual box
 PRIOR = 4.0  # as if one pixel in 50 were an object's
 
 
@@ -84,7 +84,7 @@ class BoxHead:
         return total
 
     def scores(self, outputs: np.ndarray) -> np.ndarray:
-        """[n, classes + 2, h, w]: the probability of each class, then width and height over the reference."""
+        """[n, classes + 2, h, w]: the probability of each class, then width and height over the usual ones."""
         found = F.softmax(Tensor(outputs[:, : self.classes + 1] + self.prior), 1).data[:, 1:]
         return np.concatenate([found, np.exp(np.clip(outputs[:, self.classes + 1 :], -LIMIT, LIMIT))], axis=1)
 
@@ -158,7 +158,7 @@ class DetectionRun(Run):
         """Boxes in pixels of an image of this shape (height, width, ...) from its maps of scores."""
         c = self.config.boxes
         side, kinds = scores.shape[1], len(self.config.data.classes)
-        sizes = scores[kinds:] * (np.array(c.reference) * side)[:, None, None]
+        sizes = scores[None, kinds:] * (np.array(c.reference) * side)[:, :, None, None]
         found = detect(scores[:kinds], sizes, c.smooth, c.least, c.suppress)
         stretch = np.array([shape[1], shape[0]] * 2) / side
         return found._replace(boxes=np.clip(found.boxes * stretch, 0, np.array([shape[1], shape[0]] * 2)))

@@ -1,0 +1,150 @@
+"""Two-dimensional convolution on the GPU, any size, stride, padding, dilation and groups: csrc/conv*.cu.
+
+The public kernels are composites: they choose depthwise loops or an implicit matrix product, and its tile by shape and
+precision.  Kernels see images as NHWC, filters as HWIO ([kernel row][kernel column][C / groups][O]).
+"""
+
+from math import prod
+from typing import Any
+
+from ..backend import kernel
+from ..ops.space import slides
+from ..program import pattern
+from . import depthwise  # noqa: F401  (declares the kernels for one channel a group)
+from .matmul import MOST
+from .tiles import choose, partial, pixel_parts
+
+# ------------------------------------------------------------------------------------------------- composites
+
+
+def takes(*arrays: Any) -> bool:
+    """float32 images."""
+    return bool(arrays[0].ndim == 4) and all(a is None or (a.dtype.char == "f" and a.size < MOST) for a in arrays)
+
+
+def before(padding: Any) -> tuple[int, int]:
+    """Zeros above and left of the image: with the sizes, all that a kernel needs to know of the padding."""
+    (top, _), (left, _) = padding
+    return top, left
+
+
+@kernel(backend="csrc", composite=True, when=lambda x, weight, bias, *_: takes(x, weight, bias))
+def conv2d_forward(
+    k: Any, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any
+) -> Any:
+    """depthwise2d_forward or conv2d_gemm."""
+    size = slides(x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    if is_depthwise(weight.shape, groups):
+        return k.depthwise2d_forward(x, weight, bias, size, stride, before(padding), dilation)
+    tile = choose(k.name, x.shape[0] * prod(size), weight.shape[0] // groups, groups)
+    return k.conv2d_gemm(x, weight, bias, size, stride, before(padding), dilation, groups, tile)
+
+
+@kernel(backend="csrc", composite=True,
+        when=lambda dy, weight, x_shape, *_: takes(dy, weight) and prod(x_shape) < MOST)  # fmt: skip
+def conv2d_backward_input(
+    k: Any, dy: Any, weight: Any, x_shape: Any, stride: Any, padding: Any, dilation: Any, groups: Any
+) -> Any:
+    """depthwise2d_backward_input or conv2d_gemm_input."""
+    if is_depthwise(weight.shape, groups):
+        return k.depthwise2d_backward_input(dy, weight, x_shape, stride, before(padding), dilation)
+    phases = prod(stride)
+    tile = choose(k.name, x_shape[0] * prod(x_shape[2:]) // phases, weight.shape[1], groups * phases)
+    return k.conv2d_gemm_input(dy, weight, x_shape, stride, before(padding), dilation, groups, tile)
+
+
+@kernel(backend="csrc", composite=True, when=lambda dy, x, *_: takes(dy, x))
+def conv2d_backward_weight(
+    k: Any, dy: Any, x: Any, weight_shape: Any, stride: Any, padding: Any, dilation: Any, groups: Any
+) -> Any:
+    """depthwise2d_backward_weight or conv2d_gemm_weight."""
+    if is_depthwise(weight_shape, groups):
+        return k.depthwise2d_backward_weight(dy, x, weight_shape, stride, before(padding), dilation)
+    rows, columns = weight_product(weight_shape, groups)
+    cut = weight_work(dy, x, weight_shape, stride, padding, dilation, groups)[0][0]
+    tile = choose(k.name, rows, columns, groups * cut)
+    return k.conv2d_gemm_weight(dy, x, weight_shape, stride, before(padding), dilation, groups, tile)
+
+
+def is_depthwise(weight_shape: Any, groups: int) -> bool:
+    """Whether each channel has filters of its own."""
+    return bool(groups > 1 and weight_shape[1] == 1)
+
+
+# ------------------------------------------------------------------------------------------- implicit products
+
+
+def forward_out(x: Any, weight: Any, bias: Any, size: Any, *_: Any) -> list[Any]:
+    """(N, O, *size)."""
+    return [(x.shape[0], weight.shape[0], *size)]
+
+
+def forward_flops(x: Any, weight: Any, bias: Any, size: Any, *_: Any) -> float:
+    """A multiplication and an addition for each weight at each place."""
+    return float(2 * x.shape[0] * prod(size) * prod(weight.shape))
+
+
+@kernel(backend="csrc", image="y x", filter="weight", out=forward_out, flops=forward_flops)
+def conv2d_gemm(y: Any, x: Any, weight: Any, bias: Any, size: Any, stride: Any, before: Any, dilation: Any, groups: Any,
+                tile: Any) -> None:  # fmt: skip
+    """y[n, i, j, o] = bias[o] + sum_rsc x[n, i sh + r dh - top, j sw + s dw - left, c] weight[r, s, c, o]."""
+
+
+def relu_samples(draw: Any) -> dict[str, Any]:
+    """A small convolution."""
+    c, o, groups = draw.choice(((3, 5, 1), (4, 8, 1), (8, 4, 2)))
+    x, stride = draw.array((2, c, 5, 6)), draw.choice(((1, 1), (2, 1)))
+    size = slides((5, 6), (3, 2), stride, ((1, 0), (0, 1)), (1, 1))
+    return {"x": x, "weight": draw.array((o, c // groups, 3, 2)), "bias": draw.array((o,)), "size": size,
+            "stride": stride, "before": (1, 0), "dilation": (1, 1), "groups": groups, "tile": 0}  # fmt: skip
+
+
+pattern("convolution + relu", """
+    c = conv2d_gemm(x, weight, bias, size, stride, before, dilation, groups, tile)
+    y = relu_forward(c)
+""", "y = conv2d_relu(x, weight, bias, size, stride, before, dilation, groups, tile)", backend="csrc",
+        samples=relu_samples)  # fmt: skip
+
+
+@kernel(backend="csrc", image="y x", filter="weight", out=forward_out, flops=forward_flops)
+def conv2d_relu(y: Any, x: Any, weight: Any, bias: Any, size: Any, stride: Any, before: Any, dilation: Any, groups: Any,
+                tile: Any) -> None:  # fmt: skip
+    """y = max(conv2d_gemm(...), 0)."""
+
+
+@kernel(backend="csrc", image="dx dy", filter="weight", out=lambda dy, weight, x_shape, *_: [x_shape],
+        flops=lambda dy, weight, *_: 2 * prod(weight.shape) * dy.size // dy.shape[1])  # fmt: skip
+def conv2d_gemm_input(dx: Any, dy: Any, weight: Any, x_shape: Any, stride: Any, before: Any, dilation: Any, groups: Any,
+                      tile: Any) -> None:  # fmt: skip
+    """dx[n, i sh + r dh - top, j sw + s dw - left, c] += sum_o dy[n, i, j, o] weight[r, s, c, o]."""
+
+
+def weight_product(shape: Any, groups: int) -> tuple[int, int]:
+    """Rows and columns of one group's gradient: taps and channels, by filters."""
+    return prod(shape[1:]), shape[0] // groups
+
+
+def weight_work(dy: Any, x: Any, shape: Any, stride: Any, before: Any, dilation: Any, groups: int, *_: Any) -> Any:
+    """Partial sums."""
+    return [partial(prod(shape), *weight_product(shape, groups), dy.size // dy.shape[1], groups)]
+
+
+@kernel(backend="csrc", image="dy x", filter="dweight", work=weight_work, out=lambda dy, x, shape, *_: [shape],
+        flops=lambda dy, x, shape, *_: 2 * prod(shape) * dy.size // dy.shape[1])  # fmt: skip
+def conv2d_gemm_weight(dweight: Any, partial: Any, dy: Any, x: Any, weight_shape: Any, stride: Any, before: Any,
+                       dilation: Any, groups: Any, tile: Any) -> None:  # fmt: skip
+    """dweight[r, s, c, o] = sum_nij x[n, i sh + r dh - top, j sw + s dw - left, c] dy[n, i, j, o]."""
+
+
+# -------------------------------------------------------------------------------------------------------- bias
+
+
+def sum_work(dy: Any) -> list[Any]:
+    """Partial sums."""
+    channels = dy.shape[1]
+    return [(pixel_parts(dy.size // max(1, channels), channels), channels)]
+
+
+@kernel(backend="csrc", rows="dy", work=sum_work, when=lambda dy: dy.ndim >= 2 and dy.size < MOST)
+def channel_sum(total: Any, partial: Any, dy: Any) -> None:
+    """total[c] = sum over pixels of dy[pixel, c]"""

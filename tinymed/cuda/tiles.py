@@ -1,0 +1,85 @@
+"""Which tile a matrix product runs in, and into how many parts a long sum is cut: rules on shapes and precision.
+
+    exact 64x64, exact 128x128                          float32 on ordinary cores (csrc/gemm_exact.cuh)
+    tf32 64x64, 128x32, 128x64, 128x128                 tensor cores (csrc/gemm_tf32.cuh)
+
+A tile is the block of the result that one block of threads sums.  A large one reads less, many small ones keep more of
+the GPU busy.  The rules never look at a GPU: the same shapes give the same bits on all of one kind.
+"""
+
+import functools
+import math
+
+from .. import precision
+
+TILES = ("exact 64x64", "exact 128x128", "tf32 64x64", "tf32 128x32", "tf32 128x64", "tf32 128x128")
+PROCESSORS = 132  # multiprocessors of the GPU that the rules have in mind, an H100 or H200
+GRAIN = 256  # depths, pixels, below which a part of a sum is not worth a launch's second pass
+
+forced: str | None = None
+
+
+class use_tile:
+    """Force a tile wherever it has a kernel, for tests and benchmarks; None goes back to the rule."""
+
+    def __init__(self, name: str | None):
+        global forced
+        if name is not None and name not in TILES:
+            raise ValueError(f"tile {name!r} is unknown; choose one of {', '.join(TILES)}")
+        self.before, forced = forced, name
+
+    def __enter__(self) -> str | None:
+        return forced
+
+    def __exit__(self, *_: object) -> None:
+        global forced
+        forced = self.before
+
+
+@functools.cache
+def tensor_cores(backend: str) -> bool:
+    """Whether a backend can multiply in tf32: a GPU before Ampere (compute capability 8.0) cannot."""
+    if backend == "emulated":
+        return True
+    import cupy
+
+    return int(cupy.cuda.Device().compute_capability) >= 80
+
+
+def count(rows: int, columns: int, height: int, width: int) -> int:
+    """Tiles of height x width that cover a result of rows x columns."""
+    return -(-rows // height) * -(-columns // width)
+
+
+def choose(backend: str, rows: int, columns: int, batches: int = 1, exact: bool = False) -> int:
+    """The number of the tile, in TILES, for `batches` products of rows x columns.
+
+    exact: whatever the precision in use.
+    """
+    if forced is not None:
+        return TILES.index(forced)
+    enough = 1.5 * PROCESSORS
+    if exact or precision.current == "exact" or not tensor_cores(backend):
+        return TILES.index("exact 128x128" if batches * count(rows, columns, 128, 128) >= enough else "exact 64x64")
+    if columns <= 32:
+        return TILES.index("tf32 128x32")
+    if columns > 64 and batches * count(rows, columns, 128, 128) >= enough:
+        return TILES.index("tf32 128x128")
+    return TILES.index("tf32 128x64" if batches * count(rows, columns, 128, 64) >= enough else "tf32 64x64")
+
+
+def parts(rows: int, columns: int, depth: int, batches: int = 1) -> int:
+    """Into how many parts to cut the depth of a product so that its blocks fill the GPU twice."""
+    tiles = max(1, batches * count(rows, columns, 64, 64))
+    return max(1, min(-(-2 * PROCESSORS // tiles), depth // GRAIN))
+
+
+def partial(size: int, rows: int, columns: int, depth: int, batches: int = 1) -> tuple[int, int]:
+    """The shape of the workspace for partial sums of `size` numbers; empty where one part makes the result itself."""
+    cut = parts(rows, columns, depth, batches)
+    return cut, size if cut > 1 else 0
+
+
+def pixel_parts(pixels: int, channels: int) -> int:
+    """Into how many parts to cut a sum over pixels that 32 channels a block share."""
+    return max(1, min(4 * PROCESSORS // max(1, math.ceil(channels / 32)), pixels // GRAIN))
