@@ -21,11 +21,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinymed import backend, check
+from tinymed.program import PATTERNS
 
 SEEDS = range(8)
 
 # Kernels that write in place and belong to no op, and the tests that run them on every backend.
-ELSEWHERE = {"instance_norm_update": "test_norm.py"}
+ELSEWHERE = {"instance_norm_update": "test_norm.py", "pad3d": "test_conv3d.py"} | dict.fromkeys(
+    ("conv_winograd", "conv_winograd_weight", "winograd_filter"), "test_winograd.py")  # fmt: skip
 
 
 def name(op):
@@ -108,9 +110,11 @@ def test_every_kernel_is_entered():
                 for seed in SEEDS:
                     check.results(op.apply, sample(op, seed), np.float32)
         entered |= {(kernel.backend, kernel.name) for kernel, _, _ in calls.seen}
+    fused = {line.kernel for p in PATTERNS for line in p.added}  # entered by tests/test_patterns.py
     declared = {key for key, kernel in backend.implementations.items()
                 if kernel.fn.__module__.startswith(("tinymed.ops.", "tinymed.cpu.", "tinymed.cuda."))
-                and key[1] not in ELSEWHERE and not kernel.fn.__module__.endswith(".optim")}  # fmt: skip
+                and key[1] not in {*ELSEWHERE, *fused}
+                and not kernel.fn.__module__.endswith((".optim", ".optim_flat"))}  # fmt: skip
     missed = sorted(declared - entered)
     assert not missed, "no sample reaches these kernels: widen the samples of their op"
 

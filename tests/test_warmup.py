@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from commands import command, invoke
+from commands import invoke
 
 import tinymed
 from tinymed import backend, models
@@ -35,28 +35,27 @@ print(json.dumps([sum(sum(getattr(c.stats, kind).values()) for c in codes) for k
 """
 
 
-def first_step(wanted):
-    """(kernels compiled, kernels loaded) by a process that takes one train step."""
+def python(cache, *arguments):
+    """What a Python process with this cache folder prints, as JSON."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TINYMED_BACKEND": "numba"}
-    code = STEP.format(arguments=repr((*NETWORK, wanted)))
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, *map(str, arguments)], env=environment | {"TINYMED_CACHE": str(cache)},
+                          capture_output=True, text=True, timeout=600)  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def warm_up(cache, processes):
+    """What `tinymed warmup` says."""
+    name, batch = NETWORK
+    return python(cache, "-m", "tinymed", "warmup", "--model", name, "--batch", batch, "--processes", processes,
+                  "--json")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def warm(tmp_path_factory):
     """A cache folder that `tinymed warmup` filled, and what it said."""
     folder = tmp_path_factory.mktemp("cache")
-    before, os.environ["TINYMED_CACHE"] = os.environ.get("TINYMED_CACHE"), str(folder)
-    try:
-        process = command("warmup", "--model", NETWORK[0], "--batch", NETWORK[1], "--processes", "2", "--json")
-        out, err = process.communicate(timeout=600)
-        assert process.returncode == 0, err
-        yield folder, json.loads(out)
-    finally:
-        os.environ.pop("TINYMED_CACHE")
-        os.environ |= {} if before is None else {"TINYMED_CACHE": before}
+    return folder, warm_up(folder, 2)
 
 
 def test_warmup_says_what_it_did(warm):
@@ -68,25 +67,20 @@ def test_warmup_says_what_it_did(warm):
 
 @pytest.mark.parametrize("wanted", ["eager", "captured"])
 def test_after_warmup_the_first_step_of_a_new_process_compiles_nothing(warm, wanted):
-    compiled, loaded = first_step(wanted)
+    compiled, loaded = python(warm[0], "-c", STEP.format(arguments=repr((*NETWORK, wanted))))
     assert compiled == 0
     assert loaded > 5
 
 
 def test_a_second_warmup_finds_all_in_the_cache(warm):
-    process = command("warmup", "--model", NETWORK[0], "--batch", NETWORK[1], "--processes", "1", "--json")
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    again = json.loads(out)
+    again = warm_up(warm[0], 1)
     assert (again["compiled"], again["cached"]) == (0, warm[1]["compiled"])
 
 
-def test_nothing_is_compiled_at_import():
-    code = ("import tinymed, tinymed.nn, tinymed.optim; from tinymed import backend; table = backend.table('numba');"
+def test_nothing_is_compiled_at_import(tmp_path):
+    code = ("import tinymed, tinymed.nn, tinymed.optim; from tinymed import backend; backend.table('numba');"
             "print(sum(len(k.codes) for k in backend.implementations.values()))")  # fmt: skip
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True,
-                          env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})  # fmt: skip
-    assert done.stdout.strip() == "0"
+    assert python(tmp_path, "-c", code) == 0
 
 
 def test_another_source_is_another_cache(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..tape import Cast
 from .compare import ne
-from .elementwise import add, clamp, div, mul, pow, sub, where
+from .elementwise import add, clamp, div, mul, pow, sub
 from .gather import one_hot
 from .loss import IGNORED, check_reduction
 from .reduce import mean, sum
@@ -115,7 +115,7 @@ def as_probabilities(name: str, input: Any, target: Any, ignore_index: int) -> t
             f"{name}: input {list(input.shape)} takes class numbers {list(pixels)}, got {list(target.shape)}"
         )
     counts = ne(target, ignore_index)
-    known = where(counts, target, 0)
+    known = mul(target, as_type(counts, target))  # 0 where ignored
     share = as_type(reshape(counts, (pixels[0], 1, *pixels[1:])), input)
     if classes == 1:
         return as_type(reshape(ne(known, 0), tuple(input.shape)), input), share
