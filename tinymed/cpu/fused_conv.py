@@ -6,7 +6,7 @@ The loops are those of conv.py and winograd.py; a tile, or two rows of pixels, g
 from typing import Any
 
 import numpy as np
-from numba import get_thread_id, prange
+from numba import get_thread_id, prange  # type: ignore[attr-defined]
 
 from ..backend import kernel
 from ..program import pattern

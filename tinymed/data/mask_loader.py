@@ -91,9 +91,7 @@ def fitted(image: np.ndarray, size: tuple[int, int], channels: int) -> np.ndarra
     if image.shape[2] in (1, 3) and channels in (1, 3):
         return resize(with_channels(image, channels), size)
     if image.shape[2] != channels:
-        raise UserError(
-            f"an image has {image.shape[2]} channels, the run takes {channels}; give the same modalities"
-        )
+        raise UserError(f"an image has {image.shape[2]} channels, the run takes {channels}; give the same modalities")
     return np.concatenate([resize(image[:, :, c : c + 1], size) for c in range(channels)], axis=2)
 
 

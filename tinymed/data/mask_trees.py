@@ -157,14 +157,10 @@ def paired(path: Path) -> list[Case]:
         if len(files) > 1:
             raise UserError(f"{files[0]} and {files[1]}: two masks for one image; merge them into one")
         if name not in cases:
-            raise UserError(
-                f"{files[0]}: no image {name} in {images} for this mask; add it or remove the mask"
-            )
+            raise UserError(f"{files[0]}: no image {name} in {images} for this mask; add it or remove the mask")
     for name, files in cases.items():
         if name not in labels:
-            raise UserError(
-                f"{files[0]}: no mask {name} in {masks} for this image; add it or remove the image"
-            )
+            raise UserError(f"{files[0]}: no mask {name} in {masks} for this image; add it or remove the image")
     return [Case(files, labels[name][0]) for name, files in cases.items()]
 
 

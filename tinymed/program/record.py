@@ -38,9 +38,7 @@ class Recorder(backend.Observer, tape.Observer):
         self.names, self.grads = dict(names), grads
         self.calls: list[Call] = []
         self.count = 0  # values met
-        self.live: dict[
-            int, tuple[Callable[[], Any], Value, int]
-        ] = {}  # by id of an owner
+        self.live: dict[int, tuple[Callable[[], Any], Value, int]] = {}  # by id of an owner
         self.saved: dict[Value, Array] = {}  # external memory as it was before the step wrote to it
         self.watched: dict[Value, tuple[Array, str]] = {}  # small external memory as it was, and who met it
         self.converted: list[list[Array]] = [[]]  # by depth of calls: what `canonical` made

@@ -65,9 +65,9 @@ class MaskConfig(Strict):
     dimensions: Literal[2, 3] = 2
     modalities: int = Field(default=1, ge=1)  # files of a case
     planes: Literal[1, 3] = 1  # through a voxel of a volume, for networks that classify the middle of a patch
-    loss: Literal[
-        "cross_entropy", "dice_cross_entropy", "focal", "dice", "jaccard", "tversky", "focal_tversky"
-    ] = "cross_entropy"
+    loss: Literal["cross_entropy", "dice_cross_entropy", "focal", "dice", "jaccard", "tversky", "focal_tversky"] = (
+        "cross_entropy"
+    )
     auxiliary: float = Field(default=0.3, ge=0)  # weight of the losses on a network's further outputs
     patch: list[int] | None = None  # sides of the patches to train on; None: whole images, resized
     per_image: int = Field(default=1, ge=1)  # patches of each image in an epoch
