@@ -32,7 +32,8 @@ void product(const Out<float>& y, const Work<float>& partial, const In<float>& a
     require(b.length(tb) == depth, "matrix_product: operands of shapes ", a.shape, " and ", b.shape, " do not fit");
     require(y.size() == int64_t(rows) * columns, "matrix_product: the output has shape ", y.shape, ", the product [",
             rows, ", ", columns, "]");
-    require(a.size() < 1 << 30 && b.size() < 1 << 30 && y.size() < 1 << 30, "matrix_product: an array has 2^30 elements or more");
+    require(a.size() < 1 << 30 && b.size() < 1 << 30 && y.size() < 1 << 30,
+            "matrix_product: an array has 2^30 elements or more");
     require(!split || partial.size() == parts * y.size(), "matrix_product: partial sums of shape ", partial.shape);
     float* to = split ? partial.data : y.data;
     bool wide = reinterpret_cast<uintptr_t>(to) % 16 == 0 && columns % 4 == 0;

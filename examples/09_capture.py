@@ -64,3 +64,5 @@ try:
     tinymed.capture(lambda x: x * float(x.sum()))(images)
 except tinymed.program.CaptureError as refusal:
     print(f"\nrefused: {refusal}")
+
+print("Lesson: once the whole step is known, repeated work, passes over memory and memory itself can be saved.")

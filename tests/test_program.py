@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import tinymed
 from tinymed import models, nn, optim, program, random
 from tinymed.nn import functional as F
-from tinymed.program import CaptureError, capture
+from tinymed.program import CaptureError, capture, passes
 from tinymed.program.program import place
 from tinymed.program.values import Value
 
@@ -51,11 +51,15 @@ def state_after(steps, wrap, **options):
     ],
     ids=["Adam", "Adam, decay", "AdamW", "SGD", "SGD, momentum", "RMSprop"],
 )
-def test_captured_equals_uncaptured(options, backend_name):
-    (losses, state), (captured, after) = (state_after(4, wrap, **options) for wrap in (lambda f: f, capture))
-    np.testing.assert_allclose(captured, losses, rtol=1e-6)
-    for name in state:
-        np.testing.assert_allclose(after[name], state[name], rtol=1e-5, atol=1e-6, err_msg=name)
+def test_captured_equals_uncaptured(options, backend_name, monkeypatch):
+    """As recorded, to 1e-6; rewritten, to what Adam makes of rounding where a gradient is nearly 0."""
+    losses, state = state_after(4, lambda f: f, **options)
+    for patterns, rtol, atol in (([], 1e-6, 1e-6), (passes.PATTERNS, 1e-3, 5e-3)):
+        monkeypatch.setattr(passes, "PATTERNS", patterns)
+        captured, after = state_after(4, capture, **options)
+        np.testing.assert_allclose(captured, losses, rtol=rtol)
+        for name in state:
+            np.testing.assert_allclose(after[name], state[name], rtol=1e-5, atol=atol, err_msg=name)
 
 
 def test_a_step_does_not_depend_on_when_it_was_recorded():
@@ -189,7 +193,7 @@ def test_a_value_read_inside_is_refused_with_its_line():
 
 def test_an_array_made_by_python_is_refused():
     numbers = iter(range(10))
-    step = capture(lambda t: t + tinymed.full((3,), float(next(numbers))))
+    step = capture(lambda t: t + tinymed.tensor([float(next(numbers))] * 3))
     with pytest.raises(CaptureError, match=r"test_program.py:\d+: an argument of add was"):
         step(tinymed.ones(3))
 
