@@ -49,5 +49,68 @@ void map(F f, const char* op, cudaStream_t stream, const Out<float>& y, const X&
     else
         LAUNCH((map_kernel<F, decltype(x.data)...>), blocks(n, THREADS), THREADS, 0, stream, f, y.data, n, x.data...);
 }
+
+constexpr int EACH = 4;  // elements of a thread, THREADS apart: all its loads are under way at once
+
+template <int COUNT, class F>
+__global__ void __launch_bounds__(THREADS) each_kernel(F f, int64_t n) {
+    int64_t first = int64_t(blockIdx.x) * THREADS * COUNT + threadIdx.x;
+#pragma unroll
+    for (int k = 0; k < COUNT; ++k)
+        if (first + k * THREADS < n) f(first + k * THREADS);
+}
+
+// f(i) for every i < n, where F holds the arrays: for kernels that update in place or look elsewhere than at i.  COUNT:
+// elements of a thread, 1 where each has much to do.
+template <int COUNT = EACH, class F>
+void each(F f, int64_t n, cudaStream_t stream) {
+    LAUNCH((each_kernel<COUNT, F>), blocks(n, COUNT * THREADS), THREADS, 0, stream, f, n);
+}
+
+// i / c and i mod c, in 32 bits where they suffice: a 64-bit division costs a GPU about a hundred instructions.
+__device__ __forceinline__ int64_t quotient(int64_t i, int c) {
+    return i >> 32 ? i / c : int64_t(unsigned(i) / unsigned(c));
+}
+__device__ __forceinline__ int modulo(int64_t i, int c) {
+    return i >> 32 ? int(i % c) : int(unsigned(i) % unsigned(c));
+}
+
+template <class F, class... P>
+__global__ void __launch_bounds__(THREADS) channels4_kernel(F f, float* __restrict__ y, int64_t n, int c, P... x) {
+    int64_t i = (int64_t(blockIdx.x) * THREADS + threadIdx.x) * 4;
+    if (i >= n) return;
+    auto load = [i](const float* p) { return Four{*reinterpret_cast<const float4*>(p + i)}; };
+    int channel = modulo(i, c);
+    Four r;
+    auto all = [&](auto... v) {
+#pragma unroll
+        for (int k = 0; k < 4; ++k) r.value[k] = f(channel + k, v.value[k]...);
+    };
+    all(load(x)...);
+    *reinterpret_cast<float4*>(y + i) = r.vector;
+}
+
+template <class F, class... P>
+__global__ void __launch_bounds__(THREADS) channels_kernel(F f, float* __restrict__ y, int64_t n, int c, P... x) {
+    int64_t i = int64_t(blockIdx.x) * THREADS + threadIdx.x;
+    if (i < n) y[i] = f(modulo(i, c), x[i]...);
+}
+
+// y[i] = f(channel of i, x[i]...) on rows of c channels.
+template <class F, class... X>
+void map_channels(F f, const char* op, cudaStream_t stream, int c, const Out<float>& y, const X&... x) {
+    int64_t n = y.size();
+    (require(x.size() == n, op, ": an input has ", x.size(), " elements, the output ", n), ...);
+    if (c % 4 == 0 && y.aligned(16) && (x.aligned(16) && ...))
+        LAUNCH((channels4_kernel<F, decltype(x.data)...>), blocks(n, 4 * THREADS), THREADS, 0, stream, f, y.data, n, c,
+               x.data...);
+    else
+        LAUNCH((channels_kernel<F, decltype(x.data)...>), blocks(n, THREADS), THREADS, 0, stream, f, y.data, n, c,
+               x.data...);
+}
 }  // namespace elementwise
+using elementwise::each;
 using elementwise::map;
+using elementwise::map_channels;
+using elementwise::modulo;
+using elementwise::quotient;

@@ -165,6 +165,8 @@ def test_a_backend_uses_the_family_names(path):
         "emulated",
         "families",
         "gpu",
+        "ladders",
+        "ptxas",
         "modules",
         "__init__",
         "jit",

@@ -6,7 +6,9 @@ from importlib import import_module
 from .app import app, run
 
 # Each module registers its command on `app` when it is imported; the order is that of `tinymed --help`.
-COMMANDS = ("train", "evaluate", "predict", "export", "models", "show", "check", "bench", "audit", "warmup", "doctor")
+COMMANDS = (
+    "train", "evaluate", "predict", "export", "models", "show", "check", "bench", "ladder", "audit", "warmup", "doctor",
+)  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -7,12 +7,14 @@ precision.  Kernels see images as NHWC, filters as HWIO ([kernel row][kernel col
 from math import prod
 from typing import Any
 
-from ..backend import kernel
+from ..backend import is_single, kernel
+from ..memory import canonical_order, is_dense
 from ..ops.space import slides
 from ..program import pattern
 from . import depthwise  # noqa: F401  (declares the kernels for one channel a group)
 from .matmul import MOST
-from .tiles import choose, partial, pixel_parts
+from .reduce import rows_of
+from .tiles import choose, partial
 
 # ------------------------------------------------------------------------------------------------- composites
 
@@ -139,12 +141,9 @@ def conv2d_gemm_weight(dweight: Any, partial: Any, dy: Any, x: Any, weight_shape
 # -------------------------------------------------------------------------------------------------------- bias
 
 
-def sum_work(dy: Any) -> list[Any]:
-    """Partial sums."""
-    channels = dy.shape[1]
-    return [(pixel_parts(dy.size // max(1, channels), channels), channels)]
-
-
-@kernel(backend="csrc", rows="dy", work=sum_work, when=lambda dy: dy.ndim >= 2 and dy.size < MOST)
-def channel_sum(total: Any, partial: Any, dy: Any) -> None:
-    """total[c] = sum over pixels of dy[pixel, c]"""
+@kernel(backend="csrc", composite=True, when=lambda dy: is_single((dy,)))
+def channel_sum(k: Any, dy: Any) -> Any:
+    """sum_outer over the pixels of dy, channels last."""
+    order = canonical_order("rows", dy.ndim)
+    images = dy if is_dense(dy, order) else k.canonical(dy, order)
+    return k.sum_outer(images.transpose(order).reshape(rows_of(dy)))

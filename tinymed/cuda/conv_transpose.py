@@ -1,4 +1,4 @@
-"""What a transposed convolution adds to the kernels of the convolution: csrc/conv_bias.cu."""
+"""What a transposed convolution adds to the kernels of the convolution: csrc/conv_transpose.cu."""
 
 from typing import Any
 

@@ -1,0 +1,64 @@
+// Dropout of elements and of channels.  No mask is kept: backward draws the same words again from the ticket.
+#include "elementwise.cuh"
+#include "philox.cuh"
+
+namespace {
+struct Drop {  // y = x times the scale where the word reaches the limit, else times 0: a NaN comes out either way
+    float* __restrict__ y;
+    const float* __restrict__ x;
+    int64_t limit;
+    float scale;
+    __device__ void operator()(int64_t i, unsigned word) const {
+        y[i] = x[i] * (int64_t(word) >= limit ? scale : 0.0f);
+    }
+};
+struct Factor {  // of a channel of a sample
+    float* __restrict__ factors;
+    int64_t limit;
+    float scale;
+    __device__ void operator()(int64_t i, unsigned word) const { factors[i] = int64_t(word) >= limit ? scale : 0.0f; }
+};
+struct DropChannels {  // y[n, s, c] = x[n, s, c] factors[n, c]
+    float* __restrict__ y;
+    const float* __restrict__ x;
+    const float* __restrict__ factors;
+    int64_t sample;
+    int c;
+    __device__ void operator()(int64_t i) const { y[i] = x[i] * factors[i / sample * c + modulo(i, c)]; }
+};
+
+void drop_channels(const char* op, const Out<float>& y, const Work<float>& factors, const In<float>& x,
+                   const unsigned* ticket, int64_t limit, float scale, cudaStream_t stream) {
+    int64_t samples = factors.shape[0], n = y.size();
+    require(x.size() == n, op, ": x has shape ", x.shape, ", y ", y.shape);
+    if (!n) return;
+    philox::each_word(Factor{factors.data, limit, scale}, ticket, factors.size(), stream);
+    each(DropChannels{y.data, x.data, factors.data, n / samples, factors.length(1)}, n, stream);
+}
+}  // namespace
+
+void dropout_forward(Out<float> y, Out<unsigned> ticket, In<float> x, InOut<unsigned> state, int64_t limit, float scale,
+                     cudaStream_t stream) {
+    philox::take_ticket("dropout_forward", ticket, state, stream);
+    philox::each_word(Drop{y.data, x.data, limit, scale}, ticket.data, x.size(), stream);
+}
+BIND(dropout_forward, "y ticket x state limit scale");
+
+void dropout_backward(Out<float> dx, In<float> dy, In<unsigned> ticket, int64_t limit, float scale,
+                      cudaStream_t stream) {
+    philox::each_word(Drop{dx.data, dy.data, limit, scale}, ticket.data, dy.size(), stream);
+}
+BIND(dropout_backward, "dx dy ticket limit scale");
+
+void dropout_channels_forward(Out<float> y, Out<unsigned> ticket, Work<float> factors, In<float> x,
+                              InOut<unsigned> state, int64_t limit, float scale, cudaStream_t stream) {
+    philox::take_ticket("dropout_channels_forward", ticket, state, stream);
+    drop_channels("dropout_channels_forward", y, factors, x, ticket.data, limit, scale, stream);
+}
+BIND(dropout_channels_forward, "y ticket factors x state limit scale");
+
+void dropout_channels_backward(Out<float> dx, Work<float> factors, In<float> dy, In<unsigned> ticket, int64_t limit,
+                               float scale, cudaStream_t stream) {
+    drop_channels("dropout_channels_backward", dx, factors, dy, ticket.data, limit, scale, stream);
+}
+BIND(dropout_channels_backward, "dx factors dy ticket limit scale");

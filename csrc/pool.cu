@@ -1,0 +1,234 @@
+// Pooling of images [n, h, w, c].  Neighbouring threads take neighbouring channels, so every access is to whole
+// sectors.  Backward gathers: a pixel of dx collects what its windows send it, and nothing is added concurrently.
+#include "elementwise.cuh"
+#include "pool.cuh"
+
+namespace {
+using pool::Axis;
+using pool::Place;
+using pool::wins;
+
+// ---------------------------------------------------------------------------------------------------- maximum
+
+struct MaxWindow {
+    float* __restrict__ y;
+    uint8_t* __restrict__ index;
+    const float* __restrict__ x;
+    int h, w, c;
+    Axis rows, columns;
+    __device__ void operator()(int64_t at) const {
+        Place p(at, h, w, c);
+        float best = -INFINITY;
+        int first = 0;
+        bool found = false;  // taps in the padding never win
+        for (int r = 0; r < rows.kernel; ++r) {
+            int row = p.i * rows.stride - rows.before + r * rows.dilation;
+            if (row < 0 || row >= rows.n) continue;
+            for (int s = 0; s < columns.kernel; ++s) {
+                int column = p.j * columns.stride - columns.before + s * columns.dilation;
+                if (column < 0 || column >= columns.n) continue;
+                float v = x[((int64_t(p.b) * rows.n + row) * columns.n + column) * c + p.k];
+                if (!found || wins(v, best)) best = v, first = r * columns.kernel + s;
+                found = true;
+            }
+        }
+        y[at] = best;
+        index[at] = uint8_t(first);
+    }
+};
+
+struct MaxWindowBackward {
+    float* __restrict__ dx;
+    const float* __restrict__ dy;
+    const uint8_t* __restrict__ index;
+    int h, w, c;
+    Axis rows, columns;
+    __device__ void operator()(int64_t at) const {
+        Place p(at, rows.n, columns.n, c);
+        float sum = 0;
+        for (int i = rows.first(p.i, h); i < h && rows.reach(p.i, i) >= 0; ++i) {
+            int r = rows.reach(p.i, i);
+            if (r % rows.dilation) continue;
+            for (int j = columns.first(p.j, w); j < w && columns.reach(p.j, j) >= 0; ++j) {
+                int s = columns.reach(p.j, j);
+                if (s % columns.dilation) continue;
+                int64_t from = ((int64_t(p.b) * h + i) * w + j) * c + p.k;
+                if (index[from] == r / rows.dilation * columns.kernel + s / columns.dilation) sum += dy[from];
+            }
+        }
+        dx[at] = sum;
+    }
+};
+
+Axis axis_of(int n, int a, const Lengths& kernel, const Lengths& stride, const Lengths& before,
+             const Lengths& dilation) {
+    return {n, int(kernel[a]), int(stride[a]), int(before[a]), int(dilation[a])};
+}
+
+// The largest of the four pixels of each 2 x 2 window, and which (0, 1 / 2, 3) it was: `V` channels by a thread.
+template <int V>
+__global__ void __launch_bounds__(256)
+    max_halve_kernel(float* __restrict__ y, uint8_t* __restrict__ index, const float* __restrict__ x, int64_t n, int h,
+                     int w, int c, int height, int width) {
+    int64_t at = (int64_t(blockIdx.x) * 256 + threadIdx.x) * V;
+    if (at >= n) return;
+    Place p(at, h, w, c);
+    const float* from = x + ((int64_t(p.b) * height + 2 * p.i) * width + 2 * p.j) * c + p.k;
+    float best[V];
+    unsigned first[V] = {};
+#pragma unroll
+    for (int tap = 0; tap < 4; ++tap) {
+        const float* pixel = from + (int64_t(tap / 2) * width + tap % 2) * c;
+        float v[V];
+        if constexpr (V == 4) {
+            float4 four = *reinterpret_cast<const float4*>(pixel);
+            v[0] = four.x, v[1] = four.y, v[2] = four.z, v[3] = four.w;
+        } else {
+            v[0] = *pixel;
+        }
+#pragma unroll
+        for (int k = 0; k < V; ++k)
+            if (tap == 0 || wins(v[k], best[k])) best[k] = v[k], first[k] = tap;
+    }
+    if constexpr (V == 4) {
+        *reinterpret_cast<float4*>(y + at) = make_float4(best[0], best[1], best[2], best[3]);
+        *reinterpret_cast<unsigned*>(index + at) = first[0] | first[1] << 8 | first[2] << 16 | first[3] << 24;
+    } else {
+        y[at] = best[0];
+        index[at] = uint8_t(first[0]);
+    }
+}
+
+// dx = dy at the pixel that won its 2 x 2 window, 0 at the others and in a last odd row or column.
+struct MaxHalveBackward {
+    float* __restrict__ dx;
+    const float* __restrict__ dy;
+    const uint8_t* __restrict__ index;
+    int height, width, h, w, c;
+    __device__ void operator()(int64_t at) const {
+        Place p(at, height, width, c);
+        int i = p.i / 2, j = p.j / 2;
+        float d = 0;
+        if (i < h && j < w) {
+            int64_t from = ((int64_t(p.b) * h + i) * w + j) * c + p.k;
+            if (index[from] == p.i % 2 * 2 + p.j % 2) d = dy[from];
+        }
+        dx[at] = d;
+    }
+};
+
+// ------------------------------------------------------------------------------------------------------- mean
+
+struct Box {  // of window i: pixels first .. last, and how many it is said to have
+    int first, last, count;
+};
+__device__ __forceinline__ Box box_of(const Axis& a, int i, int after, bool include_pad) {
+    int start = i * a.stride - a.before, end = start + a.kernel;
+    int first = max(0, start), last = min(a.n, end);
+    return {first, last, include_pad ? min(end, a.n + after) - start : max(1, last - first)};
+}
+
+struct Mean {
+    int below, after;  // the padding at the far ends
+    bool include_pad;
+    int divisor;  // 0: the window's pixels
+    __device__ float count(const Box& rows, const Box& columns) const {
+        return float(divisor ? divisor : rows.count * columns.count);
+    }
+};
+
+struct AvgPool {
+    float* __restrict__ y;
+    const float* __restrict__ x;
+    int h, w, c;
+    Axis rows, columns;
+    Mean mean;
+    __device__ void operator()(int64_t at) const {
+        Place p(at, h, w, c);
+        Box r = box_of(rows, p.i, mean.below, mean.include_pad), s = box_of(columns, p.j, mean.after, mean.include_pad);
+        const float* image = x + int64_t(p.b) * rows.n * columns.n * c + p.k;
+        y[at] = pool::box_sum(image, r.first, r.last, s.first, s.last, columns.n, c) / mean.count(r, s);
+    }
+};
+
+struct AvgPoolBackward {
+    float* __restrict__ dx;
+    const float* __restrict__ dy;
+    int h, w, c;
+    Axis rows, columns;
+    Mean mean;
+    __device__ void operator()(int64_t at) const {
+        Place p(at, rows.n, columns.n, c);
+        float sum = 0;
+        for (int i = rows.first(p.i, h); i < h && rows.reach(p.i, i) >= 0; ++i) {
+            Box r = box_of(rows, i, mean.below, mean.include_pad);
+            for (int j = columns.first(p.j, w); j < w && columns.reach(p.j, j) >= 0; ++j) {
+                Box s = box_of(columns, j, mean.after, mean.include_pad);
+                sum += dy[((int64_t(p.b) * h + i) * w + j) * c + p.k] / mean.count(r, s);
+            }
+        }
+        dx[at] = sum;
+    }
+};
+}  // namespace
+
+void max_halve(Out<float> y, Out<uint8_t> index, In<float> x, Lengths, cudaStream_t stream) {
+    int h = y.length(1), w = y.length(2), c = y.length(3), height = x.length(1), width = x.length(2);
+    require(2 * h <= height && 2 * w <= width, "max_pool2d: x has shape ", x.shape, ", y ", y.shape);
+    int64_t n = y.size();
+    if (c % 4 == 0 && x.aligned(16) && y.aligned(16) && index.aligned(4))
+        LAUNCH((max_halve_kernel<4>), blocks(n, 4 * 256), 256, 0, stream, y.data, index.data, x.data, n, h, w, c,
+               height, width);
+    else
+        LAUNCH((max_halve_kernel<1>), blocks(n, 256), 256, 0, stream, y.data, index.data, x.data, n, h, w, c, height,
+               width);
+}
+BIND(max_halve, "y index x size");
+
+void max_halve_backward(Out<float> dx, In<float> dy, In<uint8_t> index, Lengths, cudaStream_t stream) {
+    require(index.size() == dy.size(), "max_pool2d_backward: dy has shape ", dy.shape, ", index ", index.shape);
+    MaxHalveBackward f{dx.data,      dy.data,      index.data,   dx.length(1),
+                       dx.length(2), dy.length(1), dy.length(2), dy.length(3)};
+    each(f, dx.size(), stream);
+}
+BIND(max_halve_backward, "dx dy index x_shape");
+
+void max_window(Out<float> y, Out<uint8_t> index, In<float> x, Lengths kernel, Lengths stride, Lengths before,
+                Lengths dilation, Lengths, cudaStream_t stream) {
+    require(kernel.product() <= 256, "max_pool2d: a window of ", kernel, " pixels; a byte counts 256");
+    Axis rows = axis_of(x.length(1), 0, kernel, stride, before, dilation);
+    Axis columns = axis_of(x.length(2), 1, kernel, stride, before, dilation);
+    each<1>(MaxWindow{y.data, index.data, x.data, y.length(1), y.length(2), y.length(3), rows, columns}, y.size(),
+            stream);
+}
+BIND(max_window, "y index x kernel stride before dilation size");
+
+void max_window_backward(Out<float> dx, In<float> dy, In<uint8_t> index, Lengths, Lengths kernel, Lengths stride,
+                         Lengths before, Lengths dilation, cudaStream_t stream) {
+    require(index.size() == dy.size(), "max_pool2d_backward: dy has shape ", dy.shape, ", index ", index.shape);
+    Axis rows = axis_of(dx.length(1), 0, kernel, stride, before, dilation);
+    Axis columns = axis_of(dx.length(2), 1, kernel, stride, before, dilation);
+    MaxWindowBackward f{dx.data, dy.data, index.data, dy.length(1), dy.length(2), dy.length(3), rows, columns};
+    each<1>(f, dx.size(), stream);
+}
+BIND(max_window_backward, "dx dy index x_shape kernel stride before dilation");
+
+// padding: before and after the rows, before and after the columns.
+void avg_window(Out<float> y, In<float> x, Lengths kernel, Lengths stride, Lengths padding, Lengths, bool include_pad,
+                int divisor, cudaStream_t stream) {
+    Axis rows{x.length(1), int(kernel[0]), int(stride[0]), int(padding[0]), 1};
+    Axis columns{x.length(2), int(kernel[1]), int(stride[1]), int(padding[2]), 1};
+    Mean mean{int(padding[1]), int(padding[3]), include_pad, divisor};
+    each<1>(AvgPool{y.data, x.data, y.length(1), y.length(2), y.length(3), rows, columns, mean}, y.size(), stream);
+}
+BIND(avg_window, "y x kernel stride padding size include_pad divisor");
+
+void avg_window_backward(Out<float> dx, In<float> dy, Lengths, Lengths kernel, Lengths stride, Lengths padding,
+                         bool include_pad, int divisor, cudaStream_t stream) {
+    Axis rows{dx.length(1), int(kernel[0]), int(stride[0]), int(padding[0]), 1};
+    Axis columns{dx.length(2), int(kernel[1]), int(stride[1]), int(padding[2]), 1};
+    Mean mean{int(padding[1]), int(padding[3]), include_pad, divisor};
+    each<1>(AvgPoolBackward{dx.data, dy.data, dy.length(1), dy.length(2), dy.length(3), rows, columns, mean}, dx.size(),
+            stream);
+}
+BIND(avg_window_backward, "dx dy x_shape kernel stride padding include_pad divisor");

@@ -1,0 +1,77 @@
+"""Budgets that need nvcc but no GPU: registers, spills, and the instructions that a kernel is there for."""
+
+import re
+
+import pytest
+
+from tinymed.cuda import ptxas
+from tinymed.cuda.build import Absent, find_nvcc
+
+try:
+    find_nvcc()
+except Absent as reason:
+    pytest.skip(f"nvcc: {reason}", allow_module_level=True)
+
+# Registers a thread, by tile: 65536 of a multiprocessor, shared among as many blocks as ought to fit.
+BUDGET = {"exact_kernelILi64ELi64E": 64, "exact_kernelILi128ELi128E": 168, "tf32_kernelILi64ELi64E": 128,
+          "tf32_kernelILi128ELi32E": 128, "tf32_kernelILi128ELi64E": 168, "tf32_kernelILi128ELi128E": 128}  # fmt: skip
+MMA = {"tf32_kernelILi64ELi64E": 16, "tf32_kernelILi128ELi32E": 16, "tf32_kernelILi128ELi64E": 32,
+       "tf32_kernelILi128ELi128E": 32}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=["conv.cu", "conv_input.cu", "conv_weight.cu"])
+def used(request):
+    """{kernel: Usage} of one file."""
+    return ptxas.compiled(ptxas.CSRC / request.param)
+
+
+@pytest.fixture(scope="module")
+def instructions():
+    """{kernel: PTX} of conv.cu."""
+    return ptxas.ptx(ptxas.CSRC / "conv.cu")
+
+
+def one(kernels, name):
+    """The value of the only kernel with this in its name."""
+    (value,) = [v for entry, v in kernels.items() if name in entry]
+    return value
+
+
+@pytest.mark.parametrize("kernel", BUDGET)
+def test_registers(used, kernel):
+    usage = one(used, kernel)
+    assert usage.spilled == 0
+    assert usage.registers <= BUDGET[kernel]
+
+
+@pytest.mark.parametrize("kernel", MMA)
+def test_tensor_cores_and_asynchronous_copies(instructions, kernel):
+    """A step of depth 16 is two products of depth 8 for each tile of 16 x 8; one barrier a step, none waits for all."""
+    text = one(instructions, kernel)
+    assert len(re.findall(r"mma\.sync\.aligned\.m16n8k8\.row\.col\.f32\.tf32", text)) == MMA[kernel]
+    assert "cp.async.cg.shared.global" in text
+    assert re.findall(r"cp\.async\.wait_group (\d+)", text) == ["1"]
+    assert len(re.findall(r"\bbar\.sync", text)) == 3
+
+
+@pytest.mark.parametrize("kernel", ["exact_kernelILi64ELi64E", "exact_kernelILi128ELi128E"])
+def test_exact_multiplies_in_float32_by_wide_loads(instructions, kernel):
+    text = one(instructions, kernel)
+    assert "tf32" not in text.partition("{")[2]
+    assert "ld.global.v4" in text
+    assert "ld.shared.v4" in text
+    assert "cp.async" not in text  # it also runs on Turing
+
+
+def test_no_kernel_adds_floats_atomically(instructions):
+    assert not [name for name, text in instructions.items() if re.search(r"\b(red|atom)\.\S*add\.f32", text)]
+
+
+def test_the_log_of_ptxas_is_understood():
+    log = """ptxas info    : Compiling entry function '_Z1fPf' for 'sm_80'
+ptxas info    : Function properties for _Z1fPf
+    8 bytes stack frame, 12 bytes spill stores, 16 bytes spill loads
+ptxas info    : Used 40 registers, used 1 barriers, 2176 bytes smem, 392 bytes cmem[0]
+ptxas info    : Compiling entry function '_Z1gPf' for 'sm_80'
+ptxas info    : Used 20 registers, 372 bytes cmem[0]"""
+    assert ptxas.usage(log) == {"_Z1fPf": ptxas.Usage(40, 12, 2176), "_Z1gPf": ptxas.Usage(20, 0, 0)}

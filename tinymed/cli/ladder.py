@@ -1,0 +1,204 @@
+"""`tinymed ladder OP`: the rungs of an op's ladder side by side, from a naive kernel to the engine's own."""
+
+import functools
+import json
+import re
+import statistics
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from .. import backend
+from ..errors import UserError
+from .app import app, examples
+from .tables import table
+
+WHOLE = 1 << 20  # blocks of a launch to count accesses in: all of them
+ROUNDS, REPEATS = 9, 10  # timings, of which the median counts, of so many launches each
+LANES = {75: 64, 80: 64}  # float32 multiply-adds a clock of a multiprocessor, by compute capability; 128 on others
+TENSOR = {80: 512, 90: 1024}  # the same in tf32 on tensor cores
+COPIED = 1 << 27  # floats, to find the bandwidth of memory: more than a cache holds
+
+
+@app.command(epilog=examples("tinymed ladder conv2d", "tinymed ladder matmul --json"))
+def ladder(
+    op: Annotated[str, typer.Argument(help="Whose ladder: conv2d, conv2d_input, conv2d_weight, matmul, ...")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the rungs as JSON.")] = False,
+) -> None:
+    """Compare an op's CUDA kernels, naive to shipped: memory traffic, bank conflicts, registers; time on a GPU."""
+    climbed, notes = climb(op)
+    if as_json:
+        print(json.dumps({"ladder": op, "rungs": [asdict(step) for step in climbed], "notes": notes}, indent=1))
+        return
+    print(table([HEADER, *(step.cells() for step in climbed)]))
+    print("\n".join(["", *LEGEND, *notes]))
+
+
+HEADER = (
+    "rung",
+    "sectors/request",
+    "sectors/1000 flops",
+    "bank conflicts",
+    "registers",
+    "spilled",
+    "ms",
+    "% of roof",
+)
+LEGEND = (
+    "sectors: 32 bytes of global memory each, by request of a warp; 32 neighbouring floats need 4, 32 float4 16",
+    "flops: what the op takes, as many for every rung of a convolution or a product",
+    "bank passes: over the 32 banks of shared memory, by request of a warp; above the least where lanes share a bank",
+)
+
+
+@dataclass
+class Step:
+    """What is known of one rung; None where a tool is missing.
+
+    sectors: of global memory for each request; waste: by the least that the same bytes need.  traffic: sectors for each
+    1000 operations.  passes: over the banks of shared memory for each request; conflicts: by the least.
+    """
+
+    rung: str
+    sectors: float | None = None
+    waste: float | None = None
+    traffic: float | None = None
+    passes: float | None = None
+    conflicts: float | None = None
+    registers: int | None = None
+    spilled: int | None = None
+    seconds: float | None = None
+    roof: float | None = None
+
+    def cells(self) -> tuple[str, ...]:
+        """A row of the table."""
+        ms = None if self.seconds is None else 1e3 * self.seconds
+        roof = None if self.roof is None else 100 * self.roof
+        numbers = ((self.sectors, ".2f"), (self.waste, ".2f"), (self.traffic, ".1f"), (self.passes, ".2f"),
+                   (self.conflicts, ".2f"), (self.registers, "d"), (self.spilled, "d"), (ms, ".3f"),
+                   (roof, ".0f"))  # fmt: skip
+        return (self.rung, *("-" if value is None else f"{value:{form}}" for value, form in numbers))
+
+
+def climb(name: str) -> tuple[list[Step], list[str]]:
+    """The rungs of a ladder, and why some numbers are missing.  UserError if there is no such ladder."""
+    from ..cuda.ladders import LADDERS
+
+    if name not in LADDERS:
+        raise UserError(f"there is no ladder for {name!r}; choose one of {', '.join(sorted(LADDERS))}")
+    chosen, notes = LADDERS[name], []
+    steps = [Step(rung.label) for rung in chosen.rungs]
+    for fill in (count_accesses, count_registers, measure):
+        why = fill(chosen, steps)
+        if why:
+            notes.append(why)
+    return steps, notes
+
+
+def count_accesses(chosen: Any, steps: Sequence[Step]) -> str:
+    """Fill in what the emulator counts on the small problem; or say why it cannot."""
+    from ..cuda import emulated
+
+    why = backend.absence("emulated")
+    if why:
+        return f"sectors and conflicts need the emulator: {why}"
+    problem = chosen.problem(np.random.default_rng(0), *chosen.small)
+    for rung, step in zip(chosen.rungs, steps, strict=True):
+        launch = getattr(backend.table("emulated"), rung.kernel)
+        args = ready(launch, rung.arguments(*problem))
+        with emulated.profiling(blocks=WHOLE) as counts:
+            launch(*args)
+        rows = counts()
+        far, near = ([r for r in rows if r.space == space] for space in ("global", "shared"))
+        flops = launch.plan_for(args).kernel.rule.flops(*args)
+        (step.sectors, step.waste), (step.passes, step.conflicts) = economy(far), economy(near)
+        step.traffic = ratio(1000 * sum(r.moved for r in far), flops)
+    return ""
+
+
+def economy(rows: Sequence[Any]) -> tuple[float | None, float | None]:
+    """What was moved for each request, and by the least that the same bytes need."""
+    moved = sum(r.moved for r in rows)
+    return ratio(moved, sum(r.requests for r in rows)), ratio(moved, sum(r.ideal for r in rows))
+
+
+def ratio(a: float, b: float) -> float | None:
+    """a / b, None where b is 0."""
+    return a / b if b else None
+
+
+def ready(launch: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments in the memory orders that the kernel takes, so that only it is counted and timed."""
+    plan = launch.plan_for(args)
+    orders = dict(plan.edges)
+    return tuple(launch.table.canonical(a, orders[i]) if i in orders else a for i, a in enumerate(args))
+
+
+def count_registers(chosen: Any, steps: Sequence[Step]) -> str:
+    """Fill in what ptxas says; or say why it cannot."""
+    from ..cuda import modules, ptxas
+    from ..cuda.build import Absent, Failed
+
+    known = ptxas.usage(modules.record().get("_cuda", {}).get("log", ""))
+    if not known:
+        if not ptxas.CSRC.is_dir():
+            return "registers need the sources of the kernels: a checkout, or tinymed._cuda built with nvcc"
+        try:
+            with ThreadPoolExecutor() as pool:
+                for one in pool.map(ptxas.compiled, {ptxas.CSRC / rung.source for rung in chosen.rungs}):
+                    known |= one
+        except (Absent, Failed) as reason:
+            return f"registers need nvcc: {str(reason).splitlines()[0]}"
+    for rung, step in zip(chosen.rungs, steps, strict=True):
+        found = next((u for entry, u in known.items() if re.search(rung.entry, entry)), None)
+        if found is not None:
+            step.registers, step.spilled = found.registers, found.spilled
+    return ""
+
+
+def measure(chosen: Any, steps: Sequence[Step]) -> str:
+    """Fill in times and shares of the roof on the large problem; or say why it cannot."""
+    why = backend.absence("cuda")
+    if why:
+        return f"time needs a GPU: {why}"
+    import cupy
+
+    problem = [cupy.asarray(a) if isinstance(a, np.ndarray) else a
+               for a in chosen.problem(np.random.default_rng(0), *chosen.large)]  # fmt: skip
+    device = cupy.cuda.Device()
+    cycles = device.attributes["MultiProcessorCount"] * device.attributes["ClockRate"] * 1e3  # of all, a second
+    bandwidth = copy_bandwidth(cupy)
+    for rung, step in zip(chosen.rungs, steps, strict=True):
+        launch = getattr(backend.table("cuda"), rung.kernel)
+        args = ready(launch, rung.arguments(*problem))
+        step.seconds = seconds(cupy, functools.partial(launch, *args))
+        lanes = (TENSOR if "tf32" in rung.label else LANES).get(int(device.compute_capability), 128)
+        kernel, made = launch.plan_for(args).kernel, launch(*args)
+        outs = made if isinstance(made, tuple) else (made,)
+        nbytes = sum(a.nbytes for a in (*args, *outs) if hasattr(a, "nbytes"))
+        step.roof = max(kernel.rule.flops(*args) / (2 * lanes * cycles), nbytes / bandwidth) / step.seconds
+    return ""
+
+
+def seconds(cupy: Any, call: Callable[[], Any]) -> float:
+    """The GPU's time for one call: the median of ROUNDS, each of REPEATS launches between two events."""
+    times = []
+    for _ in range(ROUNDS + 1):
+        start, end = cupy.cuda.Event(), cupy.cuda.Event()
+        start.record()
+        for _ in range(REPEATS):
+            call()
+        end.record()
+        end.synchronize()
+        times.append(float(cupy.cuda.get_elapsed_time(start, end)) / 1e3 / REPEATS)
+    return statistics.median(times[1:])  # the first warms up
+
+
+def copy_bandwidth(cupy: Any) -> float:
+    """Bytes a second that a copy reads and writes."""
+    a = cupy.zeros(COPIED, np.float32)
+    return float(2 * a.nbytes / seconds(cupy, a.copy))

@@ -1,0 +1,54 @@
+"""Batch normalisation and its neighbours in one pass, each kernel beside the pattern that brings it in."""
+
+from typing import Any
+
+from ..backend import kernel
+from ..program import pattern
+from .norm import channels_and_map, two_sums
+
+SHAPES = ((3, 4, 5, 6), (2, 33, 7, 3), (1, 1, 1, 1), (4, 32, 9, 11), (5, 7))
+
+
+def rows_like(draw: Any) -> dict[str, Any]:
+    """x of some shape, a map and a mean for its channels: what the patterns' samples begin with."""
+    shape = draw.choice(SHAPES)
+    c = (shape[1],)
+    return {
+        "x": draw.array(shape), "map": draw.array((3, *c)), "mean": draw.array(c), "weight": draw.array(c),
+        "rstd": draw.array(c, low=0.5, high=2), "training": True,
+    }  # fmt: skip
+
+
+pattern("relu of batch norm", "n = batch_norm_apply(x, map)\ny = relu_forward(n)", "y = batch_norm_relu(x, map)",
+        backend="csrc", samples=rows_like)  # fmt: skip
+
+
+@kernel(backend="csrc", rows="y x", out=lambda x, map: [x.shape], flops=lambda x, *_: 4 * x.size)
+def batch_norm_relu(y: Any, x: Any, map: Any) -> None:
+    """y = max((x - map[0]) map[1] + map[2], 0)"""
+
+
+for sum in ("n, z", "z, n"):
+    pattern("relu of batch norm and a sum", f"n = batch_norm_apply(x, map)\ns = add_arrays({sum})\ny = relu_forward(s)",
+            "y = batch_norm_add_relu(x, map, z)", backend="csrc",
+            samples=lambda draw: (v := rows_like(draw)) | {"z": draw.array(v["x"].shape)})  # fmt: skip
+
+
+@kernel(backend="csrc", rows="y x z", out=lambda x, *_: [x.shape], flops=lambda x, *_: 5 * x.size)
+def batch_norm_add_relu(y: Any, x: Any, map: Any, z: Any) -> None:
+    """y = max((x - map[0]) map[1] + map[2] + z, 0)"""
+
+
+pattern("batch norm's sums of relu's gradient", """
+    g = relu_backward(dy, y)
+    dweight, dbias, map = batch_norm_sums(g, x, weight, mean, rstd, training)
+""", "g, dweight, dbias, map = relu_batch_norm_sums(dy, y, x, weight, mean, rstd, training)", backend="csrc",
+        samples=lambda draw: (v := rows_like(draw)) | {"dy": draw.array(v["x"].shape), "y": draw.array(v["x"].shape)},
+        )  # fmt: skip
+
+
+@kernel(backend="csrc", rows="g dy y x", work=two_sums, flops=lambda dy, *_: 5 * dy.size,
+        out=lambda dy, *_: [dy.shape, *channels_and_map(dy)])  # fmt: skip
+def relu_batch_norm_sums(g: Any, dweight: Any, dbias: Any, map: Any, partial: Any, dy: Any, y: Any, x: Any,
+                         weight: Any, mean: Any, rstd: Any, training: Any) -> None:  # fmt: skip
+    """g = dy where y > 0, else 0; the sums of g and g xhat."""

@@ -1,0 +1,93 @@
+"""Batch normalisation, on the GPU: csrc/norm.cu.  Each direction is two kernels, as on the CPU, under the same names:
+
+    batch_norm_moments            mean, rstd and the map of y, moving the running statistics on
+    batch_norm_apply              y = (x - map[0]) map[1] + map[2]
+    batch_norm_sums               dweight, dbias and the map of dx
+    batch_norm_apply_gradient     dx = map[0] dy + map[1] (x - mean) + map[2]
+
+The first of each sums over all rows, the second maps every number; programs fuse either with its neighbours.
+"""
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from ..backend import kernel
+from .reduce import rows_of, sums_work
+
+
+def single(*args: Any) -> bool:
+    """Every floating-point array is float32."""
+    return all(a.dtype.char == "f" for a in args if hasattr(a, "dtype") and a.dtype.kind == "f")
+
+
+@functools.cache
+def absent(k: Any, dtype: Any) -> Any:
+    """An empty array for what is updated in place, but None: the same at every step, so that a program is, too."""
+    return k.empty((0,), np.dtype(dtype))
+
+
+def channels_and_map(x: Any, *_: Any) -> list[tuple[int, ...]]:
+    """The shapes of two numbers a channel, and of a map."""
+    return [(x.shape[1],), (x.shape[1],), (3, x.shape[1])]
+
+
+def two_sums(x: Any, *_: Any) -> list[Any]:
+    """The workspace of two sums per channel."""
+    return [sums_work(2, *rows_of(x))]
+
+
+@kernel(backend="csrc", composite=True, when=single)
+def batch_norm_forward(k: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, count: Any,
+                       *rule: Any) -> Any:  # fmt: skip
+    """batch_norm_moments and batch_norm_apply."""
+    running = [absent(k, "float32") if v is None else v for v in (running_mean, running_var)]
+    count = absent(k, "int64") if count is None else count
+    mean, rstd, map = k.batch_norm_moments(x, weight, bias, *running, count, *rule)
+    return k.batch_norm_apply(x, map), mean, rstd
+
+
+@kernel(backend="csrc", rows="x", flat="count", writes="running_mean running_var count", out=channels_and_map,
+        work=two_sums, flops=lambda x, *_: 5 * x.size)  # fmt: skip
+def batch_norm_moments(mean: Any, rstd: Any, map: Any, partial: Any, x: Any, weight: Any, bias: Any,
+                       running_mean: Any, running_var: Any, count: Any, momentum: Any, eps: Any, corrected: Any,
+                       unbiased: Any) -> None:  # fmt: skip
+    """Moments by chunks of rows, merged; the running ones move on."""
+
+
+@kernel(backend="csrc", rows="y x", out=lambda x, map: [x.shape], flops=lambda x, *_: 3 * x.size)
+def batch_norm_apply(y: Any, x: Any, map: Any) -> None:
+    """y = (x - map[0]) map[1] + map[2], a number of each per channel."""
+
+
+@kernel(backend="csrc", composite=True, when=single)
+def batch_norm_inference(k: Any, x: Any, weight: Any, bias: Any, mean: Any, var: Any, eps: float) -> Any:
+    """batch_norm_map and batch_norm_apply."""
+    mean, rstd, map = k.batch_norm_map(mean, var, weight, bias, eps)
+    return k.batch_norm_apply(x, map), mean, rstd
+
+
+@kernel(backend="csrc", out=lambda running_mean, *_: [running_mean.shape] * 2 + [(3, running_mean.size)],
+        flops=lambda running_mean, *_: 6 * running_mean.size)  # fmt: skip
+def batch_norm_map(mean: Any, rstd: Any, map: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any,
+                   eps: Any) -> None:  # fmt: skip
+    """The map by running statistics: rstd = 1 / sqrt(running_var + eps)."""
+
+
+@kernel(backend="csrc", composite=True, when=single)
+def batch_norm_backward(k: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any, training: bool) -> Any:
+    """batch_norm_sums and batch_norm_apply_gradient."""
+    dweight, dbias, map = k.batch_norm_sums(dy, x, weight, mean, rstd, training)
+    return k.batch_norm_apply_gradient(dy, x, mean, map, training), dweight, dbias
+
+
+@kernel(backend="csrc", rows="dy x", out=channels_and_map, work=two_sums, flops=lambda dy, *_: 4 * dy.size)
+def batch_norm_sums(dweight: Any, dbias: Any, map: Any, partial: Any, dy: Any, x: Any, weight: Any, mean: Any,
+                    rstd: Any, training: Any) -> None:  # fmt: skip
+    """dweight = sum dy xhat;  dbias = sum dy;  dx = weight rstd (dy - dbias / n - xhat dweight / n), as a map."""
+
+
+@kernel(backend="csrc", rows="dx dy x", out=lambda dy, *_: [dy.shape], flops=lambda dy, *_: 4 * dy.size)
+def batch_norm_apply_gradient(dx: Any, dy: Any, x: Any, mean: Any, map: Any, training: Any) -> None:
+    """dx = map[0] dy + map[1] (x - mean) + map[2]"""

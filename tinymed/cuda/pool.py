@@ -1,0 +1,109 @@
+"""Pooling of two axes of space, on the GPU: csrc/pool.cu and adaptive_pool.cu."""
+
+import math
+from typing import Any
+
+from ..backend import kernel
+from ..ops.pool import winner_shapes
+
+
+def takes(x: Any, *_: Any) -> bool:
+    """float32 images."""
+    return bool(x.ndim == 4 and x.dtype.char == "f")
+
+
+def counted(x: Any, kernel: Any, *_: Any) -> bool:
+    """float32 images, and windows whose winner a byte can name."""
+    return takes(x) and math.prod(kernel) <= 256
+
+
+def halves(kernel: Any, stride: Any, before: Any, dilation: Any, space: Any, size: Any) -> bool:
+    """Whether windows are 2 x 2 at stride 2, inside the image: most networks' only pooling."""
+    plain = (kernel, stride, before, dilation) == ((2, 2), (2, 2), (0, 0), (1, 1))
+    return bool(plain and 2 * size[0] <= space[0] and 2 * size[1] <= space[1])
+
+
+@kernel(backend="csrc", composite=True, when=counted)
+def max_pool2d_forward(k: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any) -> Any:
+    """max_halve for 2 x 2 windows at stride 2, else max_window."""
+    if halves(kernel, stride, before, dilation, x.shape[2:], size):
+        return k.max_halve(x, size)
+    return k.max_window(x, kernel, stride, before, dilation, size)
+
+
+@kernel(backend="csrc", composite=True, when=lambda dy, index, x_shape, kernel, *_: counted(dy, kernel))
+def max_pool2d_backward(k: Any, dy: Any, index: Any, x_shape: Any,
+                        kernel: Any, stride: Any, before: Any, dilation: Any) -> Any:  # fmt: skip
+    """max_halve_backward for 2 x 2 windows at stride 2, else max_window_backward."""
+    if halves(kernel, stride, before, dilation, x_shape[2:], dy.shape[2:]):
+        return k.max_halve_backward(dy, index, x_shape)
+    return k.max_window_backward(dy, index, x_shape, kernel, stride, before, dilation)
+
+
+@kernel(backend="csrc", image="y index x", out=lambda x, size: winner_shapes(x, (2, 2), size),
+        flops=lambda x, size: x.size)  # fmt: skip
+def max_halve(y: Any, index: Any, x: Any, size: Any) -> None:
+    """y, index = the largest of the four pixels of each 2 x 2 window, and which (0, 1 / 2, 3) it was."""
+
+
+@kernel(backend="csrc", image="dx dy index", out=lambda dy, index, x_shape: [x_shape], flops=lambda dy, *_: dy.size)
+def max_halve_backward(dx: Any, dy: Any, index: Any, x_shape: Any) -> None:
+    """dx = dy at the pixel that won its 2 x 2 window, 0 at the others and in a last odd row or column."""
+
+
+@kernel(backend="csrc", image="y index x", flops=lambda x, *_: x.size,
+        out=lambda x, kernel, stride, before, dilation, size: winner_shapes(x, kernel, size))  # fmt: skip
+def max_window(y: Any, index: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any) -> None:
+    """y, index = the largest pixel of each window and the number of its tap; taps in the padding never win."""
+
+
+@kernel(backend="csrc", image="dx dy index", out=lambda dy, index, x_shape, *_: [x_shape],
+        flops=lambda dy, *_: dy.size)  # fmt: skip
+def max_window_backward(dx: Any, dy: Any, index: Any, x_shape: Any,
+                        kernel: Any, stride: Any, before: Any, dilation: Any) -> None:  # fmt: skip
+    """dx = the dy of each window that the pixel won."""
+
+
+# ------------------------------------------------------------------------------------------------------- mean
+
+
+def flat(padding: Any) -> tuple[int, ...]:
+    """((above, below), (before, after)) as a launcher takes it."""
+    return tuple(n for pair in padding for n in pair)
+
+
+@kernel(backend="csrc", composite=True, when=takes)
+def avg_pool2d_forward(k: Any, x: Any, kernel: Any, stride: Any, padding: Any, size: Any, include_pad: Any,
+                       divisor: Any) -> Any:  # fmt: skip
+    """avg_window, the padding in one tuple."""
+    return k.avg_window(x, kernel, stride, flat(padding), size, include_pad, divisor)
+
+
+@kernel(backend="csrc", composite=True, when=takes)
+def avg_pool2d_backward(k: Any, dy: Any, x_shape: Any, kernel: Any, stride: Any, padding: Any, include_pad: Any,
+                        divisor: Any) -> Any:  # fmt: skip
+    """avg_window_backward, the padding in one tuple."""
+    return k.avg_window_backward(dy, x_shape, kernel, stride, flat(padding), include_pad, divisor)
+
+
+@kernel(backend="csrc", image="y x", out=lambda x, kernel, stride, padding, size, *_: [(*x.shape[:2], *size)],
+        flops=lambda x, *_: x.size)  # fmt: skip
+def avg_window(y: Any, x: Any, kernel: Any, stride: Any, padding: Any, size: Any, include_pad: Any,
+               divisor: Any) -> None:  # fmt: skip
+    """y = the sum of x over each window / its number of pixels, or / divisor if not 0."""
+
+
+@kernel(backend="csrc", image="dx dy", out=lambda dy, x_shape, *_: [x_shape], flops=lambda dy, *_: dy.size)
+def avg_window_backward(dx: Any, dy: Any, x_shape: Any, kernel: Any, stride: Any, padding: Any, include_pad: Any,
+                        divisor: Any) -> None:  # fmt: skip
+    """dx = the sum of dy / the window's pixels (or divisor) over the windows the pixel lies in."""
+
+
+@kernel(backend="csrc", image="y x", when=takes)
+def adaptive_avg_pool2d_forward(y: Any, x: Any, size: Any) -> None:
+    """y[i, j] = the mean of x over rows floor(i H / h) to ceil((i + 1) H / h), columns likewise."""
+
+
+@kernel(backend="csrc", image="dx dy", when=takes)
+def adaptive_avg_pool2d_backward(dx: Any, dy: Any, x_shape: Any) -> None:
+    """dx = the sum of dy / the box's pixels over the boxes the pixel lies in."""
