@@ -26,15 +26,17 @@ struct Tile {
         constexpr int LINE = deep ? STEP : SIZE;
         if (operand.wide) {
 #pragma unroll
-            for (int i = threadIdx.x; i < SIZE * STEP / 4; i += THREADS) {
-                int along = i % (LINE / 4) * 4, line = i / (LINE / 4), row = deep ? line : along,
-                    k = deep ? along : line;
+            for (int n = 0; n < SIZE * STEP / 4 / THREADS; ++n) {
+                int i = n * THREADS + threadIdx.x, along = i % (LINE / 4) * 4, line = i / (LINE / 4);
+                int row = deep ? line : along, k = deep ? along : line;
                 const float* p = operand.find(rows[row], depths[k]);
                 cp_async16(at(row, k), p ? p : operand.data, p);
             }
         } else {
-            for (int i = threadIdx.x; i < SIZE * STEP; i += THREADS) {
-                int row = deep ? i / LINE : i % LINE, k = deep ? i % LINE : i / LINE;
+#pragma unroll 4
+            for (int n = 0; n < SIZE * STEP / THREADS; ++n) {
+                int i = n * THREADS + threadIdx.x, along = i % LINE, line = i / LINE;
+                int row = deep ? line : along, k = deep ? along : line;
                 const float* p = operand.find(rows[row], depths[k]);
                 cp_async4(at(row, k), p ? p : operand.data, p);
             }

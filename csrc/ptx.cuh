@@ -16,10 +16,10 @@
 #endif
 #endif
 
-// Round to tf32: 8 bits of exponent, 10 of mantissa, ties away from zero.  (PTX ISA, cvt.rna.tf32.f32)
+// Round to tf32: 8 bits of exponent, 10 of mantissa, ties away from zero; a NaN stays one.  (PTX ISA, cvt.rna.tf32.f32)
 __device__ __forceinline__ float to_tf32(float x) {
 #ifdef TINYMED_EMULATED
-    return __uint_as_float((__float_as_uint(x) + 0x1000u) & ~0x1fffu);
+    return x != x ? __uint_as_float(0x7fffffffu) : __uint_as_float((__float_as_uint(x) + 0x1000u) & ~0x1fffu);
 #else
     unsigned u = 0;
     ASM80("cvt.rna.tf32.f32 %0, %1;" : "=r"(u) : "f"(x));

