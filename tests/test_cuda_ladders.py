@@ -136,7 +136,7 @@ class TestTable:
             assert traffic == sorted(traffic, reverse=True)
             assert traffic[1] < traffic[0] / 4  # neighbours
             assert traffic[2] < traffic[1] / 6  # shared memory
-            assert traffic[3] < traffic[2] / 1.5  # registers
+            assert traffic[3] <= traffic[2] / 1.5  # registers
         for name in ("conv2d_input", "conv2d_weight"):
             assert climbed[name][1].traffic < climbed[name][0].traffic / 6
             assert climbed[name][2].traffic < climbed[name][1].traffic / 2

@@ -14,6 +14,7 @@ import typer
 
 from .. import backend
 from ..errors import UserError
+from ..memory import ALIGNMENT
 from .app import app, examples
 from .tables import table
 
@@ -108,7 +109,7 @@ def count_accesses(chosen: Any, steps: Sequence[Step]) -> str:
     why = backend.absence("emulated")
     if why:
         return f"sectors and conflicts need the emulator: {why}"
-    problem = chosen.problem(np.random.default_rng(0), *chosen.small)
+    problem = [aligned(a) for a in chosen.problem(np.random.default_rng(0), *chosen.small)]
     for rung, step in zip(chosen.rungs, steps, strict=True):
         launch = getattr(backend.table("emulated"), rung.kernel)
         args = ready(launch, rung.arguments(*problem))
@@ -120,6 +121,16 @@ def count_accesses(chosen: Any, steps: Sequence[Step]) -> str:
         (step.sectors, step.waste), (step.passes, step.conflicts) = economy(far), economy(near)
         step.traffic = ratio(1000 * sum(r.moved for r in far), flops)
     return ""
+
+
+def aligned(a: Any) -> Any:
+    """An array where a GPU would put it: at the beginning of a line of memory."""
+    if not isinstance(a, np.ndarray):
+        return a
+    room = np.empty(a.nbytes + ALIGNMENT, np.uint8)
+    copied = room[-room.ctypes.data % ALIGNMENT :][: a.nbytes].view(a.dtype).reshape(a.shape)
+    copied[...] = a
+    return copied
 
 
 def economy(rows: Sequence[Any]) -> tuple[float | None, float | None]:
