@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
@@ -50,7 +50,12 @@ class Build(build_ext):
             print(f"tinymed: built without {module} (nothing else is affected): {why}", file=sys.stderr)
 
 
+csrc = ["csrc", *(f"csrc.{folder.name}" for folder in sorted(build.CSRC.iterdir()) if folder.is_dir())]
 setup(
+    # The sources of the kernels lie inside the installed package: `show`, `ladder` and `puzzle` read and compile them.
+    packages=[*find_packages(include=["tinymed", "tinymed.*"]), *(f"tinymed.{package}" for package in csrc)],
+    package_dir={f"tinymed.{package}": package.replace(".", "/") for package in csrc},
+    package_data={f"tinymed.{package}": ["*"] for package in csrc},
     ext_modules=[Extension(f"tinymed.{module}", [], optional=True) for module in build.MODULES],
     cmdclass={"build_ext": Build},
 )

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tinymed.cuda import ptxas
-from tinymed.cuda.build import Absent, find_nvcc
+from tinymed.cuda.build import CSRC, Absent, find_nvcc
 
 try:
     find_nvcc()
@@ -22,13 +22,13 @@ MMA = {"tf32_kernelILi64ELi64E": 16, "tf32_kernelILi128ELi32E": 16, "tf32_kernel
 @pytest.fixture(scope="module", params=["conv.cu", "conv_input.cu", "conv_weight.cu"])
 def used(request):
     """{kernel: Usage} of one file."""
-    return ptxas.compiled(ptxas.CSRC / request.param)
+    return ptxas.compiled(CSRC / request.param)
 
 
 @pytest.fixture(scope="module")
 def instructions():
     """{kernel: PTX} of conv.cu."""
-    return ptxas.ptx(ptxas.CSRC / "conv.cu")
+    return ptxas.ptx(CSRC / "conv.cu")
 
 
 def one(kernels, name):

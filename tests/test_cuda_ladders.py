@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tinymed import backend
 from tinymed.cli import ladder as command
 from tinymed.cli import main
-from tinymed.cuda import build, emulated, gpu, ladders, ptxas
+from tinymed.cuda import build, emulated, gpu, ladders
 
 pytestmark = pytest.mark.skipif(bool(absence("emulated")), reason=f"backend emulated: {absence('emulated')}")
 RUNGS = [(name, rung) for name, one in ladders.LADDERS.items() for rung in one.rungs]
@@ -97,13 +97,11 @@ def test_pooling_keeps_the_first_of_equal_pixels():
 
 
 def test_every_file_is_a_rung_and_every_rung_has_a_file():
-    if not ptxas.CSRC.is_dir():
-        pytest.skip("the sources of the kernels are not beside the package")
     for rung in (rung for _, rung in RUNGS):
-        assert f"BIND({rung.kernel}," in (ptxas.CSRC / rung.source).read_text()
-    files = {f"ladders/{path.name}" for path in (ptxas.CSRC / "ladders").glob("*.cu")}
+        assert f"BIND({rung.kernel}," in (build.CSRC / rung.source).read_text()
+    files = {f"ladders/{path.name}" for path in (build.CSRC / "ladders").glob("*.cu")}
     assert files >= {rung.source for _, rung in RUNGS if rung.source.startswith("ladders/")}
-    for path in (ptxas.CSRC / "ladders").glob("*.cu"):
+    for path in (build.CSRC / "ladders").glob("*.cu"):
         text = path.read_text()
         assert re.search(r"^// .+, rung \d: ", text), f"{path.name} says what it adds"
         assert f"BIND({path.stem}," in text

@@ -154,15 +154,13 @@ def ready(launch: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
 def count_registers(chosen: Any, steps: Sequence[Step]) -> str:
     """Fill in what ptxas says; or say why it cannot."""
     from ..cuda import modules, ptxas
-    from ..cuda.build import Absent, Failed
+    from ..cuda.build import CSRC, Absent, Failed
 
     known = ptxas.usage(modules.record().get("_cuda", {}).get("log", ""))
     if not known:
-        if not ptxas.CSRC.is_dir():
-            return "registers need the sources of the kernels: a checkout, or tinymed._cuda built with nvcc"
         try:
             with ThreadPoolExecutor() as pool:
-                for one in pool.map(ptxas.compiled, {ptxas.CSRC / rung.source for rung in chosen.rungs}):
+                for one in pool.map(ptxas.compiled, {CSRC / rung.source for rung in chosen.rungs}):
                     known |= one
         except (Absent, Failed) as reason:
             return f"registers need nvcc: {str(reason).splitlines()[0]}"

@@ -62,8 +62,9 @@ def language(kernel: Kernel) -> str:
 
 def cuda_sections(names: set[str]) -> list[str]:
     """The CUDA sources that define these kernels, when the sources are at hand."""
-    folder = Path(__file__).resolve().parents[2] / "csrc"
-    found = [f for f in sorted(folder.glob("*.cu")) if any(n in f.read_text() for n in names)]
+    from ..cuda.build import CSRC
+
+    found = [f for f in sorted(CSRC.glob("*.cu")) if any(n in f.read_text() for n in names)]
     if not found:
         return [f"# CUDA: no kernel written for {', '.join(sorted(names))}; on a GPU the reference runs on CuPy"]
     return [f"# CUDA: {f.name}\n\n{f.read_text().rstrip()}" for f in found]

@@ -17,6 +17,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 MODULES = {"_cuda": "TINYMED_CUDA", "_cuda_emulated": "TINYMED_EMULATED", "_cuda_checked": "TINYMED_EMULATED"}
+PACKAGE = Path(__file__).resolve().parents[1]
+CSRC = PACKAGE / "csrc"  # the kernels' sources, where the package was installed
+if not CSRC.is_dir():
+    CSRC = PACKAGE.parent / "csrc"  # and in a checkout
 RECORD = "_cuda_build.json"  # beside the modules: what was built, what was not and why
 RELEASE = "75 80 86 89 90a"  # Turing to Hopper; sm_90a keeps wgmma open, PTX of 9.0 serves what comes later
 HOST = ["-std=c++17", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unknown-pragmas"]

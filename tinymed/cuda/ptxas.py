@@ -5,9 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from .build import find_nvcc, run
-
-CSRC = Path(__file__).resolve().parents[2] / "csrc"  # beside the package in a checkout, absent from a wheel
+from .build import CSRC, find_nvcc, run
 
 
 class Usage(NamedTuple):
