@@ -1,5 +1,7 @@
 // Pooling of images [n, h, w, c].  Neighbouring threads take neighbouring channels, so every access is to whole
 // sectors.  Backward gathers: a pixel of dx collects what its windows send it, and nothing is added concurrently.
+#include <limits>
+
 #include "elementwise.cuh"
 #include "pool.cuh"
 
@@ -10,9 +12,11 @@ using pool::wins;
 
 // ---------------------------------------------------------------------------------------------------- maximum
 
+// Winners are numbers of taps: of a type I that can count the window's.
+template <typename I>
 struct MaxWindow {
     float* __restrict__ y;
-    uint8_t* __restrict__ index;
+    I* __restrict__ index;
     const float* __restrict__ x;
     int h, w, c;
     Axis rows, columns;
@@ -33,14 +37,15 @@ struct MaxWindow {
             }
         }
         y[at] = best;
-        index[at] = uint8_t(first);
+        index[at] = I(first);
     }
 };
 
+template <typename I>
 struct MaxWindowBackward {
     float* __restrict__ dx;
     const float* __restrict__ dy;
-    const uint8_t* __restrict__ index;
+    const I* __restrict__ index;
     int h, w, c;
     Axis rows, columns;
     __device__ void operator()(int64_t at) const {
@@ -193,25 +198,50 @@ void max_halve_backward(Out<float> dx, In<float> dy, In<uint8_t> index, Lengths,
 }
 BIND(max_halve_backward, "dx dy index x_shape");
 
-void max_window(Out<float> y, Out<uint8_t> index, In<float> x, Lengths kernel, Lengths stride, Lengths before,
-                Lengths dilation, Lengths, cudaStream_t stream) {
-    require(kernel.product() <= 256, "max_pool2d: a window of ", kernel, " pixels; a byte counts 256");
+template <typename I>
+void max_window_of(Out<float> y, Out<I> index, In<float> x, Lengths kernel, Lengths stride, Lengths before,
+                   Lengths dilation, cudaStream_t stream) {
+    require(kernel.product() - 1 <= std::numeric_limits<I>::max(), "max_pool2d: a window of ", kernel,
+            " pixels is more than its winners can count");
     Axis rows = axis_of(x.length(1), 0, kernel, stride, before, dilation);
     Axis columns = axis_of(x.length(2), 1, kernel, stride, before, dilation);
-    each<1>(MaxWindow{y.data, index.data, x.data, y.length(1), y.length(2), y.length(3), rows, columns}, y.size(),
+    each<1>(MaxWindow<I>{y.data, index.data, x.data, y.length(1), y.length(2), y.length(3), rows, columns}, y.size(),
             stream);
 }
-BIND(max_window, "y index x kernel stride before dilation size");
 
-void max_window_backward(Out<float> dx, In<float> dy, In<uint8_t> index, Lengths, Lengths kernel, Lengths stride,
-                         Lengths before, Lengths dilation, cudaStream_t stream) {
+template <typename I>
+void max_window_backward_of(Out<float> dx, In<float> dy, In<I> index, Lengths kernel, Lengths stride, Lengths before,
+                            Lengths dilation, cudaStream_t stream) {
     require(index.size() == dy.size(), "max_pool2d_backward: dy has shape ", dy.shape, ", index ", index.shape);
     Axis rows = axis_of(dx.length(1), 0, kernel, stride, before, dilation);
     Axis columns = axis_of(dx.length(2), 1, kernel, stride, before, dilation);
-    MaxWindowBackward f{dx.data, dy.data, index.data, dy.length(1), dy.length(2), dy.length(3), rows, columns};
+    MaxWindowBackward<I> f{dx.data, dy.data, index.data, dy.length(1), dy.length(2), dy.length(3), rows, columns};
     each<1>(f, dx.size(), stream);
 }
+
+void max_window(Out<float> y, Out<uint8_t> index, In<float> x, Lengths kernel, Lengths stride, Lengths before,
+                Lengths dilation, Lengths, cudaStream_t stream) {
+    max_window_of(y, index, x, kernel, stride, before, dilation, stream);
+}
+BIND(max_window, "y index x kernel stride before dilation size");
+
+void max_window_wide(Out<float> y, Out<int32_t> index, In<float> x, Lengths kernel, Lengths stride, Lengths before,
+                     Lengths dilation, Lengths, cudaStream_t stream) {
+    max_window_of(y, index, x, kernel, stride, before, dilation, stream);
+}
+BIND(max_window_wide, "y index x kernel stride before dilation size");
+
+void max_window_backward(Out<float> dx, In<float> dy, In<uint8_t> index, Lengths, Lengths kernel, Lengths stride,
+                         Lengths before, Lengths dilation, cudaStream_t stream) {
+    max_window_backward_of(dx, dy, index, kernel, stride, before, dilation, stream);
+}
 BIND(max_window_backward, "dx dy index x_shape kernel stride before dilation");
+
+void max_window_wide_backward(Out<float> dx, In<float> dy, In<int32_t> index, Lengths, Lengths kernel, Lengths stride,
+                              Lengths before, Lengths dilation, cudaStream_t stream) {
+    max_window_backward_of(dx, dy, index, kernel, stride, before, dilation, stream);
+}
+BIND(max_window_wide_backward, "dx dy index x_shape kernel stride before dilation");
 
 // padding: before and after the rows, before and after the columns.
 void avg_window(Out<float> y, In<float> x, Lengths kernel, Lengths stride, Lengths padding, Lengths, bool include_pad,

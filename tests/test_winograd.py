@@ -56,7 +56,7 @@ def test_transforms_of_every_instruction_set(shape, m):
     signal, filter, inverse = MATRICES[m]
     for matrix, gather in ((signal, True), (filter, True), (transposed(inverse), True), (inverse, False),
                            (transposed(filter), False)):  # fmt: skip
-        square = machine_code(PARAMETERS, emitter(matrix, gather, shape))
+        square = machine_code(PARAMETERS, emitter(matrix, gather, shape=shape))
         rng, (rows, columns), exact = np.random.default_rng(0), np.shape(matrix), np.array(matrix, float)
         for channels, i, j in ((1, -1, -1), (shape.lanes, 0, 2), (2 * shape.lanes + 1, 3, 1), (shape.lanes, 4, -2)):
             room, h, w = -(-channels // shape.lanes) * shape.lanes, 6, 5
@@ -75,6 +75,52 @@ def test_transforms_of_every_instruction_set(shape, m):
                 else:
                     around[here] = expected
                     assert relative(image, around[9:-9, 9:-9]) < 5e-7
+
+
+def spread(pooled, winners):
+    """The map that max-pooling's gradient writes: a value at the pixel that won."""
+    h, w, channels = pooled.shape
+    full = np.zeros((h, 2, w, 2, channels))
+    for q in range(4):
+        full[:, q // 2, :, q % 2] = np.where(winners == q, pooled, 0)
+    return full.reshape(2 * h, 2 * w, channels)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("m", [2, 4])
+def test_transforms_of_pooled_pixels(shape, m):
+    """Reading gradients where they lie in windows; writing only the largest of ReLU of each window."""
+    signal, _, inverse = MATRICES[m]
+    for matrix, gather, parity in ((signal, True, 0), (signal, True, 1), (transposed(inverse), True, 0),
+                                   (inverse, False, 0)):  # fmt: skip
+        square = machine_code([*PARAMETERS, "index"], emitter(matrix, gather, parity, shape))
+        rng, (rows, columns), exact = np.random.default_rng(0), np.shape(matrix), np.array(matrix, float)
+        for channels, i, j in ((1, -1, -1), (shape.lanes, 0, 1), (2 * shape.lanes + 1, 2, 0), (3, 1, 2)):
+            room, h, w, side = -(-channels // shape.lanes) * shape.lanes, 3, 4, columns if gather else rows
+            with guarded() as guards:
+                image, other = guards.place(normal(rng, h, w, channels)), guards.place(np.zeros(channels, np.float32))
+                index = guards.place(rng.integers(0, 4, (h, w, channels)).astype(np.uint8))
+                planes = guards.place(normal(rng, (rows if gather else columns) ** 2, room))
+                around = np.pad(spread(image, index), ((9, 9), (9, 9), (0, 0)))
+                kept = image.copy(), index.copy()
+                square(image.ctypes.data, h, w, 4 * channels, other.ctypes.data, i, j, planes.ctypes.data, 4 * room,
+                       channels, index.ctypes.data)  # fmt: skip
+                top, left = 9 + 2 * i + parity, 9 + 2 * j + parity
+                if gather:
+                    source = around[top : top + side, left : left + side]
+                else:
+                    source = planes[:, :channels].reshape(columns, columns, channels)
+                expected = np.einsum("ia,abc,jb->ijc", exact, source, exact)
+                if gather:
+                    assert relative(planes[:, :channels].reshape(rows, rows, channels), expected) < 5e-7
+                    continue
+                windows = np.maximum(expected, 0).reshape(m // 2, 2, m // 2, 2, channels).transpose(0, 2, 4, 1, 3)
+                windows = windows.reshape(m // 2, m // 2, channels, 4)
+                for r, s in np.ndindex(h, w):
+                    inside = 0 <= r - i < m // 2 and 0 <= s - j < m // 2
+                    values = windows[r - i, s - j] if inside else None
+                    assert relative(image[r, s], kept[0][r, s] if values is None else values.max(-1)) < 1e-6
+                    assert np.array_equal(index[r, s], kept[1][r, s] if values is None else values.argmax(-1))
 
 
 # ------------------------------------------------------------------------------------------------ three directions

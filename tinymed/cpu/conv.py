@@ -21,6 +21,7 @@ NO_BIAS = np.zeros(0, np.float32)
 BLOCK = 16 * ROWS  # rows of one indirection table: their inputs stay in L2 while the panels of the filter pass
 SLICE = 32  # rows of a filter packed or turned by one task
 WINOGRAD = {"winograd2": 2, "winograd4": 4}  # size of a tile of the output
+WIDTH = 4096  # numbers that one task adds up
 PARTIAL = 1 << 22  # floats of partial weight gradients: 16 MiB, or one copy where that is larger
 
 
@@ -287,11 +288,13 @@ def weight_cuts(n: Any, h: Any, w: Any, channels: Any, size: Any) -> Any:
 
 
 def weight_work(dy: Any, x: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
-    n, k, h, w = dy.shape
-    size = int(np.prod(shape))
-    rows = -(-size // k // ROWS) * ROWS
-    partial = weight_cuts.py_func(n, h, w, x.shape[1] + k, size)[4]
-    return [((2, rows), np.int64), (partial, size)]
+    return weight_space(dy.shape, x.shape[1], shape)
+
+
+def weight_space(dy_shape: Any, channels: int, shape: Any) -> list[Any]:
+    """The table of taps and the partial sums."""
+    (n, k, h, w), size = dy_shape, int(np.prod(shape))
+    return [((2, -(-size // k // ROWS) * ROWS), np.int64), (weight_cuts.py_func(n, h, w, channels + k, size)[4], size)]
 
 
 @serial
@@ -314,33 +317,58 @@ def conv_direct_weight(
     The rows of a tile are elements (r, s, c) of the filter.
     """
     n, h, w, k = dy.shape
-    depth, pixel, per_group = shape[1], 4 * x.shape[3], k // groups
-    row = x.shape[2] * pixel
-    taps(table, shape, (dilation[0] * row, dilation[1] * pixel), k)
     images, rows, per_image, count, cuts = weight_cuts(n, h, w, x.shape[3] + k, dw.size)
-    panels = ceil_div(per_group, COLUMNS)
-    parts = max(1, min(panels, TASKS // cuts))
+    image, row, pixel = weight_steps(table, x, k, shape, stride, dilation)
+    parts = weight_parts(k // groups, cuts)
     for task in prange(cuts * parts):
-        cut, low, high = task // parts, task % parts * panels // parts, (task % parts + 1) * panels // parts
-        start = ZERO
+        cut, part, start = task // parts, task % parts, ZERO
         if count == 0:
             partial[cut] = 0
         for unit in range(cut * count // cuts, (cut + 1) * count // cuts):
             b, i = unit // per_image * images, unit % per_image * rows
-            loops = (min(images, n - b), min(rows, h - i), w, x.shape[1] * row, stride[0] * row, stride[1] * pixel,
-                     h * w * k * 4, w * k * 4, k * 4)  # fmt: skip
-            for g in range(groups):
-                sweep(table, table.shape[1] // ROWS, address(x[b]) + i * stride[0] * row + 4 * g * depth,
-                      address(partial[cut]) + 4 * g * per_group, address(dy[b, i]) + 4 * g * per_group, 4 * COLUMNS,
-                      start, per_group, low, high, loops)  # fmt: skip
+            loops = (min(images, n - b), min(rows, h - i), w, image, row, pixel, h * w * k * 4, w * k * 4, k * 4)
+            weight_unit(partial[cut], table, address(x[b]) + i * row, address(dy[b, i]), loops, shape, groups,
+                        start, part, parts)  # fmt: skip
             start = ACCUMULATE
-    total, width = dw.reshape(-1), 4096
-    for t in prange(ceil_div(total.size, width)):
-        piece = total[t * width : (t + 1) * width]
-        piece[:] = 0
-        for cut in range(partial.shape[0]):
-            for i in range(piece.size):
-                piece[i] += partial[cut, t * width + i]
+    total = dw.reshape(-1)
+    for t in prange(ceil_div(total.size, WIDTH)):
+        add_partials(total[t * WIDTH : (t + 1) * WIDTH], partial, t * WIDTH)
+
+
+@serial
+def weight_steps(table: Any, x: Any, filters: Any, shape: Any, stride: Any, dilation: Any) -> Any:
+    """Bytes of x from image to image, row to row and pixel to pixel of dy.  Fills the table of taps."""
+    pixel = 4 * x.shape[3]
+    row = x.shape[2] * pixel
+    taps(table, shape, (dilation[0] * row, dilation[1] * pixel), filters)
+    return x.shape[1] * row, stride[0] * row, stride[1] * pixel
+
+
+@serial
+def weight_parts(per_group: Any, cuts: Any) -> Any:
+    """Parts that the filters of a group are cut into."""
+    return max(1, min(ceil_div(per_group, COLUMNS), TASKS // cuts))
+
+
+@serial
+def weight_unit(total: Any, table: Any, x: Any, dy: Any, loops: Any, shape: Any, groups: Any, start: Any, part: Any,
+                parts: Any) -> None:  # fmt: skip
+    """total += the products of the pixels that loops walk, from the addresses x and dy on, for one part of filters."""
+    per_group = shape[0] // groups
+    panels = ceil_div(per_group, COLUMNS)
+    for g in range(groups):
+        sweep(table, table.shape[1] // ROWS, x + 4 * g * shape[1], address(total) + 4 * g * per_group,
+              dy + 4 * g * per_group, 4 * COLUMNS, start, per_group, part * panels // parts,
+              (part + 1) * panels // parts, loops)  # fmt: skip
+
+
+@serial
+def add_partials(piece: Any, partial: Any, first: Any) -> None:
+    """piece = the sum of the partial sums from number `first` on."""
+    piece[:] = 0
+    for cut in range(partial.shape[0]):
+        for i in range(piece.size):
+            piece[i] += partial[cut, first + i]
 
 
 # ------------------------------------------------------------------------------------------------------- bias

@@ -13,23 +13,9 @@ from ..program import pattern
 from . import fused_pool  # noqa: F401  whose rewrites are tried first
 from .conv import BLOCK, direct_out, direct_work, locate
 from .jit import serial
-from .microkernel import COLUMNS, ROWS, TASKS, ZERO, address, ceil_div, share, sweep
-from .pool import wins
-from .winograd import (
-    TILES,
-    count_rows,
-    inverse2,
-    inverse4,
-    multiply,
-    place,
-    read_tiles,
-    scratch,
-    threads,
-    whole,
-    winograd_block,
-    winograd_out,
-    winograd_work,
-)
+from .microkernel import COLUMNS, ZERO, address, ceil_div, share, sweep
+from .windows import relu_halve
+from .winograd import TILES, place, threads, winograd_block, winograd_out, winograd_parts, winograd_work
 
 f4, u1 = np.float32, np.uint8
 
@@ -66,23 +52,6 @@ def positive(v: Any) -> Any:
     return f4(0) if v <= 0 else v
 
 
-@serial
-def relu_halve(y: Any, index: Any, above: Any, below: Any, right: Any) -> None:
-    """The largest of ReLU of two pixels above and two below, and which won; `right` numbers from pixel to pixel."""
-    for o in range(y.size):
-        best, first = positive(above[o]), u1(0)
-        value = positive(above[o + right])
-        if wins(value, best):
-            best, first = value, u1(1)
-        value = positive(below[o])
-        if wins(value, best):
-            best, first = value, u1(2)
-        value = positive(below[o + right])
-        if wins(value, best):
-            best, first = value, u1(3)
-        y[o], index[o] = best, first
-
-
 # ------------------------------------------------------------------------------------------------- Winograd
 
 
@@ -103,52 +72,17 @@ def halved(out: Any) -> Any:
     return lambda *args: [(shape := (*out(*args[:-1])[0][:2], *args[-1])), (shape, u1)]
 
 
-@serial
-def pool_tiles(m: Any, first: Any, last: Any, y: Any, index: Any, h: Any, w: Any, column: Any, columns: Any,
-               products: Any, plane: Any, buffer: Any, waste: Any) -> None:  # fmt: skip
-    """relu_halve of A^T products A for tiles first..last of maps of h x w."""
-    for t in range(first, last):
-        b, i, j = place(t, m, h, w)
-        planes = products + 4 * COLUMNS * (t - first)
-        if m == 4:
-            inverse4(address(buffer), m, m, 4 * COLUMNS, waste, 0, 0, planes, plane, columns)
-        else:
-            inverse2(address(buffer), m, m, 4 * COLUMNS, waste, 0, 0, planes, plane, columns)
-        for r in range(i // 2, min((i + m) // 2, y.shape[1])):
-            for s in range(j // 2, min((j + m) // 2, y.shape[2])):
-                at = ((2 * r - i) * m + 2 * s - j) * COLUMNS
-                relu_halve(y[b, r, s, column : column + columns], index[b, r, s, column : column + columns],
-                           buffer[at:], buffer[at + m * COLUMNS :], COLUMNS)  # fmt: skip
-
-
 @kernel(backend="numba", image="y index x", out=halved(winograd_out),
-        work=lambda *args: [*winograd_work(*args[:-1]), (threads(), 16 * COLUMNS)])  # fmt: skip
-def conv_winograd_relu_pool(y: Any, index: Any, ws: Any, tables: Any, buffers: Any, x: Any, u: Any, bias: Any,
-                            filters: Any, padding: Any, size: Any) -> None:  # fmt: skip
+        work=lambda *args: winograd_work(*args[:-1]))  # fmt: skip
+def conv_winograd_relu_pool(y: Any, index: Any, ws: Any, tables: Any, x: Any, u: Any, bias: Any, filters: Any,
+                            padding: Any, size: Any) -> None:  # fmt: skip
     """conv_winograd, ReLU and 2 x 2 max-pooling: the map itself is never written."""
-    (top, bottom), (left, right), c, k = padding[0], padding[1], x.shape[3], y.shape[3]
-    h, w, m, panels = (
-        x.shape[1] + top + bottom - 2,
-        x.shape[2] + left + right - 2,
-        4 if u.shape[1] == 36 else 2,
-        u.shape[0],
-    )
-    tiles = y.shape[0] * ceil_div(h, m) * ceil_div(w, m)
-    blocks = ceil_div(tiles, TILES)
-    parts = max(1, min(panels, TASKS // (2 * max(1, blocks))))
+    (top, bottom), (left, right) = padding
+    h, w = x.shape[1] + top + bottom - 2, x.shape[2] + left + right - 2
+    blocks, parts = winograd_parts(x, u, h, w)
     for task in prange(blocks * parts):
         thread, block, part = get_thread_id(), np.int64(task) // parts, np.int64(task) % parts
-        first, last = block * TILES, min((block + 1) * TILES, tiles)
-        v, plane_v, products, plane_m, zeros, waste = scratch(ws[thread], u.shape[1], whole(c))
-        count_rows(tables[thread], whole(c))
-        read_tiles(m, first, last, x, h, w, top, left, v, plane_v, zeros)
-        for p in range(part * panels // parts, (part + 1) * panels // parts):
-            column = p * COLUMNS
-            columns = min(COLUMNS, k - column)
-            start = address(bias) + 4 * column if bias.size else ZERO
-            multiply(tables[thread], ceil_div(last - first, ROWS), v, plane_v, address(u) + 4 * p * u[0].size, products,
-                     plane_m, c, columns, start, m)  # fmt: skip
-            pool_tiles(m, first, last, y, index, h, w, column, columns, products, plane_m, buffers[thread], waste)
+        winograd_block(y, index, ws[thread], tables[thread], x, None, u, bias, block, part, parts, h, w, top, left)
 
 
 @serial
@@ -167,14 +101,13 @@ def relu_tiles(y: Any, first: Any, m: Any, low: Any, high: Any) -> None:
 @kernel(backend="numba", image="y x", out=winograd_out, work=winograd_work)
 def conv_winograd_relu(y: Any, ws: Any, tables: Any, x: Any, u: Any, bias: Any, filters: Any, padding: Any) -> None:
     """conv_winograd and ReLU."""
-    m, panels, top, left = 4 if u.shape[1] == 36 else 2, u.shape[0], padding[0][0], padding[1][0]
-    blocks = ceil_div(y.shape[0] * ceil_div(y.shape[1], m) * ceil_div(y.shape[2], m), TILES)
-    parts = max(1, min(panels, TASKS // (2 * max(1, blocks))))
+    h, w, m, top, left = y.shape[1], y.shape[2], 4 if u.shape[1] == 36 else 2, padding[0][0], padding[1][0]
+    blocks, parts = winograd_parts(x, u, h, w)
     for task in prange(blocks * parts):
         thread, block, part = get_thread_id(), np.int64(task) // parts, np.int64(task) % parts
-        low, high = part * panels // parts, (part + 1) * panels // parts
-        winograd_block(y, ws[thread], tables[thread], x, u, bias, block * TILES, low, high, top, left)
-        relu_tiles(y, block * TILES, m, low * COLUMNS, min(high * COLUMNS, y.shape[3]))
+        winograd_block(y, None, ws[thread], tables[thread], x, None, u, bias, block, part, parts, h, w, top, left)
+        low, high = part * u.shape[0] // parts * COLUMNS, (part + 1) * u.shape[0] // parts * COLUMNS
+        relu_tiles(y, block * TILES, m, low, min(high, y.shape[3]))
 
 
 # --------------------------------------------------------------------------------------------------- direct
@@ -224,7 +157,8 @@ def conv_direct_relu_pool(y: Any, index: Any, tables: Any, buffers: Any, x: Any,
             direct_pixels(address(buffer) - 4 * begin * k, table, x, packed, bias, first, last, h, w, k, shape, stride,
                           groups, 0, panels, loops)  # fmt: skip
         for j in range(columns):
-            relu_halve(y[b, i, j], index[b, i, j], buffer[2 * j * k :], buffer[(w + 2 * j) * k :], k)
+            above = address(buffer) + 8 * j * k
+            relu_halve(address(y[b, i, j]), address(index[b, i, j]), above, above + 4 * w * k, 4 * k, k)
 
 
 @kernel(backend="numba", image="y x", out=direct_out, work=direct_work)

@@ -61,7 +61,8 @@ class Vectors:
 
     def __init__(self, builder: ir.IRBuilder, shape: Shape) -> None:
         self.b, self.lanes, self.fma = builder, shape.lanes, shape.fma
-        self.vector = ir.VectorType(F32, shape.lanes)
+        self.vector, self.bytes = ir.VectorType(F32, shape.lanes), ir.VectorType(ir.IntType(8), shape.lanes)
+        self.zero = ir.Constant(self.vector, None)
 
     def call(self, name: str, result: ir.Type, *args: ir.Value) -> ir.Value:
         kind = ir.FunctionType(result, [a.type for a in args])
@@ -73,32 +74,61 @@ class Vectors:
         lane0 = self.b.insert_element(undefined, value, I32(0))
         return self.b.shuffle_vector(lane0, undefined, ir.Constant(ir.VectorType(I32, self.lanes), None))
 
+    def byte(self, value: int) -> ir.Value:
+        """A vector of bytes with `value` in every lane."""
+        return ir.Constant(self.bytes, [value] * self.lanes)
+
     def below(self, count: ir.Value) -> ir.Value:
         """The mask of the first `count` lanes."""
         every = ir.Constant(ir.VectorType(I64, self.lanes), list(range(self.lanes)))
         return self.b.icmp_signed("<", every, self.splat(count))
 
-    def load(self, address: ir.Value, mask: ir.Value | None = None) -> ir.Value:
-        """The vector at `address`; with a mask its lanes only, the rest 0, touching no more memory."""
-        pointer = self.b.inttoptr(address, self.vector.as_pointer())
+    def load(self, address: ir.Value, mask: ir.Value | None = None, kind: ir.Type | None = None) -> ir.Value:
+        """The vector at `address`, of floats or of `kind`; with a mask its lanes only, the rest 0, touching no more."""
+        kind = kind or self.vector
+        pointer = self.b.inttoptr(address, kind.as_pointer())
         if mask is None:
             value = self.b.load(pointer)
-            value.align = 4
+            value.align = self.size(kind)
             return value
-        name = f"llvm.masked.load.v{self.lanes}f32.p0"
-        return self.call(name, self.vector, pointer, I32(4), mask, ir.Constant(self.vector, None))
+        none = ir.Constant(kind, None)
+        return self.call(f"llvm.masked.load.{self.suffix(kind)}.p0", kind, pointer, I32(self.size(kind)), mask, none)
 
     def store(self, value: ir.Value, address: ir.Value, mask: ir.Value | None = None) -> None:
-        pointer = self.b.inttoptr(address, self.vector.as_pointer())
+        kind = value.type
+        pointer = self.b.inttoptr(address, kind.as_pointer())
         if mask is None:
-            self.b.store(value, pointer).align = 4
+            self.b.store(value, pointer).align = self.size(kind)
         else:
-            self.call(f"llvm.masked.store.v{self.lanes}f32.p0", ir.VoidType(), value, pointer, I32(4), mask)
+            name = f"llvm.masked.store.{self.suffix(kind)}.p0"
+            self.call(name, ir.VoidType(), value, pointer, I32(self.size(kind)), mask)
+
+    def size(self, kind: ir.Type) -> int:
+        """Bytes of an element."""
+        return 4 if kind == self.vector else 1
+
+    def suffix(self, kind: ir.Type) -> str:
+        """How LLVM's intrinsics name a vector."""
+        return f"v{self.lanes}{'f32' if kind == self.vector else 'i8'}"
 
     def multiply_add(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
         if self.fma:
             return self.call(f"llvm.fma.v{self.lanes}f32", self.vector, x, y, z)
         return self.b.fadd(self.b.fmul(x, y), z)  # llvm.fma would become a call into libm per lane
+
+
+def over_channels(v: Vectors, channels: ir.Value, body: Callable[[ir.Value, ir.Value | None], None]) -> None:
+    """body(bytes from the first channel, mask of the valid lanes or None) for each vector of channels."""
+    b = v.b
+    with cgutils.for_range(b, b.sdiv(b.add(channels, I64(v.lanes - 1)), I64(v.lanes))) as loop:
+        done = b.mul(loop.index, I64(v.lanes))
+        left, shift = b.sub(channels, done), b.mul(done, I64(4))
+        mask = v.below(left)
+        with b.if_else(b.icmp_signed(">=", left, I64(v.lanes))) as (whole, part):
+            with whole:
+                body(shift, None)
+            with part:
+                body(shift, mask)
 
 
 class Emitter(Vectors):
@@ -123,14 +153,14 @@ class Emitter(Vectors):
 
     def begin(self, y: list[ir.Value]) -> None:
         """Fill the accumulators: from y, from the vector at `start`, or with zeros."""
-        start, zero = self.arg["start"], ir.Constant(self.vector, None)
+        start = self.arg["start"]
         with self.b.if_else(self.b.icmp_signed("==", start, I64(ACCUMULATE))) as (accumulate, fresh):
             with accumulate:
                 for m, n in self.grid:
                     self.b.store(self.load(*self.nth(y[m], n)), self.acc[m, n])
             with fresh:
                 for m, n in self.grid:
-                    self.b.store(zero, self.acc[m, n])
+                    self.b.store(self.zero, self.acc[m, n])
                 with self.b.if_then(self.b.icmp_signed("!=", start, I64(ZERO))):
                     bias = [self.load(*self.nth(start, n)) for n in range(self.shape.vectors)]
                     for m, n in self.grid:

@@ -29,15 +29,33 @@ def clipped(spans: Any, s: Any, piece: Any) -> Any:
     return max(spans[s, 1], piece * PIECE), min(spans[s, 2], (piece + 1) * PIECE)
 
 
+# The loops have functions of their own: what a slice is known to be there lets LLVM use vectors.
+
+
+@serial
+def sgd_run(p: Any, g: Any, lr: Any, decay: Any) -> None:
+    for i in range(p.size):
+        p[i] -= lr * (g[i] + decay * p[i])
+
+
 @kernel(backend="numba", flat="p g")
 def sgd_flat(p: Any, g: Any, rates: Any, spans: Any) -> None:
     """p -= lr (g + decay p)."""
     for t in prange(pieces(spans)):
         for s in range(spans.shape[0]):
             first, end = clipped(spans, s, t)
-            lr, decay = rates[spans[s, 0], 0], rates[spans[s, 0], 3]
-            for i in range(first, end):
-                p[i] -= lr * (g[i] + decay * p[i])
+            if first < end:
+                sgd_run(p[first:end], g[first:end], rates[spans[s, 0], 0], rates[spans[s, 0], 3])
+
+
+@serial
+def momentum_run(p: Any, buffer: Any, g: Any, r: Any, nesterov: Any) -> None:
+    lr, momentum, share, decay = r[0], r[1], r[2], r[3]
+    for i in range(p.size):
+        d = g[i] + decay * p[i]
+        b = momentum * buffer[i] + share * d
+        buffer[i] = b
+        p[i] -= lr * (d + momentum * b if nesterov else b)
 
 
 @kernel(backend="numba", flat="p buffer g")
@@ -46,13 +64,22 @@ def momentum_flat(p: Any, buffer: Any, g: Any, rates: Any, spans: Any, nesterov:
     for t in prange(pieces(spans)):
         for s in range(spans.shape[0]):
             first, end = clipped(spans, s, t)
-            r = rates[spans[s, 0]]
-            lr, momentum, share, decay = r[0], r[1], r[2], r[3]
-            for i in range(first, end):
-                d = g[i] + decay * p[i]
-                b = momentum * buffer[i] + share * d
-                buffer[i] = b
-                p[i] -= lr * (d + momentum * b if nesterov else b)
+            if first < end:
+                momentum_run(p[first:end], buffer[first:end], g[first:end], rates[spans[s, 0]], nesterov)
+
+
+@serial
+def adam_run(p: Any, m: Any, v: Any, g: Any, r: Any, decoupled: Any) -> None:
+    new1, beta2, new2, eps, step, correction = r[1], r[2], r[3], r[4], r[5], r[6]
+    shrink, decay = (f4(1) - r[7], f4(0)) if decoupled else (f4(1), r[7])
+    for i in range(p.size):
+        x = p[i] * shrink
+        d = g[i] + decay * x
+        a = m[i] + new1 * (d - m[i])
+        b = beta2 * v[i] + new2 * d * d
+        m[i] = a
+        v[i] = b
+        p[i] = x - step * a / (math.sqrt(b) / correction + eps)
 
 
 @kernel(backend="numba", flat="p m v g")
@@ -61,14 +88,5 @@ def adam_flat(p: Any, m: Any, v: Any, g: Any, rates: Any, spans: Any, decoupled:
     for t in prange(pieces(spans)):
         for s in range(spans.shape[0]):
             first, end = clipped(spans, s, t)
-            r = rates[spans[s, 0]]
-            new1, beta2, new2, eps, step, correction = r[1], r[2], r[3], r[4], r[5], r[6]
-            shrink, decay = (f4(1) - r[7], f4(0)) if decoupled else (f4(1), r[7])
-            for i in range(first, end):
-                x = p[i] * shrink
-                d = g[i] + decay * x
-                a = m[i] + new1 * (d - m[i])
-                b = beta2 * v[i] + new2 * d * d
-                m[i] = a
-                v[i] = b
-                p[i] = x - step * a / (math.sqrt(b) / correction + eps)
+            if first < end:
+                adam_run(p[first:end], m[first:end], v[first:end], g[first:end], rates[spans[s, 0]], decoupled)

@@ -11,10 +11,10 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from llvmlite import ir
-from numba.core import cgutils
 
 from . import generated
-from .microkernel import I64, SHAPE, Shape, Vectors
+from .microkernel import I64, SHAPE, Shape, Vectors, over_channels
+from .windows import largest
 
 Matrix = list[list[Fraction]]
 POINTS = {2: (0, 1, -1), 4: (0, 1, -1, 2, -2)}  # small, and in pairs p, -p that share their sums; infinity comes last
@@ -137,64 +137,133 @@ def mirrors(rows: Matrix) -> dict[int, int]:
 PARAMETERS = ["image", "h", "w", "pixel", "outside", "i", "j", "planes", "plane", "channels"]
 
 
-def emitter(matrix: Matrix, gather: bool, shape: Shape = SHAPE) -> generated.Emit:
+def emitter(matrix: Matrix, gather: bool, parity: int | None = None, shape: Shape = SHAPE) -> generated.Emit:
     """What writes y = matrix x matrix^T for a square of pixels x, for all channels.
 
     One side is the square of pixels whose first is (i, j) in an image of h x w, `pixel` bytes apart; for pixels that
     are not in the image stands the one at `outside`: zeros to read, waste to write.  The other side is planes: number
     q of the square at planes + q * plane.  gather: from pixels to planes, else back.
     A pixel has `channels` floats; planes have room for whole vectors.
+    With a parity the image is one of pooled pixels: see Windows.
     """
 
     def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
         v = Vectors(b, shape)
-        pixels = addresses(b, arg, len(matrix[0]) if gather else len(matrix))
-        count = b.sdiv(b.add(arg["channels"], I64(v.lanes - 1)), I64(v.lanes))
-        with cgutils.for_range(b, count) as loop:
-            done = b.mul(loop.index, I64(v.lanes))
-            left, shift = b.sub(arg["channels"], done), b.mul(done, I64(4))
-            mask = v.below(left)
-            with b.if_else(b.icmp_signed(">=", left, I64(v.lanes))) as (whole, part):
-                with whole:
-                    square(v, matrix, gather, pixels, arg, shift, None)
-                with part:
-                    square(v, matrix, gather, pixels, arg, shift, mask)
+        size = len(matrix[0]) if gather else len(matrix)
+        image = Pixels(v, arg, size) if parity is None else Windows(v, arg, size, parity)
+        over_channels(v, arg["channels"], lambda shift, mask: square(v, matrix, gather, image, arg, shift, mask))
 
     return emit
 
 
-def square(v: Vectors, matrix: Matrix, gather: bool, pixels: list[ir.Value], arg: dict[str, ir.Value],
+def square(v: Vectors, matrix: Matrix, gather: bool, image: "Pixels", arg: dict[str, ir.Value],
            shift: ir.Value, mask: ir.Value | None) -> None:  # fmt: skip
     """One vector of channels, `shift` bytes from the first: columns, then rows."""
     b, sums, (rows, columns) = v.b, Sums(v), (len(matrix), len(matrix[0]))
     planes = b.add(arg["planes"], shift)
     plane = lambda q: b.add(planes, b.mul(arg["plane"], I64(q)))  # noqa: E731
-    read = (lambda q: v.load(b.add(pixels[q], shift), mask)) if gather else (lambda q: v.load(plane(q)))
-    middle = [sums.apply(matrix, [read(r * columns + s) for r in range(columns)]) for s in range(columns)]
+    image.begin(shift, mask)
+    read = image.read if gather else (lambda r, s: v.load(plane(r * columns + s)))
+    middle = [sums.apply(matrix, [read(r, s) for r in range(columns)]) for s in range(columns)]
     for r in range(rows):
         for s, y in enumerate(sums.apply(matrix, [column[r] for column in middle])):
             if gather:
                 v.store(y, plane(r * rows + s))
             else:
-                v.store(y, b.add(pixels[r * rows + s], shift), mask)
+                image.write(r, s, y)
 
 
-def addresses(b: ir.IRBuilder, arg: dict[str, ir.Value], size: int) -> list[ir.Value]:
-    """Of the size x size pixels from (i, j); `outside` for those beyond the image."""
+class Pixels:
+    """A square of pixels of an image, one vector of channels at a time."""
 
-    def along(first: str, length: str) -> list[tuple[ir.Value, ir.Value]]:
-        places = [b.add(arg[first], I64(r)) for r in range(size)]
-        return [(at, b.icmp_unsigned("<", at, arg[length])) for at in places]  # a negative number is a large one
+    index = False  # whether places have a second address, among the winners
 
-    row, found = b.mul(arg["w"], arg["pixel"]), []
-    for i, inside in along("i", "h"):
-        start = b.add(arg["image"], b.mul(i, row))
-        for j, within in along("j", "w"):
-            at = b.add(start, b.mul(j, arg["pixel"]))
-            found.append(b.select(b.and_(inside, within), at, arg["outside"]))
-    return found
+    def __init__(self, v: Vectors, arg: dict[str, ir.Value], size: int) -> None:
+        self.v, self.b, self.arg = v, v.b, arg
+        self.places = self.located(size)
+
+    def begin(self, shift: ir.Value, mask: ir.Value | None) -> None:
+        """From here on, channels from `shift` bytes on."""
+        self.shift, self.mask = shift, mask
+
+    def located(self, size: int) -> dict[tuple[int, int], tuple[ir.Value, ...]]:
+        """Addresses of size x size places from (i, j); `outside` for those beyond the image."""
+        b, arg = self.b, self.arg
+
+        def along(first: str, length: str) -> list[tuple[ir.Value, ir.Value]]:
+            at = [b.add(arg[first], I64(r)) for r in range(size)]
+            return [(a, b.icmp_unsigned("<", a, arg[length])) for a in at]  # a negative number is a large one
+
+        found: dict[tuple[int, int], tuple[ir.Value, ...]] = {}
+        row = b.mul(arg["w"], arg["pixel"])
+        for r, (i, inside) in enumerate(along("i", "h")):
+            start = b.mul(i, row)
+            for s, (j, within) in enumerate(along("j", "w")):
+                offset, here = b.add(start, b.mul(j, arg["pixel"])), b.and_(inside, within)
+                found[r, s] = (b.select(here, b.add(arg["image"], offset), arg["outside"]),)
+                if self.index:  # a byte for each float
+                    winner = b.add(arg["index"], b.sdiv(offset, I64(4)))
+                    found[r, s] += (b.select(here, winner, arg["outside"]),)
+        return found
+
+    def read(self, r: int, s: int) -> ir.Value:
+        return self.v.load(self.b.add(self.places[r, s][0], self.shift), self.mask)
+
+    def write(self, r: int, s: int, y: ir.Value) -> None:
+        self.v.store(y, self.b.add(self.places[r, s][0], self.shift), self.mask)
 
 
-def transform(name: str, matrix: Matrix, gather: bool) -> Any:
-    """The function name(image, h, w, pixel, outside, i, j, planes, plane, channels) for Numba code."""
-    return generated.function(name, PARAMETERS, emitter(matrix, gather))
+class Windows(Pixels):
+    """The same square where the image holds, for each 2 x 2 window, a pooled value and which pixel won (a byte).
+
+    (i, j) is the first window and h x w the size in windows; the square begins at pixel `parity`, 0 or 1, of it, down
+    and across.  Read, a pixel is the pooled value if it won and 0 else: the gradient before max-pooling.  Written, the
+    four pixels of a window become the largest of their ReLU and its place.
+    """
+
+    index = True
+
+    def __init__(self, v: Vectors, arg: dict[str, ir.Value], size: int, parity: int) -> None:
+        self.parity = parity
+        super().__init__(v, arg, (size + parity + 1) // 2)
+
+    def begin(self, shift: ir.Value, mask: ir.Value | None) -> None:
+        super().begin(shift, mask)
+        self.seen: dict[tuple[int, int], Any] = {}
+
+    def window(self, r: int, s: int) -> tuple[tuple[int, int], int]:
+        """Which window a pixel is in, and its number there."""
+        (down, below), (across, right) = divmod(r + self.parity, 2), divmod(s + self.parity, 2)
+        return (down, across), 2 * below + right
+
+    def addresses(self, window: tuple[int, int]) -> tuple[ir.Value, ir.Value]:
+        """Of the pooled values and of the winners."""
+        value, winner = self.places[window]
+        return self.b.add(value, self.shift), self.b.add(winner, self.b.sdiv(self.shift, I64(4)))
+
+    def read(self, r: int, s: int) -> ir.Value:
+        window, number = self.window(r, s)
+        if window not in self.seen:
+            value, winner = self.addresses(window)
+            self.seen[window] = self.v.load(value, self.mask), self.v.load(winner, self.mask, self.v.bytes)
+        value, winner = self.seen[window]
+        return self.b.select(self.b.icmp_signed("==", winner, self.v.byte(number)), value, self.v.zero)
+
+    def write(self, r: int, s: int, y: ir.Value) -> None:
+        window, number = self.window(r, s)
+        pixels = self.seen.setdefault(window, {})
+        pixels[number] = y
+        if len(pixels) == 4:
+            best, first = largest(self.v, [pixels[q] for q in range(4)])
+            value, winner = self.addresses(window)
+            self.v.store(best, value, self.mask)
+            self.v.store(first, winner, self.mask)
+
+
+def transform(name: str, matrix: Matrix, gather: bool, parity: int | None = None) -> Any:
+    """The function name(image, h, w, pixel, outside, i, j, planes, plane, channels) for Numba code.
+
+    With a parity it takes, last, the address of the winners of `image`.
+    """
+    parameters = PARAMETERS if parity is None else [*PARAMETERS, "index"]
+    return generated.function(name, parameters, emitter(matrix, gather, parity))

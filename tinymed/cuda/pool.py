@@ -12,32 +12,29 @@ def takes(x: Any, *_: Any) -> bool:
     return bool(x.ndim == 4 and x.dtype.char == "f")
 
 
-def counted(x: Any, kernel: Any, *_: Any) -> bool:
-    """float32 images, and windows whose winner a byte can name."""
-    return takes(x) and math.prod(kernel) <= 256
-
-
 def halves(kernel: Any, stride: Any, before: Any, dilation: Any, space: Any, size: Any) -> bool:
     """Whether windows are 2 x 2 at stride 2, inside the image: most networks' only pooling."""
     plain = (kernel, stride, before, dilation) == ((2, 2), (2, 2), (0, 0), (1, 1))
     return bool(plain and 2 * size[0] <= space[0] and 2 * size[1] <= space[1])
 
 
-@kernel(backend="csrc", composite=True, when=counted)
+@kernel(backend="csrc", composite=True, when=takes)
 def max_pool2d_forward(k: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any) -> Any:
     """max_halve for 2 x 2 windows at stride 2, else max_window."""
     if halves(kernel, stride, before, dilation, x.shape[2:], size):
         return k.max_halve(x, size)
-    return k.max_window(x, kernel, stride, before, dilation, size)
+    window = k.max_window if math.prod(kernel) <= 256 else k.max_window_wide
+    return window(x, kernel, stride, before, dilation, size)
 
 
-@kernel(backend="csrc", composite=True, when=lambda dy, index, x_shape, kernel, *_: counted(dy, kernel))
+@kernel(backend="csrc", composite=True, when=takes)
 def max_pool2d_backward(k: Any, dy: Any, index: Any, x_shape: Any,
                         kernel: Any, stride: Any, before: Any, dilation: Any) -> Any:  # fmt: skip
     """max_halve_backward for 2 x 2 windows at stride 2, else max_window_backward."""
     if halves(kernel, stride, before, dilation, x_shape[2:], dy.shape[2:]):
         return k.max_halve_backward(dy, index, x_shape)
-    return k.max_window_backward(dy, index, x_shape, kernel, stride, before, dilation)
+    window = k.max_window_backward if index.dtype == "uint8" else k.max_window_wide_backward
+    return window(dy, index, x_shape, kernel, stride, before, dilation)
 
 
 @kernel(backend="csrc", image="y index x", out=lambda x, size: winner_shapes(x, (2, 2), size),
@@ -62,6 +59,21 @@ def max_window(y: Any, index: Any, x: Any, kernel: Any, stride: Any, before: Any
 def max_window_backward(dx: Any, dy: Any, index: Any, x_shape: Any,
                         kernel: Any, stride: Any, before: Any, dilation: Any) -> None:  # fmt: skip
     """dx = the dy of each window that the pixel won."""
+
+
+@kernel(backend="csrc", image="y index x", flops=lambda x, *_: x.size,
+        out=lambda x, kernel, stride, before, dilation, size: winner_shapes(x, kernel, size))  # fmt: skip
+def max_window_wide(
+    y: Any, index: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any
+) -> None:
+    """max_window for windows of more taps than a byte can count."""
+
+
+@kernel(backend="csrc", image="dx dy index", out=lambda dy, index, x_shape, *_: [x_shape],
+        flops=lambda dy, *_: dy.size)  # fmt: skip
+def max_window_wide_backward(dx: Any, dy: Any, index: Any, x_shape: Any,
+                             kernel: Any, stride: Any, before: Any, dilation: Any) -> None:  # fmt: skip
+    """max_window_backward for the winners of max_window_wide."""
 
 
 # ------------------------------------------------------------------------------------------------------- mean

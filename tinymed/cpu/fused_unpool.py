@@ -1,0 +1,169 @@
+"""Gradients of a convolution that max-pooling followed: dy is read where it lies, in pooled windows.
+
+dy is zero but for one pixel in four, and which is a byte in `index`: a quarter of the numbers to read, and the map of
+dy is never written.  The loops are those of conv.py and winograd.py.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import get_thread_id, prange  # type: ignore[attr-defined]
+
+from ..backend import kernel
+from ..program import pattern
+from .conv import WIDTH, add_partials, weight_cuts, weight_space, weight_steps, weight_unit
+from .jit import serial
+from .microkernel import ACCUMULATE, COLUMNS, ROWS, ZERO, address, ceil_div
+from .windows import unpool
+from .winograd import (
+    threads,
+    weight_rows,
+    weight_task,
+    winograd_block,
+    winograd_parts,
+    winograd_space,
+)
+from .winograd import weight_parts as winograd_weight_parts
+from .winograd import weight_space as winograd_weight_space
+
+
+def windows(draw: Any) -> dict[str, Any]:
+    """A pooled gradient, its winners, and the shape before pooling: of even and of odd sides."""
+    n, c, h, w = draw.choice(((2, 3, 4, 4), (1, 16, 6, 9), (3, 40, 5, 8), (1, 33, 2, 3)))
+    pooled = (n, c, h // 2, w // 2)
+    return {"dq": draw.array(pooled), "i": draw.integers(pooled, 0, 3).astype("uint8"), "shape": (n, c, h, w)}
+
+
+def input_sample(draw: Any) -> dict[str, Any]:
+    """What conv_winograd takes as the gradient of its input."""
+    v, m, edge, filters = windows(draw), draw.choice((2, 4)), draw.choice((1, 2)), draw.choice((3, 40))
+    u = draw.array((-(-filters // COLUMNS), (m + 2) ** 2, v["shape"][1], COLUMNS))
+    return v | {"u": u, "bias": draw.array((0,)), "filters": filters, "padding": ((edge, edge), (edge, edge))}
+
+
+def weight_sample(draw: Any) -> dict[str, Any]:
+    """What conv_winograd_weight takes."""
+    v, edge = windows(draw), draw.choice((0, 1))
+    n, _, h, w = v["shape"]
+    x = draw.array((n, draw.choice((1, 5, 35)), h + 2 - 2 * edge, w + 2 - 2 * edge))
+    return v | {"x": x, "m": draw.choice((2, 4)), "padding": ((edge, edge), (edge, edge))}
+
+
+def direct_sample(draw: Any) -> dict[str, Any]:
+    """What conv_direct_weight takes."""
+    v, (kh, kw), stride = windows(draw), draw.choice(((3, 3), (1, 1), (2, 3))), draw.choice(((1, 1), (2, 1)))
+    n, k, h, w = v.pop("shape")
+    c = draw.choice((1, 3, 17))
+    x = draw.array((n, c, (h - 1) * stride[0] + kh, (w - 1) * stride[1] + kw))
+    return v | {
+        "x": x,
+        "size": (n, k, h, w),
+        "shape": (k, c, kh, kw),
+        "stride": stride,
+        "dilation": (1, 1),
+        "groups": 1,
+    }
+
+
+def even(env: dict[str, Any]) -> bool:
+    """Whether tiles begin alike in their windows down and across."""
+    (top, _), (left, _) = env["padding"]
+    return bool(top % 2 == left % 2)
+
+
+for name, shape, arguments, when, sample in (
+    ("conv_winograd", "shape", "u, bias, filters, padding", even, input_sample),
+    ("conv_winograd_weight", "shape", "x, m, padding", None, weight_sample),
+    ("conv_direct_weight", "size", "x, shape, stride, dilation, groups", None, direct_sample),
+):
+    pattern("unpooled where it is read", f"""
+        dy = max_halve_backward(dq, i, {shape})
+        out = {name}(dy, {arguments})
+    """, f"""
+        dy = max_halve_backward(dq, i, {shape})
+        out = {name}_unpool(dq, i, {shape}, {arguments})
+    """, backend="numba", when=when, samples=sample)  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------------- Winograd
+
+
+def input_out(dq: Any, index: Any, shape: Any, u: Any, bias: Any, filters: Any, padding: Any) -> list[Any]:
+    return [(shape[0], filters, *(n + sum(p) - 2 for n, p in zip(shape[2:], padding, strict=True)))]
+
+
+@kernel(backend="numba", image="dx dq index", out=input_out,
+        work=lambda dq, index, shape, u, *_: winograd_space(shape[1], u.shape[1]))  # fmt: skip
+def conv_winograd_unpool(dx: Any, ws: Any, tables: Any, dq: Any, index: Any, shape: Any, u: Any, bias: Any,
+                         filters: Any, padding: Any) -> None:  # fmt: skip
+    """conv_winograd of the map, of `shape`, that max-pooling's gradient would write."""
+    h, w, top, left = dx.shape[1], dx.shape[2], padding[0][0], padding[1][0]
+    blocks, parts = winograd_parts(dq, u, h, w)
+    for task in prange(blocks * parts):
+        thread, block, part = get_thread_id(), np.int64(task) // parts, np.int64(task) % parts
+        winograd_block(dx, None, ws[thread], tables[thread], dq, index, u, bias, block, part, parts, h, w, top, left)
+
+
+@kernel(backend="numba", image="dq index x", filter="dw",
+        out=lambda dq, index, shape, x, m, padding: [(shape[1], x.shape[1], 3, 3)],
+        work=lambda dq, index, shape, x, m, padding: winograd_weight_space(shape, x.shape[1], m))  # fmt: skip
+def conv_winograd_weight_unpool(dw: Any, ws: Any, sums: Any, rows: Any, dq: Any, index: Any, shape: Any, x: Any,
+                                m: Any, padding: Any) -> None:  # fmt: skip
+    """conv_winograd_weight of the map, of `shape`, that max-pooling's gradient would write."""
+    c, h, w, top, left = x.shape[3], shape[2], shape[3], padding[0][0], padding[1][0]
+    parts = winograd_weight_parts(sums, ws, rows, c, m)
+    for task in prange(sums.shape[0] * parts):
+        weight_task(np.int64(task), parts, sums, ws[get_thread_id()], rows, dq, index, x, h, w, m, top, left)
+    for group in prange(ceil_div(c, ROWS)):
+        first = np.int64(group) * ROWS
+        weight_rows(dw, sums, first, min(first + ROWS, c), m)
+
+
+# ------------------------------------------------------------------------------------------------------ direct
+
+
+@serial
+def unpool_unit(dy: Any, dq: Any, index: Any, b: Any, i: Any) -> None:
+    """dy [image][row][pixel][channel]: the map from row i of image b on."""
+    channels = dy.shape[3]
+    for image in range(dy.shape[0]):
+        for row in range(dy.shape[1]):
+            window, pixels = (i + row) // 2, dy[image, row]
+            if window >= dq.shape[1]:
+                pixels[:] = 0
+                continue
+            pixels[2 * dq.shape[2] :] = 0
+            for j in range(dq.shape[2]):
+                place = b + image, window, j
+                unpool(address(pixels[2 * j]), address(dq[place]), address(index[place]), 2 * ((i + row) % 2),
+                       4 * channels, channels)  # fmt: skip
+
+
+def direct_space(dq: Any, index: Any, size: Any, x: Any, shape: Any, *how: Any) -> list[Any]:
+    n, k, h, w = size
+    images, rows, *_ = weight_cuts.py_func(n, h, w, x.shape[1] + k, int(np.prod(shape)))
+    return [*weight_space(size, x.shape[1], shape), (threads(), images, rows, w, k)]
+
+
+@kernel(backend="numba", image="dq index x", filter="dw", work=direct_space,
+        out=lambda dq, index, size, x, shape, *_: [shape])  # fmt: skip
+def conv_direct_weight_unpool(dw: Any, table: Any, partial: Any, maps: Any, dq: Any, index: Any, size: Any, x: Any,
+                              shape: Any, stride: Any, dilation: Any, groups: Any) -> None:  # fmt: skip
+    """conv_direct_weight of the map, of `size`, that max-pooling's gradient would write: some rows of it at a time."""
+    n, k, h, w = size
+    images, rows, per_image, count, cuts = weight_cuts(n, h, w, x.shape[3] + k, dw.size)
+    image, row, pixel = weight_steps(table, x, k, shape, stride, dilation)
+    for cut in prange(cuts):
+        dy, start = maps[get_thread_id()], ZERO
+        if count == 0:
+            partial[cut] = 0
+        for unit in range(cut * count // cuts, (cut + 1) * count // cuts):
+            b, i = unit // per_image * images, unit % per_image * rows
+            loops = (min(images, n - b), min(rows, h - i), w, image, row, pixel, rows * w * k * 4, w * k * 4, k * 4)
+            unpool_unit(dy[: loops[0], : loops[1]], dq, index, b, i)
+            weight_unit(partial[cut], table, address(x[b]) + i * row, address(dy), loops, shape, groups, start,
+                        0, 1)  # fmt: skip
+            start = ACCUMULATE
+    total = dw.reshape(-1)
+    for t in prange(ceil_div(total.size, WIDTH)):
+        add_partials(total[t * WIDTH : (t + 1) * WIDTH], partial, t * WIDTH)
