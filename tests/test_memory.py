@@ -1,13 +1,15 @@
 """The heap: blocks never overlap, holes merge, and an array's order in memory is what was asked."""
 
 import gc
+import itertools
+import math
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinymed import memory
+from tinymed import backend, memory
 from tinymed.memory import Heap, canonical_order, dense_order, empty, inverse_order, is_dense
 
 
@@ -75,3 +77,27 @@ def test_orders():
     assert canonical_order("image", 2) == (0, 1)
     assert inverse_order((2, 3, 1, 0)) == (3, 2, 0, 1)
     assert dense_order(np.ones((4, 6))[:, ::2]) is None
+
+
+def test_trimmed_memory_is_usable_and_what_is_held_stays():
+    held, freed = empty((300, 1000), np.float32), empty((300, 1000), np.float32)
+    held[...], freed[...] = 1, 2
+    del freed
+    memory.trim()
+    again = empty((300, 1000), np.float32)
+    again[...] = 3
+    assert (held == 1).all()
+    assert (again == 3).all()
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5, 7), (1, 1, 4, 4), (3, 17, 4, 5), (2, 16, 1, 33), (2, 3, 70, 61), (2, 5),
+                                   (3, 3, 2, 2, 2), (0, 3, 4, 4), (1, 40, 37)], ids=str)  # fmt: skip
+def test_any_order_becomes_any_other(shape, backend_name):
+    canonical = backend.table(backend_name).canonical
+    orders = list(itertools.permutations(range(len(shape))))[:: 5 if len(shape) > 4 else 1]
+    for now, order in itertools.product(orders, orders):
+        x = np.arange(math.prod(shape), dtype=np.float32).reshape([shape[a] for a in now])
+        x = x.transpose(inverse_order(now))
+        y = canonical(x, order)
+        assert np.array_equal(x, y)
+        assert y.transpose(order).flags.c_contiguous

@@ -6,6 +6,7 @@ malloc unmaps every block above 32 MiB when it is freed, and the next one pays a
 
 import bisect
 import contextlib
+import gc
 import math
 import mmap
 import threading
@@ -53,6 +54,20 @@ def dense_order(a: np.ndarray) -> Order | None:
     return order if a.transpose(order).flags.c_contiguous else None
 
 
+def as_matrices(x: Any, order: Order) -> Any:
+    """x as a view [a, m, n] whose axes m and n change places when it is brought into an order, or None."""
+    now = dense_order(x)
+    if now is None:
+        return None
+    moving, wanted = ([a for a in axes if x.shape[a] > 1] for axes in (now, order))
+    same = next((i for i, (a, b) in enumerate(zip(moving, wanted, strict=True)) if a != b), len(moving))
+    cut = moving.index(wanted[same], same) if same < len(moving) else 0
+    if wanted != [*moving[:same], *moving[cut:], *moving[same:cut]]:
+        return None
+    sides = [math.prod(x.shape[a] for a in axes) for axes in (moving[:same], moving[same:cut], moving[cut:])]
+    return x.transpose(now).reshape(sides)
+
+
 class Heap:
     """One reserved range of addresses: the lowest hole that fits is taken, neighbouring holes merge."""
 
@@ -78,6 +93,17 @@ class Heap:
                     self.high = max(self.high, start + nbytes)
                     return start
         raise MemoryError(f"no room for {nbytes / 2**20:.0f} MiB beside what is already held")
+
+    def trim(self) -> None:
+        """Give the pages of free memory back to the system: what was needed once is not held for ever."""
+        page = mmap.PAGESIZE
+        with self.lock:
+            while self.freed:
+                self._give(*self.freed.popleft())
+            for start, end in self.holes:
+                first, last = -(-start // page) * page, min(end, self.high) // page * page
+                if first < last and hasattr(mmap, "MADV_DONTNEED"):
+                    self.map.madvise(mmap.MADV_DONTNEED, first, last - first)
 
     def _give(self, start: int, nbytes: int) -> None:
         end, i = start + nbytes, bisect.bisect(self.holes, (start,))
@@ -114,6 +140,13 @@ def heap() -> Heap:
     if _heap is None:
         _heap = Heap()
     return _heap
+
+
+def trim() -> None:
+    """Give memory that is free, now that garbage is collected, back to the system."""
+    gc.collect()
+    if _heap is not None:
+        _heap.trim()
 
 
 @lru_cache(maxsize=4096)

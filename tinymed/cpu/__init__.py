@@ -30,6 +30,7 @@ from . import (
     response_norm,
     smooth,
     softmax,
+    transpose,
     unary,
     winograd,
 )
@@ -175,6 +176,7 @@ __all__ = [
     "response_norm",
     "smooth",
     "softmax",
+    "transpose",
     "unary",
     "winograd",
 ]

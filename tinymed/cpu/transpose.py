@@ -1,4 +1,4 @@
-"""Transposing a matrix in registers: LANES x LANES numbers at a time, for packing and turning filters.
+"""Transposing a matrix in registers: LANES x LANES numbers at a time, for images, and for packing and turning filters.
 
 A loop that copies number by number takes several cycles for each; the network of shuffles below takes a quarter of one.
 """
@@ -6,10 +6,13 @@ A loop that copies number by number takes several cycles for each; the network o
 from typing import Any
 
 from llvmlite import ir
+from numba import prange
 
+from ..backend import kernel
+from ..memory import Order, as_matrices, inverse_order, is_dense
 from . import generated
 from .jit import serial
-from .microkernel import I32, I64, LANES, SHAPE, Vectors
+from .microkernel import I32, I64, LANES, SHAPE, Vectors, address
 
 
 def exchange(builder: ir.IRBuilder, v: list[ir.Value], h: int) -> None:
@@ -46,3 +49,39 @@ def transpose(x: Any, row: Any, rows: Any, columns: Any, y: Any, column: Any) ->
         for j in range(0, columns, LANES):
             high, wide = min(LANES, rows - i), min(LANES, columns - j)
             block(x + i * row + 4 * j, row, y + j * column + 4 * i, column, high, wide)
+
+
+RUN = 4096  # numbers of a row that one task takes
+
+
+def changes_places(x: Any, order: Order) -> bool:
+    """Whether the old order of a float32 array and the new differ by two runs of axes changing places."""
+    return bool(x.dtype.char == "f" and x.size and not is_dense(x, order) and as_matrices(x, order) is not None)
+
+
+@kernel(backend="numba", composite=True, when=changes_places)
+def canonical(k: Any, x: Any, order: Order) -> Any:
+    """transpose_matrices, seen as what was asked for."""
+    y = k.transpose_matrices(as_matrices(x, order))
+    return y.reshape([x.shape[a] for a in order]).transpose(inverse_order(order))
+
+
+@serial
+def weave(y: Any, a: Any, b: Any, c: Any) -> None:
+    """y = a[0], b[0], c[0], a[1], ...: three rows, the colours of an image, are too few for a block."""
+    for i in range(a.size):
+        y[3 * i], y[3 * i + 1], y[3 * i + 2] = a[i], b[i], c[i]
+
+
+@kernel(backend="numba", out=lambda x: [(x.shape[0], x.shape[2], x.shape[1])], flops=lambda x: 0)
+def transpose_matrices(y: Any, x: Any) -> None:
+    """[a, m, n] to [a, n, m]."""
+    rows, columns = x.shape[1], x.shape[2]
+    runs = -(-columns // RUN)
+    for t in prange(x.shape[0] * runs):
+        b, first = t // runs, t % runs * RUN
+        last = min(first + RUN, columns)
+        if rows == 3:
+            weave(y[b, first:last].reshape(-1), x[b, 0, first:last], x[b, 1, first:last], x[b, 2, first:last])
+        else:
+            transpose(address(x[b]) + 4 * first, 4 * columns, rows, last - first, address(y[b, first:]), 4 * rows)

@@ -1,10 +1,9 @@
 """Memory orders, on the GPU: csrc/transpose.cu."""
 
-import math
 from typing import Any
 
 from ..backend import kernel
-from ..memory import Order, dense_order, inverse_order, is_dense
+from ..memory import Order, as_matrices, dense_order, inverse_order, is_dense
 from ..program.values import address, reach
 
 MOST_MATRICES = 65535  # the grid's second axis
@@ -16,7 +15,7 @@ def canonical(k: Any, x: Any, order: Order) -> Any:
     shape = tuple(x.shape[a] for a in order)
     if is_dense(x, order):
         y = k.copy(x.transpose(order))
-    elif (matrices := as_matrices(x, order)) is not None:
+    elif (matrices := as_matrices(x, order)) is not None and len(matrices) <= MOST_MATRICES:
         y = k.transpose(matrices).reshape(shape)
     elif (memory := stretch(x)) is None:
         y = k.xp.ascontiguousarray(x.transpose(order))
@@ -25,20 +24,6 @@ def canonical(k: Any, x: Any, order: Order) -> Any:
         strides = tuple(x.strides[a] // x.itemsize for a in order)
         y = k.gather_strided(line, shape, strides, start)
     return y.transpose(inverse_order(order))
-
-
-def as_matrices(x: Any, order: Order) -> Any:
-    """x as a view [a, m, n] whose axes m and n change places, or None."""
-    now = dense_order(x)
-    if now is None:
-        return None
-    moving, wanted = ([a for a in axes if x.shape[a] > 1] for axes in (now, order))
-    same = next((i for i, (a, b) in enumerate(zip(moving, wanted, strict=True)) if a != b), len(moving))
-    cut = moving.index(wanted[same], same) if same < len(moving) else 0
-    if wanted != [*moving[:same], *moving[cut:], *moving[same:cut]]:
-        return None
-    sides = [math.prod(x.shape[a] for a in axes) for axes in (moving[:same], moving[same:cut], moving[cut:])]
-    return x.transpose(now).reshape(sides) if sides[0] <= MOST_MATRICES else None
 
 
 def stretch(x: Any) -> tuple[Any, int] | None:

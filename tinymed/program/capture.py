@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .. import backend, precision, tape
+from .. import backend, memory, precision, tape
 from ..tape import Node
 from .passes import optimise
 from .program import Program
@@ -129,6 +129,7 @@ class Captured:
             tape.observers.remove(recorder)
             tape.readers.remove(recorder.refuse)
             recorder.undo()
+            memory.trim()
 
     def __repr__(self) -> str:
         made = sum(map(len, self.replays.values()))
