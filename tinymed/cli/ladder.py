@@ -105,6 +105,7 @@ def climb(name: str) -> tuple[list[Step], list[str]]:
 def count_accesses(chosen: Any, steps: Sequence[Step]) -> str:
     """Fill in what the emulator counts on the small problem; or say why it cannot."""
     from ..cuda import emulated
+    from ..cuda.ladders import ready
 
     why = backend.absence("emulated")
     if why:
@@ -144,13 +145,6 @@ def ratio(a: float, b: float) -> float | None:
     return a / b if b else None
 
 
-def ready(launch: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The arguments in the memory orders that the kernel takes, so that only it is counted and timed."""
-    plan = launch.plan_for(args)
-    orders = dict(plan.edges)
-    return tuple(launch.table.canonical(a, orders[i]) if i in orders else a for i, a in enumerate(args))
-
-
 def count_registers(chosen: Any, steps: Sequence[Step]) -> str:
     """Fill in what ptxas says; or say why it cannot."""
     from ..cuda import modules, ptxas
@@ -177,6 +171,8 @@ def measure(chosen: Any, steps: Sequence[Step]) -> str:
     if why:
         return f"time needs a GPU: {why}"
     import cupy
+
+    from ..cuda.ladders import ready
 
     problem = [cupy.asarray(a) if isinstance(a, np.ndarray) else a
                for a in chosen.problem(np.random.default_rng(0), *chosen.large)]  # fmt: skip

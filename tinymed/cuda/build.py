@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,8 +25,9 @@ if not CSRC.is_dir():
 RECORD = "_cuda_build.json"  # beside the modules: what was built, what was not and why
 RELEASE = "75 80 86 89 90a"  # Turing to Hopper; sm_90a keeps wgmma open, PTX of 9.0 serves what comes later
 HOST = ["-std=c++17", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unknown-pragmas"]
-# No vectorising and no splitting of a float4, or accesses would not be those of the source.
-CHECKED = ["-O1", "-g", "-fsanitize=thread", "-fsanitize=bounds", "-fno-tree-vectorize", "-fno-tree-sra",
+# No vectorising and no splitting of a float4, or accesses would not be those of the source.  In DWARF 5 addr2line 2.40
+# takes some lines of a header for the kernel file's.
+CHECKED = ["-O1", "-gdwarf-4", "-fsanitize=thread", "-fsanitize=bounds", "-fno-tree-vectorize", "-fno-tree-sra",
            "-fno-optimize-sibling-calls", "--param=tsan-instrument-func-entry-exit=0"]  # fmt: skip
 FAST = ["-O2", "-g1", "-ffp-contract=off"]
 
@@ -150,7 +152,8 @@ def object_of(job: Job, csrc: Path, folder: Path, module: str) -> Path:
     the emulator's."""
     emulators = module != "_cuda" and job.source.suffix == ".cpp"
     inside = job.source.is_relative_to(csrc)
-    name = "_".join(job.source.relative_to(csrc).parts) if inside else job.source.name
+    parts = job.source.relative_to(csrc).parts if inside else job.source.parts[-2:]
+    name = "_".join(parts)
     return folder / ("emulator" if emulators else module) / f"{name}.o"
 
 
@@ -161,7 +164,10 @@ def compile_object(job: Job, target: Path, newest_header: float) -> None:
     if fresh and said.exists() and asked.exists() and asked.read_text() == command:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    said.write_text(run([*job.command, "-o", str(target)], f"{job.source.name} does not compile"))
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:  # complete or absent: builds may share objects
+        made = Path(folder, target.name)
+        said.write_text(run([*job.command, "-o", str(made)], f"{job.source.name} does not compile"))
+        made.replace(target)
     asked.write_text(command)
 
 
@@ -178,9 +184,14 @@ def build(module: str, csrc: Path, folder: Path, target: Path, sources: Sequence
         jobs, link = emulated_jobs(csrc, sources, module == "_cuda_checked")
     headers = [h for pattern in ("*.h", "*.cuh", "ladders/**/*.cuh", "emulator/*.h") for h in csrc.glob(pattern)]
     newest = max(h.stat().st_mtime for h in headers)
+
+    def newest_header(source: Path) -> float:
+        beside = [] if source.is_relative_to(csrc) else source.parent.glob("*.cuh")
+        return max([newest, *(h.stat().st_mtime for h in beside)])
+
     objects = [object_of(job, csrc, folder, module) for job in jobs]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(lambda job, o: compile_object(job, o, newest), jobs, objects))
+        list(pool.map(lambda job, o: compile_object(job, o, newest_header(job.source)), jobs, objects))
     target.parent.mkdir(parents=True, exist_ok=True)
     log = "".join(o.with_suffix(".log").read_text() for o in objects)
     return log + run([*link, *map(str, objects), "-o", str(target)], f"{target.name} cannot be linked")
