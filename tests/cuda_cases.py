@@ -1,0 +1,328 @@
+"""Arguments for every launcher of csrc/, of sizes that Hypothesis draws: tests/test_cuda_silence.py runs them checked.
+
+Lengths lie around the sizes of warps, blocks and tiles, so that every kernel runs in part of a block and in several.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from tinymed.cuda.resample import bits
+from tinymed.cuda.tiles import TILES
+from tinymed.ops.space import slides
+
+LINE = (0, 1, 3, 31, 255, 256, 1023, 1028, 4099)
+ROWS, CHANNELS = (0, 1, 7, 33, 257, 600), (1, 2, 3, 4, 17, 32, 36, 65)
+SIDES = (1, 2, 5, 8, 13)
+
+
+class Cases:
+    """What an example is made of; numbers lie between 0.05 and 0.95, where every op is smooth."""
+
+    def __init__(self, data: st.DataObject):
+        self.data = data
+        self.rng = np.random.default_rng(self.pick(range(100)))
+
+    def pick(self, choices: Any) -> Any:
+        return self.data.draw(st.sampled_from(tuple(choices)))
+
+    def flag(self) -> bool:
+        return bool(self.pick((False, True)))
+
+    def array(self, *shape: int) -> Any:
+        return self.rng.uniform(0.05, 0.95, shape).astype(np.float32)
+
+    def maybe(self, *shape: int) -> Any:
+        return self.array(*shape) if self.flag() else None
+
+    def lines(self, count: int = 1) -> tuple[Any, ...]:
+        n = self.pick(LINE)
+        return tuple(self.array(n) for _ in range(count))
+
+    def matrix(self) -> Any:
+        return self.array(self.pick(ROWS), self.pick(CHANNELS))
+
+    def matrices(self, count: int = 1) -> tuple[Any, ...]:
+        x = self.matrix()
+        return (x, *(self.array(*x.shape) for _ in range(count - 1)))
+
+    def image(self) -> Any:
+        return self.array(self.pick((0, 1, 3)), self.pick(CHANNELS), self.pick(SIDES), self.pick(SIDES))
+
+    def words(self) -> Any:
+        return self.rng.integers(0, 1 << 32, 5).astype(np.uint32)
+
+    def integers(self, *shape: int, high: int = 9) -> Any:
+        return self.rng.integers(0, high, shape)
+
+
+# ----------------------------------------------------------------------------------------------------- several axes
+
+
+def windows(d: Cases) -> tuple[Any, tuple[int, ...], tuple[Any, ...]]:
+    """(x, size of y, (kernel, stride, zeros before, dilation)) of a pooling."""
+    x = d.image()
+    kernel, stride = (d.pick((1, 2, 3)), d.pick((1, 2, 3))), (d.pick((1, 2, 3)), d.pick((1, 2)))
+    before, dilation = (d.pick((0, kernel[0] // 2)), d.pick((0, kernel[1] // 2))), (1, d.pick((1, 2)))
+    size = slides(x.shape[2:], kernel, stride, tuple((n, n) for n in before), dilation)
+    size = tuple(max(n, 0) for n in size)
+    return x, size, (kernel, stride, before, dilation)
+
+
+def max_backward(d: Cases) -> tuple[Any, ...]:
+    x, size, (kernel, *rest) = windows(d)
+    dy = d.array(*x.shape[:2], *size)
+    return dy, d.integers(*dy.shape, high=kernel[0] * kernel[1]).astype(np.uint8), x.shape, kernel, *rest
+
+
+def halves(d: Cases) -> tuple[Any, ...]:
+    x = d.image()
+    return x, tuple(n // 2 for n in x.shape[2:])
+
+
+def halves_backward(d: Cases) -> tuple[Any, ...]:
+    x, size = halves(d)
+    dy = d.array(*x.shape[:2], *size)
+    return dy, d.integers(*dy.shape, high=4).astype(np.uint8), x.shape
+
+
+def means(d: Cases, backward: bool) -> tuple[Any, ...]:
+    x, size, (kernel, stride, before, _) = windows(d)
+    size = tuple(max(n, 0) for n in slides(x.shape[2:], kernel, stride, tuple((n, n) for n in before), (1, 1)))
+    padding = before[0], before[0], before[1], before[1]
+    rest = d.flag(), d.pick((0, 5))
+    if backward:
+        return d.array(*x.shape[:2], *size), x.shape, kernel, stride, padding, *rest
+    return x, kernel, stride, padding, size, *rest
+
+
+def resized(d: Cases, backward: bool, rest: tuple[Any, ...]) -> tuple[Any, ...]:
+    x, size = d.image(), (d.pick(SIDES), d.pick(SIDES))
+    steps = bits(tuple(a / b for a, b in zip(x.shape[2:], size, strict=True)))
+    return (d.array(*x.shape[:2], *size), x.shape, steps, *rest) if backward else (x, size, steps, *rest)
+
+
+def convolution(d: Cases, kind: str, groups: int, per: int | None = None, dilated: bool = True) -> tuple[Any, ...]:
+    """The arguments of one direction, up to the dilation; per: filters of a group, drawn if not given."""
+    channels = groups * (1 if per else d.pick((1, 3, 4, 17)))
+    filters = groups * (per or d.pick((1, 3, 4, 17, 36)))
+    x = d.array(d.pick((0, 1, 2)), channels, d.pick(SIDES[1:]), d.pick(SIDES[1:]))
+    weight = d.array(filters, channels // groups, d.pick((1, 2, 3)), d.pick((1, 3)))
+    stride, before = (d.pick((1, 2, 3)), d.pick((1, 2))), (d.pick((0, 1, 2)), d.pick((1, 2)))
+    dilation = (d.pick((1, 2)), 1) if dilated else (1, 1)
+    size = slides(x.shape[2:], weight.shape[2:], stride, tuple((n, n) for n in before), dilation)
+    size = tuple(max(n, 0) for n in size)
+    how = (stride, before, dilation) if dilated else (stride, before)
+    dy = d.array(x.shape[0], filters, *size)
+    if kind == "forward":
+        return x, weight, size, *how
+    return (dy, weight, x.shape, *how) if kind == "input" else (dy, x, weight.shape, *how)
+
+
+def product(d: Cases, kind: str) -> tuple[Any, ...]:
+    """A convolution as an implicit product, in any tile."""
+    groups, tile = d.pick((1, 2)), d.pick(range(len(TILES)))
+    a, b, *rest = convolution(d, kind, groups)
+    bias = (d.maybe(b.shape[0]),) if kind == "forward" else ()
+    return a, b, *bias, *rest, groups, tile
+
+
+def depthwise(d: Cases, kind: str) -> tuple[Any, ...]:
+    a, b, *rest = convolution(d, kind, d.pick((1, 3, 4, 36)), per=d.pick((1, 1, 2)))
+    bias = (d.maybe(b.shape[0]),) if kind == "forward" else ()
+    return a, b, *bias, *rest
+
+
+def factors(d: Cases) -> tuple[Any, Any]:
+    length = (0, 1, 15, 16, 17, 65)
+    m, n, k = d.pick(length), d.pick(length), d.pick(length)
+    return d.array(m, k), d.array(k, n)
+
+
+def matrix_product(d: Cases) -> tuple[Any, ...]:
+    a, b = factors(d)
+    ta, tb = d.pick(((False, False), (True, False), (False, True)))
+    a, b = (a.T.copy() if ta else a), (b.T.copy() if tb else b)
+    return a, b, d.maybe(b.shape[0 if tb else 1]), ta, tb, d.pick(range(len(TILES)))
+
+
+def gathered(d: Cases) -> tuple[Any, ...]:
+    shape = tuple(d.pick((0, 1, 3, 17)) for _ in range(d.pick((1, 2, 3))))
+    strides = tuple(int(n) for n in d.rng.integers(-3, 4, len(shape)))
+    reach = [(n - 1) * s for n, s in zip(shape, strides, strict=True) if n]
+    start = -sum(r for r in reach if r < 0)
+    return d.array(start + sum(r for r in reach if r > 0) + 1), shape, strides, start
+
+
+def padded(d: Cases) -> tuple[Any, ...]:
+    x = d.array(*(d.pick((1, 3, 17)) for _ in range(d.pick((1, 2, 4)))))
+    return x, tuple(d.pick((-1, 0, 2)) for _ in x.shape), tuple(d.pick((0, 1)) for _ in x.shape), 0.5
+
+
+# ------------------------------------------------------------------------------------------------------ rows, numbers
+
+
+def of_rows(d: Cases, before: int, *after: str) -> tuple[Any, ...]:
+    """Matrices of one shape, then arrays of a number (or three: map) a channel; a name with ? may be absent."""
+    xs = d.matrices(before)
+    c = xs[0].shape[1]
+    shapes = {"map": (3, c)}
+    return *xs, *((d.maybe if n.endswith("?") else d.array)(*shapes.get(n, (c,))) for n in after)
+
+
+def moments(d: Cases) -> tuple[Any, ...]:
+    x, weight, bias = of_rows(d, 1, "weight?", "bias?")
+    c, running = x.shape[1], d.flag()
+    count = np.array([3], np.int64)[: d.pick((0, 1))]
+    return x, weight, bias, *(d.array(c if running else 0) for _ in "mv"), count, 0.1, 1e-5, d.flag(), d.flag()
+
+
+def entropy(d: Cases) -> tuple[Any, ...]:
+    """(x, target, weight, weight_map); a target may be ignored or name no class."""
+    x = d.matrix()
+    n, c = x.shape
+    target = d.integers(n, high=c)
+    target[::5], target[3::7] = -100, c + 1000
+    return x, target, d.maybe(c), d.maybe(n)
+
+
+def entropy_gradient(d: Cases) -> tuple[Any, ...]:
+    x, target, weight, weight_map = entropy(d)
+    n = len(target)
+    dy = d.array(*d.pick(((), (n,))))
+    return x, dy, target, weight, weight_map, d.array(n), d.array(), -100, d.pick((0.0, 0.1)), d.flag()
+
+
+def bce(d: Cases, *optional: str) -> tuple[Any, ...]:
+    x, target = d.lines(2)
+    return x, target, *(d.maybe(x.size) for _ in optional)
+
+
+def bce_gradient(d: Cases, *optional: str) -> tuple[Any, ...]:
+    x, target, *rest = bce(d, *optional)
+    return d.array(*d.pick(((), x.shape))), x, target, *rest, 0.5
+
+
+def updated(d: Cases, arrays: int, rates: int) -> tuple[Any, ...]:
+    return *d.lines(arrays), d.array(rates)
+
+
+def flat(d: Cases, arrays: int, rates: int) -> tuple[Any, ...]:
+    """Parameters one after the other in a buffer, with gaps."""
+    spans, at = [], 0
+    for row in range(d.pick((1, 2, 4))):
+        start = at + d.pick((0, 3, 1500))
+        at = start + d.pick((1, 2, 255, 1024))
+        spans.append((row, start, at))
+    xs = tuple(d.array(at + d.pick((0, 5))) for _ in range(1))
+    return *xs, *(d.array(xs[0].size) for _ in range(arrays - 1)), d.array(len(spans), rates), np.array(spans)
+
+
+def steps(d: Cases) -> tuple[Any, Any]:
+    t = d.integers(d.pick(LINE))
+    return t, d.array(8).astype(np.float64).view(np.int64)
+
+
+def rmsprop(d: Cases) -> tuple[Any, ...]:
+    centered, momentum = d.flag(), d.flag()
+    p, square, mean, buffer, g = d.lines(5)
+    return p, square + 1, mean if centered else mean[:0], buffer if momentum else buffer[:0], g, d.array(6), \
+        centered, momentum  # fmt: skip
+
+
+def joined(d: Cases) -> tuple[Any, ...]:
+    y = d.matrix()
+    start = d.pick(range(y.shape[1]))
+    return y, d.array(y.shape[0], d.pick(range(1, y.shape[1] - start + 1))), start
+
+
+def wider(d: Cases) -> tuple[Any, ...]:
+    x = d.matrix()
+    return x, x.shape[1] + d.pick((0, 1, 5))
+
+
+LIMIT = 1 << 31
+CASES: dict[str, Callable[[Cases], tuple[Any, ...]]] = {
+    "relu_forward neg copy gelu_forward silu_forward mish_forward hardswish_forward sigmoid_forward logsigmoid_forward "
+    "softsign_forward exp_forward log_forward sqrt_forward abs_forward sign_forward sum_all": lambda d: d.lines(),
+    "gelu_backward silu_backward mish_backward hardswish_backward softsign_backward relu_backward sigmoid_backward "
+    "logsigmoid_backward add_arrays sub_arrays mul_arrays div_arrays": lambda d: d.lines(2),
+    "leaky_relu_forward add_number mul_number div_number sub_from_number div_from_number": lambda d: (*d.lines(), 0.1),
+    "leaky_relu_backward": lambda d: (*d.lines(2), 0.1),
+    "hardtanh_forward tanh_forward softplus_forward": lambda d: (*d.lines(), 0.2, 0.6),
+    "hardtanh_backward clamp_gradient tanh_backward softplus_backward": lambda d: (*d.lines(2), 0.2, 0.6),
+    "elu_forward": lambda d: (*d.lines(), 1.0, 1.1, 0.9),
+    "elu_backward": lambda d: (*d.lines(2), 1.0, 1.1, 0.9),
+    "softmax_rows log_softmax_rows sum_outer sum_rows": lambda d: d.matrices(),
+    "softmax_rows_backward log_softmax_rows_backward": lambda d: d.matrices(2),
+    "prelu_forward": lambda d: of_rows(d, 1, "weight"),
+    "prelu_backward": lambda d: of_rows(d, 2, "weight"),
+    "rrelu_forward": lambda d: (d.matrix(), d.words(), 0.1, 0.3),
+    "rrelu_backward": lambda d: (*d.matrices(2), d.words(), 0.1, 0.3),
+    "dropout_forward dropout_backward": lambda d: (d.matrix(), d.words(), LIMIT, 2.0),
+    "dropout_channels_forward dropout_channels_backward": lambda d: (d.image(), d.words(), LIMIT, 2.0),
+    "bce_each": lambda d: bce(d, "weight"),
+    "bce_sum": lambda d: (*bce(d, "weight"), 0.5),
+    "bce_gradient": lambda d: bce_gradient(d, "weight"),
+    "bce_logits_each": lambda d: bce(d, "weight", "pos_weight"),
+    "bce_logits_sum": lambda d: (*bce(d, "weight", "pos_weight"), 0.5),
+    "bce_logits_gradient": lambda d: bce_gradient(d, "weight", "pos_weight"),
+    "cross_entropy_rows": lambda d: (*entropy(d), -100, d.pick((0.0, 0.1)), d.flag()),
+    "cross_entropy_gradient": entropy_gradient,
+    "max_pool_1_naive max_pool_2_coalesced max_halve": halves,
+    "max_halve_backward": halves_backward,
+    "max_window": lambda d: (lambda x, size, how: (x, *how, size))(*windows(d)),
+    "max_window_backward": max_backward,
+    "avg_window": lambda d: means(d, backward=False),
+    "avg_window_backward": lambda d: means(d, backward=True),
+    "adaptive_avg_pool2d_forward": lambda d: (d.image(), (d.pick(SIDES), d.pick(SIDES))),
+    "adaptive_avg_pool2d_backward": lambda d: (lambda x: (d.array(*x.shape[:2], d.pick(SIDES), 3), x.shape))(d.image()),
+    "nearest_resize": lambda d: resized(d, False, (0.0,)),
+    "nearest_resize_backward": lambda d: resized(d, True, (0.0,)),
+    "bilinear_resize": lambda d: resized(d, False, (d.flag(),)),
+    "bilinear_resize_backward": lambda d: resized(d, True, (d.flag(),)),
+    "pad_box": padded,
+    "concat_first": wider,
+    "concat_next": joined,
+    "transpose": lambda d: (d.array(d.pick((0, 1, 3)), d.pick(CHANNELS), d.pick(CHANNELS)),),
+    "gather_strided": gathered,
+    "fill": lambda d: ((d.pick(LINE),), 0.5),
+    "add_channels": lambda d: of_rows(d, 1, "bias"),
+    "conv2d_gemm conv2d_relu": lambda d: product(d, "forward"),
+    "conv2d_gemm_input": lambda d: product(d, "input"),
+    "conv2d_gemm_weight": lambda d: product(d, "weight"),
+    "depthwise2d_forward": lambda d: depthwise(d, "forward"),
+    "depthwise2d_backward_input": lambda d: depthwise(d, "input"),
+    "depthwise2d_backward_weight": lambda d: depthwise(d, "weight"),
+    "conv2d_1_naive conv2d_2_coalesced conv2d_3_shared conv2d_4_registers":
+        lambda d: convolution(d, "forward", 1, dilated=False),
+    "conv2d_input_1_naive conv2d_input_2_shared": lambda d: convolution(d, "input", 1, dilated=False),
+    "conv2d_weight_1_naive conv2d_weight_2_shared": lambda d: convolution(d, "weight", 1, dilated=False),
+    "matrix_product": matrix_product,
+    "matmul_1_naive matmul_2_coalesced matmul_3_shared matmul_4_registers": factors,
+    "batch_norm_1_naive batch_norm_2_blocks batch_norm_3_tiles": lambda d: (d.matrix(), 1e-5),
+    "batch_norm_moments": moments,
+    "batch_norm_map": lambda d: (*of_rows(d, 1, "mean", "var", "weight?", "bias?")[1:], 1e-5),
+    "batch_norm_apply batch_norm_relu": lambda d: of_rows(d, 1, "map"),
+    "batch_norm_add_relu": lambda d: (lambda x, z, m: (x, m, z))(*of_rows(d, 2, "map")),
+    "batch_norm_sums": lambda d: (*of_rows(d, 2, "weight?", "mean", "rstd"), d.flag()),
+    "relu_batch_norm_sums": lambda d: (*of_rows(d, 3, "weight?", "mean", "rstd"), d.flag()),
+    "batch_norm_apply_gradient": lambda d: (*of_rows(d, 2, "mean", "map"), d.flag()),
+    "sgd_step": lambda d: updated(d, 2, 4),
+    "momentum_step": lambda d: (*updated(d, 3, 4), d.flag()),
+    "adam_step": lambda d: (*updated(d, 4, 8), d.flag()),
+    "adagrad_step": lambda d: updated(d, 3, 3),
+    "rmsprop_step": rmsprop,
+    "sgd_flat": lambda d: flat(d, 2, 4),
+    "momentum_flat": lambda d: (*flat(d, 3, 4), d.flag()),
+    "adam_flat": lambda d: (*flat(d, 4, 8), d.flag()),
+    "advance_steps": lambda d: (d.integers(n := d.pick(LINE)), d.integers(n, high=2)),
+    "sgd_rows adagrad_rows": steps,
+    "adam_rows": lambda d: (*steps(d), d.flag()),
+    "rmsprop_row": lambda d: steps(d)[1:],
+    "gradient_norm": lambda d: (*d.lines(), d.pick((1.0, 2.0, 3.0, float("inf")))),
+    "clip_coefficient": lambda d: (d.array(), 0.3),
+    "scale_gradient": lambda d: (*d.lines(), d.array()),
+}  # fmt: skip
