@@ -24,6 +24,7 @@ KEY_PHRASES = {
     "07_own_op": "0 fell back",
     "08_train_malaria": "sensitivity",
     "09_capture": "calls became",
+    "10_debugger": "as NumPy says",
 }
 
 
@@ -49,6 +50,8 @@ def test_example_runs_and_ends_with_a_lesson(path):
     done = python(str(path))
     assert done.returncode == 0, done.stderr[-2000:]
     assert not done.stderr
+    if done.stdout.rpartition("skipped: ")[1]:  # a tool is missing, and it says which
+        pytest.skip(done.stdout.rpartition("skipped: ")[2].strip())
     assert KEY_PHRASES[path.stem] in done.stdout
     assert done.stdout.rstrip().splitlines()[-1].startswith("Lesson: ")
 

@@ -204,6 +204,12 @@ def test_csrc_is_readable():
         assert max(map(len, lines)) <= 120, f"{path}: clang-format it"
 
 
+def test_every_header_of_csrc_is_in_its_readme():
+    said = (CSRC / "README.md").read_text()
+    for path in CSRC.rglob("*.cuh"):
+        assert f"{path.name}`" in said, f"{path.name}: say in csrc/README.md what it is for"
+
+
 def test_no_file_names_a_machine():
     for path in [*SOURCES, *sorted(Path(__file__).parent.glob("*.py"))]:
         text = path.read_text()

@@ -136,10 +136,10 @@ def device_jobs(csrc: Path, sources: Sequence[Path]) -> tuple[list[Job], list[st
     return jobs, [nvcc, "-shared", "-cudart", "static", "-Xlinker", "--exclude-libs,ALL"]
 
 
-def emulated_jobs(csrc: Path, sources: Sequence[Path], checked: bool) -> tuple[list[Job], list[str]]:
+def emulated_jobs(csrc: Path, sources: Sequence[Path], options: Sequence[str]) -> tuple[list[Job], list[str]]:
     """What compiles the kernels for the emulator, the emulator itself, and the start of the link command."""
     base = [find_gxx(), *HOST, "-fno-strict-aliasing", "-fdata-sections", f"-I{csrc / 'emulator'}", f"-I{csrc}"]
-    kernel = [*base, *(CHECKED if checked else FAST), "-x", "c++", "-c"]
+    kernel = [*base, *options, "-x", "c++", "-c"]
     jobs = [Job(source, [*kernel, str(source)]) for source in sources]
     jobs += [Job(source, [*base, "-O2", "-g", "-c", str(source)]) for source in sorted(csrc.glob("emulator/*.cpp"))]
     jobs.append(Job(csrc / "bindings.cpp", [*base, "-O1", *includes(), "-c", str(csrc / "bindings.cpp")]))
@@ -171,17 +171,19 @@ def compile_object(job: Job, target: Path, newest_header: float) -> None:
     asked.write_text(command)
 
 
-def build(module: str, csrc: Path, folder: Path, target: Path, sources: Sequence[Path] = ()) -> str:
+def build(
+    module: str, csrc: Path, folder: Path, target: Path, sources: Sequence[Path] = (), options: Sequence[str] = ()
+) -> str:
     """Build one of MODULES into the file target; return what the tools said.
 
     folder: where objects are kept; only what changed is compiled, as many files at once as there are processors.
-    sources: other kernel files than csrc's own.
+    sources: other kernel files than csrc's own.  options: of g++ for them, after its own: -O0 -g for a debugger.
     """
     sources = sources or kernels(csrc)
     if module == "_cuda":
         jobs, link = device_jobs(csrc, sources)
     else:
-        jobs, link = emulated_jobs(csrc, sources, module == "_cuda_checked")
+        jobs, link = emulated_jobs(csrc, sources, [*(CHECKED if module == "_cuda_checked" else FAST), *options])
     headers = [h for pattern in ("*.h", "*.cuh", "ladders/**/*.cuh", "emulator/*.h") for h in csrc.glob(pattern)]
     newest = max(h.stat().st_mtime for h in headers)
 
