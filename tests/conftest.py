@@ -71,6 +71,19 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture(scope="session")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where tests compile kernels for the emulator: they share its objects, some ten seconds of compiling."""
+    from tinymed.cuda import build
+
+    try:
+        build.find_gxx()
+        build.includes()
+    except build.Absent as reason:
+        pytest.skip(f"kernels cannot be compiled: {reason}")
+    return tmp_path_factory.mktemp("kernels") / "objects"
+
+
+@pytest.fixture(scope="session")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Images in class folders without splits; the class that sorts second is the finding.  Not to be changed."""
     from commands import write_images

@@ -17,14 +17,10 @@ CSRC = Path(__file__).parent.parent / "csrc"
 
 
 @pytest.fixture(scope="session")
-def probes(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    """The probes as a checked module of their own: some ten seconds of compiling."""
-    folder = tmp_path_factory.mktemp("probes")
-    target = folder / "_cuda_checked.so"
-    try:
-        build.build("_cuda_checked", CSRC, folder, target, [PROBES])
-    except build.Absent as reason:
-        pytest.skip(f"the emulator cannot be built: {reason}")
+def probes(objects: Path) -> ModuleType:
+    """The probes as a checked module of their own."""
+    target = objects / "_cuda_checked.so"
+    build.build("_cuda_checked", CSRC, objects, target, [PROBES])
     spec = importlib.util.spec_from_file_location("_cuda_checked", target)
     assert spec
     assert spec.loader

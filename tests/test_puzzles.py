@@ -21,15 +21,10 @@ def kernel(puzzle):
     return PROBLEMS[puzzle.problem].kernel
 
 
-@pytest.fixture(scope="session")
-def out(tmp_path_factory):
-    """A folder of puzzles, which share the emulator's objects: some ten seconds of compiling."""
-    try:
-        build.find_gxx()
-        build.includes()
-    except build.Absent as reason:
-        pytest.skip(f"puzzles cannot be compiled: {reason}")
-    return tmp_path_factory.mktemp("puzzles")
+@pytest.fixture
+def out(objects):
+    """A folder of puzzles."""
+    return objects.parent
 
 
 # ----------------------------------------------------------------------------------------------------------- the book
