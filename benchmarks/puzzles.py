@@ -18,7 +18,7 @@ def find(puzzle: puzzles.Puzzle, root: Path) -> dict[str, Any]:
     """One puzzle: what was planted, what the checker said, what it ought to have said."""
     folder = root / f"{puzzle.number:02d}"
     puzzles.write(puzzle, folder)
-    report = puzzles.examine(puzzle, puzzles.compiled(puzzle, folder, root / "objects")).report
+    report = puzzles.examine(puzzle, puzzles.loaded(puzzles.compiled(puzzle, folder, root / "objects"))).report
     said = None if report is None else (report.kind, report.file, report.line)
     return {
         "number": puzzle.number, "kernel": PROBLEMS[puzzle.problem].kernel, "problem": puzzle.problem,

@@ -9,6 +9,7 @@ from conftest import absence
 
 import tinymed.optim  # noqa: F401  declares the optimisers' kernels
 from tinymed.cli import main
+from tinymed.cli import puzzle as command
 from tinymed.cuda import build, emulated, puzzles
 from tinymed.cuda.puzzle_problems import PROBLEMS
 
@@ -82,7 +83,7 @@ CASES = [pytest.param(p, id=f"{p.number}-{p.file}", marks=() if p.number in QUIC
 def test_the_checker_finds_it(out, puzzle):
     folder = out / f"{puzzle.number:02d}"
     assert main(["puzzle", str(puzzle.number), "--out", str(out)]) == 0
-    verdict = puzzles.examine(puzzle, puzzles.compiled(puzzle, folder, out / "objects"))
+    verdict = puzzles.examine(puzzle, puzzles.loaded(puzzles.compiled(puzzle, folder, out / "objects")))
     report = verdict.report
     assert report is not None, f"nothing reported; the result is off by {verdict.error}"
     assert not verdict.mended
@@ -133,8 +134,8 @@ class TestCommand:
         assert f"`tinymed puzzle 2 --out {tmp_path}` writes it" in capsys.readouterr().err
 
     @NEEDED
-    def test_from_the_bug_to_the_mended_kernel(self, out, capsys, tmp_path):
-        """Bug, a typing mistake, another bug, a wrong result, the right one: each is told apart."""
+    def test_from_the_bug_to_the_mended_kernel(self, out, capsys, monkeypatch):
+        """Bug, a typing mistake, another bug, a wrong result, a crash, no end, the right one: each is told apart."""
         arguments = ["puzzle", "2", "--out", str(out)]
         folder, mine = out / "02", out / "02" / "matmul_1_naive.cu"
         for path in folder.glob("*") if folder.exists() else ():
@@ -161,6 +162,14 @@ class TestCommand:
         code, said = check(right.replace("float sum = 0;", "float sum = 1;"))
         assert code == 1
         assert "the checker is silent, but the result is wrong by" in said
+        code, said = check(right.replace("if (j >= columns)", "if (j >= columns / (rows - 13))"))
+        assert code == 2
+        assert "the kernel ended its process: SIGFPE" in said
+        monkeypatch.setattr(command, "PATIENCE", 2)
+        code, said = check(right.replace("k < depth; ++k)", "k < depth; k += depth / 9)"))
+        assert code == 2
+        assert "the kernel did not end in 2 seconds" in said
+        monkeypatch.undo()
         assert check(right) == (0, "mended: the checker is silent and the result is right\n")
         mine.write_text(bug)
 

@@ -1,8 +1,10 @@
 """`tinymed puzzle`: CUDA kernels with one planted bug each, to find without a GPU."""
 
 import difflib
+import multiprocessing
+import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,8 +14,11 @@ from .app import FAILED, app, examples
 from .tables import table
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
     from ..cuda.puzzles import Puzzle, Verdict
 
+PATIENCE = 60  # seconds for a kernel to end
 LEVELS = {1: "easy", 2: "medium", 3: "hard"}
 
 
@@ -105,22 +110,54 @@ def judge(one: "Puzzle", out: Path) -> int:
 
 
 def examined(one: "Puzzle", folder: Path, out: Path) -> "Verdict":
-    """Compile a folder and run it; UserError where g++ or the emulator is missing, or the file does not compile."""
-    import tinymed.optim  # noqa: F401  declares kernels that puzzles launch
-
+    """Compile a folder and run it; UserError where g++ or the emulator is missing, or the kernel cannot be run."""
     from ..cuda.build import Absent, Failed
-    from ..cuda.puzzles import compiled, examine
+    from ..cuda.puzzles import compiled
 
     why = backend.absence("emulated")
     if why:
         raise UserError(f"a puzzle needs the emulator: {why}")
     try:
-        module: Any = compiled(one, folder, out / "objects")
+        library = compiled(one, folder, out / "objects")
     except Absent as reason:
         raise UserError(f"a puzzle needs a compiler: {reason}") from None
     except Failed as reason:
         raise UserError("; ".join(compiler_errors(str(reason)))) from None
-    return examine(one, module)
+    return apart(one, library)
+
+
+def apart(one: "Puzzle", library: Path) -> "Verdict":
+    """Run a kernel in a process of its own: it may never end, or divide by zero."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=run_kernel, args=(theirs, one.number, library), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        if not ours.poll(PATIENCE):
+            raise UserError(f"the kernel did not end in {PATIENCE} seconds")
+        verdict: Verdict = ours.recv()
+    except EOFError:
+        process.join()
+        raise UserError(f"the kernel ended its process: {exit_text(process.exitcode)}") from None
+    finally:
+        process.kill()
+        process.join()
+    return verdict
+
+
+def exit_text(code: int | None) -> str:
+    """The signal that a process died of, by its name, else its exit code."""
+    return signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
+
+
+def run_kernel(to: "Connection", number: int, library: Path) -> None:
+    """What the other process does: run a compiled kernel on its puzzle's problem, send the verdict."""
+    import tinymed.optim  # noqa: F401  declares kernels that puzzles launch
+
+    from ..cuda.puzzles import examine, loaded, puzzles
+
+    to.send(examine(puzzles()[number - 1], loaded(library)))
 
 
 def compiler_errors(said: str) -> list[str]:

@@ -137,7 +137,7 @@ def kernel_file(puzzle: Puzzle) -> str:
 # ------------------------------------------------------------------------------------------------------ running
 
 
-def compiled(puzzle: Puzzle, folder: Path, objects: Path) -> ModuleType:
+def compiled(puzzle: Puzzle, folder: Path, objects: Path) -> Path:
     """The checked module of a puzzle's folder.  build.Absent without g++, build.Failed if it does not compile.
 
     objects: where object files are kept; puzzles share the emulator's.
@@ -146,9 +146,14 @@ def compiled(puzzle: Puzzle, folder: Path, objects: Path) -> ModuleType:
     digest = hashlib.sha256(content.encode()).hexdigest()[:12]  # an imported module is never imported anew
     target = objects / f"{folder.name}-{digest}.so"
     build("_cuda_checked", CSRC, objects, target, [folder / kernel_file(puzzle)])
-    spec = importlib.util.spec_from_file_location(f"{target.stem}._cuda_checked", target)
+    return target
+
+
+def loaded(library: Path) -> ModuleType:
+    """A compiled module, imported."""
+    spec = importlib.util.spec_from_file_location(f"{library.stem}._cuda_checked", library)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{target} is not a module")
+        raise ImportError(f"{library} is not a module")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
