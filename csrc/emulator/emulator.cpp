@@ -130,7 +130,9 @@ static std::string deadlock() {
 // Everyone alive is at a barrier: let them go on, unless they are at different ones or some have left.
 static void release() {
     Site where = {};
+    const ThreadState* gone = nullptr;
     for (auto& t : block.threads) {
+        if (t.state == DONE) gone = &t;
         if (t.state != AT_BARRIER) continue;
         if (where.file && !(t.where == where) && failure.empty())
             failure = "divergence: threads of one block wait at different __syncthreads, at " + place(where) + " and " +
@@ -141,7 +143,8 @@ static void release() {
     int left = int(block.threads.size()) - block.alive;
     if (left && failure.empty())
         failure = "divergence: " + std::to_string(left) + " threads returned before the __syncthreads at " +
-                  place(where) + "\n  kernel " + block.kernel + ", block " + text(blockIdx);
+                  place(where) + ", thread " + text(gone->index) + " for one\n  kernel " + block.kernel + ", block " +
+                  text(blockIdx);
     block.waiting = 0;
     block.synced = ++block.clock;
 }
