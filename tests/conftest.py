@@ -4,6 +4,7 @@ import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # BLAS threads spin beside Numba's
 os.environ.setdefault("TINYMED_PRECISION", "exact")  # tests of `tf32` ask for it
@@ -62,6 +63,14 @@ def backend_name(request: pytest.FixtureRequest) -> Iterator[str]:
         pytest.skip(f"backend {request.param}: {why}")
     with backend.use_backend(request.param):
         yield request.param
+
+
+@pytest.fixture
+def cuda(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A fake GPU under the `cuda` and `cupy` backends; gives the module of kernels, which knows its launches."""
+    import fake_gpu
+
+    return fake_gpu.install(monkeypatch)
 
 
 @pytest.fixture

@@ -1,39 +1,23 @@
 """A stand-in for CuPy: NumPy behind CuPy's interface and CuPy's refusals, so that what needs a GPU only for its memory
 is tested without one.  An array is no numpy.ndarray, takes no NumPy array beside it, and reading a value on the host
-raises HostSync unless `reading_allowed` says otherwise: on a GPU it would wait for all that was launched.
+raises HostSync unless `reading_allowed` says otherwise: on a GPU it would wait for all that was launched.  Streams,
+graphs and pools are in fake_streams.py.
 """
 
-import contextlib
 import operator
 import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fake_streams
 import numpy as np
+from fake_streams import HostSync, made, owner, perform, reading_allowed, stack, waiting
 
+__all__ = ["FakeCupy", "HostSync", "Memory", "ndarray", "reading_allowed"]
+IN_PLACE = {"at", "copyto", "put", "place", "putmask", "fill"}
+VALUES_DECIDE = {"nonzero", "flatnonzero", "argwhere", "unique", "extract"}  # their shapes: the host must know
 NAMES = set((Path(__file__).parent / "cupy_names.txt").read_text().split())
-allowed = False
-
-
-class HostSync(AssertionError):
-    """The host waited for the device."""
-
-
-@contextlib.contextmanager
-def reading_allowed() -> Iterator[None]:
-    """Values may be read inside."""
-    global allowed
-    before, allowed = allowed, True
-    try:
-        yield
-    finally:
-        allowed = before
-
-
-def sync(what: str) -> None:
-    if not allowed:
-        raise HostSync(f"{what} of an array on the device waits for the device")
 
 
 class Pointer:
@@ -41,9 +25,7 @@ class Pointer:
 
     def __init__(self, a: np.ndarray):
         self.ptr = a.__array_interface__["data"][0]
-        while isinstance(a.base, np.ndarray):
-            a = a.base
-        self.mem = Memory(a)
+        self.mem = Memory(owner(a))
 
 
 class Memory:
@@ -70,8 +52,8 @@ class ndarray:
 
     __array_priority__ = 100
 
-    def __init__(self, a: Any):
-        self._a = np.asarray(a)
+    def __init__(self, a: Any, dtype: Any = None, memptr: Any = None, strides: Any = None):
+        self._a = np.asarray(a) if memptr is None else memptr.array(a, dtype, strides)
 
     shape = property(lambda self: self._a.shape)
     strides = property(lambda self: self._a.strides)
@@ -86,15 +68,15 @@ class ndarray:
     T = property(lambda self: ndarray(self._a.T))
 
     def get(self) -> np.ndarray:
-        sync("get()")
+        waiting("get()")
         return self._a.copy("K")
 
     def item(self) -> Any:
-        sync("item()")
+        waiting("item()")
         return self._a.item()
 
     def tolist(self) -> Any:
-        sync("tolist()")
+        waiting("tolist()")
         return self._a.tolist()
 
     def __array__(self, *_: Any, **__: Any) -> Any:
@@ -104,15 +86,31 @@ class ndarray:
         return len(self._a)
 
     def __iter__(self) -> Iterator["ndarray"]:
-        return (ndarray(self._a[i]) for i in range(len(self._a)))
+        return (self[i] for i in range(len(self._a)))
 
     def __getitem__(self, index: Any) -> "ndarray":
-        return ndarray(self._a[unwrap(index)])
+        parts = index if isinstance(index, tuple) else (index,)
+        if any(isinstance(i, ndarray) and i.dtype == bool for i in parts):
+            waiting("choosing by truth values")
+        if any(isinstance(i, list) for i in parts):
+            uploading("indices in a list")
+        if not any(i is ... for i in parts):
+            parts = (*parts, ...)  # an element is a view without axes, not a number
+        return done(lambda: self._a[unwrap(parts)], [self, index])
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if not isinstance(value, ndarray) and np.ndim(value):
             raise TypeError(f"a slice takes a CuPy array or a number, got {type(value)}")
-        self._a[unwrap(index)] = unwrap(value)
+        place, new = unwrap(index), unwrap(value)
+        perform(lambda: self._a.__setitem__(place, new), arrays([self, value]))
+
+    def set(self, host: np.ndarray, stream: Any) -> None:
+        """An asynchronous copy from pinned memory, done when something waits for the stream."""
+        assert host.flags.c_contiguous, "set: host memory has gaps"
+        assert (host.shape, host.dtype) == (self.shape, self.dtype), "set: another shape or dtype"
+        assert isinstance(base(host), fake_streams.Pinned), "set: host memory that is not pinned makes the copy wait"
+        with stream:
+            fake_streams.later(lambda: self._a.__setitem__(..., host), [self._a])
 
     def __dlpack__(self, **options: Any) -> Any:
         return self._a.__dlpack__()
@@ -132,25 +130,72 @@ def unwrap(value: Any) -> Any:
     return value
 
 
-def wrap(value: Any) -> Any:
-    """Results are arrays, also those without axes."""
-    if isinstance(value, np.ndarray | np.generic):
-        return ndarray(value)
-    return tuple(map(wrap, value)) if isinstance(value, tuple) else value
+def base(a: Any) -> Any:
+    """What owns host memory."""
+    while getattr(a, "base", None) is not None:
+        a = a.base
+    return a.obj if isinstance(a, memoryview) else a
 
 
-def lifted(function: Any) -> Any:
+def arrays(values: Any) -> list[np.ndarray]:
+    """The device's arrays among arguments."""
+    if isinstance(values, ndarray):
+        return [values._a]
+    if isinstance(values, dict):
+        values = values.values()
+    return [a for v in values for a in arrays(v)] if isinstance(values, tuple | list | type({}.values())) else []
+
+
+def uploading(what: str) -> None:
+    """A copy from the host: in a graph it would read, at every launch, memory that has long been used again."""
+    if stack[-1].is_capturing():
+        stack[-1].refuse(f"a copy from the host, {what}, while the stream captures")
+
+
+def done(run: Any, args: Any, name: str = "") -> Any:
+    """Do something, and wrap what it gives: results are arrays, also those without axes."""
+    touched, found = arrays(args), []
+    run = fake_streams.silent(run)
+
+    def wrap(value: Any) -> Any:
+        if isinstance(value, np.ndarray | np.generic):
+            found.append(np.asarray(value))
+            return ndarray(found[-1])
+        return type(value)(map(wrap, value)) if type(value) in (tuple, list) else value
+
+    result = wrap(run())
+    owners = {id(owner(a)) for a in touched}
+    new = [i for i, a in enumerate(found) if id(owner(a)) not in owners]
+
+    def again() -> list[np.ndarray]:
+        found.clear()
+        wrap(run())
+        return [found[i] for i in new]
+
+    if new:
+        made([found[i] for i in new], again, touched, "empty" not in name)
+    return result
+
+
+def lifted(function: Any, name: str = "") -> Any:
     """The function of NumPy on the fake's arrays."""
+    name = name or getattr(function, "__name__", "")
 
     def call(*args: Any, **options: Any) -> Any:
-        return wrap(function(*map(unwrap, args), **{k: unwrap(v) for k, v in options.items()}))
+        plain, more = [*map(unwrap, args)], {k: unwrap(v) for k, v in options.items()}
+        if name in VALUES_DECIDE:
+            waiting(name)
+        if name in IN_PLACE or options.get("out") is not None:
+            perform(lambda: function(*plain, **more), arrays([args, options]))
+            return options.get("out")
+        return done(lambda: function(*plain, **more), [args, options], name)
 
     return call
 
 
 def reflected(name: str) -> Any:
     def method(self: ndarray, *args: Any, **options: Any) -> Any:
-        return wrap(getattr(self._a, name)(*map(unwrap, args), **{k: unwrap(v) for k, v in options.items()}))
+        return lifted(lambda a, *args, **options: getattr(a, name)(*args, **options), name)(self, *args, **options)
 
     return method
 
@@ -163,8 +208,7 @@ for _name in METHODS.split():
 
 def operate(function: Any, swapped: bool) -> Any:
     def method(self: ndarray, other: Any) -> Any:
-        other = unwrap(other)
-        return wrap(function(other, self._a) if swapped else function(self._a, other))
+        return lifted(function)(other, self) if swapped else lifted(function)(self, other)
 
     return method
 
@@ -190,12 +234,13 @@ for _name in (
 for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
     setattr(ndarray, f"__{_name}__", operate(getattr(operator, _name), False))
 for _name in ("neg", "abs", "invert"):
-    setattr(ndarray, f"__{_name}__", (lambda f: lambda self: wrap(f(self._a)))(getattr(operator, _name)))
+    setattr(ndarray, f"__{_name}__", (lambda f: lambda self: lifted(f)(self))(getattr(operator, _name)))
 
 
 def in_place(function: Any) -> Any:
     def method(self: ndarray, other: Any) -> ndarray:
-        function(self._a, unwrap(other))
+        new = unwrap(other)
+        perform(lambda: function(self._a, new), arrays([self, other]))
         return self
 
     return method
@@ -206,7 +251,7 @@ for _name in ("iadd", "isub", "imul", "itruediv"):
 for _name in ("bool", "int", "float", "index"):
 
     def _read(self: ndarray, name: str = _name) -> Any:
-        sync(f"{name}()")
+        waiting(f"{name}()")
         return getattr(self._a, f"__{name}__")()
 
     setattr(ndarray, f"__{_name}__", _read)
@@ -239,25 +284,30 @@ class Ufunc:
         return lifted(self._ufunc)(*args, **options)
 
     def __getattr__(self, name: str) -> Any:
-        return lifted(getattr(self._ufunc, name))
+        return lifted(getattr(self._ufunc, name), name)
 
 
-class Cuda:
-    """cupy.cuda: one device, whose current stream has an address."""
+class MemoryPointer:
+    """A place in an allocation."""
 
-    class Stream:
-        ptr = 4711
+    def __init__(self, mem: Memory, offset: int):
+        self.mem, self.offset = mem, offset
 
-        def synchronize(self) -> None:
-            sync("synchronize()")
+    def array(self, shape: Any, dtype: Any, strides: Any) -> np.ndarray:
+        """The window there."""
+        whole = self.mem.owner
+        order = sorted(range(whole.ndim), key=lambda i: (-whole.strides[i], whole.shape[i]))
+        flat = whole.transpose(order).reshape(-1).view(np.uint8)
+        assert owner(flat) is whole, "an allocation with gaps"
+        return np.ndarray(shape, dtype, flat, self.offset, strides)
 
-    runtime = types.SimpleNamespace(getDeviceCount=lambda: 1)
 
-    def is_available(self) -> bool:
-        return True
-
-    def get_current_stream(self) -> "Cuda.Stream":
-        return self.Stream()
+CUDA = types.SimpleNamespace(
+    Stream=fake_streams.Stream, Event=fake_streams.Event, MemoryPool=fake_streams.MemoryPool, Graph=fake_streams.Graph,
+    MemoryPointer=MemoryPointer, using_allocator=fake_streams.using_allocator, is_available=lambda: True,
+    alloc_pinned_memory=fake_streams.Pinned, get_current_stream=lambda: stack[-1],
+    runtime=types.SimpleNamespace(getDeviceCount=lambda: 1),
+)  # fmt: skip
 
 
 class FakeCupy(Namespace):
@@ -265,13 +315,17 @@ class FakeCupy(Namespace):
 
     def __init__(self) -> None:
         super().__init__(np)
-        self.cuda, self.ndarray, self.__name__ = Cuda(), ndarray, "cupy"
+        self.cuda, self.ndarray, self.__name__ = CUDA, ndarray, "cupy"
 
     def asarray(self, a: Any, dtype: Any = None, **options: Any) -> ndarray:
         return a if isinstance(a, ndarray) and dtype in (None, a.dtype) else self.array(a, dtype)
 
     def array(self, a: Any, dtype: Any = None, **options: Any) -> ndarray:
-        return ndarray(np.array(a._a if isinstance(a, ndarray) else a, dtype))
+        if not isinstance(a, ndarray):
+            uploading(f"an array of {np.shape(a)}")
+        plain = a._a if isinstance(a, ndarray) else a
+        result: ndarray = done(lambda: np.array(plain, dtype), [a])
+        return result
 
     def asnumpy(self, a: Any) -> np.ndarray:
         return a.get() if isinstance(a, ndarray) else np.asarray(a)

@@ -1,54 +1,18 @@
 """The "cuda" device: moving, choosing kernels, mixed devices, no hidden waiting; on a stand-in for CuPy whose kernels
 are csrc's own, emulated."""
 
-import sys
 from types import SimpleNamespace
 from typing import Any
 
-import fake_cupy
 import numpy as np
 import pytest
-from fake_cupy import FakeCupy, HostSync, reading_allowed
+from fake_cupy import HostSync, reading_allowed
+from fake_streams import Stream
 
 import tinymed
 from tinymed import backend, models, nn, optim
 from tinymed.backend import BackendError
-from tinymed.cuda import emulated, gpu
-
-
-class Module:
-    """tinymed._cuda, its kernels run by the emulator; remembers the stream of every launch."""
-
-    device_count = 1
-
-    def __init__(self, emulator: Any):
-        self._emulator, self.launched = emulator, []
-
-    def __getattr__(self, name: str) -> Any:
-        launcher = getattr(self._emulator, name)
-
-        def launch(stream: int, *args: Any) -> None:
-            self.launched.append((name, stream))
-            launcher(stream, *args)
-
-        return launch
-
-
-@pytest.fixture
-def cuda(monkeypatch):
-    """The fake GPU in place of CuPy's; gives the module of kernels."""
-    try:
-        emulated.load()
-    except BackendError as reason:
-        pytest.skip(f"backend emulated: {reason}")
-    module = Module(emulated.module)
-    monkeypatch.setitem(sys.modules, "cupy", FakeCupy())
-    monkeypatch.setattr(gpu, "module", module)
-    monkeypatch.setattr(gpu, "why_not", lambda: "")
-    monkeypatch.setattr(backend, "tables", {k: t for k, t in backend.tables.items() if t.device == "cpu"})
-    monkeypatch.setattr(backend, "current", None)
-    monkeypatch.setattr(tinymed.random.default_generator, "on_gpu", None)
-    return module
+from tinymed.cuda import gpu
 
 
 def normal(*shape: int) -> np.ndarray:
@@ -97,7 +61,7 @@ def test_kernels_are_chosen_by_where_the_tensors_are(cuda):
 
 
 def current_stream() -> int:
-    return fake_cupy.Cuda.Stream.ptr
+    return Stream.null.ptr
 
 
 def test_new_tensors_are_made_where_the_backend_works(cuda):

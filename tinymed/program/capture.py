@@ -7,14 +7,16 @@
 The step is run twice for its recording, and what it changed is taken back, so the replay makes the first step as it
 makes the last.  What differs between the two runs is refused by name: a replay would freeze it.  What changes between
 steps is an input, or an array that a kernel updates (step count, random state) or a setting writes (learning rate).
+On a GPU the program is replayed as a CUDA graph: see `graph`.
 """
 
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .. import backend, memory, precision, tape
+from .. import backend, device, memory, precision, tape
 from ..tape import Node
+from .graph import Graph, GraphError
 from .passes import optimise
 from .program import Program
 from .record import CaptureError, Recorder, compare
@@ -26,8 +28,8 @@ Key = tuple[Any, ...]
 class Replay:
     """One program of a step: for one set of shapes, one backend and one mode of its modules."""
 
-    def __init__(self, program: Program, inputs: Sequence[Node], result: Any, recorder: Recorder):
-        self.program, self.inputs, self.result = program, inputs, result
+    def __init__(self, program: Program, graph: Graph | None, inputs: Sequence[Node], result: Any, recorder: Recorder):
+        self.program, self.graph, self.inputs, self.result = program, graph, inputs, result
         assert program.arena is not None
         self.outputs = [r.array(program.arena) for r in program.outputs]
         self.gradients = [(leaf, leaf.plain(r.array(program.arena))) for leaf, r in program.gradients]
@@ -50,7 +52,10 @@ class Replay:
     def __call__(self, given: Sequence[Node]) -> Any:
         for static, new in zip(self.inputs, given, strict=True):
             static.data[...] = new.data
-        self.program.run()
+        if self.graph is None:
+            self.program.run()
+        else:
+            self.graph.launch()
         for leaf, gradient in self.gradients:
             leaf.grad = gradient
         for version in self.written:
@@ -63,7 +68,7 @@ class Captured:
     """A step that is recorded at its first call with inputs of a kind, and replayed.
 
     program, recorded: the last program that was made, as it runs and as it was recorded.  refused: why the step runs
-    uncaptured, where `fallback` allows that.
+    uncaptured, and ungraphed: why a program for a GPU is replayed call by call, where `fallback` allows that.
     """
 
     def __init__(self, step: Callable[..., Any], names: dict[str, Any] | None = None, fallback: bool = False):
@@ -71,7 +76,7 @@ class Captured:
         self.replays: dict[Key, list[Replay]] = {}
         self.program: Program | None = None
         self.recorded = ""
-        self.refused = ""
+        self.refused = self.ungraphed = ""
 
     def __call__(self, *inputs: Any) -> Any:
         if self.refused or backend.observers or tape.observers:  # debugging, or inside another recording
@@ -107,13 +112,27 @@ class Captured:
             program, result, recorder = self.observe(static, names, grads)
             compare(first, program)
             self.recorded = str(program)
-            self.program = optimise(program, backend.table())
+            self.program = optimise(program, sole_table(program))
             self.program.plan()
+            graph = self.graph(recorder.undo)
         except BaseException:
             for leaf, grad in grads.items():
                 leaf.grad = grad
             raise
-        return Replay(self.program, tensors(static), result, recorder)
+        return Replay(self.program, graph, tensors(static), result, recorder)
+
+    def graph(self, undo: Callable[[], None]) -> Graph | None:
+        """The program as a CUDA graph, if it is one for a GPU."""
+        assert self.program is not None
+        if not self.program.calls or self.program.calls[0].launch.table.device == "cpu":
+            return None
+        try:
+            return Graph(self.program, undo)
+        except GraphError as reason:
+            if not self.fallback:
+                raise
+            self.ungraphed = str(reason)
+            return None
 
     def observe(self, static: tuple[Any, ...], names: dict[int, str],
                 grads: dict[Node, Any]) -> tuple[Program, Any, Recorder]:  # fmt: skip
@@ -137,17 +156,30 @@ class Captured:
 
 
 def key_of(inputs: tuple[Any, ...]) -> Key:
-    """What a program depends on beside its modules: shapes, dtypes, backend, precision, whether there is a tape."""
+    """What a program depends on beside its modules: shapes, dtypes, devices, backend, precision, whether there is a tape."""
     shapes = rebuild(inputs, signature)
     return shapes, backend.table().name, precision.current, tape.enabled
 
 
 def signature(t: Any) -> tuple[Any, ...]:
-    """Shape and dtype of an input, which must be a tensor off the tape."""
+    """Shape, dtype and device of an input, which must be a tensor off the tape."""
     if t.requires_grad:
         raise ValueError("capture: an input of a captured step requires a gradient; make it a tensor that the step "
                          "refers to, or detach it")  # fmt: skip
-    return t.data.shape, t.data.dtype.char
+    return t.data.shape, t.data.dtype.char, device.of(t.data)
+
+
+def sole_table(program: Program) -> backend.Table:
+    """The kernels that all calls of a program are of; CaptureError names the line that leaves their device."""
+    if not program.calls:
+        return backend.table()
+    table = program.calls[0].launch.table
+    for call in program.calls:
+        if call.launch.table is not table:
+            other = call.launch.table
+            raise CaptureError(f"{call.line}: {call.launch.name} runs on {other.name!r} ({other.device}), the calls before "
+                               f"it on {table.name!r} ({table.device}); a replay has one device")  # fmt: skip
+    return table
 
 
 def same_arrays(replay: Replay) -> bool:
@@ -182,6 +214,7 @@ def capture(step: Callable[..., Any], names: dict[str, Any] | None = None, fallb
     The first call with inputs of given shapes and dtypes, in a mode, on a backend, records; all calls replay.
     The tensors returned are copies; `.grad` of the parameters shows the program's memory, which the next call writes.
     names: {label: tensor} for the printed program.  fallback: run a step that cannot be captured as it is, with the
-    reason in `.refused`, instead of raising CaptureError.
+    reason in `.refused`, and on a GPU replay one that cannot be a CUDA graph call by call, with the reason in
+    `.ungraphed`, instead of raising CaptureError.
     """
     return Captured(step, names, fallback)

@@ -86,12 +86,12 @@ def gather_updates(calls: list[Call], table: Table) -> list[Call]:
 
 
 def has_flat(c: Call, table: Table) -> bool:
-    """Whether the optimiser has a kernel over one flat buffer."""
+    """Whether the optimiser has a kernel over one flat buffer; the reference reads the spans, for which a GPU waits."""
     try:
-        getattr(table, flat_name(c))
+        flat = getattr(table, flat_name(c))
     except AttributeError:
         return False
-    return True
+    return table.device == "cpu" or not (flat.kernels[0].reference or c.plan.fallback)
 
 
 def flat_name(c: Call) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import backend, tape
+from .. import backend, device, tape
 from ..backend import Array, Kernel, Launch
 from .program import Call, Program, named, show
 from .values import Ref, Value, address, raw, reach, root, size, start
@@ -141,7 +141,7 @@ class Recorder(backend.Observer, tape.Observer):
     def finish(self, outputs: Sequence[Any]) -> Program:
         """The recorded program; outputs are the tensors that the step returned."""
         for value, (before, line) in self.watched.items():
-            if value not in self.saved and bytes(raw(value.external)) != bytes(before):
+            if value not in self.saved and content(raw(value.external)) != content(before):
                 name = next(iter(value.names.values()), value.name)
                 raise CaptureError(f"{line}: {name} changed during the step, but no kernel wrote to it. Change such "
                                    "numbers outside the captured step")  # fmt: skip
@@ -152,6 +152,11 @@ class Recorder(backend.Observer, tape.Observer):
                 if ref.value.external is None:
                     gradients.append((leaf, ref))
         return Program(self.calls, [self.ref(t.data) for t in outputs], gradients)
+
+
+def content(a: Array) -> bytes:
+    """What an array holds; the host waits for a GPU's."""
+    return device.move(a, "cpu").tobytes()  # type: ignore[no-any-return]
 
 
 def weak(owner: Any) -> Callable[[], Any]:

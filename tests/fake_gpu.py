@@ -1,0 +1,49 @@
+"""A GPU made of the stand-in for CuPy and of csrc's own kernels, emulated."""
+
+import sys
+from typing import Any
+
+import fake_cupy
+import fake_streams
+import pytest
+
+import tinymed
+from tinymed import backend
+from tinymed.backend import BackendError
+from tinymed.cuda import emulated, gpu
+
+
+class Module:
+    """tinymed._cuda, its kernels run by the emulator; remembers the stream of every launch."""
+
+    device_count = 1
+
+    def __init__(self, emulator: Any):
+        self._emulator, self.launched = emulator, []
+
+    def __getattr__(self, name: str) -> Any:
+        launcher = getattr(self._emulator, name)
+
+        def launch(stream: int, *args: Any) -> None:
+            self.launched.append((name, stream))
+            fake_streams.perform(lambda: launcher(stream, *args), fake_cupy.arrays(args))
+
+        return launch
+
+
+def install(monkeypatch: pytest.MonkeyPatch) -> Module:
+    """Put the fake in place of CuPy and of the compiled module; skips where the emulator is missing."""
+    try:
+        emulated.load()
+    except BackendError as reason:
+        pytest.skip(f"backend emulated: {reason}")
+    fake_streams.reset()
+    fake_cupy.Memory.known.clear()
+    module = Module(emulated.module)
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy.FakeCupy())
+    monkeypatch.setattr(gpu, "module", module)
+    monkeypatch.setattr(gpu, "why_not", lambda: "")
+    monkeypatch.setattr(backend, "tables", {k: t for k, t in backend.tables.items() if t.device == "cpu"})
+    monkeypatch.setattr(backend, "current", None)
+    monkeypatch.setattr(tinymed.random.default_generator, "on_gpu", None)
+    return module
