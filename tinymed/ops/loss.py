@@ -381,7 +381,7 @@ def checked_target(name: str, input: Any, target: Any, reduction: str) -> Any:
 
 
 def check_classes(name: str, input: Any, target: Any, weight: Any, ignore_index: int) -> None:
-    """Raise unless target holds class numbers of input (N, C, *space), or the ignored one; a GPU's are not looked at."""
+    """Raise unless target holds class numbers of input (N, C, *space), or the ignored one; a GPU's are not read."""
     pixels, classes = (input.shape[0], *input.shape[2:]), input.shape[1]
     if target.shape != pixels:
         raise ValueError(f"{name}: input {list(input.shape)} takes a target of shape {list(pixels)}, got "
@@ -390,10 +390,9 @@ def check_classes(name: str, input: Any, target: Any, weight: Any, ignore_index:
         raise TypeError(f"{name}: class numbers are integers, got {target.data.dtype}")
     if weight is not None and weight.shape != (classes,):
         raise ValueError(f"{name}: weight has shape {list(weight.shape)}, input has {classes} classes")
-    if device.of(target.data) == "cuda":  # looking would make the host wait for it
+    if device.of(target.data) == "cuda":  # the host would wait for it; kernels answer inf to what is no class
         return
-    wrong = target.data[(target.data != ignore_index) & ((target.data < 0) | (target.data >= classes))]
-    if wrong.size:
+    if (wrong := target.data[(target.data != ignore_index) & ((target.data < 0) | (target.data >= classes))]).size:
         raise IndexError(f"{name}: target {int(wrong[0])} is no class; input has {classes}, numbered from 0")
 
 

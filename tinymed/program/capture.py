@@ -156,7 +156,7 @@ class Captured:
 
 
 def key_of(inputs: tuple[Any, ...]) -> Key:
-    """What a program depends on beside its modules: shapes, dtypes, devices, backend, precision, whether there is a tape."""
+    """What a program depends on beside modules: shapes, dtypes, devices, backend, precision, whether there is a tape."""
     shapes = rebuild(inputs, signature)
     return shapes, backend.table().name, precision.current, tape.enabled
 
@@ -177,8 +177,8 @@ def sole_table(program: Program) -> backend.Table:
     for call in program.calls:
         if call.launch.table is not table:
             other = call.launch.table
-            raise CaptureError(f"{call.line}: {call.launch.name} runs on {other.name!r} ({other.device}), the calls before "
-                               f"it on {table.name!r} ({table.device}); a replay has one device")  # fmt: skip
+            raise CaptureError(f"{call.line}: {call.launch.name} runs on {other.name!r} ({other.device}), the calls "
+                               f"before it on {table.name!r} ({table.device}); a replay has one device")  # fmt: skip
     return table
 
 
