@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from tinymed.data.transform import one_hot as one_hot
     from tinymed.data.transform import to_float as to_float
     from tinymed.data.transform import to_nchw as to_nchw
+    from tinymed.data.upload import uploaded as uploaded
     from tinymed.data.volumes import read_volume as read_volume
     from tinymed.data.volumes import volume_bytes as volume_bytes
     from tinymed.data.voxels import VoxelLoader as VoxelLoader
@@ -66,6 +67,7 @@ HOMES = {
     "masks": ("MaskDataset",),
     "patches": ("PatchLoader",),
     "tiles": ("slide",),
+    "upload": ("uploaded",),
     "volumes": ("read_volume", "volume_bytes"),
     "voxels": ("VoxelLoader",),
     "weight_map": ("BorderWeights",),

@@ -61,13 +61,15 @@ class FullyConvolutional(nn.Module):
 
     def check(self, channels: int) -> None:
         """Compare with the model on one patch, in evaluation mode."""
-        dtype = next(p.dtype for p in self.model.parameters())
+        weight = next(iter(self.model.parameters()))
         place = np.arange(channels * self.patch**2, dtype=np.float64)
-        image = Tensor(np.sin(place * place).reshape(1, channels, self.patch, self.patch).astype(dtype))
+        image = Tensor(np.sin(place * place).reshape(1, channels, self.patch, self.patch).astype(weight.dtype)).to(
+            weight.device
+        )
         modes = [(m, m.training) for m in self.model.modules()]
         self.model.eval()
         with tape.no_grad():
-            ours, theirs = self(image).data, self.model(image).data
+            ours, theirs = self(image).cpu().data, self.model(image).cpu().data
         for module, mode in modes:
             module.training = mode
         scale = max(float(np.abs(theirs).max()), 1e-6)
@@ -209,7 +211,7 @@ def averaged(sides: tuple[int, ...], apart: int, channels: int | None = None) ->
 
     def mean(y: Any) -> Any:
         each = y.shape[1]
-        weight = Tensor(np.full((each, 1, *sides), 1 / np.prod(sides), y.dtype))
+        weight = Tensor(np.full((each, 1, *sides), 1 / np.prod(sides), y.dtype)).to(y.device)
         return CONVOLVE[len(sides) - 1](y, weight, dilation=apart, groups=each)
 
     return mean

@@ -45,7 +45,7 @@ class MTANN(nn.Module):
     def score(self, map: Tensor, std: float = 3.0) -> Any:
         """(N,): the sum of an output map (N, 1, h, w) times a Gaussian about its middle; std in pixels."""
         height, width = map.shape[2:]
-        weights = Tensor(gaussian(height, width, std).astype(map.dtype))
+        weights = Tensor(gaussian(height, width, std).astype(map.dtype)).to(map.device)
         return (map * weights).sum((1, 2, 3))
 
 

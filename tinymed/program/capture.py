@@ -156,7 +156,7 @@ class Captured:
 
 
 def key_of(inputs: tuple[Any, ...]) -> Key:
-    """What a program depends on beside modules: shapes, dtypes, devices, backend, precision, whether there is a tape."""
+    """What a program depends on beside modules: shapes, dtypes, devices, backend, precision, and if there is a tape."""
     shapes = rebuild(inputs, signature)
     return shapes, backend.table().name, precision.current, tape.enabled
 

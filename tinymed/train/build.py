@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import random
+from .. import device, random
 from ..data.augment import Augment
 from ..data.dataset import Dataset
 from ..data.loader import Loader
@@ -128,7 +128,7 @@ def make_model(config: RunConfig) -> Any:
         wanted["auxiliary"] = True  # further outputs of networks that have them
     options = {name: value for name, value in wanted.items() if name in takes} | config.model_options
     try:
-        return models.create(config.model, **options)
+        return models.create(config.model, **options).to(device.default())
     except UserError:
         raise
     except (TypeError, ValueError, KeyError) as error:

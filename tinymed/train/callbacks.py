@@ -9,8 +9,9 @@ from types import FrameType
 from typing import Any
 
 from .checkpoint import BEST, NEWEST, save_checkpoint
+from .feed import as_arrays
 from .files import plain, write_atomic
-from .trainer import Callback, Progress, Trainer, as_arrays
+from .trainer import Callback, Progress, Trainer
 
 LOWER_IS_BETTER = ("loss", "brier")
 

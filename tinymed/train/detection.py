@@ -25,6 +25,7 @@ from .build import assemble, fingerprint, make_model
 from .config import AugmentConfig, RunConfig
 from .detect import Detections, detect
 from .detection_metrics import evaluate_detections
+from .feed import Constant, as_array, as_tensors, device_of, feed
 from .mask_head import MaskHead
 from .run import Run
 from .segmentation import output_space
@@ -65,7 +66,7 @@ class BoxHead:
         self.classes, self.size_weight = classes, size_weight
         self.map = MaskHead(classes + 1, "dice_cross_entropy", class_weights)
         self.outputs = classes + 3
-        self.prior = np.array([PRIOR, *[0.0] * classes], np.float32).reshape(1, -1, 1, 1)
+        self.prior = Constant(np.array([PRIOR, *[0.0] * classes], np.float32).reshape(1, -1, 1, 1))
 
     def targets(self, labels: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(class numbers, log sizes, weights of the sizes that add up to 1) of a loader's maps."""
@@ -78,20 +79,21 @@ class BoxHead:
         """The loss, a scalar tensor."""
         main = outputs[0] if isinstance(outputs, tuple | list) else outputs
         classes, sizes, share = targets
-        loss = self.map(F.narrow(main, 1, 0, self.classes + 1) + Tensor(self.prior), classes)
+        loss = self.map(F.narrow(main, 1, 0, self.classes + 1) + self.prior.beside(main), classes)
         wrong = F.abs(F.narrow(main, 1, self.classes + 1, 2) - sizes)
         total: Tensor = loss + self.size_weight * F.sum(wrong * share)
         return total
 
     def scores(self, outputs: np.ndarray) -> np.ndarray:
         """[n, classes + 2, h, w]: the probability of each class, then width and height over the usual ones."""
-        found = F.softmax(Tensor(outputs[:, : self.classes + 1] + self.prior), 1).data[:, 1:]
+        maps = Tensor(outputs[:, : self.classes + 1])
+        found = F.softmax(maps + self.prior.beside(maps), 1).data[:, 1:]
         return np.concatenate([found, np.exp(np.clip(outputs[:, self.classes + 1 :], -LIMIT, LIMIT))], axis=1)
 
     def correct(self, outputs: Any, labels: Any) -> float:
         """The share of pixels whose class is found, summed over the images of a batch."""
-        main = (outputs[0] if isinstance(outputs, tuple | list) else outputs).data
-        found = (main[:, : self.classes + 1] + self.prior).argmax(axis=1)
+        main = outputs[0] if isinstance(outputs, tuple | list) else outputs
+        found = as_array((main.data[:, : self.classes + 1] + self.prior.beside(main).data).argmax(axis=1))
         return float((found == labels[0]).mean(axis=(1, 2)).sum())
 
     def unweighted(self) -> "BoxHead":
@@ -142,13 +144,16 @@ class DetectionRun(Run):
         head, total, right = self.head(class_weights=False), 0.0, 0.0
         trainer.model.eval()
         found: list[Detections] = []
-        for images, labels, indices in self.loader(dataset).epoch():
+        batches, place = self.loader(dataset).epoch(), device_of(trainer.model)
+        for images, targets, labels, indices in feed(batches, head.targets, place):
             with no_grad():
-                outputs = trainer.model(Tensor(images))
-                total += head(outputs, tuple(map(Tensor, head.targets(labels)))).item() * len(indices)
+                outputs = trainer.model(images)
+                total += head(outputs, targets).item() * len(indices)
             right += head.correct(outputs, labels)
             sizes = [dataset.image(int(i)).shape for i in indices]
-            found += [self.boxes(score, shape) for score, shape in zip(head.scores(outputs.data), sizes, strict=True)]
+            found += [
+                self.boxes(score, shape) for score, shape in zip(head.scores(as_array(outputs)), sizes, strict=True)
+            ]
             if trainer.stop:
                 return {}
         result = evaluate_detections(found, dataset.boxes, dataset.kinds, dataset.classes, resamples=0)
@@ -170,8 +175,8 @@ class DetectionRun(Run):
         if data.mean is not None or data.std is not None:
             small = normalise(small, data.mean or 0.0, data.std or 1.0)
         with no_grad():
-            outputs = model.eval()(Tensor(to_nchw(small)))
-        return self.boxes(self.head().scores(outputs.data)[0], image.shape)
+            outputs = model.eval()(as_tensors(to_nchw(small), device_of(model)))
+        return self.boxes(self.head().scores(as_array(outputs))[0], image.shape)
 
     def measure(self, model: Any, dataset: Any) -> tuple[dict[str, Any], Any]:
         """(average precisions with intervals, the boxes found in each image) of a model on a whole set."""

@@ -10,7 +10,7 @@ from ..errors import UserError
 from ..models.fully_convolutional import DenseTriplanar, FullyConvolutional
 from ..models.triplanar import PLANES, Triplanar
 from ..tape import no_grad
-from ..tensor import Tensor
+from .feed import as_array, as_tensors, device_of
 
 Everywhere = Callable[[np.ndarray], np.ndarray]
 TILE = {2: 64, 3: 24}  # side of the scores computed at a time
@@ -56,8 +56,7 @@ def predictor(model: Any, patch: int, channels: int) -> Callable[[np.ndarray], n
 def forward(module: Any, images: np.ndarray) -> np.ndarray:
     """Outputs of a module in evaluation mode."""
     with no_grad():
-        result: np.ndarray = module.eval()(Tensor(images)).data
-    return result
+        return as_array(module.eval()(as_tensors(images, device_of(module))))
 
 
 def slid(model: Any, patch: int, images: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ import numpy as np
 from ..data.transform import one_hot
 from ..errors import UserError
 from ..tensor import Tensor
+from .feed import Constant, as_array
 
 HEADS = ("sigmoid", "softmax", "own")
 
@@ -43,7 +44,7 @@ class Head(Protocol):
 
 def count_correct(outputs: Any, labels: np.ndarray) -> int:
     """Images whose largest output is at their label."""
-    return int((outputs.data.argmax(axis=1) == labels).sum())
+    return int((as_array(outputs.data.argmax(axis=1)) == labels).sum())
 
 
 class SigmoidHead:
@@ -55,7 +56,8 @@ class SigmoidHead:
     name = "sigmoid"
 
     def __init__(self, classes: int, class_weights: Sequence[float] | None = None):
-        self.classes, self.weights = classes, check_weights(class_weights, classes)
+        weights = check_weights(class_weights, classes)
+        self.classes, self.weights = classes, None if weights is None else Constant(weights[:, None])
 
     def targets(self, labels: np.ndarray) -> np.ndarray:
         """One-hot float32 [n, classes]."""
@@ -67,7 +69,7 @@ class SigmoidHead:
 
         weight = None
         if self.weights is not None:  # [n, 1]: the weight of each image's class
-            weight = functional.matmul(targets, Tensor(self.weights[:, None]).to(targets.dtype))
+            weight = functional.matmul(targets, self.weights.beside(targets).to(targets.dtype))
         loss: Tensor = functional.binary_cross_entropy_with_logits(outputs, targets, weight)
         return loss
 
@@ -96,7 +98,8 @@ class SoftmaxHead:
     name = "softmax"
 
     def __init__(self, classes: int, class_weights: Sequence[float] | None = None):
-        self.classes, self.weights = classes, check_weights(class_weights, classes)
+        weights = check_weights(class_weights, classes)
+        self.classes, self.weights = classes, None if weights is None else Constant(weights)
 
     def targets(self, labels: np.ndarray) -> np.ndarray:
         """The labels themselves, int64 [n]."""
@@ -106,7 +109,7 @@ class SoftmaxHead:
         """The loss, a scalar tensor."""
         from ..nn import functional
 
-        weight = None if self.weights is None else Tensor(self.weights)
+        weight = None if self.weights is None else self.weights.beside(outputs)
         loss: Tensor = functional.cross_entropy(outputs, targets, weight)
         return loss
 

@@ -17,6 +17,7 @@ from ..data.labels import IGNORED
 from ..errors import UserError
 from ..nn import functional as F
 from ..tensor import Tensor
+from .feed import as_array
 from .heads import check_weights
 
 OVERLAPS: dict[str, Any] = {
@@ -68,7 +69,8 @@ class MaskHead:
 
     def __call__(self, outputs: Any, targets: Any) -> Tensor:
         """The loss, a scalar tensor."""
-        loss: Tensor = self.module(outputs, *(targets if isinstance(targets, tuple) else (targets,)))
+        main = outputs[0] if isinstance(outputs, tuple | list) else outputs
+        loss: Tensor = self.module.to(main.device)(outputs, *(targets if isinstance(targets, tuple) else (targets,)))
         return loss
 
     def scores(self, outputs: np.ndarray) -> np.ndarray:
@@ -88,7 +90,7 @@ class MaskHead:
         """The share of counted pixels whose class is found, summed over the images of a batch."""
         main = (outputs[0] if isinstance(outputs, tuple | list) else outputs).data
         numbers = labels[0] if isinstance(labels, tuple) else labels
-        found = main[:, 0] > 0 if self.sigmoid else main.argmax(axis=1)
+        found = as_array(main[:, 0] > 0 if self.sigmoid else main.argmax(axis=1))
         counted = (numbers != IGNORED).reshape(len(numbers), -1)
         right = ((found == numbers).reshape(len(numbers), -1) & counted).sum(axis=1)
         return float((right / np.maximum(counted.sum(axis=1), 1)).sum())

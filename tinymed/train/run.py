@@ -23,11 +23,11 @@ from ..data.readers import open_dataset
 from ..data.transform import normalise, to_float, to_nchw
 from ..errors import UserError
 from ..tape import no_grad
-from ..tensor import Tensor
 from .build import Splits, fingerprint, make_loader, make_model, make_run_head, make_trainer, open_splits
 from .callbacks import Checkpoints, Interrupt, JsonLog
 from .checkpoint import BEST, NEWEST, CheckpointError, load_checkpoint, load_newest
 from .config import RunConfig, checked, read_config
+from .feed import as_array, as_tensors, device_of
 from .files import remove_temporaries, write_json
 from .metrics import evaluate_scores
 from .trainer import Callback, Trainer, predict_scores
@@ -190,7 +190,7 @@ class Run:
                 pixels = to_float(prepare(path, data.size, data.channels))[None]
                 if data.mean is not None or data.std is not None:
                     pixels = normalise(pixels, data.mean or 0.0, data.std or 1.0)
-                rows.append(head.scores(model(Tensor(to_nchw(pixels))).data))
+                rows.append(head.scores(as_array(model(as_tensors(to_nchw(pixels), device_of(model))))))
         return np.concatenate(rows)
 
 

@@ -5,6 +5,7 @@ are then predicted tile by tile, see `data/tiles.py`.  Either way the scores are
 before a pixel is given its class, and that is what is measured.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ from ..tensor import Tensor
 from .build import assemble, fingerprint, make_model
 from .config import AugmentConfig, RunConfig
 from .everywhere import patch_network
+from .feed import as_array, as_tensors, device_of
 from .files import write_atomic
 from .mask_head import MaskHead
 from .mask_measures import Row, averages, measure_case, summarise
@@ -82,10 +84,10 @@ def output_space(model: Any, channels: int, patch: Sequence[int]) -> tuple[int, 
     """
     from ..models.shapes import blank, shapes_only
 
-    mode = model.training
+    mode, place = model.training, device_of(model)
     try:
-        with no_grad(), shapes_only():
-            found = model.eval()(Tensor(blank((1, channels, *patch))))
+        with no_grad(), shapes_only() if place == "cpu" else contextlib.nullcontext():
+            found = model.eval()(as_tensors(blank((1, channels, *patch)), place))
     except ValueError as error:
         raise UserError(f"--patch or --size {', '.join(map(str, patch))}: {error}") from None
     finally:
@@ -119,8 +121,8 @@ class Predictor:
     def scores(self, images: np.ndarray) -> np.ndarray:
         """Probabilities [n, classes, *space] of prepared images [n, channels, *space]."""
         with no_grad():
-            outputs = self.model(Tensor(images))
-            return self.head.scores((outputs[0] if isinstance(outputs, tuple) else outputs).data)
+            outputs = self.model(as_tensors(images, device_of(self.model)))
+            return self.head.scores(as_array(outputs[0] if isinstance(outputs, tuple) else outputs))
 
     def __call__(self, image: np.ndarray, name: str) -> np.ndarray:
         """Probabilities float32 [classes, *space] of a decoded image [*space, channels]."""

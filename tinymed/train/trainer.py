@@ -16,6 +16,7 @@ from .. import random
 from ..program import capture
 from ..tape import no_grad
 from ..tensor import Tensor
+from .feed import as_array, as_arrays, device_of, feed
 from .heads import Head
 from .metrics import evaluate_scores
 
@@ -106,7 +107,7 @@ def train_step(model: Any, optimizer: Any, loss: Callable[[Any, Any], Tensor], c
 
 
 class Trainer:
-    """Fits a network, one epoch of batches after the other.
+    """Fits a network where its weights are, on the CPU or a GPU, one epoch of batches after the other.
 
     loss: a head of `tinymed.train.heads`, or any object with its methods.  val_loader: validated on the whole set after
     every epoch.  clip_norm: largest norm of all gradients together.  positive: the class that sensitivity speaks of.
@@ -166,8 +167,9 @@ class Trainer:
             return
         self.model.train()
         started = time.perf_counter()
-        for images, labels, indices in self.train_loader.epoch(p.epoch, p.batch):
-            loss, outputs = self.step(as_tensors(images), as_tensors(self.loss.targets(labels)))
+        batches = self.train_loader.epoch(p.epoch, p.batch)
+        for images, targets, labels, indices in feed(batches, self.loss.targets, device_of(self.model)):
+            loss, outputs = self.step(images, targets)
             self.count(loss.item(), self.loss.correct(outputs, labels), len(indices))
             p.seconds += time.perf_counter() - started
             for callback in self.callbacks:
@@ -263,20 +265,6 @@ def measure_classes(trainer: Trainer) -> dict[str, Any]:
     return {"loss": loss} | {name: result[name] for name in EPOCH_METRICS}
 
 
-def as_tensors(value: Any) -> Any:
-    """An array as a tensor, a tuple of arrays as a tuple of tensors."""
-    return tuple(map(Tensor, value)) if isinstance(value, tuple) else Tensor(value)
-
-
-def as_arrays(value: Any) -> Any:
-    """A tree of dictionaries and lists with arrays where tensors were."""
-    if isinstance(value, dict):
-        return {key: as_arrays(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [as_arrays(item) for item in value]
-    return value.data if isinstance(value, Tensor) else value
-
-
 def predict_scores(
     model: Any, loader: Batches, head: Head, stop: Callable[[], bool] = lambda: False, forward: Any = None
 ) -> tuple[np.ndarray, np.ndarray, float]:
@@ -290,10 +278,10 @@ def predict_scores(
     loss, total = head.unweighted(), 0.0
     scores, labels = [np.zeros((0, head.classes))], [np.zeros(0, np.int64)]
     with no_grad():
-        for images, classes, _ in loader.epoch(0):
-            outputs = forward(as_tensors(images))
-            total += loss(outputs, Tensor(head.targets(classes))).item() * len(classes)
-            scores.append(head.scores(outputs.data))
+        for images, targets, classes, _ in feed(loader.epoch(0), head.targets, device_of(model)):
+            outputs = forward(images)
+            total += loss(outputs, targets).item() * len(classes)
+            scores.append(head.scores(as_array(outputs)))
             labels.append(classes)
             if stop():
                 break

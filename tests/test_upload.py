@@ -1,0 +1,173 @@
+"""Batches on their way to a GPU, and training there: on the stand-in for CuPy, whose copies are done late."""
+
+import sys
+
+import numpy as np
+import pytest
+from commands import QUICK
+from conftest import absence
+from fake_cupy import reading_allowed
+from fake_streams import Stream, Unordered, graphs
+
+import tinymed
+from tinymed import backend, nn, optim
+from tinymed.cli import main
+from tinymed.cuda import gpu
+from tinymed.data import Loader, split_dataset, synthetic_smear, uploaded
+from tinymed.data.upload import Lane
+from tinymed.train.feed import as_array, as_arrays, device_of
+from tinymed.train.heads import SigmoidHead, SoftmaxHead
+from tinymed.train.mask_head import MaskHead
+from tinymed.train.trainer import Trainer, predict_scores
+
+
+def batches(count, shape=(2, 3, 4, 5)):
+    """Channels-last images and labels, different in each."""
+    for i in range(count):
+        rng = np.random.default_rng(i)
+        images = rng.normal(size=(shape[0], *shape[2:], shape[1])).astype(np.float32).transpose(0, 3, 1, 2)
+        yield (images, (rng.integers(0, 9, shape[0]), np.full((), i, np.float32))), i
+
+
+def arrays(t):
+    with reading_allowed():
+        return tuple(map(arrays, t)) if isinstance(t, tuple) else as_array(t)
+
+
+class TestUpload:
+    @pytest.mark.parametrize("count", [0, 1, 2, 7])
+    def test_every_batch_arrives_whole_and_in_order(self, cuda, count):
+        found = []
+        for (images, (labels, number)), rest in uploaded(batches(count), "cuda"):
+            assert {images.device, labels.device, number.device} == {"cuda"}
+            found.append((images.data.strides, arrays((images, labels, number)), rest))
+        expected = [((a.strides, (a, b, c)), rest) for (a, (b, c)), rest in batches(count)]
+        assert len(found) == count
+        for (strides, values, rest), ((wanted, same), number) in zip(found, expected, strict=True):
+            assert strides == wanted  # images stay channels-last
+            assert rest == number
+            for a, b in zip(values, same, strict=True):
+                assert np.array_equal(a, b)
+
+    def test_one_batch_is_ahead_and_the_host_waits_for_nothing(self, cuda):
+        asked = []
+
+        def source():
+            for batch in batches(4):
+                asked.append(batch[1])
+                yield batch
+
+        for (images, _), number in uploaded(source(), "cuda"):  # HostSync if anything waited
+            assert asked[-1] == min(number + 1, 3)
+            tinymed.relu(images)  # Unordered if the step did not wait for the copy
+
+    def test_on_the_cpu_memory_is_shared(self):
+        (sent, _), *_ = [b for b, _ in uploaded(batches(1), "cpu")]
+        assert sent.device == "cpu"
+        a = np.zeros((2, 2), np.float32)
+        ((t, _),) = uploaded([(a, None)], "cpu")
+        assert t.data is a
+
+    def test_pinned_memory_lives_until_its_copy_is_done(self, cuda):
+        lane = Lane()
+        for i in range(3):
+            lane.send(np.full(4, i, np.float32))
+        assert len(lane.flying) == 3
+        Stream.null.wait_event(lane.flying[-1][0])  # all three, on one stream
+        lane.send(np.zeros(4, np.float32))
+        assert len(lane.flying) == 1
+
+    def test_a_step_that_does_not_wait_is_found(self, cuda):
+        tensors, _ = Lane().send(np.zeros(4, np.float32))
+        with pytest.raises(Unordered):
+            tinymed.relu(tensors)
+
+    def test_without_a_gpu_the_error_says_what_is_missing(self, monkeypatch):
+        monkeypatch.setattr(backend, "tables", {k: t for k, t in backend.tables.items() if t.device == "cpu"})
+        monkeypatch.setattr(gpu, "why_not", lambda: "CuPy is not installed: pip install 'tinymed[cuda13]'")
+        with pytest.raises(backend.BackendError, match="CuPy is not installed"):
+            list(uploaded(batches(1), "cuda"))
+
+
+# --------------------------------------------------------------------------------------------------------- training
+
+
+def trainer(place, head, weights=None):
+    """A small network on cells of 16 px: 4 steps an epoch."""
+    parts = split_dataset(synthetic_smear(40, 16, seed=1), {"train": 0.7, "val": 0.3})
+    tinymed.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
+                          nn.Dropout(0.2), nn.Flatten(), nn.Linear(4 * 7 * 7, 2)).to(place)  # fmt: skip
+    train = Loader(parts["train"], 7, 16, shuffle=True, seed=1, workers=0)
+    val = Loader(parts["val"], 5, 16, workers=0)
+    rule = optim.Adam(model.parameters(), lr=0.01)
+    return Trainer(model, rule, head(2, weights), train, val)
+
+
+@pytest.mark.parametrize(("head", "weights"), [(SigmoidHead, None), (SigmoidHead, [1, 3]), (SoftmaxHead, [1, 3])])
+def test_a_network_trains_where_its_weights_are(cuda, head, weights):
+    """On the GPU: a graph for the step, uploads beside it, the same history and checkpoint as on the CPU."""
+    here, there = trainer("cpu", head, weights), trainer("cuda", head, weights)
+    tinymed.random.default_generator.manual_seed(5)
+    here.fit(epochs=2)
+    tinymed.random.default_generator.manual_seed(5)
+    with reading_allowed():  # the loss is read after every step
+        there.fit(epochs=2)
+        state = there.state()
+    assert device_of(there.model) == "cuda"
+    assert not there.step.refused
+    assert not there.step.ungraphed
+    assert max(g.launches for g in graphs) >= 7
+    for own, other in zip(here.progress.history, there.progress.history, strict=True):
+        for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
+            assert own[name] == pytest.approx(other[name], rel=1e-3), name
+    for name, value in as_arrays(here.model.state_dict()).items():
+        assert isinstance(state["model"][name], np.ndarray)
+        np.testing.assert_allclose(state["model"][name], value, rtol=1e-2, atol=2e-3, err_msg=name)
+    again = trainer("cuda", head, weights)
+    with reading_allowed():
+        again.restore(state)
+        scores, *_ = predict_scores(again.model, again.val_loader, again.loss)
+        expected, *_ = predict_scores(there.model, there.val_loader, there.loss)
+    np.testing.assert_allclose(scores, expected, rtol=1e-6)
+
+
+def test_the_loss_of_masks_follows_the_outputs(cuda):
+    head = MaskHead(3, "dice_cross_entropy", [1, 2, 3], auxiliary=0.3)
+    rng = np.random.default_rng(0)
+    outputs, labels = rng.normal(size=(2, 3, 4, 4)).astype(np.float32), rng.integers(0, 3, (2, 4, 4))
+    found = {}
+    for place in ("cpu", "cuda", "cpu"):
+        y = tinymed.tensor(outputs, device=place)
+        with reading_allowed():
+            found[place] = head(y, tinymed.tensor(labels, device=place)).item(), head.correct(y, labels)
+    assert found["cuda"] == pytest.approx(found["cpu"], rel=1e-5)
+
+
+# ------------------------------------------------------------------------------------------------------ the command
+
+
+@pytest.mark.skipif(bool(absence("emulated")), reason=f"backend emulated: {absence('emulated')}")
+def test_commands_run_on_a_named_backend(cells, tmp_path, capsys):
+    """csrc's kernels train, evaluate and predict, on this processor."""
+    run = tmp_path / "run"
+    options = ["--data", str(cells), "--out", str(run), *QUICK, "--backend", "emulated"]
+    assert main(["train", *options]) == 0
+    image = next(cells.rglob("*.png"))
+    assert main(["evaluate", str(run), "--json"]) == 0
+    assert main(["predict", str(run), str(image), "--backend", "emulated"]) == 0
+    assert backend.table().name == "emulated"
+    native, fallback = map(sum, zip(*backend.record("emulated").values(), strict=True))
+    assert native > 50 * max(fallback, 1)
+    capsys.readouterr()
+
+
+@pytest.mark.skipif("cupy" in sys.modules, reason="a real CuPy")
+@pytest.mark.parametrize("name", ["cuda", "cupy"])
+def test_a_backend_without_a_gpu_is_one_line(name, cells, tmp_path, capsys):
+    if not absence(name):
+        pytest.skip(f"backend {name} works here")
+    assert main(["train", "--data", str(cells), "--out", str(tmp_path / "run"), *QUICK, "--backend", name]) == 2
+    said = capsys.readouterr().err.strip()
+    assert said.startswith(f"tinymed: --backend {name}: CuPy")
+    assert "\n" not in said
