@@ -66,7 +66,8 @@ class BoxHead:
         self.classes, self.size_weight = classes, size_weight
         self.map = MaskHead(classes + 1, "dice_cross_entropy", class_weights)
         self.outputs = classes + 3
-        self.prior = Constant(np.array([PRIOR, *[0.0] * classes], np.float32).reshape(1, -1, 1, 1))
+        self.prior = np.array([PRIOR, *[0.0] * classes], np.float32).reshape(1, -1, 1, 1)
+        self.shift = Constant(self.prior)
 
     def targets(self, labels: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(class numbers, log sizes, weights of the sizes that add up to 1) of a loader's maps."""
@@ -79,7 +80,7 @@ class BoxHead:
         """The loss, a scalar tensor."""
         main = outputs[0] if isinstance(outputs, tuple | list) else outputs
         classes, sizes, share = targets
-        loss = self.map(F.narrow(main, 1, 0, self.classes + 1) + self.prior.beside(main), classes)
+        loss = self.map(F.narrow(main, 1, 0, self.classes + 1) + self.shift.beside(main), classes)
         wrong = F.abs(F.narrow(main, 1, self.classes + 1, 2) - sizes)
         total: Tensor = loss + self.size_weight * F.sum(wrong * share)
         return total
@@ -87,13 +88,13 @@ class BoxHead:
     def scores(self, outputs: np.ndarray) -> np.ndarray:
         """[n, classes + 2, h, w]: the probability of each class, then width and height over the usual ones."""
         maps = Tensor(outputs[:, : self.classes + 1])
-        found = F.softmax(maps + self.prior.beside(maps), 1).data[:, 1:]
+        found = F.softmax(maps + self.shift.beside(maps), 1).data[:, 1:]
         return np.concatenate([found, np.exp(np.clip(outputs[:, self.classes + 1 :], -LIMIT, LIMIT))], axis=1)
 
     def correct(self, outputs: Any, labels: Any) -> float:
         """The share of pixels whose class is found, summed over the images of a batch."""
         main = outputs[0] if isinstance(outputs, tuple | list) else outputs
-        found = as_array((main.data[:, : self.classes + 1] + self.prior.beside(main).data).argmax(axis=1))
+        found = as_array((main.data[:, : self.classes + 1] + self.shift.beside(main).data).argmax(axis=1))
         return float((found == labels[0]).mean(axis=(1, 2)).sum())
 
     def unweighted(self) -> "BoxHead":

@@ -1,0 +1,215 @@
+"""Everything that needs a GPU, in one command of at most nine minutes:
+
+    python benchmarks/device.py                    on a machine with a GPU, in a checkout
+    python benchmarks/device.py --dry              the same code on any machine, on the emulated kernels at toy sizes
+    python benchmarks/device.py --only tests,ops   some stages
+
+Stages run in order of importance, correctness first, each as a command of its own.  Time that a stage does not need
+goes to those after it; a stage that is still running when its time and that left over are used up is killed, and what
+it had measured by then is kept.  A stage whose tool is missing says so.  Written to
+benchmarks/results/<gpu>-<date>.json after each stage; a short table comes last.  The exit code is 1 if a stage failed.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import device_table
+from peers import HERE, save
+
+ROOT = HERE.parent
+SECONDS = 540.0  # nine minutes
+LAST = 6000  # characters kept of what a stage printed
+
+
+@dataclass
+class Stage:
+    """A command with a time limit.  tool: an executable without which it cannot run.
+
+    out: the command takes `--out FILE`, and its result is what that file holds, however it ended.  read: makes more of
+    what it printed.
+    """
+
+    name: str
+    seconds: float
+    command: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
+    tool: str = ""
+    read: Callable[[str], dict[str, Any]] | None = None
+    out: bool = False
+
+
+def stages(dry: bool, scratch: Path) -> list[Stage]:
+    """All stages, in order of importance."""
+    python, size = sys.executable, ["--backend", "emulated", "--quick"] if dry else ["--backend", "cuda"]
+    unpooled = [python, str(HERE / "device_kernels.py"), *size, "--no-pool"]  # once with every sample, then with few
+
+    def own(name: str, seconds: float, *more: str) -> Stage:
+        return Stage(name, seconds, [python, str(HERE / f"device_{name}.py"), *size, *more], out=True)
+
+    def sanitizer(name: str, seconds: float, *more: str) -> Stage:
+        driver = unpooled if name == "memcheck" else [*unpooled, "--quick"]
+        command = ["compute-sanitizer", "--tool", name, "--error-exitcode", "99", *more, *driver]
+        return Stage(name, seconds, unpooled if dry else command, {"CUPY_ACCELERATORS": ""},
+                     "" if dry else "compute-sanitizer", sanitized, out=True)  # fmt: skip
+
+    setup = [python, "setup.py", "-q", "build_ext"]
+    nothing = {"TINYMED_CUDA": "0", "TINYMED_EMULATED": "0"}
+    build = [*setup, "--build-lib", str(scratch), "--build-temp", str(scratch)] if dry else [*setup, "--inplace"]
+    return [
+        own("environment", 20),
+        Stage("build", 120, build, nothing if dry else {"TINYMED_CUDA": "1"}, "" if dry else "nvcc", built),
+        Stage("tests", 110, tests(dry), read=tested),
+        own("kernels", 20),
+        sanitizer("memcheck", 35, "--leak-check", "no"),
+        own("step", 60),
+        own("ops", 100),
+        sanitizer("racecheck", 20),
+        sanitizer("initcheck", 20),
+        sanitizer("synccheck", 15),
+        own("counters", 20),
+    ]
+
+
+def tests(dry: bool) -> list[str]:
+    """Every test with a case for the GPU, none of which may be skipped for want of it; --dry: one file's."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no", "-rfE"]
+    if dry:
+        return [*command, "--require=emulated", "-n0", "tests/test_dropout.py", "-k", "emulated"]
+    parallel = ["-n", str(min(8, os.cpu_count() or 1))] if has("xdist") else []
+    return [*command, *parallel, "--require=cuda", "-k", "(cuda or cupy) and not test_cuda", "tests"]
+
+
+def has(module: str) -> bool:
+    """Whether a Python package can be imported."""
+    from importlib.util import find_spec
+
+    return find_spec(module) is not None
+
+
+# ------------------------------------------------------------------------------------- what the stages printed
+
+
+def tested(said: str) -> dict[str, Any]:
+    """Counts, and the names of the tests that failed."""
+    counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|skipped|errors?|deselected)", said)}
+    calls = re.findall(r"backend (\w+): (\d+) native kernel calls, (\d+) fell back", said)
+    return {"counts": counts, "failed": re.findall(r"^(?:FAILED|ERROR) (\S+)", said, re.M)[:50],
+            "kernel_calls": {name: {"native": int(n), "fallback": int(f)} for name, n, f in calls}}  # fmt: skip
+
+
+def built(said: str) -> dict[str, Any]:
+    """Registers and spills that ptxas reported, of the kernels that spill."""
+    sys.path.insert(0, str(ROOT))
+    from tinymed.cuda import modules, ptxas
+
+    record = modules.record()
+    usage = ptxas.usage(record.get("_cuda", {}).get("log", ""))
+    return {"modules": {name: note["why"] or "built" for name, note in record.items()}, "kernels": len(usage),
+            "registers": max((u.registers for u in usage.values()), default=0),
+            "spilling": {name: u.spilled for name, u in usage.items() if u.spilled}}  # fmt: skip
+
+
+def sanitized(said: str) -> dict[str, Any]:
+    """What compute-sanitizer found: its own summary, and the first findings."""
+    return {"summary": re.findall(r"=+ (\w+ SUMMARY: .*)", said), "findings": re.findall(r"=+ (.+)", said)[:20]}
+
+
+# --------------------------------------------------------------------------------------------------- running them
+
+
+def run(stage: Stage, seconds: float, scratch: Path) -> dict[str, Any]:
+    """The record of one stage, which may take so many seconds."""
+    record: dict[str, Any] = {"status": "", "command": stage.command, "limit": round(seconds, 1)}
+    if stage.tool and not shutil.which(stage.tool) and not (stage.tool == "nvcc" and Path("/usr/local/cuda").exists()):
+        return record | {"status": f"missing: {stage.tool} was not found"}
+    if seconds < 5:
+        return record | {"status": "left out: no time"}
+    result = scratch / f"{stage.name}.json"
+    command = [*stage.command, "--out", str(result)] if stage.out else stage.command
+    environment = os.environ | stage.environment | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    started = time.monotonic()
+    code, said = limited(command, environment, seconds, scratch / f"{stage.name}.log")
+    record |= {"seconds": round(time.monotonic() - started, 1), "code": code, "said": said[-LAST:]}
+    record["status"] = {0: "ok", None: f"killed after {seconds:.0f} s"}.get(code, f"failed with exit code {code}")
+    if result.exists():
+        record["result"] = json.loads(result.read_text())
+    if stage.read:
+        record["read"] = stage.read(said)
+    return record
+
+
+def limited(command: list[str], environment: dict[str, str], seconds: float, log: Path) -> tuple[int | None, str]:
+    """(exit code, output) of a command; None if it had to be killed, with all that it started."""
+    with log.open("w") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT, env=environment,
+                                   start_new_session=True)  # fmt: skip
+        try:
+            code: int | None = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            code = None
+    return code, log.read_text(errors="replace")
+
+
+def gpu() -> str:
+    """One word for this machine's GPU, "none" without one."""
+    smi = shutil.which("nvidia-smi")
+    if not smi:
+        return "none"
+    done = subprocess.run([smi, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True)
+    return model(done.stdout) if done.returncode == 0 and done.stdout.strip() else "none"
+
+
+def model(name: str) -> str:
+    """ "NVIDIA H100 80GB HBM3" -> "h100": the first word with a digit, else the last."""
+    words = re.findall(r"[a-z0-9]+", name.lower())
+    return next((w for w in words if re.search(r"\d", w) and not w.endswith("gb")), words[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", default="", help="the file of results")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="for all stages together")
+    parser.add_argument("--only", default="", help="names of stages, separated by commas")
+    parser.add_argument("--dry", action="store_true", help="no GPU: emulated kernels, toy sizes, nothing is installed")
+    o = parser.parse_args()
+    name = "dry" if o.dry else gpu()
+    if name == "none":
+        raise SystemExit("no GPU that nvidia-smi knows; --dry runs the same code on emulated kernels")
+    with tempfile.TemporaryDirectory() as folder:
+        chosen = stages(o.dry, Path(folder))
+        wanted = [w for w in o.only.split(",") if w]
+        if unknown := set(wanted) - {s.name for s in chosen}:
+            raise SystemExit(f"--only {', '.join(unknown)}: choose from {', '.join(s.name for s in chosen)}")
+        chosen = [s for s in chosen if not wanted or s.name in wanted]
+        path = Path(o.out) if o.out else HERE / "results" / f"{name}-{time.strftime('%Y-%m-%d')}.json"
+        scale = min(1.0, o.seconds / sum(s.seconds for s in chosen))
+        results: dict[str, Any] = {"gpu": name, "date": time.strftime("%Y-%m-%d"), "stages": {}}
+        if o.dry:
+            results["note"] = "toy sizes on emulated kernels: that everything runs; no figure here is a speed"
+        started, due = time.monotonic(), 0.0
+        for stage in chosen:
+            due += stage.seconds * scale
+            results["stages"][stage.name] = run(stage, due - (time.monotonic() - started), Path(folder))
+            results["seconds"] = round(time.monotonic() - started, 1)
+            save(path, results)
+            print(f"{stage.name:12s} {results['stages'][stage.name]['status']}", flush=True)
+    print("\n" + device_table.text(results) + f"\nwritten to {path}")
+    sys.exit(any(re.match("failed|killed", s["status"]) is not None for s in results["stages"].values()))
+
+
+if __name__ == "__main__":
+    main()

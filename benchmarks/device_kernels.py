@@ -1,0 +1,162 @@
+"""Every kernel of csrc/, entered once or more: small, for compute-sanitizer, and to say which kernels nothing entered.
+
+    python benchmarks/device_kernels.py [--backend emulated --quick] [--no-pool] [--only ladders]
+
+Forward and backward of every op on three samples of its own, every optimiser and both kinds of clipping on a small
+network, and every rung of every ladder.  --no-pool: memory straight from the driver, or an overrun would lie within
+CuPy's pool and be seen by no tool.  On `emulated` the checker of csrc/emulator looks instead.
+"""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from device_clock import arguments, saved
+
+SAMPLES = 3
+
+
+def tasks(quick: bool) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """(name, what to run)."""
+    import numpy as np
+
+    from tinymed import check
+    from tinymed.draw import Draw
+    from tinymed.tape import Op
+
+    for name, op in sorted(Op.registry.items()):
+        for seed in range(1 if quick else SAMPLES):
+            if op.__module__.startswith("tinymed."):
+                yield f"op {name}", lambda op=op, seed=seed: check.results(op.apply, op.samples(Draw(seed)), np.float32)
+    for rule, options in RULES:
+        yield f"optimiser {rule}", lambda rule=rule, options=options: train(rule, options)
+    yield from rungs()
+
+
+def rungs() -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Every rung of every ladder, on its small problem."""
+    import numpy as np
+
+    from tinymed import backend, device
+    from tinymed.cuda.ladders import LADDERS
+
+    def climb(chosen: Any, rung: Any) -> Any:
+        table = backend.table()
+        problem = chosen.problem(np.random.default_rng(0), *chosen.small)
+        moved = [device.move(a, table.device) if isinstance(a, np.ndarray) else a for a in problem]
+        return getattr(table, rung.kernel)(*rung.arguments(*moved))
+
+    for name, chosen in LADDERS.items():
+        for rung in chosen.rungs:
+            yield f"ladder {name}: {rung.label}", lambda chosen=chosen, rung=rung: climb(chosen, rung)
+
+
+RULES: list[tuple[str, dict[str, Any]]] = [
+    ("SGD", {}),
+    ("SGD", {"momentum": 0.9, "nesterov": True}),
+    ("Adam", {}),
+    ("AdamW", {"weight_decay": 0.1}),
+    ("RMSprop", {"momentum": 0.5, "centered": True}),
+    ("Adagrad", {}),
+]
+
+
+def train(rule: str, options: dict[str, Any]) -> None:
+    """Three captured steps of a small network: what programs fuse, a residual block's batch norms among it."""
+    import tinymed
+    from tinymed import nn, optim
+    from tinymed.nn import functional
+
+    class Small(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25))
+            self.conv1, self.norm1 = nn.Conv2d(8, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8)
+            self.conv2, self.norm2 = nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8)
+            self.up, self.head = nn.ConvTranspose2d(8, 8, 2, 2), nn.Linear(8 * 16, 2)
+
+        def forward(self, x: Any) -> Any:
+            x = functional.max_pool2d(self.up(self.stem(x)), 2)
+            y = functional.relu(self.norm1(self.conv1(x)))
+            return self.head(functional.relu(self.norm2(self.conv2(y)) + x).flatten(1))
+
+    model = Small()
+    model.to(tinymed.device.default())
+    chosen = getattr(optim, rule)(model.parameters(), lr=0.01, **options)
+
+    def step(x: Any, y: Any) -> Any:
+        chosen.zero_grad()
+        loss = functional.cross_entropy(model(x), y)
+        loss.backward()
+        optim.clip_grad_norm_(model.parameters(), 1.0)
+        optim.clip_grad_value_(model.parameters(), 0.5)
+        chosen.step()
+        return loss
+
+    captured = tinymed.capture(step)
+    x, y = tinymed.randn(4, 3, 8, 8, seed=0), tinymed.tensor([0, 1, 1, 0])
+    losses = [float(captured(x, y).item()) for _ in range(3)]
+    if not losses[-1] < losses[0] + 1:
+        raise ArithmeticError(f"{rule} {options}: losses {losses}")
+
+
+@contextlib.contextmanager
+def entered(backend: str) -> Iterator[set[str]]:
+    """The names of the launchers of csrc/ that are called inside."""
+    from tinymed.cuda import emulated, gpu
+
+    home: Any = emulated if backend == "emulated" else gpu
+    names: set[str] = set()
+    launch = home.launch
+
+    def noted(name: str, args: Any) -> None:
+        names.add(name)
+        launch(name, args)
+
+    home.launch = noted
+    try:
+        yield names
+    finally:
+        home.launch = launch
+
+
+def missing(seen: set[str]) -> list[str]:
+    """Kernels of csrc/ that nothing entered."""
+    from tinymed import backend
+
+    own = {k.fn.__name__ for (where, _), k in backend.implementations.items() if where == "csrc" and k.compiled_kind}
+    return sorted(own - seen)
+
+
+def main() -> None:
+    o = arguments(__doc__, ("--no-pool", {"action": "store_true"}), ("--only", {"default": ""}))
+    import tinymed
+    from tinymed.cuda import emulated, synchronize
+
+    if o.no_pool and o.backend != "emulated":
+        import cupy
+
+        cupy.cuda.set_allocator(None)
+    failed: dict[str, str] = {}
+    checked = emulated.checking() if o.backend == "emulated" and o.no_pool else contextlib.nullcontext()
+    with tinymed.use_backend(o.backend), checked, entered(o.backend) as seen:
+        chosen = [(name, run) for name, run in tasks(o.quick) if name.startswith(o.only)]
+        for number, (name, run) in enumerate(chosen):
+            try:
+                run()
+                if o.backend != "emulated":
+                    synchronize()  # a kernel's failure is met where the host next waits
+            except Exception as error:  # one kernel that fails must not hide the others
+                failed[name] = f"{type(error).__name__}: {error}"[:500]
+            if number % 20 == 0 or number == len(chosen) - 1:
+                saved(o, {"tasks": number + 1, "of": len(chosen), "entered": len(seen), "failed": failed,
+                          "never entered": missing(seen)})  # fmt: skip
+    print(f"{len(seen)} kernels of csrc/ entered, {len(failed)} failures, never entered: {missing(seen)}")
+    for name, why in failed.items():
+        print(f"{name}: {why}")
+    sys.exit(bool(failed))
+
+
+if __name__ == "__main__":
+    main()

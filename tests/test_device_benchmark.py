@@ -1,0 +1,163 @@
+"""The one command for a GPU machine: its budget, what it does with stages that fail, and all of it on `emulated`."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import absence
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+
+import device  # noqa: E402
+import device_counters  # noqa: E402
+import device_kernels  # noqa: E402
+import device_rows  # noqa: E402
+import device_table  # noqa: E402
+
+EMULATED = pytest.mark.skipif(bool(absence("emulated")), reason=f"backend emulated: {absence('emulated')}")
+CORRECTNESS, SPEED = ("build", "tests", "kernels", "memcheck"), ("step", "ops")
+
+
+class TestStages:
+    def test_all_end_within_nine_minutes_and_correctness_comes_first(self, tmp_path):
+        stages = device.stages(False, tmp_path)
+        assert sum(s.seconds for s in stages) <= device.SECONDS == 9 * 60
+        names = [s.name for s in stages]
+        assert names[0] == "environment"
+        assert max(map(names.index, CORRECTNESS)) < min(map(names.index, SPEED))
+        assert {"racecheck", "initcheck", "synccheck", "counters"} < set(names)
+        assert [s.name for s in device.stages(True, tmp_path)] == names
+
+    def test_commands_name_files_that_exist(self, tmp_path):
+        for stage in [*device.stages(False, tmp_path), *device.stages(True, tmp_path)]:
+            files = [Path(a) for a in stage.command if a.endswith(".py") or a == "tests"]
+            assert files, stage.name
+            assert all((device.ROOT / f).exists() for f in files), stage.command
+            assert stage.out == any("device_" in f.name for f in files)
+
+    def test_a_stage_that_takes_too_long_is_killed_with_what_it_started_and_what_it_found_is_kept(self, tmp_path):
+        script = """if True:
+            import pathlib, subprocess, sys, time
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+            print(child.pid, flush=True)
+            pathlib.Path(sys.argv[-1]).write_text('{"rows": [1]}')
+            time.sleep(60)"""
+        stage = device.Stage("sleeper", 5, [sys.executable, "-c", script], out=True)
+        started = time.monotonic()
+        record = device.run(stage, 5, tmp_path)
+        assert time.monotonic() - started < 20
+        assert record["status"] == "killed after 5 s"
+        assert record["result"] == {"rows": [1]}
+        pid = int(record["said"])
+        time.sleep(0.2)
+        assert not Path(f"/proc/{pid}/cmdline").exists() or Path(f"/proc/{pid}/cmdline").read_bytes() == b""
+
+    def test_a_missing_tool_and_a_failure_are_recorded(self, tmp_path):
+        stage = device.Stage("memcheck", 9, ["no-such-tool"], tool="no-such-tool")
+        assert device.run(stage, 9, tmp_path)["status"] == "missing: no-such-tool was not found"
+        stage = device.Stage("tests", 9, [sys.executable, "-c", "print('3 failed'); raise SystemExit(7)"])
+        record = device.run(stage, 9, tmp_path)
+        assert record["status"] == "failed with exit code 7"
+        assert record["said"] == "3 failed\n"
+        assert device.run(stage, 1, tmp_path)["status"] == "left out: no time"
+
+    def test_results_are_called_after_the_gpu(self):
+        names = {"NVIDIA H100 80GB HBM3": "h100", "NVIDIA H200": "h200", "Tesla T4": "t4", "NVIDIA TITAN V": "v"}
+        assert {name: device.model(name) for name in names} == names
+
+
+class TestReading:
+    def test_pytests_summary(self):
+        said = "FAILED tests/test_pool.py::test_a[cuda] - boom\nbackend cuda: 12 native kernel calls, 3 fell back to " \
+               "the reference\n1 failed, 20 passed, 2 skipped in 3.1s\n"  # fmt: skip
+        assert device.tested(said) == {
+            "counts": {"failed": 1, "passed": 20, "skipped": 2}, "failed": ["tests/test_pool.py::test_a[cuda]"],
+            "kernel_calls": {"cuda": {"native": 12, "fallback": 3}},
+        }  # fmt: skip
+
+    def test_the_sanitizers_summary(self):
+        said = "========= COMPUTE-SANITIZER\n========= Invalid __global__ read of size 4 bytes\n" \
+               "========= ERROR SUMMARY: 1 error\n"  # fmt: skip
+        found = device.sanitized(said)
+        assert found["summary"] == ["ERROR SUMMARY: 1 error"]
+        assert "Invalid __global__ read of size 4 bytes" in found["findings"]
+
+    def test_ncus_table(self):
+        names = device_counters.METRICS
+        rows = [("k1", names["load_requests"], "1,000"), ("k1", names["load_sectors"], "4,000"), ("k1", "other", "9"),
+                ("k1", names["load_sectors"], "4,000"), ("k2", names["shared_loads"], "")]  # fmt: skip
+        said = "==PROF== Connected\n" + '"ID","Kernel Name","Metric Name","Metric Value"\n'
+        said += "".join(f'"{i}","{k}","{m}","{v}"\n' for i, (k, m, v) in enumerate(rows))
+        found = device_counters.profiled(said)
+        assert found == {"k1": {"load_requests": 1000.0, "load_sectors": 8000.0}, "k2": {"shared_loads": 0.0}}
+        assert device_counters.economy(found["k1"]) == {"sectors": 8.0, "passes": None}
+        assert device_counters.profiled("ncu: error") == {}
+
+    def test_a_table_of_an_unfinished_run(self):
+        stages = {"tests": {"status": "killed after 3 s", "seconds": 3, "read": {"counts": {"passed": 2}}},
+                  "step": {"status": "failed with exit code 1", "result": {"task": "dcnn", "steps": {
+                      "tinymed captured": {"us": 5.0}, "torch graph": {"failed": "RuntimeError: no"}}}}}  # fmt: skip
+        text = device_table.text({"gpu": "h100", "date": "2026-01-01", "stages": stages})
+        assert "killed after 3 s: 2 passed" in text
+        assert "torch graph            failed: RuntimeError: no" in text
+
+
+def test_the_rows_are_those_of_the_papers_cnn_and_of_resnet50():
+    rows = list(device_rows.rows(False))
+    ways = {(r.kind, r.way) for r in rows}
+    assert set(device_rows.GOALS) <= ways
+    forward = [r for r in rows if r.way == "forward" and r.kind.startswith("conv")]
+    assert sum(r.label.endswith("b128") for r in forward) == 4
+    assert sum(r.label.endswith("b32") for r in forward) == 23
+    assert len({(r.label, r.way) for r in rows}) == len(rows)
+
+
+@EMULATED
+def test_the_driver_enters_every_kernel(tmp_path):
+    """What compute-sanitizer looks at misses no kernel of csrc/."""
+    out = tmp_path / "kernels.json"
+    command = [sys.executable, BENCHMARKS / "device_kernels.py", "--backend", "emulated", "--out", out]
+    subprocess.run([*map(str, command)], check=True, capture_output=True, env=os.environ)
+    found = json.loads(out.read_text())
+    assert not found["failed"]
+    assert found["never entered"] == []
+    assert found["tasks"] == found["of"] > 3 * len(device_kernels.RULES)
+
+
+def dry(tmp_path, *options):
+    """The file of results of a dry run."""
+    out = tmp_path / "dry.json"
+    command = [sys.executable, str(BENCHMARKS / "device.py"), "--dry", "--out", str(out), *options]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(out.read_text()), done.stdout
+
+
+@EMULATED
+def test_a_dry_run_measures_every_kind_of_row(tmp_path):
+    pytest.importorskip("torch", reason="PyTorch is the rival: pip install '.[test]'")
+    found, said = dry(tmp_path, "--only", "environment,build,ops,counters")
+    assert {s["status"] for s in found["stages"].values()} == {"ok"}
+    rows = found["stages"]["ops"]["result"]["rows"]
+    assert {(r["kind"], r["way"]) for r in rows} == {(r.kind, r.way) for r in device_rows.rows(False)}
+    assert all(r["ours"]["us"] > 0 and r["torch"]["us"] > 0 and r["close"] for r in rows)
+    assert found["stages"]["environment"]["result"]["tools"]["ncu"]
+    assert found["stages"]["counters"]["result"]["rows"][0]["emulator"]["sectors"] > 0
+    assert "element-wise" in said
+    assert "written to" in said
+
+
+@pytest.mark.full
+@EMULATED
+def test_a_dry_run_of_every_stage(tmp_path):
+    pytest.importorskip("torch", reason="PyTorch is the rival: pip install '.[test]'")
+    found, _ = dry(tmp_path)
+    assert {s["status"] for s in found["stages"].values()} == {"ok"}
+    assert set(found["stages"]["step"]["result"]["steps"]) == {
+        "tinymed captured", "tinymed eager", "torch eager", "torch graph", "torch.compile"
+    }  # fmt: skip
