@@ -83,7 +83,7 @@ def train(rule: str, options: dict[str, Any]) -> None:
 
     model = Small()
     model.to(tinymed.device.default())
-    chosen = getattr(optim, rule)(model.parameters(), lr=0.01, **options)
+    chosen = getattr(optim, rule)(model.parameters(), lr=0.001, **options)
 
     def step(x: Any, y: Any) -> Any:
         chosen.zero_grad()
@@ -97,7 +97,7 @@ def train(rule: str, options: dict[str, Any]) -> None:
     captured = tinymed.capture(step)
     x, y = tinymed.randn(4, 3, 8, 8, seed=0), tinymed.tensor([0, 1, 1, 0])
     losses = [float(captured(x, y).item()) for _ in range(3)]
-    if not losses[-1] < losses[0] + 1:
+    if not max(losses) < 2 * losses[0]:  # false for NaN too
         raise ArithmeticError(f"{rule} {options}: losses {losses}")
 
 

@@ -306,7 +306,10 @@ CUDA = types.SimpleNamespace(
     Stream=fake_streams.Stream, Event=fake_streams.Event, MemoryPool=fake_streams.MemoryPool, Graph=fake_streams.Graph,
     MemoryPointer=MemoryPointer, using_allocator=fake_streams.using_allocator, is_available=lambda: True,
     alloc_pinned_memory=fake_streams.Pinned, get_current_stream=lambda: stack[-1],
-    runtime=types.SimpleNamespace(getDeviceCount=lambda: 1),
+    runtime=types.SimpleNamespace(
+        getDeviceCount=lambda: 1, runtimeGetVersion=lambda: 13000, memGetInfo=lambda: (1 << 30, 2 << 30),
+        getDeviceProperties=lambda device: {"name": b"Fake GPU", "major": 9, "minor": 0}, CUDARuntimeError=RuntimeError,
+    ),
 )  # fmt: skip
 
 
@@ -315,7 +318,7 @@ class FakeCupy(Namespace):
 
     def __init__(self) -> None:
         super().__init__(np)
-        self.cuda, self.ndarray, self.__name__ = CUDA, ndarray, "cupy"
+        self.cuda, self.ndarray, self.__name__, self.__version__ = CUDA, ndarray, "cupy", "14.0 (a stand-in)"
 
     def asarray(self, a: Any, dtype: Any = None, **options: Any) -> ndarray:
         return a if isinstance(a, ndarray) and dtype in (None, a.dtype) else self.array(a, dtype)

@@ -325,6 +325,8 @@ class TestOtherCommands:
         assert found["backends"]["numpy"].startswith("present")
         assert found["versions"]["numpy"] == np.__version__
         assert "path" in found["kernel cache"]
+        assert {"driver", "CuPy"} <= set(found["GPU"])
+        assert set(found["CUDA build"]) == {"_cuda", "_cuda_emulated", "_cuda_checked"}
         assert all(section in out for section in found)
 
     @pytest.mark.parametrize("name", COMMANDS)

@@ -4,6 +4,7 @@ are csrc's own, emulated."""
 from types import SimpleNamespace
 from typing import Any
 
+import fake_streams
 import numpy as np
 import pytest
 from fake_cupy import HostSync, reading_allowed
@@ -107,6 +108,23 @@ def test_without_a_gpu_the_error_says_what_is_missing(monkeypatch):
     monkeypatch.setattr(gpu, "extension", lambda: SimpleNamespace(device_count=0, why_no_device="driver too old"))
     with pytest.raises(BackendError, match=r"_cuda cannot use the GPU: driver too old"):
         tinymed.use_backend("cuda")
+
+
+def test_what_the_doctor_says_of_a_gpu(cuda, monkeypatch):
+    with reading_allowed():
+        found = gpu.describe()
+    assert found["GPU"] == "Fake GPU, sm_90, 2 GiB"
+    assert found["CuPy"] == "14.0 (a stand-in), CUDA 13000"
+    assert (found["pinned memory"], found["graphs"]) == ("available", "available")
+    with reading_allowed():
+        monkeypatch.setattr(fake_streams.Stream, "begin_capture", refused)
+        assert gpu.describe()["graphs"] == "absent: the driver is too old"
+    monkeypatch.setattr(gpu, "why_not", lambda: "CuPy sees no GPU")
+    assert gpu.describe()["GPU"] == "none: CuPy sees no GPU"
+
+
+def refused(*_: Any) -> None:
+    raise RuntimeError("the driver is too old")
 
 
 # ------------------------------------------------------------------------------------------------- steps of training

@@ -148,8 +148,9 @@ def test_the_loss_of_masks_follows_the_outputs(cuda):
 
 
 @pytest.mark.skipif(bool(absence("emulated")), reason=f"backend emulated: {absence('emulated')}")
-def test_commands_run_on_a_named_backend(cells, tmp_path, capsys):
+def test_commands_run_on_a_named_backend(cells, tmp_path, capsys, monkeypatch):
     """csrc's kernels train, evaluate and predict, on this processor."""
+    monkeypatch.setattr(backend, "current", backend.current)  # commands choose for good
     run = tmp_path / "run"
     options = ["--data", str(cells), "--out", str(run), *QUICK, "--backend", "emulated"]
     assert main(["train", *options]) == 0

@@ -12,7 +12,7 @@ import typer
 from .app import app, examples
 
 PACKAGES = ("numpy", "numba", "llvmlite", "pillow", "safetensors", "typer", "rich", "pydantic", "matplotlib", "nibabel",
-            "cupy")  # fmt: skip
+            "cupy-cuda12x", "cupy-cuda13x")  # fmt: skip
 FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512vl", "avx512bw", "neon", "sve")
 SETTINGS = ("TINYMED_BACKEND", "TINYMED_CACHE", "TINYMED_DEBUG", "TINYMED_STRICT", "TINYMED_VALIDATE",
             "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE")  # fmt: skip
@@ -42,6 +42,7 @@ def examine() -> dict[str, dict[str, Any]]:
         "threads": threads(),
         "BLAS": blas(),
         "backends": backends(),
+        "GPU": gpu(),
         "CUDA build": cuda_build(),
         "kernel cache": kernel_cache(),
         "settings": {name: os.environ[name] for name in SETTINGS if name in os.environ},
@@ -109,15 +110,23 @@ def backends() -> dict[str, str]:
     return result
 
 
-def cuda_build() -> dict[str, str]:
-    """Which modules of csrc/ were built here, or why not; the tools' messages follow where a source was refused."""
-    from ..cuda import modules
+def gpu() -> dict[str, str]:
+    """The driver, the GPU and CuPy, pinned memory and graphs, or what is missing."""
+    from ..cuda import gpu
 
-    found: dict[str, str] = {}
-    for name, note in modules.record().items():
-        said = str(note["log"]).strip()
-        found[name] = "built" if note["built"] else f"not built: {note['why']}" + (f"\n{said}" if said else "")
-    return found or {"record": "none: setup.py has not run"}
+    return gpu.describe()
+
+
+def cuda_build() -> dict[str, str]:
+    """The modules of csrc/, or why one is missing; the tools' messages follow where a source was refused."""
+    from ..cuda import build, modules
+
+    found, record = {}, modules.record()
+    for name in build.MODULES:
+        why, note = modules.why_not_built(name), record.get(name, {})
+        said = "" if note.get("built", True) else str(note["log"]).strip()
+        found[name] = (why or "built") + (f"\n{said}" if said else "")
+    return found
 
 
 def kernel_cache() -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 import functools
 import importlib
+import shutil
+import subprocess
 from types import ModuleType
 from typing import Any
 
@@ -63,6 +65,59 @@ def empty(shape: tuple[int, ...], dtype: Any, order: Order | None = None) -> Any
     if order is None:
         return cupy.empty(shape, dtype)
     return cupy.empty(tuple(shape[i] for i in order), dtype).transpose(inverse_order(order))
+
+
+def describe() -> dict[str, str]:
+    """The GPU, its driver and CuPy, and what uploads and captured steps need of them; or what is missing."""
+    try:
+        cupy = importlib.import_module("cupy")
+    except ImportError as error:
+        return {"driver": driver(), "CuPy": f"absent ({error}): {INSTALL}"}
+    found = {"driver": driver(), "CuPy": cupy.__version__}
+    if why := why_not():
+        return found | {"GPU": f"none: {why}"}
+    try:
+        properties, (_, memory) = cupy.cuda.runtime.getDeviceProperties(0), cupy.cuda.runtime.memGetInfo()
+        found["CuPy"] += f", CUDA {cupy.cuda.runtime.runtimeGetVersion()}"
+        name = properties["name"].decode()
+        found["GPU"] = f"{name}, sm_{properties['major']}{properties['minor']}, {memory / 2**30:.0f} GiB"
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        return found | {"GPU": f"cannot be used: {error}"}
+    for what, attempt in (("pinned memory", lambda: cupy.cuda.alloc_pinned_memory(1)), ("graphs", lambda: graph(cupy))):
+        try:
+            attempt()
+            found[what] = "available"
+        except Exception as error:
+            found[what] = f"absent: {error}"
+    return found
+
+
+def graph(cupy: Any) -> None:
+    """Capture and launch a graph that clears a byte."""
+    cleared, stream = cupy.zeros(1, cupy.uint8), cupy.cuda.Stream(non_blocking=True)
+    stream.wait_event(cupy.cuda.get_current_stream().record())
+    with stream:
+        stream.begin_capture()
+        try:
+            cleared.fill(0)
+        finally:
+            captured = stream.end_capture()
+        captured.launch()
+    stream.synchronize()
+
+
+def driver() -> str:
+    """The driver's version as nvidia-smi states it, or that there is none."""
+    smi = shutil.which("nvidia-smi")
+    if smi is None:
+        return "none: no nvidia-smi on PATH"
+    asked = [smi, "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=20)  # noqa: S603  found on PATH
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"nvidia-smi does not answer: {error}"
+    said = (done.stdout if done.returncode == 0 else done.stdout + done.stderr).strip()
+    return said.splitlines()[0] if said else "nvidia-smi says nothing"
 
 
 def device_count() -> int:
