@@ -14,7 +14,8 @@ from peers import machine
 ASK = ("name", "driver_version", "memory.total", "compute_cap", "pstate", "clocks.sm", "clocks.mem", "clocks.max.sm",
        "clocks.max.mem", "power.limit", "temperature.gpu")  # fmt: skip
 TOOLS = {"nvcc": "--version", "compute-sanitizer": "--version", "ncu": "--version", "g++": "--version"}
-PACKAGES = ("cupy-cuda12x", "cupy-cuda13x", "torch", "triton", "pybind11", "pytest", "pytest-xdist", "hypothesis")
+PACKAGES = ("cupy-cuda12x", "cupy-cuda13x", "torch", "triton", "pybind11", "pytest", "pytest-xdist", "hypothesis",
+            "numba", "pydantic", "typer", "rich", "pillow", "safetensors", "matplotlib")  # fmt: skip
 
 
 def tool(name: str, option: str) -> str:
@@ -62,10 +63,11 @@ def main() -> None:
     found["tools"] = {name: tool(name, option) for name, option in TOOLS.items()}
     found["packages"] = {name: version(name) for name in PACKAGES}
     saved(o, found)
-    from tinymed.cli.doctor import examine
+    from tinymed.cuda import gpu
 
-    doctor = examine()
-    saved(o, found | {"backends": doctor["backends"], "GPU": doctor.get("GPU", {})})
+    found["GPU"] = gpu.describe()
+    saved(o, found)
+    print(found)
 
 
 if __name__ == "__main__":

@@ -89,6 +89,15 @@ class TestUpload:
             list(uploaded(batches(1), "cuda"))
 
 
+@pytest.mark.skipif(bool(absence("cuda")), reason=f"backend cuda: {absence('cuda')}")
+def test_batches_reach_a_true_gpu_by_cuda():
+    shape = (64, 3, 128, 128)  # long enough under way to be overtaken
+    expected = [np.maximum(images, 0).sum((0, 2, 3)) for (images, _), _ in batches(5, shape)]
+    found = [tinymed.relu(images).sum((0, 2, 3)) for (images, _), _ in uploaded(batches(5, shape), "cuda")]
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a.cpu().numpy(), b, rtol=1e-3)
+
+
 # --------------------------------------------------------------------------------------------------------- training
 
 
