@@ -1,5 +1,6 @@
 """Batches on their way to a GPU, and training there: on the stand-in for CuPy, whose copies are done late."""
 
+import json
 import sys
 
 import numpy as np
@@ -8,6 +9,8 @@ from commands import QUICK
 from conftest import absence
 from fake_cupy import reading_allowed
 from fake_streams import Stream, Unordered, graphs
+from masks import mask_tree
+from test_detection import box_tree
 
 import tinymed
 from tinymed import backend, nn, optim
@@ -169,6 +172,39 @@ def test_commands_run_on_a_named_backend(cells, tmp_path, capsys, monkeypatch):
     assert backend.table().name == "emulated"
     native, fallback = map(sum, zip(*backend.record("emulated").values(), strict=True))
     assert native > 50 * max(fallback, 1)
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("name", ["cuda", "cupy"])
+def test_commands_run_on_a_gpu(cuda, name, cells, tmp_path, capsys):
+    """A run on the stand-in: trained, resumed, measured, exported there; its files serve the CPU."""
+    pytest.importorskip("onnx", reason="tinymed export needs onnx: pip install 'tinymed[onnx]'")
+    run, image = tmp_path / "run", str(next(cells.rglob("*.png")))
+    with reading_allowed():
+        assert main(["train", "--data", str(cells), "--out", str(run), *QUICK, "--backend", name]) == 0
+        assert backend.table().name == name
+        assert main(["evaluate", str(run), "--json"]) == 0
+        assert main(["predict", str(run), image, "--json"]) == 0
+        assert main(["export", str(run), "--json"]) == 0
+    there = capsys.readouterr().out
+    assert main(["predict", str(run), image, "--json", "--backend", "numba"]) == 0
+    here = json.loads(capsys.readouterr().out)[0]["scores"]
+    found = next(row for row in map(json.loads, there.splitlines()[-3:]) if isinstance(row, list))[0]["scores"]
+    assert found == pytest.approx(here, rel=1e-3)
+    assert graphs
+
+
+@pytest.mark.parametrize("task", ["segmentation", "detection"])
+def test_other_tasks_train_on_a_gpu(cuda, task, tmp_path, capsys):
+    """Masks and boxes: losses, validation and pictures meet no array of the wrong device."""
+    data = mask_tree(tmp_path / "data") if task == "segmentation" else box_tree(tmp_path / "data", 12)
+    run = tmp_path / "run"
+    network = ["--model", "unet_bn", "--option", "base=2", "--option", "depth=1", "--size", "16", "--workers", "0"]
+    options = ["--task", task, "--data", str(data), "--out", str(run), "--epochs", "1", "--batch", "4", *network]
+    with reading_allowed():
+        assert main(["train", *options, "--backend", "cuda"]) == 0
+        assert main(["evaluate", str(run), "--json"]) == 0
+    assert graphs
     capsys.readouterr()
 
 

@@ -23,7 +23,7 @@ def export(
     out: Annotated[Path | None, typer.Option(help="The file to write (model.onnx in the run's folder).")] = None,
     opset: Annotated[int, typer.Option(help="Version of the ONNX operators, 17 to 25.")] = 18,
     weights: Annotated[str | None, typer.Option(help="best or last (what the run keeps).")] = None,
-    backend: Annotated[str | None, typer.Option(help="numba or numpy (the run's).")] = None,
+    backend: Annotated[str | None, typer.Option(help="numba, numpy, cuda, cupy or emulated (the run's).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Write a trained network as ONNX, with its classes and the preparation of images in the file's metadata.
@@ -43,7 +43,8 @@ def export(
     model, path = opened.load_model(weights), out or run / "model.onnx"
     sides = config.mask.patch or [config.data.size] * 2
     information = metadata(config, weights or config.keep)
-    onnx.export(model, randn(1, config.data.channels, *sides, seed=0), path, opset=opset, metadata=information)
+    example = randn(1, config.data.channels, *sides, seed=0, device="cpu")
+    onnx.export(model.cpu(), example, path, opset=opset, metadata=information)
     found = {"file": str(path), "bytes": path.stat().st_size, "opset": opset, "metadata": information}
     if as_json:
         print(json.dumps(found))

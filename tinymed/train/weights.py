@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import device
 from ..errors import UserError
 from ..tape import Node
 from ..tensor import Tensor
@@ -27,7 +28,8 @@ def save(state: Any, path: str | Path) -> None:
 
     given: Mapping[str, Any] = state if isinstance(state, Mapping) else state.state_dict()
     arrays = {
-        n: np.ascontiguousarray(v.data if isinstance(v, Node) else v).reshape(np.shape(v)) for n, v in given.items()
+        n: np.ascontiguousarray(device.move(v.data, "cpu") if isinstance(v, Node) else v).reshape(np.shape(v))
+        for n, v in given.items()
     }
     try:
         write_atomic(Path(path), [encode(arrays)])
