@@ -84,6 +84,14 @@ def test_learns_8_samples_and_reloads(case: str, tmp_path: Path) -> None:
     check_round_trip(model, models.create(name, **options), x, tmp_path / "weights.safetensors")
 
 
+@pytest.mark.parametrize("name", ["fcn32s", "fcn16s", "fcn8s", "fcrn50"])
+def test_scores_begin_at_zero(name: str) -> None:
+    """So the loss begins at the logarithm of the number of classes (Long et al. 2015, section 4.3)."""
+    model = models.create(name, num_classes=5, width=1 / 32).eval()
+    x, mask = samples(32, maps=True)
+    assert abs(nn.CrossEntropyLoss()(model(x), mask).item() - np.log(5)) < 1e-6
+
+
 def test_mtann_learns_a_gaussian_over_a_lesion(tmp_path: Path) -> None:
     """8 images with a bright blob each: taught the Gaussian about it, the score at the lesion beats that beside it."""
     rng = np.random.default_rng(0)

@@ -3,12 +3,14 @@
 The paper segments skin lesions with a deep residual network whose maps of several scales are fused; it leaves the
 wiring open.  Our reading: ResNet-50 without its head; 1x1 scores of the stages at strides 8, 16 and 32 (512, 1024, 2048
 channels); the coarser enlarged twice by bilinear interpolation and added to the finer, twice, as in FCN-8s; the sum
-enlarged 8 times.  Interpolation is fixed.  Trunk names are ResNet-50's, so its weights load by name.
+enlarged 8 times.  Interpolation is fixed; scores begin at 0, as FCN's (section 4.3 there).  Trunk names are
+ResNet-50's, so its weights load by name.
 """
 
 from typing import Any
 
 from .. import nn
+from ..nn import init
 from ..tensor import Tensor
 from .fcn import BilinearUpsampling, crop
 from .registry import register
@@ -24,6 +26,9 @@ class FCRN50(ResNetTrunk):
         super().__init__(*resnet50_trunk(in_channels, width, stride_on, norm))
         self.score8, self.score16, self.score32 = (nn.Conv2d(c, num_classes, 1) for c in self.outputs[1:])
         self.apply(he_convolutions)
+        for score in (self.score8, self.score16, self.score32):  # so that training begins at log(num_classes)
+            init.zeros_(score.weight)
+            init.zeros_(score.bias)
         self.upscore = nn.ModuleList(BilinearUpsampling(num_classes, factor, factor // 2) for factor in (2, 2, 8))
 
     def forward(self, input: Tensor) -> Any:
