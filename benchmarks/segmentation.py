@@ -24,12 +24,13 @@ from peers import README, into_readme, machine, save
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
-LESION = ["--task", "segmentation", "--labels", "0=skin,255=lesion", "--size", "128", "--epochs", "40", "--augment"]
-TUMOUR = ["--task", "segmentation", "--labels", "0=tissue,255=tumour", "--size", "128", "--epochs", "40",
-          "--horizontal-flip", "--rotate", "10", "--scale", "0.9,1.1", "--contrast", "0.2"]  # fmt: skip
-UNET = ["--model", "unet_bn", "--option", "base=16"]
+MASKS = ["--task", "segmentation", "--size", "96", "--batch", "16"]
+LESION = [*MASKS, "--labels", "0=skin,255=lesion", "--augment"]
+TUMOUR = [*MASKS, "--labels", "0=tissue,255=tumour", "--horizontal-flip", "--rotate", "10", "--scale", "0.9,1.1",
+          "--contrast", "0.2"]  # fmt: skip
+UNET = ["--model", "unet_bn", "--option", "base=8"]
 DCUNET = ["--model", "dcunet", "--option", "filters=8", "--head", "sigmoid", "--loss", "focal_tversky"]
-FCRN = ["--model", "fcrn50", "--option", "width=0.25"]
+FCRN = ["--model", "fcrn50", "--option", "width=0.25", "--lr", "0.002"]
 MEMBRANE = ["--task", "segmentation", "--labels", "255=cell,0=membrane", "--border-class", "cell", "--flip", "--rotate",
             "180", "--elastic", "10", "--contrast", "0.2", "--normalise"]  # fmt: skip
 HIPPOCAMPUS = ["--task", "segmentation", "--labels", "0=background,1=anterior,2=posterior", "--patch", "32,48,32",
@@ -48,40 +49,35 @@ class Recipe(NamedTuple):
 BUSI, ISIC, EM = {"tumour": 0.33}, {"lesion": 0.54}, {"membrane": 0.62}
 HIPPO = {"anterior": 0.67, "posterior": 0.52}
 RECIPES = {
-    "busi-unet": Recipe("busi_ultrasound", "U-Net, batch norm, base 16", TUMOUR + UNET, BUSI),
-    "busi-dcunet": Recipe("busi_ultrasound", "DC-UNet, 8 filters", TUMOUR + DCUNET, BUSI),
-    "busi-fcrn": Recipe("busi_ultrasound", "FCRN-50, quarter width", TUMOUR + FCRN, BUSI),
-    "isic-unet": Recipe("skin_lesion_isic", "U-Net, batch norm, base 16", LESION + UNET, ISIC),
-    "isic-dcunet": Recipe("skin_lesion_isic", "DC-UNet, 8 filters", LESION + DCUNET, ISIC),
-    "isic-fcrn": Recipe("skin_lesion_isic", "FCRN-50, quarter width", LESION + FCRN, ISIC),
+    "busi-unet": Recipe("busi_ultrasound", "U-Net, batch norm, base 8", [*TUMOUR, *UNET, "--epochs", "20"], BUSI),
+    "busi-dcunet": Recipe("busi_ultrasound", "DC-UNet, 8 filters", [*TUMOUR, *DCUNET, "--epochs", "12"], BUSI),
+    "busi-fcrn": Recipe("busi_ultrasound", "FCRN-50, quarter width", [*TUMOUR, *FCRN, "--epochs", "20"], BUSI),
+    "isic-unet": Recipe("skin_lesion_isic", "U-Net, batch norm, base 8",
+                        [*LESION, *UNET, "--epochs", "20", "--lr", "0.002"], ISIC),
+    "isic-dcunet": Recipe("skin_lesion_isic", "DC-UNet, 8 filters", [*LESION, *DCUNET, "--epochs", "12"], ISIC),
+    "isic-fcrn": Recipe("skin_lesion_isic", "FCRN-50, quarter width", [*LESION, *FCRN, "--epochs", "20"], ISIC),
     "em-unet": Recipe(
-        "em_membranes_isbi2012", "U-Net without padding, base 16, weight map, overlap-tile",
-        [*MEMBRANE, "--model", "unet", "--option", "base=16", "--option", "dropout=0.2", "--patch", "284",
-         "--per-image", "4", "--batch", "2", "--epochs", "60", "--border-weight", "10", "--foreground", "0",
-         "--overlap", "0", "--blend", "uniform"], EM,
+        "em_membranes_isbi2012", "U-Net without padding, base 8, weight map, overlap-tile",
+        [*MEMBRANE, "--model", "unet", "--option", "base=8", "--option", "dropout=0.2", "--patch", "284",
+         "--per-image", "4", "--batch", "2", "--epochs", "12", "--border-weight", "10", "--foreground", "0",
+         "--overlap", "0", "--blend", "uniform", "--lr", "0.002"], EM,
     ),
     "hippocampus-unet3d": Recipe(
         "hippocampus_3d", "3D U-Net, base 4",
-        [*HIPPOCAMPUS, "--model", "unet3d", "--option", "padding=same", "--option", "base=4", "--epochs", "30",
+        [*HIPPOCAMPUS, "--model", "unet3d", "--option", "padding=same", "--option", "base=4", "--epochs", "6",
          "--lr", "0.003"], HIPPO,
     ),
     "hippocampus-voxresnet": Recipe(
-        "hippocampus_3d", "VoxResNet, base 8, deep supervision",
-        [*HIPPOCAMPUS, "--model", "voxresnet", "--option", "base=8", "--epochs", "20", "--lr", "0.003"], HIPPO,
-    ),
-    "hippocampus-triplanar": Recipe(
-        "hippocampus_3d", "triplanar patches, half width",
-        ["--task", "segmentation", "--labels", "0=background,1=anterior,2=posterior", "--model", "triplanar",
-         "--option", "width=0.5", "--loss", "cross_entropy", "--per-image", "128", "--foreground", "0.4", "--batch",
-         "64", "--epochs", "15"], HIPPO,
+        "hippocampus_3d", "VoxResNet, base 4, deep supervision",
+        [*HIPPOCAMPUS, "--model", "voxresnet", "--option", "base=4", "--epochs", "5", "--lr", "0.003"], HIPPO,
     ),
     "bccd-unet": Recipe(
         "bccd_detection", "U-Net, batch norm, base 8: map of scores, peaks, non-maximum suppression",
-        ["--task", "detection", "--model", "unet_bn", "--option", "base=8", "--size", "320", "--epochs", "40", "--flip",
+        ["--task", "detection", "--model", "unet_bn", "--option", "base=8", "--size", "256", "--epochs", "24", "--flip",
          "--scale", "0.9,1.1", "--brightness", "0.05", "--contrast", "0.1", "--lr", "0.003"], {},
     ),
 }  # fmt: skip
-TWINS = ("busi-unet", "isic-unet")  # repeated in PyTorch
+TWINS = ("busi-unet",)  # repeated in PyTorch
 
 
 def command(name: str, data: Path, runs: Path) -> list[str]:
