@@ -125,6 +125,7 @@ def evaluate_scores(
     }
     if len(classes) > TWO:
         result |= averages(confusion, list(per_class.values()), notes.append)
+        result["macro"]["sensitivity_interval"] = result["balanced_accuracy_interval"]  # they are one number
     if resamples > 0:
         add_bootstrap(result, s, y, seed, resamples, notes.append)
     return {name: to_json(value) for name, value in result.items()} | {"warnings": list(dict.fromkeys(notes))}
@@ -258,7 +259,8 @@ def add_bootstrap(result: dict[str, Any], scores: Float, labels: Labels, seed: i
     for key in ("auc_interval", "pr_auc_interval"):
         result[key] = result["per_class"][result["positive"]][key]
     for key in whole:
-        room, name = (result["macro"], "f1") if key == "macro f1" else (result, key)
+        average, _, name = key.rpartition(" ")
+        room = result[average] if average else result
         room[f"{name}_interval"] = percentile_interval(key, across[key], level, warn)
     if not two and inside:
         macro = np.mean(list(inside.values()), axis=0)
@@ -266,7 +268,7 @@ def add_bootstrap(result: dict[str, Any], scores: Float, labels: Labels, seed: i
 
 
 def whole_statistics(result: dict[str, Any], scores: Float, labels: Labels) -> dict[str, Statistic]:
-    """Statistics of resamples for the defined ones of brier, kappa, quadratic_kappa and macro f1."""
+    """Statistics of resamples for the defined ones of brier, kappa, quadratic_kappa, macro f1 and specificity."""
     classes = len(result["classes"])
     cells = labels * classes + np.argmax(scores, axis=1)
     statistics: dict[str, Statistic] = {}
@@ -279,6 +281,7 @@ def whole_statistics(result: dict[str, Any], scores: Float, labels: Labels) -> d
         statistics["brier"] = lambda indices: np.mean(terms[indices], axis=1)
     if classes > TWO:
         statistics["macro f1"] = from_confusion(cells, classes, macro_f1)
+        statistics["macro specificity"] = from_confusion(cells, classes, macro_specificity)
     return statistics
 
 
@@ -310,6 +313,16 @@ def macro_f1(confusions: Float) -> Float:
     hits = np.einsum("rkk->rk", confusions)
     total = confusions.sum(axis=2) + confusions.sum(axis=1)
     values: Float = np.sum(2 * hits / np.maximum(total, 1), axis=1) / np.sum(total > 0, axis=1)
+    return values
+
+
+def macro_specificity(confusions: Float) -> Float:
+    """Macro specificity of many confusion matrices at once, over the classes that do not fill a resample."""
+    total, rows = confusions.sum(axis=(1, 2))[:, None], confusions.sum(axis=2)
+    negatives = total - rows
+    rejected = negatives - confusions.sum(axis=1) + np.einsum("rkk->rk", confusions)
+    share = np.divide(rejected, negatives, out=np.zeros(rows.shape), where=negatives > 0)
+    values: Float = share.sum(axis=1) / np.sum(negatives > 0, axis=1)
     return values
 
 
