@@ -4,7 +4,7 @@
     python benchmarks/comparison.py DATA RUNS --only malaria
 
 DATA holds one folder a data set.  Every network trains on the same images in the same order with one recipe, on one
-thread.  Widths and sizes are those of one CPU core and minutes.  Writes benchmarks/results/compare-NAME.json, .md, .png.
+thread.  Widths and sizes are those of one CPU core and minutes.  Writes benchmarks/results/compare-NAME.{json,md,png}.
 """
 
 import argparse

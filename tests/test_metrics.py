@@ -198,7 +198,7 @@ def test_evaluation_is_json_with_every_interval_around_its_value() -> None:
                 low, high = place[key]
                 assert low < place[key.removesuffix("_interval")] < high, key
                 found += 1
-        assert found == (12 + 2 * 7 if k == 2 else 12 + 4 * 7 + 2)
+        assert found == (12 + 2 * 7 if k == 2 else 12 + 4 * 7 + 4)
 
 
 def test_same_seed_same_intervals() -> None:
@@ -295,9 +295,10 @@ def test_whole_set_statistics_equal_the_metric_of_each_resample() -> None:
     result = metrics.evaluate_scores(scores, labels, classes, classes[0], resamples=0)
     block = next(intervals.resample(np.zeros(labels.size, int), 40, seed=0))
     values = {k: f(block) for k, f in metrics.whole_statistics(result, scores, labels).items()}
-    assert set(values) == {"kappa", "quadratic_kappa", "brier", "macro f1"}
+    assert set(values) == {"kappa", "quadratic_kappa", "brier", "macro f1", "macro specificity"}
     for r, rows in enumerate(block):
         again = metrics.evaluate_scores(scores[rows], labels[rows], classes, classes[0], resamples=0)
         for key in ("kappa", "quadratic_kappa", "brier"):
             same(again[key], values[key][r], key)
-        same(again["macro"]["f1"], values["macro f1"][r], "macro f1")
+        for key in ("f1", "specificity"):
+            same(again["macro"][key], values[f"macro {key}"][r], f"macro {key}")

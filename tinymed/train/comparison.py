@@ -69,10 +69,13 @@ def as_markdown(rows: list[dict[str, Any]]) -> str:
         lines.append("| " + " | ".join([*cells, f"{r['training_seconds']:,.0f}", memory]) + " |")
     average = first["average"]
     average = "macro averages over the classes, each against the rest" if average == "macro" else average
-    lines += ["", f"{first['data']}, {first['part']} part, n = {first['n']}; {average}; 95 % intervals over the images. "
-              f"{first['size']} px, {first['steps']:,} steps of {first['batch']}, rate {first['lr']:g}, seed "
-              f"{first['seed']}, {first['weights']} weights. Training: wall time of the steps. Memory: largest resident "
-              "set of the process."]  # fmt: skip
+    lines += [
+        "",
+        f"{first['data']}, {first['part']} part, n = {first['n']}; {average}; 95 % intervals over the images. "
+        f"{first['size']} px, {first['steps']:,} steps of {first['batch']}, rate {first['lr']:g}, "
+        f"seed {first['seed']}, {first['weights']} weights. Training: wall time of the steps. "
+        "Memory: largest resident set of the process.",
+    ]
     lines += [f"{r['model']} {note}." for r in rows for note in r["notes"]]
     return "\n".join(lines) + "\n"
 
