@@ -11,7 +11,9 @@ from datasets import write_image
 from masks import blob, mask_tree
 from PIL import Image
 
+from tinymed import Tensor
 from tinymed.cli import main
+from tinymed.nn import functional as F
 from tinymed.train.checkpoint import NEWEST, digest, load_checkpoint
 from tinymed.train.run import Run
 
@@ -157,6 +159,27 @@ class TestAfterwards:
         assert found.shape == truth.shape
         assert set(np.unique(found)) == {0, 255}
         assert (found == truth).mean() > 0.8
+
+    def test_an_exported_run_gives_the_masks_of_predict(self, finished, blobs, tmp_path, capsys):
+        """From the file and its metadata alone: prepare, run, softmax, enlarge, the largest."""
+        onnxruntime = pytest.importorskip("onnxruntime", reason="runs the exported file: pip install '.[test]'")
+        path, image = tmp_path / "m.onnx", blobs / "images" / "03.png"
+        code, out, err = invoke(capsys, "export", finished, "--out", path, "--json")
+        assert code == 0, err
+        told = json.loads(out)["metadata"]
+        assert (told["tinymed.task"], told["tinymed.classes"]) == ("segmentation", ["ground", "blob"])
+        assert told["tinymed.scores"].startswith("softmax over axis 1")
+        steps = told["tinymed.preparation"]
+        grey = Image.open(image).convert("L")
+        small = np.asarray(grey.resize(steps["size"], Image.Resampling.BILINEAR), np.float32)
+        x = ((small / 255 - steps["mean"]) / steps["std"])[None, None].astype(np.float32)
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        feed = {session.get_inputs()[0].name: np.concatenate([x, 1 - x])}  # N is free
+        scores = F.softmax(Tensor(session.run(None, feed)[0][:1]), 1)
+        found = F.interpolate(scores, grey.size[::-1], mode="bilinear").data[0].argmax(axis=0)
+        assert invoke(capsys, "predict", finished, image, "--out", tmp_path)[0] == 0
+        assert 0 < found.mean() < 1
+        np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "03.png")), found * 255)
 
     def test_predict_needs_a_place_and_different_names(self, finished, blobs, tmp_path, capsys):
         image = blobs / "images" / "03.png"
