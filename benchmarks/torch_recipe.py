@@ -8,6 +8,7 @@ Only the arithmetic and the dropout masks differ, so the difference in test accu
 
 import argparse
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,12 @@ def train(run: Run, threads: int, steps: int | None, also_at: int) -> dict[str, 
     c = run.config
     torch.manual_seed(c.seed)
     sets, ours, classes = run.splits(), make_model(c), c.data.classes
+    momentum = c.model_options.get("bn_momentum", 0.1 if c.model == "resnet20" else 0.01)
     if c.model == "dcnn":
         padding = int(c.model_options.get("padding", "valid") == "same")
         model = twins.dcnn(torch, len(classes), c.data.channels, c.data.size, padding)
+    elif c.model == "resnet20" and not set(c.model_options) - {"bn_momentum"}:
+        model = twins.resnet20(torch, len(classes), c.data.channels)
     elif c.model == "lenet5_modern":
         model = twins.lenet5_modern(torch, len(classes), c.data.channels)
     else:
@@ -58,12 +62,14 @@ def train(run: Run, threads: int, steps: int | None, also_at: int) -> dict[str, 
     loader, step, epoch, loss_sum = make_loader(sets["train"], c, training=True), 0, 0, 0.0
     early: dict[str, Any] = {}
     total = steps or c.steps or (c.epochs or 0) * len(loader)
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     while step < total:
         model.train()
         for images, labels, _ in loader.epoch(epoch):
+            if c.schedule == "cosine":
+                optimizer.param_groups[0]["lr"] = c.lr * (1 + math.cos(math.pi * step / total)) / 2
             step += 1
-            corrected_momentum(model, 0.01, step)
+            corrected_momentum(model, momentum, step)
             optimizer.zero_grad(set_to_none=True)
             z = model(torch.from_numpy(images))
             if c.head == "sigmoid":
@@ -82,6 +88,7 @@ def train(run: Run, threads: int, steps: int | None, also_at: int) -> dict[str, 
         epoch += 1
     result: dict[str, Any] = {"framework": f"torch {torch.__version__}", "steps": step, "threads": threads}
     result |= {"seconds": round(time.perf_counter() - started, 1), "mean_loss": loss_sum / step}
+    result["cpu_seconds"] = round(time.process_time() - cpu, 1)
     if early:
         result[f"at {also_at}"] = early
     return result | measure(model, run, sets)

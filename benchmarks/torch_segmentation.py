@@ -51,7 +51,7 @@ def train(run: Any, threads: int) -> dict[str, Any]:
     twins.copy_weights(torch, ours, model)
     optimizer = torch.optim.Adam(model.parameters(), lr=c.lr, eps=1e-7, weight_decay=c.weight_decay)
     loader, step, started = run.training_loader(sets["train"], ours), 0, time.perf_counter()
-    total = c.epochs * len(loader)
+    total, cpu = c.epochs * len(loader), time.process_time()
     for epoch in range(c.epochs):
         model.train()
         for images, labels, _ in loader.epoch(epoch):
@@ -66,11 +66,11 @@ def train(run: Any, threads: int) -> dict[str, Any]:
             loss.backward()
             optimizer.step()
         print(f"epoch {epoch + 1}  loss {loss.item():.4f}  {time.perf_counter() - started:.0f} s", flush=True)
-    seconds = round(time.perf_counter() - started, 1)
+    seconds, cpu = round(time.perf_counter() - started, 1), round(time.process_time() - cpu, 1)
     state = {name: value.numpy() for name, value in model.state_dict().items()}
     ours.load_state_dict({name: state[name] for name in ours.state_dict()})
     result: dict[str, Any] = {"framework": f"torch {torch.__version__}", "steps": step, "threads": threads}
-    result["training_seconds"] = seconds
+    result |= {"training_seconds": seconds, "cpu_seconds": cpu}
     last = run.load_model("last")
     for name in ("val", "test"):
         if name in sets:

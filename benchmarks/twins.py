@@ -32,6 +32,33 @@ def lenet5_modern(torch: Any, classes: int = 10, channels: int = 1) -> Any:
     )  # fmt: skip
 
 
+def resnet20(torch: Any, classes: int = 10, channels: int = 3, widths: tuple[int, int, int] = (16, 32, 64),
+             blocks: int = 3) -> Any:  # fmt: skip
+    """He et al. 2016, section 4.2, with shortcuts free of parameters (option A)."""
+    nn, functional = torch.nn, torch.nn.functional
+
+    class Block(nn.Module):  # type: ignore[name-defined, misc]
+        def __init__(self, a: int, b: int, stride: int) -> None:
+            super().__init__()
+            self.conv1, self.bn1 = nn.Conv2d(a, b, 3, stride, 1, bias=False), nn.BatchNorm2d(b)
+            self.conv2, self.bn2 = nn.Conv2d(b, b, 3, 1, 1, bias=False), nn.BatchNorm2d(b)
+            self.stride, self.more = stride, b - a
+
+        def forward(self, x: Any) -> Any:
+            y = self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(x)))))
+            low = self.more // 2
+            skip = functional.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, low, self.more - low))
+            return functional.relu(y + skip)
+
+    layers: list[Any] = [nn.Conv2d(channels, widths[0], 3, 1, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()]
+    a = widths[0]
+    for stage, b in enumerate(widths):
+        for i in range(blocks):
+            layers.append(Block(a, b, 2 if stage and not i else 1))
+            a = b
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(a, classes))
+
+
 def copy_weights(torch: Any, ours: Any, theirs: Any) -> None:
     """Our parameters, in their order, into PyTorch's."""
     pairs = list(zip(ours.parameters(), theirs.parameters(), strict=True))
