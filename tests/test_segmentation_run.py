@@ -11,11 +11,13 @@ from datasets import write_image
 from masks import blob, mask_tree
 from PIL import Image
 
+import tinymed
 from tinymed import Tensor
 from tinymed.cli import main
 from tinymed.nn import functional as F
 from tinymed.train.checkpoint import NEWEST, digest, load_checkpoint
 from tinymed.train.run import Run
+from tinymed.train.trainer import forward_pass
 
 NETWORK = ["--model", "unet_bn", "--option", "base=4", "--option", "depth=2", "--backend", "numpy", "--workers", "0"]
 SMALL = ["--task", "segmentation", *NETWORK, "--size", "16", "--batch", "4"]
@@ -159,6 +161,16 @@ class TestAfterwards:
         assert found.shape == truth.shape
         assert set(np.unique(found)) == {0, 255}
         assert (found == truth).mean() > 0.8
+
+    def test_a_captured_network_measures_the_same(self, finished):
+        run = Run.open(finished)
+        model, images = run.load_model(), run.splits()["train"]
+        forward = tinymed.capture(forward_pass(model))
+        eager, captured = (list(run.cases(model, images, forward=f)) for f in (None, forward))
+        assert forward.program is not None
+        for a, b in zip(eager, captured, strict=True):
+            assert (a["name"], a["pixels"], a["dice"]) == (b["name"], b["pixels"], b["dice"])
+            assert abs(a["loss"] - b["loss"]) < 1e-6
 
     def test_an_exported_run_gives_the_masks_of_predict(self, finished, blobs, tmp_path, capsys):
         """From the file and its metadata alone: prepare, run, softmax, enlarge, the largest."""

@@ -148,7 +148,7 @@ class DetectionRun(Run):
         batches, place = self.loader(dataset).epoch(), device_of(trainer.model)
         for images, targets, labels, indices in feed(batches, head.targets, place):
             with no_grad():
-                outputs = trainer.model(images)
+                outputs = trainer.forward(images)
                 total += head(outputs, targets).item() * len(indices)
             right += head.correct(outputs, labels)
             sizes = [dataset.image(int(i)).shape for i in indices]

@@ -27,6 +27,7 @@ from ..data.voxels import VoxelLoader
 from ..data.weight_map import BorderWeights
 from ..errors import UserError
 from ..nn import functional as F
+from ..program import capture
 from ..tape import no_grad
 from ..tensor import Tensor
 from .build import assemble, fingerprint, make_model
@@ -37,9 +38,10 @@ from .files import write_atomic
 from .mask_head import MaskHead
 from .mask_measures import Row, averages, measure_case, summarise
 from .run import Run
-from .trainer import Callback, Trainer
+from .trainer import Callback, Trainer, forward_pass
 
 Sets = dict[str, MaskDataset]
+MANY = 20  # images, from which on recording the network's program costs less than it saves
 
 
 def open_pairs(config: RunConfig) -> Sets:
@@ -103,11 +105,13 @@ def output_space(model: Any, channels: int, patch: Sequence[int]) -> tuple[int, 
 class Predictor:
     """A network with what surrounds it: an image of any size in, scores of that size out.
 
-    A network that classifies the middle of a patch is run fully convolutionally, or slid where it cannot be.
+    A network that classifies the middle of a patch is run fully convolutionally, or slid where it cannot be.  forward:
+    the model, captured, where there are many images to pay for the recording.
     """
 
-    def __init__(self, model: Any, head: MaskHead, config: RunConfig):
+    def __init__(self, model: Any, head: MaskHead, config: RunConfig, forward: Any = None):
         self.model, self.head, self.config, self.patch = model.eval(), head, config, config.mask.patch
+        self.forward = forward or forward_pass(model)
         size, channels = config.data.size, config.data.channels
         space = self.patch or [size, size]
         self.output = output_space(model, channels * config.mask.planes, space)
@@ -121,7 +125,7 @@ class Predictor:
     def scores(self, images: np.ndarray) -> np.ndarray:
         """Probabilities [n, classes, *space] of prepared images [n, channels, *space]."""
         with no_grad():
-            outputs = self.model(as_tensors(images, device_of(self.model)))
+            outputs = self.forward(as_tensors(images, device_of(self.model)))
             return self.head.scores(as_array(outputs[0] if isinstance(outputs, tuple) else outputs))
 
     def __call__(self, image: np.ndarray, name: str) -> np.ndarray:
@@ -209,16 +213,16 @@ class SegmentationRun(Run):
     def validate(self, trainer: Trainer, dataset: MaskDataset) -> dict[str, Any]:
         """Loss, pixel accuracy, and Dice averaged over images and classes but the background."""
         rows = []
-        for row in self.cases(trainer.model, dataset):
+        for row in self.cases(trainer.model, dataset, forward=trainer.forward):
             if trainer.stop:
                 return {}
             rows.append(row)
         return averages(rows)
 
-    def cases(self, model: Any, dataset: MaskDataset, distances: bool = False) -> Iterator[Row]:
+    def cases(self, model: Any, dataset: MaskDataset, distances: bool = False, forward: Any = None) -> Iterator[Row]:
         """The measures of each case; distances: those of surfaces too, in millimetres, or pixels of a picture."""
         head = self.head(class_weights=False)
-        predict = Predictor(model, head, self.config)
+        predict = Predictor(model, head, self.config, forward)
         for index in range(len(dataset)):
             image, mask = dataset.pair(index)
             scores = predict(image, dataset.name(index))
@@ -230,7 +234,8 @@ class SegmentationRun(Run):
 
     def measure(self, model: Any, dataset: Any) -> tuple[dict[str, Any], Any]:
         """(averages over cases with intervals, the cases' rows) of a model on a whole set."""
-        rows = list(self.cases(model, dataset, distances=True))
+        forward = capture(forward_pass(model), fallback=True) if len(dataset) >= MANY else None
+        rows = list(self.cases(model, dataset, distances=True, forward=forward))
         return summarise(rows, self.config.data.classes, self.config.seed), rows
 
     # ----------------------------------------------------------------------------------------- predicting
