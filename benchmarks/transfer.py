@@ -6,7 +6,7 @@
 Public ImageNet weights are not shipped, so the source is one of our own sets: blood cells (malaria).  The target is
 breast histology, with a few images a class, so that there is something to gain.  Four ways with the same split,
 steps and seeds: from scratch; fine-tuned; the convolutions frozen; the convolutions at a tenth of the rate.  Writes
-benchmarks/results/transfer.json and prints a table of test accuracy and AUC.
+benchmarks/results/transfer.json and .md, a table of test accuracy and AUC.
 """
 
 import argparse
@@ -90,12 +90,18 @@ def main() -> None:
     keys = ("accuracy", "accuracy_interval", "auc", "auc_interval")
     rows = {way: [{k: m[k] for k in keys} for m in seeds] for way, seeds in results.items()}
     save(RESULTS / "transfer.json", {"machine": machine(), "source": SOURCE, "target": TARGET, **numbers, "test": rows})
-    print(f"| {TARGET}, {options.images} images a class | test accuracy, {options.seeds} seeds | AUC |")
-    print("|---|---|---|")
+    lines = [
+        f"| {TARGET}, {options.images} images a class | test accuracy, {options.seeds} seeds | AUC |",
+        "|---|---|---|",
+    ]
     for way, seeds in rows.items():
         accuracy, auc = (statistics.mean(m[k] for m in seeds) for k in ("accuracy", "auc"))
         spread = f"{min(m['accuracy'] for m in seeds):.3f} to {max(m['accuracy'] for m in seeds):.3f}"
-        print(f"| {way} | {accuracy:.3f} ({spread}) | {auc:.3f} |")
+        lines.append(f"| {way} | {accuracy:.3f} ({spread}) | {auc:.3f} |")
+    lines += ["", f"DCNN at {options.size} pixels, pre-trained on {SOURCE} for {options.pretrain} steps of 32, then "
+              f"{options.steps} steps of 32 on the target. In brackets the lowest and the highest seed."]  # fmt: skip
+    (RESULTS / "transfer.md").write_text("\n".join(lines) + "\n", "utf-8")
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":
