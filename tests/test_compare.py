@@ -2,12 +2,15 @@
 
 import csv
 import json
+import os
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from commands import invoke, write_images
+from commands import command, invoke, write_images
 from PIL import Image
 
 from tinymed.cli import main
@@ -110,6 +113,23 @@ def test_three_classes_are_macro_averages(tmp_path: Path, capsys: Any) -> None:
         assert row["auc"] == metrics["macro"]["auc"]
         low, high = row["specificity_interval"]
         assert low <= row["specificity"] <= high
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.full)])
+def test_an_interrupted_comparison_goes_on(images: Path, tmp_path: Path, capsys: Any, number: int) -> None:
+    """A signal to the group, as from a terminal, or to the first process alone, as from a scheduler."""
+    out = tmp_path / "out"
+    arguments = ["compare", *TWO, "--data", images, "--positive", "sick", *SMALL[:-6], "--epochs", 5, *SMALL[-4:]]
+    process = command(*arguments, "--out", out, start_new_session=True)
+    while process.poll() is None and not (out / "lenet5_modern" / "checkpoints" / NEWEST).exists():
+        time.sleep(0.05)
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    assert "repeat the command to go on" in process.communicate()[1]
+    assert process.returncode == 128 + number
+    assert not (out / "compare.json").exists()
+    code, _, err = invoke(capsys, *arguments, "--out", out)
+    assert code == 0, err
+    assert [r["epochs"] for r in rows(out)] == [5, 5]
 
 
 @pytest.mark.parametrize(
