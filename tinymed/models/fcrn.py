@@ -27,8 +27,8 @@ class FCRN50(ResNetTrunk):
         self.score8, self.score16, self.score32 = (nn.Conv2d(c, num_classes, 1) for c in self.outputs[1:])
         self.apply(he_convolutions)
         for score in (self.score8, self.score16, self.score32):  # so that training begins at log(num_classes)
-            init.zeros_(score.weight)
-            init.zeros_(score.bias)
+            for parameter in score.parameters():
+                init.zeros_(parameter)
         self.upscore = nn.ModuleList(BilinearUpsampling(num_classes, factor, factor // 2) for factor in (2, 2, 8))
 
     def forward(self, input: Tensor) -> Any:
