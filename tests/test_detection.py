@@ -20,6 +20,7 @@ from tinymed.errors import UserError
 from tinymed.train.detect import Detections, detect, overlaps, peaks, smooth, suppress
 from tinymed.train.detection import BoxHead
 from tinymed.train.detection_metrics import average_precisions, best_f1, evaluate_detections, froc, matched
+from tinymed.train.run import Run
 
 
 def picture(number: int) -> tuple[np.ndarray, list[tuple[str, int, int, int, int]]]:
@@ -291,6 +292,25 @@ class TestRun:
         code, out, err = invoke(capsys, "predict", run, images[0], tmp_path / "none.png")
         assert code == 2
         assert "square" in out
+
+    def test_an_exported_detector_is_told_apart_by_its_metadata(self, detector, tmp_path, capsys):
+        """Scores and sizes worked out from the file and its metadata alone are those of the run."""
+        onnxruntime = pytest.importorskip("onnxruntime", reason="runs the exported file: pip install '.[test]'")
+        code, out, err = invoke(capsys, "export", detector[1], "--out", tmp_path / "m.onnx", "--json")
+        assert code == 0, err
+        told = json.loads(out)["metadata"]
+        x = np.random.default_rng(0).random((2, 1, 32, 32)).astype(np.float32)
+        session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+        (outputs,) = session.run(None, {session.get_inputs()[0].name: x})
+        logits = outputs[:, : 1 + len(told["tinymed.classes"])].astype(np.float64)
+        logits[:, 0] += told["tinymed.boxes"]["background_prior"]
+        share = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        run = Run.open(detector[1])
+        with tinymed.no_grad():
+            true = run.head().scores(run.load_model()(tinymed.Tensor(x)).data)
+        np.testing.assert_allclose(share[:, 1:], true[:, :2], atol=1e-4)
+        np.testing.assert_allclose(np.exp(outputs[:, -2:]), true[:, 2:], rtol=1e-3)
+        assert told["tinymed.boxes"]["reference"] == [list(sides) for sides in run.config.boxes.reference]
 
     def test_changed_boxes_are_noticed(self, tmp_path, capsys):
         data = box_tree(tmp_path / "data", 8)

@@ -72,6 +72,11 @@ def metadata(config: "RunConfig", weights: str) -> dict[str, Any]:
     }
     found: dict[str, Any] = {"tinymed.model": config.model, "tinymed.task": config.task, "tinymed.weights": weights}
     found |= {"tinymed.classes": data.classes, "tinymed.positive": config.positive, "tinymed.preparation": steps}
+    if config.task == "detection":
+        from ..train.detection import PRIOR
+
+        boxes = config.boxes.model_dump(include={"reference", "smooth", "least", "suppress"})
+        found["tinymed.boxes"] = {"background_prior": PRIOR, **boxes}
     return found | {"tinymed.scores": MEANING[config.task if config.task in MEANING else config.head]}
 
 
@@ -80,5 +85,7 @@ MEANING = {
     "softmax": "softmax over the outputs; the largest is the answer",
     "own": "the largest output is the answer",
     "segmentation": "softmax over axis 1, one channel a class; of a single channel the sigmoid is the foreground's",
-    "detection": "softmax over axis 1, one channel a class",
+    "detection": "the first 1 + classes channels are the background's and the classes': softmax, background_prior added "
+    "to the background's; the last two are the logarithms of a box's width and height over those of its class's "
+    "reference, which are shares of the image",
 }
