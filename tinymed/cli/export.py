@@ -85,7 +85,7 @@ MEANING = {
     "softmax": "softmax over the outputs; the largest is the answer",
     "own": "the largest output is the answer",
     "segmentation": "softmax over axis 1, one channel a class; of a single channel the sigmoid is the foreground's",
-    "detection": "the first 1 + classes channels are the background's and the classes': softmax, background_prior added "
-    "to the background's; the last two are the logarithms of a box's width and height over those of its class's "
+    "detection": "the first 1 + classes channels are the background's and the classes': softmax, with background_prior "
+    "added to the first; the last two are the logarithms of a box's width and height over those of its class's "
     "reference, which are shares of the image",
 }
