@@ -3,10 +3,10 @@
     python benchmarks/comparison.py DATA RUNS               trains what RUNS does not hold yet, then collects
     python benchmarks/comparison.py DATA RUNS --only malaria
 
-The recipe was chosen on the validation parts: with Adam a rate that VGG without batch norm survives leaves ResNet-50
-behind, and without normalised images VGG does not learn at all.  DATA holds one folder a data set.
-Every network trains on the same images in the same order with one recipe, on one
-thread.  Widths and sizes are those of one CPU core and minutes.  Writes benchmarks/results/compare-NAME.{json,md,png}.
+DATA holds one folder a data set.  Every network trains on the same images in the same order with one recipe, on one
+thread; widths and sizes are those of one CPU core and minutes.  The recipe was chosen on the validation parts: with Adam
+a rate that VGG survives without batch norm leaves ResNet-50 behind, and of images that are not normalised VGG learns
+nothing.  Writes benchmarks/results/compare-NAME.json, .md and .png.
 """
 
 import argparse

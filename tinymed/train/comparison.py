@@ -36,7 +36,8 @@ def comparison_row(run: Run, used: dict[str, Any]) -> dict[str, Any]:
     row |= {"cpu_seconds": used.get("cpu_seconds"), "peak_bytes": used.get("peak_bytes")}
     row |= {"data": (c.data.path or "").rstrip("/").rpartition("/")[2], "part": part, "n": metrics["n"]}
     row["average"] = "macro" if several else f"positive: {c.positive}"
-    row |= {"weights": found["weights"], "size": c.data.size, "batch": c.batch, "lr": c.lr, "seed": c.seed}
+    row |= {"weights": found["weights"], "size": c.data.size, "batch": c.batch, "seed": c.seed}
+    row |= {"optimizer": c.optimizer, "lr": c.lr, "schedule": c.schedule}
     row["notes"] = [] if "width" in entry(c.model).options else ["has no width multiplier, so it is whole"]
     return row
 
@@ -72,7 +73,7 @@ def as_markdown(rows: list[dict[str, Any]]) -> str:
     lines += [
         "",
         f"{first['data']}, {first['part']} part, n = {first['n']}; {average}; 95 % intervals over the images. "
-        f"{first['size']} px, {first['steps']:,} steps of {first['batch']}, rate {first['lr']:g}, "
+        f"{first['size']} px, {first['steps']:,} steps of {first['batch']}, {first['optimizer']}, rate {first['lr']:g}, "
         f"seed {first['seed']}, {first['weights']} weights. Training: wall time of the steps. "
         "Memory: largest resident set of the process.",
     ]
