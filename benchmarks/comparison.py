@@ -4,8 +4,8 @@
     python benchmarks/comparison.py DATA RUNS --only malaria
 
 DATA holds one folder a data set.  Every network trains on the same images in the same order with one recipe, on one
-thread; widths and sizes are those of one CPU core and minutes.  The recipe was chosen on the validation parts: with Adam
-a rate that VGG survives without batch norm leaves ResNet-50 behind, and of images that are not normalised VGG learns
+thread; widths and sizes are those of one core and minutes.  The recipe was chosen on the validation parts: with Adam a
+rate that VGG survives without batch norm leaves ResNet-50 behind, and of images that are not normalised VGG learns
 nothing.  Writes benchmarks/results/compare-NAME.json, .md and .png.
 """
 

@@ -73,8 +73,8 @@ def as_markdown(rows: list[dict[str, Any]]) -> str:
     lines += [
         "",
         f"{first['data']}, {first['part']} part, n = {first['n']}; {average}; 95 % intervals over the images. "
-        f"{first['size']} px, {first['steps']:,} steps of {first['batch']}, {first['optimizer']}, rate {first['lr']:g}, "
-        f"seed {first['seed']}, {first['weights']} weights. Training: wall time of the steps. "
+        f"{first['size']} px, {first['steps']:,} steps of {first['batch']}, {first['optimizer']}, "
+        f"rate {first['lr']:g}, seed {first['seed']}, {first['weights']} weights. Training: wall time of the steps. "
         "Memory: largest resident set of the process.",
     ]
     lines += [f"{r['model']} {note}." for r in rows for note in r["notes"]]
