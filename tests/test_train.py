@@ -287,6 +287,7 @@ class TestHeads:
         counts = {"a": 30, "b": 10}
         assert parse_weights("none", ["a", "b"], counts) is None
         assert parse_weights("1,3.5", ["a", "b"], counts) == [1.0, 3.5]
+        assert parse_weights("tempered", ["a", "b"], {"a": 9, "b": 1}) == pytest.approx([10 / 12, 10 / 4])
         assert parse_weights("balanced", ["a", "b"], counts) == balanced_weights(counts) == [pytest.approx(2 / 3), 2.0]
         for text in ("1", "1,2,3", "1,-1", "0,1", "nan,1", "heavy"):
             with pytest.raises(UserError):

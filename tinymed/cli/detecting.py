@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +76,14 @@ def completed(config: RunConfig, sets: dict[str, BoxDataset], given: dict[str, A
     data = config.data.model_dump() | {"classes": train.classes}
     if given.get("normalise"):
         data["mean"], data["std"] = channel_statistics(train, config.data.size, config.data.channels)
+    radius, side = config.boxes.radius, config.data.size
+    areas = [math.pi * radius**2 * side**2 * np.exp(sides[kinds == k]).prod(axis=1).sum() for k in range(len(counts))]
+    pixels = [max(len(train) * side**2 - sum(areas), 1.0), *areas]  # of the discs that are learnt, if none overlapped
     names = ["background", *train.classes]
-    text = given.get("class_weights", "none")
-    if text == "balanced":
-        raise UserError("--class-weights balanced is not for detection; give numbers, the background's first")
+    of_class = {name: max(round(n), 1) for name, n in zip(names, pixels, strict=True)}
     content = config.model_dump() | {
         "data": data, "boxes": config.boxes.model_dump() | {"reference": reference},
-        "class_weights": parse_weights(text, names, dict.fromkeys(names, 1)),
+        "class_weights": parse_weights(given.get("class_weights", "none"), names, of_class),
     }  # fmt: skip
     result: RunConfig = checked(lambda: RunConfig.model_validate(content))
     return result

@@ -108,7 +108,7 @@ def train(
     weight_decay: Annotated[Real, option(LOOP, "L2 penalty; decoupled with adamw (0).")] = None,
     schedule: Schedule = None,
     clip_norm: Annotated[Real, option(LOOP, "Largest norm of the gradients.")] = None,
-    class_weights: Annotated[Text, option(LOOP, "In the loss: none, balanced, or numbers as 1,3.5 (none).")] = None,
+    class_weights: Annotated[Text, option(LOOP, "In the loss: none, balanced, tempered or 1,3.5 (none).")] = None,
     balanced: Annotated[Switch, option(LOOP, "Draw every class equally often.", "--balanced")] = None,
     early_stop: Annotated[Number, option(LOOP, "Stop after so many epochs without improvement.")] = None,
     monitor: Annotated[Text, option(LOOP, "What improves: val_loss, val_accuracy or val_auc (val_loss).")] = None,

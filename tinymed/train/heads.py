@@ -8,6 +8,7 @@
 The first two take logits, for losses that do not overflow.  All predict the arg-max.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, Self
 
@@ -192,18 +193,30 @@ def balanced_weights(counts: dict[str, int]) -> list[float]:
     return [total / (len(counts) * n) for n in counts.values()]
 
 
+def tempered_weights(counts: dict[str, int]) -> list[float]:
+    """n / (sqrt(n_k) * sum of sqrt(n_j)): half way, in logarithms, from equal weights to balanced ones; mean 1.
+
+    For classes so rare that balanced weights would let a handful of images or pixels rule the loss.
+    """
+    balanced_weights(counts)  # refuses a class without images
+    root = {name: math.sqrt(n) for name, n in counts.items()}
+    return [sum(counts.values()) / (r * sum(root.values())) for r in root.values()]
+
+
 def parse_weights(text: str, classes: Sequence[str], counts: dict[str, int]) -> list[float] | None:
-    """The command line's --class-weights: "none", "balanced", or numbers in class order such as 1,3.5."""
+    """The command line's --class-weights: "none", "balanced", "tempered", or numbers in class order such as 1,3.5."""
     if text == "none":
         return None
     if text == "balanced":
         return balanced_weights(counts)
+    if text == "tempered":
+        return tempered_weights(counts)
     try:
         numbers: list[Any] = [float(part) for part in text.split(",")]
     except ValueError:
         raise UserError(
-            f"--class-weights {text!r}: write none, balanced, or {len(classes)} numbers in the order of the classes "
-            f"({', '.join(classes)})"
+            f"--class-weights {text!r}: write none, balanced, tempered, or {len(classes)} numbers in the order of the "
+            f"classes ({', '.join(classes)})"
         ) from None
     check_weights(numbers, len(classes))
     return numbers
