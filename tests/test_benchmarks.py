@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -13,6 +14,7 @@ sys.path.insert(0, str(BENCHMARKS))
 import op_peers  # noqa: E402
 import peers  # noqa: E402
 import readme_table  # noqa: E402
+import segmentation  # noqa: E402
 import shapes  # noqa: E402
 
 
@@ -113,3 +115,21 @@ def test_one_op_is_timed_against_pytorch(tmp_path):
     assert [r["way"] for r in rows] == ["forward", "backward"]
     assert all(r["eager"] > 0 and r["tuned"] > 0 and not r["fallbacks"] for r in rows)
     assert "variables: " in done.stdout
+
+
+class TestSegmentation:
+    def test_every_other_row_of_overlays_is_kept_with_its_caption(self):
+        picture = np.full((250, 60, 3), 255, np.uint8)
+        for i in range(5):  # a caption of 3 lines and a picture of 30, of one colour each
+            picture[10 + 45 * i : 13 + 45 * i] = 50 + i
+            picture[16 + 45 * i : 46 + 45 * i] = 100 + i
+        found = segmentation.every_other_row(picture)[:, 0, 0]
+        assert [int((found == value).sum()) for value in range(50, 55)] == [3, 0, 3, 0, 3]
+        assert [int((found == value).sum()) for value in range(100, 105)] == [30, 0, 30, 0, 30]
+
+    def test_the_table_says_whether_the_lower_end_is_above_the_floor(self):
+        dice = {"dice": 0.6, "dice_interval": [0.5, 0.7], "hd95": 3.21}
+        row = {"data": "set", "network": "net", "minutes": 2.4, "floor": {"a": 0.4, "b": 0.55}}
+        text = segmentation.table([row | {"test": {"per_class": {"ground": dice, "a": dice, "b": dice}}}])
+        assert [line.split(" | ")[3:7] for line in text.splitlines()[2:]] == [
+            [".400", ".600 (.500 to .700)", "yes", "3.2"], [".550", ".600 (.500 to .700)", "no", "3.2"]]  # fmt: skip
