@@ -4,9 +4,9 @@
     loss = step(images, targets)        # the first call records, every call replays
     print(step.program)                 # what is replayed;  step.recorded: before it was rewritten
 
-The step is run twice for its recording, and what it changed is taken back, so the replay makes the first step as it
-makes the last.  What differs between the two runs is refused by name: a replay would freeze it.  What changes between
-steps is an input, or an array that a kernel updates (step count, random state) or a setting writes (learning rate).
+The step is run twice for its recording, the second time without computing, and what it changed is taken back, so the
+replay makes the first step as it makes the last.  What differs between the two runs is refused by name: a replay would
+freeze it.  What changes between steps is an input, or an array that a kernel updates (step count, random state) or a setting writes (learning rate).
 On a GPU the program is replayed as a CUDA graph: see `graph`.
 """
 
@@ -109,8 +109,10 @@ class Captured:
         grads: dict[Node, Any] = {}
         try:
             first, _, _ = self.observe(static, names, grads)
-            program, result, recorder = self.observe(static, names, grads)
+            program, result, recorder = self.observe_dry(static, names, grads)
             compare(first, program)
+            for ran, call in zip(first.calls, program.calls, strict=True):
+                call.launch, call.plan = ran.launch, ran.plan
             self.recorded = str(program)
             self.program = optimise(program, sole_table(program))
             self.program.plan()
@@ -149,6 +151,22 @@ class Captured:
             tape.readers.remove(recorder.refuse)
             recorder.undo()
             memory.trim()
+
+    def observe_dry(self, static: tuple[Any, ...], names: dict[int, str],
+                    grads: dict[Node, Any]) -> tuple[Program, Any, Recorder]:  # fmt: skip
+        """observe, computing nothing: what is wanted is which calls the step makes.
+
+        The arrays then hold whatever memory held, of which a reference may make no sense; then the step is run.
+        """
+        if backend.table().device == "cpu":
+            try:
+                with backend.dry(lambda *_: None):
+                    return self.observe(static, names, grads)
+            except CaptureError:
+                raise
+            except Exception:  # noqa: S110
+                pass
+        return self.observe(static, names, grads)
 
     def __repr__(self) -> str:
         made = sum(map(len, self.replays.values()))
