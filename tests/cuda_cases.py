@@ -72,10 +72,22 @@ def windows(d: Cases) -> tuple[Any, tuple[int, ...], tuple[Any, ...]]:
     return x, size, (kernel, stride, before, dilation)
 
 
-def max_backward(d: Cases) -> tuple[Any, ...]:
-    x, size, (kernel, *rest) = windows(d)
-    dy = d.array(*x.shape[:2], *size)
-    return dy, d.integers(*dy.shape, high=kernel[0] * kernel[1]).astype(np.uint8), x.shape, kernel, *rest
+def large_windows(d: Cases) -> tuple[Any, tuple[int, ...], tuple[Any, ...]]:
+    """The same with windows of more taps than a byte can count."""
+    x = d.array(d.pick((1, 2, 0)), d.pick((3, 1, 33)), d.pick((18, 19)), d.pick((17, 20)))
+    kernel, stride, before = (17, 16), (d.pick((1, 2)), 1), (d.pick((0, 8)), d.pick((0, 2)))
+    size = slides(x.shape[2:], kernel, stride, tuple((n, n) for n in before), (1, 1))
+    return x, size, (kernel, stride, before, (1, 1))
+
+
+def max_forward(x: Any, size: Any, how: Any) -> tuple[Any, ...]:
+    return x, *how, size
+
+
+def max_backward(d: Cases, x: Any, size: Any, how: Any) -> tuple[Any, ...]:
+    dy, taps = d.array(*x.shape[:2], *size), how[0][0] * how[0][1]
+    index = d.integers(*dy.shape, high=taps)
+    return dy, index.astype(np.uint8 if taps <= 256 else np.int32), x.shape, *how
 
 
 def halves(d: Cases) -> tuple[Any, ...]:
@@ -275,8 +287,10 @@ CASES: dict[str, Callable[[Cases], tuple[Any, ...]]] = {
     "cross_entropy_gradient": entropy_gradient,
     "max_pool_1_naive max_pool_2_coalesced max_halve": halves,
     "max_halve_backward": halves_backward,
-    "max_window": lambda d: (lambda x, size, how: (x, *how, size))(*windows(d)),
-    "max_window_backward": max_backward,
+    "max_window": lambda d: max_forward(*windows(d)),
+    "max_window_backward": lambda d: max_backward(d, *windows(d)),
+    "max_window_wide": lambda d: max_forward(*large_windows(d)),
+    "max_window_wide_backward": lambda d: max_backward(d, *large_windows(d)),
     "avg_window": lambda d: means(d, backward=False),
     "avg_window_backward": lambda d: means(d, backward=True),
     "adaptive_avg_pool2d_forward": lambda d: (d.image(), (d.pick(SIDES), d.pick(SIDES))),
