@@ -29,6 +29,7 @@ def tasks(quick: bool) -> Iterator[tuple[str, Callable[[], Any]]]:
         for seed in range(1 if quick else SAMPLES):
             if op.__module__.startswith("tinymed."):
                 yield f"op {name}", lambda op=op, seed=seed: check.results(op.apply, op.samples(Draw(seed)), np.float32)
+    yield "op MaxPool, wide", wide_pool
     for rule, options in RULES:
         yield f"optimiser {rule}", lambda rule=rule, options=options: train(rule, options)
     yield from rungs()
@@ -50,6 +51,15 @@ def rungs() -> Iterator[tuple[str, Callable[[], Any]]]:
     for name, chosen in LADDERS.items():
         for rung in chosen.rungs:
             yield f"ladder {name}: {rung.label}", lambda chosen=chosen, rung=rung: climb(chosen, rung)
+
+
+def wide_pool() -> None:
+    """Windows of more taps than a byte counts, forward and backward."""
+    import tinymed
+    from tinymed.nn import functional
+
+    x = tinymed.randn(1, 2, 20, 19, seed=0, requires_grad=True)
+    functional.max_pool2d(x, 17, stride=1).sum().backward()
 
 
 RULES: list[tuple[str, dict[str, Any]]] = [
