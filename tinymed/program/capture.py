@@ -6,7 +6,8 @@
 
 The step is run twice for its recording, the second time without computing, and what it changed is taken back, so the
 replay makes the first step as it makes the last.  What differs between the two runs is refused by name: a replay would
-freeze it.  What changes between steps is an input, or an array that a kernel updates (step count, random state) or a setting writes (learning rate).
+freeze it.  What changes between steps is an input, or an array that a kernel updates (step count, random state) or a
+setting writes (learning rate).
 On a GPU the program is replayed as a CUDA graph: see `graph`.
 """
 
