@@ -52,7 +52,8 @@ def train_command(given: dict[str, Any]) -> int:
         note = run.restore(trainer)
         if note:
             say(note)
-        say(f"continuing {run.folder} at step {trainer.progress.step}, epoch {trainer.progress.epoch}")
+        if trainer.progress.step:
+            say(f"continuing {run.folder} at step {trainer.progress.step}, epoch {trainer.progress.epoch}")
     elif report := initialise(run.config, trainer.model):
         say(report)
     trainer.fit(run.config.epochs, run.config.steps)
