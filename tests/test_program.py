@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinymed
-from tinymed import models, nn, optim, program, random
+from tinymed import backend, models, nn, optim, program, random
 from tinymed.nn import functional as F
 from tinymed.program import CaptureError, capture, passes
 from tinymed.program.program import place
@@ -290,3 +290,35 @@ def test_a_pattern_says_what_a_line_must_be():
         program.patterns.parse("y = 3")
     line = program.patterns.parse("y, i = max_halve(x, (2, 3))")[0]
     assert (line.outs, line.kernel, line.args) == (("y", "i"), "max_halve", ("x", (2, 3)))
+
+
+def test_a_second_run_that_makes_no_sense_without_computing_is_computed():
+    """A reference may fail on arrays that hold anything."""
+    x, dry = tinymed.tensor(np.ones((4, 5), np.float32)), []
+
+    def step(x):
+        y = tinymed.relu(x) * 3
+        dry.append(isinstance(backend.table(), backend.DryTable))
+        if dry[-1]:
+            raise IndexError("an index that was never computed")
+        return y
+
+    captured = tinymed.capture(step)
+    assert np.array_equal(captured(x).numpy(), np.full((4, 5), 3))
+    assert dry == [False, True, False]
+    assert all(call.launch.table is backend.table() for call in captured.program.calls)
+
+
+def test_the_second_run_computes_nothing(backend_name):
+    x, runs = tinymed.tensor(np.ones((4, 5), np.float32)), []
+
+    def step(x):
+        y = tinymed.relu(x) + 1
+        runs.append(y.data)
+        return y
+
+    captured = tinymed.capture(step)
+    assert np.array_equal(captured(x).numpy(), np.full((4, 5), 2))
+    assert np.array_equal(captured(tinymed.tensor(np.full((4, 5), -1, np.float32))).numpy(), np.ones((4, 5)))
+    assert len(runs) == 2
+    assert all(call.launch.table is backend.table() for call in captured.program.calls)
