@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import kernel
+from ..backend import kernel, table
 from .reduce import rows_of, sums_work
 
 
@@ -23,9 +23,9 @@ def single(*args: Any) -> bool:
 
 
 @functools.cache
-def absent(k: Any, dtype: Any) -> Any:
-    """An empty array for what is updated in place, but None: the same at every step, so that a program is, too."""
-    return k.empty((0,), np.dtype(dtype))
+def absent(name: str, dtype: Any) -> Any:
+    """A backend's empty array for what is updated in place, but None: always the same, so that programs are, too."""
+    return table(name).empty((0,), np.dtype(dtype))
 
 
 def channels_and_map(x: Any, *_: Any) -> list[tuple[int, ...]]:
@@ -42,8 +42,8 @@ def two_sums(x: Any, *_: Any) -> list[Any]:
 def batch_norm_forward(k: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, count: Any,
                        *rule: Any) -> Any:  # fmt: skip
     """batch_norm_moments and batch_norm_apply."""
-    running = [absent(k, "float32") if v is None else v for v in (running_mean, running_var)]
-    count = absent(k, "int64") if count is None else count
+    running = [absent(k.name, "float32") if v is None else v for v in (running_mean, running_var)]
+    count = absent(k.name, "int64") if count is None else count
     mean, rstd, map = k.batch_norm_moments(x, weight, bias, *running, count, *rule)
     return k.batch_norm_apply(x, map), mean, rstd
 
