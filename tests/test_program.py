@@ -322,3 +322,24 @@ def test_the_second_run_computes_nothing(backend_name):
     assert np.array_equal(captured(tinymed.tensor(np.full((4, 5), -1, np.float32))).numpy(), np.ones((4, 5)))
     assert len(runs) == 2
     assert all(call.launch.table is backend.table() for call in captured.program.calls)
+
+
+def test_every_product_counts_its_operations():
+    """What is printed of a program: convolutions and matrix products, fused or not, say how many FLOP they are."""
+    model = models.create("dcnn", num_classes=2, in_channels=3, size=32, padding="same")
+    optimizer = optim.Adam(model.parameters())
+    x = tinymed.tensor(np.ones((2, 3, 32, 32), np.float32))
+
+    def step(x):
+        optimizer.zero_grad()
+        loss = F.sum(model(x) * model(x))
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    captured = tinymed.capture(step)
+    captured(x)
+    products = [c for c in captured.program.calls if c.launch.name.startswith(("conv_", "gemm", "row_sums", "dots"))]
+    assert len(products) > 10
+    assert [str(c) for c in products if not c.flops()] == []
+    assert "0.00 GFLOP" not in str(captured.program)

@@ -6,6 +6,7 @@ between forward and backward.  Loops see images as NHWC, filters as HWIO ([kerne
 offsets and strides are in bytes.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -192,7 +193,13 @@ def locate(tables: Any, first: Any, last: Any, h: Any, w: Any, x_steps: Any, y_s
     return tiles
 
 
-@kernel(backend="numba", image="y x", out=direct_out, work=direct_work)
+def direct_flops(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any, *_: Any) -> float:
+    """A multiplication and an addition for each weight at each pixel of the convolution's output."""
+    out = direct_out(x, packed, bias, shape, stride, dilation, groups)[0]
+    return float(2 * math.prod(shape[1:]) * math.prod(out))
+
+
+@kernel(backend="numba", image="y x", out=direct_out, work=direct_work, flops=direct_flops)
 def conv_direct(
     y: Any, tables: Any, x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any
 ) -> None:
@@ -227,8 +234,8 @@ def scatter_work(dy: Any, packed: Any, x_shape: Any, shape: Any, stride: Any, di
     return [((dy.shape[0] * parts, 2, BLOCK), np.int64)]
 
 
-@kernel(backend="numba", image="dx dy", work=scatter_work,
-        out=lambda dy, packed, x_shape, *_: [x_shape])  # fmt: skip
+@kernel(backend="numba", image="dx dy", work=scatter_work, out=lambda dy, packed, x_shape, *_: [x_shape],
+        flops=lambda dy, packed, x_shape, shape, *_: 2 * math.prod(shape[1:]) * dy.size)  # fmt: skip
 def conv_scatter(
     dx: Any, tables: Any, dy: Any, packed: Any, x_shape: Any, shape: Any, stride: Any, dilation: Any, groups: Any
 ) -> None:
@@ -308,7 +315,8 @@ def taps(table: Any, shape: Any, steps: Any, filters: Any) -> None:
 
 
 @kernel(backend="numba", image="dy x", filter="dw", work=weight_work,
-        out=lambda dy, x, shape, *_: [shape])  # fmt: skip
+        out=lambda dy, x, shape, *_: [shape],
+        flops=lambda dy, x, shape, *_: 2 * math.prod(shape[1:]) * dy.size)  # fmt: skip
 def conv_direct_weight(
     dw: Any, table: Any, partial: Any, dy: Any, x: Any, shape: Any, stride: Any, dilation: Any, groups: Any
 ) -> None:

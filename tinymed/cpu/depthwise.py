@@ -4,6 +4,7 @@ The composites of conv.py lead here when groups == channels == filters.  Images 
 are [kernel row][kernel column][1][channel]; the loops are conv.py's with the reduction over channels left out.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,8 @@ def direct_work(*args: Any) -> list[Any]:
     return [((share.py_func(-(-n * h * w // BLOCK), 1)[0], 2, BLOCK), np.int64)]
 
 
-@kernel(backend="numba", image="y x", filter="w", out=out_shape, work=direct_work)
+@kernel(backend="numba", image="y x", filter="w", out=out_shape, work=direct_work,
+        flops=lambda x, w, *how: 2 * math.prod(w.shape[2:]) * math.prod(out_shape(x, w, *how)[0]))  # fmt: skip
 def depthwise_direct(y: Any, tables: Any, x: Any, w: Any, bias: Any, stride: Any, dilation: Any) -> None:
     """y[n, h, w, c] = bias[c] + sum_rs x[n, h*sh + r*dh, w*sw + s*dw, c] * weight[r, s, c]"""
     n, h, width, c = y.shape
@@ -41,7 +43,8 @@ def depthwise_direct(y: Any, tables: Any, x: Any, w: Any, bias: Any, stride: Any
 
 
 @kernel(backend="numba", image="dx dy", filter="turned", out=lambda dy, turned, x_shape, *_: [x_shape],
-        work=lambda dy, *_: [((dy.shape[0], 2, BLOCK), np.int64)])  # fmt: skip
+        work=lambda dy, *_: [((dy.shape[0], 2, BLOCK), np.int64)],
+        flops=lambda dy, turned, *_: 2 * math.prod(turned.shape[2:]) * dy.size)  # fmt: skip
 def depthwise_scatter(dx: Any, tables: Any, dy: Any, turned: Any, x_shape: Any, stride: Any, dilation: Any) -> None:
     """dx[n, h*sh + r*dh, w*sw + s*dw, c] += dy[n, h, w, c] * weight[r, s, c], into a padded dx."""
     n, h, width, c = dy.shape
@@ -65,7 +68,14 @@ def weight_work(dy: Any, x: Any, shape: Any, stride: Any, dilation: Any) -> list
     return [((2, -(-shape[2] * shape[3] // ROWS) * ROWS), np.int64), (cuts, size)]
 
 
-@kernel(backend="numba", image="dy x", filter="dw", work=weight_work, out=lambda dy, x, shape, *_: [shape])
+@kernel(
+    backend="numba",
+    image="dy x",
+    filter="dw",
+    work=weight_work,
+    out=lambda dy, x, shape, *_: [shape],
+    flops=lambda dy, x, shape, *_: 2 * math.prod(shape[2:]) * dy.size,
+)
 def depthwise_weight(dw: Any, table: Any, partial: Any, dy: Any, x: Any, shape: Any, stride: Any,
                      dilation: Any) -> None:  # fmt: skip
     """dw[r, s, c] = sum_nhw x[n, h*sh + r*dh, w*sw + s*dw, c] * dy[n, h, w, c]: rows of a tile are taps (r, s)."""

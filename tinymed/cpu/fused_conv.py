@@ -11,11 +11,11 @@ from numba import get_thread_id, prange  # type: ignore[attr-defined]
 from ..backend import kernel
 from ..program import pattern
 from . import fused_pool  # noqa: F401  whose rewrites are tried first
-from .conv import BLOCK, direct_out, direct_work, locate
+from .conv import BLOCK, direct_flops, direct_out, direct_work, locate
 from .jit import serial
 from .microkernel import COLUMNS, ZERO, address, ceil_div, share, sweep
 from .windows import relu_halve
-from .winograd import TILES, place, threads, winograd_block, winograd_out, winograd_parts, winograd_work
+from .winograd import TILES, place, threads, winograd_block, winograd_flops, winograd_out, winograd_parts, winograd_work
 
 f4, u1 = np.float32, np.uint8
 
@@ -73,7 +73,7 @@ def halved(out: Any) -> Any:
 
 
 @kernel(backend="numba", image="y index x", out=halved(winograd_out),
-        work=lambda *args: winograd_work(*args[:-1]))  # fmt: skip
+        work=lambda *args: winograd_work(*args[:-1]), flops=winograd_flops)  # fmt: skip
 def conv_winograd_relu_pool(y: Any, index: Any, ws: Any, tables: Any, x: Any, u: Any, bias: Any, filters: Any,
                             padding: Any, size: Any) -> None:  # fmt: skip
     """conv_winograd, ReLU and 2 x 2 max-pooling: the map itself is never written."""
@@ -98,7 +98,7 @@ def relu_tiles(y: Any, first: Any, m: Any, low: Any, high: Any) -> None:
                     pixel[o] = positive(pixel[o])
 
 
-@kernel(backend="numba", image="y x", out=winograd_out, work=winograd_work)
+@kernel(backend="numba", image="y x", out=winograd_out, work=winograd_work, flops=winograd_flops)
 def conv_winograd_relu(y: Any, ws: Any, tables: Any, x: Any, u: Any, bias: Any, filters: Any, padding: Any) -> None:
     """conv_winograd and ReLU."""
     h, w, m, top, left = y.shape[1], y.shape[2], 4 if u.shape[1] == 36 else 2, padding[0][0], padding[1][0]
@@ -140,7 +140,7 @@ def pooled_work(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilatio
     return [((threads(), 2, BLOCK), np.int64), (threads(), 2 * width * shape[0])]
 
 
-@kernel(backend="numba", image="y index x", out=halved(direct_out), work=pooled_work)
+@kernel(backend="numba", image="y index x", out=halved(direct_out), work=pooled_work, flops=direct_flops)
 def conv_direct_relu_pool(y: Any, index: Any, tables: Any, buffers: Any, x: Any, packed: Any, bias: Any, shape: Any,
                           stride: Any, dilation: Any, groups: Any, size: Any) -> None:  # fmt: skip
     """conv_direct, ReLU and 2 x 2 max-pooling: two rows of the map at a time, never the whole."""
@@ -161,7 +161,7 @@ def conv_direct_relu_pool(y: Any, index: Any, tables: Any, buffers: Any, x: Any,
             relu_halve(address(y[b, i, j]), address(index[b, i, j]), above, above + 4 * w * k, 4 * k, k)
 
 
-@kernel(backend="numba", image="y x", out=direct_out, work=direct_work)
+@kernel(backend="numba", image="y x", out=direct_out, work=direct_work, flops=direct_flops)
 def conv_direct_relu(y: Any, tables: Any, x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any,
                      groups: Any) -> None:  # fmt: skip
     """conv_direct and ReLU."""

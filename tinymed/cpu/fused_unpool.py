@@ -4,6 +4,7 @@ dy is zero but for one pixel in four, and which is a byte in `index`: a quarter 
 dy is never written.  The loops are those of conv.py and winograd.py.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from .jit import serial
 from .microkernel import ACCUMULATE, COLUMNS, ROWS, ZERO, address, ceil_div
 from .windows import unpool
 from .winograd import (
+    count_flops,
     threads,
     weight_rows,
     weight_task,
@@ -93,7 +95,9 @@ def input_out(dq: Any, index: Any, shape: Any, u: Any, bias: Any, filters: Any, 
 
 
 @kernel(backend="numba", image="dx dq index", out=input_out,
-        work=lambda dq, index, shape, u, *_: winograd_space(shape[1], u.shape[1]))  # fmt: skip
+        work=lambda dq, index, shape, u, *_: winograd_space(shape[1], u.shape[1]),
+        flops=lambda dq, index, shape, u, bias, filters, padding: count_flops(
+            shape, filters, 4 if u.shape[1] == 36 else 2, padding))  # fmt: skip
 def conv_winograd_unpool(dx: Any, ws: Any, tables: Any, dq: Any, index: Any, shape: Any, u: Any, bias: Any,
                          filters: Any, padding: Any) -> None:  # fmt: skip
     """conv_winograd of the map, of `shape`, that max-pooling's gradient would write."""
@@ -106,7 +110,8 @@ def conv_winograd_unpool(dx: Any, ws: Any, tables: Any, dq: Any, index: Any, sha
 
 @kernel(backend="numba", image="dq index x", filter="dw",
         out=lambda dq, index, shape, x, m, padding: [(shape[1], x.shape[1], 3, 3)],
-        work=lambda dq, index, shape, x, m, padding: winograd_weight_space(shape, x.shape[1], m))  # fmt: skip
+        work=lambda dq, index, shape, x, m, padding: winograd_weight_space(shape, x.shape[1], m),
+        flops=lambda dq, index, shape, x, m, padding: count_flops(x.shape, shape[1], m, padding))  # fmt: skip
 def conv_winograd_weight_unpool(dw: Any, ws: Any, sums: Any, rows: Any, dq: Any, index: Any, shape: Any, x: Any,
                                 m: Any, padding: Any) -> None:  # fmt: skip
     """conv_winograd_weight of the map, of `shape`, that max-pooling's gradient would write."""
@@ -146,7 +151,8 @@ def direct_space(dq: Any, index: Any, size: Any, x: Any, shape: Any, *how: Any) 
 
 
 @kernel(backend="numba", image="dq index x", filter="dw", work=direct_space,
-        out=lambda dq, index, size, x, shape, *_: [shape])  # fmt: skip
+        out=lambda dq, index, size, x, shape, *_: [shape],
+        flops=lambda dq, index, size, x, shape, *_: 2 * math.prod(shape[1:]) * math.prod(size))  # fmt: skip
 def conv_direct_weight_unpool(dw: Any, table: Any, partial: Any, maps: Any, dq: Any, index: Any, size: Any, x: Any,
                               shape: Any, stride: Any, dilation: Any, groups: Any) -> None:  # fmt: skip
     """conv_direct_weight of the map, of `size`, that max-pooling's gradient would write: some rows of it at a time."""

@@ -5,6 +5,7 @@ be read as vectors; packing into panels pays when a panel is read often enough. 
 image) would leave the tile's rows or columns empty: `dots` and `row_sums` stream the large operand once instead.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -121,7 +122,8 @@ def gemm_work(a: Any, b: Any, bias: Any, size: Any, a_strides: Any, packed: Any)
     return [((blocks * parts, 2, BLOCK), np.int64)]
 
 
-@kernel(backend="numba", work=gemm_work, out=lambda a, b, bias, size, *_: [size[:2]])
+@kernel(backend="numba", work=gemm_work, out=lambda a, b, bias, size, *_: [size[:2]],
+        flops=lambda a, b, bias, size, *_: 2 * math.prod(size))  # fmt: skip
 def gemm(y: Any, tables: Any, a: Any, b: Any, bias: Any, size: Any, a_strides: Any, packed: Any) -> None:
     """y[m, n] = bias[n] + sum_k a[m * a_strides[0] + k * a_strides[1]] * b[k, n], b packed or as it lies."""
     m, n, depth = size

@@ -52,7 +52,8 @@ def wins(value: Any, best: Any) -> Any:
     return (value > best) | (value != value)
 
 
-@kernel(backend="numba", image="y index x", out=lambda x, size: winner_shapes(x, (2, 2), size))
+@kernel(backend="numba", image="y index x", out=lambda x, size: winner_shapes(x, (2, 2), size),
+        flops=lambda x, size: x.size)  # fmt: skip
 def max_halve(y: Any, index: Any, x: Any, size: Any) -> None:
     """y, index = the largest of the four pixels of each 2 x 2 window, and which (0, 1 / 2, 3) it was."""
     n, h, w, c = y.shape
@@ -74,7 +75,7 @@ def max_halve(y: Any, index: Any, x: Any, size: Any) -> None:
                 index[b, i, j, k] = first
 
 
-@kernel(backend="numba", image="dx dy index", out=lambda dy, index, x_shape: [x_shape])
+@kernel(backend="numba", image="dx dy index", out=lambda dy, index, x_shape: [x_shape], flops=lambda dy, *_: dy.size)
 def max_halve_backward(dx: Any, dy: Any, index: Any, x_shape: Any) -> None:
     """dx = dy at the pixel that won its 2 x 2 window, 0 at the others and in a last odd row or column."""
     n, h, w, c = dy.shape
@@ -95,7 +96,8 @@ def max_halve_backward(dx: Any, dy: Any, index: Any, x_shape: Any) -> None:
 
 
 @kernel(backend="numba", image="y index x",
-        out=lambda x, kernel, stride, before, dilation, size: winner_shapes(x, kernel, size))  # fmt: skip
+        out=lambda x, kernel, stride, before, dilation, size: winner_shapes(x, kernel, size),
+        flops=lambda x, *_: x.size)  # fmt: skip
 def max_window(y: Any, index: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any) -> None:
     """y, index = the largest pixel of each window and the number of its tap; taps in the padding never win."""
     n, h, w, c = y.shape
@@ -117,7 +119,8 @@ def max_window(y: Any, index: Any, x: Any, kernel: Any, stride: Any, before: Any
                     found = True
 
 
-@kernel(backend="numba", image="dx dy index", out=lambda dy, index, x_shape, *_: [x_shape])
+@kernel(backend="numba", image="dx dy index", out=lambda dy, index, x_shape, *_: [x_shape],
+        flops=lambda dy, *_: dy.size)  # fmt: skip
 def max_window_backward(dx: Any, dy: Any, index: Any, x_shape: Any,
                         kernel: Any, stride: Any, before: Any, dilation: Any) -> None:  # fmt: skip
     """dx[row] = the dy of each window that covers the row, at the pixel whose tap won."""

@@ -89,6 +89,17 @@ def threads() -> int:
     return int(config.NUMBA_NUM_THREADS)
 
 
+def count_flops(shape: Any, filters: Any, m: Any, padding: Any) -> float:
+    """Of the products, for an image of this shape; the transforms are not counted."""
+    n, c, *size = shape
+    down, across = (-(-(n + sum(p) - 2) // m) for n, p in zip(size, padding, strict=True))
+    return float(2 * (m + 2) ** 2 * n * down * across * c * filters)
+
+
+def winograd_flops(x: Any, u: Any, bias: Any, filters: Any, padding: Any, *_: Any) -> float:
+    return count_flops(x.shape, filters, 4 if u.shape[1] == 36 else 2, padding)
+
+
 def winograd_out(x: Any, u: Any, bias: Any, filters: Any, padding: Any) -> list[Any]:
     return [(x.shape[0], filters, *(n + sum(p) - 2 for n, p in zip(x.shape[2:], padding, strict=True)))]
 
@@ -219,7 +230,7 @@ def winograd_block(y: Any, winners: Any, ws: Any, rows: Any, x: Any, index: Any,
         write_tiles(m, first, last, y, winners, h, w, column, columns, products, plane_m, waste)
 
 
-@kernel(backend="numba", image="y x", out=winograd_out, work=winograd_work)
+@kernel(backend="numba", image="y x", out=winograd_out, work=winograd_work, flops=winograd_flops)
 def conv_winograd(y: Any, ws: Any, tables: Any, x: Any, u: Any, bias: Any, filters: Any, padding: Any) -> None:
     """y = bias + x, padded, correlated with the 3 x 3 filters u: (m + 2)^2 products for 9 m^2 multiplications."""
     h, w, top, left = y.shape[1], y.shape[2], padding[0][0], padding[1][0]
@@ -376,7 +387,8 @@ def weight_rows(dw: Any, sums: Any, first: Any, last: Any, m: Any) -> None:
 
 
 @kernel(backend="numba", image="dy x", filter="dw", work=weight_work,
-        out=lambda dy, x, m, padding: [(dy.shape[1], x.shape[1], 3, 3)])  # fmt: skip
+        out=lambda dy, x, m, padding: [(dy.shape[1], x.shape[1], 3, 3)],
+        flops=lambda dy, x, m, padding: count_flops(x.shape, dy.shape[1], m, padding))  # fmt: skip
 def conv_winograd_weight(dw: Any, ws: Any, sums: Any, rows: Any, dy: Any, x: Any, m: Any, padding: Any) -> None:
     """dw = G^T [ sum over tiles of (B^T x B) * (A dy A^T) ] G"""
     c, h, w, top, left = x.shape[3], dy.shape[1], dy.shape[2], padding[0][0], padding[1][0]
