@@ -10,7 +10,8 @@ from tinymed.nn import functional as F
 from tinymed.program import capture
 
 pytestmark = pytest.mark.skipif(bool(absence("emulated")), reason=f"backend emulated: {absence('emulated')}")
-STEPS, CLOSE = 5, 1e-4
+STEPS, CLOSE, CLOSE_TF32 = 5, 1e-4, 2e-3
+SMOOTH = 110  # the first batch of those in tf32
 
 
 class Residual(nn.Module):
@@ -59,8 +60,11 @@ def batch(step, shape, loss, model):
     return x, rng.integers(0, 2, pixels)
 
 
-def run(case, used, wrap=lambda step: step, states=None):
-    """[(loss, gradients)] of each step on a backend; states: begin each step from the state_dict given for it."""
+def run(case, used, wrap=lambda step: step, states=None, first=0):
+    """[(loss, gradients)] of each step on a backend; states: begin each step from the state_dict given for it.
+
+    first: the number of the first batch.
+    """
     build, shape, loss, optimizer = CASES[case]
     tinymed.manual_seed(7)
     with backend.use_backend(used):
@@ -79,7 +83,7 @@ def run(case, used, wrap=lambda step: step, states=None):
             if states:
                 model.load_state_dict(states[i])
             seen.append({k: v.numpy().copy() for k, v in model.state_dict().items()})
-            value = step(*map(tinymed.tensor, batch(i, shape, loss, model)))
+            value = step(*map(tinymed.tensor, batch(first + i, shape, loss, model)))
             found.append([np.array(value.data), *(np.array(p.grad.data) for p in model.parameters())])
     return found, seen
 
@@ -100,6 +104,23 @@ def assert_close(ours, true, what):
 def test_losses_and_gradients_are_the_references(case):
     name, true, states = case
     assert_close(run(name, "emulated", states=states)[0], true, name)
+
+
+def test_losses_and_gradients_in_tf32(case):
+    """Products of numbers with 10 bits: close to the reference, of a step's largest gradient, and not float32's.
+
+    The batches are such that rounding turns over no ReLU and no pooling winner, which would be another function.
+    """
+    name, *_ = case
+    true, states = run(name, "numpy", first=SMOOTH)
+    exact, _ = run(name, "emulated", states=states, first=SMOOTH)
+    with tinymed.use_precision("tf32"):
+        found, _ = run(name, "emulated", states=states, first=SMOOTH)
+    for ours, want in zip(found, true, strict=True):
+        largest = max(np.abs(w).max() for w in want[1:])
+        assert abs(ours[0] - want[0]) <= CLOSE_TF32 * abs(want[0])
+        assert max(np.abs(a - b).max() for a, b in zip(ours[1:], want[1:], strict=True)) <= CLOSE_TF32 * largest
+    assert any(not np.array_equal(a, b) for a, b in zip(found[0], exact[0], strict=True))
 
 
 def test_captured_is_the_same(case):
