@@ -76,7 +76,7 @@ RECIPES = {
     ),
     "bccd-unet": Recipe(
         "bccd_detection", "U-Net, batch norm, base 8: map of scores, peaks, non-maximum suppression",
-        ["--task", "detection", "--model", "unet_bn", "--option", "base=8", "--size", "256", "--epochs", "24", "--flip",
+        ["--task", "detection", "--model", "unet_bn", "--option", "base=8", "--size", "256", "--epochs", "18", "--flip",
          "--scale", "0.9,1.1", "--brightness", "0.05", "--contrast", "0.1", "--lr", "0.003"], {},
     ),
 }  # fmt: skip

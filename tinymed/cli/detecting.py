@@ -23,7 +23,7 @@ from .app import WRONG_INPUT, complain, say
 from .tables import interval, number, table
 
 DEFAULTS = {"model": "unet_bn", "size": 256, "head": "softmax", "batch": 4, "epochs": 40, "monitor": "val_ap",
-            "keep": "best", "schedule": "cosine"}  # fmt: skip
+            "keep": "best", "schedule": "cosine", "class_weights": "tempered"}  # fmt: skip
 SHOWN = 0.3  # the least score of a box that is shown, where validation has found no better one
 
 
@@ -83,7 +83,7 @@ def completed(config: RunConfig, sets: dict[str, BoxDataset], given: dict[str, A
     of_class = {name: max(round(n), 1) for name, n in zip(names, pixels, strict=True)}
     content = config.model_dump() | {
         "data": data, "boxes": config.boxes.model_dump() | {"reference": reference},
-        "class_weights": parse_weights(given.get("class_weights", "none"), names, of_class),
+        "class_weights": parse_weights(given["class_weights"], names, of_class),
     }  # fmt: skip
     result: RunConfig = checked(lambda: RunConfig.model_validate(content))
     return result

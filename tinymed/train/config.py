@@ -83,7 +83,7 @@ class BoxConfig(Strict):
     """What a detection has beyond a classification."""
 
     radius: float = Field(default=0.3, gt=0, le=0.5)  # of the disc in the middle of a box, as a share of its sides
-    size_weight: float = Field(default=0.1, ge=0)  # of the error of the boxes' sides in the loss
+    size_weight: float = Field(default=0.2, ge=0)  # of the error of the boxes' sides in the loss
     reference: list[tuple[float, float]] = []  # width and height of each class's usual box, as shares of the image
     smooth: int = Field(default=2, ge=0)  # pixels over which the scores are averaged before peaks are sought
     least: float = Field(default=0.05, ge=0, lt=1)  # score below which nothing is a box

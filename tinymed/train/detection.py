@@ -62,7 +62,7 @@ class BoxHead:
     score, so that training does not begin by unlearning objects everywhere (Lin et al., ICCV 2017, section 4.1).
     """
 
-    def __init__(self, classes: int, size_weight: float = 0.1, class_weights: Sequence[float] | None = None):
+    def __init__(self, classes: int, size_weight: float = 0.2, class_weights: Sequence[float] | None = None):
         self.classes, self.size_weight = classes, size_weight
         self.map = MaskHead(classes + 1, "dice_cross_entropy", class_weights)
         self.outputs = classes + 3
