@@ -73,10 +73,10 @@ def metadata(config: "RunConfig", weights: str) -> dict[str, Any]:
     found: dict[str, Any] = {"tinymed.model": config.model, "tinymed.task": config.task, "tinymed.weights": weights}
     found |= {"tinymed.classes": data.classes, "tinymed.positive": config.positive, "tinymed.preparation": steps}
     if config.task == "detection":
-        from ..train.detection import PRIOR
+        from ..train.detection import LIMIT, PRIOR
 
         boxes = config.boxes.model_dump(include={"reference", "smooth", "least", "suppress"})
-        found["tinymed.boxes"] = {"background_prior": PRIOR, **boxes}
+        found["tinymed.boxes"] = {"background_prior": PRIOR, "log_limit": LIMIT, **boxes}
     return found | {"tinymed.scores": MEANING[config.task if config.task in MEANING else config.head]}
 
 
@@ -86,6 +86,6 @@ MEANING = {
     "own": "the largest output is the answer",
     "segmentation": "softmax over axis 1, one channel a class; of a single channel the sigmoid is the foreground's",
     "detection": "the first 1 + classes channels are the background's and the classes': softmax, with background_prior "
-    "added to the first; the last two are the logarithms of a box's width and height over those of its class's "
-    "reference, which are shares of the image",
+    "added to the first; the last two, at most log_limit either way, are the logarithms of a box's width and height over "
+    "those of its class's reference, which are shares of the image",
 }
