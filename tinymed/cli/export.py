@@ -86,6 +86,6 @@ MEANING = {
     "own": "the largest output is the answer",
     "segmentation": "softmax over axis 1, one channel a class; of a single channel the sigmoid is the foreground's",
     "detection": "the first 1 + classes channels are the background's and the classes': softmax, with background_prior "
-    "added to the first; the last two, at most log_limit either way, are the logarithms of a box's width and height over "
-    "those of its class's reference, which are shares of the image",
+    "added to the first; the last two, at most log_limit either way, are the logarithms of a box's width and height "
+    "over those of its class's reference, which are shares of the image",
 }
