@@ -163,8 +163,9 @@ floor, a trivial method's score. Minutes are wall time of the training steps, on
 def every_other_row(picture: np.ndarray) -> np.ndarray:
     """A picture of overlays, white between its rows, with the first, third, ... of them: worst, middle and best."""
     empty = (picture == 255).all(axis=(1, 2))
-    edges = np.flatnonzero(np.diff(empty.astype(np.int8), prepend=1, append=1))
-    bands = [slice(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+    edges = np.flatnonzero(np.diff(empty.astype(np.int8), prepend=1, append=1)).reshape(-1, 2)
+    parted = np.flatnonzero(edges[1:, 0] - edges[:-1, 1] > 2) + 1  # less is inside a letter
+    bands = [slice(int(part[0, 0]), int(part[-1, 1])) for part in np.split(edges, parted)]
     images = [i for i, band in enumerate(bands) if band.stop - band.start > 0.1 * picture.shape[1]]
     dropped = {j for i in images[1::2] for j in (i - 1, i)}  # with their captions
     gap = np.full((8, *picture.shape[1:]), 255, np.uint8)
@@ -178,7 +179,7 @@ def small_picture(source: Path, path: Path, most: int = 200_000) -> None:
     for width in (960, 800, 700, 600, 500, 400):
         small = whole.resize((width, round(whole.height * width / whole.width)), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
-        small.quantize(160, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+        small.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
         if buffer.tell() < most:
             path.write_bytes(buffer.getvalue())
             return
