@@ -98,7 +98,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         cells = [r["network"], r["data"], "Dice" if r["score"] == "dice" else r["score"], *scores]
         cells += [f"{s:.0f}" for s in seconds] + [f"{seconds[0] / seconds[1]:.2f}"]
         lines.append("| " + " | ".join(cells) + " |")
-    lines += ["", "The same initial weights, batches and schedule; weights of the last step; 95 % intervals over the images. "
+    lines += ["", "The same initial weights, batches and schedule; weights of the last step; 95 % intervals.",
               "CPU time of the steps, loading of images included, one thread each."]  # fmt: skip
     return "\n".join(lines) + "\n"
 
