@@ -13,7 +13,7 @@ from ..program import pattern
 from . import fused_pool  # noqa: F401  whose rewrites are tried first
 from .conv import BLOCK, direct_flops, direct_out, direct_work, locate
 from .jit import serial
-from .microkernel import COLUMNS, ZERO, address, ceil_div, share, sweep
+from .microkernel import COLUMNS, ROWS, ZERO, address, ceil_div, share, sweep
 from .windows import relu_halve
 from .winograd import TILES, place, threads, winograd_block, winograd_flops, winograd_out, winograd_parts, winograd_work
 
@@ -137,28 +137,40 @@ def direct_pixels(y: Any, table: Any, x: Any, packed: Any, bias: Any, first: Any
 
 def pooled_work(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any, size: Any) -> Any:
     width = direct_out(x, packed, bias, shape, stride, dilation, groups)[0][3]
-    return [((threads(), 2, BLOCK), np.int64), (threads(), 2 * width * shape[0])]
+    return [((2, -(-2 * width // ROWS) * ROWS), np.int64), (threads(), 2 * width * shape[0])]
 
 
 @kernel(backend="numba", image="y index x", out=halved(direct_out), work=pooled_work, flops=direct_flops)
-def conv_direct_relu_pool(y: Any, index: Any, tables: Any, buffers: Any, x: Any, packed: Any, bias: Any, shape: Any,
+def conv_direct_relu_pool(y: Any, index: Any, table: Any, buffers: Any, x: Any, packed: Any, bias: Any, shape: Any,
                           stride: Any, dilation: Any, groups: Any, size: Any) -> None:  # fmt: skip
-    """conv_direct, ReLU and 2 x 2 max-pooling: two rows of the map at a time, never the whole."""
+    """conv_direct, ReLU and 2 x 2 max-pooling: two rows of the map at a time, never the whole.
+
+    All pairs of rows have one table: they differ in where they begin.
+    """
     n, rows, columns, k = y.shape
-    h = (x.shape[1] - dilation[0] * (shape[2] - 1) - 1) // stride[0] + 1
-    w = (x.shape[2] - dilation[1] * (shape[3] - 1) - 1) // stride[1] + 1
-    loops, panels = direct_loops(x, shape, dilation), packed.shape[0] // groups
+    w, pixel = (x.shape[2] - dilation[1] * (shape[3] - 1) - 1) // stride[1] + 1, 4 * x.shape[3]
+    row = stride[0] * x.shape[2] * pixel
+    tiles = locate(table, 0, 2 * w, 2, w, (0, row, stride[1] * pixel), (0, w * k * 4, k * 4))
     for task in prange(n * rows):
         b, i = np.int64(task) // rows, np.int64(task) % rows
-        table, buffer = tables[get_thread_id()], buffers[get_thread_id()]
-        begin = (b * h + 2 * i) * w
-        for first in range(begin, begin + 2 * w, BLOCK):
-            last = min(first + BLOCK, begin + 2 * w)
-            direct_pixels(address(buffer) - 4 * begin * k, table, x, packed, bias, first, last, h, w, k, shape, stride,
-                          groups, 0, panels, loops)  # fmt: skip
-        for j in range(columns):
-            above = address(buffer) + 8 * j * k
-            relu_halve(address(y[b, i, j]), address(index[b, i, j]), above, above + 4 * w * k, 4 * k, k)
+        buffer = buffers[get_thread_id()]
+        direct_tiles(table, tiles, address(x[b]) + 2 * i * row, address(buffer), packed, bias, x, shape, dilation,
+                     groups, k)  # fmt: skip
+        relu_halve(address(y[b, i]), address(index[b, i]), address(buffer), address(buffer) + 4 * w * k, columns, k)
+
+
+@serial
+def direct_tiles(table: Any, tiles: Any, x_at: Any, y_at: Any, packed: Any, bias: Any, x: Any, shape: Any,
+                 dilation: Any, groups: Any, k: Any) -> None:  # fmt: skip
+    """The located pixels, all filters, from the addresses x_at to y_at; a block of tiles at a time."""
+    per_group, panels, panel = k // groups, packed.shape[0] // groups, 4 * packed.shape[1]
+    loops = direct_loops(x, shape, dilation)
+    for first in range(0, tiles, BLOCK // ROWS):
+        count = min(BLOCK // ROWS, tiles - first)
+        for g in range(groups):
+            start = address(bias) + 4 * g * per_group if bias.size else ZERO
+            sweep(table[:, first * ROWS :], count, x_at + 4 * g * shape[1], y_at + 4 * g * per_group,
+                  address(packed) + g * panels * panel, panel, start, per_group, 0, panels, loops)  # fmt: skip
 
 
 @kernel(backend="numba", image="y x", out=direct_out, work=direct_work, flops=direct_flops)

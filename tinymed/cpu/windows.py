@@ -1,6 +1,7 @@
 """Vector code for the pixels of 2 x 2 pooling windows: which of them won is a byte for each channel."""
 
 from llvmlite import ir
+from numba.core import cgutils
 
 from . import generated
 from .microkernel import I64, SHAPE, Vectors, over_channels
@@ -18,17 +19,22 @@ def largest(v: Vectors, pixels: list[ir.Value]) -> tuple[ir.Value, ir.Value]:
 
 
 def emit_relu_halve(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
-    """y, index = the largest of ReLU of two pixels at `above` and two at `below`, `pixel` bytes apart, and which."""
+    """y, index = the largest of ReLU, and which, of each of `windows` 2 x 2 windows of two rows of pixels.
+
+    A pixel has `channels` floats, and so has a window of y; `above` and `below` are the rows' addresses.
+    """
     v = Vectors(b, SHAPE)
+    pixel = b.mul(arg["channels"], I64(4))
+    with cgutils.for_range(b, arg["windows"]) as loop:
+        there, here = b.mul(b.mul(loop.index, I64(2)), pixel), b.mul(loop.index, arg["channels"])
 
-    def body(shift: ir.Value, mask: ir.Value | None) -> None:
-        starts = [b.add(arg[row], shift) for row in ("above", "below")]
-        pixels = [v.load(at, mask) for start in starts for at in (start, b.add(start, arg["pixel"]))]
-        best, first = largest(v, pixels)
-        v.store(best, b.add(arg["y"], shift), mask)
-        v.store(first, b.add(arg["index"], b.sdiv(shift, I64(4))), mask)
+        def body(shift: ir.Value, mask: ir.Value | None) -> None:
+            starts = [b.add(b.add(arg[row], there), shift) for row in ("above", "below")]
+            best, first = largest(v, [v.load(at, mask) for start in starts for at in (start, b.add(start, pixel))])
+            v.store(best, b.add(b.add(arg["y"], b.mul(here, I64(4))), shift), mask)
+            v.store(first, b.add(b.add(arg["index"], here), b.sdiv(shift, I64(4))), mask)
 
-    over_channels(v, arg["channels"], body)
+        over_channels(v, arg["channels"], body)
 
 
 def emit_unpool(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
@@ -46,5 +52,5 @@ def emit_unpool(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
     over_channels(v, arg["channels"], body)
 
 
-relu_halve = generated.function("relu_halve", ["y", "index", "above", "below", "pixel", "channels"], emit_relu_halve)
+relu_halve = generated.function("relu_halve", ["y", "index", "above", "below", "windows", "channels"], emit_relu_halve)
 unpool = generated.function("unpool", ["dy", "dq", "index", "number", "pixel", "channels"], emit_unpool)
