@@ -1,4 +1,4 @@
-"""The README's speed tables, from what `models.py`, `networks.py` and `ops.py` wrote; nothing in them is typed by hand.
+"""The README's speed tables, from what models.py, networks.py and ops.py wrote; nothing in them is typed by hand.
 
 python benchmarks/readme_table.py            writes them between the README's markers <!-- speed -->
 python benchmarks/readme_table.py --check    prints the goals that are missed; exit code 1 if any is
