@@ -174,3 +174,18 @@ def test_one_and_two_threads_give_the_same_bits():
     assert done.returncode == 0, done.stderr
     one, two = done.stdout.split()
     assert one == two
+
+
+def test_a_small_kernel_may_be_the_first_of_a_process():
+    """Kernels that run without threads ask for their thread's number too, before any thread was started."""
+    script = """
+import numpy as np
+from tinymed import backend
+
+k = backend.table("numba")
+u = k.winograd_filter(np.ones((8, 8, 3, 3), np.float32), 2)
+y = k.conv_winograd(np.ones((1, 8, 6, 6), np.float32), u, np.zeros(8, np.float32), 8, ((0, 0), (0, 0)))
+assert (y == 72).all()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numba
 from llvmlite import binding, ir
 from numba import types
 from numba.core import config as numba_config
@@ -91,6 +92,7 @@ def linked(code: bytes, names: Iterable[str]) -> dict[str, int]:
 @functools.cache
 def load() -> None:
     """Compile the functions, or read them from the kernels' cache, and tell Numba's code their addresses."""
+    numba.get_num_threads()  # starts the threads: before that get_thread_id, in a kernel, has the address 0
     mark = hashlib.sha256(" ".join(processor()).encode()).hexdigest()[:16]
     path: Path = jit.cache_directory() / f"generated-{mark}.o"
     if path.is_file():

@@ -24,6 +24,7 @@ from .record import CaptureError, Recorder, compare
 from .values import address, root
 
 Key = tuple[Any, ...]
+LARGE = 64 << 20  # bytes that a recording made, from which on it pays to collect garbage and give memory back
 
 
 class Replay:
@@ -151,7 +152,8 @@ class Captured:
             tape.observers.remove(recorder)
             tape.readers.remove(recorder.refuse)
             recorder.undo()
-            memory.trim()
+            if sum(r.nbytes for call in recorder.calls for r in call.outs) > LARGE:
+                memory.trim()
 
     def observe_dry(self, static: tuple[Any, ...], names: dict[int, str],
                     grads: dict[Node, Any]) -> tuple[Program, Any, Recorder]:  # fmt: skip
