@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from peers import HERE, Absent, quartiles, rounded, save
 
-sys.path.insert(0, str(HERE.parent))
+if any((HERE.parent / "tinymed").glob("_cuda*.so")):  # the checkout, if it was built in place, else what is installed
+    sys.path.insert(0, str(HERE.parent))
 
 ROTATED = 200e6  # bytes that a round of copies touches: more than any cache
 MOST_COPIES = 8
