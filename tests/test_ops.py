@@ -26,7 +26,8 @@ from tinymed.program import PATTERNS
 SEEDS = range(8)
 
 # Kernels that write in place and belong to no op, and the tests that run them on every backend.
-ELSEWHERE = {"instance_norm_update": "test_norm.py", "pad3d": "test_conv3d.py"} | dict.fromkeys(
+ELSEWHERE = {"max_window_wide": "test_pool.py", "max_window_wide_backward": "test_pool.py",
+             "instance_norm_update": "test_norm.py", "pad3d": "test_conv3d.py"} | dict.fromkeys(
     ("conv_winograd", "conv_winograd_weight", "winograd_filter"), "test_winograd.py")  # fmt: skip
 
 
