@@ -136,7 +136,7 @@ class TestCommand:
     @NEEDED
     @pytest.mark.skipif(
         Path(puzzles.__file__).parents[2] != Path(__file__).parents[1],
-        reason="the spawned process fails where tinymed is installed apart from the checkout: unexplained",
+        reason="the spawned process fails where tinymed is not the checkout: unexplained",
     )
     def test_from_the_bug_to_the_mended_kernel(self, out, capsys, monkeypatch):
         """Bug, a typing mistake, another bug, a wrong result, a crash, no end, the right one: each is told apart."""
@@ -180,7 +180,7 @@ class TestCommand:
     @NEEDED
     @pytest.mark.skipif(
         Path(puzzles.__file__).parents[2] != Path(__file__).parents[1],
-        reason="the spawned process fails where tinymed is installed apart from the checkout: unexplained",
+        reason="the spawned process fails where tinymed is not the checkout: unexplained",
     )
     def test_the_answer(self, out, capsys):
         assert main(["puzzle", "2", "--answer", "--out", str(out)]) == 0
