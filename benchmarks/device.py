@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import device_table
-from peers import HERE, save
+from peers import HERE, save, use_checkout
 
 ROOT = HERE.parent
 SECONDS = 540.0  # nine minutes
@@ -112,7 +112,7 @@ def tested(said: str) -> dict[str, Any]:
 
 def built(said: str) -> dict[str, Any]:
     """Registers and spills that ptxas reported, of the kernels that spill."""
-    sys.path.insert(0, str(ROOT))
+    use_checkout()
     from tinymed.cuda import modules, ptxas
 
     record = modules.record()

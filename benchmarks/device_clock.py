@@ -6,16 +6,14 @@ not count, and the device's cache cannot hold what comes next.  On `emulated` th
 
 import argparse
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from peers import HERE, Absent, quartiles, rounded, save
+from peers import Absent, quartiles, rounded, save, use_checkout
 
-if any((HERE.parent / "tinymed").glob("_cuda*.so")):  # the checkout, if it was built in place, else what is installed
-    sys.path.insert(0, str(HERE.parent))
+use_checkout()
 
 ROTATED = 200e6  # bytes that a round of copies touches: more than any cache
 MOST_COPIES = 8

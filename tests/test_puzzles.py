@@ -134,10 +134,6 @@ class TestCommand:
         assert f"`tinymed puzzle 2 --out {tmp_path}` writes it" in capsys.readouterr().err
 
     @NEEDED
-    @pytest.mark.skipif(
-        Path(puzzles.__file__).parents[2] != Path(__file__).parents[1],
-        reason="the spawned process fails where tinymed is not the checkout: unexplained",
-    )
     def test_from_the_bug_to_the_mended_kernel(self, out, capsys, monkeypatch):
         """Bug, a typing mistake, another bug, a wrong result, a crash, no end, the right one: each is told apart."""
         arguments = ["puzzle", "2", "--out", str(out)]
@@ -178,10 +174,6 @@ class TestCommand:
         mine.write_text(bug)
 
     @NEEDED
-    @pytest.mark.skipif(
-        Path(puzzles.__file__).parents[2] != Path(__file__).parents[1],
-        reason="the spawned process fails where tinymed is not the checkout: unexplained",
-    )
     def test_the_answer(self, out, capsys):
         assert main(["puzzle", "2", "--answer", "--out", str(out)]) == 0
         said = capsys.readouterr().out

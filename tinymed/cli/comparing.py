@@ -151,9 +151,11 @@ def train_apart(run: Run) -> int:
 
     An interrupt of the terminal reaches both processes: the training ends cleanly, and this one waits for that.
     """
-    command = [sys.executable, "-m", "tinymed", "train", "--resume", str(run.folder)]
+    command = [sys.executable, "-P", "-m", "tinymed", "train", "--resume", str(run.folder)]
+    paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}  # this tinymed, wherever the command was given
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)  # noqa: S603
+    process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)  # noqa: S603
     try:
         signal.signal(signal.SIGINT, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
