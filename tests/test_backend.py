@@ -9,7 +9,7 @@ from conftest import absence
 import tinymed
 from tinymed import backend, kernels
 from tinymed.backend import BackendError, kernel
-from tinymed.memory import canonical_order, inverse_order
+from tinymed.memory import canonical_order, inverse_order, is_dense
 
 
 @pytest.fixture
@@ -80,6 +80,23 @@ def test_a_compiled_kernel_sees_its_own_memory_order(scratch, kind, given, rng):
     assert shape == expected
     converted = "canonical" in backend.record("numba")
     assert converted == (kind != "flat" and kind != given)
+
+
+@pytest.mark.parametrize("shape", [(2, 40, 5, 6), (1, 7, 3, 3), (3, 4, 1, 2), (5, 6), (2, 6, 7), (2, 6, 3, 3, 2)])
+def test_some_channels_of_an_image_are_made_dense_by_a_kernel(shape, rng):
+    """What concatenation's gradient leaves: windows on channels, with gaps between pixels; others are copied too."""
+    k, order = backend.table("numba"), canonical_order("rows", len(shape))
+    x = k.canonical(rng.normal(size=shape).astype(np.float32), order)
+    for first, last in ((0, 3), (2, 4), (1, 2)):
+        before = k.take_channels.native
+        dense = k.canonical(x[:, first:last], order)
+        assert np.array_equal(dense, x[:, first:last])
+        assert is_dense(dense, order)
+        assert k.take_channels.native == before + 1
+    for window in (x[::2], x[:, ::2], x[..., ::2], x[:, ::-1], x[:1, :1]):
+        dense = k.canonical(window, order)
+        assert np.array_equal(dense, window)
+        assert is_dense(dense, order)
 
 
 def test_flat_operands_in_different_orders_are_brought_together(scratch, rng):

@@ -246,11 +246,17 @@ def batch_norm_gradient_relu(dr: Any, dbias: Any, strips: Any, means: Any, sums:
             first, last = b * WORDS, min((b + 1) * WORDS, x.size)
             gradient_run(drs[first:last], dys[first:last], xs[first:last], first, strips, means, training)
             relu_sum_run(drs[first:last], xs[first:last], sums[t], first)
-    for k in range(dbias.size):
-        total = 0.0
-        for t in range(chunks):
-            total += folded(sums[t], k, dbias.size)
-        dbias[k] = total
+    sum_lanes(dbias, sums[:chunks])
+
+
+@serial
+def sum_lanes(total: Any, sums: Any) -> None:
+    """total = the sums of all chunks' strips, a number a channel."""
+    for k in range(total.size):
+        all = 0.0
+        for t in range(sums.shape[0]):
+            all += folded(sums[t], k, total.size)
+        total[k] = all
 
 
 @serial

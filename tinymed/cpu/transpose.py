@@ -12,6 +12,7 @@ from ..backend import kernel
 from ..memory import Order, as_matrices, inverse_order, is_dense
 from . import generated
 from .jit import serial
+from .join import pitch, stretch
 from .microkernel import I32, I64, LANES, SHAPE, Vectors, address
 
 
@@ -59,9 +60,11 @@ def changes_places(x: Any, order: Order) -> bool:
     return bool(x.dtype.char == "f" and x.size and not is_dense(x, order) and as_matrices(x, order) is not None)
 
 
-@kernel(backend="numba", composite=True, when=changes_places)
+@kernel(backend="numba", composite=True, when=lambda x, order: changes_places(x, order) or pitch(x, order) > 0)
 def canonical(k: Any, x: Any, order: Order) -> Any:
-    """transpose_matrices, seen as what was asked for."""
+    """transpose_matrices, seen as what was asked for; take_channels where there are gaps between pixels."""
+    if step := pitch(x, order):
+        return k.take_channels(stretch(x, order, step), x.shape, step)
     y = k.transpose_matrices(as_matrices(x, order))
     return y.reshape([x.shape[a] for a in order]).transpose(inverse_order(order))
 

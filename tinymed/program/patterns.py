@@ -167,13 +167,15 @@ def replace(calls: list[Call], p: Pattern, env: Env, found: Sequence[Call], tabl
     new = build(p, env, min(i for i, c in enumerate(calls) if id(c) in removed), table)
     if new is None:
         return None
-    at = position(calls, rest, old, new)
-    if at is None:
-        return None
+    places = {id(c): float(i) for i, c in enumerate(calls)}
     for c in new:
+        at = position(c, rest, old, places)
+        if at is None:
+            return None
         c.note = join(p.note, *(o.note for o in old))
         c.line = old[0].line
-    return [*rest[:at], *new, *rest[at:]]
+        rest = [*rest[:at], c, *rest[at:]]
+    return rest
 
 
 def join(*notes: str) -> str:
@@ -203,26 +205,31 @@ def build(p: Pattern, env: Env, index: int, table: Table) -> list[Call] | None:
     return calls
 
 
-def position(calls: list[Call], rest: list[Call], old: list[Call], new: list[Call]) -> int | None:
-    """Where among the other calls the new ones can stand: after what they read, before what reads them."""
-    places = {id(c): i for i, c in enumerate(calls)}
-    first, last = min(places[id(c)] for c in old), max(places[id(c)] for c in old)
-    makes = {id(r.value) for c in new for r in c.outs}
-    needs = {id(r.value) for c in new for r in c.reads()} - makes
+def position(new: Call, rest: list[Call], old: list[Call], places: dict[int, float]) -> int | None:
+    """Where among the other calls a new one can stand: after what it reads, before what reads it.
+
+    It stands as early as it can, not before the first of the calls that it replaces.  places: where calls stood, by
+    their id; that of the new one is added.
+    """
+    first = min(places[id(c)] for c in old)
+    needs, makes = {id(r.value) for r in new.reads()}, {id(r.value) for r in new.outs}
     at = sum(places[id(c)] < first for c in rest)
     for i, c in enumerate(rest):
         if any(id(o.value) in needs for o in c.outs):
             at = max(at, i + 1)
-    for i, c in enumerate(rest):
-        if i < at and any(id(r.value) in makes for r in c.reads()):
-            return None  # a result is read before its inputs exist
-        if first <= places[id(c)] <= max(last, places[id(rest[at - 1])] if at else 0) and disturbs(c, new, old):
-            return None
-    return at
+    if any(id(r.value) in makes for c in rest[:at] for r in c.reads()):
+        return None  # a result is read before its inputs exist
+    before = places[id(rest[at - 1])] if at else -1.0
+    places[id(new)] = (before + (places[id(rest[at])] if at < len(rest) else before + 1)) / 2
+    return None if any(disturbs(c, new, old, places) for c in rest) else at
 
 
-def disturbs(c: Call, new: list[Call], old: list[Call]) -> bool:
-    """Whether a call that the new ones move across writes what they touch, or touches what they write."""
-    touched = {id(r.value) for n in (*new, *old) for r in n.reads()}
-    written = {id(r.value) for n in (*new, *old) for r in n.written()}
-    return any(id(r.value) in touched for r in c.written()) or any(id(r.value) in written for r in c.reads())
+def disturbs(c: Call, new: Call, old: list[Call], places: dict[int, float]) -> bool:
+    """Whether a call between the new place and the old ones writes what the new call touches, or the reverse."""
+    written, reads, changes = ({id(r.value) for r in refs} for refs in (new.written(), c.reads(), c.written()))
+    for value in {id(r.value) for r in new.reads()}:
+        if value in changes or (value in written and value in reads):
+            stood = [places[id(o)] for o in old if any(id(r.value) == value for r in o.reads())]
+            if stood and min(*stood, places[id(new)]) < places[id(c)] < max(*stood, places[id(new)]):
+                return True
+    return False
