@@ -190,7 +190,6 @@ def test_a_backend_uses_the_family_names(path):
         "pool3d",
         "fused_conv",
         "fused_norm",
-        "fused_norm_dropout",
         "fused_norm_relu",
         "fused_pool",
         "fused_unpool",
