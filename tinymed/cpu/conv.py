@@ -13,7 +13,7 @@ import numpy as np
 from numba import prange
 
 from ..backend import kernel
-from . import pointwise
+from . import conv_packed
 from .algorithms import choose
 from .jit import serial
 from .microkernel import ACCUMULATE, COLUMNS, ROWS, TASKS, ZERO, address, ceil_div, pack_rows, share, sweep
@@ -90,8 +90,8 @@ def conv2d_backward_weight(
     x = padded(k, x, padding)
     if algorithm == "depthwise":
         return k.depthwise_weight(dy, x, weight_shape, stride, dilation)
-    if pointwise.pays(weight_shape, groups):
-        return k.conv_pointwise_weight(dy, x, weight_shape, stride)
+    if conv_packed.pays(weight_shape, groups):
+        return k.conv_packed_weight(dy, x, weight_shape, stride, dilation)
     return k.conv_direct_weight(dy, x, weight_shape, stride, dilation, groups)
 
 

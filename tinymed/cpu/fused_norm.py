@@ -222,6 +222,43 @@ def relu_batch_norm_sums(g: Any, dweight: Any, dbias: Any, map: Any, totals: Any
     backward_map(map, totals, rstd, weight, x.shape[0] if training else 0)
 
 
+for sum in ("a, b", "b, a"):
+    pattern("add + relu + batch norm's sums", f"""
+        dy = add({sum})
+        g, dweight, dbias, map = relu_batch_norm_sums(dy, y, x, weight, mean, rstd, training)
+    """, "g, dweight, dbias, map = add_relu_batch_norm_sums(a, b, y, x, weight, mean, rstd, training)", backend="numba",
+            when=lambda v: v["a"].shape == v["b"].shape,
+            samples=lambda draw: (v := rows_like(draw)) | {n: draw.array(v["x"].shape) for n in "aby"})  # fmt: skip
+
+
+@serial
+def add_relu_mask(g: Any, a: Any, b: Any, y: Any) -> None:
+    """g = a + b where y > 0, else 0."""
+    for j in range(g.size):
+        g[j] = a[j] + b[j] if y[j] > 0 else f4(0)
+
+
+@kernel(backend="numba", rows="g a b y x", work=stats_work, flops=lambda a, *_: 6 * a.size,
+        out=lambda a, *_: [a.shape, *channels_and_map(a)])  # fmt: skip
+def add_relu_batch_norm_sums(g: Any, dweight: Any, dbias: Any, map: Any, totals: Any, sums: Any, a: Any, b: Any,
+                             y: Any, x: Any, weight: Any, mean: Any, rstd: Any, training: Any) -> None:  # fmt: skip
+    """g = a + b where y > 0, else 0, gradients of a residual sum; the sums of g and g xhat."""
+    xs, ys, gs, count = x.reshape(x.size), y.reshape(x.size), g.reshape(x.size), (x.size + WORDS - 1) // WORDS
+    one, other, chunks = a.reshape(x.size), b.reshape(x.size), totals.shape[0]
+    for t in prange(chunks):
+        tile(sums[t, 0], mean)
+        totals[t], sums[t, 1:] = 0, 0
+        for w in range(t * count // chunks, (t + 1) * count // chunks):
+            first, last = w * WORDS, min((w + 1) * WORDS, x.size)
+            add_relu_mask(gs[first:last], one[first:last], other[first:last], ys[first:last])
+            add_run(sums[t], xs[first:last], gs[first:last], first)
+            if w % WINDOWS == 0:
+                end_block(totals[t], sums[t])
+        end_block(totals[t], sums[t])
+    add_chunks(totals, dbias, dweight, rstd)
+    backward_map(map, totals, rstd, weight, x.shape[0] if training else 0)
+
+
 pattern("batch norm's gradient + relu + bias", """
     dx = batch_norm_apply_gradient(dy, x, mean, map, training)
     dr = relu_backward(dx, x)

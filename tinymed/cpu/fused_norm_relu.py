@@ -10,6 +10,7 @@ from numba import prange
 
 from ..backend import kernel
 from ..program import pattern
+from . import join  # noqa: F401  whose rewrites are tried first
 from .fused_norm import rows_like
 from .jit import serial
 from .norm import (
@@ -107,3 +108,40 @@ def batch_norm_relu_backward(dx: Any, strips: Any, dy: Any, x: Any, forward: Any
         for a in range(t * n // chunks * c, last, wide):
             b = min(a + wide, last)
             masked_strip(dxs[a:b], dys[a:b], xs[a:b], strips, training)
+
+
+pattern("add to a concatenation's gradient", """
+    dx = batch_norm_relu_backward(dy, x, forward, mean, map, training)
+    total = take_channels_add(whole, shape, pitch, dx)
+""", "total = batch_norm_relu_backward_add(dy, x, forward, mean, map, training, whole, pitch)", backend="numba",
+        samples=lambda draw: added(rows_like(draw), draw))  # fmt: skip
+
+
+def added(v: dict[str, Any], draw: Any) -> dict[str, Any]:
+    """The pattern's inputs: a window on the channels of something wider."""
+    shape, step = v["x"].shape, v["x"].shape[1] + draw.integer(0, 5)
+    size = (v["x"].size // shape[1] - 1) * step + shape[1]
+    return v | {"dy": draw.array(shape), "forward": v["map"], "shape": shape, "pitch": step,
+                "whole": draw.array((size,))}  # fmt: skip
+
+
+@kernel(backend="numba", rows="total dy x", work=lambda dy, *_: [(7, lanes(dy.shape[1]))],
+        out=lambda dy, *_: [dy.shape], flops=lambda dy, *_: 8 * dy.size)  # fmt: skip
+def batch_norm_relu_backward_add(total: Any, strips: Any, dy: Any, x: Any, forward: Any, mean: Any, map: Any,
+                                 training: Any, whole: Any, pitch: Any) -> None:  # fmt: skip
+    """batch_norm_relu_backward, and added to it the first channels of whole's pixels, which lie `pitch` apart."""
+    n, c = x.shape
+    chunks, wide = max(1, min(CHUNKS, x.size // GRAIN)), strips.shape[1]
+    xs, dys, totals = x.reshape(x.size), dy.reshape(dy.size), total.reshape(total.size)
+    tile_map(strips, forward)
+    tile_map(strips[3:], map)
+    tile(strips[6], mean)
+    for t in prange(chunks):
+        last = (t + 1) * n // chunks * c
+        for a in range(t * n // chunks * c, last, wide):
+            b = min(a + wide, last)
+            masked_strip(totals[a:b], dys[a:b], xs[a:b], strips, training)
+            for row in range(a // c, b // c):
+                to, other = total[row], whole[row * pitch : row * pitch + c]
+                for k in range(c):
+                    to[k] += other[k]

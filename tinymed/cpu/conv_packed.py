@@ -1,9 +1,10 @@
-"""The weight gradient of 1x1 convolutions with many channels: a matrix product over pixels, both operands packed.
+"""The weight gradient of convolutions with many channels, both operands packed.
 
 A tile reads ROWS channels of x and COLUMNS of dy pixel by pixel.  Where a pixel has hundreds of channels those reads
 are a page apart and fall into few lines of the first-level cache; packed they are one stream each.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -36,8 +37,7 @@ WIDE = 1 << 16  # weights from which packing pays
 
 def pays(weight_shape: Any, groups: int) -> bool:
     """Whether a convolution's weight gradient is worth packing for."""
-    filters, channels, *kernel = weight_shape
-    return groups == 1 and max(kernel) == 1 and filters * channels >= WIDE and min(filters, channels) >= COLUMNS
+    return groups == 1 and math.prod(weight_shape) >= WIDE and min(weight_shape[:2]) >= COLUMNS
 
 
 def pair(wide: int) -> Callable[[ir.IRBuilder, dict[str, ir.Value]], None]:
@@ -66,58 +66,54 @@ pack_panel = generated.function("pack_panel", PARAMETERS, pair(LANES))
 
 
 @serial
-def pack_slab(y: Any, gap: Any, image: Any, first: Any, last: Any, width: Any, stride: Any, channel: Any, size: Any,
+def pack_slab(y: Any, gap: Any, image: Any, first: Any, last: Any, size: Any, start: Any, stride: Any, channels: Any,
               panel: Any) -> None:  # fmt: skip
-    """Channels channel..channel + size of output pixels first..last, as two tiles or as a panel.
+    """`channels` channels of pixels first..last of the output, as two tiles or as a panel.
 
-    image: [image, row, column, channel];  width: output rows and columns of an image;  stride: of both.
+    image: [image, row, column, channel];  size: output rows and columns of an image;  start: row, column and channel
+    of the first pixel;  stride: of both.
     """
-    step = 4 * image.shape[3]
-    at, wide = first, 2 * ROWS
+    step, at, whole = 4 * image.shape[3], first, stride == (1, 1) and image.shape[1:3] == size
     while at < last:
-        b, i, j = at // (width[0] * width[1]), at // width[1] % width[0], at % width[1]
-        run = last - at if stride == (1, 1) else min(width[1] - j, last - at)
-        x = address(image[b, i * stride[0], j * stride[1], channel:])
-        to = address(y) + 4 * (at - first) * (COLUMNS if panel else ROWS)
+        b, i, j = at // (size[0] * size[1]), at // size[1] % size[0], at % size[1]
+        run = last - at if whole else min(size[1] - j, last - at)
+        x = address(image[b, start[0] + i * stride[0], start[1] + j * stride[1], start[2] :])
         if panel:
-            pack_panel(x, step * stride[1], size, run, to, 4 * LANES)
+            pack_panel(x, step * stride[1], channels, run, address(y) + 4 * (at - first) * COLUMNS, 4 * LANES)
         else:
-            pack_two_tiles(x, step * stride[1], min(size, wide), run, to, gap)
+            pack_two_tiles(x, step * stride[1], channels, run, address(y) + 4 * (at - first) * ROWS, gap)
         at += run
 
 
-def pieces(channels: int) -> int:
-    """Pieces that the channels of x are cut into: pairs of tiles."""
-    return max(1, min(-(-channels // (2 * ROWS)), TASKS))
-
-
-def work(dy: Any, x: Any, *_: Any) -> list[Any]:
+def work(dy: Any, x: Any, shape: Any, *_: Any) -> list[Any]:
     """A slab of dy in panels; for each piece two tiles of x, and where the rows of a tile lie there and in dw."""
-    tasks = pieces(x.shape[1])
+    tasks = max(1, min(-(-shape[1] // (2 * ROWS)) * shape[2] * shape[3], TASKS))
     return [(-(-dy.shape[1] // COLUMNS), PIXELS, COLUMNS), (tasks, 2, PIXELS, ROWS), ((tasks, 2, ROWS), np.int64)]
 
 
 @kernel(backend="numba", image="dy x", filter="dw", work=work, out=lambda dy, x, shape, *_: [shape],
-        flops=lambda dy, x, shape, *_: 2 * shape[1] * dy.size)  # fmt: skip
-def conv_pointwise_weight(dw: Any, panels: Any, tiles: Any, tables: Any, dy: Any, x: Any, shape: Any,
-                          stride: Any) -> None:  # fmt: skip
-    """dw[c, k] = sum_nhw x[n, h*sh, w*sw, c] * dy[n, h, w, k]"""
-    n, h, w, k = dy.shape
-    c, pixels, tasks, two = shape[1], n * h * w, tables.shape[0], 2 * ROWS
-    pairs = ceil_div(c, two)
+        flops=lambda dy, x, shape, *_: 2 * math.prod(shape[1:]) * dy.size)  # fmt: skip
+def conv_packed_weight(dw: Any, panels: Any, tiles: Any, tables: Any, dy: Any, x: Any, shape: Any, stride: Any,
+                       dilation: Any) -> None:  # fmt: skip
+    """dw[r, s, c, k] = sum_nhw x[n, h*sh + r*dh, w*sw + s*dw, c] * dy[n, h, w, k], x already padded."""
+    (n, h, w, k), c, tasks = dy.shape, shape[1], tables.shape[0]
+    pixels, pairs = n * h * w, ceil_div(c, 2 * ROWS)
     for first in range(0, max(pixels, 1), PIXELS):
-        last, start = min(first + PIXELS, pixels), ACCUMULATE if first else ZERO
+        last, begin = min(first + PIXELS, pixels), ACCUMULATE if first else ZERO
         for p in prange(panels.shape[0]):
-            pack_slab(panels[p], 0, dy, first, last, (h, w), (1, 1), p * COLUMNS, k - p * COLUMNS, True)
+            column = p * COLUMNS
+            pack_slab(panels[p], 0, dy, first, last, (h, w), (0, 0, column), (1, 1), k - column, True)
         for task in prange(tasks):
-            for t in range(task * pairs // tasks, (task + 1) * pairs // tasks):
-                pack_slab(tiles[task, 0], 4 * PIXELS * ROWS, x, first, last, (h, w), stride, t * two, c - t * two,
-                          False)  # fmt: skip
+            count = shape[2] * shape[3] * pairs
+            for t in range(task * count // tasks, (task + 1) * count // tasks):
+                tap, channel = t // pairs, t % pairs * 2 * ROWS
+                start = tap // shape[3] * dilation[0], tap % shape[3] * dilation[1], channel
+                pack_slab(tiles[task, 0], 4 * PIXELS * ROWS, x, first, last, (h, w), start, stride, c - channel, False)
                 for half in range(2):
-                    size = min(ROWS, c - t * two - half * ROWS)
+                    size = min(ROWS, c - channel - half * ROWS)
                     if size > 0:
-                        products(address(dw) + 4 * k * (t * two + half * ROWS), tiles[task, half], panels,
-                                 tables[task], size, k, last - first, start)  # fmt: skip
+                        products(address(dw) + 4 * k * (tap * c + channel + half * ROWS), tiles[task, half], panels,
+                                 tables[task], size, k, last - first, begin)  # fmt: skip
 
 
 @serial
