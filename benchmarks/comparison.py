@@ -5,8 +5,9 @@
 
 DATA holds one folder a data set.  Every network trains on the same images in the same order with one recipe, on one
 thread; widths and sizes are those of one core and minutes.  The recipe was chosen on the validation parts: with Adam a
-rate that VGG survives without batch norm leaves ResNet-50 behind, and of images that are not normalised VGG learns
-nothing.  Writes benchmarks/results/compare-NAME.json, .md and .png.
+rate that VGG survives without batch norm leaves ResNet-50 behind, of images that are not normalised VGG learns nothing,
+and after 24 epochs of the brain images it is right on .87 of them, after 48 on .89.  Writes
+benchmarks/results/compare-NAME.json, .md and .png.
 """
 
 import argparse
@@ -29,7 +30,7 @@ RECIPE = [
 # name: (options, test accuracy of a random forest of 200 trees on 32 pixels)
 SETS: dict[str, tuple[list[str], float]] = {
     "malaria": (["--positive", "parasitized", "--size", "50", "--epochs", "24", "--flip"], 0.685),
-    "brain_tumor_mri": (["--positive", "glioma", "--size", "64", "--grey", "--epochs", "24", "--horizontal-flip"],
+    "brain_tumor_mri": (["--positive", "glioma", "--size", "64", "--grey", "--epochs", "48", "--horizontal-flip"],
                         0.802),
 }  # fmt: skip
 
@@ -59,7 +60,7 @@ def collect(name: str, runs: Path) -> None:
     save(RESULTS / f"compare-{name}.json",
          {"machine": machine(), "date": date, "command": shown, "floor": floor, "rows": rows})  # fmt: skip
     text = (source / "compare.md").read_text("utf-8")
-    text += f"\nA random forest on 32 pixels: accuracy {floor:.3f}. {date}, one thread. Repeat with `{shown}`.\n"
+    text += f"\nA random forest on 32 pixels: accuracy {floor:.3f}. {date}, one thread, beside other work: times are upper bounds. Repeat with `{shown}`.\n"
     (RESULTS / f"compare-{name}.md").write_text(text, "utf-8")
     (RESULTS / f"compare-{name}.png").write_bytes((source / "compare.png").read_bytes())
 
