@@ -60,7 +60,8 @@ def collect(name: str, runs: Path) -> None:
     save(RESULTS / f"compare-{name}.json",
          {"machine": machine(), "date": date, "command": shown, "floor": floor, "rows": rows})  # fmt: skip
     text = (source / "compare.md").read_text("utf-8")
-    text += f"\nA random forest on 32 pixels: accuracy {floor:.3f}. {date}, one thread, beside other work: times are upper bounds. Repeat with `{shown}`.\n"
+    text += (f"\nA random forest on 32 pixels: accuracy {floor:.3f}. {date}, one thread, beside other work: times are "
+             f"upper bounds. Repeat with `{shown}`.\n")  # fmt: skip
     (RESULTS / f"compare-{name}.md").write_text(text, "utf-8")
     (RESULTS / f"compare-{name}.png").write_bytes((source / "compare.png").read_bytes())
 

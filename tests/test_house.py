@@ -187,6 +187,7 @@ def test_a_backend_uses_the_family_names(path):
         "winograd_transforms",
         "conv3d",
         "conv_packed",
+        "pack",
         "pool3d",
         "fused_conv",
         "fused_norm",

@@ -16,7 +16,8 @@ from ..backend import kernel
 from . import conv_packed
 from .algorithms import choose
 from .jit import serial
-from .microkernel import ACCUMULATE, COLUMNS, ROWS, TASKS, ZERO, address, ceil_div, pack_rows, share, sweep
+from .microkernel import ACCUMULATE, COLUMNS, ROWS, TASKS, ZERO, address, ceil_div, share, sweep
+from .pack import pack_rows
 from .transpose import transpose
 
 NO_BIAS = np.zeros(0, np.float32)

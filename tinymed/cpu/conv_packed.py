@@ -5,31 +5,15 @@ are a page apart and fall into few lines of the first-level cache; packed they a
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import prange
-from numba.core import cgutils
 
 from ..backend import kernel
-from . import generated
 from .jit import serial
-from .microkernel import (
-    ACCUMULATE,
-    COLUMNS,
-    I64,
-    LANES,
-    ROWS,
-    SHAPE,
-    TASKS,
-    ZERO,
-    Vectors,
-    address,
-    ceil_div,
-    tile,
-)
+from .microkernel import ACCUMULATE, COLUMNS, LANES, ROWS, TASKS, ZERO, address, ceil_div, tile
+from .pack import pack_panel, pack_two_tiles
 
 PIXELS = 512  # of a slab: ROWS channels of them are half of a first-level cache
 WIDE = 1 << 16  # weights from which packing pays
@@ -38,31 +22,6 @@ WIDE = 1 << 16  # weights from which packing pays
 def pays(weight_shape: Any, groups: int) -> bool:
     """Whether a convolution's weight gradient is worth packing for."""
     return groups == 1 and math.prod(weight_shape) >= WIDE and min(weight_shape[:2]) >= COLUMNS
-
-
-def pair(wide: int) -> Callable[[ir.IRBuilder, dict[str, ir.Value]], None]:
-    """What writes a loop over pixels that copies two neighbouring runs of `wide` channels to two places.
-
-    y[i] = x[i][:wide], y[i] + gap = x[i][wide : 2 wide], zeros where there are fewer than `size` channels; both runs at
-    once, because they share a cache line that may be gone soon.
-    """
-
-    def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
-        v = Vectors(b, SHAPE)
-        every = v.below(I64(wide))
-        first, second = (b.and_(every, v.below(b.sub(arg["size"], I64(n)))) for n in (0, wide))
-        with cgutils.for_range(b, arg["pixels"]) as loop:
-            at = b.add(arg["x"], b.mul(loop.index, arg["step"]))
-            to = b.add(arg["y"], b.mul(loop.index, I64(4 * wide if wide == ROWS else 4 * COLUMNS)))
-            v.store(v.load(at, first), to, every)
-            v.store(v.load(b.add(at, I64(4 * wide)), second), b.add(to, arg["gap"]), every)
-
-    return emit
-
-
-PARAMETERS = ["x", "step", "size", "pixels", "y", "gap"]
-pack_two_tiles = generated.function("pack_two_tiles", PARAMETERS, pair(ROWS))
-pack_panel = generated.function("pack_panel", PARAMETERS, pair(LANES))
 
 
 @serial

@@ -21,10 +21,10 @@ from .microkernel import (
     address,
     ceil_div,
     channel_tile,
-    pack_rows,
     share,
     sweep,
 )
+from .pack import pack_rows
 from .transpose import transpose
 
 NO_BIAS = np.zeros(0, np.float32)

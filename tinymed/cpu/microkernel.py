@@ -294,16 +294,3 @@ def share(blocks: Any, panels: Any) -> Any:
 @serial
 def ceil_div(a: Any, b: Any) -> Any:
     return -(-a // b)
-
-
-@serial
-def pack_rows(panel: Any, rows: Any, column: Any, size: Any, first: Any, last: Any) -> None:
-    """Rows first..last, columns column..column + size of a matrix into a panel of COLUMNS columns, zeros behind."""
-    for d in range(first, last):
-        to, source = panel[d * COLUMNS : (d + 1) * COLUMNS], rows[d, column : column + size]
-        if size == COLUMNS:  # a length known when compiled: whole vectors
-            for j in range(COLUMNS):
-                to[j] = source[j]
-        else:
-            for j in range(COLUMNS):
-                to[j] = source[j] if j < size else np.float32(0)
