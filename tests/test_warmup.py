@@ -30,14 +30,21 @@ with tinymed.no_grad():
 step = train_step(model, optim.Adam(model.parameters()), loss, None)
 step = tinymed.capture(step) if wanted == "captured" else step
 step(images, targets)
-codes = [c for kernel in backend.implementations.values() for c in kernel.codes.values() if hasattr(c, "stats")]
-print(json.dumps([sum(sum(getattr(c.stats, kind).values()) for c in codes) for kind in ("cache_misses", "cache_hits")]))
+codes = dict((kernel.name, c) for kernel in backend.implementations.values() for c in kernel.codes.values()
+             if getattr(c, "signatures", None))
+calls = step.program.calls if wanted == "captured" else ()
+print(json.dumps(dict(
+    compiled=sum(sum(c.stats.cache_misses.values()) for c in codes.values()),
+    loaded=sum(sum(c.stats.cache_hits.values()) for c in codes.values()),
+    had=sorted(codes), called=sorted(set(c.kernel.name for c in calls if c.kernel.compiled_kind)),
+)))
 """
 
 
-def python(cache, *arguments):
+def python(cache, *arguments, **variables):
     """What a Python process with this cache folder prints, as JSON."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TINYMED_BACKEND": "numba"}
+    environment |= {name: str(value) for name, value in variables.items()}
     done = subprocess.run([sys.executable, *map(str, arguments)], env=environment | {"TINYMED_CACHE": str(cache)},
                           capture_output=True, text=True, timeout=600)  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -67,9 +74,19 @@ def test_warmup_says_what_it_did(warm):
 
 @pytest.mark.parametrize("wanted", ["eager", "captured"])
 def test_after_warmup_the_first_step_of_a_new_process_compiles_nothing(warm, wanted):
-    compiled, loaded = python(warm[0], "-c", STEP.format(arguments=repr((*NETWORK, wanted))))
-    assert compiled == 0
-    assert loaded > 5
+    first = python(warm[0], "-c", STEP.format(arguments=repr((*NETWORK, wanted))))
+    assert first["compiled"] == 0
+    assert first["loaded"] > 5
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_captured_step_compiles_nothing_that_it_does_not_call(tmp_path, threads):
+    """Its recording computes nothing.  With two threads another process compiles too, and what it did is loaded."""
+    first = python(tmp_path, "-c", STEP.format(arguments=repr((*NETWORK, "captured"))), NUMBA_NUM_THREADS=threads)
+    assert first["had"] == first["called"]
+    assert len(first["had"]) > 5
+    assert first["compiled"] > 0
+    assert (first["loaded"] > 0) == (threads > 1)
 
 
 def test_a_second_warmup_finds_all_in_the_cache(warm):
@@ -96,6 +113,45 @@ def test_another_source_is_another_cache(tmp_path, monkeypatch):
         monkeypatch.undo()
         jit.cache_directory.cache_clear()
     assert jit.cache_directory() == before
+
+
+class TestAhead:
+    """Kernels compiled by other processes."""
+
+    def test_types_are_described(self):
+        from numba import typeof
+
+        from tinymed.cpu import ahead
+
+        x = np.zeros((2, 3), np.float32)
+        arguments = x, x[:, ::2], x.astype(np.uint8), np.float32(1), 3, True, None, ((1, 2), (3, 4)), (1, np.float64(2))
+        kinds = tuple(map(typeof, arguments))
+        assert ahead.decode(json.loads(json.dumps(ahead.encode(kinds)))) == kinds
+        with pytest.raises(ValueError, match="cannot be described"):
+            ahead.encode(typeof(1j))
+
+    def test_what_another_process_leaves_is_done_here(self, tmp_path):
+        """A job is lost with the process that had it, or that never started."""
+        jobs = """
+import json, sys
+from tinymed import backend
+from tinymed.cpu import ahead
+backend.table("numba")
+kinds = tuple(map(ahead.decode, [{{"dtype": "float32", "ndim": 1, "layout": "C", "readonly": False, "aligned": True}}]))
+jobs = [ahead.Job(name, False, (kinds * 2,), 1) for name in ("relu_forward", "neg", "exp_forward")]
+{spoil}
+print(json.dumps(sorted(b.kernel for b in ahead.build(jobs, 2))))
+"""
+        spoils = ("sys.executable = 'no such program'", "ahead.__name__ = 'no_such_module'",
+                  "ahead.encode = lambda kinds: 'a signature that makes no sense'")  # fmt: skip
+        for spoil in spoils:
+            assert python(tmp_path, "-c", jobs.format(spoil=spoil)) == ["exp_forward", "neg", "relu_forward"]
+
+    def test_a_helper_called_from_python_is_python(self):
+        from tinymed.cpu import conv, microkernel
+
+        assert microkernel.ceil_div(7, 2) == 4
+        assert conv.weight_cuts(2, 8, 8, 16, 100) == conv.weight_cuts.py_func(2, 8, 8, 16, 100)
 
 
 class TestDry:

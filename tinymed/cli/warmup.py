@@ -5,15 +5,13 @@ kernels they would call, with which types of arguments.  Worker processes compil
 """
 
 import json
-import multiprocessing
 import os
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,26 +20,8 @@ from .app import app, examples, say
 from .doctor import contents
 from .tables import table
 
-Signature = tuple[Any, ...]  # Numba's types of a kernel's arguments
-BACKEND = "numba"
-
-
-class Job(NamedTuple):
-    """One kernel in one variant, and the signatures to compile: one worker's, as the cache has a file for each."""
-
-    kernel: str
-    parallel: bool
-    signatures: tuple[Signature, ...]
-    size: int  # of its bytecode, times what threads cost: a guess at the work, to begin with the longest
-
-
-class Built(NamedTuple):
-    """What became of a job."""
-
-    kernel: str
-    parallel: bool
-    compiled: int  # signatures; the others were in the cache
-    seconds: float
+if TYPE_CHECKING:
+    from ..cpu.ahead import Built, Job
 
 
 @app.command(epilog=examples("tinymed warmup", "tinymed warmup --model unet --model resnet50 --batch 16"))
@@ -54,12 +34,17 @@ def warmup(
 ) -> None:
     """Compile what training and inference of networks need, so that their first step need not."""
     try:
+        from ..cpu.ahead import build
         from ..cpu.jit import cache_directory
     except ImportError as error:
         raise UserError(f"warmup: there is nothing to compile without Numba ({error})") from None
     started, names = time.perf_counter(), model or ["dcnn"]
     jobs = plan_jobs([(name, batch, size) for name in names])
-    built = list(build(jobs, processes or usable()))
+    built = []
+    with shown(len(jobs)) as advance:
+        for one in build(jobs, min(processes or usable(), len(jobs))):
+            advance(one)
+            built.append(one)
     seconds, folder = time.perf_counter() - started, cache_directory()
     result = {
         "models": names, "kernels": len({b.kernel for b in built}), "compiled": sum(b.compiled for b in built),
@@ -86,32 +71,10 @@ def usable() -> int:
 # ------------------------------------------------------------------------------------------------ what to compile
 
 
-class Found:
-    """The signatures that dry steps came upon, by kernel and variant."""
-
-    def __init__(self) -> None:
-        self.signatures: dict[tuple[str, bool], dict[Signature, None]] = {}
-        self.code: dict[str, int] = {}
-
-    def __call__(self, kernel: Any, plan: Any, native: Any) -> None:
-        """Take down a call that is skipped."""
-        import numba
-
-        typeof: Any = numba.typeof
-        variant = kernel.name, kernel.parallel and not plan.small
-        self.signatures.setdefault(variant, {})[tuple(typeof(a) for a in native)] = None
-        self.code[kernel.name] = len(kernel.fn.__code__.co_code)
-
-    def jobs(self) -> list[Job]:
-        """One for each kernel and variant, the longest first."""
-        jobs = [Job(name, parallel, tuple(signatures), self.code[name] * (4 if parallel else 1) * len(signatures))
-                for (name, parallel), signatures in self.signatures.items()]  # fmt: skip
-        return sorted(jobs, key=lambda job: -job.size)
-
-
-def plan_jobs(wanted: list[tuple[str, int, int | None]]) -> list[Job]:
+def plan_jobs(wanted: list[tuple[str, int, int | None]]) -> "list[Job]":
     """The jobs of (network, batch, size) triples: train step and inference, eager and captured."""
     from .. import backend
+    from ..cpu.ahead import BACKEND, Found
 
     found = Found()
     with backend.use_backend(BACKEND), warnings.catch_warnings():
@@ -183,36 +146,8 @@ def criterion(model: Any, outputs: Any) -> tuple[Callable[[Any, Any], Any], Any]
     return total, targets
 
 
-# ------------------------------------------------------------------------------------------------------ compiling
-
-
-def build(jobs: list[Job], processes: int) -> Iterator[Built]:
-    """Do the jobs, in worker processes if there are several; what is done comes as it is done."""
-    if processes == 1 or len(jobs) < 2:
-        yield from (compile_job(job) for job in jobs)
-        return
-    spawn = multiprocessing.get_context("spawn")  # a fork would copy the threads' state
-    with ProcessPoolExecutor(min(processes, len(jobs)), spawn) as pool, shown(len(jobs)) as advance:
-        for future in as_completed([pool.submit(compile_job, job) for job in jobs]):
-            built = future.result()
-            advance(built)
-            yield built
-
-
-def compile_job(job: Job) -> Built:
-    """Compile a kernel for some signatures, or find it in the cache."""
-    from .. import backend
-
-    backend.table(BACKEND)  # declares the kernels
-    started = time.perf_counter()
-    code: Any = backend.implementations[BACKEND, job.kernel].compiled(small=not job.parallel)
-    for signature in job.signatures:
-        code.compile(signature)
-    return Built(job.kernel, job.parallel, sum(code.stats.cache_misses.values()), time.perf_counter() - started)
-
-
 @contextmanager
-def shown(total: int) -> Iterator[Callable[[Built], None]]:
+def shown(total: int) -> "Iterator[Callable[[Built], None]]":
     """A progress bar on a terminal, a line for each kernel that took its time elsewhere."""
     if not sys.stderr.isatty():
         yield lambda built: say(f"{built.kernel} {built.seconds:.1f} s") if built.seconds > 1 else None

@@ -36,6 +36,7 @@ from . import (
     unary,
     winograd,
 )
+from .ahead import prepare
 from .jit import compile_kernel
 
 # Kernels that must not fall back to the reference for float32: what CNNs train with.
@@ -175,6 +176,7 @@ __all__ = [
     "pad",
     "pool",
     "pool3d",
+    "prepare",
     "reduce",
     "resample",
     "response_norm",

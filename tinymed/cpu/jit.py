@@ -15,12 +15,14 @@ from typing import Any
 import numba
 from numba.core import config as numba_config
 
+from . import parts
+
 # Never fastmath=True: with reassociation allowed, a process that compiles a kernel and one that loads it from the cache
 # were seen to round differently.
 # Nor "nnan": a NaN must come out of a kernel that it went into, or a diverged training looks healthy.
 FAST = frozenset({"contract", "nsz"})
 # Nothing calls kernels from C: a wrapper for it would be compiled for each.
-OPTIONS: Any = {"fastmath": set(FAST), "error_model": "numpy", "no_cfunc_wrapper": True}
+OPTIONS: Any = {"fastmath": set(FAST), "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
 
 
 def compile_kernel(fn: Callable[..., Any], parallel: bool = True) -> Any:
@@ -32,7 +34,7 @@ def compile_kernel(fn: Callable[..., Any], parallel: bool = True) -> Any:
     folder = cache_directory(fn.__module__) / ("parallel" if parallel else "serial")
     before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
     try:
-        return numba.njit(parallel=parallel, cache=True, **OPTIONS)(fn)
+        return parts.KernelCode(fn, {"parallel": parallel} | OPTIONS)
     finally:
         config.CACHE_DIR = before
 
@@ -44,7 +46,7 @@ def inline(fn: Callable[..., Any]) -> Any:
 
 def serial(fn: Callable[..., Any]) -> Any:
     """A helper without threads that kernels call.  x / 0 gives inf or nan: a check would stop vectorising."""
-    return numba.njit(**OPTIONS)(fn)
+    return parts.Helper(fn, OPTIONS)
 
 
 @functools.cache

@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 from llvmlite import binding, ir
+from numba import types
 from numba.core import cgutils, config
+from numba.extending import intrinsic
 
 from . import generated
 from .jit import serial
@@ -209,10 +211,16 @@ SHAPE = host_shape()
 ROWS, LANES, COLUMNS = SHAPE.rows, SHAPE.lanes, SHAPE.vectors * SHAPE.lanes
 
 
-@serial
-def address(a: Any) -> Any:
-    """Of an array's first element."""
-    return np.int64(a.ctypes.data)
+def emit_address(_: Any, a: Any) -> Any:
+    """The type of an array's address, and what writes it into a function."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ptrtoint(context.make_array(signature.args[0])(context, builder, args[0]).data, I64)
+
+    return types.int64(a), emit
+
+
+address: Any = intrinsic(emit_address)  # address(a): of an array's first element
 
 
 def dispatcher(name: str, channelwise: bool) -> Any:

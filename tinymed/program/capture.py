@@ -4,10 +4,10 @@
     loss = step(images, targets)        # the first call records, every call replays
     print(step.program)                 # what is replayed;  step.recorded: before it was rewritten
 
-The step is run twice for its recording, the second time without computing, and what it changed is taken back, so the
-replay makes the first step as it makes the last.  What differs between the two runs is refused by name: a replay would
-freeze it.  What changes between steps is an input, or an array that a kernel updates (step count, random state) or a
-setting writes (learning rate).
+The step is run twice for its recording, on the CPU without computing, and what it changed is taken back, so the replay
+makes the first step as it makes the last, and only the kernels of a replay are ever compiled.  What differs between the
+two runs is refused by name: a replay would freeze it.  What changes between steps is an input, or an array that a
+kernel updates (step count, random state) or a setting writes (learning rate).
 On a GPU the program is replayed as a CUDA graph: see `graph`.
 """
 
@@ -19,9 +19,9 @@ from .. import backend, device, memory, precision, tape
 from ..tape import Node
 from .graph import Graph, GraphError
 from .passes import optimise
-from .program import Program
-from .record import CaptureError, Recorder, compare
-from .values import address, root
+from .program import Call, Program
+from .record import FEW, CaptureError, Recorder, compare
+from .values import Ref, address, root
 
 Key = tuple[Any, ...]
 LARGE = 64 << 20  # bytes that a recording made, from which on it pays to collect garbage and give memory back
@@ -110,20 +110,25 @@ class Captured:
         names |= {address(getattr(a, "data", a)): label for label, a in self.names.items()}
         grads: dict[Node, Any] = {}
         try:
-            first, _, _ = self.observe(static, names, grads)
-            program, result, recorder = self.observe_dry(static, names, grads)
+            first, _, _ = self.observe_dry(static, names, grads, 0.5)
+            program, result, recorder = self.observe_dry(static, names, grads, -0.5)
             compare(first, program)
-            for ran, call in zip(first.calls, program.calls, strict=True):
-                call.launch, call.plan = ran.launch, ran.plan
             self.recorded = str(program)
             self.program = optimise(program, sole_table(program))
             self.program.plan()
+            self.prepare(self.program)
             graph = self.graph(recorder.undo)
         except BaseException:
             for leaf, grad in grads.items():
                 leaf.grad = grad
             raise
         return Replay(self.program, graph, tensors(static), result, recorder)
+
+    def prepare(self, program: Program) -> None:
+        """Let the backend compile what the program will call, if it can do so at one go."""
+        ahead = getattr(backend.table().home, "prepare", None)
+        if ahead:
+            ahead((call.plan, args) for call, (_, args) in zip(program.calls, program.steps, strict=True))
 
     def graph(self, undo: Callable[[], None]) -> Graph | None:
         """The program as a CUDA graph, if it is one for a GPU."""
@@ -155,25 +160,44 @@ class Captured:
             if sum(r.nbytes for call in recorder.calls for r in call.outs) > LARGE:
                 memory.trim()
 
-    def observe_dry(self, static: tuple[Any, ...], names: dict[int, str],
-                    grads: dict[Node, Any]) -> tuple[Program, Any, Recorder]:  # fmt: skip
-        """observe, computing nothing: what is wanted is which calls the step makes.
+    def observe_dry(self, static: tuple[Any, ...], names: dict[int, str], grads: dict[Node, Any],
+                    found: float) -> tuple[Program, Any, Recorder]:  # fmt: skip
+        """observe, computing nothing: what is wanted is which calls the step makes, and nothing need be compiled.
 
-        The arrays then hold whatever memory held, of which a reference may make no sense; then the step is run.
+        Small results are `found`, which is another number in each run: what Python makes of them differs.  Large ones
+        are whatever memory held, of which a reference may make no sense; then the step is run.
         """
         if backend.table().device == "cpu":
             try:
-                with backend.dry(lambda *_: None):
-                    return self.observe(static, names, grads)
+                with backend.dry(lambda _, plan, native: fill(native[: len(plan.outs)], found)):
+                    program, result, recorder = self.observe(static, names, grads)
             except CaptureError:
                 raise
             except Exception:  # noqa: S110
                 pass
+            else:
+                for call in program.calls:
+                    rebind(call, backend.table())
+                return program, result, recorder
         return self.observe(static, names, grads)
 
     def __repr__(self) -> str:
         made = sum(map(len, self.replays.values()))
         return f"captured({getattr(self.step, '__name__', self.step)}, {made} program{'s' if made != 1 else ''})"
+
+
+def fill(arrays: Sequence[backend.Array], number: float) -> None:
+    """Make a number of every element of small arrays of floats."""
+    for a in arrays:
+        if a.dtype.kind == "f" and a.nbytes <= FEW:
+            a[...] = number
+
+
+def rebind(call: Call, table: backend.Table) -> None:
+    """Let a call that was planned dry be one of a table of the same backend."""
+    if isinstance(call.launch.table, backend.DryTable) and call.launch.table.name == table.name:
+        call.launch = getattr(table, call.launch.name)
+        call.plan = call.launch.plan_for([a.phantom() if isinstance(a, Ref) else a for a in call.args])
 
 
 def key_of(inputs: tuple[Any, ...]) -> Key:

@@ -1,0 +1,131 @@
+"""The first step on a fresh machine: wall seconds with an empty kernel cache, and with the one that is left.
+
+    python benchmarks/cold_start.py [--rounds 3] [CASE ...]
+
+The papers' CNN, 3x64x64, batch 128.  A case is a new process: the train step as the Trainer captures it; the same with
+one thread and so one compiling process, kernel by kernel; the step uncaptured; `tinymed warmup`; `tinymed train
+--steps 1`, which also evaluates and draws.  The median of some rounds.  Written to benchmarks/results/cold_start.json.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+STEPS = {"captured": {}, "captured, one thread": {"NUMBA_NUM_THREADS": "1"}, "eager": {}}
+BATCH, SIZE = 128, 64
+COMMANDS = {
+    "warmup": ("warmup", "--json", "--batch", str(BATCH), "--size", str(SIZE)),
+    "train": ("train", "--steps", "1"),
+}
+
+
+def first_step(case: str) -> dict[str, Any]:
+    """Seconds of this process's first steps, how many kernels it compiled and loaded, and the seconds of each."""
+    import numpy as np
+
+    import tinymed
+    from tinymed import backend, models, optim
+    from tinymed.train.heads import make_head
+    from tinymed.train.trainer import train_step
+
+    tinymed.manual_seed(0)
+    model = models.create("dcnn", num_classes=2, size=SIZE)
+    head = make_head("sigmoid", 2)
+    images = tinymed.tensor(np.random.default_rng(0).random((BATCH, 3, SIZE, SIZE), np.float32))
+    targets = tinymed.tensor(head.targets(np.arange(BATCH) % 2))
+    step = train_step(model.train(), optim.Adam(model.parameters()), head, None)
+    step = step if case == "eager" else tinymed.capture(step)
+    kernels = compiling()
+    seconds = [timed(lambda: step(images, targets)) for _ in range(2)]
+    codes = [c for k in backend.implementations.values() for c in k.codes.values() if hasattr(c, "stats")]
+    misses, hits = (sum(sum(getattr(c.stats, f"cache_{kind}").values()) for c in codes) for kind in ("misses", "hits"))
+    return {"seconds": seconds[0], "second_step": seconds[1], "compiled_here": misses, "loaded": hits,
+            "kernels": kernels}  # fmt: skip
+
+
+def compiling() -> dict[str, float]:
+    """Takes, from now on, the seconds of each kernel that this process compiles, its helpers among them."""
+    from numba.core import event
+
+    seconds: dict[str, float] = {}
+    begun: list[float] = []
+
+    class Listener(event.Listener):
+        def on_start(self, happening: Any) -> None:
+            begun.append(time.perf_counter())
+
+        def on_end(self, happening: Any) -> None:
+            started = begun.pop()
+            if not begun:
+                name = happening.data["dispatcher"].py_func.__name__
+                seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - started
+
+    event.register("numba:compile", Listener())
+    return seconds
+
+
+def timed(call: Callable[[], Any]) -> float:
+    """Wall seconds of a call."""
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def measure(case: str, cache: str) -> dict[str, Any]:
+    """A case in a process of its own, with a cache folder."""
+    environment = os.environ | {"TINYMED_CACHE": cache} | STEPS.get(case, {})
+    paths = [str(HERE.parent), environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    if case in STEPS:
+        command = [sys.executable, __file__, "--child", case]
+    else:
+        command = [sys.executable, "-m", "tinymed", *COMMANDS[case]]
+        command += ["--out", tempfile.mkdtemp(dir=cache)] if case == "train" else []
+    started = time.perf_counter()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    process = time.perf_counter() - started
+    result = {"process_seconds": process}
+    return result | (json.loads(done.stdout.splitlines()[-1]) if case != "train" else {"seconds": process})
+
+
+def main() -> None:
+    from peers import machine, rounded, save
+
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("cases", nargs="*", default=[*STEPS, *COMMANDS], metavar="CASE")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        print(json.dumps(first_step(options.cases[0])))
+        return
+    rows = []
+    for case in options.cases:
+        turns = []
+        for _ in range(options.rounds):
+            with tempfile.TemporaryDirectory() as cache:
+                turns.append([measure(case, cache) for _ in range(2)])
+        for state, runs in zip(("fresh", "from cache"), zip(*turns, strict=True), strict=True):
+            own = sorted(runs, key=lambda r: r["seconds"])[len(runs) // 2]
+            spread = [min(r["seconds"] for r in runs), max(r["seconds"] for r in runs)]
+            if "kernels" in own and isinstance(own["kernels"], dict):
+                own["kernels"] = rounded(dict(sorted(own["kernels"].items(), key=lambda kernel: -kernel[1])))
+            own.pop("cache", None)
+            rows.append({"case": case, "state": state, "spread": spread} | own)
+            print(f"{case:22s} {state:10s} {statistics.median(r['seconds'] for r in runs):6.2f} s "
+                  f"({spread[0]:.2f} to {spread[1]:.2f})")  # fmt: skip
+    if set(options.cases) == {*STEPS, *COMMANDS}:
+        save(HERE / "results" / "cold_start.json", {"machine": machine(), "rows": [rounded(r) for r in rows]})
+
+
+if __name__ == "__main__":
+    main()

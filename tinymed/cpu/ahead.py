@@ -1,0 +1,199 @@
+"""Compiling what is known to be needed, before it is called, in several processes.
+
+Numba compiles under one lock, so other processes do it, and their result comes through the cache on disk.  They are
+told, in a line of JSON each, which kernels the process that wants them leaves to them; it works beside them.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, NamedTuple
+
+import numba
+from numba import types
+
+from .. import backend
+from . import generated
+from .parts import Helper, KernelCode
+
+BACKEND = "numba"
+FEW = 6  # kernels that are compiled before another process has started
+KINDS = (types.boolean, types.int8, types.int16, types.int32, types.int64, types.uint8, types.uint16, types.uint32,
+         types.uint64, types.float32, types.float64, types.none)  # fmt: skip
+NAMES = {str(kind): kind for kind in KINDS}
+Signature = tuple[Any, ...]  # Numba's types of a kernel's arguments
+
+
+class Job(NamedTuple):
+    """One kernel in one variant, and the signatures to compile: one worker's, as the cache has a file for each."""
+
+    kernel: str
+    parallel: bool
+    signatures: tuple[Signature, ...]
+    size: int  # a guess at the work, to begin with the longest
+
+
+class Built(NamedTuple):
+    """What became of a job."""
+
+    kernel: str
+    parallel: bool
+    compiled: int  # signatures; the others were in the cache
+    seconds: float
+
+
+class Found:
+    """The signatures that calls were found to need, by kernel and variant."""
+
+    def __init__(self) -> None:
+        self.signatures: dict[tuple[str, bool], dict[Signature, None]] = {}
+        self.sizes: dict[str, int] = {}
+
+    def __call__(self, kernel: Any, plan: Any, native: Sequence[Any]) -> None:
+        """Take down a call."""
+        variant = kernel.name, kernel.parallel and not plan.small
+        self.signatures.setdefault(variant, {})[signature(native)] = None
+        self.sizes[kernel.name] = sum(len(code) for code in reached(kernel.fn))
+
+    def jobs(self) -> list[Job]:
+        """One for each kernel and variant, the longest first."""
+        jobs = [Job(name, parallel, tuple(found), self.sizes[name] * (2 if parallel else 1) * len(found))
+                for (name, parallel), found in self.signatures.items()]  # fmt: skip
+        return sorted(jobs, key=lambda job: -job.size)
+
+
+def signature(native: Sequence[Any]) -> Signature:
+    """The types by which Numba chooses among a kernel's codes."""
+    typeof: Any = numba.typeof
+    return tuple(typeof(a) for a in native)
+
+
+@cache
+def reached(fn: Callable[..., Any]) -> frozenset[bytes]:
+    """The bytecode of a function and of the helpers that it calls."""
+    called = (fn.__globals__.get(name) for name in fn.__code__.co_names)
+    return frozenset({fn.__code__.co_code}).union(*(reached(h.py_func) for h in called if isinstance(h, Helper)))
+
+
+def prepare(calls: Iterable[tuple[Any, Sequence[Any]]]) -> None:
+    """Compile what calls, pairs of plan and arguments, need, if it is much: in as many processes as there are threads.
+
+    Another process knows the package's kernels, not a user's.
+    """
+    found = Found()
+    for plan, native in calls:
+        ours = isinstance(plan.code, KernelCode) and plan.kernel.fn.__module__.startswith(f"{__package__}.")
+        if ours and not plan.code.known(signature(native)):
+            found(plan.kernel, plan, native)
+    jobs, threads = found.jobs(), numba.get_num_threads()
+    if len(jobs) > FEW and threads > 1:
+        for _ in build(jobs, min(threads, len(jobs) // 3)):
+            pass
+
+
+# ------------------------------------------------------------------------------------------------------ compiling
+
+
+def build(jobs: Sequence[Job], processes: int) -> Iterator[Built]:
+    """Do the jobs, in this process and in others beside it; what is done comes about when it is done."""
+    waiting, done = deque(jobs), SimpleQueue[Built]()
+    generated.load()  # once, before several processes would
+    threads = [threading.Thread(target=employ, args=(waiting, done), daemon=True) for _ in range(processes - 1)]
+    for t in threads:
+        t.start()
+    try:
+        while waiting or any(t.is_alive() for t in threads):
+            if waiting:
+                with suppress(IndexError):
+                    done.put(compile_job(waiting.popleft()))
+            else:
+                next(t for t in threads if t.is_alive()).join(0.05)
+            while not done.empty():
+                yield done.get()
+    finally:
+        waiting.clear()
+
+
+def compile_job(job: Job) -> Built:
+    """Compile a kernel for some signatures, or find it in the cache."""
+    backend.table(BACKEND)  # declares the kernels
+    started = time.perf_counter()
+    code: Any = backend.implementations[BACKEND, job.kernel].compiled(small=not job.parallel)
+    before = sum(code.stats.cache_misses.values())
+    for kinds in job.signatures:
+        code.compile(kinds)
+    compiled = sum(code.stats.cache_misses.values()) - before
+    return Built(job.kernel, job.parallel, compiled, time.perf_counter() - started)
+
+
+# ------------------------------------------------------------------------------------------------ other processes
+
+
+def employ(waiting: deque[Job], done: SimpleQueue[Built]) -> None:
+    """Give jobs to another process while there are any; one that it does not do is done here."""
+    paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    command = [sys.executable, "-c", f"import {__name__} as ahead; ahead.serve()"]
+    pipes: Any = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE) | {"stderr": subprocess.DEVNULL}
+    with suppress(OSError, IndexError), subprocess.Popen(command, text=True, env=environment, **pipes) as process:  # noqa: S603
+        assert process.stdin is not None
+        assert process.stdout is not None
+        reply = process.stdout.readline()  # it has started
+        while reply:
+            job = waiting.popleft()
+            process.stdin.write(json.dumps([job.kernel, job.parallel, encode(job.signatures)]) + "\n")
+            process.stdin.flush()
+            reply = process.stdout.readline()
+            if reply:
+                done.put(Built(*json.loads(reply)))
+            else:
+                waiting.append(job)
+
+
+def encode(kind: Any) -> Any:
+    """Numba's types as JSON."""
+    if isinstance(kind, tuple):
+        return [encode(k) for k in kind]
+    if isinstance(kind, types.Array):
+        return {"dtype": str(kind.dtype), "ndim": kind.ndim, "layout": kind.layout, "readonly": not kind.mutable,
+                "aligned": kind.aligned}  # fmt: skip
+    if isinstance(kind, types.Tuple | types.UniTuple):
+        return {"tuple": [encode(k) for k in kind.types]}
+    if str(kind) not in NAMES:
+        raise ValueError(f"an argument of type {kind} cannot be described to another process")
+    return str(kind)
+
+
+def decode(kind: Any) -> Any:
+    """What `encode` described."""
+    if isinstance(kind, list):
+        return tuple(decode(k) for k in kind)
+    if isinstance(kind, str):
+        return NAMES[kind]
+    if "tuple" in kind:
+        return types.Tuple.from_types([decode(k) for k in kind["tuple"]])
+    return types.Array(NAMES[kind["dtype"]], kind["ndim"], kind["layout"], kind["readonly"], aligned=kind["aligned"])
+
+
+def serve() -> None:
+    """Do the jobs that come from standard input."""
+    backend.table(BACKEND)
+    answer(["ready"])
+    for line in sys.stdin:
+        kernel, parallel, signatures = json.loads(line)
+        answer(compile_job(Job(kernel, parallel, decode(signatures), 0)))
+
+
+def answer(content: Any) -> None:
+    """A line on standard output."""
+    sys.stdout.write(json.dumps(content) + "\n")
+    sys.stdout.flush()
