@@ -4,7 +4,8 @@
 
 The papers' CNN, 3x64x64, batch 128.  A case is a new process: the train step as the Trainer captures it; the same with
 one thread and so one compiling process, kernel by kernel; the step uncaptured; `tinymed warmup`; `tinymed train
---steps 1`, which also evaluates and draws.  The median of some rounds.  Written to benchmarks/results/cold_start.json.
+--steps 1`, which also evaluates and draws.  The median of some rounds.  Written to benchmarks/results/cold_start.json, beside
+what was measured of other cases at the same commit.
 """
 
 import argparse
@@ -123,8 +124,10 @@ def main() -> None:
             rows.append({"case": case, "state": state, "spread": spread} | own)
             print(f"{case:22s} {state:10s} {statistics.median(r['seconds'] for r in runs):6.2f} s "
                   f"({spread[0]:.2f} to {spread[1]:.2f})")  # fmt: skip
-    if set(options.cases) == {*STEPS, *COMMANDS}:
-        save(HERE / "results" / "cold_start.json", {"machine": machine(), "rows": [rounded(r) for r in rows]})
+    path, found = HERE / "results" / "cold_start.json", {"machine": machine()}
+    before = json.loads(path.read_text()) if path.exists() else {}
+    kept = [r for r in before.get("rows", []) if before["machine"] == found["machine"] and r["case"] not in options.cases]
+    save(path, found | {"rows": kept + [rounded(r) for r in rows]})
 
 
 if __name__ == "__main__":

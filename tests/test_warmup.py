@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 from commands import invoke
+from numba import prange
 
 import tinymed
 from tinymed import backend, models
@@ -152,6 +153,25 @@ print(json.dumps(sorted(b.kernel for b in ahead.build(jobs, 2))))
 
         assert microkernel.ceil_div(7, 2) == 4
         assert conv.weight_cuts(2, 8, 8, 16, 100) == conv.weight_cuts.py_func(2, 8, 8, 16, 100)
+
+
+def users_sum(y, x):
+    """A kernel as a user may write it: it allocates, and adds up over threads."""
+    squares, total = np.zeros(x.size), 0.0
+    for i in prange(x.size):
+        squares[i] = x[i] * x[i]
+    for i in prange(x.size):
+        total += squares[i]
+    y[0] = total
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_a_users_kernel_may_allocate(parallel):
+    from tinymed.cpu import compile_kernel
+
+    y, x = np.zeros(1), np.arange(5.0)
+    compile_kernel(users_sum, parallel)(y, x)
+    assert y[0] == 30
 
 
 class TestDry:

@@ -22,13 +22,14 @@ import numba
 from numba import types
 
 from .. import backend
-from . import generated
+from . import generated, microkernel
 from .parts import Helper, KernelCode
 
 BACKEND = "numba"
 FEW = 6  # kernels that are compiled before another process has started
 KINDS = (types.boolean, types.int8, types.int16, types.int32, types.int64, types.uint8, types.uint16, types.uint32,
          types.uint64, types.float32, types.float64, types.none)  # fmt: skip
+TILE = microkernel.tile.py_func.__code__.co_code
 NAMES = {str(kind): kind for kind in KINDS}
 Signature = tuple[Any, ...]  # Numba's types of a kernel's arguments
 
@@ -65,10 +66,14 @@ class Found:
         self.sizes[kernel.name] = sum(len(code) for code in reached(kernel.fn))
 
     def jobs(self) -> list[Job]:
-        """One for each kernel and variant, the longest first."""
+        """One for each kernel and variant: those on the register tile, longest first, then the others, longest last.
+
+        Who begins at one end needs few of the helpers that are compiled at the other.
+        """
         jobs = [Job(name, parallel, tuple(found), self.sizes[name] * (2 if parallel else 1) * len(found))
                 for (name, parallel), found in self.signatures.items()]  # fmt: skip
-        return sorted(jobs, key=lambda job: -job.size)
+        tiled = {job.kernel for job in jobs if TILE in reached(backend.implementations[BACKEND, job.kernel].fn)}
+        return sorted(jobs, key=lambda job: (0, -job.size) if job.kernel in tiled else (1, job.size))
 
 
 def signature(native: Sequence[Any]) -> Signature:
@@ -105,12 +110,13 @@ def prepare(calls: Iterable[tuple[Any, Sequence[Any]]]) -> None:
 
 def build(jobs: Sequence[Job], processes: int) -> Iterator[Built]:
     """Do the jobs, in this process and in others beside it; what is done comes about when it is done."""
-    waiting, done = deque(jobs), SimpleQueue[Built]()
-    generated.load()  # once, before several processes would
-    threads = [threading.Thread(target=employ, args=(waiting, done), daemon=True) for _ in range(processes - 1)]
+    waiting, done, ready = deque(jobs), SimpleQueue[Built](), threading.Event()
+    threads = [threading.Thread(target=employ, args=(waiting, done, ready), daemon=True) for _ in range(processes - 1)]
     for t in threads:
         t.start()
     try:
+        generated.load()  # once, before several processes would
+        ready.set()
         while waiting or any(t.is_alive() for t in threads):
             if waiting:
                 with suppress(IndexError):
@@ -121,6 +127,7 @@ def build(jobs: Sequence[Job], processes: int) -> Iterator[Built]:
                 yield done.get()
     finally:
         waiting.clear()
+        ready.set()
 
 
 def compile_job(job: Job) -> Built:
@@ -138,8 +145,8 @@ def compile_job(job: Job) -> Built:
 # ------------------------------------------------------------------------------------------------ other processes
 
 
-def employ(waiting: deque[Job], done: SimpleQueue[Built]) -> None:
-    """Give jobs to another process while there are any; one that it does not do is done here."""
+def employ(waiting: deque[Job], done: SimpleQueue[Built], ready: threading.Event) -> None:
+    """Give jobs, from the last, to another process, from `ready` on; one that it does not do is done here."""
     paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
     command = [sys.executable, "-c", f"import {__name__} as ahead; ahead.serve()"]
@@ -148,8 +155,9 @@ def employ(waiting: deque[Job], done: SimpleQueue[Built]) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         reply = process.stdout.readline()  # it has started
+        ready.wait()
         while reply:
-            job = waiting.popleft()
+            job = waiting.pop()
             process.stdin.write(json.dumps([job.kernel, job.parallel, encode(job.signatures)]) + "\n")
             process.stdin.flush()
             reply = process.stdout.readline()

@@ -22,19 +22,16 @@ from . import parts
 # Nor "nnan": a NaN must come out of a kernel that it went into, or a diverged training looks healthy.
 FAST = frozenset({"contract", "nsz"})
 # Nothing calls kernels from C: a wrapper for it would be compiled for each.
-OPTIONS: Any = {"fastmath": set(FAST), "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
+OPTIONS: Any = {"fastmath": set(FAST), "error_model": "numpy", "no_cfunc_wrapper": True}
 
 
 def compile_kernel(fn: Callable[..., Any], parallel: bool = True) -> Any:
     """Compile at the first call, or load from the cache.  parallel: prange runs on Numba's threads."""
-    from . import generated
-
-    generated.load()
     config: Any = numba_config
     folder = cache_directory(fn.__module__) / ("parallel" if parallel else "serial")
     before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
     try:
-        return parts.KernelCode(fn, {"parallel": parallel} | OPTIONS)
+        return parts.KernelCode(fn, {"parallel": parallel} | options(fn))
     finally:
         config.CACHE_DIR = before
 
@@ -46,7 +43,12 @@ def inline(fn: Callable[..., Any]) -> Any:
 
 def serial(fn: Callable[..., Any]) -> Any:
     """A helper without threads that kernels call.  x / 0 gives inf or nan: a check would stop vectorising."""
-    return parts.Helper(fn, OPTIONS)
+    return parts.Helper(fn, options(fn))
+
+
+def options(fn: Callable[..., Any]) -> dict[str, Any]:
+    """How to compile; the package's own kernels allocate nothing, so Numba need not count references in them."""
+    return {**OPTIONS, "_nrt": not fn.__module__.startswith("tinymed.")}
 
 
 @functools.cache

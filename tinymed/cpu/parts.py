@@ -93,6 +93,9 @@ class KernelCode(CPUDispatcher):
 
     def compile(self, signature: Any) -> Any:
         """Compile for a signature, or load from the cache."""
+        from . import generated
+
+        generated.load()
         with loops_as_parts(), no_collection():
             return super().compile(signature)
 
