@@ -4,14 +4,13 @@
 
 The papers' CNN, 3x64x64, batch 128.  A case is a new process: the train step as the Trainer captures it; the same with
 one thread and so one compiling process, kernel by kernel; the step uncaptured; `tinymed warmup`; `tinymed train
---steps 1`, which also evaluates and draws.  The median of some rounds.  Written to benchmarks/results/cold_start.json, beside
-what was measured of other cases at the same commit.
+--steps 1`, which also evaluates and draws.  The median of some rounds.  Written to benchmarks/results/cold_start.json,
+beside what was measured of other cases at the same commit.
 """
 
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -109,25 +108,31 @@ def main() -> None:
     if options.child:
         print(json.dumps(first_step(options.cases[0])))
         return
-    rows = []
-    for case in options.cases:
-        turns = []
-        for _ in range(options.rounds):
-            with tempfile.TemporaryDirectory() as cache:
-                turns.append([measure(case, cache) for _ in range(2)])
-        for state, runs in zip(("fresh", "from cache"), zip(*turns, strict=True), strict=True):
-            own = sorted(runs, key=lambda r: r["seconds"])[len(runs) // 2]
-            spread = [min(r["seconds"] for r in runs), max(r["seconds"] for r in runs)]
-            if "kernels" in own and isinstance(own["kernels"], dict):
-                own["kernels"] = rounded(dict(sorted(own["kernels"].items(), key=lambda kernel: -kernel[1])))
-            own.pop("cache", None)
-            rows.append({"case": case, "state": state, "spread": spread} | own)
-            print(f"{case:22s} {state:10s} {statistics.median(r['seconds'] for r in runs):6.2f} s "
-                  f"({spread[0]:.2f} to {spread[1]:.2f})")  # fmt: skip
-    path, found = HERE / "results" / "cold_start.json", {"machine": machine()}
-    before = json.loads(path.read_text()) if path.exists() else {}
-    kept = [r for r in before.get("rows", []) if before["machine"] == found["machine"] and r["case"] not in options.cases]
-    save(path, found | {"rows": kept + [rounded(r) for r in rows]})
+    rows = [rounded(row) for case in options.cases for row in rows_of(case, options.rounds)]
+    path, here = HERE / "results" / "cold_start.json", machine()
+    before = json.loads(path.read_text()) if path.exists() else {"machine": None}
+    others = [r for r in before["rows"] if r["case"] not in options.cases] if before["machine"] == here else []
+    save(path, {"machine": here, "rows": others + rows})
+
+
+def rows_of(case: str, rounds: int) -> list[dict[str, Any]]:
+    """A case in a fresh cache and in the one it leaves: the round of median seconds, and the spread of all."""
+    from peers import rounded
+
+    turns, rows = [], []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as cache:
+            turns.append([measure(case, cache) for _ in range(2)])
+    for state, runs in zip(("fresh", "from cache"), zip(*turns, strict=True), strict=True):
+        runs = sorted(runs, key=lambda r: r["seconds"])
+        row = runs[len(runs) // 2]
+        row.pop("cache", None)  # a folder that is no more
+        if case in STEPS:
+            row["kernels"] = rounded(dict(sorted(row["kernels"].items(), key=lambda kernel: -kernel[1])))
+        spread = [runs[0]["seconds"], runs[-1]["seconds"]]
+        print(f"{case:22s} {state:10s} {row['seconds']:6.2f} s ({spread[0]:.2f} to {spread[1]:.2f})")
+        rows.append({"case": case, "state": state, "spread": spread} | row)
+    return rows
 
 
 if __name__ == "__main__":
