@@ -101,7 +101,7 @@ def prepare(calls: Iterable[tuple[Any, Sequence[Any]]]) -> None:
             found(plan.kernel, plan, native)
     jobs, threads = found.jobs(), numba.get_num_threads()
     if len(jobs) > FEW and threads > 1:
-        for _ in build(jobs, min(threads, len(jobs) // 3)):
+        for _ in build(jobs, min(threads, len(jobs) // FEW + 1)):
             pass
 
 
@@ -111,18 +111,22 @@ def prepare(calls: Iterable[tuple[Any, Sequence[Any]]]) -> None:
 def build(jobs: Sequence[Job], processes: int) -> Iterator[Built]:
     """Do the jobs, in this process and in others beside it; what is done comes about when it is done."""
     waiting, done, ready = deque(jobs), SimpleQueue[Built](), threading.Event()
-    threads = [threading.Thread(target=employ, args=(waiting, done, ready), daemon=True) for _ in range(processes - 1)]
+    others = processes - 1 if sys.executable and not getattr(sys, "frozen", False) else 0  # an application is no Python
+    threads = [threading.Thread(target=employ, args=(waiting, done, ready), daemon=True) for _ in range(others)]
     for t in threads:
         t.start()
     try:
         generated.load()  # once, before several processes would
         ready.set()
-        while waiting or any(t.is_alive() for t in threads):
-            if waiting:
-                with suppress(IndexError):
-                    done.put(compile_job(waiting.popleft()))
-            else:
-                next(t for t in threads if t.is_alive()).join(0.05)
+        while any(t.is_alive() for t in threads) or waiting or not done.empty():  # they put their last before they end
+            job = None
+            with suppress(IndexError):
+                job = waiting.popleft()
+            if job:
+                done.put(compile_job(job))
+            elif done.empty():
+                for t in threads:
+                    t.join(0.05)
             while not done.empty():
                 yield done.get()
     finally:
@@ -157,10 +161,11 @@ def employ(waiting: deque[Job], done: SimpleQueue[Built], ready: threading.Event
         reply = process.stdout.readline()  # it has started
         ready.wait()
         while reply:
-            job = waiting.pop()
-            process.stdin.write(json.dumps([job.kernel, job.parallel, encode(job.signatures)]) + "\n")
-            process.stdin.flush()
-            reply = process.stdout.readline()
+            job, reply = waiting.pop(), ""
+            with suppress(OSError, ValueError):
+                process.stdin.write(json.dumps([job.kernel, job.parallel, encode(job.signatures)]) + "\n")
+                process.stdin.flush()
+                reply = process.stdout.readline()
             if reply:
                 done.put(Built(*json.loads(reply)))
             else:

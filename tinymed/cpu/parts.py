@@ -14,6 +14,7 @@ from typing import Any, cast
 from numba import types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher, cpu_target
 
 LOOP = "__numba_parfor_gufunc", "GufuncWrapper", "parallelgufuncwrapper"  # in the names of what prange loops become
@@ -96,7 +97,7 @@ class KernelCode(CPUDispatcher):
         from . import generated
 
         generated.load()
-        with loops_as_parts(), no_collection():
+        with global_compiler_lock, loops_as_parts(), no_collection():
             return super().compile(signature)
 
     def known(self, signature: Any) -> bool:
