@@ -10,26 +10,26 @@ from numba import prange
 
 from ..backend import kernel
 from ..ops.pool import winner_shapes
-from .jit import serial
+from .jit import inline, serial
 
 f4 = np.float32
 
 
 def takes(x: Any, *_: Any) -> bool:
     """What the loops can run on: float32 images."""
-    return bool(x.ndim == 4 and x.dtype == f4)
+    return bool(x.ndim == 4 and x.dtype.char == "f")
 
 
 def halves(kernel: Any, stride: Any, before: Any, dilation: Any, space: Any, size: Any) -> bool:
     """Whether windows are 2 x 2 at stride 2, inside the image: most networks' only pooling."""
-    plain = (kernel, stride, before, dilation) == ((2, 2), (2, 2), (0, 0), (1, 1))
+    plain = kernel == stride == (2, 2) and before == (0, 0) and dilation == (1, 1)
     return bool(plain and 2 * size[0] <= space[0] and 2 * size[1] <= space[1])
 
 
 # ---------------------------------------------------------------------------------------------------- maximum
 
 
-@kernel(backend="numba", composite=True, when=takes)
+@kernel(backend="numba", choice=True, when=takes)
 def max_pool2d_forward(k: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any) -> Any:
     """The loop for 2 x 2 windows, or the one for any."""
     if halves(kernel, stride, before, dilation, x.shape[2:], size):
@@ -37,7 +37,7 @@ def max_pool2d_forward(k: Any, x: Any, kernel: Any, stride: Any, before: Any, di
     return k.max_window(x, kernel, stride, before, dilation, size)
 
 
-@kernel(backend="numba", composite=True, when=takes)
+@kernel(backend="numba", choice=True, when=takes)
 def max_pool2d_backward(k: Any, dy: Any, index: Any, x_shape: Any,
                         kernel: Any, stride: Any, before: Any, dilation: Any) -> Any:  # fmt: skip
     """max_halve_backward for 2 x 2 windows at stride 2, else max_window_backward."""
@@ -95,28 +95,68 @@ def max_halve_backward(dx: Any, dy: Any, index: Any, x_shape: Any) -> None:
             dx[b, 2 * i : min(2 * i + 2, height)] = 0
 
 
+@serial
+def reach(tap: Any, pixels: Any, windows: Any, stride: Any, before: Any, dilation: Any) -> Any:
+    """(first, last): the windows whose tap lies inside a row of pixels."""
+    offset = tap * dilation - before
+    if stride == 1:  # a division takes as long as some pixels
+        return max(0, -offset), min(windows, pixels - offset)
+    first = 0 if offset >= 0 else (stride - 1 - offset) // stride
+    return first, min(windows, (pixels - 1 - offset) // stride + 1)
+
+
+@serial
+def first_taps(best: Any, first: Any, c: Any, pixels: Any, taps: Any, stride: Any, before: Any, dilation: Any,
+               above: Any) -> None:  # fmt: skip
+    """best = -inf, first = the number of the first tap inside the image, for a row of windows; above: taps skipped."""
+    for j in range(best.size // c):
+        start = j * stride - before
+        tap = 0 if start >= 0 else (dilation - 1 - start) // dilation
+        number = above + tap if tap < taps and start + tap * dilation < pixels else 0
+        for e in range(j * c, (j + 1) * c):
+            best[e], first[e] = -np.inf, number
+
+
+@inline
+def challenge(best: Any, first: Any, pixels: Any, tap: Any) -> None:
+    """best, first = the pixels and their tap, where they win."""
+    for e in range(best.size):
+        take = wins(pixels[e], best[e])
+        best[e] = pixels[e] if take else best[e]
+        first[e] = tap if take else first[e]
+
+
 @kernel(backend="numba", image="y index x",
         out=lambda x, kernel, stride, before, dilation, size: winner_shapes(x, kernel, size),
         flops=lambda x, *_: x.size)  # fmt: skip
 def max_window(y: Any, index: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any) -> None:
     """y, index = the largest pixel of each window and the number of its tap; taps in the padding never win."""
     n, h, w, c = y.shape
+    best, first = y.reshape(n * h, w * c), index.reshape(n * h, w * c)
+    lines, run = x.reshape(n * x.shape[1], x.shape[2] * c), w if stride[1] == 1 else 1
     for t in prange(n * h):
-        b, i = t // h, t % h
-        for j in range(w):
-            best, first, found = y[b, i, j], index[b, i, j], False
-            best[:] = -np.inf
-            first[:] = 0
-            for tap in range(kernel[0] * kernel[1]):
-                row = i * stride[0] - before[0] + tap // kernel[1] * dilation[0]
-                column = j * stride[1] - before[1] + tap % kernel[1] * dilation[1]
-                if 0 <= row < x.shape[1] and 0 <= column < x.shape[2]:
-                    pixel, number = x[b, row, column], first.dtype.type(tap)
-                    for k in range(c):
-                        take = not found or wins(pixel[k], best[k])
-                        best[k] = pixel[k] if take else best[k]
-                        first[k] = number if take else first[k]
-                    found = True
+        down = t % h * stride[0] - before[0]
+        top = max(0, (dilation[0] - 1 - down) // dilation[0])
+        first_taps(best[t], first[t], c, x.shape[2] if down + top * dilation[0] < x.shape[1] else 0, kernel[1],
+                   stride[1], before[1], dilation[1], top * kernel[1])  # fmt: skip
+        for r in range(top, kernel[0]):
+            row = down + r * dilation[0]
+            if row < x.shape[1]:
+                line = lines[t // h * x.shape[1] + row]
+                for s in range(kernel[1]):
+                    j, last = reach(s, x.shape[2], w, stride[1], before[1], dilation[1])
+                    while j < last:
+                        at, end = j * stride[1] + s * dilation[1] - before[1], min(j + run, last)
+                        challenge(best[t, j * c : end * c], first[t, j * c : end * c],
+                                  line[at * c : (at + end - j) * c], index.dtype.type(r * kernel[1] + s))  # fmt: skip
+                        j = end
+
+
+@inline
+def collect(dx: Any, dy: Any, first: Any, tap: Any) -> None:
+    """dx += dy where the tap won."""
+    for e in range(dx.size):
+        dx[e] += dy[e] if first[e] == tap else f4(0)
 
 
 @kernel(backend="numba", image="dx dy index", out=lambda dy, index, x_shape, *_: [x_shape],
@@ -125,20 +165,22 @@ def max_window_backward(dx: Any, dy: Any, index: Any, x_shape: Any,
                         kernel: Any, stride: Any, before: Any, dilation: Any) -> None:  # fmt: skip
     """dx[row] = the dy of each window that covers the row, at the pixel whose tap won."""
     n, h, w, c = dy.shape
+    d, first = dy.reshape(n * h, w * c), index.reshape(n * h, w * c)
+    total, run = dx.reshape(n * dx.shape[1], dx.shape[2] * c), w if stride[1] == 1 else 1
     for t in prange(n * dx.shape[1]):
-        b, row = t // dx.shape[1], t % dx.shape[1]
-        dx[b, row] = 0
+        total[t] = 0
         for i in range(h):
-            reach = row + before[0] - i * stride[0]
-            if 0 <= reach <= (kernel[0] - 1) * dilation[0] and reach % dilation[0] == 0:
-                for j in range(w):
-                    d, first = dy[b, i, j], index[b, i, j]
-                    for s in range(kernel[1]):
-                        column = j * stride[1] - before[1] + s * dilation[1]
-                        if 0 <= column < dx.shape[2]:
-                            total, tap = dx[b, row, column], first.dtype.type(reach // dilation[0] * kernel[1] + s)
-                            for k in range(c):
-                                total[k] += d[k] if first[k] == tap else f4(0)
+            r = t % dx.shape[1] + before[0] - i * stride[0]
+            if 0 <= r <= (kernel[0] - 1) * dilation[0] and r % dilation[0] == 0:
+                window = t // dx.shape[1] * h + i
+                for s in range(kernel[1]):
+                    j, last = reach(s, dx.shape[2], w, stride[1], before[1], dilation[1])
+                    while j < last:
+                        at, end = j * stride[1] + s * dilation[1] - before[1], min(j + run, last)
+                        collect(total[t, at * c : (at + end - j) * c], d[window, j * c : end * c],
+                                first[window, j * c : end * c],
+                                index.dtype.type(r // dilation[0] * kernel[1] + s))  # fmt: skip
+                        j = end
 
 
 # ------------------------------------------------------------------------------------------------------- mean
