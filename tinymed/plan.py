@@ -93,6 +93,8 @@ def calling_compiled(plan: Plan, compiled: Callable[..., Any], table: Any) -> Ca
     makers += [table.maker(*w) for w in plan.work]
     views += [(i, view) for i, view in enumerate(plan.views) if view is not None and i >= len(makers)]
 
+    count, code = len(plan.outs), compiled
+
     def first(*arrays: Any) -> None:
         nonlocal code
         compiled(*arrays)
@@ -118,7 +120,7 @@ def calling_compiled(plan: Plan, compiled: Callable[..., Any], table: Any) -> Ca
             made[i] = made[i].transpose(back)
         return made[0] if count == 1 else tuple(made[:count])
 
-    code, count = first, len(plan.outs)
+    code = first
     if count != 1 or plan.work:
         return several
     make, back = makers[0], finish[0][1] if finish else None

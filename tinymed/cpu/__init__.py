@@ -1,6 +1,6 @@
 """The `numba` backend: compiled loops under the same family names as `tinymed.ops`.  Imported at first use."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from . import (
@@ -149,7 +149,7 @@ NATIVE = frozenset(
 )
 
 
-def ready(compiled: Any, arguments: Sequence[Any]) -> Callable[..., Any]:
+def ready(compiled: Any, arguments: Sequence[Any]) -> Any:
     """A kernel's machine code for arguments of these types, after a call with them.
 
     Numba's dispatcher looks for it by the type of each argument at every call, for a tuple of sizes in half a

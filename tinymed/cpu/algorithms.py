@@ -21,7 +21,7 @@ ALGORITHMS = ("direct", "winograd2", "winograd4", "plain", "depthwise")
 FORCIBLE = ALGORITHMS[:4]
 DIRECTIONS = ("forward", "input", "weight")
 TRANSFORM, FILTER = 10, 8  # multiply-adds that pass while one number of a tile or a filter is transformed
-LITTLE = 8192  # multiply-adds that loops do sooner than a kernel call more would be made
+LITTLE = 2048  # multiply-adds that loops do sooner than one kernel more is called
 ROWS = 8  # tiles that a register tile takes at once
 SHAPES = (
     (3, 32, 64, 64), (32, 64, 32, 32), (64, 128, 16, 16), (128, 256, 8, 8),
@@ -71,11 +71,11 @@ def decide(direction: str, x_shape: Sizes, weight_shape: Sizes, stride: Sizes, p
            groups: int, precision: str, forced: str | None) -> str:  # fmt: skip
     if direction not in DIRECTIONS:
         raise ValueError(f"direction {direction!r} is unknown; choose one of {', '.join(DIRECTIONS)}")
+    if groups > 1 and weight_shape[:2] == (groups, 1):
+        return "depthwise"
     places = slides(x_shape[2:], weight_shape[2:], stride, padding, dilation)
     if forced == "plain" or (not forced and x_shape[0] * prod(weight_shape) * prod(places) <= LITTLE):
         return "plain"
-    if groups > 1 and weight_shape[:2] == (groups, 1):
-        return "depthwise"
     filters, channels, *kernel = weight_shape
     if x_shape[0] == 0 or (groups, stride, dilation, tuple(kernel)) != (1, (1, 1), (1, 1), (3, 3)):
         return "direct"

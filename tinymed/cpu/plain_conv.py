@@ -1,7 +1,8 @@
 """Two-dimensional convolution as its definition says it: a sum for each number, in loops, on one thread.
 
-For a few thousand multiplications it takes less time than padding the image and packing the filter for the microkernel.
-Images are NHWC, filters HWIO; stride, padding, dilation and groups are any.  Sums run in float64.
+For a thousand or two multiplications it takes less time than padding the image and packing the filter for the
+microkernel.  Images are NHWC, filters HWIO; stride, padding, dilation and groups are any.  Sums run in float64.  Zeros
+around an image are multiplied like any pixel: 0 times NaN is NaN.
 """
 
 import math
@@ -28,12 +29,11 @@ def conv_plain(y: Any, x: Any, w: Any, bias: Any, stride: Any, padding: Any, dil
                     total = f8(bias[k]) if bias.size > 0 else 0.0
                     for r in range(kh):
                         row = i * stride[0] + r * dilation[0] - top
-                        if 0 <= row < x.shape[1]:
-                            for s in range(kw):
-                                column = j * stride[1] + s * dilation[1] - left
-                                if 0 <= column < x.shape[2]:
-                                    for c in range(depth):
-                                        total += f8(x[b, row, column, first + c]) * f8(w[r, s, c, k])
+                        for s in range(kw):
+                            column = j * stride[1] + s * dilation[1] - left
+                            inside = 0 <= row < x.shape[1] and 0 <= column < x.shape[2]
+                            for c in range(depth):
+                                total += (f8(x[b, row, column, first + c]) if inside else 0.0) * f8(w[r, s, c, k])
                     y[b, i, j, k] = total
 
 
@@ -80,9 +80,8 @@ def conv_plain_weight(
                     for b in range(dy.shape[0]):
                         for i in range(dy.shape[1]):
                             row = i * stride[0] + r * dilation[0] - top
-                            if 0 <= row < x.shape[1]:
-                                for j in range(dy.shape[2]):
-                                    column = j * stride[1] + s * dilation[1] - left
-                                    if 0 <= column < x.shape[2]:
-                                        total += f8(x[b, row, column, channel]) * f8(dy[b, i, j, k])
+                            for j in range(dy.shape[2]):
+                                column = j * stride[1] + s * dilation[1] - left
+                                inside = 0 <= row < x.shape[1] and 0 <= column < x.shape[2]
+                                total += (f8(x[b, row, column, channel]) if inside else 0.0) * f8(dy[b, i, j, k])
                     dw[r, s, c, k] = total

@@ -111,7 +111,7 @@ class MaxPool(Op):
     def forward(self, x: Array, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, size: Sizes,
                 return_indices: bool = False) -> Any:  # fmt: skip
         rank = len(kernel)
-        how = kernel, stride, before, dilation
+        how: tuple[Sizes, ...] = (kernel, stride, before, dilation)
         if rank == 1:
             how, size = tuple([planar(v, unit) for v, unit in zip(how, (1, 1, 0, 1), strict=True)]), planar(size, 1)
         images = as_images(x, rank)
