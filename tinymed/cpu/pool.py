@@ -10,9 +10,10 @@ from numba import prange
 
 from ..backend import kernel
 from ..ops.pool import winner_shapes
-from .jit import inline, serial
+from .jit import serial
 
 f4 = np.float32
+NARROW = 8  # channels, below which a loop over them costs more than it gains
 
 
 def takes(x: Any, *_: Any) -> bool:
@@ -96,34 +97,42 @@ def max_halve_backward(dx: Any, dy: Any, index: Any, x_shape: Any) -> None:
 
 
 @serial
-def reach(tap: Any, pixels: Any, windows: Any, stride: Any, before: Any, dilation: Any) -> Any:
-    """(first, last): the windows whose tap lies inside a row of pixels."""
-    offset = tap * dilation - before
-    if stride == 1:  # a division takes as long as some pixels
-        return max(0, -offset), min(windows, pixels - offset)
-    first = 0 if offset >= 0 else (stride - 1 - offset) // stride
-    return first, min(windows, (pixels - 1 - offset) // stride + 1)
+def narrow_row(y: Any, index: Any, x: Any, top: Any, kernel: Any, stride: Any, before: Any, dilation: Any) -> None:
+    """A row of windows of few channels, whose first tap is in row `top` of the image, one at a time."""
+    for j in range(y.shape[0]):
+        left = j * stride[1] - before[1]
+        for k in range(y.shape[1]):
+            best, first, found = f4(-np.inf), 0, False
+            for r in range(kernel[0]):
+                row = top + r * dilation[0]
+                if 0 <= row < x.shape[0]:
+                    for s in range(kernel[1]):
+                        column = left + s * dilation[1]
+                        if 0 <= column < x.shape[1]:
+                            pixel = x[row, column, k]
+                            take = not found or wins(pixel, best)
+                            best, found = pixel if take else best, True
+                            first = r * kernel[1] + s if take else first
+            y[j, k], index[j, k] = best, first
 
 
 @serial
-def first_taps(best: Any, first: Any, c: Any, pixels: Any, taps: Any, stride: Any, before: Any, dilation: Any,
-               above: Any) -> None:  # fmt: skip
-    """best = -inf, first = the number of the first tap inside the image, for a row of windows; above: taps skipped."""
-    for j in range(best.size // c):
-        start = j * stride - before
-        tap = 0 if start >= 0 else (dilation - 1 - start) // dilation
-        number = above + tap if tap < taps and start + tap * dilation < pixels else 0
-        for e in range(j * c, (j + 1) * c):
-            best[e], first[e] = -np.inf, number
-
-
-@inline
-def challenge(best: Any, first: Any, pixels: Any, tap: Any) -> None:
-    """best, first = the pixels and their tap, where they win."""
-    for e in range(best.size):
-        take = wins(pixels[e], best[e])
-        best[e] = pixels[e] if take else best[e]
-        first[e] = tap if take else first[e]
+def wide_row(y: Any, index: Any, x: Any, top: Any, kernel: Any, stride: Any, before: Any, dilation: Any) -> None:
+    """A row of windows, whose first tap is in row `top` of the image, many channels at a time."""
+    for j in range(y.shape[0]):
+        best, first, found = y[j], index[j], False
+        best[:] = -np.inf
+        first[:] = 0
+        for tap in range(kernel[0] * kernel[1]):
+            row = top + tap // kernel[1] * dilation[0]
+            column = j * stride[1] - before[1] + tap % kernel[1] * dilation[1]
+            if 0 <= row < x.shape[0] and 0 <= column < x.shape[1]:
+                pixel, number = x[row, column], first.dtype.type(tap)
+                for k in range(best.size):
+                    take = not found or wins(pixel[k], best[k])
+                    best[k] = pixel[k] if take else best[k]
+                    first[k] = number if take else first[k]
+                found = True
 
 
 @kernel(backend="numba", image="y index x",
@@ -132,31 +141,36 @@ def challenge(best: Any, first: Any, pixels: Any, tap: Any) -> None:
 def max_window(y: Any, index: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any) -> None:
     """y, index = the largest pixel of each window and the number of its tap; taps in the padding never win."""
     n, h, w, c = y.shape
-    best, first = y.reshape(n * h, w * c), index.reshape(n * h, w * c)
-    lines, run = x.reshape(n * x.shape[1], x.shape[2] * c), w if stride[1] == 1 else 1
     for t in prange(n * h):
-        down = t % h * stride[0] - before[0]
-        top = max(0, (dilation[0] - 1 - down) // dilation[0])
-        first_taps(best[t], first[t], c, x.shape[2] if down + top * dilation[0] < x.shape[1] else 0, kernel[1],
-                   stride[1], before[1], dilation[1], top * kernel[1])  # fmt: skip
-        for r in range(top, kernel[0]):
-            row = down + r * dilation[0]
-            if row < x.shape[1]:
-                line = lines[t // h * x.shape[1] + row]
-                for s in range(kernel[1]):
-                    j, last = reach(s, x.shape[2], w, stride[1], before[1], dilation[1])
-                    while j < last:
-                        at, end = j * stride[1] + s * dilation[1] - before[1], min(j + run, last)
-                        challenge(best[t, j * c : end * c], first[t, j * c : end * c],
-                                  line[at * c : (at + end - j) * c], index.dtype.type(r * kernel[1] + s))  # fmt: skip
-                        j = end
+        b, i = t // h, t % h
+        if c < NARROW:
+            narrow_row(y[b, i], index[b, i], x[b], i * stride[0] - before[0], kernel, stride, before, dilation)
+        else:
+            wide_row(y[b, i], index[b, i], x[b], i * stride[0] - before[0], kernel, stride, before, dilation)
 
 
-@inline
-def collect(dx: Any, dy: Any, first: Any, tap: Any) -> None:
-    """dx += dy where the tap won."""
-    for e in range(dx.size):
-        dx[e] += dy[e] if first[e] == tap else f4(0)
+@serial
+def narrow_taps(dx: Any, dy: Any, index: Any, tap: Any, kernel: Any, stride: Any, before: Any, dilation: Any) -> None:
+    """wide_taps for images of few channels."""
+    for s in range(kernel[1]):
+        for k in range(dx.shape[1]):
+            for j in range(dy.shape[0]):
+                column = j * stride[1] - before[1] + s * dilation[1]
+                if 0 <= column < dx.shape[0]:
+                    dx[column, k] += dy[j, k] if index[j, k] == tap + s else f4(0)
+
+
+@serial
+def wide_taps(dx: Any, dy: Any, index: Any, tap: Any, kernel: Any, stride: Any, before: Any, dilation: Any) -> None:
+    """To a row of dx what a row of windows sends it, of which it is the taps `tap`, `tap` + 1, ..."""
+    for j in range(dy.shape[0]):
+        d, first = dy[j], index[j]
+        for s in range(kernel[1]):
+            column = j * stride[1] - before[1] + s * dilation[1]
+            if 0 <= column < dx.shape[0]:
+                total, number = dx[column], first.dtype.type(tap + s)
+                for k in range(total.size):
+                    total[k] += d[k] if first[k] == number else f4(0)
 
 
 @kernel(backend="numba", image="dx dy index", out=lambda dy, index, x_shape, *_: [x_shape],
@@ -165,22 +179,17 @@ def max_window_backward(dx: Any, dy: Any, index: Any, x_shape: Any,
                         kernel: Any, stride: Any, before: Any, dilation: Any) -> None:  # fmt: skip
     """dx[row] = the dy of each window that covers the row, at the pixel whose tap won."""
     n, h, w, c = dy.shape
-    d, first = dy.reshape(n * h, w * c), index.reshape(n * h, w * c)
-    total, run = dx.reshape(n * dx.shape[1], dx.shape[2] * c), w if stride[1] == 1 else 1
     for t in prange(n * dx.shape[1]):
-        total[t] = 0
+        b, row = t // dx.shape[1], t % dx.shape[1]
+        dx[b, row] = 0
         for i in range(h):
-            r = t % dx.shape[1] + before[0] - i * stride[0]
-            if 0 <= r <= (kernel[0] - 1) * dilation[0] and r % dilation[0] == 0:
-                window = t // dx.shape[1] * h + i
-                for s in range(kernel[1]):
-                    j, last = reach(s, dx.shape[2], w, stride[1], before[1], dilation[1])
-                    while j < last:
-                        at, end = j * stride[1] + s * dilation[1] - before[1], min(j + run, last)
-                        collect(total[t, at * c : (at + end - j) * c], d[window, j * c : end * c],
-                                first[window, j * c : end * c],
-                                index.dtype.type(r // dilation[0] * kernel[1] + s))  # fmt: skip
-                        j = end
+            reach = row + before[0] - i * stride[0]
+            if 0 <= reach <= (kernel[0] - 1) * dilation[0] and reach % dilation[0] == 0:
+                tap = reach // dilation[0] * kernel[1]
+                if c < NARROW:
+                    narrow_taps(dx[b, row], dy[b, i], index[b, i], tap, kernel, stride, before, dilation)
+                else:
+                    wide_taps(dx[b, row], dy[b, i], index[b, i], tap, kernel, stride, before, dilation)
 
 
 # ------------------------------------------------------------------------------------------------------- mean
