@@ -225,6 +225,12 @@ class Table:
         """What allocates an array of this shape, in C order, each time it is called."""
         return maker(shape, dtype) if self.empty is empty else functools.partial(self.empty, shape, dtype)
 
+    def forget(self) -> None:
+        """Drop every plan: after `empty` was replaced, which plans hold."""
+        for launch in self.launches.values():
+            launch.plans.clear()
+            launch.calls.clear()
+
 
 class Choice:
     """A table that does not launch: `k.relu_forward(x)` is (launch, arguments)."""

@@ -52,10 +52,8 @@ class Node:
 
     def __init__(self, data: Array, requires_grad: bool = False, op: "Op | None" = None, index: int = 0,
                  version: Version | None = None):  # fmt: skip
-        self.data = data
-        self.requires_grad = requires_grad
-        self.op = op
-        self.index = index
+        self.data, self.requires_grad = data, requires_grad
+        self.op, self.index = op, index
         self.base = version is None  # not a view of another tensor
         self.version = version = version or Version()
         self.seen = version.value  # writes when this view was taken
@@ -290,16 +288,9 @@ def category(dtype: np.dtype[Any]) -> int:
 
 def promoted(inputs: tuple[Any, ...], floating: bool) -> tuple[Any, ...]:
     """The inputs with every tensor in the common dtype, cast on the tape; `floating` makes integers float32."""
-    found = None
-    for i in inputs:
-        if isinstance(i, Node):
-            if found is None:
-                found = i.data.dtype
-            elif i.data.dtype is not found and i.data.dtype != found:
-                break
-    else:
-        if found is not None and found.kind == "f":
-            return inputs
+    dtypes = [i.data.dtype for i in inputs if isinstance(i, Node)]
+    if dtypes and dtypes[0].kind == "f" and dtypes.count(dtypes[0]) == len(dtypes):
+        return inputs
     dtype = result_type(*inputs)
     if floating and dtype.kind != "f":
         dtype = np.dtype(np.float32)

@@ -388,21 +388,12 @@ def windows(op: str, rank: int, input: Any, kernel_size: Any, stride: Any, paddi
     before: the padding before each axis.
     """
     space, dilations = check_images(op, Form(*input), rank), per_axis(op, "dilation", dilation, rank)
-    kernel, strides, edges = sliding(op, rank, kernel_size, stride, padding, dilations)
-    size = places(op, space, kernel, strides, edges, dilations, bool(ceil_mode))
-    return kernel, strides, edges, tuple(a for a, _ in edges), dilations, size
-
-
-def sliding(
-    op: str, rank: int, kernel_size: Any, stride: Any, padding: Any, dilation: Sizes
-) -> tuple[Sizes, Sizes, Pairs]:
-    """(kernel, stride, padding) with one entry an axis."""
     kernel = per_axis(op, "kernel_size", kernel_size, rank)
     strides = kernel if stride is None or stride in ((), []) else per_axis(op, "stride", stride, rank)
-    edges = pairs(op, padding, rank)
-    reach = extent(kernel, dilation)
+    edges, reach = pairs(op, padding, rank), extent(kernel, dilations)
     if any(max(p) > e // 2 for p, e in zip(edges, reach, strict=True)):
         raise ValueError(
             f"{op}: padding is {padding!r}; it takes at most half of the window, which covers {list(reach)} pixels"
         )
-    return kernel, strides, edges
+    size = places(op, space, kernel, strides, edges, dilations, bool(ceil_mode))
+    return kernel, strides, edges, tuple(a for a, _ in edges), dilations, size
