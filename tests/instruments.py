@@ -45,10 +45,12 @@ class Guards:
 def guarded() -> Iterator[Guards]:
     guards, table = Guards(), backend.table("numba")
     before, table.empty = table.empty, guards.empty
+    table.forget()
     try:
         yield guards
     finally:
         table.empty = before
+        table.forget()
     guards.check()
 
 

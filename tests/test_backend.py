@@ -136,6 +136,50 @@ def test_what_is_written_in_place_is_written_whatever_its_order(scratch, rng):
         assert np.array_equal(p, 2 * a)
 
 
+class Names(backend.Observer):
+    """The kernels called, the parts of a composite before it."""
+
+    def __init__(self):
+        self.seen = []
+
+    def after(self, launch, kernel, args, outs):
+        self.seen.append(launch.name)
+
+
+def test_a_choice_is_made_once_for_a_signature(scratch):
+    asked = []
+    doubling()
+
+    @kernel(out=lambda times, x: [x.shape], flops=lambda times, x: x.size)
+    def grow(xp, times, x):
+        return times * x
+
+    @kernel(backend="numba", choice=True, when=lambda times, x: times == 2)
+    def grow(k, times, x):  # noqa: F811  one name, two implementations
+        asked.append(times)
+        return k.twice(x)
+
+    table, x = backend.table("numba"), np.arange(6, dtype=np.float32).reshape(2, 3)
+    assert [table.grow(2, x + i).sum() for i in range(4)] == [30, 42, 54, 66]
+    assert len(asked) == 2  # when planned, and by the call that planned it
+    assert backend.record("numba")["twice"] == backend.record("numba")["grow"] == (4, 0)
+    assert np.array_equal(table.grow(2, x.T), 2 * x.T)  # in another memory order
+    assert np.array_equal(table.grow(3, x), 3 * x)  # the reference
+    with backend.observing(Names()) as names:
+        table.grow(2, x)
+    assert names.seen == ["twice", "grow"]
+
+
+def test_arguments_of_one_signature_may_be_read_only(rng):
+    """The first call looks at types, the next ones do not."""
+    table, x = backend.table("numba"), rng.normal(size=(5, 7)).astype(np.float32)
+    fixed = x.copy()
+    fixed.flags.writeable = False
+    for a in (x, fixed, x, fixed):
+        assert np.array_equal(table.relu_forward(a), np.maximum(x, 0))
+        assert np.array_equal(table.add(fixed, a), x + x)
+
+
 @pytest.mark.parametrize("name", backend.BACKENDS)
 def test_a_backend_works_or_says_what_is_missing(name):
     if why := absence(name):

@@ -18,7 +18,7 @@ import tinymed.cpu.conv
 import tinymed.cpu.depthwise
 import tinymed.cpu.matmul  # noqa: F401
 from tinymed import backend
-from tinymed.cpu import microkernel
+from tinymed.cpu import algorithms, microkernel
 
 few = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
@@ -87,13 +87,14 @@ NONE, ONE, SAME = ((0, 0), (0, 0)), (1, 1), ((1, 1), (1, 1))
 @example(case=(2, 6, 3, (5, 4), (3, 3), ONE, SAME, ONE, 3))  # a filter to a group, yet two channels: not depthwise
 @example(case=(2, 3, 6, (5, 4), (3, 3), (2, 1), SAME, ONE, 3))  # a channel to a group, yet two filters
 @example(case=(1, 2, 3, (1, 1), (1, 1), ONE, ((2, 2), (2, 2)), ONE, 1))  # more padding than filter: dx is cut out
-def test_convolution_and_its_gradients(case):
+@pytest.mark.parametrize("algorithm", ["direct", "plain"])
+def test_convolution_and_its_gradients(algorithm, case):
     n, c, k, size, kernel, *how = case
     rng, groups = np.random.default_rng(1), how[-1]
     x, weight, bias = normal(rng, n, c, *size), normal(rng, k, c // groups, *kernel), normal(rng, k)
     expected = Conv(x, weight, *how)
     numba = backend.table("numba")
-    with guarded() as guards:
+    with guarded() as guards, algorithms.use_algorithm(algorithm):
         dy = guards.place(normal(rng, n, k, *expected.out), "image")
         xs, ws, bs = guards.place(x, "image"), guards.place(weight, "filter"), guards.place(bias)
         terms = c // groups * kernel[0] * kernel[1]

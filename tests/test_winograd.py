@@ -261,6 +261,17 @@ def test_what_winograd_cannot_do(weight, how, expected):
             assert {algorithms.choose(d, IMAGES, weight, **how) for d in algorithms.DIRECTIONS} == {expected}
 
 
+def test_little_work_is_plain():
+    """Up to so many multiply-adds, whatever slides how; one more, and it is not."""
+    little = algorithms.LITTLE // (8 * 9)
+    how = {"stride": (2, 2), "dilation": (1, 2), "padding": (ONE, (2, 2)), "groups": 2}
+    for n, expected in ((little, "plain"), (little + 1, "direct")):
+        for direction in algorithms.DIRECTIONS:
+            assert algorithms.choose(direction, (n, 4, 2, 2), (4, 2, 3, 3), **how) == expected
+    with algorithms.use_algorithm("plain"):
+        assert algorithms.choose("forward", IMAGES, FILTER) == "plain"
+
+
 def test_forcing_is_undone_and_checked():
     with use_precision("tf32"):
         before = algorithms.choose("forward", IMAGES, FILTER)
@@ -289,9 +300,13 @@ def test_the_composites_follow_the_chooser():
 
     rng, how = np.random.default_rng(0), (ONE, (ONE, ONE), ONE, 1)
     x, w, numba = normal(rng, 1, 32, 8, 8), normal(rng, 32, 32, 3, 3), backend.table("numba")
-    parts = {"direct": {"conv_direct", "conv_direct_weight"}, "winograd2": {"conv_winograd", "conv_winograd_weight"}}
+    parts = {
+        "plain": {"conv_plain", "conv_plain_input", "conv_plain_weight"},
+        "direct": {"conv_direct", "conv_direct_weight"},
+        "winograd2": {"conv_winograd", "conv_winograd_weight"},
+    }
     parts["winograd4"] = parts["winograd2"]
-    for name in FORCED:
+    for name in (*FORCED, "plain"):
         calls.clear()
         with use_precision("tf32"), algorithms.use_algorithm(name), backend.observing(Watch()):
             y = numba.conv2d_forward(x, w, None, *how)

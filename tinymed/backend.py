@@ -7,14 +7,13 @@ lies in another memory order into the one it wants, allocates its outputs and ca
 How kernels are declared is in `kernels`; what users need of it is imported here.
 """
 
-import contextvars
+import functools
 import importlib
 import math
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +30,7 @@ from .kernels import (
     canonical,
     describe,
     implementations,
+    is_array,
     is_single,
     kernel,
     like_first,
@@ -39,7 +39,8 @@ from .kernels import (
     rules,
     spec,
 )
-from .memory import Order, empty, is_dense
+from .memory import empty, is_dense, maker
+from .plan import Plan, calling, signature
 
 __all__ = [
     "BACKENDS",
@@ -49,6 +50,7 @@ __all__ = [
     "Backend",
     "BackendError",
     "Kernel",
+    "Plan",
     "Rule",
     "Spec",
     "canonical",
@@ -79,42 +81,6 @@ class Observer:
 observers: list[Observer] = []
 
 
-class Quiet(threading.local):
-    """A context in which inf and nan flow as IEEE says; TINYMED_DEBUG=nan finds them.
-
-    np.errstate does the same at 1 us a call.
-    """
-
-    def __init__(self) -> None:
-        self.context = contextvars.copy_context()
-        self.context.run(np.seterr, all="ignore")
-
-
-quiet = Quiet()
-
-
-def signature(args: Sequence[Any]) -> tuple[Any, ...]:
-    """What a plan depends on: shapes, strides and dtypes of arrays, types and values of the rest."""
-    key: list[Any] = []
-    for a in args:
-        key += (a.shape, a.strides, a.dtype) if hasattr(a, "strides") else (type(a), a)
-    return tuple(key)
-
-
-class Plan(NamedTuple):
-    """How a launch treats arguments of one signature: decided once, then looked up."""
-
-    kernel: Kernel
-    fallback: bool  # the reference answers for a backend that has compiled kernels
-    edges: list[tuple[int, Order]] = []  # arguments that lie otherwise than the kernel wants
-    outs: list[tuple[tuple[int, ...], Any, Order]] = []
-    work: list[Spec] = []
-    views: list[Callable[[Any], Any] | None] = []  # outputs, workspaces, arguments -> what the machine code takes
-    small: bool = False  # too little work to wake other threads for
-    written: list[int] = []  # arguments updated in place that lay otherwise: copied back
-    code: Callable[..., Any] | None = None  # compiled for these sizes: takes what `views` made
-
-
 class Launch:
     """A kernel name in one backend's table: calling it picks an implementation and runs it."""
 
@@ -123,12 +89,17 @@ class Launch:
         self.name, self.table = name, table
         self.kernels = [implementations[b, name] for b in chain if (b, name) in implementations]
         self.plans: dict[tuple[Any, ...], Plan] = {}
+        self.calls: dict[tuple[Any, ...], Callable[..., Any]] = {}  # of plans that need nothing more: most
         self.native = self.fallback = 0  # calls answered by the backend itself, and by the reference
         if not self.kernels:
             raise AttributeError(f"no kernel {name!r} on backend {table.name!r}")
 
     def __call__(self, *args: Any) -> Any:
-        plan = self.plans.get(signature(args)) or self.decide(args)
+        call = self.calls.get(signature(args))
+        if call is not None and not observers:
+            self.native += 1
+            return call(*args)
+        plan = self.plan_for(args)
         if plan.fallback:
             self.fallback += 1
             if strict and self.name in self.table.native and is_single(args):
@@ -158,12 +129,37 @@ class Launch:
             raise BackendError(f"{self.name}: no implementation takes {describe(args)}")
         if len(self.plans) >= MOST_PLANS:  # shapes that never come again
             self.plans.clear()
+            self.calls.clear()
         if kernel.compiled_kind:
             plan = self.lay_out(kernel, args)
         else:
             plan = Plan(kernel, kernel.reference and len(BACKENDS[self.table.name].chain) > 1)
-        self.plans[signature(args)] = plan
+        plan = plan._replace(call=calling(plan, self.table))
+        key = signature(args)
+        self.plans[key] = plan
+        call = self.chosen(kernel, args) if kernel.choice else plan.call
+        if call is not None and not (plan.fallback or plan.edges):
+            self.calls[key] = call
         return plan
+
+    def chosen(self, kernel: Kernel, args: Sequence[Any]) -> Callable[..., Any] | None:
+        """What a choice comes down to for arguments of this signature, unless it first changes a memory order."""
+        probes = [a.view() if is_array(a) else a for a in args]  # no array is given twice
+        launch, given = kernel.fn(Choice(self.table), *probes)
+        plan = launch.plan_for(given)
+        if plan.fallback or plan.edges:
+            return None
+        run, picks = plan.call, [(next((i for i, a in enumerate(probes) if a is g), -1), g) for g in given]
+
+        def same(*args: Any) -> Any:
+            launch.native += 1
+            return run(*args)
+
+        def picked(*args: Any) -> Any:
+            launch.native += 1
+            return run(*[args[i] if i >= 0 else g for i, g in picks])
+
+        return same if [*map(id, given)] == [*map(id, probes)] else picked
 
     def lay_out(self, kernel: Kernel, args: Sequence[Any]) -> Plan:
         """Memory orders, outputs and workspaces of a compiled kernel."""
@@ -187,30 +183,16 @@ class Launch:
         return Plan(kernel, False, edges, outs, work, views, small, written, kernel.compiled(small))
 
     def run(self, plan: Plan, args: Sequence[Any]) -> Any:
-        kernel, _, edges, specs, work, views, _, written, code = plan
-        if code is None:
-            if kernel.composite:
-                return kernel.fn(self.table, *args)
-            xp = self.table.xp
-            result = quiet.context.run(kernel.fn, xp, *args)
-            if type(result) is tuple:
-                return tuple([xp.asarray(r) for r in result])
-            return xp.asarray(result)  # NumPy gives scalars where an array has no axes
-        given = args
-        if edges:
-            args = list(args)
-            for i, order in edges:
-                args[i] = self.table.canonical(args[i], order)
-        make = self.table.empty
-        outs = [make(*o) for o in specs]
-        arrays = [*outs, *[make(*w) for w in work], *args] if work else [*outs, *args]
-        for i, view in enumerate(views):
-            if view is not None:
-                arrays[i] = view(arrays[i])
-        code(*arrays)
-        for i in written:
-            given[i][...] = args[i]
-        return outs[0] if len(outs) == 1 else tuple(outs)
+        """Call a plan's kernel, with what lies in another memory order brought into the one it wants."""
+        if not plan.edges:
+            return plan.call(*args)
+        laid = list(args)
+        for i, order in plan.edges:
+            laid[i] = self.table.canonical(laid[i], order)
+        result = plan.call(*laid)
+        for i in plan.written:
+            args[i][...] = laid[i]
+        return result
 
 
 class Table:
@@ -221,6 +203,7 @@ class Table:
         self.home: Any = importlib.import_module(BACKENDS[name].home) if BACKENDS[name].home else None
         allocator = getattr(self.home, "allocator", None)  # raises BackendError where the backend cannot work
         self.empty: Callable[..., Array] = allocator(name) if allocator else empty
+        self.ready: Callable[[Any, Sequence[Any]], Any] = getattr(self.home, "ready", lambda code, arrays: code)
         self.xp = importlib.import_module(BACKENDS[name].module)
         self.native: frozenset[str] = getattr(self.home, "NATIVE", frozenset())
         self.launches: dict[str, Launch] = {}
@@ -234,7 +217,43 @@ class Table:
 
     def launch(self, name: str) -> Launch:
         """What answers to a kernel's name."""
-        return Launch(name, self)
+        launch = Launch(name, self)
+        first = launch.kernels[0]
+        return CompositeLaunch(name, self) if first.composite and not first.choice else launch
+
+    def maker(self, shape: tuple[int, ...], dtype: Any) -> Callable[[], Array]:
+        """What allocates an array of this shape, in C order, each time it is called."""
+        return maker(shape, dtype) if self.empty is empty else functools.partial(self.empty, shape, dtype)
+
+    def forget(self) -> None:
+        """Drop every plan: after `empty` was replaced, which plans hold."""
+        for launch in self.launches.values():
+            launch.plans.clear()
+            launch.calls.clear()
+
+
+class Choice:
+    """A table that does not launch: `k.relu_forward(x)` is (launch, arguments)."""
+
+    def __init__(self, table: Table):
+        self.table = table
+
+    def __getattr__(self, name: str) -> Callable[..., tuple[Launch, tuple[Any, ...]]]:
+        return lambda *args: (getattr(self.table, name), args)
+
+
+class CompositeLaunch(Launch):
+    """A name whose first implementation calls other kernels, which have plans: this one needs none."""
+
+    def __init__(self, name: str, table: "Table"):
+        super().__init__(name, table)
+        self.when, self.fn = self.kernels[0].when, self.kernels[0].fn
+
+    def __call__(self, *args: Any) -> Any:
+        if observers or not (self.when is None or self.when(*args)):
+            return super().__call__(*args)
+        self.native += 1
+        return self.fn(self.table, *args)
 
 
 Skipped = Callable[[Kernel, Plan, Sequence[Any]], Any]

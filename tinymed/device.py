@@ -16,6 +16,7 @@ from .kernels import DEFAULT, is_array
 from .memory import Order, dense_order, inverse_order
 
 NAMES = ("cpu", "cuda")
+ON_CPU = (np.ndarray, np.generic)
 CUDA = (2, 13)  # DLPack's numbers for a GPU's own and managed memory
 
 
@@ -36,7 +37,7 @@ def default() -> str:
 
 def of(a: Array) -> str:
     """The device of an array."""
-    return "cpu" if isinstance(a, np.ndarray | np.generic) else "cuda"
+    return "cpu" if isinstance(a, ON_CPU) else "cuda"
 
 
 def table_on(device: str) -> Table:
@@ -83,9 +84,10 @@ def writeable(a: Array) -> bool:
 
 def shares_memory(a: Array, b: Array) -> bool:
     """Whether two arrays may lie in the same memory."""
-    if of(a) != of(b):
+    place = of(a)
+    if of(b) != place:
         return False
-    if of(a) == "cpu":
+    if place == "cpu":
         return np.may_share_memory(a, b)
     return bool(a.data.mem is b.data.mem)  # one allocation of CuPy's pool
 

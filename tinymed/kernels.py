@@ -21,7 +21,6 @@ through the kernel `canonical`, so the cost is visible.  Inside, a compiled kern
 import importlib
 import inspect
 import math
-import operator
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
@@ -71,8 +70,8 @@ class Kernel:
 
     def __init__(self, fn: Callable[..., Any], name: str, backend: str, composite: bool, kinds: dict[str, str],
                  work: Callable[..., Sequence[Any]] | None, when: Callable[..., bool] | None,
-                 parallel: bool):  # fmt: skip
-        self.fn, self.name, self.backend, self.composite = fn, name, backend, composite
+                 parallel: bool, choice: bool):  # fmt: skip
+        self.fn, self.name, self.backend, self.composite, self.choice = fn, name, backend, composite, choice
         self.reference = backend == REFERENCE
         self.compiled_kind = not (self.reference or composite)
         self.kinds, self.work, self.when, self.parallel = kinds, work, when, parallel
@@ -128,11 +127,11 @@ class Kernel:
     def view(self, name: str, order: Order, shape: tuple[int, ...]) -> Callable[[Array], Array] | None:
         """What makes an array, dense in this order, the C-contiguous view that the compiled loop takes."""
         kind, as_is = self.kinds.get(name), order == tuple(range(len(order)))
-        if kind == "flat":
-            return operator.methodcaller("ravel") if as_is else lambda a: a.transpose(order).ravel()
-        if kind == "rows":
+        if kind == "flat" and len(shape) != 1:
+            return (lambda a: a.ravel()) if as_is else lambda a: a.transpose(order).ravel()
+        if kind == "rows" and len(shape) != 2:
             rows = matrix(tuple(shape[i] for i in order))
-            return operator.methodcaller("reshape", rows) if as_is else lambda a: a.transpose(order).reshape(rows)
+            return (lambda a: a.reshape(rows)) if as_is else lambda a: a.transpose(order).reshape(rows)
         return None if as_is else lambda a: a.transpose(order)
 
 
@@ -161,13 +160,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 def kernel(*, name: str = "", backend: str = REFERENCE, out: Callable[..., Sequence[Any]] | None = None,
            flops: Callable[..., float] | None = None, writes: str = "", composite: bool = False, image: str = "",
            filter: str = "", flat: str = "", rows: str = "", work: Callable[..., Sequence[Any]] | None = None,
-           when: Callable[..., bool] | None = None, parallel: bool = True) -> Callable[[F], F]:  # fmt: skip
+           when: Callable[..., bool] | None = None, parallel: bool = True,
+           choice: bool = False) -> Callable[[F], F]:  # fmt: skip
     """Declare an implementation of the kernel that the function is named after; see the module's docstring.
 
     name: instead of the function's own.  out: inputs -> shapes, or (shape, dtype) pairs, of the outputs.  flops:
     inputs -> floating-point operations.  writes: inputs updated in place.  work: inputs -> shapes of scratch arrays.
     when: inputs -> whether this implementation can take them; if not, the chain goes on.  parallel: its prange loops
-    run on several threads.
+    run on several threads.  choice: a composite that calls one kernel and returns what that returns; which, and with
+    what, depends on shapes, strides, dtypes and numbers alone.
     """
     named = (("image", image), ("filter", filter), ("flat", flat), ("rows", rows))
     kinds = {parameter: kind for kind, names in named for parameter in names.split()}
@@ -176,7 +177,8 @@ def kernel(*, name: str = "", backend: str = REFERENCE, out: Callable[..., Seque
         called = name or fn.__name__
         if backend == REFERENCE or called not in rules:
             rules[called] = Rule(out or like_first, flops, frozenset(writes.split()))
-        implementations[backend, called] = Kernel(fn, called, backend, composite, kinds, work, when, parallel)
+        implementations[backend, called] = Kernel(fn, called, backend, composite or choice, kinds, work, when,
+                                                  parallel, choice)  # fmt: skip
         return fn
 
     return declare

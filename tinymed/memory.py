@@ -11,7 +11,8 @@ import math
 import mmap
 import threading
 from collections import deque
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -156,6 +157,11 @@ def stored(shape: tuple[int, ...], dtype: Any, order: Order | None) -> tuple[tup
     if order is None or order == tuple(range(len(order))):
         return shape, nbytes, None
     return tuple(shape[i] for i in order), nbytes, inverse_order(order)
+
+
+def maker(shape: tuple[int, ...], dtype: Any) -> Callable[[], np.ndarray]:
+    """What makes `empty(shape, dtype)` each time it is called; malloc's small arrays without further questions."""
+    return partial(np.empty if stored(shape, dtype, None)[1] < SMALL else empty, shape, dtype)
 
 
 def empty(shape: tuple[int, ...], dtype: Any, order: Order | None = None) -> np.ndarray:

@@ -52,9 +52,11 @@ class Node:
 
     def __init__(self, data: Array, requires_grad: bool = False, op: "Op | None" = None, index: int = 0,
                  version: Version | None = None):  # fmt: skip
-        self.data, self.requires_grad, self.op, self.index = data, requires_grad, op, index
-        self.version, self.base = version or Version(), version is None  # base: not a view of another tensor
-        self.seen = self.version.value  # writes when this view was taken
+        self.data, self.requires_grad = data, requires_grad
+        self.op, self.index = op, index
+        self.base = version is None  # not a view of another tensor
+        self.version = version = version or Version()
+        self.seen = version.value  # writes when this view was taken
         self.grad: Any = None
         self.hooks: list[Callable[[Any], Any]] | None = None
 
@@ -134,54 +136,54 @@ class Op:
             inputs = promoted(inputs, cls.promotes == "float")
         op = cls()
         op.k = backend.current or backend.table()
-        first: Node | None = None
-        elsewhere = op.k.device != "cpu"
-        arrays, needs, tracked = [], [], enabled and cls.backward is not None
-        for i in inputs:  # loops, not comprehensions, which are calls: this is run for every op
+        elsewhere, tracked = op.k.device != "cpu", enabled and cls.backward is not None
+        arrays, needs, nodes = list(inputs), [False] * len(inputs), []
+        for n, i in enumerate(inputs):  # loops, not comprehensions, which are calls: this is run for every op
             if isinstance(i, Node):
                 if enabled and i.seen != i.version.value:
                     i.check_fresh(cls.__name__)
-                if first is None:
-                    first = i
                 if type(i.data) is not np.ndarray:
                     elsewhere = True
-                arrays.append(i.data)
-                needs.append(tracked and i.requires_grad)
-            else:
-                arrays.append(i)
-                needs.append(False)
-        if first is None:
+                arrays[n] = i.data
+                needs[n] = tracked and i.requires_grad
+                nodes.append(i)
+        if not nodes:
             raise TypeError(f"{cls.__name__} takes at least one tensor, got {backend.describe(inputs)}")
         if elsewhere:
             op.k = device.table_for(cls.__name__, arrays)
         op.needs = tuple(needs)
         results = op.forward(*arrays)
         outs = results if isinstance(results, tuple) else (results,)
-        tensor, version, maker = first.plain, first.version if op.view else None, op if True in needs else None
+        first, maker = nodes[0], op if True in needs else None
+        tensor, version = first.plain, first.version if cls.view else None
         tensors: list[Node] = []
         for o in outs:
             tensors.append(tensor(o, maker is not None and o.dtype.kind == "f", maker, len(tensors), version))
         if maker is not None:
-            op.connect(inputs, tensors)
+            op.connect(inputs, nodes, tensors)
         else:
             op.saved = ()
         for o in observers:
             o.forward(op, inputs, outs)
         return tuple(tensors) if isinstance(results, tuple) else tensors[0]
 
-    def connect(self, inputs: Sequence[Any], tensors: Sequence[Node]) -> None:
-        """Put the op on the tape: edges to where its inputs came from, and the versions of what it saved."""
+    def connect(self, inputs: Sequence[Any], nodes: Sequence[Node], tensors: Sequence[Node]) -> None:
+        """Put the op on the tape: edges to where its inputs came from, and the versions of what it saved.
+
+        nodes: those of the inputs that are tensors.
+        """
         self.order = next(counter)
         if scope:
             self.scope = scope[-1]
-        self.specs = [(t.data.shape, t.data.dtype) for t in tensors]
         self.tensor = type(tensors[0])
-        edges: list[Any] = []
-        for i, need in zip(inputs, self.needs):  # noqa: B905  of one length: apply made them
-            edges.append((i.op or i, i.index) if need else None)
-        self.edges, self.guards = edges, []
-        for node in (*inputs, *tensors):
-            if isinstance(node, Node):
+        self.edges, self.specs, self.guards = [None] * len(inputs), [], []
+        for n, need in enumerate(self.needs):
+            if need:
+                self.edges[n] = inputs[n].op or inputs[n], inputs[n].index
+        for t in tensors:
+            self.specs.append((t.data.shape, t.data.dtype))
+        if self.saved:
+            for node in (*nodes, *tensors):
                 for s in self.saved:
                     if s is node.data:
                         node.version.held += 1
@@ -286,8 +288,8 @@ def category(dtype: np.dtype[Any]) -> int:
 
 def promoted(inputs: tuple[Any, ...], floating: bool) -> tuple[Any, ...]:
     """The inputs with every tensor in the common dtype, cast on the tape; `floating` makes integers float32."""
-    dtypes = {i.data.dtype for i in inputs if isinstance(i, Node)}
-    if len(dtypes) == 1 and next(iter(dtypes)).kind == "f":
+    dtypes = [i.data.dtype for i in inputs if isinstance(i, Node)]
+    if dtypes and dtypes[0].kind == "f" and dtypes.count(dtypes[0]) == len(dtypes):
         return inputs
     dtype = result_type(*inputs)
     if floating and dtype.kind != "f":
@@ -334,7 +336,7 @@ def walk(roots: Sequence[Node], dys: Sequence[Array], retain_graph: bool = False
                 if (id(op), index) in wanted:
                     wanted[id(op), index] = dy
         dxs = op.gradients(slots)
-        for edge, dx in zip(op.edges, dxs, strict=False):
+        for edge, dx in zip(op.edges, dxs):  # noqa: B905  without a keyword in half the time
             if edge is not None and dx is not None:
                 arrive(edge[0], edge[1], dx, slots[0])
         if not retain_graph:
@@ -351,12 +353,11 @@ def leaf(node: Node, dx: Array, dy: Array | None, wanted: dict[tuple[int, int], 
             before = wanted[id(node), 0]
             wanted[id(node), 0] = dx if before is None else device.table_on(device.of(dx)).add(before, dx)
         return
-    k = device.table_on(device.of(dx))
     if node.grad is not None:
-        node.grad = node.plain(k.add(node.grad.data, dx))
-    else:
-        alias = dy is not None and device.shares_memory(dx, dy)
-        node.grad = node.plain(k.copy(dx) if alias or 0 in dx.strides else dx)
+        dx = device.table_on(device.of(dx)).add(node.grad.data, dx)
+    elif 0 in dx.strides or (dy is not None and device.shares_memory(dx, dy)):
+        dx = device.table_on(device.of(dx)).copy(dx)
+    node.grad = node.plain(dx)
 
 
 def call_hooks(hooks: list[Callable[[Any], Any]], dy: Any, tensor: type[Node]) -> Any:

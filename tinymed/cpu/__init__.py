@@ -1,5 +1,8 @@
 """The `numba` backend: compiled loops under the same family names as `tinymed.ops`.  Imported at first use."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from . import (
     activations,
     adaptive_pool,
@@ -25,6 +28,7 @@ from . import (
     optim,
     optim_flat,
     pad,
+    plain_conv,
     pool,
     pool3d,
     reduce,
@@ -147,6 +151,19 @@ NATIVE = frozenset(
     ]
 )
 
+
+def ready(compiled: Any, arguments: Sequence[Any]) -> Any:
+    """A kernel's machine code for arguments of these types, after a call with them.
+
+    Numba's dispatcher looks for it by the type of each argument at every call, for a tuple of sizes in half a
+    microsecond; arguments of one plan always have the same types.
+    """
+    if not hasattr(compiled, "overloads"):
+        return compiled
+    found = compiled.overloads.get(tuple([compiled.typeof_pyval(a) for a in arguments]))
+    return compiled if found is None else found.entry_point
+
+
 __all__ = [
     "NATIVE",
     "activations",
@@ -174,9 +191,11 @@ __all__ = [
     "optim",
     "optim_flat",
     "pad",
+    "plain_conv",
     "pool",
     "pool3d",
     "prepare",
+    "ready",
     "reduce",
     "resample",
     "response_norm",

@@ -3,6 +3,7 @@
     direct       one multiplication for each weight at each place; any shape
     winograd2    F(2x2, 3x3): 16 products where direct has 36; as accurate as direct
     winograd4    F(4x4, 3x3): 36 products where direct has 144; one decimal digit less, so not in `exact`
+    plain        the definition in loops on one thread: for little work, which packing for the others would double
     depthwise    one filter to a channel: no sum over channels, so no matrix product
 
 The rule never looks at a clock: the same shapes give the same bits on every machine of one kind.
@@ -14,10 +15,13 @@ from functools import lru_cache
 from math import prod
 
 from .. import precision
+from ..ops.space import slides
 
-ALGORITHMS = ("direct", "winograd2", "winograd4", "depthwise")
+ALGORITHMS = ("direct", "winograd2", "winograd4", "plain", "depthwise")
+FORCIBLE = ALGORITHMS[:4]
 DIRECTIONS = ("forward", "input", "weight")
 TRANSFORM, FILTER = 10, 8  # multiply-adds that pass while one number of a tile or a filter is transformed
+LITTLE = 2048  # multiply-adds that loops do sooner than one kernel more is called
 ROWS = 8  # tiles that a register tile takes at once
 SHAPES = (
     (3, 32, 64, 64), (32, 64, 32, 32), (64, 128, 16, 16), (128, 256, 8, 8),
@@ -30,8 +34,8 @@ Pairs = tuple[tuple[int, int], ...]
 
 def checked(name: str | None) -> str | None:
     """The name of an algorithm that can be forced, None for the rule, or ValueError."""
-    if name and name not in ALGORITHMS[:3]:
-        raise ValueError(f"convolution algorithm {name!r} is unknown; choose one of {', '.join(ALGORITHMS[:3])}")
+    if name and name not in FORCIBLE:
+        raise ValueError(f"convolution algorithm {name!r} is unknown; choose one of {', '.join(FORCIBLE)}")
     return name or None
 
 
@@ -69,6 +73,9 @@ def decide(direction: str, x_shape: Sizes, weight_shape: Sizes, stride: Sizes, p
         raise ValueError(f"direction {direction!r} is unknown; choose one of {', '.join(DIRECTIONS)}")
     if groups > 1 and weight_shape[:2] == (groups, 1):
         return "depthwise"
+    places = slides(x_shape[2:], weight_shape[2:], stride, padding, dilation)
+    if forced == "plain" or (not forced and x_shape[0] * prod(weight_shape) * prod(places) <= LITTLE):
+        return "plain"
     filters, channels, *kernel = weight_shape
     if x_shape[0] == 0 or (groups, stride, dilation, tuple(kernel)) != (1, (1, 1), (1, 1), (3, 3)):
         return "direct"

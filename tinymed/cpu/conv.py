@@ -1,9 +1,9 @@
 """Two-dimensional convolution on the microkernel, any size, stride, padding, dilation and groups.
 
 The public kernels are composites that call the parts of the algorithm chosen: pad, pack or turn the filter, run the
-loop (here, in depthwise.py or in winograd.py).  Each part is a kernel of its own, so a recorded program shares it
-between forward and backward.  Loops see images as NHWC, filters as HWIO ([kernel row][kernel column][C / groups][K]);
-offsets and strides are in bytes.
+loop (here, in depthwise.py or winograd.py); little work is one loop (plain_conv.py).  Each part is a kernel of its own,
+so a recorded program shares it between forward and backward.  Loops see images as NHWC, filters as HWIO
+([kernel row][kernel column][C / groups][K]); offsets and strides are in bytes.
 """
 
 import math
@@ -13,6 +13,7 @@ import numpy as np
 from numba import prange
 
 from ..backend import kernel
+from ..ops.space import slides
 from . import conv_packed
 from .algorithms import choose
 from .jit import serial
@@ -20,7 +21,7 @@ from .microkernel import ACCUMULATE, COLUMNS, ROWS, TASKS, ZERO, address, ceil_d
 from .pack import pack_rows
 from .transpose import transpose
 
-NO_BIAS = np.zeros(0, np.float32)
+NO_BIAS, NO_PADDING = np.zeros(0, np.float32), ((0, 0), (0, 0))
 BLOCK = 16 * ROWS  # rows of one indirection table: their inputs stay in L2 while the panels of the filter pass
 SLICE = 32  # rows of a filter packed or turned by one task
 WINOGRAD = {"winograd2": 2, "winograd4": 4}  # size of a tile of the output
@@ -31,18 +32,17 @@ PARTIAL = 1 << 22  # floats of partial weight gradients: 16 MiB, or one copy whe
 # ------------------------------------------------------------------------------------------------- composites
 
 
-def takes(*arrays: Any) -> bool:
-    return bool(arrays[0].ndim == 4) and all(a is None or a.dtype.char == "f" for a in arrays)
+def takes(x: Any, y: Any, bias: Any = None) -> bool:
+    return bool(x.ndim == 4 and x.dtype.char == y.dtype.char == "f" and (bias is None or bias.dtype.char == "f"))
 
 
 @kernel(backend="numba", composite=True, when=lambda x, weight, bias, *_: takes(x, weight, bias))
-def conv2d_forward(
-    k: Any, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any
-) -> Any:
+def conv2d_forward(k: Any, x: Any, weight: Any, bias: Any, *how: Any) -> Any:
     """The parts of the algorithm that algorithms.choose names."""
-    bias = NO_BIAS if bias is None else bias
-    algorithm = choose("forward", x.shape, weight.shape, stride, padding, dilation, groups)
-    return correlate(k, algorithm, x, weight, bias, stride, padding, dilation, groups)
+    bias, algorithm = NO_BIAS if bias is None else bias, choose("forward", x.shape, weight.shape, *how)
+    if algorithm == "plain":
+        return k.conv_plain(x, weight, bias, *how)
+    return correlate(k, algorithm, x, weight, bias, *how)
 
 
 def correlate(k: Any, algorithm: str, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any,
@@ -65,6 +65,8 @@ def conv2d_backward_input(
     The first writes each pixel once but multiplies the zeros around dy; at 2x2 -> 4x4 three quarters of it are zeros.
     """
     algorithm = choose("input", x_shape, weight.shape, stride, padding, dilation, groups)
+    if algorithm == "plain":
+        return k.conv_plain_input(dy, weight, x_shape, stride, padding, dilation, groups)
     turned = k.turn_filter(weight, groups)
     if algorithm in WINOGRAD or (stride == (1, 1) and x_shape[2] * x_shape[3] < 1.3 * dy.shape[2] * dy.shape[3]):
         reach = [d * (size - 1) for d, size in zip(dilation, weight.shape[2:], strict=True)]
@@ -81,11 +83,11 @@ def conv2d_backward_input(
 
 
 @kernel(backend="numba", composite=True, when=lambda dy, x, *_: takes(dy, x))
-def conv2d_backward_weight(
-    k: Any, dy: Any, x: Any, weight_shape: Any, stride: Any, padding: Any, dilation: Any, groups: Any
-) -> Any:
+def conv2d_backward_weight(k: Any, dy: Any, x: Any, weight_shape: Any, *how: Any) -> Any:
     """The parts of the algorithm that algorithms.choose names; direct ones share the padded x of forward."""
-    algorithm = choose("weight", x.shape, weight_shape, stride, padding, dilation, groups)
+    (stride, padding, dilation, groups), algorithm = how, choose("weight", x.shape, weight_shape, *how)
+    if algorithm == "plain":
+        return k.conv_plain_weight(dy, x, weight_shape, *how)
     if algorithm in WINOGRAD:
         return k.conv_winograd_weight(dy, x, WINOGRAD[algorithm], padding)
     x = padded(k, x, padding)
@@ -97,7 +99,7 @@ def conv2d_backward_weight(
 
 
 def padded(k: Any, x: Any, padding: Any) -> Any:
-    return x if padding == ((0, 0), (0, 0)) else k.pad(x, padding)
+    return x if padding == NO_PADDING else k.pad(x, padding)
 
 
 # ------------------------------------------------------------------------------------------- images and filters
@@ -166,9 +168,7 @@ def turn_filter(turned: Any, w: Any, groups: Any) -> None:
 
 
 def direct_out(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
-    sizes = [(n - d * (k - 1) - 1) // s + 1
-             for n, k, s, d in zip(x.shape[2:], shape[2:], stride, dilation, strict=True)]  # fmt: skip
-    return [(x.shape[0], shape[0], *sizes)]
+    return [(x.shape[0], shape[0], *slides(x.shape[2:], shape[2:], stride, NO_PADDING, dilation))]
 
 
 def direct_work(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:

@@ -72,13 +72,13 @@ def sum_to(k: Any, dy: Any, shape: tuple[int, ...]) -> Any:
     return k.sum_forward(dy, broadcast_axes(dy.shape, shape)).reshape(shape)
 
 
-@kernel(backend="numba", composite=True, when=lambda x, low, high: is_single((x,)))
+@kernel(backend="numba", choice=True, when=lambda x, low, high: is_single((x,)))
 def clamp_forward(k: Any, x: Any, low: Any, high: Any) -> Any:
     """hardtanh_forward between the bounds, infinite where there is none."""
     return k.hardtanh_forward(x, *bounds(low, high))
 
 
-@kernel(backend="numba", composite=True, when=lambda dy, x, low, high: is_single((dy, x)))
+@kernel(backend="numba", choice=True, when=lambda dy, x, low, high: is_single((dy, x)))
 def clamp_backward(k: Any, dy: Any, x: Any, low: Any, high: Any) -> Any:
     """clamp_gradient between the bounds."""
     return k.clamp_gradient(dy, x, *bounds(low, high))

@@ -13,6 +13,7 @@ Sums run in float32 within a block that fits the cache and in float64 between bl
 whose number depends on the shape alone: the same bits for any number of threads.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -28,25 +29,33 @@ LOOK = 1024  # numbers whose mean the first block is summed about
 ABSENT, UNCOUNTED = np.zeros(0, np.float32), np.zeros(0, np.int64)  # stand for None: one signature, compiled once
 
 
-def lanes(c: int) -> int:
-    """The length of a strip: whole rows, about STRIP numbers."""
-    return c * max(1, STRIP // max(1, c))
+def lanes(c: int, rows: int = STRIP**2) -> int:
+    """The length of a strip: whole rows, about STRIP numbers, and of few rows no more than there are strips."""
+    return c * max(1, min(math.isqrt(rows), STRIP // max(1, c)))
+
+
+def rows_of(x: Any) -> int:
+    """The numbers of a channel."""
+    return int(x.size // max(1, x.shape[1]))
 
 
 def stats_work(x: Any, *_: Any) -> list[Any]:
     """Per chunk of rows: two rows of statistics and two of sums in float64, three strips of sums."""
-    c, chunks = x.shape[1], max(1, min(CHUNKS, x.size // GRAIN, x.size // max(1, 64 * x.shape[1])))
-    return [((chunks, 4, c), np.float64), (chunks, 3, lanes(c))]
+    c, chunks = x.shape[1], max(1, min(CHUNKS, x.size // GRAIN, rows_of(x) // 64))
+    return [((chunks, 4, c), np.float64), (chunks, 3, lanes(c, rows_of(x)))]
 
 
 def map_work(x: Any, *_: Any) -> list[Any]:
     """The map's three numbers of a channel, repeated along strips."""
-    return [(3, lanes(x.shape[1]))]
+    return [(3, lanes(x.shape[1], rows_of(x)))]
 
 
 def single(*args: Any) -> bool:
     """Every floating-point array is float32."""
-    return all(a.dtype.char == "f" for a in args if hasattr(a, "dtype") and a.dtype.kind == "f")
+    for a in args:  # noqa: SIM110  asked at every call, for which a generator is slow
+        if hasattr(a, "dtype") and a.dtype.char != "f" and a.dtype.kind == "f":
+            return False
+    return True
 
 
 @serial
@@ -220,8 +229,11 @@ def channels_and_map(x: Any, *_: Any) -> list[tuple[int, ...]]:
 def batch_norm_forward(k: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, count: Any,
                        *rule: Any) -> Any:  # fmt: skip
     """batch_norm_moments, with empty arrays for what is None, and batch_norm_apply."""
-    arrays = [ABSENT if v is None else v for v in (weight, bias, running_mean, running_var)]
-    mean, rstd, map = k.batch_norm_moments(x, *arrays, UNCOUNTED if count is None else count, *rule)
+    weight, bias = ABSENT if weight is None else weight, ABSENT if bias is None else bias
+    if running_mean is None:
+        running_mean = running_var = ABSENT
+    count = UNCOUNTED if count is None else count
+    mean, rstd, map = k.batch_norm_moments(x, weight, bias, running_mean, running_var, count, *rule)
     return k.batch_norm_apply(x, map), mean, rstd
 
 
@@ -345,7 +357,7 @@ def gradient_run(dx: Any, dy: Any, x: Any, first: Any, strips: Any, means: Any, 
         at, phase = at + run, 0
 
 
-@kernel(backend="numba", rows="dx dy x", work=lambda dy, *_: [*map_work(dy), (lanes(dy.shape[1]),)],
+@kernel(backend="numba", rows="dx dy x", work=lambda dy, *_: [*map_work(dy), (lanes(dy.shape[1], rows_of(dy)),)],
         out=lambda dy, *_: [dy.shape], flops=lambda dy, *_: 4 * dy.size)  # fmt: skip
 def batch_norm_apply_gradient(dx: Any, strips: Any, means: Any, dy: Any, x: Any, mean: Any, map: Any,
                               training: Any) -> None:  # fmt: skip

@@ -13,23 +13,24 @@ from ..ops.pool import winner_shapes
 from .jit import serial
 
 f4 = np.float32
+NARROW = 8  # channels, below which a loop over them costs more than it gains
 
 
 def takes(x: Any, *_: Any) -> bool:
     """What the loops can run on: float32 images."""
-    return bool(x.ndim == 4 and x.dtype == f4)
+    return bool(x.ndim == 4 and x.dtype.char == "f")
 
 
 def halves(kernel: Any, stride: Any, before: Any, dilation: Any, space: Any, size: Any) -> bool:
     """Whether windows are 2 x 2 at stride 2, inside the image: most networks' only pooling."""
-    plain = (kernel, stride, before, dilation) == ((2, 2), (2, 2), (0, 0), (1, 1))
+    plain = kernel == stride == (2, 2) and before == (0, 0) and dilation == (1, 1)
     return bool(plain and 2 * size[0] <= space[0] and 2 * size[1] <= space[1])
 
 
 # ---------------------------------------------------------------------------------------------------- maximum
 
 
-@kernel(backend="numba", composite=True, when=takes)
+@kernel(backend="numba", choice=True, when=takes)
 def max_pool2d_forward(k: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any) -> Any:
     """The loop for 2 x 2 windows, or the one for any."""
     if halves(kernel, stride, before, dilation, x.shape[2:], size):
@@ -37,7 +38,7 @@ def max_pool2d_forward(k: Any, x: Any, kernel: Any, stride: Any, before: Any, di
     return k.max_window(x, kernel, stride, before, dilation, size)
 
 
-@kernel(backend="numba", composite=True, when=takes)
+@kernel(backend="numba", choice=True, when=takes)
 def max_pool2d_backward(k: Any, dy: Any, index: Any, x_shape: Any,
                         kernel: Any, stride: Any, before: Any, dilation: Any) -> Any:  # fmt: skip
     """max_halve_backward for 2 x 2 windows at stride 2, else max_window_backward."""
@@ -95,6 +96,45 @@ def max_halve_backward(dx: Any, dy: Any, index: Any, x_shape: Any) -> None:
             dx[b, 2 * i : min(2 * i + 2, height)] = 0
 
 
+@serial
+def narrow_row(y: Any, index: Any, x: Any, top: Any, kernel: Any, stride: Any, before: Any, dilation: Any) -> None:
+    """A row of windows of few channels, whose first tap is in row `top` of the image, one at a time."""
+    for j in range(y.shape[0]):
+        left = j * stride[1] - before[1]
+        for k in range(y.shape[1]):
+            best, first, found = f4(-np.inf), 0, False
+            for r in range(kernel[0]):
+                row = top + r * dilation[0]
+                if 0 <= row < x.shape[0]:
+                    for s in range(kernel[1]):
+                        column = left + s * dilation[1]
+                        if 0 <= column < x.shape[1]:
+                            pixel = x[row, column, k]
+                            take = not found or wins(pixel, best)
+                            best, found = pixel if take else best, True
+                            first = r * kernel[1] + s if take else first
+            y[j, k], index[j, k] = best, first
+
+
+@serial
+def wide_row(y: Any, index: Any, x: Any, top: Any, kernel: Any, stride: Any, before: Any, dilation: Any) -> None:
+    """A row of windows, whose first tap is in row `top` of the image, many channels at a time."""
+    for j in range(y.shape[0]):
+        best, first, found = y[j], index[j], False
+        best[:] = -np.inf
+        first[:] = 0
+        for tap in range(kernel[0] * kernel[1]):
+            row = top + tap // kernel[1] * dilation[0]
+            column = j * stride[1] - before[1] + tap % kernel[1] * dilation[1]
+            if 0 <= row < x.shape[0] and 0 <= column < x.shape[1]:
+                pixel, number = x[row, column], first.dtype.type(tap)
+                for k in range(best.size):
+                    take = not found or wins(pixel[k], best[k])
+                    best[k] = pixel[k] if take else best[k]
+                    first[k] = number if take else first[k]
+                found = True
+
+
 @kernel(backend="numba", image="y index x",
         out=lambda x, kernel, stride, before, dilation, size: winner_shapes(x, kernel, size),
         flops=lambda x, *_: x.size)  # fmt: skip
@@ -103,20 +143,34 @@ def max_window(y: Any, index: Any, x: Any, kernel: Any, stride: Any, before: Any
     n, h, w, c = y.shape
     for t in prange(n * h):
         b, i = t // h, t % h
-        for j in range(w):
-            best, first, found = y[b, i, j], index[b, i, j], False
-            best[:] = -np.inf
-            first[:] = 0
-            for tap in range(kernel[0] * kernel[1]):
-                row = i * stride[0] - before[0] + tap // kernel[1] * dilation[0]
-                column = j * stride[1] - before[1] + tap % kernel[1] * dilation[1]
-                if 0 <= row < x.shape[1] and 0 <= column < x.shape[2]:
-                    pixel, number = x[b, row, column], first.dtype.type(tap)
-                    for k in range(c):
-                        take = not found or wins(pixel[k], best[k])
-                        best[k] = pixel[k] if take else best[k]
-                        first[k] = number if take else first[k]
-                    found = True
+        if c < NARROW:
+            narrow_row(y[b, i], index[b, i], x[b], i * stride[0] - before[0], kernel, stride, before, dilation)
+        else:
+            wide_row(y[b, i], index[b, i], x[b], i * stride[0] - before[0], kernel, stride, before, dilation)
+
+
+@serial
+def narrow_taps(dx: Any, dy: Any, index: Any, tap: Any, kernel: Any, stride: Any, before: Any, dilation: Any) -> None:
+    """wide_taps for images of few channels."""
+    for s in range(kernel[1]):
+        for k in range(dx.shape[1]):
+            for j in range(dy.shape[0]):
+                column = j * stride[1] - before[1] + s * dilation[1]
+                if 0 <= column < dx.shape[0]:
+                    dx[column, k] += dy[j, k] if index[j, k] == tap + s else f4(0)
+
+
+@serial
+def wide_taps(dx: Any, dy: Any, index: Any, tap: Any, kernel: Any, stride: Any, before: Any, dilation: Any) -> None:
+    """To a row of dx what a row of windows sends it, of which it is the taps `tap`, `tap` + 1, ..."""
+    for j in range(dy.shape[0]):
+        d, first = dy[j], index[j]
+        for s in range(kernel[1]):
+            column = j * stride[1] - before[1] + s * dilation[1]
+            if 0 <= column < dx.shape[0]:
+                total, number = dx[column], first.dtype.type(tap + s)
+                for k in range(total.size):
+                    total[k] += d[k] if first[k] == number else f4(0)
 
 
 @kernel(backend="numba", image="dx dy index", out=lambda dy, index, x_shape, *_: [x_shape],
@@ -131,14 +185,11 @@ def max_window_backward(dx: Any, dy: Any, index: Any, x_shape: Any,
         for i in range(h):
             reach = row + before[0] - i * stride[0]
             if 0 <= reach <= (kernel[0] - 1) * dilation[0] and reach % dilation[0] == 0:
-                for j in range(w):
-                    d, first = dy[b, i, j], index[b, i, j]
-                    for s in range(kernel[1]):
-                        column = j * stride[1] - before[1] + s * dilation[1]
-                        if 0 <= column < dx.shape[2]:
-                            total, tap = dx[b, row, column], first.dtype.type(reach // dilation[0] * kernel[1] + s)
-                            for k in range(c):
-                                total[k] += d[k] if first[k] == tap else f4(0)
+                tap = reach // dilation[0] * kernel[1]
+                if c < NARROW:
+                    narrow_taps(dx[b, row], dy[b, i], index[b, i], tap, kernel, stride, before, dilation)
+                else:
+                    wide_taps(dx[b, row], dy[b, i], index[b, i], tap, kernel, stride, before, dilation)
 
 
 # ------------------------------------------------------------------------------------------------------- mean

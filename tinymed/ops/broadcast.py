@@ -86,7 +86,11 @@ def sum_to(xp: Any, dy: Array, shape: tuple[int, ...]) -> Array:
 
 def together(launch: Launch, *inputs: Any) -> Array:
     """Call an element-wise kernel on inputs brought to one shape, as views."""
-    if len({a.shape if hasattr(a, "shape") else None for a in inputs}) == 1:
+    first = shape_of(inputs[0])
+    for a in inputs:
+        if shape_of(a) != first:
+            break
+    else:
         return launch(*inputs)
     arrays = [a for a in inputs if hasattr(a, "shape")]
     shape = arrays[0].shape
@@ -119,7 +123,7 @@ def to_shape(k: Table, dy: Array, shape: tuple[int, ...] | None) -> Array:
 
 def operand(name: str, a: Any) -> Any:
     """A tensor or a Python number, from what users give: NumPy arrays and scalars too."""
-    if isinstance(a, Node | int | float):
+    if isinstance(a, (Node, int, float)):
         return a.item() if isinstance(a, np.generic) else a
     if isinstance(a, np.generic):
         return a.item()
@@ -130,6 +134,11 @@ def operand(name: str, a: Any) -> Any:
 
 def operands(name: str, *inputs: Any) -> tuple[Any, ...]:
     """Each input as a tensor or a number, the first tensor of the engine's class so that the result is, too."""
+    for a in inputs:
+        if not isinstance(a, Node) or type(a) is Node:
+            break
+    else:
+        return inputs
     given = [a if isinstance(a, Node) else operand(name, a) for a in inputs]
     if Node not in [type(a) for a in given]:
         return tuple(given)

@@ -11,6 +11,7 @@ from typing import Any
 from ..backend import Array, kernel
 from ..tape import Op
 from .space import (
+    Form,
     Pairs,
     Sizes,
     as_before,
@@ -169,12 +170,12 @@ class Conv(Op):
 
     def forward(self, x: Array, weight: Array, bias: Array | None, stride: Sizes, padding: Pairs, dilation: Sizes,
                 groups: int) -> Array:  # fmt: skip
-        self.save(x, weight, stride, padding, dilation, groups)
-        return Sliding(self.k, weight.shape, stride, padding, dilation, groups).forward(x, weight, bias)
+        sliding = Sliding(self.k, weight.shape, stride, padding, dilation, groups)
+        self.save(x, weight, sliding)
+        return sliding.forward(x, weight, bias)
 
     def backward(self, dy: Array) -> Any:
-        x, weight, *how = self.saved
-        sliding = Sliding(self.k, weight.shape, *how)
+        x, weight, sliding = self.saved
         dx = sliding.backward_input(dy, weight, x.shape[2 - weight.ndim :]) if self.needs[0] else None
         dweight = sliding.backward_weight(dy, x) if self.needs[1] else None
         dbias = sliding.backward_bias(dy) if self.needs[2] else None
@@ -243,6 +244,17 @@ def conv3d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: 
 def convolution(op: str, rank: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any,
                 groups: int) -> Any:  # fmt: skip
     """Check the arguments of conv{1,2,3}d and apply Conv."""
+    offset = None if bias is None else (bias.shape, bias.dtype)
+    how = geometry(op, rank, (input.shape, input.dtype), (weight.shape, weight.dtype), offset, stride, padding,
+                   dilation, groups)  # fmt: skip
+    return Conv.apply(input, weight, bias, *how, groups)
+
+
+@remembered
+def geometry(op: str, rank: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any,
+             groups: int) -> tuple[Sizes, Pairs, Sizes]:  # fmt: skip
+    """Stride, padding and dilation with one entry an axis, for tensors of these (shape, dtype) if they fit together."""
+    input, weight, bias = (None if a is None else Form(*a) for a in (input, weight, bias))
     space = check_filters(op, rank, input, weight, bias, groups)
     channels, out = input.shape[-rank - 1], weight.shape[0]
     if channels != weight.shape[1] * groups:
@@ -258,7 +270,7 @@ def convolution(op: str, rank: int, input: Any, weight: Any, bias: Any, stride: 
         grown = [n + sum(p) for n, p in zip(space, zeros, strict=True)]
         raise ValueError(f"{op}: the kernel covers {list(extent(kernel, dilations))} pixels (dilation included), the "
                          f"padded input has {grown}; it takes a kernel no larger than the input")  # fmt: skip
-    return Conv.apply(input, weight, bias, strides, zeros, dilations, groups)
+    return strides, zeros, dilations
 
 
 def check_filters(op: str, rank: int, input: Any, weight: Any, bias: Any, groups: int) -> Sizes:

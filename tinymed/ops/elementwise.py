@@ -21,7 +21,9 @@ class Add(Op):
         return together(self.k.add, *array_first(a, b))
 
     def backward(self, dy: Array) -> Any:
-        return tuple(to_shape(self.k, dy, s) if need else None for s, need in zip(self.saved, self.needs, strict=True))
+        a, b = self.saved
+        da = to_shape(self.k, dy, a) if self.needs[0] else None
+        return da, to_shape(self.k, dy, b) if self.needs[1] else None
 
     @staticmethod
     def samples(draw: Any) -> tuple[Any, ...]:

@@ -25,12 +25,14 @@ from . import (
 from .matmul import bmm
 from .matmul import matmul as product
 
+OPERANDS = (Node, int, float, np.ndarray, np.generic)
+
 
 def comparison(function: Any) -> Any:
     """An operator that leaves what is no operand, like None, to Python."""
 
     def operator(self: Any, other: Any) -> Any:
-        if not isinstance(other, Node | int | float | np.ndarray | np.generic):
+        if not isinstance(other, OPERANDS):
             return NotImplemented
         return function(self, other)
 
@@ -41,7 +43,7 @@ def arithmetic(function: Any, reverse: bool = False) -> Any:
     """An operator, or its reverse (2 - x); what is no operand is left to Python, which raises TypeError."""
 
     def operator(self: Any, other: Any) -> Any:
-        if not isinstance(other, Node | int | float | np.ndarray | np.generic):
+        if not isinstance(other, OPERANDS):
             return NotImplemented
         return function(other, self) if reverse else function(self, other)
 

@@ -357,11 +357,12 @@ def instance_norm(input: Any, running_mean: Any = None, running_var: Any = None,
 
 def check_channels(name: str, input: Any, **vectors: Any) -> None:
     """Raise unless input is (N, C, ...) and each vector given is (C,)."""
-    if len(input.shape) < 2:
-        raise ValueError(f"{name}: input must have at least 2 axes (N, C, ...), got {list(input.shape)}")
+    shape = input.shape
+    if len(shape) < 2:
+        raise ValueError(f"{name}: input must have at least 2 axes (N, C, ...), got {list(shape)}")
     for what, v in vectors.items():
-        if v is not None and v.shape != (input.shape[1],):
-            raise ValueError(f"{name}: {what} has shape {list(v.shape)}, input has {input.shape[1]} channels")
+        if v is not None and v.shape != shape[1:2]:
+            raise ValueError(f"{name}: {what} has shape {list(v.shape)}, input has {shape[1]} channels")
 
 
 def written(*tensors: Any) -> None:

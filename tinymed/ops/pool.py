@@ -10,6 +10,7 @@ from typing import Any
 from ..backend import Array, kernel
 from ..tape import Op
 from .space import (
+    Form,
     Pairs,
     Sizes,
     as_before,
@@ -110,10 +111,12 @@ class MaxPool(Op):
     def forward(self, x: Array, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, size: Sizes,
                 return_indices: bool = False) -> Any:  # fmt: skip
         rank = len(kernel)
-        how = tuple(planar(v, unit) for v, unit in zip((kernel, stride, before, dilation), (1, 1, 0, 1), strict=True))
+        how: tuple[Sizes, ...] = (kernel, stride, before, dilation)
+        if rank == 1:
+            how, size = tuple([planar(v, unit) for v, unit in zip(how, (1, 1, 0, 1), strict=True)]), planar(size, 1)
         images = as_images(x, rank)
         forward = self.k.max_pool3d_forward if rank == 3 else self.k.max_pool2d_forward
-        y, index = forward(images, *how, planar(size, 1))
+        y, index = forward(images, *how, size)
         self.save(index, images.shape, x.ndim, rank, how)
         if not return_indices:
             return as_before(y, rank, x.ndim)
@@ -147,7 +150,6 @@ class MaxPool(Op):
 # ------------------------------------------------------------------------------------------------------- mean
 
 
-@remembered
 def places(
     op: str, space: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, ceil_mode: bool
 ) -> Sizes:
@@ -363,35 +365,35 @@ def avg_pool3d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
 def maximum(op: str, rank: int, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
             return_indices: bool) -> Any:  # fmt: skip
     """Check the arguments of max_pool{1,2,3}d and apply MaxPool."""
-    space, dilations = check_images(op, input, rank), per_axis(op, "dilation", dilation, rank)
-    kernel, strides, edges = sliding(op, rank, kernel_size, stride, padding, dilations)
-    size = places(op, space, kernel, strides, edges, dilations, bool(ceil_mode))
-    before = tuple(a for a, _ in edges)
+    kernel, strides, _, before, dilations, size = windows(
+        op, rank, (input.shape, input.dtype), kernel_size, stride, padding, dilation, ceil_mode)  # fmt: skip
     return MaxPool.apply(input, kernel, strides, before, dilations, size, bool(return_indices))
 
 
 def average(op: str, rank: int, input: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool,
             count_include_pad: bool, divisor_override: int | None) -> Any:  # fmt: skip
     """Check the arguments of avg_pool{1,2,3}d and apply AvgPool."""
-    space, ones = check_images(op, input, rank), (1,) * rank
-    kernel, strides, edges = sliding(op, rank, kernel_size, stride, padding, ones)
+    kernel, strides, edges, _, _, size = windows(
+        op, rank, (input.shape, input.dtype), kernel_size, stride, padding, 1, ceil_mode)  # fmt: skip
     if divisor_override is not None and (not isinstance(divisor_override, int) or divisor_override == 0):
         raise ValueError(f"{op}: divisor_override is {divisor_override!r}; it takes an int other than 0, or None")
-    size = places(op, space, kernel, strides, edges, ones, bool(ceil_mode))
     return AvgPool.apply(input, kernel, strides, edges, size, bool(count_include_pad), divisor_override or 0)
 
 
 @remembered
-def sliding(
-    op: str, rank: int, kernel_size: Any, stride: Any, padding: Any, dilation: Sizes
-) -> tuple[Sizes, Sizes, Pairs]:
-    """(kernel, stride, padding) with one entry an axis."""
+def windows(op: str, rank: int, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any,
+            ceil_mode: bool) -> tuple[Sizes, Sizes, Pairs, Sizes, Sizes, Sizes]:  # fmt: skip
+    """(kernel, stride, padding, before, dilation, places) with an entry an axis, for an input of this (shape, dtype).
+
+    before: the padding before each axis.
+    """
+    space, dilations = check_images(op, Form(*input), rank), per_axis(op, "dilation", dilation, rank)
     kernel = per_axis(op, "kernel_size", kernel_size, rank)
     strides = kernel if stride is None or stride in ((), []) else per_axis(op, "stride", stride, rank)
-    edges = pairs(op, padding, rank)
-    reach = extent(kernel, dilation)
+    edges, reach = pairs(op, padding, rank), extent(kernel, dilations)
     if any(max(p) > e // 2 for p, e in zip(edges, reach, strict=True)):
         raise ValueError(
             f"{op}: padding is {padding!r}; it takes at most half of the window, which covers {list(reach)} pixels"
         )
-    return kernel, strides, edges
+    size = places(op, space, kernel, strides, edges, dilations, bool(ceil_mode))
+    return kernel, strides, edges, tuple(a for a, _ in edges), dilations, size

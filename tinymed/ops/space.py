@@ -8,7 +8,7 @@ import operator
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, wraps
 from itertools import product
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ..backend import Array
 
@@ -17,6 +17,13 @@ Pairs = tuple[tuple[int, int], ...]  # (before, after) for each axis of space
 F = TypeVar("F", bound=Callable[..., Any])
 
 # ---------------------------------------------------------------------------------------------- arguments
+
+
+class Form(NamedTuple):
+    """What checks look at in a tensor; unlike a tensor, a check can be remembered by it."""
+
+    shape: Sizes
+    dtype: Any
 
 
 def remembered(check: F) -> F:
