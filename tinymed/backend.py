@@ -89,15 +89,17 @@ class Launch:
         self.name, self.table = name, table
         self.kernels = [implementations[b, name] for b in chain if (b, name) in implementations]
         self.plans: dict[tuple[Any, ...], Plan] = {}
-        self.calls: dict[tuple[Any, ...], Callable[..., Any]] = {}  # of plans that need nothing more: most
+        # of plans that need nothing more, which are most: who answers, and what is called
+        self.calls: dict[tuple[Any, ...], tuple[Launch, Callable[..., Any]]] = {}
         self.native = self.fallback = 0  # calls answered by the backend itself, and by the reference
         if not self.kernels:
             raise AttributeError(f"no kernel {name!r} on backend {table.name!r}")
 
     def __call__(self, *args: Any) -> Any:
-        call = self.calls.get(signature(args))
-        if call is not None and not observers:
-            self.native += 1
+        known = self.calls.get(signature(args))
+        if known is not None and not observers:
+            launch, call = known
+            launch.native += 1
             return call(*args)
         plan = self.plan_for(args)
         if plan.fallback:
@@ -137,29 +139,23 @@ class Launch:
         plan = plan._replace(call=calling(plan, self.table))
         key = signature(args)
         self.plans[key] = plan
-        call = self.chosen(kernel, args) if kernel.choice else plan.call
+        call = self.chosen(kernel, args) if kernel.choice else (self, plan.call)
         if call is not None and not (plan.fallback or plan.edges):
             self.calls[key] = call
         return plan
 
-    def chosen(self, kernel: Kernel, args: Sequence[Any]) -> Callable[..., Any] | None:
+    def chosen(self, kernel: Kernel, args: Sequence[Any]) -> "tuple[Launch, Callable[..., Any]] | None":
         """What a choice comes down to for arguments of this signature, unless it first changes a memory order."""
         probes = [a.view() if is_array(a) else a for a in args]  # no array is given twice
         launch, given = kernel.fn(Choice(self.table), *probes)
         plan = launch.plan_for(given)
         if plan.fallback or plan.edges:
             return None
-        run, picks = plan.call, [(next((i for i, a in enumerate(probes) if a is g), -1), g) for g in given]
-
-        def same(*args: Any) -> Any:
-            launch.native += 1
-            return run(*args)
-
-        def picked(*args: Any) -> Any:
-            launch.native += 1
-            return run(*[args[i] if i >= 0 else g for i, g in picks])
-
-        return same if [*map(id, given)] == [*map(id, probes)] else picked
+        if [*map(id, given)] == [*map(id, probes)]:
+            return launch, plan.call
+        places = [next((i for i, a in enumerate(probes) if a is g), -1) for g in given]
+        picks = [(i, None if i >= 0 else g) for i, g in zip(places, given, strict=True)]
+        return launch, lambda *args: plan.call(*[args[i] if i >= 0 else g for i, g in picks])
 
     def lay_out(self, kernel: Kernel, args: Sequence[Any]) -> Plan:
         """Memory orders, outputs and workspaces of a compiled kernel."""

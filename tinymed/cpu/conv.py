@@ -57,16 +57,14 @@ def correlate(k: Any, algorithm: str, x: Any, weight: Any, bias: Any, stride: An
 
 
 @kernel(backend="numba", composite=True, when=lambda dy, weight, *_: takes(dy, weight))
-def conv2d_backward_input(
-    k: Any, dy: Any, weight: Any, x_shape: Any, stride: Any, padding: Any, dilation: Any, groups: Any
-) -> Any:
+def conv2d_backward_input(k: Any, dy: Any, weight: Any, x_shape: Any, *how: Any) -> Any:
     """Stride 1: dy correlated with the turned filter.  Otherwise each tap is added to the pixels it read.
 
     The first writes each pixel once but multiplies the zeros around dy; at 2x2 -> 4x4 three quarters of it are zeros.
     """
-    algorithm = choose("input", x_shape, weight.shape, stride, padding, dilation, groups)
+    (stride, padding, dilation, groups), algorithm = how, choose("input", x_shape, weight.shape, *how)
     if algorithm == "plain":
-        return k.conv_plain_input(dy, weight, x_shape, stride, padding, dilation, groups)
+        return k.conv_plain_input(dy, weight, x_shape, *how)
     turned = k.turn_filter(weight, groups)
     if algorithm in WINOGRAD or (stride == (1, 1) and x_shape[2] * x_shape[3] < 1.3 * dy.shape[2] * dy.shape[3]):
         reach = [d * (size - 1) for d, size in zip(dilation, weight.shape[2:], strict=True)]
@@ -77,8 +75,7 @@ def conv2d_backward_input(
     if algorithm == "depthwise":
         dx = k.depthwise_scatter(dy, turned, shape, stride, dilation)
     else:
-        packed = k.pack_filter(turned, groups)
-        dx = k.conv_scatter(dy, packed, shape, weight.shape, stride, dilation, groups)
+        dx = k.conv_scatter(dy, k.pack_filter(turned, groups), shape, weight.shape, stride, dilation, groups)
     return padded(k, dx, ((-top, -bottom), (-left, -right)))
 
 
@@ -298,10 +295,6 @@ def weight_cuts(n: Any, h: Any, w: Any, channels: Any, size: Any) -> Any:
     return images, rows, per_image, count, max(1, min(count, TASKS // 2, PARTIAL // size))
 
 
-def weight_work(dy: Any, x: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
-    return weight_space(dy.shape, x.shape[1], shape)
-
-
 def weight_space(dy_shape: Any, channels: int, shape: Any) -> list[Any]:
     """The table of taps and the partial sums."""
     (n, k, h, w), size = dy_shape, int(np.prod(shape))
@@ -318,7 +311,8 @@ def taps(table: Any, shape: Any, steps: Any, filters: Any) -> None:
         table[1, m] = q * filters * 4
 
 
-@kernel(backend="numba", image="dy x", filter="dw", work=weight_work,
+@kernel(backend="numba", image="dy x", filter="dw",
+        work=lambda dy, x, shape, *_: weight_space(dy.shape, x.shape[1], shape),
         out=lambda dy, x, shape, *_: [shape],
         flops=lambda dy, x, shape, *_: 2 * math.prod(shape[1:]) * dy.size)  # fmt: skip
 def conv_direct_weight(

@@ -357,15 +357,14 @@ def gradient_run(dx: Any, dy: Any, x: Any, first: Any, strips: Any, means: Any, 
         at, phase = at + run, 0
 
 
-@kernel(backend="numba", rows="dx dy x", work=lambda dy, *_: [*map_work(dy), (lanes(dy.shape[1], rows_of(dy)),)],
+@kernel(backend="numba", rows="dx dy x", work=lambda dy, *_: [(4, lanes(dy.shape[1], rows_of(dy)))],
         out=lambda dy, *_: [dy.shape], flops=lambda dy, *_: 4 * dy.size)  # fmt: skip
-def batch_norm_apply_gradient(dx: Any, strips: Any, means: Any, dy: Any, x: Any, mean: Any, map: Any,
-                              training: Any) -> None:  # fmt: skip
+def batch_norm_apply_gradient(dx: Any, strips: Any, dy: Any, x: Any, mean: Any, map: Any, training: Any) -> None:
     """dx = map[0] dy + map[1] (x - mean) + map[2]"""
     chunks = max(1, min(CHUNKS, x.size // GRAIN))
     xs, dys, dxs = x.reshape(x.size), dy.reshape(dy.size), dx.reshape(dx.size)
     tile_map(strips, map)
-    tile(means, mean)
+    tile(strips[3], mean)
     for t in prange(chunks):
         a, b = t * x.size // chunks, (t + 1) * x.size // chunks
-        gradient_run(dxs[a:b], dys[a:b], xs[a:b], a, strips, means, training)
+        gradient_run(dxs[a:b], dys[a:b], xs[a:b], a, strips, strips[3], training)

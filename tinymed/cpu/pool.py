@@ -98,22 +98,24 @@ def max_halve_backward(dx: Any, dy: Any, index: Any, x_shape: Any) -> None:
 
 @serial
 def narrow_row(y: Any, index: Any, x: Any, top: Any, kernel: Any, stride: Any, before: Any, dilation: Any) -> None:
-    """A row of windows of few channels, whose first tap is in row `top` of the image, one at a time."""
-    for j in range(y.shape[0]):
-        left = j * stride[1] - before[1]
-        for k in range(y.shape[1]):
-            best, first, found = f4(-np.inf), 0, False
-            for r in range(kernel[0]):
-                row = top + r * dilation[0]
-                if 0 <= row < x.shape[0]:
-                    for s in range(kernel[1]):
-                        column = left + s * dilation[1]
+    """A row of windows of few channels, whose first tap is in row `top` of the image, a tap at a time."""
+    y[:] = -np.inf
+    index[:] = 0
+    begun = False  # whether a row of taps was inside the image
+    for r in range(kernel[0]):
+        row = top + r * dilation[0]
+        if 0 <= row < x.shape[0]:
+            for s in range(kernel[1]):
+                new, number = 0 if begun else x.shape[1] if s == 0 else dilation[1], index.dtype.type(r * kernel[1] + s)
+                for k in range(y.shape[1]):
+                    for j in range(y.shape[0]):
+                        column = j * stride[1] - before[1] + s * dilation[1]
                         if 0 <= column < x.shape[1]:
                             pixel = x[row, column, k]
-                            take = not found or wins(pixel, best)
-                            best, found = pixel if take else best, True
-                            first = r * kernel[1] + s if take else first
-            y[j, k], index[j, k] = best, first
+                            take = column < new or wins(pixel, y[j, k])  # a window's first tap inside, or a winner
+                            y[j, k] = pixel if take else y[j, k]
+                            index[j, k] = number if take else index[j, k]
+            begun = True
 
 
 @serial
