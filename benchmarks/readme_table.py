@@ -1,6 +1,7 @@
 """The README's speed tables, from what models.py, networks.py and ops.py wrote; nothing in them is typed by hand.
 
-python benchmarks/readme_table.py            writes them between the README's markers <!-- speed -->
+python benchmarks/readme_table.py            writes them between the README's markers <!-- speed -->, and the single ops
+                                             above their goals, with reasons, to results/ops_exceptions.md
 python benchmarks/readme_table.py --check    prints the goals that are missed; exit code 1 if any is
 """
 
@@ -11,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import exceptions
 from peers import README, into_readme
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -119,6 +121,8 @@ def main() -> None:
     if "<!-- speed -->" not in README.read_text():
         raise SystemExit("the README has no <!-- speed --> markers; put two where the tables belong")
     into_readme("speed", text())
+    rows = load("ops_t1.json").get("rows", [])
+    (RESULTS / "ops_exceptions.md").write_text(exceptions.markdown(rows, misses(rows), (EAGER, TUNED)), "utf-8")
 
 
 if __name__ == "__main__":

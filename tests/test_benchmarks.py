@@ -11,6 +11,7 @@ import pytest
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
+import exceptions  # noqa: E402
 import op_peers  # noqa: E402
 import peers  # noqa: E402
 import readme_table  # noqa: E402
@@ -102,6 +103,17 @@ class TestTables:
     def test_a_line_a_kind(self):
         lines = readme_table.ops({"rows": self.ROWS})
         assert lines[2:] == ["| conv | 2 | 0.70 | 1.12 | 60 | 1 |", "| pool | 1 | 1.50 | 0.90 | 60 | 0 |"]
+
+    def test_exceptions_have_a_share_of_the_roof_and_a_reason(self):
+        """Every row that is kept among the results has one; the first that fits is taken."""
+        rows = [{"id": "conv2d 3x3 8->8 @10 depthwise b8 forward", "eager": 0.7, "tuned": 3.4, "roof": 0.18,
+                 "bound": "memory"}, {"id": "relu 9 @9 b8 forward", "eager": 1.04, "tuned": 1.0, "roof": 0.9,
+                                      "bound": "memory"}]  # fmt: skip
+        text = exceptions.markdown(rows, rows, (1.0, 1.1)).splitlines()
+        assert text[0].startswith("2 of 2 measured rows")
+        assert "1 of them by 0.05 at most" in text[0]
+        assert "| 0.70 | 3.40 | 18 | memory | a padded copy" in text[4]
+        assert "| 90 | memory | one pass over memory" in text[5]
 
 
 @pytest.mark.full
