@@ -155,7 +155,7 @@ class Op:
         results = op.forward(*arrays)
         outs = results if isinstance(results, tuple) else (results,)
         first, maker = nodes[0], op if True in needs else None
-        tensor, version = first.plain, first.version if cls.view else None
+        tensor, version = first.plain, first.version if op.view else None
         tensors: list[Node] = []
         for o in outs:
             tensors.append(tensor(o, maker is not None and o.dtype.kind == "f", maker, len(tensors), version))
