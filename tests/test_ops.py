@@ -121,6 +121,17 @@ def test_every_kernel_is_entered():
     assert not missed, "no sample reaches these kernels: widen the samples of their op"
 
 
+def test_kernels_compile_for_several_threads(monkeypatch):
+    """What samples are too small for: the variant of every loop that large arrays run, with the same results."""
+    monkeypatch.setattr(backend, "SMALL", 0)
+    with backend.use_backend("numba") as table:
+        table.forget()  # plans were made for small arrays
+        for op in OPS:
+            args = sample(op, SEEDS[0])
+            check.compare(check.results(op.apply, args, np.float32), reference(op, args), tolerance(op), command(op, 0))
+        table.forget()
+
+
 @pytest.mark.parametrize("op", OPS, ids=name)
 def test_a_nan_comes_out(op, backend_name):
     """Where the reference gives NaN every backend does, else a training that diverged looks healthy."""

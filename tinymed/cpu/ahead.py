@@ -153,7 +153,7 @@ def employ(waiting: deque[Job], done: SimpleQueue[Built], ready: threading.Event
     """Give jobs, from the last, to another process, from `ready` on; one that it does not do is done here."""
     paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    command = [sys.executable, "-c", f"import {__name__} as ahead; ahead.serve()"]
+    command = [sys.executable, "-P", "-c", f"import {__name__} as ahead; ahead.serve()"]
     pipes: Any = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE) | {"stderr": subprocess.DEVNULL}
     with suppress(OSError, IndexError), subprocess.Popen(command, text=True, env=environment, **pipes) as process:  # noqa: S603
         assert process.stdin is not None

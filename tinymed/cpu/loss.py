@@ -306,6 +306,15 @@ def cross_entropy_backward(k: Any, dy: Any, x: Any, target: Any, weight: Any, we
                                     ignore_index, smoothing, reduction == "mean")  # fmt: skip
 
 
+@serial
+def whole(weight: Any) -> Any:
+    """The sum of a weight a class; weight.sum() would be a parallel loop, which allocates."""
+    total = 0.0
+    for j in range(weight.size):
+        total += f8(weight[j])
+    return f4(total)
+
+
 @inline
 def row_gradient(dx: Any, i: Any, p: Any, at: Any, t: Any, weight: Any, weights: Any, smoothing: Any, g: Any) -> None:
     """dx[i] = g ((1 - e) w[t] (p - 1[t]) + e / C (p sum w - w)), p[at], p[at + 1], ... the softmax of the row."""
@@ -325,7 +334,7 @@ def cross_entropy_gradient(dx: Any, partial: Any, strips: Any, x: Any, dy: Any, 
     (n, c), parts = x.shape, partial.shape[0]
     step, stride = max(1, STRIP // max(1, c)), 1 if dy.size == n else 0
     scale = f4(1) / total[()] if mean else f4(1)
-    weights = f4(weight.sum()) if weight.size > 0 else f4(c)
+    weights = whole(weight) if weight.size > 0 else f4(c)
     for part in prange(parts):
         last = (part + 1) * n // parts
         for a in range(part * n // parts, last, step):
