@@ -30,6 +30,7 @@ def to_stderr(line: str) -> None:
 
 
 def is_array(a: Any) -> bool:
+    """Whether this is an array."""
     return hasattr(a, "dtype") and hasattr(a, "nbytes")
 
 

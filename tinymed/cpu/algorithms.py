@@ -69,6 +69,7 @@ def choose(direction: str, x_shape: Sizes, weight_shape: Sizes, stride: Sizes = 
 @lru_cache(maxsize=4096)
 def decide(direction: str, x_shape: Sizes, weight_shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes,
            groups: int, precision: str, forced: str | None) -> str:  # fmt: skip
+    """choose, remembered: precision and what is forced are arguments too."""
     if direction not in DIRECTIONS:
         raise ValueError(f"direction {direction!r} is unknown; choose one of {', '.join(DIRECTIONS)}")
     if groups > 1 and weight_shape[:2] == (groups, 1):

@@ -33,6 +33,7 @@ PARTIAL = 1 << 22  # floats of partial weight gradients: 16 MiB, or one copy whe
 
 
 def takes(x: Any, y: Any, bias: Any = None) -> bool:
+    """What the loops can run on: float32 images."""
     return bool(x.ndim == 4 and x.dtype.char == y.dtype.char == "f" and (bias is None or bias.dtype.char == "f"))
 
 
@@ -96,6 +97,7 @@ def conv2d_backward_weight(k: Any, dy: Any, x: Any, weight_shape: Any, *how: Any
 
 
 def padded(k: Any, x: Any, padding: Any) -> Any:
+    """x with its padding, or as it is where there is none."""
     return x if padding == NO_PADDING else k.pad(x, padding)
 
 
@@ -103,6 +105,7 @@ def padded(k: Any, x: Any, padding: Any) -> Any:
 
 
 def grown(x: Any, padding: Any) -> list[Any]:
+    """The shape of padded images."""
     (top, bottom), (left, right) = padding
     return [(*x.shape[:2], x.shape[2] + top + bottom, x.shape[3] + left + right)]
 
@@ -130,6 +133,7 @@ def pad(y: Any, x: Any, padding: Any) -> None:
 
 
 def packed_shape(w: Any, groups: Any) -> list[Any]:
+    """Panels of all groups, and what one holds."""
     k, c, kh, kw = w.shape
     return [(groups * -(-k // groups // COLUMNS), kh * kw * c * COLUMNS)]
 
@@ -165,10 +169,12 @@ def turn_filter(turned: Any, w: Any, groups: Any) -> None:
 
 
 def direct_out(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
+    """(N, K, *size) over an x that is padded already."""
     return [(x.shape[0], shape[0], *slides(x.shape[2:], shape[2:], stride, NO_PADDING, dilation))]
 
 
 def direct_work(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
+    """A table of places for each piece of work."""
     n, _, h, w = direct_out(x, packed, bias, shape, stride, dilation, groups)[0]
     blocks, panels = share.py_func(-(-n * h * w // BLOCK), packed.shape[0] // groups)
     return [((blocks * panels, 2, BLOCK), np.int64)]
@@ -231,6 +237,7 @@ def conv_direct(
 
 
 def scatter_work(dy: Any, packed: Any, x_shape: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
+    """A table of places for each piece of work."""
     _, parts = share.py_func(dy.shape[0], packed.shape[0])
     return [((dy.shape[0] * parts, 2, BLOCK), np.int64)]
 

@@ -16,10 +16,12 @@ from .microkernel import ACCUMULATE, ROWS, ZERO, address, ceil_div, share, sweep
 
 
 def out_shape(x: Any, w: Any, bias: Any, stride: Any, dilation: Any) -> list[Any]:
+    """(N, K, *size) over an x that is padded already."""
     return direct_out(x, None, bias, w.shape, stride, dilation, 1)
 
 
 def direct_work(*args: Any) -> list[Any]:
+    """A table of places for each piece of work."""
     n, _, h, w = out_shape(*args)[0]
     return [((share.py_func(-(-n * h * w // BLOCK), 1)[0], 2, BLOCK), np.int64)]
 
@@ -62,6 +64,7 @@ def depthwise_scatter(dx: Any, tables: Any, dy: Any, turned: Any, x_shape: Any, 
 
 
 def weight_work(dy: Any, x: Any, shape: Any, stride: Any, dilation: Any) -> list[Any]:
+    """The table of taps, and partial sums."""
     n, k, h, w = dy.shape
     size = int(np.prod(shape))
     cuts = weight_cuts.py_func(n, h, w, 2 * k, size)[4]

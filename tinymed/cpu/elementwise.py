@@ -22,6 +22,8 @@ def at(a: Any, i: Any) -> Any:
 
 @overload(at, inline="always")
 def at_overload(a: Any, i: Any) -> Any:
+    """What Numba compiles for `at`, by the type of a."""
+
     def element(a: Any, i: Any) -> Any:
         return a[i]
 

@@ -136,6 +136,7 @@ def direct_pixels(y: Any, table: Any, x: Any, packed: Any, bias: Any, first: Any
 
 
 def pooled_work(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any, size: Any) -> Any:
+    """A table of places of two rows of the map, and for each thread those rows."""
     width = direct_out(x, packed, bias, shape, stride, dilation, groups)[0][3]
     return [((2, -(-2 * width // ROWS) * ROWS), np.int64), (threads(), 2 * width * shape[0])]
 

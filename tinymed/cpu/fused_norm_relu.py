@@ -78,6 +78,14 @@ def batch_norm_relu_backward_sums(dweight: Any, dbias: Any, map: Any, totals: An
 
 
 @serial
+def fill_strips(strips: Any, forward: Any, map: Any, mean: Any) -> None:
+    """What masked_strip reads: the map of forward, that of backward, and the mean, repeated along strips."""
+    tile_map(strips, forward)
+    tile_map(strips[3:], map)
+    tile(strips[6], mean)
+
+
+@serial
 def masked_strip(dx: Any, dy: Any, x: Any, strips: Any, training: Any) -> None:
     """dx = a g + b (x - mean) + d for a strip of numbers; with running statistics a g, whatever x is."""
     center, scale, shift, a, b, d = strips[0], strips[1], strips[2], strips[3], strips[4], strips[5]
@@ -100,9 +108,7 @@ def batch_norm_relu_backward(dx: Any, strips: Any, dy: Any, x: Any, forward: Any
     n, c = x.shape
     chunks, wide = max(1, min(CHUNKS, x.size // GRAIN)), strips.shape[1]
     xs, dys, dxs = x.reshape(x.size), dy.reshape(dy.size), dx.reshape(dx.size)
-    tile_map(strips, forward)
-    tile_map(strips[3:], map)
-    tile(strips[6], mean)
+    fill_strips(strips, forward, map, mean)
     for t in prange(chunks):
         last = (t + 1) * n // chunks * c
         for a in range(t * n // chunks * c, last, wide):
@@ -133,9 +139,7 @@ def batch_norm_relu_backward_add(total: Any, strips: Any, dy: Any, x: Any, forwa
     n, c = x.shape
     chunks, wide = max(1, min(CHUNKS, x.size // GRAIN)), strips.shape[1]
     xs, dys, totals = x.reshape(x.size), dy.reshape(dy.size), total.reshape(total.size)
-    tile_map(strips, forward)
-    tile_map(strips[3:], map)
-    tile(strips[6], mean)
+    fill_strips(strips, forward, map, mean)
     for t in prange(chunks):
         last = (t + 1) * n // chunks * c
         for a in range(t * n // chunks * c, last, wide):

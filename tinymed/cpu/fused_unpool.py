@@ -91,6 +91,7 @@ for name, shape, arguments, when, sample in (
 
 
 def input_out(dq: Any, index: Any, shape: Any, u: Any, bias: Any, filters: Any, padding: Any) -> list[Any]:
+    """The shape of the gradient of the convolution's input."""
     return [(shape[0], filters, *(n + sum(p) - 2 for n, p in zip(shape[2:], padding, strict=True)))]
 
 
@@ -145,6 +146,7 @@ def unpool_unit(dy: Any, dq: Any, index: Any, b: Any, i: Any) -> None:
 
 
 def direct_space(dq: Any, index: Any, size: Any, x: Any, shape: Any, *how: Any) -> list[Any]:
+    """The table of taps, partial sums, and for each thread the unpooled rows of a unit of work."""
     n, k, h, w = size
     images, rows, *_ = weight_cuts.py_func(n, h, w, x.shape[1] + k, int(np.prod(shape)))
     return [*weight_space(size, x.shape[1], shape), (threads(), images, rows, w, k)]

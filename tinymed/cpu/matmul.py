@@ -37,6 +37,7 @@ OUTPUTS, RUN = 8 * ROWS, 1024  # dots, and columns, of one piece of work
 
 
 def takes(*arrays: Any) -> bool:
+    """float32 matrices."""
     return bool(arrays[0].ndim == arrays[1].ndim == 2) and all(a is None or a.dtype.char == "f" for a in arrays)
 
 
@@ -88,6 +89,7 @@ def linear_forward(k: Any, x: Any, weight: Any, bias: Any) -> Any:
 
 
 def panels_shape(b: Any, transposed: Any) -> list[Any]:
+    """Panels of COLUMNS columns, and what one holds."""
     depth, n = b.shape[::-1] if transposed else b.shape
     return [(-(-n // COLUMNS), depth * COLUMNS)]
 
@@ -118,6 +120,7 @@ def pack_columns(panel: Any, rows: Any, row: Any, size: Any, first: Any, last: A
 
 
 def gemm_work(a: Any, b: Any, bias: Any, size: Any, a_strides: Any, packed: Any) -> list[Any]:
+    """A table of rows for each piece of work."""
     blocks, parts = share.py_func(-(-size[0] // BLOCK), -(-size[1] // COLUMNS))
     return [((blocks * parts, 2, BLOCK), np.int64)]
 
@@ -166,6 +169,7 @@ def transpose_add(y: Any, x: Any, bias: Any) -> None:
 
 
 def dots_work(x: Any, weight: Any, bias: Any) -> list[Any]:
+    """A table of rows and a tile of running sums for each piece of work."""
     pieces = -(-weight.shape[0] // OUTPUTS)
     return [((pieces, 2, ROWS), np.int64), (pieces, ROWS, COLUMNS)]
 

@@ -300,4 +300,5 @@ def share(blocks: Any, panels: Any) -> Any:
 
 @serial
 def ceil_div(a: Any, b: Any) -> Any:
+    """a / b rounded up."""
     return -(-a // b)

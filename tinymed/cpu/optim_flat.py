@@ -34,6 +34,7 @@ def clipped(spans: Any, s: Any, piece: Any) -> Any:
 
 @serial
 def sgd_run(p: Any, g: Any, lr: Any, decay: Any) -> None:
+    """p -= lr (g + decay p)"""
     for i in range(p.size):
         p[i] -= lr * (g[i] + decay * p[i])
 
@@ -50,6 +51,7 @@ def sgd_flat(p: Any, g: Any, rates: Any, spans: Any) -> None:
 
 @serial
 def momentum_run(p: Any, buffer: Any, g: Any, r: Any, nesterov: Any) -> None:
+    """The update of one parameter."""
     lr, momentum, share, decay = r[0], r[1], r[2], r[3]
     for i in range(p.size):
         d = g[i] + decay * p[i]
@@ -70,6 +72,7 @@ def momentum_flat(p: Any, buffer: Any, g: Any, rates: Any, spans: Any, nesterov:
 
 @serial
 def adam_run(p: Any, m: Any, v: Any, g: Any, r: Any, decoupled: Any) -> None:
+    """The update of one parameter."""
     new1, beta2, new2, eps, step, correction = r[1], r[2], r[3], r[4], r[5], r[6]
     shrink, decay = (f4(1) - r[7], f4(0)) if decoupled else (f4(1), r[7])
     for i in range(p.size):

@@ -97,14 +97,17 @@ def count_flops(shape: Any, filters: Any, m: Any, padding: Any) -> float:
 
 
 def winograd_flops(x: Any, u: Any, bias: Any, filters: Any, padding: Any, *_: Any) -> float:
+    """count_flops of a convolution by its arguments."""
     return count_flops(x.shape, filters, 4 if u.shape[1] == 36 else 2, padding)
 
 
 def winograd_out(x: Any, u: Any, bias: Any, filters: Any, padding: Any) -> list[Any]:
+    """(N, K, *size) of an x without its padding."""
     return [(x.shape[0], filters, *(n + sum(p) - 2 for n, p in zip(x.shape[2:], padding, strict=True)))]
 
 
 def winograd_work(x: Any, u: Any, bias: Any, filters: Any, padding: Any) -> list[Any]:
+    """winograd_space of a convolution by its arguments."""
     return winograd_space(x.shape[1], u.shape[1])
 
 
@@ -260,6 +263,7 @@ def weight_plan(channels: Any, filters: Any, tiles: Any, m: Any) -> Any:
 
 
 def weight_work(dy: Any, x: Any, m: Any, padding: Any) -> list[Any]:
+    """weight_space of a gradient by its arguments."""
     return weight_space(dy.shape, x.shape[1], m)
 
 

@@ -51,6 +51,7 @@ def product(roots: Sequence[Fraction]) -> list[Fraction]:
 
 
 def value(coefficients: Sequence[Fraction], x: Fraction) -> Fraction:
+    """The polynomial's value at x."""
     return sum((c * x**k for k, c in enumerate(coefficients)), Fraction(0))
 
 
@@ -58,6 +59,7 @@ MATRICES = {m: winograd_matrices(points) for m, points in POINTS.items()}
 
 
 def transposed(matrix: Matrix) -> Matrix:
+    """Rows as columns."""
     return [list(column) for column in zip(*matrix, strict=True)]
 
 

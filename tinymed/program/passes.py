@@ -95,6 +95,7 @@ def has_flat(c: Call, table: Table) -> bool:
 
 
 def flat_name(c: Call) -> str:
+    """The kernel that makes the same update over one flat buffer."""
     return c.launch.name.removesuffix("_step") + "_flat"
 
 
