@@ -16,8 +16,9 @@ from ..backend import kernel
 from ..ops.space import slides
 from . import conv_packed
 from .algorithms import choose
+from .caches import fetch, is_far, settle, whole_vectors
 from .jit import serial
-from .microkernel import ACCUMULATE, COLUMNS, ROWS, TASKS, ZERO, address, ceil_div, share, sweep
+from .microkernel import ACCUMULATE, COLUMNS, ROWS, TASKS, ZERO, address, ceil_div, far_sweep, share, sweep
 from .pack import pack_rows
 from .transpose import transpose
 
@@ -174,10 +175,10 @@ def direct_out(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation
 
 
 def direct_work(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
-    """A table of places for each piece of work."""
+    """A table of places for each piece of work, and a row that nobody reads."""
     n, _, h, w = direct_out(x, packed, bias, shape, stride, dilation, groups)[0]
     blocks, panels = share.py_func(-(-n * h * w // BLOCK), packed.shape[0] // groups)
-    return [((blocks * panels, 2, BLOCK), np.int64)]
+    return [((blocks * panels, 3, BLOCK), np.int64)]
 
 
 @serial
@@ -220,17 +221,27 @@ def conv_direct(
     panels, panel = packed.shape[0] // groups, 4 * packed.shape[1]
     blocks = ceil_div(n * h * w, BLOCK)
     cuts, parts = share(blocks, panels)
+    ahead = is_far(x) and shape[2] * shape[3] == 1 and stride == (1, 1)  # a block's rows lie one behind the other
+    past = is_far(y) and per_group % COLUMNS == 0 and whole_vectors(y, k)
     for task in prange(cuts * parts):
         cut, part, table = task // parts, task % parts, tables[task]
         for block in range(cut * blocks // cuts, (cut + 1) * blocks // cuts):
             first, last = block * BLOCK, min((block + 1) * BLOCK, n * h * w)
             tiles = locate(table, first, last, h, w, (x.shape[1] * row, stride[0] * row, stride[1] * pixel),
                            (h * w * k * 4, w * k * 4, k * 4))  # fmt: skip
+            if ahead:
+                fetch(address(x) + first * pixel, (last - first) * pixel, address(table[2]))
             for g in range(groups):
                 start = address(bias) + 4 * g * per_group if bias.size else ZERO
-                sweep(table, tiles, address(x) + 4 * g * depth, address(y) + 4 * g * per_group,
-                      address(packed) + g * panels * panel, panel, start, per_group,
-                      part * panels // parts, (part + 1) * panels // parts, loops)  # fmt: skip
+                block_of = (table, tiles, address(x) + 4 * g * depth, address(y) + 4 * g * per_group,
+                            address(packed) + g * panels * panel, panel, start, per_group,
+                            part * panels // parts, (part + 1) * panels // parts, loops)  # fmt: skip
+                if past:
+                    far_sweep(*block_of)
+                else:
+                    sweep(*block_of)
+        if past:
+            settle()
 
 
 # ------------------------------------------------------------------------------------------ gradient of the input

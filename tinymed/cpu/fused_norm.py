@@ -11,9 +11,12 @@ from numba import prange
 from ..backend import kernel
 from ..program import pattern
 from . import fused_pool  # noqa: F401  whose rewrites are tried first
+from .caches import is_far
 from .dropout import PARTS, TICKET, drop, words_work
 from .jit import serial
+from .microkernel import address
 from .norm import (
+    BLOCK,
     CHUNKS,
     GRAIN,
     add_chunks,
@@ -22,12 +25,20 @@ from .norm import (
     channels_and_map,
     fold,
     folded,
-    gradient_run,
     lanes,
     map_work,
     stats_work,
     tile,
     tile_map,
+)
+from .norm_passes import (
+    pass_add_relu_products,
+    pass_affine_add_relu,
+    pass_affine_relu,
+    pass_gradient_relu,
+    pass_products,
+    pass_relu_products,
+    pass_scale_relu,
 )
 from .philox import BLOCKS, WORDS, draw, take_ticket
 
@@ -49,21 +60,6 @@ def rows_like(draw: Any) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------------------- forward
 
 
-@serial
-def relu_run(y: Any) -> None:
-    """y = max(y, 0), NaN staying NaN."""
-    for j in range(y.size):
-        y[j] = f4(0) if y[j] <= 0 else y[j]
-
-
-@serial
-def add_relu_run(y: Any, z: Any) -> None:
-    """y = max(y + z, 0)."""
-    for j in range(y.size):
-        v = y[j] + z[j]
-        y[j] = f4(0) if v <= 0 else v
-
-
 pattern("batch norm + relu", "n = batch_norm_apply(x, map)\ny = relu_forward(n)", "y = batch_norm_relu(x, map)",
         backend="numba", samples=rows_like)  # fmt: skip
 
@@ -71,14 +67,12 @@ pattern("batch norm + relu", "n = batch_norm_apply(x, map)\ny = relu_forward(n)"
 @kernel(backend="numba", rows="y x", out=lambda x, map: [x.shape], work=map_work, flops=lambda x, *_: 4 * x.size)
 def batch_norm_relu(y: Any, strips: Any, x: Any, map: Any) -> None:
     """y = max((x - map[0]) map[1] + map[2], 0)"""
-    xs, ys, chunks = x.reshape(x.size), y.reshape(y.size), max(1, min(CHUNKS, x.size // GRAIN))
+    (n, c), chunks = x.shape, max(1, min(CHUNKS, x.size // GRAIN))
+    xs, ys = x.reshape(x.size), y.reshape(y.size)
     tile_map(strips, map)
     for t in prange(chunks):
-        a, b = t * x.size // chunks, (t + 1) * x.size // chunks
-        for first in range(a, b, WORDS):
-            last = min(first + WORDS, b)
-            apply_run(ys[first:last], xs[first:last], first, strips)
-            relu_run(ys[first:last])
+        a, b = t * n // chunks * c, (t + 1) * n // chunks * c
+        pass_affine_relu(b - a, 0, strips.shape[1], address(xs[a:]), address(ys[a:]), address(strips), 0, is_far(y))
 
 
 for sum in ("n, z", "z, n"):
@@ -90,14 +84,13 @@ for sum in ("n, z", "z, n"):
 @kernel(backend="numba", rows="y x z", out=lambda x, *_: [x.shape], work=map_work, flops=lambda x, *_: 5 * x.size)
 def batch_norm_add_relu(y: Any, strips: Any, x: Any, map: Any, z: Any) -> None:
     """y = max((x - map[0]) map[1] + map[2] + z, 0)"""
-    xs, ys, zs, chunks = x.reshape(x.size), y.reshape(y.size), z.reshape(z.size), max(1, min(CHUNKS, x.size // GRAIN))
+    (n, c), chunks = x.shape, max(1, min(CHUNKS, x.size // GRAIN))
+    xs, ys, zs = x.reshape(x.size), y.reshape(y.size), z.reshape(z.size)
     tile_map(strips, map)
     for t in prange(chunks):
-        a, b = t * x.size // chunks, (t + 1) * x.size // chunks
-        for first in range(a, b, WORDS):
-            last = min(first + WORDS, b)
-            apply_run(ys[first:last], xs[first:last], first, strips)
-            add_relu_run(ys[first:last], zs[first:last])
+        a, b = t * n // chunks * c, (t + 1) * n // chunks * c
+        pass_affine_add_relu(b - a, 0, strips.shape[1], address(xs[a:]), address(zs[a:]), address(ys[a:]),
+                             address(strips), 0, is_far(y))  # fmt: skip
 
 
 DROPOUT = {"state": np.arange(5, dtype=np.uint32), "limit": 1 << 30, "scale": 4 / 3}
@@ -135,16 +128,8 @@ def sums_work(dy: Any, *_: Any) -> list[Any]:
 @serial
 def add_run(sums: Any, x: Any, g: Any, first: Any) -> None:
     """sums[1] += g, sums[2] += g (x - sums[0]), strip by strip, for numbers first, first + 1, ... of the rows."""
-    wide, at, phase = sums.shape[1], 0, first % sums.shape[1]
-    while at < x.size:
-        run = min(wide - phase, x.size - at)
-        end = phase + run
-        shift, s, q = sums[0, phase:end], sums[1, phase:end], sums[2, phase:end]
-        xe, ge = x[at : at + run], g[at : at + run]
-        for j in range(run):
-            s[j] += ge[j]
-            q[j] += ge[j] * (xe[j] - shift[j])
-        at, phase = at + run, 0
+    wide = sums.shape[1]
+    pass_products(x.size, first % wide, wide, address(g), address(x), address(sums), address(sums[1]), 0)
 
 
 @serial
@@ -186,13 +171,6 @@ def dropout_batch_norm_sums(g: Any, dweight: Any, dbias: Any, map: Any, totals: 
     backward_map(map, totals, rstd, weight, x.shape[0] if training else 0)
 
 
-@serial
-def relu_mask(g: Any, dy: Any, y: Any) -> None:
-    """g = dy where y > 0, else 0."""
-    for j in range(g.size):
-        g[j] = dy[j] if y[j] > 0 else f4(0)
-
-
 pattern("relu + batch norm's sums", """
     g = relu_backward(dy, y)
     dweight, dbias, map = batch_norm_sums(g, x, weight, mean, rstd, training)
@@ -207,17 +185,16 @@ def relu_batch_norm_sums(g: Any, dweight: Any, dbias: Any, map: Any, totals: Any
                          weight: Any, mean: Any, rstd: Any, training: Any) -> None:  # fmt: skip
     """g = dy where y > 0, else 0; the sums of g and g xhat."""
     xs, ys, dys, gs = x.reshape(x.size), y.reshape(x.size), dy.reshape(x.size), g.reshape(x.size)
-    count, chunks = (x.size + WORDS - 1) // WORDS, totals.shape[0]
+    (n, c), chunks, wide = x.shape, totals.shape[0], sums.shape[2]
     for t in prange(chunks):
         tile(sums[t, 0], mean)
         totals[t], sums[t, 1:] = 0, 0
-        for b in range(t * count // chunks, (t + 1) * count // chunks):
-            first, last = b * WORDS, min((b + 1) * WORDS, x.size)
-            relu_mask(gs[first:last], dys[first:last], ys[first:last])
-            add_run(sums[t], xs[first:last], gs[first:last], first)
-            if b % WINDOWS == 0:
-                end_block(totals[t], sums[t])
-        end_block(totals[t], sums[t])
+        last, block = (t + 1) * n // chunks * c, BLOCK * wide
+        for first in range(t * n // chunks * c, last, block):
+            pass_relu_products(min(block, last - first), 0, wide, address(dys[first:]), address(ys[first:]),
+                               address(xs[first:]), address(gs[first:]), address(sums[t, 0]), address(sums[t, 1]),
+                               is_far(g))  # fmt: skip
+            end_block(totals[t], sums[t])
     add_chunks(totals, dbias, dweight, rstd)
     backward_map(map, totals, rstd, weight, x.shape[0] if training else 0)
 
@@ -231,30 +208,23 @@ for sum in ("a, b", "b, a"):
             samples=lambda draw: (v := rows_like(draw)) | {n: draw.array(v["x"].shape) for n in "aby"})  # fmt: skip
 
 
-@serial
-def add_relu_mask(g: Any, a: Any, b: Any, y: Any) -> None:
-    """g = a + b where y > 0, else 0."""
-    for j in range(g.size):
-        g[j] = a[j] + b[j] if y[j] > 0 else f4(0)
-
-
 @kernel(backend="numba", rows="g a b y x", work=stats_work, flops=lambda a, *_: 6 * a.size,
         out=lambda a, *_: [a.shape, *channels_and_map(a)])  # fmt: skip
 def add_relu_batch_norm_sums(g: Any, dweight: Any, dbias: Any, map: Any, totals: Any, sums: Any, a: Any, b: Any,
                              y: Any, x: Any, weight: Any, mean: Any, rstd: Any, training: Any) -> None:  # fmt: skip
     """g = a + b where y > 0, else 0, gradients of a residual sum; the sums of g and g xhat."""
-    xs, ys, gs, count = x.reshape(x.size), y.reshape(x.size), g.reshape(x.size), (x.size + WORDS - 1) // WORDS
-    one, other, chunks = a.reshape(x.size), b.reshape(x.size), totals.shape[0]
+    xs, ys, gs = x.reshape(x.size), y.reshape(x.size), g.reshape(x.size)
+    one, other = a.reshape(x.size), b.reshape(x.size)
+    (n, c), chunks, wide = x.shape, totals.shape[0], sums.shape[2]
     for t in prange(chunks):
         tile(sums[t, 0], mean)
         totals[t], sums[t, 1:] = 0, 0
-        for w in range(t * count // chunks, (t + 1) * count // chunks):
-            first, last = w * WORDS, min((w + 1) * WORDS, x.size)
-            add_relu_mask(gs[first:last], one[first:last], other[first:last], ys[first:last])
-            add_run(sums[t], xs[first:last], gs[first:last], first)
-            if w % WINDOWS == 0:
-                end_block(totals[t], sums[t])
-        end_block(totals[t], sums[t])
+        last, block = (t + 1) * n // chunks * c, BLOCK * wide
+        for first in range(t * n // chunks * c, last, block):
+            pass_add_relu_products(min(block, last - first), 0, wide, address(one[first:]), address(other[first:]),
+                                   address(ys[first:]), address(xs[first:]), address(gs[first:]), address(sums[t, 0]),
+                                   address(sums[t, 1]), is_far(g))  # fmt: skip
+            end_block(totals[t], sums[t])
     add_chunks(totals, dbias, dweight, rstd)
     backward_map(map, totals, rstd, weight, x.shape[0] if training else 0)
 
@@ -268,21 +238,24 @@ pattern("batch norm's gradient + relu + bias", """
 
 
 @kernel(backend="numba", rows="dr dy x", out=lambda dy, *_: [dy.shape, (dy.shape[1],)],
-        work=lambda dy, *_: [*map_work(dy), (lanes(dy.shape[1]),), (CHUNKS, lanes(dy.shape[1]))],
+        work=lambda dy, *_: [(4, lanes(dy.shape[1])), (CHUNKS, lanes(dy.shape[1]))],
         flops=lambda dy, *_: 6 * dy.size)  # fmt: skip
-def batch_norm_gradient_relu(dr: Any, dbias: Any, strips: Any, means: Any, sums: Any, dy: Any, x: Any, mean: Any,
-                             map: Any, training: Any) -> None:  # fmt: skip
+def batch_norm_gradient_relu(dr: Any, dbias: Any, strips: Any, sums: Any, dy: Any, x: Any, mean: Any, map: Any,
+                             training: Any) -> None:  # fmt: skip
     """dr = map[0] dy + map[1] (x - mean) + map[2] where x > 0, else 0; its sum over all but the channels."""
-    xs, dys, drs = x.reshape(x.size), dy.reshape(x.size), dr.reshape(x.size)
-    count, chunks = (x.size + WORDS - 1) // WORDS, max(1, min(CHUNKS, x.size // GRAIN))
+    xs, dys, drs, wide = x.reshape(x.size), dy.reshape(dy.size), dr.reshape(dr.size), strips.shape[1]
+    (n, c), chunks = x.shape, max(1, min(CHUNKS, x.size // GRAIN))
     tile_map(strips, map)
-    tile(means, mean)
+    tile(strips[3], mean)
     for t in prange(chunks):
+        a, b = t * n // chunks * c, (t + 1) * n // chunks * c
         sums[t] = 0
-        for b in range(t * count // chunks, (t + 1) * count // chunks):
-            first, last = b * WORDS, min((b + 1) * WORDS, x.size)
-            gradient_run(drs[first:last], dys[first:last], xs[first:last], first, strips, means, training)
-            relu_sum_run(drs[first:last], xs[first:last], sums[t], first)
+        if training:
+            pass_gradient_relu(b - a, 0, wide, address(dys[a:]), address(xs[a:]), address(drs[a:]), address(strips),
+                               address(sums[t]), is_far(dr))  # fmt: skip
+        else:
+            pass_scale_relu(b - a, 0, wide, address(dys[a:]), address(xs[a:]), address(drs[a:]), address(strips),
+                            address(sums[t]), is_far(dr))  # fmt: skip
     sum_lanes(dbias, sums[:chunks])
 
 
@@ -294,17 +267,3 @@ def sum_lanes(total: Any, sums: Any) -> None:
         for t in range(sums.shape[0]):
             all += folded(sums[t], k, total.size)
         total[k] = all
-
-
-@serial
-def relu_sum_run(g: Any, x: Any, sums: Any, first: Any) -> None:
-    """g = 0 where x <= 0;  sums += g, strip by strip."""
-    wide, at, phase = sums.size, 0, first % sums.size
-    while at < x.size:
-        run = min(wide - phase, x.size - at)
-        s, xe, ge = sums[phase : phase + run], x[at : at + run], g[at : at + run]
-        for j in range(run):
-            v = ge[j] if xe[j] > 0 else f4(0)
-            ge[j] = v
-            s[j] += v
-        at, phase = at + run, 0

@@ -5,14 +5,15 @@ Of nine passes over memory (dy, y, x, g written; g, x, dx written, each write pr
 
 from typing import Any
 
-import numpy as np
 from numba import prange
 
 from ..backend import kernel
 from ..program import pattern
 from . import join  # noqa: F401  whose rewrites are tried first
+from .caches import is_far
 from .fused_norm import rows_like
 from .jit import serial
+from .microkernel import address
 from .norm import (
     BLOCK,
     CHUNKS,
@@ -22,12 +23,12 @@ from .norm import (
     channels_and_map,
     fold,
     lanes,
+    rows_of,
     stats_work,
     tile,
     tile_map,
 )
-
-f4 = np.float32
+from .norm_passes import pass_masked_gradient, pass_masked_products, pass_masked_scale
 
 pattern("relu's mask found again", """
     y = batch_norm_relu(x, forward)
@@ -41,36 +42,24 @@ pattern("relu's mask found again", """
         "dy": draw.array(v["x"].shape), "forward": v["map"]})  # fmt: skip
 
 
-@serial
-def add_masked(strips: Any, s: Any, q: Any, dy: Any, x: Any, mean: Any) -> None:
-    """s = sum g, q = sum g (x - mean) over the strips of a block; g = dy where the forward map is above 0."""
-    center, scale, shift = strips[0], strips[1], strips[2]
-    s[:] = 0
-    q[:] = 0
-    for e in range(0, x.size, s.size):
-        xe, de = x[e : e + s.size], dy[e : e + s.size]
-        for j in range(xe.size):
-            g = de[j] if (xe[j] - center[j]) * scale[j] + shift[j] > 0 else f4(0)
-            s[j] += g
-            q[j] += g * (xe[j] - mean[j])
-
-
 @kernel(backend="numba", rows="dy x", out=channels_and_map,
-        work=lambda dy, *_: [*stats_work(dy), (4, lanes(dy.shape[1]))], flops=lambda dy, *_: 7 * dy.size)  # fmt: skip
+        work=lambda dy, *_: [*stats_work(dy), (4, lanes(dy.shape[1], rows_of(dy)))],
+        flops=lambda dy, *_: 7 * dy.size)  # fmt: skip
 def batch_norm_relu_backward_sums(dweight: Any, dbias: Any, map: Any, totals: Any, sums: Any, strips: Any, dy: Any,
                                   x: Any, forward: Any, weight: Any, mean: Any, rstd: Any, training: Any,
                                   ) -> None:  # fmt: skip
     """batch_norm_sums of g = dy where (x - forward[0]) forward[1] + forward[2] > 0, else 0."""
     (n, c), chunks, wide = x.shape, totals.shape[0], strips.shape[1]
-    xs, dys, block = x.reshape(x.size), dy.reshape(dy.size), max(32, BLOCK // wide) * wide
+    xs, dys, block = x.reshape(x.size), dy.reshape(dy.size), BLOCK * wide
     tile_map(strips, forward)
     tile(strips[3], mean)
     for t in prange(chunks):
         totals[t] = 0
         last = (t + 1) * n // chunks * c
         for a in range(t * n // chunks * c, last, block):
-            b = min(a + block, last)
-            add_masked(strips, sums[t, 1], sums[t, 2], dys[a:b], xs[a:b], strips[3])
+            sums[t, 1:] = 0
+            pass_masked_products(min(block, last - a), 0, wide, address(dys[a:]), address(xs[a:]), address(strips),
+                                 address(sums[t, 1]), 0)  # fmt: skip
             fold(totals[t, 0], sums[t, 1])
             fold(totals[t, 1], sums[t, 2])
     add_chunks(totals, dbias, dweight, rstd)
@@ -79,25 +68,19 @@ def batch_norm_relu_backward_sums(dweight: Any, dbias: Any, map: Any, totals: An
 
 @serial
 def fill_strips(strips: Any, forward: Any, map: Any, mean: Any) -> None:
-    """What masked_strip reads: the map of forward, that of backward, and the mean, repeated along strips."""
+    """What masked_run reads: the map of forward, that of backward, and the mean, repeated along strips."""
     tile_map(strips, forward)
     tile_map(strips[3:], map)
     tile(strips[6], mean)
 
 
 @serial
-def masked_strip(dx: Any, dy: Any, x: Any, strips: Any, training: Any) -> None:
-    """dx = a g + b (x - mean) + d for a strip of numbers; with running statistics a g, whatever x is."""
-    center, scale, shift, a, b, d = strips[0], strips[1], strips[2], strips[3], strips[4], strips[5]
-    mean = strips[6]
+def masked_run(dx: Any, dy: Any, x: Any, strips: Any, training: Any, far: Any) -> None:
+    """dx = a g + b (x - mean) + d for whole rows; with running statistics a g, whatever x is."""
     if training:
-        for j in range(dx.size):
-            g = dy[j] if (x[j] - center[j]) * scale[j] + shift[j] > 0 else f4(0)
-            dx[j] = a[j] * g + (b[j] * (x[j] - mean[j]) + d[j])
+        pass_masked_gradient(x.size, 0, strips.shape[1], address(dy), address(x), address(dx), address(strips), 0, far)
     else:
-        for j in range(dx.size):
-            g = dy[j] if (x[j] - center[j]) * scale[j] + shift[j] > 0 else f4(0)
-            dx[j] = a[j] * g
+        pass_masked_scale(x.size, 0, strips.shape[1], address(dy), address(x), address(dx), address(strips), 0, far)
 
 
 @kernel(backend="numba", rows="dx dy x", work=lambda dy, *_: [(7, lanes(dy.shape[1]))],
@@ -106,14 +89,12 @@ def batch_norm_relu_backward(dx: Any, strips: Any, dy: Any, x: Any, forward: Any
                              training: Any) -> None:  # fmt: skip
     """dx = map[0] g + map[1] (x - mean) + map[2];  g = dy where the forward map of x is above 0, else 0."""
     n, c = x.shape
-    chunks, wide = max(1, min(CHUNKS, x.size // GRAIN)), strips.shape[1]
+    chunks = max(1, min(CHUNKS, x.size // GRAIN))
     xs, dys, dxs = x.reshape(x.size), dy.reshape(dy.size), dx.reshape(dx.size)
     fill_strips(strips, forward, map, mean)
     for t in prange(chunks):
-        last = (t + 1) * n // chunks * c
-        for a in range(t * n // chunks * c, last, wide):
-            b = min(a + wide, last)
-            masked_strip(dxs[a:b], dys[a:b], xs[a:b], strips, training)
+        a, b = t * n // chunks * c, (t + 1) * n // chunks * c
+        masked_run(dxs[a:b], dys[a:b], xs[a:b], strips, training, is_far(dx))
 
 
 pattern("add to a concatenation's gradient", """
@@ -144,7 +125,7 @@ def batch_norm_relu_backward_add(total: Any, strips: Any, dy: Any, x: Any, forwa
         last = (t + 1) * n // chunks * c
         for a in range(t * n // chunks * c, last, wide):
             b = min(a + wide, last)
-            masked_strip(totals[a:b], dys[a:b], xs[a:b], strips, training)
+            masked_run(totals[a:b], dys[a:b], xs[a:b], strips, training, 0)
             for row in range(a // c, b // c):
                 to, other = total[row], whole[row * pitch : row * pitch + c]
                 for k in range(c):

@@ -102,7 +102,7 @@ def sample_gradient(dx: Any, sums: Any, strips: Any, coefficients: Any, dy: Any,
             slope[k], rest[k] = -r * r * tilted / n, -r * plain / n
     tile(strips[3], centre)
     tile_map(strips, coefficients)
-    gradient_run(dx, dy, x, 0, strips, strips[3], True)
+    gradient_run(dx, dy, x, 0, strips, True, 0)
 
 
 @kernel(backend="numba", composite=True, when=single)

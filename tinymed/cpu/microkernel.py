@@ -30,7 +30,7 @@ class Shape:
     """Size of the register tile: `rows` x (`vectors` of `lanes` floats).
 
     fma: the processor fuses multiply and add.  channelwise: column n reads its own x, x[... + 4*n], instead of one for
-    all columns: depthwise convolution.
+    all columns: depthwise convolution.  far: y is written past the caches; rows of y are whole aligned vectors.
     """
 
     rows: int
@@ -38,6 +38,7 @@ class Shape:
     lanes: int
     fma: bool
     channelwise: bool = False
+    far: bool = False
 
 
 def host_shape() -> Shape:
@@ -103,6 +104,12 @@ class Vectors:
         else:
             name = f"llvm.masked.store.{self.suffix(kind)}.p0"
             self.call(name, ir.VoidType(), value, pointer, I32(self.size(kind)), mask)
+
+    def stream(self, value: ir.Value, address: ir.Value) -> None:
+        """Store a vector past the caches; the address is a multiple of its size."""
+        instruction = self.b.store(value, self.b.inttoptr(address, value.type.as_pointer()))
+        instruction.align = self.lanes * self.size(value.type)
+        instruction.set_metadata("nontemporal", self.b.module.add_metadata([I32(1)]))
 
     def size(self, kind: ir.Type) -> int:
         """Bytes of an element."""
@@ -195,7 +202,11 @@ class Emitter(Vectors):
         self.begin(y)
         self.accumulate(x)
         for m, n in self.grid:
-            self.store(self.b.load(self.acc[m, n]), *self.nth(y[m], n))
+            value, (place, mask) = self.b.load(self.acc[m, n]), self.nth(y[m], n)
+            if self.shape.far:
+                self.stream(value, place)
+            else:
+                self.store(value, place, mask)
 
 
 PARAMETERS = ["xtab", "x", "ytab", "y", "w", "start", "tail", "I", "J", "L", "xi", "xj", "xl", "wi", "wj", "wl"]
@@ -222,13 +233,12 @@ def emit_address(_: Any, a: Any) -> Any:
 address: Any = intrinsic(emit_address)  # address(a): of an array's first element
 
 
-def dispatcher(name: str, channelwise: bool) -> Any:
+def dispatcher(name: str, **kind: bool) -> Any:
     """tile(): the wide or the narrow variant by the number of columns."""
     wide, narrow = (
-        generated.function(f"{name}{vectors}", PARAMETERS,
-                           emitter(replace(SHAPE, vectors=vectors, channelwise=channelwise)))
+        generated.function(f"{name}{vectors}", PARAMETERS, emitter(replace(SHAPE, vectors=vectors, **kind)))
         for vectors in (SHAPE.vectors, 1)
-    )  # fmt: skip
+    )
 
     @serial
     def tile(xtab: Any, x: Any, ytab: Any, y: Any, w: Any, start: Any, columns: Any, loops: Any) -> None:
@@ -249,34 +259,33 @@ def dispatcher(name: str, channelwise: bool) -> Any:
     return tile
 
 
-tile, channel_tile = dispatcher("tile", channelwise=False), dispatcher("channel_tile", channelwise=True)
+tile, far_tile = dispatcher("tile"), dispatcher("far_tile", far=True)
+channel_tile = dispatcher("channel_tile", channelwise=True)
 
 
-@serial
-def sweep(
-    tables: Any,
-    tiles: Any,
-    x: Any,
-    y: Any,
-    w: Any,
-    panel: Any,
-    start: Any,
-    columns: Any,
-    first: Any,
-    last: Any,
-    loops: Any,
-) -> None:
-    """Panels first..last of COLUMNS columns, `panel` bytes apart in w, times all tiles of a block of rows.
+def sweeper(tile: Any) -> Any:
+    """sweep(): a block of rows times panels of columns, by a kind of tile."""
 
-    tables: an int64 array [2][>= tiles * ROWS] with the rows' offsets from x and from y.
-    """
-    xtab, ytab = address(tables[0]), address(tables[1])
-    for t in range(tiles):
-        at = 8 * ROWS * t
-        for p in range(first, last):
-            shift = 4 * COLUMNS * p
-            begin = start if start <= ACCUMULATE else start + shift
-            tile(xtab + at, x, ytab + at, y + shift, w + p * panel, begin, min(COLUMNS, columns - p * COLUMNS), loops)
+    @serial
+    def sweep(tables: Any, tiles: Any, x: Any, y: Any, w: Any, panel: Any, start: Any, columns: Any, first: Any,
+              last: Any, loops: Any) -> None:  # fmt: skip
+        """Panels first..last of COLUMNS columns, `panel` bytes apart in w, times all tiles of a block of rows.
+
+        tables: an int64 array [2][>= tiles * ROWS] with the rows' offsets from x and from y.
+        """
+        xtab, ytab = address(tables[0]), address(tables[1])
+        for t in range(tiles):
+            at = 8 * ROWS * t
+            for p in range(first, last):
+                shift = 4 * COLUMNS * p
+                begin = start if start <= ACCUMULATE else start + shift
+                tile(xtab + at, x, ytab + at, y + shift, w + p * panel, begin, min(COLUMNS, columns - p * COLUMNS),
+                     loops)  # fmt: skip
+
+    return sweep
+
+
+sweep, far_sweep = sweeper(tile), sweeper(far_tile)
 
 
 @serial

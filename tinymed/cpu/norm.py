@@ -20,10 +20,13 @@ import numpy as np
 from numba import prange
 
 from ..backend import kernel
+from .caches import is_far
 from .jit import serial
+from .microkernel import address
+from .norm_passes import pass_affine, pass_deviations, pass_gradient, pass_products, pass_scale
 
 f4, f8 = np.float32, np.float64
-STRIP, BLOCK = 512, 32768  # numbers in a strip, and in a block of rows
+STRIP, BLOCK = 512, 128  # numbers in a strip, and strips whose sums run in float32
 CHUNKS, GRAIN = 64, 16384  # most chunks, and numbers that a chunk is worth
 LOOK = 1024  # numbers whose mean the first block is summed about
 ABSENT, UNCOUNTED = np.zeros(0, np.float32), np.zeros(0, np.int64)  # stand for None: one signature, compiled once
@@ -68,31 +71,6 @@ def tile(strip: Any, channel: Any) -> None:
 
 
 @serial
-def add_strips(s: Any, q: Any, x: Any, z: Any, shift: Any) -> None:
-    """s = sum z, q = sum z (x - shift) over the strips of a block."""
-    s[:] = 0
-    q[:] = 0
-    for e in range(0, x.size, s.size):
-        xe, ze = x[e : e + s.size], z[e : e + s.size]
-        for j in range(xe.size):
-            s[j] += ze[j]
-            q[j] += ze[j] * (xe[j] - shift[j])
-
-
-@serial
-def add_deviations(s: Any, q: Any, x: Any, shift: Any) -> None:
-    """s = sum (x - shift), q = sum (x - shift)^2 over the strips of a block."""
-    s[:] = 0
-    q[:] = 0
-    for e in range(0, x.size, s.size):
-        xe = x[e : e + s.size]
-        for j in range(xe.size):
-            d = xe[j] - shift[j]
-            s[j] += d
-            q[j] += d * d
-
-
-@serial
 def folded(strip: Any, k: Any, c: Any) -> Any:
     """The sum of a strip's lanes that belong to channel k."""
     total = 0.0
@@ -114,7 +92,8 @@ def fold(total: Any, strip: Any) -> None:
 def deviations(sums: Any, strips: Any, x: Any, mean: Any) -> None:
     """sums[0] = sum (x - mean), sums[1] = sum (x - mean)^2 of a block's rows, the mean rounded to float32."""
     tile(strips[0], mean)
-    add_deviations(strips[1], strips[2], x, strips[0])
+    strips[1:3] = 0
+    pass_deviations(x.size, 0, strips.shape[1], address(x), address(strips), address(strips[1]), 0)
     sums[:] = 0
     fold(sums[0], strips[1])
     fold(sums[1], strips[2])
@@ -130,7 +109,7 @@ def chunk_moments(moments: Any, strips: Any, x: Any) -> None:
     mean, m2, sums = moments[0], moments[1], moments[2:]
     c, wide = mean.size, strips.shape[1]
     moments[:] = 0
-    block, look = max(32, BLOCK // wide) * wide, max(1, LOOK // wide) * wide
+    block, look = BLOCK * wide, max(1, LOOK // wide) * wide
     if x.size > 0:  # no mean yet: a first look
         first = x[:look]
         deviations(sums, strips, first, mean)
@@ -204,20 +183,9 @@ def tile_map(strips: Any, map: Any) -> None:
 
 @serial
 def apply_run(y: Any, x: Any, first: Any, strips: Any) -> None:
-    """y = (x - mean) scale + shift for numbers first, first + 1, ... of the rows."""
+    """y = (x - mean) scale + shift for numbers first, first + 1, ... of the rows; strips hold the map."""
     wide = strips.shape[1]
-    at, phase = 0, first % wide
-    while at < x.size:
-        run = min(wide - phase, x.size - at)
-        mean, scale, shift = (
-            strips[0, phase : phase + run],
-            strips[1, phase : phase + run],
-            strips[2, phase : phase + run],
-        )
-        xe, ye = x[at : at + run], y[at : at + run]
-        for j in range(run):
-            ye[j] = (xe[j] - mean[j]) * scale[j] + shift[j]
-        at, phase = at + run, 0
+    pass_affine(x.size, first % wide, wide, address(x), address(y), address(strips), 0, 0)
 
 
 def channels_and_map(x: Any, *_: Any) -> list[tuple[int, ...]]:
@@ -257,12 +225,12 @@ def batch_norm_moments(mean: Any, rstd: Any, map: Any, moments: Any, sums: Any, 
 @kernel(backend="numba", rows="y x", out=lambda x, map: [x.shape], work=map_work, flops=lambda x, *_: 3 * x.size)
 def batch_norm_apply(y: Any, strips: Any, x: Any, map: Any) -> None:
     """y = (x - map[0]) map[1] + map[2], a number of each per channel."""
-    chunks = max(1, min(CHUNKS, x.size // GRAIN))
+    (n, c), chunks = x.shape, max(1, min(CHUNKS, x.size // GRAIN))
     xs, ys = x.reshape(x.size), y.reshape(y.size)
     tile_map(strips, map)
     for t in prange(chunks):
-        a, b = t * x.size // chunks, (t + 1) * x.size // chunks
-        apply_run(ys[a:b], xs[a:b], a, strips)
+        a, b = t * n // chunks * c, (t + 1) * n // chunks * c
+        pass_affine(b - a, 0, strips.shape[1], address(xs[a:]), address(ys[a:]), address(strips), 0, is_far(y))
 
 
 @kernel(backend="numba", composite=True, when=single)
@@ -294,9 +262,11 @@ def chunk_sums(total: Any, strips: Any, dy: Any, x: Any) -> None:
     """total[0] = sum dy, total[1] = sum dy (x - mean) over a chunk's rows; strips[0] holds the mean."""
     wide = strips.shape[1]
     total[:] = 0
-    block = max(32, BLOCK // wide) * wide
+    block = BLOCK * wide
     for a in range(0, x.size, block):
-        add_strips(strips[1], strips[2], x[a : a + block], dy[a : a + block], strips[0])
+        size = min(block, x.size - a)
+        strips[1:3] = 0
+        pass_products(size, 0, wide, address(dy[a:]), address(x[a:]), address(strips), address(strips[1]), 0)
         fold(total[0], strips[1])
         fold(total[1], strips[2])
 
@@ -339,32 +309,26 @@ def batch_norm_sums(dweight: Any, dbias: Any, map: Any, totals: Any, sums: Any, 
 
 
 @serial
-def gradient_run(dx: Any, dy: Any, x: Any, first: Any, strips: Any, means: Any, training: Any) -> None:
-    """dx = a dy + b (x - mean) + d for numbers first, ... of the rows; with running statistics a dy, whatever x is."""
+def gradient_run(dx: Any, dy: Any, x: Any, first: Any, strips: Any, training: Any, far: Any) -> None:
+    """dx = a dy + b (x - mean) + d for numbers first, ... of the rows; with running statistics a dy, whatever x is.
+
+    strips hold a, b, d and the mean.
+    """
     wide = strips.shape[1]
-    at, phase = 0, first % wide
-    while at < x.size:
-        run = min(wide - phase, x.size - at)
-        end = phase + run  # slices of a row are contiguous; those of strips[:, phase:end] would not be
-        a, b, d, mean = strips[0, phase:end], strips[1, phase:end], strips[2, phase:end], means[phase:end]
-        xe, de, out = x[at : at + run], dy[at : at + run], dx[at : at + run]
-        if training:
-            for j in range(run):
-                out[j] = a[j] * de[j] + (b[j] * (xe[j] - mean[j]) + d[j])
-        else:
-            for j in range(run):
-                out[j] = a[j] * de[j]
-        at, phase = at + run, 0
+    if training:
+        pass_gradient(x.size, first % wide, wide, address(dy), address(x), address(dx), address(strips), 0, far)
+    else:
+        pass_scale(x.size, first % wide, wide, address(dy), address(dx), address(strips), 0, far)
 
 
 @kernel(backend="numba", rows="dx dy x", work=lambda dy, *_: [(4, lanes(dy.shape[1], rows_of(dy)))],
         out=lambda dy, *_: [dy.shape], flops=lambda dy, *_: 4 * dy.size)  # fmt: skip
 def batch_norm_apply_gradient(dx: Any, strips: Any, dy: Any, x: Any, mean: Any, map: Any, training: Any) -> None:
     """dx = map[0] dy + map[1] (x - mean) + map[2]"""
-    chunks = max(1, min(CHUNKS, x.size // GRAIN))
+    (n, c), chunks = x.shape, max(1, min(CHUNKS, x.size // GRAIN))
     xs, dys, dxs = x.reshape(x.size), dy.reshape(dy.size), dx.reshape(dx.size)
     tile_map(strips, map)
     tile(strips[3], mean)
     for t in prange(chunks):
-        a, b = t * x.size // chunks, (t + 1) * x.size // chunks
-        gradient_run(dxs[a:b], dys[a:b], xs[a:b], a, strips, strips[3], training)
+        a, b = t * n // chunks * c, (t + 1) * n // chunks * c
+        gradient_run(dxs[a:b], dys[a:b], xs[a:b], 0, strips, training, is_far(dx))
