@@ -17,14 +17,12 @@ from ..ops.space import slides
 from . import conv_packed
 from .algorithms import choose
 from .caches import fetch, is_far, settle, whole_vectors
+from .filters import turned_shape
 from .jit import serial
 from .microkernel import ACCUMULATE, COLUMNS, ROWS, TASKS, ZERO, address, ceil_div, far_sweep, share, sweep
-from .pack import pack_rows
-from .transpose import transpose
 
 NO_BIAS, NO_PADDING = np.zeros(0, np.float32), ((0, 0), (0, 0))
 BLOCK = 16 * ROWS  # rows of one indirection table: their inputs stay in L2 while the panels of the filter pass
-SLICE = 32  # rows of a filter packed or turned by one task
 WINOGRAD = {"winograd2": 2, "winograd4": 4}  # size of a tile of the output
 WIDTH = 4096  # numbers that one task adds up
 PARTIAL = 1 << 22  # floats of partial weight gradients: 16 MiB, or one copy where that is larger
@@ -67,17 +65,23 @@ def conv2d_backward_input(k: Any, dy: Any, weight: Any, x_shape: Any, *how: Any)
     (stride, padding, dilation, groups), algorithm = how, choose("input", x_shape, weight.shape, *how)
     if algorithm == "plain":
         return k.conv_plain_input(dy, weight, x_shape, *how)
-    turned = k.turn_filter(weight, groups)
-    if algorithm in WINOGRAD or (stride == (1, 1) and x_shape[2] * x_shape[3] < 1.3 * dy.shape[2] * dy.shape[3]):
+    spread = algorithm not in WINOGRAD and (
+        stride != (1, 1) or x_shape[2] * x_shape[3] >= 1.3 * dy.shape[2] * dy.shape[3]
+    )
+    if not spread:
         reach = [d * (size - 1) for d, size in zip(dilation, weight.shape[2:], strict=True)]
         edges = tuple((r - low, r - high) for r, (low, high) in zip(reach, padding, strict=True))
-        return correlate(k, algorithm, dy, turned, NO_BIAS, stride, edges, dilation, groups)
+        if algorithm == "direct":
+            packed, shape = k.pack_turned_filter(weight, groups), turned_shape(weight, groups)
+            return k.conv_direct(padded(k, dy, edges), packed, NO_BIAS, shape, stride, dilation, groups)
+        return correlate(k, algorithm, dy, k.turn_filter(weight, groups), NO_BIAS, stride, edges, dilation, groups)
     (top, bottom), (left, right) = padding
     shape = (*x_shape[:2], x_shape[2] + top + bottom, x_shape[3] + left + right)
     if algorithm == "depthwise":
-        dx = k.depthwise_scatter(dy, turned, shape, stride, dilation)
+        dx = k.depthwise_scatter(dy, k.turn_filter(weight, groups), shape, stride, dilation)
     else:
-        dx = k.conv_scatter(dy, k.pack_filter(turned, groups), shape, weight.shape, stride, dilation, groups)
+        packed = k.pack_turned_filter(weight, groups)
+        dx = k.conv_scatter(dy, packed, shape, weight.shape, stride, dilation, groups)
     return padded(k, dx, ((-top, -bottom), (-left, -right)))
 
 
@@ -102,7 +106,7 @@ def padded(k: Any, x: Any, padding: Any) -> Any:
     return x if padding == NO_PADDING else k.pad(x, padding)
 
 
-# ------------------------------------------------------------------------------------------- images and filters
+# --------------------------------------------------------------------------------------------------- borders
 
 
 def grown(x: Any, padding: Any) -> list[Any]:
@@ -131,39 +135,6 @@ def pad(y: Any, x: Any, padding: Any) -> None:
         behind = to[t, max(begin, end) :]
         for e in range(behind.size):
             behind[e] = 0
-
-
-def packed_shape(w: Any, groups: Any) -> list[Any]:
-    """Panels of all groups, and what one holds."""
-    k, c, kh, kw = w.shape
-    return [(groups * -(-k // groups // COLUMNS), kh * kw * c * COLUMNS)]
-
-
-@kernel(backend="numba", filter="w", out=packed_shape)
-def pack_filter(packed: Any, w: Any, groups: Any) -> None:
-    """[r][s][c][k] -> [group][panel of COLUMNS filters][r][s][c][COLUMNS], the order in which tiles read it."""
-    depth, k = w.shape[0] * w.shape[1] * w.shape[2], w.shape[3]
-    rows, panels, per_group = w.reshape(depth, k), packed.shape[0] // groups, k // groups
-    for t in prange(ceil_div(depth, SLICE)):
-        for p in range(packed.shape[0]):
-            g, column = p // panels, p % panels * COLUMNS
-            pack_rows(packed[p], rows, g * per_group + column, min(COLUMNS, per_group - column),
-                      t * SLICE, min((t + 1) * SLICE, depth))  # fmt: skip
-
-
-@kernel(backend="numba", filter="turned w",
-        out=lambda w, groups: [(w.shape[1] * groups, w.shape[0] // groups, *w.shape[2:])])  # fmt: skip
-def turn_filter(turned: Any, w: Any, groups: Any) -> None:
-    """Rotated by 180 degrees, input and output channels of each group exchanged: what carries dy back to x."""
-    kh, kw, c, k = w.shape
-    per_group = k // groups
-    slices = ceil_div(per_group, SLICE)
-    for t in prange(kh * kw * slices):
-        r, s, first = t // slices // kw, t // slices % kw, t % slices * SLICE
-        size = min(SLICE, per_group - first)
-        for g in range(groups):
-            to = turned[kh - 1 - r, kw - 1 - s, first:, g * c :]
-            transpose(address(w[r, s, :, g * per_group + first :]), 4 * k, c, size, address(to), 4 * turned.shape[3])
 
 
 # -------------------------------------------------------------------------------------------------- forward
@@ -221,7 +192,7 @@ def conv_direct(
     panels, panel = packed.shape[0] // groups, 4 * packed.shape[1]
     blocks = ceil_div(n * h * w, BLOCK)
     cuts, parts = share(blocks, panels)
-    ahead = is_far(x) and shape[2] * shape[3] == 1 and stride == (1, 1)  # a block's rows lie one behind the other
+    ahead = is_far(x) and shape[2:] == (1, 1) and stride == (1, 1)  # a block's rows lie one behind the other
     past = is_far(y) and per_group % COLUMNS == 0 and whole_vectors(y, k)
     for task in prange(cuts * parts):
         cut, part, table = task // parts, task % parts, tables[task]
@@ -314,9 +285,9 @@ def weight_cuts(n: Any, h: Any, w: Any, channels: Any, size: Any) -> Any:
 
 
 def weight_space(dy_shape: Any, channels: int, shape: Any) -> list[Any]:
-    """The table of taps and the partial sums."""
+    """The table of taps, with a row that nobody reads, and the partial sums."""
     (n, k, h, w), size = dy_shape, int(np.prod(shape))
-    return [((2, -(-size // k // ROWS) * ROWS), np.int64), (weight_cuts.py_func(n, h, w, channels + k, size)[4], size)]
+    return [((3, -(-size // k // ROWS) * ROWS), np.int64), (weight_cuts.py_func(n, h, w, channels + k, size)[4], size)]
 
 
 @serial
@@ -351,6 +322,10 @@ def conv_direct_weight(
         for unit in range(cut * count // cuts, (cut + 1) * count // cuts):
             b, i = unit // per_image * images, unit % per_image * rows
             loops = (min(images, n - b), min(rows, h - i), w, image, row, pixel, h * w * k * 4, w * k * 4, k * 4)
+            if part == 0 and shape[2:] == (1, 1) and stride == (1, 1):
+                for each in range(b, b + loops[0]):
+                    fetch(address(x[each, i]), 4 * loops[1] * w * x.shape[3], address(table[2]))
+                    fetch(address(dy[each, i]), 4 * loops[1] * w * k, address(table[2]))
             weight_unit(partial[cut], table, address(x[b]) + i * row, address(dy[b, i]), loops, shape, groups,
                         start, part, parts)  # fmt: skip
             start = ACCUMULATE

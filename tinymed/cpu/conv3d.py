@@ -51,7 +51,7 @@ def conv3d_backward_input(
     """Stride 1: dy correlated with the turned filter, unless that multiplies mostly zeros.  Otherwise
     conv3d_scatter."""
     o, i, *kernel = weight.shape
-    packed = k.pack_filter(k.turn_filter(flat_filter(weight), groups), groups)
+    packed = k.pack_turned_filter(flat_filter(weight), groups)
     shape = (i * groups, o // groups, *kernel)
     if stride == (1, 1, 1) and np.prod(x_shape[2:]) < 1.5 * np.prod(dy.shape[2:]):
         reach = [d * (size - 1) for d, size in zip(dilation, kernel, strict=True)]

@@ -11,11 +11,13 @@ import numpy as np
 from numba import prange
 
 from ..backend import kernel
+from .caches import fetch
 from .jit import serial
 from .microkernel import ACCUMULATE, COLUMNS, LANES, ROWS, TASKS, ZERO, address, ceil_div, tile
 from .pack import pack_panel, pack_two_tiles
 
 PIXELS = 512  # of a slab: ROWS channels of them are half of a first-level cache
+RUN = 64  # pixels of a slab that one task fetches and packs
 WIDE = 1 << 16  # weights from which packing pays
 
 
@@ -56,12 +58,20 @@ def conv_packed_weight(dw: Any, panels: Any, tiles: Any, tables: Any, dy: Any, x
                        dilation: Any) -> None:  # fmt: skip
     """dw[r, s, c, k] = sum_nhw x[n, h*sh + r*dh, w*sw + s*dw, c] * dy[n, h, w, k], x already padded."""
     (n, h, w, k), c, tasks = dy.shape, shape[1], tables.shape[0]
-    pixels, pairs = n * h * w, ceil_div(c, 2 * ROWS)
+    pixels, pairs, whole = n * h * w, ceil_div(c, 2 * ROWS), x.shape[1:3] == (h, w)  # a pixel of x for each of dy
     for first in range(0, max(pixels, 1), PIXELS):
         last, begin = min(first + PIXELS, pixels), ACCUMULATE if first else ZERO
-        for p in prange(panels.shape[0]):
-            column = p * COLUMNS
-            pack_slab(panels[p], 0, dy, first, last, (h, w), (0, 0, column), (1, 1), k - column, True)
+        for run in prange(PIXELS // RUN):
+            low, high = first + run * RUN, min(first + (run + 1) * RUN, last)
+            if low < high:
+                fetch(address(dy) + 4 * low * k, 4 * (high - low) * k, address(panels[0, run * RUN]))
+                if whole:
+                    fetch(
+                        address(x) + 4 * low * x.shape[3], 4 * (high - low) * x.shape[3], address(panels[0, run * RUN])
+                    )
+                for p in range(panels.shape[0]):
+                    pack_slab(panels[p, run * RUN :], 0, dy, low, high, (h, w), (0, 0, p * COLUMNS), (1, 1),
+                              k - p * COLUMNS, True)  # fmt: skip
         for task in prange(tasks):
             count = shape[2] * shape[3] * pairs
             for t in range(task * count // tasks, (task + 1) * count // tasks):

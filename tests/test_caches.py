@@ -1,0 +1,94 @@
+"""Arrays that no cache holds: what is fetched ahead and written past the caches is what would be written into them."""
+
+import numpy as np
+import pytest
+
+from tinymed import backend
+from tinymed.cpu.caches import FAR
+
+CHANNELS = [64, 48, 33, 7]  # whole panels, whole vectors, neither, fewer than a vector
+
+
+@pytest.fixture
+def k():
+    return backend.table("numba")
+
+
+def large(k, rng, channels, odd=1):
+    """Images of a little more than FAR bytes."""
+    side = int(np.ceil((FAR / 8 / channels) ** 0.5)) + odd
+    return k.canonical(rng.standard_normal((2, channels, side, side), dtype=np.float32), (0, 2, 3, 1))
+
+
+def per_channel(v):
+    return np.asarray(v, np.float64)[:, None, None]
+
+
+@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize(("size", "stride"), [(1, 1), (3, 2)])
+def test_convolution(k, rng, channels, size, stride):
+    x = large(k, rng, min(16, channels) if size == 1 else channels)
+    weight = k.canonical(rng.standard_normal((channels, x.shape[1], size, size), dtype=np.float32), (2, 3, 1, 0))
+    bias = rng.standard_normal(channels, dtype=np.float32)
+    y = k.conv_direct(x, k.pack_filter(weight, 1), bias, weight.shape, (stride, stride), (1, 1), 1)
+    h, w = y.shape[2:]
+    assert size > 1 or y.nbytes > FAR
+    expected = np.zeros(y.shape) + per_channel(bias)
+    for i in range(size):
+        for j in range(size):
+            seen = x[:, :, i : i + stride * h : stride, j : j + stride * w : stride][:, :, :h, :w]
+            expected += np.einsum("kc,nchw->nkhw", weight[:, :, i, j].astype(float), seen.astype(float))
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("channels", CHANNELS)
+def test_weight_gradient(k, rng, channels):
+    x, dy = large(k, rng, channels), large(k, rng, 64, odd=0)
+    h = min(x.shape[2], dy.shape[2])
+    x, dy = (k.canonical(np.ascontiguousarray(a[:, :, :h, :h]), (0, 2, 3, 1)) for a in (x, dy))
+    dw = k.conv_direct_weight(dy, x, (64, channels, 1, 1), (1, 1), (1, 1), 1)
+    expected = np.einsum("nkhw,nchw->kc", dy.astype(float), x.astype(float))
+    np.testing.assert_allclose(dw[:, :, 0, 0], expected, rtol=1e-4, atol=2e-2)
+
+
+@pytest.mark.parametrize("channels", CHANNELS)
+def test_normalisation(k, rng, channels):
+    x, dy, z = (large(k, rng, channels) for _ in range(3))
+    map, forward = (rng.standard_normal((3, channels), dtype=np.float32) for _ in range(2))
+    mean, weight, rstd = (rng.uniform(0.5, 2, channels).astype(np.float32) for _ in range(3))
+    assert x.nbytes > FAR
+    X, D, Z, m = x.astype(float), dy.astype(float), z.astype(float), [per_channel(row) for row in map]
+    f, centred = [per_channel(row) for row in forward], X - per_channel(mean)
+    affine = (X - m[0]) * m[1] + m[2]
+
+    def close(ours, expected, scale=1.0):
+        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4 * scale)
+
+    def sums(g):  # what batch_norm_sums gives besides its map
+        return (g * centred).sum((0, 2, 3)) * rstd, g.sum((0, 2, 3))
+
+    close(k.batch_norm_apply(x, map), affine)
+    close(k.batch_norm_relu(x, map), np.maximum(affine, 0))
+    close(k.batch_norm_add_relu(x, map, z), np.maximum(affine + Z, 0))
+    gradient = m[0] * D + m[1] * centred + m[2]
+    close(k.batch_norm_apply_gradient(dy, x, mean, map, True), gradient)
+    close(k.batch_norm_apply_gradient(dy, x, mean, map, False), m[0] * D)
+    for training, base in ((True, gradient), (False, m[0] * D)):
+        masked, total = k.batch_norm_gradient_relu(dy, x, mean, map, training)
+        expected = np.where(X > 0, base, 0)
+        close(masked, expected)
+        close(total, expected.sum((0, 2, 3)), 100)
+    for g, out in (
+        (np.where(Z > 0, D, 0), k.relu_batch_norm_sums(dy, z, x, weight, mean, rstd, True)),
+        (np.where(Z > 0, D + X, 0), k.add_relu_batch_norm_sums(dy, x, z, x, weight, mean, rstd, True)),
+    ):
+        close(out[0], g)
+        for ours, expected in zip(out[1:3], sums(g), strict=True):
+            close(ours, expected, 100)
+    g = np.where((x - forward[0][:, None, None]) * forward[1][:, None, None] + forward[2][:, None, None] > 0, D, 0)
+    near = np.abs((X - f[0]) * f[1] + f[2]) < 1e-5  # on the edge of ReLU a rounding decides
+    ours = k.batch_norm_relu_backward(dy, x, forward, mean, map, True)
+    close(np.where(near, 0, ours), np.where(near, 0, m[0] * g + m[1] * centred + m[2]))
+    for ours, expected in zip(k.batch_norm_relu_backward_sums(dy, x, forward, weight, mean, rstd, True), sums(g),
+                              strict=False):  # fmt: skip
+        close(ours, expected, 100)
