@@ -18,7 +18,7 @@ FAR = 1 << 22  # bytes of an array that is no longer in a cache when it is read 
 LINE = 64  # bytes
 
 
-def emit_fetch(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
+def emit_read_ahead(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
     """Read a vector of every line; their sum is stored, or the reading would be left out."""
     v = Vectors(b, SHAPE)
     total = cgutils.alloca_once_value(b, v.zero)
@@ -29,7 +29,7 @@ def emit_fetch(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
 
 # Bytes from an address on into the caches; a vector at `unused` is overwritten.  Loads, because the processor's
 # prefetch instructions, a burst of them, keep the loop behind them waiting.
-fetch = generated.function("fetch", ["x", "size", "unused"], emit_fetch)
+read_ahead = generated.function("read_ahead", ["x", "size", "unused"], emit_read_ahead)
 settle = generated.function("settle", [], lambda b, _: b.fence("seq_cst"))  # other threads see what was written
 
 

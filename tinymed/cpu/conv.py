@@ -16,7 +16,7 @@ from ..backend import kernel
 from ..ops.space import slides
 from . import conv_packed
 from .algorithms import choose
-from .caches import fetch, is_far, settle, whole_vectors
+from .caches import is_far, read_ahead, settle, whole_vectors
 from .filters import turned_shape
 from .jit import serial
 from .microkernel import ACCUMULATE, COLUMNS, ROWS, TASKS, ZERO, address, ceil_div, far_sweep, share, sweep
@@ -201,7 +201,7 @@ def conv_direct(
             tiles = locate(table, first, last, h, w, (x.shape[1] * row, stride[0] * row, stride[1] * pixel),
                            (h * w * k * 4, w * k * 4, k * 4))  # fmt: skip
             if ahead:
-                fetch(address(x) + first * pixel, (last - first) * pixel, address(table[2]))
+                read_ahead(address(x) + first * pixel, (last - first) * pixel, address(table[2]))
             for g in range(groups):
                 start = address(bias) + 4 * g * per_group if bias.size else ZERO
                 block_of = (table, tiles, address(x) + 4 * g * depth, address(y) + 4 * g * per_group,
@@ -324,8 +324,8 @@ def conv_direct_weight(
             loops = (min(images, n - b), min(rows, h - i), w, image, row, pixel, h * w * k * 4, w * k * 4, k * 4)
             if part == 0 and shape[2:] == (1, 1) and stride == (1, 1):
                 for each in range(b, b + loops[0]):
-                    fetch(address(x[each, i]), 4 * loops[1] * w * x.shape[3], address(table[2]))
-                    fetch(address(dy[each, i]), 4 * loops[1] * w * k, address(table[2]))
+                    read_ahead(address(x[each, i]), 4 * loops[1] * w * x.shape[3], address(table[2]))
+                    read_ahead(address(dy[each, i]), 4 * loops[1] * w * k, address(table[2]))
             weight_unit(partial[cut], table, address(x[b]) + i * row, address(dy[b, i]), loops, shape, groups,
                         start, part, parts)  # fmt: skip
             start = ACCUMULATE

@@ -11,7 +11,7 @@ import numpy as np
 from numba import prange
 
 from ..backend import kernel
-from .caches import fetch
+from .caches import read_ahead
 from .jit import serial
 from .microkernel import ACCUMULATE, COLUMNS, LANES, ROWS, TASKS, ZERO, address, ceil_div, tile
 from .pack import pack_panel, pack_two_tiles
@@ -64,11 +64,10 @@ def conv_packed_weight(dw: Any, panels: Any, tiles: Any, tables: Any, dy: Any, x
         for run in prange(PIXELS // RUN):
             low, high = first + run * RUN, min(first + (run + 1) * RUN, last)
             if low < high:
-                fetch(address(dy) + 4 * low * k, 4 * (high - low) * k, address(panels[0, run * RUN]))
+                unused = address(panels[0, run * RUN])  # is packed afterwards
+                read_ahead(address(dy) + 4 * low * k, 4 * (high - low) * k, unused)
                 if whole:
-                    fetch(
-                        address(x) + 4 * low * x.shape[3], 4 * (high - low) * x.shape[3], address(panels[0, run * RUN])
-                    )
+                    read_ahead(address(x) + 4 * low * x.shape[3], 4 * (high - low) * x.shape[3], unused)
                 for p in range(panels.shape[0]):
                     pack_slab(panels[p, run * RUN :], 0, dy, low, high, (h, w), (0, 0, p * COLUMNS), (1, 1),
                               k - p * COLUMNS, True)  # fmt: skip

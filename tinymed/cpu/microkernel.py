@@ -30,7 +30,8 @@ class Shape:
     """Size of the register tile: `rows` x (`vectors` of `lanes` floats).
 
     fma: the processor fuses multiply and add.  channelwise: column n reads its own x, x[... + 4*n], instead of one for
-    all columns: depthwise convolution.  far: y is written past the caches; rows of y are whole aligned vectors.
+    all columns: depthwise convolution.  whole: there are as many columns as the tile has, and no masks.  far: y is
+    written past the caches; its rows lie on whole vectors.
     """
 
     rows: int
@@ -38,6 +39,7 @@ class Shape:
     lanes: int
     fma: bool
     channelwise: bool = False
+    whole: bool = False
     far: bool = False
 
 
@@ -152,7 +154,8 @@ class Emitter(Vectors):
 
     def nth(self, address: ir.Value, n: int) -> tuple[ir.Value, ir.Value | None]:
         """Address and mask of the n-th vector of columns: of the last one only the valid lanes count."""
-        return self.b.add(address, I64(4 * self.lanes * n)), self.tail if n == self.shape.vectors - 1 else None
+        part = n == self.shape.vectors - 1 and not self.shape.whole
+        return self.b.add(address, I64(4 * self.lanes * n)), self.tail if part else None
 
     def row_addresses(self, table: str, base: str) -> list[ir.Value]:
         pointer = self.b.inttoptr(self.arg[table], I64.as_pointer())
@@ -233,25 +236,23 @@ def emit_address(_: Any, a: Any) -> Any:
 address: Any = intrinsic(emit_address)  # address(a): of an array's first element
 
 
-def dispatcher(name: str, **kind: bool) -> Any:
-    """tile(): the wide or the narrow variant by the number of columns."""
-    wide, narrow = (
-        generated.function(f"{name}{vectors}", PARAMETERS, emitter(replace(SHAPE, vectors=vectors, **kind)))
-        for vectors in (SHAPE.vectors, 1)
-    )
+def tile_of(name: str, **kind: Any) -> Any:
+    """The function that runs one kind of tile."""
+    return generated.function(name, PARAMETERS, emitter(replace(SHAPE, **kind)))
+
+
+def dispatcher(name: str, **kind: Any) -> Any:
+    """tile(): the variant for the number of columns."""
+    whole = tile_of(name, whole=True, **kind)
+    wide, narrow = tile_of(f"{name}_wide", **kind), tile_of(f"{name}_narrow", vectors=1, **kind)
 
     @serial
     def tile(xtab: Any, x: Any, ytab: Any, y: Any, w: Any, start: Any, columns: Any, loops: Any) -> None:
-        """One tile of ROWS rows and 1 <= columns <= COLUMNS; loops = (I, J, L, xi, xj, xl, wi, wj, wl).
-
-        Two loops that together walk one straight line are run as one: long inner loops are fast loops.
-        """
-        i, j, l, xi, xj, xl, wi, wj, wl = loops
-        if xi == j * xj and wi == j * wj:
-            i, j = 1, i * j
-        if xj == l * xl and wj == l * wl:
-            j, l = 1, j * l
-        if columns > LANES:
+        """One tile of ROWS rows and 1 <= columns <= COLUMNS; loops = (I, J, L, xi, xj, xl, wi, wj, wl)."""
+        i, j, l, xi, xj, xl, wi, wj, wl = straight(loops)
+        if columns == COLUMNS:
+            whole(xtab, x, ytab, y, w, start, LANES, i, j, l, xi, xj, xl, wi, wj, wl)
+        elif columns > LANES:
             wide(xtab, x, ytab, y, w, start, columns - LANES, i, j, l, xi, xj, xl, wi, wj, wl)
         else:
             narrow(xtab, x, ytab, y, w, start, columns, i, j, l, xi, xj, xl, wi, wj, wl)
@@ -259,8 +260,26 @@ def dispatcher(name: str, **kind: bool) -> Any:
     return tile
 
 
-tile, far_tile = dispatcher("tile"), dispatcher("far_tile", far=True)
-channel_tile = dispatcher("channel_tile", channelwise=True)
+@serial
+def straight(loops: Any) -> Any:
+    """Two loops that together walk one straight line are run as one: long inner loops are fast loops."""
+    i, j, l, xi, xj, xl, wi, wj, wl = loops
+    if xi == j * xj and wi == j * wj:
+        i, j = 1, i * j
+    if xj == l * xl and wj == l * wl:
+        j, l = 1, j * l
+    return i, j, l, xi, xj, xl, wi, wj, wl
+
+
+tile, channel_tile = dispatcher("tile"), dispatcher("channel_tile", channelwise=True)
+past = tile_of("far_tile", whole=True, far=True)
+
+
+@serial
+def far_tile(xtab: Any, x: Any, ytab: Any, y: Any, w: Any, start: Any, columns: Any, loops: Any) -> None:
+    """A tile of COLUMNS columns that is written past the caches."""
+    i, j, l, xi, xj, xl, wi, wj, wl = straight(loops)
+    past(xtab, x, ytab, y, w, start, LANES, i, j, l, xi, xj, xl, wi, wj, wl)
 
 
 def sweeper(tile: Any) -> Any:
