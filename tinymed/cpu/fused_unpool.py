@@ -16,17 +16,10 @@ from .conv import WIDTH, add_partials, weight_cuts, weight_space, weight_steps, 
 from .jit import serial
 from .microkernel import ACCUMULATE, COLUMNS, ROWS, ZERO, address, ceil_div
 from .windows import unpool
-from .winograd import (
-    count_flops,
-    threads,
-    weight_rows,
-    weight_task,
-    winograd_block,
-    winograd_parts,
-    winograd_space,
-)
-from .winograd import weight_parts as winograd_weight_parts
-from .winograd import weight_space as winograd_weight_space
+from .winograd import count_flops, threads, winograd_block, winograd_parts, winograd_space
+from .winograd_weight import weight_parts as winograd_weight_parts
+from .winograd_weight import weight_rows, weight_task
+from .winograd_weight import weight_space as winograd_weight_space
 
 
 def windows(draw: Any) -> dict[str, Any]:
@@ -117,7 +110,7 @@ def conv_winograd_weight_unpool(dw: Any, ws: Any, sums: Any, rows: Any, dq: Any,
                                 m: Any, padding: Any) -> None:  # fmt: skip
     """conv_winograd_weight of the map, of `shape`, that max-pooling's gradient would write."""
     c, h, w, top, left = x.shape[3], shape[2], shape[3], padding[0][0], padding[1][0]
-    parts = winograd_weight_parts(sums, ws, rows, c, m)
+    parts = winograd_weight_parts(sums, ws, rows, dq, x, h, w, m)
     for task in prange(sums.shape[0] * parts):
         weight_task(np.int64(task), parts, sums, ws[get_thread_id()], rows, dq, index, x, h, w, m, top, left)
     for group in prange(ceil_div(c, ROWS)):
