@@ -190,6 +190,7 @@ def test_a_backend_uses_the_family_names(path):
         "winograd",
         "winograd_transforms",
         "winograd_weight",
+        "prefetch",
         "conv3d",
         "conv_packed",
         "caches",

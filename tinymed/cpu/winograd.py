@@ -16,6 +16,7 @@ from numba.core import config as numba_config
 from ..backend import kernel
 from .jit import serial
 from .microkernel import COLUMNS, LANES, ROWS, TASKS, ZERO, address, ceil_div, sweep
+from .prefetch import fetch_part, stream
 from .winograd_transforms import MATRICES, transform
 
 TILES = 4 * ROWS  # of one block: 16 or 36 numbers a channel for each stay in L2 while the filters pass
@@ -56,6 +57,33 @@ def after(b: Any, i: Any, j: Any, m: Any, h: Any, w: Any) -> Any:
     if i < h:
         return b, i, 0
     return b + 1, 0, 0
+
+
+@serial
+def reach(tile: Any, m: Any, h: Any, w: Any, edge: Any, rows: Any, half: Any) -> Any:
+    """Rows of a batch of images, `rows` each, down to the last that the tiles before `tile` touch.
+
+    edge: rows from the first of a tile to the end of what it touches;  half: of pooling windows, not of pixels.
+    """
+    if tile <= 0:
+        return 0
+    b, i, _ = place(tile - 1, m, h, w)
+    last = (i + edge + 1) // 2 if half else i + edge
+    return b * rows + max(0, min(last, rows))
+
+
+@serial
+def touched(image: Any, first: Any, last: Any, m: Any, h: Any, w: Any, edge: Any, half: Any, column: Any,
+            columns: Any) -> Any:  # fmt: skip
+    """The rows of an image, some of its channels, that tiles first..last touch and those before do not, to be fetched.
+
+    edge, half: those of reach.
+    """
+    if image is None:
+        return 0, 0, 0, 0
+    rows = image.shape[1]
+    return stream(image, reach(first, m, h, w, edge, rows, half), reach(last, m, h, w, edge, rows, half), column,
+                  columns)  # fmt: skip
 
 
 # -------------------------------------------------------------------------------------------------- the filter
@@ -164,8 +192,8 @@ def read_tiles(m: Any, first: Any, last: Any, x: Any, index: Any, h: Any, w: Any
 
 @serial
 def multiply(rows: Any, tiles: Any, v: Any, plane_v: Any, u: Any, products: Any, plane_m: Any, channels: Any,
-             columns: Any, start: Any, m: Any) -> None:  # fmt: skip
-    """products[(m + 2)^2][tile][column] = v times one panel of u, number by number.
+             columns: Any, start: Any, m: Any, reads: Any, writes: Any) -> None:  # fmt: skip
+    """products[(m + 2)^2][tile][column] = v times one panel of u, number by number; meanwhile streams are fetched.
 
     The bias is the start of the products at point (1, 1): A^T is 1 there in every row, so it reaches every pixel.
     """
@@ -173,6 +201,10 @@ def multiply(rows: Any, tiles: Any, v: Any, plane_v: Any, u: Any, products: Any,
     loops = (1, 1, channels, 0, 0, 4, 0, 0, 4 * COLUMNS)
     for q in range(square):
         begin = start if q == m + 3 else ZERO
+        for s in reads:
+            fetch_part(s, q, square, 0)
+        for s in writes:
+            fetch_part(s, q, square, 1)
         sweep(rows, tiles, v + q * plane_v, products + q * plane_m, u + q * panel, 0, begin, columns, 0, 1, loops)
 
 
@@ -223,16 +255,22 @@ def winograd_block(y: Any, winners: Any, ws: Any, rows: Any, x: Any, index: Any,
     winners, index: those of y and of x, or None (write_tiles, read_tiles).
     """
     c, k, m, panels = x.shape[3], y.shape[3], 4 if u.shape[1] == 36 else 2, u.shape[0]
-    first, last = block * TILES, min((block + 1) * TILES, y.shape[0] * ceil_div(h, m) * ceil_div(w, m))
+    tiles = y.shape[0] * ceil_div(h, m) * ceil_div(w, m)
+    first, last = block * TILES, min((block + 1) * TILES, tiles)
     v, plane_v, products, plane_m, zeros = scratch(ws, u.shape[1], whole(c))
     count_rows(rows, whole(c))
     read_tiles(m, first, last, x, index, h, w, top, left, v, plane_v, zeros)
-    for p in range(part * panels // parts, (part + 1) * panels // parts):
+    end, pooled = (part + 1) * panels // parts, winners is not None
+    for p in range(part * panels // parts, end):
         column = p * COLUMNS
-        columns = min(COLUMNS, k - column)
+        columns, ahead = min(COLUMNS, k - column), min(last + TILES, tiles) if p == end - 1 else last
+        reads = (touched(x, last, ahead, m, h, w, m + 2 - top, index is not None, 0, c),
+                 touched(index, last, ahead, m, h, w, m + 2 - top, True, 0, c))  # fmt: skip
+        writes = (touched(y, first, last, m, h, w, m, pooled, column, columns),
+                  touched(winners, first, last, m, h, w, m, True, column, columns))  # fmt: skip
         start = address(bias) + 4 * column if bias.size else ZERO
         multiply(rows, ceil_div(last - first, ROWS), v, plane_v, address(u) + 4 * p * u[0].size, products, plane_m, c,
-                 columns, start, m)  # fmt: skip
+                 columns, start, m, reads, writes)  # fmt: skip
         write_tiles(m, first, last, y, winners, h, w, column, columns, products, plane_m)
 
 

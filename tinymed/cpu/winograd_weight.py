@@ -12,7 +12,8 @@ from numba import get_thread_id, prange  # type: ignore[attr-defined]
 from ..backend import kernel
 from .jit import serial
 from .microkernel import ACCUMULATE, COLUMNS, LANES, ROWS, ZERO, address, ceil_div, sweep
-from .winograd import SIDE, TILES, after, count_flops, place, signal2, signal4, threads
+from .prefetch import fetch_part
+from .winograd import SIDE, TILES, after, count_flops, place, signal2, signal4, threads, touched
 from .winograd_transforms import MATRICES, transform, transposed
 
 FAR = 8 * ROWS  # tiles of one block where its sums do not stay in L2
@@ -129,8 +130,16 @@ def weight_sums(sums: Any, ws: Any, rows: Any, dy: Any, index: Any, x: Any, h: A
             spread_gradients(m, b, dy, index, i, j, gradients + at, plane, zeros, low, high)
             b, i, j = after(b, i, j, m, h, w)
         loops = (1, 1, count, 0, 0, 4 * COLUMNS, 0, 0, 4 * COLUMNS)
+        soon, then, column = begin + count, min(begin + count + block, last), low * COLUMNS
+        columns = min(high * COLUMNS, k) - column
+        reads = (touched(x, soon, then, m, h, w, m + 2 - top, False, 0, c),
+                 touched(dy, soon, then, m, h, w, m, index is not None, column, columns),
+                 touched(index, soon, then, m, h, w, m, True, column, columns))  # fmt: skip
         for p in range(low, high):
             for q in range(square):
+                if p == high - 1:
+                    for s in reads:
+                        fetch_part(s, q, square, 0)
                 sweep(rows, rows.shape[1] // ROWS, v + q * plane, address(sums) + 4 * (p * square + q) * c * COLUMNS,
                       gradients + ((p - low) * square + q) * plane, 0, start, min(COLUMNS, k - p * COLUMNS), 0, 1,
                       loops)  # fmt: skip

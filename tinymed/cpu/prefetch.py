@@ -1,0 +1,57 @@
+"""Asking for memory before it is needed: what the next block reads, and writes, comes while this one is multiplied.
+
+Tiles of an image are no streams that a processor foresees, and a matrix product leaves memory idle.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils
+
+from . import generated
+from .jit import serial
+from .microkernel import I32, I64, address, ceil_div
+
+LINE = 64  # bytes of a cache line, or half of one
+NEAR = 2  # how near to bring it, of 0 to 3: the second-level cache
+
+
+def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
+    """Fetch `bytes` bytes of each of `count` pixels, `step` bytes apart, to be read or (write = 1) to be written."""
+    pointer = ir.IntType(8).as_pointer()
+    kind = ir.FunctionType(ir.VoidType(), [pointer, *[I32(0).type] * 3])
+    prefetch = cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0")
+
+    def lines(write: int) -> None:
+        with cgutils.for_range(b, arg["count"]) as pixel:
+            start = b.add(arg["at"], b.mul(pixel.index, arg["step"]))
+            with cgutils.for_range(b, b.sdiv(b.add(arg["bytes"], I64(LINE - 1)), I64(LINE))) as line:
+                at = b.inttoptr(b.add(start, b.mul(line.index, I64(LINE))), pointer)
+                b.call(prefetch, [at, I32(write), I32(NEAR), I32(1)])
+
+    with b.if_else(b.icmp_signed("==", arg["write"], I64(1))) as (write, read):
+        with write:
+            lines(1)
+        with read:
+            lines(0)
+
+
+fetch = generated.function("fetch", ["at", "step", "bytes", "count", "write"], emit)
+
+
+@serial
+def stream(image: Any, first: Any, last: Any, column: Any, columns: Any) -> Any:
+    """Rows first..last of a batch of images, some channels: (address, bytes from pixel to pixel, of one, pixels)."""
+    row, pixel = image.shape[2], image.itemsize * image.shape[3]
+    at, count = address(image) + first * row * pixel + image.itemsize * column, max(0, last - first) * row
+    if columns == image.shape[3]:
+        return at, LINE, LINE, ceil_div(count * pixel, LINE)
+    return at, pixel, image.itemsize * columns, count
+
+
+@serial
+def fetch_part(stream: Any, part: Any, parts: Any, write: Any) -> None:
+    """Fetch one part of a stream, to be written or only read."""
+    at, step, size, count = stream
+    first = part * count // parts
+    fetch(at + first * step, step, size, (part + 1) * count // parts - first, write)
