@@ -79,7 +79,7 @@ def conv_winograd_relu_pool(y: Any, index: Any, ws: Any, tables: Any, x: Any, u:
     """conv_winograd, ReLU and 2 x 2 max-pooling: the map itself is never written."""
     (top, bottom), (left, right) = padding
     h, w = x.shape[1] + top + bottom - 2, x.shape[2] + left + right - 2
-    blocks, parts = winograd_parts(x, u, h, w)
+    blocks, parts = winograd_parts(x, u, h, w, ws)
     for task in prange(blocks * parts):
         thread, block, part = get_thread_id(), np.int64(task) // parts, np.int64(task) % parts
         winograd_block(y, index, ws[thread], tables[thread], x, None, u, bias, block, part, parts, h, w, top, left)
@@ -102,7 +102,7 @@ def relu_tiles(y: Any, first: Any, m: Any, low: Any, high: Any) -> None:
 def conv_winograd_relu(y: Any, ws: Any, tables: Any, x: Any, u: Any, bias: Any, filters: Any, padding: Any) -> None:
     """conv_winograd and ReLU."""
     h, w, m, top, left = y.shape[1], y.shape[2], 4 if u.shape[1] == 36 else 2, padding[0][0], padding[1][0]
-    blocks, parts = winograd_parts(x, u, h, w)
+    blocks, parts = winograd_parts(x, u, h, w, ws)
     for task in prange(blocks * parts):
         thread, block, part = get_thread_id(), np.int64(task) // parts, np.int64(task) % parts
         winograd_block(y, None, ws[thread], tables[thread], x, None, u, bias, block, part, parts, h, w, top, left)

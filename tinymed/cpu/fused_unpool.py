@@ -96,7 +96,7 @@ def conv_winograd_unpool(dx: Any, ws: Any, tables: Any, dq: Any, index: Any, sha
                          filters: Any, padding: Any) -> None:  # fmt: skip
     """conv_winograd of the map, of `shape`, that max-pooling's gradient would write."""
     h, w, top, left = dx.shape[1], dx.shape[2], padding[0][0], padding[1][0]
-    blocks, parts = winograd_parts(dq, u, h, w)
+    blocks, parts = winograd_parts(dq, u, h, w, ws)
     for task in prange(blocks * parts):
         thread, block, part = get_thread_id(), np.int64(task) // parts, np.int64(task) % parts
         winograd_block(dx, None, ws[thread], tables[thread], dq, index, u, bias, block, part, parts, h, w, top, left)

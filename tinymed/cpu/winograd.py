@@ -15,7 +15,7 @@ from numba.core import config as numba_config
 
 from ..backend import kernel
 from .jit import serial
-from .microkernel import COLUMNS, LANES, ROWS, TASKS, ZERO, address, ceil_div, sweep
+from .microkernel import COLUMNS, LANES, ROWS, ZERO, address, ceil_div, sweep
 from .prefetch import fetch_part, stream
 from .winograd_transforms import MATRICES, transform
 
@@ -240,11 +240,16 @@ def count_rows(rows: Any, channels: Any) -> None:
 
 
 @serial
-def winograd_parts(x: Any, u: Any, h: Any, w: Any) -> Any:
-    """(blocks of tiles, parts the filters are cut into) for maps of h x w."""
-    m = 4 if u.shape[1] == 36 else 2
+def winograd_parts(x: Any, u: Any, h: Any, w: Any, ws: Any) -> Any:
+    """(blocks of tiles, parts the filters are cut into) for maps of h x w.
+
+    As few parts as keep all threads at work, because each transforms its blocks anew.  No number depends on them.
+    """
+    m, parts, threads = 4 if u.shape[1] == 36 else 2, 1, ws.shape[0]
     blocks = ceil_div(x.shape[0] * ceil_div(h, m) * ceil_div(w, m), TILES)
-    return blocks, max(1, min(u.shape[0], TASKS // (2 * max(1, blocks))))
+    while parts < u.shape[0] and blocks * parts < 4 * threads and blocks * parts % threads:
+        parts += 1
+    return blocks, parts
 
 
 @serial
@@ -278,7 +283,7 @@ def winograd_block(y: Any, winners: Any, ws: Any, rows: Any, x: Any, index: Any,
 def conv_winograd(y: Any, ws: Any, tables: Any, x: Any, u: Any, bias: Any, filters: Any, padding: Any) -> None:
     """y = bias + x, padded, correlated with the 3 x 3 filters u: (m + 2)^2 products for 9 m^2 multiplications."""
     h, w, top, left = y.shape[1], y.shape[2], padding[0][0], padding[1][0]
-    blocks, parts = winograd_parts(x, u, h, w)
+    blocks, parts = winograd_parts(x, u, h, w, ws)
     for task in prange(blocks * parts):
         thread, block, part = get_thread_id(), np.int64(task) // parts, np.int64(task) % parts
         winograd_block(y, None, ws[thread], tables[thread], x, None, u, bias, block, part, parts, h, w, top, left)
