@@ -189,6 +189,7 @@ def test_a_backend_uses_the_family_names(path):
         "algorithms",
         "winograd",
         "winograd_transforms",
+        "winograd_products",
         "winograd_weight",
         "prefetch",
         "conv3d",

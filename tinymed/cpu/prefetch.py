@@ -16,24 +16,22 @@ LINE = 64  # bytes of a cache line, or half of one
 NEAR = 2  # how near to bring it, of 0 to 3: the second-level cache
 
 
-def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
-    """Fetch `bytes` bytes of each of `count` pixels, `step` bytes apart, to be read or (write = 1) to be written."""
+def ask(b: ir.IRBuilder, at: ir.Value, write: bool) -> None:
+    """Ask for the line at an address: an instruction that waits for nothing and never fails."""
     pointer = ir.IntType(8).as_pointer()
     kind = ir.FunctionType(ir.VoidType(), [pointer, *[I32(0).type] * 3])
     prefetch = cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0")
+    b.call(prefetch, [b.inttoptr(at, pointer), I32(int(write)), I32(NEAR), I32(1)])
 
-    def lines(write: int) -> None:
-        with cgutils.for_range(b, arg["count"]) as pixel:
-            start = b.add(arg["at"], b.mul(pixel.index, arg["step"]))
-            with cgutils.for_range(b, b.sdiv(b.add(arg["bytes"], I64(LINE - 1)), I64(LINE))) as line:
-                at = b.inttoptr(b.add(start, b.mul(line.index, I64(LINE))), pointer)
-                b.call(prefetch, [at, I32(write), I32(NEAR), I32(1)])
 
-    with b.if_else(b.icmp_signed("==", arg["write"], I64(1))) as (write, read):
-        with write:
-            lines(1)
-        with read:
-            lines(0)
+def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
+    """Fetch `bytes` bytes of each of `count` pixels, `step` bytes apart, to be read or (write = 1) to be written."""
+    with b.if_else(b.icmp_signed("==", arg["write"], I64(1))) as branches:
+        for branch, write in zip(branches, (True, False), strict=True):
+            with branch, cgutils.for_range(b, arg["count"]) as pixel:
+                start = b.add(arg["at"], b.mul(pixel.index, arg["step"]))
+                with cgutils.for_range(b, b.sdiv(b.add(arg["bytes"], I64(LINE - 1)), I64(LINE))) as line:
+                    ask(b, b.add(start, b.mul(line.index, I64(LINE))), write)
 
 
 fetch = generated.function("fetch", ["at", "step", "bytes", "count", "write"], emit)

@@ -15,8 +15,9 @@ from numba.core import config as numba_config
 
 from ..backend import kernel
 from .jit import serial
-from .microkernel import COLUMNS, LANES, ROWS, ZERO, address, ceil_div, sweep
+from .microkernel import COLUMNS, LANES, ROWS, ZERO, address, ceil_div
 from .prefetch import fetch_part, stream
+from .winograd_products import product
 from .winograd_transforms import MATRICES, transform
 
 TILES = 4 * ROWS  # of one block: 16 or 36 numbers a channel for each stay in L2 while the filters pass
@@ -142,9 +143,9 @@ def winograd_work(x: Any, u: Any, bias: Any, filters: Any, padding: Any) -> list
 
 
 def winograd_space(channels: int, square: int) -> list[Any]:
-    """Each thread's transformed tiles, products and zeros, and its table of tiles."""
+    """Each thread's transformed tiles, products and zeros."""
     c = -(-channels // LANES) * LANES
-    return [(threads(), square * (TILES * (c + COLUMNS) + 2 * LANES) + SIDE * c), ((threads(), 2, TILES), np.int64)]
+    return [(threads(), square * (TILES * (c + COLUMNS) + 2 * LANES) + SIDE * c)]
 
 
 @serial
@@ -191,21 +192,21 @@ def read_tiles(m: Any, first: Any, last: Any, x: Any, index: Any, h: Any, w: Any
 
 
 @serial
-def multiply(rows: Any, tiles: Any, v: Any, plane_v: Any, u: Any, products: Any, plane_m: Any, channels: Any,
-             columns: Any, start: Any, m: Any, reads: Any, writes: Any) -> None:  # fmt: skip
+def multiply(tiles: Any, v: Any, plane_v: Any, u: Any, products: Any, plane_m: Any, channels: Any, columns: Any,
+             start: Any, m: Any, reads: Any, writes: Any) -> None:  # fmt: skip
     """products[(m + 2)^2][tile][column] = v times one panel of u, number by number; meanwhile streams are fetched.
 
     The bias is the start of the products at point (1, 1): A^T is 1 there in every row, so it reaches every pixel.
     """
-    square, panel = (m + 2) * (m + 2), 4 * channels * COLUMNS
-    loops = (1, 1, channels, 0, 0, 4, 0, 0, 4 * COLUMNS)
+    square, panel, row = (m + 2) * (m + 2), 4 * channels * COLUMNS, 4 * whole(channels)
     for q in range(square):
         begin = start if q == m + 3 else ZERO
         for s in reads:
             fetch_part(s, q, square, 0)
         for s in writes:
             fetch_part(s, q, square, 1)
-        sweep(rows, tiles, v + q * plane_v, products + q * plane_m, u + q * panel, 0, begin, columns, 0, 1, loops)
+        x, w, y = v + q * plane_v, u + q * panel, products + q * plane_m
+        product(x, row, 4, w, y, begin, columns, channels, tiles, x + plane_v, w + panel, y + plane_m)
 
 
 @serial
@@ -233,13 +234,6 @@ def write_tiles(m: Any, first: Any, last: Any, y: Any, index: Any, h: Any, w: An
 
 
 @serial
-def count_rows(rows: Any, channels: Any) -> None:
-    """Offsets of the tiles of a block among transformed tiles and among products."""
-    for t in range(TILES):
-        rows[0, t], rows[1, t] = 4 * channels * t, 4 * COLUMNS * t
-
-
-@serial
 def winograd_parts(x: Any, u: Any, h: Any, w: Any, ws: Any) -> Any:
     """(blocks of tiles, parts the filters are cut into) for maps of h x w.
 
@@ -253,7 +247,7 @@ def winograd_parts(x: Any, u: Any, h: Any, w: Any, ws: Any) -> Any:
 
 
 @serial
-def winograd_block(y: Any, winners: Any, ws: Any, rows: Any, x: Any, index: Any, u: Any, bias: Any, block: Any,
+def winograd_block(y: Any, winners: Any, ws: Any, x: Any, index: Any, u: Any, bias: Any, block: Any,
                    part: Any, parts: Any, h: Any, w: Any, top: Any, left: Any) -> None:  # fmt: skip
     """One block of TILES tiles of maps of h x w, one part of the filters.
 
@@ -263,7 +257,6 @@ def winograd_block(y: Any, winners: Any, ws: Any, rows: Any, x: Any, index: Any,
     tiles = y.shape[0] * ceil_div(h, m) * ceil_div(w, m)
     first, last = block * TILES, min((block + 1) * TILES, tiles)
     v, plane_v, products, plane_m, zeros = scratch(ws, u.shape[1], whole(c))
-    count_rows(rows, whole(c))
     read_tiles(m, first, last, x, index, h, w, top, left, v, plane_v, zeros)
     end, pooled = (part + 1) * panels // parts, winners is not None
     for p in range(part * panels // parts, end):
@@ -274,16 +267,16 @@ def winograd_block(y: Any, winners: Any, ws: Any, rows: Any, x: Any, index: Any,
         writes = (touched(y, first, last, m, h, w, m, pooled, column, columns),
                   touched(winners, first, last, m, h, w, m, True, column, columns))  # fmt: skip
         start = address(bias) + 4 * column if bias.size else ZERO
-        multiply(rows, ceil_div(last - first, ROWS), v, plane_v, address(u) + 4 * p * u[0].size, products, plane_m, c,
+        multiply(ceil_div(last - first, ROWS), v, plane_v, address(u) + 4 * p * u[0].size, products, plane_m, c,
                  columns, start, m, reads, writes)  # fmt: skip
         write_tiles(m, first, last, y, winners, h, w, column, columns, products, plane_m)
 
 
 @kernel(backend="numba", image="y x", out=winograd_out, work=winograd_work, flops=winograd_flops)
-def conv_winograd(y: Any, ws: Any, tables: Any, x: Any, u: Any, bias: Any, filters: Any, padding: Any) -> None:
+def conv_winograd(y: Any, ws: Any, x: Any, u: Any, bias: Any, filters: Any, padding: Any) -> None:
     """y = bias + x, padded, correlated with the 3 x 3 filters u: (m + 2)^2 products for 9 m^2 multiplications."""
     h, w, top, left = y.shape[1], y.shape[2], padding[0][0], padding[1][0]
     blocks, parts = winograd_parts(x, u, h, w, ws)
     for task in prange(blocks * parts):
         thread, block, part = get_thread_id(), np.int64(task) // parts, np.int64(task) % parts
-        winograd_block(y, None, ws[thread], tables[thread], x, None, u, bias, block, part, parts, h, w, top, left)
+        winograd_block(y, None, ws[thread], x, None, u, bias, block, part, parts, h, w, top, left)

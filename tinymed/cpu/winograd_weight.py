@@ -11,15 +11,17 @@ from numba import get_thread_id, prange  # type: ignore[attr-defined]
 
 from ..backend import kernel
 from .jit import serial
-from .microkernel import ACCUMULATE, COLUMNS, LANES, ROWS, ZERO, address, ceil_div, sweep
+from .microkernel import ACCUMULATE, COLUMNS, LANES, ROWS, ZERO, address, ceil_div
 from .prefetch import fetch_part
 from .winograd import SIDE, TILES, after, count_flops, place, signal2, signal4, threads, touched
+from .winograd_products import product
 from .winograd_transforms import MATRICES, transform, transposed
 
 FAR = 8 * ROWS  # tiles of one block where its sums do not stay in L2
 NEAR = 3 << 16  # floats that stay in L2: 768 KiB
 PARALLEL = 8  # pieces of work that the gradient of a weight is cut into, if there are so many
 PARTIAL = 1 << 22  # floats of partial weight gradients: 16 MiB, or one copy where that is larger
+CHANNELS = ceil_div.py_func(COLUMNS, ROWS) * ROWS  # of a panel, in whole tiles
 
 gradient2, gradient4 = (transform(f"gradient{m}", transposed(MATRICES[m].inverse), gather=True) for m in (2, 4))
 ungradient2, ungradient4 = (
@@ -33,13 +35,14 @@ def weight_plan(channels: Any, filters: Any, tiles: Any, m: Any) -> Any:
     """(tiles of a block, partial sums): a function of the shape only, or the bits would depend on the threads.
 
     A block's transformed tiles and the sums they go to stay in L2 if they fit; if they cannot, a large block passes
-    over the sums less often.  Partial sums cost a pass each: there are as many as give PARALLEL pieces of work with one
-    panel of filters in each.
+    over the sums less often, and best once.  Partial sums cost a pass each: there are as many as give PARALLEL pieces
+    of work with one panel of filters in each.
     """
     square, panels = (m + 2) * (m + 2), ceil_div(filters, COLUMNS)
-    sums = square * channels * panels * COLUMNS
-    near = sums + square * TILES * (ceil_div(channels, COLUMNS) + panels) * COLUMNS <= NEAR
-    block = TILES if near else FAR
+    sums, both = square * channels * panels * COLUMNS, square * COLUMNS * (ceil_div(channels, COLUMNS) + panels)
+    if panels >= PARALLEL and both * tiles <= PARTIAL:
+        return max(1, tiles), 1
+    block = TILES if sums + both * TILES <= NEAR else FAR
     cuts = max(1, min(ceil_div(tiles, block), ceil_div(PARALLEL, panels), PARTIAL // max(1, sums)))
     return min(block, max(1, tiles)), cuts
 
@@ -50,14 +53,15 @@ def weight_work(dy: Any, x: Any, m: Any, padding: Any) -> list[Any]:
 
 
 def weight_space(dy_shape: Any, c: int, m: int) -> list[Any]:
-    """Each thread's transformed tiles, the partial sums, and the places of channels."""
+    """Each thread's transformed tiles and zeros; sums [(m + 2)^2][channel][COLUMNS] of a panel of channels and one of
+    filters: of each pair and each cut, or one for each thread where a block has all tiles.
+    """
     n, k, h, w = dy_shape
-    block, cuts = weight_plan.py_func(c, k, n * -(-h // m) * -(-w // m), m)
-    square, panels = (m + 2) ** 2, (-(-c // COLUMNS), -(-k // COLUMNS))
+    tiles, panels, square = n * -(-h // m) * -(-w // m), (-(-c // COLUMNS), -(-k // COLUMNS)), (m + 2) ** 2
+    block, cuts = weight_plan.py_func(c, k, tiles, m)
     return [
         (threads(), sum(panels) * square * (block * COLUMNS + LANES) + SIDE * max(c, k)),
-        (cuts, panels[1], square, c * COLUMNS),
-        ((2, -(-c // ROWS) * ROWS), np.int64),
+        (threads() if tiles <= block else cuts * panels[0] * panels[1], square, CHANNELS * COLUMNS),
     ]
 
 
@@ -98,102 +102,124 @@ def spread_gradients(m: Any, b: Any, dy: Any, index: Any, i: Any, j: Any, planes
 
 
 @serial
-def channel_rows(table: Any, channels: Any, panel: Any) -> None:
-    """Offsets of channels among transformed tiles of x, and of rows of sums; the last is repeated up to a whole tile.
-
-    panel: bytes of the (m + 2)^2 planes of COLUMNS channels.
-    """
-    for t in range(table.shape[1]):
-        c = min(t, channels - 1)
-        table[0, t] = c // COLUMNS * panel + c % COLUMNS * 4
-        table[1, t] = c * 4 * COLUMNS
-
-
-@serial
-def weight_sums(sums: Any, ws: Any, rows: Any, dy: Any, index: Any, x: Any, h: Any, w: Any, m: Any, top: Any,
-                left: Any, first: Any, last: Any, block: Any, low: Any, high: Any) -> None:  # fmt: skip
-    """sums = the products of tiles first..last of maps of h x w with the panels low..high of filters.
+def weight_sums(dw: Any, ws: Any, sums: Any, thread: Any, dy: Any, index: Any, x: Any, h: Any, w: Any, m: Any, top: Any,
+                left: Any, cut: Any, low: Any, high: Any) -> None:  # fmt: skip
+    """The products of one cut of the tiles of maps of h x w with panels low..high of filters; dw, if there is one cut.
 
     Of each block of tiles (m + 2)^2 products, channels x tiles times tiles x filters, are added up.
     """
-    k, c, square, plane, v = dy.shape[3], x.shape[3], (m + 2) * (m + 2), 4 * (block * COLUMNS + LANES), address(ws)
-    end = ws.size - SIDE * max(c, k)
-    zeros, gradients = v + 4 * end, v + ceil_div(c, COLUMNS) * square * plane
-    for i in range(end, ws.size):
-        ws[i] = 0
+    k, c, tiles, square = dy.shape[3], x.shape[3], dy.shape[0] * ceil_div(h, m) * ceil_div(w, m), (m + 2) * (m + 2)
+    block, cuts = weight_plan(c, k, tiles, m)
+    blocks, plane, v, zeros = ceil_div(tiles, block), 4 * (block * COLUMNS + LANES), address(ws), weight_zeros(ws, c, k)
+    gradients, last = v + ceil_div(c, COLUMNS) * square * plane, min((cut + 1) * blocks // cuts * block, tiles)
+    first, column, columns = cut * blocks // cuts * block, low * COLUMNS, min(high * COLUMNS, k) - low * COLUMNS
     for begin in range(first, last, block):
-        count, start = min(block, last - begin), ZERO if begin == first else ACCUMULATE
-        b, i, j = place(begin, m, h, w)
-        for t in range(count):
-            at = 4 * COLUMNS * t
-            spread_signals(m, b, x, i - top, j - left, v + at, plane, zeros)
-            spread_gradients(m, b, dy, index, i, j, gradients + at, plane, zeros, low, high)
-            b, i, j = after(b, i, j, m, h, w)
-        loops = (1, 1, count, 0, 0, 4 * COLUMNS, 0, 0, 4 * COLUMNS)
-        soon, then, column = begin + count, min(begin + count + block, last), low * COLUMNS
-        columns = min(high * COLUMNS, k) - column
-        reads = (touched(x, soon, then, m, h, w, m + 2 - top, False, 0, c),
-                 touched(dy, soon, then, m, h, w, m, index is not None, column, columns),
-                 touched(index, soon, then, m, h, w, m, True, column, columns))  # fmt: skip
+        end = min(begin + block, last)
+        then, start = min(end + block, last), ZERO if begin == first else ACCUMULATE
+        spread(m, begin, end, x, dy, index, h, w, top, left, v, gradients, plane, zeros, low, high)
+        reads = (touched(x, end, then, m, h, w, m + 2 - top, False, 0, c),
+                 touched(dy, end, then, m, h, w, m, index is not None, column, columns),
+                 touched(index, end, then, m, h, w, m, True, column, columns))  # fmt: skip
         for p in range(low, high):
-            for q in range(square):
-                if p == high - 1:
-                    for s in reads:
-                        fetch_part(s, q, square, 0)
-                sweep(rows, rows.shape[1] // ROWS, v + q * plane, address(sums) + 4 * (p * square + q) * c * COLUMNS,
-                      gradients + ((p - low) * square + q) * plane, 0, start, min(COLUMNS, k - p * COLUMNS), 0, 1,
-                      loops)  # fmt: skip
+            for g in range(ceil_div(c, COLUMNS)):
+                slot = thread if tiles <= block else weight_slot(c, k, cut, p, g)
+                add_products(sums[slot], v + g * square * plane, gradients + (p - low) * square * plane, plane, start,
+                             min(COLUMNS, c - g * COLUMNS), min(COLUMNS, k - p * COLUMNS), end - begin, m, reads,
+                             (p - low) * ceil_div(c, COLUMNS) + g, (high - low) * ceil_div(c, COLUMNS))  # fmt: skip
+                if cuts == 1 and end == last:
+                    weight_panel(dw, sums[slot], p, g, m)
 
 
 @serial
-def weight_task(task: Any, parts: Any, sums: Any, ws: Any, rows: Any, dy: Any, index: Any, x: Any, h: Any, w: Any,
-                m: Any, top: Any, left: Any) -> None:  # fmt: skip
-    """The sums of one cut of the tiles and one part of the filters."""
-    cut, part, panels = task // parts, task % parts, sums.shape[1]
-    tiles = dy.shape[0] * ceil_div(h, m) * ceil_div(w, m)
-    block, cuts = weight_plan(x.shape[3], dy.shape[3], tiles, m)
-    blocks = ceil_div(tiles, block)
-    weight_sums(sums[cut], ws, rows, dy, index, x, h, w, m, top, left, cut * blocks // cuts * block,
-                min((cut + 1) * blocks // cuts * block, tiles), block, part * panels // parts,
+def weight_zeros(ws: Any, c: Any, k: Any) -> Any:
+    """The address of a row of zeros at the end of a workspace."""
+    end = ws.size - SIDE * max(c, k)
+    for i in range(end, ws.size):
+        ws[i] = 0
+    return address(ws) + 4 * end
+
+
+@serial
+def weight_slot(c: Any, k: Any, cut: Any, p: Any, g: Any) -> Any:
+    """Where the sums of one cut, panel p of filters and panel g of channels lie."""
+    return (cut * ceil_div(k, COLUMNS) + p) * ceil_div(c, COLUMNS) + g
+
+
+@serial
+def spread(m: Any, first: Any, last: Any, x: Any, dy: Any, index: Any, h: Any, w: Any, top: Any, left: Any, v: Any,
+           gradients: Any, plane: Any, zeros: Any, low: Any, high: Any) -> None:  # fmt: skip
+    """Transform tiles first..last of x, and of panels low..high of dy, into [panel][(m + 2)^2][tile][COLUMNS]."""
+    b, i, j = place(first, m, h, w)
+    for t in range(last - first):
+        at = 4 * COLUMNS * t
+        spread_signals(m, b, x, i - top, j - left, v + at, plane, zeros)
+        spread_gradients(m, b, dy, index, i, j, gradients + at, plane, zeros, low, high)
+        b, i, j = after(b, i, j, m, h, w)
+
+
+@serial
+def add_products(sums: Any, v: Any, gradients: Any, plane: Any, start: Any, channels: Any, columns: Any, tiles: Any,
+                 m: Any, reads: Any, part: Any, parts: Any) -> None:  # fmt: skip
+    """sums[(m + 2)^2][channel][column] += the products of one panel of each; one part of some streams is fetched."""
+    square, row = (m + 2) * (m + 2), 4 * CHANNELS * COLUMNS
+    for q in range(square):
+        for s in reads:
+            fetch_part(s, part * square + q, parts * square, 0)
+        x, dy, y = v + q * plane, gradients + q * plane, address(sums) + q * row
+        product(x, 4, 4 * COLUMNS, dy, y, start, columns, tiles, ceil_div(channels, ROWS), x + plane, dy + plane,
+                y + row)  # fmt: skip
+
+
+@serial
+def weight_panel(dw: Any, sums: Any, p: Any, g: Any, m: Any) -> None:
+    """dw of a panel of filters at a panel of channels: the sums transformed."""
+    c, k = dw.shape[2], dw.shape[3]
+    for row in range(min(COLUMNS, c - g * COLUMNS)):
+        image, size = address(dw) + 4 * ((g * COLUMNS + row) * k + p * COLUMNS), min(COLUMNS, k - p * COLUMNS)
+        planes, plane = address(sums) + 4 * row * COLUMNS, 4 * CHANNELS * COLUMNS
+        if m == 4:
+            weight4(image, 3, 3, 4 * c * k, 0, 0, 0, planes, plane, size)
+        else:
+            weight2(image, 3, 3, 4 * c * k, 0, 0, 0, planes, plane, size)
+
+
+@serial
+def weight_parts(sums: Any, ws: Any, filters: Any, cuts: Any) -> Any:
+    """Parts the filters are cut into, so that each thread has work: that changes no sum."""
+    return max(1, min(ceil_div(filters, COLUMNS), ceil_div(ws.shape[0], cuts)))
+
+
+@serial
+def weight_task(dw: Any, ws: Any, sums: Any, task: Any, parts: Any, dy: Any, index: Any, x: Any, h: Any, w: Any, m: Any,
+                top: Any, left: Any) -> None:  # fmt: skip
+    """weight_sums of one cut of the tiles and one part of the filters."""
+    thread, panels, cut, part = get_thread_id(), ceil_div(dy.shape[3], COLUMNS), task // parts, task % parts
+    weight_sums(dw, ws[thread], sums, thread, dy, index, x, h, w, m, top, left, cut, part * panels // parts,
                 (part + 1) * panels // parts)  # fmt: skip
 
 
 @serial
-def weight_parts(sums: Any, ws: Any, rows: Any, dy: Any, x: Any, h: Any, w: Any, m: Any) -> Any:
-    """Parts the filters are cut into, so that each thread has work: that changes no sum.  Fills the table of rows."""
-    block, _ = weight_plan(x.shape[3], dy.shape[3], dy.shape[0] * ceil_div(h, m) * ceil_div(w, m), m)
-    channel_rows(rows, x.shape[3], 4 * (m + 2) * (m + 2) * (block * COLUMNS + LANES))
-    return max(1, min(sums.shape[1], ceil_div(ws.shape[0], sums.shape[0])))
-
-
-@serial
-def weight_rows(dw: Any, sums: Any, first: Any, last: Any, m: Any) -> None:
-    """dw of all filters at channels first..last: the partial sums added up, then transformed."""
-    c, k = dw.shape[2], dw.shape[3]
-    for p in range(sums.shape[1]):
-        for cut in range(1, sums.shape[0]):
-            for q in range(sums.shape[2]):
-                total, partial = sums[0, p, q], sums[cut, p, q]
-                for i in range(first * COLUMNS, last * COLUMNS):
-                    total[i] += partial[i]
-        for row in range(first, last):
-            image, size = address(dw) + 4 * (row * k + p * COLUMNS), min(COLUMNS, k - p * COLUMNS)
-            planes = address(sums) + 4 * (p * sums[0, 0].size + row * COLUMNS)
-            if m == 4:
-                weight4(image, 3, 3, 4 * c * k, 0, 0, 0, planes, 4 * c * COLUMNS, size)
-            else:
-                weight2(image, 3, 3, 4 * c * k, 0, 0, 0, planes, 4 * c * COLUMNS, size)
+def weight_total(dw: Any, sums: Any, pair: Any, cuts: Any, m: Any) -> None:
+    """dw of one pair of panels: the sums of all cuts added up, then transformed."""
+    pairs = sums.shape[0] // cuts
+    total, panels = sums[pair], ceil_div(dw.shape[2], COLUMNS)
+    for cut in range(1, cuts):
+        for q in range(total.shape[0]):
+            line, partial = total[q], sums[cut * pairs + pair, q]
+            for i in range(line.size):
+                line[i] += partial[i]
+    weight_panel(dw, total, pair // panels, pair % panels, m)
 
 
 @kernel(backend="numba", image="dy x", filter="dw", work=weight_work,
         out=lambda dy, x, m, padding: [(dy.shape[1], x.shape[1], 3, 3)],
         flops=lambda dy, x, m, padding: count_flops(x.shape, dy.shape[1], m, padding))  # fmt: skip
-def conv_winograd_weight(dw: Any, ws: Any, sums: Any, rows: Any, dy: Any, x: Any, m: Any, padding: Any) -> None:
+def conv_winograd_weight(dw: Any, ws: Any, sums: Any, dy: Any, x: Any, m: Any, padding: Any) -> None:
     """dw = G^T [ sum over tiles of (B^T x B) * (A dy A^T) ] G"""
-    c, h, w, top, left = x.shape[3], dy.shape[1], dy.shape[2], padding[0][0], padding[1][0]
-    parts = weight_parts(sums, ws, rows, dy, x, h, w, m)
-    for task in prange(sums.shape[0] * parts):
-        weight_task(np.int64(task), parts, sums, ws[get_thread_id()], rows, dy, None, x, h, w, m, top, left)
-    for group in prange(ceil_div(c, ROWS)):
-        first = np.int64(group) * ROWS
-        weight_rows(dw, sums, first, min(first + ROWS, c), m)
+    (n, h, w, k), top, left = dy.shape, padding[0][0], padding[1][0]
+    cuts = weight_plan(x.shape[3], k, n * ceil_div(h, m) * ceil_div(w, m), m)[1]
+    parts = weight_parts(sums, ws, k, cuts)
+    for task in prange(cuts * parts):
+        weight_task(dw, ws, sums, np.int64(task), parts, dy, None, x, h, w, m, top, left)
+    for pair in prange(sums.shape[0] // cuts if cuts > 1 else 0):
+        weight_total(dw, sums, np.int64(pair), cuts, m)
