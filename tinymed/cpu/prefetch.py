@@ -1,6 +1,7 @@
 """Asking for memory before it is needed: what the next block reads, and writes, comes while this one is multiplied.
 
-Tiles of an image are no streams that a processor foresees, and a matrix product leaves memory idle.
+Tiles of an image are no streams that a processor foresees, and a matrix product leaves memory idle.  Prefetch
+instructions wait for nothing, as long as they come a few at a time (what comes in one burst is better read: caches.py).
 """
 
 from typing import Any
@@ -9,10 +10,10 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from . import generated
+from .caches import LINE
 from .jit import serial
 from .microkernel import I32, I64, address, ceil_div
 
-LINE = 64  # bytes of a cache line, or half of one
 NEAR = 2  # how near to bring it, of 0 to 3: the second-level cache
 
 
@@ -20,8 +21,8 @@ def ask(b: ir.IRBuilder, at: ir.Value, write: bool) -> None:
     """Ask for the line at an address: an instruction that waits for nothing and never fails."""
     pointer = ir.IntType(8).as_pointer()
     kind = ir.FunctionType(ir.VoidType(), [pointer, *[I32(0).type] * 3])
-    prefetch = cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0")
-    b.call(prefetch, [b.inttoptr(at, pointer), I32(int(write)), I32(NEAR), I32(1)])
+    instruction = cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0")
+    b.call(instruction, [b.inttoptr(at, pointer), I32(int(write)), I32(NEAR), I32(1)])
 
 
 def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
@@ -34,7 +35,7 @@ def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
                     ask(b, b.add(start, b.mul(line.index, I64(LINE))), write)
 
 
-fetch = generated.function("fetch", ["at", "step", "bytes", "count", "write"], emit)
+prefetch = generated.function("prefetch", ["at", "step", "bytes", "count", "write"], emit)
 
 
 @serial
@@ -52,4 +53,4 @@ def fetch_part(stream: Any, part: Any, parts: Any, write: Any) -> None:
     """Fetch one part of a stream, to be written or only read."""
     at, step, size, count = stream
     first = part * count // parts
-    fetch(at + first * step, step, size, (part + 1) * count // parts - first, write)
+    prefetch(at + first * step, step, size, (part + 1) * count // parts - first, write)

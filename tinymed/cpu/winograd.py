@@ -14,6 +14,7 @@ from numba import get_thread_id, prange  # type: ignore[attr-defined]
 from numba.core import config as numba_config
 
 from ..backend import kernel
+from .caches import settle, whole_vectors
 from .jit import serial
 from .microkernel import COLUMNS, LANES, ROWS, ZERO, address, ceil_div
 from .prefetch import fetch_part, stream
@@ -21,11 +22,13 @@ from .winograd_products import product
 from .winograd_transforms import MATRICES, transform
 
 TILES = 4 * ROWS  # of one block: 16 or 36 numbers a channel for each stay in L2 while the filters pass
+PAST = 1 << 24  # bytes of a transformed filter that is written past the caches
 SIDE = 6  # pixels: the most that a row of a tile has, of zeros where the image has none
 
 signal2, signal4 = (transform(f"signal{m}", MATRICES[m].signal, gather=True) for m in (2, 4))
 inverse2, inverse4 = (transform(f"inverse{m}", MATRICES[m].inverse, gather=False) for m in (2, 4))
 filter2, filter4 = (transform(f"filter{m}", MATRICES[m].filter, gather=True) for m in (2, 4))
+far_filter4 = transform("far_filter4", MATRICES[4].filter, gather=True, far=True)
 # Of gradients that still lie in pooled windows; a tile begins with a window's first pixel (0) or its second (1).
 unpool2_0, unpool2_1, unpool4_0, unpool4_1 = (
     transform(f"unpool{m}_{parity}", MATRICES[m].signal, gather=True, parity=parity)
@@ -93,14 +96,18 @@ def touched(image: Any, first: Any, last: Any, m: Any, h: Any, w: Any, edge: Any
 @serial
 def filter_rows(u: Any, w: Any, row: Any, m: Any) -> None:
     """u of all filters at one channel: to the transform, a filter is an image of 3 x 3 pixels."""
-    c, k = w.shape[2], w.shape[3]
+    c, k, past = w.shape[2], w.shape[3], 4 * u.size >= PAST and whole_vectors(u, COLUMNS)
     for p in range(u.shape[0]):
         column = p * COLUMNS
         image, planes = address(w) + 4 * (row * k + column), address(u) + 4 * (p * u[0].size + row * COLUMNS)
-        if m == 4:
+        if m == 4 and past:
+            far_filter4(image, 3, 3, 4 * c * k, 0, 0, 0, planes, 4 * c * COLUMNS, min(COLUMNS, k - column))
+        elif m == 4:
             filter4(image, 3, 3, 4 * c * k, 0, 0, 0, planes, 4 * c * COLUMNS, min(COLUMNS, k - column))
         else:
             filter2(image, 3, 3, 4 * c * k, 0, 0, 0, planes, 4 * c * COLUMNS, min(COLUMNS, k - column))
+    if past:
+        settle()
 
 
 @kernel(backend="numba", filter="w",

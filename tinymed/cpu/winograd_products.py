@@ -10,9 +10,10 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from . import generated
+from .caches import LINE
 from .jit import serial
 from .microkernel import COLUMNS, I64, LANES, SHAPE, Emitter, Shape
-from .prefetch import LINE, ask
+from .prefetch import ask
 from .winograd_transforms import Steps
 
 PARAMETERS = ["x", "row", "step", "w", "y", "start", "tail", "count", "groups", "next_x", "next_w", "next_y"]

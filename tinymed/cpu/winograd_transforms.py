@@ -143,7 +143,8 @@ def mirrors(rows: Matrix) -> dict[int, int]:
 PARAMETERS = ["image", "h", "w", "pixel", "outside", "i", "j", "planes", "plane", "channels"]
 
 
-def emitter(matrix: Matrix, gather: bool, parity: int | None = None, shape: Shape = SHAPE) -> generated.Emit:
+def emitter(matrix: Matrix, gather: bool, parity: int | None = None, shape: Shape = SHAPE,
+            far: bool = False) -> generated.Emit:  # fmt: skip
     """What writes y = matrix x matrix^T for a square of pixels x, for all channels.
 
     One side is the square of pixels whose first is (i, j) in an image of h x w, `pixel` bytes apart.  Read, pixels that
@@ -151,13 +152,14 @@ def emitter(matrix: Matrix, gather: bool, parity: int | None = None, shape: Shap
     other side is planes: number q of the square at planes + q * plane.  gather: from pixels to planes, else back.
     A pixel has `channels` floats; planes have room for whole vectors.
     With a parity the image is one of pooled pixels: see Windows.
+    far: planes are written past the caches; they lie on whole vectors.
     """
 
     def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
         v, rows, columns = Vectors(b, shape), len(matrix), len(matrix[0])
         size = columns if gather else rows
         image = Pixels(v, arg, size) if parity is None else Windows(v, arg, size, parity)
-        planes = Planes(v, arg, rows if gather else columns)
+        planes = Planes(v, arg, rows if gather else columns, far)
 
         def body(shift: ir.Value, mask: ir.Value | None) -> None:
             image.begin(shift, mask)
@@ -225,8 +227,9 @@ def opaque(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
 class Planes:
     """The numbers of a square, n x n planes, one vector of channels at a time and column by column."""
 
-    def __init__(self, v: Vectors, arg: dict[str, ir.Value], n: int) -> None:
+    def __init__(self, v: Vectors, arg: dict[str, ir.Value], n: int, far: bool) -> None:
         self.v, self.b, self.arg, self.n = v, v.b, arg, n
+        self.put = v.stream if far else v.store
         self.steps = Steps(v.b, v.b.mul(arg["plane"], I64(n)), n)
 
     def begin(self, shift: ir.Value) -> None:
@@ -244,7 +247,7 @@ class Planes:
 
     def write(self, s: int, y: list[ir.Value]) -> None:
         for at, value in zip(self.column(s), y, strict=True):
-            self.v.store(value, at)
+            self.put(value, at)
 
 
 class Pixels:
@@ -344,10 +347,10 @@ class Windows(Pixels):
                 self.v.store(first, self.quarter.at(winner, s), mask)
 
 
-def transform(name: str, matrix: Matrix, gather: bool, parity: int | None = None) -> Any:
+def transform(name: str, matrix: Matrix, gather: bool, parity: int | None = None, far: bool = False) -> Any:
     """The function name(image, h, w, pixel, outside, i, j, planes, plane, channels) for Numba code.
 
     With a parity it takes, last, the address of the winners of `image`.
     """
     parameters = PARAMETERS if parity is None else [*PARAMETERS, "index"]
-    return generated.function(name, parameters, emitter(matrix, gather, parity))
+    return generated.function(name, parameters, emitter(matrix, gather, parity, far=far))

@@ -13,14 +13,13 @@ from ..backend import kernel
 from .jit import serial
 from .microkernel import ACCUMULATE, COLUMNS, LANES, ROWS, ZERO, address, ceil_div
 from .prefetch import fetch_part
-from .winograd import SIDE, TILES, after, count_flops, place, signal2, signal4, threads, touched
+from .winograd import SIDE, after, count_flops, place, signal2, signal4, threads, touched
 from .winograd_products import product
 from .winograd_transforms import MATRICES, transform, transposed
 
-FAR = 8 * ROWS  # tiles of one block where its sums do not stay in L2
-NEAR = 3 << 16  # floats that stay in L2: 768 KiB
+BLOCK = 8 * ROWS  # tiles of one block: more would not stay in L2, fewer are short loops
 PARALLEL = 8  # pieces of work that the gradient of a weight is cut into, if there are so many
-PARTIAL = 1 << 22  # floats of partial weight gradients: 16 MiB, or one copy where that is larger
+PARTIAL = 1 << 22  # floats of partial weight gradients: 16 MiB, or one copy where that is larger; of a block's tiles
 CHANNELS = ceil_div.py_func(COLUMNS, ROWS) * ROWS  # of a panel, in whole tiles
 
 gradient2, gradient4 = (transform(f"gradient{m}", transposed(MATRICES[m].inverse), gather=True) for m in (2, 4))
@@ -34,17 +33,15 @@ weight2, weight4 = (transform(f"weight{m}", transposed(MATRICES[m].filter), gath
 def weight_plan(channels: Any, filters: Any, tiles: Any, m: Any) -> Any:
     """(tiles of a block, partial sums): a function of the shape only, or the bits would depend on the threads.
 
-    A block's transformed tiles and the sums they go to stay in L2 if they fit; if they cannot, a large block passes
-    over the sums less often, and best once.  Partial sums cost a pass each: there are as many as give PARALLEL pieces
-    of work with one panel of filters in each.
+    Each block passes over the sums once more: best it has all tiles.  Partial sums cost a pass each: there are as many
+    as give PARALLEL pieces of work with one panel of filters in each.
     """
     square, panels = (m + 2) * (m + 2), ceil_div(filters, COLUMNS)
     sums, both = square * channels * panels * COLUMNS, square * COLUMNS * (ceil_div(channels, COLUMNS) + panels)
     if panels >= PARALLEL and both * tiles <= PARTIAL:
         return max(1, tiles), 1
-    block = TILES if sums + both * TILES <= NEAR else FAR
-    cuts = max(1, min(ceil_div(tiles, block), ceil_div(PARALLEL, panels), PARTIAL // max(1, sums)))
-    return min(block, max(1, tiles)), cuts
+    cuts = max(1, min(ceil_div(tiles, BLOCK), ceil_div(PARALLEL, panels), PARTIAL // max(1, sums)))
+    return min(BLOCK, max(1, tiles)), cuts
 
 
 def weight_work(dy: Any, x: Any, m: Any, padding: Any) -> list[Any]:
