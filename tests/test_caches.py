@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tinymed import backend
+from tinymed.cpu import winograd
 from tinymed.cpu.caches import FAR
 
 CHANNELS = [64, 48, 33, 7]  # whole panels, whole vectors, neither, fewer than a vector
@@ -92,3 +93,18 @@ def test_normalisation(k, rng, channels):
     for ours, expected in zip(k.batch_norm_relu_backward_sums(dy, x, forward, weight, mean, rstd, True), sums(g),
                               strict=False):  # fmt: skip
         close(ours, expected, 100)
+
+
+@pytest.mark.parametrize("filters", [512, 500])
+def test_a_winograd_filter(k, rng, filters):
+    """The same numbers as a few channels' filters, which are written into the caches."""
+    weight = k.canonical(rng.standard_normal((filters, 256, 3, 3), dtype=np.float32), (2, 3, 1, 0))
+    whole = k.winograd_filter(weight, 4)
+    assert whole.nbytes > winograd.PAST
+    for first in (0, 224):
+        part = k.canonical(np.ascontiguousarray(weight[:, first : first + 32]), (2, 3, 1, 0))
+        few = k.winograd_filter(part, 4)
+        last = -(-filters // 32) - 1
+        np.testing.assert_array_equal(whole[:last, :, first : first + 32], few[:last])
+        rest = filters - 32 * last
+        np.testing.assert_array_equal(whole[last, :, first : first + 32, :rest], few[last, :, :, :rest])

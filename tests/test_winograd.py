@@ -61,7 +61,8 @@ def test_transforms_of_every_instruction_set(shape, m):
         for channels, i, j in ((1, -1, -1), (shape.lanes, 0, 2), (2 * shape.lanes + 1, 3, 1), (shape.lanes, 4, -2)):
             room, h, w = -(-channels // shape.lanes) * shape.lanes, 6, 5
             with guarded() as guards:
-                image, other = guards.place(normal(rng, h, w, channels)), guards.place(np.zeros(channels, np.float32))
+                image = guards.place(normal(rng, h, w, channels))
+                other = guards.place(np.zeros(columns * channels, np.float32))
                 planes = guards.place(normal(rng, (rows if gather else columns) ** 2, room))
                 around = np.pad(image, ((9, 9), (9, 9), (0, 0))).astype(float)
                 square(image.ctypes.data, h, w, 4 * channels, other.ctypes.data, i, j, planes.ctypes.data, 4 * room,
@@ -98,7 +99,8 @@ def test_transforms_of_pooled_pixels(shape, m):
         for channels, i, j in ((1, -1, -1), (shape.lanes, 0, 1), (2 * shape.lanes + 1, 2, 0), (3, 1, 2)):
             room, h, w, side = -(-channels // shape.lanes) * shape.lanes, 3, 4, columns if gather else rows
             with guarded() as guards:
-                image, other = guards.place(normal(rng, h, w, channels)), guards.place(np.zeros(channels, np.float32))
+                image = guards.place(normal(rng, h, w, channels))
+                other = guards.place(np.zeros(4 * channels, np.float32))
                 index = guards.place(rng.integers(0, 4, (h, w, channels)).astype(np.uint8))
                 planes = guards.place(normal(rng, (rows if gather else columns) ** 2, room))
                 around = np.pad(spread(image, index), ((9, 9), (9, 9), (0, 0)))

@@ -39,6 +39,7 @@ from . import (
     transpose,
     unary,
     winograd,
+    winograd_weight,
 )
 from .ahead import prepare
 from .jit import compile_kernel
@@ -204,4 +205,5 @@ __all__ = [
     "transpose",
     "unary",
     "winograd",
+    "winograd_weight",
 ]

@@ -74,15 +74,15 @@ def halved(out: Any) -> Any:
 
 @kernel(backend="numba", image="y index x", out=halved(winograd_out),
         work=lambda *args: winograd_work(*args[:-1]), flops=winograd_flops)  # fmt: skip
-def conv_winograd_relu_pool(y: Any, index: Any, ws: Any, tables: Any, x: Any, u: Any, bias: Any, filters: Any,
+def conv_winograd_relu_pool(y: Any, index: Any, ws: Any, x: Any, u: Any, bias: Any, filters: Any,
                             padding: Any, size: Any) -> None:  # fmt: skip
     """conv_winograd, ReLU and 2 x 2 max-pooling: the map itself is never written."""
     (top, bottom), (left, right) = padding
     h, w = x.shape[1] + top + bottom - 2, x.shape[2] + left + right - 2
-    blocks, parts = winograd_parts(x, u, h, w)
+    blocks, parts = winograd_parts(x, u, h, w, ws)
     for task in prange(blocks * parts):
         thread, block, part = get_thread_id(), np.int64(task) // parts, np.int64(task) % parts
-        winograd_block(y, index, ws[thread], tables[thread], x, None, u, bias, block, part, parts, h, w, top, left)
+        winograd_block(y, index, ws[thread], x, None, u, bias, block, part, parts, h, w, top, left)
 
 
 @serial
@@ -99,13 +99,13 @@ def relu_tiles(y: Any, first: Any, m: Any, low: Any, high: Any) -> None:
 
 
 @kernel(backend="numba", image="y x", out=winograd_out, work=winograd_work, flops=winograd_flops)
-def conv_winograd_relu(y: Any, ws: Any, tables: Any, x: Any, u: Any, bias: Any, filters: Any, padding: Any) -> None:
+def conv_winograd_relu(y: Any, ws: Any, x: Any, u: Any, bias: Any, filters: Any, padding: Any) -> None:
     """conv_winograd and ReLU."""
     h, w, m, top, left = y.shape[1], y.shape[2], 4 if u.shape[1] == 36 else 2, padding[0][0], padding[1][0]
-    blocks, parts = winograd_parts(x, u, h, w)
+    blocks, parts = winograd_parts(x, u, h, w, ws)
     for task in prange(blocks * parts):
         thread, block, part = get_thread_id(), np.int64(task) // parts, np.int64(task) % parts
-        winograd_block(y, None, ws[thread], tables[thread], x, None, u, bias, block, part, parts, h, w, top, left)
+        winograd_block(y, None, ws[thread], x, None, u, bias, block, part, parts, h, w, top, left)
         low, high = part * u.shape[0] // parts * COLUMNS, (part + 1) * u.shape[0] // parts * COLUMNS
         relu_tiles(y, block * TILES, m, low, min(high, y.shape[3]))
 

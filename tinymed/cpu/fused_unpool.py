@@ -14,19 +14,13 @@ from ..backend import kernel
 from ..program import pattern
 from .conv import WIDTH, add_partials, weight_cuts, weight_space, weight_steps, weight_unit
 from .jit import serial
-from .microkernel import ACCUMULATE, COLUMNS, ROWS, ZERO, address, ceil_div
+from .microkernel import ACCUMULATE, COLUMNS, ZERO, address, ceil_div
 from .windows import unpool
-from .winograd import (
-    count_flops,
-    threads,
-    weight_rows,
-    weight_task,
-    winograd_block,
-    winograd_parts,
-    winograd_space,
-)
-from .winograd import weight_parts as winograd_weight_parts
-from .winograd import weight_space as winograd_weight_space
+from .winograd import count_flops, threads, winograd_block, winograd_parts, winograd_space
+from .winograd_weight import weight_parts as winograd_weight_parts
+from .winograd_weight import weight_plan as winograd_weight_plan
+from .winograd_weight import weight_space as winograd_weight_space
+from .winograd_weight import weight_task, weight_total
 
 
 def windows(draw: Any) -> dict[str, Any]:
@@ -99,30 +93,30 @@ def input_out(dq: Any, index: Any, shape: Any, u: Any, bias: Any, filters: Any, 
         work=lambda dq, index, shape, u, *_: winograd_space(shape[1], u.shape[1]),
         flops=lambda dq, index, shape, u, bias, filters, padding: count_flops(
             shape, filters, 4 if u.shape[1] == 36 else 2, padding))  # fmt: skip
-def conv_winograd_unpool(dx: Any, ws: Any, tables: Any, dq: Any, index: Any, shape: Any, u: Any, bias: Any,
+def conv_winograd_unpool(dx: Any, ws: Any, dq: Any, index: Any, shape: Any, u: Any, bias: Any,
                          filters: Any, padding: Any) -> None:  # fmt: skip
     """conv_winograd of the map, of `shape`, that max-pooling's gradient would write."""
     h, w, top, left = dx.shape[1], dx.shape[2], padding[0][0], padding[1][0]
-    blocks, parts = winograd_parts(dq, u, h, w)
+    blocks, parts = winograd_parts(dq, u, h, w, ws)
     for task in prange(blocks * parts):
         thread, block, part = get_thread_id(), np.int64(task) // parts, np.int64(task) % parts
-        winograd_block(dx, None, ws[thread], tables[thread], dq, index, u, bias, block, part, parts, h, w, top, left)
+        winograd_block(dx, None, ws[thread], dq, index, u, bias, block, part, parts, h, w, top, left)
 
 
 @kernel(backend="numba", image="dq index x", filter="dw",
         out=lambda dq, index, shape, x, m, padding: [(shape[1], x.shape[1], 3, 3)],
         work=lambda dq, index, shape, x, m, padding: winograd_weight_space(shape, x.shape[1], m),
         flops=lambda dq, index, shape, x, m, padding: count_flops(x.shape, shape[1], m, padding))  # fmt: skip
-def conv_winograd_weight_unpool(dw: Any, ws: Any, sums: Any, rows: Any, dq: Any, index: Any, shape: Any, x: Any,
-                                m: Any, padding: Any) -> None:  # fmt: skip
+def conv_winograd_weight_unpool(dw: Any, ws: Any, sums: Any, dq: Any, index: Any, shape: Any, x: Any, m: Any,
+                                padding: Any) -> None:  # fmt: skip
     """conv_winograd_weight of the map, of `shape`, that max-pooling's gradient would write."""
-    c, h, w, top, left = x.shape[3], shape[2], shape[3], padding[0][0], padding[1][0]
-    parts = winograd_weight_parts(sums, ws, rows, c, m)
-    for task in prange(sums.shape[0] * parts):
-        weight_task(np.int64(task), parts, sums, ws[get_thread_id()], rows, dq, index, x, h, w, m, top, left)
-    for group in prange(ceil_div(c, ROWS)):
-        first = np.int64(group) * ROWS
-        weight_rows(dw, sums, first, min(first + ROWS, c), m)
+    (n, k, h, w), top, left = shape, padding[0][0], padding[1][0]
+    cuts = winograd_weight_plan(x.shape[3], k, n * ceil_div(h, m) * ceil_div(w, m), m)[1]
+    parts = winograd_weight_parts(sums, ws, k, cuts)
+    for task in prange(cuts * parts):
+        weight_task(dw, ws, sums, np.int64(task), parts, dq, index, x, h, w, m, top, left)
+    for pair in prange(sums.shape[0] // cuts if cuts > 1 else 0):
+        weight_total(dw, sums, np.int64(pair), cuts, m)
 
 
 # ------------------------------------------------------------------------------------------------------ direct

@@ -6,17 +6,21 @@ for CNNs Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", 2016
 F(m x m, 3 x 3) is  y = A^T [ (G w G^T) * (B^T x B) ] A  with an elementwise product of (m + 2)^2 numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from fractions import Fraction
+from functools import reduce
 from typing import Any, NamedTuple
 
 from llvmlite import ir
+from numba.core import cgutils
 
 from . import generated
-from .microkernel import I64, SHAPE, Shape, Vectors, over_channels
+from .microkernel import I64, SHAPE, Shape, Vectors
 from .windows import largest
 
 Matrix = list[list[Fraction]]
+Body = Callable[[ir.Value, ir.Value | None], None]
 POINTS = {2: (0, 1, -1), 4: (0, 1, -1, 2, -2)}  # small, and in pairs p, -p that share their sums; infinity comes last
 
 
@@ -139,80 +143,154 @@ def mirrors(rows: Matrix) -> dict[int, int]:
 PARAMETERS = ["image", "h", "w", "pixel", "outside", "i", "j", "planes", "plane", "channels"]
 
 
-def emitter(matrix: Matrix, gather: bool, parity: int | None = None, shape: Shape = SHAPE) -> generated.Emit:
+def emitter(matrix: Matrix, gather: bool, parity: int | None = None, shape: Shape = SHAPE,
+            far: bool = False) -> generated.Emit:  # fmt: skip
     """What writes y = matrix x matrix^T for a square of pixels x, for all channels.
 
-    One side is the square of pixels whose first is (i, j) in an image of h x w, `pixel` bytes apart; for pixels that
-    are not in the image stands the one at `outside`: zeros to read, waste to write.  The other side is planes: number
-    q of the square at planes + q * plane.  gather: from pixels to planes, else back.
+    One side is the square of pixels whose first is (i, j) in an image of h x w, `pixel` bytes apart.  Read, pixels that
+    are not in the image are zeros, of which a row of the square lies at `outside`; written, they are left out.  The
+    other side is planes: number q of the square at planes + q * plane.  gather: from pixels to planes, else back.
     A pixel has `channels` floats; planes have room for whole vectors.
     With a parity the image is one of pooled pixels: see Windows.
+    far: planes are written past the caches; they lie on whole vectors.
     """
 
     def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
-        v = Vectors(b, shape)
-        size = len(matrix[0]) if gather else len(matrix)
+        v, rows, columns = Vectors(b, shape), len(matrix), len(matrix[0])
+        size = columns if gather else rows
         image = Pixels(v, arg, size) if parity is None else Windows(v, arg, size, parity)
-        over_channels(v, arg["channels"], lambda shift, mask: square(v, matrix, gather, image, arg, shift, mask))
+        planes = Planes(v, arg, rows if gather else columns, far)
+
+        def body(shift: ir.Value, mask: ir.Value | None) -> None:
+            image.begin(shift, mask)
+            planes.begin(shift)
+            square(Sums(v), matrix, gather, image, planes)
+
+        over_vectors(v, arg["channels"], image.inside, body)
 
     return emit
 
 
-def square(v: Vectors, matrix: Matrix, gather: bool, image: "Pixels", arg: dict[str, ir.Value],
-           shift: ir.Value, mask: ir.Value | None) -> None:  # fmt: skip
-    """One vector of channels, `shift` bytes from the first: columns, then rows."""
-    b, sums, (rows, columns) = v.b, Sums(v), (len(matrix), len(matrix[0]))
-    planes = b.add(arg["planes"], shift)
-    plane = lambda q: b.add(planes, b.mul(arg["plane"], I64(q)))  # noqa: E731
-    image.begin(shift, mask)
-    read = image.read if gather else (lambda r, s: v.load(plane(r * columns + s)))
-    middle = [sums.apply(matrix, [read(r, s) for r in range(columns)]) for s in range(columns)]
-    for r in range(rows):
-        for s, y in enumerate(sums.apply(matrix, [column[r] for column in middle])):
-            if gather:
-                v.store(y, plane(r * rows + s))
-            else:
-                image.write(r, s, y)
+def square(sums: "Sums", matrix: Matrix, gather: bool, image: "Pixels", planes: "Planes") -> None:
+    """One vector of channels: each row of pixels is touched once, and so is each column of planes."""
+    rows, columns = len(matrix), len(matrix[0])
+    if gather:
+        lines = [sums.apply(matrix, image.read(r)) for r in range(columns)]
+        for s in range(rows):
+            planes.write(s, sums.apply(matrix, [line[s] for line in lines]))
+    else:
+        lines = [sums.apply(matrix, planes.read(s)) for s in range(columns)]
+        for r in range(rows):
+            image.write(r, sums.apply(matrix, [line[r] for line in lines]))
+
+
+def over_vectors(v: Vectors, channels: ir.Value, inside: ir.Value, body: Body) -> None:
+    """body(bytes from the first channel, mask) for each vector of channels; no mask: whole, and of a square inside."""
+    b = v.b
+    with cgutils.for_range(b, b.sdiv(b.add(channels, I64(v.lanes - 1)), I64(v.lanes))) as loop:
+        done = b.mul(loop.index, I64(v.lanes))
+        left, shift = b.sub(channels, done), b.mul(done, I64(4))
+        mask = v.below(left)
+        with b.if_else(b.and_(inside, b.icmp_signed(">=", left, I64(v.lanes)))) as (whole, part):
+            with whole:
+                body(shift, None)
+            with part:
+                body(shift, mask)
+
+
+class Steps:
+    """Addresses at + n * distance for n < count, from few registers: the processor adds, and doubles, as it reads.
+
+    Left alone, LLVM computes all addresses of a square before the loop over channels, and reads them from the stack.
+    """
+
+    def __init__(self, b: ir.IRBuilder, distance: ir.Value, count: int) -> None:
+        self.b = b
+        self.odd = {n: b.mul(distance, I64(n)) for n in range(1, count, 2)}
+
+    def begin(self) -> None:
+        """At the start of a turn of the loop."""
+        self.here = {n: opaque(self.b, distance) for n, distance in self.odd.items()}
+
+    def at(self, start: ir.Value, n: int) -> ir.Value:
+        if n == 0:
+            return start
+        twos = (n & -n).bit_length() - 1
+        return self.b.add(start, self.b.shl(self.here[n >> twos], I64(twos)))
+
+
+def opaque(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
+    """x, of which LLVM knows nothing (an empty line of assembly): what is computed from it stays where it is."""
+    return b.asm(ir.FunctionType(I64, [I64]), "", "=r,0", [x], False)
+
+
+class Planes:
+    """The numbers of a square, n x n planes, one vector of channels at a time and column by column."""
+
+    def __init__(self, v: Vectors, arg: dict[str, ir.Value], n: int, far: bool) -> None:
+        self.v, self.b, self.arg, self.n = v, v.b, arg, n
+        self.put = v.stream if far else v.store
+        self.steps = Steps(v.b, v.b.mul(arg["plane"], I64(n)), n)
+
+    def begin(self, shift: ir.Value) -> None:
+        """From here on, channels from `shift` bytes on."""
+        self.steps.begin()
+        self.next = self.b.add(self.arg["planes"], shift)
+
+    def column(self, s: int) -> list[ir.Value]:
+        """Addresses of column s; columns come in order."""
+        start = self.next = opaque(self.b, self.b.add(self.next, self.arg["plane"]) if s else self.next)
+        return [self.steps.at(start, r) for r in range(self.n)]
+
+    def read(self, s: int) -> list[ir.Value]:
+        return [self.v.load(at) for at in self.column(s)]
+
+    def write(self, s: int, y: list[ir.Value]) -> None:
+        for at, value in zip(self.column(s), y, strict=True):
+            self.put(value, at)
 
 
 class Pixels:
-    """A square of pixels of an image, one vector of channels at a time."""
-
-    index = False  # whether places have a second address, among the winners
+    """A square of pixels of an image, one vector of channels at a time and row by row."""
 
     def __init__(self, v: Vectors, arg: dict[str, ir.Value], size: int) -> None:
-        self.v, self.b, self.arg = v, v.b, arg
-        self.places = self.located(size)
+        self.v, self.b, self.arg, b = v, v.b, arg, v.b
+        self.rows, self.columns = (
+            [b.icmp_unsigned("<", b.add(arg[first], I64(n)), arg[length]) for n in range(size)]  # -1 is a large number
+            for first, length in (("i", "h"), ("j", "w"))
+        )
+        self.inside = reduce(b.and_, (self.rows[0], self.rows[-1], self.columns[0], self.columns[-1]))
+        self.row = b.mul(arg["w"], arg["pixel"])
+        self.first = b.add(b.mul(arg["i"], self.row), b.mul(arg["j"], arg["pixel"]))
+        self.steps = Steps(b, arg["pixel"], size)
 
     def begin(self, shift: ir.Value, mask: ir.Value | None) -> None:
         """From here on, channels from `shift` bytes on."""
-        self.shift, self.mask = shift, mask
+        self.shift, self.border, self.next = shift, mask is not None, self.b.add(self.first, shift)
+        self.masks = [mask and self.b.and_(mask, self.v.splat(valid)) for valid in self.columns]
+        self.steps.begin()
 
-    def located(self, size: int) -> dict[tuple[int, int], tuple[ir.Value, ...]]:
-        """Addresses of size x size places from (i, j); `outside` for those beyond the image."""
-        b, arg = self.b, self.arg
+    def start(self, r: int) -> ir.Value:
+        """Offset of the first pixel of row r; rows come in order."""
+        self.next = opaque(self.b, self.b.add(self.next, self.row) if r else self.next)
+        return self.next
 
-        def along(first: str, length: str) -> list[tuple[ir.Value, ir.Value]]:
-            at = [b.add(arg[first], I64(r)) for r in range(size)]
-            return [(a, b.icmp_unsigned("<", a, arg[length])) for a in at]  # a negative number is a large one
+    def source(self, image: str, r: int, offset: ir.Value, shift: ir.Value) -> ir.Value:
+        """Address of the first pixel of row r to read; `outside` where there is no such row."""
+        b, at = self.b, self.b.add(self.arg[image], offset)
+        return b.select(self.rows[r], at, b.add(self.arg["outside"], shift)) if self.border else at
 
-        found: dict[tuple[int, int], tuple[ir.Value, ...]] = {}
-        row = b.mul(arg["w"], arg["pixel"])
-        for r, (i, inside) in enumerate(along("i", "h")):
-            start = b.mul(i, row)
-            for s, (j, within) in enumerate(along("j", "w")):
-                offset, here = b.add(start, b.mul(j, arg["pixel"])), b.and_(inside, within)
-                found[r, s] = (b.select(here, b.add(arg["image"], offset), arg["outside"]),)
-                if self.index:  # a byte for each float
-                    winner = b.add(arg["index"], b.sdiv(offset, I64(4)))
-                    found[r, s] += (b.select(here, winner, arg["outside"]),)
-        return found
+    def read(self, r: int) -> list[ir.Value]:
+        """Row r of the square."""
+        at = self.source("image", r, self.start(r), self.shift)
+        return [self.v.load(self.steps.at(at, s), mask) for s, mask in enumerate(self.masks)]
 
-    def read(self, r: int, s: int) -> ir.Value:
-        return self.v.load(self.b.add(self.places[r, s][0], self.shift), self.mask)
-
-    def write(self, r: int, s: int, y: ir.Value) -> None:
-        self.v.store(y, self.b.add(self.places[r, s][0], self.shift), self.mask)
+    def write(self, r: int, y: list[ir.Value]) -> None:
+        """Row r of the square, if the image has it."""
+        at = self.b.add(self.arg["image"], self.start(r))
+        with self.b.if_then(self.rows[r]) if self.border else nullcontext():
+            for s, (value, mask) in enumerate(zip(y, self.masks, strict=True)):
+                self.v.store(value, self.steps.at(at, s), mask)
 
 
 class Windows(Pixels):
@@ -223,49 +301,56 @@ class Windows(Pixels):
     four pixels of a window become the largest of their ReLU and its place.
     """
 
-    index = True
-
     def __init__(self, v: Vectors, arg: dict[str, ir.Value], size: int, parity: int) -> None:
-        self.parity = parity
+        self.size, self.parity = size, parity
         super().__init__(v, arg, (size + parity + 1) // 2)
+        self.quarter = Steps(self.b, self.b.ashr(arg["pixel"], I64(2)), len(self.columns))  # a byte for each float
 
     def begin(self, shift: ir.Value, mask: ir.Value | None) -> None:
         super().begin(shift, mask)
-        self.seen: dict[tuple[int, int], Any] = {}
+        self.quarter.begin()
+        self.seen = -1
+        self.above: list[ir.Value] = []
 
-    def window(self, r: int, s: int) -> tuple[tuple[int, int], int]:
-        """Which window a pixel is in, and its number there."""
-        (down, below), (across, right) = divmod(r + self.parity, 2), divmod(s + self.parity, 2)
-        return (down, across), 2 * below + right
+    def read(self, r: int) -> list[ir.Value]:
+        down, below = divmod(r + self.parity, 2)
+        if down != self.seen:
+            self.seen, offset = down, self.start(down)
+            value = self.source("image", down, offset, self.shift)
+            winner = self.source("index", down, self.b.ashr(offset, I64(2)), self.b.ashr(self.shift, I64(2)))
+            self.pairs = [
+                (
+                    self.v.load(self.steps.at(value, s), mask),
+                    self.v.load(self.quarter.at(winner, s), mask, self.v.bytes),
+                )
+                for s, mask in enumerate(self.masks)
+            ]
+        pixels = []
+        for s in range(self.size):
+            across, right = divmod(s + self.parity, 2)
+            value, winner = self.pairs[across]
+            won = self.b.icmp_signed("==", winner, self.v.byte(2 * below + right))
+            pixels.append(self.b.select(won, value, self.v.zero))
+        return pixels
 
-    def addresses(self, window: tuple[int, int]) -> tuple[ir.Value, ir.Value]:
-        """Of the pooled values and of the winners."""
-        value, winner = self.places[window]
-        return self.b.add(value, self.shift), self.b.add(winner, self.b.sdiv(self.shift, I64(4)))
-
-    def read(self, r: int, s: int) -> ir.Value:
-        window, number = self.window(r, s)
-        if window not in self.seen:
-            value, winner = self.addresses(window)
-            self.seen[window] = self.v.load(value, self.mask), self.v.load(winner, self.mask, self.v.bytes)
-        value, winner = self.seen[window]
-        return self.b.select(self.b.icmp_signed("==", winner, self.v.byte(number)), value, self.v.zero)
-
-    def write(self, r: int, s: int, y: ir.Value) -> None:
-        window, number = self.window(r, s)
-        pixels = self.seen.setdefault(window, {})
-        pixels[number] = y
-        if len(pixels) == 4:
-            best, first = largest(self.v, [pixels[q] for q in range(4)])
-            value, winner = self.addresses(window)
-            self.v.store(best, value, self.mask)
-            self.v.store(first, winner, self.mask)
+    def write(self, r: int, y: list[ir.Value]) -> None:
+        if r % 2 == 0:
+            self.above = y
+            return
+        offset = self.start(r // 2)
+        value, winner = (self.b.add(self.arg[name], at) for name, at in
+                         (("image", offset), ("index", self.b.ashr(offset, I64(2)))))  # fmt: skip
+        with self.b.if_then(self.rows[r // 2]) if self.border else nullcontext():
+            for s, mask in enumerate(self.masks):
+                best, first = largest(self.v, [*self.above[2 * s : 2 * s + 2], *y[2 * s : 2 * s + 2]])
+                self.v.store(best, self.steps.at(value, s), mask)
+                self.v.store(first, self.quarter.at(winner, s), mask)
 
 
-def transform(name: str, matrix: Matrix, gather: bool, parity: int | None = None) -> Any:
+def transform(name: str, matrix: Matrix, gather: bool, parity: int | None = None, far: bool = False) -> Any:
     """The function name(image, h, w, pixel, outside, i, j, planes, plane, channels) for Numba code.
 
     With a parity it takes, last, the address of the winners of `image`.
     """
     parameters = PARAMETERS if parity is None else [*PARAMETERS, "index"]
-    return generated.function(name, parameters, emitter(matrix, gather, parity))
+    return generated.function(name, parameters, emitter(matrix, gather, parity, far=far))
