@@ -180,6 +180,7 @@ def test_a_backend_uses_the_family_names(path):
         "microkernel",
         "philox",
         "depthwise",
+        "depthwise_rows",
         "plain_conv",
         "group_norm",
         "optim",
