@@ -34,6 +34,8 @@ def convolutions(draw):
 @few
 @given(case=convolutions())
 @example(case=(2, 512, (4, 21), (3, 3), ONE, SAME, ONE))  # pixels that meet in the first cache
+@example(case=(1, 1024, (3, 12), (3, 3), ONE, SAME, (2, 2)))
+@example(case=(1, 512, (3, 9), (5, 5), (1, 2), ((2, 2), (2, 2)), ONE))
 @example(case=(1, 16, (7, 13), (3, 3), (2, 2), NONE, (2, 2)))  # phases that no tap reaches
 @example(case=(1, 16, (5, 30), (5, 5), ONE, ((2, 2), (2, 2)), ONE))
 @example(case=(1, 20, (9, 30), (3, 3), (3, 3), SAME, (3, 3)))  # taps as far apart as outputs
@@ -79,7 +81,9 @@ def test_an_infinite_or_missing_pixel_stays_where_it_is():
 
 @pytest.mark.parametrize("shape", [microkernel.Shape(6, 2, 8, True), microkernel.Shape(4, 2, 4, False),
                                    microkernel.Shape(4, 1, 4, True), microkernel.SHAPE], ids=str)  # fmt: skip
-@pytest.mark.parametrize("variant", [depthwise_rows.Variant(8, 1, 3), depthwise_rows.Variant(4, 2)], ids=str)
+@pytest.mark.parametrize(
+    "variant", [depthwise_rows.Variant(8, 1, 3), depthwise_rows.Variant(4, 2), depthwise_rows.Variant(5, 2, 3)], ids=str
+)
 def test_loops_of_every_instruction_set(shape, variant):
     """A row of pixels from two rows of x whose first and last columns are outside."""
     rng, c, taps, pixels = np.random.default_rng(0), 37, 3, 9

@@ -13,7 +13,7 @@ from numba import prange
 from ..backend import kernel
 from ..ops.space import slides
 from . import generated
-from .depthwise_rows import NARROW, PARAMETERS, SIDE, WIDE, Variant, convolve, correlate
+from .depthwise_rows import NARROW, PARAMETERS, SIDE, TIGHT, WIDE, Variant, convolve, correlate
 from .jit import serial
 from .microkernel import address, ceil_div
 
@@ -27,6 +27,9 @@ def functions(name: str, emit: Any) -> Any:
 
 
 convolve_3, convolve_5, convolve_narrow, convolve_single = functions("convolve", convolve)
+TIGHT_STRIP = Variant(TIGHT, SIDE, 3)
+convolve_tight = generated.function("depthwise_convolve_tight", PARAMETERS, convolve(TIGHT_STRIP))
+correlate_tight = generated.function("depthwise_correlate_tight", PARAMETERS, correlate(TIGHT_STRIP))
 correlate_3, correlate_5, correlate_narrow, correlate_single = functions("correlate", correlate)
 
 
@@ -83,6 +86,13 @@ def wide(pixels: Any, geometry: Any) -> Any:
     return (taps == 3 or taps == 5) and step == spread and pixels >= WIDE and pixel % ALIASED != 0
 
 
+@serial
+def tight(pixels: Any, geometry: Any) -> Any:
+    """Whether tight strips pay: three taps side by side, and pixels that do drive each other out."""
+    _, _, _, _, step, spread, pixel, _, _, _, taps, _, _ = geometry
+    return taps == 3 and step == spread and pixels >= TIGHT and pixel % ALIASED == 0
+
+
 # --------------------------------------------------------------------------------------------------------- images
 
 
@@ -100,7 +110,10 @@ def convolve_row(y: Any, y_step: Any, pixels: Any, geometry: Any, bias: Any) -> 
         else:
             convolve_5(0, strips, pixels, c, x, columns, column, step, spread, pixel, rows, row, w, taps, w_row, w_tap,
                        y, y_step, bias)  # fmt: skip
-    if pixels >= NARROW:
+    if tight(pixels, geometry):
+        convolve_tight(0, ceil_div(pixels, TIGHT), pixels, c, x, columns, column, step, spread, pixel, rows, row, w,
+                       taps, w_row, w_tap, y, y_step, bias)  # fmt: skip
+    elif pixels >= NARROW:
         convolve_narrow(done, ceil_div(pixels - done, NARROW), pixels, c, x, columns, column, step, spread, pixel,
                         rows, row, w, taps, w_row, w_tap, y, y_step, bias)  # fmt: skip
     else:
@@ -156,6 +169,10 @@ def correlate_row(y: Any, pixels: Any, geometry: Any) -> None:
                         w_row, w_tap, y, pixel, 0)  # fmt: skip
         else:
             correlate_5(0, pixels // WIDE, pixels, c, x, columns, column, step, spread, pixel, rows, row, w, taps,
+                        w_row, w_tap, y, pixel, 0)  # fmt: skip
+    if tight(pixels, geometry):
+        done = pixels // TIGHT * TIGHT
+        correlate_tight(0, pixels // TIGHT, pixels, c, x, columns, column, step, spread, pixel, rows, row, w, taps,
                         w_row, w_tap, y, pixel, 0)  # fmt: skip
     strips = (pixels - done) // NARROW
     correlate_narrow(done, strips, pixels, c, x, columns, column, step, spread, pixel, rows, row, w, taps, w_row,

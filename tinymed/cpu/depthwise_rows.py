@@ -18,6 +18,7 @@ from .microkernel import I32, I64, SHAPE, Shape, Vectors
 
 SIDE = SHAPE.rows // 2  # vectors of channels side by side in a narrow strip, which then has as many sums as a tile
 WIDE, NARROW = 8, 4  # pixels of a strip
+TIGHT = 5  # where pixels meet in one set of the first cache: with two more to each side it has room for them
 
 PARAMETERS = ["first", "strips", "pixels", "channels", "x", "columns", "column", "step", "spread", "pixel", "rows",
               "row", "w", "taps", "w_row", "w_tap", "y", "y_step", "bias"]  # fmt: skip
@@ -139,7 +140,7 @@ def convolve(variant: Variant, shape: Shape = SHAPE) -> generated.Emit:
                 begin = v.load(b.select(some, b.add(arg["bias"], shift), v.nowhere), place.mask)
                 for slot in slots:
                     b.store(begin, slot)
-            if variant.taps:
+            if variant.pixels == WIDE:
                 v.fetch(place)
 
             def row(x: ir.Value, column: ir.Value, taps: list[ir.Value]) -> None:
@@ -166,6 +167,8 @@ def correlate(variant: Variant, shape: Shape = SHAPE) -> generated.Emit:
         sums = v.slots(max(1, variant.taps))
 
         def body(place: Place) -> None:
+            if variant.pixels == WIDE:
+                v.fetch(place)
             y = [v.vectors(v.y(place, p), place) for p in range(variant.pixels)]
 
             def row(x: ir.Value, column: ir.Value, taps: list[ir.Value]) -> None:
