@@ -20,7 +20,9 @@ from ..memory import Order, canonical_order, dense_order, inverse_order, is_dens
 from ..program import pattern
 from ..program.values import address, root, start
 from . import generated
-from .microkernel import I64, SHAPE, TASKS, Vectors
+from .caches import FAR, settle, whole_vectors
+from .jit import serial
+from .microkernel import I64, LANES, SHAPE, TASKS, Vectors
 from .microkernel import address as address_of
 
 
@@ -42,38 +44,60 @@ def concat_next(y: Any, x: Any, start: Any) -> None:
             to[j] = row[j]
 
 
-def copy_runs(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
-    """Write a loop over `rows` that copies `first` numbers of x and then `second` of z to y; steps are bytes."""
-    v = Vectors(b, SHAPE)
+def copy_runs(far: bool) -> generated.Emit:
+    """What writes a loop over `rows` that copies `first` numbers of x and then `second` of z to y; steps are bytes."""
 
-    def copy(x: ir.Value, y: ir.Value, size: ir.Value) -> None:
-        whole = b.sdiv(size, I64(v.lanes))
-        with cgutils.for_range(b, whole) as loop:
-            to = b.mul(loop.index, I64(4 * v.lanes))
-            v.store(v.load(b.add(x, to)), b.add(y, to))
-        done = b.mul(whole, I64(v.lanes))
-        with b.if_then(b.icmp_signed("<", done, size)):
-            mask, to = v.below(b.sub(size, done)), b.mul(done, I64(4))
-            v.store(v.load(b.add(x, to), mask), b.add(y, to), mask)
+    def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
+        v = Vectors(b, SHAPE)
 
-    with cgutils.for_range(b, arg["rows"]) as loop:
-        x, z, y = (b.add(arg[n], b.mul(loop.index, arg[f"{n}_step"])) for n in "xzy")
-        copy(x, y, arg["first"])
-        copy(z, b.add(y, b.mul(arg["first"], I64(4))), arg["second"])
+        def copy(x: ir.Value, y: ir.Value, size: ir.Value) -> None:
+            whole = b.sdiv(size, I64(v.lanes))
+            with cgutils.for_range(b, whole) as loop:
+                to = b.mul(loop.index, I64(4 * v.lanes))
+                (v.stream if far else v.store)(v.load(b.add(x, to)), b.add(y, to))
+            done = b.mul(whole, I64(v.lanes))
+            with b.if_then(b.icmp_signed("<", done, size)):
+                mask, to = v.below(b.sub(size, done)), b.mul(done, I64(4))
+                v.store(v.load(b.add(x, to), mask), b.add(y, to), mask)
+
+        with cgutils.for_range(b, arg["rows"]) as loop:
+            x, z, y = (b.add(arg[n], b.mul(loop.index, arg[f"{n}_step"])) for n in "xzy")
+            copy(x, y, arg["first"])
+            copy(z, b.add(y, b.mul(arg["first"], I64(4))), arg["second"])
+
+    return emit
 
 
-runs: Any = generated.function("copy_runs", ["rows", "first", "second", "x", "x_step", "z", "z_step", "y", "y_step"],
-                               copy_runs)  # fmt: skip
+PARAMETERS = ["rows", "first", "second", "x", "x_step", "z", "z_step", "y", "y_step"]
+near_runs, far_runs = (generated.function(f"copy_runs{far:d}", PARAMETERS, copy_runs(far)) for far in (False, True))
+
+
+@serial
+def runs(far: Any, rows: Any, first: Any, second: Any, x: Any, x_step: Any, z: Any, z_step: Any, y: Any,
+         y_step: Any) -> None:  # fmt: skip
+    """Copy runs of x and of z in turns; far: past the caches, to whole aligned vectors."""
+    if far:
+        far_runs(rows, first, second, x, x_step, z, z_step, y, y_step)
+        settle()
+    else:
+        near_runs(rows, first, second, x, x_step, z, z_step, y, y_step)
+
+
+@serial
+def is_copied_past(y: Any, first: Any, width: Any) -> Any:
+    """Whether an array of rows is so large that no cache holds it, and all runs lie on whole vectors."""
+    return 4 * y.size >= 4 * FAR and first % LANES == 0 and whole_vectors(y, width)
 
 
 @kernel(backend="numba", out=lambda a, b, width: [(a.shape[0], width)], flops=lambda a, b, width: 0)
 def concat_pair(y: Any, a: Any, b: Any, width: Any) -> None:
     """Rows of a, then of b, at the start of wider rows; the rest is for concat_next."""
     (n, first), second = a.shape, b.shape[1]
+    far = is_copied_past(y, first, width)
     for t in prange(TASKS):
         low, high = t * n // TASKS, (t + 1) * n // TASKS
         if low < high:
-            runs(high - low, first, second, address_of(a[low]), 4 * first, address_of(b[low]), 4 * second,
+            runs(far, high - low, first, second, address_of(a[low]), 4 * first, address_of(b[low]), 4 * second,
                  address_of(y[low]), 4 * width)  # fmt: skip
 
 
@@ -128,10 +152,11 @@ def stretch(x: Any, order: Order, step: int) -> Any:
 def take_channels(y: Any, x: Any, shape: Any, pitch: Any) -> None:
     """The first channels of every pixel of x, whose pixels lie `pitch` numbers apart."""
     n, c = y.shape
+    far = is_copied_past(y, c, c)
     for t in prange(TASKS):
         low, high = t * n // TASKS, (t + 1) * n // TASKS
         if low < high:
-            runs(high - low, c, 0, address_of(x[low * pitch :]), 4 * pitch, 0, 0, address_of(y[low]), 4 * c)
+            runs(far, high - low, c, 0, address_of(x[low * pitch :]), 4 * pitch, 0, 0, address_of(y[low]), 4 * c)
 
 
 def sample(draw: Any) -> dict[str, Any]:
