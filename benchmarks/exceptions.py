@@ -15,7 +15,7 @@ REASONS = (
     (r"^cross_entropy|^relu 128 b|^sgd|^cat .*@(7|14) ", 0, "microseconds of work: what is timed is the call"),
     (r"^log_softmax", 0, "three passes over each row: the largest, the exponentials, the result"),
     (r"^dropout", 0, "the mask is not kept: its words are drawn again, ten rounds of Philox for four numbers"),
-    (r"^cat .*backward", 0, "PyTorch's gradients are windows on the whole, without a copy; ours are dense"),
+    (r"^cat .*backward", 0, "a leaf keeps a dense copy of its part; each part is a pass over memory of its own"),
     (r"^cat", 0, "one pass over memory; before it the call, tens of microseconds"),
     (r"^(batch|group)_norm", 0, "sums are kept in strips in the first-level cache, two loads and two stores a vector"),
     (r"backward weight", 0.75, "near the roof; not looked into further"),
