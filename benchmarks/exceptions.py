@@ -9,13 +9,14 @@ from typing import Any
 NEAR = 0.05  # of a goal: repeated measurements differ by as much
 # (what matches "op label way", from which share of the roof on, reason): the first that fits
 REASONS = (
-    (r"depthwise", 0, "a padded copy is made first, and a tile reads each pixel again for each of nine taps"),
-    (r"^cross_entropy .*@", 0, "two classes a pixel: loops over classes are too short for vectors"),
-    (r"^cross_entropy|^relu 128 b|^sgd", 0, "microseconds of work: what is timed is the call"),
-    (r"^log_softmax", 0, "three passes over each row: the largest, the sum, the result"),
+    (r"depthwise .*weight", 0, "the nine sums of each channel are loaded and stored for every eight pixels of a row"),
+    (r"depthwise", 0, "each pixel is loaded once for every row of taps, from the second cache where rows are long"),
+    (r"^cross_entropy .*@", 0, "turned into columns a strip at a time; a logarithm and two exponentials a pixel"),
+    (r"^cross_entropy|^relu 128 b|^sgd|^cat .*@(7|14) ", 0, "microseconds of work: what is timed is the call"),
+    (r"^log_softmax", 0, "three passes over each row: the largest, the exponentials, the result"),
     (r"^dropout", 0, "the mask is not kept: its words are drawn again, ten rounds of Philox for four numbers"),
-    (r"^cat .*backward", 0, "PyTorch's gradients are windows on the whole, without a copy; ours are dense"),
-    (r"^cat", 0, "each input is copied by itself, a row of 64 to 128 numbers at a time"),
+    (r"^cat .*backward", 0, "a leaf keeps a dense copy of its part; each part is a pass over memory of its own"),
+    (r"^cat", 0, "one pass over memory; before it the call, tens of microseconds"),
     (r"^(batch|group)_norm", 0, "sums are kept in strips in the first-level cache, two loads and two stores a vector"),
     (r"backward weight", 0.75, "near the roof; not looked into further"),
     (r"backward weight", 0, "few weights: operands are read as they lie, a pixel's channels apart, not packed"),

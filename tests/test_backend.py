@@ -89,14 +89,26 @@ def test_some_channels_of_an_image_are_made_dense_by_a_kernel(shape, rng):
     x = k.canonical(rng.normal(size=shape).astype(np.float32), order)
     for first, last in ((0, 3), (2, 4), (1, 2)):
         before = k.take_channels.native
-        dense = k.canonical(x[:, first:last], order)
-        assert np.array_equal(dense, x[:, first:last])
-        assert is_dense(dense, order)
-        assert k.take_channels.native == before + 1
+        for dense in (k.canonical(x[:, first:last], order), k.copy(x[:, first:last])):
+            assert np.array_equal(dense, x[:, first:last])
+            assert is_dense(dense, order)
+        assert k.take_channels.native == before + 2
     for window in (x[::2], x[:, ::2], x[..., ::2], x[:, ::-1], x[:1, :1]):
         dense = k.canonical(window, order)
         assert np.array_equal(dense, window)
+        assert np.array_equal(k.copy(window), window)
         assert is_dense(dense, order)
+
+
+def test_large_arrays_are_joined_and_taken_apart_past_the_caches(rng):
+    """Whole vectors go past them; runs that begin inside a vector do not."""
+    k, order = backend.table("numba"), canonical_order("rows", 2)
+    for first, second in ((32, 48), (31, 49)):
+        a, b = (np.repeat(rng.normal(size=(64, c)).astype(np.float32), 900, axis=0) for c in (first, second))
+        y = k.concat(1, a, b)
+        assert 4 * y.size > 1 << 24
+        assert np.array_equal(y, np.concatenate([a, b], 1))
+        assert np.array_equal(k.canonical(y[:, first:], order), b)
 
 
 def test_flat_operands_in_different_orders_are_brought_together(scratch, rng):

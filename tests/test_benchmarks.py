@@ -112,7 +112,7 @@ class TestTables:
         text = exceptions.markdown(rows, rows, (1.0, 1.1)).splitlines()
         assert text[0].startswith("2 of 2 measured rows")
         assert "1 of them by 0.05 at most" in text[0]
-        assert "| 0.70 | 3.40 | 18 | memory | a padded copy" in text[4]
+        assert "| 0.70 | 3.40 | 18 | memory | each pixel is loaded once" in text[4]
         assert "| 90 | memory | one pass over memory" in text[5]
 
 

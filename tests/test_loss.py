@@ -168,6 +168,24 @@ class TestCategorical:
             tinymed.tensor(x), tinymed.tensor(t), weight_map=tinymed.tensor(m)
         ).item() == pytest.approx(second, rel=1e-5)
 
+    @pytest.mark.parametrize("classes", [1, 2, 3, 31, 32, 67, 1500])
+    @pytest.mark.parametrize("reduction", REDUCTIONS)
+    def test_rows_of_few_and_of_many_classes(self, classes, reduction, rng):
+        """Some targets ignored, with and without weights and smoothing, over several strips and pieces."""
+        x, t = 3 * rng.normal(size=(600, classes)), rng.integers(0, classes, 600)
+        t[rng.random(600) < 0.2] = -100
+        w, dy = rng.uniform(0.5, 2, classes), rng.normal(size=600 if reduction == "none" else ())
+        for weight, smoothing in ((None, 0.0), (w, 0.0), (w, 0.3)):
+            a, b = tinymed.tensor(np.float32(x), requires_grad=True), torch.tensor(x, requires_grad=True)
+            ours = None if weight is None else tinymed.tensor(np.float32(weight))
+            theirs = None if weight is None else torch.tensor(weight)
+            y = F.cross_entropy(a, tinymed.tensor(t), ours, reduction=reduction, label_smoothing=smoothing)
+            z = T.cross_entropy(b, torch.tensor(t), theirs, reduction=reduction, label_smoothing=smoothing)
+            y.backward(tinymed.tensor(np.float32(dy)))
+            z.backward(torch.tensor(dy))
+            np.testing.assert_allclose(y.numpy(), z.detach().numpy(), rtol=2e-6, atol=2e-6)
+            np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), rtol=2e-5, atol=1e-6 * np.abs(dy).max())
+
     @pytest.mark.parametrize("reduction", REDUCTIONS)
     def test_focal(self, reduction, rng):
         x, t, w = rng.normal(size=(6, 3, 2)), rng.integers(0, 3, (6, 2)), rng.uniform(0.5, 2, 3)

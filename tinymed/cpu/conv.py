@@ -47,12 +47,12 @@ def conv2d_forward(k: Any, x: Any, weight: Any, bias: Any, *how: Any) -> Any:
 
 def correlate(k: Any, algorithm: str, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any,
               groups: Any) -> Any:  # fmt: skip
-    """A forward pass over x; Winograd's tiles find the borders themselves, the others take a padded image."""
+    """A forward pass over x; tiles of Winograd's and rows of pixels find the borders themselves, the others pad."""
     if algorithm in WINOGRAD:
         return k.conv_winograd(x, k.winograd_filter(weight, WINOGRAD[algorithm]), bias, weight.shape[0], padding)
-    x = padded(k, x, padding)
     if algorithm == "depthwise":
-        return k.depthwise_direct(x, weight, bias, stride, dilation)
+        return k.depthwise_forward(x, weight, bias, stride, padding, dilation)
+    x = padded(k, x, padding)
     return k.conv_direct(x, k.pack_filter(weight, groups), bias, weight.shape, stride, dilation, groups)
 
 
@@ -65,6 +65,8 @@ def conv2d_backward_input(k: Any, dy: Any, weight: Any, x_shape: Any, *how: Any)
     (stride, padding, dilation, groups), algorithm = how, choose("input", x_shape, weight.shape, *how)
     if algorithm == "plain":
         return k.conv_plain_input(dy, weight, x_shape, *how)
+    if algorithm == "depthwise":
+        return k.depthwise_input(dy, weight, x_shape, stride, padding, dilation)
     spread = algorithm not in WINOGRAD and (
         stride != (1, 1) or x_shape[2] * x_shape[3] >= 1.3 * dy.shape[2] * dy.shape[3]
     )
@@ -77,11 +79,8 @@ def conv2d_backward_input(k: Any, dy: Any, weight: Any, x_shape: Any, *how: Any)
         return correlate(k, algorithm, dy, k.turn_filter(weight, groups), NO_BIAS, stride, edges, dilation, groups)
     (top, bottom), (left, right) = padding
     shape = (*x_shape[:2], x_shape[2] + top + bottom, x_shape[3] + left + right)
-    if algorithm == "depthwise":
-        dx = k.depthwise_scatter(dy, k.turn_filter(weight, groups), shape, stride, dilation)
-    else:
-        packed = k.pack_turned_filter(weight, groups)
-        dx = k.conv_scatter(dy, packed, shape, weight.shape, stride, dilation, groups)
+    packed = k.pack_turned_filter(weight, groups)
+    dx = k.conv_scatter(dy, packed, shape, weight.shape, stride, dilation, groups)
     return padded(k, dx, ((-top, -bottom), (-left, -right)))
 
 
@@ -93,9 +92,9 @@ def conv2d_backward_weight(k: Any, dy: Any, x: Any, weight_shape: Any, *how: Any
         return k.conv_plain_weight(dy, x, weight_shape, *how)
     if algorithm in WINOGRAD:
         return k.conv_winograd_weight(dy, x, WINOGRAD[algorithm], padding)
-    x = padded(k, x, padding)
     if algorithm == "depthwise":
-        return k.depthwise_weight(dy, x, weight_shape, stride, dilation)
+        return k.depthwise_weight(dy, x, weight_shape, stride, padding, dilation)
+    x = padded(k, x, padding)
     if conv_packed.pays(weight_shape, groups):
         return k.conv_packed_weight(dy, x, weight_shape, stride, dilation)
     return k.conv_direct_weight(dy, x, weight_shape, stride, dilation, groups)

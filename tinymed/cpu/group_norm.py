@@ -26,7 +26,8 @@ from .norm import (
     tile,
     tile_map,
 )
-from .softmax import in_order, total
+from .rows import total, total_product
+from .softmax import in_order
 
 f4, f8 = np.float32, np.float64
 PIECE, FIRST = 4096, 64  # numbers summed in float32; of a row, those whose mean comes first
@@ -145,29 +146,6 @@ def as_rows(k: Any, x: Any, axes: int) -> Any:
     return in_order(k, x, tuple(range(x.ndim))).reshape(math.prod(x.shape[: x.ndim - axes]), size)
 
 
-@serial
-def row_moments(x: Any, z: Any, shift: Any) -> Any:
-    """(sum z, sum z (x - shift)) of a row in float64, of sums in float32 over pieces; eight of each in flight."""
-    first, second = 0.0, 0.0
-    for a in range(0, x.size, PIECE):
-        p, y = z[a : a + PIECE], x[a : a + PIECE]
-        s0, s1, s2, s3, s4, s5, s6, s7 = f4(0), f4(0), f4(0), f4(0), f4(0), f4(0), f4(0), f4(0)
-        q0, q1, q2, q3, q4, q5, q6, q7 = f4(0), f4(0), f4(0), f4(0), f4(0), f4(0), f4(0), f4(0)
-        for i in range(p.size // 8):
-            j = 8 * i
-            s0, s1, s2, s3 = s0 + p[j], s1 + p[j + 1], s2 + p[j + 2], s3 + p[j + 3]
-            s4, s5, s6, s7 = s4 + p[j + 4], s5 + p[j + 5], s6 + p[j + 6], s7 + p[j + 7]
-            q0, q1 = q0 + p[j] * (y[j] - shift), q1 + p[j + 1] * (y[j + 1] - shift)
-            q2, q3 = q2 + p[j + 2] * (y[j + 2] - shift), q3 + p[j + 3] * (y[j + 3] - shift)
-            q4, q5 = q4 + p[j + 4] * (y[j + 4] - shift), q5 + p[j + 5] * (y[j + 5] - shift)
-            q6, q7 = q6 + p[j + 6] * (y[j + 6] - shift), q7 + p[j + 7] * (y[j + 7] - shift)
-        for j in range(p.size // 8 * 8, p.size):
-            s0, q0 = s0 + p[j], q0 + p[j] * (y[j] - shift)
-        first += (f8(s0) + f8(s1)) + (f8(s2) + f8(s3)) + (f8(s4) + f8(s5)) + (f8(s6) + f8(s7))
-        second += (f8(q0) + f8(q1)) + (f8(q2) + f8(q3)) + (f8(q4) + f8(q5)) + (f8(q6) + f8(q7))
-    return first, second
-
-
 @kernel(backend="numba", out=lambda x, *_: [x.shape, x.shape[:1], x.shape[:1]], flops=lambda x, *_: 8 * x.size)
 def layer_norm_rows(y: Any, mean: Any, rstd: Any, x: Any, weight: Any, bias: Any, eps: Any) -> None:
     """y = weight (x - mean) rstd + bias; moments of each row about a first mean, while it is in the first cache.
@@ -181,8 +159,7 @@ def layer_norm_rows(y: Any, mean: Any, rstd: Any, x: Any, weight: Any, bias: Any
         m = f4(total(row[:look]) / max(1, min(look, size)))
         for j in range(size):
             out[j] = row[j] - m
-        off, square = row_moments(out, out, f4(0))
-        off /= max(1, size)
+        off, square = total(out) / max(1, size), total_product(out, out, f4(0))
         r, lost = f4(1.0 / np.sqrt(square / max(1, size) - off * off + f8(eps))), f4(off)
         for j in range(size):
             out[j] = (out[j] - lost) * r
@@ -220,8 +197,7 @@ def layer_row(dx: Any, dweight: Any, dbias: Any, g: Any, dy: Any, x: Any, weight
         dbias[j] += dy[j]
     for j in range(x.size):
         g[j] = dy[j] * weight[j] if weight.size > 0 else dy[j]
-    plain, tilted = row_moments(x, g, mean)
-    a, b = f4(plain / x.size), f4(tilted / x.size) * rstd * rstd
+    a, b = f4(total(g) / x.size), f4(total_product(g, x, mean) / x.size) * rstd * rstd
     for j in range(x.size):
         dx[j] = rstd * (g[j] - a - (x[j] - mean) * b)
 

@@ -1,5 +1,8 @@
 """Joining arrays on the CPU: each is copied once to its place, in the memory order of the first.
 
+Of two arrays, rows are copied in turns, so that memory is written from one end to the other; by vector instructions,
+as rows of some channels are too short for what LLVM makes of a loop.
+
 The gradient of an input is a window on the whole's: some channels of every pixel, with gaps between.  Kernels want
 them dense; `take_channels` copies them, and a recorded program adds what else arrives in the same pass.
 """
@@ -8,12 +11,19 @@ import math
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba import prange
+from numba.core import cgutils
 
 from ..backend import kernel
 from ..memory import Order, canonical_order, dense_order, inverse_order, is_dense
 from ..program import pattern
 from ..program.values import address, root, start
+from . import generated
+from .caches import FAR, settle, whole_vectors
+from .jit import serial
+from .microkernel import I64, LANES, SHAPE, TASKS, Vectors
+from .microkernel import address as address_of
 
 
 @kernel(backend="numba", out=lambda x, width: [(x.shape[0], width)], flops=lambda x, width: 0)
@@ -34,24 +44,83 @@ def concat_next(y: Any, x: Any, start: Any) -> None:
             to[j] = row[j]
 
 
+def copy_runs(far: bool) -> generated.Emit:
+    """What writes a loop over `rows` that copies `first` numbers of x and then `second` of z to y; steps are bytes."""
+
+    def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
+        v = Vectors(b, SHAPE)
+
+        def copy(x: ir.Value, y: ir.Value, size: ir.Value) -> None:
+            whole = b.sdiv(size, I64(v.lanes))
+            with cgutils.for_range(b, whole) as loop:
+                to = b.mul(loop.index, I64(4 * v.lanes))
+                (v.stream if far else v.store)(v.load(b.add(x, to)), b.add(y, to))
+            done = b.mul(whole, I64(v.lanes))
+            with b.if_then(b.icmp_signed("<", done, size)):
+                mask, to = v.below(b.sub(size, done)), b.mul(done, I64(4))
+                v.store(v.load(b.add(x, to), mask), b.add(y, to), mask)
+
+        with cgutils.for_range(b, arg["rows"]) as loop:
+            x, z, y = (b.add(arg[n], b.mul(loop.index, arg[f"{n}_step"])) for n in "xzy")
+            copy(x, y, arg["first"])
+            copy(z, b.add(y, b.mul(arg["first"], I64(4))), arg["second"])
+
+    return emit
+
+
+PARAMETERS = ["rows", "first", "second", "x", "x_step", "z", "z_step", "y", "y_step"]
+near_runs, far_runs = (generated.function(f"copy_runs{far:d}", PARAMETERS, copy_runs(far)) for far in (False, True))
+
+
+@serial
+def runs(far: Any, rows: Any, first: Any, second: Any, x: Any, x_step: Any, z: Any, z_step: Any, y: Any,
+         y_step: Any) -> None:  # fmt: skip
+    """Copy runs of x and of z in turns; far: past the caches, to whole aligned vectors."""
+    if far:
+        far_runs(rows, first, second, x, x_step, z, z_step, y, y_step)
+        settle()
+    else:
+        near_runs(rows, first, second, x, x_step, z, z_step, y, y_step)
+
+
+@serial
+def is_copied_past(y: Any, first: Any, width: Any) -> Any:
+    """Whether an array of rows is so large that no cache holds it, and all runs lie on whole vectors."""
+    return 4 * y.size >= 4 * FAR and first % LANES == 0 and whole_vectors(y, width)
+
+
+@kernel(backend="numba", out=lambda a, b, width: [(a.shape[0], width)], flops=lambda a, b, width: 0)
+def concat_pair(y: Any, a: Any, b: Any, width: Any) -> None:
+    """Rows of a, then of b, at the start of wider rows; the rest is for concat_next."""
+    (n, first), second = a.shape, b.shape[1]
+    far = is_copied_past(y, first, width)
+    for t in prange(TASKS):
+        low, high = t * n // TASKS, (t + 1) * n // TASKS
+        if low < high:
+            runs(far, high - low, first, second, address_of(a[low]), 4 * first, address_of(b[low]), 4 * second,
+                 address_of(y[low]), 4 * width)  # fmt: skip
+
+
 @kernel(backend="numba", composite=True, when=lambda axis, *xs: {x.dtype.char for x in xs} == {"f"})
 def concat(k: Any, axis: int, *xs: Any) -> Any:
-    """concat_first, then concat_next for every further array, as rows in the memory order of the first."""
+    """concat_pair, then concat_next for every further array, as rows in the memory order of the first."""
     order = next((o for x in xs if x.size and (o := dense_order(x))), tuple(range(xs[0].ndim)))
     place = order.index(axis)
     shape = [xs[0].shape[a] for a in order]
     shape[place] = sum(x.shape[axis] for x in xs)
     outer, inner = math.prod(shape[:place]), math.prod(shape[place + 1 :])
-    width, column, y = shape[place] * inner, 0, None
-    for x in xs:
-        x = x if is_dense(x, order) else k.canonical(x, order)
-        rows = x.transpose(order).reshape(outer, x.shape[axis] * inner)
-        if y is None:
-            y = k.concat_first(rows, width)
-        else:
-            k.concat_next(y, rows, column)
+    dense = [x if is_dense(x, order) else k.canonical(x, order) for x in xs]
+    first, *rest = [x.transpose(order).reshape(outer, x.shape[axis] * inner) for x in dense]
+    width, column = shape[place] * inner, first.shape[1]
+    if rest:
+        y = k.concat_pair(first, rest[0], width)
+        column += rest[0].shape[1]
+    else:
+        y = k.concat_first(first, width)
+    for rows in rest[1:]:
+        k.concat_next(y, rows, column)
         column += rows.shape[1]
-    return y.reshape(shape).transpose(inverse_order(order))  # type: ignore[union-attr]
+    return y.reshape(shape).transpose(inverse_order(order))
 
 
 # ------------------------------------------------------------------------------------- windows on some channels
@@ -82,10 +151,20 @@ def stretch(x: Any, order: Order, step: int) -> Any:
 @kernel(backend="numba", rows="y", out=lambda x, shape, pitch: [shape], flops=lambda x, *_: 0)
 def take_channels(y: Any, x: Any, shape: Any, pitch: Any) -> None:
     """The first channels of every pixel of x, whose pixels lie `pitch` numbers apart."""
-    for i in prange(y.shape[0]):
-        row, to = x[i * pitch : i * pitch + y.shape[1]], y[i]
-        for c in range(row.size):
-            to[c] = row[c]
+    n, c = y.shape
+    far = is_copied_past(y, c, c)
+    for t in prange(TASKS):
+        low, high = t * n // TASKS, (t + 1) * n // TASKS
+        if low < high:
+            runs(far, high - low, c, 0, address_of(x[low * pitch :]), 4 * pitch, 0, 0, address_of(y[low]), 4 * c)
+
+
+@kernel(backend="numba", composite=True, when=lambda x: pitch(x, canonical_order("rows", x.ndim)) > 0)
+def copy(k: Any, x: Any) -> Any:
+    """take_channels, for a gradient that a leaf keeps."""
+    order = canonical_order("rows", x.ndim)
+    step = pitch(x, order)
+    return k.take_channels(stretch(x, order, step), x.shape, step)
 
 
 def sample(draw: Any) -> dict[str, Any]:

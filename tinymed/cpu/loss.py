@@ -1,4 +1,7 @@
-"""Losses on the CPU: one pass forward, one backward; sums run in a fixed number of pieces, in float64."""
+"""Losses on the CPU: one pass forward, one backward; sums run in a fixed number of pieces, in float64.
+
+Cross-entropy over classes is in cross_entropy.py.
+"""
 
 from typing import Any
 
@@ -8,12 +11,11 @@ from numba import prange
 from ..backend import kernel
 from .jit import inline, serial
 from .norm import ABSENT, single
-from .smooth import exp, log, sigmoid, softplus
-from .softmax import in_order, peak, total
+from .rows import total
+from .smooth import log, sigmoid, softplus
 
 f4, f8 = np.float32, np.float64
 PIECES, GRAIN = 64, 4096  # at most so many pieces, of at least so many elements
-LONG = 32  # classes from which a row is summed several numbers at a time
 STRIP = 1024  # losses computed at once, in the first cache, and then summed: neither loop waits for the other
 LARGEST, SMALLEST = f4(100), f4(1e-12)  # see ops/loss.py
 
@@ -190,161 +192,3 @@ def bce_logits_gradient(dx: Any, dy: Any, x: Any, target: Any, weight: Any, pos_
         positive = target[i] * (pos_weight[i] if pos_weight.size > 0 else f4(1))
         g = dy[i * step] * scale * (weight[i] if weight.size > 0 else f4(1))
         dx[i] = g * ((f4(1) - target[i] + positive) * sigmoid(x[i]) - positive)
-
-
-# ------------------------------------------------------------------------------------------- softmax cross-entropy
-
-
-def line(k: Any, a: Any) -> Any:
-    """An array over pixels in C order, as one line (a view); None as its stand-in."""
-    return ABSENT if a is None else in_order(k, a, tuple(range(a.ndim))).reshape(-1)
-
-
-@kernel(backend="numba", composite=True, when=single)
-def cross_entropy_forward(k: Any, x: Any, target: Any, weight: Any, weight_map: Any, ignore_index: int,
-                          smoothing: float, reduction: str) -> Any:  # fmt: skip
-    """cross_entropy_rows on pixels as rows; gives its loss or reduced value, lse, and the sum of the weights."""
-    weight = ABSENT if weight is None else weight
-    loss, lse, value, total = k.cross_entropy_rows(x, line(k, target), weight, line(k, weight_map), ignore_index,
-                                                   smoothing, reduction == "mean")  # fmt: skip
-    return (loss.reshape(target.shape) if reduction == "none" else value), lse.reshape(target.shape), total
-
-
-def rows_out(x: Any, target: Any, *_: Any) -> list[tuple[int, ...]]:
-    """Loss and log sum exp of each pixel, the reduced loss, the sum of the weights."""
-    return [target.shape, target.shape, (), ()]
-
-
-def row_strips(x: Any, *_: Any) -> list[Any]:
-    """Partial sums, and of each piece a strip of rows twice: exponentials, and a number for each row."""
-    parts = pieces(x)[0][0][0]
-    return [*pieces(x), (parts, 2, max(STRIP, x.shape[1]))]
-
-
-@serial
-def strip_exponentials(z: Any, x: Any, shift: Any) -> None:
-    """z = e^(x - shift), a shift for each row; one long loop however short the rows are."""
-    rows, c = x.shape
-    for i in range(rows):
-        for j in range(c):
-            z[i * c + j] = x[i, j] - shift[i]
-    for e in range(z.size):
-        z[e] = exp(z[e])
-
-
-@serial
-def strip_logs(top: Any, logs: Any, z: Any, x: Any) -> None:
-    """top = the maximum of each row, logs = ln sum e^(x - top).  A view of each short row would cost more than it."""
-    rows, c = x.shape
-    for i in range(rows):
-        if c < LONG:
-            most = x[i, 0]
-            for j in range(1, c):
-                most = max(most, x[i, j])
-            top[i] = most
-        else:
-            top[i] = peak(x[i])
-    strip_exponentials(z, x, top)
-    for i in range(rows):
-        if c < LONG:
-            s = f4(0)
-            for j in range(c):
-                s += z[i * c + j]
-            logs[i] = s
-        else:
-            logs[i] = total(z[i * c : (i + 1) * c])
-    for i in range(logs.size):
-        logs[i] = log(logs[i])
-
-
-@inline
-def row_loss(x: Any, i: Any, top: Any, log_total: Any, t: Any, weight: Any, smoothing: Any) -> Any:
-    """The loss of row i of scores, whose log sum exp is top + log_total."""
-    loss = (weight[t] if weight.size > 0 else f4(1)) * (log_total - (x[i, t] - top))
-    if smoothing > 0:
-        even = f4(0)
-        for j in range(x.shape[1]):
-            even += (weight[j] if weight.size > 0 else f4(1)) * (log_total - (x[i, j] - top))
-        loss = (f4(1) - smoothing) * loss + smoothing / f4(x.shape[1]) * even
-    return loss
-
-
-@kernel(backend="numba", rows="x", out=rows_out, flops=lambda x, *_: 5 * x.size, work=row_strips)
-def cross_entropy_rows(loss: Any, lse: Any, value: Any, total: Any, partial: Any, strips: Any, x: Any, target: Any,
-                       weight: Any, weight_map: Any, ignore_index: Any, smoothing: Any, mean: Any) -> None:  # fmt: skip
-    """loss = map * row_loss, 0 where ignored, inf for no class; value = their sum, mean: / total = sum of map w[t]."""
-    (n, c), parts = x.shape, partial.shape[0]
-    step = max(1, STRIP // max(1, c))
-    for part in prange(parts):
-        losses, shares, last = 0.0, 0.0, (part + 1) * n // parts
-        for a in range(part * n // parts, last, step):
-            e = min(a + step, last)
-            logs = strips[part, 1, : e - a]
-            strip_logs(lse[a:e], logs, strips[part, 0, : (e - a) * c], x[a:e])
-            for i in range(a, e):
-                t = target[i]
-                counts, known = t != ignore_index, 0 <= t < c
-                t = t if known else 0
-                used = (weight_map[i] if weight_map.size > 0 else f4(1)) if counts else f4(0)
-                one = used * row_loss(x, i, lse[i], logs[i - a], t, weight, smoothing)
-                loss[i] = f4(0) if not counts else one if known else f4(np.inf)  # no class: loud, and no wild read
-                lse[i] += logs[i - a]
-                losses += f8(loss[i])
-                shares += f8((weight[t] if weight.size > 0 else f4(1)) * used)
-        partial[part, 0], partial[part, 1] = losses, shares
-    add_pieces(partial)
-    total[()] = partial[0, 1]
-    value[()] = partial[0, 0] / partial[0, 1] if mean else partial[0, 0]
-
-
-@kernel(backend="numba", composite=True, when=single)
-def cross_entropy_backward(k: Any, dy: Any, x: Any, target: Any, weight: Any, weight_map: Any, lse: Any, total: Any,
-                           ignore_index: int, smoothing: float, reduction: str) -> Any:  # fmt: skip
-    """cross_entropy_gradient on pixels as rows."""
-    weight = ABSENT if weight is None else weight
-    return k.cross_entropy_gradient(x, line(k, dy), line(k, target), weight, line(k, weight_map), line(k, lse), total,
-                                    ignore_index, smoothing, reduction == "mean")  # fmt: skip
-
-
-@serial
-def whole(weight: Any) -> Any:
-    """The sum of a weight a class; weight.sum() would be a parallel loop, which allocates."""
-    total = 0.0
-    for j in range(weight.size):
-        total += f8(weight[j])
-    return f4(total)
-
-
-@inline
-def row_gradient(dx: Any, i: Any, p: Any, at: Any, t: Any, weight: Any, weights: Any, smoothing: Any, g: Any) -> None:
-    """dx[i] = g ((1 - e) w[t] (p - 1[t]) + e / C (p sum w - w)), p[at], p[at + 1], ... the softmax of the row."""
-    c = dx.shape[1]
-    share, spread = (f4(1) - smoothing) * (weight[t] if weight.size > 0 else f4(1)), smoothing / f4(c)
-    for j in range(c):
-        w = weight[j] if weight.size > 0 else f4(1)
-        dx[i, j] = g * ((share + spread * weights) * p[at + j] - spread * w)
-    dx[i, t] -= g * share
-
-
-@kernel(backend="numba", rows="dx x", out=lambda x, *_: [x.shape], flops=lambda x, *_: 4 * x.size, work=row_strips)
-def cross_entropy_gradient(dx: Any, partial: Any, strips: Any, x: Any, dy: Any, target: Any, weight: Any,
-                           weight_map: Any, lse: Any, total: Any, ignore_index: Any, smoothing: Any,
-                           mean: Any) -> None:  # fmt: skip
-    """dx = row_gradient with g = dy map, mean: / total; 0 where the target is ignored or no class."""
-    (n, c), parts = x.shape, partial.shape[0]
-    step, stride = max(1, STRIP // max(1, c)), 1 if dy.size == n else 0
-    scale = f4(1) / total[()] if mean else f4(1)
-    weights = whole(weight) if weight.size > 0 else f4(c)
-    for part in prange(parts):
-        last = (part + 1) * n // parts
-        for a in range(part * n // parts, last, step):
-            e = min(a + step, last)
-            p = strips[part, 0, : (e - a) * c]
-            strip_exponentials(p, x[a:e], lse[a:e])
-            for i in range(a, e):
-                if target[i] == ignore_index or target[i] < 0 or target[i] >= c:
-                    for j in range(c):
-                        dx[i, j] = f4(0)
-                else:
-                    g = dy[i * stride] * scale * (weight_map[i] if weight_map.size > 0 else f4(1))
-                    row_gradient(dx, i, p, (i - a) * c, target[i], weight, weights, smoothing, g)

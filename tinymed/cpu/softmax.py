@@ -10,6 +10,7 @@ from numba import prange
 from ..backend import kernel
 from .jit import serial
 from .norm import single
+from .rows import peak, total, total_product
 from .smooth import exp
 
 f4 = np.float32
@@ -64,44 +65,6 @@ def like(x: Any, *_: Any) -> list[tuple[int, ...]]:
 
 
 @serial
-def peak(x: Any) -> Any:
-    """The maximum of a row, four in flight: each waits for the last comparison of its own."""
-    a, b, c, d = f4(-np.inf), f4(-np.inf), f4(-np.inf), f4(-np.inf)
-    whole = x.size // 4 * 4
-    for j in range(0, whole, 4):
-        a, b, c, d = max(a, x[j]), max(b, x[j + 1]), max(c, x[j + 2]), max(d, x[j + 3])
-    for j in range(whole, x.size):
-        a = max(a, x[j])
-    return max(max(a, b), max(c, d))
-
-
-@serial
-def total(y: Any) -> Any:
-    """The sum of a row in float64, eight sums in flight."""
-    s0, s1, s2, s3, s4, s5, s6, s7 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    whole = y.size // 8 * 8
-    for j in range(0, whole, 8):
-        s0, s1, s2, s3 = s0 + y[j], s1 + y[j + 1], s2 + y[j + 2], s3 + y[j + 3]
-        s4, s5, s6, s7 = s4 + y[j + 4], s5 + y[j + 5], s6 + y[j + 6], s7 + y[j + 7]
-    for j in range(whole, y.size):
-        s0 += y[j]
-    return ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
-
-
-@serial
-def total_product(x: Any, y: Any) -> Any:
-    """The sum of x y in float64, four sums in flight."""
-    s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
-    whole = y.size // 4 * 4
-    for j in range(0, whole, 4):
-        s0, s1 = s0 + x[j] * y[j], s1 + x[j + 1] * y[j + 1]
-        s2, s3 = s2 + x[j + 2] * y[j + 2], s3 + x[j + 3] * y[j + 3]
-    for j in range(whole, y.size):
-        s0 += x[j] * y[j]
-    return (s0 + s1) + (s2 + s3)
-
-
-@serial
 def exponentials(y: Any, x: Any, top: Any) -> Any:
     """y = exp(x - top); returns their sum."""
     for j in range(x.size):
@@ -147,7 +110,7 @@ def log_softmax_rows(y: Any, x: Any) -> None:
 @serial
 def softmax_row_backward(dx: Any, dy: Any, y: Any) -> None:
     """dx = y (dy - sum(dy y))."""
-    mean = f4(total_product(dy, y))
+    mean = f4(total_product(y, dy, f4(0)))
     for j in range(y.size):
         dx[j] = y[j] * (dy[j] - mean)
 
