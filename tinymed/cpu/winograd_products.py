@@ -61,9 +61,9 @@ def emitter(shape: Shape) -> generated.Emit:
     return lambda builder, arguments: Product(builder, shape, arguments).emit()
 
 
-wide, narrow = (
-    generated.function(f"product{vectors}", PARAMETERS, emitter(replace(SHAPE, vectors=vectors)))
-    for vectors in (SHAPE.vectors, 1)
+whole, wide, narrow = (
+    generated.function(f"product_{name}", PARAMETERS, emitter(replace(SHAPE, **kind)))
+    for name, kind in (("whole", {"whole": True}), ("wide", {}), ("narrow", {"vectors": 1}))
 )
 
 
@@ -71,7 +71,9 @@ wide, narrow = (
 def product(x: Any, row: Any, step: Any, w: Any, y: Any, start: Any, columns: Any, count: Any, groups: Any, next_x: Any,
             next_w: Any, next_y: Any) -> None:  # fmt: skip
     """`groups` tiles of ROWS rows and 1 <= columns <= COLUMNS: see Product.  next: addresses to be fetched from."""
-    if columns > LANES:
+    if columns == COLUMNS:
+        whole(x, row, step, w, y, start, LANES, count, groups, next_x, next_w, next_y)
+    elif columns > LANES:
         wide(x, row, step, w, y, start, columns - LANES, count, groups, next_x, next_w, next_y)
     else:
         narrow(x, row, step, w, y, start, columns, count, groups, next_x, next_w, next_y)
