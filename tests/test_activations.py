@@ -128,6 +128,21 @@ class TestSoftmax:
         assert F.softmax(tinymed.tensor([1, 1]), 0, dtype=np.float64).dtype == np.float64
 
 
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "hardtanh"])
+@pytest.mark.parametrize("size", [1, 15, 17, 1025, 4096 * 5 + 3, (1 << 22) + 1037])
+def test_piecewise_linear_of_every_length(name, size, rng):
+    """Parts of vectors, several pieces, and more than the caches hold; infinities and NaN among the numbers."""
+    a, dy = (rng.normal(size=size).astype(np.float32) for _ in range(2))
+    a[:: max(1, size // 7)] = np.resize(np.float32([np.nan, np.inf, -np.inf, 0.0, -0.0]), a[:: max(1, size // 7)].size)
+    x, t = tinymed.tensor(a, requires_grad=True), torch.tensor(a, requires_grad=True)
+    y, z = getattr(F, name)(x, **FORMS[name]), getattr(torch.nn.functional, name)(t, **FORMS[name])
+    y.backward(tinymed.tensor(dy))
+    z.backward(torch.tensor(dy))
+    assert np.array_equal(y.numpy(), z.detach().numpy(), equal_nan=True)
+    real = ~np.isnan(a)  # of a NaN PyTorch lets the gradient through in some and not in others
+    assert np.array_equal(x.grad.numpy()[real], t.grad.numpy()[real])
+
+
 @pytest.mark.parametrize(("call", "message"), [
     (lambda x: F.hardtanh(x, 1, -1), "min_val must not exceed max_val"),
     (lambda x: F.elu(x, -1.0), "elu: alpha must not be negative"),

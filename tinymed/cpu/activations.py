@@ -3,55 +3,118 @@
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba import prange
 
 from ..backend import kernel
+from .caches import FAR
 from .jit import serial
+from .microkernel import LANES, TASKS, Vectors, address, ceil_div
+from .norm_passes import above_zero, row_pass, where_above
 from .philox import BLOCKS, WORDS, draw, take_ticket
 
 f4, f8 = np.float32, np.float64
+GRAIN, STRIP = 4096, 1024  # numbers of a piece of a pass at least; numbers that one strip of constants serves
+
+
+def clamp(v: Vectors, x: ir.Value, low: ir.Value, high: ir.Value) -> ir.Value:
+    """min(max(x, low), high), NaN staying NaN."""
+    least = v.b.select(v.b.fcmp_ordered("<", x, low), low, x)
+    return v.b.select(v.b.fcmp_ordered(">", least, high), high, least)
+
+
+def within(v: Vectors, dy: ir.Value, y: ir.Value, low: ir.Value, high: ir.Value) -> ir.Value:
+    """dy where low < y < high, else 0."""
+    inside = v.b.and_(v.b.fcmp_ordered(">", y, low), v.b.fcmp_ordered("<", y, high))
+    return v.b.select(inside, dy, v.zero)
+
+
+def leaky(v: Vectors, value: ir.Value, x: ir.Value, slope: ir.Value) -> ir.Value:
+    """value where x > 0, else slope value."""
+    return v.b.select(v.b.fcmp_ordered(">", x, v.zero), value, v.b.fmul(slope, value))
+
+
+pass_relu = row_pass("relu", "x", "y", "", "", lambda v, x: ((above_zero(v, x),), ()))
+pass_relu_gradient = row_pass("relu_gradient", "dy y", "dx", "", "", lambda v, dy, y: ((where_above(v, dy, y),), ()))
+pass_leaky = row_pass("leaky", "g x", "y", "slope", "", lambda v, *args: ((leaky(v, *args),), ()))
+pass_clamp = row_pass("clamp", "x", "y", "low high", "", lambda v, *args: ((clamp(v, *args),), ()))
+pass_within = row_pass("within", "dy y", "dx", "low high", "", lambda v, *args: ((within(v, *args),), ()))
+
+
+@serial
+def pieces(y: Any) -> Any:
+    """How many pieces a pass is cut into."""
+    return max(1, min(TASKS, y.size // GRAIN))
+
+
+@serial
+def piece(t: Any, y: Any) -> Any:
+    """(bytes before piece t, its numbers, whether it is written past the caches): whole vectors but for the last."""
+    vectors, parts = ceil_div(y.size, LANES), pieces(y)
+    low, high = t * vectors // parts * LANES, min(y.size, (t + 1) * vectors // parts * LANES)
+    return 4 * low, high - low, 4 * y.size >= 4 * FAR
+
+
+def strip_of_one(*_: Any) -> list[Any]:
+    """A strip for a number."""
+    return [(1, STRIP)]
+
+
+def strip_of_two(*_: Any) -> list[Any]:
+    """A strip for each of two numbers."""
+    return [(2, STRIP)]
 
 
 @kernel(backend="numba", flat="y x")
 def relu_forward(y: Any, x: Any) -> None:
     """y = max(x, 0)."""
-    for i in prange(x.size):
-        y[i] = max(x[i], f4(0))
+    for t in prange(pieces(y)):
+        at, size, far = piece(t, y)
+        pass_relu(size, 0, STRIP, address(x) + at, address(y) + at, 0, 0, far)
 
 
 @kernel(backend="numba", flat="dx dy y")
 def relu_backward(dx: Any, dy: Any, y: Any) -> None:
     """dx = dy where y > 0, else 0."""
-    for i in prange(y.size):
-        dx[i] = dy[i] if y[i] > 0 else f4(0)
+    for t in prange(pieces(y)):
+        at, size, far = piece(t, y)
+        pass_relu_gradient(size, 0, STRIP, address(dy) + at, address(y) + at, address(dx) + at, 0, 0, far)
 
 
-@kernel(backend="numba", flat="y x")
-def leaky_relu_forward(y: Any, x: Any, slope: Any) -> None:
+@kernel(backend="numba", flat="y x", work=strip_of_one)
+def leaky_relu_forward(y: Any, map: Any, x: Any, slope: Any) -> None:
     """y = x where x > 0, else slope x."""
-    for i in prange(x.size):
-        y[i] = x[i] if x[i] > 0 else slope * x[i]
+    map[0] = slope
+    for t in prange(pieces(y)):
+        at, size, far = piece(t, y)
+        pass_leaky(size, 0, STRIP, address(x) + at, address(x) + at, address(y) + at, address(map), 0, far)
 
 
-@kernel(backend="numba", flat="dx dy x")
-def leaky_relu_backward(dx: Any, dy: Any, x: Any, slope: Any) -> None:
+@kernel(backend="numba", flat="dx dy x", work=strip_of_one)
+def leaky_relu_backward(dx: Any, map: Any, dy: Any, x: Any, slope: Any) -> None:
     """dx = dy where x > 0, else slope dy."""
-    for i in prange(x.size):
-        dx[i] = dy[i] if x[i] > 0 else slope * dy[i]
+    map[0] = slope
+    for t in prange(pieces(x)):
+        at, size, far = piece(t, x)
+        pass_leaky(size, 0, STRIP, address(dy) + at, address(x) + at, address(dx) + at, address(map), 0, far)
 
 
-@kernel(backend="numba", flat="y x")
-def hardtanh_forward(y: Any, x: Any, low: Any, high: Any) -> None:
+@kernel(backend="numba", flat="y x", work=strip_of_two)
+def hardtanh_forward(y: Any, map: Any, x: Any, low: Any, high: Any) -> None:
     """y = min(max(x, low), high)."""
-    for i in prange(x.size):
-        y[i] = min(max(x[i], low), high)
+    map[0], map[1] = low, high
+    for t in prange(pieces(y)):
+        at, size, far = piece(t, y)
+        pass_clamp(size, 0, STRIP, address(x) + at, address(y) + at, address(map), 0, far)
 
 
-@kernel(backend="numba", flat="dx dy y")
-def hardtanh_backward(dx: Any, dy: Any, y: Any, low: Any, high: Any) -> None:
+@kernel(backend="numba", flat="dx dy y", work=strip_of_two)
+def hardtanh_backward(dx: Any, map: Any, dy: Any, y: Any, low: Any, high: Any) -> None:
     """dx = dy where low < y < high, else 0."""
-    for i in prange(y.size):
-        dx[i] = dy[i] if low < y[i] < high else f4(0)
+    map[0], map[1] = low, high
+    for t in prange(pieces(y)):
+        at, size, far = piece(t, y)
+        pass_within(size, 0, STRIP, address(dy) + at, address(y) + at, address(dx) + at, address(map), 0, far)
 
 
 # ----------------------------------------------------------------------------------------------------- parametric
