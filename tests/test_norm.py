@@ -115,6 +115,18 @@ def test_many_chunks_agree_with_pytorch(channels, rng, backend_name):
         np.testing.assert_allclose(o.grad.numpy(), t.grad, atol=2e-6 * float(t.grad.abs().max()))
 
 
+@pytest.mark.parametrize("groups", [1, 24])
+def test_group_norm_of_more_than_the_caches_hold(groups, rng):
+    """Written past them: every number is there, and right."""
+    x, dy = (rng.normal(size=(6, 24, 90, 91)).astype(np.float32) for _ in range(2))
+    a, b = tinymed.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True, dtype=torch.float64)
+    y, z = F.group_norm(a, groups), torch.nn.functional.group_norm(b, groups)
+    y.backward(tinymed.tensor(dy))
+    z.backward(torch.tensor(dy, dtype=torch.float64))
+    np.testing.assert_allclose(y.numpy(), z.detach().numpy(), atol=2e-5)
+    np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), atol=2e-5)
+
+
 def test_the_same_bits_for_any_number_of_threads(rng):
     """Batch norm, PReLU and a loss, forward and backward, on 1 and on 2 threads."""
     import numba

@@ -12,12 +12,13 @@ from numba import prange
 
 from ..backend import kernel
 from ..ops.norm import channel_stats
+from .caches import is_far
 from .jit import serial
+from .microkernel import address
 from .norm import (
     ABSENT,
     CHUNKS,
     GRAIN,
-    apply_run,
     chunk_moments,
     chunk_sums,
     gradient_run,
@@ -26,6 +27,7 @@ from .norm import (
     tile,
     tile_map,
 )
+from .norm_passes import pass_affine
 from .rows import total, total_product
 from .softmax import in_order
 
@@ -35,7 +37,7 @@ PIECE, FIRST = 4096, 64  # numbers summed in float32; of a row, those whose mean
 
 @serial
 def normalise_sample(y: Any, mean: Any, rstd: Any, moments: Any, strips: Any, coefficients: Any, x: Any, weight: Any,
-                     bias: Any, eps: Any) -> None:  # fmt: skip
+                     bias: Any, eps: Any, far: Any) -> None:  # fmt: skip
     """Group norm of one sample's numbers, pixel by pixel: moments of channels, merged to groups, and the affine map."""
     groups, c = mean.shape[0], moments.shape[1]
     size, rows = c // groups, x.size // c
@@ -53,7 +55,7 @@ def normalise_sample(y: Any, mean: Any, rstd: Any, moments: Any, strips: Any, co
             lost = f4((f8(mean[g, 0]) - centre) * f8(scale))  # by rounding the mean to float32
             coefficients[2, k] = lost + (bias[k] if bias.size > 0 else f4(0))
     tile_map(strips, coefficients)
-    apply_run(y, x, 0, strips)
+    pass_affine(x.size, 0, strips.shape[1], address(x), address(y), address(strips), 0, far)
 
 
 @kernel(backend="numba", composite=True, when=single)
@@ -78,12 +80,13 @@ def group_norm_samples(y: Any, mean: Any, rstd: Any, moments: Any, strips: Any, 
     xs, ys, each = x.reshape(x.size), y.reshape(y.size), x.size // max(1, samples)
     for b in prange(samples):
         a, e = b * each, (b + 1) * each
-        normalise_sample(ys[a:e], mean[b], rstd[b], moments[b], strips[b], coefficients[b], xs[a:e], weight, bias, eps)
+        normalise_sample(ys[a:e], mean[b], rstd[b], moments[b], strips[b], coefficients[b], xs[a:e], weight, bias, eps,
+                         is_far(y))  # fmt: skip
 
 
 @serial
 def sample_gradient(dx: Any, sums: Any, strips: Any, coefficients: Any, dy: Any, x: Any, weight: Any, mean: Any,
-                    rstd: Any) -> None:  # fmt: skip
+                    rstd: Any, far: Any) -> None:  # fmt: skip
     """dx = scale dy + slope (x - mean) + rest of one sample; leaves sum dy and sum dy xhat per channel in sums."""
     groups, c = mean.shape[0], sums.shape[1]
     size, n = c // groups, max(1, x.size // groups)
@@ -103,7 +106,7 @@ def sample_gradient(dx: Any, sums: Any, strips: Any, coefficients: Any, dy: Any,
             slope[k], rest[k] = -r * r * tilted / n, -r * plain / n
     tile(strips[3], centre)
     tile_map(strips, coefficients)
-    gradient_run(dx, dy, x, 0, strips, True, 0)
+    gradient_run(dx, dy, x, 0, strips, True, far)
 
 
 @kernel(backend="numba", composite=True, when=single)
@@ -120,7 +123,8 @@ def group_norm_gradient(dx: Any, dweight: Any, dbias: Any, sums: Any, strips: An
     xs, dys, dxs, each = x.reshape(x.size), dy.reshape(dy.size), dx.reshape(dx.size), x.size // max(1, samples)
     for b in prange(samples):
         a, e = b * each, (b + 1) * each
-        sample_gradient(dxs[a:e], sums[b], strips[b], coefficients[b], dys[a:e], xs[a:e], weight, mean[b], rstd[b])
+        sample_gradient(dxs[a:e], sums[b], strips[b], coefficients[b], dys[a:e], xs[a:e], weight, mean[b], rstd[b],
+                        is_far(dx))  # fmt: skip
     for k in range(dbias.size):
         first, second = 0.0, 0.0
         for b in range(samples):
