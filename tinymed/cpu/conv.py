@@ -19,7 +19,20 @@ from .algorithms import choose
 from .caches import is_far, read_ahead, settle, whole_vectors
 from .filters import turned_shape
 from .jit import serial
-from .microkernel import ACCUMULATE, COLUMNS, ROWS, TASKS, ZERO, address, ceil_div, far_sweep, share, sweep
+from .microkernel import (
+    ACCUMULATE,
+    COLUMNS,
+    ROWS,
+    TALL,
+    TASKS,
+    ZERO,
+    address,
+    ceil_div,
+    far_sweep,
+    share,
+    sweep,
+    tall_sweep,
+)
 
 NO_BIAS, NO_PADDING = np.zeros(0, np.float32), ((0, 0), (0, 0))
 BLOCK = 16 * ROWS  # rows of one indirection table: their inputs stay in L2 while the panels of the filter pass
@@ -283,10 +296,17 @@ def weight_cuts(n: Any, h: Any, w: Any, channels: Any, size: Any) -> Any:
     return images, rows, per_image, count, max(1, min(count, TASKS // 2, PARTIAL // size))
 
 
+@serial
+def height(taps: Any) -> Any:
+    """Rows of the tile that takes a filter's elements: the one that is left with fewer too many."""
+    return TALL if ceil_div(taps, TALL) * TALL < ceil_div(taps, ROWS) * ROWS else ROWS
+
+
 def weight_space(dy_shape: Any, channels: int, shape: Any) -> list[Any]:
     """The table of taps, with a row that nobody reads, and the partial sums."""
     (n, k, h, w), size = dy_shape, int(np.prod(shape))
-    return [((3, -(-size // k // ROWS) * ROWS), np.int64), (weight_cuts.py_func(n, h, w, channels + k, size)[4], size)]
+    tall = height.py_func(size // k)
+    return [((3, -(-size // k // tall) * tall), np.int64), (weight_cuts.py_func(n, h, w, channels + k, size)[4], size)]
 
 
 @serial
@@ -352,12 +372,15 @@ def weight_parts(per_group: Any, cuts: Any) -> Any:
 def weight_unit(total: Any, table: Any, x: Any, dy: Any, loops: Any, shape: Any, groups: Any, start: Any, part: Any,
                 parts: Any) -> None:  # fmt: skip
     """total += the products of the pixels that loops walk, from the addresses x and dy on, for one part of filters."""
-    per_group = shape[0] // groups
+    per_group, tall = shape[0] // groups, height(shape[1] * shape[2] * shape[3])
     panels = ceil_div(per_group, COLUMNS)
     for g in range(groups):
-        sweep(table, table.shape[1] // ROWS, x + 4 * g * shape[1], address(total) + 4 * g * per_group,
-              dy + 4 * g * per_group, 4 * COLUMNS, start, per_group, part * panels // parts,
-              (part + 1) * panels // parts, loops)  # fmt: skip
+        rows_of = (x + 4 * g * shape[1], address(total) + 4 * g * per_group, dy + 4 * g * per_group, 4 * COLUMNS,
+                   start, per_group, part * panels // parts, (part + 1) * panels // parts, loops)  # fmt: skip
+        if tall == TALL:
+            tall_sweep(table, table.shape[1] // TALL, *rows_of)
+        else:
+            sweep(table, table.shape[1] // ROWS, *rows_of)
 
 
 @serial

@@ -11,7 +11,7 @@ from numba import prange
 from ..backend import kernel
 from ..program import pattern
 from . import fused_pool  # noqa: F401  whose rewrites are tried first
-from .caches import is_far
+from .caches import is_far, settle
 from .dropout import PARTS, TICKET, drop, words_work
 from .jit import serial
 from .microkernel import address
@@ -43,7 +43,6 @@ from .norm_passes import (
 from .philox import BLOCKS, WORDS, draw, take_ticket
 
 f4, u4 = np.float32, np.uint32
-WINDOWS = 8  # windows of WORDS numbers whose sums run in float32 before they are folded
 SHAPES = ((3, 4, 5, 6), (2, 33, 7, 3), (1, 1, 1, 1), (8, 32, 16, 16), (2, 300, 3, 3), (5, 7))
 
 
@@ -113,7 +112,9 @@ def batch_norm_dropout(y: Any, ticket: Any, strips: Any, words: Any, window: Any
             first, last = b * WORDS, min((b + 1) * WORDS, x.size)
             apply_run(window[part], xs[first:last], first, strips)
             draw(words[part], b * BLOCKS, ticket)
-            drop(ys[first:last], window[part, : last - first], words[part], bound, scale)
+            drop(ys[first:last], window[part, : last - first], words[part], bound, scale, is_far(y))
+        if is_far(y):
+            settle()
 
 
 # --------------------------------------------------------------------------------------------------- backward
@@ -123,13 +124,6 @@ def sums_work(dy: Any, *_: Any) -> list[Any]:
     """batch_norm_sums' work, and the words of a window for each chunk."""
     stats = stats_work(dy)
     return [*stats, ((stats[1][0], 4, BLOCKS), np.uint32)]
-
-
-@serial
-def add_run(sums: Any, x: Any, g: Any, first: Any) -> None:
-    """sums[1] += g, sums[2] += g (x - sums[0]), strip by strip, for numbers first, first + 1, ... of the rows."""
-    wide = sums.shape[1]
-    pass_products(x.size, first % wide, wide, address(g), address(x), address(sums), address(sums[1]), 0)
 
 
 @serial
@@ -156,15 +150,18 @@ def dropout_batch_norm_sums(g: Any, dweight: Any, dbias: Any, map: Any, totals: 
     """g = scale dy where the word drawn again >= limit, else 0; the sums of g and g xhat."""
     xs, dys, gs, chunks = x.reshape(x.size), dy.reshape(x.size), g.reshape(x.size), totals.shape[0]
     count, bound = (x.size + WORDS - 1) // WORDS, u4(min(limit, 2**32 - 1))
+    wide = sums.shape[2]
+    windows = max(1, BLOCK * wide // WORDS)  # of WORDS numbers, whose sums run in float32
     for t in prange(chunks):
         tile(sums[t, 0], mean)
         totals[t], sums[t, 1:] = 0, 0
         for b in range(t * count // chunks, (t + 1) * count // chunks):
             first, last = b * WORDS, min((b + 1) * WORDS, x.size)
             draw(words[t], b * BLOCKS, ticket)
-            drop(gs[first:last], dys[first:last], words[t], bound, scale)
-            add_run(sums[t], xs[first:last], gs[first:last], first)
-            if b % WINDOWS == 0:
+            drop(gs[first:last], dys[first:last], words[t], bound, scale, 0)
+            pass_products(last - first, first % wide, wide, address(gs[first:]), address(xs[first:]),
+                          address(sums[t, 0]), address(sums[t, 1]), 0)  # fmt: skip
+            if b % windows == 0:
                 end_block(totals[t], sums[t])
         end_block(totals[t], sums[t])
     add_chunks(totals, dbias, dweight, rstd)

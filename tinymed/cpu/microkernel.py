@@ -222,6 +222,7 @@ def emitter(shape: Shape) -> Callable[[ir.IRBuilder, dict[str, ir.Value]], None]
 
 SHAPE = host_shape()
 ROWS, LANES, COLUMNS = SHAPE.rows, SHAPE.lanes, SHAPE.vectors * SHAPE.lanes
+TALL = 9 if LANES == 16 else ROWS  # rows of the tile for the weights of a 3 x 3 filter, one channel at a time
 
 
 def emit_address(_: Any, a: Any) -> Any:
@@ -282,19 +283,22 @@ def far_tile(xtab: Any, x: Any, ytab: Any, y: Any, w: Any, start: Any, columns: 
     past(xtab, x, ytab, y, w, start, LANES, i, j, l, xi, xj, xl, wi, wj, wl)
 
 
-def sweeper(tile: Any) -> Any:
-    """sweep(): a block of rows times panels of columns, by a kind of tile."""
+tall_tile = dispatcher("tall_tile", rows=TALL)
+
+
+def sweeper(tile: Any, height: int) -> Any:
+    """sweep(): a block of rows times panels of columns, by a kind of tile that has `height` rows."""
 
     @serial
     def sweep(tables: Any, tiles: Any, x: Any, y: Any, w: Any, panel: Any, start: Any, columns: Any, first: Any,
               last: Any, loops: Any) -> None:  # fmt: skip
         """Panels first..last of COLUMNS columns, `panel` bytes apart in w, times all tiles of a block of rows.
 
-        tables: an int64 array [2][>= tiles * ROWS] with the rows' offsets from x and from y.
+        tables: an int64 array [2][>= tiles * height] with the rows' offsets from x and from y.
         """
         xtab, ytab = address(tables[0]), address(tables[1])
         for t in range(tiles):
-            at = 8 * ROWS * t
+            at = 8 * height * t
             for p in range(first, last):
                 shift = 4 * COLUMNS * p
                 begin = start if start <= ACCUMULATE else start + shift
@@ -304,19 +308,7 @@ def sweeper(tile: Any) -> Any:
     return sweep
 
 
-sweep, far_sweep = sweeper(tile), sweeper(far_tile)
-
-
-@serial
-def sweep_channels(tables: Any, tiles: Any, x: Any, y: Any, w: Any, start: Any, channels: Any, loops: Any) -> None:
-    """The channelwise product of a block of rows: x, y and w advance together."""
-    xtab, ytab = address(tables[0]), address(tables[1])
-    for t in range(tiles):
-        at = 8 * ROWS * t
-        for first in range(0, channels, COLUMNS):
-            columns, shift = min(COLUMNS, channels - first), 4 * first
-            begin = start if start <= ACCUMULATE else start + shift
-            channel_tile(xtab + at, x + shift, ytab + at, y + shift, w + shift, begin, columns, loops)
+sweep, far_sweep, tall_sweep = sweeper(tile, ROWS), sweeper(far_tile, ROWS), sweeper(tall_tile, TALL)
 
 
 @serial
