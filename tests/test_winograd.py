@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from instruments import Conv, guarded, machine_code, normal
 
 from tinymed import backend
-from tinymed.cpu import algorithms, microkernel
+from tinymed.cpu import algorithms, microkernel, winograd_products
 from tinymed.cpu.winograd_transforms import MATRICES, PARAMETERS, emitter, transposed, winograd_matrices
 from tinymed.precision import use_precision
 
@@ -123,6 +123,28 @@ def test_transforms_of_pooled_pixels(shape, m):
                     values = windows[r - i, s - j] if inside else None
                     assert relative(image[r, s], kept[0][r, s] if values is None else values.max(-1)) < 1e-6
                     assert np.array_equal(index[r, s], kept[1][r, s] if values is None else values.argmax(-1))
+
+
+@pytest.mark.parametrize("start", ["zeros", "what y holds", "a vector"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_products_of_every_instruction_set(shape, start):
+    """Rows of tiles, far apart, and rows of channels, side by side; what is fetched may be anywhere."""
+    product = machine_code(winograd_products.PARAMETERS, winograd_products.emitter(shape))
+    rng, wide = np.random.default_rng(0), microkernel.COLUMNS
+    for groups, count, tail in ((1, 1, 1), (3, 5, shape.lanes), (2, 17, shape.lanes - 1)):
+        rows, columns = groups * shape.rows, (shape.vectors - 1) * shape.lanes + tail
+        for by_row in (True, False):
+            with guarded() as guards:
+                x = guards.place(normal(rng, *((rows, count) if by_row else (count, rows))))
+                w, y = guards.place(normal(rng, count, wide)), guards.place(normal(rng, rows, wide))
+                bias, before = guards.place(normal(rng, columns)), y.copy()
+                begin = {"zeros": microkernel.ZERO, "what y holds": microkernel.ACCUMULATE}.get(start, bias.ctypes.data)
+                row, step = (4 * count, 4) if by_row else (4, 4 * rows)
+                product(x.ctypes.data, row, step, w.ctypes.data, y.ctypes.data, begin, tail, count, groups, 0, -1, 64)
+                expected = (x if by_row else x.T).astype(float) @ w
+                expected += {"zeros": 0, "what y holds": before}.get(start, np.pad(bias, (0, wide - columns)))
+                assert relative(y[:, :columns], expected[:, :columns]) < 5e-7
+                assert np.array_equal(y[:, columns:], before[:, columns:])
 
 
 # ------------------------------------------------------------------------------------------------ three directions
