@@ -30,7 +30,7 @@ class Shape:
     """Size of the register tile: `rows` x (`vectors` of `lanes` floats).
 
     fma: the processor fuses multiply and add.  channelwise: column n reads its own x, x[... + 4*n], instead of one for
-    all columns: depthwise convolution.  whole: there are as many columns as the tile has, and no masks.  far: y is
+    all columns: a matrix times a vector.  whole: there are as many columns as the tile has, and no masks.  far: y is
     written past the caches; its rows lie on whole vectors.
     """
 
