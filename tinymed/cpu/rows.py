@@ -88,14 +88,17 @@ def typed(write: Callable[[Vectors, Numbers], ir.Value], result: Any) -> Any:
 
 
 def type_maximum(_: Any, at: Any, size: Any) -> Any:
+    """maximum_at(address, size): the largest of some float32 numbers, as float32."""
     return typed(maximum, types.float32(at, size))
 
 
 def type_sum(_: Any, at: Any, size: Any) -> Any:
+    """sum_at(address, size): their sum, as float64."""
     return typed(plain_sum, types.float64(at, size))
 
 
 def type_product_sum(_: Any, x: Any, y: Any, size: Any, shift: Any) -> Any:
+    """product_sum_at(address, address, size, shift): the sum of x (y - shift), as float64."""
     return typed(product_sum, types.float64(x, y, size, shift))
 
 
