@@ -190,6 +190,7 @@ def test_a_backend_uses_the_family_names(path):
         "roofline",
         "transpose",
         "algorithms",
+        "winner_weight",
         "winograd",
         "winograd_transforms",
         "winograd_products",

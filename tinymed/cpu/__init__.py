@@ -39,6 +39,7 @@ from . import (
     softmax,
     transpose,
     unary,
+    winner_weight,
     winograd,
     winograd_weight,
 )
@@ -206,6 +207,7 @@ __all__ = [
     "softmax",
     "transpose",
     "unary",
+    "winner_weight",
     "winograd",
     "winograd_weight",
 ]
