@@ -1,22 +1,22 @@
-// Dropout of elements and of channels.  No mask is kept: backward draws the same words again from the ticket.
+// Dropout of elements and of channels.  No mask is kept: backward draws the same bits again from the ticket.
 #include "elementwise.cuh"
 #include "philox.cuh"
 
 namespace {
-struct Drop {  // y = x times the scale where the word reaches the limit, else times 0: a NaN comes out either way
+struct Drop {  // y = x times the scale where the bits reach the limit, else times 0: a NaN comes out either way
     float* __restrict__ y;
     const float* __restrict__ x;
     int64_t limit;
     float scale;
-    __device__ void operator()(int64_t i, unsigned word) const {
-        y[i] = x[i] * (int64_t(word) >= limit ? scale : 0.0f);
+    __device__ void operator()(int64_t i, unsigned bits) const {
+        y[i] = x[i] * (bits >= limit ? scale : 0.0f);
     }
 };
 struct Factor {  // of a channel of a sample
     float* __restrict__ factors;
     int64_t limit;
     float scale;
-    __device__ void operator()(int64_t i, unsigned word) const { factors[i] = int64_t(word) >= limit ? scale : 0.0f; }
+    __device__ void operator()(int64_t i, unsigned bits) const { factors[i] = bits >= limit ? scale : 0.0f; }
 };
 struct DropChannels {  // y[n, s, c] = x[n, s, c] factors[n, c]
     float* __restrict__ y;
@@ -32,7 +32,7 @@ void drop_channels(const char* op, const Out<float>& y, const Work<float>& facto
     int64_t samples = factors.shape[0], n = y.size();
     require(x.size() == n, op, ": x has shape ", x.shape, ", y ", y.shape);
     if (!n) return;
-    philox::each_word(Factor{factors.data, limit, scale}, ticket, factors.size(), stream);
+    philox::each_half(Factor{factors.data, limit, scale}, ticket, factors.size(), stream);
     each(DropChannels{y.data, x.data, factors.data, n / samples, factors.length(1)}, n, stream);
 }
 }  // namespace
@@ -40,13 +40,13 @@ void drop_channels(const char* op, const Out<float>& y, const Work<float>& facto
 void dropout_forward(Out<float> y, Out<unsigned> ticket, In<float> x, InOut<unsigned> state, int64_t limit, float scale,
                      cudaStream_t stream) {
     philox::take_ticket("dropout_forward", ticket, state, stream);
-    philox::each_word(Drop{y.data, x.data, limit, scale}, ticket.data, x.size(), stream);
+    philox::each_half(Drop{y.data, x.data, limit, scale}, ticket.data, x.size(), stream);
 }
 BIND(dropout_forward, "y ticket x state limit scale");
 
 void dropout_backward(Out<float> dx, In<float> dy, In<unsigned> ticket, int64_t limit, float scale,
                       cudaStream_t stream) {
-    philox::each_word(Drop{dx.data, dy.data, limit, scale}, ticket.data, dy.size(), stream);
+    philox::each_half(Drop{dx.data, dy.data, limit, scale}, ticket.data, dy.size(), stream);
 }
 BIND(dropout_backward, "dx dy ticket limit scale");
 

@@ -51,6 +51,23 @@ __global__ void __launch_bounds__(THREADS) draw_kernel(F f, const unsigned* __re
     if (i + 3 < n) f(i + 3, w.w);
 }
 
+// f(i, the i-th 16 bits of the draw) for every i < n, a word's low half first; a thread draws for eight neighbours.
+template <class F>
+__global__ void __launch_bounds__(THREADS) draw_halves_kernel(F f, const unsigned* __restrict__ ticket, int64_t n) {
+    int64_t block = int64_t(blockIdx.x) * THREADS + threadIdx.x, i = 8 * block;
+    if (i >= n) return;
+    uint4 w = draw(unsigned(block), read(ticket));
+    unsigned word[4] = {w.x, w.y, w.z, w.w};
+#pragma unroll
+    for (int e = 0; e < 8; ++e)
+        if (i + e < n) f(i + e, word[e / 2] >> 16 * (e % 2) & 0xFFFFu);
+}
+
+template <class F>
+void each_half(F f, const unsigned* ticket, int64_t n, cudaStream_t stream) {
+    LAUNCH((draw_halves_kernel<F>), blocks(n, 8 * THREADS), THREADS, 0, stream, f, ticket, n);
+}
+
 template <class F>
 void each_word(F f, const unsigned* ticket, int64_t n, cudaStream_t stream) {
     LAUNCH((draw_kernel<F>), blocks(n, 4 * THREADS), THREADS, 0, stream, f, ticket, n);

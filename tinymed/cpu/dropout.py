@@ -1,4 +1,4 @@
-"""Dropout on the CPU: words are drawn block by block and used at once."""
+"""Dropout on the CPU: words are drawn block by block and used at once, each for two numbers."""
 
 from typing import Any
 
@@ -8,52 +8,62 @@ from numba import prange
 from numba.core import cgutils
 
 from ..backend import kernel
+from ..ops.dropout import RANGE
 from . import generated
 from .caches import is_far, settle
 from .jit import serial
 from .microkernel import F32, I32, I64, LANES, SHAPE, Vectors, address
-from .philox import BLOCKS, WORDS, draw, take_ticket
+from .philox import draw, take_ticket
 
-f4, u4 = np.float32, np.uint32
+f4 = np.float32
 PARTS = 64  # pieces of a draw; no sums, so their number changes no bits
-TICKET = ((5,), np.uint32)
+BLOCKS = 128  # of Philox drawn at a time
+NUMBERS = 8 * BLOCKS  # which they decide about, 16 bits for each
 
 
 def words_work(x: Any, *_: Any) -> list[Any]:
     """The words of one block of draws for each piece."""
-    return [((min(PARTS, -(-x.size // WORDS)), 4, BLOCKS), np.uint32)]
+    return [((min(PARTS, -(-x.size // NUMBERS)), 4, BLOCKS), np.uint32)]
 
 
 def emit_drop(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
-    """y = x scale where the word is >= limit, else 0 times x, for `size` numbers.
+    """y = x scale where its bits are >= limit, else 0 times x, for `size` numbers.
 
-    words: four rows of BLOCKS; number 4 i + lane has word i of row `lane`, so factors are woven from four vectors.
-    scale: the bits of a float;  far: y is written past the caches.
+    words: four rows of BLOCKS; numbers 8 i + 2 lane and the next have the halves of word i of row `lane`, so four
+    vectors of words are woven into one order.  scale: the bits of a float;  far: y is written past the caches.
     """
-    v = Vectors(b, SHAPE)
-    limit, far = v.splat(b.trunc(arg["limit"], I32)), b.icmp_signed("!=", arg["far"], I64(0))
+    v, halves = Vectors(b, SHAPE), ir.VectorType(ir.IntType(16), 2 * LANES)
+    limit, far = v.splat(b.trunc(arg["limit"], halves.element), 2 * LANES), b.icmp_signed("!=", arg["far"], I64(0))
     scale = v.splat(b.bitcast(b.trunc(arg["scale"], I32), F32))
-    with cgutils.for_range(b, b.sdiv(b.add(arg["size"], I64(4 * LANES - 1)), I64(4 * LANES))) as group:
-        first = b.mul(group.index, I64(4 * LANES))
-        factors = []
-        for lane in range(4):
-            word = v.load(b.add(b.add(arg["words"], first), I64(4 * BLOCKS * lane)))  # a byte of words for a number
-            keep = b.icmp_unsigned(">=", b.bitcast(word, ir.VectorType(I32, LANES)), limit)
-            factors.append(b.select(keep, scale, v.zero))
-        for n, factor in enumerate(woven(b, factors)):
-            at, left = b.add(b.mul(first, I64(4)), I64(4 * LANES * n)), b.sub(arg["size"], b.add(first, I64(LANES * n)))
-            x, y = b.add(arg["x"], at), b.add(arg["y"], at)
-            with b.if_else(b.icmp_signed(">=", left, I64(LANES))) as (whole, part):
-                with whole:
-                    value = b.fmul(v.load(x), factor)
-                    with b.if_else(far) as (past, into):
-                        with past:
-                            v.stream(value, y)
-                        with into:
-                            v.store(value, y)
-                with part:
-                    mask = v.below(left)
-                    v.store(b.fmul(v.load(x, mask), factor), y, mask)
+    with cgutils.for_range(b, b.sdiv(b.add(arg["size"], I64(8 * LANES - 1)), I64(8 * LANES))) as group:
+        first = b.mul(group.index, I64(4 * LANES))  # bytes of words, of which a row has one for two numbers
+        rows = [v.load(b.add(b.add(arg["words"], first), I64(4 * BLOCKS * lane))) for lane in range(4)]
+        for n, words in enumerate(woven(b, rows)):
+            keep = b.icmp_unsigned(">=", b.bitcast(words, halves), limit)
+            for part in range(2):
+                lanes = indices([part * LANES + i for i in range(LANES)])
+                factor = b.select(b.shuffle_vector(keep, keep, lanes), scale, v.zero)
+                done = b.add(b.mul(first, I64(2)), I64((2 * n + part) * LANES))
+                drop_vector(v, arg["x"], arg["y"], factor, done, arg["size"], far)
+
+
+def drop_vector(v: Vectors, x: ir.Value, y: ir.Value, factor: ir.Value, done: ir.Value, size: ir.Value,
+                far: ir.Value) -> None:  # fmt: skip
+    """y = x factor, the vector from number `done` of `size` on, or what is left of it."""
+    b = v.b
+    shift, left = b.mul(done, I64(4)), b.sub(size, done)
+    x, y = b.add(x, shift), b.add(y, shift)
+    with b.if_else(b.icmp_signed(">=", left, I64(LANES))) as (whole, part):
+        with whole:
+            value = b.fmul(v.load(x), factor)
+            with b.if_else(far) as (past, into):
+                with past:
+                    v.stream(value, y)
+                with into:
+                    v.store(value, y)
+        with part:
+            mask = v.below(left)
+            v.store(b.fmul(v.load(x, mask), factor), y, mask)
 
 
 def woven(b: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
@@ -74,7 +84,7 @@ drop_words = generated.function("drop", ["size", "x", "y", "words", "limit", "sc
 
 @serial
 def drop(y: Any, x: Any, words: Any, limit: Any, scale: Any, far: Any) -> None:
-    """y = x scale where the word is >= limit, else 0 times x.  The four lanes of a block are four neighbours.
+    """y = x scale where its bits are >= limit, else 0 times x.  The eight halves of a block are eight neighbours.
 
     far: y is written past the caches, if it lies on whole vectors.
     """
@@ -84,18 +94,19 @@ def drop(y: Any, x: Any, words: Any, limit: Any, scale: Any, far: Any) -> None:
 
 @serial
 def drop_part(y: Any, x: Any, words: Any, part: Any, parts: Any, ticket: Any, limit: Any, scale: Any) -> None:
-    """One of several pieces of a draw.  Where p = 1 the limit, 2^32, is beyond any word; there the scale is 0."""
-    count, bound = (x.size + WORDS - 1) // WORDS, u4(min(limit, 2**32 - 1))
+    """One of several pieces of a draw.  Where p = 1 the limit is beyond any bits; there the scale is 0."""
+    count = (x.size + NUMBERS - 1) // NUMBERS
     for b in range(part * count // parts, (part + 1) * count // parts):
         draw(words, b * BLOCKS, ticket)
-        drop(y[b * WORDS : (b + 1) * WORDS], x[b * WORDS : (b + 1) * WORDS], words, bound, scale, is_far(y))
+        first, last = b * NUMBERS, min((b + 1) * NUMBERS, x.size)
+        drop(y[first:last], x[first:last], words, min(limit, RANGE - 1), scale, is_far(y))
     if is_far(y):
         settle()
 
 
 @kernel(backend="numba", rows="y x", work=words_work)
 def dropout_forward(y: Any, ticket: Any, words: Any, x: Any, state: Any, limit: Any, scale: Any) -> None:
-    """y = scale x where the element's word >= limit, else 0; takes the ticket that backward draws with."""
+    """y = scale x where the element's bits are >= limit, else 0; takes the ticket that backward draws with."""
     take_ticket(ticket, state)
     xs, ys = x.reshape(x.size), y.reshape(y.size)
     for part in prange(words.shape[0]):
@@ -104,7 +115,7 @@ def dropout_forward(y: Any, ticket: Any, words: Any, x: Any, state: Any, limit: 
 
 @kernel(backend="numba", rows="dx dy", work=words_work)
 def dropout_backward(dx: Any, words: Any, dy: Any, ticket: Any, limit: Any, scale: Any) -> None:
-    """dx = scale dy where the word that the ticket draws again is >= limit, else 0."""
+    """dx = scale dy where the bits that the ticket draws again are >= limit, else 0."""
     dys, dxs = dy.reshape(dy.size), dx.reshape(dx.size)
     for part in prange(words.shape[0]):
         drop_part(dxs, dys, words[part], part, words.shape[0], ticket, limit, scale)
@@ -134,7 +145,7 @@ def scale_sample(y: Any, x: Any, factor: Any) -> None:
 def dropout_channels_forward(
     y: Any, ticket: Any, factors: Any, ones: Any, words: Any, x: Any, state: Any, limit: Any, scale: Any
 ) -> None:
-    """y[n, c] = factors[n, c] x[n, c], the factor scale where the word of (n, c) >= limit, else 0."""
+    """y[n, c] = factors[n, c] x[n, c], the factor scale where the bits of (n, c) are >= limit, else 0."""
     take_ticket(ticket, state)
     channel_factors(factors, ones, words, ticket, limit, scale)
     n = factors.shape[0]

@@ -9,10 +9,11 @@ import numpy as np
 from numba import prange
 
 from ..backend import kernel
+from ..ops.dropout import RANGE, TICKET
 from ..program import pattern
 from . import fused_pool  # noqa: F401  whose rewrites are tried first
 from .caches import is_far, settle
-from .dropout import PARTS, TICKET, drop, words_work
+from .dropout import BLOCKS, NUMBERS, PARTS, drop, words_work
 from .jit import serial
 from .microkernel import address
 from .norm import (
@@ -40,9 +41,8 @@ from .norm_passes import (
     pass_relu_products,
     pass_scale_relu,
 )
-from .philox import BLOCKS, WORDS, draw, take_ticket
+from .philox import draw, take_ticket
 
-f4, u4 = np.float32, np.uint32
 SHAPES = ((3, 4, 5, 6), (2, 33, 7, 3), (1, 1, 1, 1), (8, 32, 16, 16), (2, 300, 3, 3), (5, 7))
 
 
@@ -92,24 +92,25 @@ def batch_norm_add_relu(y: Any, strips: Any, x: Any, map: Any, z: Any) -> None:
                              address(strips), 0, is_far(y))  # fmt: skip
 
 
-DROPOUT = {"state": np.arange(5, dtype=np.uint32), "limit": 1 << 30, "scale": 4 / 3}
+DROPOUT = {"state": np.arange(5, dtype=np.uint32), "limit": 1 << 14, "scale": 4 / 3}
 pattern("batch norm + dropout", "n = batch_norm_apply(x, map)\ny, ticket = dropout_forward(n, state, limit, scale)",
         "y, ticket = batch_norm_dropout(x, map, state, limit, scale)", backend="numba",
         samples=lambda draw: rows_like(draw) | DROPOUT)  # fmt: skip
 
 
 @kernel(backend="numba", rows="y x", writes="state", out=lambda x, *_: [x.shape, TICKET],
-        work=lambda x, *_: [*map_work(x), *words_work(x), (PARTS, WORDS)], flops=lambda x, *_: 4 * x.size)  # fmt: skip
+        work=lambda x, *_: [*map_work(x), *words_work(x), (PARTS, NUMBERS)],
+        flops=lambda x, *_: 4 * x.size)  # fmt: skip
 def batch_norm_dropout(y: Any, ticket: Any, strips: Any, words: Any, window: Any, x: Any, map: Any, state: Any,
                        limit: Any, scale: Any) -> None:  # fmt: skip
-    """y = scale ((x - map[0]) map[1] + map[2]) where the element's word >= limit, else 0 times it."""
-    xs, ys, parts, bound = x.reshape(x.size), y.reshape(y.size), words.shape[0], u4(min(limit, 2**32 - 1))
-    count = (x.size + WORDS - 1) // WORDS
+    """y = scale ((x - map[0]) map[1] + map[2]) where the element's bits are >= limit, else 0 times it."""
+    xs, ys, parts, bound = x.reshape(x.size), y.reshape(y.size), words.shape[0], min(limit, RANGE - 1)
+    count = (x.size + NUMBERS - 1) // NUMBERS
     take_ticket(ticket, state)
     tile_map(strips, map)
     for part in prange(parts):
         for b in range(part * count // parts, (part + 1) * count // parts):
-            first, last = b * WORDS, min((b + 1) * WORDS, x.size)
+            first, last = b * NUMBERS, min((b + 1) * NUMBERS, x.size)
             apply_run(window[part], xs[first:last], first, strips)
             draw(words[part], b * BLOCKS, ticket)
             drop(ys[first:last], window[part, : last - first], words[part], bound, scale, is_far(y))
@@ -139,7 +140,7 @@ pattern("dropout + batch norm's sums", """
     dweight, dbias, map = batch_norm_sums(g, x, weight, mean, rstd, training)
 """, "g, dweight, dbias, map = dropout_batch_norm_sums(dy, ticket, limit, scale, x, weight, mean, rstd, training)",
         backend="numba", samples=lambda draw: (v := rows_like(draw)) | {
-            "dy": draw.array(v["x"].shape), "ticket": DROPOUT["state"], "limit": 1 << 30, "scale": 4 / 3})  # fmt: skip
+            "dy": draw.array(v["x"].shape), "ticket": DROPOUT["state"], "limit": 1 << 14, "scale": 4 / 3})  # fmt: skip
 
 
 @kernel(backend="numba", rows="g dy x", work=sums_work, flops=lambda dy, *_: 5 * dy.size,
@@ -147,16 +148,16 @@ pattern("dropout + batch norm's sums", """
 def dropout_batch_norm_sums(g: Any, dweight: Any, dbias: Any, map: Any, totals: Any, sums: Any, words: Any, dy: Any,
                             ticket: Any, limit: Any, scale: Any, x: Any, weight: Any, mean: Any, rstd: Any,
                             training: Any) -> None:  # fmt: skip
-    """g = scale dy where the word drawn again >= limit, else 0; the sums of g and g xhat."""
+    """g = scale dy where the bits drawn again are >= limit, else 0; the sums of g and g xhat."""
     xs, dys, gs, chunks = x.reshape(x.size), dy.reshape(x.size), g.reshape(x.size), totals.shape[0]
-    count, bound = (x.size + WORDS - 1) // WORDS, u4(min(limit, 2**32 - 1))
+    count, bound = (x.size + NUMBERS - 1) // NUMBERS, min(limit, RANGE - 1)
     wide = sums.shape[2]
-    windows = max(1, BLOCK * wide // WORDS)  # of WORDS numbers, whose sums run in float32
+    windows = max(1, BLOCK * wide // NUMBERS)  # of NUMBERS numbers, whose sums run in float32
     for t in prange(chunks):
         tile(sums[t, 0], mean)
         totals[t], sums[t, 1:] = 0, 0
         for b in range(t * count // chunks, (t + 1) * count // chunks):
-            first, last = b * WORDS, min((b + 1) * WORDS, x.size)
+            first, last = b * NUMBERS, min((b + 1) * NUMBERS, x.size)
             draw(words[t], b * BLOCKS, ticket)
             drop(gs[first:last], dys[first:last], words[t], bound, scale, 0)
             pass_products(last - first, first % wide, wide, address(gs[first:]), address(xs[first:]),

@@ -72,11 +72,12 @@ class Vectors:
         kind = ir.FunctionType(result, [a.type for a in args])
         return self.b.call(cgutils.get_or_insert_function(self.b.module, kind, name), args)
 
-    def splat(self, value: ir.Value) -> ir.Value:
-        """A vector with `value` in every lane (one broadcast instruction)."""
-        undefined = ir.Constant(ir.VectorType(value.type, self.lanes), ir.Undefined)
+    def splat(self, value: ir.Value, lanes: int = 0) -> ir.Value:
+        """A vector with `value` in every lane, as many as a register has or `lanes` (one broadcast instruction)."""
+        lanes = lanes or self.lanes
+        undefined = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
         lane0 = self.b.insert_element(undefined, value, I32(0))
-        return self.b.shuffle_vector(lane0, undefined, ir.Constant(ir.VectorType(I32, self.lanes), None))
+        return self.b.shuffle_vector(lane0, undefined, ir.Constant(ir.VectorType(I32, lanes), None))
 
     def byte(self, value: int) -> ir.Value:
         """A vector of bytes with `value` in every lane."""

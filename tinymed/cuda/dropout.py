@@ -1,4 +1,4 @@
-"""Dropout, on the GPU: csrc/dropout.cu.  The words are those of every backend, bit for bit."""
+"""Dropout, on the GPU: csrc/dropout.cu.  The bits are those of every backend, bit for bit."""
 
 from typing import Any
 
@@ -7,17 +7,17 @@ from ..backend import kernel
 
 @kernel(backend="csrc", rows="y x")
 def dropout_forward(y: Any, ticket: Any, x: Any, state: Any, limit: Any, scale: Any) -> None:
-    """y = scale x where the element's word >= limit, else 0; takes the ticket that backward draws with."""
+    """y = scale x where the element's bits are >= limit, else 0; takes the ticket that backward draws with."""
 
 
 @kernel(backend="csrc", rows="dx dy")
 def dropout_backward(dx: Any, dy: Any, ticket: Any, limit: Any, scale: Any) -> None:
-    """dx = scale dy where the word that the ticket draws again is >= limit, else 0."""
+    """dx = scale dy where the bits that the ticket draws again are >= limit, else 0."""
 
 
 @kernel(backend="csrc", rows="y x", work=lambda x, *_: [x.shape[:2]])
 def dropout_channels_forward(y: Any, ticket: Any, factors: Any, x: Any, state: Any, limit: Any, scale: Any) -> None:
-    """y[n, c] = factors[n, c] x[n, c], the factor scale where the word of (n, c) >= limit, else 0."""
+    """y[n, c] = factors[n, c] x[n, c], the factor scale where the bits of (n, c) are >= limit, else 0."""
 
 
 @kernel(backend="csrc", rows="dx dy", work=lambda dy, *_: [dy.shape[:2]])

@@ -9,7 +9,7 @@ from typing import Any
 from .. import random
 from ..backend import Array, kernel
 from ..tape import Op
-from .dropout import TICKET, generator_state, take_ticket, words_at
+from .dropout import TICKET, drawn_words, generator_state, in_image_order, take_ticket
 from .unary import points
 
 
@@ -79,7 +79,8 @@ class LeakyReLU(Op):
 
 def slopes(xp: Any, x: Array, ticket: Array, lower: float, upper: float) -> Array:
     """A slope for every element, uniform between lower and upper: the middle of the word's 2^-32."""
-    return lower + (upper - lower) * ((words_at(xp, x.shape, ticket).astype(x.dtype) + 0.5) * 2.0**-32)
+    words = in_image_order(drawn_words(xp, x.size, ticket), x.shape)
+    return lower + (upper - lower) * ((words.astype(x.dtype) + 0.5) * 2.0**-32)
 
 
 @kernel(out=lambda x, *_: [x.shape, TICKET], writes="state", flops=lambda x, *_: 4 * x.size)

@@ -1,11 +1,12 @@
 """Dropout: elements, whole channels, or SELU's alpha dropout.
 
 What is dropped is a function of the generator's state and the element's position, so no mask is kept: the op saves
-its ticket (a copy of the state it drew with) and backward draws the same words again.  The state is an array that the
+its ticket (a copy of the state it drew with) and backward draws the same bits again.  The state is an array that the
 kernel advances, so a captured program drops anew at every step.
 
-Element i in memory order takes word i of the draw; images count channels-last whatever the memory they lie in, so all
-backends drop the same.  An element is kept where its word >= limit = ceil(p 2^32).
+Element i in memory order takes the i-th 16 bits of the draw, a word's low half before its high half; images count
+channels-last whatever the memory they lie in, so all backends drop the same.  An element is kept where its bits are
+>= limit = p 2^16, rounded: half the words that a comparison of 32 bits would draw, and p is off by 2^-17 at most.
 """
 
 import math
@@ -21,16 +22,26 @@ from .shape import reshape
 
 ALPHA = -1.7580993408473766  # what SELU tends to on the left: -scale * alpha
 TICKET = ((5,), np.uint32)
+RANGE = 1 << 16  # of the bits that decide about an element
 RATES = (0.5, 0.1, 0.0, 1.0, 0.25)  # tried by the samples
 
 
-def words_at(xp: Any, shape: tuple[int, ...], ticket: Array) -> Array:
-    """The uint32 word of every element of an array of this shape, in its image order."""
-    order = canonical_order("image", len(shape))
+def drawn_words(xp: Any, count: int, ticket: Array) -> Array:
+    """The first `count` uint32 words of a ticket's draw."""
     t = ticket.astype(xp.uint64)
-    count = math.prod(shape)
-    words = random.words(xp, count, t[0] | t[1] << xp.uint64(32), t[2], t[3] | t[4] << xp.uint64(32))
-    return words.reshape([shape[i] for i in order]).transpose(inverse_order(order))
+    return random.words(xp, count, t[0] | t[1] << xp.uint64(32), t[2], t[3] | t[4] << xp.uint64(32))
+
+
+def drawn_halves(xp: Any, count: int, ticket: Array) -> Array:
+    """The first `count` numbers of 16 bits of a ticket's draw: each word's low half, then its high half."""
+    words = drawn_words(xp, (count + 1) // 2, ticket)
+    return xp.stack([words & xp.uint32(0xFFFF), words >> xp.uint32(16)], axis=-1).reshape(-1)[:count]
+
+
+def in_image_order(flat: Array, shape: tuple[int, ...]) -> Array:
+    """A number for every element of an array of this shape, which count channels-last."""
+    order = canonical_order("image", len(shape))
+    return flat.reshape([shape[i] for i in order]).transpose(inverse_order(order))
 
 
 def take_ticket(xp: Any, state: Array) -> Array:
@@ -43,17 +54,18 @@ def take_ticket(xp: Any, state: Array) -> Array:
 
 def kept(xp: Any, shape: tuple[int, ...], ticket: Array, limit: int) -> Any:
     """Which elements of an array of this shape are kept."""
-    return words_at(xp, shape, ticket) >= xp.uint64(limit)
+    return in_image_order(drawn_halves(xp, math.prod(shape), ticket) >= xp.uint64(limit), shape)
 
 
 def mask_shape(shape: tuple[int, ...], channels: bool) -> tuple[int, ...]:
-    """One word an element, or one a channel of each sample."""
+    """A draw for each element, or for each channel of each sample."""
     return shape[:2] + (1,) * (len(shape) - 2) if channels else shape
 
 
 def limit_of(p: float) -> tuple[int, float]:
-    """(limit, scale): a word is kept where it is >= limit = ceil(p 2^32); what is kept is scaled by 1 / (1 - p)."""
-    return math.ceil(p * 2**32), 1 / (1 - p) if p < 1 else 0.0
+    """(limit, scale): elements whose 16 bits are >= limit are kept, scaled by 1 / (1 - p), p as it is drawn."""
+    limit = round(p * RANGE)
+    return limit, RANGE / (RANGE - limit) if limit < RANGE else 0.0
 
 
 def drawn(torch: Any, shape: tuple[int, ...], state: Any, p: float) -> Any:
@@ -69,14 +81,14 @@ def generator_state(draw: Any) -> np.ndarray:
 
 @kernel(out=lambda x, *_: [x.shape, TICKET], writes="state", flops=lambda x, *_: x.size)
 def dropout_forward(xp: Any, x: Array, state: Array, limit: int, scale: float) -> Any:
-    """y = scale x where the element's word >= limit, else 0; also the ticket of the draw."""
+    """y = scale x where the element's bits are >= limit, else 0; also the ticket of the draw."""
     ticket = take_ticket(xp, state)
     return x * (kept(xp, x.shape, ticket, limit) * x.dtype.type(scale)), ticket
 
 
 @kernel(flops=lambda dy, *_: dy.size)
 def dropout_backward(xp: Any, dy: Array, ticket: Array, limit: int, scale: float) -> Array:
-    """dx = scale dy where the word that the ticket draws again is >= limit, else 0."""
+    """dx = scale dy where the bits that the ticket draws again are >= limit, else 0."""
     return dy * (kept(xp, dy.shape, ticket, limit) * dy.dtype.type(scale))
 
 
@@ -106,14 +118,14 @@ class Dropout(Op):
 
 @kernel(out=lambda x, *_: [x.shape, TICKET], writes="state", flops=lambda x, *_: x.size)
 def dropout_channels_forward(xp: Any, x: Array, state: Array, limit: int, scale: float) -> Any:
-    """y[n, c] = scale x[n, c] where the word of (n, c) >= limit, else 0; also the ticket of the draw."""
+    """y[n, c] = scale x[n, c] where the bits of (n, c) are >= limit, else 0; also the ticket of the draw."""
     ticket = take_ticket(xp, state)
     return x * (kept(xp, mask_shape(x.shape, True), ticket, limit) * x.dtype.type(scale)), ticket
 
 
 @kernel(flops=lambda dy, *_: dy.size)
 def dropout_channels_backward(xp: Any, dy: Array, ticket: Array, limit: int, scale: float) -> Array:
-    """dx[n, c] = scale dy[n, c] where the word of (n, c) drawn again is >= limit, else 0."""
+    """dx[n, c] = scale dy[n, c] where the bits of (n, c) drawn again are >= limit, else 0."""
     return dy * (kept(xp, mask_shape(dy.shape, True), ticket, limit) * dy.dtype.type(scale))
 
 
