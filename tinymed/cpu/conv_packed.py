@@ -18,12 +18,14 @@ from .pack import pack_panel, pack_two_tiles
 
 PIXELS = 512  # of a slab: ROWS channels of them are half of a first-level cache
 RUN = 64  # pixels of a slab that one task fetches and packs
-WIDE = 1 << 16  # weights from which packing pays
+WIDE, TAP = 1 << 14, 1 << 12  # weights, and weights of one tap, from which packing pays
 
 
 def pays(weight_shape: Any, groups: int) -> bool:
     """Whether a convolution's weight gradient is worth packing for."""
-    return groups == 1 and math.prod(weight_shape) >= WIDE and min(weight_shape[:2]) >= COLUMNS
+    filters, channels = weight_shape[:2]
+    enough = math.prod(weight_shape) >= WIDE and filters * channels >= TAP
+    return groups == 1 and enough and min(filters, channels) >= COLUMNS
 
 
 @serial
