@@ -121,10 +121,11 @@ class Block:
 
     __slots__ = ("__array_interface__", "nbytes", "start")
 
-    def __init__(self, nbytes: int):
-        self.start, self.nbytes = heap().take(nbytes), nbytes
+    def __init__(self, shape: tuple[int, ...], nbytes: int, typestr: str):
+        own = _heap or heap()
+        self.start, self.nbytes = own.take(nbytes), nbytes
         self.__array_interface__ = {
-            "shape": (nbytes,), "typestr": "|u1", "version": 3, "data": (heap().base + self.start, False)
+            "shape": shape, "typestr": typestr, "version": 3, "data": (own.base + self.start, False)
         }  # fmt: skip
 
     def __del__(self) -> None:
@@ -151,25 +152,35 @@ def trim() -> None:
 
 
 @lru_cache(maxsize=4096)
-def stored(shape: tuple[int, ...], dtype: Any, order: Order | None) -> tuple[tuple[int, ...], int, Order | None]:
-    """How `empty` lays an array out: its shape in memory, its bytes, and the order that turns its axes back, if any."""
+def stored(shape: tuple[int, ...], dtype: Any, order: Order | None) -> tuple[tuple[int, ...], int, str, Order | None]:
+    """How `empty` lays an array out: its shape in memory, its bytes in whole lines if it is large, its type, and the
+    order that turns its axes back, if any."""
     nbytes = math.prod(shape) * np.dtype(dtype).itemsize
+    nbytes = nbytes if nbytes < SMALL else -(-nbytes // ALIGNMENT) * ALIGNMENT
+    kind = np.dtype(dtype).str
     if order is None or order == tuple(range(len(order))):
-        return shape, nbytes, None
-    return tuple(shape[i] for i in order), nbytes, inverse_order(order)
+        return shape, nbytes, kind, None
+    return tuple(shape[i] for i in order), nbytes, kind, inverse_order(order)
 
 
 def maker(shape: tuple[int, ...], dtype: Any) -> Callable[[], np.ndarray]:
     """What makes `empty(shape, dtype)` each time it is called; malloc's small arrays without further questions."""
-    return partial(np.empty if stored(shape, dtype, None)[1] < SMALL else empty, shape, dtype)
+    _, nbytes, kind, _ = stored(shape, dtype, None)
+    return partial(np.empty, shape, dtype) if is_small(nbytes) else partial(reserved, shape, nbytes, kind)
+
+
+def is_small(nbytes: int) -> bool:
+    """Whether an array comes from malloc."""
+    return nbytes < SMALL or not RESERVABLE
+
+
+def reserved(shape: tuple[int, ...], nbytes: int, kind: str) -> np.ndarray:
+    """An array in C order on the heap."""
+    return np.asarray(Block(shape, nbytes, kind))
 
 
 def empty(shape: tuple[int, ...], dtype: Any, order: Order | None = None) -> np.ndarray:
     """An uninitialised array of this shape, 64-byte aligned when large, whose axes lie in `order` (C by default)."""
-    inside, nbytes, back = stored(shape, dtype, order)
-    if nbytes < SMALL or not RESERVABLE:
-        a = np.empty(inside, dtype)
-    else:
-        block = Block(-(-nbytes // ALIGNMENT) * ALIGNMENT)
-        a = np.asarray(block)[:nbytes].view(dtype).reshape(inside)
+    inside, nbytes, kind, back = stored(shape, dtype, order)
+    a = np.empty(inside, dtype) if is_small(nbytes) else reserved(inside, nbytes, kind)
     return a if back is None else a.transpose(back)
