@@ -93,7 +93,7 @@ def dropout_backward(xp: Any, dy: Array, ticket: Array, limit: int, scale: float
 
 
 class Dropout(Op):
-    """y = x keep / (1 - p);  dx = dy keep / (1 - p): each element is kept with probability 1 - p.
+    """y = x keep / (1 - p);  dx = dy keep / (1 - p): each element is kept with probability 1 - p, p rounded to 2^-16.
 
     Srivastava et al., JMLR 15, 2014; scaled in training ("inverted"), so evaluation is the identity.
     """
@@ -199,7 +199,7 @@ class AlphaDropout(Op):
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
-    """In training, zero each element with probability p and scale the rest by 1 / (1 - p); else the input itself."""
+    """In training, zero each element with probability p, in steps of 1/65536, and scale the rest by 1 / (1 - p)."""
     return dropped(Dropout, "dropout", input, p, training)
 
 
