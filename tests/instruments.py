@@ -57,7 +57,7 @@ def guarded() -> Iterator[Guards]:
 def machine_code(parameters, emit):
     """A generated function, of any instruction set, as a function of integers."""
     names = {"test": (parameters, emit)}
-    address = generated.linked(generated.compiled(names), names)["test"]
+    address = generated.linked([generated.compiled(names)], names)["test"]
     return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * len(parameters))(address)
 
 

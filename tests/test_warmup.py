@@ -13,6 +13,7 @@ from numba import prange
 import tinymed
 from tinymed import backend, models
 from tinymed.cli import warmup
+from tinymed.cpu import generated
 
 NETWORK = ("mtann", 4)  # of few kernels that compile quickly
 
@@ -221,3 +222,21 @@ def test_an_unknown_network_is_refused(capsys):
     code, _, err = invoke(capsys, "warmup", "--model", "nonesuch")
     assert code == 2
     assert "nonesuch" in err
+
+
+ONE = """
+import json, pathlib, os, numpy as np
+from tinymed import backend
+backend.table("numba").relu_forward(np.ones(5, np.float32))
+print(json.dumps(sorted(f.stem for f in pathlib.Path(os.environ["TINYMED_CACHE"]).rglob("*.o"))))
+"""
+
+
+def test_a_kernel_brings_the_generated_functions_that_it_calls_and_no_others(tmp_path):
+    assert python(tmp_path, "-c", ONE) == ["tinymed_pass_relu"]
+
+
+def test_each_generated_function_is_found_from_a_kernel():
+    """One that `needed` overlooks would have no address where it is called."""
+    kernels = [k for (name, _), k in backend.implementations.items() if name == "numba" and k.compiled_kind]
+    assert frozenset().union(*(generated.needed(k.fn) for k in kernels)) == set(generated.functions)

@@ -85,8 +85,8 @@ def signature(native: Sequence[Any]) -> Signature:
 @cache
 def reached(fn: Callable[..., Any]) -> frozenset[bytes]:
     """The bytecode of a function and of the helpers that it calls."""
-    called = (fn.__globals__.get(name) for name in fn.__code__.co_names)
-    return frozenset({fn.__code__.co_code}).union(*(reached(h.py_func) for h in called if isinstance(h, Helper)))
+    helpers = (h for h in generated.mentioned(fn) if isinstance(h, Helper))
+    return frozenset({fn.__code__.co_code}).union(*(reached(h.py_func) for h in helpers))
 
 
 def prepare(calls: Iterable[tuple[Any, Sequence[Any]]]) -> None:
@@ -111,12 +111,17 @@ def prepare(calls: Iterable[tuple[Any, Sequence[Any]]]) -> None:
 def build(jobs: Sequence[Job], processes: int) -> Iterator[Built]:
     """Do the jobs, in this process and in others beside it; what is done comes about when it is done."""
     waiting, done, ready = deque(jobs), SimpleQueue[Built](), threading.Event()
+    symbols = set().union(*(generated.needed(backend.implementations[BACKEND, job.kernel].fn) for job in jobs))
+    first = deque(sorted(symbols))  # what kernels need comes before them, or several processes would compile it
     others = processes - 1 if sys.executable and not getattr(sys, "frozen", False) else 0  # an application is no Python
-    threads = [threading.Thread(target=employ, args=(waiting, done, ready), daemon=True) for _ in range(others)]
+    threads = [threading.Thread(target=employ, args=(first, waiting, done, ready), daemon=True) for _ in range(others)]
     for t in threads:
         t.start()
     try:
-        generated.load()  # once, before several processes would
+        with suppress(IndexError):
+            while True:
+                generated.build(first.popleft())
+        generated.load(symbols)
         ready.set()
         while any(t.is_alive() for t in threads) or waiting or not done.empty():  # they put their last before they end
             job = None
@@ -149,27 +154,39 @@ def compile_job(job: Job) -> Built:
 # ------------------------------------------------------------------------------------------------ other processes
 
 
-def employ(waiting: deque[Job], done: SimpleQueue[Built], ready: threading.Event) -> None:
-    """Give jobs, from the last, to another process, from `ready` on; one that it does not do is done here."""
+def employ(first: deque[str], waiting: deque[Job], done: SimpleQueue[Built], ready: threading.Event) -> None:
+    """Let another process compile generated functions and then, from `ready` on, do jobs, from the last.
+
+    What it does not do is done here.
+    """
     paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
     command = [sys.executable, "-P", "-c", f"import {__name__} as ahead; ahead.serve()"]
     pipes: Any = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE) | {"stderr": subprocess.DEVNULL}
     with suppress(OSError, IndexError), subprocess.Popen(command, text=True, env=environment, **pipes) as process:  # noqa: S603
-        assert process.stdin is not None
         assert process.stdout is not None
         reply = process.stdout.readline()  # it has started
+        with suppress(IndexError):
+            while reply:
+                reply = ask(process, first.pop())
         ready.wait()
         while reply:
             job, reply = waiting.pop(), ""
-            with suppress(OSError, ValueError):
-                process.stdin.write(json.dumps([job.kernel, job.parallel, encode(job.signatures)]) + "\n")
-                process.stdin.flush()
-                reply = process.stdout.readline()
+            with suppress(ValueError):
+                reply = ask(process, job.kernel, job.parallel, encode(job.signatures))
             if reply:
                 done.put(Built(*json.loads(reply)))
             else:
                 waiting.append(job)
+
+
+def ask(process: Any, *question: Any) -> str:
+    """A process's answer, or nothing if it has ended."""
+    with suppress(OSError):
+        process.stdin.write(json.dumps(question) + "\n")
+        process.stdin.flush()
+        return str(process.stdout.readline())
+    return ""
 
 
 def encode(kind: Any) -> Any:
@@ -202,8 +219,13 @@ def serve() -> None:
     backend.table(BACKEND)
     answer(["ready"])
     for line in sys.stdin:
-        kernel, parallel, signatures = json.loads(line)
-        answer(compile_job(Job(kernel, parallel, decode(signatures), 0)))
+        name, *rest = json.loads(line)
+        if not rest:
+            generated.build(name)
+            answer([name])
+        else:
+            parallel, signatures = rest
+            answer(compile_job(Job(name, parallel, decode(signatures), 0)))
 
 
 def answer(content: Any) -> None:

@@ -395,17 +395,16 @@ def add_partials(piece: Any, partial: Any, first: Any) -> None:
 # ------------------------------------------------------------------------------------------------------- bias
 
 
-@kernel(backend="numba", image="dy", out=lambda dy: [(dy.shape[1],)],
+@kernel(backend="numba", rows="dy", out=lambda dy: [(dy.shape[1],)],
         work=lambda dy: [((max(1, min(TASKS, dy.size // max(1, dy.shape[1]))), dy.shape[1]), np.float64)])  # fmt: skip
 def channel_sum(total: Any, partial: Any, dy: Any) -> None:
     """total[c] = sum of dy over everything but the channels (axis 1 as the user counts)."""
-    rows = dy.reshape(dy.size // max(1, total.size), total.size)
     cuts = partial.shape[0]
     for cut in prange(cuts):
         partial[cut] = 0
-        for i in range(cut * rows.shape[0] // cuts, (cut + 1) * rows.shape[0] // cuts):
+        for i in range(cut * dy.shape[0] // cuts, (cut + 1) * dy.shape[0] // cuts):
             for c in range(total.size):
-                partial[cut, c] += rows[i, c]
+                partial[cut, c] += dy[i, c]
     for c in range(total.size):
         sum = 0.0
         for cut in range(cuts):

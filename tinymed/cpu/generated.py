@@ -1,4 +1,4 @@
-"""Functions written as LLVM IR: compiled once into one object file, and called by name from Numba's kernels.
+"""Functions written as LLVM IR: each compiled once, when a kernel first needs it, and called by name from kernels.
 
 Code inlined into a Numba kernel is optimised three times for each kernel it is in (loop body, its wrapper, the whole).
 These functions are the heavy part of every convolution and matrix product, so they are compiled apart: cached kernels
@@ -9,7 +9,7 @@ import functools
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ Emit = Callable[[ir.IRBuilder, dict[str, ir.Value]], None]
 Functions = dict[str, tuple[Sequence[str], Emit]]  # name -> parameters and what writes the body
 functions: Functions = {}
 engines: list[Any] = []  # own the machine code
+loaded: set[str] = set()  # functions whose addresses Numba's code knows
 
 
 def function(name: str, parameters: Sequence[str], emit: Emit) -> Any:
@@ -80,29 +81,62 @@ def compiled(functions: Functions) -> bytes:
     return bytes(machine().emit_object(optimised(functions)))
 
 
-def linked(code: bytes, names: Iterable[str]) -> dict[str, int]:
-    """{name: address} of functions of an object file, in memory from here on."""
+def linked(codes: Iterable[bytes], names: Iterable[str]) -> dict[str, int]:
+    """{name: address} of functions of object files, in memory from here on."""
     engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine())
-    engine.add_object_file(binding.ObjectFileRef.from_data(code))
+    for code in codes:
+        engine.add_object_file(binding.ObjectFileRef.from_data(code))
     engine.finalize_object()
     engines.append(engine)
     return {name: engine.get_function_address(name) for name in names}
 
 
 @functools.cache
-def load() -> None:
-    """Compile the functions, or read them from the kernels' cache, and tell Numba's code their addresses."""
-    numba.get_num_threads()  # starts the threads: before that get_thread_id, in a kernel, has the address 0
+def directory() -> Path:
+    """Where the object files of this processor's functions lie, in the kernels' cache."""
     mark = hashlib.sha256(" ".join(processor()).encode()).hexdigest()[:16]
-    path: Path = jit.cache_directory() / f"generated-{mark}.o"
-    if path.is_file():
-        code = path.read_bytes()
-    else:
-        code = compiled(functions)
-        path.parent.mkdir(parents=True, exist_ok=True)
+    path: Path = jit.cache_directory() / f"generated-{mark}"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def build(symbol: str) -> Path:
+    """The object file of a function, which is compiled if it is not there."""
+    path = directory() / f"{symbol}.o"
+    if not path.is_file():
         handle, name = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(handle, "wb") as file:
-            file.write(code)
+            file.write(compiled({symbol: functions[symbol]}))
         os.replace(name, path)  # whole or not at all: another process may be reading
-    for symbol, address in linked(code, functions).items():
+    return path
+
+
+def load(symbols: Iterable[str]) -> None:
+    """Tell Numba's code the addresses of some functions, and with them of all that the cache holds."""
+    numba.get_num_threads()  # starts the threads: before that get_thread_id, in a kernel, has the address 0
+    missing = sorted(set(symbols) - loaded)
+    if not missing:
+        return
+    paths = {symbol: build(symbol) for symbol in missing}
+    paths |= {f.stem: f for f in directory().glob("*.o") if f.stem in functions and f.stem not in loaded}
+    for symbol, address in linked([f.read_bytes() for f in paths.values()], paths).items():
         binding.add_symbol(symbol, address)
+    loaded.update(paths)
+
+
+@functools.cache
+def needed(fn: Callable[..., Any]) -> frozenset[str]:
+    """The functions that a kernel or helper calls, itself or through other helpers."""
+    found: set[str] = set()
+    for value in mentioned(fn):
+        if isinstance(value, types.ExternalFunction):
+            found.add(value.symbol)
+        elif hasattr(value, "py_func"):
+            found |= needed(value.py_func)
+    return frozenset(found)
+
+
+def mentioned(fn: Callable[..., Any]) -> Iterator[Any]:
+    """What a function's global and outer variables hold."""
+    yield from (cell.cell_contents for cell in fn.__closure__ or ())
+    yield from (fn.__globals__[name] for name in fn.__code__.co_names if name in fn.__globals__)

@@ -96,7 +96,7 @@ class KernelCode(CPUDispatcher):
         """Compile for a signature, or load from the cache."""
         from . import generated
 
-        generated.load()
+        generated.load(generated.needed(self.py_func))
         with global_compiler_lock, loops_as_parts(), no_collection():
             return super().compile(signature)
 

@@ -18,7 +18,7 @@ from numba import prange
 from ..backend import kernel
 from ..program import pattern
 from . import generated
-from .conv import WIDTH, add_partials, taps, weight_cuts
+from .conv import add_partials, taps, weight_cuts
 from .jit import serial
 from .microkernel import (
     ACCUMULATE,
@@ -32,7 +32,6 @@ from .microkernel import (
     Emitter,
     Shape,
     address,
-    ceil_div,
 )
 
 ROWS = 9  # of a tile: the taps of a row of 3 x 3 filters of three channels, or all of one channel
@@ -180,6 +179,4 @@ def conv_winner_weight(dw: Any, table: Any, partial: Any, dq: Any, index: Any, s
             winner_tiles(table, address(partial[cut]), address(x[b]) + 2 * i * row, address(dq[b, i]),
                          address(index[b, i]), start, k, x.shape[3], row, loops)  # fmt: skip
             start = ACCUMULATE
-    total = dw.reshape(-1)
-    for t in prange(ceil_div(total.size, WIDTH)):
-        add_partials(total[t * WIDTH : (t + 1) * WIDTH], partial, t * WIDTH)
+    add_partials(dw.reshape(-1), partial, 0)
