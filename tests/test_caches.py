@@ -21,6 +21,17 @@ def large(k, rng, channels, odd=1):
     return k.canonical(rng.standard_normal((2, channels, side, side), dtype=np.float32), (0, 2, 3, 1))
 
 
+@pytest.mark.parametrize("size", [FAR // 4 + 3, FAR + 17])
+def test_sum_and_copy(k, rng, size):
+    """Of arrays a little larger than what is copied so, and than what is written past the caches."""
+    a, b = rng.standard_normal((2, size), dtype=np.float32)
+    np.testing.assert_array_equal(k.add(a, b), a + b)
+    np.testing.assert_array_equal(k.add(a, 1.5), a + np.float32(1.5))
+    copied = k.copy(a)
+    np.testing.assert_array_equal(copied, a)
+    assert not np.shares_memory(copied, a)
+
+
 def per_channel(v):
     return np.asarray(v, np.float64)[:, None, None]
 

@@ -8,6 +8,10 @@ from numba.extending import overload
 
 from ..backend import is_single, kernel
 from ..ops.broadcast import broadcast_axes
+from .activations import STRIP, piece, pieces
+from .caches import FAR
+from .microkernel import address
+from .norm_passes import row_pass
 
 
 def alike(*inputs: Any) -> bool:
@@ -33,11 +37,42 @@ def at_overload(a: Any, i: Any) -> Any:
     return element if isinstance(a, types.Array) else number
 
 
+pass_copy = row_pass("copy", "x", "y", "", "", lambda v, x: ((x,), ()))
+pass_add = row_pass("add", "a b", "y", "", "", lambda v, a, b: ((v.b.fadd(a, b),), ()))
+
+
+def add_piece(y: Any, a: Any, b: Any, t: Any) -> None:
+    """Piece t of y = a + b, of arrays."""
+    start, size, far = piece(t, y)
+    pass_add(size, 0, STRIP, address(a) + start, address(b) + start, address(y) + start, 0, 0, far)
+
+
+def add_number(y: Any, a: Any, b: Any, t: Any) -> None:
+    """Piece t of y = a + b, one of which is a number."""
+    start, size, _ = piece(t, y)
+    for i in range(start // 4, start // 4 + size):
+        y[i] = at(a, i) + at(b, i)
+
+
+@overload(add_piece, inline="always")
+def add_piece_overload(y: Any, a: Any, b: Any, t: Any) -> Any:
+    """What Numba compiles for `add_piece`, by the types of a and b."""
+    return add_piece if isinstance(a, types.Array) and isinstance(b, types.Array) else add_number
+
+
 @kernel(backend="numba", flat="y a b", when=alike)
 def add(y: Any, a: Any, b: Any) -> None:
     """y = a + b; either may be one number."""
-    for i in prange(y.size):
-        y[i] = at(a, i) + at(b, i)
+    for t in prange(pieces(y)):
+        add_piece(y, a, b, t)
+
+
+@kernel(backend="numba", flat="y x", when=lambda x: alike(x) and 4 * x.size >= FAR)
+def copy(y: Any, x: Any) -> None:
+    """y = x, in memory of its own; of small arrays NumPy's own copy is as fast."""
+    for t in prange(pieces(y)):
+        start, size, far = piece(t, y)
+        pass_copy(size, 0, STRIP, address(x) + start, address(y) + start, 0, 0, far)
 
 
 @kernel(backend="numba", flat="y a b", when=alike)

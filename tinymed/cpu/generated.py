@@ -11,6 +11,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numba
@@ -133,6 +134,8 @@ def needed(fn: Callable[..., Any]) -> frozenset[str]:
             found.add(value.symbol)
         elif hasattr(value, "py_func"):
             found |= needed(value.py_func)
+        elif isinstance(value, FunctionType) and value.__module__ == fn.__module__:  # overloaded for Numba
+            found |= needed(value)
     return frozenset(found)
 
 
