@@ -214,6 +214,18 @@ def test_a_backend_uses_the_family_names(path):
     assert path.stem in helpers or (ROOT / "ops" / path.name).exists()
 
 
+def test_a_kernel_is_declared_once():
+    """The second declaration of a name would take the place of the first."""
+    seen: dict[str, Path] = {}
+    for path in sorted((ROOT / "cpu").glob("*.py")):
+        for fn in ast.parse(path.read_text()).body:
+            decorators = [d for d in getattr(fn, "decorator_list", ()) if isinstance(d, ast.Call)]
+            if any(getattr(d.func, "id", "") == "kernel" for d in decorators):
+                assert fn.name not in seen, f"{fn.name}: in {path.name} and in {seen[fn.name].name}"
+                seen[fn.name] = path
+    assert len(seen) > 100
+
+
 def test_csrc_is_readable():
     """The CUDA sources keep the package's limits: lines of 120 columns, files of 400 lines."""
     for path in [p for p in CSRC.rglob("*") if p.suffix in (".cu", ".cuh", ".h", ".cpp")]:

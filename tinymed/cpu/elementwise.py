@@ -9,7 +9,6 @@ from numba.extending import overload
 from ..backend import is_single, kernel
 from ..ops.broadcast import broadcast_axes
 from .activations import STRIP, piece, pieces
-from .caches import FAR
 from .microkernel import address
 from .norm_passes import row_pass
 
@@ -37,7 +36,6 @@ def at_overload(a: Any, i: Any) -> Any:
     return element if isinstance(a, types.Array) else number
 
 
-pass_copy = row_pass("copy", "x", "y", "", "", lambda v, x: ((x,), ()))
 pass_add = row_pass("add", "a b", "y", "", "", lambda v, a, b: ((v.b.fadd(a, b),), ()))
 
 
@@ -65,14 +63,6 @@ def add(y: Any, a: Any, b: Any) -> None:
     """y = a + b; either may be one number."""
     for t in prange(pieces(y)):
         add_piece(y, a, b, t)
-
-
-@kernel(backend="numba", flat="y x", when=lambda x: alike(x) and 4 * x.size >= FAR)
-def copy(y: Any, x: Any) -> None:
-    """y = x, in memory of its own; of small arrays NumPy's own copy is as fast."""
-    for t in prange(pieces(y)):
-        start, size, far = piece(t, y)
-        pass_copy(size, 0, STRIP, address(x) + start, address(y) + start, 0, 0, far)
 
 
 @kernel(backend="numba", flat="y a b", when=alike)

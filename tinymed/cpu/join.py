@@ -20,10 +20,12 @@ from ..memory import Order, canonical_order, dense_order, inverse_order, is_dens
 from ..program import pattern
 from ..program.values import address, root, start
 from . import generated
+from .activations import STRIP, piece, pieces
 from .caches import FAR, settle, whole_vectors
 from .jit import serial
 from .microkernel import I64, LANES, SHAPE, TASKS, Vectors
 from .microkernel import address as address_of
+from .norm_passes import row_pass
 
 
 @kernel(backend="numba", out=lambda x, width: [(x.shape[0], width)], flops=lambda x, width: 0)
@@ -159,9 +161,28 @@ def take_channels(y: Any, x: Any, shape: Any, pitch: Any) -> None:
             runs(far, high - low, c, 0, address_of(x[low * pitch :]), 4 * pitch, 0, 0, address_of(y[low]), 4 * c)
 
 
-@kernel(backend="numba", composite=True, when=lambda x: pitch(x, canonical_order("rows", x.ndim)) > 0)
+pass_copy = row_pass("copy", "x", "y", "", "", lambda v, x: ((x,), ()))
+
+
+@kernel(backend="numba", flat="y x", out=lambda x: [x.shape], flops=lambda x: 0)
+def copy_dense(y: Any, x: Any) -> None:
+    """y = x, in memory of its own."""
+    for t in prange(pieces(y)):
+        start, size, far = piece(t, y)
+        pass_copy(size, 0, STRIP, address_of(x) + start, address_of(y) + start, 0, 0, far)
+
+
+def is_large(x: Any) -> bool:
+    """Whether an array without gaps is too large for NumPy's copy, which is good in the caches."""
+    return x.dtype.char == "f" and 4 * x.size >= FAR and dense_order(x) is not None
+
+
+@kernel(backend="numba", composite=True,
+        when=lambda x: is_large(x) or pitch(x, canonical_order("rows", x.ndim)) > 0)  # fmt: skip
 def copy(k: Any, x: Any) -> Any:
-    """take_channels, for a gradient that a leaf keeps."""
+    """copy_dense or take_channels, for a gradient that a leaf keeps."""
+    if is_large(x):
+        return k.copy_dense(x)
     order = canonical_order("rows", x.ndim)
     step = pitch(x, order)
     return k.take_channels(stretch(x, order, step), x.shape, step)
