@@ -198,6 +198,7 @@ def test_a_backend_uses_the_family_names(path):
         "prefetch",
         "conv3d",
         "conv_packed",
+        "conv_weight",
         "caches",
         "filters",
         "norm_passes",

@@ -11,7 +11,8 @@ import numpy as np
 from numba import prange
 
 from ..backend import kernel
-from .conv import BLOCK, NO_BIAS, PARTIAL, units
+from .conv import BLOCK, NO_BIAS
+from .conv_weight import PARTIAL, units
 from .jit import serial
 from .microkernel import ACCUMULATE, COLUMNS, ROWS, TASKS, ZERO, address, ceil_div, share, sweep
 

@@ -13,7 +13,7 @@ from numba import get_thread_id, prange  # type: ignore[attr-defined]
 from ..backend import kernel
 from ..program import pattern
 from . import winner_weight  # noqa: F401  whose rewrite is tried first
-from .conv import WIDTH, add_partials, weight_cuts, weight_space, weight_steps, weight_unit
+from .conv_weight import WIDTH, add_partials, weight_cuts, weight_space, weight_steps, weight_unit
 from .jit import serial
 from .microkernel import ACCUMULATE, COLUMNS, ZERO, address, ceil_div
 from .windows import unpool

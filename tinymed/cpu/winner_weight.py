@@ -18,7 +18,7 @@ from numba import prange
 from ..backend import kernel
 from ..program import pattern
 from . import generated
-from .conv import add_partials, taps, weight_cuts
+from .conv_weight import add_partials, taps, weight_cuts
 from .jit import serial
 from .microkernel import (
     ACCUMULATE,
