@@ -54,6 +54,24 @@ def test_convolution(k, rng, channels, size, stride):
 
 
 @pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize(("size", "rest"), [(2, 0), (2, 1), (1, 0)])
+def test_input_gradient_of_stride_2(k, rng, channels, size, rest):
+    """Taps that do not meet write each pixel once; rest: a last row and column that no tap reads."""
+    dy = k.canonical(large(k, rng, channels)[:, : min(16, channels), ::2, ::2], (0, 2, 3, 1))
+    weight = k.canonical(rng.standard_normal((dy.shape[1], channels, size, size), dtype=np.float32), (2, 3, 1, 0))
+    h, w = dy.shape[2:]
+    shape = (2, channels, 2 * h + rest, 2 * w + rest)
+    dx = k.conv_scatter(dy, k.pack_turned_filter(weight, 1), shape, weight.shape, (2, 2), (1, 1), 1)
+    assert dx.nbytes > FAR
+    expected = np.zeros(shape)
+    for i in range(size):
+        for j in range(size):
+            tap = np.einsum("kc,nkhw->nchw", weight[:, :, i, j].astype(float), dy.astype(float))
+            expected[:, :, i : 2 * h : 2, j : 2 * w : 2] += tap
+    np.testing.assert_allclose(dx, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("channels", CHANNELS)
 def test_weight_gradient(k, rng, channels):
     x, dy = large(k, rng, channels), large(k, rng, 64, odd=0)
     h = min(x.shape[2], dy.shape[2])

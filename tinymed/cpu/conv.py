@@ -226,10 +226,23 @@ def conv_direct(
 # ------------------------------------------------------------------------------------------ gradient of the input
 
 
+@serial
+def together(n: Any, h: Any, w: Any) -> Any:
+    """Images of one task: a block of small ones reads the filter once."""
+    return max(1, min(n, BLOCK // max(1, h * w)))
+
+
 def scatter_work(dy: Any, packed: Any, x_shape: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
     """A table of places for each piece of work."""
-    _, parts = share.py_func(dy.shape[0], packed.shape[0])
-    return [((dy.shape[0] * parts, 2, BLOCK), np.int64)]
+    n, _, h, w = dy.shape
+    tasks = -(-n // together.py_func(n, h, w))
+    return [((tasks * share.py_func(tasks, packed.shape[0])[1], 2, BLOCK), np.int64)]
+
+
+@serial
+def apart(shape: Any, stride: Any, dilation: Any) -> Any:
+    """Whether no pixel is read by two taps."""
+    return shape[2] <= stride[0] and shape[3] <= stride[1] and dilation == (1, 1)
 
 
 @kernel(backend="numba", image="dx dy", work=scatter_work, out=lambda dy, packed, x_shape, *_: [x_shape],
@@ -243,33 +256,43 @@ def conv_scatter(
     """
     n, h, w, k = dy.shape
     kh, kw, c, depth = shape[2], shape[3], dx.shape[3], k // groups
-    per_group = c // groups
+    per_group, alone = c // groups, apart(shape, stride, dilation)
     row, tap = dx.shape[2] * c * 4, depth * 4 * COLUMNS
     loops = (1, 1, depth, 0, 0, 4, 0, 0, 4 * COLUMNS)
-    panels, panel = packed.shape[0], 4 * packed.shape[1]
-    _, parts = share(n, panels)
-    for task in prange(n * parts):
-        b, part, table = task // parts, task % parts, tables[task]
-        low, high = part * panels // parts, (part + 1) * panels // parts
-        clear(dx[b], low, high, panels // groups, per_group)
-        for first in range(0, h * w, BLOCK):
-            last = min(first + BLOCK, h * w)
-            tiles = locate(table, first, last, h, w, (0, w * k * 4, k * 4), (0, stride[0] * row, stride[1] * c * 4))
+    panels, panel, images = packed.shape[0], 4 * packed.shape[1], together(n, h, w)
+    tasks, start = ceil_div(n, images), ZERO if alone else ACCUMULATE
+    _, parts = share(tasks, panels)
+    dy_steps = h * w * k * 4, w * k * 4, k * 4
+    dx_steps = dx.shape[1] * row, stride[0] * row, stride[1] * c * 4
+    far = alone and is_far(dx) and per_group % COLUMNS == 0 and whole_vectors(dx, c)
+    for task in prange(tasks * parts):
+        b, part, table = task // parts * images, task % parts, tables[task]
+        low, high, count = part * panels // parts, (part + 1) * panels // parts, min(images, n - b) * h * w
+        if not (alone and (kh, kw) == stride and dx.shape[1] == kh * h and dx.shape[2] == kw * w):
+            clear(dx, b, min(b + images, n), low, high, panels // groups, per_group)
+        for first in range(0, count, BLOCK):
+            tiles = locate(table, first, min(first + BLOCK, count), h, w, dy_steps, dx_steps)
             for t in range(kh * kw):
                 y = address(dx[b]) + t // kw * dilation[0] * row + t % kw * dilation[1] * c * 4
                 for p in range(low, high):
                     g, q = p // (panels // groups), p % (panels // groups)
-                    sweep(table, tiles, address(dy[b]) + 4 * g * depth, y + 4 * g * per_group,
-                          address(packed) + g * (panels // groups) * panel + (kh * kw - 1 - t) * tap, panel,
-                          ACCUMULATE, per_group, q, q + 1, loops)  # fmt: skip
+                    one = (table, tiles, address(dy[b]) + 4 * g * depth, y + 4 * g * per_group,
+                           address(packed) + g * (panels // groups) * panel + (kh * kw - 1 - t) * tap, panel,
+                           start, per_group, q, q + 1, loops)  # fmt: skip
+                    if far:
+                        far_sweep(*one)
+                    else:
+                        sweep(*one)
+        if far:
+            settle()
 
 
 @serial
-def clear(image: Any, low: Any, high: Any, panels: Any, per_group: Any) -> None:
-    """Zero the channels of column panels low..high, `panels` of them to a group."""
+def clear(x: Any, first: Any, last: Any, low: Any, high: Any, panels: Any, per_group: Any) -> None:
+    """Zero the channels of column panels low..high, `panels` of them to a group, of some images."""
     for p in range(low, high):
-        first = p // panels * per_group + p % panels * COLUMNS
-        image[:, :, first : min(first + COLUMNS, (p // panels + 1) * per_group)] = 0
+        column = p // panels * per_group + p % panels * COLUMNS
+        x[first:last, :, :, column : min(column + COLUMNS, (p // panels + 1) * per_group)] = 0
 
 
 # ------------------------------------------------------------------------------------------------------- bias
