@@ -153,10 +153,9 @@ def trim() -> None:
 
 @lru_cache(maxsize=4096)
 def stored(shape: tuple[int, ...], dtype: Any, order: Order | None) -> tuple[tuple[int, ...], int, str, Order | None]:
-    """How `empty` lays an array out: its shape in memory, its bytes in whole lines if it is large, its type, and the
-    order that turns its axes back, if any."""
+    """How `empty` lays an array out: its shape in memory, its bytes, its type, and what turns its axes back, if any."""
     nbytes = math.prod(shape) * np.dtype(dtype).itemsize
-    nbytes = nbytes if nbytes < SMALL else -(-nbytes // ALIGNMENT) * ALIGNMENT
+    nbytes = nbytes if nbytes < SMALL else -(-nbytes // ALIGNMENT) * ALIGNMENT  # whole lines
     kind = np.dtype(dtype).str
     if order is None or order == tuple(range(len(order))):
         return shape, nbytes, kind, None

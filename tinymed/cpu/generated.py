@@ -97,7 +97,6 @@ def directory() -> Path:
     """Where the object files of this processor's functions lie, in the kernels' cache."""
     mark = hashlib.sha256(" ".join(processor()).encode()).hexdigest()[:16]
     path: Path = jit.cache_directory() / f"generated-{mark}"
-    path.mkdir(parents=True, exist_ok=True)
     return path
 
 
@@ -105,6 +104,7 @@ def build(symbol: str) -> Path:
     """The object file of a function, which is compiled if it is not there."""
     path = directory() / f"{symbol}.o"
     if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(compiled({symbol: functions[symbol]}))
