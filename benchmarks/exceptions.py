@@ -20,7 +20,7 @@ REASONS = (
     (r"^log_softmax", 0, "three passes over each row: the largest, the exponentials, the result"),
     (r"^batch_norm .*True .*forward", 0, "moments, then the map: x is read twice, by two kernels, each with its call"),
     (r"^(batch|group)_norm", 0, "sums are kept in strips in the first-level cache, two loads and two stores a vector"),
-    (r"^interpolate .*backward", 0, "each pixel of the smaller map is gathered from its four to sixteen pixels"),
+    (r"^interpolate .*backward", 0, "each row of the larger map is read for two rows of the smaller, and added twice"),
     (r"^max_pool", 0, "winners are written too, a byte a window: they are what backward reads"),
     (r"^conv_transpose", 0, "a product for each tap, 2 x 2 of them, each written by itself, and a pass for the bias"),
     (r"->[1-4] @", 0, "few filters: a tile has 32 columns, one vector of them is computed for two or four"),
