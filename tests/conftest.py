@@ -112,10 +112,32 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory, cells: Path) -> Path:
     return folder
 
 
+Counts = dict[str, tuple[int, int]]  # backend -> (native, fallback) calls
+elsewhere: list[Counts] = []  # what the processes of pytest-xdist counted
+
+
+def counted() -> Counts:
+    """The kernel calls of this process."""
+    counts = {name: backend.record(name).values() for name in backend.tables}
+    return {name: (sum(c[0] for c in found), sum(c[1] for c in found)) for name, found in counts.items()}
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process of pytest-xdist tells the one that reports."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["calls"] = counted()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: Any) -> None:
+    """Take down what a process of pytest-xdist tells."""
+    elsewhere.append(getattr(node, "workeroutput", {}).get("calls", {}))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for name in backend.tables:
-        counts = backend.record(name).values()
-        native, fallback = sum(c[0] for c in counts), sum(c[1] for c in counts)
+    everywhere = [counted(), *elsewhere]
+    for name in dict.fromkeys(name for counts in everywhere for name in counts):
+        native, fallback = (sum(counts.get(name, (0, 0))[i] for counts in everywhere) for i in (0, 1))
         if native + fallback:
             terminalreporter.write_line(
                 f"backend {name}: {native} native kernel calls, {fallback} fell back to the reference"

@@ -29,7 +29,7 @@ SEEDS = range(8)
 ELSEWHERE = {"max_window_wide": "test_pool.py", "max_window_wide_backward": "test_pool.py",
              "instance_norm_update": "test_norm.py", "pad3d": "test_conv3d.py",
              "conv_packed_weight": "test_conv_packed.py", "take_channels": "test_backend.py",
-             "copy": "test_backend.py", "turn_filter": "test_conv.py"} | dict.fromkeys(
+             "copy": "test_backend.py", "copy_dense": "test_caches.py", "turn_filter": "test_conv.py"} | dict.fromkeys(
     ("conv_winograd", "conv_winograd_weight", "winograd_filter"), "test_winograd.py")  # fmt: skip
 
 

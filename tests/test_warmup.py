@@ -150,10 +150,10 @@ print(json.dumps(sorted(b.kernel for b in ahead.build(jobs, 2))))
             assert python(tmp_path, "-c", jobs.format(spoil=spoil)) == ["exp_forward", "neg", "relu_forward"]
 
     def test_a_helper_called_from_python_is_python(self):
-        from tinymed.cpu import conv, microkernel
+        from tinymed.cpu import conv_weight, microkernel
 
         assert microkernel.ceil_div(7, 2) == 4
-        assert conv.weight_cuts(2, 8, 8, 16, 100) == conv.weight_cuts.py_func(2, 8, 8, 16, 100)
+        assert conv_weight.weight_cuts(2, 8, 8, 16, 100) == conv_weight.weight_cuts.py_func(2, 8, 8, 16, 100)
 
 
 def users_sum(y, x):
