@@ -106,14 +106,16 @@ class TestTables:
 
     def test_exceptions_have_a_share_of_the_roof_and_a_reason(self):
         """Every row that is kept among the results has one; the first that fits is taken."""
-        rows = [{"id": "conv2d 3x3 8->8 @10 depthwise b8 forward", "eager": 0.7, "tuned": 3.4, "roof": 0.18,
-                 "bound": "memory"}, {"id": "relu 9 @9 b8 forward", "eager": 1.04, "tuned": 1.0, "roof": 0.9,
-                                      "bound": "memory"}]  # fmt: skip
+        took = lambda seconds: {"bound": "memory", "times": {"tinymed": {"median": seconds}}}
+        rows = [{"id": "conv2d 3x3 8->8 @10 depthwise b8 forward", "eager": 0.7, "tuned": 3.4, "roof": 0.18} | took(1),
+                {"id": "relu 9 @9 b8 forward", "eager": 1.04, "tuned": 1.0, "roof": 0.9} | took(1),
+                {"id": "linear 8->2 b8 forward", "eager": 2.0, "tuned": 2.0, "roof": 0.1} | took(2e-5)]  # fmt: skip
         text = exceptions.markdown(rows, rows, (1.0, 1.1)).splitlines()
-        assert text[0].startswith("2 of 2 measured rows")
+        assert text[0].startswith("3 of 3 measured rows")
         assert "1 of them by 0.05 at most" in text[0]
         assert "| 0.70 | 3.40 | 18 | memory | each pixel is loaded once" in text[4]
         assert "| 90 | memory | one pass over memory" in text[5]
+        assert text[6].endswith("of the microseconds ten are the call |")
 
 
 @pytest.mark.full
