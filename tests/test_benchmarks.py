@@ -106,7 +106,10 @@ class TestTables:
 
     def test_exceptions_have_a_share_of_the_roof_and_a_reason(self):
         """Every row that is kept among the results has one; the first that fits is taken."""
-        took = lambda seconds: {"bound": "memory", "times": {"tinymed": {"median": seconds}}}
+
+        def took(seconds):
+            return {"bound": "memory", "times": {"tinymed": {"median": seconds}}}
+
         rows = [{"id": "conv2d 3x3 8->8 @10 depthwise b8 forward", "eager": 0.7, "tuned": 3.4, "roof": 0.18} | took(1),
                 {"id": "relu 9 @9 b8 forward", "eager": 1.04, "tuned": 1.0, "roof": 0.9} | took(1),
                 {"id": "linear 8->2 b8 forward", "eager": 2.0, "tuned": 2.0, "roof": 0.1} | took(2e-5)]  # fmt: skip
