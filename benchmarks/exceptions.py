@@ -18,7 +18,7 @@ REASONS = (
     (r"depthwise", 0, "each pixel is loaded once for every row of taps, from the second cache where rows are long"),
     (r"^cross_entropy .*@", 0, "turned into columns a strip at a time; a logarithm and two exponentials a pixel"),
     (r"^log_softmax", 0, "three passes over each row: the largest, the exponentials, the result"),
-    (r"^batch_norm .*True .*forward", 0, "moments, then the map: x is read twice, by two kernels, and before each the call"),
+    (r"^batch_norm .*True .*forward", 0, "moments, then the map: x is read twice, by two kernels; twice the call"),
     (r"^(batch|group)_norm", 0, "sums are kept in strips in the first-level cache, two loads and two stores a vector"),
     (r"^interpolate .*backward", 0, "each row of the larger map is read for two rows of the smaller, and added twice"),
     (r"^max_pool", 0, "winners are written too, a byte a window: they are what backward reads"),
