@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 NEAR = 0.05  # of a goal: repeated measurements differ by as much
-CALL = 150e-6  # seconds of a row in which the call counts
+SHORT, CALL = 60e-6, 150e-6  # seconds of a row that is little but the call, and of one in which the call counts
 IN_CACHE = 1.0  # a share of the roof that only data in the caches reaches
 # (what matches "op label way", from which share of the roof on, reason): the first that fits
 REASONS = (
@@ -46,8 +46,11 @@ REASONS = (
 
 def reason(row: dict[str, Any]) -> str:
     """Why a row is above its goal."""
+    seconds = row["times"]["tinymed"]["median"]
+    if seconds < SHORT:
+        return f"{1e6 * seconds:.0f} microseconds, about ten of which are the call"
     found = next(text for pattern, share, text in REASONS if re.search(pattern, row["id"]) and row["roof"] >= share)
-    if row["times"]["tinymed"]["median"] < CALL and "the call" not in found:
+    if seconds < CALL and "the call" not in found:
         return f"{found}; of the microseconds ten are the call"
     return found
 
