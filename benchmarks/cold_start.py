@@ -48,8 +48,13 @@ def first_step(case: str) -> dict[str, Any]:
     seconds = [timed(lambda: step(images, targets)) for _ in range(2)]
     codes = [c for k in backend.implementations.values() for c in k.codes.values() if hasattr(c, "stats")]
     misses, hits = (sum(sum(getattr(c.stats, f"cache_{kind}").values()) for c in codes) for kind in ("misses", "hits"))
-    return {"seconds": seconds[0], "second_step": seconds[1], "compiled_here": misses, "loaded": hits,
-            "kernels": kernels}  # fmt: skip
+    return {
+        "seconds": seconds[0],
+        "second_step": seconds[1],
+        "compiled_here": misses,
+        "loaded": hits,
+        "kernels": kernels,
+    }
 
 
 def compiling() -> dict[str, float]:

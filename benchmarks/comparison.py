@@ -30,9 +30,11 @@ RECIPE = [
 # name: (options, test accuracy of a random forest of 200 trees on 32 pixels)
 SETS: dict[str, tuple[list[str], float]] = {
     "malaria": (["--positive", "parasitized", "--size", "50", "--epochs", "24", "--flip"], 0.685),
-    "brain_tumor_mri": (["--positive", "glioma", "--size", "64", "--grey", "--epochs", "48", "--horizontal-flip"],
-                        0.802),
-}  # fmt: skip
+    "brain_tumor_mri": (
+        ["--positive", "glioma", "--size", "64", "--grey", "--epochs", "48", "--horizontal-flip"],
+        0.802,
+    ),
+}
 
 
 def command(name: str, data: Path, runs: Path) -> list[str]:
@@ -57,11 +59,15 @@ def collect(name: str, runs: Path) -> None:
         print(f"{name} {row['model']}: lower bound {low:.3f}, {'above' if low > floor else 'NOT above'} {floor}")
     shown = shlex.join(["tinymed", *command(name, Path("DATA"), Path("RUNS"))])
     date = datetime.fromtimestamp((source / "compare.json").stat().st_mtime, UTC).date().isoformat()
-    save(RESULTS / f"compare-{name}.json",
-         {"machine": machine(), "date": date, "command": shown, "floor": floor, "rows": rows})  # fmt: skip
+    save(
+        RESULTS / f"compare-{name}.json",
+        {"machine": machine(), "date": date, "command": shown, "floor": floor, "rows": rows},
+    )
     text = (source / "compare.md").read_text("utf-8")
-    text += (f"\nA random forest on 32 pixels: accuracy {floor:.3f}. {date}, one thread, beside other work: times are "
-             f"upper bounds. Repeat with `{shown}`.\n")  # fmt: skip
+    text += (
+        f"\nA random forest on 32 pixels: accuracy {floor:.3f}. {date}, one thread, beside other work: times are "
+        f"upper bounds. Repeat with `{shown}`.\n"
+    )
     (RESULTS / f"compare-{name}.md").write_text(text, "utf-8")
     (RESULTS / f"compare-{name}.png").write_bytes((source / "compare.png").read_bytes())
 

@@ -61,8 +61,15 @@ def stages(dry: bool, scratch: Path) -> list[Stage]:
     def sanitizer(name: str, seconds: float) -> Stage:
         driver = unpooled if name == "memcheck" else [*unpooled, "--quick"]
         command = ["compute-sanitizer", "--tool", name, "--error-exitcode", "99", *driver]
-        return Stage(name, seconds, unpooled if dry else command, {"CUPY_ACCELERATORS": ""},
-                     "" if dry else "compute-sanitizer", sanitized, out=True)  # fmt: skip
+        return Stage(
+            name,
+            seconds,
+            unpooled if dry else command,
+            {"CUPY_ACCELERATORS": ""},
+            "" if dry else "compute-sanitizer",
+            sanitized,
+            out=True,
+        )
 
     setup = [python, "setup.py", "-q", "build_ext"]
     nothing = {"TINYMED_CUDA": "0", "TINYMED_EMULATED": "0"}
@@ -84,8 +91,17 @@ def stages(dry: bool, scratch: Path) -> list[Stage]:
 
 def tests(dry: bool) -> list[str]:
     """Every test with a case for the GPU, none of which may be skipped for want of it; --dry: one file's."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no", "-rfE",
-               "--continue-on-collection-errors"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--color=no",
+        "-rfE",
+        "--continue-on-collection-errors",
+    ]
     if dry:
         return [*command, "--require=emulated", "-n0", "tests/test_dropout.py", "-k", "emulated"]
     parallel = ["-n", str(min(8, os.cpu_count() or 1))] if has("xdist") else []
@@ -106,8 +122,11 @@ def tested(said: str) -> dict[str, Any]:
     """Counts, and the names of the tests that failed."""
     counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|skipped|errors?|deselected)", said)}
     calls = re.findall(r"backend (\w+): (\d+) native kernel calls, (\d+) fell back", said)
-    return {"counts": counts, "failed": re.findall(r"^(?:FAILED|ERROR) (\S+)", said, re.M)[:50],
-            "kernel_calls": {name: {"native": int(n), "fallback": int(f)} for name, n, f in calls}}  # fmt: skip
+    return {
+        "counts": counts,
+        "failed": re.findall(r"^(?:FAILED|ERROR) (\S+)", said, re.M)[:50],
+        "kernel_calls": {name: {"native": int(n), "fallback": int(f)} for name, n, f in calls},
+    }
 
 
 def built(said: str) -> dict[str, Any]:
@@ -117,9 +136,12 @@ def built(said: str) -> dict[str, Any]:
 
     record = modules.record()
     usage = ptxas.usage(record.get("_cuda", {}).get("log", ""))
-    return {"modules": {name: note["why"] or "built" for name, note in record.items()}, "kernels": len(usage),
-            "registers": max((u.registers for u in usage.values()), default=0),
-            "spilling": {name: u.spilled for name, u in usage.items() if u.spilled}}  # fmt: skip
+    return {
+        "modules": {name: note["why"] or "built" for name, note in record.items()},
+        "kernels": len(usage),
+        "registers": max((u.registers for u in usage.values()), default=0),
+        "spilling": {name: u.spilled for name, u in usage.items() if u.spilled},
+    }
 
 
 def sanitized(said: str) -> dict[str, Any]:
@@ -156,8 +178,9 @@ def run(stage: Stage, seconds: float, scratch: Path) -> dict[str, Any]:
 def limited(command: list[str], environment: dict[str, str], seconds: float, log: Path) -> tuple[int | None, str]:
     """(exit code, output) of a command; None if it had to be killed, with all that it started."""
     with log.open("w") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT, env=environment,
-                                   start_new_session=True)  # fmt: skip
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT, env=environment, start_new_session=True
+        )
         try:
             code: int | None = process.wait(seconds)
         except subprocess.TimeoutExpired:

@@ -48,9 +48,22 @@ def emulated(quick: bool) -> dict[str, Any]:
 
 def command() -> list[str]:
     """ncu over the driver that launches every rung once."""
-    return ["ncu", "--clock-control", "none", "--csv", "--print-kernel-base", "mangled", "--metrics",
-            ",".join(METRICS.values()), sys.executable, str(HERE / "device_kernels.py"), "--backend", "cuda",
-            "--only", "ladder"]  # fmt: skip
+    return [
+        "ncu",
+        "--clock-control",
+        "none",
+        "--csv",
+        "--print-kernel-base",
+        "mangled",
+        "--metrics",
+        ",".join(METRICS.values()),
+        sys.executable,
+        str(HERE / "device_kernels.py"),
+        "--backend",
+        "cuda",
+        "--only",
+        "ladder",
+    ]
 
 
 def profiled(said: str) -> dict[str, dict[str, float]]:
@@ -72,8 +85,10 @@ def profiled(said: str) -> dict[str, dict[str, float]]:
 
 def economy(kernel: dict[str, float]) -> dict[str, Any]:
     """Sectors and passes for each request, as the emulator states them."""
-    pairs = {"sectors": ("load_sectors", "store_sectors", "load_requests", "store_requests"),
-             "passes": ("shared_load_passes", "shared_store_passes", "shared_loads", "shared_stores")}  # fmt: skip
+    pairs = {
+        "sectors": ("load_sectors", "store_sectors", "load_requests", "store_requests"),
+        "passes": ("shared_load_passes", "shared_store_passes", "shared_loads", "shared_stores"),
+    }
     result: dict[str, Any] = {}
     for name, (a, b, c, d) in pairs.items():
         moved, asked = (kernel.get(x, 0.0) + kernel.get(y, 0.0) for x, y in ((a, b), (c, d)))

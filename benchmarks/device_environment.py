@@ -11,11 +11,37 @@ from typing import Any
 from device_clock import arguments, saved
 from peers import machine
 
-ASK = ("name", "driver_version", "memory.total", "compute_cap", "pstate", "clocks.sm", "clocks.mem", "clocks.max.sm",
-       "clocks.max.mem", "power.limit", "temperature.gpu")  # fmt: skip
+ASK = (
+    "name",
+    "driver_version",
+    "memory.total",
+    "compute_cap",
+    "pstate",
+    "clocks.sm",
+    "clocks.mem",
+    "clocks.max.sm",
+    "clocks.max.mem",
+    "power.limit",
+    "temperature.gpu",
+)
 TOOLS = {"nvcc": "--version", "compute-sanitizer": "--version", "ncu": "--version", "g++": "--version"}
-PACKAGES = ("cupy-cuda12x", "cupy-cuda13x", "torch", "triton", "pybind11", "pytest", "pytest-xdist", "hypothesis",
-            "numba", "pydantic", "typer", "rich", "pillow", "safetensors", "matplotlib")  # fmt: skip
+PACKAGES = (
+    "cupy-cuda12x",
+    "cupy-cuda13x",
+    "torch",
+    "triton",
+    "pybind11",
+    "pytest",
+    "pytest-xdist",
+    "hypothesis",
+    "numba",
+    "pydantic",
+    "typer",
+    "rich",
+    "pillow",
+    "safetensors",
+    "matplotlib",
+)
 
 
 def tool(name: str, option: str) -> str:
@@ -40,8 +66,9 @@ def smi() -> dict[str, str]:
     found = shutil.which("nvidia-smi")
     if not found:
         return {"nvidia-smi": "missing"}
-    done = subprocess.run([found, f"--query-gpu={','.join(ASK)}", "--format=csv,noheader"], capture_output=True,
-                          text=True)  # fmt: skip
+    done = subprocess.run(
+        [found, f"--query-gpu={','.join(ASK)}", "--format=csv,noheader"], capture_output=True, text=True
+    )
     if done.returncode:
         return {"nvidia-smi": done.stdout.strip() or done.stderr.strip()}
     return dict(zip(ASK, map(str.strip, done.stdout.splitlines()[0].split(",")), strict=False))
@@ -53,8 +80,13 @@ def libraries() -> dict[str, Any]:
         import torch
     except ImportError as error:
         return {"torch": f"absent: {error}"}
-    return {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version(), "layout": "channels_last",
-            "cudnn.benchmark": True, "tf32": "allowed in convolutions and products, ours and PyTorch's"}  # fmt: skip
+    return {
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "layout": "channels_last",
+        "cudnn.benchmark": True,
+        "tf32": "allowed in convolutions and products, ours and PyTorch's",
+    }
 
 
 def main() -> None:

@@ -160,8 +160,16 @@ def main() -> None:
             except Exception as error:  # one kernel that fails must not hide the others
                 failed[name] = f"{type(error).__name__}: {error}"[:500]
             if number % 20 == 0 or number == len(chosen) - 1:
-                saved(o, {"tasks": number + 1, "of": len(chosen), "entered": len(seen), "failed": failed,
-                          "never entered": missing(seen)})  # fmt: skip
+                saved(
+                    o,
+                    {
+                        "tasks": number + 1,
+                        "of": len(chosen),
+                        "entered": len(seen),
+                        "failed": failed,
+                        "never entered": missing(seen),
+                    },
+                )
     print(f"{len(seen)} kernels of csrc/ entered, {len(failed)} failures, never entered: {missing(seen)}")
     for name, why in failed.items():
         print(f"{name}: {why}")

@@ -76,8 +76,11 @@ class Bench:
             found |= {"ratio": ratio, "ratio_low": low, "ratio_high": high}
         flops = ours.program.cost()[1] / copies
         seconds = 1e-6 * found["ours"]["us"]
-        found |= {"tflops": 1e-12 * flops / seconds, "gbs": 1e-9 * row.nbytes / seconds,
-                  "copy_share": 1e-9 * row.nbytes / seconds / self.result["copy_gbs"]}  # fmt: skip
+        found |= {
+            "tflops": 1e-12 * flops / seconds,
+            "gbs": 1e-9 * row.nbytes / seconds,
+            "copy_share": 1e-9 * row.nbytes / seconds / self.result["copy_gbs"],
+        }
         return rounded(found | ({} if self.o.quick else row.judged(found)))
 
 

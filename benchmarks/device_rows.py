@@ -15,13 +15,19 @@ ITEM = 4  # bytes of a float32
 DRAWN = 1 << 22  # different random numbers; longer arrays repeat them
 # PyTorch's time over ours, or the share of a copy's bandwidth, that is hoped for: by kind and way.
 GOALS = {
-    ("conv, first layer", "forward"): ("ratio", 1.0), ("conv", "forward"): ("ratio", 0.7),
-    ("conv", "input"): ("ratio", 0.65), ("conv", "weight"): ("ratio", 0.5),
-    ("conv, first layer", "weight"): ("ratio", 0.5), ("conv, first layer", "with bias and ReLU"): ("ratio", 2.0),
-    ("element-wise", "forward"): ("copy_share", 0.9), ("element-wise", "backward"): ("copy_share", 0.9),
-    ("optimiser", "step"): ("copy_share", 0.9), ("batch norm", "forward"): ("copy_share", 0.8),
-    ("batch norm", "backward"): ("copy_share", 0.8), ("pool", "forward"): ("copy_share", 0.85),
-}  # fmt: skip
+    ("conv, first layer", "forward"): ("ratio", 1.0),
+    ("conv", "forward"): ("ratio", 0.7),
+    ("conv", "input"): ("ratio", 0.65),
+    ("conv", "weight"): ("ratio", 0.5),
+    ("conv, first layer", "weight"): ("ratio", 0.5),
+    ("conv, first layer", "with bias and ReLU"): ("ratio", 2.0),
+    ("element-wise", "forward"): ("copy_share", 0.9),
+    ("element-wise", "backward"): ("copy_share", 0.9),
+    ("optimiser", "step"): ("copy_share", 0.9),
+    ("batch norm", "forward"): ("copy_share", 0.8),
+    ("batch norm", "backward"): ("copy_share", 0.8),
+    ("pool", "forward"): ("copy_share", 0.85),
+}
 
 
 class Drawn(NamedTuple):
@@ -134,20 +140,44 @@ def convolutions(cases: Sequence[Case]) -> Iterator[Row]:
             mask = [which == 0, which == 1, False]
             return torch.ops.aten.convolution_backward(dy, x, w, None, *back, mask)[which]
 
-        yield Row(case.label, kind, "forward", (x, Drawn(weight)), moved,
-                  lambda k, f, s, how=how: wrapped(k.conv2d_forward(s[0].data, s[1].data, None, *how)),
-                  lambda torch, s, a=stride, p=padding: torch.conv2d(s[0], s[1], None, a, p))  # fmt: skip
+        yield Row(
+            case.label,
+            kind,
+            "forward",
+            (x, Drawn(weight)),
+            moved,
+            lambda k, f, s, how=how: wrapped(k.conv2d_forward(s[0].data, s[1].data, None, *how)),
+            lambda torch, s, a=stride, p=padding: torch.conv2d(s[0], s[1], None, a, p),
+        )
         if case.first:
-            yield Row(case.label, kind, "with bias and ReLU", (x, Drawn(weight), (weight[0],)), moved,
-                      lambda k, f, s, a=stride, p=padding: f.relu(f.conv2d(s[0], s[1], s[2], a, p)),
-                      lambda torch, s, a=stride, p=padding: torch.conv2d(s[0], s[1], s[2], a, p).relu())  # fmt: skip
+            yield Row(
+                case.label,
+                kind,
+                "with bias and ReLU",
+                (x, Drawn(weight), (weight[0],)),
+                moved,
+                lambda k, f, s, a=stride, p=padding: f.relu(f.conv2d(s[0], s[1], s[2], a, p)),
+                lambda torch, s, a=stride, p=padding: torch.conv2d(s[0], s[1], s[2], a, p).relu(),
+            )
         else:
-            yield Row(case.label, kind, "input", (y, Drawn(weight), x), moved,
-                      lambda k, f, s, x=x, how=how: wrapped(k.conv2d_backward_input(s[0].data, s[1].data, x, *how)),
-                      lambda torch, s, g=gradient: g(torch, s[0], s[2], s[1], which=0))  # fmt: skip
-        yield Row(case.label, kind, "weight", (y, x, Drawn(weight)), moved,
-                  lambda k, f, s, w=weight, how=how: wrapped(k.conv2d_backward_weight(s[0].data, s[1].data, w, *how)),
-                  lambda torch, s, g=gradient: g(torch, s[0], s[1], s[2], which=1))  # fmt: skip
+            yield Row(
+                case.label,
+                kind,
+                "input",
+                (y, Drawn(weight), x),
+                moved,
+                lambda k, f, s, x=x, how=how: wrapped(k.conv2d_backward_input(s[0].data, s[1].data, x, *how)),
+                lambda torch, s, g=gradient: g(torch, s[0], s[2], s[1], which=0),
+            )
+        yield Row(
+            case.label,
+            kind,
+            "weight",
+            (y, x, Drawn(weight)),
+            moved,
+            lambda k, f, s, w=weight, how=how: wrapped(k.conv2d_backward_weight(s[0].data, s[1].data, w, *how)),
+            lambda torch, s, g=gradient: g(torch, s[0], s[1], s[2], which=1),
+        )
 
 
 # ----------------------------------------------------------------------------------- what memory's speed decides
@@ -158,27 +188,74 @@ def streams(n: int, c: int, side: int) -> Iterator[Row]:
     x, half = (n, c, side, side), (n, c, side // 2, side // 2)
     size, small = ITEM * prod(x), ITEM * prod(half)
     label, where = f"{c} @{side} b{n}", (c,)
-    yield Row(f"relu {label}", "element-wise", "forward", (x,), 2 * size, lambda k, f, s: f.relu(s[0]),
-              lambda torch, s: torch.relu(s[0]))  # fmt: skip
-    yield Row(f"relu {label}", "element-wise", "backward", (x, x), 3 * size,
-              lambda k, f, s: wrapped(k.relu_backward(s[0].data, s[1].data)),
-              lambda torch, s: torch.ops.aten.threshold_backward(s[0], s[1], 0))  # fmt: skip
-    yield Row(f"add {label}", "element-wise", "forward", (x, x), 3 * size, lambda k, f, s: s[0] + s[1],
-              lambda torch, s: s[0] + s[1])  # fmt: skip
-    yield Row(f"max_pool 2x2 {label}", "pool", "forward", (x,), size + small, lambda k, f, s: f.max_pool2d(s[0], 2),
-              lambda torch, s: torch.max_pool2d(s[0], 2))  # fmt: skip
+    yield Row(
+        f"relu {label}",
+        "element-wise",
+        "forward",
+        (x,),
+        2 * size,
+        lambda k, f, s: f.relu(s[0]),
+        lambda torch, s: torch.relu(s[0]),
+    )
+    yield Row(
+        f"relu {label}",
+        "element-wise",
+        "backward",
+        (x, x),
+        3 * size,
+        lambda k, f, s: wrapped(k.relu_backward(s[0].data, s[1].data)),
+        lambda torch, s: torch.ops.aten.threshold_backward(s[0], s[1], 0),
+    )
+    yield Row(
+        f"add {label}",
+        "element-wise",
+        "forward",
+        (x, x),
+        3 * size,
+        lambda k, f, s: s[0] + s[1],
+        lambda torch, s: s[0] + s[1],
+    )
+    yield Row(
+        f"max_pool 2x2 {label}",
+        "pool",
+        "forward",
+        (x,),
+        size + small,
+        lambda k, f, s: f.max_pool2d(s[0], 2),
+        lambda torch, s: torch.max_pool2d(s[0], 2),
+    )
     index = np.zeros((n, side // 2, side // 2, c), np.uint8).transpose(0, 3, 1, 2)  # the first of each window won
-    yield Row(f"max_pool 2x2 {label}", "pool", "backward", (half, index, x), size + small + index.nbytes,
-              lambda k, f, s, x=x: wrapped(k.max_pool2d_backward(s[0].data, s[1].data, x, *WINDOWS)),
-              peer_pool_backward, compared=False)  # fmt: skip
-    yield Row(f"batch_norm {label}", "batch norm", "forward", (x, where, where), 3 * size,
-              lambda k, f, s: f.batch_norm(s[0], None, None, s[1], s[2], training=True),
-              lambda torch, s: torch.batch_norm(s[0], s[1], s[2], None, None, True, 0.1, 1e-5, True))  # fmt: skip
+    yield Row(
+        f"max_pool 2x2 {label}",
+        "pool",
+        "backward",
+        (half, index, x),
+        size + small + index.nbytes,
+        lambda k, f, s, x=x: wrapped(k.max_pool2d_backward(s[0].data, s[1].data, x, *WINDOWS)),
+        peer_pool_backward,
+        compared=False,
+    )
+    yield Row(
+        f"batch_norm {label}",
+        "batch norm",
+        "forward",
+        (x, where, where),
+        3 * size,
+        lambda k, f, s: f.batch_norm(s[0], None, None, s[1], s[2], training=True),
+        lambda torch, s: torch.batch_norm(s[0], s[1], s[2], None, None, True, 0.1, 1e-5, True),
+    )
     moments = np.zeros(c, np.float32), np.ones(c, np.float32)
-    yield Row(f"batch_norm {label}", "batch norm", "backward", (x, x, where, *moments), 5 * size,
-              lambda k, f, s: wrapped(k.batch_norm_backward(*(t.data for t in s), True)),
-              lambda torch, s: torch.ops.aten.native_batch_norm_backward(
-                  *s[:3], None, None, *s[3:], True, 1e-5, [True, True, True])[0])  # fmt: skip
+    yield Row(
+        f"batch_norm {label}",
+        "batch norm",
+        "backward",
+        (x, x, where, *moments),
+        5 * size,
+        lambda k, f, s: wrapped(k.batch_norm_backward(*(t.data for t in s), True)),
+        lambda torch, s: torch.ops.aten.native_batch_norm_backward(
+            *s[:3], None, None, *s[3:], True, 1e-5, [True, True, True]
+        )[0],
+    )
 
 
 WINDOWS = (2, 2), (2, 2), (0, 0), (1, 1)  # size, stride, padding, dilation
@@ -193,9 +270,15 @@ def peer_pool_backward(torch: Any, s: Sequence[Any]) -> Any:
 
 def losses(n: int, classes: int) -> Iterator[Row]:
     """Softmax cross-entropy."""
-    yield Row(f"cross_entropy {classes} b{n}", "loss", "forward", ((n, classes), np.zeros(n, np.int64)),
-              ITEM * n * classes, lambda k, f, s: f.cross_entropy(s[0], s[1]),
-              lambda torch, s: torch.nn.functional.cross_entropy(s[0], s[1]))  # fmt: skip
+    yield Row(
+        f"cross_entropy {classes} b{n}",
+        "loss",
+        "forward",
+        ((n, classes), np.zeros(n, np.int64)),
+        ITEM * n * classes,
+        lambda k, f, s: f.cross_entropy(s[0], s[1]),
+        lambda torch, s: torch.nn.functional.cross_entropy(s[0], s[1]),
+    )
 
 
 def optimisers(count: int) -> Iterator[Row]:
@@ -203,13 +286,27 @@ def optimisers(count: int) -> Iterator[Row]:
     import tinymed.optim  # noqa: F401  declares the kernels
 
     one, rates = (count,), np.array([0.9, 0.1, 0.999, 0.001, 1e-8, 1e-3, 1.0, 0.0], np.float32)
-    yield Row(f"adam {count}", "optimiser", "step", (one, one, Drawn(one, "positive"), one, rates), 7 * ITEM * count,
-              lambda k, f, s: (k.adam_step(*(t.data for t in s), False), s[0])[1], peer_adam,
-              compared=False)  # fmt: skip
+    yield Row(
+        f"adam {count}",
+        "optimiser",
+        "step",
+        (one, one, Drawn(one, "positive"), one, rates),
+        7 * ITEM * count,
+        lambda k, f, s: (k.adam_step(*(t.data for t in s), False), s[0])[1],
+        peer_adam,
+        compared=False,
+    )
     rates = np.array([1e-3, 0.9, 1.0, 0.0], np.float32)
-    yield Row(f"momentum {count}", "optimiser", "step", (one, one, one, rates), 5 * ITEM * count,
-              lambda k, f, s: (k.momentum_step(*(t.data for t in s), False), s[0])[1], peer_momentum,
-              compared=False)  # fmt: skip
+    yield Row(
+        f"momentum {count}",
+        "optimiser",
+        "step",
+        (one, one, one, rates),
+        5 * ITEM * count,
+        lambda k, f, s: (k.momentum_step(*(t.data for t in s), False), s[0])[1],
+        peer_momentum,
+        compared=False,
+    )
 
 
 def peer_adam(torch: Any, s: Sequence[Any]) -> Any:
@@ -218,9 +315,24 @@ def peer_adam(torch: Any, s: Sequence[Any]) -> Any:
     if not hasattr(p, "steps"):
         p.steps = torch.ones((), device=p.device)
     import_module("torch.optim.adam").adam(
-        [p], [g], [m], [v], [], [p.steps], foreach=False, capturable=p.is_cuda, differentiable=False, fused=p.is_cuda,
-        amsgrad=False, beta1=0.9, beta2=0.999, lr=1e-3, weight_decay=0.0, eps=1e-8, maximize=False,
-    )  # fmt: skip
+        [p],
+        [g],
+        [m],
+        [v],
+        [],
+        [p.steps],
+        foreach=False,
+        capturable=p.is_cuda,
+        differentiable=False,
+        fused=p.is_cuda,
+        amsgrad=False,
+        beta1=0.9,
+        beta2=0.999,
+        lr=1e-3,
+        weight_decay=0.0,
+        eps=1e-8,
+        maximize=False,
+    )
     return p
 
 
@@ -228,9 +340,18 @@ def peer_momentum(torch: Any, s: Sequence[Any]) -> Any:
     """PyTorch's SGD, fused on a GPU."""
     p, buffer, g, _ = s
     import_module("torch.optim.sgd").sgd(
-        [p], [g], [buffer], foreach=False, fused=p.is_cuda, weight_decay=0.0, momentum=0.9, lr=1e-3, dampening=0.0,
-        nesterov=False, maximize=False,
-    )  # fmt: skip
+        [p],
+        [g],
+        [buffer],
+        foreach=False,
+        fused=p.is_cuda,
+        weight_decay=0.0,
+        momentum=0.9,
+        lr=1e-3,
+        dampening=0.0,
+        nesterov=False,
+        maximize=False,
+    )
     return p
 
 

@@ -89,8 +89,11 @@ def main() -> None:
             saved(o, result)
             return
         result["torch"] = torch.__version__
-        for name, compiled, graph in (("torch eager", False, False), ("torch graph", False, True),
-                                      ("torch.compile", True, False)):  # fmt: skip
+        for name, compiled, graph in (
+            ("torch eager", False, False),
+            ("torch graph", False, True),
+            ("torch.compile", True, False),
+        ):
             try:
                 step = theirs(torch, clock.cuda, task, compiled)
                 step = graphed(torch, clock.cuda, step) if graph else step

@@ -41,7 +41,7 @@ REASONS = (
     (r"^\w+ 64 @32 b128", 0, "one pass whose result goes into the caches, not past them: its lines are read first"),
     (r".", 0.6, "one pass over memory, near its speed"),
     (r".", 0, "not looked into"),
-)  # fmt: skip
+)
 
 
 def reason(row: dict[str, Any]) -> str:

@@ -26,7 +26,7 @@ TASKS = {
     "train 3x224x224 b16": {"mode": "train", "channels": 3, "size": 224, "batch": 16},
     "infer 3x64x64 b128": {"mode": "infer", "channels": 3, "size": 64, "batch": 128},
     "infer 3x64x64 b1": {"mode": "infer", "channels": 3, "size": 64, "batch": 1},
-}  # fmt: skip
+}
 Step = Callable[[], Any]
 
 
@@ -93,8 +93,9 @@ def twin(task: dict[str, Any]) -> Any:
     )
 
 
-def make_torch(task: dict[str, Any], layout: str = "contiguous_format", compiled: bool = False,
-               fused: bool = False) -> Step:  # fmt: skip
+def make_torch(
+    task: dict[str, Any], layout: str = "contiguous_format", compiled: bool = False, fused: bool = False
+) -> Step:
     """The same in PyTorch."""
     torch, model = twin(task)
     x, y = (torch.from_numpy(a) for a in images(task))
@@ -181,13 +182,17 @@ PEERS = [
     Peer("torch NCHW, malloc", "models", "make_torch_fused", MALLOC),
     Peer("torch channels_last, malloc", "models", "make_torch_channels_last", MALLOC),
     Peer("torch.compile NCHW, malloc", "models", "make_torch_compile", MALLOC | {"TORCHINDUCTOR_FREEZING": "1"}),
-    Peer("torch.compile channels_last, malloc", "models", "make_torch_compile_channels_last",
-         MALLOC | {"TORCHINDUCTOR_FREEZING": "1"}),
+    Peer(
+        "torch.compile channels_last, malloc",
+        "models",
+        "make_torch_compile_channels_last",
+        MALLOC | {"TORCHINDUCTOR_FREEZING": "1"},
+    ),
     Peer("ONNX Runtime", "models", "make_onnxruntime", MALLOC),
     Peer("JAX", "models", "make_jax", MALLOC),
     Peer("tinymed eager", "models", "make_tinymed", {"TINYMED_BACKEND": "numba"}),
     Peer("tinymed captured", "models", "make_captured", {"TINYMED_BACKEND": "numba"}),
-]  # fmt: skip
+]
 
 
 def against(results: list[Result]) -> dict[str, dict[str, float]]:
@@ -199,8 +204,11 @@ def against(results: list[Result]) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     for r in results:
         if r.peer.startswith("tinymed"):
-            found[r.peer] = {name: statistics.median(a / b for a, b in zip(r.turns_ms, turns[other], strict=True))
-                             for name, other in rivals.items() if other in turns}  # fmt: skip
+            found[r.peer] = {
+                name: statistics.median(a / b for a, b in zip(r.turns_ms, turns[other], strict=True))
+                for name, other in rivals.items()
+                if other in turns
+            }
             found[r.peer]["memory"] = r.peak_mib / results[0].peak_mib
     return found
 
@@ -226,8 +234,12 @@ def main() -> None:
         if all(w in name for w in o.only.split(",")):
             absent: dict[str, str] = {}
             results = compare(peers, task, o.threads, 3 if o.quick else o.rounds, seconds=0.2, absent=absent)
-            kept[name] = {"peers": as_json(results), "ours": against(results), "absent": absent,
-                          "commit": head["machine"]["commit"]}  # fmt: skip
+            kept[name] = {
+                "peers": as_json(results),
+                "ours": against(results),
+                "absent": absent,
+                "commit": head["machine"]["commit"],
+            }
             save(path, head | {"tasks": kept})
             print(f"\n{name}, {o.threads} thread(s)\n{table(results)}")
             print("\n".join(f"absent: {peer}: {why}" for peer, why in absent.items()))

@@ -134,10 +134,15 @@ def main() -> None:
         if o.only in name:
             results = compare(PEERS, task, o.threads, o.rounds)
             ours = against(results)
-            missed = {f"{who} to {rival}": ours[who][rival] for (who, rival), goal in GOALS.items()
-                      if ours[who][rival] > goal}  # fmt: skip
-            kept[name] = {"peers": as_json(results), "ours": ours, "missed": missed,
-                          "commit": head["machine"]["commit"]}  # fmt: skip
+            missed = {
+                f"{who} to {rival}": ours[who][rival] for (who, rival), goal in GOALS.items() if ours[who][rival] > goal
+            }
+            kept[name] = {
+                "peers": as_json(results),
+                "ours": ours,
+                "missed": missed,
+                "commit": head["machine"]["commit"],
+            }
             save(path, head | {"tasks": kept})
             print(f"\n{name}, {o.threads} thread(s)\n{table(results)}\n{ours}\nmissed: {missed or 'nothing'}")
 

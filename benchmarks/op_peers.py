@@ -137,8 +137,11 @@ def optimiser(case: Case, module: Any, **options: Any) -> dict[str, Callable[[],
         parameter = module.nn.Parameter(module.from_numpy(a))
         parameter.grad = module.from_numpy(a.copy())
     optim = importlib.import_module(f"{module.__name__}.optim")
-    made = optim.Adam([parameter], lr=1e-3, **options) if case.op == "adam" else (
-        optim.SGD([parameter], lr=1e-3, momentum=0.9, **options))  # fmt: skip
+    made = (
+        optim.Adam([parameter], lr=1e-3, **options)
+        if case.op == "adam"
+        else (optim.SGD([parameter], lr=1e-3, momentum=0.9, **options))
+    )
     return {"step": made.step}
 
 
@@ -158,8 +161,9 @@ def roof(threads: int) -> dict[str, Any]:
 
     from tinymed.cpu.roofline import bandwidth_gbs, peak_gflops
 
-    blas = ", ".join(f"{p['internal_api']} {p.get('architecture', '')}" for p in threadpool_info()
-                     if p["user_api"] == "blas")  # fmt: skip
+    blas = ", ".join(
+        f"{p['internal_api']} {p.get('architecture', '')}" for p in threadpool_info() if p["user_api"] == "blas"
+    )
     return {"gflops": peak_gflops(threads), "gbs": bandwidth_gbs(), "blas": blas}
 
 

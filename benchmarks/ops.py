@@ -51,8 +51,10 @@ class Bench:
             print(f"{case.label:52s} absent: {reason}")
             return
         for way in case.ways:
-            players = {"tinymed": Player(self.ours, way, made["ways"][way]["seconds"]),
-                       EAGER: Player(self.plain, f"NCHW: {way}", plain[f"NCHW: {way}"]["seconds"])}  # fmt: skip
+            players = {
+                "tinymed": Player(self.ours, way, made["ways"][way]["seconds"]),
+                EAGER: Player(self.plain, f"NCHW: {way}", plain[f"NCHW: {way}"]["seconds"]),
+            }
             for name, layout in TUNED.items():
                 if layout in formats:
                     key = f"{layout}: {way}"
@@ -67,11 +69,22 @@ class Bench:
         low, eager, high = ratios(turns["tinymed"], turns[EAGER], self.clock)
         tuned_low, tuned, tuned_high = ratios(turns["tinymed"], turns[best], self.clock)
         return {
-            "id": f"{case.label} {way}", "op": case.op, "kind": case.kind, "way": way, "case": case,
-            "eager": eager, "eager_low": low, "eager_high": high, "tuned": tuned, "tuned_low": tuned_low,
-            "tuned_high": tuned_high, "best_tuned": best, "commit": self.head["machine"]["commit"],
-            "date": self.head["machine"]["date"], "times": {n: rounded(asdict(t)) for n, t in times.items()},
-        }  # fmt: skip
+            "id": f"{case.label} {way}",
+            "op": case.op,
+            "kind": case.kind,
+            "way": way,
+            "case": case,
+            "eager": eager,
+            "eager_low": low,
+            "eager_high": high,
+            "tuned": tuned,
+            "tuned_low": tuned_low,
+            "tuned_high": tuned_high,
+            "best_tuned": best,
+            "commit": self.head["machine"]["commit"],
+            "date": self.head["machine"]["date"],
+            "times": {n: rounded(asdict(t)) for n, t in times.items()},
+        }
 
     def work(self, turns: dict[str, Any], flops: float, nbytes: float, **kernels: Any) -> dict[str, Any]:
         """GFLOP/s, GB/s, and the share of our time that the nearer ceiling explains."""
@@ -79,9 +92,15 @@ class Bench:
         roofs = {"arithmetic": flops / self.roof["gflops"], "memory": nbytes / self.roof["gbs"]}
         bound = max(roofs, key=lambda k: roofs[k])
         return {
-            "flops": flops, "bytes": nbytes, "intensity": flops / max(nbytes, 1), "gflops": flops / seconds / 1e9,
-            "gbs": nbytes / seconds / 1e9, "roof": roofs[bound] / 1e9 / seconds, "bound": bound, **kernels,
-        }  # fmt: skip
+            "flops": flops,
+            "bytes": nbytes,
+            "intensity": flops / max(nbytes, 1),
+            "gflops": flops / seconds / 1e9,
+            "gbs": nbytes / seconds / 1e9,
+            "roof": roofs[bound] / 1e9 / seconds,
+            "bound": bound,
+            **kernels,
+        }
 
     def keep(self, row: dict[str, Any]) -> None:
         """Add a row to the file."""
@@ -98,9 +117,11 @@ def line(row: dict[str, Any]) -> str:
     """One row for the terminal; ! marks a miss of 1.0 of eager or 1.1 of best-tuned, f a fallback."""
     miss = "!" if row["eager"] > 1.0 or row["tuned"] > 1.1 else " "
     microseconds = 1e6 * row["times"]["tinymed"]["median"]
-    return (f"{row['id']:62s} {row['eager']:6.2f} {row['tuned']:6.2f} {miss}{'f' if row['fallbacks'] else ' '} "
-            f"{microseconds:10.1f} {row['gflops']:8.1f} {row['gbs']:7.1f} {100 * row['roof']:5.0f} {row['bound'][:5]} "
-            f"{row['times']['tinymed']['busy']:.1f}")  # fmt: skip
+    return (
+        f"{row['id']:62s} {row['eager']:6.2f} {row['tuned']:6.2f} {miss}{'f' if row['fallbacks'] else ' '} "
+        f"{microseconds:10.1f} {row['gflops']:8.1f} {row['gbs']:7.1f} {100 * row['roof']:5.0f} {row['bound'][:5]} "
+        f"{row['times']['tinymed']['busy']:.1f}"
+    )
 
 
 def summary(rows: list[dict[str, Any]]) -> str:
@@ -110,8 +131,10 @@ def summary(rows: list[dict[str, Any]]) -> str:
         own = [r for r in rows if r["kind"] == kind]
         eager, tuned = [r["eager"] for r in own], [r["tuned"] for r in own]
         misses = sum(r["eager"] > 1.0 or r["tuned"] > 1.1 for r in own)
-        lines.append(f"{kind:12s} {len(own):5d} {statistics.median(eager):6.2f} {max(eager):6.2f} "
-                     f"{statistics.median(tuned):6.2f} {max(tuned):6.2f} {misses:7d}")  # fmt: skip
+        lines.append(
+            f"{kind:12s} {len(own):5d} {statistics.median(eager):6.2f} {max(eager):6.2f} "
+            f"{statistics.median(tuned):6.2f} {max(tuned):6.2f} {misses:7d}"
+        )
     return "\n".join(lines)
 
 

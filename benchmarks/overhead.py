@@ -94,10 +94,24 @@ def main() -> None:
     for op in options.ops:
         torch, ours, compiled = compare(PEERS, {"op": op}, rounds=options.rounds, steps=3)
         each = {r.peer: 1e3 * r.median_ms / (LENGTH * REPEATS) for r in (torch, ours, compiled)}
-        rows.append({"op": op, "microseconds": each, "ratio": {r.peer: r.ratio for r in (ours, compiled)},
-                     "spread": {r.peer: [r.ratio_low, r.ratio_high] for r in (ours, compiled)}})  # fmt: skip
-        cells.append((op, f"{each['torch']:.2f}", f"{each['numpy']:.2f}", f"{ours.ratio:.2f}",
-                      f"{each['numba']:.2f}", f"{compiled.ratio:.2f}"))  # fmt: skip
+        rows.append(
+            {
+                "op": op,
+                "microseconds": each,
+                "ratio": {r.peer: r.ratio for r in (ours, compiled)},
+                "spread": {r.peer: [r.ratio_low, r.ratio_high] for r in (ours, compiled)},
+            }
+        )
+        cells.append(
+            (
+                op,
+                f"{each['torch']:.2f}",
+                f"{each['numpy']:.2f}",
+                f"{ours.ratio:.2f}",
+                f"{each['numba']:.2f}",
+                f"{compiled.ratio:.2f}",
+            )
+        )
     print(table(cells))
     if set(options.ops) == set(OPS):
         save(Path(__file__).parent / "results" / "overhead.json", {"machine": machine(), "ops": rows})

@@ -30,11 +30,30 @@ README = HERE.parent / "README.md"
 TUNED_MALLOC = "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 # Variables that slow a library down, or change what is measured, without a word: no peer inherits them.
-TRAPS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "MKL_DEBUG_CPU_TYPE", "MKL_ENABLE_INSTRUCTIONS",
-         "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "NPY_DISABLE_CPU_FEATURES", "GLIBC_TUNABLES",
-         "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME",
-         "OMP_PROC_BIND", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_DISABLE_JIT", "NUMBA_THREADING_LAYER",
-         "TINYMED_DEBUG", "TINYMED_VALIDATE", "TINYMED_PRECISION")  # fmt: skip
+TRAPS = (
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_L2_SIZE",
+    "MKL_DEBUG_CPU_TYPE",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "ATEN_CPU_CAPABILITY",
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    "NPY_DISABLE_CPU_FEATURES",
+    "GLIBC_TUNABLES",
+    "MALLOC_MMAP_THRESHOLD_",
+    "MALLOC_TRIM_THRESHOLD_",
+    "OMP_WAIT_POLICY",
+    "GOMP_SPINCOUNT",
+    "KMP_BLOCKTIME",
+    "OMP_PROC_BIND",
+    "NUMBA_CPU_NAME",
+    "NUMBA_CPU_FEATURES",
+    "NUMBA_DISABLE_JIT",
+    "NUMBA_THREADING_LAYER",
+    "TINYMED_DEBUG",
+    "TINYMED_VALIDATE",
+    "TINYMED_PRECISION",
+)
 PAUSE = 0.1  # seconds between turns on several threads: the last peer's spinning workers fall asleep
 
 
@@ -166,8 +185,15 @@ class Result:
     turns_ms: list[float]  # by round: the ratio of any two peers can be formed within one
 
 
-def compare(peers: list[Peer], task: dict[str, Any], threads: int = 1, rounds: int = 7, steps: int = 1,
-            seconds: float = 0.0, absent: dict[str, str] | None = None) -> list[Result]:  # fmt: skip
+def compare(
+    peers: list[Peer],
+    task: dict[str, Any],
+    threads: int = 1,
+    rounds: int = 7,
+    steps: int = 1,
+    seconds: float = 0.0,
+    absent: dict[str, str] | None = None,
+) -> list[Result]:
     """Time the step of each peer in turns of so many steps, or seconds if that is more; the first peer's ratio is 1.
 
     absent takes the reasons of those that could not take part; without it they raise.
@@ -262,8 +288,14 @@ def machine() -> dict[str, Any]:
     """What the figures were measured on: processor, cores, versions; no host name."""
     import importlib.metadata as metadata
 
-    model = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
-                  if line.startswith("model name")), platform.processor())  # fmt: skip
+    model = next(
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.processor(),
+    )
     versions = {}
     for package in ("numpy", "numba", "torch", "jax", "onnxruntime", "scikit-learn"):
         try:
@@ -273,8 +305,14 @@ def machine() -> dict[str, Any]:
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE
     ).stdout.strip()
-    return {"processor": model, "cores": os.cpu_count(), "python": platform.python_version(), **versions,
-            "date": time.strftime("%Y-%m-%d"), "commit": commit}  # fmt: skip
+    return {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        **versions,
+        "date": time.strftime("%Y-%m-%d"),
+        "commit": commit,
+    }
 
 
 def traps(threads: int) -> dict[str, str]:
@@ -285,12 +323,13 @@ def traps(threads: int) -> dict[str, str]:
         "variables": "none set" if not found else "removed: " + ", ".join(f"{k}={v}" for k, v in found.items()),
         "malloc": "rows called 'malloc' run with GLIBC_TUNABLES=" + TUNED_MALLOC + "; others with glibc's defaults, "
         "which unmap every tensor above 32 MiB when it is freed",
-        "clock": "process CPU time on one thread; immune to neighbours but for the caches they share" if threads == 1
+        "clock": "process CPU time on one thread; immune to neighbours but for the caches they share"
+        if threads == 1
         else f"wall time on {threads} threads: a busy neighbour holds up every barrier",
         "spinning": "each peer in a process of its own, idle between its turns"
         + (f"; {PAUSE:g} s before each turn" if threads > 1 else ""),
         "load": load,
-    }  # fmt: skip
+    }
 
 
 def save(path: Path, content: Any) -> None:

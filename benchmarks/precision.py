@@ -18,8 +18,23 @@ from pathlib import Path
 from peers import machine, save
 
 RESULTS = Path(__file__).resolve().parent / "results"
-RECIPE = ["--model", "dcnn", "--option", "bn_momentum=0.1", "--option", "padding=same", "--size", "64", "--batch", "64",
-          "--flip", "--workers", "0", "--positive", "parasitized"]  # fmt: skip
+RECIPE = [
+    "--model",
+    "dcnn",
+    "--option",
+    "bn_momentum=0.1",
+    "--option",
+    "padding=same",
+    "--size",
+    "64",
+    "--batch",
+    "64",
+    "--flip",
+    "--workers",
+    "0",
+    "--positive",
+    "parasitized",
+]
 GOAL = 0.01  # between the means
 
 
@@ -29,8 +44,12 @@ def accuracy(precision: str, seed: int, data: Path, runs: Path, steps: int) -> f
     if not (run / "metrics.json").exists():
         threads = dict.fromkeys(("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
         command = [sys.executable, "-m", "tinymed", "train", "--data", data, *RECIPE, "--steps", steps, "--seed", seed]
-        subprocess.run([*map(str, command), "--out", str(run)], check=True, stdout=subprocess.DEVNULL,
-                       env=os.environ | threads | {"TINYMED_PRECISION": precision})  # fmt: skip
+        subprocess.run(
+            [*map(str, command), "--out", str(run)],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            env=os.environ | threads | {"TINYMED_PRECISION": precision},
+        )
     return float(json.loads((run / "metrics.json").read_text())["test"]["accuracy"])
 
 
@@ -48,11 +67,20 @@ def main() -> None:
         print(f"seed {seed}: exact {pairs[-1]['exact']:.4f}, with F(4x4) {pairs[-1]['tf32']:.4f}", flush=True)
     means = {p: statistics.mean(pair[p] for pair in pairs) for p in ("exact", "tf32")}
     differences = [pair["tf32"] - pair["exact"] for pair in pairs]
-    found = {"recipe": [*RECIPE, "--steps", str(o.steps)], "pairs": pairs, "means": means, "differences": differences,
-             "difference": means["tf32"] - means["exact"], "goal": GOAL, "machine": machine()}  # fmt: skip
+    found = {
+        "recipe": [*RECIPE, "--steps", str(o.steps)],
+        "pairs": pairs,
+        "means": means,
+        "differences": differences,
+        "difference": means["tf32"] - means["exact"],
+        "goal": GOAL,
+        "machine": machine(),
+    }
     save(RESULTS / "precision.json", found)
-    print(f"means: exact {means['exact']:.4f}, with F(4x4) {means['tf32']:.4f}; difference {found['difference']:+.4f}, "
-          f"of pairs {min(differences):+.4f} to {max(differences):+.4f}; goal: {GOAL} at most")  # fmt: skip
+    print(
+        f"means: exact {means['exact']:.4f}, with F(4x4) {means['tf32']:.4f}; difference {found['difference']:+.4f}, "
+        f"of pairs {min(differences):+.4f} to {max(differences):+.4f}; goal: {GOAL} at most"
+    )
 
 
 if __name__ == "__main__":

@@ -21,10 +21,14 @@ def find(puzzle: puzzles.Puzzle, root: Path) -> dict[str, Any]:
     report = puzzles.examine(puzzle, puzzles.loaded(puzzles.compiled(puzzle, folder, root / "objects"))).report
     said = None if report is None else (report.kind, report.file, report.line)
     return {
-        "number": puzzle.number, "kernel": PROBLEMS[puzzle.problem].kernel, "problem": puzzle.problem,
-        "file": puzzle.file, "line": puzzle.line, "report": str(report).splitlines(),
+        "number": puzzle.number,
+        "kernel": PROBLEMS[puzzle.problem].kernel,
+        "problem": puzzle.problem,
+        "file": puzzle.file,
+        "line": puzzle.line,
+        "report": str(report).splitlines(),
         "found": said == (puzzle.kind, *puzzle.reported),
-    }  # fmt: skip
+    }
 
 
 def main() -> None:
@@ -35,8 +39,12 @@ def main() -> None:
             rows.append(find(puzzle, Path(folder)))
             print(f"{puzzle.number:3} {'found' if rows[-1]['found'] else 'MISSED'}  {rows[-1]['report'][0]}")
     found = sum(row["found"] for row in rows)
-    summary = {"puzzles": len(rows), "found": found, "kernels": len({row["kernel"] for row in rows}),
-               "files": len({row["file"] for row in rows})}  # fmt: skip
+    summary = {
+        "puzzles": len(rows),
+        "found": found,
+        "kernels": len({row["kernel"] for row in rows}),
+        "files": len({row["file"] for row in rows}),
+    }
     print(summary)
     save(Path(__file__).parent / "results" / "puzzles.json", {"machine": machine(), "summary": summary, "rows": rows})
     raise SystemExit(found < len(rows))

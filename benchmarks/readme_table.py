@@ -83,8 +83,10 @@ def text() -> str:
     if not whole and not single:
         raise SystemExit(f"no models_t1.json or ops_t1.json in {RESULTS}: run models.py and ops.py first")
     head = (whole or single)["machine"]
-    measured = (f"One thread of process CPU time on {head['processor']}, PyTorch {head['torch']}, ONNX Runtime "
-                f"{head['onnxruntime']}, JAX {head['jax']}, {head['date']}.")  # fmt: skip
+    measured = (
+        f"One thread of process CPU time on {head['processor']}, PyTorch {head['torch']}, ONNX Runtime "
+        f"{head['onnxruntime']}, JAX {head['jax']}, {head['date']}."
+    )
     if single:
         roof = single["roof"]
         measured += f"  The roof: {roof['gflops']:.0f} GFLOP/s and {roof['gbs']:.0f} GB/s, measured in the same run."

@@ -29,9 +29,18 @@ SETS: dict[str, tuple[list[str], float | None]] = {
     "breast_histology_idc": (["--positive", "idc"], 0.809),
     "brain_tumor_mri": (["--positive", "glioma"], 0.802),
     "chest_xray": (["--positive", "pneumonia"], 0.822),
-    "fundus_dr_idrid": (["--positive", "referable", "--merge", "not_referable=grade0,grade1",
-                         "--merge", "referable=grade2,grade3,grade4"], None),
-}  # fmt: skip
+    "fundus_dr_idrid": (
+        [
+            "--positive",
+            "referable",
+            "--merge",
+            "not_referable=grade0,grade1",
+            "--merge",
+            "referable=grade2,grade3,grade4",
+        ],
+        None,
+    ),
+}
 SEEDS = range(5)
 
 
@@ -108,8 +117,9 @@ def collect(data: Path, runs: Path) -> list[dict[str, Any]]:
     return [r for r in rows if r["tinymed"]]
 
 
-def row(dataset: str, run: str, recipe: str, ours: dict[str, Any], theirs: dict[str, Any],
-        best: dict[str, Any]) -> dict[str, Any]:  # fmt: skip
+def row(
+    dataset: str, run: str, recipe: str, ours: dict[str, Any], theirs: dict[str, Any], best: dict[str, Any]
+) -> dict[str, Any]:
     """Validation and test of both engines with the last weights, and ours with those of the best validation epoch."""
     keys = ("accuracy", "sensitivity", "specificity", "auc")
     wanted = [*keys, *(f"{k}_interval" for k in keys), "n", "positive"]
@@ -117,8 +127,14 @@ def row(dataset: str, run: str, recipe: str, ours: dict[str, Any], theirs: dict[
     def short(m: dict[str, Any]) -> dict[str, Any]:
         return {part: {k: m[part].get(k) for k in wanted} for part in ("val", "test") if part in m}
 
-    return {"dataset": dataset, "run": run, "recipe": recipe, "tinymed": short(ours), "torch": short(theirs),
-            "best": {k: best[k] for k in wanted if k in best}}  # fmt: skip
+    return {
+        "dataset": dataset,
+        "run": run,
+        "recipe": recipe,
+        "tinymed": short(ours),
+        "torch": short(theirs),
+        "best": {k: best[k] for k in wanted if k in best},
+    }
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -153,8 +169,11 @@ def with_interval(metrics: dict[str, Any], key: str) -> str:
 
 def paired(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Malaria, 3,000 steps: test accuracies of both engines by seed, and the difference of their means."""
-    pairs = [(r["tinymed"]["test"]["accuracy"], r["torch"]["test"]["accuracy"]) for r in rows
-             if r["dataset"] == "malaria" and r["recipe"].startswith("3,000") and "test" in r["torch"]]  # fmt: skip
+    pairs = [
+        (r["tinymed"]["test"]["accuracy"], r["torch"]["test"]["accuracy"])
+        for r in rows
+        if r["dataset"] == "malaria" and r["recipe"].startswith("3,000") and "test" in r["torch"]
+    ]
     if not pairs:
         return {}
     ours, theirs = zip(*pairs, strict=True)
@@ -176,9 +195,11 @@ def main() -> None:
     save(RESULTS / "recipes.json", {"machine": machine(), "paired seeds, malaria, 3,000 steps": seeds, "rows": rows})
     text = table(rows)
     if seeds:
-        text += (f"\n\nMalaria, 3,000 steps, {len(seeds['tinymed'])} paired seeds: mean test accuracy "
-                 f"{figure(seeds['mean_tinymed'])} (tinymed) and {figure(seeds['mean_torch'])} (PyTorch), "
-                 f"difference {seeds['difference_of_means']:+.3f}.")  # fmt: skip
+        text += (
+            f"\n\nMalaria, 3,000 steps, {len(seeds['tinymed'])} paired seeds: mean test accuracy "
+            f"{figure(seeds['mean_tinymed'])} (tinymed) and {figure(seeds['mean_torch'])} (PyTorch), "
+            f"difference {seeds['difference_of_means']:+.3f}."
+        )
     into_readme("recipes", text)
     for picture in ("curves", "roc", "confusion"):
         if (o.runs / "malaria-s0" / f"{picture}.png").exists():

@@ -29,15 +29,51 @@ HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 MASKS = ["--task", "segmentation", "--size", "96", "--batch", "16"]
 LESION = [*MASKS, "--labels", "0=skin,255=lesion", "--augment"]
-TUMOUR = [*MASKS, "--labels", "0=tissue,255=tumour", "--horizontal-flip", "--rotate", "10", "--scale", "0.9,1.1",
-          "--contrast", "0.2"]  # fmt: skip
+TUMOUR = [
+    *MASKS,
+    "--labels",
+    "0=tissue,255=tumour",
+    "--horizontal-flip",
+    "--rotate",
+    "10",
+    "--scale",
+    "0.9,1.1",
+    "--contrast",
+    "0.2",
+]
 UNET = ["--model", "unet_bn", "--option", "base=8"]
 DCUNET = ["--model", "dcunet", "--option", "filters=8", "--head", "sigmoid", "--loss", "focal_tversky"]
 FCRN = ["--model", "fcrn50", "--option", "width=0.25", "--lr", "0.002"]
-MEMBRANE = ["--task", "segmentation", "--labels", "255=cell,0=membrane", "--border-class", "cell", "--flip", "--rotate",
-            "180", "--elastic", "10", "--contrast", "0.2", "--normalise"]  # fmt: skip
-HIPPOCAMPUS = ["--task", "segmentation", "--labels", "0=background,1=anterior,2=posterior", "--patch", "32,48,32",
-               "--rotate", "10", "--elastic", "1.5", "--contrast", "0.1"]  # fmt: skip
+MEMBRANE = [
+    "--task",
+    "segmentation",
+    "--labels",
+    "255=cell,0=membrane",
+    "--border-class",
+    "cell",
+    "--flip",
+    "--rotate",
+    "180",
+    "--elastic",
+    "10",
+    "--contrast",
+    "0.2",
+    "--normalise",
+]
+HIPPOCAMPUS = [
+    "--task",
+    "segmentation",
+    "--labels",
+    "0=background,1=anterior,2=posterior",
+    "--patch",
+    "32,48,32",
+    "--rotate",
+    "10",
+    "--elastic",
+    "1.5",
+    "--contrast",
+    "0.1",
+]
 
 
 class Recipe(NamedTuple):
@@ -55,31 +91,94 @@ RECIPES = {
     "busi-unet": Recipe("busi_ultrasound", "U-Net, batch norm, base 8", [*TUMOUR, *UNET, "--epochs", "20"], BUSI),
     "busi-dcunet": Recipe("busi_ultrasound", "DC-UNet, 8 filters", [*TUMOUR, *DCUNET, "--epochs", "12"], BUSI),
     "busi-fcrn": Recipe("busi_ultrasound", "FCRN-50, quarter width", [*TUMOUR, *FCRN, "--epochs", "20"], BUSI),
-    "isic-unet": Recipe("skin_lesion_isic", "U-Net, batch norm, base 8",
-                        [*LESION, *UNET, "--epochs", "20", "--lr", "0.002"], ISIC),
+    "isic-unet": Recipe(
+        "skin_lesion_isic", "U-Net, batch norm, base 8", [*LESION, *UNET, "--epochs", "20", "--lr", "0.002"], ISIC
+    ),
     "isic-dcunet": Recipe("skin_lesion_isic", "DC-UNet, 8 filters", [*LESION, *DCUNET, "--epochs", "12"], ISIC),
     "isic-fcrn": Recipe("skin_lesion_isic", "FCRN-50, quarter width", [*LESION, *FCRN, "--epochs", "20"], ISIC),
     "em-unet": Recipe(
-        "em_membranes_isbi2012", "U-Net without padding, base 8, weight map, overlap-tile",
-        [*MEMBRANE, "--model", "unet", "--option", "base=8", "--option", "dropout=0.2", "--patch", "284",
-         "--per-image", "4", "--batch", "2", "--epochs", "12", "--border-weight", "10", "--foreground", "0",
-         "--overlap", "0", "--blend", "uniform", "--lr", "0.002"], EM,
+        "em_membranes_isbi2012",
+        "U-Net without padding, base 8, weight map, overlap-tile",
+        [
+            *MEMBRANE,
+            "--model",
+            "unet",
+            "--option",
+            "base=8",
+            "--option",
+            "dropout=0.2",
+            "--patch",
+            "284",
+            "--per-image",
+            "4",
+            "--batch",
+            "2",
+            "--epochs",
+            "12",
+            "--border-weight",
+            "10",
+            "--foreground",
+            "0",
+            "--overlap",
+            "0",
+            "--blend",
+            "uniform",
+            "--lr",
+            "0.002",
+        ],
+        EM,
     ),
     "hippocampus-unet3d": Recipe(
-        "hippocampus_3d", "3D U-Net, base 4",
-        [*HIPPOCAMPUS, "--model", "unet3d", "--option", "padding=same", "--option", "base=4", "--epochs", "6",
-         "--lr", "0.003"], HIPPO,
+        "hippocampus_3d",
+        "3D U-Net, base 4",
+        [
+            *HIPPOCAMPUS,
+            "--model",
+            "unet3d",
+            "--option",
+            "padding=same",
+            "--option",
+            "base=4",
+            "--epochs",
+            "6",
+            "--lr",
+            "0.003",
+        ],
+        HIPPO,
     ),
     "hippocampus-voxresnet": Recipe(
-        "hippocampus_3d", "VoxResNet, base 4, deep supervision",
-        [*HIPPOCAMPUS, "--model", "voxresnet", "--option", "base=4", "--epochs", "5", "--lr", "0.003"], HIPPO,
+        "hippocampus_3d",
+        "VoxResNet, base 4, deep supervision",
+        [*HIPPOCAMPUS, "--model", "voxresnet", "--option", "base=4", "--epochs", "5", "--lr", "0.003"],
+        HIPPO,
     ),
     "bccd-unet": Recipe(
-        "bccd_detection", "U-Net, batch norm, base 8: map of scores, peaks, non-maximum suppression",
-        ["--task", "detection", "--model", "unet_bn", "--option", "base=8", "--size", "256", "--epochs", "18", "--flip",
-         "--scale", "0.9,1.1", "--brightness", "0.05", "--contrast", "0.1", "--lr", "0.003"], {},
+        "bccd_detection",
+        "U-Net, batch norm, base 8: map of scores, peaks, non-maximum suppression",
+        [
+            "--task",
+            "detection",
+            "--model",
+            "unet_bn",
+            "--option",
+            "base=8",
+            "--size",
+            "256",
+            "--epochs",
+            "18",
+            "--flip",
+            "--scale",
+            "0.9,1.1",
+            "--brightness",
+            "0.05",
+            "--contrast",
+            "0.1",
+            "--lr",
+            "0.003",
+        ],
+        {},
     ),
-}  # fmt: skip
+}
 TWINS = ("busi-unet",)  # repeated in PyTorch
 
 
@@ -115,13 +214,25 @@ def row(name: str, runs: Path) -> dict[str, Any] | None:
     theirs = read(runs / name / "torch.json")
     keys = ("n", "per_class", "dice", "dice_interval", "accuracy", "ap", "ap_interval", "ap_centre")
     parts = {part: {k: metrics[part][k] for k in keys if k in metrics[part]} for part in ("val", "test")}
-    twin = {key: theirs[part]["dice"] for key, part in (("torch", "test"), ("last", "tinymed test, last epoch"))
-            if part in theirs}  # fmt: skip
+    twin = {
+        key: theirs[part]["dice"]
+        for key, part in (("torch", "test"), ("last", "tinymed test, last epoch"))
+        if part in theirs
+    }
     shown = shlex.join(["tinymed", *command(name, Path("DATA"), Path("RUNS"))])
     date = datetime.fromtimestamp((runs / name / "metrics.json").stat().st_mtime, UTC).date().isoformat()
-    return {"row": name, "date": date, "data": recipe.data, "network": recipe.network, "command": shown,
-            "floor": recipe.floor, "minutes": round(metrics["training_seconds"] / 60, 1), "epochs": metrics["epochs"],
-            "last epoch": twin, **parts}  # fmt: skip
+    return {
+        "row": name,
+        "date": date,
+        "data": recipe.data,
+        "network": recipe.network,
+        "command": shown,
+        "floor": recipe.floor,
+        "minutes": round(metrics["training_seconds"] / 60, 1),
+        "epochs": metrics["epochs"],
+        "last epoch": twin,
+        **parts,
+    }
 
 
 def figure(value: float | None) -> str:

@@ -12,12 +12,31 @@ from typing import Any, NamedTuple
 
 Shape = tuple[int, ...]
 PARAMETERS = ("conv2d", "conv_transpose2d", "linear")  # gradients of input and weight are timed apart
-KINDS = {"conv2d": "conv", "conv_transpose2d": "conv", "linear": "dense", "max_pool2d": "pool", "avg_pool2d": "pool",
-         "adaptive_avg_pool2d": "pool", "batch_norm": "norm", "group_norm": "norm", "layer_norm": "norm",
-         "dropout": "dropout", "add": "join", "cat": "join", "interpolate": "resample", "cross_entropy": "loss",
-         "binary_cross_entropy_with_logits": "loss", "binary_cross_entropy": "loss", "adam": "optim", "sgd": "optim",
-         "exp": "elementwise", "log": "elementwise", "abs": "elementwise", "clamp": "elementwise",
-         "mul": "elementwise"}  # fmt: skip
+KINDS = {
+    "conv2d": "conv",
+    "conv_transpose2d": "conv",
+    "linear": "dense",
+    "max_pool2d": "pool",
+    "avg_pool2d": "pool",
+    "adaptive_avg_pool2d": "pool",
+    "batch_norm": "norm",
+    "group_norm": "norm",
+    "layer_norm": "norm",
+    "dropout": "dropout",
+    "add": "join",
+    "cat": "join",
+    "interpolate": "resample",
+    "cross_entropy": "loss",
+    "binary_cross_entropy_with_logits": "loss",
+    "binary_cross_entropy": "loss",
+    "adam": "optim",
+    "sgd": "optim",
+    "exp": "elementwise",
+    "log": "elementwise",
+    "abs": "elementwise",
+    "clamp": "elementwise",
+    "mul": "elementwise",
+}
 
 
 class Case(NamedTuple):
@@ -64,8 +83,9 @@ class Case(NamedTuple):
         return f"{self.op} {size}{detail}" + f" b{x[0]}" * (self.kind != "optim")
 
 
-def conv(n: int, c: int, side: int, k: int, r: int, stride: int = 1, padding: int = -1, groups: int = 1,
-         bias: bool = False) -> Case:  # fmt: skip
+def conv(
+    n: int, c: int, side: int, k: int, r: int, stride: int = 1, padding: int = -1, groups: int = 1, bias: bool = False
+) -> Case:
     """A square convolution; padding r // 2 unless said."""
     padding = r // 2 if padding < 0 else padding
     options = (("stride", stride), ("padding", padding), ("groups", groups))
@@ -238,8 +258,24 @@ def unet(base: int, n: int = 8, side: int = 256) -> Iterator[Case]:
 
 def others(n: int = 128) -> Iterator[Case]:
     """What users swap in: other activations, norms, losses and optimisers, on a map of the papers' CNN."""
-    for op in ("leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "logsigmoid", "softsign", "sigmoid",
-               "tanh", "hardswish", "hardtanh", "exp", "log", "abs"):  # fmt: skip
+    for op in (
+        "leaky_relu",
+        "elu",
+        "selu",
+        "gelu",
+        "silu",
+        "mish",
+        "softplus",
+        "logsigmoid",
+        "softsign",
+        "sigmoid",
+        "tanh",
+        "hardswish",
+        "hardtanh",
+        "exp",
+        "log",
+        "abs",
+    ):
         yield image(op, n, 64, 32)
     yield image("clamp", n, 64, 32, min=-1.0, max=1.0)
     yield Case("mul", ((n, 64, 32, 32),) * 2)
@@ -260,10 +296,16 @@ def others(n: int = 128) -> Iterator[Case]:
 
 
 NETWORKS = {
-    "dcnn64": lambda: dcnn(128, 3, 64, 1), "dcnn50": lambda: dcnn(128, 3, 50, 1),
-    "dcnn50valid": lambda: dcnn(128, 3, 50, 0), "resnet50": resnet50, "densenet121": densenet121,
-    "xception": xception, "unet32": lambda: unet(32), "unet64": lambda: unet(64), "others": others,
-}  # fmt: skip
+    "dcnn64": lambda: dcnn(128, 3, 64, 1),
+    "dcnn50": lambda: dcnn(128, 3, 50, 1),
+    "dcnn50valid": lambda: dcnn(128, 3, 50, 0),
+    "resnet50": resnet50,
+    "densenet121": densenet121,
+    "xception": xception,
+    "unet32": lambda: unet(32),
+    "unet64": lambda: unet(64),
+    "others": others,
+}
 
 
 def cases(networks: str = "", kinds: str = "") -> dict[Case, list[str]]:

@@ -20,19 +20,39 @@ from typing import Any
 from peers import machine, save
 
 RESULTS = Path(__file__).resolve().parent / "results"
-CELLS = {"positive": "parasitized", "size": 50, "batch": 32, "epochs": 12, "flip": True, "head": "softmax",
-         "schedule": "cosine", "workers": 0}  # fmt: skip
+CELLS = {
+    "positive": "parasitized",
+    "size": 50,
+    "batch": 32,
+    "epochs": 12,
+    "flip": True,
+    "head": "softmax",
+    "schedule": "cosine",
+    "workers": 0,
+}
 # name: (data set, what `tinymed train` is told)
 ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "DCNN": ("malaria", CELLS | {"model": "dcnn", "option_": ["bn_momentum=0.1"]}),
     "ResNet-20": ("malaria", CELLS | {"model": "resnet20"}),
     "U-Net, batch norm, base 8": (
         "busi_ultrasound",
-        {"task": "segmentation", "model": "unet_bn", "option_": ["base=8"], "labels": "0=tissue,255=tumour",
-         "size": 96, "batch": 16, "epochs": 20, "horizontal_flip": True, "rotate": 10.0, "scale": "0.9,1.1",
-         "contrast": 0.2, "keep": "last", "workers": 0},
+        {
+            "task": "segmentation",
+            "model": "unet_bn",
+            "option_": ["base=8"],
+            "labels": "0=tissue,255=tumour",
+            "size": 96,
+            "batch": 16,
+            "epochs": 20,
+            "horizontal_flip": True,
+            "rotate": 10.0,
+            "scale": "0.9,1.1",
+            "contrast": 0.2,
+            "keep": "last",
+            "workers": 0,
+        },
     ),
-}  # fmt: skip
+}
 
 
 def folder(name: str, runs: Path) -> Path:
@@ -76,19 +96,28 @@ def train_theirs(name: str, runs: Path) -> None:
 
 def row(name: str, runs: Path) -> dict[str, Any]:
     """Scores and seconds of both."""
-    ours, cpu, theirs = (json.loads((folder(name, runs) / f"{kind}.json").read_text("utf-8"))
-                         for kind in ("metrics", "cpu", "torch"))  # fmt: skip
+    ours, cpu, theirs = (
+        json.loads((folder(name, runs) / f"{kind}.json").read_text("utf-8")) for kind in ("metrics", "cpu", "torch")
+    )
     key = "dice" if ROWS[name][1].get("task") == "segmentation" else "accuracy"
     kept = (key, f"{key}_interval")
-    return {"network": name, "data": ROWS[name][0], "score": key, "options": ROWS[name][1],
-            "tinymed": {k: ours["test"][k] for k in kept} | cpu, "framework": theirs["framework"],
-            "torch": {k: theirs["test"][k] for k in kept} | {"cpu_seconds": theirs["cpu_seconds"]}}  # fmt: skip
+    return {
+        "network": name,
+        "data": ROWS[name][0],
+        "score": key,
+        "options": ROWS[name][1],
+        "tinymed": {k: ours["test"][k] for k in kept} | cpu,
+        "framework": theirs["framework"],
+        "torch": {k: theirs["test"][k] for k in kept} | {"cpu_seconds": theirs["cpu_seconds"]},
+    }
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as Markdown."""
-    lines = ["| network | data | test score | tinymed | PyTorch | CPU s, tinymed | CPU s, PyTorch | ratio |",
-             "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        "| network | data | test score | tinymed | PyTorch | CPU s, tinymed | CPU s, PyTorch | ratio |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for r in rows:
         scores = []
         for engine in ("tinymed", "torch"):
@@ -98,8 +127,11 @@ def table(rows: list[dict[str, Any]]) -> str:
         cells = [r["network"], r["data"], "Dice" if r["score"] == "dice" else r["score"], *scores]
         cells += [f"{s:.0f}" for s in seconds] + [f"{seconds[0] / seconds[1]:.2f}"]
         lines.append("| " + " | ".join(cells) + " |")
-    lines += ["", "The same initial weights, batches and schedule; weights of the last step; 95 % intervals.",
-              "CPU time of the steps, loading of images included, one thread each."]  # fmt: skip
+    lines += [
+        "",
+        "The same initial weights, batches and schedule; weights of the last step; 95 % intervals.",
+        "CPU time of the steps, loading of images included, one thread each.",
+    ]
     return "\n".join(lines) + "\n"
 
 

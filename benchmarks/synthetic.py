@@ -56,9 +56,12 @@ def network(sets: dict[str, Dataset], config: Any) -> dict[str, Any]:
     names = ("accuracy", "accuracy_interval", "auc", "auc_interval", "sensitivity", "specificity")
     return {
         "recipe": {name: getattr(config, name) for name in ("epochs", "batch", "lr", "schedule", "keep")},
-        "wall_seconds": round(wall, 1), "cpu_seconds": round(cpu, 1), "images_per_second": round(p.images / p.seconds),
-        **{name: test[name] for name in names}, "val_accuracies": [row["val_accuracy"] for row in p.history],
-    }  # fmt: skip
+        "wall_seconds": round(wall, 1),
+        "cpu_seconds": round(cpu, 1),
+        "images_per_second": round(p.images / p.seconds),
+        **{name: test[name] for name in names},
+        "val_accuracies": [row["val_accuracy"] for row in p.history],
+    }
 
 
 def main() -> None:
@@ -67,10 +70,12 @@ def main() -> None:
     sets = open_splits(config.data, config.seed)
     config = completed(config, sets, {})
     report = {
-        "difficulty": config.data.difficulty, "size": config.data.size,
+        "difficulty": config.data.difficulty,
+        "size": config.data.size,
         "images": {name: len(part) for name, part in sets.items()},
-        "random_forest": forest(sets), "dcnn": network(sets, config),
-    }  # fmt: skip
+        "random_forest": forest(sets),
+        "dcnn": network(sets, config),
+    }
     import numba
 
     report["threads"] = numba.get_num_threads()

@@ -61,8 +61,19 @@ def train(data: Path, runs: Path, options: argparse.Namespace) -> dict[str, list
     size = ["--size", options.size]
     source = runs / f"source-{options.size}-{options.pretrain}"
     if not (source / "metrics.json").exists():
-        tinymed("train", *MODEL, *size, "--data", data / SOURCE, "--positive", "parasitized", "--out", source,
-                "--steps", options.pretrain)  # fmt: skip
+        tinymed(
+            "train",
+            *MODEL,
+            *size,
+            "--data",
+            data / SOURCE,
+            "--positive",
+            "parasitized",
+            "--out",
+            source,
+            "--steps",
+            options.pretrain,
+        )
     subset = few(data, runs, options.images)
     results: dict[str, list[dict[str, Any]]] = {}
     for way, more in WAYS.items():
@@ -71,8 +82,22 @@ def train(data: Path, runs: Path, options: argparse.Namespace) -> dict[str, list
             out = runs / name
             init = [word if word != "--init" else f"--init={source}" for word in more]
             if not (out / "metrics.json").exists():
-                tinymed("train", *MODEL, *size, *init, "--data", subset, "--positive", "idc", "--out", out,
-                        "--steps", options.steps, "--seed", seed)  # fmt: skip
+                tinymed(
+                    "train",
+                    *MODEL,
+                    *size,
+                    *init,
+                    "--data",
+                    subset,
+                    "--positive",
+                    "idc",
+                    "--out",
+                    out,
+                    "--steps",
+                    options.steps,
+                    "--seed",
+                    seed,
+                )
             results.setdefault(way, []).append(json.loads((out / "metrics.json").read_text())["test"])
     return results
 
@@ -98,8 +123,11 @@ def main() -> None:
         accuracy, auc = (statistics.mean(m[k] for m in seeds) for k in ("accuracy", "auc"))
         spread = f"{min(m['accuracy'] for m in seeds):.3f} to {max(m['accuracy'] for m in seeds):.3f}"
         lines.append(f"| {way} | {accuracy:.3f} ({spread}) | {auc:.3f} |")
-    lines += ["", f"DCNN at {options.size} pixels, pre-trained on {SOURCE} for {options.pretrain} steps of 32, then "
-              f"{options.steps} steps of 32 on the target. In brackets the lowest and the highest seed."]  # fmt: skip
+    lines += [
+        "",
+        f"DCNN at {options.size} pixels, pre-trained on {SOURCE} for {options.pretrain} steps of 32, then "
+        f"{options.steps} steps of 32 on the target. In brackets the lowest and the highest seed.",
+    ]
     (RESULTS / "transfer.md").write_text("\n".join(lines) + "\n", "utf-8")
     print("\n".join(lines))
 

@@ -5,8 +5,16 @@ from typing import Any
 import numpy as np
 
 
-def dcnn(torch: Any, classes: int = 2, channels: int = 3, size: int = 50, padding: int = 0,
-         dropout: tuple[float, float] = (0.25, 0.5), momentum: float = 0.01, eps: float = 1e-3) -> Any:  # fmt: skip
+def dcnn(
+    torch: Any,
+    classes: int = 2,
+    channels: int = 3,
+    size: int = 50,
+    padding: int = 0,
+    dropout: tuple[float, float] = (0.25, 0.5),
+    momentum: float = 0.01,
+    eps: float = 1e-3,
+) -> Any:
     """SYSTEMS section 1: three times conv, ReLU, pool, batch norm, dropout; conv, ReLU, pool; four dense; logits."""
     nn = torch.nn
     layers: list[Any] = []
@@ -27,13 +35,24 @@ def lenet5_modern(torch: Any, classes: int = 10, channels: int = 1) -> Any:
     """SYSTEMS section 7, modern variant: 61,706 parameters."""
     nn = torch.nn
     return nn.Sequential(
-        nn.Conv2d(channels, 6, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), nn.Tanh(), nn.AvgPool2d(2),
-        nn.Conv2d(16, 120, 5), nn.Tanh(), nn.Flatten(), nn.Linear(120, 84), nn.Tanh(), nn.Linear(84, classes),
-    )  # fmt: skip
+        nn.Conv2d(channels, 6, 5),
+        nn.Tanh(),
+        nn.AvgPool2d(2),
+        nn.Conv2d(6, 16, 5),
+        nn.Tanh(),
+        nn.AvgPool2d(2),
+        nn.Conv2d(16, 120, 5),
+        nn.Tanh(),
+        nn.Flatten(),
+        nn.Linear(120, 84),
+        nn.Tanh(),
+        nn.Linear(84, classes),
+    )
 
 
-def resnet20(torch: Any, classes: int = 10, channels: int = 3, widths: tuple[int, int, int] = (16, 32, 64),
-             blocks: int = 3) -> Any:  # fmt: skip
+def resnet20(
+    torch: Any, classes: int = 10, channels: int = 3, widths: tuple[int, int, int] = (16, 32, 64), blocks: int = 3
+) -> Any:
     """He et al. 2016, section 4.2, with shortcuts free of parameters (option A)."""
     nn, functional = torch.nn, torch.nn.functional
 
@@ -68,8 +87,15 @@ def copy_weights(torch: Any, ours: Any, theirs: Any) -> None:
             q.copy_(torch.from_numpy(np.ascontiguousarray(p.data)).reshape(q.shape))
 
 
-def unet(torch: Any, classes: int = 2, channels: int = 1, base: int = 64, depth: int = 4, padded: bool = True,
-         norm: bool = True) -> Any:  # fmt: skip
+def unet(
+    torch: Any,
+    classes: int = 2,
+    channels: int = 1,
+    base: int = 64,
+    depth: int = 4,
+    padded: bool = True,
+    norm: bool = True,
+) -> Any:
     """SYSTEMS section 11: U-Net with up-convolutions; its parameters have our names."""
     nn, functional = torch.nn, torch.nn.functional
 

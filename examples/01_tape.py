@@ -107,8 +107,10 @@ def lesson_record() -> None:
     print("\n2. The walk, from the last op to the first (by hand: dy/dh = 2 h + 1, dy/dw = (2 h + 1) x):\n")
     gradients = walk_by_hand(y)
     y.backward()  # the engine's own walk, on the same tape
-    print(f"\n   by hand  dy/dw = {gradients[id(w)]:g}, dy/dx = {gradients[id(x)]:g};"
-          f"  backward()  w.grad = {w.grad.item():g}, x.grad = {x.grad.item():g}")  # fmt: skip
+    print(
+        f"\n   by hand  dy/dw = {gradients[id(w)]:g}, dy/dx = {gradients[id(x)]:g};"
+        f"  backward()  w.grad = {w.grad.item():g}, x.grad = {x.grad.item():g}"
+    )
     h = 2.0 * 3.0
     assert gradients[id(w)] == w.grad.item() == (2 * h + 1) * 3.0
     assert gradients[id(x)] == x.grad.item() == (2 * h + 1) * 2.0

@@ -87,9 +87,13 @@ def main() -> None:
     x, weight, bias = draw(N, C, H, W, step=0), draw(O, C, KH, KW, step=1), draw(O, step=2)
     multiplications = N * O * H * W * C * KH * KW
     print(f"x {list(x.shape)}, weight {list(weight.shape)}: {multiplications:,} multiplications\n")
-    altitudes = [("seven loops in Python", seven_loops, 1), ("windows, einsum", windows_einsum, 20),
-                 ("shifted images (reference)", reference, 20), ("im2col, matrix product", im2col, 20),
-                 ("Numba kernel", compiled, 50)]  # fmt: skip
+    altitudes = [
+        ("seven loops in Python", seven_loops, 1),
+        ("windows, einsum", windows_einsum, 20),
+        ("shifted images (reference)", reference, 20),
+        ("im2col, matrix product", im2col, 20),
+        ("Numba kernel", compiled, 50),
+    ]
     print(f"{'altitude':28s} {'ms':>10s} {'times faster':>13s} {'GFLOP/s':>9s}   error, of the largest value")
     true = seven_loops(x.astype(np.float64), weight.astype(np.float64), bias.astype(np.float64))
     seconds: dict[str, float] = {}

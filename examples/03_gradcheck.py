@@ -150,8 +150,10 @@ def lesson_step() -> None:
 def lesson_kink() -> None:
     x, one = np.zeros(1), np.ones(1)
     numeric, analytic = slopes(F.relu, x, one, one)
-    print("\n4. At a kink there is nothing to check: the slope of relu at 0 is "
-          f"{numeric:g} by differences, {analytic:g} by convention.")  # fmt: skip
+    print(
+        "\n4. At a kink there is nothing to check: the slope of relu at 0 is "
+        f"{numeric:g} by differences, {analytic:g} by convention."
+    )
     print("   So samples for a check stay away from kinks and ties: draw.array(shape, avoid=(0.0,)).")
     assert (round(numeric, 6), analytic) == (0.5, 0.0)
 

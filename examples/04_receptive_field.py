@@ -26,8 +26,11 @@ def first(value: Any) -> int:
 
 def windows(network: nn.Module) -> list[tuple[str, int, int, int]]:
     """(layer, kernel, stride, dilation) of every layer with a window, in the order they run."""
-    return [(type(m).__name__, first(m.kernel_size), first(m.stride), first(getattr(m, "dilation", 1)))
-            for m in network.modules() if isinstance(m, WINDOWS)]  # fmt: skip
+    return [
+        (type(m).__name__, first(m.kernel_size), first(m.stride), first(getattr(m, "dilation", 1)))
+        for m in network.modules()
+        if isinstance(m, WINDOWS)
+    ]
 
 
 def receptive_field(layers: list[tuple[str, int, int, int]]) -> tuple[int, int]:
@@ -87,11 +90,17 @@ def lesson_layers(network: nn.Module) -> None:
 
 
 def lesson_measure(dcnn: nn.Module, side: int) -> None:
-    networks = [("one 7x7", 8, stack(1, kernel=7)), ("three 3x3 (VGG's argument)", 8, stack(1, 1, 1)),
-                ("3x3 dilated 1, 2, 4, 8", 8, stack(1, 2, 4, 8)),
-                ("LeNet-5's two stages", 1, nn.Sequential(nn.Conv2d(1, 6, 5), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5),
-                                                        nn.AvgPool2d(2))),
-                ("the papers' CNN", 3, dcnn)]  # fmt: skip
+    networks = [
+        ("one 7x7", 8, stack(1, kernel=7)),
+        ("three 3x3 (VGG's argument)", 8, stack(1, 1, 1)),
+        ("3x3 dilated 1, 2, 4, 8", 8, stack(1, 2, 4, 8)),
+        (
+            "LeNet-5's two stages",
+            1,
+            nn.Sequential(nn.Conv2d(1, 6, 5), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), nn.AvgPool2d(2)),
+        ),
+        ("the papers' CNN", 3, dcnn),
+    ]
     print("\n2. By formula, and by the gradient of one output pixel (a 3 x 3 map of outputs, its middle)\n")
     print(f"   {'network':28s} {'formula':>8s} {'rows with a gradient':>22s} {'measured':>9s} {'weights':>8s}")
     for title, channels, network in networks:

@@ -19,8 +19,15 @@ DEPTH, WIDTH, SIDE = 20, 8, 16
 
 ACTIVATIONS = {"sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "elu": nn.ELU}
 
-KINDS = [("sigmoid", "xavier", False), ("tanh", "xavier", False), ("relu", "xavier", False), ("relu", "he", False),
-         ("leaky_relu", "he", False), ("elu", "he", False), ("sigmoid", "xavier", True)]  # fmt: skip
+KINDS = [
+    ("sigmoid", "xavier", False),
+    ("tanh", "xavier", False),
+    ("relu", "xavier", False),
+    ("relu", "he", False),
+    ("leaky_relu", "he", False),
+    ("elu", "he", False),
+    ("sigmoid", "xavier", True),
+]
 
 
 class Layer(nn.Module):

@@ -55,17 +55,33 @@ def script() -> list[str]:
     done = next(i for i, text in enumerate(lines, 1) if i > loaded and "__syncthreads" in text)
     mine = f"if threadIdx.x == {THREAD} && blockIdx.x == {BLOCK}"
     return [
-        "set pagination off", "set debuginfod enabled off", "set breakpoint pending on",
+        "set pagination off",
+        "set debuginfod enabled off",
+        "set breakpoint pending on",
         "set print frame-arguments none",
-        f"break {SOURCE}:{loaded} {mine}", "run",
-        "print threadIdx", "print blockIdx", "print m0", "print ty", "print tx", "print sum",
-        f"print as[0][{Y}]@4", "print a", "print b",  # what this thread has read from shared memory, in registers
-        "next", "print x",
-        "continue", "print k", "print sum",  # the next depth: 16 products are in the sums
+        f"break {SOURCE}:{loaded} {mine}",
+        "run",
+        "print threadIdx",
+        "print blockIdx",
+        "print m0",
+        "print ty",
+        "print tx",
+        "print sum",
+        f"print as[0][{Y}]@4",
+        "print a",
+        "print b",  # what this thread has read from shared memory, in registers
+        "next",
+        "print x",
+        "continue",
+        "print k",
+        "print sum",  # the next depth: 16 products are in the sums
         "delete",
-        f"tbreak {SOURCE}:{done} {mine}", "continue", "print sum",  # all depths of the step
-        "next", "print k0",  # over a barrier: the block's other threads run, then this one goes on
-    ]  # fmt: skip
+        f"tbreak {SOURCE}:{done} {mine}",
+        "continue",
+        "print sum",  # all depths of the step
+        "next",
+        "print k0",  # over a barrier: the block's other threads run, then this one goes on
+    ]
 
 
 def value(said: str, number: int) -> np.ndarray:

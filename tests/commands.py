@@ -27,9 +27,14 @@ def command(*arguments, **more):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1", "TERM": "dumb"}
     code = "import sys; from tinymed.cli import main; sys.exit(main())"
     return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)], env=environment, text=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more,
-    )  # fmt: skip
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env=environment,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **more,
+    )
 
 
 def write_images(folder: Path, classes: list[str], count: int, seed: int = 0) -> Path:

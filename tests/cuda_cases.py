@@ -242,8 +242,16 @@ def steps(d: Cases) -> tuple[Any, Any]:
 def rmsprop(d: Cases) -> tuple[Any, ...]:
     centered, momentum = d.flag(), d.flag()
     p, square, mean, buffer, g = d.lines(5)
-    return p, square + 1, mean if centered else mean[:0], buffer if momentum else buffer[:0], g, d.array(6), \
-        centered, momentum  # fmt: skip
+    return (
+        p,
+        square + 1,
+        mean if centered else mean[:0],
+        buffer if momentum else buffer[:0],
+        g,
+        d.array(6),
+        centered,
+        momentum,
+    )
 
 
 def joined(d: Cases) -> tuple[Any, ...]:
@@ -312,8 +320,9 @@ CASES: dict[str, Callable[[Cases], tuple[Any, ...]]] = {
     "depthwise2d_forward": lambda d: depthwise(d, "forward"),
     "depthwise2d_backward_input": lambda d: depthwise(d, "input"),
     "depthwise2d_backward_weight": lambda d: depthwise(d, "weight"),
-    "conv2d_1_naive conv2d_2_coalesced conv2d_3_shared conv2d_4_registers":
-        lambda d: convolution(d, "forward", 1, dilated=False),
+    "conv2d_1_naive conv2d_2_coalesced conv2d_3_shared conv2d_4_registers": lambda d: convolution(
+        d, "forward", 1, dilated=False
+    ),
     "conv2d_input_1_naive conv2d_input_2_shared": lambda d: convolution(d, "input", 1, dilated=False),
     "conv2d_weight_1_naive conv2d_weight_2_shared": lambda d: convolution(d, "weight", 1, dilated=False),
     "matrix_product": matrix_product,
@@ -341,4 +350,4 @@ CASES: dict[str, Callable[[Cases], tuple[Any, ...]]] = {
     "gradient_norm": lambda d: (*d.lines(), d.pick((1.0, 2.0, 3.0, float("inf")))),
     "clip_coefficient": lambda d: (d.array(), 0.3),
     "scale_gradient": lambda d: (*d.lines(), d.array()),
-}  # fmt: skip
+}

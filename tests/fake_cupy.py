@@ -303,14 +303,23 @@ class MemoryPointer:
 
 
 CUDA = types.SimpleNamespace(
-    Stream=fake_streams.Stream, Event=fake_streams.Event, MemoryPool=fake_streams.MemoryPool, Graph=fake_streams.Graph,
-    MemoryPointer=MemoryPointer, using_allocator=fake_streams.using_allocator, is_available=lambda: True,
-    alloc_pinned_memory=fake_streams.Pinned, get_current_stream=lambda: stack[-1],
+    Stream=fake_streams.Stream,
+    Event=fake_streams.Event,
+    MemoryPool=fake_streams.MemoryPool,
+    Graph=fake_streams.Graph,
+    MemoryPointer=MemoryPointer,
+    using_allocator=fake_streams.using_allocator,
+    is_available=lambda: True,
+    alloc_pinned_memory=fake_streams.Pinned,
+    get_current_stream=lambda: stack[-1],
     runtime=types.SimpleNamespace(
-        getDeviceCount=lambda: 1, runtimeGetVersion=lambda: 13000, memGetInfo=lambda: (1 << 30, 2 << 30),
-        getDeviceProperties=lambda device: {"name": b"Fake GPU", "major": 9, "minor": 0}, CUDARuntimeError=RuntimeError,
+        getDeviceCount=lambda: 1,
+        runtimeGetVersion=lambda: 13000,
+        memGetInfo=lambda: (1 << 30, 2 << 30),
+        getDeviceProperties=lambda device: {"name": b"Fake GPU", "major": 9, "minor": 0},
+        CUDARuntimeError=RuntimeError,
     ),
-)  # fmt: skip
+)
 
 
 class FakeCupy(Namespace):

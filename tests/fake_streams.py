@@ -218,13 +218,16 @@ def order(touched: Iterable[np.ndarray]) -> None:
     for a in map(owner, touched):
         held, ptr, count = written.get(id(a), (a, stream.ptr, 0))
         if held is a and stream.seen.get(ptr, 0) < count:
-            raise Unordered(f"stream {stream.ptr} touches an array {a.dtype}{list(a.shape)} that stream {ptr} wrote, "
-                            "without waiting for it")  # fmt: skip
+            raise Unordered(
+                f"stream {stream.ptr} touches an array {a.dtype}{list(a.shape)} that stream {ptr} wrote, "
+                "without waiting for it"
+            )
         written[id(a)] = a, stream.ptr, stream.count
 
 
-def made(results: list[np.ndarray], again: Callable[[], list[np.ndarray]], touched: list[np.ndarray],
-         filled: bool = True) -> None:  # fmt: skip
+def made(
+    results: list[np.ndarray], again: Callable[[], list[np.ndarray]], touched: list[np.ndarray], filled: bool = True
+) -> None:
     """New arrays: while capturing their contents come with the launch, and their memory from the capture's pool."""
     stream = stack[-1]
     if stream.work is None:

@@ -80,8 +80,10 @@ class Conv:
         self.x, self.weight, self.stride, self.dilation, self.groups = x, weight, stride, dilation, groups
         self.padding = padding
         self.padded = np.pad(x.astype(float), ((0, 0), (0, 0), *padding))
-        self.out = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d
-                    in zip(self.padded.shape[2:], weight.shape[2:], stride, dilation, strict=True)]  # fmt: skip
+        self.out = [
+            (n - d * (k - 1) - 1) // s + 1
+            for n, k, s, d in zip(self.padded.shape[2:], weight.shape[2:], stride, dilation, strict=True)
+        ]
 
     def taps(self):
         """(r, s) of the filter and the pixels it reads, channels split into groups."""

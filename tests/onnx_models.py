@@ -16,10 +16,12 @@ def model_of(nodes, inputs, outputs=("y",), initialisers=None, opset=18, kind=Te
     """A ModelProto.  inputs: {name: array}; kind: the outputs' element type."""
     kinds = {name: helper.np_dtype_to_tensor_dtype(a.dtype) for name, a in inputs.items()}
     graph = helper.make_graph(
-        nodes, "g", [helper.make_tensor_value_info(n, kinds[n], a.shape) for n, a in inputs.items()],
+        nodes,
+        "g",
+        [helper.make_tensor_value_info(n, kinds[n], a.shape) for n, a in inputs.items()],
         [helper.make_tensor_value_info(n, kind, None) for n in outputs],
         [numpy_helper.from_array(a, n) for n, a in (initialisers or {}).items()],
-    )  # fmt: skip
+    )
     imports = [helper.make_opsetid("", opset)]
     return helper.make_model(graph, opset_imports=imports, ir_version=max(4, min(8, opset - 3)), **more)
 

@@ -10,11 +10,22 @@ from tinymed.nn import functional as F
 
 KINKS = np.array([-6.0, -3.0, -1.0, 0.0, 1.0, 3.0, 6.0], np.float32)
 FORMS = {
-    "relu": {}, "relu6": {}, "hardtanh": {"min_val": -1.0, "max_val": 3.0}, "hardsigmoid": {}, "hardswish": {},
-    "leaky_relu": {"negative_slope": 0.2}, "elu": {"alpha": 0.7}, "selu": {}, "celu": {"alpha": 2.0}, "softsign": {},
-    "softplus": {"beta": 2.0, "threshold": 6.0}, "silu": {}, "mish": {}, "gelu": {"approximate": "tanh"},
+    "relu": {},
+    "relu6": {},
+    "hardtanh": {"min_val": -1.0, "max_val": 3.0},
+    "hardsigmoid": {},
+    "hardswish": {},
+    "leaky_relu": {"negative_slope": 0.2},
+    "elu": {"alpha": 0.7},
+    "selu": {},
+    "celu": {"alpha": 2.0},
+    "softsign": {},
+    "softplus": {"beta": 2.0, "threshold": 6.0},
+    "silu": {},
+    "mish": {},
+    "gelu": {"approximate": "tanh"},
     "logsigmoid": {},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -143,16 +154,22 @@ def test_piecewise_linear_of_every_length(name, size, rng):
     assert np.array_equal(x.grad.numpy()[real], t.grad.numpy()[real])
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda x: F.hardtanh(x, 1, -1), "min_val must not exceed max_val"),
-    (lambda x: F.elu(x, -1.0), "elu: alpha must not be negative"),
-    (lambda x: F.celu(x, 0.0), "celu: alpha must be positive"),
-    (lambda x: F.softplus(x, 0.0), "softplus: beta must not be 0"),
-    (lambda x: F.softtanh(x, 0.0), "softtanh: beta must be positive"),
-    (lambda x: F.gelu(x, "erf"), "gelu: approximate"),
-    (lambda x: F.rrelu(x, 0.5, 0.1), "lower must not exceed upper"),
-    (lambda x: F.prelu(x, tinymed.zeros(5)), r"prelu: weight has shape \[5\]; input \[2, 3\] takes \(1,\) or \(3,\)"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: F.hardtanh(x, 1, -1), "min_val must not exceed max_val"),
+        (lambda x: F.elu(x, -1.0), "elu: alpha must not be negative"),
+        (lambda x: F.celu(x, 0.0), "celu: alpha must be positive"),
+        (lambda x: F.softplus(x, 0.0), "softplus: beta must not be 0"),
+        (lambda x: F.softtanh(x, 0.0), "softtanh: beta must be positive"),
+        (lambda x: F.gelu(x, "erf"), "gelu: approximate"),
+        (lambda x: F.rrelu(x, 0.5, 0.1), "lower must not exceed upper"),
+        (
+            lambda x: F.prelu(x, tinymed.zeros(5)),
+            r"prelu: weight has shape \[5\]; input \[2, 3\] takes \(1,\) or \(3,\)",
+        ),
+    ],
+)
 def test_wrong_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call(tinymed.zeros(2, 3))

@@ -80,8 +80,11 @@ class TestPeers:
 
     def test_numbers_are_cut_to_five_digits(self):
         assert peers.rounded({"a": 1.23456789, "b": [2.00000001], "c": "x", "d": None}) == {
-            "a": 1.2346, "b": [2.0], "c": "x", "d": None
-        }  # fmt: skip
+            "a": 1.2346,
+            "b": [2.0],
+            "c": "x",
+            "d": None,
+        }
 
     def test_traps_are_named(self, monkeypatch):
         for name in peers.TRAPS:
@@ -110,9 +113,11 @@ class TestTables:
         def took(seconds):
             return {"bound": "memory", "times": {"tinymed": {"median": seconds}}}
 
-        rows = [{"id": "conv2d 3x3 8->8 @10 depthwise b8 forward", "eager": 0.7, "tuned": 3.4, "roof": 0.18} | took(1),
-                {"id": "relu 9 @9 b8 forward", "eager": 1.04, "tuned": 1.0, "roof": 0.9} | took(1),
-                {"id": "linear 8->2 b8 forward", "eager": 2.0, "tuned": 2.0, "roof": 0.1} | took(2e-5)]  # fmt: skip
+        rows = [
+            {"id": "conv2d 3x3 8->8 @10 depthwise b8 forward", "eager": 0.7, "tuned": 3.4, "roof": 0.18} | took(1),
+            {"id": "relu 9 @9 b8 forward", "eager": 1.04, "tuned": 1.0, "roof": 0.9} | took(1),
+            {"id": "linear 8->2 b8 forward", "eager": 2.0, "tuned": 2.0, "roof": 0.1} | took(2e-5),
+        ]
         text = exceptions.markdown(rows, rows, (1.0, 1.1)).splitlines()
         assert text[0].startswith("3 of 3 measured rows")
         assert "1 of them by 0.05 at most" in text[0]
@@ -149,4 +154,6 @@ class TestSegmentation:
         row = {"data": "set", "network": "net", "minutes": 2.4, "floor": {"a": 0.4, "b": 0.55}}
         text = segmentation.table([row | {"test": {"per_class": {"ground": dice, "a": dice, "b": dice}}}])
         assert [line.split(" | ")[3:7] for line in text.splitlines()[2:]] == [
-            [".400", ".600 (.500 to .700)", "yes", "3.2"], [".550", ".600 (.500 to .700)", "no", "3.2"]]  # fmt: skip
+            [".400", ".600 (.500 to .700)", "yes", "3.2"],
+            [".550", ".600 (.500 to .700)", "no", "3.2"],
+        ]

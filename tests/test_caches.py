@@ -119,8 +119,9 @@ def test_normalisation(k, rng, channels):
     near = np.abs((X - f[0]) * f[1] + f[2]) < 1e-5  # on the edge of ReLU a rounding decides
     ours = k.batch_norm_relu_backward(dy, x, forward, mean, map, True)
     close(np.where(near, 0, ours), np.where(near, 0, m[0] * g + m[1] * centred + m[2]))
-    for ours, expected in zip(k.batch_norm_relu_backward_sums(dy, x, forward, weight, mean, rstd, True), sums(g),
-                              strict=False):  # fmt: skip
+    for ours, expected in zip(
+        k.batch_norm_relu_backward_sums(dy, x, forward, weight, mean, rstd, True), sums(g), strict=False
+    ):
         close(ours, expected, 100)
 
 

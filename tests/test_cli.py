@@ -26,8 +26,13 @@ class TestTrain:
         names = {str(path.relative_to(finished_run)) for path in finished_run.rglob("*") if path.is_file()}
         checkpoints = {f"checkpoints/{name}" for name in (NEWEST, BEST, "previous.safetensors")}
         assert names == checkpoints | {
-            "config.json", "log.jsonl", "metrics.json", "curves.png", "roc.png", "confusion.png"
-        }  # fmt: skip
+            "config.json",
+            "log.jsonl",
+            "metrics.json",
+            "curves.png",
+            "roc.png",
+            "confusion.png",
+        }
         for picture in ("curves.png", "roc.png", "confusion.png"):
             with Image.open(finished_run / picture) as image:
                 assert image.size[0] > 100
@@ -82,9 +87,27 @@ class TestTrain:
     def test_softmax_steps_weights_and_early_stopping(self, cells, tmp_path, capsys):
         out = tmp_path / "run"
         code, stdout, err = invoke(
-            capsys, "train", "--data", cells, "--out", out, *QUICK, "--epochs", 9, "--head", "softmax",
-            "--class-weights", "balanced", "--early-stop", 1, "--lr", "1e-9", "--normalise", "--schedule", "plateau",
-        )  # fmt: skip
+            capsys,
+            "train",
+            "--data",
+            cells,
+            "--out",
+            out,
+            *QUICK,
+            "--epochs",
+            9,
+            "--head",
+            "softmax",
+            "--class-weights",
+            "balanced",
+            "--early-stop",
+            1,
+            "--lr",
+            "1e-9",
+            "--normalise",
+            "--schedule",
+            "plateau",
+        )
         assert code == 0, err
         config = json.loads((out / "config.json").read_text())
         assert config["keep"] == "best"

@@ -88,8 +88,9 @@ class TestResults:
         alone = ["train", "resnet20", "--option", "width=0.25", "--head", "softmax", "--rgb", "--data", images]
         code, _, err = invoke(capsys, *alone, "--positive", "sick", *SMALL, "--out", tmp_path / "r")
         assert code == 0, err
-        here, there = (load_checkpoint(f / "checkpoints" / NEWEST)["model"]
-                       for f in (finished[0] / "resnet20", tmp_path / "r"))  # fmt: skip
+        here, there = (
+            load_checkpoint(f / "checkpoints" / NEWEST)["model"] for f in (finished[0] / "resnet20", tmp_path / "r")
+        )
         assert digest(here) == digest(there)
 
 

@@ -62,13 +62,16 @@ class TestForms:
         same(ours, F.conv_transpose2d(*map(torch.from_numpy, (x, w, b)), 1, 0, 2, 1, 3))
 
 
-@pytest.mark.parametrize(("size", "kernel", "stride", "expected"), [
-    ((224, 224), (3, 3), 2, ((0, 1), (0, 1))),
-    ((7, 5), (3, 2), 1, ((1, 1), (0, 1))),
-    ((5, 6), (1, 1), 3, ((0, 0), (0, 0))),
-    ((9,), (5,), 4, ((2, 2),)),
-    ((10,), (2,), 4, ((0, 0),)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "expected"),
+    [
+        ((224, 224), (3, 3), 2, ((0, 1), (0, 1))),
+        ((7, 5), (3, 2), 1, ((1, 1), (0, 1))),
+        ((5, 6), (1, 1), 3, ((0, 0), (0, 0))),
+        ((9,), (5,), 4, ((2, 2),)),
+        ((10,), (2,), 4, ((0, 0),)),
+    ],
+)
 def test_same_padding_is_tensorflows(size, kernel, stride, expected):
     """tf.nn: total = max((ceil(n / s) - 1) s + k - n, 0), the odd one at the end."""
     assert same_padding(size, kernel, stride) == expected
@@ -90,30 +93,39 @@ def zeros(*shape, dtype=np.float32):
     return tinymed.zeros(*shape, dtype=dtype)
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda: C.conv2d(zeros(1, 3, 8, 8), zeros(5, 4, 3, 3)), r"input has 3 channels, .* expects 4 \(groups=1\)"),
-    (lambda: C.conv2d(zeros(1, 4, 8, 8), zeros(5, 2, 3, 3), groups=2), "groups=2 does not divide the 5 output"),
-    (lambda: C.conv2d(zeros(1, 4, 8, 8), zeros(5, 4, 3, 3), groups=0), "groups is 0"),
-    (lambda: C.conv2d(zeros(1, 1, 2, 8), zeros(1, 1, 3, 3)), r"kernel covers \[3, 3\] pixels .* has \[2, 8\]"),
-    (lambda: C.conv2d(zeros(1, 1, 4, 4), zeros(1, 1, 3, 3), dilation=2), r"kernel covers \[5, 5\]"),
-    (lambda: C.conv2d(zeros(1, 1, 8, 8), zeros(1, 1, 3, 3), stride=2, padding="same"), "takes stride 1.*same_padding"),
-    (lambda: C.conv2d(zeros(1, 1, 8, 8), zeros(1, 1, 3, 3), padding="full"), '"same", "valid"'),
-    (lambda: C.conv2d(zeros(1, 1, 8, 8), zeros(1, 1, 3, 3), padding=-1), "padding is -1"),
-    (lambda: C.conv2d(zeros(1, 1, 8, 8), zeros(1, 1, 3, 3), padding=((1, 1),)), "one for each of 2 axes"),
-    (lambda: C.conv2d(zeros(1, 1, 8, 8), zeros(1, 1, 3, 3), stride=0), "stride is 0"),
-    (lambda: C.conv2d(zeros(1, 1, 8, 8), zeros(1, 1, 3, 3), stride=(1, 1, 1)), "a tuple of 2"),
-    (lambda: C.conv2d(zeros(1, 1, 8, 8), zeros(1, 1, 3, 3), zeros(2)), r"bias has shape \[2\]; it takes \[1\]"),
-    (lambda: C.conv2d(zeros(8, 8), zeros(1, 1, 3, 3)), r"input has shape \[8, 8\]; it takes \(N, C, H, W\)"),
-    (lambda: C.conv2d(zeros(1, 1, 8, 8), zeros(1, 1, 3)), "weight has shape"),
-    (lambda: C.conv2d(zeros(1, 1, 8, 8), zeros(1, 1, 3, 3, dtype=np.float64)), "must have one dtype"),
-    (lambda: C.conv2d(zeros(1, 1, 8, 8, dtype=np.int64), zeros(1, 1, 3, 3)), "floating-point"),
-    (lambda: C.conv2d(zeros(1, 1, 0, 8), zeros(1, 1, 1, 1)), "only the batch axis may be empty"),
-    (lambda: C.conv1d(zeros(1, 2, 8), zeros(1, 3, 3)), "conv1d: input has 2 channels"),
-    (lambda: C.conv3d(zeros(1, 1, 8, 8), zeros(1, 3, 3, 3, 3)), "conv3d: input has 1 channels"),
-    (lambda: T.conv_transpose2d(zeros(1, 3, 4, 4), zeros(2, 3, 2, 2)), "input has 3 channels, weight .* expects 2"),
-    (lambda: T.conv_transpose2d(zeros(1, 2, 4, 4), zeros(2, 3, 2, 2), stride=2, output_padding=2), "output_padding is"),
-    (lambda: T.conv_transpose2d(zeros(1, 2, 1, 1), zeros(2, 3, 2, 2), padding=1), r"output would have \[0, 0\]"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: C.conv2d(zeros(1, 3, 8, 8), zeros(5, 4, 3, 3)), r"input has 3 channels, .* expects 4 \(groups=1\)"),
+        (lambda: C.conv2d(zeros(1, 4, 8, 8), zeros(5, 2, 3, 3), groups=2), "groups=2 does not divide the 5 output"),
+        (lambda: C.conv2d(zeros(1, 4, 8, 8), zeros(5, 4, 3, 3), groups=0), "groups is 0"),
+        (lambda: C.conv2d(zeros(1, 1, 2, 8), zeros(1, 1, 3, 3)), r"kernel covers \[3, 3\] pixels .* has \[2, 8\]"),
+        (lambda: C.conv2d(zeros(1, 1, 4, 4), zeros(1, 1, 3, 3), dilation=2), r"kernel covers \[5, 5\]"),
+        (
+            lambda: C.conv2d(zeros(1, 1, 8, 8), zeros(1, 1, 3, 3), stride=2, padding="same"),
+            "takes stride 1.*same_padding",
+        ),
+        (lambda: C.conv2d(zeros(1, 1, 8, 8), zeros(1, 1, 3, 3), padding="full"), '"same", "valid"'),
+        (lambda: C.conv2d(zeros(1, 1, 8, 8), zeros(1, 1, 3, 3), padding=-1), "padding is -1"),
+        (lambda: C.conv2d(zeros(1, 1, 8, 8), zeros(1, 1, 3, 3), padding=((1, 1),)), "one for each of 2 axes"),
+        (lambda: C.conv2d(zeros(1, 1, 8, 8), zeros(1, 1, 3, 3), stride=0), "stride is 0"),
+        (lambda: C.conv2d(zeros(1, 1, 8, 8), zeros(1, 1, 3, 3), stride=(1, 1, 1)), "a tuple of 2"),
+        (lambda: C.conv2d(zeros(1, 1, 8, 8), zeros(1, 1, 3, 3), zeros(2)), r"bias has shape \[2\]; it takes \[1\]"),
+        (lambda: C.conv2d(zeros(8, 8), zeros(1, 1, 3, 3)), r"input has shape \[8, 8\]; it takes \(N, C, H, W\)"),
+        (lambda: C.conv2d(zeros(1, 1, 8, 8), zeros(1, 1, 3)), "weight has shape"),
+        (lambda: C.conv2d(zeros(1, 1, 8, 8), zeros(1, 1, 3, 3, dtype=np.float64)), "must have one dtype"),
+        (lambda: C.conv2d(zeros(1, 1, 8, 8, dtype=np.int64), zeros(1, 1, 3, 3)), "floating-point"),
+        (lambda: C.conv2d(zeros(1, 1, 0, 8), zeros(1, 1, 1, 1)), "only the batch axis may be empty"),
+        (lambda: C.conv1d(zeros(1, 2, 8), zeros(1, 3, 3)), "conv1d: input has 2 channels"),
+        (lambda: C.conv3d(zeros(1, 1, 8, 8), zeros(1, 3, 3, 3, 3)), "conv3d: input has 1 channels"),
+        (lambda: T.conv_transpose2d(zeros(1, 3, 4, 4), zeros(2, 3, 2, 2)), "input has 3 channels, weight .* expects 2"),
+        (
+            lambda: T.conv_transpose2d(zeros(1, 2, 4, 4), zeros(2, 3, 2, 2), stride=2, output_padding=2),
+            "output_padding is",
+        ),
+        (lambda: T.conv_transpose2d(zeros(1, 2, 1, 1), zeros(2, 3, 2, 2), padding=1), r"output would have \[0, 0\]"),
+    ],
+)
 def test_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -41,8 +41,11 @@ def test_convolution_is_the_references(n, c, o, space, kernel, stride, padding, 
     before = sum(launch.fallback for name, launch in ours.launches.items() if name != "canonical")
     y = ours.conv3d_forward(x, weight, bias, *how)
     dy = laid(rng.normal(size=y.shape).astype(np.float32), "image")
-    results = y, ours.conv3d_backward_input(dy, weight, x.shape, *how), ours.conv3d_backward_weight(
-        dy, x, weight.shape, *how)  # fmt: skip
+    results = (
+        y,
+        ours.conv3d_backward_input(dy, weight, x.shape, *how),
+        ours.conv3d_backward_weight(dy, x, weight.shape, *how),
+    )
     assert sum(launch.fallback for name, launch in ours.launches.items() if name != "canonical") == before
     if n:
         agree(results[0], true.conv3d_forward(x, weight, bias, *how))
@@ -68,10 +71,14 @@ def test_the_same_bits_for_any_number_of_threads(rng) -> None:
     assert all(s == seen[0] for s in seen)
 
 
-@pytest.mark.parametrize(("kernel", "stride", "before", "space"), [
-    ((2, 2, 2), (2, 2, 2), (0, 0, 0), (9, 8, 7)), ((3, 3, 3), (2, 1, 2), (1, 1, 0), (7, 6, 9)),
-    ((7, 7, 6), (1, 2, 3), (3, 2, 1), (8, 7, 6)),  # more than 256 taps
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kernel", "stride", "before", "space"),
+    [
+        ((2, 2, 2), (2, 2, 2), (0, 0, 0), (9, 8, 7)),
+        ((3, 3, 3), (2, 1, 2), (1, 1, 0), (7, 6, 9)),
+        ((7, 7, 6), (1, 2, 3), (3, 2, 1), (8, 7, 6)),  # more than 256 taps
+    ],
+)
 def test_pooling_is_the_references(kernel, stride, before, space, rng) -> None:
     x = laid(rng.integers(0, 9, (2, 19, *space)).astype(np.float32), "image")  # many ties
     x.flat[3] = math.nan

@@ -14,10 +14,16 @@ from tinymed.cpu import conv_packed
 @example(n=1, c=1, k=1, size=(1, 1), kernel=(1, 1), stride=(1, 1), dilation=(1, 1), seed=0)
 @example(n=2, c=33, k=65, size=(17, 16), kernel=(1, 1), stride=(1, 1), dilation=(1, 1), seed=0)  # a slab and a bit
 @example(n=3, c=16, k=40, size=(29, 15), kernel=(3, 3), stride=(2, 1), dilation=(1, 2), seed=0)
-@given(n=st.integers(1, 3), c=st.integers(1, 70), k=st.integers(1, 70),
-       size=st.tuples(st.integers(5, 20), st.integers(5, 20)),
-       kernel=st.sampled_from([(1, 1), (3, 3), (1, 2), (3, 1)]), stride=st.sampled_from([(1, 1), (2, 2), (1, 3)]),
-       dilation=st.sampled_from([(1, 1), (2, 1)]), seed=st.integers(0, 9))  # fmt: skip
+@given(
+    n=st.integers(1, 3),
+    c=st.integers(1, 70),
+    k=st.integers(1, 70),
+    size=st.tuples(st.integers(5, 20), st.integers(5, 20)),
+    kernel=st.sampled_from([(1, 1), (3, 3), (1, 2), (3, 1)]),
+    stride=st.sampled_from([(1, 1), (2, 2), (1, 3)]),
+    dilation=st.sampled_from([(1, 1), (2, 1)]),
+    seed=st.integers(0, 9),
+)
 def test_it_is_the_gradient(n, c, k, size, kernel, stride, dilation, seed):
     rng = np.random.default_rng(seed)
     x, weight = normal(rng, n, c, *size), normal(rng, k, c, *kernel)
@@ -34,10 +40,17 @@ def test_no_pixels_give_zeros(rng):
     assert not backend.table("numba").conv_packed_weight(dy, x, (9, 9, 1, 1), (1, 1), (1, 1)).any()
 
 
-@pytest.mark.parametrize(("shape", "padding", "stride", "groups", "packed"), [
-    ((512, 128, 1, 1), 0, 1, 1, True), ((128, 512, 1, 1), 1, 1, 1, True), ((96, 128, 1, 1), 0, 1, 1, False),
-    ((256, 128, 3, 3), 1, 2, 1, True), ((256, 256, 1, 1), 0, 1, 2, False), ((2048, 16, 1, 1), 0, 1, 1, False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("shape", "padding", "stride", "groups", "packed"),
+    [
+        ((512, 128, 1, 1), 0, 1, 1, True),
+        ((128, 512, 1, 1), 1, 1, 1, True),
+        ((96, 128, 1, 1), 0, 1, 1, False),
+        ((256, 128, 3, 3), 1, 2, 1, True),
+        ((256, 256, 1, 1), 0, 1, 2, False),
+        ((2048, 16, 1, 1), 0, 1, 1, False),
+    ],
+)
 def test_where_it_is_chosen(shape, padding, stride, groups, packed, rng):
     """Many channels on both sides, padded images and strides too."""
     k, edge = backend.table("numba"), ((padding, padding),) * 2

@@ -26,8 +26,16 @@ few = settings(max_examples=60, deadline=None, derandomize=True, suppress_health
 # ------------------------------------------------------------------------------------------------- the microkernel
 
 
-@pytest.mark.parametrize("shape", [microkernel.Shape(6, 2, 8, True), microkernel.Shape(4, 2, 4, False),
-                                   microkernel.Shape(4, 1, 4, True), microkernel.SHAPE], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "shape",
+    [
+        microkernel.Shape(6, 2, 8, True),
+        microkernel.Shape(4, 2, 4, False),
+        microkernel.Shape(4, 1, 4, True),
+        microkernel.SHAPE,
+    ],
+    ids=str,
+)
 def test_tile_of_every_instruction_set(shape):
     """Tiles for AVX2, SSE and NEON run here too: LLVM emulates the vectors that this processor lacks or has not."""
     tile = machine_code(microkernel.PARAMETERS, microkernel.emitter(shape))
@@ -43,8 +51,16 @@ def test_tile_of_every_instruction_set(shape):
                 tables = np.array([np.arange(rows) * 120, order * 4 * columns])
                 address = {"zero": 0, "bias": guards.place(bias).ctypes.data, "accumulate": 1}[mode]
                 loops = (2, 3, 5, 60, 20, 4, 60 * columns, 20 * columns, 4 * columns)
-                tile(tables[0].ctypes.data, guards.place(x).ctypes.data, tables[1].ctypes.data, y.ctypes.data,
-                     guards.place(w).ctypes.data, address, tail, *loops)  # fmt: skip
+                tile(
+                    tables[0].ctypes.data,
+                    guards.place(x).ctypes.data,
+                    tables[1].ctypes.data,
+                    y.ctypes.data,
+                    guards.place(w).ctypes.data,
+                    address,
+                    tail,
+                    *loops,
+                )
                 expected = np.einsum("mijl,ijln->mn", x.astype(float), w.astype(float))
                 close(y[order], expected + start[order], 30)
 
@@ -170,8 +186,13 @@ for threads in (1, 2):
 
 
 def test_one_and_two_threads_give_the_same_bits():
-    done = subprocess.run([sys.executable, "-c", PROGRAM], env={**os.environ, "NUMBA_NUM_THREADS": "2"},
-                          capture_output=True, text=True, check=False)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env={**os.environ, "NUMBA_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     one, two = done.stdout.split()
     assert one == two

@@ -13,10 +13,20 @@ except Absent as reason:
     pytest.skip(f"nvcc: {reason}", allow_module_level=True)
 
 # Registers a thread, by tile: 65536 of a multiprocessor, shared among as many blocks as ought to fit.
-BUDGET = {"exact_kernelILi64ELi64E": 64, "exact_kernelILi128ELi128E": 168, "tf32_kernelILi64ELi64E": 128,
-          "tf32_kernelILi128ELi32E": 128, "tf32_kernelILi128ELi64E": 168, "tf32_kernelILi128ELi128E": 128}  # fmt: skip
-MMA = {"tf32_kernelILi64ELi64E": 16, "tf32_kernelILi128ELi32E": 16, "tf32_kernelILi128ELi64E": 32,
-       "tf32_kernelILi128ELi128E": 32}  # fmt: skip
+BUDGET = {
+    "exact_kernelILi64ELi64E": 64,
+    "exact_kernelILi128ELi128E": 168,
+    "tf32_kernelILi64ELi64E": 128,
+    "tf32_kernelILi128ELi32E": 128,
+    "tf32_kernelILi128ELi64E": 168,
+    "tf32_kernelILi128ELi128E": 128,
+}
+MMA = {
+    "tf32_kernelILi64ELi64E": 16,
+    "tf32_kernelILi128ELi32E": 16,
+    "tf32_kernelILi128ELi64E": 32,
+    "tf32_kernelILi128ELi128E": 32,
+}
 
 
 @pytest.fixture(scope="module", params=["conv.cu", "conv_input.cu", "conv_weight.cu"])

@@ -226,8 +226,18 @@ class TestRefused:
         ],
     )
     def test_convolution(self, changed, message):
-        given = {"y": (1, 3, 3, 8), "x": (1, 5, 5, 3), "weight": (3, 3, 3, 8), "bias": (8,), "size": (3, 3),
-                 "stride": (1, 1), "before": (0, 0), "dilation": (1, 1), "groups": 1, "tile": 0} | changed  # fmt: skip
+        given = {
+            "y": (1, 3, 3, 8),
+            "x": (1, 5, 5, 3),
+            "weight": (3, 3, 3, 8),
+            "bias": (8,),
+            "size": (3, 3),
+            "stride": (1, 1),
+            "before": (0, 0),
+            "dilation": (1, 1),
+            "groups": 1,
+            "tile": 0,
+        } | changed
         args = [np.zeros(v, np.float32) if n in ("y", "x", "weight", "bias") else v for n, v in given.items()]
         with pytest.raises(ValueError, match=message):
             emulated.launch("conv2d_gemm", tuple(args))

@@ -67,8 +67,15 @@ def current_stream() -> int:
 
 def test_new_tensors_are_made_where_the_backend_works(cuda):
     with tinymed.use_backend("cuda"):
-        made = [tinymed.zeros(2), tinymed.ones(2), tinymed.full((2,), 3), tinymed.arange(3), tinymed.randn(2),
-                tinymed.rand(2), tinymed.tensor([1.0])]  # fmt: skip
+        made = [
+            tinymed.zeros(2),
+            tinymed.ones(2),
+            tinymed.full((2,), 3),
+            tinymed.arange(3),
+            tinymed.randn(2),
+            tinymed.rand(2),
+            tinymed.tensor([1.0]),
+        ]
         assert {t.device for t in made} == {"cuda"}
         assert tinymed.zeros(2, device="cpu").device == "cpu"
     assert tinymed.zeros(2).device == "cpu"
@@ -94,9 +101,13 @@ def test_an_unknown_device_is_named(cuda):
 def test_without_a_gpu_the_error_says_what_is_missing(monkeypatch):
     monkeypatch.setattr(backend, "tables", {k: t for k, t in backend.tables.items() if t.device == "cpu"})
     monkeypatch.setattr(gpu, "why_not", lambda: "CuPy is not installed: pip install 'tinymed[cuda13]'")
-    for attempt in (lambda: tinymed.zeros(2).to("cuda"), lambda: tinymed.zeros(2, device="cuda"),
-                    lambda: tinymed.use_backend("cuda"), lambda: tinymed.use_backend("cupy"),
-                    lambda: nn.Linear(2, 2).to("cuda")):  # fmt: skip
+    for attempt in (
+        lambda: tinymed.zeros(2).to("cuda"),
+        lambda: tinymed.zeros(2, device="cuda"),
+        lambda: tinymed.use_backend("cuda"),
+        lambda: tinymed.use_backend("cupy"),
+        lambda: nn.Linear(2, 2).to("cuda"),
+    ):
         with pytest.raises(BackendError, match="CuPy is not installed"):
             attempt()
     monkeypatch.setattr(gpu, "why_not", lambda: "")
@@ -133,9 +144,17 @@ def refused(*_: Any) -> None:
 def train(device: str, steps: int, optimizer: Any) -> tuple[list[Any], dict[str, Any]]:
     """Losses and final parameters of a small network with everything that keeps state."""
     tinymed.manual_seed(3)
-    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2),
-                          nn.Dropout(0.25), nn.Flatten(), nn.Linear(8 * 16, 16), nn.LeakyReLU(),
-                          nn.Linear(16, 2))  # fmt: skip
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Dropout(0.25),
+        nn.Flatten(),
+        nn.Linear(8 * 16, 16),
+        nn.LeakyReLU(),
+        nn.Linear(16, 2),
+    )
     model.to(device)
     rule = optimizer(model.parameters())
     x = tinymed.tensor(normal(6, 3, 8, 8), device=device)
@@ -151,8 +170,9 @@ def train(device: str, steps: int, optimizer: Any) -> tuple[list[Any], dict[str,
     return losses, model.state_dict()
 
 
-@pytest.mark.parametrize("rule", [lambda p: optim.SGD(p, lr=0.1, momentum=0.9), lambda p: optim.Adam(p, lr=0.01)],
-                         ids=["SGD", "Adam"])  # fmt: skip
+@pytest.mark.parametrize(
+    "rule", [lambda p: optim.SGD(p, lr=0.1, momentum=0.9), lambda p: optim.Adam(p, lr=0.01)], ids=["SGD", "Adam"]
+)
 def test_a_step_never_waits_for_the_device(cuda, rule):
     """Forward, backward, clipping and update, with dropout: the host reads nothing, and the result is the CPU's."""
     losses, state = train("cuda", 3, rule)  # HostSync if anything was read

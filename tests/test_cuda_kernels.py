@@ -77,7 +77,10 @@ def test_the_order_of_threads_does_not_matter(op):
 def test_every_launcher_is_declared_and_every_declaration_launched():
     """csrc/ and tinymed/cuda/ agree: same names, same parameters in the same order."""
     launchers = emulated.module.parameters
-    declared = {name: " ".join(k.parameters) for (where, name), k in backend.implementations.items()
-                if where == "csrc" and not k.composite}  # fmt: skip
+    declared = {
+        name: " ".join(k.parameters)
+        for (where, name), k in backend.implementations.items()
+        if where == "csrc" and not k.composite
+    }
     assert {k: v for k, v in launchers.items() if k in declared} == declared
     assert not {k for k in launchers if k not in declared}, "launchers that no kernel of tinymed/cuda declares"

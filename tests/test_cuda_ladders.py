@@ -20,8 +20,16 @@ from tinymed.cuda import build, emulated, gpu, ladders
 pytestmark = pytest.mark.skipif(bool(absence("emulated")), reason=f"backend emulated: {absence('emulated')}")
 RUNGS = [(name, rung) for name, one in ladders.LADDERS.items() for rung in one.rungs]
 SIDE, CHANNELS = st.sampled_from((3, 4, 9)), st.sampled_from((1, 3, 4, 17))
-CONVOLUTION = st.tuples(st.sampled_from((0, 1, 2)), CHANNELS, SIDE, SIDE, CHANNELS, st.sampled_from((1, 2, 3)),
-                        st.sampled_from((1, 2, 3)), st.sampled_from((0, 1)))  # fmt: skip
+CONVOLUTION = st.tuples(
+    st.sampled_from((0, 1, 2)),
+    CHANNELS,
+    SIDE,
+    SIDE,
+    CHANNELS,
+    st.sampled_from((1, 2, 3)),
+    st.sampled_from((1, 2, 3)),
+    st.sampled_from((0, 1)),
+)
 LENGTH = st.sampled_from((0, 1, 3, 16, 33, 68))
 SIZES = {
     "batch_norm": st.tuples(st.sampled_from((1, 7, 600)), st.sampled_from((1, 3, 32, 37))),
@@ -109,8 +117,14 @@ def test_every_file_is_a_rung_and_every_rung_has_a_file():
 
 def test_the_last_rung_is_the_engines():
     """What an op enters, captured or not; and no op enters the rungs before."""
-    engines = {"conv2d_gemm", "conv2d_gemm_input", "conv2d_gemm_weight", "matrix_product", "max_halve",
-               "batch_norm_moments"}  # fmt: skip
+    engines = {
+        "conv2d_gemm",
+        "conv2d_gemm_input",
+        "conv2d_gemm_weight",
+        "matrix_product",
+        "max_halve",
+        "batch_norm_moments",
+    }
     assert {one.rungs[-1].kernel for one in ladders.LADDERS.values()} == engines
     assert all(r.source.startswith("ladders/") == (r.kernel not in engines) for _, r in RUNGS)
 

@@ -32,10 +32,20 @@ class Residual(nn.Module):
 def dcnn():
     """The papers' CNN in small: its layers, a tenth of its widths, dropout from the same words on both backends."""
     return nn.Sequential(
-        nn.Conv2d(3, 6, 3), nn.ReLU(), nn.MaxPool2d(2), nn.BatchNorm2d(6), nn.Dropout(0.25),
-        nn.Conv2d(6, 9, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(9 * 2 * 2, 8), nn.ReLU(),
-        nn.Dropout(0.5), nn.Linear(8, 2),
-    )  # fmt: skip
+        nn.Conv2d(3, 6, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.BatchNorm2d(6),
+        nn.Dropout(0.25),
+        nn.Conv2d(6, 9, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(9 * 2 * 2, 8),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Linear(8, 2),
+    )
 
 
 def unet(upsample):

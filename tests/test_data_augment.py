@@ -17,9 +17,15 @@ from tinymed.errors import UserError
 
 SIDES = st.integers(1, 17)
 FULL = Augment(
-    horizontal_flip=True, vertical_flip=True, rotate=30, shift=0.2, scale=(0.7, 1.4), noise=0.05, brightness=0.2,
+    horizontal_flip=True,
+    vertical_flip=True,
+    rotate=30,
+    shift=0.2,
+    scale=(0.7, 1.4),
+    noise=0.05,
+    brightness=0.2,
     contrast=0.3,
-)  # fmt: skip
+)
 
 
 def image(height: int = 9, width: int = 12, number: int = 0) -> np.ndarray:
@@ -65,10 +71,17 @@ class TestGeometry:
         assert apply_geometry(x, Parameters(scale=0.5, border="constant")).sum() == pytest.approx(x.sum() / 4, rel=0.5)
 
     @given(
-        st.integers(2, 15), st.integers(2, 15), st.floats(-3, 3), st.floats(-0.4, 0.4), st.floats(-0.4, 0.4),
-        st.floats(0.5, 2), st.booleans(), st.booleans(), st.sampled_from([("reflect", "mirror"), ("edge", "nearest")]),
+        st.integers(2, 15),
+        st.integers(2, 15),
+        st.floats(-3, 3),
+        st.floats(-0.4, 0.4),
+        st.floats(-0.4, 0.4),
+        st.floats(0.5, 2),
+        st.booleans(),
+        st.booleans(),
+        st.sampled_from([("reflect", "mirror"), ("edge", "nearest")]),
         st.sampled_from([0, 1]),
-    )  # fmt: skip
+    )
     def test_against_scipy(self, height, width, angle, dy, dx, scale, flip_x, flip_y, border, order) -> None:
         x = image(height, width).astype(np.float64)
         drawn = Parameters(flip_x, flip_y, angle, dx, dy, scale, border=border[0])
@@ -142,9 +155,13 @@ class TestDrawing:
     def test_ranges(self) -> None:
         many = [parameters(FULL, 3, 0, i) for i in range(400)]
         for name, low, high in (
-            ("angle", -math.pi / 6, math.pi / 6), ("shift_x", -0.2, 0.2), ("shift_y", -0.2, 0.2), ("scale", 0.7, 1.4),
-            ("brightness", -0.2, 0.2), ("contrast", 0.7, 1.3),
-        ):  # fmt: skip
+            ("angle", -math.pi / 6, math.pi / 6),
+            ("shift_x", -0.2, 0.2),
+            ("shift_y", -0.2, 0.2),
+            ("scale", 0.7, 1.4),
+            ("brightness", -0.2, 0.2),
+            ("contrast", 0.7, 1.3),
+        ):
             values = np.array([getattr(p, name) for p in many])
             assert low <= values.min() < low + 0.05 * (high - low), name
             assert high - 0.05 * (high - low) < values.max() <= high, name
@@ -169,10 +186,16 @@ class TestDrawing:
     @pytest.mark.parametrize(
         "wrong",
         [
-            {"rotate": -1}, {"noise": math.nan}, {"shift": math.inf}, {"scale": (0, 1)}, {"scale": (2, 1)},
-            {"scale": (1, 2, 3)}, {"contrast": 1.5}, {"border": "wrap"},
+            {"rotate": -1},
+            {"noise": math.nan},
+            {"shift": math.inf},
+            {"scale": (0, 1)},
+            {"scale": (2, 1)},
+            {"scale": (1, 2, 3)},
+            {"contrast": 1.5},
+            {"border": "wrap"},
         ],
-    )  # fmt: skip
+    )
     def test_refusals(self, wrong) -> None:
         with pytest.raises(UserError, match=f"augment: {next(iter(wrong))}"):
             Augment(**wrong)

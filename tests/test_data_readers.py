@@ -43,8 +43,10 @@ class TestClassFolders:
             class_folders(tmp_path / split, {"a": 2 + i, "b": 1}, 10 * i)
         sets = open_dataset(tmp_path)
         assert [(k, d.split, len(d)) for k, d in sets.items()] == [
-            ("train", "train", 3), ("val", "val", 4), ("test", "test", 5),
-        ]  # fmt: skip
+            ("train", "train", 3),
+            ("val", "val", 4),
+            ("test", "test", 5),
+        ]
 
     def test_images_in_folders_below_a_class(self, tmp_path: Path) -> None:
         class_folders(tmp_path, {"a/p1": 2, "a/p2": 1, "b": 1})
@@ -225,8 +227,10 @@ class TestNpz:
     def test_medmnist(self, tmp_path: Path) -> None:
         sets = open_dataset(npz(tmp_path / "a.npz"))
         assert [(k, len(d), d.classes) for k, d in sets.items()] == [
-            ("train", 6, ["0", "1"]), ("val", 3, ["0", "1"]), ("test", 3, ["0", "1"]),
-        ]  # fmt: skip
+            ("train", 6, ["0", "1"]),
+            ("val", 3, ["0", "1"]),
+            ("test", 3, ["0", "1"]),
+        ]
         assert sets["val"].image(1).shape == (8, 8, 1)
         assert np.array_equal(sets["val"].image(1)[:, :, 0], picture(11, 8, 8, 1))
 

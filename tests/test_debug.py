@@ -96,9 +96,14 @@ def test_the_tape_prints_as_text_and_dot(x):
 
 @pytest.mark.parametrize(
     ("setting", "expected"),
-    [("TINYMED_DEBUG=1", "relu_forward"), ("TINYMED_DEBUG=2", "saved"), ("TINYMED_DEBUG=loud", "is not known"),
-     ("TINYMED_VALIDATE=numba", "is not known"), ("TINYMED_VALIDATE=reference", "")],
-)  # fmt: skip
+    [
+        ("TINYMED_DEBUG=1", "relu_forward"),
+        ("TINYMED_DEBUG=2", "saved"),
+        ("TINYMED_DEBUG=loud", "is not known"),
+        ("TINYMED_VALIDATE=numba", "is not known"),
+        ("TINYMED_VALIDATE=reference", ""),
+    ],
+)
 def test_the_environment_switches_it_on(setting, expected):
     code = "import tinymed; tinymed.ops.activations.relu(tinymed.ones(2, requires_grad=True))"
     name, _, value = setting.partition("=")

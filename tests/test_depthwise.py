@@ -63,8 +63,9 @@ def test_negative_padding_cuts_off():
     x, w, how = normal(rng, 2, 20, 9, 14), normal(rng, 20, 1, 3, 3), (ONE, ONE, 20)
     whole, cut = ((0, 0), (0, 0)), ((-1, -2), (-3, 1))
     inner = np.pad(x[:, :, 1:-2, 3:], ((0, 0), (0, 0), (0, 0), (0, 1)))
-    assert np.array_equal(numba.conv2d_forward(x, w, None, ONE, cut, *how[1:]),
-                          numba.conv2d_forward(inner, w, None, ONE, whole, *how[1:]))  # fmt: skip
+    assert np.array_equal(
+        numba.conv2d_forward(x, w, None, ONE, cut, *how[1:]), numba.conv2d_forward(inner, w, None, ONE, whole, *how[1:])
+    )
 
 
 def test_an_infinite_or_missing_pixel_stays_where_it_is():
@@ -79,8 +80,16 @@ def test_an_infinite_or_missing_pixel_stays_where_it_is():
     assert np.isnan(y[0, :, 2, 20]).all()
 
 
-@pytest.mark.parametrize("shape", [microkernel.Shape(6, 2, 8, True), microkernel.Shape(4, 2, 4, False),
-                                   microkernel.Shape(4, 1, 4, True), microkernel.SHAPE], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "shape",
+    [
+        microkernel.Shape(6, 2, 8, True),
+        microkernel.Shape(4, 2, 4, False),
+        microkernel.Shape(4, 1, 4, True),
+        microkernel.SHAPE,
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize(
     "variant", [depthwise_rows.Variant(8, 1, 3), depthwise_rows.Variant(4, 2), depthwise_rows.Variant(5, 2, 3)], ids=str
 )

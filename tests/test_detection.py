@@ -162,8 +162,9 @@ class TestDetect:
     def test_overlaps(self):
         a = np.array([[0, 0, 2, 2], [0, 0, 4, 4.0]])
         assert overlaps(a, np.array([[1, 1, 3, 3], [5, 5, 6, 6], [0, 0, 2, 2.0]])).tolist() == [
-            [1 / 7, 0, 1], [4 / 16, 0, 4 / 16]
-        ]  # fmt: skip
+            [1 / 7, 0, 1],
+            [4 / 16, 0, 4 / 16],
+        ]
 
     @given(st.integers(0, 2**32), st.integers(0, 12), st.sampled_from([0.2, 0.5, 1.0]))
     def test_suppression_keeps_the_best_of_those_that_overlap(self, seed, count, threshold):

@@ -73,24 +73,34 @@ class TestStages:
 
 class TestReading:
     def test_pytests_summary(self):
-        said = "FAILED tests/test_pool.py::test_a[cuda] - boom\nbackend cuda: 12 native kernel calls, 3 fell back to " \
-               "the reference\n1 failed, 20 passed, 2 skipped in 3.1s\n"  # fmt: skip
+        said = (
+            "FAILED tests/test_pool.py::test_a[cuda] - boom\nbackend cuda: 12 native kernel calls, 3 fell back to "
+            "the reference\n1 failed, 20 passed, 2 skipped in 3.1s\n"
+        )
         assert device.tested(said) == {
-            "counts": {"failed": 1, "passed": 20, "skipped": 2}, "failed": ["tests/test_pool.py::test_a[cuda]"],
+            "counts": {"failed": 1, "passed": 20, "skipped": 2},
+            "failed": ["tests/test_pool.py::test_a[cuda]"],
             "kernel_calls": {"cuda": {"native": 12, "fallback": 3}},
-        }  # fmt: skip
+        }
 
     def test_the_sanitizers_summary(self):
-        said = "========= COMPUTE-SANITIZER\n========= Invalid __global__ read of size 4 bytes\n" \
-               "========= ERROR SUMMARY: 1 error\n"  # fmt: skip
+        said = (
+            "========= COMPUTE-SANITIZER\n========= Invalid __global__ read of size 4 bytes\n"
+            "========= ERROR SUMMARY: 1 error\n"
+        )
         found = device.sanitized(said)
         assert found["summary"] == ["ERROR SUMMARY: 1 error"]
         assert "Invalid __global__ read of size 4 bytes" in found["findings"]
 
     def test_ncus_table(self):
         names = device_counters.METRICS
-        rows = [("k1", names["load_requests"], "1,000"), ("k1", names["load_sectors"], "4,000"), ("k1", "other", "9"),
-                ("k1", names["load_sectors"], "4,000"), ("k2", names["shared_loads"], "")]  # fmt: skip
+        rows = [
+            ("k1", names["load_requests"], "1,000"),
+            ("k1", names["load_sectors"], "4,000"),
+            ("k1", "other", "9"),
+            ("k1", names["load_sectors"], "4,000"),
+            ("k2", names["shared_loads"], ""),
+        ]
         said = "==PROF== Connected\n" + '"ID","Kernel Name","Metric Name","Metric Value"\n'
         said += "".join(f'"{i}","{k}","{m}","{v}"\n' for i, (k, m, v) in enumerate(rows))
         found = device_counters.profiled(said)
@@ -99,9 +109,16 @@ class TestReading:
         assert device_counters.profiled("ncu: error") == {}
 
     def test_a_table_of_an_unfinished_run(self):
-        stages = {"tests": {"status": "killed after 3 s", "seconds": 3, "read": {"counts": {"passed": 2}}},
-                  "step": {"status": "failed with exit code 1", "result": {"task": "dcnn", "steps": {
-                      "tinymed captured": {"us": 5.0}, "torch graph": {"failed": "RuntimeError: no"}}}}}  # fmt: skip
+        stages = {
+            "tests": {"status": "killed after 3 s", "seconds": 3, "read": {"counts": {"passed": 2}}},
+            "step": {
+                "status": "failed with exit code 1",
+                "result": {
+                    "task": "dcnn",
+                    "steps": {"tinymed captured": {"us": 5.0}, "torch graph": {"failed": "RuntimeError: no"}},
+                },
+            },
+        }
         text = device_table.text({"gpu": "h100", "date": "2026-01-01", "stages": stages})
         assert "killed after 3 s: 2 passed" in text
         assert "torch graph            failed: RuntimeError: no" in text
@@ -159,5 +176,9 @@ def test_a_dry_run_of_every_stage(tmp_path):
     found, _ = dry(tmp_path)
     assert {s["status"] for s in found["stages"].values()} == {"ok"}
     assert set(found["stages"]["step"]["result"]["steps"]) == {
-        "tinymed captured", "tinymed eager", "torch eager", "torch graph", "torch.compile"
-    }  # fmt: skip
+        "tinymed captured",
+        "tinymed eager",
+        "torch eager",
+        "torch graph",
+        "torch.compile",
+    }

@@ -79,9 +79,16 @@ def test_backward_uses_the_mask_of_its_forward(backend_name):
     np.testing.assert_array_equal(x.grad.numpy(), y.numpy())
 
 
-@pytest.mark.parametrize(("fn", "shape"), [(F.dropout1d, (30, 20, 6)), (F.dropout2d, (30, 20, 3, 2)),
-                                           (F.dropout3d, (30, 20, 2, 3, 1)), (F.dropout1d, (600, 6)),
-                                           (F.dropout3d, (600, 2, 3, 1))])  # fmt: skip
+@pytest.mark.parametrize(
+    ("fn", "shape"),
+    [
+        (F.dropout1d, (30, 20, 6)),
+        (F.dropout2d, (30, 20, 3, 2)),
+        (F.dropout3d, (30, 20, 2, 3, 1)),
+        (F.dropout1d, (600, 6)),
+        (F.dropout3d, (600, 2, 3, 1)),
+    ],
+)
 def test_channels_are_dropped_whole(fn, shape, backend_name):
     kept, y = mask(fn, np.ones(shape, np.float32), p=0.25)
     flat = kept.reshape(600, -1)
@@ -114,11 +121,14 @@ def test_p_one_drops_everything(backend_name):
     assert not F.dropout2d(tinymed.ones(3, 5, 2, 2), 1.0).numpy().any()
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda x: F.dropout(x, 1.5), "dropout: p is a probability from 0 to 1, got 1.5"),
-    (lambda x: F.dropout2d(x), r"dropout2d: input must have 4 axes \(N, C, ...\), got \[2, 3, 4\]"),
-    (lambda x: F.feature_alpha_dropout(tinymed.ones(3), training=True), "at least 2 axes"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: F.dropout(x, 1.5), "dropout: p is a probability from 0 to 1, got 1.5"),
+        (lambda x: F.dropout2d(x), r"dropout2d: input must have 4 axes \(N, C, ...\), got \[2, 3, 4\]"),
+        (lambda x: F.feature_alpha_dropout(tinymed.ones(3), training=True), "at least 2 axes"),
+    ],
+)
 def test_wrong_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call(tinymed.ones(2, 3, 4))

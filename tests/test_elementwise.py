@@ -43,9 +43,18 @@ def test_two_tensors_promote_as_in_pytorch(name, a_type, b_type):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_operators_with_numbers(dtype, number):
     a, ta = both(np.array([1, 2, 0]).astype(dtype))
-    for function in (lambda x: x + number, lambda x: number + x, lambda x: x * number, lambda x: number * x,
-                     lambda x: x / 2, lambda x: number / (x + 1.0), lambda x: x == number, lambda x: x < number,
-                     lambda x: x != number, lambda x: number >= x):  # fmt: skip
+    for function in (
+        lambda x: x + number,
+        lambda x: number + x,
+        lambda x: x * number,
+        lambda x: number * x,
+        lambda x: x / 2,
+        lambda x: number / (x + 1.0),
+        lambda x: x == number,
+        lambda x: x < number,
+        lambda x: x != number,
+        lambda x: number >= x,
+    ):
         same(function(a), function(ta))
     if dtype != np.bool_ and number is not True:
         for function in (lambda x: x - number, lambda x: number - x, lambda x: -x, lambda x: abs(x)):
@@ -98,11 +107,20 @@ def test_alpha():
     assert tm.sub(tm.tensor([1.0]), 2, alpha=3).item() == -5
 
 
-@pytest.mark.parametrize(("base", "exponent"), [
-    ([0.0, 1.0, 2.0], 0), ([0.0, 1.0, 2.0], 1), ([0.0, 1.0, 2.0], 2), ([0.0, 2.0], 0.5), ([-1.0, 0.0], 3),
-    ([0.0, 1.0], [0.0, 0.0]),
-    ([0.0, 0.0, 2.0], [2.0, 0.0, -1.0]), (0, [0.0, 2.0]), (2, [0.0, -1.0, 3.0]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("base", "exponent"),
+    [
+        ([0.0, 1.0, 2.0], 0),
+        ([0.0, 1.0, 2.0], 1),
+        ([0.0, 1.0, 2.0], 2),
+        ([0.0, 2.0], 0.5),
+        ([-1.0, 0.0], 3),
+        ([0.0, 1.0], [0.0, 0.0]),
+        ([0.0, 0.0, 2.0], [2.0, 0.0, -1.0]),
+        (0, [0.0, 2.0]),
+        (2, [0.0, -1.0, 3.0]),
+    ],
+)
 def test_pow_at_zero(base, exponent):
     leaves = []
 
@@ -173,9 +191,15 @@ def test_where():
 def test_logic():
     a, ta = both(np.array([True, False]))
     i, ti = both(np.array([5, 6]))
-    for f in (lambda x, y: x & y, lambda x, y: x | y, lambda x, y: x ^ y, lambda x, y: True & x, lambda x, y: y & 4,
-              lambda x, y: ~x,
-              lambda x, y: ~y):  # fmt: skip
+    for f in (
+        lambda x, y: x & y,
+        lambda x, y: x | y,
+        lambda x, y: x ^ y,
+        lambda x, y: True & x,
+        lambda x, y: y & 4,
+        lambda x, y: ~x,
+        lambda x, y: ~y,
+    ):
         same(f(a, i), f(ta, ti))
     with pytest.raises(TypeError, match="use logical_and"):
         tm.ones(2) & True

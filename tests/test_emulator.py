@@ -123,9 +123,23 @@ def planted(name: str) -> tuple[str, int]:
     return text[line].rpartition("// BUG ")[2].strip(), line + 1
 
 
-WRONG = ["late_wait", "past_the_end", "shared_index", "writes_input", "misaligned", "no_barrier", "second_barrier",
-         "no_syncwarp", "plain_add", "two_blocks", "reads_output", "early_return", "two_barriers", "half_a_warp",
-         "left_out"]  # fmt: skip
+WRONG = [
+    "late_wait",
+    "past_the_end",
+    "shared_index",
+    "writes_input",
+    "misaligned",
+    "no_barrier",
+    "second_barrier",
+    "no_syncwarp",
+    "plain_add",
+    "two_blocks",
+    "reads_output",
+    "early_return",
+    "two_barriers",
+    "half_a_warp",
+    "left_out",
+]
 
 
 @pytest.mark.parametrize("name", WRONG)

@@ -51,8 +51,13 @@ def slid(model: nn.Module, image: np.ndarray, patch: int) -> np.ndarray:
     """Scores [n, classes, rows, columns] of every patch, one by one."""
     rows, columns = (side - patch + 1 for side in image.shape[2:])
     with no_grad():
-        scores = [[model(tinymed.Tensor(np.ascontiguousarray(image[:, :, i : i + patch, j : j + patch]))).data
-                   for j in range(columns)] for i in range(rows)]  # fmt: skip
+        scores = [
+            [
+                model(tinymed.Tensor(np.ascontiguousarray(image[:, :, i : i + patch, j : j + patch]))).data
+                for j in range(columns)
+            ]
+            for i in range(rows)
+        ]
     return np.array(scores).transpose(2, 3, 0, 1)
 
 
@@ -70,10 +75,20 @@ class TestFullyConvolutional:
 
     @pytest.mark.parametrize("pool", [nn.MaxPool2d(3, 2), nn.AvgPool2d(2), nn.MaxPool2d(2, 1), nn.AvgPool2d(3, 2)])
     def test_strides_overlapping_pools_dilation_and_groups(self, pool):
-        model = double(nn.Sequential(
-            nn.Conv2d(2, 4, 3, stride=2), nn.ReLU(), pool, nn.Conv2d(4, 6, 2, dilation=2, groups=2), nn.Tanh(),
-            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 5), nn.BatchNorm1d(5), nn.Linear(5, 3),
-        ))  # fmt: skip
+        model = double(
+            nn.Sequential(
+                nn.Conv2d(2, 4, 3, stride=2),
+                nn.ReLU(),
+                pool,
+                nn.Conv2d(4, 6, 2, dilation=2, groups=2),
+                nn.Tanh(),
+                nn.AdaptiveAvgPool2d(1),
+                nn.Flatten(),
+                nn.Linear(6, 5),
+                nn.BatchNorm1d(5),
+                nn.Linear(5, 3),
+            )
+        )
         image = np.random.default_rng(1).random((1, 2, 26, 28))
         with no_grad():
             scores = FullyConvolutional(model, 23)(tinymed.Tensor(image)).data

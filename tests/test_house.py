@@ -42,7 +42,7 @@ ROOMS = [
     "onnx",
     "cli",
     "__main__",
-]  # fmt: skip
+]
 HOMES = {"cpu", "cuda"}  # of backends' kernels: imported by name at first use
 
 
@@ -158,8 +158,11 @@ def test_the_native_list_is_true(home, of):
     assert compiled - partly <= listed, f"native but not listed: {sorted(compiled - listed)}"
 
 
-@pytest.mark.parametrize("path", sorted([*(ROOT / "cpu").glob("*.py"), *(ROOT / "cuda").glob("*.py")]),
-                         ids=lambda p: f"{p.parent.stem}/{p.stem}")  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    sorted([*(ROOT / "cpu").glob("*.py"), *(ROOT / "cuda").glob("*.py")]),
+    ids=lambda p: f"{p.parent.stem}/{p.stem}",
+)
 def test_a_backend_uses_the_family_names(path):
     """cpu/pool.py and cuda/pool.py hold the kernels of ops/pool.py; helpers have names of their own."""
     helpers = {

@@ -16,12 +16,19 @@ class TestInit:
         tinymed.manual_seed(1)
         return fill(nn.Parameter(np.zeros(shape)), *args, **kwargs).data
 
-    @pytest.mark.parametrize(("name", "kwargs"), [
-        ("kaiming_uniform_", {}), ("kaiming_uniform_", {"a": 5**0.5}),
-        ("kaiming_normal_", {"mode": "fan_out", "nonlinearity": "relu"}),
-        ("xavier_uniform_", {"gain": 2.0}), ("xavier_normal_", {}), ("normal_", {"mean": 1.0, "std": 0.3}),
-        ("uniform_", {"a": -3.0, "b": 1.0}), ("trunc_normal_", {"std": 2.0, "a": -1.0, "b": 3.0}),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("name", "kwargs"),
+        [
+            ("kaiming_uniform_", {}),
+            ("kaiming_uniform_", {"a": 5**0.5}),
+            ("kaiming_normal_", {"mode": "fan_out", "nonlinearity": "relu"}),
+            ("xavier_uniform_", {"gain": 2.0}),
+            ("xavier_normal_", {}),
+            ("normal_", {"mean": 1.0, "std": 0.3}),
+            ("uniform_", {"a": -3.0, "b": 1.0}),
+            ("trunc_normal_", {"std": 2.0, "a": -1.0, "b": 3.0}),
+        ],
+    )
     @pytest.mark.parametrize("shape", [(400, 300), (40, 30, 10, 10)])
     def test_distribution_is_torchs(self, name: str, kwargs: dict[str, Any], shape: tuple[int, ...]) -> None:
         from scipy.stats import ks_2samp

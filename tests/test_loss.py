@@ -30,8 +30,13 @@ def against(ours, theirs, *arrays, rtol=1e-10):
             np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy(), rtol=rtol, atol=1e-12)
 
 
-PAIRED = [("mse_loss", {}), ("l1_loss", {}), ("huber_loss", {"delta": 0.7}), ("smooth_l1_loss", {"beta": 0.3}),
-          ("smooth_l1_loss", {"beta": 0.0})]  # fmt: skip
+PAIRED = [
+    ("mse_loss", {}),
+    ("l1_loss", {}),
+    ("huber_loss", {"delta": 0.7}),
+    ("smooth_l1_loss", {"beta": 0.3}),
+    ("smooth_l1_loss", {"beta": 0.0}),
+]
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
@@ -62,10 +67,16 @@ class TestRegression:
             return loss if reduction == "none" else getattr(loss, reduction)()
 
         for name, power in (("hinge_loss", 1), ("squared_hinge_loss", 2)):
-            against(lambda a, name=name: getattr(F, name)(a, tinymed.tensor(sign), reduction),
-                    lambda a, power=power: reduced(torch.relu(1 - torch.tensor(sign) * a) ** power), x)  # fmt: skip
-        against(lambda a: F.hinge_embedding_loss(a, tinymed.tensor(sign), 0.8, reduction),
-                lambda a: T.hinge_embedding_loss(a, torch.tensor(sign), 0.8, reduction=reduction), x)  # fmt: skip
+            against(
+                lambda a, name=name: getattr(F, name)(a, tinymed.tensor(sign), reduction),
+                lambda a, power=power: reduced(torch.relu(1 - torch.tensor(sign) * a) ** power),
+                x,
+            )
+        against(
+            lambda a: F.hinge_embedding_loss(a, tinymed.tensor(sign), 0.8, reduction),
+            lambda a: T.hinge_embedding_loss(a, torch.tensor(sign), 0.8, reduction=reduction),
+            x,
+        )
 
 
 def test_kl_div_batchmean_is_the_divergence(rng):
@@ -126,8 +137,11 @@ class TestCategorical:
         x = rng.normal(size=4)
         for reduction in REDUCTIONS:
             for name in ("cross_entropy", "nll_loss"):
-                against(lambda a, n=name, r=reduction: getattr(F, n)(a, tinymed.tensor(np.int64(2)), reduction=r),
-                        lambda a, n=name, r=reduction: getattr(T, n)(a, torch.tensor(2), reduction=r), x)  # fmt: skip
+                against(
+                    lambda a, n=name, r=reduction: getattr(F, n)(a, tinymed.tensor(np.int64(2)), reduction=r),
+                    lambda a, n=name, r=reduction: getattr(T, n)(a, torch.tensor(2), reduction=r),
+                    x,
+                )
 
     @pytest.mark.parametrize("shape", [(4,), (5, 4), (2, 4, 3), (2, 4, 3, 2)])
     @pytest.mark.parametrize("smoothing", [0.0, 0.2])
@@ -141,8 +155,9 @@ class TestCategorical:
             against(
                 lambda a, b, r=r: F.cross_entropy(a, b, ours, reduction=r, label_smoothing=smoothing),
                 lambda a, b, r=r: T.cross_entropy(a, b, theirs, reduction=r, label_smoothing=smoothing),
-                x, t,
-            )  # fmt: skip
+                x,
+                t,
+            )
 
     def test_probabilities_of_one_class_equal_its_number(self, rng):
         x, t = rng.normal(size=(6, 3)), rng.integers(0, 3, 6)
@@ -208,17 +223,24 @@ X = tinymed.zeros(2, 3)
 ONE, BAD = tinymed.tensor([0, 1]), tinymed.tensor([0, 3])
 
 
-@pytest.mark.parametrize(("call", "error", "message"), [
-    (lambda: F.mse_loss(X, tinymed.zeros(2)), ValueError, r"mse_loss: target has shape \[2\], input \[2, 3\]"),
-    (lambda: F.binary_cross_entropy(X, X, reduction="avg"), ValueError, "is one of mean, sum, none, got 'avg'"),
-    (lambda: F.cross_entropy(X, BAD), IndexError, "target 3 is no class; input has 3, numbered from 0"),
-    (lambda: F.cross_entropy(X, tinymed.tensor([0, 1, 2])), ValueError, r"takes a target of shape \[2\], got \[3\]"),
-    (lambda: F.cross_entropy(X, ONE, tinymed.ones(2)), ValueError, r"weight has shape \[2\], input has 3"),
-    (lambda: F.cross_entropy(X, ONE, label_smoothing=2.0), ValueError, "label_smoothing is from 0 to 1"),
-    (lambda: F.cross_entropy(X, ONE, weight_map=tinymed.ones(3)), ValueError, "weight_map has shape"),
-    (lambda: F.nll_loss(X, tinymed.tensor([True, False])), TypeError, "class numbers are integers, got bool"),
-    (lambda: F.huber_loss(X, X, delta=0.0), ValueError, "delta must be positive"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: F.mse_loss(X, tinymed.zeros(2)), ValueError, r"mse_loss: target has shape \[2\], input \[2, 3\]"),
+        (lambda: F.binary_cross_entropy(X, X, reduction="avg"), ValueError, "is one of mean, sum, none, got 'avg'"),
+        (lambda: F.cross_entropy(X, BAD), IndexError, "target 3 is no class; input has 3, numbered from 0"),
+        (
+            lambda: F.cross_entropy(X, tinymed.tensor([0, 1, 2])),
+            ValueError,
+            r"takes a target of shape \[2\], got \[3\]",
+        ),
+        (lambda: F.cross_entropy(X, ONE, tinymed.ones(2)), ValueError, r"weight has shape \[2\], input has 3"),
+        (lambda: F.cross_entropy(X, ONE, label_smoothing=2.0), ValueError, "label_smoothing is from 0 to 1"),
+        (lambda: F.cross_entropy(X, ONE, weight_map=tinymed.ones(3)), ValueError, "weight_map has shape"),
+        (lambda: F.nll_loss(X, tinymed.tensor([True, False])), TypeError, "class numbers are integers, got bool"),
+        (lambda: F.huber_loss(X, X, delta=0.0), ValueError, "delta must be positive"),
+    ],
+)
 def test_wrong_arguments_are_named(call, error, message):
     with pytest.raises(error, match=message):
         call()

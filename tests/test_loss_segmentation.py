@@ -125,8 +125,13 @@ class TestModules:
     @pytest.mark.parametrize("name", ["DiceLoss", "JaccardLoss", "TanimotoLoss", "TverskyLoss", "FocalTverskyLoss"])
     def test_take_scores(self, name: str, rng: Any) -> None:
         scores, target = case(3, (5,), rng)
-        function = {"DiceLoss": F.dice_loss, "JaccardLoss": F.jaccard_loss, "TanimotoLoss": F.tanimoto_loss,
-                    "TverskyLoss": F.tversky_loss, "FocalTverskyLoss": F.focal_tversky_loss}[name]  # fmt: skip
+        function = {
+            "DiceLoss": F.dice_loss,
+            "JaccardLoss": F.jaccard_loss,
+            "TanimotoLoss": F.tanimoto_loss,
+            "TverskyLoss": F.tversky_loss,
+            "FocalTverskyLoss": F.focal_tversky_loss,
+        }[name]
         ours = getattr(nn, name)(ignore_index=2)(Tensor(scores), Tensor(target))
         assert ours.item() == function(F.softmax(Tensor(scores), 1), Tensor(target), ignore_index=2).item()
 
@@ -135,8 +140,9 @@ class TestModules:
         target[0, 0] = 255
         weight = np.array([1.0, 2.0, 0.5])
         ours = nn.PixelCrossEntropyLoss(weight, 255, reduction="sum")(Tensor(scores), Tensor(target))
-        true = torch.nn.functional.cross_entropy(torch.tensor(scores), torch.tensor(target), torch.tensor(weight),
-                                                 ignore_index=255, reduction="sum")  # fmt: skip
+        true = torch.nn.functional.cross_entropy(
+            torch.tensor(scores), torch.tensor(target), torch.tensor(weight), ignore_index=255, reduction="sum"
+        )
         assert ours.item() == pytest.approx(true.item(), rel=1e-6)  # the module's weights are float32
 
     def test_pixel_cross_entropy_of_one_class_is_binary(self, rng: Any) -> None:
@@ -145,14 +151,16 @@ class TestModules:
         x, z = Tensor(scores, requires_grad=True), torch.tensor(scores, requires_grad=True)
         ours = nn.PixelCrossEntropyLoss(reduction="sum")(x, Tensor(target), Tensor(weights))
         true = torch.nn.functional.binary_cross_entropy_with_logits(
-            z[:, 0], torch.tensor(target, dtype=torch.float64), torch.tensor(weights), reduction="sum")  # fmt: skip
+            z[:, 0], torch.tensor(target, dtype=torch.float64), torch.tensor(weights), reduction="sum"
+        )
         assert ours.item() == pytest.approx(true.item(), rel=1e-12)
         ours.backward()
         true.backward()
         np.testing.assert_allclose(x.grad.data, z.grad.numpy(), rtol=1e-10)
         weighted = nn.PixelCrossEntropyLoss([3.0], reduction="sum")(Tensor(scores), Tensor(target)).item()
         true = torch.nn.functional.binary_cross_entropy_with_logits(
-            z[:, 0], torch.tensor(target).double(), reduction="sum", pos_weight=torch.tensor(3.0))  # fmt: skip
+            z[:, 0], torch.tensor(target).double(), reduction="sum", pos_weight=torch.tensor(3.0)
+        )
         assert weighted == pytest.approx(true.item(), rel=1e-6)
 
     def test_focal(self, rng: Any) -> None:

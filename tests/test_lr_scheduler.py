@@ -26,19 +26,25 @@ SINGLE: dict[str, Callable[[Any, Any], Any]] = {
     "CosineAnnealingLR": lambda s, o: s.CosineAnnealingLR(o, 12, 1e-3),
     "OneCycleLR": lambda s, o: s.OneCycleLR(o, 0.5, total_steps=EPOCHS + 1),
     "OneCycleLR linear": lambda s, o: s.OneCycleLR(
-        o, [0.5, 0.2], epochs=17, steps_per_epoch=3, anneal_strategy="linear"),
+        o, [0.5, 0.2], epochs=17, steps_per_epoch=3, anneal_strategy="linear"
+    ),
     "OneCycleLR three phases": lambda s, o: s.OneCycleLR(
-        o, 0.5, total_steps=EPOCHS + 1, three_phase=True, pct_start=0.4),
+        o, 0.5, total_steps=EPOCHS + 1, three_phase=True, pct_start=0.4
+    ),
     "plateau": lambda s, o: s.ReduceLROnPlateau(o, factor=0.5, patience=2, cooldown=1, min_lr=[1e-3, 1e-2]),
     "plateau max abs": lambda s, o: s.ReduceLROnPlateau(o, "max", 0.5, 3, 0.02, "abs"),
     "sequence": lambda s, o: s.SequentialLR(
-        o, [s.LinearLR(o, 0.1, 1.0, 5), s.CosineAnnealingLR(o, 20), s.MultiStepLR(o, [0, 3]), s.ExponentialLR(o, 0.9)],
-        [5, 25, 40]),
+        o,
+        [s.LinearLR(o, 0.1, 1.0, 5), s.CosineAnnealingLR(o, 20), s.MultiStepLR(o, [0, 3]), s.ExponentialLR(o, 0.9)],
+        [5, 25, 40],
+    ),
     "sequence from the second": lambda s, o: s.SequentialLR(
-        o, [s.ConstantLR(o, 0.5, 3), s.PolynomialLR(o, 30, 0.9), s.LambdaLR(o, lambda e: 1 / (1 + e))], [0, 25]),
+        o, [s.ConstantLR(o, 0.5, 3), s.PolynomialLR(o, 30, 0.9), s.LambdaLR(o, lambda e: 1 / (1 + e))], [0, 25]
+    ),
     "sequence of sequences": lambda s, o: s.SequentialLR(
-        o, [s.SequentialLR(o, [s.LinearLR(o), s.StepLR(o, 4)], [6]), s.ConstantLR(o, 0.1, 100)], [30]),
-}  # fmt: skip
+        o, [s.SequentialLR(o, [s.LinearLR(o), s.StepLR(o, 4)], [6]), s.ConstantLR(o, 0.1, 100)], [30]
+    ),
+}
 
 
 def ours(kind: str = "SGD", **options: Any) -> Any:
@@ -55,8 +61,13 @@ def follow(optimizer: Any, schedules: list[Any], first: int = 0) -> list[list[fl
     """The rates, and momentum or betas, of both groups over the epochs."""
     rows = []
     for epoch in range(first, EPOCHS):
-        rows.append([float(v) for g in optimizer.param_groups
-                     for v in (g["lr"], *(g["betas"] if "betas" in g else [g["momentum"]]))])  # fmt: skip
+        rows.append(
+            [
+                float(v)
+                for g in optimizer.param_groups
+                for v in (g["lr"], *(g["betas"] if "betas" in g else [g["momentum"]]))
+            ]
+        )
         for s in schedules:
             s.step(METRICS[epoch]) if type(s).__name__ == "ReduceLROnPlateau" else s.step()
     return rows
@@ -82,8 +93,15 @@ class TestAgainstTorch:
         )
         assert len({tuple(r) for r in rates}) > 1
 
-    @pytest.mark.parametrize("pair", [("ExponentialLR", "StepLR"), ("LinearLR", "CosineAnnealingLR"),
-                                      ("ConstantLR", "MultiStepLR"), ("PolynomialLR", "plateau")])  # fmt: skip
+    @pytest.mark.parametrize(
+        "pair",
+        [
+            ("ExponentialLR", "StepLR"),
+            ("LinearLR", "CosineAnnealingLR"),
+            ("ConstantLR", "MultiStepLR"),
+            ("PolynomialLR", "plateau"),
+        ],
+    )
     def test_two_schedules_compound(self, pair: tuple[str, str]) -> None:
         a, b = ours(), theirs()
         rates = follow(a, [SINGLE[n](lr_scheduler, a) for n in pair])
@@ -121,15 +139,18 @@ class TestState:
 
 
 class TestErrors:
-    @pytest.mark.parametrize(("make", "message"), [
-        (lambda o: lr_scheduler.SequentialLR(o, [lr_scheduler.StepLR(o, 3)], [2]), "need 0 milestones"),
-        (lambda o: lr_scheduler.SequentialLR(o, [lr_scheduler.StepLR(ours(), 3)], []), "of this optimizer"),
-        (lambda o: lr_scheduler.OneCycleLR(o, 0.1), "total_steps"),
-        (lambda o: lr_scheduler.ReduceLROnPlateau(o, factor=1.5), "below 1"),
-        (lambda o: lr_scheduler.ReduceLROnPlateau(o).step(), "metric"),
-        (lambda o: lr_scheduler.LambdaLR(o, [abs]), "1 functions for 2 groups"),
-        (lambda o: lr_scheduler.StepLR(o, 3, last_epoch=4), "initial_lr"),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("make", "message"),
+        [
+            (lambda o: lr_scheduler.SequentialLR(o, [lr_scheduler.StepLR(o, 3)], [2]), "need 0 milestones"),
+            (lambda o: lr_scheduler.SequentialLR(o, [lr_scheduler.StepLR(ours(), 3)], []), "of this optimizer"),
+            (lambda o: lr_scheduler.OneCycleLR(o, 0.1), "total_steps"),
+            (lambda o: lr_scheduler.ReduceLROnPlateau(o, factor=1.5), "below 1"),
+            (lambda o: lr_scheduler.ReduceLROnPlateau(o).step(), "metric"),
+            (lambda o: lr_scheduler.LambdaLR(o, [abs]), "1 functions for 2 groups"),
+            (lambda o: lr_scheduler.StepLR(o, 3, last_epoch=4), "initial_lr"),
+        ],
+    )
     def test_wrong_arguments(self, make: Any, message: str) -> None:
         with pytest.raises(ValueError, match=message):
             make(ours())

@@ -90,8 +90,21 @@ def test_trimmed_memory_is_usable_and_what_is_held_stays():
     assert (again == 3).all()
 
 
-@pytest.mark.parametrize("shape", [(2, 3, 5, 7), (1, 1, 4, 4), (3, 17, 4, 5), (2, 16, 1, 33), (2, 3, 70, 61), (2, 5),
-                                   (3, 3, 2, 2, 2), (0, 3, 4, 4), (1, 40, 37)], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (2, 3, 5, 7),
+        (1, 1, 4, 4),
+        (3, 17, 4, 5),
+        (2, 16, 1, 33),
+        (2, 3, 70, 61),
+        (2, 5),
+        (3, 3, 2, 2, 2),
+        (0, 3, 4, 4),
+        (1, 40, 37),
+    ],
+    ids=str,
+)
 def test_any_order_becomes_any_other(shape, backend_name):
     canonical = backend.table(backend_name).canonical
     orders = list(itertools.permutations(range(len(shape))))[:: 5 if len(shape) > 4 else 1]

@@ -115,10 +115,14 @@ def compare_class(row: dict, scores: np.ndarray, labels: np.ndarray, k: int) -> 
         same(row[name], value, name)
 
 
-@given(st.integers(1, 40).flatmap(lambda n: st.tuples(
-    st.lists(st.booleans(), min_size=n, max_size=n),
-    st.lists(st.sampled_from([-1e300, -1.0, 0.0, 5e-324, 1.0]) | st.floats(-5, 5), min_size=n, max_size=n),
-)))  # fmt: skip
+@given(
+    st.integers(1, 40).flatmap(
+        lambda n: st.tuples(
+            st.lists(st.booleans(), min_size=n, max_size=n),
+            st.lists(st.sampled_from([-1e300, -1.0, 0.0, 5e-324, 1.0]) | st.floats(-5, 5), min_size=n, max_size=n),
+        )
+    )
+)
 @settings(max_examples=300, deadline=None)
 def test_curves_equal_scikit_learn(data: tuple[list[bool], list[float]]) -> None:
     labels, scores = np.array(data[0]), np.array(data[1])
@@ -279,11 +283,17 @@ def test_wrong_input_is_refused(change: dict, error: type, words: str) -> None:
         metrics.evaluate_scores(**arguments)
 
 
-@pytest.mark.parametrize(("name", "counts"), [
-    ("sensitivity", Counts(tp=0, fp=3, fn=0, tn=4)), ("specificity", Counts(3, 0, 4, 0)),
-    ("precision", Counts(0, 0, 3, 4)), ("npv", Counts(3, 4, 0, 0)), ("f1", Counts(0, 0, 0, 5)),
-    ("accuracy", Counts(0, 0, 0, 0)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("sensitivity", Counts(tp=0, fp=3, fn=0, tn=4)),
+        ("specificity", Counts(3, 0, 4, 0)),
+        ("precision", Counts(0, 0, 3, 4)),
+        ("npv", Counts(3, 4, 0, 0)),
+        ("f1", Counts(0, 0, 0, 5)),
+        ("accuracy", Counts(0, 0, 0, 0)),
+    ],
+)
 def test_zero_by_zero_is_nan_with_a_warning(name: str, counts: Counts) -> None:
     with pytest.warns(UndefinedMetricWarning, match=f"{name} is 0/0"):
         assert math.isnan(metrics.rate(name, counts))

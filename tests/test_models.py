@@ -23,10 +23,18 @@ def count(name: str, **options: Any) -> int:
 class TestCounts:
     """SYSTEMS sections 0 and 1."""
 
-    @pytest.mark.parametrize(("size", "padding", "parameters"), [
-        (50, "valid", 495_938), (64, "valid", 692_546), (128, "valid", 2_789_698), (224, "valid", 9_867_586),
-        (50, "same", 1_020_226), (128, "same", 4_624_706), (224, "same", 13_275_458),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("size", "padding", "parameters"),
+        [
+            (50, "valid", 495_938),
+            (64, "valid", 692_546),
+            (128, "valid", 2_789_698),
+            (224, "valid", 9_867_586),
+            (50, "same", 1_020_226),
+            (128, "same", 4_624_706),
+            (224, "same", 13_275_458),
+        ],
+    )
     def test_dcnn(self, size: int, padding: str, parameters: int) -> None:
         assert count("dcnn", size=size, padding=padding) == parameters
         assert count("dcnn", size=size, padding=padding, in_channels=1) == parameters - 576
@@ -88,8 +96,16 @@ def torch_dcnn(size: int, padding: str) -> torch.nn.Module:
         layers += [t.BatchNorm2d(b, 1e-3, 0.01), t.Dropout(0.0)] if i < 3 else []
     features = t.Sequential(*layers, t.Flatten())
     width = features.eval()(torch.zeros(1, 3, size, size)).shape[1]
-    classifier = t.Sequential(t.Linear(width, 256), t.ReLU(), t.Linear(256, 128), t.ReLU(), t.Linear(128, 64), t.ReLU(),
-                              t.Dropout(0.0), t.Linear(64, 2))  # fmt: skip
+    classifier = t.Sequential(
+        t.Linear(width, 256),
+        t.ReLU(),
+        t.Linear(256, 128),
+        t.ReLU(),
+        t.Linear(128, 64),
+        t.ReLU(),
+        t.Dropout(0.0),
+        t.Linear(64, 2),
+    )
     model = t.Module()
     model.features, model.classifier = features, classifier
     model.forward = lambda x: classifier(features(x))  # type: ignore[method-assign]
@@ -153,12 +169,17 @@ class TestDCNN:
             first, last = (y.item() if step == 0 else first), y.item()
         assert last < 0.1 * first
 
-    @pytest.mark.parametrize(("options", "message"), [
-        ({"size": 45}, "too small.* 46 with 'valid'"), ({"size": 15, "padding": "same"}, "16 with 'same'"),
-        ({"padding": "full"}, "'valid' or 'same'"), ({"head": "tanh"}, "'sigmoid' or 'softmax'"),
-        ({"dense_activation": "reluu"}, "choose one of relu"),
-        ({"sizes": 3}, "does not take sizes; its options are num_classes"),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"size": 45}, "too small.* 46 with 'valid'"),
+            ({"size": 15, "padding": "same"}, "16 with 'same'"),
+            ({"padding": "full"}, "'valid' or 'same'"),
+            ({"head": "tanh"}, "'sigmoid' or 'softmax'"),
+            ({"dense_activation": "reluu"}, "choose one of relu"),
+            ({"sizes": 3}, "does not take sizes; its options are num_classes"),
+        ],
+    )
     def test_wrong_options(self, options: dict[str, Any], message: str) -> None:
         with pytest.raises(UserError, match=message):
             models.create("dcnn", **options)
@@ -225,9 +246,14 @@ class TestLeNet5:
         true = np.mean(-z[range(5), target] + np.log(np.exp(-2.5) + np.exp(z).sum(1)))
         assert model.loss(Tensor(z), Tensor(target)).item() == pytest.approx(true, rel=1e-12)
 
-    @pytest.mark.parametrize(("name", "options"), [
-        ("lenet5", {}), ("lenet5_modern", {}), ("lenet5_modern", {"pool": "max", "activation": "relu"}),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("name", "options"),
+        [
+            ("lenet5", {}),
+            ("lenet5_modern", {}),
+            ("lenet5_modern", {"pool": "max", "activation": "relu"}),
+        ],
+    )
     def test_learns_a_tiny_batch(self, name: str, options: dict[str, Any]) -> None:
         tinymed.manual_seed(0)
         model = models.create(name, **options)

@@ -37,37 +37,40 @@ def output_shape(model: nn.Module, *inputs: tuple[int, ...]) -> tuple[int, ...]:
 class TestCounts:
     """The table of SYSTEMS section 0, and the counts of sections 2 to 9, at full size and without memory."""
 
-    @pytest.mark.parametrize(("name", "options", "parameters"), [
-        ("dcnn_vgg16", {}, 21_178_754),
-        ("dcnn_vgg16", {"size": 50}, 14_714_688 + 172_610),
-        ("dcnn_vgg16", {"size": 64}, 14_714_688 + 565_826),
-        ("dcnn_vgg16", {"size": 150}, 14_714_688 + 2_138_690),
-        ("vgg16", {}, 138_357_544),
-        ("vgg19", {}, 143_667_240),
-        ("vgg16_bn", {}, 138_365_992),
-        ("vgg19_bn", {}, 143_678_248),
-        ("resnet50", {}, 25_557_032),
-        ("resnet50", {"stride_on": "1x1"}, 25_557_032),
-        ("resnet50", {"num_classes": 2}, 23_508_032 + 4_098),
-        ("resnet20", {}, 269_722),
-        ("xception", {}, 22_855_952),
-        ("xception", {"num_classes": 1}, 20_809_001),
-        ("densenet121", {}, 7_978_856),
-        ("densenet121", {"num_classes": 1}, 6_954_881),
-        ("densenet121", {"num_classes": 2}, 6_955_906),
-        ("alexnet", {}, 61_100_840),
-        ("alexnet", {"variant": "2012"}, 60_965_224),
-        ("alexnet", {"variant": "ungrouped"}, 62_378_344),
-        ("fcn32s", {}, 134_346_581),
-        ("fcn16s", {}, 134_357_354),
-        ("fcn8s", {}, 134_362_751),
-        ("fcrn50", {}, 23_515_206),
-        ("zhang2015", {}, 5_332_995),
-        ("triplanar", {}, 162_434),
-        ("mtann", {}, 1_661),
-        ("ciresan_n4", {}, 219_290),
-        ("kumar_cnn3", {}, 1_967_584),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("name", "options", "parameters"),
+        [
+            ("dcnn_vgg16", {}, 21_178_754),
+            ("dcnn_vgg16", {"size": 50}, 14_714_688 + 172_610),
+            ("dcnn_vgg16", {"size": 64}, 14_714_688 + 565_826),
+            ("dcnn_vgg16", {"size": 150}, 14_714_688 + 2_138_690),
+            ("vgg16", {}, 138_357_544),
+            ("vgg19", {}, 143_667_240),
+            ("vgg16_bn", {}, 138_365_992),
+            ("vgg19_bn", {}, 143_678_248),
+            ("resnet50", {}, 25_557_032),
+            ("resnet50", {"stride_on": "1x1"}, 25_557_032),
+            ("resnet50", {"num_classes": 2}, 23_508_032 + 4_098),
+            ("resnet20", {}, 269_722),
+            ("xception", {}, 22_855_952),
+            ("xception", {"num_classes": 1}, 20_809_001),
+            ("densenet121", {}, 7_978_856),
+            ("densenet121", {"num_classes": 1}, 6_954_881),
+            ("densenet121", {"num_classes": 2}, 6_955_906),
+            ("alexnet", {}, 61_100_840),
+            ("alexnet", {"variant": "2012"}, 60_965_224),
+            ("alexnet", {"variant": "ungrouped"}, 62_378_344),
+            ("fcn32s", {}, 134_346_581),
+            ("fcn16s", {}, 134_357_354),
+            ("fcn8s", {}, 134_362_751),
+            ("fcrn50", {}, 23_515_206),
+            ("zhang2015", {}, 5_332_995),
+            ("triplanar", {}, 162_434),
+            ("mtann", {}, 1_661),
+            ("ciresan_n4", {}, 219_290),
+            ("kumar_cnn3", {}, 1_967_584),
+        ],
+    )
     def test_parameters(self, name: str, options: dict[str, Any], parameters: int) -> None:
         assert models.count_parameters(made(name, **options)) == parameters
 
@@ -81,10 +84,19 @@ class TestCounts:
     def test_statistics_of_batch_norm(self, name: str, statistics: int) -> None:
         assert sum(b.data.size for n, b in made(name).named_buffers() if "running" in n) == statistics
 
-    @pytest.mark.parametrize(("name", "macs", "digits"), [
-        ("dcnn_vgg16", 15.4, 1), ("vgg16", 15.470, 3), ("vgg19", 19.632, 3), ("resnet50", 4.089, 3),
-        ("xception", 8.4, 1), ("densenet121", 2.834, 3), ("alexnet", 0.714, 3), ("zhang2015", 0.0155, 4),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("name", "macs", "digits"),
+        [
+            ("dcnn_vgg16", 15.4, 1),
+            ("vgg16", 15.470, 3),
+            ("vgg19", 19.632, 3),
+            ("resnet50", 4.089, 3),
+            ("xception", 8.4, 1),
+            ("densenet121", 2.834, 3),
+            ("alexnet", 0.714, 3),
+            ("zhang2015", 0.0155, 4),
+        ],
+    )
     def test_multiply_accumulates(self, name: str, macs: float, digits: int) -> None:
         assert round(models.describe(name)["macs"] / 1e9, digits) == macs
 
@@ -97,40 +109,46 @@ class TestCounts:
 
 
 class TestShapes:
-    @pytest.mark.parametrize(("name", "options", "image", "output"), [
-        ("dcnn_vgg16", {"size": 50}, (3, 50, 50), (2,)),
-        ("vgg16", {}, (3, 224, 224), (1000,)),
-        ("vgg19", {"num_classes": 3}, (3, 32, 47), (3,)),
-        ("alexnet", {}, (3, 224, 224), (1000,)),
-        ("alexnet", {"variant": "2012"}, (3, 227, 227), (1000,)),
-        ("resnet50", {}, (3, 224, 224), (1000,)),
-        ("resnet50", {"in_channels": 1}, (1, 33, 65), (1000,)),
-        ("resnet20", {}, (3, 32, 32), (10,)),
-        ("xception", {}, (3, 299, 299), (1000,)),
-        ("densenet121", {}, (3, 224, 224), (1000,)),
-        ("fcn32s", {}, (3, 500, 375), (21, 500, 375)),
-        ("fcn16s", {}, (3, 1, 1), (21, 1, 1)),
-        ("fcn8s", {"encoder": "vgg19"}, (3, 65, 130), (21, 65, 130)),
-        ("fcrn50", {}, (3, 480, 480), (2, 480, 480)),
-        ("fcrn50", {}, (3, 101, 67), (2, 101, 67)),
-        ("zhang2015", {"size": 17}, (3, 17, 17), (3,)),
-        ("triplanar", {"in_channels": 6}, (6, 28, 28), (2,)),
-        ("mtann", {}, (1, 31, 40), (1, 23, 32)),
-        ("ciresan_n4", {}, (1, 95, 95), (2,)),
-        ("kumar_cnn3", {}, (3, 51, 51), (3,)),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("name", "options", "image", "output"),
+        [
+            ("dcnn_vgg16", {"size": 50}, (3, 50, 50), (2,)),
+            ("vgg16", {}, (3, 224, 224), (1000,)),
+            ("vgg19", {"num_classes": 3}, (3, 32, 47), (3,)),
+            ("alexnet", {}, (3, 224, 224), (1000,)),
+            ("alexnet", {"variant": "2012"}, (3, 227, 227), (1000,)),
+            ("resnet50", {}, (3, 224, 224), (1000,)),
+            ("resnet50", {"in_channels": 1}, (1, 33, 65), (1000,)),
+            ("resnet20", {}, (3, 32, 32), (10,)),
+            ("xception", {}, (3, 299, 299), (1000,)),
+            ("densenet121", {}, (3, 224, 224), (1000,)),
+            ("fcn32s", {}, (3, 500, 375), (21, 500, 375)),
+            ("fcn16s", {}, (3, 1, 1), (21, 1, 1)),
+            ("fcn8s", {"encoder": "vgg19"}, (3, 65, 130), (21, 65, 130)),
+            ("fcrn50", {}, (3, 480, 480), (2, 480, 480)),
+            ("fcrn50", {}, (3, 101, 67), (2, 101, 67)),
+            ("zhang2015", {"size": 17}, (3, 17, 17), (3,)),
+            ("triplanar", {"in_channels": 6}, (6, 28, 28), (2,)),
+            ("mtann", {}, (1, 31, 40), (1, 23, 32)),
+            ("ciresan_n4", {}, (1, 95, 95), (2,)),
+            ("kumar_cnn3", {}, (3, 51, 51), (3,)),
+        ],
+    )
     def test_of_outputs(self, name: str, options: dict[str, Any], image: tuple[int, ...], output: Any) -> None:
         assert output_shape(made(name, **options), image) == output
 
-    @pytest.mark.parametrize(("name", "image", "maps"), [
-        ("resnet50", (3, 224, 224), [112, 56, 28, 14, 7]),
-        ("densenet121", (3, 224, 224), [112, 56, 28, 14, 7]),
-        ("xception", (3, 299, 299), [149, 147, 74, 37, 19, 10]),
-        ("alexnet", (3, 224, 224), [55, 27, 13, 6]),
-        ("ciresan_n4", (1, 95, 95), [92, 46, 42, 21, 18, 9, 6, 3]),
-        ("kumar_cnn3", (3, 51, 51), [48, 24, 20, 10, 5, 3]),
-        ("resnet20", (3, 32, 32), [32, 16, 8]),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("name", "image", "maps"),
+        [
+            ("resnet50", (3, 224, 224), [112, 56, 28, 14, 7]),
+            ("densenet121", (3, 224, 224), [112, 56, 28, 14, 7]),
+            ("xception", (3, 299, 299), [149, 147, 74, 37, 19, 10]),
+            ("alexnet", (3, 224, 224), [55, 27, 13, 6]),
+            ("ciresan_n4", (1, 95, 95), [92, 46, 42, 21, 18, 9, 6, 3]),
+            ("kumar_cnn3", (3, 51, 51), [48, 24, 20, 10, 5, 3]),
+            ("resnet20", (3, 32, 32), [32, 16, 8]),
+        ],
+    )
     def test_of_maps(self, name: str, image: tuple[int, ...], maps: list[int]) -> None:
         sides = [r.output[1] for r in models.summary(made(name), image) if len(r.output) == 3 and r.output[1] > 1]
         assert list(dict.fromkeys(sides)) == maps
@@ -146,15 +164,24 @@ class TestShapes:
         with pytest.raises(UserError, match="positive, got 0"):
             made("vgg16", width=0)
 
-    @pytest.mark.parametrize(("name", "options", "message"), [
-        ("zhang2015", {"size": 9}, "smallest is 13"), ("ciresan_n4", {"size": 62}, "smallest is 63"),
-        ("kumar_cnn3", {"size": 34}, "smallest is 35"), ("triplanar", {"size": 15}, "smallest is 16"),
-        ("triplanar", {"in_channels": 1}, "multiple of 3"),
-        ("dcnn_vgg16", {"size": 31}, "smallest is 32"), ("mtann", {"window": 8}, "odd side"),
-        ("alexnet", {"variant": "1998"}, "torch, ungrouped"), ("resnet20", {"depth": 18}, "6n \\+ 2"),
-        ("resnet50", {"stride_on": "2x2"}, "3x3, 1x1"), ("fcn8s", {"encoder": "vgg11"}, "vgg16, vgg19"),
-        ("dcnn_vgg16", {"head": "relu"}, "'sigmoid' or 'softmax'"), ("vgg16", {"depth": 3}, "does not take depth"),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("name", "options", "message"),
+        [
+            ("zhang2015", {"size": 9}, "smallest is 13"),
+            ("ciresan_n4", {"size": 62}, "smallest is 63"),
+            ("kumar_cnn3", {"size": 34}, "smallest is 35"),
+            ("triplanar", {"size": 15}, "smallest is 16"),
+            ("triplanar", {"in_channels": 1}, "multiple of 3"),
+            ("dcnn_vgg16", {"size": 31}, "smallest is 32"),
+            ("mtann", {"window": 8}, "odd side"),
+            ("alexnet", {"variant": "1998"}, "torch, ungrouped"),
+            ("resnet20", {"depth": 18}, "6n \\+ 2"),
+            ("resnet50", {"stride_on": "2x2"}, "3x3, 1x1"),
+            ("fcn8s", {"encoder": "vgg11"}, "vgg16, vgg19"),
+            ("dcnn_vgg16", {"head": "relu"}, "'sigmoid' or 'softmax'"),
+            ("vgg16", {"depth": 3}, "does not take depth"),
+        ],
+    )
     def test_wrong_options(self, name: str, options: dict[str, Any], message: str) -> None:
         with pytest.raises(UserError, match=message):
             made(name, **options)
@@ -209,23 +236,50 @@ class TestListing:
 
 # Names and shapes of a few tensors in the state of torchvision 0.20's networks.
 TORCHVISION = {
-    "alexnet": {"features.0.weight": (64, 3, 11, 11), "features.3.bias": (192,), "features.10.weight": (256, 256, 3, 3),
-                "classifier.1.weight": (4096, 9216), "classifier.6.bias": (1000,)},
-    "vgg16": {"features.0.weight": (64, 3, 3, 3), "features.28.weight": (512, 512, 3, 3),
-              "classifier.0.weight": (4096, 25088), "classifier.3.weight": (4096, 4096), "classifier.6.bias": (1000,)},
-    "vgg16_bn": {"features.1.running_mean": (64,), "features.40.weight": (512, 512, 3, 3), "features.41.bias": (512,),
-                 "features.41.num_batches_tracked": (), "classifier.6.weight": (1000, 4096)},
+    "alexnet": {
+        "features.0.weight": (64, 3, 11, 11),
+        "features.3.bias": (192,),
+        "features.10.weight": (256, 256, 3, 3),
+        "classifier.1.weight": (4096, 9216),
+        "classifier.6.bias": (1000,),
+    },
+    "vgg16": {
+        "features.0.weight": (64, 3, 3, 3),
+        "features.28.weight": (512, 512, 3, 3),
+        "classifier.0.weight": (4096, 25088),
+        "classifier.3.weight": (4096, 4096),
+        "classifier.6.bias": (1000,),
+    },
+    "vgg16_bn": {
+        "features.1.running_mean": (64,),
+        "features.40.weight": (512, 512, 3, 3),
+        "features.41.bias": (512,),
+        "features.41.num_batches_tracked": (),
+        "classifier.6.weight": (1000, 4096),
+    },
     "vgg19": {"features.34.weight": (512, 512, 3, 3), "classifier.6.weight": (1000, 4096)},
     "vgg19_bn": {"features.49.weight": (512, 512, 3, 3), "features.50.running_var": (512,)},
-    "resnet50": {"conv1.weight": (64, 3, 7, 7), "bn1.running_var": (64,), "layer1.0.downsample.1.weight": (256,),
-                 "layer1.0.downsample.0.weight": (256, 64, 1, 1), "layer2.3.conv2.weight": (128, 128, 3, 3),
-                 "layer3.5.bn3.bias": (1024,), "layer4.2.conv3.weight": (2048, 512, 1, 1), "fc.weight": (1000, 2048)},
-    "densenet121": {"features.conv0.weight": (64, 3, 7, 7), "features.norm0.running_mean": (64,),
-                    "features.denseblock1.denselayer1.norm1.weight": (64,),
-                    "features.denseblock3.denselayer24.conv2.weight": (32, 128, 3, 3),
-                    "features.transition2.norm.bias": (512,), "features.transition3.conv.weight": (512, 1024, 1, 1),
-                    "features.norm5.weight": (1024,), "classifier.weight": (1000, 1024)},
-}  # fmt: skip
+    "resnet50": {
+        "conv1.weight": (64, 3, 7, 7),
+        "bn1.running_var": (64,),
+        "layer1.0.downsample.1.weight": (256,),
+        "layer1.0.downsample.0.weight": (256, 64, 1, 1),
+        "layer2.3.conv2.weight": (128, 128, 3, 3),
+        "layer3.5.bn3.bias": (1024,),
+        "layer4.2.conv3.weight": (2048, 512, 1, 1),
+        "fc.weight": (1000, 2048),
+    },
+    "densenet121": {
+        "features.conv0.weight": (64, 3, 7, 7),
+        "features.norm0.running_mean": (64,),
+        "features.denseblock1.denselayer1.norm1.weight": (64,),
+        "features.denseblock3.denselayer24.conv2.weight": (32, 128, 3, 3),
+        "features.transition2.norm.bias": (512,),
+        "features.transition3.conv.weight": (512, 1024, 1, 1),
+        "features.norm5.weight": (1024,),
+        "classifier.weight": (1000, 1024),
+    },
+}
 TENSORS = {
     "alexnet": 16,
     "vgg16": 32,
@@ -265,35 +319,67 @@ CASES: dict[str, Case] = {
     "vgg19": ("vgg19", SMALL | {"width": T}, lambda: theirs.vgg(theirs.E, wide(T), 3, False), (3, 32, 32)),
     "vgg16_bn": ("vgg16_bn", SMALL | {"width": T}, lambda: theirs.vgg(theirs.D, wide(T), 3, True), (3, 64, 64)),
     "vgg19_bn": ("vgg19_bn", SMALL | {"width": T}, lambda: theirs.vgg(theirs.E, wide(T), 3, True), (3, 64, 64)),
-    "dcnn_vgg16": ("dcnn_vgg16", {"width": T, "size": 64, "dropout": [0.0]}, lambda: theirs.dcnn_vgg16(wide(T), 2, 64),
-                   (3, 64, 64)),
+    "dcnn_vgg16": (
+        "dcnn_vgg16",
+        {"width": T, "size": 64, "dropout": [0.0]},
+        lambda: theirs.dcnn_vgg16(wide(T), 2, 64),
+        (3, 64, 64),
+    ),
     "alexnet": ("alexnet", SMALL | {"width": T}, lambda: theirs.alexnet_tower(wide(T), 3), (3, 70, 95)),
-    "alexnet_2012": ("alexnet", SMALL | {"width": S, "variant": "2012"}, lambda: theirs.alexnet_2012(wide(S), 3, 2),
-                     (3, 99, 75)),
-    "alexnet_ungrouped": ("alexnet", SMALL | {"width": T, "variant": "ungrouped"},
-                          lambda: theirs.alexnet_2012(wide(T), 3, 1), (3, 75, 75)),
-    "resnet50": ("resnet50", {"num_classes": 3, "width": S},
-                 lambda: theirs.resnet50(widths(S, *RES), 3, False), (3, 64, 71)),
-    "resnet50_v1": ("resnet50", {"num_classes": 3, "width": S, "stride_on": "1x1"},
-                    lambda: theirs.resnet50(widths(S, *RES), 3, True), (3, 71, 64)),
+    "alexnet_2012": (
+        "alexnet",
+        SMALL | {"width": S, "variant": "2012"},
+        lambda: theirs.alexnet_2012(wide(S), 3, 2),
+        (3, 99, 75),
+    ),
+    "alexnet_ungrouped": (
+        "alexnet",
+        SMALL | {"width": T, "variant": "ungrouped"},
+        lambda: theirs.alexnet_2012(wide(T), 3, 1),
+        (3, 75, 75),
+    ),
+    "resnet50": (
+        "resnet50",
+        {"num_classes": 3, "width": S},
+        lambda: theirs.resnet50(widths(S, *RES), 3, False),
+        (3, 64, 71),
+    ),
+    "resnet50_v1": (
+        "resnet50",
+        {"num_classes": 3, "width": S, "stride_on": "1x1"},
+        lambda: theirs.resnet50(widths(S, *RES), 3, True),
+        (3, 71, 64),
+    ),
     "resnet20": ("resnet20", {"width": 0.25}, lambda: theirs.resnet20(widths(0.25, *CIFAR), 10, 3, "pad"), (3, 17, 16)),
-    "resnet14_projection": ("resnet20", {"width": 0.25, "depth": 14, "shortcut": "projection"},
-                            lambda: theirs.resnet20(widths(0.25, *CIFAR), 10, 2, "projection"), (3, 16, 16)),
-    "plain8": ("resnet20", {"width": 0.25, "depth": 8, "residual": False},
-               lambda: theirs.resnet20(widths(0.25, *CIFAR), 10, 1, "none"), (3, 16, 16)),
+    "resnet14_projection": (
+        "resnet20",
+        {"width": 0.25, "depth": 14, "shortcut": "projection"},
+        lambda: theirs.resnet20(widths(0.25, *CIFAR), 10, 2, "projection"),
+        (3, 16, 16),
+    ),
+    "plain8": (
+        "resnet20",
+        {"width": 0.25, "depth": 8, "residual": False},
+        lambda: theirs.resnet20(widths(0.25, *CIFAR), 10, 1, "none"),
+        (3, 16, 16),
+    ),
     "xception": ("xception", SMALL | {"width": S}, lambda: theirs.xception(wide(S), 3), (3, 71, 66)),
     "densenet121": ("densenet121", SMALL | {"width": S}, lambda: theirs.densenet121(2, 3), (3, 64, 70)),
     "fcn32s": ("fcn32s", SMALL | {"width": 1 / 64}, lambda: theirs.fcn(32, wide(1 / 64), 3), (3, 20, 33)),
     "fcn16s": ("fcn16s", SMALL | {"width": 1 / 64}, lambda: theirs.fcn(16, wide(1 / 64), 3), (3, 33, 20)),
-    "fcn8s": ("fcn8s", SMALL | {"width": 1 / 64, "encoder": "vgg19"},
-              lambda: theirs.fcn(8, wide(1 / 64), 3, theirs.E), (3, 40, 21)),
+    "fcn8s": (
+        "fcn8s",
+        SMALL | {"width": 1 / 64, "encoder": "vgg19"},
+        lambda: theirs.fcn(8, wide(1 / 64), 3, theirs.E),
+        (3, 40, 21),
+    ),
     "fcrn50": ("fcrn50", {"width": S}, lambda: theirs.fcrn50(widths(S, *RES), 2), (3, 65, 94)),
     "zhang2015": ("zhang2015", SMALL | {"width": S}, lambda: theirs.zhang2015(wide(S), 3), (3, 13, 13)),
     "triplanar": ("triplanar", {"width": 0.25}, lambda: theirs.triplanar(wide(0.25), 2), (3, 28, 28)),
     "mtann": ("mtann", {"window": 5, "hidden": 7}, lambda: theirs.mtann(5, 7), (1, 12, 17)),
     "ciresan_n4": ("ciresan_n4", {"width": 0.125}, lambda: theirs.ciresan_n4(wide(0.125), 2), (1, 95, 95)),
     "kumar_cnn3": ("kumar_cnn3", SMALL | {"width": 0.125}, lambda: theirs.kumar_cnn3(wide(0.125), 3), (3, 51, 51)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES)

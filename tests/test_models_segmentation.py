@@ -41,24 +41,30 @@ def output_shape(model: nn.Module, *inputs: tuple[int, ...]) -> tuple[int, ...]:
 class TestCounts:
     """The table of SYSTEMS section 0, at full size and without memory."""
 
-    @pytest.mark.parametrize(("name", "options", "parameters"), [
-        ("unet", {}, 31_030_658),
-        ("unet_bn", {}, 31_037_698),
-        ("unet_bn", {"upsample": "bilinear"}, 17_263_042),
-        ("unet_small", {}, 7_759_521),
-        ("dcunet", {}, 10_040_524),
-        ("dcunet", {"in_channels": 1}, 10_069_640 - 29_404),
-        ("voxresnet", {}, 6_930_000),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("name", "options", "parameters"),
+        [
+            ("unet", {}, 31_030_658),
+            ("unet_bn", {}, 31_037_698),
+            ("unet_bn", {"upsample": "bilinear"}, 17_263_042),
+            ("unet_small", {}, 7_759_521),
+            ("dcunet", {}, 10_040_524),
+            ("dcunet", {"in_channels": 1}, 10_069_640 - 29_404),
+            ("voxresnet", {}, 6_930_000),
+        ],
+    )
     def test_parameters(self, name: str, options: dict[str, Any], parameters: int) -> None:
         assert models.describe(name, **options)["parameters"] == parameters
 
-    @pytest.mark.parametrize(("name", "options", "parameters"), [
-        ("unet3d", {}, 19_069_955),  # batch norm not counted
-        ("vnet", {}, 61_979_512),
-        ("vnet", {"stages": "figure"}, 65_171_858),
-        ("deepmedic", {}, 661_275),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("name", "options", "parameters"),
+        [
+            ("unet3d", {}, 19_069_955),  # batch norm not counted
+            ("vnet", {}, 61_979_512),
+            ("vnet", {"stages": "figure"}, 65_171_858),
+            ("deepmedic", {}, 661_275),
+        ],
+    )
     def test_parameters_of_convolutions(self, name: str, options: dict[str, Any], parameters: int) -> None:
         assert in_convolutions(made(name, **options)) == parameters
 
@@ -77,7 +83,11 @@ class TestCounts:
         heads = sum(p.data.size for p in model.heads.parameters())
         assert models.count_parameters(model) - heads == 1_635_040
         assert [tuple(h[0].weight.shape) for h in model.heads] == [
-            (32, 32, 3, 3, 3), (64, 64, 4, 4, 4), (64, 64, 6, 6, 6), (64, 64, 10, 10, 10)]  # fmt: skip
+            (32, 32, 3, 3, 3),
+            (64, 64, 4, 4, 4),
+            (64, 64, 6, 6, 6),
+            (64, 64, 10, 10, 10),
+        ]
 
     def test_deepmedic_pathways(self) -> None:
         model = made("deepmedic")
@@ -95,20 +105,23 @@ class TestCounts:
 
 
 class TestShapes:
-    @pytest.mark.parametrize(("name", "inputs", "output"), [
-        ("unet", [(1, 572, 572)], (2, 388, 388)),
-        ("unet_bn", [(3, 100, 75)], (2, 100, 75)),
-        ("unet_small", [(1, 256, 256)], (1, 256, 256)),
-        ("dcunet", [(3, 192, 256)], (1, 192, 256)),
-        ("multiresunet", [(3, 50, 70)], (1, 50, 70)),
-        ("unet3d", [(3, 132, 132, 116)], (3, 44, 44, 28)),
-        ("voxresnet", [(1, 80, 80, 80)], (4, 80, 80, 80)),
-        ("vnet", [(1, 64, 128, 128)], (2, 64, 128, 128)),
-        ("deepmedic", [(4, 25, 25, 25), (4, 19, 19, 19)], (5, 9, 9, 9)),
-        ("deepmedic", [(4, 45, 45, 45), (4, 26, 26, 26)], (5, 29, 29, 29)),
-        ("deepmedic", [(4, 57, 57, 60)], (5, 9, 9, 12)),
-        ("multistream", [(3, 454, 454)], (10,)),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("name", "inputs", "output"),
+        [
+            ("unet", [(1, 572, 572)], (2, 388, 388)),
+            ("unet_bn", [(3, 100, 75)], (2, 100, 75)),
+            ("unet_small", [(1, 256, 256)], (1, 256, 256)),
+            ("dcunet", [(3, 192, 256)], (1, 192, 256)),
+            ("multiresunet", [(3, 50, 70)], (1, 50, 70)),
+            ("unet3d", [(3, 132, 132, 116)], (3, 44, 44, 28)),
+            ("voxresnet", [(1, 80, 80, 80)], (4, 80, 80, 80)),
+            ("vnet", [(1, 64, 128, 128)], (2, 64, 128, 128)),
+            ("deepmedic", [(4, 25, 25, 25), (4, 19, 19, 19)], (5, 9, 9, 9)),
+            ("deepmedic", [(4, 45, 45, 45), (4, 26, 26, 26)], (5, 29, 29, 29)),
+            ("deepmedic", [(4, 57, 57, 60)], (5, 9, 9, 12)),
+            ("multistream", [(3, 454, 454)], (10,)),
+        ],
+    )
     def test_at_full_size(self, name: str, inputs: list[tuple[int, ...]], output: tuple[int, ...]) -> None:
         assert output_shape(made(name), *inputs) == output
 
@@ -137,10 +150,16 @@ class TestShapes:
         with pytest.raises(ValueError, match="multiples of 3, from 51 on"):
             output_shape(made("deepmedic"), (4, 57, 58, 57))
 
-    @pytest.mark.parametrize(("name", "options"), [
-        ("unet", {"padding": "full"}), ("unet", {"upsample": "cubic"}), ("unet3d", {"padding": 1}),
-        ("vnet", {"stages": "mine"}), ("deepmedic", {"kernel": 4}),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("name", "options"),
+        [
+            ("unet", {"padding": "full"}),
+            ("unet", {"upsample": "cubic"}),
+            ("unet3d", {"padding": 1}),
+            ("vnet", {"stages": "mine"}),
+            ("deepmedic", {"kernel": 4}),
+        ],
+    )
     def test_wrong_options(self, name: str, options: dict[str, Any]) -> None:
         with pytest.raises(tinymed.errors.UserError, match=name):
             made(name, **options)
@@ -167,23 +186,43 @@ TABLE = [(1, 2, 3), (2, 4, 6), (4, 8, 13), (8, 17, 26), (17, 35, 53)]  # of 4, 8
 CASES: dict[str, tuple[str, dict[str, Any], Callable[[], Any], list[tuple[int, ...]]]] = {
     "unet": ("unet", {"base": 3, "dropout": 0.0}, lambda: theirs.UNet(2, 1, 3, False, False), [(1, 188, 204)]),
     "unet_bn": ("unet_bn", {"base": 4}, lambda: theirs.UNet(2, 3, 4, True, True), [(3, 32, 48)]),
-    "unet_bilinear": ("unet_bn", {"base": 4, "upsample": "bilinear"}, lambda: theirs.UNet(2, 3, 4, True, True, True),
-                      [(3, 32, 48)]),
+    "unet_bilinear": (
+        "unet_bn",
+        {"base": 4, "upsample": "bilinear"},
+        lambda: theirs.UNet(2, 3, 4, True, True, True),
+        [(3, 32, 48)],
+    ),
     "unet_small": ("unet_small", {"base": 4}, lambda: theirs.UNet(1, 1, 4, True, False), [(1, 48, 32)]),
     "dcunet": ("dcunet", {"filters": 4}, lambda: theirs.MultiRes(1, 3, TABLE, [4, 8, 16, 32], True), [(3, 32, 48)]),
-    "multiresunet": ("multiresunet", {"filters": 4}, lambda: theirs.MultiRes(1, 3, TABLE, [4, 8, 16, 32], False),
-                     [(3, 32, 48)]),
+    "multiresunet": (
+        "multiresunet",
+        {"filters": 4},
+        lambda: theirs.MultiRes(1, 3, TABLE, [4, 8, 16, 32], False),
+        [(3, 32, 48)],
+    ),
     "unet3d": ("unet3d", {"base": 1, "in_channels": 1}, lambda: theirs.UNet3d(3, 1, 1, False), [(1, 92, 92, 100)]),
     "unet3d_same": ("unet3d", {"base": 2, "padding": "same"}, lambda: theirs.UNet3d(3, 3, 2, True), [(3, 16, 8, 24)]),
     "voxresnet": ("voxresnet", {"base": 3, "auxiliary": True}, lambda: theirs.VoxResNet(4, 1, 3), [(1, 16, 8, 24)]),
     "vnet": ("vnet", {"base": 2}, lambda: theirs.VNet(2, 2, (1, 1, 2, 3, 3), (3, 2, 1, 1), True), [(1, 16, 32, 16)]),
-    "vnet_figure": ("vnet", {"base": 2, "stages": "figure"},
-                    lambda: theirs.VNet(2, 2, (1, 2, 3, 3, 3), (3, 3, 2, 1), False), [(1, 16, 16, 16)]),
-    "deepmedic": ("deepmedic", {"widths": [3, 3, 4, 4, 4, 4, 5, 5], "hidden": 7, "dropout": 0.0},
-                  lambda: theirs.DeepMedic(5, 4, [3, 3, 4, 4, 4, 4, 5, 5], 7), [(4, 22, 20, 19), (4, 18, 18, 17)]),
-    "multistream": ("multistream", {"width": 1 / 64, "hidden": 8, "dropout": 0.0, "auxiliary": True},
-                    lambda: theirs.MultiStream(10, (2, 4, 6, 4, 4), 8), [(3, 134, 150)]),
-}  # fmt: skip
+    "vnet_figure": (
+        "vnet",
+        {"base": 2, "stages": "figure"},
+        lambda: theirs.VNet(2, 2, (1, 2, 3, 3, 3), (3, 3, 2, 1), False),
+        [(1, 16, 16, 16)],
+    ),
+    "deepmedic": (
+        "deepmedic",
+        {"widths": [3, 3, 4, 4, 4, 4, 5, 5], "hidden": 7, "dropout": 0.0},
+        lambda: theirs.DeepMedic(5, 4, [3, 3, 4, 4, 4, 4, 5, 5], 7),
+        [(4, 22, 20, 19), (4, 18, 18, 17)],
+    ),
+    "multistream": (
+        "multistream",
+        {"width": 1 / 64, "hidden": 8, "dropout": 0.0, "auxiliary": True},
+        lambda: theirs.MultiStream(10, (2, 4, 6, 4, 4), 8),
+        [(3, 134, 150)],
+    ),
+}
 
 
 def as_tuple(x: Any) -> tuple[Any, ...]:
@@ -300,13 +339,23 @@ LEARNERS: dict[str, tuple[dict[str, Any], tuple[int, ...], int, int, float]] = {
     "unet_small": ({"base": 8}, (32, 32), 8, 30, 3e-3),
     "dcunet": ({"filters": 8, "in_channels": 1}, (32, 32), 8, 25, 1e-2),
     "multiresunet": ({"filters": 8, "in_channels": 1}, (32, 32), 8, 20, 1e-2),
-    "unet3d": ({"base": 4, "depth": 2, "in_channels": 1, "num_classes": 2, "padding": "same"},
-               (12, 16, 12), 2, 25, 1e-2),
+    "unet3d": (
+        {"base": 4, "depth": 2, "in_channels": 1, "num_classes": 2, "padding": "same"},
+        (12, 16, 12),
+        2,
+        25,
+        1e-2,
+    ),
     "voxresnet": ({"base": 4, "num_classes": 2, "auxiliary": True}, (16, 16, 16), 2, 20, 1e-2),
     "vnet": ({"base": 3}, (16, 16, 16), 2, 30, 3e-3),
-    "deepmedic": ({"widths": [6] * 8, "hidden": 12, "num_classes": 2, "in_channels": 1, "dropout": 0.0},
-                  (57, 57, 57), 2, 20, 1e-2),
-}  # fmt: skip
+    "deepmedic": (
+        {"widths": [6] * 8, "hidden": 12, "num_classes": 2, "in_channels": 1, "dropout": 0.0},
+        (57, 57, 57),
+        2,
+        20,
+        1e-2,
+    ),
+}
 
 
 @pytest.mark.parametrize("name", LEARNERS)

@@ -120,7 +120,7 @@ LAYERS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "RReLU in evaluation": (lambda n: n.RReLU(0.1, 0.3).eval(), (3, 11)),
     "Dropout in evaluation": (lambda n: n.Dropout(0.5).eval(), (3, 11)),
     "Sequential": (lambda n: n.Sequential(n.Conv2d(3, 4, 3), n.ReLU(), n.Flatten(), n.Linear(4 * 9, 2)), (2, 3, 5, 5)),
-}  # fmt: skip
+}
 
 
 TOLERANCE = {"Hardsigmoid": 1e-7}  # PyTorch multiplies a float64 gradient by a float32 1/6
@@ -149,8 +149,9 @@ class TestLayersAgainstTorch:
             torch.nn.Conv2d(3, 6, 3, padding=1, groups=3, bias=False), torch.nn.Conv2d(6, 5, 1)
         )
         theirs.double()
-        ours.double().load_state_dict({n.replace("0.", "depthwise.").replace("1.", "pointwise."): t
-                                       for n, t in theirs.state_dict().items()})  # fmt: skip
+        ours.double().load_state_dict(
+            {n.replace("0.", "depthwise.").replace("1.", "pointwise."): t for n, t in theirs.state_dict().items()}
+        )
         x = values(rng, (2, 3, 6, 5))
         close(ours(Tensor(x)).data, theirs(torch.tensor(x)).detach().numpy(), 1e-12, "output")
 
@@ -206,10 +207,15 @@ class TestLossesAgainstTorch:
 
 
 class TestBatchNorm:
-    @pytest.mark.parametrize(("name", "shape"), [
-        ("BatchNorm1d", (6, 3)), ("BatchNorm1d", (4, 3, 5)), ("BatchNorm2d", (3, 4, 5, 2)),
-        ("BatchNorm3d", (2, 3, 2, 4, 3)),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("name", "shape"),
+        [
+            ("BatchNorm1d", (6, 3)),
+            ("BatchNorm1d", (4, 3, 5)),
+            ("BatchNorm2d", (3, 4, 5, 2)),
+            ("BatchNorm3d", (2, 3, 2, 4, 3)),
+        ],
+    )
     def test_torchs_rule(self, name: str, shape: tuple[int, ...], rng: np.random.Generator) -> None:
         ours = getattr(nn, name)(shape[1], momentum=0.3, statistics="torch")
         theirs = getattr(torch.nn, name)(shape[1], momentum=0.3)
@@ -253,8 +259,9 @@ class TestBatchNorm:
             theirs(torch.tensor(x))
         close(ours.running_var.data, theirs.running_var.numpy(), 1e-12, "variance")
 
-    @pytest.mark.parametrize(("affine", "names"), [("scale", ["weight"]), ("offset", ["bias"]), (False, []),
-                                                   (True, ["weight", "bias"])])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("affine", "names"), [("scale", ["weight"]), ("offset", ["bias"]), (False, []), (True, ["weight", "bias"])]
+    )
     def test_part_of_the_affine_map(self, affine: Any, names: list[str], rng: np.random.Generator) -> None:
         layer = nn.BatchNorm2d(3, affine=affine, track_running_stats=False)
         assert [n for n, _ in layer.named_parameters()] == names
@@ -286,10 +293,15 @@ class TestBatchNorm:
 
 
 class TestDropout:
-    @pytest.mark.parametrize(("name", "shape"), [
-        ("Dropout", (50, 80)), ("Dropout1d", (50, 80, 4)), ("Dropout2d", (50, 80, 3, 2)),
-        ("Dropout3d", (50, 80, 2, 2, 2)),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("name", "shape"),
+        [
+            ("Dropout", (50, 80)),
+            ("Dropout1d", (50, 80, 4)),
+            ("Dropout2d", (50, 80, 3, 2)),
+            ("Dropout3d", (50, 80, 2, 2, 2)),
+        ],
+    )
     def test_drops_in_training_only(self, name: str, shape: tuple[int, ...]) -> None:
         layer = getattr(nn, name)(0.3)
         x = Tensor(np.ones(shape, np.float32))
@@ -310,9 +322,16 @@ class TestBlocks:
     def test_bottleneck_matches_its_formula(self, stride: int, rng: np.random.Generator) -> None:
         block = nn.Bottleneck(8, 4, stride, statistics="torch")
         t = torch.nn
-        path = t.Sequential(t.Conv2d(8, 4, 1, bias=False), t.BatchNorm2d(4), t.ReLU(),
-                            t.Conv2d(4, 4, 3, stride, 1, bias=False), t.BatchNorm2d(4), t.ReLU(),
-                            t.Conv2d(4, 16, 1, bias=False), t.BatchNorm2d(16))  # fmt: skip
+        path = t.Sequential(
+            t.Conv2d(8, 4, 1, bias=False),
+            t.BatchNorm2d(4),
+            t.ReLU(),
+            t.Conv2d(4, 4, 3, stride, 1, bias=False),
+            t.BatchNorm2d(4),
+            t.ReLU(),
+            t.Conv2d(4, 16, 1, bias=False),
+            t.BatchNorm2d(16),
+        )
         beside = t.Sequential(t.Conv2d(8, 16, 1, stride, bias=False), t.BatchNorm2d(16))
         both = t.ModuleList([path, beside]).double()
         own = list(block.state_dict())
@@ -371,21 +390,24 @@ class TestBlocks:
 
 
 class TestErrors:
-    @pytest.mark.parametrize(("make", "message"), [
-        (lambda: nn.Conv2d(3, 4, 3, groups=2), "divisible by"),
-        (lambda: nn.Conv2d(3, 4, (3, 3, 3)), "kernel_size takes an integer or 2"),
-        (lambda: nn.Conv2d(3, 4, 3, padding="full"), "'same', 'valid' or integers"),
-        (lambda: nn.Conv2d(3, 4, 3, stride=2, padding="same"), "stride 1"),
-        (lambda: nn.Conv2d(3, 4, 3, padding_mode="mirror"), "zeros, reflect"),
-        (lambda: nn.BatchNorm2d(3, statistics="tf"), "corrected, torch, keras"),
-        (lambda: nn.BatchNorm2d(3, statistics="keras", momentum=None), "needs a momentum"),
-        (lambda: nn.BatchNorm2d(3, affine="both"), "'scale' or 'offset'"),
-        (lambda: nn.BatchNorm2d(3)(Tensor(np.ones((2, 3), np.float32))), "takes an input of 4 axes"),
-        (lambda: nn.GroupNorm(2, 3), "3 channels cannot be cut into 2"),
-        (lambda: nn.Dropout(1.5), "from 0 to 1"),
-        (lambda: nn.MSELoss(reduction="avg"), "'mean', 'sum' or 'none'"),
-        (lambda: nn.Unflatten(1, (2, 4))(Tensor(np.ones((2, 6), np.float32))), "does not become"),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("make", "message"),
+        [
+            (lambda: nn.Conv2d(3, 4, 3, groups=2), "divisible by"),
+            (lambda: nn.Conv2d(3, 4, (3, 3, 3)), "kernel_size takes an integer or 2"),
+            (lambda: nn.Conv2d(3, 4, 3, padding="full"), "'same', 'valid' or integers"),
+            (lambda: nn.Conv2d(3, 4, 3, stride=2, padding="same"), "stride 1"),
+            (lambda: nn.Conv2d(3, 4, 3, padding_mode="mirror"), "zeros, reflect"),
+            (lambda: nn.BatchNorm2d(3, statistics="tf"), "corrected, torch, keras"),
+            (lambda: nn.BatchNorm2d(3, statistics="keras", momentum=None), "needs a momentum"),
+            (lambda: nn.BatchNorm2d(3, affine="both"), "'scale' or 'offset'"),
+            (lambda: nn.BatchNorm2d(3)(Tensor(np.ones((2, 3), np.float32))), "takes an input of 4 axes"),
+            (lambda: nn.GroupNorm(2, 3), "3 channels cannot be cut into 2"),
+            (lambda: nn.Dropout(1.5), "from 0 to 1"),
+            (lambda: nn.MSELoss(reduction="avg"), "'mean', 'sum' or 'none'"),
+            (lambda: nn.Unflatten(1, (2, 4))(Tensor(np.ones((2, 6), np.float32))), "does not become"),
+        ],
+    )
     def test_wrong_arguments(self, make: Any, message: str) -> None:
         with pytest.raises(ValueError, match=message):
             make()

@@ -176,20 +176,29 @@ class TestInstanceNorm:
         np.testing.assert_allclose(F.instance_norm(tinymed.tensor(x)).numpy(), expected, atol=1e-12)
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda x: F.batch_norm(x, *running(3), training=True), r"more than 1 value per channel, input is \[1, 3, 1, 1\]"),
-    (lambda x: F.batch_norm(x, *running(4)), r"running_mean has shape \[4\], input has 3 channels"),
-    (lambda x: F.batch_norm(x, None, running(3)[1]), "together or not at all"),
-    (lambda x: F.batch_norm(x, *running(3), statistics="tf"), "statistics is one of torch, keras, corrected, got 'tf'"),
-    (lambda x: F.batch_norm(x, *running(3), training=True, statistics="corrected"), "needs count"),
-    (lambda x: F.batch_norm(tinymed.zeros(3), None, None), r"at least 2 axes \(N, C, ...\), got \[3\]"),
-    (lambda x: F.layer_norm(x, (2,)), r"does not end in normalized_shape \[2\]"),
-    (lambda x: F.layer_norm(x, (1, 1), weight=tinymed.zeros(1)), r"weight has shape \[1\]"),
-    (lambda x: F.group_norm(x, 2), "3 channels cannot be cut into 2 equal groups"),
-    (lambda x: F.group_norm(x, 3), "more than 1 value per group"),
-    (lambda x: F.instance_norm(x), "more than 1 spatial element"),
-    (lambda x: F.instance_norm(x, use_input_stats=False), "needs running_mean and running_var"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda x: F.batch_norm(x, *running(3), training=True),
+            r"more than 1 value per channel, input is \[1, 3, 1, 1\]",
+        ),
+        (lambda x: F.batch_norm(x, *running(4)), r"running_mean has shape \[4\], input has 3 channels"),
+        (lambda x: F.batch_norm(x, None, running(3)[1]), "together or not at all"),
+        (
+            lambda x: F.batch_norm(x, *running(3), statistics="tf"),
+            "statistics is one of torch, keras, corrected, got 'tf'",
+        ),
+        (lambda x: F.batch_norm(x, *running(3), training=True, statistics="corrected"), "needs count"),
+        (lambda x: F.batch_norm(tinymed.zeros(3), None, None), r"at least 2 axes \(N, C, ...\), got \[3\]"),
+        (lambda x: F.layer_norm(x, (2,)), r"does not end in normalized_shape \[2\]"),
+        (lambda x: F.layer_norm(x, (1, 1), weight=tinymed.zeros(1)), r"weight has shape \[1\]"),
+        (lambda x: F.group_norm(x, 2), "3 channels cannot be cut into 2 equal groups"),
+        (lambda x: F.group_norm(x, 3), "more than 1 value per group"),
+        (lambda x: F.instance_norm(x), "more than 1 spatial element"),
+        (lambda x: F.instance_norm(x, use_input_stats=False), "needs running_mean and running_var"),
+    ],
+)
 def test_wrong_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call(tinymed.zeros(1, 3, 1, 1))

@@ -27,13 +27,24 @@ def reference():
 
 # What makes a network small, where it has the option; and the image of those whose own is large.
 NARROW = {"width": 0.125, "base": 4, "filters": 4, "hidden": 8, "num_classes": 3}
-IMAGES = {"deepmedic": (4, 57, 57, 57), "unet": (1, 188, 188), "unet3d": (3, 44, 44, 44), "vnet": (1, 32, 32, 32),
-          "voxresnet": (1, 32, 32, 32), "multistream": (3, 227, 227)}  # fmt: skip
+IMAGES = {
+    "deepmedic": (4, 57, 57, 57),
+    "unet": (1, 188, 188),
+    "unet3d": (3, 44, 44, 44),
+    "vnet": (1, 32, 32, 32),
+    "voxresnet": (1, 32, 32, 32),
+    "multistream": (3, 227, 227),
+}
 FCN = {"width": 1 / 32, "num_classes": 3}
 OPTIONS: dict[str, dict[str, Any]] = {
-    "lenet5": {}, "fcn32s": FCN, "fcn16s": FCN, "fcn8s": FCN, "deepmedic": {"widths": [4] * 8, "hidden": 6},
-    "unet3d": {"base": 2, "depth": 2}, "vnet": {"base": 2},
-}  # fmt: skip
+    "lenet5": {},
+    "fcn32s": FCN,
+    "fcn16s": FCN,
+    "fcn8s": FCN,
+    "deepmedic": {"widths": [4] * 8, "hidden": 6},
+    "unet3d": {"base": 2, "depth": 2},
+    "vnet": {"base": 2},
+}
 MOST = 64  # pixels along an axis of other networks
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "alexnet with response normalisation": ("alexnet", {"variant": "2012", "width": 0.125, "num_classes": 3}),
@@ -220,22 +231,25 @@ class TestInputsAndOutputs:
         assert [v.name for v in onnx.load(tmp_path / "model.onnx").graph.input] == ["inputs_0", "inputs_1", "inputs_2"]
         compare(runtime(tmp_path / "model.onnx", *planes), outputs_of(model, *planes))
 
-    @pytest.mark.parametrize("function", [
-        lambda x: x,
-        lambda x: (x, x),
-        lambda x: x[:, 1:, ::-1, None, 2],
-        lambda x: x.reshape(x.shape[0], -1).mean(1),
-        lambda x: x[1:] if False else x.reshape(-1, 10),
-        lambda x: F.expand(x[:, :1, :1], (x.shape[0], 4, 5, 10)),
-        lambda x: F.softmax(x.permute(0, 2, 3, 1), -1),
-        lambda x: x.max(1)[0] + x.argmax(1),
-        lambda x: (x > 0.5) & (x < 1.0),
-        lambda x: F.where(x > 0, x, 2.0) ** 2 + 3,
-        lambda x: F.group_norm(x, 3) + F.instance_norm(x),
-        lambda x: F.pad(x, (1, 2, 0, 1), "replicate").std((1, 2)),
-        lambda x: F.interpolate(x, scale_factor=1.3, mode="bilinear"),
-        lambda x: F.layer_norm(x, (8, 10)) @ x.transpose(-1, -2),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        "function",
+        [
+            lambda x: x,
+            lambda x: (x, x),
+            lambda x: x[:, 1:, ::-1, None, 2],
+            lambda x: x.reshape(x.shape[0], -1).mean(1),
+            lambda x: x[1:] if False else x.reshape(-1, 10),
+            lambda x: F.expand(x[:, :1, :1], (x.shape[0], 4, 5, 10)),
+            lambda x: F.softmax(x.permute(0, 2, 3, 1), -1),
+            lambda x: x.max(1)[0] + x.argmax(1),
+            lambda x: (x > 0.5) & (x < 1.0),
+            lambda x: F.where(x > 0, x, 2.0) ** 2 + 3,
+            lambda x: F.group_norm(x, 3) + F.instance_norm(x),
+            lambda x: F.pad(x, (1, 2, 0, 1), "replicate").std((1, 2)),
+            lambda x: F.interpolate(x, scale_factor=1.3, mode="bilinear"),
+            lambda x: F.layer_norm(x, (8, 10)) @ x.transpose(-1, -2),
+        ],
+    )
     def test_functions(self, function, tmp_path):
         module, path = Function(function), tmp_path / "model.onnx"
         tinymed.onnx.export(module, X[:1] * 1.0, path)

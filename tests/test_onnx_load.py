@@ -189,8 +189,10 @@ class TestRefusals:
         model.graph.initializer[0].dims.extend(dims)
         self.refused(write(tmp_path, model), "initialiser 'fc.1.weight'", word)
 
-    @pytest.mark.parametrize(("kind", "name"), [(TensorProto.BFLOAT16, "BFLOAT16"), (TensorProto.STRING, "STRING"),
-                                                (TensorProto.FLOAT8E5M2, "FLOAT8E5M2")])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("kind", "name"),
+        [(TensorProto.BFLOAT16, "BFLOAT16"), (TensorProto.STRING, "STRING"), (TensorProto.FLOAT8E5M2, "FLOAT8E5M2")],
+    )
     def test_element_types(self, kind, name, tmp_path):
         model = model_of([node("Relu", "x")], {"x": X})
         model.graph.input[0].type.tensor_type.elem_type = kind
@@ -227,8 +229,12 @@ class TestRefusals:
             [node("Pad", "x", "p")],
             [node("Resize", "x", "", "s")],
         ):
-            arrays = {"n": huge, "t": np.array([1, 1, 1, 1 << 40], LONG), "s": np.array([1, 1, 1, 1e12], np.float32),
-                      "p": np.array([0, 0, 0, 0, 0, 0, 0, 1 << 40], LONG)}  # fmt: skip
+            arrays = {
+                "n": huge,
+                "t": np.array([1, 1, 1, 1 << 40], LONG),
+                "s": np.array([1, 1, 1, 1e12], np.float32),
+                "p": np.array([0, 0, 0, 0, 0, 0, 0, 1 << 40], LONG),
+            }
             used = {n: a for n, a in arrays.items() if n in nodes[0].input}
             module = tinymed.onnx.load(write(tmp_path, model_of(nodes, {"x": X}, initialisers=used)))
             with pytest.raises(ValueError, match="at most 536,870,912"):

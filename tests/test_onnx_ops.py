@@ -20,13 +20,20 @@ from tinymed.onnx.writer import EMITS  # noqa: E402
 SAMPLES = 8
 # Ops that no evaluation pass of a network has, and why they have no ONNX form here.
 ABSENT = {
-    "Dropout": "acts in training only", "DropoutChannels": "acts in training only",
+    "Dropout": "acts in training only",
+    "DropoutChannels": "acts in training only",
     "AlphaDropout": "acts in training only",
     "RReLU": "random in training only; LeakyReLU otherwise",
-    "BinaryCrossEntropy": "a loss", "BCEWithLogits": "a loss", "CrossEntropy": "a loss", "NLLLoss": "a loss",
-    "SetItem": "writes in place", "ScatterAdd": "no network scatters", "OneHot": "of targets",
-    "DivRounded": "not differentiable", "Truth": "of conditions",
-}  # fmt: skip
+    "BinaryCrossEntropy": "a loss",
+    "BCEWithLogits": "a loss",
+    "CrossEntropy": "a loss",
+    "NLLLoss": "a loss",
+    "SetItem": "writes in place",
+    "ScatterAdd": "no network scatters",
+    "OneHot": "of targets",
+    "DivRounded": "not differentiable",
+    "Truth": "of conditions",
+}
 
 
 class One(nn.Module):

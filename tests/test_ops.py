@@ -26,11 +26,17 @@ from tinymed.program import PATTERNS
 SEEDS = range(8)
 
 # Kernels that write in place and belong to no op, and the tests that run them on every backend.
-ELSEWHERE = {"max_window_wide": "test_pool.py", "max_window_wide_backward": "test_pool.py",
-             "instance_norm_update": "test_norm.py", "pad3d": "test_conv3d.py",
-             "conv_packed_weight": "test_conv_packed.py", "take_channels": "test_backend.py",
-             "copy": "test_backend.py", "copy_dense": "test_caches.py", "turn_filter": "test_conv.py"} | dict.fromkeys(
-    ("conv_winograd", "conv_winograd_weight", "winograd_filter"), "test_winograd.py")  # fmt: skip
+ELSEWHERE = {
+    "max_window_wide": "test_pool.py",
+    "max_window_wide_backward": "test_pool.py",
+    "instance_norm_update": "test_norm.py",
+    "pad3d": "test_conv3d.py",
+    "conv_packed_weight": "test_conv_packed.py",
+    "take_channels": "test_backend.py",
+    "copy": "test_backend.py",
+    "copy_dense": "test_caches.py",
+    "turn_filter": "test_conv.py",
+} | dict.fromkeys(("conv_winograd", "conv_winograd_weight", "winograd_filter"), "test_winograd.py")
 
 
 def name(op):
@@ -114,10 +120,13 @@ def test_every_kernel_is_entered():
                     check.results(op.apply, sample(op, seed), np.float32)
         entered |= {(kernel.backend, kernel.name) for kernel, _, _ in calls.seen}
     fused = {line.kernel for p in PATTERNS for line in p.added}  # entered by tests/test_patterns.py
-    declared = {key for key, kernel in backend.implementations.items()
-                if kernel.fn.__module__.startswith(("tinymed.ops.", "tinymed.cpu.", "tinymed.cuda."))
-                and key[1] not in {*ELSEWHERE, *fused}
-                and not kernel.fn.__module__.endswith((".optim", ".optim_flat", ".ladders"))}  # fmt: skip
+    declared = {
+        key
+        for key, kernel in backend.implementations.items()
+        if kernel.fn.__module__.startswith(("tinymed.ops.", "tinymed.cpu.", "tinymed.cuda."))
+        and key[1] not in {*ELSEWHERE, *fused}
+        and not kernel.fn.__module__.endswith((".optim", ".optim_flat", ".ladders"))
+    }
     missed = sorted(declared - entered)
     assert not missed, "no sample reaches these kernels: widen the samples of their op"
 

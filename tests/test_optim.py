@@ -57,8 +57,9 @@ def run(ours: list[Any], theirs: list[Any], a: Any, b: Any, rng: np.random.Gener
 class TestAgainstTorch:
     @pytest.mark.parametrize("dtype", [np.float64, np.float32])
     @pytest.mark.parametrize(("name", "options"), RULES, ids=IDS)
-    def test_fifty_steps(self, name: str, options: dict[str, Any], dtype: Any, backend_name: str,
-                         rng: np.random.Generator) -> None:  # fmt: skip
+    def test_fifty_steps(
+        self, name: str, options: dict[str, Any], dtype: Any, backend_name: str, rng: np.random.Generator
+    ) -> None:
         ours, theirs = parameters(rng, dtype)
         run(ours, theirs, getattr(optim, name)(ours, **options), getattr(torch.optim, name)(theirs, **options), rng)
         for p, q in zip(ours, theirs, strict=True):
@@ -184,16 +185,19 @@ class TestState:
 
 
 class TestErrors:
-    @pytest.mark.parametrize(("make", "message"), [
-        (lambda p: optim.SGD([]), "empty"),
-        (lambda p: optim.SGD([p, p]), "given twice"),
-        (lambda p: optim.SGD([p], lr=-1), "lr must not be negative"),
-        (lambda p: optim.SGD([p], nesterov=True), "nesterov needs momentum"),
-        (lambda p: optim.Adam([p], betas=(0.9, 1.0)), "betas"),
-        (lambda p: optim.Adam([{"params": [p], "momentum": 0.9}]), "options among"),
-        (lambda p: optim.Adam([nn.functional.relu(p)]), "leaf"),
-        (lambda p: optim.Adam([tensor([1])]), "floating-point"),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("make", "message"),
+        [
+            (lambda p: optim.SGD([]), "empty"),
+            (lambda p: optim.SGD([p, p]), "given twice"),
+            (lambda p: optim.SGD([p], lr=-1), "lr must not be negative"),
+            (lambda p: optim.SGD([p], nesterov=True), "nesterov needs momentum"),
+            (lambda p: optim.Adam([p], betas=(0.9, 1.0)), "betas"),
+            (lambda p: optim.Adam([{"params": [p], "momentum": 0.9}]), "options among"),
+            (lambda p: optim.Adam([nn.functional.relu(p)]), "leaf"),
+            (lambda p: optim.Adam([tensor([1])]), "floating-point"),
+        ],
+    )
     def test_wrong_arguments(self, make: Any, message: str) -> None:
         with pytest.raises(ValueError, match=message):
             make(nn.Parameter(np.ones(3, np.float32)))

@@ -15,8 +15,10 @@ def both(name, x, *args, **options):
     """(ours, PyTorch's): each (y, indices) or (y,), then the gradient of sum(y * w)."""
     ours_x, theirs_x = tinymed.tensor(x, requires_grad=True), torch.from_numpy(x).requires_grad_()
     results = []
-    for value, fn, array in ((ours_x, getattr(A if "adaptive" in name else P, name), tinymed.tensor),
-                             (theirs_x, getattr(torch.nn.functional, name), torch.from_numpy)):  # fmt: skip
+    for value, fn, array in (
+        (ours_x, getattr(A if "adaptive" in name else P, name), tinymed.tensor),
+        (theirs_x, getattr(torch.nn.functional, name), torch.from_numpy),
+    ):
         ys = fn(value, *args, **options)
         ys = ys if isinstance(ys, tuple) else (ys,)
         weight = np.random.default_rng(1).standard_normal(tuple(ys[0].shape)).astype(x.dtype)
@@ -31,11 +33,19 @@ def agree(name, x, *args, **options):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(("kernel", "options"), [
-    (2, {}), ((2, 2), {"stride": 2}), (3, {"stride": 2, "padding": 1}), ((2, 3), {"stride": (1, 2), "padding": (1, 0)}),
-    (3, {"dilation": 2}), (2, {"ceil_mode": True}), (3, {"stride": 2, "padding": 1, "ceil_mode": True}),
-    (1, {"stride": 3}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kernel", "options"),
+    [
+        (2, {}),
+        ((2, 2), {"stride": 2}),
+        (3, {"stride": 2, "padding": 1}),
+        ((2, 3), {"stride": (1, 2), "padding": (1, 0)}),
+        (3, {"dilation": 2}),
+        (2, {"ceil_mode": True}),
+        (3, {"stride": 2, "padding": 1, "ceil_mode": True}),
+        (1, {"stride": 3}),
+    ],
+)
 @pytest.mark.parametrize("side", [7, 8])
 def test_max_pool2d(rng, backend_name, kernel, options, side):
     agree("max_pool2d", rng.standard_normal((2, 5, side, 9), dtype=np.float32), kernel, return_indices=True, **options)
@@ -69,12 +79,19 @@ def test_one_byte_a_winner_is_kept(rng):
     assert [(a.dtype, a.size) for a in arrays] == [(np.uint8, 32)]
 
 
-@pytest.mark.parametrize(("kernel", "options"), [
-    (2, {}), (3, {"stride": 2, "padding": 1}), (3, {"stride": 2, "padding": 1, "count_include_pad": False}),
-    (3, {"stride": 2, "ceil_mode": True}), ((2, 3), {"padding": (1, 1), "ceil_mode": True}),
-    (2, {"divisor_override": -3}),
-    (3, {"stride": 2, "padding": 1, "ceil_mode": True, "count_include_pad": False}), (20, {}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kernel", "options"),
+    [
+        (2, {}),
+        (3, {"stride": 2, "padding": 1}),
+        (3, {"stride": 2, "padding": 1, "count_include_pad": False}),
+        (3, {"stride": 2, "ceil_mode": True}),
+        ((2, 3), {"padding": (1, 1), "ceil_mode": True}),
+        (2, {"divisor_override": -3}),
+        (3, {"stride": 2, "padding": 1, "ceil_mode": True, "count_include_pad": False}),
+        (20, {}),
+    ],
+)
 def test_avg_pool2d(rng, backend_name, kernel, options):
     agree("avg_pool2d", rng.standard_normal((2, 3, 23, 24), dtype=np.float32), kernel, **options)
 
@@ -111,18 +128,24 @@ def zeros(*shape, dtype=np.float32):
     return tinymed.zeros(*shape, dtype=dtype)
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda: P.max_pool2d(zeros(1, 1, 2, 8), 3), r"max_pool2d: the window covers \[3, 3\] pixels, the input \[2, 8\]"),
-    (lambda: P.max_pool2d(zeros(1, 1, 8, 8), 2, padding=2), "at most half of the window"),
-    (lambda: P.max_pool2d(zeros(1, 1, 8, 8), 0), "kernel_size is 0"),
-    (lambda: P.max_pool2d(zeros(1, 1, 8, 8), (2, 2, 2)), "a tuple of 2"),
-    (lambda: P.max_pool2d(zeros(8, 8), 2), r"it takes \(N, C, H, W\)"),
-    (lambda: P.max_pool2d(zeros(1, 1, 8, 8, dtype=np.int64), 2), "floating-point"),
-    (lambda: P.avg_pool2d(zeros(1, 1, 8, 8), 2, divisor_override=0), "divisor_override is 0"),
-    (lambda: P.avg_pool3d(zeros(1, 1, 8, 8), 9), "avg_pool3d: the window covers"),
-    (lambda: A.adaptive_avg_pool2d(zeros(1, 1, 8, 8), 0), "output_size is 0"),
-    (lambda: A.adaptive_max_pool2d(zeros(1, 1, 8, 8), (1, 2, 3)), "a tuple of 2"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: P.max_pool2d(zeros(1, 1, 2, 8), 3),
+            r"max_pool2d: the window covers \[3, 3\] pixels, the input \[2, 8\]",
+        ),
+        (lambda: P.max_pool2d(zeros(1, 1, 8, 8), 2, padding=2), "at most half of the window"),
+        (lambda: P.max_pool2d(zeros(1, 1, 8, 8), 0), "kernel_size is 0"),
+        (lambda: P.max_pool2d(zeros(1, 1, 8, 8), (2, 2, 2)), "a tuple of 2"),
+        (lambda: P.max_pool2d(zeros(8, 8), 2), r"it takes \(N, C, H, W\)"),
+        (lambda: P.max_pool2d(zeros(1, 1, 8, 8, dtype=np.int64), 2), "floating-point"),
+        (lambda: P.avg_pool2d(zeros(1, 1, 8, 8), 2, divisor_override=0), "divisor_override is 0"),
+        (lambda: P.avg_pool3d(zeros(1, 1, 8, 8), 9), "avg_pool3d: the window covers"),
+        (lambda: A.adaptive_avg_pool2d(zeros(1, 1, 8, 8), 0), "output_size is 0"),
+        (lambda: A.adaptive_max_pool2d(zeros(1, 1, 8, 8), (1, 2, 3)), "a tuple of 2"),
+    ],
+)
 def test_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -20,9 +20,16 @@ def training(device, optimizer=optim.Adam, dropout=0.25, **options):
     """(model, optimizer, step, images, targets) of a small network with everything the papers' CNN has."""
     tinymed.manual_seed(3)
     model = nn.Sequential(
-        nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.BatchNorm2d(8), nn.Dropout(dropout), nn.Flatten(),
-        nn.Linear(8 * 5 * 5, 6), nn.ReLU(), nn.Linear(6, 2),
-    ).to(device)  # fmt: skip
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.BatchNorm2d(8),
+        nn.Dropout(dropout),
+        nn.Flatten(),
+        nn.Linear(8 * 5 * 5, 6),
+        nn.ReLU(),
+        nn.Linear(6, 2),
+    ).to(device)
     chosen = optimizer(model.parameters(), lr=0.01, **options)
 
     def step(x, y):

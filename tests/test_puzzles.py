@@ -74,8 +74,9 @@ def test_the_checker_is_silent_on_the_shipped_kernel(problem):
 # --------------------------------------------------------------------------------------------------------- the checker
 
 
-CASES = [pytest.param(p, id=f"{p.number}-{p.file}", marks=() if p.number in QUICK else pytest.mark.full)
-         for p in PUZZLES]  # fmt: skip
+CASES = [
+    pytest.param(p, id=f"{p.number}-{p.file}", marks=() if p.number in QUICK else pytest.mark.full) for p in PUZZLES
+]
 
 
 @NEEDED
@@ -109,8 +110,14 @@ class TestCommand:
     def test_it_writes_every_file_but_the_common_one(self, capsys, tmp_path):
         assert main(["puzzle", "30", "--out", str(tmp_path)]) == 0
         assert {path.name for path in (tmp_path / "30").iterdir()} == {
-            "matmul.cu", "split.cuh", "tiles.cuh", "gemm.cuh", "gemm_exact.cuh", "gemm_tf32.cuh", "ptx.cuh",
-        }  # fmt: skip
+            "matmul.cu",
+            "split.cuh",
+            "tiles.cuh",
+            "gemm.cuh",
+            "gemm_exact.cuh",
+            "gemm_tf32.cuh",
+            "ptx.cuh",
+        }
         said = capsys.readouterr().out
         assert "under the checker: uninitialised" in said
         assert f"tinymed puzzle 30 --check --out {tmp_path}" in said

@@ -81,8 +81,16 @@ class Net(nn.Module):
     def __init__(self):
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.2),
-            nn.Conv2d(16, 16, 3, groups=2), nn.GroupNorm(2, 16), nn.LeakyReLU(), nn.AvgPool2d(2))  # fmt: skip
+            nn.Conv2d(3, 16, 3, padding=1),
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Dropout(0.2),
+            nn.Conv2d(16, 16, 3, groups=2),
+            nn.GroupNorm(2, 16),
+            nn.LeakyReLU(),
+            nn.AvgPool2d(2),
+        )
         self.head = nn.Linear(16 * 3 * 3, 2)
 
     def forward(self, x):
@@ -125,8 +133,14 @@ def test_tensors_of_one_value_come_from_a_kernel(backend_name):
     x = tinymed.tensor([[1.0, 2.0]])
 
     def step():
-        made = [tinymed.zeros(2, 2), tinymed.ones(2), tinymed.full((2,), 3.0), tinymed.zeros_like(x),
-                tinymed.ones_like(x), tinymed.full_like(x, 2)]  # fmt: skip
+        made = [
+            tinymed.zeros(2, 2),
+            tinymed.ones(2),
+            tinymed.full((2,), 3.0),
+            tinymed.zeros_like(x),
+            tinymed.ones_like(x),
+            tinymed.full_like(x, 2),
+        ]
         made[0][0] = 5
         return [t.data for t in made]
 
@@ -136,13 +150,20 @@ def test_tensors_of_one_value_come_from_a_kernel(backend_name):
 
 
 READS = {
-    "item": lambda x: x.sum().item(), "float": lambda x: float(x.sum()), "int": lambda x: int(x.sum()),
-    "bool": lambda x: bool(x.sum()), "numpy": lambda x: x.numpy(), "tolist": lambda x: x.tolist(),
-    "array": lambda x: np.asarray(x), "repr": repr, "in": lambda x: 1.0 in x,
-    "index": lambda x: range(10)[x.sum().long()], "mask": lambda x: x[x > 0],
+    "item": lambda x: x.sum().item(),
+    "float": lambda x: float(x.sum()),
+    "int": lambda x: int(x.sum()),
+    "bool": lambda x: bool(x.sum()),
+    "numpy": lambda x: x.numpy(),
+    "tolist": lambda x: x.tolist(),
+    "array": lambda x: np.asarray(x),
+    "repr": repr,
+    "in": lambda x: 1.0 in x,
+    "index": lambda x: range(10)[x.sum().long()],
+    "mask": lambda x: x[x > 0],
     "one_hot": lambda x: F.one_hot(x.long()),
     "norm": lambda x: optim.clip_grad_norm_([grown(x)], 1.0, error_if_nonfinite=True),
-}  # fmt: skip
+}
 
 
 def grown(x):

@@ -19,10 +19,19 @@ ALIGNED = [
 
 
 @pytest.mark.parametrize(("mode", "align_corners"), ALIGNED)
-@pytest.mark.parametrize("how", [
-    {"size": 7}, {"size": (3, 11)}, {"size": (1, 1)}, {"scale_factor": 2}, {"scale_factor": (0.5, 1.7)},
-    {"scale_factor": 2.6, "recompute_scale_factor": True}, {"scale_factor": 2.6, "recompute_scale_factor": False},
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"size": 7},
+        {"size": (3, 11)},
+        {"size": (1, 1)},
+        {"scale_factor": 2},
+        {"scale_factor": (0.5, 1.7)},
+        {"scale_factor": 2.6, "recompute_scale_factor": True},
+        {"scale_factor": 2.6, "recompute_scale_factor": False},
+    ],
+    ids=str,
+)
 def test_as_in_torch(rng, backend_name, mode, align_corners, how):
     x = rng.standard_normal((2, 17, 6, 5), dtype=np.float32)
     theirs_x = torch.from_numpy(x).requires_grad_()
@@ -61,18 +70,22 @@ def test_other_numbers_of_axes(rng, backend_name, mode, space):
 X = np.zeros((1, 2, 4, 4), np.float32)
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({}, "give one of them"),
-    ({"size": 3, "scale_factor": 2}, "give one of them"),
-    ({"size": 0}, "size is 0"),
-    ({"size": (1, 2, 3)}, "a tuple of 2"),
-    ({"size": 3, "recompute_scale_factor": True}, "needs scale_factor"),
-    ({"scale_factor": -1.0}, "scale_factor is -1.0"),
-    ({"scale_factor": 0.1}, "leaves no pixel"),
-    ({"size": 3, "mode": "bicubic"}, "mode is 'bicubic'; with 2 axes of space it takes 'nearest'"),
-    ({"size": 3, "mode": "linear"}, "mode is 'linear'"),
-    ({"size": 3, "align_corners": True}, "align_corners is for linear modes"),
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "give one of them"),
+        ({"size": 3, "scale_factor": 2}, "give one of them"),
+        ({"size": 0}, "size is 0"),
+        ({"size": (1, 2, 3)}, "a tuple of 2"),
+        ({"size": 3, "recompute_scale_factor": True}, "needs scale_factor"),
+        ({"scale_factor": -1.0}, "scale_factor is -1.0"),
+        ({"scale_factor": 0.1}, "leaves no pixel"),
+        ({"size": 3, "mode": "bicubic"}, "mode is 'bicubic'; with 2 axes of space it takes 'nearest'"),
+        ({"size": 3, "mode": "linear"}, "mode is 'linear'"),
+        ({"size": 3, "align_corners": True}, "align_corners is for linear modes"),
+    ],
+    ids=str,
+)
 def test_refused(options, message):
     with pytest.raises(ValueError, match=message):
         interpolate(tinymed.tensor(X), **options)

@@ -37,15 +37,22 @@ def build(folder: Path, workers: int = 1):
     augment = Augment(horizontal_flip=True, rotate=20, noise=0.05)
     train = Loader(parts["train"], 8, 16, shuffle=True, augment=augment, seed=5, workers=workers)
     model = nn.Sequential(
-        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.BatchNorm2d(4), nn.Dropout(0.25), nn.Flatten(),
+        nn.Conv2d(3, 4, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.BatchNorm2d(4),
+        nn.Dropout(0.25),
+        nn.Flatten(),
         nn.Linear(4 * 7 * 7, 2),
-    )  # fmt: skip
+    )
     optimizer = optim.Adam(model.parameters(), lr=2e-2)
     plateau = optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=1)
     callbacks = [
-        Schedule(plateau, monitor="val_loss"), EarlyStopping(50), JsonLog(folder / "log.jsonl", every=1),
+        Schedule(plateau, monitor="val_loss"),
+        EarlyStopping(50),
+        JsonLog(folder / "log.jsonl", every=1),
         Checkpoints(folder, {"name": "kill test"}, every=2),
-    ]  # fmt: skip
+    ]
     val = Loader(parts["val"], 8, 16, workers=workers)
     return Trainer(model, optimizer, SigmoidHead(2), train, val, callbacks=callbacks, clip_norm=5.0)
 
@@ -74,10 +81,14 @@ def outcome(folder: Path) -> dict:
     history = [{k: v for k, v in row.items() if k != "seconds"} for row in last["progress"]["history"]]
     log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return {
-        "weights": digest(last["model"]), "optimizer": digest(last["optimizer"]), "best": digest(best["model"]),
-        "dropout": last["generators"]["dropout"].tolist(), "history": history,
-        "log": [(row["event"], row["step"], row["loss"]) for row in log], "files": sorted(os.listdir(folder)),
-    }  # fmt: skip
+        "weights": digest(last["model"]),
+        "optimizer": digest(last["optimizer"]),
+        "best": digest(best["model"]),
+        "dropout": last["generators"]["dropout"].tolist(),
+        "history": history,
+        "log": [(row["event"], row["step"], row["loss"]) for row in log],
+        "files": sorted(os.listdir(folder)),
+    }
 
 
 # ------------------------------------------------------------------------------------------------- the killing

@@ -160,8 +160,11 @@ class TestTrees:
 
     @pytest.mark.parametrize("name", ["busi_ultrasound", "skin_lesion_isic", "em_membranes_isbi2012"])
     def test_real_sets_have_their_published_counts(self, name):
-        counts = {"busi_ultrasound": (381, 61, 115), "skin_lesion_isic": (400, 60, 120),
-                  "em_membranes_isbi2012": (20, 4, 6)}  # fmt: skip
+        counts = {
+            "busi_ultrasound": (381, 61, 115),
+            "skin_lesion_isic": (400, 60, 120),
+            "em_membranes_isbi2012": (20, 4, 6),
+        }
         sets = open_segmentation(shared_data(name), verify=False)
         assert tuple(len(part) for part in sets.values()) == counts[name]
         pixels = check_pairs(sets["val"])
@@ -373,8 +376,12 @@ class TestTiles:
         assert starts == sorted(set(starts))
         assert all(b - a <= step for a, b in zip(starts, starts[1:], strict=False))
 
-    @given(st.sampled_from([(17, 23), (5, 9), (8, 8), (30, 4)]), st.sampled_from([0.0, 0.3, 0.5, 0.75]),
-           st.sampled_from(["uniform", "gaussian"]), st.sampled_from([0, 2, 5]))  # fmt: skip
+    @given(
+        st.sampled_from([(17, 23), (5, 9), (8, 8), (30, 4)]),
+        st.sampled_from([0.0, 0.3, 0.5, 0.75]),
+        st.sampled_from(["uniform", "gaussian"]),
+        st.sampled_from([0, 2, 5]),
+    )
     def test_a_local_network_gives_what_it_gives_the_whole_image(self, space, overlap, blend, margin):
         image = np.random.default_rng(0).random((2, *space)).astype(np.float32)
         tile = (8 + margin, 8 + margin)

@@ -143,15 +143,23 @@ class TestEmptyMasks:
 
     SOME, NONE = np.eye(3, dtype=bool), np.zeros((3, 3), bool)
 
-    @pytest.mark.parametrize(("truth", "found", "overlap", "distance", "volume"), [
-        (NONE, NONE, math.nan, math.nan, math.nan),
-        (NONE, SOME, 0.0, math.inf, math.inf),
-        (SOME, NONE, 0.0, math.inf, -1.0),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("truth", "found", "overlap", "distance", "volume"),
+        [
+            (NONE, NONE, math.nan, math.nan, math.nan),
+            (NONE, SOME, 0.0, math.inf, math.inf),
+            (SOME, NONE, 0.0, math.inf, -1.0),
+        ],
+    )
     def test_values_and_warnings(self, truth, found, overlap, distance, volume) -> None:
-        for metric, expected in ((metrics.dice, overlap), (metrics.jaccard, overlap), (metrics.tanimoto, overlap),
-                                 (metrics.hausdorff, distance), (metrics.average_surface_distance, distance),
-                                 (metrics.volume_error, volume)):  # fmt: skip
+        for metric, expected in (
+            (metrics.dice, overlap),
+            (metrics.jaccard, overlap),
+            (metrics.tanimoto, overlap),
+            (metrics.hausdorff, distance),
+            (metrics.average_surface_distance, distance),
+            (metrics.volume_error, volume),
+        ):
             with pytest.warns(UndefinedMetricWarning, match=r"empty|zero everywhere"):
                 np.testing.assert_equal(metric(truth, found), expected)
 

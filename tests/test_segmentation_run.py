@@ -41,8 +41,15 @@ def finished(tmp_path_factory, blobs) -> Path:
 class TestTrain:
     def test_it_leaves_a_whole_run_folder_and_learns(self, finished):
         names = {path.name for path in finished.iterdir()}
-        assert names == {"config.json", "log.jsonl", "checkpoints", "metrics.json", "curves.png", "overlays.png",
-                         "cases.csv"}  # fmt: skip
+        assert names == {
+            "config.json",
+            "log.jsonl",
+            "checkpoints",
+            "metrics.json",
+            "curves.png",
+            "overlays.png",
+            "cases.csv",
+        }
         metrics = json.loads((finished / "metrics.json").read_text())
         assert metrics["test"]["per_class"]["blob"]["dice"] > 0.6
         assert (metrics["val"]["n"], metrics["test"]["n"]) == (4, 3)
@@ -154,8 +161,11 @@ class TestAfterwards:
         assert "absent.png" in err
         assert out.count("blob") == 2
         assert sorted(p.name for p in (tmp_path / "masks").iterdir()) == [
-            "03-overlay.png", "03.png", "04-overlay.png", "04.png"
-        ]  # fmt: skip
+            "03-overlay.png",
+            "03.png",
+            "04-overlay.png",
+            "04.png",
+        ]
         found = np.asarray(Image.open(tmp_path / "masks" / "03.png"))
         truth = np.asarray(Image.open(blobs / "masks" / "03.png"))
         assert found.shape == truth.shape

@@ -208,10 +208,16 @@ def test_one_hot():
         F.one_hot(tm.tensor(index), 2)
 
 
-PADS = [((1, 2), "constant", 3.0), ((1, 0, 0, 2), "constant", None), ((-1, 2, 1, -1), "constant", 0.5),
-        ((0, 0, 1, 1, 2, 0), "constant", 1.0),
-        ((1, 2), "reflect", None), ((2, 3, 1, 2), "reflect", None), ((5, 2, 1, 3), "replicate", None),
-        ((4, 2, 3, 1), "circular", None)]  # fmt: skip
+PADS = [
+    ((1, 2), "constant", 3.0),
+    ((1, 0, 0, 2), "constant", None),
+    ((-1, 2, 1, -1), "constant", 0.5),
+    ((0, 0, 1, 1, 2, 0), "constant", 1.0),
+    ((1, 2), "reflect", None),
+    ((2, 3, 1, 2), "reflect", None),
+    ((5, 2, 1, 3), "replicate", None),
+    ((4, 2, 3, 1), "circular", None),
+]
 
 
 @pytest.mark.parametrize(("widths", "mode", "value"), PADS)

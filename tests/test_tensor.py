@@ -169,8 +169,20 @@ def under_no_grad(m, a, b):
     return x + b
 
 
-WRITES = [row, into_zeros, broadcast, arrays, mask, overwritten, from_itself, copied, filled, view_after_the_write,
-          through_a_view, leading_ones]  # fmt: skip
+WRITES = [
+    row,
+    into_zeros,
+    broadcast,
+    arrays,
+    mask,
+    overwritten,
+    from_itself,
+    copied,
+    filled,
+    view_after_the_write,
+    through_a_view,
+    leading_ones,
+]
 
 
 @pytest.mark.parametrize("function", WRITES, ids=lambda f: f.__name__)

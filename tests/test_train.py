@@ -346,9 +346,15 @@ class TestConfig:
 
     @pytest.mark.parametrize(
         ("change", "says"),
-        [({"lr": "fast"}, "lr"), ({"lr": 0}, "lr"), ({"batches": 3}, "batches"), ({"epochs": None}, "epochs or steps"),
-         ({"data": DATA | {"channels": 0}}, "data.channels"), ({"seed": -1}, "seed")],
-    )  # fmt: skip
+        [
+            ({"lr": "fast"}, "lr"),
+            ({"lr": 0}, "lr"),
+            ({"batches": 3}, "batches"),
+            ({"epochs": None}, "epochs or steps"),
+            ({"data": DATA | {"channels": 0}}, "data.channels"),
+            ({"seed": -1}, "seed"),
+        ],
+    )
     def test_a_wrong_value_is_named_in_one_line(self, change, says):
         with pytest.raises(UserError, match=says) as error:
             checked(lambda: RunConfig.model_validate({"data": DATA} | change), Path("config.json"))

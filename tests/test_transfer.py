@@ -37,7 +37,8 @@ class TestPartialLoads:
         assert len(result.loaded) == 8
         assert result.mismatched == [
             "head.weight: the module has [2, 64], the state [3, 64]",
-            "head.bias: the module has [2], the state [3]"]  # fmt: skip
+            "head.bias: the module has [2], the state [3]",
+        ]
         assert nn.describe_load(result, 10).startswith(
             "8 of 10 tensors taken; of another shape: head.weight: the module"
         )
@@ -191,8 +192,9 @@ class TestCommandLine:
 
     def test_begins_with_a_runs_weights(self, capsys: Any, cells: Path, finished_run: Path, tmp_path: Path) -> None:
         folder = tmp_path / "run"
-        code, _, err = self.begin(capsys, cells, folder, "--init", finished_run, "--freeze", "features",
-                                  "--lr-for", "classifier.0=0.01")  # fmt: skip
+        code, _, err = self.begin(
+            capsys, cells, folder, "--init", finished_run, "--freeze", "features", "--lr-for", "classifier.0=0.01"
+        )
         assert code == 0
         assert f"initial weights from {finished_run}: 10 of 10 tensors taken" in err
         config = json.loads((folder / "config.json").read_text())
@@ -206,8 +208,9 @@ class TestCommandLine:
     def test_from_a_file_with_other_classes(self, capsys: Any, cells: Path, tmp_path: Path) -> None:
         source = models.create("lenet5_modern", num_classes=5)
         tinymed.save(source, tmp_path / "five.safetensors")
-        code, _, err = self.begin(capsys, cells, tmp_path / "run", "--init", tmp_path / "five.safetensors",
-                                  "--freeze", "features.?")  # fmt: skip
+        code, _, err = self.begin(
+            capsys, cells, tmp_path / "run", "--init", tmp_path / "five.safetensors", "--freeze", "features.?"
+        )
         assert code == 0
         assert (
             "8 of 10 tensors taken; of another shape: classifier.4.weight: the module has [2, 84], the state [5, 84]"
@@ -216,14 +219,17 @@ class TestCommandLine:
         weights = read_weights(tmp_path / "run")
         np.testing.assert_array_equal(weights["features.0.weight"], source.features[0].weight.data)
 
-    @pytest.mark.parametrize(("options", "message"), [
-        (["--freeze", "feature"], "--freeze feature: LeNet5Modern: no parameter matches 'feature'"),
-        (["--freeze", "*"], "leaves nothing to learn"),
-        (["--lr-for", "head=0.1"], "--lr-for: no parameter matches 'head'; names begin with classifier, features"),
-        (["--lr-for", "features"], "write PATTERN=RATE"),
-        (["--lr-for", "features=-1"], "--lr-for 'features=-1': a learning rate is positive"),
-        (["--init", "no/such/file"], "no/such/file: no such file"),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["--freeze", "feature"], "--freeze feature: LeNet5Modern: no parameter matches 'feature'"),
+            (["--freeze", "*"], "leaves nothing to learn"),
+            (["--lr-for", "head=0.1"], "--lr-for: no parameter matches 'head'; names begin with classifier, features"),
+            (["--lr-for", "features"], "write PATTERN=RATE"),
+            (["--lr-for", "features=-1"], "--lr-for 'features=-1': a learning rate is positive"),
+            (["--init", "no/such/file"], "no/such/file: no such file"),
+        ],
+    )
     def test_mistakes_are_refused_before_a_run_begins(
         self, capsys: Any, cells: Path, tmp_path: Path, options: list[str], message: str
     ) -> None:
@@ -235,8 +241,9 @@ class TestCommandLine:
     def test_frozen_layers_must_be_loaded(self, capsys: Any, cells: Path, tmp_path: Path) -> None:
         source = models.create("lenet5_modern", num_classes=5)
         tinymed.save(source, tmp_path / "five.safetensors")
-        code, _, err = self.begin(capsys, cells, tmp_path / "run", "--init", tmp_path / "five.safetensors",
-                                  "--freeze", "classifier")  # fmt: skip
+        code, _, err = self.begin(
+            capsys, cells, tmp_path / "run", "--init", tmp_path / "five.safetensors", "--freeze", "classifier"
+        )
         assert code != 0
         assert "must be loaded but cannot: classifier.4.weight, classifier.4.bias" in err
         assert not (tmp_path / "run").exists()

@@ -108,8 +108,15 @@ def trainer(place, head, weights=None):
     """A small network on cells of 16 px: 4 steps an epoch."""
     parts = split_dataset(synthetic_smear(40, 16, seed=1), {"train": 0.7, "val": 0.3})
     tinymed.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
-                          nn.Dropout(0.2), nn.Flatten(), nn.Linear(4 * 7 * 7, 2)).to(place)  # fmt: skip
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Dropout(0.2),
+        nn.Flatten(),
+        nn.Linear(4 * 7 * 7, 2),
+    ).to(place)
     train = Loader(parts["train"], 7, 16, shuffle=True, seed=1, workers=0)
     val = Loader(parts["val"], 5, 16, workers=0)
     rule = optim.Adam(model.parameters(), lr=0.01)

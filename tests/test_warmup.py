@@ -47,8 +47,13 @@ def python(cache, *arguments, **variables):
     """What a Python process with this cache folder prints, as JSON."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TINYMED_BACKEND": "numba"}
     environment |= {name: str(value) for name, value in variables.items()}
-    done = subprocess.run([sys.executable, *map(str, arguments)], env=environment | {"TINYMED_CACHE": str(cache)},
-                          capture_output=True, text=True, timeout=600)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        env=environment | {"TINYMED_CACHE": str(cache)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -56,8 +61,9 @@ def python(cache, *arguments, **variables):
 def warm_up(cache, processes):
     """What `tinymed warmup` says."""
     name, batch = NETWORK
-    return python(cache, "-m", "tinymed", "warmup", "--model", name, "--batch", batch, "--processes", processes,
-                  "--json")  # fmt: skip
+    return python(
+        cache, "-m", "tinymed", "warmup", "--model", name, "--batch", batch, "--processes", processes, "--json"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +103,10 @@ def test_a_second_warmup_finds_all_in_the_cache(warm):
 
 
 def test_nothing_is_compiled_at_import(tmp_path):
-    code = ("import tinymed, tinymed.nn, tinymed.optim; from tinymed import backend; backend.table('numba');"
-            "print(sum(len(k.codes) for k in backend.implementations.values()))")  # fmt: skip
+    code = (
+        "import tinymed, tinymed.nn, tinymed.optim; from tinymed import backend; backend.table('numba');"
+        "print(sum(len(k.codes) for k in backend.implementations.values()))"
+    )
     assert python(tmp_path, "-c", code) == 0
 
 
@@ -144,8 +152,11 @@ jobs = [ahead.Job(name, False, (kinds * 2,), 1) for name in ("relu_forward", "ne
 {spoil}
 print(json.dumps(sorted(b.kernel for b in ahead.build(jobs, 2))))
 """
-        spoils = ("sys.executable = 'no such program'", "ahead.__name__ = 'no_such_module'",
-                  "ahead.encode = lambda kinds: 'a signature that makes no sense'")  # fmt: skip
+        spoils = (
+            "sys.executable = 'no such program'",
+            "ahead.__name__ = 'no_such_module'",
+            "ahead.encode = lambda kinds: 'a signature that makes no sense'",
+        )
         for spoil in spoils:
             assert python(tmp_path, "-c", jobs.format(spoil=spoil)) == ["exp_forward", "neg", "relu_forward"]
 

@@ -29,8 +29,10 @@ def relative(actual, expected):
 # ------------------------------------------------------------------------------------------------- the transforms
 
 
-@pytest.mark.parametrize(("points", "taps"), [((0, 1, -1), 3), ((0, 1, -1, 2, -2), 3), ((0, 1, -1, 2), 3), ((0, 1), 2),
-                                              ((0, 1, -1, 2, -2, 3), 5)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("points", "taps"),
+    [((0, 1, -1), 3), ((0, 1, -1, 2, -2), 3), ((0, 1, -1, 2), 3), ((0, 1), 2), ((0, 1, -1, 2, -2, 3), 5)],
+)
 def test_matrices_give_a_filter_exactly(points, taps):
     """For each unit signal and unit filter: A^T [(G g) * (B^T d)] is the correlation, in exact arithmetic."""
     signal, filter, inverse = winograd_matrices(points, taps)
@@ -54,8 +56,13 @@ SHAPES = [microkernel.Shape(6, 2, 8, True), microkernel.Shape(4, 2, 4, False), m
 def test_transforms_of_every_instruction_set(shape, m):
     """At a corner, at an edge and inside of an image, for parts of a vector of channels and for several."""
     signal, filter, inverse = MATRICES[m]
-    for matrix, gather in ((signal, True), (filter, True), (transposed(inverse), True), (inverse, False),
-                           (transposed(filter), False)):  # fmt: skip
+    for matrix, gather in (
+        (signal, True),
+        (filter, True),
+        (transposed(inverse), True),
+        (inverse, False),
+        (transposed(filter), False),
+    ):
         square = machine_code(PARAMETERS, emitter(matrix, gather, shape=shape))
         rng, (rows, columns), exact = np.random.default_rng(0), np.shape(matrix), np.array(matrix, float)
         for channels, i, j in ((1, -1, -1), (shape.lanes, 0, 2), (2 * shape.lanes + 1, 3, 1), (shape.lanes, 4, -2)):
@@ -65,8 +72,18 @@ def test_transforms_of_every_instruction_set(shape, m):
                 other = guards.place(np.zeros(columns * channels, np.float32))
                 planes = guards.place(normal(rng, (rows if gather else columns) ** 2, room))
                 around = np.pad(image, ((9, 9), (9, 9), (0, 0))).astype(float)
-                square(image.ctypes.data, h, w, 4 * channels, other.ctypes.data, i, j, planes.ctypes.data, 4 * room,
-                       channels)  # fmt: skip
+                square(
+                    image.ctypes.data,
+                    h,
+                    w,
+                    4 * channels,
+                    other.ctypes.data,
+                    i,
+                    j,
+                    planes.ctypes.data,
+                    4 * room,
+                    channels,
+                )
                 side = columns if gather else rows
                 here = slice(9 + i, 9 + i + side), slice(9 + j, 9 + j + side)
                 source = around[here] if gather else planes[:, :channels].reshape(columns, columns, channels)
@@ -92,8 +109,12 @@ def spread(pooled, winners):
 def test_transforms_of_pooled_pixels(shape, m):
     """Reading gradients where they lie in windows; writing only the largest of ReLU of each window."""
     signal, _, inverse = MATRICES[m]
-    for matrix, gather, parity in ((signal, True, 0), (signal, True, 1), (transposed(inverse), True, 0),
-                                   (inverse, False, 0)):  # fmt: skip
+    for matrix, gather, parity in (
+        (signal, True, 0),
+        (signal, True, 1),
+        (transposed(inverse), True, 0),
+        (inverse, False, 0),
+    ):
         square = machine_code([*PARAMETERS, "index"], emitter(matrix, gather, parity, shape))
         rng, (rows, columns), exact = np.random.default_rng(0), np.shape(matrix), np.array(matrix, float)
         for channels, i, j in ((1, -1, -1), (shape.lanes, 0, 1), (2 * shape.lanes + 1, 2, 0), (3, 1, 2)):
@@ -105,8 +126,19 @@ def test_transforms_of_pooled_pixels(shape, m):
                 planes = guards.place(normal(rng, (rows if gather else columns) ** 2, room))
                 around = np.pad(spread(image, index), ((9, 9), (9, 9), (0, 0)))
                 kept = image.copy(), index.copy()
-                square(image.ctypes.data, h, w, 4 * channels, other.ctypes.data, i, j, planes.ctypes.data, 4 * room,
-                       channels, index.ctypes.data)  # fmt: skip
+                square(
+                    image.ctypes.data,
+                    h,
+                    w,
+                    4 * channels,
+                    other.ctypes.data,
+                    i,
+                    j,
+                    planes.ctypes.data,
+                    4 * room,
+                    channels,
+                    index.ctypes.data,
+                )
                 top, left = 9 + 2 * i + parity, 9 + 2 * j + parity
                 if gather:
                     source = around[top : top + side, left : left + side]
@@ -248,8 +280,13 @@ for threads in (1, 2):
 
 
 def test_one_and_two_threads_give_the_same_bits():
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False,
-                          env={**os.environ, "NUMBA_NUM_THREADS": "2", "TINYMED_PRECISION": "tf32"})  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "NUMBA_NUM_THREADS": "2", "TINYMED_PRECISION": "tf32"},
+    )
     assert done.returncode == 0, done.stderr
     one, two = done.stdout.split()
     assert one == two
@@ -270,15 +307,18 @@ def test_exact_forbids_four_by_four():
                 assert algorithms.choose(direction, IMAGES, FILTER, padding=(ONE, ONE)) != "winograd4"
 
 
-@pytest.mark.parametrize(("weight", "how", "expected"), [
-    ((64, 64, 5, 5), {}, "direct"),
-    ((64, 64, 1, 1), {}, "direct"),
-    (FILTER, {"stride": (2, 2)}, "direct"),
-    (FILTER, {"dilation": (1, 2)}, "direct"),
-    ((64, 32, 3, 3), {"groups": 2}, "direct"),
-    ((64, 1, 3, 3), {"groups": 64}, "depthwise"),
-    ((128, 1, 3, 3), {"groups": 64}, "direct"),  # two filters to a channel
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("weight", "how", "expected"),
+    [
+        ((64, 64, 5, 5), {}, "direct"),
+        ((64, 64, 1, 1), {}, "direct"),
+        (FILTER, {"stride": (2, 2)}, "direct"),
+        (FILTER, {"dilation": (1, 2)}, "direct"),
+        ((64, 32, 3, 3), {"groups": 2}, "direct"),
+        ((64, 1, 3, 3), {"groups": 64}, "depthwise"),
+        ((128, 1, 3, 3), {"groups": 64}, "direct"),  # two filters to a channel
+    ],
+)
 def test_what_winograd_cannot_do(weight, how, expected):
     for name in (None, *FORCED):
         with use_precision("tf32"), algorithms.use_algorithm(name):
@@ -310,8 +350,13 @@ def test_forcing_is_undone_and_checked():
         algorithms.choose("backwards", IMAGES, FILTER)
     code = "from tinymed.cpu import algorithms; print(algorithms.choose('forward', (8, 64, 32, 32), (64, 64, 3, 3)))"
     for name, expected in (("direct", "direct"), ("winograd2", "winograd2"), ("", "winograd4")):
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
-                              env={**os.environ, "TINYMED_CONV": name, "TINYMED_PRECISION": "tf32"})  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "TINYMED_CONV": name, "TINYMED_PRECISION": "tf32"},
+        )
         assert done.stdout.strip() == expected
 
 

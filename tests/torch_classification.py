@@ -36,8 +36,9 @@ D = (64, 64, POOL, 128, 128, POOL, 256, 256, 256, POOL, 512, 512, 512, POOL, 512
 E = (64, 64, POOL, 128, 128, POOL, *[256] * 4, POOL, *[512] * 4, POOL, *[512] * 4, POOL)
 
 
-def vgg_layers(plan: Sequence[int], wide: Callable[[int], int], norm: bool = False, pad: int = 1,
-               ceil: bool = False) -> nn.Sequential:  # fmt: skip
+def vgg_layers(
+    plan: Sequence[int], wide: Callable[[int], int], norm: bool = False, pad: int = 1, ceil: bool = False
+) -> nn.Sequential:
     layers: list[Any] = []
     a = 3
     for item in plan:
@@ -55,9 +56,16 @@ def vgg(plan: Sequence[int], wide: Callable[[int], int], classes: int, norm: boo
     return Net(
         lambda n, x: n.classifier(torch.flatten(F.adaptive_avg_pool2d(n.features(x), 7), 1)),
         features=vgg_layers(plan, wide, norm),
-        classifier=nn.Sequential(nn.Linear(49 * wide(512), dense), nn.ReLU(), nn.Dropout(0), nn.Linear(dense, dense),
-                                 nn.ReLU(), nn.Dropout(0), nn.Linear(dense, classes)),
-    )  # fmt: skip
+        classifier=nn.Sequential(
+            nn.Linear(49 * wide(512), dense),
+            nn.ReLU(),
+            nn.Dropout(0),
+            nn.Linear(dense, dense),
+            nn.ReLU(),
+            nn.Dropout(0),
+            nn.Linear(dense, classes),
+        ),
+    )
 
 
 def dcnn_vgg16(wide: Callable[[int], int], classes: int, size: int) -> nn.Module:
@@ -66,21 +74,42 @@ def dcnn_vgg16(wide: Callable[[int], int], classes: int, size: int) -> nn.Module
     for b in (256, 128, 64):
         layers += [nn.Linear(a, b), nn.ReLU()]
         a = b
-    return Net(lambda n, x: n.classifier(torch.flatten(n.features(x), 1)), features=vgg_layers(D, wide),
-               classifier=nn.Sequential(*layers, nn.Dropout(0), nn.Linear(64, classes)))  # fmt: skip
+    return Net(
+        lambda n, x: n.classifier(torch.flatten(n.features(x), 1)),
+        features=vgg_layers(D, wide),
+        classifier=nn.Sequential(*layers, nn.Dropout(0), nn.Linear(64, classes)),
+    )
 
 
 def alexnet_tower(wide: Callable[[int], int], classes: int) -> nn.Module:
     a, b, c, d, e, f = (wide(n) for n in (64, 192, 384, 256, 256, 4096))
     return Net(
         lambda n, x: n.classifier(torch.flatten(F.adaptive_avg_pool2d(n.features(x), 6), 1)),
-        features=nn.Sequential(nn.Conv2d(3, a, 11, 4, 2), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Conv2d(a, b, 5, padding=2),
-                               nn.ReLU(), nn.MaxPool2d(3, 2), nn.Conv2d(b, c, 3, padding=1), nn.ReLU(),
-                               nn.Conv2d(c, d, 3, padding=1), nn.ReLU(), nn.Conv2d(d, e, 3, padding=1), nn.ReLU(),
-                               nn.MaxPool2d(3, 2)),
-        classifier=nn.Sequential(nn.Dropout(0), nn.Linear(36 * e, f), nn.ReLU(), nn.Dropout(0), nn.Linear(f, f),
-                                 nn.ReLU(), nn.Linear(f, classes)),
-    )  # fmt: skip
+        features=nn.Sequential(
+            nn.Conv2d(3, a, 11, 4, 2),
+            nn.ReLU(),
+            nn.MaxPool2d(3, 2),
+            nn.Conv2d(a, b, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(3, 2),
+            nn.Conv2d(b, c, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(c, d, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(d, e, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(3, 2),
+        ),
+        classifier=nn.Sequential(
+            nn.Dropout(0),
+            nn.Linear(36 * e, f),
+            nn.ReLU(),
+            nn.Dropout(0),
+            nn.Linear(f, f),
+            nn.ReLU(),
+            nn.Linear(f, classes),
+        ),
+    )
 
 
 def alexnet_2012(wide: Callable[[int], int], classes: int, groups: int) -> nn.Module:
@@ -91,14 +120,33 @@ def alexnet_2012(wide: Callable[[int], int], classes: int, groups: int) -> nn.Mo
 
     return Net(
         lambda n, x: n.classifier(torch.flatten(F.adaptive_avg_pool2d(n.features(x), 6), 1)),
-        features=nn.Sequential(nn.Conv2d(3, a, 11, 4), nn.ReLU(), lrn(), nn.MaxPool2d(3, 2),
-                               nn.Conv2d(a, b, 5, padding=2, groups=groups), nn.ReLU(), lrn(), nn.MaxPool2d(3, 2),
-                               nn.Conv2d(b, c, 3, padding=1), nn.ReLU(),
-                               nn.Conv2d(c, d, 3, padding=1, groups=groups), nn.ReLU(),
-                               nn.Conv2d(d, e, 3, padding=1, groups=groups), nn.ReLU(), nn.MaxPool2d(3, 2)),
-        classifier=nn.Sequential(nn.Linear(36 * e, f), nn.ReLU(), nn.Dropout(0), nn.Linear(f, f), nn.ReLU(),
-                                 nn.Dropout(0), nn.Linear(f, classes)),
-    )  # fmt: skip
+        features=nn.Sequential(
+            nn.Conv2d(3, a, 11, 4),
+            nn.ReLU(),
+            lrn(),
+            nn.MaxPool2d(3, 2),
+            nn.Conv2d(a, b, 5, padding=2, groups=groups),
+            nn.ReLU(),
+            lrn(),
+            nn.MaxPool2d(3, 2),
+            nn.Conv2d(b, c, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(c, d, 3, padding=1, groups=groups),
+            nn.ReLU(),
+            nn.Conv2d(d, e, 3, padding=1, groups=groups),
+            nn.ReLU(),
+            nn.MaxPool2d(3, 2),
+        ),
+        classifier=nn.Sequential(
+            nn.Linear(36 * e, f),
+            nn.ReLU(),
+            nn.Dropout(0),
+            nn.Linear(f, f),
+            nn.ReLU(),
+            nn.Dropout(0),
+            nn.Linear(f, classes),
+        ),
+    )
 
 
 # ------------------------------------------------------------------------------------------------------ ResNets
@@ -135,9 +183,13 @@ def stem(n: Any, x: Any) -> Any:
 
 
 def resnet50(w: Sequence[int], classes: int, v1: bool) -> nn.Module:
-    return Net(lambda n, x: n.fc(n.layer4(n.layer3(n.layer2(n.layer1(stem(n, x))))).mean((2, 3))),
-               conv1=conv(3, w[0], 7, 2, 3), bn1=nn.BatchNorm2d(w[0]), **bottleneck_stages(w, v1),
-               fc=nn.Linear(4 * w[3], classes))  # fmt: skip
+    return Net(
+        lambda n, x: n.fc(n.layer4(n.layer3(n.layer2(n.layer1(stem(n, x))))).mean((2, 3))),
+        conv1=conv(3, w[0], 7, 2, 3),
+        bn1=nn.BatchNorm2d(w[0]),
+        **bottleneck_stages(w, v1),
+        fc=nn.Linear(4 * w[3], classes),
+    )
 
 
 def fixed_bilinear(y: Any, factor: int, padding: int) -> Any:
@@ -188,8 +240,13 @@ def resnet20(w: Sequence[int], classes: int, n: int, shortcut: str) -> nn.Module
     for i, b in enumerate(w, 1):
         blocks = [Basic(a if j == 0 else b, b, 2 if i > 1 and j == 0 else 1, shortcut) for j in range(n)]
         stages[f"layer{i}"], a = nn.Sequential(*blocks), b
-    return Net(lambda m, x: m.fc(m.layer3(m.layer2(m.layer1(F.relu(m.bn1(m.conv1(x)))))).mean((2, 3))),
-               conv1=conv(3, w[0], 3, 1, 1), bn1=nn.BatchNorm2d(w[0]), **stages, fc=nn.Linear(a, classes))  # fmt: skip
+    return Net(
+        lambda m, x: m.fc(m.layer3(m.layer2(m.layer1(F.relu(m.bn1(m.conv1(x)))))).mean((2, 3))),
+        conv1=conv(3, w[0], 3, 1, 1),
+        bn1=nn.BatchNorm2d(w[0]),
+        **stages,
+        fc=nn.Linear(a, classes),
+    )
 
 
 # ------------------------------------------------------------------------------------------ DenseNet, Xception
@@ -219,12 +276,19 @@ def densenet121(growth: int, classes: int) -> nn.Module:
             a += growth
         f.add_module(f"denseblock{i}", block)
         if i < 4:
-            f.add_module(f"transition{i}", Net(lambda n, x: F.avg_pool2d(n.conv(F.relu(n.norm(x))), 2),
-                                               norm=nn.BatchNorm2d(a), conv=conv(a, a // 2, 1)))  # fmt: skip
+            f.add_module(
+                f"transition{i}",
+                Net(
+                    lambda n, x: F.avg_pool2d(n.conv(F.relu(n.norm(x))), 2),
+                    norm=nn.BatchNorm2d(a),
+                    conv=conv(a, a // 2, 1),
+                ),
+            )
             a //= 2
     f.add_module("norm5", nn.BatchNorm2d(a))
-    return Net(lambda n, x: n.classifier(F.relu(n.features(x)).mean((2, 3))), features=f,
-               classifier=nn.Linear(a, classes))  # fmt: skip
+    return Net(
+        lambda n, x: n.classifier(F.relu(n.features(x)).mean((2, 3))), features=f, classifier=nn.Linear(a, classes)
+    )
 
 
 def separable(a: int, b: int) -> nn.Module:
@@ -303,8 +367,14 @@ def fcn(stride: int, wide: Callable[[int], int], classes: int, plan: Sequence[in
 
     skips = {"score_pool4": nn.Conv2d(wide(512), classes, 1)} if stride <= 16 else {}
     skips |= {"score_pool3": nn.Conv2d(wide(256), classes, 1)} if stride == 8 else {}
-    return Net(compute, features=vgg_layers(plan, wide, pad=100, ceil=True), fc6=nn.Conv2d(wide(512), dense, 7),
-               fc7=nn.Conv2d(dense, dense, 1), score=nn.Conv2d(dense, classes, 1), **skips)  # fmt: skip
+    return Net(
+        compute,
+        features=vgg_layers(plan, wide, pad=100, ceil=True),
+        fc6=nn.Conv2d(wide(512), dense, 7),
+        fc7=nn.Conv2d(dense, dense, 1),
+        score=nn.Conv2d(dense, classes, 1),
+        **skips,
+    )
 
 
 # ------------------------------------------------------------------------------------------------ patch networks
@@ -316,17 +386,26 @@ def zhang2015(wide: Callable[[int], int], classes: int) -> nn.Module:
     for b in map(wide, (64, 256, 768)):
         layers += [nn.Conv2d(a, b, 5), nn.ReLU(), nn.LocalResponseNorm(5, 5e-4, 0.75, 2.0)]
         a = b
-    return Net(lambda n, x: n.classifier(n.features(x)), features=nn.Sequential(*layers),
-               classifier=nn.Sequential(nn.Flatten(), nn.Dropout(0), nn.Linear(a, classes)))  # fmt: skip
+    return Net(
+        lambda n, x: n.classifier(n.features(x)),
+        features=nn.Sequential(*layers),
+        classifier=nn.Sequential(nn.Flatten(), nn.Dropout(0), nn.Linear(a, classes)),
+    )
 
 
 def triplanar(wide: Callable[[int], int], classes: int) -> nn.Module:
     a, b = wide(32), wide(64)
     planes = nn.ModuleList(
-        nn.Sequential(nn.Conv2d(1, a, 5), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(a, b, 5), nn.ReLU(), nn.AvgPool2d(2),
-                      nn.Flatten()) for _ in range(3))  # fmt: skip
-    return Net(lambda n, x: n.classifier(torch.cat([p(x[:, i : i + 1]) for i, p in enumerate(n.planes)], 1)),
-               planes=planes, classifier=nn.Linear(3 * 16 * b, classes))  # fmt: skip
+        nn.Sequential(
+            nn.Conv2d(1, a, 5), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(a, b, 5), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten()
+        )
+        for _ in range(3)
+    )
+    return Net(
+        lambda n, x: n.classifier(torch.cat([p(x[:, i : i + 1]) for i, p in enumerate(n.planes)], 1)),
+        planes=planes,
+        classifier=nn.Linear(3 * 16 * b, classes),
+    )
 
 
 def mtann(window: int, hidden: int) -> nn.Module:
@@ -345,17 +424,36 @@ def ciresan_n4(wide: Callable[[int], int], classes: int) -> nn.Module:
     layers: list[Any] = []
     for i, k in enumerate((4, 5, 4, 4)):
         layers += [nn.Conv2d(c if i else 1, c, k), nn.ReLU(), nn.MaxPool2d(2)]
-    return Net(lambda n, x: n.classifier(n.features(x)), features=nn.Sequential(*layers),
-               classifier=nn.Sequential(nn.Flatten(), nn.Linear(9 * c, wide(200)), nn.ReLU(),
-                                        nn.Linear(wide(200), classes)))  # fmt: skip
+    return Net(
+        lambda n, x: n.classifier(n.features(x)),
+        features=nn.Sequential(*layers),
+        classifier=nn.Sequential(nn.Flatten(), nn.Linear(9 * c, wide(200)), nn.ReLU(), nn.Linear(wide(200), classes)),
+    )
 
 
 def kumar_cnn3(wide: Callable[[int], int], classes: int) -> nn.Module:
     a, b, c, f = (wide(n) for n in (25, 50, 80, 1024))
     return Net(
         lambda n, x: n.classifier(n.features(x)),
-        features=nn.Sequential(nn.Conv2d(3, a, 4), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(a, b, 5), nn.ReLU(),
-                               nn.MaxPool2d(2), nn.Conv2d(b, c, 6), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True)),
-        classifier=nn.Sequential(nn.Flatten(), nn.Linear(9 * c, f), nn.ReLU(), nn.Dropout(0), nn.Linear(f, f),
-                                 nn.ReLU(), nn.Dropout(0), nn.Linear(f, classes)),
-    )  # fmt: skip
+        features=nn.Sequential(
+            nn.Conv2d(3, a, 4),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(a, b, 5),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(b, c, 6),
+            nn.ReLU(),
+            nn.MaxPool2d(2, ceil_mode=True),
+        ),
+        classifier=nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(9 * c, f),
+            nn.ReLU(),
+            nn.Dropout(0),
+            nn.Linear(f, f),
+            nn.ReLU(),
+            nn.Dropout(0),
+            nn.Linear(f, classes),
+        ),
+    )

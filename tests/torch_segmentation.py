@@ -35,15 +35,29 @@ class UNet(nn.Module):
         def block(a: int, mid: int, out: int) -> nn.Sequential:
             return two_convs(nn.Conv2d, bn, a, mid, out, pad, not norm)
 
-        self.down = nn.ModuleList([block(channels, b, b), block(b, 2 * b, 2 * b), block(2 * b, 4 * b, 4 * b),
-                                   block(4 * b, 8 * b, 8 * b),
-                                   block(8 * b, 16 * b // half, 16 * b // half)])  # fmt: skip
+        self.down = nn.ModuleList(
+            [
+                block(channels, b, b),
+                block(b, 2 * b, 2 * b),
+                block(2 * b, 4 * b, 4 * b),
+                block(4 * b, 8 * b, 8 * b),
+                block(8 * b, 16 * b // half, 16 * b // half),
+            ]
+        )
         self.up = nn.ModuleList(
-            nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True) if bilinear
-            else nn.ConvTranspose2d(2 * w, w, 2, 2) for w in (8 * b, 4 * b, 2 * b, b)
-        )  # fmt: skip
-        self.join = nn.ModuleList([block(16 * b, 8 * b, 8 * b // half), block(8 * b, 4 * b, 4 * b // half),
-                                   block(4 * b, 2 * b, 2 * b // half), block(2 * b, b, b)])  # fmt: skip
+            nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+            if bilinear
+            else nn.ConvTranspose2d(2 * w, w, 2, 2)
+            for w in (8 * b, 4 * b, 2 * b, b)
+        )
+        self.join = nn.ModuleList(
+            [
+                block(16 * b, 8 * b, 8 * b // half),
+                block(8 * b, 4 * b, 4 * b // half),
+                block(4 * b, 2 * b, 2 * b // half),
+                block(2 * b, b, b),
+            ]
+        )
         self.head = nn.Conv2d(b, classes, 1)
 
     def forward(self, x: Any) -> Any:
@@ -123,13 +137,12 @@ class PathStep(nn.Module):
 class MultiRes(nn.Module):
     """DC-UNet (dual) or MultiResUNet, from a table of widths."""
 
-    def __init__(self, classes: int, channels: int, table: list[tuple[int, int, int]], filters: list[int],
-                 dual: bool) -> None:  # fmt: skip
+    def __init__(
+        self, classes: int, channels: int, table: list[tuple[int, int, int]], filters: list[int], dual: bool
+    ) -> None:
         super().__init__()
         out = [sum(t) for t in table]
-        self.down = nn.ModuleList(
-            DualBlock(a, t, dual) for a, t in zip([channels, *out[:4]], table, strict=True)
-        )  # fmt: skip
+        self.down = nn.ModuleList(DualBlock(a, t, dual) for a, t in zip([channels, *out[:4]], table, strict=True))
         self.path = nn.ModuleList(
             nn.Sequential(*(PathStep(out[i] if j == 0 else filters[i], filters[i]) for j in range(4 - i)))
             for i in range(4)
@@ -155,8 +168,14 @@ class UNet3d(nn.Module):
         def block(i: int, mid: int, o: int) -> nn.Sequential:
             return two_convs(nn.Conv3d, nn.BatchNorm3d, i, mid, o, int(same), True)
 
-        self.down = nn.ModuleList([block(channels, b, 2 * b), block(2 * b, 2 * b, 4 * b),
-                                   block(4 * b, 4 * b, 8 * b), block(8 * b, 8 * b, 16 * b)])  # fmt: skip
+        self.down = nn.ModuleList(
+            [
+                block(channels, b, 2 * b),
+                block(2 * b, 2 * b, 4 * b),
+                block(4 * b, 4 * b, 8 * b),
+                block(8 * b, 8 * b, 16 * b),
+            ]
+        )
         self.up = nn.ModuleList(nn.ConvTranspose3d(w, w, 2, 2, bias=False) for w in (16 * b, 8 * b, 4 * b))
         self.join = nn.ModuleList(
             [block(24 * b, 8 * b, 8 * b), block(12 * b, 4 * b, 4 * b), block(6 * b, 2 * b, 2 * b)]
@@ -192,13 +211,18 @@ class VoxResNet(nn.Module):
         self.conv1a, self.bn1a = nn.Conv3d(channels, b, 3, padding=1), nn.BatchNorm3d(b)
         self.conv1b = nn.Conv3d(b, b, 3, padding=1)
         self.stages = nn.ModuleList(
-            nn.Sequential(nn.BatchNorm3d(i), nn.ReLU(), nn.Conv3d(i, 2 * b, 3, stride=2, padding=1), VoxRes(2 * b),
-                          VoxRes(2 * b)) for i in (b, 2 * b, 2 * b))  # fmt: skip
+            nn.Sequential(
+                nn.BatchNorm3d(i), nn.ReLU(), nn.Conv3d(i, 2 * b, 3, stride=2, padding=1), VoxRes(2 * b), VoxRes(2 * b)
+            )
+            for i in (b, 2 * b, 2 * b)
+        )
         sizes = ((b, 3, 1), (2 * b, 4, 2), (2 * b, 6, 4), (2 * b, 10, 8))
         self.heads = nn.ModuleList(
-            nn.Sequential(nn.ConvTranspose3d(c, c, k, stride=s, padding=1), nn.ReLU(),
-                          nn.Conv3d(c, classes, 3, padding=1))
-            for c, k, s in sizes)  # fmt: skip
+            nn.Sequential(
+                nn.ConvTranspose3d(c, c, k, stride=s, padding=1), nn.ReLU(), nn.Conv3d(c, classes, 3, padding=1)
+            )
+            for c, k, s in sizes
+        )
 
     def forward(self, x: Any) -> Any:
         y = self.conv1b(torch.relu(self.bn1a(self.conv1a(x))))
@@ -227,17 +251,17 @@ class VNet(nn.Module):
         super().__init__()
         w = [b, 2 * b, 4 * b, 8 * b, 16 * b]
         self.down = nn.ModuleList(VStage(1 if i == 0 else w[i], w[i], n) for i, n in enumerate(down))
-        self.halve = nn.ModuleList(
-            nn.Sequential(nn.Conv3d(a, 2 * a, 2, stride=2), nn.PReLU(2 * a)) for a in w[:4]
-        )  # fmt: skip
+        self.halve = nn.ModuleList(nn.Sequential(nn.Conv3d(a, 2 * a, 2, stride=2), nn.PReLU(2 * a)) for a in w[:4])
         self.enlarge = nn.ModuleList(
             nn.Sequential(nn.ConvTranspose3d(i, o, 2, stride=2), nn.PReLU(o))
             for i, o in ((w[4], w[3]), (w[4], w[2]), (w[3], w[1]), (w[2], w[0]))
         )
         self.up = nn.ModuleList(VStage(c, c, n) for c, n in zip((w[4], w[3], w[2], w[1]), up, strict=True))
-        self.head = (nn.Sequential(nn.Conv3d(w[1], classes, 5, padding=2), nn.PReLU(classes),
-                                   nn.Conv3d(classes, classes, 1))
-                     if released else nn.Conv3d(w[1], classes, 1))  # fmt: skip
+        self.head = (
+            nn.Sequential(nn.Conv3d(w[1], classes, 5, padding=2), nn.PReLU(classes), nn.Conv3d(classes, classes, 1))
+            if released
+            else nn.Conv3d(w[1], classes, 1)
+        )
 
     def forward(self, x: Any) -> Any:
         skips = [self.down[0](x)]
@@ -281,10 +305,20 @@ class MultiStream(nn.Module):
         for _ in range(2):
             tract = nn.Module()
             tract.trunk = nn.Sequential(
-                nn.Conv2d(3, w[0], 11, stride=4, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2),
-                nn.Conv2d(w[0], w[1], 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2),
-                nn.Conv2d(w[1], w[2], 3, padding=1), nn.ReLU(), nn.Conv2d(w[2], w[3], 3, padding=1), nn.ReLU(),
-                nn.Conv2d(w[3], w[4], 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2))  # fmt: skip
+                nn.Conv2d(3, w[0], 11, stride=4, padding=2),
+                nn.ReLU(),
+                nn.MaxPool2d(3, 2),
+                nn.Conv2d(w[0], w[1], 5, padding=2),
+                nn.ReLU(),
+                nn.MaxPool2d(3, 2),
+                nn.Conv2d(w[1], w[2], 3, padding=1),
+                nn.ReLU(),
+                nn.Conv2d(w[2], w[3], 3, padding=1),
+                nn.ReLU(),
+                nn.Conv2d(w[3], w[4], 3, padding=1),
+                nn.ReLU(),
+                nn.MaxPool2d(3, 2),
+            )
             tract.dense = nn.Sequential(nn.Flatten(), nn.Dropout(0.0), nn.Linear(36 * w[4], hidden), nn.ReLU())
             self.tracts.append(tract)
         self.auxiliary = nn.ModuleList(nn.Linear(hidden, classes) for _ in range(2))

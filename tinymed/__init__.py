@@ -33,7 +33,7 @@ from .ops.compare import (
     lt,
     ne,
     not_equal,
-)  # fmt: skip
+)
 from .ops.conv import conv1d, conv2d, conv3d
 from .ops.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from .ops.dropout import dropout
@@ -53,7 +53,7 @@ from .ops.elementwise import (
     subtract,
     true_divide,
     where,
-)  # fmt: skip
+)
 from .ops.extremes import amax, amin, argmax, argmin, max, min
 from .ops.gather import gather, index_select, scatter_add, take_along_dim
 from .ops.indexing import narrow, select
@@ -76,7 +76,7 @@ from .ops.shape import (
     t,
     transpose,
     unsqueeze,
-)  # fmt: skip
+)
 from .ops.smooth import celu, selu, sigmoid, tanh
 from .ops.softmax import log_softmax, softmax
 from .ops.unary import (
@@ -96,7 +96,7 @@ from .ops.unary import (
     sin,
     sqrt,
     square,
-)  # fmt: skip
+)
 from .precision import use_precision
 from .program import capture
 from .random import manual_seed
@@ -116,7 +116,7 @@ from .tensor import (
     tensor,
     zeros,
     zeros_like,
-)  # fmt: skip
+)
 from .train.weights import load, save
 
 __version__ = "0.1.0"

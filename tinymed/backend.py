@@ -105,8 +105,10 @@ class Launch:
         if plan.fallback:
             self.fallback += 1
             if strict and self.name in self.table.native and is_single(args):
-                raise BackendError(f"{self.name} must be native on {self.table.name!r} but fell back to the "
-                                   f"reference for {describe(args)}")  # fmt: skip
+                raise BackendError(
+                    f"{self.name} must be native on {self.table.name!r} but fell back to the "
+                    f"reference for {describe(args)}"
+                )
         else:
             self.native += 1
         if not observers:
@@ -164,11 +166,14 @@ class Launch:
             (i, o) for i, (a, o) in enumerate(zip(args, orders, strict=True)) if o is not None and not is_dense(a, o)
         ]
         names = iter(kernel.parameters)
-        outs = [(shape, dtype, kernel.order(n, len(shape), flat))
-                for (shape, dtype), n in zip(kernel.specs(args), names, strict=False)]  # fmt: skip
+        outs = [
+            (shape, dtype, kernel.order(n, len(shape), flat))
+            for (shape, dtype), n in zip(kernel.specs(args), names, strict=False)
+        ]
         work = [spec(w, np.dtype(np.float32)) for w in (kernel.work(*args) if kernel.work else ())]
-        views: list[Callable[[Any], Any] | None] = [kernel.view(n, o, shape) for (shape, _, o), n in
-                                                    zip(outs, kernel.parameters, strict=False)]  # fmt: skip
+        views: list[Callable[[Any], Any] | None] = [
+            kernel.view(n, o, shape) for (shape, _, o), n in zip(outs, kernel.parameters, strict=False)
+        ]
         views += [None] * len(work)
         for n, a, o in zip(kernel.parameters[len(kernel.parameters) - len(args) :], args, orders, strict=True):
             views.append(kernel.view(n, o, a.shape) if o is not None else np.float32 if isinstance(a, float) else None)

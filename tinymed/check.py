@@ -50,14 +50,16 @@ def leaves(arguments: Sequence[Any], dtype: Any = np.float64, arrange: Arrange =
     return result
 
 
-def results(fn: Function, arguments: Sequence[Any], dtype: Any = np.float64, seed: int = 0,
-            arrange: Arrange = np.asarray) -> tuple[list[Any], list[Any]]:  # fmt: skip
+def results(
+    fn: Function, arguments: Sequence[Any], dtype: Any = np.float64, seed: int = 0, arrange: Arrange = np.asarray
+) -> tuple[list[Any], list[Any]]:
     """(outputs, gradients of the float arguments) of a function of tensors, under a random cotangent."""
     inputs = leaves(arguments, dtype, arrange)
     ys = tensors(fn(*inputs))
     weights = cotangents([y.data for y in ys], seed)
-    on_tape = [(y, device.move(w.astype(y.dtype), y.device)) for y, w in zip(ys, weights, strict=True)
-               if y.requires_grad]  # fmt: skip
+    on_tape = [
+        (y, device.move(w.astype(y.dtype), y.device)) for y, w in zip(ys, weights, strict=True) if y.requires_grad
+    ]
     if on_tape:
         walk([y for y, _ in on_tape], [w for _, w in on_tape])
     given = [i.grad for i in inputs if isinstance(i, Node) and i.requires_grad]
@@ -121,8 +123,15 @@ def contract(ys: Sequence[Any], weights: Sequence[np.ndarray]) -> float:
     return float(sum((y.astype(np.float64) * w).sum() for y, w in zip(ys, weights, strict=True) if y.dtype.kind == "f"))
 
 
-def gradcheck(fn: Function, inputs: Sequence[Any], *, eps: float = 1e-6, rtol: float = 1e-5, seed: int = 0,
-              max_coordinates: int = 64) -> None:  # fmt: skip
+def gradcheck(
+    fn: Function,
+    inputs: Sequence[Any],
+    *,
+    eps: float = 1e-6,
+    rtol: float = 1e-5,
+    seed: int = 0,
+    max_coordinates: int = 64,
+) -> None:
     """Compare fn's gradients with central differences in float64, under a random cotangent; raise GradientError.
 
     inputs: arrays or tensors (float ones are differentiated) and other arguments of fn.  Checked along one random
@@ -148,15 +157,25 @@ def gradcheck(fn: Function, inputs: Sequence[Any], *, eps: float = 1e-6, rtol: f
     size = float(np.sqrt(sum(float((g**2).sum()) for g in grads if g is not None)))
     noise = 1e-9 * (1 + sum(np.abs(w * y).sum() for w, y in zip(weights, ys, strict=True) if y.dtype.kind == "f"))
     if not abs(numeric - analytic) <= rtol * max(size, abs(numeric)) + noise:
-        raise GradientError(f"gradcheck: along a random direction the difference quotient is {numeric:.9g}, "
-                            f"backward gives {analytic:.9g} (gradient norm {size:.3g}, seed {seed})")  # fmt: skip
+        raise GradientError(
+            f"gradcheck: along a random direction the difference quotient is {numeric:.9g}, "
+            f"backward gives {analytic:.9g} (gradient norm {size:.3g}, seed {seed})"
+        )
     for j, b in enumerate(base):
         if b.size <= max_coordinates:
             coordinates(loss, base, j, grads[j], eps, rtol, noise, floats[j])
 
 
-def coordinates(loss: Callable[[Sequence[Any]], float], base: Sequence[np.ndarray], j: int, g: np.ndarray | None,
-                eps: float, rtol: float, noise: float, argument: int) -> None:  # fmt: skip
+def coordinates(
+    loss: Callable[[Sequence[Any]], float],
+    base: Sequence[np.ndarray],
+    j: int,
+    g: np.ndarray | None,
+    eps: float,
+    rtol: float,
+    noise: float,
+    argument: int,
+) -> None:
     """Compare every partial derivative of one input."""
     numeric = np.zeros(base[j].shape)
     for where in np.ndindex(base[j].shape):
@@ -173,14 +192,22 @@ def coordinates(loss: Callable[[Sequence[Any]], float], base: Sequence[np.ndarra
     )
     if wrong.any():
         where = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise GradientError(f"gradcheck: argument {argument} at {list(where)}: the difference quotient is "
-                            f"{numeric[where]:.9g}, backward gives {analytic[where]:.9g} "
-                            f"({int(wrong.sum())} of {wrong.size} elements differ)")  # fmt: skip
+        raise GradientError(
+            f"gradcheck: argument {argument} at {list(where)}: the difference quotient is "
+            f"{numeric[where]:.9g}, backward gives {analytic[where]:.9g} "
+            f"({int(wrong.sum())} of {wrong.size} elements differ)"
+        )
 
 
-def compare_backends(fn: Function, inputs: Sequence[Any], backends: Sequence[str] | None = None, *,
-                     dtype: Any = np.float32, rtol: float | None = None,
-                     seed: int = 0) -> dict[str, float]:  # fmt: skip
+def compare_backends(
+    fn: Function,
+    inputs: Sequence[Any],
+    backends: Sequence[str] | None = None,
+    *,
+    dtype: Any = np.float32,
+    rtol: float | None = None,
+    seed: int = 0,
+) -> dict[str, float]:
     """Compare outputs and gradients on each backend with the float64 reference; raise BackendMismatch.
 
     backends: by default all that work here.  Returns {backend: largest error relative to the largest value of the
@@ -212,8 +239,10 @@ def compare(ours: tuple[list[Any], list[Any]], true: tuple[list[Any], list[Any]]
                 raise BackendMismatch(f"{what}: {kind} {i} is {describe(x)}, expected {describe(y)}")
             error = relative_error(x, y) if y.dtype.kind == "f" else 0.0 if np.array_equal(x, y) else float("inf")
             if not error <= rtol:
-                raise BackendMismatch(f"{what}: {kind} {i} of shape {list(x.shape)} is off by {error:.2e} of its "
-                                      f"largest value; allowed {rtol:.0e}")  # fmt: skip
+                raise BackendMismatch(
+                    f"{what}: {kind} {i} of shape {list(x.shape)} is off by {error:.2e} of its "
+                    f"largest value; allowed {rtol:.0e}"
+                )
             worst = max(worst, error)
     return worst
 

@@ -110,9 +110,11 @@ class NaNLocator(tape.Observer):
             if bad and not any(not_finite(x) for x in inputs):
                 where = tuple(int(n) for n in np.argwhere(~np.isfinite(np.asarray(a)))[0])
                 what = "gradient" if way == "backward" else "output"
-                raise NaNFound(f"{label(op)}, {way}: {what} {i} of shape {list(a.shape)} has {bad} values that are not "
-                               f"finite, the first at {list(where)}, though its inputs are finite "
-                               f"({', '.join(extent(x) for x in inputs if is_array(x) and x.size)})")  # fmt: skip
+                raise NaNFound(
+                    f"{label(op)}, {way}: {what} {i} of shape {list(a.shape)} has {bad} values that are not "
+                    f"finite, the first at {list(where)}, though its inputs are finite "
+                    f"({', '.join(extent(x) for x in inputs if is_array(x) and x.size)})"
+                )
 
 
 def not_finite(a: Any) -> int:
@@ -166,8 +168,10 @@ class Validator(backend.Observer):
             error = 0.0 if np.array_equal(x, y) else float("inf")
         if x.shape != y.shape or not error <= self.rtol:
             where = f" in {tape.scope[-1]}" if tape.scope else ""
-            raise Disagreement(f"{name}{where}: result {i} of shape {list(x.shape)} is off from the reference by "
-                               f"{error:.2e} of its largest value; allowed {self.rtol:.0e}")  # fmt: skip
+            raise Disagreement(
+                f"{name}{where}: result {i} of shape {list(x.shape)} is off from the reference by "
+                f"{error:.2e} of its largest value; allowed {self.rtol:.0e}"
+            )
 
 
 def in_float64(a: Any) -> Any:
@@ -258,8 +262,10 @@ def tape_text(root: Node) -> str:
     number = {id(op): i for i, op in enumerate(ops)}
     lines = []
     for i, op in enumerate(ops):
-        inputs = ", ".join("-" if e is None else f"%{number[id(e[0])]}" if isinstance(e[0], Op) else
-                           f"leaf{list(e[0].data.shape)}" for e in op.edges)  # fmt: skip
+        inputs = ", ".join(
+            "-" if e is None else f"%{number[id(e[0])]}" if isinstance(e[0], Op) else f"leaf{list(e[0].data.shape)}"
+            for e in op.edges
+        )
         shapes = ", ".join(str(list(shape)) for shape, _ in op.specs)
         saved = sum(a.nbytes for a in op.saved if is_array(a))
         lines.append(f"%{i} = {label(op)}({inputs}) -> {shapes}; saves {saved} bytes")

@@ -59,8 +59,10 @@ def table_for(name: str, arrays: Sequence[Any]) -> Table:
     """The kernels for these arrays; RuntimeError, naming the op, if they are on several devices."""
     found = sorted({of(a) for a in arrays if is_array(a)})
     if len(found) > 1:
-        raise RuntimeError(f"{name}: its tensors are on several devices, {' and '.join(found)}; bring them together "
-                           "with .to('cuda') or .to('cpu')")  # fmt: skip
+        raise RuntimeError(
+            f"{name}: its tensors are on several devices, {' and '.join(found)}; bring them together "
+            "with .to('cuda') or .to('cpu')"
+        )
     return table_on(found[0]) if found else backend.table()
 
 

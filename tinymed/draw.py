@@ -39,8 +39,16 @@ class Draw:
         """A shape."""
         return tuple(self.integer(min_side, max_side) for _ in range(self.integer(min_axes, max_axes)))
 
-    def array(self, shape: Sequence[int], low: float = -2.0, high: float = 2.0, avoid: Sequence[float] = (),
-              margin: float = 0.02, distinct: bool = False, constant: bool = False) -> np.ndarray:  # fmt: skip
+    def array(
+        self,
+        shape: Sequence[int],
+        low: float = -2.0,
+        high: float = 2.0,
+        avoid: Sequence[float] = (),
+        margin: float = 0.02,
+        distinct: bool = False,
+        constant: bool = False,
+    ) -> np.ndarray:
         """float64 numbers from low to high, none within `margin` of those to avoid (kinks); `distinct`: no ties."""
         size, seed = int(np.prod(shape, dtype=np.int64)), self.integer(0, 2**31 - 1)
         if distinct:

@@ -68,9 +68,18 @@ class Rule(NamedTuple):
 class Kernel:
     """One implementation of one kernel name."""
 
-    def __init__(self, fn: Callable[..., Any], name: str, backend: str, composite: bool, kinds: dict[str, str],
-                 work: Callable[..., Sequence[Any]] | None, when: Callable[..., bool] | None,
-                 parallel: bool, choice: bool):  # fmt: skip
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        name: str,
+        backend: str,
+        composite: bool,
+        kinds: dict[str, str],
+        work: Callable[..., Sequence[Any]] | None,
+        when: Callable[..., bool] | None,
+        parallel: bool,
+        choice: bool,
+    ):
         self.fn, self.name, self.backend, self.composite, self.choice = fn, name, backend, composite, choice
         self.reference = backend == REFERENCE
         self.compiled_kind = not (self.reference or composite)
@@ -157,11 +166,23 @@ implementations: dict[tuple[str, str], Kernel] = {}
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def kernel(*, name: str = "", backend: str = REFERENCE, out: Callable[..., Sequence[Any]] | None = None,
-           flops: Callable[..., float] | None = None, writes: str = "", composite: bool = False, image: str = "",
-           filter: str = "", flat: str = "", rows: str = "", work: Callable[..., Sequence[Any]] | None = None,
-           when: Callable[..., bool] | None = None, parallel: bool = True,
-           choice: bool = False) -> Callable[[F], F]:  # fmt: skip
+def kernel(
+    *,
+    name: str = "",
+    backend: str = REFERENCE,
+    out: Callable[..., Sequence[Any]] | None = None,
+    flops: Callable[..., float] | None = None,
+    writes: str = "",
+    composite: bool = False,
+    image: str = "",
+    filter: str = "",
+    flat: str = "",
+    rows: str = "",
+    work: Callable[..., Sequence[Any]] | None = None,
+    when: Callable[..., bool] | None = None,
+    parallel: bool = True,
+    choice: bool = False,
+) -> Callable[[F], F]:
     """Declare an implementation of the kernel that the function is named after; see the module's docstring.
 
     name: instead of the function's own.  out: inputs -> shapes, or (shape, dtype) pairs, of the outputs.  flops:
@@ -177,8 +198,9 @@ def kernel(*, name: str = "", backend: str = REFERENCE, out: Callable[..., Seque
         called = name or fn.__name__
         if backend == REFERENCE or called not in rules:
             rules[called] = Rule(out or like_first, flops, frozenset(writes.split()))
-        implementations[backend, called] = Kernel(fn, called, backend, composite or choice, kinds, work, when,
-                                                  parallel, choice)  # fmt: skip
+        implementations[backend, called] = Kernel(
+            fn, called, backend, composite or choice, kinds, work, when, parallel, choice
+        )
         return fn
 
     return declare

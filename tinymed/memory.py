@@ -125,8 +125,11 @@ class Block:
         own = _heap or heap()
         self.start, self.nbytes = own.take(nbytes), nbytes
         self.__array_interface__ = {
-            "shape": shape, "typestr": typestr, "version": 3, "data": (own.base + self.start, False)
-        }  # fmt: skip
+            "shape": shape,
+            "typestr": typestr,
+            "version": 3,
+            "data": (own.base + self.start, False),
+        }
 
     def __del__(self) -> None:
         if _heap is not None:

@@ -50,8 +50,14 @@ class Node:
 
     __slots__ = ("__weakref__", "base", "data", "grad", "hooks", "index", "op", "requires_grad", "seen", "version")
 
-    def __init__(self, data: Array, requires_grad: bool = False, op: "Op | None" = None, index: int = 0,
-                 version: Version | None = None):  # fmt: skip
+    def __init__(
+        self,
+        data: Array,
+        requires_grad: bool = False,
+        op: "Op | None" = None,
+        index: int = 0,
+        version: Version | None = None,
+    ):
         self.data, self.requires_grad = data, requires_grad
         self.op, self.index = op, index
         self.base = version is None  # not a view of another tensor
@@ -63,8 +69,10 @@ class Node:
     def check_fresh(self, name: str) -> None:
         """Raise if the memory was written through another view and the tape's account of this one is out of date."""
         if self.seen != self.version.value and (self.op is not None or self.version.recorded):
-            raise RuntimeError(f"{name}: an input is a view of memory written in place after the view was taken; "
-                               "take the view again after the write")  # fmt: skip
+            raise RuntimeError(
+                f"{name}: an input is a view of memory written in place after the view was taken; "
+                "take the view again after the write"
+            )
 
     @property
     def plain(self) -> type["Node"]:
@@ -200,8 +208,10 @@ class Op:
         """One gradient for each input, from one for each output (zeros where none arrived)."""
         for version, value in self.guards:
             if version.value != value:
-                raise RuntimeError(f"{self.label()}: an array saved for backward was changed in place after the forward"
-                                   " pass; use a copy, or move the assignment before this op")  # fmt: skip
+                raise RuntimeError(
+                    f"{self.label()}: an array saved for backward was changed in place after the forward"
+                    " pass; use a copy, or move the assignment before this op"
+                )
         full = dys
         if len(dys) > 1:  # the only output of an op that is visited has a gradient
             full = [self.k.full(*spec, 0) if dy is None else dy for dy, spec in zip(dys, self.specs, strict=True)]
@@ -300,8 +310,12 @@ def promoted(inputs: tuple[Any, ...], floating: bool) -> tuple[Any, ...]:
 # -------------------------------------------------------------------------------------------- the backward walk
 
 
-def walk(roots: Sequence[Node], dys: Sequence[Array], retain_graph: bool = False,
-         wanted: dict[tuple[int, int], Any] | None = None) -> None:  # fmt: skip
+def walk(
+    roots: Sequence[Node],
+    dys: Sequence[Array],
+    retain_graph: bool = False,
+    wanted: dict[tuple[int, int], Any] | None = None,
+) -> None:
     """Carry the gradients dys of the root tensors back to the leaves, adding to their .grad.
 
     With `wanted` ({(id of op or leaf, output index): None}) the gradients of those places are stored there instead.
@@ -314,8 +328,10 @@ def walk(roots: Sequence[Node], dys: Sequence[Array], retain_graph: bool = False
             leaf(place, dx, shared, wanted)
             return
         if place.order < 0:
-            raise RuntimeError(f"{place.label()}: backward ran through this part of the graph already and freed what it"
-                               " saved; call backward(retain_graph=True) the first time")  # fmt: skip
+            raise RuntimeError(
+                f"{place.label()}: backward ran through this part of the graph already and freed what it"
+                " saved; call backward(retain_graph=True) the first time"
+            )
         slots = waiting.get(place.order)
         if slots is None:
             slots = waiting[place.order] = [None] * len(place.specs)

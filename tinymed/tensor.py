@@ -59,8 +59,10 @@ class Tensor(Methods):
         if create_graph:
             raise ValueError("backward: create_graph=True asks for second derivatives, which tinymed does not have")
         if not self.requires_grad:
-            raise RuntimeError("backward: no input of this tensor requires a gradient (requires_grad=True), or it was "
-                               "computed under no_grad()")  # fmt: skip
+            raise RuntimeError(
+                "backward: no input of this tensor requires a gradient (requires_grad=True), or it was "
+                "computed under no_grad()"
+            )
         tape.walk([self], [cotangent(self, gradient)], retain_graph)
 
     def detach(self) -> "Tensor":
@@ -130,8 +132,10 @@ class Tensor(Methods):
     def __dlpack__(self, **options: Any) -> Any:
         """The memory, for another library's from_dlpack: no copy.  A tensor on the tape must be detached first."""
         if self.requires_grad:
-            raise BufferError("__dlpack__: the tensor requires a gradient, which another library would not see; "
-                              "export tensor.detach()")  # fmt: skip
+            raise BufferError(
+                "__dlpack__: the tensor requires a gradient, which another library would not see; "
+                "export tensor.detach()"
+            )
         return self.data.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
@@ -148,8 +152,10 @@ def cotangent(root: Tensor, gradient: Tensor | None) -> Any:
     """The array a backward walk starts with."""
     if gradient is None:
         if root.data.size != 1:
-            raise RuntimeError(f"backward: a tensor of shape {list(root.shape)} needs `gradient`, a tensor of that "
-                               "shape; only a scalar starts with 1")  # fmt: skip
+            raise RuntimeError(
+                f"backward: a tensor of shape {list(root.shape)} needs `gradient`, a tensor of that "
+                "shape; only a scalar starts with 1"
+            )
         return devices.table_on(root.device).full(root.shape, root.dtype, 1)
     if gradient.shape != root.shape:
         raise ValueError(f"backward: gradient has shape {list(gradient.shape)}, the tensor {list(root.shape)}")
@@ -158,8 +164,9 @@ def cotangent(root: Tensor, gradient: Tensor | None) -> Any:
     return devices.table_on(root.device).cast(gradient.data, root.dtype)
 
 
-def grad(outputs: Tensor, inputs: Sequence[Tensor], grad_outputs: Tensor | None = None,
-         retain_graph: bool = False) -> tuple[Tensor | None, ...]:  # fmt: skip
+def grad(
+    outputs: Tensor, inputs: Sequence[Tensor], grad_outputs: Tensor | None = None, retain_graph: bool = False
+) -> tuple[Tensor | None, ...]:
     """d(outputs)/d(each input) without touching any .grad; None for an input that outputs do not depend on."""
     wanted: dict[tuple[int, int], Any] = {(id(i.op or i), i.index): None for i in inputs}
     tape.walk([outputs], [cotangent(outputs, grad_outputs)], retain_graph, wanted)
@@ -226,8 +233,9 @@ def ones(*shape: Any, dtype: Any = np.float32, device: str | None = None, requir
     return filled(sizes(shape), 1, dtype, device, requires_grad)
 
 
-def full(shape: Sequence[int], value: Any, dtype: Any = None, device: str | None = None,
-         requires_grad: bool = False) -> Tensor:  # fmt: skip
+def full(
+    shape: Sequence[int], value: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+) -> Tensor:
     """A tensor filled with one value."""
     return filled(tuple(shape), value, dtype or tape.result_type(value), device, requires_grad)
 

@@ -7,9 +7,21 @@ from .app import app, run
 
 # Each module registers its command on `app` when it is imported; the order is that of `tinymed --help`.
 COMMANDS = (
-    "train", "compare", "evaluate", "predict", "export", "models", "show", "check", "bench", "ladder", "puzzle",
-    "audit", "warmup", "doctor",
-)  # fmt: skip
+    "train",
+    "compare",
+    "evaluate",
+    "predict",
+    "export",
+    "models",
+    "show",
+    "check",
+    "bench",
+    "ladder",
+    "puzzle",
+    "audit",
+    "warmup",
+    "doctor",
+)
 
 
 def main(arguments: list[str] | None = None) -> int:

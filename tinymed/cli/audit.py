@@ -13,13 +13,17 @@ from .app import FAILED, app, examples
     epilog=examples("tinymed audit", "tinymed audit table.csv --one-test-set", "tinymed audit table.csv --json")
 )
 def audit(
-    file: Annotated[Path | None, typer.Argument(help="A .csv or .toml with a row a result; without it the built-in "
-                                                     "example.", show_default=False)] = None,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A .csv or .toml with a row a result; without it the built-in example.", show_default=False
+        ),
+    ] = None,
     one_test_set: Annotated[bool, typer.Option("--one-test-set", help="All rows claim the same test set.")] = False,
     decimals: Annotated[int | None, typer.Option(help="Digits after the point (read off each number).")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 on a contradiction.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
-) -> None:  # fmt: skip
+) -> None:
     """Check published confusion matrices and rates: counts against rates, implied prevalence, duplicated rows.
 
     The built-in example holds the numbers printed in the paper whose network is `dcnn`.

@@ -58,8 +58,18 @@ def bench(
     ]
     for r in rows:
         ratios = ("-" if ratio is None else f"{ratio:.2f}" for ratio in (r.ratio, r.tuned_ratio))
-        cells.append((r.op, r.workload, r.way, f"{1e3 * r.seconds:.3f}", f"{r.flops / r.seconds / 1e9:.1f}",
-                      f"{r.nbytes / r.seconds / 1e9:.1f}", f"{100 * r.roof(gflops, gbs):.0f}", *ratios))  # fmt: skip
+        cells.append(
+            (
+                r.op,
+                r.workload,
+                r.way,
+                f"{1e3 * r.seconds:.3f}",
+                f"{r.flops / r.seconds / 1e9:.1f}",
+                f"{r.nbytes / r.seconds / 1e9:.1f}",
+                f"{100 * r.roof(gflops, gbs):.0f}",
+                *ratios,
+            )
+        )
     print(table(cells, right=(3, 4, 5, 6, 7, 8)))
     print(
         f"roof on one thread, measured now: {gflops:.0f} GFLOP/s (microkernel in cache), "
@@ -178,8 +188,12 @@ def torch_ways(op: type[Op], args: tuple[Any, ...], channels_last: bool = False)
     torch.set_num_threads(1)
     inputs = checks.oracle_inputs(args, np.float32)
     if channels_last:
-        inputs = [i.detach().contiguous(memory_format=torch.channels_last).requires_grad_(i.requires_grad)
-                  if isinstance(i, torch.Tensor) and i.ndim == 4 else i for i in inputs]  # fmt: skip
+        inputs = [
+            i.detach().contiguous(memory_format=torch.channels_last).requires_grad_(i.requires_grad)
+            if isinstance(i, torch.Tensor) and i.ndim == 4
+            else i
+            for i in inputs
+        ]
     call = checks.oracle_function(op)
 
     def forward() -> Any:

@@ -56,8 +56,13 @@ def check_op(op: type[Op], seeds: Sequence[int], write: Callable[[str], Any]) ->
     return failures
 
 
-def one_check(op: type[Op], title: str, run: Callable[[tuple[Any, ...], int], str], seeds: Sequence[int],
-              write: Callable[[str], Any]) -> int:  # fmt: skip
+def one_check(
+    op: type[Op],
+    title: str,
+    run: Callable[[tuple[Any, ...], int], str],
+    seeds: Sequence[int],
+    write: Callable[[str], Any],
+) -> int:
     """Run one kind of check over the samples; the first failure is written with the command that repeats it."""
     last, done = "", 0
     for seed in seeds:

@@ -195,8 +195,14 @@ def write_results(out: Path, rows: list[dict[str, Any]]) -> None:
     write_atomic(out / "compare.csv", [as_csv(rows).encode()])
     write_atomic(out / "compare.md", [as_markdown(rows).encode()])
     shown = {name: "AUC" if name == "auc" else name for name in METRICS}
-    bars = {r["model"]: {text: (r[name], *(r[f"{name}_interval"] or (r[name],) * 2)) for name, text in shown.items()
-                         if r[name] is not None} for r in rows}  # fmt: skip
+    bars = {
+        r["model"]: {
+            text: (r[name], *(r[f"{name}_interval"] or (r[name],) * 2))
+            for name, text in shown.items()
+            if r[name] is not None
+        }
+        for r in rows
+    }
     save_comparison_bars(bars, out / "compare.png", list(shown.values()), heading(rows))
 
 

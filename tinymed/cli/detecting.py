@@ -22,8 +22,17 @@ from ..train.run import METRICS, Run, new_folder, refuse_occupied
 from .app import WRONG_INPUT, complain, say
 from .tables import interval, number, table
 
-DEFAULTS = {"model": "unet_bn", "size": 256, "head": "softmax", "batch": 4, "epochs": 40, "monitor": "val_ap",
-            "keep": "best", "schedule": "cosine", "class_weights": "tempered"}  # fmt: skip
+DEFAULTS = {
+    "model": "unet_bn",
+    "size": 256,
+    "head": "softmax",
+    "batch": 4,
+    "epochs": 40,
+    "monitor": "val_ap",
+    "keep": "best",
+    "schedule": "cosine",
+    "class_weights": "tempered",
+}
 SHOWN = 0.3  # the least score of a box that is shown, where validation has found no better one
 
 
@@ -82,9 +91,10 @@ def completed(config: RunConfig, sets: dict[str, BoxDataset], given: dict[str, A
     names = ["background", *train.classes]
     of_class = {name: max(round(n), 1) for name, n in zip(names, pixels, strict=True)}
     content = config.model_dump() | {
-        "data": data, "boxes": config.boxes.model_dump() | {"reference": reference},
+        "data": data,
+        "boxes": config.boxes.model_dump() | {"reference": reference},
         "class_weights": parse_weights(given["class_weights"], names, of_class),
-    }  # fmt: skip
+    }
     result: RunConfig = checked(lambda: RunConfig.model_validate(content))
     return result
 

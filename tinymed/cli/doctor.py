@@ -11,11 +11,32 @@ import typer
 
 from .app import app, examples
 
-PACKAGES = ("numpy", "numba", "llvmlite", "pillow", "safetensors", "typer", "rich", "pydantic", "matplotlib", "nibabel",
-            "cupy-cuda12x", "cupy-cuda13x")  # fmt: skip
+PACKAGES = (
+    "numpy",
+    "numba",
+    "llvmlite",
+    "pillow",
+    "safetensors",
+    "typer",
+    "rich",
+    "pydantic",
+    "matplotlib",
+    "nibabel",
+    "cupy-cuda12x",
+    "cupy-cuda13x",
+)
 FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512vl", "avx512bw", "neon", "sve")
-SETTINGS = ("TINYMED_BACKEND", "TINYMED_CACHE", "TINYMED_DEBUG", "TINYMED_STRICT", "TINYMED_VALIDATE",
-            "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE")  # fmt: skip
+SETTINGS = (
+    "TINYMED_BACKEND",
+    "TINYMED_CACHE",
+    "TINYMED_DEBUG",
+    "TINYMED_STRICT",
+    "TINYMED_VALIDATE",
+    "NUMBA_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "OPENBLAS_CORETYPE",
+)
 
 
 @app.command(epilog=examples("tinymed doctor", "tinymed doctor --json"))

@@ -20,13 +20,17 @@ from .app import app, examples, say
 def evaluate(
     run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],
     data: Annotated[str | None, typer.Option(help="Images as for train; without it the run's own.")] = None,
-    split: Annotated[str | None, typer.Option(help="Which part: train, val or test (test if there is one; a folder "
-                                                   "without parts is taken whole).")] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Which part: train, val or test (test if there is one; a folder without parts is taken whole)."
+        ),
+    ] = None,
     weights: Annotated[str | None, typer.Option(help="best or last (what the run keeps).")] = None,
     backend: Annotated[str | None, typer.Option(help="numba, numpy, cuda, cupy or emulated (the run's).")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave unreadable images out and list them.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
-) -> None:  # fmt: skip
+) -> None:
     """Measure a trained run: accuracy, sensitivity, specificity, precision, F1, AUC with intervals, and confusion."""
     from ..train.run import Run, choose_backend
 

@@ -81,9 +81,17 @@ class Step:
         """A row of the table."""
         ms = None if self.seconds is None else 1e3 * self.seconds
         roof = None if self.roof is None else 100 * self.roof
-        numbers = ((self.sectors, ".2f"), (self.waste, ".2f"), (self.traffic, ".1f"), (self.passes, ".2f"),
-                   (self.conflicts, ".2f"), (self.registers, "d"), (self.spilled, "d"), (ms, ".3f"),
-                   (roof, ".0f"))  # fmt: skip
+        numbers = (
+            (self.sectors, ".2f"),
+            (self.waste, ".2f"),
+            (self.traffic, ".1f"),
+            (self.passes, ".2f"),
+            (self.conflicts, ".2f"),
+            (self.registers, "d"),
+            (self.spilled, "d"),
+            (ms, ".3f"),
+            (roof, ".0f"),
+        )
         return (self.rung, *("-" if value is None else f"{value:{form}}" for value, form in numbers))
 
 
@@ -174,8 +182,10 @@ def measure(chosen: Any, steps: Sequence[Step]) -> str:
 
     from ..cuda.ladders import ready
 
-    problem = [cupy.asarray(a) if isinstance(a, np.ndarray) else a
-               for a in chosen.problem(np.random.default_rng(0), *chosen.large)]  # fmt: skip
+    problem = [
+        cupy.asarray(a) if isinstance(a, np.ndarray) else a
+        for a in chosen.problem(np.random.default_rng(0), *chosen.large)
+    ]
     device = cupy.cuda.Device()
     cycles = device.attributes["MultiProcessorCount"] * device.attributes["ClockRate"] * 1e3  # of all, a second
     bandwidth = copy_bandwidth(cupy)

@@ -53,10 +53,14 @@ def predict(
             code = complain(str(error).partition("; ")[0], WRONG_INPUT)
             continue
         best = int(scores.argmax())
-        results.append({
-            "image": str(image), "label": classes[best], "percentage": round(100 * float(scores[best]), 4),
-            "scores": {name: float(score) for name, score in zip(classes, scores, strict=True)},
-        })  # fmt: skip
+        results.append(
+            {
+                "image": str(image),
+                "label": classes[best],
+                "percentage": round(100 * float(scores[best]), 4),
+                "scores": {name: float(score) for name, score in zip(classes, scores, strict=True)},
+            }
+        )
     if as_json:
         print(json.dumps(results))
     else:

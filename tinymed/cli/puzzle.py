@@ -69,11 +69,16 @@ def hand_out(one: "Puzzle", out: Path) -> int:
     from ..cuda.puzzles import texts, write
 
     folder, files = folder_of(one, out), texts(one)
-    edited = [str(folder / name) for name, text in files.items()
-              if (folder / name).exists() and (folder / name).read_text() != text]  # fmt: skip
+    edited = [
+        str(folder / name)
+        for name, text in files.items()
+        if (folder / name).exists() and (folder / name).read_text() != text
+    ]
     if edited:
-        raise UserError(f"{', '.join(edited)} differ from the puzzle and would be overwritten; `tinymed puzzle "
-                        f"{one.number} --check` tries them, deleting {folder} starts anew")  # fmt: skip
+        raise UserError(
+            f"{', '.join(edited)} differ from the puzzle and would be overwritten; `tinymed puzzle "
+            f"{one.number} --check` tries them, deleting {folder} starts anew"
+        )
     write(one, folder)
     _, kernel, level = row(one)
     print(f"puzzle {one.number}, {level}: {kernel}")

@@ -23,11 +23,28 @@ from .app import WRONG_INPUT, complain, say
 from .tables import interval, number, table
 
 # Where the options do not say otherwise.  Small batches, since an image is as many examples as it has pixels.
-DEFAULTS = {"head": "softmax", "batch": 8, "epochs": 40, "loss": "dice_cross_entropy",
-            "monitor": "val_dice", "keep": "best", "schedule": "cosine"}  # fmt: skip
+DEFAULTS = {
+    "head": "softmax",
+    "batch": 8,
+    "epochs": 40,
+    "loss": "dice_cross_entropy",
+    "monitor": "val_dice",
+    "keep": "best",
+    "schedule": "cosine",
+}
 VOLUME_DEFAULTS = {"model": "unet3d", "batch": 2}
-MASK_NAMES = ("ignore", "loss", "per_image", "foreground", "overlap", "blend", "border_weight", "border_sigma",
-              "border_class", "auxiliary")  # fmt: skip
+MASK_NAMES = (
+    "ignore",
+    "loss",
+    "per_image",
+    "foreground",
+    "overlap",
+    "blend",
+    "border_weight",
+    "border_sigma",
+    "border_class",
+    "auxiliary",
+)
 SIDE, STEP = 64, 16  # a volume's patch is at most so large a side, and a multiple of STEP
 
 
@@ -49,8 +66,10 @@ def begun_segmentation(options: dict[str, Any]) -> tuple[Run, Any]:
     sets = open_pairs(config)
     config, counts = completed(config, sets, given)
     kind = "volumes" if config.mask.dimensions == 3 else "images"
-    say(f"{config.model}, {', '.join(f'{name} {len(part)}' for name, part in sets.items())} {kind} with masks from "
-        f"{sets['train'].source}, {config.data.channels} channel(s)")  # fmt: skip
+    say(
+        f"{config.model}, {', '.join(f'{name} {len(part)}' for name, part in sets.items())} {kind} with masks from "
+        f"{sets['train'].source}, {config.data.channels} channel(s)"
+    )
     share = counts.sum(axis=0) / max(counts.sum(), 1)
     shown = (f"{value} {name} {100 * s:.2f} %" for (value, name), s in zip(config.mask.values, share, strict=False))
     say(f"labels: {', '.join(shown)}" + (f"; {config.mask.ignore} ignored" if config.mask.ignore is not None else ""))

@@ -45,8 +45,10 @@ def sections(op: type[Op]) -> list[str]:
             continue
         seen.add(name)
         for implementation in implementations_of(name):
-            parts += [heading(f"{name}: {language(implementation)}", implementation.fn),
-                      textwrap.dedent(inspect.getsource(implementation.fn)).rstrip()]  # fmt: skip
+            parts += [
+                heading(f"{name}: {language(implementation)}", implementation.fn),
+                textwrap.dedent(inspect.getsource(implementation.fn)).rstrip(),
+            ]
             if implementation.composite:
                 waiting += parts_of(implementation.fn)
     parts += cuda_sections(seen)

@@ -143,7 +143,7 @@ def train(
     out: Annotated[Path | None, option(RUN, "The run's folder, new or empty (runs/MODEL-NUMBER).")] = None,
     resume: Annotated[Path | None, option(RUN, "Continue the run in this folder, to the same bits.")] = None,
     checkpoint_every: Annotated[Number, option(RUN, "Steps between checkpoints; 0: only after epochs (100).")] = None,
-) -> None:  # fmt: skip
+) -> None:
     """Train a network and leave a run folder with its log, checkpoints, metrics and pictures.
 
     An interrupted run (Ctrl-C, SIGTERM, a crash) continues with --resume and ends with the same weights, to the bit.

@@ -25,9 +25,14 @@ from .app import say
 from .tables import metrics_text
 
 MIXTURE = {
-    "horizontal_flip": True, "vertical_flip": True, "rotate": 15.0, "shift": 0.05, "scale": (0.9, 1.1),
-    "brightness": 0.05, "contrast": 0.1,
-}  # fmt: skip
+    "horizontal_flip": True,
+    "vertical_flip": True,
+    "rotate": 15.0,
+    "shift": 0.05,
+    "scale": (0.9, 1.1),
+    "brightness": 0.05,
+    "contrast": 0.1,
+}
 # Without --data: a minute or two on two cores.  So few steps ask for batch norm statistics that follow quickly; dropout
 # before batch norm makes single epochs evaluate badly all the same, so the best one on val is kept.
 QUICK = {"epochs": 12, "batch": 32, "schedule": "cosine", "keep": "best", "flip": True}
@@ -35,12 +40,34 @@ QUICK_OPTIONS = {"dcnn": {"bn_momentum": 0.1}}
 # What a network's paper feeds it: white -0.1, black 1.175 (LeCun et al. 1998, section III.A; MNIST's ink is 1).
 INPUTS = {"lenet5": {"mean": [0.1 / 1.275], "std": [1 / 1.275]}}
 DATA_NAMES = (
-    "label_column", "group_column", "skip_bad", "leaks", "split", "val_fraction", "test_fraction", "difficulty",
-)  # fmt: skip
+    "label_column",
+    "group_column",
+    "skip_bad",
+    "leaks",
+    "split",
+    "val_fraction",
+    "test_fraction",
+    "difficulty",
+)
 LOOP_NAMES = (
-    "head", "epochs", "steps", "batch", "optimizer", "lr", "weight_decay", "schedule", "clip_norm", "balanced",
-    "early_stop", "monitor", "keep", "seed", "backend", "workers", "checkpoint_every",
-)  # fmt: skip
+    "head",
+    "epochs",
+    "steps",
+    "batch",
+    "optimizer",
+    "lr",
+    "weight_decay",
+    "schedule",
+    "clip_norm",
+    "balanced",
+    "early_stop",
+    "monitor",
+    "keep",
+    "seed",
+    "backend",
+    "workers",
+    "checkpoint_every",
+)
 
 
 def train_command(given: dict[str, Any]) -> int:

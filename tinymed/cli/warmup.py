@@ -47,11 +47,15 @@ def warmup(
             built.append(one)
     seconds, folder = time.perf_counter() - started, cache_directory()
     result = {
-        "models": names, "kernels": len({b.kernel for b in built}), "compiled": sum(b.compiled for b in built),
+        "models": names,
+        "kernels": len({b.kernel for b in built}),
+        "compiled": sum(b.compiled for b in built),
         "cached": sum(len(j.signatures) for j in jobs) - sum(b.compiled for b in built),
-        "work_seconds": round(sum(b.seconds for b in built), 2), "seconds": round(seconds, 2),
-        "cache": str(folder), "mib": round(contents(folder)[1], 1),
-    }  # fmt: skip
+        "work_seconds": round(sum(b.seconds for b in built), 2),
+        "seconds": round(seconds, 2),
+        "cache": str(folder),
+        "mib": round(contents(folder)[1], 1),
+    }
     if as_json:
         print(json.dumps(result))
         return
@@ -59,8 +63,10 @@ def warmup(
     if fresh:
         cells = [(b.kernel, "several" if b.parallel else "one", f"{b.seconds:.1f}") for b in fresh]
         print(table([("kernel", "threads", "seconds"), *cells], right=(2,)))
-    print(f"{', '.join(names)}: {result['compiled']} compiled ({result['work_seconds']:.1f} s of work), "
-          f"{result['cached']} were cached, in {seconds:.1f} s; cache {folder}, {result['mib']} MiB")  # fmt: skip
+    print(
+        f"{', '.join(names)}: {result['compiled']} compiled ({result['work_seconds']:.1f} s of work), "
+        f"{result['cached']} were cached, in {seconds:.1f} s; cache {folder}, {result['mib']} MiB"
+    )
 
 
 def usable() -> int:

@@ -31,31 +31,53 @@ def filters(o: int, c: int, kernel: int) -> Tensor:
 
 def convolutions() -> list[tuple[str, Call]]:
     """The four of the papers' CNN at 64 pixels, and a 1x1, a strided and a depthwise one."""
-    shapes = [(3, 32, 64, 3, 1, 1), (32, 64, 32, 3, 1, 1), (64, 128, 16, 3, 1, 1), (128, 256, 8, 3, 1, 1),
-              (256, 64, 28, 1, 1, 1), (64, 128, 28, 3, 2, 1), (128, 128, 28, 3, 1, 128)]  # fmt: skip
-    return [(f"{k}x{k} {c}->{o} @{side} stride {s}{' depthwise' if g > 1 else ''}",
-             lambda c=c, o=o, side=side, k=k, s=s, g=g: f.conv2d(  # type: ignore[misc]
-                 normal(BATCH, c, side, side), filters(o, c // g, k), normal(o), stride=s, padding=k // 2, groups=g))
-            for c, o, side, k, s, g in shapes]  # fmt: skip
+    shapes = [
+        (3, 32, 64, 3, 1, 1),
+        (32, 64, 32, 3, 1, 1),
+        (64, 128, 16, 3, 1, 1),
+        (128, 256, 8, 3, 1, 1),
+        (256, 64, 28, 1, 1, 1),
+        (64, 128, 28, 3, 2, 1),
+        (128, 128, 28, 3, 1, 128),
+    ]
+    return [
+        (
+            f"{k}x{k} {c}->{o} @{side} stride {s}{' depthwise' if g > 1 else ''}",
+            lambda c=c, o=o, side=side, k=k, s=s, g=g: f.conv2d(  # type: ignore[misc]
+                normal(BATCH, c, side, side), filters(o, c // g, k), normal(o), stride=s, padding=k // 2, groups=g
+            ),
+        )
+        for c, o, side, k, s, g in shapes
+    ]
 
 
 def images(call: Callable[[Tensor], Any]) -> Callable[[], list[tuple[str, Call]]]:
     """The feature maps of the papers' CNN."""
-    return lambda: [(f"{c} @{side}", lambda c=c, side=side: call(normal(BATCH, c, side, side)))  # type: ignore[misc]
-                    for c, side in ((32, 64), (64, 32), (128, 16))]  # fmt: skip
+    return lambda: [
+        (f"{c} @{side}", lambda c=c, side=side: call(normal(BATCH, c, side, side)))  # type: ignore[misc]
+        for c, side in ((32, 64), (64, 32), (128, 16))
+    ]
 
 
 def batch_norms() -> list[tuple[str, Call]]:
     """As after the first and the second pooling."""
-    return [(f"{c} @{side}", lambda c=c, side=side: f.batch_norm(  # type: ignore[misc]
-        normal(BATCH, c, side, side), None, None, normal(c), normal(c), training=True))
-            for c, side in ((32, 32), (64, 16))]  # fmt: skip
+    return [
+        (
+            f"{c} @{side}",
+            lambda c=c, side=side: f.batch_norm(  # type: ignore[misc]
+                normal(BATCH, c, side, side), None, None, normal(c), normal(c), training=True
+            ),
+        )
+        for c, side in ((32, 32), (64, 16))
+    ]
 
 
 def dense() -> list[tuple[str, Call]]:
     """The first two dense layers, and the first at 224 pixels."""
-    return [(f"{i}->{o} batch {n}", lambda i=i, o=o, n=n: f.linear(normal(n, i), normal(o, i), normal(o)))  # type: ignore[misc]
-            for i, o, n in ((4096, 256, 128), (256, 128, 128), (36864, 256, 16))]  # fmt: skip
+    return [
+        (f"{i}->{o} batch {n}", lambda i=i, o=o, n=n: f.linear(normal(n, i), normal(o, i), normal(o)))  # type: ignore[misc]
+        for i, o, n in ((4096, 256, 128), (256, 128, 128), (36864, 256, 16))
+    ]
 
 
 CALLS: dict[str, Callable[[], list[tuple[str, Call]]]] = {

@@ -27,8 +27,20 @@ from .parts import Helper, KernelCode
 
 BACKEND = "numba"
 FEW = 6  # kernels that are compiled before another process has started
-KINDS = (types.boolean, types.int8, types.int16, types.int32, types.int64, types.uint8, types.uint16, types.uint32,
-         types.uint64, types.float32, types.float64, types.none)  # fmt: skip
+KINDS = (
+    types.boolean,
+    types.int8,
+    types.int16,
+    types.int32,
+    types.int64,
+    types.uint8,
+    types.uint16,
+    types.uint32,
+    types.uint64,
+    types.float32,
+    types.float64,
+    types.none,
+)
 TILE = microkernel.tile.py_func.__code__.co_code
 NAMES = {str(kind): kind for kind in KINDS}
 Signature = tuple[Any, ...]  # Numba's types of a kernel's arguments
@@ -70,8 +82,10 @@ class Found:
 
         Who begins at one end needs few of the helpers that are compiled at the other.
         """
-        jobs = [Job(name, parallel, tuple(found), self.sizes[name] * (2 if parallel else 1) * len(found))
-                for (name, parallel), found in self.signatures.items()]  # fmt: skip
+        jobs = [
+            Job(name, parallel, tuple(found), self.sizes[name] * (2 if parallel else 1) * len(found))
+            for (name, parallel), found in self.signatures.items()
+        ]
         tiled = {job.kernel for job in jobs if TILE in reached(backend.implementations[BACKEND, job.kernel].fn)}
         return sorted(jobs, key=lambda job: (0, -job.size) if job.kernel in tiled else (1, job.size))
 
@@ -194,8 +208,13 @@ def encode(kind: Any) -> Any:
     if isinstance(kind, tuple):
         return [encode(k) for k in kind]
     if isinstance(kind, types.Array):
-        return {"dtype": str(kind.dtype), "ndim": kind.ndim, "layout": kind.layout, "readonly": not kind.mutable,
-                "aligned": kind.aligned}  # fmt: skip
+        return {
+            "dtype": str(kind.dtype),
+            "ndim": kind.ndim,
+            "layout": kind.layout,
+            "readonly": not kind.mutable,
+            "aligned": kind.aligned,
+        }
     if isinstance(kind, types.Tuple | types.UniTuple):
         return {"tuple": [encode(k) for k in kind.types]}
     if str(kind) not in NAMES:

@@ -24,10 +24,19 @@ TRANSFORM, FILTER = 10, 8  # multiply-adds that pass while one number of a tile 
 LITTLE = 2048  # multiply-adds that loops do sooner than one kernel more is called
 ROWS = 8  # tiles that a register tile takes at once
 SHAPES = (
-    (3, 32, 64, 64), (32, 64, 32, 32), (64, 128, 16, 16), (128, 256, 8, 8),
-    (64, 64, 56, 56), (128, 128, 28, 28), (256, 256, 14, 14), (512, 512, 7, 7),
-    (64, 64, 128, 128), (128, 128, 64, 64), (256, 256, 32, 32), (512, 512, 16, 16),
-)  # fmt: skip
+    (3, 32, 64, 64),
+    (32, 64, 32, 32),
+    (64, 128, 16, 16),
+    (128, 256, 8, 8),
+    (64, 64, 56, 56),
+    (128, 128, 28, 28),
+    (256, 256, 14, 14),
+    (512, 512, 7, 7),
+    (64, 64, 128, 128),
+    (128, 128, 64, 64),
+    (256, 256, 32, 32),
+    (512, 512, 16, 16),
+)
 Sizes = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
 
@@ -60,15 +69,31 @@ class use_algorithm:
         forced = self.before
 
 
-def choose(direction: str, x_shape: Sizes, weight_shape: Sizes, stride: Sizes = (1, 1),
-           padding: Pairs = ((0, 0), (0, 0)), dilation: Sizes = (1, 1), groups: int = 1) -> str:  # fmt: skip
+def choose(
+    direction: str,
+    x_shape: Sizes,
+    weight_shape: Sizes,
+    stride: Sizes = (1, 1),
+    padding: Pairs = ((0, 0), (0, 0)),
+    dilation: Sizes = (1, 1),
+    groups: int = 1,
+) -> str:
     """The algorithm for a direction (forward, input, weight) of conv2d over x (N, C, H, W), weight (O, C, KH, KW)."""
     return decide(direction, x_shape, weight_shape, stride, padding, dilation, groups, precision.current, forced)
 
 
 @lru_cache(maxsize=4096)
-def decide(direction: str, x_shape: Sizes, weight_shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes,
-           groups: int, precision: str, forced: str | None) -> str:  # fmt: skip
+def decide(
+    direction: str,
+    x_shape: Sizes,
+    weight_shape: Sizes,
+    stride: Sizes,
+    padding: Pairs,
+    dilation: Sizes,
+    groups: int,
+    precision: str,
+    forced: str | None,
+) -> str:
     """choose, remembered: precision and what is forced are arguments too."""
     if direction not in DIRECTIONS:
         raise ValueError(f"direction {direction!r} is unknown; choose one of {', '.join(DIRECTIONS)}")

@@ -54,8 +54,9 @@ def conv2d_forward(k: Any, x: Any, weight: Any, bias: Any, *how: Any) -> Any:
     return correlate(k, algorithm, x, weight, bias, *how)
 
 
-def correlate(k: Any, algorithm: str, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any,
-              groups: Any) -> Any:  # fmt: skip
+def correlate(
+    k: Any, algorithm: str, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any
+) -> Any:
     """A forward pass over x; tiles of Winograd's and rows of pixels find the borders themselves, the others pad."""
     if algorithm in WINOGRAD:
         return k.conv_winograd(x, k.winograd_filter(weight, WINOGRAD[algorithm]), bias, weight.shape[0], padding)
@@ -195,8 +196,17 @@ def conv_direct(
     c, depth, per_group = x.shape[3], shape[1], k // groups
     pixel = 4 * c
     row = x.shape[2] * pixel
-    loops = (shape[2], shape[3], depth, dilation[0] * row, dilation[1] * pixel, 4,
-             shape[3] * depth * 4 * COLUMNS, depth * 4 * COLUMNS, 4 * COLUMNS)  # fmt: skip
+    loops = (
+        shape[2],
+        shape[3],
+        depth,
+        dilation[0] * row,
+        dilation[1] * pixel,
+        4,
+        shape[3] * depth * 4 * COLUMNS,
+        depth * 4 * COLUMNS,
+        4 * COLUMNS,
+    )
     panels, panel = packed.shape[0] // groups, 4 * packed.shape[1]
     blocks = ceil_div(n * h * w, BLOCK)
     cuts, parts = share(blocks, panels)
@@ -206,15 +216,32 @@ def conv_direct(
         cut, part, table = task // parts, task % parts, tables[task]
         for block in range(cut * blocks // cuts, (cut + 1) * blocks // cuts):
             first, last = block * BLOCK, min((block + 1) * BLOCK, n * h * w)
-            tiles = locate(table, first, last, h, w, (x.shape[1] * row, stride[0] * row, stride[1] * pixel),
-                           (h * w * k * 4, w * k * 4, k * 4))  # fmt: skip
+            tiles = locate(
+                table,
+                first,
+                last,
+                h,
+                w,
+                (x.shape[1] * row, stride[0] * row, stride[1] * pixel),
+                (h * w * k * 4, w * k * 4, k * 4),
+            )
             if ahead:
                 read_ahead(address(x) + first * pixel, (last - first) * pixel, address(table[2]))
             for g in range(groups):
                 start = address(bias) + 4 * g * per_group if bias.size else ZERO
-                block_of = (table, tiles, address(x) + 4 * g * depth, address(y) + 4 * g * per_group,
-                            address(packed) + g * panels * panel, panel, start, per_group,
-                            part * panels // parts, (part + 1) * panels // parts, loops)  # fmt: skip
+                block_of = (
+                    table,
+                    tiles,
+                    address(x) + 4 * g * depth,
+                    address(y) + 4 * g * per_group,
+                    address(packed) + g * panels * panel,
+                    panel,
+                    start,
+                    per_group,
+                    part * panels // parts,
+                    (part + 1) * panels // parts,
+                    loops,
+                )
                 if past:
                     far_sweep(*block_of)
                 else:
@@ -245,8 +272,13 @@ def apart(shape: Any, stride: Any, dilation: Any) -> Any:
     return shape[2] <= stride[0] and shape[3] <= stride[1] and dilation == (1, 1)
 
 
-@kernel(backend="numba", image="dx dy", work=scatter_work, out=lambda dy, packed, x_shape, *_: [x_shape],
-        flops=lambda dy, packed, x_shape, shape, *_: 2 * math.prod(shape[1:]) * dy.size)  # fmt: skip
+@kernel(
+    backend="numba",
+    image="dx dy",
+    work=scatter_work,
+    out=lambda dy, packed, x_shape, *_: [x_shape],
+    flops=lambda dy, packed, x_shape, shape, *_: 2 * math.prod(shape[1:]) * dy.size,
+)
 def conv_scatter(
     dx: Any, tables: Any, dy: Any, packed: Any, x_shape: Any, shape: Any, stride: Any, dilation: Any, groups: Any
 ) -> None:
@@ -276,9 +308,19 @@ def conv_scatter(
                 y = address(dx[b]) + t // kw * dilation[0] * row + t % kw * dilation[1] * c * 4
                 for p in range(low, high):
                     g, q = p // (panels // groups), p % (panels // groups)
-                    one = (table, tiles, address(dy[b]) + 4 * g * depth, y + 4 * g * per_group,
-                           address(packed) + g * (panels // groups) * panel + (kh * kw - 1 - t) * tap, panel,
-                           start, per_group, q, q + 1, loops)  # fmt: skip
+                    one = (
+                        table,
+                        tiles,
+                        address(dy[b]) + 4 * g * depth,
+                        y + 4 * g * per_group,
+                        address(packed) + g * (panels // groups) * panel + (kh * kw - 1 - t) * tap,
+                        panel,
+                        start,
+                        per_group,
+                        q,
+                        q + 1,
+                        loops,
+                    )
                     if far:
                         far_sweep(*one)
                     else:
@@ -298,8 +340,12 @@ def clear(x: Any, first: Any, last: Any, low: Any, high: Any, panels: Any, per_g
 # ------------------------------------------------------------------------------------------------------- bias
 
 
-@kernel(backend="numba", rows="dy", out=lambda dy: [(dy.shape[1],)],
-        work=lambda dy: [((max(1, min(TASKS, dy.size // max(1, dy.shape[1]))), dy.shape[1]), np.float64)])  # fmt: skip
+@kernel(
+    backend="numba",
+    rows="dy",
+    out=lambda dy: [(dy.shape[1],)],
+    work=lambda dy: [((max(1, min(TASKS, dy.size // max(1, dy.shape[1]))), dy.shape[1]), np.float64)],
+)
 def channel_sum(total: Any, partial: Any, dy: Any) -> None:
     """total[c] = sum of dy over everything but the channels (axis 1 as the user counts)."""
     cuts = partial.shape[0]

@@ -106,8 +106,9 @@ def pad3d(y: Any, x: Any, padding: Any) -> None:
 
 def direct_out(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
     """(N, O, *size) of a padded x."""
-    sizes = [(n - d * (k - 1) - 1) // s + 1
-             for n, k, s, d in zip(x.shape[2:], shape[2:], stride, dilation, strict=True)]  # fmt: skip
+    sizes = [
+        (n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(x.shape[2:], shape[2:], stride, dilation, strict=True)
+    ]
     return [(x.shape[0], shape[0], *sizes)]
 
 
@@ -162,8 +163,7 @@ def conv3d_direct(
     size, voxels = y.shape[1:4], y.shape[0] * y.shape[1] * y.shape[2] * y.shape[3]
     _, plane, row, voxel = steps(x, dilation)
     of_plane = shape[3] * shape[4] * depth * 4 * COLUMNS  # bytes of the filter's planes in a panel
-    loops = (shape[3], shape[4], depth, row, voxel, 4,
-             shape[4] * depth * 4 * COLUMNS, depth * 4 * COLUMNS, 4 * COLUMNS)  # fmt: skip
+    loops = (shape[3], shape[4], depth, row, voxel, 4, shape[4] * depth * 4 * COLUMNS, depth * 4 * COLUMNS, 4 * COLUMNS)
     panels, panel = packed.shape[0] // groups, 4 * packed.shape[1]
     blocks = ceil_div(voxels, BLOCK)
     cuts, parts = share(blocks, panels)
@@ -176,9 +176,19 @@ def conv3d_direct(
             for g in range(groups):
                 start = address(bias) + 4 * g * per_group if bias.size else ZERO
                 for r in range(shape[2]):
-                    sweep(table, tiles, address(x) + r * plane + 4 * g * depth, address(y) + 4 * g * per_group,
-                          address(packed) + g * panels * panel + r * of_plane, panel, start, per_group, low, high,
-                          loops)  # fmt: skip
+                    sweep(
+                        table,
+                        tiles,
+                        address(x) + r * plane + 4 * g * depth,
+                        address(y) + 4 * g * per_group,
+                        address(packed) + g * panels * panel + r * of_plane,
+                        panel,
+                        start,
+                        per_group,
+                        low,
+                        high,
+                        loops,
+                    )
                     start = ACCUMULATE
 
 
@@ -190,8 +200,13 @@ def scatter_work(dy: Any, packed: Any, x_shape: Any, *_: Any) -> list[Any]:
     return [((x_shape[0] * x_shape[2], 2, BLOCK), np.int64)]
 
 
-@kernel(backend="numba", image="dx dy", work=scatter_work, out=lambda dy, packed, x_shape, *_: [x_shape],
-        flops=lambda dy, packed, x_shape, shape, *_: 2 * np.prod(shape[1:]) * dy.size)  # fmt: skip
+@kernel(
+    backend="numba",
+    image="dx dy",
+    work=scatter_work,
+    out=lambda dy, packed, x_shape, *_: [x_shape],
+    flops=lambda dy, packed, x_shape, shape, *_: 2 * np.prod(shape[1:]) * dy.size,
+)
 def conv3d_scatter(
     dx: Any, tables: Any, dy: Any, packed: Any, x_shape: Any, shape: Any, stride: Any, dilation: Any, groups: Any
 ) -> None:
@@ -221,9 +236,19 @@ def conv3d_scatter(
                         y = address(dx[b, q]) + t // kw * row + t % kw * voxel
                         turned = (kd * kh * kw - 1 - r * kh * kw - t) * tap
                         for g in range(groups):
-                            sweep(table, tiles, source + 4 * g * depth, y + 4 * g * per_group,
-                                  address(packed) + g * panels * panel + turned, panel, ACCUMULATE, per_group, 0,
-                                  panels, loops)  # fmt: skip
+                            sweep(
+                                table,
+                                tiles,
+                                source + 4 * g * depth,
+                                y + 4 * g * per_group,
+                                address(packed) + g * panels * panel + turned,
+                                panel,
+                                ACCUMULATE,
+                                per_group,
+                                0,
+                                panels,
+                                loops,
+                            )
 
 
 # ----------------------------------------------------------------------------------------- gradient of the weight
@@ -258,8 +283,14 @@ def taps(table: Any, shape: Any, by: Any, filters: Any) -> None:
         table[1, m] = q * filters * 4
 
 
-@kernel(backend="numba", image="dy x", filter="dw", work=weight_work, out=lambda dy, x, shape, *_: [shape],
-        flops=lambda dy, x, shape, *_: 2 * np.prod(shape[1:]) * dy.size)  # fmt: skip
+@kernel(
+    backend="numba",
+    image="dy x",
+    filter="dw",
+    work=weight_work,
+    out=lambda dy, x, shape, *_: [shape],
+    flops=lambda dy, x, shape, *_: 2 * np.prod(shape[1:]) * dy.size,
+)
 def conv3d_direct_weight(
     dw: Any, table: Any, partial: Any, dy: Any, x: Any, shape: Any, stride: Any, dilation: Any, groups: Any
 ) -> None:
@@ -283,9 +314,19 @@ def conv3d_direct_weight(
             b, z, i = unit // (along * down), unit // down % along * planes, unit % down * rows
             loops = (min(planes, d - z), min(rows, h - i), w, plane, row, voxel, h * w * k * 4, w * k * 4, k * 4)
             for g in range(groups):
-                sweep(table, table.shape[1] // ROWS, address(x[b]) + z * plane + i * row + 4 * g * depth,
-                      address(partial[cut]) + 4 * g * per_group, address(dy[b, z, i]) + 4 * g * per_group,
-                      4 * COLUMNS, start, per_group, low, high, loops)  # fmt: skip
+                sweep(
+                    table,
+                    table.shape[1] // ROWS,
+                    address(x[b]) + z * plane + i * row + 4 * g * depth,
+                    address(partial[cut]) + 4 * g * per_group,
+                    address(dy[b, z, i]) + 4 * g * per_group,
+                    4 * COLUMNS,
+                    start,
+                    per_group,
+                    low,
+                    high,
+                    loops,
+                )
             start = ACCUMULATE
     total, width = dw.reshape(-1), 4096
     for t in prange(ceil_div(total.size, width)):

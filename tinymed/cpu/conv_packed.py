@@ -29,8 +29,9 @@ def pays(weight_shape: Any, groups: int) -> bool:
 
 
 @serial
-def pack_slab(y: Any, gap: Any, image: Any, first: Any, last: Any, size: Any, start: Any, stride: Any, channels: Any,
-              panel: Any) -> None:  # fmt: skip
+def pack_slab(
+    y: Any, gap: Any, image: Any, first: Any, last: Any, size: Any, start: Any, stride: Any, channels: Any, panel: Any
+) -> None:
     """`channels` channels of pixels first..last of the output, as two tiles or as a panel.
 
     image: [image, row, column, channel];  size: output rows and columns of an image;  start: row, column and channel
@@ -54,10 +55,17 @@ def work(dy: Any, x: Any, shape: Any, *_: Any) -> list[Any]:
     return [(-(-dy.shape[1] // COLUMNS), PIXELS, COLUMNS), (tasks, 2, PIXELS, ROWS), ((tasks, 2, ROWS), np.int64)]
 
 
-@kernel(backend="numba", image="dy x", filter="dw", work=work, out=lambda dy, x, shape, *_: [shape],
-        flops=lambda dy, x, shape, *_: 2 * math.prod(shape[1:]) * dy.size)  # fmt: skip
-def conv_packed_weight(dw: Any, panels: Any, tiles: Any, tables: Any, dy: Any, x: Any, shape: Any, stride: Any,
-                       dilation: Any) -> None:  # fmt: skip
+@kernel(
+    backend="numba",
+    image="dy x",
+    filter="dw",
+    work=work,
+    out=lambda dy, x, shape, *_: [shape],
+    flops=lambda dy, x, shape, *_: 2 * math.prod(shape[1:]) * dy.size,
+)
+def conv_packed_weight(
+    dw: Any, panels: Any, tiles: Any, tables: Any, dy: Any, x: Any, shape: Any, stride: Any, dilation: Any
+) -> None:
     """dw[r, s, c, k] = sum_nhw x[n, h*sh + r*dh, w*sw + s*dw, c] * dy[n, h, w, k], x already padded."""
     (n, h, w, k), c, tasks = dy.shape, shape[1], tables.shape[0]
     pixels, pairs, whole = n * h * w, ceil_div(c, 2 * ROWS), x.shape[1:3] == (h, w)  # a pixel of x for each of dy
@@ -71,8 +79,18 @@ def conv_packed_weight(dw: Any, panels: Any, tiles: Any, tables: Any, dy: Any, x
                 if whole:
                     read_ahead(address(x) + 4 * low * x.shape[3], 4 * (high - low) * x.shape[3], unused)
                 for p in range(panels.shape[0]):
-                    pack_slab(panels[p, run * RUN :], 0, dy, low, high, (h, w), (0, 0, p * COLUMNS), (1, 1),
-                              k - p * COLUMNS, True)  # fmt: skip
+                    pack_slab(
+                        panels[p, run * RUN :],
+                        0,
+                        dy,
+                        low,
+                        high,
+                        (h, w),
+                        (0, 0, p * COLUMNS),
+                        (1, 1),
+                        k - p * COLUMNS,
+                        True,
+                    )
         for task in prange(tasks):
             count = shape[2] * shape[3] * pairs
             for t in range(task * count // tasks, (task + 1) * count // tasks):
@@ -82,8 +100,16 @@ def conv_packed_weight(dw: Any, panels: Any, tiles: Any, tables: Any, dy: Any, x
                 for half in range(2):
                     size = min(ROWS, c - channel - half * ROWS)
                     if size > 0:
-                        products(address(dw) + 4 * k * (tap * c + channel + half * ROWS), tiles[task, half], panels,
-                                 tables[task], size, k, last - first, begin)  # fmt: skip
+                        products(
+                            address(dw) + 4 * k * (tap * c + channel + half * ROWS),
+                            tiles[task, half],
+                            panels,
+                            tables[task],
+                            size,
+                            k,
+                            last - first,
+                            begin,
+                        )
 
 
 @serial
@@ -93,5 +119,13 @@ def products(dw: Any, x: Any, panels: Any, table: Any, size: Any, k: Any, pixels
         table[0, r], table[1, r] = 4 * min(r, size - 1), 4 * k * min(r, size - 1)
     loops = (1, 1, pixels, 0, 0, 4 * ROWS, 0, 0, 4 * COLUMNS)
     for p in range(panels.shape[0]):
-        tile(address(table[0]), address(x), address(table[1]), dw + 4 * COLUMNS * p, address(panels[p]), start,
-             min(COLUMNS, k - p * COLUMNS), loops)  # fmt: skip
+        tile(
+            address(table[0]),
+            address(x),
+            address(table[1]),
+            dw + 4 * COLUMNS * p,
+            address(panels[p]),
+            start,
+            min(COLUMNS, k - p * COLUMNS),
+            loops,
+        )

@@ -59,10 +59,14 @@ def taps(table: Any, shape: Any, steps: Any, filters: Any) -> None:
         table[1, m] = q * filters * 4
 
 
-@kernel(backend="numba", image="dy x", filter="dw",
-        work=lambda dy, x, shape, *_: weight_space(dy.shape, x.shape[1], shape),
-        out=lambda dy, x, shape, *_: [shape],
-        flops=lambda dy, x, shape, *_: 2 * math.prod(shape[1:]) * dy.size)  # fmt: skip
+@kernel(
+    backend="numba",
+    image="dy x",
+    filter="dw",
+    work=lambda dy, x, shape, *_: weight_space(dy.shape, x.shape[1], shape),
+    out=lambda dy, x, shape, *_: [shape],
+    flops=lambda dy, x, shape, *_: 2 * math.prod(shape[1:]) * dy.size,
+)
 def conv_direct_weight(
     dw: Any, table: Any, partial: Any, dy: Any, x: Any, shape: Any, stride: Any, dilation: Any, groups: Any
 ) -> None:
@@ -85,8 +89,18 @@ def conv_direct_weight(
                 for each in range(b, b + loops[0]):
                     read_ahead(address(x[each, i]), 4 * loops[1] * w * x.shape[3], address(table[2]))
                     read_ahead(address(dy[each, i]), 4 * loops[1] * w * k, address(table[2]))
-            weight_unit(partial[cut], table, address(x[b]) + i * row, address(dy[b, i]), loops, shape, groups,
-                        start, part, parts)  # fmt: skip
+            weight_unit(
+                partial[cut],
+                table,
+                address(x[b]) + i * row,
+                address(dy[b, i]),
+                loops,
+                shape,
+                groups,
+                start,
+                part,
+                parts,
+            )
             start = ACCUMULATE
     total = dw.reshape(-1)
     for t in prange(ceil_div(total.size, WIDTH)):
@@ -109,14 +123,24 @@ def weight_parts(per_group: Any, cuts: Any) -> Any:
 
 
 @serial
-def weight_unit(total: Any, table: Any, x: Any, dy: Any, loops: Any, shape: Any, groups: Any, start: Any, part: Any,
-                parts: Any) -> None:  # fmt: skip
+def weight_unit(
+    total: Any, table: Any, x: Any, dy: Any, loops: Any, shape: Any, groups: Any, start: Any, part: Any, parts: Any
+) -> None:
     """total += the products of the pixels that loops walk, from the addresses x and dy on, for one part of filters."""
     per_group, tall = shape[0] // groups, height(shape[1] * shape[2] * shape[3])
     panels = ceil_div(per_group, COLUMNS)
     for g in range(groups):
-        rows_of = (x + 4 * g * shape[1], address(total) + 4 * g * per_group, dy + 4 * g * per_group, 4 * COLUMNS,
-                   start, per_group, part * panels // parts, (part + 1) * panels // parts, loops)  # fmt: skip
+        rows_of = (
+            x + 4 * g * shape[1],
+            address(total) + 4 * g * per_group,
+            dy + 4 * g * per_group,
+            4 * COLUMNS,
+            start,
+            per_group,
+            part * panels // parts,
+            (part + 1) * panels // parts,
+            loops,
+        )
         if tall == TALL:
             tall_sweep(table, table.shape[1] // TALL, *rows_of)
         else:

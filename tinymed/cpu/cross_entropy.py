@@ -26,12 +26,14 @@ def line(k: Any, a: Any) -> Any:
 
 
 @kernel(backend="numba", composite=True, when=single)
-def cross_entropy_forward(k: Any, x: Any, target: Any, weight: Any, weight_map: Any, ignore_index: int,
-                          smoothing: float, reduction: str) -> Any:  # fmt: skip
+def cross_entropy_forward(
+    k: Any, x: Any, target: Any, weight: Any, weight_map: Any, ignore_index: int, smoothing: float, reduction: str
+) -> Any:
     """cross_entropy_rows on pixels as rows; gives its loss or reduced value, lse, and the sum of the weights."""
     weight = ABSENT if weight is None else weight
-    loss, lse, value, total = k.cross_entropy_rows(x, line(k, target), weight, line(k, weight_map), ignore_index,
-                                                   smoothing, reduction == "mean")  # fmt: skip
+    loss, lse, value, total = k.cross_entropy_rows(
+        x, line(k, target), weight, line(k, weight_map), ignore_index, smoothing, reduction == "mean"
+    )
     return (loss.reshape(target.shape) if reduction == "none" else value), lse.reshape(target.shape), total
 
 
@@ -127,8 +129,9 @@ def column_losses(loss: Any, share: Any, z: Any, logs: Any, target: Any, weight:
 
 
 @serial
-def row_losses(loss: Any, share: Any, top: Any, logs: Any, z: Any, x: Any, target: Any, weight: Any,
-               smoothing: Any) -> None:  # fmt: skip
+def row_losses(
+    loss: Any, share: Any, top: Any, logs: Any, z: Any, x: Any, target: Any, weight: Any, smoothing: Any
+) -> None:
     """The same for long rows x; leaves their maxima, and the logarithms of what is left of their sums."""
     rows, c = x.shape
     for i in range(rows):
@@ -158,9 +161,21 @@ def weigh(loss: Any, share: Any, c: Any, target: Any, weight_map: Any, ignore_in
 
 
 @kernel(backend="numba", rows="x", out=rows_out, flops=lambda x, *_: 5 * x.size, work=row_strips)
-def cross_entropy_rows(loss: Any, lse: Any, value: Any, sum_weights: Any, partial: Any, strips: Any, x: Any,
-                       target: Any, weight: Any, weight_map: Any, ignore_index: Any, smoothing: Any,
-                       mean: Any) -> None:  # fmt: skip
+def cross_entropy_rows(
+    loss: Any,
+    lse: Any,
+    value: Any,
+    sum_weights: Any,
+    partial: Any,
+    strips: Any,
+    x: Any,
+    target: Any,
+    weight: Any,
+    weight_map: Any,
+    ignore_index: Any,
+    smoothing: Any,
+    mean: Any,
+) -> None:
     """loss = map * the loss of a row, 0 where ignored; value = their sum, mean: / sum_weights = sum of map w[t]."""
     (n, c), parts = x.shape, partial.shape[0]
     step = max(1, STRIP // max(1, c))
@@ -187,12 +202,33 @@ def cross_entropy_rows(loss: Any, lse: Any, value: Any, sum_weights: Any, partia
 
 
 @kernel(backend="numba", composite=True, when=single)
-def cross_entropy_backward(k: Any, dy: Any, x: Any, target: Any, weight: Any, weight_map: Any, lse: Any, total: Any,
-                           ignore_index: int, smoothing: float, reduction: str) -> Any:  # fmt: skip
+def cross_entropy_backward(
+    k: Any,
+    dy: Any,
+    x: Any,
+    target: Any,
+    weight: Any,
+    weight_map: Any,
+    lse: Any,
+    total: Any,
+    ignore_index: int,
+    smoothing: float,
+    reduction: str,
+) -> Any:
     """cross_entropy_gradient on pixels as rows."""
     weight = ABSENT if weight is None else weight
-    return k.cross_entropy_gradient(x, line(k, dy), line(k, target), weight, line(k, weight_map), line(k, lse), total,
-                                    ignore_index, smoothing, reduction == "mean")  # fmt: skip
+    return k.cross_entropy_gradient(
+        x,
+        line(k, dy),
+        line(k, target),
+        weight,
+        line(k, weight_map),
+        line(k, lse),
+        total,
+        ignore_index,
+        smoothing,
+        reduction == "mean",
+    )
 
 
 @serial
@@ -205,8 +241,19 @@ def whole(weight: Any) -> Any:
 
 
 @serial
-def column_gradients(dx: Any, z: Any, g: Any, share: Any, x: Any, lse: Any, target: Any, weight: Any, weights: Any,
-                     smoothing: Any, ignore_index: Any) -> None:  # fmt: skip
+def column_gradients(
+    dx: Any,
+    z: Any,
+    g: Any,
+    share: Any,
+    x: Any,
+    lse: Any,
+    target: Any,
+    weight: Any,
+    weights: Any,
+    smoothing: Any,
+    ignore_index: Any,
+) -> None:
     """The same as row_gradients for short rows, by columns."""
     rows, c = x.shape
     turn(z, x)
@@ -226,8 +273,9 @@ def column_gradients(dx: Any, z: Any, g: Any, share: Any, x: Any, lse: Any, targ
 
 
 @serial
-def row_gradients(dx: Any, g: Any, x: Any, lse: Any, target: Any, weight: Any, weights: Any, smoothing: Any,
-                  ignore_index: Any) -> None:  # fmt: skip
+def row_gradients(
+    dx: Any, g: Any, x: Any, lse: Any, target: Any, weight: Any, weights: Any, smoothing: Any, ignore_index: Any
+) -> None:
     """dx = g ((1 - e) w[t] (p - 1[t]) + e / C (p sum w - w)), p the softmax of a row; 0 where ignored or no class."""
     c = x.shape[1]
     for i in range(x.shape[0]):
@@ -243,9 +291,21 @@ def row_gradients(dx: Any, g: Any, x: Any, lse: Any, target: Any, weight: Any, w
 
 
 @kernel(backend="numba", rows="dx x", out=lambda x, *_: [x.shape], flops=lambda x, *_: 4 * x.size, work=row_strips)
-def cross_entropy_gradient(dx: Any, partial: Any, strips: Any, x: Any, dy: Any, target: Any, weight: Any,
-                           weight_map: Any, lse: Any, total: Any, ignore_index: Any, smoothing: Any,
-                           mean: Any) -> None:  # fmt: skip
+def cross_entropy_gradient(
+    dx: Any,
+    partial: Any,
+    strips: Any,
+    x: Any,
+    dy: Any,
+    target: Any,
+    weight: Any,
+    weight_map: Any,
+    lse: Any,
+    total: Any,
+    ignore_index: Any,
+    smoothing: Any,
+    mean: Any,
+) -> None:
     """dx = row_gradients with g = dy map, mean: / total; 0 where the target is ignored or no class."""
     (n, c), parts = x.shape, partial.shape[0]
     step, stride = max(1, STRIP // max(1, c)), 1 if dy.size == n else 0
@@ -259,7 +319,18 @@ def cross_entropy_gradient(dx: Any, partial: Any, strips: Any, x: Any, dy: Any, 
             for i in range(a, e):
                 g[i - a] = dy[i * stride] * scale * (weight_map[i] if weight_map.size > 0 else f4(1))
             if c < LONG:
-                column_gradients(dx[a:e], z, g, strips[part, 2, : e - a], x[a:e], lse[a:e], target[a:e], weight,
-                                 weights, smoothing, ignore_index)  # fmt: skip
+                column_gradients(
+                    dx[a:e],
+                    z,
+                    g,
+                    strips[part, 2, : e - a],
+                    x[a:e],
+                    lse[a:e],
+                    target[a:e],
+                    weight,
+                    weights,
+                    smoothing,
+                    ignore_index,
+                )
             else:
                 row_gradients(dx[a:e], g, x[a:e], lse[a:e], target[a:e], weight, weights, smoothing, ignore_index)

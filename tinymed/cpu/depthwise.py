@@ -75,8 +75,21 @@ def row_arguments(x: Any, b: Any, m: Any, w: Any, w_columns: Any, down: Any, acr
     start, rows, tap = reached(down, m, x.shape[1])
     first, step, spread, taps, tap_column, by = across
     row = columns * 4 * c
-    return (c, address(x[b]) + start * row, columns, first, step, spread, 4 * c, rows, down[2] * row,
-            w + (tap * w_columns + tap_column) * 4 * c, taps, down[5] * w_columns * 4 * c, by * 4 * c)  # fmt: skip
+    return (
+        c,
+        address(x[b]) + start * row,
+        columns,
+        first,
+        step,
+        spread,
+        4 * c,
+        rows,
+        down[2] * row,
+        w + (tap * w_columns + tap_column) * 4 * c,
+        taps,
+        down[5] * w_columns * 4 * c,
+        by * 4 * c,
+    )
 
 
 @serial
@@ -105,20 +118,115 @@ def convolve_row(y: Any, y_step: Any, pixels: Any, geometry: Any, bias: Any) -> 
         strips = pixels // WIDE + (1 if pixels % WIDE > NARROW else 0)
         done = min(pixels, strips * WIDE)
         if taps == 3:
-            convolve_3(0, strips, pixels, c, x, columns, column, step, spread, pixel, rows, row, w, taps, w_row, w_tap,
-                       y, y_step, bias)  # fmt: skip
+            convolve_3(
+                0,
+                strips,
+                pixels,
+                c,
+                x,
+                columns,
+                column,
+                step,
+                spread,
+                pixel,
+                rows,
+                row,
+                w,
+                taps,
+                w_row,
+                w_tap,
+                y,
+                y_step,
+                bias,
+            )
         else:
-            convolve_5(0, strips, pixels, c, x, columns, column, step, spread, pixel, rows, row, w, taps, w_row, w_tap,
-                       y, y_step, bias)  # fmt: skip
+            convolve_5(
+                0,
+                strips,
+                pixels,
+                c,
+                x,
+                columns,
+                column,
+                step,
+                spread,
+                pixel,
+                rows,
+                row,
+                w,
+                taps,
+                w_row,
+                w_tap,
+                y,
+                y_step,
+                bias,
+            )
     if tight(pixels, geometry):
-        convolve_tight(0, ceil_div(pixels, TIGHT), pixels, c, x, columns, column, step, spread, pixel, rows, row, w,
-                       taps, w_row, w_tap, y, y_step, bias)  # fmt: skip
+        convolve_tight(
+            0,
+            ceil_div(pixels, TIGHT),
+            pixels,
+            c,
+            x,
+            columns,
+            column,
+            step,
+            spread,
+            pixel,
+            rows,
+            row,
+            w,
+            taps,
+            w_row,
+            w_tap,
+            y,
+            y_step,
+            bias,
+        )
     elif pixels >= NARROW:
-        convolve_narrow(done, ceil_div(pixels - done, NARROW), pixels, c, x, columns, column, step, spread, pixel,
-                        rows, row, w, taps, w_row, w_tap, y, y_step, bias)  # fmt: skip
+        convolve_narrow(
+            done,
+            ceil_div(pixels - done, NARROW),
+            pixels,
+            c,
+            x,
+            columns,
+            column,
+            step,
+            spread,
+            pixel,
+            rows,
+            row,
+            w,
+            taps,
+            w_row,
+            w_tap,
+            y,
+            y_step,
+            bias,
+        )
     else:
-        convolve_single(0, pixels, pixels, c, x, columns, column, step, spread, pixel, rows, row, w, taps, w_row,
-                        w_tap, y, y_step, bias)  # fmt: skip
+        convolve_single(
+            0,
+            pixels,
+            pixels,
+            c,
+            x,
+            columns,
+            column,
+            step,
+            spread,
+            pixel,
+            rows,
+            row,
+            w,
+            taps,
+            w_row,
+            w_tap,
+            y,
+            y_step,
+            bias,
+        )
 
 
 def out_shape(x: Any, w: Any, bias: Any, stride: Any, padding: Any, dilation: Any) -> list[Any]:
@@ -126,8 +234,13 @@ def out_shape(x: Any, w: Any, bias: Any, stride: Any, padding: Any, dilation: An
     return [(*x.shape[:2], *slides(x.shape[2:], w.shape[2:], stride, padding, dilation))]
 
 
-@kernel(backend="numba", image="y x", filter="w", out=out_shape,
-        flops=lambda x, w, *how: 2 * math.prod(w.shape[2:]) * math.prod(out_shape(x, w, *how)[0]))  # fmt: skip
+@kernel(
+    backend="numba",
+    image="y x",
+    filter="w",
+    out=out_shape,
+    flops=lambda x, w, *how: 2 * math.prod(w.shape[2:]) * math.prod(out_shape(x, w, *how)[0]),
+)
 def depthwise_forward(y: Any, x: Any, w: Any, bias: Any, stride: Any, padding: Any, dilation: Any) -> None:
     """y[n, i, j, c] = bias[c] + sum_rs x[n, i*sh - top + r*dh, j*sw - left + s*dw, c] * w[r, s, c]"""
     n, h, width, c = y.shape
@@ -139,8 +252,13 @@ def depthwise_forward(y: Any, x: Any, w: Any, bias: Any, stride: Any, padding: A
         convolve_row(address(y[t // h, t % h]), 4 * c, width, geometry, start)
 
 
-@kernel(backend="numba", image="dx dy", filter="w", out=lambda dy, w, x_shape, *_: [x_shape],
-        flops=lambda dy, w, *_: 2 * math.prod(w.shape[2:]) * dy.size)  # fmt: skip
+@kernel(
+    backend="numba",
+    image="dx dy",
+    filter="w",
+    out=lambda dy, w, x_shape, *_: [x_shape],
+    flops=lambda dy, w, *_: 2 * math.prod(w.shape[2:]) * dy.size,
+)
 def depthwise_input(dx: Any, dy: Any, w: Any, x_shape: Any, stride: Any, padding: Any, dilation: Any) -> None:
     """dx[n, i, j, c] = sum_rs dy[n, (i + top - r*dh) / sh, (j + left - s*dw) / sw, c] * w[r, s, c], if divisible."""
     (n, h, width, c), top, left = dx.shape, padding[0][0], padding[1][0]
@@ -150,8 +268,9 @@ def depthwise_input(dx: Any, dy: Any, w: Any, x_shape: Any, stride: Any, padding
         for phase in range(min(stride[1], width)):
             across = backward_axis(phase, left, stride[1], dilation[1], w.shape[1])
             geometry = row_arguments(dy, b, i // stride[0], address(w), w.shape[1], down, across)
-            convolve_row(address(dx[b, i]) + phase * 4 * c, stride[1] * 4 * c, ceil_div(width - phase, stride[1]),
-                         geometry, 0)  # fmt: skip
+            convolve_row(
+                address(dx[b, i]) + phase * 4 * c, stride[1] * 4 * c, ceil_div(width - phase, stride[1]), geometry, 0
+            )
 
 
 # -------------------------------------------------------------------------------------------------------- filters
@@ -165,21 +284,98 @@ def correlate_row(y: Any, pixels: Any, geometry: Any) -> None:
     if wide(pixels, geometry):
         done = pixels // WIDE * WIDE
         if taps == 3:
-            correlate_3(0, pixels // WIDE, pixels, c, x, columns, column, step, spread, pixel, rows, row, w, taps,
-                        w_row, w_tap, y, pixel, 0)  # fmt: skip
+            correlate_3(
+                0,
+                pixels // WIDE,
+                pixels,
+                c,
+                x,
+                columns,
+                column,
+                step,
+                spread,
+                pixel,
+                rows,
+                row,
+                w,
+                taps,
+                w_row,
+                w_tap,
+                y,
+                pixel,
+                0,
+            )
         else:
-            correlate_5(0, pixels // WIDE, pixels, c, x, columns, column, step, spread, pixel, rows, row, w, taps,
-                        w_row, w_tap, y, pixel, 0)  # fmt: skip
+            correlate_5(
+                0,
+                pixels // WIDE,
+                pixels,
+                c,
+                x,
+                columns,
+                column,
+                step,
+                spread,
+                pixel,
+                rows,
+                row,
+                w,
+                taps,
+                w_row,
+                w_tap,
+                y,
+                pixel,
+                0,
+            )
     if tight(pixels, geometry):
         done = pixels // TIGHT * TIGHT
-        correlate_tight(0, pixels // TIGHT, pixels, c, x, columns, column, step, spread, pixel, rows, row, w, taps,
-                        w_row, w_tap, y, pixel, 0)  # fmt: skip
+        correlate_tight(
+            0,
+            pixels // TIGHT,
+            pixels,
+            c,
+            x,
+            columns,
+            column,
+            step,
+            spread,
+            pixel,
+            rows,
+            row,
+            w,
+            taps,
+            w_row,
+            w_tap,
+            y,
+            pixel,
+            0,
+        )
     strips = (pixels - done) // NARROW
-    correlate_narrow(done, strips, pixels, c, x, columns, column, step, spread, pixel, rows, row, w, taps, w_row,
-                     w_tap, y, pixel, 0)  # fmt: skip
+    correlate_narrow(
+        done, strips, pixels, c, x, columns, column, step, spread, pixel, rows, row, w, taps, w_row, w_tap, y, pixel, 0
+    )
     done += strips * NARROW
-    correlate_single(done, pixels - done, pixels, c, x, columns, column, step, spread, pixel, rows, row, w, taps,
-                     w_row, w_tap, y, pixel, 0)  # fmt: skip
+    correlate_single(
+        done,
+        pixels - done,
+        pixels,
+        c,
+        x,
+        columns,
+        column,
+        step,
+        spread,
+        pixel,
+        rows,
+        row,
+        w,
+        taps,
+        w_row,
+        w_tap,
+        y,
+        pixel,
+        0,
+    )
 
 
 CUTS, ROWS = 32, 16  # partial sums of dw at most, each of so many rows of dy at least
@@ -190,10 +386,17 @@ def partial_sums(dy: Any, x: Any, shape: Any, *_: Any) -> list[Any]:
     return [(max(1, min(CUTS, dy.shape[0] * dy.shape[2] // ROWS)), math.prod(shape))]
 
 
-@kernel(backend="numba", image="dy x", filter="dw", work=partial_sums, out=lambda dy, x, shape, *_: [shape],
-        flops=lambda dy, x, shape, *_: 2 * math.prod(shape[2:]) * dy.size)  # fmt: skip
-def depthwise_weight(dw: Any, partial: Any, dy: Any, x: Any, shape: Any, stride: Any, padding: Any,
-                     dilation: Any) -> None:  # fmt: skip
+@kernel(
+    backend="numba",
+    image="dy x",
+    filter="dw",
+    work=partial_sums,
+    out=lambda dy, x, shape, *_: [shape],
+    flops=lambda dy, x, shape, *_: 2 * math.prod(shape[2:]) * dy.size,
+)
+def depthwise_weight(
+    dw: Any, partial: Any, dy: Any, x: Any, shape: Any, stride: Any, padding: Any, dilation: Any
+) -> None:
     """dw[r, s, c] = sum_nij x[n, i*sh - top + r*dh, j*sw - left + s*dw, c] * dy[n, i, j, c]"""
     n, h, width, _ = dy.shape
     down = forward_axis(padding[0][0], stride[0], dilation[0], shape[2])

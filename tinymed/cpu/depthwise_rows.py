@@ -20,8 +20,27 @@ SIDE = SHAPE.rows // 2  # vectors of channels side by side in a narrow strip, wh
 WIDE, NARROW = 8, 4  # pixels of a strip
 TIGHT = 5  # where pixels meet in one set of the first cache: with two more to each side it has room for them
 
-PARAMETERS = ["first", "strips", "pixels", "channels", "x", "columns", "column", "step", "spread", "pixel", "rows",
-              "row", "w", "taps", "w_row", "w_tap", "y", "y_step", "bias"]  # fmt: skip
+PARAMETERS = [
+    "first",
+    "strips",
+    "pixels",
+    "channels",
+    "x",
+    "columns",
+    "column",
+    "step",
+    "spread",
+    "pixel",
+    "rows",
+    "row",
+    "w",
+    "taps",
+    "w_row",
+    "w_tap",
+    "y",
+    "y_step",
+    "bias",
+]
 
 
 class Variant(NamedTuple):

@@ -47,8 +47,9 @@ def emit_drop(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
                 drop_vector(v, arg["x"], arg["y"], factor, done, arg["size"], far)
 
 
-def drop_vector(v: Vectors, x: ir.Value, y: ir.Value, factor: ir.Value, done: ir.Value, size: ir.Value,
-                far: ir.Value) -> None:  # fmt: skip
+def drop_vector(
+    v: Vectors, x: ir.Value, y: ir.Value, factor: ir.Value, done: ir.Value, size: ir.Value, far: ir.Value
+) -> None:
     """y = x factor, the vector from number `done` of `size` on, or what is left of it."""
     b = v.b
     shift, left = b.mul(done, I64(4)), b.sub(size, done)
@@ -68,8 +69,13 @@ def drop_vector(v: Vectors, x: ir.Value, y: ir.Value, factor: ir.Value, done: ir
 
 def woven(b: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
     """Four vectors a, b, c, d as a0 b0 c0 d0 a1 b1 c1 d1 ..., in four."""
-    ab, cd = ([b.shuffle_vector(p, q, indices([i // 2 + half * LANES // 2 + i % 2 * LANES for i in range(LANES)]))
-               for half in range(2)] for p, q in (rows[:2], rows[2:]))  # fmt: skip
+    ab, cd = (
+        [
+            b.shuffle_vector(p, q, indices([i // 2 + half * LANES // 2 + i % 2 * LANES for i in range(LANES)]))
+            for half in range(2)
+        ]
+        for p, q in (rows[:2], rows[2:])
+    )
     mixed = [[i // 4 * 2 + i % 2 + half * LANES // 2 + i % 4 // 2 * LANES for i in range(LANES)] for half in range(2)]
     return [b.shuffle_vector(ab[n // 2], cd[n // 2], indices(mixed[n % 2])) for n in range(4)]
 
@@ -88,8 +94,15 @@ def drop(y: Any, x: Any, words: Any, limit: Any, scale: Any, far: Any) -> None:
 
     far: y is written past the caches, if it lies on whole vectors.
     """
-    drop_words(x.size, address(x), address(y), address(words), np.int64(limit), np.int64(f4(scale).view(np.int32)),
-               far and address(y) % (4 * LANES) == 0)  # fmt: skip
+    drop_words(
+        x.size,
+        address(x),
+        address(y),
+        address(words),
+        np.int64(limit),
+        np.int64(f4(scale).view(np.int32)),
+        far and address(y) % (4 * LANES) == 0,
+    )
 
 
 @serial

@@ -26,8 +26,14 @@ def pack_filter(packed: Any, w: Any, groups: Any) -> None:
     for t in prange(ceil_div(depth, SLICE)):
         for p in range(packed.shape[0]):
             g, column = p // panels, p % panels * COLUMNS
-            pack_rows(packed[p], rows, g * per_group + column, min(COLUMNS, per_group - column),
-                      t * SLICE, min((t + 1) * SLICE, depth))  # fmt: skip
+            pack_rows(
+                packed[p],
+                rows,
+                g * per_group + column,
+                min(COLUMNS, per_group - column),
+                t * SLICE,
+                min((t + 1) * SLICE, depth),
+            )
 
 
 def turned_shape(w: Any, groups: Any) -> tuple[int, ...]:
@@ -71,5 +77,11 @@ def pack_turned_filter(packed: Any, w: Any, groups: Any) -> None:
             rows, columns = packed[panel, row * COLUMNS : (row + size) * COLUMNS], min(COLUMNS, c - column)
             if columns < COLUMNS:
                 rows[:] = 0
-            transpose(address(w[tap // kw, tap % kw, column:, g * per_group + first :]), 4 * k, columns, size,
-                      address(rows), 4 * COLUMNS)  # fmt: skip
+            transpose(
+                address(w[tap // kw, tap % kw, column:, g * per_group + first :]),
+                4 * k,
+                columns,
+                size,
+                address(rows),
+                4 * COLUMNS,
+            )

@@ -33,8 +33,11 @@ def winograd_sample(draw: Any) -> dict[str, Any]:
     panels = -(-v["filters"] // COLUMNS)
     padding = ((edge, edge), (edge, edge))
     h, w = (n + 2 * edge - 2 for n in v["x"].shape[2:])
-    return v | {"u": draw.array((panels, (m + 2) ** 2, v["channels"], COLUMNS)), "padding": padding,
-                "size": (h // 2, w // 2)}  # fmt: skip
+    return v | {
+        "u": draw.array((panels, (m + 2) ** 2, v["channels"], COLUMNS)),
+        "padding": padding,
+        "size": (h // 2, w // 2),
+    }
 
 
 def direct_sample(draw: Any) -> dict[str, Any]:
@@ -42,8 +45,14 @@ def direct_sample(draw: Any) -> dict[str, Any]:
     v, (kh, kw) = images(draw), draw.choice(((3, 3), (1, 1), (2, 3)))
     shape, panels = (v["filters"], v["channels"], kh, kw), -(-v["filters"] // COLUMNS)
     h, w = (n - k + 1 for n, k in zip(v["x"].shape[2:], (kh, kw), strict=True))
-    return v | {"packed": draw.array((panels, kh * kw * v["channels"] * COLUMNS)), "shape": shape, "stride": (1, 1),
-                "dilation": (1, 1), "groups": 1, "size": (h // 2, w // 2)}  # fmt: skip
+    return v | {
+        "packed": draw.array((panels, kh * kw * v["channels"] * COLUMNS)),
+        "shape": shape,
+        "stride": (1, 1),
+        "dilation": (1, 1),
+        "groups": 1,
+        "size": (h // 2, w // 2),
+    }
 
 
 @serial
@@ -55,16 +64,29 @@ def positive(v: Any) -> Any:
 # ------------------------------------------------------------------------------------------------- Winograd
 
 
-for name, arguments in (("conv_winograd", "x, u, bias, filters, padding"),
-                        ("conv_direct", "x, packed, bias, shape, stride, dilation, groups")):  # fmt: skip
+for name, arguments in (
+    ("conv_winograd", "x, u, bias, filters, padding"),
+    ("conv_direct", "x, packed, bias, shape, stride, dilation, groups"),
+):
     sample = winograd_sample if name == "conv_winograd" else direct_sample
-    pattern("conv + relu + pool", f"""
+    pattern(
+        "conv + relu + pool",
+        f"""
         y = {name}({arguments})
         z = relu_forward(y)
         p, i = max_halve(z, size)
-    """, f"p, i = {name}_relu_pool({arguments}, size)", backend="numba", samples=sample)  # fmt: skip
-    pattern("conv + relu", f"y = {name}({arguments})\nz = relu_forward(y)", f"z = {name}_relu({arguments})",
-            backend="numba", samples=sample)  # fmt: skip
+    """,
+        f"p, i = {name}_relu_pool({arguments}, size)",
+        backend="numba",
+        samples=sample,
+    )
+    pattern(
+        "conv + relu",
+        f"y = {name}({arguments})\nz = relu_forward(y)",
+        f"z = {name}_relu({arguments})",
+        backend="numba",
+        samples=sample,
+    )
 
 
 def halved(out: Any) -> Any:
@@ -72,10 +94,16 @@ def halved(out: Any) -> Any:
     return lambda *args: [(shape := (*out(*args[:-1])[0][:2], *args[-1])), (shape, u1)]
 
 
-@kernel(backend="numba", image="y index x", out=halved(winograd_out),
-        work=lambda *args: winograd_work(*args[:-1]), flops=winograd_flops)  # fmt: skip
-def conv_winograd_relu_pool(y: Any, index: Any, ws: Any, x: Any, u: Any, bias: Any, filters: Any,
-                            padding: Any, size: Any) -> None:  # fmt: skip
+@kernel(
+    backend="numba",
+    image="y index x",
+    out=halved(winograd_out),
+    work=lambda *args: winograd_work(*args[:-1]),
+    flops=winograd_flops,
+)
+def conv_winograd_relu_pool(
+    y: Any, index: Any, ws: Any, x: Any, u: Any, bias: Any, filters: Any, padding: Any, size: Any
+) -> None:
     """conv_winograd, ReLU and 2 x 2 max-pooling: the map itself is never written."""
     (top, bottom), (left, right) = padding
     h, w = x.shape[1] + top + bottom - 2, x.shape[2] + left + right - 2
@@ -117,22 +145,65 @@ def conv_winograd_relu(y: Any, ws: Any, x: Any, u: Any, bias: Any, filters: Any,
 def direct_loops(x: Any, shape: Any, dilation: Any) -> Any:
     """The microkernel's loops over a filter: (I, J, L) and their steps in x and in a packed panel."""
     pixel, depth = 4 * x.shape[3], shape[1]
-    return (shape[2], shape[3], depth, dilation[0] * x.shape[2] * pixel, dilation[1] * pixel, 4,
-            shape[3] * depth * 4 * COLUMNS, depth * 4 * COLUMNS, 4 * COLUMNS)  # fmt: skip
+    return (
+        shape[2],
+        shape[3],
+        depth,
+        dilation[0] * x.shape[2] * pixel,
+        dilation[1] * pixel,
+        4,
+        shape[3] * depth * 4 * COLUMNS,
+        depth * 4 * COLUMNS,
+        4 * COLUMNS,
+    )
 
 
 @serial
-def direct_pixels(y: Any, table: Any, x: Any, packed: Any, bias: Any, first: Any, last: Any, h: Any, w: Any, k: Any,
-                  shape: Any, stride: Any, groups: Any, low: Any, high: Any, loops: Any) -> None:  # fmt: skip
+def direct_pixels(
+    y: Any,
+    table: Any,
+    x: Any,
+    packed: Any,
+    bias: Any,
+    first: Any,
+    last: Any,
+    h: Any,
+    w: Any,
+    k: Any,
+    shape: Any,
+    stride: Any,
+    groups: Any,
+    low: Any,
+    high: Any,
+    loops: Any,
+) -> None:
     """Pixels first..last of a batch of h x w maps of k channels, panels low..high; y: the address of pixel 0."""
     pixel, per_group, panels, panel = 4 * x.shape[3], k // groups, packed.shape[0] // groups, 4 * packed.shape[1]
     row = x.shape[2] * pixel
-    tiles = locate(table, first, last, h, w, (x.shape[1] * row, stride[0] * row, stride[1] * pixel),
-                   (h * w * k * 4, w * k * 4, k * 4))  # fmt: skip
+    tiles = locate(
+        table,
+        first,
+        last,
+        h,
+        w,
+        (x.shape[1] * row, stride[0] * row, stride[1] * pixel),
+        (h * w * k * 4, w * k * 4, k * 4),
+    )
     for g in range(groups):
         start = address(bias) + 4 * g * per_group if bias.size else ZERO
-        sweep(table, tiles, address(x) + 4 * g * shape[1], y + 4 * g * per_group, address(packed) + g * panels * panel,
-              panel, start, per_group, low, high, loops)  # fmt: skip
+        sweep(
+            table,
+            tiles,
+            address(x) + 4 * g * shape[1],
+            y + 4 * g * per_group,
+            address(packed) + g * panels * panel,
+            panel,
+            start,
+            per_group,
+            low,
+            high,
+            loops,
+        )
 
 
 def pooled_work(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any, size: Any) -> Any:
@@ -142,8 +213,20 @@ def pooled_work(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilatio
 
 
 @kernel(backend="numba", image="y index x", out=halved(direct_out), work=pooled_work, flops=direct_flops)
-def conv_direct_relu_pool(y: Any, index: Any, table: Any, buffers: Any, x: Any, packed: Any, bias: Any, shape: Any,
-                          stride: Any, dilation: Any, groups: Any, size: Any) -> None:  # fmt: skip
+def conv_direct_relu_pool(
+    y: Any,
+    index: Any,
+    table: Any,
+    buffers: Any,
+    x: Any,
+    packed: Any,
+    bias: Any,
+    shape: Any,
+    stride: Any,
+    dilation: Any,
+    groups: Any,
+    size: Any,
+) -> None:
     """conv_direct, ReLU and 2 x 2 max-pooling: two rows of the map at a time, never the whole.
 
     All pairs of rows have one table: they differ in where they begin.
@@ -155,14 +238,26 @@ def conv_direct_relu_pool(y: Any, index: Any, table: Any, buffers: Any, x: Any, 
     for task in prange(n * rows):
         b, i = np.int64(task) // rows, np.int64(task) % rows
         buffer = buffers[get_thread_id()]
-        direct_tiles(table, tiles, address(x[b]) + 2 * i * row, address(buffer), packed, bias, x, shape, dilation,
-                     groups, k)  # fmt: skip
+        direct_tiles(
+            table, tiles, address(x[b]) + 2 * i * row, address(buffer), packed, bias, x, shape, dilation, groups, k
+        )
         relu_halve(address(y[b, i]), address(index[b, i]), address(buffer), address(buffer) + 4 * w * k, columns, k)
 
 
 @serial
-def direct_tiles(table: Any, tiles: Any, x_at: Any, y_at: Any, packed: Any, bias: Any, x: Any, shape: Any,
-                 dilation: Any, groups: Any, k: Any) -> None:  # fmt: skip
+def direct_tiles(
+    table: Any,
+    tiles: Any,
+    x_at: Any,
+    y_at: Any,
+    packed: Any,
+    bias: Any,
+    x: Any,
+    shape: Any,
+    dilation: Any,
+    groups: Any,
+    k: Any,
+) -> None:
     """The located pixels, all filters, from the addresses x_at to y_at; a block of tiles at a time."""
     per_group, panels, panel = k // groups, packed.shape[0] // groups, 4 * packed.shape[1]
     loops = direct_loops(x, shape, dilation)
@@ -170,13 +265,25 @@ def direct_tiles(table: Any, tiles: Any, x_at: Any, y_at: Any, packed: Any, bias
         count = min(BLOCK // ROWS, tiles - first)
         for g in range(groups):
             start = address(bias) + 4 * g * per_group if bias.size else ZERO
-            sweep(table[:, first * ROWS :], count, x_at + 4 * g * shape[1], y_at + 4 * g * per_group,
-                  address(packed) + g * panels * panel, panel, start, per_group, 0, panels, loops)  # fmt: skip
+            sweep(
+                table[:, first * ROWS :],
+                count,
+                x_at + 4 * g * shape[1],
+                y_at + 4 * g * per_group,
+                address(packed) + g * panels * panel,
+                panel,
+                start,
+                per_group,
+                0,
+                panels,
+                loops,
+            )
 
 
 @kernel(backend="numba", image="y x", out=direct_out, work=direct_work, flops=direct_flops)
-def conv_direct_relu(y: Any, tables: Any, x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any,
-                     groups: Any) -> None:  # fmt: skip
+def conv_direct_relu(
+    y: Any, tables: Any, x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any
+) -> None:
     """conv_direct and ReLU."""
     n, h, w, k = y.shape
     loops, panels, per_group = direct_loops(x, shape, dilation), packed.shape[0] // groups, k // groups
@@ -187,8 +294,9 @@ def conv_direct_relu(y: Any, tables: Any, x: Any, packed: Any, bias: Any, shape:
         low, high = part * panels // parts, (part + 1) * panels // parts
         for block in range(cut * blocks // cuts, (cut + 1) * blocks // cuts):
             first, last = block * BLOCK, min((block + 1) * BLOCK, n * h * w)
-            direct_pixels(address(y), tables[task], x, packed, bias, first, last, h, w, k, shape, stride, groups, low,
-                          high, loops)  # fmt: skip
+            direct_pixels(
+                address(y), tables[task], x, packed, bias, first, last, h, w, k, shape, stride, groups, low, high, loops
+            )
             for g in range(groups):
                 end = min(high * COLUMNS, per_group) + g * per_group
                 for p in range(first, last):

@@ -30,24 +30,45 @@ from .norm import (
 )
 from .norm_passes import pass_masked_gradient, pass_masked_products, pass_masked_scale
 
-pattern("relu's mask found again", """
+pattern(
+    "relu's mask found again",
+    """
     y = batch_norm_relu(x, forward)
     g, dweight, dbias, map = relu_batch_norm_sums(dy, y, x, weight, mean, rstd, training)
     dx = batch_norm_apply_gradient(g, x, mean, map, training)
-""", """
+""",
+    """
     y = batch_norm_relu(x, forward)
     dweight, dbias, map = batch_norm_relu_backward_sums(dy, x, forward, weight, mean, rstd, training)
     dx = batch_norm_relu_backward(dy, x, forward, mean, map, training)
-""", backend="numba", samples=lambda draw: (v := rows_like(draw)) | {
-        "dy": draw.array(v["x"].shape), "forward": v["map"]})  # fmt: skip
+""",
+    backend="numba",
+    samples=lambda draw: (v := rows_like(draw)) | {"dy": draw.array(v["x"].shape), "forward": v["map"]},
+)
 
 
-@kernel(backend="numba", rows="dy x", out=channels_and_map,
-        work=lambda dy, *_: [*stats_work(dy), (4, lanes(dy.shape[1], rows_of(dy)))],
-        flops=lambda dy, *_: 7 * dy.size)  # fmt: skip
-def batch_norm_relu_backward_sums(dweight: Any, dbias: Any, map: Any, totals: Any, sums: Any, strips: Any, dy: Any,
-                                  x: Any, forward: Any, weight: Any, mean: Any, rstd: Any, training: Any,
-                                  ) -> None:  # fmt: skip
+@kernel(
+    backend="numba",
+    rows="dy x",
+    out=channels_and_map,
+    work=lambda dy, *_: [*stats_work(dy), (4, lanes(dy.shape[1], rows_of(dy)))],
+    flops=lambda dy, *_: 7 * dy.size,
+)
+def batch_norm_relu_backward_sums(
+    dweight: Any,
+    dbias: Any,
+    map: Any,
+    totals: Any,
+    sums: Any,
+    strips: Any,
+    dy: Any,
+    x: Any,
+    forward: Any,
+    weight: Any,
+    mean: Any,
+    rstd: Any,
+    training: Any,
+) -> None:
     """batch_norm_sums of g = dy where (x - forward[0]) forward[1] + forward[2] > 0, else 0."""
     (n, c), chunks, wide = x.shape, totals.shape[0], strips.shape[1]
     xs, dys, block = x.reshape(x.size), dy.reshape(dy.size), BLOCK * wide
@@ -58,8 +79,16 @@ def batch_norm_relu_backward_sums(dweight: Any, dbias: Any, map: Any, totals: An
         last = (t + 1) * n // chunks * c
         for a in range(t * n // chunks * c, last, block):
             sums[t, 1:] = 0
-            pass_masked_products(min(block, last - a), 0, wide, address(dys[a:]), address(xs[a:]), address(strips),
-                                 address(sums[t, 1]), 0)  # fmt: skip
+            pass_masked_products(
+                min(block, last - a),
+                0,
+                wide,
+                address(dys[a:]),
+                address(xs[a:]),
+                address(strips),
+                address(sums[t, 1]),
+                0,
+            )
             fold(totals[t, 0], sums[t, 1])
             fold(totals[t, 1], sums[t, 2])
     add_chunks(totals, dbias, dweight, rstd)
@@ -83,10 +112,16 @@ def masked_run(dx: Any, dy: Any, x: Any, strips: Any, training: Any, far: Any) -
         pass_masked_scale(x.size, 0, strips.shape[1], address(dy), address(x), address(dx), address(strips), 0, far)
 
 
-@kernel(backend="numba", rows="dx dy x", work=lambda dy, *_: [(7, lanes(dy.shape[1]))],
-        out=lambda dy, *_: [dy.shape], flops=lambda dy, *_: 7 * dy.size)  # fmt: skip
-def batch_norm_relu_backward(dx: Any, strips: Any, dy: Any, x: Any, forward: Any, mean: Any, map: Any,
-                             training: Any) -> None:  # fmt: skip
+@kernel(
+    backend="numba",
+    rows="dx dy x",
+    work=lambda dy, *_: [(7, lanes(dy.shape[1]))],
+    out=lambda dy, *_: [dy.shape],
+    flops=lambda dy, *_: 7 * dy.size,
+)
+def batch_norm_relu_backward(
+    dx: Any, strips: Any, dy: Any, x: Any, forward: Any, mean: Any, map: Any, training: Any
+) -> None:
     """dx = map[0] g + map[1] (x - mean) + map[2];  g = dy where the forward map of x is above 0, else 0."""
     n, c = x.shape
     chunks = max(1, min(CHUNKS, x.size // GRAIN))
@@ -97,25 +132,41 @@ def batch_norm_relu_backward(dx: Any, strips: Any, dy: Any, x: Any, forward: Any
         masked_run(dxs[a:b], dys[a:b], xs[a:b], strips, training, is_far(dx))
 
 
-pattern("add to a concatenation's gradient", """
+pattern(
+    "add to a concatenation's gradient",
+    """
     dx = batch_norm_relu_backward(dy, x, forward, mean, map, training)
     total = take_channels_add(whole, shape, pitch, dx)
-""", "total = batch_norm_relu_backward_add(dy, x, forward, mean, map, training, whole, pitch)", backend="numba",
-        samples=lambda draw: added(rows_like(draw), draw))  # fmt: skip
+""",
+    "total = batch_norm_relu_backward_add(dy, x, forward, mean, map, training, whole, pitch)",
+    backend="numba",
+    samples=lambda draw: added(rows_like(draw), draw),
+)
 
 
 def added(v: dict[str, Any], draw: Any) -> dict[str, Any]:
     """The pattern's inputs: a window on the channels of something wider."""
     shape, step = v["x"].shape, v["x"].shape[1] + draw.integer(0, 5)
     size = (v["x"].size // shape[1] - 1) * step + shape[1]
-    return v | {"dy": draw.array(shape), "forward": v["map"], "shape": shape, "pitch": step,
-                "whole": draw.array((size,))}  # fmt: skip
+    return v | {
+        "dy": draw.array(shape),
+        "forward": v["map"],
+        "shape": shape,
+        "pitch": step,
+        "whole": draw.array((size,)),
+    }
 
 
-@kernel(backend="numba", rows="total dy x", work=lambda dy, *_: [(7, lanes(dy.shape[1]))],
-        out=lambda dy, *_: [dy.shape], flops=lambda dy, *_: 8 * dy.size)  # fmt: skip
-def batch_norm_relu_backward_add(total: Any, strips: Any, dy: Any, x: Any, forward: Any, mean: Any, map: Any,
-                                 training: Any, whole: Any, pitch: Any) -> None:  # fmt: skip
+@kernel(
+    backend="numba",
+    rows="total dy x",
+    work=lambda dy, *_: [(7, lanes(dy.shape[1]))],
+    out=lambda dy, *_: [dy.shape],
+    flops=lambda dy, *_: 8 * dy.size,
+)
+def batch_norm_relu_backward_add(
+    total: Any, strips: Any, dy: Any, x: Any, forward: Any, mean: Any, map: Any, training: Any, whole: Any, pitch: Any
+) -> None:
     """batch_norm_relu_backward, and added to it the first channels of whole's pixels, which lie `pitch` apart."""
     n, c = x.shape
     chunks, wide = max(1, min(CHUNKS, x.size // GRAIN)), strips.shape[1]

@@ -12,28 +12,47 @@ from ..program import pattern
 def halved(draw: Any) -> dict[str, Any]:
     """A map of even sides and its pooled size."""
     n, c, h, w = draw.choice(((1, 3, 2, 2), (2, 5, 4, 6), (3, 16, 8, 2)))
-    return {"x": draw.array((n, c, h, w), avoid=(0.0,), distinct=True), "size": (h // 2, w // 2),
-            "dp": draw.array((n, c, h // 2, w // 2)), "shape": (n, c, h, w)}  # fmt: skip
+    return {
+        "x": draw.array((n, c, h, w), avoid=(0.0,), distinct=True),
+        "size": (h // 2, w // 2),
+        "dp": draw.array((n, c, h // 2, w // 2)),
+        "shape": (n, c, h, w),
+    }
 
 
-pattern("relu's mask after pooling", """
+pattern(
+    "relu's mask after pooling",
+    """
     y = relu_forward(x)
     p, i = max_halve(y, size)
     dy = max_halve_backward(dp, i, shape)
     dx = relu_backward(dy, y)
-""", """
+""",
+    """
     y = relu_forward(x)
     p, i = max_halve(y, size)
     dq = relu_backward(dp, p)
     dx = max_halve_backward(dq, i, shape)
-""", backend="numba", samples=halved)  # fmt: skip
+""",
+    backend="numba",
+    samples=halved,
+)
 
 
-pattern("bias before unpooling", """
+pattern(
+    "bias before unpooling",
+    """
     du = max_halve_backward(dq, i, shape)
     dbias = channel_sum(du)
-""", """
+""",
+    """
     du = max_halve_backward(dq, i, shape)
     dbias = channel_sum(dq)
-""", backend="numba", samples=lambda draw: {"i": draw.integers((2, 3, 4, 5), 0, 3).astype("uint8"),
-                                            "dq": draw.array((2, 3, 4, 5)), "shape": (2, 3, 8, 10)})  # fmt: skip
+""",
+    backend="numba",
+    samples=lambda draw: {
+        "i": draw.integers((2, 3, 4, 5), 0, 3).astype("uint8"),
+        "dq": draw.array((2, 3, 4, 5)),
+        "shape": (2, 3, 8, 10),
+    },
+)

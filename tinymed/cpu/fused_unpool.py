@@ -73,13 +73,20 @@ for name, shape, arguments, when, sample in (
     ("conv_winograd_weight", "shape", "x, m, padding", None, weight_sample),
     ("conv_direct_weight", "size", "x, shape, stride, dilation, groups", None, direct_sample),
 ):
-    pattern("unpooled where it is read", f"""
+    pattern(
+        "unpooled where it is read",
+        f"""
         dy = max_halve_backward(dq, i, {shape})
         out = {name}(dy, {arguments})
-    """, f"""
+    """,
+        f"""
         dy = max_halve_backward(dq, i, {shape})
         out = {name}_unpool(dq, i, {shape}, {arguments})
-    """, backend="numba", when=when, samples=sample)  # fmt: skip
+    """,
+        backend="numba",
+        when=when,
+        samples=sample,
+    )
 
 
 # ---------------------------------------------------------------------------------------------------- Winograd
@@ -90,12 +97,18 @@ def input_out(dq: Any, index: Any, shape: Any, u: Any, bias: Any, filters: Any, 
     return [(shape[0], filters, *(n + sum(p) - 2 for n, p in zip(shape[2:], padding, strict=True)))]
 
 
-@kernel(backend="numba", image="dx dq index", out=input_out,
-        work=lambda dq, index, shape, u, *_: winograd_space(shape[1], u.shape[1]),
-        flops=lambda dq, index, shape, u, bias, filters, padding: count_flops(
-            shape, filters, 4 if u.shape[1] == 36 else 2, padding))  # fmt: skip
-def conv_winograd_unpool(dx: Any, ws: Any, dq: Any, index: Any, shape: Any, u: Any, bias: Any,
-                         filters: Any, padding: Any) -> None:  # fmt: skip
+@kernel(
+    backend="numba",
+    image="dx dq index",
+    out=input_out,
+    work=lambda dq, index, shape, u, *_: winograd_space(shape[1], u.shape[1]),
+    flops=lambda dq, index, shape, u, bias, filters, padding: count_flops(
+        shape, filters, 4 if u.shape[1] == 36 else 2, padding
+    ),
+)
+def conv_winograd_unpool(
+    dx: Any, ws: Any, dq: Any, index: Any, shape: Any, u: Any, bias: Any, filters: Any, padding: Any
+) -> None:
     """conv_winograd of the map, of `shape`, that max-pooling's gradient would write."""
     h, w, top, left = dx.shape[1], dx.shape[2], padding[0][0], padding[1][0]
     blocks, parts = winograd_parts(dq, u, h, w, ws)
@@ -104,12 +117,17 @@ def conv_winograd_unpool(dx: Any, ws: Any, dq: Any, index: Any, shape: Any, u: A
         winograd_block(dx, None, ws[thread], dq, index, u, bias, block, part, parts, h, w, top, left)
 
 
-@kernel(backend="numba", image="dq index x", filter="dw",
-        out=lambda dq, index, shape, x, m, padding: [(shape[1], x.shape[1], 3, 3)],
-        work=lambda dq, index, shape, x, m, padding: winograd_weight_space(shape, x.shape[1], m),
-        flops=lambda dq, index, shape, x, m, padding: count_flops(x.shape, shape[1], m, padding))  # fmt: skip
-def conv_winograd_weight_unpool(dw: Any, ws: Any, sums: Any, dq: Any, index: Any, shape: Any, x: Any, m: Any,
-                                padding: Any) -> None:  # fmt: skip
+@kernel(
+    backend="numba",
+    image="dq index x",
+    filter="dw",
+    out=lambda dq, index, shape, x, m, padding: [(shape[1], x.shape[1], 3, 3)],
+    work=lambda dq, index, shape, x, m, padding: winograd_weight_space(shape, x.shape[1], m),
+    flops=lambda dq, index, shape, x, m, padding: count_flops(x.shape, shape[1], m, padding),
+)
+def conv_winograd_weight_unpool(
+    dw: Any, ws: Any, sums: Any, dq: Any, index: Any, shape: Any, x: Any, m: Any, padding: Any
+) -> None:
     """conv_winograd_weight of the map, of `shape`, that max-pooling's gradient would write."""
     (n, k, h, w), top, left = shape, padding[0][0], padding[1][0]
     cuts = winograd_weight_plan(x.shape[3], k, n * ceil_div(h, m) * ceil_div(w, m), m)[1]
@@ -136,8 +154,14 @@ def unpool_unit(dy: Any, dq: Any, index: Any, b: Any, i: Any) -> None:
             pixels[2 * dq.shape[2] :] = 0
             for j in range(dq.shape[2]):
                 place = b + image, window, j
-                unpool(address(pixels[2 * j]), address(dq[place]), address(index[place]), 2 * ((i + row) % 2),
-                       4 * channels, channels)  # fmt: skip
+                unpool(
+                    address(pixels[2 * j]),
+                    address(dq[place]),
+                    address(index[place]),
+                    2 * ((i + row) % 2),
+                    4 * channels,
+                    channels,
+                )
 
 
 def direct_space(dq: Any, index: Any, size: Any, x: Any, shape: Any, *how: Any) -> list[Any]:
@@ -147,11 +171,28 @@ def direct_space(dq: Any, index: Any, size: Any, x: Any, shape: Any, *how: Any) 
     return [*weight_space(size, x.shape[1], shape), (threads(), images, rows, w, k)]
 
 
-@kernel(backend="numba", image="dq index x", filter="dw", work=direct_space,
-        out=lambda dq, index, size, x, shape, *_: [shape],
-        flops=lambda dq, index, size, x, shape, *_: 2 * math.prod(shape[1:]) * math.prod(size))  # fmt: skip
-def conv_direct_weight_unpool(dw: Any, table: Any, partial: Any, maps: Any, dq: Any, index: Any, size: Any, x: Any,
-                              shape: Any, stride: Any, dilation: Any, groups: Any) -> None:  # fmt: skip
+@kernel(
+    backend="numba",
+    image="dq index x",
+    filter="dw",
+    work=direct_space,
+    out=lambda dq, index, size, x, shape, *_: [shape],
+    flops=lambda dq, index, size, x, shape, *_: 2 * math.prod(shape[1:]) * math.prod(size),
+)
+def conv_direct_weight_unpool(
+    dw: Any,
+    table: Any,
+    partial: Any,
+    maps: Any,
+    dq: Any,
+    index: Any,
+    size: Any,
+    x: Any,
+    shape: Any,
+    stride: Any,
+    dilation: Any,
+    groups: Any,
+) -> None:
     """conv_direct_weight of the map, of `size`, that max-pooling's gradient would write: some rows of it at a time."""
     n, k, h, w = size
     images, rows, per_image, count, cuts = weight_cuts(n, h, w, x.shape[3] + k, dw.size)
@@ -164,8 +205,7 @@ def conv_direct_weight_unpool(dw: Any, table: Any, partial: Any, maps: Any, dq: 
             b, i = unit // per_image * images, unit % per_image * rows
             loops = (min(images, n - b), min(rows, h - i), w, image, row, pixel, rows * w * k * 4, w * k * 4, k * 4)
             unpool_unit(dy[: loops[0], : loops[1]], dq, index, b, i)
-            weight_unit(partial[cut], table, address(x[b]) + i * row, address(dy), loops, shape, groups, start,
-                        0, 1)  # fmt: skip
+            weight_unit(partial[cut], table, address(x[b]) + i * row, address(dy), loops, shape, groups, start, 0, 1)
             start = ACCUMULATE
     total = dw.reshape(-1)
     for t in prange(ceil_div(total.size, WIDTH)):

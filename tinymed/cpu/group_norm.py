@@ -36,8 +36,19 @@ PIECE, FIRST = 4096, 64  # numbers summed in float32; of a row, those whose mean
 
 
 @serial
-def normalise_sample(y: Any, mean: Any, rstd: Any, moments: Any, strips: Any, coefficients: Any, x: Any, weight: Any,
-                     bias: Any, eps: Any, far: Any) -> None:  # fmt: skip
+def normalise_sample(
+    y: Any,
+    mean: Any,
+    rstd: Any,
+    moments: Any,
+    strips: Any,
+    coefficients: Any,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    eps: Any,
+    far: Any,
+) -> None:
     """Group norm of one sample's numbers, pixel by pixel: moments of channels, merged to groups, and the affine map."""
     groups, c = mean.shape[0], moments.shape[1]
     size, rows = c // groups, x.size // c
@@ -71,22 +82,40 @@ def sample_work(x: Any, *_: Any) -> list[Any]:
     return [((n, 4, c), np.float64), (n, 4, lanes(c)), (n, 4, c)]
 
 
-@kernel(backend="numba", rows="y x", work=sample_work, flops=lambda x, *_: 8 * x.size,
-        out=lambda x, weight, bias, groups, eps: [x.shape, *[(x.shape[0], groups, 1)] * 2])  # fmt: skip
-def group_norm_samples(y: Any, mean: Any, rstd: Any, moments: Any, strips: Any, coefficients: Any, x: Any, weight: Any,
-                       bias: Any, groups: Any, eps: Any) -> None:  # fmt: skip
+@kernel(
+    backend="numba",
+    rows="y x",
+    work=sample_work,
+    flops=lambda x, *_: 8 * x.size,
+    out=lambda x, weight, bias, groups, eps: [x.shape, *[(x.shape[0], groups, 1)] * 2],
+)
+def group_norm_samples(
+    y: Any,
+    mean: Any,
+    rstd: Any,
+    moments: Any,
+    strips: Any,
+    coefficients: Any,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    groups: Any,
+    eps: Any,
+) -> None:
     """y = weight (x - mean) rstd + bias, moments of each group of channels; one sample a task."""
     samples = mean.shape[0]
     xs, ys, each = x.reshape(x.size), y.reshape(y.size), x.size // max(1, samples)
     for b in prange(samples):
         a, e = b * each, (b + 1) * each
-        normalise_sample(ys[a:e], mean[b], rstd[b], moments[b], strips[b], coefficients[b], xs[a:e], weight, bias, eps,
-                         is_far(y))  # fmt: skip
+        normalise_sample(
+            ys[a:e], mean[b], rstd[b], moments[b], strips[b], coefficients[b], xs[a:e], weight, bias, eps, is_far(y)
+        )
 
 
 @serial
-def sample_gradient(dx: Any, sums: Any, strips: Any, coefficients: Any, dy: Any, x: Any, weight: Any, mean: Any,
-                    rstd: Any, far: Any) -> None:  # fmt: skip
+def sample_gradient(
+    dx: Any, sums: Any, strips: Any, coefficients: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any, far: Any
+) -> None:
     """dx = scale dy + slope (x - mean) + rest of one sample; leaves sum dy and sum dy xhat per channel in sums."""
     groups, c = mean.shape[0], sums.shape[1]
     size, n = c // groups, max(1, x.size // groups)
@@ -116,15 +145,27 @@ def group_norm_backward(k: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: A
 
 
 @kernel(backend="numba", rows="dx dy x", out=channel_stats, work=sample_work, flops=lambda dy, *_: 10 * dy.size)
-def group_norm_gradient(dx: Any, dweight: Any, dbias: Any, sums: Any, strips: Any, coefficients: Any, dy: Any, x: Any,
-                        weight: Any, mean: Any, rstd: Any) -> None:  # fmt: skip
+def group_norm_gradient(
+    dx: Any,
+    dweight: Any,
+    dbias: Any,
+    sums: Any,
+    strips: Any,
+    coefficients: Any,
+    dy: Any,
+    x: Any,
+    weight: Any,
+    mean: Any,
+    rstd: Any,
+) -> None:
     """dx = rstd (g - mean(g) - xhat mean(g xhat)), g = weight dy; dweight, dbias: the samples' sums added up."""
     samples = mean.shape[0]
     xs, dys, dxs, each = x.reshape(x.size), dy.reshape(dy.size), dx.reshape(dx.size), x.size // max(1, samples)
     for b in prange(samples):
         a, e = b * each, (b + 1) * each
-        sample_gradient(dxs[a:e], sums[b], strips[b], coefficients[b], dys[a:e], xs[a:e], weight, mean[b], rstd[b],
-                        is_far(dx))  # fmt: skip
+        sample_gradient(
+            dxs[a:e], sums[b], strips[b], coefficients[b], dys[a:e], xs[a:e], weight, mean[b], rstd[b], is_far(dx)
+        )
     for k in range(dbias.size):
         first, second = 0.0, 0.0
         for b in range(samples):
@@ -180,8 +221,9 @@ def layer_norm_rows(y: Any, mean: Any, rstd: Any, x: Any, weight: Any, bias: Any
 def layer_norm_backward(k: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any, axes: int) -> Any:
     """layer_norm_gradient on the last axes as rows."""
     inner, rows = x.shape[x.ndim - axes :], as_rows(k, x, axes)
-    dx, dweight, dbias = k.layer_norm_gradient(as_rows(k, dy, axes), rows, ABSENT if weight is None else
-                                               weight.reshape(-1), mean.reshape(-1), rstd.reshape(-1))  # fmt: skip
+    dx, dweight, dbias = k.layer_norm_gradient(
+        as_rows(k, dy, axes), rows, ABSENT if weight is None else weight.reshape(-1), mean.reshape(-1), rstd.reshape(-1)
+    )
     return dx.reshape(x.shape), dweight.reshape(inner), dbias.reshape(inner)
 
 
@@ -206,10 +248,15 @@ def layer_row(dx: Any, dweight: Any, dbias: Any, g: Any, dy: Any, x: Any, weight
         dx[j] = rstd * (g[j] - a - (x[j] - mean) * b)
 
 
-@kernel(backend="numba", out=lambda dy, *_: [dy.shape, dy.shape[1:], dy.shape[1:]], work=row_chunks,
-        flops=lambda dy, *_: 10 * dy.size)  # fmt: skip
-def layer_norm_gradient(dx: Any, dweight: Any, dbias: Any, sums: Any, scratch: Any, dy: Any, x: Any, weight: Any,
-                        mean: Any, rstd: Any) -> None:  # fmt: skip
+@kernel(
+    backend="numba",
+    out=lambda dy, *_: [dy.shape, dy.shape[1:], dy.shape[1:]],
+    work=row_chunks,
+    flops=lambda dy, *_: 10 * dy.size,
+)
+def layer_norm_gradient(
+    dx: Any, dweight: Any, dbias: Any, sums: Any, scratch: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any
+) -> None:
     """dx = rstd (g - mean(g) - xhat mean(g xhat)), g = weight dy; dweight = sum dy xhat, dbias = sum dy, by chunks."""
     n, chunks = x.shape[0], sums.shape[0]
     for t in prange(chunks):

@@ -75,8 +75,9 @@ near_runs, far_runs = (generated.function(f"copy_runs{far:d}", PARAMETERS, copy_
 
 
 @serial
-def runs(far: Any, rows: Any, first: Any, second: Any, x: Any, x_step: Any, z: Any, z_step: Any, y: Any,
-         y_step: Any) -> None:  # fmt: skip
+def runs(
+    far: Any, rows: Any, first: Any, second: Any, x: Any, x_step: Any, z: Any, z_step: Any, y: Any, y_step: Any
+) -> None:
     """Copy runs of x and of z in turns; far: past the caches, to whole aligned vectors."""
     if far:
         far_runs(rows, first, second, x, x_step, z, z_step, y, y_step)
@@ -99,8 +100,18 @@ def concat_pair(y: Any, a: Any, b: Any, width: Any) -> None:
     for t in prange(TASKS):
         low, high = t * n // TASKS, (t + 1) * n // TASKS
         if low < high:
-            runs(far, high - low, first, second, address_of(a[low]), 4 * first, address_of(b[low]), 4 * second,
-                 address_of(y[low]), 4 * width)  # fmt: skip
+            runs(
+                far,
+                high - low,
+                first,
+                second,
+                address_of(a[low]),
+                4 * first,
+                address_of(b[low]),
+                4 * second,
+                address_of(y[low]),
+                4 * width,
+            )
 
 
 @kernel(backend="numba", composite=True, when=lambda axis, *xs: {x.dtype.char for x in xs} == {"f"})
@@ -177,8 +188,7 @@ def is_large(x: Any) -> bool:
     return x.dtype.char == "f" and 4 * x.size >= FAR and dense_order(x) is not None
 
 
-@kernel(backend="numba", composite=True,
-        when=lambda x: is_large(x) or pitch(x, canonical_order("rows", x.ndim)) > 0)  # fmt: skip
+@kernel(backend="numba", composite=True, when=lambda x: is_large(x) or pitch(x, canonical_order("rows", x.ndim)) > 0)
 def copy(k: Any, x: Any) -> Any:
     """copy_dense or take_channels, for a gradient that a leaf keeps."""
     if is_large(x):
@@ -196,9 +206,14 @@ def sample(draw: Any) -> dict[str, Any]:
 
 
 for both in ("a, b", "b, a"):
-    pattern("channels of a concatenation + add", f"a = take_channels(x, shape, pitch)\ny = add({both})",
-            "y = take_channels_add(x, shape, pitch, b)", backend="numba",
-            when=lambda v: v["b"].shape == v["shape"], samples=sample)  # fmt: skip
+    pattern(
+        "channels of a concatenation + add",
+        f"a = take_channels(x, shape, pitch)\ny = add({both})",
+        "y = take_channels_add(x, shape, pitch, b)",
+        backend="numba",
+        when=lambda v: v["b"].shape == v["shape"],
+        samples=sample,
+    )
 
 
 @kernel(backend="numba", rows="y b", out=lambda x, shape, *_: [shape], flops=lambda x, shape, *_: math.prod(shape))

@@ -138,8 +138,9 @@ def bce_with_logits_forward(k: Any, x: Any, target: Any, weight: Any, pos_weight
     return k.bce_logits_sum(x, target, weight, pos_weight, share(x.size, reduction))
 
 
-@kernel(backend="numba", flat="y x target weight pos_weight", out=lambda x, *_: [x.shape],
-        flops=lambda x, *_: 8 * x.size)  # fmt: skip
+@kernel(
+    backend="numba", flat="y x target weight pos_weight", out=lambda x, *_: [x.shape], flops=lambda x, *_: 8 * x.size
+)
 def bce_logits_each(y: Any, x: Any, target: Any, weight: Any, pos_weight: Any) -> None:
     """y = weight ((1 - t) x + (1 - t + q t) ln(1 + e^-x)), t = target, q = pos_weight or 1."""
     for i in prange(x.size):
@@ -161,8 +162,13 @@ def bce_logits_piece(line: Any, x: Any, target: Any, weight: Any, pos_weight: An
     return loss
 
 
-@kernel(backend="numba", flat="y x target weight pos_weight", out=lambda *_: [()], work=strips,
-        flops=lambda x, *_: 8 * x.size)  # fmt: skip
+@kernel(
+    backend="numba",
+    flat="y x target weight pos_weight",
+    out=lambda *_: [()],
+    work=strips,
+    flops=lambda x, *_: 8 * x.size,
+)
 def bce_logits_sum(
     y: Any, partial: Any, lines: Any, x: Any, target: Any, weight: Any, pos_weight: Any, scale: Any
 ) -> None:
@@ -183,8 +189,12 @@ def bce_with_logits_backward(k: Any, dy: Any, x: Any, target: Any, weight: Any, 
     return k.bce_logits_gradient(dy, x, target, full(k, x, weight), full(k, x, pos_weight), scale)
 
 
-@kernel(backend="numba", flat="dx dy x target weight pos_weight", out=lambda dy, x, *_: [x.shape],
-        flops=lambda dy, x, *_: 8 * x.size)  # fmt: skip
+@kernel(
+    backend="numba",
+    flat="dx dy x target weight pos_weight",
+    out=lambda dy, x, *_: [x.shape],
+    flops=lambda dy, x, *_: 8 * x.size,
+)
 def bce_logits_gradient(dx: Any, dy: Any, x: Any, target: Any, weight: Any, pos_weight: Any, scale: Any) -> None:
     """dx = dy scale weight ((1 - t + q t) sigmoid(x) - q t), t = target, q = pos_weight or 1."""
     step = 1 if dy.size == x.size else 0

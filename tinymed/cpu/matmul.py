@@ -115,8 +115,14 @@ def pack_columns(panel: Any, rows: Any, row: Any, size: Any, first: Any, last: A
     for d in range(first, last):
         for j in range(size, COLUMNS):
             panel[d * COLUMNS + j] = 0
-    transpose(address(rows[row:, first:]), 4 * rows.shape[1], size, last - first, address(panel[first * COLUMNS :]),
-              4 * COLUMNS)  # fmt: skip
+    transpose(
+        address(rows[row:, first:]),
+        4 * rows.shape[1],
+        size,
+        last - first,
+        address(panel[first * COLUMNS :]),
+        4 * COLUMNS,
+    )
 
 
 def gemm_work(a: Any, b: Any, bias: Any, size: Any, a_strides: Any, packed: Any) -> list[Any]:
@@ -125,8 +131,12 @@ def gemm_work(a: Any, b: Any, bias: Any, size: Any, a_strides: Any, packed: Any)
     return [((blocks * parts, 2, BLOCK), np.int64)]
 
 
-@kernel(backend="numba", work=gemm_work, out=lambda a, b, bias, size, *_: [size[:2]],
-        flops=lambda a, b, bias, size, *_: 2 * math.prod(size))  # fmt: skip
+@kernel(
+    backend="numba",
+    work=gemm_work,
+    out=lambda a, b, bias, size, *_: [size[:2]],
+    flops=lambda a, b, bias, size, *_: 2 * math.prod(size),
+)
 def gemm(y: Any, tables: Any, a: Any, b: Any, bias: Any, size: Any, a_strides: Any, packed: Any) -> None:
     """y[m, n] = bias[n] + sum_k a[m * a_strides[0] + k * a_strides[1]] * b[k, n], b packed or as it lies."""
     m, n, depth = size
@@ -145,9 +155,19 @@ def gemm(y: Any, tables: Any, a: Any, b: Any, bias: Any, size: Any, a_strides: A
             start = address(bias) if bias.size else ZERO
             for d in range(0, max(depth, 1), slab):
                 loops = (1, 1, min(slab, depth - d), 0, 0, 4 * a_strides[1], 0, 0, step)
-                sweep(table, ceil_div(last - first, ROWS), address(a) + 4 * d * a_strides[1], address(y),
-                      address(b) + d * step, panel, start, n,
-                      part * panels // parts, (part + 1) * panels // parts, loops)  # fmt: skip
+                sweep(
+                    table,
+                    ceil_div(last - first, ROWS),
+                    address(a) + 4 * d * a_strides[1],
+                    address(y),
+                    address(b) + d * step,
+                    panel,
+                    start,
+                    n,
+                    part * panels // parts,
+                    (part + 1) * panels // parts,
+                    loops,
+                )
                 start = ACCUMULATE
 
 
@@ -174,8 +194,12 @@ def dots_work(x: Any, weight: Any, bias: Any) -> list[Any]:
     return [((pieces, 2, ROWS), np.int64), (pieces, ROWS, COLUMNS)]
 
 
-@kernel(backend="numba", work=dots_work, out=lambda x, weight, bias: [(x.shape[0], weight.shape[0])],
-        flops=lambda x, weight, bias: 2 * x.shape[0] * weight.size)  # fmt: skip
+@kernel(
+    backend="numba",
+    work=dots_work,
+    out=lambda x, weight, bias: [(x.shape[0], weight.shape[0])],
+    flops=lambda x, weight, bias: 2 * x.shape[0] * weight.size,
+)
 def dots(y: Any, tables: Any, sums: Any, x: Any, weight: Any, bias: Any) -> None:
     """y[i, j] = bias[j] + x[i] . weight[j]: a tile's rows are rows of weight, its columns COLUMNS running sums."""
     (m, depth), n = x.shape, weight.shape[0]
@@ -188,8 +212,16 @@ def dots(y: Any, tables: Any, sums: Any, x: Any, weight: Any, bias: Any) -> None
             for i in range(m):
                 start, at, columns, terms = ZERO, 0, COLUMNS, whole
                 while terms >= 0:  # whole vectors, then what is left of the rows
-                    channel_tile(address(table[0]), address(weight) + at, address(table[1]), address(lanes),
-                                 address(x[i]) + at, start, columns, (1, 1, terms, 0, 0, step, 0, 0, step))  # fmt: skip
+                    channel_tile(
+                        address(table[0]),
+                        address(weight) + at,
+                        address(table[1]),
+                        address(lanes),
+                        address(x[i]) + at,
+                        start,
+                        columns,
+                        (1, 1, terms, 0, 0, step, 0, 0, step),
+                    )
                     terms = 1 if start == ZERO and depth % COLUMNS else -1
                     start, at, columns = ACCUMULATE, whole * step, depth % COLUMNS
                 for r in range(min(ROWS, n - first)):

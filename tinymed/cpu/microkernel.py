@@ -291,8 +291,19 @@ def sweeper(tile: Any, height: int) -> Any:
     """sweep(): a block of rows times panels of columns, by a kind of tile that has `height` rows."""
 
     @serial
-    def sweep(tables: Any, tiles: Any, x: Any, y: Any, w: Any, panel: Any, start: Any, columns: Any, first: Any,
-              last: Any, loops: Any) -> None:  # fmt: skip
+    def sweep(
+        tables: Any,
+        tiles: Any,
+        x: Any,
+        y: Any,
+        w: Any,
+        panel: Any,
+        start: Any,
+        columns: Any,
+        first: Any,
+        last: Any,
+        loops: Any,
+    ) -> None:
         """Panels first..last of COLUMNS columns, `panel` bytes apart in w, times all tiles of a block of rows.
 
         tables: an int64 array [2][>= tiles * height] with the rows' offsets from x and from y.
@@ -303,8 +314,9 @@ def sweeper(tile: Any, height: int) -> Any:
             for p in range(first, last):
                 shift = 4 * COLUMNS * p
                 begin = start if start <= ACCUMULATE else start + shift
-                tile(xtab + at, x, ytab + at, y + shift, w + p * panel, begin, min(COLUMNS, columns - p * COLUMNS),
-                     loops)  # fmt: skip
+                tile(
+                    xtab + at, x, ytab + at, y + shift, w + p * panel, begin, min(COLUMNS, columns - p * COLUMNS), loops
+                )
 
     return sweep
 

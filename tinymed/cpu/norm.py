@@ -144,8 +144,9 @@ def merge_chunks(moments: Any, n: Any) -> None:
 
 
 @serial
-def update_running(moments: Any, n: Any, running_mean: Any, running_var: Any, count: Any, momentum: Any, corrected: Any,
-                   unbiased: Any) -> None:  # fmt: skip
+def update_running(
+    moments: Any, n: Any, running_mean: Any, running_var: Any, count: Any, momentum: Any, corrected: Any, unbiased: Any
+) -> None:
     """The rule of ops/norm.py."""
     rate = f8(momentum)
     if count.size > 0 and n > 0:
@@ -194,8 +195,9 @@ def channels_and_map(x: Any, *_: Any) -> list[tuple[int, ...]]:
 
 
 @kernel(backend="numba", composite=True, when=single)
-def batch_norm_forward(k: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, count: Any,
-                       *rule: Any) -> Any:  # fmt: skip
+def batch_norm_forward(
+    k: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, count: Any, *rule: Any
+) -> Any:
     """batch_norm_moments, with empty arrays for what is None, and batch_norm_apply."""
     weight, bias = ABSENT if weight is None else weight, ABSENT if bias is None else bias
     if running_mean is None:
@@ -205,11 +207,32 @@ def batch_norm_forward(k: Any, x: Any, weight: Any, bias: Any, running_mean: Any
     return k.batch_norm_apply(x, map), mean, rstd
 
 
-@kernel(backend="numba", rows="x", flat="count", writes="running_mean running_var count", out=channels_and_map,
-        work=stats_work, flops=lambda x, *_: 5 * x.size)  # fmt: skip
-def batch_norm_moments(mean: Any, rstd: Any, map: Any, moments: Any, sums: Any, x: Any, weight: Any, bias: Any,
-                       running_mean: Any, running_var: Any, count: Any, momentum: Any, eps: Any, corrected: Any,
-                       unbiased: Any) -> None:  # fmt: skip
+@kernel(
+    backend="numba",
+    rows="x",
+    flat="count",
+    writes="running_mean running_var count",
+    out=channels_and_map,
+    work=stats_work,
+    flops=lambda x, *_: 5 * x.size,
+)
+def batch_norm_moments(
+    mean: Any,
+    rstd: Any,
+    map: Any,
+    moments: Any,
+    sums: Any,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    running_mean: Any,
+    running_var: Any,
+    count: Any,
+    momentum: Any,
+    eps: Any,
+    corrected: Any,
+    unbiased: Any,
+) -> None:
     """Moments by chunks of rows, merged; the running ones move on."""
     (n, c), chunks = x.shape, moments.shape[0]
     xs = x.reshape(x.size)
@@ -241,10 +264,15 @@ def batch_norm_inference(k: Any, x: Any, weight: Any, bias: Any, mean: Any, var:
     return k.batch_norm_apply(x, map), mean, rstd
 
 
-@kernel(backend="numba", out=lambda running_mean, *_: [running_mean.shape] * 2 + [(3, running_mean.size)],
-        flops=lambda running_mean, *_: 6 * running_mean.size, parallel=False)  # fmt: skip
-def batch_norm_map(mean: Any, rstd: Any, map: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any,
-                   eps: Any) -> None:  # fmt: skip
+@kernel(
+    backend="numba",
+    out=lambda running_mean, *_: [running_mean.shape] * 2 + [(3, running_mean.size)],
+    flops=lambda running_mean, *_: 6 * running_mean.size,
+    parallel=False,
+)
+def batch_norm_map(
+    mean: Any, rstd: Any, map: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any, eps: Any
+) -> None:
     """The map by running statistics: rstd = 1 / sqrt(running_var + eps)."""
     finish(mean, rstd, running_mean, running_var, eps)
     forward_map(map, mean, rstd, running_mean, weight, bias)
@@ -292,8 +320,19 @@ def backward_map(map: Any, totals: Any, rstd: Any, weight: Any, n: Any) -> None:
 
 
 @kernel(backend="numba", rows="dy x", out=channels_and_map, work=stats_work, flops=lambda dy, *_: 4 * dy.size)
-def batch_norm_sums(dweight: Any, dbias: Any, map: Any, totals: Any, sums: Any, dy: Any, x: Any, weight: Any, mean: Any,
-                    rstd: Any, training: Any) -> None:  # fmt: skip
+def batch_norm_sums(
+    dweight: Any,
+    dbias: Any,
+    map: Any,
+    totals: Any,
+    sums: Any,
+    dy: Any,
+    x: Any,
+    weight: Any,
+    mean: Any,
+    rstd: Any,
+    training: Any,
+) -> None:
     """dweight = sum dy xhat;  dbias = sum dy;  dx = weight rstd (dy - dbias / n - xhat dweight / n), as a map.
 
     With running statistics (not training) dx = weight rstd dy.
@@ -321,8 +360,13 @@ def gradient_run(dx: Any, dy: Any, x: Any, first: Any, strips: Any, training: An
         pass_scale(x.size, first % wide, wide, address(dy), address(dx), address(strips), 0, far)
 
 
-@kernel(backend="numba", rows="dx dy x", work=lambda dy, *_: [(4, lanes(dy.shape[1], rows_of(dy)))],
-        out=lambda dy, *_: [dy.shape], flops=lambda dy, *_: 4 * dy.size)  # fmt: skip
+@kernel(
+    backend="numba",
+    rows="dx dy x",
+    work=lambda dy, *_: [(4, lanes(dy.shape[1], rows_of(dy)))],
+    out=lambda dy, *_: [dy.shape],
+    flops=lambda dy, *_: 4 * dy.size,
+)
 def batch_norm_apply_gradient(dx: Any, strips: Any, dy: Any, x: Any, mean: Any, map: Any, training: Any) -> None:
     """dx = map[0] dy + map[1] (x - mean) + map[2]"""
     (n, c), chunks = x.shape, max(1, min(CHUNKS, x.size // GRAIN))

@@ -129,9 +129,13 @@ pass_affine_relu = row_pass(
     "affine_relu", "x", "y", AFFINE, "", lambda v, *args: ((above_zero(v, affine(v, *args)),), ())
 )
 pass_affine_add_relu = row_pass(
-    "affine_add_relu", "x z", "y", AFFINE, "",
+    "affine_add_relu",
+    "x z",
+    "y",
+    AFFINE,
+    "",
     lambda v, x, z, *map: ((above_zero(v, v.b.fadd(affine(v, x, *map), z)),), ()),
-)  # fmt: skip
+)
 pass_gradient = row_pass("gradient", "dy x", "dx", GRADIENT, "", lambda v, *args: ((gradient(v, *args),), ()))
 pass_scale = row_pass("scale", "dy", "dx", "a", "", lambda v, dy, a: ((v.b.fmul(dy, a),), ()))
 
@@ -144,25 +148,32 @@ def relu_products(v: Vectors, dy: ir.Value, y: ir.Value, x: ir.Value, *rest: ir.
 
 pass_relu_products = row_pass("relu_products", "dy y x", "g", "mean", "s q", relu_products)
 pass_add_relu_products = row_pass(
-    "add_relu_products", "da db y x", "g", "mean", "s q",
+    "add_relu_products",
+    "da db y x",
+    "g",
+    "mean",
+    "s q",
     lambda v, da, db, *rest: relu_products(v, v.b.fadd(da, db), *rest),
-)  # fmt: skip
+)
 
 
-def masked_products(v: Vectors, dy: ir.Value, x: ir.Value, center: ir.Value, scale: ir.Value, shift: ir.Value,
-                    *rest: ir.Value) -> tuple[Values, Values]:  # fmt: skip
+def masked_products(
+    v: Vectors, dy: ir.Value, x: ir.Value, center: ir.Value, scale: ir.Value, shift: ir.Value, *rest: ir.Value
+) -> tuple[Values, Values]:
     """The sums of g and g (x - mean), g = dy where (x - center) scale + shift > 0, else 0."""
     return (), products(v, where_above(v, dy, affine(v, x, center, scale, shift)), x, *rest)
 
 
-def masked_gradient(v: Vectors, dy: ir.Value, x: ir.Value, center: ir.Value, scale: ir.Value, shift: ir.Value,
-                    *map: ir.Value) -> tuple[Values, Values]:  # fmt: skip
+def masked_gradient(
+    v: Vectors, dy: ir.Value, x: ir.Value, center: ir.Value, scale: ir.Value, shift: ir.Value, *map: ir.Value
+) -> tuple[Values, Values]:
     """The gradient from dy where (x - center) scale + shift > 0, else from 0."""
     return (gradient(v, where_above(v, dy, affine(v, x, center, scale, shift)), x, *map),), ()
 
 
-def masked_scale(v: Vectors, dy: ir.Value, x: ir.Value, center: ir.Value, scale: ir.Value, shift: ir.Value,
-                 a: ir.Value) -> tuple[Values, Values]:  # fmt: skip
+def masked_scale(
+    v: Vectors, dy: ir.Value, x: ir.Value, center: ir.Value, scale: ir.Value, shift: ir.Value, a: ir.Value
+) -> tuple[Values, Values]:
     """a dy where (x - center) scale + shift > 0, else 0."""
     return (v.b.fmul(where_above(v, dy, affine(v, x, center, scale, shift)), a),), ()
 

@@ -43,5 +43,11 @@ pack_panel = generated.function("pack_panel", PARAMETERS, pair(LANES, COLUMNS))
 def pack_rows(panel: Any, rows: Any, column: Any, size: Any, first: Any, last: Any) -> None:
     """Rows first..last, columns column..column + size of a matrix into a panel of COLUMNS columns, zeros behind."""
     if first < last:
-        pack_panel(address(rows[first:, column:]), 4 * rows.shape[1], size, last - first,
-                   address(panel[first * COLUMNS :]), 4 * LANES)  # fmt: skip
+        pack_panel(
+            address(rows[first:, column:]),
+            4 * rows.shape[1],
+            size,
+            last - first,
+            address(panel[first * COLUMNS :]),
+            4 * LANES,
+        )

@@ -9,8 +9,11 @@ from ..backend import is_single, kernel
 from ..memory import dense_order, inverse_order, is_dense
 
 
-@kernel(backend="numba", out=lambda x, before, after, value: [(x.shape[0], x.shape[1] + before + after, x.shape[2])],
-        flops=lambda *_: 0)  # fmt: skip
+@kernel(
+    backend="numba",
+    out=lambda x, before, after, value: [(x.shape[0], x.shape[1] + before + after, x.shape[2])],
+    flops=lambda *_: 0,
+)
 def pad_middle(y: Any, x: Any, before: Any, after: Any, value: Any) -> None:
     """(A, n, C) to (A, before + n + after, C); negative widths crop."""
     for a in prange(y.shape[0]):

@@ -37,8 +37,14 @@ def conv_plain(y: Any, x: Any, w: Any, bias: Any, stride: Any, padding: Any, dil
                     y[b, i, j, k] = total
 
 
-@kernel(backend="numba", image="dx dy", filter="w", out=lambda dy, w, x_shape, *_: [x_shape],
-        flops=lambda dy, w, *_: 2 * math.prod(w.shape[1:]) * dy.size, parallel=False)  # fmt: skip
+@kernel(
+    backend="numba",
+    image="dx dy",
+    filter="w",
+    out=lambda dy, w, x_shape, *_: [x_shape],
+    flops=lambda dy, w, *_: 2 * math.prod(w.shape[1:]) * dy.size,
+    parallel=False,
+)
 def conv_plain_input(
     dx: Any, dy: Any, w: Any, x_shape: Any, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> None:
@@ -64,8 +70,14 @@ def conv_plain_input(
                     dx[b, row, column, c] = total
 
 
-@kernel(backend="numba", image="dy x", filter="dw", out=lambda dy, x, shape, *_: [shape],
-        flops=lambda dy, x, shape, *_: 2 * math.prod(shape[1:]) * dy.size, parallel=False)  # fmt: skip
+@kernel(
+    backend="numba",
+    image="dy x",
+    filter="dw",
+    out=lambda dy, x, shape, *_: [shape],
+    flops=lambda dy, x, shape, *_: 2 * math.prod(shape[1:]) * dy.size,
+    parallel=False,
+)
 def conv_plain_weight(
     dw: Any, dy: Any, x: Any, shape: Any, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> None:

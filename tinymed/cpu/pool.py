@@ -39,8 +39,9 @@ def max_pool2d_forward(k: Any, x: Any, kernel: Any, stride: Any, before: Any, di
 
 
 @kernel(backend="numba", choice=True, when=takes)
-def max_pool2d_backward(k: Any, dy: Any, index: Any, x_shape: Any,
-                        kernel: Any, stride: Any, before: Any, dilation: Any) -> Any:  # fmt: skip
+def max_pool2d_backward(
+    k: Any, dy: Any, index: Any, x_shape: Any, kernel: Any, stride: Any, before: Any, dilation: Any
+) -> Any:
     """max_halve_backward for 2 x 2 windows at stride 2, else max_window_backward."""
     if halves(kernel, stride, before, dilation, x_shape[2:], dy.shape[2:]):
         return k.max_halve_backward(dy, index, x_shape)
@@ -53,8 +54,9 @@ def wins(value: Any, best: Any) -> Any:
     return (value > best) | (value != value)
 
 
-@kernel(backend="numba", image="y index x", out=lambda x, size: winner_shapes(x, (2, 2), size),
-        flops=lambda x, size: x.size)  # fmt: skip
+@kernel(
+    backend="numba", image="y index x", out=lambda x, size: winner_shapes(x, (2, 2), size), flops=lambda x, size: x.size
+)
 def max_halve(y: Any, index: Any, x: Any, size: Any) -> None:
     """y, index = the largest of the four pixels of each 2 x 2 window, and which (0, 1 / 2, 3) it was."""
     n, h, w, c = y.shape
@@ -137,9 +139,12 @@ def wide_row(y: Any, index: Any, x: Any, top: Any, kernel: Any, stride: Any, bef
                 found = True
 
 
-@kernel(backend="numba", image="y index x",
-        out=lambda x, kernel, stride, before, dilation, size: winner_shapes(x, kernel, size),
-        flops=lambda x, *_: x.size)  # fmt: skip
+@kernel(
+    backend="numba",
+    image="y index x",
+    out=lambda x, kernel, stride, before, dilation, size: winner_shapes(x, kernel, size),
+    flops=lambda x, *_: x.size,
+)
 def max_window(y: Any, index: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any) -> None:
     """y, index = the largest pixel of each window and the number of its tap; taps in the padding never win."""
     n, h, w, c = y.shape
@@ -175,10 +180,12 @@ def wide_taps(dx: Any, dy: Any, index: Any, tap: Any, kernel: Any, stride: Any, 
                     total[k] += d[k] if first[k] == number else f4(0)
 
 
-@kernel(backend="numba", image="dx dy index", out=lambda dy, index, x_shape, *_: [x_shape],
-        flops=lambda dy, *_: dy.size)  # fmt: skip
-def max_window_backward(dx: Any, dy: Any, index: Any, x_shape: Any,
-                        kernel: Any, stride: Any, before: Any, dilation: Any) -> None:  # fmt: skip
+@kernel(
+    backend="numba", image="dx dy index", out=lambda dy, index, x_shape, *_: [x_shape], flops=lambda dy, *_: dy.size
+)
+def max_window_backward(
+    dx: Any, dy: Any, index: Any, x_shape: Any, kernel: Any, stride: Any, before: Any, dilation: Any
+) -> None:
     """dx[row] = the dy of each window that covers the row, at the pixel whose tap won."""
     n, h, w, c = dy.shape
     for t in prange(n * dx.shape[1]):
@@ -244,8 +251,9 @@ def box(i: Any, n: Any, kernel: Any, stride: Any, before: Any, after: Any, inclu
 
 
 @kernel(backend="numba", image="y x", when=takes, work=lambda x, *how: [(x.shape[0] * how[3][0], x.shape[1])])
-def avg_pool2d_forward(y: Any, lines: Any, x: Any, kernel: Any, stride: Any,
-                       padding: Any, size: Any, include_pad: Any, divisor: Any) -> None:  # fmt: skip
+def avg_pool2d_forward(
+    y: Any, lines: Any, x: Any, kernel: Any, stride: Any, padding: Any, size: Any, include_pad: Any, divisor: Any
+) -> None:
     """y = the sum of x over each window / its number of pixels, or / divisor if not 0."""
     n, h, w, _ = y.shape
     (above, below), (before, after) = padding
@@ -264,8 +272,9 @@ def avg_pool2d_forward(y: Any, lines: Any, x: Any, kernel: Any, stride: Any,
 
 
 @kernel(backend="numba", image="dx dy", when=takes)
-def avg_pool2d_backward(dx: Any, dy: Any, x_shape: Any, kernel: Any,
-                        stride: Any, padding: Any, include_pad: Any, divisor: Any) -> None:  # fmt: skip
+def avg_pool2d_backward(
+    dx: Any, dy: Any, x_shape: Any, kernel: Any, stride: Any, padding: Any, include_pad: Any, divisor: Any
+) -> None:
     """dx = the sum of dy / the window's pixels (or divisor) over the windows the pixel lies in, row by row."""
     n, height, width, _ = dx.shape
     (above, below), (before, after) = padding

@@ -38,8 +38,12 @@ def sum_all(y: Any, partial: Any, x: Any) -> None:
     y[()] = total
 
 
-@kernel(backend="numba", out=lambda x: [(x.shape[1],)], work=lambda x: [((CHUNKS, x.shape[1]), np.float64)],
-        flops=lambda x: x.size)  # fmt: skip
+@kernel(
+    backend="numba",
+    out=lambda x: [(x.shape[1],)],
+    work=lambda x: [((CHUNKS, x.shape[1]), np.float64)],
+    flops=lambda x: x.size,
+)
 def sum_outer(y: Any, partial: Any, x: Any) -> None:
     """(A, K) to (K): rows are added in chunks."""
     rows, columns = x.shape

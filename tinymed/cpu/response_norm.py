@@ -81,8 +81,7 @@ def pixel_backward(dx: Any, s: Any, t: Any, dy: Any, x: Any, size: int, alpha: A
 
 
 @kernel(backend="numba", rows="dx dy x", work=rows_work)
-def local_response_norm_backward(dx: Any, work: Any, dy: Any, x: Any, size: int, alpha: Any, beta: Any,
-                                 k: Any) -> None:  # fmt: skip
+def local_response_norm_backward(dx: Any, work: Any, dy: Any, x: Any, size: int, alpha: Any, beta: Any, k: Any) -> None:
     """dx = dy s^-beta - 2 alpha beta / size x sum(dy x s^(-beta - 1)), a pixel at a time."""
     n, chunks = x.shape[0], work.shape[0]
     for t in prange(chunks):

@@ -17,8 +17,16 @@ def spin(table: Any, x: Any, y: Any, w: Any, tiles: int) -> None:
     """`tiles` register tiles in each of x.shape[0] independent pieces."""
     for piece in prange(x.shape[0]):
         for _ in range(tiles):
-            tile(address(table[0]), address(x[piece]), address(table[1]), address(y[piece]), address(w[piece]), ZERO,
-                 COLUMNS, (1, 1, DEPTH, 0, 0, 4, 0, 0, 4 * COLUMNS))  # fmt: skip
+            tile(
+                address(table[0]),
+                address(x[piece]),
+                address(table[1]),
+                address(y[piece]),
+                address(w[piece]),
+                ZERO,
+                COLUMNS,
+                (1, 1, DEPTH, 0, 0, 4, 0, 0, 4 * COLUMNS),
+            )
 
 
 def triad(y: Any, a: Any, b: Any) -> None:

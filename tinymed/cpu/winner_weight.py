@@ -68,8 +68,10 @@ class Winners(Emitter):
 
     def window(self, pixel: ir.Value) -> ir.Value:
         """The numbers from a pixel to the next one, of its row and of the row below: four lanes each, in one vector."""
-        upper, lower = (self.widened(self.load(at, kind=ir.VectorType(F32, self.channels + 1)), 4)
-                        for at in (pixel, self.b.add(pixel, self.arg["below"])))  # fmt: skip
+        upper, lower = (
+            self.widened(self.load(at, kind=ir.VectorType(F32, self.channels + 1)), 4)
+            for at in (pixel, self.b.add(pixel, self.arg["below"]))
+        )
         both = self.b.shuffle_vector(upper, lower, ir.Constant(ir.VectorType(I32, 8), list(range(8))))
         return self.widened(both, max(8, self.lanes))
 
@@ -108,8 +110,9 @@ rgb, rgb_pair = tile_of(3, 1), tile_of(3, SIDE)
 
 
 @serial
-def winner_tiles(table: Any, total: Any, x: Any, dq: Any, index: Any, start: Any, filters: Any, channels: Any,
-                 below: Any, loops: Any) -> None:  # fmt: skip
+def winner_tiles(
+    table: Any, total: Any, x: Any, dq: Any, index: Any, start: Any, filters: Any, channels: Any, below: Any, loops: Any
+) -> None:
     """total += the products of the windows that loops walk, from the addresses x, dq and index on."""
     i, j, l, xi, xj, xl, wi, wj, wl = loops
     for t in range(table.shape[1] // ROWS):
@@ -134,20 +137,31 @@ def winner_sample(draw: Any) -> dict[str, Any]:
     (kh, kw), c, dilation = draw.choice(((3, 3), (1, 1), (2, 5))), draw.choice((1, 3)), draw.choice(((1, 1), (2, 1)))
     pooled = (n, k, h // 2, w // 2)
     return {
-        "dq": draw.array(pooled), "i": draw.integers(pooled, 0, 3).astype("uint8"), "size": (n, k, h, w),
-        "x": draw.array((n, c, h + (kh - 1) * dilation[0], w + (kw - 1) * dilation[1])), "shape": (k, c, kh, kw),
-        "stride": (1, 1), "dilation": dilation, "groups": 1,
-    }  # fmt: skip
+        "dq": draw.array(pooled),
+        "i": draw.integers(pooled, 0, 3).astype("uint8"),
+        "size": (n, k, h, w),
+        "x": draw.array((n, c, h + (kh - 1) * dilation[0], w + (kw - 1) * dilation[1])),
+        "shape": (k, c, kh, kw),
+        "stride": (1, 1),
+        "dilation": dilation,
+        "groups": 1,
+    }
 
 
-pattern("unpooled by the winners", """
+pattern(
+    "unpooled by the winners",
+    """
     dy = max_halve_backward(dq, i, size)
     out = conv_direct_weight(dy, x, shape, stride, dilation, groups)
-""", """
+""",
+    """
     dy = max_halve_backward(dq, i, size)
     out = conv_winner_weight(dq, i, size, x, shape, dilation)
-""", backend="numba", samples=winner_sample,
-        when=lambda v: v["stride"] == (1, 1) and v["groups"] == 1 and v["shape"][1] in (1, 3))  # fmt: skip
+""",
+    backend="numba",
+    samples=winner_sample,
+    when=lambda v: v["stride"] == (1, 1) and v["groups"] == 1 and v["shape"][1] in (1, 3),
+)
 
 
 def winner_space(dq: Any, index: Any, size: Any, x: Any, shape: Any, dilation: Any) -> list[Any]:
@@ -157,11 +171,17 @@ def winner_space(dq: Any, index: Any, size: Any, x: Any, shape: Any, dilation: A
     return [((2, -(-count // k // ROWS) * ROWS), np.int64), (cuts, count)]
 
 
-@kernel(backend="numba", image="dq index x", filter="dw", work=winner_space,
-        out=lambda dq, index, size, x, shape, *_: [shape],
-        flops=lambda dq, index, size, x, shape, *_: 2 * math.prod(shape[1:]) * dq.size)  # fmt: skip
-def conv_winner_weight(dw: Any, table: Any, partial: Any, dq: Any, index: Any, size: Any, x: Any, shape: Any,
-                       dilation: Any) -> None:  # fmt: skip
+@kernel(
+    backend="numba",
+    image="dq index x",
+    filter="dw",
+    work=winner_space,
+    out=lambda dq, index, size, x, shape, *_: [shape],
+    flops=lambda dq, index, size, x, shape, *_: 2 * math.prod(shape[1:]) * dq.size,
+)
+def conv_winner_weight(
+    dw: Any, table: Any, partial: Any, dq: Any, index: Any, size: Any, x: Any, shape: Any, dilation: Any
+) -> None:
     """conv_direct_weight, at stride 1, of the map, of `size`, that max-pooling's gradient would write."""
     n, h, w, k = dq.shape
     images, rows, per_image, count, cuts = weight_cuts(n, h, w, 4 * x.shape[3] + 2 * k, dw.size)
@@ -174,9 +194,28 @@ def conv_winner_weight(dw: Any, table: Any, partial: Any, dq: Any, index: Any, s
             partial[cut] = 0
         for unit in range(cut * count // cuts, (cut + 1) * count // cuts):
             b, i = unit // per_image * images, unit % per_image * rows
-            loops = (min(images, n - b), min(rows, h - i), w, x.shape[1] * row, 2 * row, 2 * pixel,
-                     h * w * k * 4, w * k * 4, k * 4)  # fmt: skip
-            winner_tiles(table, address(partial[cut]), address(x[b]) + 2 * i * row, address(dq[b, i]),
-                         address(index[b, i]), start, k, x.shape[3], row, loops)  # fmt: skip
+            loops = (
+                min(images, n - b),
+                min(rows, h - i),
+                w,
+                x.shape[1] * row,
+                2 * row,
+                2 * pixel,
+                h * w * k * 4,
+                w * k * 4,
+                k * 4,
+            )
+            winner_tiles(
+                table,
+                address(partial[cut]),
+                address(x[b]) + 2 * i * row,
+                address(dq[b, i]),
+                address(index[b, i]),
+                start,
+                k,
+                x.shape[3],
+                row,
+                loops,
+            )
             start = ACCUMULATE
     add_partials(dw.reshape(-1), partial, 0)

@@ -77,8 +77,9 @@ def reach(tile: Any, m: Any, h: Any, w: Any, edge: Any, rows: Any, half: Any) ->
 
 
 @serial
-def touched(image: Any, first: Any, last: Any, m: Any, h: Any, w: Any, edge: Any, half: Any, column: Any,
-            columns: Any) -> Any:  # fmt: skip
+def touched(
+    image: Any, first: Any, last: Any, m: Any, h: Any, w: Any, edge: Any, half: Any, column: Any, columns: Any
+) -> Any:
     """The rows of an image, some of its channels, that tiles first..last touch and those before do not, to be fetched.
 
     edge, half: those of reach.
@@ -86,8 +87,9 @@ def touched(image: Any, first: Any, last: Any, m: Any, h: Any, w: Any, edge: Any
     if image is None:
         return 0, 0, 0, 0
     rows = image.shape[1]
-    return stream(image, reach(first, m, h, w, edge, rows, half), reach(last, m, h, w, edge, rows, half), column,
-                  columns)  # fmt: skip
+    return stream(
+        image, reach(first, m, h, w, edge, rows, half), reach(last, m, h, w, edge, rows, half), column, columns
+    )
 
 
 # -------------------------------------------------------------------------------------------------- the filter
@@ -110,8 +112,7 @@ def filter_rows(u: Any, w: Any, row: Any, m: Any) -> None:
         settle()
 
 
-@kernel(backend="numba", filter="w",
-        out=lambda w, m: [(-(-w.shape[0] // COLUMNS), (m + 2) ** 2, w.shape[1], COLUMNS)])  # fmt: skip
+@kernel(backend="numba", filter="w", out=lambda w, m: [(-(-w.shape[0] // COLUMNS), (m + 2) ** 2, w.shape[1], COLUMNS)])
 def winograd_filter(u: Any, w: Any, m: Any) -> None:
     """u = G w G^T, [panel of COLUMNS filters][(m + 2)^2][c][COLUMNS], the order in which tiles read it."""
     for row in prange(w.shape[2]):
@@ -169,8 +170,20 @@ def scratch(ws: Any, square: Any, channels: Any) -> Any:
 
 
 @serial
-def read_tiles(m: Any, first: Any, last: Any, x: Any, index: Any, h: Any, w: Any, top: Any, left: Any, v: Any,
-               plane: Any, zeros: Any) -> None:  # fmt: skip
+def read_tiles(
+    m: Any,
+    first: Any,
+    last: Any,
+    x: Any,
+    index: Any,
+    h: Any,
+    w: Any,
+    top: Any,
+    left: Any,
+    v: Any,
+    plane: Any,
+    zeros: Any,
+) -> None:
     """v[(m + 2)^2][tile][channel] = B^T x B for tiles first..last of maps of h x w; top, left: padding.
 
     index: None, or the winners of the windows whose values x holds.
@@ -199,8 +212,20 @@ def read_tiles(m: Any, first: Any, last: Any, x: Any, index: Any, h: Any, w: Any
 
 
 @serial
-def multiply(tiles: Any, v: Any, plane_v: Any, u: Any, products: Any, plane_m: Any, channels: Any, columns: Any,
-             start: Any, m: Any, reads: Any, writes: Any) -> None:  # fmt: skip
+def multiply(
+    tiles: Any,
+    v: Any,
+    plane_v: Any,
+    u: Any,
+    products: Any,
+    plane_m: Any,
+    channels: Any,
+    columns: Any,
+    start: Any,
+    m: Any,
+    reads: Any,
+    writes: Any,
+) -> None:
     """products[(m + 2)^2][tile][column] = v times one panel of u, number by number; meanwhile streams are fetched.
 
     The bias is the start of the products at point (1, 1): A^T is 1 there in every row, so it reaches every pixel.
@@ -217,8 +242,19 @@ def multiply(tiles: Any, v: Any, plane_v: Any, u: Any, products: Any, plane_m: A
 
 
 @serial
-def write_tiles(m: Any, first: Any, last: Any, y: Any, index: Any, h: Any, w: Any, column: Any, columns: Any,
-                products: Any, plane: Any) -> None:  # fmt: skip
+def write_tiles(
+    m: Any,
+    first: Any,
+    last: Any,
+    y: Any,
+    index: Any,
+    h: Any,
+    w: Any,
+    column: Any,
+    columns: Any,
+    products: Any,
+    plane: Any,
+) -> None:
     """y = A^T products A for tiles first..last of maps of h x w, channels column..column + columns.
 
     index: None, or where the winners go when y is to have, for each 2 x 2 window, the largest of ReLU.
@@ -254,8 +290,22 @@ def winograd_parts(x: Any, u: Any, h: Any, w: Any, ws: Any) -> Any:
 
 
 @serial
-def winograd_block(y: Any, winners: Any, ws: Any, x: Any, index: Any, u: Any, bias: Any, block: Any,
-                   part: Any, parts: Any, h: Any, w: Any, top: Any, left: Any) -> None:  # fmt: skip
+def winograd_block(
+    y: Any,
+    winners: Any,
+    ws: Any,
+    x: Any,
+    index: Any,
+    u: Any,
+    bias: Any,
+    block: Any,
+    part: Any,
+    parts: Any,
+    h: Any,
+    w: Any,
+    top: Any,
+    left: Any,
+) -> None:
     """One block of TILES tiles of maps of h x w, one part of the filters.
 
     winners, index: those of y and of x, or None (write_tiles, read_tiles).
@@ -269,13 +319,29 @@ def winograd_block(y: Any, winners: Any, ws: Any, x: Any, index: Any, u: Any, bi
     for p in range(part * panels // parts, end):
         column = p * COLUMNS
         columns, ahead = min(COLUMNS, k - column), min(last + TILES, tiles) if p == end - 1 else last
-        reads = (touched(x, last, ahead, m, h, w, m + 2 - top, index is not None, 0, c),
-                 touched(index, last, ahead, m, h, w, m + 2 - top, True, 0, c))  # fmt: skip
-        writes = (touched(y, first, last, m, h, w, m, pooled, column, columns),
-                  touched(winners, first, last, m, h, w, m, True, column, columns))  # fmt: skip
+        reads = (
+            touched(x, last, ahead, m, h, w, m + 2 - top, index is not None, 0, c),
+            touched(index, last, ahead, m, h, w, m + 2 - top, True, 0, c),
+        )
+        writes = (
+            touched(y, first, last, m, h, w, m, pooled, column, columns),
+            touched(winners, first, last, m, h, w, m, True, column, columns),
+        )
         start = address(bias) + 4 * column if bias.size else ZERO
-        multiply(ceil_div(last - first, ROWS), v, plane_v, address(u) + 4 * p * u[0].size, products, plane_m, c,
-                 columns, start, m, reads, writes)  # fmt: skip
+        multiply(
+            ceil_div(last - first, ROWS),
+            v,
+            plane_v,
+            address(u) + 4 * p * u[0].size,
+            products,
+            plane_m,
+            c,
+            columns,
+            start,
+            m,
+            reads,
+            writes,
+        )
         write_tiles(m, first, last, y, winners, h, w, column, columns, products, plane_m)
 
 

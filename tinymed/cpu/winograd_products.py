@@ -68,8 +68,20 @@ whole, wide, narrow = (
 
 
 @serial
-def product(x: Any, row: Any, step: Any, w: Any, y: Any, start: Any, columns: Any, count: Any, groups: Any, next_x: Any,
-            next_w: Any, next_y: Any) -> None:  # fmt: skip
+def product(
+    x: Any,
+    row: Any,
+    step: Any,
+    w: Any,
+    y: Any,
+    start: Any,
+    columns: Any,
+    count: Any,
+    groups: Any,
+    next_x: Any,
+    next_w: Any,
+    next_y: Any,
+) -> None:
     """`groups` tiles of ROWS rows and 1 <= columns <= COLUMNS: see Product.  next: addresses to be fetched from."""
     if columns == COLUMNS:
         whole(x, row, step, w, y, start, LANES, count, groups, next_x, next_w, next_y)

@@ -143,8 +143,9 @@ def mirrors(rows: Matrix) -> dict[int, int]:
 PARAMETERS = ["image", "h", "w", "pixel", "outside", "i", "j", "planes", "plane", "channels"]
 
 
-def emitter(matrix: Matrix, gather: bool, parity: int | None = None, shape: Shape = SHAPE,
-            far: bool = False) -> generated.Emit:  # fmt: skip
+def emitter(
+    matrix: Matrix, gather: bool, parity: int | None = None, shape: Shape = SHAPE, far: bool = False
+) -> generated.Emit:
     """What writes y = matrix x matrix^T for a square of pixels x, for all channels.
 
     One side is the square of pixels whose first is (i, j) in an image of h x w, `pixel` bytes apart.  Read, pixels that
@@ -338,8 +339,9 @@ class Windows(Pixels):
             self.above = y
             return
         offset = self.start(r // 2)
-        value, winner = (self.b.add(self.arg[name], at) for name, at in
-                         (("image", offset), ("index", self.b.ashr(offset, I64(2)))))  # fmt: skip
+        value, winner = (
+            self.b.add(self.arg[name], at) for name, at in (("image", offset), ("index", self.b.ashr(offset, I64(2))))
+        )
         with self.b.if_then(self.rows[r // 2]) if self.border else nullcontext():
             for s, mask in enumerate(self.masks):
                 best, first = largest(self.v, [*self.above[2 * s : 2 * s + 2], *y[2 * s : 2 * s + 2]])

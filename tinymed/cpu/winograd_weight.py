@@ -76,8 +76,9 @@ def spread_signals(m: Any, b: Any, x: Any, i: Any, j: Any, planes: Any, plane: A
 
 
 @serial
-def spread_gradients(m: Any, b: Any, dy: Any, index: Any, i: Any, j: Any, planes: Any, plane: Any, zeros: Any,
-                     low: Any, high: Any) -> None:  # fmt: skip
+def spread_gradients(
+    m: Any, b: Any, dy: Any, index: Any, i: Any, j: Any, planes: Any, plane: Any, zeros: Any, low: Any, high: Any
+) -> None:
     """Transform panels low..high of one tile of dy[b] into [panel][(m + 2)^2][tile][COLUMNS].
 
     index: None, or the winners of the windows whose gradients dy holds.
@@ -99,8 +100,23 @@ def spread_gradients(m: Any, b: Any, dy: Any, index: Any, i: Any, j: Any, planes
 
 
 @serial
-def weight_sums(dw: Any, ws: Any, sums: Any, thread: Any, dy: Any, index: Any, x: Any, h: Any, w: Any, m: Any, top: Any,
-                left: Any, cut: Any, low: Any, high: Any) -> None:  # fmt: skip
+def weight_sums(
+    dw: Any,
+    ws: Any,
+    sums: Any,
+    thread: Any,
+    dy: Any,
+    index: Any,
+    x: Any,
+    h: Any,
+    w: Any,
+    m: Any,
+    top: Any,
+    left: Any,
+    cut: Any,
+    low: Any,
+    high: Any,
+) -> None:
     """The products of one cut of the tiles of maps of h x w with panels low..high of filters; dw, if there is one cut.
 
     Of each block of tiles (m + 2)^2 products, channels x tiles times tiles x filters, are added up.
@@ -114,15 +130,28 @@ def weight_sums(dw: Any, ws: Any, sums: Any, thread: Any, dy: Any, index: Any, x
         end = min(begin + block, last)
         then, start = min(end + block, last), ZERO if begin == first else ACCUMULATE
         spread(m, begin, end, x, dy, index, h, w, top, left, v, gradients, plane, zeros, low, high)
-        reads = (touched(x, end, then, m, h, w, m + 2 - top, False, 0, c),
-                 touched(dy, end, then, m, h, w, m, index is not None, column, columns),
-                 touched(index, end, then, m, h, w, m, True, column, columns))  # fmt: skip
+        reads = (
+            touched(x, end, then, m, h, w, m + 2 - top, False, 0, c),
+            touched(dy, end, then, m, h, w, m, index is not None, column, columns),
+            touched(index, end, then, m, h, w, m, True, column, columns),
+        )
         for p in range(low, high):
             for g in range(ceil_div(c, COLUMNS)):
                 slot = thread if tiles <= block else weight_slot(c, k, cut, p, g)
-                add_products(sums[slot], v + g * square * plane, gradients + (p - low) * square * plane, plane, start,
-                             min(COLUMNS, c - g * COLUMNS), min(COLUMNS, k - p * COLUMNS), end - begin, m, reads,
-                             (p - low) * ceil_div(c, COLUMNS) + g, (high - low) * ceil_div(c, COLUMNS))  # fmt: skip
+                add_products(
+                    sums[slot],
+                    v + g * square * plane,
+                    gradients + (p - low) * square * plane,
+                    plane,
+                    start,
+                    min(COLUMNS, c - g * COLUMNS),
+                    min(COLUMNS, k - p * COLUMNS),
+                    end - begin,
+                    m,
+                    reads,
+                    (p - low) * ceil_div(c, COLUMNS) + g,
+                    (high - low) * ceil_div(c, COLUMNS),
+                )
                 if cuts == 1 and end == last:
                     weight_panel(dw, sums[slot], p, g, m)
 
@@ -143,8 +172,24 @@ def weight_slot(c: Any, k: Any, cut: Any, p: Any, g: Any) -> Any:
 
 
 @serial
-def spread(m: Any, first: Any, last: Any, x: Any, dy: Any, index: Any, h: Any, w: Any, top: Any, left: Any, v: Any,
-           gradients: Any, plane: Any, zeros: Any, low: Any, high: Any) -> None:  # fmt: skip
+def spread(
+    m: Any,
+    first: Any,
+    last: Any,
+    x: Any,
+    dy: Any,
+    index: Any,
+    h: Any,
+    w: Any,
+    top: Any,
+    left: Any,
+    v: Any,
+    gradients: Any,
+    plane: Any,
+    zeros: Any,
+    low: Any,
+    high: Any,
+) -> None:
     """Transform tiles first..last of x, and of panels low..high of dy, into [panel][(m + 2)^2][tile][COLUMNS]."""
     b, i, j = place(first, m, h, w)
     for t in range(last - first):
@@ -155,16 +200,29 @@ def spread(m: Any, first: Any, last: Any, x: Any, dy: Any, index: Any, h: Any, w
 
 
 @serial
-def add_products(sums: Any, v: Any, gradients: Any, plane: Any, start: Any, channels: Any, columns: Any, tiles: Any,
-                 m: Any, reads: Any, part: Any, parts: Any) -> None:  # fmt: skip
+def add_products(
+    sums: Any,
+    v: Any,
+    gradients: Any,
+    plane: Any,
+    start: Any,
+    channels: Any,
+    columns: Any,
+    tiles: Any,
+    m: Any,
+    reads: Any,
+    part: Any,
+    parts: Any,
+) -> None:
     """sums[(m + 2)^2][channel][column] += the products of one panel of each; one part of some streams is fetched."""
     square, row = (m + 2) * (m + 2), 4 * CHANNELS * COLUMNS
     for q in range(square):
         for s in reads:
             fetch_part(s, part * square + q, parts * square, 0)
         x, dy, y = v + q * plane, gradients + q * plane, address(sums) + q * row
-        product(x, 4, 4 * COLUMNS, dy, y, start, columns, tiles, ceil_div(channels, ROWS), x + plane, dy + plane,
-                y + row)  # fmt: skip
+        product(
+            x, 4, 4 * COLUMNS, dy, y, start, columns, tiles, ceil_div(channels, ROWS), x + plane, dy + plane, y + row
+        )
 
 
 @serial
@@ -187,12 +245,40 @@ def weight_parts(sums: Any, ws: Any, filters: Any, cuts: Any) -> Any:
 
 
 @serial
-def weight_task(dw: Any, ws: Any, sums: Any, task: Any, parts: Any, dy: Any, index: Any, x: Any, h: Any, w: Any, m: Any,
-                top: Any, left: Any) -> None:  # fmt: skip
+def weight_task(
+    dw: Any,
+    ws: Any,
+    sums: Any,
+    task: Any,
+    parts: Any,
+    dy: Any,
+    index: Any,
+    x: Any,
+    h: Any,
+    w: Any,
+    m: Any,
+    top: Any,
+    left: Any,
+) -> None:
     """weight_sums of one cut of the tiles and one part of the filters."""
     thread, panels, cut, part = get_thread_id(), ceil_div(dy.shape[3], COLUMNS), task // parts, task % parts
-    weight_sums(dw, ws[thread], sums, thread, dy, index, x, h, w, m, top, left, cut, part * panels // parts,
-                (part + 1) * panels // parts)  # fmt: skip
+    weight_sums(
+        dw,
+        ws[thread],
+        sums,
+        thread,
+        dy,
+        index,
+        x,
+        h,
+        w,
+        m,
+        top,
+        left,
+        cut,
+        part * panels // parts,
+        (part + 1) * panels // parts,
+    )
 
 
 @serial
@@ -208,9 +294,14 @@ def weight_total(dw: Any, sums: Any, pair: Any, cuts: Any, m: Any) -> None:
     weight_panel(dw, total, pair // panels, pair % panels, m)
 
 
-@kernel(backend="numba", image="dy x", filter="dw", work=weight_work,
-        out=lambda dy, x, m, padding: [(dy.shape[1], x.shape[1], 3, 3)],
-        flops=lambda dy, x, m, padding: count_flops(x.shape, dy.shape[1], m, padding))  # fmt: skip
+@kernel(
+    backend="numba",
+    image="dy x",
+    filter="dw",
+    work=weight_work,
+    out=lambda dy, x, m, padding: [(dy.shape[1], x.shape[1], 3, 3)],
+    flops=lambda dy, x, m, padding: count_flops(x.shape, dy.shape[1], m, padding),
+)
 def conv_winograd_weight(dw: Any, ws: Any, sums: Any, dy: Any, x: Any, m: Any, padding: Any) -> None:
     """dw = G^T [ sum over tiles of (B^T x B) * (A dy A^T) ] G"""
     (n, h, w, k), top, left = dy.shape, padding[0][0], padding[1][0]

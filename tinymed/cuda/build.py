@@ -27,8 +27,16 @@ RELEASE = "75 80 86 89 90a"  # Turing to Hopper; sm_90a keeps wgmma open, PTX of
 HOST = ["-std=c++17", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unknown-pragmas"]
 # No vectorising and no splitting of a float4, or accesses would not be those of the source.  In DWARF 5 addr2line 2.40
 # takes some lines of a header for the kernel file's.
-CHECKED = ["-O1", "-gdwarf-4", "-fsanitize=thread", "-fsanitize=bounds", "-fno-tree-vectorize", "-fno-tree-sra",
-           "-fno-optimize-sibling-calls", "--param=tsan-instrument-func-entry-exit=0"]  # fmt: skip
+CHECKED = [
+    "-O1",
+    "-gdwarf-4",
+    "-fsanitize=thread",
+    "-fsanitize=bounds",
+    "-fno-tree-vectorize",
+    "-fno-tree-sra",
+    "-fno-optimize-sibling-calls",
+    "--param=tsan-instrument-func-entry-exit=0",
+]
 FAST = ["-O2", "-g1", "-ffp-contract=off"]
 
 
@@ -48,8 +56,12 @@ def find_nvcc() -> str:
     homes = [os.environ.get(name) for name in ("CUDA_HOME", "CUDA_PATH")]
     wheels = [Path(p, "nvidia", w) for p in sys.path for w in ("cu13", "cu12", "cuda_nvcc")]
     folders = [Path(h) for h in (*homes, "/usr/local/cuda") if h]
-    tried = [os.environ.get("NVCC"), *(str(f / "bin" / "nvcc") for f in folders), shutil.which("nvcc"),
-             *(str(w / "bin" / "nvcc") for w in wheels)]  # fmt: skip
+    tried = [
+        os.environ.get("NVCC"),
+        *(str(f / "bin" / "nvcc") for f in folders),
+        shutil.which("nvcc"),
+        *(str(w / "bin" / "nvcc") for w in wheels),
+    ]
     found = next((t for t in tried if t and Path(t).exists()), None)
     if found is None:
         raise Absent("no nvcc in NVCC, CUDA_HOME, CUDA_PATH, /usr/local/cuda, PATH or NVIDIA's wheels")

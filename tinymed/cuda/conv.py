@@ -42,8 +42,7 @@ def conv2d_forward(
     return k.conv2d_gemm(x, weight, bias, size, stride, before(padding), dilation, groups, tile)
 
 
-@kernel(backend="csrc", composite=True,
-        when=lambda dy, weight, x_shape, *_: takes(dy, weight) and prod(x_shape) < MOST)  # fmt: skip
+@kernel(backend="csrc", composite=True, when=lambda dy, weight, x_shape, *_: takes(dy, weight) and prod(x_shape) < MOST)
 def conv2d_backward_input(
     k: Any, dy: Any, weight: Any, x_shape: Any, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
@@ -87,8 +86,9 @@ def forward_flops(x: Any, weight: Any, bias: Any, size: Any, *_: Any) -> float:
 
 
 @kernel(backend="csrc", image="y x", filter="weight", out=forward_out, flops=forward_flops)
-def conv2d_gemm(y: Any, x: Any, weight: Any, bias: Any, size: Any, stride: Any, before: Any, dilation: Any, groups: Any,
-                tile: Any) -> None:  # fmt: skip
+def conv2d_gemm(
+    y: Any, x: Any, weight: Any, bias: Any, size: Any, stride: Any, before: Any, dilation: Any, groups: Any, tile: Any
+) -> None:
     """y[n, i, j, o] = bias[o] + sum_rsc x[n, i sh + r dh - top, j sw + s dw - left, c] weight[r, s, c, o]."""
 
 
@@ -97,27 +97,48 @@ def relu_samples(draw: Any) -> dict[str, Any]:
     c, o, groups = draw.choice(((3, 5, 1), (4, 8, 1), (8, 4, 2)))
     x, stride = draw.array((2, c, 5, 6)), draw.choice(((1, 1), (2, 1)))
     size = slides((5, 6), (3, 2), stride, ((1, 0), (0, 1)), (1, 1))
-    return {"x": x, "weight": draw.array((o, c // groups, 3, 2)), "bias": draw.array((o,)), "size": size,
-            "stride": stride, "before": (1, 0), "dilation": (1, 1), "groups": groups, "tile": 0}  # fmt: skip
+    return {
+        "x": x,
+        "weight": draw.array((o, c // groups, 3, 2)),
+        "bias": draw.array((o,)),
+        "size": size,
+        "stride": stride,
+        "before": (1, 0),
+        "dilation": (1, 1),
+        "groups": groups,
+        "tile": 0,
+    }
 
 
-pattern("convolution + relu", """
+pattern(
+    "convolution + relu",
+    """
     c = conv2d_gemm(x, weight, bias, size, stride, before, dilation, groups, tile)
     y = relu_forward(c)
-""", "y = conv2d_relu(x, weight, bias, size, stride, before, dilation, groups, tile)", backend="csrc",
-        samples=relu_samples)  # fmt: skip
+""",
+    "y = conv2d_relu(x, weight, bias, size, stride, before, dilation, groups, tile)",
+    backend="csrc",
+    samples=relu_samples,
+)
 
 
 @kernel(backend="csrc", image="y x", filter="weight", out=forward_out, flops=forward_flops)
-def conv2d_relu(y: Any, x: Any, weight: Any, bias: Any, size: Any, stride: Any, before: Any, dilation: Any, groups: Any,
-                tile: Any) -> None:  # fmt: skip
+def conv2d_relu(
+    y: Any, x: Any, weight: Any, bias: Any, size: Any, stride: Any, before: Any, dilation: Any, groups: Any, tile: Any
+) -> None:
     """y = max(conv2d_gemm(...), 0)."""
 
 
-@kernel(backend="csrc", image="dx dy", filter="weight", out=lambda dy, weight, x_shape, *_: [x_shape],
-        flops=lambda dy, weight, *_: 2 * prod(weight.shape) * dy.size // dy.shape[1])  # fmt: skip
-def conv2d_gemm_input(dx: Any, dy: Any, weight: Any, x_shape: Any, stride: Any, before: Any, dilation: Any, groups: Any,
-                      tile: Any) -> None:  # fmt: skip
+@kernel(
+    backend="csrc",
+    image="dx dy",
+    filter="weight",
+    out=lambda dy, weight, x_shape, *_: [x_shape],
+    flops=lambda dy, weight, *_: 2 * prod(weight.shape) * dy.size // dy.shape[1],
+)
+def conv2d_gemm_input(
+    dx: Any, dy: Any, weight: Any, x_shape: Any, stride: Any, before: Any, dilation: Any, groups: Any, tile: Any
+) -> None:
     """dx[n, i sh + r dh - top, j sw + s dw - left, c] += sum_o dy[n, i, j, o] weight[r, s, c, o]."""
 
 
@@ -131,10 +152,26 @@ def weight_work(dy: Any, x: Any, shape: Any, stride: Any, before: Any, dilation:
     return [partial(prod(shape), *weight_product(shape, groups), dy.size // dy.shape[1], groups)]
 
 
-@kernel(backend="csrc", image="dy x", filter="dweight", work=weight_work, out=lambda dy, x, shape, *_: [shape],
-        flops=lambda dy, x, shape, *_: 2 * prod(shape) * dy.size // dy.shape[1])  # fmt: skip
-def conv2d_gemm_weight(dweight: Any, partial: Any, dy: Any, x: Any, weight_shape: Any, stride: Any, before: Any,
-                       dilation: Any, groups: Any, tile: Any) -> None:  # fmt: skip
+@kernel(
+    backend="csrc",
+    image="dy x",
+    filter="dweight",
+    work=weight_work,
+    out=lambda dy, x, shape, *_: [shape],
+    flops=lambda dy, x, shape, *_: 2 * prod(shape) * dy.size // dy.shape[1],
+)
+def conv2d_gemm_weight(
+    dweight: Any,
+    partial: Any,
+    dy: Any,
+    x: Any,
+    weight_shape: Any,
+    stride: Any,
+    before: Any,
+    dilation: Any,
+    groups: Any,
+    tile: Any,
+) -> None:
     """dweight[r, s, c, o] = sum_nij x[n, i sh + r dh - top, j sw + s dw - left, c] dy[n, i, j, o]."""
 
 

@@ -14,13 +14,22 @@ def rows_like(draw: Any) -> dict[str, Any]:
     shape = draw.choice(SHAPES)
     c = (shape[1],)
     return {
-        "x": draw.array(shape), "map": draw.array((3, *c)), "mean": draw.array(c), "weight": draw.array(c),
-        "rstd": draw.array(c, low=0.5, high=2), "training": True,
-    }  # fmt: skip
+        "x": draw.array(shape),
+        "map": draw.array((3, *c)),
+        "mean": draw.array(c),
+        "weight": draw.array(c),
+        "rstd": draw.array(c, low=0.5, high=2),
+        "training": True,
+    }
 
 
-pattern("relu of batch norm", "n = batch_norm_apply(x, map)\ny = relu_forward(n)", "y = batch_norm_relu(x, map)",
-        backend="csrc", samples=rows_like)  # fmt: skip
+pattern(
+    "relu of batch norm",
+    "n = batch_norm_apply(x, map)\ny = relu_forward(n)",
+    "y = batch_norm_relu(x, map)",
+    backend="csrc",
+    samples=rows_like,
+)
 
 
 @kernel(backend="csrc", rows="y x", out=lambda x, map: [x.shape], flops=lambda x, *_: 4 * x.size)
@@ -29,9 +38,13 @@ def batch_norm_relu(y: Any, x: Any, map: Any) -> None:
 
 
 for sum in ("n, z", "z, n"):
-    pattern("relu of batch norm and a sum", f"n = batch_norm_apply(x, map)\ns = add_arrays({sum})\ny = relu_forward(s)",
-            "y = batch_norm_add_relu(x, map, z)", backend="csrc",
-            samples=lambda draw: (v := rows_like(draw)) | {"z": draw.array(v["x"].shape)})  # fmt: skip
+    pattern(
+        "relu of batch norm and a sum",
+        f"n = batch_norm_apply(x, map)\ns = add_arrays({sum})\ny = relu_forward(s)",
+        "y = batch_norm_add_relu(x, map, z)",
+        backend="csrc",
+        samples=lambda draw: (v := rows_like(draw)) | {"z": draw.array(v["x"].shape)},
+    )
 
 
 @kernel(backend="csrc", rows="y x z", out=lambda x, *_: [x.shape], flops=lambda x, *_: 5 * x.size)
@@ -39,16 +52,37 @@ def batch_norm_add_relu(y: Any, x: Any, map: Any, z: Any) -> None:
     """y = max((x - map[0]) map[1] + map[2] + z, 0)"""
 
 
-pattern("batch norm's sums of relu's gradient", """
+pattern(
+    "batch norm's sums of relu's gradient",
+    """
     g = relu_backward(dy, y)
     dweight, dbias, map = batch_norm_sums(g, x, weight, mean, rstd, training)
-""", "g, dweight, dbias, map = relu_batch_norm_sums(dy, y, x, weight, mean, rstd, training)", backend="csrc",
-        samples=lambda draw: (v := rows_like(draw)) | {"dy": draw.array(v["x"].shape), "y": draw.array(v["x"].shape)},
-        )  # fmt: skip
+""",
+    "g, dweight, dbias, map = relu_batch_norm_sums(dy, y, x, weight, mean, rstd, training)",
+    backend="csrc",
+    samples=lambda draw: (v := rows_like(draw)) | {"dy": draw.array(v["x"].shape), "y": draw.array(v["x"].shape)},
+)
 
 
-@kernel(backend="csrc", rows="g dy y x", work=two_sums, flops=lambda dy, *_: 5 * dy.size,
-        out=lambda dy, *_: [dy.shape, *channels_and_map(dy)])  # fmt: skip
-def relu_batch_norm_sums(g: Any, dweight: Any, dbias: Any, map: Any, partial: Any, dy: Any, y: Any, x: Any,
-                         weight: Any, mean: Any, rstd: Any, training: Any) -> None:  # fmt: skip
+@kernel(
+    backend="csrc",
+    rows="g dy y x",
+    work=two_sums,
+    flops=lambda dy, *_: 5 * dy.size,
+    out=lambda dy, *_: [dy.shape, *channels_and_map(dy)],
+)
+def relu_batch_norm_sums(
+    g: Any,
+    dweight: Any,
+    dbias: Any,
+    map: Any,
+    partial: Any,
+    dy: Any,
+    y: Any,
+    x: Any,
+    weight: Any,
+    mean: Any,
+    rstd: Any,
+    training: Any,
+) -> None:
     """g = dy where y > 0, else 0; the sums of g and g xhat."""

@@ -115,8 +115,10 @@ MATMUL = Ladder(
         engine("matrix_product", "exact 64x64", f"{EXACT}.*ProductILb0ELb0E", "matmul.cu", plain),
         engine("matrix_product", "tf32 128x64", f"{TF32}.*ProductILb0ELb0E", "matmul.cu", plain),
     ),
-    lambda rng, m, n, depth: (normal(rng, m, depth), normal(rng, depth, n)), (64, 64, 64), (4096, 4096, 4096),
-)  # fmt: skip
+    lambda rng, m, n, depth: (normal(rng, m, depth), normal(rng, depth, n)),
+    (64, 64, 64),
+    (4096, 4096, 4096),
+)
 
 # --------------------------------------------------------------------------------------------------- convolution
 
@@ -124,8 +126,9 @@ SMALL, LARGE = (1, 16, 8, 8, 32, 3, 1, 1), (128, 64, 32, 32, 128, 3, 1, 1)
 STRIDED = (1, 16, 8, 8, 32, 3, 2, 1), (128, 64, 32, 32, 128, 3, 2, 1)
 
 
-def convolution(rng: np.random.Generator, n: int, c: int, h: int, w: int, o: int, k: int, stride: int,
-                padding: int) -> Problem:  # fmt: skip
+def convolution(
+    rng: np.random.Generator, n: int, c: int, h: int, w: int, o: int, k: int, stride: int, padding: int
+) -> Problem:
     """(x, weight, size of y, stride, zeros before)."""
     size = slides((h, w), (k, k), (stride,) * 2, ((padding,) * 2,) * 2, (1, 1))
     return normal(rng, n, c, h, w), normal(rng, o, c, k, k), size, (stride,) * 2, (padding,) * 2
@@ -192,18 +195,30 @@ CONV2D = Ladder(
         engine("conv2d_gemm", "exact 64x64", f"{EXACT}.*conv_cu.*Forward", "conv.cu", without_bias),
         engine("conv2d_gemm", "tf32 128x64", f"{TF32}.*conv_cu.*Forward", "conv.cu", without_bias),
     ),
-    convolution, SMALL, LARGE,
-)  # fmt: skip
+    convolution,
+    SMALL,
+    LARGE,
+)
 
 
-@kernel(backend="csrc", image="dx dy", filter="weight", out=lambda dy, weight, x_shape, *_: [x_shape],
-        flops=lambda dy, weight, *_: 2 * prod(weight.shape[1:]) * dy.size)  # fmt: skip
+@kernel(
+    backend="csrc",
+    image="dx dy",
+    filter="weight",
+    out=lambda dy, weight, x_shape, *_: [x_shape],
+    flops=lambda dy, weight, *_: 2 * prod(weight.shape[1:]) * dy.size,
+)
 def conv2d_input_1_naive(dx: Any, dy: Any, weight: Any, x_shape: Any, stride: Any, before: Any) -> None:
     """A thread for each number, which tries every tap."""
 
 
-@kernel(backend="csrc", image="dx dy", filter="weight", out=lambda dy, weight, x_shape, *_: [x_shape],
-        flops=lambda dy, weight, *_: 2 * prod(weight.shape[1:]) * dy.size)  # fmt: skip
+@kernel(
+    backend="csrc",
+    image="dx dy",
+    filter="weight",
+    out=lambda dy, weight, x_shape, *_: [x_shape],
+    flops=lambda dy, weight, *_: 2 * prod(weight.shape[1:]) * dy.size,
+)
 def conv2d_input_2_shared(dx: Any, dy: Any, weight: Any, x_shape: Any, stride: Any, before: Any) -> None:
     """An implicit matrix product by tiles in shared memory, zeros included."""
 
@@ -215,18 +230,29 @@ CONV2D_INPUT = Ladder(
         engine("conv2d_gemm_input", "exact 64x64", f"{EXACT}.*conv_input_cu.*Input", "conv_input.cu", undilated),
         engine("conv2d_gemm_input", "tf32 128x64", f"{TF32}.*conv_input_cu.*Input", "conv_input.cu", undilated),
     ),
-    input_gradient, *STRIDED,
-)  # fmt: skip
+    input_gradient,
+    *STRIDED,
+)
 
 
-@kernel(backend="csrc", image="dy x", filter="dweight", out=lambda dy, x, shape, *_: [shape],
-        flops=lambda dy, x, shape, *_: 2 * prod(shape[1:]) * dy.size)  # fmt: skip
+@kernel(
+    backend="csrc",
+    image="dy x",
+    filter="dweight",
+    out=lambda dy, x, shape, *_: [shape],
+    flops=lambda dy, x, shape, *_: 2 * prod(shape[1:]) * dy.size,
+)
 def conv2d_weight_1_naive(dweight: Any, dy: Any, x: Any, weight_shape: Any, stride: Any, before: Any) -> None:
     """A thread for each number."""
 
 
-@kernel(backend="csrc", image="dy x", filter="dweight", out=lambda dy, x, shape, *_: [shape],
-        flops=lambda dy, x, shape, *_: 2 * prod(shape[1:]) * dy.size)  # fmt: skip
+@kernel(
+    backend="csrc",
+    image="dy x",
+    filter="dweight",
+    out=lambda dy, x, shape, *_: [shape],
+    flops=lambda dy, x, shape, *_: 2 * prod(shape[1:]) * dy.size,
+)
 def conv2d_weight_2_shared(dweight: Any, dy: Any, x: Any, weight_shape: Any, stride: Any, before: Any) -> None:
     """An implicit matrix product by tiles in shared memory, a block for each tile."""
 
@@ -238,8 +264,10 @@ CONV2D_WEIGHT = Ladder(
         engine("conv2d_gemm_weight", "exact 64x64", f"{EXACT}.*conv_weight_cu.*Weight", "conv_weight.cu", undilated),
         engine("conv2d_gemm_weight", "tf32 64x64", "tf32_kernelILi64.*Weight", "conv_weight.cu", undilated),
     ),
-    weight_gradient, (2, 16, 16, 16, 32, 3, 1, 1), LARGE,
-)  # fmt: skip
+    weight_gradient,
+    (2, 16, 16, 16, 32, 3, 1, 1),
+    LARGE,
+)
 
 # ------------------------------------------------------------------------------------------ pooling, batch norm
 
@@ -265,8 +293,10 @@ MAX_POOL = Ladder(
         own("max_pool_2_coalesced"),
         Rung("max_halve", "max_halve_kernelILi4E", "pool.cu", lambda *problem: problem, "max_halve"),
     ),
-    lambda rng, n, c, h, w: (normal(rng, n, c, h, w), (h // 2, w // 2)), (1, 64, 16, 16), (128, 64, 64, 64),
-)  # fmt: skip
+    lambda rng, n, c, h, w: (normal(rng, n, c, h, w), (h // 2, w // 2)),
+    (1, 64, 16, 16),
+    (128, 64, 64, 64),
+)
 
 
 def moments(x: Any, *_: Any) -> list[Any]:
@@ -302,8 +332,10 @@ BATCH_NORM = Ladder(
         own("batch_norm_3_tiles"),
         Rung("batch_norm_moments", "norm_cu.*14moments_kernel", "norm.cu", unweighted, "batch_norm_moments"),
     ),
-    lambda rng, rows, channels: (normal(rng, rows, channels), 1e-5), (512, 64), (131072, 64),
-)  # fmt: skip
+    lambda rng, rows, channels: (normal(rng, rows, channels), 1e-5),
+    (512, 64),
+    (131072, 64),
+)
 
 LADDERS = {
     "batch_norm": BATCH_NORM,

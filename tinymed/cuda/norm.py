@@ -39,8 +39,9 @@ def two_sums(x: Any, *_: Any) -> list[Any]:
 
 
 @kernel(backend="csrc", composite=True, when=single)
-def batch_norm_forward(k: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, count: Any,
-                       *rule: Any) -> Any:  # fmt: skip
+def batch_norm_forward(
+    k: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, count: Any, *rule: Any
+) -> Any:
     """batch_norm_moments and batch_norm_apply."""
     running = [absent(k.name, "float32") if v is None else v for v in (running_mean, running_var)]
     count = absent(k.name, "int64") if count is None else count
@@ -48,11 +49,31 @@ def batch_norm_forward(k: Any, x: Any, weight: Any, bias: Any, running_mean: Any
     return k.batch_norm_apply(x, map), mean, rstd
 
 
-@kernel(backend="csrc", rows="x", flat="count", writes="running_mean running_var count", out=channels_and_map,
-        work=two_sums, flops=lambda x, *_: 5 * x.size)  # fmt: skip
-def batch_norm_moments(mean: Any, rstd: Any, map: Any, partial: Any, x: Any, weight: Any, bias: Any,
-                       running_mean: Any, running_var: Any, count: Any, momentum: Any, eps: Any, corrected: Any,
-                       unbiased: Any) -> None:  # fmt: skip
+@kernel(
+    backend="csrc",
+    rows="x",
+    flat="count",
+    writes="running_mean running_var count",
+    out=channels_and_map,
+    work=two_sums,
+    flops=lambda x, *_: 5 * x.size,
+)
+def batch_norm_moments(
+    mean: Any,
+    rstd: Any,
+    map: Any,
+    partial: Any,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    running_mean: Any,
+    running_var: Any,
+    count: Any,
+    momentum: Any,
+    eps: Any,
+    corrected: Any,
+    unbiased: Any,
+) -> None:
     """Moments by chunks of rows, merged; the running ones move on."""
 
 
@@ -68,10 +89,14 @@ def batch_norm_inference(k: Any, x: Any, weight: Any, bias: Any, mean: Any, var:
     return k.batch_norm_apply(x, map), mean, rstd
 
 
-@kernel(backend="csrc", out=lambda running_mean, *_: [running_mean.shape] * 2 + [(3, running_mean.size)],
-        flops=lambda running_mean, *_: 6 * running_mean.size)  # fmt: skip
-def batch_norm_map(mean: Any, rstd: Any, map: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any,
-                   eps: Any) -> None:  # fmt: skip
+@kernel(
+    backend="csrc",
+    out=lambda running_mean, *_: [running_mean.shape] * 2 + [(3, running_mean.size)],
+    flops=lambda running_mean, *_: 6 * running_mean.size,
+)
+def batch_norm_map(
+    mean: Any, rstd: Any, map: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any, eps: Any
+) -> None:
     """The map by running statistics: rstd = 1 / sqrt(running_var + eps)."""
 
 
@@ -83,8 +108,9 @@ def batch_norm_backward(k: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: A
 
 
 @kernel(backend="csrc", rows="dy x", out=channels_and_map, work=two_sums, flops=lambda dy, *_: 4 * dy.size)
-def batch_norm_sums(dweight: Any, dbias: Any, map: Any, partial: Any, dy: Any, x: Any, weight: Any, mean: Any,
-                    rstd: Any, training: Any) -> None:  # fmt: skip
+def batch_norm_sums(
+    dweight: Any, dbias: Any, map: Any, partial: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any, training: Any
+) -> None:
     """dweight = sum dy xhat;  dbias = sum dy;  dx = weight rstd (dy - dbias / n - xhat dweight / n), as a map."""
 
 

@@ -15,7 +15,10 @@ def pad_constant(k: Any, x: Any, widths: tuple[tuple[int, int], ...], value: Any
     return k.pad_box(x, before, after, float(value)).transpose(inverse_order(order))
 
 
-@kernel(backend="csrc", flops=lambda *_: 0,
-        out=lambda x, before, after, _: [tuple(map(sum, zip(before, x.shape, after, strict=True)))])  # fmt: skip
+@kernel(
+    backend="csrc",
+    flops=lambda *_: 0,
+    out=lambda x, before, after, _: [tuple(map(sum, zip(before, x.shape, after, strict=True)))],
+)
 def pad_box(y: Any, x: Any, before: Any, after: Any, value: Any) -> None:
     """x with elements of one value before and after it along each axis; negative widths crop."""

@@ -28,8 +28,9 @@ def max_pool2d_forward(k: Any, x: Any, kernel: Any, stride: Any, before: Any, di
 
 
 @kernel(backend="csrc", composite=True, when=takes)
-def max_pool2d_backward(k: Any, dy: Any, index: Any, x_shape: Any,
-                        kernel: Any, stride: Any, before: Any, dilation: Any) -> Any:  # fmt: skip
+def max_pool2d_backward(
+    k: Any, dy: Any, index: Any, x_shape: Any, kernel: Any, stride: Any, before: Any, dilation: Any
+) -> Any:
     """max_halve_backward for 2 x 2 windows at stride 2, else max_window_backward."""
     if halves(kernel, stride, before, dilation, x_shape[2:], dy.shape[2:]):
         return k.max_halve_backward(dy, index, x_shape)
@@ -37,8 +38,9 @@ def max_pool2d_backward(k: Any, dy: Any, index: Any, x_shape: Any,
     return window(dy, index, x_shape, kernel, stride, before, dilation)
 
 
-@kernel(backend="csrc", image="y index x", out=lambda x, size: winner_shapes(x, (2, 2), size),
-        flops=lambda x, size: x.size)  # fmt: skip
+@kernel(
+    backend="csrc", image="y index x", out=lambda x, size: winner_shapes(x, (2, 2), size), flops=lambda x, size: x.size
+)
 def max_halve(y: Any, index: Any, x: Any, size: Any) -> None:
     """y, index = the largest of the four pixels of each 2 x 2 window, and which (0, 1 / 2, 3) it was."""
 
@@ -48,31 +50,39 @@ def max_halve_backward(dx: Any, dy: Any, index: Any, x_shape: Any) -> None:
     """dx = dy at the pixel that won its 2 x 2 window, 0 at the others and in a last odd row or column."""
 
 
-@kernel(backend="csrc", image="y index x", flops=lambda x, *_: x.size,
-        out=lambda x, kernel, stride, before, dilation, size: winner_shapes(x, kernel, size))  # fmt: skip
+@kernel(
+    backend="csrc",
+    image="y index x",
+    flops=lambda x, *_: x.size,
+    out=lambda x, kernel, stride, before, dilation, size: winner_shapes(x, kernel, size),
+)
 def max_window(y: Any, index: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any) -> None:
     """y, index = the largest pixel of each window and the number of its tap; taps in the padding never win."""
 
 
-@kernel(backend="csrc", image="dx dy index", out=lambda dy, index, x_shape, *_: [x_shape],
-        flops=lambda dy, *_: dy.size)  # fmt: skip
-def max_window_backward(dx: Any, dy: Any, index: Any, x_shape: Any,
-                        kernel: Any, stride: Any, before: Any, dilation: Any) -> None:  # fmt: skip
+@kernel(backend="csrc", image="dx dy index", out=lambda dy, index, x_shape, *_: [x_shape], flops=lambda dy, *_: dy.size)
+def max_window_backward(
+    dx: Any, dy: Any, index: Any, x_shape: Any, kernel: Any, stride: Any, before: Any, dilation: Any
+) -> None:
     """dx = the dy of each window that the pixel won."""
 
 
-@kernel(backend="csrc", image="y index x", flops=lambda x, *_: x.size,
-        out=lambda x, kernel, stride, before, dilation, size: winner_shapes(x, kernel, size))  # fmt: skip
+@kernel(
+    backend="csrc",
+    image="y index x",
+    flops=lambda x, *_: x.size,
+    out=lambda x, kernel, stride, before, dilation, size: winner_shapes(x, kernel, size),
+)
 def max_window_wide(
     y: Any, index: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any
 ) -> None:
     """max_window for windows of more taps than a byte can count."""
 
 
-@kernel(backend="csrc", image="dx dy index", out=lambda dy, index, x_shape, *_: [x_shape],
-        flops=lambda dy, *_: dy.size)  # fmt: skip
-def max_window_wide_backward(dx: Any, dy: Any, index: Any, x_shape: Any,
-                             kernel: Any, stride: Any, before: Any, dilation: Any) -> None:  # fmt: skip
+@kernel(backend="csrc", image="dx dy index", out=lambda dy, index, x_shape, *_: [x_shape], flops=lambda dy, *_: dy.size)
+def max_window_wide_backward(
+    dx: Any, dy: Any, index: Any, x_shape: Any, kernel: Any, stride: Any, before: Any, dilation: Any
+) -> None:
     """max_window_backward for the winners of max_window_wide."""
 
 
@@ -85,29 +95,37 @@ def flat(padding: Any) -> tuple[int, ...]:
 
 
 @kernel(backend="csrc", composite=True, when=takes)
-def avg_pool2d_forward(k: Any, x: Any, kernel: Any, stride: Any, padding: Any, size: Any, include_pad: Any,
-                       divisor: Any) -> Any:  # fmt: skip
+def avg_pool2d_forward(
+    k: Any, x: Any, kernel: Any, stride: Any, padding: Any, size: Any, include_pad: Any, divisor: Any
+) -> Any:
     """avg_window, the padding in one tuple."""
     return k.avg_window(x, kernel, stride, flat(padding), size, include_pad, divisor)
 
 
 @kernel(backend="csrc", composite=True, when=takes)
-def avg_pool2d_backward(k: Any, dy: Any, x_shape: Any, kernel: Any, stride: Any, padding: Any, include_pad: Any,
-                        divisor: Any) -> Any:  # fmt: skip
+def avg_pool2d_backward(
+    k: Any, dy: Any, x_shape: Any, kernel: Any, stride: Any, padding: Any, include_pad: Any, divisor: Any
+) -> Any:
     """avg_window_backward, the padding in one tuple."""
     return k.avg_window_backward(dy, x_shape, kernel, stride, flat(padding), include_pad, divisor)
 
 
-@kernel(backend="csrc", image="y x", out=lambda x, kernel, stride, padding, size, *_: [(*x.shape[:2], *size)],
-        flops=lambda x, *_: x.size)  # fmt: skip
-def avg_window(y: Any, x: Any, kernel: Any, stride: Any, padding: Any, size: Any, include_pad: Any,
-               divisor: Any) -> None:  # fmt: skip
+@kernel(
+    backend="csrc",
+    image="y x",
+    out=lambda x, kernel, stride, padding, size, *_: [(*x.shape[:2], *size)],
+    flops=lambda x, *_: x.size,
+)
+def avg_window(
+    y: Any, x: Any, kernel: Any, stride: Any, padding: Any, size: Any, include_pad: Any, divisor: Any
+) -> None:
     """y = the sum of x over each window / its number of pixels, or / divisor if not 0."""
 
 
 @kernel(backend="csrc", image="dx dy", out=lambda dy, x_shape, *_: [x_shape], flops=lambda dy, *_: dy.size)
-def avg_window_backward(dx: Any, dy: Any, x_shape: Any, kernel: Any, stride: Any, padding: Any, include_pad: Any,
-                        divisor: Any) -> None:  # fmt: skip
+def avg_window_backward(
+    dx: Any, dy: Any, x_shape: Any, kernel: Any, stride: Any, padding: Any, include_pad: Any, divisor: Any
+) -> None:
     """dx = the sum of dy / the window's pixels (or divisor) over the windows the pixel lies in."""
 
 

@@ -70,8 +70,13 @@ PROBLEMS = {
     "max_pool windows backward": Problem(
         "max_window_backward",
         lambda rng: (
-            normal(rng, 1, 2, 3, 3), rng.integers(0, 9, (1, 2, 3, 3)).astype(np.uint8), (1, 2, 6, 5), (3, 3), (2, 2),
-            (1, 1), (1, 1),
+            normal(rng, 1, 2, 3, 3),
+            rng.integers(0, 9, (1, 2, 3, 3)).astype(np.uint8),
+            (1, 2, 6, 5),
+            (3, 3),
+            (2, 2),
+            (1, 1),
+            (1, 1),
         ),
     ),
     "adaptive pool": Problem("adaptive_avg_pool2d_forward", lambda rng: (normal(rng, 1, 3, 7, 5), (3, 2))),
@@ -99,4 +104,4 @@ PROBLEMS = {
     "dropout": Problem("dropout_forward", lambda rng: (normal(rng, 1, 3, 5, 9), state(), 1 << 31, 2.0)),
     "bilinear": Problem("bilinear_resize", lambda rng: (normal(rng, 1, 3, 4, 5), (7, 9), bits((4 / 7, 5 / 9)), False)),
     "add channels": Problem("add_channels", lambda rng: (normal(rng, 2, 3, 5, 4), normal(rng, 3))),
-}  # fmt: skip
+}

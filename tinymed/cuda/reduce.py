@@ -48,8 +48,7 @@ def sum_all(y: Any, partial: Any, x: Any) -> None:
     """The sum of a line."""
 
 
-@kernel(backend="csrc", out=lambda x: [(x.shape[1],)], work=lambda x: [sums_work(1, *x.shape)],
-        flops=lambda x: x.size)  # fmt: skip
+@kernel(backend="csrc", out=lambda x: [(x.shape[1],)], work=lambda x: [sums_work(1, *x.shape)], flops=lambda x: x.size)
 def sum_outer(y: Any, partial: Any, x: Any) -> None:
     """(A, K) to (K): the sum of each column."""
 

@@ -54,7 +54,12 @@ HOMES = {
     "loader": ("Loader", "channel_statistics"),
     "readers": ("open_dataset",),
     "splits": (
-        "find_leaks", "grouped_split", "k_fold", "last_fraction_split", "leak_check", "split_dataset",
+        "find_leaks",
+        "grouped_split",
+        "k_fold",
+        "last_fraction_split",
+        "leak_check",
+        "split_dataset",
         "stratified_split",
     ),
     "synthetic": ("synthetic_smear",),
@@ -71,7 +76,7 @@ HOMES = {
     "volumes": ("read_volume", "volume_bytes"),
     "voxels": ("VoxelLoader",),
     "weight_map": ("BorderWeights",),
-}  # fmt: skip
+}
 HOME = {name: module for module, names in HOMES.items() for name in names}
 __all__ = sorted(HOME)
 

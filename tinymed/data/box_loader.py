@@ -48,11 +48,22 @@ class BoxLoader:
     """
 
     def __init__(
-        self, dataset: BoxDataset, batch_size: int, size: int, channels: int = 3, *, radius: float = 0.3,
-        reference: Sequence[Sequence[float]] | None = None, shuffle: bool = False, augment: Augment | None = None,
-        seed: int = 0, workers: int = 2, prefetch: int = 4, mean: Sequence[float] | None = None,
+        self,
+        dataset: BoxDataset,
+        batch_size: int,
+        size: int,
+        channels: int = 3,
+        *,
+        radius: float = 0.3,
+        reference: Sequence[Sequence[float]] | None = None,
+        shuffle: bool = False,
+        augment: Augment | None = None,
+        seed: int = 0,
+        workers: int = 2,
+        prefetch: int = 4,
+        mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
-    ):  # fmt: skip
+    ):
         if augment is not None and augment.rotate:
             raise UserError("--rotate: a turned box is no box; use flips, shifts and scales for detection")
         self.dataset, self.batch_size, self.size, self.channels = dataset, batch_size, size, channels

@@ -92,8 +92,14 @@ def listed_images(table: Path) -> dict[str, Row]:
     return {row["path"]: row for row in read_rows(beside)[0] if row.get("path")} if beside.is_file() else {}
 
 
-def build(table: Path, split: str, names: list[str], found: dict[str, list[tuple[int, Row]]], images: dict[str, Row],
-          classes: list[str]) -> BoxDataset:  # fmt: skip
+def build(
+    table: Path,
+    split: str,
+    names: list[str],
+    found: dict[str, list[tuple[int, Row]]],
+    images: dict[str, Row],
+    classes: list[str],
+) -> BoxDataset:
     """One part as a data set."""
     number = {name: i for i, name in enumerate(classes)}
     samples, boxes, kinds = [], [], []
@@ -107,8 +113,9 @@ def build(table: Path, split: str, names: list[str], found: dict[str, list[tuple
         kinds.append(np.array([number[row["label"]] for _, row in rows], np.int64))
     column = next((c for c in GROUP_COLUMNS if all(c in images[name] for name in names)), None)
     groups = np.array([images[name][column] for name in names], str) if column else None
-    return BoxDataset(samples, np.zeros(len(names), np.int64), classes, groups, split, str(table), boxes=boxes,
-                      kinds=kinds)  # fmt: skip
+    return BoxDataset(
+        samples, np.zeros(len(names), np.int64), classes, groups, split, str(table), boxes=boxes, kinds=kinds
+    )
 
 
 def corners(table: Path, line: int, row: Row) -> list[float]:
@@ -129,5 +136,7 @@ def check_inside(dataset: BoxDataset) -> None:
         middle = (boxes[:, :2] + boxes[:, 2:]) / 2
         wrong = np.flatnonzero((middle < 0).any(axis=1) | (middle[:, 0] > width) | (middle[:, 1] > height))
         if wrong.size:
-            raise UserError(f"{dataset.name(index)}: the box {boxes[wrong[0]].tolist()} lies outside the image, which "
-                            f"is {width} wide and {height} high")  # fmt: skip
+            raise UserError(
+                f"{dataset.name(index)}: the box {boxes[wrong[0]].tolist()} lies outside the image, which "
+                f"is {width} wide and {height} high"
+            )

@@ -28,11 +28,22 @@ class MaskLoader:
     """
 
     def __init__(
-        self, dataset: MaskDataset, batch_size: int, size: int | tuple[int, int], channels: int = 3, *,
-        shuffle: bool = False, augment: Augment | None = None, borders: BorderWeights | None = None, seed: int = 0,
-        workers: int = 2, prefetch: int = 4, mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
+        self,
+        dataset: MaskDataset,
+        batch_size: int,
+        size: int | tuple[int, int],
+        channels: int = 3,
+        *,
+        shuffle: bool = False,
+        augment: Augment | None = None,
+        borders: BorderWeights | None = None,
+        seed: int = 0,
+        workers: int = 2,
+        prefetch: int = 4,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
         cache_bytes: int = CACHE_BYTES,
-    ):  # fmt: skip
+    ):
         if not len(dataset):
             raise UserError(f"{dataset.source or 'data'} [{dataset.split}]: no images to load")
         self.dataset, self.batch_size, self.size, self.channels = dataset, batch_size, size_pair(size), channels

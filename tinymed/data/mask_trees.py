@@ -83,10 +83,16 @@ def dataset_of(path: Path, split: str, cases: Sequence[Case], meaning: Labels) -
     groups = np.array([case.group for case in cases], str) if all(case.group for case in cases) else None
     files = [case.images for case in cases]
     return MaskDataset(
-        [images[0] for images in files], np.zeros(len(cases), np.int64), meaning.names, groups, split, str(path),
-        masks=[case.mask for case in cases], meaning=meaning,
+        [images[0] for images in files],
+        np.zeros(len(cases), np.int64),
+        meaning.names,
+        groups,
+        split,
+        str(path),
+        masks=[case.mask for case in cases],
+        meaning=meaning,
         more=[[images[m] for images in files if m < len(images)] for m in range(1, len(files[0]))],
-    )  # fmt: skip
+    )
 
 
 def find_cases(path: Path) -> dict[str, list[Case]]:

@@ -42,8 +42,13 @@ class Cases:
     Pictures: float32 in 0...1, then (x - mean) / std; volumes: by their z-score.  Each is read at its first use.
     """
 
-    def __init__(self, dataset: MaskDataset, channels: int, mean: Sequence[float] | None = None,
-                 std: Sequence[float] | None = None):  # fmt: skip
+    def __init__(
+        self,
+        dataset: MaskDataset,
+        channels: int,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+    ):
         self.dataset, self.channels, self.mean, self.std = dataset, channels, mean, std
         self.held: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self.bytes = 0
@@ -84,10 +89,20 @@ class PatchLoader:
     """
 
     def __init__(
-        self, cases: Cases, batch_size: int, patch: Sequence[int], output: Sequence[int] | None = None, *,
-        per_image: int = 1, foreground: float = 0.5, augment: Augment | None = None,
-        borders: BorderWeights | None = None, seed: int = 0, workers: int = 2, prefetch: int = 4,
-    ):  # fmt: skip
+        self,
+        cases: Cases,
+        batch_size: int,
+        patch: Sequence[int],
+        output: Sequence[int] | None = None,
+        *,
+        per_image: int = 1,
+        foreground: float = 0.5,
+        augment: Augment | None = None,
+        borders: BorderWeights | None = None,
+        seed: int = 0,
+        workers: int = 2,
+        prefetch: int = 4,
+    ):
         self.cases, self.dataset, self.batch_size = cases, cases.dataset, batch_size
         self.patch, self.output = tuple(patch), tuple(patch if output is None else output)
         if len(self.patch) != self.dataset.dimensions:

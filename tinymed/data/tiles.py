@@ -59,9 +59,15 @@ def mirror(image: np.ndarray, before: Sequence[int], after: Sequence[int]) -> np
 
 
 def slide(
-    predict: Predict, image: np.ndarray, tile: Sequence[int], output: Sequence[int] | None = None, *,
-    overlap: float = 0.5, blend: str = "gaussian", batch: int = 4,
-) -> np.ndarray:  # fmt: skip
+    predict: Predict,
+    image: np.ndarray,
+    tile: Sequence[int],
+    output: Sequence[int] | None = None,
+    *,
+    overlap: float = 0.5,
+    blend: str = "gaussian",
+    batch: int = 4,
+) -> np.ndarray:
     """Scores float32 [classes, *space] of image [channels, *space], of any size.
 
     predict: tiles [n, channels, *tile] -> scores [n, classes, *output], the middle of the tile; output: the tile's own

@@ -48,9 +48,19 @@ class VoxelLoader:
     """
 
     def __init__(
-        self, cases: Cases, batch_size: int, side: int, *, triplanar: bool = False, per_image: int = 64,
-        foreground: float = 0.5, augment: Augment | None = None, seed: int = 0, workers: int = 2, prefetch: int = 4,
-    ):  # fmt: skip
+        self,
+        cases: Cases,
+        batch_size: int,
+        side: int,
+        *,
+        triplanar: bool = False,
+        per_image: int = 64,
+        foreground: float = 0.5,
+        augment: Augment | None = None,
+        seed: int = 0,
+        workers: int = 2,
+        prefetch: int = 4,
+    ):
         if triplanar and cases.dataset.dimensions != 3:
             raise UserError("a triplanar network looks at volumes, and these are pictures")
         self.cases, self.dataset, self.batch_size, self.side = cases, cases.dataset, batch_size, side

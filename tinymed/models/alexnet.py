@@ -39,12 +39,20 @@ def features(variant: str, in_channels: int, width: float) -> nn.Sequential:
         return [*norm, nn.MaxPool2d(3, 2)]
 
     return nn.Sequential(
-        nn.Conv2d(in_channels, a, 11, 4, 0 if published else 2), nn.ReLU(), *pool(),
-        nn.Conv2d(a, b, 5, padding=2, groups=groups), nn.ReLU(), *pool(),
-        nn.Conv2d(b, c, 3, padding=1), nn.ReLU(),
-        nn.Conv2d(c, d, 3, padding=1, groups=groups), nn.ReLU(),
-        nn.Conv2d(d, e, 3, padding=1, groups=groups), nn.ReLU(), *pool(normalised=False),
-    )  # fmt: skip
+        nn.Conv2d(in_channels, a, 11, 4, 0 if published else 2),
+        nn.ReLU(),
+        *pool(),
+        nn.Conv2d(a, b, 5, padding=2, groups=groups),
+        nn.ReLU(),
+        *pool(),
+        nn.Conv2d(b, c, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(c, d, 3, padding=1, groups=groups),
+        nn.ReLU(),
+        nn.Conv2d(d, e, 3, padding=1, groups=groups),
+        nn.ReLU(),
+        *pool(normalised=False),
+    )
 
 
 class AlexNet(nn.Module):
@@ -53,8 +61,14 @@ class AlexNet(nn.Module):
     width multiplies all channels and dense units; variant: "torch", "2012" or "ungrouped".
     """
 
-    def __init__(self, num_classes: int = 1000, in_channels: int = 3, variant: str = "torch", width: float = 1.0,
-                 dropout: float = 0.5):  # fmt: skip
+    def __init__(
+        self,
+        num_classes: int = 1000,
+        in_channels: int = 3,
+        variant: str = "torch",
+        width: float = 1.0,
+        dropout: float = 0.5,
+    ):
         super().__init__()
         one_of("alexnet", "variant", variant, tuple(TOWERS))
         side = 224 if variant == "torch" else 227

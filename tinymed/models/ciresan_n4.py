@@ -22,8 +22,9 @@ ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 class CiresanN4(nn.Module):
     """Logits (N, num_classes) of windows (N, in_channels, size, size).  width multiplies channels and dense units."""
 
-    def __init__(self, num_classes: int = 2, in_channels: int = 1, size: int = 95, width: float = 1.0,
-                 activation: str = "relu"):  # fmt: skip
+    def __init__(
+        self, num_classes: int = 2, in_channels: int = 1, size: int = 95, width: float = 1.0, activation: str = "relu"
+    ):
         super().__init__()
         squash = ACTIVATIONS[one_of("ciresan_n4", "activation", activation, tuple(ACTIVATIONS))]
         self.input_shape = (in_channels, size, size)
@@ -33,8 +34,9 @@ class CiresanN4(nn.Module):
         for i, k in enumerate(KERNELS):
             layers += [nn.Conv2d(channels if i else in_channels, channels, k), squash(), nn.MaxPool2d(2)]
         self.features = nn.Sequential(*layers)
-        self.classifier = nn.Sequential(nn.Flatten(), nn.Linear(channels * side**2, dense), squash(),
-                                        nn.Linear(dense, num_classes))  # fmt: skip
+        self.classifier = nn.Sequential(
+            nn.Flatten(), nn.Linear(channels * side**2, dense), squash(), nn.Linear(dense, num_classes)
+        )
         self.apply(xavier)
 
     def forward(self, input: Tensor) -> Any:

@@ -12,8 +12,16 @@ from .registry import register
 
 WIDTHS = (32, 64, 128, 256)
 DENSE = (256, 128, 64)
-ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "elu": nn.ELU, "selu": nn.SELU, "gelu": nn.GELU,
-               "silu": nn.SiLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}  # fmt: skip
+ACTIVATIONS = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "selu": nn.SELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+}
 
 
 def activation(choice: str | Callable[[], nn.Module]) -> nn.Module:
@@ -33,17 +41,23 @@ def flattened(size: int, padding: str) -> int:
     for _ in WIDTHS:
         side = (side - (2 if padding == "valid" else 0)) // 2
     if side < 1:
-        raise UserError(f"dcnn: an image of side {size} is too small for four convolutions and poolings; "
-                        f"the smallest is {46 if padding == 'valid' else 16} with {padding!r} padding")  # fmt: skip
+        raise UserError(
+            f"dcnn: an image of side {size} is too small for four convolutions and poolings; "
+            f"the smallest is {46 if padding == 'valid' else 16} with {padding!r} padding"
+        )
     return side
 
 
-def dense_tail(features: int, num_classes: int, dropout: float,
-               dense_activation: str | Callable[[], nn.Module]) -> nn.Sequential:  # fmt: skip
+def dense_tail(
+    features: int, num_classes: int, dropout: float, dense_activation: str | Callable[[], nn.Module]
+) -> nn.Sequential:
     """Dense 256, 128, 64, each with its activation; dropout; one output a class."""
     sizes = (features, *DENSE)
-    dense = [layer for a, b in zip(sizes, sizes[1:], strict=False)
-             for layer in (nn.Linear(a, b), activation(dense_activation))]  # fmt: skip
+    dense = [
+        layer
+        for a, b in zip(sizes, sizes[1:], strict=False)
+        for layer in (nn.Linear(a, b), activation(dense_activation))
+    ]
     return nn.Sequential(*dense, nn.Dropout(dropout), nn.Linear(DENSE[-1], num_classes))
 
 
@@ -63,8 +77,10 @@ class DenseTailed(nn.Module):
     def forward(self, input: Tensor) -> Any:
         if tuple(input.shape[1:]) != self.input_shape:
             expected = ", ".join(map(str, self.input_shape))
-            raise ValueError(f"{self.name}: takes images (N, {expected}), got {list(input.shape)}; resize them, or "
-                             "build the model with size=... and in_channels=...")  # fmt: skip
+            raise ValueError(
+                f"{self.name}: takes images (N, {expected}), got {list(input.shape)}; resize them, or "
+                "build the model with size=... and in_channels=..."
+            )
         return self.classifier(self.features(input))
 
     def predict(self, input: Tensor) -> Any:
@@ -87,10 +103,19 @@ class DCNN(DenseTailed):
     Where the paper is silent: Glorot-uniform weights, zero biases, batch norm with Keras's constants; all arguments.
     """
 
-    def __init__(self, num_classes: int = 2, in_channels: int = 3, size: int = 50, padding: str = "valid",
-                 dropout: Sequence[float] = (0.25, 0.5), head: str = "sigmoid",
-                 dense_activation: str | Callable[[], nn.Module] = "relu", statistics: str = "corrected",
-                 bn_momentum: float = nn.KERAS["momentum"], bn_eps: float = nn.KERAS["eps"]):  # fmt: skip
+    def __init__(
+        self,
+        num_classes: int = 2,
+        in_channels: int = 3,
+        size: int = 50,
+        padding: str = "valid",
+        dropout: Sequence[float] = (0.25, 0.5),
+        head: str = "sigmoid",
+        dense_activation: str | Callable[[], nn.Module] = "relu",
+        statistics: str = "corrected",
+        bn_momentum: float = nn.KERAS["momentum"],
+        bn_eps: float = nn.KERAS["eps"],
+    ):
         super().__init__("dcnn", (in_channels, size, size), head)
         side = flattened(size, padding)
         layers: list[nn.Module] = []

@@ -23,8 +23,16 @@ from .vgg import WIDTHS, he_normal, vgg_features
 class DCNNVGG16(DenseTailed):
     """Logits (N, num_classes) of images (N, in_channels, size, size), size at least 32.  width: of the base."""
 
-    def __init__(self, num_classes: int = 2, in_channels: int = 3, size: int = 224, width: float = 1.0,
-                 dropout: Sequence[float] = (0.5,), head: str = "sigmoid", dense_activation: str = "relu"):  # fmt: skip
+    def __init__(
+        self,
+        num_classes: int = 2,
+        in_channels: int = 3,
+        size: int = 224,
+        width: float = 1.0,
+        dropout: Sequence[float] = (0.5,),
+        head: str = "sigmoid",
+        dense_activation: str = "relu",
+    ):
         super().__init__("dcnn_vgg16", (in_channels, size, size), head)
         if size < 32:
             raise UserError(f"dcnn_vgg16: an image of side {size} is too small for five poolings; the smallest is 32")

@@ -30,8 +30,14 @@ class MultiResUNet(nn.Module):
     Weights are Glorot-uniform, as in Keras.
     """
 
-    def __init__(self, num_classes: int = 1, in_channels: int = 3, filters: int = 32, alpha: float = 1.67,
-                 block: Callable[..., Any] = MultiResBlock):  # fmt: skip
+    def __init__(
+        self,
+        num_classes: int = 1,
+        in_channels: int = 3,
+        filters: int = 32,
+        alpha: float = 1.67,
+        block: Callable[..., Any] = MultiResBlock,
+    ):
         super().__init__()
         widths = [filters << i for i in range(LEVELS)]
         self.down, self.path, self.up, self.join = (nn.ModuleList() for _ in range(4))

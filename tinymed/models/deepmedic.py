@@ -42,8 +42,15 @@ class DeepMedic(nn.Module):
     of the pathways' convolutions.  hidden: of the two 1x1x1 ones.
     """
 
-    def __init__(self, num_classes: int = 5, in_channels: int = 4, widths: Sequence[int] | None = None,
-                 hidden: int = 150, kernel: int = 3, dropout: float = 0.5):  # fmt: skip
+    def __init__(
+        self,
+        num_classes: int = 5,
+        in_channels: int = 4,
+        widths: Sequence[int] | None = None,
+        hidden: int = 150,
+        kernel: int = 3,
+        dropout: float = 0.5,
+    ):
         super().__init__()
         one_of("deepmedic", "kernel", kernel, (3, 5))
         widths = list(widths or (WIDTHS if kernel == 3 else WIDTHS[1::2]))
@@ -53,8 +60,13 @@ class DeepMedic(nn.Module):
             nn.Sequential(*(layer for a, b in zip(inputs, widths, strict=False) for layer in unit(a, b, kernel)))
             for _ in range(2)
         )
-        self.head = nn.Sequential(*unit(2 * widths[-1], hidden, 1), nn.Dropout(dropout), *unit(hidden, hidden, 1),
-                                  nn.Dropout(dropout), nn.Conv3d(hidden, num_classes, 1))  # fmt: skip
+        self.head = nn.Sequential(
+            *unit(2 * widths[-1], hidden, 1),
+            nn.Dropout(dropout),
+            *unit(hidden, hidden, 1),
+            nn.Dropout(dropout),
+            nn.Conv3d(hidden, num_classes, 1),
+        )
         self.apply(he_normal)
 
     def forward(self, input: Tensor, coarse: Tensor | None = None) -> Any:
@@ -63,8 +75,10 @@ class DeepMedic(nn.Module):
             fine, coarse = self.split(input)
         wanted = [self.coarse_side(side) for side in fine.shape[2:]]
         if list(coarse.shape[2:]) != wanted:
-            raise ValueError(f"deepmedic: a segment of {list(fine.shape[2:])} voxels takes coarse surroundings of "
-                             f"{wanted}, got {list(coarse.shape[2:])}")  # fmt: skip
+            raise ValueError(
+                f"deepmedic: a segment of {list(fine.shape[2:])} voxels takes coarse surroundings of "
+                f"{wanted}, got {list(coarse.shape[2:])}"
+            )
         near = self.fine(fine)
         far = F.interpolate(self.coarse(coarse), scale_factor=FACTOR, mode="nearest")
         return self.head(F.cat([near, fit(far, near.shape[2:])], 1))
@@ -73,8 +87,10 @@ class DeepMedic(nn.Module):
         """(fine, coarse) of one wide segment."""
         least = FACTOR * (self.reach + 1)
         if any(side % FACTOR or side < least for side in wide.shape[2:]):
-            raise ValueError(f"deepmedic: the sides of a wide segment are multiples of {FACTOR}, from {least} on, got "
-                             f"{list(wide.shape[2:])}")  # fmt: skip
+            raise ValueError(
+                f"deepmedic: the sides of a wide segment are multiples of {FACTOR}, from {least} on, got "
+                f"{list(wide.shape[2:])}"
+            )
         cut = (FACTOR - 1) * self.reach
         return fit(wide, [side - cut for side in wide.shape[2:]]), F.avg_pool3d(wide, FACTOR)
 
@@ -85,5 +101,6 @@ class DeepMedic(nn.Module):
         return -(-(side - self.reach) // FACTOR) + self.reach
 
 
-register("deepmedic", "Kamnitsas et al. 2017; one wide segment of 57^3 voxels is cut into 25^3 and 19^3",
-         (4, 57, 57, 57))(DeepMedic)  # fmt: skip
+register(
+    "deepmedic", "Kamnitsas et al. 2017; one wide segment of 57^3 voxels is cut into 25^3 and 19^3", (4, 57, 57, 57)
+)(DeepMedic)

@@ -26,8 +26,15 @@ LAYERS = (6, 12, 24, 16)
 class DenseNet121(nn.Module):
     """Logits (N, num_classes) of images (N, in_channels, side, side), side 32 and up.  width multiplies the growth."""
 
-    def __init__(self, num_classes: int = 1000, in_channels: int = 3, width: float = 1.0, dropout: float = 0.0,
-                 bn_momentum: float = nn.TORCH["momentum"], statistics: str = "corrected"):  # fmt: skip
+    def __init__(
+        self,
+        num_classes: int = 1000,
+        in_channels: int = 3,
+        width: float = 1.0,
+        dropout: float = 0.0,
+        bn_momentum: float = nn.TORCH["momentum"],
+        statistics: str = "corrected",
+    ):
         super().__init__()
         norm: dict[str, Any] = {"momentum": bn_momentum, "statistics": statistics}
         growth = scaled(32, width)
@@ -39,8 +46,10 @@ class DenseNet121(nn.Module):
             "pool0": nn.MaxPool2d(3, 2, 1),
         }
         for i, times in enumerate(LAYERS, 1):
-            block = {f"denselayer{j + 1}": nn.DenseLayer(channels + j * growth, growth, dropout=dropout, **norm)
-                     for j in range(times)}  # fmt: skip
+            block = {
+                f"denselayer{j + 1}": nn.DenseLayer(channels + j * growth, growth, dropout=dropout, **norm)
+                for j in range(times)
+            }
             layers[f"denseblock{i}"] = nn.Sequential(block)
             channels += times * growth
             if i < len(LAYERS):

@@ -55,8 +55,16 @@ class FCN(nn.Module):
     stride: 32, 16 or 8, of the finest map that is scored.  width multiplies all channels.
     """
 
-    def __init__(self, stride: int = 32, num_classes: int = 21, in_channels: int = 3, width: float = 1.0,
-                 encoder: str = "vgg16", dropout: float = 0.5, learned_upsampling: bool = False):  # fmt: skip
+    def __init__(
+        self,
+        stride: int = 32,
+        num_classes: int = 21,
+        in_channels: int = 3,
+        width: float = 1.0,
+        encoder: str = "vgg16",
+        dropout: float = 0.5,
+        learned_upsampling: bool = False,
+    ):
         super().__init__()
         depth = {"vgg16": 16, "vgg19": 19}[one_of("fcn", "encoder", encoder, ("vgg16", "vgg19"))]
         self.stride = stride
@@ -120,8 +128,14 @@ def convolutional(state: Mapping[str, Any]) -> dict[str, Any]:
 def add(stride: int) -> None:
     """Register the network of one stride."""
 
-    def build(num_classes: int = 21, in_channels: int = 3, width: float = 1.0, encoder: str = "vgg16",
-              dropout: float = 0.5, learned_upsampling: bool = False) -> FCN:  # fmt: skip
+    def build(
+        num_classes: int = 21,
+        in_channels: int = 3,
+        width: float = 1.0,
+        encoder: str = "vgg16",
+        dropout: float = 0.5,
+        learned_upsampling: bool = False,
+    ) -> FCN:
         return FCN(stride, num_classes, in_channels, width, encoder, dropout, learned_upsampling)
 
     register(f"fcn{stride}s", f"{SOURCE}, on VGG-16", (3, 224, 224))(build)

@@ -20,8 +20,15 @@ from .resnet import ResNetTrunk, he_convolutions, resnet50_trunk
 class FCRN50(ResNetTrunk):
     """Scores (N, num_classes, H, W) of images (N, in_channels, H, W).  width multiplies all channels."""
 
-    def __init__(self, num_classes: int = 2, in_channels: int = 3, width: float = 1.0, stride_on: str = "3x3",
-                 bn_momentum: float = nn.TORCH["momentum"], statistics: str = "corrected"):  # fmt: skip
+    def __init__(
+        self,
+        num_classes: int = 2,
+        in_channels: int = 3,
+        width: float = 1.0,
+        stride_on: str = "3x3",
+        bn_momentum: float = nn.TORCH["momentum"],
+        statistics: str = "corrected",
+    ):
         norm = {"momentum": bn_momentum, "statistics": statistics}
         super().__init__(*resnet50_trunk(in_channels, width, stride_on, norm))
         self.score8, self.score16, self.score32 = (nn.Conv2d(c, num_classes, 1) for c in self.outputs[1:])

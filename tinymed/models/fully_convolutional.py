@@ -25,8 +25,16 @@ from .triplanar import Triplanar
 
 Step = Callable[[Any], Any]
 CONVOLVE = (F.conv1d, F.conv2d, F.conv3d)
-POINTWISE: tuple[type, ...] = (nn.LocalResponseNorm, nn.BatchNorm2d, nn.BatchNorm3d, nn.Dropout,
-                               nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.Identity)  # fmt: skip
+POINTWISE: tuple[type, ...] = (
+    nn.LocalResponseNorm,
+    nn.BatchNorm2d,
+    nn.BatchNorm3d,
+    nn.Dropout,
+    nn.Dropout2d,
+    nn.Dropout3d,
+    nn.AlphaDropout,
+    nn.Identity,
+)
 
 
 class FullyConvolutional(nn.Module):
@@ -50,8 +58,10 @@ class FullyConvolutional(nn.Module):
     def forward(self, input: Tensor) -> Any:
         short = [side for side in input.shape[2:] if side < self.patch]
         if short:
-            raise ValueError(f"FullyConvolutional: an image of {list(input.shape[2:])} is smaller than the patch of "
-                             f"{self.patch}; pad it")  # fmt: skip
+            raise ValueError(
+                f"FullyConvolutional: an image of {list(input.shape[2:])} is smaller than the patch of "
+                f"{self.patch}; pad it"
+            )
         result: Any = input
         for step in self.steps:
             result = step(result)
@@ -74,8 +84,10 @@ class FullyConvolutional(nn.Module):
             module.training = mode
         scale = max(float(np.abs(theirs).max()), 1e-6)
         if ours.shape != (*theirs.shape, 1, 1) or np.abs(ours[..., 0, 0] - theirs).max() > 1e-3 * scale:
-            raise ValueError(f"{type(self.model).__name__} is no plain chain of its layers, so it cannot be run fully "
-                             "convolutionally; slide it over the image instead")  # fmt: skip
+            raise ValueError(
+                f"{type(self.model).__name__} is no plain chain of its layers, so it cannot be run fully "
+                "convolutionally; slide it over the image instead"
+            )
 
 
 class DenseTriplanar(nn.Module):
@@ -172,8 +184,10 @@ def only(layer: Any, name: str, default: int | None = None) -> int:
     values = {value} if isinstance(value, str) else set(spread(value, layer.axes, name))
     if len(values) > 1 or (default is not None and values != {default}):
         wanted = "the same on every axis" if default is None else default
-        raise ValueError(f"{type(layer).__name__}: {name}={value}; run fully convolutionally it must be "
-                         f"{wanted}, since inside an image there is no border of the patch")  # fmt: skip
+        raise ValueError(
+            f"{type(layer).__name__}: {name}={value}; run fully convolutionally it must be "
+            f"{wanted}, since inside an image there is no border of the patch"
+        )
     return int(values.pop())
 
 
@@ -193,8 +207,10 @@ def pooled(layer: Any, apart: int, given: tuple[int, ...], result: tuple[int, ..
     far = only(layer, "dilation") if isinstance(layer, MaxPool) else 1
     for n, m, k in zip(given, result, sides, strict=True):
         if (m - 1) * stride + far * (k - 1) + 1 > n:
-            raise ValueError(f"{type(layer).__name__} with ceil_mode: its last window hangs over the border of a map "
-                             f"of {n}, which inside an image is not there; slide the network instead")  # fmt: skip
+            raise ValueError(
+                f"{type(layer).__name__} with ceil_mode: its last window hangs over the border of a map "
+                f"of {n}, which inside an image is not there; slide the network instead"
+            )
     if isinstance(layer, AvgPool):
         return averaged(sides, apart)
     pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[layer.axes - 1]

@@ -21,21 +21,34 @@ from .vgg import he_normal
 class KumarCNN3(nn.Module):
     """Logits (N, num_classes) of patches (N, in_channels, size, size).  width multiplies channels and dense units."""
 
-    def __init__(self, num_classes: int = 3, in_channels: int = 3, size: int = 51, width: float = 1.0,
-                 dropout: float = 0.5):  # fmt: skip
+    def __init__(
+        self, num_classes: int = 3, in_channels: int = 3, size: int = 51, width: float = 1.0, dropout: float = 0.5
+    ):
         super().__init__()
         self.input_shape = (in_channels, size, size)
         side = -(-shrunk("kumar_cnn3", size, (4, 1), (2, 2), (5, 1), (2, 2), (6, 1)) // 2)
         a, b, c, dense = (scaled(n, width) for n in (25, 50, 80, 1024))
         self.features = nn.Sequential(
-            nn.Conv2d(in_channels, a, 4), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(a, b, 5), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(b, c, 6), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True),
-        )  # fmt: skip
+            nn.Conv2d(in_channels, a, 4),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(a, b, 5),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(b, c, 6),
+            nn.ReLU(),
+            nn.MaxPool2d(2, ceil_mode=True),
+        )
         self.classifier = nn.Sequential(
-            nn.Flatten(), nn.Linear(c * side**2, dense), nn.ReLU(), nn.Dropout(dropout),
-            nn.Linear(dense, dense), nn.ReLU(), nn.Dropout(dropout), nn.Linear(dense, num_classes),
-        )  # fmt: skip
+            nn.Flatten(),
+            nn.Linear(c * side**2, dense),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(dense, dense),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(dense, num_classes),
+        )
         self.apply(he_normal)
 
     def forward(self, input: Tensor) -> Any:

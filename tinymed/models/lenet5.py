@@ -15,10 +15,23 @@ from .registry import register
 
 # Table I of the paper: which of S2's 6 maps each of C3's 16 maps sees.
 CONNECTIONS = (
-    (0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5),
-    (0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5), (0, 3, 4, 5), (0, 1, 4, 5), (0, 1, 2, 5),
-    (0, 1, 3, 4), (1, 2, 4, 5), (0, 2, 3, 5), (0, 1, 2, 3, 4, 5),
-)  # fmt: skip
+    (0, 1, 2),
+    (1, 2, 3),
+    (2, 3, 4),
+    (3, 4, 5),
+    (0, 4, 5),
+    (0, 1, 5),
+    (0, 1, 2, 3),
+    (1, 2, 3, 4),
+    (2, 3, 4, 5),
+    (0, 3, 4, 5),
+    (0, 1, 4, 5),
+    (0, 1, 2, 5),
+    (0, 1, 3, 4),
+    (1, 2, 4, 5),
+    (0, 2, 3, 5),
+    (0, 1, 2, 3, 4, 5),
+)
 
 
 def uniform_by_fan_in(tensor: Tensor, fan_in: float) -> None:
@@ -110,9 +123,11 @@ class LeNet5(nn.Module):
     def __init__(self, num_classes: int = 10, in_channels: int = 1, size: int = 32, competing: float = 1.0):
         super().__init__()
         if (num_classes, in_channels, size) != (10, 1, 32):
-            raise UserError("lenet5: the published network takes 10 classes and 1 channel of 32 x 32 pixels (its "
-                            f"targets are bitmaps of digits), got {num_classes} classes, {in_channels} channels, size "
-                            f"{size}; lenet5_modern takes any")  # fmt: skip
+            raise UserError(
+                "lenet5: the published network takes 10 classes and 1 channel of 32 x 32 pixels (its "
+                f"targets are bitmaps of digits), got {num_classes} classes, {in_channels} channels, size "
+                f"{size}; lenet5_modern takes any"
+            )
         self.competing = competing
         self.c1, self.s2 = nn.Conv2d(1, 6, 5), Subsampling(6)
         self.c3, self.s4 = PartialConv2d(6, CONNECTIONS, 5), Subsampling(16)
@@ -145,8 +160,9 @@ class LeNet5Modern(nn.Module):
     pool: "avg" or "max"; activation: "tanh" or "relu".  `forward` returns logits (N, num_classes).
     """
 
-    def __init__(self, num_classes: int = 10, in_channels: int = 1, size: int = 32, pool: str = "avg",
-                 activation: str = "tanh"):  # fmt: skip
+    def __init__(
+        self, num_classes: int = 10, in_channels: int = 1, size: int = 32, pool: str = "avg", activation: str = "tanh"
+    ):
         super().__init__()
         side = ((size - 4) // 2 - 4) // 2
         if side < 1:
@@ -157,10 +173,12 @@ class LeNet5Modern(nn.Module):
             )
         pooling = nn.AvgPool2d if pool == "avg" else nn.MaxPool2d
         squash = nn.Tanh if activation == "tanh" else nn.ReLU
-        self.features = nn.Sequential(nn.Conv2d(in_channels, 6, 5), squash(), pooling(2), nn.Conv2d(6, 16, 5), squash(),
-                                      pooling(2), nn.Flatten())  # fmt: skip
-        self.classifier = nn.Sequential(nn.Linear(16 * side * side, 120), squash(), nn.Linear(120, 84), squash(),
-                                        nn.Linear(84, num_classes))  # fmt: skip
+        self.features = nn.Sequential(
+            nn.Conv2d(in_channels, 6, 5), squash(), pooling(2), nn.Conv2d(6, 16, 5), squash(), pooling(2), nn.Flatten()
+        )
+        self.classifier = nn.Sequential(
+            nn.Linear(16 * side * side, 120), squash(), nn.Linear(120, 84), squash(), nn.Linear(84, num_classes)
+        )
 
     def forward(self, input: Tensor) -> Any:
         return self.classifier(self.features(input))

@@ -55,8 +55,15 @@ class MixtureOfMTANNs(nn.Module):
     The mixing network has one hidden layer of sigmoids and a linear output; experts are trained first, each on its own.
     """
 
-    def __init__(self, experts: int = 4, in_channels: int = 1, window: int = 9, hidden: int = 20, mixing: int = 10,
-                 std: float = 3.0):  # fmt: skip
+    def __init__(
+        self,
+        experts: int = 4,
+        in_channels: int = 1,
+        window: int = 9,
+        hidden: int = 20,
+        mixing: int = 10,
+        std: float = 3.0,
+    ):
         super().__init__()
         self.std = std
         self.experts = nn.ModuleList(MTANN(in_channels, window, hidden) for _ in range(experts))

@@ -43,8 +43,16 @@ class MultiStream(nn.Module):
     channels.
     """
 
-    def __init__(self, num_classes: int = 10, in_channels: int = 3, streams: int = 2, width: float = 0.25,
-                 hidden: int = 256, dropout: float = 0.5, auxiliary: bool = False):  # fmt: skip
+    def __init__(
+        self,
+        num_classes: int = 10,
+        in_channels: int = 3,
+        streams: int = 2,
+        width: float = 0.25,
+        hidden: int = 256,
+        dropout: float = 0.5,
+        auxiliary: bool = False,
+    ):
         super().__init__()
         self.tracts = nn.ModuleList(Tract(in_channels, width, hidden, dropout) for _ in range(streams))
         self.auxiliary = nn.ModuleList(nn.Linear(hidden, num_classes) for _ in range(streams if auxiliary else 0))

@@ -89,6 +89,11 @@ def describe(name: str, **options: Any) -> dict[str, Any]:
         model = create(name, **options)
     shape = shape_for(found, model, options)
     shapes = [list(s) for s in input_shapes(shape)]
-    return {"name": name, "source": found.source, "input": shapes[0] if len(shapes) == 1 else shapes,
-            "parameters": count_parameters(model), "macs": total_macs(summary(model, shape)),
-            "activation_bytes": activation_bytes(model, shape)}  # fmt: skip
+    return {
+        "name": name,
+        "source": found.source,
+        "input": shapes[0] if len(shapes) == 1 else shapes,
+        "parameters": count_parameters(model),
+        "macs": total_macs(summary(model, shape)),
+        "activation_bytes": activation_bytes(model, shape),
+    }

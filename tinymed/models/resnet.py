@@ -35,8 +35,16 @@ class ResNetTrunk(nn.Module):
     stem: "imagenet" (7x7 stride 2 and a max-pool) or "cifar" (3x3).
     """
 
-    def __init__(self, block: Callable[..., nn.Module], expansion: int, depths: Sequence[int], widths: Sequence[int],
-                 stem: str, in_channels: int, norm: dict[str, Any]):  # fmt: skip
+    def __init__(
+        self,
+        block: Callable[..., nn.Module],
+        expansion: int,
+        depths: Sequence[int],
+        widths: Sequence[int],
+        stem: str,
+        in_channels: int,
+        norm: dict[str, Any],
+    ):
         super().__init__()
         large = stem == "imagenet"
         kernel, stride, padding = (7, 2, 3) if large else (3, 1, 1)
@@ -91,17 +99,30 @@ def resnet50_trunk(in_channels: int, width: float, stride_on: str, norm: dict[st
 
 
 @register("resnet50", "He, Zhang, Ren & Sun 2016", (3, 224, 224))
-def resnet50(num_classes: int = 1000, in_channels: int = 3, width: float = 1.0, stride_on: str = "3x3",
-             bn_momentum: float = nn.TORCH["momentum"], statistics: str = "corrected") -> ResNet:  # fmt: skip
+def resnet50(
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    width: float = 1.0,
+    stride_on: str = "3x3",
+    bn_momentum: float = nn.TORCH["momentum"],
+    statistics: str = "corrected",
+) -> ResNet:
     """ResNet-50, for sides of 32 and up.  width multiplies all channels; stride_on: "3x3" (v1.5) or "1x1" (v1)."""
     norm = {"momentum": bn_momentum, "statistics": statistics}
     return ResNet(*resnet50_trunk(in_channels, width, stride_on, norm), num_classes=num_classes)
 
 
 @register("resnet20", "He, Zhang, Ren & Sun 2016, section 4.2", (3, 32, 32))
-def resnet20(num_classes: int = 10, in_channels: int = 3, depth: int = 20, width: float = 1.0, residual: bool = True,
-             shortcut: str = "pad", bn_momentum: float = nn.TORCH["momentum"],
-             statistics: str = "corrected") -> ResNet:  # fmt: skip
+def resnet20(
+    num_classes: int = 10,
+    in_channels: int = 3,
+    depth: int = 20,
+    width: float = 1.0,
+    residual: bool = True,
+    shortcut: str = "pad",
+    bn_momentum: float = nn.TORCH["momentum"],
+    statistics: str = "corrected",
+) -> ResNet:
     """The CIFAR network of `depth` = 6n + 2 layers (20, 32, 44, ...).  shortcut: "pad" (option A) or "projection"."""
     n, rest = divmod(depth - 2, 6)
     if rest or n < 1:
@@ -113,5 +134,6 @@ def resnet20(num_classes: int = 10, in_channels: int = 3, depth: int = 20, width
         return nn.BasicBlock(in_channels, channels, stride, shortcut, residual, **norm)
 
     widths = [scaled(w, width) for w in (16, 32, 64)]
-    return ResNet(block, nn.BasicBlock.expansion, (n, n, n), widths, "cifar", in_channels, norm,
-                  num_classes=num_classes)  # fmt: skip
+    return ResNet(
+        block, nn.BasicBlock.expansion, (n, n, n), widths, "cifar", in_channels, norm, num_classes=num_classes
+    )

@@ -85,8 +85,15 @@ def summary(model: Module, input_shape: Shapes | Sequence[int]) -> list[Row]:
         own = [p for p in module.parameters() if id(p) not in counted]
         counted.update(map(id, own))
         output = result[0] if isinstance(result, tuple) else result
-        rows.append(Row(names[id(module)], type(module).__name__, tuple(output.shape[1:]),
-                        sum(p.data.size for p in own), layer_macs(module, args[0].shape, output.shape)))  # fmt: skip
+        rows.append(
+            Row(
+                names[id(module)],
+                type(module).__name__,
+                tuple(output.shape[1:]),
+                sum(p.data.size for p in own),
+                layer_macs(module, args[0].shape, output.shape),
+            )
+        )
 
     handles = [m.register_forward_hook(watch) for m in model.modules() if counts_whole(m)]
     try:

@@ -36,10 +36,17 @@ class Triplanar(nn.Module):
         side = shrunk("triplanar", size, (5, 1), (2, 2), (5, 1), (2, 2))
         a, b = scaled(32, width), scaled(64, width)
         self.planes = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(self.in_channels, a, 5), nn.ReLU(), nn.AvgPool2d(2),
-                          nn.Conv2d(a, b, 5), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten())
+            nn.Sequential(
+                nn.Conv2d(self.in_channels, a, 5),
+                nn.ReLU(),
+                nn.AvgPool2d(2),
+                nn.Conv2d(a, b, 5),
+                nn.ReLU(),
+                nn.AvgPool2d(2),
+                nn.Flatten(),
+            )
             for _ in range(PLANES)
-        )  # fmt: skip
+        )
         self.classifier = nn.Linear(PLANES * b * side**2, num_classes)
 
     def forward(self, *inputs: Tensor) -> Any:
@@ -47,8 +54,10 @@ class Triplanar(nn.Module):
         if len(inputs) == 1:
             (whole,) = inputs
             if whole.shape[1] != PLANES * c:
-                raise ValueError(f"triplanar: takes {PLANES} planes of {c} channels, one after the other, "
-                                 f"got {whole.shape[1]} channels")  # fmt: skip
+                raise ValueError(
+                    f"triplanar: takes {PLANES} planes of {c} channels, one after the other, "
+                    f"got {whole.shape[1]} channels"
+                )
             patches = [whole[:, i * c : (i + 1) * c] for i in range(PLANES)]
         if len(patches) != PLANES:
             raise ValueError(f"triplanar: takes one input of all planes or {PLANES} of one each, got {len(inputs)}")

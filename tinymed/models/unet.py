@@ -59,8 +59,10 @@ class UShape(nn.Module):
             inner -= 4
             if inner < 2 or inner % 2:
                 fits = self.input_side(side - self.shrinkage())
-                raise ValueError(f"{type(self).__name__}: without padding a side of {side} leaves {inner} pixels to be "
-                                 f"halved; the next side that fits is {fits}")  # fmt: skip
+                raise ValueError(
+                    f"{type(self).__name__}: without padding a side of {side} leaves {inner} pixels to be "
+                    f"halved; the next side that fits is {fits}"
+                )
             inner //= 2
         if side <= self.shrinkage():
             smallest = self.input_side(1)
@@ -89,9 +91,17 @@ class UNet(UShape):
     Weights are drawn from N(0, 2 / fan-in).
     """
 
-    def __init__(self, num_classes: int = 2, in_channels: int = 1, base: int = 64, depth: int = 4,
-                 padding: str = "valid", norm: bool = False, upsample: str = "transposed",
-                 dropout: float = 0.5):  # fmt: skip
+    def __init__(
+        self,
+        num_classes: int = 2,
+        in_channels: int = 1,
+        base: int = 64,
+        depth: int = 4,
+        padding: str = "valid",
+        norm: bool = False,
+        upsample: str = "transposed",
+        dropout: float = 0.5,
+    ):
         super().__init__()
         one_of("unet", "padding", padding, ("valid", "same"))
         one_of("unet", "upsample", upsample, ("transposed", "bilinear"))
@@ -107,8 +117,11 @@ class UNet(UShape):
         for level in reversed(range(depth)):
             wide = widths[level]
             out = wide // 2 if bilinear and level else wide
-            ups.append(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True) if bilinear
-                       else nn.ConvTranspose2d(widths[level + 1], wide, 2, 2))  # fmt: skip
+            ups.append(
+                nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+                if bilinear
+                else nn.ConvTranspose2d(widths[level + 1], wide, 2, 2)
+            )
             joins.append(DoubleConv(2 * wide, out, wide, **how))
         self.up, self.join = nn.ModuleList(ups), nn.ModuleList(joins)
         self.head = nn.Conv2d(widths[0], num_classes, 1)
@@ -127,14 +140,21 @@ def he_normal(module: nn.Module) -> None:
         init.zeros_(module.bias)
 
 
-def unet_bn(num_classes: int = 2, in_channels: int = 3, base: int = 64, depth: int = 4, upsample: str = "transposed",
-            dropout: float = 0.0) -> UNet:  # fmt: skip
+def unet_bn(
+    num_classes: int = 2,
+    in_channels: int = 3,
+    base: int = 64,
+    depth: int = 4,
+    upsample: str = "transposed",
+    dropout: float = 0.0,
+) -> UNet:
     """U-Net with padding and batch norm: 31,037,698 parameters at 3 channels and 2 classes."""
     return UNet(num_classes, in_channels, base, depth, "same", True, upsample, dropout)
 
 
-def unet_small(num_classes: int = 1, in_channels: int = 1, base: int = 32, depth: int = 4,
-               dropout: float = 0.0) -> UNet:  # fmt: skip
+def unet_small(
+    num_classes: int = 1, in_channels: int = 1, base: int = 32, depth: int = 4, dropout: float = 0.0
+) -> UNet:
     """U-Net with padding and half the channels: 7,759,521 parameters at 1 channel and 1 class."""
     return UNet(num_classes, in_channels, base, depth, "same", dropout=dropout)
 

@@ -25,8 +25,9 @@ class UNet3d(UShape):
     size, D' = D).  base: the first convolution's channels.  depth: poolings.
     """
 
-    def __init__(self, num_classes: int = 3, in_channels: int = 3, base: int = 32, depth: int = 3,
-                 padding: str = "valid"):  # fmt: skip
+    def __init__(
+        self, num_classes: int = 3, in_channels: int = 3, base: int = 32, depth: int = 3, padding: str = "valid"
+    ):
         super().__init__()
         self.padding, self.depth = one_of("unet3d", "padding", padding, ("valid", "same")), depth
         how: dict[str, Any] = {"rank": 3, "padding": padding, "norm": True, "bias": True}

@@ -29,8 +29,14 @@ CONVOLUTIONS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 SOURCE = "Simonyan & Zisserman 2015, configuration"
 
 
-def vgg_features(depth: int, in_channels: int = 3, width: float = 1.0, batch_norm: bool = False,
-                 first_padding: int = 1, ceil_mode: bool = False) -> nn.Sequential:  # fmt: skip
+def vgg_features(
+    depth: int,
+    in_channels: int = 3,
+    width: float = 1.0,
+    batch_norm: bool = False,
+    first_padding: int = 1,
+    ceil_mode: bool = False,
+) -> nn.Sequential:
     """The convolutional base: 512 x width channels, a 32nd of the side."""
     layers: list[nn.Module] = []
     channels = in_channels
@@ -60,17 +66,29 @@ class VGG(nn.Module):
     width multiplies all channels and dense units; pooled is the side the last map is brought to (7).
     """
 
-    def __init__(self, depth: int = 16, batch_norm: bool = False, num_classes: int = 1000, in_channels: int = 3,
-                 width: float = 1.0, dropout: float = 0.5, pooled: int = 7):  # fmt: skip
+    def __init__(
+        self,
+        depth: int = 16,
+        batch_norm: bool = False,
+        num_classes: int = 1000,
+        in_channels: int = 3,
+        width: float = 1.0,
+        dropout: float = 0.5,
+        pooled: int = 7,
+    ):
         super().__init__()
         self.features = vgg_features(depth, in_channels, width, batch_norm)
         self.avgpool = nn.AdaptiveAvgPool2d(pooled)
         dense = scaled(4096, width)
         self.classifier = nn.Sequential(
-            nn.Linear(scaled(WIDTHS[-1], width) * pooled**2, dense), nn.ReLU(), nn.Dropout(dropout),
-            nn.Linear(dense, dense), nn.ReLU(), nn.Dropout(dropout),
+            nn.Linear(scaled(WIDTHS[-1], width) * pooled**2, dense),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(dense, dense),
+            nn.ReLU(),
+            nn.Dropout(dropout),
             nn.Linear(dense, num_classes),
-        )  # fmt: skip
+        )
         self.apply(he_normal)
 
     def forward(self, input: Tensor) -> Any:
@@ -80,8 +98,9 @@ class VGG(nn.Module):
 def add(name: str, depth: int, batch_norm: bool) -> None:
     """Register one configuration."""
 
-    def build(num_classes: int = 1000, in_channels: int = 3, width: float = 1.0, dropout: float = 0.5,
-              pooled: int = 7) -> VGG:  # fmt: skip
+    def build(
+        num_classes: int = 1000, in_channels: int = 3, width: float = 1.0, dropout: float = 0.5, pooled: int = 7
+    ) -> VGG:
         return VGG(depth, batch_norm, num_classes, in_channels, width, dropout, pooled)
 
     letter = {16: "D", 19: "E"}[depth]

@@ -59,8 +59,9 @@ class VNet(nn.Module):
     def forward(self, input: Tensor) -> Any:
         step = 1 << len(self.halve)
         if any(side % step for side in input.shape[2:]):
-            raise ValueError(f"vnet: the sides of a volume are multiples of {step}, got {list(input.shape[2:])}; pad "
-                             "or crop it")  # fmt: skip
+            raise ValueError(
+                f"vnet: the sides of a volume are multiples of {step}, got {list(input.shape[2:])}; pad or crop it"
+            )
         skips = [self.down[0](self.entry(input))]
         for halve, stage in zip(self.halve, list(self.down)[1:], strict=True):
             skips.append(stage(halve(skips[-1])))

@@ -57,8 +57,10 @@ class VoxResNet(nn.Module):
 
     def forward(self, input: Tensor) -> Any:
         if any(side % STRIDES[-1] for side in input.shape[2:]):
-            raise ValueError(f"voxresnet: the sides of a volume are multiples of {STRIDES[-1]}, got "
-                             f"{list(input.shape[2:])}; pad or crop it")  # fmt: skip
+            raise ValueError(
+                f"voxresnet: the sides of a volume are multiples of {STRIDES[-1]}, got "
+                f"{list(input.shape[2:])}; pad or crop it"
+            )
         taps: list[Any] = [self.conv1b(F.relu(self.bn1a(self.conv1a(input))))]
         for stage in self.stages:
             taps.append(stage(taps[-1]))

@@ -26,16 +26,27 @@ from .sizes import scaled
 class Xception(nn.Module):
     """Logits (N, num_classes) of images (N, in_channels, side, side), side 15 and up.  width multiplies channels."""
 
-    def __init__(self, num_classes: int = 1000, in_channels: int = 3, width: float = 1.0, dropout: float = 0.5,
-                 bn_momentum: float = nn.KERAS["momentum"], bn_eps: float = nn.KERAS["eps"],
-                 statistics: str = "corrected"):  # fmt: skip
+    def __init__(
+        self,
+        num_classes: int = 1000,
+        in_channels: int = 3,
+        width: float = 1.0,
+        dropout: float = 0.5,
+        bn_momentum: float = nn.KERAS["momentum"],
+        bn_eps: float = nn.KERAS["eps"],
+        statistics: str = "corrected",
+    ):
         super().__init__()
         norm: dict[str, Any] = {"momentum": bn_momentum, "eps": bn_eps, "statistics": statistics}
         a, b, c, d, e, f, g, h = (scaled(n, width) for n in (32, 64, 128, 256, 728, 1024, 1536, 2048))
         self.block1 = nn.Sequential(
-            nn.Conv2d(in_channels, a, 3, 2, bias=False), nn.BatchNorm2d(a, **norm), nn.ReLU(),
-            nn.Conv2d(a, b, 3, bias=False), nn.BatchNorm2d(b, **norm), nn.ReLU(),
-        )  # fmt: skip
+            nn.Conv2d(in_channels, a, 3, 2, bias=False),
+            nn.BatchNorm2d(a, **norm),
+            nn.ReLU(),
+            nn.Conv2d(a, b, 3, bias=False),
+            nn.BatchNorm2d(b, **norm),
+            nn.ReLU(),
+        )
         self.block2 = nn.SeparableResidual(b, (c, c), 2, activated=False, **norm)
         self.block3 = nn.SeparableResidual(c, (d, d), 2, **norm)
         self.block4 = nn.SeparableResidual(d, (e, e), 2, **norm)
@@ -43,9 +54,13 @@ class Xception(nn.Module):
             self.register_module(f"block{i}", nn.SeparableResidual(e, (e, e, e), **norm))
         self.block13 = nn.SeparableResidual(e, (e, f), 2, **norm)
         self.block14 = nn.Sequential(
-            nn.SeparableConv2d(f, g, 3, padding=1, bias=False), nn.BatchNorm2d(g, **norm), nn.ReLU(),
-            nn.SeparableConv2d(g, h, 3, padding=1, bias=False), nn.BatchNorm2d(h, **norm), nn.ReLU(),
-        )  # fmt: skip
+            nn.SeparableConv2d(f, g, 3, padding=1, bias=False),
+            nn.BatchNorm2d(g, **norm),
+            nn.ReLU(),
+            nn.SeparableConv2d(g, h, 3, padding=1, bias=False),
+            nn.BatchNorm2d(h, **norm),
+            nn.ReLU(),
+        )
         self.avgpool, self.dropout = nn.AdaptiveAvgPool2d(1), nn.Dropout(dropout)
         self.fc = nn.Linear(h, num_classes)
         self.apply(glorot)

@@ -23,8 +23,9 @@ from .vgg import he_normal
 class Zhang2015(nn.Module):
     """Logits (N, num_classes) of patches (N, in_channels, size, size).  width multiplies the channels."""
 
-    def __init__(self, num_classes: int = 3, in_channels: int = 3, size: int = 13, width: float = 1.0,
-                 dropout: float = 0.5):  # fmt: skip
+    def __init__(
+        self, num_classes: int = 3, in_channels: int = 3, size: int = 13, width: float = 1.0, dropout: float = 0.5
+    ):
         super().__init__()
         self.input_shape = (in_channels, size, size)
         side = shrunk("zhang2015", size, (5, 1), (5, 1), (5, 1))

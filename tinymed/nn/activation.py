@@ -22,8 +22,9 @@ class Elementwise(Module):
         super().__init__()
         unknown = [n for n in kwargs if n not in self.defaults or n in list(self.defaults)[: len(args)]]
         if unknown or len(args) > len(self.defaults):
-            raise TypeError(f"{type(self).__name__} takes {', '.join(self.defaults) or 'no argument'}; "
-                            f"got {args} and {kwargs}")  # fmt: skip
+            raise TypeError(
+                f"{type(self).__name__} takes {', '.join(self.defaults) or 'no argument'}; got {args} and {kwargs}"
+            )
         self.__dict__.update(self.defaults | dict(zip(self.defaults, args, strict=False)) | kwargs)
 
     def forward(self, input: Tensor) -> Any:

@@ -28,8 +28,9 @@ def conv1x1(in_channels: int, out_channels: int, stride: int = 1) -> Conv2d:
 class ConvBNReLU(Sequential):
     """Convolution (no bias, padded to keep the size at stride 1), batch norm, ReLU: the plain block."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1, groups: int = 1,
-                 **norm: Any):  # fmt: skip
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1, groups: int = 1, **norm: Any
+    ):
         convolution = Conv2d(
             in_channels, out_channels, kernel_size, stride, kernel_size // 2, groups=groups, bias=False
         )
@@ -56,8 +57,9 @@ class PadShortcut(Module):
         return f"channels={self.channels}, stride={self.stride}"
 
 
-def make_shortcut(kind: str, in_channels: int, out_channels: int, stride: int, norm: dict[str, Any],
-                  activated: bool = False) -> Module | None:  # fmt: skip
+def make_shortcut(
+    kind: str, in_channels: int, out_channels: int, stride: int, norm: dict[str, Any], activated: bool = False
+) -> Module | None:
     """The path beside a residual block; None is the identity, which is taken wherever the shapes allow it.
 
     "projection": 1x1 convolution and batch norm (none if the block is pre-activated); "pad": option A, free of
@@ -68,8 +70,10 @@ def make_shortcut(kind: str, in_channels: int, out_channels: int, stride: int, n
     if stride == 1 and in_channels == out_channels:
         return None
     if kind == "identity":
-        raise ValueError(f"residual block: an identity shortcut needs stride 1 and equal channels, got stride "
-                         f"{stride}, {in_channels} to {out_channels}")  # fmt: skip
+        raise ValueError(
+            f"residual block: an identity shortcut needs stride 1 and equal channels, got stride "
+            f"{stride}, {in_channels} to {out_channels}"
+        )
     if kind == "pad":
         return PadShortcut(in_channels, out_channels, stride)
     projection = conv1x1(in_channels, out_channels, stride)
@@ -81,8 +85,15 @@ class BasicBlock(Module):
 
     expansion = 1
 
-    def __init__(self, in_channels: int, channels: int, stride: int = 1, shortcut: str = "projection",
-                 residual: bool = True, **norm: Any):  # fmt: skip
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        stride: int = 1,
+        shortcut: str = "projection",
+        residual: bool = True,
+        **norm: Any,
+    ):
         super().__init__()
         self.conv1, self.bn1 = conv3x3(in_channels, channels, stride), BatchNorm2d(channels, **norm)
         self.relu = ReLU()
@@ -105,8 +116,15 @@ class Bottleneck(Module):
 
     expansion = 4
 
-    def __init__(self, in_channels: int, channels: int, stride: int = 1, shortcut: str = "projection",
-                 stride_on: str = "3x3", **norm: Any):  # fmt: skip
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        stride: int = 1,
+        shortcut: str = "projection",
+        stride_on: str = "3x3",
+        **norm: Any,
+    ):
         super().__init__()
         if stride_on not in ("1x1", "3x3"):
             raise ValueError(f"Bottleneck: stride_on is '1x1' or '3x3', got {stride_on!r}")

@@ -42,8 +42,16 @@ class DoubleConv(Sequential):
     bias: of the convolutions (default: where no batch norm follows).
     """
 
-    def __init__(self, in_channels: int, out_channels: int, mid_channels: int | None = None, rank: int = 2,
-                 padding: str = "valid", norm: bool = False, bias: bool | None = None):  # fmt: skip
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        mid_channels: int | None = None,
+        rank: int = 2,
+        padding: str = "valid",
+        norm: bool = False,
+        bias: bool | None = None,
+    ):
         conv, batch_norm = ((Conv2d, BatchNorm2d), (Conv3d, BatchNorm3d))[rank - 2]
         mid = mid_channels or out_channels
         layers: list[Module] = []

@@ -27,13 +27,26 @@ class Convolution(Module):
     axes: ClassVar[int]
     transposed: ClassVar[bool] = False
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size, padding: Size | str,
-                 output_padding: Size, dilation: Size, groups: int, bias: bool, padding_mode: str):  # fmt: skip
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size,
+        padding: Size | str,
+        output_padding: Size,
+        dilation: Size,
+        groups: int,
+        bias: bool,
+        padding_mode: str,
+    ):
         super().__init__()
         name, n = type(self).__name__, self.axes
         if groups < 1 or in_channels % groups or out_channels % groups:
-            raise ValueError(f"{name}: in_channels {in_channels} and out_channels {out_channels} must be divisible by "
-                             f"groups {groups}")  # fmt: skip
+            raise ValueError(
+                f"{name}: in_channels {in_channels} and out_channels {out_channels} must be divisible by "
+                f"groups {groups}"
+            )
         if padding_mode not in PADDING_MODES:
             raise ValueError(f"{name}: padding_mode is one of {', '.join(PADDING_MODES)}, got {padding_mode!r}")
         if isinstance(padding, str) and padding not in ("same", "valid"):
@@ -65,8 +78,13 @@ class Convolution(Module):
     def extra_repr(self) -> str:
         shown = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
         n = self.axes
-        for name, default in (("padding", (0,) * n), ("dilation", (1,) * n), ("output_padding", (0,) * n),
-                              ("groups", 1), ("padding_mode", "zeros")):  # fmt: skip
+        for name, default in (
+            ("padding", (0,) * n),
+            ("dilation", (1,) * n),
+            ("output_padding", (0,) * n),
+            ("groups", 1),
+            ("padding_mode", "zeros"),
+        ):
             if getattr(self, name) != default:
                 shown += f", {name}={getattr(self, name)!r}"
         return shown + (", bias=False" if self.bias is None else "")
@@ -79,9 +97,18 @@ class Conv(Convolution):
     end).  padding_mode: zeros, reflect, replicate or circular.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size = 1,
-                 padding: Size | str = 0, dilation: Size = 1, groups: int = 1, bias: bool = True,
-                 padding_mode: str = "zeros"):  # fmt: skip
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Size | str = 0,
+        dilation: Size = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+    ):
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, 0, dilation, groups, bias, padding_mode
         )
@@ -133,14 +160,36 @@ class ConvTranspose(Convolution):
 
     transposed = True
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size = 1, padding: Any = 0,
-                 output_padding: Size = 0, groups: int = 1, bias: bool = True, dilation: Size = 1,
-                 padding_mode: str = "zeros"):  # fmt: skip
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Any = 0,
+        output_padding: Size = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Size = 1,
+        padding_mode: str = "zeros",
+    ):
         if padding_mode != "zeros" or isinstance(padding, str):
-            raise ValueError(f"{type(self).__name__}: takes integers as padding and padding_mode='zeros', "
-                             f"got {padding!r} and {padding_mode!r}")  # fmt: skip
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, output_padding, dilation, groups,
-                         bias, padding_mode)  # fmt: skip
+            raise ValueError(
+                f"{type(self).__name__}: takes integers as padding and padding_mode='zeros', "
+                f"got {padding!r} and {padding_mode!r}"
+            )
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            output_padding,
+            dilation,
+            groups,
+            bias,
+            padding_mode,
+        )
 
     def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Any:
         """output_size chooses among the output sides that the stride allows; it sets the output padding."""
@@ -156,8 +205,9 @@ class ConvTranspose(Convolution):
         for i, side in enumerate(shape[-n:]):
             least = (side - 1) * self.stride[i] - 2 * self.padding[i] + self.dilation[i] * (self.kernel_size[i] - 1) + 1
             if not least <= wanted[i] < least + self.stride[i]:
-                raise ValueError(f"{name}: output side {wanted[i]} of axis {i} is not among {least} to "
-                                 f"{least + self.stride[i] - 1}")  # fmt: skip
+                raise ValueError(
+                    f"{name}: output side {wanted[i]} of axis {i} is not among {least} to {least + self.stride[i] - 1}"
+                )
             extra.append(wanted[i] - least)
         return tuple(extra)
 
@@ -186,9 +236,17 @@ class SeparableConv2d(Module):
     (k k + out_channels) in_channels weights instead of k k in_channels out_channels.  Chollet 2017.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size = 1,
-                 padding: Size | str = 0, dilation: Size = 1, bias: bool = True,
-                 depth_multiplier: int = 1):  # fmt: skip
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Size | str = 0,
+        dilation: Size = 1,
+        bias: bool = True,
+        depth_multiplier: int = 1,
+    ):
         super().__init__()
         wide = in_channels * depth_multiplier
         self.depthwise = Conv2d(

@@ -70,8 +70,10 @@ class Unflatten(Module):
         shape = (*input.shape[:axis], *self.unflattened_size, *input.shape[axis + 1 :])
         known = math.prod(n for n in self.unflattened_size if n != -1)
         if input.shape[axis] % known if -1 in self.unflattened_size and known else input.shape[axis] != known:
-            raise ValueError(f"Unflatten: axis {self.dim} of length {input.shape[axis]} does not become "
-                             f"{list(self.unflattened_size)}")  # fmt: skip
+            raise ValueError(
+                f"Unflatten: axis {self.dim} of length {input.shape[axis]} does not become "
+                f"{list(self.unflattened_size)}"
+            )
         return F.reshape(input, shape)
 
     def extra_repr(self) -> str:
@@ -129,8 +131,9 @@ class ReplicationPad2d(Padding2d):
 class Upsample(Module):
     """Resampling to `size`, or by `scale_factor`: nearest, or (bi)linear under either corner rule."""
 
-    def __init__(self, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
-                 align_corners: bool | None = None):  # fmt: skip
+    def __init__(
+        self, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None
+    ):
         super().__init__()
         self.size, self.scale_factor, self.mode, self.align_corners = size, scale_factor, mode, align_corners
 
@@ -181,5 +184,4 @@ class Unfold(Module):
         return F.unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
 
     def extra_repr(self) -> str:
-        return (f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, "
-                f"stride={self.stride}")  # fmt: skip
+        return f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, stride={self.stride}"

@@ -69,8 +69,13 @@ class FocalTverskyLoss(OverlapLoss):
     """(1 - Tversky's index)^gamma, by default as DC-UNet was trained."""
 
     function = "focal_tversky_loss"
-    options: ClassVar[dict[str, Any]] = SHARED | {"alpha": 0.25, "beta": 0.75, "gamma": 0.75, "smooth": 1.0,
-                                                  "batch": True}  # fmt: skip
+    options: ClassVar[dict[str, Any]] = SHARED | {
+        "alpha": 0.25,
+        "beta": 0.75,
+        "gamma": 0.75,
+        "smooth": 1.0,
+        "batch": True,
+    }
 
 
 class PixelCrossEntropyLoss(Loss):
@@ -90,8 +95,15 @@ class PixelCrossEntropyLoss(Loss):
             named = {"weight": None if self.weight is None else F.cat([self.weight * 0.0 + 1.0, self.weight], 0)}
         else:
             named = {"weight": self.weight}
-        return F.cross_entropy(input, target, ignore_index=self.ignore_index, label_smoothing=self.label_smoothing,
-                               reduction=self.reduction, weight_map=weight_map, **named)  # fmt: skip
+        return F.cross_entropy(
+            input,
+            target,
+            ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing,
+            reduction=self.reduction,
+            weight_map=weight_map,
+            **named,
+        )
 
 
 class FocalLoss(Loss):

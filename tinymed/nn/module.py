@@ -71,8 +71,16 @@ class Module:
     training: bool
 
     def __init__(self) -> None:
-        self.__dict__.update(training=True, _parameters={}, _buffers={}, _modules={}, _transient=set(),
-                             _pre_hooks={}, _hooks={}, _paths=(-1, {}))  # fmt: skip
+        self.__dict__.update(
+            training=True,
+            _parameters={},
+            _buffers={},
+            _modules={},
+            _transient=set(),
+            _pre_hooks={},
+            _hooks={},
+            _paths=(-1, {}),
+        )
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes."""
@@ -130,14 +138,17 @@ class Module:
             self.register_module(name, value)
         elif name in self._parameters or name in self._modules:
             if value is not None:
-                raise TypeError(f"{type(self).__name__}.{name} is a registered parameter or module; it takes one of "
-                                f"the same kind or None, got {type(value).__name__}")  # fmt: skip
+                raise TypeError(
+                    f"{type(self).__name__}.{name} is a registered parameter or module; it takes one of "
+                    f"the same kind or None, got {type(value).__name__}"
+                )
             (self._parameters if name in self._parameters else self._modules)[name] = None
             Module.structure += 1
         elif name in self._buffers:
             if not (value is None or isinstance(value, Tensor)):
-                raise TypeError(f"{type(self).__name__}.{name} is a buffer; it takes a tensor or None, "
-                                f"got {type(value).__name__}")  # fmt: skip
+                raise TypeError(
+                    f"{type(self).__name__}.{name} is a buffer; it takes a tensor or None, got {type(value).__name__}"
+                )
             self._buffers[name] = value
         else:
             object.__setattr__(self, name, value)
@@ -176,8 +187,10 @@ class Module:
     def claim(self, name: str, place: dict[str, Any]) -> dict[str, Any]:
         """Check that a name may be registered there, and free it elsewhere."""
         if not name or "." in name:
-            raise ValueError(f"{type(self).__name__}: {name!r} is no name for a parameter, buffer or module: "
-                             "it must not be empty or hold a dot")  # fmt: skip
+            raise ValueError(
+                f"{type(self).__name__}: {name!r} is no name for a parameter, buffer or module: "
+                "it must not be empty or hold a dot"
+            )
         self.__dict__.pop(name, None)
         for other in (self._parameters, self._buffers, self._modules):
             if other is not place:
@@ -240,8 +253,10 @@ class Module:
         module = self
         for name in path.split(".") if path else ():
             if name not in module._modules or module._modules[name] is None:
-                raise ValueError(f"{type(self).__name__} has no module {path!r}: {type(module).__name__} holds "
-                                 f"{', '.join(module._modules) or 'none'}")  # fmt: skip
+                raise ValueError(
+                    f"{type(self).__name__} has no module {path!r}: {type(module).__name__} holds "
+                    f"{', '.join(module._modules) or 'none'}"
+                )
             module = module._modules[name]
         return module
 

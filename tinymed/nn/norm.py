@@ -46,8 +46,15 @@ class BatchNorm(Module):
 
     axes: ClassVar[tuple[int, ...]]  # how many an input may have
 
-    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool | str = True,
-                 track_running_stats: bool = True, statistics: str = "corrected"):  # fmt: skip
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool | str = True,
+        track_running_stats: bool = True,
+        statistics: str = "corrected",
+    ):
         super().__init__()
         name = type(self).__name__
         if statistics not in RULES:
@@ -71,8 +78,15 @@ class BatchNorm(Module):
         self.reset_parameters()
 
     @classmethod
-    def keras(cls, num_features: int, momentum: float = 0.99, epsilon: float = 1e-3, center: bool = True,
-              scale: bool = True, statistics: str = "keras") -> Self:  # fmt: skip
+    def keras(
+        cls,
+        num_features: int,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        statistics: str = "keras",
+    ) -> Self:
         """A layer by Keras's names, where momentum is the weight of the old value, and rule."""
         affine: bool | str = center if center == scale else "offset" if center else "scale"
         return cls(num_features, epsilon, 1 - momentum, affine, statistics=statistics)
@@ -94,8 +108,10 @@ class BatchNorm(Module):
 
     def forward(self, input: Tensor) -> Any:
         if len(input.shape) not in self.axes:
-            raise ValueError(f"{type(self).__name__}: takes an input of {' or '.join(map(str, self.axes))} axes, "
-                             f"got shape {list(input.shape)}")  # fmt: skip
+            raise ValueError(
+                f"{type(self).__name__}: takes an input of {' or '.join(map(str, self.axes))} axes, "
+                f"got shape {list(input.shape)}"
+            )
         training = self.training and not (self.frozen and self.running_mean is not None)
         if self.training:
             self.unchecked = True
@@ -104,8 +120,18 @@ class BatchNorm(Module):
         rule = "corrected" if self.momentum is None else self.statistics
         momentum = 0.0 if self.momentum is None else self.momentum
         momentum = 1 - momentum if rule == "keras" else momentum  # the function takes Keras's own number
-        return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, training, momentum,
-                            self.eps, statistics=rule, count=self.num_batches_tracked)  # fmt: skip
+        return F.batch_norm(
+            input,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            training,
+            momentum,
+            self.eps,
+            statistics=rule,
+            count=self.num_batches_tracked,
+        )
 
     def check(self, input: Tensor) -> None:
         """Compare a large enough batch with the running statistics, once after each change to evaluation."""
@@ -121,7 +147,9 @@ class BatchNorm(Module):
                 f"{layer}: the running statistics are far from those of the batch evaluated (disagreement {far:.1f}, "
                 f"1 is allowed, after {int(self.num_batches_tracked.data)} updates with momentum {self.momentum}, rule "
                 f"{self.statistics!r}): train longer,{rule} or look for another preprocessing",
-                StatisticsWarning, stacklevel=2)  # fmt: skip
+                StatisticsWarning,
+                stacklevel=2,
+            )
 
     def disagreement(self, input: Tensor) -> float:
         """How far the running statistics are from a batch's: the median over channels of the larger of
@@ -140,8 +168,10 @@ class BatchNorm(Module):
         return float(np.median(np.maximum(shift, scale)))
 
     def extra_repr(self) -> str:
-        return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-                f"track_running_stats={self.track_running_stats}, statistics={self.statistics!r}")  # fmt: skip
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"track_running_stats={self.track_running_stats}, statistics={self.statistics!r}"
+        )
 
 
 class BatchNorm1d(BatchNorm):
@@ -165,8 +195,13 @@ class BatchNorm3d(BatchNorm):
 class LayerNorm(Module):
     """Each sample normalised over its last axes, of shape normalized_shape.  Ba, Kiros & Hinton 2016."""
 
-    def __init__(self, normalized_shape: int | Sequence[int], eps: float = 1e-5, elementwise_affine: bool = True,
-                 bias: bool = True):  # fmt: skip
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+    ):
         super().__init__()
         self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
@@ -225,8 +260,14 @@ class InstanceNorm(Module):
 
     axes: ClassVar[int]
 
-    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = False,
-                 track_running_stats: bool = False):  # fmt: skip
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+    ):
         super().__init__()
         self.num_features, self.eps, self.momentum, self.affine = num_features, eps, momentum, affine
         self.track_running_stats, tracked = track_running_stats, track_running_stats
@@ -243,12 +284,15 @@ class InstanceNorm(Module):
                 f"{type(self).__name__}: takes an input of {self.axes} axes, got shape {list(input.shape)}"
             )
         own = self.training or self.running_mean is None
-        return F.instance_norm(input, self.running_mean, self.running_var, self.weight, self.bias, own, self.momentum,
-                               self.eps)  # fmt: skip
+        return F.instance_norm(
+            input, self.running_mean, self.running_var, self.weight, self.bias, own, self.momentum, self.eps
+        )
 
     def extra_repr(self) -> str:
-        return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-                f"track_running_stats={self.track_running_stats}")  # fmt: skip
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
 
 
 class InstanceNorm1d(InstanceNorm):

@@ -30,8 +30,11 @@ class LoadResult(NamedTuple):
 def match(own: Mapping[str, Tensor], given: Mapping[str, Any]) -> LoadResult:
     """Compare names and shapes."""
     both = [n for n in own if n in given]
-    differ = {n: f"{n}: the module has {list(own[n].shape)}, the state {list(np.shape(given[n]))}"
-              for n in both if tuple(np.shape(given[n])) != own[n].shape}  # fmt: skip
+    differ = {
+        n: f"{n}: the module has {list(own[n].shape)}, the state {list(np.shape(given[n]))}"
+        for n in both
+        if tuple(np.shape(given[n])) != own[n].shape
+    }
     return LoadResult(
         [n for n in both if n not in differ],
         [n for n in own if n not in given],
@@ -51,8 +54,10 @@ def describe_failure(module: str, result: LoadResult) -> str:
     """Why a strict load was refused."""
     kinds = {"missing": result.missing, "unexpected": result.unexpected, "of another shape": result.mismatched}
     parts = [f"{kind}: {listed(names)}" for kind, names in kinds.items() if names]
-    return (f"load_state_dict: the state does not fit {module}; {'; '.join(parts)}. "
-            "strict=False loads what fits and returns what did not")  # fmt: skip
+    return (
+        f"load_state_dict: the state does not fit {module}; {'; '.join(parts)}. "
+        "strict=False loads what fits and returns what did not"
+    )
 
 
 def listed(names: Sequence[str]) -> str:

@@ -38,8 +38,11 @@ def fitting(model: Module, state: Mapping[str, Any], required: Sequence[str] = (
     refused = {layer(n.partition(":")[0]) for n in found.mismatched}
     refused |= {layer(n) for n in found.missing if not n.endswith(COUNTER)}
     result = found._replace(loaded=[n for n in found.loaded if layer(n) not in refused])
-    absent = [n for n in own if n not in result.loaded and not n.endswith(COUNTER)
-              and any(matches(n, pattern) for pattern in required)]  # fmt: skip
+    absent = [
+        n
+        for n in own
+        if n not in result.loaded and not n.endswith(COUNTER) and any(matches(n, pattern) for pattern in required)
+    ]
     if absent or not result.loaded:
         what = f"must be loaded but cannot: {listed(absent)}" if absent else "nothing fits by name and shape"
         raise ValueError(f"load_matching: {what}. {describe_load(result, len(own))}")
@@ -53,8 +56,11 @@ def layer(name: str) -> str:
 
 def describe_load(result: LoadResult, total: int) -> str:
     """A report of a partial load, for people: how many of the module's `total` tensors were taken, and what was not."""
-    kinds = {"not in the file": result.missing, "of another shape": result.mismatched,
-             "in the file alone": result.unexpected}  # fmt: skip
+    kinds = {
+        "not in the file": result.missing,
+        "of another shape": result.mismatched,
+        "in the file alone": result.unexpected,
+    }
     parts = [f"{kind}: {listed(names)}" for kind, names in kinds.items() if names]
     return "; ".join([f"{len(result.loaded)} of {total} tensors taken", *parts])
 
@@ -73,8 +79,9 @@ def parameter_groups(model: Module, lr: float, rates: Mapping[str, float]) -> li
     idle = [pattern for pattern in rates if pattern not in used]
     if idle:
         tops = sorted({name.split(".")[0] for name, _ in model.named_parameters()})
-        raise ValueError(f"parameter_groups: no parameter matches {', '.join(map(repr, idle))}; names begin with "
-                         f"{', '.join(tops)}")  # fmt: skip
+        raise ValueError(
+            f"parameter_groups: no parameter matches {', '.join(map(repr, idle))}; names begin with {', '.join(tops)}"
+        )
     return [{"params": parameters, "lr": rate} for rate, parameters in chosen.items()]
 
 

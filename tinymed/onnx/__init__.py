@@ -28,8 +28,14 @@ def load(path: str | Path) -> Module:
     return Graph(read_file(path)).eval()
 
 
-def export(model: Module, example_input: Any, path: str | Path, opset: int = 18, dynamic_batch: bool = True,
-           metadata: Mapping[str, Any] | None = None) -> None:  # fmt: skip
+def export(
+    model: Module,
+    example_input: Any,
+    path: str | Path,
+    opset: int = 18,
+    dynamic_batch: bool = True,
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
     """Write a module's evaluation pass as an ONNX file.
 
     example_input: a tensor (N, ...), or a tuple of them, of the shapes to be written; the batch axis stays free unless

@@ -30,8 +30,10 @@ def conv_transpose(node: Node, x: Any, weight: Any, bias: Any = None) -> Any:
     stride, dilation = per_axis(node, "strides", rank), per_axis(node, "dilations", rank)
     extra, reach = per_axis(node, "output_padding", rank, 0), extent(kernel, dilation)
     if x.shape[1] != weight.shape[0] or x.shape[1] % groups:
-        raise ValueError(f"{node}: x has {x.shape[1]} channels, W of shape {list(weight.shape)} expects "
-                         f"{weight.shape[0]}, in {groups} groups of equal size")  # fmt: skip
+        raise ValueError(
+            f"{node}: x has {x.shape[1]} channels, W of shape {list(weight.shape)} expects "
+            f"{weight.shape[0]}, in {groups} groups of equal size"
+        )
     auto = node.get("auto_pad", "NOTSET")
     wanted = node.get("output_shape") or ([n * s for n, s in zip(space, stride, strict=True)] if "SAME" in auto else [])
     full = [(n - 1) * s + p + e for n, s, p, e in zip(space, stride, extra, reach, strict=True)]
@@ -50,6 +52,8 @@ def check_kernel(node: Node, x: Any, weight: Any) -> tuple[int, ...]:
     """The filters' axes of space, which kernel_shape repeats if it is there."""
     kernel = tuple(weight.shape[2:])
     if len(weight.shape) != len(x.shape) or tuple(node.get("kernel_shape") or kernel) != kernel:
-        raise ValueError(f"{node}: X has shape {list(x.shape)}, W {list(weight.shape)}, kernel_shape is "
-                         f"{node.get('kernel_shape')}; W takes as many axes as X, and those lengths")  # fmt: skip
+        raise ValueError(
+            f"{node}: X has shape {list(x.shape)}, W {list(weight.shape)}, kernel_shape is "
+            f"{node.get('kernel_shape')}; W takes as many axes as X, and those lengths"
+        )
     return kernel

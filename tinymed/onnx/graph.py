@@ -76,8 +76,10 @@ class Graph(Module):
     def forward(self, *inputs: Any) -> Any:
         """Run the nodes.  Raises ValueError for inputs of another number, dtype or shape than the graph declares."""
         if len(inputs) != len(self.inputs):
-            raise ValueError(f"the ONNX graph takes {len(self.inputs)} inputs "
-                             f"({', '.join(v.name for v in self.inputs)}), got {len(inputs)}")  # fmt: skip
+            raise ValueError(
+                f"the ONNX graph takes {len(self.inputs)} inputs "
+                f"({', '.join(v.name for v in self.inputs)}), got {len(inputs)}"
+            )
         values: dict[str, Any] = {"": None} | self.constants
         values |= {name: getattr(owner, leaf) for name, (owner, leaf) in self.places.items()}
         values |= {v.name: checked(v, given) for v, given in zip(self.inputs, inputs, strict=True)}
@@ -99,8 +101,7 @@ class Graph(Module):
 
     def extra_repr(self) -> str:
         """What the graph takes and returns."""
-        return (f"{describe(self.inputs)} -> {describe(self.outputs)}, {len(self.nodes)} nodes, "
-                f"opset {self.opset}")  # fmt: skip
+        return f"{describe(self.inputs)} -> {describe(self.outputs)}, {len(self.nodes)} nodes, opset {self.opset}"
 
 
 class Part(Module):
@@ -126,11 +127,14 @@ def checked(declared: Value, given: Any) -> Any:
     """An input as a tensor.  Raises ValueError if it is not what the graph declares."""
     tensor = given if isinstance(given, Tensor) else Tensor(np.asarray(given))
     shape = declared.shape
-    fits = shape is None or (len(shape) == tensor.data.ndim
-                             and all(a in (None, b) for a, b in zip(shape, tensor.shape, strict=True)))  # fmt: skip
+    fits = shape is None or (
+        len(shape) == tensor.data.ndim and all(a in (None, b) for a, b in zip(shape, tensor.shape, strict=True))
+    )
     if tensor.dtype != declared.dtype or not fits:
-        raise ValueError(f"input {declared.name!r} of the ONNX graph is {tensor.dtype}{list(tensor.shape)}; "
-                         f"it takes {describe([declared])}")  # fmt: skip
+        raise ValueError(
+            f"input {declared.name!r} of the ONNX graph is {tensor.dtype}{list(tensor.shape)}; "
+            f"it takes {describe([declared])}"
+        )
     return tensor
 
 

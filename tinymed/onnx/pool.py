@@ -62,8 +62,10 @@ def window_sums(x: Any, how: Window) -> Any:
     """The sum of each window: a convolution with ones, each channel by itself."""
     channels, rank = x.shape[1], len(how.kernel)
     reach = [d * (k - 1) + 1 for k, d in zip(how.kernel, how.dilation, strict=True)]
-    after = [(m - 1) * s + e - n - a for m, s, e, n, (a, _) in
-             zip(how.size, how.stride, reach, x.shape[2:], how.padding, strict=True)]  # fmt: skip
+    after = [
+        (m - 1) * s + e - n - a
+        for m, s, e, n, (a, _) in zip(how.size, how.stride, reach, x.shape[2:], how.padding, strict=True)
+    ]
     padding = tuple((a, max(0, b)) for (a, _), b in zip(how.padding, after, strict=True))
     ones = Tensor(np.ones((channels, 1, *how.kernel), x.dtype))
     function = by_rank((F.conv1d, F.conv2d, F.conv3d), rank)
@@ -96,8 +98,10 @@ def max_unpool(node: Node, x: Any, index: Any, output_shape: Any = None) -> Any:
     """
     kernel, rank = node.get("kernel_shape", ()), len(x.shape) - 2
     stride, pads = node.get("strides") or [1] * rank, node.get("pads") or [0] * 2 * rank
-    space = [(n - 1) * s + k - a - b for n, s, k, a, b in
-             zip(x.shape[2:], stride, kernel, pads[:rank], pads[rank:], strict=True)]  # fmt: skip
+    space = [
+        (n - 1) * s + k - a - b
+        for n, s, k, a, b in zip(x.shape[2:], stride, kernel, pads[:rank], pads[rank:], strict=True)
+    ]
     shape = sized(node, (*x.shape[:2], *space))
     zeros = Tensor(np.zeros(prod(shape), x.dtype))
     y = F.reshape(F.scatter_add(zeros, 0, F.reshape(index, (-1,)), F.reshape(x, (-1,))), shape)

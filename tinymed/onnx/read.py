@@ -130,8 +130,10 @@ def opset_of(model: Any) -> int:
     versions = [o.version for o in model.opset_import if o.domain in STANDARD]
     if len(versions) != 1 or not OLDEST <= versions[0] <= NEWEST:
         given = versions[0] if len(versions) == 1 else versions or "none"
-        raise ValueError(f"opset {given} is not supported; it takes {OLDEST} to {NEWEST} of the standard domain "
-                         "(onnx.version_converter converts others)")  # fmt: skip
+        raise ValueError(
+            f"opset {given} is not supported; it takes {OLDEST} to {NEWEST} of the standard domain "
+            "(onnx.version_converter converts others)"
+        )
     return int(versions[0])
 
 
@@ -157,8 +159,10 @@ def attribute(a: Any, where: str) -> Any:
         return a.s.decode("utf-8", "replace")
     if a.type == kinds.TENSOR:
         return array(a.t, f"{where}, attribute {a.name!r}")
-    raise ValueError(f"{where}: attribute {a.name!r} is of kind {kinds.AttributeType.Name(a.type)}; it takes numbers, "
-                     "text, lists of numbers and dense tensors")  # fmt: skip
+    raise ValueError(
+        f"{where}: attribute {a.name!r} is of kind {kinds.AttributeType.Name(a.type)}; it takes numbers, "
+        "text, lists of numbers and dense tensors"
+    )
 
 
 def array(t: Any, where: str) -> np.ndarray:
@@ -166,16 +170,22 @@ def array(t: Any, where: str) -> np.ndarray:
     onnx = library()
     if t.data_location == onnx.TensorProto.EXTERNAL or t.external_data:
         files = [e.value for e in t.external_data if e.key == "location"]
-        raise ValueError(f"{where} lies in another file ({', '.join(files) or 'unnamed'}); external data is refused: "
-                         "store the model in one file")  # fmt: skip
+        raise ValueError(
+            f"{where} lies in another file ({', '.join(files) or 'unnamed'}); external data is refused: "
+            "store the model in one file"
+        )
     refuse(t.HasField("segment"), f"{where} is stored in segments, which are not supported")
     dtype = dtype_of(t.data_type, where)
     shape = tuple(t.dims)
     if min(shape, default=0) < 0 or prod(shape) > MOST_ELEMENTS:
-        raise ValueError(f"{where} declares the shape {list(shape)}; it takes lengths >= 0 and at most "
-                         f"{MOST_ELEMENTS:,} elements")  # fmt: skip
-    there = len(t.raw_data) // dtype.itemsize if t.HasField("raw_data") else max(
-        len(t.float_data), len(t.int32_data), len(t.int64_data), len(t.double_data), len(t.uint64_data))  # fmt: skip
+        raise ValueError(
+            f"{where} declares the shape {list(shape)}; it takes lengths >= 0 and at most {MOST_ELEMENTS:,} elements"
+        )
+    there = (
+        len(t.raw_data) // dtype.itemsize
+        if t.HasField("raw_data")
+        else max(len(t.float_data), len(t.int32_data), len(t.int64_data), len(t.double_data), len(t.uint64_data))
+    )
     if there != prod(shape):
         raise ValueError(f"{where} declares the shape {list(shape)}, {prod(shape):,} elements, but holds {there:,}")
     values = onnx.numpy_helper.to_array(t)
@@ -187,8 +197,9 @@ def dtype_of(number: int, where: str) -> np.dtype[Any]:
     if number not in DTYPES:
         kinds = library().TensorProto.DataType
         name = kinds.Name(number) if number in kinds.values() else number
-        raise ValueError(f"{where}: element type {name} is not supported; it takes "
-                         f"{', '.join(str(d) for d in DTYPES.values())}")  # fmt: skip
+        raise ValueError(
+            f"{where}: element type {name} is not supported; it takes {', '.join(str(d) for d in DTYPES.values())}"
+        )
     return DTYPES[number]
 
 

@@ -97,10 +97,14 @@ reduction("ReduceMax", extreme(F.amax, -np.inf), integer_extreme(np.max, True))
 reduction("ReduceMin", extreme(F.amin, np.inf), integer_extreme(np.min, False))
 reduction("ReduceProd", product, lambda x, a, k: np.prod(x, a, keepdims=k, dtype=x.dtype))
 reduction("ReduceL1", lambda x, a, k: total(F.abs(x), a, k), numpy_sum(np.abs))
-reduction("ReduceL2", lambda x, a, k: F.norm(x, 2.0, a, k) if a else F.abs(x),
-          of_floats(lambda x, a, k: np.sqrt((x * x).sum(a, keepdims=k))))  # fmt: skip
-reduction("ReduceLogSum", lambda x, a, k: F.log(total(x, a, k)),
-          of_floats(lambda x, a, k: np.log(x.sum(a, keepdims=k))))  # fmt: skip
+reduction(
+    "ReduceL2",
+    lambda x, a, k: F.norm(x, 2.0, a, k) if a else F.abs(x),
+    of_floats(lambda x, a, k: np.sqrt((x * x).sum(a, keepdims=k))),
+)
+reduction(
+    "ReduceLogSum", lambda x, a, k: F.log(total(x, a, k)), of_floats(lambda x, a, k: np.log(x.sum(a, keepdims=k)))
+)
 reduction("ReduceLogSumExp", log_sum_exp, of_floats(lambda x, a, k: np.log(np.exp(x).sum(a, keepdims=k))))
 
 

@@ -46,17 +46,21 @@ def upsample(node: Node, x: Any, scales: Any = None) -> Any:
 def adapted(node: Node, **attributes: Any) -> Node:
     """The node with other attributes; an old Upsample also says bilinear for linear."""
     mode = {"bilinear": "linear"}.get(node.get("mode", "nearest"), node.get("mode", "nearest"))
-    return Node(node.operator, node.name, node.inputs, node.outputs, node.attributes | attributes | {"mode": mode},
-                node.opset)  # fmt: skip
+    return Node(
+        node.operator, node.name, node.inputs, node.outputs, node.attributes | attributes | {"mode": mode}, node.opset
+    )
 
 
-def lengths(node: Node, shape: Sequence[int], which: list[int], roi: list[float], scales: list[float],
-            sizes: list[int]) -> list[Axis]:  # fmt: skip
+def lengths(
+    node: Node, shape: Sequence[int], which: list[int], roi: list[float], scales: list[float], sizes: list[int]
+) -> list[Axis]:
     """What becomes of each axis.  Raises ValueError unless exactly one of scales and sizes fits the axes."""
     given, old = scales or sizes, [shape[a] for a in which]
     if bool(scales) == bool(sizes) or len(given) != len(which) or (roi and len(roi) != 2 * len(which)):
-        raise ValueError(f"{node}: scales {scales}, sizes {sizes}, roi {roi} for {len(which)} axes; it takes either "
-                         "scales or sizes, one an axis, and two numbers an axis in roi")  # fmt: skip
+        raise ValueError(
+            f"{node}: scales {scales}, sizes {sizes}, roi {roi} for {len(which)} axes; it takes either "
+            "scales or sizes, one an axis, and two numbers an axis in roi"
+        )
     if min(given) <= 0:
         raise ValueError(f"{node}: scales or sizes are {given}; they must be above 0")
     policy = node.get("keep_aspect_ratio_policy", "stretch")
@@ -71,8 +75,10 @@ def lengths(node: Node, shape: Sequence[int], which: list[int], roi: list[float]
     scales = scales or [m / n for m, n in zip(sizes, old, strict=True)]
     new = dict(zip(which, sizes, strict=True))
     sized(node, [new.get(a, n) for a, n in enumerate(shape)])
-    return [Axis(*one) for one in
-            zip(which, old, sizes, scales, crops if cropping else [(0.0, 1.0)] * len(which), strict=True)]  # fmt: skip
+    return [
+        Axis(*one)
+        for one in zip(which, old, sizes, scales, crops if cropping else [(0.0, 1.0)] * len(which), strict=True)
+    ]
 
 
 def resized(node: Node, x: Any, axes: list[Axis]) -> Any:
@@ -105,8 +111,10 @@ def in_one_kernel(node: Node, x: Any, axes: list[Axis], picks: list[Any]) -> Any
         return None
     size = [a.m if a else n for a, n in zip(space, x.shape[2:], strict=True)]
     if picks:
-        simple = all(a.m % a.n == 0 and np.array_equal(p, np.arange(a.m) // (a.m // a.n))
-                     for a, p in zip(axes, picks, strict=True))  # fmt: skip
+        simple = all(
+            a.m % a.n == 0 and np.array_equal(p, np.arange(a.m) // (a.m // a.n))
+            for a, p in zip(axes, picks, strict=True)
+        )
         return F.interpolate(x, size) if simple else None
     exact = all(a.scale == a.m / a.n and (a.m > 1 or a.n == 1) for a in axes)
     if node.get("mode") != "linear" or not exact or node.get("antialias", 0) or node.get("exclude_outside", 0):

@@ -24,8 +24,14 @@ OPSETS = (17, 25)  # that the written nodes are valid in
 RTOL = 1e-4  # of the largest output: how far the file, read back, may be from the module
 
 
-def save(model: Module, example_input: Any, path: str | Path, opset: int = 18, dynamic_batch: bool = True,
-           metadata: Mapping[str, Any] | None = None) -> None:  # fmt: skip
+def save(
+    model: Module,
+    example_input: Any,
+    path: str | Path,
+    opset: int = 18,
+    dynamic_batch: bool = True,
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
     """See `tinymed.onnx.export`."""
     path = Path(path)
     if not OPSETS[0] <= opset <= OPSETS[1]:
@@ -72,8 +78,13 @@ def build(model: Module, first: Trace, second: Trace | None, opset: int, metadat
     nodes = without_dead(w.nodes, [v.name for v in returned])
     graph = onnx.helper.make_graph(nodes, type(model).__name__, taken, returned, initialisers)
     imports = [onnx.helper.make_opsetid("", opset)]
-    proto = onnx.helper.make_model(graph, opset_imports=imports, producer_name="tinymed", producer_version=version(),
-                                   ir_version=onnx.helper.find_min_ir_version_for(imports))  # fmt: skip
+    proto = onnx.helper.make_model(
+        graph,
+        opset_imports=imports,
+        producer_name="tinymed",
+        producer_version=version(),
+        ir_version=onnx.helper.find_min_ir_version_for(imports),
+    )
     buffers = [name for name in w.buffers if name in w.initialisers]
     if proto.ByteSize() > MOST_BYTES:
         raise UserError(f"onnx.export: the model takes {proto.ByteSize():,} bytes; one file has at most {MOST_BYTES:,}")
@@ -100,8 +111,10 @@ def input_names(model: Module, n: int) -> list[str]:
 
 def info(w: Writer, name: str, a: np.ndarray, b: np.ndarray) -> Any:
     """A declared input or output: lengths that differ between the passes are free, the batch's is named so."""
-    shape = [n if n == m else "batch" if i == 0 else f"{name}_{i}" for i, (n, m) in
-             enumerate(zip(a.shape, b.shape, strict=True))]  # fmt: skip
+    shape = [
+        n if n == m else "batch" if i == 0 else f"{name}_{i}"
+        for i, (n, m) in enumerate(zip(a.shape, b.shape, strict=True))
+    ]
     return w.onnx.helper.make_tensor_value_info(name, w.onnx.helper.np_dtype_to_tensor_dtype(a.dtype), shape)
 
 
@@ -125,9 +138,13 @@ def check(model: Module, proto: Any, batches: Sequence[Sequence[np.ndarray]]) ->
             outputs, results = named_outputs(model(*[Tensor(a) for a in inputs])), graph(*inputs)
         for (name, wanted), got in zip(outputs, results if isinstance(results, tuple) else (results,), strict=True):
             if wanted.shape != got.shape or wanted.dtype != got.dtype:
-                raise UserError(f"onnx.export: output {name!r} is {got.dtype}{list(got.shape)} in the written model, "
-                                f"{wanted.dtype}{list(wanted.shape)} in the module")  # fmt: skip
+                raise UserError(
+                    f"onnx.export: output {name!r} is {got.dtype}{list(got.shape)} in the written model, "
+                    f"{wanted.dtype}{list(wanted.shape)} in the module"
+                )
             size = float(np.abs(wanted).max(initial=0)) if wanted.dtype.kind == "f" else 0.0
             if not np.allclose(got.data, wanted, rtol=RTOL, atol=RTOL * size, equal_nan=True):
-                raise UserError(f"onnx.export: output {name!r} of the written model differs from the module's: part of "
-                                "its forward pass is computed outside the ops of the tape")  # fmt: skip
+                raise UserError(
+                    f"onnx.export: output {name!r} of the written model differs from the module's: part of "
+                    "its forward pass is computed outside the ops of the tape"
+                )

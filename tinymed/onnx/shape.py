@@ -101,8 +101,10 @@ def slice_(node: Node, x: Any, starts: Any = None, ends: Any = None, axes: Any =
         first, last, which, step = numbers(starts), numbers(ends), numbers(axes), numbers(steps)
     which, step = which or range(len(first)), step or [1] * len(first)
     if 0 in step or not len(first) == len(last) == len(which) == len(step):
-        raise ValueError(f"{node}: starts {first}, ends {last}, axes {list(which)}, steps {step}; it takes as many of "
-                         "each, and steps other than 0")  # fmt: skip
+        raise ValueError(
+            f"{node}: starts {first}, ends {last}, axes {list(which)}, steps {step}; it takes as many of "
+            "each, and steps other than 0"
+        )
     index: list[Any] = [slice(None)] * x.ndim
     for a, b, axis, s in zip(first, last, which, step, strict=True):
         axis = axis_of(node, axis, x.ndim)
@@ -202,8 +204,13 @@ def size(node: Node, x: Any) -> Any:
 @operator("Constant")
 def constant(node: Node) -> Any:
     """A tensor written in the node."""
-    for key, dtype in (("value", None), ("value_float", np.float32), ("value_floats", np.float32),
-                       ("value_int", np.int64), ("value_ints", np.int64)):  # fmt: skip
+    for key, dtype in (
+        ("value", None),
+        ("value_float", np.float32),
+        ("value_floats", np.float32),
+        ("value_int", np.int64),
+        ("value_ints", np.int64),
+    ):
         if node.get(key) is not None:
             return Tensor(np.asarray(node.get(key), dtype))
     raise unsupported(node, f"a constant given as {', '.join(node.attributes)}", "dense tensors of numbers")

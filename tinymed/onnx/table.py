@@ -27,10 +27,20 @@ MOST_ELEMENTS = 1 << 29  # of one tensor: 2 GiB in float32
 DTYPES: dict[int, np.dtype[Any]] = {
     number: np.dtype(name)
     for number, name in {
-        1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool",
-        10: "float16", 11: "float64", 12: "uint32", 13: "uint64",
+        1: "float32",
+        2: "uint8",
+        3: "int8",
+        4: "uint16",
+        5: "int16",
+        6: "int32",
+        7: "int64",
+        9: "bool",
+        10: "float16",
+        11: "float64",
+        12: "uint32",
+        13: "uint64",
     }.items()
-}  # fmt: skip
+}
 
 Function = Callable[..., Any]
 TABLE: dict[str, Function] = {}
@@ -80,8 +90,9 @@ def sized(node: Node, shape: Sequence[int]) -> tuple[int, ...]:
     if any(n < 0 for n in shape):
         raise ValueError(f"{node}: asks for the shape {list(shape)}, which has a negative length")
     if prod(shape) > MOST_ELEMENTS:
-        raise ValueError(f"{node}: asks for the shape {list(shape)}, {prod(shape):,} elements; "
-                         f"it takes at most {MOST_ELEMENTS:,}")  # fmt: skip
+        raise ValueError(
+            f"{node}: asks for the shape {list(shape)}, {prod(shape):,} elements; it takes at most {MOST_ELEMENTS:,}"
+        )
     return tuple(int(n) for n in shape)
 
 

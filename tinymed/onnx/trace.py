@@ -100,8 +100,10 @@ def named_outputs(returned: Any) -> list[tuple[str, np.ndarray]]:
         pairs = [("output", returned)]
     if not pairs or not all(isinstance(r, Tensor) for _, r in pairs):
         kinds = ", ".join(type(r).__name__ for _, r in pairs) or "nothing"
-        raise UserError(f"onnx.export: the model returned {kinds}; it takes one that returns tensors, alone, or in a "
-                        "tuple, list or dictionary")  # fmt: skip
+        raise UserError(
+            f"onnx.export: the model returned {kinds}; it takes one that returns tensors, alone, or in a "
+            "tuple, list or dictionary"
+        )
     return [(str(name), r.data) for name, r in pairs]
 
 
@@ -109,8 +111,10 @@ def trace_twice(model: Module, inputs: Sequence[np.ndarray]) -> tuple[Trace, Tra
     """The pass on the example, whose numbers that follow the batch size are marked; and the pass on one sample more."""
     first, second = trace(model, inputs), trace(model, inputs, 1)
     if [c.op for c in first.calls] != [c.op for c in second.calls]:
-        raise UserError(f"onnx.export: the model runs {len(first.calls)} ops on the example, {len(second.calls)} on a "
-                        f"batch of one sample more, so it is no single graph; {ALONE}")  # fmt: skip
+        raise UserError(
+            f"onnx.export: the model runs {len(first.calls)} ops on the example, {len(second.calls)} on a "
+            f"batch of one sample more, so it is no single graph; {ALONE}"
+        )
     known = Made(first, second)
     for a, b in zip(first.calls, second.calls, strict=True):
         a.arguments = {k: marked(v, b.arguments[k], known, f"{a}, argument {k}") for k, v in a.arguments.items()}

@@ -38,8 +38,10 @@ def window(node: Node, space: Sequence[int], kernel: Sequence[int]) -> Window:
             places -= 1
         size.append(-(-n // s) if same else places)
     if min(size) < 1:
-        raise ValueError(f"{node}: the window covers {list(reach)} pixels, the input {list(space)} with pads "
-                         f"{list(padding)}; it takes windows no larger than the padded input")  # fmt: skip
+        raise ValueError(
+            f"{node}: the window covers {list(reach)} pixels, the input {list(space)} with pads "
+            f"{list(padding)}; it takes windows no larger than the padded input"
+        )
     return Window(sizes, stride, dilation, padding, tuple(size))
 
 
@@ -61,8 +63,10 @@ def borders(node: Node, space: Sequence[int], reach: Sizes, stride: Sizes) -> tu
         return tuple(halves(t, auto == "SAME_UPPER") for t in totals), True
     pads = node.get("pads") or [0] * 2 * rank
     if auto != "NOTSET" or len(pads) != 2 * rank or min(pads) < 0:
-        raise ValueError(f"{node}: auto_pad is {auto!r}, pads {list(pads)}; it takes NOTSET, VALID, SAME_UPPER or "
-                         f"SAME_LOWER, and {2 * rank} pads >= 0")  # fmt: skip
+        raise ValueError(
+            f"{node}: auto_pad is {auto!r}, pads {list(pads)}; it takes NOTSET, VALID, SAME_UPPER or "
+            f"SAME_LOWER, and {2 * rank} pads >= 0"
+        )
     return tuple(zip(pads[:rank], pads[rank:], strict=True)), False
 
 

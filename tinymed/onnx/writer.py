@@ -139,8 +139,9 @@ class Writer:
     def refuse_batch(self, values: Any) -> None:
         """Raise UserError if a number that follows the batch size would be written down as a constant."""
         if isinstance(values, BatchNumber):
-            raise UserError(f"onnx.export: {self.call}: a number follows the batch size where ONNX takes a constant; "
-                            f"{ALONE}")  # fmt: skip
+            raise UserError(
+                f"onnx.export: {self.call}: a number follows the batch size where ONNX takes a constant; {ALONE}"
+            )
         if not isinstance(values, str | bytes | int | float | np.ndarray) and hasattr(values, "__iter__"):
             for v in values:
                 self.refuse_batch(v)

@@ -257,8 +257,9 @@ def prelu(input: Any, weight: Any) -> Any:
     """x where x > 0, else weight * x; weight: (1,), or (C,) for the channels of (N, C, *space)."""
     channels = input.shape[1] if len(input.shape) > 1 else 1
     if len(weight.shape) > 1 or weight.data.size not in (1, channels):
-        raise ValueError(f"prelu: weight has shape {list(weight.shape)}; input {list(input.shape)} takes (1,) or "
-                         f"({channels},)")  # fmt: skip
+        raise ValueError(
+            f"prelu: weight has shape {list(weight.shape)}; input {list(input.shape)} takes (1,) or ({channels},)"
+        )
     return PReLU.apply(input, weight)
 
 

@@ -12,8 +12,14 @@ from ..tape import Op
 from .pool import MaxPool, Window, box_spread, box_sums, divided
 from .space import Sizes, as_before, as_images, check_images, planar, taps
 
-__all__ = ["adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
-           "adaptive_max_pool2d", "adaptive_max_pool3d"]  # fmt: skip
+__all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
+]
 
 
 def parts(n: int, m: int) -> list[Window]:
@@ -200,6 +206,8 @@ def output_sizes(op: str, rank: int, input: Any, output_size: Any) -> Sizes:
     given = list(output_size) if isinstance(output_size, tuple | list) else [output_size]
     given = given * rank if len(given) == 1 else given
     if len(given) != rank or any(m is not None and (not isinstance(m, int) or m < 1) for m in given):
-        raise ValueError(f"{op}: output_size is {output_size!r}; it takes an int >= 1 or a tuple of {rank} of them, "
-                         "None for as many as the input has")  # fmt: skip
+        raise ValueError(
+            f"{op}: output_size is {output_size!r}; it takes an int >= 1 or a tuple of {rank} of them, "
+            "None for as many as the input has"
+        )
     return tuple(n if m is None else m for m, n in zip(given, space, strict=True))

@@ -99,8 +99,10 @@ def together(launch: Launch, *inputs: Any) -> Array:
             shape = np.broadcast_shapes(*(a.shape for a in arrays))
         except ValueError:
             shapes = " and ".join(str(list(a.shape)) for a in arrays)
-            raise ValueError(f"{launch.name.removesuffix('_forward')}: shapes {shapes} do not broadcast; from the "
-                             "last axis on, lengths must be equal or 1") from None  # fmt: skip
+            raise ValueError(
+                f"{launch.name.removesuffix('_forward')}: shapes {shapes} do not broadcast; from the "
+                "last axis on, lengths must be equal or 1"
+            ) from None
         expand = launch.table.xp.broadcast_to
         inputs = tuple(expand(a, shape) if hasattr(a, "shape") and a.shape != shape else a for a in inputs)
     return launch(*(as_number(launch.table, a, arrays[-1].dtype) if isinstance(a, int) else a for a in inputs))

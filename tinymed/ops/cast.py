@@ -8,8 +8,13 @@ from .. import device as devices
 from ..tape import Cast, Move
 
 DTYPES = {
-    float: np.float32, int: np.int64, bool: np.bool_, "float": np.float32, "double": np.float64, "long": np.int64,
-}  # fmt: skip
+    float: np.float32,
+    int: np.int64,
+    bool: np.bool_,
+    "float": np.float32,
+    "double": np.float64,
+    "long": np.int64,
+}
 
 
 def as_dtype(name: str, dtype: Any) -> np.dtype[Any]:

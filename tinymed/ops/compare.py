@@ -9,9 +9,16 @@ from ..tape import Op
 from .broadcast import broadcast_bool, drawn_shape, extent, operands, pair, together
 
 RELATIONS = {
-    "equal": "eq", "not_equal": "ne", "less": "lt", "less_equal": "le", "greater": "gt", "greater_equal": "ge",
-    "logical_and": "logical_and", "logical_or": "logical_or", "logical_xor": "logical_xor",
-}  # fmt: skip
+    "equal": "eq",
+    "not_equal": "ne",
+    "less": "lt",
+    "less_equal": "le",
+    "greater": "gt",
+    "greater_equal": "ge",
+    "logical_and": "logical_and",
+    "logical_or": "logical_or",
+    "logical_xor": "logical_xor",
+}
 
 
 @kernel(out=broadcast_bool, flops=extent)
@@ -42,8 +49,10 @@ class Compare(Op):
         return getattr(torch, RELATIONS[relation])(*(torch.as_tensor(v, dtype=dtype) for v in (a, b)))
 
 
-@kernel(out=lambda a, b, operation: [(broadcast_bool(a, b)[0][0], getattr(a, "dtype", getattr(b, "dtype", None)))],
-        flops=extent)  # fmt: skip
+@kernel(
+    out=lambda a, b, operation: [(broadcast_bool(a, b)[0][0], getattr(a, "dtype", getattr(b, "dtype", None)))],
+    flops=extent,
+)
 def bitwise_forward(xp: Any, a: Any, b: Any, operation: str) -> Array:
     """y = a operation b, bit by bit and broadcast; operation "and", "or" or "xor"."""
     return getattr(xp, "bitwise_" + operation)(a, b)
@@ -226,7 +235,26 @@ def bitwise_not(input: Any) -> Any:
 greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
 
 __all__ = [
-    "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "eq", "ge", "greater", "greater_equal", "gt", "isfinite",
-    "isinf", "isnan", "le", "less", "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "ne",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
+    "eq",
+    "ge",
+    "greater",
+    "greater_equal",
+    "gt",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "le",
+    "less",
+    "less_equal",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "lt",
+    "ne",
     "not_equal",
-]  # fmt: skip
+]

@@ -53,8 +53,9 @@ def matrices(xp: Any, weight: Array, groups: int) -> Array:
 
 
 @kernel(out=output_shape, flops=forward_flops)
-def conv2d_forward(xp: Any, x: Array, weight: Array, bias: Array | None, stride: Sizes, padding: Pairs,
-                   dilation: Sizes, groups: int) -> Array:  # fmt: skip
+def conv2d_forward(
+    xp: Any, x: Array, weight: Array, bias: Array | None, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
+) -> Array:
     """y[n, o, i] = bias[o] + sum over c and taps t of weight[o, c, t] x[n, c, i stride + t dilation], x padded."""
     (n, out, *_), size = x.shape[:1] + weight.shape, slides(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     x, filters = padded(xp, x, padding), matrices(xp, weight, groups)
@@ -66,10 +67,13 @@ def conv2d_forward(xp: Any, x: Array, weight: Array, bias: Array | None, stride:
     return y if bias is None else y + bias.reshape(-1, *[1] * len(size))
 
 
-@kernel(out=lambda dy, weight, x_shape, *_: [x_shape],
-        flops=lambda dy, weight, *_: 2 * prod(weight.shape) * dy.size // dy.shape[1])  # fmt: skip
-def conv2d_backward_input(xp: Any, dy: Array, weight: Array, x_shape: Sizes, stride: Sizes, padding: Pairs,
-                          dilation: Sizes, groups: int) -> Array:  # fmt: skip
+@kernel(
+    out=lambda dy, weight, x_shape, *_: [x_shape],
+    flops=lambda dy, weight, *_: 2 * prod(weight.shape) * dy.size // dy.shape[1],
+)
+def conv2d_backward_input(
+    xp: Any, dy: Array, weight: Array, x_shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
+) -> Array:
     """dx[n, c, i stride + t dilation] += weight[o, c, t] dy[n, o, i], then the padding is cut off."""
     n, out, *size = dy.shape
     filters, dy = matrices(xp, weight, groups), dy.reshape(n, groups, out // groups, prod(size))
@@ -80,10 +84,13 @@ def conv2d_backward_input(xp: Any, dy: Array, weight: Array, x_shape: Sizes, str
     return padded(xp, dx, tuple((-a, -b) for a, b in padding))
 
 
-@kernel(out=lambda dy, x, weight_shape, *_: [weight_shape],
-        flops=lambda dy, x, weight_shape, *_: 2 * prod(weight_shape) * dy.size // dy.shape[1])  # fmt: skip
-def conv2d_backward_weight(xp: Any, dy: Array, x: Array, weight_shape: Sizes, stride: Sizes, padding: Pairs,
-                           dilation: Sizes, groups: int) -> Array:  # fmt: skip
+@kernel(
+    out=lambda dy, x, weight_shape, *_: [weight_shape],
+    flops=lambda dy, x, weight_shape, *_: 2 * prod(weight_shape) * dy.size // dy.shape[1],
+)
+def conv2d_backward_weight(
+    xp: Any, dy: Array, x: Array, weight_shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
+) -> Array:
     """dweight[o, c, t] = sum over n and places i of dy[n, o, i] x[n, c, i stride + t dilation], x padded."""
     n, out, *size = dy.shape
     x, dy = padded(xp, x, padding), dy.reshape(n, groups, out // groups, prod(size))
@@ -100,15 +107,19 @@ def conv3d_forward(xp: Any, *args: Any) -> Array:
     return conv2d_forward(xp, *args)
 
 
-@kernel(out=lambda dy, weight, x_shape, *_: [x_shape],
-        flops=lambda dy, weight, *_: 2 * prod(weight.shape) * dy.size // dy.shape[1])  # fmt: skip
+@kernel(
+    out=lambda dy, weight, x_shape, *_: [x_shape],
+    flops=lambda dy, weight, *_: 2 * prod(weight.shape) * dy.size // dy.shape[1],
+)
 def conv3d_backward_input(xp: Any, *args: Any) -> Array:
     """The sum of conv2d_backward_input with one axis more."""
     return conv2d_backward_input(xp, *args)
 
 
-@kernel(out=lambda dy, x, weight_shape, *_: [weight_shape],
-        flops=lambda dy, x, weight_shape, *_: 2 * prod(weight_shape) * dy.size // dy.shape[1])  # fmt: skip
+@kernel(
+    out=lambda dy, x, weight_shape, *_: [weight_shape],
+    flops=lambda dy, x, weight_shape, *_: 2 * prod(weight_shape) * dy.size // dy.shape[1],
+)
 def conv3d_backward_weight(xp: Any, *args: Any) -> Array:
     """The sum of conv2d_backward_weight with one axis more."""
     return conv2d_backward_weight(xp, *args)
@@ -168,8 +179,9 @@ class Conv(Op):
     of `groups` blocks of output channels sees its own block of input channels.  LeCun et al. 1998, section II.
     """
 
-    def forward(self, x: Array, weight: Array, bias: Array | None, stride: Sizes, padding: Pairs, dilation: Sizes,
-                groups: int) -> Array:  # fmt: skip
+    def forward(
+        self, x: Array, weight: Array, bias: Array | None, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
+    ) -> Array:
         sliding = Sliding(self.k, weight.shape, stride, padding, dilation, groups)
         self.save(x, weight, sliding)
         return sliding.forward(x, weight, bias)
@@ -187,8 +199,15 @@ class Conv(Op):
         low = [max(1, e - sum(p)) for e, p in zip(extent(kernel, dilation), padding, strict=True)]
         space = [n + draw.integer(0, 8 if len(kernel) < 3 else 3) for n in low]
         bias = draw.array((o,)) if draw.boolean() else None
-        return (draw.array((*batch, c, *space)), draw.array((o, c // groups, *kernel)), bias,
-                stride, padding, dilation, groups)  # fmt: skip
+        return (
+            draw.array((*batch, c, *space)),
+            draw.array((o, c // groups, *kernel)),
+            bias,
+            stride,
+            padding,
+            dilation,
+            groups,
+        )
 
     @staticmethod
     def oracle(
@@ -217,14 +236,16 @@ def draw_filter(draw: Any) -> tuple[Any, ...]:
 # ------------------------------------------------------------------------------------------- public functions
 
 
-def conv1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-           groups: int = 1) -> Any:  # fmt: skip
+def conv1d(
+    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> Any:
     """Convolve (N, C, L) or (C, L) with filters (O, C / groups, K); see conv2d."""
     return convolution("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
 
-def conv2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-           groups: int = 1) -> Any:  # fmt: skip
+def conv2d(
+    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> Any:
     """Convolve (N, C, H, W) or (C, H, W) with filters (O, C / groups, KH, KW): a cross-correlation, as everywhere.
 
     padding: zeros on both sides, an int or one an axis; "valid" (none); "same" (stride 1: the size stays, an odd
@@ -235,31 +256,37 @@ def conv2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: 
     return convolution("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
 
-def conv3d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-           groups: int = 1) -> Any:  # fmt: skip
+def conv3d(
+    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> Any:
     """Convolve (N, C, D, H, W) or (C, D, H, W) with filters (O, C / groups, KD, KH, KW); see conv2d."""
     return convolution("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
 
 
-def convolution(op: str, rank: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any,
-                groups: int) -> Any:  # fmt: skip
+def convolution(
+    op: str, rank: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
     """Check the arguments of conv{1,2,3}d and apply Conv."""
     offset = None if bias is None else (bias.shape, bias.dtype)
-    how = geometry(op, rank, (input.shape, input.dtype), (weight.shape, weight.dtype), offset, stride, padding,
-                   dilation, groups)  # fmt: skip
+    how = geometry(
+        op, rank, (input.shape, input.dtype), (weight.shape, weight.dtype), offset, stride, padding, dilation, groups
+    )
     return Conv.apply(input, weight, bias, *how, groups)
 
 
 @remembered
-def geometry(op: str, rank: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any,
-             groups: int) -> tuple[Sizes, Pairs, Sizes]:  # fmt: skip
+def geometry(
+    op: str, rank: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> tuple[Sizes, Pairs, Sizes]:
     """Stride, padding and dilation with one entry an axis, for tensors of these (shape, dtype) if they fit together."""
     input, weight, bias = (None if a is None else Form(*a) for a in (input, weight, bias))
     space = check_filters(op, rank, input, weight, bias, groups)
     channels, out = input.shape[-rank - 1], weight.shape[0]
     if channels != weight.shape[1] * groups:
-        raise ValueError(f"{op}: input has {channels} channels, weight of shape {list(weight.shape)} expects "
-                         f"{weight.shape[1] * groups} (groups={groups})")  # fmt: skip
+        raise ValueError(
+            f"{op}: input has {channels} channels, weight of shape {list(weight.shape)} expects "
+            f"{weight.shape[1] * groups} (groups={groups})"
+        )
     if out % groups:
         raise ValueError(f"{op}: groups={groups} does not divide the {out} output channels of weight")
     check_bias(op, bias, out)
@@ -268,8 +295,10 @@ def geometry(op: str, rank: int, input: Any, weight: Any, bias: Any, stride: Any
     zeros = padding_pairs(op, padding, kernel, strides, dilations)
     if min(slides(space, kernel, strides, zeros, dilations)) < 1:
         grown = [n + sum(p) for n, p in zip(space, zeros, strict=True)]
-        raise ValueError(f"{op}: the kernel covers {list(extent(kernel, dilations))} pixels (dilation included), the "
-                         f"padded input has {grown}; it takes a kernel no larger than the input")  # fmt: skip
+        raise ValueError(
+            f"{op}: the kernel covers {list(extent(kernel, dilations))} pixels (dilation included), the "
+            f"padded input has {grown}; it takes a kernel no larger than the input"
+        )
     return strides, zeros, dilations
 
 
@@ -302,8 +331,10 @@ def padding_pairs(op: str, padding: Any, kernel: Sizes, stride: Sizes, dilation:
         return ((0, 0),) * rank
     if padding == "same":
         if stride != (1,) * rank:
-            raise ValueError(f'{op}: padding="same" takes stride 1, got {stride}; same_padding(size, kernel, stride) '
-                             "gives what TensorFlow pads for other strides")  # fmt: skip
+            raise ValueError(
+                f'{op}: padding="same" takes stride 1, got {stride}; same_padding(size, kernel, stride) '
+                "gives what TensorFlow pads for other strides"
+            )
         return tuple((d * (k - 1) // 2, d * (k - 1) - d * (k - 1) // 2) for k, d in zip(kernel, dilation, strict=True))
     if isinstance(padding, str):
         raise ValueError(f'{op}: padding is {padding!r}; it takes "same", "valid", ints, or (before, after) pairs')
@@ -313,8 +344,16 @@ def padding_pairs(op: str, padding: Any, kernel: Sizes, stride: Sizes, dilation:
 # ------------------------------------------------------------------------------------------ the second way to see it
 
 
-def conv2d_im2col(xp: Any, x: Array, weight: Array, bias: Array | None, stride: Sizes, padding: Pairs, dilation: Sizes,
-                  groups: int = 1) -> Array:  # fmt: skip
+def conv2d_im2col(
+    xp: Any,
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    stride: Sizes,
+    padding: Pairs,
+    dilation: Sizes,
+    groups: int = 1,
+) -> Array:
     """conv2d on arrays as one matrix product: windows unfolded into columns ("im2col"), filters as rows.
 
     The twin of conv2d_forward for tests and examples: KH KW times the memory, one large product.

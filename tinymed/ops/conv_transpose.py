@@ -24,14 +24,16 @@ class ConvTranspose(Op):
     pixels; the last output_padding ones may lie where no tap reaches.  Zeiler et al. 2010, section 3.
     """
 
-    def forward(self, x: Array, weight: Array, bias: Array | None, stride: Sizes, padding: Pairs, dilation: Sizes,
-                groups: int) -> Array:  # fmt: skip
+    def forward(
+        self, x: Array, weight: Array, bias: Array | None, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
+    ) -> Array:
         """padding: zeros cut off before and after each axis; output_padding makes the second number smaller."""
         self.save(x, weight, stride, padding, dilation, groups)
         rank = weight.ndim - 2
         reach = extent(weight.shape[2:], dilation)
-        space = tuple((n - 1) * s + e - sum(p)
-                      for n, s, e, p in zip(x.shape[-rank:], stride, reach, padding, strict=True))  # fmt: skip
+        space = tuple(
+            (n - 1) * s + e - sum(p) for n, s, e, p in zip(x.shape[-rank:], stride, reach, padding, strict=True)
+        )
         y = Sliding(self.k, weight.shape, stride, padding, dilation, groups).backward_input(x, weight, space)
         return y if bias is None else as_before(self.k.add_channels(as_images(y, rank), bias), rank, x.ndim)
 
@@ -48,12 +50,21 @@ class ConvTranspose(Op):
         batch, (c, o, groups), kernel, stride, padding, dilation = draw_filter(draw)
         extra = [draw.integer(0, max(s, d) - 1) for s, d in zip(stride, dilation, strict=True)]
         padding = tuple((a, a - e) for (a, _), e in zip(padding, extra, strict=True))
-        low = [max(1, -(-(1 + sum(p) - e) // s) + 1)
-               for e, s, p in zip(extent(kernel, dilation), stride, padding, strict=True)]  # fmt: skip
+        low = [
+            max(1, -(-(1 + sum(p) - e) // s) + 1)
+            for e, s, p in zip(extent(kernel, dilation), stride, padding, strict=True)
+        ]
         space = [n + draw.integer(0, 4 if len(kernel) < 3 else 2) for n in low]
         bias = draw.array((c,)) if draw.boolean() else None
-        return (draw.array((*batch, o, *space)), draw.array((o, c // groups, *kernel)), bias,
-                stride, padding, dilation, groups)  # fmt: skip
+        return (
+            draw.array((*batch, o, *space)),
+            draw.array((o, c // groups, *kernel)),
+            bias,
+            stride,
+            padding,
+            dilation,
+            groups,
+        )
 
     @staticmethod
     def oracle(
@@ -64,14 +75,30 @@ class ConvTranspose(Op):
         return transposed(x, weight, bias, stride, before, extra, groups, dilation)
 
 
-def conv_transpose1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
-                     output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:  # fmt: skip
+def conv_transpose1d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Any:
     """The transpose of conv1d, from (N, C, L) with filters (C, O / groups, K); see conv_transpose2d."""
     return transposed("conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
-def conv_transpose2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
-                     output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:  # fmt: skip
+def conv_transpose2d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Any:
     """The transpose of conv2d ("deconvolution"), from (N, C, H, W) or (C, H, W) with filters (C, O / groups, KH, KW).
 
     Returns (N, O, OH, OW), OH = (H - 1) stride - 2 padding + dilation (KH - 1) + 1 + output_padding.  output_padding
@@ -80,20 +107,40 @@ def conv_transpose2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1,
     return transposed("conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
-def conv_transpose3d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
-                     output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Any:  # fmt: skip
+def conv_transpose3d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Any:
     """The transpose of conv3d, from (N, C, D, H, W) with filters (C, O / groups, KD, KH, KW); see conv_transpose2d."""
     return transposed("conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
-def transposed(op: str, rank: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any,
-               groups: int, dilation: Any) -> Any:  # fmt: skip
+def transposed(
+    op: str,
+    rank: int,
+    input: Any,
+    weight: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    groups: int,
+    dilation: Any,
+) -> Any:
     """Check the arguments of conv_transpose{1,2,3}d and apply ConvTranspose."""
     space = check_filters(op, rank, input, weight, bias, groups)
     channels = input.shape[-rank - 1]
     if channels != weight.shape[0] or channels % groups:
-        raise ValueError(f"{op}: input has {channels} channels, weight of shape {list(weight.shape)} expects "
-                         f"{weight.shape[0]}, in groups={groups} of equal size")  # fmt: skip
+        raise ValueError(
+            f"{op}: input has {channels} channels, weight of shape {list(weight.shape)} expects "
+            f"{weight.shape[0]}, in groups={groups} of equal size"
+        )
     check_bias(op, bias, weight.shape[1] * groups)
     strides, dilations = per_axis(op, "stride", stride, rank), per_axis(op, "dilation", dilation, rank)
     before, extra = per_axis(op, "padding", padding, rank, 0), per_axis(op, "output_padding", output_padding, rank, 0)

@@ -402,6 +402,19 @@ clip = clamp
 subtract, multiply, divide, true_divide = sub, mul, div, div
 
 __all__ = [
-    "add", "clamp", "clip", "div", "divide", "floor_divide", "maximum", "minimum", "mul", "multiply", "pow", "sub",
-    "subtract", "true_divide", "where",
-]  # fmt: skip
+    "add",
+    "clamp",
+    "clip",
+    "div",
+    "divide",
+    "floor_divide",
+    "maximum",
+    "minimum",
+    "mul",
+    "multiply",
+    "pow",
+    "sub",
+    "subtract",
+    "true_divide",
+    "where",
+]

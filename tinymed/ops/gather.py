@@ -141,8 +141,10 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
 def fits(name: str, what: str, shape: tuple[int, ...], index: tuple[int, ...], axis: int) -> None:
     """Raise unless an index is no longer than an array along every axis but one."""
     if len(shape) != len(index) or any(i > n for a, (i, n) in enumerate(zip(index, shape, strict=True)) if a != axis):
-        raise ValueError(f"{name}: index {list(index)} must have as many axes as {what} {list(shape)}, none longer"
-                         f"{'' if axis < 0 else f' but axis {axis}'}")  # fmt: skip
+        raise ValueError(
+            f"{name}: index {list(index)} must have as many axes as {what} {list(shape)}, none longer"
+            f"{'' if axis < 0 else f' but axis {axis}'}"
+        )
 
 
 def index_select(input: Any, dim: int, index: Any) -> Any:

@@ -301,8 +301,10 @@ def check_write(target: Any, value: Any) -> None:
     if not (tape.enabled and (target.requires_grad or value.requires_grad)):
         return
     if target.op is not None and target.seen != target.version.value:
-        raise RuntimeError("assignment: the tensor is a view of memory that was written in place after the view was "
-                           "taken; take the view again after the write")  # fmt: skip
+        raise RuntimeError(
+            "assignment: the tensor is a view of memory that was written in place after the view was "
+            "taken; take the view again after the write"
+        )
     place: Any = target
     while isinstance(place, Op) or place.op is not None:
         op = place if isinstance(place, Op) else place.op
@@ -313,11 +315,15 @@ def check_write(target: Any, value: Any) -> None:
             break
     if isinstance(place, Node) and place.op is None and place.requires_grad:
         what = "a leaf" if place is target else "a view of a leaf"
-        raise RuntimeError(f"assignment: {what} that requires a gradient cannot be written in place; do it under "
-                           "no_grad(), or assign to a clone()")  # fmt: skip
+        raise RuntimeError(
+            f"assignment: {what} that requires a gradient cannot be written in place; do it under "
+            "no_grad(), or assign to a clone()"
+        )
     if not target.requires_grad and not target.base:
-        raise RuntimeError("assignment: the target is a view, and the gradient of the value would not reach the tensor "
-                           "it views; assign to that tensor, x[0, 1] = v instead of x[0][1] = v")  # fmt: skip
+        raise RuntimeError(
+            "assignment: the target is a view, and the gradient of the value would not reach the tensor "
+            "it views; assign to that tensor, x[0, 1] = v instead of x[0][1] = v"
+        )
 
 
 def copy_(input: Any, src: Any) -> Any:

@@ -125,8 +125,10 @@ class Roll(Op):
         return draw.array(shape), tuple(draw.integer(-7, 7) for _ in axes), axes
 
 
-@kernel(out=lambda x, times: [tuple(n * t for n, t in zip((1,) * (len(times) - x.ndim) + x.shape, times, strict=True))],
-        flops=lambda x, times: 0)  # fmt: skip
+@kernel(
+    out=lambda x, times: [tuple(n * t for n, t in zip((1,) * (len(times) - x.ndim) + x.shape, times, strict=True))],
+    flops=lambda x, times: 0,
+)
 def repeat_forward(xp: Any, x: Array, times: Shape) -> Array:
     """y[i] = x[i mod n] along each axis, which becomes times[axis] n long; missing axes go in front."""
     return xp.tile(x, times)
@@ -173,8 +175,10 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     for i, x in enumerate(tensors):
         if not x.shape or dropped(x.shape, (axis,)) != dropped(first, (axis,)) or len(x.shape) != len(first):
             shapes = f"tensor {i} has shape {list(x.shape)}, tensor 0 has {list(first)}"
-            raise ValueError(f"cat: {shapes}; all but axis {axis} must be equal, and a tensor without axes cannot be "
-                             "joined (use stack)")  # fmt: skip
+            raise ValueError(
+                f"cat: {shapes}; all but axis {axis} must be equal, and a tensor without axes cannot be "
+                "joined (use stack)"
+            )
     return Cat.apply(axis, *alike(tensors))
 
 

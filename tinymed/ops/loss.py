@@ -105,8 +105,9 @@ def bce_with_logits_forward(xp: Any, x: Array, target: Array, weight: Any, pos_w
 
 
 @kernel(out=lambda dy, x, *_: [x.shape], flops=lambda dy, x, *_: 8 * x.size)
-def bce_with_logits_backward(xp: Any, dy: Array, x: Array, target: Array, weight: Any, pos_weight: Any,
-                             reduction: str) -> Array:  # fmt: skip
+def bce_with_logits_backward(
+    xp: Any, dy: Array, x: Array, target: Array, weight: Any, pos_weight: Any, reduction: str
+) -> Array:
     """dx = dy weight ((1 - t + q t) sigmoid(x) - q t), t = target, q = pos_weight or 1; mean: dy / size."""
     positive = target if pos_weight is None else target * pos_weight
     slope = (1 - target + positive) * logistic(xp, x) - positive
@@ -114,8 +115,9 @@ def bce_with_logits_backward(xp: Any, dy: Array, x: Array, target: Array, weight
 
 
 @kernel(out=lambda dy, x, *_: [x.shape], flops=lambda dy, x, *_: 8 * x.size)
-def bce_with_logits_backward_target(xp: Any, dy: Array, x: Array, weight: Any, pos_weight: Any,
-                                    reduction: str) -> Array:  # fmt: skip
+def bce_with_logits_backward_target(
+    xp: Any, dy: Array, x: Array, weight: Any, pos_weight: Any, reduction: str
+) -> Array:
     """dtarget = dy weight ((q - 1) ln(1 + e^-x) - x), q = pos_weight or 1; mean: dy / size."""
     slope = -x if pos_weight is None else (pos_weight - 1) * log_one_plus_exp(xp, -x) - x
     return times(spread(dy, x.size, reduction) * slope, weight)
@@ -140,8 +142,9 @@ class BCEWithLogits(Op):
     @staticmethod
     def samples(draw: Any) -> tuple[Any, ...]:
         shape = draw.choice((draw.shape(0, 4), (400, 3)))
-        weight, pos_weight = (draw.array(part_of(draw, shape), 0.2, 2, constant=True) if draw.boolean() else None
-                              for _ in range(2))  # fmt: skip
+        weight, pos_weight = (
+            draw.array(part_of(draw, shape), 0.2, 2, constant=True) if draw.boolean() else None for _ in range(2)
+        )
         target = draw.array(shape, 0, 1, constant=draw.boolean())
         return draw.array(shape, -6, 6), target, weight, pos_weight, draw.choice(REDUCTIONS)
 
@@ -183,8 +186,9 @@ def entropy_shapes(x: Array, *args: Any) -> list[tuple[int, ...]]:
 
 
 @kernel(out=entropy_shapes, flops=lambda x, *_: 5 * x.size)
-def cross_entropy_forward(xp: Any, x: Array, target: Array, weight: Any, weight_map: Any, ignore_index: int,
-                          smoothing: float, reduction: str) -> Any:  # fmt: skip
+def cross_entropy_forward(
+    xp: Any, x: Array, target: Array, weight: Any, weight_map: Any, ignore_index: int, smoothing: float, reduction: str
+) -> Any:
     """loss = m ((1 - e) w[t] (lse - x[t]) + e / C sum w (lse - x)), m = map, e = smoothing; lse; sum of m w[t]."""
     top = x.max(1)
     lse = top + xp.log(xp.exp(x - xp.expand_dims(top, 1)).sum(1))
@@ -199,8 +203,19 @@ def cross_entropy_forward(xp: Any, x: Array, target: Array, weight: Any, weight_
 
 
 @kernel(out=lambda dy, x, *_: [x.shape], flops=lambda dy, x, *_: 4 * x.size)
-def cross_entropy_backward(xp: Any, dy: Array, x: Array, target: Array, weight: Any, weight_map: Any, lse: Array,
-                           total: Array, ignore_index: int, smoothing: float, reduction: str) -> Array:  # fmt: skip
+def cross_entropy_backward(
+    xp: Any,
+    dy: Array,
+    x: Array,
+    target: Array,
+    weight: Any,
+    weight_map: Any,
+    lse: Array,
+    total: Array,
+    ignore_index: int,
+    smoothing: float,
+    reduction: str,
+) -> Array:
     """dx = dy m ((1 - e) w[t] (p - 1[t]) + e / C (p sum(w) - w)), p = e^(x - lse); mean: dy / total."""
     g = dy / total if reduction == "mean" else dy
     share = pixel_weights(xp, x, target, weight, weight_map, ignore_index)
@@ -223,8 +238,9 @@ class CrossEntropy(Op):
     whatever its scores.  lse is saved, never the softmax.
     """
 
-    def forward(self, x: Array, target: Array, weight: Any, weight_map: Any, ignore_index: int, smoothing: float,
-                reduction: str) -> Array:  # fmt: skip
+    def forward(
+        self, x: Array, target: Array, weight: Any, weight_map: Any, ignore_index: int, smoothing: float, reduction: str
+    ) -> Array:
         options = (ignore_index, smoothing, reduction)
         loss, lse, total = self.k.cross_entropy_forward(x, target, weight, weight_map, *options)
         self.save(x, target, weight, weight_map, lse, total, *options)
@@ -247,8 +263,16 @@ class CrossEntropy(Op):
         return x, target, weight, weight_map, IGNORED, draw.choice((0.0, 0.1)), draw.choice(REDUCTIONS)
 
     @staticmethod
-    def oracle(torch: Any, x: Any, target: Any, weight: Any, weight_map: Any, ignore_index: int, smoothing: float,
-               reduction: str) -> Any:  # fmt: skip
+    def oracle(
+        torch: Any,
+        x: Any,
+        target: Any,
+        weight: Any,
+        weight_map: Any,
+        ignore_index: int,
+        smoothing: float,
+        reduction: str,
+    ) -> Any:
         options = {"ignore_index": ignore_index, "label_smoothing": smoothing}
         loss = torch.nn.functional.cross_entropy
         if weight_map is None:
@@ -271,8 +295,9 @@ def nll_loss_forward(xp: Any, x: Array, target: Array, weight: Any, ignore_index
 
 
 @kernel(out=lambda dy, x, *_: [x.shape], flops=lambda dy, x, *_: 2 * x.size)
-def nll_loss_backward(xp: Any, dy: Array, x: Array, target: Array, weight: Any, total: Array, ignore_index: int,
-                      reduction: str) -> Array:  # fmt: skip
+def nll_loss_backward(
+    xp: Any, dy: Array, x: Array, target: Array, weight: Any, total: Array, ignore_index: int, reduction: str
+) -> Array:
     """dx[c] = -dy w[t] where c = t, else 0, also where t = ignore_index; mean: dy / total."""
     g = (dy / total if reduction == "mean" else dy) * pixel_weights(xp, x, target, weight, None, ignore_index)
     return xp.where(class_mask(xp, x, target), -xp.expand_dims(g, 1), 0)
@@ -312,8 +337,9 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
     return BinaryCrossEntropy.apply(input, target, raw(weight), reduction)
 
 
-def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None, reduction: str = "mean",
-                                     pos_weight: Any = None) -> Any:  # fmt: skip
+def binary_cross_entropy_with_logits(
+    input: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
+) -> Any:
     """Binary cross-entropy of sigmoid(input), computed without forming the sigmoid.
 
     target: of the input's shape, from 0 to 1; weight and pos_weight (the weight of positives) broadcast to it.
@@ -322,8 +348,16 @@ def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None
     return BCEWithLogits.apply(input, target, raw(weight), raw(pos_weight), reduction)
 
 
-def cross_entropy(input: Any, target: Any, weight: Any = None, ignore_index: int = IGNORED, reduction: str = "mean",
-                  label_smoothing: float = 0.0, *, weight_map: Any = None) -> Any:  # fmt: skip
+def cross_entropy(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = IGNORED,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    *,
+    weight_map: Any = None,
+) -> Any:
     """Softmax cross-entropy of scores (N, C), (N, C, *space) or (C,).
 
     target: class numbers (N, *space), or class probabilities of the input's shape.  weight (C,): of the classes.
@@ -343,8 +377,9 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, ignore_index: int
     check_classes("cross_entropy", input, target, weight, ignore_index)
     if weight_map is not None and weight_map.shape != target.shape:
         raise ValueError(f"cross_entropy: weight_map has shape {list(weight_map.shape)}, target {list(target.shape)}")
-    return CrossEntropy.apply(input, target, raw(weight), raw(weight_map), int(ignore_index), float(label_smoothing),
-                              reduction)  # fmt: skip
+    return CrossEntropy.apply(
+        input, target, raw(weight), raw(weight_map), int(ignore_index), float(label_smoothing), reduction
+    )
 
 
 def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = IGNORED, reduction: str = "mean") -> Any:
@@ -384,8 +419,9 @@ def check_classes(name: str, input: Any, target: Any, weight: Any, ignore_index:
     """Raise unless target holds class numbers of input (N, C, *space), or the ignored one; a GPU's are not read."""
     pixels, classes = (input.shape[0], *input.shape[2:]), input.shape[1]
     if target.shape != pixels:
-        raise ValueError(f"{name}: input {list(input.shape)} takes a target of shape {list(pixels)}, got "
-                         f"{list(target.shape)}")  # fmt: skip
+        raise ValueError(
+            f"{name}: input {list(input.shape)} takes a target of shape {list(pixels)}, got {list(target.shape)}"
+        )
     if target.data.dtype.kind not in "iu":
         raise TypeError(f"{name}: class numbers are integers, got {target.data.dtype}")
     if weight is not None and weight.shape != (classes,):

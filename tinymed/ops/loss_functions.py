@@ -83,8 +83,9 @@ def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, reduction
 # ---------------------------------------------------------------------------------------------------------- focal
 
 
-def sigmoid_focal_loss(input: Any, target: Any, alpha: float = 0.25, gamma: float = 2.0,
-                       reduction: str = "none") -> Any:  # fmt: skip
+def sigmoid_focal_loss(
+    input: Any, target: Any, alpha: float = 0.25, gamma: float = 2.0, reduction: str = "none"
+) -> Any:
     """alpha_t (1 - p_t)^gamma times the binary cross-entropy of sigmoid(input): easy elements count less.
 
     p_t is the probability given to the target, alpha_t = alpha for positives and 1 - alpha for negatives (a negative
@@ -103,8 +104,14 @@ def sigmoid_focal_loss(input: Any, target: Any, alpha: float = 0.25, gamma: floa
 TINY = 1e-12  # keeps the power's gradient finite where nothing is wrong
 
 
-def softmax_focal_loss(input: Any, target: Any, weight: Any = None, gamma: float = 2.0, ignore_index: int = IGNORED,
-                       reduction: str = "mean") -> Any:  # fmt: skip
+def softmax_focal_loss(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    gamma: float = 2.0,
+    ignore_index: int = IGNORED,
+    reduction: str = "mean",
+) -> Any:
     """w[t] (1 - p_t)^gamma times the cross-entropy of softmax(input); shapes, weights and mean as in cross_entropy.
 
     Lin et al., ICCV 2017, section 3, for several classes.
@@ -135,8 +142,14 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
     return reduced(loss, reduction)
 
 
-def soft_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean",
-                       label_smoothing: float = 0.0, weight_map: Any = None) -> Any:  # fmt: skip
+def soft_cross_entropy(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    weight_map: Any = None,
+) -> Any:
     """-sum_c weight[c] target[c] log softmax(input)[c]: what cross_entropy does for class probabilities."""
     check_reduction("cross_entropy", reduction)
     target = checked_target("cross_entropy", input, target, reduction)
@@ -160,6 +173,14 @@ def soft_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: s
 
 
 __all__ = [
-    "hinge_embedding_loss", "hinge_loss", "huber_loss", "kl_div", "l1_loss", "mse_loss", "sigmoid_focal_loss",
-    "smooth_l1_loss", "softmax_focal_loss", "squared_hinge_loss",
-]  # fmt: skip
+    "hinge_embedding_loss",
+    "hinge_loss",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "mse_loss",
+    "sigmoid_focal_loss",
+    "smooth_l1_loss",
+    "softmax_focal_loss",
+    "squared_hinge_loss",
+]

@@ -48,8 +48,10 @@ def batched_matmul(xp: Any, a: Array, b: Array) -> Array:
     return a @ b
 
 
-@kernel(out=lambda x, weight, bias: [(x.shape[0], weight.shape[0])],
-        flops=lambda x, weight, bias: 2 * x.size * weight.shape[0])  # fmt: skip
+@kernel(
+    out=lambda x, weight, bias: [(x.shape[0], weight.shape[0])],
+    flops=lambda x, weight, bias: 2 * x.size * weight.shape[0],
+)
 def linear_forward(xp: Any, x: Array, weight: Array, bias: Array | None) -> Array:
     """y[n, o] = sum_i x[n, i] weight[o, i] + bias[o]"""
     y = x @ weight.T
@@ -154,8 +156,10 @@ def matmul(input: Any, other: Any) -> Any:
     if not input.shape or not other.shape:
         raise ValueError(f"matmul: the operands have shapes {shapes}; each needs at least one axis")
     if input.shape[-1] != other.shape[-2 if len(other.shape) > 1 else 0]:
-        raise ValueError(f"matmul: the operands have shapes {shapes}; the last axis of the first must be as long "
-                         "as the last but one of the second")  # fmt: skip
+        raise ValueError(
+            f"matmul: the operands have shapes {shapes}; the last axis of the first must be as long "
+            "as the last but one of the second"
+        )
     try:
         product_shape(input, other)
     except ValueError:
@@ -176,8 +180,9 @@ def bmm(input: Any, mat2: Any) -> Any:
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     """input weight' + bias: (..., I) with weight (O, I) and bias (O) gives (..., O)."""
     if len(weight.shape) != 2 or not input.shape or input.shape[-1] != weight.shape[1]:
-        raise ValueError(f"linear: input has shape {list(input.shape)}, weight {list(weight.shape)}; it takes (..., I) "
-                         "and (O, I)")  # fmt: skip
+        raise ValueError(
+            f"linear: input has shape {list(input.shape)}, weight {list(weight.shape)}; it takes (..., I) and (O, I)"
+        )
     if bias is not None and tuple(bias.shape) != (weight.shape[0],):
         raise ValueError(
             f"linear: bias has shape {list(bias.shape)}; it takes [{weight.shape[0]}], one number an output"

@@ -95,11 +95,25 @@ class Methods(Node):
 
     # elementwise
     add, sub, subtract, mul, multiply = (
-        elementwise.add, elementwise.sub, elementwise.sub, elementwise.mul, elementwise.mul)  # fmt: skip
+        elementwise.add,
+        elementwise.sub,
+        elementwise.sub,
+        elementwise.mul,
+        elementwise.mul,
+    )
     div, divide, true_divide, floor_divide = (
-        elementwise.div, elementwise.div, elementwise.div, elementwise.floor_divide)  # fmt: skip
+        elementwise.div,
+        elementwise.div,
+        elementwise.div,
+        elementwise.floor_divide,
+    )
     pow, maximum, minimum, clamp, clip = (
-        elementwise.pow, elementwise.maximum, elementwise.minimum, elementwise.clamp, elementwise.clamp)  # fmt: skip
+        elementwise.pow,
+        elementwise.maximum,
+        elementwise.minimum,
+        elementwise.clamp,
+        elementwise.clamp,
+    )
     neg, negative, exp, expm1, log, log1p = unary.neg, unary.neg, unary.exp, unary.expm1, unary.log, unary.log1p
     sqrt, rsqrt, square, reciprocal = unary.sqrt, unary.rsqrt, unary.square, unary.reciprocal
     abs, absolute, sign, sin, cos, erf = unary.abs, unary.abs, unary.sign, unary.sin, unary.cos, unary.erf
@@ -134,8 +148,7 @@ class Methods(Node):
         shape.squeeze,
         shape.unsqueeze,
     )
-    permute, transpose, swapaxes, movedim, t = (
-        shape.permute, shape.transpose, shape.transpose, shape.movedim, shape.t)  # fmt: skip
+    permute, transpose, swapaxes, movedim, t = (shape.permute, shape.transpose, shape.transpose, shape.movedim, shape.t)
     expand, expand_as, broadcast_to, clone = shape.expand, shape.expand_as, shape.broadcast_to, shape.clone
     split, chunk, unbind, flip, roll = join.split, join.chunk, join.unbind, join.flip, join.roll
     repeat, tile = join.repeat, join.tile

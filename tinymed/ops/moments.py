@@ -106,14 +106,16 @@ def moment(op: type[Op], name: str, input: Any, dim: Any, unbiased: Any, keepdim
     return op.apply(input, some_axes(name, dim, input.data.ndim), amount, bool(keepdim))
 
 
-def var(input: Any, dim: Dim = None, unbiased: bool | None = None, keepdim: bool = False, *,
-        correction: float | None = None) -> Any:  # fmt: skip
+def var(
+    input: Any, dim: Dim = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+) -> Any:
     """The variance over dim (None: all), divided by n - correction (1 by default)."""
     return moment(Var, "var", input, dim, unbiased, keepdim, correction)
 
 
-def std(input: Any, dim: Dim = None, unbiased: bool | None = None, keepdim: bool = False, *,
-        correction: float | None = None) -> Any:  # fmt: skip
+def std(
+    input: Any, dim: Dim = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+) -> Any:
     """The standard deviation over dim (None: all): the root of var with the same arguments."""
     return moment(Std, "std", input, dim, unbiased, keepdim, correction)
 

@@ -55,8 +55,18 @@ def channel_stats(x: Array, *_: Any) -> list[tuple[int, ...]]:
     return [x.shape, (x.shape[1],), (x.shape[1],)]
 
 
-def update_running(xp: Any, mean: Array, var: Array, n: int, running_mean: Any, running_var: Any, count: Any,
-                   momentum: float, corrected: bool, unbiased: bool) -> None:  # fmt: skip
+def update_running(
+    xp: Any,
+    mean: Array,
+    var: Array,
+    n: int,
+    running_mean: Any,
+    running_var: Any,
+    count: Any,
+    momentum: float,
+    corrected: bool,
+    unbiased: bool,
+) -> None:
     """running += rate (batch - running), in place;  rate = momentum, or max(momentum, 1 / count) if corrected."""
     if n == 0:
         return
@@ -71,14 +81,26 @@ def update_running(xp: Any, mean: Array, var: Array, n: int, running_mean: Any, 
 
 
 @kernel(out=channel_stats, writes="running_mean running_var count", flops=lambda x, *_: 8 * x.size)
-def batch_norm_forward(xp: Any, x: Array, weight: Any, bias: Any, running_mean: Any, running_var: Any, count: Any,
-                       momentum: float, eps: float, corrected: bool, unbiased: bool) -> Any:  # fmt: skip
+def batch_norm_forward(
+    xp: Any,
+    x: Array,
+    weight: Any,
+    bias: Any,
+    running_mean: Any,
+    running_var: Any,
+    count: Any,
+    momentum: float,
+    eps: float,
+    corrected: bool,
+    unbiased: bool,
+) -> Any:
     """y = weight (x - mean) rstd + bias, moments of each channel; also mean, rstd; the running ones move on."""
     mean, centred, var = moments(xp, x, over_batch(x))
     rstd = 1 / xp.sqrt(var + eps)
     n = x.size // max(1, x.shape[1])
-    update_running(xp, mean.reshape(-1), var.reshape(-1), n, running_mean, running_var, count, momentum, corrected,
-                   unbiased)  # fmt: skip
+    update_running(
+        xp, mean.reshape(-1), var.reshape(-1), n, running_mean, running_var, count, momentum, corrected, unbiased
+    )
     w, b = (None if v is None else per_channel(v, x.ndim) for v in (weight, bias))
     return affine(centred * rstd, w, b), mean.reshape(-1), rstd.reshape(-1)
 
@@ -112,11 +134,24 @@ class BatchNorm(Op):
     Ioffe & Szegedy, ICML 2015, algorithms 1 and 2.
     """
 
-    def forward(self, x: Array, weight: Any, bias: Any, running_mean: Any, running_var: Any, count: Any,
-                training: bool, momentum: float, eps: float, corrected: bool, unbiased: bool) -> Array:  # fmt: skip
+    def forward(
+        self,
+        x: Array,
+        weight: Any,
+        bias: Any,
+        running_mean: Any,
+        running_var: Any,
+        count: Any,
+        training: bool,
+        momentum: float,
+        eps: float,
+        corrected: bool,
+        unbiased: bool,
+    ) -> Array:
         if training:
-            y, mean, rstd = self.k.batch_norm_forward(x, weight, bias, running_mean, running_var, count, momentum,
-                                                      eps, corrected, unbiased)  # fmt: skip
+            y, mean, rstd = self.k.batch_norm_forward(
+                x, weight, bias, running_mean, running_var, count, momentum, eps, corrected, unbiased
+            )
         else:
             y, mean, rstd = self.k.batch_norm_inference(x, weight, bias, running_mean, running_var, eps)
         self.save(x, weight, mean, rstd, training)
@@ -140,8 +175,19 @@ class BatchNorm(Op):
         return x, weight, bias, mean, var, count, training, draw.choice((0.1, 0.5)), draw.choice((1e-5, 1e-3)), *rule
 
     @staticmethod
-    def oracle(torch: Any, x: Any, weight: Any, bias: Any, mean: Any, var: Any, count: Any, training: bool,
-               momentum: float, eps: float, *_: Any) -> Any:  # fmt: skip
+    def oracle(
+        torch: Any,
+        x: Any,
+        weight: Any,
+        bias: Any,
+        mean: Any,
+        var: Any,
+        count: Any,
+        training: bool,
+        momentum: float,
+        eps: float,
+        *_: Any,
+    ) -> Any:
         mean, var = (None if v is None else v.clone() for v in (mean, var))
         return torch.nn.functional.batch_norm(x, mean, var, weight, bias, training, momentum, eps)
 
@@ -163,8 +209,10 @@ def layer_norm_forward(xp: Any, x: Array, weight: Any, bias: Any, axes: int, eps
     return affine(centred * rstd, weight, bias), mean, rstd
 
 
-@kernel(out=lambda dy, x, weight, mean, rstd, axes: [x.shape, x.shape[x.ndim - axes :], x.shape[x.ndim - axes :]],
-        flops=lambda dy, *_: 10 * dy.size)  # fmt: skip
+@kernel(
+    out=lambda dy, x, weight, mean, rstd, axes: [x.shape, x.shape[x.ndim - axes :], x.shape[x.ndim - axes :]],
+    flops=lambda dy, *_: 10 * dy.size,
+)
 def layer_norm_backward(xp: Any, dy: Array, x: Array, weight: Any, mean: Array, rstd: Array, axes: int) -> Any:
     """dx = rstd (g - mean(g) - xhat mean(g xhat)), g = weight dy;  dweight = sum dy xhat;  dbias = sum dy."""
     outer, inner = tuple(range(x.ndim - axes)), tuple(range(x.ndim - axes, x.ndim))
@@ -213,8 +261,9 @@ def grouped(x: Array, groups: int) -> Array:
     return x.reshape(x.shape[0], groups, x.size // max(1, x.shape[0] * groups))
 
 
-@kernel(out=lambda x, weight, bias, groups, eps: [x.shape, *[(x.shape[0], groups, 1)] * 2],
-        flops=lambda x, *_: 8 * x.size)  # fmt: skip
+@kernel(
+    out=lambda x, weight, bias, groups, eps: [x.shape, *[(x.shape[0], groups, 1)] * 2], flops=lambda x, *_: 8 * x.size
+)
 def group_norm_forward(xp: Any, x: Array, weight: Any, bias: Any, groups: int, eps: float) -> Any:
     """y = weight (x - mean) rstd + bias, moments of each group of channels; also mean, rstd: (N, groups, 1)."""
     mean, centred, var = moments(xp, grouped(x, groups), (2,))
@@ -277,9 +326,19 @@ def instance_norm_update(xp: Any, x: Array, running_mean: Array, running_var: Ar
 RULES = ("torch", "keras", "corrected")
 
 
-def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,
-               training: bool = False, momentum: float = 0.1, eps: float = 1e-5, *, statistics: str = "torch",
-               count: Any = None) -> Any:  # fmt: skip
+def batch_norm(
+    input: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    *,
+    statistics: str = "torch",
+    count: Any = None,
+) -> Any:
     """(x - mean) / sqrt(var + eps) * weight + bias for each channel of (N, C, *space).
 
     training: mean and biased variance are the batch's, and running_mean and running_var (C,) are updated in place by
@@ -301,17 +360,31 @@ def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = No
         raise ValueError("batch_norm: running_mean and running_var are given together or not at all")
     shape, training = input.shape, training or running_mean is None
     if training and input.data.size == shape[1] != 0:
-        raise ValueError(f"batch_norm: training needs more than 1 value per channel, input is {list(shape)}; use a "
-                         "larger batch (drop the last incomplete one) or evaluate with running statistics")  # fmt: skip
+        raise ValueError(
+            f"batch_norm: training needs more than 1 value per channel, input is {list(shape)}; use a "
+            "larger batch (drop the last incomplete one) or evaluate with running statistics"
+        )
     if training:
         written(running_mean, running_var, count)
     rate = 1.0 - momentum if statistics == "keras" else momentum
-    return BatchNorm.apply(input, weight, bias, running_mean, running_var, count, training, float(rate), float(eps),
-                           statistics == "corrected", statistics != "keras")  # fmt: skip
+    return BatchNorm.apply(
+        input,
+        weight,
+        bias,
+        running_mean,
+        running_var,
+        count,
+        training,
+        float(rate),
+        float(eps),
+        statistics == "corrected",
+        statistics != "keras",
+    )
 
 
-def layer_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None,
-               eps: float = 1e-5) -> Any:  # fmt: skip
+def layer_norm(
+    input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Any:
     """Normalise each sample over its last axes, of shape normalized_shape; weight and bias have that shape."""
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not shape or input.shape[-len(shape) :] != shape:
@@ -328,13 +401,22 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
     if num_groups < 1 or input.shape[1] % num_groups:
         raise ValueError(f"group_norm: {input.shape[1]} channels cannot be cut into {num_groups} equal groups")
     if input.data.size == num_groups:
-        raise ValueError(f"group_norm: needs more than 1 value per group, input is {list(input.shape)}, "
-                         f"num_groups {num_groups}")  # fmt: skip
+        raise ValueError(
+            f"group_norm: needs more than 1 value per group, input is {list(input.shape)}, num_groups {num_groups}"
+        )
     return GroupNorm.apply(input, weight, bias, int(num_groups), float(eps))
 
 
-def instance_norm(input: Any, running_mean: Any = None, running_var: Any = None, weight: Any = None, bias: Any = None,
-                  use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5) -> Any:  # fmt: skip
+def instance_norm(
+    input: Any,
+    running_mean: Any = None,
+    running_var: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
     """Normalise each channel of each sample of (N, C, *space).
 
     use_input_stats: by its own statistics, updating running_mean and running_var (C,) in place if given; otherwise by

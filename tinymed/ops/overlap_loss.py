@@ -26,9 +26,18 @@ __all__ = ["dice_loss", "focal_tversky_loss", "jaccard_loss", "tanimoto_loss", "
 TINY = 1e-7  # keeps the power's gradient finite where nothing is wrong
 
 
-def dice_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = IGNORED, reduction: str = "mean", *,
-              squared: bool = False, smooth: float = 1e-5, batch: bool = False,
-              weight_map: Any = None) -> Any:  # fmt: skip
+def dice_loss(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = IGNORED,
+    reduction: str = "mean",
+    *,
+    squared: bool = False,
+    smooth: float = 1e-5,
+    batch: bool = False,
+    weight_map: Any = None,
+) -> Any:
     """1 - Dice of probabilities (N, C, *space).
 
     target: class numbers (N, *space), for C = 1 numbers 0 and 1, or probabilities of the input's shape.  weight (C,):
@@ -41,25 +50,54 @@ def dice_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = I
     return averaged("dice_loss", index, weight, reduction)
 
 
-def jaccard_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = IGNORED, reduction: str = "mean", *,
-                 squared: bool = False, smooth: float = 1e-5, batch: bool = False,
-                 weight_map: Any = None) -> Any:  # fmt: skip
+def jaccard_loss(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = IGNORED,
+    reduction: str = "mean",
+    *,
+    squared: bool = False,
+    smooth: float = 1e-5,
+    batch: bool = False,
+    weight_map: Any = None,
+) -> Any:
     """1 - Jaccard (intersection over union) of probabilities; arguments as in dice_loss.  Rahman & Wang 2016."""
     t, p, g = overlaps("jaccard_loss", input, target, ignore_index, weight_map, squared, batch)
     index = div(add(t, smooth), add(sub(add(p, g), t), smooth))
     return averaged("jaccard_loss", index, weight, reduction)
 
 
-def tanimoto_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = IGNORED, reduction: str = "mean", *,
-                  smooth: float = 1e-5, batch: bool = False, weight_map: Any = None) -> Any:  # fmt: skip
+def tanimoto_loss(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = IGNORED,
+    reduction: str = "mean",
+    *,
+    smooth: float = 1e-5,
+    batch: bool = False,
+    weight_map: Any = None,
+) -> Any:
     """1 - t / (sum p^2 + sum g^2 - t): Jaccard with squared sums, for grey truths too; arguments as in dice_loss."""
-    return jaccard_loss(input, target, weight, ignore_index, reduction, squared=True, smooth=smooth, batch=batch,
-                        weight_map=weight_map)  # fmt: skip
+    return jaccard_loss(
+        input, target, weight, ignore_index, reduction, squared=True, smooth=smooth, batch=batch, weight_map=weight_map
+    )
 
 
-def tversky_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = IGNORED, reduction: str = "mean", *,
-                 alpha: float = 0.5, beta: float = 0.5, smooth: float = 1e-5, batch: bool = False,
-                 weight_map: Any = None) -> Any:  # fmt: skip
+def tversky_loss(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = IGNORED,
+    reduction: str = "mean",
+    *,
+    alpha: float = 0.5,
+    beta: float = 0.5,
+    smooth: float = 1e-5,
+    batch: bool = False,
+    weight_map: Any = None,
+) -> Any:
     """1 - Tversky's index: alpha weighs false positives, beta false negatives; arguments as in dice_loss.
 
     Both 1/2 is Dice, both 1 Jaccard.
@@ -68,30 +106,53 @@ def tversky_loss(input: Any, target: Any, weight: Any = None, ignore_index: int 
     return averaged("tversky_loss", index, weight, reduction)
 
 
-def focal_tversky_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = IGNORED,
-                       reduction: str = "mean", *, alpha: float = 0.25, beta: float = 0.75, gamma: float = 0.75,
-                       smooth: float = 1.0, batch: bool = True, weight_map: Any = None) -> Any:  # fmt: skip
+def focal_tversky_loss(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = IGNORED,
+    reduction: str = "mean",
+    *,
+    alpha: float = 0.25,
+    beta: float = 0.75,
+    gamma: float = 0.75,
+    smooth: float = 1.0,
+    batch: bool = True,
+    weight_map: Any = None,
+) -> Any:
     """(1 - Tversky's index)^gamma.  Abraham & Khan 2019; the defaults are those of DC-UNet's code (Lou et al. 2021)."""
     index = tversky_index("focal_tversky_loss", input, target, ignore_index, alpha, beta, smooth, batch, weight_map)
     return averaged("focal_tversky_loss", index, weight, reduction, gamma)
 
 
-def tversky_index(name: str, input: Any, target: Any, ignore_index: int, alpha: float, beta: float, smooth: float,
-                  batch: bool, weight_map: Any) -> Any:  # fmt: skip
+def tversky_index(
+    name: str,
+    input: Any,
+    target: Any,
+    ignore_index: int,
+    alpha: float,
+    beta: float,
+    smooth: float,
+    batch: bool,
+    weight_map: Any,
+) -> Any:
     """t / (t + alpha (sum p - t) + beta (sum g - t)), smoothed, for each image and class."""
     t, p, g = overlaps(name, input, target, ignore_index, weight_map, False, batch)
     wrong = add(mul(sub(p, t), alpha), mul(sub(g, t), beta))
     return div(add(t, smooth), add(add(t, wrong), smooth))
 
 
-def overlaps(name: str, input: Any, target: Any, ignore_index: int, weight_map: Any, squared: bool,
-             batch: bool) -> tuple[Any, Any, Any]:  # fmt: skip
+def overlaps(
+    name: str, input: Any, target: Any, ignore_index: int, weight_map: Any, squared: bool, batch: bool
+) -> tuple[Any, Any, Any]:
     """(sum p g, sum p, sum g) for each image and class, (N, C), or (C,) over the batch; squared: of p^2 and g^2."""
     truth, share = as_probabilities(name, input, target, ignore_index)
     if weight_map is not None:
         if tuple(weight_map.shape) != (input.shape[0], *input.shape[2:]):
-            raise ValueError(f"{name}: weight_map has shape {list(weight_map.shape)}, input {list(input.shape)} takes "
-                             f"{[input.shape[0], *input.shape[2:]]}")  # fmt: skip
+            raise ValueError(
+                f"{name}: weight_map has shape {list(weight_map.shape)}, input {list(input.shape)} takes "
+                f"{[input.shape[0], *input.shape[2:]]}"
+            )
         wide = reshape(weight_map, (input.shape[0], 1, *input.shape[2:]))
         share = wide if share is None else mul(share, wide)
     axes = tuple(a for a in range(len(input.shape)) if a > 1 or (batch and a == 0))
@@ -107,8 +168,10 @@ def as_probabilities(name: str, input: Any, target: Any, ignore_index: int) -> t
     classes, pixels = input.shape[1], (input.shape[0], *input.shape[2:])
     if target.dtype.kind == "f":
         if target.shape != input.shape:
-            raise ValueError(f"{name}: target has shape {list(target.shape)}, input {list(input.shape)}; probabilities "
-                             "must be of one shape, class numbers are integers")  # fmt: skip
+            raise ValueError(
+                f"{name}: target has shape {list(target.shape)}, input {list(input.shape)}; probabilities "
+                "must be of one shape, class numbers are integers"
+            )
         return as_type(target, input), None
     if tuple(target.shape) != pixels:
         raise ValueError(

@@ -100,8 +100,7 @@ Window = tuple[tuple[int, int], tuple[int, int], tuple[int, int], tuple[int, int
 
 def positions(shape: Sequence[int], window: Window) -> tuple[int, int]:
     """How many blocks fit down and across."""
-    down, across = ((n + 2 * p - d * (k - 1) - 1) // s + 1
-                    for n, k, d, p, s in zip(shape[2:], *window, strict=True))  # fmt: skip
+    down, across = ((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, d, p, s in zip(shape[2:], *window, strict=True))
     return down, across
 
 
@@ -197,8 +196,10 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     for axis, (n, (before, after)) in enumerate(zip(input.shape, widths, strict=True)):
         most = n - 1 if mode == "reflect" else n if mode == "circular" else None if n else 0
         if min(before, after) < 0 or (most is not None and (before or after) and max(before, after) > most):
-            raise ValueError(f"pad: widths {(before, after)} of axis {axis} (length {n}) are not possible in mode "
-                             f"{mode!r}; {'from 0' if most is None else f'from 0 to {max(most, 0)}'}")  # fmt: skip
+            raise ValueError(
+                f"pad: widths {(before, after)} of axis {axis} (length {n}) are not possible in mode "
+                f"{mode!r}; {'from 0' if most is None else f'from 0 to {max(most, 0)}'}"
+            )
     return PadBorder.apply(input, widths, mode)
 
 
@@ -206,11 +207,17 @@ def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, st
     """The sliding blocks of images (N, C, H, W) as columns: (N, C kernel_h kernel_w, number of blocks)."""
     if input.data.ndim != 4:
         raise ValueError(f"unfold: input must be (N, C, H, W), got {list(input.shape)}")
-    window: Any = (per_axis("unfold", "kernel_size", kernel_size, 2), per_axis("unfold", "dilation", dilation, 2),
-                   per_axis("unfold", "padding", padding, 2, 0), per_axis("unfold", "stride", stride, 2))  # fmt: skip
+    window: Any = (
+        per_axis("unfold", "kernel_size", kernel_size, 2),
+        per_axis("unfold", "dilation", dilation, 2),
+        per_axis("unfold", "padding", padding, 2, 0),
+        per_axis("unfold", "stride", stride, 2),
+    )
     if min(positions(input.shape, window)) < 1:
-        raise ValueError(f"unfold: a block of {window[0]} with dilation {window[1]} does not fit {list(input.shape)} "
-                         f"padded by {window[2]}")  # fmt: skip
+        raise ValueError(
+            f"unfold: a block of {window[0]} with dilation {window[1]} does not fit {list(input.shape)} "
+            f"padded by {window[2]}"
+        )
     return Unfold.apply(input, window)
 
 

@@ -23,7 +23,7 @@ from .space import (
     planar,
     remembered,
     shifted,
-    taps,  # fmt: skip
+    taps,
 )
 
 __all__ = ["avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool2d", "max_pool3d"]
@@ -41,14 +41,19 @@ def winner_shapes(x: Array, kernel: Sizes, size: Sizes) -> list[Any]:
 
 def around(space: Sizes, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, size: Sizes) -> Pairs:
     """What to add before and after each axis so that `size` windows fit exactly; negative: pixels no window sees."""
-    return tuple((b, (m - 1) * s + e - n - b) for n, s, b, m, e in
-                 zip(space, stride, before, size, extent(kernel, dilation), strict=True))  # fmt: skip
+    return tuple(
+        (b, (m - 1) * s + e - n - b)
+        for n, s, b, m, e in zip(space, stride, before, size, extent(kernel, dilation), strict=True)
+    )
 
 
-@kernel(out=lambda x, kernel, *how: winner_shapes(x, kernel, how[-1]),
-        flops=lambda x, kernel, *how: prod(x.shape[:2]) * prod(how[-1]) * prod(kernel))  # fmt: skip
-def max_pool2d_forward(xp: Any, x: Array, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes,
-                       size: Sizes) -> tuple[Array, Array]:  # fmt: skip
+@kernel(
+    out=lambda x, kernel, *how: winner_shapes(x, kernel, how[-1]),
+    flops=lambda x, kernel, *how: prod(x.shape[:2]) * prod(how[-1]) * prod(kernel),
+)
+def max_pool2d_forward(
+    xp: Any, x: Array, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, size: Sizes
+) -> tuple[Array, Array]:
     """y = the largest x of each window, index = the number of its tap; the first of equals, and NaN above all."""
     edges = around(x.shape[2:], kernel, stride, before, dilation, size)
     inside = padded(xp, xp.ones(x.shape[2:], bool), edges, False)
@@ -64,8 +69,9 @@ def max_pool2d_forward(xp: Any, x: Array, kernel: Sizes, stride: Sizes, before: 
 
 
 @kernel(out=lambda dy, index, x_shape, *_: [x_shape], flops=lambda dy, *_: dy.size)
-def max_pool2d_backward(xp: Any, dy: Array, index: Array, x_shape: Sizes, kernel: Sizes, stride: Sizes, before: Sizes,
-                        dilation: Sizes) -> Array:  # fmt: skip
+def max_pool2d_backward(
+    xp: Any, dy: Array, index: Array, x_shape: Sizes, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
+) -> Array:
     """dx at the winner of each window += dy."""
     size = dy.shape[2:]
     edges = around(x_shape[2:], kernel, stride, before, dilation, size)
@@ -76,8 +82,10 @@ def max_pool2d_backward(xp: Any, dy: Array, index: Array, x_shape: Sizes, kernel
     return padded(xp, dx, tuple((-a, -b) for a, b in edges))
 
 
-@kernel(out=lambda x, kernel, *how: winner_shapes(x, kernel, how[-1]),
-        flops=lambda x, kernel, *how: prod(x.shape[:2]) * prod(how[-1]) * prod(kernel))  # fmt: skip
+@kernel(
+    out=lambda x, kernel, *how: winner_shapes(x, kernel, how[-1]),
+    flops=lambda x, kernel, *how: prod(x.shape[:2]) * prod(how[-1]) * prod(kernel),
+)
 def max_pool3d_forward(xp: Any, *args: Any) -> Any:
     """max_pool2d_forward with one axis more."""
     return max_pool2d_forward(xp, *args)
@@ -108,8 +116,16 @@ class MaxPool(Op):
     input's flattened axes of space.  Weng et al. 1992; Riesenhuber & Poggio 1999.
     """
 
-    def forward(self, x: Array, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, size: Sizes,
-                return_indices: bool = False) -> Any:  # fmt: skip
+    def forward(
+        self,
+        x: Array,
+        kernel: Sizes,
+        stride: Sizes,
+        before: Sizes,
+        dilation: Sizes,
+        size: Sizes,
+        return_indices: bool = False,
+    ) -> Any:
         rank = len(kernel)
         how: tuple[Sizes, ...] = (kernel, stride, before, dilation)
         if rank == 1:
@@ -159,8 +175,10 @@ def places(
         m = (n + before + after - e + (s - 1 if ceil_mode else 0)) // s + 1
         size.append(m - 1 if ceil_mode and (m - 1) * s >= n + before else m)
     if min(size) < 1:
-        raise ValueError(f"{op}: the window covers {list(extent(kernel, dilation))} pixels, the input {list(space)} "
-                         f"with padding {list(padding)}; it takes windows no larger than the padded input")  # fmt: skip
+        raise ValueError(
+            f"{op}: the window covers {list(extent(kernel, dilation))} pixels, the input {list(space)} "
+            f"with padding {list(padding)}; it takes windows no larger than the padded input"
+        )
     return tuple(size)
 
 
@@ -213,42 +231,47 @@ def windows_of(space: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs, size:
     return [boxes(*how) for how in zip(space, kernel, stride, padding, size, strict=True)]
 
 
-def divisors_of(space: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs, size: Sizes, include_pad: bool,
-                divisor: int) -> list[list[int]]:  # fmt: skip
+def divisors_of(
+    space: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs, size: Sizes, include_pad: bool, divisor: int
+) -> list[list[int]]:
     """What the sum of a window is divided by, as factors for each axis: its pixels, or the divisor given (not 0)."""
     if divisor:
         return [[divisor] * size[0], *([1] * m for m in size[1:])]
     return [counts(*how, include_pad) for how in zip(space, kernel, stride, padding, size, strict=True)]
 
 
-@kernel(out=lambda x, kernel, stride, padding, size, *_: [(*x.shape[:2], *size)],
-        flops=lambda x, kernel, stride, padding, size, *_: prod(x.shape[:2]) * prod(size) * prod(kernel))  # fmt: skip
-def avg_pool2d_forward(xp: Any, x: Array, kernel: Sizes, stride: Sizes, padding: Pairs, size: Sizes, include_pad: bool,
-                       divisor: int) -> Array:  # fmt: skip
+@kernel(
+    out=lambda x, kernel, stride, padding, size, *_: [(*x.shape[:2], *size)],
+    flops=lambda x, kernel, stride, padding, size, *_: prod(x.shape[:2]) * prod(size) * prod(kernel),
+)
+def avg_pool2d_forward(
+    xp: Any, x: Array, kernel: Sizes, stride: Sizes, padding: Pairs, size: Sizes, include_pad: bool, divisor: int
+) -> Array:
     """y = the sum of x over each window / the number of its pixels."""
     sums = box_sums(xp, x, windows_of(x.shape[2:], kernel, stride, padding, size))
     return divided(xp, sums, divisors_of(x.shape[2:], kernel, stride, padding, size, include_pad, divisor))
 
 
-@kernel(out=lambda dy, x_shape, *_: [x_shape],
-        flops=lambda dy, x_shape, kernel, *_: dy.size * (1 + prod(kernel)))  # fmt: skip
-def avg_pool2d_backward(xp: Any, dy: Array, x_shape: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs,
-                        include_pad: bool, divisor: int) -> Array:  # fmt: skip
+@kernel(out=lambda dy, x_shape, *_: [x_shape], flops=lambda dy, x_shape, kernel, *_: dy.size * (1 + prod(kernel)))
+def avg_pool2d_backward(
+    xp: Any, dy: Array, x_shape: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs, include_pad: bool, divisor: int
+) -> Array:
     """dx += dy / the number of its pixels, over each window."""
     space, size = x_shape[2:], dy.shape[2:]
     dy = divided(xp, dy, divisors_of(space, kernel, stride, padding, size, include_pad, divisor))
     return box_spread(xp, dy, windows_of(space, kernel, stride, padding, size), space)
 
 
-@kernel(out=lambda x, kernel, stride, padding, size, *_: [(*x.shape[:2], *size)],
-        flops=lambda x, kernel, stride, padding, size, *_: prod(x.shape[:2]) * prod(size) * prod(kernel))  # fmt: skip
+@kernel(
+    out=lambda x, kernel, stride, padding, size, *_: [(*x.shape[:2], *size)],
+    flops=lambda x, kernel, stride, padding, size, *_: prod(x.shape[:2]) * prod(size) * prod(kernel),
+)
 def avg_pool3d_forward(xp: Any, *args: Any) -> Array:
     """avg_pool2d_forward with one axis more."""
     return avg_pool2d_forward(xp, *args)
 
 
-@kernel(out=lambda dy, x_shape, *_: [x_shape],
-        flops=lambda dy, x_shape, kernel, *_: dy.size * (1 + prod(kernel)))  # fmt: skip
+@kernel(out=lambda dy, x_shape, *_: [x_shape], flops=lambda dy, x_shape, kernel, *_: dy.size * (1 + prod(kernel)))
 def avg_pool3d_backward(xp: Any, *args: Any) -> Array:
     """avg_pool2d_backward with one axis more."""
     return avg_pool2d_backward(xp, *args)
@@ -260,8 +283,16 @@ class AvgPool(Op):
     include_pad: zeros of the padding count as pixels of the window.  LeCun et al. 1989.
     """
 
-    def forward(self, x: Array, kernel: Sizes, stride: Sizes, padding: Pairs, size: Sizes, include_pad: bool = True,
-                divisor: int = 0) -> Array:  # fmt: skip
+    def forward(
+        self,
+        x: Array,
+        kernel: Sizes,
+        stride: Sizes,
+        padding: Pairs,
+        size: Sizes,
+        include_pad: bool = True,
+        divisor: int = 0,
+    ) -> Array:
         rank = len(kernel)
         images = as_images(x, rank)
         how = planar(kernel, 1), planar(stride, 1), planar(padding, (0, 0))
@@ -317,14 +348,28 @@ def draw_window(draw: Any, dilated: bool) -> tuple[Any, ...]:
 # ------------------------------------------------------------------------------------------- public functions
 
 
-def max_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
-               ceil_mode: bool = False, return_indices: bool = False) -> Any:  # fmt: skip
+def max_pool1d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
     """The largest value of each window of (N, C, L) or (C, L); see max_pool2d."""
     return maximum("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-def max_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
-               ceil_mode: bool = False, return_indices: bool = False) -> Any:  # fmt: skip
+def max_pool2d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
     """The largest value of each window of (N, C, H, W) or (C, H, W).
 
     stride: kernel_size if None.  padding: counts as -inf; at most half the window.  ceil_mode: also windows that stick
@@ -334,20 +379,40 @@ def max_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
     return maximum("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-def max_pool3d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
-               ceil_mode: bool = False, return_indices: bool = False) -> Any:  # fmt: skip
+def max_pool3d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
     """The largest value of each window of (N, C, D, H, W) or (C, D, H, W); see max_pool2d."""
     return maximum("max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-def avg_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
-               count_include_pad: bool = True) -> Any:  # fmt: skip
+def avg_pool1d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Any:
     """The mean of each window of (N, C, L) or (C, L); see avg_pool2d."""
     return average("avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
-def avg_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
-               count_include_pad: bool = True, divisor_override: int | None = None) -> Any:  # fmt: skip
+def avg_pool2d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Any:
     """The mean of each window of (N, C, H, W) or (C, H, W).
 
     stride: kernel_size if None.  padding: zeros, at most half the window; count_include_pad: they count as pixels.
@@ -356,33 +421,61 @@ def avg_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
     return average("avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
-def avg_pool3d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
-               count_include_pad: bool = True, divisor_override: int | None = None) -> Any:  # fmt: skip
+def avg_pool3d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Any:
     """The mean of each window of (N, C, D, H, W) or (C, D, H, W); see avg_pool2d."""
     return average("avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
-def maximum(op: str, rank: int, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
-            return_indices: bool) -> Any:  # fmt: skip
+def maximum(
+    op: str,
+    rank: int,
+    input: Any,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: bool,
+    return_indices: bool,
+) -> Any:
     """Check the arguments of max_pool{1,2,3}d and apply MaxPool."""
     kernel, strides, _, before, dilations, size = windows(
-        op, rank, (input.shape, input.dtype), kernel_size, stride, padding, dilation, ceil_mode)  # fmt: skip
+        op, rank, (input.shape, input.dtype), kernel_size, stride, padding, dilation, ceil_mode
+    )
     return MaxPool.apply(input, kernel, strides, before, dilations, size, bool(return_indices))
 
 
-def average(op: str, rank: int, input: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool,
-            count_include_pad: bool, divisor_override: int | None) -> Any:  # fmt: skip
+def average(
+    op: str,
+    rank: int,
+    input: Any,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: int | None,
+) -> Any:
     """Check the arguments of avg_pool{1,2,3}d and apply AvgPool."""
     kernel, strides, edges, _, _, size = windows(
-        op, rank, (input.shape, input.dtype), kernel_size, stride, padding, 1, ceil_mode)  # fmt: skip
+        op, rank, (input.shape, input.dtype), kernel_size, stride, padding, 1, ceil_mode
+    )
     if divisor_override is not None and (not isinstance(divisor_override, int) or divisor_override == 0):
         raise ValueError(f"{op}: divisor_override is {divisor_override!r}; it takes an int other than 0, or None")
     return AvgPool.apply(input, kernel, strides, edges, size, bool(count_include_pad), divisor_override or 0)
 
 
 @remembered
-def windows(op: str, rank: int, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any,
-            ceil_mode: bool) -> tuple[Sizes, Sizes, Pairs, Sizes, Sizes, Sizes]:  # fmt: skip
+def windows(
+    op: str, rank: int, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
+) -> tuple[Sizes, Sizes, Pairs, Sizes, Sizes, Sizes]:
     """(kernel, stride, padding, before, dilation, places) with an entry an axis, for an input of this (shape, dtype).
 
     before: the padding before each axis.

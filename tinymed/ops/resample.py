@@ -51,8 +51,10 @@ def resampled(xp: Any, x: Array, lattice: list[Taps]) -> Array:
     for axis, places in enumerate(lattice, 2):
         column = (-1, *[1] * (x.ndim - axis - 1))
         columns = [list(zip(*tap, strict=True)) for tap in zip(*places, strict=True)]
-        x = sum(xp.take(x, xp.asarray(pixels), axis) * xp.asarray(weights, x.dtype).reshape(column)
-                for pixels, weights in columns)  # fmt: skip
+        x = sum(
+            xp.take(x, xp.asarray(pixels), axis) * xp.asarray(weights, x.dtype).reshape(column)
+            for pixels, weights in columns
+        )
     return x
 
 
@@ -216,8 +218,14 @@ def draw_resize(draw: Any) -> tuple[Any, Sizes, Steps]:
 # ------------------------------------------------------------------------------------------- public functions
 
 
-def interpolate(input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
-                align_corners: bool | None = None, recompute_scale_factor: bool | None = None) -> Any:  # fmt: skip
+def interpolate(
+    input: Any,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+) -> Any:
     """Resize the axes of space of (N, C, L), (N, C, H, W) or (N, C, D, H, W).
 
     size (int or one an axis) or scale_factor (number or one an axis; the new length is floor(length * factor)).  mode:
@@ -266,7 +274,8 @@ def target(space: Sizes, size: Any, scale_factor: Any, recompute: bool) -> tuple
     return new, tuple(n / m if recompute else 1 / s for n, m, s in zip(space, new, scales, strict=True))
 
 
-def upsample(input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
-             align_corners: bool | None = None) -> Any:  # fmt: skip
+def upsample(
+    input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None
+) -> Any:
     """The older name of interpolate."""
     return interpolate(input, size, scale_factor, mode, align_corners)

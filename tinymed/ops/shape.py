@@ -126,8 +126,10 @@ def reshape(input: Any, *shape: Any) -> Any:
     rest = math.prod(n for n in wanted if n != -1)
     fits = size % rest == 0 if holes and rest else size == rest and not holes
     if holes > 1 or min(wanted, default=0) < -1 or not fits:
-        raise ValueError(f"reshape: {list(input.shape)} ({size} elements) does not fit {list(wanted)}; at most one "
-                         "length may be -1, and then the others must divide the number of elements")  # fmt: skip
+        raise ValueError(
+            f"reshape: {list(input.shape)} ({size} elements) does not fit {list(wanted)}; at most one "
+            "length may be -1, and then the others must divide the number of elements"
+        )
     return Reshape.apply(input, tuple(size // rest if n == -1 else n for n in wanted))
 
 
@@ -183,8 +185,9 @@ def expand(input: Any, *shape: Any) -> Any:
     extra = len(wanted) - len(have)
     full = tuple(have[i - extra] if n == -1 and i >= extra else n for i, n in enumerate(wanted))
     if extra < 0 or any(n < 0 for n in full) or any(h not in (1, n) for h, n in zip(have, full[extra:], strict=True)):
-        raise ValueError(f"expand: {list(have)} cannot become {list(wanted)}; only axes of length 1 grow, and new axes "
-                         "come first")  # fmt: skip
+        raise ValueError(
+            f"expand: {list(have)} cannot become {list(wanted)}; only axes of length 1 grow, and new axes come first"
+        )
     return Expand.apply(input, full)
 
 
@@ -218,6 +221,16 @@ def clone(input: Any) -> Any:
 view, swapaxes = reshape, transpose
 
 __all__ = [
-    "broadcast_to", "clone", "expand", "flatten", "movedim", "permute", "reshape", "squeeze", "swapaxes", "t",
-    "transpose", "unsqueeze",
-]  # fmt: skip
+    "broadcast_to",
+    "clone",
+    "expand",
+    "flatten",
+    "movedim",
+    "permute",
+    "reshape",
+    "squeeze",
+    "swapaxes",
+    "t",
+    "transpose",
+    "unsqueeze",
+]

@@ -312,5 +312,14 @@ def celu(input: Any, alpha: float = 1.0) -> Any:
 
 
 __all__ = [
-    "celu", "elu", "logsigmoid", "scaled_tanh", "selu", "sigmoid", "softplus", "softsign", "softtanh", "tanh",
-]  # fmt: skip
+    "celu",
+    "elu",
+    "logsigmoid",
+    "scaled_tanh",
+    "selu",
+    "sigmoid",
+    "softplus",
+    "softsign",
+    "softtanh",
+    "tanh",
+]

@@ -75,8 +75,10 @@ def same_padding(size: Sequence[int], kernel: Sequence[int], stride: Any = 1, di
     strides, dilations = (per_axis("same_padding", n, v, rank) for n, v in (("stride", stride), ("dilation", dilation)))
     if len(kernel) != rank:
         raise ValueError(f"same_padding: kernel is {tuple(kernel)}, size is {tuple(size)}; they need one entry an axis")
-    totals = [max(0, (-(-n // s) - 1) * s + d * (k - 1) + 1 - n)
-              for n, k, s, d in zip(size, kernel, strides, dilations, strict=True)]  # fmt: skip
+    totals = [
+        max(0, (-(-n // s) - 1) * s + d * (k - 1) + 1 - n)
+        for n, k, s, d in zip(size, kernel, strides, dilations, strict=True)
+    ]
     return tuple((t // 2, t - t // 2) for t in totals)
 
 
@@ -124,11 +126,13 @@ def extent(kernel: Sequence[int], dilation: Sequence[int]) -> Sizes:
 
 
 @remembered
-def slides(space: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Pairs,
-           dilation: Sequence[int]) -> Sizes:  # fmt: skip
+def slides(
+    space: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Pairs, dilation: Sequence[int]
+) -> Sizes:
     """Places a window takes along each axis: floor((size + before + after - extent) / stride) + 1."""
-    return tuple((n + sum(p) - e) // s + 1
-                 for n, e, s, p in zip(space, extent(kernel, dilation), stride, padding, strict=True))  # fmt: skip
+    return tuple(
+        (n + sum(p) - e) // s + 1 for n, e, s, p in zip(space, extent(kernel, dilation), stride, padding, strict=True)
+    )
 
 
 def taps(kernel: Sequence[int]) -> Iterator[Sizes]:
@@ -138,8 +142,12 @@ def taps(kernel: Sequence[int]) -> Iterator[Sizes]:
 
 def shifted(x: Array, tap: Sizes, size: Sizes, stride: Sizes, dilation: Sizes) -> Array:
     """What one tap of the window sees at each of `size` places, a view: x[..., i * stride + tap * dilation]."""
-    return x[(..., *(slice(t * d, t * d + s * (n - 1) + 1, s)
-                     for t, n, s, d in zip(tap, size, stride, dilation, strict=True)))]  # fmt: skip
+    return x[
+        (
+            ...,
+            *(slice(t * d, t * d + s * (n - 1) + 1, s) for t, n, s, d in zip(tap, size, stride, dilation, strict=True)),
+        )
+    ]
 
 
 def padded(xp: Any, x: Array, padding: Pairs, value: float = 0) -> Array:

@@ -20,8 +20,14 @@ class Adam(Optimizer):
     layout = ("lr", "beta1", "beta2", "eps", "weight_decay")
     decoupled: ClassVar[bool] = False
 
-    def __init__(self, params: Iterable[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
-                 eps: float = 1e-8, weight_decay: float = 0.0):  # fmt: skip
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ):
         super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay})
 
     def update(self, k: Table, group: ParamGroup, memory: GroupMemory, active: list[Slot]) -> None:
@@ -29,8 +35,14 @@ class Adam(Optimizer):
         memory.require("exp_avg_sq")
         rates = {d: k.adam_rates(memory.steps, group.hyper, self.decoupled, memory.like(d)) for d in memory.sizes}
         for slot in active:
-            k.adam_step(slot.flat, slot.buffers["exp_avg"], slot.buffers["exp_avg_sq"], slot.gradient(k),
-                        rates[slot.dtype][slot.index], self.decoupled)  # fmt: skip
+            k.adam_step(
+                slot.flat,
+                slot.buffers["exp_avg"],
+                slot.buffers["exp_avg_sq"],
+                slot.gradient(k),
+                rates[slot.dtype][slot.index],
+                self.decoupled,
+            )
 
 
 class AdamW(Adam):
@@ -38,6 +50,12 @@ class AdamW(Adam):
 
     decoupled = True
 
-    def __init__(self, params: Iterable[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
-                 eps: float = 1e-8, weight_decay: float = 1e-2):  # fmt: skip
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ):
         super().__init__(params, lr, betas, eps, weight_decay)

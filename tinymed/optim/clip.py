@@ -17,8 +17,9 @@ def with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     return [p for p in many if p.grad is not None]
 
 
-def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0,
-                    error_if_nonfinite: bool = False) -> Tensor:  # fmt: skip
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
+) -> Tensor:
     """Scale all gradients by min(1, max_norm / (norm + 1e-6)); return their norm, taken over all elements together.
 
     norm_type: the p of the norm, inf for the largest element.  error_if_nonfinite: RuntimeError if the norm is not
@@ -33,8 +34,10 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm
     if error_if_nonfinite:
         reading("clip_grad_norm_ with error_if_nonfinite")
     if error_if_nonfinite and not math.isfinite(float(total)):
-        raise RuntimeError(f"clip_grad_norm_: the norm of order {norm_type} of the gradients is {float(total)}; "
-                           "error_if_nonfinite=False passes it on")  # fmt: skip
+        raise RuntimeError(
+            f"clip_grad_norm_: the norm of order {norm_type} of the gradients is {float(total)}; "
+            "error_if_nonfinite=False passes it on"
+        )
     coefficient = k.clip_coefficient(total, float(max_norm))
     for p in chosen:
         p.grad = Tensor(k.scale_gradient(p.grad.data, coefficient))

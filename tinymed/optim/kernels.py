@@ -58,8 +58,16 @@ def adam_rates(xp: Any, t: Array, hyper: Array, decoupled: bool, like: Array) ->
     lr, beta1, beta2, eps, decay = hyper
     t = xp.maximum(t, 1).astype(hyper.dtype)
     same = 0 * t
-    rows = [beta1 + same, 1 - beta1 + same, beta2 + same, 1 - beta2 + same, eps + same,
-            lr / (1 - beta1**t), xp.sqrt(1 - beta2**t), (lr * decay if decoupled else decay) + same]  # fmt: skip
+    rows = [
+        beta1 + same,
+        1 - beta1 + same,
+        beta2 + same,
+        1 - beta2 + same,
+        eps + same,
+        lr / (1 - beta1**t),
+        xp.sqrt(1 - beta2**t),
+        (lr * decay if decoupled else decay) + same,
+    ]
     return xp.stack(rows, axis=1).astype(like.dtype)
 
 
@@ -110,8 +118,9 @@ def rmsprop_rates(xp: Any, hyper: Array, like: Array) -> Array:
 
 
 @kernel(out=nothing, writes="p square mean buffer", flops=lambda p, *_: 12 * p.size)
-def rmsprop_step(xp: Any, p: Array, square: Array, mean: Array, buffer: Array, g: Array, rates: Array, centered: bool,
-                 momentum: bool) -> Any:  # fmt: skip
+def rmsprop_step(
+    xp: Any, p: Array, square: Array, mean: Array, buffer: Array, g: Array, rates: Array, centered: bool, momentum: bool
+) -> Any:
     """square follows g^2;  p -= lr g / (sqrt(square) + eps).
 
     centered: mean follows g, and mean^2 is subtracted from square.  momentum: the quotient is gathered in buffer.

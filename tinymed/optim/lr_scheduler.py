@@ -25,8 +25,10 @@ class LRScheduler:
             if last_epoch == -1:
                 group.setdefault("initial_lr", group["lr"])
             elif "initial_lr" not in group:
-                raise ValueError(f"{type(self).__name__}: last_epoch={last_epoch} goes on with a schedule, but the "
-                                 "optimizer's groups have no 'initial_lr'; load its state first")  # fmt: skip
+                raise ValueError(
+                    f"{type(self).__name__}: last_epoch={last_epoch} goes on with a schedule, but the "
+                    "optimizer's groups have no 'initial_lr'; load its state first"
+                )
         self.base_lrs: list[float] = [group["initial_lr"] for group in optimizer.param_groups]
         self.last_epoch = last_epoch
         self.first_step()
@@ -88,8 +90,7 @@ class LambdaLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Any, last_epoch: int = -1):
         groups = len(optimizer.param_groups)
-        self.lr_lambdas: list[Callable[[int], float]] = (
-            [lr_lambda] * groups if callable(lr_lambda) else list(lr_lambda))  # fmt: skip
+        self.lr_lambdas: list[Callable[[int], float]] = [lr_lambda] * groups if callable(lr_lambda) else list(lr_lambda)
         if len(self.lr_lambdas) != groups:
             raise ValueError(f"LambdaLR: got {len(self.lr_lambdas)} functions for {groups} groups")
         super().__init__(optimizer, last_epoch)
@@ -152,11 +153,18 @@ class ConstantLR(LRScheduler):
 class LinearLR(LRScheduler):
     """From start_factor to end_factor of the rate along a line of total_iters epochs: warm-up."""
 
-    def __init__(self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5,
-                 last_epoch: int = -1):  # fmt: skip
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        start_factor: float = 1 / 3,
+        end_factor: float = 1.0,
+        total_iters: int = 5,
+        last_epoch: int = -1,
+    ):
         if not 0 < start_factor <= 1 or not 0 <= end_factor <= 1:
-            raise ValueError(f"LinearLR: start_factor lies in (0, 1] and end_factor in [0, 1], got {start_factor} and "
-                             f"{end_factor}")  # fmt: skip
+            raise ValueError(
+                f"LinearLR: start_factor lies in (0, 1] and end_factor in [0, 1], got {start_factor} and {end_factor}"
+            )
         self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, total_iters
         super().__init__(optimizer, last_epoch)
 
@@ -210,8 +218,10 @@ class CosineAnnealingLR(LRScheduler):
             return self.current()
         low, period = self.eta_min, self.T_max
         if (self.last_epoch - 1 - period) % (2 * period) == 0:  # the epoch after the lowest
-            return [lr + (base - low) * (1 - math.cos(math.pi / period)) / 2
-                    for base, lr in zip(self.base_lrs, self.current(), strict=True)]  # fmt: skip
+            return [
+                lr + (base - low) * (1 - math.cos(math.pi / period)) / 2
+                for base, lr in zip(self.base_lrs, self.current(), strict=True)
+            ]
         height, before = (1 + math.cos(math.pi * e / period) for e in (self.last_epoch, self.last_epoch - 1))
         return [height / before * (lr - low) + low for lr in self.current()]
 
@@ -221,12 +231,15 @@ class SequentialLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int]):
         if len(milestones) != len(schedulers) - 1:
-            raise ValueError(f"SequentialLR: {len(schedulers)} schedules need {len(schedulers) - 1} milestones, got "
-                             f"{len(milestones)}")  # fmt: skip
+            raise ValueError(
+                f"SequentialLR: {len(schedulers)} schedules need {len(schedulers) - 1} milestones, got "
+                f"{len(milestones)}"
+            )
         for s in schedulers:
             if not isinstance(s, LRScheduler) or isinstance(s, ReduceLROnPlateau) or s.optimizer is not optimizer:
-                raise ValueError("SequentialLR: takes schedules of this optimizer that need no metric, got "
-                                 f"{type(s).__name__}")  # fmt: skip
+                raise ValueError(
+                    f"SequentialLR: takes schedules of this optimizer that need no metric, got {type(s).__name__}"
+                )
         self.optimizer, self.schedulers, self.milestones = optimizer, list(schedulers), list(milestones)
         self.last_epoch = 0
         for group in optimizer.param_groups:
@@ -269,25 +282,41 @@ class OneCycleLR(LRScheduler):
     comes down symmetrically before the final descent.  Smith & Topin 2019.
     """
 
-    def __init__(self, optimizer: Optimizer, max_lr: float | Sequence[float], total_steps: int | None = None,
-                 epochs: int | None = None, steps_per_epoch: int | None = None, pct_start: float = 0.3,
-                 anneal_strategy: str = "cos", cycle_momentum: bool = True, base_momentum: float = 0.85,
-                 max_momentum: float = 0.95, div_factor: float = 25.0, final_div_factor: float = 1e4,
-                 three_phase: bool = False, last_epoch: int = -1):  # fmt: skip
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        max_lr: float | Sequence[float],
+        total_steps: int | None = None,
+        epochs: int | None = None,
+        steps_per_epoch: int | None = None,
+        pct_start: float = 0.3,
+        anneal_strategy: str = "cos",
+        cycle_momentum: bool = True,
+        base_momentum: float = 0.85,
+        max_momentum: float = 0.95,
+        div_factor: float = 25.0,
+        final_div_factor: float = 1e4,
+        three_phase: bool = False,
+        last_epoch: int = -1,
+    ):
         if total_steps is None and epochs is not None and steps_per_epoch is not None:
             total_steps = epochs * steps_per_epoch
         if total_steps is None or total_steps <= 0:
             raise ValueError("OneCycleLR: needs a positive total_steps, or epochs and steps_per_epoch")
         if not 0 <= pct_start <= 1 or anneal_strategy not in ("cos", "linear"):
-            raise ValueError("OneCycleLR: pct_start lies in [0, 1] and anneal_strategy is 'cos' or 'linear', got "
-                             f"{pct_start} and {anneal_strategy!r}")  # fmt: skip
+            raise ValueError(
+                "OneCycleLR: pct_start lies in [0, 1] and anneal_strategy is 'cos' or 'linear', got "
+                f"{pct_start} and {anneal_strategy!r}"
+            )
         self.total_steps, self.anneal_strategy, self.cycle_momentum = total_steps, anneal_strategy, cycle_momentum
         up, end = pct_start * total_steps - 1, total_steps - 1
         rise, fall = ("initial_lr", "max_lr"), ("max_lr", "min_lr")
         self.phases: list[Any] = [[up, *rise, "max_momentum", "base_momentum"]]
         if three_phase:
-            self.phases += [[2 * pct_start * total_steps - 2, *rise[::-1], "base_momentum", "max_momentum"],
-                            [end, "initial_lr", "min_lr", "max_momentum", "max_momentum"]]  # fmt: skip
+            self.phases += [
+                [2 * pct_start * total_steps - 2, *rise[::-1], "base_momentum", "max_momentum"],
+                [end, "initial_lr", "min_lr", "max_momentum", "max_momentum"],
+            ]
         else:
             self.phases += [[end, *fall, "base_momentum", "max_momentum"]]
         self.use_beta1 = "betas" in optimizer.defaults
@@ -332,14 +361,25 @@ class ReduceLROnPlateau(LRScheduler):
     after a change do not count; no rate falls below min_lr, and a change below eps is not made.
     """
 
-    def __init__(self, optimizer: Optimizer, mode: str = "min", factor: float = 0.1, patience: int = 10,
-                 threshold: float = 1e-4, threshold_mode: str = "rel", cooldown: int = 0,
-                 min_lr: float | Sequence[float] = 0.0, eps: float = 1e-8):  # fmt: skip
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        mode: str = "min",
+        factor: float = 0.1,
+        patience: int = 10,
+        threshold: float = 1e-4,
+        threshold_mode: str = "rel",
+        cooldown: int = 0,
+        min_lr: float | Sequence[float] = 0.0,
+        eps: float = 1e-8,
+    ):
         if factor >= 1:
             raise ValueError(f"ReduceLROnPlateau: factor is below 1, got {factor}")
         if mode not in ("min", "max") or threshold_mode not in ("rel", "abs"):
-            raise ValueError("ReduceLROnPlateau: mode is 'min' or 'max' and threshold_mode 'rel' or 'abs', got "
-                             f"{mode!r} and {threshold_mode!r}")  # fmt: skip
+            raise ValueError(
+                "ReduceLROnPlateau: mode is 'min' or 'max' and threshold_mode 'rel' or 'abs', got "
+                f"{mode!r} and {threshold_mode!r}"
+            )
         groups = len(optimizer.param_groups)
         self.min_lrs = [min_lr] * groups if isinstance(min_lr, int | float) else list(min_lr)
         if len(self.min_lrs) != groups:
@@ -370,7 +410,8 @@ class ReduceLROnPlateau(LRScheduler):
             self.num_bad_epochs = 0
         if self.num_bad_epochs > self.patience:
             lowered = [max(lr * self.factor, low) for lr, low in zip(self.current(), self.min_lrs, strict=True)]
-            self.set_lr([new if old - new > self.eps else old
-                         for old, new in zip(self.current(), lowered, strict=True)])  # fmt: skip
+            self.set_lr(
+                [new if old - new > self.eps else old for old, new in zip(self.current(), lowered, strict=True)]
+            )
             self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
         self.last_lr = self.current()

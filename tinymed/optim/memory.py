@@ -117,8 +117,10 @@ class GroupMemory:
                 if p.data.dtype != slot.dtype or device.of(p.data) != self.device:
                     return self.gather()
                 if p.data.shape != slot.view.shape:
-                    raise ValueError(f"optimizer: parameter {slot.index} had shape {list(slot.view.shape)} and now has "
-                                     f"{list(p.data.shape)}; make a new optimizer for a changed model")  # fmt: skip
+                    raise ValueError(
+                        f"optimizer: parameter {slot.index} had shape {list(slot.view.shape)} and now has "
+                        f"{list(p.data.shape)}; make a new optimizer for a changed model"
+                    )
                 slot.view[...] = p.data
                 p.data = slot.view
         return None

@@ -42,8 +42,9 @@ class Optimizer(ABC):
         name = type(self).__name__
         unknown = [n for n in group if n != "params" and n not in self.defaults and n != "initial_lr"]
         if "params" not in group or unknown:
-            raise ValueError(f"{name}: a group has 'params' and options among {', '.join(self.defaults)}; "
-                             f"got {', '.join(group)}")  # fmt: skip
+            raise ValueError(
+                f"{name}: a group has 'params' and options among {', '.join(self.defaults)}; got {', '.join(group)}"
+            )
         params = group["params"]
         params = [params] if isinstance(params, Tensor) else list(params)
         known = {id(p) for g in self.param_groups for p in g["params"]}
@@ -51,8 +52,10 @@ class Optimizer(ABC):
             if not isinstance(p, Tensor):
                 raise TypeError(f"{name}: optimises tensors, got {type(p).__name__}")
             if not p.is_leaf or p.dtype.kind != "f" or not device.writeable(p.data):
-                raise ValueError(f"{name}: optimises floating-point leaf tensors with memory of their own, got one of "
-                                 f"shape {list(p.shape)}, {p.dtype}, made by {type(p.op).__name__}")  # fmt: skip
+                raise ValueError(
+                    f"{name}: optimises floating-point leaf tensors with memory of their own, got one of "
+                    f"shape {list(p.shape)}, {p.dtype}, made by {type(p.op).__name__}"
+                )
             if id(p) in known:
                 raise ValueError(f"{name}: a parameter of shape {list(p.shape)} is given twice")
             known.add(id(p))
@@ -114,11 +117,15 @@ class Optimizer(ABC):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` returned, for the same groups and shapes; ValueError says what does not fit."""
         name, places = type(self).__name__, self.places()
-        counts = [1 + max((int(n.split(".")[1]) for n in state if n.startswith(kind)), default=-1)
-                  for kind in ("group.", "state.")]  # fmt: skip
+        counts = [
+            1 + max((int(n.split(".")[1]) for n in state if n.startswith(kind)), default=-1)
+            for kind in ("group.", "state.")
+        ]
         if counts != [len(self.param_groups), len(places)]:
-            raise ValueError(f"{name}: the state has {counts[0]} groups and {counts[1]} parameters, the optimizer "
-                             f"{len(self.param_groups)} and {len(places)}")  # fmt: skip
+            raise ValueError(
+                f"{name}: the state has {counts[0]} groups and {counts[1]} parameters, the optimizer "
+                f"{len(self.param_groups)} and {len(places)}"
+            )
         for key, value in state.items():
             kind, index, entry = key.split(".", 2)
             shape = places[int(index)][1].view.shape

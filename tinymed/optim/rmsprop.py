@@ -17,10 +17,27 @@ class RMSprop(Optimizer):
 
     layout = ("lr", "alpha", "eps", "weight_decay", "momentum")
 
-    def __init__(self, params: Iterable[Any], lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8,
-                 weight_decay: float = 0.0, momentum: float = 0.0, centered: bool = False):  # fmt: skip
-        super().__init__(params, {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay,
-                                  "momentum": momentum, "centered": centered})  # fmt: skip
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+    ):
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "alpha": alpha,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "momentum": momentum,
+                "centered": centered,
+            },
+        )
 
     def update(self, k: Table, group: ParamGroup, memory: GroupMemory, active: list[Slot]) -> None:
         centered, heavy = bool(group["centered"]), group["momentum"] > 0
@@ -31,9 +48,16 @@ class RMSprop(Optimizer):
         rates = {d: k.rmsprop_rates(group.hyper, memory.like(d)) for d in memory.sizes}
         for slot in active:
             unused = slot.flat[:0]
-            k.rmsprop_step(slot.flat, slot.buffers["square_avg"], slot.buffers.get("grad_avg", unused),
-                           slot.buffers.get("momentum_buffer", unused), slot.gradient(k), rates[slot.dtype], centered,
-                           heavy)  # fmt: skip
+            k.rmsprop_step(
+                slot.flat,
+                slot.buffers["square_avg"],
+                slot.buffers.get("grad_avg", unused),
+                slot.buffers.get("momentum_buffer", unused),
+                slot.gradient(k),
+                rates[slot.dtype],
+                centered,
+                heavy,
+            )
 
 
 class Adagrad(Optimizer):
@@ -41,10 +65,25 @@ class Adagrad(Optimizer):
 
     layout = ("lr", "lr_decay", "eps", "weight_decay")
 
-    def __init__(self, params: Iterable[Any], lr: float = 1e-2, lr_decay: float = 0.0, weight_decay: float = 0.0,
-                 initial_accumulator_value: float = 0.0, eps: float = 1e-10):  # fmt: skip
-        super().__init__(params, {"lr": lr, "lr_decay": lr_decay, "weight_decay": weight_decay,
-                                  "initial_accumulator_value": initial_accumulator_value, "eps": eps})  # fmt: skip
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-2,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+    ):
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "lr_decay": lr_decay,
+                "weight_decay": weight_decay,
+                "initial_accumulator_value": initial_accumulator_value,
+                "eps": eps,
+            },
+        )
 
     def update(self, k: Table, group: ParamGroup, memory: GroupMemory, active: list[Slot]) -> None:
         memory.require("sum", group["initial_accumulator_value"])

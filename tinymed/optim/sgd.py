@@ -18,16 +18,33 @@ class SGD(Optimizer):
 
     layout = ("lr", "momentum", "dampening", "weight_decay")
 
-    def __init__(self, params: Iterable[Any], lr: float = 1e-3, momentum: float = 0.0, dampening: float = 0.0,
-                 weight_decay: float = 0.0, nesterov: bool = False):  # fmt: skip
-        super().__init__(params, {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
-                                  "nesterov": nesterov})  # fmt: skip
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ):
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "momentum": momentum,
+                "dampening": dampening,
+                "weight_decay": weight_decay,
+                "nesterov": nesterov,
+            },
+        )
 
     def check(self, options: dict[str, Any]) -> None:
         super().check(options)
         if options["nesterov"] and (options["momentum"] <= 0 or options["dampening"] != 0):
-            raise ValueError(f"SGD: nesterov needs momentum > 0 and dampening 0, got "
-                             f"momentum {options['momentum']} and dampening {options['dampening']}")  # fmt: skip
+            raise ValueError(
+                f"SGD: nesterov needs momentum > 0 and dampening 0, got "
+                f"momentum {options['momentum']} and dampening {options['dampening']}"
+            )
 
     def update(self, k: Table, group: ParamGroup, memory: GroupMemory, active: list[Slot]) -> None:
         heavy = group["momentum"] != 0

@@ -143,8 +143,9 @@ class Captured:
             self.ungraphed = str(reason)
             return None
 
-    def observe(self, static: tuple[Any, ...], names: dict[int, str],
-                grads: dict[Node, Any]) -> tuple[Program, Any, Recorder]:  # fmt: skip
+    def observe(
+        self, static: tuple[Any, ...], names: dict[int, str], grads: dict[Node, Any]
+    ) -> tuple[Program, Any, Recorder]:
         """Run the step once, write down what it does, and take it back."""
         recorder = Recorder(names, grads)
         tape.observers.append(recorder)
@@ -160,8 +161,9 @@ class Captured:
             if sum(r.nbytes for call in recorder.calls for r in call.outs) > LARGE:
                 memory.trim()
 
-    def observe_dry(self, static: tuple[Any, ...], names: dict[int, str], grads: dict[Node, Any],
-                    found: float) -> tuple[Program, Any, Recorder]:  # fmt: skip
+    def observe_dry(
+        self, static: tuple[Any, ...], names: dict[int, str], grads: dict[Node, Any], found: float
+    ) -> tuple[Program, Any, Recorder]:
         """observe, computing nothing: what is wanted is which calls the step makes, and nothing need be compiled.
 
         Small results are `found`, which is another number in each run: what Python makes of them differs.  Large ones
@@ -209,8 +211,10 @@ def key_of(inputs: tuple[Any, ...]) -> Key:
 def signature(t: Any) -> tuple[Any, ...]:
     """Shape, dtype and device of an input, which must be a tensor off the tape."""
     if t.requires_grad:
-        raise ValueError("capture: an input of a captured step requires a gradient; make it a tensor that the step "
-                         "refers to, or detach it")  # fmt: skip
+        raise ValueError(
+            "capture: an input of a captured step requires a gradient; make it a tensor that the step "
+            "refers to, or detach it"
+        )
     return t.data.shape, t.data.dtype.char, device.of(t.data)
 
 
@@ -222,8 +226,10 @@ def sole_table(program: Program) -> backend.Table:
     for call in program.calls:
         if call.launch.table is not table:
             other = call.launch.table
-            raise CaptureError(f"{call.line}: {call.launch.name} runs on {other.name!r} ({other.device}), the calls "
-                               f"before it on {table.name!r} ({table.device}); a replay has one device")  # fmt: skip
+            raise CaptureError(
+                f"{call.line}: {call.launch.name} runs on {other.name!r} ({other.device}), the calls "
+                f"before it on {table.name!r} ({table.device}); a replay has one device"
+            )
     return table
 
 
@@ -242,8 +248,10 @@ def rebuild(tree: Any, each: Callable[[Node], Any]) -> Any:
         return type(tree)([rebuild(v, each) for v in tree])
     if tree is None:
         return None
-    raise CaptureError(f"a captured step takes and returns tensors, or tuples, lists and dictionaries of them; got "
-                       f"{type(tree).__name__} {tree!r:.40}: a replay would know one value for ever")  # fmt: skip
+    raise CaptureError(
+        f"a captured step takes and returns tensors, or tuples, lists and dictionaries of them; got "
+        f"{type(tree).__name__} {tree!r:.40}: a replay would know one value for ever"
+    )
 
 
 def tensors(tree: Any) -> list[Node]:

@@ -15,8 +15,9 @@ Alias = dict[Value, Value]
 def optimise(program: Program, table: Table) -> Program:
     """A program that computes the same with fewer calls; what was done stands in their notes."""
     calls, alias = share(program.calls)
-    result = Program(calls, [moved(r, alias) for r in program.outputs],
-                     [(leaf, moved(r, alias)) for leaf, r in program.gradients])  # fmt: skip
+    result = Program(
+        calls, [moved(r, alias) for r in program.outputs], [(leaf, moved(r, alias)) for leaf, r in program.gradients]
+    )
     result.pin()
     result.calls = prune(result.calls, result)
     for p in PATTERNS:
@@ -131,9 +132,11 @@ def flat_call(group: list[Call], table: Table, index: int) -> Call:
     rows = max(row for row, *_ in spans) + 1
     ends = table.xp.asarray(np.array(sorted(spans, key=lambda s: s[1]), np.int64))
     args = [Ref(u.value, 0, (size,), (item,), u.dtype) for u in updated]
-    args += [Ref(gradient, 0, (size,), (item,), first.dtype),
-             Ref(rates.value, 0, (rows, width), (width * item, item), rates.dtype),
-             Ref(external(ends), 0, ends.shape, ends.strides, ends.dtype)]  # fmt: skip
+    args += [
+        Ref(gradient, 0, (size,), (item,), first.dtype),
+        Ref(rates.value, 0, (rows, width), (width * item, item), rates.dtype),
+        Ref(external(ends), 0, ends.shape, ends.strides, ends.dtype),
+    ]
     launch = getattr(table, flat_name(group[0]))
     plan = launch.plan_for([a.phantom() for a in args] + options)
     return Call(launch, plan, [*args, *options], [], index, f"{len(group)} updates in one pass", group[0].line)

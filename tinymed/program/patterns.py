@@ -63,8 +63,15 @@ class Pattern(NamedTuple):
 PATTERNS: list[Pattern] = []
 
 
-def pattern(note: str, left: str, right: str, *, backend: str = "", when: Callable[[Env], bool] | None = None,
-            samples: Callable[[Any], Env] | None = None) -> Pattern:  # fmt: skip
+def pattern(
+    note: str,
+    left: str,
+    right: str,
+    *,
+    backend: str = "",
+    when: Callable[[Env], bool] | None = None,
+    samples: Callable[[Any], Env] | None = None,
+) -> Pattern:
     """Declare a rewrite; see the module's docstring.
 
     backend: whose kernels the right side names; "" where it is true on every backend.  when: variables -> whether to

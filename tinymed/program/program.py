@@ -15,12 +15,21 @@ SMALL = 4096  # bytes; smaller values do not share places: looking for a hole co
 class Call:
     """One kernel call.  note: what was fused into it.  line: of the user's code that led to it."""
 
-    def __init__(self, launch: Launch, plan: Plan, args: Sequence[Any], outs: Sequence[Ref], index: int,
-                 note: str = "", line: str = ""):  # fmt: skip
+    def __init__(
+        self,
+        launch: Launch,
+        plan: Plan,
+        args: Sequence[Any],
+        outs: Sequence[Ref],
+        index: int,
+        note: str = "",
+        line: str = "",
+    ):
         self.launch, self.plan, self.args, self.outs = launch, plan, list(args), list(outs)
         self.note, self.line = note, line
-        self.work = [Ref(workspace(shape, dtype, index), 0, shape, c_strides(shape, dtype), dtype)
-                     for shape, dtype in plan.work]  # fmt: skip
+        self.work = [
+            Ref(workspace(shape, dtype, index), 0, shape, c_strides(shape, dtype), dtype) for shape, dtype in plan.work
+        ]
 
     @property
     def kernel(self) -> Kernel:
@@ -119,8 +128,12 @@ class Program:
     def cost(self) -> tuple[int, float, int, int]:
         """(calls, floating-point operations, bytes moved, bytes of all values together)."""
         made = {id(v.home): v.home.nbytes for v, _ in self.values()}
-        return (len(self.calls), sum(c.flops() for c in self.calls), sum(c.nbytes() for c in self.calls),
-                sum(made.values()))  # fmt: skip
+        return (
+            len(self.calls),
+            sum(c.flops() for c in self.calls),
+            sum(c.nbytes() for c in self.calls),
+            sum(made.values()),
+        )
 
     def __str__(self) -> str:
         rows = [("call", "out", "MFLOP", "MB", "at MiB", "what was done")]
@@ -132,8 +145,10 @@ class Program:
         text = [f"{r[0]:{width}s} {r[1]:>16s} {r[2]:>8s} {r[3]:>7s} {r[4]:>7s}  {r[5]}".rstrip() for r in rows]
         calls, flops, moved, made = self.cost()
         arena = f", in an arena of {self.arena.nbytes / 2**20:.0f} MiB" if self.arena is not None else ""
-        text.append(f"{calls} calls, {flops / 1e9:.2f} GFLOP, {moved / 1e6:.0f} MB moved, "
-                    f"{made / 2**20:.0f} MiB of values{arena}")  # fmt: skip
+        text.append(
+            f"{calls} calls, {flops / 1e9:.2f} GFLOP, {moved / 1e6:.0f} MB moved, "
+            f"{made / 2**20:.0f} MiB of values{arena}"
+        )
         return "\n".join(text)
 
 
@@ -171,8 +186,9 @@ def aligned(nbytes: int) -> int:
 
 def bind(call: Call, arena: Array) -> tuple[Callable[..., Any], Sequence[Any]]:
     """A call as a function and its arguments, which are arrays over the arena and numbers."""
-    outs, work, args = ([a.array(arena) if isinstance(a, Ref) else a for a in group]
-                        for group in (call.outs, call.work, call.args))  # fmt: skip
+    outs, work, args = (
+        [a.array(arena) if isinstance(a, Ref) else a for a in group] for group in (call.outs, call.work, call.args)
+    )
     kernel, table = call.kernel, call.launch.table
     if kernel.reference:
         return run_reference, (kernel.fn, table.xp, args, outs)

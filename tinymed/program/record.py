@@ -49,8 +49,10 @@ class Recorder(backend.Observer, tape.Observer):
 
     def refuse(self, what: str) -> None:
         """Raise: called where Python reads or writes a tensor's values."""
-        raise CaptureError(f"{user_line()}: the captured step calls {what}; a replay runs no Python. Return the tensor "
-                           "from the step and use its values outside")  # fmt: skip
+        raise CaptureError(
+            f"{user_line()}: the captured step calls {what}; a replay runs no Python. Return the tensor "
+            "from the step and use its values outside"
+        )
 
     def module(self, module: Any) -> None:
         """A module is being called: its mode is part of the program, its parameters have names."""
@@ -87,8 +89,10 @@ class Recorder(backend.Observer, tape.Observer):
         args, plan = list(args), launch.plan_for(args)
         if plan.edges:
             if plan.written:
-                raise CaptureError(f"{launch.name} updates an array in place that lies in another memory order than "
-                                   "the kernel's; a replay cannot")  # fmt: skip
+                raise CaptureError(
+                    f"{launch.name} updates an array in place that lies in another memory order than "
+                    "the kernel's; a replay cannot"
+                )
             for (i, _), a in zip(plan.edges, converted, strict=True):
                 args[i] = a
             plan = launch.plan_for(args)
@@ -143,8 +147,10 @@ class Recorder(backend.Observer, tape.Observer):
         for value, (before, line) in self.watched.items():
             if value not in self.saved and content(raw(value.external)) != content(before):
                 name = next(iter(value.names.values()), value.name)
-                raise CaptureError(f"{line}: {name} changed during the step, but no kernel wrote to it. Change such "
-                                   "numbers outside the captured step")  # fmt: skip
+                raise CaptureError(
+                    f"{line}: {name} changed during the step, but no kernel wrote to it. Change such "
+                    "numbers outside the captured step"
+                )
         gradients = []
         for leaf in self.leaves:
             if leaf.requires_grad and leaf.grad is not None:
@@ -177,17 +183,23 @@ def compare(first: Program, second: Program) -> None:
     twins: dict[Value, Value] = {}  # what the steps made: a value of the first, and of the second
     for a, b in zip(first.calls, second.calls, strict=False):
         if a.kernel is not b.kernel:
-            raise CaptureError(f"{a.line}: the step called {a.launch.name}, and when run again {b.launch.name} "
-                               f"({b.line}): a Python branch, or gradients left from the step before")  # fmt: skip
+            raise CaptureError(
+                f"{a.line}: the step called {a.launch.name}, and when run again {b.launch.name} "
+                f"({b.line}): a Python branch, or gradients left from the step before"
+            )
         for x, y in zip(a.args, b.args, strict=True):
             if not same(x, y, twins):
-                raise CaptureError(f"{a.line}: an argument of {a.launch.name} was {describe(x)}, and when run again "
-                                   f"{describe(y)}. A Python value that changes between steps would be frozen: pass it "
-                                   "as an input of the step, or as a tensor that kernels update")  # fmt: skip
+                raise CaptureError(
+                    f"{a.line}: an argument of {a.launch.name} was {describe(x)}, and when run again "
+                    f"{describe(y)}. A Python value that changes between steps would be frozen: pass it "
+                    "as an input of the step, or as a tensor that kernels update"
+                )
         twins |= {x.value: y.value for x, y in zip(a.outs, b.outs, strict=True)}
     if len(first.calls) != len(second.calls):
-        raise CaptureError(f"the step made {len(first.calls)} kernel calls, and when run again {len(second.calls)}: a "
-                           "Python branch, or gradients left from the step before")  # fmt: skip
+        raise CaptureError(
+            f"the step made {len(first.calls)} kernel calls, and when run again {len(second.calls)}: a "
+            "Python branch, or gradients left from the step before"
+        )
 
 
 def same(x: Any, y: Any, twins: dict[Value, Value]) -> bool:

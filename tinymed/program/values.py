@@ -46,8 +46,12 @@ class Bytes:
 
     def __init__(self, owner: np.ndarray):
         self.owner = owner
-        self.__array_interface__ = {"shape": (owner.nbytes,), "typestr": "|u1", "version": 3,
-                                    "data": (start(owner), False)}  # fmt: skip
+        self.__array_interface__ = {
+            "shape": (owner.nbytes,),
+            "typestr": "|u1",
+            "version": 3,
+            "data": (start(owner), False),
+        }
 
 
 def window(owner: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: Any) -> Array:
@@ -126,8 +130,13 @@ class Ref:
         """The array itself, in external memory or in the arena."""
         if self.value.external is not None:
             return window(self.value.external, self.offset, self.shape, self.strides, self.dtype)
-        return window(root(arena), self.value.place() + address(arena) - start(root(arena)) + self.offset, self.shape,
-                      self.strides, self.dtype)  # fmt: skip
+        return window(
+            root(arena),
+            self.value.place() + address(arena) - start(root(arena)) + self.offset,
+            self.shape,
+            self.strides,
+            self.dtype,
+        )
 
     def phantom(self) -> np.ndarray:
         """An array of this shape, strides and dtype that must not be read: what a launch decides by."""

@@ -18,15 +18,29 @@ RATE_COLUMNS = ("sensitivity", "specificity", "accuracy", "precision", "npv", "f
 COUNT_COLUMNS = ("tp", "fn", "tn", "fp", "positives", "negatives", "n")
 TEXT_COLUMNS = ("name", "dataset", "model", "test_set")
 ALIASES = {
-    "recall": "sensitivity", "sens": "sensitivity", "tpr": "sensitivity",
-    "spec": "specificity", "tnr": "specificity",
-    "acc": "accuracy", "test_accuracy": "accuracy", "test": "accuracy",
-    "ppv": "precision", "f1_score": "f1", "f_score": "f1", "f_measure": "f1",
-    "bacc": "balanced_accuracy", "val_accuracy": "validation_accuracy", "validation": "validation_accuracy",
-    "train": "train_accuracy", "training_accuracy": "train_accuracy",
-    "cv": "cv_accuracy", "cross_validation": "cv_accuracy", "cross_validation_accuracy": "cv_accuracy",
-    "method": "model", "data_set": "dataset",
-}  # fmt: skip
+    "recall": "sensitivity",
+    "sens": "sensitivity",
+    "tpr": "sensitivity",
+    "spec": "specificity",
+    "tnr": "specificity",
+    "acc": "accuracy",
+    "test_accuracy": "accuracy",
+    "test": "accuracy",
+    "ppv": "precision",
+    "f1_score": "f1",
+    "f_score": "f1",
+    "f_measure": "f1",
+    "bacc": "balanced_accuracy",
+    "val_accuracy": "validation_accuracy",
+    "validation": "validation_accuracy",
+    "train": "train_accuracy",
+    "training_accuracy": "train_accuracy",
+    "cv": "cv_accuracy",
+    "cross_validation": "cv_accuracy",
+    "cross_validation_accuracy": "cv_accuracy",
+    "method": "model",
+    "data_set": "dataset",
+}
 KNOWN = {*ACCURACIES, *RATE_COLUMNS, *COUNT_COLUMNS, *TEXT_COLUMNS}
 
 # What Senthil Kumar et al. 2022 print in text, Tables 1 and 2, digits as printed.

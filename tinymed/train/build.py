@@ -105,9 +105,18 @@ def make_loader(dataset: Dataset, config: RunConfig, *, training: bool = False) 
     data = config.data
     augment = Augment(**config.augment.model_dump()) if training and config.augment != AugmentConfig() else None
     return Loader(
-        dataset, config.batch, data.size, data.channels, shuffle=training, augment=augment, seed=config.seed,
-        workers=config.workers, mean=data.mean, std=data.std, balanced=training and config.balanced,
-    )  # fmt: skip
+        dataset,
+        config.batch,
+        data.size,
+        data.channels,
+        shuffle=training,
+        augment=augment,
+        seed=config.seed,
+        workers=config.workers,
+        mean=data.mean,
+        std=data.std,
+        balanced=training and config.balanced,
+    )
 
 
 def make_model(config: RunConfig) -> Any:
@@ -191,9 +200,14 @@ def make_trainer(config: RunConfig, sets: Splits, callbacks: list[Callback]) -> 
 
 
 def assemble(
-    config: RunConfig, model: Any, head: Head, train: Batches, val: Batches | None, callbacks: list[Callback],
+    config: RunConfig,
+    model: Any,
+    head: Head,
+    train: Batches,
+    val: Batches | None,
+    callbacks: list[Callback],
     measure: Measure | None = None,
-) -> Trainer:  # fmt: skip
+) -> Trainer:
     """A trainer of any task's parts; `callbacks` come after those that the configuration asks for."""
     from .callbacks import EarlyStopping
 
@@ -203,6 +217,13 @@ def assemble(
     if config.early_stop is not None:
         own.append(EarlyStopping(config.early_stop, config.monitor))
     return Trainer(
-        model, optimizer, head, train, val, callbacks=[*own, *callbacks], clip_norm=config.clip_norm,
-        positive=config.positive, measure=measure,
-    )  # fmt: skip
+        model,
+        optimizer,
+        head,
+        train,
+        val,
+        callbacks=[*own, *callbacks],
+        clip_norm=config.clip_norm,
+        positive=config.positive,
+        measure=measure,
+    )

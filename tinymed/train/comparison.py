@@ -51,8 +51,11 @@ def as_csv(rows: list[dict[str, Any]]) -> str:
     writer = csv.DictWriter(text, names, extrasaction="ignore")
     writer.writeheader()
     for row in rows:
-        ends = {f"{name}_{end}": (row[f"{name}_interval"] or (None, None))[i]
-                for name in METRICS for i, end in enumerate(("low", "high"))}  # fmt: skip
+        ends = {
+            f"{name}_{end}": (row[f"{name}_interval"] or (None, None))[i]
+            for name in METRICS
+            for i, end in enumerate(("low", "high"))
+        }
         writer.writerow(row | ends)
     return text.getvalue()
 

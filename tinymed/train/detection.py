@@ -127,18 +127,37 @@ class DetectionRun(Run):
         c = self.config
         augment = Augment(**c.augment.model_dump()) if training and c.augment != AugmentConfig() else None
         return BoxLoader(
-            dataset, c.batch, c.data.size, c.data.channels, radius=c.boxes.radius, reference=c.boxes.reference,
-            shuffle=training, augment=augment, seed=c.seed, workers=c.workers, mean=c.data.mean, std=c.data.std,
-        )  # fmt: skip
+            dataset,
+            c.batch,
+            c.data.size,
+            c.data.channels,
+            radius=c.boxes.radius,
+            reference=c.boxes.reference,
+            shuffle=training,
+            augment=augment,
+            seed=c.seed,
+            workers=c.workers,
+            mean=c.data.mean,
+            std=c.data.std,
+        )
 
     def make_trainer(self, sets: Any, callbacks: list[Callback]) -> Trainer:
         model, side = make_model(self.config), self.config.data.size
         if output_space(model, self.config.data.channels, [side, side]) != (side, side):
-            raise UserError(f"{self.config.model} gives no score for every pixel of {side} x {side}; use a network for "
-                            "segmentation that pads, such as unet_bn")  # fmt: skip
+            raise UserError(
+                f"{self.config.model} gives no score for every pixel of {side} x {side}; use a network for "
+                "segmentation that pads, such as unet_bn"
+            )
         train = self.loader(sets["train"], training=True)
-        return assemble(self.config, model, self.head(), train, None, callbacks,
-                        measure=lambda trainer: self.validate(trainer, sets["val"]))  # fmt: skip
+        return assemble(
+            self.config,
+            model,
+            self.head(),
+            train,
+            None,
+            callbacks,
+            measure=lambda trainer: self.validate(trainer, sets["val"]),
+        )
 
     def validate(self, trainer: Trainer, dataset: BoxDataset) -> dict[str, Any]:
         """Loss, accuracy of the pixels and mean average precision."""

@@ -49,9 +49,15 @@ def average_precisions(right: np.ndarray, scores: np.ndarray, weight: np.ndarray
 
 
 def evaluate_detections(
-    found: Sequence[Detections], boxes: Sequence[np.ndarray], kinds: Sequence[np.ndarray], classes: Sequence[str],
-    seed: int = 0, *, level: float = 0.95, resamples: int = 1000,
-) -> dict[str, Any]:  # fmt: skip
+    found: Sequence[Detections],
+    boxes: Sequence[np.ndarray],
+    kinds: Sequence[np.ndarray],
+    classes: Sequence[str],
+    seed: int = 0,
+    *,
+    level: float = 0.95,
+    resamples: int = 1000,
+) -> dict[str, Any]:
     """Average precision by class and their mean, by both rules, with intervals; FROC; plain values for JSON.
 
     found, boxes, kinds: of each image.  "ap" is by overlap, "ap_centre" by middles.

@@ -103,9 +103,13 @@ class Bar(Callback):
 
         self.console, self.pace, self.shown = console, Pace(), 0.0
         self.bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}"), BarColumn(), MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]}  {task.fields[pace]}"), console=console, transient=True,
-        )  # fmt: skip
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]}  {task.fields[pace]}"),
+            console=console,
+            transient=True,
+        )
 
     def on_start(self, trainer: Trainer) -> None:
         p = trainer.progress

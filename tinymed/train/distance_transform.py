@@ -62,8 +62,9 @@ def lower_envelope(height: Float, step: float) -> Float:
     return result
 
 
-def push(p: int, height: Float, square: float, vertex: npt.NDArray[np.int64], start: Float,
-         top: npt.NDArray[np.int64]) -> None:  # fmt: skip
+def push(
+    p: int, height: Float, square: float, vertex: npt.NDArray[np.int64], start: Float, top: npt.NDArray[np.int64]
+) -> None:
     """Put the parabola of pixel p on the stacks of the lines where it is finite, dropping those that it hides."""
     waiting = np.flatnonzero(np.isfinite(height[p]))
     first = waiting[top[waiting] < 0]

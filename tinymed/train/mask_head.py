@@ -21,8 +21,11 @@ from .feed import as_array
 from .heads import check_weights
 
 OVERLAPS: dict[str, Any] = {
-    "dice": nn.DiceLoss, "jaccard": nn.JaccardLoss, "tversky": nn.TverskyLoss, "focal_tversky": nn.FocalTverskyLoss
-}  # fmt: skip
+    "dice": nn.DiceLoss,
+    "jaccard": nn.JaccardLoss,
+    "tversky": nn.TverskyLoss,
+    "focal_tversky": nn.FocalTverskyLoss,
+}
 LOSSES = ("cross_entropy", "dice_cross_entropy", "focal", *OVERLAPS)
 SMALLEST = 1e-7  # a probability, before its logarithm
 
@@ -34,8 +37,14 @@ class MaskHead:
     Tversky's weighs false negatives .7.  class_weights: in the cross-entropy and the focal loss, in class order.
     """
 
-    def __init__(self, classes: int, loss: str = "cross_entropy", class_weights: Sequence[float] | None = None,
-                 sigmoid: bool = False, auxiliary: float = 0.0):  # fmt: skip
+    def __init__(
+        self,
+        classes: int,
+        loss: str = "cross_entropy",
+        class_weights: Sequence[float] | None = None,
+        sigmoid: bool = False,
+        auxiliary: float = 0.0,
+    ):
         if sigmoid and classes != 2:
             raise UserError(f"the head sigmoid is for two classes of pixels, there are {classes}; use --head softmax")
         if loss not in LOSSES:

@@ -16,8 +16,9 @@ from .segmentation_metrics import METRICS, label_metrics, mean_over_labels
 Row = dict[str, Any]
 
 
-def measure_case(name: str, loss: float, truth: np.ndarray, found: np.ndarray, classes: int,
-                 spacing: Sequence[float] | None = None) -> Row:  # fmt: skip
+def measure_case(
+    name: str, loss: float, truth: np.ndarray, found: np.ndarray, classes: int, spacing: Sequence[float] | None = None
+) -> Row:
     """{"name", "loss", "accuracy", "pixels", and of `label_metrics` one list a metric with a value a class} of a case.
 
     truth, found: class numbers of one shape; pixels that are IGNORED in truth do not count.  spacing: with it also the
@@ -63,8 +64,9 @@ def summarise(rows: Sequence[Row], classes: Sequence[str], seed: int = 0, level:
     return result | {"per_class": per_class, "warnings": list(dict.fromkeys(notes))}
 
 
-def described(name: str, values: Sequence[float | None], seed: int, level: float, notes: list[str],
-              label: str = "") -> dict[str, Any]:  # fmt: skip
+def described(
+    name: str, values: Sequence[float | None], seed: int, level: float, notes: list[str], label: str = ""
+) -> dict[str, Any]:
     """{name: mean, name_interval, name_median, name_n} over the cases where it is defined."""
     kept = np.array([v for v in values if v is not None], np.float64)
     if len(kept) < len(values):
@@ -74,5 +76,9 @@ def described(name: str, values: Sequence[float | None], seed: int, level: float
         return {name: None, f"{name}_interval": None, f"{name}_median": None, f"{name}_n": 0}
     drawn = bootstrap_values({"mean": lambda index: kept[index].mean(axis=1)}, kept.size, seed=seed)["mean"]
     low, high = percentile_interval(name, drawn, level, notes.append)
-    return {name: float(kept.mean()), f"{name}_interval": [low, high], f"{name}_median": float(np.median(kept)),
-            f"{name}_n": int(kept.size)}  # fmt: skip
+    return {
+        name: float(kept.mean()),
+        f"{name}_interval": [low, high],
+        f"{name}_median": float(np.median(kept)),
+        f"{name}_n": int(kept.size),
+    }

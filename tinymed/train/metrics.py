@@ -244,13 +244,18 @@ def add_bootstrap(result: dict[str, Any], scores: Float, labels: Labels, seed: i
     ranked = dict(list(columns.items())[-1:]) if two else columns  # of two classes each has the other's AUC
     inside = bootstrap_values(
         {name: resampled_auc(*pair) for name, pair in ranked.items()},
-        labels.size, groups=labels, resamples=resamples, seed=seed,
-    )  # fmt: skip
+        labels.size,
+        groups=labels,
+        resamples=resamples,
+        seed=seed,
+    )
     whole = whole_statistics(result, scores, labels)
     across = bootstrap_values(
         whole | {f"{name}: pr_auc": resampled_average_precision(*pair) for name, pair in columns.items()},
-        labels.size, resamples=resamples, seed=seed,
-    )  # fmt: skip
+        labels.size,
+        resamples=resamples,
+        seed=seed,
+    )
     for name in columns:
         auc = inside[name if name in inside else next(iter(inside))]
         result["per_class"][name]["auc_interval"] = percentile_interval(f"{name}: auc", auc, level, warn)

@@ -148,10 +148,18 @@ class Run:
             sets, where = self.splits(), data.path or "the run's synthetic set"
             default = "test" if "test" in sets else "val"
         else:
-            sets, where = open_dataset(
-                path, label_column=data.label_column, group_column=data.group_column, merge=data.merge or None,
-                classes=data.classes, skip_bad=skip_bad, leaks="ignore",
-            ), path  # fmt: skip
+            sets, where = (
+                open_dataset(
+                    path,
+                    label_column=data.label_column,
+                    group_column=data.group_column,
+                    merge=data.merge or None,
+                    classes=data.classes,
+                    skip_bad=skip_bad,
+                    leaks="ignore",
+                ),
+                path,
+            )
             default = "all" if "all" in sets else "test"
         name = split or default
         if name not in sets:

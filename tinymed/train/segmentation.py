@@ -181,18 +181,42 @@ class SegmentationRun(Run):
         cases = Cases(dataset, c.data.channels, c.data.mean, c.data.std)
         if not output_space(model, c.data.channels * m.planes, m.patch or [c.data.size] * 2):
             return VoxelLoader(
-                cases, c.batch, c.data.size, triplanar=m.planes > 1, per_image=m.per_image, foreground=m.foreground,
-                augment=augment, seed=c.seed, workers=c.workers,
-            )  # fmt: skip
+                cases,
+                c.batch,
+                c.data.size,
+                triplanar=m.planes > 1,
+                per_image=m.per_image,
+                foreground=m.foreground,
+                augment=augment,
+                seed=c.seed,
+                workers=c.workers,
+            )
         if m.patch is None:
             return MaskLoader(
-                dataset, c.batch, c.data.size, c.data.channels, shuffle=True, augment=augment, borders=borders,
-                seed=c.seed, workers=c.workers, mean=c.data.mean, std=c.data.std,
-            )  # fmt: skip
+                dataset,
+                c.batch,
+                c.data.size,
+                c.data.channels,
+                shuffle=True,
+                augment=augment,
+                borders=borders,
+                seed=c.seed,
+                workers=c.workers,
+                mean=c.data.mean,
+                std=c.data.std,
+            )
         return PatchLoader(
-            cases, c.batch, m.patch, output_space(model, c.data.channels, m.patch), per_image=m.per_image,
-            foreground=m.foreground, augment=augment, borders=borders, seed=c.seed, workers=c.workers,
-        )  # fmt: skip
+            cases,
+            c.batch,
+            m.patch,
+            output_space(model, c.data.channels, m.patch),
+            per_image=m.per_image,
+            foreground=m.foreground,
+            augment=augment,
+            borders=borders,
+            seed=c.seed,
+            workers=c.workers,
+        )
 
     def make_trainer(self, sets: Any, callbacks: list[Callback]) -> Trainer:
         model, head = make_model(self.config), self.head()

@@ -55,8 +55,11 @@ def overlap(name: str, truth: npt.ArrayLike, found: npt.ArrayLike, warn: Warn) -
     t, f = pair(name, truth, found)
     counts = Overlap(int((t & f).sum()), int(t.sum()), int(f.sum()))
     if not (counts.truth and counts.found):
-        empty = "truth and prediction are" if not (counts.truth or counts.found) else (
-            "the prediction is" if counts.truth else "the truth is")  # fmt: skip
+        empty = (
+            "truth and prediction are"
+            if not (counts.truth or counts.found)
+            else ("the prediction is" if counts.truth else "the truth is")
+        )
         warn(f"{name}: {empty} empty; see the table of tinymed.train.segmentation_metrics")
     return counts
 
@@ -135,8 +138,13 @@ def bounds(mask: Mask) -> tuple[slice, ...]:
     return tuple(box)
 
 
-def hausdorff(truth: npt.ArrayLike, found: npt.ArrayLike, spacing: Spacing = 1.0, percentile: float = 95.0,
-              warn: Warn = warn_undefined) -> float:  # fmt: skip
+def hausdorff(
+    truth: npt.ArrayLike,
+    found: npt.ArrayLike,
+    spacing: Spacing = 1.0,
+    percentile: float = 95.0,
+    warn: Warn = warn_undefined,
+) -> float:
     """The larger of the two directed percentiles of surface distances: HD95, or at 100 the Hausdorff distance.
 
     Percentiles are interpolated linearly, direction by direction, as in MONAI.  Huttenlocher et al. 1993.
@@ -148,18 +156,31 @@ def hausdorff(truth: npt.ArrayLike, found: npt.ArrayLike, spacing: Spacing = 1.0
     )
 
 
-def average_surface_distance(truth: npt.ArrayLike, found: npt.ArrayLike, spacing: Spacing = 1.0,
-                             warn: Warn = warn_undefined) -> float:  # fmt: skip
+def average_surface_distance(
+    truth: npt.ArrayLike, found: npt.ArrayLike, spacing: Spacing = 1.0, warn: Warn = warn_undefined
+) -> float:
     """The mean over all pixels of both surfaces of the distance to the other surface: symmetric.
 
     (sum of d(t, F) + sum of d(f, T)) / (|surface T| + |surface F|).  Heimann et al., IEEE TMI 28, 2009.
     """
-    return between("average_surface_distance", truth, found, spacing, warn,
-                   lambda a, b: float((a.sum() + b.sum()) / (a.size + b.size)))  # fmt: skip
+    return between(
+        "average_surface_distance",
+        truth,
+        found,
+        spacing,
+        warn,
+        lambda a, b: float((a.sum() + b.sum()) / (a.size + b.size)),
+    )
 
 
-def between(name: str, truth: npt.ArrayLike, found: npt.ArrayLike, spacing: Spacing, warn: Warn,
-            summary: Callable[[Float, Float], float]) -> float:  # fmt: skip
+def between(
+    name: str,
+    truth: npt.ArrayLike,
+    found: npt.ArrayLike,
+    spacing: Spacing,
+    warn: Warn,
+    summary: Callable[[Float, Float], float],
+) -> float:
     """A summary of the surface distances, or what the table says where a mask is empty."""
     _, t, f = overlap(name, truth, found, warn)
     if not (t and f):
@@ -172,8 +193,15 @@ def between(name: str, truth: npt.ArrayLike, found: npt.ArrayLike, spacing: Spac
 METRICS = ("dice", "jaccard", "hd95", "asd", "volume_error")
 
 
-def label_metrics(truth: npt.ArrayLike, found: npt.ArrayLike, classes: int, spacing: Spacing = 1.0, *,
-                  ignored: int | None = None, distances: bool = True) -> dict[str, list[float | None]]:  # fmt: skip
+def label_metrics(
+    truth: npt.ArrayLike,
+    found: npt.ArrayLike,
+    classes: int,
+    spacing: Spacing = 1.0,
+    *,
+    ignored: int | None = None,
+    distances: bool = True,
+) -> dict[str, list[float | None]]:
     """{metric: one value a label} of class numbers of one shape; None where it is nan or inf, see the module's table.
 
     ignored: a class number of the truth whose pixels count nowhere; they are taken out of the prediction too.
@@ -181,8 +209,9 @@ def label_metrics(truth: npt.ArrayLike, found: npt.ArrayLike, classes: int, spac
     """
     t, f = np.asarray(truth), np.asarray(found)
     if t.shape != f.shape or t.dtype.kind not in "iu" or f.dtype.kind not in "iu":
-        raise ValueError(f"label_metrics: needs class numbers of one shape, got {t.dtype} {t.shape} and {f.dtype} "
-                         f"{f.shape}")  # fmt: skip
+        raise ValueError(
+            f"label_metrics: needs class numbers of one shape, got {t.dtype} {t.shape} and {f.dtype} {f.shape}"
+        )
     counted: Any = True if ignored is None else t != ignored
     rows: dict[str, list[float | None]] = {name: [] for name in METRICS if distances or name not in ("hd95", "asd")}
     for label in range(classes):
@@ -190,10 +219,14 @@ def label_metrics(truth: npt.ArrayLike, found: npt.ArrayLike, classes: int, spac
         values = {"dice": dice(a, b, quiet), "jaccard": jaccard(a, b, quiet), "volume_error": volume_error(a, b, quiet)}
         if distances:
             near = surface_distances(a, b, spacing)
-            values |= {"hd95": math.nan, "asd": math.nan} if not near[0].size else {
-                "hd95": max(float(np.percentile(d, 95)) for d in near),
-                "asd": float(np.concatenate(near).mean()),
-            }  # fmt: skip
+            values |= (
+                {"hd95": math.nan, "asd": math.nan}
+                if not near[0].size
+                else {
+                    "hd95": max(float(np.percentile(d, 95)) for d in near),
+                    "asd": float(np.concatenate(near).mean()),
+                }
+            )
         for name, row in rows.items():
             row.append(values[name] if math.isfinite(values[name]) else None)
     return rows

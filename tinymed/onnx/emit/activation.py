@@ -6,8 +6,11 @@ from ..trace import Call
 from ..writer import Writer, emits
 
 SAME = {
-    "ReLU": "Relu", "Sigmoid": "Sigmoid", "Softsign": "Softsign", "Hardswish": "HardSwish",
-}  # fmt: skip
+    "ReLU": "Relu",
+    "Sigmoid": "Sigmoid",
+    "Softsign": "Softsign",
+    "Hardswish": "HardSwish",
+}
 
 
 @emits(*SAME)

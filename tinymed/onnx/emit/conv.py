@@ -21,8 +21,12 @@ def conv_transpose(w: Writer, call: Call) -> None:
 
 def sliding(w: Writer, call: Call, operator: str, **attributes: Any) -> None:
     """A node over images, or over one image without a batch axis."""
-    attributes |= {"strides": list(call.stride), "dilations": list(call.dilation), "group": call.groups,
-                   "kernel_shape": list(call.weight.shape[2:])}  # fmt: skip
+    attributes |= {
+        "strides": list(call.stride),
+        "dilations": list(call.dilation),
+        "group": call.groups,
+        "kernel_shape": list(call.weight.shape[2:]),
+    }
     if call.x.ndim == call.weight.ndim:
         w.result(call, operator, call.x, call.weight, call.bias, **attributes)
     else:

@@ -10,13 +10,25 @@ from ..writer import Writer, emits
 
 BINARY = {"Add": "Add", "Sub": "Sub", "Mul": "Mul", "Div": "Div", "Pow": "Pow", "Maximum": "Max", "Minimum": "Min"}
 UNARY = {
-    "Neg": "Neg", "Exp": "Exp", "Log": "Log", "Sqrt": "Sqrt", "Reciprocal": "Reciprocal", "Abs": "Abs", "Sign": "Sign",
-    "Sin": "Sin", "Cos": "Cos", "Erf": "Erf", "Clone": "Identity",
-}  # fmt: skip
+    "Neg": "Neg",
+    "Exp": "Exp",
+    "Log": "Log",
+    "Sqrt": "Sqrt",
+    "Reciprocal": "Reciprocal",
+    "Abs": "Abs",
+    "Sign": "Sign",
+    "Sin": "Sin",
+    "Cos": "Cos",
+    "Erf": "Erf",
+    "Clone": "Identity",
+}
 RELATIONS = {
-    "equal": "Equal", "less": "Less", "less_equal": "LessOrEqual", "greater": "Greater",
+    "equal": "Equal",
+    "less": "Less",
+    "less_equal": "LessOrEqual",
+    "greater": "Greater",
     "greater_equal": "GreaterOrEqual",
-}  # fmt: skip
+}
 LOGIC = {"logical_and": "And", "logical_or": "Or", "logical_xor": "Xor", "and": "And", "or": "Or", "xor": "Xor"}
 
 

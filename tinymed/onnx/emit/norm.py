@@ -17,8 +17,17 @@ def batch_norm(w: Writer, call: Call) -> None:
     weight = np.ones(channels, dtype) if call.weight is None else call.weight
     bias = np.zeros(channels, dtype) if call.bias is None else call.bias
     momentum = 1 - call.momentum  # ONNX's weighs the old value
-    w.result(call, "BatchNormalization", call.x, weight, bias, call.running_mean, call.running_var, epsilon=call.eps,
-             momentum=momentum if momentum < 1 else None)  # fmt: skip
+    w.result(
+        call,
+        "BatchNormalization",
+        call.x,
+        weight,
+        bias,
+        call.running_mean,
+        call.running_var,
+        epsilon=call.eps,
+        momentum=momentum if momentum < 1 else None,
+    )
 
 
 @emits("LayerNorm")

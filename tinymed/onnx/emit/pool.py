@@ -41,8 +41,16 @@ def max_pool(w: Writer, call: Call) -> None:
         raise w.refuse("return_indices=True")
     rank = len(call.kernel)
     after = border_after(call.x.shape[-rank:], call.size, call.stride, extent(call.kernel, call.dilation), call.before)
-    finish(w, call, "MaxPool", with_batch(w, call.x, rank), kernel_shape=list(call.kernel), strides=list(call.stride),
-           dilations=list(call.dilation), pads=[*call.before, *after])  # fmt: skip
+    finish(
+        w,
+        call,
+        "MaxPool",
+        with_batch(w, call.x, rank),
+        kernel_shape=list(call.kernel),
+        strides=list(call.stride),
+        dilations=list(call.dilation),
+        pads=[*call.before, *after],
+    )
 
 
 @emits("AvgPool")

@@ -4,9 +4,13 @@ from ..trace import Call
 from ..writer import Writer, emits
 
 SAME = {
-    "Sum": "ReduceSum", "Mean": "ReduceMean", "Prod": "ReduceProd", "AMax": "ReduceMax", "AMin": "ReduceMin",
+    "Sum": "ReduceSum",
+    "Mean": "ReduceMean",
+    "Prod": "ReduceProd",
+    "AMax": "ReduceMax",
+    "AMin": "ReduceMin",
     "LogSumExp": "ReduceLogSumExp",
-}  # fmt: skip
+}
 
 
 @emits(*SAME)

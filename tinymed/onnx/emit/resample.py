@@ -13,8 +13,13 @@ def nearest(w: Writer, call: Call) -> None:
         raise w.refuse(f"offset {call.offset}")
     mode = "asymmetric" if call.offset == 0 else "half_pixel"
     # floor((i + 1/2) step) is the nearest centre, the right one of two equally near
-    resize(w, call, mode="nearest", coordinate_transformation_mode=mode,
-           nearest_mode="floor" if call.offset == 0 else "round_prefer_ceil")  # fmt: skip
+    resize(
+        w,
+        call,
+        mode="nearest",
+        coordinate_transformation_mode=mode,
+        nearest_mode="floor" if call.offset == 0 else "round_prefer_ceil",
+    )
 
 
 @emits("UpsampleLinear")
@@ -29,7 +34,8 @@ def resize(w: Writer, call: Call, **attributes: str) -> None:
     rank = len(call.size)
     space, lead = call.x.shape[-rank:], call.x.ndim - rank
     by_size = bool(getattr(call, "align_corners", False)) or all(
-        s == n / m for s, n, m in zip(call.steps, space, call.size, strict=True))  # fmt: skip
+        s == n / m for s, n, m in zip(call.steps, space, call.size, strict=True)
+    )
     if by_size and w.opset >= 18:
         axes = list(range(lead, call.x.ndim))
         w.result(call, "Resize", call.x, None, None, w.ints(call.size), axes=axes, **attributes)

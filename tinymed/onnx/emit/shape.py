@@ -57,8 +57,10 @@ def roll(w: Writer, call: Call) -> None:
     x: Any = call.x
     for shift, axis in zip(call.shifts, call.axes, strict=True):
         at = w.ints([-(shift % call.x.shape[axis])] if shift % max(1, call.x.shape[axis]) else [LAST])
-        parts = [w.add("Slice", x, at, w.ints([LAST]), w.ints([axis])),
-                 w.add("Slice", x, w.ints([0]), at, w.ints([axis]))]  # fmt: skip
+        parts = [
+            w.add("Slice", x, at, w.ints([LAST]), w.ints([axis])),
+            w.add("Slice", x, w.ints([0]), at, w.ints([axis])),
+        ]
         x = w.add("Concat", *parts, axis=axis)
     w.result(call, "Identity", x)
 
@@ -144,6 +146,14 @@ def unfold(w: Writer, call: Call) -> None:
     (kh, kw), dilation, (ph, pw), stride = call.window
     channels, taps = call.x.shape[1], kh * kw
     pick = np.tile(np.eye(taps, dtype=call.x.dtype).reshape(taps, 1, kh, kw), (channels, 1, 1, 1))
-    blocks = w.add("Conv", call.x, pick, group=channels, kernel_shape=[kh, kw], dilations=list(dilation),
-                   pads=[ph, pw, ph, pw], strides=list(stride))  # fmt: skip
+    blocks = w.add(
+        "Conv",
+        call.x,
+        pick,
+        group=channels,
+        kernel_shape=[kh, kw],
+        dilations=list(dilation),
+        pads=[ph, pw, ph, pw],
+        strides=list(stride),
+    )
     w.result(call, "Reshape", blocks, w.ints([0, channels * taps, -1]))
