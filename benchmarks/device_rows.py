@@ -146,7 +146,7 @@ def convolutions(cases: Sequence[Case]) -> Iterator[Row]:
             "forward",
             (x, Drawn(weight)),
             moved,
-            lambda k, f, s, how=how: wrapped(k.conv2d_forward(s[0].data, s[1].data, None, *how)),
+            lambda k, f, s, how=how: wrapped(k.conv2d_forward(s[0].array, s[1].array, None, *how)),
             lambda torch, s, a=stride, p=padding: torch.conv2d(s[0], s[1], None, a, p),
         )
         if case.first:
@@ -166,7 +166,7 @@ def convolutions(cases: Sequence[Case]) -> Iterator[Row]:
                 "input",
                 (y, Drawn(weight), x),
                 moved,
-                lambda k, f, s, x=x, how=how: wrapped(k.conv2d_backward_input(s[0].data, s[1].data, x, *how)),
+                lambda k, f, s, x=x, how=how: wrapped(k.conv2d_backward_input(s[0].array, s[1].array, x, *how)),
                 lambda torch, s, g=gradient: g(torch, s[0], s[2], s[1], which=0),
             )
         yield Row(
@@ -175,7 +175,7 @@ def convolutions(cases: Sequence[Case]) -> Iterator[Row]:
             "weight",
             (y, x, Drawn(weight)),
             moved,
-            lambda k, f, s, w=weight, how=how: wrapped(k.conv2d_backward_weight(s[0].data, s[1].data, w, *how)),
+            lambda k, f, s, w=weight, how=how: wrapped(k.conv2d_backward_weight(s[0].array, s[1].array, w, *how)),
             lambda torch, s, g=gradient: g(torch, s[0], s[1], s[2], which=1),
         )
 
@@ -203,7 +203,7 @@ def streams(n: int, c: int, side: int) -> Iterator[Row]:
         "backward",
         (x, x),
         3 * size,
-        lambda k, f, s: wrapped(k.relu_backward(s[0].data, s[1].data)),
+        lambda k, f, s: wrapped(k.relu_backward(s[0].array, s[1].array)),
         lambda torch, s: torch.ops.aten.threshold_backward(s[0], s[1], 0),
     )
     yield Row(
@@ -231,7 +231,7 @@ def streams(n: int, c: int, side: int) -> Iterator[Row]:
         "backward",
         (half, index, x),
         size + small + index.nbytes,
-        lambda k, f, s, x=x: wrapped(k.max_pool2d_backward(s[0].data, s[1].data, x, *WINDOWS)),
+        lambda k, f, s, x=x: wrapped(k.max_pool2d_backward(s[0].array, s[1].array, x, *WINDOWS)),
         peer_pool_backward,
         compared=False,
     )
@@ -251,7 +251,7 @@ def streams(n: int, c: int, side: int) -> Iterator[Row]:
         "backward",
         (x, x, where, *moments),
         5 * size,
-        lambda k, f, s: wrapped(k.batch_norm_backward(*(t.data for t in s), True)),
+        lambda k, f, s: wrapped(k.batch_norm_backward(*(t.array for t in s), True)),
         lambda torch, s: torch.ops.aten.native_batch_norm_backward(
             *s[:3], None, None, *s[3:], True, 1e-5, [True, True, True]
         )[0],
@@ -292,7 +292,7 @@ def optimisers(count: int) -> Iterator[Row]:
         "step",
         (one, one, Drawn(one, "positive"), one, rates),
         7 * ITEM * count,
-        lambda k, f, s: (k.adam_step(*(t.data for t in s), False), s[0])[1],
+        lambda k, f, s: (k.adam_step(*(t.array for t in s), False), s[0])[1],
         peer_adam,
         compared=False,
     )
@@ -303,7 +303,7 @@ def optimisers(count: int) -> Iterator[Row]:
         "step",
         (one, one, one, rates),
         5 * ITEM * count,
-        lambda k, f, s: (k.momentum_step(*(t.data for t in s), False), s[0])[1],
+        lambda k, f, s: (k.momentum_step(*(t.array for t in s), False), s[0])[1],
         peer_momentum,
         compared=False,
     )

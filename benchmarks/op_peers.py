@@ -67,7 +67,7 @@ def make_tinymed(task: dict[str, Any]) -> Any:
         leaves: list[Any] = []
         for i, (a, g) in enumerate(zip(arrays(case), wanted(case, way), strict=True)):
             t = None if a is None else tinymed.from_numpy(arranged(case, i, a))
-            leaves.append(t if t is None else t.requires_grad_(g and t.data.dtype.kind == "f"))
+            leaves.append(t if t is None else t.requires_grad_(g and t.array.dtype.kind == "f"))
         ones = lambda y: tinymed.from_numpy(arranged(case, 0, np.ones(y.shape, np.float32)))  # noqa: E731
         ways[way] = one_way(way, leaves, lambda t: call(functional, tinymed, case, t), tinymed, ones)
     info: dict[str, Any] = {}

@@ -83,8 +83,8 @@ def copy_weights(torch: Any, ours: Any, theirs: Any) -> None:
     pairs = list(zip(ours.parameters(), theirs.parameters(), strict=True))
     with torch.no_grad():
         for p, q in pairs:
-            assert p.data.size == q.numel(), f"{p.shape} against {tuple(q.shape)}"
-            q.copy_(torch.from_numpy(np.ascontiguousarray(p.data)).reshape(q.shape))
+            assert p.array.size == q.numel(), f"{p.shape} against {tuple(q.shape)}"
+            q.copy_(torch.from_numpy(np.ascontiguousarray(p.array)).reshape(q.shape))
 
 
 def unet(

@@ -107,7 +107,7 @@ def lesson_measure(dcnn: nn.Module, side: int) -> None:
         field, jump = receptive_field(windows(network))
         size = side if network is dcnn else field + 2 * jump
         top, bottom, left, right = measured(network, channels, size)
-        weights = sum(m.weight.data.size for m in network.modules() if isinstance(m, nn.Conv2d))
+        weights = sum(m.weight.array.size for m in network.modules() if isinstance(m, nn.Conv2d))
         print(f"   {title:28s} {field:8d} {f'{top} to {bottom} of {size}':>22s} {bottom - top + 1:9d} {weights:8,d}")
         assert (top, bottom) == (left, right) == (jump, jump + field - 1), f"{title}: the formula is wrong"
 

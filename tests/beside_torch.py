@@ -56,17 +56,17 @@ def beside_torch(model: Any, twin: Any, inputs: list[tuple[int, ...]], batch: in
         sum((y * Tensor(c)).sum() for y, c in zip(ys, cotangents, strict=True)).backward()
     sum((z * torch.tensor(c)).sum() for z, c in zip(zs, cotangents, strict=True)).backward()
     for y, z in zip(ys, zs, strict=True):
-        close(y.data, z.detach().numpy(), "output")
+        close(y.array, z.detach().numpy(), "output")
     for y, z in zip(mine, true, strict=True):
-        close(y.grad.data, z.grad.numpy(), "gradient of the input")
+        close(y.grad.array, z.grad.numpy(), "gradient of the input")
     ours = dict(model.named_parameters())
     scale = max(float(p.grad.abs().max()) for p in twin.parameters())
     for key, p in twin.named_parameters():
-        close(ours[key].grad.data, p.grad.numpy(), key, scale)
+        close(ours[key].grad.array, p.grad.numpy(), key, scale)
     state = model.state_dict()
     for key, b in twin.named_buffers():
         if "running" in key:
-            close(state[key].data, b.numpy(), key)
+            close(state[key].array, b.numpy(), key)
 
 
 def seeded(make: Any) -> Any:

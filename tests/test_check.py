@@ -98,7 +98,7 @@ def test_a_sum_would_accept_a_zeroed_softmax():
 
 def test_gradcheck_names_the_argument_and_element():
     def wrong(x):
-        return tinymed.Tensor(x.data * 2, x.requires_grad, None)
+        return tinymed.Tensor(x.array * 2, x.requires_grad, None)
 
     with pytest.raises(check.GradientError, match="backward gives 0"):
         check.gradcheck(wrong, [np.ones(3)])

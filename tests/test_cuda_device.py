@@ -32,7 +32,7 @@ def test_there_and_back(cuda):
     x = normal(2, 3, 4, 5).transpose(0, 3, 1, 2)
     there = tinymed.from_numpy(x).to("cuda")
     assert there.device == "cuda"
-    assert there.data.strides == x.strides  # images stay channels-last
+    assert there.array.strides == x.strides  # images stay channels-last
     assert there.to("cuda") is there
     assert there.to("cuda:0") is there
     assert np.array_equal(host(there), x)
@@ -244,4 +244,4 @@ def test_dlpack_on_the_gpu(cuda):
     assert x.__dlpack_device__() == (2, 0)
     y = tinymed.from_dlpack(x)
     assert y.device == "cuda"
-    assert y.data.data.ptr == x.data.data.ptr
+    assert y.array.data.ptr == x.array.data.ptr

@@ -94,7 +94,7 @@ def run(case, used, wrap=lambda step: step, states=None, first=0):
                 model.load_state_dict(states[i])
             seen.append({k: v.numpy().copy() for k, v in model.state_dict().items()})
             value = step(*map(tinymed.tensor, batch(first + i, shape, loss, model)))
-            found.append([np.array(value.data), *(np.array(p.grad.data) for p in model.parameters())])
+            found.append([np.array(value.array), *(np.array(p.grad.array) for p in model.parameters())])
     return found, seen
 
 

@@ -308,7 +308,7 @@ class TestRun:
         share = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         run = Run.open(detector[1])
         with tinymed.no_grad():
-            true = run.head().scores(run.load_model()(tinymed.Tensor(x)).data)
+            true = run.head().scores(run.load_model()(tinymed.Tensor(x)).array)
         np.testing.assert_allclose(share[:, 1:], true[:, :2], atol=1e-4)
         limit = told["tinymed.boxes"]["log_limit"]
         np.testing.assert_allclose(np.exp(outputs[:, -2:].clip(-limit, limit)), true[:, 2:], rtol=1e-3)

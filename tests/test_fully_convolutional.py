@@ -43,7 +43,7 @@ def double(model: nn.Module) -> nn.Module:
     model.double().eval()
     for name, buffer in model.named_buffers():
         if name.endswith(("mean", "var")):
-            buffer.data[...] = random.uniform(0.5, 1.5, buffer.shape)
+            buffer.array[...] = random.uniform(0.5, 1.5, buffer.shape)
     return model
 
 
@@ -53,7 +53,7 @@ def slid(model: nn.Module, image: np.ndarray, patch: int) -> np.ndarray:
     with no_grad():
         scores = [
             [
-                model(tinymed.Tensor(np.ascontiguousarray(image[:, :, i : i + patch, j : j + patch]))).data
+                model(tinymed.Tensor(np.ascontiguousarray(image[:, :, i : i + patch, j : j + patch]))).array
                 for j in range(columns)
             ]
             for i in range(rows)
@@ -69,7 +69,7 @@ class TestFullyConvolutional:
         image = np.random.default_rng(1).random((2, channels, patch + 3, patch + 2))
         dense = FullyConvolutional(model, patch)
         with no_grad():
-            scores = dense(tinymed.Tensor(image)).data
+            scores = dense(tinymed.Tensor(image)).array
         assert scores.shape[2:] == (4, 3)
         assert np.abs(scores - slid(model, image, patch)).max() < 1e-10
 
@@ -91,7 +91,7 @@ class TestFullyConvolutional:
         )
         image = np.random.default_rng(1).random((1, 2, 26, 28))
         with no_grad():
-            scores = FullyConvolutional(model, 23)(tinymed.Tensor(image)).data
+            scores = FullyConvolutional(model, 23)(tinymed.Tensor(image)).array
         assert np.abs(scores - slid(model, image, 23)).max() < 1e-10
 
     def test_it_shares_its_parameters_and_has_gradients(self):
@@ -99,11 +99,11 @@ class TestFullyConvolutional:
         dense = FullyConvolutional(model, 32)
         image = tinymed.tensor(np.random.default_rng(0).random((1, 1, 33, 33)))
         dense(image)[:, 1, 1, 1].sum().backward()
-        ours = {name: p.grad.data.copy() for name, p in model.named_parameters()}
+        ours = {name: p.grad.array.copy() for name, p in model.named_parameters()}
         model.zero_grad()
         model(image[:, :, 1:, 1:])[:, 1].sum().backward()
         for name, parameter in model.named_parameters():
-            assert np.allclose(parameter.grad.data, ours[name], atol=1e-12), name
+            assert np.allclose(parameter.grad.array, ours[name], atol=1e-12), name
         small = nn.Sequential(nn.Conv2d(1, 2, 2), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 2)).double()
         whole = FullyConvolutional(small, 5)
         gradcheck(whole, (tinymed.tensor(np.random.default_rng(0).random((1, 1, 6, 7)), requires_grad=True),))
@@ -151,10 +151,10 @@ class TestTriplanar:
         volume = np.random.default_rng(0).random((4, 3, 5, 2))
         padded = mirror(np.moveaxis(volume, -1, 0), [(patch - 1) // 2] * 3, [patch // 2] * 3)
         with no_grad():
-            dense = DenseTriplanar(model, patch)(tinymed.Tensor(padded)).data
+            dense = DenseTriplanar(model, patch)(tinymed.Tensor(padded)).array
             for place in np.ndindex(4, 3, 5):
                 planes = cut(volume, place, patch, triplanar=True).transpose(2, 0, 1)[None]
-                single = model(tinymed.Tensor(np.ascontiguousarray(planes))).data[0]
+                single = model(tinymed.Tensor(np.ascontiguousarray(planes))).array[0]
                 assert np.abs(dense[(slice(None), *place)] - single).max() < 1e-10
 
     def test_the_planes_of_a_patch(self):

@@ -14,7 +14,7 @@ from tinymed.nn import init
 class TestInit:
     def moments(self, fill: Any, *args: Any, shape: tuple[int, ...] = (400, 300), **kwargs: Any) -> np.ndarray:
         tinymed.manual_seed(1)
-        return fill(nn.Parameter(np.zeros(shape)), *args, **kwargs).data
+        return fill(nn.Parameter(np.zeros(shape)), *args, **kwargs).array
 
     @pytest.mark.parametrize(
         ("name", "kwargs"),
@@ -44,8 +44,8 @@ class TestInit:
         ours, theirs = getattr(nn, name)(*args), getattr(torch.nn, name)(*args)
         for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
             bound = float(q.detach().abs().max())
-            assert abs(float(np.abs(p.data).max()) / bound - 1) < 0.05
-            np.testing.assert_allclose(p.data.std(), q.detach().numpy().std(), rtol=0.12)
+            assert abs(float(np.abs(p.array).max()) / bound - 1) < 0.05
+            np.testing.assert_allclose(p.array.std(), q.detach().numpy().std(), rtol=0.12)
 
     def test_lecun(self) -> None:
         np.testing.assert_allclose(self.moments(init.lecun_normal_).std(), 300**-0.5, rtol=0.01)
@@ -63,7 +63,7 @@ class TestInit:
         layer = nn.ConvTranspose2d(3, 3, k, factor, (k - factor) // 2, bias=False).double()
         init.bilinear_(layer.weight)
         x = rng.normal(size=(1, 3, 6, 5))
-        y = layer(Tensor(x), output_size=(6 * factor, 5 * factor)).data
+        y = layer(Tensor(x), output_size=(6 * factor, 5 * factor)).array
         true = torch.nn.functional.interpolate(torch.tensor(x), scale_factor=factor, mode="bilinear").numpy()
         inner = slice(factor, -factor)  # at the edge a transposed convolution fades to 0
         np.testing.assert_allclose(y[:, :, inner, inner], true[:, :, inner, inner], atol=1e-12)
@@ -74,10 +74,10 @@ class TestInit:
 
     def test_seed_decides_and_layout_does_not(self) -> None:
         tinymed.manual_seed(5)
-        a = nn.Conv2d(3, 4, 3).weight.data
+        a = nn.Conv2d(3, 4, 3).weight.array
         tinymed.manual_seed(5)
-        b = init.kaiming_uniform_(nn.Parameter(np.zeros((4, 3, 3, 3), np.float32)), a=5**0.5).data
-        c = init.kaiming_uniform_(nn.Parameter(np.zeros((4, 3, 3, 3), np.float32)), a=5**0.5).data
+        b = init.kaiming_uniform_(nn.Parameter(np.zeros((4, 3, 3, 3), np.float32)), a=5**0.5).array
+        c = init.kaiming_uniform_(nn.Parameter(np.zeros((4, 3, 3, 3), np.float32)), a=5**0.5).array
         np.testing.assert_array_equal(a, b)
         assert (a != c).any()
 

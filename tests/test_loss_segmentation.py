@@ -52,7 +52,7 @@ class TestOverlapLosses:
         assert ours.item() == pytest.approx(true.item(), rel=1e-12)
         ours.backward()
         true.backward()
-        np.testing.assert_allclose(x.grad.data, z.grad.numpy(), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(x.grad.array, z.grad.numpy(), rtol=1e-9, atol=1e-12)
 
     @pytest.mark.parametrize("name", OVERLAPS)
     def test_gradients(self, name: str, rng: Any) -> None:
@@ -82,7 +82,7 @@ class TestOverlapLosses:
         loss = getattr(F, name)(x, Tensor(labels), ignore_index=255)
         assert loss.item() == pytest.approx(getattr(F, name)(Tensor(p), Tensor(target)).item(), rel=1e-12)
         loss.backward()
-        assert not x.grad.data[:, :, 10:].any()
+        assert not x.grad.array[:, :, 10:].any()
 
     def test_a_weight_map_repeats_pixels(self, rng: Any) -> None:
         p, target, times = rng.uniform(size=(1, 2, 6)), rng.integers(0, 2, (1, 6)), np.array([1, 2, 0, 3, 1, 1])
@@ -92,7 +92,7 @@ class TestOverlapLosses:
 
     def test_class_weights_and_reductions(self, rng: Any) -> None:
         p, target = Tensor(rng.uniform(size=(4, 3, 8))), Tensor(rng.integers(0, 3, (4, 8)))
-        each = F.dice_loss(p, target, reduction="none").data
+        each = F.dice_loss(p, target, reduction="none").array
         assert each.shape == (4, 3)
         assert F.dice_loss(p, target, reduction="none", batch=True).shape == (3,)
         assert F.dice_loss(p, target, reduction="sum").item() == pytest.approx(each.mean(1).sum())
@@ -156,7 +156,7 @@ class TestModules:
         assert ours.item() == pytest.approx(true.item(), rel=1e-12)
         ours.backward()
         true.backward()
-        np.testing.assert_allclose(x.grad.data, z.grad.numpy(), rtol=1e-10)
+        np.testing.assert_allclose(x.grad.array, z.grad.numpy(), rtol=1e-10)
         weighted = nn.PixelCrossEntropyLoss([3.0], reduction="sum")(Tensor(scores), Tensor(target)).item()
         true = torch.nn.functional.binary_cross_entropy_with_logits(
             z[:, 0], torch.tensor(target).double(), reduction="sum", pos_weight=torch.tensor(3.0)

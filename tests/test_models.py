@@ -48,13 +48,13 @@ class TestCounts:
 
     def test_dcnn_layers_and_statistics(self) -> None:
         model = models.create("dcnn")
-        own = [sum(p.data.size for p in m.parameters()) for m in model.modules() if m._parameters]
+        own = [sum(p.array.size for p in m.parameters()) for m in model.modules() if m._parameters]
         assert own == [896, 64, 18_496, 128, 73_856, 256, 295_168, 65_792, 32_896, 8_256, 130]
-        assert sum(b.data.size for n, b in model.named_buffers() if "running" in n) == 448
+        assert sum(b.array.size for n, b in model.named_buffers() if "running" in n) == 448
 
     def test_lenet5(self) -> None:
         model = models.create("lenet5")
-        own = {n: sum(p.data.size for p in m.parameters()) for n, m in model.named_children() if m._parameters}
+        own = {n: sum(p.array.size for p in m.parameters()) for n, m in model.named_children() if m._parameters}
         assert own == {"c1": 156, "s2": 12, "c3": 1_516, "s4": 32, "c5": 48_120, "f6": 10_164}
         assert models.count_parameters(model) == 60_000
         assert count("lenet5_modern") == 61_706
@@ -62,8 +62,8 @@ class TestCounts:
     def test_no_weights_takes_no_memory(self) -> None:
         with no_weights():
             model = models.create("dcnn", size=224)
-        assert max(p.data.strides for p in model.parameters()) == (0, 0, 0, 0)
-        assert models.create("dcnn").classifier[0].weight.data.flags.writeable
+        assert max(p.array.strides for p in model.parameters()) == (0, 0, 0, 0)
+        assert models.create("dcnn").classifier[0].weight.array.flags.writeable
 
 
 class TestMultiplyAccumulates:
@@ -84,7 +84,7 @@ class TestMultiplyAccumulates:
         assert rows[-1].output == (2,)
         assert model.training
         assert not model.features[0]._hooks
-        assert model.features[3].num_batches_tracked.data == 0
+        assert model.features[3].num_batches_tracked.array == 0
 
 
 def torch_dcnn(size: int, padding: str) -> torch.nn.Module:
@@ -126,33 +126,33 @@ class TestDCNN:
         true.backward()
         mine = dict(ours.named_parameters())
         for name, q in theirs.named_parameters():
-            error = np.abs(mine[name].grad.data - q.grad.numpy()).max()
+            error = np.abs(mine[name].grad.array - q.grad.numpy()).max()
             assert error <= 1e-10 * max(float(q.grad.abs().max()), 1e-3), name
         for name, b in theirs.named_buffers():
-            np.testing.assert_allclose(ours.state_dict()[name].data, b.numpy(), rtol=1e-10, atol=1e-12)
+            np.testing.assert_allclose(ours.state_dict()[name].array, b.numpy(), rtol=1e-10, atol=1e-12)
 
     @pytest.mark.parametrize("head", ["sigmoid", "softmax"])
     def test_predict_gives_probabilities(self, head: str) -> None:
         model = models.create("dcnn", size=46, head=head)
         x = tinymed.rand(3, 3, 46, 46, seed=1)
-        p, logits = model.predict(x), model.eval()(x).data
+        p, logits = model.predict(x), model.eval()(x).array
         true = 1 / (1 + np.exp(-logits)) if head == "sigmoid" else np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-        np.testing.assert_allclose(p.data, true, rtol=1e-5)
+        np.testing.assert_allclose(p.array, true, rtol=1e-5)
         assert not p.requires_grad
         assert not model.training
 
     def test_predict_leaves_the_mode(self) -> None:
         model = models.create("dcnn", size=46)
         x = tinymed.rand(1, 3, 46, 46, seed=1)
-        np.testing.assert_array_equal(model.predict(x).data, model.predict(x).data)  # no dropout
+        np.testing.assert_array_equal(model.predict(x).array, model.predict(x).array)  # no dropout
         assert model.training
 
     def test_initial_values(self) -> None:
         model = models.create("dcnn")
-        w = model.features[5].weight.data
+        w = model.features[5].weight.array
         bound = math.sqrt(6 / (9 * (32 + 64)))
         assert 0.99 * bound < np.abs(w).max() <= bound
-        assert not model.features[5].bias.data.any()
+        assert not model.features[5].bias.array.any()
 
     def test_overfits_a_tiny_batch(self, rng: np.random.Generator) -> None:
         tinymed.manual_seed(0)
@@ -207,25 +207,25 @@ class TestLeNet5:
         at = 0
         for o, seen in enumerate(CONNECTIONS):
             for i in seen:
-                dense[o, i] = layer.weight.data[at]
+                dense[o, i] = layer.weight.array[at]
                 at += 1
         x = rng.normal(size=(2, 6, 14, 14))
         w = torch.tensor(dense, requires_grad=True)
-        z = torch.nn.functional.conv2d(torch.tensor(x), w, torch.tensor(layer.bias.data))
+        z = torch.nn.functional.conv2d(torch.tensor(x), w, torch.tensor(layer.bias.array))
         y = layer(Tensor(x))
-        np.testing.assert_allclose(y.data, z.detach().numpy(), rtol=0, atol=1e-12)
+        np.testing.assert_allclose(y.array, z.detach().numpy(), rtol=0, atol=1e-12)
         dy = rng.normal(size=y.shape)
         y.backward(Tensor(dy))
         z.backward(torch.tensor(dy))
         true = [w.grad.numpy()[o, i] for o, seen in enumerate(CONNECTIONS) for i in seen]
-        np.testing.assert_allclose(layer.weight.grad.data, true, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(layer.weight.grad.array, true, rtol=0, atol=1e-10)
 
     def test_subsampling(self, rng: np.random.Generator) -> None:
         layer = Subsampling(3).double()
         x = rng.normal(size=(2, 3, 4, 6))
-        layer.bias.data[...] = rng.normal(size=(3, 1, 1))
+        layer.bias.array[...] = rng.normal(size=(3, 1, 1))
         sums = x.reshape(2, 3, 2, 2, 3, 2).sum((3, 5))
-        np.testing.assert_allclose(layer(Tensor(x)).data, sums * layer.weight.data + layer.bias.data, rtol=1e-12)
+        np.testing.assert_allclose(layer(Tensor(x)).array, sums * layer.weight.array + layer.bias.array, rtol=1e-12)
 
     def test_bitmaps(self) -> None:
         assert DIGITS.shape == (10, 84)
@@ -235,7 +235,7 @@ class TestLeNet5:
 
     def test_output_is_minus_the_squared_distance(self) -> None:
         model = models.create("lenet5")
-        y = model.output(Tensor(DIGITS[[3, 8]])).data
+        y = model.output(Tensor(DIGITS[[3, 8]])).array
         assert y.argmax(1).tolist() == [3, 8]
         assert y[0, 3] == 0
         assert y[0, 8] == -4 * (DIGITS[3] != DIGITS[8]).sum()
@@ -264,13 +264,13 @@ class TestLeNet5:
             o.zero_grad()
             loss(model(x), t).backward()
             o.step()
-        assert (model(x).data.argmax(1) == np.arange(10)).mean() >= 0.9
+        assert (model(x).array.argmax(1) == np.arange(10)).mean() >= 0.9
 
     def test_state_round_trip(self) -> None:
         a, b = models.create("lenet5"), models.create("lenet5")
         b.load_state_dict(a.state_dict())
         x = tinymed.randn(2, 1, 32, 32, seed=4)
-        np.testing.assert_array_equal(a(x).data, b(x).data)
+        np.testing.assert_array_equal(a(x).array, b(x).array)
         assert "output.targets" in a.state_dict()
         assert "c3.place" not in a.state_dict()
 

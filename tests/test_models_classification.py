@@ -82,7 +82,7 @@ class TestCounts:
 
     @pytest.mark.parametrize(("name", "statistics"), [("xception", 54_528), ("densenet121", 83_648)])
     def test_statistics_of_batch_norm(self, name: str, statistics: int) -> None:
-        assert sum(b.data.size for n, b in made(name).named_buffers() if "running" in n) == statistics
+        assert sum(b.array.size for n, b in made(name).named_buffers() if "running" in n) == statistics
 
     @pytest.mark.parametrize(
         ("name", "macs", "digits"),
@@ -216,7 +216,7 @@ class TestListing:
 
         options: dict[str, Any] = {"width": 1 / 8} if name == "resnet50" else {"size": 64}
         model = models.create(name, **options)
-        held, own = Held(), {p.data.ctypes.data for p in (*model.parameters(), *model.buffers())}
+        held, own = Held(), {p.array.ctypes.data for p in (*model.parameters(), *model.buffers())}
         with tape_observing(held), tinymed.use_backend("numpy"):
             kept = model.train()(tinymed.zeros(2, 3, 64, 64))
         real = sum(a.nbytes for where, a in held.arrays.items() if where not in own) // 2
@@ -229,9 +229,9 @@ class TestListing:
         with models.shapes_only():
             y = model.train()(x)
         assert y.shape == (2, 10)
-        assert y.data.strides == (0, 0)
-        assert model.bn1.num_batches_tracked.data == 0
-        assert model(x).data.any()
+        assert y.array.strides == (0, 0)
+        assert model.bn1.num_batches_tracked.array == 0
+        assert model(x).array.any()
 
 
 # Names and shapes of a few tensors in the state of torchvision 0.20's networks.
@@ -415,7 +415,7 @@ class TestParts:
             edges += [total // 2, total - total // 2]
         padded = torch.nn.functional.pad(torch.tensor(x), edges, value=float("-inf"))
         true = torch.nn.functional.max_pool2d(padded, 3, 2).numpy()
-        np.testing.assert_array_equal(max_pool_same(Tensor(x)).data, true)
+        np.testing.assert_array_equal(max_pool_same(Tensor(x)).array, true)
 
     @pytest.mark.parametrize("factor", [2, 8])
     def test_bilinear_upsampling_is_interpolation(self, factor: int, rng: np.random.Generator) -> None:
@@ -424,7 +424,7 @@ class TestParts:
         x = rng.normal(size=(1, 3, 6, 5))
         true = torch.nn.functional.interpolate(torch.tensor(x), scale_factor=factor, mode="bilinear").numpy()
         inside = slice(factor // 2, -(factor // 2))
-        y = layer(Tensor(x)).data
+        y = layer(Tensor(x)).array
         assert y.shape == true.shape
         np.testing.assert_allclose(y[..., inside, inside], true[..., inside, inside], rtol=0, atol=1e-12)
         assert not layer.weight.requires_grad
@@ -437,8 +437,8 @@ class TestParts:
         assert not result.unexpected
         assert {n.split(".")[0] for n in result.missing} == {"score", "upscore"}
         map = tinymed.randn(2, 16, 7, 7, seed=3)
-        dense = vgg.classifier[:4](map.flatten(1)).data
-        conv = fcn.fc7(fcn.relu(fcn.fc6(map))).data
+        dense = vgg.classifier[:4](map.flatten(1)).array
+        conv = fcn.fc7(fcn.relu(fcn.fc6(map))).array
         np.testing.assert_allclose(conv[:, :, 0, 0], dense, rtol=1e-4, atol=1e-6)
 
     def test_residual_of_separable_convolutions(self) -> None:
@@ -451,28 +451,28 @@ class TestParts:
 
     def test_dropout_of_a_dense_layer_leaves_the_input(self) -> None:
         layer, x = nn.DenseLayer(4, 2, dropout=1.0).train(), tinymed.randn(2, 4, 5, 5, seed=3)
-        y = layer(x).data
-        np.testing.assert_array_equal(y[:, :4], x.data)
+        y = layer(x).array
+        np.testing.assert_array_equal(y[:, :4], x.array)
         assert not y[:, 4:].any()
         assert nn.DenseLayer(4, 2).state_dict().keys() == layer.state_dict().keys()
 
     def test_alexnets_published_values(self) -> None:
         model = models.create("alexnet", variant="2012", width=0.25)
         layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-        assert [float(m.bias.data[0]) for m in layers] == [0, 1, 0, 1, 1, 1, 1, 0]
-        assert 0.019 < layers[5].weight.data.std() < 0.021
+        assert [float(m.bias.array[0]) for m in layers] == [0, 1, 0, 1, 1, 1, 1, 0]
+        assert 0.019 < layers[5].weight.array.std() < 0.021
 
     def test_triplanar_takes_planes_apart(self) -> None:
         model = models.create("triplanar", width=0.25).eval()
         x = tinymed.randn(2, 3, 28, 28, seed=3)
         apart = model(*(x[:, i : i + 1] for i in range(3)))
-        np.testing.assert_array_equal(model(x).data, apart.data)
+        np.testing.assert_array_equal(model(x).array, apart.array)
 
     def test_mtann_score_and_mixture(self) -> None:
         model = models.create("mtann")
         map = tinymed.randn(2, 1, 11, 13, seed=3)
         weights = np.exp(-((np.arange(11) - 5.0)[:, None] ** 2 + (np.arange(13) - 6.0) ** 2) / 8)
-        np.testing.assert_allclose(model.score(map, 2.0).data, (map.data[:, 0] * weights).sum((1, 2)), rtol=1e-5)
+        np.testing.assert_allclose(model.score(map, 2.0).array, (map.array[:, 0] * weights).sum((1, 2)), rtol=1e-5)
         assert np.unravel_index(gaussian(9, 7, 2.0, (2, 5)).argmax(), (9, 7)) == (2, 5)
         mixture = MixtureOfMTANNs(experts=3)
         assert mixture(tinymed.randn(2, 1, 15, 15, seed=3)).shape == (2, 1)
@@ -481,5 +481,5 @@ class TestParts:
     def test_dcnn_vgg16_predicts_probabilities(self) -> None:
         model = models.create("dcnn_vgg16", width=T, size=32)
         x = tinymed.randn(2, 3, 32, 32, seed=3)
-        p = model.predict(x).data
-        np.testing.assert_allclose(p, 1 / (1 + np.exp(-model.eval()(x).data)), rtol=1e-5)
+        p = model.predict(x).array
+        np.testing.assert_allclose(p, 1 / (1 + np.exp(-model.eval()(x).array)), rtol=1e-5)

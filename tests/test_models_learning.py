@@ -67,7 +67,7 @@ def check_round_trip(model: Any, fresh: Any, x: Tensor, path: Path) -> None:
     tinymed.save(model, path)
     fresh.load_state_dict(tinymed.load(path))
     with tinymed.no_grad():
-        np.testing.assert_array_equal(fresh.eval()(x).data, model.eval()(x).data)
+        np.testing.assert_array_equal(fresh.eval()(x).array, model.eval()(x).array)
 
 
 @pytest.mark.parametrize("case", NETWORKS)
@@ -103,7 +103,7 @@ def test_mtann_learns_a_gaussian_over_a_lesion(tmp_path: Path) -> None:
     teacher = Tensor(np.ascontiguousarray(blobs[:, :, 4:-4, 4:-4]))
     first, last = learn(model, x, teacher, 1e-2, most=150)
     assert last < 0.25 * first
-    maps = model(x).data
+    maps = model(x).array
     peaks = [np.unravel_index(m[0].argmax(), (24, 24)) for m in maps]
     assert max(abs(np.array(p) + 4 - c).max() for p, c in zip(peaks, centres, strict=True)) <= 2
     check_round_trip(model, models.create("mtann"), x, tmp_path / "weights.safetensors")

@@ -29,7 +29,7 @@ def made(name: str, **options: Any) -> Any:
 def in_convolutions(model: nn.Module) -> int:
     """Weights and biases of convolutions."""
     found = [m for m in model.modules() if isinstance(m, Convolution)]
-    return sum(p.data.size for m in found for p in (m.weight, m.bias) if p is not None)
+    return sum(p.array.size for m in found for p in (m.weight, m.bias) if p is not None)
 
 
 def output_shape(model: nn.Module, *inputs: tuple[int, ...]) -> tuple[int, ...]:
@@ -71,7 +71,7 @@ class TestCounts:
     def test_statistics_of_multires_networks(self) -> None:
         for name, total, statistics in (("dcunet", 10_069_928, 29_404), ("multiresunet", 7_262_750, 24_522)):
             model = made(name)
-            running = sum(b.data.size for n, b in model.named_buffers() if "running" in n)
+            running = sum(b.array.size for n, b in model.named_buffers() if "running" in n)
             assert (models.count_parameters(model) + running, running) == (total, statistics)
 
     def test_channels_by_the_alpha_rule(self) -> None:
@@ -80,7 +80,7 @@ class TestCounts:
 
     def test_voxresnet_trunk_and_heads(self) -> None:
         model = made("voxresnet")
-        heads = sum(p.data.size for p in model.heads.parameters())
+        heads = sum(p.array.size for p in model.heads.parameters())
         assert models.count_parameters(model) - heads == 1_635_040
         assert [tuple(h[0].weight.shape) for h in model.heads] == [
             (32, 32, 3, 3, 3),
@@ -166,8 +166,8 @@ class TestShapes:
 
     def test_fit(self) -> None:
         x = Tensor(np.arange(30.0).reshape(1, 1, 5, 6))
-        np.testing.assert_array_equal(fit(x, (3, 3)).data[0, 0], x.data[0, 0, 1:4, 1:4])
-        np.testing.assert_array_equal(fit(x, (6, 5)).data[0, 0], np.pad(x.data[0, 0], ((0, 1), (0, 0)))[:, :5])
+        np.testing.assert_array_equal(fit(x, (3, 3)).array[0, 0], x.array[0, 0, 1:4, 1:4])
+        np.testing.assert_array_equal(fit(x, (6, 5)).array[0, 0], np.pad(x.array[0, 0], ((0, 1), (0, 0)))[:, :5])
         assert fit(x, (5, 6)) is x
 
 
@@ -255,16 +255,16 @@ def beside_torch(name: str, options: dict[str, Any], twin: Any, inputs: list[tup
         total.backward()
     sum((z * torch.tensor(c)).sum() for z, c in zip(zs, cotangents, strict=True)).backward()
     for y, z in zip(ys, zs, strict=True):
-        close(y.data, z.detach().numpy(), "output")
+        close(y.array, z.detach().numpy(), "output")
     for y, z in zip(mine, true, strict=True):
-        close(y.grad.data, z.grad.numpy(), "gradient of the input")
+        close(y.grad.array, z.grad.numpy(), "gradient of the input")
     ours = dict(model.named_parameters())
     scale = max(float(p.grad.abs().max()) for p in twin.parameters())
     for key, p in twin.named_parameters():
-        close(ours[key].grad.data, p.grad.numpy(), key, scale)
+        close(ours[key].grad.array, p.grad.numpy(), key, scale)
     for key, b in twin.named_buffers():
         if "running" in key:
-            close(model.state_dict()[key].data, b.numpy(), key)
+            close(model.state_dict()[key].array, b.numpy(), key)
 
 
 def close(ours: np.ndarray, true: np.ndarray, what: str, scale: float = 0.0) -> None:
@@ -286,11 +286,11 @@ def test_unet_at_full_size_is_torchs() -> None:
 
 def test_deepmedic_cuts_both_segments_from_a_wide_one() -> None:
     model = models.create("deepmedic", widths=[2] * 8, hidden=3).eval()
-    x = tinymed.randn(1, 4, 57, 57, 57, seed=3).data
+    x = tinymed.randn(1, 4, 57, 57, 57, seed=3).array
     coarse = x.reshape(1, 4, 19, 3, 19, 3, 19, 3).mean((3, 5, 7))
     with use_backend("numpy"):
-        whole = model(Tensor(x)).data
-        apart = model(Tensor(x[:, :, 16:41, 16:41, 16:41]), Tensor(coarse)).data
+        whole = model(Tensor(x)).array
+        apart = model(Tensor(x[:, :, 16:41, 16:41, 16:41]), Tensor(coarse)).array
     np.testing.assert_allclose(whole, apart, rtol=0, atol=1e-5)
 
 
@@ -304,10 +304,10 @@ def test_auto_context_feeds_probabilities_back() -> None:
         assert all(p.grad is not None for p in second.parameters())
         assert first.training
         pair.eval()
-        scores = first(x).data
+        scores = first(x).array
         p = np.exp(scores - scores.max(1, keepdims=True))
-        joined = np.concatenate([x.data, p / p.sum(1, keepdims=True)], 1)
-        np.testing.assert_allclose(pair(x).data, second(Tensor(joined)).data, rtol=1e-4, atol=1e-5)
+        joined = np.concatenate([x.array, p / p.sum(1, keepdims=True)], 1)
+        np.testing.assert_allclose(pair(x).array, second(Tensor(joined)).array, rtol=1e-4, atol=1e-5)
 
 
 def test_a_residual_stage_refuses_what_it_cannot_add() -> None:
@@ -373,7 +373,7 @@ def test_overfits_balls_saves_and_reloads(name: str, tmp_path: Any) -> None:
         loss(model(Tensor(images)), Tensor(masks)).backward()
         optimizer.step()
     scores = model(Tensor(images))  # with the batch's own statistics: running ones lag behind so short a training
-    scores = (scores[0] if isinstance(scores, tuple) else scores).data
+    scores = (scores[0] if isinstance(scores, tuple) else scores).array
     found = scores[:, 0] > 0 if scores.shape[1] == 1 else scores.argmax(1) == 1
     assert 2 * (found & (masks == 1)).sum() / (found.sum() + masks.sum()) > 0.95
     reloads(model, lambda: models.create(name, **options), Tensor(images), tmp_path)
@@ -381,11 +381,11 @@ def test_overfits_balls_saves_and_reloads(name: str, tmp_path: Any) -> None:
 
 def reloads(model: Any, make: Callable[[], Any], x: Tensor, folder: Any) -> None:
     """A new network with the saved weights gives the same scores, bit for bit."""
-    save_file({n: np.array(t.data, order="C") for n, t in model.state_dict().items()}, folder / "model.safetensors")
+    save_file({n: np.array(t.array, order="C") for n, t in model.state_dict().items()}, folder / "model.safetensors")
     tinymed.manual_seed(1)
     again = make()
     again.load_state_dict({n: Tensor(a) for n, a in load_file(folder / "model.safetensors").items()})
-    np.testing.assert_array_equal(again.eval()(x).data, model.eval()(x).data)
+    np.testing.assert_array_equal(again.eval()(x).array, model.eval()(x).array)
 
 
 def test_multistream_overfits_saves_and_reloads(tmp_path: Any) -> None:
@@ -398,5 +398,5 @@ def test_multistream_overfits_saves_and_reloads(tmp_path: Any) -> None:
         optimizer.zero_grad()
         loss(model(x), t).backward()
         optimizer.step()
-    assert (model.eval()(x).data.argmax(1) == t.data).all()
+    assert (model.eval()(x).array.argmax(1) == t.array).all()
     reloads(model, lambda: models.create("multistream", **options), x, tmp_path)

@@ -88,14 +88,14 @@ class TestModule:
         with layer.register_forward_hook(lambda m, args, y: seen.append(y.shape)):
             layer.register_forward_pre_hook(lambda m, args: (args[0] * 0.0,))
             y = layer(Tensor(np.ones((3, 2), np.float32)))
-        np.testing.assert_array_equal(y.data, np.broadcast_to(layer.bias.data, (3, 2)))
+        np.testing.assert_array_equal(y.array, np.broadcast_to(layer.bias.array, (3, 2)))
         layer(Tensor(np.ones((4, 2), np.float32)))
         assert seen == [(3, 2)]
         handle = layer.register_forward_hook(lambda m, args, y: y * 0.0)
-        assert not layer(Tensor(np.ones((3, 2), np.float32))).data.any()
+        assert not layer(Tensor(np.ones((3, 2), np.float32))).array.any()
         handle.remove()
         handle.remove()
-        assert layer(Tensor(np.ones((3, 2), np.float32))).data.any()
+        assert layer(Tensor(np.ones((3, 2), np.float32))).array.any()
 
     def test_error_names_the_layer(self) -> None:
         net = Net()
@@ -129,8 +129,8 @@ class TestModule:
         net.apply(lambda m: order.append(type(m).__name__))
         assert order == ["Dropout", "BatchNorm1d", "Sequential", "Sequential"]
         twin = copy.deepcopy(net)
-        twin[1][0].weight.data[...] = 7
-        assert net[1][0].weight.data[0] == 1
+        twin[1][0].weight.array[...] = 7
+        assert net[1][0].weight.array[0] == 1
         assert [n for n, _ in twin.named_parameters()] == ["1.0.weight", "1.0.bias"]
 
     def test_freezing_by_pattern(self) -> None:
@@ -149,7 +149,7 @@ class TestModule:
     def test_dtype(self) -> None:
         net = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3)).to(np.float64)
         assert {t.dtype.name for t in net.state_dict().values()} == {"float64", "int64"}
-        assert net[0].weight.data.transpose(2, 3, 1, 0).flags.c_contiguous
+        assert net[0].weight.array.transpose(2, 3, 1, 0).flags.c_contiguous
         assert net.float()[0].weight.dtype == np.float32
         with pytest.raises(ValueError, match="device 'cuda:1' is unknown"):
             net.to("cuda:1")
@@ -187,10 +187,10 @@ class TestContainers:
 class TestState:
     def test_load_keeps_memory_order_and_dtype(self, rng: np.random.Generator) -> None:
         layer = nn.Conv2d(3, 4, 2)
-        memory, version = layer.weight.data, layer.weight.version.value
+        memory, version = layer.weight.array, layer.weight.version.value
         new = rng.normal(size=(4, 3, 2, 2))
         layer.load_state_dict({"weight": new, "bias": np.zeros(4)})
-        assert layer.weight.data is memory
+        assert layer.weight.array is memory
         assert memory.dtype == np.float32
         assert layer.weight.version.value == version + 1
         assert memory.transpose(2, 3, 1, 0).flags.c_contiguous
@@ -198,7 +198,7 @@ class TestState:
 
     def test_strict_names_what_does_not_fit_and_changes_nothing(self) -> None:
         layer = nn.Linear(3, 2)
-        before = layer.weight.data.copy()
+        before = layer.weight.array.copy()
         message = (
             r"missing: bias; unexpected: biass; of another shape: weight: the module has \[2, 3\], the state \[2, 4\]"
         )
@@ -206,7 +206,7 @@ class TestState:
             layer.load_state_dict({"weight": np.zeros((2, 4)), "biass": np.zeros(2)})
         with pytest.raises(ValueError, match="missing: bias"):
             layer.load_state_dict({"weight": np.zeros((2, 3))})
-        np.testing.assert_array_equal(layer.weight.data, before)
+        np.testing.assert_array_equal(layer.weight.array, before)
 
     def test_partial_load_reports(self) -> None:
         net = Net()
@@ -216,4 +216,4 @@ class TestState:
         assert result.unexpected == ["other"]
         assert [m.split(":")[0] for m in result.mismatched] == ["body.0.weight"]
         assert "body.1.bias" in result.missing
-        assert net.scale.data[0] == 2
+        assert net.scale.array[0] == 2

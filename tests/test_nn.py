@@ -34,19 +34,19 @@ def compare(
     b = [torch.tensor(x, requires_grad=x.dtype.kind == "f") for x in inputs]
     y, z = ours(*a), theirs(*b)
     assert y.shape == tuple(z.shape)
-    close(y.data, z.detach().numpy(), tol, "output")
+    close(y.array, z.detach().numpy(), tol, "output")
     dy = rng.normal(size=y.shape)
     y.backward(Tensor(dy))
     z.backward(torch.tensor(dy))
     for i, (p, q) in enumerate(zip(a, b, strict=True)):
         if p.requires_grad:
-            close(p.grad.data, q.grad.numpy(), tol, f"gradient of input {i}")
+            close(p.grad.array, q.grad.numpy(), tol, f"gradient of input {i}")
     mine = dict(ours.named_parameters())
     for name, q in theirs.named_parameters():
-        close(mine[name].grad.data, q.grad.numpy(), tol, f"gradient of {name}")
+        close(mine[name].grad.array, q.grad.numpy(), tol, f"gradient of {name}")
     state = ours.state_dict()
     for name, t in theirs.state_dict().items():
-        close(state[name].data, t.numpy(), tol, name)
+        close(state[name].array, t.numpy(), tol, name)
 
 
 def close(x: Any, y: Any, tol: float, what: str) -> None:
@@ -139,7 +139,7 @@ class TestLayersAgainstTorch:
         same_state(ours, theirs)
         x = values(rng, (1, 2, 3, 4))
         y, z = ours(Tensor(x), output_size=(10, 13)), theirs(torch.tensor(x), output_size=(10, 13))
-        close(y.data, z.detach().numpy(), 1e-12, "output")
+        close(y.array, z.detach().numpy(), 1e-12, "output")
         with pytest.raises(ValueError, match="not among 9 to 11"):
             ours(Tensor(x), output_size=(12, 13))
 
@@ -153,19 +153,19 @@ class TestLayersAgainstTorch:
             {n.replace("0.", "depthwise.").replace("1.", "pointwise."): t for n, t in theirs.state_dict().items()}
         )
         x = values(rng, (2, 3, 6, 5))
-        close(ours(Tensor(x)).data, theirs(torch.tensor(x)).detach().numpy(), 1e-12, "output")
+        close(ours(Tensor(x)).array, theirs(torch.tensor(x)).detach().numpy(), 1e-12, "output")
 
     def test_softtanh_and_scaled_tanh(self, rng: np.random.Generator) -> None:
         x = values(rng, (3, 5))
         softplus = torch.nn.functional.softplus
         t = torch.tensor(x)
         close(
-            nn.Softtanh(3.0)(Tensor(x)).data,
+            nn.Softtanh(3.0)(Tensor(x)).array,
             ((softplus(3 * (t + 1)) - softplus(3 * (t - 1))) / 3 - 1).numpy(),
             1e-12,
             "y",
         )
-        one = nn.ScaledTanh()(Tensor(np.array([1.0, -1.0]))).data
+        one = nn.ScaledTanh()(Tensor(np.array([1.0, -1.0]))).array
         np.testing.assert_allclose(one, [1, -1], atol=1e-4)  # the paper's reason for its constants
 
 
@@ -198,11 +198,11 @@ class TestLossesAgainstTorch:
             target = np.where(target > 0.5, 1.0, -1.0)
         a, b = Tensor(x, True), torch.tensor(x, requires_grad=True)
         y, z = ours(a, Tensor(target)), theirs(b, torch.tensor(target))
-        close(y.data, z.detach().numpy(), 1e-12, "loss")
+        close(y.array, z.detach().numpy(), 1e-12, "loss")
         dy = rng.normal(size=y.shape)
         y.backward(Tensor(np.asarray(dy)))
         z.backward(torch.tensor(dy))
-        close(a.grad.data, b.grad.numpy(), 1e-12, "gradient")
+        close(a.grad.array, b.grad.numpy(), 1e-12, "gradient")
         assert not ours.state_dict()
 
 
@@ -236,8 +236,8 @@ class TestBatchNorm:
             layer(Tensor(x))
             mean, var = 0.9 * mean + 0.1 * x.mean((0, 2, 3)), 0.9 * var + 0.1 * x.var((0, 2, 3))  # biased
         assert layer.eps == 1e-3
-        np.testing.assert_allclose(layer.running_mean.data, mean, rtol=1e-5)
-        np.testing.assert_allclose(layer.running_var.data, var, rtol=1e-5)
+        np.testing.assert_allclose(layer.running_mean.array, mean, rtol=1e-5)
+        np.testing.assert_allclose(layer.running_var.array, var, rtol=1e-5)
 
     def test_corrected_rule_is_the_default(self, rng: np.random.Generator) -> None:
         layer = nn.BatchNorm1d(2, momentum=0.25).double()
@@ -247,8 +247,8 @@ class TestBatchNorm:
         mean = np.mean([x.mean(0) for x in batches[:4]], axis=0)  # weights 1, 1/2, 1/3, 1/4, then 1/4
         for x in batches[4:]:
             mean = 0.75 * mean + 0.25 * x.mean(0)
-        np.testing.assert_allclose(layer.running_mean.data, mean, rtol=1e-12)
-        assert int(layer.num_batches_tracked.data) == 6
+        np.testing.assert_allclose(layer.running_mean.array, mean, rtol=1e-12)
+        assert int(layer.num_batches_tracked.array) == 6
 
     def test_no_momentum_is_the_plain_mean(self, rng: np.random.Generator) -> None:
         ours, theirs = nn.BatchNorm1d(2, momentum=None), torch.nn.BatchNorm1d(2, momentum=None)
@@ -257,7 +257,7 @@ class TestBatchNorm:
             x = rng.normal(size=(5, 2))
             ours(Tensor(x))
             theirs(torch.tensor(x))
-        close(ours.running_var.data, theirs.running_var.numpy(), 1e-12, "variance")
+        close(ours.running_var.array, theirs.running_var.numpy(), 1e-12, "variance")
 
     @pytest.mark.parametrize(
         ("affine", "names"), [("scale", ["weight"]), ("offset", ["bias"]), (False, []), (True, ["weight", "bias"])]
@@ -268,7 +268,7 @@ class TestBatchNorm:
         assert not list(layer.buffers())
         x = rng.normal(3, 2, (4, 3, 5, 5)).astype(np.float32)
         for mode in (True, False):  # without running statistics evaluation uses the batch's
-            y = layer.train(mode)(Tensor(x)).data
+            y = layer.train(mode)(Tensor(x)).array
             np.testing.assert_allclose(y.mean((0, 2, 3)), 0, atol=1e-5)
 
     def test_evaluation_warns_of_stale_statistics(self, rng: np.random.Generator) -> None:
@@ -289,7 +289,7 @@ class TestBatchNorm:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             corrected.eval()(x)
-            fresh.eval()(Tensor(x.data[:8]))
+            fresh.eval()(Tensor(x.array[:8]))
 
 
 class TestDropout:
@@ -305,14 +305,14 @@ class TestDropout:
     def test_drops_in_training_only(self, name: str, shape: tuple[int, ...]) -> None:
         layer = getattr(nn, name)(0.3)
         x = Tensor(np.ones(shape, np.float32))
-        y = layer(x).data.reshape(*shape[:2], -1)
+        y = layer(x).array.reshape(*shape[:2], -1)
         assert (y == y[..., :1]).all()  # a channel is dropped whole
         np.testing.assert_allclose(np.unique(y), [0, 2**16 / (2**16 - round(0.3 * 2**16))], rtol=1e-6)
         assert abs((y[..., 0] == 0).mean() - 0.3) < 0.03
         assert layer.eval()(x) is x
 
     def test_alpha_dropout_keeps_mean_and_variance(self) -> None:
-        y = nn.AlphaDropout(0.2)(tinymed.randn(200, 200, seed=3)).data
+        y = nn.AlphaDropout(0.2)(tinymed.randn(200, 200, seed=3)).array
         assert abs(y.mean()) < 0.02
         assert abs(y.var() - 1) < 0.03
 
@@ -340,7 +340,7 @@ class TestBlocks:
         block.double().load_state_dict(named)
         x = values(rng, (2, 8, 6, 6))
         close(
-            block(Tensor(x)).data,
+            block(Tensor(x)).array,
             torch.relu(path(torch.tensor(x)) + beside(torch.tensor(x))).detach().numpy(),
             1e-10,
             "y",
@@ -355,13 +355,13 @@ class TestBlocks:
         y = block(x)
         assert y.shape == (3, 6, 4, 4)
         y.backward(Tensor(rng.normal(size=y.shape)))
-        assert all(p.grad is not None and np.isfinite(p.grad.data).all() for p in block.parameters())
+        assert all(p.grad is not None and np.isfinite(p.grad.array).all() for p in block.parameters())
         convolutions = 3 if shortcut == "projection" else 2
         assert sum(isinstance(m, nn.Conv2d) for m in block.modules()) == convolutions
 
     def test_pad_shortcut_is_option_a(self, rng: np.random.Generator) -> None:
         x = values(rng, (2, 4, 5, 6))
-        y = nn.PadShortcut(4, 7, 2)(Tensor(x)).data
+        y = nn.PadShortcut(4, 7, 2)(Tensor(x)).array
         np.testing.assert_array_equal(y[:, 1:5], x[:, :, ::2, ::2])
         assert y.shape == (2, 7, 3, 3)
         assert not y[:, :1].any()
@@ -371,15 +371,15 @@ class TestBlocks:
         block = nn.BasicBlock(3, 3)
         init.zeros_(block.bn2.weight)
         x = np.abs(values(rng, (2, 3, 4, 4))).astype(np.float32)
-        np.testing.assert_array_equal(block(Tensor(x)).data, x)
+        np.testing.assert_array_equal(block(Tensor(x)).array, x)
         assert block.downsample is None
-        assert not nn.BasicBlock(3, 3, residual=False)(Tensor(x)).data.min() > 0
+        assert not nn.BasicBlock(3, 3, residual=False)(Tensor(x)).array.min() > 0
 
     def test_dense_layer_and_transition(self, rng: np.random.Generator) -> None:
         x = values(rng, (2, 8, 6, 4)).astype(np.float32)
         y = nn.DenseLayer(8, growth=4)(Tensor(x))
         assert y.shape == (2, 12, 6, 4)
-        np.testing.assert_array_equal(y.data[:, :8], x)
+        np.testing.assert_array_equal(y.array[:, :8], x)
         assert nn.Transition(12, 6)(y).shape == (2, 6, 3, 2)
 
     def test_wrong_shortcut(self) -> None:

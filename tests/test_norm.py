@@ -50,7 +50,7 @@ class TestRunningStatistics:
             np.testing.assert_allclose(var.numpy(), v, rtol=1e-5)
             if t == 3:
                 np.testing.assert_allclose(mean.numpy(), np.mean([b.mean(0) for b in batches[:3]], 0), rtol=1e-5)
-        assert count.data.reshape(()) == 6
+        assert count.array.reshape(()) == 6
 
     def test_evaluation_and_empty_batches_change_nothing(self, backend_name):
         mean, var = running()

@@ -63,11 +63,11 @@ def network(name: str, options: dict[str, Any] | None = None) -> tuple[Any, tupl
     model = models.create(name, **options)
     rng = np.random.default_rng(0)
     for p in model.parameters():
-        if p.data.size and np.ptp(p.data) == 0:  # zeros and ones, which would hide a mistake
-            p.data += rng.uniform(-0.3, 0.3, p.shape).astype(np.float32)
+        if p.array.size and np.ptp(p.array) == 0:  # zeros and ones, which would hide a mistake
+            p.array += rng.uniform(-0.3, 0.3, p.shape).astype(np.float32)
     for key, b in model.named_buffers():
         if key.endswith(("running_mean", "running_var")):
-            b.data += rng.uniform(0, 0.3, b.shape).astype(np.float32)
+            b.array += rng.uniform(0, 0.3, b.shape).astype(np.float32)
     shape = input_shapes(getattr(model, "input_shape", None) or found.input)[0]
     if not hasattr(model, "input_shape"):
         shape = IMAGES.get(name, (shape[0], *(min(n, MOST) for n in shape[1:])))
@@ -270,7 +270,7 @@ class Stubborn(nn.Module):
     """Does part of its work outside the tape."""
 
     def forward(self, x):
-        return x * tinymed.tensor(x.data.mean(dtype=np.float32))
+        return x * tinymed.tensor(x.array.mean(dtype=np.float32))
 
 
 class TestRefusals:

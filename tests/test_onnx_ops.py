@@ -84,8 +84,8 @@ def test_as_onnx_runtime(name, tmp_path):
     for seed in range(SAMPLES):
         arguments = tuple(single(a) for a in sample(op, seed))
         place = next(i for i, a in enumerate(arguments) if isinstance(a, Node))
-        x = arguments[place].data
-        if not x.ndim or any(isinstance(a, Node) and not a.data.size for a in arguments):
+        x = arguments[place].array
+        if not x.ndim or any(isinstance(a, Node) and not a.array.size for a in arguments):
             continue
         path = tmp_path / f"{seed}.onnx"
         module = One(op, arguments, place).eval()
@@ -98,7 +98,7 @@ def test_as_onnx_runtime(name, tmp_path):
             expected = module(tinymed.tensor(x))
         for want, got in zip(expected if isinstance(expected, tuple) else (expected,), runtime(path, x), strict=True):
             assert got.shape == want.shape, (seed, arguments)
-            size = np.abs(want.data).max(initial=0)
-            np.testing.assert_allclose(got, want.data, rtol=1e-4, atol=1e-5 * size, err_msg=f"sample {seed}")
+            size = np.abs(want.array).max(initial=0)
+            np.testing.assert_allclose(got, want.array, rtol=1e-4, atol=1e-5 * size, err_msg=f"sample {seed}")
         passed += 1
     assert passed

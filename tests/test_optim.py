@@ -40,7 +40,7 @@ def parameters(rng: np.random.Generator, dtype: Any) -> tuple[list[Any], list[An
 
 def gradient(rng: np.random.Generator, p: Any, step: int) -> np.ndarray:
     """A gradient that depends on the parameter, so that errors would grow."""
-    return (p.data * 0.3 + rng.normal(size=p.shape)).astype(p.dtype)
+    return (p.array * 0.3 + rng.normal(size=p.shape)).astype(p.dtype)
 
 
 def run(ours: list[Any], theirs: list[Any], a: Any, b: Any, rng: np.random.Generator, steps: int = 50) -> None:
@@ -65,7 +65,7 @@ class TestAgainstTorch:
         for p, q in zip(ours, theirs, strict=True):
             true = q.detach().numpy()
             tolerance = (1e-10 if dtype == np.float64 else 1e-5) * max(np.abs(true).max(), 1.0)
-            np.testing.assert_allclose(p.data, true, rtol=0, atol=tolerance)
+            np.testing.assert_allclose(p.array, true, rtol=0, atol=tolerance)
 
     def test_groups_have_options_of_their_own(self, rng: np.random.Generator) -> None:
         ours, theirs = parameters(rng, np.float64)
@@ -78,7 +78,7 @@ class TestAgainstTorch:
             a.param_groups[0]["lr"] = b.param_groups[0]["lr"] = rate
             run(ours, theirs, a, b, rng, 5)
         for p, q in zip(ours, theirs, strict=True):
-            np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=1e-12)
+            np.testing.assert_allclose(p.array, q.detach().numpy(), rtol=1e-12)
 
     def test_closure_sees_the_gradients(self) -> None:
         p = nn.Parameter(np.ones(3))
@@ -89,22 +89,22 @@ class TestAgainstTorch:
             return 7.0
 
         assert o.step(closure) == 7.0
-        np.testing.assert_array_equal(p.data, np.zeros(3))
+        np.testing.assert_array_equal(p.array, np.zeros(3))
 
 
 class TestMemory:
     def test_parameters_lie_in_one_buffer_in_their_own_order(self, rng: np.random.Generator) -> None:
         model = nn.Sequential(nn.Conv2d(16, 33, 3), nn.Linear(33, 20))
-        before = {n: p.data.copy() for n, p in model.named_parameters()}
+        before = {n: p.array.copy() for n, p in model.named_parameters()}
         o = optim.Adam(model.parameters())
         flat = o.memory[0].slots[0].flat.base
         for slot in o.memory[0].slots:
-            assert np.shares_memory(slot.parameter.data, flat)
+            assert np.shares_memory(slot.parameter.array, flat)
             assert slot.where.start * 4 % 64 == 0
             assert slot.flat.ctypes.data % 64 == 0
-        assert model[0].weight.data.transpose(2, 3, 1, 0).flags.c_contiguous
+        assert model[0].weight.array.transpose(2, 3, 1, 0).flags.c_contiguous
         for n, p in model.named_parameters():
-            np.testing.assert_array_equal(p.data, before[n])
+            np.testing.assert_array_equal(p.array, before[n])
 
     def test_step_counts_as_a_write(self) -> None:
         x = tensor([1.0, 2.0], requires_grad=True)
@@ -121,7 +121,7 @@ class TestMemory:
         p.grad = Tensor(np.ones(4, np.float32))
         version = q.version.value
         o.step()
-        np.testing.assert_array_equal(q.data, 1)
+        np.testing.assert_array_equal(q.array, 1)
         assert q.version.value == version
         assert o.memory[0].steps.tolist() == [1, 0]
 
@@ -133,11 +133,11 @@ class TestMemory:
         for _ in range(2):
             p.grad = Tensor(np.ones(20, np.float32))
             o.step()  # 1 - 1 - 1.5
-        p.data = np.zeros(20, dtype)
+        p.array = np.zeros(20, dtype)
         p.grad = Tensor(np.ones(20, dtype))
         o.step()
         assert p.dtype == dtype
-        np.testing.assert_array_equal(p.data, -1.75)
+        np.testing.assert_array_equal(p.array, -1.75)
 
 
 class TestState:
@@ -149,7 +149,7 @@ class TestState:
         a = getattr(optim, name)(ours, **options)
         run(ours, theirs, a, torch.optim.SGD(theirs), rng, 5)
         state = {k: np.array(v) for k, v in a.state_dict().items()}
-        copies = [nn.Parameter(np.array(p.data)) for p in ours]  # C order: the state does not depend on it
+        copies = [nn.Parameter(np.array(p.array)) for p in ours]  # C order: the state does not depend on it
         b = getattr(optim, name)(copies, lr=123.0)
         b.load_state_dict(state)
         for _ in range(3):
@@ -158,7 +158,7 @@ class TestState:
             a.step()
             b.step()
         for p, q in zip(ours, copies, strict=True):
-            np.testing.assert_array_equal(p.data, q.data)
+            np.testing.assert_array_equal(p.array, q.array)
 
     def test_state_is_plain_arrays(self) -> None:
         from safetensors.numpy import load, save
@@ -216,14 +216,14 @@ class TestClipping:
         for p, q in zip(ours, theirs, strict=True):
             g = gradient(rng, p, 0)
             p.grad, q.grad = Tensor(g), torch.tensor(g)
-            before.append((p.grad.data, g.copy()))
+            before.append((p.grad.array, g.copy()))
         ours[1].grad = theirs[1].grad = None
         total = clip_grad_norm_(ours, limit, norm)
         np.testing.assert_allclose(total.item(), torch.nn.utils.clip_grad_norm_(theirs, limit, norm).item(), rtol=1e-13)
         for p, q in zip(ours, theirs, strict=True):
             assert (p.grad is None) == (q.grad is None)
             if p.grad is not None:
-                np.testing.assert_allclose(p.grad.data, q.grad.numpy(), rtol=1e-12)
+                np.testing.assert_allclose(p.grad.array, q.grad.numpy(), rtol=1e-12)
         for now, then in before:  # the old gradient arrays were not written
             np.testing.assert_array_equal(now, then)
 
@@ -238,7 +238,7 @@ class TestClipping:
         p = nn.Parameter(np.ones(4, np.float32))
         p.grad = Tensor(np.array([-3, -0.5, 0.5, np.nan], np.float32))
         clip_grad_value_([p], 1.0)
-        np.testing.assert_array_equal(p.grad.data, [-1, -0.5, 0.5, np.nan])
+        np.testing.assert_array_equal(p.grad.array, [-1, -0.5, 0.5, np.nan])
 
     def test_no_gradients(self) -> None:
         assert clip_grad_norm_([nn.Parameter(np.ones(2))], 1.0).item() == 0

@@ -43,7 +43,7 @@ def our_step(model, optimizer, x, y):
     optimizer.zero_grad()
     loss = functional.binary_cross_entropy_with_logits(model(tinymed.Tensor(x)), tinymed.Tensor(y))
     loss.backward()
-    gradients = [np.array(p.grad.data) for p in model.parameters()]
+    gradients = [np.array(p.grad.array) for p in model.parameters()]
     optimizer.step()
     return loss.item(), gradients
 

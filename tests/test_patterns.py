@@ -24,7 +24,7 @@ def left_side(p, env):
     visible = {o for line in p.right for o in line.outs} & {o for line in p.left for o in line.outs}
 
     def step(*tensors):
-        values = fixed | {n: t.data for n, t in zip(varied, tensors, strict=True)}
+        values = fixed | {n: t.array for n, t in zip(varied, tensors, strict=True)}
         table = backend.table()
         for line in p.left:
             results = getattr(table, line.kernel)(*[values[a] if isinstance(a, Name) else a for a in line.args])
@@ -61,9 +61,11 @@ def test_the_right_side_computes_the_left(p, monkeypatch):
                 env[name][...] = before
             captured = capture(step)
             for name, result in captured(*tensors).items():
-                want = expected[name].data.astype(np.float64)
+                want = expected[name].array.astype(np.float64)
                 scale = np.abs(want).max(initial=1e-30)
-                np.testing.assert_allclose(result.data / scale, want / scale, atol=2e-6, err_msg=f"{name}, seed {seed}")
+                np.testing.assert_allclose(
+                    result.array / scale, want / scale, atol=2e-6, err_msg=f"{name}, seed {seed}"
+                )
             for name, before in states.items():
                 env[name][...] = before
             rewritten += any(p.note in c.note for c in captured.program.calls)
@@ -77,11 +79,11 @@ def test_an_array_needed_elsewhere_forbids_the_rewrite(monkeypatch):
     x, map = Tensor(np.ones((2, 3, 4, 5), np.float32)), Tensor(np.ones((3, 3), np.float32))
 
     def returned(x, map):
-        n = backend.table().batch_norm_apply(x.data, map.data)
+        n = backend.table().batch_norm_apply(x.array, map.array)
         return Tensor(n), Tensor(backend.table().relu_forward(n))
 
     def read(x, map):
-        n = backend.table().batch_norm_apply(x.data, map.data)
+        n = backend.table().batch_norm_apply(x.array, map.array)
         return Tensor(backend.table().add(n, backend.table().relu_forward(n)))
 
     with backend.use_backend("numba"):
@@ -99,18 +101,18 @@ def test_a_write_between_forbids_the_rewrite(monkeypatch):
 
     def step(x, map):
         k = backend.table()
-        n = k.batch_norm_apply(x.data, map.data)
-        first, _ = k.dropout_forward(x.data, state, 1 << 31, 2.0)
+        n = k.batch_norm_apply(x.array, map.array)
+        first, _ = k.dropout_forward(x.array, state, 1 << 31, 2.0)
         second, _ = k.dropout_forward(n, state, 1 << 31, 2.0)
         return Tensor(first), Tensor(second)
 
     x = Tensor(np.arange(1, 361, dtype=np.float32).reshape(2, 3, 6, 10))
     with backend.use_backend("numba"):
-        expected = [t.data for t in step(x, map)]
+        expected = [t.array for t in step(x, map)]
         state[:] = np.arange(5)
         got = capture(step)(x, map)
     for a, b in zip(expected, got, strict=True):
-        np.testing.assert_array_equal(a, b.data)
+        np.testing.assert_array_equal(a, b.array)
 
 
 def test_literals_must_be_equal():

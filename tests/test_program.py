@@ -153,7 +153,7 @@ def test_loaded_weights_are_followed():
     before = step(x).numpy()
     model.load_state_dict({k: v.numpy() * 2 for k, v in model.state_dict().items()})
     np.testing.assert_allclose(step(x).numpy(), model(x).numpy(), rtol=1e-5)
-    model[0].weight.data = np.zeros_like(model[0].weight.data)  # a new array
+    model[0].weight.array = np.zeros_like(model[0].weight.array)  # a new array
     np.testing.assert_allclose(step(x).numpy(), model(x).numpy(), rtol=1e-5)
     assert not np.allclose(step(x).numpy(), before)
 
@@ -321,7 +321,7 @@ def test_recording_computes_nothing(backend_name):
 
     def step(x):
         y = tinymed.relu(x) + 1
-        runs.append(y.data)
+        runs.append(y.array)
         return y
 
     captured = tinymed.capture(step)

@@ -53,7 +53,7 @@ def test_every_array_of_an_op_comes_from_a_kernel(op, backend_name):
         arrange = LAYOUTS["channels_last"] if seed % 2 else np.asarray
         inputs = check.leaves(sample(op, seed), np.float32, arrange)
         nodes = [i for i in inputs if isinstance(i, tape.Node)]
-        given = [*(i.data for i in nodes), *(i for i in inputs if isinstance(i, np.ndarray))]
+        given = [*(i.array for i in nodes), *(i for i in inputs if isinstance(i, np.ndarray))]
         weights = {}
 
         def step(inputs=inputs, nodes=nodes, weights=weights):
@@ -63,16 +63,18 @@ def test_every_array_of_an_op_comes_from_a_kernel(op, backend_name):
             for i, y in enumerate(ys):
                 weights.setdefault(i, np.ones(y.shape, y.dtype))
             tape.walk(ys, [weights[i] for i in range(len(ys))], retain_graph=False)
-            return [*(y.data for y in ys), *(n.grad.data for n in nodes if n.grad is not None)]
+            return [*(y.array for y in ys), *(n.grad.array for n in nodes if n.grad is not None)]
 
         assert not strangers(step, lambda given=given, weights=weights: [*given, *weights.values()]), f"sample {seed}"
 
 
 def test_an_array_that_no_kernel_made_is_found():
     x = tinymed.tensor([1.0, 2.0])
-    assert strangers(lambda: [tinymed.relu(Tensor(x.data * 2)).data], lambda: [x.data]) == ["relu_forward: float32[2]"]
-    assert strangers(lambda: [x.data + 1], lambda: [x.data]) == ["result: float32[2]"]
-    assert strangers(lambda: [tinymed.relu(x).data.reshape(2, 1)], lambda: [x.data]) == []
+    assert strangers(lambda: [tinymed.relu(Tensor(x.array * 2)).array], lambda: [x.array]) == [
+        "relu_forward: float32[2]"
+    ]
+    assert strangers(lambda: [x.array + 1], lambda: [x.array]) == ["result: float32[2]"]
+    assert strangers(lambda: [tinymed.relu(x).array.reshape(2, 1)], lambda: [x.array]) == []
 
 
 class Net(nn.Module):
@@ -120,11 +122,11 @@ def test_every_array_of_a_train_step_comes_from_a_kernel(head, optimizer, backen
         loss.backward()
         optim.clip_grad_norm_(model.parameters(), 1.0)
         opt.step()
-        return [loss.data, *(p.grad.data for p in model.parameters())]
+        return [loss.array, *(p.grad.array for p in model.parameters())]
 
     def held():
-        state = [p.data for p in (*model.parameters(), *model.buffers())]
-        return [*state, x.data, t.data, random.default_generator.state]
+        state = [p.array for p in (*model.parameters(), *model.buffers())]
+        return [*state, x.array, t.array, random.default_generator.state]
 
     assert not strangers(step, held)
 
@@ -142,9 +144,9 @@ def test_tensors_of_one_value_come_from_a_kernel(backend_name):
             tinymed.full_like(x, 2),
         ]
         made[0][0] = 5
-        return [t.data for t in made]
+        return [t.array for t in made]
 
-    assert not strangers(step, lambda: [x.data])
+    assert not strangers(step, lambda: [x.array])
     with pytest.raises(OverflowError):
         tinymed.full((2,), 300, dtype=np.uint8)
 

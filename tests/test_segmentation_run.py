@@ -198,7 +198,7 @@ class TestAfterwards:
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         feed = {session.get_inputs()[0].name: np.concatenate([x, 1 - x])}  # N is free
         scores = F.softmax(Tensor(session.run(None, feed)[0][:1]), 1)
-        found = F.interpolate(scores, grey.size[::-1], mode="bilinear").data[0].argmax(axis=0)
+        found = F.interpolate(scores, grey.size[::-1], mode="bilinear").array[0].argmax(axis=0)
         assert invoke(capsys, "predict", finished, image, "--out", tmp_path)[0] == 0
         assert 0 < found.mean() < 1
         np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "03.png")), found * 255)

@@ -144,12 +144,12 @@ def test_a_slice_may_run_backwards():
 
 def test_basic_indexing_is_a_view_and_advanced_copies():
     x = tm.tensor(A)
-    assert np.shares_memory(x[0, 1:].data, x.data)
+    assert np.shares_memory(x[0, 1:].array, x.array)
     assert x[0].version is x.version
-    assert np.shares_memory(x[0, 1, 2].data, x.data)
-    assert not np.shares_memory(x[[0]].data, x.data)
+    assert np.shares_memory(x[0, 1, 2].array, x.array)
+    assert not np.shares_memory(x[[0]].array, x.array)
     assert x[[0]].version is not x.version
-    assert not np.shares_memory(x.transpose(0, 1).reshape(-1).data, x.data)
+    assert not np.shares_memory(x.transpose(0, 1).reshape(-1).array, x.array)
     assert x.transpose(0, 1).reshape(-1).version is not x.version
 
 
@@ -234,7 +234,7 @@ def test_pad_of_an_image_keeps_its_memory_order():
     with tm.use_backend("numba"):
         y = F.pad(x, (1, 1, 2, 2))
     assert y.shape == (2, 3, 9, 8)
-    assert y.data.transpose(0, 2, 3, 1).flags.c_contiguous
+    assert y.array.transpose(0, 2, 3, 1).flags.c_contiguous
     assert y.numpy().sum() == 180
 
 

@@ -59,8 +59,8 @@ def test_gradients_add_up_over_uses_and_calls():
 def test_two_leaves_never_share_a_gradient():
     x, y, dy = leaf(1.0), leaf(2.0), tinymed.tensor([5.0], dtype=np.float64)
     add(x, y).backward(dy)
-    assert not np.shares_memory(x.grad.data, y.grad.data)
-    assert not np.shares_memory(x.grad.data, dy.data)
+    assert not np.shares_memory(x.grad.array, y.grad.array)
+    assert not np.shares_memory(x.grad.array, dy.array)
 
 
 def test_a_second_backward_raises_unless_retained():
@@ -122,8 +122,8 @@ def test_hooks_see_and_replace_gradients():
     x, seen = leaf(1.0), []
     y = add(x, x)
     y.register_hook(lambda g: seen.append(g.item()))
-    y.register_hook(lambda g: tinymed.tensor(g.data * 3))
-    x.register_hook(lambda g: tinymed.tensor(g.data * 10))
+    y.register_hook(lambda g: tinymed.tensor(g.array * 3))
+    x.register_hook(lambda g: tinymed.tensor(g.array * 10))
     y.retain_grad()
     relu(y).backward()
     assert (seen, y.grad.item(), x.grad.item()) == ([1.0], 3.0, 60.0)

@@ -132,7 +132,7 @@ class TestTrainer:
     def test_stopping_after_any_step_and_going_on_gives_the_same_bits(self, parts, tmp_path):
         whole = trainer(parts)
         whole.fit(epochs=2)
-        expected = digest({k: v.data for k, v in whole.model.state_dict().items()})
+        expected = digest({k: v.array for k, v in whole.model.state_dict().items()})
         for stop in range(1, 9):
             first = trainer(parts, [Recorder(stop)])
             first.fit(epochs=2)
@@ -142,7 +142,7 @@ class TestTrainer:
             second = trainer(parts, [Recorder()])
             second.restore(load_checkpoint(tmp_path / NEWEST))
             second.fit(epochs=2)
-            assert digest({k: v.data for k, v in second.model.state_dict().items()}) == expected, stop
+            assert digest({k: v.array for k, v in second.model.state_dict().items()}) == expected, stop
             rows = [
                 [{k: v for k, v in r.items() if k != "seconds"} for r in t.progress.history] for t in (whole, second)
             ]
@@ -154,7 +154,7 @@ class TestTrainer:
         twice = trainer(parts)
         twice.fit(steps=3)
         twice.fit(steps=7)
-        assert np.array_equal(once.model[2].weight.data, twice.model[2].weight.data)
+        assert np.array_equal(once.model[2].weight.array, twice.model[2].weight.array)
 
     def test_divergence_is_an_error_and_callbacks_are_closed(self, parts):
         seen = Recorder()
@@ -175,13 +175,13 @@ class TestTrainer:
         other = trainer(parts, step=step)
         other.fit(epochs=1)
         assert calls == [(8, 3, 16, 16)] * 3 + [(4, 3, 16, 16)]
-        assert np.array_equal(plain.model[2].weight.data, other.model[2].weight.data)
+        assert np.array_equal(plain.model[2].weight.array, other.model[2].weight.array)
 
     def test_clipping_bounds_the_step(self, parts):
         t = trainer(parts, lr=1.0, clip_norm=1e-3)
-        before = t.model[2].weight.data.copy()
+        before = t.model[2].weight.array.copy()
         t.fit(steps=1)
-        assert 0 < np.linalg.norm(t.model[2].weight.data - before) <= 1e-3
+        assert 0 < np.linalg.norm(t.model[2].weight.array - before) <= 1e-3
 
 
 @pytest.fixture
@@ -275,7 +275,7 @@ class TestHeads:
                 expected, scores = torch.nn.functional.cross_entropy(theirs, target, w), torch.softmax(theirs, 1)
             expected.backward()
             assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
-            assert np.allclose(ours.grad.data, theirs.grad.numpy(), rtol=1e-6, atol=1e-12)
+            assert np.allclose(ours.grad.array, theirs.grad.numpy(), rtol=1e-6, atol=1e-12)
             assert np.allclose(head.scores(z), scores.detach().numpy(), rtol=1e-12)
 
     def test_scores_of_huge_logits_are_finite(self):

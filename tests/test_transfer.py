@@ -23,7 +23,7 @@ def network(classes: int = 2) -> nn.Sequential:
 
 
 def arrays(model: Any) -> dict[str, np.ndarray]:
-    return {n: np.array(t.data) for n, t in model.state_dict().items()}
+    return {n: np.array(t.array) for n, t in model.state_dict().items()}
 
 
 class TestPartialLoads:
@@ -51,7 +51,7 @@ class TestPartialLoads:
         before = arrays(target)
         result = nn.load_matching(target, state)
         assert not [n for n in result.loaded if n.startswith(("head", "body.0"))]
-        np.testing.assert_array_equal(before["head.bias"], target.head.bias.data)
+        np.testing.assert_array_equal(before["head.bias"], target.head.bias.array)
         assert result.missing == ["body.0.weight"]
 
     def test_batch_norm_from_a_writer_without_counter(self) -> None:
@@ -60,7 +60,7 @@ class TestPartialLoads:
         state["body.1.running_mean"] = np.full(4, 7.0)
         result = nn.load_matching(target, state, required=["body"])
         assert "body.1.running_mean" in result.loaded
-        assert target.body[1].running_mean.data.tolist() == [7.0] * 4
+        assert target.body[1].running_mean.array.tolist() == [7.0] * 4
 
     def test_what_is_required_must_be_there(self) -> None:
         target, state = network(), network(3).state_dict()
@@ -90,11 +90,11 @@ class TestFreezing:
         """Held: training mode gives evaluation's outputs.  Not held: the batch's, and the running ones move on."""
         x = tinymed.randn(4, 1, 8, 8, seed=3)
         model = network().freeze("body", statistics=True)
-        np.testing.assert_array_equal(model.train()(x).data, model.eval()(x).data)
-        assert model.body[1].num_batches_tracked.data == 0
+        np.testing.assert_array_equal(model.train()(x).array, model.eval()(x).array)
+        assert model.body[1].num_batches_tracked.array == 0
         model.unfreeze("body").freeze("body")
-        assert not np.array_equal(model.train()(x).data, model.eval()(x).data)
-        assert model.body[1].num_batches_tracked.data == 1
+        assert not np.array_equal(model.train()(x).array, model.eval()(x).array)
+        assert model.body[1].num_batches_tracked.array == 1
 
     def test_rates_by_pattern(self) -> None:
         model = network()
@@ -117,9 +117,9 @@ class TestFeatures:
         model, x = models.create("resnet20", width=0.25).eval(), tinymed.randn(2, 3, 16, 16, seed=3)
         one, three = nn.Features(model, "layer1")(x), nn.Features(model, "layer3", "layer1", "avgpool")(x)
         stages = model.stages(x)
-        np.testing.assert_array_equal(one.data, stages[0].data)
+        np.testing.assert_array_equal(one.array, stages[0].array)
         assert [f.shape for f in three] == [(2, 16, 4, 4), (2, 4, 16, 16), (2, 16, 1, 1)]
-        np.testing.assert_array_equal(three[0].data, stages[2].data)
+        np.testing.assert_array_equal(three[0].array, stages[2].array)
         assert not any(m._hooks for m in model.modules())
 
     def test_stop_at_the_last_layer_and_carry_gradients(self) -> None:
@@ -148,7 +148,7 @@ class TestFiles:
         tinymed.save(model, tmp_path / "a.safetensors")
         loaded = tinymed.load(tmp_path / "a.safetensors")
         for name, value in arrays(model).items():
-            np.testing.assert_array_equal(loaded[name].data, value)
+            np.testing.assert_array_equal(loaded[name].array, value)
             assert loaded[name].dtype == value.dtype
             assert loaded[name].shape == value.shape
         assert load_file(tmp_path / "a.safetensors").keys() == loaded.keys()
@@ -160,7 +160,7 @@ class TestFiles:
         save_file(dict(layer.state_dict()), tmp_path / "t.safetensors")
         ours = nn.Conv2d(3, 4, 3)
         ours.load_state_dict(tinymed.load(tmp_path / "t.safetensors"))
-        np.testing.assert_array_equal(ours.weight.data, layer.weight.detach().numpy())
+        np.testing.assert_array_equal(ours.weight.array, layer.weight.detach().numpy())
 
     @pytest.mark.parametrize("content", [b"", b"not safetensors", b"\x10" + bytes(7) + b"{}"])
     def test_other_files_are_refused(self, content: bytes, tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ class TestCommandLine:
             in err
         )
         weights = read_weights(tmp_path / "run")
-        np.testing.assert_array_equal(weights["features.0.weight"], source.features[0].weight.data)
+        np.testing.assert_array_equal(weights["features.0.weight"], source.features[0].weight.array)
 
     @pytest.mark.parametrize(
         ("options", "message"),

@@ -43,7 +43,7 @@ class TestUpload:
         found = []
         for (images, (labels, number)), rest in uploaded(batches(count), "cuda"):
             assert {images.device, labels.device, number.device} == {"cuda"}
-            found.append((images.data.strides, arrays((images, labels, number)), rest))
+            found.append((images.array.strides, arrays((images, labels, number)), rest))
         expected = [((a.strides, (a, b, c)), rest) for (a, (b, c)), rest in batches(count)]
         assert len(found) == count
         for (strides, values, rest), ((wanted, same), number) in zip(found, expected, strict=True):
@@ -69,7 +69,7 @@ class TestUpload:
         assert sent.device == "cpu"
         a = np.zeros((2, 2), np.float32)
         ((t, _),) = uploaded([(a, None)], "cpu")
-        assert t.data is a
+        assert t.array is a
 
     def test_pinned_memory_lives_until_its_copy_is_done(self, cuda):
         lane = Lane()

@@ -197,12 +197,12 @@ class TestDry:
 
     def test_nothing_is_computed_and_shapes_are_true(self):
         model = models.create("lenet5_modern")
-        before = [p.data.copy() for p in model.parameters()]
+        before = [p.array.copy() for p in model.parameters()]
         x = tinymed.tensor(np.ones((2, *models.describe("lenet5_modern")["input"]), np.float32))
         y, calls = self.run(lambda: model(x))
         assert y.shape == (2, 10)
         assert len(calls) > 5
-        assert all(np.array_equal(p.data, b) for p, b in zip(model.parameters(), before, strict=True))
+        assert all(np.array_equal(p.array, b) for p, b in zip(model.parameters(), before, strict=True))
 
     def test_memory_orders_are_those_of_a_run(self, rng):
         x = tinymed.tensor(rng.normal(size=(2, 3, 8, 8)).astype(np.float32))
@@ -214,7 +214,7 @@ class TestDry:
         dry, _ = self.run(step)
         with backend.use_backend("numba"):
             true = step()
-        assert (dry.shape, dry.data.strides, dry.dtype) == (true.shape, true.data.strides, true.dtype)
+        assert (dry.shape, dry.array.strides, dry.dtype) == (true.shape, true.array.strides, true.dtype)
 
     def test_the_table_in_use_comes_back(self):
         before = backend.table()

@@ -40,7 +40,7 @@ def leaves(arguments: Sequence[Any], dtype: Any = np.float64, arrange: Arrange =
     place = device.default()
     for a in arguments:
         if isinstance(a, Node):
-            given = device.move(a.data, "cpu")
+            given = device.move(a.array, "cpu")
             a = given if a.requires_grad else given.view(Constant)
         if isinstance(a, np.ndarray) and a.dtype.kind in "fib":
             data = arrange(np.array(a, dtype if a.dtype.kind == "f" else a.dtype, subok=False))
@@ -56,15 +56,15 @@ def results(
     """(outputs, gradients of the float arguments) of a function of tensors, under a random cotangent."""
     inputs = leaves(arguments, dtype, arrange)
     ys = tensors(fn(*inputs))
-    weights = cotangents([y.data for y in ys], seed)
+    weights = cotangents([y.array for y in ys], seed)
     on_tape = [
         (y, device.move(w.astype(y.dtype), y.device)) for y, w in zip(ys, weights, strict=True) if y.requires_grad
     ]
     if on_tape:
         walk([y for y, _ in on_tape], [w for _, w in on_tape])
     given = [i.grad for i in inputs if isinstance(i, Node) and i.requires_grad]
-    grads = [None if g is None else device.move(g.data, "cpu") for g in given]
-    return [device.move(y.data, "cpu") for y in ys], grads
+    grads = [None if g is None else device.move(g.array, "cpu") for g in given]
+    return [device.move(y.array, "cpu") for y in ys], grads
 
 
 def oracle_results(
@@ -142,14 +142,14 @@ def gradcheck(
     ys, grads = results(fn, inputs, np.float64, seed)
     if not floats or not any(y.dtype.kind == "f" for y in ys):
         raise GradientError("gradcheck: the function has no floating-point output or no input to differentiate")
-    base = [np.array(leaves(inputs)[i].data) for i in floats]
+    base = [np.array(leaves(inputs)[i].array) for i in floats]
     weights = cotangents(ys, seed)
 
     def loss(shifts: Sequence[Any]) -> float:
         moved = leaves(inputs)
         for i, b, s in zip(floats, base, shifts, strict=True):
             moved[i] = Tensor(np.asarray(b + s), True)
-        return contract([y.data for y in tensors(fn(*moved))], weights)
+        return contract([y.array for y in tensors(fn(*moved))], weights)
 
     directions = [random.normal(b.size, seed + 1, random.NOISE, j).reshape(b.shape) for j, b in enumerate(base)]
     numeric = (loss([eps * d for d in directions]) - loss([-eps * d for d in directions])) / (2 * eps)

@@ -99,7 +99,7 @@ class NaNLocator(tape.Observer):
     """Stops at the first op, forward or backward, that turns finite values into NaN or infinity."""
 
     def forward(self, op: Op, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
-        self.look(op, "forward", [i.data if isinstance(i, Node) else i for i in inputs], outputs)
+        self.look(op, "forward", [i.array if isinstance(i, Node) else i for i in inputs], outputs)
 
     def backward(self, op: Op, dys: Sequence[Any], dxs: Sequence[Any]) -> None:
         self.look(op, "backward", [*dys, *op.saved], dxs)
@@ -263,7 +263,7 @@ def tape_text(root: Node) -> str:
     lines = []
     for i, op in enumerate(ops):
         inputs = ", ".join(
-            "-" if e is None else f"%{number[id(e[0])]}" if isinstance(e[0], Op) else f"leaf{list(e[0].data.shape)}"
+            "-" if e is None else f"%{number[id(e[0])]}" if isinstance(e[0], Op) else f"leaf{list(e[0].array.shape)}"
             for e in op.edges
         )
         shapes = ", ".join(str(list(shape)) for shape, _ in op.specs)
@@ -288,6 +288,6 @@ def tape_dot(root: Node) -> str:
             else:
                 if id(e[0]) not in leaves:
                     leaves[id(e[0])] = f"leaf{len(leaves)}"
-                    lines.append(f'  {leaves[id(e[0])]} [label="{list(e[0].data.shape)}", shape=ellipse];')
+                    lines.append(f'  {leaves[id(e[0])]} [label="{list(e[0].array.shape)}", shape=ellipse];')
                 lines.append(f"  {leaves[id(e[0])]} -> op{i};")
     return "\n".join([*lines, "}"])

@@ -48,7 +48,7 @@ class Version:
 class Node:
     """What the tape knows of a tensor: its array, its gradient, and the op that made it."""
 
-    __slots__ = ("__weakref__", "base", "data", "grad", "hooks", "index", "op", "requires_grad", "seen", "version")
+    __slots__ = ("__weakref__", "array", "base", "grad", "hooks", "index", "op", "requires_grad", "seen", "version")
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Node:
         index: int = 0,
         version: Version | None = None,
     ):
-        self.data, self.requires_grad = data, requires_grad
+        self.array, self.requires_grad = data, requires_grad
         self.op, self.index = op, index
         self.base = version is None  # not a view of another tensor
         self.version = version = version or Version()
@@ -150,9 +150,9 @@ class Op:
             if isinstance(i, Node):
                 if enabled and i.seen != i.version.value:
                     i.check_fresh(cls.__name__)
-                if type(i.data) is not np.ndarray:
+                if type(i.array) is not np.ndarray:
                     elsewhere = True
-                arrays[n] = i.data
+                arrays[n] = i.array
                 needs[n] = tracked and i.requires_grad
                 nodes.append(i)
         if not nodes:
@@ -189,11 +189,11 @@ class Op:
             if need:
                 self.edges[n] = inputs[n].op or inputs[n], inputs[n].index
         for t in tensors:
-            self.specs.append((t.data.shape, t.data.dtype))
+            self.specs.append((t.array.shape, t.array.dtype))
         if self.saved:
             for node in (*nodes, *tensors):
                 for s in self.saved:
-                    if s is node.data:
+                    if s is node.array:
                         node.version.held += 1
                         self.guards.append((node.version, node.version.value))
                         break
@@ -276,7 +276,7 @@ def result_type(*inputs: Any) -> np.dtype[Any]:
     """
     groups: tuple[list[np.dtype[Any]], ...] = ([], [], [])
     for i in inputs:
-        a = i.data if isinstance(i, Node) else i
+        a = i.array if isinstance(i, Node) else i
         if hasattr(a, "dtype"):
             groups[0 if a.ndim else 1].append(np.dtype(a.dtype))
         elif isinstance(a, bool | int | float):
@@ -298,13 +298,13 @@ def category(dtype: np.dtype[Any]) -> int:
 
 def promoted(inputs: tuple[Any, ...], floating: bool) -> tuple[Any, ...]:
     """The inputs with every tensor in the common dtype, cast on the tape; `floating` makes integers float32."""
-    dtypes = [i.data.dtype for i in inputs if isinstance(i, Node)]
+    dtypes = [i.array.dtype for i in inputs if isinstance(i, Node)]
     if dtypes and dtypes[0].kind == "f" and dtypes.count(dtypes[0]) == len(dtypes):
         return inputs
     dtype = result_type(*inputs)
     if floating and dtype.kind != "f":
         dtype = np.dtype(np.float32)
-    return tuple([Cast.apply(i, dtype) if isinstance(i, Node) and i.data.dtype != dtype else i for i in inputs])
+    return tuple([Cast.apply(i, dtype) if isinstance(i, Node) and i.array.dtype != dtype else i for i in inputs])
 
 
 # -------------------------------------------------------------------------------------------- the backward walk
@@ -370,7 +370,7 @@ def leaf(node: Node, dx: Array, dy: Array | None, wanted: dict[tuple[int, int], 
             wanted[id(node), 0] = dx if before is None else device.table_on(device.of(dx)).add(before, dx)
         return
     if node.grad is not None:
-        dx = device.table_on(device.of(dx)).add(node.grad.data, dx)
+        dx = device.table_on(device.of(dx)).add(node.grad.array, dx)
     elif 0 in dx.strides or (dy is not None and device.shares_memory(dx, dy)):
         dx = device.table_on(device.of(dx)).copy(dx)
     node.grad = node.plain(dx)
@@ -381,7 +381,7 @@ def call_hooks(hooks: list[Callable[[Any], Any]], dy: Any, tensor: type[Node]) -
     for hook in hooks:
         if dy is not None:
             replaced = hook(tensor(dy))
-            dy = dy if replaced is None else replaced.data
+            dy = dy if replaced is None else replaced.array
     return dy
 
 

@@ -20,19 +20,19 @@ class Tensor(Methods):
     @property
     def shape(self) -> tuple[int, ...]:
         """The length of each axis."""
-        shape: tuple[int, ...] = self.data.shape
+        shape: tuple[int, ...] = self.array.shape
         return shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The type of an element, as NumPy names it."""
-        dtype: np.dtype[Any] = self.data.dtype
+        dtype: np.dtype[Any] = self.array.dtype
         return dtype
 
     @property
     def device(self) -> str:
         """Where the array lives: "cpu" or "cuda"."""
-        return devices.of(self.data)
+        return devices.of(self.array)
 
     @property
     def is_leaf(self) -> bool:
@@ -41,7 +41,7 @@ class Tensor(Methods):
 
     def __repr__(self) -> str:
         tape.reading("repr")
-        body = np.array2string(devices.move(self.data, "cpu"), separator=", ", prefix="tensor(")
+        body = np.array2string(devices.move(self.array, "cpu"), separator=", ", prefix="tensor(")
         tail = f", op={type(self.op).__name__}" if self.op else ", requires_grad=True" if self.requires_grad else ""
         kind = "" if self.dtype in (np.float32, np.int64, np.bool_) else f", dtype={self.dtype}"
         place = "" if self.device == "cpu" else f", device='{self.device}'"
@@ -67,7 +67,7 @@ class Tensor(Methods):
 
     def detach(self) -> "Tensor":
         """The same memory, off the tape."""
-        return Tensor(self.data, version=self.version)
+        return Tensor(self.array, version=self.version)
 
     def requires_grad_(self, requires_grad: bool = True) -> "Tensor":
         """Ask for a gradient from here on; leaves only."""
@@ -92,12 +92,28 @@ class Tensor(Methods):
         if self.op is not None:
             self.register_hook(lambda g: setattr(self, "grad", g))
 
+    @property
+    def data(self) -> "Tensor":
+        """A tensor on the same memory that the tape knows nothing of; a value written through it goes unnoticed.
+
+        Assigning to it gives this tensor the memory of another, of the same dtype: `p.data = p.data.clamp(0, 1)`.
+        """
+        return Tensor(self.array)
+
+    @data.setter
+    def data(self, value: "Tensor") -> None:
+        if not isinstance(value, Node):
+            raise TypeError(f"data: takes a tensor, got {type(value).__name__}")
+        if value.array.dtype != self.array.dtype:
+            raise TypeError(f"data: this tensor is {self.dtype}, the new value {value.array.dtype}; cast it first")
+        self.array = value.array
+
     # ------------------------------------------------------------------------------------------- values
 
     def numpy(self) -> np.ndarray:
         """The values as a NumPy array that shares memory; read-only while the tape needs them."""
         tape.reading("numpy")
-        a = self.data if isinstance(self.data, np.ndarray) else self.data.get()
+        a = self.array if isinstance(self.array, np.ndarray) else self.array.get()
         if self.requires_grad or self.version.held:
             a = a.view()
             a.flags.writeable = False
@@ -105,15 +121,15 @@ class Tensor(Methods):
 
     def item(self) -> Any:
         """The only element, as a Python number."""
-        if self.data.size != 1:
+        if self.array.size != 1:
             raise ValueError(f"item: needs a tensor of one element, this one has shape {list(self.shape)}")
         tape.reading("item")
-        return self.data.item()
+        return self.array.item()
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers."""
         tape.reading("tolist")
-        return self.data.tolist()
+        return self.array.tolist()
 
     def __float__(self) -> float:
         return float(self.item())
@@ -136,10 +152,10 @@ class Tensor(Methods):
                 "__dlpack__: the tensor requires a gradient, which another library would not see; "
                 "export tensor.detach()"
             )
-        return self.data.__dlpack__(**options)
+        return self.array.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        kind, index = self.data.__dlpack_device__()
+        kind, index = self.array.__dlpack_device__()
         return int(kind), int(index)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -151,7 +167,7 @@ class Tensor(Methods):
 def cotangent(root: Tensor, gradient: Tensor | None) -> Any:
     """The array a backward walk starts with."""
     if gradient is None:
-        if root.data.size != 1:
+        if root.array.size != 1:
             raise RuntimeError(
                 f"backward: a tensor of shape {list(root.shape)} needs `gradient`, a tensor of that "
                 "shape; only a scalar starts with 1"
@@ -160,8 +176,8 @@ def cotangent(root: Tensor, gradient: Tensor | None) -> Any:
     if gradient.shape != root.shape:
         raise ValueError(f"backward: gradient has shape {list(gradient.shape)}, the tensor {list(root.shape)}")
     if gradient.dtype == root.dtype:
-        return gradient.data
-    return devices.table_on(root.device).cast(gradient.data, root.dtype)
+        return gradient.array
+    return devices.table_on(root.device).cast(gradient.array, root.dtype)
 
 
 def grad(
@@ -197,7 +213,7 @@ def tensor(data: Any, dtype: Any = None, device: str | None = None, requires_gra
     device: "cpu" or "cuda"; by default where data is if it is a tensor, else where the backend in use works.
     """
     if isinstance(data, Tensor):
-        data, device = data.data, device or data.device
+        data, device = data.array, device or data.device
     if not isinstance(data, np.ndarray) and hasattr(data, "get") and hasattr(data, "strides"):  # CuPy's
         moved = devices.move(data, devices.checked("tensor", device or "cuda"))
         return Tensor(moved.astype(dtype or moved.dtype, copy=moved is data)).requires_grad_(requires_grad)

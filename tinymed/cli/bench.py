@@ -170,7 +170,7 @@ def ways(op: type[Op], args: tuple[Any, ...]) -> dict[str, Callable[[], Any]]:
     if op.backward is None:
         return {"forward": forward}
     ys = [y for y in checks.tensors(op.apply(*inputs)) if y.requires_grad]
-    dys = [np.ones_like(y.data) for y in ys]
+    dys = [np.ones_like(y.array) for y in ys]
 
     def backward() -> Any:
         for i in inputs:

@@ -116,6 +116,6 @@ def workloads(op: type[Op]) -> list[tuple[str, tuple[Any, ...]]]:
                 call()
         finally:
             tape.observers.remove(seen)
-        arrays = (i.data if isinstance(i, Tensor) else i for i in seen.found)
+        arrays = (i.array if isinstance(i, Tensor) else i for i in seen.found)
         result.append((label, tuple(arrays)))
     return result

@@ -118,7 +118,7 @@ def convolutional(state: Mapping[str, Any]) -> dict[str, Any]:
         layer, _, kind = name.rpartition(".")
         if layer in names:
             new, side = names[layer]
-            array = np.asarray(value.data if isinstance(value, Tensor) else value)
+            array = np.asarray(value.array if isinstance(value, Tensor) else value)
             result[f"{new}.{kind}"] = array.reshape(len(array), -1, side, side) if kind == "weight" else array
         elif not layer.startswith("classifier"):
             result[name] = value

@@ -79,7 +79,7 @@ class FullyConvolutional(nn.Module):
         modes = [(m, m.training) for m in self.model.modules()]
         self.model.eval()
         with tape.no_grad():
-            ours, theirs = self(image).cpu().data, self.model(image).cpu().data
+            ours, theirs = self(image).cpu().array, self.model(image).cpu().array
         for module, mode in modes:
             module.training = mode
         scale = max(float(np.abs(theirs).max()), 1e-6)

@@ -73,7 +73,7 @@ class PartialConv2d(nn.Module):
         start = 0
         for seen in connections:  # a map's fan-in depends on how many maps it sees
             stop = start + len(seen)
-            uniform_by_fan_in(Tensor(self.weight.data[start:stop]), len(seen) * k * k)
+            uniform_by_fan_in(Tensor(self.weight.array[start:stop]), len(seen) * k * k)
             start = stop
         init.zeros_(self.bias)
 
@@ -88,7 +88,7 @@ class PartialConv2d(nn.Module):
 
     def macs(self, input: tuple[int, ...], output: tuple[int, ...]) -> int:
         """Only connections that exist count."""
-        return int(np.prod(output[2:]) * self.weight.data.size)
+        return int(np.prod(output[2:]) * self.weight.array.size)
 
     def extra_repr(self) -> str:
         return f"{self.in_channels}, {len(self.connections)} maps, {self.weight.shape[0]} connections"
@@ -110,7 +110,7 @@ class RadialBasis(nn.Module):
 
     def macs(self, input: tuple[int, ...], output: tuple[int, ...]) -> int:
         """One square for every element of every target."""
-        return int(self.targets.data.size)
+        return int(self.targets.array.size)
 
 
 class LeNet5(nn.Module):

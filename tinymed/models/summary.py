@@ -31,7 +31,7 @@ class Row(NamedTuple):
 
 def count_parameters(model: Module, trainable: bool = True) -> int:
     """The number of learned values; trainable=False counts frozen ones too."""
-    return sum(p.data.size for p in model.parameters() if p.requires_grad or not trainable)
+    return sum(p.array.size for p in model.parameters() if p.requires_grad or not trainable)
 
 
 def layer_macs(module: Module, input: Shape, output: Shape) -> int:
@@ -42,10 +42,10 @@ def layer_macs(module: Module, input: Shape, output: Shape) -> int:
     if hasattr(module, "macs"):
         return int(module.macs(input, output))
     if isinstance(module, Conv):
-        return int(math.prod(output[2:]) * module.weight.data.size)
+        return int(math.prod(output[2:]) * module.weight.array.size)
     if isinstance(module, ConvTranspose):
-        return int(math.prod(input[2:]) * module.weight.data.size)
-    return int(math.prod(output[1:-1]) * module.weight.data.size) if isinstance(module, Linear) else 0
+        return int(math.prod(input[2:]) * module.weight.array.size)
+    return int(math.prod(output[1:-1]) * module.weight.array.size) if isinstance(module, Linear) else 0
 
 
 def input_shapes(shape: Any) -> tuple[Shape, ...]:
@@ -90,7 +90,7 @@ def summary(model: Module, input_shape: Shapes | Sequence[int]) -> list[Row]:
                 names[id(module)],
                 type(module).__name__,
                 tuple(output.shape[1:]),
-                sum(p.data.size for p in own),
+                sum(p.array.size for p in own),
                 layer_macs(module, args[0].shape, output.shape),
             )
         )
@@ -135,7 +135,7 @@ def activation_bytes(model: Module, input_shape: Shapes | Sequence[int]) -> int:
     belong to the batch; so it is half of a batch of 2.  Shapes only: nothing is computed.
     """
     held = Held()
-    own = {address(t.data) for t in (*model.parameters(), *model.buffers())}
+    own = {address(t.array) for t in (*model.parameters(), *model.buffers())}
     with mode(model, training=True), tape.enable_grad(), shapes_only(), tape_observing(held):
         model(*images(model, input_shape, n=2))
     return sum(int(a.nbytes) for where, a in held.arrays.items() if where not in own) // 2

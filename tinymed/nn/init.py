@@ -29,17 +29,17 @@ def no_weights() -> Iterator[None]:
 
 def write(tensor: Tensor, values: Any) -> Tensor:
     """Put values into the tensor's memory and count the write; skipped where parameters have no memory."""
-    if device.writeable(tensor.data):
-        tensor.data[...] = device.move(np.asarray(values), tensor.device)
+    if device.writeable(tensor.array):
+        tensor.array[...] = device.move(np.asarray(values), tensor.device)
         tensor.version.value += 1
     return tensor
 
 
 def draw(tensor: Tensor, distribution: Any) -> Any:
     """Numbers of a distribution of tinymed.random in the tensor's shape; 0 where parameters have no memory."""
-    if not device.writeable(tensor.data):
+    if not device.writeable(tensor.array):
         return 0.0
-    return distribution(tensor.data.size, *random.init_generator.ticket()).reshape(tensor.shape)
+    return distribution(tensor.array.size, *random.init_generator.ticket()).reshape(tensor.shape)
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
@@ -147,7 +147,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """
     if len(tensor.shape) < 2:
         raise ValueError(f"orthogonal_: needs a weight of two axes or more, got shape {list(tensor.shape)}")
-    if not device.writeable(tensor.data) or tensor.data.size == 0:
+    if not device.writeable(tensor.array) or tensor.array.size == 0:
         return tensor
     a = draw(tensor, random.normal).reshape(tensor.shape[0], -1)
     wide = a.shape[0] < a.shape[1]

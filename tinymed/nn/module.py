@@ -19,7 +19,7 @@ class Parameter(Tensor):
     __slots__ = ()
 
     def __init__(self, data: Any, requires_grad: bool = True):
-        super().__init__(data.data if isinstance(data, Node) else np.asarray(data), requires_grad)
+        super().__init__(data.array if isinstance(data, Node) else np.asarray(data), requires_grad)
 
     @property
     def plain(self) -> type[Node]:
@@ -359,16 +359,16 @@ class Module:
         if isinstance(target, str) and target.split(":")[0] in devices.NAMES:
             place = devices.checked("to", target)
             for t in (*self.parameters(), *self.buffers()):
-                t.data = devices.move(t.data, place)
-                t.grad = None if t.grad is None else Tensor(devices.move(t.grad.data, place))
+                t.array = devices.move(t.array, place)
+                t.grad = None if t.grad is None else Tensor(devices.move(t.grad.array, place))
             return self
         dtype = np.dtype(target)
         if dtype.kind != "f":
             raise ValueError(f"to: a module takes a floating-point dtype, got {dtype}")
         for t in (*self.parameters(), *self.buffers()):
             if t.dtype.kind == "f" and t.dtype != dtype:
-                t.data = t.data.astype(dtype, order="K")
-                t.grad = None if t.grad is None else Tensor(t.grad.data.astype(dtype, order="K"))
+                t.array = t.array.astype(dtype, order="K")
+                t.grad = None if t.grad is None else Tensor(t.grad.array.astype(dtype, order="K"))
         return self
 
     def cpu(self) -> Self:

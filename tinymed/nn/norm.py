@@ -135,7 +135,7 @@ class BatchNorm(Module):
 
     def check(self, input: Tensor) -> None:
         """Compare a large enough batch with the running statistics, once after each change to evaluation."""
-        values = input.data.size // max(self.num_features, 1)
+        values = input.array.size // max(self.num_features, 1)
         if values < CHECK_VALUES or input.shape[0] < CHECK_IMAGES:
             return
         self.unchecked = False
@@ -145,8 +145,8 @@ class BatchNorm(Module):
             rule = "" if self.statistics == "corrected" else " use statistics='corrected',"
             warnings.warn(
                 f"{layer}: the running statistics are far from those of the batch evaluated (disagreement {far:.1f}, "
-                f"1 is allowed, after {int(self.num_batches_tracked.data)} updates with momentum {self.momentum}, rule "
-                f"{self.statistics!r}): train longer,{rule} or look for another preprocessing",
+                f"1 is allowed, after {int(self.num_batches_tracked.array)} updates with momentum {self.momentum}, "
+                f"rule {self.statistics!r}): train longer,{rule} or look for another preprocessing",
                 StatisticsWarning,
                 stacklevel=2,
             )
@@ -158,10 +158,10 @@ class BatchNorm(Module):
 
         1 means that the median channel is off by a standard deviation, or its standard deviation by a factor of 2.
         """
-        x = move(input.data[:256], "cpu").astype(np.float64)
+        x = move(input.array[:256], "cpu").astype(np.float64)
         axes = (0, *range(2, x.ndim))
         mean, variance = x.mean(axes), x.var(axes) + self.eps
-        running_mean, running = (move(t.data, "cpu") for t in (self.running_mean, self.running_var))
+        running_mean, running = (move(t.array, "cpu") for t in (self.running_mean, self.running_var))
         running = running + self.eps
         shift = np.abs(running_mean - mean) / np.sqrt(variance)
         scale = np.abs(np.log2(np.maximum(running, 1e-30) / variance)) / 2

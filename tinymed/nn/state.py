@@ -45,8 +45,8 @@ def match(own: Mapping[str, Tensor], given: Mapping[str, Any]) -> LoadResult:
 
 def copy_into(own: Tensor, given: Any) -> None:
     """Write values into a tensor's own memory, in its order and dtype, and count the write."""
-    values = given.data if isinstance(given, Node) else np.asarray(given)
-    own.data[...] = device.move(values, device.of(own.data))
+    values = given.array if isinstance(given, Node) else np.asarray(given)
+    own.array[...] = device.move(values, device.of(own.array))
     own.version.value += 1
 
 

@@ -26,7 +26,7 @@ def leaky_relu(node: Node, x: Any) -> Any:
 @operator("PRelu")
 def prelu(node: Node, x: Any, slope: Any) -> Any:
     """x, or slope x below 0; slope broadcasts to x."""
-    per_channel = slope.ndim == x.ndim - 1 > 1 and slope.data.size == slope.shape[0] in (1, x.shape[1])
+    per_channel = slope.ndim == x.ndim - 1 > 1 and slope.array.size == slope.shape[0] in (1, x.shape[1])
     if per_channel and floating(x):
         return F.prelu(x, F.reshape(slope, (-1,)))
     return F.where(x < 0, slope * x, x)
@@ -158,7 +158,7 @@ def clip(node: Node, x: Any, low: Any = None, high: Any = None) -> Any:
     if node.opset < 11:
         lower, upper = node.get("min"), node.get("max")
     else:
-        lower, upper = (None if b is None or not b.data.size else numbers(b)[0] for b in (low, high))
+        lower, upper = (None if b is None or not b.array.size else numbers(b)[0] for b in (low, high))
     return x if lower is None and upper is None else like(F.clamp(x, lower, upper), x)
 
 

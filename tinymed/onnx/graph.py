@@ -128,7 +128,7 @@ def checked(declared: Value, given: Any) -> Any:
     tensor = given if isinstance(given, Tensor) else Tensor(np.asarray(given))
     shape = declared.shape
     fits = shape is None or (
-        len(shape) == tensor.data.ndim and all(a in (None, b) for a, b in zip(shape, tensor.shape, strict=True))
+        len(shape) == tensor.array.ndim and all(a in (None, b) for a, b in zip(shape, tensor.shape, strict=True))
     )
     if tensor.dtype != declared.dtype or not fits:
         raise ValueError(

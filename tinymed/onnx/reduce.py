@@ -56,7 +56,7 @@ def extreme(function: Any, sign: float) -> Any:
     """amax or amin, whose result over nothing is -inf or inf."""
 
     def run(x: Any, axes: Any, keep: bool) -> Any:
-        if x.data.size:
+        if x.array.size:
             return function(x, axes, keep)
         return plain(lambda a: np.sum(a, axes, keepdims=keep) + a.dtype.type(sign), x)
 
@@ -85,7 +85,7 @@ def of_floats(function: Any) -> Any:
 
 def log_sum_exp(x: Any, axes: Any, keep: bool) -> Any:
     """ln sum e^x; -inf over nothing."""
-    if not x.data.size:
+    if not x.array.size:
         return plain(lambda a: np.log(np.exp(a).sum(axes, keepdims=keep)), x)
     return F.logsumexp(x, axes, keep) if axes else x
 
@@ -111,7 +111,7 @@ reduction("ReduceLogSumExp", log_sum_exp, of_floats(lambda x, a, k: np.log(np.ex
 def arg(node: Node, x: Any, function: Any) -> Any:
     """The index of the first, or with select_last_index the last, extreme along an axis, in int64."""
     axis, keep = axis_of(node, node.get("axis", 0), x.ndim), bool(node.get("keepdims", 1))
-    a = x.data
+    a = x.array
     if node.get("select_last_index", 0):
         index = a.shape[axis] - 1 - function(np.flip(a, axis), axis=axis, keepdims=keep)
     else:

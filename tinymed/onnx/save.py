@@ -49,7 +49,7 @@ def save(
 def example_arrays(example: Any) -> list[np.ndarray]:
     """The arrays of one input, or of a tuple or list of them."""
     several = example if isinstance(example, tuple | list) else (example,)
-    arrays = [e.data if isinstance(e, Node) else e for e in several]
+    arrays = [e.array if isinstance(e, Node) else e for e in several]
     if not arrays or any(not isinstance(a, np.ndarray) or a.ndim == 0 or not a.size for a in arrays):
         given = ", ".join(str(getattr(a, "shape", type(a).__name__)) for a in arrays) or "nothing"
         raise UserError(
@@ -143,7 +143,7 @@ def check(model: Module, proto: Any, batches: Sequence[Sequence[np.ndarray]]) ->
                     f"{wanted.dtype}{list(wanted.shape)} in the module"
                 )
             size = float(np.abs(wanted).max(initial=0)) if wanted.dtype.kind == "f" else 0.0
-            if not np.allclose(got.data, wanted, rtol=RTOL, atol=RTOL * size, equal_nan=True):
+            if not np.allclose(got.array, wanted, rtol=RTOL, atol=RTOL * size, equal_nan=True):
                 raise UserError(
                     f"onnx.export: output {name!r} of the written model differs from the module's: part of "
                     "its forward pass is computed outside the ops of the tape"

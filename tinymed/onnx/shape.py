@@ -198,7 +198,7 @@ def shape_of(node: Node, x: Any) -> Any:
 @operator("Size")
 def size(node: Node, x: Any) -> Any:
     """The number of elements, in int64."""
-    return Tensor(np.asarray(x.data.size, np.int64))
+    return Tensor(np.asarray(x.array.size, np.int64))
 
 
 @operator("Constant")

@@ -82,7 +82,7 @@ def operator(*names: str, fixed: Sequence[int] = ()) -> Callable[[Function], Fun
 
 def numbers(t: Any) -> list[Any]:
     """The elements of a tensor that says a shape, axes or sizes, as Python numbers."""
-    return [] if t is None else np.asarray(t.data).reshape(-1).tolist()
+    return [] if t is None else np.asarray(t.array).reshape(-1).tolist()
 
 
 def sized(node: Node, shape: Sequence[int]) -> tuple[int, ...]:
@@ -99,7 +99,7 @@ def sized(node: Node, shape: Sequence[int]) -> tuple[int, ...]:
 def plain(function: Callable[..., Any], *inputs: Any) -> Tensor:
     """What a NumPy function makes of the inputs' elements, off the tape: for integers, and where no gradient exists."""
     with np.errstate(all="ignore"):
-        return Tensor(np.asarray(function(*[i.data if isinstance(i, Tensor) else i for i in inputs])))
+        return Tensor(np.asarray(function(*[i.array if isinstance(i, Tensor) else i for i in inputs])))
 
 
 def floating(*tensors: Any) -> bool:

@@ -63,7 +63,7 @@ class Recorder(tape.Observer):
 
     def forward(self, op: Op, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
         """Note an op with its arguments under the names of its `forward`."""
-        bound = signature(type(op)).bind(op, *[i.data if isinstance(i, Node) else i for i in inputs])
+        bound = signature(type(op)).bind(op, *[i.array if isinstance(i, Node) else i for i in inputs])
         bound.apply_defaults()
         arguments = dict(list(bound.arguments.items())[1:])
         self.calls.append(Call(type(op).__name__, arguments, tuple(outputs), tape.scope[-1] if tape.scope else ""))
@@ -91,7 +91,7 @@ def trace(model: Module, inputs: Sequence[np.ndarray], more: int = 0) -> Trace:
 def named_outputs(returned: Any) -> list[tuple[str, np.ndarray]]:
     """(name, array) of each tensor returned: alone, in a tuple or list, or in a dictionary by its keys."""
     if isinstance(returned, Tensor):
-        return [("output", returned.data)]
+        return [("output", returned.array)]
     if isinstance(returned, dict):
         pairs = list(returned.items())
     elif isinstance(returned, tuple | list):
@@ -104,7 +104,7 @@ def named_outputs(returned: Any) -> list[tuple[str, np.ndarray]]:
             f"onnx.export: the model returned {kinds}; it takes one that returns tensors, alone, or in a "
             "tuple, list or dictionary"
         )
-    return [(str(name), r.data) for name, r in pairs]
+    return [(str(name), r.array) for name, r in pairs]
 
 
 def trace_twice(model: Module, inputs: Sequence[np.ndarray]) -> tuple[Trace, Trace]:

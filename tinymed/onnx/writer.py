@@ -46,7 +46,7 @@ class Writer:
         kept = model.state_dict()  # without buffers that are not persistent, which become constants
         self.buffers = [name for name, _ in model.named_buffers() if name in kept]
         state = [(n, t) for n, t in (*model.named_buffers(), *model.named_parameters()) if n in kept]
-        self.state = {id(t.data): (name, t.data) for name, t in state}
+        self.state = {id(t.array): (name, t.array) for name, t in state}
         self.constants: dict[tuple[Any, ...], str] = {}
         self.taken = {name for name, _ in state}
         self.call: Call | None = None

@@ -250,13 +250,13 @@ def rrelu(input: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool
         raise ValueError(f"rrelu: lower must not exceed upper, got {lower} and {upper}")
     if not training:
         return LeakyReLU.apply(input, (float(lower) + float(upper)) / 2)
-    return RReLU.apply(input, random.default_generator.beside(input.data), float(lower), float(upper))
+    return RReLU.apply(input, random.default_generator.beside(input.array), float(lower), float(upper))
 
 
 def prelu(input: Any, weight: Any) -> Any:
     """x where x > 0, else weight * x; weight: (1,), or (C,) for the channels of (N, C, *space)."""
     channels = input.shape[1] if len(input.shape) > 1 else 1
-    if len(weight.shape) > 1 or weight.data.size not in (1, channels):
+    if len(weight.shape) > 1 or weight.array.size not in (1, channels):
         raise ValueError(
             f"prelu: weight has shape {list(weight.shape)}; input {list(input.shape)} takes (1,) or ({channels},)"
         )

@@ -145,7 +145,7 @@ def operands(name: str, *inputs: Any) -> tuple[Any, ...]:
     if Node not in [type(a) for a in given]:
         return tuple(given)
     cls = next((a.plain for a in given if isinstance(a, Node) and type(a) is not Node), Node)
-    return tuple(cls(a.data) if type(a) is Node else a for a in given)
+    return tuple(cls(a.array) if type(a) is Node else a for a in given)
 
 
 def drawn_shape(draw: Any, max_axes: int = 4) -> tuple[int, ...]:

@@ -34,16 +34,16 @@ def to(input: Any, *args: Any, dtype: Any = None, device: str | None = None) -> 
     The same tensor if nothing changes.
     """
     for a in args:
-        if hasattr(a, "data") and hasattr(a, "op"):
+        if hasattr(a, "array") and hasattr(a, "op"):
             dtype, device = a.dtype, a.device
         elif isinstance(a, str) and a.split(":")[0] in devices.NAMES:
             device = a
         elif a is not None:
             dtype = a
-    if device is not None and (place := devices.checked("to", device)) != devices.of(input.data):
+    if device is not None and (place := devices.checked("to", device)) != devices.of(input.array):
         input = Move.apply(input, place)
-    wanted = input.data.dtype if dtype is None else as_dtype("to", dtype)
-    return input if wanted == input.data.dtype else Cast.apply(input, wanted)
+    wanted = input.array.dtype if dtype is None else as_dtype("to", dtype)
+    return input if wanted == input.array.dtype else Cast.apply(input, wanted)
 
 
 def cpu(input: Any) -> Any:
@@ -98,22 +98,22 @@ def size(input: Any, dim: int | None = None) -> Any:
 
 def numel(input: Any) -> int:
     """The number of elements."""
-    return int(input.data.size)
+    return int(input.array.size)
 
 
 def dim(input: Any) -> int:
     """The number of axes."""
-    return int(input.data.ndim)
+    return int(input.array.ndim)
 
 
 def element_size(input: Any) -> int:
     """Bytes of one element."""
-    return int(input.data.itemsize)
+    return int(input.array.itemsize)
 
 
 def is_floating_point(input: Any) -> bool:
     """Whether elements are float32 or float64."""
-    return bool(input.data.dtype.kind == "f")
+    return bool(input.array.dtype.kind == "f")
 
 
 __all__ = ["is_floating_point", "numel"]

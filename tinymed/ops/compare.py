@@ -207,7 +207,7 @@ def whole(name: str, *inputs: Any) -> tuple[Any, ...]:
     """The operands, which must be integers or bool."""
     given = operands(name, *inputs)
     for a in given:
-        if isinstance(a, float) or (hasattr(a, "data") and a.data.dtype.kind == "f"):
+        if isinstance(a, float) or (hasattr(a, "array") and a.array.dtype.kind == "f"):
             raise TypeError(f"{name}: takes integers and bool, not floating point; use logical_{name.split('_')[-1]}")
     return given
 

@@ -235,7 +235,7 @@ def dropped(op: type[Op], name: str, input: Any, p: float, training: bool, *opti
     if not 0 <= p <= 1:
         raise ValueError(f"{name}: p is a probability from 0 to 1, got {p}")
     return (
-        op.apply(input, random.default_generator.beside(input.data), float(p), *options)
+        op.apply(input, random.default_generator.beside(input.array), float(p), *options)
         if training and p > 0
         else input
     )

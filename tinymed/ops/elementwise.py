@@ -389,12 +389,12 @@ def clamp(input: Any, min: float | None = None, max: float | None = None) -> Any
 def where(condition: Any, input: Any, other: Any) -> Any:
     """input where condition (bool) holds, else other; all three broadcast."""
     condition, a, b = operands("where", condition, input, other)
-    if not isinstance(condition, Node) or condition.data.dtype.kind != "b":
+    if not isinstance(condition, Node) or condition.array.dtype.kind != "b":
         raise TypeError("where: condition must be a tensor of bool; compare, for instance x > 0")
     dtype = result_type(a, b)
     cls = condition.plain
     a, b = (v if isinstance(v, Node) else cls(np.asarray(v).astype(dtype)) for v in (a, b))
-    a, b = (v if v.data.dtype == dtype else Cast.apply(v, dtype) for v in (a, b))
+    a, b = (v if v.array.dtype == dtype else Cast.apply(v, dtype) for v in (a, b))
     return Where.apply(condition, a, b)
 
 

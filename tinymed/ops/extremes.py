@@ -159,22 +159,22 @@ def not_empty(name: str, shape: tuple[int, ...], axes: Axes) -> None:
 
 def amax(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """The largest element over dim (None: all); ties share the gradient equally."""
-    axes = some_axes("amax", dim, input.data.ndim)
-    not_empty("amax", input.data.shape, axes)
+    axes = some_axes("amax", dim, input.array.ndim)
+    not_empty("amax", input.array.shape, axes)
     return AMax.apply(input, axes, bool(keepdim))
 
 
 def amin(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """The smallest element over dim (None: all); ties share the gradient equally."""
-    axes = some_axes("amin", dim, input.data.ndim)
-    not_empty("amin", input.data.shape, axes)
+    axes = some_axes("amin", dim, input.array.ndim)
+    not_empty("amin", input.array.shape, axes)
     return AMin.apply(input, axes, bool(keepdim))
 
 
 def along(which: str, input: Any, dim: int, keepdim: bool) -> Extremes:
     """(values, indices) along one axis."""
-    axis = one_axis(which, dim, input.data.ndim)
-    not_empty(which, input.data.shape, (axis,))
+    axis = one_axis(which, dim, input.array.ndim)
+    not_empty(which, input.array.shape, (axis,))
     return Extremes(*MaxAlong.apply(input, axis, which, bool(keepdim)))
 
 
@@ -199,13 +199,13 @@ def arg(which: str, input: Any, dim: int | None, keepdim: bool) -> Any:
     """The index along an axis, or in the flattened tensor."""
     from .shape import reshape
 
-    ndim = input.data.ndim
+    ndim = input.array.ndim
     if dim is None:
-        not_empty("arg" + which, input.data.shape, tuple(range(ndim)))
+        not_empty("arg" + which, input.array.shape, tuple(range(ndim)))
         y = ArgExtreme.apply(reshape(input, -1), 0, which, False)
         return reshape(y, (1,) * ndim) if keepdim else y
     axis = one_axis("arg" + which, dim, ndim)
-    not_empty("arg" + which, input.data.shape, (axis,))
+    not_empty("arg" + which, input.array.shape, (axis,))
     return ArgExtreme.apply(input, axis, which, bool(keepdim))
 
 

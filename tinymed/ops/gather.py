@@ -109,19 +109,19 @@ class OneHot(Op):
 def checked_index(name: str, input: Any, index: Any, axis: int) -> Any:
     """The index as a tensor of integers within the axis."""
     (index,) = operands(name, index)
-    if not isinstance(index, Node) or index.data.dtype.kind not in "iu":
+    if not isinstance(index, Node) or index.array.dtype.kind not in "iu":
         raise TypeError(f"{name}: index must be a tensor of integers")
     n = input.shape[axis] if input.shape else 1
-    if index.data.size and not (index.data.min() >= 0 and index.data.max() < n):
+    if index.array.size and not (index.array.min() >= 0 and index.array.max() < n):
         raise IndexError(
-            f"{name}: index reaches from {index.data.min()} to {index.data.max()}, axis {axis} has length {n}"
+            f"{name}: index reaches from {index.array.min()} to {index.array.max()}, axis {axis} has length {n}"
         )
     return index
 
 
 def gather(input: Any, dim: int, index: Any) -> Any:
     """input[index[i, j], j] for dim 0, input[i, index[i, j]] for dim 1, and so on; the shape is that of index."""
-    axis = one_axis("gather", dim, input.data.ndim)
+    axis = one_axis("gather", dim, input.array.ndim)
     index = checked_index("gather", input, index, axis)
     fits("gather", "input", input.shape, index.shape, axis)
     return Gather.apply(input, index, axis)
@@ -129,12 +129,12 @@ def gather(input: Any, dim: int, index: Any) -> Any:
 
 def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     """input with src[i, j] added at [index[i, j], j] for dim 0, at [i, index[i, j]] for dim 1, and so on."""
-    axis = one_axis("scatter_add", dim, input.data.ndim)
+    axis = one_axis("scatter_add", dim, input.array.ndim)
     index = checked_index("scatter_add", input, index, axis)
     fits("scatter_add", "input", input.shape, index.shape, axis)
     fits("scatter_add", "src", src.shape, index.shape, -1)
-    if src.data.dtype != input.data.dtype:
-        raise TypeError(f"scatter_add: src is {src.data.dtype}, input {input.data.dtype}; they must be equal")
+    if src.array.dtype != input.array.dtype:
+        raise TypeError(f"scatter_add: src is {src.array.dtype}, input {input.array.dtype}; they must be equal")
     return ScatterAdd.apply(input, index, src, axis)
 
 
@@ -149,9 +149,9 @@ def fits(name: str, what: str, shape: tuple[int, ...], index: tuple[int, ...], a
 
 def index_select(input: Any, dim: int, index: Any) -> Any:
     """The slices along dim that a vector of integers names, which may repeat."""
-    axis = one_axis("index_select", dim, input.data.ndim)
+    axis = one_axis("index_select", dim, input.array.ndim)
     index = checked_index("index_select", input, index, axis)
-    if index.data.ndim > 1:
+    if index.array.ndim > 1:
         raise ValueError(f"index_select: index must be a vector, got shape {list(index.shape)}")
     return Take.apply(input, (False,) * axis + (True,), reshape(index, -1))
 
@@ -161,7 +161,7 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     (indices,) = operands("take_along_dim", indices)
     if dim is None:
         return gather(reshape(input, -1), 0, reshape(indices, -1))
-    axis = one_axis("take_along_dim", dim, input.data.ndim)
+    axis = one_axis("take_along_dim", dim, input.array.ndim)
     if len(indices.shape) != len(input.shape):
         raise ValueError(
             f"take_along_dim: indices {list(indices.shape)} need as many axes as input {list(input.shape)}"
@@ -173,13 +173,13 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     """int64 of one more axis: 1 at each index, else 0; num_classes -1: the largest index and one."""
-    if tensor.data.dtype.kind not in "iu":
-        raise TypeError(f"one_hot: needs integers, got {tensor.data.dtype}")
-    if num_classes == -1 and not tensor.data.size:
+    if tensor.array.dtype.kind not in "iu":
+        raise TypeError(f"one_hot: needs integers, got {tensor.array.dtype}")
+    if num_classes == -1 and not tensor.array.size:
         raise ValueError("one_hot: the number of classes of an empty tensor is unknown; give num_classes")
     if num_classes == -1:
         reading("one_hot without num_classes")
-    low, high = (int(tensor.data.min()), int(tensor.data.max())) if tensor.data.size else (0, 0)
+    low, high = (int(tensor.array.min()), int(tensor.array.max())) if tensor.array.size else (0, 0)
     classes = high + 1 if num_classes == -1 else num_classes
     if low < 0 or high >= classes or classes < 1:
         raise ValueError(f"one_hot: indices reach from {low} to {high}, which does not fit {classes} classes")

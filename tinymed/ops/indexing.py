@@ -74,7 +74,7 @@ def entry(i: Any) -> Any:
         return i
     if isinstance(i, slice):
         return Span(*(None if v is None else operator.index(v) for v in (i.start, i.stop, i.step)))
-    a = i.data if isinstance(i, Node) else i
+    a = i.array if isinstance(i, Node) else i
     if isinstance(a, bool) or (not isinstance(a, int | np.integer | np.ndarray | list | tuple | range)):
         raise TypeError(f"an index is made of integers, slices, None, '...' and arrays of them, got {type(i).__name__}")
     a = np.asarray(a, np.int64) if isinstance(a, list | tuple | range) and len(a) == 0 else np.asarray(a)
@@ -275,12 +275,12 @@ def assign(target: Any, index: Any, value: Any) -> None:
     """target[index] = value, in place, cast and broadcast; remembered by the tape, so gradients stay right."""
     given = operand("assignment", value)
     if not isinstance(given, Node):
-        given = target.plain(device.table_on(target.device).full((), target.data.dtype, given))
-    if given.data.dtype != target.data.dtype:
-        given = Cast.apply(given, target.data.dtype)
+        given = target.plain(device.table_on(target.device).full((), target.array.dtype, given))
+    if given.array.dtype != target.array.dtype:
+        given = Cast.apply(given, target.array.dtype)
     if given.version is target.version:
         given = clone(given)
-    basic, where, arrays = parse(target.data.shape, index)
+    basic, where, arrays = parse(target.array.shape, index)
     check_write(target, given)
     version = target.version
     before = version.value
@@ -346,7 +346,7 @@ def zero_(input: Any) -> Any:
 
 def narrow(input: Any, dim: int, start: int, length: int) -> Any:
     """The part of an axis from start (negative: from the end), of a length, as a view."""
-    axis = one_axis("narrow", dim, input.data.ndim)
+    axis = one_axis("narrow", dim, input.array.ndim)
     n = input.shape[axis]
     first = start + n if start < 0 else start
     if not 0 <= first <= n or length < 0 or first + length > n:
@@ -356,7 +356,7 @@ def narrow(input: Any, dim: int, start: int, length: int) -> Any:
 
 def select(input: Any, dim: int, index: int) -> Any:
     """One slice along dim, without that axis, as a view."""
-    return getitem(input, (*[slice(None)] * one_axis("select", dim, input.data.ndim), operator.index(index)))
+    return getitem(input, (*[slice(None)] * one_axis("select", dim, input.array.ndim), operator.index(index)))
 
 
 __all__ = ["getitem", "narrow", "select"]

@@ -170,7 +170,7 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     tensors = list(tensors)
     if not tensors:
         raise ValueError("cat: needs at least one tensor")
-    axis = one_axis("cat", dim, tensors[0].data.ndim)
+    axis = one_axis("cat", dim, tensors[0].array.ndim)
     first = tensors[0].shape
     for i, x in enumerate(tensors):
         if not x.shape or dropped(x.shape, (axis,)) != dropped(first, (axis,)) or len(x.shape) != len(first):
@@ -185,7 +185,7 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
 def alike(tensors: Sequence[Any]) -> list[Any]:
     """The tensors in their common dtype."""
     dtype = result_type(*tensors)
-    return [x if x.data.dtype == dtype else Cast.apply(x, dtype) for x in tensors]
+    return [x if x.array.dtype == dtype else Cast.apply(x, dtype) for x in tensors]
 
 
 def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
@@ -201,7 +201,7 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
 
 def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
     """Consecutive parts along dim, as views: of one size (the last may be shorter), or of the sizes in a list."""
-    axis = one_axis("split", dim, input.data.ndim)
+    axis = one_axis("split", dim, input.array.ndim)
     n, given = input.shape[axis], split_size_or_sections
     if isinstance(given, int):
         if given < 1:
@@ -219,13 +219,13 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     """At most `chunks` parts along dim, all of one size but the last."""
     if chunks < 1:
         raise ValueError(f"chunk: needs at least 1 part, got {chunks}")
-    n = input.shape[one_axis("chunk", dim, input.data.ndim)]
+    n = input.shape[one_axis("chunk", dim, input.array.ndim)]
     return split(input, max(1, -(-n // chunks)), dim) if n else split(input, [0] * chunks, dim)
 
 
 def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     """The slices along dim, without that axis, as views."""
-    axis = one_axis("unbind", dim, input.data.ndim)
+    axis = one_axis("unbind", dim, input.array.ndim)
     n = input.shape[axis]
     shape = input.shape[:axis] + input.shape[axis + 1 :]
     return tuple(Reshape.apply(x, shape) for x in split(input, [1] * n, axis)) if n else ()
@@ -234,7 +234,7 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
 def flip(input: Any, *dims: Any) -> Any:
     """Reversed along dims; a copy."""
     given = sizes("flip", dims)
-    return Flip.apply(input, some_axes("flip", given, input.data.ndim) if given else ())
+    return Flip.apply(input, some_axes("flip", given, input.array.ndim) if given else ())
 
 
 def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
@@ -242,7 +242,7 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     steps = (shifts,) if isinstance(shifts, int) else tuple(shifts)
     if dims is None:
         return reshape(Roll.apply(reshape(input, -1), (sum(steps),), (0,)), input.shape)
-    axes = tuple(one_axis("roll", d, input.data.ndim) for d in ((dims,) if isinstance(dims, int) else dims))
+    axes = tuple(one_axis("roll", d, input.array.ndim) for d in ((dims,) if isinstance(dims, int) else dims))
     if len(axes) != len(steps):
         raise ValueError(f"roll: {len(steps)} shifts for {len(axes)} dims")
     return Roll.apply(input, steps, axes)
@@ -251,7 +251,7 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
 def repeat(input: Any, *repeats: Any) -> Any:
     """Copies side by side, `repeats` along each axis; new axes come first."""
     times = sizes("repeat", repeats)
-    if len(times) < input.data.ndim or min(times, default=0) < 0:
+    if len(times) < input.array.ndim or min(times, default=0) < 0:
         raise ValueError(
             f"repeat: {list(times)} must be at least one count, 0 or more, for each axis of {list(input.shape)}"
         )
@@ -261,7 +261,7 @@ def repeat(input: Any, *repeats: Any) -> Any:
 def tile(input: Any, *dims: Any) -> Any:
     """As repeat, with missing leading counts 1."""
     times = sizes("tile", dims)
-    return repeat(input, (1,) * (input.data.ndim - len(times)) + times)
+    return repeat(input, (1,) * (input.array.ndim - len(times)) + times)
 
 
 concatenate = cat

@@ -367,7 +367,7 @@ def cross_entropy(
     check_reduction("cross_entropy", reduction)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing is from 0 to 1, got {label_smoothing}")
-    if target.data.dtype.kind == "f":
+    if target.array.dtype.kind == "f":
         from .loss_functions import soft_cross_entropy
 
         return soft_cross_entropy(input, target, weight, reduction, label_smoothing, weight_map)
@@ -396,7 +396,7 @@ def raw(weight: Any) -> Any:
     """A weight's array: losses are not differentiated by their weights."""
     if isinstance(weight, Node) and weight.requires_grad:
         raise ValueError("loss: a weight that requires a gradient is not supported; detach() it")
-    return weight.data if isinstance(weight, Node) else weight
+    return weight.array if isinstance(weight, Node) else weight
 
 
 def check_reduction(name: str, reduction: str) -> None:
@@ -412,7 +412,7 @@ def checked_target(name: str, input: Any, target: Any, reduction: str) -> Any:
         raise ValueError(
             f"{name}: target has shape {list(target.shape)}, input {list(input.shape)}; they must be equal"
         )
-    return target if target.data.dtype == input.data.dtype else Cast.apply(target, input.data.dtype)
+    return target if target.array.dtype == input.array.dtype else Cast.apply(target, input.array.dtype)
 
 
 def check_classes(name: str, input: Any, target: Any, weight: Any, ignore_index: int) -> None:
@@ -422,13 +422,13 @@ def check_classes(name: str, input: Any, target: Any, weight: Any, ignore_index:
         raise ValueError(
             f"{name}: input {list(input.shape)} takes a target of shape {list(pixels)}, got {list(target.shape)}"
         )
-    if target.data.dtype.kind not in "iu":
-        raise TypeError(f"{name}: class numbers are integers, got {target.data.dtype}")
+    if target.array.dtype.kind not in "iu":
+        raise TypeError(f"{name}: class numbers are integers, got {target.array.dtype}")
     if weight is not None and weight.shape != (classes,):
         raise ValueError(f"{name}: weight has shape {list(weight.shape)}, input has {classes} classes")
-    if device.of(target.data) == "cuda":  # the host would wait for it; kernels answer inf to what is no class
+    if device.of(target.array) == "cuda":  # the host would wait for it; kernels answer inf to what is no class
         return
-    if (wrong := target.data[(target.data != ignore_index) & ((target.data < 0) | (target.data >= classes))]).size:
+    if (wrong := target.array[(target.array != ignore_index) & ((target.array < 0) | (target.array >= classes))]).size:
         raise IndexError(f"{name}: target {int(wrong[0])} is no class; input has {classes}, numbered from 0")
 
 

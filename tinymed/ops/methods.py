@@ -79,19 +79,19 @@ class Methods(Node):
     __getitem__, __setitem__ = indexing.getitem, indexing.assign
 
     def __iter__(self) -> Iterator[Any]:
-        if not self.data.ndim:
+        if not self.array.ndim:
             raise TypeError("a tensor without axes cannot be iterated over")
         return iter(join.unbind(self))
 
     def __contains__(self, value: Any) -> Any:
         reading("in")
-        return (self.data == (value.data if isinstance(value, Node) else value)).any().item()
+        return (self.array == (value.array if isinstance(value, Node) else value)).any().item()
 
     def __index__(self) -> Any:
-        if self.data.size != 1 or self.data.dtype.kind not in "iub":
+        if self.array.size != 1 or self.array.dtype.kind not in "iub":
             raise TypeError("only a tensor of one integer can be used as an index")
         reading("use as an index")
-        return self.data.item()
+        return self.array.item()
 
     # elementwise
     add, sub, subtract, mul, multiply = (

@@ -103,7 +103,7 @@ def moment(op: type[Op], name: str, input: Any, dim: Any, unbiased: Any, keepdim
         raise ValueError(f"{name}: give unbiased or correction, not both")
     floats_only(name, input)
     amount = correction if correction is not None else 1 if unbiased is None else int(unbiased)
-    return op.apply(input, some_axes(name, dim, input.data.ndim), amount, bool(keepdim))
+    return op.apply(input, some_axes(name, dim, input.array.ndim), amount, bool(keepdim))
 
 
 def var(

@@ -359,7 +359,7 @@ def batch_norm(
     if (running_mean is None) != (running_var is None):
         raise ValueError("batch_norm: running_mean and running_var are given together or not at all")
     shape, training = input.shape, training or running_mean is None
-    if training and input.data.size == shape[1] != 0:
+    if training and input.array.size == shape[1] != 0:
         raise ValueError(
             f"batch_norm: training needs more than 1 value per channel, input is {list(shape)}; use a "
             "larger batch (drop the last incomplete one) or evaluate with running statistics"
@@ -400,7 +400,7 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
     check_channels("group_norm", input, weight=weight, bias=bias)
     if num_groups < 1 or input.shape[1] % num_groups:
         raise ValueError(f"group_norm: {input.shape[1]} channels cannot be cut into {num_groups} equal groups")
-    if input.data.size == num_groups:
+    if input.array.size == num_groups:
         raise ValueError(
             f"group_norm: needs more than 1 value per group, input is {list(input.shape)}, num_groups {num_groups}"
         )
@@ -428,12 +428,12 @@ def instance_norm(
             raise ValueError("instance_norm: use_input_stats=False needs running_mean and running_var")
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     n, channels = input.shape[:2]
-    if input.data.size == n * channels != 0:
+    if input.array.size == n * channels != 0:
         raise ValueError(f"instance_norm: needs more than 1 spatial element, input is {list(input.shape)}")
     if running_mean is not None and running_var is not None:
         written(running_mean, running_var)
-        k = device.table_for("instance_norm", (input.data, running_mean.data, running_var.data))
-        k.instance_norm_update(input.data, running_mean.data, running_var.data, float(momentum))
+        k = device.table_for("instance_norm", (input.array, running_mean.array, running_var.array))
+        k.instance_norm_update(input.array, running_mean.array, running_var.array, float(momentum))
     return GroupNorm.apply(input, weight, bias, max(1, channels), float(eps))
 
 

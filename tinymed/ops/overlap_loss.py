@@ -188,7 +188,7 @@ def as_probabilities(name: str, input: Any, target: Any, ignore_index: int) -> t
 
 def as_type(a: Any, like: Any) -> Any:
     """a in the dtype of another tensor."""
-    return a if a.dtype == like.dtype else Cast.apply(a, like.data.dtype)
+    return a if a.dtype == like.dtype else Cast.apply(a, like.array.dtype)
 
 
 def averaged(name: str, index: Any, weight: Any, reduction: str, power: float = 1.0) -> Any:

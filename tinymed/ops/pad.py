@@ -180,15 +180,15 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     mode: "constant" (value, 0 by default; negative widths crop), "reflect" (the edge is not repeated), "replicate",
     "circular".
     """
-    ndim = input.data.ndim
+    ndim = input.array.ndim
     if len(pad) % 2 or len(pad) > 2 * ndim or not all(isinstance(p, int) for p in pad):
         raise ValueError(f"pad: {list(pad)} must be pairs of integers, the last axis first, for at most {ndim} axes")
     given = [(pad[i], pad[i + 1]) for i in range(0, len(pad), 2)]
     widths = (*[(0, 0)] * (ndim - len(given)), *reversed(given))
-    if min(padded(input.data, widths)[0], default=0) < 0:
+    if min(padded(input.array, widths)[0], default=0) < 0:
         raise ValueError(f"pad: {list(pad)} leaves a negative length of {list(input.shape)}")
     if mode == "constant":
-        return PadConstant.apply(input, widths, float(value or 0) if input.data.dtype.kind == "f" else int(value or 0))
+        return PadConstant.apply(input, widths, float(value or 0) if input.array.dtype.kind == "f" else int(value or 0))
     if mode not in MODES:
         raise ValueError(f'pad: mode is "constant", {", ".join(map(repr, MODES))}, got {mode!r}')
     if value is not None:
@@ -205,7 +205,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
 
 def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
     """The sliding blocks of images (N, C, H, W) as columns: (N, C kernel_h kernel_w, number of blocks)."""
-    if input.data.ndim != 4:
+    if input.array.ndim != 4:
         raise ValueError(f"unfold: input must be (N, C, H, W), got {list(input.shape)}")
     window: Any = (
         per_axis("unfold", "kernel_size", kernel_size, 2),

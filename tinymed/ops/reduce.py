@@ -281,37 +281,37 @@ class Truth(Op):
 
 def floats_only(name: str, input: Any) -> None:
     """Raise for integers, as PyTorch does where a result would not be an integer."""
-    if input.data.dtype.kind != "f":
-        raise TypeError(f"{name}: needs a floating-point tensor, got {input.data.dtype}; convert it with .float()")
+    if input.array.dtype.kind != "f":
+        raise TypeError(f"{name}: needs a floating-point tensor, got {input.array.dtype}; convert it with .float()")
 
 
 def sum(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The sum over dim (None: all).  Integers give int64; dtype converts first."""
     input = input if dtype is None else Cast.apply(input, np.dtype(dtype))
-    return Sum.apply(input, some_axes("sum", dim, input.data.ndim), bool(keepdim))
+    return Sum.apply(input, some_axes("sum", dim, input.array.ndim), bool(keepdim))
 
 
 def mean(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The mean over dim (None: all) of floating-point numbers; dtype converts first."""
     input = input if dtype is None else Cast.apply(input, np.dtype(dtype))
     floats_only("mean", input)
-    return Mean.apply(input, some_axes("mean", dim, input.data.ndim), bool(keepdim))
+    return Mean.apply(input, some_axes("mean", dim, input.array.ndim), bool(keepdim))
 
 
 def prod(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The product over dim (None: all).  Integers give int64."""
-    return Prod.apply(input, some_axes("prod", dim, input.data.ndim), bool(keepdim))
+    return Prod.apply(input, some_axes("prod", dim, input.array.ndim), bool(keepdim))
 
 
 def cumsum(input: Any, dim: int) -> Any:
     """Sums of the elements up to each along dim."""
-    return Cumsum.apply(input, one_axis("cumsum", dim, input.data.ndim))
+    return Cumsum.apply(input, one_axis("cumsum", dim, input.array.ndim))
 
 
 def logsumexp(input: Any, dim: Dim, keepdim: bool = False) -> Any:
     """log(sum(exp(input))) over dim without overflow."""
     floats_only("logsumexp", input)
-    return LogSumExp.apply(input, some_axes("logsumexp", dim, input.data.ndim), bool(keepdim))
+    return LogSumExp.apply(input, some_axes("logsumexp", dim, input.array.ndim), bool(keepdim))
 
 
 def norm(input: Any, p: float | str = 2, dim: Dim = None, keepdim: bool = False) -> Any:
@@ -319,7 +319,7 @@ def norm(input: Any, p: float | str = 2, dim: Dim = None, keepdim: bool = False)
     if isinstance(p, str) and p != "fro":
         unknown("norm", "p", p, 'a number, inf or "fro"')
     floats_only("norm", input)
-    axes = some_axes("norm", dim, input.data.ndim)
+    axes = some_axes("norm", dim, input.array.ndim)
     return Norm.apply(input, 2.0 if isinstance(p, str) else float(p), axes, bool(keepdim))
 
 
@@ -330,12 +330,12 @@ def unknown(name: str, argument: str, given: Any, accepted: str) -> NoReturn:
 
 def any(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """Whether an element over dim (None: all) is not zero."""
-    return Truth.apply(input, some_axes("any", dim, input.data.ndim), "any", bool(keepdim))
+    return Truth.apply(input, some_axes("any", dim, input.array.ndim), "any", bool(keepdim))
 
 
 def all(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """Whether all elements over dim (None: all) are not zero."""
-    return Truth.apply(input, some_axes("all", dim, input.data.ndim), "all", bool(keepdim))
+    return Truth.apply(input, some_axes("all", dim, input.array.ndim), "all", bool(keepdim))
 
 
 __all__ = ["all", "any", "cumsum", "logsumexp", "mean", "norm", "prod", "sum"]

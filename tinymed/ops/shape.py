@@ -122,7 +122,7 @@ class Clone(Op):
 def reshape(input: Any, *shape: Any) -> Any:
     """The elements in C order in another shape; one length may be -1.  A view where one exists."""
     wanted = sizes("reshape", shape)
-    size, holes = input.data.size, wanted.count(-1)
+    size, holes = input.array.size, wanted.count(-1)
     rest = math.prod(n for n in wanted if n != -1)
     fits = size % rest == 0 if holes and rest else size == rest and not holes
     if holes > 1 or min(wanted, default=0) < -1 or not fits:
@@ -135,7 +135,7 @@ def reshape(input: Any, *shape: Any) -> Any:
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """The axes from start_dim to end_dim as one."""
-    first, last = (one_axis("flatten", d, input.data.ndim) for d in (start_dim, end_dim))
+    first, last = (one_axis("flatten", d, input.array.ndim) for d in (start_dim, end_dim))
     if first > last:
         raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     shape = input.shape or (1,)
@@ -144,7 +144,7 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
 
 def permute(input: Any, *dims: Any) -> Any:
     """The axes in another order, as a view."""
-    given, ndim = sizes("permute", dims), input.data.ndim
+    given, ndim = sizes("permute", dims), input.array.ndim
     order = tuple(one_axis("permute", d, ndim) for d in given)
     if sorted(order) != list(range(ndim)):
         raise ValueError(f"permute: dims {list(given)} must name each of the {ndim} axes once")
@@ -153,7 +153,7 @@ def permute(input: Any, *dims: Any) -> Any:
 
 def transpose(input: Any, dim0: int, dim1: int) -> Any:
     """Two axes exchanged, as a view."""
-    order = list(range(input.data.ndim))
+    order = list(range(input.array.ndim))
     a, b = (one_axis("transpose", d, len(order)) for d in (dim0, dim1))
     if order:
         order[a], order[b] = b, a
@@ -162,7 +162,7 @@ def transpose(input: Any, dim0: int, dim1: int) -> Any:
 
 def movedim(input: Any, source: Any, destination: Any) -> Any:
     """Axes moved to other positions, the others staying in order."""
-    ndim = input.data.ndim
+    ndim = input.array.ndim
     pairs = [[one_axis("movedim", d, ndim) for d in ((v,) if isinstance(v, int) else v)] for v in (source, destination)]
     if len(pairs[0]) != len(pairs[1]) or any(len(set(p)) != len(p) for p in pairs):
         raise ValueError(f"movedim: source {source} and destination {destination} must name as many axes, each once")
@@ -174,9 +174,9 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
 
 def t(input: Any) -> Any:
     """The transpose of a matrix; a vector or scalar is returned as it is."""
-    if input.data.ndim > 2:
+    if input.array.ndim > 2:
         raise ValueError(f"t: needs at most 2 axes, input is {list(input.shape)}; use transpose or permute")
-    return Permute.apply(input, tuple(reversed(range(input.data.ndim))))
+    return Permute.apply(input, tuple(reversed(range(input.array.ndim))))
 
 
 def expand(input: Any, *shape: Any) -> Any:
@@ -203,13 +203,13 @@ def expand_as(input: Any, other: Any) -> Any:
 
 def squeeze(input: Any, dim: Any = None) -> Any:
     """Without the axes of length 1, or without those of dim that have length 1."""
-    axes = some_axes("squeeze", dim, input.data.ndim)
+    axes = some_axes("squeeze", dim, input.array.ndim)
     return Reshape.apply(input, tuple(n for i, n in enumerate(input.shape) if n != 1 or i not in axes))
 
 
 def unsqueeze(input: Any, dim: int) -> Any:
     """With a new axis of length 1 at dim."""
-    place = one_axis("unsqueeze", dim, input.data.ndim + 1)
+    place = one_axis("unsqueeze", dim, input.array.ndim + 1)
     return Reshape.apply(input, (*input.shape[:place], 1, *input.shape[place:]))
 
 

@@ -112,9 +112,9 @@ def along(op: type[Op], name: str, input: Any, dim: int | None, dtype: Any) -> A
         raise ValueError(f"{name}: say along which axis: dim=1 for (N, C, ...) scores, dim=-1 for the last axis")
     if not -max(n, 1) <= dim < max(n, 1):
         raise IndexError(f"{name}: dim {dim} is not an axis of an input with {n} axes")
-    if dtype is None and input.data.dtype.kind != "f":
-        raise TypeError(f"{name}: takes floating-point input, got {input.data.dtype}; give dtype")
-    if dtype is not None and np.dtype(dtype) != input.data.dtype:
+    if dtype is None and input.array.dtype.kind != "f":
+        raise TypeError(f"{name}: takes floating-point input, got {input.array.dtype}; give dtype")
+    if dtype is not None and np.dtype(dtype) != input.array.dtype:
         input = Cast.apply(input, np.dtype(dtype))
     return op.apply(input, dim % n) if n else reshape(op.apply(reshape(input, 1), 0), ())
 

@@ -327,7 +327,7 @@ class Erf(Op):
 
 def neg(input: Any) -> Any:
     """-input; bool raises TypeError."""
-    if input.data.dtype.kind == "b":
+    if input.array.dtype.kind == "b":
         raise TypeError("neg: bool has no negative; use ~ or logical_not")
     return Neg.apply(input)
 

@@ -28,9 +28,9 @@ def clip_grad_norm_(
     chosen = with_gradient(parameters)
     if not chosen:
         return Tensor(np.zeros((), np.float32))
-    k = device.table_for("clip_grad_norm_", [p.grad.data for p in chosen])
+    k = device.table_for("clip_grad_norm_", [p.grad.array for p in chosen])
     order = float(norm_type)
-    total = k.total_norm(order, *[k.gradient_norm(p.grad.data, order) for p in chosen])
+    total = k.total_norm(order, *[k.gradient_norm(p.grad.array, order) for p in chosen])
     if error_if_nonfinite:
         reading("clip_grad_norm_ with error_if_nonfinite")
     if error_if_nonfinite and not math.isfinite(float(total)):
@@ -40,7 +40,7 @@ def clip_grad_norm_(
         )
     coefficient = k.clip_coefficient(total, float(max_norm))
     for p in chosen:
-        p.grad = Tensor(k.scale_gradient(p.grad.data, coefficient))
+        p.grad = Tensor(k.scale_gradient(p.grad.array, coefficient))
     return Tensor(total)
 
 
@@ -48,4 +48,4 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     """Clip every element of the gradients to [-clip_value, clip_value]."""
     for p in with_gradient(parameters):
         k = device.table_on(p.device)
-        p.grad = Tensor(k.clip_gradient(p.grad.data, float(clip_value)))
+        p.grad = Tensor(k.clip_gradient(p.grad.array, float(clip_value)))

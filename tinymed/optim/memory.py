@@ -44,7 +44,7 @@ class Slot:
 
     def __init__(self, parameter: Parameter, index: int, at: int):
         self.parameter, self.index = parameter, index
-        data = parameter.data
+        data = parameter.array
         self.dtype, self.order = data.dtype, dense_order(data) or tuple(range(data.ndim))
         self.where = slice(at, at + data.size)
         self.buffers: dict[str, Array] = {}
@@ -54,14 +54,14 @@ class Slot:
     def move_into(self, buffer: Array) -> None:
         """Let the parameter lie in the buffer, in its shape and its order of axes."""
         self.flat = buffer[self.where]
-        shape = [self.parameter.data.shape[i] for i in self.order]
+        shape = [self.parameter.array.shape[i] for i in self.order]
         self.view = self.flat.reshape(shape).transpose(inverse_order(self.order))
-        self.view[...] = self.parameter.data
-        self.parameter.data = self.view
+        self.view[...] = self.parameter.array
+        self.parameter.array = self.view
 
     def gradient(self, k: Table) -> Array:
         """The parameter's gradient as it lies in memory, in the parameter's order: 1-D."""
-        g = self.parameter.grad.data
+        g = self.parameter.grad.array
         if g.dtype != self.dtype:
             g = k.cast(g, self.dtype)
         if not g.transpose(self.order).flags.c_contiguous:
@@ -70,7 +70,7 @@ class Slot:
 
     def shaped(self, flat: Array) -> Array:
         """A 1-D array of the buffer in the parameter's shape: a view."""
-        shape = [self.parameter.data.shape[i] for i in self.order]
+        shape = [self.parameter.array.shape[i] for i in self.order]
         return flat.reshape(shape).transpose(inverse_order(self.order))
 
 
@@ -79,7 +79,7 @@ class GroupMemory:
 
     def __init__(self, parameters: list[Parameter]):
         self.parameters = parameters
-        self.device = device.of(parameters[0].data) if parameters else "cpu"
+        self.device = device.of(parameters[0].array) if parameters else "cpu"
         self.steps: Array = np.zeros(len(parameters), np.int64)
         self.chosen: list[int] = []  # the slots that had a gradient in the last step, and
         self.mask: Array = np.zeros(len(parameters), np.int64)  # 1 for each of them
@@ -96,7 +96,7 @@ class GroupMemory:
             at = self.sizes.get(p.dtype, 0)
             self.slots.append(Slot(p, i, at))
             line = ALIGNMENT // p.dtype.itemsize
-            self.sizes[p.dtype] = at + -(-p.data.size // line) * line
+            self.sizes[p.dtype] = at + -(-p.array.size // line) * line
         buffers = {dtype: zeros(self.device, size, dtype) for dtype, size in self.sizes.items()}
         for slot in self.slots:
             slot.move_into(buffers[slot.dtype])
@@ -107,22 +107,22 @@ class GroupMemory:
 
     def table(self) -> Table:
         """The kernels for the group's parameters; RuntimeError if they are on several devices."""
-        return device.table_for("optimizer", [p.data for p in self.parameters])
+        return device.table_for("optimizer", [p.array for p in self.parameters])
 
     def sync(self) -> None:
         """Take in parameters whose array was replaced (another dtype, another optimizer, a user's assignment)."""
         for slot in self.slots:
             p = slot.parameter
-            if p.data is not slot.view:
-                if p.data.dtype != slot.dtype or device.of(p.data) != self.device:
+            if p.array is not slot.view:
+                if p.array.dtype != slot.dtype or device.of(p.array) != self.device:
                     return self.gather()
-                if p.data.shape != slot.view.shape:
+                if p.array.shape != slot.view.shape:
                     raise ValueError(
                         f"optimizer: parameter {slot.index} had shape {list(slot.view.shape)} and now has "
-                        f"{list(p.data.shape)}; make a new optimizer for a changed model"
+                        f"{list(p.array.shape)}; make a new optimizer for a changed model"
                     )
-                slot.view[...] = p.data
-                p.data = slot.view
+                slot.view[...] = p.array
+                p.array = slot.view
         return None
 
     def require(self, name: str, value: float = 0.0) -> None:

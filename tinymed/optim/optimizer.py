@@ -51,7 +51,7 @@ class Optimizer(ABC):
         for p in params:
             if not isinstance(p, Tensor):
                 raise TypeError(f"{name}: optimises tensors, got {type(p).__name__}")
-            if not p.is_leaf or p.dtype.kind != "f" or not device.writeable(p.data):
+            if not p.is_leaf or p.dtype.kind != "f" or not device.writeable(p.array):
                 raise ValueError(
                     f"{name}: optimises floating-point leaf tensors with memory of their own, got one of "
                     f"shape {list(p.shape)}, {p.dtype}, made by {type(p.op).__name__}"

@@ -43,7 +43,7 @@ class Replay:
     def valid(self) -> bool:
         """Whether modules are in the mode, and tensors hold the arrays, that were recorded."""
         for leaf, data in self.leaves:
-            if leaf.data is not data:
+            if leaf.array is not data:
                 return False
         for reference, training in self.modules:
             module = reference()
@@ -53,7 +53,7 @@ class Replay:
 
     def __call__(self, given: Sequence[Node]) -> Any:
         for static, new in zip(self.inputs, given, strict=True):
-            static.data[...] = new.data
+            static.array[...] = new.array
         if self.graph is None:
             self.program.run()
         else:
@@ -105,9 +105,9 @@ class Captured:
 
     def record(self, inputs: tuple[Any, ...]) -> Replay:
         """Record twice, compare, rewrite, plan."""
-        static = rebuild(inputs, lambda t: t.plain(t.data.copy("K")))
-        names = {address(t.data): f"input{n}" for n, t in enumerate(tensors(static))}
-        names |= {address(getattr(a, "data", a)): label for label, a in self.names.items()}
+        static = rebuild(inputs, lambda t: t.plain(t.array.copy("K")))
+        names = {address(t.array): f"input{n}" for n, t in enumerate(tensors(static))}
+        names |= {address(getattr(a, "array", a)): label for label, a in self.names.items()}
         grads: dict[Node, Any] = {}
         try:
             first, _, _ = self.observe_dry(static, names, grads, 0.5)
@@ -153,7 +153,7 @@ class Captured:
         try:
             with backend.observing(recorder):
                 result = self.step(*static)
-            return recorder.finish(tensors(result)), rebuild(result, lambda t: t.plain(t.data)), recorder
+            return recorder.finish(tensors(result)), rebuild(result, lambda t: t.plain(t.array)), recorder
         finally:
             tape.observers.remove(recorder)
             tape.readers.remove(recorder.refuse)
@@ -215,7 +215,7 @@ def signature(t: Any) -> tuple[Any, ...]:
             "capture: an input of a captured step requires a gradient; make it a tensor that the step "
             "refers to, or detach it"
         )
-    return t.data.shape, t.data.dtype.char, device.of(t.data)
+    return t.array.shape, t.array.dtype.char, device.of(t.array)
 
 
 def sole_table(program: Program) -> backend.Table:
@@ -235,7 +235,7 @@ def sole_table(program: Program) -> backend.Table:
 
 def same_arrays(replay: Replay) -> bool:
     """Whether a replay may still become valid: its tensors hold the arrays that were recorded."""
-    return all(leaf.data is data for leaf, data in replay.leaves)
+    return all(leaf.array is data for leaf, data in replay.leaves)
 
 
 def rebuild(tree: Any, each: Callable[[Node], Any]) -> Any:

@@ -59,14 +59,14 @@ class Recorder(backend.Observer, tape.Observer):
         if module not in self.modules:
             if not self.modules:
                 for name, p in [*module.named_parameters(), *module.named_buffers()]:
-                    self.names.setdefault(address(p.data), name)
+                    self.names.setdefault(address(p.array), name)
                     self.grads.setdefault(p, p.grad)
             self.modules[module] = module.training
 
     def forward(self, op: Any, inputs: Sequence[Any], outputs: Sequence[Array]) -> None:
         for i in inputs:
             if isinstance(i, tape.Node) and i.op is None:
-                self.leaves.setdefault(i, i.data)
+                self.leaves.setdefault(i, i.array)
                 self.grads.setdefault(i, i.grad)
 
     # ---------------------------------------------------------------------------------------- kernel calls
@@ -154,10 +154,10 @@ class Recorder(backend.Observer, tape.Observer):
         gradients = []
         for leaf in self.leaves:
             if leaf.requires_grad and leaf.grad is not None:
-                ref = self.ref(leaf.grad.data)
+                ref = self.ref(leaf.grad.array)
                 if ref.value.external is None:
                     gradients.append((leaf, ref))
-        return Program(self.calls, [self.ref(t.data) for t in outputs], gradients)
+        return Program(self.calls, [self.ref(t.array) for t in outputs], gradients)
 
 
 def content(a: Array) -> bytes:

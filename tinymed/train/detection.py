@@ -88,13 +88,13 @@ class BoxHead:
     def scores(self, outputs: np.ndarray) -> np.ndarray:
         """[n, classes + 2, h, w]: the probability of each class, then width and height over the usual ones."""
         maps = Tensor(outputs[:, : self.classes + 1])
-        found = F.softmax(maps + self.shift.beside(maps), 1).data[:, 1:]
+        found = F.softmax(maps + self.shift.beside(maps), 1).array[:, 1:]
         return np.concatenate([found, np.exp(np.clip(outputs[:, self.classes + 1 :], -LIMIT, LIMIT))], axis=1)
 
     def correct(self, outputs: Any, labels: Any) -> float:
         """The share of pixels whose class is found, summed over the images of a batch."""
         main = outputs[0] if isinstance(outputs, tuple | list) else outputs
-        found = as_array((main.data[:, : self.classes + 1] + self.shift.beside(main).data).argmax(axis=1))
+        found = as_array((main.array[:, : self.classes + 1] + self.shift.beside(main).array).argmax(axis=1))
         return float((found == labels[0]).mean(axis=(1, 2)).sum())
 
     def unweighted(self) -> "BoxHead":

@@ -13,7 +13,7 @@ from ..tensor import Tensor
 def device_of(model: Any) -> str:
     """Where a network's weights are; without weights, where the backend in use works."""
     for p in model.parameters():
-        return device.of(p.data)
+        return device.of(p.array)
     return device.default()
 
 
@@ -24,7 +24,7 @@ def as_tensors(value: Any, place: str = "cpu") -> Any:
 
 def as_array(value: Any) -> np.ndarray:
     """The values of a tensor, or an array of any device, as a NumPy array."""
-    a: np.ndarray = device.move(value.data if isinstance(value, Tensor) else value, "cpu")
+    a: np.ndarray = device.move(value.array if isinstance(value, Tensor) else value, "cpu")
     return a
 
 
@@ -55,5 +55,5 @@ class Constant:
     def beside(self, t: Tensor) -> Tensor:
         """The numbers on the tensor's device."""
         if t.device not in self.there:
-            self.there[t.device] = Tensor(device.move(self.there["cpu"].data, t.device))
+            self.there[t.device] = Tensor(device.move(self.there["cpu"].array, t.device))
         return self.there[t.device]

@@ -45,7 +45,7 @@ class Head(Protocol):
 
 def count_correct(outputs: Any, labels: np.ndarray) -> int:
     """Images whose largest output is at their label."""
-    return int((as_array(outputs.data.argmax(axis=1)) == labels).sum())
+    return int((as_array(outputs.array.argmax(axis=1)) == labels).sum())
 
 
 class SigmoidHead:

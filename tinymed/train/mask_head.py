@@ -85,9 +85,9 @@ class MaskHead:
     def scores(self, outputs: np.ndarray) -> np.ndarray:
         """Probabilities float32 [n, classes, *space]."""
         if self.sigmoid:
-            found = F.sigmoid(Tensor(outputs)).data
+            found = F.sigmoid(Tensor(outputs)).array
             return np.concatenate([1 - found, found], axis=1)
-        probabilities: np.ndarray = F.softmax(Tensor(outputs), 1).data
+        probabilities: np.ndarray = F.softmax(Tensor(outputs), 1).array
         return probabilities
 
     def logits(self, scores: np.ndarray) -> np.ndarray:
@@ -97,7 +97,7 @@ class MaskHead:
 
     def correct(self, outputs: Any, labels: Any) -> float:
         """The share of counted pixels whose class is found, summed over the images of a batch."""
-        main = (outputs[0] if isinstance(outputs, tuple | list) else outputs).data
+        main = (outputs[0] if isinstance(outputs, tuple | list) else outputs).array
         numbers = labels[0] if isinstance(labels, tuple) else labels
         found = as_array(main[:, 0] > 0 if self.sigmoid else main.argmax(axis=1))
         counted = (numbers != IGNORED).reshape(len(numbers), -1)

@@ -142,7 +142,7 @@ class Predictor:
         scores = self.scores(np.moveaxis(cases.normal(small), -1, 0)[None])
         with no_grad():
             same = scores.shape[2:] == image.shape[:2]
-            found: Any = scores if same else F.interpolate(Tensor(scores), image.shape[:2], mode="bilinear").data
+            found: Any = scores if same else F.interpolate(Tensor(scores), image.shape[:2], mode="bilinear").array
         result: np.ndarray = found[0]
         return result
 

@@ -28,7 +28,7 @@ def save(state: Any, path: str | Path) -> None:
 
     given: Mapping[str, Any] = state if isinstance(state, Mapping) else state.state_dict()
     arrays = {
-        n: np.ascontiguousarray(device.move(v.data, "cpu") if isinstance(v, Node) else v).reshape(np.shape(v))
+        n: np.ascontiguousarray(device.move(v.array, "cpu") if isinstance(v, Node) else v).reshape(np.shape(v))
         for n, v in given.items()
     }
     try:
