@@ -8,6 +8,7 @@ from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # BLAS threads spin beside Numba's
 os.environ.setdefault("TINYMED_PRECISION", "exact")  # tests of `tf32` ask for it
+os.environ.setdefault("TINYMED_VERIFY", "1")  # every captured program is checked to read only what it wrote
 
 import numpy as np
 import pytest

@@ -352,9 +352,11 @@ def walk(
                 if (id(op), index) in wanted:
                     wanted[id(op), index] = dy
         dxs = op.gradients(slots)
+        before: Any = None
         for edge, dx in zip(op.edges, dxs):  # noqa: B905  without a keyword in half the time
             if edge is not None and dx is not None:
-                arrive(edge[0], edge[1], dx, slots[0])
+                arrive(edge[0], edge[1], dx, dx if dx is before else slots[0])
+                before = dx
         if not retain_graph:
             op.free()
         del slots, dxs

@@ -1,6 +1,6 @@
 """From a recording to the program that is replayed: share, fuse, gather updates, prune."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ Alias = dict[Value, Value]
 
 def optimise(program: Program, table: Table) -> Program:
     """A program that computes the same with fewer calls; what was done stands in their notes."""
-    calls, alias = share(program.calls)
+    calls, alias = share(program.calls, kept_apart(program))
     result = Program(
         calls, [moved(r, alias) for r in program.outputs], [(leaf, moved(r, alias)) for leaf, r in program.gradients]
     )
@@ -32,8 +32,19 @@ def moved(r: Ref, alias: Alias) -> Ref:
     return r.of(alias[r.value]) if r.value in alias else r
 
 
-def share(calls: Sequence[Call]) -> tuple[list[Call], Alias]:
-    """The same pure kernel on the same arrays runs once; returns what stands for what."""
+def kept_apart(program: Program) -> set[Value]:
+    """Return the values that must have memory of their own, though others may hold the same numbers.
+
+    They are those written in place, by a call of the program or, as `.grad` of a leaf, by whoever holds it later.
+    """
+    return {r.value for c in program.calls for r in c.written()} | {r.value for _, r in program.gradients}
+
+
+def share(calls: Sequence[Call], apart: Collection[Value] = ()) -> tuple[list[Call], Alias]:
+    """Run the same pure kernel on the same arrays once; return the calls left, and what stands for what.
+
+    apart: values that stand for no other, and no other for them.
+    """
     seen: dict[tuple[object, ...], Call] = {}
     versions: dict[Value, int] = {}
     alias: Alias = {}
@@ -41,7 +52,7 @@ def share(calls: Sequence[Call]) -> tuple[list[Call], Alias]:
     for c in calls:
         c.args = [moved(a, alias) if isinstance(a, Ref) else a for a in c.args]
         key = (c.kernel, *((a, versions.get(a.value, 0)) if isinstance(a, Ref) else (type(a), a) for a in c.args))
-        pure = bool(c.outs) and not c.kernel.rule.writes
+        pure = bool(c.outs) and not c.kernel.rule.writes and not any(o.value in apart for o in c.outs)
         if pure and key in seen:
             twin = seen[key]
             for old, new in zip(c.outs, twin.outs, strict=True):
@@ -73,11 +84,13 @@ def gather_updates(calls: list[Call], table: Table) -> list[Call]:
     The gradients are then written where that pass reads them, side by side in one value.
     """
     groups: dict[tuple[object, ...], list[Call]] = {}
+    moved_once: set[Value] = set()  # a gradient can lie in one place only: who else reads it updates by itself
     for c in calls:
         if c.launch.name.endswith("_step") and has_flat(c, table):
-            key = group_key(c)
-            if key is not None:
+            key, gradient = group_key(c), parts(c)[1].value
+            if key is not None and gradient not in moved_once:
                 groups.setdefault(key, []).append(c)
+                moved_once.add(gradient)
     for group in groups.values():
         if len(group) > 1:
             last = max(i for i, c in enumerate(calls) if c in group)
@@ -122,9 +135,10 @@ def flat_call(group: list[Call], table: Table, index: int) -> Call:
     updated, first, rates, options = parts(group[0])
     item = first.dtype.itemsize
     gradient = Value(max(u.offset + u.nbytes for c in group for u in parts(c)[0]), "gradients")
-    spans = []
+    spans, read = [], []
     for c in group:
         at, g, row, _ = parts(c)
+        read.append(Ref(gradient, at[0].offset, g.shape, g.strides, g.dtype))
         g.value.home, g.value.start = gradient, at[0].offset
         gradient.pinned |= g.value.pinned
         spans.append((row.offset // row.nbytes, at[0].offset // item, (at[0].offset + g.nbytes) // item))
@@ -139,7 +153,9 @@ def flat_call(group: list[Call], table: Table, index: int) -> Call:
     ]
     launch = getattr(table, flat_name(group[0]))
     plan = launch.plan_for([a.phantom() for a in args] + options)
-    return Call(launch, plan, [*args, *options], [], index, f"{len(group)} updates in one pass", group[0].line)
+    call = Call(launch, plan, [*args, *options], [], index, f"{len(group)} updates in one pass", group[0].line)
+    call.windows[args[len(updated)]] = read
+    return call
 
 
 def external(a: np.ndarray) -> Value:

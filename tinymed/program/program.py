@@ -7,13 +7,17 @@ import numpy as np
 
 from ..backend import Array, Kernel, Launch, Plan
 from ..memory import ALIGNMENT, empty
+from . import verify
 from .values import Ref, Value
 
 SMALL = 4096  # bytes; smaller values do not share places: looking for a hole costs more than it saves
 
 
 class Call:
-    """One kernel call.  note: what was fused into it.  line: of the user's code that led to it."""
+    """One kernel call.  note: what was fused into it.  line: of the user's code that led to it.
+
+    windows: of an argument that is read in places only, those places.
+    """
 
     def __init__(
         self,
@@ -27,6 +31,7 @@ class Call:
     ):
         self.launch, self.plan, self.args, self.outs = launch, plan, list(args), list(outs)
         self.note, self.line = note, line
+        self.windows: dict[Ref, list[Ref]] = {}
         self.work = [
             Ref(workspace(shape, dtype, index), 0, shape, c_strides(shape, dtype), dtype) for shape, dtype in plan.work
         ]
@@ -113,6 +118,8 @@ class Program:
     def plan(self) -> None:
         """Place every value in one arena and bind the calls to it."""
         nbytes = place(self.values(), len(self.calls))
+        if verify.enabled:
+            verify.check(self, nbytes)
         xp = self.calls[0].launch.table.xp if self.calls else np
         make = empty if xp is np else xp.empty
         self.arena = make((max(nbytes, 1),), np.dtype(np.uint8))
