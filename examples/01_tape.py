@@ -49,7 +49,7 @@ def walk_by_hand(y: Tensor) -> dict[int, float]:
                 print(f"            hands dx = {dx:g} to {name(source, ops)}, which then holds {held:g}")
             else:
                 leaves[id(source)] = leaves.get(id(source), 0) + float(dx)
-                print(f"            hands dx = {dx:g} to the leaf of value {source.data:g}")
+                print(f"            hands dx = {dx:g} to the leaf of value {source.array:g}")
     return leaves
 
 

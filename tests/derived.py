@@ -98,3 +98,55 @@ LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "reversed": lambda a: reversed_view(a) if a.ndim else a,
     "gapped": lambda a: gapped_view(a) if a.ndim else a,
 }
+
+
+def broadcast(a: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """np.broadcast_to, of memory that NumPy lets be written, as CuPy does."""
+    strides = [0 if n != m else s for n, m, s in zip(a.shape, shape, a.strides, strict=True)]
+    return np.lib.stride_tricks.as_strided(a, shape, strides)
+
+
+def expanded_view(a: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """The first values along some axes, repeated by strides of 0, of a window in a larger array of wrong numbers."""
+    if not a.ndim or not a.size:
+        return a
+    one = a[tuple(slice(0, 1) if axis in axes else slice(None) for axis in range(a.ndim))]
+    larger = np.full([n + 3 for n in one.shape], 77, a.dtype)
+    window = larger[tuple(slice(1, n + 1) for n in one.shape)]
+    window[...] = one
+    return broadcast(window, a.shape)
+
+
+def expanded_rows(a: np.ndarray) -> np.ndarray:
+    """What `gate.expand(x.shape)` gives: one value for all pixels of an image and channel, from a table of rows."""
+    if a.ndim < 3 or not a.size:
+        return expanded_view(a, tuple(range(1, a.ndim)))
+    table = np.full((a.shape[0] + 2, a.shape[1] * a[0, 0].size), 77, a.dtype)
+    table[: a.shape[0], : a.shape[1]] = a.reshape(*a.shape[:2], -1)[:, :, 0]
+    gate = table[: a.shape[0], : a.shape[1]].reshape(*a.shape[:2], *[1] * (a.ndim - 2))
+    return broadcast(gate, a.shape)
+
+
+MIXED: list[Callable[[np.ndarray], np.ndarray]] = [
+    lambda a: a,
+    *LAYOUTS.values(),
+    lambda a: a.T.copy().T if a.ndim > 1 else a,
+    lambda a: expanded_view(a, (0,)),
+    lambda a: expanded_view(a, (1,)),
+    lambda a: expanded_view(a, tuple(range(2, a.ndim))),
+    lambda a: expanded_view(a, tuple(range(a.ndim))),
+    expanded_rows,
+]
+
+
+class EachItsOwn:
+    """Lays every array that it is given out in an order of its own, drawn from `MIXED` by a seed.
+
+    An expanded array has fewer values than it had: compare with a reference that got the same arrays.
+    """
+
+    def __init__(self, seed: int):
+        self.drawn = np.random.default_rng(seed)
+
+    def __call__(self, a: np.ndarray) -> np.ndarray:
+        return MIXED[self.drawn.integers(len(MIXED))](a)

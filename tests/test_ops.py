@@ -9,6 +9,7 @@ from derived import (
     DIFFERENTIABLE,
     LAYOUTS,
     OPS,
+    EachItsOwn,
     HypothesisDraw,
     Signatures,
     command,
@@ -37,6 +38,9 @@ ELSEWHERE = {
     "copy_dense": "test_caches.py",
     "turn_filter": "test_conv.py",
 } | dict.fromkeys(("conv_winograd", "conv_winograd_weight", "winograd_filter"), "test_winograd.py")
+
+
+WRITERS = {"SetItem", "BatchNorm"}  # ops that write to an argument, which must not be expanded
 
 
 def name(op):
@@ -93,6 +97,24 @@ def test_memory_order(op, layout, backend_name):
         args = sample(op, seed)
         ours = check.results(op.apply, args, np.float32, arrange=LAYOUTS[layout])
         check.compare(ours, reference(op, args), tolerance(op), f"{backend_name}, {layout}: {command(op, seed)}")
+
+
+@pytest.mark.parametrize("op", OPS, ids=name)
+def test_every_argument_in_an_order_of_its_own(op, backend_name):
+    """Operands are broadcast, expanded, reversed, transposed, windows of larger arrays, each beside the others."""
+    for seed in SEEDS:
+        args = sample(op, seed)
+        for draw in range(4):
+            order = 10 * seed + draw
+            try:
+                ours = check.results(op.apply, args, np.float32, arrange=EachItsOwn(order))
+            except RuntimeError as refusal:  # as PyTorch refuses to write to expanded memory
+                if name(op) in WRITERS and "in place" in str(refusal):
+                    continue
+                raise
+            with backend.use_backend("numpy"):
+                true = check.results(op.apply, args, np.float64, arrange=EachItsOwn(order))
+            check.compare(ours, true, tolerance(op), f"{backend_name}, orders {order}: {command(op, seed)}")
 
 
 @pytest.mark.parametrize("op", OPS, ids=name)

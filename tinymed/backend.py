@@ -131,6 +131,7 @@ class Launch:
         kernel = next((k for k in self.kernels if k.accepts(args)), None)
         if kernel is None:
             raise BackendError(f"{self.name}: no implementation takes {describe(args)}")
+        refuse_shared_writes(kernel, args)
         if len(self.plans) >= MOST_PLANS:  # shapes that never come again
             self.plans.clear()
             self.calls.clear()
@@ -194,6 +195,19 @@ class Launch:
         for i in plan.written:
             args[i][...] = laid[i]
         return result
+
+
+def refuse_shared_writes(kernel: Kernel, args: Sequence[Any]) -> None:
+    """Raise where a kernel would write in place to an array whose elements share memory, as after `expand`."""
+    if not kernel.rule.writes:
+        return
+    named = zip(kernel.parameters[-len(args) :], args, strict=False)
+    for name, a in [(name, a) for name, a in named if name in kernel.rule.writes and is_array(a)]:
+        if any(n > 1 and stride == 0 for n, stride in zip(a.shape, a.strides, strict=True)):
+            raise RuntimeError(
+                f"{kernel.name} writes to {name} in place, but several of its elements share one place in memory: "
+                "it was expanded or broadcast; write to a copy (clone())"
+            )
 
 
 class Table:

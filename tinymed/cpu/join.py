@@ -140,7 +140,12 @@ def concat(k: Any, axis: int, *xs: Any) -> Any:
 
 
 def pitch(x: Any, order: Order) -> int:
-    """Numbers from pixel to pixel of a channels-last array that is dense but for gaps between its pixels, else 0."""
+    """Numbers from pixel to pixel of a channels-last array that is dense but for gaps between its pixels, else 0.
+
+    An array broadcast along an axis lies otherwise: there its stride is 0.
+    """
+    if any(stride == 0 and n > 1 for stride, n in zip(x.strides, x.shape, strict=True)):
+        return 0
     if x.dtype.char != "f" or not x.size or order != canonical_order("rows", x.ndim) or is_dense(x, order):
         return 0
     if not root(x).flags.c_contiguous:
