@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import backend, device
+from .. import backend, device, tape
 from ..tape import enable_grad
 from ..tensor import Tensor
 from . import kernels  # declares them
@@ -80,6 +80,8 @@ class Optimizer(ABC):
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient.  closure, if given, computes loss and gradients first."""
+        for o in tape.observers:
+            o.optimizer(self)
         loss = None
         if closure is not None:
             with enable_grad():

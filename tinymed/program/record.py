@@ -1,10 +1,13 @@
 """Recording: an observer of kernel calls and of the tape writes down what a step does, and can take it back."""
 
+import gc
 import sys
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from .. import backend, device, tape
 from ..backend import Array, Kernel, Launch
@@ -43,7 +46,9 @@ class Recorder(backend.Observer, tape.Observer):
         self.watched: dict[Value, tuple[Array, str]] = {}  # small external memory as it was, and who met it
         self.converted: list[list[Array]] = [[]]  # by depth of calls: what `canonical` made
         self.leaves: dict[Any, Array] = {}  # tensors that no op made, and their arrays
-        self.modules: dict[Any, bool] = {}  # modules called: whether they trained
+        self.modules: dict[Any, str] = {}  # modules called, and their names
+        self.optimizers: list[Any] = []  # that made a step
+        self.returned: list[weakref.ref[Any]] = []  # the tensors that the step made and returned
 
     # ---------------------------------------------------------------------------------- what the step reads
 
@@ -61,11 +66,16 @@ class Recorder(backend.Observer, tape.Observer):
                 for name, p in [*module.named_parameters(), *module.named_buffers()]:
                     self.names.setdefault(address(p.array), name)
                     self.grads.setdefault(p, p.grad)
-            self.modules[module] = module.training
+            self.modules[module] = tape.scope[-1] if tape.scope else type(module).__name__
+
+    def optimizer(self, optimizer: Any) -> None:
+        """An optimizer makes a step: its options are part of the program."""
+        if not any(o is optimizer for o in self.optimizers):
+            self.optimizers.append(optimizer)
 
     def forward(self, op: Any, inputs: Sequence[Any], outputs: Sequence[Array]) -> None:
         for i in inputs:
-            if isinstance(i, tape.Node) and i.op is None:
+            if isinstance(i, tape.Node) and i.op is None and not self.is_made(i.array):
                 self.leaves.setdefault(i, i.array)
                 self.grads.setdefault(i, i.grad)
 
@@ -114,6 +124,11 @@ class Recorder(backend.Observer, tape.Observer):
         reference, value, _ = self.live.get(id(owner), (lambda: None, None, 0))
         return value if reference() is owner else None
 
+    def is_made(self, a: Array) -> bool:
+        """Return whether the step made an array: under no_grad, or of frozen weights, no op stands behind it."""
+        value = self.known(a)
+        return value is not None and value.external is None
+
     def make(self, a: Array, name: str) -> Ref:
         """An array that the step made.  Its value is what it reaches over, wherever that lies in its owner's memory."""
         first, nbytes = reach(a)
@@ -137,6 +152,43 @@ class Recorder(backend.Observer, tape.Observer):
                 self.watched[value] = raw(owner).copy(), user_line()
         return Ref(value, address(a) - self.live[id(owner)][2], a.shape, a.strides, a.dtype)
 
+    def label(self, leaf: Any) -> str:
+        """What a message calls a tensor."""
+        return self.names.get(address(leaf.array)) or f"a tensor of shape {list(leaf.array.shape)}"
+
+    def refuse_kept(self, program: Program) -> None:
+        """Raise if an array that the step made is still held when it is over, but not by whoever it was returned to.
+
+        A hook, an attribute or a list has taken it; a replay would leave it as it was recorded.
+        """
+        self.converted = [[]]
+        results = {r.value for r in [*program.outputs, *(r for _, r in program.gradients)]}
+        if not self.kept(results):
+            return
+        gc.collect()
+        if kept := self.kept(results):
+            made = next((c for c in program.calls if any(o.value is kept[0] for o in c.outs)), None)
+            where = f"{made.line}: the result of {made.launch.name}" if made else kept[0].name
+            raise CaptureError(
+                f"{where} is held when the captured step is over, by a hook, an attribute or a list; a replay would "
+                "not renew it. Do not keep it, or return it and keep what the captured step returns"
+            )
+
+    def kept(self, results: set[Value]) -> list[Value]:
+        """Return the values made by the step, other than its results, whose memory somebody holds.
+
+        Of a GPU's memory that cannot be told: its pool holds what nobody else does.
+        """
+        tensors = [t for reference in self.returned if (t := reference()) is not None]
+        return [self.ref(t.array).value for t in tensors] + [
+            value
+            for reference, value, _ in self.live.values()
+            if value.external is None
+            and value not in results
+            and isinstance(reference, weakref.ref)
+            and isinstance(reference(), np.ndarray)
+        ]
+
     def undo(self) -> None:
         """Write back what external memory held before the step."""
         for value, before in self.saved.items():
@@ -151,6 +203,7 @@ class Recorder(backend.Observer, tape.Observer):
                     f"{line}: {name} changed during the step, but no kernel wrote to it. Change such "
                     "numbers outside the captured step"
                 )
+        self.returned = [weakref.ref(t) for t in outputs if self.is_made(t.array)]
         gradients = []
         for leaf in self.leaves:
             if leaf.requires_grad and leaf.grad is not None:
