@@ -35,6 +35,8 @@ def same(a: Any, b: Any) -> bool:
         return True
     if type(a) is not type(b):
         return False
+    if isinstance(a, Attributes):
+        return a.owner is b.owner and same(a.items, b.items)
     if isinstance(a, SIMPLE):
         return bool(a == b or (a != a and b != b))
     if isinstance(a, list | tuple):
@@ -55,6 +57,13 @@ def frozen(value: Any) -> Any:
     return value
 
 
+class Attributes:
+    """An object that code hands on, and its attributes, any of which may be read there."""
+
+    def __init__(self, owner: Any):
+        self.owner, self.items = owner, frozen(vars(owner))
+
+
 class Watched:
     """One thing that is watched: what it is called, how it is read now, and what it was."""
 
@@ -68,7 +77,12 @@ class Watched:
 
     def describe(self) -> str:
         """Return the change in words: for messages."""
-        return f"{self.label} was {shown(self.value)} and is {shown(self.read())}"
+        now = self.read()
+        if isinstance(now, Attributes) and isinstance(self.value, Attributes) and now.owner is self.value.owner:
+            before, after = dict(self.value.items), dict(now.items)
+            names = [n for n in {**before, **after} if not same(before.get(n, ABSENT), after.get(n, ABSENT))]
+            return "; ".join(f"{self.label}.{n} was {shown(before.get(n))} and is {shown(after.get(n))}" for n in names)
+        return f"{self.label} was {shown(self.value)} and is {shown(now)}"
 
 
 def shown(value: Any) -> str:
@@ -318,7 +332,7 @@ class Read:
         if isinstance(value, CONTAINERS):
             return frozen(value) if len(value) < MANY else value
         if self.last and is_plain(value):
-            return value, frozen(vars(value))
+            return Attributes(value)
         return frozen(value)
 
 
