@@ -245,7 +245,7 @@ def test_what_changes_at_every_call_is_refused_by_name():
             world.config.outer = 1.0 + i
             step(world.x, world.y)
 
-    with pytest.raises(CaptureError, match=r"config was .* as an input of the step"):
+    with pytest.raises(CaptureError, match=r"config.outer was .* as an input of the step"):
         run(step)
     fallback = capture(world.step, fallback=True)
     run(fallback)
