@@ -81,7 +81,7 @@ def main() -> None:
     report["threads"] = numba.get_num_threads()
     print(json.dumps(report, indent=1))
     OUT.parent.mkdir(exist_ok=True)
-    OUT.write_text(json.dumps(report, indent=1) + "\n")
+    peers.save(OUT, report)
     assert report["random_forest"]["accuracy"] <= 0.75
     assert report["dcnn"]["accuracy"] >= 0.95
 
