@@ -26,6 +26,8 @@ ROOMS = [
     "backend",
     "device",
     "random",
+    "grad_mode",
+    "handle",
     "tape",
     "program",
     "ops",

@@ -7,6 +7,7 @@ from numpy import bool_ as bool
 from numpy import float32, float64, int8, int16, int32, int64, uint8
 
 from .backend import table, use_backend
+from .grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .ops.activations import prelu, relu, rrelu
 from .ops.adaptive_pool import adaptive_avg_pool1d
 from .ops.cast import is_floating_point, numel
@@ -100,7 +101,7 @@ from .ops.unary import (
 from .precision import use_precision
 from .program import capture
 from .random import manual_seed
-from .tape import enable_grad, is_grad_enabled, no_grad, result_type, set_grad_enabled
+from .tape import result_type
 from .tensor import (
     Tensor,
     arange,

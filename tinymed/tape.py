@@ -10,21 +10,38 @@ the largest number has received all of its own.  Depth costs no stack, and a dia
 First derivatives only: op.backward works on raw arrays.
 """
 
-import contextlib
 import functools
 import heapq
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from . import backend, device
 from .backend import Array, Table
+from .grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled, thread
+from .handle import Handle
 
-enabled = True
+__all__ = [
+    "Cast",
+    "Handle",
+    "Move",
+    "Node",
+    "Observer",
+    "Op",
+    "enable_grad",
+    "inference_mode",
+    "is_grad_enabled",
+    "no_grad",
+    "reading",
+    "result_type",
+    "set_grad_enabled",
+    "thread",
+    "walk",
+]
+
 counter = itertools.count()
-scope: list[str] = []  # names of the modules being called, for messages
 readers: list[Callable[[str], Any]] = []  # told when Python is about to see a tensor's values; a recorder refuses
 
 
@@ -64,7 +81,7 @@ class Node:
         self.version = version = version or Version()
         self.seen = version.value  # writes when this view was taken
         self.grad: Any = None
-        self.hooks: list[Callable[[Any], Any]] | None = None
+        self.hooks: dict[int, Callable[[Any], Any]] | None = None
 
     def check_fresh(self, name: str) -> None:
         """Raise if the memory was written through another view and the tape's account of this one is out of date."""
@@ -115,7 +132,7 @@ class Op:
     saved: tuple[Any, ...] = ()
     needs: tuple[bool, ...] = ()
     edges: Sequence[Any] = ()
-    hooks: dict[int, list[Callable[[Any], Any]]] = {}  # replaced, never written to: see `hook`
+    hooks: dict[int, dict[int, Callable[[Any], Any]]] = {}  # replaced, never written to: see `hook`
     guards: list[tuple[Version, int]]
     specs: list[tuple[tuple[int, ...], Any]]
     tensor: type[Node]
@@ -144,6 +161,7 @@ class Op:
             inputs = promoted(inputs, cls.promotes == "float")
         op = cls()
         op.k = backend.current or backend.table()
+        enabled = thread.grad_enabled
         elsewhere, tracked = op.k.device != "cpu", enabled and cls.backward is not None
         arrays, needs, nodes = list(inputs), [False] * len(inputs), []
         for n, i in enumerate(inputs):  # loops, not comprehensions, which are calls: this is run for every op
@@ -181,6 +199,7 @@ class Op:
         nodes: those of the inputs that are tensors.
         """
         self.order = next(counter)
+        scope = thread.scope
         if scope:
             self.scope = scope[-1]
         self.tensor = type(tensors[0])
@@ -198,11 +217,11 @@ class Op:
                         self.guards.append((node.version, node.version.value))
                         break
 
-    def hook(self, index: int, hook: Callable[[Any], Any]) -> None:
-        """Call hook with the gradient of an output when it is known."""
+    def hook(self, index: int, hook: Callable[[Any], Any]) -> Handle:
+        """Call hook with the gradient of an output when it is known, until the handle is removed."""
         if not self.hooks:
             self.hooks = {}
-        self.hooks.setdefault(index, []).append(hook)
+        return Handle(self.hooks.setdefault(index, {}), hook)
 
     def gradients(self, dys: list[Any]) -> tuple[Any, ...]:
         """One gradient for each input, from one for each output (zeros where none arrived)."""
@@ -376,40 +395,10 @@ def leaf(node: Node, dx: Array, dy: Array | None, wanted: dict[tuple[int, int], 
     node.grad = node.plain(dx)
 
 
-def call_hooks(hooks: list[Callable[[Any], Any]], dy: Any, tensor: type[Node]) -> Any:
+def call_hooks(hooks: dict[int, Callable[[Any], Any]], dy: Any, tensor: type[Node]) -> Any:
     """Let each hook see the gradient, and replace it if the hook returns one."""
-    for hook in hooks:
+    for hook in tuple(hooks.values()):
         if dy is not None:
             replaced = hook(tensor(dy))
             dy = dy if replaced is None else replaced.array
     return dy
-
-
-@contextlib.contextmanager
-def no_grad() -> Iterator[None]:
-    """Nothing inside is remembered for backward; also usable as a decorator."""
-    with set_grad_enabled(False):
-        yield
-
-
-@contextlib.contextmanager
-def enable_grad() -> Iterator[None]:
-    """Remember ops inside, also within no_grad."""
-    with set_grad_enabled(True):
-        yield
-
-
-@contextlib.contextmanager
-def set_grad_enabled(mode: bool) -> Iterator[None]:
-    """Switch the tape on or off for a block."""
-    global enabled
-    before, enabled = enabled, mode
-    try:
-        yield
-    finally:
-        enabled = before
-
-
-def is_grad_enabled() -> bool:
-    """Whether ops are remembered for backward at present."""
-    return enabled

@@ -78,14 +78,18 @@ class Tensor(Methods):
         self.requires_grad = requires_grad
         return self
 
-    def register_hook(self, hook: Any) -> None:
-        """Call hook(gradient) when this tensor's gradient is known; what it returns, if anything, replaces it."""
+    def register_hook(self, hook: Any) -> tape.Handle:
+        """Call hook(gradient) when this tensor's gradient is known; what it returns, if anything, replaces it.
+
+        Returns a handle whose remove() takes this hook off, and that is a context for a hook of a block.
+        """
         if not self.requires_grad:
             raise RuntimeError("register_hook: the tensor does not require a gradient")
         if self.op is not None:
-            self.op.hook(self.index, hook)
-        else:
-            self.hooks = [*(self.hooks or []), hook]
+            return self.op.hook(self.index, hook)
+        if self.hooks is None:
+            self.hooks = {}
+        return tape.Handle(self.hooks, hook)
 
     def retain_grad(self) -> None:
         """Keep the gradient of a tensor that is not a leaf, in .grad."""

@@ -298,7 +298,7 @@ def assign(target: Any, index: Any, value: Any) -> None:
 
 def check_write(target: Any, value: Any) -> None:
     """Raise where the tape could not follow a write in place."""
-    if not (tape.enabled and (target.requires_grad or value.requires_grad)):
+    if not (tape.thread.grad_enabled and (target.requires_grad or value.requires_grad)):
         return
     if target.op is not None and target.seen != target.version.value:
         raise RuntimeError(
