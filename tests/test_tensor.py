@@ -282,13 +282,11 @@ def augmented(m, a, b):
 
 
 def methods(m, a, b):
-    x, y, z = a / 10, b / 10, a * 1
+    x, y, z, u, v = a / 10, b / 10, a * 1, a / 10, a / 10
     y.neg_().abs_().sigmoid_()
     x.add_(b, alpha=2).mul_(y).sub_(1).clamp_(0, 60).div_(y)
     z.sub_(3).relu_()
-    x[1].tanh_()
-    x[0].exp_()
-    return x * z
+    return x * z * u.exp_() * v.tanh_()
 
 
 def saved_and_written(m, a, b):
