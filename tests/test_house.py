@@ -19,6 +19,7 @@ CSRC = Path(__file__).parent.parent / "csrc"
 # Reading order is import order: a room may import only rooms before it.
 ROOMS = [
     "errors",
+    "absent",
     "memory",
     "precision",
     "kernels",

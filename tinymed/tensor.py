@@ -7,6 +7,7 @@ import numpy as np
 
 from . import device as devices
 from . import random, tape
+from .absent import missing
 from .ops.methods import Methods
 from .tape import Node
 
@@ -38,6 +39,9 @@ class Tensor(Methods):
     def is_leaf(self) -> bool:
         """Whether no op on the tape made it."""
         return self.op is None
+
+    def __getattr__(self, name: str) -> Any:
+        raise missing("tinymed.Tensor", name)
 
     def __repr__(self) -> str:
         tape.reading("repr")
