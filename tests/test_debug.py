@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinymed
-from tinymed import backend, debug, tape
+from tinymed import debug, dispatch, tape
 from tinymed.ops.activations import ReLU
 from tinymed.ops.elementwise import Add, Mul
 
@@ -21,7 +21,7 @@ def x():
 
 def test_a_line_a_kernel_with_shapes_and_speed(x):
     lines = []
-    with backend.use_backend("numba"), debug.kernel_log(lines.append):
+    with dispatch.use_backend("numba"), debug.kernel_log(lines.append):
         relu(add(x, x))
     assert [line.split()[:2] for line in lines] == [["add", "numba"], ["relu_forward", "numba"]]
     assert all("ms" in line and "GFLOP/s" in line and "GB/s" in line and "3x4" in line for line in lines)
@@ -74,12 +74,12 @@ def test_a_nan_in_the_gradient_is_named(x):
 
 
 def test_validation_names_the_first_kernel_that_disagrees(x, monkeypatch):
-    with backend.use_backend("numba"):
+    with dispatch.use_backend("numba"):
         with debug.validate() as validator:
             relu(add(x, x))
         assert validator.checked == 2
-        launch = backend.table().add
-        monkeypatch.setattr(launch, "run", lambda kernel, args: args[0] + args[1] * np.float32(1.01))
+        dispatcher = dispatch.table().add
+        monkeypatch.setattr(dispatcher, "run", lambda kernel, args: args[0] + args[1] * np.float32(1.01))
         with debug.validate(), pytest.raises(debug.Disagreement, match=r"add: result 0 of shape \[3, 4\] is off"):
             relu(add(x, x))
 

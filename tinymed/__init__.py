@@ -9,7 +9,7 @@ from numpy import bool_ as bool
 from numpy import float32, float64, int8, int16, int32, int64, uint8
 
 from .absent import missing
-from .backend import table, use_backend
+from .dispatch import table, use_backend
 from .grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .ops.activations import prelu, relu, rrelu
 from .ops.adaptive_pool import adaptive_avg_pool1d

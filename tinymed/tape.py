@@ -18,8 +18,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from . import backend, device
-from .backend import Array, Table
+from . import device, dispatch
+from .dispatch import Array, Table
 from .grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled, thread
 from .handle import Handle
 
@@ -183,7 +183,7 @@ class Op:
         if cls.promotes:
             inputs = promoted(inputs, cls.promotes == "float")
         op = cls()
-        op.k = backend.current or backend.table()
+        op.k = dispatch.tables.current or dispatch.table()
         enabled = thread.grad_enabled
         elsewhere, tracked = op.k.device != "cpu", enabled and cls.backward is not None
         arrays, needs, nodes = list(inputs), [False] * len(inputs), []
@@ -197,7 +197,7 @@ class Op:
                 needs[n] = tracked and i.requires_grad
                 nodes.append(i)
         if not nodes:
-            raise TypeError(f"{cls.__name__} takes at least one tensor, got {backend.describe(inputs)}")
+            raise TypeError(f"{cls.__name__} takes at least one tensor, got {dispatch.describe(inputs)}")
         if elsewhere:
             op.k = device.table_for(cls.__name__, arrays)
         op.needs = tuple(needs)
@@ -332,7 +332,7 @@ def result_type(*inputs: Any) -> np.dtype[Any]:
         if group and (result is None or top > category(result)):
             result = functools.reduce(np.promote_types, [d for d in group if category(d) == top])
     if result is None:
-        raise TypeError(f"result_type takes tensors and numbers, got {backend.describe(inputs)}")
+        raise TypeError(f"result_type takes tensors and numbers, got {dispatch.describe(inputs)}")
     return result
 
 

@@ -1,6 +1,6 @@
 """`tinymed warmup`: compile the kernels that networks need, before they are needed, on all processors.
 
-A train step and an inference step of each network run dry (see `backend.dry`): they take no time and tell which
+A train step and an inference step of each network run dry (see `dispatch.dry`): they take no time and tell which
 kernels they would call, with which types of arguments.  Worker processes compile these into the cache on disk.
 """
 
@@ -79,14 +79,14 @@ def usable() -> int:
 
 def plan_jobs(wanted: list[tuple[str, int, int | None]]) -> "list[Job]":
     """The jobs of (network, batch, size) triples: train step and inference, eager and captured."""
-    from .. import backend
+    from .. import dispatch
     from ..cpu.ahead import BACKEND, Found
 
     found = Found()
-    with backend.use_backend(BACKEND), warnings.catch_warnings():
+    with dispatch.use_backend(BACKEND), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of values, which mean nothing here
         for name, batch, size in wanted:
-            with backend.dry(found):
+            with dispatch.dry(found):
                 run_dry(name, batch, size)
     return found.jobs()
 

@@ -6,7 +6,7 @@ import numpy as np
 from llvmlite import ir
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from .caches import FAR
 from .jit import serial
 from .microkernel import LANES, TASKS, Vectors, address, ceil_div

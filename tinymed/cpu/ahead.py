@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numba
 from numba import types
 
-from .. import backend
+from .. import dispatch
 from . import generated, microkernel
 from .parts import Helper, KernelCode
 
@@ -86,7 +86,7 @@ class Found:
             Job(name, parallel, tuple(found), self.sizes[name] * (2 if parallel else 1) * len(found))
             for (name, parallel), found in self.signatures.items()
         ]
-        tiled = {job.kernel for job in jobs if TILE in reached(backend.implementations[BACKEND, job.kernel].fn)}
+        tiled = {job.kernel for job in jobs if TILE in reached(dispatch.implementations[BACKEND, job.kernel].fn)}
         return sorted(jobs, key=lambda job: (0, -job.size) if job.kernel in tiled else (1, job.size))
 
 
@@ -125,7 +125,7 @@ def prepare(calls: Iterable[tuple[Any, Sequence[Any]]]) -> None:
 def build(jobs: Sequence[Job], processes: int) -> Iterator[Built]:
     """Do the jobs, in this process and in others beside it; what is done comes about when it is done."""
     waiting, done, ready = deque(jobs), SimpleQueue[Built](), threading.Event()
-    symbols = set().union(*(generated.needed(backend.implementations[BACKEND, job.kernel].fn) for job in jobs))
+    symbols = set().union(*(generated.needed(dispatch.implementations[BACKEND, job.kernel].fn) for job in jobs))
     first = deque(sorted(symbols))  # what kernels need comes before them, or several processes would compile it
     others = processes - 1 if sys.executable and not getattr(sys, "frozen", False) else 0  # an application is no Python
     threads = [threading.Thread(target=employ, args=(first, waiting, done, ready), daemon=True) for _ in range(others)]
@@ -155,9 +155,9 @@ def build(jobs: Sequence[Job], processes: int) -> Iterator[Built]:
 
 def compile_job(job: Job) -> Built:
     """Compile a kernel for some signatures, or find it in the cache."""
-    backend.table(BACKEND)  # declares the kernels
+    dispatch.table(BACKEND)  # declares the kernels
     started = time.perf_counter()
-    code: Any = backend.implementations[BACKEND, job.kernel].compiled(small=not job.parallel)
+    code: Any = dispatch.implementations[BACKEND, job.kernel].compiled(small=not job.parallel)
     before = sum(code.stats.cache_misses.values())
     for kinds in job.signatures:
         code.compile(kinds)
@@ -235,7 +235,7 @@ def decode(kind: Any) -> Any:
 
 def serve() -> None:
     """Do the jobs that come from standard input."""
-    backend.table(BACKEND)
+    dispatch.table(BACKEND)
     answer(["ready"])
     for line in sys.stdin:
         name, *rest = json.loads(line)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from ..ops.space import slides
 from . import conv_packed
 from .algorithms import choose

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from .conv import BLOCK, NO_BIAS
 from .conv_weight import PARTIAL, units
 from .jit import serial

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from .caches import read_ahead
 from .jit import serial
 from .microkernel import ACCUMULATE, COLUMNS, LANES, ROWS, TASKS, ZERO, address, ceil_div, tile

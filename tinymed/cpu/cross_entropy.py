@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from .jit import serial
 from .loss import STRIP, add_pieces, pieces
 from .norm import ABSENT, single

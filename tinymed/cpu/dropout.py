@@ -7,7 +7,7 @@ from llvmlite import ir
 from numba import prange
 from numba.core import cgutils
 
-from ..backend import kernel
+from ..dispatch import kernel
 from ..ops.dropout import RANGE
 from . import generated
 from .caches import is_far, settle

@@ -4,7 +4,7 @@ from typing import Any
 
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from .microkernel import COLUMNS, address, ceil_div
 from .pack import pack_rows
 from .transpose import transpose

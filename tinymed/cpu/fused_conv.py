@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import get_thread_id, prange  # type: ignore[attr-defined]
 
-from ..backend import kernel
+from ..dispatch import kernel
 from ..program import pattern
 from . import fused_pool  # noqa: F401  whose rewrites are tried first
 from .conv import BLOCK, direct_flops, direct_out, direct_work, locate

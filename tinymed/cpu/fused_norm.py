@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from ..ops.dropout import RANGE, TICKET
 from ..program import pattern
 from . import fused_pool  # noqa: F401  whose rewrites are tried first

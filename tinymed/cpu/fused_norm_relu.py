@@ -7,7 +7,7 @@ from typing import Any
 
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from ..program import pattern
 from . import join  # noqa: F401  whose rewrites are tried first
 from .caches import is_far

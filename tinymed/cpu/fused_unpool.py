@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import get_thread_id, prange  # type: ignore[attr-defined]
 
-from ..backend import kernel
+from ..dispatch import kernel
 from ..program import pattern
 from . import winner_weight  # noqa: F401  whose rewrite is tried first
 from .conv_weight import WIDTH, add_partials, weight_cuts, weight_space, weight_steps, weight_unit

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from ..ops.norm import channel_stats
 from .caches import is_far
 from .jit import serial

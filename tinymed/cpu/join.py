@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba import prange
 from numba.core import cgutils
 
-from ..backend import kernel
+from ..dispatch import kernel
 from ..memory import Order, canonical_order, dense_order, inverse_order, is_dense
 from ..program import pattern
 from ..program.values import address, root, start

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from .caches import is_far
 from .jit import serial
 from .microkernel import address

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 
 f4 = np.float32
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from .jit import inline, serial
 
 f4, i4 = np.float32, np.int32

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from .jit import serial
 from .norm import single
 from .rows import peak, total, total_product

@@ -8,7 +8,7 @@ from typing import Any
 from llvmlite import ir
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from ..memory import Order, as_matrices, inverse_order, is_dense
 from . import generated
 from .jit import serial

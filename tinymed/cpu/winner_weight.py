@@ -15,7 +15,7 @@ import numpy as np
 from llvmlite import ir
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from ..program import pattern
 from . import generated
 from .conv_weight import add_partials, taps, weight_cuts

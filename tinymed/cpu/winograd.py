@@ -13,7 +13,7 @@ import numpy as np
 from numba import get_thread_id, prange  # type: ignore[attr-defined]
 from numba.core import config as numba_config
 
-from ..backend import kernel
+from ..dispatch import kernel
 from .caches import settle, whole_vectors
 from .jit import serial
 from .microkernel import COLUMNS, LANES, ROWS, ZERO, address, ceil_div

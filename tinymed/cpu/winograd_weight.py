@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba import get_thread_id, prange  # type: ignore[attr-defined]
 
-from ..backend import kernel
+from ..dispatch import kernel
 from .jit import serial
 from .microkernel import ACCUMULATE, COLUMNS, LANES, ROWS, ZERO, address, ceil_div
 from .prefetch import fetch_part

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Cast, Node, Op, result_type
 from .broadcast import broadcast, drawn_shape, extent, operands, pair, shape_of, to_shape, together
 

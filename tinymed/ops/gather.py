@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Node, Op, reading
 from .axes import kept, one_axis
 from .broadcast import operands

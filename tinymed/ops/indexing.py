@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import tape
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Node, Op
 from .axes import one_axis
 from .broadcast import to_shape

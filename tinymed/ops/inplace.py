@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import device, random
-from ..backend import Array, Table
+from ..dispatch import Array, Table
 from ..memory import Order
 from ..program.values import address
 from ..tape import Cast, Chain, Node, Op, category, thread
@@ -97,7 +97,7 @@ class SetWindow(Op):
 
 def np_table() -> Table:
     """The references on NumPy, for views of a sample."""
-    from ..backend import table
+    from ..dispatch import table
 
     return table("numpy")
 

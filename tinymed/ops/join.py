@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Cast, Op, result_type
 from .axes import dropped, one_axis, sizes, some_axes
 from .broadcast import drawn_shape

@@ -7,7 +7,7 @@ compositions of other ops are in loss_functions.py.
 from typing import Any
 
 from .. import device
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Cast, Node, Op
 from .shape import reshape
 from .smooth import log_one_plus_exp, logistic

@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..memory import inverse_order
 from ..tape import Cast, Op
 from .axes import dropped, kept, one_axis, some_axes

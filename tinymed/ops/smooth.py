@@ -6,7 +6,7 @@ positive, so nothing overflows on either side.  Integers give float32, as in PyT
 
 from typing import Any
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Op
 from .unary import points
 

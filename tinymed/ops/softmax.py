@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Cast, Op
 from .shape import reshape
 from .unary import neg

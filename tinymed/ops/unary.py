@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Op
 from .broadcast import drawn_shape
 from .elementwise import Mul

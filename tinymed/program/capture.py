@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .. import backend, device, memory, precision, tape
+from .. import device, dispatch, memory, precision, tape
 from ..tape import Node
 from .graph import Graph, GraphError
 from .passes import optimise
@@ -81,7 +81,7 @@ class Captured:
         self.refused = self.ungraphed = ""
 
     def __call__(self, *inputs: Any) -> Any:
-        if self.refused or backend.observers or tape.observers:  # debugging, or inside another recording
+        if self.refused or dispatch.observers or tape.observers:  # debugging, or inside another recording
             return self.step(*inputs)
         try:
             replay = self.find(inputs)
@@ -126,14 +126,14 @@ class Captured:
 
     def prepare(self, program: Program) -> None:
         """Let the backend compile what the program will call, if it can do so at one go."""
-        ahead = getattr(backend.table().home, "prepare", None)
+        ahead = getattr(dispatch.table().home, "prepare", None)
         if ahead:
             ahead((call.plan, args) for call, (_, args) in zip(program.calls, program.steps, strict=True))
 
     def graph(self, undo: Callable[[], None]) -> Graph | None:
         """The program as a CUDA graph, if it is one for a GPU."""
         assert self.program is not None
-        if not self.program.calls or self.program.calls[0].launch.table.device == "cpu":
+        if not self.program.calls or self.program.calls[0].dispatcher.table.device == "cpu":
             return None
         try:
             return Graph(self.program, undo)
@@ -151,7 +151,7 @@ class Captured:
         tape.observers.append(recorder)
         tape.readers.append(recorder.refuse)
         try:
-            with backend.observing(recorder):
+            with dispatch.observing(recorder):
                 result = self.step(*static)
             return recorder.finish(tensors(result)), rebuild(result, lambda t: t.plain(t.array)), recorder
         finally:
@@ -169,9 +169,9 @@ class Captured:
         Small results are `found`, which is another number in each run: what Python makes of them differs.  Large ones
         are whatever memory held, of which a reference may make no sense; then the step is run.
         """
-        if backend.table().device == "cpu":
+        if dispatch.table().device == "cpu":
             try:
-                with backend.dry(lambda _, plan, native: fill(native[: len(plan.outs)], found)):
+                with dispatch.dry(lambda _, plan, native: fill(native[: len(plan.outs)], found)):
                     program, result, recorder = self.observe(static, names, grads)
             except CaptureError:
                 raise
@@ -179,7 +179,7 @@ class Captured:
                 pass
             else:
                 for call in program.calls:
-                    rebind(call, backend.table())
+                    rebind(call, dispatch.table())
                 return program, result, recorder
         return self.observe(static, names, grads)
 
@@ -188,24 +188,24 @@ class Captured:
         return f"captured({getattr(self.step, '__name__', self.step)}, {made} program{'s' if made != 1 else ''})"
 
 
-def fill(arrays: Sequence[backend.Array], number: float) -> None:
+def fill(arrays: Sequence[dispatch.Array], number: float) -> None:
     """Make a number of every element of small arrays of floats."""
     for a in arrays:
         if a.dtype.kind == "f" and a.nbytes <= FEW:
             a[...] = number
 
 
-def rebind(call: Call, table: backend.Table) -> None:
+def rebind(call: Call, table: dispatch.Table) -> None:
     """Let a call that was planned dry be one of a table of the same backend."""
-    if isinstance(call.launch.table, backend.DryTable) and call.launch.table.name == table.name:
-        call.launch = getattr(table, call.launch.name)
-        call.plan = call.launch.plan_for([a.phantom() if isinstance(a, Ref) else a for a in call.args])
+    if call.dispatcher.table.skipped is not None and call.dispatcher.table.name == table.name:
+        call.dispatcher = getattr(table, call.dispatcher.name)
+        call.plan = call.dispatcher.plan_for([a.phantom() if isinstance(a, Ref) else a for a in call.args])
 
 
 def key_of(inputs: tuple[Any, ...]) -> Key:
     """What a program depends on beside modules: shapes, dtypes, devices, backend, precision, and if there is a tape."""
     shapes = rebuild(inputs, signature)
-    return shapes, backend.table().name, precision.current, tape.thread.grad_enabled
+    return shapes, dispatch.table().name, precision.current, tape.thread.grad_enabled
 
 
 def signature(t: Any) -> tuple[Any, ...]:
@@ -218,16 +218,16 @@ def signature(t: Any) -> tuple[Any, ...]:
     return t.array.shape, t.array.dtype.char, device.of(t.array)
 
 
-def sole_table(program: Program) -> backend.Table:
+def sole_table(program: Program) -> dispatch.Table:
     """The kernels that all calls of a program are of; CaptureError names the line that leaves their device."""
     if not program.calls:
-        return backend.table()
-    table = program.calls[0].launch.table
+        return dispatch.table()
+    table: dispatch.Table = program.calls[0].dispatcher.table
     for call in program.calls:
-        if call.launch.table is not table:
-            other = call.launch.table
+        if call.dispatcher.table is not table:
+            other = call.dispatcher.table
             raise CaptureError(
-                f"{call.line}: {call.launch.name} runs on {other.name!r} ({other.device}), the calls "
+                f"{call.line}: {call.dispatcher.name} runs on {other.name!r} ({other.device}), the calls "
                 f"before it on {table.name!r} ({table.device}); a replay has one device"
             )
     return table
