@@ -194,7 +194,7 @@ def test_a_value_read_inside_is_refused_with_its_line():
         step = capture(lambda t, read=read: [t * 2, read(t.sum())][0])
         with pytest.raises(CaptureError, match=r"test_program.py:\d+: the captured step calls"):
             step(tinymed.ones(1))
-    assert not tinymed.tape.readers
+    assert not tinymed.tape.host_read_listeners
     assert not tinymed.dispatch.observers
 
 

@@ -178,9 +178,9 @@ def grown(x):
 def test_reading_a_value_is_announced(read):
     x, heard = tinymed.tensor([1.0, 2.0]), []
     READS[read](x)
-    tape.readers.append(heard.append)
+    tape.host_read_listeners.append(heard.append)
     try:
         READS[read](x)
     finally:
-        tape.readers.clear()
+        tape.host_read_listeners.clear()
     assert heard

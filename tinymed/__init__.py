@@ -67,6 +67,7 @@ from .ops.moments import std, var
 from .ops.norm import group_norm, layer_norm
 from .ops.pad import pixel_shuffle, pixel_unshuffle
 from .ops.pool import avg_pool1d, max_pool1d, max_pool2d, max_pool3d
+from .ops.promotion import result_type
 from .ops.reduce import all, any, cumsum, logsumexp, mean, norm, prod, sum
 from .ops.shape import (
     broadcast_to,
@@ -104,7 +105,6 @@ from .ops.unary import (
 from .precision import use_precision
 from .program import capture
 from .random import manual_seed
-from .tape import result_type
 from .tensor import (
     Tensor,
     arange,

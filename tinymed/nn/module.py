@@ -22,7 +22,7 @@ class Parameter(Tensor):
         super().__init__(data.array if isinstance(data, Node) else np.asarray(data), requires_grad)
 
     @property
-    def plain(self) -> type[Node]:
+    def result_class(self) -> type[Node]:
         """What is computed from a parameter is a tensor."""
         return Tensor
 

@@ -144,7 +144,7 @@ def operands(name: str, *inputs: Any) -> tuple[Any, ...]:
     given = [a if isinstance(a, Node) else operand(name, a) for a in inputs]
     if Node not in [type(a) for a in given]:
         return tuple(given)
-    cls = next((a.plain for a in given if isinstance(a, Node) and type(a) is not Node), Node)
+    cls = next((a.result_class for a in given if isinstance(a, Node) and type(a) is not Node), Node)
     return tuple(cls(a.array) if type(a) is Node else a for a in given)
 
 

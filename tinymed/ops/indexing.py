@@ -83,7 +83,7 @@ def entry(i: Any) -> Any:
     if a.ndim or a.dtype.kind == "b":
         return a
     if isinstance(i, Node):
-        tape.reading("use as an index")
+        tape.host_read("use as an index")
     return int(a)
 
 
@@ -100,7 +100,7 @@ def positions(i: Array, shape: tuple[int, ...], axis: int) -> list[Array]:
         raise IndexError(
             f"the mask has shape {list(i.shape)}, the axes it selects from {list(shape[axis : axis + i.ndim])}"
         )
-    tape.reading("a mask as an index")
+    tape.host_read("a mask as an index")
     return list(i.nonzero())
 
 
@@ -268,7 +268,7 @@ def getitem(input: Any, index: Any) -> Any:
     basic, where, arrays = parse(input.shape, index)
     plain = all(b == Span() for b in basic)
     viewed = input if where and plain else GetItem.apply(input, basic)
-    return Take.apply(viewed, where, *(viewed.plain(a) for a in arrays)) if where else viewed
+    return Take.apply(viewed, where, *(viewed.result_class(a) for a in arrays)) if where else viewed
 
 
 def narrow(input: Any, dim: int, start: int, length: int) -> Any:

@@ -16,12 +16,14 @@ from .. import device, random
 from ..dispatch import Array, Table
 from ..memory import Order
 from ..program.values import address
-from ..tape import Cast, Chain, Node, Op, category, thread
+from ..tape import Chain, Node, Op, thread
 from .activations import relu
 from .broadcast import operand, to_shape
+from .cast import Cast
 from .compare import bitwise_and, bitwise_or, bitwise_xor
 from .elementwise import add, clamp, div, floor_divide, mul, pow, sub
 from .indexing import Basic, GetItem, SetItem, Span, Where, parse, slices
+from .promotion import category
 from .shape import Permute, Reshape, clone
 from .smooth import sigmoid, tanh
 from .unary import abs, exp, neg, sqrt
@@ -109,7 +111,7 @@ def assign(target: Any, index: Any, value: Any) -> None:
     """target[index] = value, in place, cast and broadcast; remembered by the tape, so gradients stay right."""
     given = operand("assignment", value)
     if not isinstance(given, Node):
-        given = target.plain(device.table_on(target.device).full((), target.array.dtype, given))
+        given = target.result_class(device.table_on(target.device).full((), target.array.dtype, given))
     if given.array.dtype != target.array.dtype:
         given = Cast.apply(given, target.array.dtype)
     basic, where, arrays = parse(target.array.shape, index)

@@ -8,7 +8,8 @@ from typing import Any
 
 from .. import device
 from ..dispatch import Array, kernel
-from ..tape import Cast, Node, Op
+from ..tape import Node, Op
+from .cast import Cast
 from .shape import reshape
 from .smooth import log_one_plus_exp, logistic
 

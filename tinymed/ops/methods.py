@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tape import Node, reading
+from ..tape import Node, host_read
 from . import (
     activations,
     cast,
@@ -90,13 +90,13 @@ class Methods(Node):
         return iter(join.unbind(self))
 
     def __contains__(self, value: Any) -> Any:
-        reading("in")
+        host_read("in")
         return (self.array == (value.array if isinstance(value, Node) else value)).any().item()
 
     def __index__(self) -> Any:
         if self.array.size != 1 or self.array.dtype.kind not in "iub":
             raise TypeError("only a tensor of one integer can be used as an index")
-        reading("use as an index")
+        host_read("use as an index")
         return self.array.item()
 
     # elementwise

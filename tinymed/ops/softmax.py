@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from ..dispatch import Array, kernel
-from ..tape import Cast, Op
+from ..tape import Op
+from .cast import Cast
 from .shape import reshape
 from .unary import neg
 

@@ -34,7 +34,7 @@ class Replay:
         self.program, self.graph, self.inputs, self.result = program, graph, inputs, result
         assert program.arena is not None
         self.outputs = [r.array(program.arena) for r in program.outputs]
-        self.gradients = [(leaf, leaf.plain(r.array(program.arena))) for leaf, r in program.gradients]
+        self.gradients = [(leaf, leaf.result_class(r.array(program.arena))) for leaf, r in program.gradients]
         self.leaves = list(recorder.leaves.items())
         self.modules = [(weakref.ref(m), training) for m, training in recorder.modules.items()]
         written = {id(r.value.external) for c in program.calls for r in c.written() if r.value.external is not None}
@@ -63,7 +63,7 @@ class Replay:
         for version in self.written:
             version.value += 1
         outputs = iter(self.outputs)
-        return rebuild(self.result, lambda t: t.plain(next(outputs).copy("K")))
+        return rebuild(self.result, lambda t: t.result_class(next(outputs).copy("K")))
 
 
 class Captured:
@@ -105,7 +105,7 @@ class Captured:
 
     def record(self, inputs: tuple[Any, ...]) -> Replay:
         """Record twice, compare, rewrite, plan."""
-        static = rebuild(inputs, lambda t: t.plain(t.array.copy("K")))
+        static = rebuild(inputs, lambda t: t.result_class(t.array.copy("K")))
         names = {address(t.array): f"input{n}" for n, t in enumerate(tensors(static))}
         names |= {address(getattr(a, "array", a)): label for label, a in self.names.items()}
         grads: dict[Node, Any] = {}
@@ -149,14 +149,14 @@ class Captured:
         """Run the step once, write down what it does, and take it back."""
         recorder = Recorder(names, grads)
         tape.observers.append(recorder)
-        tape.readers.append(recorder.refuse)
+        tape.host_read_listeners.append(recorder.refuse)
         try:
             with dispatch.observing(recorder):
                 result = self.step(*static)
-            return recorder.finish(tensors(result)), rebuild(result, lambda t: t.plain(t.array)), recorder
+            return recorder.finish(tensors(result)), rebuild(result, lambda t: t.result_class(t.array)), recorder
         finally:
             tape.observers.remove(recorder)
-            tape.readers.remove(recorder.refuse)
+            tape.host_read_listeners.remove(recorder.refuse)
             recorder.undo()
             if sum(r.nbytes for call in recorder.calls for r in call.outs) > LARGE:
                 memory.trim()
