@@ -20,6 +20,7 @@ import numpy as np
 from .kernels import (
     BACKENDS,
     DEFAULT,
+    LOOPS,
     REFERENCE,
     Array,
     Backend,
@@ -29,6 +30,7 @@ from .kernels import (
     Spec,
     canonical,
     describe,
+    home_of,
     implementations,
     is_array,
     is_single,
@@ -68,6 +70,7 @@ __all__ = [
 
 MOST_PLANS = 4096  # signatures remembered by one launch
 SMALL = 16384  # elements below which threads cost more than they save
+LARGE = 1 << 16  # elements below which a loop gains less on the reference than its compilation costs
 
 
 class Observer:
@@ -85,13 +88,20 @@ class Launch:
     """A kernel name in one backend's table: calling it picks an implementation and runs it."""
 
     def __init__(self, name: str, table: "Table"):
-        chain = BACKENDS[table.name].chain
         self.name, self.table = name, table
-        self.kernels = [implementations[b, name] for b in chain if (b, name) in implementations]
+        self.own, *after = BACKENDS[table.name].chain
+        ends = dict.fromkeys((self.own, REFERENCE))
+        self.kernels = [implementations[b, name] for b in ends if (b, name) in implementations]
+        # what stands in for kernels that the backend has not got
+        missing = (self.own, name) not in implementations
+        self.middle = next((b for b in after if missing and b != REFERENCE), "")
+        if self.middle and not self.kernels:  # a part of a composite that stands in
+            home_of(self.middle)
+            self.kernels = [implementations[self.middle, name]] if (self.middle, name) in implementations else []
         self.plans: dict[tuple[Any, ...], Plan] = {}
         # of plans that need nothing more, which are most: who answers, and what is called
         self.calls: dict[tuple[Any, ...], tuple[Launch, Callable[..., Any]]] = {}
-        self.native = self.fallback = 0  # calls answered by the backend itself, and by the reference
+        self.native = self.fallback = 0  # calls answered by the backend itself, and by what comes after it in its chain
         if not self.kernels:
             raise AttributeError(f"no kernel {name!r} on backend {table.name!r}")
 
@@ -107,7 +117,7 @@ class Launch:
             if strict and self.name in self.table.native and is_single(args):
                 raise BackendError(
                     f"{self.name} must be native on {self.table.name!r} but fell back to the "
-                    f"reference for {describe(args)}"
+                    f"{plan.kernel.backend} for {describe(args)}"
                 )
         else:
             self.native += 1
@@ -128,17 +138,14 @@ class Launch:
 
     def decide(self, args: Sequence[Any]) -> Plan:
         """The first implementation of the chain that can take these arguments, and how it is called."""
-        kernel = next((k for k in self.kernels if k.accepts(args)), None)
+        kernel = self.stand_in(args) or next((k for k in self.kernels if k.accepts(args)), None)
         if kernel is None:
             raise BackendError(f"{self.name}: no implementation takes {describe(args)}")
         refuse_shared_writes(kernel, args)
         if len(self.plans) >= MOST_PLANS:  # shapes that never come again
             self.plans.clear()
             self.calls.clear()
-        if kernel.compiled_kind:
-            plan = self.lay_out(kernel, args)
-        else:
-            plan = Plan(kernel, kernel.reference and len(BACKENDS[self.table.name].chain) > 1)
+        plan = self.lay_out(kernel, args) if kernel.compiled_kind else Plan(kernel, kernel.backend != self.own)
         plan = plan._replace(call=calling(plan, self.table))
         key = signature(args)
         self.plans[key] = plan
@@ -146,6 +153,14 @@ class Launch:
         if call is not None and not (plan.fallback or plan.edges):
             self.calls[key] = call
         return plan
+
+    def stand_in(self, args: Sequence[Any]) -> Kernel | None:
+        """The kernel of the middle of the chain where it is worth asking for, which imports it."""
+        if not self.middle or sum(a.size for a in args if is_array(a)) < LARGE:
+            return None
+        home_of(self.middle)
+        kernel = implementations.get((self.middle, self.name))
+        return kernel if kernel is not None and kernel.stands_in(args) else None
 
     def chosen(self, kernel: Kernel, args: Sequence[Any]) -> "tuple[Launch, Callable[..., Any]] | None":
         """What a choice comes down to for arguments of this signature, unless it first changes a memory order."""
@@ -176,13 +191,16 @@ class Launch:
             kernel.view(n, o, shape) for (shape, _, o), n in zip(outs, kernel.parameters, strict=False)
         ]
         views += [None] * len(work)
+        number = None if kernel.backend == LOOPS else np.float32  # a loop for float64 loses no digits
         for n, a, o in zip(kernel.parameters[len(kernel.parameters) - len(args) :], args, orders, strict=True):
-            views.append(kernel.view(n, o, a.shape) if o is not None else np.float32 if isinstance(a, float) else None)
+            views.append(kernel.view(n, o, a.shape) if o is not None else number if isinstance(a, float) else None)
         elements = sum(math.prod(shape) for shape, *_ in outs) + sum(a.size for a in args if hasattr(a, "size"))
         small = elements < SMALL and (kernel.rule.flops is None or kernel.rule.flops(*args) < 32 * SMALL)
         first = len(kernel.parameters) - len(args)
         written = [i for i, _ in edges if kernel.parameters[first + i] in kernel.rule.writes]
-        return Plan(kernel, False, edges, outs, work, views, small, written, kernel.compiled(small))
+        return Plan(
+            kernel, kernel.backend != self.own, edges, outs, work, views, small, written, kernel.compiled(small)
+        )
 
     def run(self, plan: Plan, args: Sequence[Any]) -> Any:
         """Call a plan's kernel, with what lies in another memory order brought into the one it wants."""
@@ -234,7 +252,8 @@ class Table:
         """What answers to a kernel's name."""
         launch = Launch(name, self)
         first = launch.kernels[0]
-        return CompositeLaunch(name, self) if first.composite and not first.choice else launch
+        direct = first.composite and not first.choice and first.backend == launch.own != LOOPS
+        return CompositeLaunch(name, self) if direct else launch
 
     def maker(self, shape: tuple[int, ...], dtype: Any) -> Callable[[], Array]:
         """What allocates an array of this shape, in C order, each time it is called."""
@@ -373,5 +392,5 @@ def observing(observer: Observer) -> Iterator[Observer]:
 
 
 def record(name: str | None = None) -> dict[str, tuple[int, int]]:
-    """{kernel: (native calls, fallback calls)} of a backend since the process started."""
+    """{kernel: (native calls, calls that fell back along the chain)} of a backend since the process started."""
     return {n: (launch.native, launch.fallback) for n, launch in sorted(table(name).launches.items())}

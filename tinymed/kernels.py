@@ -43,9 +43,11 @@ class Backend(NamedTuple):
 
 
 REFERENCE = "reference"
+LOOPS = "loops"  # the loop a student reads: float32 and float64, any processor
 BACKENDS = {
     "numpy": Backend("cpu", "numpy", (REFERENCE,)),
-    "numba": Backend("cpu", "numpy", ("numba", REFERENCE), "tinymed.cpu"),
+    LOOPS: Backend("cpu", "numpy", (LOOPS, REFERENCE), "tinymed.cpu.loops"),
+    "numba": Backend("cpu", "numpy", ("numba", LOOPS, REFERENCE), "tinymed.cpu"),
     "cupy": Backend("cuda", "cupy", (REFERENCE,), "tinymed.cuda"),
     "cuda": Backend("cuda", "cupy", ("csrc", REFERENCE), "tinymed.cuda"),
     "emulated": Backend("cpu", "numpy", ("csrc", REFERENCE), "tinymed.cuda"),
@@ -79,11 +81,12 @@ class Kernel:
         when: Callable[..., bool] | None,
         parallel: bool,
         choice: bool,
+        worth: Callable[..., bool] | None = None,
     ):
         self.fn, self.name, self.backend, self.composite, self.choice = fn, name, backend, composite, choice
         self.reference = backend == REFERENCE
         self.compiled_kind = not (self.reference or composite)
-        self.kinds, self.work, self.when, self.parallel = kinds, work, when, parallel
+        self.kinds, self.work, self.when, self.parallel, self.worth = kinds, work, when, parallel, worth
         self.parameters = list(inspect.signature(fn).parameters)
         self.codes: dict[bool, Callable[..., Any]] = {}  # machine code, by whether it runs on several threads
 
@@ -92,12 +95,20 @@ class Kernel:
         return rules[self.name]
 
     def accepts(self, args: Sequence[Any]) -> bool:
-        """Compiled kernels take float32 (and integers); `when` may ask for more."""
-        if self.compiled_kind:
+        """Compiled kernels take float32 (and integers), loops float32 or float64; `when` may ask for more."""
+        if self.backend == LOOPS:
+            kinds = {a.dtype.char for a in args if is_array(a)}
+            if not kinds <= set("fd?bBhHiIlLqQ") or {"f", "d"} <= kinds or not (kinds & {"f", "d"} or self.when):
+                return False
+        elif self.compiled_kind:
             for a in args:
                 if is_array(a) and a.dtype.char not in "f?bBhHiIlLqQ":
                     return False
         return self.when is None or self.when(*args)
+
+    def stands_in(self, args: Sequence[Any]) -> bool:
+        """Whether a loop serves float32 arguments of a backend without a kernel for them, rather than the reference."""
+        return self.worth is not None and is_single(args) and self.accepts(args) and self.worth(*args)
 
     def specs(self, args: Sequence[Any]) -> list[Spec]:
         """[(shape, dtype)] of the outputs; args need only .shape and .dtype."""
@@ -111,8 +122,7 @@ class Kernel:
         """
         parallel = self.parallel and not small
         if parallel not in self.codes:
-            home = next(b.home for b in BACKENDS.values() if self.backend in b.chain)
-            self.codes[parallel] = importlib.import_module(home).compile_kernel(self.fn, parallel)
+            self.codes[parallel] = home_of(self.backend).compile_kernel(self.fn, parallel)
         return self.codes[parallel]
 
     def orders(self, args: Sequence[Any]) -> tuple[list[Order | None], Order]:
@@ -142,6 +152,11 @@ class Kernel:
             rows = matrix(tuple(shape[i] for i in order))
             return (lambda a: a.reshape(rows)) if as_is else lambda a: a.transpose(order).reshape(rows)
         return None if as_is else lambda a: a.transpose(order)
+
+
+def home_of(implementer: str) -> ModuleType:
+    """The module that declares and compiles the kernels that a chain calls by this name, imported."""
+    return importlib.import_module(next(b.home for b in BACKENDS.values() if b.chain[0] == implementer))
 
 
 def is_array(a: Any) -> bool:
@@ -182,6 +197,7 @@ def kernel(
     when: Callable[..., bool] | None = None,
     parallel: bool = True,
     choice: bool = False,
+    worth: Callable[..., bool] | None = None,
 ) -> Callable[[F], F]:
     """Declare an implementation of the kernel that the function is named after; see the module's docstring.
 
@@ -189,7 +205,8 @@ def kernel(
     inputs -> floating-point operations.  writes: inputs updated in place.  work: inputs -> shapes of scratch arrays.
     when: inputs -> whether this implementation can take them; if not, the chain goes on.  parallel: its prange loops
     run on several threads.  choice: a composite that calls one kernel and returns what that returns; which, and with
-    what, depends on shapes, strides, dtypes and numbers alone.
+    what, depends on shapes, strides, dtypes and numbers alone.  worth: inputs -> whether it was measured faster than
+    the reference; asked of a loop that would serve another backend, which otherwise leaves the call to the reference.
     """
     named = (("image", image), ("filter", filter), ("flat", flat), ("rows", rows))
     kinds = {parameter: kind for kind, names in named for parameter in names.split()}
@@ -199,7 +216,7 @@ def kernel(
         if backend == REFERENCE or called not in rules:
             rules[called] = Rule(out or like_first, flops, frozenset(writes.split()))
         implementations[backend, called] = Kernel(
-            fn, called, backend, composite or choice, kinds, work, when, parallel, choice
+            fn, called, backend, composite or choice, kinds, work, when, parallel, choice, worth
         )
         return fn
 
