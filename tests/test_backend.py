@@ -16,16 +16,14 @@ from tinymed.memory import canonical_order, inverse_order, is_dense
 def scratch(monkeypatch):
     """A table in which a test may declare kernels."""
     dispatch.table("numba")  # a backend registers its kernels when first imported
-    copies = {"rules": dict(dispatch.rules), "implementations": dict(dispatch.implementations)}
-    for module, name in [
-        (dispatch, "implementations"),
-        (dispatch.declare, "rules"),
-        (dispatch.declare, "implementations"),
-        (dispatch.call, "implementations"),
-    ]:
-        monkeypatch.setattr(module, name, copies[name])
     monkeypatch.setattr(dispatch.tables, "opened", {})
     monkeypatch.setattr(dispatch.tables, "current", None)
+    declared = [dispatch.declare.rules, dispatch.implementations]
+    before = [dict(d) for d in declared]
+    yield
+    for d, b in zip(declared, before, strict=True):
+        d.clear()
+        d.update(b)
 
 
 def doubling(seen=None, **options):

@@ -146,7 +146,7 @@ def test_every_kernel_has_a_reference_or_is_private_to_a_backend():
         if name == REFERENCE:
             continue
         public = (REFERENCE, kernel) in dispatch.implementations
-        private = dispatch.rules[kernel].out is not dispatch.declare.like_first or implementation.composite
+        private = dispatch.declare.rules[kernel].out is not dispatch.declare.like_first or implementation.composite
         assert public or private, f"{kernel} on {name} has no reference and declares no out="
 
 

@@ -126,10 +126,10 @@ def test_kernels_return_what_they_declare(op):
                 check.results(op.apply, sample(op, seed), dtype)
     for kernel, args, outs in calls.seen:
         said, given = kernel.specs(args), [(o.shape, o.dtype) for o in outs]
-        assert given == said, f"{kernel.name} of {dispatch.describe(args)} returns {given}, out= says {said}"
+        assert given == said, f"{kernel.name} of {dispatch.declare.describe(args)} returns {given}, out= says {said}"
         assert kernel.rule.flops is not None, f"{kernel.name} declares no flops"
         flops = kernel.rule.flops(*args)
-        assert 0 <= flops < math.inf, f"{kernel.name} of {dispatch.describe(args)}: {flops} operations"
+        assert 0 <= flops < math.inf, f"{kernel.name} of {dispatch.declare.describe(args)}: {flops} operations"
 
 
 def test_every_kernel_is_entered():

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from . import dispatch
-from .dispatch import BACKENDS, DEFAULT, Array, BackendError, Table
-from .dispatch.declare import is_array
+from .dispatch import BACKENDS, Array, BackendError, Table
+from .dispatch.declare import DEFAULT, is_array
 from .memory import Order, dense_order, inverse_order
 
 NAMES = ("cpu", "cuda")

@@ -31,7 +31,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import device
-from .dispatch import Array, Table, describe, tables
+from .dispatch import Array, Table, tables
+from .dispatch.declare import describe
 from .grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled, thread
 from .handle import Handle
 

@@ -127,7 +127,9 @@ def backends() -> dict[str, str]:
             result[name] = f"absent: {why}"
             continue
         own = sum(1 for where, _ in dispatch.implementations if where == entry.chain[0])
-        result[name] = f"present, {own} kernels of its own" + (", the default" if name == dispatch.DEFAULT else "")
+        result[name] = f"present, {own} kernels of its own" + (
+            ", the default" if name == dispatch.declare.DEFAULT else ""
+        )
     return result
 
 

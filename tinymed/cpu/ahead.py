@@ -72,7 +72,9 @@ class Found:
         self.sizes: dict[str, int] = {}
 
     def __call__(self, kernel: Any, plan: Any, native: Sequence[Any]) -> None:
-        """Take down a call."""
+        """Take down a call of a kernel that is compiled ahead."""
+        if kernel.backend != BACKEND:
+            return
         variant = kernel.name, kernel.parallel and not plan.small
         self.signatures.setdefault(variant, {})[signature(native)] = None
         self.sizes[kernel.name] = sum(len(code) for code in reached(kernel.fn))

@@ -15,7 +15,18 @@ from typing import Any
 import numpy as np
 
 from ..memory import inverse_order
-from .declare import BACKENDS, Array, BackendError, Kernel, describe, implementations, is_array
+from .declare import (
+    BACKENDS,
+    LOOPS,
+    REFERENCE,
+    Array,
+    BackendError,
+    Kernel,
+    describe,
+    home_of,
+    implementations,
+    is_array,
+)
 from .select import Plan, View, is_c_order, is_single, lay_out, native_view, select, signature
 
 MOST_PLANS = 4096  # signatures remembered by one dispatcher
@@ -51,13 +62,21 @@ class Dispatcher:
     """
 
     def __init__(self, name: str, table: Any):
-        self.name, self.table, self.chain = name, table, BACKENDS[table.name].chain
-        self.kernels = [implementations[b, name] for b in self.chain if (b, name) in implementations]
+        self.name, self.table = name, table
+        self.own, *after = BACKENDS[table.name].chain
+        self.kernels = [implementations[b, name] for b in {self.own: 0, REFERENCE: 0} if (b, name) in implementations]
+        # whose kernels stand in for those that the backend has not got
+        missing = (self.own, name) not in implementations
+        self.middle = next((b for b in after if missing and b != REFERENCE), "")
+        if self.middle and not self.kernels:  # a part of a composite that stands in
+            home_of(self.middle)
+            self.kernels = [implementations[self.middle, name]] if (self.middle, name) in implementations else []
         if not self.kernels:
             raise AttributeError(f"no kernel {name!r} on backend {table.name!r}")
         first = self.kernels[0]
-        # A composite needs no plan: the kernels that it calls have theirs.
-        self.composite = first.fn if first.composite and not first.choice and table.skipped is None else None
+        # A composite needs no plan: the kernels that it calls have theirs.  One of loops asks for more than `when`.
+        direct = first.composite and not first.choice and first.backend == self.own != LOOPS
+        self.composite = first.fn if direct and table.skipped is None else None
         self.when = first.when
         self.plans: dict[tuple[Any, ...], Plan] = {}
         # by signature: who serves the call, and the call; of plans that need nothing more, which are most
@@ -100,10 +119,10 @@ class Dispatcher:
 
     def decide(self, args: Sequence[Any]) -> Plan:
         """Select an implementation for arguments of a new signature, prepare the call, and remember both."""
-        kernel = select(self.kernels, args)
+        kernel = select(self.name, self.kernels, self.middle, args)
         if len(self.plans) >= MOST_PLANS:  # shapes that never come again
             self.forget()
-        fallback = kernel.backend != self.chain[0]
+        fallback = kernel.backend != self.own
         plan = lay_out(kernel, args, fallback) if kernel.compiled_kind else Plan(kernel, fallback)
         if kernel.compiled_kind:
             plan = plan._replace(code=self.table.machine_code(plan))

@@ -44,9 +44,11 @@ class Backend(NamedTuple):
 
 
 REFERENCE = "reference"
+LOOPS = "loops"  # the loop a student reads: float32 and float64, any processor
 BACKENDS = {
     "numpy": Backend("cpu", "numpy", (REFERENCE,)),
-    "numba": Backend("cpu", "numpy", ("numba", REFERENCE), "tinymed.cpu"),
+    LOOPS: Backend("cpu", "numpy", (LOOPS, REFERENCE), "tinymed.cpu.loops"),
+    "numba": Backend("cpu", "numpy", ("numba", LOOPS, REFERENCE), "tinymed.cpu"),
     "cupy": Backend("cuda", "cupy", (REFERENCE,), "tinymed.cuda"),
     "cuda": Backend("cuda", "cupy", ("csrc", REFERENCE), "tinymed.cuda"),
     "emulated": Backend("cpu", "numpy", ("csrc", REFERENCE), "tinymed.cuda"),
@@ -79,6 +81,7 @@ class Kernel:
     work: ShapeRule | None = None
     when: Callable[..., bool] | None = None
     parallel: bool = True
+    worth: Callable[..., bool] | None = None
 
     def __post_init__(self) -> None:
         self.reference = self.backend == REFERENCE
@@ -103,9 +106,13 @@ class Kernel:
         """
         parallel = self.parallel and not small
         if parallel not in self.codes:
-            home = next(b.home for b in BACKENDS.values() if self.backend in b.chain)
-            self.codes[parallel] = importlib.import_module(home).compile_kernel(self.fn, parallel)
+            self.codes[parallel] = home_of(self.backend).compile_kernel(self.fn, parallel)
         return self.codes[parallel]
+
+
+def home_of(implementer: str) -> ModuleType:
+    """Import and return the module that declares and compiles the kernels that a chain calls by this name."""
+    return importlib.import_module(next(b.home for b in BACKENDS.values() if b.chain[0] == implementer))
 
 
 rules: dict[str, Rule] = {}
@@ -128,12 +135,13 @@ def kernel(
     work: ShapeRule | None = None,
     when: Callable[..., bool] | None = None,
     parallel: bool = True,
+    worth: Callable[..., bool] | None = None,
 ) -> Callable[[F], F]:
     """Declare a function as an implementation of a kernel; return the function itself.
 
     Args:
         name: The kernel's name, if it is not the function's own.
-        backend: Whose implementation this is: `reference`, `numba`, `csrc`, ...; a composite may serve several
+        backend: Whose implementation this is: `reference`, `loops`, `numba`, `csrc`; a composite may serve several
             ("numba csrc").
         out: Inputs -> shapes, or (shape, dtype) pairs, of the outputs.  By default one output like the first array.
         flops: Inputs -> the number of floating-point operations.
@@ -149,6 +157,8 @@ def kernel(
         work: Inputs -> shapes, or (shape, dtype) pairs, of the workspaces that the kernel takes after its outputs.
         when: Inputs -> whether this implementation can take them; if not, the next of the chain is asked.
         parallel: Its prange loops run on several threads.
+        worth: Inputs -> whether it was measured faster than the reference; asked of a loop that would serve another
+            backend, which otherwise leaves the call to the reference.
 
     Example:
         >>> from tinymed.dispatch import kernel, table
@@ -167,7 +177,7 @@ def kernel(
             rules[called] = Rule(out or like_first, flops, frozenset(writes.split()))
         for of in backend.split():
             implementations[of, called] = Kernel(
-                fn, called, of, composite or choice, choice, kinds, work, when, parallel
+                fn, called, of, composite or choice, choice, kinds, work, when, parallel, worth
             )
         return fn
 

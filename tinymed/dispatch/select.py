@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..memory import Order, canonical_order, dense_order, is_dense
-from .declare import Array, BackendError, Kernel, Spec, describe, is_array, spec
+from .declare import LOOPS, Array, BackendError, Kernel, Spec, describe, home_of, implementations, is_array, spec
 
 SINGLE = "f?bBhHiIlLqQ"  # characters of the dtypes that compiled kernels take: float32, bool and integers
 SMALL = 16384  # elements below which threads cost more than they save
+LARGE = 1 << 16  # elements below which a loop gains less on the reference than its compilation costs
 
 View = Callable[[Array], Any]
 
@@ -54,27 +55,55 @@ def signature(args: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(key)
 
 
-def select(kernels: Sequence[Kernel], args: Sequence[Any]) -> Kernel:
+def select(name: str, kernels: Sequence[Kernel], middle: str, args: Sequence[Any]) -> Kernel:
     """Return the first implementation of a chain that can take these arguments.
+
+    Args:
+        name: The kernel's.
+        kernels: The implementations that a backend has of its own, and the reference.
+        middle: Whose kernel may stand in for one that the backend has not got; "" if nobody's may.
+        args: The arguments.
 
     Raises:
         BackendError: None can.
         RuntimeError: It would write in place to an array whose elements share memory.
     """
-    kernel = next((k for k in kernels if accepts(k, args)), None)
+    kernel = stand_in(middle, name, args) if middle else None
+    kernel = kernel or next((k for k in kernels if accepts(k, args)), None)
     if kernel is None:
-        raise BackendError(f"{kernels[0].name}: no implementation takes {describe(args)}")
+        raise BackendError(f"{name}: no implementation takes {describe(args)}")
     refuse_shared_writes(kernel, args)
     return kernel
 
 
 def accepts(kernel: Kernel, args: Sequence[Any]) -> bool:
-    """Return whether an implementation can take these: compiled ones take float32 and integers; `when` may ask more."""
-    if kernel.compiled_kind:
+    """Return whether an implementation can take these arguments.
+
+    Compiled kernels take float32 and integers, loops float32 or float64; `when` may ask for more.
+    """
+    if kernel.backend == LOOPS:
+        kinds = {a.dtype.char for a in args if is_array(a)}
+        if not kinds <= {*SINGLE, "d"} or {"f", "d"} <= kinds or not (kinds & {"f", "d"} or kernel.when):
+            return False
+    elif kernel.compiled_kind:
         for a in args:
             if is_array(a) and a.dtype.char not in SINGLE:
                 return False
     return kernel.when is None or kernel.when(*args)
+
+
+def stand_in(implementer: str, name: str, args: Sequence[Any]) -> Kernel | None:
+    """Return the kernel of the middle of a chain that serves these, if it is worth more than the reference.
+
+    It is asked for, and so imported, only for arguments that are large enough.
+    """
+    if sum(a.size for a in args if is_array(a)) < LARGE:
+        return None
+    home_of(implementer)
+    kernel = implementations.get((implementer, name))
+    if kernel is None or kernel.worth is None or not (is_single(args) and accepts(kernel, args)):
+        return None
+    return kernel if kernel.worth(*args) else None
 
 
 def is_single(args: Sequence[Any]) -> bool:
@@ -114,10 +143,9 @@ def lay_out(kernel: Kernel, args: Sequence[Any], fallback: bool) -> Plan:
     work = [spec(w, np.dtype(np.float32)) for w in (kernel.work(*args) if kernel.work else ())]
     views = [native_view(kernel, n, o, shape) for (shape, _, o), n in zip(outs, kernel.parameters, strict=False)]
     views += [None] * len(work)
+    number = None if kernel.backend == LOOPS else np.float32  # a loop for float64 loses no digits
     for n, a, o in zip(names, args, orders, strict=True):
-        views.append(
-            native_view(kernel, n, o, a.shape) if o is not None else np.float32 if isinstance(a, float) else None
-        )
+        views.append(native_view(kernel, n, o, a.shape) if o is not None else number if isinstance(a, float) else None)
     written = [i for i, _ in relayouts if names[i] in kernel.rule.writes]
     return Plan(kernel, fallback, relayouts, outs, work, views, is_small(kernel, args, outs), written)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..memory import empty, maker
 from .call import Dispatcher, Skipped, skip
-from .declare import BACKENDS, DEFAULT, Array, BackendError
+from .declare import BACKENDS, DEFAULT, REFERENCE, Array, BackendError, implementations
 from .select import Plan
 
 
@@ -64,12 +64,16 @@ class Table:
 
 @functools.cache
 def native_kernels(implementer: str) -> frozenset[str]:
-    """Return the kernels that must not fall back to the reference for float32 where this implementer comes first.
+    """Return the kernels that must not fall back for float32 where this implementer comes first in the chain.
 
-    They are what CNNs train with.  native.csv lists them: one line for each kernel, one column for each implementer.
+    native.csv lists what CNNs train with: one line for each kernel, one column for each implementer.  An implementer
+    without a column must serve all kernels that it declares.
     """
     with (Path(__file__).parent / "native.csv").open(newline="") as file:
-        return frozenset(row["kernel"] for row in csv.DictReader(file) if row.get(implementer))
+        rows = list(csv.DictReader(file))
+    if implementer in rows[0]:
+        return frozenset(row["kernel"] for row in rows if row[implementer])
+    return frozenset(n for of, n in implementations if of == implementer and (REFERENCE, n) in implementations)
 
 
 # ------------------------------------------------------------------------------------------------- choosing a table
@@ -110,7 +114,7 @@ class use_backend:
     """Choose the backend: `use_backend("numpy")` from here on, or `with use_backend("numpy"):` for a block.
 
     Args:
-        name: One of numpy, numba, cupy, cuda, emulated.
+        name: One of numpy, loops, numba, cupy, cuda, emulated.
 
     Raises:
         ValueError: There is no such backend.

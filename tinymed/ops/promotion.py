@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dispatch import describe
+from ..dispatch.declare import describe
 from ..tape import Node
 from .cast import Cast
 
