@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tinymed import backend
-from tinymed.cpu import winograd
-from tinymed.cpu.caches import FAR
+from tinymed.cpu.convolution import winograd
+from tinymed.cpu.simd.streaming import FAR
 
 CHANNELS = [64, 48, 33, 7]  # whole panels, whole vectors, neither, fewer than a vector
 

@@ -153,7 +153,7 @@ def cuda_build() -> dict[str, str]:
 def kernel_cache() -> dict[str, str]:
     """Where compiled kernels lie, and how much room they take."""
     try:
-        from ..cpu.jit import cache_directory
+        from ..cpu.compiler.cache import cache_directory
     except ImportError as error:
         return {"path": f"none ({error})"}
     folder: Path = cache_directory()

@@ -21,7 +21,7 @@ from .doctor import contents
 from .tables import table
 
 if TYPE_CHECKING:
-    from ..cpu.ahead import Built, Job
+    from ..cpu.compiler.precompile import Built, Job
 
 
 @app.command(epilog=examples("tinymed warmup", "tinymed warmup --model unet --model resnet50 --batch 16"))
@@ -34,8 +34,8 @@ def warmup(
 ) -> None:
     """Compile what training and inference of networks need, so that their first step need not."""
     try:
-        from ..cpu.ahead import build
-        from ..cpu.jit import cache_directory
+        from ..cpu.compiler.precompile import build
+        from ..cpu.compiler.cache import cache_directory
     except ImportError as error:
         raise UserError(f"warmup: there is nothing to compile without Numba ({error})") from None
     started, names = time.perf_counter(), model or ["dcnn"]
@@ -80,7 +80,7 @@ def usable() -> int:
 def plan_jobs(wanted: list[tuple[str, int, int | None]]) -> "list[Job]":
     """The jobs of (network, batch, size) triples: train step and inference, eager and captured."""
     from .. import backend
-    from ..cpu.ahead import BACKEND, Found
+    from ..cpu.compiler.precompile import BACKEND, Found
 
     found = Found()
     with backend.use_backend(BACKEND), warnings.catch_warnings():

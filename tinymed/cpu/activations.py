@@ -7,14 +7,14 @@ from llvmlite import ir
 from numba import prange
 
 from ..backend import kernel
-from .caches import FAR
-from .jit import serial
-from .microkernel import LANES, TASKS, Vectors, address, ceil_div
-from .norm_passes import above_zero, row_pass, where_above
-from .philox import BLOCKS, WORDS, draw, take_ticket
+from .arguments import channels
+from .compiler.jit import serial
+from .simd.partition import STRIP, piece, pieces
+from .simd.passes import above_zero, row_pass, where_above
+from .simd.philox import BLOCKS, WORDS, draw, take_ticket
+from .simd.vectors import Vectors, address
 
 f4, f8 = np.float32, np.float64
-GRAIN, STRIP = 4096, 1024  # numbers of a piece of a pass at least; numbers that one strip of constants serves
 
 
 def clamp(v: Vectors, x: ir.Value, low: ir.Value, high: ir.Value) -> ir.Value:
@@ -39,20 +39,6 @@ pass_relu_gradient = row_pass("relu_gradient", "dy y", "dx", "", "", lambda v, d
 pass_leaky = row_pass("leaky", "g x", "y", "slope", "", lambda v, *args: ((leaky(v, *args),), ()))
 pass_clamp = row_pass("clamp", "x", "y", "low high", "", lambda v, *args: ((clamp(v, *args),), ()))
 pass_within = row_pass("within", "dy y", "dx", "low high", "", lambda v, *args: ((within(v, *args),), ()))
-
-
-@serial
-def pieces(y: Any) -> Any:
-    """How many pieces a pass is cut into."""
-    return max(1, min(TASKS, y.size // GRAIN))
-
-
-@serial
-def piece(t: Any, y: Any) -> Any:
-    """(bytes before piece t, its numbers, whether it is written past the caches): whole vectors but for the last."""
-    vectors, parts = ceil_div(y.size, LANES), pieces(y)
-    low, high = t * vectors // parts * LANES, min(y.size, (t + 1) * vectors // parts * LANES)
-    return 4 * low, high - low, 4 * y.size >= 4 * FAR
 
 
 def strip_of_one(*_: Any) -> list[Any]:
@@ -156,11 +142,6 @@ def chunk_work(dy: Any, *_: Any) -> list[Any]:
     """Sums per channel of a number of chunks that depends on the shape alone."""
     rows = dy.size // max(1, channels(dy))
     return [((max(1, min(64, rows // 256)), channels(dy)), np.float64)]
-
-
-def channels(x: Any) -> int:
-    """The length of a row."""
-    return int(x.shape[1] if x.ndim > 1 else x.size)
 
 
 @kernel(backend="numba", rows="dx dy x", work=chunk_work)

@@ -9,11 +9,11 @@ from numba.core import cgutils
 
 from ..backend import kernel
 from ..ops.dropout import RANGE
-from . import generated
-from .caches import is_far, settle
-from .jit import serial
-from .microkernel import F32, I32, I64, LANES, SHAPE, Vectors, address
-from .philox import draw, take_ticket
+from .compiler import llvm_functions
+from .compiler.jit import serial
+from .simd.philox import draw, take_ticket
+from .simd.streaming import is_far, settle
+from .simd.vectors import F32, I32, I64, LANES, SHAPE, Vectors, address
 
 f4 = np.float32
 PARTS = 64  # pieces of a draw; no sums, so their number changes no bits
@@ -85,7 +85,7 @@ def indices(values: list[int]) -> ir.Constant:
     return ir.Constant(ir.VectorType(I32, LANES), values)
 
 
-drop_words = generated.function("drop", ["size", "x", "y", "words", "limit", "scale", "far"], emit_drop)
+drop_words = llvm_functions.function("drop", ["size", "x", "y", "words", "limit", "scale", "far"], emit_drop)
 
 
 @serial

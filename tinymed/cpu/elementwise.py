@@ -8,9 +8,9 @@ from numba.extending import overload
 
 from ..backend import is_single, kernel
 from ..ops.broadcast import broadcast_axes
-from .activations import STRIP, piece, pieces
-from .microkernel import address
-from .norm_passes import row_pass
+from .simd.partition import STRIP, piece, pieces
+from .simd.passes import row_pass
+from .simd.vectors import address
 
 
 def alike(*inputs: Any) -> bool:

@@ -12,24 +12,13 @@ from numba import prange
 
 from ..backend import kernel
 from ..ops.norm import channel_stats
-from .caches import is_far
-from .jit import serial
-from .microkernel import address
-from .norm import (
-    ABSENT,
-    CHUNKS,
-    GRAIN,
-    chunk_moments,
-    chunk_sums,
-    gradient_run,
-    lanes,
-    single,
-    tile,
-    tile_map,
-)
-from .norm_passes import pass_affine
-from .rows import total, total_product
-from .softmax import in_order
+from .arguments import ABSENT, in_order, single
+from .compiler.jit import serial
+from .norm import CHUNKS, GRAIN, chunk_moments, chunk_sums, gradient_run, lanes, tile, tile_map
+from .simd.passes import pass_affine
+from .simd.reductions import total, total_product
+from .simd.streaming import is_far
+from .simd.vectors import address
 
 f4, f8 = np.float32, np.float64
 PIECE, FIRST = 4096, 64  # numbers summed in float32; of a row, those whose mean comes first

@@ -1,7 +1,4 @@
-"""Losses on the CPU: one pass forward, one backward; sums run in a fixed number of pieces, in float64.
-
-Cross-entropy over classes is in cross_entropy.py.
-"""
+"""Losses on the CPU: one pass forward, one backward; sums run in a fixed number of pieces, in float64."""
 
 from typing import Any
 
@@ -9,10 +6,11 @@ import numpy as np
 from numba import prange
 
 from ..backend import kernel
-from .jit import inline, serial
-from .norm import ABSENT, single
-from .rows import total
-from .smooth import log, sigmoid, softplus
+from .arguments import ABSENT, in_order, single
+from .compiler.jit import inline, serial
+from .simd.elementary import exp, log, sigmoid, softplus
+from .simd.reductions import peak, total
+from .softmax import column_logs, exponentials, turn, turn_back
 
 f4, f8 = np.float32, np.float64
 PIECES, GRAIN = 64, 4096  # at most so many pieces, of at least so many elements
@@ -202,3 +200,273 @@ def bce_logits_gradient(dx: Any, dy: Any, x: Any, target: Any, weight: Any, pos_
         positive = target[i] * (pos_weight[i] if pos_weight.size > 0 else f4(1))
         g = dy[i * step] * scale * (weight[i] if weight.size > 0 else f4(1))
         dx[i] = g * ((f4(1) - target[i] + positive) * sigmoid(x[i]) - positive)
+
+
+# ------------------------------------------------------------------------------------- softmax cross-entropy
+
+LONG = 32  # classes from which rows are long enough for vectors
+
+
+def line(k: Any, a: Any) -> Any:
+    """An array over pixels in C order, as one line (a view); None as its stand-in."""
+    return ABSENT if a is None else in_order(k, a, tuple(range(a.ndim))).reshape(-1)
+
+
+@kernel(backend="numba", composite=True, when=single)
+def cross_entropy_forward(
+    k: Any, x: Any, target: Any, weight: Any, weight_map: Any, ignore_index: int, smoothing: float, reduction: str
+) -> Any:
+    """cross_entropy_rows on pixels as rows; gives its loss or reduced value, lse, and the sum of the weights."""
+    weight = ABSENT if weight is None else weight
+    loss, lse, value, total = k.cross_entropy_rows(
+        x, line(k, target), weight, line(k, weight_map), ignore_index, smoothing, reduction == "mean"
+    )
+    return (loss.reshape(target.shape) if reduction == "none" else value), lse.reshape(target.shape), total
+
+
+def rows_out(x: Any, target: Any, *_: Any) -> list[tuple[int, ...]]:
+    """Loss and log sum exp of each pixel, the reduced loss, the sum of the weights."""
+    return [target.shape, target.shape, (), ()]
+
+
+def row_strips(x: Any, *_: Any) -> list[Any]:
+    """Partial sums, and of each piece four strips: numbers of some rows, and three for each row."""
+    parts = pieces(x)[0][0][0]
+    return [*pieces(x), (parts, 4, max(STRIP, x.shape[1]))]
+
+
+# Of few classes a row is too short for vectors: rows are turned into columns, a strip at a time.
+
+
+@serial
+def column_losses(loss: Any, share: Any, z: Any, logs: Any, target: Any, weight: Any, smoothing: Any) -> None:
+    """loss = w[t] (log sum exp - x[t]) of each row, smoothed;  share = w[t]."""
+    rows, c = loss.size, z.size // loss.size
+    loss[:] = 0
+    share[:] = 0
+    for j in range(c):
+        column, w = z[j * rows : (j + 1) * rows], weight[j] if weight.size > 0 else f4(1)
+        for i in range(rows):
+            one, before = w * (logs[i] - column[i]), loss[i]
+            loss[i] = one if target[i] == j else before
+        for i in range(rows):
+            before = share[i]
+            share[i] = w if target[i] == j else before
+    if smoothing > 0:
+        for i in range(rows):
+            loss[i] *= f4(1) - smoothing
+        for j in range(c):
+            column, w = z[j * rows : (j + 1) * rows], weight[j] if weight.size > 0 else f4(1)
+            for i in range(rows):
+                loss[i] += smoothing / f4(c) * (w * (logs[i] - column[i]))
+
+
+# Of many, each row is summed several numbers at a time.
+
+
+@serial
+def row_losses(
+    loss: Any, share: Any, top: Any, logs: Any, z: Any, x: Any, target: Any, weight: Any, smoothing: Any
+) -> None:
+    """The same for long rows x; leaves their maxima, and the logarithms of what is left of their sums."""
+    rows, c = x.shape
+    for i in range(rows):
+        row, shifted, t = x[i], z[:c], target[i]
+        top[i] = peak(row)
+        logs[i] = f4(np.log(exponentials(shifted, row, top[i])))
+        share[i] = loss[i] = f4(0)
+        if 0 <= t < c:
+            share[i] = weight[t] if weight.size > 0 else f4(1)
+            loss[i] = share[i] * (logs[i] - (row[t] - top[i]))
+        if smoothing > 0:
+            even = f4(0)
+            for j in range(c):
+                even += (weight[j] if weight.size > 0 else f4(1)) * (logs[i] - (row[j] - top[i]))
+            loss[i] = (f4(1) - smoothing) * loss[i] + smoothing / f4(c) * even
+
+
+@serial
+def weigh(loss: Any, share: Any, c: Any, target: Any, weight_map: Any, ignore_index: Any) -> None:
+    """loss and share times the weights of pixels, 0 where ignored; an infinite loss where the target is no class."""
+    for i in range(loss.size):
+        t = target[i]
+        by = f4(0) if t == ignore_index else weight_map[i] if weight_map.size > 0 else f4(1)
+        one = loss[i] * by if 0 <= t < c else f4(np.inf)
+        loss[i] = f4(0) if t == ignore_index else one
+        share[i] *= by
+
+
+@kernel(backend="numba", rows="x", out=rows_out, flops=lambda x, *_: 5 * x.size, work=row_strips)
+def cross_entropy_rows(
+    loss: Any,
+    lse: Any,
+    value: Any,
+    sum_weights: Any,
+    partial: Any,
+    strips: Any,
+    x: Any,
+    target: Any,
+    weight: Any,
+    weight_map: Any,
+    ignore_index: Any,
+    smoothing: Any,
+    mean: Any,
+) -> None:
+    """loss = map * the loss of a row, 0 where ignored; value = their sum, mean: / sum_weights = sum of map w[t]."""
+    (n, c), parts = x.shape, partial.shape[0]
+    step = max(1, STRIP // max(1, c))
+    for part in prange(parts):
+        losses, shares, last = 0.0, 0.0, (part + 1) * n // parts
+        for a in range(part * n // parts, last, step):
+            e = min(a + step, last)
+            z, logs, share = strips[part, 0, : (e - a) * c], strips[part, 1, : e - a], strips[part, 2, : e - a]
+            if c < LONG:
+                turn(z, x[a:e])
+                column_logs(lse[a:e], logs, z)
+                column_losses(loss[a:e], share, z, logs, target[a:e], weight, smoothing)
+            else:
+                row_losses(loss[a:e], share, lse[a:e], logs, z, x[a:e], target[a:e], weight, smoothing)
+            weigh(loss[a:e], share, c, target[a:e], weight_map[a:e], ignore_index)
+            for i in range(a, e):
+                lse[i] += logs[i - a]
+            losses += total(loss[a:e])
+            shares += total(share)
+        partial[part, 0], partial[part, 1] = losses, shares
+    add_pieces(partial)
+    sum_weights[()] = partial[0, 1]
+    value[()] = partial[0, 0] / partial[0, 1] if mean else partial[0, 0]
+
+
+@kernel(backend="numba", composite=True, when=single)
+def cross_entropy_backward(
+    k: Any,
+    dy: Any,
+    x: Any,
+    target: Any,
+    weight: Any,
+    weight_map: Any,
+    lse: Any,
+    total: Any,
+    ignore_index: int,
+    smoothing: float,
+    reduction: str,
+) -> Any:
+    """cross_entropy_gradient on pixels as rows."""
+    weight = ABSENT if weight is None else weight
+    return k.cross_entropy_gradient(
+        x,
+        line(k, dy),
+        line(k, target),
+        weight,
+        line(k, weight_map),
+        line(k, lse),
+        total,
+        ignore_index,
+        smoothing,
+        reduction == "mean",
+    )
+
+
+@serial
+def whole(weight: Any) -> Any:
+    """The sum of a weight a class; weight.sum() would be a parallel loop, which allocates."""
+    total = 0.0
+    for j in range(weight.size):
+        total += f8(weight[j])
+    return f4(total)
+
+
+@serial
+def column_gradients(
+    dx: Any,
+    z: Any,
+    g: Any,
+    share: Any,
+    x: Any,
+    lse: Any,
+    target: Any,
+    weight: Any,
+    weights: Any,
+    smoothing: Any,
+    ignore_index: Any,
+) -> None:
+    """The same as row_gradients for short rows, by columns."""
+    rows, c = x.shape
+    turn(z, x)
+    share[:] = 1
+    for j in range(c if weight.size > 0 else 0):
+        for i in range(rows):
+            share[i] = weight[j] if target[i] == j else share[i]
+    spread = smoothing / f4(max(1, c))
+    for j in range(c):
+        column, w = z[j * rows : (j + 1) * rows], weight[j] if weight.size > 0 else f4(1)
+        for i in range(rows):
+            own = (f4(1) - smoothing) * share[i]
+            p = (own + spread * weights) * exp(column[i] - lse[i]) - spread * w
+            p = g[i] * (p - own if target[i] == j else p)
+            column[i] = p if (target[i] >= 0) & (target[i] < c) & (target[i] != ignore_index) else f4(0)
+    turn_back(dx, z)
+
+
+@serial
+def row_gradients(
+    dx: Any, g: Any, x: Any, lse: Any, target: Any, weight: Any, weights: Any, smoothing: Any, ignore_index: Any
+) -> None:
+    """dx = g ((1 - e) w[t] (p - 1[t]) + e / C (p sum w - w)), p the softmax of a row; 0 where ignored or no class."""
+    c = x.shape[1]
+    for i in range(x.shape[0]):
+        row, to, t = x[i], dx[i], target[i]
+        if t == ignore_index or t < 0 or t >= c:
+            to[:] = 0
+        else:
+            share, spread = (f4(1) - smoothing) * (weight[t] if weight.size > 0 else f4(1)), smoothing / f4(c)
+            for j in range(c):
+                w = weight[j] if weight.size > 0 else f4(1)
+                to[j] = g[i] * ((share + spread * weights) * exp(row[j] - lse[i]) - spread * w)
+            to[t] -= g[i] * share
+
+
+@kernel(backend="numba", rows="dx x", out=lambda x, *_: [x.shape], flops=lambda x, *_: 4 * x.size, work=row_strips)
+def cross_entropy_gradient(
+    dx: Any,
+    partial: Any,
+    strips: Any,
+    x: Any,
+    dy: Any,
+    target: Any,
+    weight: Any,
+    weight_map: Any,
+    lse: Any,
+    total: Any,
+    ignore_index: Any,
+    smoothing: Any,
+    mean: Any,
+) -> None:
+    """dx = row_gradients with g = dy map, mean: / total; 0 where the target is ignored or no class."""
+    (n, c), parts = x.shape, partial.shape[0]
+    step, stride = max(1, STRIP // max(1, c)), 1 if dy.size == n else 0
+    scale = f4(1) / total[()] if mean else f4(1)
+    weights = whole(weight) if weight.size > 0 else f4(c)
+    for part in prange(parts):
+        last = (part + 1) * n // parts
+        for a in range(part * n // parts, last, step):
+            e = min(a + step, last)
+            z, g = strips[part, 0, : (e - a) * c], strips[part, 1, : e - a]
+            for i in range(a, e):
+                g[i - a] = dy[i * stride] * scale * (weight_map[i] if weight_map.size > 0 else f4(1))
+            if c < LONG:
+                column_gradients(
+                    dx[a:e],
+                    z,
+                    g,
+                    strips[part, 2, : e - a],
+                    x[a:e],
+                    lse[a:e],
+                    target[a:e],
+                    weight,
+                    weights,
+                    smoothing,
+                    ignore_index,
+                )
+            else:
+                row_gradients(dx[a:e], g, x[a:e], lse[a:e], target[a:e], weight, weights, smoothing, ignore_index)

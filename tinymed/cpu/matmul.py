@@ -12,22 +12,14 @@ import numpy as np
 from numba import prange
 
 from ..backend import kernel
-from .jit import serial
-from .microkernel import (
-    ACCUMULATE,
-    COLUMNS,
-    ROWS,
-    ZERO,
-    address,
-    ceil_div,
-    channel_tile,
-    share,
-    sweep,
-)
-from .pack import pack_rows
-from .transpose import transpose
+from .arguments import ABSENT
+from .compiler.jit import serial
+from .simd.pack import pack_rows
+from .simd.partition import share
+from .simd.tile import ACCUMULATE, ZERO, channel_tile, sweep
+from .simd.transpose import transpose
+from .simd.vectors import COLUMNS, ROWS, address, ceil_div
 
-NO_BIAS = np.zeros(0, np.float32)
 BLOCK = 16 * ROWS  # rows of a whose slice of DEPTH terms stays in L2 while the panels of b pass
 DEPTH = 512  # terms of the reduction run at once
 SLICE = 16  # rows of b, or terms, walked side by side: as many streams as prefetchers and the TLB follow
@@ -63,24 +55,24 @@ def multiply(k: Any, a: Any, a_strides: Any, b: Any, size: Any) -> Any:
     if size[0] <= HANDFUL:
         return k.row_sums(a, b, size, a_strides)
     packed = size[0] > FEW
-    return k.gemm(a, k.pack_matrix(b, False) if packed else b, NO_BIAS, size, a_strides, packed)
+    return k.gemm(a, k.pack_matrix(b, False) if packed else b, ABSENT, size, a_strides, packed)
 
 
 @kernel(backend="numba", composite=True, when=takes)
 def matmul_tb(k: Any, a: Any, b: Any) -> Any:
     """a b^T, (m, depth) by (n, depth): linear_forward without bias."""
-    return linear_forward(k, a, b, NO_BIAS)
+    return linear_forward(k, a, b, ABSENT)
 
 
 @kernel(backend="numba", composite=True, when=takes)
 def linear_forward(k: Any, x: Any, weight: Any, bias: Any) -> Any:
     """The operand with fewer rows is packed: a large weight is then read once, as it lies, whatever the batch."""
     (m, depth), n = x.shape, weight.shape[0]
-    bias = NO_BIAS if bias is None else bias
+    bias = ABSENT if bias is None else bias
     if m <= HANDFUL:
         return k.dots(x, weight, bias)
     if m < n:
-        y = k.gemm(weight, k.pack_matrix(x, True), NO_BIAS, (n, m, depth), (depth, 1), True)
+        y = k.gemm(weight, k.pack_matrix(x, True), ABSENT, (n, m, depth), (depth, 1), True)
         return k.transpose_add(y, bias)
     return k.gemm(x, k.pack_matrix(weight, True), bias, (m, n, depth), (depth, 1), True)
 

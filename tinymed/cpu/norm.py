@@ -20,16 +20,17 @@ import numpy as np
 from numba import prange
 
 from ..backend import kernel
-from .caches import is_far
-from .jit import serial
-from .microkernel import address
-from .norm_passes import pass_affine, pass_deviations, pass_gradient, pass_products, pass_scale
+from .arguments import ABSENT, single
+from .compiler.jit import serial
+from .simd.passes import pass_affine, pass_deviations, pass_gradient, pass_products, pass_scale
+from .simd.streaming import is_far
+from .simd.vectors import address
 
 f4, f8 = np.float32, np.float64
 STRIP, BLOCK = 512, 128  # numbers in a strip, and strips whose sums run in float32
 CHUNKS, GRAIN = 64, 16384  # most chunks, and numbers that a chunk is worth
+UNCOUNTED = np.zeros(0, np.int64)  # stands for a count that is None, as ABSENT does for arrays of float32
 LOOK = 1024  # numbers whose mean the first block is summed about
-ABSENT, UNCOUNTED = np.zeros(0, np.float32), np.zeros(0, np.int64)  # stand for None: one signature, compiled once
 
 
 def lanes(c: int, rows: int = STRIP**2) -> int:
@@ -51,14 +52,6 @@ def stats_work(x: Any, *_: Any) -> list[Any]:
 def map_work(x: Any, *_: Any) -> list[Any]:
     """The map's three numbers of a channel, repeated along strips."""
     return [(3, lanes(x.shape[1], rows_of(x)))]
-
-
-def single(*args: Any) -> bool:
-    """Every floating-point array is float32."""
-    for a in args:  # noqa: SIM110  asked at every call, for which a generator is slow
-        if hasattr(a, "dtype") and a.dtype.char != "f" and a.dtype.kind == "f":
-            return False
-    return True
 
 
 @serial

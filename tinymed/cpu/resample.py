@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit, prange
 
 from ..backend import kernel
-from .jit import serial
+from .compiler.jit import serial
 from .pool import takes
 
 f4 = np.float32

@@ -8,10 +8,10 @@ import numpy as np
 from numba import prange
 
 from ..backend import kernel
-from .jit import serial
-from .norm import single
-from .rows import peak, total, total_product
-from .smooth import exp
+from .arguments import in_order, single
+from .compiler.jit import serial
+from .simd.elementary import exp, log
+from .simd.reductions import peak, total, total_product
 
 f4 = np.float32
 PARTS = 64  # pieces of the rows; each row is summed by itself, so their number changes no bits
@@ -27,12 +27,6 @@ def rowwise(k: Any, fn: Callable[..., Any], arrays: Any, axis: int) -> Any:
     moved = tuple(shape[i] for i in order)
     matrix = (math.prod(moved[:-1]), moved[-1])
     return fn(*[in_order(k, a, order).reshape(matrix) for a in arrays]).reshape(moved).transpose(back)
-
-
-def in_order(k: Any, a: Any, order: tuple[int, ...]) -> Any:
-    """The array with its axes in this order, in C order."""
-    t = a.transpose(order)
-    return t if t.flags.c_contiguous else k.canonical(a, order).transpose(order)
 
 
 @kernel(backend="numba", composite=True, when=single)
@@ -139,3 +133,57 @@ def log_softmax_rows_backward(dx: Any, dy: Any, y: Any) -> None:
     for part in prange(PARTS):
         for i in range(part * n // PARTS, (part + 1) * n // PARTS):
             log_softmax_row_backward(dx[i], dy[i], y[i])
+
+
+# ---------------------------------------------------------------- short rows, as columns
+
+
+@serial
+def turn(z: Any, x: Any) -> None:
+    """Rows as columns: z[j * rows + i] = x[i, j].  Of two classes LLVM makes shuffles."""
+    rows, c = x.shape
+    line = x.reshape(x.size)
+    if c == 2:
+        even, odd = z[:rows], z[rows:]
+        for i in range(rows):
+            even[i], odd[i] = line[2 * i], line[2 * i + 1]
+    else:
+        for j in range(c):
+            column = z[j * rows : (j + 1) * rows]
+            for i in range(rows):
+                column[i] = line[i * c + j]
+
+
+@serial
+def turn_back(x: Any, z: Any) -> None:
+    """x[i, j] = z[j * rows + i]"""
+    rows, c = x.shape
+    line = x.reshape(x.size)
+    if c == 2:
+        even, odd = z[:rows], z[rows:]
+        for i in range(rows):
+            line[2 * i], line[2 * i + 1] = even[i], odd[i]
+    else:
+        for j in range(c):
+            column = z[j * rows : (j + 1) * rows]
+            for i in range(rows):
+                line[i * c + j] = column[i]
+
+
+@serial
+def column_logs(top: Any, logs: Any, z: Any) -> None:
+    """top = the maximum of each row of columns z, from which it is taken off; logs = ln sum e^z of the rest."""
+    rows = top.size
+    top[:] = -np.inf
+    logs[:] = 0
+    for a in range(0, z.size, rows):
+        column = z[a : a + rows]
+        for i in range(rows):
+            top[i] = max(top[i], column[i])
+    for a in range(0, z.size, rows):
+        column = z[a : a + rows]
+        for i in range(rows):
+            column[i] -= top[i]
+            logs[i] += exp(column[i])
+    for i in range(rows):
+        logs[i] = log(logs[i])
