@@ -34,8 +34,8 @@ def warmup(
 ) -> None:
     """Compile what training and inference of networks need, so that their first step need not."""
     try:
-        from ..cpu.compiler.precompile import build
         from ..cpu.compiler.cache import cache_directory
+        from ..cpu.compiler.precompile import build
     except ImportError as error:
         raise UserError(f"warmup: there is nothing to compile without Numba ({error})") from None
     started, names = time.perf_counter(), model or ["dcnn"]

@@ -19,7 +19,7 @@ from llvmlite import binding, ir
 from numba import types
 from numba.core import config as numba_config
 
-from . import jit
+from .cache import cache_directory
 
 I64 = ir.IntType(64)
 Emit = Callable[[ir.IRBuilder, dict[str, ir.Value]], None]
@@ -96,7 +96,7 @@ def linked(codes: Iterable[bytes], names: Iterable[str]) -> dict[str, int]:
 def directory() -> Path:
     """Where the object files of this processor's functions lie, in the kernels' cache."""
     mark = hashlib.sha256(" ".join(processor()).encode()).hexdigest()[:16]
-    path: Path = jit.cache_directory() / f"generated-{mark}"
+    path: Path = cache_directory() / f"generated-{mark}"
     return path
 
 

@@ -17,6 +17,8 @@ from numba.core.compiler import Compiler
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher, cpu_target
 
+from . import llvm_functions
+
 LOOP = "__numba_parfor_gufunc", "GufuncWrapper", "parallelgufuncwrapper"  # in the names of what prange loops become
 
 
@@ -94,9 +96,7 @@ class KernelCode(CPUDispatcher):
 
     def compile(self, signature: Any) -> Any:
         """Compile for a signature, or load from the cache."""
-        from . import generated
-
-        generated.load(generated.needed(self.py_func))
+        llvm_functions.load(llvm_functions.needed(self.py_func))
         with global_compiler_lock, loops_as_parts(), no_collection():
             return super().compile(signature)
 
