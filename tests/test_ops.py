@@ -36,7 +36,7 @@ ELSEWHERE = {
     "take_channels": "test_backend.py",
     "copy": "test_backend.py",
     "copy_dense": "test_caches.py",
-    "turn_filter": "test_conv.py",
+    "flip_transpose_filter": "test_conv.py",
 } | dict.fromkeys(("conv_winograd", "conv_winograd_weight", "winograd_filter"), "test_winograd.py")
 
 

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from instruments import guarded, normal
 
-from tinymed.cpu.simd.reductions import peak, total, total_product
+from tinymed.cpu.simd.reductions import row_max, row_product_sum, row_sum
 
 
 @numba.njit
 def reductions(x, y, shift):
-    return peak(x), total(x), total_product(x, y, shift)
+    return row_max(x), row_sum(x), row_product_sum(x, y, shift)
 
 
 @pytest.mark.parametrize("size", [0, 1, 3, 15, 16, 17, 31, 33, 63, 64, 65, 127, 129, 1000])

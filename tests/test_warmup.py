@@ -252,4 +252,4 @@ def test_a_kernel_brings_the_generated_functions_that_it_calls_and_no_others(tmp
 def test_each_generated_function_is_found_from_a_kernel():
     """One that `needed` overlooks would have no address where it is called."""
     kernels = [k for (name, _), k in backend.implementations.items() if name == "numba" and k.compiled_kind]
-    assert frozenset().union(*(llvm_functions.needed(k.fn) for k in kernels)) == set(llvm_functions.functions)
+    assert frozenset().union(*(llvm_functions.required(k.fn) for k in kernels)) == set(llvm_functions.functions)

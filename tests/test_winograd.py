@@ -163,7 +163,7 @@ def test_transforms_of_pooled_pixels(shape, m):
 def test_products_of_every_instruction_set(shape, start):
     """Rows of tiles, far apart, and rows of channels, side by side; what is fetched may be anywhere."""
     product = machine_code(winograd_products.PARAMETERS, winograd_products.emitter(shape))
-    rng, wide = np.random.default_rng(0), vectors.COLUMNS
+    rng, wide = np.random.default_rng(0), vectors.TILE_COLUMNS
     for groups, count, tail in ((1, 1, 1), (3, 5, shape.lanes), (2, 17, shape.lanes - 1)):
         rows, columns = groups * shape.rows, (shape.vectors - 1) * shape.lanes + tail
         for by_row in (True, False):
@@ -373,7 +373,7 @@ def test_the_composites_follow_the_chooser():
     rng, how = np.random.default_rng(0), (ONE, (ONE, ONE), ONE, 1)
     x, w, numba = normal(rng, 1, 32, 8, 8), normal(rng, 32, 32, 3, 3), backend.table("numba")
     parts = {
-        "plain": {"conv_plain", "conv_plain_input", "conv_plain_weight"},
+        "plain": {"conv_naive", "conv_naive_input", "conv_naive_weight"},
         "direct": {"conv_direct", "conv_direct_weight"},
         "winograd2": {"conv_winograd", "conv_winograd_weight"},
     }

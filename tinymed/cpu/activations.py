@@ -55,16 +55,16 @@ def strip_of_two(*_: Any) -> list[Any]:
 def relu_forward(y: Any, x: Any) -> None:
     """y = max(x, 0)."""
     for t in prange(pieces(y)):
-        at, size, far = piece(t, y)
-        pass_relu(size, 0, STRIP, address(x) + at, address(y) + at, 0, 0, far)
+        at, size, nontemporal = piece(t, y)
+        pass_relu(size, 0, STRIP, address(x) + at, address(y) + at, 0, 0, nontemporal)
 
 
 @kernel(backend="numba", flat="dx dy y")
 def relu_backward(dx: Any, dy: Any, y: Any) -> None:
     """dx = dy where y > 0, else 0."""
     for t in prange(pieces(y)):
-        at, size, far = piece(t, y)
-        pass_relu_gradient(size, 0, STRIP, address(dy) + at, address(y) + at, address(dx) + at, 0, 0, far)
+        at, size, nontemporal = piece(t, y)
+        pass_relu_gradient(size, 0, STRIP, address(dy) + at, address(y) + at, address(dx) + at, 0, 0, nontemporal)
 
 
 @kernel(backend="numba", flat="y x", work=strip_of_one)
@@ -72,8 +72,8 @@ def leaky_relu_forward(y: Any, map: Any, x: Any, slope: Any) -> None:
     """y = x where x > 0, else slope x."""
     map[0] = slope
     for t in prange(pieces(y)):
-        at, size, far = piece(t, y)
-        pass_leaky(size, 0, STRIP, address(x) + at, address(x) + at, address(y) + at, address(map), 0, far)
+        at, size, nontemporal = piece(t, y)
+        pass_leaky(size, 0, STRIP, address(x) + at, address(x) + at, address(y) + at, address(map), 0, nontemporal)
 
 
 @kernel(backend="numba", flat="dx dy x", work=strip_of_one)
@@ -81,8 +81,8 @@ def leaky_relu_backward(dx: Any, map: Any, dy: Any, x: Any, slope: Any) -> None:
     """dx = dy where x > 0, else slope dy."""
     map[0] = slope
     for t in prange(pieces(x)):
-        at, size, far = piece(t, x)
-        pass_leaky(size, 0, STRIP, address(dy) + at, address(x) + at, address(dx) + at, address(map), 0, far)
+        at, size, nontemporal = piece(t, x)
+        pass_leaky(size, 0, STRIP, address(dy) + at, address(x) + at, address(dx) + at, address(map), 0, nontemporal)
 
 
 @kernel(backend="numba", flat="y x", work=strip_of_two)
@@ -90,8 +90,8 @@ def hardtanh_forward(y: Any, map: Any, x: Any, low: Any, high: Any) -> None:
     """y = min(max(x, low), high)."""
     map[0], map[1] = low, high
     for t in prange(pieces(y)):
-        at, size, far = piece(t, y)
-        pass_clamp(size, 0, STRIP, address(x) + at, address(y) + at, address(map), 0, far)
+        at, size, nontemporal = piece(t, y)
+        pass_clamp(size, 0, STRIP, address(x) + at, address(y) + at, address(map), 0, nontemporal)
 
 
 @kernel(backend="numba", flat="dx dy y", work=strip_of_two)
@@ -99,8 +99,8 @@ def hardtanh_backward(dx: Any, map: Any, dy: Any, y: Any, low: Any, high: Any) -
     """dx = dy where low < y < high, else 0."""
     map[0], map[1] = low, high
     for t in prange(pieces(y)):
-        at, size, far = piece(t, y)
-        pass_within(size, 0, STRIP, address(dy) + at, address(y) + at, address(dx) + at, address(map), 0, far)
+        at, size, nontemporal = piece(t, y)
+        pass_within(size, 0, STRIP, address(dy) + at, address(y) + at, address(dx) + at, address(map), 0, nontemporal)
 
 
 # ----------------------------------------------------------------------------------------------------- parametric
@@ -169,7 +169,7 @@ def slope_of(word: Any, lower: Any, width: Any) -> Any:
 
 
 @serial
-def lean(y: Any, v: Any, x: Any, words: Any, lower: Any, width: Any) -> None:
+def apply_slopes(y: Any, v: Any, x: Any, words: Any, lower: Any, width: Any) -> None:
     """y = v where x > 0, else v times the slope of its word.  The four lanes of a block are four neighbours."""
     w0, w1, w2, w3 = words[0], words[1], words[2], words[3]
     whole, one = x.size // 4, f4(1)
@@ -187,13 +187,15 @@ def lean(y: Any, v: Any, x: Any, words: Any, lower: Any, width: Any) -> None:
 
 
 @serial
-def lean_part(y: Any, v: Any, x: Any, words: Any, part: Any, parts: Any, ticket: Any, lower: Any, width: Any) -> None:
+def apply_slopes_part(
+    y: Any, v: Any, x: Any, words: Any, part: Any, partitions: Any, ticket: Any, lower: Any, width: Any
+) -> None:
     """One of several pieces of a draw."""
     count = (x.size + WORDS - 1) // WORDS
-    for b in range(part * count // parts, (part + 1) * count // parts):
+    for b in range(part * count // partitions, (part + 1) * count // partitions):
         draw(words, b * BLOCKS, ticket)
         a, e = b * WORDS, (b + 1) * WORDS
-        lean(y[a:e], v[a:e], x[a:e], words, lower, width)
+        apply_slopes(y[a:e], v[a:e], x[a:e], words, lower, width)
 
 
 @kernel(backend="numba", rows="y x", work=words_work)
@@ -202,7 +204,7 @@ def rrelu_forward(y: Any, ticket: Any, words: Any, x: Any, state: Any, lower: An
     take_ticket(ticket, state)
     xs, ys = x.reshape(x.size), y.reshape(y.size)
     for part in prange(words.shape[0]):
-        lean_part(ys, xs, xs, words[part], part, words.shape[0], ticket, lower, upper - lower)
+        apply_slopes_part(ys, xs, xs, words[part], part, words.shape[0], ticket, lower, upper - lower)
 
 
 @kernel(backend="numba", rows="dx dy x", work=words_work)
@@ -210,4 +212,4 @@ def rrelu_backward(dx: Any, words: Any, dy: Any, x: Any, ticket: Any, lower: Any
     """dx = dy where x > 0, else a dy, with the slopes a that the ticket draws again."""
     xs, dys, dxs = x.reshape(x.size), dy.reshape(dy.size), dx.reshape(dx.size)
     for part in prange(words.shape[0]):
-        lean_part(dxs, dys, xs, words[part], part, words.shape[0], ticket, lower, upper - lower)
+        apply_slopes_part(dxs, dys, xs, words[part], part, words.shape[0], ticket, lower, upper - lower)

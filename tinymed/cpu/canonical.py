@@ -10,10 +10,10 @@ from ..backend import kernel
 from ..memory import Order, as_matrices, canonical_order, dense_order, inverse_order, is_dense
 from ..program.values import address, root, start
 from .compiler.jit import serial
-from .simd.copy_runs import is_copied_past, runs
+from .simd.copy_runs import copies_nontemporally, runs
 from .simd.partition import STRIP, TASKS, piece, pieces
 from .simd.passes import row_pass
-from .simd.streaming import FAR
+from .simd.streaming import CACHE_BYTES
 from .simd.transpose import transpose
 from .simd.vectors import address as address_of
 
@@ -35,7 +35,7 @@ def canonical(k: Any, x: Any, order: Order) -> Any:
 
 
 @serial
-def weave(y: Any, a: Any, b: Any, c: Any) -> None:
+def interleave(y: Any, a: Any, b: Any, c: Any) -> None:
     """y = a[0], b[0], c[0], a[1], ...: three rows, the colours of an image, are too few for a block."""
     for i in range(a.size):
         y[3 * i], y[3 * i + 1], y[3 * i + 2] = a[i], b[i], c[i]
@@ -50,7 +50,7 @@ def transpose_matrices(y: Any, x: Any) -> None:
         b, first = t // runs, t % runs * RUN
         last = min(first + RUN, columns)
         if rows == 3:
-            weave(y[b, first:last].reshape(-1), x[b, 0, first:last], x[b, 1, first:last], x[b, 2, first:last])
+            interleave(y[b, first:last].reshape(-1), x[b, 0, first:last], x[b, 1, first:last], x[b, 2, first:last])
         else:
             transpose(address_of(x[b]) + 4 * first, 4 * columns, rows, last - first, address_of(y[b, first:]), 4 * rows)
 
@@ -86,11 +86,13 @@ def stretch(x: Any, order: Order, step: int) -> Any:
 def take_channels(y: Any, x: Any, shape: Any, pitch: Any) -> None:
     """The first channels of every pixel of x, whose pixels lie `pitch` numbers apart."""
     n, c = y.shape
-    far = is_copied_past(y, c, c)
+    nontemporal = copies_nontemporally(y, c, c)
     for t in prange(TASKS):
         low, high = t * n // TASKS, (t + 1) * n // TASKS
         if low < high:
-            runs(far, high - low, c, 0, address_of(x[low * pitch :]), 4 * pitch, 0, 0, address_of(y[low]), 4 * c)
+            runs(
+                nontemporal, high - low, c, 0, address_of(x[low * pitch :]), 4 * pitch, 0, 0, address_of(y[low]), 4 * c
+            )
 
 
 pass_copy = row_pass("copy", "x", "y", "", "", lambda v, x: ((x,), ()))
@@ -100,13 +102,13 @@ pass_copy = row_pass("copy", "x", "y", "", "", lambda v, x: ((x,), ()))
 def copy_dense(y: Any, x: Any) -> None:
     """y = x, in memory of its own."""
     for t in prange(pieces(y)):
-        start, size, far = piece(t, y)
-        pass_copy(size, 0, STRIP, address_of(x) + start, address_of(y) + start, 0, 0, far)
+        start, size, nontemporal = piece(t, y)
+        pass_copy(size, 0, STRIP, address_of(x) + start, address_of(y) + start, 0, 0, nontemporal)
 
 
 def is_large(x: Any) -> bool:
     """Whether an array without gaps is too large for NumPy's copy, which is good in the caches."""
-    return x.dtype.char == "f" and 4 * x.size >= FAR and dense_order(x) is not None
+    return x.dtype.char == "f" and 4 * x.size >= CACHE_BYTES and dense_order(x) is not None
 
 
 @kernel(backend="numba", composite=True, when=lambda x: is_large(x) or pitch(x, canonical_order("rows", x.ndim)) > 0)

@@ -12,11 +12,11 @@ import numpy as np
 from numba import prange
 
 from ..backend import kernel
-from .arguments import ABSENT
+from .arguments import ABSENT, images
 from .convolution import packed_weight
 from .convolution.borders import padded
 from .convolution.choose import choose
-from .convolution.filters import turned_shape
+from .convolution.filters import flipped_shape
 from .simd.partition import TASKS
 
 WINOGRAD = {"winograd2": 2, "winograd4": 4}  # size of a tile of the output
@@ -25,18 +25,13 @@ WINOGRAD = {"winograd2": 2, "winograd4": 4}  # size of a tile of the output
 # ------------------------------------------------------------------------------------------------- composites
 
 
-def takes(x: Any, y: Any, bias: Any = None) -> bool:
-    """What the loops can run on: float32 images."""
-    return bool(x.ndim == 4 and x.dtype.char == y.dtype.char == "f" and (bias is None or bias.dtype.char == "f"))
-
-
-@kernel(backend="numba", composite=True, when=lambda x, weight, bias, *_: takes(x, weight, bias))
-def conv2d_forward(k: Any, x: Any, weight: Any, bias: Any, *how: Any) -> Any:
+@kernel(backend="numba", composite=True, when=lambda x, weight, bias, *_: images(x, weight, bias))
+def conv2d_forward(k: Any, x: Any, weight: Any, bias: Any, *params: Any) -> Any:
     """The parts of the algorithm that algorithms.choose names."""
-    bias, algorithm = ABSENT if bias is None else bias, choose("forward", x.shape, weight.shape, *how)
+    bias, algorithm = ABSENT if bias is None else bias, choose("forward", x.shape, weight.shape, *params)
     if algorithm == "plain":
-        return k.conv_plain(x, weight, bias, *how)
-    return correlate(k, algorithm, x, weight, bias, *how)
+        return k.conv_naive(x, weight, bias, *params)
+    return correlate(k, algorithm, x, weight, bias, *params)
 
 
 def correlate(
@@ -51,15 +46,15 @@ def correlate(
     return k.conv_direct(x, k.pack_filter(weight, groups), bias, weight.shape, stride, dilation, groups)
 
 
-@kernel(backend="numba", composite=True, when=lambda dy, weight, *_: takes(dy, weight))
-def conv2d_backward_input(k: Any, dy: Any, weight: Any, x_shape: Any, *how: Any) -> Any:
+@kernel(backend="numba", composite=True, when=lambda dy, weight, *_: images(dy, weight))
+def conv2d_backward_input(k: Any, dy: Any, weight: Any, x_shape: Any, *params: Any) -> Any:
     """Stride 1: dy correlated with the turned filter.  Otherwise each tap is added to the pixels it read.
 
     The first writes each pixel once but multiplies the zeros around dy; at 2x2 -> 4x4 three quarters of it are zeros.
     """
-    (stride, padding, dilation, groups), algorithm = how, choose("input", x_shape, weight.shape, *how)
+    (stride, padding, dilation, groups), algorithm = params, choose("input", x_shape, weight.shape, *params)
     if algorithm == "plain":
-        return k.conv_plain_input(dy, weight, x_shape, *how)
+        return k.conv_naive_input(dy, weight, x_shape, *params)
     if algorithm == "depthwise":
         return k.depthwise_input(dy, weight, x_shape, stride, padding, dilation)
     spread = algorithm not in WINOGRAD and (
@@ -69,22 +64,24 @@ def conv2d_backward_input(k: Any, dy: Any, weight: Any, x_shape: Any, *how: Any)
         reach = [d * (size - 1) for d, size in zip(dilation, weight.shape[2:], strict=True)]
         edges = tuple((r - low, r - high) for r, (low, high) in zip(reach, padding, strict=True))
         if algorithm == "direct":
-            packed, shape = k.pack_turned_filter(weight, groups), turned_shape(weight, groups)
+            packed, shape = k.pack_flipped_filter(weight, groups), flipped_shape(weight, groups)
             return k.conv_direct(padded(k, dy, edges), packed, ABSENT, shape, stride, dilation, groups)
-        return correlate(k, algorithm, dy, k.turn_filter(weight, groups), ABSENT, stride, edges, dilation, groups)
+        return correlate(
+            k, algorithm, dy, k.flip_transpose_filter(weight, groups), ABSENT, stride, edges, dilation, groups
+        )
     (top, bottom), (left, right) = padding
     shape = (*x_shape[:2], x_shape[2] + top + bottom, x_shape[3] + left + right)
-    packed = k.pack_turned_filter(weight, groups)
+    packed = k.pack_flipped_filter(weight, groups)
     dx = k.conv_scatter(dy, packed, shape, weight.shape, stride, dilation, groups)
     return padded(k, dx, ((-top, -bottom), (-left, -right)))
 
 
-@kernel(backend="numba", composite=True, when=lambda dy, x, *_: takes(dy, x))
-def conv2d_backward_weight(k: Any, dy: Any, x: Any, weight_shape: Any, *how: Any) -> Any:
+@kernel(backend="numba", composite=True, when=lambda dy, x, *_: images(dy, x))
+def conv2d_backward_weight(k: Any, dy: Any, x: Any, weight_shape: Any, *params: Any) -> Any:
     """The parts of the algorithm that algorithms.choose names; direct ones share the padded x of forward."""
-    (stride, padding, dilation, groups), algorithm = how, choose("weight", x.shape, weight_shape, *how)
+    (stride, padding, dilation, groups), algorithm = params, choose("weight", x.shape, weight_shape, *params)
     if algorithm == "plain":
-        return k.conv_plain_weight(dy, x, weight_shape, *how)
+        return k.conv_naive_weight(dy, x, weight_shape, *params)
     if algorithm in WINOGRAD:
         return k.conv_winograd_weight(dy, x, WINOGRAD[algorithm], padding)
     if algorithm == "depthwise":

@@ -14,7 +14,7 @@ from numba import prange
 
 from ..backend import kernel
 from ..memory import dense_order, inverse_order, is_dense
-from .simd.copy_runs import is_copied_past, runs
+from .simd.copy_runs import copies_nontemporally, runs
 from .simd.partition import TASKS
 from .simd.vectors import address
 
@@ -41,12 +41,12 @@ def concat_next(y: Any, x: Any, start: Any) -> None:
 def concat_pair(y: Any, a: Any, b: Any, width: Any) -> None:
     """Rows of a, then of b, at the start of wider rows; the rest is for concat_next."""
     (n, first), second = a.shape, b.shape[1]
-    far = is_copied_past(y, first, width)
+    nontemporal = copies_nontemporally(y, first, width)
     for t in prange(TASKS):
         low, high = t * n // TASKS, (t + 1) * n // TASKS
         if low < high:
             runs(
-                far,
+                nontemporal,
                 high - low,
                 first,
                 second,

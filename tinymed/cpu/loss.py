@@ -6,11 +6,11 @@ import numpy as np
 from numba import prange
 
 from ..backend import kernel
-from .arguments import ABSENT, in_order, single
+from .arguments import ABSENT, all_float32, in_order
 from .compiler.jit import inline, serial
 from .simd.elementary import exp, log, sigmoid, softplus
-from .simd.reductions import peak, total
-from .softmax import column_logs, exponentials, turn, turn_back
+from .simd.reductions import row_max, row_sum
+from .softmax import column_logs, columns_to_rows, exponentials, rows_to_columns
 
 f4, f8 = np.float32, np.float64
 PIECES, GRAIN = 64, 4096  # at most so many pieces, of at least so many elements
@@ -33,7 +33,7 @@ def full(k: Any, x: Any, weight: Any) -> Any:
     return ABSENT if weight is None else k.xp.broadcast_to(weight, x.shape)
 
 
-def share(size: int, reduction: str) -> float:
+def reduction_scale(size: int, reduction: str) -> float:
     """What the sum is multiplied by."""
     return 1.0 if reduction == "sum" else 1.0 / size if size else float("nan")
 
@@ -69,13 +69,13 @@ def bce_logits(x: Any, t: Any, q: Any) -> Any:
     return (f4(1) - t) * x + (f4(1) - t + q * t) * softplus(-x)
 
 
-@kernel(backend="numba", composite=True, when=single)
+@kernel(backend="numba", composite=True, when=all_float32)
 def binary_cross_entropy_forward(k: Any, x: Any, target: Any, weight: Any, reduction: str) -> Any:
     """bce_each for reduction "none", else bce_sum."""
     weight = full(k, x, weight)
     if reduction == "none":
         return k.bce_each(x, target, weight)
-    return k.bce_sum(x, target, weight, share(x.size, reduction))
+    return k.bce_sum(x, target, weight, reduction_scale(x.size, reduction))
 
 
 @kernel(backend="numba", flat="y x target weight", out=lambda x, *_: [x.shape], flops=lambda x, *_: 8 * x.size)
@@ -94,25 +94,25 @@ def bce_piece(line: Any, x: Any, target: Any, weight: Any, first: Any, last: Any
         here, xe, te, we = line[: e - a], x[a:e], target[a:e], weight[a:e]
         for i in range(here.size):
             here[i] = bce(xe[i], te[i]) * (we[i] if weight.size > 0 else f4(1))
-        loss += total(here)
+        loss += row_sum(here)
     return loss
 
 
 @kernel(backend="numba", flat="y x target weight", out=lambda *_: [()], work=strips, flops=lambda x, *_: 8 * x.size)
 def bce_sum(y: Any, partial: Any, lines: Any, x: Any, target: Any, weight: Any, scale: Any) -> None:
     """y = scale times the sum of what bce_each gives, in float64 pieces."""
-    parts = partial.shape[0]
-    for part in prange(parts):
-        first, last = part * x.size // parts, (part + 1) * x.size // parts
+    partitions = partial.shape[0]
+    for part in prange(partitions):
+        first, last = part * x.size // partitions, (part + 1) * x.size // partitions
         partial[part, 0], partial[part, 1] = bce_piece(lines[part], x, target, weight, first, last), 0.0
     add_pieces(partial)
     y[0] = partial[0, 0] * f8(scale)
 
 
-@kernel(backend="numba", composite=True, when=single)
+@kernel(backend="numba", composite=True, when=all_float32)
 def binary_cross_entropy_backward(k: Any, dy: Any, x: Any, target: Any, weight: Any, reduction: str) -> Any:
     """bce_gradient, scaled by 1 / size for a mean."""
-    scale = share(x.size, reduction) if reduction == "mean" else 1.0
+    scale = reduction_scale(x.size, reduction) if reduction == "mean" else 1.0
     return k.bce_gradient(dy, x, target, full(k, x, weight), scale)
 
 
@@ -127,13 +127,13 @@ def bce_gradient(dx: Any, dy: Any, x: Any, target: Any, weight: Any, scale: Any)
         dx[i] = g * (x[i] - target[i]) / max(x[i] * (f4(1) - x[i]), SMALLEST)
 
 
-@kernel(backend="numba", composite=True, when=single)
+@kernel(backend="numba", composite=True, when=all_float32)
 def bce_with_logits_forward(k: Any, x: Any, target: Any, weight: Any, pos_weight: Any, reduction: str) -> Any:
     """bce_logits_each for reduction "none", else bce_logits_sum."""
     weight, pos_weight = full(k, x, weight), full(k, x, pos_weight)
     if reduction == "none":
         return k.bce_logits_each(x, target, weight, pos_weight)
-    return k.bce_logits_sum(x, target, weight, pos_weight, share(x.size, reduction))
+    return k.bce_logits_sum(x, target, weight, pos_weight, reduction_scale(x.size, reduction))
 
 
 @kernel(
@@ -156,7 +156,7 @@ def bce_logits_piece(line: Any, x: Any, target: Any, weight: Any, pos_weight: An
         for i in range(here.size):
             q = qe[i] if pos_weight.size > 0 else f4(1)
             here[i] = bce_logits(xe[i], te[i], q) * (we[i] if weight.size > 0 else f4(1))
-        loss += total(here)
+        loss += row_sum(here)
     return loss
 
 
@@ -171,19 +171,19 @@ def bce_logits_sum(
     y: Any, partial: Any, lines: Any, x: Any, target: Any, weight: Any, pos_weight: Any, scale: Any
 ) -> None:
     """y = scale times the sum of what bce_logits_each gives, in float64 pieces."""
-    parts = partial.shape[0]
-    for part in prange(parts):
-        first, last = part * x.size // parts, (part + 1) * x.size // parts
+    partitions = partial.shape[0]
+    for part in prange(partitions):
+        first, last = part * x.size // partitions, (part + 1) * x.size // partitions
         partial[part, 0] = bce_logits_piece(lines[part], x, target, weight, pos_weight, first, last)
         partial[part, 1] = 0.0
     add_pieces(partial)
     y[0] = partial[0, 0] * f8(scale)
 
 
-@kernel(backend="numba", composite=True, when=single)
+@kernel(backend="numba", composite=True, when=all_float32)
 def bce_with_logits_backward(k: Any, dy: Any, x: Any, target: Any, weight: Any, pos_weight: Any, reduction: str) -> Any:
     """bce_logits_gradient, scaled by 1 / size for a mean."""
-    scale = share(x.size, reduction) if reduction == "mean" else 1.0
+    scale = reduction_scale(x.size, reduction) if reduction == "mean" else 1.0
     return k.bce_logits_gradient(dy, x, target, full(k, x, weight), full(k, x, pos_weight), scale)
 
 
@@ -212,7 +212,7 @@ def line(k: Any, a: Any) -> Any:
     return ABSENT if a is None else in_order(k, a, tuple(range(a.ndim))).reshape(-1)
 
 
-@kernel(backend="numba", composite=True, when=single)
+@kernel(backend="numba", composite=True, when=all_float32)
 def cross_entropy_forward(
     k: Any, x: Any, target: Any, weight: Any, weight_map: Any, ignore_index: int, smoothing: float, reduction: str
 ) -> Any:
@@ -231,27 +231,27 @@ def rows_out(x: Any, target: Any, *_: Any) -> list[tuple[int, ...]]:
 
 def row_strips(x: Any, *_: Any) -> list[Any]:
     """Partial sums, and of each piece four strips: numbers of some rows, and three for each row."""
-    parts = pieces(x)[0][0][0]
-    return [*pieces(x), (parts, 4, max(STRIP, x.shape[1]))]
+    partitions = pieces(x)[0][0][0]
+    return [*pieces(x), (partitions, 4, max(STRIP, x.shape[1]))]
 
 
 # Of few classes a row is too short for vectors: rows are turned into columns, a strip at a time.
 
 
 @serial
-def column_losses(loss: Any, share: Any, z: Any, logs: Any, target: Any, weight: Any, smoothing: Any) -> None:
-    """loss = w[t] (log sum exp - x[t]) of each row, smoothed;  share = w[t]."""
+def column_losses(loss: Any, target_weight: Any, z: Any, logs: Any, target: Any, weight: Any, smoothing: Any) -> None:
+    """loss = w[t] (log sum exp - x[t]) of each row, smoothed;  target_weight = w[t]."""
     rows, c = loss.size, z.size // loss.size
     loss[:] = 0
-    share[:] = 0
+    target_weight[:] = 0
     for j in range(c):
         column, w = z[j * rows : (j + 1) * rows], weight[j] if weight.size > 0 else f4(1)
         for i in range(rows):
             one, before = w * (logs[i] - column[i]), loss[i]
             loss[i] = one if target[i] == j else before
         for i in range(rows):
-            before = share[i]
-            share[i] = w if target[i] == j else before
+            before = target_weight[i]
+            target_weight[i] = w if target[i] == j else before
     if smoothing > 0:
         for i in range(rows):
             loss[i] *= f4(1) - smoothing
@@ -266,18 +266,18 @@ def column_losses(loss: Any, share: Any, z: Any, logs: Any, target: Any, weight:
 
 @serial
 def row_losses(
-    loss: Any, share: Any, top: Any, logs: Any, z: Any, x: Any, target: Any, weight: Any, smoothing: Any
+    loss: Any, target_weight: Any, top: Any, logs: Any, z: Any, x: Any, target: Any, weight: Any, smoothing: Any
 ) -> None:
     """The same for long rows x; leaves their maxima, and the logarithms of what is left of their sums."""
     rows, c = x.shape
     for i in range(rows):
         row, shifted, t = x[i], z[:c], target[i]
-        top[i] = peak(row)
+        top[i] = row_max(row)
         logs[i] = f4(np.log(exponentials(shifted, row, top[i])))
-        share[i] = loss[i] = f4(0)
+        target_weight[i] = loss[i] = f4(0)
         if 0 <= t < c:
-            share[i] = weight[t] if weight.size > 0 else f4(1)
-            loss[i] = share[i] * (logs[i] - (row[t] - top[i]))
+            target_weight[i] = weight[t] if weight.size > 0 else f4(1)
+            loss[i] = target_weight[i] * (logs[i] - (row[t] - top[i]))
         if smoothing > 0:
             even = f4(0)
             for j in range(c):
@@ -286,14 +286,14 @@ def row_losses(
 
 
 @serial
-def weigh(loss: Any, share: Any, c: Any, target: Any, weight_map: Any, ignore_index: Any) -> None:
-    """loss and share times the weights of pixels, 0 where ignored; an infinite loss where the target is no class."""
+def apply_pixel_weights(loss: Any, target_weight: Any, c: Any, target: Any, weight_map: Any, ignore_index: Any) -> None:
+    """Multiply loss and target_weight by the pixels' weights: 0 where ignored; an infinite loss where t is no class."""
     for i in range(loss.size):
         t = target[i]
         by = f4(0) if t == ignore_index else weight_map[i] if weight_map.size > 0 else f4(1)
         one = loss[i] * by if 0 <= t < c else f4(np.inf)
         loss[i] = f4(0) if t == ignore_index else one
-        share[i] *= by
+        target_weight[i] *= by
 
 
 @kernel(backend="numba", rows="x", out=rows_out, flops=lambda x, *_: 5 * x.size, work=row_strips)
@@ -313,31 +313,31 @@ def cross_entropy_rows(
     mean: Any,
 ) -> None:
     """loss = map * the loss of a row, 0 where ignored; value = their sum, mean: / sum_weights = sum of map w[t]."""
-    (n, c), parts = x.shape, partial.shape[0]
+    (n, c), partitions = x.shape, partial.shape[0]
     step = max(1, STRIP // max(1, c))
-    for part in prange(parts):
-        losses, shares, last = 0.0, 0.0, (part + 1) * n // parts
-        for a in range(part * n // parts, last, step):
+    for part in prange(partitions):
+        losses, weight_total, last = 0.0, 0.0, (part + 1) * n // partitions
+        for a in range(part * n // partitions, last, step):
             e = min(a + step, last)
-            z, logs, share = strips[part, 0, : (e - a) * c], strips[part, 1, : e - a], strips[part, 2, : e - a]
+            z, logs, target_weight = strips[part, 0, : (e - a) * c], strips[part, 1, : e - a], strips[part, 2, : e - a]
             if c < LONG:
-                turn(z, x[a:e])
+                rows_to_columns(z, x[a:e])
                 column_logs(lse[a:e], logs, z)
-                column_losses(loss[a:e], share, z, logs, target[a:e], weight, smoothing)
+                column_losses(loss[a:e], target_weight, z, logs, target[a:e], weight, smoothing)
             else:
-                row_losses(loss[a:e], share, lse[a:e], logs, z, x[a:e], target[a:e], weight, smoothing)
-            weigh(loss[a:e], share, c, target[a:e], weight_map[a:e], ignore_index)
+                row_losses(loss[a:e], target_weight, lse[a:e], logs, z, x[a:e], target[a:e], weight, smoothing)
+            apply_pixel_weights(loss[a:e], target_weight, c, target[a:e], weight_map[a:e], ignore_index)
             for i in range(a, e):
                 lse[i] += logs[i - a]
-            losses += total(loss[a:e])
-            shares += total(share)
-        partial[part, 0], partial[part, 1] = losses, shares
+            losses += row_sum(loss[a:e])
+            weight_total += row_sum(target_weight)
+        partial[part, 0], partial[part, 1] = losses, weight_total
     add_pieces(partial)
     sum_weights[()] = partial[0, 1]
     value[()] = partial[0, 0] / partial[0, 1] if mean else partial[0, 0]
 
 
-@kernel(backend="numba", composite=True, when=single)
+@kernel(backend="numba", composite=True, when=all_float32)
 def cross_entropy_backward(
     k: Any,
     dy: Any,
@@ -368,7 +368,7 @@ def cross_entropy_backward(
 
 
 @serial
-def whole(weight: Any) -> Any:
+def weight_sum(weight: Any) -> Any:
     """The sum of a weight a class; weight.sum() would be a parallel loop, which allocates."""
     total = 0.0
     for j in range(weight.size):
@@ -381,7 +381,7 @@ def column_gradients(
     dx: Any,
     z: Any,
     g: Any,
-    share: Any,
+    target_weight: Any,
     x: Any,
     lse: Any,
     target: Any,
@@ -392,20 +392,20 @@ def column_gradients(
 ) -> None:
     """The same as row_gradients for short rows, by columns."""
     rows, c = x.shape
-    turn(z, x)
-    share[:] = 1
+    rows_to_columns(z, x)
+    target_weight[:] = 1
     for j in range(c if weight.size > 0 else 0):
         for i in range(rows):
-            share[i] = weight[j] if target[i] == j else share[i]
+            target_weight[i] = weight[j] if target[i] == j else target_weight[i]
     spread = smoothing / f4(max(1, c))
     for j in range(c):
         column, w = z[j * rows : (j + 1) * rows], weight[j] if weight.size > 0 else f4(1)
         for i in range(rows):
-            own = (f4(1) - smoothing) * share[i]
+            own = (f4(1) - smoothing) * target_weight[i]
             p = (own + spread * weights) * exp(column[i] - lse[i]) - spread * w
             p = g[i] * (p - own if target[i] == j else p)
             column[i] = p if (target[i] >= 0) & (target[i] < c) & (target[i] != ignore_index) else f4(0)
-    turn_back(dx, z)
+    columns_to_rows(dx, z)
 
 
 @serial
@@ -419,11 +419,11 @@ def row_gradients(
         if t == ignore_index or t < 0 or t >= c:
             to[:] = 0
         else:
-            share, spread = (f4(1) - smoothing) * (weight[t] if weight.size > 0 else f4(1)), smoothing / f4(c)
+            target_weight, spread = (f4(1) - smoothing) * (weight[t] if weight.size > 0 else f4(1)), smoothing / f4(c)
             for j in range(c):
                 w = weight[j] if weight.size > 0 else f4(1)
-                to[j] = g[i] * ((share + spread * weights) * exp(row[j] - lse[i]) - spread * w)
-            to[t] -= g[i] * share
+                to[j] = g[i] * ((target_weight + spread * weights) * exp(row[j] - lse[i]) - spread * w)
+            to[t] -= g[i] * target_weight
 
 
 @kernel(backend="numba", rows="dx x", out=lambda x, *_: [x.shape], flops=lambda x, *_: 4 * x.size, work=row_strips)
@@ -443,13 +443,13 @@ def cross_entropy_gradient(
     mean: Any,
 ) -> None:
     """dx = row_gradients with g = dy map, mean: / total; 0 where the target is ignored or no class."""
-    (n, c), parts = x.shape, partial.shape[0]
+    (n, c), partitions = x.shape, partial.shape[0]
     step, stride = max(1, STRIP // max(1, c)), 1 if dy.size == n else 0
     scale = f4(1) / total[()] if mean else f4(1)
-    weights = whole(weight) if weight.size > 0 else f4(c)
-    for part in prange(parts):
-        last = (part + 1) * n // parts
-        for a in range(part * n // parts, last, step):
+    weights = weight_sum(weight) if weight.size > 0 else f4(c)
+    for part in prange(partitions):
+        last = (part + 1) * n // partitions
+        for a in range(part * n // partitions, last, step):
             e = min(a + step, last)
             z, g = strips[part, 0, : (e - a) * c], strips[part, 1, : e - a]
             for i in range(a, e):

@@ -2,8 +2,8 @@
 
     pattern("relu + pool", '''
         y = relu_forward(x)
-        p, i = max_halve(y, size)
-    ''', "p, i = relu_max_halve(x, size)", backend="numba")
+        p, i = max_pool_2x2(y, size)
+    ''', "p, i = relu_max_pool_2x2(x, size)", backend="numba")
 
 The left side is what the right side computes: its definition and its test.  Names stand for arrays or numbers, the
 same name for the same; literals must be equal.  Lines may lie anywhere in the program, in any order that data flow

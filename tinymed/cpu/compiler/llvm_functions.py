@@ -63,7 +63,7 @@ def machine() -> Any:
     return target.create_target_machine(cpu=name, features=features, opt=3, jit=True, codemodel="jitdefault")
 
 
-def optimised(functions: Functions) -> Any:
+def optimise(functions: Functions) -> Any:
     """Functions as optimised LLVM IR."""
     module = binding.parse_assembly(source(functions))
     module.verify()
@@ -74,15 +74,15 @@ def optimised(functions: Functions) -> Any:
 
 def assembly() -> str:
     """All functions as the processor sees them."""
-    return str(machine().emit_assembly(optimised(functions)))
+    return str(machine().emit_assembly(optimise(functions)))
 
 
-def compiled(functions: Functions) -> bytes:
+def compile_object(functions: Functions) -> bytes:
     """Functions as an object file."""
-    return bytes(machine().emit_object(optimised(functions)))
+    return bytes(machine().emit_object(optimise(functions)))
 
 
-def linked(codes: Iterable[bytes], names: Iterable[str]) -> dict[str, int]:
+def link(codes: Iterable[bytes], names: Iterable[str]) -> dict[str, int]:
     """{name: address} of functions of object files, in memory from here on."""
     engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine())
     for code in codes:
@@ -93,21 +93,21 @@ def linked(codes: Iterable[bytes], names: Iterable[str]) -> dict[str, int]:
 
 
 @functools.cache
-def directory() -> Path:
+def object_directory() -> Path:
     """Where the object files of this processor's functions lie, in the kernels' cache."""
     mark = hashlib.sha256(" ".join(processor()).encode()).hexdigest()[:16]
     path: Path = cache_directory() / f"generated-{mark}"
     return path
 
 
-def build(symbol: str) -> Path:
+def object_file(symbol: str) -> Path:
     """The object file of a function, which is compiled if it is not there."""
-    path = directory() / f"{symbol}.o"
+    path = object_directory() / f"{symbol}.o"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(handle, "wb") as file:
-            file.write(compiled({symbol: functions[symbol]}))
+            file.write(compile_object({symbol: functions[symbol]}))
         os.replace(name, path)  # whole or not at all: another process may be reading
     return path
 
@@ -118,28 +118,28 @@ def load(symbols: Iterable[str]) -> None:
     missing = sorted(set(symbols) - loaded)
     if not missing:
         return
-    paths = {symbol: build(symbol) for symbol in missing}
-    paths |= {f.stem: f for f in directory().glob("*.o") if f.stem in functions and f.stem not in loaded}
-    for symbol, address in linked([f.read_bytes() for f in paths.values()], paths).items():
+    paths = {symbol: object_file(symbol) for symbol in missing}
+    paths |= {f.stem: f for f in object_directory().glob("*.o") if f.stem in functions and f.stem not in loaded}
+    for symbol, address in link([f.read_bytes() for f in paths.values()], paths).items():
         binding.add_symbol(symbol, address)
     loaded.update(paths)
 
 
 @functools.cache
-def needed(fn: Callable[..., Any]) -> frozenset[str]:
+def required(fn: Callable[..., Any]) -> frozenset[str]:
     """The functions that a kernel or helper calls, itself or through other helpers."""
     found: set[str] = set()
-    for value in mentioned(fn):
+    for value in referenced(fn):
         if isinstance(value, types.ExternalFunction):
             found.add(value.symbol)
         elif hasattr(value, "py_func"):
-            found |= needed(value.py_func)
+            found |= required(value.py_func)
         elif isinstance(value, FunctionType) and value.__module__ == fn.__module__:  # overloaded for Numba
-            found |= needed(value)
+            found |= required(value)
     return frozenset(found)
 
 
-def mentioned(fn: Callable[..., Any]) -> Iterator[Any]:
+def referenced(fn: Callable[..., Any]) -> Iterator[Any]:
     """What a function's global and outer variables hold."""
     yield from (cell.cell_contents for cell in fn.__closure__ or ())
     yield from (fn.__globals__[name] for name in fn.__code__.co_names if name in fn.__globals__)

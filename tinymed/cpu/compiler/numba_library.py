@@ -22,7 +22,7 @@ from . import llvm_functions
 LOOP = "__numba_parfor_gufunc", "GufuncWrapper", "parallelgufuncwrapper"  # in the names of what prange loops become
 
 
-class Part(JITCodeLibrary):
+class BitcodeLibrary(JITCodeLibrary):
     """LLVM code to be linked into a kernel, which is where it is optimised."""
 
     @property
@@ -57,12 +57,12 @@ class NoEnvironment:
         """Nothing."""
 
 
-class PartCompiler(Compiler):
+class BitcodeCompiler(Compiler):
     """Compiles a helper into a Part."""
 
     def __init__(self, *args: Any):
         super().__init__(*args)
-        self.state.library = Part(self.state.targetctx.codegen(), "part")
+        self.state.library = BitcodeLibrary(self.state.targetctx.codegen(), "part")
 
 
 class Helper(CPUDispatcher):
@@ -70,20 +70,20 @@ class Helper(CPUDispatcher):
 
     def __init__(self, py_func: Any, options: dict[str, Any]):
         options = {"nopython": True, "boundscheck": None, "no_cpython_wrapper": True} | options
-        super().__init__(py_func, {}, options, PartCompiler)
+        super().__init__(py_func, {}, options, BitcodeCompiler)
 
     def __call__(self, *args: Any) -> Any:
         return self.py_func(*args)
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
         """What a call of these types resolves to: one signature for all numbers known when compiled."""
-        return super().get_call_template(tuple(map(plain, args)), kws)
+        return super().get_call_template(tuple(map(unliteral, args)), kws)
 
 
-def plain(kind: Any) -> Any:
+def unliteral(kind: Any) -> Any:
     """Numba's type of an argument, whatever its value."""
     if isinstance(kind, types.Tuple | types.UniTuple):
-        return types.Tuple.from_types([plain(k) for k in kind])
+        return types.Tuple.from_types([unliteral(k) for k in kind])
     return types.unliteral(kind)
 
 
@@ -96,8 +96,8 @@ class KernelCode(CPUDispatcher):
 
     def compile(self, signature: Any) -> Any:
         """Compile for a signature, or load from the cache."""
-        llvm_functions.load(llvm_functions.needed(self.py_func))
-        with global_compiler_lock, loops_as_parts(), no_collection():
+        llvm_functions.load(llvm_functions.required(self.py_func))
+        with global_compiler_lock, loops_as_bitcode(), no_collection():
             return super().compile(signature)
 
     def known(self, signature: Any) -> bool:
@@ -121,13 +121,13 @@ def no_collection() -> Iterator[None]:
 
 
 @contextmanager
-def loops_as_parts() -> Iterator[None]:
+def loops_as_bitcode() -> Iterator[None]:
     """Let what Numba makes of prange loops be Parts."""
     codegen = cpu_target.target_context.codegen()
     before = codegen.create_library
 
     def create(name: str, **options: Any) -> Any:
-        return Part(codegen, name) if any(part in name for part in LOOP) else before(name, **options)
+        return BitcodeLibrary(codegen, name) if any(part in name for part in LOOP) else before(name, **options)
 
     codegen.create_library = create
     try:

@@ -74,7 +74,7 @@ class Found:
         """Take down a call."""
         variant = kernel.name, kernel.parallel and not plan.small
         self.signatures.setdefault(variant, {})[signature(native)] = None
-        self.sizes[kernel.name] = sum(len(code) for code in reached(kernel.fn))
+        self.sizes[kernel.name] = sum(len(code) for code in helper_bytecodes(kernel.fn))
 
     def jobs(self) -> list[Job]:
         """One for each kernel and variant: those on the register tile, longest first, then the others, longest last.
@@ -96,15 +96,15 @@ def signature(native: Sequence[Any]) -> Signature:
 
 
 @cache
-def reached(fn: Callable[..., Any]) -> frozenset[bytes]:
+def helper_bytecodes(fn: Callable[..., Any]) -> frozenset[bytes]:
     """The bytecode of a function and of the helpers that it calls."""
-    helpers = (h for h in llvm_functions.mentioned(fn) if isinstance(h, Helper))
-    return frozenset({fn.__code__.co_code}).union(*(reached(h.py_func) for h in helpers))
+    helpers = (h for h in llvm_functions.referenced(fn) if isinstance(h, Helper))
+    return frozenset({fn.__code__.co_code}).union(*(helper_bytecodes(h.py_func) for h in helpers))
 
 
 def on_the_tile(fn: Callable[..., Any]) -> bool:
     """Return whether a kernel runs on the register tile, by the names of the LLVM functions that it calls."""
-    return any(symbol.endswith("tile") for symbol in llvm_functions.needed(fn))
+    return any(symbol.endswith("tile") for symbol in llvm_functions.required(fn))
 
 
 def prepare(calls: Iterable[tuple[Any, Sequence[Any]]]) -> None:
@@ -129,16 +129,18 @@ def prepare(calls: Iterable[tuple[Any, Sequence[Any]]]) -> None:
 def build(jobs: Sequence[Job], processes: int) -> Iterator[Built]:
     """Do the jobs, in this process and in others beside it; what is done comes about when it is done."""
     waiting, done, ready = deque(jobs), SimpleQueue[Built](), threading.Event()
-    symbols = set().union(*(llvm_functions.needed(backend.implementations[BACKEND, job.kernel].fn) for job in jobs))
+    symbols = set().union(*(llvm_functions.required(backend.implementations[BACKEND, job.kernel].fn) for job in jobs))
     first = deque(sorted(symbols))  # what kernels need comes before them, or several processes would compile it
     others = processes - 1 if sys.executable and not getattr(sys, "frozen", False) else 0  # an application is no Python
-    threads = [threading.Thread(target=employ, args=(first, waiting, done, ready), daemon=True) for _ in range(others)]
+    threads = [
+        threading.Thread(target=supervise, args=(first, waiting, done, ready), daemon=True) for _ in range(others)
+    ]
     for t in threads:
         t.start()
     try:
         with suppress(IndexError):
             while True:
-                llvm_functions.build(first.popleft())
+                llvm_functions.object_file(first.popleft())
         llvm_functions.load(symbols)
         ready.set()
         while any(t.is_alive() for t in threads) or waiting or not done.empty():  # they put their last before they end
@@ -172,7 +174,7 @@ def compile_job(job: Job) -> Built:
 # ------------------------------------------------------------------------------------------------ other processes
 
 
-def employ(first: deque[str], waiting: deque[Job], done: SimpleQueue[Built], ready: threading.Event) -> None:
+def supervise(first: deque[str], waiting: deque[Job], done: SimpleQueue[Built], ready: threading.Event) -> None:
     """Let another process compile generated functions and then, from `ready` on, do jobs, from the last.
 
     What it does not do is done here.
@@ -186,19 +188,19 @@ def employ(first: deque[str], waiting: deque[Job], done: SimpleQueue[Built], rea
         reply = process.stdout.readline()  # it has started
         with suppress(IndexError):
             while reply:
-                reply = ask(process, first.pop())
+                reply = request(process, first.pop())
         ready.wait()
         while reply:
             job, reply = waiting.pop(), ""
             with suppress(ValueError):
-                reply = ask(process, job.kernel, job.parallel, encode(job.signatures))
+                reply = request(process, job.kernel, job.parallel, encode(job.signatures))
             if reply:
                 done.put(Built(*json.loads(reply)))
             else:
                 waiting.append(job)
 
 
-def ask(process: Any, *question: Any) -> str:
+def request(process: Any, *question: Any) -> str:
     """A process's answer, or nothing if it has ended."""
     with suppress(OSError):
         process.stdin.write(json.dumps(question) + "\n")
@@ -240,18 +242,18 @@ def decode(kind: Any) -> Any:
 def serve() -> None:
     """Do the jobs that come from standard input."""
     backend.table(BACKEND)
-    answer(["ready"])
+    reply_with(["ready"])
     for line in sys.stdin:
         name, *rest = json.loads(line)
         if not rest:
-            llvm_functions.build(name)
-            answer([name])
+            llvm_functions.object_file(name)
+            reply_with([name])
         else:
             parallel, signatures = rest
-            answer(compile_job(Job(name, parallel, decode(signatures), 0)))
+            reply_with(compile_job(Job(name, parallel, decode(signatures), 0)))
 
 
-def answer(content: Any) -> None:
+def reply_with(content: Any) -> None:
     """A line on standard output."""
     sys.stdout.write(json.dumps(content) + "\n")
     sys.stdout.flush()

@@ -11,20 +11,15 @@ import numpy as np
 from numba import prange
 
 from ...backend import kernel
-from ..arguments import ABSENT
+from ..arguments import ABSENT, volumes
 from ..compiler.jit import serial
-from ..simd.partition import TASKS, share
+from ..simd.partition import TASKS, partition_work
 from ..simd.tile import ACCUMULATE, ZERO, sweep
-from ..simd.vectors import COLUMNS, ROWS, address, ceil_div
+from ..simd.vectors import TILE_COLUMNS, TILE_ROWS, address, ceil_div
 from .direct import BLOCK
 from .direct_weight import PARTIAL, units
 
 # ------------------------------------------------------------------------------------------------- composites
-
-
-def takes(*arrays: Any) -> bool:
-    """What the loops can run on: float32 volumes."""
-    return bool(arrays[0].ndim == 5) and all(a is None or a.dtype.char == "f" for a in arrays)
 
 
 def flat_filter(weight: Any) -> Any:
@@ -38,7 +33,7 @@ def padded(k: Any, x: Any, padding: Any) -> Any:
     return x if not any(map(any, padding)) else k.pad3d(x, padding)
 
 
-@kernel(backend="numba", composite=True, when=lambda x, weight, bias, *_: takes(x, weight, bias))
+@kernel(backend="numba", composite=True, when=lambda x, weight, bias, *_: volumes(x, weight, bias))
 def conv3d_forward(
     k: Any, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
@@ -48,14 +43,14 @@ def conv3d_forward(
     return k.conv3d_direct(padded(k, x, padding), packed, bias, weight.shape, stride, dilation, groups)
 
 
-@kernel(backend="numba", composite=True, when=lambda dy, weight, *_: takes(dy, weight))
+@kernel(backend="numba", composite=True, when=lambda dy, weight, *_: volumes(dy, weight))
 def conv3d_backward_input(
     k: Any, dy: Any, weight: Any, x_shape: Any, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
     """Stride 1: dy correlated with the turned filter, unless that multiplies mostly zeros.  Otherwise
     conv3d_scatter."""
     o, i, *kernel = weight.shape
-    packed = k.pack_turned_filter(flat_filter(weight), groups)
+    packed = k.pack_flipped_filter(flat_filter(weight), groups)
     shape = (i * groups, o // groups, *kernel)
     if stride == (1, 1, 1) and np.prod(x_shape[2:]) < 1.5 * np.prod(dy.shape[2:]):
         reach = [d * (size - 1) for d, size in zip(dilation, kernel, strict=True)]
@@ -66,7 +61,7 @@ def conv3d_backward_input(
     return padded(k, dx, tuple((-low, -high) for low, high in padding))
 
 
-@kernel(backend="numba", composite=True, when=lambda dy, x, *_: takes(dy, x))
+@kernel(backend="numba", composite=True, when=lambda dy, x, *_: volumes(dy, x))
 def conv3d_backward_weight(
     k: Any, dy: Any, x: Any, weight_shape: Any, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
@@ -118,13 +113,13 @@ def direct_out(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation
 def direct_work(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
     """The tables of one block of voxels for each task."""
     n, _, *sizes = direct_out(x, packed, bias, shape, stride, dilation, groups)[0]
-    blocks, panels = share.py_func(-(-n * int(np.prod(sizes)) // BLOCK), packed.shape[0] // groups)
+    blocks, panels = partition_work.py_func(-(-n * int(np.prod(sizes)) // BLOCK), packed.shape[0] // groups)
     return [((blocks * panels, 2, BLOCK), np.int64)]
 
 
-def direct_flops(x: Any, packed: Any, bias: Any, shape: Any, *how: Any) -> float:
+def direct_flops(x: Any, packed: Any, bias: Any, shape: Any, *params: Any) -> float:
     """A multiplication and an addition for each weight at each place of the output."""
-    return float(2 * np.prod(shape[1:]) * np.prod(direct_out(x, packed, bias, shape, *how)[0]))
+    return float(2 * np.prod(shape[1:]) * np.prod(direct_out(x, packed, bias, shape, *params)[0]))
 
 
 @serial
@@ -134,9 +129,9 @@ def locate(tables: Any, first: Any, last: Any, size: Any, x_steps: Any, y_steps:
     steps: bytes from volume to volume, plane to plane, row to row, voxel to voxel.  Returns the number of tiles.
     """
     d, h, w = size
-    tiles = ceil_div(last - first, ROWS)
+    tiles = ceil_div(last - first, TILE_ROWS)
     b, z, i, j = first // (d * h * w), first // (h * w) % d, first // w % h, first % w
-    for at in range(tiles * ROWS):
+    for at in range(tiles * TILE_ROWS):
         tables[0, at] = b * x_steps[0] + z * x_steps[1] + i * x_steps[2] + j * x_steps[3]
         tables[1, at] = b * y_steps[0] + z * y_steps[1] + i * y_steps[2] + j * y_steps[3]
         if first + at + 1 < last:
@@ -165,14 +160,24 @@ def conv3d_direct(
     depth, per_group = shape[1], y.shape[4] // groups
     size, voxels = y.shape[1:4], y.shape[0] * y.shape[1] * y.shape[2] * y.shape[3]
     _, plane, row, voxel = steps(x, dilation)
-    of_plane = shape[3] * shape[4] * depth * 4 * COLUMNS  # bytes of the filter's planes in a panel
-    loops = (shape[3], shape[4], depth, row, voxel, 4, shape[4] * depth * 4 * COLUMNS, depth * 4 * COLUMNS, 4 * COLUMNS)
+    of_plane = shape[3] * shape[4] * depth * 4 * TILE_COLUMNS  # bytes of the filter's planes in a panel
+    loops = (
+        shape[3],
+        shape[4],
+        depth,
+        row,
+        voxel,
+        4,
+        shape[4] * depth * 4 * TILE_COLUMNS,
+        depth * 4 * TILE_COLUMNS,
+        4 * TILE_COLUMNS,
+    )
     panels, panel = packed.shape[0] // groups, 4 * packed.shape[1]
     blocks = ceil_div(voxels, BLOCK)
-    cuts, parts = share(blocks, panels)
-    for task in prange(cuts * parts):
-        cut, part, table = task // parts, task % parts, tables[task]
-        low, high = part * panels // parts, (part + 1) * panels // parts
+    cuts, partitions = partition_work(blocks, panels)
+    for task in prange(cuts * partitions):
+        cut, part, table = task // partitions, task % partitions, tables[task]
+        low, high = part * panels // partitions, (part + 1) * panels // partitions
         for block in range(cut * blocks // cuts, (cut + 1) * blocks // cuts):
             first, last = block * BLOCK, min((block + 1) * BLOCK, voxels)
             tiles = locate(table, first, last, size, steps(x, stride), steps(y, (1, 1, 1)))
@@ -222,8 +227,8 @@ def conv3d_scatter(
     depth, per_group = k // groups, dx.shape[4] // groups
     kd, kh, kw = shape[2:]
     _, _, row, voxel = steps(dx, dilation)
-    to, tap = steps(dx, stride), depth * 4 * COLUMNS
-    loops = (1, 1, depth, 0, 0, 4, 0, 0, 4 * COLUMNS)
+    to, tap = steps(dx, stride), depth * 4 * TILE_COLUMNS
+    loops = (1, 1, depth, 0, 0, 4, 0, 0, 4 * TILE_COLUMNS)
     panels, panel = packed.shape[0] // groups, 4 * packed.shape[1]
     for task in prange(n * dx.shape[1]):
         b, q, table = task // dx.shape[1], task % dx.shape[1], tables[task]
@@ -270,7 +275,7 @@ def weight_work(dy: Any, x: Any, shape: Any, stride: Any, dilation: Any, groups:
     """The table of the filter's elements, and partial sums."""
     n, k, d, h, w = dy.shape
     size = int(np.prod(shape))
-    rows = -(-size // k // ROWS) * ROWS
+    rows = -(-size // k // TILE_ROWS) * TILE_ROWS
     partial = weight_cuts.py_func(n, d, h, w, x.shape[1] + k, size)[5]
     return [((2, rows), np.int64), (partial, size)]
 
@@ -306,10 +311,14 @@ def conv3d_direct_weight(
     taps(table, shape, steps(x, dilation), k)
     _, plane, row, voxel = steps(x, stride)
     planes, rows, along, down, count, cuts = weight_cuts(n, d, h, w, x.shape[4] + k, dw.size)
-    panels = ceil_div(per_group, COLUMNS)
-    parts = max(1, min(panels, TASKS // cuts))
-    for task in prange(cuts * parts):
-        cut, low, high = task // parts, task % parts * panels // parts, (task % parts + 1) * panels // parts
+    panels = ceil_div(per_group, TILE_COLUMNS)
+    partitions = max(1, min(panels, TASKS // cuts))
+    for task in prange(cuts * partitions):
+        cut, low, high = (
+            task // partitions,
+            task % partitions * panels // partitions,
+            (task % partitions + 1) * panels // partitions,
+        )
         start = ZERO
         if count == 0:
             partial[cut] = 0
@@ -319,11 +328,11 @@ def conv3d_direct_weight(
             for g in range(groups):
                 sweep(
                     table,
-                    table.shape[1] // ROWS,
+                    table.shape[1] // TILE_ROWS,
                     address(x[b]) + z * plane + i * row + 4 * g * depth,
                     address(partial[cut]) + 4 * g * per_group,
                     address(dy[b, z, i]) + 4 * g * per_group,
-                    4 * COLUMNS,
+                    4 * TILE_COLUMNS,
                     start,
                     per_group,
                     low,

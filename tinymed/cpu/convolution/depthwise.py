@@ -20,17 +20,17 @@ from ..simd.vectors import address, ceil_div
 ALIASED = 2048  # pixels a multiple of so many bytes apart meet in the first cache, where only a few have room
 
 
-def functions(name: str, emit: Any) -> Any:
+def strip_functions(name: str, emit: Any) -> Any:
     """Wide strips for 3 and for 5 taps a row, narrow ones and single pixels for any number."""
     variants = Variant(WIDE, 1, 3), Variant(WIDE, 1, 5), Variant(NARROW, SIDE), Variant(1, SIDE)
     return [llvm_functions.function(f"depthwise_{name}{n}", PARAMETERS, emit(v)) for n, v in enumerate(variants)]
 
 
-convolve_3, convolve_5, convolve_narrow, convolve_single = functions("convolve", convolve)
+convolve_3, convolve_5, convolve_narrow, convolve_single = strip_functions("convolve", convolve)
 TIGHT_STRIP = Variant(TIGHT, SIDE, 3)
 convolve_tight = llvm_functions.function("depthwise_convolve_tight", PARAMETERS, convolve(TIGHT_STRIP))
 correlate_tight = llvm_functions.function("depthwise_correlate_tight", PARAMETERS, correlate(TIGHT_STRIP))
-correlate_3, correlate_5, correlate_narrow, correlate_single = functions("correlate", correlate)
+correlate_3, correlate_5, correlate_narrow, correlate_single = strip_functions("correlate", correlate)
 
 
 # ------------------------------------------------------------------------------------------------------ geometry
@@ -60,20 +60,20 @@ def backward_axis(phase: Any, before: Any, stride: Any, dilation: Any, taps: Any
 
 
 @serial
-def reached(axis: Any, m: Any, size: Any) -> Any:
+def taps_inside(axis: Any, m: Any, size: Any) -> Any:
     """(position of the first tap, number of taps, the first tap) of position m, of those that lie in 0..size."""
-    first, step, spread, taps, tap, by = axis
+    first, step, dilation, taps, tap, by = axis
     start = first + m * step
-    low, high = max(0, ceil_div(-start, spread)), min(taps, ceil_div(size - start, spread))
-    return start + low * spread, max(0, high - low), tap + low * by
+    low, high = max(0, ceil_div(-start, dilation)), min(taps, ceil_div(size - start, dilation))
+    return start + low * dilation, max(0, high - low), tap + low * by
 
 
 @serial
 def row_arguments(x: Any, b: Any, m: Any, w: Any, w_columns: Any, down: Any, across: Any) -> Any:
     """What the loops take of an image and of taps, for row m: from `channels` to `w_tap` in PARAMETERS."""
     columns, c = x.shape[2:]
-    start, rows, tap = reached(down, m, x.shape[1])
-    first, step, spread, taps, tap_column, by = across
+    start, rows, tap = taps_inside(down, m, x.shape[1])
+    first, step, dilation, taps, tap_column, by = across
     row = columns * 4 * c
     return (
         c,
@@ -81,7 +81,7 @@ def row_arguments(x: Any, b: Any, m: Any, w: Any, w_columns: Any, down: Any, acr
         columns,
         first,
         step,
-        spread,
+        dilation,
         4 * c,
         rows,
         down[2] * row,
@@ -93,17 +93,17 @@ def row_arguments(x: Any, b: Any, m: Any, w: Any, w_columns: Any, down: Any, acr
 
 
 @serial
-def wide(pixels: Any, geometry: Any) -> Any:
+def pays_wide(pixels: Any, geometry: Any) -> Any:
     """Whether wide strips pay: few taps side by side, and pixels that do not drive each other from the cache."""
-    _, _, _, _, step, spread, pixel, _, _, _, taps, _, _ = geometry
-    return (taps == 3 or taps == 5) and step == spread and pixels >= WIDE and pixel % ALIASED != 0
+    _, _, _, _, step, dilation, pixel, _, _, _, taps, _, _ = geometry
+    return (taps == 3 or taps == 5) and step == dilation and pixels >= WIDE and pixel % ALIASED != 0
 
 
 @serial
-def tight(pixels: Any, geometry: Any) -> Any:
+def pays_tight(pixels: Any, geometry: Any) -> Any:
     """Whether tight strips pay: three taps side by side, and pixels that do drive each other out."""
-    _, _, _, _, step, spread, pixel, _, _, _, taps, _, _ = geometry
-    return taps == 3 and step == spread and pixels >= TIGHT and pixel % ALIASED == 0
+    _, _, _, _, step, dilation, pixel, _, _, _, taps, _, _ = geometry
+    return taps == 3 and step == dilation and pixels >= TIGHT and pixel % ALIASED == 0
 
 
 # --------------------------------------------------------------------------------------------------------- images
@@ -112,9 +112,9 @@ def tight(pixels: Any, geometry: Any) -> Any:
 @serial
 def convolve_row(y: Any, y_step: Any, pixels: Any, geometry: Any, bias: Any) -> None:
     """A row of `pixels` pixels, y_step bytes apart, the first at y."""
-    c, x, columns, column, step, spread, pixel, rows, row, w, taps, w_row, w_tap = geometry
+    c, x, columns, column, step, dilation, pixel, rows, row, w, taps, w_row, w_tap = geometry
     done = 0
-    if wide(pixels, geometry):
+    if pays_wide(pixels, geometry):
         strips = pixels // WIDE + (1 if pixels % WIDE > NARROW else 0)
         done = min(pixels, strips * WIDE)
         if taps == 3:
@@ -127,7 +127,7 @@ def convolve_row(y: Any, y_step: Any, pixels: Any, geometry: Any, bias: Any) -> 
                 columns,
                 column,
                 step,
-                spread,
+                dilation,
                 pixel,
                 rows,
                 row,
@@ -149,7 +149,7 @@ def convolve_row(y: Any, y_step: Any, pixels: Any, geometry: Any, bias: Any) -> 
                 columns,
                 column,
                 step,
-                spread,
+                dilation,
                 pixel,
                 rows,
                 row,
@@ -161,7 +161,7 @@ def convolve_row(y: Any, y_step: Any, pixels: Any, geometry: Any, bias: Any) -> 
                 y_step,
                 bias,
             )
-    if tight(pixels, geometry):
+    if pays_tight(pixels, geometry):
         convolve_tight(
             0,
             ceil_div(pixels, TIGHT),
@@ -171,7 +171,7 @@ def convolve_row(y: Any, y_step: Any, pixels: Any, geometry: Any, bias: Any) -> 
             columns,
             column,
             step,
-            spread,
+            dilation,
             pixel,
             rows,
             row,
@@ -193,7 +193,7 @@ def convolve_row(y: Any, y_step: Any, pixels: Any, geometry: Any, bias: Any) -> 
             columns,
             column,
             step,
-            spread,
+            dilation,
             pixel,
             rows,
             row,
@@ -215,7 +215,7 @@ def convolve_row(y: Any, y_step: Any, pixels: Any, geometry: Any, bias: Any) -> 
             columns,
             column,
             step,
-            spread,
+            dilation,
             pixel,
             rows,
             row,
@@ -239,7 +239,7 @@ def out_shape(x: Any, w: Any, bias: Any, stride: Any, padding: Any, dilation: An
     image="y x",
     filter="w",
     out=out_shape,
-    flops=lambda x, w, *how: 2 * math.prod(w.shape[2:]) * math.prod(out_shape(x, w, *how)[0]),
+    flops=lambda x, w, *params: 2 * math.prod(w.shape[2:]) * math.prod(out_shape(x, w, *params)[0]),
 )
 def depthwise_forward(y: Any, x: Any, w: Any, bias: Any, stride: Any, padding: Any, dilation: Any) -> None:
     """y[n, i, j, c] = bias[c] + sum_rs x[n, i*sh - top + r*dh, j*sw - left + s*dw, c] * w[r, s, c]"""
@@ -279,9 +279,9 @@ def depthwise_input(dx: Any, dy: Any, w: Any, x_shape: Any, stride: Any, padding
 @serial
 def correlate_row(y: Any, pixels: Any, geometry: Any) -> None:
     """Add the products of a row of y and the rows of x that its taps read to the gradients of the taps."""
-    c, x, columns, column, step, spread, pixel, rows, row, w, taps, w_row, w_tap = geometry
+    c, x, columns, column, step, dilation, pixel, rows, row, w, taps, w_row, w_tap = geometry
     done = 0
-    if wide(pixels, geometry):
+    if pays_wide(pixels, geometry):
         done = pixels // WIDE * WIDE
         if taps == 3:
             correlate_3(
@@ -293,7 +293,7 @@ def correlate_row(y: Any, pixels: Any, geometry: Any) -> None:
                 columns,
                 column,
                 step,
-                spread,
+                dilation,
                 pixel,
                 rows,
                 row,
@@ -315,7 +315,7 @@ def correlate_row(y: Any, pixels: Any, geometry: Any) -> None:
                 columns,
                 column,
                 step,
-                spread,
+                dilation,
                 pixel,
                 rows,
                 row,
@@ -327,7 +327,7 @@ def correlate_row(y: Any, pixels: Any, geometry: Any) -> None:
                 pixel,
                 0,
             )
-    if tight(pixels, geometry):
+    if pays_tight(pixels, geometry):
         done = pixels // TIGHT * TIGHT
         correlate_tight(
             0,
@@ -338,7 +338,7 @@ def correlate_row(y: Any, pixels: Any, geometry: Any) -> None:
             columns,
             column,
             step,
-            spread,
+            dilation,
             pixel,
             rows,
             row,
@@ -352,7 +352,25 @@ def correlate_row(y: Any, pixels: Any, geometry: Any) -> None:
         )
     strips = (pixels - done) // NARROW
     correlate_narrow(
-        done, strips, pixels, c, x, columns, column, step, spread, pixel, rows, row, w, taps, w_row, w_tap, y, pixel, 0
+        done,
+        strips,
+        pixels,
+        c,
+        x,
+        columns,
+        column,
+        step,
+        dilation,
+        pixel,
+        rows,
+        row,
+        w,
+        taps,
+        w_row,
+        w_tap,
+        y,
+        pixel,
+        0,
     )
     done += strips * NARROW
     correlate_single(
@@ -364,7 +382,7 @@ def correlate_row(y: Any, pixels: Any, geometry: Any) -> None:
         columns,
         column,
         step,
-        spread,
+        dilation,
         pixel,
         rows,
         row,

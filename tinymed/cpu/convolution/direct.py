@@ -9,13 +9,13 @@ from numba import prange
 from ...backend import kernel
 from ...ops.space import slides
 from ..compiler.jit import serial
-from ..simd.partition import share
-from ..simd.streaming import is_far, read_ahead, settle, whole_vectors
-from ..simd.tile import ACCUMULATE, ZERO, far_sweep, sweep
-from ..simd.vectors import COLUMNS, ROWS, address, ceil_div
+from ..simd.partition import partition_work
+from ..simd.streaming import exceeds_cache, read_ahead, store_fence, whole_vectors
+from ..simd.tile import ACCUMULATE, ZERO, nontemporal_sweep, sweep
+from ..simd.vectors import TILE_COLUMNS, TILE_ROWS, address, ceil_div
 from .borders import NO_PADDING
 
-BLOCK = 16 * ROWS  # rows of one indirection table: their inputs stay in L2 while the panels of the filter pass
+BLOCK = 16 * TILE_ROWS  # rows of one indirection table: their inputs stay in L2 while the panels of the filter pass
 
 
 def direct_out(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
@@ -26,7 +26,7 @@ def direct_out(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation
 def direct_work(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
     """A table of places for each piece of work, and a row that nobody reads."""
     n, _, h, w = direct_out(x, packed, bias, shape, stride, dilation, groups)[0]
-    blocks, panels = share.py_func(-(-n * h * w // BLOCK), packed.shape[0] // groups)
+    blocks, panels = partition_work.py_func(-(-n * h * w // BLOCK), packed.shape[0] // groups)
     return [((blocks * panels, 3, BLOCK), np.int64)]
 
 
@@ -36,9 +36,9 @@ def locate(tables: Any, first: Any, last: Any, h: Any, w: Any, x_steps: Any, y_s
 
     steps: (bytes from image to image, from row to row, from pixel to pixel).  Returns the number of tiles.
     """
-    tiles = ceil_div(last - first, ROWS)
+    tiles = ceil_div(last - first, TILE_ROWS)
     b, i, j = first // (h * w), first // w % h, first % w
-    for at in range(tiles * ROWS):
+    for at in range(tiles * TILE_ROWS):
         tables[0, at] = b * x_steps[0] + i * x_steps[1] + j * x_steps[2]
         tables[1, at] = b * y_steps[0] + i * y_steps[1] + j * y_steps[2]
         if first + at + 1 < last:  # counting on is cheaper than dividing for every pixel
@@ -72,17 +72,19 @@ def conv_direct(
         dilation[0] * row,
         dilation[1] * pixel,
         4,
-        shape[3] * depth * 4 * COLUMNS,
-        depth * 4 * COLUMNS,
-        4 * COLUMNS,
+        shape[3] * depth * 4 * TILE_COLUMNS,
+        depth * 4 * TILE_COLUMNS,
+        4 * TILE_COLUMNS,
     )
     panels, panel = packed.shape[0] // groups, 4 * packed.shape[1]
     blocks = ceil_div(n * h * w, BLOCK)
-    cuts, parts = share(blocks, panels)
-    ahead = is_far(x) and shape[2:] == (1, 1) and stride == (1, 1)  # a block's rows lie one behind the other
-    past = is_far(y) and per_group % COLUMNS == 0 and whole_vectors(y, k)
-    for task in prange(cuts * parts):
-        cut, part, table = task // parts, task % parts, tables[task]
+    cuts, partitions = partition_work(blocks, panels)
+    reads_ahead = (
+        exceeds_cache(x) and shape[2:] == (1, 1) and stride == (1, 1)
+    )  # a block's rows lie one behind the other
+    nontemporal = exceeds_cache(y) and per_group % TILE_COLUMNS == 0 and whole_vectors(y, k)
+    for task in prange(cuts * partitions):
+        cut, part, table = task // partitions, task % partitions, tables[task]
         for block in range(cut * blocks // cuts, (cut + 1) * blocks // cuts):
             first, last = block * BLOCK, min((block + 1) * BLOCK, n * h * w)
             tiles = locate(
@@ -94,7 +96,7 @@ def conv_direct(
                 (x.shape[1] * row, stride[0] * row, stride[1] * pixel),
                 (h * w * k * 4, w * k * 4, k * 4),
             )
-            if ahead:
+            if reads_ahead:
                 read_ahead(address(x) + first * pixel, (last - first) * pixel, address(table[2]))
             for g in range(groups):
                 start = address(bias) + 4 * g * per_group if bias.size else ZERO
@@ -107,20 +109,20 @@ def conv_direct(
                     panel,
                     start,
                     per_group,
-                    part * panels // parts,
-                    (part + 1) * panels // parts,
+                    part * panels // partitions,
+                    (part + 1) * panels // partitions,
                     loops,
                 )
-                if past:
-                    far_sweep(*block_of)
+                if nontemporal:
+                    nontemporal_sweep(*block_of)
                 else:
                     sweep(*block_of)
-        if past:
-            settle()
+        if nontemporal:
+            store_fence()
 
 
 @serial
-def together(n: Any, h: Any, w: Any) -> Any:
+def images_per_task(n: Any, h: Any, w: Any) -> Any:
     """Images of one task: a block of small ones reads the filter once."""
     return max(1, min(n, BLOCK // max(1, h * w)))
 
@@ -128,12 +130,12 @@ def together(n: Any, h: Any, w: Any) -> Any:
 def scatter_work(dy: Any, packed: Any, x_shape: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
     """A table of places for each piece of work."""
     n, _, h, w = dy.shape
-    tasks = -(-n // together.py_func(n, h, w))
-    return [((tasks * share.py_func(tasks, packed.shape[0])[1], 2, BLOCK), np.int64)]
+    tasks = -(-n // images_per_task.py_func(n, h, w))
+    return [((tasks * partition_work.py_func(tasks, packed.shape[0])[1], 2, BLOCK), np.int64)]
 
 
 @serial
-def apart(shape: Any, stride: Any, dilation: Any) -> Any:
+def taps_disjoint(shape: Any, stride: Any, dilation: Any) -> Any:
     """Whether no pixel is read by two taps."""
     return shape[2] <= stride[0] and shape[3] <= stride[1] and dilation == (1, 1)
 
@@ -154,19 +156,19 @@ def conv_scatter(
     """
     n, h, w, k = dy.shape
     kh, kw, c, depth = shape[2], shape[3], dx.shape[3], k // groups
-    per_group, alone = c // groups, apart(shape, stride, dilation)
-    row, tap = dx.shape[2] * c * 4, depth * 4 * COLUMNS
-    loops = (1, 1, depth, 0, 0, 4, 0, 0, 4 * COLUMNS)
-    panels, panel, images = packed.shape[0], 4 * packed.shape[1], together(n, h, w)
-    tasks, start = ceil_div(n, images), ZERO if alone else ACCUMULATE
-    _, parts = share(tasks, panels)
+    per_group, disjoint = c // groups, taps_disjoint(shape, stride, dilation)
+    row, tap = dx.shape[2] * c * 4, depth * 4 * TILE_COLUMNS
+    loops = (1, 1, depth, 0, 0, 4, 0, 0, 4 * TILE_COLUMNS)
+    panels, panel, images = packed.shape[0], 4 * packed.shape[1], images_per_task(n, h, w)
+    tasks, start = ceil_div(n, images), ZERO if disjoint else ACCUMULATE
+    _, partitions = partition_work(tasks, panels)
     dy_steps = h * w * k * 4, w * k * 4, k * 4
     dx_steps = dx.shape[1] * row, stride[0] * row, stride[1] * c * 4
-    far = alone and is_far(dx) and per_group % COLUMNS == 0 and whole_vectors(dx, c)
-    for task in prange(tasks * parts):
-        b, part, table = task // parts * images, task % parts, tables[task]
-        low, high, count = part * panels // parts, (part + 1) * panels // parts, min(images, n - b) * h * w
-        if not (alone and (kh, kw) == stride and dx.shape[1] == kh * h and dx.shape[2] == kw * w):
+    nontemporal = disjoint and exceeds_cache(dx) and per_group % TILE_COLUMNS == 0 and whole_vectors(dx, c)
+    for task in prange(tasks * partitions):
+        b, part, table = task // partitions * images, task % partitions, tables[task]
+        low, high, count = part * panels // partitions, (part + 1) * panels // partitions, min(images, n - b) * h * w
+        if not (disjoint and (kh, kw) == stride and dx.shape[1] == kh * h and dx.shape[2] == kw * w):
             clear(dx, b, min(b + images, n), low, high, panels // groups, per_group)
         for first in range(0, count, BLOCK):
             tiles = locate(table, first, min(first + BLOCK, count), h, w, dy_steps, dx_steps)
@@ -187,17 +189,17 @@ def conv_scatter(
                         q + 1,
                         loops,
                     )
-                    if far:
-                        far_sweep(*one)
+                    if nontemporal:
+                        nontemporal_sweep(*one)
                     else:
                         sweep(*one)
-        if far:
-            settle()
+        if nontemporal:
+            store_fence()
 
 
 @serial
 def clear(x: Any, first: Any, last: Any, low: Any, high: Any, panels: Any, per_group: Any) -> None:
     """Zero the channels of column panels low..high, `panels` of them to a group, of some images."""
     for p in range(low, high):
-        column = p // panels * per_group + p % panels * COLUMNS
-        x[first:last, :, :, column : min(column + COLUMNS, (p // panels + 1) * per_group)] = 0
+        column = p // panels * per_group + p % panels * TILE_COLUMNS
+        x[first:last, :, :, column : min(column + TILE_COLUMNS, (p // panels + 1) * per_group)] = 0

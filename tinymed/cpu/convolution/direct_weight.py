@@ -15,7 +15,7 @@ from ..compiler.jit import serial
 from ..simd.partition import TASKS
 from ..simd.streaming import read_ahead
 from ..simd.tile import ACCUMULATE, TALL, ZERO, sweep, tall_sweep
-from ..simd.vectors import COLUMNS, ROWS, address, ceil_div
+from ..simd.vectors import TILE_COLUMNS, TILE_ROWS, address, ceil_div
 
 PARTIAL = 1 << 22  # floats of partial weight gradients: 16 MiB, or one copy where that is larger
 WIDTH = 4096  # numbers that one task adds up
@@ -41,7 +41,7 @@ def weight_cuts(n: Any, h: Any, w: Any, channels: Any, size: Any) -> Any:
 @serial
 def height(taps: Any) -> Any:
     """Rows of the tile that takes a filter's elements: the one that is left with fewer too many."""
-    return TALL if ceil_div(taps, TALL) * TALL < ceil_div(taps, ROWS) * ROWS else ROWS
+    return TALL if ceil_div(taps, TALL) * TALL < ceil_div(taps, TILE_ROWS) * TILE_ROWS else TILE_ROWS
 
 
 def weight_space(dy_shape: Any, channels: int, shape: Any) -> list[Any]:
@@ -79,9 +79,9 @@ def conv_direct_weight(
     n, h, w, k = dy.shape
     images, rows, per_image, count, cuts = weight_cuts(n, h, w, x.shape[3] + k, dw.size)
     image, row, pixel = weight_steps(table, x, k, shape, stride, dilation)
-    parts = weight_parts(k // groups, cuts)
-    for task in prange(cuts * parts):
-        cut, part, start = task // parts, task % parts, ZERO
+    partitions = weight_partitions(k // groups, cuts)
+    for task in prange(cuts * partitions):
+        cut, part, start = task // partitions, task % partitions, ZERO
         if count == 0:
             partial[cut] = 0
         for unit in range(cut * count // cuts, (cut + 1) * count // cuts):
@@ -101,7 +101,7 @@ def conv_direct_weight(
                 groups,
                 start,
                 part,
-                parts,
+                partitions,
             )
             start = ACCUMULATE
     total = dw.reshape(-1)
@@ -119,34 +119,34 @@ def weight_steps(table: Any, x: Any, filters: Any, shape: Any, stride: Any, dila
 
 
 @serial
-def weight_parts(per_group: Any, cuts: Any) -> Any:
+def weight_partitions(per_group: Any, cuts: Any) -> Any:
     """Parts that the filters of a group are cut into."""
-    return max(1, min(ceil_div(per_group, COLUMNS), TASKS // cuts))
+    return max(1, min(ceil_div(per_group, TILE_COLUMNS), TASKS // cuts))
 
 
 @serial
 def weight_unit(
-    total: Any, table: Any, x: Any, dy: Any, loops: Any, shape: Any, groups: Any, start: Any, part: Any, parts: Any
+    total: Any, table: Any, x: Any, dy: Any, loops: Any, shape: Any, groups: Any, start: Any, part: Any, partitions: Any
 ) -> None:
     """total += the products of the pixels that loops walk, from the addresses x and dy on, for one part of filters."""
     per_group, tall = shape[0] // groups, height(shape[1] * shape[2] * shape[3])
-    panels = ceil_div(per_group, COLUMNS)
+    panels = ceil_div(per_group, TILE_COLUMNS)
     for g in range(groups):
         rows_of = (
             x + 4 * g * shape[1],
             address(total) + 4 * g * per_group,
             dy + 4 * g * per_group,
-            4 * COLUMNS,
+            4 * TILE_COLUMNS,
             start,
             per_group,
-            part * panels // parts,
-            (part + 1) * panels // parts,
+            part * panels // partitions,
+            (part + 1) * panels // partitions,
             loops,
         )
         if tall == TALL:
             tall_sweep(table, table.shape[1] // TALL, *rows_of)
         else:
-            sweep(table, table.shape[1] // ROWS, *rows_of)
+            sweep(table, table.shape[1] // TILE_ROWS, *rows_of)
 
 
 @serial

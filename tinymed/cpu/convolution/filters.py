@@ -7,7 +7,7 @@ from numba import prange
 from ...backend import kernel
 from ..simd.pack import pack_rows
 from ..simd.transpose import transpose
-from ..simd.vectors import COLUMNS, address, ceil_div
+from ..simd.vectors import TILE_COLUMNS, address, ceil_div
 
 SLICE = 32  # rows of a filter packed or turned by one task
 
@@ -15,35 +15,35 @@ SLICE = 32  # rows of a filter packed or turned by one task
 def packed_shape(w: Any, groups: Any) -> list[Any]:
     """Panels of all groups, and what one holds."""
     k, c, kh, kw = w.shape
-    return [(groups * -(-k // groups // COLUMNS), kh * kw * c * COLUMNS)]
+    return [(groups * -(-k // groups // TILE_COLUMNS), kh * kw * c * TILE_COLUMNS)]
 
 
 @kernel(backend="numba", filter="w", out=packed_shape)
 def pack_filter(packed: Any, w: Any, groups: Any) -> None:
-    """[r][s][c][k] -> [group][panel of COLUMNS filters][r][s][c][COLUMNS], the order in which tiles read it."""
+    """[r][s][c][k] -> [group][panel of TILE_COLUMNS filters][r][s][c][TILE_COLUMNS], as tiles read it."""
     depth, k = w.shape[0] * w.shape[1] * w.shape[2], w.shape[3]
     rows, panels, per_group = w.reshape(depth, k), packed.shape[0] // groups, k // groups
     for t in prange(ceil_div(depth, SLICE)):
         for p in range(packed.shape[0]):
-            g, column = p // panels, p % panels * COLUMNS
+            g, column = p // panels, p % panels * TILE_COLUMNS
             pack_rows(
                 packed[p],
                 rows,
                 g * per_group + column,
-                min(COLUMNS, per_group - column),
+                min(TILE_COLUMNS, per_group - column),
                 t * SLICE,
                 min((t + 1) * SLICE, depth),
             )
 
 
-def turned_shape(w: Any, groups: Any) -> tuple[int, ...]:
+def flipped_shape(w: Any, groups: Any) -> tuple[int, ...]:
     """(C, K / groups, R, S) of a filter that carries K channels back to C."""
     k, c, kh, kw = w.shape
     return c * groups, k // groups, kh, kw
 
 
-@kernel(backend="numba", filter="turned w", out=lambda w, groups: [turned_shape(w, groups)])
-def turn_filter(turned: Any, w: Any, groups: Any) -> None:
+@kernel(backend="numba", filter="turned w", out=lambda w, groups: [flipped_shape(w, groups)])
+def flip_transpose_filter(turned: Any, w: Any, groups: Any) -> None:
     """Rotated by 180 degrees, input and output channels of each group exchanged: what carries dy back to x."""
     kh, kw, c, k = w.shape
     per_group = k // groups
@@ -56,15 +56,15 @@ def turn_filter(turned: Any, w: Any, groups: Any) -> None:
             transpose(address(w[r, s, :, g * per_group + first :]), 4 * k, c, size, address(to), 4 * turned.shape[3])
 
 
-def packed_turned_shape(w: Any, groups: Any) -> list[Any]:
+def packed_flipped_shape(w: Any, groups: Any) -> list[Any]:
     """Panels of all groups of the turned filter, and what one holds."""
     k, c, kh, kw = w.shape
-    return [(groups * -(-c // COLUMNS), kh * kw * (k // groups) * COLUMNS)]
+    return [(groups * -(-c // TILE_COLUMNS), kh * kw * (k // groups) * TILE_COLUMNS)]
 
 
-@kernel(backend="numba", filter="w", out=packed_turned_shape)
-def pack_turned_filter(packed: Any, w: Any, groups: Any) -> None:
-    """pack_filter of turn_filter, without the turned filter between them."""
+@kernel(backend="numba", filter="w", out=packed_flipped_shape)
+def pack_flipped_filter(packed: Any, w: Any, groups: Any) -> None:
+    """pack_filter of flip_transpose_filter, without the turned filter between them."""
     kh, kw, c, k = w.shape
     per_group, panels = k // groups, packed.shape[0] // groups
     slices = ceil_div(per_group, SLICE)
@@ -73,9 +73,12 @@ def pack_turned_filter(packed: Any, w: Any, groups: Any) -> None:
         size = min(SLICE, per_group - first)
         row = (kh * kw - 1 - tap) * per_group + first  # of a panel
         for panel in range(packed.shape[0]):
-            g, column = panel // panels, panel % panels * COLUMNS
-            rows, columns = packed[panel, row * COLUMNS : (row + size) * COLUMNS], min(COLUMNS, c - column)
-            if columns < COLUMNS:
+            g, column = panel // panels, panel % panels * TILE_COLUMNS
+            rows, columns = (
+                packed[panel, row * TILE_COLUMNS : (row + size) * TILE_COLUMNS],
+                min(TILE_COLUMNS, c - column),
+            )
+            if columns < TILE_COLUMNS:
                 rows[:] = 0
             transpose(
                 address(w[tap // kw, tap % kw, column:, g * per_group + first :]),
@@ -83,5 +86,5 @@ def pack_turned_filter(packed: Any, w: Any, groups: Any) -> None:
                 columns,
                 size,
                 address(rows),
-                4 * COLUMNS,
+                4 * TILE_COLUMNS,
             )

@@ -17,7 +17,7 @@ f8 = np.float64
 
 
 @kernel(backend="numba", image="y x", filter="w", out=output_shape, flops=forward_flops, parallel=False)
-def conv_plain(y: Any, x: Any, w: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any) -> None:
+def conv_naive(y: Any, x: Any, w: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any) -> None:
     """y[n, i, j, k] = bias[k] + sum_rsc x[n, i*sh + r*dh - top, j*sw + s*dw - left, c] w[r, s, c, k]"""
     (top, _), (left, _) = padding
     kh, kw, depth, filters = w.shape
@@ -45,7 +45,7 @@ def conv_plain(y: Any, x: Any, w: Any, bias: Any, stride: Any, padding: Any, dil
     flops=lambda dy, w, *_: 2 * math.prod(w.shape[1:]) * dy.size,
     parallel=False,
 )
-def conv_plain_input(
+def conv_naive_input(
     dx: Any, dy: Any, w: Any, x_shape: Any, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> None:
     """dx[n, i*sh + r*dh - top, j*sw + s*dw - left, c] = sum_rsk dy[n, i, j, k] w[r, s, c, k], for each pixel."""
@@ -78,7 +78,7 @@ def conv_plain_input(
     flops=lambda dy, x, shape, *_: 2 * math.prod(shape[1:]) * dy.size,
     parallel=False,
 )
-def conv_plain_weight(
+def conv_naive_weight(
     dw: Any, dy: Any, x: Any, shape: Any, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> None:
     """dw[r, s, c, k] = sum_nij x[n, i*sh + r*dh - top, j*sw + s*dw - left, c] dy[n, i, j, k]"""

@@ -1,7 +1,7 @@
 """The weight gradient of convolutions with many channels, both operands packed.
 
-A tile reads ROWS channels of x and COLUMNS of dy pixel by pixel.  Where a pixel has hundreds of channels those reads
-are a page apart and fall into few lines of the first-level cache; packed they are one stream each.
+A tile reads TILE_ROWS channels of x and TILE_COLUMNS of dy pixel by pixel.  Where a pixel has hundreds of channels these reads
+are a page apart and fall into few lines of the L1 cache; packed, each operand is one stream.
 """
 
 import math
@@ -16,9 +16,9 @@ from ..simd.pack import pack_panel, pack_two_tiles
 from ..simd.partition import TASKS
 from ..simd.streaming import read_ahead
 from ..simd.tile import ACCUMULATE, ZERO, tile
-from ..simd.vectors import COLUMNS, LANES, ROWS, address, ceil_div
+from ..simd.vectors import LANES, TILE_COLUMNS, TILE_ROWS, address, ceil_div
 
-PIXELS = 512  # of a slab: ROWS channels of them are half of a first-level cache
+PIXELS = 512  # of a slab: TILE_ROWS channels of them are half of a first-level cache
 RUN = 64  # pixels of a slab that one task fetches and packs
 WIDE, TAP = 1 << 14, 1 << 12  # weights, and weights of one tap, from which packing pays
 
@@ -27,7 +27,7 @@ def pays(weight_shape: Any, groups: int) -> bool:
     """Whether a convolution's weight gradient is worth packing for."""
     filters, channels = weight_shape[:2]
     enough = math.prod(weight_shape) >= WIDE and filters * channels >= TAP
-    return groups == 1 and enough and min(filters, channels) >= COLUMNS
+    return groups == 1 and enough and min(filters, channels) >= TILE_COLUMNS
 
 
 @serial
@@ -45,16 +45,20 @@ def pack_slab(
         run = last - at if whole else min(size[1] - j, last - at)
         x = address(image[b, start[0] + i * stride[0], start[1] + j * stride[1], start[2] :])
         if panel:
-            pack_panel(x, step * stride[1], channels, run, address(y) + 4 * (at - first) * COLUMNS, 4 * LANES)
+            pack_panel(x, step * stride[1], channels, run, address(y) + 4 * (at - first) * TILE_COLUMNS, 4 * LANES)
         else:
-            pack_two_tiles(x, step * stride[1], channels, run, address(y) + 4 * (at - first) * ROWS, gap)
+            pack_two_tiles(x, step * stride[1], channels, run, address(y) + 4 * (at - first) * TILE_ROWS, gap)
         at += run
 
 
 def work(dy: Any, x: Any, shape: Any, *_: Any) -> list[Any]:
     """A slab of dy in panels; for each piece two tiles of x, and where the rows of a tile lie there and in dw."""
-    tasks = max(1, min(-(-shape[1] // (2 * ROWS)) * shape[2] * shape[3], TASKS))
-    return [(-(-dy.shape[1] // COLUMNS), PIXELS, COLUMNS), (tasks, 2, PIXELS, ROWS), ((tasks, 2, ROWS), np.int64)]
+    tasks = max(1, min(-(-shape[1] // (2 * TILE_ROWS)) * shape[2] * shape[3], TASKS))
+    return [
+        (-(-dy.shape[1] // TILE_COLUMNS), PIXELS, TILE_COLUMNS),
+        (tasks, 2, PIXELS, TILE_ROWS),
+        ((tasks, 2, TILE_ROWS), np.int64),
+    ]
 
 
 @kernel(
@@ -70,7 +74,7 @@ def conv_packed_weight(
 ) -> None:
     """dw[r, s, c, k] = sum_nhw x[n, h*sh + r*dh, w*sw + s*dw, c] * dy[n, h, w, k], x already padded."""
     (n, h, w, k), c, tasks = dy.shape, shape[1], tables.shape[0]
-    pixels, pairs, whole = n * h * w, ceil_div(c, 2 * ROWS), x.shape[1:3] == (h, w)  # a pixel of x for each of dy
+    pixels, pairs, whole = n * h * w, ceil_div(c, 2 * TILE_ROWS), x.shape[1:3] == (h, w)  # a pixel of x for each of dy
     for first in range(0, max(pixels, 1), PIXELS):
         last, begin = min(first + PIXELS, pixels), ACCUMULATE if first else ZERO
         for run in prange(PIXELS // RUN):
@@ -88,22 +92,24 @@ def conv_packed_weight(
                         low,
                         high,
                         (h, w),
-                        (0, 0, p * COLUMNS),
+                        (0, 0, p * TILE_COLUMNS),
                         (1, 1),
-                        k - p * COLUMNS,
+                        k - p * TILE_COLUMNS,
                         True,
                     )
         for task in prange(tasks):
             count = shape[2] * shape[3] * pairs
             for t in range(task * count // tasks, (task + 1) * count // tasks):
-                tap, channel = t // pairs, t % pairs * 2 * ROWS
+                tap, channel = t // pairs, t % pairs * 2 * TILE_ROWS
                 start = tap // shape[3] * dilation[0], tap % shape[3] * dilation[1], channel
-                pack_slab(tiles[task, 0], 4 * PIXELS * ROWS, x, first, last, (h, w), start, stride, c - channel, False)
+                pack_slab(
+                    tiles[task, 0], 4 * PIXELS * TILE_ROWS, x, first, last, (h, w), start, stride, c - channel, False
+                )
                 for half in range(2):
-                    size = min(ROWS, c - channel - half * ROWS)
+                    size = min(TILE_ROWS, c - channel - half * TILE_ROWS)
                     if size > 0:
                         products(
-                            address(dw) + 4 * k * (tap * c + channel + half * ROWS),
+                            address(dw) + 4 * k * (tap * c + channel + half * TILE_ROWS),
                             tiles[task, half],
                             panels,
                             tables[task],
@@ -117,17 +123,17 @@ def conv_packed_weight(
 @serial
 def products(dw: Any, x: Any, panels: Any, table: Any, size: Any, k: Any, pixels: Any, start: Any) -> None:
     """`size` rows of dw, k numbers each, from an address on; a tile's rows beyond them repeat the last."""
-    for r in range(ROWS):
+    for r in range(TILE_ROWS):
         table[0, r], table[1, r] = 4 * min(r, size - 1), 4 * k * min(r, size - 1)
-    loops = (1, 1, pixels, 0, 0, 4 * ROWS, 0, 0, 4 * COLUMNS)
+    loops = (1, 1, pixels, 0, 0, 4 * TILE_ROWS, 0, 0, 4 * TILE_COLUMNS)
     for p in range(panels.shape[0]):
         tile(
             address(table[0]),
             address(x),
             address(table[1]),
-            dw + 4 * COLUMNS * p,
+            dw + 4 * TILE_COLUMNS * p,
             address(panels[p]),
             start,
-            min(COLUMNS, k - p * COLUMNS),
+            min(TILE_COLUMNS, k - p * TILE_COLUMNS),
             loops,
         )

@@ -16,20 +16,20 @@ from numba.core import config as numba_config
 from ...backend import kernel
 from ..compiler.jit import serial
 from ..simd.prefetch import fetch_part, stream
-from ..simd.streaming import settle, whole_vectors
+from ..simd.streaming import store_fence, whole_vectors
 from ..simd.tile import ZERO
-from ..simd.vectors import COLUMNS, LANES, ROWS, address, ceil_div
+from ..simd.vectors import LANES, TILE_COLUMNS, TILE_ROWS, address, ceil_div
 from ..simd.winograd_products import product
 from ..simd.winograd_transforms import MATRICES, transform
 
-TILES = 4 * ROWS  # of one block: 16 or 36 numbers a channel for each stay in L2 while the filters pass
-PAST = 1 << 24  # bytes of a transformed filter that is written past the caches
+TILES = 4 * TILE_ROWS  # of one block: 16 or 36 numbers a channel for each stay in L2 while the filters pass
+NONTEMPORAL_BYTES = 1 << 24  # bytes of a transformed filter that is written past the caches
 SIDE = 6  # pixels: the most that a row of a tile has, of zeros where the image has none
 
 signal2, signal4 = (transform(f"signal{m}", MATRICES[m].signal, gather=True) for m in (2, 4))
 inverse2, inverse4 = (transform(f"inverse{m}", MATRICES[m].inverse, gather=False) for m in (2, 4))
 filter2, filter4 = (transform(f"filter{m}", MATRICES[m].filter, gather=True) for m in (2, 4))
-far_filter4 = transform("far_filter4", MATRICES[4].filter, gather=True, far=True)
+nontemporal_filter4 = transform("nontemporal_filter4", MATRICES[4].filter, gather=True, nontemporal=True)
 # Of gradients that still lie in pooled windows; a tile begins with a window's first pixel (0) or its second (1).
 unpool2_0, unpool2_1, unpool4_0, unpool4_1 = (
     transform(f"unpool{m}_{parity}", MATRICES[m].signal, gather=True, parity=parity)
@@ -40,20 +40,20 @@ pooled2, pooled4 = (transform(f"pooled{m}", MATRICES[m].inverse, gather=False, p
 
 
 @serial
-def whole(channels: Any) -> Any:
+def padded_channels(channels: Any) -> Any:
     """Channels rounded up to whole vectors."""
     return ceil_div(channels, LANES) * LANES
 
 
 @serial
-def place(tile: Any, m: Any, h: Any, w: Any) -> Any:
+def tile_position(tile: Any, m: Any, h: Any, w: Any) -> Any:
     """(image, first row, first column) of a tile of m x m pixels of a batch of h x w maps."""
     down, across = ceil_div(h, m), ceil_div(w, m)
     return tile // (down * across), tile // across % down * m, tile % across * m
 
 
 @serial
-def after(b: Any, i: Any, j: Any, m: Any, h: Any, w: Any) -> Any:
+def next_tile(b: Any, i: Any, j: Any, m: Any, h: Any, w: Any) -> Any:
     """The place of the next tile: counting on is cheaper than dividing for each."""
     j += m
     if j < w:
@@ -65,20 +65,20 @@ def after(b: Any, i: Any, j: Any, m: Any, h: Any, w: Any) -> Any:
 
 
 @serial
-def reach(tile: Any, m: Any, h: Any, w: Any, edge: Any, rows: Any, half: Any) -> Any:
+def rows_touched(tile: Any, m: Any, h: Any, w: Any, edge: Any, rows: Any, half: Any) -> Any:
     """Rows of a batch of images, `rows` each, down to the last that the tiles before `tile` touch.
 
     edge: rows from the first of a tile to the end of what it touches;  half: of pooling windows, not of pixels.
     """
     if tile <= 0:
         return 0
-    b, i, _ = place(tile - 1, m, h, w)
+    b, i, _ = tile_position(tile - 1, m, h, w)
     last = (i + edge + 1) // 2 if half else i + edge
     return b * rows + max(0, min(last, rows))
 
 
 @serial
-def touched(
+def rows_to_fetch(
     image: Any, first: Any, last: Any, m: Any, h: Any, w: Any, edge: Any, half: Any, column: Any, columns: Any
 ) -> Any:
     """The rows of an image, some of its channels, that tiles first..last touch and those before do not, to be fetched.
@@ -89,7 +89,11 @@ def touched(
         return 0, 0, 0, 0
     rows = image.shape[1]
     return stream(
-        image, reach(first, m, h, w, edge, rows, half), reach(last, m, h, w, edge, rows, half), column, columns
+        image,
+        rows_touched(first, m, h, w, edge, rows, half),
+        rows_touched(last, m, h, w, edge, rows, half),
+        column,
+        columns,
     )
 
 
@@ -99,23 +103,29 @@ def touched(
 @serial
 def filter_rows(u: Any, w: Any, row: Any, m: Any) -> None:
     """u of all filters at one channel: to the transform, a filter is an image of 3 x 3 pixels."""
-    c, k, past = w.shape[2], w.shape[3], 4 * u.size >= PAST and whole_vectors(u, COLUMNS)
+    c, k, nontemporal = w.shape[2], w.shape[3], 4 * u.size >= NONTEMPORAL_BYTES and whole_vectors(u, TILE_COLUMNS)
     for p in range(u.shape[0]):
-        column = p * COLUMNS
-        image, planes = address(w) + 4 * (row * k + column), address(u) + 4 * (p * u[0].size + row * COLUMNS)
-        if m == 4 and past:
-            far_filter4(image, 3, 3, 4 * c * k, 0, 0, 0, planes, 4 * c * COLUMNS, min(COLUMNS, k - column))
+        column = p * TILE_COLUMNS
+        image, planes = address(w) + 4 * (row * k + column), address(u) + 4 * (p * u[0].size + row * TILE_COLUMNS)
+        if m == 4 and nontemporal:
+            nontemporal_filter4(
+                image, 3, 3, 4 * c * k, 0, 0, 0, planes, 4 * c * TILE_COLUMNS, min(TILE_COLUMNS, k - column)
+            )
         elif m == 4:
-            filter4(image, 3, 3, 4 * c * k, 0, 0, 0, planes, 4 * c * COLUMNS, min(COLUMNS, k - column))
+            filter4(image, 3, 3, 4 * c * k, 0, 0, 0, planes, 4 * c * TILE_COLUMNS, min(TILE_COLUMNS, k - column))
         else:
-            filter2(image, 3, 3, 4 * c * k, 0, 0, 0, planes, 4 * c * COLUMNS, min(COLUMNS, k - column))
-    if past:
-        settle()
+            filter2(image, 3, 3, 4 * c * k, 0, 0, 0, planes, 4 * c * TILE_COLUMNS, min(TILE_COLUMNS, k - column))
+    if nontemporal:
+        store_fence()
 
 
-@kernel(backend="numba", filter="w", out=lambda w, m: [(-(-w.shape[0] // COLUMNS), (m + 2) ** 2, w.shape[1], COLUMNS)])
+@kernel(
+    backend="numba",
+    filter="w",
+    out=lambda w, m: [(-(-w.shape[0] // TILE_COLUMNS), (m + 2) ** 2, w.shape[1], TILE_COLUMNS)],
+)
 def winograd_filter(u: Any, w: Any, m: Any) -> None:
-    """u = G w G^T, [panel of COLUMNS filters][(m + 2)^2][c][COLUMNS], the order in which tiles read it."""
+    """u = G w G^T, [panel of TILE_COLUMNS filters][(m + 2)^2][c][TILE_COLUMNS], the order in which tiles read it."""
     for row in prange(w.shape[2]):
         filter_rows(u, w, np.int64(row), m)
 
@@ -154,7 +164,7 @@ def winograd_work(x: Any, u: Any, bias: Any, filters: Any, padding: Any) -> list
 def winograd_space(channels: int, square: int) -> list[Any]:
     """Each thread's transformed tiles, products and zeros."""
     c = -(-channels // LANES) * LANES
-    return [(threads(), square * (TILES * (c + COLUMNS) + 2 * LANES) + SIDE * c)]
+    return [(threads(), square * (TILES * (c + TILE_COLUMNS) + 2 * LANES) + SIDE * c)]
 
 
 @serial
@@ -163,8 +173,8 @@ def scratch(ws: Any, square: Any, channels: Any) -> Any:
 
     A plane is a line longer than its contents: planes a power of two apart would share few lines of the cache.
     """
-    v, plane_v, plane_m = address(ws), 4 * (TILES * channels + LANES), 4 * (TILES * COLUMNS + LANES)
-    first = square * (TILES * (channels + COLUMNS) + 2 * LANES)
+    v, plane_v, plane_m = address(ws), 4 * (TILES * channels + LANES), 4 * (TILES * TILE_COLUMNS + LANES)
+    first = square * (TILES * (channels + TILE_COLUMNS) + 2 * LANES)
     for i in range(first, first + SIDE * channels):
         ws[i] = 0
     return v, plane_v, v + square * plane_v, plane_m, v + 4 * first
@@ -190,9 +200,9 @@ def read_tiles(
     index: None, or the winners of the windows whose values x holds.
     """
     rows, columns, c = x.shape[1], x.shape[2], x.shape[3]
-    b, i, j = place(first, m, h, w)
+    b, i, j = tile_position(first, m, h, w)
     for t in range(first, last):
-        image, planes = address(x) + 4 * b * x[0].size, v + 4 * whole(c) * (t - first)
+        image, planes = address(x) + 4 * b * x[0].size, v + 4 * padded_channels(c) * (t - first)
         if index is None:
             if m == 4:
                 signal4(image, rows, columns, 4 * c, zeros, i - top, j - left, planes, plane, c)
@@ -209,7 +219,7 @@ def read_tiles(
                 unpool2_1(image, rows, columns, 4 * c, zeros, r, s, planes, plane, c, winners)
             else:
                 unpool2_0(image, rows, columns, 4 * c, zeros, r, s, planes, plane, c, winners)
-        b, i, j = after(b, i, j, m, h, w)
+        b, i, j = next_tile(b, i, j, m, h, w)
 
 
 @serial
@@ -231,7 +241,7 @@ def multiply(
 
     The bias is the start of the products at point (1, 1): A^T is 1 there in every row, so it reaches every pixel.
     """
-    square, panel, row = (m + 2) * (m + 2), 4 * channels * COLUMNS, 4 * whole(channels)
+    square, panel, row = (m + 2) * (m + 2), 4 * channels * TILE_COLUMNS, 4 * padded_channels(channels)
     for q in range(square):
         begin = start if q == m + 3 else ZERO
         for s in reads:
@@ -261,10 +271,10 @@ def write_tiles(
     index: None, or where the winners go when y is to have, for each 2 x 2 window, the largest of ReLU.
     """
     rows, across, k = y.shape[1], y.shape[2], y.shape[3]
-    b, i, j = place(first, m, h, w)
+    b, i, j = tile_position(first, m, h, w)
     for t in range(first, last):
         at = b * y[0].size + column
-        image, planes = address(y) + 4 * at, products + 4 * COLUMNS * (t - first)
+        image, planes = address(y) + 4 * at, products + 4 * TILE_COLUMNS * (t - first)
         if index is None:
             if m == 4:
                 inverse4(image, rows, across, 4 * k, 0, i, j, planes, plane, columns)
@@ -274,20 +284,20 @@ def write_tiles(
             pooled4(image, rows, across, 4 * k, 0, i // 2, j // 2, planes, plane, columns, address(index) + at)
         else:
             pooled2(image, rows, across, 4 * k, 0, i // 2, j // 2, planes, plane, columns, address(index) + at)
-        b, i, j = after(b, i, j, m, h, w)
+        b, i, j = next_tile(b, i, j, m, h, w)
 
 
 @serial
-def winograd_parts(x: Any, u: Any, h: Any, w: Any, ws: Any) -> Any:
+def winograd_partitions(x: Any, u: Any, h: Any, w: Any, ws: Any) -> Any:
     """(blocks of tiles, parts the filters are cut into) for maps of h x w.
 
     As few parts as keep all threads at work, because each transforms its blocks anew.  No number depends on them.
     """
-    m, parts, threads = 4 if u.shape[1] == 36 else 2, 1, ws.shape[0]
+    m, partitions, threads = 4 if u.shape[1] == 36 else 2, 1, ws.shape[0]
     blocks = ceil_div(x.shape[0] * ceil_div(h, m) * ceil_div(w, m), TILES)
-    while parts < u.shape[0] and blocks * parts < 4 * threads and blocks * parts % threads:
-        parts += 1
-    return blocks, parts
+    while partitions < u.shape[0] and blocks * partitions < 4 * threads and blocks * partitions % threads:
+        partitions += 1
+    return blocks, partitions
 
 
 @serial
@@ -301,7 +311,7 @@ def winograd_block(
     bias: Any,
     block: Any,
     part: Any,
-    parts: Any,
+    partitions: Any,
     h: Any,
     w: Any,
     top: Any,
@@ -314,23 +324,23 @@ def winograd_block(
     c, k, m, panels = x.shape[3], y.shape[3], 4 if u.shape[1] == 36 else 2, u.shape[0]
     tiles = y.shape[0] * ceil_div(h, m) * ceil_div(w, m)
     first, last = block * TILES, min((block + 1) * TILES, tiles)
-    v, plane_v, products, plane_m, zeros = scratch(ws, u.shape[1], whole(c))
+    v, plane_v, products, plane_m, zeros = scratch(ws, u.shape[1], padded_channels(c))
     read_tiles(m, first, last, x, index, h, w, top, left, v, plane_v, zeros)
-    end, pooled = (part + 1) * panels // parts, winners is not None
-    for p in range(part * panels // parts, end):
-        column = p * COLUMNS
-        columns, ahead = min(COLUMNS, k - column), min(last + TILES, tiles) if p == end - 1 else last
+    end, pooled = (part + 1) * panels // partitions, winners is not None
+    for p in range(part * panels // partitions, end):
+        column = p * TILE_COLUMNS
+        columns, ahead = min(TILE_COLUMNS, k - column), min(last + TILES, tiles) if p == end - 1 else last
         reads = (
-            touched(x, last, ahead, m, h, w, m + 2 - top, index is not None, 0, c),
-            touched(index, last, ahead, m, h, w, m + 2 - top, True, 0, c),
+            rows_to_fetch(x, last, ahead, m, h, w, m + 2 - top, index is not None, 0, c),
+            rows_to_fetch(index, last, ahead, m, h, w, m + 2 - top, True, 0, c),
         )
         writes = (
-            touched(y, first, last, m, h, w, m, pooled, column, columns),
-            touched(winners, first, last, m, h, w, m, True, column, columns),
+            rows_to_fetch(y, first, last, m, h, w, m, pooled, column, columns),
+            rows_to_fetch(winners, first, last, m, h, w, m, True, column, columns),
         )
         start = address(bias) + 4 * column if bias.size else ZERO
         multiply(
-            ceil_div(last - first, ROWS),
+            ceil_div(last - first, TILE_ROWS),
             v,
             plane_v,
             address(u) + 4 * p * u[0].size,
@@ -350,7 +360,7 @@ def winograd_block(
 def conv_winograd(y: Any, ws: Any, x: Any, u: Any, bias: Any, filters: Any, padding: Any) -> None:
     """y = bias + x, padded, correlated with the 3 x 3 filters u: (m + 2)^2 products for 9 m^2 multiplications."""
     h, w, top, left = y.shape[1], y.shape[2], padding[0][0], padding[1][0]
-    blocks, parts = winograd_parts(x, u, h, w, ws)
-    for task in prange(blocks * parts):
-        thread, block, part = get_thread_id(), np.int64(task) // parts, np.int64(task) % parts
-        winograd_block(y, None, ws[thread], x, None, u, bias, block, part, parts, h, w, top, left)
+    blocks, partitions = winograd_partitions(x, u, h, w, ws)
+    for task in prange(blocks * partitions):
+        thread, block, part = get_thread_id(), np.int64(task) // partitions, np.int64(task) % partitions
+        winograd_block(y, None, ws[thread], x, None, u, bias, block, part, partitions, h, w, top, left)

@@ -28,7 +28,7 @@ SIDE = 2 if LANES == 16 else 1  # vectors of filters: two need 18 sums, 4 gradie
 PERMUTE = {16: "llvm.x86.avx512.permvar.sf.512", 8: "llvm.x86.avx2.permps"}
 
 
-class Winners(Emitter):
+class ArgmaxTile(Emitter):
     """A tile whose x is, in each lane, the pixel of a window that won there."""
 
     def __init__(self, builder: ir.IRBuilder, shape: Shape, arg: dict[str, ir.Value], channels: int) -> None:
@@ -88,9 +88,9 @@ def tile_of(channels: int, vectors: int) -> Any:
     """The function that runs one tile of filters on images of so many channels."""
     shape = replace(SHAPE, rows=ROWS, vectors=vectors)
     return llvm_functions.function(
-        f"winner_tile_{channels}_{vectors}",
+        f"argmax_tile_{channels}_{vectors}",
         [*PARAMETERS, "winner", "below"],
-        lambda builder, arg: Winners(builder, shape, arg, channels).emit(),
+        lambda builder, arg: ArgmaxTile(builder, shape, arg, channels).emit(),
     )
 
 
@@ -99,7 +99,7 @@ rgb, rgb_pair = tile_of(3, 1), tile_of(3, SIDE)
 
 
 @serial
-def winner_tiles(
+def argmax_tiles(
     table: Any, total: Any, x: Any, dq: Any, index: Any, start: Any, filters: Any, channels: Any, below: Any, loops: Any
 ) -> None:
     """total += the products of the windows that loops walk, from the addresses x, dq and index on."""
@@ -120,7 +120,7 @@ def winner_tiles(
                 rgb(xtab, x, ytab, y, w, start, min(columns, LANES), i, j, l, xi, xj, xl, wi, wj, wl, winner, below)
 
 
-def winner_sample(draw: Any) -> dict[str, Any]:
+def argmax_sample(draw: Any) -> dict[str, Any]:
     """A pooled gradient, its winners, and the images of a convolution of stride 1 before."""
     n, k, h, w = draw.choice(((2, 3, 4, 4), (1, 16, 6, 9), (3, 40, 5, 8), (1, 33, 2, 3), (2, 32, 20, 18), (1, 2, 1, 4)))
     (kh, kw), c, dilation = draw.choice(((3, 3), (1, 1), (2, 5))), draw.choice((1, 3)), draw.choice(((1, 1), (2, 1)))
@@ -140,20 +140,20 @@ def winner_sample(draw: Any) -> dict[str, Any]:
 DIRECT_WEIGHT = define(
     "unpooled by the winners",
     """
-    dy = max_halve_backward(dq, i, size)
+    dy = max_pool_2x2_backward(dq, i, size)
     out = conv_direct_weight(dy, x, shape, stride, dilation, groups)
 """,
     """
-    dy = max_halve_backward(dq, i, size)
-    out = conv_winner_weight(dq, i, size, x, shape, dilation)
+    dy = max_pool_2x2_backward(dq, i, size)
+    out = conv_argmax_weight(dq, i, size, x, shape, dilation)
 """,
     backend="numba",
-    samples=winner_sample,
+    samples=argmax_sample,
     when=lambda v: v["stride"] == (1, 1) and v["groups"] == 1 and v["shape"][1] in (1, 3),
 )
 
 
-def winner_space(dq: Any, index: Any, size: Any, x: Any, shape: Any, dilation: Any) -> list[Any]:
+def argmax_work(dq: Any, index: Any, size: Any, x: Any, shape: Any, dilation: Any) -> list[Any]:
     """The table of taps, and the partial sums."""
     (n, k, h, w), count = dq.shape, math.prod(shape)
     cuts = weight_cuts.py_func(n, h, w, 4 * x.shape[1] + 2 * k, count)[4]
@@ -164,11 +164,11 @@ def winner_space(dq: Any, index: Any, size: Any, x: Any, shape: Any, dilation: A
     backend="numba",
     image="dq index x",
     filter="dw",
-    work=winner_space,
+    work=argmax_work,
     out=lambda dq, index, size, x, shape, *_: [shape],
     flops=lambda dq, index, size, x, shape, *_: 2 * math.prod(shape[1:]) * dq.size,
 )
-def conv_winner_weight(
+def conv_argmax_weight(
     dw: Any, table: Any, partial: Any, dq: Any, index: Any, size: Any, x: Any, shape: Any, dilation: Any
 ) -> None:
     """conv_direct_weight, at stride 1, of the map, of `size`, that max-pooling's gradient would write."""
@@ -194,7 +194,7 @@ def conv_winner_weight(
                 w * k * 4,
                 k * 4,
             )
-            winner_tiles(
+            argmax_tiles(
                 table,
                 address(partial[cut]),
                 address(x[b]) + 2 * i * row,

@@ -14,18 +14,18 @@ from ..compiler.jit import serial
 from ..convolution.direct import BLOCK, direct_flops, direct_out, direct_work, locate
 from ..convolution.winograd import (
     TILES,
-    place,
     threads,
+    tile_position,
     winograd_block,
     winograd_flops,
     winograd_out,
-    winograd_parts,
+    winograd_partitions,
     winograd_work,
 )
-from ..simd.partition import share
-from ..simd.pool_windows import relu_halve
+from ..simd.partition import partition_work
+from ..simd.pool_windows import relu_max_pool_2x2
 from ..simd.tile import ZERO, sweep
-from ..simd.vectors import COLUMNS, ROWS, address, ceil_div
+from ..simd.vectors import TILE_COLUMNS, TILE_ROWS, address, ceil_div
 
 f4, u1 = np.float32, np.uint8
 
@@ -40,11 +40,11 @@ def images(draw: Any) -> dict[str, Any]:
 def winograd_sample(draw: Any) -> dict[str, Any]:
     """What conv_winograd takes."""
     v, m, edge = images(draw), draw.choice((2, 4)), draw.choice((0, 1))
-    panels = -(-v["filters"] // COLUMNS)
+    panels = -(-v["filters"] // TILE_COLUMNS)
     padding = ((edge, edge), (edge, edge))
     h, w = (n + 2 * edge - 2 for n in v["x"].shape[2:])
     return v | {
-        "u": draw.array((panels, (m + 2) ** 2, v["channels"], COLUMNS)),
+        "u": draw.array((panels, (m + 2) ** 2, v["channels"], TILE_COLUMNS)),
         "padding": padding,
         "size": (h // 2, w // 2),
     }
@@ -53,10 +53,10 @@ def winograd_sample(draw: Any) -> dict[str, Any]:
 def direct_sample(draw: Any) -> dict[str, Any]:
     """What conv_direct takes."""
     v, (kh, kw) = images(draw), draw.choice(((3, 3), (1, 1), (2, 3)))
-    shape, panels = (v["filters"], v["channels"], kh, kw), -(-v["filters"] // COLUMNS)
+    shape, panels = (v["filters"], v["channels"], kh, kw), -(-v["filters"] // TILE_COLUMNS)
     h, w = (n - k + 1 for n, k in zip(v["x"].shape[2:], (kh, kw), strict=True))
     return v | {
-        "packed": draw.array((panels, kh * kw * v["channels"] * COLUMNS)),
+        "packed": draw.array((panels, kh * kw * v["channels"] * TILE_COLUMNS)),
         "shape": shape,
         "stride": (1, 1),
         "dilation": (1, 1),
@@ -79,7 +79,7 @@ WINOGRAD_RELU_POOL = define(
     """
     y = conv_winograd(x, u, bias, filters, padding)
     z = relu_forward(y)
-    p, i = max_halve(z, size)
+    p, i = max_pool_2x2(z, size)
     """,
     "p, i = conv_winograd_relu_pool(x, u, bias, filters, padding, size)",
     backend="numba",
@@ -97,7 +97,7 @@ WINOGRAD_RELU = define(
 )
 
 
-def halved(out: Any) -> Any:
+def pooled_shapes(out: Any) -> Any:
     """The shapes of a pooled map and of the winners' places."""
     return lambda *args: [(shape := (*out(*args[:-1])[0][:2], *args[-1])), (shape, u1)]
 
@@ -105,7 +105,7 @@ def halved(out: Any) -> Any:
 @kernel(
     backend="numba",
     image="y index x",
-    out=halved(winograd_out),
+    out=pooled_shapes(winograd_out),
     work=lambda *args: winograd_work(*args[:-1]),
     flops=winograd_flops,
 )
@@ -115,10 +115,10 @@ def conv_winograd_relu_pool(
     """conv_winograd, ReLU and 2 x 2 max-pooling: the map itself is never written."""
     (top, bottom), (left, right) = padding
     h, w = x.shape[1] + top + bottom - 2, x.shape[2] + left + right - 2
-    blocks, parts = winograd_parts(x, u, h, w, ws)
-    for task in prange(blocks * parts):
-        thread, block, part = get_thread_id(), np.int64(task) // parts, np.int64(task) % parts
-        winograd_block(y, index, ws[thread], x, None, u, bias, block, part, parts, h, w, top, left)
+    blocks, partitions = winograd_partitions(x, u, h, w, ws)
+    for task in prange(blocks * partitions):
+        thread, block, part = get_thread_id(), np.int64(task) // partitions, np.int64(task) % partitions
+        winograd_block(y, index, ws[thread], x, None, u, bias, block, part, partitions, h, w, top, left)
 
 
 @serial
@@ -126,7 +126,7 @@ def relu_tiles(y: Any, first: Any, m: Any, low: Any, high: Any) -> None:
     """ReLU in place of tiles first..first + TILES of y, channels low..high."""
     h, w = y.shape[1], y.shape[2]
     for t in range(first, min(first + TILES, y.shape[0] * ceil_div(h, m) * ceil_div(w, m))):
-        b, i, j = place(t, m, h, w)
+        b, i, j = tile_position(t, m, h, w)
         for r in range(i, min(i + m, h)):
             for s in range(j, min(j + m, w)):
                 pixel = y[b, r, s, low:high]
@@ -138,11 +138,11 @@ def relu_tiles(y: Any, first: Any, m: Any, low: Any, high: Any) -> None:
 def conv_winograd_relu(y: Any, ws: Any, x: Any, u: Any, bias: Any, filters: Any, padding: Any) -> None:
     """conv_winograd and ReLU."""
     h, w, m, top, left = y.shape[1], y.shape[2], 4 if u.shape[1] == 36 else 2, padding[0][0], padding[1][0]
-    blocks, parts = winograd_parts(x, u, h, w, ws)
-    for task in prange(blocks * parts):
-        thread, block, part = get_thread_id(), np.int64(task) // parts, np.int64(task) % parts
-        winograd_block(y, None, ws[thread], x, None, u, bias, block, part, parts, h, w, top, left)
-        low, high = part * u.shape[0] // parts * COLUMNS, (part + 1) * u.shape[0] // parts * COLUMNS
+    blocks, partitions = winograd_partitions(x, u, h, w, ws)
+    for task in prange(blocks * partitions):
+        thread, block, part = get_thread_id(), np.int64(task) // partitions, np.int64(task) % partitions
+        winograd_block(y, None, ws[thread], x, None, u, bias, block, part, partitions, h, w, top, left)
+        low, high = part * u.shape[0] // partitions * TILE_COLUMNS, (part + 1) * u.shape[0] // partitions * TILE_COLUMNS
         relu_tiles(y, block * TILES, m, low, min(high, y.shape[3]))
 
 
@@ -154,7 +154,7 @@ DIRECT_RELU_POOL = define(
     """
     y = conv_direct(x, packed, bias, shape, stride, dilation, groups)
     z = relu_forward(y)
-    p, i = max_halve(z, size)
+    p, i = max_pool_2x2(z, size)
     """,
     "p, i = conv_direct_relu_pool(x, packed, bias, shape, stride, dilation, groups, size)",
     backend="numba",
@@ -183,9 +183,9 @@ def direct_loops(x: Any, shape: Any, dilation: Any) -> Any:
         dilation[0] * x.shape[2] * pixel,
         dilation[1] * pixel,
         4,
-        shape[3] * depth * 4 * COLUMNS,
-        depth * 4 * COLUMNS,
-        4 * COLUMNS,
+        shape[3] * depth * 4 * TILE_COLUMNS,
+        depth * 4 * TILE_COLUMNS,
+        4 * TILE_COLUMNS,
     )
 
 
@@ -240,10 +240,10 @@ def direct_pixels(
 def pooled_work(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any, size: Any) -> Any:
     """A table of places of two rows of the map, and for each thread those rows."""
     width = direct_out(x, packed, bias, shape, stride, dilation, groups)[0][3]
-    return [((2, -(-2 * width // ROWS) * ROWS), np.int64), (threads(), 2 * width * shape[0])]
+    return [((2, -(-2 * width // TILE_ROWS) * TILE_ROWS), np.int64), (threads(), 2 * width * shape[0])]
 
 
-@kernel(backend="numba", image="y index x", out=halved(direct_out), work=pooled_work, flops=direct_flops)
+@kernel(backend="numba", image="y index x", out=pooled_shapes(direct_out), work=pooled_work, flops=direct_flops)
 def conv_direct_relu_pool(
     y: Any,
     index: Any,
@@ -272,7 +272,9 @@ def conv_direct_relu_pool(
         direct_tiles(
             table, tiles, address(x[b]) + 2 * i * row, address(buffer), packed, bias, x, shape, dilation, groups, k
         )
-        relu_halve(address(y[b, i]), address(index[b, i]), address(buffer), address(buffer) + 4 * w * k, columns, k)
+        relu_max_pool_2x2(
+            address(y[b, i]), address(index[b, i]), address(buffer), address(buffer) + 4 * w * k, columns, k
+        )
 
 
 @serial
@@ -292,12 +294,12 @@ def direct_tiles(
     """The located pixels, all filters, from the addresses x_at to y_at; a block of tiles at a time."""
     per_group, panels, panel = k // groups, packed.shape[0] // groups, 4 * packed.shape[1]
     loops = direct_loops(x, shape, dilation)
-    for first in range(0, tiles, BLOCK // ROWS):
-        count = min(BLOCK // ROWS, tiles - first)
+    for first in range(0, tiles, BLOCK // TILE_ROWS):
+        count = min(BLOCK // TILE_ROWS, tiles - first)
         for g in range(groups):
             start = address(bias) + 4 * g * per_group if bias.size else ZERO
             sweep(
-                table[:, first * ROWS :],
+                table[:, first * TILE_ROWS :],
                 count,
                 x_at + 4 * g * shape[1],
                 y_at + 4 * g * per_group,
@@ -319,18 +321,18 @@ def conv_direct_relu(
     n, h, w, k = y.shape
     loops, panels, per_group = direct_loops(x, shape, dilation), packed.shape[0] // groups, k // groups
     blocks, pixels = ceil_div(n * h * w, BLOCK), y.reshape(n * h * w, k)
-    cuts, parts = share(blocks, panels)
-    for task in prange(cuts * parts):
-        cut, part = np.int64(task) // parts, np.int64(task) % parts
-        low, high = part * panels // parts, (part + 1) * panels // parts
+    cuts, partitions = partition_work(blocks, panels)
+    for task in prange(cuts * partitions):
+        cut, part = np.int64(task) // partitions, np.int64(task) % partitions
+        low, high = part * panels // partitions, (part + 1) * panels // partitions
         for block in range(cut * blocks // cuts, (cut + 1) * blocks // cuts):
             first, last = block * BLOCK, min((block + 1) * BLOCK, n * h * w)
             direct_pixels(
                 address(y), tables[task], x, packed, bias, first, last, h, w, k, shape, stride, groups, low, high, loops
             )
             for g in range(groups):
-                end = min(high * COLUMNS, per_group) + g * per_group
+                end = min(high * TILE_COLUMNS, per_group) + g * per_group
                 for p in range(first, last):
-                    row = pixels[p, g * per_group + low * COLUMNS : end]
+                    row = pixels[p, g * per_group + low * TILE_COLUMNS : end]
                     for o in range(row.size):
                         row[o] = positive(row[o])

@@ -12,22 +12,22 @@ from ...backend import kernel
 from ...ops.dropout import RANGE, TICKET
 from ...program import define
 from ..compiler.jit import serial
-from ..dropout import BLOCKS, NUMBERS, PARTS, drop, words_work
+from ..dropout import BLOCKS, NUMBERS, PARTITIONS, drop, words_work
 from ..norm import (
     BLOCK,
     CHUNKS,
     GRAIN,
     add_chunks,
+    add_lanes,
     apply_run,
     backward_map,
     channels_and_map,
-    fold,
-    folded,
-    lanes,
+    fill_map,
+    fill_strip,
+    lane_sum,
     map_work,
     stats_work,
-    tile,
-    tile_map,
+    strip_width,
 )
 from ..simd.passes import (
     pass_add_relu_products,
@@ -39,7 +39,7 @@ from ..simd.passes import (
     pass_scale_relu,
 )
 from ..simd.philox import draw, take_ticket
-from ..simd.streaming import is_far, settle
+from ..simd.streaming import exceeds_cache, store_fence
 from ..simd.vectors import address
 
 SHAPES = ((3, 4, 5, 6), (2, 33, 7, 3), (1, 1, 1, 1), (8, 32, 16, 16), (2, 300, 3, 3), (5, 7))
@@ -76,10 +76,12 @@ def batch_norm_relu(y: Any, strips: Any, x: Any, map: Any) -> None:
     """y = max((x - map[0]) map[1] + map[2], 0)"""
     (n, c), chunks = x.shape, max(1, min(CHUNKS, x.size // GRAIN))
     xs, ys = x.reshape(x.size), y.reshape(y.size)
-    tile_map(strips, map)
+    fill_map(strips, map)
     for t in prange(chunks):
         a, b = t * n // chunks * c, (t + 1) * n // chunks * c
-        pass_affine_relu(b - a, 0, strips.shape[1], address(xs[a:]), address(ys[a:]), address(strips), 0, is_far(y))
+        pass_affine_relu(
+            b - a, 0, strips.shape[1], address(xs[a:]), address(ys[a:]), address(strips), 0, exceeds_cache(y)
+        )
 
 
 NORM_ADD_RELU = tuple(
@@ -100,11 +102,19 @@ def batch_norm_add_relu(y: Any, strips: Any, x: Any, map: Any, z: Any) -> None:
     """y = max((x - map[0]) map[1] + map[2] + z, 0)"""
     (n, c), chunks = x.shape, max(1, min(CHUNKS, x.size // GRAIN))
     xs, ys, zs = x.reshape(x.size), y.reshape(y.size), z.reshape(z.size)
-    tile_map(strips, map)
+    fill_map(strips, map)
     for t in prange(chunks):
         a, b = t * n // chunks * c, (t + 1) * n // chunks * c
         pass_affine_add_relu(
-            b - a, 0, strips.shape[1], address(xs[a:]), address(zs[a:]), address(ys[a:]), address(strips), 0, is_far(y)
+            b - a,
+            0,
+            strips.shape[1],
+            address(xs[a:]),
+            address(zs[a:]),
+            address(ys[a:]),
+            address(strips),
+            0,
+            exceeds_cache(y),
         )
 
 
@@ -123,25 +133,25 @@ NORM_DROPOUT = define(
     rows="y x",
     writes="state",
     out=lambda x, *_: [x.shape, TICKET],
-    work=lambda x, *_: [*map_work(x), *words_work(x), (PARTS, NUMBERS)],
+    work=lambda x, *_: [*map_work(x), *words_work(x), (PARTITIONS, NUMBERS)],
     flops=lambda x, *_: 4 * x.size,
 )
 def batch_norm_dropout(
     y: Any, ticket: Any, strips: Any, words: Any, window: Any, x: Any, map: Any, state: Any, limit: Any, scale: Any
 ) -> None:
     """y = scale ((x - map[0]) map[1] + map[2]) where the element's bits are >= limit, else 0 times it."""
-    xs, ys, parts, bound = x.reshape(x.size), y.reshape(y.size), words.shape[0], min(limit, RANGE - 1)
+    xs, ys, partitions, bound = x.reshape(x.size), y.reshape(y.size), words.shape[0], min(limit, RANGE - 1)
     count = (x.size + NUMBERS - 1) // NUMBERS
     take_ticket(ticket, state)
-    tile_map(strips, map)
-    for part in prange(parts):
-        for b in range(part * count // parts, (part + 1) * count // parts):
+    fill_map(strips, map)
+    for part in prange(partitions):
+        for b in range(part * count // partitions, (part + 1) * count // partitions):
             first, last = b * NUMBERS, min((b + 1) * NUMBERS, x.size)
             apply_run(window[part], xs[first:last], first, strips)
             draw(words[part], b * BLOCKS, ticket)
-            drop(ys[first:last], window[part, : last - first], words[part], bound, scale, is_far(y))
-        if is_far(y):
-            settle()
+            drop(ys[first:last], window[part, : last - first], words[part], bound, scale, exceeds_cache(y))
+        if exceeds_cache(y):
+            store_fence()
 
 
 # --------------------------------------------------------------------------------------------------- backward
@@ -156,8 +166,8 @@ def sums_work(dy: Any, *_: Any) -> list[Any]:
 @serial
 def end_block(total: Any, sums: Any) -> None:
     """Add the strips of a block to the sums of its chunk, and begin anew."""
-    fold(total[0], sums[1])
-    fold(total[1], sums[2])
+    add_lanes(total[0], sums[1])
+    add_lanes(total[1], sums[2])
     sums[1:] = 0
 
 
@@ -207,7 +217,7 @@ def dropout_batch_norm_sums(
     wide = sums.shape[2]
     windows = max(1, BLOCK * wide // NUMBERS)  # of NUMBERS numbers, whose sums run in float32
     for t in prange(chunks):
-        tile(sums[t, 0], mean)
+        fill_strip(sums[t, 0], mean)
         totals[t], sums[t, 1:] = 0, 0
         for b in range(t * count // chunks, (t + 1) * count // chunks):
             first, last = b * NUMBERS, min((b + 1) * NUMBERS, x.size)
@@ -268,7 +278,7 @@ def relu_batch_norm_sums(
     xs, ys, dys, gs = x.reshape(x.size), y.reshape(x.size), dy.reshape(x.size), g.reshape(x.size)
     (n, c), chunks, wide = x.shape, totals.shape[0], sums.shape[2]
     for t in prange(chunks):
-        tile(sums[t, 0], mean)
+        fill_strip(sums[t, 0], mean)
         totals[t], sums[t, 1:] = 0, 0
         last, block = (t + 1) * n // chunks * c, BLOCK * wide
         for first in range(t * n // chunks * c, last, block):
@@ -282,7 +292,7 @@ def relu_batch_norm_sums(
                 address(gs[first:]),
                 address(sums[t, 0]),
                 address(sums[t, 1]),
-                is_far(g),
+                exceeds_cache(g),
             )
             end_block(totals[t], sums[t])
     add_chunks(totals, dbias, dweight, rstd)
@@ -333,7 +343,7 @@ def add_relu_batch_norm_sums(
     one, other = a.reshape(x.size), b.reshape(x.size)
     (n, c), chunks, wide = x.shape, totals.shape[0], sums.shape[2]
     for t in prange(chunks):
-        tile(sums[t, 0], mean)
+        fill_strip(sums[t, 0], mean)
         totals[t], sums[t, 1:] = 0, 0
         last, block = (t + 1) * n // chunks * c, BLOCK * wide
         for first in range(t * n // chunks * c, last, block):
@@ -348,7 +358,7 @@ def add_relu_batch_norm_sums(
                 address(gs[first:]),
                 address(sums[t, 0]),
                 address(sums[t, 1]),
-                is_far(g),
+                exceeds_cache(g),
             )
             end_block(totals[t], sums[t])
     add_chunks(totals, dbias, dweight, rstd)
@@ -372,7 +382,7 @@ GRADIENT_RELU = define(
     backend="numba",
     rows="dr dy x",
     out=lambda dy, *_: [dy.shape, (dy.shape[1],)],
-    work=lambda dy, *_: [(4, lanes(dy.shape[1])), (CHUNKS, lanes(dy.shape[1]))],
+    work=lambda dy, *_: [(4, strip_width(dy.shape[1])), (CHUNKS, strip_width(dy.shape[1]))],
     flops=lambda dy, *_: 6 * dy.size,
 )
 def batch_norm_gradient_relu(
@@ -381,8 +391,8 @@ def batch_norm_gradient_relu(
     """dr = map[0] dy + map[1] (x - mean) + map[2] where x > 0, else 0; its sum over all but the channels."""
     xs, dys, drs, wide = x.reshape(x.size), dy.reshape(dy.size), dr.reshape(dr.size), strips.shape[1]
     (n, c), chunks = x.shape, max(1, min(CHUNKS, x.size // GRAIN))
-    tile_map(strips, map)
-    tile(strips[3], mean)
+    fill_map(strips, map)
+    fill_strip(strips[3], mean)
     for t in prange(chunks):
         a, b = t * n // chunks * c, (t + 1) * n // chunks * c
         sums[t] = 0
@@ -396,7 +406,7 @@ def batch_norm_gradient_relu(
                 address(drs[a:]),
                 address(strips),
                 address(sums[t]),
-                is_far(dr),
+                exceeds_cache(dr),
             )
         else:
             pass_scale_relu(
@@ -408,7 +418,7 @@ def batch_norm_gradient_relu(
                 address(drs[a:]),
                 address(strips),
                 address(sums[t]),
-                is_far(dr),
+                exceeds_cache(dr),
             )
     sum_lanes(dbias, sums[:chunks])
 
@@ -419,5 +429,5 @@ def sum_lanes(total: Any, sums: Any) -> None:
     for k in range(total.size):
         all = 0.0
         for t in range(sums.shape[0]):
-            all += folded(sums[t], k, total.size)
+            all += lane_sum(sums[t], k, total.size)
         total[k] = all

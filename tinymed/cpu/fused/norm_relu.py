@@ -15,17 +15,17 @@ from ..norm import (
     CHUNKS,
     GRAIN,
     add_chunks,
+    add_lanes,
     backward_map,
     channels_and_map,
-    fold,
-    lanes,
+    fill_map,
+    fill_strip,
     rows_of,
     stats_work,
-    tile,
-    tile_map,
+    strip_width,
 )
 from ..simd.passes import pass_masked_gradient, pass_masked_products, pass_masked_scale
-from ..simd.streaming import is_far
+from ..simd.streaming import exceeds_cache
 from ..simd.vectors import address
 from .norm import rows_like
 
@@ -50,7 +50,7 @@ MASK_FOUND_AGAIN = define(
     backend="numba",
     rows="dy x",
     out=channels_and_map,
-    work=lambda dy, *_: [*stats_work(dy), (4, lanes(dy.shape[1], rows_of(dy)))],
+    work=lambda dy, *_: [*stats_work(dy), (4, strip_width(dy.shape[1], rows_of(dy)))],
     flops=lambda dy, *_: 7 * dy.size,
 )
 def batch_norm_relu_backward_sums(
@@ -71,8 +71,8 @@ def batch_norm_relu_backward_sums(
     """batch_norm_sums of g = dy where (x - forward[0]) forward[1] + forward[2] > 0, else 0."""
     (n, c), chunks, wide = x.shape, totals.shape[0], strips.shape[1]
     xs, dys, block = x.reshape(x.size), dy.reshape(dy.size), BLOCK * wide
-    tile_map(strips, forward)
-    tile(strips[3], mean)
+    fill_map(strips, forward)
+    fill_strip(strips[3], mean)
     for t in prange(chunks):
         totals[t] = 0
         last = (t + 1) * n // chunks * c
@@ -88,8 +88,8 @@ def batch_norm_relu_backward_sums(
                 address(sums[t, 1]),
                 0,
             )
-            fold(totals[t, 0], sums[t, 1])
-            fold(totals[t, 1], sums[t, 2])
+            add_lanes(totals[t, 0], sums[t, 1])
+            add_lanes(totals[t, 1], sums[t, 2])
     add_chunks(totals, dbias, dweight, rstd)
     backward_map(map, totals, rstd, weight, n if training else 0)
 
@@ -97,24 +97,28 @@ def batch_norm_relu_backward_sums(
 @serial
 def fill_strips(strips: Any, forward: Any, map: Any, mean: Any) -> None:
     """What masked_run reads: the map of forward, that of backward, and the mean, repeated along strips."""
-    tile_map(strips, forward)
-    tile_map(strips[3:], map)
-    tile(strips[6], mean)
+    fill_map(strips, forward)
+    fill_map(strips[3:], map)
+    fill_strip(strips[6], mean)
 
 
 @serial
-def masked_run(dx: Any, dy: Any, x: Any, strips: Any, training: Any, far: Any) -> None:
+def masked_run(dx: Any, dy: Any, x: Any, strips: Any, training: Any, nontemporal: Any) -> None:
     """dx = a g + b (x - mean) + d for whole rows; with running statistics a g, whatever x is."""
     if training:
-        pass_masked_gradient(x.size, 0, strips.shape[1], address(dy), address(x), address(dx), address(strips), 0, far)
+        pass_masked_gradient(
+            x.size, 0, strips.shape[1], address(dy), address(x), address(dx), address(strips), 0, nontemporal
+        )
     else:
-        pass_masked_scale(x.size, 0, strips.shape[1], address(dy), address(x), address(dx), address(strips), 0, far)
+        pass_masked_scale(
+            x.size, 0, strips.shape[1], address(dy), address(x), address(dx), address(strips), 0, nontemporal
+        )
 
 
 @kernel(
     backend="numba",
     rows="dx dy x",
-    work=lambda dy, *_: [(7, lanes(dy.shape[1]))],
+    work=lambda dy, *_: [(7, strip_width(dy.shape[1]))],
     out=lambda dy, *_: [dy.shape],
     flops=lambda dy, *_: 7 * dy.size,
 )
@@ -128,7 +132,7 @@ def batch_norm_relu_backward(
     fill_strips(strips, forward, map, mean)
     for t in prange(chunks):
         a, b = t * n // chunks * c, (t + 1) * n // chunks * c
-        masked_run(dxs[a:b], dys[a:b], xs[a:b], strips, training, is_far(dx))
+        masked_run(dxs[a:b], dys[a:b], xs[a:b], strips, training, exceeds_cache(dx))
 
 
 ADD_TO_CONCAT_GRADIENT = define(
@@ -159,7 +163,7 @@ def added(v: dict[str, Any], draw: Any) -> dict[str, Any]:
 @kernel(
     backend="numba",
     rows="total dy x",
-    work=lambda dy, *_: [(7, lanes(dy.shape[1]))],
+    work=lambda dy, *_: [(7, strip_width(dy.shape[1]))],
     out=lambda dy, *_: [dy.shape],
     flops=lambda dy, *_: 8 * dy.size,
 )

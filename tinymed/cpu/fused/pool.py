@@ -9,7 +9,7 @@ from typing import Any
 from ...program import define
 
 
-def halved(draw: Any) -> dict[str, Any]:
+def even_map(draw: Any) -> dict[str, Any]:
     """A map of even sides and its pooled size."""
     n, c, h, w = draw.choice(((1, 3, 2, 2), (2, 5, 4, 6), (3, 16, 8, 2)))
     return {
@@ -24,29 +24,29 @@ RELU_AFTER_POOL = define(
     "relu's mask after pooling",
     """
     y = relu_forward(x)
-    p, i = max_halve(y, size)
-    dy = max_halve_backward(dp, i, shape)
+    p, i = max_pool_2x2(y, size)
+    dy = max_pool_2x2_backward(dp, i, shape)
     dx = relu_backward(dy, y)
 """,
     """
     y = relu_forward(x)
-    p, i = max_halve(y, size)
+    p, i = max_pool_2x2(y, size)
     dq = relu_backward(dp, p)
-    dx = max_halve_backward(dq, i, shape)
+    dx = max_pool_2x2_backward(dq, i, shape)
 """,
     backend="numba",
-    samples=halved,
+    samples=even_map,
 )
 
 
 BIAS_BEFORE_UNPOOL = define(
     "bias before unpooling",
     """
-    du = max_halve_backward(dq, i, shape)
+    du = max_pool_2x2_backward(dq, i, shape)
     dbias = channel_sum(du)
 """,
     """
-    du = max_halve_backward(dq, i, shape)
+    du = max_pool_2x2_backward(dq, i, shape)
     dbias = channel_sum(dq)
 """,
     backend="numba",

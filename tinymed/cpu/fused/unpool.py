@@ -14,14 +14,14 @@ from ...backend import kernel
 from ...program import define
 from ..compiler.jit import serial
 from ..convolution.direct_weight import WIDTH, add_partials, weight_cuts, weight_space, weight_steps, weight_unit
-from ..convolution.winograd import count_flops, threads, winograd_block, winograd_parts, winograd_space
-from ..convolution.winograd_weight import weight_parts as winograd_weight_parts
+from ..convolution.winograd import count_flops, threads, winograd_block, winograd_partitions, winograd_space
+from ..convolution.winograd_weight import weight_partitions as winograd_weight_partitions
 from ..convolution.winograd_weight import weight_plan as winograd_weight_plan
 from ..convolution.winograd_weight import weight_space as winograd_weight_space
 from ..convolution.winograd_weight import weight_task, weight_total
 from ..simd.pool_windows import unpool
 from ..simd.tile import ACCUMULATE, ZERO
-from ..simd.vectors import COLUMNS, address, ceil_div
+from ..simd.vectors import TILE_COLUMNS, address, ceil_div
 
 
 def windows(draw: Any) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def windows(draw: Any) -> dict[str, Any]:
 def input_sample(draw: Any) -> dict[str, Any]:
     """What conv_winograd takes as the gradient of its input."""
     v, m, edge, filters = windows(draw), draw.choice((2, 4)), draw.choice((1, 2)), draw.choice((3, 40))
-    u = draw.array((-(-filters // COLUMNS), (m + 2) ** 2, v["shape"][1], COLUMNS))
+    u = draw.array((-(-filters // TILE_COLUMNS), (m + 2) ** 2, v["shape"][1], TILE_COLUMNS))
     return v | {"u": u, "bias": draw.array((0,)), "filters": filters, "padding": ((edge, edge), (edge, edge))}
 
 
@@ -71,11 +71,11 @@ def even(env: dict[str, Any]) -> bool:
 WINOGRAD_INPUT = define(
     "unpooled where it is read",
     """
-    dy = max_halve_backward(dq, i, shape)
+    dy = max_pool_2x2_backward(dq, i, shape)
     out = conv_winograd(dy, u, bias, filters, padding)
     """,
     """
-    dy = max_halve_backward(dq, i, shape)
+    dy = max_pool_2x2_backward(dq, i, shape)
     out = conv_winograd_unpool(dq, i, shape, u, bias, filters, padding)
     """,
     backend="numba",
@@ -85,11 +85,11 @@ WINOGRAD_INPUT = define(
 WINOGRAD_WEIGHT = define(
     "unpooled where it is read",
     """
-    dy = max_halve_backward(dq, i, shape)
+    dy = max_pool_2x2_backward(dq, i, shape)
     out = conv_winograd_weight(dy, x, m, padding)
     """,
     """
-    dy = max_halve_backward(dq, i, shape)
+    dy = max_pool_2x2_backward(dq, i, shape)
     out = conv_winograd_weight_unpool(dq, i, shape, x, m, padding)
     """,
     backend="numba",
@@ -98,11 +98,11 @@ WINOGRAD_WEIGHT = define(
 DIRECT_WEIGHT = define(
     "unpooled where it is read",
     """
-    dy = max_halve_backward(dq, i, size)
+    dy = max_pool_2x2_backward(dq, i, size)
     out = conv_direct_weight(dy, x, shape, stride, dilation, groups)
     """,
     """
-    dy = max_halve_backward(dq, i, size)
+    dy = max_pool_2x2_backward(dq, i, size)
     out = conv_direct_weight_unpool(dq, i, size, x, shape, stride, dilation, groups)
     """,
     backend="numba",
@@ -132,10 +132,10 @@ def conv_winograd_unpool(
 ) -> None:
     """conv_winograd of the map, of `shape`, that max-pooling's gradient would write."""
     h, w, top, left = dx.shape[1], dx.shape[2], padding[0][0], padding[1][0]
-    blocks, parts = winograd_parts(dq, u, h, w, ws)
-    for task in prange(blocks * parts):
-        thread, block, part = get_thread_id(), np.int64(task) // parts, np.int64(task) % parts
-        winograd_block(dx, None, ws[thread], dq, index, u, bias, block, part, parts, h, w, top, left)
+    blocks, partitions = winograd_partitions(dq, u, h, w, ws)
+    for task in prange(blocks * partitions):
+        thread, block, part = get_thread_id(), np.int64(task) // partitions, np.int64(task) % partitions
+        winograd_block(dx, None, ws[thread], dq, index, u, bias, block, part, partitions, h, w, top, left)
 
 
 @kernel(
@@ -152,9 +152,9 @@ def conv_winograd_weight_unpool(
     """conv_winograd_weight of the map, of `shape`, that max-pooling's gradient would write."""
     (n, k, h, w), top, left = shape, padding[0][0], padding[1][0]
     cuts = winograd_weight_plan(x.shape[3], k, n * ceil_div(h, m) * ceil_div(w, m), m)[1]
-    parts = winograd_weight_parts(sums, ws, k, cuts)
-    for task in prange(cuts * parts):
-        weight_task(dw, ws, sums, np.int64(task), parts, dq, index, x, h, w, m, top, left)
+    partitions = winograd_weight_partitions(sums, ws, k, cuts)
+    for task in prange(cuts * partitions):
+        weight_task(dw, ws, sums, np.int64(task), partitions, dq, index, x, h, w, m, top, left)
     for pair in prange(sums.shape[0] // cuts if cuts > 1 else 0):
         weight_total(dw, sums, np.int64(pair), cuts, m)
 
@@ -185,7 +185,7 @@ def unpool_unit(dy: Any, dq: Any, index: Any, b: Any, i: Any) -> None:
                 )
 
 
-def direct_space(dq: Any, index: Any, size: Any, x: Any, shape: Any, *how: Any) -> list[Any]:
+def direct_space(dq: Any, index: Any, size: Any, x: Any, shape: Any, *params: Any) -> list[Any]:
     """The table of taps, partial sums, and for each thread the unpooled rows of a unit of work."""
     n, k, h, w = size
     images, rows, *_ = weight_cuts.py_func(n, h, w, x.shape[1] + k, int(np.prod(shape)))

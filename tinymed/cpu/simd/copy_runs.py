@@ -7,11 +7,11 @@ from numba.core import cgutils
 
 from ..compiler import llvm_functions
 from ..compiler.jit import serial
-from .streaming import FAR, settle, whole_vectors
+from .streaming import CACHE_BYTES, store_fence, whole_vectors
 from .vectors import I64, LANES, SHAPE, Vectors
 
 
-def copy_runs(far: bool) -> llvm_functions.Emit:
+def copy_runs(nontemporal: bool) -> llvm_functions.Emit:
     """What writes a loop over `rows` that copies `first` numbers of x and then `second` of z to y; steps are bytes."""
 
     def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
@@ -21,7 +21,7 @@ def copy_runs(far: bool) -> llvm_functions.Emit:
             whole = b.sdiv(size, I64(v.lanes))
             with cgutils.for_range(b, whole) as loop:
                 to = b.mul(loop.index, I64(4 * v.lanes))
-                (v.stream if far else v.store)(v.load(b.add(x, to)), b.add(y, to))
+                (v.store_nontemporal if nontemporal else v.store)(v.load(b.add(x, to)), b.add(y, to))
             done = b.mul(whole, I64(v.lanes))
             with b.if_then(b.icmp_signed("<", done, size)):
                 mask, to = v.below(b.sub(size, done)), b.mul(done, I64(4))
@@ -38,24 +38,25 @@ def copy_runs(far: bool) -> llvm_functions.Emit:
 PARAMETERS = ["rows", "first", "second", "x", "x_step", "z", "z_step", "y", "y_step"]
 
 
-near_runs, far_runs = (
-    llvm_functions.function(f"copy_runs{far:d}", PARAMETERS, copy_runs(far)) for far in (False, True)
+cached_runs, nontemporal_runs = (
+    llvm_functions.function("copy_runs", PARAMETERS, copy_runs(nontemporal=False)),
+    llvm_functions.function("copy_runs_nontemporal", PARAMETERS, copy_runs(nontemporal=True)),
 )
 
 
 @serial
 def runs(
-    far: Any, rows: Any, first: Any, second: Any, x: Any, x_step: Any, z: Any, z_step: Any, y: Any, y_step: Any
+    nontemporal: Any, rows: Any, first: Any, second: Any, x: Any, x_step: Any, z: Any, z_step: Any, y: Any, y_step: Any
 ) -> None:
     """Copy runs of x and of z in turns; far: past the caches, to whole aligned vectors."""
-    if far:
-        far_runs(rows, first, second, x, x_step, z, z_step, y, y_step)
-        settle()
+    if nontemporal:
+        nontemporal_runs(rows, first, second, x, x_step, z, z_step, y, y_step)
+        store_fence()
     else:
-        near_runs(rows, first, second, x, x_step, z, z_step, y, y_step)
+        cached_runs(rows, first, second, x, x_step, z, z_step, y, y_step)
 
 
 @serial
-def is_copied_past(y: Any, first: Any, width: Any) -> Any:
+def copies_nontemporally(y: Any, first: Any, width: Any) -> Any:
     """Whether an array of rows is so large that no cache holds it, and all runs lie on whole vectors."""
-    return 4 * y.size >= 4 * FAR and first % LANES == 0 and whole_vectors(y, width)
+    return 4 * y.size >= 4 * CACHE_BYTES and first % LANES == 0 and whole_vectors(y, width)

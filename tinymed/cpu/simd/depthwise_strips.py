@@ -1,7 +1,7 @@
 """The inner loops of depthwise convolution, emitted as LLVM IR: strips of neighbouring pixels of a row, all channels.
 
-    y[p, c] = bias[c] + sum_rs x[r, column + p*step + s*spread, c] * w[r, s, c]      `convolve`
-    w[r, s, c] += sum_p y[p, c] * x[r, column + p*step + s*spread, c]                `correlate`
+    y[p, c] = bias[c] + sum_rs x[r, column + p*step + s*dilation, c] * w[r, s, c]      `convolve`
+    w[r, s, c] += sum_p y[p, c] * x[r, column + p*step + s*dilation, c]                `correlate`
 
 for pixels p of y, rows of taps r and taps s of a row.  Columns outside the image read as zeros, so nobody makes a
 padded copy; rows outside are left out by the caller.
@@ -29,7 +29,7 @@ PARAMETERS = [
     "columns",
     "column",
     "step",
-    "spread",
+    "dilation",
     "pixel",
     "rows",
     "row",
@@ -69,7 +69,7 @@ class Strips(Vectors):
     def __init__(self, builder: ir.IRBuilder, shape: Shape, arg: dict[str, ir.Value], variant: Variant) -> None:
         super().__init__(builder, shape)
         self.arg, self.variant = arg, variant
-        self.nowhere = builder.ptrtoint(cgutils.alloca_once_value(builder, self.zero), I64)
+        self.zeros = builder.ptrtoint(cgutils.alloca_once_value(builder, self.zero), I64)
 
     def slots(self, count: int) -> list[list[ir.Value]]:
         """[vector of channels][count] sums, which LLVM keeps in registers."""
@@ -94,8 +94,8 @@ class Strips(Vectors):
         done = b.mul(groups, I64(size))
         left = b.sub(channels, done)
         with cgutils.for_range(b, b.sdiv(b.add(left, I64(self.lanes - 1)), I64(self.lanes))) as loop:
-            begun = b.mul(loop.index, I64(self.lanes))
-            body(Place(pixel, column, [b.mul(b.add(done, begun), I64(4))], self.below(b.sub(left, begun))))
+            offset = b.mul(loop.index, I64(self.lanes))
+            body(Place(pixel, column, [b.mul(b.add(done, offset), I64(4))], self.below(b.sub(left, offset))))
 
     def vectors(self, address: ir.Value, place: Place) -> list[ir.Value]:
         """The vectors of channels whose first channel is at an address."""
@@ -106,7 +106,7 @@ class Strips(Vectors):
         b = self.b
         inside = b.icmp_unsigned("<", column, self.arg["columns"])  # a negative number is a large one
         address = b.add(row, b.mul(column, self.arg["pixel"]))
-        return [self.load(b.select(inside, b.add(address, s), self.nowhere), place.mask) for s in place.shifts]
+        return [self.load(b.select(inside, b.add(address, s), self.zeros), place.mask) for s in place.shifts]
 
     def y(self, place: Place, p: int) -> ir.Value:
         """The address of pixel p of a strip."""
@@ -121,7 +121,7 @@ class Strips(Vectors):
                 body(x, place.column, [b.add(w, b.mul(I64(s), arg["w_tap"])) for s in range(self.variant.taps)])
             else:
                 with cgutils.for_range(b, arg["taps"]) as tap:
-                    column = b.add(place.column, b.mul(tap.index, arg["spread"]))
+                    column = b.add(place.column, b.mul(tap.index, arg["dilation"]))
                     body(x, column, [b.add(w, b.mul(tap.index, arg["w_tap"]))])
 
     def products(self, place: Place, row: ir.Value, column: ir.Value, taps: int) -> Iterator[tuple[int, int, Any]]:
@@ -156,7 +156,7 @@ def convolve(variant: Variant, shape: Shape = SHAPE) -> llvm_functions.Emit:
         def body(place: Place) -> None:
             some = b.icmp_unsigned("!=", arg["bias"], I64(0))
             for slots, shift in zip(sums, place.shifts, strict=False):
-                begin = v.load(b.select(some, b.add(arg["bias"], shift), v.nowhere), place.mask)
+                begin = v.load(b.select(some, b.add(arg["bias"], shift), v.zeros), place.mask)
                 for slot in slots:
                     b.store(begin, slot)
             if variant.pixels == WIDE:

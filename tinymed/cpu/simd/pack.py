@@ -11,10 +11,10 @@ from numba.core import cgutils
 
 from ..compiler import llvm_functions
 from ..compiler.jit import serial
-from .vectors import COLUMNS, I64, LANES, ROWS, SHAPE, Vectors, address
+from .vectors import I64, LANES, SHAPE, TILE_COLUMNS, TILE_ROWS, Vectors, address
 
 
-def pair(wide: int, apart: int) -> Callable[[ir.IRBuilder, dict[str, ir.Value]], None]:
+def pair(wide: int, pitch: int) -> Callable[[ir.IRBuilder, dict[str, ir.Value]], None]:
     """What writes a loop over pixels that copies two neighbouring runs of `wide` channels to two places.
 
     y[i] = x[i][:wide], y[i] + gap = x[i][wide : 2 wide], zeros where there are fewer than `size` channels; pixels are
@@ -27,7 +27,7 @@ def pair(wide: int, apart: int) -> Callable[[ir.IRBuilder, dict[str, ir.Value]],
         first, second = (b.and_(every, v.below(b.sub(arg["size"], I64(n)))) for n in (0, wide))
         with cgutils.for_range(b, arg["pixels"]) as loop:
             at = b.add(arg["x"], b.mul(loop.index, arg["step"]))
-            to = b.add(arg["y"], b.mul(loop.index, I64(4 * apart)))
+            to = b.add(arg["y"], b.mul(loop.index, I64(4 * pitch)))
             v.store(v.load(at, first), to, every)
             v.store(v.load(b.add(at, I64(4 * wide)), second), b.add(to, arg["gap"]), every)
 
@@ -35,19 +35,19 @@ def pair(wide: int, apart: int) -> Callable[[ir.IRBuilder, dict[str, ir.Value]],
 
 
 PARAMETERS = ["x", "step", "size", "pixels", "y", "gap"]
-pack_two_tiles = llvm_functions.function("pack_two_tiles", PARAMETERS, pair(ROWS, ROWS))
-pack_panel = llvm_functions.function("pack_panel", PARAMETERS, pair(LANES, COLUMNS))
+pack_two_tiles = llvm_functions.function("pack_two_tiles", PARAMETERS, pair(TILE_ROWS, TILE_ROWS))
+pack_panel = llvm_functions.function("pack_panel", PARAMETERS, pair(LANES, TILE_COLUMNS))
 
 
 @serial
 def pack_rows(panel: Any, rows: Any, column: Any, size: Any, first: Any, last: Any) -> None:
-    """Rows first..last, columns column..column + size of a matrix into a panel of COLUMNS columns, zeros behind."""
+    """Rows first..last, columns column..column + size of a matrix into a panel of TILE_COLUMNS, zeros behind."""
     if first < last:
         pack_panel(
             address(rows[first:, column:]),
             4 * rows.shape[1],
             size,
             last - first,
-            address(panel[first * COLUMNS :]),
+            address(panel[first * TILE_COLUMNS :]),
             4 * LANES,
         )

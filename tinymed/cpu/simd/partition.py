@@ -3,14 +3,14 @@
 from typing import Any
 
 from ..compiler.jit import serial
-from .streaming import FAR
+from .streaming import CACHE_BYTES
 from .vectors import LANES, ceil_div
 
 TASKS = 32  # pieces of work a loop is cut into, about; the shape decides, never the number of threads
 
 
 @serial
-def share(blocks: Any, panels: Any) -> Any:
+def partition_work(blocks: Any, panels: Any) -> Any:
     """How a block loop is cut: (pieces over blocks, pieces over panels)."""
     over_blocks = max(1, min(blocks, 2 * TASKS))
     return over_blocks, max(1, min(panels, TASKS // over_blocks))
@@ -28,6 +28,6 @@ def pieces(y: Any) -> Any:
 @serial
 def piece(t: Any, y: Any) -> Any:
     """(bytes before piece t, its numbers, whether it is written past the caches): whole vectors but for the last."""
-    vectors, parts = ceil_div(y.size, LANES), pieces(y)
-    low, high = t * vectors // parts * LANES, min(y.size, (t + 1) * vectors // parts * LANES)
-    return 4 * low, high - low, 4 * y.size >= 4 * FAR
+    vectors, partitions = ceil_div(y.size, LANES), pieces(y)
+    low, high = t * vectors // partitions * LANES, min(y.size, (t + 1) * vectors // partitions * LANES)
+    return 4 * low, high - low, 4 * y.size >= 4 * CACHE_BYTES

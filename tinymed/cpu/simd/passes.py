@@ -40,7 +40,7 @@ class Pass(Vectors):
             end = b.add(origin, wide)
             end = b.select(b.icmp_signed("<", end, size), end, size)
             self.strip(b.mul(begin, I64(4)), b.mul(b.sub(begin, origin), I64(4)), b.sub(end, begin))
-        with b.if_then(b.icmp_signed("!=", self.arg["far"], I64(0))):
+        with b.if_then(b.icmp_signed("!=", self.arg["nontemporal"], I64(0))):
             b.fence("seq_cst")  # without one another thread may read what was there before
 
     def strip(self, at: ir.Value, column: ir.Value, width: ir.Value) -> None:
@@ -51,13 +51,15 @@ class Pass(Vectors):
             first = b.add(self.arg[table], column)
             for n, name in enumerate(names):
                 places[name] = b.add(first, b.mul(self.arg["wide"], I64(4 * n)))
-        far = b.icmp_signed("!=", self.arg["far"], I64(0))
+        nontemporal = b.icmp_signed("!=", self.arg["nontemporal"], I64(0))
         for name in self.outputs:
             whole = b.icmp_signed("==", b.and_(places[name], I64(4 * self.lanes - 1)), I64(0))
-            far = b.and_(far, whole)
-        over_channels(self, width, lambda shift, mask: self.vector_at(places, shift, mask, far))
+            nontemporal = b.and_(nontemporal, whole)
+        over_channels(self, width, lambda shift, mask: self.vector_at(places, shift, mask, nontemporal))
 
-    def vector_at(self, places: dict[str, ir.Value], shift: ir.Value, mask: ir.Value | None, far: ir.Value) -> None:
+    def vector_at(
+        self, places: dict[str, ir.Value], shift: ir.Value, mask: ir.Value | None, nontemporal: ir.Value
+    ) -> None:
         """One vector: `shift` bytes from every place."""
         b = self.b
         place = {name: b.add(first, shift) for name, first in places.items()}
@@ -68,10 +70,10 @@ class Pass(Vectors):
             if mask is not None:
                 self.store(value, place[name], mask)
                 continue
-            with b.if_else(far) as (past, into):
-                with past:
-                    self.stream(value, place[name])
-                with into:
+            with b.if_else(nontemporal) as (bypassing, cached):
+                with bypassing:
+                    self.store_nontemporal(value, place[name])
+                with cached:
                     self.store(value, place[name])
         for name, value in zip(self.sums, sums, strict=True):
             self.store(value, place[name], mask)
@@ -84,7 +86,7 @@ def row_pass(name: str, inputs: str, outputs: str, maps: str, sums: str, formula
     outputs, of the maps and of the sums, each a row of `wide`; far: outputs are written past the caches.
     """
     names = [inputs.split(), outputs.split(), maps.split(), sums.split()]
-    parameters = ["size", "phase", "wide", *names[0], *names[1], "maps", "sums", "far"]
+    parameters = ["size", "phase", "wide", *names[0], *names[1], "maps", "sums", "nontemporal"]
     return llvm_functions.function(f"pass_{name}", parameters, lambda b, arg: Pass(b, arg, names, formula).emit())
 
 

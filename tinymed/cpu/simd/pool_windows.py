@@ -18,7 +18,7 @@ def largest(v: Vectors, pixels: list[ir.Value]) -> tuple[ir.Value, ir.Value]:
     return best, first
 
 
-def emit_relu_halve(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
+def emit_relu_max_pool_2x2(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
     """y, index = the largest of ReLU, and which, of each of `windows` 2 x 2 windows of two rows of pixels.
 
     A pixel has `channels` floats, and so has a window of y; `above` and `below` are the rows' addresses.
@@ -52,7 +52,7 @@ def emit_unpool(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
     over_channels(v, arg["channels"], body)
 
 
-relu_halve = llvm_functions.function(
-    "relu_halve", ["y", "index", "above", "below", "windows", "channels"], emit_relu_halve
+relu_max_pool_2x2 = llvm_functions.function(
+    "relu_max_pool_2x2", ["y", "index", "above", "below", "windows", "channels"], emit_relu_max_pool_2x2
 )
 unpool = llvm_functions.function("unpool", ["dy", "dq", "index", "number", "pixel", "channels"], emit_unpool)

@@ -17,7 +17,7 @@ from .vectors import I32, I64, address, ceil_div
 NEAR = 2  # how near to bring it, of 0 to 3: the second-level cache
 
 
-def ask(b: ir.IRBuilder, at: ir.Value, write: bool) -> None:
+def prefetch_line(b: ir.IRBuilder, at: ir.Value, write: bool) -> None:
     """Ask for the line at an address: an instruction that waits for nothing and never fails."""
     pointer = ir.IntType(8).as_pointer()
     kind = ir.FunctionType(ir.VoidType(), [pointer, *[I32(0).type] * 3])
@@ -32,7 +32,7 @@ def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
             with branch, cgutils.for_range(b, arg["count"]) as pixel:
                 start = b.add(arg["at"], b.mul(pixel.index, arg["step"]))
                 with cgutils.for_range(b, b.sdiv(b.add(arg["bytes"], I64(LINE - 1)), I64(LINE))) as line:
-                    ask(b, b.add(start, b.mul(line.index, I64(LINE))), write)
+                    prefetch_line(b, b.add(start, b.mul(line.index, I64(LINE))), write)
 
 
 prefetch = llvm_functions.function("prefetch", ["at", "step", "bytes", "count", "write"], emit)
@@ -49,8 +49,8 @@ def stream(image: Any, first: Any, last: Any, column: Any, columns: Any) -> Any:
 
 
 @serial
-def fetch_part(stream: Any, part: Any, parts: Any, write: Any) -> None:
+def fetch_part(stream: Any, part: Any, partitions: Any, write: Any) -> None:
     """Fetch one part of a stream, to be written or only read."""
     at, step, size, count = stream
-    first = part * count // parts
-    prefetch(at + first * step, step, size, (part + 1) * count // parts - first, write)
+    first = part * count // partitions
+    prefetch(at + first * step, step, size, (part + 1) * count // partitions - first, write)

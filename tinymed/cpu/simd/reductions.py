@@ -33,8 +33,8 @@ def reduced(v: Vectors, at: Numbers, size: ir.Value, start: ir.Value, step: Step
     done = b.mul(blocks, I64(block))
     left = b.sub(size, done)
     with cgutils.for_range(b, b.sdiv(b.add(left, I64(v.lanes - 1)), I64(v.lanes))) as loop:
-        begun = b.mul(loop.index, I64(v.lanes))
-        mask, to = v.below(b.sub(left, begun)), b.mul(b.add(done, begun), I64(4))
+        offset = b.mul(loop.index, I64(v.lanes))
+        mask, to = v.below(b.sub(left, offset)), b.mul(b.add(done, offset), I64(4))
         b.store(step(v, b.load(slots[0]), [v.load(b.add(a, to), mask) for a in at], mask), slots[0])
     first, second, third, fourth = (b.load(slot) for slot in slots)
     rest, lanes = join(b, join(b, first, second), join(b, third, fourth)), v.lanes
@@ -65,7 +65,7 @@ def maximum(v: Vectors, args: Numbers) -> ir.Value:
     return reduced(v, args[:1], args[1], lowest, step, larger)
 
 
-def plain_sum(v: Vectors, args: Numbers) -> ir.Value:
+def float64_sum(v: Vectors, args: Numbers) -> ir.Value:
     """Of the numbers at args[0], args[1] of them, in float64."""
     zero = ir.Constant(ir.VectorType(ir.DoubleType(), v.lanes), None)
     return reduced(v, args[:1], args[1], zero, lambda v, s, x, _: plus(v.b, s, x[0]), plus)
@@ -94,7 +94,7 @@ def type_maximum(_: Any, at: Any, size: Any) -> Any:
 
 def type_sum(_: Any, at: Any, size: Any) -> Any:
     """sum_at(address, size): their sum, as float64."""
-    return typed(plain_sum, types.float64(at, size))
+    return typed(float64_sum, types.float64(at, size))
 
 
 def type_product_sum(_: Any, x: Any, y: Any, size: Any, shift: Any) -> Any:
@@ -108,18 +108,18 @@ product_sum_at: Any = intrinsic(type_product_sum)
 
 
 @serial
-def peak(x: Any) -> Any:
+def row_max(x: Any) -> Any:
     """The maximum of a dense row of float32; -inf of none."""
     return maximum_at(address(x), x.size)
 
 
 @serial
-def total(x: Any) -> Any:
+def row_sum(x: Any) -> Any:
     """The sum of a dense row of float32, in float64."""
     return sum_at(address(x), x.size)
 
 
 @serial
-def total_product(x: Any, y: Any, shift: Any) -> Any:
+def row_product_sum(x: Any, y: Any, shift: Any) -> Any:
     """The sum of x (y - shift) of dense rows of float32, in float64."""
     return product_sum_at(address(x), address(y), x.size, np.float32(shift))

@@ -14,7 +14,7 @@ from ..compiler import llvm_functions
 from ..compiler.jit import serial
 from .vectors import I64, LANES, SHAPE, Vectors, address
 
-FAR = 1 << 22  # bytes of an array that is no longer in a cache when it is read again
+CACHE_BYTES = 1 << 22  # bytes of an array that is no longer in a cache when it is read again
 LINE = 64  # bytes
 
 
@@ -30,13 +30,15 @@ def emit_read_ahead(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
 # Bytes from an address on into the caches; a vector at `unused` is overwritten.  Loads, because the processor's
 # prefetch instructions, a burst of them, keep the loop behind them waiting.
 read_ahead = llvm_functions.function("read_ahead", ["x", "size", "unused"], emit_read_ahead)
-settle = llvm_functions.function("settle", [], lambda b, _: b.fence("seq_cst"))  # other threads see what was written
+store_fence = llvm_functions.function(
+    "store_fence", [], lambda b, _: b.fence("seq_cst")
+)  # other threads see what was written
 
 
 @serial
-def is_far(y: Any) -> Any:
+def exceeds_cache(y: Any) -> Any:
     """Whether an array is worth writing past the caches."""
-    return 4 * y.size >= FAR
+    return 4 * y.size >= CACHE_BYTES
 
 
 @serial

@@ -3,9 +3,11 @@
     acc[m][n] = start;  acc[m][n] += sum_i sum_j sum_l x[xtab[m] + i*xi + j*xj + l*xl]
                                                       * w[i*wi + j*wj + l*wl + 4*n];  y[ytab[m] + 4*n] = acc[m][n]
 
-for `ROWS` rows m and up to `COLUMNS` columns n; float32, every stride and table entry in bytes.  The tables make the
-rows arbitrary (the indirection buffer of M. Dukhan, "The Indirect Convolution Algorithm", 2019), so stride, dilation,
-borders and remainders need no kernels of their own.  README.md in this folder walks through it.
+for TILE_ROWS rows m and up to TILE_COLUMNS columns n; float32, every stride and table entry in bytes.  The tables make
+the rows arbitrary (the indirection buffer of M. Dukhan, "The Indirect Convolution Algorithm", 2019), so stride,
+dilation, borders and remainders need no kernels of their own.  README.md of tinymed/cpu explains it.
+
+Written as LLVM IR because LLVM does not find this blocking: Numba's loops stop near half of the peak, the tile reaches it.
 """
 
 from collections.abc import Callable
@@ -17,7 +19,7 @@ from numba.core import cgutils
 
 from ..compiler import llvm_functions
 from ..compiler.jit import serial
-from .vectors import COLUMNS, F32, I64, LANES, ROWS, SHAPE, Shape, Vectors, address
+from .vectors import F32, I64, LANES, SHAPE, TILE_COLUMNS, TILE_ROWS, Shape, Vectors, address
 
 ZERO, ACCUMULATE = 0, 1  # values of `start` that are no address: begin with zeros, begin with what y holds
 
@@ -87,8 +89,8 @@ class Emitter(Vectors):
         self.accumulate(x)
         for m, n in self.grid:
             value, (place, mask) = self.b.load(self.acc[m, n]), self.nth(y[m], n)
-            if self.shape.far:
-                self.stream(value, place)
+            if self.shape.nontemporal:
+                self.store_nontemporal(value, place)
             else:
                 self.store(value, place, mask)
 
@@ -101,7 +103,7 @@ def emitter(shape: Shape) -> Callable[[ir.IRBuilder, dict[str, ir.Value]], None]
     return lambda builder, arguments: Emitter(builder, shape, arguments).emit()
 
 
-TALL = 9 if LANES == 16 else ROWS  # rows of the tile for the weights of a 3 x 3 filter, one channel at a time
+TALL = 9 if LANES == 16 else TILE_ROWS  # rows of the tile for the weights of a 3 x 3 filter, one channel at a time
 
 
 def tile_of(name: str, **kind: Any) -> Any:
@@ -109,16 +111,16 @@ def tile_of(name: str, **kind: Any) -> Any:
     return llvm_functions.function(name, PARAMETERS, emitter(replace(SHAPE, **kind)))
 
 
-def dispatcher(name: str, **kind: Any) -> Any:
+def by_width(name: str, **kind: Any) -> Any:
     """tile(): the variant for the number of columns."""
     whole = tile_of(name, whole=True, **kind)
     wide, narrow = tile_of(f"{name}_wide", **kind), tile_of(f"{name}_narrow", vectors=1, **kind)
 
     @serial
     def tile(xtab: Any, x: Any, ytab: Any, y: Any, w: Any, start: Any, columns: Any, loops: Any) -> None:
-        """One tile of ROWS rows and 1 <= columns <= COLUMNS; loops = (I, J, L, xi, xj, xl, wi, wj, wl)."""
-        i, j, l, xi, xj, xl, wi, wj, wl = straight(loops)
-        if columns == COLUMNS:
+        """One tile of TILE_ROWS rows and 1 <= columns <= TILE_COLUMNS; loops = (I, J, L, xi, xj, xl, wi, wj, wl)."""
+        i, j, l, xi, xj, xl, wi, wj, wl = merge_loops(loops)
+        if columns == TILE_COLUMNS:
             whole(xtab, x, ytab, y, w, start, LANES, i, j, l, xi, xj, xl, wi, wj, wl)
         elif columns > LANES:
             wide(xtab, x, ytab, y, w, start, columns - LANES, i, j, l, xi, xj, xl, wi, wj, wl)
@@ -129,7 +131,7 @@ def dispatcher(name: str, **kind: Any) -> Any:
 
 
 @serial
-def straight(loops: Any) -> Any:
+def merge_loops(loops: Any) -> Any:
     """Two loops that together walk one straight line are run as one: long inner loops are fast loops."""
     i, j, l, xi, xj, xl, wi, wj, wl = loops
     if xi == j * xj and wi == j * wj:
@@ -139,21 +141,21 @@ def straight(loops: Any) -> Any:
     return i, j, l, xi, xj, xl, wi, wj, wl
 
 
-tile, channel_tile = dispatcher("tile"), dispatcher("channel_tile", channelwise=True)
-past = tile_of("far_tile", whole=True, far=True)
+tile, channel_tile = by_width("tile"), by_width("channel_tile", channelwise=True)
+nontemporal_whole = tile_of("nontemporal_tile", whole=True, nontemporal=True)
 
 
 @serial
-def far_tile(xtab: Any, x: Any, ytab: Any, y: Any, w: Any, start: Any, columns: Any, loops: Any) -> None:
-    """A tile of COLUMNS columns that is written past the caches."""
-    i, j, l, xi, xj, xl, wi, wj, wl = straight(loops)
-    past(xtab, x, ytab, y, w, start, LANES, i, j, l, xi, xj, xl, wi, wj, wl)
+def nontemporal_tile(xtab: Any, x: Any, ytab: Any, y: Any, w: Any, start: Any, columns: Any, loops: Any) -> None:
+    """A tile of TILE_COLUMNS columns that is written past the caches."""
+    i, j, l, xi, xj, xl, wi, wj, wl = merge_loops(loops)
+    nontemporal_whole(xtab, x, ytab, y, w, start, LANES, i, j, l, xi, xj, xl, wi, wj, wl)
 
 
-tall_tile = dispatcher("tall_tile", rows=TALL)
+tall_tile = by_width("tall_tile", rows=TALL)
 
 
-def sweeper(tile: Any, height: int) -> Any:
+def make_sweep(tile: Any, height: int) -> Any:
     """sweep(): a block of rows times panels of columns, by a kind of tile that has `height` rows."""
 
     @serial
@@ -170,7 +172,7 @@ def sweeper(tile: Any, height: int) -> Any:
         last: Any,
         loops: Any,
     ) -> None:
-        """Panels first..last of COLUMNS columns, `panel` bytes apart in w, times all tiles of a block of rows.
+        """Panels first..last of TILE_COLUMNS columns, `panel` bytes apart in w, times all tiles of a block of rows.
 
         tables: an int64 array [2][>= tiles * height] with the rows' offsets from x and from y.
         """
@@ -178,13 +180,24 @@ def sweeper(tile: Any, height: int) -> Any:
         for t in range(tiles):
             at = 8 * height * t
             for p in range(first, last):
-                shift = 4 * COLUMNS * p
+                shift = 4 * TILE_COLUMNS * p
                 begin = start if start <= ACCUMULATE else start + shift
                 tile(
-                    xtab + at, x, ytab + at, y + shift, w + p * panel, begin, min(COLUMNS, columns - p * COLUMNS), loops
+                    xtab + at,
+                    x,
+                    ytab + at,
+                    y + shift,
+                    w + p * panel,
+                    begin,
+                    min(TILE_COLUMNS, columns - p * TILE_COLUMNS),
+                    loops,
                 )
 
     return sweep
 
 
-sweep, far_sweep, tall_sweep = sweeper(tile, ROWS), sweeper(far_tile, ROWS), sweeper(tall_tile, TALL)
+sweep, nontemporal_sweep, tall_sweep = (
+    make_sweep(tile, TILE_ROWS),
+    make_sweep(nontemporal_tile, TILE_ROWS),
+    make_sweep(tall_tile, TALL),
+)

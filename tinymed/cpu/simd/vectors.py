@@ -30,7 +30,7 @@ class Shape:
     fma: bool
     channelwise: bool = False
     whole: bool = False
-    far: bool = False
+    nontemporal: bool = False
 
 
 def host_shape() -> Shape:
@@ -98,7 +98,7 @@ class Vectors:
             name = f"llvm.masked.store.{self.suffix(kind)}.p0"
             self.call(name, ir.VoidType(), value, pointer, I32(self.size(kind)), mask)
 
-    def stream(self, value: ir.Value, address: ir.Value) -> None:
+    def store_nontemporal(self, value: ir.Value, address: ir.Value) -> None:
         """Store a vector past the caches; the address is a multiple of its size."""
         instruction = self.b.store(value, self.b.inttoptr(address, value.type.as_pointer()))
         instruction.align = self.lanes * self.size(value.type)
@@ -133,7 +133,7 @@ def over_channels(v: Vectors, channels: ir.Value, body: Callable[[ir.Value, ir.V
 
 
 SHAPE = host_shape()
-ROWS, LANES, COLUMNS = SHAPE.rows, SHAPE.lanes, SHAPE.vectors * SHAPE.lanes
+TILE_ROWS, LANES, TILE_COLUMNS = SHAPE.rows, SHAPE.lanes, SHAPE.vectors * SHAPE.lanes
 
 
 def emit_address(_: Any, a: Any) -> Any:

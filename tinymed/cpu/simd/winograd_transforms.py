@@ -144,7 +144,7 @@ PARAMETERS = ["image", "h", "w", "pixel", "outside", "i", "j", "planes", "plane"
 
 
 def emitter(
-    matrix: Matrix, gather: bool, parity: int | None = None, shape: Shape = SHAPE, far: bool = False
+    matrix: Matrix, gather: bool, parity: int | None = None, shape: Shape = SHAPE, nontemporal: bool = False
 ) -> llvm_functions.Emit:
     """What writes y = matrix x matrix^T for a square of pixels x, for all channels.
 
@@ -160,7 +160,7 @@ def emitter(
         v, rows, columns = Vectors(b, shape), len(matrix), len(matrix[0])
         size = columns if gather else rows
         image = Pixels(v, arg, size) if parity is None else Windows(v, arg, size, parity)
-        planes = Planes(v, arg, rows if gather else columns, far)
+        planes = Planes(v, arg, rows if gather else columns, nontemporal)
 
         def body(shift: ir.Value, mask: ir.Value | None) -> None:
             image.begin(shift, mask)
@@ -228,9 +228,9 @@ def opaque(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
 class Planes:
     """The numbers of a square, n x n planes, one vector of channels at a time and column by column."""
 
-    def __init__(self, v: Vectors, arg: dict[str, ir.Value], n: int, far: bool) -> None:
+    def __init__(self, v: Vectors, arg: dict[str, ir.Value], n: int, nontemporal: bool) -> None:
         self.v, self.b, self.arg, self.n = v, v.b, arg, n
-        self.put = v.stream if far else v.store
+        self.put = v.store_nontemporal if nontemporal else v.store
         self.steps = Steps(v.b, v.b.mul(arg["plane"], I64(n)), n)
 
     def begin(self, shift: ir.Value) -> None:
@@ -349,10 +349,10 @@ class Windows(Pixels):
                 self.v.store(first, self.quarter.at(winner, s), mask)
 
 
-def transform(name: str, matrix: Matrix, gather: bool, parity: int | None = None, far: bool = False) -> Any:
+def transform(name: str, matrix: Matrix, gather: bool, parity: int | None = None, nontemporal: bool = False) -> Any:
     """The function name(image, h, w, pixel, outside, i, j, planes, plane, channels) for Numba code.
 
     With a parity it takes, last, the address of the winners of `image`.
     """
     parameters = PARAMETERS if parity is None else [*PARAMETERS, "index"]
-    return llvm_functions.function(name, parameters, emitter(matrix, gather, parity, far=far))
+    return llvm_functions.function(name, parameters, emitter(matrix, gather, parity, nontemporal=nontemporal))
