@@ -1,7 +1,7 @@
 """The weight gradient of convolutions with many channels, both operands packed.
 
-A tile reads TILE_ROWS channels of x and TILE_COLUMNS of dy pixel by pixel.  Where a pixel has hundreds of channels these reads
-are a page apart and fall into few lines of the L1 cache; packed, each operand is one stream.
+A tile reads TILE_ROWS channels of x and TILE_COLUMNS of dy pixel by pixel.  Where a pixel has hundreds of channels
+these reads are a page apart and fall into few lines of the L1 cache; packed, each operand is one stream.
 """
 
 import math

@@ -7,7 +7,8 @@ for TILE_ROWS rows m and up to TILE_COLUMNS columns n; float32, every stride and
 the rows arbitrary (the indirection buffer of M. Dukhan, "The Indirect Convolution Algorithm", 2019), so stride,
 dilation, borders and remainders need no kernels of their own.  README.md of tinymed/cpu explains it.
 
-Written as LLVM IR because LLVM does not find this blocking: Numba's loops stop near half of the peak, the tile reaches it.
+Written as LLVM IR because LLVM does not find this blocking by itself: Numba's loops stop near half of the peak, which
+the tile reaches.
 """
 
 from collections.abc import Callable
