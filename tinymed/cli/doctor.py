@@ -156,7 +156,9 @@ def kernel_cache() -> dict[str, str]:
         from ..cpu.compiler.cache import cache_directory
     except ImportError as error:
         return {"path": f"none ({error})"}
-    folder: Path = cache_directory()
+    folder = cache_directory()
+    if folder is None:
+        return {"path": "none that can be written, so each process compiles anew; TINYMED_CACHE names another"}
     count, size = contents(folder)
     found = {"path": str(folder), "size": f"{size:.1f} MiB in {count} files"}
     if not count:

@@ -38,6 +38,9 @@ def warmup(
         from ..cpu.compiler.precompile import build
     except ImportError as error:
         raise UserError(f"warmup: there is nothing to compile without Numba ({error})") from None
+    folder = cache_directory()
+    if folder is None:
+        raise UserError("warmup: there is no folder to keep kernels in; TINYMED_CACHE names one that can be written")
     started, names = time.perf_counter(), model or ["dcnn"]
     jobs = plan_jobs([(name, batch, size) for name in names])
     built = []
@@ -45,7 +48,7 @@ def warmup(
         for one in build(jobs, min(processes or usable(), len(jobs))):
             advance(one)
             built.append(one)
-    seconds, folder = time.perf_counter() - started, cache_directory()
+    seconds = time.perf_counter() - started
     result = {
         "models": names,
         "kernels": len({b.kernel for b in built}),

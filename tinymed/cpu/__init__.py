@@ -1,8 +1,5 @@
 """The `numba` backend: compiled loops under the same family names as `tinymed.ops`.  Imported at first use."""
 
-from collections.abc import Sequence
-from typing import Any
-
 from . import (
     activations,
     adaptive_pool,
@@ -28,7 +25,7 @@ from . import (
     softmax,
     unary,
 )
-from .compiler.jit import compile_kernel
+from .compiler import compile_kernel, ready
 from .compiler.precompile import prepare
 from .convolution import (
     choose,
@@ -150,18 +147,6 @@ NATIVE = frozenset(
         "clamp_backward",
     ]
 )
-
-
-def ready(compiled: Any, arguments: Sequence[Any]) -> Any:
-    """A kernel's machine code for arguments of these types, after a call with them.
-
-    Numba's dispatcher looks for it by the type of each argument at every call, for a tuple of sizes in half a
-    microsecond; arguments of one plan always have the same types.
-    """
-    if not hasattr(compiled, "overloads"):
-        return compiled
-    found = compiled.overloads.get(tuple([compiled.typeof_pyval(a) for a in arguments]))
-    return compiled if found is None else found.entry_point
 
 
 __all__ = [

@@ -1,14 +1,10 @@
-"""Compiling kernels with Numba, and the cache on disk that makes it a one-time cost.
+"""Compiling kernels, and the helpers that they call, with Numba."""
 
-Numba keys its cache by CPU, signature and the function's own file.  A generated microkernel living in another file and
-the compile options are not part of that key, so stale machine code could be loaded; here they name the directory.
-"""
-
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numba
-from numba.core import config as numba_config
 
 from . import numba_library
 from .cache import FAST, cache_directory
@@ -19,13 +15,17 @@ OPTIONS: Any = {"fastmath": set(FAST), "error_model": "numpy", "no_cfunc_wrapper
 
 def compile_kernel(fn: Callable[..., Any], parallel: bool = True) -> Any:
     """Compile at the first call, or load from the cache.  parallel: prange runs on Numba's threads."""
-    config: Any = numba_config
-    folder = cache_directory(fn.__module__) / ("parallel" if parallel else "serial")
-    before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
-    try:
-        return numba_library.KernelCode(fn, {"parallel": parallel} | options(fn))
-    finally:
-        config.CACHE_DIR = before
+    root = cache_directory(fn.__module__)
+    folder = root and root / ("parallel" if parallel else "serial")
+    how = {"parallel": parallel} | options(fn)
+    if not parallel:
+        return numba_library.KernelCode(fn, how, folder)
+    return numba_library.ParallelCode(fn, how, folder, functools.partial(compile_kernel, fn, parallel=False))
+
+
+def ready(compiled: Any, arguments: Sequence[Any]) -> Any:
+    """Return a kernel's machine code for arguments of these types, after a call with them."""
+    return compiled.ready(arguments) if isinstance(compiled, numba_library.KernelCode) else compiled
 
 
 def inline(fn: Callable[..., Any]) -> Any:

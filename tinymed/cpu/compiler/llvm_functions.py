@@ -5,10 +5,9 @@ These functions are the heavy part of every convolution and matrix product, so t
 hold their names, and `load` gives the names addresses before a kernel is compiled or read from the cache.
 """
 
+import difflib
 import functools
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import FunctionType
@@ -19,7 +18,7 @@ from llvmlite import binding, ir
 from numba import types
 from numba.core import config as numba_config
 
-from .cache import cache_directory
+from .cache import cache_directory, read_sealed, write_sealed
 
 I64 = ir.IntType(64)
 Emit = Callable[[ir.IRBuilder, dict[str, ir.Value]], None]
@@ -73,8 +72,25 @@ def optimise(functions: Functions) -> Any:
 
 
 def assembly() -> str:
-    """All functions as the processor sees them."""
+    """Return the machine code of all functions, as the processor's assembly language."""
     return str(machine().emit_assembly(optimise(functions)))
+
+
+def assembly_of(name: str) -> str:
+    """Return the machine code of one function, as assembly language.
+
+    Args:
+        name: as it was declared, "tile", or its symbol, "tinymed_tile".
+
+    Raises:
+        KeyError: no function has this name; the message names those that are near it.
+    """
+    symbol = name if name in functions else f"tinymed_{name}"
+    if symbol not in functions:
+        known = [declared.removeprefix("tinymed_") for declared in functions]
+        near = difflib.get_close_matches(name, known, cutoff=0.3) or sorted(known)[:3]
+        raise KeyError(f"no LLVM function is called {name!r}; there are {len(known)}, among them {', '.join(near)}")
+    return str(machine().emit_assembly(optimise({symbol: functions[symbol]})))
 
 
 def compile_object(functions: Functions) -> bytes:
@@ -93,23 +109,23 @@ def link(codes: Iterable[bytes], names: Iterable[str]) -> dict[str, int]:
 
 
 @functools.cache
-def object_directory() -> Path:
-    """Where the object files of this processor's functions lie, in the kernels' cache."""
-    mark = hashlib.sha256(" ".join(processor()).encode()).hexdigest()[:16]
-    path: Path = cache_directory() / f"generated-{mark}"
-    return path
+def object_directory() -> Path | None:
+    """Return where the object files of this processor's functions lie, in the kernels' cache, if there is one."""
+    root, mark = cache_directory(), hashlib.sha256(" ".join(processor()).encode()).hexdigest()[:16]
+    return root and root / f"llvm-{mark}"
 
 
-def object_file(symbol: str) -> Path:
-    """The object file of a function, which is compiled if it is not there."""
-    path = object_directory() / f"{symbol}.o"
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(compile_object({symbol: functions[symbol]}))
-        os.replace(name, path)  # whole or not at all: another process may be reading
-    return path
+def object_code(symbol: str) -> bytes:
+    """Return a function's object file: the cache's, or a new one, which goes there."""
+    folder = object_directory()
+    if folder is None:
+        return compile_object({symbol: functions[symbol]})
+    path = folder / f"{symbol}.o"
+    code = read_sealed(path)
+    if code is None:
+        code = compile_object({symbol: functions[symbol]})
+        write_sealed(path, code)
+    return code
 
 
 def load(symbols: Iterable[str]) -> None:
@@ -118,11 +134,15 @@ def load(symbols: Iterable[str]) -> None:
     missing = sorted(set(symbols) - loaded)
     if not missing:
         return
-    paths = {symbol: object_file(symbol) for symbol in missing}
-    paths |= {f.stem: f for f in object_directory().glob("*.o") if f.stem in functions and f.stem not in loaded}
-    for symbol, address in link([f.read_bytes() for f in paths.values()], paths).items():
+    codes, folder = {symbol: object_code(symbol) for symbol in missing}, object_directory()
+    for path in folder.glob("*.o") if folder else ():
+        if path.stem in functions and path.stem not in loaded and path.stem not in codes:
+            code = read_sealed(path)
+            if code is not None:
+                codes[path.stem] = code
+    for symbol, address in link(codes.values(), codes).items():
         binding.add_symbol(symbol, address)
-    loaded.update(paths)
+    loaded.update(codes)
 
 
 @functools.cache

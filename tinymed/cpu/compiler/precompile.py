@@ -23,6 +23,7 @@ from numba import types
 
 from ... import backend
 from . import llvm_functions
+from .cache import cache_directory
 from .numba_library import Helper, KernelCode
 
 BACKEND = "numba"
@@ -110,8 +111,10 @@ def on_the_tile(fn: Callable[..., Any]) -> bool:
 def prepare(calls: Iterable[tuple[Any, Sequence[Any]]]) -> None:
     """Compile what calls, pairs of plan and arguments, need, if it is much: in as many processes as there are threads.
 
-    Another process knows the package's kernels, not a user's.
+    Another process knows the package's kernels, not a user's, and hands its code over in the cache.
     """
+    if cache_directory() is None:
+        return
     found = Found()
     for plan, native in calls:
         ours = isinstance(plan.code, KernelCode) and plan.kernel.fn.__module__.startswith("tinymed.cpu.")
@@ -140,7 +143,7 @@ def build(jobs: Sequence[Job], processes: int) -> Iterator[Built]:
     try:
         with suppress(IndexError):
             while True:
-                llvm_functions.object_file(first.popleft())
+                llvm_functions.object_code(first.popleft())
         llvm_functions.load(symbols)
         ready.set()
         while any(t.is_alive() for t in threads) or waiting or not done.empty():  # they put their last before they end
@@ -246,7 +249,7 @@ def serve() -> None:
     for line in sys.stdin:
         name, *rest = json.loads(line)
         if not rest:
-            llvm_functions.object_file(name)
+            llvm_functions.object_code(name)
             reply_with([name])
         else:
             parallel, signatures = rest
