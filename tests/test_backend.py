@@ -15,7 +15,8 @@ from tinymed.memory import canonical_order, inverse_order, is_dense
 @pytest.fixture
 def scratch(monkeypatch):
     """A table in which a test may declare kernels."""
-    dispatch.table("numba")  # a backend registers its kernels when first imported
+    for name in ("numba", "loops"):  # a backend registers its kernels when first imported
+        dispatch.table(name)
     monkeypatch.setattr(dispatch.tables, "opened", {})
     monkeypatch.setattr(dispatch.tables, "current", None)
     declared = [dispatch.declare.rules, dispatch.implementations]

@@ -135,5 +135,5 @@ def test_refused(call, message):
 def test_a_filter_packed_and_turned_at_once(rng, k, c, size, groups):
     table = dispatch.table("numba")
     w = table.canonical(normal(rng, k, c, size, size), (2, 3, 1, 0))
-    expected = table.pack_filter(table.turn_filter(w, groups), groups)
-    np.testing.assert_array_equal(table.pack_turned_filter(w, groups), expected)
+    expected = table.pack_filter(table.flip_transpose_filter(w, groups), groups)
+    np.testing.assert_array_equal(table.pack_flipped_filter(w, groups), expected)

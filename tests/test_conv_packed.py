@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from instruments import Conv, close, guarded, normal
 
 from tinymed import dispatch
-from tinymed.cpu import conv_packed
+from tinymed.cpu.convolution import packed_weight
 
 
 @settings(max_examples=40, deadline=None)
@@ -58,5 +58,5 @@ def test_where_it_is_chosen(shape, padding, stride, groups, packed, rng):
     expected = Conv(x, weight, (stride, stride), edge, (1, 1), groups)
     dy, before = normal(rng, 2, shape[0], *expected.out), k.conv_packed_weight.native
     dw = k.conv2d_backward_weight(dy, x, shape, (stride, stride), edge, (1, 1), groups)
-    assert k.conv_packed_weight.native - before == packed == conv_packed.pays(shape, groups)
+    assert k.conv_packed_weight.native - before == packed == packed_weight.pays(shape, groups)
     close(dw, expected.backward(dy)[1], dy.size // shape[0])

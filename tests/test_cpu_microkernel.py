@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from instruments import Conv, close, guarded, machine_code, normal
 
 import tinymed.cpu.conv
-import tinymed.cpu.depthwise
+import tinymed.cpu.convolution.depthwise
 import tinymed.cpu.matmul  # noqa: F401
 from tinymed import dispatch
-from tinymed.cpu import algorithms, microkernel
+from tinymed.cpu.convolution import choose
+from tinymed.cpu.simd import vectors
+from tinymed.cpu.simd.tile import PARAMETERS, emitter
 
 few = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
@@ -29,16 +31,16 @@ few = settings(max_examples=60, deadline=None, derandomize=True, suppress_health
 @pytest.mark.parametrize(
     "shape",
     [
-        microkernel.Shape(6, 2, 8, True),
-        microkernel.Shape(4, 2, 4, False),
-        microkernel.Shape(4, 1, 4, True),
-        microkernel.SHAPE,
+        vectors.Shape(6, 2, 8, True),
+        vectors.Shape(4, 2, 4, False),
+        vectors.Shape(4, 1, 4, True),
+        vectors.SHAPE,
     ],
     ids=str,
 )
 def test_tile_of_every_instruction_set(shape):
     """Tiles for AVX2, SSE and NEON run here too: LLVM emulates the vectors that this processor lacks or has not."""
-    tile = machine_code(microkernel.PARAMETERS, microkernel.emitter(shape))
+    tile = machine_code(PARAMETERS, emitter(shape))
     rng, rows = np.random.default_rng(0), shape.rows
     for tail in {1, shape.lanes - 1, shape.lanes}:
         columns = (shape.vectors - 1) * shape.lanes + tail
@@ -110,7 +112,7 @@ def test_convolution_and_its_gradients(algorithm, case):
     x, weight, bias = normal(rng, n, c, *size), normal(rng, k, c // groups, *kernel), normal(rng, k)
     expected = Conv(x, weight, *how)
     numba = dispatch.table("numba")
-    with guarded() as guards, algorithms.use_algorithm(algorithm):
+    with guarded() as guards, choose.use_algorithm(algorithm):
         dy = guards.place(normal(rng, n, k, *expected.out), "image")
         xs, ws, bs = guards.place(x, "image"), guards.place(weight, "filter"), guards.place(bias)
         terms = c // groups * kernel[0] * kernel[1]
@@ -161,7 +163,7 @@ def test_matrix_products(m, n, depth):
 
 PROGRAM = """
 import hashlib, numba, numpy as np
-import tinymed.cpu.conv, tinymed.cpu.depthwise, tinymed.cpu.matmul
+import tinymed.cpu.conv, tinymed.cpu.convolution.depthwise, tinymed.cpu.matmul
 from tinymed import dispatch
 k, rng = dispatch.table("numba"), np.random.default_rng(0)
 normal = lambda *s: rng.standard_normal(s, dtype=np.float32)

@@ -11,7 +11,8 @@ from instruments import Conv, close, guarded, machine_code, normal
 
 import tinymed.cpu.conv  # noqa: F401
 from tinymed import dispatch
-from tinymed.cpu import depthwise, depthwise_rows, microkernel
+from tinymed.cpu.convolution import depthwise
+from tinymed.cpu.simd import depthwise_strips, vectors
 
 NONE, ONE, SAME = ((0, 0), (0, 0)), (1, 1), ((1, 1), (1, 1))
 pair = lambda values: st.tuples(st.sampled_from(values), st.sampled_from(values))  # noqa: E731
@@ -83,15 +84,17 @@ def test_an_infinite_or_missing_pixel_stays_where_it_is():
 @pytest.mark.parametrize(
     "shape",
     [
-        microkernel.Shape(6, 2, 8, True),
-        microkernel.Shape(4, 2, 4, False),
-        microkernel.Shape(4, 1, 4, True),
-        microkernel.SHAPE,
+        vectors.Shape(6, 2, 8, True),
+        vectors.Shape(4, 2, 4, False),
+        vectors.Shape(4, 1, 4, True),
+        vectors.SHAPE,
     ],
     ids=str,
 )
 @pytest.mark.parametrize(
-    "variant", [depthwise_rows.Variant(8, 1, 3), depthwise_rows.Variant(4, 2), depthwise_rows.Variant(5, 2, 3)], ids=str
+    "variant",
+    [depthwise_strips.Variant(8, 1, 3), depthwise_strips.Variant(4, 2), depthwise_strips.Variant(5, 2, 3)],
+    ids=str,
 )
 def test_loops_of_every_instruction_set(shape, variant):
     """A row of pixels from two rows of x whose first and last columns are outside."""
@@ -107,10 +110,10 @@ def test_loops_of_every_instruction_set(shape, variant):
         at = lambda a: a.ctypes.data  # noqa: E731
         common = c, at(x), pixels, -1, 1, 1, 4 * c, 2, 4 * c * pixels
         strides = taps, 4 * c * taps, 4 * c
-        convolve = machine_code(depthwise_rows.PARAMETERS, depthwise_rows.convolve(variant, shape))
+        convolve = machine_code(depthwise_strips.PARAMETERS, depthwise_strips.convolve(variant, shape))
         convolve(0, -(-pixels // variant.pixels), pixels, *common, at(w), *strides, at(out), 4 * c, 0)
         close(out, expected, 6)
-        correlate = machine_code(depthwise_rows.PARAMETERS, depthwise_rows.correlate(variant, shape))
+        correlate = machine_code(depthwise_strips.PARAMETERS, depthwise_strips.correlate(variant, shape))
         correlate(0, pixels // variant.pixels, pixels, *common, at(total), *strides, at(dy), 4 * c, 0)
         close(total, dw, pixels)
 

@@ -295,8 +295,8 @@ def test_values_that_live_at_one_time_never_overlap(spans):
 def test_a_pattern_says_what_a_line_must_be():
     with pytest.raises(ValueError, match="outputs = kernel"):
         program.patterns.parse("y = 3")
-    line = program.patterns.parse("y, i = max_halve(x, (2, 3))")[0]
-    assert (line.outs, line.kernel, line.args) == (("y", "i"), "max_halve", ("x", (2, 3)))
+    line = program.patterns.parse("y, i = max_pool_2x2(x, (2, 3))")[0]
+    assert (line.outs, line.kernel, line.args) == (("y", "i"), "max_pool_2x2", ("x", (2, 3)))
 
 
 def test_a_run_that_makes_no_sense_without_computing_is_computed():

@@ -13,7 +13,7 @@ from numba import prange
 import tinymed
 from tinymed import dispatch, models
 from tinymed.cli import warmup
-from tinymed.cpu import generated
+from tinymed.cpu.compiler import llvm_functions
 
 NETWORK = ("mtann", 4)  # of few kernels that compile quickly
 
@@ -112,17 +112,17 @@ def test_nothing_is_compiled_at_import(tmp_path):
 
 def test_another_source_is_another_cache(tmp_path, monkeypatch):
     """Stale machine code cannot be loaded: sources and options name the folder."""
-    from tinymed.cpu import jit
+    from tinymed.cpu.compiler import cache
 
-    before = jit.cache_directory()
-    monkeypatch.setattr(jit, "FAST", jit.FAST | {"nnan"})
-    jit.cache_directory.cache_clear()
+    before = cache.cache_directory()
+    monkeypatch.setattr(cache, "FAST", cache.FAST | {"nnan"})
+    cache.cache_directory.cache_clear()
     try:
-        assert jit.cache_directory() != before
+        assert cache.cache_directory() != before
     finally:
         monkeypatch.undo()
-        jit.cache_directory.cache_clear()
-    assert jit.cache_directory() == before
+        cache.cache_directory.cache_clear()
+    assert cache.cache_directory() == before
 
 
 class TestAhead:
@@ -131,40 +131,42 @@ class TestAhead:
     def test_types_are_described(self):
         from numba import typeof
 
-        from tinymed.cpu import ahead
+        from tinymed.cpu.compiler import precompile
 
         x = np.zeros((2, 3), np.float32)
         arguments = x, x[:, ::2], x.astype(np.uint8), np.float32(1), 3, True, None, ((1, 2), (3, 4)), (1, np.float64(2))
         kinds = tuple(map(typeof, arguments))
-        assert ahead.decode(json.loads(json.dumps(ahead.encode(kinds)))) == kinds
+        assert precompile.decode(json.loads(json.dumps(precompile.encode(kinds)))) == kinds
         with pytest.raises(ValueError, match="cannot be described"):
-            ahead.encode(typeof(1j))
+            precompile.encode(typeof(1j))
 
     def test_what_another_process_leaves_is_done_here(self, tmp_path):
         """A job is lost with the process that had it, or that never started."""
         jobs = """
 import json, sys
 from tinymed import dispatch
-from tinymed.cpu import ahead
+from tinymed.cpu.compiler import precompile
 dispatch.table("numba")
-kinds = tuple(map(ahead.decode, [{{"dtype": "float32", "ndim": 1, "layout": "C", "readonly": False, "aligned": True}}]))
-jobs = [ahead.Job(name, False, (kinds * 2,), 1) for name in ("relu_forward", "neg", "exp_forward")]
+array = {{"dtype": "float32", "ndim": 1, "layout": "C", "readonly": False, "aligned": True}}
+kinds = tuple(map(precompile.decode, [array]))
+jobs = [precompile.Job(name, False, (kinds * 2,), 1) for name in ("relu_forward", "neg", "exp_forward")]
 {spoil}
-print(json.dumps(sorted(b.kernel for b in ahead.build(jobs, 2))))
+print(json.dumps(sorted(b.kernel for b in precompile.build(jobs, 2))))
 """
         spoils = (
             "sys.executable = 'no such program'",
-            "ahead.__name__ = 'no_such_module'",
-            "ahead.encode = lambda kinds: 'a signature that makes no sense'",
+            "precompile.__name__ = 'no_such_module'",
+            "precompile.encode = lambda kinds: 'a signature that makes no sense'",
         )
         for spoil in spoils:
             assert python(tmp_path, "-c", jobs.format(spoil=spoil)) == ["exp_forward", "neg", "relu_forward"]
 
     def test_a_helper_called_from_python_is_python(self):
-        from tinymed.cpu import conv_weight, microkernel
+        from tinymed.cpu.convolution import direct_weight
+        from tinymed.cpu.simd import vectors
 
-        assert microkernel.ceil_div(7, 2) == 4
-        assert conv_weight.weight_cuts(2, 8, 8, 16, 100) == conv_weight.weight_cuts.py_func(2, 8, 8, 16, 100)
+        assert vectors.ceil_div(7, 2) == 4
+        assert direct_weight.weight_cuts(2, 8, 8, 16, 100) == direct_weight.weight_cuts.py_func(2, 8, 8, 16, 100)
 
 
 def users_sum(y, x):
@@ -250,4 +252,4 @@ def test_a_kernel_brings_the_generated_functions_that_it_calls_and_no_others(tmp
 def test_each_generated_function_is_found_from_a_kernel():
     """One that `needed` overlooks would have no address where it is called."""
     kernels = [k for (name, _), k in dispatch.implementations.items() if name == "numba" and k.compiled_kind]
-    assert frozenset().union(*(generated.needed(k.fn) for k in kernels)) == set(generated.functions)
+    assert frozenset().union(*(llvm_functions.required(k.fn) for k in kernels)) == set(llvm_functions.functions)

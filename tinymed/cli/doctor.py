@@ -155,10 +155,12 @@ def cuda_build() -> dict[str, str]:
 def kernel_cache() -> dict[str, str]:
     """Where compiled kernels lie, and how much room they take."""
     try:
-        from ..cpu.jit import cache_directory
+        from ..cpu.compiler.cache import cache_directory
     except ImportError as error:
         return {"path": f"none ({error})"}
-    folder: Path = cache_directory()
+    folder = cache_directory()
+    if folder is None:
+        return {"path": "none that can be written, so each process compiles anew; TINYMED_CACHE names another"}
     count, size = contents(folder)
     found = {"path": str(folder), "size": f"{size:.1f} MiB in {count} files"}
     if not count:

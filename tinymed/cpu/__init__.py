@@ -1,26 +1,14 @@
 """The `numba` backend: compiled loops under the same family names as `tinymed.ops`.  Imported at first use."""
 
-from collections.abc import Sequence
-from typing import Any
-
 from . import (
     activations,
     adaptive_pool,
-    algorithms,
+    canonical,
     conv,
-    conv3d,
-    conv_packed,
     conv_transpose,
-    conv_weight,
-    cross_entropy,
-    depthwise,
     dropout,
     elementwise,
-    fused_conv,
-    fused_norm,
-    fused_norm_relu,
-    fused_pool,
-    fused_unpool,
+    fused,
     gated,
     group_norm,
     join,
@@ -28,69 +16,57 @@ from . import (
     matmul,
     norm,
     optim,
-    optim_flat,
     pad,
-    plain_conv,
     pool,
-    pool3d,
     reduce,
     resample,
     response_norm,
     smooth,
     softmax,
-    transpose,
     unary,
-    winner_weight,
+)
+from .compiler import compile_kernel, ready
+from .compiler.precompile import prepare
+from .convolution import (
+    choose,
+    conv3d,
+    depthwise,
+    direct,
+    direct_weight,
+    filters,
+    naive,
+    packed_weight,
     winograd,
     winograd_weight,
 )
-from .ahead import prepare
-from .jit import compile_kernel
-
-
-def ready(compiled: Any, arguments: Sequence[Any]) -> Any:
-    """A kernel's machine code for arguments of these types, after a call with them.
-
-    Numba's dispatcher looks for it by the type of each argument at every call, for a tuple of sizes in half a
-    microsecond; arguments of one plan always have the same types.
-    """
-    if not hasattr(compiled, "overloads"):
-        return compiled
-    found = compiled.overloads.get(tuple([compiled.typeof_pyval(a) for a in arguments]))
-    return compiled if found is None else found.entry_point
-
 
 __all__ = [
     "activations",
     "adaptive_pool",
-    "algorithms",
+    "canonical",
+    "choose",
     "compile_kernel",
     "conv",
     "conv3d",
-    "conv_packed",
     "conv_transpose",
-    "conv_weight",
-    "cross_entropy",
     "depthwise",
+    "direct",
+    "direct_weight",
     "dropout",
     "elementwise",
-    "fused_conv",
-    "fused_norm",
-    "fused_norm_relu",
-    "fused_pool",
-    "fused_unpool",
+    "filters",
+    "fused",
     "gated",
     "group_norm",
     "join",
     "loss",
     "matmul",
+    "naive",
     "norm",
     "optim",
-    "optim_flat",
+    "packed_weight",
     "pad",
-    "plain_conv",
     "pool",
-    "pool3d",
     "prepare",
     "ready",
     "reduce",
@@ -98,9 +74,7 @@ __all__ = [
     "response_norm",
     "smooth",
     "softmax",
-    "transpose",
     "unary",
-    "winner_weight",
     "winograd",
     "winograd_weight",
 ]

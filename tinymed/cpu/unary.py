@@ -7,8 +7,8 @@ import numpy as np
 from numba import prange
 
 from ..dispatch import kernel
-from .jit import inline
-from .smooth import exp_parts, log
+from .compiler.jit import inline
+from .simd.elementary import exp_parts, log
 
 f4, i4 = np.float32, np.int32
 

@@ -291,7 +291,7 @@ MAX_POOL = Ladder(
     (
         own("max_pool_1_naive"),
         own("max_pool_2_coalesced"),
-        Rung("max_halve", "max_halve_kernelILi4E", "pool.cu", lambda *problem: problem, "max_halve"),
+        Rung("max_pool_2x2", "max_pool_2x2_kernelILi4E", "pool.cu", lambda *problem: problem, "max_pool_2x2"),
     ),
     lambda rng, n, c, h, w: (normal(rng, n, c, h, w), (h // 2, w // 2)),
     (1, 64, 16, 16),

@@ -2,8 +2,8 @@
 
     pattern("relu + pool", '''
         y = relu_forward(x)
-        p, i = max_halve(y, size)
-    ''', "p, i = relu_max_halve(x, size)", backend="numba")
+        p, i = max_pool_2x2(y, size)
+    ''', "p, i = relu_max_pool_2x2(x, size)", backend="numba")
 
 The left side is what the right side computes: its definition and its test.  Names stand for arrays or numbers, the
 same name for the same; literals must be equal.  Lines may lie anywhere in the program, in any order that data flow
@@ -60,10 +60,10 @@ class Pattern(NamedTuple):
         return list(dict.fromkeys(a for line in self.left for a in line.args if isinstance(a, Name) and a not in made))
 
 
-PATTERNS: list[Pattern] = []
+PATTERNS: list[Pattern] = []  # in the order in which they are tried
 
 
-def pattern(
+def define(
     note: str,
     left: str,
     right: str,
@@ -72,14 +72,24 @@ def pattern(
     when: Callable[[Env], bool] | None = None,
     samples: Callable[[Any], Env] | None = None,
 ) -> Pattern:
-    """Declare a rewrite; see the module's docstring.
+    """Return a rewrite, which takes effect once it is declared; see the module's docstring.
 
     backend: whose kernels the right side names; "" where it is true on every backend.  when: variables -> whether to
-    rewrite.  samples: draw -> the left side's inputs, for the tests.  Patterns are tried in the order declared.
+    rewrite.  samples: draw -> the left side's inputs, for the tests.
     """
-    declared = Pattern(note, parse(left), parse(right), backend, when, samples)
-    PATTERNS.append(declared)
-    return declared
+    return Pattern(note, parse(left), parse(right), backend, when, samples)
+
+
+def declare(*patterns: Pattern) -> None:
+    """Try these patterns from now on, in this order and after those declared before."""
+    PATTERNS.extend(patterns)
+
+
+def pattern(note: str, left: str, right: str, **how: Any) -> Pattern:
+    """Define a rewrite and declare it."""
+    defined = define(note, left, right, **how)
+    declare(defined)
+    return defined
 
 
 def parse(text: str) -> tuple[Line, ...]:
