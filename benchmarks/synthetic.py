@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import peers
 
 from tinymed.cli.training import completed, draft
 from tinymed.data import Dataset
@@ -80,7 +81,6 @@ def main() -> None:
 
     report["threads"] = numba.get_num_threads()
     print(json.dumps(report, indent=1))
-    OUT.parent.mkdir(exist_ok=True)
     peers.save(OUT, report)
     assert report["random_forest"]["accuracy"] <= 0.75
     assert report["dcnn"]["accuracy"] >= 0.95

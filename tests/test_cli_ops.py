@@ -14,7 +14,7 @@ from tinymed.cli.bench import Row
 
 # Reference only, so that nothing is compiled.  FACTOR is 2, or 2.02: a gradient that is wrong by one per cent.
 OWN_OP = '''
-from tinymed.backend import kernel
+from tinymed.dispatch import kernel
 from tinymed.tape import Op
 
 @kernel(out=lambda x: [x.shape], flops=lambda x: 2 * x.size)

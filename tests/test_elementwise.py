@@ -251,12 +251,12 @@ def test_arithmetic_is_native(backend_name):
     """Equal shapes, numbers on either side, broadcasting: none falls back, and division by 0 does not raise."""
     if backend_name != "numba":
         pytest.skip("only numba has compiled kernels")
-    before = tm.backend.record("numba")
+    before = tm.dispatch.record("numba")
     a, b = tm.ones(4, 3, requires_grad=True), tm.tensor([0.0, 1.0, 2.0], requires_grad=True)
     y = ((a + b) * 2 - 1) / b - (1 - a) * (3 / a) + (-b)
     y.sum().backward()
-    after = tm.backend.record("numba")
-    native = set(tm.backend.table("numba").native)
+    after = tm.dispatch.record("numba")
+    native = set(tm.dispatch.table("numba").native)
     fell_back = {n for n in native if after.get(n, (0, 0))[1] > before.get(n, (0, 0))[1]}
     assert not fell_back
     assert np.isinf(y.numpy()[0, 0])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinymed import backend
+from tinymed import dispatch
 
 pytest.importorskip("onnx", reason="onnx is not installed: pip install '.[test]'")
 
@@ -96,14 +96,14 @@ def failures(group: str) -> dict[str, str]:
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_listed_case_passes(group):
     """On the reference kernels: what is tested is the mapping; other kernels have tests of their own."""
-    with backend.use_backend("numpy"):
+    with dispatch.use_backend("numpy"):
         assert failures(group) == {}
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_listed_case_passes_compiled(group):
-    with backend.use_backend("numba"):
+    with dispatch.use_backend("numba"):
         assert failures(group) == {}
 
 

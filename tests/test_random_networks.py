@@ -13,14 +13,14 @@ from conftest import absence
 import tinymed
 import tinymed.nn
 import tinymed.optim
-from tinymed import backend
+from tinymed import dispatch
 from tinymed.program import verify
 
 torch = pytest.importorskip("torch", reason="PyTorch is the oracle: pip install '.[test]'")
 
 FEW, MANY = 12, 500
 CAPTURED_FEW, CAPTURED_MANY = 16, 1000
-BACKENDS = [name for name in ("numba", "loops", "emulated") if name in backend.BACKENDS and not absence(name)]
+BACKENDS = [name for name in ("numba", "loops", "emulated") if name in dispatch.BACKENDS and not absence(name)]
 STEPS = 4
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from . import backend, device, random
+from . import device, dispatch, random
 from .draw import Constant
 from .tape import Node, Op, walk
 from .tensor import Tensor
@@ -214,11 +214,11 @@ def compare_backends(
     array it occurs in}.
     """
     rtol = rtol if rtol is not None else 2e-5 if dtype == np.float32 else 1e-11
-    with backend.use_backend("numpy"):
+    with dispatch.use_backend("numpy"):
         true = results(fn, inputs, np.float64, seed)
     errors: dict[str, float] = {}
-    for name in backends or [b for b in backend.BACKENDS if not backend.absence(b)]:
-        with backend.use_backend(name):
+    for name in backends or [b for b in dispatch.BACKENDS if not dispatch.absence(b)]:
+        with dispatch.use_backend(name):
             ours = results(fn, inputs, dtype, seed)
         errors[name] = compare(ours, true, rtol, name)
     return errors

@@ -7,7 +7,9 @@ import numpy as np
 
 from . import device as devices
 from . import random, tape
+from .absent import missing
 from .ops.methods import Methods
+from .ops.promotion import result_type
 from .tape import Node
 
 
@@ -39,8 +41,11 @@ class Tensor(Methods):
         """Whether no op on the tape made it."""
         return self.op is None
 
+    def __getattr__(self, name: str) -> Any:
+        raise missing("tinymed.Tensor", name)
+
     def __repr__(self) -> str:
-        tape.reading("repr")
+        tape.host_read("repr")
         body = np.array2string(devices.move(self.array, "cpu"), separator=", ", prefix="tensor(")
         tail = f", op={type(self.op).__name__}" if self.op else ", requires_grad=True" if self.requires_grad else ""
         kind = "" if self.dtype in (np.float32, np.int64, np.bool_) else f", dtype={self.dtype}"
@@ -78,14 +83,18 @@ class Tensor(Methods):
         self.requires_grad = requires_grad
         return self
 
-    def register_hook(self, hook: Any) -> None:
-        """Call hook(gradient) when this tensor's gradient is known; what it returns, if anything, replaces it."""
+    def register_hook(self, hook: Any) -> tape.Handle:
+        """Call hook(gradient) when this tensor's gradient is known; what it returns, if anything, replaces it.
+
+        Returns a handle whose remove() takes this hook off, and that is a context for a hook of a block.
+        """
         if not self.requires_grad:
             raise RuntimeError("register_hook: the tensor does not require a gradient")
         if self.op is not None:
-            self.op.hook(self.index, hook)
-        else:
-            self.hooks = [*(self.hooks or []), hook]
+            return self.op.hook(self.index, hook)
+        if self.hooks is None:
+            self.hooks = {}
+        return tape.Handle(self.hooks, hook)
 
     def retain_grad(self) -> None:
         """Keep the gradient of a tensor that is not a leaf, in .grad."""
@@ -112,7 +121,7 @@ class Tensor(Methods):
 
     def numpy(self) -> np.ndarray:
         """The values as a NumPy array that shares memory; read-only while the tape needs them."""
-        tape.reading("numpy")
+        tape.host_read("numpy")
         a = self.array if isinstance(self.array, np.ndarray) else self.array.get()
         if self.requires_grad or self.version.held:
             a = a.view()
@@ -123,12 +132,12 @@ class Tensor(Methods):
         """The only element, as a Python number."""
         if self.array.size != 1:
             raise ValueError(f"item: needs a tensor of one element, this one has shape {list(self.shape)}")
-        tape.reading("item")
+        tape.host_read("item")
         return self.array.item()
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers."""
-        tape.reading("tolist")
+        tape.host_read("tolist")
         return self.array.tolist()
 
     def __float__(self) -> float:
@@ -256,7 +265,7 @@ def full(
     shape: Sequence[int], value: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
     """A tensor filled with one value."""
-    return filled(tuple(shape), value, dtype or tape.result_type(value), device, requires_grad)
+    return filled(tuple(shape), value, dtype or result_type(value), device, requires_grad)
 
 
 def zeros_like(input: Tensor, dtype: Any = None, device: str | None = None) -> Tensor:
@@ -276,7 +285,7 @@ def full_like(input: Tensor, value: Any, dtype: Any = None, device: str | None =
 
 def arange(*limits: Any, dtype: Any = None, device: str | None = None) -> Tensor:
     """start (0), start + step, ... below stop."""
-    return made(np.arange(*limits, dtype=dtype or tape.result_type(*limits)), device)
+    return made(np.arange(*limits, dtype=dtype or result_type(*limits)), device)
 
 
 def randn(*shape: Any, seed: int | None = None, device: str | None = None, requires_grad: bool = False) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 from .. import check as checks
-from ..backend import BACKENDS, Table, absence, table, use_backend
+from ..dispatch import BACKENDS, Table, absence, table, use_backend
 from ..draw import Draw
 from ..tape import Op
 from .app import FAILED, app, examples
@@ -102,7 +102,9 @@ def backends(op: type[Op], name: str, args: tuple[Any, ...], seed: int) -> str:
 
 def calls(t: Table) -> tuple[int, int]:
     """Native and fallback calls so far."""
-    return sum(launch.native for launch in t.launches.values()), sum(launch.fallback for launch in t.launches.values())
+    return sum(dispatcher.native for dispatcher in t.dispatchers.values()), sum(
+        dispatcher.fallback for dispatcher in t.dispatchers.values()
+    )
 
 
 def oracle(op: type[Op], args: tuple[Any, ...], seed: int) -> str:

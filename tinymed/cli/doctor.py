@@ -119,15 +119,17 @@ def blas() -> dict[str, str]:
 
 def backends() -> dict[str, str]:
     """Each backend: how many kernels it has of its own, or why it is absent."""
-    from .. import backend, ops  # noqa: F401  (ops declares the kernels)
+    from .. import dispatch, ops  # noqa: F401  (ops declares the kernels)
 
     result = {}
-    for name, entry in backend.BACKENDS.items():
-        if why := backend.absence(name):
+    for name, entry in dispatch.BACKENDS.items():
+        if why := dispatch.absence(name):
             result[name] = f"absent: {why}"
             continue
-        own = sum(1 for where, _ in backend.implementations if where == entry.chain[0])
-        result[name] = f"present, {own} kernels of its own" + (", the default" if name == backend.DEFAULT else "")
+        own = sum(1 for where, _ in dispatch.implementations if where == entry.chain[0])
+        result[name] = f"present, {own} kernels of its own" + (
+            ", the default" if name == dispatch.declare.DEFAULT else ""
+        )
     return result
 
 
@@ -153,10 +155,12 @@ def cuda_build() -> dict[str, str]:
 def kernel_cache() -> dict[str, str]:
     """Where compiled kernels lie, and how much room they take."""
     try:
-        from ..cpu.jit import cache_directory
+        from ..cpu.compiler.cache import cache_directory
     except ImportError as error:
         return {"path": f"none ({error})"}
-    folder: Path = cache_directory()
+    folder = cache_directory()
+    if folder is None:
+        return {"path": "none that can be written, so each process compiles anew; TINYMED_CACHE names another"}
     count, size = contents(folder)
     found = {"path": str(folder), "size": f"{size:.1f} MiB in {count} files"}
     if not count:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import check
-from ..backend import (
+from ..dispatch import (
     BACKENDS,
     REFERENCE,
+    Dispatcher,
     Kernel,
-    Launch,
     Observer,
     absence,
     implementations,
@@ -90,9 +90,9 @@ class Names(Observer):
     def __init__(self) -> None:
         self.found: list[str] = []
 
-    def before(self, launch: Launch, kernel: Kernel, args: Any) -> None:
-        if launch.name not in self.found:
-            self.found.append(launch.name)
+    def before(self, dispatcher: Dispatcher, kernel: Kernel, args: Any) -> None:
+        if dispatcher.name not in self.found:
+            self.found.append(dispatcher.name)
 
 
 def kernels_of(op: type[Op], samples: int = 12) -> list[str]:

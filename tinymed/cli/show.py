@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..backend import Kernel
+from ..dispatch import Kernel
 from ..tape import Op
 from .app import app, examples
 from .ops import find, implementations_of, kernels_of, parts_of

@@ -6,15 +6,15 @@ import numpy as np
 from llvmlite import ir
 from numba import prange
 
-from ..backend import kernel
-from .caches import FAR
-from .jit import serial
-from .microkernel import LANES, TASKS, Vectors, address, ceil_div
-from .norm_passes import above_zero, row_pass, where_above
-from .philox import BLOCKS, WORDS, draw, take_ticket
+from ..dispatch import kernel
+from .arguments import channels
+from .compiler.jit import serial
+from .simd.partition import STRIP, piece, pieces
+from .simd.passes import above_zero, row_pass, where_above
+from .simd.philox import BLOCKS, WORDS, draw, take_ticket
+from .simd.vectors import Vectors, address
 
 f4, f8 = np.float32, np.float64
-GRAIN, STRIP = 4096, 1024  # numbers of a piece of a pass at least; numbers that one strip of constants serves
 
 
 def clamp(v: Vectors, x: ir.Value, low: ir.Value, high: ir.Value) -> ir.Value:
@@ -41,20 +41,6 @@ pass_clamp = row_pass("clamp", "x", "y", "low high", "", lambda v, *args: ((clam
 pass_within = row_pass("within", "dy y", "dx", "low high", "", lambda v, *args: ((within(v, *args),), ()))
 
 
-@serial
-def pieces(y: Any) -> Any:
-    """How many pieces a pass is cut into."""
-    return max(1, min(TASKS, y.size // GRAIN))
-
-
-@serial
-def piece(t: Any, y: Any) -> Any:
-    """(bytes before piece t, its numbers, whether it is written past the caches): whole vectors but for the last."""
-    vectors, parts = ceil_div(y.size, LANES), pieces(y)
-    low, high = t * vectors // parts * LANES, min(y.size, (t + 1) * vectors // parts * LANES)
-    return 4 * low, high - low, 4 * y.size >= 4 * FAR
-
-
 def strip_of_one(*_: Any) -> list[Any]:
     """A strip for a number."""
     return [(1, STRIP)]
@@ -69,16 +55,16 @@ def strip_of_two(*_: Any) -> list[Any]:
 def relu_forward(y: Any, x: Any) -> None:
     """y = max(x, 0)."""
     for t in prange(pieces(y)):
-        at, size, far = piece(t, y)
-        pass_relu(size, 0, STRIP, address(x) + at, address(y) + at, 0, 0, far)
+        at, size, nontemporal = piece(t, y)
+        pass_relu(size, 0, STRIP, address(x) + at, address(y) + at, 0, 0, nontemporal)
 
 
 @kernel(backend="numba", flat="dx dy y")
 def relu_backward(dx: Any, dy: Any, y: Any) -> None:
     """dx = dy where y > 0, else 0."""
     for t in prange(pieces(y)):
-        at, size, far = piece(t, y)
-        pass_relu_gradient(size, 0, STRIP, address(dy) + at, address(y) + at, address(dx) + at, 0, 0, far)
+        at, size, nontemporal = piece(t, y)
+        pass_relu_gradient(size, 0, STRIP, address(dy) + at, address(y) + at, address(dx) + at, 0, 0, nontemporal)
 
 
 @kernel(backend="numba", flat="y x", work=strip_of_one)
@@ -86,8 +72,8 @@ def leaky_relu_forward(y: Any, map: Any, x: Any, slope: Any) -> None:
     """y = x where x > 0, else slope x."""
     map[0] = slope
     for t in prange(pieces(y)):
-        at, size, far = piece(t, y)
-        pass_leaky(size, 0, STRIP, address(x) + at, address(x) + at, address(y) + at, address(map), 0, far)
+        at, size, nontemporal = piece(t, y)
+        pass_leaky(size, 0, STRIP, address(x) + at, address(x) + at, address(y) + at, address(map), 0, nontemporal)
 
 
 @kernel(backend="numba", flat="dx dy x", work=strip_of_one)
@@ -95,8 +81,8 @@ def leaky_relu_backward(dx: Any, map: Any, dy: Any, x: Any, slope: Any) -> None:
     """dx = dy where x > 0, else slope dy."""
     map[0] = slope
     for t in prange(pieces(x)):
-        at, size, far = piece(t, x)
-        pass_leaky(size, 0, STRIP, address(dy) + at, address(x) + at, address(dx) + at, address(map), 0, far)
+        at, size, nontemporal = piece(t, x)
+        pass_leaky(size, 0, STRIP, address(dy) + at, address(x) + at, address(dx) + at, address(map), 0, nontemporal)
 
 
 @kernel(backend="numba", flat="y x", work=strip_of_two)
@@ -104,8 +90,8 @@ def hardtanh_forward(y: Any, map: Any, x: Any, low: Any, high: Any) -> None:
     """y = min(max(x, low), high)."""
     map[0], map[1] = low, high
     for t in prange(pieces(y)):
-        at, size, far = piece(t, y)
-        pass_clamp(size, 0, STRIP, address(x) + at, address(y) + at, address(map), 0, far)
+        at, size, nontemporal = piece(t, y)
+        pass_clamp(size, 0, STRIP, address(x) + at, address(y) + at, address(map), 0, nontemporal)
 
 
 @kernel(backend="numba", flat="dx dy y", work=strip_of_two)
@@ -113,8 +99,8 @@ def hardtanh_backward(dx: Any, map: Any, dy: Any, y: Any, low: Any, high: Any) -
     """dx = dy where low < y < high, else 0."""
     map[0], map[1] = low, high
     for t in prange(pieces(y)):
-        at, size, far = piece(t, y)
-        pass_within(size, 0, STRIP, address(dy) + at, address(y) + at, address(dx) + at, address(map), 0, far)
+        at, size, nontemporal = piece(t, y)
+        pass_within(size, 0, STRIP, address(dy) + at, address(y) + at, address(dx) + at, address(map), 0, nontemporal)
 
 
 # ----------------------------------------------------------------------------------------------------- parametric
@@ -158,11 +144,6 @@ def chunk_work(dy: Any, *_: Any) -> list[Any]:
     return [((max(1, min(64, rows // 256)), channels(dy)), np.float64)]
 
 
-def channels(x: Any) -> int:
-    """The length of a row."""
-    return int(x.shape[1] if x.ndim > 1 else x.size)
-
-
 @kernel(backend="numba", rows="dx dy x", work=chunk_work)
 def prelu_backward(dx: Any, dweight: Any, totals: Any, dy: Any, x: Any, weight: Any) -> None:
     """dx = dy where x > 0, else weight[c] dy;  dweight = sum of x dy where x <= 0, by chunks of rows."""
@@ -188,7 +169,7 @@ def slope_of(word: Any, lower: Any, width: Any) -> Any:
 
 
 @serial
-def lean(y: Any, v: Any, x: Any, words: Any, lower: Any, width: Any) -> None:
+def apply_slopes(y: Any, v: Any, x: Any, words: Any, lower: Any, width: Any) -> None:
     """y = v where x > 0, else v times the slope of its word.  The four lanes of a block are four neighbours."""
     w0, w1, w2, w3 = words[0], words[1], words[2], words[3]
     whole, one = x.size // 4, f4(1)
@@ -206,13 +187,15 @@ def lean(y: Any, v: Any, x: Any, words: Any, lower: Any, width: Any) -> None:
 
 
 @serial
-def lean_part(y: Any, v: Any, x: Any, words: Any, part: Any, parts: Any, ticket: Any, lower: Any, width: Any) -> None:
+def apply_slopes_part(
+    y: Any, v: Any, x: Any, words: Any, part: Any, partitions: Any, ticket: Any, lower: Any, width: Any
+) -> None:
     """One of several pieces of a draw."""
     count = (x.size + WORDS - 1) // WORDS
-    for b in range(part * count // parts, (part + 1) * count // parts):
+    for b in range(part * count // partitions, (part + 1) * count // partitions):
         draw(words, b * BLOCKS, ticket)
         a, e = b * WORDS, (b + 1) * WORDS
-        lean(y[a:e], v[a:e], x[a:e], words, lower, width)
+        apply_slopes(y[a:e], v[a:e], x[a:e], words, lower, width)
 
 
 @kernel(backend="numba", rows="y x", work=words_work)
@@ -221,7 +204,7 @@ def rrelu_forward(y: Any, ticket: Any, words: Any, x: Any, state: Any, lower: An
     take_ticket(ticket, state)
     xs, ys = x.reshape(x.size), y.reshape(y.size)
     for part in prange(words.shape[0]):
-        lean_part(ys, xs, xs, words[part], part, words.shape[0], ticket, lower, upper - lower)
+        apply_slopes_part(ys, xs, xs, words[part], part, words.shape[0], ticket, lower, upper - lower)
 
 
 @kernel(backend="numba", rows="dx dy x", work=words_work)
@@ -229,4 +212,4 @@ def rrelu_backward(dx: Any, words: Any, dy: Any, x: Any, ticket: Any, lower: Any
     """dx = dy where x > 0, else a dy, with the slopes a that the ticket draws again."""
     xs, dys, dxs = x.reshape(x.size), dy.reshape(dy.size), dx.reshape(dx.size)
     for part in prange(words.shape[0]):
-        lean_part(dxs, dys, xs, words[part], part, words.shape[0], ticket, lower, upper - lower)
+        apply_slopes_part(dxs, dys, xs, words[part], part, words.shape[0], ticket, lower, upper - lower)

@@ -6,11 +6,11 @@ import numpy as np
 from numba import prange, types
 from numba.extending import overload
 
-from ..backend import is_single, kernel
+from ..dispatch import is_single, kernel
 from ..ops.broadcast import broadcast_axes
-from .activations import STRIP, piece, pieces
-from .microkernel import address
-from .norm_passes import row_pass
+from .simd.partition import STRIP, piece, pieces
+from .simd.passes import row_pass
+from .simd.vectors import address
 
 
 def alike(*inputs: Any) -> bool:
@@ -41,8 +41,8 @@ pass_add = row_pass("add", "a b", "y", "", "", lambda v, a, b: ((v.b.fadd(a, b),
 
 def add_piece(y: Any, a: Any, b: Any, t: Any) -> None:
     """Piece t of y = a + b, of arrays."""
-    start, size, far = piece(t, y)
-    pass_add(size, 0, STRIP, address(a) + start, address(b) + start, address(y) + start, 0, 0, far)
+    start, size, nontemporal = piece(t, y)
+    pass_add(size, 0, STRIP, address(a) + start, address(b) + start, address(y) + start, 0, 0, nontemporal)
 
 
 def add_number(y: Any, a: Any, b: Any, t: Any) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
-from .jit import inline
-from .smooth import exp, sigmoid
+from ..dispatch import kernel
+from .compiler.jit import inline
+from .simd.elementary import exp, sigmoid
 
 f4 = np.float32
 HALF_ROOT, DENSITY = f4(np.sqrt(0.5)), f4(1 / np.sqrt(2 * np.pi))

@@ -8,20 +8,16 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from ..ops.pool import winner_shapes
-from .jit import serial
+from .arguments import images, volumes
+from .compiler.jit import serial
 
 f4 = np.float32
 NARROW = 8  # channels, below which a loop over them costs more than it gains
 
 
-def takes(x: Any, *_: Any) -> bool:
-    """What the loops can run on: float32 images."""
-    return bool(x.ndim == 4 and x.dtype.char == "f")
-
-
-def halves(kernel: Any, stride: Any, before: Any, dilation: Any, space: Any, size: Any) -> bool:
+def is_2x2(kernel: Any, stride: Any, before: Any, dilation: Any, space: Any, size: Any) -> bool:
     """Whether windows are 2 x 2 at stride 2, inside the image: most networks' only pooling."""
     plain = kernel == stride == (2, 2) and before == (0, 0) and dilation == (1, 1)
     return bool(plain and 2 * size[0] <= space[0] and 2 * size[1] <= space[1])
@@ -30,26 +26,26 @@ def halves(kernel: Any, stride: Any, before: Any, dilation: Any, space: Any, siz
 # ---------------------------------------------------------------------------------------------------- maximum
 
 
-@kernel(backend="numba", choice=True, when=takes)
+@kernel(backend="numba", choice=True, when=lambda x, *_: images(x))
 def max_pool2d_forward(k: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any) -> Any:
     """The loop for 2 x 2 windows, or the one for any."""
-    if halves(kernel, stride, before, dilation, x.shape[2:], size):
-        return k.max_halve(x, size)
+    if is_2x2(kernel, stride, before, dilation, x.shape[2:], size):
+        return k.max_pool_2x2(x, size)
     return k.max_window(x, kernel, stride, before, dilation, size)
 
 
-@kernel(backend="numba", choice=True, when=takes)
+@kernel(backend="numba", choice=True, when=lambda x, *_: images(x))
 def max_pool2d_backward(
     k: Any, dy: Any, index: Any, x_shape: Any, kernel: Any, stride: Any, before: Any, dilation: Any
 ) -> Any:
-    """max_halve_backward for 2 x 2 windows at stride 2, else max_window_backward."""
-    if halves(kernel, stride, before, dilation, x_shape[2:], dy.shape[2:]):
-        return k.max_halve_backward(dy, index, x_shape)
+    """max_pool_2x2_backward for 2 x 2 windows at stride 2, else max_window_backward."""
+    if is_2x2(kernel, stride, before, dilation, x_shape[2:], dy.shape[2:]):
+        return k.max_pool_2x2_backward(dy, index, x_shape)
     return k.max_window_backward(dy, index, x_shape, kernel, stride, before, dilation)
 
 
 @serial
-def wins(value: Any, best: Any) -> Any:
+def exceeds(value: Any, best: Any) -> Any:
     """Whether a value replaces the best so far: the first of equals stays, a NaN wins."""
     return (value > best) | (value != value)
 
@@ -57,7 +53,7 @@ def wins(value: Any, best: Any) -> Any:
 @kernel(
     backend="numba", image="y index x", out=lambda x, size: winner_shapes(x, (2, 2), size), flops=lambda x, size: x.size
 )
-def max_halve(y: Any, index: Any, x: Any, size: Any) -> None:
+def max_pool_2x2(y: Any, index: Any, x: Any, size: Any) -> None:
     """y, index = the largest of the four pixels of each 2 x 2 window, and which (0, 1 / 2, 3) it was."""
     n, h, w, c = y.shape
     for t in prange(n * h):
@@ -66,20 +62,20 @@ def max_halve(y: Any, index: Any, x: Any, size: Any) -> None:
             for k in range(c):
                 best, first = x[b, 2 * i, 2 * j, k], np.uint8(0)
                 value = x[b, 2 * i, 2 * j + 1, k]
-                if wins(value, best):
+                if exceeds(value, best):
                     best, first = value, np.uint8(1)
                 value = x[b, 2 * i + 1, 2 * j, k]
-                if wins(value, best):
+                if exceeds(value, best):
                     best, first = value, np.uint8(2)
                 value = x[b, 2 * i + 1, 2 * j + 1, k]
-                if wins(value, best):
+                if exceeds(value, best):
                     best, first = value, np.uint8(3)
                 y[b, i, j, k] = best
                 index[b, i, j, k] = first
 
 
 @kernel(backend="numba", image="dx dy index", out=lambda dy, index, x_shape: [x_shape], flops=lambda dy, *_: dy.size)
-def max_halve_backward(dx: Any, dy: Any, index: Any, x_shape: Any) -> None:
+def max_pool_2x2_backward(dx: Any, dy: Any, index: Any, x_shape: Any) -> None:
     """dx = dy at the pixel that won its 2 x 2 window, 0 at the others and in a last odd row or column."""
     n, h, w, c = dy.shape
     height, pairs = dx.shape[1], (dx.shape[1] + 1) // 2
@@ -103,21 +99,24 @@ def narrow_row(y: Any, index: Any, x: Any, top: Any, kernel: Any, stride: Any, b
     """A row of windows of few channels, whose first tap is in row `top` of the image, a tap at a time."""
     y[:] = -np.inf
     index[:] = 0
-    begun = False  # whether a row of taps was inside the image
+    started = False  # whether a row of taps was inside the image
     for r in range(kernel[0]):
         row = top + r * dilation[0]
         if 0 <= row < x.shape[0]:
             for s in range(kernel[1]):
-                new, number = 0 if begun else x.shape[1] if s == 0 else dilation[1], index.dtype.type(r * kernel[1] + s)
+                new, number = (
+                    0 if started else x.shape[1] if s == 0 else dilation[1],
+                    index.dtype.type(r * kernel[1] + s),
+                )
                 for k in range(y.shape[1]):
                     for j in range(y.shape[0]):
                         column = j * stride[1] - before[1] + s * dilation[1]
                         if 0 <= column < x.shape[1]:
                             pixel = x[row, column, k]
-                            take = column < new or wins(pixel, y[j, k])  # a window's first tap inside, or a winner
+                            take = column < new or exceeds(pixel, y[j, k])  # a window's first tap inside, or a winner
                             y[j, k] = pixel if take else y[j, k]
                             index[j, k] = number if take else index[j, k]
-            begun = True
+            started = True
 
 
 @serial
@@ -133,7 +132,7 @@ def wide_row(y: Any, index: Any, x: Any, top: Any, kernel: Any, stride: Any, bef
             if 0 <= row < x.shape[0] and 0 <= column < x.shape[1]:
                 pixel, number = x[row, column], first.dtype.type(tap)
                 for k in range(best.size):
-                    take = not found or wins(pixel[k], best[k])
+                    take = not found or exceeds(pixel[k], best[k])
                     best[k] = pixel[k] if take else best[k]
                     first[k] = number if take else first[k]
                 found = True
@@ -201,6 +200,60 @@ def max_window_backward(
                     wide_taps(dx[b, row], dy[b, i], index[b, i], tap, kernel, stride, before, dilation)
 
 
+# ----------------------------------------------------------------------------------------- maximum of volumes
+
+
+@kernel(backend="numba", image="y index x", when=lambda x, *_: volumes(x))
+def max_pool3d_forward(
+    y: Any, index: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any
+) -> None:
+    """y, index = the largest voxel of each window and the number of its tap; taps in the padding never win."""
+    n, d, h, w, c = y.shape
+    kd, kh, kw = kernel
+    for t in prange(n * d * h):
+        b, z, i = t // (d * h), t // h % d, t % h
+        for j in range(w):
+            best, first, found = y[b, z, i, j], index[b, z, i, j], False
+            best[:] = -np.inf
+            first[:] = 0
+            for tap in range(kd * kh * kw):
+                plane = z * stride[0] - before[0] + tap // (kh * kw) * dilation[0]
+                row = i * stride[1] - before[1] + tap // kw % kh * dilation[1]
+                column = j * stride[2] - before[2] + tap % kw * dilation[2]
+                if 0 <= plane < x.shape[1] and 0 <= row < x.shape[2] and 0 <= column < x.shape[3]:
+                    voxel, number = x[b, plane, row, column], first.dtype.type(tap)
+                    for k in range(c):
+                        take = not found or exceeds(voxel[k], best[k])
+                        best[k] = voxel[k] if take else best[k]
+                        first[k] = number if take else first[k]
+                    found = True
+
+
+@kernel(backend="numba", image="dx dy index", when=lambda x, *_: volumes(x))
+def max_pool3d_backward(
+    dx: Any, dy: Any, index: Any, x_shape: Any, kernel: Any, stride: Any, before: Any, dilation: Any
+) -> None:
+    """dx[plane] = the dy of each window that covers the plane, at the voxel whose tap won."""
+    n, d, h, w, c = dy.shape
+    kd, kh, kw = kernel
+    for t in prange(n * dx.shape[1]):
+        b, plane = t // dx.shape[1], t % dx.shape[1]
+        dx[b, plane] = 0
+        for z in range(d):
+            reach = plane + before[0] - z * stride[0]
+            if 0 <= reach <= (kd - 1) * dilation[0] and reach % dilation[0] == 0:
+                base = reach // dilation[0] * kh * kw
+                for at in range(h * w * kh * kw):
+                    i, j, s, u = at // (w * kh * kw), at // (kh * kw) % w, at // kw % kh, at % kw
+                    row = i * stride[1] - before[1] + s * dilation[1]
+                    column = j * stride[2] - before[2] + u * dilation[2]
+                    if 0 <= row < dx.shape[2] and 0 <= column < dx.shape[3]:
+                        total, received, first = dx[b, plane, row, column], dy[b, z, i, j], index[b, z, i, j]
+                        tap = first.dtype.type(base + s * kw + u)
+                        for k in range(c):
+                            total[k] += received[k] if first[k] == tap else f4(0)
+
+
 # ------------------------------------------------------------------------------------------------------- mean
 
 
@@ -235,7 +288,7 @@ def mean_of_four(y: Any, top: Any, bottom: Any) -> None:
 
 
 @serial
-def share(line: Any, dy: Any, left: Any, right: Any, count: Any) -> None:
+def add_mean_gradient(line: Any, dy: Any, left: Any, right: Any, count: Any) -> None:
     """line[j, c] += dy[c] / count for the pixels left..right of a row."""
     for j in range(left, right):
         for k in range(dy.size):
@@ -250,7 +303,12 @@ def box(i: Any, n: Any, kernel: Any, stride: Any, before: Any, after: Any, inclu
     return first, last, min(start + kernel, n + after) - start if include_pad else max(1, last - first)
 
 
-@kernel(backend="numba", image="y x", when=takes, work=lambda x, *how: [(x.shape[0] * how[3][0], x.shape[1])])
+@kernel(
+    backend="numba",
+    image="y x",
+    when=lambda x, *_: images(x),
+    work=lambda x, *params: [(x.shape[0] * params[3][0], x.shape[1])],
+)
 def avg_pool2d_forward(
     y: Any, lines: Any, x: Any, kernel: Any, stride: Any, padding: Any, size: Any, include_pad: Any, divisor: Any
 ) -> None:
@@ -271,7 +329,7 @@ def avg_pool2d_forward(
                 mean(y[b, i, j], lines[t], x[b], top, bottom, left, right, count)
 
 
-@kernel(backend="numba", image="dx dy", when=takes)
+@kernel(backend="numba", image="dx dy", when=lambda x, *_: images(x))
 def avg_pool2d_backward(
     dx: Any, dy: Any, x_shape: Any, kernel: Any, stride: Any, padding: Any, include_pad: Any, divisor: Any
 ) -> None:
@@ -287,4 +345,4 @@ def avg_pool2d_backward(
                 for j in range(dy.shape[2]):
                     left, right, columns = box(j, width, kernel[1], stride[1], before, after, include_pad)
                     count = f4(divisor if divisor != 0 else rows * columns)
-                    share(dx[b, row], dy[b, i, j], left, right, count)
+                    add_mean_gradient(dx[b, row], dy[b, i, j], left, right, count)

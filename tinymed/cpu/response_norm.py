@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
-from .activations import channels
-from .jit import serial
+from ..dispatch import kernel
+from .arguments import channels
+from .compiler.jit import serial
 
 f4 = np.float32
 CHUNKS = 64  # pieces of work at most, each with rows of its own to sum in

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from .jit import compile_kernel
-from .microkernel import COLUMNS, ROWS, ZERO, address, tile
+from .compiler.jit import compile_kernel
+from .simd.tile import ZERO, tile
+from .simd.vectors import TILE_COLUMNS, TILE_ROWS, address
 
 DEPTH = 128  # terms of one tile: its operands stay in the first cache
 STREAM = 1 << 24  # floats of each array of the stream: 64 MiB, beyond the last cache
@@ -24,8 +25,8 @@ def spin(table: Any, x: Any, y: Any, w: Any, tiles: int) -> None:
                 address(y[piece]),
                 address(w[piece]),
                 ZERO,
-                COLUMNS,
-                (1, 1, DEPTH, 0, 0, 4, 0, 0, 4 * COLUMNS),
+                TILE_COLUMNS,
+                (1, 1, DEPTH, 0, 0, 4, 0, 0, 4 * TILE_COLUMNS),
             )
 
 
@@ -37,11 +38,13 @@ def triad(y: Any, a: Any, b: Any) -> None:
 
 def peak_gflops(threads: int = 1, seconds: float = 0.2) -> float:
     """GFLOP/s of the microkernel on operands in the first cache, with this many threads."""
-    x, w = np.ones((threads, ROWS, DEPTH), np.float32), np.ones((threads, DEPTH, COLUMNS), np.float32)
-    y, table = np.zeros((threads, ROWS, COLUMNS), np.float32), np.zeros((2, ROWS), np.int64)
-    table[0], table[1] = np.arange(ROWS) * 4 * DEPTH, np.arange(ROWS) * 4 * COLUMNS
+    x, w = np.ones((threads, TILE_ROWS, DEPTH), np.float32), np.ones((threads, DEPTH, TILE_COLUMNS), np.float32)
+    y, table = np.zeros((threads, TILE_ROWS, TILE_COLUMNS), np.float32), np.zeros((2, TILE_ROWS), np.int64)
+    table[0], table[1] = np.arange(TILE_ROWS) * 4 * DEPTH, np.arange(TILE_ROWS) * 4 * TILE_COLUMNS
     run, tiles = compile_kernel(spin), 2000
-    return threads * tiles * 2 * ROWS * COLUMNS * DEPTH / best(lambda: run(table, x, y, w, tiles), seconds) / 1e9
+    return (
+        threads * tiles * 2 * TILE_ROWS * TILE_COLUMNS * DEPTH / best(lambda: run(table, x, y, w, tiles), seconds) / 1e9
+    )
 
 
 def bandwidth_gbs(seconds: float = 0.3) -> float:

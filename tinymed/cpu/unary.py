@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
-from .jit import inline
-from .smooth import exp_parts, log
+from ..dispatch import kernel
+from .compiler.jit import inline
+from .simd.elementary import exp_parts, log
 
 f4, i4 = np.float32, np.int32
 

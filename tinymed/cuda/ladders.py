@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import kernel
+from ..dispatch import kernel
 from ..ops.pool import winner_shapes
 from ..ops.space import slides
 from .conv import forward_flops, forward_out
@@ -59,7 +59,7 @@ EXACT, TF32 = "exact_kernelILi64ELi64ELi16E", "tf32_kernelILi128ELi64ELi64E"
 def ready(launch: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
     """The arguments in the memory orders that the kernel takes, so that only it is counted and timed."""
     plan = launch.plan_for(args)
-    orders = dict(plan.edges)
+    orders = dict(plan.relayouts)
     return tuple(launch.table.canonical(a, orders[i]) if i in orders else a for i, a in enumerate(args))
 
 
@@ -291,7 +291,7 @@ MAX_POOL = Ladder(
     (
         own("max_pool_1_naive"),
         own("max_pool_2_coalesced"),
-        Rung("max_halve", "max_halve_kernelILi4E", "pool.cu", lambda *problem: problem, "max_halve"),
+        Rung("max_pool_2x2", "max_pool_2x2_kernelILi4E", "pool.cu", lambda *problem: problem, "max_pool_2x2"),
     ),
     lambda rng, n, c, h, w: (normal(rng, n, c, h, w), (h // 2, w // 2)),
     (1, 64, 16, 16),

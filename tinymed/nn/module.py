@@ -22,7 +22,7 @@ class Parameter(Tensor):
         super().__init__(data.array if isinstance(data, Node) else np.asarray(data), requires_grad)
 
     @property
-    def plain(self) -> type[Node]:
+    def result_class(self) -> type[Node]:
         """What is computed from a parameter is a tensor."""
         return Tensor
 
@@ -63,7 +63,7 @@ class Module:
 
     An attribute that is a Parameter, or a Module, is registered under its name; a tensor that is state but not learned
     is registered by `register_buffer`.  Calling the module runs the pre-hooks, `forward` and the hooks, and puts the
-    module's path on `tape.scope`, so that an error or the NaN locator can name the layer.
+    module's path on `tape.thread.scope`, so that an error or the NaN locator can name the layer.
     """
 
     structure: ClassVar[int] = 0  # counts registrations anywhere: when cached paths are stale
@@ -89,7 +89,7 @@ class Module:
     # ----------------------------------------------------------------------------------------- the call
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        scope = tape.scope
+        scope = tape.thread.scope
         if not scope:
             Module.paths = self.path_of_modules()
         scope.append(Module.paths.get(id(self)) or type(self).__name__)

@@ -7,7 +7,7 @@ where its sign, or its distance from a border, tells the piece; then the input m
 from typing import Any
 
 from .. import random
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Op
 from .dropout import TICKET, drawn_words, generator_state, in_image_order, take_ticket
 from .unary import points

@@ -7,7 +7,7 @@ divide n.  Size 1 is global pooling.
 from math import prod
 from typing import Any
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Op
 from .pool import MaxPool, Window, box_spread, box_sums, divided
 from .space import Sizes, as_before, as_images, check_images, planar, taps

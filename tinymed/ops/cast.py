@@ -1,11 +1,12 @@
-"""Other dtypes and devices, and what describes a tensor."""
+"""Cast to another dtype, move to another device, and describe a tensor."""
 
 from typing import Any
 
 import numpy as np
 
 from .. import device as devices
-from ..tape import Cast, Move
+from ..dispatch import Array
+from ..tape import Op
 
 DTYPES = {
     float: np.float32,
@@ -15,6 +16,42 @@ DTYPES = {
     "double": np.float64,
     "long": np.int64,
 }
+
+
+class Cast(Op):
+    """y = x in another dtype;  dx = dy in x's dtype."""
+
+    oracle = None
+    oracle_reason = "a change of dtype has nothing to compare"
+
+    def forward(self, x: Array, dtype: Any) -> Array:
+        self.save(x.dtype)
+        return self.k.cast(x, dtype)
+
+    def backward(self, dy: Array) -> Any:
+        return self.k.cast(dy, *self.saved), None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        return draw.array(draw.shape()), np.dtype(np.float64)
+
+
+class Move(Op):
+    """y = x on another device;  dx = dy on x's."""
+
+    oracle = None
+    oracle_reason = "a change of place has nothing to compare"
+
+    def forward(self, x: Array, place: str) -> Array:
+        self.save(devices.of(x))
+        return self.k.copy(x) if devices.of(x) == place else devices.move(x, place)
+
+    def backward(self, dy: Array) -> Any:
+        return devices.move(dy, *self.saved), None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        return draw.array(draw.shape()), "cpu"
 
 
 def as_dtype(name: str, dtype: Any) -> np.dtype[Any]:

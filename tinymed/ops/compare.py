@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Op
 from .broadcast import broadcast_bool, drawn_shape, extent, operands, pair, together
+from .promotion import common_dtype
 
 RELATIONS = {
     "equal": "eq",
@@ -30,7 +31,7 @@ def compare_forward(xp: Any, a: Any, b: Any, relation: str) -> Array:
 class Compare(Op):
     """y = whether a relation holds between a and b: one of RELATIONS, as NumPy (and PyTorch) name them."""
 
-    promotes = True
+    promotes = common_dtype
     backward = None
 
     def forward(self, a: Any, b: Any, relation: str) -> Array:
@@ -61,7 +62,7 @@ def bitwise_forward(xp: Any, a: Any, b: Any, operation: str) -> Array:
 class Bitwise(Op):
     """y = a and, or, xor b, bit by bit: integers and bool."""
 
-    promotes = True
+    promotes = common_dtype
     backward = None
 
     def forward(self, a: Any, b: Any, operation: str) -> Array:

@@ -8,7 +8,7 @@ weight.
 from math import prod
 from typing import Any
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Op
 from .space import (
     Form,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Op
 from .conv import Sliding, check_bias, check_filters, draw_filter
 from .space import Pairs, Sizes, as_before, as_images, extent, per_axis

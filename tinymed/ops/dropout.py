@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .. import random
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..memory import canonical_order, inverse_order
 from ..tape import Op
 from .shape import reshape

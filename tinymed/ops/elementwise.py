@@ -5,16 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, kernel
-from ..tape import Cast, Node, Op, result_type
+from ..dispatch import Array, kernel
+from ..tape import Node, Op
 from .broadcast import broadcast, drawn_shape, extent, operands, pair, shape_of, to_shape, together
+from .cast import Cast
+from .promotion import common_dtype, common_float, result_type
 
 
 class Add(Op):
     """y = a + b;  da = dy, db = dy."""
 
     oracle = "torch.add"
-    promotes = True
+    promotes = common_dtype
 
     def forward(self, a: Any, b: Any) -> Array:
         self.save(shape_of(a), shape_of(b))
@@ -33,7 +35,7 @@ class Add(Op):
 class Sub(Op):
     """y = a - b;  da = dy, db = -dy."""
 
-    promotes = True
+    promotes = common_dtype
 
     def forward(self, a: Any, b: Any) -> Array:
         self.save(shape_of(a), shape_of(b))
@@ -57,7 +59,7 @@ class Mul(Op):
     """y = a b;  da = dy b, db = dy a."""
 
     oracle = "torch.mul"
-    promotes = True
+    promotes = common_dtype
 
     def forward(self, a: Any, b: Any) -> Array:
         self.save(a if self.needs[1] else None, b if self.needs[0] else None, shape_of(a), shape_of(b))
@@ -76,7 +78,7 @@ class Mul(Op):
 class Div(Op):
     """y = a / b;  da = dy / b, db = -dy y / b.  Integers give float32."""
 
-    promotes = "float"
+    promotes = common_float
 
     def forward(self, a: Any, b: Any) -> Array:
         y = together(self.k.div, a, b)
@@ -116,7 +118,7 @@ def div_rounded_forward(xp: Any, a: Any, b: Any, rounding: str) -> Array:
 class DivRounded(Op):
     """y = a / b rounded down ("floor") or towards zero ("trunc"); not differentiable.  Integers stay integers."""
 
-    promotes = True
+    promotes = common_dtype
     backward = None
 
     def forward(self, a: Any, b: Any, rounding: str) -> Array:
@@ -156,7 +158,7 @@ class Pow(Op):
     """y = a^b;  da = dy b a^(b-1) (0 where b = 0), db = dy y log(a) (0 where a = 0 and b >= 0)."""
 
     oracle = "torch.pow"
-    promotes = True
+    promotes = common_dtype
 
     def forward(self, a: Any, b: Any) -> Array:
         y = together(self.k.pow_forward, a, b)
@@ -203,7 +205,7 @@ class Maximum(Op):
     """y = max(a, b);  dy goes to the larger, half to each where equal.  NaN wins."""
 
     oracle = "torch.maximum"
-    promotes = True
+    promotes = common_dtype
 
     def forward(self, a: Any, b: Any) -> Array:
         self.save(a, b)
@@ -223,7 +225,7 @@ class Minimum(Op):
     """y = min(a, b);  dy goes to the smaller, half to each where equal.  NaN wins."""
 
     oracle = "torch.minimum"
-    promotes = True
+    promotes = common_dtype
 
     def forward(self, a: Any, b: Any) -> Array:
         self.save(a, b)
@@ -256,7 +258,7 @@ def clamp_backward(xp: Any, dy: Array, x: Array, low: Any, high: Any) -> Array:
 class Clamp(Op):
     """y = min(max(x, low), high);  dx = dy where low <= x <= high, else 0 (at the borders: dy)."""
 
-    promotes = True
+    promotes = common_dtype
 
     def forward(self, x: Array, low: Any, high: Any) -> Array:
         self.save(x, low, high)
@@ -392,7 +394,7 @@ def where(condition: Any, input: Any, other: Any) -> Any:
     if not isinstance(condition, Node) or condition.array.dtype.kind != "b":
         raise TypeError("where: condition must be a tensor of bool; compare, for instance x > 0")
     dtype = result_type(a, b)
-    cls = condition.plain
+    cls = condition.result_class
     a, b = (v if isinstance(v, Node) else cls(np.asarray(v).astype(dtype)) for v in (a, b))
     a, b = (v if v.array.dtype == dtype else Cast.apply(v, dtype) for v in (a, b))
     return Where.apply(condition, a, b)

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Op
 from .axes import dropped, kept, one_axis, some_axes
 from .elementwise import maximum, minimum

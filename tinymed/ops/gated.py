@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Op
 from .smooth import log_one_plus_exp, logistic
 from .unary import erf_forward, points

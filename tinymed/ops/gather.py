@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, kernel
-from ..tape import Node, Op, reading
+from ..dispatch import Array, kernel
+from ..tape import Node, Op, host_read
 from .axes import kept, one_axis
 from .broadcast import operands
 from .indexing import Span, Take
@@ -178,7 +178,7 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     if num_classes == -1 and not tensor.array.size:
         raise ValueError("one_hot: the number of classes of an empty tensor is unknown; give num_classes")
     if num_classes == -1:
-        reading("one_hot without num_classes")
+        host_read("one_hot without num_classes")
     low, high = (int(tensor.array.min()), int(tensor.array.max())) if tensor.array.size else (0, 0)
     classes = high + 1 if num_classes == -1 else num_classes
     if low < 0 or high >= classes or classes < 1:

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, kernel
-from ..tape import Cast, Op, result_type
+from ..dispatch import Array, kernel
+from ..tape import Op
 from .axes import dropped, one_axis, sizes, some_axes
 from .broadcast import drawn_shape
+from .cast import Cast
+from .promotion import result_type
 from .shape import Reshape, Shape, reshape, unsqueeze
 
 

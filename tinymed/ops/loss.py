@@ -7,8 +7,9 @@ compositions of other ops are in loss_functions.py.
 from typing import Any
 
 from .. import device
-from ..backend import Array, kernel
-from ..tape import Cast, Node, Op
+from ..dispatch import Array, kernel
+from ..tape import Node, Op
+from .cast import Cast
 from .shape import reshape
 from .smooth import log_one_plus_exp, logistic
 

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Op
 from .axes import kept, some_axes
 from .reduce import Axes, Dim, floats_only, keep, reduced

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import device
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Node, Op
 
 

@@ -12,7 +12,7 @@ the index, averaged over classes by their weights and then over images.
 
 from typing import Any
 
-from ..tape import Cast
+from .cast import Cast
 from .compare import ne
 from .elementwise import add, clamp, div, mul, pow, sub
 from .gather import one_hot

@@ -7,7 +7,7 @@ along each axis in turn, so the reference of the mean works on one axis at a tim
 from math import prod
 from typing import Any
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Op
 from .space import (
     Form,

@@ -5,11 +5,12 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..memory import inverse_order
-from ..tape import Cast, Op
+from ..tape import Op
 from .axes import dropped, kept, one_axis, some_axes
 from .broadcast import drawn_shape
+from .cast import Cast
 
 Dim = int | Sequence[int] | None
 Axes = tuple[int, ...]

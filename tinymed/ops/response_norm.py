@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Op
 
 

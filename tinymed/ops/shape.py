@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, Table, kernel
+from ..dispatch import Array, Table, kernel
 from ..tape import Op
 from .axes import one_axis, sizes, some_axes
 from .broadcast import drawn_shape, to_shape

@@ -6,8 +6,9 @@ positive, so nothing overflows on either side.  Integers give float32, as in PyT
 
 from typing import Any
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Op
+from .promotion import common_float
 from .unary import points
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al. 2017, equation 14
@@ -43,7 +44,7 @@ def sigmoid_backward(xp: Any, dy: Array, y: Array) -> Array:
 class Sigmoid(Op):
     """y = 1 / (1 + exp(-x));  dx = dy y (1 - y).  The output is saved."""
 
-    oracle, samples, promotes = "torch.sigmoid", points(-6, 6), "float"
+    oracle, samples, promotes = "torch.sigmoid", points(-6, 6), common_float
 
     def forward(self, x: Array) -> Array:
         y = self.k.sigmoid_forward(x)
@@ -95,7 +96,7 @@ def tanh_backward(xp: Any, dy: Array, y: Array, amplitude: float, slope: float) 
 class Tanh(Op):
     """y = A tanh(S x);  dx = dy S (A - y^2 / A).  The output is saved.  A = S = 1: tanh; LeCun's: 1.7159 and 2/3."""
 
-    promotes = "float"
+    promotes = common_float
 
     def forward(self, x: Array, amplitude: float = 1.0, slope: float = 1.0) -> Array:
         y = self.k.tanh_forward(x, amplitude, slope)
@@ -167,7 +168,7 @@ def softsign_backward(xp: Any, dy: Array, x: Array) -> Array:
 class Softsign(Op):
     """y = x / (1 + |x|);  dx = dy / (1 + |x|)^2.  Bergstra et al. 2009; Glorot & Bengio 2010."""
 
-    oracle, samples, promotes = "torch.nn.functional.softsign", points(-4, 4), "float"
+    oracle, samples, promotes = "torch.nn.functional.softsign", points(-4, 4), common_float
 
     def forward(self, x: Array) -> Array:
         self.save(x)

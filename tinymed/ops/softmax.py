@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, kernel
-from ..tape import Cast, Op
+from ..dispatch import Array, kernel
+from ..tape import Op
+from .cast import Cast
 from .shape import reshape
 from .unary import neg
 

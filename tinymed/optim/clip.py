@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from .. import device
-from ..tape import reading
+from ..tape import host_read
 from ..tensor import Tensor
 from . import kernels  # noqa: F401  declares them
 
@@ -32,7 +32,7 @@ def clip_grad_norm_(
     order = float(norm_type)
     total = k.total_norm(order, *[k.gradient_norm(p.grad.array, order) for p in chosen])
     if error_if_nonfinite:
-        reading("clip_grad_norm_ with error_if_nonfinite")
+        host_read("clip_grad_norm_ with error_if_nonfinite")
     if error_if_nonfinite and not math.isfinite(float(total)):
         raise RuntimeError(
             f"clip_grad_norm_: the norm of order {norm_type} of the gradients is {float(total)}; "

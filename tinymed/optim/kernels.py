@@ -7,7 +7,7 @@ counts t into one row of coefficients per parameter, in the parameters' dtype; t
 
 from typing import Any
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 
 
 def nothing(*_: Any) -> list[Any]:

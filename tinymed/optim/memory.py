@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from .. import device
-from ..backend import Array, Table
+from ..dispatch import Array, Table
 from ..memory import ALIGNMENT, dense_order, empty, inverse_order
 from ..nn.module import Parameter
 

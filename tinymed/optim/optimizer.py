@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import backend, device, tape
+from .. import device, dispatch, tape
 from ..tape import enable_grad
 from ..tensor import Tensor
 from . import kernels  # declares them
@@ -98,7 +98,7 @@ class Optimizer(ABC):
         return loss
 
     @abstractmethod
-    def update(self, k: backend.Table, group: ParamGroup, memory: GroupMemory, active: list[Slot]) -> None:
+    def update(self, k: dispatch.Table, group: ParamGroup, memory: GroupMemory, active: list[Slot]) -> None:
         """Call the update kernels of one group for the slots that have a gradient."""
 
     # --------------------------------------------------------------------------------------------- state

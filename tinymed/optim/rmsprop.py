@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from ..backend import Table
+from ..dispatch import Table
 from .memory import GroupMemory, ParamGroup, Slot
 from .optimizer import Optimizer
 

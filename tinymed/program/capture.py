@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from types import CodeType
 from typing import Any
 
-from .. import backend, device, memory, precision, tape
+from .. import device, dispatch, memory, precision, tape
 from ..tape import Node
 from .graph import Graph, GraphError
 from .passes import optimise
@@ -47,7 +47,7 @@ class Replay:
         self.program, self.graph, self.inputs, self.result = program, graph, inputs, result
         assert program.arena is not None
         self.outputs = [r.array(program.arena) for r in program.outputs]
-        self.gradients = [(leaf, leaf.plain(r.array(program.arena))) for leaf, r in program.gradients]
+        self.gradients = [(leaf, leaf.result_class(r.array(program.arena))) for leaf, r in program.gradients]
         self.leaves = [WatchedLeaf(recorder.label(leaf), leaf, data) for leaf, data in recorder.leaves.items()]
         self.watched: list[Any] = [
             *self.leaves,
@@ -78,7 +78,7 @@ class Replay:
         for version in self.written:
             version.value += 1
         outputs = iter(self.outputs)
-        return rebuild(self.result, lambda t: t.plain(next(outputs).copy("K")))
+        return rebuild(self.result, lambda t: t.result_class(next(outputs).copy("K")))
 
 
 class Captured:
@@ -97,7 +97,7 @@ class Captured:
         self.in_a_row = 0  # recordings, with no replay between them
 
     def __call__(self, *inputs: Any) -> Any:
-        if self.refused or backend.observers or tape.observers:  # debugging, or inside another recording
+        if self.refused or dispatch.observers or tape.observers:  # debugging, or inside another recording
             return self.step(*inputs)
         try:
             replay = self.find(inputs)
@@ -128,7 +128,7 @@ class Captured:
 
     def record(self, inputs: tuple[Any, ...]) -> Replay:
         """Record twice, compare, rewrite, plan."""
-        static = rebuild(inputs, lambda t: t.plain(t.array.copy("K")))
+        static = rebuild(inputs, lambda t: t.result_class(t.array.copy("K")))
         names = {address(t.array): f"input{n}" for n, t in enumerate(tensors(static))}
         names |= {address(getattr(a, "array", a)): label for label, a in self.names.items()}
         grads: dict[Node, Any] = {}
@@ -163,14 +163,14 @@ class Captured:
 
     def prepare(self, program: Program) -> None:
         """Let the backend compile what the program will call, if it can do so at one go."""
-        ahead = getattr(backend.table().home, "prepare", None)
+        ahead = getattr(dispatch.table().home, "prepare", None)
         if ahead:
             ahead((call.plan, args) for call, (_, args) in zip(program.calls, program.steps, strict=True))
 
     def graph(self, undo: Callable[[], None]) -> Graph | None:
         """The program as a CUDA graph, if it is one for a GPU."""
         assert self.program is not None
-        if not self.program.calls or self.program.calls[0].launch.table.device == "cpu":
+        if not self.program.calls or self.program.calls[0].dispatcher.table.device == "cpu":
             return None
         try:
             return Graph(self.program, undo)
@@ -186,15 +186,15 @@ class Captured:
         """Run the step once, write down what it does, and take it back."""
         recorder = Recorder(names, grads)
         tape.observers.append(recorder)
-        tape.readers.append(recorder.refuse)
+        tape.host_read_listeners.append(recorder.refuse)
         try:
-            with backend.observing(recorder):
+            with dispatch.observing(recorder):
                 result = self.step(*static)
-            program, result = recorder.finish(tensors(result)), rebuild(result, lambda t: t.plain(t.array))
+            program, result = recorder.finish(tensors(result)), rebuild(result, lambda t: t.result_class(t.array))
             return program, result, recorder
         finally:
             tape.observers.remove(recorder)
-            tape.readers.remove(recorder.refuse)
+            tape.host_read_listeners.remove(recorder.refuse)
             recorder.undo()
             if sum(r.nbytes for call in recorder.calls for r in call.outs) > LARGE:
                 memory.trim()
@@ -207,9 +207,9 @@ class Captured:
         Small results are `found`, which is another number in each run: what Python makes of them differs.  Large ones
         are whatever memory held, of which a reference may make no sense; then the step is run.
         """
-        if backend.table().device == "cpu":
+        if dispatch.table().device == "cpu":
             try:
-                with backend.dry(lambda _, plan, native: fill(native[: len(plan.outs)], found)):
+                with dispatch.dry(lambda _, plan, native: fill(native[: len(plan.outs)], found)):
                     program, result, recorder = self.observe(static, names, grads)
             except CaptureError:
                 raise
@@ -217,7 +217,7 @@ class Captured:
                 pass
             else:
                 for call in program.calls:
-                    rebind(call, backend.table())
+                    rebind(call, dispatch.table())
                 return program, result, recorder
         return self.observe(static, names, grads)
 
@@ -226,24 +226,24 @@ class Captured:
         return f"captured({getattr(self.step, '__name__', self.step)}, {made} program{'s' if made != 1 else ''})"
 
 
-def fill(arrays: Sequence[backend.Array], number: float) -> None:
+def fill(arrays: Sequence[dispatch.Array], number: float) -> None:
     """Make a number of every element of small arrays of floats."""
     for a in arrays:
         if a.dtype.kind == "f" and a.nbytes <= FEW:
             a[...] = number
 
 
-def rebind(call: Call, table: backend.Table) -> None:
+def rebind(call: Call, table: dispatch.Table) -> None:
     """Let a call that was planned dry be one of a table of the same backend."""
-    if isinstance(call.launch.table, backend.DryTable) and call.launch.table.name == table.name:
-        call.launch = getattr(table, call.launch.name)
-        call.plan = call.launch.plan_for([a.phantom() if isinstance(a, Ref) else a for a in call.args])
+    if call.dispatcher.table.skipped is not None and call.dispatcher.table.name == table.name:
+        call.dispatcher = getattr(table, call.dispatcher.name)
+        call.plan = call.dispatcher.plan_for([a.phantom() if isinstance(a, Ref) else a for a in call.args])
 
 
 def key_of(inputs: tuple[Any, ...]) -> Key:
     """What a program depends on beside modules: shapes, dtypes, devices, backend, precision, and if there is a tape."""
     shapes = rebuild(inputs, signature)
-    return shapes, backend.table().name, precision.current, tape.enabled
+    return shapes, dispatch.table().name, precision.current, tape.thread.grad_enabled
 
 
 def signature(t: Any) -> tuple[Any, ...]:
@@ -256,16 +256,16 @@ def signature(t: Any) -> tuple[Any, ...]:
     return t.array.shape, t.array.dtype.char, device.of(t.array)
 
 
-def sole_table(program: Program) -> backend.Table:
+def sole_table(program: Program) -> dispatch.Table:
     """The kernels that all calls of a program are of; CaptureError names the line that leaves their device."""
     if not program.calls:
-        return backend.table()
-    table = program.calls[0].launch.table
+        return dispatch.table()
+    table: dispatch.Table = program.calls[0].dispatcher.table
     for call in program.calls:
-        if call.launch.table is not table:
-            other = call.launch.table
+        if call.dispatcher.table is not table:
+            other = call.dispatcher.table
             raise CaptureError(
-                f"{call.line}: {call.launch.name} runs on {other.name!r} ({other.device}), the calls "
+                f"{call.line}: {call.dispatcher.name} runs on {other.name!r} ({other.device}), the calls "
                 f"before it on {table.name!r} ({table.device}); a replay has one device"
             )
     return table

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import backend, device, tape
-from ..backend import Array, Kernel, Launch
+from .. import device, dispatch, tape
+from ..dispatch import Array, Dispatcher, Kernel
 from .program import Call, Program, named, show
 from .values import Ref, Value, address, raw, reach, root, size, start
 
@@ -30,7 +30,7 @@ def user_line() -> str:
     return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame is not None else "?"
 
 
-class Recorder(backend.Observer, tape.Observer):
+class Recorder(dispatch.Observer, tape.Observer):
     """Writes down the kernel calls of one run of a step.
 
     names: {address: what the user calls the memory there}.  grads: takes every leaf's gradient as it was when met.
@@ -66,7 +66,7 @@ class Recorder(backend.Observer, tape.Observer):
                 for name, p in [*module.named_parameters(), *module.named_buffers()]:
                     self.names.setdefault(address(p.array), name)
                     self.grads.setdefault(p, p.grad)
-            self.modules[module] = tape.scope[-1] if tape.scope else type(module).__name__
+            self.modules[module] = tape.thread.scope[-1] if tape.thread.scope else type(module).__name__
 
     def optimizer(self, optimizer: Any) -> None:
         """An optimizer makes a step: its options are part of the program."""
@@ -81,7 +81,7 @@ class Recorder(backend.Observer, tape.Observer):
 
     # ---------------------------------------------------------------------------------------- kernel calls
 
-    def before(self, launch: Launch, kernel: Kernel, args: Sequence[Any]) -> None:
+    def before(self, dispatcher: Dispatcher, kernel: Kernel, args: Sequence[Any]) -> None:
         self.converted.append([])
         if kernel.rule.writes and not kernel.composite:
             for name, a in named(kernel, args):
@@ -90,31 +90,31 @@ class Recorder(backend.Observer, tape.Observer):
                     if value.external is not None and value not in self.saved:
                         self.saved[value] = raw(value.external).copy()
 
-    def after(self, launch: Launch, kernel: Kernel, args: Sequence[Any], outs: Sequence[Array]) -> None:
+    def after(self, dispatcher: Dispatcher, kernel: Kernel, args: Sequence[Any], outs: Sequence[Array]) -> None:
         converted = self.converted.pop()
-        if launch.name == "canonical":
+        if dispatcher.name == "canonical":
             self.converted[-1].append(outs[0])
         if kernel.composite:
             return  # its parts were seen
-        args, plan = list(args), launch.plan_for(args)
-        if plan.edges:
+        args, plan = list(args), dispatcher.plan_for(args)
+        if plan.relayouts:
             if plan.written:
                 raise CaptureError(
-                    f"{launch.name} updates an array in place that lies in another memory order than "
+                    f"{dispatcher.name} updates an array in place that lies in another memory order than "
                     "the kernel's; a replay cannot"
                 )
-            for (i, _), a in zip(plan.edges, converted, strict=True):
+            for (i, _), a in zip(plan.relayouts, converted, strict=True):
                 args[i] = a
-            plan = launch.plan_for(args)
+            plan = dispatcher.plan_for(args)
         refs = [self.ref(a, n) if hasattr(a, "strides") else a for n, a in named(kernel, args)]
         owners = {id(r.value) for r in refs if isinstance(r, Ref)}
         views = [self.known(o) is not None and id(self.known(o)) in owners for o in outs]
         if all(views) and not kernel.rule.writes:
             return  # a view, such as reshape: those who use it see a window on its memory
         if any(views) and not all(views):
-            raise CaptureError(f"{launch.name} returns a view of an argument beside new arrays; a replay cannot")
+            raise CaptureError(f"{dispatcher.name} returns a view of an argument beside new arrays; a replay cannot")
         made = [] if any(views) else [self.make(o, n) for o, n in zip(outs, output_names(kernel, outs), strict=True)]
-        self.calls.append(Call(launch, plan, refs, made, len(self.calls), line=user_line()))
+        self.calls.append(Call(dispatcher, plan, refs, made, len(self.calls), line=user_line()))
 
     # ------------------------------------------------------------------------------------------- memory
 
@@ -168,7 +168,7 @@ class Recorder(backend.Observer, tape.Observer):
         gc.collect()
         if kept := self.kept(results):
             made = next((c for c in program.calls if any(o.value is kept[0] for o in c.outs)), None)
-            where = f"{made.line}: the result of {made.launch.name}" if made else kept[0].name
+            where = f"{made.line}: the result of {made.dispatcher.name}" if made else kept[0].name
             raise CaptureError(
                 f"{where} is held when the captured step is over, by a hook, an attribute or a list; a replay would "
                 "not renew it. Do not keep it, or return it and keep what the captured step returns"
@@ -237,13 +237,13 @@ def compare(first: Program, second: Program) -> None:
     for a, b in zip(first.calls, second.calls, strict=False):
         if a.kernel is not b.kernel:
             raise CaptureError(
-                f"{a.line}: the step called {a.launch.name}, and when run again {b.launch.name} "
+                f"{a.line}: the step called {a.dispatcher.name}, and when run again {b.dispatcher.name} "
                 f"({b.line}): a Python branch, or gradients left from the step before"
             )
         for x, y in zip(a.args, b.args, strict=True):
             if not same(x, y, twins):
                 raise CaptureError(
-                    f"{a.line}: an argument of {a.launch.name} was {describe(x)}, and when run again "
+                    f"{a.line}: an argument of {a.dispatcher.name} was {describe(x)}, and when run again "
                     f"{describe(y)}. A Python value that changes between steps would be frozen: pass it "
                     "as an input of the step, or as a tensor that kernels update"
                 )

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import backend
+from .. import dispatch
 from ..data.dataset import Dataset
 from ..data.image import prepare
 from ..data.readers import open_dataset
@@ -233,6 +233,6 @@ def new_folder(root: Path, name: str) -> Path:
 def choose_backend(name: str) -> None:
     """Use a backend from here on.  Raises UserError naming those there are, or why this one cannot work here."""
     try:
-        backend.use_backend(name)
-    except (ValueError, ImportError, backend.BackendError) as error:
+        dispatch.use_backend(name)
+    except (ValueError, ImportError, dispatch.BackendError) as error:
         raise UserError(f"--backend {name}: {error}") from None
