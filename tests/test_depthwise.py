@@ -136,6 +136,6 @@ def test_axes_name_each_product_once():
 
 def products(axis, m, size, position, turn):
     """{(input, tap, output)} of one position."""
-    start, count, tap = depthwise.reached(axis, m, size)
+    start, count, tap = depthwise.taps_inside(axis, m, size)
     found = {(start + r * axis[2], tap + r * axis[5]) for r in range(count)}
     return {(position, t, p) if turn else (p, t, position) for p, t in found}

@@ -83,6 +83,128 @@ def test_imports_go_one_way(path):
     assert not later, f"{path.relative_to(ROOT)} imports {later}, which come after it"
 
 
+# ------------------------------------------------------------------------------------------------- files, one by one
+
+# Circles of files that stand for now; a circle with no files outside one of these is allowed.  May become empty.
+ALLOWED_CIRCLES = [
+    {"ops.loss", "ops.loss_functions"},
+    {"program.program", "program.verify"},
+    {f"train.{name}" for name in ("build", "detection", "run", "segmentation", "transfer", "weights")},
+    {f"cli.{name}" for name in ("detecting", "segmenting", "training")},
+]
+# The CPU backend's rooms in reading order.  Families may import families, as long as there is no circle of files.
+CPU_FLOORS = ["compiler", "simd", "arguments", "convolution", "family", "fused", "loops", "__init__"]
+
+
+def module(path: Path) -> str:
+    """cpu.simd.tile of a file; a package goes by its own name, tinymed itself by ''."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {module(path): path for path in SOURCES}
+
+
+def file_imports(name: str) -> set[str]:
+    """Files of the package that a file imports, anywhere in it: an import inside a function may hide a circle."""
+    path, found = FILES[name], set()
+    package = path.relative_to(ROOT).parent.parts
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").split(".")[0] == "tinymed"):
+            above = package[: len(package) + 1 - node.level] if node.level else ()
+            named = (node.module or "").split(".")
+            base = ".".join([*above, *(named if node.level else named[1:])]).strip(".")
+            inner = {".".join(filter(None, (base, alias.name))) for alias in node.names}
+            found |= inner & FILES.keys() or {base} & FILES.keys()
+        elif isinstance(node, ast.Import):
+            ours = {a.name.removeprefix("tinymed.") for a in node.names if a.name.startswith("tinymed.")}
+            found |= ours & FILES.keys()
+    return found - {name}
+
+
+GRAPH = {name: file_imports(name) for name in FILES}
+
+
+def circles(graph: dict[str, set[str]]) -> list[set[str]]:
+    """Sets of files each of which imports, through others, each other (R. Tarjan, 1972)."""
+    number: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+    found = []
+
+    def visit(file: str) -> None:
+        number[file] = lowest[file] = len(number)
+        stack.append(file)
+        for other in graph[file]:
+            if other not in number:
+                visit(other)
+            if other in stack:
+                lowest[file] = min(lowest[file], lowest[other])
+        if lowest[file] == number[file]:
+            circle = set(stack[stack.index(file) :])
+            del stack[stack.index(file) :]
+            if len(circle) > 1:
+                found.append(circle)
+
+    for file in graph:
+        if file not in number:
+            visit(file)
+    return found
+
+
+def test_a_circle_is_found():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}) == [{"b", "c"}]
+
+
+def test_no_circle_of_files():
+    """Any file can be read after those that it imports."""
+    new = [circle for circle in circles(GRAPH) if not any(circle <= allowed for allowed in ALLOWED_CIRCLES)]
+    assert not new, "files that import each other: move what both need into a file below them"
+
+
+def cpu_room(name: str) -> str:
+    """A folder of tinymed/cpu, a file of its own there, or __init__."""
+    return [*name.split("."), "__init__"][1]
+
+
+CPU_ARROWS = {
+    (cpu_room(a), cpu_room(b)) for a in GRAPH for b in GRAPH[a] if a.split(".")[0] == b.split(".")[0] == "cpu"
+}
+
+
+def test_no_arrow_upwards_in_the_cpu_backend():
+    def floor(room: str) -> int:
+        return CPU_FLOORS.index(room if room in CPU_FLOORS else "family")
+
+    upwards = sorted((a, b) for a, b in CPU_ARROWS if floor(a) < floor(b))
+    assert not upwards, f"order of rooms: {', '.join(CPU_FLOORS)}"
+
+
+def test_the_cpu_backend_is_few_rooms():
+    rooms = {cpu_room(name) for name in FILES if name.split(".")[0] == "cpu"}
+    assert len(list((ROOT / "cpu").glob("*.py"))) <= 30
+    assert len(rooms) <= 32
+    assert len([(a, b) for a, b in CPU_ARROWS if a != b]) <= 90
+
+
+def test_rewrites_are_tried_in_one_written_order():
+    """No pattern of the CPU backend is declared where only the order of imports would say when it is tried."""
+    from tinymed.cpu import fused
+    from tinymed.program import PATTERNS
+    from tinymed.program.patterns import Pattern
+
+    assert [p for p in PATTERNS if p.backend == "numba"] == list(fused.REWRITES)
+    modules = [importlib.import_module(f"tinymed.{name}") for name in FILES if name.startswith("cpu.fused.")]
+    made = [v for m in modules for v in vars(m).values()]
+    defined = {id(p) for v in made for p in (v if type(v) is tuple else (v,)) if isinstance(p, Pattern)}
+    assert defined == {id(p) for p in fused.REWRITES}
+    for path in sorted((ROOT / "cpu").rglob("*.py")):
+        calls = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
+        names = {c.func.id for c in calls if isinstance(c.func, ast.Name)}
+        assert "pattern" not in names, f"{path.name}: define() the rewrite and put it into fused.REWRITES"
+        assert "declare" not in names or path.parent.name == "fused"
+
+
 def test_importing_is_quick_and_light():
     """No compiler, plotting, image or command-line library is imported before it is used."""
     code = (
