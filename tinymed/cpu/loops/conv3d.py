@@ -9,12 +9,6 @@ from ...dispatch import LOOPS, kernel
 
 
 @njit
-def place(output, tap, axis, stride, padding, dilation):
-    """Return the pixel of the input that a tap sees from a pixel of the output, along one axis."""
-    return output * stride[axis] + tap * dilation[axis] - padding[axis][0]
-
-
-@njit
 def inside(plane, row, column, x):
     """Return whether a pixel lies in the image, not in the zeros around it."""
     return 0 <= plane < x.shape[1] and 0 <= row < x.shape[2] and 0 <= column < x.shape[3]
@@ -24,7 +18,7 @@ def inside(plane, row, column, x):
 def conv3d_forward(y, x, weight, bias, stride, padding, dilation, groups):
     """y[n, h, i, j, o] = bias[o] + sum x[n, h stride + a dilation - front, i ..., j ..., c] weight[a, b, d, c, o]."""
     ka, kb, kd, depth, filters = weight.shape
-    each = filters // groups
+    each, (front, _), (top, _), (left, _) = filters // groups, *padding
     for n in prange(y.shape[0]):
         for h in range(y.shape[1]):
             for i in range(y.shape[2]):
@@ -32,24 +26,25 @@ def conv3d_forward(y, x, weight, bias, stride, padding, dilation, groups):
                     for o in range(filters):
                         y[n, h, i, j, o] = 0 if bias is None else bias[o]
                     for a in range(ka):
-                        plane = place(h, a, 0, stride, padding, dilation)
+                        plane = h * stride[0] + a * dilation[0] - front
                         for b in range(kb):
-                            row = place(i, b, 1, stride, padding, dilation)
+                            row = i * stride[1] + b * dilation[1] - top
                             for d in range(kd):
-                                column = place(j, d, 2, stride, padding, dilation)
+                                column = j * stride[2] + d * dilation[2] - left
                                 if inside(plane, row, column, x):
                                     for g in range(groups):
                                         for c in range(depth):
                                             pixel = x[n, plane, row, column, g * depth + c]
-                                            for o in range(g * each, g * each + each):
-                                                y[n, h, i, j, o] += pixel * weight[a, b, d, c, o]
+                                            for o in range(each):
+                                                k = g * each + o
+                                                y[n, h, i, j, k] += pixel * weight[a, b, d, c, k]
 
 
 @kernel(backend=LOOPS, image="dx dy weight")
 def conv3d_backward_input(dx, dy, weight, x_shape, stride, padding, dilation, groups):
     """dx[n, h stride + a dilation - front, i ..., j ..., c] += dy[n, h, i, j, o] weight[o, a, b, d, c]."""
     filters, ka, kb, kd, depth = weight.shape
-    each = filters // groups
+    each, (front, _), (top, _), (left, _) = filters // groups, *padding
     for n in prange(dx.shape[0]):
         for plane in range(dx.shape[1]):
             for row in range(dx.shape[2]):
@@ -60,24 +55,23 @@ def conv3d_backward_input(dx, dy, weight, x_shape, stride, padding, dilation, gr
             for i in range(dy.shape[2]):
                 for j in range(dy.shape[3]):
                     for a in range(ka):
-                        plane = place(h, a, 0, stride, padding, dilation)
+                        plane = h * stride[0] + a * dilation[0] - front
                         for b in range(kb):
-                            row = place(i, b, 1, stride, padding, dilation)
+                            row = i * stride[1] + b * dilation[1] - top
                             for d in range(kd):
-                                column = place(j, d, 2, stride, padding, dilation)
+                                column = j * stride[2] + d * dilation[2] - left
                                 if inside(plane, row, column, dx):
                                     for o in range(filters):
-                                        first = o // each * depth
+                                        pixel, first = dy[n, h, i, j, o], o // each * depth
                                         for c in range(depth):
-                                            product = dy[n, h, i, j, o] * weight[o, a, b, d, c]
-                                            dx[n, plane, row, column, first + c] += product
+                                            dx[n, plane, row, column, first + c] += pixel * weight[o, a, b, d, c]
 
 
 @kernel(backend=LOOPS, image="dy x", filter="dweight")
 def conv3d_backward_weight(dweight, dy, x, weight_shape, stride, padding, dilation, groups):
     """dweight[a, b, d, c, o] = sum_nhij x[n, h stride + a dilation - front, i ..., j ..., c] dy[n, h, i, j, o]."""
     ka, kb, kd, depth, filters = dweight.shape
-    each = filters // groups
+    each, (front, _), (top, _), (left, _) = filters // groups, *padding
     for a in prange(ka):
         for b in range(kb):
             for d in range(kd):
@@ -86,14 +80,15 @@ def conv3d_backward_weight(dweight, dy, x, weight_shape, stride, padding, dilati
                         dweight[a, b, d, c, o] = 0
                 for n in range(dy.shape[0]):
                     for h in range(dy.shape[1]):
-                        plane = place(h, a, 0, stride, padding, dilation)
+                        plane = h * stride[0] + a * dilation[0] - front
                         for i in range(dy.shape[2]):
-                            row = place(i, b, 1, stride, padding, dilation)
+                            row = i * stride[1] + b * dilation[1] - top
                             for j in range(dy.shape[3]):
-                                column = place(j, d, 2, stride, padding, dilation)
+                                column = j * stride[2] + d * dilation[2] - left
                                 if inside(plane, row, column, x):
                                     for g in range(groups):
                                         for c in range(depth):
                                             pixel = x[n, plane, row, column, g * depth + c]
-                                            for o in range(g * each, g * each + each):
-                                                dweight[a, b, d, c, o] += pixel * dy[n, h, i, j, o]
+                                            for o in range(each):
+                                                k = g * each + o
+                                                dweight[a, b, d, c, k] += pixel * dy[n, h, i, j, k]

@@ -55,10 +55,10 @@ def batch_norm_forward(
 
 
 @kernel(backend=LOOPS, rows="y x")
-def batch_norm_inference(y, mean, rstd, x, weight, bias, running_mean, running_var, eps):
+def batch_norm_inference(y, used, rstd, x, weight, bias, mean, var, eps):
     """y = weight (x - mean) rstd + bias with the moments given, rstd = 1 / sqrt(var + eps); also mean, rstd."""
     for c in range(x.shape[1]):
-        mean[c], rstd[c] = running_mean[c], 1 / math.sqrt(running_var[c] + eps)
+        used[c], rstd[c] = mean[c], 1 / math.sqrt(var[c] + eps)
     for p in prange(x.shape[0]):
         for c in range(x.shape[1]):
             y[p, c] = affine((x[p, c] - mean[c]) * rstd[c], weight, bias, c)

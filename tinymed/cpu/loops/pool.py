@@ -44,22 +44,22 @@ def max_pool2d_backward(dx, dy, index, x_shape, kernel, stride, before, dilation
 
 
 @njit
-def window(i, axis, n, kernel, stride, padding, include_pad):
+def window(i, n, kernel, stride, before, after, include_pad):
     """Return the first pixel of window i, the one after its last, and how many it counts as, along one axis of n."""
-    start = i * stride[axis] - padding[axis][0]
-    first, last = max(0, start), min(n, start + kernel[axis])
-    padded = min(start + kernel[axis], n + padding[axis][1]) - start
-    return first, last, padded if include_pad else max(1, last - first)
+    start = i * stride - before
+    first, last = max(0, start), min(n, start + kernel)
+    return first, last, min(start + kernel, n + after) - start if include_pad else max(1, last - first)
 
 
 @kernel(backend=LOOPS, image="y x")
 def avg_pool2d_forward(y, x, kernel, stride, padding, size, include_pad, divisor):
     """y = the sum of x over each window / the number of its pixels, or / divisor if that is not 0."""
+    (above, below), (before, after) = padding
     for n in prange(y.shape[0]):
         for i in range(y.shape[1]):
-            top, bottom, rows = window(i, 0, x.shape[1], kernel, stride, padding, include_pad)
+            top, bottom, rows = window(i, x.shape[1], kernel[0], stride[0], above, below, include_pad)
             for j in range(y.shape[2]):
-                left, right, columns = window(j, 1, x.shape[2], kernel, stride, padding, include_pad)
+                left, right, columns = window(j, x.shape[2], kernel[1], stride[1], before, after, include_pad)
                 for c in range(y.shape[3]):
                     total = 0.0
                     for row in range(top, bottom):
@@ -71,15 +71,16 @@ def avg_pool2d_forward(y, x, kernel, stride, padding, size, include_pad, divisor
 @kernel(backend=LOOPS, image="dx dy")
 def avg_pool2d_backward(dx, dy, x_shape, kernel, stride, padding, include_pad, divisor):
     """dx += dy / the number of its pixels (or divisor), over each window."""
+    (above, below), (before, after) = padding
     for n in prange(dx.shape[0]):
         for row in range(dx.shape[1]):
             for column in range(dx.shape[2]):
                 for c in range(dx.shape[3]):
                     dx[n, row, column, c] = 0
         for i in range(dy.shape[1]):
-            top, bottom, rows = window(i, 0, dx.shape[1], kernel, stride, padding, include_pad)
+            top, bottom, rows = window(i, dx.shape[1], kernel[0], stride[0], above, below, include_pad)
             for j in range(dy.shape[2]):
-                left, right, columns = window(j, 1, dx.shape[2], kernel, stride, padding, include_pad)
+                left, right, columns = window(j, dx.shape[2], kernel[1], stride[1], before, after, include_pad)
                 count = divisor if divisor != 0 else rows * columns
                 for row in range(top, bottom):
                     for column in range(left, right):

@@ -64,13 +64,14 @@ def max_pool3d_backward(dx, dy, index, x_shape, kernel, stride, before, dilation
 @kernel(backend=LOOPS, image="y x", worth=large)
 def avg_pool3d_forward(y, x, kernel, stride, padding, size, include_pad, divisor):
     """y = the sum of x over each window / the number of its pixels, or / divisor if that is not 0."""
+    outer, middle, inner = padding
     for n in prange(y.shape[0]):
         for h in range(y.shape[1]):
-            front, back, planes = window(h, 0, x.shape[1], kernel, stride, padding, include_pad)
+            front, back, planes = window(h, x.shape[1], kernel[0], stride[0], *outer, include_pad)
             for i in range(y.shape[2]):
-                top, bottom, rows = window(i, 1, x.shape[2], kernel, stride, padding, include_pad)
+                top, bottom, rows = window(i, x.shape[2], kernel[1], stride[1], *middle, include_pad)
                 for j in range(y.shape[3]):
-                    left, right, columns = window(j, 2, x.shape[3], kernel, stride, padding, include_pad)
+                    left, right, columns = window(j, x.shape[3], kernel[2], stride[2], *inner, include_pad)
                     for c in range(y.shape[4]):
                         total = 0.0
                         for plane in range(front, back):
@@ -83,6 +84,7 @@ def avg_pool3d_forward(y, x, kernel, stride, padding, size, include_pad, divisor
 @kernel(backend=LOOPS, image="dx dy", worth=large)
 def avg_pool3d_backward(dx, dy, x_shape, kernel, stride, padding, include_pad, divisor):
     """dx += dy / the number of its pixels (or divisor), over each window."""
+    outer, middle, inner = padding
     for n in prange(dx.shape[0]):
         for plane in range(dx.shape[1]):
             for row in range(dx.shape[2]):
@@ -90,11 +92,11 @@ def avg_pool3d_backward(dx, dy, x_shape, kernel, stride, padding, include_pad, d
                     for c in range(dx.shape[4]):
                         dx[n, plane, row, column, c] = 0
         for h in range(dy.shape[1]):
-            front, back, planes = window(h, 0, dx.shape[1], kernel, stride, padding, include_pad)
+            front, back, planes = window(h, dx.shape[1], kernel[0], stride[0], *outer, include_pad)
             for i in range(dy.shape[2]):
-                top, bottom, rows = window(i, 1, dx.shape[2], kernel, stride, padding, include_pad)
+                top, bottom, rows = window(i, dx.shape[2], kernel[1], stride[1], *middle, include_pad)
                 for j in range(dy.shape[3]):
-                    left, right, columns = window(j, 2, dx.shape[3], kernel, stride, padding, include_pad)
+                    left, right, columns = window(j, dx.shape[3], kernel[2], stride[2], *inner, include_pad)
                     count = divisor if divisor != 0 else planes * rows * columns
                     for plane in range(front, back):
                         for row in range(top, bottom):
