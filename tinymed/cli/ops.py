@@ -12,12 +12,10 @@ from typing import Any
 from .. import check
 from ..dispatch import (
     BACKENDS,
-    REFERENCE,
     Dispatcher,
     Kernel,
     Observer,
     absence,
-    implementations,
     observing,
     use_backend,
 )
@@ -104,22 +102,7 @@ def kernels_of(op: type[Op], samples: int = 12) -> list[str]:
     return names.found
 
 
-def parts_of(composite: Any, depth: int = 2) -> list[str]:
-    """Names of the kernels that a composite calls, itself or through functions of its own file."""
-    names: list[str] = []
-    for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(composite)))):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "k":
-            names.append(node.attr)
-        elif isinstance(node, ast.Name) and depth:
-            inner = composite.__globals__.get(node.id)
-            if inspect.isfunction(inner) and inner is not composite and inner.__module__ == composite.__module__:
-                names += parts_of(inner, depth - 1)
-    return list(dict.fromkeys(n for n in names if any(n == known for _, known in implementations)))
-
-
-def implementations_of(name: str) -> list[Kernel]:
-    """All implementations of a kernel, the reference first."""
+def declared() -> None:
+    """Import the kernels of every backend, also of one that cannot work here: its sources can be read."""
     for backend in BACKENDS:
-        absence(backend)  # imports the backend's kernels
-    chain = dict.fromkeys([REFERENCE, *(b for entry in BACKENDS.values() for b in entry.chain)])
-    return [implementations[b, name] for b in chain if (b, name) in implementations]
+        absence(backend)

@@ -174,7 +174,7 @@ def kernel(
     def declare(fn: F) -> F:
         called = name or fn.__name__
         if backend == REFERENCE or called not in rules:
-            rules[called] = Rule(out or like_first, flops, frozenset(writes.split()))
+            rules[called] = Rule(out or undeclared_out, flops, frozenset(writes.split()))
         for of in backend.split():
             implementations[of, called] = Kernel(
                 fn, called, of, composite or choice, choice, kinds, work, when, parallel, worth
@@ -185,8 +185,13 @@ def kernel(
 
 
 def like_first(*args: Any) -> list[tuple[int, ...]]:
-    """Return the rule's default: one output of the first array's shape."""
+    """Return the rule of one output like the first array."""
     return [next(a for a in args if hasattr(a, "shape")).shape]
+
+
+def undeclared_out(*args: Any) -> list[tuple[int, ...]]:
+    """Return the rule of a kernel that declares none; a name of its own tells it from a rule that was declared."""
+    return like_first(*args)
 
 
 def spec(s: Any, dtype: Any) -> Spec:
