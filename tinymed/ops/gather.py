@@ -6,7 +6,7 @@ import numpy as np
 
 from ..backend import Array, kernel
 from ..tape import Node, Op, reading
-from .axes import kept, one_axis
+from .axes import kept, numpy_names, one_axis
 from .broadcast import operands
 from .indexing import Span, Take
 from .shape import expand, reshape
@@ -119,6 +119,7 @@ def checked_index(name: str, input: Any, index: Any, axis: int) -> Any:
     return index
 
 
+@numpy_names
 def gather(input: Any, dim: int, index: Any) -> Any:
     """input[index[i, j], j] for dim 0, input[i, index[i, j]] for dim 1, and so on; the shape is that of index."""
     axis = one_axis("gather", dim, input.array.ndim)
@@ -127,6 +128,7 @@ def gather(input: Any, dim: int, index: Any) -> Any:
     return Gather.apply(input, index, axis)
 
 
+@numpy_names
 def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     """input with src[i, j] added at [index[i, j], j] for dim 0, at [i, index[i, j]] for dim 1, and so on."""
     axis = one_axis("scatter_add", dim, input.array.ndim)
@@ -147,15 +149,21 @@ def fits(name: str, what: str, shape: tuple[int, ...], index: tuple[int, ...], a
         )
 
 
+@numpy_names
 def index_select(input: Any, dim: int, index: Any) -> Any:
     """The slices along dim that a vector of integers names, which may repeat."""
     axis = one_axis("index_select", dim, input.array.ndim)
     index = checked_index("index_select", input, index, axis)
     if index.array.ndim > 1:
         raise ValueError(f"index_select: index must be a vector, got shape {list(index.shape)}")
+    if not input.array.ndim:
+        if index.array.size != 1:
+            raise ValueError(f"index_select: a tensor without axes has one element, the index {index.array.size}")
+        return reshape(Take.apply(reshape(input, 1), (True,), reshape(index, -1)), ())
     return Take.apply(input, (False,) * axis + (True,), reshape(index, -1))
 
 
+@numpy_names
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     """As gather, input and indices broadcast to each other along the other axes; without dim, both are flattened."""
     (indices,) = operands("take_along_dim", indices)
