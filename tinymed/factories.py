@@ -341,7 +341,15 @@ def rand_like(
 
 
 def normal(
-    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, device: str | None = None
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    device: str | None = None,
+    layout: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:
     """Normal numbers of a mean and a standard deviation, numbers (then with size) or tensors that broadcast."""
     no_generator("normal", generator)
@@ -352,7 +360,7 @@ def normal(
         return drawn
     if size is None:
         raise TypeError("normal: of two numbers it needs size")
-    numbers: Tensor = randn(size=size, device=device) * std + mean
+    numbers: Tensor = randn(size=size, dtype=dtype, device=device) * std + mean
     return numbers
 
 

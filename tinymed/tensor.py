@@ -208,6 +208,9 @@ class Tensor(Methods):
     __hash__ = Node.__hash__
 
 
+Node.default = Tensor
+
+
 def cotangent(root: Tensor, gradient: Tensor | None) -> Any:
     """The array a backward walk starts with."""
     if gradient is None:

@@ -33,7 +33,7 @@ FUNCTIONS = {
     "sinh": Function("sinh", -2, 2, lambda xp, x, y: xp.cosh(x)),
     "cosh": Function("cosh", -2, 2, lambda xp, x, y: xp.sinh(x)),
     "asinh": Function("arcsinh", -3, 3, lambda xp, x, y: 1 / xp.sqrt(x * x + 1)),
-    "acosh": Function("arccosh", 1.2, 4, lambda xp, x, y: 1 / (xp.sqrt(x - 1) * xp.sqrt(x + 1))),
+    "acosh": Function("arccosh", 1.2, 4, lambda xp, x, y: 1 / xp.sqrt(x * x - 1)),
     "atanh": Function("arctanh", -0.9, 0.9, lambda xp, x, y: 1 / (1 - x * x)),
     "exp2": Function("exp2", -3, 3, lambda xp, x, y: y * LN_2),
     "log2": Function("log2", 0.2, 4, lambda xp, x, y: 1 / (x * LN_2)),

@@ -270,14 +270,16 @@ def flipud(input: Any) -> Any:
 
 
 @numpy_names
-def diff(input: Any, n: int = 1, dim: int = -1) -> Any:
-    """The differences of neighbours along dim, n times over."""
+def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    """The differences of neighbours along dim, n times over, of the input between two others if they are given."""
     from .compare import logical_xor
     from .elementwise import sub
 
     axis = one_axis("diff", dim, input.array.ndim)
     if not input.shape:
         raise ValueError("diff: a tensor without axes has no neighbours")
+    parts = [t for t in (prepend, input, append) if t is not None]
+    input = cat(parts, axis) if len(parts) > 1 and n else input
     for _ in range(integer("diff", "n", n)):
         length = input.shape[axis]
         if not length:

@@ -93,47 +93,47 @@ def type_as(input: Any, other: Any) -> Any:
     return to(input, other.dtype)
 
 
-def to_float(input: Any) -> Any:
+def to_float(input: Any, memory_format: Any = None) -> Any:
     """As float32."""
     return to(input, np.float32)
 
 
-def to_double(input: Any) -> Any:
+def to_double(input: Any, memory_format: Any = None) -> Any:
     """As float64."""
     return to(input, np.float64)
 
 
-def to_long(input: Any) -> Any:
+def to_long(input: Any, memory_format: Any = None) -> Any:
     """As int64."""
     return to(input, np.int64)
 
 
-def to_int(input: Any) -> Any:
+def to_int(input: Any, memory_format: Any = None) -> Any:
     """As int32."""
     return to(input, np.int32)
 
 
-def to_bool(input: Any) -> Any:
+def to_bool(input: Any, memory_format: Any = None) -> Any:
     """As bool: whether elements are not zero."""
     return to(input, np.bool_)
 
 
-def to_half(input: Any) -> Any:
+def to_half(input: Any, memory_format: Any = None) -> Any:
     """As float16: to be stored, not to be computed in."""
     return to(input, np.float16)
 
 
-def to_short(input: Any) -> Any:
+def to_short(input: Any, memory_format: Any = None) -> Any:
     """As int16."""
     return to(input, np.int16)
 
 
-def to_byte(input: Any) -> Any:
+def to_byte(input: Any, memory_format: Any = None) -> Any:
     """As uint8."""
     return to(input, np.uint8)
 
 
-def to_char(input: Any) -> Any:
+def to_char(input: Any, memory_format: Any = None) -> Any:
     """As int8."""
     return to(input, np.int8)
 

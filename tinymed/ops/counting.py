@@ -3,17 +3,19 @@
 searchsorted and bucketize, whose shapes are known, are an op.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import device
 from ..backend import Array, kernel
-from ..tape import Node, Op, reading
+from ..tape import Cast, Node, Op, reading
 from .axes import integer, numpy_names, one_axis
 from .compare import isnan, logical_not, ne
 from .elementwise import div, where
 from .extremes import amax, amin
+from .gather import gather
 from .reduce import Dim, floats_only, sum
 
 
@@ -26,7 +28,7 @@ def read(name: str, input: Any) -> np.ndarray:
 
 def beside(input: Any, values: Any) -> Any:
     """Values of the CPU as a tensor on the input's device."""
-    return input.plain(device.move(np.ascontiguousarray(values), device.of(input.array)))
+    return input.plain(device.move(np.array(values, order="C"), device.of(input.array)))
 
 
 # ------------------------------------------------------------------------------------------------- places and kinds
@@ -60,7 +62,7 @@ def unique(
     values, inverse, counts = np.unique(
         np.atleast_1d(a) if axis is not None else a, return_inverse=True, return_counts=True, axis=axis
     )
-    inverse = inverse.reshape(a.shape) if axis is None else inverse.reshape(-1)
+    inverse = inverse.reshape(a.shape if axis is None or not a.ndim else -1)
     return chosen(input, values, inverse, counts, return_inverse, return_counts)
 
 
@@ -73,7 +75,7 @@ def unique_consecutive(
     axis = None if dim is None else one_axis("unique_consecutive", dim, a.ndim)
     lines = a.reshape(-1) if axis is None else np.moveaxis(np.atleast_1d(a), axis, 0)
     n = lines.shape[0]
-    differs = (lines[1:] != lines[:-1]).reshape(max(n - 1, 0), -1).any(1)
+    differs = (lines[1:] != lines[:-1]).any(tuple(range(1, lines.ndim)))
     starts = np.concatenate([[0], 1 + differs.nonzero()[0]]).astype(np.int64) if n else np.empty(0, np.int64)
     inverse = np.cumsum(np.concatenate([[False], differs])).astype(np.int64)[:n]
     values = lines[starts] if axis is None else np.moveaxis(lines[starts], 0, axis)
@@ -167,9 +169,11 @@ def searchsorted_forward(xp: Any, edges: Array, x: Array, right: bool) -> Array:
     side = "right" if right else "left"
     if edges.ndim == 1:
         return xp.searchsorted(edges, x, side=side).astype(xp.int64)
-    lines, wanted = edges.reshape(-1, edges.shape[-1]), x.reshape(-1, x.shape[-1])
+    if not x.size:
+        return xp.zeros(x.shape, xp.int64)
+    lines, wanted = edges.reshape(math.prod(edges.shape[:-1]), edges.shape[-1]), x.reshape(-1, x.shape[-1])
     found = [xp.searchsorted(line, values, side=side) for line, values in zip(lines, wanted, strict=True)]
-    return xp.stack(found).reshape(x.shape).astype(xp.int64) if found else xp.zeros(x.shape, xp.int64)
+    return xp.stack(found).reshape(x.shape).astype(xp.int64)
 
 
 class SearchSorted(Op):
@@ -192,24 +196,36 @@ class SearchSorted(Op):
         return torch.searchsorted(edges, x, right=right)
 
 
-def searchsorted(sorted_sequence: Any, input: Any, *, right: bool = False, side: str | None = None) -> Any:
-    """The places at which the input would be put into a sorted sequence, a vector or the last axis of both."""
+def searchsorted(
+    sorted_sequence: Any,
+    input: Any,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    sorter: Any = None,
+) -> Any:
+    """The places at which the input would be put into a sorted sequence, a vector or the last axis of both.
+
+    sorter: the indices that sort the sequence, if it is not in order.
+    """
     if side not in (None, "left", "right") or (side == "left" and right):
         raise ValueError(f'searchsorted: side is "left" or "right" and agrees with right=, got {side!r} and {right}')
-    edges = sorted_sequence
+    edges = sorted_sequence if sorter is None else gather(sorted_sequence, -1, sorter)
     given: Any = input if isinstance(input, Node) else edges.plain(np.asarray(input, edges.array.dtype))
     if not edges.array.ndim or (edges.array.ndim > 1 and edges.shape[:-1] != given.shape[:-1]):
         raise ValueError(
             f"searchsorted: a sequence of shape {list(edges.shape)} does not fit an input of {list(given.shape)}"
         )
-    return SearchSorted.apply(edges, given, bool(right or side == "right"))
+    found = SearchSorted.apply(edges, given, bool(right or side == "right"))
+    return Cast.apply(found, np.dtype(np.int32)) if out_int32 else found
 
 
-def bucketize(input: Any, boundaries: Any, *, right: bool = False) -> Any:
+def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> Any:
     """The number of the interval between sorted boundaries that each element lies in."""
     if boundaries.array.ndim != 1:
         raise ValueError(f"bucketize: boundaries are a vector, got shape {list(boundaries.shape)}")
-    return searchsorted(boundaries, input, right=right)
+    return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 
 
 def isin(elements: Any, test_elements: Any, *, invert: bool = False) -> Any:

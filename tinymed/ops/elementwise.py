@@ -330,12 +330,12 @@ def two_arrays(draw: Any) -> tuple[Any, Any]:
 
 def add(input: Any, other: Any, *, alpha: float = 1) -> Any:
     """input + alpha other, broadcast."""
-    return Add.apply(*operands("add", input, other if alpha == 1 else mul(other, alpha)))
+    return Add.apply(*operands("add", input, times(other, alpha)))
 
 
 def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
     """input - alpha other, broadcast; two bool tensors raise TypeError."""
-    a, b = operands("sub", input, other if alpha == 1 else mul(other, alpha))
+    a, b = operands("sub", input, times(other, alpha))
     if result_type(a, b).kind == "b":
         raise TypeError("sub: two bool inputs have no difference; use logical_xor, or ~ to invert a mask")
     return Sub.apply(a, b)
@@ -343,8 +343,12 @@ def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
 
 def mul(input: Any, other: Any) -> Any:
     """input * other, broadcast."""
-    a, b = operands("mul", input, other)
-    return Mul.apply(a, b) if isinstance(a, Node) or isinstance(b, Node) else a * b
+    return Mul.apply(*operands("mul", input, other))
+
+
+def times(other: Any, alpha: float) -> Any:
+    """alpha other, a number where both are."""
+    return other if alpha == 1 else other * alpha
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:

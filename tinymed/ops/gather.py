@@ -8,7 +8,9 @@ from ..backend import Array, kernel
 from ..tape import Node, Op, reading
 from .axes import kept, numpy_names, one_axis
 from .broadcast import operands
-from .indexing import Span, Take
+from .compare import lt
+from .elementwise import add, where
+from .indexing import Span, Take, getitem
 from .shape import expand, reshape
 
 
@@ -124,6 +126,10 @@ def gather(input: Any, dim: int, index: Any) -> Any:
     """input[index[i, j], j] for dim 0, input[i, index[i, j]] for dim 1, and so on; the shape is that of index."""
     axis = one_axis("gather", dim, input.array.ndim)
     index = checked_index("gather", input, index, axis)
+    if not index.array.size:
+        return reshape(getitem(reshape(input, -1), slice(0, 0)), index.shape)
+    if not input.shape or not index.shape:  # one element counts as a vector of one
+        return reshape(Gather.apply(reshape(input, input.shape or 1), reshape(index, index.shape or 1), 0), index.shape)
     fits("gather", "input", input.shape, index.shape, axis)
     return Gather.apply(input, index, axis)
 
@@ -174,6 +180,9 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
         raise ValueError(
             f"take_along_dim: indices {list(indices.shape)} need as many axes as input {list(input.shape)}"
         )
+    n = input.shape[axis] if input.shape else 1
+    if indices.array.size and indices.array.min() < 0:  # counted from the end
+        indices = where(lt(indices, 0), add(indices, n), indices)
     full = np.broadcast_shapes(*(kept(x.shape, (axis,)) for x in (input, indices)))
     input, indices = (expand(x, (*full[:axis], x.shape[axis], *full[axis + 1 :])) for x in (input, indices))
     return gather(input, axis, indices)

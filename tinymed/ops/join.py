@@ -171,6 +171,8 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     tensors = list(tensors)
     if not tensors:
         raise ValueError("cat: needs at least one tensor")
+    if any(x.array.ndim != 1 for x in tensors):  # PyTorch passes over vectors of length 0, whatever the others are
+        tensors = [x for x in tensors if x.shape != (0,)]
     axis = one_axis("cat", dim, tensors[0].array.ndim)
     first = tensors[0].shape
     for i, x in enumerate(tensors):

@@ -178,8 +178,8 @@ class Unfold(Op):
 def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
     """input with a border; pad = (before, after) of the last axis, then of the one before it, and so on.
 
-    mode: "constant" (value, 0 by default; negative widths crop), "reflect" (the edge is not repeated), "replicate",
-    "circular".
+    mode: "constant" (value, 0 by default), "reflect" (the edge is not repeated), "replicate",
+    "circular".  Negative widths crop.
     """
     ndim = input.array.ndim
     if len(pad) % 2 or len(pad) > 2 * ndim or not all(map(is_integer, pad)):
@@ -197,12 +197,18 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
         raise ValueError(f"pad: mode {mode!r} takes no value")
     for axis, (n, (before, after)) in enumerate(zip(input.shape, widths, strict=True)):
         most = n - 1 if mode == "reflect" else n if mode == "circular" else None if n else 0
-        if min(before, after) < 0 or (most is not None and (before or after) and max(before, after) > most):
+        if most is not None and max(before, after) > max(most, 0):
             raise ValueError(
                 f"pad: widths {(before, after)} of axis {axis} (length {n}) are not possible in mode "
                 f"{mode!r}; {'from 0' if most is None else f'from 0 to {max(most, 0)}'}"
             )
-    return PadBorder.apply(input, widths, mode)
+    border = tuple((max(a, 0), max(b, 0)) for a, b in widths)
+    cut = tuple((min(a, 0), min(b, 0)) for a, b in widths)
+    if not any(map(any, cut)):
+        return PadBorder.apply(input, border, mode)
+    if mode == "circular":  # wraps round what is left
+        return PadBorder.apply(PadConstant.apply(input, cut, 0.0), border, mode)
+    return PadConstant.apply(PadBorder.apply(input, border, mode), cut, 0.0)  # shows elements that are cut off
 
 
 def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:

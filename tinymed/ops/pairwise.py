@@ -23,8 +23,8 @@ def modulo_forward(xp: Any, a: Any, b: Any, sign: str) -> Array:
 @kernel(out=lambda dy, a, b, sign: [(dy.shape, dy.dtype)], flops=lambda dy, *_: 4 * dy.size)
 def modulo_backward_divisor(xp: Any, dy: Array, a: Any, b: Any, sign: str) -> Array:
     """db = -dy floor(a / b), or trunc(a / b) where the remainder has the dividend's sign."""
-    n = xp.true_divide(a, b)
-    return (-dy * (xp.floor(n) if sign == "divisor" else xp.trunc(n))).astype(dy.dtype)
+    n = xp.floor_divide(a, b) if sign == "divisor" else xp.trunc(xp.true_divide(a, b))
+    return (-dy * n).astype(dy.dtype)
 
 
 class Modulo(Op):
@@ -157,12 +157,17 @@ def clamp_between_forward(xp: Any, x: Array, low: Any, high: Any) -> Array:
     return xp.minimum(xp.maximum(x, low), high)
 
 
-@kernel(out=lambda dy, x, low, high: [(dy.shape, dy.dtype)] * 3, flops=lambda dy, *_: 9 * dy.size)
-def clamp_between_backward(xp: Any, dy: Array, x: Array, low: Array, high: Array) -> tuple[Array, Array, Array]:
-    """dy to x where low <= x <= high, to low where x < low < high, to high where x > high or high < low."""
+@kernel(out=lambda dy, x, low, high, ends: [(dy.shape, dy.dtype)] * 3, flops=lambda dy, *_: 9 * dy.size)
+def clamp_between_backward(
+    xp: Any, dy: Array, x: Array, low: Array, high: Array, ends: str
+) -> tuple[Array, Array, Array]:
+    """dy to x where low <= x <= high, to low where x < low < high, to high where x > high or high < low.
+
+    ends: "low" where only that bound binds.
+    """
     zero = xp.zeros_like(dy)
     dx = xp.where((x >= low) & (x <= high), dy, zero)
-    dlow = xp.where((low < high) & (x < low), dy, zero)
+    dlow = xp.where(((low < high) | (ends == "low")) & (x < low), dy, zero)
     return dx, dlow, xp.where((high < low) | (x > high), dy, zero)
 
 
@@ -172,14 +177,14 @@ class ClampBetween(Op):
     oracle = "torch.clamp"
     promotes = True
 
-    def forward(self, x: Array, low: Array, high: Array) -> Array:
-        self.save(x, low, high)
+    def forward(self, x: Array, low: Array, high: Array, ends: str = "both") -> Array:
+        self.save(x, low, high, ends)
         return together(self.k.clamp_between_forward, x, low, high)
 
     def backward(self, dy: Array) -> Any:
-        x, low, high = self.saved
-        given = together(self.k.clamp_between_backward, dy, x, low, high)
-        return tuple(to_shape(self.k, g, a.shape) for g, a in zip(given, self.saved, strict=True))
+        x, low, high, ends = self.saved
+        given = together(self.k.clamp_between_backward, dy, x, low, high, ends)
+        return *(to_shape(self.k, g, a.shape) for g, a in zip(given, self.saved[:3], strict=True)), None
 
     @staticmethod
     def samples(draw: Any) -> tuple[Any, ...]:
@@ -248,11 +253,12 @@ def clamp_tensors(input: Any, low: Any, high: Any) -> Any:
     if bounds[0] is not None and bounds[1] is not None:
         return ClampBetween.apply(x, *bounds)
     end = np.iinfo(dtype) if dtype.kind in "iu" else None
+    ends = "low" if bounds[1] is None else "high"
     if bounds[0] is None:
         bounds[0] = number_beside(input, -math.inf if end is None else int(end.min), dtype)
     else:
         bounds[1] = number_beside(input, math.inf if end is None else int(end.max), dtype)
-    return ClampBetween.apply(x, *bounds)
+    return ClampBetween.apply(x, *bounds, ends)
 
 
 # ---------------------------------------------------------------------------------------------------- compositions

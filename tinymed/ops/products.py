@@ -95,7 +95,9 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
         left, right = list(range(a.array.ndim - n, a.array.ndim)), list(range(n))
     else:
         left, right = ([one_axis("tensordot", d, t.array.ndim) for d in v] for t, v in zip((a, b), dims, strict=True))
-    if [a.shape[i] for i in left] != [b.shape[i] for i in right]:
+    if len(left) != len(right) or any(
+        1 not in (a.shape[i], b.shape[j]) and a.shape[i] != b.shape[j] for i, j in zip(left, right, strict=True)
+    ):
         raise ValueError(
             f"tensordot: axes {left} of {list(a.shape)} and {right} of {list(b.shape)} have different lengths"
         )

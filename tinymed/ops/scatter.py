@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import numpy as np
+
+from .. import device
 from ..backend import Array, kernel
 from ..tape import Cast, Node, Op, category
 from .axes import numpy_names, one_axis
@@ -120,7 +123,8 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     axis, places, _ = along_axis("index_fill", input, dim, index)
     if isinstance(value, Node) and value.array.ndim:
         raise ValueError(f"index_fill: value is a number or a tensor without axes, got shape {list(value.array.shape)}")
-    return reshape(scatter(reshape(input, input.shape or 1), axis, places, value), input.shape)
+    nowhere = input.plain(device.table_on(device.of(input.array)).full(input.shape or (1,), np.dtype(bool), False))
+    return masked_fill(input, reshape(scatter(nowhere, axis, places, value=True), input.shape), value)
 
 
 def checked_source(name: str, input: Any, source: Any, shape: tuple[int, ...]) -> None:
@@ -159,8 +163,6 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
 
 def masked_select(input: Any, mask: Any) -> Any:
     """The elements where the mask holds, both broadcast, as a vector.  How many is read from the mask."""
-    import numpy as np
-
     mask = checked_mask("masked_select", mask)
     shape = np.broadcast_shapes(input.shape, mask.array.shape)
     if not shape:

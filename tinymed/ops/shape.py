@@ -238,7 +238,7 @@ def unsqueeze(input: Any, dim: int) -> Any:
     return Reshape.apply(input, (*input.shape[:place], 1, *input.shape[place:]))
 
 
-def clone(input: Any) -> Any:
+def clone(input: Any, *, memory_format: Any = None) -> Any:
     """The values in memory of their own; the gradient flows through."""
     return Clone.apply(input)
 
