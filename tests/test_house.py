@@ -32,6 +32,7 @@ ROOMS = [
     "program",
     "ops",
     "tensor",
+    "factories",
     "draw",
     "check",
     "debug",

@@ -14,8 +14,8 @@ from datasets import shared_data
 from derived import DIFFERENTIABLE, has_empty, sample
 
 import tinymed
-from tinymed import backend, check, models, optim
-from tinymed.kernels import LOOPS, REFERENCE
+from tinymed import check, dispatch, models, optim
+from tinymed.dispatch import LOOPS, REFERENCE
 from tinymed.nn import functional
 
 FOLDER = Path(tinymed.__file__).parent / "cpu" / "loops"
@@ -77,14 +77,14 @@ CNN = {
 
 @pytest.fixture
 def loops():
-    with backend.use_backend(LOOPS) as table:
+    with dispatch.use_backend(LOOPS) as table:
         yield table
 
 
 def implementation(name):
     """A kernel of the backend; importing it declares it."""
-    backend.table(LOOPS)
-    return backend.implementations.get((LOOPS, name))
+    dispatch.table(LOOPS)
+    return dispatch.implementations.get((LOOPS, name))
 
 
 def loops_of(name):
@@ -155,8 +155,8 @@ SCALARS = {"inf", "float32", "float64", "int64", "uint32", "uint64"}
 
 def every_loop():
     """Each compiled kernel of the folder, with its helpers."""
-    backend.table(LOOPS)
-    found = [k for (where, _), k in backend.implementations.items() if where == LOOPS and k.compiled_kind]
+    dispatch.table(LOOPS)
+    found = [k for (where, _), k in dispatch.implementations.items() if where == LOOPS and k.compiled_kind]
     return sorted((k for k in found if k.fn.__module__.startswith("tinymed.cpu.loops.")), key=lambda k: k.name)
 
 
@@ -211,7 +211,7 @@ def test_loops_use_the_family_names(path):
 
 @pytest.mark.parametrize("name", LOOP_NAMES)
 def test_every_op_of_a_cnn_has_a_loop_with_the_arguments_of_its_reference(name):
-    found, reference = implementation(name), backend.implementations[REFERENCE, name]
+    found, reference = implementation(name), dispatch.implementations[REFERENCE, name]
     assert loops_of(name), f"{name} ends in no loop"
     if not found.composite and reference.parameters[1:2] != ["args"]:
         inputs = reference.parameters[1:]
@@ -233,7 +233,7 @@ def test_the_same_bits_on_one_thread_and_on_several(loops, monkeypatch):
         op = next(o for o in DIFFERENTIABLE if o.__name__ == name)
         ours = check.results(op.apply, sample(op, 1), np.float32)
         with monkeypatch.context() as m:
-            m.setattr(backend, "SMALL", 0)
+            m.setattr(dispatch.select, "SMALL", 0)
             loops.forget()
             check.compare(check.results(op.apply, sample(op, 1), np.float32), ours, 0.0, name)
         loops.forget()
@@ -272,12 +272,12 @@ def losses(steps, wrap=lambda step: step):
 
 
 def test_a_captured_step_runs_loops(loops):
-    before = {name: launch.fallback for name, launch in loops.launches.items()}
+    before = {name: dispatcher.fallback for name, dispatcher in loops.dispatchers.items()}
     eager = losses(4)
     assert np.allclose(losses(4, tinymed.capture), eager, rtol=1e-5)
-    fell = {n for n, launch in loops.launches.items() if launch.fallback > before.get(n, 0)}
+    fell = {n for n, dispatcher in loops.dispatchers.items() if dispatcher.fallback > before.get(n, 0)}
     assert fell <= {"canonical", "full", "cast", "copy", "adam_rates", "advance_steps"}
-    with backend.use_backend("numba"):
+    with dispatch.use_backend("numba"):
         assert np.allclose(losses(4), eager, rtol=1e-4)
 
 
@@ -285,8 +285,8 @@ STEP = """
 import sys, numpy as np
 sys.path.insert(0, {tests!r})
 import test_loops, tinymed
-from tinymed import backend
-code = backend.implementations["loops", "conv2d_forward"].compiled(small=True)
+from tinymed import dispatch
+code = dispatch.implementations["loops", "conv2d_forward"].compiled(small=True)
 assert not hasattr(code, "overloads"), "compiled after all"
 print(*test_loops.losses(2))
 """
@@ -305,21 +305,21 @@ def test_loops_step_through_in_python(loops):
 def test_numba_asks_for_loops_only_where_it_has_nothing_and_the_call_is_large(rng):
     """A loop that stands in counts as a fallback; what numba has of its own never becomes a loop."""
     code = (
-        "import sys, numpy as np; from tinymed import backend, ops; k = backend.table('numba');"
+        "import sys, numpy as np; from tinymed import dispatch, ops; k = dispatch.table('numba');"
         "x = np.ones((4, 5), np.float32); k.relu_forward(x); k.relu_forward(np.ones((4, 5))); k.hardsigmoid_forward(x);"
         "print('tinymed.cpu.loops' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False"]
-    k, x = backend.table("numba"), rng.normal(size=(300, 300)).astype(np.float32)
+    k, x = dispatch.table("numba"), rng.normal(size=(300, 300)).astype(np.float32)
     seen = []
 
-    class Kernels(backend.Observer):
-        def after(self, launch, kernel, args, outs):
-            seen.append((launch.name, kernel.backend))
+    class Kernels(dispatch.Observer):
+        def after(self, dispatcher, kernel, args, outs):
+            seen.append((dispatcher.name, kernel.backend))
 
     before = k.hardsigmoid_forward.fallback
-    with backend.observing(Kernels()):
+    with dispatch.observing(Kernels()):
         y = k.hardsigmoid_forward(x)
         k.hardsigmoid_forward(x.astype(np.float64))  # digits are the reference's to keep
         k.relu_forward(x.astype(np.float64))
@@ -330,8 +330,8 @@ def test_numba_asks_for_loops_only_where_it_has_nothing_and_the_call_is_large(rn
 
 def stand_ins():
     """The kernels that a loop serves on numba, with arguments that are large enough."""
-    k = backend.table(LOOPS)
-    public = [x for (where, n), x in backend.implementations.items() if where == LOOPS and x.worth]
+    k = dispatch.table(LOOPS)
+    public = [x for (where, n), x in dispatch.implementations.items() if where == LOOPS and x.worth]
     return sorted({x.name for x in public}), k
 
 
@@ -342,7 +342,7 @@ def test_malaria_starts_as_on_numba():
     batches = list(Loader(open_dataset(shared_data("malaria"), verify=False)["train"], 16, 50, workers=0).epoch())[:20]
 
     def first(name):
-        with backend.use_backend(name):
+        with dispatch.use_backend(name):
             tinymed.manual_seed(0)
             model = models.create("dcnn", num_classes=2, size=50)
             optimizer, found = optim.Adam(model.train().parameters(), lr=1e-4), []

@@ -106,7 +106,7 @@ def text_of(node: Any, lines: list[str]) -> str:
 @functools.cache
 def imports(module: str) -> dict[str, tuple[str, str]]:
     """Return the names that a module imports from others of the package: name -> (module, its name there)."""
-    found = {}
+    found: dict[str, tuple[str, str]] = {}
     loaded = importlib.import_module(module)
     package = module if hasattr(loaded, "__path__") else module.rpartition(".")[0]
     for node in ast.parse(inspect.getsource(loaded)).body:

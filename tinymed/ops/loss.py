@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import device
 from ..dispatch import Array, kernel
-from ..tape import Node, Op
+from ..tape import Node, Op, host_read_listeners
 from .cast import Cast
 from .shape import reshape
 from .smooth import log_one_plus_exp, logistic
@@ -333,8 +333,12 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
     """-(t log p + (1 - t) log(1 - p)) of probabilities, each logarithm at least -100.
 
     target: of the input's shape, from 0 to 1; weight: broadcasts to it.  The form with logits cannot saturate.
+    ValueError for an input or target outside 0 to 1.  A recorded step, and one on a GPU, does not read values: there
+    such an input gives NaN.
     """
     target = checked_target("binary_cross_entropy", input, target, reduction)
+    for what, given in (("input", input), ("target", target)):
+        check_unit("binary_cross_entropy", what, given)
     return BinaryCrossEntropy.apply(input, target, raw(weight), reduction)
 
 
@@ -414,6 +418,18 @@ def checked_target(name: str, input: Any, target: Any, reduction: str) -> Any:
             f"{name}: target has shape {list(target.shape)}, input {list(input.shape)}; they must be equal"
         )
     return target if target.array.dtype == input.array.dtype else Cast.apply(target, input.array.dtype)
+
+
+def check_unit(name: str, what: str, given: Any) -> None:
+    """Raise unless all elements are from 0 to 1; a recorded step's and a GPU's are not read (the loss is NaN)."""
+    a = given.array
+    if host_read_listeners or device.of(a) == "cuda" or not a.size:
+        return
+    if not (a.min() >= 0 and a.max() <= 1):
+        raise ValueError(
+            f"{name}: all elements of {what} are from 0 to 1, got {a.min():g} to {a.max():g}; for scores use "
+            "binary_cross_entropy_with_logits, or apply sigmoid"
+        )
 
 
 def check_classes(name: str, input: Any, target: Any, weight: Any, ignore_index: int) -> None:

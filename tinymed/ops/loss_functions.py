@@ -6,7 +6,7 @@ reduction: "none" a loss per element, "sum", or "mean".
 from typing import Any
 
 from .activations import relu
-from .compare import eq, gt, lt
+from .compare import gt, lt, ne
 from .elementwise import add, clamp, div, mul, pow, sub, where
 from .loss import IGNORED, binary_cross_entropy_with_logits, check_reduction, checked_target, nll_loss
 from .reduce import mean, sum
@@ -75,8 +75,8 @@ def squared_hinge_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
 def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, reduction: str = "mean") -> Any:
     """input where target is 1, max(0, margin - input) where it is -1."""
     target = checked_target("hinge_embedding_loss", input, target, reduction)
-    near = where(eq(target, 1), input, mul(input, 0.0))
-    far = where(eq(target, -1), relu(sub(margin, input)), mul(input, 0.0))
+    near = where(ne(target, -1), input, 0.0)
+    far = where(ne(target, 1), clamp(sub(margin, input), min=0), 0.0)
     return reduced(add(near, far), reduction)
 
 

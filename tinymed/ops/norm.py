@@ -15,6 +15,7 @@ from typing import Any
 from .. import device
 from ..dispatch import Array, kernel
 from ..tape import Node, Op
+from .axes import is_integer, sizes
 
 
 def per_channel(v: Any, ndim: int) -> Any:
@@ -386,7 +387,7 @@ def layer_norm(
     input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
     """Normalise each sample over its last axes, of shape normalized_shape; weight and bias have that shape."""
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    shape = sizes("layer_norm", (normalized_shape,) if is_integer(normalized_shape) else (tuple(normalized_shape),))
     if not shape or input.shape[-len(shape) :] != shape:
         raise ValueError(f"layer_norm: input {list(input.shape)} does not end in normalized_shape {list(shape)}")
     for name, v in (("weight", weight), ("bias", bias)):

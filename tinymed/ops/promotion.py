@@ -11,7 +11,7 @@ import numpy as np
 
 from ..dispatch.declare import describe
 from ..tape import Node
-from .cast import Cast
+from .cast import Cast, as_dtype
 
 CATEGORIES = {"b": 0, "u": 1, "i": 1, "f": 2}  # bool < integers < floating point
 
@@ -56,6 +56,11 @@ def result_type(*inputs: Any) -> np.dtype[Any]:
 def category(dtype: np.dtype[Any]) -> int:
     """Return 0 for bool, 1 for integers, 2 for floating point."""
     return CATEGORIES[dtype.kind]
+
+
+def can_cast(from_: Any, to: Any) -> bool:
+    """Whether a result of one dtype can be written into a tensor of another: no float into integers, none into bool."""
+    return category(as_dtype("can_cast", from_)) <= category(as_dtype("can_cast", to))
 
 
 def common_dtype(inputs: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -248,6 +248,8 @@ def interpolate(
     new, steps = target(space, size, scale_factor, bool(recompute_scale_factor))
     if mode == "area":
         return (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[rank - 1](input, new)
+    if mode == "nearest":  # PyTorch's: where a length stays or doubles, the factor given does not count
+        steps = tuple({n: 1.0, 2 * n: 0.5}.get(m, s) for n, m, s in zip(space, new, steps, strict=True))
     if not linear:
         return UpsampleNearest.apply(input, new, steps, 0.5 if mode == "nearest-exact" else 0.0)
     return UpsampleLinear.apply(input, new, aligned_steps(space, new) if align_corners else steps, bool(align_corners))
@@ -264,7 +266,7 @@ def target(space: Sizes, size: Any, scale_factor: Any, recompute: bool) -> tuple
         new = per_axis("interpolate", "size", size, rank)
         return new, tuple(n / m for n, m in zip(space, new, strict=True))
     scales = list(scale_factor) if isinstance(scale_factor, tuple | list) else [scale_factor] * rank
-    if len(scales) != rank or any(not isinstance(s, int | float) or not s > 0 for s in scales):
+    if len(scales) != rank or any(not isinstance(s, int | float | np.number) or not s > 0 for s in scales):
         raise ValueError(
             f"interpolate: scale_factor is {scale_factor!r}; it takes a number > 0 or one for each of {rank} axes"
         )

@@ -3,11 +3,15 @@
 import math
 from typing import Any
 
+import numpy as np
+
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .broadcast import drawn_shape
+from .cast import Cast
 from .elementwise import Mul
 from .promotion import common_float
+from .shape import clone
 
 
 def points(low: float, high: float, **options: Any) -> Any:
@@ -375,7 +379,7 @@ def abs(input: Any) -> Any:
 
 def sign(input: Any) -> Any:
     """-1, 0 or 1; the gradient is 0."""
-    return Sign.apply(input)
+    return clone(input) if input.array.dtype.kind == "b" else Sign.apply(input)
 
 
 def sin(input: Any) -> Any:
@@ -394,7 +398,9 @@ def erf(input: Any) -> Any:
 
 
 def square(input: Any) -> Any:
-    """input^2."""
+    """input^2; of bool in int64."""
+    if input.array.dtype.kind == "b":
+        input = Cast.apply(input, np.dtype(np.int64))
     return Mul.apply(input, input)
 
 
