@@ -43,6 +43,10 @@ class Version:
     value = 0  # writes so far
     recorded = False  # whether the tape remembers one of them
     held = 0  # ops of the tape that saved the memory
+    viewed = False  # whether a second tensor, or a user's array, may show the memory
+
+
+MADE = 2  # Node.base of what an op made: memory that no user and no leaf had before
 
 
 class Node:
@@ -60,8 +64,12 @@ class Node:
     ):
         self.array, self.requires_grad = data, requires_grad
         self.op, self.index = op, index
-        self.base = version is None  # not a view of another tensor
-        self.version = version = version or Version()
+        self.base: int = version is None  # not a view of another tensor
+        if version is None:
+            version = Version()
+        else:
+            version.viewed = True
+        self.version = version
         self.seen = version.value  # writes when this view was taken
         self.grad: Any = None
         self.hooks: list[Callable[[Any], Any]] | None = None
@@ -166,7 +174,10 @@ class Op:
         tensor, version = first.plain, first.version if op.view else None
         tensors: list[Node] = []
         for o in outs:
-            tensors.append(tensor(o, maker is not None and o.dtype.kind == "f", maker, len(tensors), version))
+            made = tensor(o, maker is not None and o.dtype.kind == "f", maker, len(tensors), version)
+            if version is None:
+                made.base = MADE
+            tensors.append(made)
         if maker is not None:
             op.connect(inputs, nodes, tensors)
         else:

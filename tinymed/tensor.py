@@ -98,6 +98,7 @@ class Tensor(Methods):
 
         Assigning to it gives this tensor the memory of another, of the same dtype: `p.data = p.data.clamp(0, 1)`.
         """
+        self.version.viewed = True
         return Tensor(self.array)
 
     @data.setter
@@ -113,6 +114,7 @@ class Tensor(Methods):
     def numpy(self) -> np.ndarray:
         """The values as a NumPy array that shares memory; read-only while the tape needs them."""
         tape.reading("numpy")
+        self.version.viewed = True
         a = self.array if isinstance(self.array, np.ndarray) else self.array.get()
         if self.requires_grad or self.version.held:
             a = a.view()
@@ -152,6 +154,7 @@ class Tensor(Methods):
                 "__dlpack__: the tensor requires a gradient, which another library would not see; "
                 "export tensor.detach()"
             )
+        self.version.viewed = True
         return self.array.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:

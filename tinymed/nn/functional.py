@@ -26,6 +26,7 @@ from ..ops.reduce import *
 from ..ops.resample import *
 from ..ops.response_norm import *
 from ..ops.shape import *
+from ..ops.shrink import *
 from ..ops.smooth import *
 from ..ops.softmax import *
 from ..ops.unary import *

@@ -1,7 +1,8 @@
 """Normalisation layers, and the check that evaluation's statistics fit the data."""
 
+import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -18,6 +19,9 @@ from .module import Module, new_parameter
 TORCH = {"momentum": 0.1, "eps": 1e-5}
 KERAS = {"momentum": 0.01, "eps": 1e-3}
 RULES = ("corrected", "torch", "keras")
+
+COUNTER = "num_batches_tracked"
+MEASURED = 1000  # updates that statistics of a file without a counter are said to have had
 
 CHECK_VALUES = 512  # values per channel, and
 CHECK_IMAGES = 16  # samples that a batch must have to be compared with the running statistics
@@ -45,6 +49,7 @@ class BatchNorm(Module):
     """
 
     axes: ClassVar[tuple[int, ...]]  # how many an input may have
+    optional_state = (COUNTER,)  # PyTorch before 0.4.1, Keras and others write no counter
 
     def __init__(
         self,
@@ -97,6 +102,17 @@ class BatchNorm(Module):
             init.zeros_(self.running_mean)
             init.ones_(self.running_var)
             init.zeros_(self.num_batches_tracked)
+
+    def loaded(self, names: Set[str]) -> None:
+        """Count foreign statistics as measured: without a counter the next batch would take their place.
+
+        The counter of a file that has none, or 0, becomes so large that a batch weighs `momentum` and no more.
+        """
+        if "running_mean" not in names or int(self.num_batches_tracked.array) > 0 and COUNTER in names:
+            return
+        if np.any(move(self.running_mean.array, "cpu") != 0) or np.any(move(self.running_var.array, "cpu") != 1):
+            least = max(MEASURED, math.ceil(1 / self.momentum) if self.momentum else 0)
+            init.constant_(self.num_batches_tracked, max(least, int(self.num_batches_tracked.array)))
 
     def reset_parameters(self) -> None:
         """Weight 1, bias 0, and no statistics."""

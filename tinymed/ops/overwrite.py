@@ -1,0 +1,85 @@
+"""PyTorch's `inplace=True`: a function writes its result into its input.
+
+A later reader of the input sees the result, and so do its views.  An op that saved the input for backward raises there.
+Most inputs were made by the op before and nobody else shows their memory: those tensors take the result's memory as
+their own, so that nothing is computed twice, nothing is copied, and a captured program is as long as without `inplace`.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from .. import tape
+from ..tape import MADE, Node
+from .indexing import assign
+from .shape import clone
+
+
+def overwritable(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a function of one tensor the last argument `inplace`."""
+    signature = inspect.signature(function)
+    last = len(signature.parameters)
+    flag = inspect.Parameter("inplace", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=False, annotation=bool)
+
+    @functools.wraps(function)
+    def with_inplace(input: Any, *args: Any, inplace: bool = False, **kwargs: Any) -> Any:
+        if len(args) == last:
+            *args, inplace = args  # type: ignore[assignment]
+        if inplace:
+            return overwrite(function.__name__, input, lambda x: function(x, *args, **kwargs))
+        return function(input, *args, **kwargs)
+
+    with_inplace.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[*signature.parameters.values(), flag]
+    )
+    return with_inplace
+
+
+def overwrite(name: str, input: Any, compute: Callable[[Any], Any]) -> Any:
+    """Write compute(input) into input and return it, with PyTorch's rules for leaves, views and saved tensors.
+
+    Where compute returns what it was given, as dropout does in evaluation, nothing is written.
+    """
+    if input.base != MADE or input.version.viewed:
+        copied = clone(input)
+        result = compute(copied)
+        if result is not copied:
+            check_write(name, input, result)
+            assign(input, ..., result)
+        return input
+    version = input.version
+    before = version.value
+    version.value = input.seen = before + 1  # what saved the input before now raises in backward
+    result = input
+    try:
+        result = compute(input)
+        check_write(name, input, result)
+    finally:
+        if result is input:
+            version.value = input.seen = before
+    if result is not input:
+        adopt(input, result)
+    return input
+
+
+def check_write(name: str, input: Any, result: Any) -> None:
+    """Raise where a result must not or cannot lie in the input's memory."""
+    if result is input:
+        return
+    if tape.enabled and input.op is None and input.requires_grad:
+        raise RuntimeError(
+            f"{name}: a leaf that requires a gradient cannot be written in place; use inplace=False, or no_grad()"
+        )
+    if result.array.dtype != input.array.dtype:
+        raise RuntimeError(
+            f"{name}: inplace=True writes {result.array.dtype} into a tensor of {input.array.dtype}; "
+            "use inplace=False, or cast the input first"
+        )
+
+
+def adopt(input: Node, result: Node) -> None:
+    """Let a tensor be what was computed from it: its memory, its versions, and the op that made it."""
+    input.array, input.version, input.seen, input.base = result.array, result.version, result.seen, result.base
+    if result.op is not None:
+        input.op, input.index, input.requires_grad = result.op, result.index, True
