@@ -7,6 +7,8 @@ from ..ops.cast import *
 from ..ops.compare import *
 from ..ops.conv import *
 from ..ops.conv_transpose import *
+from ..ops.ctc import *
+from ..ops.distance import *
 from ..ops.dropout import *
 from ..ops.elementwise import *
 from ..ops.extremes import *
@@ -14,8 +16,10 @@ from ..ops.gated import *
 from ..ops.gather import *
 from ..ops.indexing import *
 from ..ops.join import *
+from ..ops.likelihood_loss import *
 from ..ops.loss import *
 from ..ops.loss_functions import *
+from ..ops.margin_loss import *
 from ..ops.matmul import *
 from ..ops.moments import *
 from ..ops.norm import *

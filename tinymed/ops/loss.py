@@ -6,9 +6,10 @@ compositions of other ops are in loss_functions.py.
 
 from typing import Any
 
-from .. import device
+from .. import device, tape
 from ..backend import Array, kernel
 from ..tape import Cast, Node, Op
+from .reduction import torch_arguments
 from .shape import reshape
 from .smooth import log_one_plus_exp, logistic
 
@@ -328,15 +329,19 @@ class NLLLoss(Op):
 # ------------------------------------------------------------------------------------------------ public functions
 
 
+@torch_arguments("input target weight size_average reduce reduction")
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
     """-(t log p + (1 - t) log(1 - p)) of probabilities, each logarithm at least -100.
 
     target: of the input's shape, from 0 to 1; weight: broadcasts to it.  The form with logits cannot saturate.
     """
     target = checked_target("binary_cross_entropy", input, target, reduction)
+    for name, t in (("input", input), ("target", target)):
+        check_probabilities(name, t.array)
     return BinaryCrossEntropy.apply(input, target, raw(weight), reduction)
 
 
+@torch_arguments("input target weight size_average reduce reduction pos_weight")
 def binary_cross_entropy_with_logits(
     input: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
 ) -> Any:
@@ -348,6 +353,7 @@ def binary_cross_entropy_with_logits(
     return BCEWithLogits.apply(input, target, raw(weight), raw(pos_weight), reduction)
 
 
+@torch_arguments("input target weight size_average ignore_index reduce reduction label_smoothing")
 def cross_entropy(
     input: Any,
     target: Any,
@@ -372,7 +378,14 @@ def cross_entropy(
 
         return soft_cross_entropy(input, target, weight, reduction, label_smoothing, weight_map)
     if len(input.shape) == 1:
-        one = cross_entropy(reshape(input, 1, -1), reshape(target, 1), weight, ignore_index, reduction, label_smoothing)
+        one = cross_entropy(
+            reshape(input, 1, -1),
+            reshape(target, 1),
+            weight,
+            ignore_index=ignore_index,
+            reduction=reduction,
+            label_smoothing=label_smoothing,
+        )
         return reshape(one, ()) if reduction == "none" else one
     check_classes("cross_entropy", input, target, weight, ignore_index)
     if weight_map is not None and weight_map.shape != target.shape:
@@ -382,11 +395,14 @@ def cross_entropy(
     )
 
 
+@torch_arguments("input target weight size_average ignore_index reduce reduction")
 def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = IGNORED, reduction: str = "mean") -> Any:
     """-input[target], weighted by class: what cross_entropy is after log_softmax.  Shapes as there."""
     check_reduction("nll_loss", reduction)
     if len(input.shape) == 1:
-        one = nll_loss(reshape(input, 1, -1), reshape(target, 1), weight, ignore_index, reduction)
+        one = nll_loss(
+            reshape(input, 1, -1), reshape(target, 1), weight, ignore_index=ignore_index, reduction=reduction
+        )
         return reshape(one, ()) if reduction == "none" else one
     check_classes("nll_loss", input, target, weight, ignore_index)
     return NLLLoss.apply(input, target, raw(weight), int(ignore_index), reduction)
@@ -413,6 +429,18 @@ def checked_target(name: str, input: Any, target: Any, reduction: str) -> Any:
             f"{name}: target has shape {list(target.shape)}, input {list(input.shape)}; they must be equal"
         )
     return target if target.array.dtype == input.array.dtype else Cast.apply(target, input.array.dtype)
+
+
+def check_probabilities(name: str, p: Array) -> None:
+    """Raise for what is no probability; a GPU's numbers are not read, nor those of a step being recorded."""
+    if device.of(p) != "cpu" or tape.readers or not p.size:
+        return
+    low, high = p.min(), p.max()
+    if not (low >= 0 and high <= 1):
+        raise ValueError(
+            f"binary_cross_entropy: {name} holds numbers from {low:.4g} to {high:.4g}, probabilities lie in 0 to 1; "
+            "apply a sigmoid, or give scores to binary_cross_entropy_with_logits"
+        )
 
 
 def check_classes(name: str, input: Any, target: Any, weight: Any, ignore_index: int) -> None:
