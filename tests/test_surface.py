@@ -79,10 +79,10 @@ INITIALISERS = words(
     "uniform_ normal_ trunc_normal_ constant_ zeros_ ones_ kaiming_uniform_ kaiming_normal_ xavier_uniform_ "
     "xavier_normal_ orthogonal_ calculate_gain"
 )
-OPTIMIZERS = words("Optimizer SGD Adam AdamW RMSprop Adagrad")
+OPTIMIZERS = words("Optimizer SGD Adam AdamW RMSprop Adagrad Adadelta Adamax NAdam RAdam ASGD Rprop")
 SCHEDULES = words(
     "LRScheduler LambdaLR StepLR MultiStepLR ConstantLR LinearLR ExponentialLR PolynomialLR CosineAnnealingLR "
-    "SequentialLR OneCycleLR ReduceLROnPlateau"
+    "SequentialLR OneCycleLR ReduceLROnPlateau MultiplicativeLR CosineAnnealingWarmRestarts CyclicLR ChainedScheduler"
 )
 
 PLACES = [
@@ -117,6 +117,20 @@ def parameters(f):
 
 # Arguments of PyTorch that are deprecated, that pick an implementation, or that no network here needs yet.
 LEFT_OUT = {"_stacklevel", "antialias", "recompute_scale_factor"}
+
+
+@pytest.mark.parametrize(
+    "ours",
+    [getattr(place, n) for place, names in ((tinymed.optim, OPTIMIZERS), (lr_scheduler, SCHEDULES)) for n in names[1:]],
+    ids=lambda c: c.__name__,
+)
+def test_optimizers_and_schedules_take_pytorchs_arguments(ours):
+    home = torch.optim if issubclass(ours, tinymed.optim.Optimizer) else torch.optim.lr_scheduler
+    theirs = {n: d for n, d in parameters(getattr(home, ours.__name__)).items() if n != "verbose"}
+    mine = parameters(ours)
+    assert list(mine) == list(theirs)
+    for n, default in theirs.items():
+        assert mine[n] == default or (default == 0 and mine[n] in (0, None)), f"{n}: {mine[n]!r}, PyTorch {default!r}"
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -1,19 +1,27 @@
 """Optimizers, learning rate schedules and gradient clipping under PyTorch's names."""
 
 from . import lr_scheduler
+from .adadelta import ASGD, Adadelta, Rprop
 from .adam import Adam, AdamW
+from .adam_variants import Adamax, NAdam, RAdam
 from .clip import clip_grad_norm_, clip_grad_value_
 from .optimizer import Optimizer
 from .rmsprop import Adagrad, RMSprop
 from .sgd import SGD
 
 __all__ = [
+    "ASGD",
     "SGD",
+    "Adadelta",
     "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
+    "NAdam",
     "Optimizer",
+    "RAdam",
     "RMSprop",
+    "Rprop",
     "clip_grad_norm_",
     "clip_grad_value_",
     "lr_scheduler",

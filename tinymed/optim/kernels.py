@@ -86,6 +86,22 @@ def adam_step(xp: Any, p: Array, m: Array, v: Array, g: Array, rates: Array, dec
     return ()
 
 
+@kernel(out=nothing, writes="p m v most", flops=lambda p, *_: 15 * p.size)
+def amsgrad_step(xp: Any, p: Array, m: Array, v: Array, most: Array, g: Array, rates: Array, decoupled: bool) -> Any:
+    """adam_step with the largest v so far in place of v."""
+    _, new1, beta2, new2, eps, step, correction, decay = rates
+    if decoupled:
+        p *= 1 - decay
+    else:
+        g = g + decay * p
+    m += new1 * (g - m)
+    v *= beta2
+    v += new2 * g * g
+    most[...] = xp.maximum(most, v)
+    p -= step * m / (xp.sqrt(most) / correction + eps)
+    return ()
+
+
 @kernel(out=nothing, writes="p", flops=lambda p, *_: 4 * p.size)
 def sgd_flat(xp: Any, p: Array, g: Array, rates: Array, spans: Array) -> Any:
     """sgd_step of several parameters in one buffer: spans holds rows of (row of rates, first element, end)."""
