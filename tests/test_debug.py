@@ -51,7 +51,7 @@ def test_the_first_nan_is_named_with_its_op_and_module(x):
         backward = None
         samples = staticmethod(lambda draw: (draw.array((2,)),))
 
-    tape.scope.append("features.3")
+    tape.thread.scope.append("features.3")
     try:
         with (
             debug.find_nan(),
@@ -59,7 +59,7 @@ def test_the_first_nan_is_named_with_its_op_and_module(x):
         ):
             relu(Broken.apply(relu(x)))
     finally:
-        tape.scope.pop()
+        tape.thread.scope.pop()
         del tape.Op.registry["Broken"]
 
 

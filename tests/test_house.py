@@ -19,6 +19,7 @@ CSRC = Path(__file__).parent.parent / "csrc"
 # Reading order is import order: a room may import only rooms before it.
 ROOMS = [
     "errors",
+    "absent",
     "memory",
     "precision",
     "kernels",
@@ -26,6 +27,8 @@ ROOMS = [
     "backend",
     "device",
     "random",
+    "grad_mode",
+    "handle",
     "tape",
     "program",
     "ops",

@@ -102,7 +102,7 @@ class TestModule:
         with pytest.raises(ValueError) as caught:
             net(Tensor(np.ones((2, 5), np.float32)))
         assert caught.value.__notes__ == ["in layer body.0 (Linear)"]
-        assert tape.scope == []
+        assert tape.thread.scope == []
 
     def test_tape_knows_the_layer(self) -> None:
         net = Net()

@@ -29,6 +29,7 @@ ABSENT = {
     "CrossEntropy": "a loss",
     "NLLLoss": "a loss",
     "SetItem": "writes in place",
+    "SetWindow": "writes in place",
     "ScatterAdd": "no network scatters",
     "OneHot": "of targets",
     "DivRounded": "not differentiable",

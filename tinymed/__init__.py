@@ -1,12 +1,16 @@
 """tinymed: an educational deep-learning engine for convolutional networks on medical images."""
 
 # ruff: noqa: F401  the public names
+import importlib
 import os
+from typing import Any as _Any
 
 from numpy import bool_ as bool
 from numpy import float32, float64, int8, int16, int32, int64, uint8
 
+from .absent import missing
 from .backend import table, use_backend
+from .grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .ops.activations import prelu, relu, rrelu
 from .ops.adaptive_pool import adaptive_avg_pool1d
 from .ops.cast import is_floating_point, numel
@@ -100,7 +104,7 @@ from .ops.unary import (
 from .precision import use_precision
 from .program import capture
 from .random import manual_seed
-from .tape import enable_grad, is_grad_enabled, no_grad, result_type, set_grad_enabled
+from .tape import result_type
 from .tensor import (
     Tensor,
     arange,
@@ -120,6 +124,20 @@ from .tensor import (
 from .train.weights import load, save
 
 __version__ = "0.1.0"
+
+# Packages and modules that `import tinymed` brings when they are first asked for, so that importing stays quick.
+ON_DEMAND = {"check", "cli", "data", "debug", "draw", "models", "nn", "onnx", "ops", "optim", "report", "train"}
+
+
+def __getattr__(name: str) -> _Any:
+    if name in ON_DEMAND:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise missing(__name__, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *ON_DEMAND})
+
 
 if os.environ.get("TINYMED_DEBUG") or os.environ.get("TINYMED_VALIDATE"):
     from . import debug

@@ -84,7 +84,7 @@ def address(a: Any) -> int:
 
 def label(op: Op) -> str:
     """The op and the module being called, also when the tape does not record."""
-    where = op.scope or (tape.scope[-1] if tape.scope else "")
+    where = op.scope or (tape.thread.scope[-1] if tape.thread.scope else "")
     return f"{type(op).__name__} in {where}" if where else type(op).__name__
 
 
@@ -167,7 +167,7 @@ class Validator(backend.Observer):
         else:
             error = 0.0 if np.array_equal(x, y) else float("inf")
         if x.shape != y.shape or not error <= self.rtol:
-            where = f" in {tape.scope[-1]}" if tape.scope else ""
+            where = f" in {tape.thread.scope[-1]}" if tape.thread.scope else ""
             raise Disagreement(
                 f"{name}{where}: result {i} of shape {list(x.shape)} is off from the reference by "
                 f"{error:.2e} of its largest value; allowed {self.rtol:.0e}"

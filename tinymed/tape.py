@@ -10,21 +10,38 @@ the largest number has received all of its own.  Depth costs no stack, and a dia
 First derivatives only: op.backward works on raw arrays.
 """
 
-import contextlib
 import functools
 import heapq
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from . import backend, device
 from .backend import Array, Table
+from .grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled, thread
+from .handle import Handle
 
-enabled = True
+__all__ = [
+    "Cast",
+    "Handle",
+    "Move",
+    "Node",
+    "Observer",
+    "Op",
+    "enable_grad",
+    "inference_mode",
+    "is_grad_enabled",
+    "no_grad",
+    "reading",
+    "result_type",
+    "set_grad_enabled",
+    "thread",
+    "walk",
+]
+
 counter = itertools.count()
-scope: list[str] = []  # names of the modules being called, for messages
 readers: list[Callable[[str], Any]] = []  # told when Python is about to see a tensor's values; a recorder refuses
 
 
@@ -41,18 +58,31 @@ class Version:
     """
 
     value = 0  # writes so far
-    recorded = False  # whether the tape remembers one of them
+    recorded = 0  # those of them that the tape remembers
     held = 0  # ops of the tape that saved the memory
     viewed = False  # whether a second tensor, or a user's array, may show the memory
 
 
-MADE = 2  # Node.base of what an op made: memory that no user and no leaf had before
+Chain = tuple[tuple[type["Op"], tuple[Any, ...], int], ...]  # view ops, their arguments, which of the outputs
+Parent = tuple["Node", type["Op"], tuple[Any, ...], int]  # what a view was taken of, by which op
 
 
 class Node:
     """What the tape knows of a tensor: its array, its gradient, and the op that made it."""
 
-    __slots__ = ("__weakref__", "array", "base", "grad", "hooks", "index", "op", "requires_grad", "seen", "version")
+    __slots__ = (
+        "__weakref__",
+        "array",
+        "grad",
+        "hooks",
+        "index",
+        "made",
+        "op",
+        "parent",
+        "requires_grad",
+        "seen",
+        "version",
+    )
 
     def __init__(
         self,
@@ -64,23 +94,43 @@ class Node:
     ):
         self.array, self.requires_grad = data, requires_grad
         self.op, self.index = op, index
-        self.base: int = version is None  # not a view of another tensor
         if version is None:
             version = Version()
         else:
             version.viewed = True
         self.version = version
-        self.seen = version.value  # writes when this view was taken
+        self.seen = version.recorded  # writes that the tape's account of this tensor includes
+        self.parent: Parent | None = None  # of a view
+        self.made = False  # whether an op made the memory, which no leaf and no user had before
         self.grad: Any = None
-        self.hooks: list[Callable[[Any], Any]] | None = None
+        self.hooks: dict[int, Callable[[Any], Any]] | None = None
 
-    def check_fresh(self, name: str) -> None:
-        """Raise if the memory was written through another view and the tape's account of this one is out of date."""
-        if self.seen != self.version.value and (self.op is not None or self.version.recorded):
+    def lineage(self) -> tuple["Node", Chain]:
+        """The tensor that this one is a view of, in the end, and the view ops that lead from there."""
+        node, chain = self, []
+        while node.parent is not None:
+            chain.append(node.parent[1:])
+            node = node.parent[0]
+        return node, tuple(reversed(chain))
+
+    def refresh(self, name: str) -> None:
+        """Take a view again, on the tape, after its memory was written through another."""
+        root, chain = self.lineage()
+        if root.seen != root.version.recorded or root is self:
             raise RuntimeError(
-                f"{name}: an input is a view of memory written in place after the view was taken; "
-                "take the view again after the write"
+                f"{name}: the memory of an input was written in place through a detached tensor, and with a gradient, "
+                "which the tape cannot follow; write to the tensor itself"
             )
+        if self.op is None and self.requires_grad:
+            raise RuntimeError(
+                f"{name}: an input is a leaf on memory that was written in place through the tensor it is a view of; "
+                "make the leaf of a clone()"
+            )
+        node = root
+        for op, arguments, index in chain:
+            made = op.apply(node, *arguments)
+            node = made[index] if isinstance(made, tuple) else made
+        self.op, self.index, self.requires_grad, self.seen = node.op, node.index, node.requires_grad, root.seen
 
     @property
     def plain(self) -> type["Node"]:
@@ -123,7 +173,7 @@ class Op:
     saved: tuple[Any, ...] = ()
     needs: tuple[bool, ...] = ()
     edges: Sequence[Any] = ()
-    hooks: dict[int, list[Callable[[Any], Any]]] = {}  # replaced, never written to: see `hook`
+    hooks: dict[int, dict[int, Callable[[Any], Any]]] = {}  # replaced, never written to: see `hook`
     guards: list[tuple[Version, int]]
     specs: list[tuple[tuple[int, ...], Any]]
     tensor: type[Node]
@@ -152,12 +202,13 @@ class Op:
             inputs = promoted(inputs, cls.promotes == "float")
         op = cls()
         op.k = backend.current or backend.table()
+        enabled = thread.grad_enabled
         elsewhere, tracked = op.k.device != "cpu", enabled and cls.backward is not None
         arrays, needs, nodes = list(inputs), [False] * len(inputs), []
         for n, i in enumerate(inputs):  # loops, not comprehensions, which are calls: this is run for every op
             if isinstance(i, Node):
-                if enabled and i.seen != i.version.value:
-                    i.check_fresh(cls.__name__)
+                if enabled and i.seen != i.version.recorded:
+                    i.refresh(cls.__name__)
                 if type(i.array) is not np.ndarray:
                     elsewhere = True
                 arrays[n] = i.array
@@ -174,10 +225,13 @@ class Op:
         tensor, version = first.plain, first.version if op.view else None
         tensors: list[Node] = []
         for o in outs:
-            made = tensor(o, maker is not None and o.dtype.kind == "f", maker, len(tensors), version)
-            if version is None:
-                made.base = MADE
-            tensors.append(made)
+            tensors.append(tensor(o, maker is not None and o.dtype.kind == "f", maker, len(tensors), version))
+        if version is not None:
+            for n, t in enumerate(tensors):
+                t.parent = first, cls, inputs[1:], n
+        else:
+            for t in tensors:
+                t.made = True
         if maker is not None:
             op.connect(inputs, nodes, tensors)
         else:
@@ -192,6 +246,7 @@ class Op:
         nodes: those of the inputs that are tensors.
         """
         self.order = next(counter)
+        scope = thread.scope
         if scope:
             self.scope = scope[-1]
         self.tensor = type(tensors[0])
@@ -209,11 +264,11 @@ class Op:
                         self.guards.append((node.version, node.version.value))
                         break
 
-    def hook(self, index: int, hook: Callable[[Any], Any]) -> None:
-        """Call hook with the gradient of an output when it is known."""
+    def hook(self, index: int, hook: Callable[[Any], Any]) -> Handle:
+        """Call hook with the gradient of an output when it is known, until the handle is removed."""
         if not self.hooks:
             self.hooks = {}
-        self.hooks.setdefault(index, []).append(hook)
+        return Handle(self.hooks.setdefault(index, {}), hook)
 
     def gradients(self, dys: list[Any]) -> tuple[Any, ...]:
         """One gradient for each input, from one for each output (zeros where none arrived)."""
@@ -350,7 +405,8 @@ def walk(
         slots[index] = dx if slots[index] is None else place.k.add(slots[index], dx)
 
     for root, dy in zip(roots, dys, strict=True):
-        root.check_fresh("backward")
+        if root.seen != root.version.recorded:
+            root.refresh("backward")
         arrive(root.op or root, root.index, dy, dy)
     while queue:
         _, op = heapq.heappop(queue)
@@ -387,40 +443,10 @@ def leaf(node: Node, dx: Array, dy: Array | None, wanted: dict[tuple[int, int], 
     node.grad = node.plain(dx)
 
 
-def call_hooks(hooks: list[Callable[[Any], Any]], dy: Any, tensor: type[Node]) -> Any:
+def call_hooks(hooks: dict[int, Callable[[Any], Any]], dy: Any, tensor: type[Node]) -> Any:
     """Let each hook see the gradient, and replace it if the hook returns one."""
-    for hook in hooks:
+    for hook in tuple(hooks.values()):
         if dy is not None:
             replaced = hook(tensor(dy))
             dy = dy if replaced is None else replaced.array
     return dy
-
-
-@contextlib.contextmanager
-def no_grad() -> Iterator[None]:
-    """Nothing inside is remembered for backward; also usable as a decorator."""
-    with set_grad_enabled(False):
-        yield
-
-
-@contextlib.contextmanager
-def enable_grad() -> Iterator[None]:
-    """Remember ops inside, also within no_grad."""
-    with set_grad_enabled(True):
-        yield
-
-
-@contextlib.contextmanager
-def set_grad_enabled(mode: bool) -> Iterator[None]:
-    """Switch the tape on or off for a block."""
-    global enabled
-    before, enabled = enabled, mode
-    try:
-        yield
-    finally:
-        enabled = before
-
-
-def is_grad_enabled() -> bool:
-    """Whether ops are remembered for backward at present."""
-    return enabled

@@ -7,6 +7,7 @@ import numpy as np
 
 from . import device as devices
 from . import random, tape
+from .absent import missing
 from .ops.methods import Methods
 from .tape import Node
 
@@ -38,6 +39,9 @@ class Tensor(Methods):
     def is_leaf(self) -> bool:
         """Whether no op on the tape made it."""
         return self.op is None
+
+    def __getattr__(self, name: str) -> Any:
+        raise missing("tinymed.Tensor", name)
 
     def __repr__(self) -> str:
         tape.reading("repr")
@@ -78,14 +82,18 @@ class Tensor(Methods):
         self.requires_grad = requires_grad
         return self
 
-    def register_hook(self, hook: Any) -> None:
-        """Call hook(gradient) when this tensor's gradient is known; what it returns, if anything, replaces it."""
+    def register_hook(self, hook: Any) -> tape.Handle:
+        """Call hook(gradient) when this tensor's gradient is known; what it returns, if anything, replaces it.
+
+        Returns a handle whose remove() takes this hook off, and that is a context for a hook of a block.
+        """
         if not self.requires_grad:
             raise RuntimeError("register_hook: the tensor does not require a gradient")
         if self.op is not None:
-            self.op.hook(self.index, hook)
-        else:
-            self.hooks = [*(self.hooks or []), hook]
+            return self.op.hook(self.index, hook)
+        if self.hooks is None:
+            self.hooks = {}
+        return tape.Handle(self.hooks, hook)
 
     def retain_grad(self) -> None:
         """Keep the gradient of a tensor that is not a leaf, in .grad."""

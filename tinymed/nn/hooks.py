@@ -1,22 +1,25 @@
 """Hooks of modules: the handle that takes one off, and the op that lets a module see the gradients that pass it."""
 
-import itertools
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any
 
+from ..handle import Handle
 from ..tape import Node, Op
-
-keys = itertools.count()  # no key is given twice, so that a handle belongs to one hook only
 
 Told = Callable[[tuple[Any, ...]], tuple[Any, ...]]
 
 
-class Handle:
-    """Removes the hook it was returned for, and no other."""
+class ModuleHandle(Handle):
+    """A handle whose hook may be called before those that are there, and with keyword arguments.
 
-    def __init__(self, hooks: dict[int, Any], hook: Any, prepend: bool = False, marked: set[int] | None = None):
-        self.hooks, self.key, self.marked = hooks, next(keys), marked
-        hooks[self.key] = hook
+    marked: takes the numbers of hooks that want keyword arguments.
+    """
+
+    def __init__(
+        self, hooks: dict[int, Any], hook: Callable[..., Any], prepend: bool = False, marked: set[int] | None = None
+    ):
+        super().__init__(hooks, hook)
+        self.marked = marked
         if prepend:
             rest = [(key, hooks.pop(key)) for key in list(hooks) if key != self.key]
             hooks.update(rest)
@@ -25,15 +28,9 @@ class Handle:
 
     def remove(self) -> None:
         """Take the hook off; a second call does nothing."""
-        self.hooks.pop(self.key, None)
+        super().remove()
         if self.marked is not None:
             self.marked.discard(self.key)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.remove()
 
 
 class GradientGate(Op):
@@ -70,7 +67,7 @@ def pass_gate(values: Sequence[Any], told: Told | None = None) -> tuple[tuple[An
     if gate is None:  # under no_grad
         return tuple(values), None
     for before, after in zip(given, passed, strict=True):
-        after.version, after.seen, after.base = before.version, before.version.value, False
+        after.version, after.seen, after.made = before.version, before.seen, False
         before.version.viewed = True
     if told is not None:
         gate.told = lambda dys: told_of(dys, places, len(values), given[0].plain, told)

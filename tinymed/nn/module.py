@@ -11,7 +11,7 @@ from ..memory import canonical_order, empty
 from ..ops.cast import as_dtype
 from ..tape import Node
 from ..tensor import Tensor
-from .hooks import BackwardHooks, Handle
+from .hooks import BackwardHooks, ModuleHandle
 from .state import IncompatibleKeys, copy_state, match, matches, refuse_misfit
 from .tree import Tree
 
@@ -55,7 +55,7 @@ class Module(Tree):
 
     An attribute that is a Parameter, or a Module, is registered under its name; a tensor that is state but not learned
     is registered by `register_buffer`.  Calling the module runs the pre-hooks, `forward` and the hooks, and puts the
-    module's path on `tape.scope`, so that an error or the NaN locator can name the layer.
+    module's path on `tape.thread.scope`, so that an error or the NaN locator can name the layer.
     """
 
     structure: ClassVar[int] = 0  # counts registrations anywhere: when cached paths are stale
@@ -85,7 +85,7 @@ class Module(Tree):
     # ----------------------------------------------------------------------------------------- the call
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        scope = tape.scope
+        scope = tape.thread.scope
         if not scope:
             Module.paths = self.path_of_modules()
         scope.append(Module.paths.get(id(self)) or type(self).__name__)
@@ -141,16 +141,16 @@ class Module(Tree):
 
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
-    ) -> Handle:
+    ) -> ModuleHandle:
         """Call hook(module, args) before forward; what it returns, if anything, replaces the arguments.
 
         prepend: before the hooks that are there.  with_kwargs: hook(module, args, kwargs), which returns both.
         """
-        return Handle(self._pre_hooks, hook, prepend, self._with_kwargs if with_kwargs else None)
+        return ModuleHandle(self._pre_hooks, hook, prepend, self._with_kwargs if with_kwargs else None)
 
     def register_forward_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
-    ) -> Handle:
+    ) -> ModuleHandle:
         """Call hook(module, args, result) after forward; what it returns, if anything, replaces the result.
 
         prepend: before the hooks that are there.  with_kwargs: hook(module, args, kwargs, result).
@@ -159,18 +159,18 @@ class Module(Tree):
             raise ValueError(
                 "register_forward_hook: always_call=True is not supported; a hook runs when forward returned"
             )
-        return Handle(self._hooks, hook, prepend, self._with_kwargs if with_kwargs else None)
+        return ModuleHandle(self._hooks, hook, prepend, self._with_kwargs if with_kwargs else None)
 
-    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> ModuleHandle:
         """Call hook(module, grad_input, grad_output) when the gradients of the module's inputs are known.
 
         Both are tuples, None for what has no gradient.  What the hook returns, if anything, replaces grad_input.
         """
-        return Handle(self._backward_hooks, hook, prepend)
+        return ModuleHandle(self._backward_hooks, hook, prepend)
 
-    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> ModuleHandle:
         """Call hook(module, grad_output) before the module's backward; what it returns, if anything, replaces it."""
-        return Handle(self._backward_pre_hooks, hook, prepend)
+        return ModuleHandle(self._backward_pre_hooks, hook, prepend)
 
     # ------------------------------------------------------------------------------------- registration
 

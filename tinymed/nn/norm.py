@@ -157,7 +157,7 @@ class BatchNorm(Module):
         self.unchecked = False
         far = self.disagreement(input)
         if far > 1:
-            layer = tape.scope[-1] if tape.scope else type(self).__name__
+            layer = tape.thread.scope[-1] if tape.thread.scope else type(self).__name__
             rule = "" if self.statistics == "corrected" else " use statistics='corrected',"
             warnings.warn(
                 f"{layer}: the running statistics are far from those of the batch evaluated (disagreement {far:.1f}, "

@@ -11,8 +11,8 @@ A pattern is a shell's (`fnmatch`): it names a layer, whose parameters all match
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..handle import Handle
 from ..tensor import Tensor
-from .hooks import Handle
 from .module import Module
 from .state import LoadResult, copy_state, listed, match, matches
 

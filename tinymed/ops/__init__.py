@@ -15,6 +15,7 @@ from . import (
     gated,
     gather,
     indexing,
+    inplace,
     join,
     likelihood_loss,
     loss,
@@ -36,6 +37,7 @@ from . import (
     smooth,
     softmax,
     unary,
+    writing,
 )
 
 __all__ = [
@@ -53,6 +55,7 @@ __all__ = [
     "gated",
     "gather",
     "indexing",
+    "inplace",
     "join",
     "likelihood_loss",
     "loss",
@@ -74,4 +77,5 @@ __all__ = [
     "smooth",
     "softmax",
     "unary",
+    "writing",
 ]

@@ -14,6 +14,7 @@ from . import (
     extremes,
     gather,
     indexing,
+    inplace,
     join,
     moments,
     reduce,
@@ -21,6 +22,7 @@ from . import (
     smooth,
     softmax,
     unary,
+    writing,
 )
 from .matmul import bmm
 from .matmul import matmul as product
@@ -53,7 +55,7 @@ def arithmetic(function: Any, reverse: bool = False) -> Any:
 class Methods(Node):
     """Operators and methods of a tensor.
 
-    `x += y` makes a new tensor; only x[i] = y, copy_, fill_ and zero_ write in place.
+    `x += y`, x[i] = y and the methods whose names end in _ write in place.
     """
 
     __slots__ = ()
@@ -76,7 +78,12 @@ class Methods(Node):
     __gt__, __ge__ = comparison(compare.gt), comparison(compare.ge)
     __hash__ = Node.__hash__
     __neg__, __abs__, __invert__ = unary.neg, unary.abs, compare.bitwise_not
-    __getitem__, __setitem__ = indexing.getitem, indexing.assign
+    __getitem__, __setitem__ = indexing.getitem, writing.assign
+    __iadd__, __isub__ = arithmetic(inplace.add_), arithmetic(inplace.sub_)
+    __imul__, __itruediv__ = arithmetic(inplace.mul_), arithmetic(inplace.div_)
+    __ifloordiv__, __ipow__ = arithmetic(inplace.floor_divide_), arithmetic(inplace.pow_)
+    __iand__, __ior__ = arithmetic(inplace.bitwise_and_), arithmetic(inplace.bitwise_or_)
+    __ixor__ = arithmetic(inplace.bitwise_xor_)
 
     def __iter__(self) -> Iterator[Any]:
         if not self.array.ndim:
@@ -163,7 +170,14 @@ class Methods(Node):
     # elements
     take_along_dim, scatter_add, index_select = gather.take_along_dim, gather.scatter_add, gather.index_select
     gather, narrow, select = gather.gather, indexing.narrow, indexing.select
-    copy_, fill_, zero_ = indexing.copy_, indexing.fill_, indexing.zero_
+    copy_, fill_, zero_, detach_ = inplace.copy_, inplace.fill_, inplace.zero_, inplace.detach_
+    add_, sub_, mul_, div_ = inplace.add_, inplace.sub_, inplace.mul_, inplace.div_
+    subtract_, multiply_, divide_, true_divide_ = sub_, mul_, div_, div_
+    floor_divide_, pow_, clamp_, clip_ = inplace.floor_divide_, inplace.pow_, inplace.clamp_, inplace.clamp_
+    bitwise_and_, bitwise_or_, bitwise_xor_ = inplace.bitwise_and_, inplace.bitwise_or_, inplace.bitwise_xor_
+    exp_, sqrt_, neg_, abs_ = inplace.exp_, inplace.sqrt_, inplace.neg_, inplace.abs_
+    relu_, sigmoid_, tanh_ = inplace.relu_, inplace.sigmoid_, inplace.tanh_
+    normal_, uniform_, bernoulli_ = inplace.normal_, inplace.uniform_, inplace.bernoulli_
     matmul, bmm = product, bmm
 
     # dtype, device and size

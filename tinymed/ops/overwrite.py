@@ -10,10 +10,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from .. import tape
-from ..tape import MADE, Node
-from .indexing import assign
+from ..tape import Node, thread
 from .shape import clone
+from .writing import refuse_leaf, store
 
 
 def overwritable(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -41,23 +40,23 @@ def overwrite(name: str, input: Any, compute: Callable[[Any], Any]) -> Any:
 
     Where compute returns what it was given, as dropout does in evaluation, nothing is written.
     """
-    if input.base != MADE or input.version.viewed:
+    if not input.made or input.version.viewed:
         copied = clone(input)
         result = compute(copied)
         if result is not copied:
             check_write(name, input, result)
-            assign(input, ..., result)
+            store(name, input, result)
         return input
     version = input.version
     before = version.value
-    version.value = input.seen = before + 1  # what saved the input before now raises in backward
+    version.value = before + 1  # what saved the input before now raises in backward
     result = input
     try:
         result = compute(input)
         check_write(name, input, result)
     finally:
         if result is input:
-            version.value = input.seen = before
+            version.value = before
     if result is not input:
         adopt(input, result)
     return input
@@ -67,10 +66,8 @@ def check_write(name: str, input: Any, result: Any) -> None:
     """Raise where a result must not or cannot lie in the input's memory."""
     if result is input:
         return
-    if tape.enabled and input.op is None and input.requires_grad:
-        raise RuntimeError(
-            f"{name}: a leaf that requires a gradient cannot be written in place; use inplace=False, or no_grad()"
-        )
+    if thread.grad_enabled:
+        refuse_leaf(input, input.lineage()[0])
     if result.array.dtype != input.array.dtype:
         raise RuntimeError(
             f"{name}: inplace=True writes {result.array.dtype} into a tensor of {input.array.dtype}; "
@@ -80,6 +77,6 @@ def check_write(name: str, input: Any, result: Any) -> None:
 
 def adopt(input: Node, result: Node) -> None:
     """Let a tensor be what was computed from it: its memory, its versions, and the op that made it."""
-    input.array, input.version, input.seen, input.base = result.array, result.version, result.seen, result.base
+    input.array, input.version, input.seen = result.array, result.version, result.seen
     if result.op is not None:
         input.op, input.index, input.requires_grad = result.op, result.index, True

@@ -205,7 +205,7 @@ def rebind(call: Call, table: backend.Table) -> None:
 def key_of(inputs: tuple[Any, ...]) -> Key:
     """What a program depends on beside modules: shapes, dtypes, devices, backend, precision, and if there is a tape."""
     shapes = rebuild(inputs, signature)
-    return shapes, backend.table().name, precision.current, tape.enabled
+    return shapes, backend.table().name, precision.current, tape.thread.grad_enabled
 
 
 def signature(t: Any) -> tuple[Any, ...]:

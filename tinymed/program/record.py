@@ -65,7 +65,7 @@ class Recorder(backend.Observer, tape.Observer):
 
     def forward(self, op: Any, inputs: Sequence[Any], outputs: Sequence[Array]) -> None:
         for i in inputs:
-            if isinstance(i, tape.Node) and i.op is None and i.base != tape.MADE:
+            if isinstance(i, tape.Node) and i.op is None and not i.made:
                 self.leaves.setdefault(i, i.array)
                 self.grads.setdefault(i, i.grad)
 
