@@ -155,7 +155,7 @@ class TestFeatures:
         assert not taken
         assert model.features[8].weight.grad is not None
         assert model.features[10].weight.grad is None
-        assert not tinymed.tape.scope
+        assert not tinymed.tape.thread.scope
 
     def test_errors(self) -> None:
         with pytest.raises(ValueError, match="has no module 'layer9'"):

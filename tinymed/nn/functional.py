@@ -11,11 +11,14 @@ from ..ops.ctc import *
 from ..ops.distance import *
 from ..ops.dropout import *
 from ..ops.elementwise import *
+from ..ops.embedding import *
 from ..ops.extremes import *
+from ..ops.fold import *
 from ..ops.gated import *
 from ..ops.gather import *
 from ..ops.indexing import *
 from ..ops.join import *
+from ..ops.layer_functions import *
 from ..ops.likelihood_loss import *
 from ..ops.loss import *
 from ..ops.loss_functions import *
@@ -34,3 +37,4 @@ from ..ops.shrink import *
 from ..ops.smooth import *
 from ..ops.softmax import *
 from ..ops.unary import *
+from ..ops.unpool import *

@@ -11,6 +11,7 @@ from ..memory import canonical_order, empty
 from ..ops.cast import as_dtype
 from ..tape import Node
 from ..tensor import Tensor
+from .arguments import python_arguments
 from .hooks import BackwardHooks, ModuleHandle
 from .state import IncompatibleKeys, copy_state, match, matches, refuse_misfit
 from .tree import Tree
@@ -40,6 +41,7 @@ class Parameter(Tensor):
         return f"Parameter containing:\n{super().__repr__()}"
 
 
+PACKAGE = __name__.rpartition(".")[0]  # whose layers take NumPy's numbers
 weightless = False  # set by nn.init.no_weights(): parameters have a shape and no memory
 
 
@@ -61,7 +63,13 @@ class Module(Tree):
     structure: ClassVar[int] = 0  # counts registrations anywhere: when cached paths are stale
     paths: ClassVar[dict[int, str]] = {}  # of the outermost module being called
     optional_state: ClassVar[Sequence[str]] = ()  # names that a state may lack: older files were written without them
+    makes_tensors: ClassVar[bool] = False  # whether device= and dtype= may be given: parameters, or buffers, are made
     training: bool
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.__module__.startswith(PACKAGE) and "__init__" in cls.__dict__:
+            cls.__init__ = python_arguments(cls.__init__)  # type: ignore[method-assign]
 
     def __init__(self) -> None:
         self.__dict__.update(

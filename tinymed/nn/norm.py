@@ -49,6 +49,7 @@ class BatchNorm(Module):
     """
 
     axes: ClassVar[tuple[int, ...]]  # how many an input may have
+    makes_tensors = True
     optional_state = (COUNTER,)  # PyTorch before 0.4.1, Keras and others write no counter
 
     def __init__(
@@ -59,6 +60,8 @@ class BatchNorm(Module):
         affine: bool | str = True,
         track_running_stats: bool = True,
         statistics: str = "corrected",
+        *,
+        bias: bool = True,
     ):
         super().__init__()
         name = type(self).__name__
@@ -75,7 +78,7 @@ class BatchNorm(Module):
         self.unchecked = True  # since the last change of mode, no large batch was evaluated
         self.frozen = False  # set by Module.freeze: running statistics are used, and stay, in training too
         self.weight = new_parameter(num_features) if affine in (True, "scale") else None
-        self.bias = new_parameter(num_features) if affine in (True, "offset") else None
+        self.bias = new_parameter(num_features) if affine in (True, "offset") and bias else None
         tracked = track_running_stats
         self.register_buffer("running_mean", Tensor(np.zeros(num_features, np.float32)) if tracked else None)
         self.register_buffer("running_var", Tensor(np.ones(num_features, np.float32)) if tracked else None)
@@ -129,6 +132,8 @@ class BatchNorm(Module):
                 f"got shape {list(input.shape)}"
             )
         training = self.training and not (self.frozen and self.running_mean is not None)
+        if training and input.array.size == 0 and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)  # an empty batch has no statistics, and counts
         if self.training:
             self.unchecked = True
         elif self.unchecked and self.running_mean is not None:
@@ -211,6 +216,8 @@ class BatchNorm3d(BatchNorm):
 class LayerNorm(Module):
     """Each sample normalised over its last axes, of shape normalized_shape.  Ba, Kiros & Hinton 2016."""
 
+    makes_tensors = True
+
     def __init__(
         self,
         normalized_shape: int | Sequence[int],
@@ -232,16 +239,49 @@ class LayerNorm(Module):
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
 
 
+class RMSNorm(Module):
+    """Each sample divided by the root of its mean square over the last axes, of shape normalized_shape.
+
+    Zhang & Sennrich 2019.
+    """
+
+    makes_tensors = True
+
+    def __init__(
+        self, normalized_shape: int | Sequence[int], eps: float | None = None, elementwise_affine: bool = True
+    ):
+        super().__init__()
+        self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        self.weight = new_parameter(*self.normalized_shape) if elementwise_affine else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Weight 1."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+
+    def forward(self, input: Tensor) -> Any:
+        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+
+
 class GroupNorm(Module):
     """Each sample normalised over num_groups equal runs of its channels.  Wu & He 2018."""
 
-    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True):
+    makes_tensors = True
+
+    def __init__(
+        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, *, bias: bool = True
+    ):
         super().__init__()
         if num_groups < 1 or num_channels % num_groups:
             raise ValueError(f"GroupNorm: {num_channels} channels cannot be cut into {num_groups} equal groups")
         self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
         self.weight = new_parameter(num_channels) if affine else None
-        self.bias = new_parameter(num_channels) if affine else None
+        self.bias = new_parameter(num_channels) if affine and bias else None
         reset_affine(self)
 
     def forward(self, input: Tensor) -> Any:
@@ -275,6 +315,7 @@ class InstanceNorm(Module):
     """
 
     axes: ClassVar[int]
+    makes_tensors = True
 
     def __init__(
         self,
@@ -283,21 +324,26 @@ class InstanceNorm(Module):
         momentum: float = 0.1,
         affine: bool = False,
         track_running_stats: bool = False,
+        *,
+        bias: bool = True,
     ):
         super().__init__()
         self.num_features, self.eps, self.momentum, self.affine = num_features, eps, momentum, affine
         self.track_running_stats, tracked = track_running_stats, track_running_stats
         self.weight = new_parameter(num_features) if affine else None
-        self.bias = new_parameter(num_features) if affine else None
+        self.bias = new_parameter(num_features) if affine and bias else None
         self.register_buffer("running_mean", Tensor(np.zeros(num_features, np.float32)) if tracked else None)
         self.register_buffer("running_var", Tensor(np.ones(num_features, np.float32)) if tracked else None)
         self.register_buffer("num_batches_tracked", Tensor(np.zeros((), np.int64)) if tracked else None)
         reset_affine(self)
 
     def forward(self, input: Tensor) -> Any:
+        if len(input.shape) == self.axes - 1:
+            return self.forward(input[None])[0]
         if len(input.shape) != self.axes:
             raise ValueError(
-                f"{type(self).__name__}: takes an input of {self.axes} axes, got shape {list(input.shape)}"
+                f"{type(self).__name__}: takes an input of {self.axes - 1} or {self.axes} axes, got shape "
+                f"{list(input.shape)}"
             )
         own = self.training or self.running_mean is None
         return F.instance_norm(
@@ -312,19 +358,19 @@ class InstanceNorm(Module):
 
 
 class InstanceNorm1d(InstanceNorm):
-    """Instance norm of (N, C, L)."""
+    """Instance norm of (N, C, L) or (C, L)."""
 
     axes = 3
 
 
 class InstanceNorm2d(InstanceNorm):
-    """Instance norm of (N, C, H, W)."""
+    """Instance norm of (N, C, H, W) or (C, H, W)."""
 
     axes = 4
 
 
 class InstanceNorm3d(InstanceNorm):
-    """Instance norm of (N, C, D, H, W)."""
+    """Instance norm of (N, C, D, H, W) or (C, D, H, W)."""
 
     axes = 5
 

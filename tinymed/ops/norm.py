@@ -9,6 +9,7 @@ over the elements that share statistics:   dx = rstd (g - mean(g) - xhat mean(g 
 """
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -359,6 +360,8 @@ def batch_norm(
     if (running_mean is None) != (running_var is None):
         raise ValueError("batch_norm: running_mean and running_var are given together or not at all")
     shape, training = input.shape, training or running_mean is None
+    if eps < 0 or (training and eps == 0):
+        raise ValueError(f"batch_norm: eps must be positive in training and never negative, got {eps}")
     if training and input.array.size == shape[1] != 0:
         raise ValueError(
             f"batch_norm: training needs more than 1 value per channel, input is {list(shape)}; use a "
@@ -386,7 +389,8 @@ def layer_norm(
     input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
     """Normalise each sample over its last axes, of shape normalized_shape; weight and bias have that shape."""
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    given = normalized_shape if isinstance(normalized_shape, Sequence) else [normalized_shape]
+    shape = tuple(map(operator.index, given))
     if not shape or input.shape[-len(shape) :] != shape:
         raise ValueError(f"layer_norm: input {list(input.shape)} does not end in normalized_shape {list(shape)}")
     for name, v in (("weight", weight), ("bias", bias)):

@@ -1,10 +1,10 @@
 """Optimizers, learning rate schedules and gradient clipping under PyTorch's names."""
 
+from ..nn.utils import clip_grad_norm_, clip_grad_value_
 from . import lr_scheduler
 from .adadelta import ASGD, Adadelta, Rprop
 from .adam import Adam, AdamW
 from .adam_variants import Adamax, NAdam, RAdam
-from .clip import clip_grad_norm_, clip_grad_value_
 from .optimizer import Optimizer
 from .rmsprop import Adagrad, RMSprop
 from .sgd import SGD
