@@ -1,5 +1,8 @@
 """Modules: layers, blocks and initial values under PyTorch's names."""
 
+from typing import Any
+
+from ..absent import missing
 from . import functional, init, utils
 from .activation import (
     CELU,
@@ -55,6 +58,7 @@ from .conv import (
 )
 from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d
 from .embedding import Bilinear, CosineSimilarity, Embedding, PairwiseDistance
+from .explained import DataParallel, LazyBatchNorm2d, LazyConv1d, LazyConv2d, LazyConv3d, LazyLinear, SyncBatchNorm
 from .linear import (
     ChannelShuffle,
     Flatten,
@@ -199,6 +203,7 @@ __all__ = [
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",
+    "DataParallel",
     "DeepSupervision",
     "DenseLayer",
     "DiceLoss",
@@ -236,6 +241,11 @@ __all__ = [
     "LPPool2d",
     "LPPool3d",
     "LayerNorm",
+    "LazyBatchNorm2d",
+    "LazyConv1d",
+    "LazyConv2d",
+    "LazyConv3d",
+    "LazyLinear",
     "LeakyReLU",
     "Linear",
     "LocalResponseNorm",
@@ -297,6 +307,7 @@ __all__ = [
     "SquaredHingeLoss",
     "StatisticsWarning",
     "SumLoss",
+    "SyncBatchNorm",
     "TORCH",
     "Tanh",
     "Tanhshrink",
@@ -322,3 +333,7 @@ __all__ = [
     "parameter_groups",
     "utils",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    raise missing(__name__, name)

@@ -1,6 +1,9 @@
 """The public op functions under PyTorch's names: what `torch.nn.functional`, and `torch`, call them."""
 
-# ruff: noqa: F403
+# ruff: noqa: F403, F405
+from typing import Any
+
+from ..absent import missing
 from ..ops.activations import *
 from ..ops.adaptive_pool import *
 from ..ops.cast import *
@@ -27,6 +30,7 @@ from ..ops.matmul import *
 from ..ops.moments import *
 from ..ops.norm import *
 from ..ops.overlap_loss import *
+from ..ops.overwrite import always
 from ..ops.pad import *
 from ..ops.pool import *
 from ..ops.reduce import *
@@ -38,3 +42,10 @@ from ..ops.smooth import *
 from ..ops.softmax import *
 from ..ops.unary import *
 from ..ops.unpool import *
+
+relu_, leaky_relu_, rrelu_, hardtanh_ = always(relu), always(leaky_relu), always(rrelu), always(hardtanh)
+elu_, celu_, selu_, threshold_ = always(elu), always(celu), always(selu), always(threshold)
+
+
+def __getattr__(name: str) -> Any:
+    raise missing(__name__, name)

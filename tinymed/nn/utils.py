@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import absent, device
+from .. import device
+from ..absent import missing
 from ..tape import reading
 from ..tensor import Tensor
 from . import functional as F
@@ -142,26 +143,8 @@ def find(module: Module, name: str) -> int | None:
     return next((key for key, hook in hooks if isinstance(hook, WeightNorm) and hook.name == name), None)
 
 
-absent.absent(
-    "tinymed.nn.utils",
-    {
-        "use weight_norm, which is a hook; a spectral norm would need the step's own random vectors": "spectral_norm "
-        "remove_spectral_norm parametrize parametrizations",
-        "there are no recurrent layers": "rnn",
-        "weights are not pruned; multiply them by a mask in forward": "prune",
-        "fuse and fold by capture: tinymed.capture(step)": "fuse_conv_bn_eval fuse_conv_bn_weights "
-        "fuse_linear_bn_eval fuse_linear_bn_weights fusion",
-        "the order in memory is the engine's affair": "convert_conv2d_weight_memory_format "
-        "convert_conv3d_weight_memory_format memory_format",
-        "a module is made with weights; see nn.init.no_weights for counting alone": "skip_init init",
-        "call torch.func is not possible: first derivatives only": "stateless",
-        "use clip_grad_norm_, which does both": "get_total_norm clip_grads_with_norm_ clip_grad_norm",
-    },
-)
-
-
 def __getattr__(name: str) -> Any:
-    raise absent.missing(__name__, name)
+    raise missing(__name__, name)
 
 
 __all__ = [

@@ -35,6 +35,17 @@ def overwritable(function: Callable[..., Any]) -> Callable[..., Any]:
     return with_inplace
 
 
+def always(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of a name that ends in _: with inplace=True."""
+
+    def over_input(input: Any, *args: Any, **kwargs: Any) -> Any:
+        return function(input, *args, **kwargs, inplace=True)
+
+    over_input.__name__ = over_input.__qualname__ = f"{function.__name__}_"
+    over_input.__doc__ = f"{function.__name__} with inplace=True: writes the result over the input, and returns it."
+    return over_input
+
+
 def overwrite(name: str, input: Any, compute: Callable[[Any], Any]) -> Any:
     """Write compute(input) into input and return it, with PyTorch's rules for leaves, views and saved tensors.
 

@@ -1,5 +1,8 @@
 """Optimizers, learning rate schedules and gradient clipping under PyTorch's names."""
 
+from typing import Any
+
+from ..absent import missing
 from ..nn.utils import clip_grad_norm_, clip_grad_value_
 from . import lr_scheduler
 from .adadelta import ASGD, Adadelta, Rprop
@@ -26,3 +29,7 @@ __all__ = [
     "clip_grad_value_",
     "lr_scheduler",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    raise missing(__name__, name)

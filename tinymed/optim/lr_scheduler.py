@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..absent import missing
 from .cycles import ChainedScheduler, CosineAnnealingWarmRestarts, CyclicLR, OneCycleLR, SequentialLR
 from .optimizer import Optimizer
 from .schedule import LRScheduler
@@ -257,3 +258,7 @@ class ReduceLROnPlateau(LRScheduler):
             )
             self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
         self.last_lr = self.current()
+
+
+def __getattr__(name: str) -> Any:
+    raise missing(__name__, name)
