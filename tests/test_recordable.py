@@ -104,6 +104,14 @@ OPTIMIZERS = {
     "adam": lambda p: optim.Adam(p, weight_decay=1e-3),
     "rmsprop": lambda p: optim.RMSprop(p, momentum=0.5, centered=True),
     "adagrad": optim.Adagrad,
+    "sgd maximised": lambda p: optim.SGD(p, 0.1, momentum=0.9, maximize=True),
+    "amsgrad": lambda p: optim.Adam(p, amsgrad=True),
+    "adadelta": optim.Adadelta,
+    "adamax": optim.Adamax,
+    "nadam": optim.NAdam,
+    "radam": lambda p: optim.RAdam(p, betas=(0.5, 0.8)),
+    "asgd": lambda p: optim.ASGD(p, t0=1),
+    "rprop": optim.Rprop,
 }
 
 

@@ -103,9 +103,11 @@ from .ops.arrangement import (
     vstack,
 )
 from .ops.cast import (
+    can_cast,
     is_floating_point,
     numel,
 )
+from .ops.clamp import clamp, clamp_max, clamp_min, clip
 from .ops.closeness import (
     allclose,
     equal,
@@ -173,10 +175,6 @@ from .ops.dropout import (
 )
 from .ops.elementwise import (
     add,
-    clamp,
-    clamp_max,
-    clamp_min,
-    clip,
     div,
     divide,
     floor_divide,
@@ -225,7 +223,7 @@ from .ops.products import (
     outer,
     tensordot,
 )
-from .ops.promotion import can_cast, result_type
+from .ops.promotion import result_type
 from .ops.reduce import (
     all,
     any,

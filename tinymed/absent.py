@@ -99,3 +99,78 @@ absent(
         "pinned memory is the upload's affair": "pin_memory is_pinned",
     },
 )
+
+RECURRENT = "there are no recurrent layers: networks here are convolutional"
+ATTENTION = "there are no attention layers; softmax, matmul and Linear make one"
+
+absent(
+    "tinymed.nn",
+    {
+        RECURRENT: "RNN LSTM GRU RNNBase RNNCell LSTMCell GRUCell",
+        ATTENTION: "MultiheadAttention Transformer TransformerEncoder TransformerDecoder TransformerEncoderLayer "
+        "TransformerDecoderLayer attention",
+        "use Linear and CrossEntropyLoss": "LinearCrossEntropyLoss LinearCrossEntropyOptions",
+        "use NLLLoss, Sequential or Module": "NLLLoss2d Container RNNCellBase",
+        "use Embedding and mean or sum over the axis of the bag": "EmbeddingBag",
+        "a softmax over many classes is not approximated; use CrossEntropyLoss": "AdaptiveLogSoftmaxWithLoss",
+        "its windows are random; use MaxPool2d or AdaptiveMaxPool2d": "FractionalMaxPool2d FractionalMaxPool3d",
+        "use LocalResponseNorm": "CrossMapLRN2d",
+        "use AlphaDropout": "FeatureAlphaDropout",
+        "there is one process; use the module as it is": "parallel",
+        "a layer is made with its number of inputs": "LazyConvTranspose1d LazyConvTranspose2d LazyConvTranspose3d "
+        "LazyBatchNorm1d LazyBatchNorm3d LazyInstanceNorm1d LazyInstanceNorm2d LazyInstanceNorm3d "
+        "UninitializedParameter UninitializedBuffer",
+        "modules are in tinymed.nn itself": "modules common_types parameter grad",
+        "register a tensor with register_buffer": "Buffer",
+        "there are no quantised tensors": "quantized quantizable intrinsic qat",
+    },
+)
+absent(
+    "tinymed.nn.functional",
+    {
+        ATTENTION: "multi_head_attention_forward scaled_dot_product_attention",
+        "use embedding and mean or sum over the axis of the bag": "embedding_bag",
+        "its windows are random; use max_pool2d": "fractional_max_pool2d fractional_max_pool3d "
+        "fractional_max_pool2d_with_indices fractional_max_pool3d_with_indices",
+        "ask the function of the same name for return_indices=True": "max_pool1d_with_indices max_pool2d_with_indices "
+        "max_pool3d_with_indices adaptive_max_pool1d_with_indices adaptive_max_pool2d_with_indices "
+        "adaptive_max_pool3d_with_indices",
+        "draw noise with tinymed.rand and take softmax": "gumbel_softmax",
+        "use pairwise_distance of pairs": "pdist",
+        "use linear and cross_entropy": "linear_cross_entropy",
+        "use conv1d with axes permuted": "conv_tbc",
+        "use channel_shuffle": "native_channel_shuffle",
+        "use matmul": "grouped_mm scaled_mm scaled_grouped_mm",
+        "use interpolate": "upsample_nearest upsample_bilinear",
+    },
+)
+absent(
+    "tinymed.optim",
+    {
+        "a step evaluates the loss once; use Adam, or SciPy for few parameters": "LBFGS",
+        "there are no sparse gradients; use Adam": "SparseAdam",
+        "use Adam or AdamW": "Adafactor Muon",
+        "keep a second model and mix its parameters in yourself, under no_grad": "swa_utils",
+    },
+)
+absent(
+    "tinymed.optim.lr_scheduler",
+    {
+        "every schedule is an LRScheduler": "_LRScheduler EPOCH_DEPRECATION_WARNING",
+    },
+)
+absent(
+    "tinymed.nn.utils",
+    {
+        "use weight_norm, which is a hook; a spectral norm would need the step's own random vectors": "spectral_norm "
+        "remove_spectral_norm parametrize parametrizations",
+        "there are no recurrent layers": "rnn",
+        "fuse and fold by capture: tinymed.capture(step)": "fuse_conv_bn_eval fuse_conv_bn_weights "
+        "fuse_linear_bn_eval fuse_linear_bn_weights fusion",
+        "the order in memory is the engine's affair": "convert_conv2d_weight_memory_format "
+        "convert_conv3d_weight_memory_format memory_format",
+        "a module is made with weights; see nn.init.no_weights for counting alone": "skip_init init",
+        "call torch.func is not possible: first derivatives only": "stateless",
+        "use clip_grad_norm_, which does both": "get_total_norm clip_grads_with_norm_ clip_grad_norm",
+    },
+)

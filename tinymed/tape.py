@@ -58,6 +58,7 @@ class Version:
     value = 0  # writes so far
     recorded = 0  # those of them that the tape remembers
     held = 0  # ops of the tape that saved the memory
+    viewed = False  # whether a second tensor, or a user's array, may show the memory
 
 
 Chain = tuple[tuple[type["Op"], tuple[Any, ...], int], ...]  # view ops, their arguments, which of the outputs
@@ -68,7 +69,19 @@ class Node:
     """What the tape knows of a tensor: its array, its gradient, and the op that made it."""
 
     default: ClassVar[type["Node"]]  # the class of tensors that no tensor was computed from
-    __slots__ = ("__weakref__", "array", "grad", "hooks", "index", "op", "parent", "requires_grad", "seen", "version")
+    __slots__ = (
+        "__weakref__",
+        "array",
+        "grad",
+        "hooks",
+        "index",
+        "made",
+        "op",
+        "parent",
+        "requires_grad",
+        "seen",
+        "version",
+    )
 
     def __init__(
         self,
@@ -80,9 +93,14 @@ class Node:
     ):
         self.array, self.requires_grad = data, requires_grad
         self.op, self.index = op, index
-        self.version = version = version or Version()
+        if version is None:
+            version = Version()
+        else:
+            version.viewed = True
+        self.version = version
         self.seen = version.recorded  # writes that the tape's account of this tensor includes
         self.parent: Parent | None = None  # of a view
+        self.made = False  # whether an op made the memory, which no leaf and no user had before
         self.grad: Any = None
         self.hooks: dict[int, Callable[[Any], Any]] | None = None
 
@@ -217,6 +235,9 @@ class Op:
         if version is not None:
             for n, t in enumerate(tensors):
                 t.parent = first, cls, inputs[1:], n
+        else:
+            for t in tensors:
+                t.made = True
         if maker is not None:
             op.connect(inputs, nodes, tensors)
         else:

@@ -108,6 +108,7 @@ class Tensor(Methods):
 
         Assigning to it gives this tensor the memory of another, of the same dtype: `p.data = p.data.clamp(0, 1)`.
         """
+        self.version.viewed = True
         return Tensor(self.array)
 
     @data.setter
@@ -151,6 +152,7 @@ class Tensor(Methods):
     def numpy(self) -> np.ndarray:
         """The values as a NumPy array that shares memory; read-only while the tape needs them."""
         tape.host_read("numpy")
+        self.version.viewed = True
         a = self.array if isinstance(self.array, np.ndarray) else self.array.get()
         if self.requires_grad or self.version.held:
             a = a.view()
@@ -196,6 +198,7 @@ class Tensor(Methods):
                 "__dlpack__: the tensor requires a gradient, which another library would not see; "
                 "export tensor.detach()"
             )
+        self.version.viewed = True
         return self.array.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:

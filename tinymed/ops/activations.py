@@ -10,6 +10,7 @@ from .. import random
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .dropout import TICKET, drawn_words, generator_state, in_image_order, take_ticket
+from .overwrite import overwritable
 from .shape import reshape
 from .unary import points
 
@@ -238,16 +239,19 @@ class Hardsigmoid(Op):
 # ------------------------------------------------------------------------------------------------ public functions
 
 
+@overwritable
 def relu(input: Any) -> Any:
     """max(0, x), element-wise."""
     return ReLU.apply(input)
 
 
+@overwritable
 def leaky_relu(input: Any, negative_slope: float = 0.01) -> Any:
     """x where x > 0, else negative_slope * x."""
     return LeakyReLU.apply(input, float(negative_slope))
 
 
+@overwritable
 def rrelu(input: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Any:
     """x where x > 0, else a x; a uniform in [lower, upper] for each element in training, their mean otherwise."""
     if lower > upper:
@@ -269,6 +273,7 @@ def prelu(input: Any, weight: Any) -> Any:
     return PReLU.apply(input, weight)
 
 
+@overwritable
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
     """x clipped to [min_val, max_val]; the gradient at the borders is 0 (clamp's is 1)."""
     if min_val > max_val:
@@ -285,11 +290,13 @@ def clipped(name: str, input: Any, low: float, high: float) -> Any:
     return Hardtanh.apply(input, *bounds)
 
 
+@overwritable
 def relu6(input: Any) -> Any:
     """min(max(0, x), 6): the clipped ReLU of Krizhevsky 2010; hardtanh(x, 0, c) for another ceiling."""
     return clipped("relu6", input, 0.0, 6.0)
 
 
+@overwritable
 def hardsigmoid(input: Any) -> Any:
     """x / 6 + 1/2 clipped to [0, 1]."""
     return Hardsigmoid.apply(input)

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .broadcast import drawn_shape
+from .cast import common_float
 from .elementwise import mul
-from .promotion import common_float
 from .reduce import floats_only
 
 LN_2, LN_10 = math.log(2), math.log(10)
@@ -152,7 +152,8 @@ def rad2deg(input: Any) -> Any:
 
 def logit(input: Any, eps: float | None = None) -> Any:
     """ln(x / (1 - x)); with eps, of x limited to [eps, 1 - eps]."""
-    from .elementwise import clamp, div, sub
+    from .clamp import clamp
+    from .elementwise import div, sub
     from .unary import log
 
     if input.array.dtype.kind == "f":

@@ -6,8 +6,9 @@ import numpy as np
 
 from .. import device as devices
 from ..dispatch import Array
-from ..tape import Op
+from ..tape import Node, Op
 from .axes import one_axis
+from .promotion import category, result_type
 
 DTYPES = {
     float: np.float32,
@@ -234,6 +235,35 @@ def element_size(input: Any) -> int:
 def is_floating_point(input: Any) -> bool:
     """Whether elements are float32 or float64."""
     return bool(input.array.dtype.kind == "f")
+
+
+def can_cast(from_: Any, to: Any) -> bool:
+    """Whether a result of one dtype can be written into a tensor of another: no float into integers, none into bool."""
+    return category(as_dtype("can_cast", from_)) <= category(as_dtype("can_cast", to))
+
+
+def common_dtype(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return an op's inputs with every tensor in their common dtype, cast on the tape."""
+    return inputs if all_float(inputs) else cast_to(result_type(*inputs), inputs)
+
+
+def common_float(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return an op's inputs with every tensor in their common dtype, or in float32 if that is not floating point."""
+    if all_float(inputs):
+        return inputs
+    dtype = result_type(*inputs)
+    return cast_to(dtype if dtype.kind == "f" else np.dtype(np.float32), inputs)
+
+
+def all_float(inputs: tuple[Any, ...]) -> bool:
+    """Return whether the tensors have one floating-point dtype already, which they nearly always do."""
+    dtypes = [i.array.dtype for i in inputs if isinstance(i, Node)]
+    return bool(dtypes) and dtypes[0].kind == "f" and dtypes.count(dtypes[0]) == len(dtypes)
+
+
+def cast_to(dtype: np.dtype[Any], inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return inputs with every tensor in one dtype."""
+    return tuple([Cast.apply(i, dtype) if isinstance(i, Node) and i.array.dtype != dtype else i for i in inputs])
 
 
 __all__ = ["is_floating_point", "numel"]

@@ -7,7 +7,8 @@ import numpy as np
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .broadcast import broadcast_bool, drawn_shape, extent, operands, pair, together
-from .promotion import common_dtype, result_type
+from .cast import common_dtype
+from .promotion import result_type
 
 RELATIONS = {
     "equal": "eq",

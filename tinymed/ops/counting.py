@@ -12,12 +12,11 @@ from .. import device
 from ..dispatch import Array, kernel
 from ..tape import Node, Op, host_read
 from .axes import integer, numpy_names, one_axis
-from .cast import Cast
+from .cast import Cast, common_dtype
 from .compare import isnan, logical_not, ne
 from .elementwise import div, where
 from .extremes import amax, amin
 from .gather import gather
-from .promotion import common_dtype
 from .reduce import Dim, floats_only, sum
 
 

@@ -1,6 +1,5 @@
 """Element-wise arithmetic of two inputs, with broadcasting and PyTorch's promotion."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -9,8 +8,8 @@ from .. import device, tape
 from ..dispatch import Array, kernel
 from ..tape import Node, Op
 from .broadcast import broadcast, drawn_shape, extent, operands, pair, shape_of, to_shape, together
-from .cast import Cast
-from .promotion import common_dtype, common_float, result_type
+from .cast import Cast, common_dtype, common_float
+from .promotion import result_type
 
 
 class Add(Op):
@@ -402,30 +401,6 @@ def minimum(input: Any, other: Any) -> Any:
     return Minimum.apply(*operands("minimum", input, other))
 
 
-def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
-    """input limited to [min, max], numbers or tensors; either may be None.  Where min > max the result is max."""
-    if min is None and max is None:
-        raise ValueError("clamp: at least one of min and max must be a number or a tensor")
-    low, high = (None if v is None else operands("clamp", v)[0] for v in (min, max))
-    if isinstance(low, Node) or isinstance(high, Node):
-        from .pairwise import clamp_tensors
-
-        return clamp_tensors(input, low, high)
-    if any(isinstance(v, float) and math.isnan(v) for v in (low, high)):
-        return mul(input, math.nan)
-    return Clamp.apply(input, low, high)
-
-
-def clamp_min(input: Any, min: Any) -> Any:
-    """input, at least min."""
-    return clamp(input, min=min)
-
-
-def clamp_max(input: Any, max: Any) -> Any:
-    """input, at most max."""
-    return clamp(input, max=max)
-
-
 def where(condition: Any, input: Any, other: Any) -> Any:
     """input where condition (bool) holds, else other; all three broadcast."""
     condition, a, b = operands("where", condition, input, other)
@@ -442,15 +417,10 @@ def number_beside(input: Any, value: Any, dtype: Any) -> Any:
     return input.result_class(device.table_on(device.of(input.array)).full((), dtype, value))
 
 
-clip = clamp
 subtract, multiply, divide, true_divide = sub, mul, div, div
 
 __all__ = [
     "add",
-    "clamp",
-    "clamp_max",
-    "clamp_min",
-    "clip",
     "div",
     "divide",
     "floor_divide",

@@ -10,6 +10,7 @@ from .. import device
 from ..dispatch import Array, kernel
 from ..tape import Node, Op, host_read_listeners
 from .cast import Cast
+from .reduction import torch_arguments
 from .shape import reshape
 from .smooth import log_one_plus_exp, logistic
 
@@ -329,6 +330,7 @@ class NLLLoss(Op):
 # ------------------------------------------------------------------------------------------------ public functions
 
 
+@torch_arguments("input target weight size_average reduce reduction")
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
     """-(t log p + (1 - t) log(1 - p)) of probabilities, each logarithm at least -100.
 
@@ -342,6 +344,7 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
     return BinaryCrossEntropy.apply(input, target, raw(weight), reduction)
 
 
+@torch_arguments("input target weight size_average reduce reduction pos_weight")
 def binary_cross_entropy_with_logits(
     input: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
 ) -> Any:
@@ -353,6 +356,7 @@ def binary_cross_entropy_with_logits(
     return BCEWithLogits.apply(input, target, raw(weight), raw(pos_weight), reduction)
 
 
+@torch_arguments("input target weight size_average ignore_index reduce reduction label_smoothing")
 def cross_entropy(
     input: Any,
     target: Any,
@@ -377,7 +381,14 @@ def cross_entropy(
 
         return soft_cross_entropy(input, target, weight, reduction, label_smoothing, weight_map)
     if len(input.shape) == 1:
-        one = cross_entropy(reshape(input, 1, -1), reshape(target, 1), weight, ignore_index, reduction, label_smoothing)
+        one = cross_entropy(
+            reshape(input, 1, -1),
+            reshape(target, 1),
+            weight,
+            ignore_index=ignore_index,
+            reduction=reduction,
+            label_smoothing=label_smoothing,
+        )
         return reshape(one, ()) if reduction == "none" else one
     check_classes("cross_entropy", input, target, weight, ignore_index)
     if weight_map is not None and weight_map.shape != target.shape:
@@ -387,11 +398,14 @@ def cross_entropy(
     )
 
 
+@torch_arguments("input target weight size_average ignore_index reduce reduction")
 def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = IGNORED, reduction: str = "mean") -> Any:
     """-input[target], weighted by class: what cross_entropy is after log_softmax.  Shapes as there."""
     check_reduction("nll_loss", reduction)
     if len(input.shape) == 1:
-        one = nll_loss(reshape(input, 1, -1), reshape(target, 1), weight, ignore_index, reduction)
+        one = nll_loss(
+            reshape(input, 1, -1), reshape(target, 1), weight, ignore_index=ignore_index, reduction=reduction
+        )
         return reshape(one, ()) if reduction == "none" else one
     check_classes("nll_loss", input, target, weight, ignore_index)
     return NLLLoss.apply(input, target, raw(weight), int(ignore_index), reduction)

@@ -32,7 +32,9 @@ from . import (
     sorting,
     triangles,
     unary,
+    writing,
 )
+from . import clamp as limits
 from .matmul import bmm
 from .matmul import matmul as product
 
@@ -96,7 +98,7 @@ class Methods(Node):
     __gt__, __ge__ = comparison(compare.gt), comparison(compare.ge)
     __hash__ = Node.__hash__
     __neg__, __abs__, __invert__ = unary.neg, unary.abs, compare.bitwise_not
-    __getitem__, __setitem__ = indexing.getitem, inplace.assign
+    __getitem__, __setitem__ = indexing.getitem, writing.assign
     __iadd__, __isub__ = arithmetic(inplace.add_), arithmetic(inplace.sub_)
     __imul__, __itruediv__ = arithmetic(inplace.mul_), arithmetic(inplace.div_)
     __ifloordiv__, __ipow__ = arithmetic(inplace.floor_divide_), arithmetic(inplace.pow_)
@@ -138,10 +140,10 @@ class Methods(Node):
         elementwise.pow,
         elementwise.maximum,
         elementwise.minimum,
-        elementwise.clamp,
-        elementwise.clamp,
+        limits.clamp,
+        limits.clamp,
     )
-    clamp_min, clamp_max, rsub = elementwise.clamp_min, elementwise.clamp_max, pairwise.rsub
+    clamp_min, clamp_max, rsub = limits.clamp_min, limits.clamp_max, pairwise.rsub
     remainder, fmod, fmax, fmin = pairwise.remainder, pairwise.fmod, pairwise.fmax, pairwise.fmin
     atan2, arctan2, hypot = pairwise.atan2, pairwise.atan2, pairwise.hypot
     lerp, addcmul, addcdiv = pairwise.lerp, pairwise.addcmul, pairwise.addcdiv

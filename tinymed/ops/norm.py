@@ -360,6 +360,8 @@ def batch_norm(
     if (running_mean is None) != (running_var is None):
         raise ValueError("batch_norm: running_mean and running_var are given together or not at all")
     shape, training = input.shape, training or running_mean is None
+    if eps < 0 or (training and eps == 0):
+        raise ValueError(f"batch_norm: eps must be positive in training and never negative, got {eps}")
     if training and input.array.size == shape[1] != 0:
         raise ValueError(
             f"batch_norm: training needs more than 1 value per channel, input is {list(shape)}; use a "

@@ -8,9 +8,9 @@ import numpy as np
 from ..dispatch import Array, kernel
 from ..tape import Node, Op
 from .broadcast import broadcast, extent, operands, pair, shape_of, to_shape, together
-from .cast import Cast
+from .cast import Cast, common_dtype, common_float
 from .elementwise import add, check_divisor, div, minimum, mul, number_beside, sub, two_arrays
-from .promotion import common_dtype, common_float, result_type
+from .promotion import result_type
 from .unary import neg
 
 # ------------------------------------------------------------------------------------------------------ remainders

@@ -1,6 +1,6 @@
 """Promotion: the common dtype in which an op on several tensors computes, by PyTorch's rules.
 
-An op asks for it by `promotes = common_dtype`, or `common_float` if its results are always floating point.
+An op asks for it by `promotes = common_dtype`, or `common_float` if its results are always floating point: see cast.py.
 https://pytorch.org/docs/stable/tensor_attributes.html
 """
 
@@ -11,7 +11,6 @@ import numpy as np
 
 from ..dispatch.declare import describe
 from ..tape import Node
-from .cast import Cast, as_dtype
 
 CATEGORIES = {"b": 0, "u": 1, "i": 1, "f": 2}  # bool < integers < floating point
 
@@ -56,32 +55,3 @@ def result_type(*inputs: Any) -> np.dtype[Any]:
 def category(dtype: np.dtype[Any]) -> int:
     """Return 0 for bool, 1 for integers, 2 for floating point."""
     return CATEGORIES[dtype.kind]
-
-
-def can_cast(from_: Any, to: Any) -> bool:
-    """Whether a result of one dtype can be written into a tensor of another: no float into integers, none into bool."""
-    return category(as_dtype("can_cast", from_)) <= category(as_dtype("can_cast", to))
-
-
-def common_dtype(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return an op's inputs with every tensor in their common dtype, cast on the tape."""
-    return inputs if all_float(inputs) else cast_to(result_type(*inputs), inputs)
-
-
-def common_float(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return an op's inputs with every tensor in their common dtype, or in float32 if that is not floating point."""
-    if all_float(inputs):
-        return inputs
-    dtype = result_type(*inputs)
-    return cast_to(dtype if dtype.kind == "f" else np.dtype(np.float32), inputs)
-
-
-def all_float(inputs: tuple[Any, ...]) -> bool:
-    """Return whether the tensors have one floating-point dtype already, which they nearly always do."""
-    dtypes = [i.array.dtype for i in inputs if isinstance(i, Node)]
-    return bool(dtypes) and dtypes[0].kind == "f" and dtypes.count(dtypes[0]) == len(dtypes)
-
-
-def cast_to(dtype: np.dtype[Any], inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return inputs with every tensor in one dtype."""
-    return tuple([Cast.apply(i, dtype) if isinstance(i, Node) and i.array.dtype != dtype else i for i in inputs])

@@ -8,7 +8,8 @@ from typing import Any
 
 from ..dispatch import Array, kernel
 from ..tape import Op
-from .promotion import common_float
+from .cast import common_float
+from .overwrite import overwritable
 from .unary import points
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al. 2017, equation 14
@@ -293,6 +294,7 @@ def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     return Softplus.apply(input, float(beta), float(threshold))
 
 
+@overwritable
 def elu(input: Any, alpha: float = 1.0) -> Any:
     """x where x > 0, else alpha (e^x - 1); alpha at least 0."""
     if alpha < 0:
@@ -300,11 +302,13 @@ def elu(input: Any, alpha: float = 1.0) -> Any:
     return ELU.apply(input, float(alpha))
 
 
+@overwritable
 def selu(input: Any) -> Any:
     """The ELU whose scale and alpha keep mean 0 and variance 1 from layer to layer (initialise as LeCun)."""
     return ELU.apply(input, SELU_ALPHA, SELU_SCALE)
 
 
+@overwritable
 def celu(input: Any, alpha: float = 1.0) -> Any:
     """x where x > 0, else alpha (e^(x / alpha) - 1): an ELU whose slope is 1 at 0; alpha positive."""
     if alpha <= 0:

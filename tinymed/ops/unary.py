@@ -8,9 +8,8 @@ import numpy as np
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .broadcast import drawn_shape
-from .cast import Cast
+from .cast import Cast, common_float
 from .elementwise import Mul
-from .promotion import common_float
 from .shape import clone
 
 

@@ -24,7 +24,7 @@ import numba
 from numba.core import config as numba_config
 
 from ...dispatch import LOOPS
-from .. import ready
+from ..compiler import ready
 from . import (
     activations,
     adaptive_pool,
