@@ -164,7 +164,7 @@ def test_clamp(limits, dtype):
 def test_clamp_needs_a_limit():
     with pytest.raises(ValueError, match="at least one"):
         tm.ones(2).clamp()
-    with pytest.raises(TypeError, match="min is a number"):
+    with pytest.raises(TypeError, match="takes tensors, NumPy arrays and numbers"):
         tm.ones(2).clamp(min="0")
 
 
