@@ -1,4 +1,8 @@
-"""Dropout on the CPU: words are drawn block by block and used at once, each for two numbers."""
+"""Dropout on the CPU: random words are drawn block by block and used at once, each for two numbers.
+
+The comparison and the multiplication are written as LLVM IR: a word holds the bits of two neighbours, and LLVM does not
+find the shuffles that bring four rows of words into the order of the numbers.
+"""
 
 from typing import Any
 
@@ -22,7 +26,7 @@ NUMBERS = 8 * BLOCKS  # which they decide about, 16 bits for each
 
 
 def words_work(x: Any, *_: Any) -> list[Any]:
-    """The words of one block of draws for each piece."""
+    """Return the scratch: for each task the words of one block of draws."""
     return [((min(PARTITIONS, -(-x.size // NUMBERS)), 4, BLOCKS), np.uint32)]
 
 
@@ -30,7 +34,7 @@ def emit_drop(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
     """y = x scale where its bits are >= limit, else 0 times x, for `size` numbers.
 
     words: four rows of BLOCKS; numbers 8 i + 2 lane and the next have the halves of word i of row `lane`, so four
-    vectors of words are interleaved into one order.  scale: the bits of a float;  far: y is written past the caches.
+    vectors of words are interleaved into one order.  scale: the bits of a float;  nontemporal: y bypasses the caches.
     """
     v, halves = Vectors(b, SHAPE), ir.VectorType(ir.IntType(16), 2 * LANES)
     limit, nontemporal = (
@@ -71,7 +75,7 @@ def drop_vector(
 
 
 def interleaved(b: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
-    """Four vectors a, b, c, d as a0 b0 c0 d0 a1 b1 c1 d1 ..., in four."""
+    """Return four vectors a, b, c, d as a0 b0 c0 d0 a1 b1 c1 d1 ..., in four."""
     ab, cd = (
         [
             b.shuffle_vector(p, q, indices([i // 2 + half * LANES // 2 + i % 2 * LANES for i in range(LANES)]))
@@ -84,7 +88,7 @@ def interleaved(b: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
 
 
 def indices(values: list[int]) -> ir.Constant:
-    """Which elements of two vectors a shuffle takes."""
+    """Return the mask of a shuffle: which elements of two vectors it takes."""
     return ir.Constant(ir.VectorType(I32, LANES), values)
 
 
@@ -95,7 +99,7 @@ drop_words = llvm_functions.function("drop", ["size", "x", "y", "words", "limit"
 def drop(y: Any, x: Any, words: Any, limit: Any, scale: Any, nontemporal: Any) -> None:
     """y = x scale where its bits are >= limit, else 0 times x.  The eight halves of a block are eight neighbours.
 
-    far: y is written past the caches, if it lies on whole vectors.
+    nontemporal: y bypasses the caches, if it lies on whole vectors.
     """
     drop_words(
         x.size,
@@ -110,7 +114,7 @@ def drop(y: Any, x: Any, words: Any, limit: Any, scale: Any, nontemporal: Any) -
 
 @serial
 def drop_part(y: Any, x: Any, words: Any, part: Any, partitions: Any, ticket: Any, limit: Any, scale: Any) -> None:
-    """One of several pieces of a draw.  Where p = 1 the limit is beyond any bits; there the scale is 0."""
+    """Drop one task's blocks of a draw.  Where p = 1 the limit is beyond any bits; there the scale is 0."""
     count = (x.size + NUMBERS - 1) // NUMBERS
     for b in range(part * count // partitions, (part + 1) * count // partitions):
         draw(words, b * BLOCKS, ticket)
@@ -138,13 +142,13 @@ def dropout_backward(dx: Any, words: Any, dy: Any, ticket: Any, limit: Any, scal
 
 
 def channel_work(x: Any, *_: Any) -> list[Any]:
-    """A factor for each channel of each sample, ones to scale, and the words of a block."""
+    """Return the scratch: a factor for each channel of each sample, ones to scale, and the words of a block."""
     return [x.shape[:2], x.shape[:2], ((4, BLOCKS), np.uint32)]
 
 
 @serial
 def channel_factors(factors: Any, ones: Any, words: Any, ticket: Any, limit: Any, scale: Any) -> None:
-    """0 or scale for each channel of each sample."""
+    """Write 0 or scale for each channel of each sample."""
     ones[:] = 1
     drop_part(factors.reshape(factors.size), ones.reshape(ones.size), words, 0, 1, ticket, limit, scale)
 
