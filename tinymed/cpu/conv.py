@@ -29,7 +29,7 @@ WINOGRAD = {"winograd2": 2, "winograd4": 4}  # size of a tile of the output
 def conv2d_forward(k: Any, x: Any, weight: Any, bias: Any, *params: Any) -> Any:
     """Call the kernels of the algorithm that convolution.choose names."""
     bias, algorithm = ABSENT if bias is None else bias, choose("forward", x.shape, weight.shape, *params)
-    if algorithm == "plain":
+    if algorithm == "naive":
         return k.conv_naive(x, weight, bias, *params)
     return correlate(k, algorithm, x, weight, bias, *params)
 
@@ -53,7 +53,7 @@ def conv2d_backward_input(k: Any, dy: Any, weight: Any, x_shape: Any, *params: A
     The first writes each pixel once but multiplies the zeros around dy; at 2x2 -> 4x4 three quarters of it are zeros.
     """
     (stride, padding, dilation, groups), algorithm = params, choose("input", x_shape, weight.shape, *params)
-    if algorithm == "plain":
+    if algorithm == "naive":
         return k.conv_naive_input(dy, weight, x_shape, *params)
     if algorithm == "depthwise":
         return k.depthwise_input(dy, weight, x_shape, stride, padding, dilation)
@@ -80,7 +80,7 @@ def conv2d_backward_input(k: Any, dy: Any, weight: Any, x_shape: Any, *params: A
 def conv2d_backward_weight(k: Any, dy: Any, x: Any, weight_shape: Any, *params: Any) -> Any:
     """Call the kernels of the algorithm that convolution.choose names; direct ones share the padded x of forward."""
     (stride, padding, dilation, groups), algorithm = params, choose("weight", x.shape, weight_shape, *params)
-    if algorithm == "plain":
+    if algorithm == "naive":
         return k.conv_naive_weight(dy, x, weight_shape, *params)
     if algorithm in WINOGRAD:
         return k.conv_winograd_weight(dy, x, WINOGRAD[algorithm], padding)

@@ -22,7 +22,7 @@ from .simd.vectors import F32, I32, I64, LANES, SHAPE, Vectors, address
 f4 = np.float32
 PARTITIONS = 64  # pieces of a draw; no sums, so their number changes no bits
 BLOCKS = 128  # of Philox drawn at a time
-NUMBERS = 8 * BLOCKS  # which they decide about, 16 bits for each
+NUMBERS = 8 * BLOCKS  # decided about by one block, 16 bits each
 
 
 def words_work(x: Any, *_: Any) -> list[Any]:
@@ -43,7 +43,7 @@ def emit_drop(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
     )
     scale = v.splat(b.bitcast(b.trunc(arg["scale"], I32), F32))
     with cgutils.for_range(b, b.sdiv(b.add(arg["size"], I64(8 * LANES - 1)), I64(8 * LANES))) as group:
-        first = b.mul(group.index, I64(4 * LANES))  # bytes of words, of which a row has one for two numbers
+        first = b.mul(group.index, I64(4 * LANES))  # bytes of a row's words; one word decides about two numbers
         rows = [v.load(b.add(b.add(arg["words"], first), I64(4 * BLOCKS * lane))) for lane in range(4)]
         for n, words in enumerate(interleaved(b, rows)):
             keep = b.icmp_unsigned(">=", b.bitcast(words, halves), limit)

@@ -31,7 +31,7 @@ def clipped(spans: Any, s: Any, piece: Any) -> Any:
     return max(spans[s, 1], piece * PIECE), min(spans[s, 2], (piece + 1) * PIECE)
 
 
-# The loops have functions of their own: what a slice is known to be there lets LLVM use vectors.
+# The loops have functions of their own: LLVM knows there that slices are contiguous, and uses vectors.
 
 
 @serial

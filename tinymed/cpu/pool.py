@@ -113,9 +113,8 @@ def narrow_row(y: Any, index: Any, x: Any, top: Any, kernel: Any, stride: Any, b
                         column = j * stride[1] - before[1] + s * dilation[1]
                         if 0 <= column < x.shape[1]:
                             pixel = x[row, column, k]
-                            better = column < new or exceeds(
-                                pixel, y[j, k]
-                            )  # a window's first tap inside, or a larger pixel
+                            # A window's first tap inside the image, or a larger pixel.
+                            better = column < new or exceeds(pixel, y[j, k])
                             y[j, k] = pixel if better else y[j, k]
                             index[j, k] = tap_number if better else index[j, k]
             started = True

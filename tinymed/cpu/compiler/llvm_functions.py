@@ -25,7 +25,7 @@ I64 = ir.IntType(64)
 Emit = Callable[[ir.IRBuilder, dict[str, ir.Value]], None]
 Functions = dict[str, tuple[Sequence[str], Emit]]  # name -> parameters and what writes the body
 functions: Functions = {}
-engines: list[Any] = []  # own the machine code
+engines: list[Any] = []  # they own the machine code
 loaded: set[str] = set()  # functions whose addresses Numba's code knows
 
 

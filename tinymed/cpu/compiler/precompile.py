@@ -52,7 +52,7 @@ class Job(NamedTuple):
     kernel: str
     parallel: bool
     signatures: tuple[Signature, ...]
-    size: int  # a guess at the work, to begin with the longest
+    size: int  # a guess at the work: the longest jobs begin first
 
 
 class Built(NamedTuple):
@@ -135,7 +135,9 @@ def build(jobs: Sequence[Job], processes: int) -> Iterator[Built]:
     waiting, done, ready = deque(jobs), SimpleQueue[Built](), threading.Event()
     symbols = set().union(*(llvm_functions.required(backend.implementations[BACKEND, job.kernel].fn) for job in jobs))
     first = deque(sorted(symbols))  # what kernels need comes before them, or several processes would compile it
-    others = processes - 1 if sys.executable and not getattr(sys, "frozen", False) else 0  # an application is no Python
+    others = (
+        processes - 1 if sys.executable and not getattr(sys, "frozen", False) else 0
+    )  # a frozen application is not an interpreter
     threads = [
         threading.Thread(target=supervise, args=(first, waiting, done, ready), daemon=True) for _ in range(others)
     ]
@@ -147,7 +149,7 @@ def build(jobs: Sequence[Job], processes: int) -> Iterator[Built]:
                 llvm_functions.object_code(first.popleft())
         llvm_functions.load(symbols)
         ready.set()
-        while any(t.is_alive() for t in threads) or waiting or not done.empty():  # they put their last before they end
+        while any(t.is_alive() for t in threads) or waiting or not done.empty():  # workers report before they end
             job = None
             with suppress(IndexError):
                 job = waiting.popleft()

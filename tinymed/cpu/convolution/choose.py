@@ -17,12 +17,12 @@ from math import prod
 from ... import precision
 from ...ops.space import slides
 
-ALGORITHMS = ("direct", "winograd2", "winograd4", "plain", "depthwise")
+ALGORITHMS = ("direct", "winograd2", "winograd4", "naive", "depthwise")
 FORCIBLE = ALGORITHMS[:4]
 DIRECTIONS = ("forward", "input", "weight")
-TRANSFORM, FILTER = 10, 8  # multiply-adds that pass while one number of a tile or a filter is transformed
-LITTLE = 2048  # multiply-adds that loops do sooner than one kernel more is called
-ROWS = 8  # tiles that a register tile takes at once
+TRANSFORM, FILTER = 10, 8  # multiply-adds that take as long as transforming one number of a tile or a filter
+LITTLE = 2048  # multiply-adds that loops do in less time than one more kernel call takes
+ROWS = 8  # tiles per register tile
 SHAPES = (
     (3, 32, 64, 64),
     (32, 64, 32, 32),
@@ -103,8 +103,8 @@ def decide(
     if groups > 1 and weight_shape[:2] == (groups, 1):
         return "depthwise"
     places = slides(x_shape[2:], weight_shape[2:], stride, padding, dilation)
-    if forced == "plain" or (not forced and x_shape[0] * prod(weight_shape) * prod(places) <= LITTLE):
-        return "plain"
+    if forced == "naive" or (not forced and x_shape[0] * prod(weight_shape) * prod(places) <= LITTLE):
+        return "naive"
     filters, channels, *kernel = weight_shape
     if x_shape[0] == 0 or (groups, stride, dilation, tuple(kernel)) != (1, (1, 1), (1, 1), (3, 3)):
         return "direct"

@@ -17,7 +17,7 @@ from ..compiler.jit import serial
 from ..simd.depthwise_strips import NARROW, PARAMETERS, SIDE, TIGHT, WIDE, Variant, convolve, correlate
 from ..simd.vectors import address, ceil_div
 
-ALIASED = 2048  # pixels a multiple of so many bytes apart meet in the first cache, where only a few have room
+ALIASED = 2048  # bytes: pixels at a multiple of this distance map to one set of the L1 cache, which holds only a few
 
 
 def strip_functions(name: str, emit: Any) -> Any:
@@ -396,7 +396,7 @@ def correlate_row(y: Any, pixels: Any, geometry: Any) -> None:
     )
 
 
-CUTS, ROWS = 32, 16  # partial sums of dw at most, each of so many rows of dy at least
+CUTS, ROWS = 32, 16  # at most so many partial sums of dw, each of at least so many rows of dy
 
 
 def partial_sums(dy: Any, x: Any, shape: Any, *_: Any) -> list[Any]:

@@ -21,7 +21,7 @@ from .vectors import I32, I64, SHAPE, Shape, Vectors
 
 SIDE = SHAPE.rows // 2  # vectors of channels side by side in a narrow strip, which then has as many sums as a tile
 WIDE, NARROW = 8, 4  # pixels of a strip
-TIGHT = 5  # where pixels meet in one set of the first cache: with two more to each side it has room for them
+TIGHT = 5  # pixels where all map to one set of the L1 cache: it holds these and two more on each side
 
 PARAMETERS = [
     "first",

@@ -16,7 +16,7 @@ from ..compiler.jit import serial
 from .streaming import LINE
 from .vectors import I32, I64, address, ceil_div
 
-NEAR = 2  # how near to bring it, of 0 to 3: the second-level cache
+NEAR = 2  # locality, of 0 to 3: into the L2 cache
 
 
 def prefetch_line(b: ir.IRBuilder, at: ir.Value, write: bool) -> None:

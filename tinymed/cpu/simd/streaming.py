@@ -16,7 +16,7 @@ from ..compiler import llvm_functions
 from ..compiler.jit import serial
 from .vectors import I64, LANES, SHAPE, Vectors, address
 
-CACHE_BYTES = 1 << 22  # bytes of an array that is no longer in a cache when it is read again
+CACHE_BYTES = 1 << 22  # bytes from which an array is no longer in a cache when it is read again
 LINE = 64  # bytes
 
 

@@ -22,7 +22,7 @@ from ..compiler import llvm_functions
 from ..compiler.jit import serial
 from .vectors import F32, I64, LANES, SHAPE, TILE_COLUMNS, TILE_ROWS, Shape, Vectors, address
 
-ZERO, ACCUMULATE = 0, 1  # values of `start` that are no address: begin with zeros, begin with what y holds
+ZERO, ACCUMULATE = 0, 1  # values of `start` that are not an address: begin with zeros, or with what y holds
 
 
 class Emitter(Vectors):
