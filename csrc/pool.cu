@@ -8,7 +8,7 @@
 namespace {
 using pool::Axis;
 using pool::Place;
-using pool::wins;
+using pool::exceeds;
 
 // ---------------------------------------------------------------------------------------------------- maximum
 
@@ -32,7 +32,7 @@ struct MaxWindow {
                 int column = p.j * columns.stride - columns.before + s * columns.dilation;
                 if (column < 0 || column >= columns.n) continue;
                 float v = x[((int64_t(p.b) * rows.n + row) * columns.n + column) * c + p.k];
-                if (!found || wins(v, best)) best = v, first = r * columns.kernel + s;
+                if (!found || exceeds(v, best)) best = v, first = r * columns.kernel + s;
                 found = true;
             }
         }
@@ -93,7 +93,7 @@ __global__ void __launch_bounds__(256)
         }
 #pragma unroll
         for (int k = 0; k < V; ++k)
-            if (tap == 0 || wins(v[k], best[k])) best[k] = v[k], first[k] = tap;
+            if (tap == 0 || exceeds(v[k], best[k])) best[k] = v[k], first[k] = tap;
     }
     if constexpr (V == 4) {
         *reinterpret_cast<float4*>(y + at) = make_float4(best[0], best[1], best[2], best[3]);

@@ -105,7 +105,7 @@ NONE, ONE, SAME = ((0, 0), (0, 0)), (1, 1), ((1, 1), (1, 1))
 @example(case=(2, 6, 3, (5, 4), (3, 3), ONE, SAME, ONE, 3))  # a filter to a group, yet two channels: not depthwise
 @example(case=(2, 3, 6, (5, 4), (3, 3), (2, 1), SAME, ONE, 3))  # a channel to a group, yet two filters
 @example(case=(1, 2, 3, (1, 1), (1, 1), ONE, ((2, 2), (2, 2)), ONE, 1))  # more padding than filter: dx is cut out
-@pytest.mark.parametrize("algorithm", ["direct", "plain"])
+@pytest.mark.parametrize("algorithm", ["direct", "naive"])
 def test_convolution_and_its_gradients(algorithm, case):
     n, c, k, size, kernel, *how = case
     rng, groups = np.random.default_rng(1), how[-1]

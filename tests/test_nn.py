@@ -415,5 +415,7 @@ class TestErrors:
     def test_unknown_options(self) -> None:
         with pytest.raises(TypeError, match="takes negative_slope"):
             nn.LeakyReLU(slope=0.1)
-        with pytest.raises(TypeError, match="takes weight, size_average, ignore_index, reduce, reduction, label_smoothing"):
+        with pytest.raises(
+            TypeError, match="takes weight, size_average, ignore_index, reduce, reduction, label_smoothing"
+        ):
             nn.CrossEntropyLoss(weights=None)

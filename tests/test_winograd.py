@@ -330,11 +330,11 @@ def test_little_work_is_plain():
     """Up to so many multiply-adds, whatever slides how; one more, and it is not."""
     little = choose.LITTLE // (8 * 9)
     how = {"stride": (2, 2), "dilation": (1, 2), "padding": (ONE, (2, 2)), "groups": 2}
-    for n, expected in ((little, "plain"), (little + 1, "direct")):
+    for n, expected in ((little, "naive"), (little + 1, "direct")):
         for direction in choose.DIRECTIONS:
             assert choose.choose(direction, (n, 4, 2, 2), (4, 2, 3, 3), **how) == expected
-    with choose.use_algorithm("plain"):
-        assert choose.choose("forward", IMAGES, FILTER) == "plain"
+    with choose.use_algorithm("naive"):
+        assert choose.choose("forward", IMAGES, FILTER) == "naive"
 
 
 def test_forcing_is_undone_and_checked():
@@ -373,12 +373,12 @@ def test_the_composites_follow_the_chooser():
     rng, how = np.random.default_rng(0), (ONE, (ONE, ONE), ONE, 1)
     x, w, numba = normal(rng, 1, 32, 8, 8), normal(rng, 32, 32, 3, 3), dispatch.table("numba")
     parts = {
-        "plain": {"conv_naive", "conv_naive_input", "conv_naive_weight"},
+        "naive": {"conv_naive", "conv_naive_input", "conv_naive_weight"},
         "direct": {"conv_direct", "conv_direct_weight"},
         "winograd2": {"conv_winograd", "conv_winograd_weight"},
     }
     parts["winograd4"] = parts["winograd2"]
-    for name in (*FORCED, "plain"):
+    for name in (*FORCED, "naive"):
         calls.clear()
         with use_precision("tf32"), choose.use_algorithm(name), dispatch.observing(Watch()):
             y = numba.conv2d_forward(x, w, None, *how)

@@ -1,4 +1,7 @@
-"""The `numba` backend: compiled loops under the same family names as `tinymed.ops`.  Imported at first use."""
+"""The `numba` backend: compiled kernels under the same family names as `tinymed.ops`, imported at first use.
+
+README.md in this folder explains its rooms and the microkernel.
+"""
 
 from . import (
     activations,

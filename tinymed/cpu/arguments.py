@@ -1,4 +1,4 @@
-"""arguments."""
+"""What the kernels of several families ask of their arguments, and what stands for an argument that is None."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ ABSENT = np.zeros(0, np.float32)  # stands for an array that is None: one signat
 
 
 def all_float32(*args: Any) -> bool:
-    """Every floating-point array is float32."""
+    """Return whether every floating-point array among the arguments is float32."""
     for a in args:  # noqa: SIM110  asked at every call, for which a generator is slow
         if hasattr(a, "dtype") and a.dtype.char != "f" and a.dtype.kind == "f":
             return False
@@ -16,13 +16,13 @@ def all_float32(*args: Any) -> bool:
 
 
 def in_order(k: Any, a: Any, order: tuple[int, ...]) -> Any:
-    """The array with its axes in this order, in C order."""
+    """Return the array with its axes in this order, in C order, copied if it lies otherwise."""
     t = a.transpose(order)
     return t if t.flags.c_contiguous else k.canonical(a, order).transpose(order)
 
 
 def channels(x: Any) -> int:
-    """The length of a row."""
+    """Return the length of a row: the channels of an array whose axis 1 they are."""
     return int(x.shape[1] if x.ndim > 1 else x.size)
 
 

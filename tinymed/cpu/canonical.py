@@ -1,4 +1,9 @@
-"""canonical."""
+"""Changing the memory order of an array on the CPU, and closing the gaps between its pixels.
+
+The gradient of one input of a concatenation is a window on the whole gradient: some channels of every pixel, with gaps
+between them.  Kernels want them dense; `take_channels` copies them, and a recorded program adds what else arrives in
+the same pass.
+"""
 
 import math
 from typing import Any
@@ -11,8 +16,8 @@ from ..memory import Order, as_matrices, canonical_order, dense_order, inverse_o
 from ..program.values import address, root, start
 from .compiler.jit import serial
 from .simd.copy_runs import copies_nontemporally, runs
-from .simd.partition import STRIP, TASKS, piece, pieces
-from .simd.passes import row_pass
+from .simd.partition import TASKS, pieces
+from .simd.passes import elementwise
 from .simd.streaming import CACHE_BYTES
 from .simd.transpose import transpose
 from .simd.vectors import address as address_of
@@ -21,13 +26,13 @@ RUN = 4096  # numbers of a row that one task takes
 
 
 def changes_places(x: Any, order: Order) -> bool:
-    """Whether the old order of a float32 array and the new differ by two runs of axes changing places."""
+    """Return whether the old order of a float32 array and the new one differ by two runs of axes changing places."""
     return bool(x.dtype.char == "f" and x.size and not is_dense(x, order) and as_matrices(x, order) is not None)
 
 
 @kernel(backend="numba", composite=True, when=lambda x, order: changes_places(x, order) or pitch(x, order) > 0)
 def canonical(k: Any, x: Any, order: Order) -> Any:
-    """transpose_matrices, seen as what was asked for; take_channels where there are gaps between pixels."""
+    """Call transpose_matrices and view the result as the array asked for; call take_channels where pixels have gaps."""
     if step := pitch(x, order):
         return k.take_channels(stretch(x, order, step), x.shape, step)
     y = k.transpose_matrices(as_matrices(x, order))
@@ -36,14 +41,14 @@ def canonical(k: Any, x: Any, order: Order) -> Any:
 
 @serial
 def interleave(y: Any, a: Any, b: Any, c: Any) -> None:
-    """y = a[0], b[0], c[0], a[1], ...: three rows, the colours of an image, are too few for a block."""
+    """Write y = a[0], b[0], c[0], a[1], ...: the rows of a colour image are too few for a block of `transpose`."""
     for i in range(a.size):
         y[3 * i], y[3 * i + 1], y[3 * i + 2] = a[i], b[i], c[i]
 
 
 @kernel(backend="numba", out=lambda x: [(x.shape[0], x.shape[2], x.shape[1])], flops=lambda x: 0)
 def transpose_matrices(y: Any, x: Any) -> None:
-    """[a, m, n] to [a, n, m]."""
+    """Transpose each of a matrices: [a, m, n] to [a, n, m]."""
     rows, columns = x.shape[1], x.shape[2]
     runs = -(-columns // RUN)
     for t in prange(x.shape[0] * runs):
@@ -56,9 +61,9 @@ def transpose_matrices(y: Any, x: Any) -> None:
 
 
 def pitch(x: Any, order: Order) -> int:
-    """Numbers from pixel to pixel of a channels-last array that is dense but for gaps between its pixels, else 0.
+    """Return the distance of two pixels, in numbers, if x is channels-last with gaps only between pixels, else 0.
 
-    An array broadcast along an axis lies otherwise: there its stride is 0.
+    An array that is broadcast along an axis is not such an array: its stride there is 0.
     """
     if any(stride == 0 and n > 1 for stride, n in zip(x.strides, x.shape, strict=True)):
         return 0
@@ -77,14 +82,14 @@ def pitch(x: Any, order: Order) -> int:
 
 
 def stretch(x: Any, order: Order, step: int) -> Any:
-    """The memory from the first number of an array with gaps to its last, as an array of one axis."""
+    """Return the memory from the first number of an array with gaps to its last, as an array of one axis."""
     owner, pixels = root(x), math.prod(x.shape[a] for a in order[:-1])
     return np.ndarray(((pixels - 1) * step + x.shape[order[-1]],), x.dtype, owner, address(x) - start(owner))
 
 
 @kernel(backend="numba", rows="y", out=lambda x, shape, pitch: [shape], flops=lambda x, *_: 0)
 def take_channels(y: Any, x: Any, shape: Any, pitch: Any) -> None:
-    """The first channels of every pixel of x, whose pixels lie `pitch` numbers apart."""
+    """Copy the first channels of every pixel of x, whose pixels lie `pitch` numbers apart."""
     n, c = y.shape
     nontemporal = copies_nontemporally(y, c, c)
     for t in prange(TASKS):
@@ -95,25 +100,24 @@ def take_channels(y: Any, x: Any, shape: Any, pitch: Any) -> None:
             )
 
 
-pass_copy = row_pass("copy", "x", "y", "", "", lambda v, x: ((x,), ()))
+copy_piece = elementwise("copy", "x", lambda v, x: x)
 
 
 @kernel(backend="numba", flat="y x", out=lambda x: [x.shape], flops=lambda x: 0)
 def copy_dense(y: Any, x: Any) -> None:
-    """y = x, in memory of its own."""
+    """Copy x into memory of its own."""
     for t in prange(pieces(y)):
-        start, size, nontemporal = piece(t, y)
-        pass_copy(size, 0, STRIP, address_of(x) + start, address_of(y) + start, 0, 0, nontemporal)
+        copy_piece(t, y, x)
 
 
 def is_large(x: Any) -> bool:
-    """Whether an array without gaps is too large for NumPy's copy, which is good in the caches."""
+    """Return whether an array without gaps is too large for NumPy's copy, which is good within the caches."""
     return x.dtype.char == "f" and 4 * x.size >= CACHE_BYTES and dense_order(x) is not None
 
 
 @kernel(backend="numba", composite=True, when=lambda x: is_large(x) or pitch(x, canonical_order("rows", x.ndim)) > 0)
 def copy(k: Any, x: Any) -> Any:
-    """copy_dense or take_channels, for a gradient that a leaf keeps."""
+    """Call copy_dense or take_channels, for a gradient that a leaf keeps."""
     if is_large(x):
         return k.copy_dense(x)
     order = canonical_order("rows", x.ndim)

@@ -1,9 +1,9 @@
-"""Two-dimensional convolution on the microkernel, any size, stride, padding, dilation and groups.
+"""Two-dimensional convolution: which algorithm, and the kernels that it is made of.
 
-The public kernels are composites that call the parts of the algorithm chosen: pad, pack or turn the filter, run the
-loop (here, in conv_weight.py, depthwise.py or winograd.py); little work is one loop (plain_conv.py).  Each part is a
-kernel of its own, so a recorded program shares it between forward and backward.  Loops see images as NHWC, filters as
-HWIO ([kernel row][kernel column][C / groups][K]); offsets and strides are in bytes.
+The public kernels are composites that call the steps of the algorithm chosen: pad, pack or flip the filter, run the
+loop (in convolution/).  Each step is a kernel of its own, so a recorded program shares it between forward and backward.
+Loops see images as NHWC, filters as HWIO ([kernel row][kernel column][C / groups][K]); offsets and strides are in
+bytes.
 """
 
 from typing import Any
@@ -27,9 +27,9 @@ WINOGRAD = {"winograd2": 2, "winograd4": 4}  # size of a tile of the output
 
 @kernel(backend="numba", composite=True, when=lambda x, weight, bias, *_: images(x, weight, bias))
 def conv2d_forward(k: Any, x: Any, weight: Any, bias: Any, *params: Any) -> Any:
-    """The parts of the algorithm that algorithms.choose names."""
+    """Call the kernels of the algorithm that convolution.choose names."""
     bias, algorithm = ABSENT if bias is None else bias, choose("forward", x.shape, weight.shape, *params)
-    if algorithm == "plain":
+    if algorithm == "naive":
         return k.conv_naive(x, weight, bias, *params)
     return correlate(k, algorithm, x, weight, bias, *params)
 
@@ -37,7 +37,7 @@ def conv2d_forward(k: Any, x: Any, weight: Any, bias: Any, *params: Any) -> Any:
 def correlate(
     k: Any, algorithm: str, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
-    """A forward pass over x; tiles of Winograd's and rows of pixels find the borders themselves, the others pad."""
+    """Run a forward pass over x; Winograd's tiles and rows of pixels find the borders themselves, the others pad."""
     if algorithm in WINOGRAD:
         return k.conv_winograd(x, k.winograd_filter(weight, WINOGRAD[algorithm]), bias, weight.shape[0], padding)
     if algorithm == "depthwise":
@@ -48,12 +48,12 @@ def correlate(
 
 @kernel(backend="numba", composite=True, when=lambda dy, weight, *_: images(dy, weight))
 def conv2d_backward_input(k: Any, dy: Any, weight: Any, x_shape: Any, *params: Any) -> Any:
-    """Stride 1: dy correlated with the turned filter.  Otherwise each tap is added to the pixels it read.
+    """Stride 1: correlate dy with the flipped filter.  Otherwise add each tap to the pixels that it read.
 
     The first writes each pixel once but multiplies the zeros around dy; at 2x2 -> 4x4 three quarters of it are zeros.
     """
     (stride, padding, dilation, groups), algorithm = params, choose("input", x_shape, weight.shape, *params)
-    if algorithm == "plain":
+    if algorithm == "naive":
         return k.conv_naive_input(dy, weight, x_shape, *params)
     if algorithm == "depthwise":
         return k.depthwise_input(dy, weight, x_shape, stride, padding, dilation)
@@ -78,9 +78,9 @@ def conv2d_backward_input(k: Any, dy: Any, weight: Any, x_shape: Any, *params: A
 
 @kernel(backend="numba", composite=True, when=lambda dy, x, *_: images(dy, x))
 def conv2d_backward_weight(k: Any, dy: Any, x: Any, weight_shape: Any, *params: Any) -> Any:
-    """The parts of the algorithm that algorithms.choose names; direct ones share the padded x of forward."""
+    """Call the kernels of the algorithm that convolution.choose names; direct ones share the padded x of forward."""
     (stride, padding, dilation, groups), algorithm = params, choose("weight", x.shape, weight_shape, *params)
-    if algorithm == "plain":
+    if algorithm == "naive":
         return k.conv_naive_weight(dy, x, weight_shape, *params)
     if algorithm in WINOGRAD:
         return k.conv_winograd_weight(dy, x, WINOGRAD[algorithm], padding)
@@ -111,7 +111,7 @@ def conv2d_backward_weight(k: Any, dy: Any, x: Any, weight_shape: Any, *params: 
     work=lambda dy: [((max(1, min(TASKS, dy.size // max(1, dy.shape[1]))), dy.shape[1]), np.float64)],
 )
 def channel_sum(total: Any, partial: Any, dy: Any) -> None:
-    """total[c] = sum of dy over everything but the channels (axis 1 as the user counts)."""
+    """total[c] = sum of dy over all axes but axis 1, the channels."""
     cuts = partial.shape[0]
     for cut in prange(cuts):
         partial[cut] = 0

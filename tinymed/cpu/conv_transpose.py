@@ -1,4 +1,4 @@
-"""What a transposed convolution adds to the kernels of the convolution: a bias on a finished image."""
+"""The kernel that a transposed convolution adds to those of the convolution: a bias on a finished image."""
 
 from typing import Any
 

@@ -1,4 +1,8 @@
-"""Dropout on the CPU: words are drawn block by block and used at once, each for two numbers."""
+"""Dropout on the CPU: random words are drawn block by block and used at once, each for two numbers.
+
+The comparison and the multiplication are written as LLVM IR: a word holds the bits of two neighbours, and LLVM does not
+find the shuffles that bring four rows of words into the order of the numbers.
+"""
 
 from typing import Any
 
@@ -18,11 +22,11 @@ from .simd.vectors import F32, I32, I64, LANES, SHAPE, Vectors, address
 f4 = np.float32
 PARTITIONS = 64  # pieces of a draw; no sums, so their number changes no bits
 BLOCKS = 128  # of Philox drawn at a time
-NUMBERS = 8 * BLOCKS  # which they decide about, 16 bits for each
+NUMBERS = 8 * BLOCKS  # decided about by one block, 16 bits each
 
 
 def words_work(x: Any, *_: Any) -> list[Any]:
-    """The words of one block of draws for each piece."""
+    """Return the scratch: for each task the words of one block of draws."""
     return [((min(PARTITIONS, -(-x.size // NUMBERS)), 4, BLOCKS), np.uint32)]
 
 
@@ -30,7 +34,7 @@ def emit_drop(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
     """y = x scale where its bits are >= limit, else 0 times x, for `size` numbers.
 
     words: four rows of BLOCKS; numbers 8 i + 2 lane and the next have the halves of word i of row `lane`, so four
-    vectors of words are interleaved into one order.  scale: the bits of a float;  far: y is written past the caches.
+    vectors of words are interleaved into one order.  scale: the bits of a float;  nontemporal: y bypasses the caches.
     """
     v, halves = Vectors(b, SHAPE), ir.VectorType(ir.IntType(16), 2 * LANES)
     limit, nontemporal = (
@@ -39,7 +43,7 @@ def emit_drop(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
     )
     scale = v.splat(b.bitcast(b.trunc(arg["scale"], I32), F32))
     with cgutils.for_range(b, b.sdiv(b.add(arg["size"], I64(8 * LANES - 1)), I64(8 * LANES))) as group:
-        first = b.mul(group.index, I64(4 * LANES))  # bytes of words, of which a row has one for two numbers
+        first = b.mul(group.index, I64(4 * LANES))  # bytes of a row's words; one word decides about two numbers
         rows = [v.load(b.add(b.add(arg["words"], first), I64(4 * BLOCKS * lane))) for lane in range(4)]
         for n, words in enumerate(interleaved(b, rows)):
             keep = b.icmp_unsigned(">=", b.bitcast(words, halves), limit)
@@ -71,7 +75,7 @@ def drop_vector(
 
 
 def interleaved(b: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
-    """Four vectors a, b, c, d as a0 b0 c0 d0 a1 b1 c1 d1 ..., in four."""
+    """Return four vectors a, b, c, d as a0 b0 c0 d0 a1 b1 c1 d1 ..., in four."""
     ab, cd = (
         [
             b.shuffle_vector(p, q, indices([i // 2 + half * LANES // 2 + i % 2 * LANES for i in range(LANES)]))
@@ -84,7 +88,7 @@ def interleaved(b: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
 
 
 def indices(values: list[int]) -> ir.Constant:
-    """Which elements of two vectors a shuffle takes."""
+    """Return the mask of a shuffle: which elements of two vectors it takes."""
     return ir.Constant(ir.VectorType(I32, LANES), values)
 
 
@@ -95,7 +99,7 @@ drop_words = llvm_functions.function("drop", ["size", "x", "y", "words", "limit"
 def drop(y: Any, x: Any, words: Any, limit: Any, scale: Any, nontemporal: Any) -> None:
     """y = x scale where its bits are >= limit, else 0 times x.  The eight halves of a block are eight neighbours.
 
-    far: y is written past the caches, if it lies on whole vectors.
+    nontemporal: y bypasses the caches, if it lies on whole vectors.
     """
     drop_words(
         x.size,
@@ -110,7 +114,7 @@ def drop(y: Any, x: Any, words: Any, limit: Any, scale: Any, nontemporal: Any) -
 
 @serial
 def drop_part(y: Any, x: Any, words: Any, part: Any, partitions: Any, ticket: Any, limit: Any, scale: Any) -> None:
-    """One of several pieces of a draw.  Where p = 1 the limit is beyond any bits; there the scale is 0."""
+    """Drop one task's blocks of a draw.  Where p = 1 the limit is beyond any bits; there the scale is 0."""
     count = (x.size + NUMBERS - 1) // NUMBERS
     for b in range(part * count // partitions, (part + 1) * count // partitions):
         draw(words, b * BLOCKS, ticket)
@@ -138,13 +142,13 @@ def dropout_backward(dx: Any, words: Any, dy: Any, ticket: Any, limit: Any, scal
 
 
 def channel_work(x: Any, *_: Any) -> list[Any]:
-    """A factor for each channel of each sample, ones to scale, and the words of a block."""
+    """Return the scratch: a factor for each channel of each sample, ones to scale, and the words of a block."""
     return [x.shape[:2], x.shape[:2], ((4, BLOCKS), np.uint32)]
 
 
 @serial
 def channel_factors(factors: Any, ones: Any, words: Any, ticket: Any, limit: Any, scale: Any) -> None:
-    """0 or scale for each channel of each sample."""
+    """Write 0 or scale for each channel of each sample."""
     ones[:] = 1
     drop_part(factors.reshape(factors.size), ones.reshape(ones.size), words, 0, 1, ticket, limit, scale)
 

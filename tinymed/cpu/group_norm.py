@@ -14,11 +14,9 @@ from ..dispatch import kernel
 from ..ops.norm import channel_stats
 from .arguments import ABSENT, all_float32, in_order
 from .compiler.jit import serial
-from .norm import CHUNKS, GRAIN, chunk_moments, chunk_sums, fill_map, fill_strip, gradient_run, strip_width
-from .simd.passes import pass_affine
+from .norm import CHUNKS, GRAIN, apply_run, chunk_moments, chunk_sums, fill_map, fill_strip, gradient_run, strip_width
 from .simd.reductions import row_product_sum, row_sum
 from .simd.streaming import exceeds_cache
-from .simd.vectors import address
 
 f4, f8 = np.float32, np.float64
 PIECE, FIRST = 4096, 64  # numbers summed in float32; of a row, those whose mean comes first
@@ -38,7 +36,7 @@ def normalise_sample(
     eps: Any,
     nontemporal: Any,
 ) -> None:
-    """Group norm of one sample's numbers, pixel by pixel: moments of channels, merged to groups, and the affine map."""
+    """Normalise one sample, pixel by pixel: moments of channels, merged to groups, and the affine map."""
     groups, c = mean.shape[0], moments.shape[1]
     size, rows = c // groups, x.size // c
     chunk_moments(moments, strips, x)
@@ -55,18 +53,18 @@ def normalise_sample(
             lost = f4((f8(mean[g, 0]) - centre) * f8(scale))  # by rounding the mean to float32
             coefficients[2, k] = lost + (bias[k] if bias.size > 0 else f4(0))
     fill_map(strips, coefficients)
-    pass_affine(x.size, 0, strips.shape[1], address(x), address(y), address(strips), 0, nontemporal)
+    apply_run(y, x, 0, strips, nontemporal)
 
 
 @kernel(backend="numba", composite=True, when=all_float32)
 def group_norm_forward(k: Any, x: Any, weight: Any, bias: Any, groups: int, eps: float) -> Any:
-    """group_norm_samples, with an empty array for a weight or bias that is None."""
+    """Call group_norm_samples, with an empty array for a weight or bias that is None."""
     weight, bias = (ABSENT if v is None else v for v in (weight, bias))
     return k.group_norm_samples(x, weight, bias, groups, eps)
 
 
 def sample_work(x: Any, *_: Any) -> list[Any]:
-    """Per sample: moments and sums in float64, strips, and four coefficients for each channel."""
+    """Return the scratch per sample: moments and sums in float64, strips, and four coefficients for each channel."""
     n, c = x.shape[:2]
     return [((n, 4, c), np.float64), (n, 4, strip_width(c)), (n, 4, c)]
 
@@ -91,7 +89,7 @@ def group_norm_samples(
     groups: Any,
     eps: Any,
 ) -> None:
-    """y = weight (x - mean) rstd + bias, moments of each group of channels; one sample a task."""
+    """y = weight (x - mean) rstd + bias, moments of each group of channels; one sample is one task."""
     samples = mean.shape[0]
     xs, ys, each = x.reshape(x.size), y.reshape(y.size), x.size // max(1, samples)
     for b in prange(samples):
@@ -148,7 +146,7 @@ def sample_gradient(
 
 @kernel(backend="numba", composite=True, when=all_float32)
 def group_norm_backward(k: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any) -> Any:
-    """group_norm_gradient, with an empty array for a weight that is None."""
+    """Call group_norm_gradient, with an empty array for a weight that is None."""
     return k.group_norm_gradient(dy, x, ABSENT if weight is None else weight, mean, rstd)
 
 
@@ -195,7 +193,7 @@ def group_norm_gradient(
 
 @kernel(backend="numba", composite=True, when=all_float32)
 def layer_norm_forward(k: Any, x: Any, weight: Any, bias: Any, axes: int, eps: float) -> Any:
-    """layer_norm_rows on the last axes as rows."""
+    """Call layer_norm_rows on the last axes as rows."""
     outer = x.shape[: x.ndim - axes] + (1,) * axes
     weight, bias = (ABSENT if v is None else v.reshape(-1) for v in (weight, bias))
     y, mean, rstd = k.layer_norm_rows(as_rows(k, x, axes), weight, bias, eps)
@@ -203,14 +201,14 @@ def layer_norm_forward(k: Any, x: Any, weight: Any, bias: Any, axes: int, eps: f
 
 
 def as_rows(k: Any, x: Any, axes: int) -> Any:
-    """A matrix with the last axes as its rows, in C order."""
+    """Return a matrix whose rows are the last axes, in C order."""
     size = math.prod(x.shape[x.ndim - axes :])
     return in_order(k, x, tuple(range(x.ndim))).reshape(math.prod(x.shape[: x.ndim - axes]), size)
 
 
 @kernel(backend="numba", out=lambda x, *_: [x.shape, x.shape[:1], x.shape[:1]], flops=lambda x, *_: 8 * x.size)
 def layer_norm_rows(y: Any, mean: Any, rstd: Any, x: Any, weight: Any, bias: Any, eps: Any) -> None:
-    """y = weight (x - mean) rstd + bias; moments of each row about a first mean, while it is in the first cache.
+    """y = weight (x - mean) rstd + bias; moments of each row about a first mean, while it is in the L1 cache.
 
     The mean of FIRST numbers is within sqrt(size / FIRST) standard deviations of the row's: near enough for short rows.
     """
@@ -236,7 +234,7 @@ def layer_norm_rows(y: Any, mean: Any, rstd: Any, x: Any, weight: Any, bias: Any
 
 @kernel(backend="numba", composite=True, when=all_float32)
 def layer_norm_backward(k: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any, axes: int) -> Any:
-    """layer_norm_gradient on the last axes as rows."""
+    """Call layer_norm_gradient on the last axes as rows."""
     inner, rows = x.shape[x.ndim - axes :], as_rows(k, x, axes)
     dx, dweight, dbias = k.layer_norm_gradient(
         as_rows(k, dy, axes), rows, ABSENT if weight is None else weight.reshape(-1), mean.reshape(-1), rstd.reshape(-1)
@@ -245,7 +243,7 @@ def layer_norm_backward(k: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: A
 
 
 def row_chunks(dy: Any, *_: Any) -> list[Any]:
-    """Per chunk of rows: sums of dweight and dbias, and a row of weight dy."""
+    """Return the scratch per chunk of rows: sums of dweight and dbias, and a row of weight dy."""
     n, size = dy.shape
     chunks = max(1, min(CHUNKS, n, dy.size // GRAIN))
     return [(chunks, 2, size), (chunks, size)]
@@ -253,7 +251,7 @@ def row_chunks(dy: Any, *_: Any) -> list[Any]:
 
 @serial
 def layer_row(dx: Any, dweight: Any, dbias: Any, g: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any) -> None:
-    """dx of one row; dy xhat and dy are added to dweight and dbias."""
+    """Compute dx of one row; add dy xhat and dy to dweight and dbias."""
     for j in range(x.size):
         dweight[j] += dy[j] * ((x[j] - mean) * rstd)
     for j in range(x.size):

@@ -1,10 +1,6 @@
-"""Joining arrays on the CPU: each is copied once to its place, in the memory order of the first.
+"""Concatenation on the CPU: each array is copied once to its place, in the memory order of the first.
 
-Of two arrays, rows are copied in turns, so that memory is written from one end to the other; by vector instructions,
-as rows of some channels are too short for what LLVM makes of a loop.
-
-The gradient of an input is a window on the whole's: some channels of every pixel, with gaps between.  Kernels want
-them dense; `take_channels` copies them, and a recorded program adds what else arrives in the same pass.
+Rows of two arrays are copied in turns, so that memory is written from one end to the other.
 """
 
 import math
@@ -21,7 +17,7 @@ from .simd.vectors import address
 
 @kernel(backend="numba", out=lambda x, width: [(x.shape[0], width)], flops=lambda x, width: 0)
 def concat_first(y: Any, x: Any, width: Any) -> None:
-    """Rows of x at the start of wider rows; the rest is for concat_next."""
+    """Copy rows of x to the start of wider rows; the rest is for concat_next."""
     for i in prange(x.shape[0]):
         to, row = y[i, : x.shape[1]], x[i]
         for j in range(row.size):
@@ -30,7 +26,7 @@ def concat_first(y: Any, x: Any, width: Any) -> None:
 
 @kernel(backend="numba", out=lambda y, x, start: [], writes="y", flops=lambda y, x, start: 0)
 def concat_next(y: Any, x: Any, start: Any) -> None:
-    """Rows of x into rows of y, in place, from a column on."""
+    """Copy rows of x into rows of y, in place, from a column on."""
     for i in prange(x.shape[0]):
         to, row = y[i, start : start + x.shape[1]], x[i]  # y[i, start + j] would be checked for a negative index
         for j in range(row.size):
@@ -39,7 +35,7 @@ def concat_next(y: Any, x: Any, start: Any) -> None:
 
 @kernel(backend="numba", out=lambda a, b, width: [(a.shape[0], width)], flops=lambda a, b, width: 0)
 def concat_pair(y: Any, a: Any, b: Any, width: Any) -> None:
-    """Rows of a, then of b, at the start of wider rows; the rest is for concat_next."""
+    """Copy rows of a, then of b, to the start of wider rows; the rest is for concat_next."""
     (n, first), second = a.shape, b.shape[1]
     nontemporal = copies_nontemporally(y, first, width)
     for t in prange(TASKS):
@@ -61,7 +57,7 @@ def concat_pair(y: Any, a: Any, b: Any, width: Any) -> None:
 
 @kernel(backend="numba", composite=True, when=lambda axis, *xs: {x.dtype.char for x in xs} == {"f"})
 def concat(k: Any, axis: int, *xs: Any) -> Any:
-    """concat_pair, then concat_next for every further array, as rows in the memory order of the first."""
+    """Call concat_pair, then concat_next for every further array, as rows in the memory order of the first."""
     order = next((o for x in xs if x.size and (o := dense_order(x))), tuple(range(xs[0].ndim)))
     place = order.index(axis)
     shape = [xs[0].shape[a] for a in order]

@@ -1,4 +1,7 @@
-"""Losses on the CPU: one pass forward, one backward; sums run in a fixed number of pieces, in float64."""
+"""Losses on the CPU: one pass forward, one backward; sums run in a fixed number of pieces, in float64.
+
+Softmax cross-entropy takes pixels as rows of scores, a strip at a time while it is in the L1 cache.
+"""
 
 from typing import Any
 
@@ -19,22 +22,22 @@ LARGEST, SMALLEST = f4(100), f4(1e-12)  # see ops/loss.py
 
 
 def pieces(x: Any, *_: Any) -> list[Any]:
-    """Partial sums in float64."""
+    """Return the scratch: partial sums in float64."""
     return [((max(1, min(PIECES, x.size // GRAIN)), 2), np.float64)]
 
 
 def strips(x: Any, *_: Any) -> list[Any]:
-    """Partial sums in float64, and the losses of a strip of each piece."""
+    """Return the scratch: partial sums in float64, and the losses of a strip of each piece."""
     return [*pieces(x), (pieces(x)[0][0][0], STRIP)]
 
 
 def full(k: Any, x: Any, weight: Any) -> Any:
-    """A weight of every element, or the stand-in for None."""
+    """Return a weight for every element, or the stand-in for None."""
     return ABSENT if weight is None else k.xp.broadcast_to(weight, x.shape)
 
 
 def reduction_scale(size: int, reduction: str) -> float:
-    """What the sum is multiplied by."""
+    """Return what the sum is multiplied by."""
     return 1.0 if reduction == "sum" else 1.0 / size if size else float("nan")
 
 
@@ -51,7 +54,7 @@ def add_pieces(partial: Any) -> None:
 
 @inline
 def log_at_least(x: Any) -> Any:
-    """log(x), at least -100; NaN of NaN."""
+    """Return log(x), at least -100; NaN of NaN."""
     return max(log(x), -LARGEST)
 
 
@@ -71,7 +74,7 @@ def bce_logits(x: Any, t: Any, q: Any) -> Any:
 
 @kernel(backend="numba", composite=True, when=all_float32)
 def binary_cross_entropy_forward(k: Any, x: Any, target: Any, weight: Any, reduction: str) -> Any:
-    """bce_each for reduction "none", else bce_sum."""
+    """Call bce_each for reduction "none", else bce_sum."""
     weight = full(k, x, weight)
     if reduction == "none":
         return k.bce_each(x, target, weight)
@@ -87,7 +90,7 @@ def bce_each(y: Any, x: Any, target: Any, weight: Any) -> None:
 
 @serial
 def bce_piece(line: Any, x: Any, target: Any, weight: Any, first: Any, last: Any) -> Any:
-    """The sum over elements first to last."""
+    """Return the sum over elements first to last."""
     loss = 0.0
     for a in range(first, last, line.size):
         e = min(a + line.size, last)
@@ -111,7 +114,7 @@ def bce_sum(y: Any, partial: Any, lines: Any, x: Any, target: Any, weight: Any, 
 
 @kernel(backend="numba", composite=True, when=all_float32)
 def binary_cross_entropy_backward(k: Any, dy: Any, x: Any, target: Any, weight: Any, reduction: str) -> Any:
-    """bce_gradient, scaled by 1 / size for a mean."""
+    """Call bce_gradient, scaled by 1 / size for a mean."""
     scale = reduction_scale(x.size, reduction) if reduction == "mean" else 1.0
     return k.bce_gradient(dy, x, target, full(k, x, weight), scale)
 
@@ -129,7 +132,7 @@ def bce_gradient(dx: Any, dy: Any, x: Any, target: Any, weight: Any, scale: Any)
 
 @kernel(backend="numba", composite=True, when=all_float32)
 def bce_with_logits_forward(k: Any, x: Any, target: Any, weight: Any, pos_weight: Any, reduction: str) -> Any:
-    """bce_logits_each for reduction "none", else bce_logits_sum."""
+    """Call bce_logits_each for reduction "none", else bce_logits_sum."""
     weight, pos_weight = full(k, x, weight), full(k, x, pos_weight)
     if reduction == "none":
         return k.bce_logits_each(x, target, weight, pos_weight)
@@ -148,7 +151,7 @@ def bce_logits_each(y: Any, x: Any, target: Any, weight: Any, pos_weight: Any) -
 
 @serial
 def bce_logits_piece(line: Any, x: Any, target: Any, weight: Any, pos_weight: Any, first: Any, last: Any) -> Any:
-    """The sum over elements first to last."""
+    """Return the sum over elements first to last."""
     loss = 0.0
     for a in range(first, last, line.size):
         e = min(a + line.size, last)
@@ -182,7 +185,7 @@ def bce_logits_sum(
 
 @kernel(backend="numba", composite=True, when=all_float32)
 def bce_with_logits_backward(k: Any, dy: Any, x: Any, target: Any, weight: Any, pos_weight: Any, reduction: str) -> Any:
-    """bce_logits_gradient, scaled by 1 / size for a mean."""
+    """Call bce_logits_gradient, scaled by 1 / size for a mean."""
     scale = reduction_scale(x.size, reduction) if reduction == "mean" else 1.0
     return k.bce_logits_gradient(dy, x, target, full(k, x, weight), full(k, x, pos_weight), scale)
 
@@ -208,7 +211,7 @@ LONG = 32  # classes from which rows are long enough for vectors
 
 
 def line(k: Any, a: Any) -> Any:
-    """An array over pixels in C order, as one line (a view); None as its stand-in."""
+    """View an array over pixels as one line in C order; return the stand-in for None."""
     return ABSENT if a is None else in_order(k, a, tuple(range(a.ndim))).reshape(-1)
 
 
@@ -216,7 +219,7 @@ def line(k: Any, a: Any) -> Any:
 def cross_entropy_forward(
     k: Any, x: Any, target: Any, weight: Any, weight_map: Any, ignore_index: int, smoothing: float, reduction: str
 ) -> Any:
-    """cross_entropy_rows on pixels as rows; gives its loss or reduced value, lse, and the sum of the weights."""
+    """Call cross_entropy_rows on pixels as rows; return its loss or reduced value, lse, and the sum of the weights."""
     weight = ABSENT if weight is None else weight
     loss, lse, value, total = k.cross_entropy_rows(
         x, line(k, target), weight, line(k, weight_map), ignore_index, smoothing, reduction == "mean"
@@ -225,17 +228,17 @@ def cross_entropy_forward(
 
 
 def rows_out(x: Any, target: Any, *_: Any) -> list[tuple[int, ...]]:
-    """Loss and log sum exp of each pixel, the reduced loss, the sum of the weights."""
+    """Return the shapes of the pixels' losses and log sum exp, of the reduced loss, and of the sum of the weights."""
     return [target.shape, target.shape, (), ()]
 
 
 def row_strips(x: Any, *_: Any) -> list[Any]:
-    """Partial sums, and of each piece four strips: numbers of some rows, and three for each row."""
+    """Return the scratch: partial sums, and per piece four strips: numbers of some rows, and three for each row."""
     partitions = pieces(x)[0][0][0]
     return [*pieces(x), (partitions, 4, max(STRIP, x.shape[1]))]
 
 
-# Of few classes a row is too short for vectors: rows are turned into columns, a strip at a time.
+# A row of few classes is too short for vectors: rows become columns, a strip at a time.
 
 
 @serial
@@ -261,14 +264,14 @@ def column_losses(loss: Any, target_weight: Any, z: Any, logs: Any, target: Any,
                 loss[i] += smoothing / f4(c) * (w * (logs[i] - column[i]))
 
 
-# Of many, each row is summed several numbers at a time.
+# A row of many classes is summed several numbers at a time.
 
 
 @serial
 def row_losses(
     loss: Any, target_weight: Any, top: Any, logs: Any, z: Any, x: Any, target: Any, weight: Any, smoothing: Any
 ) -> None:
-    """The same for long rows x; leaves their maxima, and the logarithms of what is left of their sums."""
+    """Compute column_losses for long rows x; leave their maxima, and the logarithms of what is left of their sums."""
     rows, c = x.shape
     for i in range(rows):
         row, shifted, t = x[i], z[:c], target[i]
@@ -351,7 +354,7 @@ def cross_entropy_backward(
     smoothing: float,
     reduction: str,
 ) -> Any:
-    """cross_entropy_gradient on pixels as rows."""
+    """Call cross_entropy_gradient on pixels as rows."""
     weight = ABSENT if weight is None else weight
     return k.cross_entropy_gradient(
         x,
@@ -369,7 +372,7 @@ def cross_entropy_backward(
 
 @serial
 def weight_sum(weight: Any) -> Any:
-    """The sum of a weight a class; weight.sum() would be a parallel loop, which allocates."""
+    """Return the sum of the classes' weights; weight.sum() would be a parallel loop, which allocates."""
     total = 0.0
     for j in range(weight.size):
         total += f8(weight[j])
@@ -390,7 +393,7 @@ def column_gradients(
     smoothing: Any,
     ignore_index: Any,
 ) -> None:
-    """The same as row_gradients for short rows, by columns."""
+    """Compute row_gradients for short rows, by columns."""
     rows, c = x.shape
     rows_to_columns(z, x)
     target_weight[:] = 1

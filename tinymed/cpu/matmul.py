@@ -33,20 +33,20 @@ OUTPUTS, RUN = 8 * TILE_ROWS, 1024  # dots, and columns, of one piece of work
 
 @kernel(backend="numba", composite=True, when=matrices)
 def matmul(k: Any, a: Any, b: Any) -> Any:
-    """a b, (m, depth) by (depth, n): gemm, after pack_matrix where a has many rows."""
+    """a b, (m, depth) by (depth, n): call gemm, after pack_matrix where a has many rows."""
     (m, depth), n = a.shape, b.shape[1]
     return multiply(k, a, (depth, 1), b, (m, n, depth))
 
 
 @kernel(backend="numba", composite=True, when=matrices)
 def matmul_ta(k: Any, a: Any, b: Any) -> Any:
-    """a^T b, (depth, m) by (depth, n): gemm reading a by columns, after pack_matrix where m is large."""
+    """a^T b, (depth, m) by (depth, n): call gemm reading a by columns, after pack_matrix where m is large."""
     (depth, m), n = a.shape, b.shape[1]
     return multiply(k, a, (1, m), b, (m, n, depth))
 
 
 def multiply(k: Any, a: Any, a_strides: Any, b: Any, size: Any) -> Any:
-    """a @ b with b as it lies when few rows of a pass over it, else packed."""
+    """Return a @ b, with b as it lies if few rows of a pass over it, else packed."""
     if size[0] <= HANDFUL:
         return k.row_sums(a, b, size, a_strides)
     packed = size[0] > FEW
@@ -55,13 +55,13 @@ def multiply(k: Any, a: Any, a_strides: Any, b: Any, size: Any) -> Any:
 
 @kernel(backend="numba", composite=True, when=matrices)
 def matmul_tb(k: Any, a: Any, b: Any) -> Any:
-    """a b^T, (m, depth) by (n, depth): linear_forward without bias."""
+    """a b^T, (m, depth) by (n, depth): call linear_forward without bias."""
     return linear_forward(k, a, b, ABSENT)
 
 
 @kernel(backend="numba", composite=True, when=matrices)
 def linear_forward(k: Any, x: Any, weight: Any, bias: Any) -> Any:
-    """The operand with fewer rows is packed: a large weight is then read once, as it lies, whatever the batch."""
+    """x weight^T + bias, with the smaller operand packed: a large weight is read once, as it lies, for any batch."""
     (m, depth), n = x.shape, weight.shape[0]
     bias = ABSENT if bias is None else bias
     if m <= HANDFUL:
@@ -76,7 +76,7 @@ def linear_forward(k: Any, x: Any, weight: Any, bias: Any) -> Any:
 
 
 def panels_shape(b: Any, transposed: Any) -> list[Any]:
-    """Panels of TILE_COLUMNS columns, and what one holds."""
+    """Return the shape of a packed matrix: panels of TILE_COLUMNS columns, and what one holds."""
     depth, n = b.shape[::-1] if transposed else b.shape
     return [(-(-n // TILE_COLUMNS), depth * TILE_COLUMNS)]
 
@@ -98,7 +98,7 @@ def pack_matrix(packed: Any, b: Any, transposed: Any) -> None:
 
 @serial
 def pack_columns(panel: Any, rows: Any, row: Any, size: Any, first: Any, last: Any) -> None:
-    """The same of a matrix that lies transposed."""
+    """Pack a matrix that lies transposed."""
     for d in range(first, last):
         for j in range(size, TILE_COLUMNS):
             panel[d * TILE_COLUMNS + j] = 0
@@ -113,7 +113,7 @@ def pack_columns(panel: Any, rows: Any, row: Any, size: Any, first: Any, last: A
 
 
 def gemm_work(a: Any, b: Any, bias: Any, size: Any, a_strides: Any, packed: Any) -> list[Any]:
-    """A table of rows for each piece of work."""
+    """Return the scratch: one table of rows per task."""
     blocks, partitions = partition_work.py_func(-(-size[0] // BLOCK), -(-size[1] // TILE_COLUMNS))
     return [((blocks * partitions, 2, BLOCK), np.int64)]
 
@@ -176,7 +176,7 @@ def transpose_add(y: Any, x: Any, bias: Any) -> None:
 
 
 def dots_work(x: Any, weight: Any, bias: Any) -> list[Any]:
-    """A table of rows and a tile of running sums for each piece of work."""
+    """Return the scratch: per task a table of rows and a tile of running sums."""
     pieces = -(-weight.shape[0] // OUTPUTS)
     return [((pieces, 2, TILE_ROWS), np.int64), (pieces, TILE_ROWS, TILE_COLUMNS)]
 
@@ -217,7 +217,7 @@ def dots(y: Any, tables: Any, sums: Any, x: Any, weight: Any, bias: Any) -> None
 
 @serial
 def sum_lanes(lanes: Any) -> Any:
-    """The sum of TILE_COLUMNS numbers, by halves; overwrites them."""
+    """Return the sum of TILE_COLUMNS numbers, by halves; overwrites them."""
     half = TILE_COLUMNS // 2
     while half > 0:
         for j in range(half):

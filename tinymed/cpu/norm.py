@@ -34,23 +34,23 @@ LOOK = 1024  # numbers whose mean the first block is summed about
 
 
 def strip_width(c: int, rows: int = STRIP**2) -> int:
-    """The length of a strip: whole rows, about STRIP numbers, and of few rows no more than there are strips."""
+    """Return the length of a strip: whole rows, about STRIP numbers, and of few rows no more than there are strips."""
     return c * max(1, min(math.isqrt(rows), STRIP // max(1, c)))
 
 
 def rows_of(x: Any) -> int:
-    """The numbers of a channel."""
+    """Return how many numbers a channel has."""
     return int(x.size // max(1, x.shape[1]))
 
 
 def stats_work(x: Any, *_: Any) -> list[Any]:
-    """Per chunk of rows: two rows of statistics and two of sums in float64, three strips of sums."""
+    """Return the scratch per chunk of rows: two rows of statistics and two of sums in float64, three strips of sums."""
     c, chunks = x.shape[1], max(1, min(CHUNKS, x.size // GRAIN, rows_of(x) // 64))
     return [((chunks, 4, c), np.float64), (chunks, 3, strip_width(c, rows_of(x)))]
 
 
 def map_work(x: Any, *_: Any) -> list[Any]:
-    """The map's three numbers of a channel, repeated along strips."""
+    """Return the scratch: the map's three numbers of a channel, repeated along strips."""
     return [(3, strip_width(x.shape[1], rows_of(x)))]
 
 
@@ -65,7 +65,7 @@ def fill_strip(strip: Any, channel: Any) -> None:
 
 @serial
 def lane_sum(strip: Any, k: Any, c: Any) -> Any:
-    """The sum of a strip's lanes that belong to channel k."""
+    """Return the sum of a strip's lanes that belong to channel k."""
     total = 0.0
     for j in range(k, strip.size, c):
         total += f8(strip[j])
@@ -74,7 +74,7 @@ def lane_sum(strip: Any, k: Any, c: Any) -> Any:
 
 @serial
 def add_lanes(total: Any, strip: Any) -> None:
-    """total[k] += the strip's lanes of channel k."""
+    """Add the strip's lanes of channel k to total[k]."""
     for a in range(0, strip.size, total.size):
         row = strip[a : a + total.size]
         for k in range(row.size):
@@ -94,7 +94,7 @@ def deviations(sums: Any, strips: Any, x: Any, mean: Any) -> None:
 
 @serial
 def chunk_moments(moments: Any, strips: Any, x: Any) -> None:
-    """Mean and sum of squared deviations of a chunk's rows: moments[0], moments[1].
+    """Compute mean and sum of squared deviations of a chunk's rows: moments[0], moments[1].
 
     Each block's sums are taken about the mean so far, which is close to the block's own, and merged by the update of
     Chan, Golub & LeVeque 1979: no cancellation, and memory is read once.
@@ -140,7 +140,7 @@ def merge_chunks(moments: Any, n: Any) -> None:
 def update_running(
     moments: Any, n: Any, running_mean: Any, running_var: Any, count: Any, momentum: Any, corrected: Any, unbiased: Any
 ) -> None:
-    """The rule of ops/norm.py."""
+    """Update the running statistics by the rule of ops/norm.py."""
     rate = f8(momentum)
     if count.size > 0 and n > 0:
         count[0] += 1
@@ -154,14 +154,14 @@ def update_running(
 
 @serial
 def finish(mean: Any, rstd: Any, exact: Any, var: Any, eps: Any) -> None:
-    """mean in float32 and rstd = 1 / sqrt(var + eps)."""
+    """Round the mean to float32 and compute rstd = 1 / sqrt(var + eps)."""
     for k in range(mean.size):
         mean[k], rstd[k] = exact[k], 1.0 / np.sqrt(f8(var[k]) + f8(eps))
 
 
 @serial
 def forward_map(map: Any, mean: Any, rstd: Any, exact: Any, weight: Any, bias: Any) -> None:
-    """The map y = (x - mean) scale + shift; shift takes up what rounding the mean to float32 lost."""
+    """Compute the map y = (x - mean) scale + shift; shift makes up for what rounding the mean to float32 lost."""
     for k in range(mean.size):
         scale = rstd[k] * (weight[k] if weight.size > 0 else f4(1))
         map[0, k], map[1, k] = mean[k], scale
@@ -176,14 +176,14 @@ def fill_map(strips: Any, map: Any) -> None:
 
 
 @serial
-def apply_run(y: Any, x: Any, first: Any, strips: Any) -> None:
+def apply_run(y: Any, x: Any, first: Any, strips: Any, nontemporal: Any) -> None:
     """y = (x - mean) scale + shift for numbers first, first + 1, ... of the rows; strips hold the map."""
     wide = strips.shape[1]
-    pass_affine(x.size, first % wide, wide, address(x), address(y), address(strips), 0, 0)
+    pass_affine(x.size, first % wide, wide, address(x), address(y), address(strips), 0, nontemporal)
 
 
 def channels_and_map(x: Any, *_: Any) -> list[tuple[int, ...]]:
-    """The shapes of two numbers a channel, and of a map."""
+    """Return the shapes of two numbers per channel, and of a map."""
     return [(x.shape[1],), (x.shape[1],), (3, x.shape[1])]
 
 
@@ -191,7 +191,7 @@ def channels_and_map(x: Any, *_: Any) -> list[tuple[int, ...]]:
 def batch_norm_forward(
     k: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, count: Any, *rule: Any
 ) -> Any:
-    """batch_norm_moments, with empty arrays for what is None, and batch_norm_apply."""
+    """Call batch_norm_moments, with empty arrays for what is None, and batch_norm_apply."""
     weight, bias = ABSENT if weight is None else weight, ABSENT if bias is None else bias
     if running_mean is None:
         running_mean = running_var = ABSENT
@@ -226,7 +226,7 @@ def batch_norm_moments(
     corrected: Any,
     unbiased: Any,
 ) -> None:
-    """Moments by chunks of rows, merged; the running ones move on."""
+    """Compute moments by chunks of rows, merge them, and update the running statistics."""
     (n, c), chunks = x.shape, moments.shape[0]
     xs = x.reshape(x.size)
     for t in prange(chunks):
@@ -246,12 +246,12 @@ def batch_norm_apply(y: Any, strips: Any, x: Any, map: Any) -> None:
     fill_map(strips, map)
     for t in prange(chunks):
         a, b = t * n // chunks * c, (t + 1) * n // chunks * c
-        pass_affine(b - a, 0, strips.shape[1], address(xs[a:]), address(ys[a:]), address(strips), 0, exceeds_cache(y))
+        apply_run(ys[a:b], xs[a:b], 0, strips, exceeds_cache(y))
 
 
 @kernel(backend="numba", composite=True, when=all_float32)
 def batch_norm_inference(k: Any, x: Any, weight: Any, bias: Any, mean: Any, var: Any, eps: float) -> Any:
-    """batch_norm_map, with empty arrays for a weight or bias that is None, and batch_norm_apply."""
+    """Call batch_norm_map, with empty arrays for a weight or bias that is None, and batch_norm_apply."""
     weight, bias = ABSENT if weight is None else weight, ABSENT if bias is None else bias
     mean, rstd, map = k.batch_norm_map(mean, var, weight, bias, eps)
     return k.batch_norm_apply(x, map), mean, rstd
@@ -266,14 +266,14 @@ def batch_norm_inference(k: Any, x: Any, weight: Any, bias: Any, mean: Any, var:
 def batch_norm_map(
     mean: Any, rstd: Any, map: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any, eps: Any
 ) -> None:
-    """The map by running statistics: rstd = 1 / sqrt(running_var + eps)."""
+    """Compute the map by running statistics: rstd = 1 / sqrt(running_var + eps)."""
     finish(mean, rstd, running_mean, running_var, eps)
     forward_map(map, mean, rstd, running_mean, weight, bias)
 
 
 @kernel(backend="numba", composite=True, when=all_float32)
 def batch_norm_backward(k: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any, training: bool) -> Any:
-    """batch_norm_sums, with an empty array for a weight that is None, and batch_norm_apply_gradient."""
+    """Call batch_norm_sums, with an empty array for a weight that is None, and batch_norm_apply_gradient."""
     dweight, dbias, map = k.batch_norm_sums(dy, x, ABSENT if weight is None else weight, mean, rstd, training)
     return k.batch_norm_apply_gradient(dy, x, mean, map, training), dweight, dbias
 
@@ -304,7 +304,7 @@ def add_chunks(totals: Any, dbias: Any, dweight: Any, rstd: Any) -> None:
 
 @serial
 def backward_map(map: Any, totals: Any, rstd: Any, weight: Any, n: Any) -> None:
-    """The map dx = a dy + b (x - mean) + d of a channel;  b = d = 0 if n is 0: running statistics."""
+    """Compute the map dx = a dy + b (x - mean) + d of a channel;  b = d = 0 if n is 0: running statistics."""
     for k in range(rstd.size):
         a, r = f8(rstd[k]) * (f8(weight[k]) if weight.size > 0 else 1.0), f8(rstd[k])
         map[0, k] = a

@@ -21,17 +21,17 @@ PIECE = 8192  # elements of one task
 
 @serial
 def pieces(spans: Any) -> Any:
-    """How many pieces the parameters reach over."""
+    """Return how many pieces the parameters extend over."""
     return -(-spans[spans.shape[0] - 1, 2] // PIECE)
 
 
 @serial
 def clipped(spans: Any, s: Any, piece: Any) -> Any:
-    """(first, end) of parameter s within a piece."""
+    """Return (first, end) of parameter s within a piece."""
     return max(spans[s, 1], piece * PIECE), min(spans[s, 2], (piece + 1) * PIECE)
 
 
-# The loops have functions of their own: what a slice is known to be there lets LLVM use vectors.
+# The loops have functions of their own: LLVM knows there that slices are contiguous, and uses vectors.
 
 
 @serial
@@ -61,7 +61,7 @@ def sgd_flat(p: Any, g: Any, rates: Any, spans: Any) -> None:
 
 @serial
 def momentum_run(p: Any, buffer: Any, g: Any, r: Any, nesterov: Any) -> None:
-    """The update of one parameter."""
+    """Update one parameter with momentum."""
     lr, momentum, share, decay = r[0], r[1], r[2], r[3]
     for i in range(p.size):
         d = g[i] + decay * p[i]
@@ -90,7 +90,7 @@ def momentum_flat(p: Any, buffer: Any, g: Any, rates: Any, spans: Any, nesterov:
 
 @serial
 def adam_run(p: Any, m: Any, v: Any, g: Any, r: Any, decoupled: Any) -> None:
-    """The update of one parameter."""
+    """Update one parameter with Adam."""
     new1, beta2, new2, eps, step, correction = r[1], r[2], r[3], r[4], r[5], r[6]
     shrink, decay = (f4(1) - r[7], f4(0)) if decoupled else (f4(1), r[7])
     for i in range(p.size):

@@ -1,6 +1,6 @@
 """Resampling on the CPU: rows of the output, or of dx, are independent; the innermost loops run over channels.
 
-Places are computed as in the reference, so both choose the same pixels.
+Positions are computed as in the reference, so both choose the same pixels.
 """
 
 from typing import Any
@@ -17,13 +17,13 @@ f4 = np.float32
 
 @serial
 def nearest(i: Any, n: Any, step: Any, offset: Any) -> Any:
-    """The input pixel that output pixel i takes."""
+    """Return the input pixel that output pixel i takes."""
     return min(int((f4(i) + offset) * f4(step)), n - 1)
 
 
 @njit(fastmath={"nsz"}, error_model="numpy")  # contraction would round otherwise than the reference, and shift pixels
 def between(i: Any, n: Any, step: Any, align_corners: Any) -> Any:
-    """(first, second, weight of the second): the input pixels around output pixel i."""
+    """Return (first, second, weight of the second): the input pixels around output pixel i."""
     at = i * step if align_corners else max(0.0, (i + 0.5) * step - 0.5)
     first = min(int(at), n - 1)
     return first, min(first + 1, n - 1), f4(min(at - first, 1.0))

@@ -1,4 +1,4 @@
-"""The two ceilings of this machine, measured: multiply-adds on data in the first cache, and a stream from memory."""
+"""The two ceilings of this machine, measured: multiply-adds on data in the L1 cache, and a stream from memory."""
 
 import time
 from typing import Any
@@ -15,7 +15,7 @@ STREAM = 1 << 24  # floats of each array of the stream: 64 MiB, beyond the last 
 
 
 def spin(table: Any, x: Any, y: Any, w: Any, tiles: int) -> None:
-    """`tiles` register tiles in each of x.shape[0] independent pieces."""
+    """Run `tiles` register tiles in each of x.shape[0] independent pieces."""
     for piece in prange(x.shape[0]):
         for _ in range(tiles):
             tile(
@@ -37,7 +37,7 @@ def triad(y: Any, a: Any, b: Any) -> None:
 
 
 def peak_gflops(threads: int = 1, seconds: float = 0.2) -> float:
-    """GFLOP/s of the microkernel on operands in the first cache, with this many threads."""
+    """Return GFLOP/s of the microkernel on operands in the L1 cache, with this many threads."""
     x, w = np.ones((threads, TILE_ROWS, DEPTH), np.float32), np.ones((threads, DEPTH, TILE_COLUMNS), np.float32)
     y, table = np.zeros((threads, TILE_ROWS, TILE_COLUMNS), np.float32), np.zeros((2, TILE_ROWS), np.int64)
     table[0], table[1] = np.arange(TILE_ROWS) * 4 * DEPTH, np.arange(TILE_ROWS) * 4 * TILE_COLUMNS
@@ -48,14 +48,14 @@ def peak_gflops(threads: int = 1, seconds: float = 0.2) -> float:
 
 
 def bandwidth_gbs(seconds: float = 0.3) -> float:
-    """GB/s of a triad over arrays that no cache holds: two read, one written."""
+    """Return GB/s of a triad over arrays that no cache holds: two read, one written."""
     y, a, b = (np.ones(STREAM, np.float32) for _ in range(3))
     run = compile_kernel(triad)
     return 12 * STREAM / best(lambda: run(y, a, b), seconds) / 1e9
 
 
 def best(call: Any, seconds: float) -> float:
-    """The shortest of the calls that fit into a time."""
+    """Return the shortest of the calls that fit into a time."""
     call()
     shortest, end = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < end:

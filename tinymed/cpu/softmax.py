@@ -1,4 +1,7 @@
-"""Softmax on the CPU: one row at a time, which stays in the cache."""
+"""Softmax on the CPU: one row at a time, which stays in the cache.
+
+A row of few classes is too short for vectors: `rows_to_columns` turns a strip of rows into columns for the losses.
+"""
 
 import math
 from collections.abc import Callable
@@ -31,36 +34,36 @@ def rowwise(k: Any, fn: Callable[..., Any], arrays: Any, axis: int) -> Any:
 
 @kernel(backend="numba", composite=True, when=all_float32)
 def softmax_forward(k: Any, x: Any, axis: int) -> Any:
-    """softmax_rows along the axis."""
+    """Call softmax_rows along the axis."""
     return rowwise(k, k.softmax_rows, (x,), axis)
 
 
 @kernel(backend="numba", composite=True, when=all_float32)
 def log_softmax_forward(k: Any, x: Any, axis: int) -> Any:
-    """log_softmax_rows along the axis."""
+    """Call log_softmax_rows along the axis."""
     return rowwise(k, k.log_softmax_rows, (x,), axis)
 
 
 @kernel(backend="numba", composite=True, when=all_float32)
 def softmax_backward(k: Any, dy: Any, y: Any, axis: int) -> Any:
-    """softmax_rows_backward along the axis."""
+    """Call softmax_rows_backward along the axis."""
     return rowwise(k, k.softmax_rows_backward, (dy, y), axis)
 
 
 @kernel(backend="numba", composite=True, when=all_float32)
 def log_softmax_backward(k: Any, dy: Any, y: Any, axis: int) -> Any:
-    """log_softmax_rows_backward along the axis."""
+    """Call log_softmax_rows_backward along the axis."""
     return rowwise(k, k.log_softmax_rows_backward, (dy, y), axis)
 
 
 def like(x: Any, *_: Any) -> list[tuple[int, ...]]:
-    """One output of the input's shape."""
+    """Return one output of the input's shape."""
     return [x.shape]
 
 
 @serial
 def exponentials(y: Any, x: Any, top: Any) -> Any:
-    """y = exp(x - top); returns their sum."""
+    """Write y = exp(x - top) and return their sum."""
     for j in range(x.size):
         y[j] = exp(x[j] - top)
     return row_sum(y)
@@ -140,7 +143,7 @@ def log_softmax_rows_backward(dx: Any, dy: Any, y: Any) -> None:
 
 @serial
 def rows_to_columns(z: Any, x: Any) -> None:
-    """Rows as columns: z[j * rows + i] = x[i, j].  Of two classes LLVM makes shuffles."""
+    """Write rows as columns: z[j * rows + i] = x[i, j].  Of two classes LLVM makes shuffles."""
     rows, c = x.shape
     line = x.reshape(x.size)
     if c == 2:
@@ -156,7 +159,7 @@ def rows_to_columns(z: Any, x: Any) -> None:
 
 @serial
 def columns_to_rows(x: Any, z: Any) -> None:
-    """x[i, j] = z[j * rows + i]"""
+    """Write columns as rows: x[i, j] = z[j * rows + i]."""
     rows, c = x.shape
     line = x.reshape(x.size)
     if c == 2:
@@ -172,7 +175,7 @@ def columns_to_rows(x: Any, z: Any) -> None:
 
 @serial
 def column_logs(top: Any, logs: Any, z: Any) -> None:
-    """top = the maximum of each row of columns z, from which it is taken off; logs = ln sum e^z of the rest."""
+    """Subtract each row's maximum, left in top, from the columns z; logs = ln sum e^z of the rest."""
     rows = top.size
     top[:] = -np.inf
     logs[:] = 0

@@ -15,7 +15,7 @@ f4, i4 = np.float32, np.int32
 
 @inline
 def exp_full(x: Any) -> Any:
-    """e^x in the whole range: 2^n in two factors, so that it becomes subnormal, 0 or infinite as it should."""
+    """Return e^x in the whole range: 2^n in two factors, so that it becomes subnormal, 0 or infinite as it should."""
     part = min(max(x, f4(-104)), f4(89))
     scale, rest = exp_parts(f4(0.5) * part)
     root = scale * rest + scale

@@ -272,17 +272,17 @@ CONV2D_WEIGHT = Ladder(
 # ------------------------------------------------------------------------------------------ pooling, batch norm
 
 
-def winners(x: Any, size: Any) -> list[Any]:
+def argmax_shapes(x: Any, size: Any) -> list[Any]:
     """The outputs of a 2 x 2 pooling."""
     return winner_shapes(x, (2, 2), size)
 
 
-@kernel(backend="csrc", image="y index x", out=winners, flops=lambda x, size: x.size)
+@kernel(backend="csrc", image="y index x", out=argmax_shapes, flops=lambda x, size: x.size)
 def max_pool_1_naive(y: Any, index: Any, x: Any, size: Any) -> None:
     """Neighbouring threads take neighbouring pixels."""
 
 
-@kernel(backend="csrc", image="y index x", out=winners, flops=lambda x, size: x.size)
+@kernel(backend="csrc", image="y index x", out=argmax_shapes, flops=lambda x, size: x.size)
 def max_pool_2_coalesced(y: Any, index: Any, x: Any, size: Any) -> None:
     """Neighbouring threads take neighbouring channels."""
 

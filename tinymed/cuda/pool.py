@@ -83,7 +83,7 @@ def max_window_wide(
 def max_window_wide_backward(
     dx: Any, dy: Any, index: Any, x_shape: Any, kernel: Any, stride: Any, before: Any, dilation: Any
 ) -> None:
-    """max_window_backward for the winners of max_window_wide."""
+    """max_window_backward for the argmax of max_window_wide."""
 
 
 # ------------------------------------------------------------------------------------------------------- mean

@@ -14,7 +14,10 @@ OPTIONS: Any = {"fastmath": set(FAST), "error_model": "numpy", "no_cfunc_wrapper
 
 
 def compile_kernel(fn: Callable[..., Any], parallel: bool = True) -> Any:
-    """Compile at the first call, or load from the cache.  parallel: prange runs on Numba's threads."""
+    """Return a kernel that is compiled at its first call, or loaded from the cache.
+
+    parallel: its prange loops run on Numba's threads.
+    """
     root = cache_directory(fn.__module__)
     folder = root and root / ("parallel" if parallel else "serial")
     how = {"parallel": parallel} | options(fn)
@@ -29,15 +32,18 @@ def ready(compiled: Any, arguments: Sequence[Any]) -> Any:
 
 
 def inline(fn: Callable[..., Any]) -> Any:
-    """A helper that kernels call; Numba inlines it into each."""
+    """Declare a helper whose Numba code is inlined into each kernel that calls it."""
     return numba.njit(inline="always")(fn)
 
 
 def serial(fn: Callable[..., Any]) -> Any:
-    """A helper without threads that kernels call.  x / 0 gives inf or nan: a check would stop vectorising."""
+    """Declare a helper without threads that kernels call.
+
+    A division by zero gives inf or nan: a check would stop vectorising.
+    """
     return numba_library.Helper(fn, options(fn))
 
 
 def options(fn: Callable[..., Any]) -> dict[str, Any]:
-    """How to compile; the package's own kernels allocate nothing, so Numba need not count references in them."""
+    """Return how to compile; the package's own kernels allocate nothing, so Numba need not count references in them."""
     return {**OPTIONS, "_nrt": not fn.__module__.startswith("tinymed.")}

@@ -1,8 +1,9 @@
 """Functions written as LLVM IR: each compiled once, when a kernel first needs it, and called by name from kernels.
 
-Code inlined into a Numba kernel is optimised three times for each kernel it is in (loop body, its wrapper, the whole).
-These functions are the heavy part of every convolution and matrix product, so they are compiled apart: cached kernels
-hold their names, and `load` gives the names addresses before a kernel is compiled or read from the cache.
+Code that is inlined into a Numba kernel is optimised three times for each kernel it is in (loop body, its wrapper, the
+whole).  These functions are the heavy part of every convolution and matrix product, so they are compiled on their own:
+cached kernels hold their names, and `load` gives the names addresses before a kernel is compiled or read from the
+cache.
 """
 
 import difflib
@@ -24,18 +25,20 @@ I64 = ir.IntType(64)
 Emit = Callable[[ir.IRBuilder, dict[str, ir.Value]], None]
 Functions = dict[str, tuple[Sequence[str], Emit]]  # name -> parameters and what writes the body
 functions: Functions = {}
-engines: list[Any] = []  # own the machine code
+engines: list[Any] = []  # they own the machine code
 loaded: set[str] = set()  # functions whose addresses Numba's code knows
 
 
 def function(name: str, parameters: Sequence[str], emit: Emit) -> Any:
-    """Declare a function of 64-bit integers; returns what Numba code calls.  emit(builder, arguments) writes it."""
+    """Declare a function of 64-bit integers and return what Numba code calls; emit(builder, arguments) writes it."""
+    if len(set(parameters)) < len(parameters):
+        raise ValueError(f"LLVM function {name!r}: two parameters have one name: {', '.join(parameters)}")
     functions[f"tinymed_{name}"] = parameters, emit
     return types.ExternalFunction(f"tinymed_{name}", types.void(*[types.int64] * len(parameters)))
 
 
 def source(functions: Functions) -> str:
-    """Functions as LLVM IR."""
+    """Return functions as the text of an LLVM module."""
     module = ir.Module("tinymed")
     for symbol, (parameters, emit) in functions.items():
         made = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64] * len(parameters)), symbol)
@@ -46,7 +49,7 @@ def source(functions: Functions) -> str:
 
 
 def processor() -> tuple[str, str]:
-    """Name and features of the processor to compile for, the one Numba compiles for."""
+    """Return name and features of the processor to compile for: the one that Numba compiles for."""
     config: Any = numba_config
     name = config.CPU_NAME or binding.get_host_cpu_name()
     return name, config.CPU_FEATURES if config.CPU_FEATURES is not None else binding.get_host_cpu_features().flatten()
@@ -54,7 +57,7 @@ def processor() -> tuple[str, str]:
 
 @functools.cache
 def machine() -> Any:
-    """LLVM's description of that processor."""
+    """Return LLVM's description of that processor."""
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
     target = binding.Target.from_default_triple()
@@ -63,7 +66,7 @@ def machine() -> Any:
 
 
 def optimise(functions: Functions) -> Any:
-    """Functions as optimised LLVM IR."""
+    """Return an LLVM module of functions after optimisation."""
     module = binding.parse_assembly(source(functions))
     module.verify()
     passes = binding.create_pass_builder(machine(), binding.create_pipeline_tuning_options(speed_level=3))
@@ -94,12 +97,12 @@ def assembly_of(name: str) -> str:
 
 
 def compile_object(functions: Functions) -> bytes:
-    """Functions as an object file."""
+    """Return functions as an object file."""
     return bytes(machine().emit_object(optimise(functions)))
 
 
 def link(codes: Iterable[bytes], names: Iterable[str]) -> dict[str, int]:
-    """{name: address} of functions of object files, in memory from here on."""
+    """Bring the functions of object files into memory; return {name: address}."""
     engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine())
     for code in codes:
         engine.add_object_file(binding.ObjectFileRef.from_data(code))
@@ -147,7 +150,7 @@ def load(symbols: Iterable[str]) -> None:
 
 @functools.cache
 def required(fn: Callable[..., Any]) -> frozenset[str]:
-    """The functions that a kernel or helper calls, itself or through other helpers."""
+    """Return the LLVM functions that a kernel or helper calls, itself or through other helpers."""
     found: set[str] = set()
     for value in referenced(fn):
         if isinstance(value, types.ExternalFunction):
@@ -160,6 +163,6 @@ def required(fn: Callable[..., Any]) -> frozenset[str]:
 
 
 def referenced(fn: Callable[..., Any]) -> Iterator[Any]:
-    """What a function's global and outer variables hold."""
+    """Yield what a function's global and closure variables hold."""
     yield from (cell.cell_contents for cell in fn.__closure__ or ())
     yield from (fn.__globals__[name] for name in fn.__code__.co_names if name in fn.__globals__)

@@ -1,9 +1,12 @@
-"""Compiling less: what Numba makes on the way to a kernel is optimised and turned into machine code only in the kernel.
+"""Numba's classes, changed so that helpers are optimised once, in the kernel that they are inlined into.
 
-A helper, and each of the three functions that Numba makes of a prange loop (its body, and two wrappers), is a library
-of its own to Numba: optimised, compiled to machine code, and then linked as LLVM code into the next, where all that is
-done again.  Nobody calls the machine code of what is only ever linked, and what is inlined is optimised where it comes
-to lie: a `Part` is left as it is.  That halves what LLVM has to do, and the kernels are as fast.
+A helper, and each of the three functions that Numba makes of a prange loop (its body and two wrappers), is a library of
+its own to Numba: optimised, compiled to machine code, and then linked as LLVM code into the next, where all of that is
+done again.  Helpers are only linked and inlined into kernels, so compiling them on their own is wasted work: a
+`BitcodeLibrary` keeps them as LLVM code that is not yet optimised.  That halves what LLVM has to do, and the kernels
+are as fast.
+
+This subclasses parts of Numba that it does not document; tests/test_warmup.py is where a new Numba shows first.
 """
 
 import functools
@@ -30,11 +33,11 @@ LOOP = "__numba_parfor_gufunc", "GufuncWrapper", "parallelgufuncwrapper"  # in t
 
 
 class BitcodeLibrary(JITCodeLibrary):
-    """LLVM code to be linked into a kernel, which is where it is optimised."""
+    """LLVM code to be linked into a kernel, where it is optimised."""
 
     @property
     def codegen(self) -> Any:
-        """Where Numba stores a function's environment: nowhere, as there is no code to find it."""
+        """Return a code generator that stores no environments: there is no code yet that could find them."""
         return NoEnvironment(self._codegen)
 
     def _optimize_final_module(self) -> None:
@@ -46,13 +49,13 @@ class BitcodeLibrary(JITCodeLibrary):
         self._finalized = True
 
     def get_pointer_to_function(self, name: str) -> int:
-        """No address."""
+        """Return no address."""
         self._ensure_finalized()
         return 0
 
 
 class NoEnvironment:
-    """Numba's code generator, but for environments, which only code that handles Python objects reads."""
+    """Numba's code generator without environments, which only code that handles Python objects reads."""
 
     def __init__(self, codegen: Any):
         self.inner = codegen
@@ -61,11 +64,11 @@ class NoEnvironment:
         return getattr(self.inner, name)
 
     def set_env(self, name: str, environment: Any) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class BitcodeCompiler(Compiler):
-    """Compiles a helper into a Part."""
+    """Compiles a helper into a BitcodeLibrary."""
 
     def __init__(self, *args: Any):
         super().__init__(*args)
@@ -83,12 +86,12 @@ class Helper(CPUDispatcher):
         return self.py_func(*args)
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
-        """What a call of these types resolves to: one signature for all numbers known when compiled."""
+        """Resolve a call: all numbers known when compiling share one signature."""
         return super().get_call_template(tuple(map(unliteral, args)), kws)
 
 
 def unliteral(kind: Any) -> Any:
-    """Numba's type of an argument, whatever its value."""
+    """Return Numba's type of an argument, whatever its value."""
     if isinstance(kind, types.Tuple | types.UniTuple):
         return types.Tuple.from_types([unliteral(k) for k in kind])
     return types.unliteral(kind)
@@ -201,7 +204,7 @@ class ParallelCode(KernelCode):
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """Without garbage collection, which would go through the millions of objects of a compilation again and again."""
+    """Suspend garbage collection, which would go through the millions of objects of a compilation again and again."""
     before = gc.isenabled()
     gc.disable()
     try:

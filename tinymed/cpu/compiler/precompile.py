@@ -1,7 +1,7 @@
-"""Compiling what is known to be needed, before it is called, in several processes.
+"""Compiling the kernels that a step is known to need, before they are called, in several processes.
 
-Numba compiles under one lock, so other processes do it, and their result comes through the cache on disk.  They are
-told, in a line of JSON each, which kernels the process that wants them leaves to them; it works beside them.
+Numba compiles under one lock, so worker processes do it, and their results come through the cache on disk.  Each worker
+reads jobs as JSON lines on standard input while the parent compiles the rest.
 """
 
 import json
@@ -47,16 +47,16 @@ Signature = tuple[Any, ...]  # Numba's types of a kernel's arguments
 
 
 class Job(NamedTuple):
-    """One kernel in one variant, and the signatures to compile: one worker's, as the cache has a file for each."""
+    """One kernel in one variant, and the signatures to compile; a single worker takes it."""
 
     kernel: str
     parallel: bool
     signatures: tuple[Signature, ...]
-    size: int  # a guess at the work, to begin with the longest
+    size: int  # a guess at the work: the longest jobs begin first
 
 
 class Built(NamedTuple):
-    """What became of a job."""
+    """The result of a job."""
 
     kernel: str
     parallel: bool
@@ -80,9 +80,10 @@ class Found:
         self.sizes[kernel.name] = sum(len(code) for code in helper_bytecodes(kernel.fn))
 
     def jobs(self) -> list[Job]:
-        """One for each kernel and variant: those on the register tile, longest first, then the others, longest last.
+        """Return a job for each kernel and variant.
 
-        Who begins at one end needs few of the helpers that are compiled at the other.
+        Those on the register tile come first, from the longest on, then the others, up to the longest.  A worker that
+        begins at one end needs few of the helpers that are compiled at the other.
         """
         jobs = [
             Job(name, parallel, tuple(found), self.sizes[name] * (2 if parallel else 1) * len(found))
@@ -93,14 +94,14 @@ class Found:
 
 
 def signature(native: Sequence[Any]) -> Signature:
-    """The types by which Numba chooses among a kernel's codes."""
+    """Return the types by which Numba chooses among a kernel's compiled versions."""
     typeof: Any = numba.typeof
     return tuple(typeof(a) for a in native)
 
 
 @cache
 def helper_bytecodes(fn: Callable[..., Any]) -> frozenset[bytes]:
-    """The bytecode of a function and of the helpers that it calls."""
+    """Return the bytecode of a function and of the helpers that it calls."""
     helpers = (h for h in llvm_functions.referenced(fn) if isinstance(h, Helper))
     return frozenset({fn.__code__.co_code}).union(*(helper_bytecodes(h.py_func) for h in helpers))
 
@@ -111,9 +112,9 @@ def on_the_tile(fn: Callable[..., Any]) -> bool:
 
 
 def prepare(calls: Iterable[tuple[Any, Sequence[Any]]]) -> None:
-    """Compile what calls, pairs of plan and arguments, need, if it is much: in as many processes as there are threads.
+    """Compile what calls, pairs of plan and arguments, need, in as many processes as there are threads if it is much.
 
-    Another process knows the package's kernels, not a user's, and hands its code over in the cache.
+    A worker process knows the package's kernels, not a user's, and hands its code over in the cache.
     """
     if cache_directory() is None:
         return
@@ -132,11 +133,13 @@ def prepare(calls: Iterable[tuple[Any, Sequence[Any]]]) -> None:
 
 
 def build(jobs: Sequence[Job], processes: int) -> Iterator[Built]:
-    """Do the jobs, in this process and in others beside it; what is done comes about when it is done."""
+    """Do the jobs in this process and in others beside it; yield results as they come."""
     waiting, done, ready = deque(jobs), SimpleQueue[Built](), threading.Event()
     symbols = set().union(*(llvm_functions.required(dispatch.implementations[BACKEND, job.kernel].fn) for job in jobs))
     first = deque(sorted(symbols))  # what kernels need comes before them, or several processes would compile it
-    others = processes - 1 if sys.executable and not getattr(sys, "frozen", False) else 0  # an application is no Python
+    others = (
+        processes - 1 if sys.executable and not getattr(sys, "frozen", False) else 0
+    )  # a frozen application is not an interpreter
     threads = [
         threading.Thread(target=supervise, args=(first, waiting, done, ready), daemon=True) for _ in range(others)
     ]
@@ -148,7 +151,7 @@ def build(jobs: Sequence[Job], processes: int) -> Iterator[Built]:
                 llvm_functions.object_code(first.popleft())
         llvm_functions.load(symbols)
         ready.set()
-        while any(t.is_alive() for t in threads) or waiting or not done.empty():  # they put their last before they end
+        while any(t.is_alive() for t in threads) or waiting or not done.empty():  # workers report before they end
             job = None
             with suppress(IndexError):
                 job = waiting.popleft()
@@ -180,9 +183,9 @@ def compile_job(job: Job) -> Built:
 
 
 def supervise(first: deque[str], waiting: deque[Job], done: SimpleQueue[Built], ready: threading.Event) -> None:
-    """Let another process compile generated functions and then, from `ready` on, do jobs, from the last.
+    """Let a worker process compile LLVM functions and then, from `ready` on, jobs, beginning with the last.
 
-    What it does not do is done here.
+    What it does not finish is done here.
     """
     paths = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
@@ -206,7 +209,7 @@ def supervise(first: deque[str], waiting: deque[Job], done: SimpleQueue[Built], 
 
 
 def request(process: Any, *question: Any) -> str:
-    """A process's answer, or nothing if it has ended."""
+    """Return a worker's answer, or nothing if it has ended."""
     with suppress(OSError):
         process.stdin.write(json.dumps(question) + "\n")
         process.stdin.flush()
@@ -215,7 +218,7 @@ def request(process: Any, *question: Any) -> str:
 
 
 def encode(kind: Any) -> Any:
-    """Numba's types as JSON."""
+    """Return Numba's types as JSON."""
     if isinstance(kind, tuple):
         return [encode(k) for k in kind]
     if isinstance(kind, types.Array):
@@ -234,7 +237,7 @@ def encode(kind: Any) -> Any:
 
 
 def decode(kind: Any) -> Any:
-    """What `encode` described."""
+    """Return the types that `encode` described."""
     if isinstance(kind, list):
         return tuple(decode(k) for k in kind)
     if isinstance(kind, str):
@@ -259,6 +262,6 @@ def serve() -> None:
 
 
 def reply_with(content: Any) -> None:
-    """A line on standard output."""
+    """Write a line of JSON to standard output."""
     sys.stdout.write(json.dumps(content) + "\n")
     sys.stdout.flush()

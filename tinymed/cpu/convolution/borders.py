@@ -1,4 +1,4 @@
-"""convolution/borders."""
+"""Zeros around images, for the algorithms that do not find the borders themselves."""
 
 from typing import Any
 
@@ -10,19 +10,19 @@ NO_PADDING = ((0, 0), (0, 0))
 
 
 def padded(k: Any, x: Any, padding: Any) -> Any:
-    """x with its padding, or as it is where there is none."""
+    """Return x with its padding, or x itself where there is none."""
     return x if padding == NO_PADDING else k.pad(x, padding)
 
 
 def grown(x: Any, padding: Any) -> list[Any]:
-    """The shape of padded images."""
+    """Return the shape of padded images."""
     (top, bottom), (left, right) = padding
     return [(*x.shape[:2], x.shape[2] + top + bottom, x.shape[3] + left + right)]
 
 
 @kernel(backend="numba", image="y x", out=grown)
 def pad(y: Any, x: Any, padding: Any) -> None:
-    """Zeros around each image; a negative number of them cuts pixels off."""
+    """Write zeros around each image; a negative number of them cuts pixels off."""
     (top, _), (left, _) = padding
     n, h, w, c = y.shape
     to, rows = y.reshape(n * h, w * c), x.reshape(n * x.shape[1], x.shape[2] * c)

@@ -3,8 +3,8 @@
     direct       one multiplication for each weight at each place; any shape
     winograd2    F(2x2, 3x3): 16 products where direct has 36; as accurate as direct
     winograd4    F(4x4, 3x3): 36 products where direct has 144; one decimal digit less, so not in `exact`
-    plain        the definition in loops on one thread: for little work, which packing for the others would double
-    depthwise    one filter to a channel: no sum over channels, so no matrix product
+    naive        the definition in loops on one thread: for little work, which packing for the others would double
+    depthwise    one filter per channel: no sum over channels, so no matrix product
 
 The rule never looks at a clock: the same shapes give the same bits on every machine of one kind.
 """
@@ -17,12 +17,12 @@ from math import prod
 from ... import precision
 from ...ops.space import slides
 
-ALGORITHMS = ("direct", "winograd2", "winograd4", "plain", "depthwise")
+ALGORITHMS = ("direct", "winograd2", "winograd4", "naive", "depthwise")
 FORCIBLE = ALGORITHMS[:4]
 DIRECTIONS = ("forward", "input", "weight")
-TRANSFORM, FILTER = 10, 8  # multiply-adds that pass while one number of a tile or a filter is transformed
-LITTLE = 2048  # multiply-adds that loops do sooner than one kernel more is called
-ROWS = 8  # tiles that a register tile takes at once
+TRANSFORM, FILTER = 10, 8  # multiply-adds that take as long as transforming one number of a tile or a filter
+LITTLE = 2048  # multiply-adds that loops do in less time than one more kernel call takes
+ROWS = 8  # tiles per register tile
 SHAPES = (
     (3, 32, 64, 64),
     (32, 64, 32, 32),
@@ -42,7 +42,7 @@ Pairs = tuple[tuple[int, int], ...]
 
 
 def checked(name: str | None) -> str | None:
-    """The name of an algorithm that can be forced, None for the rule, or ValueError."""
+    """Return the name of an algorithm that can be forced, or None for the rule; raise ValueError for any other."""
     if name and name not in FORCIBLE:
         raise ValueError(f"convolution algorithm {name!r} is unknown; choose one of {', '.join(FORCIBLE)}")
     return name or None
@@ -78,7 +78,10 @@ def choose(
     dilation: Sizes = (1, 1),
     groups: int = 1,
 ) -> str:
-    """The algorithm for a direction (forward, input, weight) of conv2d over x (N, C, H, W), weight (O, C, KH, KW)."""
+    """Return the algorithm for a direction (forward, input, weight) of conv2d.
+
+    x_shape is (N, C, H, W), weight_shape (O, C, KH, KW).
+    """
     return decide(direction, x_shape, weight_shape, stride, padding, dilation, groups, precision.current, forced)
 
 
@@ -94,14 +97,14 @@ def decide(
     precision: str,
     forced: str | None,
 ) -> str:
-    """choose, remembered: precision and what is forced are arguments too."""
+    """Return what `choose` does, remembered: precision and what is forced are arguments too."""
     if direction not in DIRECTIONS:
         raise ValueError(f"direction {direction!r} is unknown; choose one of {', '.join(DIRECTIONS)}")
     if groups > 1 and weight_shape[:2] == (groups, 1):
         return "depthwise"
     places = slides(x_shape[2:], weight_shape[2:], stride, padding, dilation)
-    if forced == "plain" or (not forced and x_shape[0] * prod(weight_shape) * prod(places) <= LITTLE):
-        return "plain"
+    if forced == "naive" or (not forced and x_shape[0] * prod(weight_shape) * prod(places) <= LITTLE):
+        return "naive"
     filters, channels, *kernel = weight_shape
     if x_shape[0] == 0 or (groups, stride, dilation, tuple(kernel)) != (1, (1, 1), (1, 1), (3, 3)):
         return "direct"
@@ -114,9 +117,9 @@ def decide(
 
 
 def gain(m: int, images: int, channels: int, filters: int, size: Sequence[int]) -> float:
-    """Time of direct over time of F(m x m, 3 x 3), as multiply-adds explain it.
+    """Return the time of direct over the time of F(m x m, 3 x 3), as multiply-adds explain it.
 
-    Winograd's are (m + 2)^2 a tile, whole tiles at the border and whole rows of registers, and what transforms cost:
+    Winograd's are (m + 2)^2 per tile, whole tiles at the border and whole rows of registers, and what transforms cost:
     TRANSFORM for each of the (m + 2)^2 numbers of a tile, for each channel it comes from and goes to, and FILTER for
     each of a filter.  The two constants are fitted to times of the shapes below and of 8 to 64 channels at 64 x 64, of
     1 to 16 images, in three directions: F(4x4) pays from 8 channels up, F(2x2) from 16 up and for 512 channels on few
@@ -129,9 +132,9 @@ def gain(m: int, images: int, channels: int, filters: int, size: Sequence[int]) 
 
 
 def table(shapes: Sequence[tuple[int, int, int, int]] = (), images: int = 16) -> str:
-    """The choices for 3 x 3 convolutions with padding 1, a line each: (channels, filters, height, width).
+    """Return the choices for 3 x 3 convolutions with padding 1, one line per shape (channels, filters, height, width).
 
-    By default those of the papers' CNN, ResNet-50 and U-Net.
+    By default the shapes of the papers' CNN, ResNet-50 and U-Net.
     """
     lines = [f"{'channels':>8} {'filters':>8} {'height':>7} {'width':>6}  " + "  ".join(f"{d:<9}" for d in DIRECTIONS)]
     for c, k, h, w in shapes or SHAPES:

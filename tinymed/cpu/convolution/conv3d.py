@@ -1,8 +1,8 @@
-"""Three-dimensional convolution on the microkernel: conv.py with one axis more, and none of its special cases.
+"""Three-dimensional convolution on the microkernel: direct.py with one axis more, and none of its special cases.
 
-A filter of kd x kh x kw is stored as one of (kd kh) x kw, so packing and turning it are the two-dimensional kernels.
-The tile has three loops and a volume needs four; the fourth, over planes of the filter, adds to what y holds.  Loops
-see volumes as [n][d][h][w][c]; offsets and strides are in bytes.
+A filter of kd x kh x kw is stored as one of (kd kh) x kw, so the two-dimensional kernels pack and flip it.  The tile
+has three loops and a volume needs four; the fourth, over planes of the filter, adds to what y holds.  Loops see volumes
+as [n][d][h][w][c]; offsets and strides are in bytes.
 """
 
 from typing import Any
@@ -23,13 +23,13 @@ from .direct_weight import PARTIAL, units
 
 
 def flat_filter(weight: Any) -> Any:
-    """(O, I, kd, kh, kw) as (O, I, kd kh, kw): a view of a filter in its own order."""
+    """View a filter (O, I, kd, kh, kw) in its own memory order as (O, I, kd kh, kw)."""
     o, i, kd, kh, kw = weight.shape
     return weight.reshape(o, i, kd * kh, kw)
 
 
 def padded(k: Any, x: Any, padding: Any) -> Any:
-    """x with zeros around it, or itself where none are asked for."""
+    """Return x with zeros around it, or x itself where none are asked for."""
     return x if not any(map(any, padding)) else k.pad3d(x, padding)
 
 
@@ -37,7 +37,7 @@ def padded(k: Any, x: Any, padding: Any) -> Any:
 def conv3d_forward(
     k: Any, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
-    """Pad, pack_filter, conv3d_direct."""
+    """Pad x, pack the filter and call conv3d_direct."""
     packed = k.pack_filter(flat_filter(weight), groups)
     bias = ABSENT if bias is None else bias
     return k.conv3d_direct(padded(k, x, padding), packed, bias, weight.shape, stride, dilation, groups)
@@ -47,8 +47,10 @@ def conv3d_forward(
 def conv3d_backward_input(
     k: Any, dy: Any, weight: Any, x_shape: Any, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
-    """Stride 1: dy correlated with the turned filter, unless that multiplies mostly zeros.  Otherwise
-    conv3d_scatter."""
+    """Stride 1: correlate dy with the flipped filter, unless that multiplies mostly zeros.
+
+    Otherwise call conv3d_scatter.
+    """
     o, i, *kernel = weight.shape
     packed = k.pack_flipped_filter(flat_filter(weight), groups)
     shape = (i * groups, o // groups, *kernel)
@@ -65,7 +67,7 @@ def conv3d_backward_input(
 def conv3d_backward_weight(
     k: Any, dy: Any, x: Any, weight_shape: Any, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
-    """Pad x, conv3d_direct_weight."""
+    """Pad x and call conv3d_direct_weight."""
     return k.conv3d_direct_weight(dy, padded(k, x, padding), weight_shape, stride, dilation, groups)
 
 
@@ -73,13 +75,13 @@ def conv3d_backward_weight(
 
 
 def grown(x: Any, padding: Any) -> list[Any]:
-    """(N, C, *space) with the padding."""
+    """Return the shape of padded volumes."""
     return [(*x.shape[:2], *(n + low + high for n, (low, high) in zip(x.shape[2:], padding, strict=True)))]
 
 
 @kernel(backend="numba", image="y x", out=grown, flops=lambda x, padding: 0)
 def pad3d(y: Any, x: Any, padding: Any) -> None:
-    """Zeros around each volume; a negative number of them cuts voxels off."""
+    """Write zeros around each volume; a negative number of them cuts voxels off."""
     (front, _), (top, _), (left, _) = padding
     n, d, h, w, c = y.shape
     for t in prange(n * d):
@@ -103,7 +105,7 @@ def pad3d(y: Any, x: Any, padding: Any) -> None:
 
 
 def direct_out(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
-    """(N, O, *size) of a padded x."""
+    """Return the shape (N, O, *size) of the output over an x that is padded already."""
     sizes = [
         (n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(x.shape[2:], shape[2:], stride, dilation, strict=True)
     ]
@@ -111,20 +113,20 @@ def direct_out(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation
 
 
 def direct_work(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
-    """The tables of one block of voxels for each task."""
+    """Return the scratch: for each task the offsets of one block of voxels."""
     n, _, *sizes = direct_out(x, packed, bias, shape, stride, dilation, groups)[0]
     blocks, panels = partition_work.py_func(-(-n * int(np.prod(sizes)) // BLOCK), packed.shape[0] // groups)
     return [((blocks * panels, 2, BLOCK), np.int64)]
 
 
 def direct_flops(x: Any, packed: Any, bias: Any, shape: Any, *params: Any) -> float:
-    """A multiplication and an addition for each weight at each place of the output."""
+    """Return the operations: a multiplication and an addition for each weight at each place of the output."""
     return float(2 * np.prod(shape[1:]) * np.prod(direct_out(x, packed, bias, shape, *params)[0]))
 
 
 @serial
 def locate(tables: Any, first: Any, last: Any, size: Any, x_steps: Any, y_steps: Any) -> Any:
-    """Offsets in x and in y of voxels first..last of a batch of volumes of this size; the last is repeated to a tile.
+    """Write offsets in x and in y of voxels first..last of a batch of volumes; the last is repeated to fill a tile.
 
     steps: bytes from volume to volume, plane to plane, row to row, voxel to voxel.  Returns the number of tiles.
     """
@@ -147,7 +149,7 @@ def locate(tables: Any, first: Any, last: Any, size: Any, x_steps: Any, y_steps:
 
 @serial
 def steps(volume: Any, stride: Any) -> Any:
-    """Bytes from volume to volume, and from one place to the next along each axis, of an array [n][d][h][w][c]."""
+    """Return bytes from volume to volume, and from place to place along each axis, of an array [n][d][h][w][c]."""
     _, d, h, w, c = volume.shape
     return 4 * d * h * w * c, 4 * stride[0] * h * w * c, 4 * stride[1] * w * c, 4 * stride[2] * c
 
@@ -204,7 +206,7 @@ def conv3d_direct(
 
 
 def scatter_work(dy: Any, packed: Any, x_shape: Any, *_: Any) -> list[Any]:
-    """The tables of one block for each plane of dx."""
+    """Return the scratch: for each plane of dx the offsets of one block."""
     return [((x_shape[0] * x_shape[2], 2, BLOCK), np.int64)]
 
 
@@ -218,10 +220,10 @@ def scatter_work(dy: Any, packed: Any, x_shape: Any, *_: Any) -> list[Any]:
 def conv3d_scatter(
     dx: Any, tables: Any, dy: Any, packed: Any, x_shape: Any, shape: Any, stride: Any, dilation: Any, groups: Any
 ) -> None:
-    """dx[n, i stride + t dilation, c] += sum_k dy[n, i, k] weight[t, c, k], into a padded dx; shape is the turned
-    filter's.
+    """dx[n, i stride + t dilation, c] += sum_k dy[n, i, k] weight[t, c, k], into a padded dx.
 
-    A plane of dx is a task: it takes from those planes of dy that a plane of the filter carries there.
+    shape is that of the flipped filter.  A plane of dx is a task: it takes from those planes of dy that a plane of the
+    filter carries there.
     """
     n, d, h, w, k = dy.shape
     depth, per_group = k // groups, dx.shape[4] // groups
@@ -242,14 +244,14 @@ def conv3d_scatter(
                     source = address(dy[b, z // stride[0]])
                     for t in range(kh * kw):
                         y = address(dx[b, q]) + t // kw * row + t % kw * voxel
-                        turned = (kd * kh * kw - 1 - r * kh * kw - t) * tap
+                        flipped_tap = (kd * kh * kw - 1 - r * kh * kw - t) * tap
                         for g in range(groups):
                             sweep(
                                 table,
                                 tiles,
                                 source + 4 * g * depth,
                                 y + 4 * g * per_group,
-                                address(packed) + g * panels * panel + turned,
+                                address(packed) + g * panels * panel + flipped_tap,
                                 panel,
                                 ACCUMULATE,
                                 per_group,
@@ -264,7 +266,7 @@ def conv3d_scatter(
 
 @serial
 def weight_cuts(n: Any, d: Any, h: Any, w: Any, channels: Any, size: Any) -> Any:
-    """(planes, rows, units along d, units along h, units, partial sums): a function of the shape only."""
+    """Return (planes, rows, units along d, units along h, units, partial sums), a function of the shape only."""
     planes, rows = units(d, h, w, channels)
     along, down = ceil_div(d, planes), ceil_div(h, rows)
     count = n * along * down
@@ -272,7 +274,7 @@ def weight_cuts(n: Any, d: Any, h: Any, w: Any, channels: Any, size: Any) -> Any
 
 
 def weight_work(dy: Any, x: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
-    """The table of the filter's elements, and partial sums."""
+    """Return the scratch: offsets of the filter's elements, and partial sums."""
     n, k, d, h, w = dy.shape
     size = int(np.prod(shape))
     rows = -(-size // k // TILE_ROWS) * TILE_ROWS
@@ -282,7 +284,7 @@ def weight_work(dy: Any, x: Any, shape: Any, stride: Any, dilation: Any, groups:
 
 @serial
 def taps(table: Any, shape: Any, by: Any, filters: Any) -> None:
-    """Offsets in x and in dw of the elements (t, c) of a filter; the last is repeated up to a whole tile."""
+    """Write offsets in x and in dw of the elements (t, c) of a filter; the last is repeated to fill a tile."""
     depth, kd, kh, kw = shape[1], shape[2], shape[3], shape[4]
     for m in range(table.shape[1]):
         q = min(m, depth * kd * kh * kw - 1)

@@ -1,8 +1,8 @@
 """Depthwise convolution (one filter per channel): rows of pixels, many channels at a time, without a padded copy.
 
-The composites of conv.py lead here when groups == channels == filters.  Images are NHWC, filters are
-[kernel row][kernel column][1][channel].  Along an axis, position number m of what is computed reads tap t at position
-`first + m*step + t*spread` of what is read, if there is one: see forward_axis and backward_axis.
+The composites of conv.py lead here when groups == channels == filters.  Images are NHWC, filters are [kernel
+row][kernel column][1][channel].  Along an axis, output m reads tap t at position `first + m*step + t*dilation` of the
+input, if there is one: see forward_axis and backward_axis.
 """
 
 import math
@@ -17,11 +17,11 @@ from ..compiler.jit import serial
 from ..simd.depthwise_strips import NARROW, PARAMETERS, SIDE, TIGHT, WIDE, Variant, convolve, correlate
 from ..simd.vectors import address, ceil_div
 
-ALIASED = 2048  # pixels a multiple of so many bytes apart meet in the first cache, where only a few have room
+ALIASED = 2048  # bytes: pixels at a multiple of this distance map to one set of the L1 cache, which holds only a few
 
 
 def strip_functions(name: str, emit: Any) -> Any:
-    """Wide strips for 3 and for 5 taps a row, narrow ones and single pixels for any number."""
+    """Declare wide strips for 3 and for 5 taps per row, narrow ones and single pixels for any number."""
     variants = Variant(WIDE, 1, 3), Variant(WIDE, 1, 5), Variant(NARROW, SIDE), Variant(1, SIDE)
     return [llvm_functions.function(f"depthwise_{name}{n}", PARAMETERS, emit(v)) for n, v in enumerate(variants)]
 
@@ -38,13 +38,13 @@ correlate_3, correlate_5, correlate_narrow, correlate_single = strip_functions("
 
 @serial
 def forward_axis(before: Any, stride: Any, dilation: Any, taps: Any) -> Any:
-    """(first, step, spread, taps, first of these taps, from tap to tap) for outputs of a convolution."""
+    """Return (first, step, dilation, taps, first of these taps, from tap to tap) for outputs of a convolution."""
     return -before, stride, dilation, taps, 0, 1
 
 
 @serial
 def backward_axis(phase: Any, before: Any, stride: Any, dilation: Any, taps: Any) -> Any:
-    """The same for the gradient at pixels phase, phase + stride, ...: some taps, from the last to the first."""
+    """Return the same for the gradient at pixels phase, phase + stride, ...: some taps, from the last to the first."""
     every, found = stride, -1
     for t in range(min(stride, taps) - 1, -1, -1):
         if (phase + before - t * dilation) % stride == 0:
@@ -61,7 +61,7 @@ def backward_axis(phase: Any, before: Any, stride: Any, dilation: Any, taps: Any
 
 @serial
 def taps_inside(axis: Any, m: Any, size: Any) -> Any:
-    """(position of the first tap, number of taps, the first tap) of position m, of those that lie in 0..size."""
+    """Return (position of the first tap, number of taps, the first tap) of the taps of output m within 0..size."""
     first, step, dilation, taps, tap, by = axis
     start = first + m * step
     low, high = max(0, ceil_div(-start, dilation)), min(taps, ceil_div(size - start, dilation))
@@ -70,7 +70,7 @@ def taps_inside(axis: Any, m: Any, size: Any) -> Any:
 
 @serial
 def row_arguments(x: Any, b: Any, m: Any, w: Any, w_columns: Any, down: Any, across: Any) -> Any:
-    """What the loops take of an image and of taps, for row m: from `channels` to `w_tap` in PARAMETERS."""
+    """Return what the loops take of an image and of taps for row m: from `channels` to `w_tap` in PARAMETERS."""
     columns, c = x.shape[2:]
     start, rows, tap = taps_inside(down, m, x.shape[1])
     first, step, dilation, taps, tap_column, by = across
@@ -94,14 +94,14 @@ def row_arguments(x: Any, b: Any, m: Any, w: Any, w_columns: Any, down: Any, acr
 
 @serial
 def pays_wide(pixels: Any, geometry: Any) -> Any:
-    """Whether wide strips pay: few taps side by side, and pixels that do not drive each other from the cache."""
+    """Return whether wide strips pay: few taps side by side, and pixels that do not evict each other from the cache."""
     _, _, _, _, step, dilation, pixel, _, _, _, taps, _, _ = geometry
     return (taps == 3 or taps == 5) and step == dilation and pixels >= WIDE and pixel % ALIASED != 0
 
 
 @serial
 def pays_tight(pixels: Any, geometry: Any) -> Any:
-    """Whether tight strips pay: three taps side by side, and pixels that do drive each other out."""
+    """Return whether tight strips pay: three taps side by side, and pixels that do evict each other."""
     _, _, _, _, step, dilation, pixel, _, _, _, taps, _, _ = geometry
     return taps == 3 and step == dilation and pixels >= TIGHT and pixel % ALIASED == 0
 
@@ -111,7 +111,7 @@ def pays_tight(pixels: Any, geometry: Any) -> Any:
 
 @serial
 def convolve_row(y: Any, y_step: Any, pixels: Any, geometry: Any, bias: Any) -> None:
-    """A row of `pixels` pixels, y_step bytes apart, the first at y."""
+    """Compute a row of `pixels` pixels, y_step bytes apart, the first at y."""
     c, x, columns, column, step, dilation, pixel, rows, row, w, taps, w_row, w_tap = geometry
     done = 0
     if pays_wide(pixels, geometry):
@@ -396,11 +396,11 @@ def correlate_row(y: Any, pixels: Any, geometry: Any) -> None:
     )
 
 
-CUTS, ROWS = 32, 16  # partial sums of dw at most, each of so many rows of dy at least
+CUTS, ROWS = 32, 16  # at most so many partial sums of dw, each of at least so many rows of dy
 
 
 def partial_sums(dy: Any, x: Any, shape: Any, *_: Any) -> list[Any]:
-    """Partial sums: as many as the shape says, however many threads there are."""
+    """Return the scratch: as many partial sums as the shape says, however many threads there are."""
     return [(max(1, min(CUTS, dy.shape[0] * dy.shape[2] // ROWS)), math.prod(shape))]
 
 

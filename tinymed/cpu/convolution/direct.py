@@ -1,4 +1,7 @@
-"""convolution/direct."""
+"""Direct convolution on the microkernel: any size, stride, padding, dilation and groups.
+
+A tile's rows are pixels of the output, found through tables of offsets; its columns are filters.
+"""
 
 import math
 from typing import Any
@@ -19,12 +22,12 @@ BLOCK = 16 * TILE_ROWS  # rows of one indirection table: their inputs stay in L2
 
 
 def direct_out(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
-    """(N, K, *size) over an x that is padded already."""
+    """Return the shape (N, K, *size) of the output over an x that is padded already."""
     return [(x.shape[0], shape[0], *slides(x.shape[2:], shape[2:], stride, NO_PADDING, dilation))]
 
 
 def direct_work(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
-    """A table of places for each piece of work, and a row that nobody reads."""
+    """Return the scratch: one table of input and output offsets per task, and one row that dummy stores write to."""
     n, _, h, w = direct_out(x, packed, bias, shape, stride, dilation, groups)[0]
     blocks, panels = partition_work.py_func(-(-n * h * w // BLOCK), packed.shape[0] // groups)
     return [((blocks * panels, 3, BLOCK), np.int64)]
@@ -32,7 +35,7 @@ def direct_work(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilatio
 
 @serial
 def locate(tables: Any, first: Any, last: Any, h: Any, w: Any, x_steps: Any, y_steps: Any) -> Any:
-    """Offsets in x and in y of pixels first..last of a batch of h x w maps; the last is repeated up to a whole tile.
+    """Write offsets in x and in y of pixels first..last of a batch of h x w maps; the last is repeated to fill a tile.
 
     steps: (bytes from image to image, from row to row, from pixel to pixel).  Returns the number of tiles.
     """
@@ -51,7 +54,7 @@ def locate(tables: Any, first: Any, last: Any, h: Any, w: Any, x_steps: Any, y_s
 
 
 def direct_flops(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any, *_: Any) -> float:
-    """A multiplication and an addition for each weight at each pixel of the convolution's output."""
+    """Return the operations: a multiplication and an addition for each weight at each pixel of the output."""
     out = direct_out(x, packed, bias, shape, stride, dilation, groups)[0]
     return float(2 * math.prod(shape[1:]) * math.prod(out))
 
@@ -123,12 +126,12 @@ def conv_direct(
 
 @serial
 def images_per_task(n: Any, h: Any, w: Any) -> Any:
-    """Images of one task: a block of small ones reads the filter once."""
+    """Return how many images one task takes: a block of small images reads the filter once."""
     return max(1, min(n, BLOCK // max(1, h * w)))
 
 
 def scatter_work(dy: Any, packed: Any, x_shape: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
-    """A table of places for each piece of work."""
+    """Return the scratch: one table of offsets per task."""
     n, _, h, w = dy.shape
     tasks = -(-n // images_per_task.py_func(n, h, w))
     return [((tasks * partition_work.py_func(tasks, packed.shape[0])[1], 2, BLOCK), np.int64)]
@@ -136,7 +139,7 @@ def scatter_work(dy: Any, packed: Any, x_shape: Any, shape: Any, stride: Any, di
 
 @serial
 def taps_disjoint(shape: Any, stride: Any, dilation: Any) -> Any:
-    """Whether no pixel is read by two taps."""
+    """Return whether no pixel is read by two taps."""
     return shape[2] <= stride[0] and shape[3] <= stride[1] and dilation == (1, 1)
 
 
@@ -152,7 +155,7 @@ def conv_scatter(
 ) -> None:
     """dx[n, h*sh + r*dh, w*sw + s*dw, c] += sum_k dy[n, h, w, k] * weight[r, s, c, k], into a padded dx.
 
-    The pixels of one tap never meet, so a tile can add to them; an image is one task because those of two taps do.
+    The pixels of one tap never coincide, so a tile can add to them; those of two taps do, so an image is one task.
     """
     n, h, w, k = dy.shape
     kh, kw, c, depth = shape[2], shape[3], dx.shape[3], k // groups

@@ -1,7 +1,7 @@
 """The direct gradient of a convolution's weight: a tile's rows are elements of the filter, and pixels are summed over.
 
 Pixels are summed unit by unit, each as large as stays in the second-level cache; how many partial sums there are, which
-threads share, is a function of the shape only, so the bits do not depend on the threads.
+threads divide among them, is a function of the shape only, so the bits do not depend on the threads.
 """
 
 import math
@@ -23,7 +23,7 @@ WIDTH = 4096  # numbers that one task adds up
 
 @serial
 def units(n: Any, h: Any, w: Any, channels: Any) -> Any:
-    """(images, rows of dy) of one unit of work: about as many pixels as keep x and dy in L2."""
+    """Return (images, rows of dy) of one unit of work: about as many pixels as keep x and dy in L2."""
     pixels = max(256, 98304 // channels)
     rows = max(1, min(h, pixels // max(1, w)))
     return (max(1, min(n, pixels // max(1, h * w))) if rows == h else 1), rows
@@ -31,7 +31,7 @@ def units(n: Any, h: Any, w: Any, channels: Any) -> Any:
 
 @serial
 def weight_cuts(n: Any, h: Any, w: Any, channels: Any, size: Any) -> Any:
-    """(images, rows, units per image or 1, units, partial sums): a function of the shape only."""
+    """Return (images, rows, units per image or 1, units, partial sums), a function of the shape only."""
     images, rows = units(n, h, w, channels)
     per_image = ceil_div(h, rows)
     count = ceil_div(n, images) * per_image
@@ -40,12 +40,12 @@ def weight_cuts(n: Any, h: Any, w: Any, channels: Any, size: Any) -> Any:
 
 @serial
 def height(taps: Any) -> Any:
-    """Rows of the tile that takes a filter's elements: the one that is left with fewer too many."""
+    """Return the rows of the tile for a filter's elements: of the two heights the one that leaves fewer rows idle."""
     return TALL if ceil_div(taps, TALL) * TALL < ceil_div(taps, TILE_ROWS) * TILE_ROWS else TILE_ROWS
 
 
 def weight_space(dy_shape: Any, channels: int, shape: Any) -> list[Any]:
-    """The table of taps, with a row that nobody reads, and the partial sums."""
+    """Return the scratch: offsets of the taps, one row that dummy stores write to, and the partial sums."""
     (n, k, h, w), size = dy_shape, int(np.prod(shape))
     tall = height.py_func(size // k)
     return [((3, -(-size // k // tall) * tall), np.int64), (weight_cuts.py_func(n, h, w, channels + k, size)[4], size)]
@@ -53,7 +53,7 @@ def weight_space(dy_shape: Any, channels: int, shape: Any) -> list[Any]:
 
 @serial
 def taps(table: Any, shape: Any, steps: Any, filters: Any) -> None:
-    """Offsets in x and in dw of the elements (r, s, c) of a filter; the last is repeated up to a whole tile."""
+    """Write offsets in x and in dw of the elements (r, s, c) of a filter; the last is repeated to fill a tile."""
     depth = shape[1]
     for m in range(table.shape[1]):
         q = min(m, depth * shape[2] * shape[3] - 1)
@@ -111,7 +111,7 @@ def conv_direct_weight(
 
 @serial
 def weight_steps(table: Any, x: Any, filters: Any, shape: Any, stride: Any, dilation: Any) -> Any:
-    """Bytes of x from image to image, row to row and pixel to pixel of dy.  Fills the table of taps."""
+    """Return bytes of x per image, row and pixel of dy, after filling the table of taps."""
     pixel = 4 * x.shape[3]
     row = x.shape[2] * pixel
     taps(table, shape, (dilation[0] * row, dilation[1] * pixel), filters)
@@ -120,7 +120,7 @@ def weight_steps(table: Any, x: Any, filters: Any, shape: Any, stride: Any, dila
 
 @serial
 def weight_partitions(per_group: Any, cuts: Any) -> Any:
-    """Parts that the filters of a group are cut into."""
+    """Return how many tasks the filters of a group are divided among."""
     return max(1, min(ceil_div(per_group, TILE_COLUMNS), TASKS // cuts))
 
 
@@ -128,7 +128,7 @@ def weight_partitions(per_group: Any, cuts: Any) -> Any:
 def weight_unit(
     total: Any, table: Any, x: Any, dy: Any, loops: Any, shape: Any, groups: Any, start: Any, part: Any, partitions: Any
 ) -> None:
-    """total += the products of the pixels that loops walk, from the addresses x and dy on, for one part of filters."""
+    """Add to total the products of the pixels that loops walk, from x and dy on, for one part of the filters."""
     per_group, tall = shape[0] // groups, height(shape[1] * shape[2] * shape[3])
     panels = ceil_div(per_group, TILE_COLUMNS)
     for g in range(groups):
@@ -151,7 +151,7 @@ def weight_unit(
 
 @serial
 def add_partials(piece: Any, partial: Any, first: Any) -> None:
-    """piece = the sum of the partial sums from number `first` on."""
+    """Write the sum of the partial sums, from number `first` on, into piece."""
     piece[:] = 0
     for cut in range(partial.shape[0]):
         for i in range(piece.size):

@@ -1,4 +1,7 @@
-"""Filters of a convolution packed in the order in which tiles read them, and turned round for gradients of inputs."""
+"""Filters of a convolution: packed in the order in which tiles read them, and flipped for gradients of inputs.
+
+Flipped means rotated by 180 degrees with input and output channels exchanged: what carries dy back to x.
+"""
 
 from typing import Any
 
@@ -9,11 +12,11 @@ from ..simd.pack import pack_rows
 from ..simd.transpose import transpose
 from ..simd.vectors import TILE_COLUMNS, address, ceil_div
 
-SLICE = 32  # rows of a filter packed or turned by one task
+SLICE = 32  # rows of a filter packed or flipped by one task
 
 
 def packed_shape(w: Any, groups: Any) -> list[Any]:
-    """Panels of all groups, and what one holds."""
+    """Return the shape of a packed filter: the panels of all groups, and what one holds."""
     k, c, kh, kw = w.shape
     return [(groups * -(-k // groups // TILE_COLUMNS), kh * kw * c * TILE_COLUMNS)]
 
@@ -37,14 +40,14 @@ def pack_filter(packed: Any, w: Any, groups: Any) -> None:
 
 
 def flipped_shape(w: Any, groups: Any) -> tuple[int, ...]:
-    """(C, K / groups, R, S) of a filter that carries K channels back to C."""
+    """Return the shape (C, K / groups, R, S) of a filter that carries K channels back to C."""
     k, c, kh, kw = w.shape
     return c * groups, k // groups, kh, kw
 
 
-@kernel(backend="numba", filter="turned w", out=lambda w, groups: [flipped_shape(w, groups)])
-def flip_transpose_filter(turned: Any, w: Any, groups: Any) -> None:
-    """Rotated by 180 degrees, input and output channels of each group exchanged: what carries dy back to x."""
+@kernel(backend="numba", filter="flipped w", out=lambda w, groups: [flipped_shape(w, groups)])
+def flip_transpose_filter(flipped: Any, w: Any, groups: Any) -> None:
+    """Rotate a filter by 180 degrees and exchange the input and output channels of each group."""
     kh, kw, c, k = w.shape
     per_group = k // groups
     slices = ceil_div(per_group, SLICE)
@@ -52,19 +55,19 @@ def flip_transpose_filter(turned: Any, w: Any, groups: Any) -> None:
         r, s, first = t // slices // kw, t // slices % kw, t % slices * SLICE
         size = min(SLICE, per_group - first)
         for g in range(groups):
-            to = turned[kh - 1 - r, kw - 1 - s, first:, g * c :]
-            transpose(address(w[r, s, :, g * per_group + first :]), 4 * k, c, size, address(to), 4 * turned.shape[3])
+            to = flipped[kh - 1 - r, kw - 1 - s, first:, g * c :]
+            transpose(address(w[r, s, :, g * per_group + first :]), 4 * k, c, size, address(to), 4 * flipped.shape[3])
 
 
 def packed_flipped_shape(w: Any, groups: Any) -> list[Any]:
-    """Panels of all groups of the turned filter, and what one holds."""
+    """Return the shape of a packed flipped filter: the panels of all groups, and what one holds."""
     k, c, kh, kw = w.shape
     return [(groups * -(-c // TILE_COLUMNS), kh * kw * (k // groups) * TILE_COLUMNS)]
 
 
 @kernel(backend="numba", filter="w", out=packed_flipped_shape)
 def pack_flipped_filter(packed: Any, w: Any, groups: Any) -> None:
-    """pack_filter of flip_transpose_filter, without the turned filter between them."""
+    """Pack the flipped filter: pack_filter of flip_transpose_filter in one pass."""
     kh, kw, c, k = w.shape
     per_group, panels = k // groups, packed.shape[0] // groups
     slices = ceil_div(per_group, SLICE)

@@ -1,4 +1,4 @@
-"""Two-dimensional convolution as its definition says it: a sum for each number, in loops, on one thread.
+"""Two-dimensional convolution by its definition: a sum for each number, in loops, on one thread.
 
 For a thousand or two multiplications it takes less time than padding the image and packing the filter for the
 microkernel.  Images are NHWC, filters HWIO; stride, padding, dilation and groups are any.  Sums run in float64.  Zeros

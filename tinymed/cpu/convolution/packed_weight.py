@@ -24,7 +24,7 @@ WIDE, TAP = 1 << 14, 1 << 12  # weights, and weights of one tap, from which pack
 
 
 def pays(weight_shape: Any, groups: int) -> bool:
-    """Whether a convolution's weight gradient is worth packing for."""
+    """Return whether packing pays for a convolution's weight gradient."""
     filters, channels = weight_shape[:2]
     enough = math.prod(weight_shape) >= WIDE and filters * channels >= TAP
     return groups == 1 and enough and min(filters, channels) >= TILE_COLUMNS
@@ -34,10 +34,10 @@ def pays(weight_shape: Any, groups: int) -> bool:
 def pack_slab(
     y: Any, gap: Any, image: Any, first: Any, last: Any, size: Any, start: Any, stride: Any, channels: Any, panel: Any
 ) -> None:
-    """`channels` channels of pixels first..last of the output, as two tiles or as a panel.
+    """Pack `channels` channels of pixels first..last of the output, as two tiles or as a panel.
 
-    image: [image, row, column, channel];  size: output rows and columns of an image;  start: row, column and channel
-    of the first pixel;  stride: of both.
+    image: [image, row, column, channel];  size: output rows and columns of an image;  start: row, column and channel of
+    the first pixel;  stride: of both.
     """
     step, at, whole = 4 * image.shape[3], first, stride == (1, 1) and image.shape[1:3] == size
     while at < last:
@@ -52,7 +52,7 @@ def pack_slab(
 
 
 def work(dy: Any, x: Any, shape: Any, *_: Any) -> list[Any]:
-    """A slab of dy in panels; for each piece two tiles of x, and where the rows of a tile lie there and in dw."""
+    """Return the scratch: a slab of dy in panels; per task two tiles of x, and the offsets of a tile's rows."""
     tasks = max(1, min(-(-shape[1] // (2 * TILE_ROWS)) * shape[2] * shape[3], TASKS))
     return [
         (-(-dy.shape[1] // TILE_COLUMNS), PIXELS, TILE_COLUMNS),
@@ -122,7 +122,7 @@ def conv_packed_weight(
 
 @serial
 def products(dw: Any, x: Any, panels: Any, table: Any, size: Any, k: Any, pixels: Any, start: Any) -> None:
-    """`size` rows of dw, k numbers each, from an address on; a tile's rows beyond them repeat the last."""
+    """Add products to `size` rows of k numbers from the address dw on; a tile's rows beyond repeat the last."""
     for r in range(TILE_ROWS):
         table[0, r], table[1, r] = 4 * min(r, size - 1), 4 * k * min(r, size - 1)
     loops = (1, 1, pixels, 0, 0, 4 * TILE_ROWS, 0, 0, 4 * TILE_COLUMNS)

@@ -1,10 +1,10 @@
 """Winograd's convolution for 3 x 3 filters at stride 1: F(2x2, 3x3) and F(4x4, 3x3), forward and input gradient.
 
     forward        Y = A^T [ (G w G^T) * (B^T x B) ] A          for tiles of m x m pixels of y, (m + 2)^2 of x
-    input          the same, on dy with the turned filter
+    input          the same, on dy with the flipped filter
 
 The products * of single numbers become, over channels and tiles, (m + 2)^2 matrix products on the microkernel.  Images
-are not padded: the transforms find the borders.  Which m a filter was transformed for shows in its shape.
+are not padded: the transforms find the borders.  A filter's shape says for which m it was transformed.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ from ..simd.winograd_products import product
 from ..simd.winograd_transforms import MATRICES, transform
 
 TILES = 4 * TILE_ROWS  # of one block: 16 or 36 numbers a channel for each stay in L2 while the filters pass
-NONTEMPORAL_BYTES = 1 << 24  # bytes of a transformed filter that is written past the caches
+NONTEMPORAL_BYTES = 1 << 24  # bytes of a transformed filter from which it bypasses the caches
 SIDE = 6  # pixels: the most that a row of a tile has, of zeros where the image has none
 
 signal2, signal4 = (transform(f"signal{m}", MATRICES[m].signal, gather=True) for m in (2, 4))
@@ -41,20 +41,20 @@ pooled2, pooled4 = (transform(f"pooled{m}", MATRICES[m].inverse, gather=False, p
 
 @serial
 def padded_channels(channels: Any) -> Any:
-    """Channels rounded up to whole vectors."""
+    """Return the channels rounded up to whole vectors."""
     return ceil_div(channels, LANES) * LANES
 
 
 @serial
 def tile_position(tile: Any, m: Any, h: Any, w: Any) -> Any:
-    """(image, first row, first column) of a tile of m x m pixels of a batch of h x w maps."""
+    """Return (image, first row, first column) of a tile of m x m pixels of a batch of h x w maps."""
     down, across = ceil_div(h, m), ceil_div(w, m)
     return tile // (down * across), tile // across % down * m, tile % across * m
 
 
 @serial
 def next_tile(b: Any, i: Any, j: Any, m: Any, h: Any, w: Any) -> Any:
-    """The place of the next tile: counting on is cheaper than dividing for each."""
+    """Return the position of the next tile: counting on is cheaper than dividing for each."""
     j += m
     if j < w:
         return b, i, j
@@ -66,7 +66,7 @@ def next_tile(b: Any, i: Any, j: Any, m: Any, h: Any, w: Any) -> Any:
 
 @serial
 def rows_touched(tile: Any, m: Any, h: Any, w: Any, edge: Any, rows: Any, half: Any) -> Any:
-    """Rows of a batch of images, `rows` each, down to the last that the tiles before `tile` touch.
+    """Return how many rows of a batch of images, `rows` each, come before the first that no tile before `tile` touches.
 
     edge: rows from the first of a tile to the end of what it touches;  half: of pooling windows, not of pixels.
     """
@@ -81,9 +81,9 @@ def rows_touched(tile: Any, m: Any, h: Any, w: Any, edge: Any, rows: Any, half: 
 def rows_to_fetch(
     image: Any, first: Any, last: Any, m: Any, h: Any, w: Any, edge: Any, half: Any, column: Any, columns: Any
 ) -> Any:
-    """The rows of an image, some of its channels, that tiles first..last touch and those before do not, to be fetched.
+    """Return, as a stream, the rows of an image that tiles first..last touch and earlier ones do not.
 
-    edge, half: those of reach.
+    column, columns: which channels;  edge, half: those of rows_touched.
     """
     if image is None:
         return 0, 0, 0, 0
@@ -102,7 +102,7 @@ def rows_to_fetch(
 
 @serial
 def filter_rows(u: Any, w: Any, row: Any, m: Any) -> None:
-    """u of all filters at one channel: to the transform, a filter is an image of 3 x 3 pixels."""
+    """Transform one input channel of all filters: to the transform, a filter is an image of 3 x 3 pixels."""
     c, k, nontemporal = w.shape[2], w.shape[3], 4 * u.size >= NONTEMPORAL_BYTES and whole_vectors(u, TILE_COLUMNS)
     for p in range(u.shape[0]):
         column = p * TILE_COLUMNS
@@ -134,44 +134,44 @@ def winograd_filter(u: Any, w: Any, m: Any) -> None:
 
 
 def threads() -> int:
-    """Copies of a workspace: one for each thread there can be."""
+    """Return the copies of a workspace: one for each thread there can be."""
     config: Any = numba_config
     return int(config.NUMBA_NUM_THREADS)
 
 
 def count_flops(shape: Any, filters: Any, m: Any, padding: Any) -> float:
-    """Of the products, for an image of this shape; the transforms are not counted."""
+    """Return the operations of the products for an image of this shape; the transforms are not counted."""
     n, c, *size = shape
     down, across = (-(-(n + sum(p) - 2) // m) for n, p in zip(size, padding, strict=True))
     return float(2 * (m + 2) ** 2 * n * down * across * c * filters)
 
 
 def winograd_flops(x: Any, u: Any, bias: Any, filters: Any, padding: Any, *_: Any) -> float:
-    """count_flops of a convolution by its arguments."""
+    """Return count_flops of a convolution by its arguments."""
     return count_flops(x.shape, filters, 4 if u.shape[1] == 36 else 2, padding)
 
 
 def winograd_out(x: Any, u: Any, bias: Any, filters: Any, padding: Any) -> list[Any]:
-    """(N, K, *size) of an x without its padding."""
+    """Return the shape (N, K, *size) of the output over an x without its padding."""
     return [(x.shape[0], filters, *(n + sum(p) - 2 for n, p in zip(x.shape[2:], padding, strict=True)))]
 
 
 def winograd_work(x: Any, u: Any, bias: Any, filters: Any, padding: Any) -> list[Any]:
-    """winograd_space of a convolution by its arguments."""
+    """Return winograd_space of a convolution by its arguments."""
     return winograd_space(x.shape[1], u.shape[1])
 
 
 def winograd_space(channels: int, square: int) -> list[Any]:
-    """Each thread's transformed tiles, products and zeros."""
+    """Return the scratch: each thread's transformed tiles, products and zeros."""
     c = -(-channels // LANES) * LANES
     return [(threads(), square * (TILES * (c + TILE_COLUMNS) + 2 * LANES) + SIDE * c)]
 
 
 @serial
 def scratch(ws: Any, square: Any, channels: Any) -> Any:
-    """(transformed tiles, their plane, products, their plane, zeros): addresses, and bytes from plane to plane.
+    """Return (transformed tiles, their plane, products, their plane, zeros): addresses, and bytes from plane to plane.
 
-    A plane is a line longer than its contents: planes a power of two apart would share few lines of the cache.
+    A plane is a line longer than its contents: planes a power of two apart would compete for few lines of the cache.
     """
     v, plane_v, plane_m = address(ws), 4 * (TILES * channels + LANES), 4 * (TILES * TILE_COLUMNS + LANES)
     first = square * (TILES * (channels + TILE_COLUMNS) + 2 * LANES)
@@ -197,7 +197,7 @@ def read_tiles(
 ) -> None:
     """v[(m + 2)^2][tile][channel] = B^T x B for tiles first..last of maps of h x w; top, left: padding.
 
-    index: None, or the winners of the windows whose values x holds.
+    index: None, or the argmax of the windows whose values x holds.
     """
     rows, columns, c = x.shape[1], x.shape[2], x.shape[3]
     b, i, j = tile_position(first, m, h, w)
@@ -209,16 +209,16 @@ def read_tiles(
             else:
                 signal2(image, rows, columns, 4 * c, zeros, i - top, j - left, planes, plane, c)
         else:
-            winners = address(index) + b * x[0].size
+            argmax = address(index) + b * x[0].size
             r, s = (i - top) >> 1, (j - left) >> 1
             if m == 4 and top % 2:
-                unpool4_1(image, rows, columns, 4 * c, zeros, r, s, planes, plane, c, winners)
+                unpool4_1(image, rows, columns, 4 * c, zeros, r, s, planes, plane, c, argmax)
             elif m == 4:
-                unpool4_0(image, rows, columns, 4 * c, zeros, r, s, planes, plane, c, winners)
+                unpool4_0(image, rows, columns, 4 * c, zeros, r, s, planes, plane, c, argmax)
             elif top % 2:
-                unpool2_1(image, rows, columns, 4 * c, zeros, r, s, planes, plane, c, winners)
+                unpool2_1(image, rows, columns, 4 * c, zeros, r, s, planes, plane, c, argmax)
             else:
-                unpool2_0(image, rows, columns, 4 * c, zeros, r, s, planes, plane, c, winners)
+                unpool2_0(image, rows, columns, 4 * c, zeros, r, s, planes, plane, c, argmax)
         b, i, j = next_tile(b, i, j, m, h, w)
 
 
@@ -268,7 +268,7 @@ def write_tiles(
 ) -> None:
     """y = A^T products A for tiles first..last of maps of h x w, channels column..column + columns.
 
-    index: None, or where the winners go when y is to have, for each 2 x 2 window, the largest of ReLU.
+    index: None; or, if y is to hold the largest ReLU of each 2 x 2 window, where its argmax goes.
     """
     rows, across, k = y.shape[1], y.shape[2], y.shape[3]
     b, i, j = tile_position(first, m, h, w)
@@ -289,7 +289,7 @@ def write_tiles(
 
 @serial
 def winograd_partitions(x: Any, u: Any, h: Any, w: Any, ws: Any) -> Any:
-    """(blocks of tiles, parts the filters are cut into) for maps of h x w.
+    """Return (blocks of tiles, parts that the filters are divided into) for maps of h x w.
 
     As few parts as keep all threads at work, because each transforms its blocks anew.  No number depends on them.
     """
@@ -303,10 +303,10 @@ def winograd_partitions(x: Any, u: Any, h: Any, w: Any, ws: Any) -> Any:
 @serial
 def winograd_block(
     y: Any,
-    winners: Any,
+    y_index: Any,
     ws: Any,
     x: Any,
-    index: Any,
+    x_index: Any,
     u: Any,
     bias: Any,
     block: Any,
@@ -317,26 +317,26 @@ def winograd_block(
     top: Any,
     left: Any,
 ) -> None:
-    """One block of TILES tiles of maps of h x w, one part of the filters.
+    """Compute one block of TILES tiles of maps of h x w, one part of the filters.
 
-    winners, index: those of y and of x, or None (write_tiles, read_tiles).
+    y_index, x_index: the argmax that goes with a pooled y or x, or None (write_tiles, read_tiles).
     """
     c, k, m, panels = x.shape[3], y.shape[3], 4 if u.shape[1] == 36 else 2, u.shape[0]
     tiles = y.shape[0] * ceil_div(h, m) * ceil_div(w, m)
     first, last = block * TILES, min((block + 1) * TILES, tiles)
     v, plane_v, products, plane_m, zeros = scratch(ws, u.shape[1], padded_channels(c))
-    read_tiles(m, first, last, x, index, h, w, top, left, v, plane_v, zeros)
-    end, pooled = (part + 1) * panels // partitions, winners is not None
+    read_tiles(m, first, last, x, x_index, h, w, top, left, v, plane_v, zeros)
+    end, pooled = (part + 1) * panels // partitions, y_index is not None
     for p in range(part * panels // partitions, end):
         column = p * TILE_COLUMNS
         columns, ahead = min(TILE_COLUMNS, k - column), min(last + TILES, tiles) if p == end - 1 else last
         reads = (
-            rows_to_fetch(x, last, ahead, m, h, w, m + 2 - top, index is not None, 0, c),
-            rows_to_fetch(index, last, ahead, m, h, w, m + 2 - top, True, 0, c),
+            rows_to_fetch(x, last, ahead, m, h, w, m + 2 - top, x_index is not None, 0, c),
+            rows_to_fetch(x_index, last, ahead, m, h, w, m + 2 - top, True, 0, c),
         )
         writes = (
             rows_to_fetch(y, first, last, m, h, w, m, pooled, column, columns),
-            rows_to_fetch(winners, first, last, m, h, w, m, True, column, columns),
+            rows_to_fetch(y_index, first, last, m, h, w, m, True, column, columns),
         )
         start = address(bias) + 4 * column if bias.size else ZERO
         multiply(
@@ -353,7 +353,7 @@ def winograd_block(
             reads,
             writes,
         )
-        write_tiles(m, first, last, y, winners, h, w, column, columns, products, plane_m)
+        write_tiles(m, first, last, y, y_index, h, w, column, columns, products, plane_m)
 
 
 @kernel(backend="numba", image="y x", out=winograd_out, work=winograd_work, flops=winograd_flops)

@@ -1,6 +1,6 @@
 """The weight gradient of Winograd's convolution:  dw = G^T [ sum over tiles of (B^T x B) * (A dy A^T) ] G.
 
-Tiles are what is summed over: blocks of them are transformed, then (m + 2)^2 products, channels x tiles times tiles x
+The sum runs over tiles: blocks of them are transformed, then (m + 2)^2 products, channels x tiles times tiles x
 filters, are added to sums that are transformed back at the end.
 """
 
@@ -32,10 +32,10 @@ weight2, weight4 = (transform(f"weight{m}", transposed(MATRICES[m].filter), gath
 
 @serial
 def weight_plan(channels: Any, filters: Any, tiles: Any, m: Any) -> Any:
-    """(tiles of a block, partial sums): a function of the shape only, or the bits would depend on the threads.
+    """Return (tiles of a block, partial sums), a function of the shape only, or the bits would depend on the threads.
 
     Each block passes over the sums once more: best it has all tiles.  Partial sums cost a pass each: there are as many
-    as give PARALLEL pieces of work with one panel of filters in each.
+    as give PARALLEL tasks with one panel of filters in each.
     """
     square, panels = (m + 2) * (m + 2), ceil_div(filters, TILE_COLUMNS)
     sums, both = (
@@ -49,7 +49,7 @@ def weight_plan(channels: Any, filters: Any, tiles: Any, m: Any) -> Any:
 
 
 def weight_work(dy: Any, x: Any, m: Any, padding: Any) -> list[Any]:
-    """weight_space of a gradient by its arguments."""
+    """Return weight_space of a gradient by its arguments."""
     return weight_space(dy.shape, x.shape[1], m)
 
 
@@ -87,7 +87,7 @@ def transform_gradients(
 ) -> None:
     """Transform panels low..high of one tile of dy[b] into [panel][(m + 2)^2][tile][TILE_COLUMNS].
 
-    index: None, or the winners of the windows whose gradients dy holds.
+    index: None, or the argmax of the windows whose gradients dy holds.
     """
     h, w, k = dy.shape[1], dy.shape[2], dy.shape[3]
     for p in range(low, high):
@@ -127,7 +127,7 @@ def weight_sums(
     low: Any,
     high: Any,
 ) -> None:
-    """The products of one cut of the tiles of maps of h x w with panels low..high of filters; dw, if there is one cut.
+    """Sum the products of one cut of the tiles with panels low..high of filters; write dw, if there is one cut.
 
     Of each block of tiles (m + 2)^2 products, channels x tiles times tiles x filters, are added up.
     """
@@ -177,7 +177,7 @@ def weight_sums(
 
 @serial
 def weight_zeros(ws: Any, c: Any, k: Any) -> Any:
-    """The address of a row of zeros at the end of a workspace."""
+    """Return the address of a row of zeros at the end of a workspace."""
     end = ws.size - SIDE * max(c, k)
     for i in range(end, ws.size):
         ws[i] = 0
@@ -186,7 +186,7 @@ def weight_zeros(ws: Any, c: Any, k: Any) -> Any:
 
 @serial
 def weight_slot(c: Any, k: Any, cut: Any, p: Any, g: Any) -> Any:
-    """Where the sums of one cut, panel p of filters and panel g of channels lie."""
+    """Return where the sums of one cut, panel p of filters and panel g of channels lie."""
     return (cut * ceil_div(k, TILE_COLUMNS) + p) * ceil_div(c, TILE_COLUMNS) + g
 
 
@@ -257,7 +257,7 @@ def add_products(
 
 @serial
 def weight_panel(dw: Any, sums: Any, p: Any, g: Any, m: Any) -> None:
-    """dw of a panel of filters at a panel of channels: the sums transformed."""
+    """Write dw of a panel of filters at a panel of channels: the sums transformed."""
     c, k = dw.shape[2], dw.shape[3]
     for row in range(min(TILE_COLUMNS, c - g * TILE_COLUMNS)):
         image, size = (
@@ -273,7 +273,7 @@ def weight_panel(dw: Any, sums: Any, p: Any, g: Any, m: Any) -> None:
 
 @serial
 def weight_partitions(sums: Any, ws: Any, filters: Any, cuts: Any) -> Any:
-    """Parts the filters are cut into, so that each thread has work: that changes no sum."""
+    """Return how many tasks the filters are divided among, so that each thread has work: that changes no sum."""
     return max(1, min(ceil_div(filters, TILE_COLUMNS), ceil_div(ws.shape[0], cuts)))
 
 
@@ -293,7 +293,7 @@ def weight_task(
     top: Any,
     left: Any,
 ) -> None:
-    """weight_sums of one cut of the tiles and one part of the filters."""
+    """Run weight_sums of one cut of the tiles and one part of the filters."""
     thread, panels, cut, part = (
         get_thread_id(),
         ceil_div(dy.shape[3], TILE_COLUMNS),
@@ -321,7 +321,7 @@ def weight_task(
 
 @serial
 def weight_total(dw: Any, sums: Any, pair: Any, cuts: Any, m: Any) -> None:
-    """dw of one pair of panels: the sums of all cuts added up, then transformed."""
+    """Write dw of one pair of panels: the sums of all cuts added up, then transformed."""
     pairs = sums.shape[0] // cuts
     total, panels = sums[pair], ceil_div(dw.shape[2], TILE_COLUMNS)
     for cut in range(1, cuts):

@@ -1,10 +1,12 @@
-"""The weight gradient of a first convolution that max-pooling followed, from the winners of the windows alone.
+"""The weight gradient of a first convolution that max-pooling followed, from the pixels that were the maxima alone.
 
-    dw[r, s, c, k] = sum over windows  x[pixel that won for k, moved by (r, s), c] * dq[window, k]
+    dw[r, s, c, k] = sum over windows  x[pixel that was the maximum for k, moved by (r, s), c] * dq[window, k]
 
 Of the four pixels of a 2 x 2 window one has a gradient, a different one for each filter: a permutation of the four
-pixels by a vector of winners gives each lane its own, and a quarter of the multiplications is left.  A permutation
-costs what a multiplication costs, so this is for images of one or three channels, where Winograd's saving is none.
+pixels by a vector of argmax gives each lane its own, and a quarter of the multiplications is left.  A permutation costs
+what a multiplication costs, so this is for images of one or three channels, where Winograd saves nothing.
+
+Written as LLVM IR: LLVM does not find a permutation by a vector, AVX's vpermps, in a loop that indexes.
 """
 
 import math
@@ -24,30 +26,34 @@ from ..simd.tile import ACCUMULATE, PARAMETERS, ZERO, Emitter
 from ..simd.vectors import F32, I32, I64, LANES, SHAPE, Shape, address
 
 ROWS = 9  # of a tile: the taps of a row of 3 x 3 filters of three channels, or all of one channel
-SIDE = 2 if LANES == 16 else 1  # vectors of filters: two need 18 sums, 4 gradients and winners, 3 pixels
+SIDE = 2 if LANES == 16 else 1  # vectors of filters: two need 18 sums, 4 gradients and argmax, 3 pixels
 PERMUTE = {16: "llvm.x86.avx512.permvar.sf.512", 8: "llvm.x86.avx2.permps"}
 
 
 class ArgmaxTile(Emitter):
-    """A tile whose x is, in each lane, the pixel of a window that won there."""
+    """A tile whose x is, in each lane, the pixel of a window that was the maximum there."""
 
     def __init__(self, builder: ir.IRBuilder, shape: Shape, arg: dict[str, ir.Value], channels: int) -> None:
         super().__init__(builder, shape, arg)
         self.channels = channels
 
     def body(self, x: list[ir.Value], w: ir.Value) -> None:
-        """x: the tile's addresses at the first pixel of a window; w: its gradients, at `winner` are the winners."""
+        """Add the products of one window.
+
+        x: the tile's addresses at the first pixel of the window; w: its gradients, at `argmax` is which pixel each came
+        from.
+        """
         sides, here = range(self.shape.vectors), self.b.ashr(self.b.sub(w, self.arg["w"]), I64(2))
         gradients = [self.load(*self.nth(w, n)) for n in sides]
-        winners = [self.winner(self.b.add(self.arg["winner"], here), n) for n in sides]
+        places = [self.places(self.b.add(self.arg["argmax"], here), n) for n in sides]
         for m, pixel in enumerate(x):
             window = self.window(pixel)
             for n in sides:
-                total = self.multiply_add(self.won(window, winners[n]), gradients[n], self.b.load(self.acc[m, n]))
+                total = self.multiply_add(self.picked(window, places[n]), gradients[n], self.b.load(self.acc[m, n]))
                 self.b.store(total, self.acc[m, n])
 
-    def winner(self, at: ir.Value, n: int) -> ir.Value:
-        """The n-th vector of winners 0 to 3, as places in `window`."""
+    def places(self, at: ir.Value, n: int) -> ir.Value:
+        """Return the n-th vector of argmax, 0 to 3, as places in `window`."""
         _, mask = self.nth(at, n)
         number = self.load(self.b.add(at, I64(self.lanes * n)), mask, self.bytes)
         wide = ir.VectorType(I32, self.lanes)
@@ -56,7 +62,7 @@ class ArgmaxTile(Emitter):
         return self.b.add(self.b.add(place, bit), place if self.channels == 3 else ir.Constant(wide, None))
 
     def window(self, pixel: ir.Value) -> ir.Value:
-        """The numbers from a pixel to the next one, of its row and of the row below: four lanes each, in one vector."""
+        """Return the numbers of two neighbouring pixels of this row and of the next: four lanes each, in one vector."""
         upper, lower = (
             self.widened(self.load(at, kind=ir.VectorType(F32, self.channels + 1)), 4)
             for at in (pixel, self.b.add(pixel, self.arg["below"]))
@@ -65,15 +71,15 @@ class ArgmaxTile(Emitter):
         return self.widened(both, max(8, self.lanes))
 
     def widened(self, value: ir.Value, lanes: int) -> ir.Value:
-        """A vector with more lanes, whatever they hold."""
+        """Return a vector with more lanes, whatever they hold."""
         count = value.type.count
         if count == lanes:
             return value
         places = ir.Constant(ir.VectorType(I32, lanes), [min(i, count) for i in range(lanes)])
         return self.b.shuffle_vector(value, ir.Constant(value.type, ir.Undefined), places)
 
-    def won(self, window: ir.Value, place: ir.Value) -> ir.Value:
-        """In each lane the number of the window at its place."""
+    def picked(self, window: ir.Value, place: ir.Value) -> ir.Value:
+        """Return in each lane the number of the window at its place."""
         if self.lanes in PERMUTE:
             return self.call(PERMUTE[self.lanes], self.vector, window, place)
         value = self.zero
@@ -85,11 +91,11 @@ class ArgmaxTile(Emitter):
 
 
 def tile_of(channels: int, vectors: int) -> Any:
-    """The function that runs one tile of filters on images of so many channels."""
+    """Declare the function that runs one tile of filters on images of so many channels."""
     shape = replace(SHAPE, rows=ROWS, vectors=vectors)
     return llvm_functions.function(
         f"argmax_tile_{channels}_{vectors}",
-        [*PARAMETERS, "winner", "below"],
+        [*PARAMETERS, "argmax", "below"],
         lambda builder, arg: ArgmaxTile(builder, shape, arg, channels).emit(),
     )
 
@@ -102,26 +108,26 @@ rgb, rgb_pair = tile_of(3, 1), tile_of(3, SIDE)
 def argmax_tiles(
     table: Any, total: Any, x: Any, dq: Any, index: Any, start: Any, filters: Any, channels: Any, below: Any, loops: Any
 ) -> None:
-    """total += the products of the windows that loops walk, from the addresses x, dq and index on."""
+    """Add to total the products of the windows that loops walk, from the addresses x, dq and index on."""
     i, j, l, xi, xj, xl, wi, wj, wl = loops
     for t in range(table.shape[1] // ROWS):
         xtab, ytab = address(table[0, t * ROWS :]), address(table[1, t * ROWS :])
         for first in range(0, filters, SIDE * LANES):
-            columns, y, w, winner = filters - first, total + 4 * first, dq + 4 * first, index + first
+            columns, y, w, argmax = filters - first, total + 4 * first, dq + 4 * first, index + first
             if SIDE == 2 and columns > LANES:
                 tail = min(columns - LANES, LANES)
                 if channels == 1:
-                    gray_pair(xtab, x, ytab, y, w, start, tail, i, j, l, xi, xj, xl, wi, wj, wl, winner, below)
+                    gray_pair(xtab, x, ytab, y, w, start, tail, i, j, l, xi, xj, xl, wi, wj, wl, argmax, below)
                 else:
-                    rgb_pair(xtab, x, ytab, y, w, start, tail, i, j, l, xi, xj, xl, wi, wj, wl, winner, below)
+                    rgb_pair(xtab, x, ytab, y, w, start, tail, i, j, l, xi, xj, xl, wi, wj, wl, argmax, below)
             elif channels == 1:
-                gray(xtab, x, ytab, y, w, start, min(columns, LANES), i, j, l, xi, xj, xl, wi, wj, wl, winner, below)
+                gray(xtab, x, ytab, y, w, start, min(columns, LANES), i, j, l, xi, xj, xl, wi, wj, wl, argmax, below)
             else:
-                rgb(xtab, x, ytab, y, w, start, min(columns, LANES), i, j, l, xi, xj, xl, wi, wj, wl, winner, below)
+                rgb(xtab, x, ytab, y, w, start, min(columns, LANES), i, j, l, xi, xj, xl, wi, wj, wl, argmax, below)
 
 
 def argmax_sample(draw: Any) -> dict[str, Any]:
-    """A pooled gradient, its winners, and the images of a convolution of stride 1 before."""
+    """Draw a pooled gradient, its argmax, and the images of a convolution of stride 1 before."""
     n, k, h, w = draw.choice(((2, 3, 4, 4), (1, 16, 6, 9), (3, 40, 5, 8), (1, 33, 2, 3), (2, 32, 20, 18), (1, 2, 1, 4)))
     (kh, kw), c, dilation = draw.choice(((3, 3), (1, 1), (2, 5))), draw.choice((1, 3)), draw.choice(((1, 1), (2, 1)))
     pooled = (n, k, h // 2, w // 2)
@@ -138,7 +144,7 @@ def argmax_sample(draw: Any) -> dict[str, Any]:
 
 
 DIRECT_WEIGHT = define(
-    "unpooled by the winners",
+    "unpooled by the argmax",
     """
     dy = max_pool_2x2_backward(dq, i, size)
     out = conv_direct_weight(dy, x, shape, stride, dilation, groups)
@@ -154,7 +160,7 @@ DIRECT_WEIGHT = define(
 
 
 def argmax_work(dq: Any, index: Any, size: Any, x: Any, shape: Any, dilation: Any) -> list[Any]:
-    """The table of taps, and the partial sums."""
+    """Return the scratch: the table of taps, and the partial sums."""
     (n, k, h, w), count = dq.shape, math.prod(shape)
     cuts = weight_cuts.py_func(n, h, w, 4 * x.shape[1] + 2 * k, count)[4]
     return [((2, -(-count // k // ROWS) * ROWS), np.int64), (cuts, count)]
@@ -171,7 +177,7 @@ def argmax_work(dq: Any, index: Any, size: Any, x: Any, shape: Any, dilation: An
 def conv_argmax_weight(
     dw: Any, table: Any, partial: Any, dq: Any, index: Any, size: Any, x: Any, shape: Any, dilation: Any
 ) -> None:
-    """conv_direct_weight, at stride 1, of the map, of `size`, that max-pooling's gradient would write."""
+    """Compute conv_direct_weight, at stride 1, of the map, of `size`, that max-pooling's gradient would write."""
     n, h, w, k = dq.shape
     images, rows, per_image, count, cuts = weight_cuts(n, h, w, 4 * x.shape[3] + 2 * k, dw.size)
     pixel = 4 * x.shape[3]

@@ -1,6 +1,7 @@
 """Convolution with what follows it: ReLU, or ReLU and 2 x 2 max-pooling, while its numbers are still in cache.
 
-The loops are those of conv.py and winograd.py; a tile, or two rows of pixels, goes to a buffer instead of to memory.
+The loops are those of convolution/direct.py and winograd.py; a tile, or two rows of pixels, goes to a buffer instead of
+to memory.
 """
 
 from typing import Any
@@ -31,14 +32,14 @@ f4, u1 = np.float32, np.uint8
 
 
 def images(draw: Any) -> dict[str, Any]:
-    """A convolution's input, bias and filter sizes: small maps of even and odd sides, few and many channels."""
+    """Draw a convolution's input, bias and filter sizes: small maps of even and odd sides, few and many channels."""
     n, c, k = draw.choice(((2, 3, 5), (1, 16, 33), (3, 8, 40), (1, 1, 1)))
     h, w = draw.choice(((4, 4), (5, 7), (9, 6), (12, 13)))
     return {"x": draw.array((n, c, h, w)), "bias": draw.array((k,)), "filters": k, "channels": c}
 
 
 def winograd_sample(draw: Any) -> dict[str, Any]:
-    """What conv_winograd takes."""
+    """Draw what conv_winograd takes."""
     v, m, edge = images(draw), draw.choice((2, 4)), draw.choice((0, 1))
     panels = -(-v["filters"] // TILE_COLUMNS)
     padding = ((edge, edge), (edge, edge))
@@ -51,7 +52,7 @@ def winograd_sample(draw: Any) -> dict[str, Any]:
 
 
 def direct_sample(draw: Any) -> dict[str, Any]:
-    """What conv_direct takes."""
+    """Draw what conv_direct takes."""
     v, (kh, kw) = images(draw), draw.choice(((3, 3), (1, 1), (2, 3)))
     shape, panels = (v["filters"], v["channels"], kh, kw), -(-v["filters"] // TILE_COLUMNS)
     h, w = (n - k + 1 for n, k in zip(v["x"].shape[2:], (kh, kw), strict=True))
@@ -67,7 +68,7 @@ def direct_sample(draw: Any) -> dict[str, Any]:
 
 @serial
 def positive(v: Any) -> Any:
-    """max(v, 0), NaN staying NaN."""
+    """Return max(v, 0), NaN staying NaN."""
     return f4(0) if v <= 0 else v
 
 
@@ -98,7 +99,7 @@ WINOGRAD_RELU = define(
 
 
 def pooled_shapes(out: Any) -> Any:
-    """The shapes of a pooled map and of the winners' places."""
+    """Return a rule for the shapes of a pooled map and of its argmax."""
     return lambda *args: [(shape := (*out(*args[:-1])[0][:2], *args[-1])), (shape, u1)]
 
 
@@ -112,7 +113,7 @@ def pooled_shapes(out: Any) -> Any:
 def conv_winograd_relu_pool(
     y: Any, index: Any, ws: Any, x: Any, u: Any, bias: Any, filters: Any, padding: Any, size: Any
 ) -> None:
-    """conv_winograd, ReLU and 2 x 2 max-pooling: the map itself is never written."""
+    """Compute conv_winograd, ReLU and 2 x 2 max-pooling; the map itself is never written."""
     (top, bottom), (left, right) = padding
     h, w = x.shape[1] + top + bottom - 2, x.shape[2] + left + right - 2
     blocks, partitions = winograd_partitions(x, u, h, w, ws)
@@ -123,7 +124,7 @@ def conv_winograd_relu_pool(
 
 @serial
 def relu_tiles(y: Any, first: Any, m: Any, low: Any, high: Any) -> None:
-    """ReLU in place of tiles first..first + TILES of y, channels low..high."""
+    """Apply ReLU in place to tiles first..first + TILES of y, channels low..high."""
     h, w = y.shape[1], y.shape[2]
     for t in range(first, min(first + TILES, y.shape[0] * ceil_div(h, m) * ceil_div(w, m))):
         b, i, j = tile_position(t, m, h, w)
@@ -136,7 +137,7 @@ def relu_tiles(y: Any, first: Any, m: Any, low: Any, high: Any) -> None:
 
 @kernel(backend="numba", image="y x", out=winograd_out, work=winograd_work, flops=winograd_flops)
 def conv_winograd_relu(y: Any, ws: Any, x: Any, u: Any, bias: Any, filters: Any, padding: Any) -> None:
-    """conv_winograd and ReLU."""
+    """Compute conv_winograd and ReLU."""
     h, w, m, top, left = y.shape[1], y.shape[2], 4 if u.shape[1] == 36 else 2, padding[0][0], padding[1][0]
     blocks, partitions = winograd_partitions(x, u, h, w, ws)
     for task in prange(blocks * partitions):
@@ -174,7 +175,7 @@ DIRECT_RELU = define(
 
 @serial
 def direct_loops(x: Any, shape: Any, dilation: Any) -> Any:
-    """The microkernel's loops over a filter: (I, J, L) and their steps in x and in a packed panel."""
+    """Return the microkernel's loops over a filter: (I, J, L) and their steps in x and in a packed panel."""
     pixel, depth = 4 * x.shape[3], shape[1]
     return (
         shape[2],
@@ -208,7 +209,7 @@ def direct_pixels(
     high: Any,
     loops: Any,
 ) -> None:
-    """Pixels first..last of a batch of h x w maps of k channels, panels low..high; y: the address of pixel 0."""
+    """Compute pixels first..last of a batch of h x w maps of k channels, panels low..high; y: address of pixel 0."""
     pixel, per_group, panels, panel = 4 * x.shape[3], k // groups, packed.shape[0] // groups, 4 * packed.shape[1]
     row = x.shape[2] * pixel
     tiles = locate(
@@ -238,7 +239,7 @@ def direct_pixels(
 
 
 def pooled_work(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any, size: Any) -> Any:
-    """A table of places of two rows of the map, and for each thread those rows."""
+    """Return the scratch: the offsets of two rows of the map, and for each thread those rows."""
     width = direct_out(x, packed, bias, shape, stride, dilation, groups)[0][3]
     return [((2, -(-2 * width // TILE_ROWS) * TILE_ROWS), np.int64), (threads(), 2 * width * shape[0])]
 
@@ -258,7 +259,7 @@ def conv_direct_relu_pool(
     groups: Any,
     size: Any,
 ) -> None:
-    """conv_direct, ReLU and 2 x 2 max-pooling: two rows of the map at a time, never the whole.
+    """Compute conv_direct, ReLU and 2 x 2 max-pooling, two rows of the map at a time, never the whole.
 
     All pairs of rows have one table: they differ in where they begin.
     """
@@ -291,7 +292,7 @@ def direct_tiles(
     groups: Any,
     k: Any,
 ) -> None:
-    """The located pixels, all filters, from the addresses x_at to y_at; a block of tiles at a time."""
+    """Compute the located pixels, all filters, from the address x_at to y_at; a block of tiles at a time."""
     per_group, panels, panel = k // groups, packed.shape[0] // groups, 4 * packed.shape[1]
     loops = direct_loops(x, shape, dilation)
     for first in range(0, tiles, BLOCK // TILE_ROWS):
@@ -317,7 +318,7 @@ def direct_tiles(
 def conv_direct_relu(
     y: Any, tables: Any, x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any
 ) -> None:
-    """conv_direct and ReLU."""
+    """Compute conv_direct and ReLU."""
     n, h, w, k = y.shape
     loops, panels, per_group = direct_loops(x, shape, dilation), packed.shape[0] // groups, k // groups
     blocks, pixels = ceil_div(n * h * w, BLOCK), y.reshape(n * h * w, k)

@@ -1,4 +1,4 @@
-"""fused/join."""
+"""The gradient of one input of a concatenation, added to what else arrives there."""
 
 import math
 from typing import Any
@@ -10,7 +10,7 @@ from ...program import define
 
 
 def sample(draw: Any) -> dict[str, Any]:
-    """A window of some channels, and what is added."""
+    """Draw a window of some channels, and what is added."""
     n, c, h, w = shape = draw.choice(((2, 3, 4, 5), (1, 33, 2, 3), (3, 16, 1, 2)))
     step = c + draw.integer(0, 5)
     return {"x": draw.array(((n * h * w - 1) * step + c,)), "shape": shape, "pitch": step, "b": draw.array(shape)}

@@ -46,7 +46,7 @@ SHAPES = ((3, 4, 5, 6), (2, 33, 7, 3), (1, 1, 1, 1), (8, 32, 16, 16), (2, 300, 3
 
 
 def rows_like(draw: Any) -> dict[str, Any]:
-    """x of some shape, a map and a mean for its channels: what the patterns' samples begin with."""
+    """Draw x of some shape, a map and a mean for its channels: what the patterns' samples begin with."""
     shape = draw.choice(SHAPES)
     c = (shape[1],)
     return {
@@ -147,7 +147,7 @@ def batch_norm_dropout(
     for part in prange(partitions):
         for b in range(part * count // partitions, (part + 1) * count // partitions):
             first, last = b * NUMBERS, min((b + 1) * NUMBERS, x.size)
-            apply_run(window[part], xs[first:last], first, strips)
+            apply_run(window[part], xs[first:last], first, strips, 0)
             draw(words[part], b * BLOCKS, ticket)
             drop(ys[first:last], window[part, : last - first], words[part], bound, scale, exceeds_cache(y))
         if exceeds_cache(y):
@@ -158,14 +158,14 @@ def batch_norm_dropout(
 
 
 def sums_work(dy: Any, *_: Any) -> list[Any]:
-    """batch_norm_sums' work, and the words of a window for each chunk."""
+    """Return the scratch: that of batch_norm_sums, and the words of a window for each chunk."""
     stats = stats_work(dy)
     return [*stats, ((stats[1][0], 4, BLOCKS), np.uint32)]
 
 
 @serial
 def end_block(total: Any, sums: Any) -> None:
-    """Add the strips of a block to the sums of its chunk, and begin anew."""
+    """Add the strips of a block to the sums of its chunk, and clear them."""
     add_lanes(total[0], sums[1])
     add_lanes(total[1], sums[2])
     sums[1:] = 0
@@ -425,7 +425,7 @@ def batch_norm_gradient_relu(
 
 @serial
 def sum_lanes(total: Any, sums: Any) -> None:
-    """total = the sums of all chunks' strips, a number a channel."""
+    """Sum all chunks' strips, one number per channel."""
     for k in range(total.size):
         all = 0.0
         for t in range(sums.shape[0]):

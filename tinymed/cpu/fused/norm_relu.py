@@ -1,6 +1,6 @@
 """Backward through batch norm and ReLU with the ReLU's mask found again from x: no masked gradient is stored.
 
-Of nine passes over memory (dy, y, x, g written; g, x, dx written, each write preceded by a read) six are left.
+Six of nine passes over memory are left (dy, y, x, g written; g, x, dx written, each write preceded by a read).
 """
 
 from typing import Any
@@ -96,7 +96,7 @@ def batch_norm_relu_backward_sums(
 
 @serial
 def fill_strips(strips: Any, forward: Any, map: Any, mean: Any) -> None:
-    """What masked_run reads: the map of forward, that of backward, and the mean, repeated along strips."""
+    """Fill what masked_run reads: the map of forward, that of backward, and the mean, repeated along strips."""
     fill_map(strips, forward)
     fill_map(strips[3:], map)
     fill_strip(strips[6], mean)
@@ -148,7 +148,7 @@ ADD_TO_CONCAT_GRADIENT = define(
 
 
 def added(v: dict[str, Any], draw: Any) -> dict[str, Any]:
-    """The pattern's inputs: a window on the channels of something wider."""
+    """Draw the pattern's inputs: a window on the channels of something wider."""
     shape, step = v["x"].shape, v["x"].shape[1] + draw.integer(0, 5)
     size = (v["x"].size // shape[1] - 1) * step + shape[1]
     return v | {
@@ -170,7 +170,7 @@ def added(v: dict[str, Any], draw: Any) -> dict[str, Any]:
 def batch_norm_relu_backward_add(
     total: Any, strips: Any, dy: Any, x: Any, forward: Any, mean: Any, map: Any, training: Any, whole: Any, pitch: Any
 ) -> None:
-    """batch_norm_relu_backward, and added to it the first channels of whole's pixels, which lie `pitch` apart."""
+    """Compute batch_norm_relu_backward, and add the first channels of whole's pixels, which lie `pitch` apart."""
     n, c = x.shape
     chunks, wide = max(1, min(CHUNKS, x.size // GRAIN)), strips.shape[1]
     xs, dys, totals = x.reshape(x.size), dy.reshape(dy.size), total.reshape(total.size)

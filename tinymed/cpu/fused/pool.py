@@ -1,7 +1,8 @@
 """Rewrites around pooling that need no kernel of their own.
 
-A maximum passes a gradient to the pixel that won, whose value is the pooled one: what depends on that value alone can
-be done after pooling, on a quarter of the numbers, and the map before pooling need not live until backward.
+Max-pooling passes a gradient to the pixel that was the maximum, whose value is the pooled one.  What depends on that
+value alone can be done after pooling, on a quarter of the numbers, and the map before pooling need not live until
+backward.
 """
 
 from typing import Any
@@ -10,7 +11,7 @@ from ...program import define
 
 
 def even_map(draw: Any) -> dict[str, Any]:
-    """A map of even sides and its pooled size."""
+    """Draw a map of even sides and its pooled size."""
     n, c, h, w = draw.choice(((1, 3, 2, 2), (2, 5, 4, 6), (3, 16, 8, 2)))
     return {
         "x": draw.array((n, c, h, w), avoid=(0.0,), distinct=True),

@@ -1,7 +1,7 @@
 """Gradients of a convolution that max-pooling followed: dy is read where it lies, in pooled windows.
 
-dy is zero but for one pixel in four, and which is a byte in `index`: a quarter of the numbers to read, and the map of
-dy is never written.  The loops are those of conv.py and winograd.py.
+One pixel in four of dy is not zero, and a byte in `index` says which: a quarter of the numbers to read, and the map of
+dy is never written.  The loops are those of convolution/direct_weight.py and winograd.py.
 """
 
 import math
@@ -25,21 +25,21 @@ from ..simd.vectors import TILE_COLUMNS, address, ceil_div
 
 
 def windows(draw: Any) -> dict[str, Any]:
-    """A pooled gradient, its winners, and the shape before pooling: of even and of odd sides."""
+    """Draw a pooled gradient, its argmax, and the shape before pooling: of even and of odd sides."""
     n, c, h, w = draw.choice(((2, 3, 4, 4), (1, 16, 6, 9), (3, 40, 5, 8), (1, 33, 2, 3)))
     pooled = (n, c, h // 2, w // 2)
     return {"dq": draw.array(pooled), "i": draw.integers(pooled, 0, 3).astype("uint8"), "shape": (n, c, h, w)}
 
 
 def input_sample(draw: Any) -> dict[str, Any]:
-    """What conv_winograd takes as the gradient of its input."""
+    """Draw what conv_winograd takes as the gradient of its input."""
     v, m, edge, filters = windows(draw), draw.choice((2, 4)), draw.choice((1, 2)), draw.choice((3, 40))
     u = draw.array((-(-filters // TILE_COLUMNS), (m + 2) ** 2, v["shape"][1], TILE_COLUMNS))
     return v | {"u": u, "bias": draw.array((0,)), "filters": filters, "padding": ((edge, edge), (edge, edge))}
 
 
 def weight_sample(draw: Any) -> dict[str, Any]:
-    """What conv_winograd_weight takes."""
+    """Draw what conv_winograd_weight takes."""
     v, edge = windows(draw), draw.choice((0, 1))
     n, _, h, w = v["shape"]
     x = draw.array((n, draw.choice((1, 5, 35)), h + 2 - 2 * edge, w + 2 - 2 * edge))
@@ -47,7 +47,7 @@ def weight_sample(draw: Any) -> dict[str, Any]:
 
 
 def direct_sample(draw: Any) -> dict[str, Any]:
-    """What conv_direct_weight takes."""
+    """Draw what conv_direct_weight takes."""
     v, (kh, kw), stride = windows(draw), draw.choice(((3, 3), (1, 1), (2, 3))), draw.choice(((1, 1), (2, 1)))
     n, k, h, w = v.pop("shape")
     c = draw.choice((1, 3, 17))
@@ -63,7 +63,7 @@ def direct_sample(draw: Any) -> dict[str, Any]:
 
 
 def even(env: dict[str, Any]) -> bool:
-    """Whether tiles begin alike in their windows down and across."""
+    """Return whether tiles begin alike in their windows down and across."""
     (top, _), (left, _) = env["padding"]
     return bool(top % 2 == left % 2)
 
@@ -114,7 +114,7 @@ DIRECT_WEIGHT = define(
 
 
 def input_out(dq: Any, index: Any, shape: Any, u: Any, bias: Any, filters: Any, padding: Any) -> list[Any]:
-    """The shape of the gradient of the convolution's input."""
+    """Return the shape of the gradient of the convolution's input."""
     return [(shape[0], filters, *(n + sum(p) - 2 for n, p in zip(shape[2:], padding, strict=True)))]
 
 
@@ -130,7 +130,7 @@ def input_out(dq: Any, index: Any, shape: Any, u: Any, bias: Any, filters: Any, 
 def conv_winograd_unpool(
     dx: Any, ws: Any, dq: Any, index: Any, shape: Any, u: Any, bias: Any, filters: Any, padding: Any
 ) -> None:
-    """conv_winograd of the map, of `shape`, that max-pooling's gradient would write."""
+    """Compute conv_winograd of the map, of `shape`, that max-pooling's gradient would write."""
     h, w, top, left = dx.shape[1], dx.shape[2], padding[0][0], padding[1][0]
     blocks, partitions = winograd_partitions(dq, u, h, w, ws)
     for task in prange(blocks * partitions):
@@ -149,7 +149,7 @@ def conv_winograd_unpool(
 def conv_winograd_weight_unpool(
     dw: Any, ws: Any, sums: Any, dq: Any, index: Any, shape: Any, x: Any, m: Any, padding: Any
 ) -> None:
-    """conv_winograd_weight of the map, of `shape`, that max-pooling's gradient would write."""
+    """Compute conv_winograd_weight of the map, of `shape`, that max-pooling's gradient would write."""
     (n, k, h, w), top, left = shape, padding[0][0], padding[1][0]
     cuts = winograd_weight_plan(x.shape[3], k, n * ceil_div(h, m) * ceil_div(w, m), m)[1]
     partitions = winograd_weight_partitions(sums, ws, k, cuts)
@@ -164,7 +164,7 @@ def conv_winograd_weight_unpool(
 
 @serial
 def unpool_unit(dy: Any, dq: Any, index: Any, b: Any, i: Any) -> None:
-    """dy [image][row][pixel][channel]: the map from row i of image b on."""
+    """Write dy [image][row][pixel][channel]: the map from row i of image b on."""
     channels = dy.shape[3]
     for image in range(dy.shape[0]):
         for row in range(dy.shape[1]):
@@ -186,7 +186,7 @@ def unpool_unit(dy: Any, dq: Any, index: Any, b: Any, i: Any) -> None:
 
 
 def direct_space(dq: Any, index: Any, size: Any, x: Any, shape: Any, *params: Any) -> list[Any]:
-    """The table of taps, partial sums, and for each thread the unpooled rows of a unit of work."""
+    """Return the scratch: taps, partial sums, and for each thread the unpooled rows of a unit of work."""
     n, k, h, w = size
     images, rows, *_ = weight_cuts.py_func(n, h, w, x.shape[1] + k, int(np.prod(shape)))
     return [*weight_space(size, x.shape[1], shape), (threads(), images, rows, w, k)]
@@ -214,7 +214,7 @@ def conv_direct_weight_unpool(
     dilation: Any,
     groups: Any,
 ) -> None:
-    """conv_direct_weight of the map, of `size`, that max-pooling's gradient would write: some rows of it at a time."""
+    """Compute conv_direct_weight of the map, of `size`, that max-pooling's gradient would write, by rows."""
     n, k, h, w = size
     images, rows, per_image, count, cuts = weight_cuts(n, h, w, x.shape[3] + k, dw.size)
     image, row, pixel = weight_steps(table, x, k, shape, stride, dilation)

@@ -1,4 +1,8 @@
-"""Copying runs."""
+"""Copying short runs of two arrays in turns, as concatenation does.
+
+Written as LLVM IR: a row of some channels is too short for the loop that LLVM makes of a copy, a call of memcpy, and
+that call does not bypass the caches.
+"""
 
 from typing import Any
 
@@ -12,7 +16,7 @@ from .vectors import I64, LANES, SHAPE, Vectors
 
 
 def copy_runs(nontemporal: bool) -> llvm_functions.Emit:
-    """What writes a loop over `rows` that copies `first` numbers of x and then `second` of z to y; steps are bytes."""
+    """Return the writer of a loop over rows: copy `first` numbers of x, then `second` of z, to y; steps in bytes."""
 
     def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
         v = Vectors(b, SHAPE)
@@ -48,7 +52,7 @@ cached_runs, nontemporal_runs = (
 def runs(
     nontemporal: Any, rows: Any, first: Any, second: Any, x: Any, x_step: Any, z: Any, z_step: Any, y: Any, y_step: Any
 ) -> None:
-    """Copy runs of x and of z in turns; far: past the caches, to whole aligned vectors."""
+    """Copy runs of x and of z in turns; nontemporal: bypassing the caches, to whole aligned vectors."""
     if nontemporal:
         nontemporal_runs(rows, first, second, x, x_step, z, z_step, y, y_step)
         store_fence()
@@ -58,5 +62,5 @@ def runs(
 
 @serial
 def copies_nontemporally(y: Any, first: Any, width: Any) -> Any:
-    """Whether an array of rows is so large that no cache holds it, and all runs lie on whole vectors."""
+    """Return whether an array of rows is so large that no cache holds it, and all runs lie on whole vectors."""
     return 4 * y.size >= 4 * CACHE_BYTES and first % LANES == 0 and whole_vectors(y, width)

@@ -1,10 +1,13 @@
-"""The inner loops of depthwise convolution, emitted as LLVM IR: strips of neighbouring pixels of a row, all channels.
+"""The inner loops of depthwise convolution: strips of neighbouring pixels of a row, all channels.
 
     y[p, c] = bias[c] + sum_rs x[r, column + p*step + s*dilation, c] * w[r, s, c]      `convolve`
     w[r, s, c] += sum_p y[p, c] * x[r, column + p*step + s*dilation, c]                `correlate`
 
 for pixels p of y, rows of taps r and taps s of a row.  Columns outside the image read as zeros, so nobody makes a
 padded copy; rows outside are left out by the caller.
+
+Written as LLVM IR: LLVM does not keep the sums of several pixels in registers across the taps, which is what lets each
+pixel of x be loaded once.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +21,7 @@ from .vectors import I32, I64, SHAPE, Shape, Vectors
 
 SIDE = SHAPE.rows // 2  # vectors of channels side by side in a narrow strip, which then has as many sums as a tile
 WIDE, NARROW = 8, 4  # pixels of a strip
-TIGHT = 5  # where pixels meet in one set of the first cache: with two more to each side it has room for them
+TIGHT = 5  # pixels where all map to one set of the L1 cache: it holds these and two more on each side
 
 PARAMETERS = [
     "first",
@@ -44,7 +47,7 @@ PARAMETERS = [
 
 
 class Variant(NamedTuple):
-    """Pixels of a strip, vectors of channels side by side, and taps of a row, 0: as the arguments say.
+    """Pixels of a strip, vectors of channels side by side, and taps of a row (0: as the arguments say).
 
     Known taps lie side by side, and so do their pixels: what several taps read is loaded once.
     """
@@ -72,11 +75,14 @@ class Strips(Vectors):
         self.zeros = builder.ptrtoint(cgutils.alloca_once_value(builder, self.zero), I64)
 
     def slots(self, count: int) -> list[list[ir.Value]]:
-        """[vector of channels][count] sums, which LLVM keeps in registers."""
+        """Return [vector of channels][count] sums, which LLVM keeps in registers."""
         return [[cgutils.alloca_once(self.b, self.vector) for _ in range(count)] for _ in range(self.variant.side)]
 
     def strips(self, body: Callable[[Place], None]) -> None:
-        """body(place) for each strip and its channels.  The last ends with the last pixel, maybe inside one before."""
+        """Call body(place) for each strip and its channels.
+
+        The last strip ends with the last pixel, so it may overlap the one before.
+        """
         b, arg, pixels = self.b, self.arg, self.variant.pixels
         with cgutils.for_range(b, arg["strips"]) as loop:
             at, most = b.add(arg["first"], b.mul(loop.index, I64(pixels))), b.sub(arg["pixels"], I64(pixels))
@@ -84,7 +90,7 @@ class Strips(Vectors):
             self.over_channels(at, b.add(arg["column"], b.mul(at, arg["step"])), body)
 
     def over_channels(self, pixel: ir.Value, column: ir.Value, body: Callable[[Place], None]) -> None:
-        """As many vectors as go side by side, while there are so many; then one after the other, masked."""
+        """Call body for groups of vectors side by side, then for what is left one by one, masked."""
         b, channels, size = self.b, self.arg["channels"], self.lanes * self.variant.side
         groups = b.sdiv(channels, I64(size))
         with cgutils.for_range(b, groups) as loop:
@@ -98,22 +104,22 @@ class Strips(Vectors):
             body(Place(pixel, column, [b.mul(b.add(done, offset), I64(4))], self.below(b.sub(left, offset))))
 
     def vectors(self, address: ir.Value, place: Place) -> list[ir.Value]:
-        """The vectors of channels whose first channel is at an address."""
+        """Return the vectors of channels whose first channel is at an address."""
         return [self.load(self.b.add(address, shift), place.mask) for shift in place.shifts]
 
     def pixel(self, row: ir.Value, column: ir.Value, place: Place) -> list[ir.Value]:
-        """The vectors of a pixel of the row of x at `row`, zeros where it has no such column."""
+        """Return the vectors of a pixel of the row of x at `row`, zeros where it has no such column."""
         b = self.b
         inside = b.icmp_unsigned("<", column, self.arg["columns"])  # a negative number is a large one
         address = b.add(row, b.mul(column, self.arg["pixel"]))
         return [self.load(b.select(inside, b.add(address, s), self.zeros), place.mask) for s in place.shifts]
 
     def y(self, place: Place, p: int) -> ir.Value:
-        """The address of pixel p of a strip."""
+        """Return the address of pixel p of a strip."""
         return self.b.add(self.arg["y"], self.b.mul(self.b.add(place.pixel, I64(p)), self.arg["y_step"]))
 
     def rows(self, place: Place, body: Callable[[ir.Value, ir.Value, list[ir.Value]], None]) -> None:
-        """body(row of x, column of the first tap, addresses of taps) for each row of taps, known taps at once."""
+        """Call body(row of x, column of the first tap, addresses of taps) for each row of taps, known taps at once."""
         b, arg = self.b, self.arg
         with cgutils.for_range(b, arg["rows"]) as loop:
             x, w = (b.add(arg[n], b.mul(loop.index, arg[by])) for n, by in (("x", "row"), ("w", "w_row")))
@@ -125,17 +131,17 @@ class Strips(Vectors):
                     body(x, column, [b.add(w, b.mul(tap.index, arg["w_tap"]))])
 
     def products(self, place: Place, row: ir.Value, column: ir.Value, taps: int) -> Iterator[tuple[int, int, Any]]:
-        """(tap, pixel of y, vectors of the pixel of x that it reads), each pixel of x loaded once."""
+        """Yield (tap, pixel of y, vectors of the pixel of x that it reads), each pixel of x loaded once."""
         for q in range(self.variant.pixels + taps - 1):
             x = self.pixel(row, self.b.add(column, self.b.mul(I64(q), self.arg["step"])), place)
             yield from ((tap, q - tap, x) for tap in range(taps) if 0 <= q - tap < self.variant.pixels)
 
     def add_product(self, slot: ir.Value, x: ir.Value, y: ir.Value) -> None:
-        """slot += x y"""
+        """Add x y to a slot."""
         self.b.store(self.multiply_add(x, y, self.b.load(slot)), slot)
 
     def fetch(self, place: Place) -> None:
-        """Ask for the row of pixels behind those of the taps, which the next row of y needs: too many for hardware."""
+        """Prefetch the row of pixels behind those of the taps, which the next row of y needs: too many for hardware."""
         b, arg = self.b, self.arg
         row = b.add(arg["x"], b.mul(arg["rows"], arg["row"]))
         for p in range(self.variant.pixels):
@@ -147,7 +153,7 @@ class Strips(Vectors):
 
 
 def convolve(variant: Variant, shape: Shape = SHAPE) -> llvm_functions.Emit:
-    """What writes `strips` strips of a row of y, from pixel `first` of `pixels` on."""
+    """Return the writer of `strips` strips of a row of y, from pixel `first` of `pixels` on."""
 
     def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
         v = Strips(b, shape, arg, variant)
@@ -179,7 +185,7 @@ def convolve(variant: Variant, shape: Shape = SHAPE) -> llvm_functions.Emit:
 
 
 def correlate(variant: Variant, shape: Shape = SHAPE) -> llvm_functions.Emit:
-    """What writes the same for gradients: w[r, s] += the products of x and y.  Strips must not overlap."""
+    """Return the writer of their gradient: w[r, s] += the products of x and y.  Strips must not overlap."""
 
     def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
         v = Strips(b, shape, arg, variant)

@@ -1,4 +1,4 @@
-"""simd/elementary."""
+"""Elementary functions of float32 as polynomials, which LLVM vectorises; it cannot vectorise a call of libm's."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ SMALLEST = f4(2.0**-126)  # normal float32
 
 @inline
 def exp_parts(x: Any) -> Any:
-    """(2^n, exp(r) - 1) with x = n ln 2 + r, |r| <= ln 2 / 2.  LLVM vectorises this; it cannot libm's exp.
+    """Return (2^n, exp(r) - 1) with x = n ln 2 + r, |r| <= ln 2 / 2.
 
     The polynomial is that of S. Moshier's Cephes library (expf.c, 1989); the result is within 1e-7, relative.
     """
@@ -31,14 +31,14 @@ def exp_parts(x: Any) -> Any:
 
 @inline
 def exp(x: Any) -> Any:
-    """e^x; 0 below -87.3, 3e38 above 88.7.  A NaN passes each comparison by, and comes out."""
+    """Return e^x; 0 below -87.3, 3e38 above 88.7.  A NaN passes every comparison and comes out."""
     scale, rest = exp_parts(min(max(x, LOWEST), HIGHEST))
     return f4(0) if x < LOWEST else scale * rest + scale
 
 
 @serial
 def log(x: Any) -> Any:
-    """ln x, within 1e-7; -inf at 0, NaN below.  The polynomial is that of Cephes (logf.c)."""
+    """Return ln x, within 1e-7; -inf at 0, NaN below.  The polynomial is that of Cephes (logf.c)."""
     scale = f4(2.0**23) if x < SMALLEST else f4(1)
     bits = i4(f4(x * scale).view(i4))
     n = f4(bits >> i4(23)) - (f4(149) if x < SMALLEST else f4(126))
@@ -61,7 +61,7 @@ def log(x: Any) -> Any:
 
 @inline
 def log1p_unit(z: Any) -> Any:
-    """ln(1 + z) for 0 <= z <= 1 = 2 atanh(z / (2 + z)), by its series: exact near 0."""
+    """Return ln(1 + z) for 0 <= z <= 1 = 2 atanh(z / (2 + z)), by its series: exact near 0."""
     s = z / (f4(2) + z)
     q = s * s
     p = f4(2 / 15) * q + f4(2 / 13)
@@ -75,27 +75,27 @@ def log1p_unit(z: Any) -> Any:
 
 @inline
 def softplus(x: Any) -> Any:
-    """ln(1 + e^x), by the exponential that cannot overflow."""
+    """Return ln(1 + e^x), by the exponential that cannot overflow."""
     return max(x, f4(0)) + log1p_unit(exp(-abs(x)))
 
 
 @inline
 def expm1(x: Any) -> Any:
-    """e^x - 1 for x <= 0, without cancellation."""
+    """Return e^x - 1 for x <= 0, without cancellation."""
     scale, rest = exp_parts(max(x, f4(-80)))
     return scale * rest + (scale - f4(1))
 
 
 @inline
 def sigmoid(x: Any) -> Any:
-    """1 / (1 + e^-x), by the exponential that cannot overflow."""
+    """Return 1 / (1 + e^-x), by the exponential that cannot overflow."""
     e = exp(-abs(x))
     return (f4(1) if x >= f4(0) else e) / (f4(1) + e)
 
 
 @inline
 def tanh(x: Any) -> Any:
-    """(1 - e^-2|x|) / (1 + e^-2|x|) with the sign of x."""
+    """Return (1 - e^-2|x|) / (1 + e^-2|x|) with the sign of x."""
     less = expm1(f4(-2) * abs(x))
     t = -less / (f4(2) + less)
     return t if x >= f4(0) else -t

@@ -1,6 +1,6 @@
-"""Packing: what a tile reads is laid side by side, with zeros where it reaches beyond a matrix.
+"""Packing: what a tile reads is laid side by side, with zeros where it extends beyond a matrix.
 
-Written as vector instructions: a loop that copies a row of 32 numbers after the other takes several times as long.
+Written as LLVM IR: Numba's loop that copies one row of 32 numbers after the other takes several times as long.
 """
 
 from collections.abc import Callable
@@ -15,10 +15,10 @@ from .vectors import I64, LANES, SHAPE, TILE_COLUMNS, TILE_ROWS, Vectors, addres
 
 
 def pair(wide: int, pitch: int) -> Callable[[ir.IRBuilder, dict[str, ir.Value]], None]:
-    """What writes a loop over pixels that copies two neighbouring runs of `wide` channels to two places.
+    """Return the writer of a loop over pixels that copies two neighbouring runs of `wide` channels to two places.
 
     y[i] = x[i][:wide], y[i] + gap = x[i][wide : 2 wide], zeros where there are fewer than `size` channels; pixels are
-    `apart` numbers apart in y.  Both runs at once, because they share a cache line that may be gone soon.
+    `pitch` numbers apart in y.  Both runs at once, because they lie in a cache line that may be gone soon.
     """
 
     def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
@@ -41,7 +41,7 @@ pack_panel = llvm_functions.function("pack_panel", PARAMETERS, pair(LANES, TILE_
 
 @serial
 def pack_rows(panel: Any, rows: Any, column: Any, size: Any, first: Any, last: Any) -> None:
-    """Rows first..last, columns column..column + size of a matrix into a panel of TILE_COLUMNS, zeros behind."""
+    """Copy rows first..last, columns column..column + size of a matrix into a panel of TILE_COLUMNS, zeros behind."""
     if first < last:
         pack_panel(
             address(rows[first:, column:]),

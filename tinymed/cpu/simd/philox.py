@@ -15,7 +15,7 @@ WORDS = 4 * BLOCKS
 
 @inline
 def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
-    """The four words of one counter; every argument is a 32-bit number in a uint64, where products are exact."""
+    """Return the four words of one counter; every argument is a 32-bit number in a uint64, where products are exact."""
     for _ in range(ROUNDS):
         p0, p1 = M0 * c0, M1 * c2
         c0, c1, c2, c3 = (p1 >> HIGH) ^ c1 ^ k0, p1 & LOW, (p0 >> HIGH) ^ c3 ^ k1, p0 & LOW
@@ -25,7 +25,7 @@ def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
 
 @serial
 def draw(words: Any, first: Any, ticket: Any) -> None:
-    """words[lane, i] = word `lane` of block first + i."""
+    """Write words[lane, i] = word `lane` of block first + i."""
     w0, w1, w2, w3 = words[0], words[1], words[2], words[3]
     k0, k1, stream, low, high = u8(ticket[0]), u8(ticket[1]), u8(ticket[2]), u8(ticket[3]), u8(ticket[4])
     for i in range(w0.size):
@@ -34,7 +34,7 @@ def draw(words: Any, first: Any, ticket: Any) -> None:
 
 @serial
 def take_ticket(ticket: Any, state: Any) -> None:
-    """Copy the generator's state, which moves on to its next draw."""
+    """Copy the generator's state, and advance it to its next draw."""
     for i in range(5):
         ticket[i] = state[i]
     step = (u8(state[3]) | u8(state[4]) << HIGH) + u8(1)

@@ -1,4 +1,7 @@
-"""Vector code for the pixels of 2 x 2 pooling windows: which of them won is a byte for each channel."""
+"""Vector code for the pixels of 2 x 2 pooling windows; the argmax is a byte for each channel.
+
+Written as LLVM IR: LLVM does not vectorise a loop that stores floats and bytes side by side under comparisons.
+"""
 
 from llvmlite import ir
 from numba.core import cgutils
@@ -8,7 +11,7 @@ from .vectors import I64, SHAPE, Vectors, over_channels
 
 
 def largest(v: Vectors, pixels: list[ir.Value]) -> tuple[ir.Value, ir.Value]:
-    """The largest of ReLU of some vectors, and which it was: the first of equals; a NaN wins."""
+    """Return the largest ReLU of some vectors, and its index: the first of equals; NaN exceeds any number."""
     b = v.b
     relu = [b.select(b.fcmp_ordered("<=", x, v.zero), v.zero, x) for x in pixels]
     best, first = relu[0], v.byte(0)
@@ -38,16 +41,19 @@ def emit_relu_max_pool_2x2(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
 
 
 def emit_unpool(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
-    """Two neighbours, `pixel` bytes apart, of the map before pooling: dq where pixel `number`, or the next, won."""
+    """Write two neighbours of the map before pooling, `pixel` bytes apart: dq at the argmax, else 0.
+
+    The neighbours are pixels `number` and `number` + 1 of their window.
+    """
     v = Vectors(b, SHAPE)
     numbers = [v.splat(b.add(b.trunc(arg["number"], v.bytes.element), v.bytes.element(side))) for side in (0, 1)]
 
     def body(shift: ir.Value, mask: ir.Value | None) -> None:
         value = v.load(b.add(arg["dq"], shift), mask)
-        winner = v.load(b.add(arg["index"], b.sdiv(shift, I64(4))), mask, v.bytes)
+        argmax = v.load(b.add(arg["index"], b.sdiv(shift, I64(4))), mask, v.bytes)
         for side, number in enumerate(numbers):
             at = b.add(b.add(arg["dy"], shift), b.mul(arg["pixel"], I64(side)))
-            v.store(b.select(b.icmp_signed("==", winner, number), value, v.zero), at, mask)
+            v.store(b.select(b.icmp_signed("==", argmax, number), value, v.zero), at, mask)
 
     over_channels(v, arg["channels"], body)
 

@@ -1,7 +1,9 @@
-"""Asking for memory before it is needed: what the next block reads, and writes, comes while this one is multiplied.
+"""Prefetching: what the next block reads, and writes, comes from memory while this one is multiplied.
 
-Tiles of an image are no streams that a processor foresees, and a matrix product leaves memory idle.  Prefetch
-instructions wait for nothing, as long as they come a few at a time (what comes in one burst is better read: caches.py).
+A processor does not foresee the tiles of an image, and a matrix product leaves memory idle.  Prefetch instructions wait
+for nothing, as long as they come a few at a time (for a burst of them, reads are better: streaming.py).
+
+Written as LLVM IR, because Numba has no prefetch instruction.
 """
 
 from typing import Any
@@ -14,11 +16,11 @@ from ..compiler.jit import serial
 from .streaming import LINE
 from .vectors import I32, I64, address, ceil_div
 
-NEAR = 2  # how near to bring it, of 0 to 3: the second-level cache
+NEAR = 2  # locality, of 0 to 3: into the L2 cache
 
 
 def prefetch_line(b: ir.IRBuilder, at: ir.Value, write: bool) -> None:
-    """Ask for the line at an address: an instruction that waits for nothing and never fails."""
+    """Write a prefetch of the line at an address: an instruction that waits for nothing and never fails."""
     pointer = ir.IntType(8).as_pointer()
     kind = ir.FunctionType(ir.VoidType(), [pointer, *[I32(0).type] * 3])
     instruction = cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0")
@@ -26,7 +28,7 @@ def prefetch_line(b: ir.IRBuilder, at: ir.Value, write: bool) -> None:
 
 
 def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
-    """Fetch `bytes` bytes of each of `count` pixels, `step` bytes apart, to be read or (write = 1) to be written."""
+    """Write a loop that fetches `bytes` bytes of each of `count` pixels, `step` bytes apart, to be read or written."""
     with b.if_else(b.icmp_signed("==", arg["write"], I64(1))) as branches:
         for branch, write in zip(branches, (True, False), strict=True):
             with branch, cgutils.for_range(b, arg["count"]) as pixel:
@@ -40,7 +42,7 @@ prefetch = llvm_functions.function("prefetch", ["at", "step", "bytes", "count", 
 
 @serial
 def stream(image: Any, first: Any, last: Any, column: Any, columns: Any) -> Any:
-    """Rows first..last of a batch of images, some channels: (address, bytes from pixel to pixel, of one, pixels)."""
+    """Return rows first..last of images, some channels, as (address, bytes per step, bytes of one, pixels)."""
     row, pixel = image.shape[2], image.itemsize * image.shape[3]
     at, count = address(image) + first * row * pixel + image.itemsize * column, max(0, last - first) * row
     if columns == image.shape[3]:

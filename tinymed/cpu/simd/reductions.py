@@ -1,6 +1,7 @@
-"""The largest number and sums of a row, in vector instructions: LLVM may not reorder maxima or sums by itself.
+"""The largest number and sums of a row.
 
-Four vectors are in flight, as each waits for the last operation on it; the order depends on the length alone.
+Written as LLVM IR: LLVM may not reorder maxima or sums by itself, so it would not vectorise them.  Four vectors are in
+flight, as each waits for the last operation on it; the order depends on the length alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ Join = Callable[[ir.IRBuilder, ir.Value, ir.Value], ir.Value]
 
 
 def reduced(v: Vectors, at: Numbers, size: ir.Value, start: ir.Value, step: Step, join: Join) -> ir.Value:
-    """What step makes, beginning with start, of the numbers at some addresses, and join of the lanes."""
+    """Return what step makes, beginning with start, of the numbers at some addresses, and join of the lanes."""
     b, block = v.b, FLIGHT * v.lanes
     slots = [cgutils.alloca_once_value(b, start) for _ in range(FLIGHT)]
     blocks = b.sdiv(size, I64(block))
@@ -46,17 +47,17 @@ def reduced(v: Vectors, at: Numbers, size: ir.Value, start: ir.Value, step: Step
 
 
 def larger(b: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
-    """x, or y where that is larger; a NaN is passed by."""
+    """Return x, or y where that is larger; a NaN is passed over."""
     return b.select(b.fcmp_ordered(">", y, x), y, x)
 
 
 def plus(b: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
-    """x + y, where y may be narrower."""
+    """Return x + y, where y may be narrower."""
     return b.fadd(x, y if y.type == x.type else b.fpext(y, x.type))
 
 
 def maximum(v: Vectors, args: Numbers) -> ir.Value:
-    """Of the numbers at args[0], args[1] of them."""
+    """Return the largest of the args[1] numbers at args[0]."""
     lowest = ir.Constant(v.vector, [float("-inf")] * v.lanes)
 
     def step(v: Vectors, best: ir.Value, x: Numbers, mask: ir.Value | None) -> ir.Value:
@@ -66,13 +67,13 @@ def maximum(v: Vectors, args: Numbers) -> ir.Value:
 
 
 def float64_sum(v: Vectors, args: Numbers) -> ir.Value:
-    """Of the numbers at args[0], args[1] of them, in float64."""
+    """Return the float64 sum of the args[1] numbers at args[0]."""
     zero = ir.Constant(ir.VectorType(ir.DoubleType(), v.lanes), None)
     return reduced(v, args[:1], args[1], zero, lambda v, s, x, _: plus(v.b, s, x[0]), plus)
 
 
 def product_sum(v: Vectors, args: Numbers) -> ir.Value:
-    """Of x (y - shift), x at args[0], y at args[1], args[2] of them: float32 products, a float64 sum."""
+    """Return the sum of x (y - shift), args[2] of x at args[0], y at args[1]: float32 products, a float64 sum."""
     zero, shift = ir.Constant(ir.VectorType(ir.DoubleType(), v.lanes), None), v.splat(args[3])
 
     def step(v: Vectors, total: ir.Value, x: Numbers, mask: ir.Value | None) -> ir.Value:
@@ -83,22 +84,22 @@ def product_sum(v: Vectors, args: Numbers) -> ir.Value:
 
 
 def typed(write: Callable[[Vectors, Numbers], ir.Value], result: Any) -> Any:
-    """What Numba asks of an intrinsic: its type, and the function that writes it into a kernel."""
+    """Return what Numba asks of an intrinsic: its type, and the function that writes it into a kernel."""
     return result, lambda context, b, signature, args: write(Vectors(b, SHAPE), args)
 
 
 def type_maximum(_: Any, at: Any, size: Any) -> Any:
-    """maximum_at(address, size): the largest of some float32 numbers, as float32."""
+    """Declare maximum_at(address, size): the largest of some float32 numbers, as float32."""
     return typed(maximum, types.float32(at, size))
 
 
 def type_sum(_: Any, at: Any, size: Any) -> Any:
-    """sum_at(address, size): their sum, as float64."""
+    """Declare sum_at(address, size): their sum, as float64."""
     return typed(float64_sum, types.float64(at, size))
 
 
 def type_product_sum(_: Any, x: Any, y: Any, size: Any, shift: Any) -> Any:
-    """product_sum_at(address, address, size, shift): the sum of x (y - shift), as float64."""
+    """Declare product_sum_at(address, address, size, shift): the sum of x (y - shift), as float64."""
     return typed(product_sum, types.float64(x, y, size, shift))
 
 
@@ -109,17 +110,17 @@ product_sum_at: Any = intrinsic(type_product_sum)
 
 @serial
 def row_max(x: Any) -> Any:
-    """The maximum of a dense row of float32; -inf of none."""
+    """Return the maximum of a dense row of float32; -inf of none."""
     return maximum_at(address(x), x.size)
 
 
 @serial
 def row_sum(x: Any) -> Any:
-    """The sum of a dense row of float32, in float64."""
+    """Return the sum of a dense row of float32, in float64."""
     return sum_at(address(x), x.size)
 
 
 @serial
 def row_product_sum(x: Any, y: Any, shift: Any) -> Any:
-    """The sum of x (y - shift) of dense rows of float32, in float64."""
+    """Return the sum of x (y - shift) of dense rows of float32, in float64."""
     return product_sum_at(address(x), address(y), x.size, np.float32(shift))

@@ -1,8 +1,10 @@
-"""Where memory, not arithmetic, keeps a loop waiting: reading ahead of it, and writing past the caches.
+"""Reading ahead and non-temporal (streaming) stores for memory-bound loops.
 
-A core that reads what it multiplies from memory waits for it, prefetchers or not; what is fetched into the second-level
-cache beforehand, a block at a time, arrives at the memory's full speed.  A line that is written whole past the caches
+A core that reads what it multiplies from memory waits for it, prefetchers or not; what is read into the L2 cache
+beforehand, a block at a time, arrives at the memory's full speed.  A line that is written whole by non-temporal stores
 need not be read first.
+
+Written as LLVM IR, because LLVM would leave out reads whose results nobody uses, and Numba has no store fence.
 """
 
 from typing import Any
@@ -14,12 +16,12 @@ from ..compiler import llvm_functions
 from ..compiler.jit import serial
 from .vectors import I64, LANES, SHAPE, Vectors, address
 
-CACHE_BYTES = 1 << 22  # bytes of an array that is no longer in a cache when it is read again
+CACHE_BYTES = 1 << 22  # bytes from which an array is no longer in a cache when it is read again
 LINE = 64  # bytes
 
 
 def emit_read_ahead(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
-    """Read a vector of every line; their sum is stored, or the reading would be left out."""
+    """Write a loop that reads a vector of every line and stores their sum, or LLVM would leave the reads out."""
     v = Vectors(b, SHAPE)
     total = cgutils.alloca_once_value(b, v.zero)
     with cgutils.for_range(b, b.sdiv(arg["size"], I64(LINE))) as line:
@@ -37,11 +39,11 @@ store_fence = llvm_functions.function(
 
 @serial
 def exceeds_cache(y: Any) -> Any:
-    """Whether an array is worth writing past the caches."""
+    """Return whether an array is too large for the caches, so that non-temporal stores pay."""
     return 4 * y.size >= CACHE_BYTES
 
 
 @serial
 def whole_vectors(y: Any, columns: Any) -> Any:
-    """Whether rows of `columns` numbers of an array lie on whole vectors."""
+    """Return whether rows of `columns` numbers of an array lie on whole vectors."""
     return columns % LANES == 0 and address(y) % (4 * LANES) == 0

@@ -22,7 +22,7 @@ from ..compiler import llvm_functions
 from ..compiler.jit import serial
 from .vectors import F32, I64, LANES, SHAPE, TILE_COLUMNS, TILE_ROWS, Shape, Vectors, address
 
-ZERO, ACCUMULATE = 0, 1  # values of `start` that are no address: begin with zeros, begin with what y holds
+ZERO, ACCUMULATE = 0, 1  # values of `start` that are not an address: begin with zeros, or with what y holds
 
 
 class Emitter(Vectors):
@@ -37,7 +37,7 @@ class Emitter(Vectors):
         self.tail = self.below(arg["tail"])
 
     def nth(self, address: ir.Value, n: int) -> tuple[ir.Value, ir.Value | None]:
-        """Address and mask of the n-th vector of columns: of the last one only the valid lanes count."""
+        """Return address and mask of the n-th vector of columns: of the last one only the valid lanes count."""
         part = n == self.shape.vectors - 1 and not self.shape.whole
         return self.b.add(address, I64(4 * self.lanes * n)), self.tail if part else None
 
@@ -62,7 +62,7 @@ class Emitter(Vectors):
                         self.b.store(bias[n], self.acc[m, n])
 
     def accumulate(self, x: list[ir.Value]) -> None:
-        """The three loops; the innermost body is rows * vectors fused multiply-adds."""
+        """Write the three loops; the innermost body is rows * vectors fused multiply-adds."""
         b, arg = self.b, self.arg
         offset, w = cgutils.alloca_once(b, I64), cgutils.alloca_once(b, I64)
         with cgutils.for_range(b, arg["I"]) as outer, cgutils.for_range(b, arg["J"]) as middle:
@@ -84,7 +84,10 @@ class Emitter(Vectors):
                 self.b.store(total, self.acc[m, n])
 
     def emit(self) -> None:
-        """Every row is read before any is written, so a table may name a row twice: it gets the same value twice."""
+        """Write the tile.
+
+        Every row is read before any is written, so a table may name a row twice: it gets the same value twice.
+        """
         x, y = self.row_addresses("xtab", "x"), self.row_addresses("ytab", "y")
         self.begin(y)
         self.accumulate(x)
@@ -100,7 +103,7 @@ PARAMETERS = ["xtab", "x", "ytab", "y", "w", "start", "tail", "I", "J", "L", "xi
 
 
 def emitter(shape: Shape) -> Callable[[ir.IRBuilder, dict[str, ir.Value]], None]:
-    """What writes a function that runs one tile of this shape; its last vector has `tail` columns."""
+    """Return the writer of a function that runs one tile of this shape; its last vector has `tail` columns."""
     return lambda builder, arguments: Emitter(builder, shape, arguments).emit()
 
 
@@ -108,18 +111,18 @@ TALL = 9 if LANES == 16 else TILE_ROWS  # rows of the tile for the weights of a 
 
 
 def tile_of(name: str, **kind: Any) -> Any:
-    """The function that runs one kind of tile."""
+    """Declare the function that runs one kind of tile."""
     return llvm_functions.function(name, PARAMETERS, emitter(replace(SHAPE, **kind)))
 
 
 def by_width(name: str, **kind: Any) -> Any:
-    """tile(): the variant for the number of columns."""
+    """Return tile(), which picks the variant for the number of columns."""
     whole = tile_of(name, whole=True, **kind)
     wide, narrow = tile_of(f"{name}_wide", **kind), tile_of(f"{name}_narrow", vectors=1, **kind)
 
     @serial
     def tile(xtab: Any, x: Any, ytab: Any, y: Any, w: Any, start: Any, columns: Any, loops: Any) -> None:
-        """One tile of TILE_ROWS rows and 1 <= columns <= TILE_COLUMNS; loops = (I, J, L, xi, xj, xl, wi, wj, wl)."""
+        """Run one tile of 1 <= columns <= TILE_COLUMNS; loops = (I, J, L, xi, xj, xl, wi, wj, wl)."""
         i, j, l, xi, xj, xl, wi, wj, wl = merge_loops(loops)
         if columns == TILE_COLUMNS:
             whole(xtab, x, ytab, y, w, start, LANES, i, j, l, xi, xj, xl, wi, wj, wl)
@@ -133,7 +136,7 @@ def by_width(name: str, **kind: Any) -> Any:
 
 @serial
 def merge_loops(loops: Any) -> Any:
-    """Two loops that together walk one straight line are run as one: long inner loops are fast loops."""
+    """Return loops in which two that together walk one straight line are one: long inner loops are fast loops."""
     i, j, l, xi, xj, xl, wi, wj, wl = loops
     if xi == j * xj and wi == j * wj:
         i, j = 1, i * j
@@ -148,7 +151,7 @@ nontemporal_whole = tile_of("nontemporal_tile", whole=True, nontemporal=True)
 
 @serial
 def nontemporal_tile(xtab: Any, x: Any, ytab: Any, y: Any, w: Any, start: Any, columns: Any, loops: Any) -> None:
-    """A tile of TILE_COLUMNS columns that is written past the caches."""
+    """Run a tile of TILE_COLUMNS columns whose results bypass the caches."""
     i, j, l, xi, xj, xl, wi, wj, wl = merge_loops(loops)
     nontemporal_whole(xtab, x, ytab, y, w, start, LANES, i, j, l, xi, xj, xl, wi, wj, wl)
 
@@ -157,7 +160,7 @@ tall_tile = by_width("tall_tile", rows=TALL)
 
 
 def make_sweep(tile: Any, height: int) -> Any:
-    """sweep(): a block of rows times panels of columns, by a kind of tile that has `height` rows."""
+    """Return sweep(): a block of rows times panels of columns, by a kind of tile that has `height` rows."""
 
     @serial
     def sweep(
@@ -173,9 +176,10 @@ def make_sweep(tile: Any, height: int) -> Any:
         last: Any,
         loops: Any,
     ) -> None:
-        """Panels first..last of TILE_COLUMNS columns, `panel` bytes apart in w, times all tiles of a block of rows.
+        """Multiply all tiles of a block of rows by panels first..last of TILE_COLUMNS columns.
 
-        tables: an int64 array [2][>= tiles * height] with the rows' offsets from x and from y.
+        panel: bytes from panel to panel in w;  tables: an int64 array [2][>= tiles * height] with the rows' offsets
+        from x and from y.
         """
         xtab, ytab = address(tables[0]), address(tables[1])
         for t in range(tiles):

@@ -1,6 +1,7 @@
-"""Transposing a matrix in registers: LANES x LANES numbers at a time, for images, and for packing and turning filters.
+"""Transposing a matrix in registers: LANES x LANES numbers at a time, for images, and for packing and flipping filters.
 
-A loop that copies number by number takes several cycles for each; the network of shuffles below takes a quarter of one.
+Written as LLVM IR: Numba's loop that copies number by number takes several cycles for each; the network of shuffles
+below takes a quarter of one.
 """
 
 from typing import Any
@@ -23,7 +24,7 @@ def exchange(builder: ir.IRBuilder, v: list[ir.Value], h: int) -> None:
 
 
 def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
-    """y[j][i] = x[i][j] for i < rows, j < columns, at most LANES; row, column: bytes between rows of x and of y."""
+    """Write y[j][i] = x[i][j] for i < rows, j < columns, at most LANES; row, column: bytes per row of x and of y."""
     vectors, v = Vectors(b, SHAPE), []
     wide, high = vectors.below(arg["columns"]), vectors.below(arg["rows"])
     for i in range(LANES):

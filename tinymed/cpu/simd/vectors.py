@@ -1,4 +1,4 @@
-"""simd/vectors."""
+"""Writing vector instructions: the processor's vectors, loads and stores with masks, and addresses of arrays."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ class Shape:
     """Size of the register tile: `rows` x (`vectors` of `lanes` floats).
 
     fma: the processor fuses multiply and add.  channelwise: column n reads its own x, x[... + 4*n], instead of one for
-    all columns: a matrix times a vector.  whole: there are as many columns as the tile has, and no masks.  far: y is
-    written past the caches; its rows lie on whole vectors.
+    all columns: a matrix times a vector.  whole: there are as many columns as the tile has, and no masks.  nontemporal:
+    y bypasses the caches; its rows lie on whole vectors.
     """
 
     rows: int
@@ -34,7 +34,7 @@ class Shape:
 
 
 def host_shape() -> Shape:
-    """The tile that fills this processor's vector registers: accumulators, a row of w, one broadcast x.
+    """Return the tile that fills this processor's vector registers: accumulators, a row of w, one broadcast x.
 
     AVX-512 has 32 registers of 16 floats (16 + 2 + 1 used), AVX2 16 of 8 (12 + 2 + 1), SSE 16 of 4 and NEON 32 of 4.
     """
@@ -63,23 +63,23 @@ class Vectors:
         return self.b.call(cgutils.get_or_insert_function(self.b.module, kind, name), args)
 
     def splat(self, value: ir.Value, lanes: int = 0) -> ir.Value:
-        """A vector with `value` in every lane, as many as a register has or `lanes` (one broadcast instruction)."""
+        """Return a vector with `value` in every lane, as many as a register has or `lanes`: one instruction."""
         lanes = lanes or self.lanes
         undefined = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
         lane0 = self.b.insert_element(undefined, value, I32(0))
         return self.b.shuffle_vector(lane0, undefined, ir.Constant(ir.VectorType(I32, lanes), None))
 
     def byte(self, value: int) -> ir.Value:
-        """A vector of bytes with `value` in every lane."""
+        """Return a vector of bytes with `value` in every lane."""
         return ir.Constant(self.bytes, [value] * self.lanes)
 
     def below(self, count: ir.Value) -> ir.Value:
-        """The mask of the first `count` lanes."""
+        """Return the mask of the first `count` lanes."""
         every = ir.Constant(ir.VectorType(I64, self.lanes), list(range(self.lanes)))
         return self.b.icmp_signed("<", every, self.splat(count))
 
     def load(self, address: ir.Value, mask: ir.Value | None = None, kind: ir.Type | None = None) -> ir.Value:
-        """The vector at `address`, of floats or of `kind`; with a mask its lanes only, the rest 0, touching no more."""
+        """Return the vector at `address`, of floats or of `kind`; lanes outside a mask are 0 and not touched."""
         kind = kind or self.vector
         pointer = self.b.inttoptr(address, kind.as_pointer())
         if mask is None:
@@ -99,17 +99,17 @@ class Vectors:
             self.call(name, ir.VoidType(), value, pointer, I32(self.size(kind)), mask)
 
     def store_nontemporal(self, value: ir.Value, address: ir.Value) -> None:
-        """Store a vector past the caches; the address is a multiple of its size."""
+        """Store a vector, bypassing the caches; the address is a multiple of its size."""
         instruction = self.b.store(value, self.b.inttoptr(address, value.type.as_pointer()))
         instruction.align = self.lanes * self.size(value.type)
         instruction.set_metadata("nontemporal", self.b.module.add_metadata([I32(1)]))
 
     def size(self, kind: ir.Type) -> int:
-        """Bytes of an element."""
+        """Return the bytes of an element."""
         return 4 if kind == self.vector else 1
 
     def suffix(self, kind: ir.Type) -> str:
-        """How LLVM's intrinsics name a vector."""
+        """Return how LLVM's intrinsics name a vector."""
         return f"v{self.lanes}{'f32' if kind == self.vector else 'i8'}"
 
     def multiply_add(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
@@ -119,7 +119,7 @@ class Vectors:
 
 
 def over_channels(v: Vectors, channels: ir.Value, body: Callable[[ir.Value, ir.Value | None], None]) -> None:
-    """body(bytes from the first channel, mask of the valid lanes or None) for each vector of channels."""
+    """Call body(bytes from the first channel, mask of the valid lanes or None) for each vector of channels."""
     b = v.b
     with cgutils.for_range(b, b.sdiv(b.add(channels, I64(v.lanes - 1)), I64(v.lanes))) as loop:
         done = b.mul(loop.index, I64(v.lanes))
@@ -137,7 +137,7 @@ TILE_ROWS, LANES, TILE_COLUMNS = SHAPE.rows, SHAPE.lanes, SHAPE.vectors * SHAPE.
 
 
 def emit_address(_: Any, a: Any) -> Any:
-    """The type of an array's address, and what writes it into a function."""
+    """Return the type of an array's address, and what writes it into a function."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.ptrtoint(context.make_array(signature.args[0])(context, builder, args[0]).data, I64)
@@ -150,5 +150,5 @@ address: Any = intrinsic(emit_address)  # address(a): of an array's first elemen
 
 @serial
 def ceil_div(a: Any, b: Any) -> Any:
-    """a / b rounded up."""
+    """Return a / b rounded up."""
     return -(-a // b)

@@ -1,6 +1,7 @@
-"""The matrix products of Winograd's convolution: those of microkernel.py, for rows that are evenly spaced.
+"""The matrix products of Winograd's convolution: those of tile.py, for rows that are evenly spaced.
 
-Without tables of rows a tile begins sooner, and each turn of the loop asks for a little of what comes next.
+Without tables of rows a tile begins sooner, and each step of the loop prefetches a little of what comes next.  Written
+as LLVM IR for the same reason as the tile: LLVM does not find the blocking in registers.
 """
 
 from dataclasses import replace
@@ -32,7 +33,7 @@ class Product(Emitter):
         self.rows = Steps(b, arg["row"], shape.rows)
 
     def step_once(self) -> None:
-        """rows * vectors fused multiply-adds, and half a line of what comes next."""
+        """Write rows * vectors fused multiply-adds, and prefetches of half a line of what comes next."""
         b, x, w, ahead = self.b, *(self.b.load(at) for at in (self.x, self.w, self.ahead))
         self.body([self.rows.at(x, m) for m in range(self.shape.rows)], w)
         for name in ("next_x", "next_w", "next_y"):
@@ -58,7 +59,7 @@ class Product(Emitter):
 
 
 def emitter(shape: Shape) -> llvm_functions.Emit:
-    """What writes the product of this shape."""
+    """Return the writer of the product of this shape."""
     return lambda builder, arguments: Product(builder, shape, arguments).emit()
 
 
@@ -83,7 +84,7 @@ def product(
     next_w: Any,
     next_y: Any,
 ) -> None:
-    """`groups` tiles of TILE_ROWS rows and 1 <= columns <= TILE_COLUMNS: see Product.  next: what is fetched."""
+    """Run `groups` tiles of TILE_ROWS rows and 1 <= columns <= TILE_COLUMNS: see Product.  next: what is fetched."""
     if columns == TILE_COLUMNS:
         whole(x, row, step, w, y, start, LANES, count, groups, next_x, next_w, next_y)
     elif columns > LANES:

@@ -1,9 +1,13 @@
 """The transforms of Winograd's convolution: matrices from their points, and the code that applies them to vectors.
 
-F(m, 3) gets m outputs of a 3-tap filter from m + 2 products: seen as polynomials, signal and filter are evaluated at
-m + 1 points and at infinity, multiplied there, and the product is interpolated (Toom 1963, Cook 1966, Winograd 1980;
-for CNNs Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", 2016).  In two dimensions
-F(m x m, 3 x 3) is  y = A^T [ (G w G^T) * (B^T x B) ] A  with an elementwise product of (m + 2)^2 numbers.
+F(m, 3) gets m outputs of a 3-tap filter from m + 2 products: seen as polynomials, signal and filter are evaluated at m
++ 1 points and at infinity, multiplied there, and the product is interpolated (Toom 1963, Cook 1966, Winograd 1980; for
+CNNs Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", 2016).  In two dimensions F(m x m, 3 x 3) is  y
+= A^T [ (G w G^T) * (B^T x B) ] A  with an elementwise product of (m + 2)^2 numbers.
+
+Written as LLVM IR: the sums that pairs of rows have in common, and 36 vectors that stay in registers, are not found by
+LLVM.  The code below the matrices is for writers of kernels: `Steps` and `opaque` keep LLVM's register allocator from
+spilling addresses.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,8 +37,10 @@ class Matrices(NamedTuple):
 
 
 def winograd_matrices(points: Sequence[int], taps: int = 3) -> Matrices:
-    """Of F(m, taps) from m + taps - 2 points:  A^T[i][j] = p_j^i,  G[j][k] = p_j^k / prod_{l != j} (p_j - p_l), and row
-    j of B^T holds the coefficients of prod_{l != j} (x - p_l).  At infinity only the highest power counts.
+    """Return the matrices of F(m, taps) from m + taps - 2 points.
+
+    A^T[i][j] = p_j^i,  G[j][k] = p_j^k / prod_{l != j} (p_j - p_l), and row j of B^T holds the coefficients of prod_{l
+    != j} (x - p_l).  At infinity only the highest power counts.
     """
     p, n = [Fraction(v) for v in points], len(points) + 1
     outputs = n + 1 - taps
@@ -47,7 +53,7 @@ def winograd_matrices(points: Sequence[int], taps: int = 3) -> Matrices:
 
 
 def product(roots: Sequence[Fraction]) -> list[Fraction]:
-    """Coefficients of the product of (x - root), from the constant upwards."""
+    """Return the coefficients of the product of (x - root), from the constant upwards."""
     c = [Fraction(1)]
     for root in roots:
         c = [a - root * b for a, b in zip([Fraction(0), *c], [*c, Fraction(0)], strict=True)]
@@ -55,7 +61,7 @@ def product(roots: Sequence[Fraction]) -> list[Fraction]:
 
 
 def value(coefficients: Sequence[Fraction], x: Fraction) -> Fraction:
-    """The polynomial's value at x."""
+    """Return the polynomial's value at x."""
     return sum((c * x**k for k, c in enumerate(coefficients)), Fraction(0))
 
 
@@ -63,7 +69,7 @@ MATRICES = {m: winograd_matrices(points) for m, points in POINTS.items()}
 
 
 def transposed(matrix: Matrix) -> Matrix:
-    """Rows as columns."""
+    """Return a matrix with its rows as columns."""
     return [list(column) for column in zip(*matrix, strict=True)]
 
 
@@ -93,14 +99,14 @@ class Sums:
         return self.v.multiply_add(x, self.constant(factor), total)
 
     def sum(self, terms: Terms) -> tuple[Fraction, ir.Value]:
-        """(factor, vector) of a sum, its smallest factor taken out."""
+        """Return (factor, vector) of a sum, its smallest factor taken out."""
         (factor, total), *rest = sorted(terms, key=lambda t: abs(t[0]))
         for f, x in rest:
             total = self.plus(total, f / factor, x)
         return factor, total
 
     def apply(self, matrix: Matrix, x: list[ir.Value]) -> list[ir.Value]:
-        """matrix times x."""
+        """Return matrix times x."""
         columns, terms = transposed(matrix), [[] for _ in matrix]  # type: list[list[Fraction]], list[Terms]
         pair = mirrors(columns)
         for j, column in enumerate(columns):
@@ -115,7 +121,7 @@ class Sums:
         return self.rows(matrix, terms, mirrors(matrix) if not pair else {})
 
     def rows(self, matrix: Matrix, terms: list[Terms], pair: dict[int, int]) -> list[ir.Value]:
-        """The sum of each row's terms; of a mirrored pair of rows, (same + opposite) and (same - opposite)."""
+        """Return the sum of each row's terms; of a mirrored pair of rows, (same + opposite) and (same - opposite)."""
         y: dict[int, ir.Value] = {}
         for i, row in enumerate(matrix):
             if i not in pair:
@@ -129,7 +135,7 @@ class Sums:
 
 
 def mirrors(rows: Matrix) -> dict[int, int]:
-    """Pairs of rows, both ways, that differ in nothing but some signs, and agree in others."""
+    """Return pairs of rows, both ways, that differ in nothing but some signs, and agree in others."""
     pair: dict[int, int] = {}
     for i, row in enumerate(rows):
         for j in range(i):
@@ -146,14 +152,15 @@ PARAMETERS = ["image", "h", "w", "pixel", "outside", "i", "j", "planes", "plane"
 def emitter(
     matrix: Matrix, gather: bool, parity: int | None = None, shape: Shape = SHAPE, nontemporal: bool = False
 ) -> llvm_functions.Emit:
-    """What writes y = matrix x matrix^T for a square of pixels x, for all channels.
+    """Return the writer of y = matrix x matrix^T for a square of pixels x, for all channels.
 
     One side is the square of pixels whose first is (i, j) in an image of h x w, `pixel` bytes apart.  Read, pixels that
     are not in the image are zeros, of which a row of the square lies at `outside`; written, they are left out.  The
-    other side is planes: number q of the square at planes + q * plane.  gather: from pixels to planes, else back.
-    A pixel has `channels` floats; planes have room for whole vectors.
-    With a parity the image is one of pooled pixels: see Windows.
-    far: planes are written past the caches; they lie on whole vectors.
+    other side is planes: number q of the square at planes + q * plane.  gather: from pixels to planes, else back.  A
+    pixel has `channels` floats; planes have room for whole vectors.
+
+    With a parity the image is one of pooled pixels: see Windows.  nontemporal: planes bypass the caches; they lie on
+    whole vectors.
     """
 
     def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
@@ -173,7 +180,7 @@ def emitter(
 
 
 def square(sums: "Sums", matrix: Matrix, gather: bool, image: "Pixels", planes: "Planes") -> None:
-    """One vector of channels: each row of pixels is touched once, and so is each column of planes."""
+    """Write one vector of channels: each row of pixels is touched once, and so is each column of planes."""
     rows, columns = len(matrix), len(matrix[0])
     if gather:
         lines = [sums.apply(matrix, image.read(r)) for r in range(columns)]
@@ -186,7 +193,10 @@ def square(sums: "Sums", matrix: Matrix, gather: bool, image: "Pixels", planes: 
 
 
 def over_vectors(v: Vectors, channels: ir.Value, inside: ir.Value, body: Body) -> None:
-    """body(bytes from the first channel, mask) for each vector of channels; no mask: whole, and of a square inside."""
+    """Call body(bytes from the first channel, mask) for each vector of channels.
+
+    There is no mask for a whole vector of a square inside the image.
+    """
     b = v.b
     with cgutils.for_range(b, b.sdiv(b.add(channels, I64(v.lanes - 1)), I64(v.lanes))) as loop:
         done = b.mul(loop.index, I64(v.lanes))
@@ -210,7 +220,7 @@ class Steps:
         self.odd = {n: b.mul(distance, I64(n)) for n in range(1, count, 2)}
 
     def begin(self) -> None:
-        """At the start of a turn of the loop."""
+        """Start a step of the loop."""
         self.here = {n: opaque(self.b, distance) for n, distance in self.odd.items()}
 
     def at(self, start: ir.Value, n: int) -> ir.Value:
@@ -221,7 +231,10 @@ class Steps:
 
 
 def opaque(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
-    """x, of which LLVM knows nothing (an empty line of assembly): what is computed from it stays where it is."""
+    """Return x as a value that LLVM knows nothing about, so that it does not move what is computed from it.
+
+    It passes through an empty line of assembly.
+    """
     return b.asm(ir.FunctionType(I64, [I64]), "", "=r,0", [x], False)
 
 
@@ -234,12 +247,12 @@ class Planes:
         self.steps = Steps(v.b, v.b.mul(arg["plane"], I64(n)), n)
 
     def begin(self, shift: ir.Value) -> None:
-        """From here on, channels from `shift` bytes on."""
+        """Take channels from `shift` bytes on."""
         self.steps.begin()
         self.next = self.b.add(self.arg["planes"], shift)
 
     def column(self, s: int) -> list[ir.Value]:
-        """Addresses of column s; columns come in order."""
+        """Return the addresses of column s; columns come in order."""
         start = self.next = opaque(self.b, self.b.add(self.next, self.arg["plane"]) if s else self.next)
         return [self.steps.at(start, r) for r in range(self.n)]
 
@@ -266,28 +279,28 @@ class Pixels:
         self.steps = Steps(b, arg["pixel"], size)
 
     def begin(self, shift: ir.Value, mask: ir.Value | None) -> None:
-        """From here on, channels from `shift` bytes on."""
+        """Take channels from `shift` bytes on."""
         self.shift, self.border, self.next = shift, mask is not None, self.b.add(self.first, shift)
         self.masks = [mask and self.b.and_(mask, self.v.splat(valid)) for valid in self.columns]
         self.steps.begin()
 
     def start(self, r: int) -> ir.Value:
-        """Offset of the first pixel of row r; rows come in order."""
+        """Return the offset of the first pixel of row r; rows come in order."""
         self.next = opaque(self.b, self.b.add(self.next, self.row) if r else self.next)
         return self.next
 
     def source(self, image: str, r: int, offset: ir.Value, shift: ir.Value) -> ir.Value:
-        """Address of the first pixel of row r to read; `outside` where there is no such row."""
+        """Return the address of the first pixel of row r to read; `outside` where there is no such row."""
         b, at = self.b, self.b.add(self.arg[image], offset)
         return b.select(self.rows[r], at, b.add(self.arg["outside"], shift)) if self.border else at
 
     def read(self, r: int) -> list[ir.Value]:
-        """Row r of the square."""
+        """Return row r of the square."""
         at = self.source("image", r, self.start(r), self.shift)
         return [self.v.load(self.steps.at(at, s), mask) for s, mask in enumerate(self.masks)]
 
     def write(self, r: int, y: list[ir.Value]) -> None:
-        """Row r of the square, if the image has it."""
+        """Write row r of the square, if the image has it."""
         at = self.b.add(self.arg["image"], self.start(r))
         with self.b.if_then(self.rows[r]) if self.border else nullcontext():
             for s, (value, mask) in enumerate(zip(y, self.masks, strict=True)):
@@ -295,11 +308,11 @@ class Pixels:
 
 
 class Windows(Pixels):
-    """The same square where the image holds, for each 2 x 2 window, a pooled value and which pixel won (a byte).
+    """The same square where the image holds, for each 2 x 2 window, a pooled value and its argmax (a byte).
 
     (i, j) is the first window and h x w the size in windows; the square begins at pixel `parity`, 0 or 1, of it, down
-    and across.  Read, a pixel is the pooled value if it won and 0 else: the gradient before max-pooling.  Written, the
-    four pixels of a window become the largest of their ReLU and its place.
+    and across.  Read, a pixel is the pooled value if it is the argmax and 0 else: the gradient before max-pooling.
+    Written, the four pixels of a window become the largest of their ReLU and its argmax.
     """
 
     def __init__(self, v: Vectors, arg: dict[str, ir.Value], size: int, parity: int) -> None:
@@ -318,20 +331,20 @@ class Windows(Pixels):
         if down != self.seen:
             self.seen, offset = down, self.start(down)
             value = self.source("image", down, offset, self.shift)
-            winner = self.source("index", down, self.b.ashr(offset, I64(2)), self.b.ashr(self.shift, I64(2)))
+            argmax = self.source("index", down, self.b.ashr(offset, I64(2)), self.b.ashr(self.shift, I64(2)))
             self.pairs = [
                 (
                     self.v.load(self.steps.at(value, s), mask),
-                    self.v.load(self.quarter.at(winner, s), mask, self.v.bytes),
+                    self.v.load(self.quarter.at(argmax, s), mask, self.v.bytes),
                 )
                 for s, mask in enumerate(self.masks)
             ]
         pixels = []
         for s in range(self.size):
             across, right = divmod(s + self.parity, 2)
-            value, winner = self.pairs[across]
-            won = self.b.icmp_signed("==", winner, self.v.byte(2 * below + right))
-            pixels.append(self.b.select(won, value, self.v.zero))
+            value, argmax = self.pairs[across]
+            chosen = self.b.icmp_signed("==", argmax, self.v.byte(2 * below + right))
+            pixels.append(self.b.select(chosen, value, self.v.zero))
         return pixels
 
     def write(self, r: int, y: list[ir.Value]) -> None:
@@ -339,20 +352,20 @@ class Windows(Pixels):
             self.above = y
             return
         offset = self.start(r // 2)
-        value, winner = (
+        value, argmax = (
             self.b.add(self.arg[name], at) for name, at in (("image", offset), ("index", self.b.ashr(offset, I64(2))))
         )
         with self.b.if_then(self.rows[r // 2]) if self.border else nullcontext():
             for s, mask in enumerate(self.masks):
                 best, first = largest(self.v, [*self.above[2 * s : 2 * s + 2], *y[2 * s : 2 * s + 2]])
                 self.v.store(best, self.steps.at(value, s), mask)
-                self.v.store(first, self.quarter.at(winner, s), mask)
+                self.v.store(first, self.quarter.at(argmax, s), mask)
 
 
 def transform(name: str, matrix: Matrix, gather: bool, parity: int | None = None, nontemporal: bool = False) -> Any:
-    """The function name(image, h, w, pixel, outside, i, j, planes, plane, channels) for Numba code.
+    """Declare the function name(image, h, w, pixel, outside, i, j, planes, plane, channels) for Numba code.
 
-    With a parity it takes, last, the address of the winners of `image`.
+    With a parity it takes, last, the address of the argmax of `image`.
     """
     parameters = PARAMETERS if parity is None else [*PARAMETERS, "index"]
     return llvm_functions.function(name, parameters, emitter(matrix, gather, parity, nontemporal=nontemporal))
