@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from datasets import shared_data
-from derived import DIFFERENTIABLE, has_empty, sample
+from derived import DIFFERENTIABLE, OPS, has_empty, sample, tolerance
 
 import tinymed
 from tinymed import check, dispatch, models, optim
@@ -311,28 +311,53 @@ def test_numba_asks_for_loops_only_where_it_has_nothing_and_the_call_is_large(rn
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False"]
-    k, x = dispatch.table("numba"), rng.normal(size=(300, 300)).astype(np.float32)
+    k, x, y = backend.table("numba"), *rng.normal(size=(2, 300, 300)).astype(np.float32)
     seen = []
 
     class Kernels(dispatch.Observer):
         def after(self, dispatcher, kernel, args, outs):
             seen.append((dispatcher.name, kernel.backend))
 
-    before = k.hardsigmoid_forward.fallback
-    with dispatch.observing(Kernels()):
-        y = k.hardsigmoid_forward(x)
-        k.hardsigmoid_forward(x.astype(np.float64))  # digits are the reference's to keep
+    before = k.hardsigmoid_backward.fallback
+    with backend.observing(Kernels()):
+        dx = k.hardsigmoid_backward(x, y)
+        k.hardsigmoid_backward(x.astype(np.float64), y)  # digits are the reference's to keep
         k.relu_forward(x.astype(np.float64))
-    assert seen == [("hardsigmoid_forward", LOOPS), ("hardsigmoid_forward", REFERENCE), ("relu_forward", REFERENCE)]
-    assert k.hardsigmoid_forward.fallback == before + 2
-    assert np.allclose(y, np.clip(x + 3, 0, 6) / 6, atol=1e-6)
+    served = ("hardsigmoid_backward", LOOPS), ("hardsigmoid_backward", REFERENCE), ("relu_forward", REFERENCE)
+    assert seen == [*served]
+    assert k.hardsigmoid_backward.fallback == before + 2
+    assert np.allclose(dx, np.where((y > 0) & (y < 1), x / 6, 0), atol=1e-6)
 
 
-def stand_ins():
-    """The kernels that a loop serves on numba, with arguments that are large enough."""
-    k = dispatch.table(LOOPS)
-    public = [x for (where, n), x in dispatch.implementations.items() if where == LOOPS and x.worth]
-    return sorted({x.name for x in public}), k
+@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=lambda op: op.__name__)
+def test_a_nan_in_any_argument_comes_out(op, loops):
+    """Padding included: 0 times NaN is NaN."""
+    for seed in range(3):
+        args = sample(op, seed)
+        for i, a in enumerate(args):
+            if isinstance(a, np.ndarray) and a.dtype.kind == "f" and a.size:
+                broken = a.copy()
+                broken.reshape(-1)[a.size // 2] = np.nan
+                given = (*args[:i], broken, *args[i + 1 :])
+                ours = check.results(op.apply, given, np.float32)
+                with backend.use_backend("numpy"):
+                    true = check.results(op.apply, given, np.float32)
+                for a, b in zip((*ours[0], *ours[1]), (*true[0], *true[1]), strict=True):
+                    if b is not None and b.dtype.kind == "f":
+                        assert np.array_equal(np.isnan(a), np.isnan(b)), f"sample {seed}, NaN in argument {i}"
+
+
+@pytest.mark.full
+def test_loops_compile_for_several_threads(loops, monkeypatch):
+    """What large arrays run: minutes of compiling.  A thread's index is unsigned, and mixes badly."""
+    monkeypatch.setattr(backend, "SMALL", 0)
+    loops.forget()
+    for op in OPS:
+        args = sample(op, 0)
+        with backend.use_backend("numpy"):
+            true = check.results(op.apply, args, np.float64)
+        check.compare(check.results(op.apply, args, np.float32), true, tolerance(op), op.__name__)
+    loops.forget()
 
 
 def test_malaria_starts_as_on_numba():

@@ -99,7 +99,7 @@ def hardtanh_backward(dx, dy, y, low, high):
         dx[i] = dy[i] if low < y[i] < high else 0
 
 
-@kernel(backend=LOOPS, flat="y x", worth=large)
+@kernel(backend=LOOPS, flat="y x")
 def hardsigmoid_forward(y, x):
     """y = min(max(x + 3, 0), 6) / 6; NaN stays NaN."""
     for i in prange(x.size):

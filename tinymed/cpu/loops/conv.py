@@ -2,8 +2,8 @@
 
 Images are [n, i, j, c].  Each loop runs innermost over the axis along which both arrays that it reads and writes lie in
 memory, so that one number multiplies a whole row of them: 8 GFLOP/s on one thread, where the same sums over arrays
-indexed [n, c, i, j], whose channels lie apart for all that LLVM knows, reach 2.  Zeros around an image add nothing and
-are left out.  In each of the groups, `depth` channels of the input meet `each` channels of the output.
+indexed [n, c, i, j], whose channels lie apart for all that LLVM knows, reach 2.  Zeros around an image are multiplied
+like any pixel: 0 times NaN is NaN.  In each group, `depth` channels of the input meet `each` channels of the output.
 """
 
 from numba import prange
@@ -15,7 +15,7 @@ from ...dispatch import LOOPS, kernel
 def conv2d_forward(y, x, weight, bias, stride, padding, dilation, groups):
     """y[n, i, j, o] = bias[o] + sum_abc x[n, i stride + a dilation - top, j ..., c] weight[a, b, c, o]."""
     kh, kw, depth, filters = weight.shape
-    each, ((top, _), (left, _)) = filters // groups, padding
+    each, zero, ((top, _), (left, _)) = filters // groups, x.dtype.type(0), padding
     for n in prange(y.shape[0]):
         for i in range(y.shape[1]):
             for j in range(y.shape[2]):
@@ -25,12 +25,12 @@ def conv2d_forward(y, x, weight, bias, stride, padding, dilation, groups):
                     row = i * stride[0] + a * dilation[0] - top
                     for b in range(kw):
                         column = j * stride[1] + b * dilation[1] - left
-                        if 0 <= row < x.shape[1] and 0 <= column < x.shape[2]:
-                            for g in range(groups):
-                                for c in range(depth):
-                                    pixel = x[n, row, column, g * depth + c]
-                                    for o in range(each):
-                                        y[n, i, j, g * each + o] += pixel * weight[a, b, c, g * each + o]
+                        inside = 0 <= row < x.shape[1] and 0 <= column < x.shape[2]
+                        for g in range(groups):
+                            for c in range(depth):
+                                pixel = x[n, row, column, g * depth + c] if inside else zero
+                                for o in range(each):
+                                    y[n, i, j, g * each + o] += pixel * weight[a, b, c, g * each + o]
 
 
 @kernel(backend=LOOPS, image="dx dy weight")
@@ -61,7 +61,7 @@ def conv2d_backward_input(dx, dy, weight, x_shape, stride, padding, dilation, gr
 def conv2d_backward_weight(dweight, dy, x, weight_shape, stride, padding, dilation, groups):
     """dweight[a, b, c, o] = sum_nij x[n, i stride + a dilation - top, j ..., c] dy[n, i, j, o]."""
     kh, kw, depth, filters = dweight.shape
-    each, ((top, _), (left, _)) = filters // groups, padding
+    each, zero, ((top, _), (left, _)) = filters // groups, x.dtype.type(0), padding
     for a in prange(kh):
         for b in range(kw):
             for c in range(depth):
@@ -72,12 +72,12 @@ def conv2d_backward_weight(dweight, dy, x, weight_shape, stride, padding, dilati
                     row = i * stride[0] + a * dilation[0] - top
                     for j in range(dy.shape[2]):
                         column = j * stride[1] + b * dilation[1] - left
-                        if 0 <= row < x.shape[1] and 0 <= column < x.shape[2]:
-                            for g in range(groups):
-                                for c in range(depth):
-                                    pixel = x[n, row, column, g * depth + c]
-                                    for o in range(each):
-                                        dweight[a, b, c, g * each + o] += pixel * dy[n, i, j, g * each + o]
+                        inside = 0 <= row < x.shape[1] and 0 <= column < x.shape[2]
+                        for g in range(groups):
+                            for c in range(depth):
+                                pixel = x[n, row, column, g * depth + c] if inside else zero
+                                for o in range(each):
+                                    dweight[a, b, c, g * each + o] += pixel * dy[n, i, j, g * each + o]
 
 
 @kernel(backend=LOOPS, rows="dy")

@@ -14,6 +14,12 @@ def inside(plane, row, column, x):
     return 0 <= plane < x.shape[1] and 0 <= row < x.shape[2] and 0 <= column < x.shape[3]
 
 
+@njit
+def pixel_of(x, n, plane, row, column, c):
+    """Return a pixel of the image, or 0 around it."""
+    return x[n, plane, row, column, c] if inside(plane, row, column, x) else x.dtype.type(0)
+
+
 @kernel(backend=LOOPS, image="y x", filter="weight")
 def conv3d_forward(y, x, weight, bias, stride, padding, dilation, groups):
     """y[n, h, i, j, o] = bias[o] + sum x[n, h stride + a dilation - front, i ..., j ..., c] weight[a, b, d, c, o]."""
@@ -31,13 +37,12 @@ def conv3d_forward(y, x, weight, bias, stride, padding, dilation, groups):
                             row = i * stride[1] + b * dilation[1] - top
                             for d in range(kd):
                                 column = j * stride[2] + d * dilation[2] - left
-                                if inside(plane, row, column, x):
-                                    for g in range(groups):
-                                        for c in range(depth):
-                                            pixel = x[n, plane, row, column, g * depth + c]
-                                            for o in range(each):
-                                                k = g * each + o
-                                                y[n, h, i, j, k] += pixel * weight[a, b, d, c, k]
+                                for g in range(groups):
+                                    for c in range(depth):
+                                        pixel = pixel_of(x, n, plane, row, column, g * depth + c)
+                                        for o in range(each):
+                                            k = g * each + o
+                                            y[n, h, i, j, k] += pixel * weight[a, b, d, c, k]
 
 
 @kernel(backend=LOOPS, image="dx dy weight")
@@ -85,10 +90,9 @@ def conv3d_backward_weight(dweight, dy, x, weight_shape, stride, padding, dilati
                             row = i * stride[1] + b * dilation[1] - top
                             for j in range(dy.shape[3]):
                                 column = j * stride[2] + d * dilation[2] - left
-                                if inside(plane, row, column, x):
-                                    for g in range(groups):
-                                        for c in range(depth):
-                                            pixel = x[n, plane, row, column, g * depth + c]
-                                            for o in range(each):
-                                                k = g * each + o
-                                                dweight[a, b, d, c, k] += pixel * dy[n, h, i, j, k]
+                                for g in range(groups):
+                                    for c in range(depth):
+                                        pixel = pixel_of(x, n, plane, row, column, g * depth + c)
+                                        for o in range(each):
+                                            k = g * each + o
+                                            dweight[a, b, d, c, k] += pixel * dy[n, h, i, j, k]

@@ -116,20 +116,22 @@ def channels_backward(dx, dy, ticket, limit, scale):
 def alpha_dropout(y, ticket, x, state, limit, a, b, channels):
     """y = a x + b where kept, else a ALPHA + b; a draw for each element, or for each channel of each sample."""
     take_ticket(ticket, state)
+    pixels = 1 if channels else x.shape[1]
     for n in prange(x.shape[0]):
         for p in range(x.shape[1]):
             for c in range(x.shape[2]):
-                number = (n if channels else n * x.shape[1] + p) * x.shape[2] + c
+                number = (n * pixels + p % pixels) * x.shape[2] + c
                 y[n, p, c] = a * (x[n, p, c] if kept(number, ticket, limit) else ALPHA) + b
 
 
 @kernel(name="alpha_dropout_backward_loop", backend=LOOPS, out=like_first, flops=size)
 def alpha_backward(dx, dy, ticket, limit, a, channels):
     """dx = a dy where the ticket's draw kept x, else 0."""
+    pixels = 1 if channels else dy.shape[1]
     for n in prange(dy.shape[0]):
         for p in range(dy.shape[1]):
             for c in range(dy.shape[2]):
-                number = (n if channels else n * dy.shape[1] + p) * dy.shape[2] + c
+                number = (n * pixels + p % pixels) * dy.shape[2] + c
                 dx[n, p, c] = a * dy[n, p, c] if kept(number, ticket, limit) else 0
 
 

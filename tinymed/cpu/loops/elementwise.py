@@ -15,14 +15,14 @@ def pow_forward(y, a, b):
         y[i] = a[i] ** b[i]
 
 
-@each("dy a b", out="da", worth=large)
+@each("dy a b", out="da")
 def pow_backward_base(da, dy, a, b):
     """da = dy b a^(b-1), 0 where b = 0."""
     for i in prange(dy.size):
         da[i] = 0 if b[i] == 0 else dy[i] * b[i] * a[i] ** (b[i] - 1)
 
 
-@each("dy y a b", out="db", worth=large)
+@each("dy y a b", out="db")
 def pow_backward_exponent(db, dy, y, a, b):
     """db = dy y ln a, 0 where a = 0 and b >= 0."""
     for i in prange(dy.size):

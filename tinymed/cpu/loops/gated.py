@@ -7,7 +7,6 @@ from numba import prange
 from ...dispatch import LOOPS, kernel
 from ...ops.gated import CUBIC, GELU_SLOPE
 from .smooth import log_one_plus_exp, logistic
-from .views import large
 
 ROOT_HALF, DENSITY = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi)
 
@@ -27,14 +26,14 @@ def gelu_backward(dx, dy, x):
         dx[i] = dy[i] * (0.5 * (1 + math.erf(x[i] * ROOT_HALF)) + x[i] * density)
 
 
-@kernel(backend=LOOPS, flat="y x", worth=large)
+@kernel(backend=LOOPS, flat="y x")
 def gelu_tanh_forward(y, x):
     """y = x (1 + tanh(s (x + 0.044715 x^3))) / 2, s = sqrt(2 / pi)."""
     for i in prange(x.size):
         y[i] = 0.5 * x[i] * (1 + math.tanh(GELU_SLOPE * (x[i] + CUBIC * x[i] * x[i] * x[i])))
 
 
-@kernel(backend=LOOPS, flat="dx dy x", worth=large)
+@kernel(backend=LOOPS, flat="dx dy x")
 def gelu_tanh_backward(dx, dy, x):
     """dx = dy ((1 + t) / 2 + x (1 - t^2) s (1 + 3 c x^2) / 2), t = tanh(s (x + c x^3)), c = 0.044715."""
     for i in prange(dy.size):

@@ -5,7 +5,6 @@ import math
 from numba import njit, prange
 
 from ...dispatch import LOOPS, kernel
-from .views import large
 
 
 @njit
@@ -63,7 +62,7 @@ def tanh_backward(dx, dy, y, amplitude, slope):
         dx[i] = dy[i] * (slope * amplitude - slope / amplitude * y[i] * y[i])
 
 
-@kernel(backend=LOOPS, flat="y x", worth=large)
+@kernel(backend=LOOPS, flat="y x")
 def softtanh_forward(y, x, beta):
     """y = (ln(1 + e^(beta (x + 1))) - ln(1 + e^(beta (x - 1)))) / beta - 1, an odd function of x."""
     for i in prange(x.size):
@@ -73,7 +72,7 @@ def softtanh_forward(y, x, beta):
         y[i] = -value if x[i] < 0 else value
 
 
-@kernel(backend=LOOPS, flat="dx dy x", worth=large)
+@kernel(backend=LOOPS, flat="dx dy x")
 def softtanh_backward(dx, dy, x, beta):
     """dx = dy (sigmoid(beta (x + 1)) - sigmoid(beta (x - 1)))."""
     for i in prange(dy.size):

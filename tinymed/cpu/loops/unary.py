@@ -101,7 +101,7 @@ def erf_forward(y, x):
         y[i] = math.erf(x[i])
 
 
-@kernel(backend=LOOPS, flat="dx dy x", worth=large)
+@kernel(backend=LOOPS, flat="dx dy x")
 def erf_backward(dx, dy, x):
     """dx = dy 2 / sqrt(pi) e^(-x^2)."""
     for i in prange(dy.size):
