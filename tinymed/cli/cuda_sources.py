@@ -85,7 +85,7 @@ def launcher(name: str) -> tuple[Path, Piece] | None:
 def parts(name: str) -> list[Piece]:
     """Return the definitions that a kernel of the table is made of: those of its file, then the arithmetic of headers.
 
-    The launcher stands after what it names, but where a header multiplies and adds it comes first, and that next.
+    The launcher stands after what it names; a header's loop that multiplies and adds comes before both.
     """
     found = launcher(name)
     if found is None:
@@ -104,4 +104,10 @@ def parts(name: str) -> list[Piece]:
     others = [p for p in rest if p not in loops and (p.is_kernel or MULTIPLY_ADD.search(p.text))]
     others.sort(key=lambda p: (not p.is_kernel, p.size))
     own = own[::-1]
-    return [first, *loops, *(p for p in own if p is not first), *others] if loops else [*own, *others]
+    return [
+        *loops[:1],
+        *([first] if loops else []),
+        *(p for p in own if p is not first or not loops),
+        *loops[1:],
+        *others,
+    ]

@@ -247,7 +247,8 @@ def helpers(d: Definition) -> list[Definition]:
     found: dict[str, Definition] = {}
     waiting = [d]
     while waiting:
-        for node in ast.walk(waiting.pop(0).node):
+        body = waiting.pop(0).node.body  # without decorators
+        for node in [n for statement in body for n in ast.walk(statement)]:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id not in found:
                 for inner in lookup(d.module, node.func.id)[:1]:
                     same = inner.module.rpartition(".")[0] == d.module.rpartition(".")[0]
