@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ..cuda.build import CSRC
 
 WORD = re.compile(r"[A-Za-z_]\w*")
+PRODUCT = re.compile(r"\+= [\w.\[\]]+ \* [\w.\[\]]+;")  # of two numbers, not an address
 MULTIPLY_ADD = re.compile(r"\+=\s*[^;]*\*|\bfma\w*\(|\bmma")
 
 
@@ -53,7 +54,7 @@ def name_of(text: str) -> str:
     head = re.sub(r"//.*", "", text).partition("{")[0]
     if match := re.match(r"\s*(?:template\s*<[^>]*>\s*)?(?:struct|union)\s+(\w+)", head):
         return match[1]
-    called = [name for name in re.findall(r"(\w+)\s*\(", head) if name != "__launch_bounds__"]
+    called = [name for name in re.findall(r"(\w+)\s*\(", head) if name not in ("__launch_bounds__", "int")]
     if called and "=" not in head.partition("(")[0]:
         return str(called[0])
     match = re.search(r"(\w+)\s*(?:\[[^=]*)?=", head)
@@ -84,7 +85,7 @@ def launcher(name: str) -> tuple[Path, Piece] | None:
 def parts(name: str) -> list[Piece]:
     """Return the definitions that a kernel of the table is made of: those of its file, then the arithmetic of headers.
 
-    The launcher stands after what it names, but where a header multiplies and adds it comes first, and that next.
+    The launcher stands after what it names; a header's loop that multiplies and adds comes before both.
     """
     found = launcher(name)
     if found is None:
@@ -98,8 +99,15 @@ def parts(name: str) -> list[Piece]:
             if piece.name not in words or any(piece.name == p.name and piece.text == p.text for p in (*own, *rest)):
                 continue
             (own if file == path else rest).append(piece)
-    loops = sorted((p for p in rest if p.is_kernel and MULTIPLY_ADD.search(p.text)), key=lambda p: p.size)
+    loops = [p for p in rest if p.is_kernel and MULTIPLY_ADD.search(p.text)]
+    loops.sort(key=lambda p: (not PRODUCT.search(p.text), p.size))
     others = [p for p in rest if p not in loops and (p.is_kernel or MULTIPLY_ADD.search(p.text))]
     others.sort(key=lambda p: (not p.is_kernel, p.size))
     own = own[::-1]
-    return [first, *loops, *(p for p in own if p is not first), *others] if loops else [*own, *others]
+    return [
+        *loops[:1],
+        *([first] if loops else []),
+        *(p for p in own if p is not first or not loops),
+        *loops[1:],
+        *others,
+    ]

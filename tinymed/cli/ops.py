@@ -37,6 +37,8 @@ def find(name: str) -> list[type[Op]]:
         raise UserError(f"{name}: not a Python file; give one that declares an Op, or the name of an op")
     wanted = name.replace("_", "").lower()
     found = [op for key, op in Op.registry.items() if key.lower() == wanted] or applied(getattr(functional, name, None))
+    if not found and inspect.isfunction(getattr(functional, name, None)):
+        raise UserError(f"{name} applies no op of its own: it composes other functions, which `tinymed show` knows")
     if not found:
         functions = [n for n, f in vars(functional).items() if inspect.isfunction(f)]
         known = sorted({*Op.registry, *functions}, key=str.lower)
@@ -59,7 +61,15 @@ def applied(function: Any, depth: int = 3) -> list[type[Op]]:
             inner = function.__globals__.get(node.id)
             if inspect.isfunction(inner) and inner is not function and inner.__module__ == function.__module__:
                 found += applied(inner, depth - 1)
-    return list(dict.fromkeys(found))
+    found = list(dict.fromkeys(found or named(function)))
+    return [op for op in found if op.__name__ not in ("Cast", "Move")] or found  # which only bring inputs together
+
+
+def named(function: Any) -> list[type[Op]]:
+    """Return the ops that a function names, to hand them to another that applies them."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    meant = [function.__globals__.get(node.id) for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    return [op for op in Op.registry.values() if op in meant]
 
 
 def from_file(path: Path) -> list[type[Op]]:

@@ -166,17 +166,19 @@ def children(d: Definition, backend: str) -> list[Definition]:
     for node in ast.walk(d.node) if isinstance(d.node, ast.AST) else ():
         meant: list[Definition] = []
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "k":
-            kernel = implementations.get((backend, node.attr))
-            meant = [definition_of(kernel)] if kernel is not None and node.attr not in MOVES else []
+            meant = [] if node.attr in MOVES else kernel_definitions(backend, node.attr)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id != d.name:
             meant = lookup(d.module, node.id) if d.module.startswith(PACKAGE) else []
         # of one line the outermost call is the last, and so the first to be followed
-        found += [
-            ((getattr(node, "lineno", 0), -getattr(node, "col_offset", 0)), m)
-            for m in meant
-            if is_arithmetic_room(m.module)
-        ]
+        at = getattr(node, "lineno", 0), -getattr(node, "col_offset", 0)
+        found += [(at, m) for m in meant if is_arithmetic_room(m.module)]
     return [m for _, m in sorted(found, key=lambda pair: pair[0])]
+
+
+def kernel_definitions(backend: str, name: str) -> list[Definition]:
+    """Return the definition of a kernel of a backend; where its arguments are reshaped first, of the loop behind it."""
+    kernel = implementations.get((backend, f"{name}_loop")) or implementations.get((backend, name))
+    return [definition_of(kernel)] if kernel is not None else []
 
 
 def is_arithmetic_room(module: str) -> bool:
@@ -228,9 +230,13 @@ def compiled_parts(kernel: Kernel) -> list[Kernel]:
     """Return the kernels of its backend that a composite comes down to, the general case first; of others itself."""
     if not kernel.composite:
         return [kernel]
-    found = [
-        implementations.get((kernel.backend, way[-1].name)) for way in reached(definition_of(kernel), kernel.backend)
-    ]
+    of = {
+        (k.fn.__module__, k.fn.__name__): k
+        for (backend, _), k in implementations.items()
+        if backend == kernel.backend and "<locals>" not in k.fn.__qualname__
+    }
+    ways = reached(definition_of(kernel), kernel.backend)
+    found = [of.get((way[-1].module, way[-1].name)) for way in ways]
     return list({k.name: k for k in found if k is not None and not k.composite}.values())
 
 
@@ -241,7 +247,8 @@ def helpers(d: Definition) -> list[Definition]:
     found: dict[str, Definition] = {}
     waiting = [d]
     while waiting:
-        for node in ast.walk(waiting.pop(0).node):
+        body = waiting.pop(0).node.body  # without decorators
+        for node in [n for statement in body for n in ast.walk(statement)]:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id not in found:
                 for inner in lookup(d.module, node.func.id)[:1]:
                     same = inner.module.rpartition(".")[0] == d.module.rpartition(".")[0]

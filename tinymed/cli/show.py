@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import Annotated, NamedTuple
@@ -95,7 +96,7 @@ def page(op: type[Op], name: str, part: Part | None, everything: bool) -> str:
         lambda: commands(op, name),
     ]
     wanted = [make for p, make in zip(Part, makers, strict=True) if part in (None, p)]
-    contents = f"# {op.__name__}: {', '.join(Part)}   (--part NAME: one; --all: uncut; --assembly: machine code)"
+    contents = f"# {op.__name__}: {', '.join(Part)}   (--part NAME, --all, --assembly)"
     return "\n\n".join([contents, *(printed(make(), everything) for make in wanted)])
 
 
@@ -176,7 +177,7 @@ def loop(kernels: list[str], everything: bool) -> Altitude:
         for part in python_sources.compiled_parts(kernel) if kernel else ():
             d = python_sources.definition_of(part)
             blocks += [d, *python_sources.helpers(d)]
-    none = f"# no loop is written for {' '.join(kernels)}; the reference serves"
+    none = absent("# no loop is written for", kernels, "the reference serves")
     return Altitude(
         Part.loop, "3. Loop: the same in plain Python, compiled by Numba", [block(d) for d in unique(blocks)] or [none]
     )
@@ -185,22 +186,36 @@ def loop(kernels: list[str], everything: bool) -> Altitude:
 def vector(kernels: list[str], everything: bool) -> Altitude:
     """Return the kernels of the CPU, and what each comes down to: the function that does the arithmetic."""
     blocks: dict[tuple[str, int], str] = {}
+    links: dict[tuple[str, int], str] = {}  # between a kernel and its arithmetic
     for name in kernels:
         kernel = implementations.get(("numba", name))
         ways = python_sources.ways_to_arithmetic(kernel) if kernel else []
         for way in ways if everything else ways[:1]:
-            names = " > ".join(d.label for d in way)
-            for d in way:
-                if everything:
-                    blocks.setdefault((d.module, d.line), block(d))
-                elif d is way[-1]:
-                    blocks.setdefault((d.module, d.line), f"# {names}\n{block(d)}" if len(way) > 1 else block(d))
-                elif d is way[0] or d.size <= LINK:
-                    blocks.setdefault((d.module, d.line), block(d, SHORT))
-    none = f"# no kernel of the CPU is written for {' '.join(kernels)}; the loop or the reference serves"
+            for d in (way[0], *way[1:-1], way[-1]):
+                key = d.module, d.line
+                if d is way[-1] and len(way) > 1:
+                    blocks.setdefault(key, f"{route(way)}\n{block(d)}")
+                elif d is way[0] or d.size == 1:
+                    blocks.setdefault(key, block(d, 0 if everything else SHORT))
+                elif everything or d.size <= LINK:
+                    links.setdefault(key, block(d))
+    blocks |= {key: text for key, text in links.items() if key not in blocks}
+    none = absent("# no kernel of the CPU is written for", kernels, "the loop or the reference serves")
     return Altitude(
         Part.vector, "4. Vector kernel: registers and caches of this processor", list(blocks.values()) or [none]
     )
+
+
+def absent(what: str, kernels: list[str], instead: str) -> str:
+    """Return the comment that stands for an altitude that an op has not got."""
+    begin = what.partition(" ")[0] + " "
+    return textwrap.fill(f"{what} {', '.join(kernels)}; {instead}", 110, subsequent_indent=begin)
+
+
+def route(way: tuple[Definition, ...]) -> str:
+    """Return the names that lead from a kernel to its arithmetic, as a comment."""
+    names = " > ".join(d.label for d in way)
+    return textwrap.fill(names, 116, initial_indent="# ", subsequent_indent="#    ", break_on_hyphens=False)
 
 
 def cuda(kernels: list[str], everything: bool) -> Altitude:
@@ -212,7 +227,7 @@ def cuda(kernels: list[str], everything: bool) -> Altitude:
         for part in parts if everything else parts[:1]:
             for piece in cuda_sources.parts(part.name):
                 found.setdefault((piece.file, piece.line), f"// csrc/{piece.file}:{piece.line}\n{piece.text}")
-    none = f"// no CUDA kernel is written for {' '.join(kernels)}; on a GPU the reference runs on CuPy"
+    none = absent("// no CUDA kernel is written for", kernels, "on a GPU the reference runs on CuPy")
     return Altitude(Part.cuda, "5. CUDA kernel: one thread of thousands", list(found.values()) or [none])
 
 
