@@ -311,7 +311,7 @@ def test_numba_asks_for_loops_only_where_it_has_nothing_and_the_call_is_large(rn
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False"]
-    k, x, y = backend.table("numba"), *rng.normal(size=(2, 300, 300)).astype(np.float32)
+    k, x, y = dispatch.table("numba"), *rng.normal(size=(2, 300, 300)).astype(np.float32)
     seen = []
 
     class Kernels(dispatch.Observer):
@@ -319,7 +319,7 @@ def test_numba_asks_for_loops_only_where_it_has_nothing_and_the_call_is_large(rn
             seen.append((dispatcher.name, kernel.backend))
 
     before = k.hardsigmoid_backward.fallback
-    with backend.observing(Kernels()):
+    with dispatch.observing(Kernels()):
         dx = k.hardsigmoid_backward(x, y)
         k.hardsigmoid_backward(x.astype(np.float64), y)  # digits are the reference's to keep
         k.relu_forward(x.astype(np.float64))
@@ -340,7 +340,7 @@ def test_a_nan_in_any_argument_comes_out(op, loops):
                 broken.reshape(-1)[a.size // 2] = np.nan
                 given = (*args[:i], broken, *args[i + 1 :])
                 ours = check.results(op.apply, given, np.float32)
-                with backend.use_backend("numpy"):
+                with dispatch.use_backend("numpy"):
                     true = check.results(op.apply, given, np.float32)
                 for a, b in zip((*ours[0], *ours[1]), (*true[0], *true[1]), strict=True):
                     if b is not None and b.dtype.kind == "f":
@@ -350,11 +350,11 @@ def test_a_nan_in_any_argument_comes_out(op, loops):
 @pytest.mark.full
 def test_loops_compile_for_several_threads(loops, monkeypatch):
     """What large arrays run: minutes of compiling.  A thread's index is unsigned, and mixes badly."""
-    monkeypatch.setattr(backend, "SMALL", 0)
+    monkeypatch.setattr("tinymed.dispatch.select.SMALL", 0)
     loops.forget()
     for op in OPS:
         args = sample(op, 0)
-        with backend.use_backend("numpy"):
+        with dispatch.use_backend("numpy"):
             true = check.results(op.apply, args, np.float64)
         check.compare(check.results(op.apply, args, np.float32), true, tolerance(op), op.__name__)
     loops.forget()
