@@ -11,7 +11,6 @@ from ..backend import Array, kernel
 from ..tape import Op
 from .broadcast import drawn_shape
 from .elementwise import mul
-from .reduce import floats_only
 
 LN_2, LN_10 = math.log(2), math.log(10)
 
@@ -149,17 +148,6 @@ def rad2deg(input: Any) -> Any:
     return mul(input, 180 / math.pi)
 
 
-def logit(input: Any, eps: float | None = None) -> Any:
-    """ln(x / (1 - x)); with eps, of x limited to [eps, 1 - eps]."""
-    from .elementwise import clamp, div, sub
-    from .unary import log
-
-    if input.array.dtype.kind == "f":
-        floats_only("logit", input)
-    x = input if eps is None else clamp(input, eps, 1 - eps)
-    return log(div(x, sub(1, x)))
-
-
 arcsin, arccos, arctan = asin, acos, atan
 arcsinh, arccosh, arctanh = asinh, acosh, atanh
 
@@ -181,7 +169,6 @@ __all__ = [
     "exp2",
     "log10",
     "log2",
-    "logit",
     "rad2deg",
     "sinh",
     "tan",
