@@ -181,7 +181,10 @@ def judge(op: Any, function: Callable[..., Any], sample: Any) -> Verdict | None:
         slopes = gradients(wanted, theirs_leaves, torch.from_numpy) if op.supports_autograd else []
     except Exception:  # PyTorch's samples may hold what it refuses
         return None
-    if any(isinstance(w, torch.Tensor) and (w.is_complex() or w.layout != torch.strided) for w in wanted):
+    if any(
+        w is NotImplemented or isinstance(w, torch.Tensor) and (w.is_complex() or w.layout != torch.strided)
+        for w in wanted
+    ):
         return None
     try:
         found = tensors(function(input, *args, **named))
@@ -233,9 +236,9 @@ def refusal(error: Exception) -> Verdict:
     frame = traceback.extract_tb(error.__traceback__)[-1]
     own = frame.filename.startswith(PACKAGE) and "raise" in linecache.getline(frame.filename, frame.lineno or 0)
     text = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
-    return Verdict(
-        "refused" if own else "internal", text if own else f"{text} ({Path(frame.filename).name}:{frame.lineno})"
-    )
+    if own or "unexpected keyword argument" in text:
+        return Verdict("refused", text)
+    return Verdict("internal", f"{text} ({Path(frame.filename).name}:{frame.lineno})")
 
 
 # --------------------------------------------------------------------------------------------------------- rows

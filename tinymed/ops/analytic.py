@@ -12,7 +12,6 @@ from ..tape import Op
 from .broadcast import drawn_shape
 from .cast import common_float
 from .elementwise import mul
-from .reduce import floats_only
 
 LN_2, LN_10 = math.log(2), math.log(10)
 
@@ -183,7 +182,6 @@ __all__ = [
     "exp2",
     "log10",
     "log2",
-    "logit",
     "rad2deg",
     "sinh",
     "tan",
