@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from tinymed.data.splits import leak_check as leak_check
     from tinymed.data.splits import split_dataset as split_dataset
     from tinymed.data.splits import stratified_split as stratified_split
+    from tinymed.data.subsets import ConcatDataset as ConcatDataset
+    from tinymed.data.subsets import Subset as Subset
+    from tinymed.data.subsets import random_split as random_split
     from tinymed.data.synthetic import synthetic_smear as synthetic_smear
     from tinymed.data.tiles import slide as slide
     from tinymed.data.transform import normalise as normalise
@@ -62,6 +65,7 @@ HOMES = {
         "split_dataset",
         "stratified_split",
     ),
+    "subsets": ("ConcatDataset", "Subset", "random_split"),
     "synthetic": ("synthetic_smear",),
     "transform": ("normalise", "one_hot", "to_float", "to_nchw"),
     "boxes": ("BoxDataset", "open_boxes"),

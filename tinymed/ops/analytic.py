@@ -149,18 +149,6 @@ def rad2deg(input: Any) -> Any:
     return mul(input, 180 / math.pi)
 
 
-def logit(input: Any, eps: float | None = None) -> Any:
-    """ln(x / (1 - x)); with eps, of x limited to [eps, 1 - eps]."""
-    from .clamp import clamp
-    from .elementwise import div, sub
-    from .unary import log
-
-    if input.array.dtype.kind == "f":
-        floats_only("logit", input)
-    x = input if eps is None else clamp(input, eps, 1 - eps)
-    return log(div(x, sub(1, x)))
-
-
 arcsin, arccos, arctan = asin, acos, atan
 arcsinh, arccosh, arctanh = asinh, acosh, atanh
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from .activations import relu
 from .clamp import clamp
-from .compare import gt, lt, ne
+from .compare import lt, ne
 from .elementwise import add, div, mul, pow, sub, where
 from .loss import IGNORED, binary_cross_entropy_with_logits, check_reduction, checked_target, nll_loss
 from .reduce import mean, sum
@@ -160,7 +160,7 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
     if log_target:
         loss = mul(exp(target), sub(target, input))
     else:
-        safe = where(gt(target, 0), target, 1.0)
+        safe = where(ne(target, 0), target, 1.0)  # of a negative target the logarithm is NaN, and so is the loss
         loss = sub(mul(target, log(safe)), mul(target, input))
     if reduction == "batchmean":
         return div(sum(loss), max(1, input.shape[0] if input.shape else 1))

@@ -33,7 +33,7 @@ def margin_ranking_loss(input1: Any, input2: Any, target: Any, margin: float = 0
     """max(0, margin - target (input1 - input2)) for targets 1 (the first ranks higher) and -1."""
     check_reduction("margin_ranking_loss", reduction)
     same_axes("margin_ranking_loss", input1=input1, input2=input2, target=target)
-    return reduced(margin_gap(add(mul(neg(target), sub(input1, input2)), float(margin))), reduction)
+    return reduced(margin_gap(add(mul(target, sub(input2, input1)), float(margin))), reduction)
 
 
 @torch_arguments("input1 input2 target margin size_average reduce reduction")
