@@ -3,6 +3,7 @@
 # ruff: noqa: F403
 from ..ops.activations import *
 from ..ops.adaptive_pool import *
+from ..ops.arc import *
 from ..ops.cast import *
 from ..ops.compare import *
 from ..ops.conv import *

@@ -3,6 +3,7 @@
 from . import (
     activations,
     adaptive_pool,
+    arc,
     cast,
     compare,
     conv,
@@ -34,6 +35,7 @@ from . import (
 __all__ = [
     "activations",
     "adaptive_pool",
+    "arc",
     "cast",
     "compare",
     "conv",
