@@ -55,3 +55,40 @@ def options():
     o = ort.SessionOptions()
     o.log_severity_level, o.intra_op_num_threads = 4, 1
     return o
+
+
+def runtime(model, *inputs):
+    """ONNX Runtime's outputs, its rewriting of graphs switched off."""
+    o = options()
+    o.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = ort.InferenceSession(model.SerializeToString(), o, providers=["CPUExecutionProvider"])
+    return session.run(None, dict(zip([i.name for i in session.get_inputs()], inputs, strict=True)))
+
+
+def loaded(tmp_path, model):
+    """The module that a model becomes."""
+    import tinymed.onnx
+
+    return tinymed.onnx.load(write(tmp_path, model))
+
+
+def ours(module, *inputs):
+    """Its outputs as arrays."""
+    results = module(*inputs)
+    return [r.numpy() for r in (results if isinstance(results, tuple) else (results,))]
+
+
+def agree(got, want, tolerance=1e-5, label=""):
+    """Outputs of the same number, dtypes, shapes and values, to a tolerance of the largest value."""
+    assert len(got) == len(want), label
+    for g, w in zip(got, want, strict=True):
+        assert (g.dtype, g.shape) == (w.dtype, w.shape), label
+        size = np.abs(w[np.isfinite(w)]).max(initial=0) if w.dtype.kind == "f" else 0
+        np.testing.assert_allclose(g, w, rtol=0, atol=tolerance * max(size, 1e-30), err_msg=str(label))
+
+
+def beside(tmp_path, model, *inputs, tolerance=1e-5):
+    """Compare with ONNX Runtime; returns the module."""
+    module = loaded(tmp_path, model)
+    agree(ours(module, *inputs), runtime(model, *inputs), tolerance)
+    return module

@@ -111,8 +111,8 @@ def check_shapes(node: Node, x: Any, w: Any, r: Any, b: Any) -> None:
     fits = fits and (b is None or tuple(b.shape) == (d, 2 * gates * hidden))
     if not fits or node.get("hidden_size", hidden) != hidden:
         raise ValueError(
-            f"{node}: X {list(x.shape)}, W {list(w.shape)}, R {list(r.shape)}, B {b and list(b.shape)}, hidden_size "
-            f"{node.get('hidden_size')}; it takes X (T, N, I), W (D, {gates} H, I), R (D, {gates} H, H), "
+            f"{node}: X {list(x.shape)}, W {list(w.shape)}, R {list(r.shape)}, B {b is not None and list(b.shape)}, "
+            f"hidden_size {node.get('hidden_size')}; it takes X (T, N, I), W (D, {gates} H, I), R (D, {gates} H, H), "
             f"B (D, {2 * gates} H)"
         )
 
@@ -171,7 +171,7 @@ def in_order(x: Any, order: Any) -> Any:
 
 
 def bounded(node: Node, function: Step) -> Step:
-    """An activation whose input is held within [-clip, clip]."""
+    """An activation of gates whose input is held within [-clip, clip]; a cell is not, as in ONNX Runtime."""
     clip = node.get("clip")
     return function if not clip else lambda x: function(F.clamp(x, -clip, clip))
 
@@ -184,7 +184,8 @@ def activations(node: Node, d: int) -> list[Step]:
         raise ValueError(f"{node}: activations are {list(names)}; it takes {count} for each direction")
     alphas, betas = iter(node.get("activation_alpha") or []), iter(node.get("activation_beta") or [])
     found = [activation(node, name, alphas, betas) for name in names[: count * (d + 1)]]
-    return [bounded(node, f) for f in found[count * d :]]
+    own = found[count * d :]
+    return [*(bounded(node, f) for f in own[:2]), *own[2:]]
 
 
 def activation(node: Node, name: str, alphas: Iterator[float], betas: Iterator[float]) -> Step:
