@@ -1,12 +1,16 @@
 """Nodes run in order: a whole graph, or the body of a control-flow node, which also sees the values around it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from .. import backend, tape
+from ..errors import UserError
 from ..nn.module import Module
+from ..program.record import CaptureError
 from ..tensor import Tensor
 from .read import Parts
 from .table import FIXED, MOST_TRIPS, TABLE, Known, Node, sized
@@ -89,17 +93,54 @@ class Block:
         given = [values[name] for name in node.inputs]
         node.training = run.training
         call = bound(node, values, run) if node.bodies else node
+        settled = not node.bodies and all(isinstance(g, Known | None) for g in given)
         try:
-            found = node.function(call, *given)
+            with unheard() if settled and tape.readers else nullcontext():
+                found = node.function(call, *given)
             results = found if isinstance(found, tuple) else (found,)
             for result in results:
                 for t in result if isinstance(result, list) else [result]:
                     sized(node, () if t is None else t.shape)  # growth by many small steps
         except Exception as error:
-            error.add_note(f"in ONNX {node}")
-            raise
-        settled = not node.bodies and all(isinstance(g, Known | None) for g in given)
+            refusal = refused(node, given, error)
+            refusal.add_note(f"in ONNX {node}")
+            raise refusal from (error.__cause__ if refusal is error else error)
         return tuple(known(r) for r in results) if settled or node.operator in OF_SHAPES else results
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """A part of a captured step whose values a replay would find again, so that Python may read them."""
+    lists: tuple[list[Any], ...] = (tape.readers, tape.observers, backend.observers)
+    told = [one[:] for one in lists]
+    for one in lists:
+        one.clear()
+    try:
+        yield
+    finally:
+        for one, before in zip(lists, told, strict=True):
+            one.extend(before)
+
+
+def refused(node: Node, given: Sequence[Any], error: Exception) -> Exception:
+    """What comes up at a node as one kind of error, which names it; what a captured step refuses stays as it is."""
+    if isinstance(error, UserError | CaptureError) or getattr(error, "__notes__", None):
+        return error
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        text = f"takes more memory than there is ({text})"
+    if str(node) in text:
+        return UserError(text)
+    if not isinstance(error, ValueError | IndexError | MemoryError):  # the inputs are not what the operator takes
+        text = f"cannot take them: {type(error).__name__}: {text}"
+    return UserError(f"{node} of {', '.join(map(described, given)) or 'nothing'}: {text}")
+
+
+def described(value: Any) -> str:
+    """An input of a node as dtype[shape]."""
+    if isinstance(value, list):
+        return f"a sequence of {len(value)}"
+    return "none" if value is None else f"{value.dtype}{list(value.shape)}"
 
 
 def wanted(node: Node) -> list[str]:

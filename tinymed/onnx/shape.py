@@ -181,7 +181,8 @@ def gather(node: Node, x: Any, indices: Any) -> Any:
     """The slices along an axis that integers name; negative ones count from the end."""
     axis = axis_of(node, node.get("axis", 0), x.ndim)
     sized(node, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
-    return getitem(x, (*[slice(None)] * axis, indices.to(np.int64)))
+    index = int(number(node, indices, "indices")) if indices.ndim == 0 else indices.to(np.int64)
+    return getitem(x, (*[slice(None)] * axis, index))
 
 
 @operator("GatherElements")
