@@ -13,13 +13,13 @@ LONG = np.int64
 
 
 def model_of(nodes, inputs, outputs=("y",), initialisers=None, opset=18, kind=TensorProto.FLOAT, **more):
-    """A ModelProto.  inputs: {name: array}; kind: the outputs' element type."""
+    """A ModelProto.  inputs: {name: array}; kind: the outputs' element type, None to leave it open."""
     kinds = {name: helper.np_dtype_to_tensor_dtype(a.dtype) for name, a in inputs.items()}
     graph = helper.make_graph(
         nodes,
         "g",
         [helper.make_tensor_value_info(n, kinds[n], a.shape) for n, a in inputs.items()],
-        [helper.make_tensor_value_info(n, kind, None) for n in outputs],
+        [helper.make_tensor_value_info(n, kind, None) if kind else helper.make_empty_tensor_value_info(n) for n in outputs],
         [numpy_helper.from_array(a, n) for n, a in (initialisers or {}).items()],
     )
     imports = [helper.make_opsetid("", opset)]

@@ -72,12 +72,12 @@ def roi_align(node: Node, x: Any, rois: Any, images: Any) -> Any:
     named = node.get("coordinate_transformation_mode", "half_pixel" if node.opset >= 16 else "output_half_pixel")
     if mode not in ("avg", "max") or named not in ("half_pixel", "output_half_pixel"):
         raise unsupported(node, f"mode {mode!r}, {named!r}", "avg or max; half_pixel or output_half_pixel")
-    regions, batch = np.asarray(seen(rois), np.float64), np.asarray(seen(images)).reshape(-1)
+    regions, batch = np.asarray(seen(rois)), np.asarray(seen(images)).reshape(-1)
     if x.ndim != 4 or regions.shape != (batch.size, 4) or not ((batch >= 0) & (batch < x.shape[0])).all():
         raise ValueError(f"{node}: X {list(x.shape)}, rois {list(rois.shape)}, batch_indices {batch.tolist()[:9]}")
     sized(node, (batch.size, x.shape[1], *size))
     pictures = []
-    for region, image in zip(regions * node.get("spatial_scale", 1.0), batch, strict=True):
+    for region, image in zip(regions * regions.dtype.type(node.get("spatial_scale", 1.0)), batch, strict=True):
         corner, extent = region[1::-1], region[:1:-1] - region[1::-1]
         if named == "half_pixel":
             corner = corner - 0.5
@@ -93,7 +93,9 @@ def places(node: Node, corner: float, extent: float, cells: int, n: int, ratio: 
     """Along one axis, (cells, places a cell, 2) pixels and weights; a place off the image weighs nothing."""
     each = ratio if ratio > 0 else max(ceil(extent / cells) if np.isfinite(extent) else 0, 0)
     sized(node, (cells, each, n))
-    at = corner + (np.arange(cells)[:, None] + (np.arange(each) + 0.5) / max(each, 1)) * extent / cells
+    step, kind = extent / cells, np.asarray(extent).dtype.type  # in the regions' precision: an edge is in or out
+    within = (np.arange(each) + 0.5).astype(kind) * step / kind(max(each, 1))
+    at = corner + np.arange(cells)[:, None].astype(kind) * step + within
     inside = (at >= -1) & (at <= n)
     at = np.clip(np.where(inside, at, 0), 0, n - 1)
     low = np.floor(at).astype(np.int64)

@@ -57,7 +57,7 @@ def folded(c: Any, n: int, mode: str, padding: str, align: bool) -> Any:
     """Places brought into the image; zeros leaves them where they are."""
     if mode == "nearest":
         c = plain(np.rint, c)
-    if padding == "border":
+    if padding == "border" and mode != "cubic":  # whose taps are brought in one by one
         return F.clamp(c, 0.0, n - 1.0)
     if padding == "reflection":
         turns, slope = plain(lambda a: mirror(a, n, align)[0], c), plain(lambda a: mirror(a, n, align)[1], c)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from ..backend import Array, kernel
 from ..tape import Op
 
@@ -36,7 +38,7 @@ class Arc(Op):
     @staticmethod
     def samples(draw: Any) -> tuple[Any, ...]:
         x = draw.array(draw.shape())
-        return x / (1 + abs(x)) * 0.9, draw.choice(tuple(NUMPY))
+        return np.asarray(0.9 * x / (1 + abs(x))), draw.choice(tuple(NUMPY))
 
     @staticmethod
     def oracle(torch: Any, x: Any, which: str) -> Any:
