@@ -289,7 +289,7 @@ class TestSequences:
         [
             (node("SequenceAt", "s", "i"), "position 9 in a sequence of 2; it takes -2 to 1"),
             (node("SequenceErase", "s", "i"), "position 9"),
-            (node("Relu", "s"), "of a sequence of 2: cannot take them"),
+            (node("Relu", "s"), "of a sequence of 2: it takes tensors, not a sequence"),
             (node("SequenceLength", "x"), "takes a sequence"),
         ],
     )

@@ -4,14 +4,21 @@ from typing import Any
 
 import numpy as np
 
-from .table import Node, operator, plain, sized, unsupported
+from .table import Node, fitted, operator, plain, unsupported
+
+
+def whole(node: Node, *tensors: Any) -> None:
+    """Raise ValueError unless all are integers."""
+    if any(t.dtype.kind not in "iu" for t in tensors):
+        raise ValueError(f"{node}: of {', '.join(str(t.dtype) for t in tensors)}; it takes integers")
 
 
 def bitwise(name: str, function: Any) -> None:
     """Put an operation on the bits of two tensors into the table."""
 
     def run(node: Node, a: Any, b: Any) -> Any:
-        sized(node, np.broadcast_shapes(a.shape, b.shape))
+        whole(node, a, b)
+        fitted(node, a, b)
         return plain(function, a, b)
 
     run.__doc__ = f"{name} of two tensors."
@@ -26,6 +33,7 @@ bitwise("BitwiseXor", np.bitwise_xor)
 @operator("BitwiseNot")
 def bitwise_not(node: Node, x: Any) -> Any:
     """The other bits."""
+    whole(node, x)
     return plain(np.invert, x)
 
 
@@ -35,7 +43,8 @@ def bit_shift(node: Node, x: Any, by: Any) -> Any:
     direction = node.get("direction")
     if direction not in ("LEFT", "RIGHT"):
         raise unsupported(node, f"direction {direction!r}", "LEFT, RIGHT")
-    sized(node, np.broadcast_shapes(x.shape, by.shape))
+    whole(node, x, by)
+    fitted(node, x, by)
     return plain(left if direction == "LEFT" else right, x, by)
 
 

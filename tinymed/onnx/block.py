@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import cache
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -93,6 +95,7 @@ class Block:
         given = [values[name] for name in node.inputs]
         node.training = run.training
         call = bound(node, values, run) if node.bodies else node
+        check_given(node, given)
         settled = not node.bodies and all(isinstance(g, Known | None) for g in given)
         try:
             with unheard() if settled and tape.readers else nullcontext():
@@ -106,6 +109,23 @@ class Block:
             refusal.add_note(f"in ONNX {node}")
             raise refusal from (error.__cause__ if refusal is error else error)
         return tuple(known(r) for r in results) if settled or node.operator in OF_SHAPES else results
+
+
+@cache
+def required(function: Callable[..., Any]) -> int:
+    """How many inputs an operator's function cannot do without."""
+    parameters = list(signature(function).parameters.values())[1:]
+    return sum(p.kind == p.POSITIONAL_OR_KEYWORD and p.default is p.empty for p in parameters)
+
+
+def check_given(node: Node, given: Sequence[Any]) -> None:
+    """Raise UserError if an input is left out that the operator needs."""
+    need = required(node.function)
+    absent = [i for i, g in enumerate(given[:need]) if g is None]
+    if absent or len(given) < need:
+        raise UserError(
+            f"{node}: input {absent[0] + 1 if absent else len(given) + 1} is left out; it takes the first {need}"
+        )
 
 
 @contextmanager
@@ -131,7 +151,10 @@ def refused(node: Node, given: Sequence[Any], error: Exception) -> Exception:
         text = f"takes more memory than there is ({text})"
     if str(node) in text:
         return UserError(text)
-    if not isinstance(error, ValueError | IndexError | MemoryError):  # the inputs are not what the operator takes
+    said = isinstance(error, TypeError) and ("takes" in text or "must be" in text)  # by an op of the engine
+    if any(isinstance(g, list) for g in given) and not isinstance(error, ValueError):
+        text = "it takes tensors, not a sequence"
+    elif not said and not isinstance(error, ValueError | IndexError | MemoryError):
         text = f"cannot take them: {type(error).__name__}: {text}"
     return UserError(f"{node} of {', '.join(map(described, given)) or 'nothing'}: {text}")
 

@@ -21,7 +21,7 @@ def if_(node: Node, condition: Any) -> Any:
 
 
 @operator("Loop")
-def loop(node: Node, most: Any, condition: Any, *carried: Any) -> Any:
+def loop(node: Node, most: Any = None, condition: Any = None, *carried: Any) -> Any:
     """The body again and again, at most `most` times and while the condition holds.
 
     It takes the trip's number, the condition and what is carried; it returns the condition, what is carried on, and

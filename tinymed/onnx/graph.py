@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import UserError
 from ..nn.module import Module, Parameter
 from ..tensor import Tensor
 from .block import Block, Run, all_nodes, settings
@@ -56,9 +57,9 @@ class Graph(Module):
         return (owner, leaf) if free(owner, leaf) else (self, name.replace(".", "_"))
 
     def forward(self, *inputs: Any) -> Any:
-        """Run the nodes.  Raises ValueError for inputs of another number, dtype or shape than the graph declares."""
+        """Run the nodes.  Raises UserError for inputs of another number, dtype or shape than the graph declares."""
         if len(inputs) != len(self.inputs):
-            raise ValueError(
+            raise UserError(
                 f"the ONNX graph takes {len(self.inputs)} inputs "
                 f"({', '.join(v.name for v in self.inputs)}), got {len(inputs)}"
             )
@@ -94,12 +95,15 @@ def free(owner: Module, name: str) -> bool:
 
 
 def checked(declared: Value, given: Any) -> Any:
-    """An input as a tensor, or a list of tensors.  Raises ValueError if it is not what the graph declares."""
+    """An input as a tensor, or a list of tensors.  Raises UserError if it is not what the graph declares."""
     if declared.kind == "optional" and given is None:
         return None
     if isinstance(given, list | tuple) and declared.kind != "tensor":
         return [checked(replace(declared, kind="tensor"), g) for g in given]
-    tensor = given if isinstance(given, Tensor) else Tensor(np.asarray(given))
+    try:
+        tensor = given if isinstance(given, Tensor) else Tensor(np.asarray(given))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"input {declared.name!r} of the ONNX graph is no tensor: {error}") from None
     shape = declared.shape
     fits = shape is None or (
         len(shape) == tensor.array.ndim and all(a in (None, b) for a, b in zip(shape, tensor.shape, strict=True))
@@ -108,7 +112,7 @@ def checked(declared: Value, given: Any) -> Any:
     if declared.half:  # beside float32 in which it is computed
         accepted = [HALVES[declared.half], "float32"]
     if str(tensor.dtype) not in accepted or not fits or declared.kind == "sequence":
-        raise ValueError(
+        raise UserError(
             f"input {declared.name!r} of the ONNX graph is {tensor.dtype}{list(tensor.shape)}; "
             f"it takes {describe([declared])}"
         )

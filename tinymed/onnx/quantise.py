@@ -1,6 +1,5 @@
 """Integers of few bits in place of floats: value = (integer - zero point) scale.  Sums are exact, without gradient."""
 
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 from ..nn import functional as F
 from ..tensor import Tensor
 from .conv import check_kernel
+from .dense import product_shape
 from .table import Node, axis_of, held, operator, plain, sized
 from .windows import by_rank, window
 
@@ -134,9 +134,7 @@ def conv_integer(node: Node, x: Any, w: Any, x_zero: Any = None, w_zero: Any = N
 
 def exact_product(node: Node, a: Any, b: Any, a_zero: Any, b_zero: Any) -> Any:
     """The matrix product of integers without their zero points, one a row of a and a column of b, in float64."""
-    if a.ndim and b.ndim:
-        ahead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-        sized(node, (prod(ahead), a.shape[-2] if a.ndim > 1 else 1, b.shape[-1] if b.ndim > 1 else 1))
+    product_shape(node, a, b)
     rows = column(a_zero, a.ndim, -2) if a.ndim > 1 else a_zero
     return F.matmul(shifted(a, rows), shifted(b, column(b_zero, b.ndim, -1)))
 

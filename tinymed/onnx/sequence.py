@@ -104,7 +104,7 @@ def optional_has_element(node: Node, x: Any = None) -> Any:
 
 
 @operator("OptionalGetElement")
-def optional_get_element(node: Node, x: Any) -> Any:
+def optional_get_element(node: Node, x: Any = None) -> Any:
     """What an optional value holds.  Raises ValueError if that is nothing."""
     if x is None:
         raise ValueError(f"{node}: the optional value holds nothing")

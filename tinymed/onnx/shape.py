@@ -8,12 +8,12 @@ import numpy as np
 from ..nn import functional as F
 from ..ops.indexing import getitem
 from ..tensor import Tensor
-from .table import HALVES, Node, axis_of, held, number, numbers, operator, plain, rounded, sized, unsupported
+from .table import HALVES, Node, axis_of, fitted, held, number, numbers, operator, plain, rounded, sized, unsupported
 
 
 @operator("Identity")
-def identity(node: Node, x: Any) -> Any:
-    """x."""
+def identity(node: Node, x: Any = None) -> Any:
+    """x, which may be an optional value that holds nothing."""
     return x
 
 
@@ -259,7 +259,7 @@ def cast_like(node: Node, x: Any, other: Any) -> Any:
 @operator("Where")
 def where(node: Node, condition: Any, x: Any, y: Any) -> Any:
     """x where the condition holds, else y; all broadcast."""
-    sized(node, np.broadcast_shapes(condition.shape, x.shape, y.shape))
+    fitted(node, condition, x, y)
     return F.where(condition, x, y)
 
 

@@ -149,6 +149,11 @@ def sized(node: Node, shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(int(n) for n in shape)
 
 
+def fitted(node: Node, *tensors: Any) -> tuple[int, ...]:
+    """The shape that tensors broadcast to.  Raises ValueError if they do not, or if it is larger than `sized` takes."""
+    return sized(node, np.broadcast_shapes(*(t.shape for t in tensors if t is not None)))
+
+
 def plain(function: Callable[..., Any], *inputs: Any) -> Tensor:
     """What a NumPy function makes of the inputs' elements, off the tape: for integers, and where no gradient exists."""
     with np.errstate(all="ignore"):
@@ -167,7 +172,7 @@ def like(result: Any, x: Any) -> Any:
 
 def axis_of(node: Node, axis: int, ndim: int) -> int:
     """An axis counted from the front.  Raises ValueError if there is none such."""
-    if not -ndim <= axis < max(ndim, 1):
+    if not isinstance(axis, int) or not -ndim <= axis < max(ndim, 1):
         raise ValueError(f"{node}: axis {axis} of a tensor with {ndim} axes; it takes {-ndim} to {max(ndim, 1) - 1}")
     return axis % ndim if ndim else 0
 
