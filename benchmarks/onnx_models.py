@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+from peers import machine
 
 import tinymed
 import tinymed.onnx
@@ -151,7 +152,8 @@ def main() -> int:
                     print(f"{row['package']:32} {row['file'][:40]:40} {row['verdict']:10} {said}", flush=True)
     if options.json:
         lines = ",\n".join("  " + json.dumps(r) for r in rows)
-        options.json.write_text(f'{{"onnxruntime": "{onnxruntime.__version__}", "models": [\n{lines}\n]}}\n')
+        head = json.dumps(machine() | {"backend": options.backend})
+        options.json.write_text(f'{{"machine": {head},\n"models": [\n{lines}\n]}}\n')
     return int(any(r["verdict"] == "wrong" for r in rows))
 
 

@@ -43,7 +43,9 @@ class TestModule:
         assert {n for n, _ in module.named_parameters()} == {"scale", "bias"}
         assert {n for n, _ in module.named_buffers()} == {"mean", "var", "low", "scalar"}
 
-    @pytest.mark.parametrize("name", ["forward", "training", "_parameters", "a..b", ".a", "x.forward", "ö.1", "nodes"])
+    @pytest.mark.parametrize(
+        "name", ["forward", "training", "_parameters", "a..b", ".a", "x.forward", "ö.1", "block", "notes"]
+    )
     def test_a_name_that_no_module_can_have(self, name, tmp_path):
         model = model_of([node("Add", "x", name)], {"x": X}, initialisers={name: np.ones(5, np.float32)})
         module = tinymed.onnx.load(write(tmp_path, model))
@@ -190,6 +192,19 @@ class TestRefusals:
         kind = helper.make_map_type_proto(TensorProto.INT64, model.graph.input[0].type)
         model.graph.input[0].type.CopyFrom(kind)
         self.refused(write(tmp_path, model), "'x'", "map_type", "tensors and sequences")
+
+    def test_a_constant_that_is_none(self, tmp_path):
+        model = model_of([node("Constant", outputs=["c"], value_string="text"), node("Relu", "x")], {"x": X})
+        self.refused(write(tmp_path, model), "node 'c' (Constant)", "value_string", "tensors of numbers")
+
+    def test_a_body_with_too_few_outputs(self, tmp_path):
+        branch = helper.make_graph(
+            [node("Relu", "x", outputs=["p"])], "b", [], [helper.make_empty_tensor_value_info("p")]
+        )
+        one = node("If", "c", outputs=("y", "z"), then_branch=branch, else_branch=branch)
+        module = tinymed.onnx.load(write(tmp_path, model_of([one], {"c": np.array(True), "x": X}, ("y", "z"))))
+        with pytest.raises(UserError, match=r"\(If\): names 2 outputs; it makes 1"):
+            module(np.array(True), X)
 
     def test_functions(self, tmp_path):
         model = perceptron()

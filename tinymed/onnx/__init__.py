@@ -27,11 +27,16 @@ def load(path: str | Path) -> Module:
     module raises UserError, naming the node, for what an operator does not take, for results of more than 536,870,912
     elements, and for more than 100,000 trips of its loops in one call.
     """
+    from ..errors import UserError
     from . import operators  # noqa: F401  fills the table
     from .graph import Graph
     from .read import read_file
 
-    return Graph(read_file(path)).eval()
+    parts = read_file(path)
+    try:
+        return Graph(parts).eval()
+    except ValueError as error:  # a constant that is none
+        raise UserError(f"{path}: {error}") from None
 
 
 def export(

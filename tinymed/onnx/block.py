@@ -101,6 +101,8 @@ class Block:
             with unheard() if settled and tape.readers else nullcontext():
                 found = node.function(call, *given)
             results = found if isinstance(found, tuple) else (found,)
+            if any(node.outputs[len(results) :]):
+                raise ValueError(f"{node}: names {len(node.outputs)} outputs; it makes {len(results)}")
             for result in results:
                 for t in result if isinstance(result, list) else [result]:
                     sized(node, () if t is None else t.shape)  # growth by many small steps
@@ -112,15 +114,17 @@ class Block:
 
 
 @cache
-def required(function: Callable[..., Any]) -> int:
-    """How many inputs an operator's function cannot do without."""
+def required(function: Callable[..., Any]) -> tuple[int, bool]:
+    """(how many inputs an operator's function cannot do without, whether it takes any number more)."""
     parameters = list(signature(function).parameters.values())[1:]
-    return sum(p.kind == p.POSITIONAL_OR_KEYWORD and p.default is p.empty for p in parameters)
+    needed = sum(p.kind == p.POSITIONAL_OR_KEYWORD and p.default is p.empty for p in parameters)
+    return needed, any(p.kind == p.VAR_POSITIONAL for p in parameters)
 
 
 def check_given(node: Node, given: Sequence[Any]) -> None:
     """Raise UserError if an input is left out that the operator needs."""
-    need = required(node.function)
+    need, more = required(node.function)
+    need = len(given) if more and not node.bodies else need
     absent = [i for i, g in enumerate(given[:need]) if g is None]
     if absent or len(given) < need:
         raise UserError(

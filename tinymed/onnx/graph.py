@@ -28,6 +28,7 @@ class Graph(Module):
         self.opset, self.metadata, self.notes = parts.opset, parts.metadata, parts.notes
         self.inputs, self.outputs = parts.inputs, parts.outputs
         self.count = len(all_nodes(parts))
+        self.block: Any = None  # the name is taken before an initialiser can have it
         buffers = settings(parts) | set(listed(self.metadata.get(BUFFERS, "[]")))
         self.block = Block(parts, self.keep, buffers)
 

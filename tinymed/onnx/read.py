@@ -105,9 +105,9 @@ def parts_of(graph: Any, source: Source) -> Parts:
 
 def check_flow(parts: Parts, around: set[str]) -> None:
     """Raise ValueError unless every value is made once, and before it is used.  around: values a body also sees."""
-    own = [*parts.initialisers, *(v.name for v in parts.inputs)]
-    refuse([n for n in own if own.count(n) > 1] if len(own) < 1000 else [], "an input has the name of another")
-    known = {*own, *around}
+    known = {*parts.initialisers, *(v.name for v in parts.inputs)}
+    refuse(len(known) < len(parts.initialisers) + len(parts.inputs), "an input has the name of another")
+    known |= around
     for node in parts.nodes:
         missing = [name for name in node.inputs if name and name not in known]
         twice = [name for i, name in enumerate(node.outputs) if name and name in {*known, *node.outputs[:i]}]
