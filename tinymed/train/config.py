@@ -24,7 +24,7 @@ class DataConfig(Strict):
     """Which images, and how they are divided and prepared."""
 
     path: str | None = None  # None: the built-in synthetic smears
-    label_column: str = "label"
+    label_column: str | None = None
     group_column: str | None = None
     merge: dict[str, list[str]] = {}
     skip_bad: bool = False
