@@ -42,11 +42,17 @@ LABELS = ("label", "labels", "class", "classname", "target", "category", "diagno
 )
 MASKS = ("mask", "maskpath", "maskfile", "maskname", "segmentation", "seg", "annotation", "groundtruth", "gt")
 SPLITS = ("split", "set", "subset", "partition", "phase", "part")
-GROUPS = (
-    ("patient", "patientid", "patientno", "patientnumber", "patientname", "subject", "subjectid")
-    + ("participant", "participantid", "person", "personid", "pid", "mrn", "case", "caseid")
-    + ("lesion", "lesionid", "group", "groupid", "nearduplicategroup")
+PATIENTS = ("patient", "patientid", "patientno", "patientnumber", "patientname", "subject", "subjectid") + (
+    "participant",
+    "participantid",
+    "person",
+    "personid",
+    "pid",
+    "mrn",
+    "case",
+    "caseid",
 )
+GROUPS = (*PATIENTS, "lesion", "lesionid", "group", "groupid", "nearduplicategroup")
 DRIVE = re.compile(r"^[A-Za-z]:[\\/]")
 
 

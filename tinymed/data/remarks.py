@@ -7,6 +7,7 @@ import numpy as np
 
 from tinymed.data.dataset import Dataset
 from tinymed.data.image import MAX_16_BIT
+from tinymed.data.lists import PATIENTS, plain
 from tinymed.data.walk import total
 from tinymed.errors import UserAdvice
 
@@ -24,23 +25,23 @@ def account_text(sets: Mapping[str, Dataset]) -> str:
 
 
 def split_text(sets: Mapping[str, Dataset]) -> str:
-    """Return by what a set was divided: "split by patient (118/25/26), column 'patient'".
+    """Return by what a set was divided: "split by patient (118/25/26), column 'PatientID'".
 
     Args:
-        sets: The parts, divided.
+        sets: The parts, divided.  Numbers are those of the patients in each.
     """
-    first = next(iter(sets.values()))
-    columns = {dataset.group_column for dataset in sets.values()}
-    named = f", column {first.group_column!r}" if len(columns) == 1 and first.group_column else ""
+    column = next(iter(sets.values())).group_column
+    who = "patient" if plain(column) in PATIENTS or not column else repr(column)
+    named = f", column {column!r}" if who == "patient" and column else ""
     rules = {dataset.divided for dataset in sets.values()} - {""}
     if any(dataset.groups is None for dataset in sets.values()):
         return "no patient column: " + ("split by image" if rules else "the parts are taken as they are given")
     counts = "/".join(str(len(np.unique(d.groups))) for d in sets.values() if d.groups is not None)
     if not rules:
-        return f"parts as they are given, patients {counts}{named}"
+        return f"the parts are taken as they are given, by {who} {counts}{named}"
     if rules == {"grouped"}:
-        return f"split by patient ({counts}){named}"
-    return f"split by image, although patients are known (patients {counts}{named})"
+        return f"split by {who} ({counts}){named}"
+    return f"split by image, not by {who} ({counts}{named})"
 
 
 def remark(where: object, sets: Mapping[str, Dataset]) -> None:

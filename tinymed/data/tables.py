@@ -131,16 +131,17 @@ def check_labels(table: Path, parts: dict[str, list[Item]]) -> None:
 def check_one_label(table: Path, items: list[Item]) -> None:
     """Raise UserError for a file that the list names under two labels: several findings in several rows."""
     first: dict[Path, Item] = {}
+    again: dict[Path, Item] = {}
     for item in items:
-        if isinstance(item.file, Path):
-            other = first.setdefault(item.file, item)
-            if other.label != item.label:
-                count = len({i.file for i in items if isinstance(i.file, Path) and first[i.file].label != i.label})
-                raise UserError(
-                    f"{item.where}: {item.file} is {item.label!r} here and {other.label!r} in another row"
-                    f"{f', as are {count - 1} more images' if count > 1 else ''}; several labels an image are not "
-                    "supported: keep one row an image"
-                )
+        if isinstance(item.file, Path) and first.setdefault(item.file, item).label != item.label:
+            again.setdefault(item.file, item)
+    if again:
+        file, item = next(iter(again.items()))
+        more = f" (so are {len(again) - 1:,} more images)" if len(again) > 1 else ""
+        raise UserError(
+            f"{item.where}: {file} is {item.label!r} here and {first[file].label!r} in another row{more}; several "
+            "labels an image are not supported yet: keep one row an image"
+        )
 
 
 def build(table: Path, split: str, items: list[Item], classes: list[str], group: str | None) -> Dataset:

@@ -56,13 +56,14 @@ def opened(path: Path) -> Any:
     try:
         image = nib.load(path)
         affine = np.asarray(image.affine)
+        turns = nib.orientations.io_orientation(affine)
     except Exception as error:  # a damaged header raises nearly anything
         raise UserError(f"{path}: not a readable NIfTI volume ({told(error)}); replace or remove it") from None
     if len(image.shape) not in (3, 4) or min(image.shape) < 1:
         raise UserError(f"{path}: a volume has the axes x, y, z and perhaps channels, this one has {image.shape}")
     if np.prod(image.shape, dtype=np.int64) > MAX_VOXELS:
         raise UserError(f"{path}: {image.shape} voxels are more than the limit of {MAX_VOXELS:,}")
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-30:
+    if not np.isfinite(affine).all() or set(turns[:, 0].tolist()) != {0.0, 1.0, 2.0}:
         raise UserError(f"{path}: its header gives no directions in space ({affine[:3].tolist()}); convert it again")
     check_length(path, image)
     return image

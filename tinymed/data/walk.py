@@ -22,6 +22,7 @@ DOCUMENTS = frozenset(
     (".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".html", ".pdf")
     + (".xls", ".xlsx", ".log", ".ini", ".py", ".sh", ".bib")
 )
+PAPERS = frozenset(("LICENSE", "LICENCE", "COPYING", "README", "CITATION", "CHANGELOG", "AUTHORS", "NOTICE", "VERSION"))
 ADVICE = {
     ".dcm": "DICOM is not read: convert it to PNG or NIfTI",
     ".dicom": "DICOM is not read: convert it to PNG or NIfTI",
@@ -179,6 +180,9 @@ def loose_files(folder: Path, readable: Callable[[Path], bool], account: Account
 def leave_unread(path: Path, account: Account) -> None:
     """Note a visible file of another kind by its suffix."""
     suffix = suffix_of(path)
+    if not suffix and path.name.upper() in PAPERS:
+        account.leave_out(path, path.name, quiet=True)
+        return
     account.leave_out(path, suffix or "without a suffix", quiet=suffix in DOCUMENTS)
 
 
