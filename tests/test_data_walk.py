@@ -106,6 +106,13 @@ class TestAccount:
         with pytest.raises(UserError, match=r"class 'b' has no images .*it holds 3 \.dcm \(DICOM is not read"):
             open_dataset(tmp_path)
 
+    def test_what_is_skipped_later_is_not_taken(self, tmp_path):
+        class_folders(tmp_path, {"a": 3, "b": 2})
+        (tmp_path / "a" / "1.png").write_text("no image")
+        dataset = open_dataset(tmp_path, skip_bad=True)["all"]
+        assert dataset.account.line() == "5 files: 4 images taken; left out: 1 unreadable"
+        assert dataset.account.taken == len(dataset)
+
     def test_folders_beside_the_parts_are_said(self, tmp_path):
         for i, part in enumerate(("train", "test", "extra")):
             class_folders(tmp_path / part, {"a": 1, "b": 1}, 10 * i)

@@ -5,6 +5,8 @@ goes wrong inside the decoder becomes one `UserError` that names the file.  Pict
 keep their depth as float32 on the same scale, 0 (black) to 255 (white).
 """
 
+import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,8 @@ SUFFIXES = frozenset(
 LOSSY = ("JPEG", "MPO")  # formats that change single values
 MAX_PIXELS = 64_000_000  # below Pillow's own warning at 89 million, so ours is the rule that speaks
 MAX_16_BIT = 65535
+DEEP_COLOUR = re.compile(r"(RGB|RGBA|RGBX|RGBa);16([BLN])")  # Pillow's names of how such pixels lie in a file
+LUMA = (0.299, 0.587, 0.114)
 
 
 def is_picture(path: str | Path) -> bool:
@@ -35,7 +39,7 @@ def decode(path: str | Path, *, max_pixels: int = MAX_PIXELS, white: float | Non
     """Return the pixels of an image file [height, width, channels], channels 1 (grey) or 3 (RGB), 0 black, 255 white.
 
     EXIF orientation is applied; palettes become RGB; alpha is dropped, as torchvision and Keras do.  8 bits are uint8
-    as they are.  Deeper grey pixels (16 or 32-bit integers, floating point) become float32, 255 * value / white, so
+    as they are.  Deeper pixels (16 or 32-bit integers, floating point) become float32, 255 * value / white, so
     that no level is lost and, one `white` being given for a whole set, images stay comparable with each other.
 
     Args:
@@ -66,18 +70,16 @@ def image_size(path: str | Path) -> tuple[int, int]:
         header.append((image.height, image.width))
         return np.zeros(0)
 
-    read_image(Path(path), MAX_PIXELS, note, turned=False)
+    read_image(Path(path), MAX_PIXELS, note)
     return header[0]
 
 
-def read_image(
-    path: Path, max_pixels: int, convert: Callable[[Path, "Image", str], np.ndarray], turned: bool = True
-) -> np.ndarray:
+def read_image(path: Path, max_pixels: int, convert: Callable[[Path, "Image", str], np.ndarray]) -> np.ndarray:
     """Open a file by the allow-list, check its header, and convert what it holds; every failure is a UserError.
 
-    convert: (path, image, name of the format) -> array.  turned: apply the EXIF orientation, which decodes the pixels.
+    convert: (path, the image before it is decoded or turned, name of its format) -> array.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     if not path.is_file():
         what = "a folder, not an image" if path.is_dir() else "no such file"
@@ -85,7 +87,7 @@ def read_image(
     try:
         with Image.open(path, formats=FORMATS) as image:
             check_header(path, image, max_pixels)
-            return convert(path, ImageOps.exif_transpose(image) if turned else image, image.format or "")
+            return convert(path, image, image.format or "")
     except UserError:
         raise
     except UnidentifiedImageError:
@@ -111,8 +113,48 @@ def check_header(path: Path, image: "Image", max_pixels: int) -> None:
         raise UserError(f"{path}: holds {pages} pages, expected one picture; write one file a page")
 
 
+def upright(image: "Image") -> "Image":
+    """A Pillow image as its EXIF orientation says that it is to be seen."""
+    from PIL import ImageOps
+
+    return ImageOps.exif_transpose(image)
+
+
+def low_tiles(image: "Image") -> list[Any]:
+    """How to decode the low bytes of colours of 16 bits, of which Pillow keeps the high ones; [] for other pictures.
+
+    Read in the wrong byte order, the low byte of every value is the one that is kept.
+    """
+    tiles = []
+    for tile in getattr(image, "tile", ()):
+        args = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+        found = DEEP_COLOUR.fullmatch(str(args[0])) if args else None
+        if not found:
+            return []
+        order = {"N": "L" if sys.byteorder == "little" else "B"}.get(found[2], found[2])
+        raw = f"{found[1]};16{'L' if order == 'B' else 'B'}"
+        tiles.append(tile._replace(args=(raw, *args[1:]) if isinstance(tile[3], tuple) else raw))
+    return tiles
+
+
+def low_bytes(path: Path, image: "Image") -> np.ndarray | None:
+    """The low bytes [height, width, 3] of colours of 16 bits, turned as the picture; None for other pictures."""
+    from PIL import Image
+
+    tiles = low_tiles(image)
+    if not tiles:
+        return None
+    with Image.open(path, formats=FORMATS) as again:
+        again.tile = tiles
+        return np.asarray(upright(again))[:, :, :3]
+
+
 def to_array(path: Path, image: "Image", white: float | None = None) -> np.ndarray:
     """A Pillow image of any mode as uint8 [height, width, 1 or 3], or float32 where it is deeper than 8 bits."""
+    low = low_bytes(path, image)
+    image = upright(image)
+    if low is not None:
+        return scaled(path, np.asarray(image)[:, :, :3].astype(np.int64) * 256 + low, white)
     if image.mode.startswith(("I", "F")):
         return scaled(path, np.asarray(image), white)
     if image.mode in ("1", "LA", "La"):
@@ -127,6 +169,11 @@ def to_array(path: Path, image: "Image", white: float | None = None) -> np.ndarr
 
 def to_values(path: Path, image: "Image", kind: str) -> np.ndarray:
     """A Pillow image of a format that holds labels as uint8 or int32 [height, width]."""
+    if low_tiles(image):
+        raise UserError(
+            f"{path}: a mask has one value a pixel, this one colours of 16 bits; save it as grey or palette"
+        )
+    image = upright(image)
     if image.mode == "1":
         image = image.convert("L")
     pixels = np.array(image)
@@ -152,7 +199,7 @@ def check_lossless(path: Path, values: np.ndarray, kind: str) -> None:
 
 
 def scaled(path: Path, pixels: np.ndarray, white: float | None) -> np.ndarray:
-    """0...white of deep pixels to 0...255: float32 [height, width, 1]."""
+    """0...white of deep pixels to 0...255: float32 [height, width, 1 or 3]."""
     ways = {"white=MAXIMUM": "or say what value is white with {}"}
     if white is None and pixels.dtype.kind == "f":
         raise UserError(f"{path}: floating-point pixels have no known range; convert to 8 or 16 bits first", ways)
@@ -161,8 +208,8 @@ def scaled(path: Path, pixels: np.ndarray, white: float | None) -> np.ndarray:
     low, high = float(wide.min()), float(wide.max())
     if not (low >= 0 and high <= top):  # also where either is nan
         raise UserError(f"{path}: pixels from {low:g} to {high:g}, expected 0 to {top:g}; convert it first", ways)
-    grey: np.ndarray = (wide * 255 / top).astype(np.float32)[:, :, None]
-    return grey
+    result: np.ndarray = (wide * 255 / top).astype(np.float32)
+    return result[:, :, None] if result.ndim == 2 else result
 
 
 def with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
@@ -176,6 +223,9 @@ def with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
         return pixels
     if channels == 3:
         return np.repeat(pixels, 3, axis=2)
+    if pixels.dtype != np.uint8:  # Pillow knows no colours deeper than 8 bits
+        grey: np.ndarray = (pixels @ np.array(LUMA))[:, :, None].astype(np.float32)
+        return grey
     from PIL import Image
 
     return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).convert("L"))[:, :, None]

@@ -101,5 +101,11 @@ def with_classes(dataset: Dataset, classes: list[str]) -> Dataset:
 def verified(sets: dict[str, Dataset], skip_bad: bool, leaks: str) -> dict[str, Dataset]:
     """Every image decoded once: bad ones raised or left out, and the splits compared by content hash."""
     checked = {name: image_hashes(dataset, skip_bad=skip_bad)[0] for name, dataset in sets.items()}
+    for name, dataset in checked.items():
+        left_out = dataset.skipped[len(sets[name].skipped) :]
+        if dataset.account is not None and left_out:
+            dataset.account.taken -= len(left_out)
+            for bad, _ in left_out:
+                dataset.account.leave_out(bad, "unreadable", quiet=True)
     leak_check(checked, rule=leaks)
     return checked

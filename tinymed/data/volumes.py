@@ -6,17 +6,23 @@ nibabel reads the format: `pip install "tinymed[medical]"`.
 """
 
 import gzip
+import logging
 import math
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinymed.errors import UserError
+from tinymed.errors import UserAdvice, UserError
 
 SUFFIXES = (".nii.gz", ".nii")
 MAX_VOXELS = 1 << 28
+GEOMETRY = ("pixdim", "form_code", "qfac", "quatern")  # of a header: what places voxels in space
 DEFLATE = 1032  # bytes that a byte of a gzip file can stand for at most
 SAME = 1e-3  # of a voxel, and of a direction's cosine: what rounding in headers comes to
 
@@ -32,7 +38,37 @@ def nibabel() -> Any:
         import nibabel
     except ImportError:
         raise UserError('NIfTI volumes need nibabel: pip install "tinymed[medical]"') from None
+    if LISTENER not in nibabel.imageglobals.logger.filters:
+        nibabel.imageglobals.logger.addFilter(LISTENER)
     return nibabel
+
+
+class Listener(logging.Filter):
+    """What nibabel logs of a header while this thread listens; it repairs headers and names no file.  Else all passes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.local = threading.local()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Take a message down instead of letting it through."""
+        heard: list[str] | None = getattr(self.local, "heard", None)
+        if heard is None:
+            return True
+        heard.append(record.getMessage())
+        return False
+
+    @contextmanager
+    def listening(self) -> Iterator[list[str]]:
+        """Give the list in which this thread's messages are taken down."""
+        self.local.heard = []
+        try:
+            yield self.local.heard
+        finally:
+            self.local.heard = None
+
+
+LISTENER = Listener()
 
 
 @dataclass(frozen=True)
@@ -54,7 +90,8 @@ def opened(path: Path) -> Any:
     if not path.is_file():
         raise UserError(f"{path}: no such file; correct the path or the list that names it")
     try:
-        image = nib.load(path)
+        with LISTENER.listening() as heard:
+            image = nib.load(path)
         affine = np.asarray(image.affine)
         turns = nib.orientations.io_orientation(affine)
     except Exception as error:  # a damaged header raises nearly anything
@@ -66,6 +103,9 @@ def opened(path: Path) -> Any:
     if not np.isfinite(affine).all() or set(turns[:, 0].tolist()) != {0.0, 1.0, 2.0}:
         raise UserError(f"{path}: its header gives no directions in space ({affine[:3].tolist()}); convert it again")
     check_length(path, image)
+    repaired = [text for text in heard if any(word in text for word in GEOMETRY)]
+    if repaired:
+        warnings.warn(UserAdvice(f"{path}: its header was repaired ({'; '.join(repaired)}); check it"), stacklevel=2)
     return image
 
 
@@ -146,7 +186,8 @@ def canonical(path: Path, image: Any) -> tuple[np.ndarray, tuple[float, float, f
     """(voxels in RAS+ order, spacing along those axes).  Raises UserError for a damaged file or no finite value."""
     nib = nibabel()
     try:
-        turned = nib.as_closest_canonical(image)
+        with LISTENER.listening():  # said when the file was opened
+            turned = nib.as_closest_canonical(image)
         values = np.asarray(turned.dataobj)
         spacing = tuple(float(s) for s in nib.affines.voxel_sizes(turned.affine))
     except Exception as error:
