@@ -238,6 +238,11 @@ class TestLabels:
         text = "path,label\n" + "".join(f"{i}.png,{label}\n" for i, label in enumerate(labels))
         assert open_dataset(write(images, text))["all"].classes == classes
 
+    def test_one_class_written_in_two_ways_is_said(self, images):
+        table = write(images, "path,label\n0.png,Benign\n1.png,benign\n2.png,malignant\n")
+        with pytest.warns(UserAdvice, match="the classes 'Benign' and 'benign' differ in case or spaces only"):
+            assert len(open_dataset(table)["all"].classes) == 3
+
     def test_fractions_are_no_classes(self, images):
         with pytest.raises(UserError, match="line 3: 'label' is 0.5, and the others are numbers too"):
             open_dataset(write(images, "path,label\n0.png,1\n1.png,0.5\n2.png,0\n"))

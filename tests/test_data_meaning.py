@@ -93,6 +93,24 @@ class TestPlaces:
             open_segmentation(tmp_path)["all"].pair(0)
 
 
+class TestModalities:
+    def test_two_images_of_one_name_are_no_modalities(self, tmp_path):
+        mask_tree(tmp_path, 2)
+        for i in range(2):
+            write_image(tmp_path / "images" / f"0{i}.jpg", picture(i, 32, 40))
+        with pytest.raises(UserError, match=r"00\.jpg and .*00\.png: two images of one name"):
+            open_segmentation(tmp_path)
+
+    def test_every_case_has_the_same(self, tmp_path):
+        for i, numbers in enumerate((("0000", "0001"), ("0000", "0002"))):
+            image, mask = blob(i)
+            for number in numbers:
+                write_image(tmp_path / "images" / f"case{i}_{number}.png", image)
+            write_image(tmp_path / "labels" / f"case{i}.png", mask)
+        with pytest.raises(UserError, match="case1: has the modalities _0000 _0002, but case0 _0000 _0001"):
+            open_segmentation(tmp_path)
+
+
 class TestMeaningOfValues:
     def tree(self, root: Path, labels: object) -> Path:
         for i in range(2):

@@ -228,6 +228,8 @@ def paired(path: Path) -> Part:
         labels = by_stem(mask_files, masks, ENDINGS)
     if not set(cases) & set(labels):
         cases = by_stem(image_files, images, MODALITY)
+        check_modalities(image_files)
+    check_one_of_a_name(image_files, images)
     if not cases:
         left = f"; left out: {account.left()}" if account.left_out else ""
         raise UserError(f"{images}: no images ({' '.join(sorted(SUFFIXES))} {' '.join(VOLUMES)}){left}")
@@ -255,6 +257,29 @@ def listed(path: Path, columns: Columns) -> dict[str, Part]:
         case = Case(images, there(find, where, row[mask], "mask"), group_of(row, group, row[name]) if group else "")
         parts.setdefault(part, []).append(case)
     return {name: Part(parts[name], group or "") for name in ("train", "val", "test", "all") if name in parts}
+
+
+def check_one_of_a_name(files: Sequence[Path], folder: Path) -> None:
+    """Raise UserError for images that differ in their suffix only: they would be taken for modalities of one case."""
+    for same in by_stem(files, folder).values():
+        if len(same) > 1:
+            raise UserError(f"{same[0]} and {same[1]}: two images of one name; keep one")
+
+
+def check_modalities(files: Sequence[Path]) -> None:
+    """Raise UserError unless every case has the same modalities: _0000 and _0002 are not _0000 and _0001."""
+    numbers: dict[Path, list[str]] = {}
+    for file in files:
+        ending = MODALITY.search(stem(file))
+        case = file.with_name(MODALITY.sub("", stem(file)))
+        numbers.setdefault(case, []).append(ending[0] if ending else "")
+    first = next(iter(numbers), None)
+    for case, found in numbers.items():
+        if first is not None and found != numbers[first]:
+            raise UserError(
+                f"{case}: has the modalities {' '.join(found)}, but {first.name} {' '.join(numbers[first])}; "
+                "give every case all of them"
+            )
 
 
 def there(find: Finder, where: str, name: str, what: str) -> Path:

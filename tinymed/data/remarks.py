@@ -62,6 +62,7 @@ def remark(where: object, sets: Mapping[str, Dataset]) -> None:
             ),
             stacklevel=3,
         )
+    warn_of_alike(where, next(iter(sets.values())).classes)
     warn_of_dark(where, list(sets.values()))
 
 
@@ -86,6 +87,16 @@ def copies(hashes: Sequence[bytes]) -> Iterable[tuple[int, int]]:
         i = first.setdefault(key, j)
         if i != j:
             yield i, j
+
+
+def warn_of_alike(where: object, classes: Sequence[str]) -> None:
+    """Warn of classes whose names differ in case and spaces only: most likely one class, written in two ways."""
+    first: dict[str, str] = {}
+    for name in classes:
+        other = first.setdefault("".join(name.casefold().replace("_", " ").split()), name)
+        if other != name:
+            message = f"{where}: the classes {other!r} and {name!r} differ in case or spaces only, and count as two"
+            warnings.warn(UserAdvice(message), stacklevel=4)
 
 
 def warn_of_dark(where: object, sets: Sequence[Dataset]) -> None:

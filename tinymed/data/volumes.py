@@ -44,7 +44,7 @@ def nibabel() -> Any:
 
 
 class Listener(logging.Filter):
-    """What nibabel logs of a header while this thread listens; it repairs headers and names no file.  Else all passes."""
+    """What nibabel logs of a header while this thread listens: it repairs headers and names no file."""
 
     def __init__(self) -> None:
         super().__init__()
