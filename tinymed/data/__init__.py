@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tinymed.data.masks import MaskDataset as MaskDataset
     from tinymed.data.patches import PatchLoader as PatchLoader
     from tinymed.data.readers import open_dataset as open_dataset
+    from tinymed.data.remarks import account_text as account_text
+    from tinymed.data.remarks import split_text as split_text
     from tinymed.data.splits import find_leaks as find_leaks
     from tinymed.data.splits import grouped_split as grouped_split
     from tinymed.data.splits import k_fold as k_fold
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from tinymed.data.volumes import read_volume as read_volume
     from tinymed.data.volumes import volume_bytes as volume_bytes
     from tinymed.data.voxels import VoxelLoader as VoxelLoader
+    from tinymed.data.walk import Account as Account
     from tinymed.data.weight_map import BorderWeights as BorderWeights
 
 HOMES = {
@@ -56,6 +59,7 @@ HOMES = {
     "image": ("decode", "prepare", "resize"),
     "loader": ("Loader", "channel_statistics"),
     "readers": ("open_dataset",),
+    "remarks": ("account_text", "split_text"),
     "splits": (
         "find_leaks",
         "grouped_split",
@@ -79,6 +83,7 @@ HOMES = {
     "upload": ("uploaded",),
     "volumes": ("read_volume", "volume_bytes"),
     "voxels": ("VoxelLoader",),
+    "walk": ("Account",),
     "weight_map": ("BorderWeights",),
 }
 HOME = {name: module for module, names in HOMES.items() for name in names}

@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def fingerprint(sets: Splits, root: str | None) -> str:
             base = Path(root or ".")
             for path in map(Path, dataset.samples):
                 shown = path.relative_to(base) if path.is_relative_to(base) else path
-                sha.update(f"{shown.as_posix()}\n".encode())
+                sha.update(os.fsencode(f"{shown.as_posix()}\n"))
         sha.update(dataset.labels.astype("<i8").data)
     return sha.hexdigest()
 

@@ -24,7 +24,7 @@ class DataConfig(Strict):
     """Which images, and how they are divided and prepared."""
 
     path: str | None = None  # None: the built-in synthetic smears
-    label_column: str = "label"
+    label_column: str | None = None
     group_column: str | None = None
     merge: dict[str, list[str]] = {}
     skip_bad: bool = False
@@ -159,7 +159,7 @@ def read_config(path: Path) -> RunConfig:
     except FileNotFoundError:
         message = f"{path.parent}: no run: it has no {path.name}; give a folder that `tinymed train` made"
         raise UserError(message) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({error})") from None
     config: RunConfig = checked(lambda: RunConfig.model_validate(content), path)
     return config
