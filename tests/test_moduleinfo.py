@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import moduleinfo  # noqa: E402
 
 import tinymed  # noqa: E402
-from tinymed.dispatch import use_backend
+from tinymed.dispatch import use_backend  # noqa: E402
 
 SLICE = 40  # every so many inputs one is run; another one on each backend
 RUNS = {"numpy": torch.float64, "numba": torch.float32}
