@@ -14,8 +14,8 @@ from commands import command, invoke, write_images
 from PIL import Image
 
 from tinymed.cli import main
+from tinymed.cli.comparison_rows import METRICS
 from tinymed.train.checkpoint import NEWEST, digest, load_checkpoint
-from tinymed.train.comparison import METRICS
 
 SMALL = ["--size", 32, "--batch", 8, "--epochs", 1, "--backend", "numpy", "--workers", 0]
 TWO = ["--models", "lenet5_modern", "resnet20", "--width", 0.25, "--head", "softmax"]

@@ -13,8 +13,8 @@ from commands import QUICK, invoke
 import tinymed
 from tinymed import Tensor, models, nn, optim
 from tinymed.errors import UserError
-from tinymed.train.transfer import parse_rates
-from tinymed.train.weights import read_weights
+from tinymed.tasks.base.config import parse_rates
+from tinymed.train.transfer import read_weights
 
 
 def network(classes: int = 2) -> nn.Sequential:

@@ -117,7 +117,7 @@ from .tensor import (
     zeros,
     zeros_like,
 )
-from .train.weights import load, save
+from .weights import load, save
 
 __version__ = "0.1.0"
 

@@ -112,3 +112,9 @@ def say(message: str) -> None:
 def examples(*lines: str) -> str:
     """The end of a command's help: commands that work as they stand."""
     return "[bold]Examples[/bold]\n\n" + "\n\n".join(f"  {line}" for line in lines)
+
+
+def check_weights_name(weights: str | None) -> None:
+    """Raise UserError unless --weights is best, last or not given."""
+    if weights not in (None, "best", "last"):
+        raise UserError(f"--weights is best or last, got {weights!r}")

@@ -8,12 +8,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from ..data.device_batches import as_arrays
+from ..files import plain, write_atomic
+from ..metrics import lower_is_better
 from .checkpoint import BEST, NEWEST, save_checkpoint
-from .feed import as_arrays
-from .files import plain, write_atomic
 from .trainer import Callback, Progress, Trainer
-
-LOWER_IS_BETTER = ("loss", "brier")
 
 
 def improves(monitor: str, value: float | None, best: float | None, min_delta: float = 0.0) -> bool:
@@ -22,7 +21,7 @@ def improves(monitor: str, value: float | None, best: float | None, min_delta: f
         return False
     if best is None:
         return True
-    return value < best - min_delta if monitor.endswith(LOWER_IS_BETTER) else value > best + min_delta
+    return value < best - min_delta if lower_is_better(monitor) else value > best + min_delta
 
 
 class JsonLog(Callback):
