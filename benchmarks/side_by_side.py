@@ -89,7 +89,7 @@ def train_theirs(name: str, runs: Path) -> None:
     from tinymed.train.run import Run
 
     run = Run.open(folder(name, runs))
-    segments = run.config.task == "segmentation"
+    segments = hasattr(run.config, "mask")
     result = torch_segmentation.train(run, 1) if segments else torch_recipe.train(run, 1, None, 0)
     (run.folder / "torch.json").write_text(json.dumps(result, indent=1))
 

@@ -126,7 +126,7 @@ class TestMistakes:
             (["--labels", "0=a"], "needs 2 to 254 classes"),
             (["--labels", "0=a,254=b"], "unknown label value 255"),
             (["--patch", "16,16,16"], "write a side, or one an axis"),
-            (["--model", "voxresnet"], "--patch or --size"),
+            (["--model", "voxresnet"], "is no network for segmentation"),
             (["--head", "sigmoid", "--labels", "0=a,255=b,7=c"], "sigmoid is for two classes"),
             (["--border-class", "nix"], "is none of"),
             (["--loss", "nix"], "--loss"),

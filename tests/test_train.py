@@ -14,7 +14,8 @@ from tinymed.data.dataset import Dataset
 from tinymed.errors import UserError
 from tinymed.metrics.positive_class import choose_positive, looks_negative
 from tinymed.tasks.base.config import checked
-from tinymed.tasks.classification import divide
+from tinymed.tasks.base.task import fingerprint_samples
+from tinymed.tasks.classification import ClassificationConfig, ClassificationData, divide
 from tinymed.tasks.heads.class_heads import SigmoidHead, SoftmaxHead
 from tinymed.tasks.heads.class_weights import balanced_weights, parse_weights
 from tinymed.tasks.inference.class_scores import predict_scores

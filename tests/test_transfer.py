@@ -284,7 +284,7 @@ class TestCommandLine:
         tinymed.save(models.create("lenet5_modern", num_classes=2), file)
         code, _, err = invoke(capsys, "train", "--resume", tmp_path / "run")
         assert code != 0
-        assert "holds other weights than those the run was begun with" in err
+        assert "holds other weights than those the run began with" in err
 
 
 def test_rates_on_the_command_line() -> None:

@@ -45,7 +45,7 @@ BEFORE = {
     "width": typed(float, "Model", "Multiplier of the channels, of networks that have one (1)."),
     "out": path_option("Run", "Folder of the comparison (runs/compare)."),
 }
-OPTIONS = {n: o for n, o in tasks.find("classification").options.items() if n not in ABSENT}
+OPTIONS = {n: o for n, o in tasks.find(tasks.DEFAULT).options.items() if n not in ABSENT}
 
 command = with_options(compare, BEFORE, [parameter(o, HELP.get(n, "")) for n, o in OPTIONS.items()])
 app.command(

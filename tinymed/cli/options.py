@@ -24,7 +24,7 @@ def all_options() -> dict[str, Option]:
 
 def ordered_tasks() -> list[str]:
     """Return the names of the tasks, the default first."""
-    return sorted(tasks.available(), key=lambda name: (name != "classification", name))
+    return sorted(tasks.available(), key=lambda name: (name != tasks.DEFAULT, name))
 
 
 def joined(one: Option, other: Option) -> Option:

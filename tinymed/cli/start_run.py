@@ -88,7 +88,7 @@ def ask_user() -> Any:
 
 def config_from_options(given: Given) -> Any:
     """Return the configuration as far as the options decide it, before images are read.  Raises UserError."""
-    task = tasks.find(given.get("task", "classification"))
+    task = tasks.find(given.get("task", tasks.DEFAULT))
     if task.needs and "data" not in given:
         raise UserError(f"--task {task.name} needs --data: {task.needs}")
     config = with_initial_weights(task.draft({name: value for name, value in given.items() if name != "out"}))

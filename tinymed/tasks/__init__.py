@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import UserError
 
+DEFAULT = "classification"  # of a run whose task is not said
 registered: dict[str, Any] = {}  # tasks from outside the package
 
 
@@ -54,7 +55,7 @@ def config_from_json(content: dict[str, Any], source: Path | None = None) -> Any
     """Return the configuration that a config.json of any version holds.  Raises UserError naming file and key."""
     from .base.config import parse_config
 
-    name = content.get("task", "classification")
+    name = content.get("task", DEFAULT)
     if not isinstance(name, str) or name not in available():
         raise UserError(f"{source or 'configuration'}: task: {name!r} is unknown; there are {', '.join(available())}")
     return parse_config(find(name).Config, content, source)

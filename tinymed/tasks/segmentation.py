@@ -167,14 +167,17 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
 
     def refuse_useless(self, given: Options, first: MaskDataset, model: str, center: bool) -> None:
         """Raise UserError for an option that the data, the network or the other options leave without effect."""
+        if "border_class" in given and given["border_class"] not in first.classes:
+            raise UserError(f"--border-class {given['border_class']!r} is none of {', '.join(first.classes)}")
         volumes, patches = first.dimensions == 3, "patch" in given or first.dimensions == 3 or center
         pictures = not volumes and not first.more
         unpatched = "it is of patches: give --patch"
         borders = bool(given.get("border_weight")) and not center
+        sized = "normalise" in given or "size" in entry(model).options  # the statistics are those of that size
         refuse_idle(
             given,
             {
-                "size": (center or not (volumes or "patch" in given), "the network sees patches of --patch"),
+                "size": (center or not patches or sized, "the network sees patches of --patch"),
                 "grey": (pictures, "volumes and several modalities keep the channels that they have"),
                 "normalise": (pictures, "each channel of a volume is normalised by itself"),
                 "patch": (not center, f"{model} sees patches of --size"),
@@ -190,8 +193,6 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
                 "freeze_statistics": ("freeze" in given, "it is of the layers that --freeze names"),
             },
         )
-        if "border_class" in given and given["border_class"] not in first.classes:
-            raise UserError(f"--border-class {given['border_class']!r} is none of {', '.join(first.classes)}")
 
     def complete(
         self, config: SegmentationConfig, sets: Sets, given: Options, ask: Ask | None
@@ -284,6 +285,11 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
 
     def serves(self, image: tuple[int, ...], outputs: Outputs) -> bool:
         return all(len(shape) in (2, len(image) + 1) and shape[1] > 0 for shape in outputs)
+
+    def networks(self, axes: int) -> list[str]:
+        """Return the networks that score every pixel; those of the middle of a patch serve too, and are not advised."""
+        every = default_networks()
+        return [n for n, image, found in every if len(image) == axes and all(len(o) == axes + 1 for o in found)]
 
     def check_model(self, config: SegmentationConfig, model: Any) -> Outputs:
         outputs = super().check_model(config, model)
