@@ -123,5 +123,7 @@ __version__ = "0.1.0"
 
 if os.environ.get("TINYMED_DEBUG") or os.environ.get("TINYMED_VALIDATE"):
     from . import debug
+    from .errors import one_line_for_commands
 
-    debug.install()
+    with one_line_for_commands():
+        debug.install()

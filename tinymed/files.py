@@ -15,7 +15,10 @@ def write_atomic(path: Path, parts: Sequence[bytes | memoryview]) -> None:
     A temporary file in the same directory is written and synced, renamed over `path`, and the directory is synced so
     that the rename itself survives a power failure.
     """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None  # the file that was wanted, not the temporary
     try:
         with os.fdopen(handle, "wb") as file:
             for part in parts:
@@ -24,8 +27,10 @@ def write_atomic(path: Path, parts: Sequence[bytes | memoryview]) -> None:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from None
         raise
     sync_directory(path.parent)
 
@@ -49,16 +54,16 @@ def remove_temporaries(folder: Path) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a value as indented JSON, whole or not at all; nan and infinity become null."""
-    text = json.dumps(plain(value), indent=2, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(json_value(value), indent=2, allow_nan=False, ensure_ascii=False)
     write_atomic(path, [text.encode() + b"\n"])
 
 
-def plain(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """The value as strict JSON has it: no nan, no infinity, lists for tuples."""
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [json_value(item) for item in value]
     if hasattr(value, "item") and not isinstance(value, str | bytes):  # a NumPy number
-        return plain(value.item())
+        return json_value(value.item())
     return None if isinstance(value, float) and not math.isfinite(value) else value

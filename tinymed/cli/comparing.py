@@ -44,7 +44,7 @@ def compare_command(names: Sequence[str], given: Given) -> int:
         if code := train_in_process(run):
             say(f"{run.config.model}: ended with code {code}; nothing is lost, repeat the command to go on")
             return code
-    rows = [comparison_row(run, read(run.folder / PROCESS)) for run, _ in runs]
+    rows = [comparison_row(run, read(run.folder / PROCESS), "width" in given) for run, _ in runs]
     write_results(out, rows)
     print(comparison_text(rows))
     say(f"compare.json, .csv, .md and .png: {out}")

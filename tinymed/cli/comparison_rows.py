@@ -13,12 +13,13 @@ from ..train.run import Run
 METRICS = ("sensitivity", "specificity", "accuracy", "auc")
 
 
-def comparison_row(run: Run, used: dict[str, Any]) -> dict[str, Any]:
+def comparison_row(run: Run, used: dict[str, Any], width_asked: bool = False) -> dict[str, Any]:
     """What is compared of a finished classification, on its test part if it has one, else on val.
 
     Of two classes, sensitivity, specificity and AUC speak of the positive one; of more they are macro averages: each
     class against the rest, classes alike.  Sensitivity's interval is then square-and-add, those of specificity and AUC
     are bootstrapped.  used: {"cpu_seconds", "peak_bytes"} of the process that trained it.
+    width_asked: whether a multiplier was, which some networks lack.
     """
     c = run.config
     found = json.loads((run.folder / METRICS_FILE).read_text("utf-8"))
@@ -37,7 +38,8 @@ def comparison_row(run: Run, used: dict[str, Any]) -> dict[str, Any]:
     row["average"] = "macro" if several else f"positive: {c.positive}"
     row |= {"weights": found["weights"], "size": c.data.size, "batch": c.batch, "seed": c.seed}
     row |= {"optimizer": c.optimizer, "lr": c.lr, "schedule": c.schedule}
-    row["notes"] = [] if "width" in entry(c.model).options else ["has no width multiplier, so it is whole"]
+    whole = width_asked and "width" not in entry(c.model).options
+    row["notes"] = ["has no width multiplier, so it is whole"] if whole else []
     return row
 
 

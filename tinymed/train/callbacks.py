@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any
 
 from ..data.device_batches import as_arrays
-from ..files import plain, write_atomic
+from ..files import json_value, write_atomic
 from ..metrics import lower_is_better
 from .checkpoint import BEST, NEWEST, save_checkpoint
 from .trainer import Callback, Progress, Trainer
@@ -51,7 +51,7 @@ class JsonLog(Callback):
     def write(self, row: dict[str, Any]) -> None:
         """Append a line."""
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(plain(row)) + "\n")
+            file.write(json.dumps(json_value(row)) + "\n")
 
 
 def belongs(line: str, progress: Progress) -> bool:

@@ -208,6 +208,9 @@ def checked(make: Callable[[], Result], source: Path | None = None) -> Result:
         return make()
     except ValidationError as error:
         first = error.errors()[0]
+        told = first.get("ctx", {}).get("error")
+        if isinstance(told, UserError):  # a validator of ours has said it already
+            raise told from None
         key = ".".join(str(part) for part in first["loc"]) or "configuration"
         shown = f", got {first['input']!r}" if first["loc"] and not isinstance(first["input"], dict) else ""
         where = f"{source}: {key}" if source else f"--{key.rpartition('.')[2].replace('_', '-')}"

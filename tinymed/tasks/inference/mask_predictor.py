@@ -7,10 +7,11 @@ import numpy as np
 
 from ...data.device_batches import as_array, as_tensors, device_of
 from ...data.mask_loader import fitted
-from ...data.masks import MaskDataset
+from ...data.masks import MaskDataset, by
 from ...data.patches import Cases
 from ...data.tiles import slide
 from ...data.transform import to_float
+from ...errors import UserError
 from ...nn import functional as F
 from ...tape import no_grad
 from ...tensor import Tensor
@@ -73,6 +74,8 @@ class MaskPredictor:
                 outputs = self.dense(ready)[None]
                 return np.asarray(self.head.scores(outputs)[0])
             return slide(self.scores, ready, self.patch or (), self.output, overlap=self.overlap, blend=self.blend)
+        if image.ndim != 3:
+            raise UserError(f"{name}: a volume of {by(image.shape[:-1])} voxels; the run takes pictures")
         small = to_float(fitted(image, (data.size, data.size), data.channels))
         scores = self.scores(np.moveaxis(cases.normal(small), -1, 0)[None])
         if scores.shape[2:] == image.shape[:2]:
