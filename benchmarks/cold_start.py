@@ -34,7 +34,7 @@ def first_step(case: str) -> dict[str, Any]:
 
     import tinymed
     from tinymed import dispatch, models, optim
-    from tinymed.train.heads import make_head
+    from tinymed.tasks.heads.class_heads import make_head
     from tinymed.train.trainer import train_step
 
     tinymed.manual_seed(0)

@@ -2,9 +2,9 @@
 
     python benchmarks/stand_ins.py [--rounds 7] [--only upsample]
 
-A small call has as many elements as a loop is asked for at all (`dispatch.select.LARGE`), a large one sixteen times as many.
-Prints microseconds of the reference and of the loop, on the threads that NUMBA_NUM_THREADS allows; what is declared as
-`worth=` in tinymed/cpu/loops follows from it.
+A small call has as many elements as a loop is asked for at all (`dispatch.select.LARGE`), a large one sixteen times
+as many.  Prints microseconds of the reference and of the loop, on the threads that NUMBA_NUM_THREADS allows; what is
+declared as `worth=` in tinymed/cpu/loops follows from it.
 """
 
 import argparse

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import peers
 
-from tinymed.cli.training import completed, draft
+from tinymed.cli.start_run import config_from_options, with_data_fields
 from tinymed.data import Dataset
 from tinymed.data.image import resize
+from tinymed.metrics.intervals import wilson_interval
+from tinymed.tasks.classification import open_splits
 from tinymed.train import Lines, Run
-from tinymed.train.build import open_splits
-from tinymed.train.intervals import wilson_interval
 from tinymed.train.run import choose_backend
 
 OUT = Path(__file__).parent / "results" / "synthetic.json"
@@ -66,10 +66,10 @@ def network(sets: dict[str, Dataset], config: Any) -> dict[str, Any]:
 
 
 def main() -> None:
-    config = draft({})
+    config = config_from_options({})
     choose_backend(config.backend)
     sets = open_splits(config.data, config.seed)
-    config = completed(config, sets, {})
+    config, _ = with_data_fields(config, sets, {})
     report = {
         "difficulty": config.data.difficulty,
         "size": config.data.size,

@@ -21,6 +21,7 @@ CSRC = Path(__file__).parent.parent / "csrc"
 ROOMS = [
     "errors",
     "absent",
+    "files",
     "memory",
     "precision",
     "dispatch",
@@ -33,6 +34,7 @@ ROOMS = [
     "ops",
     "tensor",
     "factories",
+    "weights",
     "draw",
     "check",
     "debug",
@@ -40,8 +42,11 @@ ROOMS = [
     "optim",
     "models",
     "data",
-    "train",
+    "metrics",
+    "audit",
     "report",
+    "tasks",
+    "train",
     "onnx",
     "cli",
     "__main__",
@@ -71,7 +76,7 @@ def imported(path: Path, top_level: bool) -> set[str]:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_go_one_way(path):
-    """dispatch -> tape -> ops -> tensor -> nn -> optim -> models -> data -> train -> cli, without a cycle."""
+    """dispatch -> tape -> ops -> tensor -> nn -> optim -> models -> data -> tasks -> train -> cli, without a cycle."""
     here = room(path)
     if here == "__init__":
         return

@@ -7,8 +7,8 @@ from derived import LAYOUTS, OPS, sample
 import tinymed
 from tinymed import check, dispatch, nn, optim, random, tape
 from tinymed.cpu import conv, norm  # noqa: F401  so that their constants exist before the first recording
+from tinymed.tasks.heads.class_heads import SigmoidHead, SoftmaxHead
 from tinymed.tensor import Tensor
-from tinymed.train.heads import SigmoidHead, SoftmaxHead
 
 F = nn.functional
 

@@ -13,8 +13,8 @@ from commands import QUICK, invoke
 import tinymed
 from tinymed import Tensor, models, nn, optim
 from tinymed.errors import UserError
-from tinymed.train.transfer import parse_rates
-from tinymed.train.weights import read_weights
+from tinymed.tasks.base.config import parse_rates
+from tinymed.train.transfer import read_weights
 
 
 def network(classes: int = 2) -> nn.Sequential:
@@ -308,7 +308,7 @@ class TestCommandLine:
         tinymed.save(models.create("lenet5_modern", num_classes=2), file)
         code, _, err = invoke(capsys, "train", "--resume", tmp_path / "run")
         assert code != 0
-        assert "holds other weights than those the run was begun with" in err
+        assert "holds other weights than those the run began with" in err
 
 
 def test_rates_on_the_command_line() -> None:

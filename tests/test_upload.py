@@ -17,11 +17,12 @@ from tinymed import dispatch, nn, optim
 from tinymed.cli import main
 from tinymed.cuda import gpu
 from tinymed.data import Loader, split_dataset, synthetic_smear, uploaded
+from tinymed.data.device_batches import as_array, as_arrays, device_of
 from tinymed.data.upload import Lane
-from tinymed.train.feed import as_array, as_arrays, device_of
-from tinymed.train.heads import SigmoidHead, SoftmaxHead
-from tinymed.train.mask_head import MaskHead
-from tinymed.train.trainer import Trainer, predict_scores
+from tinymed.tasks.heads.class_heads import SigmoidHead, SoftmaxHead
+from tinymed.tasks.heads.mask_head import MaskHead
+from tinymed.tasks.inference.class_scores import predict_scores
+from tinymed.train.trainer import Trainer
 
 
 def batches(count, shape=(2, 3, 4, 5)):

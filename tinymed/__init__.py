@@ -315,7 +315,7 @@ from .precision import use_precision
 from .program import capture
 from .random import manual_seed
 from .tensor import Tensor, from_dlpack, from_numpy, grad, tensor
-from .train.weights import load, save
+from .weights import load, save
 
 Size: _Any = tuple  # what a tensor's shape is
 newaxis = None
@@ -339,5 +339,7 @@ def __dir__() -> list[str]:
 
 if os.environ.get("TINYMED_DEBUG") or os.environ.get("TINYMED_VALIDATE"):
     from . import debug
+    from .errors import one_line_for_commands
 
-    debug.install()
+    with one_line_for_commands():
+        debug.install()

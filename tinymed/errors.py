@@ -1,6 +1,9 @@
 """The one error a user can cause and mend; the command line prints it as one line."""
 
-from collections.abc import Callable, Collection, Mapping
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
 
 def printable(text: object) -> str:
@@ -69,3 +72,18 @@ class UserError(Told, ValueError):
 
 class UserAdvice(Told, UserWarning):
     """A warning about the user's data that ends nothing; its ways out are told as a `UserError`'s."""
+
+
+@contextmanager
+def one_line_for_commands() -> Iterator[None]:
+    """End a command with one line where an environment variable that is read at import has a wrong value.
+
+    In a program that imports tinymed the ValueError is raised as it is.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if Path((getattr(sys, "argv", None) or [""])[0]).stem not in ("tinymed", "-m", "__main__"):
+            raise
+        sys.stderr.write(f"tinymed: {error}\n")
+        raise SystemExit(2) from None

@@ -7,12 +7,34 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import typer
+import typer.core
 
 from ..errors import Told, UserAdvice, UserError, as_option
 
 FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 
-app = typer.Typer(
+
+class Command(typer.core.TyperCommand):
+    """A command whose switches are shown without a value: they take none."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, `--help` included."""
+        params: list[Any] = super().get_params(ctx)
+        for param in params:
+            if getattr(param, "is_flag", False):
+                param.metavar = ""
+        return params
+
+
+class Application(typer.Typer):
+    """A typer application whose commands are of the class above."""
+
+    def command(self, *names: Any, cls: Any = Command, **more: Any) -> Any:
+        """Register a command."""
+        return super().command(*names, cls=cls, **more)
+
+
+app = Application(
     name="tinymed",
     help="Train, evaluate and study convolutional networks for medical images.",
     epilog="Begin with: tinymed train",
@@ -36,9 +58,17 @@ def tinymed(version: bool = typer.Option(False, "--version", help="Show the vers
 
 def run(application: typer.Typer, arguments: Sequence[str]) -> int:
     """Run the application; a user's mistake is one line on stderr.  TINYMED_DEBUG shows tracebacks."""
+    for stream in (sys.stdout, sys.stderr):
+        accept_any_text(stream)
     with warnings.catch_warnings():
         warnings.showwarning = Warnings(options_of(application, arguments)).show
         return guarded(application, arguments)
+
+
+def accept_any_text(stream: Any) -> None:
+    """Let a stream write what its encoding lacks as an escape: a class's name must not end a run."""
+    if hasattr(stream, "reconfigure") and stream.errors == "strict":
+        stream.reconfigure(errors="backslashreplace")
 
 
 def guarded(application: typer.Typer, arguments: Sequence[str]) -> int:
@@ -100,7 +130,8 @@ def describe(error: Any, options: Collection[str] = ()) -> tuple[str, int]:
     if isinstance(error, MemoryError):
         return f"out of memory: {error or 'try a smaller --batch or --size'}", FAILED
     if isinstance(error, OSError):
-        return str(error), FAILED
+        named = error.filename is not None and error.strerror
+        return f"{error.filename}: {error.strerror}" if named else str(error), FAILED
     note = "; ".join(getattr(error, "__notes__", ()))
     kind = "" if type(error).__module__.startswith("tinymed.") else f"{type(error).__name__}: "
     return f"{kind}{error}{f' ({note})' if note else ''} (TINYMED_DEBUG=1 shows where)", FAILED
@@ -125,3 +156,9 @@ def say(message: str) -> None:
 def examples(*lines: str) -> str:
     """The end of a command's help: commands that work as they stand."""
     return "[bold]Examples[/bold]\n\n" + "\n\n".join(f"  {line}" for line in lines)
+
+
+def check_weights_name(weights: str | None) -> None:
+    """Raise UserError unless --weights is best, last or not given."""
+    if weights not in (None, "best", "last"):
+        raise UserError(f"--weights is best or last, got {weights!r}")

@@ -23,10 +23,10 @@ from .. import dispatch
 from ..dispatch import Dispatcher, Kernel, use_backend
 from ..draw import Draw
 from ..errors import UserError
+from ..report.tables import table
 from ..tape import Op, no_grad, walk
 from .app import app, examples
 from .ops import find
-from .tables import table
 from .workloads import workloads as package_workloads
 
 

@@ -48,7 +48,7 @@ def doctor(
     if as_json:
         print(json.dumps(found))
         return
-    from .tables import table
+    from ..report.tables import table
 
     for section, content in found.items():
         rows = [(f"  {name}", str(value)) for name, value in content.items()]

@@ -15,8 +15,8 @@ import typer
 from .. import dispatch
 from ..errors import UserError
 from ..memory import ALIGNMENT
+from ..report.tables import table
 from .app import app, examples
-from .tables import table
 
 WHOLE = 1 << 20  # blocks of a launch to count accesses in: all of them
 ROUNDS, REPEATS = 9, 10  # timings, of which the median counts, of so many launches each

@@ -10,8 +10,8 @@ import typer
 
 from .. import dispatch
 from ..errors import UserError
+from ..report.tables import table
 from .app import FAILED, app, examples
-from .tables import table
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

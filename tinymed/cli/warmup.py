@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import UserError
+from ..report.tables import table
 from .app import app, examples, say
 from .doctor import contents
-from .tables import table
 
 if TYPE_CHECKING:
     from ..cpu.compiler.precompile import Built, Job
@@ -137,8 +137,8 @@ def criterion(model: Any, outputs: Any) -> tuple[Callable[[Any, Any], Any], Any]
     import numpy as np
 
     from ..nn import functional
+    from ..tasks.heads.class_heads import make_head
     from ..tensor import Tensor
-    from ..train.heads import make_head
 
     several = list(outputs) if isinstance(outputs, tuple | list) else [outputs]
     first = several[0]

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
+from ..files import write_atomic
 from ..models.summary import mode
 from ..nn.module import Module
 from ..tape import Node, no_grad
 from ..tensor import Tensor
-from ..train.files import write_atomic
 from .graph import Graph
 from .read import MOST_BYTES, take_apart
 from .table import BUFFERS

@@ -8,13 +8,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from ..data.device_batches import as_arrays
 from ..errors import UserError
+from ..files import json_value, write_atomic
+from ..metrics import lower_is_better
 from .checkpoint import BEST, NEWEST, save_checkpoint
-from .feed import as_arrays
-from .files import plain, write_atomic
 from .trainer import Callback, Progress, Trainer
-
-LOWER_IS_BETTER = ("loss", "brier")
 
 
 def improves(monitor: str, value: float | None, best: float | None, min_delta: float = 0.0) -> bool:
@@ -23,7 +22,7 @@ def improves(monitor: str, value: float | None, best: float | None, min_delta: f
         return False
     if best is None:
         return True
-    return value < best - min_delta if monitor.endswith(LOWER_IS_BETTER) else value > best + min_delta
+    return value < best - min_delta if lower_is_better(monitor) else value > best + min_delta
 
 
 class JsonLog(Callback):
@@ -53,7 +52,7 @@ class JsonLog(Callback):
     def write(self, row: dict[str, Any]) -> None:
         """Append a line."""
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(plain(row)) + "\n")
+            file.write(json.dumps(json_value(row)) + "\n")
 
 
 def belongs(line: str, progress: Progress) -> bool:
