@@ -26,7 +26,9 @@ class Compound(LRScheduler):
 class SequentialLR(Compound):
     """Several schedules one after the other; schedule i + 1 starts, from its epoch 0, at milestones[i]."""
 
-    def __init__(self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int]):
+    def __init__(
+        self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int], last_epoch: int = -1
+    ):
         if len(milestones) != len(schedulers) - 1:
             raise ValueError(
                 f"SequentialLR: {len(schedulers)} schedules need {len(schedulers) - 1} milestones, got "
@@ -43,7 +45,7 @@ class SequentialLR(Compound):
                     f"SequentialLR: takes schedules of this optimizer that need no metric, got {type(s).__name__}"
                 )
         self.optimizer, self.schedulers, self.milestones = optimizer, list(schedulers), list(milestones)
-        self.last_epoch = 0
+        self.last_epoch = last_epoch + 1
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"]
         self.undo()
