@@ -184,8 +184,6 @@ def compare_optimizer(info: Any, given: Any, steps: int = 25) -> str:
     theirs = [torch.nn.Parameter(torch.tensor(a)) for a in start]
     mine = [nn.Parameter(a.copy()) for a in start]
     options = {n: v for n, v in given.kwargs.items() if n in inspect.signature(info.optim_cls).parameters}
-    if options.get("differentiable"):
-        return ""  # second derivatives are refused by the design
     if isinstance(options.get("lr"), torch.Tensor):
         options["foreach"] = options.get("capturable", False)  # PyTorch takes the pair only so
 

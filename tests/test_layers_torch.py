@@ -23,6 +23,12 @@ FUNCTIONS = {
     ),
     "pad_circular": (lambda f, x: f.pad(x, (1, 2, 3, 1), "circular"), [IMAGE]),
     "pad_circular_3d": (lambda f, x: f.pad(x, (1, 2, 3, 1, 0, 2), "circular"), [VOLUME]),
+    "pad_negative_borders": (
+        lambda f, x: f.pad(x, (-1, 2, 1, -2), "reflect") + f.pad(x, (-1, 2, 1, -2), "replicate"),
+        [IMAGE],
+    ),
+    "pad_negative_circular": (lambda f, x: f.pad(x, (-1, 2, 1, -2), "circular"), [IMAGE]),
+    "unfold_unbatched": (lambda f, x: f.unfold(x, 2), [IMAGE[0]]),
     "bicubic": (lambda f, x: f.interpolate(x, (11, 4), mode="bicubic"), [IMAGE]),
     "bicubic_corners": (lambda f, x: f.interpolate(x, (11, 1), mode="bicubic", align_corners=True), [IMAGE]),
     "bicubic_factor": (lambda f, x: f.interpolate(x, scale_factor=(1.7, 0.6), mode="bicubic"), [IMAGE]),

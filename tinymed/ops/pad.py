@@ -178,8 +178,8 @@ class Unfold(Op):
 def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
     """input with a border; pad = (before, after) of the last axis, then of the one before it, and so on.
 
-    mode: "constant" (value, 0 by default), "reflect" (the edge is not repeated), "replicate",
-    "circular".  Negative widths crop.
+    Negative widths crop.  mode: "constant" (value, 0 by default), "reflect" (the edge is not repeated), "replicate",
+    "circular".
     """
     ndim = input.array.ndim
     if len(pad) % 2 or len(pad) > 2 * ndim or not all(map(is_integer, pad)):
@@ -195,9 +195,12 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
         raise ValueError(f'pad: mode is "constant", {", ".join(map(repr, MODES))}, got {mode!r}')
     if value is not None:
         raise ValueError(f"pad: mode {mode!r} takes no value")
+    if min(map(min, widths), default=0) < 0:  # what is cropped is no part of the border
+        input = PadConstant.apply(input, tuple((min(a, 0), min(b, 0)) for a, b in widths), 0)
+        widths = tuple((max(a, 0), max(b, 0)) for a, b in widths)
     for axis, (n, (before, after)) in enumerate(zip(input.shape, widths, strict=True)):
         most = n - 1 if mode == "reflect" else n if mode == "circular" else None if n else 0
-        if most is not None and max(before, after) > max(most, 0):
+        if most is not None and (before or after) and max(before, after) > most:
             raise ValueError(
                 f"pad: widths {(before, after)} of axis {axis} (length {n}) are not possible in mode "
                 f"{mode!r}; {'from 0' if most is None else f'from 0 to {max(most, 0)}'}"
@@ -213,8 +216,10 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
 
 def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
     """The sliding blocks of images (N, C, H, W) as columns: (N, C kernel_h kernel_w, number of blocks)."""
+    if input.array.ndim == 3:
+        return unfold(input[None], kernel_size, dilation, padding, stride)[0]
     if input.array.ndim != 4:
-        raise ValueError(f"unfold: input must be (N, C, H, W), got {list(input.shape)}")
+        raise ValueError(f"unfold: input must be (N, C, H, W) or (C, H, W), got {list(input.shape)}")
     window: Any = (
         per_axis("unfold", "kernel_size", kernel_size, 2),
         per_axis("unfold", "dilation", dilation, 2),
