@@ -124,6 +124,12 @@ WIDE = np.array([1 << 40], LONG)
         (node("Where", "c", "a", "b"), {"c": BIG[:, None] > 0, "a": BIG, "b": BIG}),
         (node("Concat", *["a"] * 1024, axis=0), {"a": BIG}),
         (node("Range", "a", "b", "c"), {"a": np.array(0, LONG), "b": np.array(1 << 62, LONG), "c": np.array(1, LONG)}),
+        *(
+            (node(op, "a", kernel_shape=[3], pads=[1 << 40, 0]), {"a": X[0]})
+            for op in ("AveragePool", "MaxPool", "LpPool")
+        ),
+        (node("Conv", "a", "a", pads=[1 << 40, 0]), {"a": X[0, :, :3, :3]}),
+        (node("ConvTranspose", "a", "a", strides=[1 << 40]), {"a": X[0, :, :3, :3]}),
         (node("HannWindow", "a"), {"a": WIDE[0]}),
         (node("OneHot", "a", "b", "c"), {"a": BIG.astype(LONG), "b": np.array(1 << 20, LONG), "c": BIG[:2]}),
         (
@@ -151,6 +157,14 @@ def test_sizes_that_few_bytes_ask_for(one, inputs, tmp_path):
     with pytest.raises(UserError, match="at most 536,870,912") as caught:
         loaded(tmp_path, model)(*inputs.values())
     assert f"({one.op_type})" in str(caught.value)
+
+
+@pytest.mark.parametrize("op", ["AveragePool", "MaxPool", "LpPool"])
+@pytest.mark.parametrize("kernel", [0, -1, -(1 << 31)])
+def test_a_window_of_nothing(op, kernel, tmp_path):
+    module = loaded(tmp_path, model_of([node(op, "x", kernel_shape=[3, kernel])], {"x": X}))
+    with pytest.raises(UserError, match="it takes lengths >= 1"):
+        module(X)
 
 
 def test_an_input_left_out(tmp_path):

@@ -155,9 +155,12 @@ def refused(node: Node, given: Sequence[Any], error: Exception) -> Exception:
         text = f"takes more memory than there is ({text})"
     if str(node) in text:
         return UserError(text)
-    said = isinstance(error, TypeError) and ("takes" in text or "must be" in text)  # by an op of the engine
+    says = ("takes", "must be", "needs a")  # an op of the engine
+    said = isinstance(error, TypeError) and any(words in text for words in says)
     if any(isinstance(g, list) for g in given) and not isinstance(error, ValueError):
         text = "it takes tensors, not a sequence"
+    elif isinstance(error, OverflowError) or "interpreted as an integer" in text:
+        text = f"it takes whole numbers where these are not ({text})"
     elif not said and not isinstance(error, ValueError | IndexError | MemoryError):
         text = f"cannot take them: {type(error).__name__}: {text}"
     return UserError(f"{node} of {', '.join(map(described, given)) or 'nothing'}: {text}")

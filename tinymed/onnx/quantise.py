@@ -119,7 +119,7 @@ def wrapped(total: Any) -> Any:
 
 def exact_conv(node: Node, x: Any, w: Any, x_zero: Any, w_zero: Any) -> Any:
     """The convolution of integers without their zero points, in float64."""
-    how = window(node, x.shape[2:], check_kernel(node, x, w))
+    how = window(node, x.shape[2:], check_kernel(node, x, w), x.shape[:2])
     sized(node, (x.shape[0], w.shape[0], *how.size))
     function = by_rank((F.conv1d, F.conv2d, F.conv3d), len(how.kernel))
     left, right = shifted(x, column(x_zero, x.ndim, 1)), shifted(w, column(w_zero, w.ndim, 0))
