@@ -5,11 +5,15 @@ import re
 import numpy as np
 import pytest
 from conftest import absence
+from derived import EachItsOwn
+from docstrings import run, shown
 
 import tinymed
-from tinymed import dispatch
+from tinymed import check, dispatch
 from tinymed.dispatch import BackendError, kernel
+from tinymed.draw import Draw
 from tinymed.memory import canonical_order, inverse_order, is_dense
+from tinymed.tape import Op
 
 
 @pytest.fixture
@@ -225,3 +229,24 @@ def test_a_declaration_is_shared_by_all_implementations(scratch):
     reference, compiled = (dispatch.implementations[b, "twice"] for b in ("reference", "numba"))
     assert reference.rule is compiled.rule
     assert compiled.specs([np.ones((2, 3), np.float32)]) == [((2, 3), np.float32)]
+
+
+@pytest.mark.parametrize("name", ["numpy", "numba"])
+@pytest.mark.parametrize("op", ["ReLU", "Add", "Conv", "BatchNorm", "MaxPool", "Linear", "Softmax"])
+def test_the_table_that_the_docstring_shows_gives_the_bits_of_the_real_one(op, name):
+    """Forward and backward, in memory orders of all kinds, on real kernels."""
+    code = shown(dispatch, "class SimpleTable")
+    assert len([line for line in code.splitlines() if line]) <= 40
+    scope = {n: getattr(dispatch.select, n) for n in ("accepts", "memory_orders", "native_view", "order_of", "spec")}
+    names = {n: getattr(dispatch, n) for n in ("BACKENDS", "BackendError", "implementations")}
+    simple = run(code, np=np, inverse_order=inverse_order, **scope, **names)["SimpleTable"](name)
+    kind = Op.registry[op]
+    for seed in range(4):
+        args = kind.samples(Draw(seed))
+        with dispatch.use_backend(name):
+            real = check.results(kind.apply, args, np.float32, seed, EachItsOwn(seed))
+            with dispatch.use_table(simple):
+                same = check.results(kind.apply, args, np.float32, seed, EachItsOwn(seed))
+        for a, b in zip([*real[0], *real[1]], [*same[0], *same[1]], strict=True):
+            assert (a is None) == (b is None)
+            assert a is None or (np.array_equal(a, b, equal_nan=True) and a.dtype == b.dtype)
