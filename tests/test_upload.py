@@ -18,7 +18,7 @@ from tinymed.cli import main
 from tinymed.cuda import gpu
 from tinymed.data import Loader, split_dataset, synthetic_smear, uploaded
 from tinymed.data.device_batches import as_array, as_arrays, device_of
-from tinymed.data.upload import Lane
+from tinymed.data.device_prefetch import Lane
 from tinymed.tasks.heads.class_heads import SigmoidHead, SoftmaxHead
 from tinymed.tasks.heads.mask_head import MaskHead
 from tinymed.tasks.inference.class_scores import predict_scores

@@ -11,9 +11,9 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from tinymed.data.dataset import Dataset
-from tinymed.data.folders import SPLIT_NAMES
-from tinymed.errors import UserError
+from ..errors import UserError
+from .dataset import Dataset
+from .folders import SPLIT_NAMES
 
 MAX_BYTES = 4 << 30
 SPLITS = ("train", "val", "test")

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from tinymed import random
-from tinymed.data.draws import uniform_rows
-from tinymed.data.elastic import displacements
-from tinymed.errors import UserError
+from .. import random
+from ..errors import UserError
+from .batched_uniform import uniform_rows
+from .elastic import displacements
 
 BORDERS = ("reflect", "edge", "constant")
 WORDS = 8  # numbers drawn for every image, used or not: switching one change on leaves the others as they were

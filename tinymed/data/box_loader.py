@@ -9,13 +9,13 @@ from threading import Event
 
 import numpy as np
 
-from tinymed import random
-from tinymed.data.augment import Augment, apply_geometry, apply_intensity, draw, parameters
-from tinymed.data.boxes import BoxDataset
-from tinymed.data.image import prepare
-from tinymed.data.loader import Stopped, prepared
-from tinymed.data.transform import normalise, to_float, to_nchw
-from tinymed.errors import UserError
+from .. import random
+from ..errors import UserError
+from .augment import Augment, apply_geometry, apply_intensity, draw, parameters
+from .boxes import BoxDataset
+from .image import prepare
+from .loader import Stopped, prepared
+from .transform import normalise, to_float, to_nchw
 
 Targets = tuple[np.ndarray, np.ndarray]
 

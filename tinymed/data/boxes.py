@@ -11,10 +11,11 @@ from typing import Self
 
 import numpy as np
 
-from tinymed.data.dataset import Dataset
-from tinymed.data.folders import SPLIT_NAMES, sort_classes
-from tinymed.data.image import is_picture
-from tinymed.data.lists import (
+from ..errors import UserError, printable
+from .dataset import Dataset
+from .folders import SPLIT_NAMES, sort_classes
+from .image import is_picture
+from .lists import (
     LABELS,
     PATHS,
     Finder,
@@ -26,11 +27,10 @@ from tinymed.data.lists import (
     read_table,
     split_column,
 )
-from tinymed.data.remarks import remark
-from tinymed.data.splits import image_hashes, leak_check
-from tinymed.data.tables import split_of
-from tinymed.data.walk import Account, files_below
-from tinymed.errors import UserError, printable
+from .remarks import remark
+from .splits import image_hashes, leak_check
+from .tables import split_of
+from .walk import Account, files_below
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tinymed.data.image import decode
-from tinymed.data.walk import Account
-from tinymed.errors import UserError, printable
+from ..errors import UserError, printable
+from .image import decode
+from .walk import Account
 
 Samples = Sequence[Path] | np.ndarray
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import device
 from ..tensor import Tensor
-from .upload import each, uploaded
+from .device_prefetch import each, uploaded
 
 
 def device_of(model: Any) -> str:

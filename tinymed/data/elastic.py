@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinymed import random
+from .. import random
 
 
 def displacements(space: Sequence[int], deviation: float, grid: int, ticket: tuple[int, int]) -> tuple[np.ndarray, ...]:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tinymed.data.dataset import Dataset
-from tinymed.data.image import SUFFIXES, is_picture
-from tinymed.data.walk import Account, files_below, folders_in, loose_files
-from tinymed.errors import UserError
+from ..errors import UserError
+from .dataset import Dataset
+from .image import SUFFIXES, is_picture
+from .walk import Account, files_below, folders_in, loose_files
 
 SPLIT_NAMES = {
     "train": "train",

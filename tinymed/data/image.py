@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinymed.errors import UserError
+from ..errors import UserError
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinymed.errors import UserError
+from ..errors import UserError
 
 IGNORED = 255  # the class number of pixels that count neither in the loss nor in a metric
 MOST = 64  # values that a mask may have before it is taken for a photograph

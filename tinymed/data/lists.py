@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinymed.data.image import SUFFIXES, is_picture
-from tinymed.errors import UserError, printable
+from ..errors import UserError, printable
+from .image import SUFFIXES, is_picture
 
 Row = dict[str, str]
 MAX_BYTES = 256 << 20

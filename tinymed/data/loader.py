@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from tinymed import random
-from tinymed.data.augment import Augment, apply_geometry, apply_intensity, draw, parameters
-from tinymed.data.dataset import Dataset
-from tinymed.data.image import prepare, size_pair
-from tinymed.data.transform import channel_values, normalise, to_float, to_nchw
-from tinymed.errors import UserError
+from .. import random
+from ..errors import UserError
+from .augment import Augment, apply_geometry, apply_intensity, draw, parameters
+from .dataset import Dataset
+from .image import prepare, size_pair
+from .transform import channel_values, normalise, to_float, to_nchw
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 CACHE_BYTES = 1 << 30

@@ -5,14 +5,14 @@ from threading import Event
 
 import numpy as np
 
-from tinymed import random
-from tinymed.data.augment import Augment, apply_geometry, apply_intensity, draw, parameters
-from tinymed.data.image import resize, size_pair, with_channels
-from tinymed.data.loader import CACHE_BYTES, PixelCache, Stopped, prepared
-from tinymed.data.masks import MaskDataset
-from tinymed.data.transform import normalise, to_float, to_nchw
-from tinymed.data.weight_map import BorderWeights
-from tinymed.errors import UserError
+from .. import random
+from ..errors import UserError
+from .augment import Augment, apply_geometry, apply_intensity, draw, parameters
+from .image import resize, size_pair, with_channels
+from .loader import CACHE_BYTES, PixelCache, Stopped, prepared
+from .masks import MaskDataset
+from .transform import normalise, to_float, to_nchw
+from .weight_map import BorderWeights
 
 Targets = np.ndarray | tuple[np.ndarray, np.ndarray]
 MaskBatch = tuple[np.ndarray, Targets, np.ndarray]

@@ -8,11 +8,11 @@ from typing import Self
 
 import numpy as np
 
-from tinymed.data.dataset import Dataset
-from tinymed.data.image import decode, decode_mask, image_size, with_channels
-from tinymed.data.labels import Labels
-from tinymed.data.volumes import check_grids, grid, is_volume, opened, read_values, read_volume
-from tinymed.errors import UserError, printable
+from ..errors import UserError, printable
+from .dataset import Dataset
+from .image import decode, decode_mask, image_size, with_channels
+from .labels import Labels
+from .volumes import check_grids, grid, is_volume, opened, read_values, read_volume
 
 
 @dataclass(repr=False)

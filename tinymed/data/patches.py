@@ -9,17 +9,17 @@ from threading import Event
 
 import numpy as np
 
-from tinymed import random
-from tinymed.data.augment import Augment, apply_geometry, apply_intensity, parameters, reflect
-from tinymed.data.draws import uniform_rows
-from tinymed.data.labels import IGNORED
-from tinymed.data.loader import Stopped, prepared
-from tinymed.data.mask_loader import MaskBatch, Targets
-from tinymed.data.masks import MaskDataset, by
-from tinymed.data.space import augment_volume
-from tinymed.data.transform import normalise, to_float
-from tinymed.data.weight_map import BorderWeights
-from tinymed.errors import UserError
+from .. import random
+from ..errors import UserError
+from .augment import Augment, apply_geometry, apply_intensity, parameters, reflect
+from .augment3d import augment_volume
+from .batched_uniform import uniform_rows
+from .labels import IGNORED
+from .loader import Stopped, prepared
+from .mask_loader import MaskBatch, Targets
+from .masks import MaskDataset, by
+from .transform import normalise, to_float
+from .weight_map import BorderWeights
 
 LIMIT = 4 << 30  # bytes of images and masks that are held
 STEP = 32  # pixels by which a patch may be larger than the largest image: what networks divide their input by
@@ -67,7 +67,7 @@ class Cases:
 
     def prepare(self, image: np.ndarray, name: str) -> np.ndarray:
         """A decoded picture as 0...1, a volume as z-scores.  Raises UserError for another number of channels."""
-        from tinymed.data.image import with_channels
+        from .image import with_channels
 
         if image.ndim == 3 and image.shape[2] in (1, 3) and self.channels in (1, 3):
             image = with_channels(image, self.channels)

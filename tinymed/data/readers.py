@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tinymed.data.arrays import MAX_BYTES, read_idx_directory, read_npz
-from tinymed.data.dataset import Dataset, check_classes, merge_classes
-from tinymed.data.folders import read_class_folders
-from tinymed.data.remarks import remark
-from tinymed.data.splits import image_hashes, leak_check
-from tinymed.data.tables import Columns, read_csv, refuse_columns
-from tinymed.errors import UserError
+from ..errors import UserError
+from .arrays import MAX_BYTES, read_idx_directory, read_npz
+from .dataset import Dataset, check_classes, merge_classes
+from .folders import read_class_folders
+from .remarks import remark
+from .splits import image_hashes, leak_check
+from .tables import Columns, read_csv, refuse_columns
 
 LISTS = (".csv", ".tsv")
 LAYOUTS = (

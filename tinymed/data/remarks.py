@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from tinymed.data.dataset import Dataset
-from tinymed.data.image import MAX_16_BIT
-from tinymed.data.lists import PATIENTS, plain
-from tinymed.data.walk import total
-from tinymed.errors import UserAdvice
+from ..errors import UserAdvice
+from .dataset import Dataset
+from .image import MAX_16_BIT
+from .lists import PATIENTS, plain
+from .walk import total
 
 DARK = 1 / 8  # of the range, below which deep pictures are taken to have fewer bits than their files
 

@@ -9,9 +9,9 @@ from itertools import combinations
 
 import numpy as np
 
-from tinymed import random
-from tinymed.data.dataset import Dataset, verify
-from tinymed.errors import UserAdvice, UserError
+from .. import random
+from ..errors import UserAdvice, UserError
+from .dataset import Dataset, verify
 
 LEAKS = ("error", "warn", "ignore")
 FRACTIONS = {"train": 0.7, "val": 0.15, "test": 0.15}

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinymed import random
+from .. import random
 
 
 class Subset:

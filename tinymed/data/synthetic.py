@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinymed import random
-from tinymed.data.dataset import Dataset
-from tinymed.data.draws import uniform_rows, word_rows
-from tinymed.errors import UserError
+from .. import random
+from ..errors import UserError
+from .batched_uniform import uniform_rows, word_rows
+from .dataset import Dataset
 
 CLASSES = ["uninfected", "parasitized"]
 DIFFICULTY = 0.4

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tinymed.data.arrays import read_idx_rows
-from tinymed.data.dataset import Dataset
-from tinymed.data.folders import SPLIT_NAMES, sort_classes
-from tinymed.data.lists import (
+from ..errors import UserError
+from .arrays import read_idx_rows
+from .dataset import Dataset
+from .folders import SPLIT_NAMES, sort_classes
+from .lists import (
     LABELS,
     PATHS,
     Finder,
@@ -21,7 +22,6 @@ from tinymed.data.lists import (
     read_table,
     split_column,
 )
-from tinymed.errors import UserError
 
 IDX_COLUMNS = {"images", "labels", "start", "stop", "split"}
 

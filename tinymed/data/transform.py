@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinymed.errors import UserError
+from ..errors import UserError
 
 
 def to_float(pixels: np.ndarray) -> np.ndarray:

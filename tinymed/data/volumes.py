@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from tinymed.errors import UserAdvice, UserError
+from ..errors import UserAdvice, UserError
 
 SUFFIXES = (".nii.gz", ".nii")
 MAX_VOXELS = 1 << 28

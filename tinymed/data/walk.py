@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tinymed.errors import UserError, printable
+from ..errors import UserError, printable
 
 # Of macOS, Windows, Synology and ext file systems; names that begin with a dot are hidden everywhere.
 CLUTTER = frozenset(

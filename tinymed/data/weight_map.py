@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinymed.data.components import components
-from tinymed.data.labels import IGNORED
+from .components import components
+from .labels import IGNORED
 
 REACH = 5.0  # in sigma: beyond d1 + d2 = 5 sigma the second term is below w0 * 4e-6 and is left out
 

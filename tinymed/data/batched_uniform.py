@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinymed import random
+from .. import random
 
 
 def word_rows(count: int, seed: int, stream: int, step_low: np.ndarray, step_high: int = 0) -> np.ndarray:

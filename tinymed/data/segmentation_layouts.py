@@ -15,19 +15,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinymed.data.folders import SPLIT_NAMES, leave_folder
-from tinymed.data.image import SUFFIXES, is_picture
-from tinymed.data.labels import Labels, guess_labels
-from tinymed.data.lists import MASKS as MASK_NAMES
-from tinymed.data.lists import PATHS, Finder, group_column, group_of, read_table, split_column
-from tinymed.data.masks import MaskDataset, values_in
-from tinymed.data.remarks import remark
-from tinymed.data.splits import image_hashes, leak_check
-from tinymed.data.tables import split_of
-from tinymed.data.volumes import SUFFIXES as VOLUMES
-from tinymed.data.volumes import is_volume
-from tinymed.data.walk import Account, files_below, folders_in, loose_files
-from tinymed.errors import UserError
+from ..errors import UserError
+from .folders import SPLIT_NAMES, leave_folder
+from .image import SUFFIXES, is_picture
+from .labels import Labels, guess_labels
+from .lists import MASKS as MASK_NAMES
+from .lists import PATHS, Finder, group_column, group_of, read_table, split_column
+from .masks import MaskDataset, values_in
+from .remarks import remark
+from .splits import image_hashes, leak_check
+from .tables import split_of
+from .volumes import SUFFIXES as VOLUMES
+from .volumes import is_volume
+from .walk import Account, files_below, folders_in, loose_files
 
 IMAGES = ("images", "image", "imgs", "img", "imagestr")
 MASKS = ("masks", "mask", "labels", "label", "segmentations", "annotations", "gt", "labelstr")

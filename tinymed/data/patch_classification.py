@@ -10,13 +10,13 @@ from threading import Event
 
 import numpy as np
 
-from tinymed import random
-from tinymed.data.augment import Augment, apply_geometry, apply_intensity, parameters, reflect
-from tinymed.data.draws import uniform_rows
-from tinymed.data.labels import IGNORED
-from tinymed.data.loader import Stopped, prepared
-from tinymed.data.patches import WORDS, Cases, check_patch
-from tinymed.errors import UserError
+from .. import random
+from ..errors import UserError
+from .augment import Augment, apply_geometry, apply_intensity, parameters, reflect
+from .batched_uniform import uniform_rows
+from .labels import IGNORED
+from .loader import Stopped, prepared
+from .patches import WORDS, Cases, check_patch
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 PLANES = ((0, 1), (1, 2), (2, 0))  # the axes of a patch's rows and columns: xy, yz, zx

@@ -9,9 +9,9 @@ from itertools import product
 
 import numpy as np
 
-from tinymed import random
-from tinymed.data.augment import Parameters, reflect
-from tinymed.data.elastic import displacements
+from .. import random
+from .augment import Parameters, reflect
+from .elastic import displacements
 
 
 def augment_volume(image: np.ndarray, mask: np.ndarray, drawn: Parameters) -> tuple[np.ndarray, np.ndarray]:
