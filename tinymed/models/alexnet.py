@@ -30,7 +30,7 @@ LRN = {"size": 5, "alpha": 5 * 1e-4, "beta": 0.75, "k": 2.0}  # the paper's alph
 
 
 def features(variant: str, in_channels: int, width: float) -> nn.Sequential:
-    """The five convolutions."""
+    """Return the five convolutions with their activations and poolings."""
     a, b, c, d, e = (scaled(n, width) for n in TOWERS[variant])
     groups, published = (2 if variant == "2012" else 1), variant != "torch"
 
@@ -56,9 +56,31 @@ def features(variant: str, in_channels: int, width: float) -> nn.Sequential:
 
 
 class AlexNet(nn.Module):
-    """Logits (N, num_classes) of images (N, in_channels, side, side), side at least 63 (67 as published).
+    """AlexNet: five convolutions and three dense layers, as published or in one tower.
 
-    width multiplies all channels and dense units; variant: "torch", "2012" or "ungrouped".
+    As `torchvision.models.alexnet` with variant="torch", the default; the published network has groups and local
+    response normalisation besides (see the module).
+
+    Args:
+        num_classes: Number of classes, hence of outputs per image.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        variant: "torch" (one tower, 2014), "2012" (as published, two groups) or "ungrouped" (2012 without groups).
+        width: Multiplier of all channels and dense units; 1 is the published network.
+        dropout: Probability of dropping a unit.
+
+    Shape:
+        Images (N, in_channels, side, side) to logits (N, num_classes); side at least 63, or 67 as published.
+
+    Raises:
+        UserError: The variant is unknown, or width is not positive.
+
+    Example:
+        >>> model = AlexNet(num_classes=4, width=1 / 32)
+        >>> model(tinymed.zeros(1, 3, 63, 63)).shape
+        (1, 4)
+
+    Reference:
+        Krizhevsky, Sutskever & Hinton, NIPS 2012; Krizhevsky, arXiv:1404.5997, 2014.
     """
 
     def __init__(
@@ -85,7 +107,7 @@ class AlexNet(nn.Module):
             self.published_values(0.01 / width**0.5)
 
     def published_values(self, std: float) -> None:
-        """Weights N(0, 0.01^2); biases 1 in convolutions 2, 4 and 5 and the hidden dense layers, else 0 (section 5).
+        """Set weights N(0, 0.01^2), biases 1 in convolutions 2, 4, 5 and the hidden dense layers, else 0 (section 5).
 
         A narrower network has larger ones, so that sums over fewer inputs have the same deviation.
         """

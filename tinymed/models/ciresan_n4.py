@@ -20,7 +20,28 @@ ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 
 
 class CiresanN4(nn.Module):
-    """Logits (N, num_classes) of windows (N, in_channels, size, size).  width multiplies channels and dense units."""
+    """Network N4: is the pixel in the middle of a window a membrane?
+
+    Args:
+        num_classes: Number of classes, hence of outputs per image.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        size: Side of the window in pixels.
+        width: Multiplier of all channels and dense units; 1 is the published network.
+        activation: "relu" (our choice), "tanh" or "sigmoid", between all layers.
+
+    Shape:
+        Windows (N, in_channels, size, size) to logits (N, num_classes).
+
+    Raises:
+        UserError: The window is too small, or the activation is unknown.
+
+    Example:
+        >>> CiresanN4(size=47, width=1 / 8)(tinymed.zeros(2, 1, 47, 47)).shape
+        (2, 2)
+
+    Reference:
+        Ciresan, Giusti, Gambardella & Schmidhuber, NIPS 2012.
+    """
 
     def __init__(
         self, num_classes: int = 2, in_channels: int = 1, size: int = 95, width: float = 1.0, activation: str = "relu"
@@ -44,7 +65,7 @@ class CiresanN4(nn.Module):
 
 
 def xavier(module: nn.Module) -> None:
-    """Glorot-uniform weights times the square root of 2, zero biases."""
+    """Set Glorot-uniform weights times the square root of 2, and zero biases."""
     if isinstance(module, nn.Conv2d | nn.Linear):
         init.xavier_uniform_(module.weight, 2**0.5)
         if module.bias is not None:

@@ -21,7 +21,30 @@ from .vgg import WIDTHS, he_normal, vgg_features
 
 
 class DCNNVGG16(DenseTailed):
-    """Logits (N, num_classes) of images (N, in_channels, size, size), size at least 32.  width: of the base."""
+    """VGG-16's convolutions with the dense layers of the paper's own network, for transfer.
+
+    Args:
+        num_classes: Number of classes, hence of outputs per image.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        size: Side of the image in pixels, at least 32.
+        width: Multiplier of the base's channels.
+        dropout: Probability before the outputs, in a sequence of one.
+        head: "sigmoid" (independent probabilities) or "softmax", used by `predict`.
+        dense_activation: Name of the dense layers' activation.
+
+    Shape:
+        Images (N, in_channels, size, size) to logits (N, num_classes).
+
+    Raises:
+        UserError: The image is too small, or an option is unknown.
+
+    Example:
+        >>> DCNNVGG16(size=32, width=1 / 32)(tinymed.zeros(1, 3, 32, 32)).shape
+        (1, 2)
+
+    Reference:
+        Senthil Kumar, Khan & Jayachandran 2022; the wiring is ours.
+    """
 
     def __init__(
         self,

@@ -24,7 +24,31 @@ LAYERS = (6, 12, 24, 16)
 
 
 class DenseNet121(nn.Module):
-    """Logits (N, num_classes) of images (N, in_channels, side, side), side 32 and up.  width multiplies the growth."""
+    """DenseNet-121: four blocks whose layers see everything before them.
+
+    As `torchvision.models.densenet121`; the names of the state are its own.
+
+    Args:
+        num_classes: Number of classes, hence of outputs per image.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        width: Multiplier of the growth of 32 channels per layer.
+        dropout: Probability after each layer; the paper drops .2 only on small sets without augmentation.
+        bn_momentum: Share of the new batch in batch norm's running statistics.
+        statistics: Which running variance batch norm keeps, see `nn.BatchNorm2d`.
+
+    Shape:
+        Images (N, in_channels, side, side), side at least 32, to logits (N, num_classes).
+
+    Raises:
+        UserError: width is not positive.
+
+    Example:
+        >>> DenseNet121(num_classes=3, width=1 / 16)(tinymed.zeros(2, 3, 32, 32)).shape
+        (2, 3)
+
+    Reference:
+        Huang, Liu, van der Maaten & Weinberger, CVPR 2017.
+    """
 
     def __init__(
         self,

@@ -44,15 +44,35 @@ class BilinearUpsampling(nn.ConvTranspose2d):
 
 
 def crop(map: Any, offset: int, like: Any) -> Any:
-    """The part of a map that begins at `offset` and is as large as `like`."""
+    """Return the part of a map that begins at `offset` and is as large as `like`."""
     height, width = like.shape[2:]
     return map[:, :, offset : offset + height, offset : offset + width]
 
 
 class FCN(nn.Module):
-    """Scores (N, num_classes, H, W) of images (N, in_channels, H, W) of any size.
+    """Fully convolutional VGG: scores of every pixel from the maps at strides 32, 16 and 8.
 
-    stride: 32, 16 or 8, of the finest map that is scored.  width multiplies all channels.
+    Args:
+        stride: 32, 16 or 8, of the finest map that is scored.
+        num_classes: Number of classes, hence of score maps.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        width: Multiplier of all channels and dense units; 1 is the published network.
+        encoder: "vgg16" or "vgg19".
+        dropout: Probability of dropping a unit.
+        learned_upsampling: Let the bilinear enlarging kernels learn.
+
+    Shape:
+        Images (N, in_channels, H, W) of any size to scores (N, num_classes, H, W).
+
+    Raises:
+        UserError: The encoder is unknown, or width is not positive.
+
+    Example:
+        >>> FCN(8, num_classes=2, width=1 / 32)(tinymed.zeros(1, 3, 20, 24)).shape
+        (1, 2, 20, 24)
+
+    Reference:
+        Long, Shelhamer & Darrell, CVPR 2015.
     """
 
     def __init__(
@@ -81,11 +101,11 @@ class FCN(nn.Module):
 
     @staticmethod
     def adapted_state(state: Mapping[str, Any]) -> dict[str, Any]:
-        """`convolutional`, for loading by name: a VGG's state, or an FCN's as it is."""
+        """Return a VGG's state under FCN's names for loading by name, or an FCN's as it is."""
         return convolutional(state)
 
     def start(self) -> None:
-        """He's normal weights for the convolutions; scores begin at 0, as in the authors' release."""
+        """Set He's normal weights for the convolutions; scores begin at 0, as in the authors' release."""
         self.apply(he_normal)
         for name, layer in self.named_children():
             if name.startswith("score"):
@@ -108,7 +128,7 @@ class FCN(nn.Module):
 
 
 def convolutional(state: Mapping[str, Any]) -> dict[str, Any]:
-    """A VGG's state under the names of FCN: dense layers as convolutions; its last layer, the classes, is left out.
+    """Return a VGG's state under the names of FCN: dense layers as convolutions, the last layer left out.
 
     state: {name: array} with VGG's names (`features.*`, `classifier.0`, `.3`, `.6`).
     """

@@ -70,7 +70,7 @@ class FullyConvolutional(nn.Module):
         return result
 
     def check(self, channels: int) -> None:
-        """Compare with the model on one patch, in evaluation mode."""
+        """Compare with the model on one patch, in evaluation mode; raise ValueError where they differ."""
         weight = next(iter(self.model.parameters()))
         place = np.arange(channels * self.patch**2, dtype=np.float64)
         image = Tensor(np.sin(place * place).reshape(1, channels, self.patch, self.patch).astype(weight.dtype)).to(
@@ -117,7 +117,7 @@ class DenseTriplanar(nn.Module):
         return total
 
     def plane(self, number: int, slices: Any) -> Any:
-        """One plane's part of the scores, at every place of slices (n, channels, rows, columns)."""
+        """Return one plane's part of the scores, at every place of slices (n, channels, rows, columns)."""
         steps, apart, maps = self.planes[number]
         for step in steps:
             slices = step(slices)
@@ -127,7 +127,7 @@ class DenseTriplanar(nn.Module):
 
 
 def chain(module: nn.Module) -> Iterator[Any]:
-    """The modules without further ones in them, in the order in which they were made."""
+    """Yield the modules without further ones in them, in the order in which they were made."""
     if not module._modules:
         yield module
     for child in module._modules.values():
@@ -136,7 +136,7 @@ def chain(module: nn.Module) -> Iterator[Any]:
 
 
 def shapes_of(layers: list[Any], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """The shape that each layer is given, without the batch axis, and last the result's."""
+    """Return the shape that each layer is given, without the batch axis, and last the result's."""
     found, dtype = [shape], next((p.dtype for layer in layers for p in layer.parameters()), np.dtype(np.float32))
     with tape.no_grad(), shapes_only():
         y: Any = Tensor(blank((1, *shape), dtype))
@@ -149,7 +149,7 @@ def shapes_of(layers: list[Any], shape: tuple[int, ...]) -> list[tuple[int, ...]
 
 
 def plan(layers: list[Any], shapes: list[tuple[int, ...]]) -> tuple[list[Step], int]:
-    """(each layer as a function of maps that are computed at every place, how far apart neighbours are at the end)."""
+    """Return each layer as a function of maps computed at every place, and how far apart neighbours are at the end."""
     steps: list[Step] = []
     apart = 1
     flat: tuple[int, ...] = ()
@@ -179,7 +179,7 @@ def plan(layers: list[Any], shapes: list[tuple[int, ...]]) -> tuple[list[Step], 
 
 
 def only(layer: Any, name: str, default: int | None = None) -> int:
-    """A value of a layer that must be the same on every axis."""
+    """Return a value of a layer that must be the same on every axis; raise ValueError otherwise."""
     value = getattr(layer, name)
     values = {value} if isinstance(value, str) else set(spread(value, layer.axes, name))
     if len(values) > 1 or (default is not None and values != {default}):
@@ -192,7 +192,7 @@ def only(layer: Any, name: str, default: int | None = None) -> int:
 
 
 def convolved(layer: Any, apart: int) -> Step:
-    """A convolution without its stride, its taps further apart."""
+    """Return a convolution without its stride, its taps further apart."""
     if layer.padding != "valid":
         only(layer, "padding", 0)
     far = only(layer, "dilation") * apart
@@ -201,7 +201,7 @@ def convolved(layer: Any, apart: int) -> Step:
 
 
 def pooled(layer: Any, apart: int, given: tuple[int, ...], result: tuple[int, ...]) -> Step:
-    """A pooling without its stride, its window's pixels further apart."""
+    """Return a pooling without its stride, its window's pixels further apart."""
     only(layer, "padding", 0)
     sides, stride = spread(layer.kernel_size, layer.axes, "kernel_size"), only(layer, "stride")
     far = only(layer, "dilation") if isinstance(layer, MaxPool) else 1
@@ -218,12 +218,12 @@ def pooled(layer: Any, apart: int, given: tuple[int, ...], result: tuple[int, ..
 
 
 def flattened(layer: nn.Module) -> Step:
-    """A layer of (N, channels, places) on maps."""
+    """Return a layer of (N, channels, places) as a function of maps."""
     return lambda y: F.reshape(layer(F.flatten(y, 2)), y.shape)
 
 
 def averaged(sides: tuple[int, ...], apart: int, channels: int | None = None) -> Step:
-    """The mean of a window whose pixels are `apart`: a convolution of each channel by equal weights."""
+    """Return the mean of a window whose pixels are `apart`, as a convolution of each channel by equal weights."""
 
     def mean(y: Any) -> Any:
         each = y.shape[1]
@@ -234,6 +234,6 @@ def averaged(sides: tuple[int, ...], apart: int, channels: int | None = None) ->
 
 
 def dense(layer: Any, maps: tuple[int, ...], apart: int) -> Step:
-    """A dense layer over maps (channels, *space) as a convolution."""
+    """Return a dense layer over maps (channels, *space) as a convolution."""
     convolve = CONVOLVE[len(maps) - 2]
     return lambda y: convolve(y, F.reshape(layer.weight, (-1, *maps)), layer.bias, dilation=apart)

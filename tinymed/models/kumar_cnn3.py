@@ -19,7 +19,28 @@ from .vgg import he_normal
 
 
 class KumarCNN3(nn.Module):
-    """Logits (N, num_classes) of patches (N, in_channels, size, size).  width multiplies channels and dense units."""
+    """CNN3: is the pixel in the middle of a patch inside a nucleus, on a boundary or outside?
+
+    Args:
+        num_classes: Number of classes, hence of outputs per image.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        size: Side of the patch in pixels.
+        width: Multiplier of all channels and dense units; 1 is the published network.
+        dropout: Probability of dropping a unit.
+
+    Shape:
+        Patches (N, in_channels, size, size) to logits (N, num_classes).
+
+    Raises:
+        UserError: The patch is too small, or width is not positive.
+
+    Example:
+        >>> KumarCNN3(size=33, width=1 / 16)(tinymed.zeros(2, 3, 33, 33)).shape
+        (2, 3)
+
+    Reference:
+        Kumar, Verma, Sharma, Bhargava, Vahadane & Sethi, IEEE TMI 36, 2017.
+    """
 
     def __init__(
         self, num_classes: int = 3, in_channels: int = 3, size: int = 51, width: float = 1.0, dropout: float = 0.5

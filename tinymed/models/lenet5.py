@@ -115,10 +115,30 @@ class RadialBasis(nn.Module):
 
 
 class LeNet5(nn.Module):
-    """C1 6@28 - S2 - C3 16@10 (partial) - S4 - C5 120 - F6 84 - 10 radial basis units; 60,000 learned values.
+    """LeNet-5 as published: trained subsampling, partial connections, radial basis outputs; 60,000 learned values.
 
-    Images (N, 1, 32, 32), scaled so that the background is -0.1 and the ink 1.175.  After each layer up to F6
-    1.7159 tanh(2x/3).  `forward` returns (N, 10), minus the squared distance of F6 to each digit's 7x12 bitmap.
+    C1 6@28, S2, C3 16@10 (partly connected), S4, C5 120, F6 84, 10 radial basis units; 1.7159 tanh(2x/3) after each
+    layer up to F6.
+
+    Args:
+        num_classes: Number of digits, 10.
+        in_channels: 1.
+        size: Side of the image in pixels, 32.
+        competing: The constant of the paper's loss that competes with the wrong classes.
+
+    Shape:
+            Images (N, 1, 32, 32), background -0.1 and ink 1.175, to (N, 10): minus the squared distance of F6 to each
+        digit's bitmap of 7 x 12.
+
+    Raises:
+        UserError: Another number of classes or channels, or another size.
+
+    Example:
+        >>> LeNet5()(tinymed.zeros(2, 1, 32, 32)).shape
+        (2, 10)
+
+    Reference:
+        LeCun, Bottou, Bengio & Haffner, Proceedings of the IEEE 86(11), 1998, section II.B.
     """
 
     def __init__(self, num_classes: int = 10, in_channels: int = 1, size: int = 32, competing: float = 1.0):
@@ -156,9 +176,27 @@ class LeNet5(nn.Module):
 
 
 class LeNet5Modern(nn.Module):
-    """The same sizes with plain pooling, a full C3 and a linear output: 61,706 parameters for 10 classes at 1x32x32.
+    """LeNet-5 as it is built today: ordinary pooling, a full C3, a linear output; 61,706 parameters by default.
 
-    pool: "avg" or "max"; activation: "tanh" or "relu".  `forward` returns logits (N, num_classes).
+    Args:
+        num_classes: Number of classes, hence of outputs per image.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        size: Side of the image in pixels, at least 16.
+        pool: "avg" or "max".
+        activation: "tanh" or "relu".
+
+    Shape:
+        Images (N, in_channels, size, size) to logits (N, num_classes).
+
+    Raises:
+        UserError: The image is too small, or an option is unknown.
+
+    Example:
+        >>> LeNet5Modern(num_classes=2, size=28)(tinymed.zeros(3, 1, 28, 28)).shape
+        (3, 2)
+
+    Reference:
+        LeCun, Bottou, Bengio & Haffner, Proceedings of the IEEE 86(11), 1998.
     """
 
     def __init__(

@@ -36,11 +36,30 @@ class Tract(nn.Module):
 
 
 class MultiStream(nn.Module):
-    """Scores (N, num_classes) of images (N, in_channels, H, W), seen at full size and shrunk by 2, 4, ...
+    """A multi-resolution-tract CNN: the image at full size and shrunk by 2, 4, ..., each through a tract of its own.
 
-    streams: tracts, each half as large as the one before.  auxiliary: a classifier on each tract, and in training the
-    result is (scores, scores of each tract, largest first), for `nn.DeepSupervision`.  width: multiplies AlexNet's
-    channels.
+    Args:
+        num_classes: Number of classes, hence of outputs per image.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        streams: Number of tracts, each half as large as the one before.
+        width: Multiplier of AlexNet's channels.
+        hidden: Units of a tract's dense layer and of the merging layer.
+        dropout: Probability of dropping a unit.
+            auxiliary: Put a classifier on each tract; in training the result is then (scores, scores of each tract,
+            largest first), for `nn.DeepSupervision`.
+
+    Shape:
+        Images (N, in_channels, H, W), whose smallest shrunk side is at least 63, to scores (N, num_classes).
+
+    Raises:
+        UserError: width is not positive.
+
+    Example:
+        >>> MultiStream(num_classes=3, width=1 / 32, hidden=8)(tinymed.zeros(1, 3, 128, 128)).shape
+        (1, 3)
+
+    Reference:
+        Kawahara & Hamarneh, MLMI 2016.
     """
 
     def __init__(

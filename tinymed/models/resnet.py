@@ -60,7 +60,7 @@ class ResNetTrunk(nn.Module):
             self.register_module(f"layer{i + 1}", nn.Sequential(*blocks))
 
     def stages(self, input: Tensor) -> list[Any]:
-        """The output of every stage."""
+        """Return the output of every stage."""
         y, outputs = self.maxpool(self.relu(self.bn1(self.conv1(input)))), []
         for i in range(len(self.outputs)):
             y = self.get_submodule(f"layer{i + 1}")(y)
@@ -69,7 +69,22 @@ class ResNetTrunk(nn.Module):
 
 
 class ResNet(ResNetTrunk):
-    """The trunk, the mean over the map, and logits (N, num_classes)."""
+    """A residual network: a trunk, the mean over its last map, and a dense layer.  `resnet20` and `resnet50` build it.
+
+    Args:
+        trunk: Arguments of ResNetTrunk: block, expansion, depths, widths, stem, in_channels, norm.
+        num_classes: Number of classes, hence of outputs per image.
+
+    Shape:
+        Images (N, in_channels, H, W) to logits (N, num_classes).
+
+    Example:
+        >>> resnet20(depth=8).conv1.weight.shape
+        (16, 3, 3, 3)
+
+    Reference:
+        He, Zhang, Ren & Sun, CVPR 2016.
+    """
 
     def __init__(self, *trunk: Any, num_classes: int):
         super().__init__(*trunk)
@@ -82,13 +97,13 @@ class ResNet(ResNetTrunk):
 
 
 def he_convolutions(module: nn.Module) -> None:
-    """Convolutions normal by He's rule over fan out, as in torchvision; the rest keeps its own."""
+    """Draw convolutions by He's normal rule over fan out, as in torchvision; the rest keeps its own values."""
     if isinstance(module, nn.Conv2d):
         init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 def resnet50_trunk(in_channels: int, width: float, stride_on: str, norm: dict[str, Any]) -> tuple[Any, ...]:
-    """The arguments of ResNet-50's trunk."""
+    """Return the arguments of ResNet-50's trunk."""
     one_of("resnet50", "stride_on", stride_on, ("3x3", "1x1"))
 
     def block(in_channels: int, channels: int, stride: int) -> nn.Module:
@@ -107,7 +122,31 @@ def resnet50(
     bn_momentum: float = nn.TORCH["momentum"],
     statistics: str = "corrected",
 ) -> ResNet:
-    """ResNet-50, for sides of 32 and up.  width multiplies all channels; stride_on: "3x3" (v1.5) or "1x1" (v1)."""
+    """Build ResNet-50.
+
+    As `torchvision.models.resnet50`; the names of the state are its own.
+
+    Args:
+        num_classes: Number of classes, hence of outputs per image.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        width: Multiplier of all channels.
+        stride_on: "3x3" (v1.5, as torchvision) or "1x1" (v1, as the paper), the convolution that halves the map.
+        bn_momentum: Share of the new batch in batch norm's running statistics.
+        statistics: Which running variance batch norm keeps, see `nn.BatchNorm2d`.
+
+    Returns:
+        A network of images (N, in_channels, H, W), sides at least 32, to logits (N, num_classes).
+
+    Raises:
+        UserError: stride_on is unknown, or width is not positive.
+
+    Example:
+        >>> resnet50(num_classes=3, width=1 / 16)(tinymed.zeros(2, 3, 32, 32)).shape
+        (2, 3)
+
+    Reference:
+        He, Zhang, Ren & Sun, CVPR 2016, table 1.
+    """
     norm = {"momentum": bn_momentum, "statistics": statistics}
     return ResNet(*resnet50_trunk(in_channels, width, stride_on, norm), num_classes=num_classes)
 
@@ -123,7 +162,31 @@ def resnet20(
     bn_momentum: float = nn.TORCH["momentum"],
     statistics: str = "corrected",
 ) -> ResNet:
-    """The CIFAR network of `depth` = 6n + 2 layers (20, 32, 44, ...).  shortcut: "pad" (option A) or "projection"."""
+    """Build the CIFAR network of `depth` = 6n + 2 layers (8, 20, 32, 44, ...).
+
+    Args:
+        num_classes: Number of classes, hence of outputs per image.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        depth: Number of layers, 6n + 2.
+        width: Multiplier of all channels.
+        residual: False leaves the shortcuts out: the plain network that degrades with depth.
+        shortcut: "pad" (option A, without parameters) or "projection".
+        bn_momentum: Share of the new batch in batch norm's running statistics.
+        statistics: Which running variance batch norm keeps, see `nn.BatchNorm2d`.
+
+    Returns:
+        A network of images (N, in_channels, H, W) to logits (N, num_classes).
+
+    Raises:
+        UserError: depth is not 6n + 2, or an option is unknown.
+
+    Example:
+        >>> resnet20(depth=8, width=1 / 4)(tinymed.zeros(2, 3, 16, 16)).shape
+        (2, 10)
+
+    Reference:
+        He, Zhang, Ren & Sun, CVPR 2016, section 4.2.
+    """
     n, rest = divmod(depth - 2, 6)
     if rest or n < 1:
         raise UserError(f"resnet20: depth is 6n + 2, such as 8, 20, 32, 56 or 110; got {depth}")

@@ -22,9 +22,29 @@ PLANES = 3
 
 
 class Triplanar(nn.Module):
-    """Logits (N, num_classes) of three planes: one input (N, in_channels, size, size), or one of each third of it.
+    """The 2.5-D network: three planes through a voxel, each through a network of its own, one classifier.
 
-    In one input the planes follow each other, the channels of xy first.  width multiplies the layers' channels.
+    Args:
+        num_classes: Number of classes, hence of outputs per image.
+        in_channels: Channels of all three planes together, a multiple of 3.
+        size: Side of the patches in pixels.
+        width: Multiplier of the layers' channels.
+
+    Shape:
+            One input (N, in_channels, size, size), the channels of plane xy first, then yz, zx; or three inputs of a
+        third of the channels each; to logits (N, num_classes).
+
+    Raises:
+        UserError: in_channels is not a multiple of 3, or the patch is too small.
+        ValueError: `forward` is given another number of planes or channels.
+
+    Example:
+        >>> model = Triplanar(width=1 / 8)
+        >>> model(tinymed.zeros(2, 3, 28, 28)).shape
+        (2, 2)
+
+    Reference:
+        Prasoon, Petersen, Igel, Lauze, Dam & Nielsen, MICCAI 2013.
     """
 
     def __init__(self, num_classes: int = 2, in_channels: int = 3, size: int = 28, width: float = 1.0):

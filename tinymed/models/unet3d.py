@@ -19,10 +19,29 @@ from .unet import UShape, he_normal
 
 
 class UNet3d(UShape):
-    """Scores (N, num_classes, D', H', W') of volumes (N, in_channels, D, H, W).
+    """3D U-Net: batch norm, and channels that double before each pooling.
 
-    padding: "valid" (D' = D - 88 at depth 3; the maps to be pooled must have even sides) or "same" (any
-    size, D' = D).  base: the first convolution's channels.  depth: poolings.
+    Args:
+        num_classes: Number of classes, hence of score maps.
+        in_channels: Channels of the volume, one per modality.
+        base: Channels of the first convolution.
+        depth: Number of poolings.
+            padding: "valid" (D' = D - 88 at depth 3; maps to be pooled must have even sides) or "same" (any size, D'
+            = D).
+
+    Shape:
+        Volumes (N, in_channels, D, H, W) to scores (N, num_classes, D', H', W').
+
+    Raises:
+        UserError: padding is unknown.
+        ValueError: `forward` is given a side that the poolings do not fit.
+
+    Example:
+        >>> UNet3d(in_channels=1, base=2, depth=1, padding="same")(tinymed.zeros(1, 1, 4, 6, 8)).shape
+        (1, 3, 4, 6, 8)
+
+    Reference:
+        Cicek, Abdulkadir, Lienkamp, Brox & Ronneberger, MICCAI 2016.
     """
 
     def __init__(

@@ -37,7 +37,7 @@ def vgg_features(
     first_padding: int = 1,
     ceil_mode: bool = False,
 ) -> nn.Sequential:
-    """The convolutional base: 512 x width channels, a 32nd of the side."""
+    """Return the convolutional base: 512 x width channels, a 32nd of the side."""
     layers: list[nn.Module] = []
     channels = in_channels
     for wide, times in zip(WIDTHS, CONVOLUTIONS[depth], strict=True):
@@ -51,7 +51,7 @@ def vgg_features(
 
 
 def he_normal(module: nn.Module) -> None:
-    """torchvision's initial values: convolutions by He's rule over fan out, dense weights N(0, 0.01^2), biases 0."""
+    """Set torchvision's initial values: convolutions by He over fan out, dense N(0, 0.01^2), biases 0."""
     if isinstance(module, nn.Conv2d):
         init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     elif isinstance(module, nn.Linear):
@@ -61,9 +61,31 @@ def he_normal(module: nn.Module) -> None:
 
 
 class VGG(nn.Module):
-    """Logits (N, num_classes) of images (N, in_channels, side, side), side at least 32.
+    """VGG-16 or VGG-19, with or without batch norm.
 
-    width multiplies all channels and dense units; pooled is the side the last map is brought to (7).
+    As `torchvision.models.vgg16`, `vgg19` and their `_bn` forms; the names of the state are its own.
+
+    Args:
+        depth: 16 or 19 layers.
+        batch_norm: Put batch norm between convolution and ReLU.
+        num_classes: Number of classes, hence of outputs per image.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        width: Multiplier of all channels and dense units; 1 is the published network.
+        dropout: Probability of dropping a unit.
+        pooled: Side to which the last map is averaged.
+
+    Shape:
+        Images (N, in_channels, side, side), side at least 32, to logits (N, num_classes).
+
+    Raises:
+        UserError: width is not positive.
+
+    Example:
+        >>> VGG(16, num_classes=5, width=1 / 32, pooled=1)(tinymed.zeros(1, 3, 32, 32)).shape
+        (1, 5)
+
+    Reference:
+        Simonyan & Zisserman, ICLR 2015, configurations D and E.
     """
 
     def __init__(

@@ -24,7 +24,32 @@ from .sizes import scaled
 
 
 class Xception(nn.Module):
-    """Logits (N, num_classes) of images (N, in_channels, side, side), side 15 and up.  width multiplies channels."""
+    """Xception: depthwise separable convolutions in residual modules.
+
+    As `keras.applications.Xception`: same blocks, batch norm constants and initial values.
+
+    Args:
+        num_classes: Number of classes, hence of outputs per image.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        width: Multiplier of all channels.
+        dropout: Probability of dropping a unit.
+        bn_momentum: Share of the new batch in batch norm's running statistics.
+        bn_eps: Batch norm's epsilon.
+        statistics: Which running variance batch norm keeps, see `nn.BatchNorm2d`.
+
+    Shape:
+        Images (N, in_channels, side, side), side at least 15, to logits (N, num_classes).
+
+    Raises:
+        UserError: width is not positive.
+
+    Example:
+        >>> Xception(num_classes=3, width=1 / 32)(tinymed.zeros(2, 3, 31, 31)).shape
+        (2, 3)
+
+    Reference:
+        Chollet, CVPR 2017, figure 5.
+    """
 
     def __init__(
         self,

@@ -21,7 +21,28 @@ from .vgg import he_normal
 
 
 class Zhang2015(nn.Module):
-    """Logits (N, num_classes) of patches (N, in_channels, size, size).  width multiplies the channels."""
+    """The multi-modality patch network: three convolutions tell the tissue of the pixel in the middle.
+
+    Args:
+        num_classes: Number of classes, hence of outputs per image.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        size: Side of the patch in pixels, at least 13.
+        width: Multiplier of the channels.
+        dropout: Probability of dropping a unit.
+
+    Shape:
+        Patches (N, in_channels, size, size) to logits (N, num_classes).
+
+    Raises:
+        UserError: The patch is too small, or width is not positive.
+
+    Example:
+        >>> Zhang2015(width=1 / 16)(tinymed.zeros(2, 3, 13, 13)).shape
+        (2, 3)
+
+    Reference:
+        Zhang et al., NeuroImage 108, 2015.
+    """
 
     def __init__(
         self, num_classes: int = 3, in_channels: int = 3, size: int = 13, width: float = 1.0, dropout: float = 0.5
