@@ -12,12 +12,29 @@ import numpy as np
 from .boxes import Detections, overlaps
 from .intervals import count_cells, percentile_interval, resample
 
+__all__ = ["average_precisions", "evaluate_detections", "froc", "matched"]
+
 MATCHES = ("iou", "centre")
 FROC = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # false positives an image, LUNA16's seven points
 
 
 def matched(found: Detections, boxes: np.ndarray, kinds: np.ndarray, rule: str = "iou") -> np.ndarray:
-    """bool [n]: whether each detection, best first, takes a box that is still free; boxes [m, 4], kinds [m]."""
+    """Say of each detection, best first, whether it takes a box that is still free.
+
+    Args:
+        found: Detections of an image.
+        boxes: True boxes [m, 4]: xmin, ymin, xmax, ymax.
+        kinds: Their classes [m].
+        rule: "iou" (intersection over union of at least 1/2) or "centre" (the detection's middle lies in the box).
+
+    Returns:
+        bool [n], in the order of the detections.
+
+    Example:
+        >>> found = Detections(np.array([[0.0, 0.0, 4.0, 4.0]]), np.array([0.9]), np.array([0]))
+        >>> matched(found, np.array([[0.0, 0.0, 4.0, 3.0]]), np.array([0]))
+        array([ True])
+    """
     right = np.zeros(len(found.scores), bool)
     free = np.ones(len(boxes), bool)
     share = overlaps(found.boxes, boxes)
@@ -33,10 +50,25 @@ def matched(found: Detections, boxes: np.ndarray, kinds: np.ndarray, rule: str =
 
 
 def average_precisions(right: np.ndarray, scores: np.ndarray, weight: np.ndarray, truths: np.ndarray) -> np.ndarray:
-    """Area under the precision-recall curve for each row of weights: float64 [r]; nan where there is no box.
+    """Compute the area under the precision-recall curve for each row of weights.
 
-    right, scores: [n] detections; weight: [r, n], how often each counts; truths: [r], how many boxes there are.
     Precision is made to fall with recall first, and the area is exact (PASCAL VOC since 2010).
+
+    Args:
+        right: bool [n], whether each detection is right, see `matched`.
+        scores: Their scores [n].
+        weight: How often each detection counts, [r, n].
+        truths: How many boxes there are, [r].
+
+    Returns:
+        float64 [r], from 0 to 1; nan where there is no box (0/0).
+
+    Example:
+        >>> average_precisions(np.array([True, False]), np.array([0.9, 0.8]), np.ones((1, 2)), np.array([2]))
+        array([0.5])
+
+    Reference:
+        Everingham et al., IJCV 111, 2015.
     """
     order = np.argsort(-scores, kind="stable")
     hits = np.cumsum(weight[:, order] * right[order], axis=1)
@@ -58,9 +90,29 @@ def evaluate_detections(
     level: float = 0.95,
     resamples: int = 1000,
 ) -> dict[str, Any]:
-    """Average precision by class and their mean, by both rules, with intervals; FROC; plain values for JSON.
+    """Compute average precision by class and its mean by both matching rules, with intervals, and FROC; ready for JSON.
 
-    found, boxes, kinds: of each image.  "ap" is by overlap, "ap_centre" by middles.
+    Args:
+        found: Detections of each image.
+        boxes: True boxes [m, 4] of each image.
+        kinds: Their classes [m] of each image.
+        classes: Names in class order.
+        seed: Seed of the bootstrap over images.
+        level: Confidence level, above 0 and below 1.
+        resamples: Number of bootstrap resamples; 0 leaves intervals out (None).
+
+    Returns:
+            A dictionary: "ap" (by overlap) and "ap_centre" (by middles), each with `<name>_interval`, "per_class"
+        (besides "boxes", "froc", "f1", "threshold") and "warnings".  None stands for undefined (0/0): a class without
+        a box.
+
+    Example:
+        >>> found = [Detections(np.array([[0.0, 0.0, 4.0, 4.0]]), np.array([0.9]), np.array([0]))]
+        >>> evaluate_detections(found, [np.array([[0.0, 0.0, 4.0, 4.0]])], [np.array([0])], ["cell"], resamples=0)["ap"]
+        1.0
+
+    Reference:
+        Everingham et al., IJCV 111, 2015; Bunch et al., Journal of Applied Photographic Engineering 4, 1978 (FROC).
     """
     n = len(found)
     notes: list[str] = []
@@ -92,7 +144,7 @@ def evaluate_detections(
 
 
 def described(name: str, values: np.ndarray, level: float, notes: list[str]) -> dict[str, Any]:
-    """{name: the first value, name_interval: of the others}."""
+    """Return {name: the first value, name_interval: of the others}."""
     value = None if np.isnan(values[0]) else float(values[0])
     interval = (
         percentile_interval(name, values[1:], level, notes.append) if len(values) > 1 and value is not None else None
@@ -101,7 +153,7 @@ def described(name: str, values: np.ndarray, level: float, notes: list[str]) -> 
 
 
 def best_f1(right: np.ndarray, scores: np.ndarray, truths: int) -> dict[str, float | None]:
-    """{"f1": the largest F1 of any threshold of the scores, "threshold": the score it is reached at}."""
+    """Return {"f1": the largest F1 of any threshold of the scores, "threshold": the score it is reached at}."""
     if not (truths and scores.size):
         return {"f1": 0.0 if truths else None, "threshold": None}
     order = np.argsort(-scores, kind="stable")
@@ -111,7 +163,24 @@ def best_f1(right: np.ndarray, scores: np.ndarray, truths: int) -> dict[str, flo
 
 
 def froc(right: np.ndarray, scores: np.ndarray, images: int, truths: int) -> dict[str, float | None]:
-    """Sensitivity at FROC's numbers of false positives an image.  Bunch et al. 1978."""
+    """Compute the sensitivity at FROC's numbers of false positives per image.
+
+    Args:
+        right: bool [n], whether each detection is right.
+        scores: Their scores [n].
+        images: Number of images.
+        truths: Number of boxes.
+
+    Returns:
+        {"0.125": sensitivity, ..., "8": sensitivity}; None where there is no box (0/0).
+
+    Example:
+        >>> froc(np.array([True, False]), np.array([0.9, 0.8]), images=1, truths=2)["1"]
+        0.5
+
+    Reference:
+        Bunch et al. 1978; the seven points are LUNA16's.
+    """
     order = np.argsort(-scores, kind="stable")
     hits, false = np.cumsum(right[order]), np.cumsum(~right[order])
     found = {}

@@ -25,7 +25,7 @@ class CiresanN4(nn.Module):
     Args:
         num_classes: Number of classes, hence of outputs per image.
         in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
-        size: Side of the window in pixels.
+        size: Side of the window in pixels, at least 63.
         width: Multiplier of all channels and dense units; 1 is the published network.
         activation: "relu" (our choice), "tanh" or "sigmoid", between all layers.
 
@@ -36,7 +36,7 @@ class CiresanN4(nn.Module):
         UserError: The window is too small, or the activation is unknown.
 
     Example:
-        >>> CiresanN4(size=47, width=1 / 8)(tinymed.zeros(2, 1, 47, 47)).shape
+        >>> CiresanN4(size=63, width=1 / 8)(tinymed.zeros(2, 1, 63, 63)).shape
         (2, 2)
 
     Reference:

@@ -53,8 +53,8 @@ class DeepMedic(nn.Module):
 
     Example:
         >>> model = DeepMedic(num_classes=2, in_channels=1, widths=[2] * 8, hidden=4)
-        >>> model(tinymed.zeros(1, 1, 51, 51, 51)).shape
-        (1, 2, 3, 3, 3)
+        >>> model(tinymed.zeros(2, 1, 51, 51, 51)).shape
+        (2, 2, 3, 3, 3)
 
     Reference:
         Kamnitsas et al., Medical Image Analysis 36, 2017.

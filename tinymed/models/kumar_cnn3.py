@@ -24,7 +24,7 @@ class KumarCNN3(nn.Module):
     Args:
         num_classes: Number of classes, hence of outputs per image.
         in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
-        size: Side of the patch in pixels.
+        size: Side of the patch in pixels, at least 35.
         width: Multiplier of all channels and dense units; 1 is the published network.
         dropout: Probability of dropping a unit.
 
@@ -35,7 +35,7 @@ class KumarCNN3(nn.Module):
         UserError: The patch is too small, or width is not positive.
 
     Example:
-        >>> KumarCNN3(size=33, width=1 / 16)(tinymed.zeros(2, 3, 33, 33)).shape
+        >>> KumarCNN3(size=35, width=1 / 16)(tinymed.zeros(2, 3, 35, 35)).shape
         (2, 3)
 
     Reference:
