@@ -183,7 +183,7 @@ def read_idx_directory(path: Path, max_bytes: int) -> dict[str, Dataset]:
 
 
 def read_idx_rows(table: Path, rows: Sequence[dict[str, str]], max_bytes: int) -> dict[str, Dataset]:
-    """idx files cut by a list with the columns images, labels, start, stop, split: rows start <= i < stop."""
+    """Idx files cut by a list with the columns images, labels, start, stop, split: rows start <= i < stop."""
     files: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}
     images: dict[str, list[np.ndarray]] = {}
     labels: dict[str, list[np.ndarray]] = {}

@@ -15,11 +15,7 @@ from .elastic import displacements
 
 
 def augment_volume(image: np.ndarray, mask: np.ndarray, drawn: Parameters) -> tuple[np.ndarray, np.ndarray]:
-    """(image float32 [x, y, z, channels], mask [x, y, z]) changed together; intensities of the image only.
-
-    A left-right flip is `flip_x`, front-back `flip_y`.  brightness is added and contrast multiplied in units of the
-    volume's deviation, nothing is clipped: z-scores have no range.
-    """
+    """Return a volume and its mask, changed together as the parameters say: the image trilinear, the mask nearest."""
     if drawn.flip_x:
         image, mask = image[::-1], mask[::-1]
     if drawn.flip_y:
@@ -59,7 +55,7 @@ def turn(a: int, b: int, angle: float) -> np.ndarray:
 
 
 def trilinear(image: np.ndarray, points: Sequence[np.ndarray]) -> np.ndarray:
-    """image [x, y, z, channels] read between its voxels; beyond the border it is mirrored."""
+    """Return an image [x, y, z, channels] read between its voxels; beyond the border it is mirrored."""
     base = [np.floor(p).astype(np.intp) for p in points]
     share = [(p - b).astype(np.float32) for p, b in zip(points, base, strict=True)]
     total = np.zeros((*points[0].shape, image.shape[-1]), np.float32)
@@ -73,7 +69,7 @@ def trilinear(image: np.ndarray, points: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def nearest(mask: np.ndarray, points: Sequence[np.ndarray]) -> np.ndarray:
-    """mask [x, y, z] at the nearest voxel; beyond the border it is mirrored."""
+    """Mask [x, y, z] at the nearest voxel; beyond the border it is mirrored."""
     index = tuple(reflect(np.rint(p).astype(np.intp), n) for p, n in zip(points, mask.shape, strict=True))
     read: np.ndarray = mask[index]
     return read

@@ -36,21 +36,41 @@ def open_dataset(
     max_bytes: int = MAX_BYTES,
     white: float | None = None,
 ) -> dict[str, Dataset]:
-    """Open a set of labelled images: {"train": ..., "val": ..., "test": ...} as far as given, or {"all": ...}.
+    """Open a set of labelled images; what a path holds is found out from what is there.
 
-    path: class folders, split folders, a directory with splits.csv (which then decides), a CSV list (columns path,
-    label and perhaps split, patient), an NPZ with train_images, train_labels, ..., or MNIST's idx files.
-    path_column, label_column, group_column, split_column: the columns of a list; where they are not given, those of a
-    usual name are taken, such as file, "Image Index", diagnosis, "Patient ID" (see `lists`).  group_column: the
-    patient, who is never divided.  white: the value that is white in pictures deeper than 8 bits, see `decode`.
-    merge: old classes put together, see `merge_classes`.  classes: the classes and their order, from a trained run;
-    classes without images are then allowed, unknown ones are not.
-    verify: decode every image now, so that damage and leaks show before training.  skip_bad: leave unreadable and
-    missing files out and list them in `Dataset.skipped`.  leaks: "error", "warn" or "ignore" when an image or a patient
-    is in two splits.  max_bytes: limit on what an NPZ or idx file may inflate to.
-    Warns (`UserAdvice`) of files that were left out, see `Dataset.account`; of one picture under two labels, see
-    `Dataset.contradictions`; and of deep pictures that are all dark.
-    Raises UserError naming the file and the remedy.
+    Args:
+            path: Class folders, split folders, a directory with splits.csv (which then decides), a CSV list (columns
+            path, label and perhaps split, patient), an NPZ with train_images, train_labels, ..., or MNIST's idx
+            files.
+            path_column: Column of the image's path; by default the first of a usual name, such as file or "Image
+            Index", as for the other columns.
+        label_column: Column of the class.
+        group_column: Column of the patient, who is never divided.
+        split_column: Column of the part.
+        merge: Old classes put together, see `merge_classes`.
+            classes: The classes and their order, from a trained run; classes without images are then allowed, unknown
+            ones are not.
+        skip_bad: Leave unreadable and missing files out and list them in `Dataset.skipped`.
+        verify: Decode every image now, so that damage and leaks show before training.
+        leaks: "error", "warn" or "ignore" when an image or a patient is in two splits.
+        max_bytes: Limit in bytes on what an NPZ or idx file may inflate to.
+        white: The value that is white in pictures deeper than 8 bits, see `decode`.
+
+    Returns:
+            {"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.  Warns
+        (`UserAdvice`) of files that were left out, of one picture under two labels, and of deep pictures that are all
+        dark.
+
+    Raises:
+        UserError: Names the file and the remedy.
+
+    Example:
+        >>> from PIL import Image
+        >>> for number, name in enumerate(("benign", "malignant")):
+        ...     Path(name).mkdir()
+        ...     Image.new("L", (8, 8), number).save(f"{name}/a.png")
+        >>> open_dataset(".")["all"].counts()
+        {'benign': 1, 'malignant': 1}
     """
     path = Path(path)
     sets = read(path, Columns(path_column, label_column, group_column, split_column), skip_bad, max_bytes)
@@ -99,7 +119,7 @@ def with_classes(dataset: Dataset, classes: list[str]) -> Dataset:
 
 
 def verified(sets: dict[str, Dataset], skip_bad: bool, leaks: str) -> dict[str, Dataset]:
-    """Every image decoded once: bad ones raised or left out, and the splits compared by content hash."""
+    """Return every image decoded once: bad ones raised or left out, and the splits compared by content hash."""
     checked = {name: image_hashes(dataset, skip_bad=skip_bad)[0] for name, dataset in sets.items()}
     for name, dataset in checked.items():
         left_out = dataset.skipped[len(sets[name].skipped) :]

@@ -79,15 +79,36 @@ def open_segmentation(
     verify: bool = True,
     white: float | None = None,
 ) -> dict[str, MaskDataset]:
-    """{"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.
+    """Open a set of images or volumes with masks.
 
-    values: what the values in the masks mean; without it a dataset.json says so, or they are looked up in the training
-    masks (two are background and foreground).  ignore: a value that does not count; the label "ignore" of a
-    dataset.json is one.  path_column, mask_column, group_column, split_column: the columns of a list; where they are
-    not given, those of a usual name are taken (see `lists`).  verify: decode every image, compare the headers of
-    volumes and masks, and the splits.  white: see `decode`.
-    Warns (`UserAdvice`) of files that were left out, and of one image with two masks.
-    Raises UserError naming the file: no mask for an image, no image for a mask, unreadable, masks that lie elsewhere.
+    Args:
+        path: A folder with images/ and masks/ (or other usual names), divided or not, or a list.
+            values: What the values in the masks mean; without it a dataset.json says so, or they are looked up in the
+            training masks (two are background and foreground).
+        ignore: A value that does not count; the label "ignore" of a dataset.json is one.
+        path_column: Column of the image's path; by default the first of a usual name, as for the other columns.
+        mask_column: Column of the mask's path.
+        group_column: Column of the patient.
+        split_column: Column of the part.
+        leaks: "error", "warn" or "ignore" when an image or a patient is in two parts.
+        verify: Decode every image, compare the headers of volumes and masks, and the splits.
+        white: See `decode`.
+
+    Returns:
+            {"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.  Warns
+        (`UserAdvice`) of files that were left out, and of one image with two masks.
+
+    Raises:
+        UserError: Names the file: no mask for an image, no image for a mask, unreadable, masks that lie elsewhere.
+
+    Example:
+        >>> from PIL import Image
+        >>> for folder, value in (("images", 7), ("masks", 0)):
+        ...     Path(folder).mkdir()
+        ...     Image.new("L", (4, 4), value).save(f"{folder}/a.png")
+        >>> data = open_segmentation(".", values={0: "background", 255: "lesion"})["all"]
+        >>> len(data), data.classes
+        (1, ['background', 'lesion'])
     """
     path = Path(path)
     parts = find_cases(path, Columns(path_column, mask_column, group_column, split_column))
@@ -205,7 +226,7 @@ def leave_others(path: Path, taken: set[Path], account: Account | None) -> None:
 
 
 def by_stem(files: Iterable[Path], folder: Path, cut: re.Pattern[str] | None = None) -> dict[str, list[Path]]:
-    """relative folder and stem, perhaps with an ending cut off -> files."""
+    """Relative folder and stem, perhaps with an ending cut off -> files."""
     found: dict[str, list[Path]] = {}
     for file in files:
         name = stem(file) if cut is None else cut.sub("", stem(file))

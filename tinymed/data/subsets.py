@@ -18,9 +18,11 @@ from .. import random
 class Subset:
     """Some items of a data set, by their numbers.
 
+    As `torch.utils.data.Subset`.
+
     Args:
-        dataset: anything with a length and items.
-        indices: the numbers of the items, in the order wanted.
+        dataset: Anything with a length and items.
+        indices: The numbers of the items, in the order wanted.
 
     Example:
         >>> list(Subset("abcde", [3, 0]))
@@ -45,8 +47,14 @@ class Subset:
 class ConcatDataset:
     """Several data sets, one after the other.
 
+    As `torch.utils.data.ConcatDataset`.
+
     Args:
-        datasets: anything with a length and items; at least one.
+        datasets: Anything with a length and items; at least one.
+
+    Raises:
+        ValueError: There is no data set.
+        TypeError: One has no length.
 
     Example:
         >>> both = ConcatDataset(["ab", "cde"])
@@ -84,17 +92,25 @@ class ConcatDataset:
 def random_split(dataset: Any, lengths: Sequence[float], generator: None = None) -> list[Subset]:
     """Divide a data set at random into parts that do not overlap, by numbers from manual_seed's generator.
 
+    As `torch.utils.data.random_split`, without generator objects; the numbers drawn are not PyTorch's.
+
     Args:
-        dataset: anything with a length and items.
-        lengths: of the parts: integers that add up to its length, or shares that add up to 1; what is left over by
-            rounding shares down goes to the first parts, one item each.
+        dataset: Anything with a length and items.
+            lengths: Of the parts: integers that add up to its length, or shares that add up to 1; what is left over
+            by rounding shares down goes to the first parts, one item each.
         generator: PyTorch's generator objects do not exist here; None.
 
     Returns:
         One Subset for each length.
 
     Raises:
-        ValueError: for lengths that do not add up, or shares outside 0 to 1.
+        ValueError: Lengths do not add up, or shares lie outside 0 to 1.
+        TypeError: A generator is given.
+
+    Example:
+        >>> one, two = random_split("abcde", [3, 2])
+        >>> len(one), len(two), sorted([*one, *two])
+        (3, 2, ['a', 'b', 'c', 'd', 'e'])
     """
     if generator is not None:
         raise TypeError("random_split: generator= is not supported; seed with tinymed.manual_seed(n)")

@@ -28,7 +28,7 @@ SAME = 1e-3  # of a voxel, and of a direction's cosine: what rounding in headers
 
 
 def is_volume(path: Path) -> bool:
-    """Whether a file's name is that of a NIfTI volume."""
+    """Return whether a file's name is that of a NIfTI volume."""
     return path.name.lower().endswith(SUFFIXES)
 
 
@@ -73,8 +73,13 @@ LISTENER = Listener()
 
 @dataclass(frozen=True)
 class Volume:
-    """values: float32 [x, y, z, channels], RAS+.  spacing: millimetres along x, y, z.  origin: the file, so that
-    `volume_bytes` can put an array back into its order."""
+    """A volume in RAS+ orientation.
+
+    Attributes:
+        values: float32 [x, y, z, channels].
+        spacing: Millimetres along x, y, z.
+        origin: The file, so that `volume_bytes` can put an array back into its order.
+    """
 
     values: np.ndarray
     spacing: tuple[float, float, float]
@@ -198,7 +203,26 @@ def canonical(path: Path, image: Any) -> tuple[np.ndarray, tuple[float, float, f
 
 
 def read_volume(path: str | Path) -> Volume:
-    """A NIfTI file as float32.  Raises UserError naming the file: missing, damaged, too large, not finite."""
+    """Read a NIfTI file as float32 in RAS+ orientation.
+
+    The axes x, y, z go from left to right, from back to front, from foot to head.
+
+    Args:
+        path: A .nii or .nii.gz file.
+
+    Returns:
+        A Volume: values float32 [x, y, z, channels], spacing in millimetres, origin.
+
+    Raises:
+        UserError: The file is missing, damaged, too large or not finite (names it), or nibabel is not installed.
+
+    Example:
+        >>> import nibabel as nib
+        >>> nib.save(nib.Nifti1Image(np.ones((2, 3, 4), np.float32), np.diag([1.0, 1.0, 2.5, 1.0])), "scan.nii")
+        >>> volume = read_volume("scan.nii")
+        >>> volume.values.shape, volume.spacing
+        ((2, 3, 4, 1), (1.0, 1.0, 2.5))
+    """
     path = Path(path)
     image = opened(path)
     values, spacing = canonical(path, image)
@@ -207,7 +231,7 @@ def read_volume(path: str | Path) -> Volume:
 
 
 def read_values(path: str | Path) -> tuple[np.ndarray, tuple[float, float, float]]:
-    """(a label volume as it is in the file [x, y, z], spacing); whole numbers as integers where they are."""
+    """Return a label volume as it is in the file [x, y, z], whole numbers as integers, and its spacing."""
     path = Path(path)
     values, spacing = canonical(path, opened(path))
     if values.ndim == 4 and values.shape[3] == 1:
@@ -219,7 +243,27 @@ def read_values(path: str | Path) -> tuple[np.ndarray, tuple[float, float, float
 
 
 def volume_bytes(values: np.ndarray, like: Volume, compressed: bool) -> bytes:
-    """A NIfTI file of an array [x, y, z] in RAS+, with order, affine and spacing of the file that `like` comes from."""
+    """Encode an array in RAS+ as a NIfTI file with the order, affine and spacing of another.
+
+    Args:
+        values: [x, y, z].
+        like: The volume whose order, affine and spacing the file takes.
+        compressed: Compress by gzip, as for .nii.gz.
+
+    Returns:
+        The file's content; equal arrays give equal bytes.
+
+    Raises:
+        UserError: nibabel is not installed.
+
+    Example:
+        >>> import nibabel as nib
+        >>> nib.save(nib.Nifti1Image(np.ones((2, 3, 4), np.float32), np.diag([-1.0, 1.0, 1.0, 1.0])), "scan.nii")
+        >>> volume = read_volume("scan.nii")
+        >>> content = volume_bytes(np.zeros((2, 3, 4), np.uint8), volume, compressed=False)
+        >>> float(nib.Nifti1Image.from_bytes(content).affine[0, 0])
+        -1.0
+    """
     nib = nibabel()
     ours, theirs = nib.orientations.axcodes2ornt("RAS"), nib.orientations.io_orientation(like.origin.affine)
     turned = nib.orientations.apply_orientation(values, nib.orientations.ornt_transform(ours, theirs))
