@@ -141,8 +141,8 @@ def open_boxes(
         white: See `decode`.
 
     Returns:
-            {"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.  Warns
-        (`UserAdvice`) of one image with different boxes.
+        {"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.  Warns (`UserAdvice`)
+        of one image with different boxes.
 
     Raises:
         UserError: A column or image is missing, a box is none or lies outside its image; names the file and line.

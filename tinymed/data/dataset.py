@@ -162,7 +162,7 @@ def merge_classes(dataset: Dataset, merge: Mapping[str, Sequence[str]]) -> Datas
 
     Args:
         dataset: The images.
-            merge: New class -> its old classes, such as {"referable": ["grade2", "grade3"], "other": ["grade0",
+        merge: New class -> its old classes, such as {"referable": ["grade2", "grade3"], "other": ["grade0",
             "grade1"]}; the new classes are numbered in this order.
 
     Returns:

@@ -45,11 +45,11 @@ def decode(path: str | Path, *, max_pixels: int = MAX_PIXELS, white: float | Non
     Args:
         path: The file; its format is told by its content.
         max_pixels: Limit on height x width, checked in the header.
-            white: The value of a deeper picture that is white, such as 4095 for 12 bits in a 16-bit file.  Without it
+        white: The value of a deeper picture that is white, such as 4095 for 12 bits in a 16-bit file.  Without it
             that is 65535 for integers; floating-point pixels then have no range and are refused.
 
     Returns:
-            [height, width, channels], channels 1 (grey) or 3 (RGB), 0 black, 255 white; uint8, or float32 of deeper
+        [height, width, channels], channels 1 (grey) or 3 (RGB), 0 black, 255 white; uint8, or float32 of deeper
         pixels.
 
     Raises:

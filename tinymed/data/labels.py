@@ -96,8 +96,8 @@ def guess_labels(found: Sequence[int], ignore: int | None, where: object) -> Lab
     """Return the labels of values seen in the masks of the training set: two are background and foreground.
 
     Raises:
-            UserError: One value only, values that are not whole numbers, more than MOST of them, or values beside 0
-            and beside 255, which compression or resizing makes.
+        UserError: One value only, values that are not whole numbers, more than MOST of them, or values beside 0 and
+            beside 255, which compression or resizing makes.
     """
     values = sorted(v for v in found if v != ignore)
     if len(values) < 2:

@@ -43,13 +43,13 @@ class Loader:
         prefetch: Batches in preparation at most.
         mean: Subtracted from each channel, on the 0...1 scale.
         std: Divides each channel.
-            balanced: Repeat every class until all are as frequent as the most frequent one (needs shuffle); repeats
-            are augmented differently.
+        balanced: Repeat every class until all are as frequent as the most frequent one (needs shuffle); repeats are
+            augmented differently.
         cache_bytes: Memory for decoded and resized images, in bytes.
 
     Yields:
-            images: float32 [n, channels, height, width] over channels-last memory; labels: int64 [n]; indices: int64
-            [n], the images' places in the data set.
+        images: float32 [n, channels, height, width] over channels-last memory; labels: int64 [n]; indices: int64 [n],
+            the images' places in the data set.
 
     Raises:
         UserError: An argument is out of range or the set is empty; while iterating, an image is unreadable.

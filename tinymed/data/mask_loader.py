@@ -39,9 +39,8 @@ class MaskLoader:
         cache_bytes: Memory for decoded and resized pairs, in bytes.
 
     Yields:
-            From `epoch`: images float32 [n, channels, height, width]; targets, class numbers int64 [n, height,
-        width], IGNORED where they do not count, and with `borders` (class numbers, float32 weights); indices int64
-        [n].
+        From `epoch`: images float32 [n, channels, height, width]; targets, class numbers int64 [n, height, width],
+        IGNORED where they do not count, and with `borders` (class numbers, float32 weights); indices int64 [n].
 
     Raises:
         UserError: The set is empty; while iterating, a pair cannot be used (names the file).

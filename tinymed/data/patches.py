@@ -126,11 +126,11 @@ class PatchLoader:
         prefetch: Batches prepared ahead.
 
     Yields:
-            From `epoch`: patches float32 [n, channels, *patch]; targets, class numbers int64 [n, *output], IGNORED
-        where they do not count, and with `borders` also their weights; indices int64 [n] of the images.
+        From `epoch`: patches float32 [n, channels, *patch]; targets, class numbers int64 [n, *output], IGNORED where
+        they do not count, and with `borders` also their weights; indices int64 [n] of the images.
 
     Raises:
-            UserError: The patch is larger than every image or of another dimension; while iterating, a pair cannot be
+        UserError: The patch is larger than every image or of another dimension; while iterating, a pair cannot be
             used.
 
     Example:

@@ -39,16 +39,16 @@ def open_dataset(
     """Open a set of labelled images; what a path holds is found out from what is there.
 
     Args:
-            path: Class folders, split folders, a directory with splits.csv (which then decides), a CSV list (columns
+        path: Class folders, split folders, a directory with splits.csv (which then decides), a CSV list (columns
             path, label and perhaps split, patient), an NPZ with train_images, train_labels, ..., or MNIST's idx
             files.
-            path_column: Column of the image's path; by default the first of a usual name, such as file or "Image
-            Index", as for the other columns.
+        path_column: Column of the image's path; by default the first of a usual name, such as file or "Image Index",
+            as for the other columns.
         label_column: Column of the class.
         group_column: Column of the patient, who is never divided.
         split_column: Column of the part.
         merge: Old classes put together, see `merge_classes`.
-            classes: The classes and their order, from a trained run; classes without images are then allowed, unknown
+        classes: The classes and their order, from a trained run; classes without images are then allowed, unknown
             ones are not.
         skip_bad: Leave unreadable and missing files out and list them in `Dataset.skipped`.
         verify: Decode every image now, so that damage and leaks show before training.
@@ -57,9 +57,8 @@ def open_dataset(
         white: The value that is white in pictures deeper than 8 bits, see `decode`.
 
     Returns:
-            {"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.  Warns
-        (`UserAdvice`) of files that were left out, of one picture under two labels, and of deep pictures that are all
-        dark.
+        {"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.  Warns (`UserAdvice`)
+        of files that were left out, of one picture under two labels, and of deep pictures that are all dark.
 
     Raises:
         UserError: Names the file and the remedy.

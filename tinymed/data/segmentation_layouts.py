@@ -83,7 +83,7 @@ def open_segmentation(
 
     Args:
         path: A folder with images/ and masks/ (or other usual names), divided or not, or a list.
-            values: What the values in the masks mean; without it a dataset.json says so, or they are looked up in the
+        values: What the values in the masks mean; without it a dataset.json says so, or they are looked up in the
             training masks (two are background and foreground).
         ignore: A value that does not count; the label "ignore" of a dataset.json is one.
         path_column: Column of the image's path; by default the first of a usual name, as for the other columns.
@@ -95,8 +95,8 @@ def open_segmentation(
         white: See `decode`.
 
     Returns:
-            {"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.  Warns
-        (`UserAdvice`) of files that were left out, and of one image with two masks.
+        {"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.  Warns (`UserAdvice`)
+        of files that were left out, and of one image with two masks.
 
     Raises:
         UserError: Names the file: no mask for an image, no image for a mask, unreadable, masks that lie elsewhere.

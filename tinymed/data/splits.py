@@ -61,8 +61,8 @@ def stratified_split(
         Sorted indices of each part, int64.
 
     Raises:
-            UserError: A class has fewer images than there are parts, because a part without it cannot be trained on
-            or scored; or the fractions do not add up.
+        UserError: A class has fewer images than there are parts, because a part without it cannot be trained on or
+            scored; or the fractions do not add up.
 
     Example:
         >>> train, test = stratified_split(np.array([0] * 6 + [1] * 4), [0.5, 0.5])
@@ -226,7 +226,7 @@ def split_dataset(
         dataset: The images.
         fractions: Name -> share; train .7, val .15, test .15 by default.
         seed: The same seed gives the same parts.
-            rule: "stratified" (all copies of an image stay in one part, where the set knows its hashes), "grouped",
+        rule: "stratified" (all copies of an image stay in one part, where the set knows its hashes), "grouped",
             "last" (Keras's; two parts), or "auto": grouped when the set has groups.
 
     Returns:

@@ -96,8 +96,8 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: None = None)
 
     Args:
         dataset: Anything with a length and items.
-            lengths: Of the parts: integers that add up to its length, or shares that add up to 1; what is left over
-            by rounding shares down goes to the first parts, one item each.
+        lengths: Of the parts: integers that add up to its length, or shares that add up to 1; what is left over by
+            rounding shares down goes to the first parts, one item each.
         generator: PyTorch's generator objects do not exist here; None.
 
     Returns:

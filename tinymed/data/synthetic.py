@@ -34,8 +34,8 @@ def synthetic_smear(n: int, size: int = 64, seed: int = 0, difficulty: float = D
         n: Number of images, at least 2.
         size: Side in pixels, at least 16.
         seed: The same seed gives the same images.
-            difficulty: 0 (strong parasites, few distractors, little noise) to 1.  At the default `tinymed train`
-            reaches .98 on 540 test images, a random forest on 32 px .72 (benchmarks/synthetic.py).
+        difficulty: 0 (strong parasites, few distractors, little noise) to 1.  At the default `tinymed train` reaches
+            .98 on 540 test images, a random forest on 32 px .72 (benchmarks/synthetic.py).
 
     Returns:
         uint8 RGB images as a data set of the classes uninfected (even places) and parasitized (odd).

@@ -106,14 +106,14 @@ def evaluate_scores(
         scores: Numbers (n, classes): softmax, or sigmoids whose rows need not sum to 1.
         labels: Class numbers (n,).
         classes: Names in column order, two or more, all different.
-            positive: The class that tp ... tn, sensitivity, specificity, precision, npv, f1, auc, pr_auc speak of,
+        positive: The class that tp ... tn, sensitivity, specificity, precision, npv, f1, auc, pr_auc speak of,
             against all others; the rest speaks of all classes.
         seed: Seed of the bootstrap.
         level: Confidence level, above 0 and below 1.
         resamples: Number of bootstrap resamples; 0 leaves those intervals out (None).
 
     Returns:
-            A dictionary of numbers, lists and None (undefined, 0/0): each metric, `<name>_interval` as [low, high],
+        A dictionary of numbers, lists and None (undefined, 0/0): each metric, `<name>_interval` as [low, high],
         "confusion", "per_class", with more than two classes "macro", "micro" and "weighted", and "warnings".
 
     Raises:
@@ -161,9 +161,8 @@ def class_scores(scores: npt.ArrayLike, target: int) -> Float:
         target: Class number.
 
     Returns:
-            float64 (n,).  Two classes: score_target - score_other, which for softmax has the order of p_target and
-        for two sigmoids agrees with the arg-max at 0.  More classes: the class's own column, as in one-vs-rest
-        elsewhere.
+        float64 (n,).  Two classes: score_target - score_other, which for softmax has the order of p_target and for
+        two sigmoids agrees with the arg-max at 0.  More classes: the class's own column, as in one-vs-rest elsewhere.
 
     Example:
         >>> class_scores([[0.75, 0.25], [0.5, 0.5]], 1)

@@ -191,8 +191,8 @@ def cohen_kappa(confusion: npt.ArrayLike, weights: str = "none", warn: Warn = wa
 
     Args:
         confusion: Counts (classes, classes), rows true, columns predicted, see `confusion_matrix`.
-            weights: "none" (w = 1 off the diagonal), "linear" |i - j| or "quadratic" (i - j)^2, for ordered classes
-            such as grades.
+        weights: "none" (w = 1 off the diagonal), "linear" |i - j| or "quadratic" (i - j)^2, for ordered classes such
+            as grades.
         warn: Called with a message where the metric is undefined; by default it issues UndefinedMetricWarning.
 
     Returns:

@@ -102,7 +102,7 @@ def evaluate_detections(
         resamples: Number of bootstrap resamples; 0 leaves intervals out (None).
 
     Returns:
-            A dictionary: "ap" (by overlap) and "ap_centre" (by middles), each with `<name>_interval`, "per_class"
+        A dictionary: "ap" (by overlap) and "ap_centre" (by middles), each with `<name>_interval`, "per_class"
         (besides "boxes", "froc", "f1", "threshold") and "warnings".  None stands for undefined (0/0): a class without
         a box.
 

@@ -205,11 +205,11 @@ def percentile_interval(
         name: What the warnings call the statistic.
         values: float64 [resamples]; nan is left out, with a warning.
         level: Confidence level, above 0 and below 1.
-            warn: Called with a message where values are left out or all alike; by default it issues
+        warn: Called with a message where values are left out or all alike; by default it issues
             UndefinedMetricWarning.
 
     Returns:
-            (low, high); (nan, nan) when no value is left.  Where every resample gives one value (an AUC of 1) the
+        (low, high); (nan, nan) when no value is left.  Where every resample gives one value (an AUC of 1) the
         interval has no width and says nothing: a warning, too.
 
     Raises:

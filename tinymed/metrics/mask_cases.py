@@ -29,8 +29,8 @@ def measure_case(
         truth: Class numbers of any shape; pixels that are IGNORED (255) do not count.
         found: Predicted class numbers of the same shape.
         classes: Number of classes.
-            spacing: Distance between neighbouring pixels along each axis, such as mm; with it also the distances
-            between surfaces, in its unit.
+        spacing: Distance between neighbouring pixels along each axis, such as mm; with it also the distances between
+            surfaces, in its unit.
 
     Returns:
         {"name", "loss", "accuracy", "pixels", and of `label_metrics` one list per metric with a value per class}.
@@ -87,7 +87,7 @@ def summarise(rows: Sequence[Row], classes: Sequence[str], seed: int = 0, level:
         level: Confidence level, above 0 and below 1.
 
     Returns:
-            A dictionary of `<name>` (mean over the cases where it is defined, None if nowhere), `<name>_interval`,
+        A dictionary of `<name>` (mean over the cases where it is defined, None if nowhere), `<name>_interval`,
         `<name>_median`, `<name>_n`, "per_class" and "warnings".
 
     Example:

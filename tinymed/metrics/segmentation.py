@@ -204,8 +204,8 @@ def surface_distances(truth: npt.ArrayLike, found: npt.ArrayLike, spacing: Spaci
         spacing: Distance between neighbouring pixels, such as mm; one number, or one per axis.
 
     Returns:
-            float64 arrays in the unit of spacing: the distance of every pixel of the truth's surface to the
-        prediction's surface, and the other way round.  Both are empty if a mask is.
+        float64 arrays in the unit of spacing: the distance of every pixel of the truth's surface to the prediction's
+        surface, and the other way round.  Both are empty if a mask is.
 
     Raises:
         ValueError: The masks have different shapes, or values other than 0 and 1.

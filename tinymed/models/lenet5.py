@@ -127,7 +127,7 @@ class LeNet5(nn.Module):
         competing: The constant of the paper's loss that competes with the wrong classes.
 
     Shape:
-            Images (N, 1, 32, 32), background -0.1 and ink 1.175, to (N, 10): minus the squared distance of F6 to each
+        Images (N, 1, 32, 32), background -0.1 and ink 1.175, to (N, 10): minus the squared distance of F6 to each
         digit's bitmap of 7 x 12.
 
     Raises:

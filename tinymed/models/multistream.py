@@ -45,7 +45,7 @@ class MultiStream(nn.Module):
         width: Multiplier of AlexNet's channels.
         hidden: Units of a tract's dense layer and of the merging layer.
         dropout: Probability of dropping a unit.
-            auxiliary: Put a classifier on each tract; in training the result is then (scores, scores of each tract,
+        auxiliary: Put a classifier on each tract; in training the result is then (scores, scores of each tract,
             largest first), for `nn.DeepSupervision`.
 
     Shape:

@@ -167,8 +167,8 @@ def describe(name: str, **options: Any) -> dict[str, Any]:
         options: Arguments of the network, as for `create`.
 
     Returns:
-            A dictionary: name, source, input (shape or shapes without the batch axis), parameters (learned values),
-        macs (multiply-accumulates), activation_bytes (what training holds for backward, see `activation_bytes`).
+        A dictionary: name, source, input (shape or shapes without the batch axis), parameters (learned values), macs
+        (multiply-accumulates), activation_bytes (what training holds for backward, see `activation_bytes`).
 
     Raises:
         UserError: As `create`.

@@ -31,7 +31,7 @@ class Triplanar(nn.Module):
         width: Multiplier of the layers' channels.
 
     Shape:
-            One input (N, in_channels, size, size), the channels of plane xy first, then yz, zx; or three inputs of a
+        One input (N, in_channels, size, size), the channels of plane xy first, then yz, zx; or three inputs of a
         third of the channels each; to logits (N, num_classes).
 
     Raises:

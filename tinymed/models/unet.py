@@ -94,8 +94,8 @@ class UNet(UShape):
         depth: Number of poolings.
         padding: "valid" (as published, H' = H - 184 at depth 4, see `output_side`) or "same" (any size, H' = H).
         norm: Add batch norm; convolutions then have no bias.
-            upsample: "transposed", or "bilinear" (corners aligned; the deepest level and the expanding path are half
-            as wide).
+        upsample: "transposed", or "bilinear" (corners aligned; the deepest level and the expanding path are half as
+            wide).
         dropout: Probability of dropping a unit after the last two levels going down.
 
     Shape:

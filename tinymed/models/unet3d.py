@@ -26,8 +26,8 @@ class UNet3d(UShape):
         in_channels: Channels of the volume, one per modality.
         base: Channels of the first convolution.
         depth: Number of poolings.
-            padding: "valid" (D' = D - 88 at depth 3; maps to be pooled must have even sides) or "same" (any size, D'
-            = D).
+        padding: "valid" (D' = D - 88 at depth 3; maps to be pooled must have even sides) or "same" (any size, D' =
+            D).
 
     Shape:
         Volumes (N, in_channels, D, H, W) to scores (N, num_classes, D', H', W').
