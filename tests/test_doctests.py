@@ -30,6 +30,14 @@ DOCUMENTED = (
     "tinymed.metrics.positive_class",
     "tinymed.metrics.segmentation",
     "tinymed.models",
+    "tinymed.report.boxes",
+    "tinymed.report.overlays",
+    "tinymed.report.plots",
+    "tinymed.random",
+    "tinymed.debug",
+    "tinymed.check",
+    "tinymed.weights",
+    "tinymed.grad_mode",
 )
 
 

@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, Self
 
+__all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+
 
 class PerThread(threading.local):
     """What the tape keeps for each thread: whether it remembers ops, and the modules being called."""
@@ -41,7 +43,7 @@ class GradMode:
         thread.grad_enabled = self.before.pop()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, run in this mode at every call, in whatever thread; a generator while it computes."""
+        """Return the function, run in this mode at every call, in whatever thread; a generator while it computes."""
         mode = self.mode
         if inspect.isgeneratorfunction(function):
             return generating(function, mode)
@@ -55,7 +57,7 @@ class GradMode:
 
 
 def generating(function: Callable[..., Any], mode: bool) -> Callable[..., Any]:
-    """A generator function whose body runs in a mode, while those who iterate over it stay in theirs."""
+    """Return a generator function whose body runs in a mode, while those who iterate over it stay in theirs."""
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
@@ -93,21 +95,52 @@ class Bare(GradMode):
 
 
 class no_grad(Bare):
-    """Nothing inside is remembered for backward; a context, or a decorator with or without a call."""
+    """Remember nothing inside for backward; a context, or a decorator with or without a call.
+
+    As `torch.no_grad`.
+
+    Example:
+        >>> x = tinymed.ones(2, requires_grad=True)
+        >>> with no_grad():
+        ...     y = 2 * x
+        >>> y.requires_grad
+        False
+    """
 
     def __init__(self) -> None:
         super().__init__(False)
 
 
 class enable_grad(Bare):
-    """Remember ops inside, also within no_grad; a context, or a decorator with or without a call."""
+    """Remember ops inside, also within no_grad; a context, or a decorator with or without a call.
+
+    As `torch.enable_grad`.
+
+    Example:
+        >>> x = tinymed.ones(2, requires_grad=True)
+        >>> with no_grad(), enable_grad():
+        ...     y = 2 * x
+        >>> y.requires_grad
+        True
+    """
 
     def __init__(self) -> None:
         super().__init__(True)
 
 
 class set_grad_enabled(GradMode):
-    """Switch the tape on or off: from the call on, or for the block of a `with`, or as a decorator."""
+    """Switch the tape on or off: from the call on, or for the block of a `with`, or as a decorator.
+
+    As `torch.set_grad_enabled`.
+
+    Args:
+        mode: Whether ops are remembered for backward.
+
+    Example:
+        >>> with set_grad_enabled(False):
+        ...     is_grad_enabled()
+        False
+    """
 
     def __init__(self, mode: bool):
         super().__init__(bool(mode))
@@ -124,9 +157,18 @@ class set_grad_enabled(GradMode):
 
 
 class inference_mode(GradMode):
-    """As no_grad; inference_mode(False) as enable_grad.  A context, or a decorator with or without a call.
+    """Remember nothing inside, as no_grad; inference_mode(False) as enable_grad.
 
-    Tensors made inside may take part in training afterwards, which PyTorch refuses.
+    As `torch.inference_mode`, but tensors made inside may take part in training afterwards, which PyTorch refuses.  A
+    context, or a decorator with or without a call.
+
+    Args:
+        mode: Whether nothing is remembered.
+
+    Example:
+        >>> with inference_mode():
+        ...     is_grad_enabled()
+        False
     """
 
     def __new__(cls, mode: Any = True) -> Any:
@@ -137,5 +179,15 @@ class inference_mode(GradMode):
 
 
 def is_grad_enabled() -> bool:
-    """Whether ops are remembered for backward at present, in this thread."""
+    """Return whether ops are remembered for backward at present, in this thread.
+
+    As `torch.is_grad_enabled`.
+
+    Returns:
+        Whether the tape is on.
+
+    Example:
+        >>> is_grad_enabled()
+        True
+    """
     return thread.grad_enabled

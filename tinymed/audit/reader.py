@@ -83,10 +83,21 @@ def example_rows() -> list[dict[str, Any]]:
 
 
 def read_rows(path: str | Path) -> list[dict[str, Any]]:
-    """Rows of a .csv file (header line, one result a line) or a .toml file ([[row]] tables), digits as
-    printed.
+    """Read the rows of a published table, their digits as printed.
 
-    Raises UserError for a missing, unreadable or empty file and for another suffix.
+    Args:
+        path: A .csv file (header line, one result per line) or a .toml file ([[row]] tables).
+
+    Returns:
+        One mapping per row, as `audit_table` takes them.
+
+    Raises:
+        UserError: The file is missing, unreadable or empty, or has another suffix.
+
+    Example:
+        >>> _ = Path("table.csv").write_text("name,accuracy\\nA,0.90\\n")
+        >>> read_rows("table.csv")
+        [{'name': 'A', 'accuracy': '0.90'}]
     """
     path = Path(path)
     if path.suffix.lower() not in (".csv", ".toml"):

@@ -20,7 +20,15 @@ FOLD_DROP = 0.05  # a cross-validation accuracy this far below validation and te
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing the audit has to say about a row, or about several rows together."""
+    """One thing the audit has to say about a row, or about several rows together.
+
+    Attributes:
+        severity: "contradiction", "suspicious" or "note".
+        check: Which check found it.
+        rows: Names of the rows.
+        message: What it says, in a sentence.
+        numbers: What it computed.
+    """
 
     severity: str
     check: str
@@ -31,7 +39,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class RowAudit:
-    """What one row implies, as fractions: rates from its counts, prevalence and its rounding range."""
+    """What one row implies, as fractions.
+
+    Attributes:
+        name: The row's name.
+        counts: Its confusion matrix, if it has one.
+        claimed: Rates as printed.
+        computed: Rates from its counts.
+        prevalence: Implied fraction of positives.
+        prevalence_range: Its range, rounding included.
+    """
 
     name: str
     counts: Counts | None
@@ -43,18 +60,23 @@ class RowAudit:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """Rows with what they imply, findings in order of severity."""
+    """What rows imply, and findings in order of severity.
+
+    Attributes:
+        rows: One RowAudit per row.
+        findings: Contradictions first.
+    """
 
     rows: list[RowAudit]
     findings: list[Finding]
 
     @property
     def consistent(self) -> bool:
-        """True if nothing is arithmetically impossible."""
+        """Return whether nothing is arithmetically impossible."""
         return all(f.severity != CONTRADICTION for f in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dicts and lists for JSON."""
+        """Return dicts and lists for JSON."""
         return {"consistent": self.consistent, **asdict(self)}
 
 
@@ -69,10 +91,27 @@ def audit_counts(
 ) -> list[Finding]:
     """Check claimed rates against the counts of a confusion matrix.
 
-    claimed: rate name (sensitivity, specificity, accuracy, precision, npv, f1, balanced_accuracy) -> number
-    as printed; strings keep trailing zeros.  decimals: digits after the point, None to read them off each
-    number. percent: None takes numbers above 1 for percentages.  Raises UserError for a negative count or
-    unknown name.
+    Args:
+        tp: True positives.
+        fn: False negatives.
+        tn: True negatives.
+        fp: False positives.
+        claimed: Rate (sensitivity, specificity, accuracy, precision, npv, f1, balanced_accuracy) -> number as
+            printed; strings keep trailing zeros.
+        decimals: Digits after the point, None to read them off each number.
+        percent: Whether numbers are percentages; None takes numbers above 1 for such.
+
+    Returns:
+        Findings in order of severity; none where everything fits.
+
+    Raises:
+        UserError: A count is negative or a rate is unknown.
+
+    Example:
+        >>> audit_counts(tp=40, fn=10, tn=45, fp=5, claimed={"sensitivity": "0.80"})
+        []
+        >>> audit_counts(tp=40, fn=10, tn=45, fp=5, claimed={"accuracy": "0.90"})[0].message
+        'accuracy 0.90 is claimed, but the counts give 0.8500'
     """
     row = {"name": "counts", "tp": tp, "fn": fn, "tn": tn, "fp": fp, **claimed}
     return audit_table([row], decimals=decimals, percent=percent).findings
@@ -87,10 +126,24 @@ def audit_table(
 ) -> AuditReport:
     """Check the rows of a published table, each alone and against each other.
 
-    rows: mappings with `name` and any of tp, fn, tn, fp (or positives, negatives), n, the rates, train_,
-    validation_ and cv_accuracy, `dataset`, `model` and `test_set` (rows with one test_set are claimed to
-    share it). one_test_set: all rows are.  decimals and percent as in audit_counts.  Raises UserError for a
-    malformed row.
+    Args:
+        rows: Mappings with `name` and any of tp, fn, tn, fp (or positives, negatives), n, the rates, train_,
+            validation_ and cv_accuracy, `dataset`, `model` and `test_set` (rows with one test_set are claimed to
+            share it).
+        decimals: As in `audit_counts`.
+        percent: As in `audit_counts`.
+        one_test_set: All rows are claimed to share one test set.
+
+    Returns:
+        An AuditReport: what each row implies, and findings in order of severity.
+
+    Raises:
+        UserError: A row is malformed.
+
+    Example:
+        >>> rows = [{"name": "A", "sensitivity": "0.90", "specificity": "0.80", "accuracy": "0.95"}]
+        >>> audit_table(rows).consistent
+        False
     """
     parsed = parse_rows(rows, decimals=decimals, percent=percent)
     audits = [describe(row) for row in parsed]
@@ -107,7 +160,7 @@ def audit_table(
 
 
 def describe(row: ResultRow) -> RowAudit:
-    """What a row implies by itself."""
+    """Return what a row implies by itself."""
     computed = rates_of(row.counts) if row.counts else {}
     ranges = claimed_ranges(row)
     value, interval = None, None
@@ -125,7 +178,7 @@ def describe(row: ResultRow) -> RowAudit:
 
 
 def rates_of(counts: Counts) -> dict[str, float]:
-    """The defined rates of a confusion matrix, balanced accuracy included."""
+    """Return the defined rates of a confusion matrix, balanced accuracy included."""
     pairs = {name: parts(counts) for name, parts in RATES.items()}
     rates = {name: top / bottom for name, (top, bottom) in pairs.items() if bottom}
     if {"sensitivity", "specificity"} <= rates.keys():
@@ -134,17 +187,17 @@ def rates_of(counts: Counts) -> dict[str, float]:
 
 
 def claimed_ranges(row: ResultRow) -> dict[str, Range]:
-    """The claimed rates as ranges of fractions."""
+    """Return the claimed rates as ranges of fractions."""
     return {name: rounding_range(value, row.unit) for name, value in row.rates.items() if name in RATE_COLUMNS}
 
 
 def show(fraction: float, row: ResultRow, digits: int = 2) -> str:
-    """A fraction in the row's own unit."""
+    """Return a fraction in the row's own unit."""
     return f"{fraction * 100:.{digits}f} %" if row.unit != 1 else f"{fraction:.{digits + 2}f}"
 
 
 def check_counts(row: ResultRow, audit: RowAudit) -> list[Finding]:
-    """Claimed rates against the row's own counts, and whether the counts beat a constant answer."""
+    """Compare claimed rates with the row's own counts, and the counts with a constant answer."""
     findings = []
     for name, claimed in claimed_ranges(row).items():
         if row.counts is None or name not in audit.computed:
@@ -172,7 +225,7 @@ def check_counts(row: ResultRow, audit: RowAudit) -> list[Finding]:
 
 
 def check_rates(row: ResultRow, audit: RowAudit) -> list[Finding]:
-    """Claimed rates against each other: accuracy, precision, npv, F1, and whole numbers for n."""
+    """Compare claimed rates with each other: accuracy, precision, npv, F1, and whole numbers for n."""
     r = claimed_ranges(row)
     findings = [
         Finding(
@@ -206,7 +259,7 @@ def check_rates(row: ResultRow, audit: RowAudit) -> list[Finding]:
 
 
 def check_splits(row: ResultRow) -> list[Finding]:
-    """Training, validation, test and cross-validation accuracy of one model beside each other."""
+    """Compare training, validation, test and cross-validation accuracy of one model."""
     values = {k: row.rates[k] for k in ACCURACIES if k in row.rates}
     test, validation, train, folds = (values.get(k) for k in ACCURACIES)
     findings = []
@@ -228,7 +281,7 @@ def check_splits(row: ResultRow) -> list[Finding]:
 
 
 def check_shared_sets(rows: Sequence[ResultRow], audits: Sequence[RowAudit], one_test_set: bool) -> list[Finding]:
-    """Rows claimed from one test set must agree on its prevalence, and where counts are given on its size."""
+    """Require that rows claimed from one test set agree on its prevalence, and where counts are printed on its size."""
     groups: dict[str, list[RowAudit]] = {}
     for row, audit in zip(rows, audits, strict=True):
         name = row.test_set or ("the table" if one_test_set else "")
@@ -256,7 +309,7 @@ def check_shared_sets(rows: Sequence[ResultRow], audits: Sequence[RowAudit], one
 
 
 def check_duplicates(rows: Sequence[ResultRow]) -> list[Finding]:
-    """The same confusion matrix printed for two data sets, or for two models of one."""
+    """Find the same confusion matrix printed for two data sets, or for two models of one."""
     seen: dict[Counts, list[ResultRow]] = {}
     for row in rows:
         if row.counts:
@@ -275,7 +328,7 @@ def check_duplicates(rows: Sequence[ResultRow]) -> list[Finding]:
 
 
 def check_claims_agree(rows: Sequence[ResultRow]) -> list[Finding]:
-    """One model's test accuracy on one data set, stated in two places, must be one number."""
+    """Require that one model's test accuracy on one data set, stated in two places, is one number."""
     findings = []
     named = [row for row in rows if row.dataset and "accuracy" in row.rates]
     for a, b in combinations(named, 2):
