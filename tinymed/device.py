@@ -85,7 +85,7 @@ def writeable(a: Array) -> bool:
 
 
 def shares_memory(a: Array, b: Array) -> bool:
-    """Whether two arrays may lie in the same memory."""
+    """Return whether two arrays may lie in the same memory."""
     place = of(a)
     if of(b) != place:
         return False
@@ -95,7 +95,7 @@ def shares_memory(a: Array, b: Array) -> bool:
 
 
 def from_dlpack(source: Any) -> Array:
-    """An array on the memory of any object with DLPack's two methods (PyTorch, CuPy, JAX), without a copy."""
+    """Return an array on the memory of an object with DLPack's methods (PyTorch, CuPy, JAX), without a copy."""
     if not hasattr(source, "__dlpack__") or not hasattr(source, "__dlpack_device__"):
         raise TypeError(
             f"from_dlpack: takes an array with __dlpack__ and __dlpack_device__, got {type(source).__name__}"

@@ -268,7 +268,7 @@ def fetch(image: np.ndarray, i: np.ndarray, j: np.ndarray, border: str, fill: fl
 
 
 def reflect(index: np.ndarray, size: int) -> np.ndarray:
-    """Mirror indices into 0 ... size - 1 without repeating the edge: -1 -> 1, size -> size - 2."""
+    """Return indices mirrored into 0 ... size - 1 without repeating the edge: -1 -> 1, size -> size - 2."""
     if size == 1:
         return np.zeros_like(index)
     period = 2 * (size - 1)

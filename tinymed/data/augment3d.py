@@ -32,9 +32,9 @@ def augment_volume(image: np.ndarray, mask: np.ndarray, drawn: Parameters) -> tu
 
 
 def source_points(space: Sequence[int], drawn: Parameters) -> list[np.ndarray]:
-    """Where each voxel is read from: the inverse of scaling, turning and shifting about the middle, then bending.
+    """Return where each voxel is read from: the inverse of what happens to the volume, about its middle.
 
-    The angle turns about z; from x and y the volume is tilted by half of it, so that no axis stays fixed.
+    Scaling, turning and shifting are undone first, then bending.
     """
     grid = np.stack(np.meshgrid(*(np.arange(n) - (n - 1) / 2 for n in space), indexing="ij"))
     grid[0] -= drawn.shift_x * space[0]
@@ -48,7 +48,7 @@ def source_points(space: Sequence[int], drawn: Parameters) -> list[np.ndarray]:
 
 
 def turn(a: int, b: int, angle: float) -> np.ndarray:
-    """The 3x3 rotation in the plane of axes a and b."""
+    """Return the 3x3 rotation in the plane of axes a and b."""
     matrix = np.eye(3)
     matrix[[a, a, b, b], [a, b, a, b]] = np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)
     return matrix
@@ -69,7 +69,7 @@ def trilinear(image: np.ndarray, points: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def nearest(mask: np.ndarray, points: Sequence[np.ndarray]) -> np.ndarray:
-    """Mask [x, y, z] at the nearest voxel; beyond the border it is mirrored."""
+    """Return a mask [x, y, z] at the nearest voxel; beyond the border it is mirrored."""
     index = tuple(reflect(np.rint(p).astype(np.intp), n) for p, n in zip(points, mask.shape, strict=True))
     read: np.ndarray = mask[index]
     return read

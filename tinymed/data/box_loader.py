@@ -21,7 +21,9 @@ Targets = tuple[np.ndarray, np.ndarray]
 
 
 def disc_map(boxes: np.ndarray, size: int, radius: float) -> np.ndarray:
-    """int32 [size, size]: 1 + the number of the box in whose disc a pixel lies, else 0; smaller boxes lie above.
+    """Return int32 [size, size]: 1 + the number of the box in whose disc a pixel lies, else 0.
+
+    Smaller boxes lie above.
 
     boxes: [n, 4] in pixels of the map.  A disc is an ellipse with half axes of `radius` times the box's sides, at least
     one pixel.
@@ -73,18 +75,18 @@ class BoxLoader:
         self.held: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def __len__(self) -> int:
-        """Batches in one epoch."""
+        """Return the number of batches in one epoch."""
         return -(-len(self.dataset) // self.batch_size)
 
     def epoch(self, epoch: int = 0, start_batch: int = 0) -> Iterator[tuple[np.ndarray, Targets, np.ndarray]]:
-        """The batches of an epoch from number `start_batch` on.  Raises UserError naming the file."""
+        """Return the batches of an epoch from number `start_batch` on; an unreadable image raises UserError."""
         count, stop = len(self.dataset), Event()
         order = random.permutation(count, self.seed, random.SHUFFLE, epoch) if self.shuffle else np.arange(count)
         jobs = [(order[b * self.batch_size :][: self.batch_size], epoch, stop) for b in range(start_batch, len(self))]
         return prepared(jobs, self.batch, self.workers, self.prefetch, stop)
 
     def pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """(image uint8 [size, size, channels], boxes in its pixels), read once."""
+        """Return (image uint8 [size, size, channels], boxes in its pixels), read once."""
         if index not in self.held:
             image = self.dataset.image(index)
             scale = self.size / np.array([image.shape[1], image.shape[0]] * 2)
@@ -92,7 +94,7 @@ class BoxLoader:
         return self.held[index]
 
     def batch(self, indices: np.ndarray, epoch: int, stop: Event) -> tuple[np.ndarray, Targets, np.ndarray]:
-        """The images at `indices` and their maps."""
+        """Return the images at `indices` and their maps."""
         images = np.empty((len(indices), self.size, self.size, self.channels), np.float32)
         classes = np.zeros((len(indices), self.size, self.size), np.int64)
         sizes = np.full((len(indices), 2, self.size, self.size), np.nan, np.float32)

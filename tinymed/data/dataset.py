@@ -267,7 +267,7 @@ def verify(
 
 
 def decoded(dataset: Dataset, workers: int) -> Iterable[np.ndarray | UserError]:
-    """Pixels, or the error, of every image in order; a bounded number are held at a time."""
+    """Yield the pixels, or the error, of every image in order; a bounded number are held at a time."""
 
     def attempt(index: int) -> np.ndarray | UserError:
         try:

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
 SUFFIXES = frozenset(
-    (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif")
-    + (".pgm", ".ppm", ".pbm", ".pnm")
+    (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".pgm", ".ppm", ".pbm", ".pnm")
 )
 LOSSY = ("JPEG", "MPO")  # formats that change single values
 MAX_PIXELS = 64_000_000  # below Pillow's own warning at 89 million, so ours is the rule that speaks
@@ -126,14 +125,14 @@ def check_header(path: Path, image: "Image", max_pixels: int) -> None:
 
 
 def upright(image: "Image") -> "Image":
-    """A Pillow image as its EXIF orientation says that it is to be seen."""
+    """Return a Pillow image as its EXIF orientation says that it is to be seen."""
     from PIL import ImageOps
 
     return ImageOps.exif_transpose(image)
 
 
 def low_tiles(image: "Image") -> list[Any]:
-    """How to decode the low bytes of colours of 16 bits, of which Pillow keeps the high ones; [] for other pictures.
+    """Return how to decode the low bytes of 16-bit colours, of which Pillow keeps the high ones; [] otherwise.
 
     Read in the wrong byte order, the low byte of every value is the one that is kept.
     """
@@ -150,7 +149,7 @@ def low_tiles(image: "Image") -> list[Any]:
 
 
 def low_bytes(path: Path, image: "Image") -> np.ndarray | None:
-    """The low bytes [height, width, 3] of colours of 16 bits, turned as the picture; None for other pictures."""
+    """Return the low bytes [height, width, 3] of colours of 16 bits, turned as the picture; None for other pictures."""
     from PIL import Image
 
     tiles = low_tiles(image)
@@ -162,7 +161,7 @@ def low_bytes(path: Path, image: "Image") -> np.ndarray | None:
 
 
 def to_array(path: Path, image: "Image", white: float | None = None) -> np.ndarray:
-    """A Pillow image of any mode as uint8 [height, width, 1 or 3], or float32 where it is deeper than 8 bits."""
+    """Return a Pillow image of any mode as uint8 [height, width, 1 or 3], or float32 where deeper than 8 bits."""
     low = low_bytes(path, image)
     image = upright(image)
     if low is not None:

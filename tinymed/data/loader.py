@@ -173,7 +173,7 @@ class Loader:
         return to_nchw(images), self.dataset.labels[indices], indices.astype(np.int64)
 
     def pixels(self, index: int) -> np.ndarray:
-        """One image [height, width, channels], 0...255, from the cache if it is there."""
+        """Return one image [height, width, channels], 0...255, from the cache if it is there."""
         return self.cache.get(index, lambda: prepare(self.dataset.image(index), self.size, self.channels))
 
     def __repr__(self) -> str:
@@ -196,7 +196,7 @@ class PixelCache:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory that images of 8 bits may take."""
+        """Return the bytes of memory that images of 8 bits may take."""
         return self.pixels.nbytes
 
     def get(self, index: int, make: Callable[[], np.ndarray]) -> np.ndarray:
@@ -219,7 +219,7 @@ class PixelCache:
 def prepared(
     jobs: Sequence[tuple[Any, ...]], make: Callable[..., Any], workers: int, prefetch: int, stop: Event
 ) -> Iterator[Any]:
-    """make(*job) of every job in order, at most `prefetch` of them ahead, by threads; leaving early sets `stop`."""
+    """Yield make(*job) of every job in order, at most `prefetch` ahead, by threads; leaving early sets `stop`."""
     if workers == 0:
         for job in jobs:
             yield make(*job)

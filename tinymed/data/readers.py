@@ -104,7 +104,7 @@ def read(path: Path, columns: Columns, skip_bad: bool, max_bytes: int) -> dict[s
 
 
 def with_classes(dataset: Dataset, classes: list[str]) -> Dataset:
-    """The same images, labels renumbered to `classes`.  Raises UserError for an image of an unknown class."""
+    """Return the same images, labels renumbered to `classes`; raise UserError for an image of an unknown class."""
     unknown = [name for name, n in dataset.counts().items() if n and name not in classes]
     if unknown:
         raise UserError(

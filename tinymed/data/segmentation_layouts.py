@@ -140,7 +140,7 @@ def open_segmentation(
 
 
 def labels_of(path: Path, values: Mapping[int, str] | None, ignore: int | None, masks: Sequence[Path]) -> Labels:
-    """The labels that are given, else those of the values in the masks.  Raises UserError naming the data."""
+    """Return the labels that the caller names, else those of the values in the masks; may raise UserError."""
     if values is None:
         return guess_labels(values_in(masks), ignore, path)
     try:
@@ -150,7 +150,7 @@ def labels_of(path: Path, values: Mapping[int, str] | None, ignore: int | None, 
 
 
 def dataset_of(path: Path, split: str, part: Part, meaning: Labels) -> MaskDataset:
-    """One part as a data set."""
+    """Return one part as a data set."""
     cases = part.cases
     groups = np.array([case.group for case in cases], str) if part.group else None
     files = [case.images for case in cases]
@@ -170,7 +170,7 @@ def dataset_of(path: Path, split: str, part: Part, meaning: Labels) -> MaskDatas
 
 
 def find_cases(path: Path, columns: Columns) -> dict[str, Part]:
-    """The pairs of each part.  Raises UserError for a path that has none of the layouts."""
+    """Return the pairs of each part; raise UserError for a path that has none of the layouts."""
     if not path.exists():
         raise UserError(f"{path}: no such file or directory; give {LAYOUTS}")
     if path.is_file():
@@ -193,25 +193,25 @@ def find_cases(path: Path, columns: Columns) -> dict[str, Part]:
 
 
 def folder_named(path: Path, names: Sequence[str]) -> Path | None:
-    """The first folder in `path` whose name is one of these."""
+    """Return the first folder in `path` whose name is one of these."""
     found = {p.name.lower(): p for p in folders_in(path)}
     return next((found[name] for name in names if name in found), None)
 
 
 def has_pairs(path: Path) -> bool:
-    """Whether a folder holds images and masks."""
+    """Return whether a folder holds images and masks."""
     return folder_named(path, IMAGES) is not None and folder_named(path, MASKS) is not None
 
 
 def stem(path: Path) -> str:
-    """A file's name without its suffix, .nii.gz being one."""
+    """Return a file's name without its suffix, .nii.gz being one."""
     lower = path.name.lower()
     ending = next((s for s in VOLUMES if lower.endswith(s)), path.suffix)
     return path.name[: len(path.name) - len(ending)] if ending else path.name
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file's name is that of an image or a volume."""
+    """Return whether a file's name is that of an image or a volume."""
     return is_picture(path) or is_volume(path)
 
 
@@ -226,7 +226,7 @@ def leave_others(path: Path, taken: set[Path], account: Account | None) -> None:
 
 
 def by_stem(files: Iterable[Path], folder: Path, cut: re.Pattern[str] | None = None) -> dict[str, list[Path]]:
-    """Relative folder and stem, perhaps with an ending cut off -> files."""
+    """Return relative folder and stem, perhaps with an ending cut off -> files."""
     found: dict[str, list[Path]] = {}
     for file in files:
         name = stem(file) if cut is None else cut.sub("", stem(file))
@@ -235,7 +235,7 @@ def by_stem(files: Iterable[Path], folder: Path, cut: re.Pattern[str] | None = N
 
 
 def paired(path: Path) -> Part:
-    """The images and masks of two folders, matched by name."""
+    """Return the images and masks of two folders, matched by name."""
     images, masks = folder_named(path, IMAGES), folder_named(path, MASKS)
     if images is None or masks is None:
         missing = f"no folder {' or '.join(IMAGES[:2])}" if images is None else f"no folder {' or '.join(MASKS[:4])}"
@@ -266,7 +266,7 @@ def paired(path: Path) -> Part:
 
 
 def listed(path: Path, columns: Columns) -> dict[str, Part]:
-    """The pairs that a list names.  Raises UserError: no such column, a missing file, an unknown split."""
+    """Return the pairs that a list names; raise UserError for a missing column or file, or an unknown split."""
     table = read_table(path)
     split, group = split_column(table, columns.split, list(SPLIT_NAMES)), group_column(table, columns.group)
     name = table.needed("path_column", columns.path, PATHS, "the image path")
@@ -304,7 +304,7 @@ def check_modalities(files: Sequence[Path]) -> None:
 
 
 def there(find: Finder, where: str, name: str, what: str) -> Path:
-    """The file of a name in a row.  Raises UserError naming the row."""
+    """Return the file of a name in a row; raise UserError naming the row."""
     try:
         return find(name, what)
     except UserError as error:
@@ -312,11 +312,7 @@ def there(find: Finder, where: str, name: str, what: str) -> Path:
 
 
 def named_labels(path: Path) -> tuple[dict[int, str] | None, int | None]:
-    """What a dataset.json says: ({value: name}, the value that is ignored), as far as it does.
-
-    Labels are {"0": "background"} (Decathlon) or {"background": 0} (nnU-Net, whose label "ignore" does not count).
-    Raises UserError for regions (several values a name), which are not supported, and for another form.
-    """
+    """Return what a dataset.json says: ({value: name}, the value that is ignored), as far as it does."""
     file = path / "dataset.json"
     if not file.is_file():
         return None, None
@@ -342,7 +338,7 @@ def named_labels(path: Path) -> tuple[dict[int, str] | None, int | None]:
 
 
 def label_pair(key: str, value: object) -> tuple[int, str]:
-    """(value, name) of an entry of a dataset.json, whichever comes first.  Raises ValueError for what is neither."""
+    """Return (value, name) of an entry of a dataset.json in either order; raise ValueError for what is neither."""
     if key.isdecimal() and isinstance(value, str):
         return int(key), value
     if isinstance(value, bool) or not isinstance(value, int | str):

@@ -47,11 +47,7 @@ class Item:
 
 
 def read_csv(path: Path, columns: Columns, skip_bad: bool, max_bytes: int) -> dict[str, Dataset]:
-    """The data sets a list describes; paths are relative to the list.
-
-    Raises UserError: no such column, an empty field, several findings in one, an unknown split, a missing file, a file
-    under two labels, a class that train lacks.
-    """
+    """Return the data sets a list describes; paths are relative to the list."""
     table = read_table(path)
     if set(table.header) >= IDX_COLUMNS:
         refuse_columns(path, columns)
@@ -84,7 +80,7 @@ def refuse_columns(path: Path, columns: Columns) -> None:
 
 
 def label_column(table: Table, columns: Columns, besides: list[str | None]) -> str:
-    """The column of classes.  Raises UserError, which says so where the list has one column a class."""
+    """Return the column of classes; raise UserError, which says so where the list has one column per class."""
     try:
         return table.needed("label_column", columns.label, LABELS, "the class")
     except UserError as error:
@@ -97,7 +93,7 @@ def label_column(table: Table, columns: Columns, besides: list[str | None]) -> s
 
 
 def found(find: Finder, name: str, skip_bad: bool) -> Path | UserError:
-    """The file of a name; with skip_bad the reason why there is none."""
+    """Return the file of a name; with skip_bad the reason why there is none."""
     try:
         return find(name)
     except UserError as error:
@@ -107,7 +103,7 @@ def found(find: Finder, name: str, skip_bad: bool) -> Path | UserError:
 
 
 def split_of(where: str, row: Row, column: str | None) -> str:
-    """train, val, test, or all where the list has no split column."""
+    """Return train, val, test, or all where the list has no split column."""
     if column is None:
         return "all"
     name = SPLIT_NAMES.get(row[column].lower())
@@ -145,7 +141,7 @@ def check_one_label(table: Path, items: list[Item]) -> None:
 
 
 def build(table: Path, split: str, items: list[Item], classes: list[str], group: str | None) -> Dataset:
-    """One split of a list; what has no file is listed as skipped."""
+    """Return one split of a list; what has no file is listed as skipped."""
     number = {name: i for i, name in enumerate(classes)}
     kept = [(item, item.file) for item in items if isinstance(item.file, Path)]
     skipped = [(str(item.file).partition(": ")[0], str(item.file)) for item in items if not isinstance(item.file, Path)]

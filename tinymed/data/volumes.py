@@ -33,7 +33,7 @@ def is_volume(path: Path) -> bool:
 
 
 def nibabel() -> Any:
-    """The library, or a UserError that says how to get it."""
+    """Return the library; raise a UserError that says how to get it."""
     try:
         import nibabel
     except ImportError:
@@ -87,9 +87,10 @@ class Volume:
 
 
 def opened(path: Path) -> Any:
-    """The nibabel image of a file, its voxels not read yet.
+    """Return the nibabel image of a file, its voxels not read yet.
 
-    Raises UserError naming the file: missing, damaged, more voxels than MAX_VOXELS, or than the file can hold.
+    Raises:
+        UserError: Names the file: missing, damaged, more voxels than MAX_VOXELS, or than the file can hold.
     """
     nib = nibabel()
     if not path.is_file():
@@ -115,7 +116,7 @@ def opened(path: Path) -> Any:
 
 
 def told(error: Exception) -> str:
-    """What an error says, in one line."""
+    """Return what an error says, in one line."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -164,7 +165,7 @@ def check_grids(first: Path, second: Path, what: str) -> None:
 
 
 def grid(image: Any) -> tuple[np.ndarray, tuple[int, ...]]:
-    """(affine, size) of an opened volume once it is turned to RAS+; no voxel is read."""
+    """Return (affine, size) of an opened volume once it is turned to RAS+; no voxel is read."""
     nib = nibabel()
     turns = nib.orientations.io_orientation(image.affine)
     size = [0, 0, 0]
@@ -175,7 +176,7 @@ def grid(image: Any) -> tuple[np.ndarray, tuple[int, ...]]:
 
 
 def placed(image: Any) -> str:
-    """Where a volume lies, in short: its axes' directions, spacing and origin as they are in the file."""
+    """Return where a volume lies, in short: its axes' directions, spacing and origin as they are in the file."""
     affine = image.affine
     axes = "".join(code or "?" for code in nibabel().aff2axcodes(affine))
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
@@ -183,12 +184,12 @@ def placed(image: Any) -> str:
 
 
 def by_number(values: np.ndarray) -> str:
-    """Such as 1 x 1 x 2.5."""
+    """Return numbers in words, such as 1 x 1 x 2.5."""
     return " x ".join(f"{v:.4g}" for v in values)
 
 
 def canonical(path: Path, image: Any) -> tuple[np.ndarray, tuple[float, float, float]]:
-    """(voxels in RAS+ order, spacing along those axes).  Raises UserError for a damaged file or no finite value."""
+    """Return (voxels in RAS+ order, spacing along those axes); raise UserError for a damaged file."""
     nib = nibabel()
     try:
         with LISTENER.listening():  # said when the file was opened

@@ -118,6 +118,7 @@ class AlexNet(nn.Module):
             init.constant_(layer.bias, 1.0 if i in (1, 3, 4, 5, 6) else 0.0)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         return self.classifier(F.flatten(self.avgpool(self.features(input)), 1))
 
 

@@ -61,6 +61,7 @@ class CiresanN4(nn.Module):
         self.apply(xavier)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         return self.classifier(self.features(input))
 
 

@@ -1,5 +1,6 @@
 """The proposed CNN of Senthil Kumar, Khan & Jayachandran 2022: four convolutions and three dense layers."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -53,11 +54,7 @@ def dense_tail(
 ) -> nn.Sequential:
     """Return dense layers 256, 128, 64, each with its activation, dropout, and one output per class."""
     sizes = (features, *DENSE)
-    dense = [
-        layer
-        for a, b in zip(sizes, sizes[1:], strict=False)
-        for layer in (nn.Linear(a, b), activation(dense_activation))
-    ]
+    dense = [layer for a, b in itertools.pairwise(sizes) for layer in (nn.Linear(a, b), activation(dense_activation))]
     return nn.Sequential(*dense, nn.Dropout(dropout), nn.Linear(DENSE[-1], num_classes))
 
 
@@ -76,6 +73,7 @@ class DenseTailed(nn.Module):
         self.name, self.input_shape, self.head = name, input_shape, head
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         if tuple(input.shape[1:]) != self.input_shape:
             expected = ", ".join(map(str, self.input_shape))
             raise ValueError(

@@ -1,4 +1,4 @@
-"""CNN + VGG-16: the transfer network of Senthil Kumar, Khan & Jayachandran 2022, used there for breast cancer.
+r"""CNN + VGG-16: the transfer network of Senthil Kumar, Khan & Jayachandran 2022, used there for breast cancer.
 
 The paper gives no wiring.  Ours: VGG-16's thirteen convolutions (14,714,688 parameters), then the dense layers of the
 paper's own network (256, 128, 64, dropout, one sigmoid a class).  The names of `features` are VGG-16's, so its weights

@@ -71,6 +71,7 @@ class MultiResUNet(nn.Module):
         self.apply(glorot)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         skips: list[Any] = []
         y: Any = input
         for level, block in enumerate(self.down):

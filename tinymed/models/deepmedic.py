@@ -88,6 +88,7 @@ class DeepMedic(nn.Module):
         self.apply(he_normal)
 
     def forward(self, input: Tensor, coarse: Tensor | None = None) -> Any:
+        """Compute the output; the class names the shapes."""
         fine: Any = input
         if coarse is None:
             fine, coarse = self.split(input)

@@ -85,6 +85,7 @@ class DenseNet121(nn.Module):
         self.apply(he_convolutions)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         y = F.relu(self.features(input))
         return self.classifier(F.flatten(F.adaptive_avg_pool2d(y, 1), 1))
 

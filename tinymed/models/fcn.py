@@ -112,6 +112,7 @@ class FCN(nn.Module):
                 init.zeros_(layer.weight)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         y: Any = input
         pools = []
         for layer in self.features:

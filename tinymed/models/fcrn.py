@@ -61,6 +61,7 @@ class FCRN50(ResNetTrunk):
         self.upscore = nn.ModuleList(BilinearUpsampling(num_classes, factor, factor // 2) for factor in (2, 2, 8))
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         _, eighth, sixteenth, last = self.stages(input)
         y = self.score32(last)
         for finer, enlarge in ((self.score16(sixteenth), self.upscore[0]), (self.score8(eighth), self.upscore[1])):

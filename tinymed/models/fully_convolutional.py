@@ -56,6 +56,7 @@ class FullyConvolutional(nn.Module):
         self.check(channels)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         short = [side for side in input.shape[2:] if side < self.patch]
         if short:
             raise ValueError(
@@ -106,6 +107,7 @@ class DenseTriplanar(nn.Module):
             self.planes.append((*plan(layers, shapes), shapes[-2]))
 
     def forward(self, volume: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         bias: Any = self.model.classifier.bias
         total: Any = bias.reshape(-1, 1, 1, 1)
         for axes in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):  # rows, columns and third axis: planes xy, yz, zx

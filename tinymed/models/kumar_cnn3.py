@@ -73,6 +73,7 @@ class KumarCNN3(nn.Module):
         self.apply(he_normal)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         return self.classifier(self.features(input))
 
 

@@ -36,7 +36,7 @@ CONNECTIONS = (
 
 
 def uniform_by_fan_in(tensor: Tensor, fan_in: float) -> None:
-    """Uniform in +-2.4 / fan_in: the paper's initial weights (appendix A)."""
+    """Draw uniformly in +-2.4 / fan_in: the paper's initial weights (appendix A)."""
     init.uniform_(tensor, -2.4 / fan_in, 2.4 / fan_in)
 
 
@@ -50,10 +50,11 @@ class Subsampling(nn.Module):
         init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         return F.avg_pool2d(input, 2) * 4.0 * self.weight + self.bias
 
     def macs(self, input: tuple[int, ...], output: tuple[int, ...]) -> int:
-        """One product for every output element."""
+        """Return one product for every output element."""
         return int(np.prod(output[1:]))
 
 
@@ -79,19 +80,21 @@ class PartialConv2d(nn.Module):
         init.zeros_(self.bias)
 
     def dense_weight(self) -> Any:
-        """The weight of an ordinary convolution, 0 where there is no connection: a product with a 0/1 matrix."""
+        """Return the weight of an ordinary convolution, 0 where there is no connection: a product with a 0/1 matrix."""
         n, k, _ = self.weight.shape
         full = F.matmul(self.place, F.reshape(self.weight, (n, k * k)))
         return F.reshape(full, (len(self.connections), self.in_channels, k, k))
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         return F.conv2d(input, self.dense_weight(), self.bias)
 
     def macs(self, input: tuple[int, ...], output: tuple[int, ...]) -> int:
-        """Only connections that exist count."""
+        """Return the products of the connections that exist."""
         return int(np.prod(output[2:]) * self.weight.array.size)
 
     def extra_repr(self) -> str:
+        """Return what the printed network says of the layer."""
         return f"{self.in_channels}, {len(self.connections)} maps, {self.weight.shape[0]} connections"
 
 
@@ -106,11 +109,12 @@ class RadialBasis(nn.Module):
         self.register_buffer("targets", Tensor(np.array(targets, np.float32)))
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         difference = F.reshape(input, (input.shape[0], 1, input.shape[1])) - self.targets
         return -(difference * difference).sum(-1)
 
     def macs(self, input: tuple[int, ...], output: tuple[int, ...]) -> int:
-        """One square for every element of every target."""
+        """Return one square for every element of every target."""
         return int(self.targets.array.size)
 
 
@@ -160,15 +164,17 @@ class LeNet5(nn.Module):
                 init.zeros_(layer.bias)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         y = self.squash(self.s2(self.squash(self.c1(input))))
         y = self.squash(self.s4(self.squash(self.c3(y))))
         y = F.flatten(self.squash(self.c5(y)), 1)
         return self.output(self.squash(self.f6(y)))
 
     def loss(self, outputs: Tensor, target: Tensor) -> Any:
-        """Equation 9: mean of y_target + log(e^-j + sum_i e^-y_i), y the distances; target (N,) class indices.
+        """Compute equation 9: mean of y_target + log(e^-j + sum_i e^-y_i), y the distances; target (N,) class indices.
 
-        The sum raises the distance to wrong classes; j (`competing`, positive; the paper gives no value) stops it from
+        The sum raises the distance to wrong classes; j (`competing`, positive; the paper gives no value) stops it
+        from
         raising those further that are far already.  It is a cross-entropy with one more class, of distance j.
         """
         rubbish = full((outputs.shape[0], 1), -self.competing, dtype=outputs.dtype, device=outputs.device)
@@ -220,6 +226,7 @@ class LeNet5Modern(nn.Module):
         )
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         return self.classifier(self.features(input))
 
 

@@ -57,6 +57,7 @@ class MTANN(nn.Module):
         self.hidden, self.output = nn.Linear(in_channels * window**2, hidden), nn.Linear(hidden, 1)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         n, _, height, width = input.shape
         windows = F.transpose(self.unfold(input), 1, 2)  # (N, places, pixels of a window)
         y = self.output(F.sigmoid(self.hidden(windows)))
@@ -112,6 +113,7 @@ class MixtureOfMTANNs(nn.Module):
         self.mixing, self.output = nn.Linear(experts, mixing), nn.Linear(mixing, 1)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         scores = F.stack([expert.score(expert(input), self.std) for expert in self.experts], 1)
         return self.output(F.sigmoid(self.mixing(scores)))
 

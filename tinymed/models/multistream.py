@@ -32,6 +32,7 @@ class Tract(nn.Module):
         self.dense = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(flat, hidden), nn.ReLU())
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         return self.dense(self.pool(self.trunk(input)))
 
 
@@ -80,6 +81,7 @@ class MultiStream(nn.Module):
         self.apply(he_normal)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         seen = []
         for level, tract in enumerate(self.tracts):
             seen.append(tract(F.avg_pool2d(input, 1 << level) if level else input))

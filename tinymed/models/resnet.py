@@ -93,6 +93,7 @@ class ResNet(ResNetTrunk):
         self.apply(he_convolutions)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         return self.fc(F.flatten(self.avgpool(self.stages(input)[-1]), 1))
 
 

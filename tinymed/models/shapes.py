@@ -38,6 +38,7 @@ class ShapeTable(Table):
         super().__init__("numpy")
 
     def dispatcher(self, name: str) -> Dispatcher:
+        """Return the dispatcher for a kernel name."""
         return ShapeDispatcher(name, self)
 
 

@@ -171,6 +171,7 @@ class Held(tape.Observer):
         self.arrays: dict[int, Any] = {}  # kept, so that no address is used again
 
     def forward(self, op: tape.Op, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+        """Note what an op saved."""
         for a in filter(is_array, op.saved):
             known = self.arrays.get(address(a))
             if known is None or known.nbytes < a.nbytes:

@@ -70,6 +70,7 @@ class Triplanar(nn.Module):
         self.classifier = nn.Linear(PLANES * b * side**2, num_classes)
 
     def forward(self, *inputs: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         c, patches = self.in_channels, list(inputs)
         if len(inputs) == 1:
             (whole,) = inputs

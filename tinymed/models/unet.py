@@ -37,6 +37,7 @@ class UShape(nn.Module):
     depth: int
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         for side in input.shape[2:]:
             self.output_side(side)
         skips: list[Any] = []

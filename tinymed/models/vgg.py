@@ -114,6 +114,7 @@ class VGG(nn.Module):
         self.apply(he_normal)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         return self.classifier(F.flatten(self.avgpool(self.features(input)), 1))
 
 

@@ -77,6 +77,7 @@ class VNet(nn.Module):
         self.apply(he_normal)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         step = 1 << len(self.halve)
         if any(side % step for side in input.shape[2:]):
             raise ValueError(

@@ -72,6 +72,7 @@ class VoxResNet(nn.Module):
         self.apply(he_normal)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         if any(side % STRIDES[-1] for side in input.shape[2:]):
             raise ValueError(
                 f"voxresnet: the sides of a volume are multiples of {STRIDES[-1]}, got "
@@ -111,6 +112,7 @@ class AutoContext(nn.Module):
         self.first, self.second = first, second
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         mode = self.first.training
         self.first.eval()
         with tape.no_grad():

@@ -91,6 +91,7 @@ class Xception(nn.Module):
         self.apply(glorot)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         y: Any = input
         for i in range(1, 15):
             y = self.get_submodule(f"block{i}")(y)
