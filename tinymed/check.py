@@ -55,8 +55,8 @@ def leaves(arguments: Sequence[Any], dtype: Any = np.float64, arrange: Arrange =
     place = device.default()
     for a in arguments:
         if isinstance(a, Node):
-            given = device.move(a.array, "cpu")
-            a = given if a.requires_grad else given.view(Constant)
+            values = device.move(a.array, "cpu")
+            a = values if a.requires_grad else values.view(Constant)
         if isinstance(a, np.ndarray) and a.dtype.kind in "fib":
             data = arrange(np.array(a, dtype if a.dtype.kind == "f" else a.dtype, subok=False))
             result.append(Tensor(device.move(data, place), a.dtype.kind == "f" and not isinstance(a, Constant)))
@@ -85,8 +85,8 @@ def results(
     ]
     if on_tape:
         walk([y for y, _ in on_tape], [w for _, w in on_tape])
-    given = [i.grad for i in inputs if isinstance(i, Node) and i.requires_grad]
-    grads = [None if g is None else device.move(g.array, "cpu") for g in given]
+    values = [i.grad for i in inputs if isinstance(i, Node) and i.requires_grad]
+    grads = [None if g is None else device.move(g.array, "cpu") for g in values]
     return [device.move(y.array, "cpu") for y in ys], grads
 
 

@@ -53,11 +53,11 @@ class KernelLog(dispatch.Observer):
         seconds = time.perf_counter() - self.started.pop()
         moved = sum(a.nbytes for a in (*args, *outs) if is_array(a))
         flops = float(kernel.rule.flops(*args)) if kernel.rule.flops else 0.0
-        how = "composite" if kernel.composite else kernel.backend
+        where = "composite" if kernel.composite else kernel.backend
         shapes = " ".join("x".join(map(str, a.shape)) or "scalar" for a in args if is_array(a))
         result = " ".join("x".join(map(str, a.shape)) or "scalar" for a in outs if is_array(a))
         speed = f"{1e3 * seconds:9.3f} ms {flops / seconds / 1e9:8.1f} GFLOP/s {moved / seconds / 1e9:7.1f} GB/s"
-        self.write(f"{'  ' * len(self.started)}{dispatcher.name:28s} {how:9s} {speed}  {shapes} -> {result}")
+        self.write(f"{'  ' * len(self.started)}{dispatcher.name:28s} {where:9s} {speed}  {shapes} -> {result}")
 
 
 class SavedLog(tape.Observer):

@@ -67,11 +67,11 @@ def generating(function: Callable[..., Any], mode: bool) -> Callable[..., Any]:
             while True:
                 with GradMode(mode):
                     try:
-                        given = step()
+                        value = step()
                     except StopIteration as end:
                         return end.value
                 try:
-                    step = functools.partial(generator.send, (yield given))
+                    step = functools.partial(generator.send, (yield value))
                 except GeneratorExit:
                     raise
                 except BaseException as error:

@@ -95,7 +95,7 @@ def read_rows(path: str | Path) -> list[dict[str, Any]]:
         UserError: The file is missing, unreadable or empty, or has another suffix.
 
     Example:
-        >>> _ = Path("table.csv").write_text("name,accuracy\\nA,0.90\\n")
+        >>> _ = Path("table.csv").write_text("name,accuracy\nA,0.90\n")
         >>> read_rows("table.csv")
         [{'name': 'A', 'accuracy': '0.90'}]
     """
@@ -191,10 +191,10 @@ def build(row: Mapping[str, Any], rates: dict[str, Decimal], unit: float) -> Res
             c[rest] = c[total] - c[part]
             if c[rest] < 0:
                 raise UserError(f"audit: {row['name']}: {part} {c[part]} is more than {total} {c[total]}")
-    given = [k for k in ("tp", "fn", "tn", "fp") if k in c]
-    if given and len(given) < len(Counts._fields):
-        raise UserError(f"audit: {row['name']}: needs all of tp, fn, tn, fp or none, got {', '.join(given)}")
-    counts = Counts(tp=c["tp"], fp=c["fp"], fn=c["fn"], tn=c["tn"]) if given else None
+    counted = [k for k in ("tp", "fn", "tn", "fp") if k in c]
+    if counted and len(counted) < len(Counts._fields):
+        raise UserError(f"audit: {row['name']}: needs all of tp, fn, tn, fp or none, got {', '.join(counted)}")
+    counts = Counts(tp=c["tp"], fp=c["fp"], fn=c["fn"], tn=c["tn"]) if counted else None
     if counts and "n" in c and sum(counts) != c["n"]:
         raise UserError(f"audit: {row['name']}: tp + fn + tn + fp is {sum(counts)}, but n is {c['n']}")
     texts = {k: str(row.get(k, "")) for k in TEXT_COLUMNS}

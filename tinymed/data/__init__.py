@@ -30,7 +30,7 @@ HOMES = {
     "masks": ("MaskDataset",),
     "patches": ("PatchLoader",),
     "tiles": ("slide",),
-    "device_prefetch": ("uploaded",),
+    "device_prefetch": ("upload_batches",),
     "volumes": ("read_volume", "volume_bytes"),
     "patch_classification": ("VoxelLoader",),
     "walk": ("Account",),

@@ -56,7 +56,7 @@ def read_npz(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Dataset]:
         why = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}: not a readable NPZ archive ({why}); make or download it again") from error
     labels = {s: flat_labels(path, s, arrays[f"{s}_labels"]) for s in splits}
-    return numbered(path, {s: arrays[f"{s}_images"] for s in splits}, labels)
+    return number_classes(path, {s: arrays[f"{s}_images"] for s in splits}, labels)
 
 
 def check_member(path: Path, archive: zipfile.ZipFile, key: str, budget: int) -> int:
@@ -103,7 +103,7 @@ def flat_labels(where: Path, split: str, labels: np.ndarray) -> np.ndarray:
     return labels.astype(np.int64)
 
 
-def numbered(where: Path, images: dict[str, np.ndarray], labels: dict[str, np.ndarray]) -> dict[str, Dataset]:
+def number_classes(where: Path, images: dict[str, np.ndarray], labels: dict[str, np.ndarray]) -> dict[str, Dataset]:
     """Return data sets whose classes are 0 ... K - 1, K from train (or from all where there is no train)."""
     for name, values in labels.items():
         if values.size and values.min() < 0:
@@ -183,7 +183,7 @@ def read_idx_directory(path: Path, max_bytes: int) -> dict[str, Dataset]:
                 other = other if other.is_file() else path / f"{other.name}.gz"
                 images[split], labels[split] = read_idx_pair(file, other, max_bytes)
                 break
-    return numbered(path, images, labels) if images else {}
+    return number_classes(path, images, labels) if images else {}
 
 
 def read_idx_rows(table: Path, rows: Sequence[dict[str, str]], max_bytes: int) -> dict[str, Dataset]:
@@ -202,7 +202,7 @@ def read_idx_rows(table: Path, rows: Sequence[dict[str, str]], max_bytes: int) -
         images.setdefault(split, []).append(files[pair][0][cut])
         labels.setdefault(split, []).append(files[pair][1][cut])
     joined = {name: parts[0] if len(parts) == 1 else np.concatenate(parts) for name, parts in images.items()}
-    return numbered(table, joined, {name: np.concatenate(parts) for name, parts in labels.items()})
+    return number_classes(table, joined, {name: np.concatenate(parts) for name, parts in labels.items()})
 
 
 def row_range(table: Path, line: int, row: dict[str, str], count: int) -> slice:

@@ -14,7 +14,7 @@ from ..errors import UserError
 from .augment import Augment, apply_geometry, apply_intensity, draw, parameters
 from .boxes import BoxDataset
 from .image import prepare
-from .loader import Stopped, prepared
+from .loader import Stopped, prepare_batches
 from .transform import normalise, to_float, to_nchw
 
 Targets = tuple[np.ndarray, np.ndarray]
@@ -83,7 +83,7 @@ class BoxLoader:
         count, stop = len(self.dataset), Event()
         order = random.permutation(count, self.seed, random.SHUFFLE, epoch) if self.shuffle else np.arange(count)
         jobs = [(order[b * self.batch_size :][: self.batch_size], epoch, stop) for b in range(start_batch, len(self))]
-        return prepared(jobs, self.batch, self.workers, self.prefetch, stop)
+        return prepare_batches(jobs, self.batch, self.workers, self.prefetch, stop)
 
     def pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return (image uint8 [size, size, channels], boxes in its pixels), read once."""

@@ -160,7 +160,7 @@ def open_boxes(
     if not table.is_file():
         raise UserError(f"{path}: no boxes.csv; give a folder with boxes.csv (path, label, {', '.join(CORNERS)}) in it")
     columns = Columns(path_column, label_column, group_column, split_column)
-    entries, group = listed(table, columns)
+    entries, group = read_entries(table, columns)
     found = {label for entry in entries for label, _ in entry.boxes}
     names = classes or sort_classes(found)
     unknown = found - set(names)
@@ -176,7 +176,7 @@ def open_boxes(
     sets: dict[str, BoxDataset] = {s: build(table, s, parts[s], names, group) for s in order}
     if path.is_dir():
         account = Account()
-        unlisted(path, {entry.file for entry in entries}, account)
+        account_for_unlisted(path, {entry.file for entry in entries}, account)
         sets[order[0]].account = account
     for part in sets.values():
         part.white = white
@@ -190,7 +190,7 @@ def open_boxes(
     return sets
 
 
-def listed(path: Path, columns: Columns) -> tuple[list[Entry], str]:
+def read_entries(path: Path, columns: Columns) -> tuple[list[Entry], str]:
     """Return the images of boxes.csv and of splits.csv beside it, and the column of patients or nothing."""
     beside = path.with_name("splits.csv")
     table, others = read_table(path), read_table(beside) if beside.is_file() else None
@@ -227,9 +227,9 @@ def optional(table: Table, columns: Columns, other: Table | None) -> tuple[str |
     return split_column(table, split, list(SPLIT_NAMES)), group_column(table, group)
 
 
-def unlisted(folder: Path, listed: set[Path], account: Account) -> None:
+def account_for_unlisted(folder: Path, taken_files: set[Path], account: Account) -> None:
     """Put what lies in a folder into an account: images that its lists name are taken, others are in no row."""
-    seen = {file.resolve() for file in listed}
+    seen = {file.resolve() for file in taken_files}
     own = Account()
     files = files_below(folder, is_picture, own)
     own.taken = 0

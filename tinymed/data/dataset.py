@@ -252,7 +252,7 @@ def verify(
         return dataset
     good: list[int] = []
     bad: list[tuple[str, str]] = []
-    for i, pixels in enumerate(decoded(dataset, workers)):
+    for i, pixels in enumerate(decode_all(dataset, workers)):
         if isinstance(pixels, UserError):
             if not skip_bad:
                 raise pixels
@@ -266,7 +266,7 @@ def verify(
     return replace(dataset.subset(good), skipped=dataset.skipped + bad)
 
 
-def decoded(dataset: Dataset, workers: int) -> Iterable[np.ndarray | UserError]:
+def decode_all(dataset: Dataset, workers: int) -> Iterable[np.ndarray | UserError]:
     """Yield the pixels, or the error, of every image in order; a bounded number are held at a time."""
 
     def attempt(index: int) -> np.ndarray | UserError:

@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import device
 from ..tensor import Tensor
-from .device_prefetch import each, uploaded
+from .device_prefetch import each, upload_batches
 
 
 def device_of(model: Any) -> str:
@@ -42,7 +42,7 @@ def device_batches(
 ) -> Iterator[tuple[Any, Any, Any, np.ndarray]]:
     """Yield (images, targets, labels, indices) of a loader's batches; the first two are tensors on a device."""
     prepared = (((images, targets(labels)), (labels, indices)) for images, labels, indices in batches)
-    for (images, wanted), (labels, indices) in uploaded(prepared, place):
+    for (images, wanted), (labels, indices) in upload_batches(prepared, place):
         yield images, wanted, labels, indices
 
 

@@ -12,7 +12,7 @@ from ..tensor import Tensor
 Arrays = Any  # an array, or a tuple of Arrays
 
 
-def uploaded(batches: Iterable[tuple[Arrays, Any]], device: str) -> Iterator[tuple[Any, Any]]:
+def upload_batches(batches: Iterable[tuple[Arrays, Any]], device: str) -> Iterator[tuple[Any, Any]]:
     """Bring batches to where the network is.
 
     To a GPU a batch is copied on a stream of its own, through pinned memory, while the step on the batch before it
@@ -29,7 +29,7 @@ def uploaded(batches: Iterable[tuple[Arrays, Any]], device: str) -> Iterator[tup
         BackendError: There is no GPU; says why.
 
     Example:
-        >>> images, labels = next(uploaded([(np.zeros((2, 3), np.float32), [0, 1])], "cpu"))
+        >>> images, labels = next(upload_batches([(np.zeros((2, 3), np.float32), [0, 1])], "cpu"))
         >>> images.shape, images.device, labels
         ((2, 3), 'cpu', [0, 1])
     """

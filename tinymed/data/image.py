@@ -165,9 +165,9 @@ def to_array(path: Path, image: "Image", white: float | None = None) -> np.ndarr
     low = low_bytes(path, image)
     image = upright(image)
     if low is not None:
-        return scaled(path, np.asarray(image)[:, :, :3].astype(np.int64) * 256 + low, white)
+        return scale_deep(path, np.asarray(image)[:, :, :3].astype(np.int64) * 256 + low, white)
     if image.mode.startswith(("I", "F")):
-        return scaled(path, np.asarray(image), white)
+        return scale_deep(path, np.asarray(image), white)
     if image.mode in ("1", "LA", "La"):
         image = image.convert("L")
     elif image.mode not in ("L", "RGB"):
@@ -209,7 +209,7 @@ def check_lossless(path: Path, values: np.ndarray, kind: str) -> None:
         )
 
 
-def scaled(path: Path, pixels: np.ndarray, white: float | None) -> np.ndarray:
+def scale_deep(path: Path, pixels: np.ndarray, white: float | None) -> np.ndarray:
     """Return deep pixels, 0...white scaled to 0...255: float32 [height, width, 1 or 3]."""
     ways = {"white=MAXIMUM": "or say what value is white with {}"}
     if white is None and pixels.dtype.kind == "f":

@@ -144,7 +144,7 @@ class Loader:
             )
             for b in range(start_batch, len(self))
         ]
-        yield from prepared([(*job, epoch, stop) for job in jobs], self.batch, self.workers, self.prefetch, stop)
+        yield from prepare_batches([(*job, epoch, stop) for job in jobs], self.batch, self.workers, self.prefetch, stop)
 
     def __iter__(self) -> Iterator[Batch]:
         """Return the batches of epoch 0, for evaluation."""
@@ -216,7 +216,7 @@ class PixelCache:
         return made
 
 
-def prepared(
+def prepare_batches(
     jobs: Sequence[tuple[Any, ...]], make: Callable[..., Any], workers: int, prefetch: int, stop: Event
 ) -> Iterator[Any]:
     """Yield make(*job) of every job in order, at most `prefetch` ahead, by threads; leaving early sets `stop`."""

@@ -9,7 +9,7 @@ from .. import random
 from ..errors import UserError
 from .augment import Augment, apply_geometry, apply_intensity, draw, parameters
 from .image import resize, size_pair, with_channels
-from .loader import CACHE_BYTES, PixelCache, Stopped, prepared
+from .loader import CACHE_BYTES, PixelCache, Stopped, prepare_batches
 from .masks import MaskDataset
 from .transform import normalise, to_float, to_nchw
 from .weight_map import BorderWeights
@@ -89,7 +89,7 @@ class MaskLoader:
         count, stop = len(self.dataset), Event()
         order = random.permutation(count, self.seed, random.SHUFFLE, epoch) if self.shuffle else np.arange(count)
         jobs = [(order[b * self.batch_size :][: self.batch_size], epoch, stop) for b in range(start_batch, len(self))]
-        return prepared(jobs, self.batch, self.workers, self.prefetch, stop)
+        return prepare_batches(jobs, self.batch, self.workers, self.prefetch, stop)
 
     def batch(self, indices: np.ndarray, epoch: int, stop: Event) -> MaskBatch:
         """Decode, change and normalise the pairs at `indices`."""
@@ -116,13 +116,13 @@ class MaskLoader:
 
         def read() -> np.ndarray:
             image, mask = self.dataset.pair(index)
-            pixels = fitted(image, self.size, self.channels)
+            pixels = fit_image(image, self.size, self.channels)
             return np.concatenate([pixels, nearest(mask, self.size)[..., None]], axis=-1)
 
         return self.cache.get(index, read)
 
 
-def fitted(image: np.ndarray, size: tuple[int, int], channels: int) -> np.ndarray:
+def fit_image(image: np.ndarray, size: tuple[int, int], channels: int) -> np.ndarray:
     """Return an image as [height, width, channels] of this size and number of channels, resized as `resize` does."""
     if image.shape[2] in (1, 3) and channels in (1, 3):
         return resize(with_channels(image, channels), size)

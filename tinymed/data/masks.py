@@ -12,7 +12,7 @@ from ..errors import UserError, printable
 from .dataset import Dataset
 from .image import decode, decode_mask, image_size, with_channels
 from .labels import Labels
-from .volumes import check_grids, grid, is_volume, opened, read_values, read_volume
+from .volumes import check_grids, grid, is_volume, open_image, read_values, read_volume
 
 
 @dataclass(repr=False)
@@ -71,7 +71,7 @@ class MaskDataset(Dataset):
     def space(self, index: int) -> tuple[int, ...]:
         """Return the size of an image by its header: (height, width) as it lies in the file, or (x, y, z)."""
         path = self.files(index)[0]
-        return grid(opened(path))[1] if is_volume(path) else image_size(path)
+        return grid(open_image(path))[1] if is_volume(path) else image_size(path)
 
     def check_headers(self, index: int) -> None:
         """Raise UserError where a volume's mask lies on other voxels in space."""

@@ -15,7 +15,7 @@ from ..errors import UserError
 from .augment import Augment, apply_geometry, apply_intensity, parameters, reflect
 from .batched_uniform import uniform_rows
 from .labels import IGNORED
-from .loader import Stopped, prepared
+from .loader import Stopped, prepare_batches
 from .patches import WORDS, Cases, check_patch
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -107,7 +107,7 @@ class VoxelLoader:
         count, stop = len(self.dataset) * self.per_image, Event()
         order = random.permutation(count, self.seed, random.SHUFFLE, epoch)
         jobs = [(order[b * self.batch_size :][: self.batch_size], epoch, stop) for b in range(start_batch, len(self))]
-        return prepared(jobs, self.batch, self.workers, self.prefetch, stop)
+        return prepare_batches(jobs, self.batch, self.workers, self.prefetch, stop)
 
     def batch(self, keys: np.ndarray, epoch: int, stop: Event) -> Batch:
         """Return the patches of these keys; key k lies in image k // per_image."""
@@ -119,11 +119,11 @@ class VoxelLoader:
             image, mask = self.cases.pair(key // self.per_image)
             place = draw_place(mask, numbers, self.foreground)
             patch, classes[row] = cut(self.cases.normal(image), place, self.side, self.triplanar), mask[tuple(place)]
-            patches.append(self.changed(patch, epoch, key))
+            patches.append(self.augment_patch(patch, epoch, key))
         stacked = np.stack(patches).transpose(0, 3, 1, 2)
         return stacked, classes, keys.astype(np.int64) // self.per_image
 
-    def changed(self, patch: np.ndarray, epoch: int, key: int) -> np.ndarray:
+    def augment_patch(self, patch: np.ndarray, epoch: int, key: int) -> np.ndarray:
         """Return a patch after augmentation."""
         if self.augment is None:
             return patch

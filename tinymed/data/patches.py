@@ -15,7 +15,7 @@ from .augment import Augment, apply_geometry, apply_intensity, parameters, refle
 from .augment3d import augment_volume
 from .batched_uniform import uniform_rows
 from .labels import IGNORED
-from .loader import Stopped, prepared
+from .loader import Stopped, prepare_batches
 from .mask_loader import MaskBatch, Targets
 from .masks import MaskDataset, by
 from .transform import normalise, to_float
@@ -180,7 +180,7 @@ class PatchLoader:
         count, stop = len(self.dataset) * self.per_image, Event()
         order = random.permutation(count, self.seed, random.SHUFFLE, epoch)
         jobs = [(order[b * self.batch_size :][: self.batch_size], epoch, stop) for b in range(start_batch, len(self))]
-        return prepared(jobs, self.batch, self.workers, self.prefetch, stop)
+        return prepare_batches(jobs, self.batch, self.workers, self.prefetch, stop)
 
     def batch(self, keys: np.ndarray, epoch: int, stop: Event) -> MaskBatch:
         """Return the patches of these keys; patch k lies in image k // per_image."""
@@ -191,7 +191,7 @@ class PatchLoader:
             if stop.is_set():
                 raise Stopped
             image, mask = self.cases.pair(key // self.per_image)
-            image, mask = self.changed(*self.cut(image, mask, numbers), epoch, key)
+            image, mask = self.augment_patch(*self.cut(image, mask, numbers), epoch, key)
             images.append(image)
             masks.append(mask)
         inner = tuple(slice((p - o) // 2, (p - o) // 2 + o) for p, o in zip(self.patch, self.output, strict=True))
@@ -219,7 +219,7 @@ class PatchLoader:
         box = np.ix_(*index)
         return image[box], mask[box]
 
-    def changed(self, image: np.ndarray, mask: np.ndarray, epoch: int, key: int) -> tuple[np.ndarray, np.ndarray]:
+    def augment_patch(self, image: np.ndarray, mask: np.ndarray, epoch: int, key: int) -> tuple[np.ndarray, np.ndarray]:
         """Return a patch and its mask after augmentation."""
         if self.augment is None:
             return image, mask

@@ -78,7 +78,7 @@ def open_dataset(
         merged = merge_classes(dataset, merge) if merge else dataset
         sets[name] = merged if classes is None else with_classes(merged, list(classes))
     if verify:
-        sets = verified(sets, skip_bad, leaks)
+        sets = verify_sets(sets, skip_bad, leaks)
     for name, dataset in sets.items():
         if not len(dataset):
             raise UserError(f"{path} [{name}]: no image left; {len(dataset.skipped)} skipped")
@@ -117,7 +117,7 @@ def with_classes(dataset: Dataset, classes: list[str]) -> Dataset:
     return replace(dataset, labels=table[dataset.labels], classes=classes)
 
 
-def verified(sets: dict[str, Dataset], skip_bad: bool, leaks: str) -> dict[str, Dataset]:
+def verify_sets(sets: dict[str, Dataset], skip_bad: bool, leaks: str) -> dict[str, Dataset]:
     """Return every image decoded once: bad ones raised or left out, and the splits compared by content hash."""
     checked = {name: image_hashes(dataset, skip_bad=skip_bad)[0] for name, dataset in sets.items()}
     for name, dataset in checked.items():

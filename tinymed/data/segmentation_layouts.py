@@ -176,17 +176,17 @@ def find_cases(path: Path, columns: Columns) -> dict[str, Part]:
     if path.is_file():
         if path.suffix.lower() not in (".csv", ".tsv"):
             raise UserError(f"{path}: not a data set for segmentation; give {LAYOUTS}")
-        return listed(path, columns)
+        return read_list(path, columns)
     if (path / "splits.csv").is_file():
-        return listed(path / "splits.csv", columns)
+        return read_list(path / "splits.csv", columns)
     if any(columns):
-        given = next(name for name in columns if name)
-        raise UserError(f"{path}: the column {given!r} was given, but there is no list with columns here; give a list")
+        named = next(name for name in columns if name)
+        raise UserError(f"{path}: the column {named!r} was given, but there is no list with columns here; give a list")
     folders = {name: p for p in folders_in(path) if (name := SPLIT_NAMES.get(p.name.lower())) and has_pairs(p)}
     if not folders:
         folders = {"all": path}
     order = sorted(folders, key=["train", "val", "test", "all"].index)
-    parts = {name: paired(folders[name]) for name in order}
+    parts = {name: match_pairs(folders[name]) for name in order}
     if "all" not in folders:
         leave_others(path, set(folders.values()), parts[order[0]].account)
     return parts
@@ -234,7 +234,7 @@ def by_stem(files: Iterable[Path], folder: Path, cut: re.Pattern[str] | None = N
     return found
 
 
-def paired(path: Path) -> Part:
+def match_pairs(path: Path) -> Part:
     """Return the images and masks of two folders, matched by name."""
     images, masks = folder_named(path, IMAGES), folder_named(path, MASKS)
     if images is None or masks is None:
@@ -265,7 +265,7 @@ def paired(path: Path) -> Part:
     return Part([Case(files, labels[name][0]) for name, files in cases.items()], "", account)
 
 
-def listed(path: Path, columns: Columns) -> dict[str, Part]:
+def read_list(path: Path, columns: Columns) -> dict[str, Part]:
     """Return the pairs that a list names; raise UserError for a missing column or file, or an unknown split."""
     table = read_table(path)
     split, group = split_column(table, columns.split, list(SPLIT_NAMES)), group_column(table, columns.group)
@@ -274,8 +274,10 @@ def listed(path: Path, columns: Columns) -> dict[str, Part]:
     find, parts = Finder(path), dict[str, list[Case]]()
     for where, row in table.numbered():
         part = split_of(where, row, split)
-        images = [there(find, where, file.strip(), "image") for file in row[name].split(";")]
-        case = Case(images, there(find, where, row[mask], "mask"), group_of(row, group, row[name]) if group else "")
+        images = [file_in_row(find, where, file.strip(), "image") for file in row[name].split(";")]
+        case = Case(
+            images, file_in_row(find, where, row[mask], "mask"), group_of(row, group, row[name]) if group else ""
+        )
         parts.setdefault(part, []).append(case)
     return {name: Part(parts[name], group or "") for name in ("train", "val", "test", "all") if name in parts}
 
@@ -303,7 +305,7 @@ def check_modalities(files: Sequence[Path]) -> None:
             )
 
 
-def there(find: Finder, where: str, name: str, what: str) -> Path:
+def file_in_row(find: Finder, where: str, name: str, what: str) -> Path:
     """Return the file of a name in a row; raise UserError naming the row."""
     try:
         return find(name, what)

@@ -114,18 +114,18 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: None = None)
     """
     if generator is not None:
         raise TypeError("random_split: generator= is not supported; seed with tinymed.manual_seed(n)")
-    n, given = len(dataset), [v.item() if isinstance(v, np.generic) else v for v in lengths]
-    if math.isclose(sum(given), 1) and sum(given) <= 1:
-        if any(not 0 <= share <= 1 for share in given):
-            raise ValueError(f"random_split: shares lie in 0 to 1, got {given}")
-        counts = [math.floor(n * share) for share in given]
+    n, sizes = len(dataset), [v.item() if isinstance(v, np.generic) else v for v in lengths]
+    if math.isclose(sum(sizes), 1) and sum(sizes) <= 1:
+        if any(not 0 <= share <= 1 for share in sizes):
+            raise ValueError(f"random_split: shares lie in 0 to 1, got {sizes}")
+        counts = [math.floor(n * share) for share in sizes]
         for i in range(n - sum(counts)):
             counts[i % len(counts)] += 1
     else:
-        counts = given
+        counts = sizes
     if any(not isinstance(c, int) or c < 0 for c in counts) or sum(counts) != n:
         raise ValueError(
-            f"random_split: lengths {given} do not add up to the {n} items of the data set, nor to 1 as shares"
+            f"random_split: lengths {sizes} do not add up to the {n} items of the data set, nor to 1 as shares"
         )
     order = random.permutation(n, *random.init_generator.ticket()).tolist()
     ends = list(accumulate(counts))

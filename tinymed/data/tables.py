@@ -58,7 +58,7 @@ def read_csv(path: Path, columns: Columns, skip_bad: bool, max_bytes: int) -> di
     find = Finder(path)
     parts: dict[str, list[Item]] = {}
     for (where, row), class_name in zip(table.numbered(), class_names(table, label), strict=True):
-        item = Item(where, found(find, row[name], skip_bad), class_name)
+        item = Item(where, find_file(find, row[name], skip_bad), class_name)
         item.group = group_of(row, group, row[name]) if group else None
         parts.setdefault(split_of(where, row, split), []).append(item)
     check_labels(path, parts)
@@ -92,7 +92,7 @@ def label_column(table: Table, columns: Columns, besides: list[str | None]) -> s
         raise UserError(message, error.ways) from None
 
 
-def found(find: Finder, name: str, skip_bad: bool) -> Path | UserError:
+def find_file(find: Finder, name: str, skip_bad: bool) -> Path | UserError:
     """Return the file of a name; with skip_bad the reason why there is none."""
     try:
         return find(name)

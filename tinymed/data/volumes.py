@@ -86,7 +86,7 @@ class Volume:
     origin: Any
 
 
-def opened(path: Path) -> Any:
+def open_image(path: Path) -> Any:
     """Return the nibabel image of a file, its voxels not read yet.
 
     Raises:
@@ -101,7 +101,7 @@ def opened(path: Path) -> Any:
         affine = np.asarray(image.affine)
         turns = nib.orientations.io_orientation(affine)
     except Exception as error:  # a damaged header raises nearly anything
-        raise UserError(f"{path}: not a readable NIfTI volume ({told(error)}); replace or remove it") from None
+        raise UserError(f"{path}: not a readable NIfTI volume ({one_line(error)}); replace or remove it") from None
     if len(image.shape) not in (3, 4) or min(image.shape) < 1:
         raise UserError(f"{path}: a volume has the axes x, y, z and perhaps channels, this one has {image.shape}")
     if np.prod(image.shape, dtype=np.int64) > MAX_VOXELS:
@@ -115,7 +115,7 @@ def opened(path: Path) -> Any:
     return image
 
 
-def told(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """Return what an error says, in one line."""
     return " ".join(str(error).split()) or type(error).__name__
 
@@ -143,7 +143,7 @@ def check_grids(first: Path, second: Path, what: str) -> None:
         second: Its mask, or another modality of it.
         what: What the second file is, such as "mask".
     """
-    headers = [opened(path) for path in (first, second)]
+    headers = [open_image(path) for path in (first, second)]
     (a, shape), (b, other) = (grid(header) for header in headers)
     if shape != other:
         return  # said with the sizes, where they are compared
@@ -155,7 +155,7 @@ def check_grids(first: Path, second: Path, what: str) -> None:
     }
     wrong = [name for name, error in off.items() if not error <= SAME]
     if wrong:
-        one, two = (placed(header) for header in headers)
+        one, two = (placement(header) for header in headers)
         if one[:3] != two[:3] and "direction" not in wrong:
             wrong.insert(0, "direction")
         raise UserError(
@@ -175,7 +175,7 @@ def grid(image: Any) -> tuple[np.ndarray, tuple[int, ...]]:
     return affine, tuple(size)
 
 
-def placed(image: Any) -> str:
+def placement(image: Any) -> str:
     """Return where a volume lies, in short: its axes' directions, spacing and origin as they are in the file."""
     affine = image.affine
     axes = "".join(code or "?" for code in nibabel().aff2axcodes(affine))
@@ -197,7 +197,9 @@ def canonical(path: Path, image: Any) -> tuple[np.ndarray, tuple[float, float, f
         values = np.asarray(turned.dataobj)
         spacing = tuple(float(s) for s in nib.affines.voxel_sizes(turned.affine))
     except Exception as error:
-        raise UserError(f"{path}: its voxels cannot be read ({told(error)}); download or convert it again") from None
+        raise UserError(
+            f"{path}: its voxels cannot be read ({one_line(error)}); download or convert it again"
+        ) from None
     if values.dtype.kind not in "iuf" or (values.dtype.kind == "f" and not np.isfinite(values).all()):
         raise UserError(f"{path}: voxels of type {values.dtype} that are not all finite numbers")
     return values, (spacing[0], spacing[1], spacing[2])
@@ -225,7 +227,7 @@ def read_volume(path: str | Path) -> Volume:
         ((2, 3, 4, 1), (1.0, 1.0, 2.5))
     """
     path = Path(path)
-    image = opened(path)
+    image = open_image(path)
     values, spacing = canonical(path, image)
     values = values.astype(np.float32)
     return Volume(values if values.ndim == 4 else values[..., None], spacing, image)
@@ -234,7 +236,7 @@ def read_volume(path: str | Path) -> Volume:
 def read_values(path: str | Path) -> tuple[np.ndarray, tuple[float, float, float]]:
     """Return a label volume as it is in the file [x, y, z], whole numbers as integers, and its spacing."""
     path = Path(path)
-    values, spacing = canonical(path, opened(path))
+    values, spacing = canonical(path, open_image(path))
     if values.ndim == 4 and values.shape[3] == 1:
         values = values[..., 0]
     if values.ndim != 3:

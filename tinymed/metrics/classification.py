@@ -132,7 +132,7 @@ def evaluate_scores(
     notes: list[str] = []
     confusion = confusion_matrix(y, np.argmax(s, axis=1), len(classes))
     per_class = {
-        name: describe_class(confusion, k, class_scores(s, k), y == k, level, prefixed(notes, name))
+        name: describe_class(confusion, k, class_scores(s, k), y == k, level, prefix_warnings(notes, name))
         for k, name in enumerate(classes)
     }
     result = {
@@ -201,7 +201,7 @@ def check_evaluation(
     return s, y.astype(np.int64)
 
 
-def prefixed(notes: list[str], name: str) -> Warn:
+def prefix_warnings(notes: list[str], name: str) -> Warn:
     """Return a `warn` that files the message under the class it is about."""
     return lambda message: notes.append(f"{name}: {message}")
 
@@ -223,7 +223,7 @@ def describe_class(
 def describe_whole(confusion: Labels, scores: Float, labels: Labels, level: float, warn: Warn) -> dict[str, Any]:
     """Return what speaks of all classes at once: accuracy, balanced accuracy, kappas, Brier."""
     correct, n = int(np.trace(confusion)), int(confusion.sum())
-    probabilities = normalised(scores)
+    probabilities = normalise_rows(scores)
     if probabilities is None:
         warn("brier needs scores in [0, 1]; these are not probabilities, so it is undefined")
     return {
@@ -240,7 +240,7 @@ def describe_whole(confusion: Labels, scores: Float, labels: Labels, level: floa
     }
 
 
-def normalised(scores: Float) -> Float | None:
+def normalise_rows(scores: Float) -> Float | None:
     """Return scores divided by their row's sum (a row of zeros: all alike), or None unless all lie in [0, 1]."""
     if scores.min() < 0 or scores.max() > 1:
         return None
@@ -311,7 +311,7 @@ def whole_statistics(result: dict[str, Any], scores: Float, labels: Labels) -> d
     for key, weights in (("kappa", "none"), ("quadratic_kappa", "quadratic")):
         if not math.isnan(result[key]):
             statistics[key] = from_confusion(cells, classes, kappa_of(kappa_weights(classes, weights)))
-    probabilities = normalised(scores)
+    probabilities = normalise_rows(scores)
     if probabilities is not None:
         terms = brier_terms(probabilities, labels)
         statistics["brier"] = lambda indices: np.mean(terms[indices], axis=1)

@@ -19,7 +19,12 @@ Row = dict[str, Any]
 
 
 def measure_case(
-    name: str, loss: float, truth: np.ndarray, found: np.ndarray, classes: int, spacing: Sequence[float] | None = None
+    name: str,
+    loss: float,
+    truth: np.ndarray,
+    prediction: np.ndarray,
+    classes: int,
+    spacing: Sequence[float] | None = None,
 ) -> Row:
     """Measure one segmented image or volume.
 
@@ -27,7 +32,7 @@ def measure_case(
         name: What the row is called.
         loss: The case's loss.
         truth: Class numbers of any shape; pixels that are IGNORED (255) do not count.
-        found: Predicted class numbers of the same shape.
+        prediction: Predicted class numbers of the same shape.
         classes: Number of classes.
         spacing: Distance between neighbouring pixels along each axis, such as mm; with it also the distances between
             surfaces, in its unit.
@@ -45,10 +50,10 @@ def measure_case(
     """
     counted = truth != IGNORED
     pixels = np.bincount(truth[counted], minlength=classes)
-    right = int((truth[counted] == found[counted]).sum())
+    right = int((truth[counted] == prediction[counted]).sum())
     metrics = label_metrics(
         truth,
-        found,
+        prediction,
         classes,
         1.0 if spacing is None else tuple(spacing),
         ignored=IGNORED,
@@ -103,19 +108,19 @@ def summarise(rows: Sequence[Row], classes: Sequence[str], seed: int = 0, level:
     notes: list[str] = []
     result: dict[str, Any] = {"n": len(rows), "classes": list(classes), "level": level}
     for name in ("loss", "accuracy"):
-        result |= described(name, [row[name] for row in rows], seed, level, notes)
+        result |= with_interval(name, [row[name] for row in rows], seed, level, notes)
     per_class: dict[str, Any] = {}
     measures = [name for name in METRICS if name in rows[0]]
     for k, label in enumerate(classes):
         per_class[label] = {"pixels": sum(row["pixels"][k] for row in rows)}
         for name in measures:
-            per_class[label] |= described(name, [row[name][k] for row in rows], seed, level, notes, label)
+            per_class[label] |= with_interval(name, [row[name][k] for row in rows], seed, level, notes, label)
     for name in measures:  # of a case: the mean over its classes
-        result |= described(name, [mean_over_labels(row[name]) for row in rows], seed, level, notes)
+        result |= with_interval(name, [mean_over_labels(row[name]) for row in rows], seed, level, notes)
     return result | {"per_class": per_class, "warnings": list(dict.fromkeys(notes))}
 
 
-def described(
+def with_interval(
     name: str, values: Sequence[float | None], seed: int, level: float, notes: list[str], label: str = ""
 ) -> dict[str, Any]:
     """Return {name: mean, name_interval, name_median, name_n} over the cases where it is defined."""

@@ -44,13 +44,13 @@ class Overlap(NamedTuple):
 
     both: int
     truth: int
-    found: int
+    prediction: int
 
 
-def pair(name: str, truth: npt.ArrayLike, found: npt.ArrayLike) -> tuple[Mask, Mask]:
+def pair(name: str, truth: npt.ArrayLike, prediction: npt.ArrayLike) -> tuple[Mask, Mask]:
     """Return two boolean masks of one shape; raise ValueError otherwise."""
     masks = []
-    for what, given in (("truth", truth), ("found", found)):
+    for what, given in (("truth", truth), ("prediction", prediction)):
         mask = np.asarray(given)
         if mask.dtype != np.bool_ and not ((mask == 0) | (mask == 1)).all():
             raise ValueError(
@@ -62,14 +62,14 @@ def pair(name: str, truth: npt.ArrayLike, found: npt.ArrayLike) -> tuple[Mask, M
     return masks[0], masks[1]
 
 
-def overlap(name: str, truth: npt.ArrayLike, found: npt.ArrayLike, warn: Warn) -> Overlap:
+def overlap(name: str, truth: npt.ArrayLike, prediction: npt.ArrayLike, warn: Warn) -> Overlap:
     """Return how many pixels are in both masks and in each, with a warning where one is empty."""
-    t, f = pair(name, truth, found)
+    t, f = pair(name, truth, prediction)
     counts = Overlap(int((t & f).sum()), int(t.sum()), int(f.sum()))
-    if not (counts.truth and counts.found):
+    if not (counts.truth and counts.prediction):
         empty = (
             "truth and prediction are"
-            if not (counts.truth or counts.found)
+            if not (counts.truth or counts.prediction)
             else ("the prediction is" if counts.truth else "the truth is")
         )
         warn(f"{name}: {empty} empty; see the table of tinymed.metrics.segmentation")
@@ -79,12 +79,12 @@ def overlap(name: str, truth: npt.ArrayLike, found: npt.ArrayLike, warn: Warn) -
 # ------------------------------------------------------------------------------------------------- overlaps
 
 
-def dice(truth: npt.ArrayLike, found: npt.ArrayLike, warn: Warn = warn_undefined) -> float:
+def dice(truth: npt.ArrayLike, prediction: npt.ArrayLike, warn: Warn = warn_undefined) -> float:
     """Compute the Dice coefficient of two masks: 2 |T and F| / (|T| + |F|).
 
     Args:
         truth: Mask of any shape, booleans or 0 and 1.
-        found: Predicted mask of the same shape.
+        prediction: Predicted mask of the same shape.
         warn: Called with a message where the metric is undefined; by default it issues UndefinedMetricWarning.
 
     Returns:
@@ -100,16 +100,16 @@ def dice(truth: npt.ArrayLike, found: npt.ArrayLike, warn: Warn = warn_undefined
     Reference:
         Dice, Ecology 26, 1945.
     """
-    both, t, f = overlap("dice", truth, found, warn)
+    both, t, f = overlap("dice", truth, prediction, warn)
     return 2 * both / (t + f) if t + f else math.nan
 
 
-def jaccard(truth: npt.ArrayLike, found: npt.ArrayLike, warn: Warn = warn_undefined) -> float:
+def jaccard(truth: npt.ArrayLike, prediction: npt.ArrayLike, warn: Warn = warn_undefined) -> float:
     """Compute the Jaccard index of two masks, the intersection over union: |T and F| / |T or F| = Dice / (2 - Dice).
 
     Args:
         truth: Mask of any shape, booleans or 0 and 1.
-        found: Predicted mask of the same shape.
+        prediction: Predicted mask of the same shape.
         warn: Called with a message where the metric is undefined; by default it issues UndefinedMetricWarning.
 
     Returns:
@@ -125,16 +125,16 @@ def jaccard(truth: npt.ArrayLike, found: npt.ArrayLike, warn: Warn = warn_undefi
     Reference:
         Jaccard, New Phytologist 11, 1912.
     """
-    both, t, f = overlap("jaccard", truth, found, warn)
+    both, t, f = overlap("jaccard", truth, prediction, warn)
     return both / (t + f - both) if t + f else math.nan
 
 
-def tanimoto(truth: npt.ArrayLike, found: npt.ArrayLike, warn: Warn = warn_undefined) -> float:
+def tanimoto(truth: npt.ArrayLike, prediction: npt.ArrayLike, warn: Warn = warn_undefined) -> float:
     """Compute a b / (|a|^2 + |b|^2 - a b) of two grey images, such as probabilities; of masks it is Jaccard's index.
 
     Args:
         truth: Finite numbers of any shape.
-        found: Finite numbers of the same shape.
+        prediction: Finite numbers of the same shape.
         warn: Called with a message where the metric is undefined; by default it issues UndefinedMetricWarning.
 
     Returns:
@@ -150,21 +150,23 @@ def tanimoto(truth: npt.ArrayLike, found: npt.ArrayLike, warn: Warn = warn_undef
     Reference:
         Rogers & Tanimoto, Science 132, 1960; so used by Lou, Guan & Loew 2021.
     """
-    a, b = np.asarray(truth, np.float64).ravel(), np.asarray(found, np.float64).ravel()
-    if np.shape(truth) != np.shape(found) or not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise ValueError(f"tanimoto: needs finite images of one shape, got {np.shape(truth)} and {np.shape(found)}")
+    a, b = np.asarray(truth, np.float64).ravel(), np.asarray(prediction, np.float64).ravel()
+    if np.shape(truth) != np.shape(prediction) or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise ValueError(
+            f"tanimoto: needs finite images of one shape, got {np.shape(truth)} and {np.shape(prediction)}"
+        )
     both, total = float(a @ b), float(a @ a + b @ b)
     if not (a.any() and b.any()):
         warn("tanimoto: an image is zero everywhere; see the table of tinymed.metrics.segmentation")
     return both / (total - both) if total else math.nan
 
 
-def volume_error(truth: npt.ArrayLike, found: npt.ArrayLike, warn: Warn = warn_undefined) -> float:
+def volume_error(truth: npt.ArrayLike, prediction: npt.ArrayLike, warn: Warn = warn_undefined) -> float:
     """Compute the relative volume error (|F| - |T|) / |T|, positive where too much was found.
 
     Args:
         truth: Mask of any shape, booleans or 0 and 1.
-        found: Predicted mask of the same shape.
+        prediction: Predicted mask of the same shape.
         warn: Called with a message where the metric is undefined; by default it issues UndefinedMetricWarning.
 
     Returns:
@@ -177,7 +179,7 @@ def volume_error(truth: npt.ArrayLike, found: npt.ArrayLike, warn: Warn = warn_u
         >>> volume_error([1, 1, 0, 0], [1, 1, 1, 0])
         0.5
     """
-    _, t, f = overlap("volume_error", truth, found, warn)
+    _, t, f = overlap("volume_error", truth, prediction, warn)
     return (f - t) / t if t else math.inf if f else math.nan
 
 
@@ -195,12 +197,12 @@ def surface(mask: Mask) -> Mask:
     return mask & ~inner
 
 
-def surface_distances(truth: npt.ArrayLike, found: npt.ArrayLike, spacing: Spacing = 1.0) -> tuple[Float, Float]:
+def surface_distances(truth: npt.ArrayLike, prediction: npt.ArrayLike, spacing: Spacing = 1.0) -> tuple[Float, Float]:
     """Compute the distances between the surfaces of two masks, exactly and between centres of pixels.
 
     Args:
         truth: Mask of any shape, booleans or 0 and 1.
-        found: Predicted mask of the same shape.
+        prediction: Predicted mask of the same shape.
         spacing: Distance between neighbouring pixels, such as mm; one number, or one per axis.
 
     Returns:
@@ -215,7 +217,7 @@ def surface_distances(truth: npt.ArrayLike, found: npt.ArrayLike, spacing: Spaci
         >>> surface_distances([1, 0, 0], [0, 0, 1], spacing=0.5)
         (array([1.]), array([1.]))
     """
-    t, f = pair("surface_distances", truth, found)
+    t, f = pair("surface_distances", truth, prediction)
     steps = check_spacing(spacing, t.ndim)
     if not (t.any() and f.any()):
         return np.zeros(0), np.zeros(0)
@@ -236,7 +238,7 @@ def bounds(mask: Mask) -> tuple[slice, ...]:
 
 def hausdorff(
     truth: npt.ArrayLike,
-    found: npt.ArrayLike,
+    prediction: npt.ArrayLike,
     spacing: Spacing = 1.0,
     percentile: float = 95.0,
     warn: Warn = warn_undefined,
@@ -247,7 +249,7 @@ def hausdorff(
 
     Args:
         truth: Mask of any shape, booleans or 0 and 1.
-        found: Predicted mask of the same shape.
+        prediction: Predicted mask of the same shape.
         spacing: Distance between neighbouring pixels, such as mm; one number, or one per axis.
         percentile: From 0 to 100.
         warn: Called with a message where the metric is undefined; by default it issues UndefinedMetricWarning.
@@ -269,12 +271,17 @@ def hausdorff(
     if not 0 <= percentile <= 100:
         raise ValueError(f"hausdorff: percentile is from 0 to 100, got {percentile}")
     return between(
-        "hausdorff", truth, found, spacing, warn, lambda a, b: max(float(np.percentile(d, percentile)) for d in (a, b))
+        "hausdorff",
+        truth,
+        prediction,
+        spacing,
+        warn,
+        lambda a, b: max(float(np.percentile(d, percentile)) for d in (a, b)),
     )
 
 
 def average_surface_distance(
-    truth: npt.ArrayLike, found: npt.ArrayLike, spacing: Spacing = 1.0, warn: Warn = warn_undefined
+    truth: npt.ArrayLike, prediction: npt.ArrayLike, spacing: Spacing = 1.0, warn: Warn = warn_undefined
 ) -> float:
     """Compute the mean over all pixels of both surfaces of the distance to the other surface.
 
@@ -282,7 +289,7 @@ def average_surface_distance(
 
     Args:
         truth: Mask of any shape, booleans or 0 and 1.
-        found: Predicted mask of the same shape.
+        prediction: Predicted mask of the same shape.
         spacing: Distance between neighbouring pixels, such as mm; one number, or one per axis.
         warn: Called with a message where the metric is undefined; by default it issues UndefinedMetricWarning.
 
@@ -303,7 +310,7 @@ def average_surface_distance(
     return between(
         "average_surface_distance",
         truth,
-        found,
+        prediction,
         spacing,
         warn,
         lambda a, b: float((a.sum() + b.sum()) / (a.size + b.size)),
@@ -313,16 +320,16 @@ def average_surface_distance(
 def between(
     name: str,
     truth: npt.ArrayLike,
-    found: npt.ArrayLike,
+    prediction: npt.ArrayLike,
     spacing: Spacing,
     warn: Warn,
     summary: Callable[[Float, Float], float],
 ) -> float:
     """Return a summary of the surface distances, or what the module's table says where a mask is empty."""
-    _, t, f = overlap(name, truth, found, warn)
+    _, t, f = overlap(name, truth, prediction, warn)
     if not (t and f):
         return math.inf if t or f else math.nan
-    return summary(*surface_distances(truth, found, spacing))
+    return summary(*surface_distances(truth, prediction, spacing))
 
 
 # ---------------------------------------------------------------------------------------------- label by label
@@ -332,7 +339,7 @@ METRICS = ("dice", "jaccard", "hd95", "asd", "volume_error")
 
 def label_metrics(
     truth: npt.ArrayLike,
-    found: npt.ArrayLike,
+    prediction: npt.ArrayLike,
     classes: int,
     spacing: Spacing = 1.0,
     *,
@@ -343,7 +350,7 @@ def label_metrics(
 
     Args:
         truth: Class numbers, integers of any shape.
-        found: Predicted class numbers of the same shape.
+        prediction: Predicted class numbers of the same shape.
         classes: Number of classes.
         spacing: Distance between neighbouring pixels, such as mm; one number, or one per axis.
         ignored: A class number of the truth whose pixels count nowhere; they are taken out of the prediction too.
@@ -360,7 +367,7 @@ def label_metrics(
         >>> label_metrics(np.array([0, 1, 1, 1]), np.array([0, 0, 1, 1]), 2, distances=False)["dice"]
         [0.6666666666666666, 0.8]
     """
-    t, f = np.asarray(truth), np.asarray(found)
+    t, f = np.asarray(truth), np.asarray(prediction)
     if t.shape != f.shape or t.dtype.kind not in "iu" or f.dtype.kind not in "iu":
         raise ValueError(
             f"label_metrics: needs class numbers of one shape, got {t.dtype} {t.shape} and {f.dtype} {f.shape}"

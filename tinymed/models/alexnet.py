@@ -22,7 +22,7 @@ from ..nn import functional as F
 from ..nn import init
 from ..tensor import Tensor
 from .registry import register
-from .sizes import one_of, scaled
+from .sizes import one_of, scale_channels
 
 TOWERS = {"2012": (96, 256, 384, 384, 256), "torch": (64, 192, 384, 256, 256)}
 TOWERS["ungrouped"] = TOWERS["2012"]
@@ -31,7 +31,7 @@ LRN = {"size": 5, "alpha": 5 * 1e-4, "beta": 0.75, "k": 2.0}  # the paper's alph
 
 def features(variant: str, in_channels: int, width: float) -> nn.Sequential:
     """Return the five convolutions with their activations and poolings."""
-    a, b, c, d, e = (scaled(n, width) for n in TOWERS[variant])
+    a, b, c, d, e = (scale_channels(n, width) for n in TOWERS[variant])
     groups, published = (2 if variant == "2012" else 1), variant != "torch"
 
     def pool(normalised: bool = published) -> list[nn.Module]:
@@ -97,7 +97,7 @@ class AlexNet(nn.Module):
         self.input_shape = (in_channels, side, side)
         self.features = features(variant, in_channels, width)
         self.avgpool = nn.AdaptiveAvgPool2d(6)
-        wide, dense = scaled(TOWERS[variant][-1], width) * 36, scaled(4096, width)
+        wide, dense = scale_channels(TOWERS[variant][-1], width) * 36, scale_channels(4096, width)
         first, second, last = nn.Linear(wide, dense), nn.Linear(dense, dense), nn.Linear(dense, num_classes)
         drop = [nn.Dropout(dropout), nn.Dropout(dropout)]
         if variant == "torch":

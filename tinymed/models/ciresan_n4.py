@@ -13,7 +13,7 @@ from .. import nn
 from ..nn import init
 from ..tensor import Tensor
 from .registry import register
-from .sizes import one_of, scaled, shrunk
+from .sizes import one_of, scale_channels, side_after
 
 KERNELS = (4, 5, 4, 4)
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
@@ -49,8 +49,8 @@ class CiresanN4(nn.Module):
         super().__init__()
         squash = ACTIVATIONS[one_of("ciresan_n4", "activation", activation, tuple(ACTIVATIONS))]
         self.input_shape = (in_channels, size, size)
-        side = shrunk("ciresan_n4", size, *(layer for k in KERNELS for layer in ((k, 1), (2, 2))))
-        channels, dense = scaled(48, width), scaled(200, width)
+        side = side_after("ciresan_n4", size, *(layer for k in KERNELS for layer in ((k, 1), (2, 2))))
+        channels, dense = scale_channels(48, width), scale_channels(200, width)
         layers: list[nn.Module] = []
         for i, k in enumerate(KERNELS):
             layers += [nn.Conv2d(channels if i else in_channels, channels, k), squash(), nn.MaxPool2d(2)]

@@ -34,7 +34,7 @@ def activation(choice: str | Callable[[], nn.Module]) -> nn.Module:
     return choice()
 
 
-def flattened(size: int, padding: str) -> int:
+def side_after_pooling(size: int, padding: str) -> int:
     """Return the side after four convolutions and poolings; raise UserError where nothing is left."""
     if padding not in ("valid", "same"):
         raise UserError(f"dcnn: padding is 'valid' or 'same', got {padding!r}")
@@ -143,7 +143,7 @@ class DCNN(DenseTailed):
         bn_eps: float = nn.KERAS["eps"],
     ):
         super().__init__("dcnn", (in_channels, size, size), head)
-        side = flattened(size, padding)
+        side = side_after_pooling(size, padding)
         layers: list[nn.Module] = []
         for i, width in enumerate(WIDTHS):
             layers += [

@@ -6,7 +6,7 @@ load by name.  Recipe: the base frozen while the head learns, then its last stag
 
     tinymed train vgg16 --data A                        or weights from elsewhere, as safetensors
     tinymed train dcnn_vgg16 --data B --init RUN-OF-VGG --freeze features
-    tinymed train dcnn_vgg16 --data B --init RUN-BEFORE --lr-for features=1e-4 \\
+    tinymed train dcnn_vgg16 --data B --init RUN-BEFORE --lr-for features=1e-4 \
         --freeze "features.?" --freeze "features.1?" --freeze "features.2[0-3]"
 """
 
@@ -16,7 +16,7 @@ from .. import nn
 from ..errors import UserError
 from .dcnn import DenseTailed, dense_tail, glorot
 from .registry import register
-from .sizes import scaled
+from .sizes import scale_channels
 from .vgg import WIDTHS, he_normal, vgg_features
 
 
@@ -61,7 +61,7 @@ class DCNNVGG16(DenseTailed):
             raise UserError(f"dcnn_vgg16: an image of side {size} is too small for five poolings; the smallest is 32")
         self.features = nn.Sequential(*vgg_features(16, in_channels, width), nn.Flatten())
         self.features.apply(he_normal)
-        units = scaled(WIDTHS[-1], width) * (size // 32) ** 2
+        units = scale_channels(WIDTHS[-1], width) * (size // 32) ** 2
         self.classifier = dense_tail(units, num_classes, dropout[0], dense_activation)
         self.classifier.apply(glorot)
 

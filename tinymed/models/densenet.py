@@ -18,7 +18,7 @@ from ..nn import functional as F
 from ..tensor import Tensor
 from .registry import register
 from .resnet import he_convolutions
-from .sizes import scaled
+from .sizes import scale_channels
 
 LAYERS = (6, 12, 24, 16)
 
@@ -61,7 +61,7 @@ class DenseNet121(nn.Module):
     ):
         super().__init__()
         norm: dict[str, Any] = {"momentum": bn_momentum, "statistics": statistics}
-        growth = scaled(32, width)
+        growth = scale_channels(32, width)
         channels = 2 * growth
         layers: dict[str, nn.Module] = {
             "conv0": nn.Conv2d(in_channels, channels, 7, 2, 3, bias=False),

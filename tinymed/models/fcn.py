@@ -22,7 +22,7 @@ from .. import nn
 from ..nn import init
 from ..tensor import Tensor
 from .registry import register
-from .sizes import one_of, scaled
+from .sizes import one_of, scale_channels
 from .vgg import WIDTHS, he_normal, vgg_features
 
 SOURCE = "Long, Shelhamer & Darrell 2015"
@@ -43,10 +43,10 @@ class BilinearUpsampling(nn.ConvTranspose2d):
         self.weight.requires_grad_(learned)
 
 
-def crop(map: Any, offset: int, like: Any) -> Any:
+def crop(scores: Any, offset: int, like: Any) -> Any:
     """Return the part of a map that begins at `offset` and is as large as `like`."""
     height, width = like.shape[2:]
-    return map[:, :, offset : offset + height, offset : offset + width]
+    return scores[:, :, offset : offset + height, offset : offset + width]
 
 
 class FCN(nn.Module):
@@ -89,12 +89,14 @@ class FCN(nn.Module):
         depth = {"vgg16": 16, "vgg19": 19}[one_of("fcn", "encoder", encoder, ("vgg16", "vgg19"))]
         self.stride = stride
         self.features = vgg_features(depth, in_channels, width, first_padding=100, ceil_mode=True)
-        dense = scaled(4096, width)
-        self.fc6, self.fc7 = nn.Conv2d(scaled(WIDTHS[-1], width), dense, 7), nn.Conv2d(dense, dense, 1)
+        dense = scale_channels(4096, width)
+        self.fc6, self.fc7 = nn.Conv2d(scale_channels(WIDTHS[-1], width), dense, 7), nn.Conv2d(dense, dense, 1)
         self.relu, self.dropout = nn.ReLU(), nn.Dropout(dropout)
         self.score = nn.Conv2d(dense, num_classes, 1)
         for pool in SKIPS[stride]:
-            self.register_module(f"score_pool{pool + 1}", nn.Conv2d(scaled(WIDTHS[pool], width), num_classes, 1))
+            self.register_module(
+                f"score_pool{pool + 1}", nn.Conv2d(scale_channels(WIDTHS[pool], width), num_classes, 1)
+            )
         factors = [2] * len(SKIPS[stride]) + [stride]
         self.upscore = nn.ModuleList(BilinearUpsampling(num_classes, f, learned=learned_upsampling) for f in factors)
         self.start()

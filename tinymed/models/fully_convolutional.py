@@ -139,15 +139,15 @@ def chain(module: nn.Module) -> Iterator[Any]:
 
 def shapes_of(layers: list[Any], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     """Return the shape that each layer is given, without the batch axis, and last the result's."""
-    found, dtype = [shape], next((p.dtype for layer in layers for p in layer.parameters()), np.dtype(np.float32))
+    shapes, dtype = [shape], next((p.dtype for layer in layers for p in layer.parameters()), np.dtype(np.float32))
     with tape.no_grad(), shapes_only():
         y: Any = Tensor(blank((1, *shape), dtype))
         for layer in layers:
             mode, layer.training = layer.training, False
             y = layer(y)
             layer.training = mode
-            found.append(tuple(y.shape[1:]))
-    return found
+            shapes.append(tuple(y.shape[1:]))
+    return shapes
 
 
 def plan(layers: list[Any], shapes: list[tuple[int, ...]]) -> tuple[list[Step], int]:
@@ -155,32 +155,32 @@ def plan(layers: list[Any], shapes: list[tuple[int, ...]]) -> tuple[list[Step], 
     steps: list[Step] = []
     apart = 1
     flat: tuple[int, ...] = ()
-    for layer, given, result in zip(layers, shapes, shapes[1:], strict=False):
+    for layer, before, result in zip(layers, shapes, shapes[1:], strict=False):
         if isinstance(layer, Conv):
-            steps.append(convolved(layer, apart))
-            apart *= only(layer, "stride")
+            steps.append(dilate_convolution(layer, apart))
+            apart *= common_value(layer, "stride")
         elif isinstance(layer, MaxPool | AvgPool):
-            steps.append(pooled(layer, apart, given[1:], result[1:]))
-            apart *= only(layer, "stride")
+            steps.append(dilate_pooling(layer, apart, before[1:], result[1:]))
+            apart *= common_value(layer, "stride")
         elif isinstance(layer, AdaptiveAvgPool):
             if set(result[1:]) != {1}:
                 raise ValueError(f"{type(layer).__name__} to {result[1:]} cannot be run fully convolutionally")
-            steps.append(averaged(given[1:], apart, given[0]))
+            steps.append(average_windows(before[1:], apart, before[0]))
         elif isinstance(layer, nn.Flatten):
-            flat = given
+            flat = before
         elif isinstance(layer, nn.Linear):
-            steps.append(dense(layer, flat or (given[0], 1, 1), apart))
+            steps.append(dense(layer, flat or (before[0], 1, 1), apart))
             flat = ()
         elif isinstance(layer, nn.BatchNorm1d):
-            steps.append(flattened(layer))
-        elif isinstance(layer, POINTWISE) or result == given:
+            steps.append(on_maps(layer))
+        elif isinstance(layer, POINTWISE) or result == before:
             steps.append(layer)
         else:
             raise ValueError(f"{type(layer).__name__} cannot be run fully convolutionally")
     return steps, apart
 
 
-def only(layer: Any, name: str, default: int | None = None) -> int:
+def common_value(layer: Any, name: str, default: int | None = None) -> int:
     """Return a value of a layer that must be the same on every axis; raise ValueError otherwise."""
     value = getattr(layer, name)
     values = {value} if isinstance(value, str) else set(spread(value, layer.axes, name))
@@ -193,38 +193,38 @@ def only(layer: Any, name: str, default: int | None = None) -> int:
     return int(values.pop())
 
 
-def convolved(layer: Any, apart: int) -> Step:
+def dilate_convolution(layer: Any, apart: int) -> Step:
     """Return a convolution without its stride, its taps further apart."""
     if layer.padding != "valid":
-        only(layer, "padding", 0)
-    far = only(layer, "dilation") * apart
+        common_value(layer, "padding", 0)
+    far = common_value(layer, "dilation") * apart
     convolve = CONVOLVE[layer.axes - 1]
     return lambda y: convolve(y, layer.weight, layer.bias, dilation=far, groups=layer.groups)
 
 
-def pooled(layer: Any, apart: int, given: tuple[int, ...], result: tuple[int, ...]) -> Step:
+def dilate_pooling(layer: Any, apart: int, before: tuple[int, ...], result: tuple[int, ...]) -> Step:
     """Return a pooling without its stride, its window's pixels further apart."""
-    only(layer, "padding", 0)
-    sides, stride = spread(layer.kernel_size, layer.axes, "kernel_size"), only(layer, "stride")
-    far = only(layer, "dilation") if isinstance(layer, MaxPool) else 1
-    for n, m, k in zip(given, result, sides, strict=True):
+    common_value(layer, "padding", 0)
+    sides, stride = spread(layer.kernel_size, layer.axes, "kernel_size"), common_value(layer, "stride")
+    far = common_value(layer, "dilation") if isinstance(layer, MaxPool) else 1
+    for n, m, k in zip(before, result, sides, strict=True):
         if (m - 1) * stride + far * (k - 1) + 1 > n:
             raise ValueError(
                 f"{type(layer).__name__} with ceil_mode: its last window hangs over the border of a map "
                 f"of {n}, which inside an image is not there; slide the network instead"
             )
     if isinstance(layer, AvgPool):
-        return averaged(sides, apart)
+        return average_windows(sides, apart)
     pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[layer.axes - 1]
     return lambda y: pool(y, sides, 1, 0, far * apart)
 
 
-def flattened(layer: nn.Module) -> Step:
+def on_maps(layer: nn.Module) -> Step:
     """Return a layer of (N, channels, places) as a function of maps."""
     return lambda y: F.reshape(layer(F.flatten(y, 2)), y.shape)
 
 
-def averaged(sides: tuple[int, ...], apart: int, channels: int | None = None) -> Step:
+def average_windows(sides: tuple[int, ...], apart: int, channels: int | None = None) -> Step:
     """Return the mean of a window whose pixels are `apart`, as a convolution of each channel by equal weights."""
 
     def mean(y: Any) -> Any:

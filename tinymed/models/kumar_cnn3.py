@@ -14,7 +14,7 @@ from typing import Any
 from .. import nn
 from ..tensor import Tensor
 from .registry import register
-from .sizes import scaled, shrunk
+from .sizes import scale_channels, side_after
 from .vgg import he_normal
 
 
@@ -47,8 +47,8 @@ class KumarCNN3(nn.Module):
     ):
         super().__init__()
         self.input_shape = (in_channels, size, size)
-        side = -(-shrunk("kumar_cnn3", size, (4, 1), (2, 2), (5, 1), (2, 2), (6, 1)) // 2)
-        a, b, c, dense = (scaled(n, width) for n in (25, 50, 80, 1024))
+        side = -(-side_after("kumar_cnn3", size, (4, 1), (2, 2), (5, 1), (2, 2), (6, 1)) // 2)
+        a, b, c, dense = (scale_channels(n, width) for n in (25, 50, 80, 1024))
         self.features = nn.Sequential(
             nn.Conv2d(in_channels, a, 4),
             nn.ReLU(),

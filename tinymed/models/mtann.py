@@ -63,11 +63,11 @@ class MTANN(nn.Module):
         y = self.output(F.sigmoid(self.hidden(windows)))
         return F.reshape(y, (n, 1, height - self.window + 1, width - self.window + 1))
 
-    def score(self, map: Tensor, std: float = 3.0) -> Any:
+    def score(self, scores: Tensor, std: float = 3.0) -> Any:
         """Return (N,): the sum of an output map (N, 1, h, w) times a Gaussian about its middle; std in pixels."""
-        height, width = map.shape[2:]
-        weights = Tensor(gaussian(height, width, std).astype(map.dtype)).to(map.device)
-        return (map * weights).sum((1, 2, 3))
+        height, width = scores.shape[2:]
+        weights = Tensor(gaussian(height, width, std).astype(scores.dtype)).to(scores.device)
+        return (scores * weights).sum((1, 2, 3))
 
 
 class MixtureOfMTANNs(nn.Module):

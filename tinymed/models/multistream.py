@@ -16,7 +16,7 @@ from ..nn import functional as F
 from ..tensor import Tensor
 from .alexnet import TOWERS, features
 from .registry import register
-from .sizes import scaled
+from .sizes import scale_channels
 from .unet import he_normal
 
 GRID = 6  # side of AlexNet's last map at 227 pixels
@@ -28,7 +28,7 @@ class Tract(nn.Module):
     def __init__(self, in_channels: int, width: float, hidden: int, dropout: float):
         super().__init__()
         self.trunk, self.pool = features("torch", in_channels, width), nn.AdaptiveAvgPool2d(GRID)
-        flat = scaled(TOWERS["torch"][-1], width) * GRID * GRID
+        flat = scale_channels(TOWERS["torch"][-1], width) * GRID * GRID
         self.dense = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(flat, hidden), nn.ReLU())
 
     def forward(self, input: Tensor) -> Any:

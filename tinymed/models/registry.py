@@ -119,13 +119,13 @@ def create(name: str, **options: Any) -> Any:
         >>> model(tinymed.zeros(2, 3, 46, 46)).shape
         (2, 3)
     """
-    found = entry(name)
-    unknown = [o for o in options if o not in found.options]
+    known = entry(name)
+    unknown = [o for o in options if o not in known.options]
     if unknown:
         raise UserError(
-            f"model {name!r} does not take {', '.join(unknown)}; its options are {', '.join(found.options)}"
+            f"model {name!r} does not take {', '.join(unknown)}; its options are {', '.join(known.options)}"
         )
-    return found.build(**options)
+    return known.build(**options)
 
 
 def default_size(name: str) -> int:
@@ -147,12 +147,12 @@ def default_size(name: str) -> int:
     return input_shapes(entry(name).input)[0][-1]
 
 
-def shape_for(found: Entry, model: Module, options: dict[str, Any]) -> Shapes:
+def shape_for(known: Entry, model: Module, options: dict[str, Any]) -> Shapes:
     """Return the input of a network made with these options: its own, or the registry's with them applied."""
     if hasattr(model, "input_shape"):
         own: Shapes = model.input_shape
         return own
-    shapes = input_shapes(found.input)
+    shapes = input_shapes(known.input)
     if len(shapes) > 1:
         return shapes
     channels, *space = shapes[0]
@@ -178,14 +178,14 @@ def describe(name: str, **options: Any) -> dict[str, Any]:
         >>> row["parameters"], row["macs"]
         (61706, 416520)
     """
-    found = entry(name)
+    known = entry(name)
     with no_weights():
         model = create(name, **options)
-    shape = shape_for(found, model, options)
+    shape = shape_for(known, model, options)
     shapes = [list(s) for s in input_shapes(shape)]
     return {
         "name": name,
-        "source": found.source,
+        "source": known.source,
         "input": shapes[0] if len(shapes) == 1 else shapes,
         "parameters": count_parameters(model),
         "macs": total_macs(summary(model, shape)),

@@ -25,7 +25,7 @@ from ..nn import functional as F
 from ..nn import init
 from ..tensor import Tensor
 from .registry import register
-from .sizes import one_of, scaled
+from .sizes import one_of, scale_channels
 
 
 class ResNetTrunk(nn.Module):
@@ -110,7 +110,7 @@ def resnet50_trunk(in_channels: int, width: float, stride_on: str, norm: dict[st
     def block(in_channels: int, channels: int, stride: int) -> nn.Module:
         return nn.Bottleneck(in_channels, channels, stride, stride_on=stride_on, **norm)
 
-    widths = [scaled(w, width) for w in (64, 128, 256, 512)]
+    widths = [scale_channels(w, width) for w in (64, 128, 256, 512)]
     return block, nn.Bottleneck.expansion, (3, 4, 6, 3), widths, "imagenet", in_channels, norm
 
 
@@ -197,7 +197,7 @@ def resnet20(
     def block(in_channels: int, channels: int, stride: int) -> nn.Module:
         return nn.BasicBlock(in_channels, channels, stride, shortcut, residual, **norm)
 
-    widths = [scaled(w, width) for w in (16, 32, 64)]
+    widths = [scale_channels(w, width) for w in (16, 32, 64)]
     return ResNet(
         block, nn.BasicBlock.expansion, (n, n, n), widths, "cifar", in_channels, norm, num_classes=num_classes
     )

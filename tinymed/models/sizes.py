@@ -5,7 +5,7 @@ from typing import Any
 from ..errors import UserError
 
 
-def scaled(channels: int, width: float) -> int:
+def scale_channels(channels: int, width: float) -> int:
     """Return a layer's channels times a width multiplier (Howard et al. 2017, section 3.3), even and at least 2.
 
     Width 1 is the paper's network, exactly; a half of it costs a quarter.
@@ -15,7 +15,7 @@ def scaled(channels: int, width: float) -> int:
     return channels if width == 1 else max(2, 2 * round(channels * width / 2))
 
 
-def shrunk(name: str, size: int, *layers: tuple[int, int]) -> int:
+def side_after(name: str, size: int, *layers: tuple[int, int]) -> int:
     """Return the side after layers (kernel, stride) without padding; raise UserError if none is left."""
     side = size
     for kernel, stride in layers:

@@ -16,7 +16,7 @@ from ..errors import UserError
 from ..nn import functional as F
 from ..tensor import Tensor
 from .registry import register
-from .sizes import scaled, shrunk
+from .sizes import scale_channels, side_after
 
 PLANES = 3
 
@@ -53,8 +53,8 @@ class Triplanar(nn.Module):
             raise UserError(f"triplanar: in_channels is a multiple of {PLANES}, the planes; got {in_channels}")
         self.in_channels = in_channels // PLANES
         self.input_shape = (in_channels, size, size)
-        side = shrunk("triplanar", size, (5, 1), (2, 2), (5, 1), (2, 2))
-        a, b = scaled(32, width), scaled(64, width)
+        side = side_after("triplanar", size, (5, 1), (2, 2), (5, 1), (2, 2))
+        a, b = scale_channels(32, width), scale_channels(64, width)
         self.planes = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(self.in_channels, a, 5),

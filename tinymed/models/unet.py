@@ -133,8 +133,10 @@ class UNet(UShape):
         widths = [base << i for i in range(depth + 1)]
         if bilinear:
             widths[-1] //= 2
-        how: dict[str, Any] = {"padding": padding, "norm": norm}
-        self.down = nn.ModuleList(DoubleConv(a, b, **how) for a, b in zip([in_channels, *widths], widths, strict=False))
+        options: dict[str, Any] = {"padding": padding, "norm": norm}
+        self.down = nn.ModuleList(
+            DoubleConv(a, b, **options) for a, b in zip([in_channels, *widths], widths, strict=False)
+        )
         self.pool, self.dropout = nn.MaxPool2d(2), nn.Dropout(dropout)
         ups: list[nn.Module] = []
         joins: list[nn.Module] = []
@@ -146,7 +148,7 @@ class UNet(UShape):
                 if bilinear
                 else nn.ConvTranspose2d(widths[level + 1], wide, 2, 2)
             )
-            joins.append(DoubleConv(2 * wide, out, wide, **how))
+            joins.append(DoubleConv(2 * wide, out, wide, **options))
         self.up, self.join = nn.ModuleList(ups), nn.ModuleList(joins)
         self.head = nn.Conv2d(widths[0], num_classes, 1)
         self.apply(he_normal)

@@ -49,15 +49,15 @@ class UNet3d(UShape):
     ):
         super().__init__()
         self.padding, self.depth = one_of("unet3d", "padding", padding, ("valid", "same")), depth
-        how: dict[str, Any] = {"rank": 3, "padding": padding, "norm": True, "bias": True}
+        options: dict[str, Any] = {"rank": 3, "padding": padding, "norm": True, "bias": True}
         widths = [2 * base << i for i in range(depth + 1)]  # 64, 128, 256, 512
         inputs = [in_channels, *widths]
-        self.down = nn.ModuleList(DoubleConv(a, b, b // 2, **how) for a, b in zip(inputs, widths, strict=False))
+        self.down = nn.ModuleList(DoubleConv(a, b, b // 2, **options) for a, b in zip(inputs, widths, strict=False))
         self.pool, self.dropout = nn.MaxPool3d(2), nn.Identity()
         self.up, self.join = nn.ModuleList(), nn.ModuleList()
         for skip, below in zip(reversed(widths[:-1]), reversed(widths[1:]), strict=True):
             self.up.append(nn.ConvTranspose3d(below, below, 2, 2, bias=False))
-            self.join.append(DoubleConv(below + skip, skip, **how))
+            self.join.append(DoubleConv(below + skip, skip, **options))
         self.head = nn.Conv3d(widths[0], num_classes, 1)
         self.apply(he_normal)
 

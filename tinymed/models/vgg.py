@@ -22,7 +22,7 @@ from ..nn import functional as F
 from ..nn import init
 from ..tensor import Tensor
 from .registry import register
-from .sizes import scaled
+from .sizes import scale_channels
 
 WIDTHS = (64, 128, 256, 512, 512)
 CONVOLUTIONS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -42,7 +42,7 @@ def vgg_features(
     channels = in_channels
     for wide, times in zip(WIDTHS, CONVOLUTIONS[depth], strict=True):
         for _ in range(times):
-            out = scaled(wide, width)
+            out = scale_channels(wide, width)
             layers += [nn.Conv2d(channels, out, 3, padding=1 if layers else first_padding)]
             layers += [nn.BatchNorm2d(out), nn.ReLU()] if batch_norm else [nn.ReLU()]
             channels = out
@@ -101,9 +101,9 @@ class VGG(nn.Module):
         super().__init__()
         self.features = vgg_features(depth, in_channels, width, batch_norm)
         self.avgpool = nn.AdaptiveAvgPool2d(pooled)
-        dense = scaled(4096, width)
+        dense = scale_channels(4096, width)
         self.classifier = nn.Sequential(
-            nn.Linear(scaled(WIDTHS[-1], width) * pooled**2, dense),
+            nn.Linear(scale_channels(WIDTHS[-1], width) * pooled**2, dense),
             nn.ReLU(),
             nn.Dropout(dropout),
             nn.Linear(dense, dense),

@@ -20,7 +20,7 @@ from ..nn import functional as F
 from ..tensor import Tensor
 from .dcnn import glorot
 from .registry import register
-from .sizes import scaled
+from .sizes import scale_channels
 
 
 class Xception(nn.Module):
@@ -63,7 +63,7 @@ class Xception(nn.Module):
     ):
         super().__init__()
         norm: dict[str, Any] = {"momentum": bn_momentum, "eps": bn_eps, "statistics": statistics}
-        a, b, c, d, e, f, g, h = (scaled(n, width) for n in (32, 64, 128, 256, 728, 1024, 1536, 2048))
+        a, b, c, d, e, f, g, h = (scale_channels(n, width) for n in (32, 64, 128, 256, 728, 1024, 1536, 2048))
         self.block1 = nn.Sequential(
             nn.Conv2d(in_channels, a, 3, 2, bias=False),
             nn.BatchNorm2d(a, **norm),

@@ -17,7 +17,7 @@ from .. import nn
 from ..tensor import Tensor
 from .alexnet import LRN
 from .registry import register
-from .sizes import scaled, shrunk
+from .sizes import scale_channels, side_after
 from .vgg import he_normal
 
 
@@ -50,8 +50,8 @@ class Zhang2015(nn.Module):
     ):
         super().__init__()
         self.input_shape = (in_channels, size, size)
-        side = shrunk("zhang2015", size, (5, 1), (5, 1), (5, 1))
-        widths = (in_channels, *(scaled(w, width) for w in (64, 256, 768)))
+        side = side_after("zhang2015", size, (5, 1), (5, 1), (5, 1))
+        widths = (in_channels, *(scale_channels(w, width) for w in (64, 256, 768)))
         layers: list[nn.Module] = []
         for a, b in itertools.pairwise(widths):
             layers += [nn.Conv2d(a, b, 5), nn.ReLU(), nn.LocalResponseNorm(**LRN)]  # type: ignore[arg-type]

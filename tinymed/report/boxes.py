@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .overlays import shown
+from .overlays import to_rgb
 from .plots import COLOURS, new_figure, write_png
 
 __all__ = ["BoxExample", "Boxes", "save_boxes"]
@@ -77,7 +77,7 @@ def save_boxes(examples: Sequence[BoxExample], classes: Sequence[str], path: str
     for line, example in zip(grid, examples, strict=True):
         sides = [] if example.truth is None else [("truth", example.truth)]
         for axes, (name, drawn) in zip(line, [*sides, ("found", example.found)], strict=False):
-            axes.imshow(shown(example.image), interpolation="nearest")
+            axes.imshow(to_rgb(example.image), interpolation="nearest")
             for i, (box, kind) in enumerate(zip(drawn.boxes, drawn.kinds, strict=True)):
                 colour = COLOURS[(int(kind) + 1) % len(COLOURS)]
                 width, height = box[2:] - box[:2]

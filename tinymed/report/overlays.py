@@ -41,7 +41,7 @@ def rgb(colour: str) -> np.ndarray:
     return np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
 
 
-def shown(image: np.ndarray) -> np.ndarray:
+def to_rgb(image: np.ndarray) -> np.ndarray:
     """Return a picture [height, width, channels] as float RGB 0...1.
 
     8-bit pictures are shown as they are, others between their 1st and 99th percentile; of other than three channels
@@ -80,7 +80,7 @@ def overlay(image: np.ndarray, mask: np.ndarray, fill: float = FILL) -> np.ndarr
         >>> overlay(np.zeros((4, 4, 1), np.uint8), np.ones((4, 4), np.uint8)).shape
         (4, 4, 3)
     """
-    picture = shown(image)
+    picture = to_rgb(image)
     for number in range(1, int(mask[mask != IGNORED].max(initial=0)) + 1):
         inside = mask == number
         colour = rgb(COLOURS[number % len(COLOURS)])
@@ -132,7 +132,7 @@ def save_overlays(examples: Sequence[Example], classes: Sequence[str], path: str
     figure = new_figure(2.7 * columns, 2.75 * len(rows) + 0.9)
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for line, row in zip(grid, rows, strict=True):
-        pictures = [("image", shown(row.image))]
+        pictures = [("image", to_rgb(row.image))]
         pictures += [] if row.truth is None else [("truth", overlay(row.image, row.truth))]
         pictures.append(("found", overlay(row.image, row.found)))
         for axes, (name, picture) in zip(line, pictures, strict=False):
