@@ -3,8 +3,8 @@
     gradcheck(lambda x: tinymed.leaky_relu(x, 0.1), [x])         raises GradientError, never returns False
     compare_backends(lambda x: tinymed.relu(x), [x])             raises BackendMismatch
 
-The gradient is contracted with a random cotangent: with a plain sum as the loss, softmax and batch norm have gradient 0
-and a backward that returns zeros would pass.
+The gradient is contracted with a random cotangent: with an unweighted sum as the loss, softmax and batch norm have
+gradient 0 and a backward that returns zeros would pass.
 """
 
 import functools

@@ -1,7 +1,7 @@
-"""Looking inside while it runs: a line a kernel, bytes the tape holds, the first NaN, replay on the reference.
+"""Looking inside while it runs: one line per kernel, bytes the tape holds, the first NaN, replay on the reference.
 
-    TINYMED_DEBUG=1            a line a kernel: backend, shapes, milliseconds, GFLOP/s, GB/s (to stderr)
-    TINYMED_DEBUG=2            and a line an op with the bytes it saved for backward
+    TINYMED_DEBUG=1            one line per kernel: backend, shapes, milliseconds, GFLOP/s, GB/s (to stderr)
+    TINYMED_DEBUG=2            and one line per op with the bytes it saved for backward
     TINYMED_DEBUG=nan          stop at the first op whose result is not finite though its inputs are
     TINYMED_VALIDATE=reference replay every kernel on the float64 reference and stop at the first that disagrees
 
@@ -36,7 +36,7 @@ def is_array(a: Any) -> bool:
     return hasattr(a, "dtype") and hasattr(a, "nbytes")
 
 
-# ------------------------------------------------------------------------------------------- a line a kernel
+# ------------------------------------------------------------------------------------- one line per kernel
 
 
 class KernelLog(dispatch.Observer):

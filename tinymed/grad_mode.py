@@ -3,7 +3,7 @@
     with tinymed.no_grad(): ...         @tinymed.no_grad()  and  @tinymed.no_grad  def predict(x): ...
     tinymed.set_grad_enabled(False)     from here on, or for the block of a `with`
 
-A thread starts with the tape on, whatever the thread that started it does.
+A thread starts with the tape on, whichever mode its starter is in.
 """
 
 import functools
@@ -43,7 +43,7 @@ class GradMode:
         thread.grad_enabled = self.before.pop()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function, run in this mode at every call, in whatever thread; a generator while it computes."""
+        """Return the function, run in this mode at every call, in any thread; a generator while it computes."""
         mode = self.mode
         if inspect.isgeneratorfunction(function):
             return generating(function, mode)
@@ -152,6 +152,7 @@ class set_grad_enabled(GradMode):
         return self
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function in this mode, and undo the call that made the decorator."""
         thread.grad_enabled = self.before.pop()  # a decorator changes nothing where it stands
         return super().__call__(function)
 
@@ -172,6 +173,7 @@ class inference_mode(GradMode):
     """
 
     def __new__(cls, mode: Any = True) -> Any:
+        """Return the mode, or where a function is decorated without a call, that function in it."""
         return super().__new__(cls) if isinstance(mode, bool) else cls()(mode)
 
     def __init__(self, mode: bool = True):

@@ -43,10 +43,28 @@ def disc_map(boxes: np.ndarray, size: int, radius: float) -> np.ndarray:
 class BoxLoader:
     """Epochs of batches (images, (classes, sizes), indices) of images with boxes, resized to a square.
 
-    images: as a `Loader`'s.  classes: int64 [n, size, size], 0 the background, k + 1 class k.  sizes: float32
-    [n, 2, size, size]: log of the box's width and height over its class's `reference`, on its disc; nan elsewhere.
-    reference: (width, height) of each class as shares of the image; 1 if not given.  augment: rotation does not turn
-    boxes and is refused.
+    Args:
+        dataset: The images with their boxes.
+        batch_size: Images per batch; the last batch may be smaller.
+        size: Side of the square in pixels.
+        channels: 1 (grey) or 3 (RGB).
+        shuffle: A new order every epoch.
+        radius: Half axes of a box's disc, as a share of its sides.
+        reference: (width, height) of each class as shares of the image; 1 by default.
+        augment: How far images may be changed; rotation does not turn boxes and is refused.
+        seed: Seed of everything drawn; the same seed gives the same batches.
+        workers: Threads that prepare batches; their number changes no value.
+        prefetch: Batches prepared ahead.
+        mean: Subtracted from each channel, on the 0...1 scale.
+        std: Divides each channel.
+
+    Yields:
+        From `epoch`: images as a `Loader`'s; classes int64 [n, size, size], 0 the background, k + 1 class k; sizes
+        float32 [n, 2, size, size], log of the box's width and height over its class's `reference` on its disc, nan
+        elsewhere; indices int64 [n].
+
+    Raises:
+        UserError: Augmentation would turn boxes; while iterating, an image is unreadable.
     """
 
     def __init__(

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def components(mask: np.ndarray, diagonal: bool = False) -> np.ndarray:
-    """Number the connected components of a mask: int32 of its shape, 0 outside, then 1, 2, ... by their first pixels.
+    """Return the connected components of a mask: int32 of its shape, 0 outside, then 1, 2, ... by their first pixels.
 
     Pixels hang together by faces, or with `diagonal` by edges and corners too (8 neighbours in the plane, 26 in space).
     Runs along the last axis are joined by union-find.  Rosenfeld and Pfaltz, J. ACM 13, 1966.

@@ -102,8 +102,8 @@ class Table:
         ways = {f"{argument}='NAME'": "name the right column with {}"}
         if named is not None and self.header.count(named) == 1:
             return named
-        for name in usual if named is None else [plain(named)]:
-            alike = [column for column in self.header if plain(column) == name]
+        for name in usual if named is None else [canonical_name(named)]:
+            alike = [column for column in self.header if canonical_name(column) == name]
             if len(alike) > 1:
                 raise UserError(f"{self.path}: the columns {' and '.join(alike)} have the same name", ways)
             if alike:
@@ -127,11 +127,11 @@ class Table:
         return ", ".join(names if len(names) <= 20 else [*names[:20], f"and {len(names) - 20} more"])
 
 
-def plain(name: str) -> str:
+def canonical_name(name: str) -> str:
     """Return a column's name as it is compared: "Patient ID", patient_id and PatientID are one.
 
     Example:
-        >>> plain("Patient ID"), plain("image_id")
+        >>> canonical_name("Patient ID"), canonical_name("image_id")
         ('patientid', 'imageid')
     """
     return re.sub(r"[\s_.\-]+", "", name).lower()
@@ -179,7 +179,7 @@ def read_table(path: Path) -> Table:
 
 
 def not_a_list(path: Path, why: object) -> UserError:
-    """Return the error for a file that is no list."""
+    """Return the error for a file that is not a list."""
     return UserError(f"{path}: not a UTF-8 CSV list ({why}); save it as comma-separated UTF-8 text")
 
 
@@ -312,7 +312,7 @@ def split_column(table: Table, named: str | None, known: Sequence[str]) -> str |
         return table.column("split_column", named, SPLITS)
     for name in SPLITS:
         for column in table.header:
-            if plain(column) == name and (
+            if canonical_name(column) == name and (
                 column.lower() == SPLITS[0] or all(row[column].lower() in known for row in table.rows)
             ):
                 return column
@@ -378,7 +378,7 @@ def whole_numbers(table: Table, column: str, names: list[str]) -> list[str]:
 
 
 def one_column_a_class(table: Table, besides: Sequence[str | None]) -> list[str]:
-    """Return the columns that hold 0 and 1 only, one a class: how some sets give their labels."""
+    """Return the columns that hold 0 and 1 only, one per class: how some sets give their labels."""
     found = [
         column
         for column in table.header

@@ -94,7 +94,7 @@ class Loader:
         self.workers, self.prefetch, self.balanced = workers, prefetch, balanced
         self.mean = channel_values(0.0 if mean is None else mean, channels, "mean")
         self.std = channel_values(1.0 if std is None else std, channels, "std")
-        self.plain = mean is None and std is None
+        self.unnormalised = mean is None and std is None
         self.cache = PixelCache(len(dataset), (*self.size, channels), cache_bytes)
 
     @property
@@ -168,7 +168,7 @@ class Loader:
                 name = self.dataset.name(index)
                 raise RuntimeError(f"{name}: {type(error).__name__} while loading image {index}: {error}") from error
             images[place] = image
-        if not self.plain:
+        if not self.unnormalised:
             images = normalise(images, self.mean.tolist(), self.std.tolist())
         return to_nchw(images), self.dataset.labels[indices], indices.astype(np.int64)
 

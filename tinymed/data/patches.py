@@ -41,6 +41,12 @@ class Cases:
     """The images and masks of a set as networks take them, in memory.
 
     Pictures: float32 in 0...1, then (x - mean) / std; volumes: by their z-score.  Each is read at its first use.
+
+    Args:
+        dataset: The pairs.
+        channels: Channels that the network takes.
+        mean: Subtracted from each channel of a picture, on the 0...1 scale.
+        std: Divides each channel.
     """
 
     def __init__(

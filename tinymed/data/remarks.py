@@ -8,7 +8,7 @@ import numpy as np
 from ..errors import UserAdvice
 from .dataset import Dataset
 from .image import MAX_16_BIT
-from .lists import PATIENTS, plain
+from .lists import PATIENTS, canonical_name
 from .walk import total
 
 DARK = 1 / 8  # of the range, below which deep pictures are taken to have fewer bits than their files
@@ -48,7 +48,7 @@ def split_text(sets: Mapping[str, Dataset]) -> str:
         'the parts are taken as they are given, by patient 2/2'
     """
     column = next(iter(sets.values())).group_column
-    who = "patient" if plain(column) in PATIENTS or not column else repr(column)
+    who = "patient" if canonical_name(column) in PATIENTS or not column else repr(column)
     named = f", column {column!r}" if who == "patient" and column else ""
     rules = {dataset.divided for dataset in sets.values()} - {""}
     if any(dataset.groups is None for dataset in sets.values()):

@@ -57,7 +57,7 @@ def synthetic_smear(n: int, size: int = 64, seed: int = 0, difficulty: float = D
 
 
 class Numbers:
-    """Uniform numbers handed out column by column, one a image: shape [n, 1, 1], ready to broadcast over pixels."""
+    """Uniform numbers handed out column by column, one per image: shape [n, 1, 1], ready to broadcast over pixels."""
 
     def __init__(self, rows: np.ndarray):
         self.rows, self.next = rows.astype(np.float32), 0

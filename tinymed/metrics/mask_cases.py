@@ -1,4 +1,4 @@
-"""Measures of segmented images: a row a case, and their averages over cases with intervals.
+"""Measures of segmented images: one row per case, and their averages over cases with intervals.
 
 A case is an image, or a patient's volume.  Averages are over the cases where a measure is defined, as the papers of
 segmentation report them; intervals are percentiles of a bootstrap over cases (Efron and Tibshirani 1993, chapter 13).

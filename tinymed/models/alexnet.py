@@ -7,7 +7,7 @@ As published (variant="2012"), for 227x227 pixels:
     conv 3x3 padding 1, 384  ReLU
     conv 3x3 padding 1, 384, 2 groups  ReLU
     conv 3x3 padding 1, 256, 2 groups  ReLU  max-pool             13 -> 6
-    dense 4096, ReLU, dropout .5, twice; one output a class
+    dense 4096, ReLU, dropout .5, twice; one output per class
 
 LRN: n = 5, k = 2, alpha = 1e-4, beta = .75 (section 3.3).  The two groups were two GPUs; variant="ungrouped" joins
 them.  variant="torch", the default, is torchvision's one tower (Krizhevsky 2014): 64-192-384-256-256 channels, first

@@ -8,7 +8,7 @@ differs.
 
 Built as the first release of DC-UNet's code: batch norm inside a block has an offset and no scale, Keras's constants.
 The authors' later port has a third, 1x1 branch, reflection padding and tanh.  The sigmoid (or softmax) of the head is
-left to the loss.  Sides that are no multiples of 16 are taken too: what was up-sampled is padded to the skip.
+left to the loss.  Sides that are not multiples of 16 are taken too: what was up-sampled is padded to the skip.
 """
 
 from collections.abc import Callable

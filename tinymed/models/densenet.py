@@ -2,7 +2,7 @@
 
 Conv 7x7 stride 2, 64; batch norm; ReLU; max-pool 3x3 stride 2.  Four dense blocks of 6, 12, 24, 16 layers; a layer
 adds 32 channels to all that came before: BN, ReLU, 1x1 (128), BN, ReLU, 3x3 (32), concatenated.  Between blocks a
-transition: BN, ReLU, 1x1 to half the channels, average pool 2x2.  BN, ReLU, average pool, one output a class.
+transition: BN, ReLU, 1x1 to half the channels, average pool 2x2.  BN, ReLU, average pool, one output per class.
 
     channels out    256   512   1024   1024
     map at 224      56    28    14     7

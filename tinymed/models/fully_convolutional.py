@@ -38,12 +38,31 @@ POINTWISE: tuple[type, ...] = (
 
 
 class FullyConvolutional(nn.Module):
-    """Scores (N, classes, *(space - patch + 1)) of images (N, channels, *space): those of `model` at every place.
+    """A patch network run over whole images: the scores of `model` at every place, without computing anything twice.
 
-    model: a chain of convolutions, poolings, activations, normalisations and dense layers without padding; its modules
-    run in the order in which they were made.  patch: the side of its input.  channels: of its input; by default those
-    of its first layer.  Raises ValueError for a layer whose answer depends on the patch's border, or a model that is
-    no such chain.
+    Its weights are the model's own parameters, so it follows their training, and gradients flow through it.
+
+    Args:
+        model: A chain of convolutions, poolings, activations, normalisations and dense layers without padding; its
+            modules run in the order in which they were made.
+        patch: Side of the model's input in pixels.
+        channels: Channels of its input; by default those of its first layer.
+
+    Shape:
+        Images (N, channels, H, W) to scores (N, classes, H - patch + 1, W - patch + 1).
+
+    Raises:
+        ValueError: A layer's answer depends on the patch's border, the model is not such a chain, or `forward` is
+            given an image smaller than the patch.
+
+    Example:
+        >>> from tinymed.models import LeNet5Modern
+        >>> model = FullyConvolutional(LeNet5Modern(num_classes=2, size=16), patch=16)
+        >>> model(tinymed.zeros(1, 1, 20, 24)).shape
+        (1, 2, 5, 9)
+
+    Reference:
+        Long, Shelhamer & Darrell, CVPR 2015; Giusti et al., ICIP 2013.
     """
 
     def __init__(self, model: nn.Module, patch: int, channels: int | None = None):
@@ -92,10 +111,25 @@ class FullyConvolutional(nn.Module):
 
 
 class DenseTriplanar(nn.Module):
-    """Scores (classes, X, Y, Z) of a volume (channels, X + p - 1, Y + p - 1, Z + p - 1) by a triplanar network.
+    """A triplanar network run over a whole volume.
 
-    patch: p, the side of its patches, which for voxel (x, y, z) of the result lie about (x, y, z) + (p - 1) // 2.  Each
-    plane's network runs over its slices; a plane's scores are its part of the classifier, and they are added up.
+    Each plane's network runs over its slices; a plane's scores are its part of the classifier, and they are added up.
+
+    Args:
+        model: A Triplanar network.
+        patch: p, the side of its patches in voxels, which for voxel (x, y, z) of the result lie about (x, y, z) + (p
+            - 1) // 2.
+
+    Shape:
+        Volume (channels, X + p - 1, Y + p - 1, Z + p - 1) to scores (classes, X, Y, Z).
+
+    Example:
+        >>> model = DenseTriplanar(Triplanar(size=16, width=1 / 16), patch=16)
+        >>> model(tinymed.zeros(1, 16, 17, 18)).shape
+        (2, 1, 2, 3)
+
+    Reference:
+        Prasoon et al., MICCAI 2013.
     """
 
     def __init__(self, model: Triplanar, patch: int):

@@ -7,12 +7,12 @@ ResNet-50 (table 1): conv 7x7 stride 2, 64; batch norm; ReLU; max-pool 3x3 strid
     mid width    64    128   256    512      1x1 - 3x3 - 1x1, out 4 times as wide
     map at 224   56    28    14     7
 
-average pool, one output a class.  The first block of a stage projects its shortcut by a 1x1 convolution with batch
+average pool, one output per class.  The first block of a stage projects its shortcut by a 1x1 convolution with batch
 norm, and halves the map: on its 3x3 convolution as in torchvision ("v1.5", stride_on="3x3", the default) or on its
 first 1x1 as in the paper ("v1", stride_on="1x1").  Names of the state are torchvision's.
 
 The CIFAR family (section 4.2): conv 3x3, 16; three stages of n basic blocks at 16, 32, 64 channels; average pool;
-6n + 2 layers.  Shortcuts are free of parameters (option A).  residual=False leaves them out: with depth, the plain
+6n + 2 layers.  Shortcuts are free of parameters (option A).  residual=False leaves them out: with depth, such a
 network gets worse even on what it trains on, the effect the paper is about.
 """
 
@@ -170,7 +170,7 @@ def resnet20(
         in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
         depth: Number of layers, 6n + 2.
         width: Multiplier of all channels.
-        residual: False leaves the shortcuts out: the plain network that degrades with depth.
+        residual: False leaves the shortcuts out: the network without shortcuts, which degrades with depth.
         shortcut: "pad" (option A, without parameters) or "projection".
         bn_momentum: Share of the new batch in batch norm's running statistics.
         statistics: Which running variance batch norm keeps, see `nn.BatchNorm2d`.

@@ -27,6 +27,7 @@ class ShapeDispatcher(Dispatcher):
     """A kernel that computes nothing: its results are blank, of the declared shapes."""
 
     def __call__(self, *args: Any) -> Any:
+        """Return blank results for these arguments."""
         outs = tuple(blank(shape, dtype) for shape, dtype in self.kernels[0].specs(args))
         return outs[0] if len(outs) == 1 else outs
 

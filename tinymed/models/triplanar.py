@@ -4,7 +4,7 @@ Three 2-D networks see the 28x28 patches that cut through a voxel in the planes 
 concatenated for one classifier, and all are trained together.  The weights are not shared.
 
     each plane    conv 5x5, 32   mean-pool 2   conv 5x5, 64   mean-pool 2   1024 features        28 -> 4
-    together      3072 features, one output a class
+    together      3072 features, one output per class
 
 The widths, and ReLU, are our choice; the paper gives the scheme.  It optimised by L-BFGS with weight decay.
 """

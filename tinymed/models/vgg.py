@@ -6,7 +6,7 @@ Five stages of 3x3 convolutions (padding 1, ReLU), each ended by a 2x2 max-pool 
     VGG-16      2     2     3     3     3
     VGG-19      2     2     4     4     4
 
-Then dense 4096, ReLU, dropout .5; dense 4096, ReLU, dropout .5; one output a class.  The `_bn` networks have batch
+Then dense 4096, ReLU, dropout .5; dense 4096, ReLU, dropout .5; one output per class.  The `_bn` networks have batch
 norm between convolution and ReLU, which the paper lacks.  The names in the state are torchvision's; as there, an
 average pool brings a map of any size to 7x7, which at 224 pixels changes nothing.
 

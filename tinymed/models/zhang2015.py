@@ -3,7 +3,7 @@
 T1, T2 and FA patches of 13x13 pixels, stacked as channels, tell the tissue of the pixel in the middle (CSF, grey or
 white matter):
 
-    conv 5x5, 64 (9x9)   conv 5x5, 256 (5x5)   conv 5x5, 768 (1x1)   dropout   one output a class
+    conv 5x5, 64 (9x9)   conv 5x5, 256 (5x5)   conv 5x5, 768 (1x1)   dropout   one output per class
 
 with ReLU and local response normalisation after each convolution.  The constants of the normalisation are AlexNet's, to
 which the paper refers, and dropout is .5.  The paper compared sides of 9, 13, 17 and 22; any from 13 up can be built.

@@ -369,7 +369,7 @@ def write_png(figure: "Figure", path: str | Path) -> Path:
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_axisbelow(True)
     for text in figure.findobj(Text):
-        text.set_parse_math(False)  # a class named "a_$1" is no formula
+        text.set_parse_math(False)  # a class named "a_$1" is not a formula
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.1, metadata={"Software": "tinymed"})
     path = Path(path)

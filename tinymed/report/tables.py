@@ -1,4 +1,4 @@
-"""Results as aligned plain text: the same on a terminal, in a pipe and in a log."""
+"""Results as aligned text: the same on a terminal, in a pipe and in a log."""
 
 from collections.abc import Sequence
 
