@@ -1,7 +1,8 @@
 """Fully convolutional networks (Long, Shelhamer & Darrell, CVPR 2015) on VGG: FCN-32s, FCN-16s and FCN-8s.
 
 VGG's dense layers become convolutions: fc6 7x7, 4096; fc7 1x1, 4096, each with ReLU and dropout .5; score 1x1, one map
-per class at a 32nd of the side.  The image is padded by 100, so that 7x7 fits a small one, and crops align the maps again.
+per class at a 32nd of the side.  The image is padded by 100, so that 7x7 fits a small one, and crops align the maps
+again.
 
     32s    score, enlarged 32 times (transposed convolution 64x64)
     16s    score, enlarged twice, + 1x1 score of pool4; 16 times (32x32)
