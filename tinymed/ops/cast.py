@@ -204,4 +204,9 @@ def can_cast(from_: Any, to: Any) -> bool:
     return category(as_dtype("can_cast", from_)) <= category(as_dtype("can_cast", to))
 
 
-__all__ = ["can_cast", "is_floating_point", "numel"]
+def get_default_dtype() -> Any:
+    """The dtype of tensors that are made of Python floats: float32."""
+    return np.dtype(np.float32)
+
+
+__all__ = ["can_cast", "get_default_dtype", "is_floating_point", "numel"]
