@@ -83,13 +83,6 @@ def test_what_is_no_operand():
         tm.ones(2, 3) * tm.ones(4)
 
 
-def test_in_place_operators_rebind():
-    a = tm.tensor([1.0], requires_grad=True)
-    b = a
-    b += 1
-    assert (a.tolist(), b.tolist(), b.is_leaf) == ([1.0], [2.0], False)
-
-
 @pytest.mark.parametrize("mode", ["floor", "trunc"])
 @pytest.mark.parametrize("dtype", [np.float32, np.int64, np.uint8])
 def test_rounded_division(mode, dtype):

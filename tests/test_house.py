@@ -33,6 +33,7 @@ ROOMS = [
     "program",
     "ops",
     "tensor",
+    "factories",
     "draw",
     "check",
     "debug",

@@ -34,6 +34,21 @@ ABSENT = {
     "OneHot": "of targets",
     "DivRounded": "not differentiable",
     "Truth": "of conditions",
+    "Scatter": "no network scatters",
+    "SearchSorted": "not differentiable",
+    "Cumprod": "no network of the registry has it",
+    "Diagonal": "no network of the registry has it",
+    "DiagonalEmbed": "no network of the registry has it",
+    "Triangle": "no network of the registry has it",
+    "Windows": "no network of the registry has it",
+    "Analytic": "no network of the registry has it",
+    "Rounded": "its gradient is 0",
+    "Modulo": "no network of the registry has it",
+    "Atan2": "no network of the registry has it",
+    "Hypot": "no network of the registry has it",
+    "FMax": "no network of the registry has it",
+    "ClampBetween": "no network of the registry has it",
+    "Sort": "no network of the registry has it",
 }
 
 

@@ -48,7 +48,7 @@ SPECIAL = "special functions are not part of it; use scipy.special on .numpy()"
 COMPLEX = "there are no complex tensors; keep real and imaginary parts as two channels"
 SPARSE = "there are no sparse tensors"
 QUANTISED = "there are no quantised tensors"
-HALF = "there are no half-precision tensors: numbers are float32 or float64"
+HALF = "NumPy has no such numbers; float16 can be stored, float32 and float64 computed in"
 SECOND = "the tape gives first derivatives only"
 
 absent(
@@ -58,12 +58,13 @@ absent(
         ALGEBRA: "linalg svd svd_lowrank pca_lowrank qr cholesky cholesky_inverse cholesky_solve det logdet slogdet "
         "inverse pinverse lu lu_solve lu_unpack solve triangular_solve lstsq matrix_exp matrix_power ormqr geqrf "
         "orgqr lobpcg",
-        SPECIAL: "special lgamma mvlgamma digamma polygamma i0 igamma igammac erfinv sinc",
+        SPECIAL: "special lgamma mvlgamma digamma polygamma i0 igamma igammac erfinv sinc erfc xlogy logaddexp "
+        "logaddexp2 logit",
         COMPLEX: "complex complex64 complex128 cfloat cdouble polar view_as_complex view_as_real real imag conj angle "
         "is_complex resolve_conj",
         SPARSE: "sparse sparse_coo_tensor sparse_csr_tensor sspaddmm hspmm",
         QUANTISED: "quantize_per_tensor quantize_per_channel quint8 qint8 qint32 dequantize ao quantization",
-        HALF: "float16 half bfloat16",
+        HALF: "bfloat16",
         SECOND: "func vmap hessian jacobian",
         "steps are recorded by tinymed.capture(step)": "compile jit fx export",
         "there is one process; see tinymed.data.Loader for threads": "distributed multiprocessing",
@@ -87,11 +88,11 @@ absent(
     "tinymed.Tensor",
     {
         ALGEBRA: "svd qr cholesky det logdet slogdet inverse pinverse lu lu_solve solve matrix_exp matrix_power",
-        SPECIAL: "lgamma digamma polygamma mvlgamma i0 erfinv sinc lgamma_ digamma_ erfinv_",
+        SPECIAL: "lgamma digamma polygamma mvlgamma i0 erfinv sinc erfc xlogy logaddexp logit lgamma_ digamma_ erfinv_",
         COMPLEX: "real imag conj angle is_complex cfloat cdouble H adjoint",
         SPARSE: "to_sparse to_dense coalesce indices values is_sparse",
         QUANTISED: "dequantize int_repr q_scale q_zero_point is_quantized",
-        HALF: "half bfloat16",
+        HALF: "bfloat16",
         "memory is given back when the last tensor on it goes": "storage untyped_storage resize_ set_ share_memory_ "
         "is_shared",
         "addresses belong to NumPy: tensor.numpy().ctypes.data": "data_ptr storage_offset as_strided",

@@ -70,6 +70,7 @@ Parent = tuple["Node", type["Op"], tuple[Any, ...], int]  # what a view was take
 class Node:
     """What the tape knows of a tensor: its array, its gradient, and the op that made it."""
 
+    default: ClassVar[type["Node"]]  # the class of tensors that no tensor was computed from
     __slots__ = (
         "__weakref__",
         "array",

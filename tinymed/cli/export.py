@@ -32,7 +32,7 @@ def export(
     picture and what the logits mean.  N is free.  Needs the onnx extra.
     """
     from .. import onnx
-    from ..tensor import randn
+    from ..factories import randn
     from ..train.run import Run, choose_backend
 
     if weights not in (None, "best", "last"):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, Launch, Table, kernel
-from ..tape import Node
+from ..tape import Node, result_type
 
 Number = int | float | bool
 
@@ -142,6 +142,8 @@ def operands(name: str, *inputs: Any) -> tuple[Any, ...]:
     else:
         return inputs
     given = [a if isinstance(a, Node) else operand(name, a) for a in inputs]
+    if not any(isinstance(a, Node) for a in given):  # numbers alone: the first as a tensor without axes
+        return Node.default(np.asarray(given[0], result_type(given[0]))), *given[1:]
     if Node not in [type(a) for a in given]:
         return tuple(given)
     cls = next((a.plain for a in given if isinstance(a, Node) and type(a) is not Node), Node)

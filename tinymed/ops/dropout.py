@@ -232,7 +232,7 @@ def alpha_dropout(input: Any, p: float = 0.5, training: bool = False) -> Any:
 @overwritable
 def feature_alpha_dropout(input: Any, p: float = 0.5, training: bool = False) -> Any:
     """alpha_dropout of whole channels of (N, C, ...)."""
-    if len(input.shape) < 2:
+    if len(input.shape) < 2 and training and p > 0:
         raise ValueError(f"feature_alpha_dropout: input must have at least 2 axes (N, C, ...), got {list(input.shape)}")
     return dropped(AlphaDropout, "feature_alpha_dropout", input, p, training, True)
 

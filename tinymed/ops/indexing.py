@@ -13,7 +13,7 @@ import numpy as np
 from .. import tape
 from ..backend import Array, kernel
 from ..tape import Node, Op
-from .axes import one_axis
+from .axes import integer, numpy_names, one_axis
 from .broadcast import to_shape
 
 Where = tuple[bool, ...]  # for each leading axis: whether the next index array selects along it
@@ -271,9 +271,13 @@ def getitem(input: Any, index: Any) -> Any:
     return Take.apply(viewed, where, *(viewed.plain(a) for a in arrays)) if where else viewed
 
 
+@numpy_names
 def narrow(input: Any, dim: int, start: int, length: int) -> Any:
     """The part of an axis from start (negative: from the end), of a length, as a view."""
+    if not input.array.ndim:
+        raise ValueError("narrow: a tensor without axes has no part")
     axis = one_axis("narrow", dim, input.array.ndim)
+    start, length = integer("narrow", "start", start), integer("narrow", "length", length)
     n = input.shape[axis]
     first = start + n if start < 0 else start
     if not 0 <= first <= n or length < 0 or first + length > n:
@@ -281,8 +285,11 @@ def narrow(input: Any, dim: int, start: int, length: int) -> Any:
     return getitem(input, (*[slice(None)] * axis, slice(first, first + length)))
 
 
+@numpy_names
 def select(input: Any, dim: int, index: int) -> Any:
     """One slice along dim, without that axis, as a view."""
+    if not input.array.ndim:
+        raise IndexError("select: a tensor without axes has no slices")
     return getitem(input, (*[slice(None)] * one_axis("select", dim, input.array.ndim), operator.index(index)))
 
 

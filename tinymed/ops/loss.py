@@ -6,9 +6,9 @@ compositions of other ops are in loss_functions.py.
 
 from typing import Any
 
-from .. import device, tape
+from .. import device
 from ..backend import Array, kernel
-from ..tape import Cast, Node, Op
+from ..tape import Cast, Node, Op, readers
 from .reduction import torch_arguments
 from .shape import reshape
 from .smooth import log_one_plus_exp, logistic
@@ -334,10 +334,12 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
     """-(t log p + (1 - t) log(1 - p)) of probabilities, each logarithm at least -100.
 
     target: of the input's shape, from 0 to 1; weight: broadcasts to it.  The form with logits cannot saturate.
+    ValueError for an input or target outside 0 to 1.  A recorded step, and one on a GPU, does not read values: there
+    such an input gives NaN.
     """
     target = checked_target("binary_cross_entropy", input, target, reduction)
-    for name, t in (("input", input), ("target", target)):
-        check_probabilities(name, t.array)
+    for what, given in (("input", input), ("target", target)):
+        check_unit("binary_cross_entropy", what, given)
     return BinaryCrossEntropy.apply(input, target, raw(weight), reduction)
 
 
@@ -431,15 +433,15 @@ def checked_target(name: str, input: Any, target: Any, reduction: str) -> Any:
     return target if target.array.dtype == input.array.dtype else Cast.apply(target, input.array.dtype)
 
 
-def check_probabilities(name: str, p: Array) -> None:
-    """Raise for what is no probability; a GPU's numbers are not read, nor those of a step being recorded."""
-    if device.of(p) != "cpu" or tape.readers or not p.size:
+def check_unit(name: str, what: str, given: Any) -> None:
+    """Raise unless all elements are from 0 to 1; a recorded step's and a GPU's are not read (the loss is NaN)."""
+    a = given.array
+    if readers or device.of(a) == "cuda" or not a.size:
         return
-    low, high = p.min(), p.max()
-    if not (low >= 0 and high <= 1):
+    if not (a.min() >= 0 and a.max() <= 1):
         raise ValueError(
-            f"binary_cross_entropy: {name} holds numbers from {low:.4g} to {high:.4g}, probabilities lie in 0 to 1; "
-            "apply a sigmoid, or give scores to binary_cross_entropy_with_logits"
+            f"{name}: all elements of {what} are from 0 to 1, got {a.min():g} to {a.max():g}; for scores use "
+            "binary_cross_entropy_with_logits, or apply sigmoid"
         )
 
 

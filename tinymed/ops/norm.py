@@ -9,13 +9,13 @@ over the elements that share statistics:   dx = rstd (g - mean(g) - xhat mean(g 
 """
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any
 
 from .. import device
 from ..backend import Array, kernel
 from ..tape import Node, Op
+from .axes import is_integer, sizes
 
 
 def per_channel(v: Any, ndim: int) -> Any:
@@ -389,8 +389,7 @@ def layer_norm(
     input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
     """Normalise each sample over its last axes, of shape normalized_shape; weight and bias have that shape."""
-    given = normalized_shape if isinstance(normalized_shape, Sequence) else [normalized_shape]
-    shape = tuple(map(operator.index, given))
+    shape = sizes("layer_norm", (normalized_shape,) if is_integer(normalized_shape) else (tuple(normalized_shape),))
     if not shape or input.shape[-len(shape) :] != shape:
         raise ValueError(f"layer_norm: input {list(input.shape)} does not end in normalized_shape {list(shape)}")
     for name, v in (("weight", weight), ("bias", bias)):

@@ -233,6 +233,8 @@ def interpolate(
         images = input if len(input.shape) == 4 else input[None]
         wide = ResampleWide.apply(images, new, steps, mode, bool(align_corners), bool(antialias))
         return wide if len(input.shape) == 4 else wide[0]
+    if mode == "nearest":  # PyTorch's: where a length stays or doubles, the factor given does not count
+        steps = tuple({n: 1.0, 2 * n: 0.5}.get(m, s) for n, m, s in zip(space, new, steps, strict=True))
     if not linear:
         return UpsampleNearest.apply(input, new, steps, 0.5 if mode == "nearest-exact" else 0.0)
     return UpsampleLinear.apply(input, new, aligned_steps(space, new) if align_corners else steps, bool(align_corners))
@@ -249,7 +251,7 @@ def target(space: Sizes, size: Any, scale_factor: Any, recompute: bool) -> tuple
         new = per_axis("interpolate", "size", size, rank)
         return new, tuple(n / m for n, m in zip(space, new, strict=True))
     scales = list(scale_factor) if isinstance(scale_factor, tuple | list) else [scale_factor] * rank
-    if len(scales) != rank or any(not isinstance(s, int | float) or not s > 0 for s in scales):
+    if len(scales) != rank or any(not isinstance(s, int | float | np.number) or not s > 0 for s in scales):
         raise ValueError(
             f"interpolate: scale_factor is {scale_factor!r}; it takes a number > 0 or one for each of {rank} axes"
         )

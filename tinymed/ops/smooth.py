@@ -160,9 +160,9 @@ def softsign_forward(xp: Any, x: Array) -> Array:
 
 @kernel(flops=lambda dy, x: 4 * dy.size)
 def softsign_backward(xp: Any, dy: Array, x: Array) -> Array:
-    """dx = dy / (1 + |x|)^2."""
+    """dx = dy / (1 + |x|)^2, NaN where x is infinite, as y is."""
     d = 1 + xp.abs(x)
-    return dy / (d * d)
+    return dy / (d * d) + 0 * x
 
 
 class Softsign(Op):

@@ -3,10 +3,13 @@
 import math
 from typing import Any
 
+import numpy as np
+
 from ..backend import Array, kernel
-from ..tape import Op
+from ..tape import Cast, Op
 from .broadcast import drawn_shape
 from .elementwise import Mul
+from .shape import clone
 
 
 def points(low: float, high: float, **options: Any) -> Any:
@@ -374,7 +377,7 @@ def abs(input: Any) -> Any:
 
 def sign(input: Any) -> Any:
     """-1, 0 or 1; the gradient is 0."""
-    return Sign.apply(input)
+    return clone(input) if input.array.dtype.kind == "b" else Sign.apply(input)
 
 
 def sin(input: Any) -> Any:
@@ -393,7 +396,9 @@ def erf(input: Any) -> Any:
 
 
 def square(input: Any) -> Any:
-    """input^2."""
+    """input^2; of bool in int64."""
+    if input.array.dtype.kind == "b":
+        input = Cast.apply(input, np.dtype(np.int64))
     return Mul.apply(input, input)
 
 

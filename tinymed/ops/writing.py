@@ -160,7 +160,7 @@ def counted(version: Any, run: Callable[[], Any]) -> Any:
 
 def overlaps(a: Array) -> bool:
     """Whether an axis repeats its elements without holding them."""
-    return any(s == 0 and n > 1 for s, n in zip(a.strides, a.shape, strict=True))
+    return bool(a.size) and any(s == 0 and n > 1 for s, n in zip(a.strides, a.shape, strict=True))
 
 
 def refuse_leaf(target: Any, root: Any) -> None:
