@@ -56,7 +56,7 @@ from .conv import (
     ConvTranspose3d,
     SeparableConv2d,
 )
-from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d
+from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from .embedding import Bilinear, CosineSimilarity, Embedding, PairwiseDistance
 from .explained import DataParallel, LazyBatchNorm2d, LazyConv1d, LazyConv2d, LazyConv3d, LazyLinear, SyncBatchNorm
 from .linear import (
@@ -213,6 +213,7 @@ __all__ = [
     "Dropout3d",
     "ELU",
     "Embedding",
+    "FeatureAlphaDropout",
     "Features",
     "Flatten",
     "FocalLoss",

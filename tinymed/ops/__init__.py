@@ -107,6 +107,7 @@ __all__ = [
     "smooth",
     "softmax",
     "sorting",
+    "taps",
     "triangles",
     "taps",
     "unary",

@@ -195,9 +195,6 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
         raise ValueError(f'pad: mode is "constant", {", ".join(map(repr, MODES))}, got {mode!r}')
     if value is not None:
         raise ValueError(f"pad: mode {mode!r} takes no value")
-    if min(map(min, widths), default=0) < 0:  # what is cropped is no part of the border
-        input = PadConstant.apply(input, tuple((min(a, 0), min(b, 0)) for a, b in widths), 0)
-        widths = tuple((max(a, 0), max(b, 0)) for a, b in widths)
     for axis, (n, (before, after)) in enumerate(zip(input.shape, widths, strict=True)):
         most = n - 1 if mode == "reflect" else n if mode == "circular" else None if n else 0
         if most is not None and (before or after) and max(before, after) > most:
