@@ -18,7 +18,6 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-import numba
 from numba.np.ufunc import parallel as numba_threads
 
 TURN = threading.RLock()
@@ -28,7 +27,7 @@ forked = False  # whether this process is the child of one whose threads had sta
 
 def one_at_a_time() -> bool:
     """Return whether parallel kernels of two threads must not overlap."""
-    return bool(numba.threading_layer() == "workqueue")
+    return bool(numba_threads.threading_layer() == "workqueue")
 
 
 def guarded(entry: Callable[..., Any], on_one_thread: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
