@@ -11,9 +11,15 @@ import os
 import sys
 from pathlib import Path
 
+import setuptools
 from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
+if int(setuptools.__version__.partition(".")[0]) < 77:  # older ones do not read this pyproject.toml
+    sys.exit(
+        f"tinymed: building needs setuptools 77 or newer, and this is {setuptools.__version__}; "
+        "upgrade it first: python -m pip install --upgrade 'setuptools>=77' 'pybind11>=3'"
+    )
 ROOT = Path(__file__).resolve().parent
 spec = importlib.util.spec_from_file_location("tinymed_build", ROOT / "tinymed" / "cuda" / "build.py")
 build = importlib.util.module_from_spec(spec)  # by path: importing tinymed would need NumPy

@@ -59,10 +59,10 @@ class Row:
 
     def ours(self, copies: int) -> tuple[Any, ...]:
         """(step, its inputs): the work on every copy."""
-        from tinymed import backend
+        from tinymed import dispatch
         from tinymed.nn import functional
 
-        table = backend.table()
+        table = dispatch.table()
         sets = [tuple(tensor(table, g, 7919 * i) for g in self.given) for i in range(copies)]
         return lambda *sets: tuple(self.compute(table, functional, s) for s in sets), *sets
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from peers import Peer, compare, machine, save
 
-from tinymed.cli.tables import table
+from tinymed.report.tables import table
 
 LENGTH, REPEATS = 20, 25
 Layer = tuple[tuple[int, ...], tuple[tuple[int, ...], ...], Callable[..., Any]]  # input, parameters, (F, x, *p) -> y

@@ -333,11 +333,38 @@ def traps(threads: int) -> dict[str, str]:
 
 
 def save(path: Path, content: Any) -> None:
-    """Write JSON atomically."""
+    """Write JSON atomically, a line a row, so that a changed figure is a changed line."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
+    temporary.write_text(lines(content) + "\n")
     temporary.replace(path)
+
+
+def lines(content: Any) -> str:
+    """Return JSON text: an entry of the outermost object a line; of an entry that has many, each on a line of its own.
+
+    Example:
+        >>> print(lines({"date": "2026-01-02", "rows": [{"a": 1}, {"a": 2}]}))
+        {
+         "date": "2026-01-02",
+         "rows": [
+          {"a": 1},
+          {"a": 2}
+         ]
+        }
+    """
+    if isinstance(content, dict) and content:
+        return "{\n" + ",\n".join(f" {json.dumps(k)}: {entry(v)}" for k, v in content.items()) + "\n}"
+    return entry(content).replace("\n ", "\n")
+
+
+def entry(value: Any) -> str:
+    """Return the JSON text of one entry: a list of rows, or an object of objects, a line each."""
+    if isinstance(value, list) and any(isinstance(v, dict | list) for v in value):
+        return "[\n" + ",\n".join(f"  {json.dumps(v)}" for v in value) + "\n ]"
+    if isinstance(value, dict) and any(isinstance(v, dict | list) for v in value.values()):
+        return "{\n" + ",\n".join(f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in value.items()) + "\n }"
+    return json.dumps(value)
 
 
 def into_readme(name: str, text: str) -> None:

@@ -62,10 +62,10 @@ def folder(name: str, runs: Path) -> Path:
 
 def train_ours(name: str, data: Path, runs: Path) -> None:
     """Train a row with tinymed; the CPU time of its epochs goes beside its metrics."""
-    from tinymed.cli.training import begin
+    from tinymed.cli.start_run import start_run
 
     source, options = ROWS[name]
-    run, sets = begin(options | {"data": str(data / source), "out": folder(name, runs)})
+    run, sets = start_run(options | {"data": str(data / source), "out": folder(name, runs)})
     trainer, _ = run.trainer(sets)
     spent, epoch = 0.0, trainer.train_epoch
 
@@ -89,7 +89,7 @@ def train_theirs(name: str, runs: Path) -> None:
     from tinymed.train.run import Run
 
     run = Run.open(folder(name, runs))
-    segments = run.config.task == "segmentation"
+    segments = hasattr(run.config, "mask")
     result = torch_segmentation.train(run, 1) if segments else torch_recipe.train(run, 1, None, 0)
     (run.folder / "torch.json").write_text(json.dumps(result, indent=1))
 

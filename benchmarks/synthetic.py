@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import peers
 
-from tinymed.cli.training import completed, draft
+from tinymed.cli.start_run import config_from_options, with_data_fields
 from tinymed.data import Dataset
 from tinymed.data.image import resize
+from tinymed.metrics.intervals import wilson_interval
+from tinymed.tasks.classification import open_splits
 from tinymed.train import Lines, Run
-from tinymed.train.build import open_splits
-from tinymed.train.intervals import wilson_interval
 from tinymed.train.run import choose_backend
 
 OUT = Path(__file__).parent / "results" / "synthetic.json"
@@ -65,10 +66,10 @@ def network(sets: dict[str, Dataset], config: Any) -> dict[str, Any]:
 
 
 def main() -> None:
-    config = draft({})
+    config = config_from_options({})
     choose_backend(config.backend)
     sets = open_splits(config.data, config.seed)
-    config = completed(config, sets, {})
+    config, _ = with_data_fields(config, sets, {})
     report = {
         "difficulty": config.data.difficulty,
         "size": config.data.size,
@@ -80,8 +81,7 @@ def main() -> None:
 
     report["threads"] = numba.get_num_threads()
     print(json.dumps(report, indent=1))
-    OUT.parent.mkdir(exist_ok=True)
-    OUT.write_text(json.dumps(report, indent=1) + "\n")
+    peers.save(OUT, report)
     assert report["random_forest"]["accuracy"] <= 0.75
     assert report["dcnn"]["accuracy"] >= 0.95
 

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 import twins
 
-from tinymed.train.build import make_loader, make_model
-from tinymed.train.metrics import evaluate_scores
+from tinymed.metrics.classification import evaluate_scores
+from tinymed.tasks.classification import make_loader
 from tinymed.train.run import Run
 
 
@@ -46,7 +46,7 @@ def train(run: Run, threads: int, steps: int | None, also_at: int) -> dict[str, 
     torch.set_num_threads(threads)
     c = run.config
     torch.manual_seed(c.seed)
-    sets, ours, classes = run.splits(), make_model(c), c.data.classes
+    sets, ours, classes = run.splits(), run.task.make_model(c), c.data.classes
     momentum = c.model_options.get("bn_momentum", 0.1 if c.model == "resnet20" else 0.01)
     if c.model == "dcnn":
         padding = int(c.model_options.get("padding", "valid") == "same")

@@ -19,7 +19,6 @@ import twins
 from torch_recipe import corrected_momentum
 
 from tinymed.data.labels import IGNORED
-from tinymed.train.build import make_model
 from tinymed.train.run import Run
 
 
@@ -44,13 +43,13 @@ def train(run: Any, threads: int) -> dict[str, Any]:
     c = run.config
     if c.model not in ("unet", "unet_bn", "unet_small") or c.mask.loss != "dice_cross_entropy" or c.optimizer != "adam":
         raise SystemExit(f"{run.folder}: a U-Net trained with Adam and dice_cross_entropy is needed")
-    sets, ours = run.splits(), make_model(c)
+    sets, ours = run.splits(), run.task.make_model(c)
     options = {"base": c.model_options["base"], "depth": c.model_options.get("depth", 4)}
     norm, padded = c.model == "unet_bn", c.model != "unet"
     model = twins.unet(torch, len(c.data.classes), c.data.channels, padded=padded, norm=norm, **options)
     twins.copy_weights(torch, ours, model)
     optimizer = torch.optim.Adam(model.parameters(), lr=c.lr, eps=1e-7, weight_decay=c.weight_decay)
-    loader, step, started = run.training_loader(sets["train"], ours), 0, time.perf_counter()
+    loader, step, started = run.task.training_batches(c, sets["train"], ours), 0, time.perf_counter()
     total, cpu = c.epochs * len(loader), time.process_time()
     for epoch in range(c.epochs):
         model.train()

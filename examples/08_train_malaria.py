@@ -17,9 +17,9 @@ import tinymed
 from tinymed import models, optim
 from tinymed.data import Augment, Dataset, Loader, open_dataset, split_dataset, synthetic_smear
 from tinymed.errors import UserError
+from tinymed.metrics.positive_class import choose_positive
 from tinymed.report.plots import save_roc
 from tinymed.train import Lines, Schedule, SigmoidHead, Trainer, evaluate_scores, predict_scores
-from tinymed.train.positive import choose_positive
 
 SIZE, BATCH, STEPS, SEED = 48, 32, 200, 0
 

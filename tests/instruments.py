@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from tinymed import backend
+from tinymed import dispatch
 from tinymed.cpu.compiler import llvm_functions
 from tinymed.memory import canonical_order, inverse_order
 
@@ -43,7 +43,7 @@ class Guards:
 
 @contextmanager
 def guarded() -> Iterator[Guards]:
-    guards, table = Guards(), backend.table("numba")
+    guards, table = Guards(), dispatch.table("numba")
     before, table.empty = table.empty, guards.empty
     table.forget()
     try:

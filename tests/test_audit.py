@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinymed.audit import table as audit
+from tinymed.audit.reader import example_rows, read_rows
+from tinymed.audit.table import CONTRADICTION, NOTE, SUSPICIOUS, Finding, audit_counts, audit_table
 from tinymed.errors import UserError
-from tinymed.train import audit
-from tinymed.train.audit import CONTRADICTION, NOTE, SUSPICIOUS, Finding, audit_counts, audit_table
-from tinymed.train.audit_input import example_rows, read_rows
 
 MALARIA = {"tp": 3999, "fn": 158, "tn": 3905, "fp": 305}
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinymed import backend
+from tinymed import dispatch
 from tinymed.cpu.convolution import winograd
 from tinymed.cpu.simd.streaming import CACHE_BYTES
 
@@ -12,7 +12,7 @@ CHANNELS = [64, 48, 33, 7]  # whole panels, whole vectors, neither, fewer than a
 
 @pytest.fixture
 def k():
-    return backend.table("numba")
+    return dispatch.table("numba")
 
 
 def large(k, rng, channels, odd=1):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tinymed.train import files
+from tinymed import files
 from tinymed.train.checkpoint import (
     BEST,
     NEWEST,

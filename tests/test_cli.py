@@ -16,7 +16,7 @@ from PIL import Image
 
 import tinymed
 from tinymed.cli import COMMANDS, main
-from tinymed.train.build import make_loader
+from tinymed.tasks.classification import make_loader
 from tinymed.train.checkpoint import BEST, NEWEST, digest, load_checkpoint
 from tinymed.train.run import Run
 

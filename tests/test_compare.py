@@ -14,8 +14,8 @@ from commands import command, invoke, write_images
 from PIL import Image
 
 from tinymed.cli import main
+from tinymed.cli.comparison_rows import METRICS
 from tinymed.train.checkpoint import NEWEST, digest, load_checkpoint
-from tinymed.train.comparison import METRICS
 
 SMALL = ["--size", 32, "--batch", 8, "--epochs", 1, "--backend", "numpy", "--workers", 0]
 TWO = ["--models", "lenet5_modern", "resnet20", "--width", 0.25, "--head", "softmax"]
@@ -139,7 +139,7 @@ def test_an_interrupted_comparison_goes_on(images: Path, tmp_path: Path, capsys:
         (["--models", "dcnn"], "two networks or more, got dcnn"),
         (["--models", "dcnn", "nix"], "model 'nix' is unknown; choose one of"),
         (["--models", "dcnn", "dcnn"], "dcnn is named twice"),
-        (["--models", "dcnn", "unet_bn"], "unet_bn: is no classifier of images"),
+        (["--models", "dcnn", "unet_bn"], "unet_bn: is no network for classification"),
         (["--models", "dcnn,resnet20", "--size", "20"], "smallest is 46"),
         (["--models", "resnet50,vgg16", "--width", "0"], "--width: a multiplier of the layers' channels is positive"),
         (["--models", "dcnn,resnet20", "--option", "nix=1"], "none of dcnn, resnet20 takes the option nix"),

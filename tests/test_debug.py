@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinymed
-from tinymed import backend, debug, tape
+from tinymed import debug, dispatch, tape
 from tinymed.ops.activations import ReLU
 from tinymed.ops.elementwise import Add, Mul
 
@@ -21,7 +21,7 @@ def x():
 
 def test_a_line_a_kernel_with_shapes_and_speed(x):
     lines = []
-    with backend.use_backend("numba"), debug.kernel_log(lines.append):
+    with dispatch.use_backend("numba"), debug.kernel_log(lines.append):
         relu(add(x, x))
     assert [line.split()[:2] for line in lines] == [["add", "numba"], ["relu_forward", "numba"]]
     assert all("ms" in line and "GFLOP/s" in line and "GB/s" in line and "3x4" in line for line in lines)
@@ -51,7 +51,7 @@ def test_the_first_nan_is_named_with_its_op_and_module(x):
         backward = None
         samples = staticmethod(lambda draw: (draw.array((2,)),))
 
-    tape.scope.append("features.3")
+    tape.thread.scope.append("features.3")
     try:
         with (
             debug.find_nan(),
@@ -59,7 +59,7 @@ def test_the_first_nan_is_named_with_its_op_and_module(x):
         ):
             relu(Broken.apply(relu(x)))
     finally:
-        tape.scope.pop()
+        tape.thread.scope.pop()
         del tape.Op.registry["Broken"]
 
 
@@ -74,12 +74,14 @@ def test_a_nan_in_the_gradient_is_named(x):
 
 
 def test_validation_names_the_first_kernel_that_disagrees(x, monkeypatch):
-    with backend.use_backend("numba"):
+    with dispatch.use_backend("numba"):
         with debug.validate() as validator:
             relu(add(x, x))
         assert validator.checked == 2
-        launch = backend.table().add
-        monkeypatch.setattr(launch, "run", lambda kernel, args: args[0] + args[1] * np.float32(1.01))
+        dispatcher = dispatch.table().add
+        plan_for = dispatcher.plan_for
+        wrong = {"call": lambda a, b: a + b * np.float32(1.01)}
+        monkeypatch.setattr(dispatcher, "plan_for", lambda args: plan_for(args)._replace(**wrong))
         with debug.validate(), pytest.raises(debug.Disagreement, match=r"add: result 0 of shape \[3, 4\] is off"):
             relu(add(x, x))
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from instruments import Conv, close, guarded, machine_code, normal
 
 import tinymed.cpu.conv  # noqa: F401
-from tinymed import backend
+from tinymed import dispatch
 from tinymed.cpu.convolution import depthwise
 from tinymed.cpu.simd import depthwise_strips, vectors
 
@@ -48,7 +48,7 @@ def test_depthwise_convolution_and_its_gradients(case):
     rng, terms = np.random.default_rng(1), kernel[0] * kernel[1]
     x, weight, bias = normal(rng, n, c, *size), normal(rng, c, 1, *kernel), normal(rng, c)
     expected = Conv(x, weight, *how)
-    numba = backend.table("numba")
+    numba = dispatch.table("numba")
     with guarded() as guards:
         dy = guards.place(normal(rng, n, c, *expected.out), "image")
         xs, ws, bs = guards.place(x, "image"), guards.place(weight, "filter"), guards.place(bias)
@@ -60,7 +60,7 @@ def test_depthwise_convolution_and_its_gradients(case):
 
 
 def test_negative_padding_cuts_off():
-    rng, numba = np.random.default_rng(0), backend.table("numba")
+    rng, numba = np.random.default_rng(0), dispatch.table("numba")
     x, w, how = normal(rng, 2, 20, 9, 14), normal(rng, 20, 1, 3, 3), (ONE, ONE, 20)
     whole, cut = ((0, 0), (0, 0)), ((-1, -2), (-3, 1))
     inner = np.pad(x[:, :, 1:-2, 3:], ((0, 0), (0, 0), (0, 0), (0, 1)))
@@ -71,7 +71,7 @@ def test_negative_padding_cuts_off():
 
 def test_an_infinite_or_missing_pixel_stays_where_it_is():
     """A pixel reaches its neighbours only, however many outputs a strip computes at once."""
-    numba, x = backend.table("numba"), np.ones((1, 16, 5, 24), np.float32)
+    numba, x = dispatch.table("numba"), np.ones((1, 16, 5, 24), np.float32)
     x[0, :, 2, 9], x[0, :, 2, 20] = np.inf, np.nan
     y = numba.conv2d_forward(x, np.ones((16, 1, 3, 3), np.float32), None, ONE, SAME, ONE, 16)
     near = np.zeros((5, 24), bool)

@@ -17,9 +17,10 @@ from tinymed.data.augment import Augment
 from tinymed.data.box_loader import BoxLoader, disc_map
 from tinymed.data.boxes import open_boxes
 from tinymed.errors import UserError
-from tinymed.train.detect import Detections, detect, overlaps, peaks, smooth, suppress
-from tinymed.train.detection import BoxHead
-from tinymed.train.detection_metrics import average_precisions, best_f1, evaluate_detections, froc, matched
+from tinymed.metrics.boxes import Detections, overlaps
+from tinymed.metrics.detection import average_precisions, best_f1, evaluate_detections, froc, matched
+from tinymed.tasks.heads.box_head import BoxHead
+from tinymed.tasks.inference.box_peaks import detect, peaks, smooth, suppress
 from tinymed.train.run import Run
 
 
@@ -308,7 +309,7 @@ class TestRun:
         share = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         run = Run.open(detector[1])
         with tinymed.no_grad():
-            true = run.head().scores(run.load_model()(tinymed.Tensor(x)).array)
+            true = run.task.head(run.config, None).scores(run.load_model()(tinymed.Tensor(x)).array)
         np.testing.assert_allclose(share[:, 1:], true[:, :2], atol=1e-4)
         limit = told["tinymed.boxes"]["log_limit"]
         np.testing.assert_allclose(np.exp(outputs[:, -2:].clip(-limit, limit)), true[:, 2:], rtol=1e-3)
@@ -331,5 +332,5 @@ class TestRun:
         data = box_tree(tmp_path / "data", 8)
         arguments = ["train", "--task", "detection", "--data", data, "--out", tmp_path / "r", "--backend", "numpy"]
         small = ["--option", "base=2", "--option", "depth=1", "--size", 16]
-        assert "use a network for segmentation" in invoke(capsys, *arguments, "--model", "dcnn", "--size", 48)[2]
+        assert "choose one of dcunet" in invoke(capsys, *arguments, "--model", "dcnn", "--size", 48)[2]
         assert "a turned box" in invoke(capsys, *arguments, *small, "--rotate", 5, "--out", tmp_path / "s")[2]

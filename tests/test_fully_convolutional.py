@@ -20,7 +20,7 @@ from tinymed.errors import UserError
 from tinymed.models import create
 from tinymed.models.fully_convolutional import DenseTriplanar, FullyConvolutional
 from tinymed.tape import no_grad
-from tinymed.train.everywhere import patch_network
+from tinymed.tasks.inference.dense_inference import patch_network
 
 NETWORKS = {
     "ciresan_n4": ({"width": 0.05}, 1, 95),

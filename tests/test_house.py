@@ -1,6 +1,7 @@
 """Rules of the house that no reviewer should have to watch: imports, safety, names, what is declared is tested."""
 
 import ast
+import csv
 import importlib
 import subprocess
 import sys
@@ -10,8 +11,8 @@ import pytest
 
 import tinymed
 import tinymed.optim  # declares the optimisers' kernels
-from tinymed import backend
-from tinymed.backend import REFERENCE
+from tinymed import dispatch
+from tinymed.dispatch import REFERENCE
 
 ROOT = Path(tinymed.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
@@ -19,17 +20,21 @@ CSRC = Path(__file__).parent.parent / "csrc"
 # Reading order is import order: a room may import only rooms before it.
 ROOMS = [
     "errors",
+    "absent",
+    "files",
     "memory",
     "precision",
-    "kernels",
-    "plan",
-    "backend",
+    "dispatch",
     "device",
     "random",
+    "grad_mode",
+    "handle",
     "tape",
     "program",
     "ops",
     "tensor",
+    "factories",
+    "weights",
     "draw",
     "check",
     "debug",
@@ -37,8 +42,11 @@ ROOMS = [
     "optim",
     "models",
     "data",
-    "train",
+    "metrics",
+    "audit",
     "report",
+    "tasks",
+    "train",
     "onnx",
     "cli",
     "__main__",
@@ -68,12 +76,12 @@ def imported(path: Path, top_level: bool) -> set[str]:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_go_one_way(path):
-    """backend -> tape -> ops -> tensor -> nn -> optim -> models -> data -> train -> cli, without a cycle."""
+    """dispatch -> tape -> ops -> tensor -> nn -> optim -> models -> data -> tasks -> train -> cli, without a cycle."""
     here = room(path)
     if here == "__init__":
         return
     if here in HOMES:
-        below = {"backend", "kernels", "memory", "precision", "random", "program", "ops"}
+        below = {"dispatch", "memory", "precision", "random", "program", "ops"}
         assert imported(path, top_level=False) <= {*below, here}
         return
     assert here in ROOMS, f"{path.name}: a new room must be put in its place in ROOMS"
@@ -261,23 +269,36 @@ def test_references_name_only_what_cupy_has_too(where, node):
 
 
 def test_every_kernel_has_a_reference_or_is_private_to_a_backend():
-    backend.table("numba")
-    for (name, kernel), implementation in backend.implementations.items():
+    for home in ("numba", "loops"):
+        dispatch.table(home)
+    for (name, kernel), implementation in dispatch.implementations.items():
         if name == REFERENCE:
             continue
-        public = (REFERENCE, kernel) in backend.implementations
-        private = backend.rules[kernel].out is not backend.like_first or implementation.composite
+        public = (REFERENCE, kernel) in dispatch.implementations
+        private = dispatch.declare.rules[kernel].out is not dispatch.declare.undeclared_out or implementation.composite
         assert public or private, f"{kernel} on {name} has no reference and declares no out="
 
 
-@pytest.mark.parametrize(("home", "of"), [("tinymed.cpu", "numba"), ("tinymed.cuda", "csrc")])
+@pytest.mark.parametrize(
+    ("home", "of"), [("tinymed.cpu", "numba"), ("tinymed.cpu.loops", "loops"), ("tinymed.cuda", "csrc")]
+)
 def test_the_native_list_is_true(home, of):
     """Every kernel that must be native is, and every public kernel that is native is on the list."""
-    listed = importlib.import_module(home).NATIVE
-    compiled = {k for b, k in backend.implementations if b == of and (REFERENCE, k) in backend.implementations}
+    importlib.import_module(home)  # declares the kernels
+    listed = dispatch.tables.native_kernels(of)
+    compiled = {k for b, k in dispatch.implementations if b == of and (REFERENCE, k) in dispatch.implementations}
     assert listed <= compiled, f"listed but not native: {sorted(listed - compiled)}"
     partly = {"canonical", "copy"} - listed  # where they are not on the list, they are compiled for some orders only
     assert compiled - partly <= listed, f"native but not listed: {sorted(compiled - listed)}"
+
+
+def test_the_native_list_has_each_kernel_once_in_order_and_no_other_mark():
+    with (ROOT / "dispatch" / "native.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = [row["kernel"] for row in rows]
+    assert names == sorted(set(names))
+    assert {mark for row in rows for key, mark in row.items() if key != "kernel"} == {"yes", ""}
+    assert set(rows[0]) - {"kernel"} <= {b for entry in dispatch.BACKENDS.values() for b in entry.chain} - {REFERENCE}
 
 
 HELPERS = {  # files beside the families of a backend

@@ -12,8 +12,9 @@ from scipy.stats import binomtest
 from sklearn import metrics as sk
 
 from tinymed import random
-from tinymed.train import intervals, metrics
-from tinymed.train.metrics import UndefinedMetricWarning
+from tinymed.metrics import classification as metrics
+from tinymed.metrics import intervals
+from tinymed.metrics.classification import UndefinedMetricWarning
 
 TOLERANCE = {"rtol": 0, "atol": 1e-12}
 

@@ -13,8 +13,9 @@ from scipy.stats import mannwhitneyu
 from sklearn import metrics as sk
 
 from tinymed.errors import UserError
-from tinymed.train import intervals, metrics
-from tinymed.train.metrics import Counts, UndefinedMetricWarning
+from tinymed.metrics import classification as metrics
+from tinymed.metrics import intervals
+from tinymed.metrics.classification import Counts, UndefinedMetricWarning
 
 TOLERANCE = {"rtol": 0, "atol": 1e-12}
 

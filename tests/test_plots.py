@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from tinymed.errors import UserError
+from tinymed.metrics.classification import evaluate_scores
 from tinymed.report import plots
-from tinymed.train.metrics import evaluate_scores
 
 EPOCHS = [
     {"epoch": 1, "loss": 0.7, "val_loss": 0.6, "accuracy": 0.6, "val_accuracy": 0.7},

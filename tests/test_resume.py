@@ -27,8 +27,8 @@ def build(folder: Path, workers: int = 1):
     import tinymed
     from tinymed import nn, optim
     from tinymed.data import Augment, Loader, split_dataset, synthetic_smear
+    from tinymed.tasks.heads.class_heads import SigmoidHead
     from tinymed.train.callbacks import Checkpoints, EarlyStopping, JsonLog, Schedule
-    from tinymed.train.heads import SigmoidHead
     from tinymed.train.trainer import Trainer
 
     tinymed.use_backend("numpy")
@@ -62,8 +62,8 @@ EPOCHS = 6
 
 def train(folder: Path, workers: int = 1) -> None:
     """Begin or resume, to the end."""
+    from tinymed.files import remove_temporaries
     from tinymed.train.checkpoint import load_newest
-    from tinymed.train.files import remove_temporaries
 
     trainer = build(folder, workers)
     remove_temporaries(folder)

@@ -25,8 +25,8 @@ from tinymed.data.patches import Cases, PatchLoader
 from tinymed.data.tiles import blend_weights, slide, tile_starts
 from tinymed.data.weight_map import BorderWeights, two_distances
 from tinymed.errors import UserError
-from tinymed.train.mask_head import LOSSES, MaskHead
-from tinymed.train.mask_measures import measure_case, summarise
+from tinymed.metrics.mask_cases import measure_case, summarise
+from tinymed.tasks.heads.mask_head import LOSSES, MaskHead
 
 
 class TestLabels:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from tinymed.errors import UserError
-from tinymed.train import segmentation_metrics as metrics
-from tinymed.train.curves import UndefinedMetricWarning
-from tinymed.train.distance_transform import distance_transform
+from tinymed.metrics import segmentation as metrics
+from tinymed.metrics.curves import UndefinedMetricWarning
+from tinymed.metrics.distance_transform import distance_transform
 
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
 

@@ -15,9 +15,9 @@ import tinymed
 from tinymed import Tensor
 from tinymed.cli import main
 from tinymed.nn import functional as F
+from tinymed.tasks.inference.class_scores import forward_pass
 from tinymed.train.checkpoint import NEWEST, digest, load_checkpoint
 from tinymed.train.run import Run
-from tinymed.train.trainer import forward_pass
 
 NETWORK = ["--model", "unet_bn", "--option", "base=4", "--option", "depth=2", "--backend", "numpy", "--workers", "0"]
 SMALL = ["--task", "segmentation", *NETWORK, "--size", "16", "--batch", "4"]
@@ -126,7 +126,7 @@ class TestMistakes:
             (["--labels", "0=a"], "needs 2 to 254 classes"),
             (["--labels", "0=a,254=b"], "unknown label value 255"),
             (["--patch", "16,16,16"], "write a side, or one an axis"),
-            (["--model", "voxresnet"], "--patch or --size"),
+            (["--model", "voxresnet"], "is no network for segmentation"),
             (["--head", "sigmoid", "--labels", "0=a,255=b,7=c"], "sigmoid is for two classes"),
             (["--border-class", "nix"], "is none of"),
             (["--loss", "nix"], "--loss"),
@@ -176,7 +176,7 @@ class TestAfterwards:
         run = Run.open(finished)
         model, images = run.load_model(), run.splits()["train"]
         forward = tinymed.capture(forward_pass(model))
-        eager, captured = (list(run.cases(model, images, forward=f)) for f in (None, forward))
+        eager, captured = (list(run.task.cases(run.config, model, images, forward=f)) for f in (None, forward))
         assert forward.program is not None
         for a, b in zip(eager, captured, strict=True):
             assert (a["name"], a["pixels"], a["dice"]) == (b["name"], b["pixels"], b["dice"])

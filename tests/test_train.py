@@ -12,14 +12,17 @@ from tinymed import nn, optim
 from tinymed.data import Loader, split_dataset, synthetic_smear
 from tinymed.data.dataset import Dataset
 from tinymed.errors import UserError
-from tinymed.train.build import divide, fingerprint
+from tinymed.metrics.positive_class import choose_positive, looks_negative
+from tinymed.tasks.base.config import checked
+from tinymed.tasks.base.task import fingerprint_samples
+from tinymed.tasks.classification import ClassificationConfig, ClassificationData, divide
+from tinymed.tasks.heads.class_heads import SigmoidHead, SoftmaxHead
+from tinymed.tasks.heads.class_weights import balanced_weights, parse_weights
+from tinymed.tasks.inference.class_scores import predict_scores
 from tinymed.train.callbacks import Checkpoints, EarlyStopping, JsonLog, Schedule, improves
 from tinymed.train.checkpoint import BEST, NEWEST, digest, load_checkpoint, save_checkpoint
-from tinymed.train.config import DataConfig, RunConfig, checked
 from tinymed.train.display import Lines, clock
-from tinymed.train.heads import SigmoidHead, SoftmaxHead, balanced_weights, parse_weights
-from tinymed.train.positive import choose_positive, looks_negative
-from tinymed.train.trainer import Callback, Diverged, Trainer, predict_scores, train_step
+from tinymed.train.trainer import Callback, Diverged, Trainer, train_step
 
 
 class TestPositive:
@@ -305,7 +308,7 @@ def dataset(split: str, labels: list[int], seed: int = 0) -> Dataset:
 
 class TestDividing:
     def test_given_parts_are_kept_and_missing_ones_cut_off(self):
-        data = DataConfig(**DATA)
+        data = ClassificationData(**DATA)
         train, val, test = (dataset(name, [0, 1] * 8) for name in ("train", "val", "test"))
         assert divide({"train": train, "val": val}, data, 0) == {"train": train, "val": val}
         cut = divide({"train": train, "test": test}, data, 0)
@@ -316,7 +319,7 @@ class TestDividing:
             divide({"test": test}, data, 0)
 
     def test_the_last_part_of_a_sorted_set_is_refused(self):
-        data = DataConfig(val_fraction=0.3, test_fraction=0, size=16, split="last")
+        data = ClassificationData(val_fraction=0.3, test_fraction=0, size=16, split="last")
         mixed = divide({"all": dataset("all", [0, 1] * 10)}, data, 0)
         assert mixed["val"].labels.tolist() == [0, 1, 0, 1, 0, 1]
         with pytest.raises(UserError, match="stratified"):
@@ -325,16 +328,16 @@ class TestDividing:
     def test_a_fingerprint_sees_images_labels_and_parts(self):
         a, b = dataset("train", [0, 1, 0, 1]), dataset("train", [0, 1, 1, 0])
         prints = [
-            fingerprint(s, None)
+            fingerprint_samples(s, None)
             for s in ({"train": a}, {"train": b}, {"val": a}, {"train": dataset("t", [0, 1, 0, 1], 1)})
         ]
         assert len(set(prints)) == 4
-        assert fingerprint({"train": dataset("train", [0, 1, 0, 1])}, None) == prints[0]
+        assert fingerprint_samples({"train": dataset("train", [0, 1, 0, 1])}, None) == prints[0]
 
 
 class TestConfig:
     def test_the_defaults_are_the_papers_recipe(self):
-        config = RunConfig(data=DataConfig(**DATA))
+        config = ClassificationConfig(data=ClassificationData(**DATA))
         assert (config.epochs, config.batch, config.optimizer, config.lr, config.head) == (
             20,
             128,
@@ -342,7 +345,7 @@ class TestConfig:
             1e-3,
             "sigmoid",
         )
-        assert RunConfig.model_validate(json.loads(json.dumps(config.model_dump()))) == config
+        assert ClassificationConfig.model_validate(json.loads(json.dumps(config.model_dump()))) == config
 
     @pytest.mark.parametrize(
         ("change", "says"),
@@ -357,5 +360,5 @@ class TestConfig:
     )
     def test_a_wrong_value_is_named_in_one_line(self, change, says):
         with pytest.raises(UserError, match=says) as error:
-            checked(lambda: RunConfig.model_validate({"data": DATA} | change), Path("config.json"))
+            checked(lambda: ClassificationConfig.model_validate({"data": DATA} | change), Path("config.json"))
         assert "\n" not in str(error.value)

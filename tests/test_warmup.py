@@ -11,7 +11,7 @@ from commands import invoke
 from numba import prange
 
 import tinymed
-from tinymed import backend, models
+from tinymed import dispatch, models
 from tinymed.cli import warmup
 from tinymed.cpu.compiler import llvm_functions
 
@@ -19,7 +19,7 @@ NETWORK = ("mtann", 4)  # of few kernels that compile quickly
 
 STEP = """
 import json, numpy as np, tinymed
-from tinymed import backend, models, optim
+from tinymed import dispatch, models, optim
 from tinymed.cli.warmup import criterion
 from tinymed.tensor import Tensor
 from tinymed.train.trainer import train_step
@@ -32,7 +32,7 @@ with tinymed.no_grad():
 step = train_step(model, optim.Adam(model.parameters()), loss, None)
 step = tinymed.capture(step) if wanted == "captured" else step
 step(images, targets)
-codes = dict((kernel.name, c) for kernel in backend.implementations.values() for c in kernel.codes.values()
+codes = dict((kernel.name, c) for kernel in dispatch.implementations.values() for c in kernel.codes.values()
              if getattr(c, "signatures", None))
 calls = step.program.calls if wanted == "captured" else ()
 print(json.dumps(dict(
@@ -104,8 +104,8 @@ def test_a_second_warmup_finds_all_in_the_cache(warm):
 
 def test_nothing_is_compiled_at_import(tmp_path):
     code = (
-        "import tinymed, tinymed.nn, tinymed.optim; from tinymed import backend; backend.table('numba');"
-        "print(sum(len(k.codes) for k in backend.implementations.values()))"
+        "import tinymed, tinymed.nn, tinymed.optim; from tinymed import dispatch; dispatch.table('numba');"
+        "print(sum(len(k.codes) for k in dispatch.implementations.values()))"
     )
     assert python(tmp_path, "-c", code) == 0
 
@@ -144,9 +144,9 @@ class TestAhead:
         """A job is lost with the process that had it, or that never started."""
         jobs = """
 import json, sys
-from tinymed import backend
+from tinymed import dispatch
 from tinymed.cpu.compiler import precompile
-backend.table("numba")
+dispatch.table("numba")
 array = {{"dtype": "float32", "ndim": 1, "layout": "C", "readonly": False, "aligned": True}}
 kinds = tuple(map(precompile.decode, [array]))
 jobs = [precompile.Job(name, False, (kinds * 2,), 1) for name in ("relu_forward", "neg", "exp_forward")]
@@ -193,7 +193,7 @@ class TestDry:
 
     def run(self, step):
         calls = []
-        with backend.use_backend("numba"), backend.dry(lambda kernel, plan, native: calls.append(kernel.name)):
+        with dispatch.use_backend("numba"), dispatch.dry(lambda kernel, plan, native: calls.append(kernel.name)):
             result = step()
         return result, calls
 
@@ -214,15 +214,15 @@ class TestDry:
             return tinymed.relu(tinymed.nn.functional.conv2d(x, w, padding=1))
 
         dry, _ = self.run(step)
-        with backend.use_backend("numba"):
+        with dispatch.use_backend("numba"):
             true = step()
         assert (dry.shape, dry.array.strides, dry.dtype) == (true.shape, true.array.strides, true.dtype)
 
     def test_the_table_in_use_comes_back(self):
-        before = backend.table()
-        with pytest.raises(ZeroDivisionError), backend.dry(print):
+        before = dispatch.table()
+        with pytest.raises(ZeroDivisionError), dispatch.dry(print):
             1 / 0  # noqa: B018
-        assert backend.table() is before
+        assert dispatch.table() is before
 
     @pytest.mark.parametrize("name", ["resnet20", "unet_small", "deepmedic"])
     def test_steps_of_other_networks_are_found(self, name):
@@ -239,8 +239,8 @@ def test_an_unknown_network_is_refused(capsys):
 
 ONE = """
 import json, pathlib, os, numpy as np
-from tinymed import backend
-backend.table("numba").relu_forward(np.ones(5, np.float32))
+from tinymed import dispatch
+dispatch.table("numba").relu_forward(np.ones(5, np.float32))
 print(json.dumps(sorted(f.stem for f in pathlib.Path(os.environ["TINYMED_CACHE"]).rglob("*.o"))))
 """
 
@@ -251,5 +251,5 @@ def test_a_kernel_brings_the_generated_functions_that_it_calls_and_no_others(tmp
 
 def test_each_generated_function_is_found_from_a_kernel():
     """One that `needed` overlooks would have no address where it is called."""
-    kernels = [k for (name, _), k in backend.implementations.items() if name == "numba" and k.compiled_kind]
+    kernels = [k for (name, _), k in dispatch.implementations.items() if name == "numba" and k.compiled_kind]
     assert frozenset().union(*(llvm_functions.required(k.fn) for k in kernels)) == set(llvm_functions.functions)

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from instruments import Conv, guarded, machine_code, normal
 
-from tinymed import backend
+from tinymed import dispatch
 from tinymed.cpu.convolution import choose
 from tinymed.cpu.simd import tile, vectors, winograd_products
 from tinymed.cpu.simd.winograd_transforms import MATRICES, PARAMETERS, emitter, transposed, winograd_matrices
@@ -203,7 +203,7 @@ def test_three_directions_over_awkward_shapes(algorithm, n, c, k, size, padding)
     size = tuple(max(s, 3 - sum(p)) for s, p in zip(size, padding, strict=True))
     rng, how = np.random.default_rng(1), (ONE, padding, ONE, 1)
     x, weight, bias = normal(rng, n, c, *size), normal(rng, k, c, 3, 3), normal(rng, k)
-    expected, numba = Conv(x, weight, *how), backend.table("numba")
+    expected, numba = Conv(x, weight, *how), dispatch.table("numba")
     with use_precision("tf32"), choose.use_algorithm(algorithm), guarded() as guards:
         dy = guards.place(normal(rng, n, k, *expected.out), "image")
         xs, ws, bs = guards.place(x, "image"), guards.place(weight, "filter"), guards.place(bias)
@@ -216,7 +216,7 @@ def test_three_directions_over_awkward_shapes(algorithm, n, c, k, size, padding)
 
 
 def test_empty_batch():
-    numba, how = backend.table("numba"), (ONE, (ONE, ONE), ONE, 1)
+    numba, how = dispatch.table("numba"), (ONE, (ONE, ONE), ONE, 1)
     x, w = np.zeros((0, 3, 5, 5), np.float32), np.ones((4, 3, 3, 3), np.float32)
     for algorithm in FORCED:
         with use_precision("tf32"), choose.use_algorithm(algorithm):
@@ -232,7 +232,7 @@ def test_a_nan_stays_in_the_tile_it_went_into():
     x[0, 3, 8, 8] = np.nan
     for algorithm in FORCED:
         with use_precision("tf32"), choose.use_algorithm(algorithm):
-            y = backend.table("numba").conv2d_forward(x, w, None, ONE, (ONE, ONE), ONE, 1)
+            y = dispatch.table("numba").conv2d_forward(x, w, None, ONE, (ONE, ONE), ONE, 1)
         assert np.isnan(y[:, :, 7:, 7:]).all()
         assert not np.isnan(y[:, :, :4, :]).any()
 
@@ -248,7 +248,7 @@ def test_accuracy_against_float64_and_pytorch(n, c, k, side):
     exact = [a.numpy() for a in torch.ops.aten.convolution_backward(*(t.double() for t in tensors), *rest)[:2]]
     theirs = relative(torch.ops.aten.convolution_backward(*tensors, *rest)[1].numpy(), exact[1])
     y = torch.nn.functional.conv2d(*(t.double() for t in tensors[1:]), padding=1).numpy()
-    numba = backend.table("numba")
+    numba = dispatch.table("numba")
     for precision, near, far in (("exact", 2e-6, 2 * theirs), ("tf32", 2e-5, 5e-5)):
         for algorithm in (None, *FORCED):
             with use_precision(precision), choose.use_algorithm(algorithm):
@@ -259,9 +259,9 @@ def test_accuracy_against_float64_and_pytorch(n, c, k, side):
 
 PROGRAM = """
 import hashlib, numba, numpy as np
-from tinymed import backend
+from tinymed import dispatch
 from tinymed.cpu.convolution import choose
-k, rng = backend.table("numba"), np.random.default_rng(0)
+k, rng = dispatch.table("numba"), np.random.default_rng(0)
 normal = lambda *s: rng.standard_normal(s, dtype=np.float32)
 for threads in (1, 2):
     numba.set_num_threads(threads)
@@ -366,12 +366,12 @@ def test_forcing_is_undone_and_checked():
 def test_the_composites_follow_the_chooser():
     calls = []
 
-    class Watch(backend.Observer):
-        def after(self, launch, kernel, args, outs):
-            calls.append(launch.name)
+    class Watch(dispatch.Observer):
+        def after(self, dispatcher, kernel, args, outs):
+            calls.append(dispatcher.name)
 
     rng, how = np.random.default_rng(0), (ONE, (ONE, ONE), ONE, 1)
-    x, w, numba = normal(rng, 1, 32, 8, 8), normal(rng, 32, 32, 3, 3), backend.table("numba")
+    x, w, numba = normal(rng, 1, 32, 8, 8), normal(rng, 32, 32, 3, 3), dispatch.table("numba")
     parts = {
         "naive": {"conv_naive", "conv_naive_input", "conv_naive_weight"},
         "direct": {"conv_direct", "conv_direct_weight"},
@@ -380,7 +380,7 @@ def test_the_composites_follow_the_chooser():
     parts["winograd4"] = parts["winograd2"]
     for name in (*FORCED, "naive"):
         calls.clear()
-        with use_precision("tf32"), choose.use_algorithm(name), backend.observing(Watch()):
+        with use_precision("tf32"), choose.use_algorithm(name), dispatch.observing(Watch()):
             y = numba.conv2d_forward(x, w, None, *how)
             numba.conv2d_backward_input(y, w, x.shape, *how)
             numba.conv2d_backward_weight(y, x, w.shape, *how)

@@ -14,10 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from . import backend, device, random
+from . import device, dispatch, precision, random
 from .draw import Constant
 from .tape import Node, Op, walk
 from .tensor import Tensor
+
+TOLERANCE = 2e-5  # of float32 in `exact`, relative to the largest value of an array
+TF32_ROUNDING = 2.0**-11  # of an operand: tf32 keeps 10 bits behind the first
 
 Function = Callable[..., Any]
 Arrange = Callable[[np.ndarray], np.ndarray]
@@ -51,12 +54,20 @@ def leaves(arguments: Sequence[Any], dtype: Any = np.float64, arrange: Arrange =
 
 
 def results(
-    fn: Function, arguments: Sequence[Any], dtype: Any = np.float64, seed: int = 0, arrange: Arrange = np.asarray
+    fn: Function,
+    arguments: Sequence[Any],
+    dtype: Any = np.float64,
+    seed: int = 0,
+    arrange: Arrange = np.asarray,
+    cotangent: Arrange = np.asarray,
 ) -> tuple[list[Any], list[Any]]:
-    """(outputs, gradients of the float arguments) of a function of tensors, under a random cotangent."""
+    """Return (outputs, gradients of the float arguments) of a function of tensors, under a random cotangent.
+
+    arrange: lays arguments out in memory.  cotangent: changes the random cotangents.
+    """
     inputs = leaves(arguments, dtype, arrange)
     ys = tensors(fn(*inputs))
-    weights = cotangents([y.array for y in ys], seed)
+    weights = [cotangent(w) for w in cotangents([y.array for y in ys], seed)]
     on_tape = [
         (y, device.move(w.astype(y.dtype), y.device)) for y, w in zip(ys, weights, strict=True) if y.requires_grad
     ]
@@ -157,9 +168,17 @@ def gradcheck(
     size = float(np.sqrt(sum(float((g**2).sum()) for g in grads if g is not None)))
     noise = 1e-9 * (1 + sum(np.abs(w * y).sum() for w, y in zip(weights, ys, strict=True) if y.dtype.kind == "f"))
     if not abs(numeric - analytic) <= rtol * max(size, abs(numeric)) + noise:
+        wrong = []
+        for j, (g, d) in enumerate(zip(grads, directions, strict=True)):  # one argument at a time
+            alone = [eps * d if i == j else 0.0 for i in range(len(base))]
+            slope = (loss(alone) - loss([-shift for shift in alone])) / (2 * eps)
+            own = 0.0 if g is None else float((g * d).sum())
+            norm = 0.0 if g is None else float(np.sqrt((g**2).sum()))
+            if not abs(slope - own) <= rtol * max(norm, abs(slope)) + noise:
+                wrong.append(f"argument {floats[j]}: the difference quotient is {slope:.9g}, backward gives {own:.9g}")
         raise GradientError(
             f"gradcheck: along a random direction the difference quotient is {numeric:.9g}, "
-            f"backward gives {analytic:.9g} (gradient norm {size:.3g}, seed {seed})"
+            f"backward gives {analytic:.9g} (gradient norm {size:.3g}, seed {seed}); {'; '.join(wrong) or 'in all'}"
         )
     for j, b in enumerate(base):
         if b.size <= max_coordinates:
@@ -213,15 +232,54 @@ def compare_backends(
     backends: by default all that work here.  Returns {backend: largest error relative to the largest value of the
     array it occurs in}.
     """
-    rtol = rtol if rtol is not None else 2e-5 if dtype == np.float32 else 1e-11
-    with backend.use_backend("numpy"):
+    rtol = rtol if rtol is not None else TOLERANCE if dtype == np.float32 else 1e-11
+    with dispatch.use_backend("numpy"):
         true = results(fn, inputs, np.float64, seed)
     errors: dict[str, float] = {}
-    for name in backends or [b for b in backend.BACKENDS if not backend.absence(b)]:
-        with backend.use_backend(name):
+    for name in backends or [b for b in dispatch.BACKENDS if not dispatch.absence(b)]:
+        with dispatch.use_backend(name):
             ours = results(fn, inputs, dtype, seed)
         errors[name] = compare(ours, true, rtol, name)
     return errors
+
+
+def tf32_bound(fn: Function, inputs: Sequence[Any], seed: int = 0) -> float:
+    """Return the largest relative error that rounding operands to tf32 makes in the outputs or gradients of products.
+
+    A sum of products x w of rounded operands is off by at most 2 u sum |x| |w|, u = 2^-11 (and u^2 more, of no weight).
+    The sum of absolute products is fn itself on absolute values, contracted with absolute cotangents; the bound is
+    relative to the largest value of each array, as errors are.
+
+    Args:
+        fn: a sum of products of its arguments, such as a convolution.
+        inputs: its arguments.
+        seed: of the cotangents, as in `results`.
+    """
+    with dispatch.use_backend("numpy"):
+        true = results(fn, inputs, np.float64, seed)
+        absolute = results(fn, [absolute_value(a) for a in inputs], np.float64, seed, cotangent=np.abs)
+    bound = 0.0
+    for arrays, sizes in zip(true, absolute, strict=True):
+        for value, size in zip(arrays, sizes, strict=True):
+            if value is not None and size is not None and value.size and value.dtype.kind == "f":
+                largest = max(float(np.abs(value).max()), 1e-3)
+                bound = max(bound, 2 * TF32_ROUNDING * float(np.abs(size).max()) / largest)
+    return bound
+
+
+def same_bits(fn: Function, inputs: Sequence[Any], seed: int = 0) -> bool:
+    """Say whether a function gives the same float32 numbers in `tf32` as in `exact`, on the backend in use."""
+    every = []
+    for name in precision.CHOICES:
+        with precision.use_precision(name):
+            every.append(results(fn, inputs, np.float32, seed))
+    pairs = (pair for arrays in zip(*every, strict=True) for pair in zip(*arrays, strict=True))
+    return all(a is b or (a is not None and b is not None and np.array_equal(a, b, equal_nan=True)) for a, b in pairs)
+
+
+def absolute_value(a: Any) -> Any:
+    """Return a float array without its signs, and anything else as it is."""
+    return np.abs(a) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a
 
 
 def compare(ours: tuple[list[Any], list[Any]], true: tuple[list[Any], list[Any]], rtol: float, what: str) -> float:

@@ -6,17 +6,22 @@ convolutions.  `exact` allows neither: every product is a float32 product.
 
 import os
 
+from .errors import one_line_for_commands
+
 CHOICES = ("exact", "tf32")
 
 
 def checked(name: str) -> str:
     """The name of a precision, or ValueError."""
     if name not in CHOICES:
-        raise ValueError(f"precision {name!r} is unknown; choose one of {', '.join(CHOICES)}")
+        raise ValueError(
+            f"precision {name!r} is unknown; choose one of {', '.join(CHOICES)} (TINYMED_PRECISION or use_precision)"
+        )
     return name
 
 
-current = checked(os.environ.get("TINYMED_PRECISION") or "tf32")
+with one_line_for_commands():
+    current = checked(os.environ.get("TINYMED_PRECISION") or "tf32")
 
 
 class use_precision:

@@ -3,16 +3,38 @@
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import typer
+import typer.core
 
-from ..errors import UserError
+from ..errors import Told, UserAdvice, UserError, as_option
 
 FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 
-app = typer.Typer(
+
+class Command(typer.core.TyperCommand):
+    """A command whose switches are shown without a value: they take none."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, `--help` included."""
+        params: list[Any] = super().get_params(ctx)
+        for param in params:
+            if getattr(param, "is_flag", False):
+                param.metavar = ""
+        return params
+
+
+class Application(typer.Typer):
+    """A typer application whose commands are of the class above."""
+
+    def command(self, *names: Any, cls: Any = Command, **more: Any) -> Any:
+        """Register a command."""
+        return super().command(*names, cls=cls, **more)
+
+
+app = Application(
     name="tinymed",
     help="Train, evaluate and study convolutional networks for medical images.",
     epilog="Begin with: tinymed train",
@@ -36,13 +58,22 @@ def tinymed(version: bool = typer.Option(False, "--version", help="Show the vers
 
 def run(application: typer.Typer, arguments: Sequence[str]) -> int:
     """Run the application; a user's mistake is one line on stderr.  TINYMED_DEBUG shows tracebacks."""
+    for stream in (sys.stdout, sys.stderr):
+        accept_any_text(stream)
     with warnings.catch_warnings():
-        warnings.showwarning = Warnings().show
+        warnings.showwarning = Warnings(options_of(application, arguments)).show
         return guarded(application, arguments)
+
+
+def accept_any_text(stream: Any) -> None:
+    """Let a stream write what its encoding lacks as an escape: a class's name must not end a run."""
+    if hasattr(stream, "reconfigure") and stream.errors == "strict":
+        stream.reconfigure(errors="backslashreplace")
 
 
 def guarded(application: typer.Typer, arguments: Sequence[str]) -> int:
     """The exit code of the application, whatever it raises."""
+    options = options_of(application, arguments)
     try:
         code = application(args=list(arguments), prog_name="tinymed", standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -57,25 +88,37 @@ def guarded(application: typer.Typer, arguments: Sequence[str]) -> int:
             return WRONG_INPUT
         if debugging():
             raise
-        return complain(*describe(error))
+        return complain(*describe(error, options))
 
 
 class Warnings:
     """Warnings as lines on stderr: one for each class of its own, since layers and batches repeat theirs."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: Collection[str] = ()) -> None:
+        self.options = options
         self.shown: set[tuple[type[Warning], str]] = set()
 
     def show(self, message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
         """Print a warning; takes the place of warnings.showwarning."""
-        key = category, str(message).partition(":")[0] if category is UserWarning else ""
+        text = str(message)
+        if isinstance(message, Told):
+            text = message.told(lambda argument: as_option(argument, self.options))
+        key = category, text.partition(":")[0] if category is UserWarning else text if category is UserAdvice else ""
         if key not in self.shown:
             self.shown.add(key)
-            say(f"warning: {' '.join(str(message).split())}")
+            say(f"warning: {' '.join(text.split())}")
 
 
-def describe(error: Any) -> tuple[str, int]:
-    """(what to say, exit code) of an exception."""
+def options_of(application: typer.Typer, arguments: Sequence[str]) -> set[str]:
+    """The options of the command that is called, with underscores: what a message may advise."""
+    commands = getattr(typer.main.get_command(application), "commands", {})
+    command = next((commands[word] for word in arguments if word in commands), None)
+    flags = (flag for parameter in getattr(command, "params", ()) for flag in parameter.opts)
+    return {flag.removeprefix("--").replace("-", "_") for flag in flags if flag.startswith("--")}
+
+
+def describe(error: Any, options: Collection[str] = ()) -> tuple[str, int]:
+    """(what to say, exit code) of an exception; ways out are told as the `options` of the command."""
     if type(error).__name__ == "Abort":  # end of input at a question
         return "aborted", FAILED
     if hasattr(error, "format_message"):  # a usage error: an unknown option, a wrong value
@@ -83,11 +126,12 @@ def describe(error: Any) -> tuple[str, int]:
         hint = f" (see {context.command_path} --help)" if context is not None else ""
         return f"{error.format_message()}{hint}", WRONG_INPUT
     if isinstance(error, UserError):
-        return str(error), WRONG_INPUT
+        return error.told(lambda argument: as_option(argument, options)), WRONG_INPUT
     if isinstance(error, MemoryError):
         return f"out of memory: {error or 'try a smaller --batch or --size'}", FAILED
     if isinstance(error, OSError):
-        return str(error), FAILED
+        named = error.filename is not None and error.strerror
+        return f"{error.filename}: {error.strerror}" if named else str(error), FAILED
     note = "; ".join(getattr(error, "__notes__", ()))
     kind = "" if type(error).__module__.startswith("tinymed.") else f"{type(error).__name__}: "
     return f"{kind}{error}{f' ({note})' if note else ''} (TINYMED_DEBUG=1 shows where)", FAILED
@@ -112,3 +156,9 @@ def say(message: str) -> None:
 def examples(*lines: str) -> str:
     """The end of a command's help: commands that work as they stand."""
     return "[bold]Examples[/bold]\n\n" + "\n\n".join(f"  {line}" for line in lines)
+
+
+def check_weights_name(weights: str | None) -> None:
+    """Raise UserError unless --weights is best, last or not given."""
+    if weights not in (None, "best", "last"):
+        raise UserError(f"--weights is best or last, got {weights!r}")

@@ -28,9 +28,9 @@ def audit(
 
     The built-in example holds the numbers printed in the paper whose network is `dcnn`.
     """
-    from ..train.audit import audit_table
-    from ..train.audit_input import example_rows, read_rows
-    from .tables import number, table
+    from ..audit.reader import example_rows, read_rows
+    from ..audit.table import audit_table
+    from ..report.tables import number, table
 
     rows = example_rows() if file is None else read_rows(file)
     report = audit_table(rows, decimals=decimals, one_test_set=one_test_set)

@@ -10,11 +10,14 @@ import numpy as np
 import typer
 
 from .. import check as checks
-from ..backend import BACKENDS, Table, absence, table, use_backend
+from ..dispatch import BACKENDS, REFERENCE, absence, implementations, record, use_backend
 from ..draw import Draw
+from ..precision import CHOICES, use_precision
 from ..tape import Op
 from .app import FAILED, app, examples
 from .ops import find
+
+Counts = dict[str, tuple[int, int]]  # kernel -> (native, fallback) calls
 
 
 @app.command(
@@ -43,7 +46,7 @@ def check_op(op: type[Op], seeds: Sequence[int], write: Callable[[str], Any]) ->
         if why := absence(name):
             write(f"  skipped  {name}: {why}")
         else:
-            kinds.append((f"{name} against float64", functools.partial(backends, op, name)))
+            kinds += [(f"{name} against float64, {p}", functools.partial(backends, op, name, p)) for p in CHOICES]
     if op.oracle is None:
         write(f"  skipped  PyTorch: {op.oracle_reason}")
     elif importlib.util.find_spec("torch") is None:
@@ -92,17 +95,34 @@ def gradient(op: type[Op], args: tuple[Any, ...], seed: int) -> str:
     return ""
 
 
-def backends(op: type[Op], name: str, args: tuple[Any, ...], seed: int) -> str:
-    """float32 on one backend against the float64 reference; says whether the last sample ran natively."""
-    before = calls(table(name))
-    checks.compare_backends(op.apply, args, [name], rtol=getattr(op, "tolerance", None), seed=seed)
-    native, fallback = (after - b for after, b in zip(calls(table(name)), before, strict=True))
-    return f"; the last ran {native} native kernels, {fallback} fell back" if name != "numpy" else ""
+def backends(op: type[Op], name: str, precision: str, args: tuple[Any, ...], seed: int) -> str:
+    """Compare float32 on one backend, in one precision, with the float64 reference; return what fell back, and why.
+
+    `exact` is held to the op's tolerance; `tf32` too, unless it computes other numbers: then to what its rounding
+    allows, see `check.tf32_bound`.
+    """
+    allowed = getattr(op, "tolerance", None) or checks.TOLERANCE
+    before = record(name)
+    if precision == "tf32":
+        with use_backend(name):
+            rounds = not checks.same_bits(op.apply, args, seed)
+        allowed += checks.tf32_bound(op.apply, args, seed) if rounds else 0.0
+    with use_precision(precision):
+        checks.compare_backends(op.apply, args, [name], rtol=allowed, seed=seed)
+    return "" if name == "numpy" else fallbacks(name, before)
 
 
-def calls(t: Table) -> tuple[int, int]:
-    """Native and fallback calls so far."""
-    return sum(launch.native for launch in t.launches.values()), sum(launch.fallback for launch in t.launches.values())
+def fallbacks(name: str, before: Counts) -> str:
+    """Return how many kernels of a backend ran natively since `before`, and which fell back and why."""
+    native, fell = 0, []
+    for kernel, (own, other) in record(name).items():
+        was = before.get(kernel, (0, 0))
+        native += own - was[0]
+        if other > was[1]:
+            compiled = any(where != REFERENCE and called == kernel for where, called in implementations)
+            why = "its compiled form does not take these arguments" if compiled else "it has no compiled form"
+            fell.append(f"{kernel} fell back: {why}")
+    return "; ".join([f"; the last ran {native} native kernels", *fell])
 
 
 def oracle(op: type[Op], args: tuple[Any, ...], seed: int) -> str:

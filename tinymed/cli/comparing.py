@@ -14,40 +14,37 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..models import count_parameters, entry, shapes_only
-from ..models.shapes import blank
+from ..files import write_atomic, write_json
+from ..models import count_parameters, entry
 from ..nn.init import no_weights
 from ..report.plots import save_comparison_bars
-from ..tape import no_grad
-from ..tensor import Tensor
-from ..train.build import make_model, open_splits
-from ..train.comparison import METRICS, as_csv, as_markdown, comparison_row
-from ..train.config import RunConfig
-from ..train.files import write_atomic, write_json
+from ..report.tables import interval, number, table
+from ..tasks.base.options import model_options
 from ..train.run import METRICS as METRICS_FILE
-from ..train.run import Run, refuse_occupied
+from ..train.run import Run, flat, refuse_occupied
 from .app import FAILED, say
-from .tables import interval, number, table
-from .training import completed, draft, model_options
+from .comparison_rows import METRICS, as_csv, as_markdown, comparison_row
+from .options import Given
+from .start_run import config_from_options, open_sets, with_data_fields
 
 DEFAULTS: dict[str, Any] = {"size": 64, "batch": 32, "grey": False}
 FREE = ("backend", "workers", "checkpoint_every")  # what does not change the result
 PROCESS = "process.json"  # in a run folder: what training it took
 
 
-def compare_command(names: Sequence[str], given: dict[str, Any]) -> int:
+def compare_command(names: Sequence[str], given: Given) -> int:
     """Train what is not there yet, then compare; returns the exit code."""
     out = Path(given.pop("out", "runs/compare"))
-    runs = planned(names, given, out)
+    runs = plan_runs(names, given, out)
     for place, (run, sets_text) in enumerate(runs, 1):
         if (run.folder / METRICS_FILE).exists():
             say(f"{run.config.model}: trained already, in {run.folder}")
             continue
         say(f"{run.config.model}, {place} of {len(runs)}: {sets_text}")
-        if code := train_apart(run):
+        if code := train_in_process(run):
             say(f"{run.config.model}: ended with code {code}; nothing is lost, repeat the command to go on")
             return code
-    rows = [comparison_row(run, read(run.folder / PROCESS)) for run, _ in runs]
+    rows = [comparison_row(run, read(run.folder / PROCESS), "width" in given) for run, _ in runs]
     write_results(out, rows)
     print(comparison_text(rows))
     say(f"compare.json, .csv, .md and .png: {out}")
@@ -57,7 +54,7 @@ def compare_command(names: Sequence[str], given: dict[str, Any]) -> int:
 # ------------------------------------------------------------------------------------------------- the plan
 
 
-def planned(names: Sequence[str], given: dict[str, Any], out: Path) -> list[tuple[Run, str]]:
+def plan_runs(names: Sequence[str], given: Given, out: Path) -> list[tuple[Run, str]]:
     """(the run of each network, what to say of it), begun where it is not there yet; nothing is trained here.
 
     Raises UserError before anything is written: fewer than two networks, one that is unknown or does not classify, data
@@ -66,16 +63,18 @@ def planned(names: Sequence[str], given: dict[str, Any], out: Path) -> list[tupl
     check_names(names)
     if "data" not in given:
         raise UserError("compare needs --data: a folder of class folders, a .csv or .npz, see `tinymed train --help`")
-    drafts = [draft(given_to(name, names, given)) for name in names]
-    sets = open_splits(drafts[0].data, drafts[0].seed)
+    options = [options_for(name, names, given) for name in names]
+    drafts = [config_from_options(one) for one in options]
+    sets = open_sets(drafts[0], given)
     runs = []
-    for name, config in zip(names, drafts, strict=True):
-        options = given_to(name, names, given)
-        config = completed(config, sets, options)
+    for name, config, one in zip(names, drafts, options, strict=True):
+        if "positive" in given:
+            one["positive"] = given["positive"]
+        config, _ = with_data_fields(config, sets, one)
         given.setdefault("positive", config.positive)  # asked for once
-        runs.append(as_begun(out / name, config))
+        runs.append(open_or_plan(out / name, config))
     counts = ", ".join(f"{name} {len(part)}" for name, part in sets.items())
-    texts = [f"{check_classifies(r.config):,} parameters, {counts} images of {r.config.data.size} px" for r in runs]
+    texts = [f"{parameters(r):,} parameters, {counts} images of {r.config.data.size} px" for r in runs]
     for run in runs:
         if not run.folder.exists():
             Run.create(run.folder, run.config)
@@ -92,7 +91,7 @@ def check_names(names: Sequence[str]) -> None:
         raise UserError(f"--models: {next(n for n in names if list(names).count(n) > 1)} is named twice")
 
 
-def given_to(name: str, names: Sequence[str], given: dict[str, Any]) -> dict[str, Any]:
+def options_for(name: str, names: Sequence[str], given: Given) -> dict[str, Any]:
     """The options of `tinymed train` for one network: those that it takes of --width and --option."""
     chosen = model_options(given) | ({"width": given["width"]} if "width" in given else {})
     if not given.get("width", 1.0) > 0:
@@ -102,51 +101,38 @@ def given_to(name: str, names: Sequence[str], given: dict[str, Any]) -> dict[str
             taken = sorted({o for other in names for o in entry(other).options})
             raise UserError(f"none of {', '.join(names)} takes the option {option}; they take {', '.join(taken)}")
     own = {key: value for key, value in chosen.items() if key in entry(name).options}
-    rest = {key: value for key, value in given.items() if key not in ("width", "option_")}
-    return DEFAULTS | rest | {"model": name, "option_": [f"{k}={json.dumps(v)}" for k, v in own.items()]}
+    rest = {key: value for key, value in given.items() if key not in ("width", "option")}
+    return DEFAULTS | rest | {"model": name, "option": [f"{k}={json.dumps(v)}" for k, v in own.items()]}
 
 
-def check_classifies(config: RunConfig) -> int:
-    """The parameters of a network.  Raises UserError unless it has one row of scores for an image of this size."""
-    data = config.data
-    try:
-        with no_weights(), no_grad(), shapes_only():
-            model = make_model(config).eval()
-            outputs = model(Tensor(blank((1, data.channels, data.size, data.size))))
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{config.model}: takes no images of {data.size} px ({error}); choose another --size") from None
-    if getattr(outputs, "shape", None) != (1, len(data.classes)):
-        raise UserError(f"{config.model}: is no classifier of images; `tinymed models` lists the networks")
-    return count_parameters(model)
+def parameters(run: Run) -> int:
+    """Return the number of a network's parameters."""
+    with no_weights():
+        return int(count_parameters(run.task.make_model(run.config)))
 
 
-def as_begun(folder: Path, config: RunConfig) -> Run:
+def open_or_plan(folder: Path, config: Any) -> Run:
     """The run in a folder, which holds this configuration or nothing.  Raises UserError otherwise."""
     if not (folder / "config.json").exists():
         refuse_occupied(folder)
         return Run(folder, config)
     run = Run.open(folder)
-    mine, theirs = flat(config), flat(run.config)
+    mine, theirs = decisive(config), decisive(run.config)
     if differ := sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)):
         shown = ", ".join(f"{key} {theirs.get(key)!r} (now {mine.get(key)!r})" for key in differ[:3])
         raise UserError(f"{folder}: holds a run with another {shown}; choose another --out, or the same settings")
     return run
 
 
-def flat(config: RunConfig) -> dict[str, Any]:
-    """What decides a run's result, as {"data.size": 64, ...}."""
-    content = config.model_dump(mode="json", exclude=set(FREE))
-    found = {key: value for key, value in content.items() if not isinstance(value, dict)}
-    for section, values in content.items():
-        if isinstance(values, dict):
-            found |= {f"{section}.{key}": value for key, value in values.items()}
-    return found
+def decisive(config: Any) -> dict[str, Any]:
+    """Return what decides a run's result, as {"data.size": 64, ...}."""
+    return {key: value for key, value in flat(config).items() if key not in FREE}
 
 
 # --------------------------------------------------------------------------------------------- the training
 
 
-def train_apart(run: Run) -> int:
+def train_in_process(run: Run) -> int:
     """Train a run in a process of its own, so that its peak memory is its own; returns the exit code.
 
     An interrupt of the terminal reaches both processes: the training ends cleanly, and this one waits for that.

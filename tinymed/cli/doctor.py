@@ -48,7 +48,7 @@ def doctor(
     if as_json:
         print(json.dumps(found))
         return
-    from .tables import table
+    from ..report.tables import table
 
     for section, content in found.items():
         rows = [(f"  {name}", str(value)) for name, value in content.items()]
@@ -119,15 +119,17 @@ def blas() -> dict[str, str]:
 
 def backends() -> dict[str, str]:
     """Each backend: how many kernels it has of its own, or why it is absent."""
-    from .. import backend, ops  # noqa: F401  (ops declares the kernels)
+    from .. import dispatch, ops  # noqa: F401  (ops declares the kernels)
 
     result = {}
-    for name, entry in backend.BACKENDS.items():
-        if why := backend.absence(name):
+    for name, entry in dispatch.BACKENDS.items():
+        if why := dispatch.absence(name):
             result[name] = f"absent: {why}"
             continue
-        own = sum(1 for where, _ in backend.implementations if where == entry.chain[0])
-        result[name] = f"present, {own} kernels of its own" + (", the default" if name == backend.DEFAULT else "")
+        own = sum(1 for where, _ in dispatch.implementations if where == entry.chain[0])
+        result[name] = f"present, {own} kernels of its own" + (
+            ", the default" if name == dispatch.declare.DEFAULT else ""
+        )
     return result
 
 

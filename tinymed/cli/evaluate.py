@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..errors import UserError
-from .app import app, examples, say
+from .app import app, check_weights_name, examples, say
 
 
 @app.command(
@@ -34,10 +34,11 @@ def evaluate(
     """Measure a trained run: accuracy, sensitivity, specificity, precision, F1, AUC with intervals, and confusion."""
     from ..train.run import Run, choose_backend
 
-    if weights not in (None, "best", "last"):
-        raise UserError(f"--weights is best or last, got {weights!r}")
+    check_weights_name(weights)
     opened = Run.open(run)
     choose_backend(backend or opened.config.backend)
+    if skip_bad and data is None:
+        raise UserError("--skip-bad: has no effect here: the run's own images are what they were; it is of --data")
     dataset = opened.images(data, split, skip_bad)
     for name, reason in dataset.skipped:
         say(f"skipped {name}: {reason}")
@@ -49,16 +50,4 @@ def evaluate(
         print(json.dumps(result, allow_nan=False))
         return
     title = f"{opened.config.model} on {dataset.source or 'data'} [{dataset.split}]"
-    if opened.config.task == "segmentation":
-        from .segmenting import mask_text
-
-        print(mask_text(result, title, opened.config.mask.dimensions == 3))
-        return
-    if opened.config.task == "detection":
-        from .detecting import box_text
-
-        print(box_text(result, title))
-        return
-    from .tables import metrics_text
-
-    print(metrics_text(result, title))
+    print(opened.task.text(opened.config, result, title))

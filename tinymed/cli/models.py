@@ -15,7 +15,7 @@ def models(
     """List the networks: parameters, multiply-accumulates of one image, memory that training holds for it, input,
     source."""
     from .. import models as registry
-    from .tables import table
+    from ..report.tables import table
 
     rows = [registry.describe(name) for name in registry.available()]
     if as_json:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .app import WRONG_INPUT, app, complain, examples
+from .app import WRONG_INPUT, app, check_weights_name, complain, examples
 
 
 @app.command(
@@ -30,41 +30,17 @@ def predict(
     An unreadable image is named on stderr, and the exit code is then 2.  Of a run that takes several files a case, give
     them separated by commas.
     """
-    from ..errors import UserError
     from ..train.run import Run, choose_backend
 
+    check_weights_name(weights)
     opened = Run.open(run)
     choose_backend(backend or opened.config.backend)
-    model, classes = opened.load_model(weights), opened.config.data.classes
-    if opened.config.task == "segmentation":
-        from .segmenting import segment_files, show_masks
-
-        rows = segment_files(opened, model, [str(image) for image in images], out, overlays)
-        raise typer.Exit(show_masks(rows, as_json))
-    if opened.config.task == "detection":
-        from .detecting import find_boxes
-
-        raise typer.Exit(find_boxes(opened, model, images, out, overlays, as_json))
-    results, code = [], 0
-    for image in images:
-        try:
-            scores = opened.predict(model, [image])[0]
-        except UserError as error:
-            code = complain(str(error).partition("; ")[0], WRONG_INPUT)
-            continue
-        best = int(scores.argmax())
-        results.append(
-            {
-                "image": str(image),
-                "label": classes[best],
-                "percentage": round(100 * float(scores[best]), 4),
-                "scores": {name: float(score) for name, score in zip(classes, scores, strict=True)},
-            }
-        )
+    found = opened.task.predict(opened.folder, opened.config, opened.load_model(weights), images, out, overlays)
+    for error in found.errors:
+        complain(error, WRONG_INPUT)
     if as_json:
-        print(json.dumps(results))
+        print(json.dumps(found.rows))
     else:
-        for row in results:
-            print(f"{row['image']}: {row['label']} {row['percentage']:.2f} %")
-    if code:
-        raise typer.Exit(code)
+        print("".join(f"{line}\n" for line in found.lines), end="")
+    if found.errors:
+        raise typer.Exit(WRONG_INPUT)

@@ -1,6 +1,6 @@
 """`tinymed warmup`: compile the kernels that networks need, before they are needed, on all processors.
 
-A train step and an inference step of each network run dry (see `backend.dry`): they take no time and tell which
+A train step and an inference step of each network run dry (see `dispatch.dry`): they take no time and tell which
 kernels they would call, with which types of arguments.  Worker processes compile these into the cache on disk.
 """
 
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import UserError
+from ..report.tables import table
 from .app import app, examples, say
 from .doctor import contents
-from .tables import table
 
 if TYPE_CHECKING:
     from ..cpu.compiler.precompile import Built, Job
@@ -82,14 +82,14 @@ def usable() -> int:
 
 def plan_jobs(wanted: list[tuple[str, int, int | None]]) -> "list[Job]":
     """The jobs of (network, batch, size) triples: train step and inference, eager and captured."""
-    from .. import backend
+    from .. import dispatch
     from ..cpu.compiler.precompile import BACKEND, Found
 
     found = Found()
-    with backend.use_backend(BACKEND), warnings.catch_warnings():
+    with dispatch.use_backend(BACKEND), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of values, which mean nothing here
         for name, batch, size in wanted:
-            with backend.dry(found):
+            with dispatch.dry(found):
                 run_dry(name, batch, size)
     return found.jobs()
 
@@ -137,8 +137,8 @@ def criterion(model: Any, outputs: Any) -> tuple[Callable[[Any, Any], Any], Any]
     import numpy as np
 
     from ..nn import functional
+    from ..tasks.heads.class_heads import make_head
     from ..tensor import Tensor
-    from ..train.heads import make_head
 
     several = list(outputs) if isinstance(outputs, tuple | list) else [outputs]
     first = several[0]

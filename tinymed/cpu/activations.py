@@ -10,7 +10,7 @@ import numpy as np
 from llvmlite import ir
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from .arguments import channels
 from .compiler.jit import serial
 from .simd.partition import STRIP, pieces

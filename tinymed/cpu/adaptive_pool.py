@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from .arguments import images
 from .pool import add_mean_gradient, mean
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from ..memory import Order, as_matrices, canonical_order, dense_order, inverse_order, is_dense
 from ..program.values import address, root, start
 from .compiler.jit import serial

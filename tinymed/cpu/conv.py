@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from .arguments import ABSENT, images
 from .convolution import packed_weight
 from .convolution.borders import padded

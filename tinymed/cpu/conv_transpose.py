@@ -4,7 +4,7 @@ from typing import Any
 
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 
 
 @kernel(backend="numba", rows="y x")

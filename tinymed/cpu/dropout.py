@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import prange
 from numba.core import cgutils
 
-from ..backend import kernel
+from ..dispatch import kernel
 from ..ops.dropout import RANGE
 from .compiler import llvm_functions
 from .compiler.jit import serial

@@ -6,7 +6,7 @@ import numpy as np
 from numba import prange, types
 from numba.extending import overload
 
-from ..backend import is_single, kernel
+from ..dispatch import is_single, kernel
 from ..ops.broadcast import broadcast_axes
 from .simd.partition import piece, pieces
 from .simd.passes import elementwise

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from ..ops.norm import channel_stats
 from .arguments import ABSENT, all_float32, in_order
 from .compiler.jit import serial

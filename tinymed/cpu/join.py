@@ -8,7 +8,7 @@ from typing import Any
 
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from ..memory import dense_order, inverse_order, is_dense
 from .simd.copy_runs import copies_nontemporally, runs
 from .simd.partition import TASKS

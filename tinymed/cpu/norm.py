@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from .arguments import ABSENT, all_float32
 from .compiler.jit import serial
 from .simd.passes import pass_affine, pass_deviations, pass_gradient, pass_products, pass_scale

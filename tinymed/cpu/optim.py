@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from .compiler.jit import serial
 from .simd.vectors import ceil_div
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from ..ops.pool import winner_shapes
 from .arguments import images, volumes
 from .compiler.jit import serial

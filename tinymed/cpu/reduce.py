@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import is_single, kernel
+from ..dispatch import is_single, kernel
 from ..memory import dense_order, is_dense
 
 CHUNKS = 32

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from .arguments import images
 from .compiler.jit import serial
 

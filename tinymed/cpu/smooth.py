@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from .simd.elementary import expm1, sigmoid, softplus, tanh
 
 f4 = np.float32
@@ -94,7 +94,7 @@ def softsign_forward(y: Any, x: Any) -> None:
 
 @kernel(backend="numba", flat="dx dy x")
 def softsign_backward(dx: Any, dy: Any, x: Any) -> None:
-    """dx = dy / (1 + |x|)^2."""
+    """dx = dy / (1 + |x|)^2, NaN where x is infinite, as y is."""
     for i in prange(x.size):
         d = f4(1) + abs(x[i])
-        dx[i] = dy[i] / (d * d)
+        dx[i] = dy[i] / (d * d) + f4(0) * x[i]

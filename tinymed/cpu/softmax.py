@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from .arguments import all_float32, in_order
 from .compiler.jit import serial
 from .simd.elementary import exp, log

@@ -85,7 +85,7 @@ def includes() -> list[str]:
     try:
         import pybind11
     except ImportError as error:
-        raise Absent(f"pybind11 is not installed ({error})") from None
+        raise Absent(f"pybind11 is not installed ({error}); pip install 'tinymed[emulator]' brings it") from None
     return [f"-I{pybind11.get_include()}", f"-I{sysconfig.get_path('include')}"]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import is_single, kernel
+from ..dispatch import is_single, kernel
 from ..ops.broadcast import broadcast_axes
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import kernel
+from ..dispatch import kernel
 from ..ops.pool import winner_shapes
 from ..ops.space import slides
 from .conv import forward_flops, forward_out
@@ -59,7 +59,7 @@ EXACT, TF32 = "exact_kernelILi64ELi64ELi16E", "tf32_kernelILi128ELi64ELi64E"
 def ready(launch: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
     """The arguments in the memory orders that the kernel takes, so that only it is counted and timed."""
     plan = launch.plan_for(args)
-    orders = dict(plan.edges)
+    orders = dict(plan.relayouts)
     return tuple(launch.table.canonical(a, orders[i]) if i in orders else a for i, a in enumerate(args))
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..backend import kernel
+from ..dispatch import kernel
 from .norm import single
 from .reduce import parts_work
 from .softmax import in_order

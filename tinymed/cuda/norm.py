@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import kernel, table
+from ..dispatch import kernel, table
 from .reduce import rows_of, sums_work
 
 

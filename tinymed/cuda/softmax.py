@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ..backend import kernel
+from ..dispatch import kernel
 from .norm import single
 
 

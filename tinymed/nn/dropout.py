@@ -16,13 +16,13 @@ class DropoutBase(Module):
         super().__init__()
         if not 0 <= p <= 1:
             raise ValueError(f"{type(self).__name__}: p is a probability from 0 to 1, got {p}")
-        self.p = p
+        self.p, self.inplace = p, inplace
 
     def forward(self, input: Tensor) -> Any:
-        return getattr(F, self.function)(input, self.p, self.training) if self.training else input
+        return getattr(F, self.function)(input, self.p, True, self.inplace) if self.training else input
 
     def extra_repr(self) -> str:
-        return f"p={self.p}"
+        return f"p={self.p}, inplace={self.inplace}"
 
 
 class Dropout(DropoutBase):

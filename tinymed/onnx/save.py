@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
+from ..files import write_atomic
 from ..models.summary import mode
 from ..nn.module import Module
 from ..tape import Node, no_grad
 from ..tensor import Tensor
-from ..train.files import write_atomic
 from .graph import Graph
-from .read import MOST_BYTES, library, take_apart
+from .read import MOST_BYTES, take_apart
 from .table import BUFFERS
+from .tensors import library
 from .trace import Trace, named_outputs, trace, trace_twice
 from .writer import Writer
 

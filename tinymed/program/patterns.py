@@ -14,7 +14,7 @@ import ast
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ..backend import Table
+from ..dispatch import Table
 from .program import Call
 from .values import Ref, fresh
 
@@ -116,9 +116,9 @@ class Index:
         self.by_name: dict[str, list[Call]] = {}
         self.by_ref: dict[tuple[str, Ref], list[Call]] = {}
         for c in calls:
-            self.by_name.setdefault(c.launch.name, []).append(c)
+            self.by_name.setdefault(c.dispatcher.name, []).append(c)
             for r in {*c.reads(), *c.outs}:
-                self.by_ref.setdefault((c.launch.name, r), []).append(c)
+                self.by_ref.setdefault((c.dispatcher.name, r), []).append(c)
 
     def candidates(self, line: Line, env: Env) -> list[Call]:
         """Calls that may match a line: those that touch an array already known, else all of that name."""
@@ -157,7 +157,7 @@ def unify(env: Env, line: Line, call: Call) -> Env | None:
 
 def rewrite(calls: list[Call], p: Pattern, table: Table) -> list[Call]:
     """Apply a pattern wherever it occurs and may be applied."""
-    names = {c.launch.name for c in calls}
+    names = {c.dispatcher.name for c in calls}
     if any(line.kernel not in names for line in p.left):
         return calls
     gone: set[int] = set()
@@ -204,10 +204,10 @@ def build(p: Pattern, env: Env, index: int, table: Table) -> list[Call] | None:
     """The calls of the right side; None if the backend's fused kernel cannot take these arrays."""
     env, calls = dict(env), []
     for line in p.added:
-        launch = getattr(table, line.kernel)
+        dispatcher = getattr(table, line.kernel)
         args = [env[a] if isinstance(a, Name) else a for a in line.args]
-        plan = launch.plan_for([a.phantom() if isinstance(a, Ref) else a for a in args])
-        if plan.edges or (p.backend and plan.kernel.backend != p.backend):
+        plan = dispatcher.plan_for([a.phantom() if isinstance(a, Ref) else a for a in args])
+        if plan.relayouts or (p.backend and plan.kernel.backend != p.backend):
             return None
         if plan.kernel.compiled_kind:
             specs = plan.outs
@@ -218,7 +218,7 @@ def build(p: Pattern, env: Env, index: int, table: Table) -> list[Call] | None:
                 env[name] = fresh(shape, dtype, order, f"{name}_{index}")
             elif env[name].shape != tuple(shape) or env[name].dtype != dtype:
                 return None
-        calls.append(Call(launch, plan, args, [env[o] for o in line.outs], index))
+        calls.append(Call(dispatcher, plan, args, [env[o] for o in line.outs], index))
     return calls
 
 

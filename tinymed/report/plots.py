@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import UserError
-from ..train.files import write_atomic
+from ..files import write_atomic
+from ..metrics import lower_is_better
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,22 +44,32 @@ SERIES = {
 }
 
 
-def save_curves(history: History, path: str | Path, title: str = "") -> Path:
+def save_curves(history: History, path: str | Path, title: str = "", monitor: str = "val_loss") -> Path:
     """Draw training against validation loss, and accuracy beside it where the history has it.
 
     history: one mapping an epoch, or one list a quantity; keys loss, val_loss, accuracy, val_accuracy (train_
     and validation_ prefixes work too) and optionally epoch.  A missing, None or nan value leaves a gap.  The
-    epoch of the lowest validation loss is marked.  Returns the path; UserError if there is nothing to draw.
+    best epoch by `monitor` is marked: the lowest of a loss or error, the highest of all else.
+    Returns the path; UserError if there is nothing to draw.
     """
-    panels = {name: curves_of(history, series) for name, series in SERIES.items()}
+    own = (
+        {}
+        if any(monitor in names for series in SERIES.values() for _, names in series)
+        else {monitor.removeprefix("val_").replace("_", " "): (("validation", (monitor,)),)}
+    )
+    panels = {name: curves_of(history, series) for name, series in {**SERIES, **own}.items()}
     panels = {name: curves for name, curves in panels.items() if curves}
     if not panels:
         raise UserError(f"{path}: the history has neither loss nor accuracy, so there is no curve to draw")
+    aliases = next((names for series in SERIES.values() for _, names in series if monitor in names), (monitor,))
+    monitored = curves_of(history, (("run", aliases),)).get("run")
     figure = new_figure(4.6 * len(panels) + 0.4, 3.6)
     for axes, (name, curves) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         draw_lines(axes, curves)
         axes.set(xlabel="epoch", ylabel=name)
-        best = best_epoch(panels.get("loss", {}).get("validation"))
+        if len(next(iter(curves.values()))[0]) < 2:  # a single point has no range of its own
+            axes.set_xlim(0, None)
+        best = best_epoch(monitored, monitor)
         if best is not None:
             axes.axvline(best, color=GREY, linewidth=0.9, linestyle=":", label=f"best epoch ({best:g})")
         axes.legend(frameon=False)
@@ -98,7 +109,7 @@ def save_roc(
     spare computing it again.  The legend has each AUC with its interval, the point is the arg-max's, the
     diagonal is chance.
     """
-    from ..train.metrics import class_scores, evaluate_scores, roc_curve
+    from ..metrics.classification import class_scores, evaluate_scores, roc_curve
 
     result = evaluation or evaluate_scores(scores, labels, classes, positive)
     several = len(classes) > 2
@@ -233,9 +244,12 @@ def curves_of(history: History, series: Sequence[tuple[str, Sequence[str]]]) -> 
     return curves
 
 
-def best_epoch(curve: Curve | None) -> float | None:
-    """The epoch of the lowest value, or None without a curve."""
-    return None if curve is None else float(curve[0][np.nanargmin(curve[1])])
+def best_epoch(curve: Curve | None, monitor: str) -> float | None:
+    """Return the epoch of the best value of what is monitored, or None without a curve."""
+    if curve is None:
+        return None
+    best = np.nanargmin(curve[1]) if lower_is_better(monitor) else np.nanargmax(curve[1])
+    return float(curve[0][best])
 
 
 def draw_lines(axes: "Axes", curves: Mapping[str, Curve]) -> None:

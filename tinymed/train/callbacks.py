@@ -8,12 +8,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from ..data.device_batches import as_arrays
+from ..errors import UserError
+from ..files import json_value, write_atomic
+from ..metrics import lower_is_better
 from .checkpoint import BEST, NEWEST, save_checkpoint
-from .feed import as_arrays
-from .files import plain, write_atomic
 from .trainer import Callback, Progress, Trainer
-
-LOWER_IS_BETTER = ("loss", "brier")
 
 
 def improves(monitor: str, value: float | None, best: float | None, min_delta: float = 0.0) -> bool:
@@ -22,7 +22,7 @@ def improves(monitor: str, value: float | None, best: float | None, min_delta: f
         return False
     if best is None:
         return True
-    return value < best - min_delta if monitor.endswith(LOWER_IS_BETTER) else value > best + min_delta
+    return value < best - min_delta if lower_is_better(monitor) else value > best + min_delta
 
 
 class JsonLog(Callback):
@@ -52,7 +52,7 @@ class JsonLog(Callback):
     def write(self, row: dict[str, Any]) -> None:
         """Append a line."""
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(plain(row)) + "\n")
+            file.write(json.dumps(json_value(row)) + "\n")
 
 
 def belongs(line: str, progress: Progress) -> bool:
@@ -130,21 +130,46 @@ class Schedule(Callback):
 
     def __init__(self, scheduler: Any, every: str = "epoch", monitor: str | None = None):
         self.scheduler, self.every, self.monitor = scheduler, every, monitor
+        self.planned = int(getattr(scheduler, scheduler.horizon)) if scheduler.horizon else 0  # steps of the whole run
+        self.taken = 0
 
     def on_step(self, trainer: Trainer, loss: float) -> None:
         if self.every == "step":
             self.scheduler.step()
+            self.taken += 1
 
     def on_epoch(self, trainer: Trainer, row: dict[str, Any]) -> None:
         if self.every == "epoch":
             self.scheduler.step(*(() if self.monitor is None else (row[self.monitor],)))
+            self.taken += 1
 
     def state(self) -> dict[str, Any]:
         state: dict[str, Any] = as_arrays(self.scheduler.state_dict())
-        return state
+        return state | {"planned": self.planned, "taken": self.taken}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.scheduler.load_state_dict(state)
+        """Take up a run's schedule; what is left of one that was planned for another length is planned anew."""
+        own = dict(state)
+        before, taken = own.pop("planned", None), own.pop("taken", None)
+        self.scheduler.load_state_dict(own)
+        self.taken = int(self.scheduler.last_epoch if taken is None else taken)
+        horizon = self.scheduler.horizon
+        if not horizon or not state:
+            return
+        before = int(getattr(self.scheduler, horizon) if before is None else before)
+        if self.planned == before or self.taken >= self.planned:
+            return
+        name = type(self.scheduler).__name__
+        if self.taken >= before:
+            raise UserError(
+                f"the run's schedule, {name}, has ended after {before} steps at the learning rate "
+                f"{max(self.scheduler.current()):.3g}, and cannot be lengthened to {self.planned} steps; train a new "
+                "run of the length you want, from this one's weights if you like"
+            )
+        try:
+            self.scheduler.replan(self.planned - self.taken)
+        except ValueError as error:
+            raise UserError(f"{error}; resume the run with the epochs it was begun with") from None
 
 
 class Interrupt(Callback):

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
-from .files import sync_directory, write_atomic
+from ..files import sync_directory, write_atomic
 
 FORMAT = "tinymed checkpoint 1"
 NEWEST, PREVIOUS, BEST = "last.safetensors", "previous.safetensors", "best.safetensors"
@@ -199,3 +199,15 @@ def load_newest(folder: str | Path) -> tuple[dict[str, Any], Path, str]:
             raise
         tree = load_checkpoint(previous)
         return tree, previous, f"{error}; went back to the checkpoint before it, {previous.name}"
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Say whether a file is a run's checkpoint, by the metadata in its header."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length)) if 2 <= length <= MAX_HEADER else {}
+    except (OSError, ValueError, RecursionError):
+        return False  # the reader says what is wrong
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    return isinstance(metadata, dict) and metadata.get("format") == FORMAT

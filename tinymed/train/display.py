@@ -7,6 +7,8 @@ from typing import Any
 
 from .trainer import Callback, Trainer
 
+SHOWN = 3  # values of a validation that the line of an epoch has: the first that the task measures
+
 
 class Pace:
     """Images a second and the time that is left, over the steps of this process but its first, which loads kernels."""
@@ -60,9 +62,8 @@ def epoch_text(row: dict[str, Any], trainer: Trainer) -> str:
     """A row of the history as a line."""
     goal = f"/{trainer.epochs}" if math.isfinite(trainer.epochs) else ""
     text = f"epoch {row['epoch']}{goal}  step {row['step']}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}"
-    for name in ("loss", "accuracy", "auc", "dice", "ap"):
-        value = row.get(f"val_{name}")
-        text += "" if value is None else f"  val {name} {value:.4f}"
+    for name in [key for key in row if key.startswith("val_")][:SHOWN]:
+        text += "" if row[name] is None else f"  {name.replace('_', ' ')} {row[name]:.4f}"
     return text
 
 

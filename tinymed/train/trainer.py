@@ -6,34 +6,21 @@ their augmentation are drawn by (seed, epoch, image), dropout by its counter, an
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Any
 
 from .. import random
+from ..data.device_batches import as_arrays, device_batches, device_of
 from ..program import capture
-from ..tape import no_grad
+from ..tasks.base.task import Batches
+from ..tasks.heads.head import Head
+from ..tasks.inference.class_scores import forward_pass, measure_classes
 from ..tensor import Tensor
-from .feed import as_array, as_arrays, device_of, feed
-from .heads import Head
-from .metrics import evaluate_scores
+from .lone_image import without_lone_image
 
-Batch = tuple[Any, Any, np.ndarray]  # images, labels (each an array, or a tuple of them), the images' indices
 Step = Callable[[Any, Any], tuple[Tensor, Any]]
 Measure = Callable[["Trainer"], dict[str, Any]]
-EPOCH_METRICS = ("accuracy", "auc", "sensitivity", "specificity")
-
-
-class Batches(Protocol):
-    """What the trainer asks of a loader: see `tinymed.data.Loader`."""
-
-    dataset: Any
-
-    def __len__(self) -> int: ...
-
-    def epoch(self, epoch: int = 0, start_batch: int = 0) -> Iterator[Batch]: ...
 
 
 class Diverged(RuntimeError):
@@ -82,11 +69,6 @@ class Callback:
         """Take up what `state` returned."""
 
 
-def forward_pass(model: Any) -> Callable[[Any], Any]:
-    """The model as a function of one argument: images, or a tuple of its inputs."""
-    return lambda images: model(*images) if isinstance(images, tuple) else model(images)
-
-
 def train_step(model: Any, optimizer: Any, loss: Callable[[Any, Any], Tensor], clip_norm: float | None) -> Step:
     """The step as a function of (images, targets) -> (loss, outputs) that reads no value, so it can be captured."""
     forward = forward_pass(model)
@@ -109,7 +91,7 @@ def train_step(model: Any, optimizer: Any, loss: Callable[[Any, Any], Tensor], c
 class Trainer:
     """Fits a network where its weights are, on the CPU or a GPU, one epoch of batches after the other.
 
-    loss: a head of `tinymed.train.heads`, or any object with its methods.  val_loader: validated on the whole set after
+    loss: a head of `tinymed.tasks.heads`, or any object with its methods.  val_loader: validated on the whole set after
     every epoch.  clip_norm: largest norm of all gradients together.  positive: the class that sensitivity speaks of.
     step: replaces `train_step`, for a captured one.  measure: what to validate, by default a classifier's loss and
     metrics; answers {"loss": ..., name: ...} of the validation set.  Set `stop` to end after the current step.
@@ -130,7 +112,9 @@ class Trainer:
         measure: Measure | None = None,
     ):
         self.model, self.optimizer, self.loss = model, optimizer, loss
-        self.train_loader, self.val_loader = train_loader, val_loader
+        self.train_loader, note = without_lone_image(train_loader, model)
+        self.notes = [note] if note else []  # what was decided before the first step, for the user
+        self.val_loader = val_loader
         self.callbacks, self.positive = list(callbacks), positive
         self.step = step or capture(train_step(model, optimizer, loss, clip_norm), fallback=True)
         self.forward = capture(forward_pass(model), fallback=True)
@@ -168,7 +152,7 @@ class Trainer:
         self.model.train()
         started = time.perf_counter()
         batches = self.train_loader.epoch(p.epoch, p.batch)
-        for images, targets, labels, indices in feed(batches, self.loss.targets, device_of(self.model)):
+        for images, targets, labels, indices in device_batches(batches, self.loss.targets, device_of(self.model)):
             loss, outputs = self.step(images, targets)
             self.count(loss.item(), self.loss.correct(outputs, labels), len(indices))
             p.seconds += time.perf_counter() - started
@@ -252,38 +236,3 @@ class Trainer:
         self.progress = Progress(**tree["progress"])
         for callback in self.callbacks:
             callback.restore(tree["callbacks"].get(type(callback).__name__, {}))
-
-
-def measure_classes(trainer: Trainer) -> dict[str, Any]:
-    """Loss and EPOCH_METRICS of a classifier on the validation set; nothing when told to stop."""
-    loader: Any = trainer.val_loader
-    scores, labels, loss = predict_scores(trainer.model, loader, trainer.loss, lambda: trainer.stop, trainer.forward)
-    if trainer.stop:
-        return {}
-    classes = loader.dataset.classes
-    result = evaluate_scores(scores, labels, classes, trainer.positive or classes[1], resamples=0)
-    return {"loss": loss} | {name: result[name] for name in EPOCH_METRICS}
-
-
-def predict_scores(
-    model: Any, loader: Batches, head: Head, stop: Callable[[], bool] = lambda: False, forward: Any = None
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """(scores [n, classes], labels [n], mean loss) of a whole set in evaluation mode, in the loader's order.
-
-    The loss is the head's without class weights.  Leaves early, with what there is, when stop() says so.  forward: the
-    model, captured.
-    """
-    forward = forward or forward_pass(model)
-    model.eval()
-    loss, total = head.unweighted(), 0.0
-    scores, labels = [np.zeros((0, head.classes))], [np.zeros(0, np.int64)]
-    with no_grad():
-        for images, targets, classes, _ in feed(loader.epoch(0), head.targets, device_of(model)):
-            outputs = forward(images)
-            total += loss(outputs, targets).item() * len(classes)
-            scores.append(head.scores(as_array(outputs)))
-            labels.append(classes)
-            if stop():
-                break
-    truth = np.concatenate(labels)
-    return np.concatenate(scores), truth, total / max(len(truth), 1)

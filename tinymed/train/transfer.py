@@ -1,28 +1,32 @@
 """Transfer learning in a run: initial weights from elsewhere, frozen layers, learning rates by pattern."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import UserError
 from ..nn.transfer import describe_load, fitting, load_matching, parameter_groups
-from .checkpoint import digest
-from .config import RunConfig
-from .weights import read_weights
+from ..tasks import read_config
+from ..tasks.base.config import RunConfig
+from ..weights import read_arrays
+from .checkpoint import BEST, NEWEST, digest, is_checkpoint, load_checkpoint
+
+CONFIG, CHECKPOINTS = "config.json", "checkpoints"  # in a run folder
 
 
 def initial_state(config: RunConfig, model: Any) -> Mapping[str, Any]:
     """The weights that the run begins with, under the network's names.
 
     A network with a method `adapted_state` turns another's into its own: FCN takes VGG's dense layers.  Raises
-    UserError if they are not those the run was begun with.
+    UserError if they are not those the run began with.
     """
     if config.init is None:
         raise ValueError("initial_state: the run has no init")
     state = read_weights(config.init)
     if config.init_sha256 and digest(state) != config.init_sha256:
-        raise UserError(f"{config.init}: holds other weights than those the run was begun with; begin a new run")
+        raise UserError(f"{config.init}: holds other weights than those the run began with; begin a new run")
     adapt = getattr(model, "adapted_state", None)
     adapted: Mapping[str, Any] = adapt(state) if adapt else state
     return adapted
@@ -55,7 +59,7 @@ def freeze(config: RunConfig, model: Any) -> None:
         raise UserError(f"--freeze {' '.join(config.freeze)}: leaves nothing to learn")
 
 
-def groups(config: RunConfig, model: Any) -> Any:
+def parameter_rates(config: RunConfig, model: Any) -> Any:
     """The parameters, or groups of them with learning rates of their own."""
     if not config.lr_for:
         return model.parameters()
@@ -68,38 +72,41 @@ def groups(config: RunConfig, model: Any) -> Any:
 def check_transfer(config: RunConfig, model: Any) -> None:
     """Raise UserError for a pattern that nothing matches and, once the classes are known, weights that do not fit.
 
-    model: one of its own, perhaps without memory; it is frozen by the way.
+    model: a throw-away instance, perhaps without memory; it is frozen as a side effect.
     """
     freeze(config, model)
-    groups(config, model)
+    parameter_rates(config, model)
     if config.data.classes:
         initialise(config, model, copy=False)
 
 
-def transfer_options(given: Mapping[str, Any]) -> dict[str, Any]:
-    """--init, --freeze, --freeze-statistics and --lr-for as the configuration takes them."""
-    chosen = {name: given[name] for name in ("freeze", "freeze_statistics") if name in given}
-    if "lr_for" in given:
-        chosen["lr_for"] = parse_rates(given["lr_for"])
-    if "init" in given:
-        path = Path(given["init"]).absolute()
-        chosen |= {"init": str(path), "init_sha256": digest(read_weights(path))}
-    return chosen
+def with_initial_weights(config: RunConfig) -> RunConfig:
+    """Return the configuration with the absolute path and the SHA-256 of the weights that it begins with."""
+    if config.init is None:
+        return config
+    path = Path(config.init).absolute()
+    return config.model_copy(update={"init": str(path), "init_sha256": digest(read_weights(path))})
 
 
-def parse_rates(items: list[str]) -> dict[str, float]:
-    """--lr-for PATTERN=LR, repeated, as {pattern: rate}."""
-    rates = {}
-    for item in items:
-        pattern, equals, value = item.rpartition("=")
-        try:
-            rates[pattern] = float(value)
-        except ValueError:
-            equals = ""
-        if not (equals and pattern):
-            raise UserError(f"--lr-for {item!r}: write PATTERN=RATE, such as 'features.*=1e-4'")
-        if not (rates[pattern] > 0 and math.isfinite(rates[pattern])):
-            raise UserError(
-                f"--lr-for {item!r}: a learning rate is positive; --freeze {pattern} stops it from learning"
-            )
-    return rates
+def read_weights(source: str | Path) -> dict[str, np.ndarray]:
+    """Return a network's state from a run folder (the weights that it keeps), a checkpoint of one, or safetensors.
+
+    Raises UserError naming the folder or file.
+    """
+    path = Path(source)
+    if path.is_dir():
+        path = kept_checkpoint(path)
+    if is_checkpoint(path):
+        state: dict[str, np.ndarray] = load_checkpoint(path)["model"]
+        return state
+    return read_arrays(path)
+
+
+def kept_checkpoint(folder: Path) -> Path:
+    """Return the checkpoint with the weights that a run keeps."""
+    config, checkpoints = read_config(folder / CONFIG), folder / CHECKPOINTS
+    best = checkpoints / BEST
+    path = best if config.keep == "best" and best.exists() else checkpoints / NEWEST
+    if not path.exists():
+        raise UserError(f"{folder}: has no checkpoint yet; train it first")
+    return path

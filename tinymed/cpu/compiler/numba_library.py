@@ -174,8 +174,8 @@ class KernelCode(CPUDispatcher):
         Numba's dispatcher looks for it by the type of each argument at every call, for a tuple of sizes in half a
         microsecond; arguments of one plan always have the same types.
         """
-        found: Any = self.overloads.get(tuple([self.typeof_pyval(a) for a in arguments]))
-        return self if found is None else found.entry_point
+        found = self.overloads.get(tuple([self.typeof_pyval(a) for a in arguments]))
+        return self if found is None else cast(Any, found).entry_point
 
 
 class ParallelCode(KernelCode):

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numba
 from numba import types
 
-from ... import backend
+from ... import dispatch
 from . import llvm_functions
 from .cache import cache_directory
 from .numba_library import Helper, KernelCode
@@ -72,7 +72,9 @@ class Found:
         self.sizes: dict[str, int] = {}
 
     def __call__(self, kernel: Any, plan: Any, native: Sequence[Any]) -> None:
-        """Record a call."""
+        """Take down a call of a kernel that is compiled ahead."""
+        if kernel.backend != BACKEND:
+            return
         variant = kernel.name, kernel.parallel and not plan.small
         self.signatures.setdefault(variant, {})[signature(native)] = None
         self.sizes[kernel.name] = sum(len(code) for code in helper_bytecodes(kernel.fn))
@@ -87,7 +89,7 @@ class Found:
             Job(name, parallel, tuple(found), self.sizes[name] * (2 if parallel else 1) * len(found))
             for (name, parallel), found in self.signatures.items()
         ]
-        tiled = {job.kernel for job in jobs if on_the_tile(backend.implementations[BACKEND, job.kernel].fn)}
+        tiled = {job.kernel for job in jobs if on_the_tile(dispatch.implementations[BACKEND, job.kernel].fn)}
         return sorted(jobs, key=lambda job: (0, -job.size) if job.kernel in tiled else (1, job.size))
 
 
@@ -133,7 +135,7 @@ def prepare(calls: Iterable[tuple[Any, Sequence[Any]]]) -> None:
 def build(jobs: Sequence[Job], processes: int) -> Iterator[Built]:
     """Do the jobs in this process and in others beside it; yield results as they come."""
     waiting, done, ready = deque(jobs), SimpleQueue[Built](), threading.Event()
-    symbols = set().union(*(llvm_functions.required(backend.implementations[BACKEND, job.kernel].fn) for job in jobs))
+    symbols = set().union(*(llvm_functions.required(dispatch.implementations[BACKEND, job.kernel].fn) for job in jobs))
     first = deque(sorted(symbols))  # what kernels need comes before them, or several processes would compile it
     others = (
         processes - 1 if sys.executable and not getattr(sys, "frozen", False) else 0
@@ -167,9 +169,9 @@ def build(jobs: Sequence[Job], processes: int) -> Iterator[Built]:
 
 def compile_job(job: Job) -> Built:
     """Compile a kernel for some signatures, or find it in the cache."""
-    backend.table(BACKEND)  # declares the kernels
+    dispatch.table(BACKEND)  # declares the kernels
     started = time.perf_counter()
-    code: Any = backend.implementations[BACKEND, job.kernel].compiled(small=not job.parallel)
+    code: Any = dispatch.implementations[BACKEND, job.kernel].compiled(small=not job.parallel)
     before = sum(code.stats.cache_misses.values())
     for kinds in job.signatures:
         code.compile(kinds)
@@ -246,8 +248,8 @@ def decode(kind: Any) -> Any:
 
 
 def serve() -> None:
-    """Do the jobs that come from standard input: a worker's main function."""
-    backend.table(BACKEND)
+    """Do the jobs that come from standard input."""
+    dispatch.table(BACKEND)
     reply_with(["ready"])
     for line in sys.stdin:
         name, *rest = json.loads(line)

@@ -18,6 +18,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import numba
 from numba.np.ufunc import parallel as numba_threads
 
 TURN = threading.RLock()
@@ -27,7 +28,7 @@ forked = False  # whether this process is the child of one whose threads had sta
 
 def one_at_a_time() -> bool:
     """Return whether parallel kernels of two threads must not overlap."""
-    return bool(numba_threads.threading_layer() == "workqueue")
+    return bool(numba.threading_layer() == "workqueue")  # type: ignore[attr-defined]
 
 
 def guarded(entry: Callable[..., Any], on_one_thread: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:

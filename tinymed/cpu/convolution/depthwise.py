@@ -10,7 +10,7 @@ from typing import Any
 
 from numba import prange
 
-from ...backend import kernel
+from ...dispatch import kernel
 from ...ops.space import slides
 from ..compiler import llvm_functions
 from ..compiler.jit import serial

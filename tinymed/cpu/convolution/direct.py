@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ...backend import kernel
+from ...dispatch import kernel
 from ...ops.space import slides
 from ..compiler.jit import serial
 from ..simd.partition import partition_work

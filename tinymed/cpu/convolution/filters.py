@@ -7,7 +7,7 @@ from typing import Any
 
 from numba import prange
 
-from ...backend import kernel
+from ...dispatch import kernel
 from ..simd.pack import pack_rows
 from ..simd.transpose import transpose
 from ..simd.vectors import TILE_COLUMNS, address, ceil_div

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...backend import kernel
+from ...dispatch import kernel
 from ...ops.conv import forward_flops, output_shape
 
 f8 = np.float64

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ...backend import kernel
+from ...dispatch import kernel
 from ..compiler.jit import serial
 from ..simd.pack import pack_panel, pack_two_tiles
 from ..simd.partition import TASKS

@@ -13,7 +13,7 @@ import numpy as np
 from numba import get_thread_id, prange  # type: ignore[attr-defined]
 from numba.core import config as numba_config
 
-from ...backend import kernel
+from ...dispatch import kernel
 from ..compiler.jit import serial
 from ..simd.prefetch import fetch_part, stream
 from ..simd.streaming import store_fence, whole_vectors

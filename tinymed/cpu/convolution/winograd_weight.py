@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba import get_thread_id, prange  # type: ignore[attr-defined]
 
-from ...backend import kernel
+from ...dispatch import kernel
 from ..compiler.jit import serial
 from ..simd.prefetch import fetch_part
 from ..simd.tile import ACCUMULATE, ZERO

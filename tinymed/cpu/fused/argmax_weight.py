@@ -17,7 +17,7 @@ import numpy as np
 from llvmlite import ir
 from numba import prange
 
-from ...backend import kernel
+from ...dispatch import kernel
 from ...program import define
 from ..compiler import llvm_functions
 from ..compiler.jit import serial

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba import get_thread_id, prange  # type: ignore[attr-defined]
 
-from ...backend import kernel
+from ...dispatch import kernel
 from ...program import define
 from ..compiler.jit import serial
 from ..convolution.direct import BLOCK, direct_flops, direct_out, direct_work, locate

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ...backend import kernel
+from ...dispatch import kernel
 from ...ops.dropout import RANGE, TICKET
 from ...program import define
 from ..compiler.jit import serial

@@ -7,7 +7,7 @@ from typing import Any
 
 from numba import prange
 
-from ...backend import kernel
+from ...dispatch import kernel
 from ...program import define
 from ..compiler.jit import serial
 from ..norm import (

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import get_thread_id, prange  # type: ignore[attr-defined]
 
-from ...backend import kernel
+from ...dispatch import kernel
 from ...program import define
 from ..compiler.jit import serial
 from ..convolution.direct_weight import WIDTH, add_partials, weight_cuts, weight_space, weight_steps, weight_unit

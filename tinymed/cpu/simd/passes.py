@@ -140,8 +140,8 @@ def above_zero(v: Vectors, value: ir.Value) -> ir.Value:
 
 
 def where_above(v: Vectors, value: ir.Value, y: ir.Value) -> ir.Value:
-    """value where y > 0, else 0."""
-    return v.b.select(v.b.fcmp_ordered(">", y, v.zero), value, v.zero)
+    """value where y > 0 or NaN, else 0."""
+    return v.b.select(v.b.fcmp_unordered(">", y, v.zero), value, v.zero)
 
 
 def affine(v: Vectors, x: ir.Value, mean: ir.Value, scale: ir.Value, shift: ir.Value) -> ir.Value:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..read import library
+from ..tensors import library
 from ..trace import Call
 from ..writer import Writer, emits
 
@@ -48,6 +48,12 @@ def binary(w: Writer, call: Call) -> None:
 def unary(w: Writer, call: Call) -> None:
     """Operations on one tensor."""
     w.result(call, UNARY[call.op], call.x)
+
+
+@emits("Arc")
+def arc(w: Writer, call: Call) -> None:
+    """Asin, Acos, Atan."""
+    w.result(call, call.which.capitalize(), call.x)
 
 
 @emits("Expm1")

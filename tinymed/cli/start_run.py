@@ -1,0 +1,152 @@
+"""What `tinymed train` does: options to a configuration, a run folder, the training, its results."""
+
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from .. import tasks
+from ..errors import UserError
+from ..nn.init import no_weights
+from ..report.plots import save_curves
+from ..tasks.base.task import refuse_divided
+from ..train.callbacks import Interrupt
+from ..train.display import Bar, Lines
+from ..train.run import CHANGEABLE, Run, choose_backend, new_folder, refuse_occupied
+from ..train.trainer import Callback
+from ..train.transfer import check_transfer, initialise, with_initial_weights
+from .app import say
+from .options import Given
+
+
+def train_command(given: Given) -> int:
+    """Begin or continue a run; returns the exit code."""
+    run, sets = resume_run(given) if "resume" in given else start_run(given)
+    choose_backend(run.config.backend)
+    trainer, interrupt = run.trainer(sets, [display()])
+    for note in trainer.notes:
+        say(note)
+    if "resume" in given:
+        note = run.restore(trainer)
+        if note:
+            say(note)
+        if trainer.progress.step:
+            say(f"continuing {run.folder} at step {trainer.progress.step}, epoch {trainer.progress.epoch}")
+    elif report := initialise(run.config, trainer.model):
+        say(report)
+    try:
+        trainer.fit(run.config.epochs, run.config.steps)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or run.folder}: {error.strerror}, at step {trainer.progress.step}; what was saved before "
+            f"is whole. Make room, then continue with: tinymed train --resume {run.folder}"
+        ) from None
+    if trainer.interrupted:
+        return report_interrupt(run, interrupt, trainer.progress.step)
+    if trainer.progress.stopped:
+        say(f"stopped early: {trainer.progress.stopped}")
+    say("measuring the weights that are kept, with intervals ...")
+    result, details = run.finish(trainer, sets)
+    save_curves(trainer.progress.history, run.folder / "curves.png", run.config.model, run.config.monitor)
+    show_results(run, trainer.model, result, details, sets)
+    say(f"run folder: {run.folder}")
+    return 0
+
+
+def show_results(run: Run, model: Any, result: dict[str, Any], details: dict[str, Any], sets: Any) -> None:
+    """Print the tables of a finished run, and let its task draw and list."""
+    for name in details:
+        print(run.task.text(run.config, result[name], f"{name}, {result['weights']} weights"), end="\n\n")
+    part = "test" if "test" in details else "val"
+    title = f"{run.config.model} on {part}"
+    run.task.save_results(run.folder, run.config, model, sets[part], result[part], details[part], title)
+
+
+def report_interrupt(run: Run, interrupt: Interrupt, step: int) -> int:
+    """Say how to go on; returns 128 + the signal's number, as shells count."""
+    name = signal.Signals(interrupt.signal).name if interrupt.signal else "a callback"
+    say(f"stopped by {name} after step {step}; nothing is lost. Continue with: tinymed train --resume {run.folder}")
+    return 128 + interrupt.signal
+
+
+def display() -> Callback:
+    """Return a progress bar on a terminal, plain lines elsewhere."""
+    if not sys.stderr.isatty():
+        return Lines()
+    from rich.console import Console
+
+    return Bar(Console(stderr=True))
+
+
+def ask_user() -> Any:
+    """Return the function that puts a question to the user; None where nobody is there to answer."""
+    return (lambda question: input(f"{question} ")) if sys.stdin.isatty() else None
+
+
+# ------------------------------------------------------------------------------------------------ a new run
+
+
+def config_from_options(given: Given) -> Any:
+    """Return the configuration as far as the options decide it, before images are read.  Raises UserError."""
+    task = tasks.find(given.get("task", tasks.DEFAULT))
+    if task.needs and "data" not in given:
+        raise UserError(f"--task {task.name} needs --data: {task.needs}")
+    config = with_initial_weights(task.draft({name: value for name, value in given.items() if name != "out"}))
+    choose_backend(config.backend)
+    check_weights(config)
+    return config
+
+
+def check_weights(config: Any) -> None:
+    """Raise UserError for a pattern of layers that matches nothing or, once classes are known, weights that do not
+    fit."""
+    with no_weights():
+        check_transfer(config, tasks.find(config.task).make_model(config))
+
+
+def with_data_fields(config: Any, sets: Any, given: Given) -> tuple[Any, list[str]]:
+    """Return (the configuration with what depends on the images, what to say of them)."""
+    result, lines = tasks.find(config.task).complete(config, sets, given, ask_user())
+    check_weights(result)
+    return result, lines
+
+
+def open_sets(config: Any, given: Given) -> Any:
+    """Return the images, divided.  Raises UserError for options of a division that the data have already."""
+    task = tasks.find(config.task)
+    sets = task.read_data(config)
+    refuse_divided(given, list(sets), str(given.get("data", "the synthetic set")))
+    return task.divide(config, sets)
+
+
+def start_run(given: Given) -> tuple[Run, Any]:
+    """Return a new run of the task that the options name, and its data."""
+    config = config_from_options(given)
+    folder = given.get("out") or new_folder(Path("runs"), config.model)
+    refuse_occupied(folder)  # before images are read
+    sets = open_sets(config, given)
+    config, lines = with_data_fields(config, sets, given)
+    for line in lines:
+        say(line)
+    return Run.create(folder, config), sets
+
+
+# ----------------------------------------------------------------------------------------- an interrupted one
+
+
+def resume_run(given: Given) -> tuple[Run, Any]:
+    """Return the run to continue, with the options that may change applied, and its images."""
+    run = Run.open(given["resume"])
+    changes = {name: value for name, value in given.items() if name != "resume"}
+    fixed = sorted(set(changes) - CHANGEABLE)
+    if fixed:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in fixed)
+        raise UserError(
+            f"--resume continues a run as it was begun, so {options} cannot be given; "
+            f"only {', '.join('--' + name.replace('_', '-') for name in sorted(CHANGEABLE))} may change"
+        )
+    if "steps" in changes and "epochs" not in changes:
+        changes["epochs"] = None
+    if changes:
+        run.update(**changes)
+    return run, run.splits()

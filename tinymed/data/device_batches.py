@@ -1,0 +1,59 @@
+"""Between a network on any device and the arrays around it: batches go to the network, values come back."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from .. import device
+from ..tensor import Tensor
+from .upload import each, uploaded
+
+
+def device_of(model: Any) -> str:
+    """Where a network's weights are; without weights, where the backend in use works."""
+    for p in model.parameters():
+        return device.of(p.array)
+    return device.default()
+
+
+def as_tensors(value: Any, place: str = "cpu") -> Any:
+    """An array as a tensor on a device, a tuple of arrays as a tuple of tensors."""
+    return each(value, lambda a: Tensor(device.move(a, place)))
+
+
+def as_array(value: Any) -> np.ndarray:
+    """The values of a tensor, or an array of any device, as a NumPy array."""
+    a: np.ndarray = device.move(value.array if isinstance(value, Tensor) else value, "cpu")
+    return a
+
+
+def as_arrays(value: Any) -> Any:
+    """A tree of dictionaries and lists with NumPy arrays where tensors were."""
+    if isinstance(value, dict):
+        return {key: as_arrays(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_arrays(item) for item in value]
+    return as_array(value) if isinstance(value, Tensor) else value
+
+
+def device_batches(
+    batches: Iterable[tuple[Any, Any, np.ndarray]], targets: Callable[[Any], Any], place: str
+) -> Iterator[tuple[Any, Any, Any, np.ndarray]]:
+    """(images, targets, labels, indices) of a loader's batches; the first two are tensors on a device."""
+    prepared = (((images, targets(labels)), (labels, indices)) for images, labels, indices in batches)
+    for (images, wanted), (labels, indices) in uploaded(prepared, place):
+        yield images, wanted, labels, indices
+
+
+class Constant:
+    """Numbers of a loss, on any device: one array for each, so that a captured step keeps it."""
+
+    def __init__(self, array: np.ndarray):
+        self.there = {"cpu": Tensor(array)}
+
+    def beside(self, t: Tensor) -> Tensor:
+        """The numbers on the tensor's device."""
+        if t.device not in self.there:
+            self.there[t.device] = Tensor(device.move(self.there["cpu"].array, t.device))
+        return self.there[t.device]

@@ -1,0 +1,69 @@
+"""Files that are whole or not there: written beside their place, synced, then renamed over it."""
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def write_atomic(path: Path, parts: Sequence[bytes | memoryview]) -> None:
+    """Write the parts, one after the other, as one file: a crash leaves the old file or the new one, never half.
+
+    A temporary file in the same directory is written and synced, renamed over `path`, and the directory is synced so
+    that the rename itself survives a power failure.
+    """
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None  # the file that was wanted, not the temporary
+    try:
+        with os.fdopen(handle, "wb") as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException as error:
+        Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise
+    sync_directory(path.parent)
+
+
+def sync_directory(folder: Path) -> None:
+    """Make renames in a directory durable, where the system can open one (not on Windows)."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Delete what a killed process left half written."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, whole or not at all; nan and infinity become null."""
+    text = json.dumps(json_value(value), indent=2, allow_nan=False, ensure_ascii=False)
+    write_atomic(path, [text.encode() + b"\n"])
+
+
+def json_value(value: Any) -> Any:
+    """The value as strict JSON has it: no nan, no infinity, lists for tuples."""
+    if isinstance(value, dict):
+        return {str(key): json_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_value(item) for item in value]
+    if hasattr(value, "item") and not isinstance(value, str | bytes):  # a NumPy number
+        return json_value(value.item())
+    return None if isinstance(value, float) and not math.isfinite(value) else value

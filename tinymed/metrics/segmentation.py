@@ -1,0 +1,242 @@
+"""Metrics of one segmented image or volume: overlaps, and distances between surfaces in physical units.
+
+What they give for empty masks, always with a warning:
+
+    truth    prediction   Dice, Jaccard, Tanimoto   HD95, average surface distance   volume error
+    empty    empty        nan                       nan                              nan
+    empty    some         0                         inf                              inf
+    some     empty        0                         inf                              -1
+
+nan: there is nothing to find and nothing was found, which an average leaves out.  inf: no surface to be near to; an
+average over images leaves it out too and says how many, since the overlap of 0 already counts the miss.
+
+Labels averaged over images: `mask_cases`.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .curves import Float, Warn, warn_undefined
+from .distance_transform import check_spacing, distance_transform
+
+Mask = npt.NDArray[np.bool_]
+Spacing = float | Sequence[float]
+
+
+class Overlap(NamedTuple):
+    """Pixels of two masks."""
+
+    both: int
+    truth: int
+    found: int
+
+
+def pair(name: str, truth: npt.ArrayLike, found: npt.ArrayLike) -> tuple[Mask, Mask]:
+    """Two boolean masks of one shape.  ValueError otherwise."""
+    masks = []
+    for what, given in (("truth", truth), ("found", found)):
+        mask = np.asarray(given)
+        if mask.dtype != np.bool_ and not ((mask == 0) | (mask == 1)).all():
+            raise ValueError(
+                f"{name}: {what} has values other than 0 and 1; compare with a label first, as in mask == 2"
+            )
+        masks.append(mask.astype(np.bool_))
+    if masks[0].shape != masks[1].shape:
+        raise ValueError(f"{name}: truth has shape {masks[0].shape}, found {masks[1].shape}; they must be equal")
+    return masks[0], masks[1]
+
+
+def overlap(name: str, truth: npt.ArrayLike, found: npt.ArrayLike, warn: Warn) -> Overlap:
+    """How many pixels are in both masks and in each, with a warning where one is empty."""
+    t, f = pair(name, truth, found)
+    counts = Overlap(int((t & f).sum()), int(t.sum()), int(f.sum()))
+    if not (counts.truth and counts.found):
+        empty = (
+            "truth and prediction are"
+            if not (counts.truth or counts.found)
+            else ("the prediction is" if counts.truth else "the truth is")
+        )
+        warn(f"{name}: {empty} empty; see the table of tinymed.train.segmentation_metrics")
+    return counts
+
+
+# ------------------------------------------------------------------------------------------------- overlaps
+
+
+def dice(truth: npt.ArrayLike, found: npt.ArrayLike, warn: Warn = warn_undefined) -> float:
+    """2 |T and F| / (|T| + |F|) of two masks.  Dice 1945."""
+    both, t, f = overlap("dice", truth, found, warn)
+    return 2 * both / (t + f) if t + f else math.nan
+
+
+def jaccard(truth: npt.ArrayLike, found: npt.ArrayLike, warn: Warn = warn_undefined) -> float:
+    """|T and F| / |T or F| of two masks, the intersection over union; Dice / (2 - Dice).  Jaccard 1912."""
+    both, t, f = overlap("jaccard", truth, found, warn)
+    return both / (t + f - both) if t + f else math.nan
+
+
+def tanimoto(truth: npt.ArrayLike, found: npt.ArrayLike, warn: Warn = warn_undefined) -> float:
+    """a b / (|a|^2 + |b|^2 - a b) of two grey images, such as probabilities; of masks it is Jaccard's index.
+
+    Computed in float64.  Rogers & Tanimoto 1960; so used by Lou et al. 2021.
+    """
+    a, b = np.asarray(truth, np.float64).ravel(), np.asarray(found, np.float64).ravel()
+    if np.shape(truth) != np.shape(found) or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise ValueError(f"tanimoto: needs finite images of one shape, got {np.shape(truth)} and {np.shape(found)}")
+    both, total = float(a @ b), float(a @ a + b @ b)
+    if not (a.any() and b.any()):
+        warn("tanimoto: an image is zero everywhere; see the table of tinymed.train.segmentation_metrics")
+    return both / (total - both) if total else math.nan
+
+
+def volume_error(truth: npt.ArrayLike, found: npt.ArrayLike, warn: Warn = warn_undefined) -> float:
+    """(|F| - |T|) / |T|: positive where too much was found."""
+    _, t, f = overlap("volume_error", truth, found, warn)
+    return (f - t) / t if t else math.inf if f else math.nan
+
+
+# ------------------------------------------------------------------------------------------------- surfaces
+
+
+def surface(mask: Mask) -> Mask:
+    """The pixels of a mask with a neighbour along an axis that is not in it; the outside of the image is not in it."""
+    inner = mask.copy()
+    for axis in range(mask.ndim):
+        near, far = np.moveaxis(inner, axis, 0), np.moveaxis(mask, axis, 0)
+        near[1:] &= far[:-1]
+        near[:-1] &= far[1:]
+        near[:1] = near[-1:] = False
+    return mask & ~inner
+
+
+def surface_distances(truth: npt.ArrayLike, found: npt.ArrayLike, spacing: Spacing = 1.0) -> tuple[Float, Float]:
+    """(distance of every pixel of the truth's surface to the prediction's surface, and the other way round).
+
+    spacing: between neighbouring pixels, in mm say, one number or one an axis; the distances have its unit.  Both are
+    empty if a mask is.  Distances are exact and between centres of pixels.
+    """
+    t, f = pair("surface_distances", truth, found)
+    steps = check_spacing(spacing, t.ndim)
+    if not (t.any() and f.any()):
+        return np.zeros(0), np.zeros(0)
+    edges = [surface(mask) for mask in (t, f)]
+    box = bounds(edges[0] | edges[1])  # no surface is nearer to another than inside the box of both
+    a, b = (edge[box] for edge in edges)
+    return distance_transform(b, steps)[a], distance_transform(a, steps)[b]
+
+
+def bounds(mask: Mask) -> tuple[slice, ...]:
+    """The smallest box with all pixels of a mask that is not empty."""
+    box = []
+    for axis in range(mask.ndim):
+        used = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
+        box.append(slice(int(used[0]), int(used[-1]) + 1))
+    return tuple(box)
+
+
+def hausdorff(
+    truth: npt.ArrayLike,
+    found: npt.ArrayLike,
+    spacing: Spacing = 1.0,
+    percentile: float = 95.0,
+    warn: Warn = warn_undefined,
+) -> float:
+    """The larger of the two directed percentiles of surface distances: HD95, or at 100 the Hausdorff distance.
+
+    Percentiles are interpolated linearly, direction by direction, as in MONAI.  Huttenlocher et al. 1993.
+    """
+    if not 0 <= percentile <= 100:
+        raise ValueError(f"hausdorff: percentile is from 0 to 100, got {percentile}")
+    return between(
+        "hausdorff", truth, found, spacing, warn, lambda a, b: max(float(np.percentile(d, percentile)) for d in (a, b))
+    )
+
+
+def average_surface_distance(
+    truth: npt.ArrayLike, found: npt.ArrayLike, spacing: Spacing = 1.0, warn: Warn = warn_undefined
+) -> float:
+    """The mean over all pixels of both surfaces of the distance to the other surface: symmetric.
+
+    (sum of d(t, F) + sum of d(f, T)) / (|surface T| + |surface F|).  Heimann et al., IEEE TMI 28, 2009.
+    """
+    return between(
+        "average_surface_distance",
+        truth,
+        found,
+        spacing,
+        warn,
+        lambda a, b: float((a.sum() + b.sum()) / (a.size + b.size)),
+    )
+
+
+def between(
+    name: str,
+    truth: npt.ArrayLike,
+    found: npt.ArrayLike,
+    spacing: Spacing,
+    warn: Warn,
+    summary: Callable[[Float, Float], float],
+) -> float:
+    """A summary of the surface distances, or what the table says where a mask is empty."""
+    _, t, f = overlap(name, truth, found, warn)
+    if not (t and f):
+        return math.inf if t or f else math.nan
+    return summary(*surface_distances(truth, found, spacing))
+
+
+# ---------------------------------------------------------------------------------------------- label by label
+
+METRICS = ("dice", "jaccard", "hd95", "asd", "volume_error")
+
+
+def label_metrics(
+    truth: npt.ArrayLike,
+    found: npt.ArrayLike,
+    classes: int,
+    spacing: Spacing = 1.0,
+    *,
+    ignored: int | None = None,
+    distances: bool = True,
+) -> dict[str, list[float | None]]:
+    """{metric: one value a label} of class numbers of one shape; None where it is nan or inf, see the module's table.
+
+    ignored: a class number of the truth whose pixels count nowhere; they are taken out of the prediction too.
+    distances: also HD95 and the average surface distance ("hd95", "asd"), in the unit of spacing.
+    """
+    t, f = np.asarray(truth), np.asarray(found)
+    if t.shape != f.shape or t.dtype.kind not in "iu" or f.dtype.kind not in "iu":
+        raise ValueError(
+            f"label_metrics: needs class numbers of one shape, got {t.dtype} {t.shape} and {f.dtype} {f.shape}"
+        )
+    counted: Any = True if ignored is None else t != ignored
+    rows: dict[str, list[float | None]] = {name: [] for name in METRICS if distances or name not in ("hd95", "asd")}
+    for label in range(classes):
+        a, b = (t == label) & counted, (f == label) & counted
+        values = {"dice": dice(a, b, quiet), "jaccard": jaccard(a, b, quiet), "volume_error": volume_error(a, b, quiet)}
+        if distances:
+            near = surface_distances(a, b, spacing)
+            values |= (
+                {"hd95": math.nan, "asd": math.nan}
+                if not near[0].size
+                else {
+                    "hd95": max(float(np.percentile(d, 95)) for d in near),
+                    "asd": float(np.concatenate(near).mean()),
+                }
+            )
+        for name, row in rows.items():
+            row.append(values[name] if math.isfinite(values[name]) else None)
+    return rows
+
+
+def quiet(message: str) -> None:
+    """A `warn` for tables in which None says it."""
+
+
+def mean_over_labels(row: Sequence[float | None], background: int | None = 0) -> float | None:
+    """The mean over labels where the metric is defined, without the background; None if there is none."""
+    kept = [v for label, v in enumerate(row) if v is not None and label != background]
+    return float(np.mean(kept)) if kept else None

@@ -1,0 +1,1 @@
+"""What all tasks share: the protocol, the configuration, the network, the options."""

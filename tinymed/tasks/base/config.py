@@ -1,0 +1,255 @@
+"""The configuration of a run: every value that decides its result, checked, with no default left open.
+
+`RunConfig` is what all tasks share; each task extends it by what it uses and by nothing else.  A field with a
+description is an option of the command line too: its name, its help, its check and its key in config.json come from
+here (see `options.py`).
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from ...errors import UserError
+
+PositiveRate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Result = TypeVar("Result")
+
+
+def setting(default: Any, help: str, **more: Any) -> Any:
+    """Return a field of the schema that is an option of the command line.
+
+    Args:
+        default: its default, `...` where there is none.
+        help: one sentence for `--help`.
+        more: option (its name there, by default the field's), shown (the default as help names it), panel, repeat
+            (whether it may be given several times), switch ("--on/--off" of a bool), or a constraint of pydantic.
+    """
+    extra = {key: more.pop(key) for key in ("option", "shown", "panel", "repeat", "switch") if key in more}
+    return Field(default, description=help, json_schema_extra=extra, **more)
+
+
+class Strict(BaseModel):
+    """A part of the configuration.  Unknown keys are errors: a mistyped one would otherwise be ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    panel: ClassVar[str] = ""  # the heading of its options in --help
+
+
+class DataConfig(Strict):
+    """Which images, and how they are divided and prepared."""
+
+    panel: ClassVar[str] = "Data"
+    path: str | None = setting(
+        None,
+        "Folder of class folders, perhaps in train, val, test; .csv; .npz; MNIST's; for the other tasks see README. "
+        "Without it: built-in synthetic blood smears.",
+        option="data",
+    )
+    leaks: Literal["error", "warn", "ignore"] = setting(
+        "error", "What to do about an image or patient on two sides of a split."
+    )
+    split: Literal["auto", "stratified", "grouped", "last"] = setting("auto", "How to divide what is not divided.")
+    val_fraction: float = setting(..., "Part for validation.", shown="0.15; last: 0.3", gt=0, lt=1)
+    test_fraction: float = setting(..., "Part for the test.", shown="0.15; last: 0", ge=0, lt=1)
+    size: int = setting(
+        ..., "Side that images are resized to, in pixels.", shown="the model's own, or the task's", ge=1, le=4096
+    )
+    channels: int = Field(default=3, ge=1, le=64)  # 1 or 3 of pictures, any number where files are put together
+    mean: list[float] | None = None
+    std: list[float] | None = None
+    classes: list[str] = []  # in the order of their numbers
+    fingerprint: str = ""  # of names and labels, so that a run is not resumed on other images
+
+
+def parse_scale(value: Any) -> Any:
+    """Turn the text LOW,HIGH of the command line into two numbers."""
+    if not isinstance(value, str):
+        return value
+    try:
+        low, high = (float(part) for part in value.split(","))
+    except ValueError:
+        raise UserError(f"--scale {value!r}: write LOW,HIGH such as 0.9,1.1") from None
+    return low, high
+
+
+class AugmentConfig(Strict):
+    """How far images are changed in training.  See tinymed.data.Augment."""
+
+    panel: ClassVar[str] = "Augmentation"
+    horizontal_flip: bool = setting(False, "Mirror left-right.")
+    vertical_flip: bool = setting(False, "Mirror up-down.")
+    rotate: float = setting(0.0, "Turn by up to so many degrees either way.", ge=0, allow_inf_nan=False)
+    shift: float = setting(0.0, "Shift by up to this fraction of the side.", ge=0, allow_inf_nan=False)
+    scale: Annotated[tuple[float, float], BeforeValidator(parse_scale)] = setting(
+        (1.0, 1.0), "Resize things, from and to, such as 0.9,1.1.", shown="1,1"
+    )
+    noise: float = setting(0.0, "Standard deviation of noise, images being 0 to 1.", ge=0, allow_inf_nan=False)
+    brightness: float = setting(0.0, "Added, up to this either way.", ge=0, allow_inf_nan=False)
+    contrast: float = setting(0.0, "Factor 1 plus or minus up to this.", ge=0, le=1)
+    elastic: float = setting(
+        0.0, "Bend: deviation in pixels of displacements on a coarse grid.", ge=0, allow_inf_nan=False
+    )
+    elastic_grid: int = setting(3, "Points a side of that grid.", ge=2, le=64)
+
+    @model_validator(mode="after")
+    def check_scale(self) -> Self:
+        low, high = self.scale
+        if not 0 < low <= high < float("inf"):
+            raise UserError(f"--scale {low:g},{high:g}: write LOW,HIGH with 0 < LOW <= HIGH, such as 0.9,1.1")
+        return self
+
+
+def parse_rates(value: Any) -> Any:
+    """Turn the texts PATTERN=RATE of the command line into {pattern: rate}."""
+    if not isinstance(value, list):
+        return value
+    rates: dict[str, float] = {}
+    for item in value:
+        pattern, equals, number = str(item).rpartition("=")
+        try:
+            rates[pattern] = float(number)
+        except ValueError:
+            equals = ""
+        if not (equals and pattern):
+            raise UserError(f"--lr-for {item!r}: write PATTERN=RATE, such as 'features.*=1e-4'")
+        if not 0 < rates[pattern] < float("inf"):
+            raise UserError(
+                f"--lr-for {item!r}: a learning rate is positive; --freeze {pattern} stops it from learning"
+            )
+    return rates
+
+
+class RunConfig(Strict):
+    """What every run has.  The defaults are the recipe of Senthil Kumar et al. 2022 where the paper gives one."""
+
+    panel: ClassVar[str] = "Training"
+    schema_version: Literal[1, 2] = 2
+    task: str = setting("classification", "What the network learns.", panel="Run")
+    model: str = setting("dcnn", "The network, instead of the argument.", panel="Model", shown="dcnn, or the task's")
+    model_options: dict[str, Any] = {}
+    head: str = setting("sigmoid", "What the outputs mean.", panel="Model")
+    data: DataConfig
+    augment: AugmentConfig = AugmentConfig()
+    init: str | None = setting(
+        None, "Begin with the weights of this run, checkpoint or safetensors file.", panel="Transfer"
+    )
+    init_sha256: str = ""  # of those weights
+    freeze: list[str] = setting(
+        [], "Layers that keep these weights: a name or pattern; may be repeated.", panel="Transfer", repeat=True
+    )
+    freeze_statistics: bool = setting(
+        False, "Batch norm that is frozen evaluates with its running statistics.", panel="Transfer"
+    )
+    lr_for: Annotated[dict[str, PositiveRate], BeforeValidator(parse_rates)] = setting(
+        {}, "Rate of layers: PATTERN=RATE; may be repeated.", panel="Transfer", repeat=True
+    )
+    epochs: int | None = setting(20, "Passes over the training set.", shown="20; without --data 12", ge=1)
+    steps: int | None = setting(None, "Optimiser steps, instead of epochs.", ge=1)
+    batch: int = setting(128, "Images in a step.", shown="128; without --data 32", ge=1)
+    optimizer: Literal["adam", "adamw", "sgd", "momentum", "nesterov", "rmsprop", "adagrad"] = setting(
+        "adam", "The optimiser."
+    )
+    lr: float = setting(1e-3, "Learning rate.", gt=0, allow_inf_nan=False)
+    weight_decay: float = setting(0.0, "L2 penalty; decoupled with adamw.", ge=0, allow_inf_nan=False)
+    schedule: Literal["constant", "cosine", "plateau"] = setting(
+        "constant", "Of the learning rate.", shown="constant; without --data cosine"
+    )
+    clip_norm: float | None = setting(None, "Largest norm of the gradients.", gt=0)
+    class_weights: list[float] | None = None
+    seed: int = setting(0, "Of weights, order, augmentation, dropout and splits.", panel="Run", ge=0, lt=2**63)
+    backend: str = setting("numba", "numba, numpy, cuda, cupy or emulated, see `tinymed doctor`.", panel="Run")
+    workers: int = setting(2, "Threads that prepare images.", panel="Run", ge=0, le=64)
+    early_stop: int | None = setting(None, "Stop after so many epochs without improvement.", ge=1)
+    monitor: str = setting("val_loss", "What improves.")
+    keep: Literal["best", "last"] = setting(
+        "last", "Weights to evaluate: the last, or the best on val.", shown="last; best with --early-stop, no --data"
+    )
+    checkpoint_every: int = setting(100, "Steps between checkpoints; 0: only after epochs.", panel="Run", ge=0)
+
+    @model_validator(mode="after")
+    def check_length(self) -> Self:
+        if self.epochs is None and self.steps is None:
+            raise ValueError("say how long to train: epochs or steps")
+        return self
+
+
+class Shortcuts(Strict):
+    """Options that are no value of the configuration: they set several of its values, or need the data to do so."""
+
+    panel: ClassVar[str] = "Training"
+    padding: str | None = setting(None, "Of the convolutions: valid or same.", panel="Model")
+    statistics: str | None = setting(
+        None, "Batch norm's running statistics: corrected, keras or torch.", panel="Model", shown="corrected"
+    )
+    option: list[str] = setting([], "Any option of the model: NAME=VALUE; may be repeated.", panel="Model", repeat=True)
+    grey: bool | None = setting(
+        None,
+        "One grey channel, or three of RGB.",
+        panel="Data",
+        switch="--grey/--rgb",
+        shown="the model's own, or the images'",
+    )
+    normalise: bool = setting(False, "Subtract the training set's mean, divide by its deviation.", panel="Data")
+    augment: bool = setting(
+        False,
+        "A mild mixture: flips, rotate 15, shift .05, scale .9 to 1.1, brightness .05, contrast .1.",
+        panel="Augmentation",
+    )
+    flip: bool = setting(False, "Mirror left-right and up-down (done without --data).", panel="Augmentation")
+    class_weights: str = setting("none", "In the loss: none, balanced, tempered or 1,3.5.")
+
+
+def checked(make: Callable[[], Result], source: Path | None = None) -> Result:
+    """Return what make() returns; a value that the schema refuses becomes one line naming the key or the option."""
+    try:
+        return make()
+    except ValidationError as error:
+        first = error.errors()[0]
+        told = first.get("ctx", {}).get("error")
+        if isinstance(told, UserError):  # a validator of ours has said it already
+            raise told from None
+        key = ".".join(str(part) for part in first["loc"]) or "configuration"
+        shown = f", got {first['input']!r}" if first["loc"] and not isinstance(first["input"], dict) else ""
+        where = f"{source}: {key}" if source else f"--{key.rpartition('.')[2].replace('_', '-')}"
+        raise UserError(f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}{shown}") from None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the content of a run's config.json.  Raises UserError naming the file."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        message = f"{path.parent}: no run: it has no {path.name}; give a folder that `tinymed train` made"
+        raise UserError(message) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read as JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: is no configuration of a run")
+    return content
+
+
+def parse_config(kind: type[RunConfig], content: dict[str, Any], source: Path | None = None) -> Any:
+    """Return a configuration of a task from the content of a config.json, of this version or an earlier one.
+
+    Raises UserError naming the file and the key.
+    """
+    if content.get("schema_version", 1) == 1:
+        content = {**without_foreign(kind, content), "schema_version": 2}
+    return checked(lambda: kind.model_validate(content), source)
+
+
+FOREIGN = ("mask", "boxes", "positive", "balanced")
+FOREIGN_DATA = ("label_column", "group_column", "merge", "skip_bad", "synthetic_images", "difficulty")
+
+
+def without_foreign(kind: type[RunConfig], content: dict[str, Any]) -> dict[str, Any]:
+    """Drop what version 1 wrote down for every task alike from the configuration of a task that does not use it."""
+    taken = kind.model_fields
+    kept = {key: value for key, value in content.items() if key in taken or key not in FOREIGN}
+    if isinstance(content.get("data"), dict):
+        known = taken["data"].annotation.model_fields  # type: ignore[union-attr]
+        kept["data"] = {k: v for k, v in content["data"].items() if k in known or k not in FOREIGN_DATA}
+    return kept

@@ -1,0 +1,103 @@
+"""The network of a configuration, and whether a task can use it."""
+
+import contextlib
+import inspect
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ... import device, random
+from ...data.device_batches import as_tensors, device_of
+from ...errors import UserError
+from ...tape import no_grad
+
+Outputs = list[tuple[int, ...]]  # the shape of each output of a network
+
+
+def make_model(name: str, seed: int, options: dict[str, Any], wanted: dict[str, Any]) -> Any:
+    """Return a new network with initial weights drawn by the run's seed.
+
+    Args:
+        name: of the network, see `tinymed models`.
+        seed: of its initial weights.
+        options: keyword arguments that the user chose; an unknown one is refused.
+        wanted: keyword arguments that the task would like; those that the network does not take are left out.
+
+    Raises:
+        UserError: for a name or option that it lacks, or a value that it refuses.
+    """
+    from ... import models
+
+    random.manual_seed(seed)
+    takes = models.entry(name).options
+    check_options(name, options)
+    arguments = {key: value for key, value in wanted.items() if key in takes} | options
+    try:
+        return models.create(name, **arguments).to(device.default())
+    except UserError:
+        raise
+    except (TypeError, ValueError, KeyError) as error:
+        raise UserError(f"model {name}: {error}") from None
+
+
+def check_options(model: str, options: dict[str, Any]) -> None:
+    """Raise UserError for a value of another kind than the option's default: text for a number, one for several."""
+    from ... import models
+
+    for name, parameter in inspect.signature(models.entry(model).build).parameters.items():
+        default, value = parameter.default, options.get(name, parameter.default)
+        number = isinstance(default, int | float) and not isinstance(default, bool)
+        if number and not (isinstance(value, int | float) and not isinstance(value, bool)):
+            raise UserError(f"model {model}: {name} is a number such as {default:g}, got {value!r}")
+        if isinstance(default, tuple) and not (isinstance(value, list | tuple) and len(value) == len(default)):
+            raise UserError(f"model {model}: {name} is a list such as {list(default)}, got {value!r}")
+
+
+def default_channels(model: str) -> int:
+    """Return the channels that a network takes by default, of its first input."""
+    from ...models import entry
+    from ...models.summary import input_shapes
+
+    return input_shapes(entry(model).input)[0][0]
+
+
+def output_shapes(model: Any, channels: int, space: Sequence[int]) -> Outputs:
+    """Return the shapes of a network's outputs for one image [channels, *space], from shapes alone.
+
+    Raises ValueError or TypeError as the network does for a size or number of channels that it does not take.
+    """
+    from ...models.shapes import blank, shapes_only
+
+    mode, place = model.training, device_of(model)
+    try:
+        with no_grad(), shapes_only() if place == "cpu" else contextlib.nullcontext():
+            outputs = model.eval()(as_tensors(blank((1, channels, *space)), place))
+    finally:
+        model.train(mode)
+    return [tuple(o.shape) for o in (outputs if isinstance(outputs, tuple | list) else (outputs,))]
+
+
+def default_networks(names: Sequence[str] | None = None) -> Iterator[tuple[str, tuple[int, ...], Outputs]]:
+    """Yield (name, shape of its image, shapes of its outputs) of each network of one input, as it is made by default.
+
+    names: of which networks; by default of all.
+    """
+    from ... import models
+    from ...models.summary import input_shapes
+    from ...nn.init import no_weights
+
+    for name in models.available() if names is None else names:
+        found = models.entry(name)
+        shapes = input_shapes(found.input)
+        if len(shapes) == 1:
+            with no_weights():
+                model = found.build()
+            with contextlib.suppress(ValueError, TypeError):
+                yield name, shapes[0], output_shapes(model, shapes[0][0], shapes[0][1:])
+
+
+def takes_several(model: str) -> bool:
+    """Say whether a network takes several images at once."""
+    from ... import models
+    from ...models.summary import input_shapes
+
+    return len(input_shapes(models.entry(model).input)) > 1

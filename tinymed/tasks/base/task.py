@@ -1,0 +1,268 @@
+"""What a task is: all that tells classification from segmentation, detection and the tasks to come.
+
+A task is one file of `tinymed/tasks/` that ends in `TASK = ...`.  Everything else asks the task, never for its name.
+The life of a run, in the order of the methods:
+
+    given options -> draft -> read_data -> divide -> complete -> head, training_batches, validation -> measure -> show
+                                                                                          -> evaluate, predict, export
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
+
+from ...errors import UserError
+from ..heads.head import Head
+from .config import RunConfig, Shortcuts
+from .network import Outputs, default_networks, make_model, output_shapes, takes_several
+from .options import Option, Options, task_options
+
+Config = TypeVar("Config", bound=RunConfig)
+Data = TypeVar("Data")  # one set of images with what is to be learnt of them
+Ask = Callable[[str], str]
+
+
+class Batches(Protocol):
+    """What the trainer asks of a loader: see `tinymed.data.Loader`."""
+
+    dataset: Any
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, epoch: int = 0, start_batch: int = 0) -> Any: ...
+
+
+class Fitted(Protocol):
+    """What validation sees of a trainer."""
+
+    model: Any
+    forward: Callable[[Any], Any]  # the model, captured
+    stop: bool
+
+
+Validate = Callable[[Fitted], dict[str, Any]]  # {"loss": ..., name: ...} of the validation set; {} when told to stop
+
+
+@dataclass
+class Predictions:
+    """What `tinymed predict` prints: rows for JSON, the same as lines of text, and what could not be read."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+class Task(Generic[Config, Data]):
+    """A task.  Methods take the configuration, so that one object serves all runs."""
+
+    name: ClassVar[str]
+    needs: ClassVar[str] = ""  # what --data must be, where there is no built-in set
+    wants: ClassVar[str]  # what it asks of a network, for messages
+    Config: type[Config]
+    Shortcuts: type[Shortcuts]
+
+    @property
+    def options(self) -> dict[str, Option]:
+        """The options of the command line that it uses."""
+        return task_options(self.Config, self.Shortcuts)
+
+    # ------------------------------------------------------------------------------------- the configuration
+
+    def draft(self, given: Options) -> Config:
+        """Return the configuration as far as the options decide it, before an image is read in full.
+
+        Raises UserError for an option that would have no effect, or a network that does not serve the task.
+        """
+        raise NotImplementedError
+
+    def complete(
+        self, config: Config, sets: dict[str, Data], given: Options, ask: Ask | None
+    ) -> tuple[Config, list[str]]:
+        """Return (the configuration with what depends on the data, lines that tell the user what will be learnt).
+
+        What depends on the data: classes, weights, statistics, the fingerprint.  Raises UserError.
+        """
+        raise NotImplementedError
+
+    # --------------------------------------------------------------------------------------------- the data
+
+    def read_data(self, config: Config) -> dict[str, Data]:
+        """Return the data as they divide themselves: {"all": ...}, or {"train": ..., ...}.  Raises UserError."""
+        raise NotImplementedError
+
+    def divide(self, config: Config, sets: dict[str, Data]) -> dict[str, Data]:
+        """Return {"train": ..., "val": ..., perhaps "test": ...}: what the data do not divide is cut."""
+        raise NotImplementedError
+
+    def open_data(self, config: Config) -> dict[str, Data]:
+        """Return the data, divided.  Raises UserError."""
+        return self.divide(config, self.read_data(config))
+
+    def fingerprint(self, config: Config, sets: dict[str, Data]) -> str:
+        """Return what tells these images and labels from others, in hex."""
+        raise NotImplementedError
+
+    def open_path(self, config: Config, path: str, skip_bad: bool = False) -> dict[str, Data]:
+        """Return the sets of a path that a trained run is measured on."""
+        raise NotImplementedError
+
+    def choose_part(self, sets: dict[str, Data], split: str | None, where: str, own: bool) -> Data:
+        """Return one of the sets: `split`, else the whole of a path, else test, else val.  Raises UserError.
+
+        own: whether they are the run's own data, of which the training part is not measured unless asked for.
+        """
+        order = ["test", "val"] if own else ["all", "test", *sets]
+        name = split or next((n for n in order if n in sets), "test")
+        if name not in sets:
+            raise UserError(f"{where}: has no part {name!r}; choose --split {' or '.join(sets)}")
+        return sets[name]
+
+    # ------------------------------------------------------------------------------------------ the network
+
+    def model_arguments(self, config: Config) -> dict[str, Any]:
+        """Return the keyword arguments that it wants of a network; those that a network lacks are left out."""
+        raise NotImplementedError
+
+    def make_model(self, config: Config) -> Any:
+        """Return a new network.  Raises UserError for a name or option that it lacks."""
+        return make_model(config.model, config.seed, config.model_options, self.model_arguments(config))
+
+    def sees(self, config: Config) -> tuple[int, ...]:
+        """Return (channels, *space) of what the network is shown."""
+        return (config.data.channels, config.data.size, config.data.size)
+
+    def serves(self, image: tuple[int, ...], outputs: Outputs) -> bool:
+        """Say whether a network with these outputs for an image [channels, *space] is one for this task."""
+        raise NotImplementedError
+
+    def check_model(self, config: Config, model: Any) -> Outputs:
+        """Return the shapes of the network's outputs.  Raises UserError where it does not serve the task.
+
+        model: may be made without memory for its weights.
+        """
+        if takes_several(config.model):
+            raise UserError(f"{config.model}: takes several images at once; {self.advise(config)}")
+        image = self.sees(config)
+        try:
+            outputs = output_shapes(model, image[0], image[1:])
+        except (ValueError, TypeError, IndexError) as error:
+            if not self.fits_somewhere(config, image):
+                raise UserError(f"{config.model}: is no network for {self.wants}; {self.advise(config)}") from None
+            sides = ", ".join(map(str, image[1:]))
+            raise UserError(f"--size or --patch {sides}: {config.model} takes no such images: {error}") from None
+        if not self.serves(image, outputs):
+            raise UserError(
+                f"{config.model}: is no network for {self.wants}: for an image {list(image)} it gives "
+                f"{' and '.join(str(list(o)) for o in outputs)}; {self.advise(config)}"
+            )
+        return outputs
+
+    def fits_somewhere(self, config: Config, image: tuple[int, ...]) -> bool:
+        """Say whether a network serves the task at the size that it takes by default."""
+        return config.model in self.networks(len(image))
+
+    def networks(self, axes: int) -> list[str]:
+        """Return the names of the networks that serve the task as they are made by default.
+
+        axes: 3 of pictures (channels, rows, columns), 4 of volumes.
+        """
+        return [
+            name for name, image, outputs in default_networks() if len(image) == axes and self.serves(image, outputs)
+        ]
+
+    def advise(self, config: Config) -> str:
+        """Return which networks to choose instead, for a message."""
+        return f"choose one of {', '.join(self.networks(len(self.sees(config))))}"
+
+    def head(self, config: Config, model: Any, weighted: bool = True) -> Head:
+        """Return the loss and the meaning of outputs; weighted: with the class weights of training."""
+        raise NotImplementedError
+
+    # -------------------------------------------------------------------------------- training and measuring
+
+    def training_batches(self, config: Config, dataset: Data, model: Any) -> Batches:
+        """Return shuffled and augmented batches."""
+        raise NotImplementedError
+
+    def validation(self, config: Config, dataset: Data) -> tuple[Batches | None, Validate | None]:
+        """Return (a loader, None) where a classifier's measures serve, or (None, a function that measures)."""
+        raise NotImplementedError
+
+    def measure(self, config: Config, model: Any, dataset: Data) -> tuple[dict[str, Any], Any]:
+        """Return (metrics with intervals, what they were computed from) of a model on a whole set."""
+        raise NotImplementedError
+
+    # ---------------------------------------------------------------------------------------------- results
+
+    def text(self, config: Config, result: dict[str, Any], title: str) -> str:
+        """Return an evaluation as text."""
+        raise NotImplementedError
+
+    def save_results(
+        self, folder: Path, config: Config, model: Any, dataset: Data, result: dict[str, Any], details: Any, title: str
+    ) -> None:
+        """Write pictures and tables of one part, the last that was measured, into the run's folder."""
+        raise NotImplementedError
+
+    def predict(
+        self, folder: Path, config: Config, model: Any, files: Sequence[Path], out: Path | None, overlays: bool
+    ) -> Predictions:
+        """Return what the network says of files, and write it into `out` where the task makes files.
+
+        A file that cannot be read is named in the errors; the others are predicted.
+        """
+        raise NotImplementedError
+
+    def export_metadata(self, config: Config) -> dict[str, Any]:
+        """Return what a program must know to use the exported network: {"preparation": ..., "scores": text, ...}."""
+        raise NotImplementedError
+
+
+def picture_preparation(config: RunConfig) -> dict[str, Any]:
+    """Return how a picture is prepared for a network that sees it whole, for `export_metadata`."""
+    data = config.data
+    return {
+        "layout": "N, channels, height, width",
+        "channels": data.channels,
+        "colour": {1: "grey", 3: "RGB"}.get(data.channels, "as stored"),
+        "size": [data.size, data.size],
+        "resize": "Pillow BILINEAR (the triangle filter, widened when shrinking), on 8-bit values",
+        "scale": "divide 8-bit values by 255",
+        "normalise": "(x - mean) / std",
+        "mean": data.mean or 0.0,
+        "std": data.std or 1.0,
+    }
+
+
+def fingerprint_samples(sets: dict[str, Any], root: str | None) -> str:
+    """Return SHA-256, in hex, of every image's name below `root` (or pixels, of an array) and label, split by split."""
+    import hashlib
+
+    sha = hashlib.sha256()
+    for name, dataset in sets.items():
+        sha.update(f"{name} {len(dataset)} {dataset.classes}\n".encode())
+        if isinstance(dataset.samples, np.ndarray):
+            sha.update(np.ascontiguousarray(dataset.samples).data)
+        else:
+            base = Path(root or ".")
+            for path in map(Path, dataset.samples):
+                shown = path.relative_to(base) if path.is_relative_to(base) else path
+                sha.update(os.fsencode(f"{shown.as_posix()}\n"))
+        sha.update(dataset.labels.astype("<i8").data)
+    return sha.hexdigest()
+
+
+def refuse_divided(given: Options, sets: Sequence[str], where: str) -> None:
+    """Raise UserError for options of the division of data that are divided already; sets: the parts that they have."""
+    unused = ["split", "val_fraction", "test_fraction"] if {"train", "val"} <= set(sets) else []
+    if "train" in sets and "val" not in sets:
+        unused = ["test_fraction"]
+    for name in unused:
+        if name in given:
+            raise UserError(
+                f"--{name.replace('_', '-')}: has no effect here: {where} is divided already, into {', '.join(sets)}"
+            )

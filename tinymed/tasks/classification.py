@@ -1,0 +1,367 @@
+"""Classification: one class for each image, with a positive class that sensitivity speaks of."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BeforeValidator
+
+from ..data.augment import Augment
+from ..data.dataset import Dataset, parse_merge
+from ..data.device_batches import as_array, as_tensors, device_of
+from ..data.image import prepare
+from ..data.loader import Loader, channel_statistics
+from ..data.readers import open_dataset
+from ..data.splits import leak_check, split_dataset
+from ..data.synthetic import DIFFICULTY, synthetic_smear
+from ..data.transform import normalise, to_float, to_nchw
+from ..errors import UserError
+from ..metrics.classification import evaluate_scores
+from ..metrics.positive_class import choose_positive
+from ..models import default_size
+from ..nn.init import no_weights
+from ..tape import no_grad
+from .base.config import AugmentConfig, DataConfig, RunConfig, Shortcuts, checked, setting
+from .base.network import Outputs, default_channels
+from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
+from .base.task import (
+    Ask,
+    Batches,
+    Predictions,
+    Task,
+    Validate,
+    fingerprint_samples,
+    picture_preparation,
+)
+from .heads.class_heads import SigmoidHead, SoftmaxHead, make_head
+from .heads.class_weights import parse_weights
+from .inference.class_scores import predict_scores
+from .results.class_results import class_text, save_class_pictures
+
+Sets = dict[str, Dataset]
+
+# Without --data: a minute or two on two cores.  With so few steps, batch norm needs a larger momentum; dropout before
+# batch norm still makes individual epochs noisy, so the best one is kept.
+QUICK = {"epochs": 12, "batch": 32, "schedule": "cosine", "keep": "best", "flip": True}
+QUICK_OPTIONS = {"dcnn": {"bn_momentum": 0.1}}
+# What a network's paper feeds it: white -0.1, black 1.175 (LeCun et al. 1998, section III.A; MNIST's ink is 1).
+INPUTS = {"lenet5": {"mean": [0.1 / 1.275], "std": [1 / 1.275]}}
+
+
+class ClassificationData(DataConfig):
+    """What classification reads beside images."""
+
+    label_column: str | None = setting(None, "Column of the label in a list; by default found by its usual names.")
+    group_column: str | None = setting(None, "Column of the patient in a CSV: never divided by a split.")
+    merge: Annotated[dict[str, list[str]], BeforeValidator(lambda v: parse_merge(v) if isinstance(v, list) else v)] = (
+        setting({}, "Put classes together: NEW=OLD,OLD; for every new class.", repeat=True)
+    )
+    skip_bad: bool = setting(False, "Leave unreadable images out and list them.")
+    synthetic_images: int = setting(3600, "How many synthetic smears there are.", ge=8, le=1_000_000)
+    difficulty: float = setting(DIFFICULTY, "Of the synthetic smears, 0 to 1.", ge=0, le=1)
+
+
+class ClassificationConfig(RunConfig):
+    """A run that classifies."""
+
+    task: Literal["classification"] = setting("classification", "What the network learns.", panel="Run")
+    head: Literal["sigmoid", "softmax", "own"] = setting(
+        "sigmoid",
+        "What the outputs mean: one sigmoid per class, one distribution, or the model's own loss",
+        panel="Model",
+        shown="own where the model has a loss, else sigmoid",
+    )
+    data: ClassificationData
+    positive: str = setting("", "The class that sensitivity speaks of.", panel="Run", shown="the second class")
+    balanced: bool = setting(False, "Draw every class equally often.")
+    monitor: Literal["val_loss", "val_accuracy", "val_auc", "val_sensitivity", "val_specificity"] = setting(
+        "val_loss", "What improves."
+    )
+
+
+def read_sets(data: ClassificationData, seed: int) -> Sets:
+    """Return the images as the data divide them: {"all": ...}, or {"train": ..., ...}.  Raises UserError."""
+    if data.path is None:
+        return {"all": synthetic_smear(data.synthetic_images, data.size, seed, data.difficulty)}
+    return open_dataset(
+        data.path,
+        label_column=data.label_column,
+        group_column=data.group_column,
+        merge=data.merge or None,
+        classes=data.classes or None,
+        skip_bad=data.skip_bad,
+        leaks=data.leaks,
+    )
+
+
+def open_splits(data: ClassificationData, seed: int) -> Sets:
+    """Return the images as {"train": ..., "val": ..., perhaps "test": ...}.
+
+    Splits that the data name are kept; what has none is divided by data.split and the fractions.  Raises UserError.
+    """
+    sets = read_sets(data, seed)
+    return share_skipped(sets, divide(sets, data, seed))
+
+
+def share_skipped(sets: Sets, divided: Sets) -> Sets:
+    """Let the training part name all files that were left out, and the others none."""
+    skipped = [item for dataset in sets.values() for item in dataset.skipped]
+    for name, dataset in divided.items():
+        dataset.skipped = skipped if name == "train" else []
+    return divided
+
+
+def divide(sets: Sets, data: DataConfig, seed: int) -> Sets:
+    """Cut off a validation set, and a test set where nothing is divided yet, unless they are given."""
+    where = data.path or "the synthetic set"
+    if "train" in sets and "val" in sets:
+        return sets
+    if "train" in sets:
+        shares = {"train": 1 - data.val_fraction, "val": data.val_fraction}
+        cut = check_division(split_dataset(sets["train"], shares, seed, data.split), where, data.leaks)
+        return cut | {name: s for name, s in sets.items() if name != "train"}
+    if "all" not in sets:
+        raise UserError(f"{where}: has {', '.join(sets)} but no train images to learn from")
+    rest = 1 - data.val_fraction - data.test_fraction
+    if rest <= 0:
+        raise UserError(
+            f"parts of {data.val_fraction} for val and {data.test_fraction} for test leave nothing to train on"
+        )
+    shares = {"train": rest, "val": data.val_fraction, "test": data.test_fraction}
+    cut = split_dataset(sets["all"], {k: v for k, v in shares.items() if v > 0}, seed, data.split)
+    return check_division(cut, where, data.leaks)
+
+
+def check_division(divided: Sets, where: str, leaks: str) -> Sets:
+    """Raise UserError if a part that was cut off lacks a class ("last" does that to a set sorted by class) or leaks."""
+    for name, part in divided.items():
+        absent = [label for label, n in part.counts().items() if n == 0]
+        if absent:
+            raise UserError(
+                f"{where}: the {name} part has no image of class {', '.join(absent)}; "
+                "use --split stratified, or other fractions"
+            )
+    if any(part.hashes is not None for part in divided.values()):
+        leak_check(divided, rule=leaks)
+    return divided
+
+
+def make_loader(dataset: Dataset, config: ClassificationConfig, *, training: bool = False) -> Loader:
+    """Return the loader of a set; shuffled, augmented and perhaps balanced for training."""
+    data = config.data
+    augment = Augment(**config.augment.model_dump()) if training and config.augment != AugmentConfig() else None
+    return Loader(
+        dataset,
+        config.batch,
+        data.size,
+        data.channels,
+        shuffle=training,
+        augment=augment,
+        seed=config.seed,
+        workers=config.workers,
+        mean=data.mean,
+        std=data.std,
+        balanced=training and config.balanced,
+    )
+
+
+class Classification(Task[ClassificationConfig, Dataset]):
+    """One class for each image."""
+
+    name = "classification"
+    wants = "classification (one row of scores for each image)"
+    Config = ClassificationConfig
+    Shortcuts = Shortcuts
+
+    def draft(self, given: Options) -> ClassificationConfig:
+        options = self.options
+        refuse_foreign(given, options, self.name, options)
+        self.refuse_useless(given)
+        model, last, own_data = given.get("model", "dcnn"), given.get("split") == "last", "data" in given
+        wanted: dict[str, Any] = dict(given) if own_data else {**QUICK, **given}
+        wanted = {"val_fraction": 0.3 if last else 0.15, "test_fraction": 0.0 if last else 0.15} | wanted
+        wanted |= {"model": model, "size": given.get("size", default_size(model)), "data": data_folder(given)}
+        if "steps" in given and "epochs" not in given:
+            wanted["epochs"] = None
+        if "early_stop" in given:
+            wanted.setdefault("keep", "best")
+        chosen = ({} if own_data else QUICK_OPTIONS.get(model, {})) | model_options(given)
+        grey = given.get("grey")
+        channels = default_channels(model) if grey is None else 1 if grey else 3
+        wanted["detected"] = {"model_options": chosen, "data": {"channels": channels, **INPUTS.get(model, {})}}
+        config: ClassificationConfig = config_from_options(ClassificationConfig, options, wanted)
+        return self.try_model(config, fixed="head" in given)  # a wrong option is refused before images are read
+
+    def refuse_useless(self, given: Options) -> None:
+        """Raise UserError for an option that the others leave without effect."""
+        data = str(given.get("data", ""))
+        columns = "data" in given and Path(data).suffix.lower() == ".csv"
+        refuse_idle(
+            given,
+            {
+                "label_column": (columns, "only a .csv given as --data has columns"),
+                "group_column": (columns, "only a .csv given as --data has columns"),
+                "merge": ("data" in given, "the synthetic smears have two classes; give --data"),
+                "skip_bad": ("data" in given, "every synthetic smear can be read; give --data"),
+                "difficulty": ("data" not in given, "it is of the synthetic smears, without --data"),
+                "synthetic_images": ("data" not in given, "it is of the synthetic smears, without --data"),
+                "elastic_grid": (bool(given.get("elastic")), "it is of --elastic"),
+                "freeze_statistics": ("freeze" in given, "it is of the layers that --freeze names"),
+            },
+        )
+
+    def try_model(self, config: ClassificationConfig, fixed: bool = True) -> ClassificationConfig:
+        """Return the configuration, once a network could be made by it; its head is the network's own loss if not
+        `fixed`."""
+        with no_weights():
+            model = self.make_model(config)
+        if not fixed and hasattr(model, "loss"):
+            config = config.model_copy(update={"head": "own"})
+        self.check_model(config, model)
+        known = config if config.data.classes else config.model_copy(update={"class_weights": None})
+        self.head(known, model)
+        return config
+
+    def complete(
+        self, config: ClassificationConfig, sets: Sets, given: Options, ask: Ask | None
+    ) -> tuple[ClassificationConfig, list[str]]:
+        train = sets["train"]
+        data = config.data.model_dump() | {"classes": train.classes, "fingerprint": self.fingerprint(config, sets)}
+        if given.get("normalise"):
+            data["mean"], data["std"] = channel_statistics(train, config.data.size, config.data.channels)
+        content = config.model_dump() | {
+            "data": data,
+            "positive": choose_positive(train.classes, given.get("positive"), ask),
+            "class_weights": parse_weights(given.get("class_weights", "none"), train.classes, train.counts()),
+        }
+        result = self.try_model(checked(lambda: ClassificationConfig.model_validate(content)))
+        return result, self.describe(result, sets)
+
+    def describe(self, config: ClassificationConfig, sets: Sets) -> list[str]:
+        """Return lines that say what will be learnt, and which files were left out."""
+        lines = [f"skipped {name}: {reason}" for part in sets.values() for name, reason in part.skipped]
+        hashes = [key for part in sets.values() for key in part.hashes or ()]
+        if copies := len(hashes) - len(set(hashes)):
+            lines.append(f"note: {copies} images are copies of others, pixel for pixel")
+        shown = ", ".join(f"{name} {len(dataset)}" for name, dataset in sets.items())
+        lines.append(
+            f"{config.model}, {shown} images of {config.data.size} px, classes {', '.join(config.data.classes)}"
+        )
+        return [*lines, f"positive class: {config.positive} (sensitivity is the share of it that is found)"]
+
+    # --------------------------------------------------------------------------------------------- the data
+
+    def read_data(self, config: ClassificationConfig) -> Sets:
+        return read_sets(config.data, config.seed)
+
+    def divide(self, config: ClassificationConfig, sets: Sets) -> Sets:
+        return share_skipped(sets, divide(sets, config.data, config.seed))
+
+    def fingerprint(self, config: ClassificationConfig, sets: Sets) -> str:
+        return fingerprint_samples(sets, config.data.path)
+
+    def open_path(self, config: ClassificationConfig, path: str, skip_bad: bool = False) -> Sets:
+        data = config.data
+        return open_dataset(
+            path,
+            label_column=data.label_column,
+            group_column=data.group_column,
+            merge=data.merge or None,
+            classes=data.classes,
+            skip_bad=skip_bad,
+            leaks="ignore",
+        )
+
+    # ------------------------------------------------------------------------------------------ the network
+
+    def model_arguments(self, config: ClassificationConfig) -> dict[str, Any]:
+        data = config.data
+        wanted: dict[str, Any] = {"in_channels": data.channels, "size": data.size, "head": config.head}
+        return wanted | ({"num_classes": len(data.classes)} if data.classes else {})
+
+    def serves(self, image: tuple[int, ...], outputs: Outputs) -> bool:
+        return len(image) == 3 and len(outputs) == 1 and len(outputs[0]) == 2 and outputs[0][1] > 1
+
+    def head(self, config: ClassificationConfig, model: Any, weighted: bool = True) -> SigmoidHead | SoftmaxHead:
+        weights = config.class_weights if weighted else None
+        return make_head(config.head, len(config.data.classes), weights, model)
+
+    # -------------------------------------------------------------------------------- training and measuring
+
+    def training_batches(self, config: ClassificationConfig, dataset: Dataset, model: Any) -> Batches:
+        return make_loader(dataset, config, training=True)
+
+    def validation(self, config: ClassificationConfig, dataset: Dataset) -> tuple[Batches | None, Validate | None]:
+        return make_loader(dataset, config), None
+
+    def measure(self, config: ClassificationConfig, model: Any, dataset: Dataset) -> tuple[dict[str, Any], np.ndarray]:
+        scores, labels, loss = predict_scores(model, make_loader(dataset, config), self.head(config, model))
+        metrics = evaluate_scores(scores, labels, config.data.classes, config.positive, config.seed)
+        return {"loss": loss, **metrics}, scores
+
+    # ---------------------------------------------------------------------------------------------- results
+
+    def text(self, config: ClassificationConfig, result: dict[str, Any], title: str) -> str:
+        return class_text(result, title)
+
+    def save_results(
+        self,
+        folder: Path,
+        config: ClassificationConfig,
+        model: Any,
+        dataset: Dataset,
+        result: dict[str, Any],
+        details: Any,
+        title: str,
+    ) -> None:
+        save_class_pictures(folder, result, details, dataset, title)
+
+    def scores_of(self, config: ClassificationConfig, model: Any, images: Sequence[str | Path]) -> np.ndarray:
+        """Return scores [n, classes] of image files: read, resized, /255 (Senthil Kumar et al. 2022)."""
+        data, head, rows = config.data, self.head(config, model), []
+        with no_grad():
+            for path in images:
+                pixels = to_float(prepare(path, data.size, data.channels))[None]
+                if data.mean is not None or data.std is not None:
+                    pixels = normalise(pixels, data.mean or 0.0, data.std or 1.0)
+                rows.append(head.scores(as_array(model(as_tensors(to_nchw(pixels), device_of(model))))))
+        return np.concatenate(rows)
+
+    def predict(
+        self,
+        folder: Path,
+        config: ClassificationConfig,
+        model: Any,
+        files: Sequence[Path],
+        out: Path | None,
+        overlays: bool,
+    ) -> Predictions:
+        refuse_idle(
+            {key: value for key, value in (("out", out), ("overlays", overlays)) if value},
+            {"out": (False, "a classification writes no files"), "overlays": (False, "there is nothing to draw")},
+        )
+        result, classes = Predictions(), config.data.classes
+        for file in files:
+            try:
+                scores = self.scores_of(config, model, [file])[0]
+            except UserError as error:
+                result.errors.append(str(error).partition("; ")[0])
+                continue
+            best = int(scores.argmax())
+            percentage = round(100 * float(scores[best]), 4)
+            each = {name: float(score) for name, score in zip(classes, scores, strict=True)}
+            result.rows.append({"image": str(file), "label": classes[best], "percentage": percentage, "scores": each})
+            result.lines.append(f"{file}: {classes[best]} {percentage:.2f} %")
+        return result
+
+    def export_metadata(self, config: ClassificationConfig) -> dict[str, Any]:
+        return {"positive": config.positive, "preparation": picture_preparation(config), "scores": MEANING[config.head]}
+
+
+MEANING = {
+    "sigmoid": "sigmoid of each output; the largest is the answer",
+    "softmax": "softmax over the outputs; the largest is the answer",
+    "own": "the largest output is the answer",
+}
+TASK = Classification()

@@ -1,0 +1,1 @@
+"""What a network's last layer means: targets, loss and scores."""

@@ -1,0 +1,154 @@
+"""What the last layer means: targets from labels, the loss, and scores from outputs.
+
+    sigmoid    n independent sigmoids against one-hot labels, the mean of n binary cross-entropies (Senthil Kumar et al.
+               2022): probabilities that need not add up to 1
+    softmax    one distribution over the classes, cross-entropy
+    own        the loss that the model defines, on outputs of which the largest is the answer: LeNet-5's distances
+
+The first two take logits, for losses that do not overflow.  All predict the arg-max.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...data.device_batches import Constant, as_array
+from ...data.transform import one_hot
+from ...errors import UserError
+from ...tensor import Tensor
+from .class_weights import check_weights
+
+HEADS = ("sigmoid", "softmax", "own")
+
+
+def count_correct(outputs: Any, labels: np.ndarray) -> int:
+    """Images whose largest output is at their label."""
+    return int((as_array(outputs.array.argmax(axis=1)) == labels).sum())
+
+
+class SigmoidHead:
+    """Mean binary cross-entropy over images and units; class weights multiply an image's terms.
+
+    loss = mean over i, k of w[label_i] * (softplus(z_ik) - t_ik z_ik)
+    """
+
+    name = "sigmoid"
+
+    def __init__(self, classes: int, class_weights: Sequence[float] | None = None):
+        weights = check_weights(class_weights, classes)
+        self.classes, self.weights = classes, None if weights is None else Constant(weights[:, None])
+
+    def targets(self, labels: np.ndarray) -> np.ndarray:
+        """One-hot float32 [n, classes]."""
+        return one_hot(labels, self.classes)
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss, a scalar tensor."""
+        from ...nn import functional
+
+        weight = None
+        if self.weights is not None:  # [n, 1]: the weight of each image's class
+            weight = functional.matmul(targets, self.weights.beside(targets).to(targets.dtype))
+        loss: Tensor = functional.binary_cross_entropy_with_logits(outputs, targets, weight)
+        return loss
+
+    def scores(self, outputs: np.ndarray) -> np.ndarray:
+        """Sigmoids of the logits, float64 [n, classes]."""
+        z = outputs.astype(np.float64)
+        small = np.exp(-np.abs(z))
+        result: np.ndarray = np.where(z >= 0, 1, small) / (1 + small)
+        return result
+
+    def correct(self, outputs: Any, labels: np.ndarray) -> float:
+        """Images whose largest output is at their label."""
+        return count_correct(outputs, labels)
+
+    def unweighted(self) -> "SigmoidHead":
+        """The same without class weights, for validation."""
+        return SigmoidHead(self.classes)
+
+
+class SoftmaxHead:
+    """Cross-entropy over the classes; class weights make it a weighted mean, as in PyTorch.
+
+    loss = sum of w[label_i] (log sum_k exp z_ik - z_i,label_i) / sum of w[label_i]
+    """
+
+    name = "softmax"
+
+    def __init__(self, classes: int, class_weights: Sequence[float] | None = None):
+        weights = check_weights(class_weights, classes)
+        self.classes, self.weights = classes, None if weights is None else Constant(weights)
+
+    def targets(self, labels: np.ndarray) -> np.ndarray:
+        """The labels themselves, int64 [n]."""
+        return np.asarray(labels, np.int64)
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss, a scalar tensor."""
+        from ...nn import functional
+
+        weight = None if self.weights is None else self.weights.beside(outputs)
+        loss: Tensor = functional.cross_entropy(outputs, targets, weight)
+        return loss
+
+    def scores(self, outputs: np.ndarray) -> np.ndarray:
+        """Softmax of the logits, float64 [n, classes]."""
+        z = outputs.astype(np.float64)
+        e = np.exp(z - z.max(axis=1, keepdims=True))
+        result: np.ndarray = e / e.sum(axis=1, keepdims=True)
+        return result
+
+    def correct(self, outputs: Any, labels: np.ndarray) -> float:
+        """Images whose largest output is at their label."""
+        return count_correct(outputs, labels)
+
+    def unweighted(self) -> "SoftmaxHead":
+        """The same without class weights, for validation."""
+        return SoftmaxHead(self.classes)
+
+
+class OwnHead(SoftmaxHead):
+    """The model's own `loss(outputs, labels)`; scores are the softmax of the outputs.
+
+    LeNet-5's outputs are minus squared distances and its loss is equation 9 of LeCun et al. 1998; their softmax is the
+    posterior that the equation supposes, and its arg-max the nearest target.
+    """
+
+    name = "own"
+
+    def __init__(self, classes: int, loss: Callable[[Tensor, Tensor], Tensor]):
+        super().__init__(classes)
+        self.loss = loss
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss, a scalar tensor."""
+        return self.loss(outputs, targets)
+
+    def unweighted(self) -> "OwnHead":
+        """Itself: there are no class weights."""
+        return self
+
+
+def make_head(
+    name: str, classes: int, class_weights: Sequence[float] | None = None, model: Any = None
+) -> SigmoidHead | SoftmaxHead:
+    """The head of this name; "own" asks the model for its loss.  Raises UserError for another name, weights that do not
+    fit, or a model to which the head does not."""
+    if name not in HEADS:
+        raise UserError(f"head {name!r} is unknown; choose one of {', '.join(HEADS)}")
+    loss, kind = getattr(model, "loss", None), type(model).__name__
+    if name == "sigmoid":
+        if loss is not None:
+            raise UserError(
+                f"{kind} has a loss of its own, for outputs that are no logits; use the head own or softmax"
+            )
+        return SigmoidHead(classes, class_weights)
+    if name == "softmax":
+        return SoftmaxHead(classes, class_weights)
+    if loss is None:
+        raise UserError(f"{kind} defines no loss of its own; use the head sigmoid or softmax")
+    if class_weights is not None:
+        raise UserError(f"the loss of {kind} takes no class weights; use the head softmax, or balanced sampling")
+    return OwnHead(classes, loss)

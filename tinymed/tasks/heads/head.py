@@ -1,0 +1,28 @@
+"""What the trainer asks of a head: the meaning of a network's last layer."""
+
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from ...tensor import Tensor
+
+
+class Head(Protocol):
+    """What the trainer asks of a task's head; each task has its own."""
+
+    classes: int
+
+    def targets(self, labels: Any) -> Any:
+        """What the loss compares with, an array or a tuple of them, from the labels of a batch."""
+
+    def __call__(self, outputs: Any, targets: Any) -> Tensor:
+        """The loss, a scalar tensor."""
+
+    def scores(self, outputs: np.ndarray) -> np.ndarray:
+        """What the outputs mean: probabilities, or the like."""
+
+    def correct(self, outputs: Any, labels: Any) -> float:
+        """How many images of a batch are right, for the accuracy of the training; an image may count in part."""
+
+    def unweighted(self) -> Self:
+        """The same without class weights, for validation."""

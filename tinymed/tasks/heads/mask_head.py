@@ -1,0 +1,109 @@
+"""What the last layer of a segmenting network means: a class for every pixel.
+
+    softmax    one distribution over the classes a pixel: num_classes outputs
+    sigmoid    one probability of class 1 a pixel, where there are two classes: one output
+
+The losses are those of `nn/loss_segmentation.py`.  A network may answer with several outputs, the scores first: each
+further one has the same loss, times `auxiliary`.  Pixels of class IGNORED count nowhere.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ... import nn
+from ...data.device_batches import as_array
+from ...data.labels import IGNORED
+from ...errors import UserError
+from ...nn import functional as F
+from ...tensor import Tensor
+from .class_weights import check_weights
+
+OVERLAPS: dict[str, Any] = {
+    "dice": nn.DiceLoss,
+    "jaccard": nn.JaccardLoss,
+    "tversky": nn.TverskyLoss,
+    "focal_tversky": nn.FocalTverskyLoss,
+}
+LOSSES = ("cross_entropy", "dice_cross_entropy", "focal", *OVERLAPS)
+SMALLEST = 1e-7  # a probability, before its logarithm
+
+
+class MaskHead:
+    """Loss, scores and accuracy of outputs (N, outputs, *space) against class numbers (N, *space).
+
+    loss: one of LOSSES.  Overlaps are those of the classes but the background, over the whole batch, smoothed by 1;
+    Tversky's weighs false negatives .7.  class_weights: in the cross-entropy and the focal loss, in class order.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        loss: str = "cross_entropy",
+        class_weights: Sequence[float] | None = None,
+        sigmoid: bool = False,
+        auxiliary: float = 0.0,
+    ):
+        if sigmoid and classes != 2:
+            raise UserError(f"the head sigmoid is for two classes of pixels, there are {classes}; use --head softmax")
+        if loss not in LOSSES:
+            raise UserError(f"loss {loss!r} is unknown; choose one of {', '.join(LOSSES)}")
+        self.classes, self.loss, self.weights = classes, loss, check_weights(class_weights, classes)
+        self.sigmoid, self.auxiliary = sigmoid, auxiliary
+        self.outputs = 1 if sigmoid else classes
+        self.module = nn.DeepSupervision(self.make_loss(), auxiliary=auxiliary)
+
+    def make_loss(self) -> nn.Module:
+        """The loss of one output."""
+        weight = None
+        if self.weights is not None:
+            weight = Tensor(self.weights[1:] / self.weights[:1] if self.sigmoid else self.weights)
+        foreground = None if self.sigmoid else Tensor(np.array([0, *[1] * (self.classes - 1)], np.float32))
+        overlap: dict[str, Any] = {"weight": foreground, "ignore_index": IGNORED, "smooth": 1.0, "batch": True}
+        entropy = nn.PixelCrossEntropyLoss(weight=weight, ignore_index=IGNORED)
+        if self.loss == "cross_entropy":
+            return entropy
+        if self.loss == "focal":
+            return nn.FocalLoss(weight=weight, ignore_index=IGNORED)
+        if self.loss == "dice_cross_entropy":
+            return nn.SumLoss([entropy, nn.DiceLoss(**overlap)])
+        more = {"alpha": 0.3, "beta": 0.7} if self.loss == "tversky" else {}
+        module: nn.Module = OVERLAPS[self.loss](**overlap, **more)
+        return module
+
+    def targets(self, labels: Any) -> Any:
+        """Class numbers int64, or (class numbers, weights of the pixels), as the loader gives them."""
+        return labels
+
+    def __call__(self, outputs: Any, targets: Any) -> Tensor:
+        """The loss, a scalar tensor."""
+        main = outputs[0] if isinstance(outputs, tuple | list) else outputs
+        loss: Tensor = self.module.to(main.device)(outputs, *(targets if isinstance(targets, tuple) else (targets,)))
+        return loss
+
+    def scores(self, outputs: np.ndarray) -> np.ndarray:
+        """Probabilities float32 [n, classes, *space]."""
+        if self.sigmoid:
+            found = F.sigmoid(Tensor(outputs)).array
+            return np.concatenate([1 - found, found], axis=1)
+        probabilities: np.ndarray = F.softmax(Tensor(outputs), 1).array
+        return probabilities
+
+    def logits(self, scores: np.ndarray) -> np.ndarray:
+        """Outputs that have these scores."""
+        logs: np.ndarray = np.log(np.maximum(scores, SMALLEST))
+        return logs[:, 1:] - logs[:, :1] if self.sigmoid else logs
+
+    def correct(self, outputs: Any, labels: Any) -> float:
+        """The share of counted pixels whose class is found, summed over the images of a batch."""
+        main = (outputs[0] if isinstance(outputs, tuple | list) else outputs).array
+        numbers = labels[0] if isinstance(labels, tuple) else labels
+        found = as_array(main[:, 0] > 0 if self.sigmoid else main.argmax(axis=1))
+        counted = (numbers != IGNORED).reshape(len(numbers), -1)
+        right = ((found == numbers).reshape(len(numbers), -1) & counted).sum(axis=1)
+        return float((right / np.maximum(counted.sum(axis=1), 1)).sum())
+
+    def unweighted(self) -> "MaskHead":
+        """The same without class weights, for validation."""
+        return MaskHead(self.classes, self.loss, None, self.sigmoid, self.auxiliary)

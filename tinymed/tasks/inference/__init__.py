@@ -1,0 +1,1 @@
+"""From a network to whole images: tiles, dense evaluation, peaks."""

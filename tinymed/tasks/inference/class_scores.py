@@ -1,0 +1,57 @@
+"""A classifier over a whole set: its scores, its loss, and what an epoch's validation says of them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...data.device_batches import as_array, device_batches, device_of
+from ...metrics.classification import evaluate_scores
+from ...tape import no_grad
+from ..heads.head import Head
+
+EPOCH_METRICS = ("accuracy", "auc", "sensitivity", "specificity")
+
+
+def forward_pass(model: Any) -> Callable[[Any], Any]:
+    """Return the model as a function of one argument: images, or a tuple of its inputs."""
+    return lambda images: model(*images) if isinstance(images, tuple) else model(images)
+
+
+def predict_scores(
+    model: Any, loader: Any, head: Head, stop: Callable[[], bool] = lambda: False, forward: Any = None
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return (scores [n, classes], labels [n], mean loss) of a whole set in evaluation mode, in the loader's order.
+
+    Args:
+        model: the network.
+        loader: of the set, such as `tinymed.data.Loader`.
+        head: what the outputs mean; the loss is the head's without class weights.
+        stop: asked after each batch; when it says so, leave early with what there is.
+        forward: the model, captured.
+    """
+    forward = forward or forward_pass(model)
+    model.eval()
+    loss, total = head.unweighted(), 0.0
+    scores, labels = [np.zeros((0, head.classes))], [np.zeros(0, np.int64)]
+    with no_grad():
+        for images, targets, classes, _ in device_batches(loader.epoch(0), head.targets, device_of(model)):
+            outputs = forward(images)
+            total += loss(outputs, targets).item() * len(classes)
+            scores.append(head.scores(as_array(outputs)))
+            labels.append(classes)
+            if stop():
+                break
+    truth = np.concatenate(labels)
+    return np.concatenate(scores), truth, total / max(len(truth), 1)
+
+
+def measure_classes(trainer: Any) -> dict[str, Any]:
+    """Return loss and EPOCH_METRICS of a trainer's classifier on its validation set; {} when it is told to stop."""
+    loader: Any = trainer.val_loader
+    scores, labels, loss = predict_scores(trainer.model, loader, trainer.loss, lambda: trainer.stop, trainer.forward)
+    if trainer.stop:
+        return {}
+    classes = loader.dataset.classes
+    result = evaluate_scores(scores, labels, classes, trainer.positive or classes[1], resamples=0)
+    return {"loss": loss} | {name: result[name] for name in EPOCH_METRICS}

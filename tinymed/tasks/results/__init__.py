@@ -1,0 +1,1 @@
+"""What a task shows and writes of its results."""

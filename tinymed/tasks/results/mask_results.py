@@ -1,0 +1,108 @@
+"""Results of a segmentation: tables, measures of every case, overlays, masks as files."""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...data.labels import Labels
+from ...data.mask_trees import stem
+from ...data.masks import MaskDataset
+from ...data.volumes import is_volume, read_volume, volume_bytes
+from ...errors import UserError
+from ...files import write_atomic
+from ...metrics.mask_cases import Row
+from ...metrics.segmentation import mean_over_labels
+from ...report.overlays import Example, save_overlays
+from ...report.paths import below
+from ...report.tables import interval, number, table
+
+
+def mask_text(result: dict[str, Any], title: str, volumes: bool = False) -> str:
+    """An evaluation as text: a row a class, and the mean over the classes but the background."""
+    lines = [f"{title}: n = {result['n']} cases, {100 * result['level']:g} % intervals over cases"]
+    names = [key for key in ("dice", "jaccard", "hd95", "asd") if key in result]
+    unit = "mm" if volumes else "px"
+    heads = [f"{name} {unit}" if name in ("hd95", "asd") else name for name in names]
+    rows = [("class", *(cell for head in heads for cell in (head, "", "median")))]
+    classes = {name: result["per_class"][name] for name in result["classes"]}
+    for name, row in {**classes, "mean without background": result}.items():
+        cells = [(number(row[key]), interval(row[f"{key}_interval"]), number(row[f"{key}_median"])) for key in names]
+        rows.append((name, *(cell for triple in cells for cell in triple)))
+    lines.append(table(rows))
+    lines.append(f"pixel accuracy {number(result['accuracy'])} {interval(result['accuracy_interval'])}")
+    lines += [f"note: {note}" for note in result["warnings"]]
+    return "\n".join(lines)
+
+
+def save_case_overlays(
+    predict: Callable[[np.ndarray, str], np.ndarray], dataset: MaskDataset, rows: Sequence[Row], path: Path, title: str
+) -> None:
+    """Draw five cases, from the worst to the best by their mean Dice."""
+    means = [mean_over_labels(row["dice"]) for row in rows]
+    order = np.argsort([1.0 if mean is None else mean for mean in means], kind="stable")
+    chosen = dict.fromkeys(order[np.rint(np.linspace(0, len(order) - 1, 5)).astype(int)].tolist())
+    examples = []
+    for index in chosen:
+        image, mask = dataset.pair(index)
+        labels = predict(image, dataset.name(index)).argmax(axis=0).astype(np.uint8)
+        name = f"{stem(Path(dataset.name(index)))}, Dice {number(means[index], 3)}"
+        examples.append(Example(image, mask, labels, name, dataset.spacing(index)))
+    save_overlays(examples, dataset.classes, path, title)
+
+
+def write_cases(path: Path, rows: Sequence[Row], classes: Sequence[str], root: str | None) -> None:
+    """Write cases.csv: the measures of every case, one column per measure and class; names are below `root`."""
+    names = [name for name, value in rows[0].items() if isinstance(value, list)]
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["name", "loss", "accuracy", *(f"{name} {label}" for name in names for label in classes)])
+    for row in rows:
+        values = [value for name in names for value in row[name]]
+        shown = below(row["name"], root)
+        writer.writerow([shown, row["loss"], row["accuracy"], *("" if v is None else v for v in values)])
+    write_atomic(path, [text.getvalue().encode()])
+
+
+def case_files(cases: list[str], modalities: int, out: Path) -> dict[str, list[Path]]:
+    """name -> the files of a case.  Raises UserError: another number of files, or two cases of one name."""
+    named: dict[str, list[Path]] = {}
+    for case in cases:
+        files = [Path(part) for part in case.split(",")] if modalities > 1 else [Path(case)]
+        name = stem(files[0])
+        if len(files) != modalities:
+            raise UserError(f"{case}: the run takes {modalities} files a case, separated by commas")
+        if name in named:
+            raise UserError(f"{case} and {named[name][0]}: both would become {out / name}; give them in two calls")
+        named[name] = files
+    return named
+
+
+def write_mask(meaning: Labels, path: Path, labels: np.ndarray, image: Path) -> Path:
+    """Write class numbers as the masks have them: PNG, or NIfTI with the affine and spacing of its image.
+
+    path: without a suffix.  Returns the file, which is whole or not there.
+    """
+    values = meaning.written(labels)
+    if is_volume(image):
+        compressed = image.name.lower().endswith(".gz")
+        file = path.with_name(path.name + (".nii.gz" if compressed else ".nii"))
+        write_atomic(file, [volume_bytes(values, read_volume(image), compressed)])
+        return file
+    file = path.with_name(path.name + ".png")
+    write_atomic(file, [png(values)])
+    return file
+
+
+def png(values: np.ndarray) -> bytes:
+    """Return an 8-bit grey PNG, or a 16-bit one where a value is above 255."""
+    from PIL import Image
+
+    if values.min(initial=0) < 0:
+        raise UserError("a PNG holds no negative label values; name others with --labels")
+    buffer = io.BytesIO()
+    Image.fromarray(values if values.dtype == np.uint8 else values.astype(np.uint16)).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,485 @@
+"""Segmentation: a class for every pixel of a picture or voxel of a volume.
+
+A network sees whole pictures resized to one size, or patches at the images' own resolution (always of volumes); images
+are then predicted tile by tile, see `data/tiles.py`.  Either way the scores are brought back to the image's own size
+before a pixel is given its class, and that is what is measured.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, cast
+
+import numpy as np
+from pydantic import BeforeValidator, Field
+
+from ..data.augment import Augment
+from ..data.labels import Labels, parse_labels
+from ..data.loader import channel_statistics
+from ..data.mask_loader import MaskLoader
+from ..data.mask_trees import open_segmentation
+from ..data.masks import MaskDataset, by, check_pairs, read_case
+from ..data.patches import Cases, PatchLoader
+from ..data.splits import leak_check, split_dataset
+from ..data.volumes import read_volume
+from ..data.voxels import VoxelLoader
+from ..data.weight_map import BorderWeights
+from ..errors import UserError
+from ..metrics.mask_cases import Row, averages, measure_case, summarise
+from ..models import default_size, entry
+from ..nn.init import no_weights
+from ..program import capture
+from ..report.overlays import Example, save_overlays
+from ..tape import no_grad
+from ..tensor import Tensor
+from .base.config import AugmentConfig, RunConfig, Shortcuts, Strict, checked, setting
+from .base.network import Outputs, default_networks, output_shapes
+from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
+from .base.task import (
+    Ask,
+    Batches,
+    Fitted,
+    Predictions,
+    Task,
+    Validate,
+    fingerprint_samples,
+    picture_preparation,
+)
+from .heads.class_weights import parse_weights
+from .heads.mask_head import MaskHead
+from .inference.class_scores import forward_pass
+from .inference.mask_predictor import MaskPredictor
+from .results.mask_results import case_files, mask_text, save_case_overlays, write_cases, write_mask
+
+Sets = dict[str, MaskDataset]
+MANY = 20  # images, from which on recording the network's program costs less than it saves
+SIDE, STEP = 64, 16  # a volume's patch is at most so large a side, and a multiple of STEP
+
+# Where the options do not say otherwise.  Small batches, since an image is as many examples as it has pixels.
+DEFAULTS = {
+    "head": "softmax",
+    "batch": 8,
+    "epochs": 40,
+    "loss": "dice_cross_entropy",
+    "monitor": "val_dice",
+    "keep": "best",
+    "schedule": "cosine",
+}
+VOLUME_DEFAULTS = {"model": "unet3d", "batch": 2}
+PADDED = {"unet3d": {"padding": "same"}}  # without it no patch of at most SIDE is large enough
+
+
+def parse_patch(value: Any) -> Any:
+    """Turn the text 64, or 48,64,48, of the command line into sides."""
+    if not isinstance(value, str):
+        return value
+    sides = value.split(",")
+    if not all(side.strip().isdecimal() and int(side) for side in sides):
+        raise UserError(f"--patch {value!r}: write a side, or one an axis such as 48,64,48")
+    return [int(side) for side in sides]
+
+
+class MaskConfig(Strict):
+    """What a segmentation has beyond other tasks."""
+
+    panel: ClassVar[str] = "Segmentation"
+    values: list[tuple[int, str]] = []  # what the values in the masks mean, in the order of the classes
+    ignore: int | None = setting(None, "Value of pixels that do not count.")
+    dimensions: Literal[2, 3] = 2
+    modalities: int = Field(default=1, ge=1)  # files of a case
+    planes: Literal[1, 3] = 1  # through a voxel of a volume, for networks that classify the middle of a patch
+    loss: Literal["cross_entropy", "dice_cross_entropy", "focal", "dice", "jaccard", "tversky", "focal_tversky"] = (
+        setting("cross_entropy", "What is minimised.", shown="dice_cross_entropy")
+    )
+    auxiliary: float = setting(0.3, "Weight of the losses on further outputs of a network.", ge=0, allow_inf_nan=False)
+    patch: Annotated[list[int] | None, BeforeValidator(parse_patch)] = setting(
+        None, "Train on patches of this side, or sides: 48,64,48 (volumes always); None: whole images, resized."
+    )
+    per_image: int = setting(1, "Patches of each image in an epoch.", ge=1)
+    foreground: float = setting(0.5, "Share of patches centred on a class other than the background.", ge=0, le=1)
+    overlap: float = setting(0.5, "Of neighbouring tiles in prediction.", ge=0, lt=1)
+    blend: Literal["gaussian", "uniform"] = setting("gaussian", "Of overlapping tiles.")
+    border_weight: float = setting(0.0, "w0 of U-Net's weight map of borders; 0: none.", ge=0, allow_inf_nan=False)
+    border_sigma: float = setting(5.0, "Sigma of the weight map in pixels.", gt=0, allow_inf_nan=False)
+    border_class: str | None = setting(None, "The class that cells have; without it all but the background.")
+
+
+class SegmentationConfig(RunConfig):
+    """A run that segments."""
+
+    task: Literal["segmentation"] = setting("segmentation", "What the network learns.", panel="Run")
+    head: Literal["softmax", "sigmoid"] = setting(
+        "softmax",
+        "What the outputs mean: one distribution over the classes, or one sigmoid of two classes.",
+        panel="Model",
+    )
+    monitor: Literal["val_dice", "val_loss", "val_accuracy"] = setting("val_dice", "What improves.")
+    mask: MaskConfig = MaskConfig()
+
+
+class SegmentationShortcuts(Shortcuts):
+    """Options of a segmentation that need the data."""
+
+    labels: str | None = setting(None, "What the masks' values mean: 0=background,255=lesion.", panel="Segmentation")
+
+
+class Segmentation(Task[SegmentationConfig, MaskDataset]):
+    """A class for every pixel."""
+
+    name = "segmentation"
+    needs = "a folder with images and masks"
+    wants = "segmentation (scores for every pixel, or for the middle of a patch)"
+    Config = SegmentationConfig
+    Shortcuts = SegmentationShortcuts
+
+    def draft(self, given: Options) -> SegmentationConfig:
+        refuse_foreign(given, self.options, self.name, self.options)
+        values = parse_labels(given["labels"]) if "labels" in given else None
+        found = open_segmentation(given["data"], values=values, ignore=given.get("ignore"), verify=False)
+        first = next(iter(found.values()))
+        volumes = first.dimensions == 3
+        wanted: dict[str, Any] = DEFAULTS | (VOLUME_DEFAULTS if volumes else {"model": "unet_small"}) | dict(given)
+        model, last = wanted["model"], given.get("split") == "last"
+        center = classifies_middle(model)
+        self.refuse_useless(given, first, model, center)
+        wanted = {"val_fraction": 0.3 if last else 0.15, "test_fraction": 0.0 if last else 0.15} | wanted
+        wanted |= {"size": given.get("size", default_size(model)), "data": data_folder(given)}
+        if "steps" in given and "epochs" not in given:
+            wanted["epochs"] = None
+        mask: dict[str, Any] = {"dimensions": first.dimensions, "modalities": len(first.more) + 1}
+        mask["values"] = list(first.meaning.values.items())
+        if center:
+            wanted = {"per_image": 64} | wanted
+            mask["planes"] = 3 if model == "triplanar" else 1
+        elif "patch" in given:
+            wanted["patch"] = patch_sides(given["patch"], found)
+        elif volumes:
+            shapes = np.array([found[name].mask(i).shape for name in found for i in range(min(len(found[name]), 20))])
+            middle = np.ceil(np.median(shapes, axis=0) / STEP) * STEP
+            mask["patch"] = [int(side) for side in np.minimum(middle, SIDE)]
+        chosen = (PADDED.get(model, {}) if "patch" in mask else {}) | model_options(given)
+        channels = image_channels(given, first)
+        wanted["detected"] = {"model_options": chosen, "data": {"channels": channels}, "mask": mask}
+        config: SegmentationConfig = config_from_options(SegmentationConfig, self.options, wanted)
+        with no_weights():
+            self.check_model(config, self.make_model(config))  # before images are read
+        return config
+
+    def refuse_useless(self, given: Options, first: MaskDataset, model: str, center: bool) -> None:
+        """Raise UserError for an option that the data, the network or the other options leave without effect."""
+        if "border_class" in given and given["border_class"] not in first.classes:
+            raise UserError(f"--border-class {given['border_class']!r} is none of {', '.join(first.classes)}")
+        volumes, patches = first.dimensions == 3, "patch" in given or first.dimensions == 3 or center
+        pictures = not volumes and not first.more
+        unpatched = "it is of patches: give --patch"
+        borders = bool(given.get("border_weight")) and not center
+        sized = "normalise" in given or "size" in entry(model).options  # the statistics are those of that size
+        refuse_idle(
+            given,
+            {
+                "size": (center or not patches or sized, "the network sees patches of --patch"),
+                "grey": (pictures, "volumes and several modalities keep the channels that they have"),
+                "normalise": (pictures, "each channel of a volume is normalised by itself"),
+                "patch": (not center, f"{model} sees patches of --size"),
+                "per_image": (patches, unpatched),
+                "foreground": (patches, unpatched),
+                "overlap": (patches and not center, unpatched),
+                "blend": (patches and not center, unpatched),
+                "border_weight": (not center, f"{model} learns the middle of a patch, not its pixels"),
+                "border_sigma": (borders, "it is of --border-weight"),
+                "border_class": (borders, "it is of --border-weight"),
+                "auxiliary": ("auxiliary" in entry(model).options, f"{model} has one output"),
+                "elastic_grid": (bool(given.get("elastic")), "it is of --elastic"),
+                "freeze_statistics": ("freeze" in given, "it is of the layers that --freeze names"),
+            },
+        )
+
+    def complete(
+        self, config: SegmentationConfig, sets: Sets, given: Options, ask: Ask | None
+    ) -> tuple[SegmentationConfig, list[str]]:
+        train = sets["train"]
+        pixels = {name: check_pairs(part) for name, part in sets.items()}["train"]
+        counts = dict(zip(train.classes, pixels.sum(axis=0).tolist(), strict=True))
+        data = config.data.model_dump() | {
+            "classes": train.classes,
+            "fingerprint": self.fingerprint(config, sets),
+        }
+        if given.get("normalise"):
+            data["mean"], data["std"] = channel_statistics(train, config.data.size, config.data.channels)
+        content = config.model_dump() | {
+            "data": data,
+            "class_weights": parse_weights(given.get("class_weights", "none"), train.classes, counts),
+        }
+        result = checked(lambda: SegmentationConfig.model_validate(content))
+        with no_weights():
+            self.check_model(result, self.make_model(result))
+        self.head(result, None)
+        return result, self.describe(result, sets, pixels)
+
+    def describe(self, config: SegmentationConfig, sets: Sets, pixels: np.ndarray) -> list[str]:
+        """Return lines that say what will be learnt; pixels: of each class in each training mask."""
+        mask, kind = config.mask, "volumes" if config.mask.dimensions == 3 else "images"
+        counts = ", ".join(f"{name} {len(part)}" for name, part in sets.items())
+        share = pixels.sum(axis=0) / max(pixels.sum(), 1)
+        shown = (f"{value} {name} {100 * s:.2f} %" for (value, name), s in zip(mask.values, share, strict=False))
+        ignored = f"; {mask.ignore} ignored" if mask.ignore is not None else ""
+        source, channels = sets["train"].source, config.data.channels
+        return [
+            f"{config.model}, {counts} {kind} with masks from {source}, {channels} channel(s)",
+            f"labels: {', '.join(shown)}{ignored}",
+            f"whole images of {config.data.size} px" if mask.patch is None else f"patches of {mask.patch}",
+        ]
+
+    # --------------------------------------------------------------------------------------------- the data
+
+    def read_data(self, config: SegmentationConfig) -> Sets:
+        mask, values = config.mask, dict(config.mask.values) or None
+        return open_segmentation(str(config.data.path), values=values, ignore=mask.ignore, leaks=config.data.leaks)
+
+    def divide(self, config: SegmentationConfig, sets: Sets) -> Sets:
+        data = config.data
+        shares = {"train": 1 - data.val_fraction, "val": data.val_fraction}
+        whole = "train"
+        if "all" in sets:
+            shares["train"], shares["test"], whole = shares["train"] - data.test_fraction, data.test_fraction, "all"
+        elif "train" not in sets:
+            raise UserError(f"{data.path}: has {', '.join(sets)} but no train images to learn from")
+        elif "val" in sets:
+            return sets
+        if shares["train"] <= 0:
+            raise UserError(
+                f"parts of {data.val_fraction} for val and {data.test_fraction} for test leave nothing to train on"
+            )
+        rule = "grouped" if sets[whole].groups is not None and data.split == "auto" else data.split
+        wanted = {k: v for k, v in shares.items() if v > 0}
+        rule = "stratified" if rule == "auto" else rule
+        cut = cast(Sets, split_dataset(sets[whole], wanted, config.seed, rule))
+        leak_check(cut, rule=data.leaks)
+        return cut | {name: part for name, part in sets.items() if name != whole}
+
+    def fingerprint(self, config: SegmentationConfig, sets: Sets) -> str:
+        sha = hashlib.sha256(fingerprint_samples(sets, config.data.path).encode())
+        for part in sets.values():
+            for path in part.masks:
+                sha.update(hashlib.sha256(path.read_bytes()).digest())
+        return sha.hexdigest()
+
+    def open_path(self, config: SegmentationConfig, path: str, skip_bad: bool = False) -> Sets:
+        refuse_idle({"skip_bad": True} if skip_bad else {}, {"skip_bad": (False, "every pair is needed")})
+        meaning = meaning_of(config)
+        return open_segmentation(path, values=meaning.values, ignore=meaning.ignore, leaks="ignore")
+
+    # ------------------------------------------------------------------------------------------ the network
+
+    def model_arguments(self, config: SegmentationConfig) -> dict[str, Any]:
+        data, classes = config.data, config.data.classes
+        wanted: dict[str, Any] = {"in_channels": data.channels * config.mask.planes, "size": data.size}
+        wanted["head"] = config.head
+        if classes:
+            wanted["num_classes"] = 1 if config.head == "sigmoid" else len(classes)
+        return wanted | ({"auxiliary": True} if config.mask.auxiliary else {})
+
+    def sees(self, config: SegmentationConfig) -> tuple[int, ...]:
+        space = config.mask.patch or [config.data.size] * 2
+        return (config.data.channels * config.mask.planes, *space)
+
+    def serves(self, image: tuple[int, ...], outputs: Outputs) -> bool:
+        return all(len(shape) in (2, len(image) + 1) and shape[1] > 0 for shape in outputs)
+
+    def networks(self, axes: int) -> list[str]:
+        """Return the networks that score every pixel; those of the middle of a patch serve too, and are not advised."""
+        every = default_networks()
+        return [n for n, image, found in every if len(image) == axes and all(len(o) == axes + 1 for o in found)]
+
+    def check_model(self, config: SegmentationConfig, model: Any) -> Outputs:
+        outputs = super().check_model(config, model)
+        space, given = self.sees(config)[1:], outputs[0][2:]
+        if config.mask.patch is None and given not in ((), space):
+            raise UserError(
+                f"{config.model} gives scores of {given} for {space} pixels, so it cannot see whole "
+                "images; let it see patches with --patch"
+            )
+        return outputs
+
+    def head(self, config: SegmentationConfig, model: Any, weighted: bool = True) -> MaskHead:
+        """Return loss and scores; with a map of border weights the class weights are in the map."""
+        weights = config.class_weights if weighted and not config.mask.border_weight else None
+        sigmoid = config.head == "sigmoid"
+        return MaskHead(len(config.data.classes), config.mask.loss, weights, sigmoid, config.mask.auxiliary)
+
+    def predictor(self, config: SegmentationConfig, model: Any, forward: Any = None) -> MaskPredictor:
+        """Return the network as a function of whole images."""
+        mask = config.mask
+        return MaskPredictor(
+            model,
+            self.head(config, model, weighted=False),
+            config.data,
+            patch=mask.patch,
+            planes=mask.planes,
+            overlap=mask.overlap,
+            blend=mask.blend,
+            forward=forward,
+        )
+
+    # -------------------------------------------------------------------------------- training and measuring
+
+    def training_batches(self, config: SegmentationConfig, dataset: MaskDataset, model: Any) -> Batches:
+        c, m = config, config.mask
+        augment = Augment(**c.augment.model_dump()) if c.augment != AugmentConfig() else None
+        borders = None
+        if m.border_weight:
+            cell = None if m.border_class is None else c.data.classes.index(m.border_class)
+            borders = BorderWeights(m.border_weight, m.border_sigma, cell, c.class_weights)
+        cases = Cases(dataset, c.data.channels, c.data.mean, c.data.std)
+        image = self.sees(c)
+        output = output_shapes(model, image[0], image[1:])[0][2:]
+        common: dict[str, Any] = {"augment": augment, "seed": c.seed, "workers": c.workers}
+        drawn: dict[str, Any] = {"per_image": m.per_image, "foreground": m.foreground, **common}
+        if not output:
+            return VoxelLoader(cases, c.batch, c.data.size, triplanar=m.planes > 1, **drawn)
+        if m.patch is not None:
+            return PatchLoader(cases, c.batch, m.patch, output, borders=borders, **drawn)
+        common |= {"shuffle": True, "borders": borders, "mean": c.data.mean, "std": c.data.std}
+        return MaskLoader(dataset, c.batch, c.data.size, c.data.channels, **common)
+
+    def validation(self, config: SegmentationConfig, dataset: MaskDataset) -> tuple[Batches | None, Validate | None]:
+        def validate(trainer: Fitted) -> dict[str, Any]:
+            """Return loss, pixel accuracy, and Dice averaged over images and classes but the background."""
+            rows = []
+            for row in self.cases(config, trainer.model, dataset, forward=trainer.forward):
+                if trainer.stop:
+                    return {}
+                rows.append(row)
+            return averages(rows)
+
+        return None, validate
+
+    def cases(
+        self,
+        config: SegmentationConfig,
+        model: Any,
+        dataset: MaskDataset,
+        distances: bool = False,
+        forward: Any = None,
+    ) -> Iterator[Row]:
+        """Yield the measures of each case; distances: those of surfaces too, in millimetres, or pixels of a picture."""
+        head = self.head(config, model, weighted=False)
+        predict = self.predictor(config, model, forward)
+        for index in range(len(dataset)):
+            image, mask = dataset.pair(index)
+            scores = predict(image, dataset.name(index))
+            with no_grad():
+                loss = head(Tensor(head.logits(scores[None])), Tensor(mask[None].astype(np.int64))).item()
+            labels = scores.argmax(axis=0).astype(np.uint8)
+            spacing = dataset.spacing(index) if distances else None
+            yield measure_case(dataset.name(index), loss, mask, labels, head.classes, spacing)
+
+    def measure(self, config: SegmentationConfig, model: Any, dataset: MaskDataset) -> tuple[dict[str, Any], list[Row]]:
+        forward = capture(forward_pass(model), fallback=True) if len(dataset) >= MANY else None
+        rows = list(self.cases(config, model, dataset, distances=True, forward=forward))
+        return summarise(rows, config.data.classes, config.seed), rows
+
+    # ---------------------------------------------------------------------------------------------- results
+
+    def text(self, config: SegmentationConfig, result: dict[str, Any], title: str) -> str:
+        return mask_text(result, title, config.mask.dimensions == 3)
+
+    def save_results(
+        self,
+        folder: Path,
+        config: SegmentationConfig,
+        model: Any,
+        dataset: MaskDataset,
+        result: dict[str, Any],
+        details: Any,
+        title: str,
+    ) -> None:
+        write_cases(folder / "cases.csv", details, config.data.classes, config.data.path)
+        save_case_overlays(self.predictor(config, model), dataset, details, folder / "overlays.png", title)
+
+    def predict(
+        self,
+        folder: Path,
+        config: SegmentationConfig,
+        model: Any,
+        files: Sequence[Path],
+        out: Path | None,
+        overlays: bool,
+    ) -> Predictions:
+        if out is None:
+            raise UserError("this run segments images: say where the masks go with --out DIR")
+        named, result = case_files([str(file) for file in files], config.mask.modalities, out), Predictions()
+        out.mkdir(parents=True, exist_ok=True)
+        predict, classes = self.predictor(config, model), config.data.classes
+        for name, case in named.items():
+            try:
+                image = read_case(case)
+                labels = predict(image, str(case[0])).argmax(axis=0).astype(np.uint8)
+                file = write_mask(meaning_of(config), out / name, labels, case[0])
+            except UserError as error:
+                result.errors.append(str(error).partition("; ")[0])
+                continue
+            pixels = np.bincount(labels.ravel(), minlength=len(classes)).tolist()
+            row: Row = {"image": str(case[0]), "mask": str(file), "pixels": dict(zip(classes, pixels, strict=True))}
+            spacing: tuple[float, ...] = (1.0, 1.0)
+            if labels.ndim == 3:
+                spacing = read_volume(case[0]).spacing
+                row["millilitres"] = {label: n * float(np.prod(spacing)) / 1000 for label, n in row["pixels"].items()}
+            if overlays:
+                example = Example(image, None, labels, name, spacing)
+                row["overlay"] = str(save_overlays([example], classes, out / f"{name}-overlay.png"))
+            shares = (f"{label} {100 * n / labels.size:.2f} %" for label, n in row["pixels"].items())
+            result.rows.append(row)
+            result.lines.append(f"{file}: {', '.join(shares)}")
+        return result
+
+    def export_metadata(self, config: SegmentationConfig) -> dict[str, Any]:
+        steps, patch = picture_preparation(config), config.mask.patch
+        if patch:
+            steps |= {"size": patch, "resize": "none: patches, cut out and put together"}
+        if config.mask.dimensions == 3:
+            steps |= {"layout": "N, channels, depth, height, width", "colour": "as stored", "scale": "none"}
+            steps |= {"normalise": "each channel: less its mean, over its standard deviation"}
+            steps |= {"mean": None, "std": None}
+        scores = "softmax over axis 1, one channel a class; of a single channel the sigmoid is the foreground's"
+        return {"positive": "", "preparation": steps, "scores": scores}
+
+
+def patch_sides(text: str, sets: Sets) -> list[int]:
+    """Return --patch as one side for each axis.
+
+    Raises UserError where there are more or fewer, or where every image is smaller (a patch may reach beyond an image's
+    border, where it is mirrored, up to the next multiple of STEP).
+    """
+    first = next(iter(sets.values()))
+    sides: list[int] = parse_patch(text)
+    if len(sides) not in (1, first.dimensions):
+        raise UserError(f"--patch {text!r}: write a side, or one an axis such as 48,64,48")
+    sides = sides * (first.dimensions if len(sides) == 1 else 1)
+    largest = np.zeros(first.dimensions, np.int64)
+    for part in sets.values():
+        for index in range(len(part)):
+            largest = np.maximum(largest, part.mask(index).shape)
+            if (np.ceil(largest / STEP) * STEP >= sides).all():
+                return sides
+    raise UserError(f"--patch {by(sides)}: larger than every image; the largest are {by(largest.tolist())}")
+
+
+def classifies_middle(name: str) -> bool:
+    """Say whether a network classifies the middle of a patch: a picture of its own size has one row of scores."""
+    return any(model == name and len(outputs[0]) == 2 for model, image, outputs in default_networks([name]))
+
+
+def image_channels(given: Options, dataset: MaskDataset) -> int:
+    """Return the channels of the images: as --grey or --rgb say, else as the first image has them."""
+    if "grey" in given:
+        return 1 if given["grey"] else 3
+    return int(dataset.image(0).shape[-1])
+
+
+def meaning_of(config: SegmentationConfig) -> Labels:
+    """Return what the values in the masks mean."""
+    return Labels(dict(config.mask.values), config.mask.ignore)
+
+
+TASK = Segmentation()

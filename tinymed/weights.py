@@ -1,0 +1,76 @@
+"""Weights in files: `tinymed.save` and `tinymed.load`.
+
+A file is safetensors, {name: array} and nothing else, so weights written here are read elsewhere and the reverse.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import device
+from .errors import UserError
+from .files import write_atomic
+from .tape import Node
+from .tensor import Tensor
+
+MAX_BYTES = 16 << 30
+PICKLED = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # how PyTorch's own files begin
+
+
+def save(state: Any, path: str | Path) -> None:
+    """Write a state, {name: tensor or array}, or a module's, as safetensors, whole or not at all.
+
+    Raises UserError where the file cannot be written.
+    """
+    from safetensors.numpy import save as encode
+
+    named: Mapping[str, Any] = state if isinstance(state, Mapping) else state.state_dict()
+    arrays = {
+        n: np.ascontiguousarray(device.move(v.array, "cpu") if isinstance(v, Node) else v).reshape(np.shape(v))
+        for n, v in named.items()
+    }
+    try:
+        write_atomic(Path(path), [encode(arrays)])
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def load(path: str | Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file by name.
+
+    Raises UserError naming the file: missing, not safetensors, damaged, or of a type that NumPy lacks.
+    """
+    return {name: Tensor(array) for name, array in read_arrays(Path(path)).items()}
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a safetensors file; its library checks offsets, sizes and overlaps."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as decode
+
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{path}: {path.stat().st_size:,} bytes, more than the limit of {MAX_BYTES:,}")
+        content = path.read_bytes()
+        if content.startswith(PICKLED):
+            raise UserError(f"{path}: {pickle_advice(path)}")
+        return dict(decode(content))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except KeyError as error:
+        raise UserError(f"{path}: holds numbers of type {error}, which NumPy lacks; convert them to F32") from None
+    except (SafetensorError, ValueError) as error:
+        raise UserError(f"{path}: not a safetensors file, or damaged ({error})") from None
+
+
+def pickle_advice(path: Path) -> str:
+    """Say how a file of `torch.save` becomes one that can be read."""
+    return (
+        "a pickle of PyTorch, which could run any code when read; convert it once, where PyTorch is installed: "
+        f"state = torch.load({path.name!r}, weights_only=True); "
+        f"safetensors.torch.save_file(state, {path.with_suffix('.safetensors').name!r})"
+    )
