@@ -19,8 +19,8 @@ NARROW = 8  # channels, below which a loop over them costs more than it gains
 
 def is_2x2(kernel: Any, stride: Any, before: Any, dilation: Any, space: Any, size: Any) -> bool:
     """Return whether windows are 2 x 2 at stride 2, inside the image: most networks' only pooling."""
-    plain = kernel == stride == (2, 2) and before == (0, 0) and dilation == (1, 1)
-    return bool(plain and 2 * size[0] <= space[0] and 2 * size[1] <= space[1])
+    shape_fits = kernel == stride == (2, 2) and before == (0, 0) and dilation == (1, 1)
+    return bool(shape_fits and 2 * size[0] <= space[0] and 2 * size[1] <= space[1])
 
 
 # ---------------------------------------------------------------------------------------------------- maximum
