@@ -203,7 +203,7 @@ def test_a_backend_works_or_says_what_is_missing(name):
 def test_a_missing_kernel_and_an_unknown_backend_are_named():
     with pytest.raises(AttributeError, match="no kernel 'nonsense' on backend 'numpy'"):
         backend.table("numpy").nonsense()
-    with pytest.raises(ValueError, match="'metal' is unknown; choose one of numpy, numba"):
+    with pytest.raises(ValueError, match="'metal' is unknown; choose one of numpy, loops, numba"):
         tinymed.use_backend("metal")
 
 

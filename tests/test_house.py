@@ -148,7 +148,9 @@ def test_every_kernel_has_a_reference_or_is_private_to_a_backend():
         assert public or private, f"{kernel} on {name} has no reference and declares no out="
 
 
-@pytest.mark.parametrize(("home", "of"), [("tinymed.cpu", "numba"), ("tinymed.cpu.loops", "loops"), ("tinymed.cuda", "csrc")])
+@pytest.mark.parametrize(
+    ("home", "of"), [("tinymed.cpu", "numba"), ("tinymed.cpu.loops", "loops"), ("tinymed.cuda", "csrc")]
+)
 def test_the_native_list_is_true(home, of):
     """Every kernel that must be native is, and every public kernel that is native is on the list."""
     listed = importlib.import_module(home).NATIVE

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import NETWORK, command
 from datasets import shared_data
 from derived import DIFFERENTIABLE, OPS, has_empty, sample, tolerance
 
@@ -279,6 +281,16 @@ def test_a_captured_step_runs_loops(loops):
     assert fell <= {"canonical", "full", "cast", "copy", "adam_rates", "advance_steps"}
     with backend.use_backend("numba"):
         assert np.allclose(losses(4), eager, rtol=1e-4)
+
+
+def test_the_command_line_trains_on_loops_where_the_environment_says_so(cells, tmp_path, monkeypatch):
+    monkeypatch.setenv("TINYMED_BACKEND", LOOPS)
+    at = NETWORK.index("--backend")
+    options = [*NETWORK[:at], *NETWORK[at + 2 :], "--steps", "2", "--out", tmp_path / "run"]
+    process = command("train", "--data", cells, "--flip", *options)
+    _, err = process.communicate()
+    assert process.returncode == 0, err
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["backend"] == LOOPS
 
 
 STEP = """

@@ -1,11 +1,13 @@
 """A run's configuration: every value that decides its result, checked, with no default left open."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ..backend import DEFAULT
 from ..data.synthetic import DIFFICULTY
 from ..errors import UserError
 
@@ -119,7 +121,7 @@ class RunConfig(Strict):
     class_weights: list[float] | None = None
     balanced: bool = False
     seed: int = Field(default=0, ge=0, lt=2**63)
-    backend: str = "numba"
+    backend: str = Field(default_factory=lambda: os.environ.get("TINYMED_BACKEND") or DEFAULT)
     workers: int = Field(default=2, ge=0, le=64)
     early_stop: int | None = Field(default=None, ge=1)
     monitor: Literal["val_loss", "val_accuracy", "val_auc", "val_dice", "val_ap"] = "val_loss"
