@@ -138,7 +138,7 @@ def train(
     auxiliary: Annotated[Real, option(MASKS, "Weight of the losses on further outputs of a network (0.3).")] = None,
     positive: Annotated[Text, option(RUN, "The class that sensitivity speaks of (the second class).")] = None,
     seed: Annotated[Number, option(RUN, "Of weights, order, augmentation, dropout and splits (0).")] = None,
-    backend: Annotated[Text, option(RUN, "numba, loops, numpy, cuda, cupy, emulated (TINYMED_BACKEND or numba).")] = None,
+    backend: Annotated[Text, option(RUN, "numba, loops, numpy, cuda, cupy, emulated (TINYMED_BACKEND, numba).")] = None,
     workers: Annotated[Number, option(RUN, "Threads that prepare images (2).")] = None,
     out: Annotated[Path | None, option(RUN, "The run's folder, new or empty (runs/MODEL-NUMBER).")] = None,
     resume: Annotated[Path | None, option(RUN, "Continue the run in this folder, to the same bits.")] = None,
