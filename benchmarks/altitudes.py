@@ -158,19 +158,17 @@ def main() -> None:
     o = parser.parse_args()
     if o.pairs and o.data is None:
         parser.error("--pairs needs --data, the folder of the malaria set")
-    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    kept |= {"machine": machine(), "note": o.note}
+    found: dict[str, Any] = {"machine": machine(), "note": o.note}
     if o.pairs:
-        kept["malaria"] = pairs(o.pairs, o.data, o.steps)
-        low, high = kept["malaria"]["interval"]
-        print(
-            f"accuracy, loops - numba: {kept['malaria']['difference']:+.4f} (95 % interval {low:+.4f} to {high:+.4f})"
-        )
+        malaria = found["malaria"] = pairs(o.pairs, o.data, o.steps)
+        low, high = malaria["interval"]
+        print(f"accuracy, loops - numba: {malaria['difference']:+.4f} (95 % interval {low:+.4f} to {high:+.4f})")
     else:
-        kept["step, 3x64x64, batch 32"] = measure(o.threads, o.rounds, o.count)
-        print(table(kept["step, 3x64x64, batch 32"]))
+        found["step, 3x64x64, batch 32"] = rows = measure(o.threads, o.rounds, o.count)
+        print(table(rows))
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(compact(kept))
+    RESULTS.write_text(compact(kept | found))
 
 
 if __name__ == "__main__":
