@@ -105,10 +105,11 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def accuracy(name: str, seed: int, data: Path, count: int) -> float:
     """Test accuracy of the papers' CNN on malaria after some steps on a backend."""
+    from tinymed.train.heads import make_head
+
     import tinymed
     from tinymed import models, optim
     from tinymed.data import Loader, open_dataset
-    from tinymed.train.heads import make_head
     from tinymed.train.trainer import Trainer, predict_scores
 
     sets, head = open_dataset(data, verify=False), make_head("sigmoid", 2)
@@ -158,19 +159,17 @@ def main() -> None:
     o = parser.parse_args()
     if o.pairs and o.data is None:
         parser.error("--pairs needs --data, the folder of the malaria set")
-    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    kept |= {"machine": machine(), "note": o.note}
+    found: dict[str, Any] = {"machine": machine(), "note": o.note}
     if o.pairs:
-        kept["malaria"] = pairs(o.pairs, o.data, o.steps)
-        low, high = kept["malaria"]["interval"]
-        print(
-            f"accuracy, loops - numba: {kept['malaria']['difference']:+.4f} (95 % interval {low:+.4f} to {high:+.4f})"
-        )
+        malaria = found["malaria"] = pairs(o.pairs, o.data, o.steps)
+        low, high = malaria["interval"]
+        print(f"accuracy, loops - numba: {malaria['difference']:+.4f} (95 % interval {low:+.4f} to {high:+.4f})")
     else:
-        kept["step, 3x64x64, batch 32"] = measure(o.threads, o.rounds, o.count)
-        print(table(kept["step, 3x64x64, batch 32"]))
+        found["step, 3x64x64, batch 32"] = rows = measure(o.threads, o.rounds, o.count)
+        print(table(rows))
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(compact(kept))
+    RESULTS.write_text(compact(kept | found))
 
 
 if __name__ == "__main__":

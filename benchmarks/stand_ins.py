@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tinymed import dispatch
+from tinymed import dispatch, optim  # noqa: F401  (declares the kernels of optimisers)
 
 rng = np.random.default_rng(0)
 NOTHING = ((0, 0),) * 3
