@@ -1,5 +1,6 @@
 """The `numba` backend: compiled loops under the same family names as `tinymed.ops`.  Imported at first use."""
 
+from .. import composites
 from . import (
     activations,
     adaptive_pool,
@@ -25,6 +26,7 @@ from . import (
     softmax,
     unary,
 )
+from .arguments import ABSENT
 from .compiler import compile_kernel, ready
 from .compiler.precompile import prepare
 from .convolution import (
@@ -41,6 +43,8 @@ from .convolution import (
 )
 
 __all__ = [
+    "ABSENT",
+    "composites",
     "activations",
     "adaptive_pool",
     "canonical",
