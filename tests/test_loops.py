@@ -392,6 +392,6 @@ def test_malaria_starts_as_on_numba(monkeypatch):
             return found
 
     numba = first("numba")
-    monkeypatch.setattr(backend, "SMALL", 1 << 40)
+    monkeypatch.setattr(dispatch.select, "SMALL", 1 << 40)
     assert np.allclose(first(LOOPS), numba, atol=1e-4, rtol=0)
-    backend.table(LOOPS).forget()
+    dispatch.table(LOOPS).forget()

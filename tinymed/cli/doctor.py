@@ -66,6 +66,7 @@ def examine() -> dict[str, dict[str, Any]]:
         "GPU": gpu(),
         "CUDA build": cuda_build(),
         "kernel cache": kernel_cache(),
+        "checks": checks(),
         "settings": {name: os.environ[name] for name in SETTINGS if name in os.environ},
     }
 
@@ -118,7 +119,7 @@ def blas() -> dict[str, str]:
 
 
 def backends() -> dict[str, str]:
-    """Each backend: how many kernels it has of its own, or why it is absent."""
+    """Return of each backend how many kernels it has and who serves the others, or why it is absent."""
     from .. import dispatch, ops  # noqa: F401  (ops declares the kernels)
 
     result = {}
@@ -126,11 +127,24 @@ def backends() -> dict[str, str]:
         if why := dispatch.absence(name):
             result[name] = f"absent: {why}"
             continue
-        own = sum(1 for where, _ in dispatch.implementations if where == entry.chain[0])
-        result[name] = f"present, {own} kernels of its own" + (
-            ", the default" if name == dispatch.declare.DEFAULT else ""
-        )
+        first, *rest = entry.chain
+        own = sum(1 for where, _ in dispatch.implementations if where == first)
+        default = ", the default" if name == dispatch.declare.DEFAULT else ""
+        result[name] = f"present, {own} kernels of {first}{''.join(f', else {b}' for b in rest)}{default}"
     return result
+
+
+def checks() -> dict[str, str]:
+    """Return what watches every kernel call of this process, or how to switch it on."""
+    validate = os.environ.get("TINYMED_VALIDATE") or "off; reference"
+    off = {
+        "TINYMED_DEBUG": "off; 1 writes one line for each kernel call, 2 also what is saved, nan finds the first NaN",
+        "TINYMED_STRICT": "off; 1 raises where a kernel on the native list falls back",
+    }
+    said = "replays each kernel in float64 and stops where one disagrees; at the end it says how many agreed"
+    return {name: os.environ.get(name) or text for name, text in off.items()} | {
+        "TINYMED_VALIDATE": f"{validate} {said}"
+    }
 
 
 def gpu() -> dict[str, str]:

@@ -160,7 +160,7 @@ class RunConfig(Strict):
     clip_norm: float | None = setting(None, "Largest norm of the gradients.", gt=0)
     class_weights: list[float] | None = None
     seed: int = setting(0, "Of weights, order, augmentation, dropout and splits.", panel="Run", ge=0, lt=2**63)
-    backend: str = setting("numba", "numba, numpy, cuda, cupy or emulated, see `tinymed doctor`.", panel="Run")
+    backend: str = setting("numba", "numba, loops, numpy, cuda, cupy or emulated, see `tinymed doctor`.", panel="Run")
     workers: int = setting(2, "Threads that prepare images.", panel="Run", ge=0, le=64)
     early_stop: int | None = setting(None, "Stop after so many epochs without improvement.", ge=1)
     monitor: str = setting("val_loss", "What improves.")
