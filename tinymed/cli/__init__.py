@@ -26,6 +26,11 @@ COMMANDS = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 (it failed), 2 (wrong input), 130 or 143 (interrupted)."""
+    load_commands()
+    return run(app, sys.argv[1:] if arguments is None else arguments)
+
+
+def load_commands() -> None:
+    """Register every command."""
     for name in COMMANDS:
         import_module(f"{__name__}.{name}")
-    return run(app, sys.argv[1:] if arguments is None else arguments)

@@ -2,8 +2,10 @@
 
 import os
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -138,6 +140,18 @@ def complain(message: str, code: int) -> int:
 def say(message: str) -> None:
     """A line for the user beside the result: on stderr, so that stdout can be piped."""
     print(message, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def slow_note(message: str, seconds: float = 2.0) -> Iterator[None]:
+    """Say what is going on, if the block takes longer than so many seconds."""
+    timer = threading.Timer(seconds, say, [message])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def examples(*lines: str) -> str:

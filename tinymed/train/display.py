@@ -2,6 +2,7 @@
 
 import math
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -71,6 +72,25 @@ def to_stderr(line: str) -> None:
     """Write a line at once, so that a log shows it while the run goes on."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
+
+
+class SlowStart(Callback):
+    """Says that kernels are being compiled, if the first step of this process takes longer than `seconds`."""
+
+    def __init__(self, write: Callable[[str], None] | None = None, seconds: float = 3.0):
+        text = "compiling kernels, once for this machine (`tinymed warmup` does it ahead); the first step takes longest"
+        self.timer = threading.Timer(seconds, write or to_stderr, [text])
+        self.timer.daemon = True
+
+    def on_start(self, trainer: Trainer) -> None:
+        if not trainer.finished:
+            self.timer.start()
+
+    def on_step(self, trainer: Trainer, loss: float) -> None:
+        self.timer.cancel()
+
+    def close(self) -> None:
+        self.timer.cancel()
 
 
 class Lines(Callback):

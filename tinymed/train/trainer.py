@@ -123,6 +123,13 @@ class Trainer:
         self.stop = False
         self.epochs = self.steps = math.inf
 
+    def __repr__(self) -> str:
+        p, batches = self.progress, len(self.train_loader)
+        return (
+            f"Trainer({type(self.model).__name__}, {type(self.optimizer).__name__}, {type(self.loss).__name__}, "
+            f"{batches} batches an epoch, epoch {p.epoch}, step {p.step})"
+        )
+
     # ------------------------------------------------------------------------------------------- the loop
 
     def fit(self, epochs: int | None = None, steps: int | None = None) -> Progress:
