@@ -29,6 +29,8 @@ VALUES = {
     "test_fraction": 0.25,
     "size": 48,
     "label_column": "kind",
+    "path_column": "file",
+    "split_column": "part",
     "group_column": "patient",
     "merge": ["other=clear", "rest=parasite"],
     "skip_bad": True,
@@ -150,9 +152,19 @@ def data(tmp_path_factory):
     files = sorted(cells.glob("*/*.png"))
     with (cells / "list.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["path", "label", "kind", "patient"])
+        writer.writerow(["path", "label", "kind", "patient", "file", "part"])
+        parts = ["train", "val", "test", "train"]
         for i, path in enumerate(files):
-            writer.writerow([path.relative_to(cells), path.parent.name, "ab"[i % 2], f"p{i // 2}"])
+            writer.writerow(
+                [
+                    path.relative_to(cells),
+                    path.parent.name,
+                    "ab"[i % 2],
+                    f"p{i // 2}",
+                    path.relative_to(cells),
+                    parts[i // 2 % 4],
+                ]
+            )
     return {
         "folder": root,
         "classification": cells / "list.csv",

@@ -4,15 +4,16 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 import typer.core
 
 from ..errors import UserError
 
+Body = TypeVar("Body", bound=Callable[..., Any])
 FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 
 
@@ -31,7 +32,7 @@ class Command(typer.core.TyperCommand):
 class Application(typer.Typer):
     """A typer application whose commands are of the class above."""
 
-    def command(self, *names: Any, cls: Any = Command, **more: Any) -> Any:
+    def command(self, *names: Any, cls: Any = Command, **more: Any) -> Callable[[Body], Body]:
         """Register a command."""
         return super().command(*names, cls=cls, **more)
 
