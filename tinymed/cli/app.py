@@ -75,7 +75,7 @@ def accept_any_text(stream: Any) -> None:
 
 
 def guarded(application: typer.Typer, arguments: Sequence[str]) -> int:
-    """The exit code of the application, whatever it raises."""
+    """Return the exit code of the application, whatever it raises."""
     try:
         code = application(args=list(arguments), prog_name="tinymed", standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -108,7 +108,7 @@ class Warnings:
 
 
 def describe(error: Any) -> tuple[str, int]:
-    """(what to say, exit code) of an exception."""
+    """Return (what to say, exit code) of an exception."""
     if type(error).__name__ == "Abort":  # end of input at a question
         return "aborted", FAILED
     if hasattr(error, "format_message"):  # a usage error: an unknown option, a wrong value
@@ -128,7 +128,7 @@ def describe(error: Any) -> tuple[str, int]:
 
 
 def debugging() -> bool:
-    """Whether TINYMED_DEBUG asks for tracebacks."""
+    """Say whether TINYMED_DEBUG asks for tracebacks."""
     return os.environ.get("TINYMED_DEBUG", "") not in ("", "0")
 
 
@@ -156,7 +156,7 @@ def slow_note(message: str, seconds: float = 2.0) -> Iterator[None]:
 
 
 def examples(*lines: str) -> str:
-    """The end of a command's help: commands that work as they stand."""
+    """Return the end of a command's help: commands that work as they stand."""
     return "[bold]Examples[/bold]\n\n" + "\n\n".join(f"  {line}" for line in lines)
 
 

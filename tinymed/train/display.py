@@ -30,12 +30,12 @@ class Pace:
         return p.step - step, p.images - images, p.seconds - seconds
 
     def rate(self, trainer: Trainer) -> float:
-        """Images a second; nan before two steps were taken."""
+        """Return images a second; nan before two steps were taken."""
         _, images, seconds = self.passed(trainer)
         return images / seconds if seconds > 0 else math.nan
 
     def left(self, trainer: Trainer) -> float:
-        """Seconds of training to go, validation not counted; nan before two steps were taken."""
+        """Return seconds of training to go, validation not counted; nan before two steps were taken."""
         steps, _, seconds = self.passed(trainer)
         return (total_steps(trainer) - trainer.progress.step) * seconds / steps if steps else math.nan
 
@@ -60,7 +60,7 @@ def clock(seconds: float) -> str:
 
 
 def epoch_text(row: dict[str, Any], trainer: Trainer) -> str:
-    """A row of the history as a line."""
+    """Return a row of the history as a line."""
     goal = f"/{trainer.epochs}" if math.isfinite(trainer.epochs) else ""
     text = f"epoch {row['epoch']}{goal}  step {row['step']}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}"
     for name in [key for key in row if key.startswith("val_")][:SHOWN]:

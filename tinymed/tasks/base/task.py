@@ -66,7 +66,7 @@ class Task(Generic[C, Data]):
 
     @property
     def options(self) -> dict[str, Option]:
-        """The options of the command line that it uses."""
+        """Return the options of the command line that it uses."""
         return task_options(self.Config, self.Shortcuts)
 
     # ------------------------------------------------------------------------------------- the configuration
