@@ -17,16 +17,28 @@ Body = TypeVar("Body", bound=Callable[..., Any])
 FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 
 
+def without_values(params: list[Any]) -> list[Any]:
+    """Show switches without a value: they take none."""
+    for param in params:
+        if getattr(param, "is_flag", False):
+            param.metavar = ""
+    return params
+
+
 class Command(typer.core.TyperCommand):
-    """A command whose switches are shown without a value: they take none."""
+    """A command whose switches are shown as switches."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, `--help` included."""
-        params: list[Any] = super().get_params(ctx)
-        for param in params:
-            if getattr(param, "is_flag", False):
-                param.metavar = ""
-        return params
+        return without_values(super().get_params(ctx))
+
+
+class Group(typer.core.TyperGroup):
+    """The commands together, with switches that are shown as switches."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, `--help` included."""
+        return without_values(super().get_params(ctx))
 
 
 class Application(typer.Typer):
@@ -39,6 +51,7 @@ class Application(typer.Typer):
 
 app = Application(
     name="tinymed",
+    cls=Group,
     help="Train, evaluate and study convolutional networks for medical images.",
     epilog="Begin with: tinymed train",
     no_args_is_help=True,
