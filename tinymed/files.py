@@ -59,7 +59,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def json_value(value: Any) -> Any:
-    """The value as strict JSON has it: no nan, no infinity, lists for tuples."""
+    """Return the value as strict JSON has it: no nan, no infinity, lists for tuples."""
     if isinstance(value, dict):
         return {str(key): json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

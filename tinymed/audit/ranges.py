@@ -23,7 +23,7 @@ class Range(NamedTuple):
 
 
 def rounding_range(value: Decimal, unit: float) -> Range:
-    """The fractions that round to a printed `value`: value +- half a unit of its last digit, times `unit`.
+    """Return the fractions that round to a printed `value`: value +- half a unit of its last digit, times `unit`.
 
     unit is 0.01 for percentages and 1 for fractions.  96.80 in percent is [0.96795, 0.96805].
     """
@@ -33,7 +33,7 @@ def rounding_range(value: Decimal, unit: float) -> Range:
 
 
 def implied_prevalence(sensitivity: Range, specificity: Range, accuracy: Range) -> Range | None:
-    """The positive fractions p with accuracy = p sensitivity + (1 - p) specificity; None if there is none.
+    """Return the positive fractions p with accuracy = p sensitivity + (1 - p) specificity; None if there is none.
 
     p = (acc - spec) / (sens - spec).  Monotone in each argument, so its extremes over the rounding box are at
     the corners; where sensitivity and specificity may be equal every p fits.
@@ -49,12 +49,12 @@ def implied_prevalence(sensitivity: Range, specificity: Range, accuracy: Range) 
 
 
 def clip(value: float) -> float:
-    """The nearest number in [0, 1]."""
+    """Return the nearest number in [0, 1]."""
     return min(max(value, 0.0), 1.0)
 
 
 def possible_rates(r: Mapping[str, Range], prevalence: Range | None) -> dict[str, Range]:
-    """What the other claimed rates allow for balanced accuracy, precision, npv and F1.
+    """Return what the other claimed rates allow for balanced accuracy, precision, npv and F1.
 
     precision = p s / (p s + (1-p)(1-c)), npv = (1-p) c / ((1-p) c + p (1-s)), F1 = 2 precision s / (precision
     + s), with prevalence p, sensitivity s, specificity c; all are monotone in each argument, so corners
@@ -76,7 +76,7 @@ def possible_rates(r: Mapping[str, Range], prevalence: Range | None) -> dict[str
 
 
 def ratio_range(parts: Iterable[tuple[float, float]]) -> Range:
-    """Range of a / (a + b) over corners (a, b); a corner of 0/0 allows everything."""
+    """Return range of a / (a + b) over corners (a, b); a corner of 0/0 allows everything."""
     pairs = list(parts)
     if any(a + b <= 0 for a, b in pairs):
         return Range(0.0, 1.0)
@@ -101,7 +101,7 @@ def whole_numbers_fit(r: Mapping[str, Range], n: int) -> bool:
 
 
 def whole_range(rate: Range, n: int) -> tuple[int, int] | None:
-    """The least and greatest k with k / n in `rate`, or None; with n = 0 the rate is 0/0 and k = 0 fits."""
+    """Return the least and greatest k with k / n in `rate`, or None; with n = 0 the rate is 0/0 and k = 0 fits."""
     if n == 0:
         return 0, 0
     low, high = max(0, -int(-(rate.low * n - SLACK) // 1)), min(n, int((rate.high * n + SLACK) // 1))

@@ -78,12 +78,12 @@ class ResultRow:
 
 
 def example_rows() -> list[dict[str, Any]]:
-    """The published numbers of the paper whose network this package rebuilds, as printed."""
+    """Return the published numbers of the paper whose network this package rebuilds, as printed."""
     return read_csv(EXAMPLE_CSV, "the built-in example")
 
 
 def read_rows(path: str | Path) -> list[dict[str, Any]]:
-    """Rows of a .csv file (header line, one result a line) or a .toml file ([[row]] tables), digits as
+    """Return rows of a .csv file (header line, one result a line) or a .toml file ([[row]] tables), digits as
     printed.
 
     Raises UserError for a missing, unreadable or empty file and for another suffix.
@@ -101,7 +101,7 @@ def read_rows(path: str | Path) -> list[dict[str, Any]]:
 
 
 def read_csv(text: str, source: str) -> list[dict[str, Any]]:
-    """Rows of CSV text; empty cells are left out."""
+    """Return rows of CSV text; empty cells are left out."""
     reader = csv.DictReader(io.StringIO(text), skipinitialspace=True)
     rows = []
     for row in reader:
@@ -115,7 +115,7 @@ def read_csv(text: str, source: str) -> list[dict[str, Any]]:
 
 
 def read_toml(text: str, source: str) -> list[dict[str, Any]]:
-    """Rows of TOML text: an array of tables named `row` or `rows`."""
+    """Return rows of TOML text: an array of tables named `row` or `rows`."""
     try:
         document = tomllib.loads(text, parse_float=Decimal)  # Decimal keeps the zero of 96.80
     except tomllib.TOMLDecodeError as error:
@@ -129,7 +129,7 @@ def read_toml(text: str, source: str) -> list[dict[str, Any]]:
 def parse_rows(
     rows: Iterable[Mapping[str, Any]], *, decimals: int | None = None, percent: bool | None = None
 ) -> list[ResultRow]:
-    """Rows with canonical column names, exact numbers and one unit for the whole table.
+    """Return rows with canonical column names, exact numbers and one unit for the whole table.
 
     percent: None finds out: any rate above 1 or any "%" means percent.  Raises UserError naming row and
     column.
@@ -150,7 +150,7 @@ def parse_rows(
 
 
 def canonical(row: Mapping[str, Any], default_name: str) -> dict[str, Any]:
-    """A row under canonical column names; UserError for unknown ones."""
+    """Return a row under canonical column names; UserError for unknown ones."""
     result: dict[str, Any] = {"name": default_name}
     for key, value in row.items():
         name = str(key).strip().lower().replace("%", "").replace("(", "").replace(")", "").strip()
@@ -165,7 +165,7 @@ def canonical(row: Mapping[str, Any], default_name: str) -> dict[str, Any]:
 
 
 def number(value: Any, where: str, decimals: int | None) -> Decimal:
-    """A printed number, its digits kept (96.80 has two), or rounded to `decimals`."""
+    """Return a printed number, its digits kept (96.80 has two), or rounded to `decimals`."""
     text = str(value).replace("%", "").strip()
     try:
         result = Decimal(text)
@@ -177,7 +177,7 @@ def number(value: Any, where: str, decimals: int | None) -> Decimal:
 
 
 def build(row: Mapping[str, Any], rates: dict[str, Decimal], unit: float) -> ResultRow:
-    """One ResultRow; fn and fp may be given as positives and negatives."""
+    """Return one ResultRow; fn and fp may be given as positives and negatives."""
     c = {k: whole(row[k], f"{row['name']}: {k}") for k in COUNT_COLUMNS if k in row}
     for part, rest, total in (("tp", "fn", "positives"), ("tn", "fp", "negatives")):
         if part in c and total in c and rest not in c:
@@ -195,7 +195,7 @@ def build(row: Mapping[str, Any], rates: dict[str, Decimal], unit: float) -> Res
 
 
 def whole(value: Any, where: str) -> int:
-    """A count: a whole number >= 0, with or without commas between thousands."""
+    """Return a count: a whole number >= 0, with or without commas between thousands."""
     text = str(value).replace(",", "").strip()
     if not text.isdecimal():
         raise UserError(f"audit: {where} is not a whole number >= 0: {value!r}")

@@ -107,7 +107,7 @@ def audit_table(
 
 
 def describe(row: ResultRow) -> RowAudit:
-    """What a row implies by itself."""
+    """Return what a row implies by itself."""
     computed = rates_of(row.counts) if row.counts else {}
     ranges = claimed_ranges(row)
     value, interval = None, None
@@ -125,7 +125,7 @@ def describe(row: ResultRow) -> RowAudit:
 
 
 def rates_of(counts: Counts) -> dict[str, float]:
-    """The defined rates of a confusion matrix, balanced accuracy included."""
+    """Return the defined rates of a confusion matrix, balanced accuracy included."""
     pairs = {name: parts(counts) for name, parts in RATES.items()}
     rates = {name: top / bottom for name, (top, bottom) in pairs.items() if bottom}
     if {"sensitivity", "specificity"} <= rates.keys():
@@ -134,12 +134,12 @@ def rates_of(counts: Counts) -> dict[str, float]:
 
 
 def claimed_ranges(row: ResultRow) -> dict[str, Range]:
-    """The claimed rates as ranges of fractions."""
+    """Return the claimed rates as ranges of fractions."""
     return {name: rounding_range(value, row.unit) for name, value in row.rates.items() if name in RATE_COLUMNS}
 
 
 def show(fraction: float, row: ResultRow, digits: int = 2) -> str:
-    """A fraction in the row's own unit."""
+    """Return a fraction in the row's own unit."""
     return f"{fraction * 100:.{digits}f} %" if row.unit != 1 else f"{fraction:.{digits + 2}f}"
 
 
@@ -228,7 +228,7 @@ def check_splits(row: ResultRow) -> list[Finding]:
 
 
 def check_shared_sets(rows: Sequence[ResultRow], audits: Sequence[RowAudit], one_test_set: bool) -> list[Finding]:
-    """Rows claimed from one test set must agree on its prevalence, and where counts are given on its size."""
+    """Find rows of one test set that disagree on its prevalence or, where counts are given, on its size."""
     groups: dict[str, list[RowAudit]] = {}
     for row, audit in zip(rows, audits, strict=True):
         name = row.test_set or ("the table" if one_test_set else "")
@@ -256,7 +256,7 @@ def check_shared_sets(rows: Sequence[ResultRow], audits: Sequence[RowAudit], one
 
 
 def check_duplicates(rows: Sequence[ResultRow]) -> list[Finding]:
-    """The same confusion matrix printed for two data sets, or for two models of one."""
+    """Find the same confusion matrix printed for two data sets, or for two models of one."""
     seen: dict[Counts, list[ResultRow]] = {}
     for row in rows:
         if row.counts:
@@ -275,7 +275,7 @@ def check_duplicates(rows: Sequence[ResultRow]) -> list[Finding]:
 
 
 def check_claims_agree(rows: Sequence[ResultRow]) -> list[Finding]:
-    """One model's test accuracy on one data set, stated in two places, must be one number."""
+    """Find a model's test accuracy on one data set that is stated in two places as two numbers."""
     findings = []
     named = [row for row in rows if row.dataset and "accuracy" in row.rates]
     for a, b in combinations(named, 2):

@@ -2,20 +2,22 @@
 
 import signal
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 from .. import tasks
 from ..errors import UserError
 from ..nn.init import no_weights
+from ..nn.norm import StatisticsWarning
 from ..report.plots import save_curves
 from ..tasks.base.task import refuse_divided
 from ..train.callbacks import Interrupt
-from ..train.display import Bar, Lines
+from ..train.display import Bar, Lines, SlowStart
 from ..train.run import CHANGEABLE, Run, choose_backend, new_folder, refuse_occupied
 from ..train.trainer import Callback
 from ..train.transfer import check_transfer, initialise, with_initial_weights
-from .app import say
+from .app import say, slow_note
 from .options import Given
 
 
@@ -23,7 +25,7 @@ def train_command(given: Given) -> int:
     """Begin or continue a run; returns the exit code."""
     run, sets = resume_run(given) if "resume" in given else start_run(given)
     choose_backend(run.config.backend)
-    trainer, interrupt = run.trainer(sets, [display()])
+    trainer, interrupt = run.trainer(sets, [display(), SlowStart(say)])
     for note in trainer.notes:
         say(note)
     if "resume" in given:
@@ -35,7 +37,9 @@ def train_command(given: Given) -> int:
     elif report := initialise(run.config, trainer.model):
         say(report)
     try:
-        trainer.fit(run.config.epochs, run.config.steps)
+        with warnings.catch_warnings():  # of epochs on the way: the weights that are kept are looked at below
+            warnings.simplefilter("ignore", StatisticsWarning)
+            trainer.fit(run.config.epochs, run.config.steps)
     except OSError as error:
         raise UserError(
             f"{error.filename or run.folder}: {error.strerror}, at step {trainer.progress.step}; what was saved before "
@@ -124,8 +128,9 @@ def start_run(given: Given) -> tuple[Run, Any]:
     config = config_from_options(given)
     folder = given.get("out") or new_folder(Path("runs"), config.model)
     refuse_occupied(folder)  # before images are read
-    sets = open_sets(config, given)
-    config, lines = with_data_fields(config, sets, given)
+    with slow_note(f"reading the images of {given.get('data', 'the synthetic set')}, each once ..."):
+        sets = open_sets(config, given)
+        config, lines = with_data_fields(config, sets, given)
     for line in lines:
         say(line)
     return Run.create(folder, config), sets

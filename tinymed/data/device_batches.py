@@ -18,18 +18,18 @@ def device_of(model: Any) -> str:
 
 
 def as_tensors(value: Any, place: str = "cpu") -> Any:
-    """An array as a tensor on a device, a tuple of arrays as a tuple of tensors."""
+    """Return an array as a tensor on a device, a tuple of arrays as a tuple of tensors."""
     return each(value, lambda a: Tensor(device.move(a, place)))
 
 
 def as_array(value: Any) -> np.ndarray:
-    """The values of a tensor, or an array of any device, as a NumPy array."""
+    """Return the values of a tensor, or an array of any device, as a NumPy array."""
     a: np.ndarray = device.move(value.array if isinstance(value, Tensor) else value, "cpu")
     return a
 
 
 def as_arrays(value: Any) -> Any:
-    """A tree of dictionaries and lists with NumPy arrays where tensors were."""
+    """Return a tree of dictionaries and lists with NumPy arrays where tensors were."""
     if isinstance(value, dict):
         return {key: as_arrays(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -40,7 +40,7 @@ def as_arrays(value: Any) -> Any:
 def device_batches(
     batches: Iterable[tuple[Any, Any, np.ndarray]], targets: Callable[[Any], Any], place: str
 ) -> Iterator[tuple[Any, Any, Any, np.ndarray]]:
-    """(images, targets, labels, indices) of a loader's batches; the first two are tensors on a device."""
+    """Return (images, targets, labels, indices) of a loader's batches; the first two are tensors on a device."""
     prepared = (((images, targets(labels)), (labels, indices)) for images, labels, indices in batches)
     for (images, wanted), (labels, indices) in uploaded(prepared, place):
         yield images, wanted, labels, indices
@@ -53,7 +53,7 @@ class Constant:
         self.there = {"cpu": Tensor(array)}
 
     def beside(self, t: Tensor) -> Tensor:
-        """The numbers on the tensor's device."""
+        """Return the numbers on the tensor's device."""
         if t.device not in self.there:
             self.there[t.device] = Tensor(device.move(self.there["cpu"].array, t.device))
         return self.there[t.device]

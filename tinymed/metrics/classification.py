@@ -98,7 +98,7 @@ def evaluate_scores(
     level: float = 0.95,
     resamples: int = 1000,
 ) -> dict[str, Any]:
-    """Every classification metric of a whole set, ready for JSON: plain numbers, None where undefined.
+    """Return every classification metric of a whole set, ready for JSON: plain numbers, None where undefined.
 
     scores (n, classes): softmax, or sigmoids whose rows need not sum to 1; labels (n,): class numbers;
     classes: names in column order.  tp ... tn, sensitivity, specificity, precision, npv, f1, auc, pr_auc
@@ -132,7 +132,7 @@ def evaluate_scores(
 
 
 def class_scores(scores: npt.ArrayLike, target: int) -> Float:
-    """The score (n,) that ranks samples for class number `target`, from scores (n, classes).
+    """Return the score (n,) that ranks samples for class number `target`, from scores (n, classes).
 
     Two classes: score_target - score_other, which for softmax has the order of p_target and for two sigmoids
     agrees with the arg-max at 0.  More classes: the class's own column, as in one-vs-rest elsewhere.
@@ -171,14 +171,14 @@ def check_evaluation(
 
 
 def prefixed(notes: list[str], name: str) -> Warn:
-    """A `warn` that files the message under the class it is about."""
+    """Return a `warn` that files the message under the class it is about."""
     return lambda message: notes.append(f"{name}: {message}")
 
 
 def describe_class(
     confusion: Labels, target: int, scores: Float, present: npt.NDArray[np.bool_], level: float, warn: Warn
 ) -> dict[str, Any]:
-    """One class against all others: support, counts, rates with intervals, AUC and PR-AUC."""
+    """Return one class against all others: support, counts, rates with intervals, AUC and PR-AUC."""
     counts = one_vs_rest(confusion, target)
     result: dict[str, Any] = {"support": counts.tp + counts.fn, **counts._asdict()}
     for name in CLASS_RATES:
@@ -190,7 +190,7 @@ def describe_class(
 
 
 def describe_whole(confusion: Labels, scores: Float, labels: Labels, level: float, warn: Warn) -> dict[str, Any]:
-    """What speaks of all classes at once: accuracy, balanced accuracy, kappas, Brier."""
+    """Return what speaks of all classes at once: accuracy, balanced accuracy, kappas, Brier."""
     correct, n = int(np.trace(confusion)), int(confusion.sum())
     probabilities = normalised(scores)
     if probabilities is None:
@@ -210,7 +210,7 @@ def describe_whole(confusion: Labels, scores: Float, labels: Labels, level: floa
 
 
 def normalised(scores: Float) -> Float | None:
-    """Scores divided by their row's sum (a row of zeros: all alike), or None unless all lie in [0, 1]."""
+    """Return scores divided by their row's sum (a row of zeros: all alike), or None unless all lie in [0, 1]."""
     if scores.min() < 0 or scores.max() > 1:
         return None
     total = scores.sum(axis=1, keepdims=True)
@@ -220,7 +220,7 @@ def normalised(scores: Float) -> Float | None:
 
 
 def averages(confusion: Labels, rows: Sequence[dict[str, Any]], warn: Warn) -> dict[str, dict[str, Any]]:
-    """Macro (classes alike), weighted (by support) and micro (counts pooled) averages of per-class metrics.
+    """Return macro (classes alike), weighted (by support) and micro (counts pooled) averages of per-class metrics.
 
     A class where a metric is undefined is left out of it, with a warning.  Micro sensitivity, precision and
     f1 all equal the accuracy, since every sample has one label and one prediction.
@@ -291,7 +291,7 @@ def whole_statistics(result: dict[str, Any], scores: Float, labels: Labels) -> d
 
 
 def from_confusion(cells: Indices, classes: int, metric: Callable[[Float], Float]) -> Statistic:
-    """A statistic of resamples from a metric of confusion matrices (r, classes, classes) -> (r,)."""
+    """Return a statistic of resamples from a metric of confusion matrices (r, classes, classes) -> (r,)."""
 
     def statistic(indices: Indices) -> Float:
         counts = count_cells(cells[indices], classes * classes)
@@ -314,7 +314,7 @@ def kappa_of(weights: Float) -> Callable[[Float], Float]:
 
 
 def macro_f1(confusions: Float) -> Float:
-    """Macro F1 of many confusion matrices at once, over the classes present or predicted in each."""
+    """Return macro F1 of many confusion matrices at once, over the classes present or predicted in each."""
     hits = np.einsum("rkk->rk", confusions)
     total = confusions.sum(axis=2) + confusions.sum(axis=1)
     values: Float = np.sum(2 * hits / np.maximum(total, 1), axis=1) / np.sum(total > 0, axis=1)
@@ -322,7 +322,7 @@ def macro_f1(confusions: Float) -> Float:
 
 
 def macro_specificity(confusions: Float) -> Float:
-    """Macro specificity of many confusion matrices at once, over the classes that do not fill a resample."""
+    """Return macro specificity of many confusion matrices at once, over the classes that do not fill a resample."""
     total, rows = confusions.sum(axis=(1, 2))[:, None], confusions.sum(axis=2)
     negatives = total - rows
     rejected = negatives - confusions.sum(axis=1) + np.einsum("rkk->rk", confusions)

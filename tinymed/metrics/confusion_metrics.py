@@ -46,7 +46,7 @@ REASONS = {
 
 
 def rate(name: str, counts: Counts, warn: Warn = warn_undefined) -> float:
-    """One of RATES: accuracy, sensitivity (recall), specificity, precision (PPV), npv, f1.
+    """Return one of RATES: accuracy, sensitivity (recall), specificity, precision (PPV), npv, f1.
 
     sensitivity = TP/(TP+FN), specificity = TN/(TN+FP), precision = TP/(TP+FP), npv = TN/(TN+FN),
     f1 = 2TP/(2TP+FP+FN), accuracy = (TP+TN)/n.  0/0 is nan with a warning.
@@ -59,7 +59,7 @@ def rate(name: str, counts: Counts, warn: Warn = warn_undefined) -> float:
 
 
 def rate_interval(name: str, counts: Counts, level: float = 0.95) -> Interval:
-    """Wilson's interval of one of RATES; for f1 through the proportion TP/(TP+FP+FN)."""
+    """Return Wilson's interval of one of RATES; for f1 through the proportion TP/(TP+FP+FN)."""
     if name == "f1":
         return f1_interval(counts.tp, counts.fp, counts.fn, level)
     return wilson_interval(*RATES[name](counts), level)
@@ -84,14 +84,14 @@ def confusion_matrix(labels: npt.ArrayLike, predictions: npt.ArrayLike, classes:
 
 
 def one_vs_rest(confusion: npt.ArrayLike, positive: int) -> Counts:
-    """The counts of class number `positive` against all others, from a confusion matrix (rows true)."""
+    """Return the counts of class number `positive` against all others, from a confusion matrix (rows true)."""
     c = np.asarray(confusion)
     tp, true, predicted = int(c[positive, positive]), int(c[positive].sum()), int(c[:, positive].sum())
     return Counts(tp, predicted - tp, true - tp, int(c.sum()) - true - predicted + tp)
 
 
 def balanced_accuracy(confusion: npt.ArrayLike, warn: Warn = warn_undefined) -> float:
-    """Mean recall of the classes that occur; for two classes (sensitivity + specificity) / 2.
+    """Return mean recall of the classes that occur; for two classes (sensitivity + specificity) / 2.
 
     confusion: (classes, classes).  A class without samples is left out with a warning; nan without any
     sample.
@@ -106,7 +106,7 @@ def balanced_accuracy(confusion: npt.ArrayLike, warn: Warn = warn_undefined) -> 
 
 
 def cohen_kappa(confusion: npt.ArrayLike, weights: str = "none", warn: Warn = warn_undefined) -> float:
-    """Agreement beyond chance, 1 - sum(w observed) / sum(w expected); expected from the margins.
+    """Return agreement beyond chance, 1 - sum(w observed) / sum(w expected); expected from the margins.
 
     confusion: (classes, classes).  weights: "none" (w = 1 off the diagonal), "linear" |i - j| or "quadratic"
     (i - j)^2, for ordered classes such as grades.  nan with a warning when chance alone agrees wholly.  Cohen
@@ -122,7 +122,7 @@ def cohen_kappa(confusion: npt.ArrayLike, weights: str = "none", warn: Warn = wa
 
 
 def kappa_weights(classes: int, weights: str) -> Float:
-    """The disagreement weights (classes, classes) of cohen_kappa."""
+    """Return the disagreement weights (classes, classes) of cohen_kappa."""
     distance = np.abs(np.subtract.outer(np.arange(classes), np.arange(classes))).astype(np.float64)
     rules = {"none": np.sign(distance), "linear": distance, "quadratic": distance**2}
     if weights not in rules:
@@ -142,12 +142,12 @@ def brier_terms(probabilities: Float, labels: Labels) -> Float:
 
 
 def brier_score(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> float:
-    """Mean squared error of probabilities (n, classes), rows summing to 1; 0 is perfect (see brier_terms)."""
+    """Return mean squared error of probabilities (n, classes), rows summing to 1; 0 is perfect (see brier_terms)."""
     return float(np.mean(brier_terms(np.asarray(probabilities, np.float64), np.asarray(labels, np.int64))))
 
 
 def multiclass_auc(scores: npt.ArrayLike, labels: npt.ArrayLike, warn: Warn = warn_undefined) -> float:
-    """Macro one-vs-rest AUC: the mean over classes of the AUC of column k against "label is k".
+    """Return macro one-vs-rest AUC: the mean over classes of the AUC of column k against "label is k".
 
     scores (n, classes), labels (n,).  A class whose AUC is undefined is left out with a warning.
     """
@@ -156,7 +156,7 @@ def multiclass_auc(scores: npt.ArrayLike, labels: npt.ArrayLike, warn: Warn = wa
 
 
 def mean_defined(name: str, values: Sequence[float], warn: Warn, weights: Sequence[float] | None = None) -> float:
-    """Mean of the values that are not nan, weighted if asked; warns of those left out, nan if all are."""
+    """Return mean of the values that are not nan, weighted if asked; warns of those left out, nan if all are."""
     v = np.asarray(values, np.float64)
     w = np.ones(v.size) if weights is None else np.asarray(weights, np.float64)
     kept = ~np.isnan(v)

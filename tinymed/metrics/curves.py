@@ -61,7 +61,7 @@ def threshold_counts(labels: npt.NDArray[np.bool_], scores: Float) -> tuple[Any,
 
 
 def roc_curve(labels: npt.ArrayLike, scores: npt.ArrayLike, warn: Warn = warn_undefined) -> RocCurve:
-    """ROC curve: one point per distinct score (no point dropped) after the point (0, 0) at threshold inf.
+    """Return ROC curve: one point per distinct score (no point dropped) after the point (0, 0) at threshold inf.
 
     labels: (n,) of 0/1, scores: (n,), higher means more positive.  A rate whose class is absent is nan, with
     a warning.
@@ -77,7 +77,7 @@ def roc_curve(labels: npt.ArrayLike, scores: npt.ArrayLike, warn: Warn = warn_un
 
 
 def roc_auc(labels: npt.ArrayLike, scores: npt.ArrayLike, warn: Warn = warn_undefined) -> float:
-    """Area under the ROC curve by trapezoids: P(positive scores higher) + P(equal) / 2 = Mann-Whitney U / (P
+    """Return area under the ROC curve by trapezoids: P(positive scores higher) + P(equal) / 2 = Mann-Whitney U / (P
     N).
 
     labels: (n,) of 0/1, scores: (n,).  nan with a warning when a class is absent.  Hanley and McNeil,
@@ -94,7 +94,7 @@ def roc_auc(labels: npt.ArrayLike, scores: npt.ArrayLike, warn: Warn = warn_unde
 
 
 def precision_recall_curve(labels: npt.ArrayLike, scores: npt.ArrayLike, warn: Warn = warn_undefined) -> PrCurve:
-    """Precision and recall of "score >= threshold" at every distinct score, thresholds rising, then (1, 0).
+    """Return precision and recall of "score >= threshold" at every distinct score, thresholds rising, then (1, 0).
 
     labels: (n,) of 0/1, scores: (n,).  Without positives recall is 0/0: nan, with a warning.
     """
@@ -108,7 +108,7 @@ def precision_recall_curve(labels: npt.ArrayLike, scores: npt.ArrayLike, warn: W
 
 
 def average_precision(labels: npt.ArrayLike, scores: npt.ArrayLike, warn: Warn = warn_undefined) -> float:
-    """Area under the precision-recall curve by steps: sum of (recall_k - recall_{k-1}) precision_k.
+    """Return area under the precision-recall curve by steps: sum of (recall_k - recall_{k-1}) precision_k.
 
     Steps, not trapezoids, which are too optimistic (Davis and Goadrich, ICML 2006).  nan with a warning
     without positives (scikit-learn answers 0 there).

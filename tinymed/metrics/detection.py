@@ -17,7 +17,7 @@ FROC = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # false positives an image, LUNA1
 
 
 def matched(found: Detections, boxes: np.ndarray, kinds: np.ndarray, rule: str = "iou") -> np.ndarray:
-    """bool [n]: whether each detection, best first, takes a box that is still free; boxes [m, 4], kinds [m]."""
+    """Return bool [n]: whether each detection, best first, takes a box that is still free; boxes [m, 4], kinds [m]."""
     right = np.zeros(len(found.scores), bool)
     free = np.ones(len(boxes), bool)
     share = overlaps(found.boxes, boxes)
@@ -33,7 +33,7 @@ def matched(found: Detections, boxes: np.ndarray, kinds: np.ndarray, rule: str =
 
 
 def average_precisions(right: np.ndarray, scores: np.ndarray, weight: np.ndarray, truths: np.ndarray) -> np.ndarray:
-    """Area under the precision-recall curve for each row of weights: float64 [r]; nan where there is no box.
+    """Return area under the precision-recall curve for each row of weights: float64 [r]; nan where there is no box.
 
     right, scores: [n] detections; weight: [r, n], how often each counts; truths: [r], how many boxes there are.
     Precision is made to fall with recall first, and the area is exact (PASCAL VOC since 2010).
@@ -92,7 +92,7 @@ def evaluate_detections(
 
 
 def described(name: str, values: np.ndarray, level: float, notes: list[str]) -> dict[str, Any]:
-    """{name: the first value, name_interval: of the others}."""
+    """Return {name: the first value, name_interval: of the others}."""
     value = None if np.isnan(values[0]) else float(values[0])
     interval = (
         percentile_interval(name, values[1:], level, notes.append) if len(values) > 1 and value is not None else None
@@ -101,7 +101,7 @@ def described(name: str, values: np.ndarray, level: float, notes: list[str]) -> 
 
 
 def best_f1(right: np.ndarray, scores: np.ndarray, truths: int) -> dict[str, float | None]:
-    """{"f1": the largest F1 of any threshold of the scores, "threshold": the score it is reached at}."""
+    """Return {"f1": the largest F1 of any threshold of the scores, "threshold": the score it is reached at}."""
     if not (truths and scores.size):
         return {"f1": 0.0 if truths else None, "threshold": None}
     order = np.argsort(-scores, kind="stable")
@@ -111,7 +111,7 @@ def best_f1(right: np.ndarray, scores: np.ndarray, truths: int) -> dict[str, flo
 
 
 def froc(right: np.ndarray, scores: np.ndarray, images: int, truths: int) -> dict[str, float | None]:
-    """Sensitivity at FROC's numbers of false positives an image.  Bunch et al. 1978."""
+    """Return sensitivity at FROC's numbers of false positives an image.  Bunch et al. 1978."""
     order = np.argsort(-scores, kind="stable")
     hits, false = np.cumsum(right[order]), np.cumsum(~right[order])
     found = {}

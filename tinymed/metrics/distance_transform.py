@@ -17,7 +17,7 @@ Float = npt.NDArray[np.float64]
 
 
 def distance_transform(mask: npt.ArrayLike, spacing: float | Sequence[float] = 1.0) -> Float:
-    """The distance of every pixel to the nearest pixel where mask is true, 0 there; inf if it is true nowhere.
+    """Return the distance of every pixel to the nearest pixel where mask is true, 0 there; inf if it is true nowhere.
 
     mask: any number of axes.  spacing: the distance between neighbours, one number or one an axis; the result has its
     unit.  float64 of the mask's shape.  UserError unless spacings are positive and finite.
@@ -33,7 +33,7 @@ def distance_transform(mask: npt.ArrayLike, spacing: float | Sequence[float] = 1
 
 
 def check_spacing(spacing: float | Sequence[float], axes: int) -> tuple[float, ...]:
-    """One positive finite number an axis."""
+    """Return one positive finite number an axis."""
     steps: Any = (spacing,) * axes if np.ndim(spacing) == 0 else tuple(spacing)  # type: ignore[arg-type]
     if len(steps) != axes or not all(np.isfinite(s) and s > 0 for s in steps):
         raise UserError(f"spacing: expected one positive number, or {axes} of them, one an axis, got {spacing}")

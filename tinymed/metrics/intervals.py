@@ -47,7 +47,7 @@ def wilson_interval(successes: int, trials: int, level: float = 0.95) -> Interva
 
 
 def f1_interval(tp: int, fp: int, fn: int, level: float = 0.95) -> Interval:
-    """Interval of F1 = 2 TP / (2 TP + FP + FN), from Wilson's of the proportion J = TP / (TP + FP + FN).
+    """Return interval of F1 = 2 TP / (2 TP + FP + FN), from Wilson's of the proportion J = TP / (TP + FP + FN).
 
     F1 = 2 J / (1 + J) rises with J, and TP is binomial given TP + FP + FN, so the ends map one to one.
     """
@@ -56,7 +56,7 @@ def f1_interval(tp: int, fp: int, fn: int, level: float = 0.95) -> Interval:
 
 
 def mean_interval(successes: npt.ArrayLike, trials: npt.ArrayLike, level: float = 0.95) -> Interval:
-    """Interval of the mean of K independent proportions, such as balanced accuracy.
+    """Return interval of the mean of K independent proportions, such as balanced accuracy.
 
     Those with n = 0 are left out. low = m - sqrt(sum (p_k - l_k)^2) / K, high likewise, with Wilson's l_k:
     square-and-add, Newcombe, Statistics in Medicine 17, 1998; Zou and Donner 2008.
@@ -86,7 +86,7 @@ def draw_indices(count: int, first: int, resamples: int, seed: int) -> npt.NDArr
 
 
 def resample(groups: npt.NDArray[np.int64], resamples: int, seed: int) -> Iterator[Indices]:
-    """Blocks int64[r, n] of indices drawn with replacement inside each group, until `resamples` rows are out.
+    """Return blocks int64[r, n] of indices drawn with replacement inside each group, until `resamples` rows are out.
 
     groups: (n,) integers from 0; a sample is only replaced by one of its own group, so group sizes stay.
     """
@@ -129,7 +129,7 @@ def bootstrap_values(
 def percentile_interval(
     name: str, values: npt.NDArray[np.float64], level: float = 0.95, warn: Warn = warn_undefined
 ) -> Interval:
-    """The middle `level` of bootstrap values; `name` stands in the warnings.
+    """Return the middle `level` of bootstrap values; `name` stands in the warnings.
 
     Resamples where the value is nan are left out, with a warning; (nan, nan) when none is left.  Where every
     resample gives one value (an AUC of 1) the interval has no width and says nothing: a warning, too.
@@ -147,7 +147,7 @@ def percentile_interval(
 
 
 def resampled_auc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> Statistic:
-    """The AUC of resamples as a `statistic`: the scores are ranked once, each resample is then only counted.
+    """Return the AUC of resamples as a `statistic`: the scores are ranked once, each resample is then only counted.
 
     AUC = sum over distinct scores of positives x (negatives below + half the negatives equal) / (P N).
     """
@@ -168,7 +168,7 @@ def resampled_auc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> Statistic:
 
 
 def resampled_average_precision(labels: npt.ArrayLike, scores: npt.ArrayLike) -> Statistic:
-    """The average precision of resamples as a `statistic`; nan for a resample without positives."""
+    """Return the average precision of resamples as a `statistic`; nan for a resample without positives."""
     y, s = check_binary("resampled_average_precision", labels, scores)
     distinct, rank = np.unique(-s, return_inverse=True)  # highest score first
     cell = rank + np.where(y, distinct.size, 0)
@@ -186,7 +186,7 @@ def resampled_average_precision(labels: npt.ArrayLike, scores: npt.ArrayLike) ->
 
 
 def count_cells(cells: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
-    """How often each of 0 ... size - 1 stands in each row: int64[r, n] -> int64[r, size]."""
+    """Return how often each of 0 ... size - 1 stands in each row: int64[r, n] -> int64[r, size]."""
     rows = cells.shape[0]
     flat = cells + np.arange(rows, dtype=np.int64)[:, None] * size
     return np.bincount(flat.ravel(), minlength=rows * size).reshape(rows, size)

@@ -19,7 +19,8 @@ Row = dict[str, Any]
 def measure_case(
     name: str, loss: float, truth: np.ndarray, found: np.ndarray, classes: int, spacing: Sequence[float] | None = None
 ) -> Row:
-    """{"name", "loss", "accuracy", "pixels", and of `label_metrics` one list a metric with a value a class} of a case.
+    """Return {"name", "loss", "accuracy", "pixels", and of `label_metrics` one list a metric with a value a class}
+    of a case.
 
     truth, found: class numbers of one shape; pixels that are IGNORED in truth do not count.  spacing: with it also the
     distances between surfaces, in its unit.
@@ -40,7 +41,8 @@ def measure_case(
 
 
 def averages(rows: Sequence[Row]) -> dict[str, Any]:
-    """Loss, accuracy and Dice, the last averaged over cases and classes but the background: what an epoch shows."""
+    """Return loss, accuracy and Dice, the last averaged over cases and classes but the background: what an epoch
+    shows."""
     means = [mean_over_labels(row["dice"]) for row in rows]
     dice = [value for value in means if value is not None]
     result = {name: float(np.mean([row[name] for row in rows])) for name in ("loss", "accuracy")}
@@ -48,7 +50,8 @@ def averages(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def summarise(rows: Sequence[Row], classes: Sequence[str], seed: int = 0, level: float = 0.95) -> dict[str, Any]:
-    """Averages over cases with intervals, by class, and over the classes but the background; plain values for JSON."""
+    """Return averages over cases with intervals, by class, and over the classes but the background; plain values for
+    JSON."""
     notes: list[str] = []
     result: dict[str, Any] = {"n": len(rows), "classes": list(classes), "level": level}
     for name in ("loss", "accuracy"):
@@ -67,7 +70,7 @@ def summarise(rows: Sequence[Row], classes: Sequence[str], seed: int = 0, level:
 def described(
     name: str, values: Sequence[float | None], seed: int, level: float, notes: list[str], label: str = ""
 ) -> dict[str, Any]:
-    """{name: mean, name_interval, name_median, name_n} over the cases where it is defined."""
+    """Return {name: mean, name_interval, name_median, name_n} over the cases where it is defined."""
     kept = np.array([v for v in values if v is not None], np.float64)
     if len(kept) < len(values):
         left = f"{len(values) - len(kept)} of {len(values)} cases"

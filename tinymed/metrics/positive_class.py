@@ -9,12 +9,13 @@ NEGATIVE = re.compile(r"no.*|un.*|healthy.*|negative.*|benign.*|control.*", re.I
 
 
 def looks_negative(name: str) -> bool:
-    """Whether a class's name suggests the absence of what is looked for: normal, no..., non_..., un..., healthy, ..."""
+    """Say whether a class's name suggests the absence of what is looked for: normal, no..., non_..., un..., healthy,
+    ..."""
     return NEGATIVE.fullmatch(name.strip()) is not None
 
 
 def choose_positive(classes: Sequence[str], asked_for: str | None, ask: Callable[[str], str] | None = None) -> str:
-    """The positive class: the one asked for, or the second class unless its name looks negative.
+    """Return the positive class: the one asked for, or the second class unless its name looks negative.
 
     ask: puts a question to the user and returns the answer; None when nobody is there to answer.  Raises UserError for
     a class that does not exist, or when the default looks negative and nobody can be asked.

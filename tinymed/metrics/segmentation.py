@@ -36,7 +36,7 @@ class Overlap(NamedTuple):
 
 
 def pair(name: str, truth: npt.ArrayLike, found: npt.ArrayLike) -> tuple[Mask, Mask]:
-    """Two boolean masks of one shape.  ValueError otherwise."""
+    """Return two boolean masks of one shape.  ValueError otherwise."""
     masks = []
     for what, given in (("truth", truth), ("found", found)):
         mask = np.asarray(given)
@@ -51,7 +51,7 @@ def pair(name: str, truth: npt.ArrayLike, found: npt.ArrayLike) -> tuple[Mask, M
 
 
 def overlap(name: str, truth: npt.ArrayLike, found: npt.ArrayLike, warn: Warn) -> Overlap:
-    """How many pixels are in both masks and in each, with a warning where one is empty."""
+    """Return how many pixels are in both masks and in each, with a warning where one is empty."""
     t, f = pair(name, truth, found)
     counts = Overlap(int((t & f).sum()), int(t.sum()), int(f.sum()))
     if not (counts.truth and counts.found):
@@ -103,7 +103,8 @@ def volume_error(truth: npt.ArrayLike, found: npt.ArrayLike, warn: Warn = warn_u
 
 
 def surface(mask: Mask) -> Mask:
-    """The pixels of a mask with a neighbour along an axis that is not in it; the outside of the image is not in it."""
+    """Return the pixels of a mask with a neighbour along an axis that is not in it; the outside of the image is not
+    in it."""
     inner = mask.copy()
     for axis in range(mask.ndim):
         near, far = np.moveaxis(inner, axis, 0), np.moveaxis(mask, axis, 0)
@@ -114,7 +115,7 @@ def surface(mask: Mask) -> Mask:
 
 
 def surface_distances(truth: npt.ArrayLike, found: npt.ArrayLike, spacing: Spacing = 1.0) -> tuple[Float, Float]:
-    """(distance of every pixel of the truth's surface to the prediction's surface, and the other way round).
+    """Return (distance of every pixel of the truth's surface to the prediction's surface, and the other way round).
 
     spacing: between neighbouring pixels, in mm say, one number or one an axis; the distances have its unit.  Both are
     empty if a mask is.  Distances are exact and between centres of pixels.
@@ -130,7 +131,7 @@ def surface_distances(truth: npt.ArrayLike, found: npt.ArrayLike, spacing: Spaci
 
 
 def bounds(mask: Mask) -> tuple[slice, ...]:
-    """The smallest box with all pixels of a mask that is not empty."""
+    """Return the smallest box with all pixels of a mask that is not empty."""
     box = []
     for axis in range(mask.ndim):
         used = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
@@ -145,7 +146,7 @@ def hausdorff(
     percentile: float = 95.0,
     warn: Warn = warn_undefined,
 ) -> float:
-    """The larger of the two directed percentiles of surface distances: HD95, or at 100 the Hausdorff distance.
+    """Return the larger of the two directed percentiles of surface distances: HD95, or at 100 the Hausdorff distance.
 
     Percentiles are interpolated linearly, direction by direction, as in MONAI.  Huttenlocher et al. 1993.
     """
@@ -159,7 +160,7 @@ def hausdorff(
 def average_surface_distance(
     truth: npt.ArrayLike, found: npt.ArrayLike, spacing: Spacing = 1.0, warn: Warn = warn_undefined
 ) -> float:
-    """The mean over all pixels of both surfaces of the distance to the other surface: symmetric.
+    """Return the mean over all pixels of both surfaces of the distance to the other surface: symmetric.
 
     (sum of d(t, F) + sum of d(f, T)) / (|surface T| + |surface F|).  Heimann et al., IEEE TMI 28, 2009.
     """
@@ -181,7 +182,7 @@ def between(
     warn: Warn,
     summary: Callable[[Float, Float], float],
 ) -> float:
-    """A summary of the surface distances, or what the table says where a mask is empty."""
+    """Return a summary of the surface distances, or what the table says where a mask is empty."""
     _, t, f = overlap(name, truth, found, warn)
     if not (t and f):
         return math.inf if t or f else math.nan
@@ -202,7 +203,8 @@ def label_metrics(
     ignored: int | None = None,
     distances: bool = True,
 ) -> dict[str, list[float | None]]:
-    """{metric: one value a label} of class numbers of one shape; None where it is nan or inf, see the module's table.
+    """Return {metric: one value a label} of class numbers of one shape; None where it is nan or inf, see the
+    module's table.
 
     ignored: a class number of the truth whose pixels count nowhere; they are taken out of the prediction too.
     distances: also HD95 and the average surface distance ("hd95", "asd"), in the unit of spacing.
@@ -237,6 +239,6 @@ def quiet(message: str) -> None:
 
 
 def mean_over_labels(row: Sequence[float | None], background: int | None = 0) -> float | None:
-    """The mean over labels where the metric is defined, without the background; None if there is none."""
+    """Return the mean over labels where the metric is defined, without the background; None if there is none."""
     kept = [v for label, v in enumerate(row) if v is not None and label != background]
     return float(np.mean(kept)) if kept else None

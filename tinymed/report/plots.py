@@ -211,7 +211,7 @@ def save_comparison_bars(
 
 
 def bounds(value: Value | None) -> tuple[float, float, float]:
-    """(value, low, high) of a bar, nan for what is missing."""
+    """Return (value, low, high) of a bar, nan for what is missing."""
     if value is None:
         return math.nan, math.nan, math.nan
     if isinstance(value, tuple | list):
@@ -220,7 +220,7 @@ def bounds(value: Value | None) -> tuple[float, float, float]:
 
 
 def interval_text(interval: Sequence[float] | None) -> str:
-    """An interval as the legend shows it."""
+    """Return an interval as the legend shows it."""
     return f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
 
 
@@ -272,13 +272,13 @@ def draw_lines(axes: "Axes", curves: Mapping[str, Curve]) -> None:
 
 
 def line_style(i: int) -> dict[str, Any]:
-    """Colour and dash of line number i: 32 different pairs, neighbours differ in both."""
+    """Return colour and dash of line number i: 32 different pairs, neighbours differ in both."""
     dash = DASHES[(i + i // len(COLOURS)) % len(DASHES)]
     return {"color": COLOURS[i % len(COLOURS)], "linestyle": dash}
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure, inches, with the style shared by all pictures."""
+    """Return an empty figure, inches, with the style shared by all pictures."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] | None = None) -> str:
-    """Rows of cells in columns, those in `right` aligned right: all but the first if not said."""
+    """Return rows of cells in columns, those in `right` aligned right: all but the first if not said."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for row in rows:
@@ -16,10 +16,10 @@ def table(rows: Sequence[Sequence[str]], right: Sequence[int] | None = None) -> 
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A metric, or "-" where it is undefined."""
+    """Return a metric, or "-" where it is undefined."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 
 def interval(bounds: Sequence[float] | None) -> str:
-    """[low, high]."""
+    """Return [low, high]."""
     return "" if bounds is None else f"[{bounds[0]:.3f}, {bounds[1]:.3f}]"

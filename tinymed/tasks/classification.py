@@ -52,7 +52,11 @@ INPUTS = {"lenet5": {"mean": [0.1 / 1.275], "std": [1 / 1.275]}}
 class ClassificationData(DataConfig):
     """What classification reads beside images."""
 
+    path_column: str | None = setting(
+        None, "Column of the image's file in a list; by default found by its usual names."
+    )
     label_column: str | None = setting(None, "Column of the label in a list; by default found by its usual names.")
+    split_column: str | None = setting(None, "Column of train, val or test in a list; by default found by its name.")
     group_column: str | None = setting(None, "Column of the patient in a CSV: never divided by a split.")
     merge: Annotated[dict[str, list[str]], BeforeValidator(lambda v: parse_merge(v) if isinstance(v, list) else v)] = (
         setting({}, "Put classes together: NEW=OLD,OLD; for every new class.", repeat=True)
@@ -80,14 +84,22 @@ class ClassificationConfig(RunConfig):
     )
 
 
+COLUMNS = ("path_column", "label_column", "split_column", "group_column")
+
+
+def columns(data: ClassificationData) -> dict[str, Any]:
+    """Return the columns of a list that were named, as arguments of `open_dataset`; it finds the others itself."""
+    named = {name: getattr(data, name) for name in COLUMNS}
+    return {name: column for name, column in named.items() if column is not None}
+
+
 def read_sets(data: ClassificationData, seed: int) -> Sets:
     """Return the images as the data divide them: {"all": ...}, or {"train": ..., ...}.  Raises UserError."""
     if data.path is None:
         return {"all": synthetic_smear(data.synthetic_images, data.size, seed, data.difficulty)}
     return open_dataset(
         data.path,
-        label_column=data.label_column,
-        group_column=data.group_column,
+        **columns(data),
         merge=data.merge or None,
         classes=data.classes or None,
         skip_bad=data.skip_bad,
@@ -196,12 +208,11 @@ class Classification(Task[ClassificationConfig, Dataset]):
     def refuse_useless(self, given: Options) -> None:
         """Raise UserError for an option that the others leave without effect."""
         data = str(given.get("data", ""))
-        columns = "data" in given and Path(data).suffix.lower() == ".csv"
+        listed = "data" in given and Path(data).suffix.lower() == ".csv"
         refuse_idle(
             given,
             {
-                "label_column": (columns, "only a .csv given as --data has columns"),
-                "group_column": (columns, "only a .csv given as --data has columns"),
+                **dict.fromkeys(COLUMNS, (listed, "only a .csv given as --data has columns")),
                 "merge": ("data" in given, "the synthetic smears have two classes; give --data"),
                 "skip_bad": ("data" in given, "every synthetic smear can be read; give --data"),
                 "difficulty": ("data" not in given, "it is of the synthetic smears, without --data"),
@@ -265,8 +276,7 @@ class Classification(Task[ClassificationConfig, Dataset]):
         data = config.data
         return open_dataset(
             path,
-            label_column=data.label_column,
-            group_column=data.group_column,
+            **columns(data),
             merge=data.merge or None,
             classes=data.classes,
             skip_bad=skip_bad,

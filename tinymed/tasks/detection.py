@@ -104,7 +104,8 @@ class Detection(Task[DetectionConfig, BoxDataset]):
         grey = given["grey"] if "grey" in given else first.image(0).shape[2] == 1
         last = given.get("split") == "last"
         wanted: dict[str, Any] = {"val_fraction": 0.3 if last else 0.15, "test_fraction": 0.0 if last else 0.15}
-        wanted |= DEFAULTS | dict(given) | {"data": data_folder(given)}
+        wanted |= DEFAULTS | ({"rotate": 0.0} if given.get("augment") else {})  # the mixture without its rotation
+        wanted |= dict(given) | {"data": data_folder(given)}
         if "steps" in given and "epochs" not in given:
             wanted["epochs"] = None
         channels = 1 if grey else 3

@@ -149,7 +149,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         mask: dict[str, Any] = {"dimensions": first.dimensions, "modalities": len(first.more) + 1}
         mask["values"] = list(first.meaning.values.items())
         if center:
-            wanted = {"per_image": 64} | wanted
+            wanted.setdefault("per_image", 64)
             mask["planes"] = 3 if model == "triplanar" else 1
         elif "patch" in given:
             wanted["patch"] = patch_sides(given["patch"], found)

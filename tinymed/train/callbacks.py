@@ -17,7 +17,8 @@ from .trainer import Callback, Progress, Trainer
 
 
 def improves(monitor: str, value: float | None, best: float | None, min_delta: float = 0.0) -> bool:
-    """Whether a monitored value is better than the best so far by more than min_delta; losses fall, the rest rises."""
+    """Say whether a monitored value is better than the best so far by more than min_delta; losses fall, the rest
+    rises."""
     if value is None or not math.isfinite(value):
         return False
     if best is None:
@@ -56,7 +57,7 @@ class JsonLog(Callback):
 
 
 def belongs(line: str, progress: Progress) -> bool:
-    """Whether a log line lies before the point that a run continues from."""
+    """Say whether a log line lies before the point that a run continues from."""
     try:
         row = json.loads(line)
         if row["event"] == "epoch":

@@ -17,7 +17,7 @@ CONFIG, CHECKPOINTS = "config.json", "checkpoints"  # in a run folder
 
 
 def initial_state(config: RunConfig, model: Any) -> Mapping[str, Any]:
-    """The weights that the run begins with, under the network's names.
+    """Return the weights that the run begins with, under the network's names.
 
     A network with a method `adapted_state` turns another's into its own: FCN takes VGG's dense layers.  Raises
     UserError if they are not those the run began with.
@@ -60,7 +60,7 @@ def freeze(config: RunConfig, model: Any) -> None:
 
 
 def parameter_rates(config: RunConfig, model: Any) -> Any:
-    """The parameters, or groups of them with learning rates of their own."""
+    """Return the parameters, or groups of them with learning rates of their own."""
     if not config.lr_for:
         return model.parameters()
     try:

@@ -16,6 +16,7 @@ from ...errors import UserError
 
 PositiveRate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Result = TypeVar("Result")
+EXTRA = ("option", "shown", "panel", "repeat", "switch")  # what a field says of its option beside help and check
 
 
 def setting(default: Any, help: str, **more: Any) -> Any:
@@ -27,7 +28,7 @@ def setting(default: Any, help: str, **more: Any) -> Any:
         more: option (its name there, by default the field's), shown (the default as help names it), panel, repeat
             (whether it may be given several times), switch ("--on/--off" of a bool), or a constraint of pydantic.
     """
-    extra = {key: more.pop(key) for key in ("option", "shown", "panel", "repeat", "switch") if key in more}
+    extra: dict[str, Any] = {key: more.pop(key) for key in EXTRA if key in more}
     return Field(default, description=help, json_schema_extra=extra, **more)
 
 
