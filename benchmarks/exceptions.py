@@ -1,6 +1,6 @@
 """The single ops that miss their goals, each with its share of the roof and the reason, as far as it is known.
 
-Rows come from ops_t1.json; `readme_table.py` writes what this makes of them to benchmarks/results/ops_exceptions.md.
+Rows come from ops_t1.json; `results_table.py` writes what this makes of them to benchmarks/results/ops_exceptions.md.
 """
 
 import re

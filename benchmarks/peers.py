@@ -20,12 +20,12 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 HERE = Path(__file__).resolve().parent
-README = HERE.parent / "README.md"
+PAGE = HERE.parent / "docs" / "results.md"
 # glibc told never to give big blocks back: spares PyTorch a page fault every 4 KiB of every large tensor.
 TUNED_MALLOC = "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -367,40 +367,9 @@ def entry(value: Any) -> str:
     return json.dumps(value)
 
 
-def into_readme(name: str, text: str) -> None:
-    """Replace what stands between the README's two markers of this name."""
+def into_results(name: str, text: str, page: Path = PAGE) -> None:
+    """Replace what stands between a page's two markers of this name."""
     marker = f"<!-- {name} -->"
-    before, _, rest = README.read_text().partition(marker)
+    before, _, rest = page.read_text("utf-8").partition(marker)
     _, _, after = rest.partition(marker)
-    README.write_text(f"{before}{marker}\n{text}\n{marker}{after}")
-
-
-def table(results: list[Result]) -> str:
-    """The results as text."""
-    lines = [
-        f"{'peer':30s} {'ratio':>6s} {'quartiles':>12s} {'median ms':>10s} {'best ms':>8s} {'peak MiB':>9s}  first s"
-    ]
-    for r in results:
-        spread = f"{r.ratio_low:5.2f}..{r.ratio_high:4.2f}"
-        times = f"{r.median_ms:10.2f} {r.best_ms:8.2f} {r.peak_mib:9.0f} {r.first_step_s:8.1f}"
-        lines.append(f"{r.peer:30s} {r.ratio:6.3f} {spread:>12s} {times}")
-    return "\n".join(lines)
-
-
-def as_json(results: list[Result]) -> list[dict[str, Any]]:
-    """The results as plain dictionaries, to five digits."""
-    return [rounded(asdict(r)) for r in results]
-
-
-def rounded(row: dict[str, Any]) -> dict[str, Any]:
-    """Numbers to five digits: files that are compared line by line stay readable."""
-
-    def short(v: Any) -> Any:
-        return float(f"{v:.5g}") if isinstance(v, float) else [short(x) for x in v] if isinstance(v, list) else v
-
-    return {k: short(v) for k, v in row.items()}
-
-
-if __name__ == "__main__":
-    sys.modules["peers"] = sys.modules["__main__"]  # the peer's module raises this Absent, not another
-    child(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    page.write_text(f"{before}{marker}\n{text}\n{marker}{after}", "utf-8")

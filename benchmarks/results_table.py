@@ -1,8 +1,8 @@
-"""The README's speed tables, from what models.py, networks.py and ops.py wrote; nothing in them is typed by hand.
+"""The speed tables of docs/results.md, from what models.py, networks.py and ops.py wrote; none is typed by hand.
 
-python benchmarks/readme_table.py            writes them between the README's markers <!-- speed -->, and the single ops
+python benchmarks/results_table.py            writes them between the markers <!-- speed --> there, and the single ops
                                              above their goals, with reasons, to results/ops_exceptions.md
-python benchmarks/readme_table.py --check    prints the goals that are missed; exit code 1 if any is
+python benchmarks/results_table.py --check    prints the goals that are missed; exit code 1 if any is
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import exceptions
-from peers import README, into_readme
+from peers import PAGE, into_results
 
 RESULTS = Path(__file__).resolve().parent / "results"
 # (task, ours, rival): the ratio of times to stay below, or of peak memory.
@@ -81,7 +81,7 @@ def text() -> str:
     """Both tables, and on what they were measured."""
     whole, single, large = load("models_t1.json"), load("ops_t1.json"), load("networks_t1.json")
     if not whole and not single:
-        raise SystemExit(f"no models_t1.json or ops_t1.json in {RESULTS}: run models.py and ops.py first")
+        raise SystemExit(f"no models_t1.json or ops_t1.json in {PAGE}: run models.py and ops.py first")
     head = (whole or single)["machine"]
     measured = (
         f"One thread of process CPU time on {head['processor']}, PyTorch {head['torch']}, ONNX Runtime "
@@ -116,13 +116,13 @@ def check() -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="print missed goals instead of writing the README")
+    parser.add_argument("--check", action="store_true", help="print missed goals instead of writing the page")
     o = parser.parse_args()
     if o.check:
         sys.exit(1 if check() else 0)
-    if "<!-- speed -->" not in README.read_text():
-        raise SystemExit("the README has no <!-- speed --> markers; put two where the tables belong")
-    into_readme("speed", text())
+    if "<!-- speed -->" not in PAGE.read_text():
+        raise SystemExit("docs/results.md has no <!-- speed --> markers; put two where the tables belong")
+    into_results("speed", text())
     rows = load("ops_t1.json").get("rows", [])
     (RESULTS / "ops_exceptions.md").write_text(exceptions.markdown(rows, misses(rows), (EAGER, TUNED)), "utf-8")
 
