@@ -373,3 +373,34 @@ def into_results(name: str, text: str, page: Path = PAGE) -> None:
     before, _, rest = page.read_text("utf-8").partition(marker)
     _, _, after = rest.partition(marker)
     page.write_text(f"{before}{marker}\n{text}\n{marker}{after}", "utf-8")
+
+
+def table(results: list[Result]) -> str:
+    """The results as text."""
+    lines = [
+        f"{'peer':30s} {'ratio':>6s} {'quartiles':>12s} {'median ms':>10s} {'best ms':>8s} {'peak MiB':>9s}  first s"
+    ]
+    for r in results:
+        spread = f"{r.ratio_low:5.2f}..{r.ratio_high:4.2f}"
+        times = f"{r.median_ms:10.2f} {r.best_ms:8.2f} {r.peak_mib:9.0f} {r.first_step_s:8.1f}"
+        lines.append(f"{r.peer:30s} {r.ratio:6.3f} {spread:>12s} {times}")
+    return "\n".join(lines)
+
+
+def as_json(results: list[Result]) -> list[dict[str, Any]]:
+    """The results as plain dictionaries, to five digits."""
+    return [rounded(asdict(r)) for r in results]
+
+
+def rounded(row: dict[str, Any]) -> dict[str, Any]:
+    """Numbers to five digits: files that are compared line by line stay readable."""
+
+    def short(v: Any) -> Any:
+        return float(f"{v:.5g}") if isinstance(v, float) else [short(x) for x in v] if isinstance(v, list) else v
+
+    return {k: short(v) for k, v in row.items()}
+
+
+if __name__ == "__main__":
+    sys.modules["peers"] = sys.modules["__main__"]  # the peer's module raises this Absent, not another
+    child(sys.argv[1], sys.argv[2], int(sys.argv[3]))

@@ -81,7 +81,7 @@ def text() -> str:
     """Both tables, and on what they were measured."""
     whole, single, large = load("models_t1.json"), load("ops_t1.json"), load("networks_t1.json")
     if not whole and not single:
-        raise SystemExit(f"no models_t1.json or ops_t1.json in {PAGE}: run models.py and ops.py first")
+        raise SystemExit(f"no models_t1.json or ops_t1.json in {RESULTS}: run models.py and ops.py first")
     head = (whole or single)["machine"]
     measured = (
         f"One thread of process CPU time on {head['processor']}, PyTorch {head['torch']}, ONNX Runtime "
