@@ -16,7 +16,7 @@ from ..train.callbacks import Interrupt
 from ..train.display import Bar, Lines, SlowStart
 from ..train.run import CHANGEABLE, Run, choose_backend, new_folder, refuse_occupied
 from ..train.trainer import Callback
-from ..train.transfer import check_transfer, initialise, with_initial_weights
+from ..train.transfer import check_transfer, initial_weights, initialise
 from .app import say, slow_note
 from .options import Given
 
@@ -95,7 +95,8 @@ def config_from_options(given: Given) -> Any:
     task = tasks.find(given.get("task", tasks.DEFAULT))
     if task.needs and "data" not in given:
         raise UserError(f"--task {task.name} needs --data: {task.needs}")
-    config = with_initial_weights(task.draft({name: value for name, value in given.items() if name != "out"}))
+    known = initial_weights(given.get("init"))  # read first: a file that cannot be is the first thing to say
+    config = task.draft({name: value for name, value in given.items() if name != "out"}).model_copy(update=known)
     choose_backend(config.backend)
     check_weights(config)
     return config
