@@ -3,6 +3,7 @@
 import signal
 import sys
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ def start_run(given: Given) -> tuple[Run, Any]:
     config = config_from_options(given)
     folder = given.get("out") or new_folder(Path("runs"), config.model)
     refuse_occupied(folder)  # before images are read
-    with slow_note(f"reading the images of {given.get('data', 'the synthetic set')}, each once ..."):
+    with slow_note(f"reading every image of {given['data']} once ...") if "data" in given else nullcontext():
         sets = open_sets(config, given)
         config, lines = with_data_fields(config, sets, given)
     for line in lines:
