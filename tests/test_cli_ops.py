@@ -183,7 +183,20 @@ class TestCheck:
         passed = re.findall(r"^  passed   (.*?):? 2 samples", out.replace(": 2", " 2"), re.MULTILINE)
         known = ["gradient, finite differences", *(f"{b} against float64" for b in ("numpy", "loops", "numba"))]
         assert passed[:4] == known
+        backends = [f"{name} against float64, {p}" for name in ("numpy", "numba") for p in ("exact", "tf32")]
+        assert passed[:5] == ["gradient, finite differences", *backends]
         assert "FAILED" not in out
+
+    def test_convolution_passes_out_of_the_box(self, capsys):
+        """Sample 1 is off by 3e-4 on the emulator's tensor cores: within tf32's rounding, not within exact's."""
+        code, out, _ = invoke(capsys, "check", "conv2d", "--seed", 1)
+        assert code == 0, out
+        assert "numba against float64, tf32: 1 samples" in out
+
+    def test_what_fell_back_is_named_with_the_reason(self, capsys):
+        code, out, _ = invoke(capsys, "check", "flip", "--samples", 1)
+        assert code == 0
+        assert re.search(r"flip\w* fell back: it has no compiled form", out), out
 
     def test_a_users_op_in_a_file(self, tmp_path):
         code, out, err = apart("check", own_op(tmp_path, "3"), "--samples", 3)

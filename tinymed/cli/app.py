@@ -170,7 +170,7 @@ def say(message: str) -> None:
 
 
 @contextmanager
-def slow_note(message: str, seconds: float = 2.0) -> Iterator[None]:
+def slow_note(message: str, seconds: float = 3.0) -> Iterator[None]:
     """Say what is going on, if the block takes longer than so many seconds."""
     timer = threading.Timer(seconds, say, [message])
     timer.daemon = True

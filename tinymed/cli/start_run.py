@@ -3,6 +3,7 @@
 import signal
 import sys
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ..train.callbacks import Interrupt
 from ..train.display import Bar, Lines, SlowStart
 from ..train.run import CHANGEABLE, Run, choose_backend, new_folder, refuse_occupied
 from ..train.trainer import Callback
-from ..train.transfer import check_transfer, initialise, with_initial_weights
+from ..train.transfer import check_transfer, initial_weights, initialise
 from .app import say, slow_note
 from .options import Given
 
@@ -95,7 +96,8 @@ def config_from_options(given: Given) -> Any:
     task = tasks.find(given.get("task", tasks.DEFAULT))
     if task.needs and "data" not in given:
         raise UserError(f"--task {task.name} needs --data: {task.needs}")
-    config = with_initial_weights(task.draft({name: value for name, value in given.items() if name != "out"}))
+    known = initial_weights(given.get("init"))  # read first: a file that cannot be is the first thing to say
+    config = task.draft({name: value for name, value in given.items() if name != "out"}).model_copy(update=known)
     choose_backend(config.backend)
     check_weights(config)
     return config
@@ -128,7 +130,7 @@ def start_run(given: Given) -> tuple[Run, Any]:
     config = config_from_options(given)
     folder = given.get("out") or new_folder(Path("runs"), config.model)
     refuse_occupied(folder)  # before images are read
-    with slow_note(f"reading the images of {given.get('data', 'the synthetic set')}, each once ..."):
+    with slow_note(f"reading every image of {given['data']} once ...") if "data" in given else nullcontext():
         sets = open_sets(config, given)
         config, lines = with_data_fields(config, sets, given)
     for line in lines:
