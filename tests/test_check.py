@@ -31,6 +31,7 @@ MUTATIONS = {
 # A mutation that changes nothing on any sample, with the reason.
 ZERO_GRADIENT = "the gradient is 0 everywhere"
 EQUIVALENT: dict[str, str] = {
+    "Rounded": ZERO_GRADIENT,
     "Sign": ZERO_GRADIENT,
 }
 

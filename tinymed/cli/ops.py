@@ -53,6 +53,7 @@ def applied(function: Any, depth: int = 3) -> list[type[Op]]:
     """The ops that a public function applies, also through functions of its own module."""
     if function is None or not inspect.isfunction(function):
         return []
+    function = inspect.unwrap(function)  # a decorator lies elsewhere
     found: list[type[Op]] = []
     for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function)))):
         if isinstance(node, ast.Attribute) and node.attr == "apply" and isinstance(node.value, ast.Name):
