@@ -23,7 +23,7 @@ def is_number(a: Any) -> bool:
 
 
 def first_shape(a: Any, *_: Any) -> list[tuple[int, ...]]:
-    """One output of the first input's shape."""
+    """Return one output of the first input's shape."""
     return [a.shape]
 
 

@@ -58,7 +58,7 @@ def bce_logits_gradient(dx: Any, dy: Any, x: Any, target: Any, weight: Any, pos_
 
 
 def line(k: Any, a: Any) -> Any:
-    """An array over pixels in C order, as one line (a view); None as it is."""
+    """Return an array over pixels in C order, as one line (a view); None as it is."""
     return None if a is None else in_order(k, a, tuple(range(a.ndim))).reshape(-1)
 
 

@@ -25,12 +25,12 @@ def absent(name: str, dtype: Any) -> Any:
 
 
 def channels_and_map(x: Any, *_: Any) -> list[tuple[int, ...]]:
-    """The shapes of two numbers a channel, and of a map."""
+    """Return the shapes of two numbers a channel, and of a map."""
     return [(x.shape[1],), (x.shape[1],), (3, x.shape[1])]
 
 
 def two_sums(x: Any, *_: Any) -> list[Any]:
-    """The workspace of two sums per channel."""
+    """Return the workspace of two sums per channel."""
     return [sums_work(2, *rows_of(x))]
 
 

@@ -6,7 +6,7 @@ from ..dispatch import kernel
 
 
 def like(x: Any, *_: Any) -> list[tuple[int, ...]]:
-    """One output of the input's shape."""
+    """Return one output of the input's shape."""
     return [x.shape]
 
 

@@ -34,7 +34,7 @@ LOGIC = {"logical_and": "And", "logical_or": "Or", "logical_xor": "Xor", "and": 
 
 
 def operands(w: Writer, a: Any, b: Any) -> tuple[str, str]:
-    """The names of two operands; a number is a constant in the other's dtype."""
+    """Return the names of two operands; a number is a constant in the other's dtype."""
     return w.value(a, like=b), w.value(b, like=a)
 
 
