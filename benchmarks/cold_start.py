@@ -33,7 +33,7 @@ def first_step(case: str) -> dict[str, Any]:
     import numpy as np
 
     import tinymed
-    from tinymed import backend, models, optim
+    from tinymed import dispatch, models, optim
     from tinymed.tasks.heads.class_heads import make_head
     from tinymed.train.trainer import train_step
 
@@ -46,7 +46,7 @@ def first_step(case: str) -> dict[str, Any]:
     step = step if case == "eager" else tinymed.capture(step)
     kernels = compiling()
     seconds = [timed(lambda: step(images, targets)) for _ in range(2)]
-    codes = [c for k in backend.implementations.values() for c in k.codes.values() if hasattr(c, "stats")]
+    codes = [c for k in dispatch.implementations.values() for c in k.codes.values() if hasattr(c, "stats")]
     misses, hits = (sum(sum(getattr(c.stats, f"cache_{kind}").values()) for c in codes) for kind in ("misses", "hits"))
     return {
         "seconds": seconds[0],

@@ -31,11 +31,11 @@ METRICS = {
 
 def emulated(quick: bool) -> dict[str, Any]:
     """{ladder: {rung: sectors and passes for each request}} as the emulator counts."""
-    from tinymed import backend
+    from tinymed import dispatch
     from tinymed.cli.ladder import Step, count_accesses
     from tinymed.cuda.ladders import LADDERS
 
-    backend.table("emulated")
+    dispatch.table("emulated")
     found: dict[str, Any] = {}
     for name, chosen in list(LADDERS.items())[: 1 if quick else None]:
         steps = [Step(rung.label) for rung in chosen.rungs]

@@ -39,11 +39,11 @@ def rungs() -> Iterator[tuple[str, Callable[[], Any]]]:
     """Every rung of every ladder, on its small problem."""
     import numpy as np
 
-    from tinymed import backend, device
+    from tinymed import device, dispatch
     from tinymed.cuda.ladders import LADDERS
 
     def climb(chosen: Any, rung: Any) -> Any:
-        table = backend.table()
+        table = dispatch.table()
         problem = chosen.problem(np.random.default_rng(0), *chosen.small)
         moved = [device.move(a, table.device) if isinstance(a, np.ndarray) else a for a in problem]
         return getattr(table, rung.kernel)(*rung.arguments(*moved))
@@ -133,9 +133,9 @@ def entered(backend: str) -> Iterator[set[str]]:
 
 def missing(seen: set[str]) -> list[str]:
     """Kernels of csrc/ that nothing entered."""
-    from tinymed import backend
+    from tinymed import dispatch
 
-    own = {k.fn.__name__ for (where, _), k in backend.implementations.items() if where == "csrc" and k.compiled_kind}
+    own = {k.fn.__name__ for (where, _), k in dispatch.implementations.items() if where == "csrc" and k.compiled_kind}
     return sorted(own - seen)
 
 

@@ -33,9 +33,9 @@ class Bench:
 
     def ceilings(self) -> None:
         """Bytes a second of a copy, and operations a second of PyTorch's product in tf32 and in float32."""
-        from tinymed import backend
+        from tinymed import dispatch
 
-        xp = backend.table(self.o.backend).xp
+        xp = dispatch.table(self.o.backend).xp
         n, side = (1 << 16, 64) if self.o.quick else (COPIED, PRODUCT)
         a, b = xp.ones(n, np.float32), xp.empty(n, np.float32)
 

@@ -59,10 +59,10 @@ class Row:
 
     def ours(self, copies: int) -> tuple[Any, ...]:
         """(step, its inputs): the work on every copy."""
-        from tinymed import backend
+        from tinymed import dispatch
         from tinymed.nn import functional
 
-        table = backend.table()
+        table = dispatch.table()
         sets = [tuple(tensor(table, g, 7919 * i) for g in self.given) for i in range(copies)]
         return lambda *sets: tuple(self.compute(table, functional, s) for s in sets), *sets
 
@@ -262,10 +262,10 @@ WINDOWS = (2, 2), (2, 2), (0, 0), (1, 1)  # size, stride, padding, dilation
 
 
 def peer_pool_backward(torch: Any, s: Sequence[Any]) -> Any:
-    """In PyTorch, of the windows' true winners, found once."""
-    if not hasattr(s[2], "winners"):
-        s[2].winners = torch.nn.functional.max_pool2d(s[2], 2, return_indices=True)[1]
-    return torch.ops.aten.max_pool2d_with_indices_backward(s[0], s[2], *map(list, WINDOWS), False, s[2].winners)
+    """In PyTorch, with the windows' true argmax, found once."""
+    if not hasattr(s[2], "argmax"):
+        s[2].argmax = torch.nn.functional.max_pool2d(s[2], 2, return_indices=True)[1]
+    return torch.ops.aten.max_pool2d_with_indices_backward(s[0], s[2], *map(list, WINDOWS), False, s[2].argmax)
 
 
 def losses(n: int, classes: int) -> Iterator[Row]:

@@ -1,6 +1,6 @@
 """The single ops that miss their goals, each with its share of the roof and the reason, as far as it is known.
 
-Rows come from ops_t1.json; `readme_table.py` writes what this makes of them to benchmarks/results/ops_exceptions.md.
+Rows come from ops_t1.json; `results_table.py` writes what this makes of them to benchmarks/results/ops_exceptions.md.
 """
 
 import re
@@ -25,7 +25,7 @@ REASONS = (
     (r"^batch_norm .*True .*forward", 0, "moments, then the map: x is read twice, by two kernels; twice the call"),
     (r"^(batch|group)_norm", 0, "sums are kept in strips in the first-level cache, two loads and two stores a vector"),
     (r"^interpolate .*backward", 0, "each row of the larger map is read for two rows of the smaller, and added twice"),
-    (r"^max_pool", 0, "winners are written too, a byte a window: they are what backward reads"),
+    (r"^max_pool", 0, "the argmax is written too, one byte per window: backward reads it"),
     (r"^conv_transpose", 0, "a product for each tap, 2 x 2 of them, each written by itself, and a pass for the bias"),
     (r"->[1-4] @", 0, "few filters: a tile has 32 columns, one vector of them is computed for two or four"),
     (r"^conv2d .* 3->\d+ .*forward", 0, "27 terms a sum: a quarter of the time is beginning and ending tiles"),

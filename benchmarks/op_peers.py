@@ -57,7 +57,7 @@ def make_tinymed(task: dict[str, Any]) -> Any:
     if "roof" in task:
         return {}, roof(task["threads"])
     import tinymed
-    from tinymed import backend
+    from tinymed import dispatch
     from tinymed.cli.bench import Work
     from tinymed.nn import functional
 
@@ -74,7 +74,7 @@ def make_tinymed(task: dict[str, Any]) -> Any:
     for way, run in ways.items():
         run()
         work = Work()
-        with backend.observing(work):
+        with dispatch.observing(work):
             run()
         info[way] = {"flops": work.flops, "nbytes": work.nbytes, "kernels": work.kernels, "fallbacks": work.fallbacks}
     return ways, info

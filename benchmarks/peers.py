@@ -20,12 +20,12 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 HERE = Path(__file__).resolve().parent
-README = HERE.parent / "README.md"
+PAGE = HERE.parent / "docs" / "results.md"
 # glibc told never to give big blocks back: spares PyTorch a page fault every 4 KiB of every large tensor.
 TUNED_MALLOC = "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -333,19 +333,46 @@ def traps(threads: int) -> dict[str, str]:
 
 
 def save(path: Path, content: Any) -> None:
-    """Write JSON atomically."""
+    """Write JSON atomically, a line a row, so that a changed figure is a changed line."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
+    temporary.write_text(lines(content) + "\n")
     temporary.replace(path)
 
 
-def into_readme(name: str, text: str) -> None:
-    """Replace what stands between the README's two markers of this name."""
+def lines(content: Any) -> str:
+    """Return JSON text: an entry of the outermost object a line; of an entry that has many, each on a line of its own.
+
+    Example:
+        >>> print(lines({"date": "2026-01-02", "rows": [{"a": 1}, {"a": 2}]}))
+        {
+         "date": "2026-01-02",
+         "rows": [
+          {"a": 1},
+          {"a": 2}
+         ]
+        }
+    """
+    if isinstance(content, dict) and content:
+        return "{\n" + ",\n".join(f" {json.dumps(k)}: {entry(v)}" for k, v in content.items()) + "\n}"
+    return entry(content).replace("\n ", "\n")
+
+
+def entry(value: Any) -> str:
+    """Return the JSON text of one entry: a list of rows, or an object of objects, a line each."""
+    if isinstance(value, list) and any(isinstance(v, dict | list) for v in value):
+        return "[\n" + ",\n".join(f"  {json.dumps(v)}" for v in value) + "\n ]"
+    if isinstance(value, dict) and any(isinstance(v, dict | list) for v in value.values()):
+        return "{\n" + ",\n".join(f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in value.items()) + "\n }"
+    return json.dumps(value)
+
+
+def into_results(name: str, text: str, page: Path = PAGE) -> None:
+    """Replace what stands between a page's two markers of this name."""
     marker = f"<!-- {name} -->"
-    before, _, rest = README.read_text().partition(marker)
+    before, _, rest = page.read_text("utf-8").partition(marker)
     _, _, after = rest.partition(marker)
-    README.write_text(f"{before}{marker}\n{text}\n{marker}{after}")
+    page.write_text(f"{before}{marker}\n{text}\n{marker}{after}", "utf-8")
 
 
 def table(results: list[Result]) -> str:

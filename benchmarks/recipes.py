@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from peers import into_readme, machine, save
+from peers import into_results, machine, save
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
@@ -200,7 +200,7 @@ def main() -> None:
             f"{figure(seeds['mean_tinymed'])} (tinymed) and {figure(seeds['mean_torch'])} (PyTorch), "
             f"difference {seeds['difference_of_means']:+.3f}."
         )
-    into_readme("recipes", text)
+    into_results("recipes", text)
     for picture in ("curves", "roc", "confusion"):
         if (o.runs / "malaria-s0" / f"{picture}.png").exists():
             shutil.copy(o.runs / "malaria-s0" / f"{picture}.png", RESULTS / f"malaria-{picture}.png")

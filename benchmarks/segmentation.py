@@ -1,4 +1,4 @@
-"""Segmentation and detection of real images, by the command line: one recipe a row of the README's table.
+"""Segmentation and detection of real images, by the command line: one recipe a row of the table of docs/results.md.
 
     python benchmarks/segmentation.py DATA RUNS                  trains what RUNS does not hold yet (an hour), collects
     python benchmarks/segmentation.py DATA RUNS --only busi-unet trains one row
@@ -6,7 +6,7 @@
     python benchmarks/segmentation.py DATA RUNS --collect        only collects
 
 DATA holds one folder a data set, each with its splits.csv.  Writes benchmarks/results/segmentation.json and .md, the
-table between the README's markers <!-- segmentation -->, and each row's overlays beside the JSON.  Widths and sizes are
+table between the page's markers <!-- segmentation -->, and each row's overlays beside the JSON.  Widths and sizes are
 those of one CPU core and minutes; every run uses one thread.
 """
 
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from peers import README, into_readme, machine, save
+from peers import PAGE, into_results, machine, save
 from PIL import Image
 
 HERE = Path(__file__).resolve().parent
@@ -305,8 +305,8 @@ def collect(runs: Path) -> list[dict[str, Any]]:
         small_picture(runs / r["row"] / "overlays.png", RESULTS / f"{r['row']}-overlays.png")
     commands = "\n".join(f"    {r['command']}" for r in rows)
     (RESULTS / "segmentation.md").write_text(f"{table(rows)}\n\n{NOTE}\n{commands}\n", "utf-8")
-    if "<!-- segmentation -->" in README.read_text("utf-8"):
-        into_readme("segmentation", table(rows))
+    if "<!-- segmentation -->" in PAGE.read_text("utf-8"):
+        into_results("segmentation", table(rows))
     return rows
 
 

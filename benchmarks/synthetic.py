@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import peers
 
 from tinymed.cli.start_run import config_from_options, with_data_fields
 from tinymed.data import Dataset
@@ -80,8 +81,7 @@ def main() -> None:
 
     report["threads"] = numba.get_num_threads()
     print(json.dumps(report, indent=1))
-    OUT.parent.mkdir(exist_ok=True)
-    OUT.write_text(json.dumps(report, indent=1) + "\n")
+    peers.save(OUT, report)
     assert report["random_forest"]["accuracy"] <= 0.75
     assert report["dcnn"]["accuracy"] >= 0.95
 

@@ -9,7 +9,7 @@ struct Relu {
     __device__ float operator()(float x) const { return x < 0 ? 0.0f : x; }
 };
 struct ReluBackward {
-    __device__ float operator()(float dy, float y) const { return y > 0 ? dy : 0.0f; }
+    __device__ float operator()(float dy, float y) const { return y <= 0 ? 0.0f : dy; }
 };
 struct LeakyRelu {
     float slope;

@@ -1,7 +1,7 @@
 // Python's view of the launchers that BIND announced: module.name(stream, outputs..., workspaces..., inputs...).
-// Compiled with the CUDA headers into tinymed._cuda, with the emulator's into tinymed._cuda_emulated and _cuda_checked.
-// An array is a NumPy array (emulated), or anything like CuPy's: .data.ptr, .shape, .dtype and .flags.  Nothing is
-// copied.
+// Compiled with the CUDA headers into tinymed._cuda, with the emulator's into tinymed._cuda_emulated and
+// _cuda_checked. An array is a NumPy array (emulated), or anything like CuPy's: .data.ptr, .shape, .dtype and
+// .flags.  Nothing is copied.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 

@@ -1,6 +1,5 @@
 // A matrix product as matmul and convolution share it: y[m][n] = sum over k of a(m, k) b(k, n), where an operand need
-// not lie in memory as a matrix.  Where an element lies is the sum of two `Spot`s, one of its row and one of its depth
-// k:
+// not lie in memory as a matrix.  An element's place is the sum of two `Spot`s, one of its row, one of its depth k:
 //
 //     matrix        offset = row * stride + k
 //     convolution   offset and pixel of a place of the window + those of a tap: outside of the image the element is 0
@@ -10,8 +9,8 @@
 //
 // A problem P holds the operands `a` and `b` and says
 //     rows, columns, begin, end    the size of the product; the depths that are summed
-//     part(z)                      itself, narrowed to what blockIdx.z stands for: a group, a phase, a part of the
-//     depth out(m)                       where row m of the result begins; `wide` if it may be written in fours
+//     part(z)                      itself, narrowed to what blockIdx.z stands for: a group, a phase, some depths
+//     out(m)                       where row m of the result begins; `wide` if it may be written in fours
 //     finish(v, n)                 what becomes of a sum: a bias, ReLU
 #pragma once
 #include "launch.h"

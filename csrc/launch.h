@@ -1,7 +1,9 @@
 // What every kernel file includes: how a kernel is launched, what a launcher takes, and how Python finds it.
 //
-//     void relu_forward(Out<float> y, In<float> x, cudaStream_t stream) { ... LAUNCH(kernel, grid, block, 0, stream,
-//     ...); } BIND(relu_forward, "y x");
+//     void relu_forward(Out<float> y, In<float> x, cudaStream_t stream) {
+//         LAUNCH(kernel, grid, block, 0, stream, y.data, x.data, x.size());
+//     }
+//     BIND(relu_forward, "y x");
 //
 // A launcher takes outputs, then workspaces, then inputs, allocates nothing, and ends with the stream.  The same text
 // is compiled by nvcc, and by g++ with csrc/emulator first on the include path.

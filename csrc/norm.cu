@@ -137,13 +137,13 @@ struct Sums {  // of dy and dy (x - mean)
         sums[1] += d * (x[i] - mean[k]);
     }
 };
-struct ReluSums {  // of g = dy where y > 0, else 0, written on the way
+struct ReluSums {  // of g = dy where y > 0 or NaN, else 0, written on the way
     using Sum = float;
     static constexpr int COUNT = 2;
     float* __restrict__ g;
     const float* __restrict__ dy, * __restrict__ y, * __restrict__ x, * __restrict__ mean;
     __device__ void operator()(float* sums, int64_t i, int k) const {
-        float d = y[i] > 0 ? dy[i] : 0.0f;
+        float d = y[i] <= 0 ? 0.0f : dy[i];
         g[i] = d;
         sums[0] += d;
         sums[1] += d * (x[i] - mean[k]);

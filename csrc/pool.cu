@@ -8,11 +8,11 @@
 namespace {
 using pool::Axis;
 using pool::Place;
-using pool::wins;
+using pool::exceeds;
 
 // ---------------------------------------------------------------------------------------------------- maximum
 
-// Winners are numbers of taps: of a type I that can count the window's.
+// An argmax is the number of a tap, of a type I that can count the window's.
 template <typename I>
 struct MaxWindow {
     float* __restrict__ y;
@@ -32,7 +32,7 @@ struct MaxWindow {
                 int column = p.j * columns.stride - columns.before + s * columns.dilation;
                 if (column < 0 || column >= columns.n) continue;
                 float v = x[((int64_t(p.b) * rows.n + row) * columns.n + column) * c + p.k];
-                if (!found || wins(v, best)) best = v, first = r * columns.kernel + s;
+                if (!found || exceeds(v, best)) best = v, first = r * columns.kernel + s;
                 found = true;
             }
         }
@@ -73,8 +73,8 @@ Axis axis_of(int n, int a, const Lengths& kernel, const Lengths& stride, const L
 // The largest of the four pixels of each 2 x 2 window, and which (0, 1 / 2, 3) it was: `V` channels by a thread.
 template <int V>
 __global__ void __launch_bounds__(256)
-    max_halve_kernel(float* __restrict__ y, uint8_t* __restrict__ index, const float* __restrict__ x, int64_t n, int h,
-                     int w, int c, int height, int width) {
+    max_pool_2x2_kernel(float* __restrict__ y, uint8_t* __restrict__ index, const float* __restrict__ x, int64_t n,
+                        int h, int w, int c, int height, int width) {
     int64_t at = (int64_t(blockIdx.x) * 256 + threadIdx.x) * V;
     if (at >= n) return;
     Place p(at, h, w, c);
@@ -93,7 +93,7 @@ __global__ void __launch_bounds__(256)
         }
 #pragma unroll
         for (int k = 0; k < V; ++k)
-            if (tap == 0 || wins(v[k], best[k])) best[k] = v[k], first[k] = tap;
+            if (tap == 0 || exceeds(v[k], best[k])) best[k] = v[k], first[k] = tap;
     }
     if constexpr (V == 4) {
         *reinterpret_cast<float4*>(y + at) = make_float4(best[0], best[1], best[2], best[3]);
@@ -105,7 +105,7 @@ __global__ void __launch_bounds__(256)
 }
 
 // dx = dy at the pixel that won its 2 x 2 window, 0 at the others and in a last odd row or column.
-struct MaxHalveBackward {
+struct MaxPool2x2Backward {
     float* __restrict__ dx;
     const float* __restrict__ dy;
     const uint8_t* __restrict__ index;
@@ -177,32 +177,32 @@ struct AvgPoolBackward {
 };
 }  // namespace
 
-void max_halve(Out<float> y, Out<uint8_t> index, In<float> x, Lengths, cudaStream_t stream) {
+void max_pool_2x2(Out<float> y, Out<uint8_t> index, In<float> x, Lengths, cudaStream_t stream) {
     int h = y.length(1), w = y.length(2), c = y.length(3), height = x.length(1), width = x.length(2);
     require(2 * h <= height && 2 * w <= width, "max_pool2d: x has shape ", x.shape, ", y ", y.shape);
     int64_t n = y.size();
     if (c % 4 == 0 && x.aligned(16) && y.aligned(16) && index.aligned(4))
-        LAUNCH((max_halve_kernel<4>), blocks(n, 4 * 256), 256, 0, stream, y.data, index.data, x.data, n, h, w, c,
+        LAUNCH((max_pool_2x2_kernel<4>), blocks(n, 4 * 256), 256, 0, stream, y.data, index.data, x.data, n, h, w, c,
                height, width);
     else
-        LAUNCH((max_halve_kernel<1>), blocks(n, 256), 256, 0, stream, y.data, index.data, x.data, n, h, w, c, height,
+        LAUNCH((max_pool_2x2_kernel<1>), blocks(n, 256), 256, 0, stream, y.data, index.data, x.data, n, h, w, c, height,
                width);
 }
-BIND(max_halve, "y index x size");
+BIND(max_pool_2x2, "y index x size");
 
-void max_halve_backward(Out<float> dx, In<float> dy, In<uint8_t> index, Lengths, cudaStream_t stream) {
+void max_pool_2x2_backward(Out<float> dx, In<float> dy, In<uint8_t> index, Lengths, cudaStream_t stream) {
     require(index.size() == dy.size(), "max_pool2d_backward: dy has shape ", dy.shape, ", index ", index.shape);
-    MaxHalveBackward f{dx.data,      dy.data,      index.data,   dx.length(1),
-                       dx.length(2), dy.length(1), dy.length(2), dy.length(3)};
+    MaxPool2x2Backward f{dx.data,      dy.data,      index.data,   dx.length(1),
+                         dx.length(2), dy.length(1), dy.length(2), dy.length(3)};
     each(f, dx.size(), stream);
 }
-BIND(max_halve_backward, "dx dy index x_shape");
+BIND(max_pool_2x2_backward, "dx dy index x_shape");
 
 template <typename I>
 void max_window_of(Out<float> y, Out<I> index, In<float> x, Lengths kernel, Lengths stride, Lengths before,
                    Lengths dilation, cudaStream_t stream) {
     require(kernel.product() - 1 <= std::numeric_limits<I>::max(), "max_pool2d: a window of ", kernel,
-            " pixels is more than its winners can count");
+            " pixels is more than its indices can count");
     Axis rows = axis_of(x.length(1), 0, kernel, stride, before, dilation);
     Axis columns = axis_of(x.length(2), 1, kernel, stride, before, dilation);
     each<1>(MaxWindow<I>{y.data, index.data, x.data, y.length(1), y.length(2), y.length(3), rows, columns}, y.size(),

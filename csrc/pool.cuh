@@ -22,8 +22,8 @@ struct Axis {  // of n pixels
     __device__ int reach(int pixel, int i) const { return pixel + before - i * stride; }
 };
 
-// Whether a value replaces the best so far: the first of equals stays, a NaN wins.
-__device__ __forceinline__ bool wins(float value, float best) { return value > best || value != value; }
+// Whether a value replaces the best so far: the first of equals stays, a NaN replaces any number.
+__device__ __forceinline__ bool exceeds(float value, float best) { return value > best || value != value; }
 
 // The sum over a box of an image's rows of c numbers, row by row, to lose fewer digits.
 __device__ __forceinline__ float box_sum(const float* __restrict__ image, int top, int bottom, int left, int right,

@@ -48,7 +48,7 @@ struct Softsign {
 struct SoftsignBackward {
     __device__ float operator()(float dy, float x) const {
         float d = 1 + fabsf(x);
-        return dy / (d * d);
+        return dy / (d * d) + 0 * x;  // NaN where x is infinite, as y is
     }
 };
 }  // namespace

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinymed import debug, random
-from tinymed.backend import table
+from tinymed.dispatch import table
 from tinymed.ops.conv import conv2d_im2col
 
 Array = np.ndarray

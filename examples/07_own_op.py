@@ -17,7 +17,7 @@ from numba import prange
 
 import tinymed
 from tinymed import Tensor, check, optim, random
-from tinymed.backend import Array, kernel, table
+from tinymed.dispatch import Array, kernel, table
 from tinymed.draw import Draw
 from tinymed.nn import functional as F
 from tinymed.tape import Op
@@ -141,8 +141,8 @@ def check_it(samples: int = 12) -> None:
     print(f"   numpy float32 against float64         {worst['numpy']:.1e}")
     print(f"   numba float32 against float64         {worst['numba']:.1e}")
     print(f"   float64 against PyTorch               {worst['PyTorch']:.1e}" if torch else "   (no PyTorch here)")
-    launches = [table("numba").launches[name] for name in ("swish_beta_forward", "swish_beta_backward")]
-    native, fallback = sum(n.native for n in launches), sum(n.fallback for n in launches)
+    dispatchers = [table("numba").dispatchers[name] for name in ("swish_beta_forward", "swish_beta_backward")]
+    native, fallback = sum(n.native for n in dispatchers), sum(n.fallback for n in dispatchers)
     print(f"   kernel calls on numba                 {native} native, {fallback} fell back to the reference")
     assert native > 0
     assert fallback == 0

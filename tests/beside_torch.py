@@ -7,7 +7,7 @@ import torch
 
 import tinymed
 from tinymed import Tensor, nn
-from tinymed.backend import use_backend
+from tinymed.dispatch import use_backend
 
 
 def as_tuple(x: Any) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ import pytest
 from datasets import SHARED
 from hypothesis import HealthCheck, settings
 
-from tinymed import backend
+from tinymed import dispatch
 
 settings.register_profile(
     "tinymed",
@@ -42,7 +42,7 @@ def absence(name: str) -> str:
         return "" if importlib.util.find_spec("torch") else "PyTorch is not installed: pip install '.[test]'"
     if name == "data":
         return "" if SHARED.is_dir() else "no real data sets beside the repository, in ../shared/data"
-    return backend.absence(name) if name in backend.BACKENDS else f"no backend is called {name}"
+    return dispatch.absence(name) if name in dispatch.BACKENDS else f"no backend is called {name}"
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -53,7 +53,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 # Without a GPU a thousand tests would be skipped twice; test_backend.py says once why these are absent.
-USABLE = [name for name, entry in backend.BACKENDS.items() if entry.device == "cpu" or not absence(name)]
+USABLE = [name for name, entry in dispatch.BACKENDS.items() if entry.device == "cpu" or not absence(name)]
 
 
 @pytest.fixture(params=USABLE)
@@ -62,7 +62,7 @@ def backend_name(request: pytest.FixtureRequest) -> Iterator[str]:
     why = absence(request.param)
     if why:
         pytest.skip(f"backend {request.param}: {why}")
-    with backend.use_backend(request.param):
+    with dispatch.use_backend(request.param):
         yield request.param
 
 
@@ -119,7 +119,7 @@ elsewhere: list[Counts] = []  # what the processes of pytest-xdist counted
 
 def counted() -> Counts:
     """The kernel calls of this process."""
-    counts = {name: backend.record(name).values() for name in backend.tables}
+    counts = {name: dispatch.record(name).values() for name in dispatch.tables.opened}
     return {name: (sum(c[0] for c in found), sum(c[1] for c in found)) for name, found in counts.items()}
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 import tinymed  # noqa: F401  registers every op
-from tinymed import backend
+from tinymed import dispatch
 from tinymed.draw import Draw
 from tinymed.memory import canonical_order, inverse_order
 from tinymed.tape import Op
@@ -47,13 +47,13 @@ def with_nan(args: tuple[Any, ...]) -> tuple[Any, ...] | None:
     return None
 
 
-class Signatures(backend.Observer):
+class Signatures(dispatch.Observer):
     """Remembers the kernels called, with what each took and returned."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[backend.Kernel, Any, Any]] = []
+        self.seen: list[tuple[dispatch.Kernel, Any, Any]] = []
 
-    def after(self, launch: Any, kernel: backend.Kernel, args: Any, outs: Any) -> None:
+    def after(self, dispatcher: Any, kernel: dispatch.Kernel, args: Any, outs: Any) -> None:
         self.seen.append((kernel, args, outs))
 
 

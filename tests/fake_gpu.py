@@ -8,9 +8,9 @@ import fake_streams
 import pytest
 
 import tinymed
-from tinymed import backend
-from tinymed.backend import BackendError
+from tinymed import dispatch
 from tinymed.cuda import emulated, gpu
+from tinymed.dispatch import BackendError
 
 
 class Module:
@@ -43,7 +43,9 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Module:
     monkeypatch.setitem(sys.modules, "cupy", fake_cupy.FakeCupy())
     monkeypatch.setattr(gpu, "module", module)
     monkeypatch.setattr(gpu, "why_not", lambda: "")
-    monkeypatch.setattr(backend, "tables", {k: t for k, t in backend.tables.items() if t.device == "cpu"})
-    monkeypatch.setattr(backend, "current", None)
+    monkeypatch.setattr(
+        dispatch.tables, "opened", {k: t for k, t in dispatch.tables.opened.items() if t.device == "cpu"}
+    )
+    monkeypatch.setattr(dispatch.tables, "current", None)
     monkeypatch.setattr(tinymed.random.default_generator, "on_gpu", None)
     return module

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from tinymed import backend
-from tinymed.cpu import generated
+from tinymed import dispatch
+from tinymed.cpu.compiler import llvm_functions
 from tinymed.memory import canonical_order, inverse_order
 
 GUARD = 256  # bytes on either side
@@ -43,7 +43,7 @@ class Guards:
 
 @contextmanager
 def guarded() -> Iterator[Guards]:
-    guards, table = Guards(), backend.table("numba")
+    guards, table = Guards(), dispatch.table("numba")
     before, table.empty = table.empty, guards.empty
     table.forget()
     try:
@@ -57,7 +57,7 @@ def guarded() -> Iterator[Guards]:
 def machine_code(parameters, emit):
     """A generated function, of any instruction set, as a function of integers."""
     names = {"test": (parameters, emit)}
-    address = generated.linked([generated.compiled(names)], names)["test"]
+    address = llvm_functions.link([llvm_functions.compile_object(names)], names)["test"]
     return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * len(parameters))(address)
 
 

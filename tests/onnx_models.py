@@ -13,17 +13,22 @@ LONG = np.int64
 
 
 def model_of(nodes, inputs, outputs=("y",), initialisers=None, opset=18, kind=TensorProto.FLOAT, **more):
-    """A ModelProto.  inputs: {name: array}; kind: the outputs' element type."""
+    """A ModelProto.  inputs: {name: array}; kind: the outputs' element type, None to leave it open."""
     kinds = {name: helper.np_dtype_to_tensor_dtype(a.dtype) for name, a in inputs.items()}
     graph = helper.make_graph(
         nodes,
         "g",
         [helper.make_tensor_value_info(n, kinds[n], a.shape) for n, a in inputs.items()],
-        [helper.make_tensor_value_info(n, kind, None) for n in outputs],
+        [declared(n, kind) for n in outputs],
         [numpy_helper.from_array(a, n) for n, a in (initialisers or {}).items()],
     )
     imports = [helper.make_opsetid("", opset)]
     return helper.make_model(graph, opset_imports=imports, ir_version=max(4, min(8, opset - 3)), **more)
+
+
+def declared(name, kind):
+    """An output of any shape, its element type open if kind is None."""
+    return helper.make_tensor_value_info(name, kind, None) if kind else helper.make_empty_tensor_value_info(name)
 
 
 def write(tmp_path, model, name="model.onnx"):
@@ -55,3 +60,40 @@ def options():
     o = ort.SessionOptions()
     o.log_severity_level, o.intra_op_num_threads = 4, 1
     return o
+
+
+def runtime(model, *inputs):
+    """ONNX Runtime's outputs, its rewriting of graphs switched off."""
+    o = options()
+    o.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = ort.InferenceSession(model.SerializeToString(), o, providers=["CPUExecutionProvider"])
+    return session.run(None, dict(zip([i.name for i in session.get_inputs()], inputs, strict=True)))
+
+
+def loaded(tmp_path, model):
+    """The module that a model becomes."""
+    import tinymed.onnx
+
+    return tinymed.onnx.load(write(tmp_path, model))
+
+
+def ours(module, *inputs):
+    """Its outputs as arrays."""
+    results = module(*inputs)
+    return [r.numpy() for r in (results if isinstance(results, tuple) else (results,))]
+
+
+def agree(got, want, tolerance=1e-5, label=""):
+    """Outputs of the same number, dtypes, shapes and values, to a tolerance of the largest value."""
+    assert len(got) == len(want), label
+    for g, w in zip(got, want, strict=True):
+        assert (g.dtype, g.shape) == (w.dtype, w.shape), label
+        size = np.abs(w[np.isfinite(w)]).max(initial=0) if w.dtype.kind == "f" else 0
+        np.testing.assert_allclose(g, w, rtol=0, atol=tolerance * max(size, 1e-30), err_msg=str(label))
+
+
+def beside(tmp_path, model, *inputs, tolerance=1e-5):
+    """Compare with ONNX Runtime; returns the module."""
+    module = loaded(tmp_path, model)
+    agree(ours(module, *inputs), runtime(model, *inputs), tolerance)
+    return module

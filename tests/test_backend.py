@@ -5,23 +5,30 @@ import re
 import numpy as np
 import pytest
 from conftest import absence
+from derived import EachItsOwn
+from docstrings import run, shown
 
 import tinymed
-from tinymed import backend, kernels
-from tinymed.backend import BackendError, kernel
+from tinymed import check, dispatch
+from tinymed.dispatch import BackendError, kernel
+from tinymed.draw import Draw
 from tinymed.memory import canonical_order, inverse_order, is_dense
+from tinymed.tape import Op
 
 
 @pytest.fixture
 def scratch(monkeypatch):
     """A table in which a test may declare kernels."""
-    backend.table("numba")  # a backend registers its kernels when first imported
-    rules, implementations = dict(backend.rules), dict(backend.implementations)
-    for module in (kernels, backend):
-        monkeypatch.setattr(module, "rules", rules)
-        monkeypatch.setattr(module, "implementations", implementations)
-    monkeypatch.setattr(backend, "tables", {})
-    monkeypatch.setattr(backend, "current", None)
+    for name in ("numba", "loops"):  # a backend registers its kernels when first imported
+        dispatch.table(name)
+    monkeypatch.setattr(dispatch.tables, "opened", {})
+    monkeypatch.setattr(dispatch.tables, "current", None)
+    declared = [dispatch.declare.rules, dispatch.implementations]
+    before = [dict(d) for d in declared]
+    yield
+    for d, b in zip(declared, before, strict=True):
+        d.clear()
+        d.update(b)
 
 
 def doubling(seen=None, **options):
@@ -37,23 +44,23 @@ def doubling(seen=None, **options):
             seen.append((y.flags.c_contiguous, x.flags.c_contiguous, x.shape))
         y[...] = x * 2
 
-    implementation = backend.implementations["numba", "twice"]
+    implementation = dispatch.implementations["numba", "twice"]
     implementation.codes = dict.fromkeys((True, False), implementation.fn)
 
 
 def test_the_chain_ends_at_the_reference(scratch):
     doubling(when=lambda x: x.ndim == 1)
-    table = backend.table("numba")
+    table = dispatch.table("numba")
     assert table.twice(np.ones(3, np.float32)).tolist() == [2, 2, 2]
     assert table.twice(np.ones((1, 3), np.float32)).tolist() == [[2, 2, 2]]
     assert table.twice(np.ones(3)).dtype == np.float64
-    assert backend.record("numba")["twice"] == (1, 2)
+    assert dispatch.record("numba")["twice"] == (1, 2)
 
 
 def test_strict_mode_refuses_a_listed_fallback(scratch, monkeypatch):
     doubling(when=lambda x: False)
-    monkeypatch.setattr(backend, "strict", True)
-    table = backend.table("numba")
+    monkeypatch.setattr(dispatch.call, "strict", True)
+    table = dispatch.table("numba")
     assert table.twice(np.ones(3, np.float32)) is not None  # not listed
     monkeypatch.setattr(table, "native", frozenset({"twice"}))
     assert table.twice(np.ones(3)) is not None  # float64 is not promised
@@ -71,21 +78,21 @@ def test_a_compiled_kernel_sees_its_own_memory_order(scratch, kind, given, rng):
     x = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
     order = canonical_order(given, 4)
     laid = np.ascontiguousarray(x.transpose(order)).transpose(inverse_order(order))
-    y = backend.table("numba").twice(laid)
+    y = dispatch.table("numba").twice(laid)
     assert np.array_equal(y, 2 * x)
     out_contiguous, in_contiguous, shape = seen[0]
     assert out_contiguous
     assert in_contiguous
     expected = (x.size,) if kind == "flat" else tuple(x.shape[i] for i in canonical_order(kind, 4))
     assert shape == expected
-    converted = "canonical" in backend.record("numba")
+    converted = "canonical" in dispatch.record("numba")
     assert converted == (kind != "flat" and kind != given)
 
 
 @pytest.mark.parametrize("shape", [(2, 40, 5, 6), (1, 7, 3, 3), (3, 4, 1, 2), (5, 6), (2, 6, 7), (2, 6, 3, 3, 2)])
 def test_some_channels_of_an_image_are_made_dense_by_a_kernel(shape, rng):
     """What concatenation's gradient leaves: windows on channels, with gaps between pixels; others are copied too."""
-    k, order = backend.table("numba"), canonical_order("rows", len(shape))
+    k, order = dispatch.table("numba"), canonical_order("rows", len(shape))
     x = k.canonical(rng.normal(size=shape).astype(np.float32), order)
     for first, last in ((0, 3), (2, 4), (1, 2)):
         before = k.take_channels.native
@@ -102,7 +109,7 @@ def test_some_channels_of_an_image_are_made_dense_by_a_kernel(shape, rng):
 
 def test_large_arrays_are_joined_and_taken_apart_past_the_caches(rng):
     """Whole vectors go past them; runs that begin inside a vector do not."""
-    k, order = backend.table("numba"), canonical_order("rows", 2)
+    k, order = dispatch.table("numba"), canonical_order("rows", 2)
     for first, second in ((32, 48), (31, 49)):
         a, b = (np.repeat(rng.normal(size=(64, c)).astype(np.float32), 900, axis=0) for c in (first, second))
         y = k.concat(1, a, b)
@@ -120,13 +127,13 @@ def test_flat_operands_in_different_orders_are_brought_together(scratch, rng):
     def plus(y, a, b):  # noqa: F811  one name, two implementations
         y[:] = a + b
 
-    implementation = backend.implementations["numba", "plus"]
+    implementation = dispatch.implementations["numba", "plus"]
     implementation.codes = dict.fromkeys((True, False), implementation.fn)
     a = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
     last = np.ascontiguousarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
     for x, y in ((a, last), (last, a), (last, last), (a[:, :, ::2], last[:, :, ::2]), (a[::-1], last[::-1])):
-        assert np.array_equal(backend.table("numba").plus(x, y), x + y)
-    assert backend.table("numba").plus(last, last).transpose(0, 2, 3, 1).flags.c_contiguous
+        assert np.array_equal(dispatch.table("numba").plus(x, y), x + y)
+    assert dispatch.table("numba").plus(last, last).transpose(0, 2, 3, 1).flags.c_contiguous
 
 
 def test_what_is_written_in_place_is_written_whatever_its_order(scratch, rng):
@@ -139,23 +146,23 @@ def test_what_is_written_in_place_is_written_whatever_its_order(scratch, rng):
     def shift(p, g):  # noqa: F811  one name, two implementations
         p += g
 
-    implementation = backend.implementations["numba", "shift"]
+    implementation = dispatch.implementations["numba", "shift"]
     implementation.codes = dict.fromkeys((True, False), implementation.fn)
     a = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
     last = np.ascontiguousarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
     for p, g in ((a.copy(), last), (last.copy("K"), a), (np.repeat(a, 2, 3)[..., ::2], last)):
-        backend.table("numba").shift(p, g)
+        dispatch.table("numba").shift(p, g)
         assert np.array_equal(p, 2 * a)
 
 
-class Names(backend.Observer):
+class Names(dispatch.Observer):
     """The kernels called, the parts of a composite before it."""
 
     def __init__(self):
         self.seen = []
 
-    def after(self, launch, kernel, args, outs):
-        self.seen.append(launch.name)
+    def after(self, dispatcher, kernel, args, outs):
+        self.seen.append(dispatcher.name)
 
 
 def test_a_choice_is_made_once_for_a_signature(scratch):
@@ -171,20 +178,20 @@ def test_a_choice_is_made_once_for_a_signature(scratch):
         asked.append(times)
         return k.twice(x)
 
-    table, x = backend.table("numba"), np.arange(6, dtype=np.float32).reshape(2, 3)
+    table, x = dispatch.table("numba"), np.arange(6, dtype=np.float32).reshape(2, 3)
     assert [table.grow(2, x + i).sum() for i in range(4)] == [30, 42, 54, 66]
     assert len(asked) == 2  # when planned, and by the call that planned it
-    assert backend.record("numba")["twice"] == (4, 0)
+    assert dispatch.record("numba")["twice"] == (4, 0)
     assert np.array_equal(table.grow(2, x.T), 2 * x.T)  # in another memory order
     assert np.array_equal(table.grow(3, x), 3 * x)  # the reference
-    with backend.observing(Names()) as names:
+    with dispatch.observing(Names()) as names:
         table.grow(2, x)
     assert names.seen == ["twice", "grow"]
 
 
 def test_arguments_of_one_signature_may_be_read_only(rng):
     """The first call looks at types, the next ones do not."""
-    table, x = backend.table("numba"), rng.normal(size=(5, 7)).astype(np.float32)
+    table, x = dispatch.table("numba"), rng.normal(size=(5, 7)).astype(np.float32)
     fixed = x.copy()
     fixed.flags.writeable = False
     for a in (x, fixed, x, fixed):
@@ -192,33 +199,54 @@ def test_arguments_of_one_signature_may_be_read_only(rng):
         assert np.array_equal(table.add(fixed, a), x + x)
 
 
-@pytest.mark.parametrize("name", backend.BACKENDS)
+@pytest.mark.parametrize("name", dispatch.BACKENDS)
 def test_a_backend_works_or_says_what_is_missing(name):
     if why := absence(name):
         assert re.search("install|built|sees no GPU|cannot use", why), why
         pytest.skip(f"backend {name}: {why}")
-    assert backend.table(name).relu_forward(backend.table(name).xp.ones(3, np.float32)).sum() == 3
+    assert dispatch.table(name).relu_forward(dispatch.table(name).xp.ones(3, np.float32)).sum() == 3
 
 
 def test_a_missing_kernel_and_an_unknown_backend_are_named():
     with pytest.raises(AttributeError, match="no kernel 'nonsense' on backend 'numpy'"):
-        backend.table("numpy").nonsense()
-    with pytest.raises(ValueError, match="'metal' is unknown; choose one of numpy, numba"):
+        dispatch.table("numpy").nonsense()
+    with pytest.raises(ValueError, match="'metal' is unknown; choose one of numpy, loops, numba"):
         tinymed.use_backend("metal")
 
 
 def test_use_backend_as_a_block_restores():
-    before = backend.table().name
+    before = dispatch.table().name
     with tinymed.use_backend("numpy"):
-        assert backend.table().name == "numpy"
+        assert dispatch.table().name == "numpy"
         with tinymed.use_backend("numba"):
-            assert backend.table().name == "numba"
-        assert backend.table().name == "numpy"
-    assert backend.table().name == before
+            assert dispatch.table().name == "numba"
+        assert dispatch.table().name == "numpy"
+    assert dispatch.table().name == before
 
 
 def test_a_declaration_is_shared_by_all_implementations(scratch):
     doubling()
-    reference, compiled = (backend.implementations[b, "twice"] for b in ("reference", "numba"))
+    reference, compiled = (dispatch.implementations[b, "twice"] for b in ("reference", "numba"))
     assert reference.rule is compiled.rule
     assert compiled.specs([np.ones((2, 3), np.float32)]) == [((2, 3), np.float32)]
+
+
+@pytest.mark.parametrize("name", ["numpy", "numba"])
+@pytest.mark.parametrize("op", ["ReLU", "LeakyReLU", "Conv", "BatchNorm", "MaxPool", "Linear", "Softmax"])
+def test_the_table_that_the_docstring_shows_gives_the_bits_of_the_real_one(op, name):
+    """Forward and backward, in memory orders of all kinds, on real kernels."""
+    code = shown(dispatch, "class SimpleTable")
+    assert len([line for line in code.splitlines() if line]) <= 40
+    scope = {n: getattr(dispatch.select, n) for n in ("accepts", "memory_orders", "native_view", "order_of", "spec")}
+    names = {n: getattr(dispatch, n) for n in ("BACKENDS", "BackendError", "implementations")}
+    simple = run(code, np=np, inverse_order=inverse_order, **scope, **names)["SimpleTable"](name)
+    kind = Op.registry[op]
+    for seed in range(4):
+        args = kind.samples(Draw(seed))
+        with dispatch.use_backend(name):
+            real = check.results(kind.apply, args, np.float32, seed, EachItsOwn(seed))
+            with dispatch.use_table(simple):
+                same = check.results(kind.apply, args, np.float32, seed, EachItsOwn(seed))
+        for a, b in zip([*real[0], *real[1]], [*same[0], *same[1]], strict=True):
+            assert (a is None) == (b is None)
+            assert a is None or (np.array_equal(a, b, equal_nan=True) and a.dtype == b.dtype)

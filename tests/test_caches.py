@@ -3,25 +3,25 @@
 import numpy as np
 import pytest
 
-from tinymed import backend
-from tinymed.cpu import winograd
-from tinymed.cpu.caches import FAR
+from tinymed import dispatch
+from tinymed.cpu.convolution import winograd
+from tinymed.cpu.simd.streaming import CACHE_BYTES
 
 CHANNELS = [64, 48, 33, 7]  # whole panels, whole vectors, neither, fewer than a vector
 
 
 @pytest.fixture
 def k():
-    return backend.table("numba")
+    return dispatch.table("numba")
 
 
 def large(k, rng, channels, odd=1):
-    """Images of a little more than FAR bytes."""
-    side = int(np.ceil((FAR / 8 / channels) ** 0.5)) + odd
+    """Images of a little more than CACHE_BYTES bytes."""
+    side = int(np.ceil((CACHE_BYTES / 8 / channels) ** 0.5)) + odd
     return k.canonical(rng.standard_normal((2, channels, side, side), dtype=np.float32), (0, 2, 3, 1))
 
 
-@pytest.mark.parametrize("size", [FAR // 4 + 3, FAR + 17])
+@pytest.mark.parametrize("size", [CACHE_BYTES // 4 + 3, CACHE_BYTES + 17])
 def test_sum_and_copy(k, rng, size):
     """Of arrays a little larger than what is copied so, and than what is written past the caches."""
     a, b = rng.standard_normal((2, size), dtype=np.float32)
@@ -44,7 +44,7 @@ def test_convolution(k, rng, channels, size, stride):
     bias = rng.standard_normal(channels, dtype=np.float32)
     y = k.conv_direct(x, k.pack_filter(weight, 1), bias, weight.shape, (stride, stride), (1, 1), 1)
     h, w = y.shape[2:]
-    assert size > 1 or y.nbytes > FAR
+    assert size > 1 or y.nbytes > CACHE_BYTES
     expected = np.zeros(y.shape) + per_channel(bias)
     for i in range(size):
         for j in range(size):
@@ -61,8 +61,8 @@ def test_input_gradient_of_stride_2(k, rng, channels, size, rest):
     weight = k.canonical(rng.standard_normal((dy.shape[1], channels, size, size), dtype=np.float32), (2, 3, 1, 0))
     h, w = dy.shape[2:]
     shape = (2, channels, 2 * h + rest, 2 * w + rest)
-    dx = k.conv_scatter(dy, k.pack_turned_filter(weight, 1), shape, weight.shape, (2, 2), (1, 1), 1)
-    assert dx.nbytes > FAR
+    dx = k.conv_scatter(dy, k.pack_flipped_filter(weight, 1), shape, weight.shape, (2, 2), (1, 1), 1)
+    assert dx.nbytes > CACHE_BYTES
     expected = np.zeros(shape)
     for i in range(size):
         for j in range(size):
@@ -86,7 +86,7 @@ def test_normalisation(k, rng, channels):
     x, dy, z = (large(k, rng, channels) for _ in range(3))
     map, forward = (rng.standard_normal((3, channels), dtype=np.float32) for _ in range(2))
     mean, weight, rstd = (rng.uniform(0.5, 2, channels).astype(np.float32) for _ in range(3))
-    assert x.nbytes > FAR
+    assert x.nbytes > CACHE_BYTES
     X, D, Z, m = x.astype(float), dy.astype(float), z.astype(float), [per_channel(row) for row in map]
     f, centred = [per_channel(row) for row in forward], X - per_channel(mean)
     affine = (X - m[0]) * m[1] + m[2]
@@ -130,7 +130,7 @@ def test_a_winograd_filter(k, rng, filters):
     """The same numbers as a few channels' filters, which are written into the caches."""
     weight = k.canonical(rng.standard_normal((filters, 256, 3, 3), dtype=np.float32), (2, 3, 1, 0))
     whole = k.winograd_filter(weight, 4)
-    assert whole.nbytes > winograd.PAST
+    assert whole.nbytes > winograd.NONTEMPORAL_BYTES
     for first in (0, 224):
         part = k.canonical(np.ascontiguousarray(weight[:, first : first + 32]), (2, 3, 1, 0))
         few = k.winograd_filter(part, 4)

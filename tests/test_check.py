@@ -5,7 +5,7 @@ import pytest
 from derived import DIFFERENTIABLE, has_empty, sample
 
 import tinymed
-from tinymed import backend, check
+from tinymed import check, dispatch
 from tinymed.draw import Constant, Draw
 from tinymed.nn.functional import conv2d
 from tinymed.ops.activations import ReLU
@@ -68,7 +68,7 @@ def test_a_mutated_backward_is_rejected(op, mutation, monkeypatch):
             if has_empty(args) or not differentiated(args, where):
                 continue
             backward, changed = mutated(op, MUTATIONS[mutation], where)
-            with monkeypatch.context() as m, backend.use_backend("numpy"):
+            with monkeypatch.context() as m, dispatch.use_backend("numpy"):
                 m.setattr(op, "backward", backward)
                 try:
                     check.gradcheck(op.apply, args, seed=seed)
@@ -113,12 +113,12 @@ def test_gradcheck_refuses_a_function_without_floats():
 
 def test_compare_backends_reports_every_backend():
     errors = check.compare_backends(ReLU.apply, [np.linspace(-1, 1, 7)])
-    assert set(errors) == {name for name in backend.BACKENDS if not backend.absence(name)} >= {"numpy", "numba"}
+    assert set(errors) == {name for name in dispatch.BACKENDS if not dispatch.absence(name)} >= {"numpy", "numba"}
     assert max(errors.values()) < 1e-6
 
 
 def test_compare_backends_rejects_a_wrong_kernel(monkeypatch):
-    table = backend.table("numba")
+    table = dispatch.table("numba")
     assert table.relu_forward  # the table has it as an attribute from its first use on
     with monkeypatch.context() as m:
         m.setattr(table, "relu_forward", lambda x: x * 2)
@@ -149,7 +149,7 @@ class TestPrecisions:
     @pytest.mark.parametrize("seed", range(5))
     def test_rounded_operands_lie_within_the_bound_and_near_it(self, seed):
         args = self.arguments(seed)
-        with backend.use_backend("numpy"):
+        with dispatch.use_backend("numpy"):
             true = check.results(conv2d, args, np.float64)
             ours = check.results(conv2d, [self.rounded(a) for a in args[:2]] + args[2:], np.float64)
         error = check.relative_error(ours[0][0], true[0][0])

@@ -284,7 +284,7 @@ class TestWords:
         model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 2))
         loader = Loader(synthetic_smear(8, 16, seed=0), 4, 16, workers=0)
         slow, quick = SlowStart(said.append, seconds=0.0), SlowStart(said.append, seconds=60)
-        with tinymed.backend.use_backend("numpy"):
+        with tinymed.dispatch.use_backend("numpy"):
             trainer = Trainer(model, optim.SGD(model.parameters(), lr=0.1), SigmoidHead(2), loader)
             slow.on_start(trainer)
             time.sleep(0.2)

@@ -11,10 +11,11 @@ import pytest
 
 from tinymed.cli import main
 from tinymed.cli.bench import Row
+from tinymed.cli.show import show_text
 
 # Reference only, so that nothing is compiled.  FACTOR is 2, or 2.02: a gradient that is wrong by one per cent.
 OWN_OP = '''
-from tinymed.backend import kernel
+from tinymed.dispatch import kernel
 from tinymed.tape import Op
 
 @kernel(out=lambda x: [x.shape], flops=lambda x: 2 * x.size)
@@ -69,23 +70,94 @@ def own_op(folder: Path, factor: str) -> Path:
     return path
 
 
+# What a CNN is made of, as functions of tinymed.nn.functional.
+CNN_OPS = """
+    conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d max_pool1d max_pool2d max_pool3d
+    avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool2d adaptive_avg_pool3d relu leaky_relu prelu rrelu elu
+    hardtanh gelu silu mish hardswish softplus sigmoid tanh softmax log_softmax batch_norm group_norm layer_norm
+    local_response_norm dropout dropout2d linear cross_entropy binary_cross_entropy
+    binary_cross_entropy_with_logits nll_loss
+""".split()  # noqa: SIM905  a table, not code
+# Kernels that there are none of, by altitude: the printout says so.
+NONE = {"vector": {"nll_loss"}, "cuda": {"group_norm", "layer_norm", "local_response_norm", "nll_loss"}}
+ALTITUDES = ["formula", "reference", "loop", "vector", "cuda", "commands"]
+
+
+def altitudes(text):
+    """{altitude: its lines of code} of a printout of one op."""
+    sections = re.split(r"^# ---- \d\. .*$", text, flags=re.MULTILINE)[1:]
+    bare = [[n for n in s.splitlines() if n.strip() and not re.match(r"#(?! gradient)|//", n)] for s in sections]
+    return dict(zip(ALTITUDES, bare, strict=True))
+
+
 class TestShow:
-    def test_an_op_at_every_altitude(self, capsys):
-        code, out, _ = invoke(capsys, "show", "max_pool2d")
+    @pytest.mark.parametrize("name", CNN_OPS)
+    def test_an_op_at_every_altitude_on_six_screens(self, name):
+        text = show_text(name)
+        assert text.count("\n") < 300
+        assert max(map(len, text.splitlines())) <= 120
+        assert "formula, reference, loop, vector, cuda, commands" in text.splitlines()[0]
+        found = altitudes(text)
+        for altitude, code in found.items():
+            assert bool(code) != (name in NONE.get(altitude, ())), altitude
+            assert len(code) <= 50
+        assert any("def forward(" in line for line in found["formula"])
+        assert any("(xp" in line for line in found["reference"]) or "xp: Any" in text
+        assert any(re.search(r"for \w+ in prange", line) for line in found["loop"])
+        assert f"tinymed bench {name}" in found["commands"][-1]
+
+    @pytest.mark.parametrize(
+        ("name", "vector", "cuda"),
+        [
+            ("relu", "v.b.select(v.b.fcmp_ordered", "return x < 0 ? 0.0f : x;"),
+            ("conv2d", "self.multiply_add(value, weight", "sum[i][j] += x[i] * w[j];"),
+            ("batch_norm", "v.multiply_add(v.b.fsub(x, mean), scale, shift)", "(x - map[k]) * map[c + k]"),
+            ("linear", "self.multiply_add(value, weight", "sum[i][j] += x[i] * w[j];"),
+        ],
+    )
+    def test_a_kernel_is_followed_to_its_arithmetic(self, name, vector, cuda):
+        found = altitudes(show_text(name))
+        assert any(vector in line for line in found["vector"])
+        assert any(cuda in line for line in found["cuda"])
+
+    def test_one_altitude_and_all_of_it(self, capsys):
+        code, cut, _ = invoke(capsys, "show", "conv2d", "--part", "loop")
         assert code == 0
-        headings = [line for line in out.splitlines() if re.match(r"# \w+: ", line)]
-        assert headings[0].startswith("# MaxPool: formula and rule (tinymed/ops/pool.py:")
-        assert any(h.startswith("# max_pool2d_forward: reference") for h in headings)
-        assert any(h.startswith("# max_pool2d_backward: numba, ") for h in headings)
-        assert headings[-1].startswith("# CUDA: ")
-        assert "class MaxPool(Op):" in out
-        assert "def max_pool2d_forward(" in out
+        assert "more lines: --part loop --all" in cut
+        code, whole, _ = invoke(capsys, "show", "conv2d", "--part", "loop", "--all")
+        assert "more lines" not in whole
+        assert whole.startswith(cut.split("# ...")[0].rstrip())
+        assert "def conv2d_backward_weight(" in whole
+        code, _, err = invoke(capsys, "show", "conv2d", "--part", "nonsense")
+        assert code == 2
+        assert "formula" in err
+
+    @pytest.mark.parametrize(("name", "symbol"), [("relu", "tinymed_pass_relu"), ("conv2d", "tinymed_tile")])
+    def test_machine_code(self, name, symbol, capsys):
+        code, out, _ = invoke(capsys, "show", name, "--assembly")
+        assert code == 0
+        assert out.startswith(f"# {symbol}, for this processor")
+        assert f"{symbol}:" in out
+
+    def test_an_op_without_a_function_of_its_own_has_no_machine_code_to_show(self, capsys):
+        code, out, err = invoke(capsys, "show", "nll_loss", "--assembly")
+        assert (code, out) == (2, "")
+        assert "--part vector" in err
 
     @pytest.mark.parametrize("name", ["leaky_relu", "LeakyReLU", "leakyrelu"])
     def test_one_op_under_each_of_its_names(self, name, capsys):
         code, out, _ = invoke(capsys, "show", name)
         assert code == 0
-        assert out.startswith("# LeakyReLU: formula and rule")
+        assert out.startswith("# LeakyReLU: formula, reference")
+
+    def test_a_users_op_has_a_reference_and_nothing_else(self, tmp_path):
+        code, out, err = apart("show", own_op(tmp_path, "3"))
+        assert code == 0, err
+        found = altitudes(out)
+        assert any("return FACTOR" in line or "return 3 * dy" in line for line in found["reference"])
+        assert not found["loop"]
+        assert not found["vector"]
+        assert not found["cuda"]
 
     @pytest.mark.parametrize(
         ("name", "says"),
@@ -109,8 +181,8 @@ class TestCheck:
         code, out, _ = invoke(capsys, "check", "leaky_relu", "--samples", 2)
         assert code == 0
         passed = re.findall(r"^  passed   (.*?):? 2 samples", out.replace(": 2", " 2"), re.MULTILINE)
-        backends = [f"{name} against float64, {p}" for name in ("numpy", "numba") for p in ("exact", "tf32")]
-        assert passed[:5] == ["gradient, finite differences", *backends]
+        order = [f"{name} against float64, {p}" for name in ("numpy", "loops", "numba") for p in ("exact", "tf32")]
+        assert passed[:7] == ["gradient, finite differences", *order]
         assert "FAILED" not in out
 
     def test_convolution_passes_out_of_the_box(self, capsys):
@@ -167,7 +239,7 @@ class TestBench:
     def test_an_unknown_backend(self, capsys):
         code, _, err = invoke(capsys, "bench", "sigmoid", "--backend", "abacus")
         assert code == 2
-        assert "numpy, numba" in err
+        assert "numpy, loops, numba" in err
 
     def test_the_nearer_ceiling_is_the_roof(self):
         # 1 GFLOP and 4 GB in half a second: 10 ms of arithmetic at 100 GFLOP/s, 200 ms of memory at 20 GB/s.

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinymed
-from tinymed import backend
+from tinymed import dispatch
 from tinymed.ops import conv as C
 from tinymed.ops import conv_transpose as T
 from tinymed.ops.space import same_padding
@@ -133,7 +133,7 @@ def test_refused(call, message):
 
 @pytest.mark.parametrize(("k", "c", "size", "groups"), [(5, 3, 3, 1), (33, 70, 2, 1), (64, 6, 1, 2), (96, 40, 3, 3)])
 def test_a_filter_packed_and_turned_at_once(rng, k, c, size, groups):
-    table = backend.table("numba")
+    table = dispatch.table("numba")
     w = table.canonical(normal(rng, k, c, size, size), (2, 3, 1, 0))
-    expected = table.pack_filter(table.turn_filter(w, groups), groups)
-    np.testing.assert_array_equal(table.pack_turned_filter(w, groups), expected)
+    expected = table.pack_filter(table.flip_transpose_filter(w, groups), groups)
+    np.testing.assert_array_equal(table.pack_flipped_filter(w, groups), expected)

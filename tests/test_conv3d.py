@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tinymed import backend
+from tinymed import dispatch
 from tinymed.memory import canonical_order, inverse_order
 
 
@@ -36,9 +36,9 @@ def test_convolution_is_the_references(n, c, o, space, kernel, stride, padding, 
     x = laid(rng.normal(size=(n, c, *space)).astype(np.float32), "image")
     weight = laid(rng.normal(size=(o, c // groups, *kernel)).astype(np.float32), "filter")
     bias = rng.normal(size=o).astype(np.float32)
-    ours, true = backend.table("numba"), backend.table("numpy")
+    ours, true = dispatch.table("numba"), dispatch.table("numpy")
     how = (stride, padding, dilation, groups)
-    before = sum(launch.fallback for name, launch in ours.launches.items() if name != "canonical")
+    before = sum(dispatcher.fallback for name, dispatcher in ours.dispatchers.items() if name != "canonical")
     y = ours.conv3d_forward(x, weight, bias, *how)
     dy = laid(rng.normal(size=y.shape).astype(np.float32), "image")
     results = (
@@ -46,7 +46,7 @@ def test_convolution_is_the_references(n, c, o, space, kernel, stride, padding, 
         ours.conv3d_backward_input(dy, weight, x.shape, *how),
         ours.conv3d_backward_weight(dy, x, weight.shape, *how),
     )
-    assert sum(launch.fallback for name, launch in ours.launches.items() if name != "canonical") == before
+    assert sum(dispatcher.fallback for name, dispatcher in ours.dispatchers.items() if name != "canonical") == before
     if n:
         agree(results[0], true.conv3d_forward(x, weight, bias, *how))
         agree(results[1], true.conv3d_backward_input(dy, weight, x.shape, *how))
@@ -58,7 +58,7 @@ def test_the_same_bits_for_any_number_of_threads(rng) -> None:
     x = laid(rng.normal(size=(2, 5, 9, 40, 40)).astype(np.float32), "image")
     weight = laid(rng.normal(size=(6, 5, 3, 3, 3)).astype(np.float32), "filter")
     how = ((1, 1, 1), ((1, 1),) * 3, (1, 1, 1), 1)
-    k, threads, seen = backend.table("numba"), numba.get_num_threads(), []
+    k, threads, seen = dispatch.table("numba"), numba.get_num_threads(), []
     try:
         for count in {1, min(2, numba.config.NUMBA_NUM_THREADS)}:
             numba.set_num_threads(count)
@@ -83,7 +83,7 @@ def test_pooling_is_the_references(kernel, stride, before, space, rng) -> None:
     x = laid(rng.integers(0, 9, (2, 19, *space)).astype(np.float32), "image")  # many ties
     x.flat[3] = math.nan
     size = tuple((n + 2 * b - k) // s + 1 for n, b, k, s in zip(space, before, kernel, stride, strict=True))
-    ours, true = backend.table("numba"), backend.table("numpy")
+    ours, true = dispatch.table("numba"), dispatch.table("numpy")
     how = (kernel, stride, before, (1, 1, 1))
     y, index = ours.max_pool3d_forward(x, *how, size)
     z, places = true.max_pool3d_forward(x, *how, size)

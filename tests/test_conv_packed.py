@@ -6,8 +6,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from instruments import Conv, close, guarded, normal
 
-from tinymed import backend
-from tinymed.cpu import conv_packed
+from tinymed import dispatch
+from tinymed.cpu.convolution import packed_weight
 
 
 @settings(max_examples=40, deadline=None)
@@ -31,13 +31,13 @@ def test_it_is_the_gradient(n, c, k, size, kernel, stride, dilation, seed):
     with guarded() as guards:
         dy = guards.place(normal(rng, n, k, *expected.out), "image")
         x = guards.place(x, "image")
-        dw = backend.table("numba").conv_packed_weight(dy, x, weight.shape, stride, dilation)
+        dw = dispatch.table("numba").conv_packed_weight(dy, x, weight.shape, stride, dilation)
         close(dw, expected.backward(dy)[1], dy.size // max(1, k))
 
 
 def test_no_pixels_give_zeros(rng):
     dy, x = normal(rng, 0, 9, 3, 3), normal(rng, 0, 9, 3, 3)
-    assert not backend.table("numba").conv_packed_weight(dy, x, (9, 9, 1, 1), (1, 1), (1, 1)).any()
+    assert not dispatch.table("numba").conv_packed_weight(dy, x, (9, 9, 1, 1), (1, 1), (1, 1)).any()
 
 
 @pytest.mark.parametrize(
@@ -53,10 +53,10 @@ def test_no_pixels_give_zeros(rng):
 )
 def test_where_it_is_chosen(shape, padding, stride, groups, packed, rng):
     """Many channels on both sides, padded images and strides too."""
-    k, edge = backend.table("numba"), ((padding, padding),) * 2
+    k, edge = dispatch.table("numba"), ((padding, padding),) * 2
     x, weight = normal(rng, 2, shape[1] * groups, 5, 4), normal(rng, *shape)
     expected = Conv(x, weight, (stride, stride), edge, (1, 1), groups)
     dy, before = normal(rng, 2, shape[0], *expected.out), k.conv_packed_weight.native
     dw = k.conv2d_backward_weight(dy, x, shape, (stride, stride), edge, (1, 1), groups)
-    assert k.conv_packed_weight.native - before == packed == conv_packed.pays(shape, groups)
+    assert k.conv_packed_weight.native - before == packed == packed_weight.pays(shape, groups)
     close(dw, expected.backward(dy)[1], dy.size // shape[0])

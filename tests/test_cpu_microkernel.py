@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from instruments import Conv, close, guarded, machine_code, normal
 
 import tinymed.cpu.conv
-import tinymed.cpu.depthwise
+import tinymed.cpu.convolution.depthwise
 import tinymed.cpu.matmul  # noqa: F401
-from tinymed import backend
-from tinymed.cpu import algorithms, microkernel
+from tinymed import dispatch
+from tinymed.cpu.convolution import choose
+from tinymed.cpu.simd import vectors
+from tinymed.cpu.simd.tile import PARAMETERS, emitter
 
 few = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
@@ -29,16 +31,16 @@ few = settings(max_examples=60, deadline=None, derandomize=True, suppress_health
 @pytest.mark.parametrize(
     "shape",
     [
-        microkernel.Shape(6, 2, 8, True),
-        microkernel.Shape(4, 2, 4, False),
-        microkernel.Shape(4, 1, 4, True),
-        microkernel.SHAPE,
+        vectors.Shape(6, 2, 8, True),
+        vectors.Shape(4, 2, 4, False),
+        vectors.Shape(4, 1, 4, True),
+        vectors.SHAPE,
     ],
     ids=str,
 )
 def test_tile_of_every_instruction_set(shape):
     """Tiles for AVX2, SSE and NEON run here too: LLVM emulates the vectors that this processor lacks or has not."""
-    tile = machine_code(microkernel.PARAMETERS, microkernel.emitter(shape))
+    tile = machine_code(PARAMETERS, emitter(shape))
     rng, rows = np.random.default_rng(0), shape.rows
     for tail in {1, shape.lanes - 1, shape.lanes}:
         columns = (shape.vectors - 1) * shape.lanes + tail
@@ -103,14 +105,14 @@ NONE, ONE, SAME = ((0, 0), (0, 0)), (1, 1), ((1, 1), (1, 1))
 @example(case=(2, 6, 3, (5, 4), (3, 3), ONE, SAME, ONE, 3))  # a filter to a group, yet two channels: not depthwise
 @example(case=(2, 3, 6, (5, 4), (3, 3), (2, 1), SAME, ONE, 3))  # a channel to a group, yet two filters
 @example(case=(1, 2, 3, (1, 1), (1, 1), ONE, ((2, 2), (2, 2)), ONE, 1))  # more padding than filter: dx is cut out
-@pytest.mark.parametrize("algorithm", ["direct", "plain"])
+@pytest.mark.parametrize("algorithm", ["direct", "naive"])
 def test_convolution_and_its_gradients(algorithm, case):
     n, c, k, size, kernel, *how = case
     rng, groups = np.random.default_rng(1), how[-1]
     x, weight, bias = normal(rng, n, c, *size), normal(rng, k, c // groups, *kernel), normal(rng, k)
     expected = Conv(x, weight, *how)
-    numba = backend.table("numba")
-    with guarded() as guards, algorithms.use_algorithm(algorithm):
+    numba = dispatch.table("numba")
+    with guarded() as guards, choose.use_algorithm(algorithm):
         dy = guards.place(normal(rng, n, k, *expected.out), "image")
         xs, ws, bs = guards.place(x, "image"), guards.place(weight, "filter"), guards.place(bias)
         terms = c // groups * kernel[0] * kernel[1]
@@ -123,7 +125,7 @@ def test_convolution_and_its_gradients(algorithm, case):
 
 
 def test_empty_batch():
-    numba, how = backend.table("numba"), (ONE, SAME, ONE, 1)
+    numba, how = dispatch.table("numba"), (ONE, SAME, ONE, 1)
     x, w = np.zeros((0, 3, 5, 5), np.float32), np.ones((4, 3, 3, 3), np.float32)
     y = numba.conv2d_forward(x, w, None, *how)
     assert y.shape == (0, 4, 5, 5)
@@ -143,7 +145,7 @@ LENGTHS = st.sampled_from([1, 2, 3, 5, 7, 8, 9, 16, 17, 31, 33, 64, 100, 131])
 @example(m=300, n=200, depth=40)
 @example(m=2, n=3000, depth=9)
 def test_matrix_products(m, n, depth):
-    rng, numba = np.random.default_rng(2), backend.table("numba")
+    rng, numba = np.random.default_rng(2), dispatch.table("numba")
     a, b, bias = normal(rng, m, depth), normal(rng, depth, n), normal(rng, n)
     expected = a.astype(float) @ b.astype(float)
     with guarded() as guards:
@@ -161,9 +163,9 @@ def test_matrix_products(m, n, depth):
 
 PROGRAM = """
 import hashlib, numba, numpy as np
-import tinymed.cpu.conv, tinymed.cpu.depthwise, tinymed.cpu.matmul
-from tinymed import backend
-k, rng = backend.table("numba"), np.random.default_rng(0)
+import tinymed.cpu.conv, tinymed.cpu.convolution.depthwise, tinymed.cpu.matmul
+from tinymed import dispatch
+k, rng = dispatch.table("numba"), np.random.default_rng(0)
 normal = lambda *s: rng.standard_normal(s, dtype=np.float32)
 jobs = []
 for groups, stride in ((1, 1), (1, 2), (2, 1), (24, 1), (24, 2)):
@@ -202,9 +204,9 @@ def test_a_small_kernel_may_be_the_first_of_a_process():
     """Kernels that run without threads ask for their thread's number too, before any thread was started."""
     script = """
 import numpy as np
-from tinymed import backend
+from tinymed import dispatch
 
-k = backend.table("numba")
+k = dispatch.table("numba")
 u = k.winograd_filter(np.ones((8, 8, 3, 3), np.float32), 2)
 y = k.conv_winograd(np.ones((1, 8, 6, 6), np.float32), u, np.zeros(8, np.float32), 8, ((0, 0), (0, 0)))
 assert (y == 72).all()

@@ -10,7 +10,7 @@ from derived import HypothesisDraw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinymed import backend, check, use_precision
+from tinymed import check, dispatch, use_precision
 from tinymed.cuda import emulated, tiles
 from tinymed.program import capture
 from tinymed.tape import Op
@@ -26,12 +26,12 @@ def accuracy(tile):
 
 def results(op, args, tile=None, around=contextlib.nullcontext):
     """Outputs and gradients of an op on the emulator, products in the given tile."""
-    with backend.use_backend("emulated"), tiles.use_tile(tile), around():
+    with dispatch.use_backend("emulated"), tiles.use_tile(tile), around():
         return check.results(op.apply, args, np.float32)
 
 
 def reference(op, args):
-    with backend.use_backend("numpy"):
+    with dispatch.use_backend("numpy"):
         return check.results(op.apply, args, np.float64)
 
 
@@ -95,7 +95,7 @@ def test_matrix_product(tile):
         rng = np.random.default_rng(m + n + depth)
         a, b = rng.normal(size=(m, depth)).astype(np.float32), rng.normal(size=(depth, n)).astype(np.float32)
         bias, true = rng.normal(size=n).astype(np.float32), a.astype(np.float64) @ b
-        k = backend.table("emulated")
+        k = dispatch.table("emulated")
         for ta, tb, c in ((False, False, None), (True, False, bias), (False, True, bias)):
             left, right = a.T.copy() if ta else a, b.T.copy() if tb else b
             with emulated.checking():
@@ -132,12 +132,12 @@ class TestParts:
         args = convolution(rng, 2, 3, 5, (24, 24), (3, 3), padding=SAME)
         seen = []
 
-        class Watch(backend.Observer):
-            def after(self, launch, kernel, args, outs):
-                if launch.name == "conv2d_gemm_weight":
-                    seen.append(launch.plan_for(args).work[0][0])
+        class Watch(dispatch.Observer):
+            def after(self, dispatcher, kernel, args, outs):
+                if dispatcher.name == "conv2d_gemm_weight":
+                    seen.append(dispatcher.plan_for(args).work[0][0])
 
-        with backend.observing(Watch()):
+        with dispatch.observing(Watch()):
             ours = results(CONV, args)
         assert seen == [(4, 3 * 3 * 3 * 5)]
         check.compare(ours, reference(CONV, args), 1e-5, "cut into 4 parts")
@@ -197,15 +197,15 @@ class TestFused:
         x, weight, bias, *how = SHAPES["many places"](rng)
 
         def step(x, weight, bias):
-            k = backend.table()
+            k = dispatch.table()
             return Tensor(k.relu_forward(k.conv2d_forward(x.array, weight.array, bias.array, *how)))
 
-        with backend.use_backend("emulated"), emulated.checking():
+        with dispatch.use_backend("emulated"), emulated.checking():
             tensors = [Tensor(a) for a in (x, weight, bias)]
             expected = step(*tensors).array
             captured = capture(step)
             again = captured(*tensors).array
-        names = [c.launch.name for c in captured.program.calls]
+        names = [c.dispatcher.name for c in captured.program.calls]
         assert "conv2d_relu" in names
         assert not {"conv2d_gemm", "relu_forward"} & set(names)
         np.testing.assert_array_equal(expected, again)
@@ -252,5 +252,5 @@ class TestRefused:
 def test_channel_sum(shape, rng):
     dy = rng.normal(size=shape).astype(np.float32)
     with emulated.checking():
-        total = backend.table("emulated").channel_sum(dy)
+        total = dispatch.table("emulated").channel_sum(dy)
     np.testing.assert_allclose(total, dy.sum(0, dtype=np.float64), atol=1e-5 * math.sqrt(max(1, shape[0])))

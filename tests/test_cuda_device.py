@@ -11,9 +11,9 @@ from fake_cupy import HostSync, reading_allowed
 from fake_streams import Stream
 
 import tinymed
-from tinymed import backend, models, nn, optim
-from tinymed.backend import BackendError
+from tinymed import dispatch, models, nn, optim
 from tinymed.cuda import gpu
+from tinymed.dispatch import BackendError
 
 
 def normal(*shape: int) -> np.ndarray:
@@ -52,7 +52,7 @@ def test_a_gradient_crosses_devices(cuda):
 def test_kernels_are_chosen_by_where_the_tensors_are(cuda):
     x = tinymed.tensor(normal(3, 4), device="cuda")
     y = tinymed.relu(x)  # the backend in use is numba
-    assert (y.device, backend.table().name) == ("cuda", "numba")
+    assert (y.device, dispatch.table().name) == ("cuda", "numba")
     assert cuda.launched == [("relu_forward", current_stream())]
     with tinymed.use_backend("cupy"):
         assert tinymed.relu(x).device == "cuda"
@@ -99,7 +99,9 @@ def test_an_unknown_device_is_named(cuda):
 
 
 def test_without_a_gpu_the_error_says_what_is_missing(monkeypatch):
-    monkeypatch.setattr(backend, "tables", {k: t for k, t in backend.tables.items() if t.device == "cpu"})
+    monkeypatch.setattr(
+        dispatch.tables, "opened", {k: t for k, t in dispatch.tables.opened.items() if t.device == "cpu"}
+    )
     monkeypatch.setattr(gpu, "why_not", lambda: "CuPy is not installed: pip install 'tinymed[cuda13]'")
     for attempt in (
         lambda: tinymed.zeros(2).to("cuda"),

@@ -8,13 +8,13 @@ from derived import OPS, HypothesisDraw, Signatures, command, sample, tolerance
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinymed import backend, check
-from tinymed.backend import BackendError
+from tinymed import check, dispatch
 from tinymed.cuda import emulated
+from tinymed.dispatch import BackendError
 from tinymed.tape import Op
 
 try:
-    backend.table("emulated")
+    dispatch.table("emulated")
     with emulated.checking():
         pass
 except BackendError as reason:
@@ -25,7 +25,7 @@ def native() -> list[type[Op]]:
     """The ops whose first samples enter a kernel of csrc/."""
     found = []
     for op in OPS:
-        with backend.use_backend("emulated"), backend.observing(Signatures()) as calls:
+        with dispatch.use_backend("emulated"), dispatch.observing(Signatures()) as calls:
             for seed in range(3):
                 check.results(op.apply, sample(op, seed), np.float32)
         if any(kernel.backend == "csrc" for kernel, _, _ in calls.seen):
@@ -38,12 +38,12 @@ NATIVE = native()
 
 @pytest.fixture(autouse=True)
 def on_the_emulator() -> Iterator[None]:
-    with backend.use_backend("emulated"):
+    with dispatch.use_backend("emulated"):
         yield
 
 
 def reference(op, args):
-    with backend.use_backend("numpy"):
+    with dispatch.use_backend("numpy"):
         return check.results(op.apply, args, np.float64)
 
 
@@ -79,7 +79,7 @@ def test_every_launcher_is_declared_and_every_declaration_launched():
     launchers = emulated.module.parameters
     declared = {
         name: " ".join(k.parameters)
-        for (where, name), k in backend.implementations.items()
+        for (where, name), k in dispatch.implementations.items()
         if where == "csrc" and not k.composite
     }
     assert {k: v for k, v in launchers.items() if k in declared} == declared

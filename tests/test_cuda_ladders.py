@@ -12,7 +12,7 @@ from fake_cupy import FakeCupy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinymed import backend
+from tinymed import dispatch
 from tinymed.cli import ladder as command
 from tinymed.cli import main
 from tinymed.cuda import build, emulated, gpu, ladders
@@ -43,7 +43,7 @@ SIZES = {
 
 def reference(name, problem):
     """What the rungs of a ladder compute, in float64."""
-    k = backend.table("numpy")
+    k = dispatch.table("numpy")
     a, b, *rest = (p.astype(np.float64) if isinstance(p, np.ndarray) else p for p in problem)
     if name == "batch_norm":
         return a.mean(0), 1 / np.sqrt(a.var(0) + b)
@@ -67,7 +67,7 @@ def outputs(results):
 @pytest.mark.parametrize(("name", "rung"), RUNGS, ids=[rung.label for _, rung in RUNGS])
 def test_every_rung_computes_the_same(name, rung):
     """Right, silent under the checker, and the same bits in another order of threads."""
-    launch = getattr(backend.table("emulated"), rung.kernel)
+    dispatcher = getattr(dispatch.table("emulated"), rung.kernel)
 
     @settings(max_examples=8)
     @given(SIZES[name])
@@ -75,9 +75,9 @@ def test_every_rung_computes_the_same(name, rung):
         problem = ladders.LADDERS[name].problem(np.random.default_rng(0), *sizes)
         args = rung.arguments(*problem)
         with emulated.checking():
-            ours = outputs(launch(*args))
+            ours = outputs(dispatcher(*args))
         with emulated.scheduled(5):
-            again = outputs(launch(*args))
+            again = outputs(dispatcher(*args))
         tolerance = 2e-3 if "tf32" in rung.label else 1e-5
         for true, y, twin in zip(outputs(reference(name, problem)), ours, again, strict=False):
             np.testing.assert_allclose(y, true, atol=tolerance * max(1.0, np.abs(true).max(initial=0)), rtol=0)
@@ -91,7 +91,7 @@ def test_every_rung_computes_the_same(name, rung):
 def test_moments_far_from_zero_and_of_nothing(rung, rows, mean):
     x = np.random.default_rng(0).normal(mean, 1, (rows, 37)).astype(np.float32)
     with emulated.checking():
-        ours = getattr(backend.table("emulated"), rung.kernel)(*rung.arguments(x, 1e-5))
+        ours = getattr(dispatch.table("emulated"), rung.kernel)(*rung.arguments(x, 1e-5))
     true = x.astype(np.float64)
     np.testing.assert_allclose(ours[0], true.mean(0) if rows else np.zeros(37), rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(ours[1], 1 / np.sqrt((true.var(0) if rows else np.zeros(37)) + 1e-5), rtol=2e-4)
@@ -99,9 +99,9 @@ def test_moments_far_from_zero_and_of_nothing(rung, rows, mean):
 
 def test_pooling_keeps_the_first_of_equal_pixels():
     x = np.random.default_rng(0).integers(0, 3, (2, 5, 6, 7)).astype(np.float32)
-    _, index = backend.table("numpy").max_pool2d_forward(x, (2, 2), (2, 2), (0, 0), (1, 1), (3, 3))
+    _, index = dispatch.table("numpy").max_pool2d_forward(x, (2, 2), (2, 2), (0, 0), (1, 1), (3, 3))
     for rung in ladders.MAX_POOL.rungs:
-        assert np.array_equal(getattr(backend.table("emulated"), rung.kernel)(x, (3, 3))[1], index)
+        assert np.array_equal(getattr(dispatch.table("emulated"), rung.kernel)(x, (3, 3))[1], index)
 
 
 def test_every_file_is_a_rung_and_every_rung_has_a_file():
@@ -122,7 +122,7 @@ def test_the_last_rung_is_the_engines():
         "conv2d_gemm_input",
         "conv2d_gemm_weight",
         "matrix_product",
-        "max_halve",
+        "max_pool_2x2",
         "batch_norm_moments",
     }
     assert {one.rungs[-1].kernel for one in ladders.LADDERS.values()} == engines
@@ -184,7 +184,7 @@ class TestTable:
         assert "there is no ladder for 'conv9d'; choose one of batch_norm, conv2d, " in capsys.readouterr().err
 
     def test_without_the_emulator(self, monkeypatch):
-        monkeypatch.setattr(backend, "absence", lambda name: "no g++")
+        monkeypatch.setattr(dispatch, "absence", lambda name: "no g++")
         assert command.count_accesses(ladders.MATMUL, []) == "sectors and conflicts need the emulator: no g++"
         assert command.measure(ladders.MATMUL, []) == "time needs a GPU: no g++"
 
@@ -230,7 +230,9 @@ def test_time_and_roof_on_a_gpu(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", fake)
     monkeypatch.setattr(gpu, "module", emulated.module)
     monkeypatch.setattr(gpu, "why_not", lambda: "")
-    monkeypatch.setattr(backend, "tables", {k: t for k, t in backend.tables.items() if t.device == "cpu"})
+    monkeypatch.setattr(
+        dispatch.tables, "opened", {k: t for k, t in dispatch.tables.opened.items() if t.device == "cpu"}
+    )
     monkeypatch.setattr(command, "COPIED", 1024)
     one = ladders.MATMUL._replace(large=(16, 16, 16))
     steps = [command.Step(rung.label) for rung in one.rungs]

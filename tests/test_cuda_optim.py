@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinymed.optim.kernels  # noqa: F401  declares the references
-from tinymed import backend
+from tinymed import dispatch
 from tinymed.cuda import emulated
 
 pytestmark = pytest.mark.skipif(bool(absence("emulated")), reason=f"backend emulated: {absence('emulated')}")
@@ -20,7 +20,7 @@ def both(name, *args):
     for used in ("emulated", "numpy"):
         mine = [a.copy() if isinstance(a, np.ndarray) else a for a in args]
         with emulated.checking():
-            out = getattr(backend.table(used), name)(*mine)
+            out = getattr(dispatch.table(used), name)(*mine)
         results.append([*(out if isinstance(out, tuple) else (out,)), *mine])
     return results
 
@@ -125,7 +125,7 @@ def test_memory_orders(data):
             x = np.broadcast_to(x, (*x.shape[:axis], 5, *x.shape[axis + 1 :]))
     order = tuple(data.draw(st.permutations(range(x.ndim))))
     with emulated.checking():
-        y = backend.table("emulated").canonical(x, order)
+        y = dispatch.table("emulated").canonical(x, order)
     assert np.array_equal(y, x)
     assert y.transpose(order).flags.c_contiguous
 
@@ -133,7 +133,7 @@ def test_memory_orders(data):
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (7, 33), (1031,)])
 def test_filling_and_copying(shape):
     with emulated.checking():
-        k = backend.table("emulated")
+        k = dispatch.table("emulated")
         assert np.array_equal(k.full(shape, np.float32, 0.25), np.full(shape, 0.25, np.float32))
         x = np.linspace(-3, 3, int(np.prod(shape)), dtype=np.float32).reshape(shape)
         assert np.array_equal(k.copy(x), x)

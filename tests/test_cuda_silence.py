@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinymed.optim  # noqa: F401  declares the optimisers' kernels
-from tinymed import backend
+from tinymed import dispatch
 from tinymed.cuda import emulated
 from tinymed.cuda.build import CSRC, kernels
 from tinymed.cuda.ladders import ready
@@ -37,22 +37,22 @@ def placed(a: Any, aligned: bool) -> Any:
     return copied
 
 
-def outcome(launch: Any, args: tuple[Any, ...], aligned: bool) -> list[Any]:
+def outcome(dispatcher: Any, args: tuple[Any, ...], aligned: bool) -> list[Any]:
     """What a kernel returns and leaves in its arguments."""
     given = [placed(a, aligned) for a in args]
-    made = launch(*given)
+    made = dispatcher(*given)
     return [a for a in (*(made if isinstance(made, tuple) else (made,)), *given) if isinstance(a, np.ndarray)]
 
 
 def silent(name: str, data: st.DataObject) -> None:
     """One example of one launcher."""
     cases = Cases(data)
-    launch, aligned = getattr(backend.table("emulated"), name), cases.flag()
-    args = ready(launch, OF[name](cases))
+    dispatcher, aligned = getattr(dispatch.table("emulated"), name), cases.flag()
+    args = ready(dispatcher, OF[name](cases))
     with emulated.checking():
-        checked = outcome(launch, args, aligned)
+        checked = outcome(dispatcher, args, aligned)
     with emulated.scheduled(cases.pick((1, 5))):
-        shuffled = outcome(launch, args, aligned)
+        shuffled = outcome(dispatcher, args, aligned)
     for a, b in zip(checked, shuffled, strict=True):
         assert a.tobytes() == b.tobytes()
 

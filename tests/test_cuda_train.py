@@ -5,7 +5,7 @@ import pytest
 from conftest import absence
 
 import tinymed
-from tinymed import backend, models, nn, optim
+from tinymed import dispatch, models, nn, optim
 from tinymed.nn import functional as F
 from tinymed.program import capture
 
@@ -77,7 +77,7 @@ def run(case, used, wrap=lambda step: step, states=None, first=0):
     """
     build, shape, loss, optimizer = CASES[case]
     tinymed.manual_seed(7)
-    with backend.use_backend(used):
+    with dispatch.use_backend(used):
         model = build().train()
         chosen = optimizer(model.parameters(), lr=0.01)
 
@@ -143,9 +143,9 @@ def test_captured_is_the_same(case):
 
 def test_every_kernel_is_native(case, monkeypatch):
     """A training step of these networks runs no reference on the GPU."""
-    monkeypatch.setattr(backend, "strict", True)
-    table = backend.table("emulated")
-    before = {name: launch.fallback for name, launch in table.launches.items()}
+    monkeypatch.setattr(dispatch.call, "strict", True)
+    table = dispatch.table("emulated")
+    before = {name: dispatcher.fallback for name, dispatcher in table.dispatchers.items()}
     run(case[0], "emulated")
-    fell = {name for name, launch in table.launches.items() if launch.fallback > before.get(name, 0)}
+    fell = {name for name, dispatcher in table.dispatchers.items() if dispatcher.fallback > before.get(name, 0)}
     assert not fell, f"kernels that ran as their reference: {fell}"

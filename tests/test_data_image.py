@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tinymed.data import decode, normalise, one_hot, prepare, resize, to_float, to_nchw
-from tinymed.data.image import with_channels
+from tinymed.data.image import decode_mask, is_picture, with_channels
 from tinymed.errors import UserError
 
 
@@ -26,6 +26,36 @@ def png_header(width: int, height: int) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     rows = zlib.compress(b"\0" * 100)
     return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", rows) + png_chunk(b"IEND", b"")
+
+
+def deep_png(pixels: np.ndarray, kind: int, exif: bytes) -> bytes:
+    """A PNG of 16 bits a channel, RGB (kind 2) or RGBA (6), which Pillow does not write."""
+    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, kind, 0, 0, 0)
+    rows = zlib.compress(b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels))
+    chunks = ((b"IHDR", header), (b"eXIf", exif), (b"IDAT", rows), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
+
+
+def deep_tiff(pixels: np.ndarray, order: str) -> bytes:
+    """A TIFF of 16 bits a channel, RGB in one strip, of a byte order."""
+    height, width, channels = pixels.shape
+    data, count = pixels.astype(f"{order}u2").tobytes(), 9
+    bits = 8 + 2 + 12 * count + 4
+    longs = {
+        257: height,
+        256: width,
+        258: bits,
+        259: 1,
+        262: 2,
+        273: bits + 6,
+        277: channels,
+        278: height,
+        279: len(data),
+    }
+    out = (b"MM" if order == ">" else b"II") + struct.pack(f"{order}HIH", 42, 8, count)
+    for tag, value in sorted(longs.items()):
+        out += struct.pack(f"{order}HHII", tag, 3 if tag == 258 else 4, 3 if tag == 258 else 1, value)
+    return out + struct.pack(f"{order}I3H", 0, 16, 16, 16) + data
 
 
 class TestDecode:
@@ -42,10 +72,68 @@ class TestDecode:
         for suffix in (".jpg", ".webp"):
             assert np.abs(decode(write_image(tmp_path / f"a{suffix}", flat)).astype(int) - flat).max() <= 6
 
-    def test_16_bit_grey_is_scaled_to_the_full_range(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("suffix", [".png", ".tif", ".pgm"])
+    def test_16_bit_grey_keeps_its_depth_on_the_scale_of_8_bits(self, tmp_path: Path, suffix: str) -> None:
         wide = np.array([[0, 128, 129, 257], [65535, 65407, 32768, 4095]], np.uint16)
-        got = decode(write_image(tmp_path / "wide.png", wide))
-        assert np.array_equal(got[:, :, 0], np.round(wide / 257))
+        got = decode(write_image(tmp_path / f"wide{suffix}", wide))
+        assert got.dtype == np.float32
+        assert np.array_equal(got[:, :, 0], (wide / 257).astype(np.float32))
+
+    def test_what_is_white_may_be_said(self, tmp_path: Path) -> None:
+        """12 bits in a 16-bit file: all their levels, over the whole range; the same for other deep pictures."""
+        levels = np.arange(4096).reshape(64, 64)
+        for name, kind in (("a.png", np.uint16), ("a.tif", np.uint16), ("b.tif", np.int32), ("c.tif", np.float32)):
+            got = decode(write_image(tmp_path / name, levels.astype(kind)), white=4095)
+            assert np.unique(got).size == 4096, name
+            assert (got.min(), got.max()) == (0, 255)
+        with pytest.raises(UserError, match=r"c\.tif: pixels from 0 to 4095, expected 0 to 1000.*white=MAXIMUM"):
+            decode(tmp_path / "c.tif", white=1000)
+        eight = write_image(tmp_path / "e.png", picture(0, channels=1))
+        assert np.array_equal(decode(eight, white=4095), decode(eight))
+
+    @pytest.mark.parametrize("kind", [2, 6])
+    @pytest.mark.parametrize("orientation", [1, 6])
+    def test_colours_of_16_bits_keep_their_depth(self, tmp_path: Path, kind: int, orientation: int) -> None:
+        """Pillow keeps the high bytes only: 12 bits would be 16 levels."""
+        wide = np.random.default_rng(0).integers(0, 4096, (9, 7, 3 if kind == 2 else 4)).astype(np.uint16)
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        path = tmp_path / "a.png"
+        path.write_bytes(deep_png(wide, kind, exif.tobytes().removeprefix(b"Exif\0\0")))
+        seen = np.rot90(wide, -1) if orientation == 6 else wide
+        got = decode(path, white=4095)
+        assert got.dtype == np.float32
+        assert np.array_equal(got, (seen[:, :, :3].astype(np.float64) * 255 / 4095).astype(np.float32))
+        luma = got @ np.array([0.299, 0.587, 0.114])
+        assert np.allclose(with_channels(got, 1)[:, :, 0], luma, atol=1e-4)
+        assert resize(got, (5, 4)).shape == (5, 4, 3)
+        with pytest.raises(UserError, match="colours of 16 bits"):
+            decode_mask(path)
+
+    @pytest.mark.parametrize("order", ["<", ">"])
+    def test_colours_of_16_bits_in_tiff(self, tmp_path: Path, order: str) -> None:
+        wide = np.random.default_rng(1).integers(0, 65536, (5, 6, 3)).astype(np.uint16)
+        (tmp_path / "a.tif").write_bytes(deep_tiff(wide, order))
+        assert np.array_equal(decode(tmp_path / "a.tif"), (wide / 257).astype(np.float32))
+
+    @pytest.mark.parametrize("values", [[-1.0, 2.0], [0.0, np.nan], [0.0, np.inf]])
+    def test_what_is_no_grey_value_is_refused(self, tmp_path: Path, values: list[float]) -> None:
+        path = write_image(tmp_path / "a.tif", np.array([values], np.float32))
+        with pytest.raises(UserError, match=r"a\.tif: pixels from"):
+            decode(path, white=4)
+
+    @pytest.mark.parametrize("suffix", [".jfif", ".jpe", ".JPG"])
+    def test_other_names_of_jpeg(self, tmp_path: Path, suffix: str) -> None:
+        path = tmp_path / f"a{suffix}"
+        Image.fromarray(picture(0)).save(path, "JPEG")
+        assert is_picture(path)
+        assert decode(path).shape == (12, 10, 3)
+
+    @pytest.mark.parametrize("suffix", [".pgm", ".ppm", ".pnm", ".gif"])
+    def test_other_formats_without_loss(self, tmp_path: Path, suffix: str) -> None:
+        pixels = picture(1, channels=3 if suffix in (".ppm", ".pnm") else 1)
+        got = decode(write_image(tmp_path / f"a{suffix}", pixels))
+        assert np.array_equal(got[:, :, 0], pixels.reshape(12, 10, -1)[:, :, 0])
 
     def test_palette_with_and_without_transparency(self, tmp_path: Path) -> None:
         pixels = np.repeat(np.arange(4, dtype=np.uint8)[:, None], 4, axis=1)
@@ -131,7 +219,7 @@ class TestHostileFiles:
 
     def test_formats_outside_the_list(self, tmp_path: Path) -> None:
         path = tmp_path / "a.png"
-        Image.fromarray(picture(8)).save(path, format="GIF")
+        Image.fromarray(picture(8)).save(path, format="TGA")
         self.refuse(path, "not an image in one of PNG, JPEG")
 
     def test_several_pages(self, tmp_path: Path) -> None:

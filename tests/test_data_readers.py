@@ -84,7 +84,7 @@ class TestClassFolders:
         class_folders(tmp_path, {"a": 3, "b": 3})
         bad = tmp_path / "a" / "1.png"
         bad.write_text("text")
-        refused(tmp_path, str(bad), "--skip-bad")
+        refused(tmp_path, str(bad), "leave it out with skip_bad=True")
         dataset = open_dataset(tmp_path, skip_bad=True)["all"]
         assert dataset.counts() == {"a": 2, "b": 3}
         assert [name for name, _ in dataset.skipped] == [str(bad)]
@@ -183,8 +183,8 @@ class TestCsv:
     @pytest.mark.parametrize(
         ("old", "new", "words"),
         [
-            ("path,", "file,", "no column 'path'"),
-            ("label,", "class,", "no column 'label' (it has path, class, split, patient)"),
+            ("path,", "where,", "no column 'path' (it has where, label, split, patient)"),
+            ("label,", "kind,", "no column 'label' (it has path, kind, split, patient)"),
             ("val", "hold-out", "line 4: split 'hold-out' is none of train, val, test"),
             ("2.png,a", "2.png,", "empty 'label'"),
             ("3.png,b", "3.png,c", "class 'c' in test is not among those of train (a, b)"),

@@ -216,7 +216,7 @@ class TestCopies:
 
     def test_they_leak_where_the_rule_cannot_move_them(self) -> None:
         parts = split_dataset(self.copies(), {"train": 0.7, "val": 0.3}, rule="last")
-        with pytest.raises(UserError, match=r"same image \(and 11 more\).*--leaks warn"):
+        with pytest.raises(UserError, match=r"same image \(and 11 more\).*leaks='warn'"):
             leak_check(parts)
         with pytest.warns(UserWarning, match="same image"):
             leak_check(parts, rule="warn")

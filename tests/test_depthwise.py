@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from instruments import Conv, close, guarded, machine_code, normal
 
 import tinymed.cpu.conv  # noqa: F401
-from tinymed import backend
-from tinymed.cpu import depthwise, depthwise_rows, microkernel
+from tinymed import dispatch
+from tinymed.cpu.convolution import depthwise
+from tinymed.cpu.simd import depthwise_strips, vectors
 
 NONE, ONE, SAME = ((0, 0), (0, 0)), (1, 1), ((1, 1), (1, 1))
 pair = lambda values: st.tuples(st.sampled_from(values), st.sampled_from(values))  # noqa: E731
@@ -47,7 +48,7 @@ def test_depthwise_convolution_and_its_gradients(case):
     rng, terms = np.random.default_rng(1), kernel[0] * kernel[1]
     x, weight, bias = normal(rng, n, c, *size), normal(rng, c, 1, *kernel), normal(rng, c)
     expected = Conv(x, weight, *how)
-    numba = backend.table("numba")
+    numba = dispatch.table("numba")
     with guarded() as guards:
         dy = guards.place(normal(rng, n, c, *expected.out), "image")
         xs, ws, bs = guards.place(x, "image"), guards.place(weight, "filter"), guards.place(bias)
@@ -59,7 +60,7 @@ def test_depthwise_convolution_and_its_gradients(case):
 
 
 def test_negative_padding_cuts_off():
-    rng, numba = np.random.default_rng(0), backend.table("numba")
+    rng, numba = np.random.default_rng(0), dispatch.table("numba")
     x, w, how = normal(rng, 2, 20, 9, 14), normal(rng, 20, 1, 3, 3), (ONE, ONE, 20)
     whole, cut = ((0, 0), (0, 0)), ((-1, -2), (-3, 1))
     inner = np.pad(x[:, :, 1:-2, 3:], ((0, 0), (0, 0), (0, 0), (0, 1)))
@@ -70,7 +71,7 @@ def test_negative_padding_cuts_off():
 
 def test_an_infinite_or_missing_pixel_stays_where_it_is():
     """A pixel reaches its neighbours only, however many outputs a strip computes at once."""
-    numba, x = backend.table("numba"), np.ones((1, 16, 5, 24), np.float32)
+    numba, x = dispatch.table("numba"), np.ones((1, 16, 5, 24), np.float32)
     x[0, :, 2, 9], x[0, :, 2, 20] = np.inf, np.nan
     y = numba.conv2d_forward(x, np.ones((16, 1, 3, 3), np.float32), None, ONE, SAME, ONE, 16)
     near = np.zeros((5, 24), bool)
@@ -83,15 +84,17 @@ def test_an_infinite_or_missing_pixel_stays_where_it_is():
 @pytest.mark.parametrize(
     "shape",
     [
-        microkernel.Shape(6, 2, 8, True),
-        microkernel.Shape(4, 2, 4, False),
-        microkernel.Shape(4, 1, 4, True),
-        microkernel.SHAPE,
+        vectors.Shape(6, 2, 8, True),
+        vectors.Shape(4, 2, 4, False),
+        vectors.Shape(4, 1, 4, True),
+        vectors.SHAPE,
     ],
     ids=str,
 )
 @pytest.mark.parametrize(
-    "variant", [depthwise_rows.Variant(8, 1, 3), depthwise_rows.Variant(4, 2), depthwise_rows.Variant(5, 2, 3)], ids=str
+    "variant",
+    [depthwise_strips.Variant(8, 1, 3), depthwise_strips.Variant(4, 2), depthwise_strips.Variant(5, 2, 3)],
+    ids=str,
 )
 def test_loops_of_every_instruction_set(shape, variant):
     """A row of pixels from two rows of x whose first and last columns are outside."""
@@ -107,10 +110,10 @@ def test_loops_of_every_instruction_set(shape, variant):
         at = lambda a: a.ctypes.data  # noqa: E731
         common = c, at(x), pixels, -1, 1, 1, 4 * c, 2, 4 * c * pixels
         strides = taps, 4 * c * taps, 4 * c
-        convolve = machine_code(depthwise_rows.PARAMETERS, depthwise_rows.convolve(variant, shape))
+        convolve = machine_code(depthwise_strips.PARAMETERS, depthwise_strips.convolve(variant, shape))
         convolve(0, -(-pixels // variant.pixels), pixels, *common, at(w), *strides, at(out), 4 * c, 0)
         close(out, expected, 6)
-        correlate = machine_code(depthwise_rows.PARAMETERS, depthwise_rows.correlate(variant, shape))
+        correlate = machine_code(depthwise_strips.PARAMETERS, depthwise_strips.correlate(variant, shape))
         correlate(0, pixels // variant.pixels, pixels, *common, at(total), *strides, at(dy), 4 * c, 0)
         close(total, dw, pixels)
 
@@ -133,6 +136,6 @@ def test_axes_name_each_product_once():
 
 def products(axis, m, size, position, turn):
     """{(input, tap, output)} of one position."""
-    start, count, tap = depthwise.reached(axis, m, size)
+    start, count, tap = depthwise.taps_inside(axis, m, size)
     found = {(start + r * axis[2], tap + r * axis[5]) for r in range(count)}
     return {(position, t, p) if turn else (p, t, position) for p, t in found}

@@ -83,13 +83,6 @@ def test_what_is_no_operand():
         tm.ones(2, 3) * tm.ones(4)
 
 
-def test_in_place_operators_rebind():
-    a = tm.tensor([1.0], requires_grad=True)
-    b = a
-    b += 1
-    assert (a.tolist(), b.tolist(), b.is_leaf) == ([1.0], [2.0], False)
-
-
 @pytest.mark.parametrize("mode", ["floor", "trunc"])
 @pytest.mark.parametrize("dtype", [np.float32, np.int64, np.uint8])
 def test_rounded_division(mode, dtype):
@@ -171,7 +164,7 @@ def test_clamp(limits, dtype):
 def test_clamp_needs_a_limit():
     with pytest.raises(ValueError, match="at least one"):
         tm.ones(2).clamp()
-    with pytest.raises(TypeError, match="min is a number"):
+    with pytest.raises(TypeError, match="takes tensors, NumPy arrays and numbers"):
         tm.ones(2).clamp(min="0")
 
 
@@ -251,12 +244,12 @@ def test_arithmetic_is_native(backend_name):
     """Equal shapes, numbers on either side, broadcasting: none falls back, and division by 0 does not raise."""
     if backend_name != "numba":
         pytest.skip("only numba has compiled kernels")
-    before = tm.backend.record("numba")
+    before = tm.dispatch.record("numba")
     a, b = tm.ones(4, 3, requires_grad=True), tm.tensor([0.0, 1.0, 2.0], requires_grad=True)
     y = ((a + b) * 2 - 1) / b - (1 - a) * (3 / a) + (-b)
     y.sum().backward()
-    after = tm.backend.record("numba")
-    native = set(tm.backend.table("numba").native)
+    after = tm.dispatch.record("numba")
+    native = set(tm.dispatch.table("numba").native)
     fell_back = {n for n in native if after.get(n, (0, 0))[1] > before.get(n, (0, 0))[1]}
     assert not fell_back
     assert np.isinf(y.numpy()[0, 0])

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinymed.backend import BackendError
 from tinymed.cuda import build, emulated
+from tinymed.dispatch import BackendError
 
 PROBES = Path(__file__).with_name("cuda_probes.cu")
 CSRC = Path(__file__).parent.parent / "csrc"

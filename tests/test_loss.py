@@ -73,7 +73,7 @@ class TestRegression:
                 x,
             )
         against(
-            lambda a: F.hinge_embedding_loss(a, tinymed.tensor(sign), 0.8, reduction),
+            lambda a: F.hinge_embedding_loss(a, tinymed.tensor(sign), 0.8, reduction=reduction),
             lambda a: T.hinge_embedding_loss(a, torch.tensor(sign), 0.8, reduction=reduction),
             x,
         )
@@ -82,7 +82,9 @@ class TestRegression:
 def test_kl_div_batchmean_is_the_divergence(rng):
     x, t = np.log([[0.2, 0.8], [0.5, 0.5]]), np.array([[0.3, 0.7], [0.5, 0.5]])
     expected = T.kl_div(torch.tensor(x), torch.tensor(t), reduction="batchmean").item()
-    assert F.kl_div(tinymed.tensor(x), tinymed.tensor(t), "batchmean").item() == pytest.approx(expected, rel=1e-12)
+    assert F.kl_div(tinymed.tensor(x), tinymed.tensor(t), reduction="batchmean").item() == pytest.approx(
+        expected, rel=1e-12
+    )
 
 
 class TestBinary:

@@ -31,6 +31,23 @@ SINGLE: dict[str, Callable[[Any, Any], Any]] = {
     "OneCycleLR three phases": lambda s, o: s.OneCycleLR(
         o, 0.5, total_steps=EPOCHS + 1, three_phase=True, pct_start=0.4
     ),
+    "MultiplicativeLR": lambda s, o: s.MultiplicativeLR(o, [lambda e: 0.95, lambda e: 1 - 1 / (e + 2)]),
+    "warm restarts": lambda s, o: s.CosineAnnealingWarmRestarts(o, 7, eta_min=1e-3),
+    "warm restarts that grow": lambda s, o: s.CosineAnnealingWarmRestarts(o, 3, 2),
+    "CyclicLR": lambda s, o: s.CyclicLR(o, 1e-3, [0.1, 0.2], 5, 8),
+    "CyclicLR triangular2": lambda s, o: s.CyclicLR(o, [1e-3, 1e-2], 0.1, 6, mode="triangular2"),
+    "CyclicLR exp_range": lambda s, o: s.CyclicLR(o, 1e-3, 0.1, 6, mode="exp_range", gamma=0.97, cycle_momentum=False),
+    "CyclicLR scaled": lambda s, o: s.CyclicLR(o, 1e-3, 0.1, 6, scale_fn=lambda x: 1 / (5 ** (x * 0.0001))),
+    "chained": lambda s, o: s.ChainedScheduler([s.ConstantLR(o, 0.1, 2), s.ExponentialLR(o, 0.9), s.StepLR(o, 9)]),
+    "sequence with cycles": lambda s, o: s.SequentialLR(
+        o,
+        [
+            s.MultiplicativeLR(o, lambda e: 0.9),
+            s.CosineAnnealingWarmRestarts(o, 4, 2),
+            s.MultiplicativeLR(o, lambda e: 0.8),
+        ],
+        [8, 30],
+    ),
     "plateau": lambda s, o: s.ReduceLROnPlateau(o, factor=0.5, patience=2, cooldown=1, min_lr=[1e-3, 1e-2]),
     "plateau max abs": lambda s, o: s.ReduceLROnPlateau(o, "max", 0.5, 3, 0.02, "abs"),
     "sequence": lambda s, o: s.SequentialLR(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinymed import backend, memory
+from tinymed import dispatch, memory
 from tinymed.memory import Heap, canonical_order, dense_order, empty, inverse_order, is_dense
 
 
@@ -106,7 +106,7 @@ def test_trimmed_memory_is_usable_and_what_is_held_stays():
     ids=str,
 )
 def test_any_order_becomes_any_other(shape, backend_name):
-    canonical = backend.table(backend_name).canonical
+    canonical = dispatch.table(backend_name).canonical
     orders = list(itertools.permutations(range(len(shape))))[:: 5 if len(shape) > 4 else 1]
     for now, order in itertools.product(orders, orders):
         x = np.arange(math.prod(shape), dtype=np.float32).reshape([shape[a] for a in now])

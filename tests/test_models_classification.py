@@ -433,9 +433,9 @@ class TestParts:
         """fc6 and fc7 of the FCN on the map that VGG flattens give its hidden dense units."""
         vgg = models.create("vgg16", width=T, num_classes=3).eval()
         fcn = models.create("fcn32s", width=T).eval()
-        result = fcn.load_state_dict(convolutional(vgg.state_dict()), strict=False)
-        assert not result.unexpected
-        assert {n.split(".")[0] for n in result.missing} == {"score", "upscore"}
+        missing, unexpected = fcn.load_state_dict(convolutional(vgg.state_dict()), strict=False)
+        assert not unexpected
+        assert {n.split(".")[0] for n in missing} == {"score", "upscore"}
         map = tinymed.randn(2, 16, 7, 7, seed=3)
         dense = vgg.classifier[:4](map.flatten(1)).array
         conv = fcn.fc7(fcn.relu(fcn.fc6(map))).array

@@ -9,7 +9,7 @@ from safetensors.numpy import load_file, save_file
 
 import tinymed
 from tinymed import models, nn, optim
-from tinymed.backend import use_backend
+from tinymed.dispatch import use_backend
 from tinymed.models.shapes import blank
 from tinymed.nn.blocks_segmentation import ResidualConvs3d, chain_widths, fit
 from tinymed.nn.conv import Convolution

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import tinymed
-from tinymed import backend
+from tinymed import dispatch
 from tinymed.nn import functional as F
 
 
@@ -206,7 +206,7 @@ def test_wrong_arguments_are_named(call, message):
 
 def test_batch_norm_of_a_network_never_falls_back(rng, monkeypatch):
     """Every combination of affine map and running statistics is native for float32."""
-    monkeypatch.setattr(backend, "strict", True)
+    monkeypatch.setattr(dispatch.call, "strict", True)
     x = rng.normal(size=(4, 3, 5, 5)).astype(np.float32)
     with tinymed.use_backend("numba"):
         for weight in (None, tinymed.ones(3, requires_grad=True)):
@@ -218,7 +218,7 @@ def test_batch_norm_of_a_network_never_falls_back(rng, monkeypatch):
 
 
 def test_group_and_instance_norm_of_images_never_fall_back(rng, monkeypatch):
-    monkeypatch.setattr(backend, "strict", True)
+    monkeypatch.setattr(dispatch.call, "strict", True)
     x = rng.normal(size=(4, 6, 5, 5)).astype(np.float32)
     with tinymed.use_backend("numba"):
         for call in (lambda a: F.group_norm(a, 3, tinymed.ones(6, requires_grad=True)), F.instance_norm):

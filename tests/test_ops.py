@@ -21,7 +21,7 @@ from derived import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinymed import backend, check
+from tinymed import check, dispatch
 from tinymed.program import PATTERNS
 
 SEEDS = range(8)
@@ -36,7 +36,7 @@ ELSEWHERE = {
     "take_channels": "test_backend.py",
     "copy": "test_backend.py",
     "copy_dense": "test_caches.py",
-    "turn_filter": "test_conv.py",
+    "flip_transpose_filter": "test_conv.py",
 } | dict.fromkeys(("conv_winograd", "conv_winograd_weight", "winograd_filter"), "test_winograd.py")
 
 
@@ -49,14 +49,14 @@ def name(op):
 
 def reference(op, args):
     """Outputs and gradients of the float64 reference."""
-    with backend.use_backend("numpy"):
+    with dispatch.use_backend("numpy"):
         return check.results(op.apply, args, np.float64)
 
 
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=name)
 def test_gradient(op):
     """Finite differences in float64 on the reference, under a random cotangent."""
-    with backend.use_backend("numpy"):
+    with dispatch.use_backend("numpy"):
         for seed in SEEDS:
             if not has_empty(args := sample(op, seed)):
                 try:
@@ -84,7 +84,7 @@ def test_float64_stays_float64(op):
     """A backend of float32 kernels falls back for float64 instead of losing digits."""
     for seed in SEEDS[:2]:
         args = sample(op, seed)
-        with backend.use_backend("numba"):
+        with dispatch.use_backend("numba"):
             ours = check.results(op.apply, args, np.float64)
         check.compare(ours, reference(op, args), 1e-12, command(op, seed))
 
@@ -112,7 +112,7 @@ def test_every_argument_in_an_order_of_its_own(op, backend_name):
                 if name(op) in WRITERS and "in place" in str(refusal):
                     continue
                 raise
-            with backend.use_backend("numpy"):
+            with dispatch.use_backend("numpy"):
                 true = check.results(op.apply, args, np.float64, arrange=EachItsOwn(order))
             check.compare(ours, true, tolerance(op), f"{backend_name}, orders {order}: {command(op, seed)}")
 
@@ -120,23 +120,23 @@ def test_every_argument_in_an_order_of_its_own(op, backend_name):
 @pytest.mark.parametrize("op", OPS, ids=name)
 def test_kernels_return_what_they_declare(op):
     """Shapes and dtypes as `out` says, from which compiled kernels get their memory, and a count of operations."""
-    with backend.use_backend("numpy"), backend.observing(Signatures()) as calls:
+    with dispatch.use_backend("numpy"), dispatch.observing(Signatures()) as calls:
         for seed in SEEDS:
             for dtype in (np.float32, np.float64):
                 check.results(op.apply, sample(op, seed), dtype)
     for kernel, args, outs in calls.seen:
         said, given = kernel.specs(args), [(o.shape, o.dtype) for o in outs]
-        assert given == said, f"{kernel.name} of {backend.describe(args)} returns {given}, out= says {said}"
+        assert given == said, f"{kernel.name} of {dispatch.declare.describe(args)} returns {given}, out= says {said}"
         assert kernel.rule.flops is not None, f"{kernel.name} declares no flops"
         flops = kernel.rule.flops(*args)
-        assert 0 <= flops < math.inf, f"{kernel.name} of {backend.describe(args)}: {flops} operations"
+        assert 0 <= flops < math.inf, f"{kernel.name} of {dispatch.declare.describe(args)}: {flops} operations"
 
 
 def test_every_kernel_is_entered():
     """The samples reach every reference of `ops`, every loop of `cpu` and every kernel of `cuda`, in float32."""
     entered = set()
     for used in ("numpy", "numba", *(["emulated"] if not absence("emulated") else [])):
-        with backend.use_backend(used), backend.observing(Signatures()) as calls:
+        with dispatch.use_backend(used), dispatch.observing(Signatures()) as calls:
             for op in OPS:
                 for seed in SEEDS:
                     check.results(op.apply, sample(op, seed), np.float32)
@@ -144,10 +144,10 @@ def test_every_kernel_is_entered():
     fused = {line.kernel for p in PATTERNS for line in p.added}  # entered by tests/test_patterns.py
     declared = {
         key
-        for key, kernel in backend.implementations.items()
+        for key, kernel in dispatch.implementations.items()
         if kernel.fn.__module__.startswith(("tinymed.ops.", "tinymed.cpu.", "tinymed.cuda."))
         and key[1] not in {*ELSEWHERE, *fused}
-        and not kernel.fn.__module__.endswith((".optim", ".optim_flat", ".ladders"))
+        and not kernel.fn.__module__.endswith((".optim", ".ladders"))
     }
     missed = sorted(declared - entered)
     assert not missed, "no sample reaches these kernels: widen the samples of their op"
@@ -155,8 +155,8 @@ def test_every_kernel_is_entered():
 
 def test_kernels_compile_for_several_threads(monkeypatch):
     """What samples are too small for: the variant of every loop that large arrays run, with the same results."""
-    monkeypatch.setattr(backend, "SMALL", 0)
-    with backend.use_backend("numba") as table:
+    monkeypatch.setattr(dispatch.select, "SMALL", 0)
+    with dispatch.use_backend("numba") as table:
         table.forget()  # plans were made for small arrays
         for op in OPS:
             args = sample(op, SEEDS[0])
@@ -170,7 +170,7 @@ def test_a_nan_comes_out(op, backend_name):
     for seed in SEEDS[:4]:
         if (args := with_nan(sample(op, seed))) is None:
             continue
-        with backend.use_backend("numpy"):
+        with dispatch.use_backend("numpy"):
             true = check.results(op.apply, args, np.float32)
         for kind, ours, theirs in zip(
             ("output", "gradient"), check.results(op.apply, args, np.float32), true, strict=True

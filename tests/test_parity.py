@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinymed
-from tinymed import backend, debug, models, optim, tape
+from tinymed import debug, dispatch, models, optim, tape
 from tinymed.nn import functional
 
 torch = pytest.importorskip("torch", reason="PyTorch is the oracle: pip install '.[test]'")
@@ -70,7 +70,7 @@ def optimizers(ours, theirs, kind="Adam"):
 def test_float64_losses_are_pytorchs_over_50_steps(name):
     ours, theirs, shape, classes = networks(name, np.float64)
     a, b = optimizers(ours, theirs)
-    with backend.use_backend("numpy"):
+    with dispatch.use_backend("numpy"):
         for step in range(50):
             x, y = batch(step, shape, classes, np.float64)
             mine, other = our_step(ours, a, x, y)[0], torch_step(theirs, b, x, y)[0]
@@ -171,7 +171,7 @@ def test_float32_runs_stay_as_near_to_float64_as_pytorchs(name):
         for step in range(20):
             x, y = batch(20 * run + step, shape, classes, np.float32)
             truth = torch_step(exact_torch, c, x.astype(np.float64), y.astype(np.float64))[0]
-            with backend.use_backend("numba"), debug.tape_observing(decisions):
+            with dispatch.use_backend("numba"), debug.tape_observing(decisions):
                 loss = our_step(ours, a, x, y)[0]
             errors.append(abs(torch_step(theirs, b, x, y)[0] - truth))
             if decisions.tipped():

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from conftest import absence
 
-from tinymed import backend
+from tinymed import dispatch
 from tinymed.draw import Draw
 from tinymed.memory import canonical_order
 from tinymed.program import PATTERNS, capture, passes
 from tinymed.program.patterns import Name, parse
 from tinymed.tensor import Tensor
 
-backend.table("numba")  # declares its patterns, as the emulated backend does
+dispatch.table("numba")  # declares its patterns, as the emulated backend does
 if not absence("emulated"):
-    backend.table("emulated")
+    dispatch.table("emulated")
 SEEDS = range(12)
 
 
@@ -25,7 +25,7 @@ def left_side(p, env):
 
     def step(*tensors):
         values = fixed | {n: t.array for n, t in zip(varied, tensors, strict=True)}
-        table = backend.table()
+        table = dispatch.table()
         for line in p.left:
             results = getattr(table, line.kernel)(*[values[a] if isinstance(a, Name) else a for a in line.args])
             values |= zip(line.outs, results if isinstance(results, tuple) else (results,), strict=True)
@@ -36,7 +36,7 @@ def left_side(p, env):
 
 def channels_last(a):
     """As activations lie in a network."""
-    return Tensor(backend.table().canonical(a, canonical_order("image", a.ndim)))
+    return Tensor(dispatch.table().canonical(a, canonical_order("image", a.ndim)))
 
 
 def unified(p):
@@ -51,7 +51,7 @@ def test_the_right_side_computes_the_left(p, monkeypatch):
     if why := absence(used):
         pytest.skip(f"backend {used}: {why}")
     rewritten = 0
-    with backend.use_backend(used):
+    with dispatch.use_backend(used):
         for seed in SEEDS:
             env = p.samples(Draw(seed))
             states = {n: v.copy() for n, v in env.items() if isinstance(v, np.ndarray) and v.dtype == np.uint32}
@@ -79,18 +79,18 @@ def test_an_array_needed_elsewhere_forbids_the_rewrite(monkeypatch):
     x, map = Tensor(np.ones((2, 3, 4, 5), np.float32)), Tensor(np.ones((3, 3), np.float32))
 
     def returned(x, map):
-        n = backend.table().batch_norm_apply(x.array, map.array)
-        return Tensor(n), Tensor(backend.table().relu_forward(n))
+        n = dispatch.table().batch_norm_apply(x.array, map.array)
+        return Tensor(n), Tensor(dispatch.table().relu_forward(n))
 
     def read(x, map):
-        n = backend.table().batch_norm_apply(x.array, map.array)
-        return Tensor(backend.table().add(n, backend.table().relu_forward(n)))
+        n = dispatch.table().batch_norm_apply(x.array, map.array)
+        return Tensor(dispatch.table().add(n, dispatch.table().relu_forward(n)))
 
-    with backend.use_backend("numba"):
+    with dispatch.use_backend("numba"):
         for step in (returned, read):
             captured = capture(step)
             captured(x, map)
-            assert "batch_norm_apply" in [c.launch.name for c in captured.program.calls]
+            assert "batch_norm_apply" in [c.dispatcher.name for c in captured.program.calls]
 
 
 def test_a_write_between_forbids_the_rewrite(monkeypatch):
@@ -100,14 +100,14 @@ def test_a_write_between_forbids_the_rewrite(monkeypatch):
     state, map = np.arange(5, dtype=np.uint32), Tensor(np.ones((3, 3), np.float32))
 
     def step(x, map):
-        k = backend.table()
+        k = dispatch.table()
         n = k.batch_norm_apply(x.array, map.array)
         first, _ = k.dropout_forward(x.array, state, 1 << 31, 2.0)
         second, _ = k.dropout_forward(n, state, 1 << 31, 2.0)
         return Tensor(first), Tensor(second)
 
     x = Tensor(np.arange(1, 361, dtype=np.float32).reshape(2, 3, 6, 10))
-    with backend.use_backend("numba"):
+    with dispatch.use_backend("numba"):
         expected = [t.array for t in step(x, map)]
         state[:] = np.arange(5)
         got = capture(step)(x, map)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinymed
-from tinymed import backend
+from tinymed import dispatch
 from tinymed.ops import adaptive_pool as A
 from tinymed.ops import pool as P
 
@@ -119,7 +119,7 @@ def test_asymmetric_padding(rng, backend_name):
 
 def test_global_mean_of_a_large_map_keeps_its_digits(rng):
     x = rng.random((1, 3, 300, 300), dtype=np.float32) + 100
-    with backend.use_backend("numba"):
+    with dispatch.use_backend("numba"):
         y = A.adaptive_avg_pool2d(tinymed.tensor(x), 1).numpy()
     np.testing.assert_allclose(y[..., 0, 0], x.astype(np.float64).mean((2, 3)), rtol=1e-6)
 

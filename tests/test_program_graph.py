@@ -11,7 +11,8 @@ from fake_streams import CaptureBroken, Stream, graphs
 
 import tinymed
 from tinymed import nn, optim
-from tinymed.backend import implementations, kernel, rules
+from tinymed.dispatch import implementations, kernel
+from tinymed.dispatch.declare import rules
 from tinymed.nn import functional as F
 from tinymed.program import CaptureError, capture
 

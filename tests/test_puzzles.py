@@ -200,10 +200,10 @@ class TestCommand:
         assert "+    if (j >= columns) return;" in said
 
     def test_without_the_emulator(self, capsys, monkeypatch, tmp_path):
-        from tinymed import backend
+        from tinymed import dispatch
 
         assert main(["puzzle", "2", "--out", str(tmp_path)]) == 0
-        monkeypatch.setattr(backend, "absence", lambda name: "no g++")
+        monkeypatch.setattr(dispatch, "absence", lambda name: "no g++")
         assert main(["puzzle", "2", "--check", "--out", str(tmp_path)]) == 2
         assert "a puzzle needs the emulator: no g++" in capsys.readouterr().err
 

@@ -5,7 +5,7 @@ import pytest
 from derived import LAYOUTS, OPS, sample
 
 import tinymed
-from tinymed import backend, check, nn, optim, random, tape
+from tinymed import check, dispatch, nn, optim, random, tape
 from tinymed.cpu import conv, norm  # noqa: F401  so that their constants exist before the first recording
 from tinymed.tasks.heads.class_heads import SigmoidHead, SoftmaxHead
 from tinymed.tensor import Tensor
@@ -20,17 +20,17 @@ def memory(a):
     return a
 
 
-class Strangers(backend.Observer):
+class Strangers(dispatch.Observer):
     """Collects what kernels are given that no kernel made and that was not known before."""
 
     def __init__(self, known=()):
         self.known = {id(m): m for m in map(memory, known)}
         self.found = []
 
-    def before(self, launch, kernel, args):
-        self.look(launch.name, args)
+    def before(self, dispatcher, kernel, args):
+        self.look(dispatcher.name, args)
 
-    def after(self, launch, kernel, args, outs):
+    def after(self, dispatcher, kernel, args, outs):
         self.known |= {id(m): m for m in map(memory, outs)}
 
     def look(self, where, arrays):
@@ -39,10 +39,10 @@ class Strangers(backend.Observer):
 
 def strangers(step, held):
     """What appears in a second step from nowhere.  held(): the arrays that live between steps; step(): its results."""
-    with backend.observing(Strangers()) as first:
+    with dispatch.observing(Strangers()) as first:
         step()
     lasting = [a for _, a in first.found]
-    with backend.observing(Strangers([*lasting, *held()])) as second:
+    with dispatch.observing(Strangers([*lasting, *held()])) as second:
         second.look("result", step())
     return [f"{where}: {a.dtype}{list(a.shape)}" for where, a in second.found]
 
@@ -104,6 +104,14 @@ OPTIMIZERS = {
     "adam": lambda p: optim.Adam(p, weight_decay=1e-3),
     "rmsprop": lambda p: optim.RMSprop(p, momentum=0.5, centered=True),
     "adagrad": optim.Adagrad,
+    "sgd maximised": lambda p: optim.SGD(p, 0.1, momentum=0.9, maximize=True),
+    "amsgrad": lambda p: optim.Adam(p, amsgrad=True),
+    "adadelta": optim.Adadelta,
+    "adamax": optim.Adamax,
+    "nadam": optim.NAdam,
+    "radam": lambda p: optim.RAdam(p, betas=(0.5, 0.8)),
+    "asgd": lambda p: optim.ASGD(p, t0=1),
+    "rprop": optim.Rprop,
 }
 
 
@@ -178,9 +186,9 @@ def grown(x):
 def test_reading_a_value_is_announced(read):
     x, heard = tinymed.tensor([1.0, 2.0]), []
     READS[read](x)
-    tape.readers.append(heard.append)
+    tape.host_read_listeners.append(heard.append)
     try:
         READS[read](x)
     finally:
-        tape.readers.clear()
+        tape.host_read_listeners.clear()
     assert heard

@@ -163,4 +163,4 @@ def test_float32_sums_are_accumulated_wide(shape, rng):
             for x in (a, image, np.asfortranarray(a)):
                 ours = tm.from_numpy(x).sum(axes).numpy()
                 np.testing.assert_allclose(ours, a.sum(axes, dtype=np.float64), rtol=1.2e-7)
-    assert tm.backend.record("numba")["sum_forward"][0]
+    assert tm.dispatch.record("numba")["sum_forward"][0]

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from instruments import guarded, normal
 
-from tinymed.cpu import rows
+from tinymed.cpu.simd.reductions import row_max, row_product_sum, row_sum
 
 
 @numba.njit
 def reductions(x, y, shift):
-    return rows.peak(x), rows.total(x), rows.total_product(x, y, shift)
+    return row_max(x), row_sum(x), row_product_sum(x, y, shift)
 
 
 @pytest.mark.parametrize("size", [0, 1, 3, 15, 16, 17, 31, 33, 63, 64, 65, 127, 129, 1000])
@@ -18,9 +18,9 @@ def test_reductions(size):
     rng = np.random.default_rng(size)
     with guarded() as guards:
         x, y, shift = guards.place(normal(rng, size)), guards.place(normal(rng, size)), np.float32(0.7)
-        largest, total, product = reductions(x, y, shift)
+        largest, summed, product = reductions(x, y, shift)
         assert largest == x.max(initial=-np.inf)
-        assert total == pytest.approx(x.astype(float).sum(), abs=1e-12)
+        assert summed == pytest.approx(x.astype(float).sum(), abs=1e-12)
         assert product == pytest.approx((x * (y - shift)).astype(float).sum(), abs=1e-12)
 
 

@@ -43,11 +43,13 @@ METHODS = words(
 
 ACTIVATIONS = (
     "relu relu6 leaky_relu rrelu prelu elu selu celu sigmoid logsigmoid tanh hardtanh softsign softplus softmax "
-    "log_softmax gelu silu mish hardswish hardsigmoid"
+    "log_softmax gelu silu mish hardswish hardsigmoid hardshrink softshrink tanhshrink threshold glu softmin"
 )
 LOSSES = (
     "binary_cross_entropy binary_cross_entropy_with_logits cross_entropy nll_loss mse_loss l1_loss huber_loss "
-    "smooth_l1_loss kl_div hinge_embedding_loss"
+    "smooth_l1_loss kl_div hinge_embedding_loss margin_ranking_loss cosine_embedding_loss soft_margin_loss "
+    "multilabel_soft_margin_loss multi_margin_loss multilabel_margin_loss triplet_margin_loss "
+    "triplet_margin_with_distance_loss poisson_nll_loss gaussian_nll_loss ctc_loss"
 )
 LAYERS = (
     "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d linear max_pool1d max_pool2d max_pool3d "
@@ -67,17 +69,20 @@ MODULES = words(
     "BatchNorm2d BatchNorm3d LayerNorm LocalResponseNorm GroupNorm InstanceNorm1d InstanceNorm2d InstanceNorm3d "
     "Dropout Dropout1d "
     "Dropout2d Dropout3d AlphaDropout BCELoss BCEWithLogitsLoss CrossEntropyLoss NLLLoss MSELoss L1Loss HuberLoss "
-    "SmoothL1Loss KLDivLoss HingeEmbeddingLoss Flatten Unflatten Identity ZeroPad2d ConstantPad2d ReflectionPad2d "
+    "SmoothL1Loss KLDivLoss HingeEmbeddingLoss MarginRankingLoss CosineEmbeddingLoss SoftMarginLoss "
+    "MultiLabelSoftMarginLoss MultiMarginLoss MultiLabelMarginLoss TripletMarginLoss TripletMarginWithDistanceLoss "
+    "PoissonNLLLoss GaussianNLLLoss CTCLoss Hardshrink Softshrink Tanhshrink Threshold GLU Softmin Softmax2d "
+    "ParameterList ParameterDict Flatten Unflatten Identity ZeroPad2d ConstantPad2d ReflectionPad2d "
     "ReplicationPad2d PixelShuffle PixelUnshuffle Unfold Module Parameter Sequential ModuleList ModuleDict"
 )
 INITIALISERS = words(
     "uniform_ normal_ trunc_normal_ constant_ zeros_ ones_ kaiming_uniform_ kaiming_normal_ xavier_uniform_ "
     "xavier_normal_ orthogonal_ calculate_gain"
 )
-OPTIMIZERS = words("Optimizer SGD Adam AdamW RMSprop Adagrad")
+OPTIMIZERS = words("Optimizer SGD Adam AdamW RMSprop Adagrad Adadelta Adamax NAdam RAdam ASGD Rprop")
 SCHEDULES = words(
     "LRScheduler LambdaLR StepLR MultiStepLR ConstantLR LinearLR ExponentialLR PolynomialLR CosineAnnealingLR "
-    "SequentialLR OneCycleLR ReduceLROnPlateau"
+    "SequentialLR OneCycleLR ReduceLROnPlateau MultiplicativeLR CosineAnnealingWarmRestarts CyclicLR ChainedScheduler"
 )
 
 PLACES = [
@@ -111,8 +116,21 @@ def parameters(f):
 
 
 # Arguments of PyTorch that are deprecated, that pick an implementation, or that no network here needs yet.
-LEFT_OUT = {"inplace", "size_average", "reduce", "_stacklevel", "antialias", "recompute_scale_factor"}
-UNWEIGHTED = {"mse_loss", "l1_loss", "huber_loss"}  # newer PyTorch gives these a weight per element; multiply instead
+LEFT_OUT = {"_stacklevel", "antialias", "recompute_scale_factor"}
+
+
+@pytest.mark.parametrize(
+    "ours",
+    [getattr(place, n) for place, names in ((tinymed.optim, OPTIMIZERS), (lr_scheduler, SCHEDULES)) for n in names[1:]],
+    ids=lambda c: c.__name__,
+)
+def test_optimizers_and_schedules_take_pytorchs_arguments(ours):
+    home = torch.optim if issubclass(ours, tinymed.optim.Optimizer) else torch.optim.lr_scheduler
+    theirs = {n: d for n, d in parameters(getattr(home, ours.__name__)).items() if n != "verbose"}
+    mine = parameters(ours)
+    assert list(mine) == list(theirs)
+    for n, default in theirs.items():
+        assert mine[n] == default or (default == 0 and mine[n] in (0, None)), f"{n}: {mine[n]!r}, PyTorch {default!r}"
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -120,7 +138,7 @@ def test_arguments_have_pytorchs_names_order_and_defaults(name):
     theirs, ours = parameters(getattr(torch.nn.functional, name)), parameters(getattr(F, name))
     if theirs is None or "args" in theirs:  # written in C, or dispatched on return_indices
         pytest.skip("PyTorch does not tell this function's signature")
-    wanted = {n: d for n, d in theirs.items() if n not in LEFT_OUT and not (n == "weight" and name in UNWEIGHTED)}
+    wanted = {n: d for n, d in theirs.items() if n not in LEFT_OUT}
     shared = [n for n in ours if n in wanted]
     assert shared == list(wanted), f"{name} takes {list(ours)}, PyTorch {list(wanted)}"
     for n, default in wanted.items():

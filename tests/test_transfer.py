@@ -62,6 +62,30 @@ class TestPartialLoads:
         assert "body.1.running_mean" in result.loaded
         assert target.body[1].running_mean.array.tolist() == [7.0] * 4
 
+    @pytest.mark.parametrize("counter", [None, 0])
+    @pytest.mark.parametrize("load", ["load_state_dict", "load_matching"])
+    @pytest.mark.parametrize("momentum", [0.1, 1e-4])
+    def test_foreign_statistics_count_as_measured(self, counter: int | None, load: str, momentum: float) -> None:
+        """One batch moves them by momentum, and does not take their place."""
+        model = nn.Sequential(nn.BatchNorm2d(2, momentum=momentum))
+        state = model.state_dict() | {"0.running_mean": np.full(2, 100.0), "0.running_var": np.full(2, 25.0)}
+        if counter is None:
+            del state["0.num_batches_tracked"]
+        else:
+            state["0.num_batches_tracked"] = np.array(counter)
+        model.load_state_dict(state) if load == "load_state_dict" else nn.load_matching(model, state)
+        x = np.random.default_rng(0).normal(size=(8, 2, 4, 4)).astype(np.float32)
+        model.train()(Tensor(x))
+        own = x.mean((0, 2, 3))
+        np.testing.assert_allclose(model[0].running_mean.array, (1 - momentum) * 100 + momentum * own, rtol=1e-5)
+
+    def test_a_fresh_models_statistics_do_not(self) -> None:
+        model = nn.BatchNorm2d(2)
+        model.load_state_dict(nn.BatchNorm2d(2).state_dict())
+        assert model.num_batches_tracked.item() == 0
+        model.load_state_dict({**nn.BatchNorm2d(2).state_dict(), "num_batches_tracked": np.array([7])})
+        assert model.num_batches_tracked.item() == 7
+
     def test_what_is_required_must_be_there(self) -> None:
         target, state = network(), network(3).state_dict()
         before = arrays(target)
@@ -131,7 +155,7 @@ class TestFeatures:
         assert not taken
         assert model.features[8].weight.grad is not None
         assert model.features[10].weight.grad is None
-        assert not tinymed.tape.scope
+        assert not tinymed.tape.thread.scope
 
     def test_errors(self) -> None:
         with pytest.raises(ValueError, match="has no module 'layer9'"):

@@ -13,7 +13,7 @@ from masks import mask_tree
 from test_detection import box_tree
 
 import tinymed
-from tinymed import backend, nn, optim
+from tinymed import dispatch, nn, optim
 from tinymed.cli import main
 from tinymed.cuda import gpu
 from tinymed.data import Loader, split_dataset, synthetic_smear, uploaded
@@ -87,9 +87,11 @@ class TestUpload:
             tinymed.relu(tensors)
 
     def test_without_a_gpu_the_error_says_what_is_missing(self, monkeypatch):
-        monkeypatch.setattr(backend, "tables", {k: t for k, t in backend.tables.items() if t.device == "cpu"})
+        monkeypatch.setattr(
+            dispatch.tables, "opened", {k: t for k, t in dispatch.tables.opened.items() if t.device == "cpu"}
+        )
         monkeypatch.setattr(gpu, "why_not", lambda: "CuPy is not installed: pip install 'tinymed[cuda13]'")
-        with pytest.raises(backend.BackendError, match="CuPy is not installed"):
+        with pytest.raises(dispatch.BackendError, match="CuPy is not installed"):
             list(uploaded(batches(1), "cuda"))
 
 
@@ -170,20 +172,20 @@ def test_the_loss_of_masks_follows_the_outputs(cuda):
 @pytest.mark.skipif(bool(absence("emulated")), reason=f"backend emulated: {absence('emulated')}")
 def counts():
     """Kernel calls on the emulator so far: native, and fallen back."""
-    return [sum(column) for column in zip(*backend.record("emulated").values(), strict=True)] or [0, 0]
+    return [sum(column) for column in zip(*dispatch.record("emulated").values(), strict=True)] or [0, 0]
 
 
 def test_commands_run_on_a_named_backend(cells, tmp_path, capsys, monkeypatch):
     """csrc's kernels train, evaluate and predict, on this processor."""
     counted = counts()
-    monkeypatch.setattr(backend, "current", backend.current)  # commands choose for good
+    monkeypatch.setattr(dispatch.tables, "current", dispatch.tables.current)  # commands choose for good
     run = tmp_path / "run"
     options = ["--data", str(cells), "--out", str(run), *QUICK, "--backend", "emulated"]
     assert main(["train", *options]) == 0
     image = next(cells.rglob("*.png"))
     assert main(["evaluate", str(run), "--json"]) == 0
     assert main(["predict", str(run), str(image), "--backend", "emulated"]) == 0
-    assert backend.table().name == "emulated"
+    assert dispatch.table().name == "emulated"
     native, fallback = (after - before for before, after in zip(counted, counts(), strict=True))
     assert native > 50 * max(fallback, 1)
     capsys.readouterr()
@@ -196,7 +198,7 @@ def test_commands_run_on_a_gpu(cuda, name, cells, tmp_path, capsys):
     run, image = tmp_path / "run", str(next(cells.rglob("*.png")))
     with reading_allowed():
         assert main(["train", "--data", str(cells), "--out", str(run), *QUICK, "--backend", name]) == 0
-        assert backend.table().name == name
+        assert dispatch.table().name == name
         assert main(["evaluate", str(run), "--json"]) == 0
         assert main(["predict", str(run), image, "--json"]) == 0
         assert main(["export", str(run), "--json"]) == 0

@@ -1,6 +1,7 @@
 """NIfTI volumes: orientation, affine and spacing kept; patches, tiles and augmentation in three axes; a run."""
 
 import json
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from tinymed.data.mask_trees import open_segmentation
 from tinymed.data.patches import Cases, PatchLoader, z_score
 from tinymed.data.space import augment_volume
 from tinymed.data.volumes import read_values, read_volume, volume_bytes
-from tinymed.errors import UserError
+from tinymed.errors import UserAdvice, UserError
 
 nibabel = pytest.importorskip("nibabel", reason='NIfTI needs nibabel: pip install ".[medical]"')
 
@@ -65,6 +66,15 @@ class TestFiles:
             read_volume(write_nifti(tmp_path / "nan.nii", np.full((2, 2, 2), np.nan, np.float32)))
         with pytest.raises(UserError, match="the axes x, y, z"):
             read_volume(write_nifti(tmp_path / "flat.nii", np.zeros((3, 3), np.float32)))
+
+    def test_a_repaired_header_is_said_with_its_file_and_not_logged(self, tmp_path, capfd):
+        raw = bytearray(write_nifti(tmp_path / "a.nii", np.zeros((2, 3, 4), np.float32)).read_bytes())
+        struct.pack_into("<f", raw, 80, -2.0)  # pixdim[1]
+        struct.pack_into("<2h", raw, 252, 0, 0)  # neither qform nor sform
+        (tmp_path / "b.nii").write_bytes(bytes(raw))
+        with pytest.warns(UserAdvice, match=r"b\.nii: its header was repaired \(pixdim.*should be positive"):
+            assert read_volume(tmp_path / "b.nii").spacing == (2, 1, 1)
+        assert capfd.readouterr().err == ""
 
     def test_channels_and_labels(self, tmp_path):
         four = write_nifti(tmp_path / "four.nii", np.zeros((3, 4, 5, 2), np.float32))

@@ -11,15 +11,15 @@ from commands import invoke
 from numba import prange
 
 import tinymed
-from tinymed import backend, models
+from tinymed import dispatch, models
 from tinymed.cli import warmup
-from tinymed.cpu import generated
+from tinymed.cpu.compiler import llvm_functions
 
 NETWORK = ("mtann", 4)  # of few kernels that compile quickly
 
 STEP = """
 import json, numpy as np, tinymed
-from tinymed import backend, models, optim
+from tinymed import dispatch, models, optim
 from tinymed.cli.warmup import criterion
 from tinymed.tensor import Tensor
 from tinymed.train.trainer import train_step
@@ -32,7 +32,7 @@ with tinymed.no_grad():
 step = train_step(model, optim.Adam(model.parameters()), loss, None)
 step = tinymed.capture(step) if wanted == "captured" else step
 step(images, targets)
-codes = dict((kernel.name, c) for kernel in backend.implementations.values() for c in kernel.codes.values()
+codes = dict((kernel.name, c) for kernel in dispatch.implementations.values() for c in kernel.codes.values()
              if getattr(c, "signatures", None))
 calls = step.program.calls if wanted == "captured" else ()
 print(json.dumps(dict(
@@ -104,25 +104,25 @@ def test_a_second_warmup_finds_all_in_the_cache(warm):
 
 def test_nothing_is_compiled_at_import(tmp_path):
     code = (
-        "import tinymed, tinymed.nn, tinymed.optim; from tinymed import backend; backend.table('numba');"
-        "print(sum(len(k.codes) for k in backend.implementations.values()))"
+        "import tinymed, tinymed.nn, tinymed.optim; from tinymed import dispatch; dispatch.table('numba');"
+        "print(sum(len(k.codes) for k in dispatch.implementations.values()))"
     )
     assert python(tmp_path, "-c", code) == 0
 
 
 def test_another_source_is_another_cache(tmp_path, monkeypatch):
     """Stale machine code cannot be loaded: sources and options name the folder."""
-    from tinymed.cpu import jit
+    from tinymed.cpu.compiler import cache
 
-    before = jit.cache_directory()
-    monkeypatch.setattr(jit, "FAST", jit.FAST | {"nnan"})
-    jit.cache_directory.cache_clear()
+    before = cache.cache_directory()
+    monkeypatch.setattr(cache, "FAST", cache.FAST | {"nnan"})
+    cache.cache_directory.cache_clear()
     try:
-        assert jit.cache_directory() != before
+        assert cache.cache_directory() != before
     finally:
         monkeypatch.undo()
-        jit.cache_directory.cache_clear()
-    assert jit.cache_directory() == before
+        cache.cache_directory.cache_clear()
+    assert cache.cache_directory() == before
 
 
 class TestAhead:
@@ -131,40 +131,42 @@ class TestAhead:
     def test_types_are_described(self):
         from numba import typeof
 
-        from tinymed.cpu import ahead
+        from tinymed.cpu.compiler import precompile
 
         x = np.zeros((2, 3), np.float32)
         arguments = x, x[:, ::2], x.astype(np.uint8), np.float32(1), 3, True, None, ((1, 2), (3, 4)), (1, np.float64(2))
         kinds = tuple(map(typeof, arguments))
-        assert ahead.decode(json.loads(json.dumps(ahead.encode(kinds)))) == kinds
+        assert precompile.decode(json.loads(json.dumps(precompile.encode(kinds)))) == kinds
         with pytest.raises(ValueError, match="cannot be described"):
-            ahead.encode(typeof(1j))
+            precompile.encode(typeof(1j))
 
     def test_what_another_process_leaves_is_done_here(self, tmp_path):
         """A job is lost with the process that had it, or that never started."""
         jobs = """
 import json, sys
-from tinymed import backend
-from tinymed.cpu import ahead
-backend.table("numba")
-kinds = tuple(map(ahead.decode, [{{"dtype": "float32", "ndim": 1, "layout": "C", "readonly": False, "aligned": True}}]))
-jobs = [ahead.Job(name, False, (kinds * 2,), 1) for name in ("relu_forward", "neg", "exp_forward")]
+from tinymed import dispatch
+from tinymed.cpu.compiler import precompile
+dispatch.table("numba")
+array = {{"dtype": "float32", "ndim": 1, "layout": "C", "readonly": False, "aligned": True}}
+kinds = tuple(map(precompile.decode, [array]))
+jobs = [precompile.Job(name, False, (kinds * 2,), 1) for name in ("relu_forward", "neg", "exp_forward")]
 {spoil}
-print(json.dumps(sorted(b.kernel for b in ahead.build(jobs, 2))))
+print(json.dumps(sorted(b.kernel for b in precompile.build(jobs, 2))))
 """
         spoils = (
             "sys.executable = 'no such program'",
-            "ahead.__name__ = 'no_such_module'",
-            "ahead.encode = lambda kinds: 'a signature that makes no sense'",
+            "precompile.__name__ = 'no_such_module'",
+            "precompile.encode = lambda kinds: 'a signature that makes no sense'",
         )
         for spoil in spoils:
             assert python(tmp_path, "-c", jobs.format(spoil=spoil)) == ["exp_forward", "neg", "relu_forward"]
 
     def test_a_helper_called_from_python_is_python(self):
-        from tinymed.cpu import conv_weight, microkernel
+        from tinymed.cpu.convolution import direct_weight
+        from tinymed.cpu.simd import vectors
 
-        assert microkernel.ceil_div(7, 2) == 4
-        assert conv_weight.weight_cuts(2, 8, 8, 16, 100) == conv_weight.weight_cuts.py_func(2, 8, 8, 16, 100)
+        assert vectors.ceil_div(7, 2) == 4
+        assert direct_weight.weight_cuts(2, 8, 8, 16, 100) == direct_weight.weight_cuts.py_func(2, 8, 8, 16, 100)
 
 
 def users_sum(y, x):
@@ -191,7 +193,7 @@ class TestDry:
 
     def run(self, step):
         calls = []
-        with backend.use_backend("numba"), backend.dry(lambda kernel, plan, native: calls.append(kernel.name)):
+        with dispatch.use_backend("numba"), dispatch.dry(lambda kernel, plan, native: calls.append(kernel.name)):
             result = step()
         return result, calls
 
@@ -212,15 +214,15 @@ class TestDry:
             return tinymed.relu(tinymed.nn.functional.conv2d(x, w, padding=1))
 
         dry, _ = self.run(step)
-        with backend.use_backend("numba"):
+        with dispatch.use_backend("numba"):
             true = step()
         assert (dry.shape, dry.array.strides, dry.dtype) == (true.shape, true.array.strides, true.dtype)
 
     def test_the_table_in_use_comes_back(self):
-        before = backend.table()
-        with pytest.raises(ZeroDivisionError), backend.dry(print):
+        before = dispatch.table()
+        with pytest.raises(ZeroDivisionError), dispatch.dry(print):
             1 / 0  # noqa: B018
-        assert backend.table() is before
+        assert dispatch.table() is before
 
     @pytest.mark.parametrize("name", ["resnet20", "unet_small", "deepmedic"])
     def test_steps_of_other_networks_are_found(self, name):
@@ -237,8 +239,8 @@ def test_an_unknown_network_is_refused(capsys):
 
 ONE = """
 import json, pathlib, os, numpy as np
-from tinymed import backend
-backend.table("numba").relu_forward(np.ones(5, np.float32))
+from tinymed import dispatch
+dispatch.table("numba").relu_forward(np.ones(5, np.float32))
 print(json.dumps(sorted(f.stem for f in pathlib.Path(os.environ["TINYMED_CACHE"]).rglob("*.o"))))
 """
 
@@ -249,5 +251,5 @@ def test_a_kernel_brings_the_generated_functions_that_it_calls_and_no_others(tmp
 
 def test_each_generated_function_is_found_from_a_kernel():
     """One that `needed` overlooks would have no address where it is called."""
-    kernels = [k for (name, _), k in backend.implementations.items() if name == "numba" and k.compiled_kind]
-    assert frozenset().union(*(generated.needed(k.fn) for k in kernels)) == set(generated.functions)
+    kernels = [k for (name, _), k in dispatch.implementations.items() if name == "numba" and k.compiled_kind]
+    assert frozenset().union(*(llvm_functions.required(k.fn) for k in kernels)) == set(llvm_functions.functions)

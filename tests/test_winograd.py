@@ -11,9 +11,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from instruments import Conv, guarded, machine_code, normal
 
-from tinymed import backend
-from tinymed.cpu import algorithms, microkernel, winograd_products
-from tinymed.cpu.winograd_transforms import MATRICES, PARAMETERS, emitter, transposed, winograd_matrices
+from tinymed import dispatch
+from tinymed.cpu.convolution import choose
+from tinymed.cpu.simd import tile, vectors, winograd_products
+from tinymed.cpu.simd.winograd_transforms import MATRICES, PARAMETERS, emitter, transposed, winograd_matrices
 from tinymed.precision import use_precision
 
 FORCED = ("direct", "winograd2", "winograd4")
@@ -48,7 +49,7 @@ def test_bias_enters_at_the_point_one():
         assert all(row[1] == 1 for row in MATRICES[m].inverse)
 
 
-SHAPES = [microkernel.Shape(6, 2, 8, True), microkernel.Shape(4, 2, 4, False), microkernel.SHAPE]
+SHAPES = [vectors.Shape(6, 2, 8, True), vectors.Shape(4, 2, 4, False), vectors.SHAPE]
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -162,7 +163,7 @@ def test_transforms_of_pooled_pixels(shape, m):
 def test_products_of_every_instruction_set(shape, start):
     """Rows of tiles, far apart, and rows of channels, side by side; what is fetched may be anywhere."""
     product = machine_code(winograd_products.PARAMETERS, winograd_products.emitter(shape))
-    rng, wide = np.random.default_rng(0), microkernel.COLUMNS
+    rng, wide = np.random.default_rng(0), vectors.TILE_COLUMNS
     for groups, count, tail in ((1, 1, 1), (3, 5, shape.lanes), (2, 17, shape.lanes - 1)):
         rows, columns = groups * shape.rows, (shape.vectors - 1) * shape.lanes + tail
         for by_row in (True, False):
@@ -170,7 +171,7 @@ def test_products_of_every_instruction_set(shape, start):
                 x = guards.place(normal(rng, *((rows, count) if by_row else (count, rows))))
                 w, y = guards.place(normal(rng, count, wide)), guards.place(normal(rng, rows, wide))
                 bias, before = guards.place(normal(rng, columns)), y.copy()
-                begin = {"zeros": microkernel.ZERO, "what y holds": microkernel.ACCUMULATE}.get(start, bias.ctypes.data)
+                begin = {"zeros": tile.ZERO, "what y holds": tile.ACCUMULATE}.get(start, bias.ctypes.data)
                 row, step = (4 * count, 4) if by_row else (4, 4 * rows)
                 product(x.ctypes.data, row, step, w.ctypes.data, y.ctypes.data, begin, tail, count, groups, 0, -1, 64)
                 expected = (x if by_row else x.T).astype(float) @ w
@@ -202,8 +203,8 @@ def test_three_directions_over_awkward_shapes(algorithm, n, c, k, size, padding)
     size = tuple(max(s, 3 - sum(p)) for s, p in zip(size, padding, strict=True))
     rng, how = np.random.default_rng(1), (ONE, padding, ONE, 1)
     x, weight, bias = normal(rng, n, c, *size), normal(rng, k, c, 3, 3), normal(rng, k)
-    expected, numba = Conv(x, weight, *how), backend.table("numba")
-    with use_precision("tf32"), algorithms.use_algorithm(algorithm), guarded() as guards:
+    expected, numba = Conv(x, weight, *how), dispatch.table("numba")
+    with use_precision("tf32"), choose.use_algorithm(algorithm), guarded() as guards:
         dy = guards.place(normal(rng, n, k, *expected.out), "image")
         xs, ws, bs = guards.place(x, "image"), guards.place(weight, "filter"), guards.place(bias)
         y = numba.conv2d_forward(xs, ws, bs, *how)
@@ -215,10 +216,10 @@ def test_three_directions_over_awkward_shapes(algorithm, n, c, k, size, padding)
 
 
 def test_empty_batch():
-    numba, how = backend.table("numba"), (ONE, (ONE, ONE), ONE, 1)
+    numba, how = dispatch.table("numba"), (ONE, (ONE, ONE), ONE, 1)
     x, w = np.zeros((0, 3, 5, 5), np.float32), np.ones((4, 3, 3, 3), np.float32)
     for algorithm in FORCED:
-        with use_precision("tf32"), algorithms.use_algorithm(algorithm):
+        with use_precision("tf32"), choose.use_algorithm(algorithm):
             y = numba.conv2d_forward(x, w, None, *how)
             assert y.shape == (0, 4, 5, 5)
             assert numba.conv2d_backward_input(y, w, x.shape, *how).shape == x.shape
@@ -230,8 +231,8 @@ def test_a_nan_stays_in_the_tile_it_went_into():
     x, w = np.ones((1, 16, 9, 9), np.float32), np.ones((16, 16, 3, 3), np.float32)
     x[0, 3, 8, 8] = np.nan
     for algorithm in FORCED:
-        with use_precision("tf32"), algorithms.use_algorithm(algorithm):
-            y = backend.table("numba").conv2d_forward(x, w, None, ONE, (ONE, ONE), ONE, 1)
+        with use_precision("tf32"), choose.use_algorithm(algorithm):
+            y = dispatch.table("numba").conv2d_forward(x, w, None, ONE, (ONE, ONE), ONE, 1)
         assert np.isnan(y[:, :, 7:, 7:]).all()
         assert not np.isnan(y[:, :, :4, :]).any()
 
@@ -247,10 +248,10 @@ def test_accuracy_against_float64_and_pytorch(n, c, k, side):
     exact = [a.numpy() for a in torch.ops.aten.convolution_backward(*(t.double() for t in tensors), *rest)[:2]]
     theirs = relative(torch.ops.aten.convolution_backward(*tensors, *rest)[1].numpy(), exact[1])
     y = torch.nn.functional.conv2d(*(t.double() for t in tensors[1:]), padding=1).numpy()
-    numba = backend.table("numba")
+    numba = dispatch.table("numba")
     for precision, near, far in (("exact", 2e-6, 2 * theirs), ("tf32", 2e-5, 5e-5)):
         for algorithm in (None, *FORCED):
-            with use_precision(precision), algorithms.use_algorithm(algorithm):
+            with use_precision(precision), choose.use_algorithm(algorithm):
                 assert relative(numba.conv2d_forward(x, w, None, *how), y) < near
                 assert relative(numba.conv2d_backward_input(dy, w, x.shape, *how), exact[0]) < near
                 assert relative(numba.conv2d_backward_weight(dy, x, w.shape, *how), exact[1]) < far
@@ -258,9 +259,9 @@ def test_accuracy_against_float64_and_pytorch(n, c, k, side):
 
 PROGRAM = """
 import hashlib, numba, numpy as np
-from tinymed import backend
-from tinymed.cpu import algorithms
-k, rng = backend.table("numba"), np.random.default_rng(0)
+from tinymed import dispatch
+from tinymed.cpu.convolution import choose
+k, rng = dispatch.table("numba"), np.random.default_rng(0)
 normal = lambda *s: rng.standard_normal(s, dtype=np.float32)
 for threads in (1, 2):
     numba.set_num_threads(threads)
@@ -269,7 +270,7 @@ for threads in (1, 2):
         for n, c, filters, side in ((9, 24, 40, 17), (1, 64, 160, 9), (5, 64, 128, 21)):
             how = ((1, 1), ((1, 1), (1, 0)), (1, 1), 1)
             x, w = normal(n, c, side, side), normal(filters, c, 3, 3)
-            with algorithms.use_algorithm(name):
+            with choose.use_algorithm(name):
                 y = k.conv2d_forward(x, w, None, *how)
                 dx = k.conv2d_backward_input(y, w, x.shape, *how)
                 dw = k.conv2d_backward_weight(y, x, w.shape, *how)
@@ -299,12 +300,12 @@ IMAGES, FILTER = (128, 64, 32, 32), (64, 64, 3, 3)
 
 
 def test_exact_forbids_four_by_four():
-    for direction in algorithms.DIRECTIONS:
+    for direction in choose.DIRECTIONS:
         with use_precision("tf32"):
-            assert algorithms.choose(direction, IMAGES, FILTER, padding=(ONE, ONE)) == "winograd4"
+            assert choose.choose(direction, IMAGES, FILTER, padding=(ONE, ONE)) == "winograd4"
         for name in (None, *FORCED):
-            with use_precision("exact"), algorithms.use_algorithm(name):
-                assert algorithms.choose(direction, IMAGES, FILTER, padding=(ONE, ONE)) != "winograd4"
+            with use_precision("exact"), choose.use_algorithm(name):
+                assert choose.choose(direction, IMAGES, FILTER, padding=(ONE, ONE)) != "winograd4"
 
 
 @pytest.mark.parametrize(
@@ -321,34 +322,36 @@ def test_exact_forbids_four_by_four():
 )
 def test_what_winograd_cannot_do(weight, how, expected):
     for name in (None, *FORCED):
-        with use_precision("tf32"), algorithms.use_algorithm(name):
-            assert {algorithms.choose(d, IMAGES, weight, **how) for d in algorithms.DIRECTIONS} == {expected}
+        with use_precision("tf32"), choose.use_algorithm(name):
+            assert {choose.choose(d, IMAGES, weight, **how) for d in choose.DIRECTIONS} == {expected}
 
 
 def test_little_work_is_plain():
     """Up to so many multiply-adds, whatever slides how; one more, and it is not."""
-    little = algorithms.LITTLE // (8 * 9)
+    little = choose.LITTLE // (8 * 9)
     how = {"stride": (2, 2), "dilation": (1, 2), "padding": (ONE, (2, 2)), "groups": 2}
-    for n, expected in ((little, "plain"), (little + 1, "direct")):
-        for direction in algorithms.DIRECTIONS:
-            assert algorithms.choose(direction, (n, 4, 2, 2), (4, 2, 3, 3), **how) == expected
-    with algorithms.use_algorithm("plain"):
-        assert algorithms.choose("forward", IMAGES, FILTER) == "plain"
+    for n, expected in ((little, "naive"), (little + 1, "direct")):
+        for direction in choose.DIRECTIONS:
+            assert choose.choose(direction, (n, 4, 2, 2), (4, 2, 3, 3), **how) == expected
+    with choose.use_algorithm("naive"):
+        assert choose.choose("forward", IMAGES, FILTER) == "naive"
 
 
 def test_forcing_is_undone_and_checked():
     with use_precision("tf32"):
-        before = algorithms.choose("forward", IMAGES, FILTER)
-        with algorithms.use_algorithm("direct"):
-            assert algorithms.choose("forward", IMAGES, FILTER) == "direct"
-            with algorithms.use_algorithm(None):
-                assert algorithms.choose("forward", IMAGES, FILTER) == before
-        assert algorithms.choose("forward", IMAGES, FILTER) == before
+        before = choose.choose("forward", IMAGES, FILTER)
+        with choose.use_algorithm("direct"):
+            assert choose.choose("forward", IMAGES, FILTER) == "direct"
+            with choose.use_algorithm(None):
+                assert choose.choose("forward", IMAGES, FILTER) == before
+        assert choose.choose("forward", IMAGES, FILTER) == before
     with pytest.raises(ValueError, match="fft.*direct, winograd2, winograd4"):
-        algorithms.use_algorithm("fft")
+        choose.use_algorithm("fft")
     with pytest.raises(ValueError, match="backwards.*forward, input, weight"):
-        algorithms.choose("backwards", IMAGES, FILTER)
-    code = "from tinymed.cpu import algorithms; print(algorithms.choose('forward', (8, 64, 32, 32), (64, 64, 3, 3)))"
+        choose.choose("backwards", IMAGES, FILTER)
+    code = (
+        "from tinymed.cpu.convolution import choose; print(choose.choose('forward', (8, 64, 32, 32), (64, 64, 3, 3)))"
+    )
     for name, expected in (("direct", "direct"), ("winograd2", "winograd2"), ("", "winograd4")):
         done = subprocess.run(
             [sys.executable, "-c", code],
@@ -363,21 +366,21 @@ def test_forcing_is_undone_and_checked():
 def test_the_composites_follow_the_chooser():
     calls = []
 
-    class Watch(backend.Observer):
-        def after(self, launch, kernel, args, outs):
-            calls.append(launch.name)
+    class Watch(dispatch.Observer):
+        def after(self, dispatcher, kernel, args, outs):
+            calls.append(dispatcher.name)
 
     rng, how = np.random.default_rng(0), (ONE, (ONE, ONE), ONE, 1)
-    x, w, numba = normal(rng, 1, 32, 8, 8), normal(rng, 32, 32, 3, 3), backend.table("numba")
+    x, w, numba = normal(rng, 1, 32, 8, 8), normal(rng, 32, 32, 3, 3), dispatch.table("numba")
     parts = {
-        "plain": {"conv_plain", "conv_plain_input", "conv_plain_weight"},
+        "naive": {"conv_naive", "conv_naive_input", "conv_naive_weight"},
         "direct": {"conv_direct", "conv_direct_weight"},
         "winograd2": {"conv_winograd", "conv_winograd_weight"},
     }
     parts["winograd4"] = parts["winograd2"]
-    for name in (*FORCED, "plain"):
+    for name in (*FORCED, "naive"):
         calls.clear()
-        with use_precision("tf32"), algorithms.use_algorithm(name), backend.observing(Watch()):
+        with use_precision("tf32"), choose.use_algorithm(name), dispatch.observing(Watch()):
             y = numba.conv2d_forward(x, w, None, *how)
             numba.conv2d_backward_input(y, w, x.shape, *how)
             numba.conv2d_backward_weight(y, x, w.shape, *how)
@@ -386,10 +389,10 @@ def test_the_composites_follow_the_chooser():
 
 def test_the_table_can_be_printed():
     with use_precision("tf32"):
-        head, first, *rest = algorithms.table().splitlines()
-        assert head.split() == ["channels", "filters", "height", "width", *algorithms.DIRECTIONS]
+        head, first, *rest = choose.table().splitlines()
+        assert head.split() == ["channels", "filters", "height", "width", *choose.DIRECTIONS]
         assert first.split() == ["3", "32", "64", "64", "direct", "direct", "direct"]
         assert "winograd4" in rest[0]
-        with algorithms.use_algorithm("direct"):
-            assert "winograd" not in algorithms.table()
-        assert algorithms.table([(64, 64, 5, 7)], images=2).splitlines()[1].split()[:4] == ["64", "64", "5", "7"]
+        with choose.use_algorithm("direct"):
+            assert "winograd" not in choose.table()
+        assert choose.table([(64, 64, 5, 7)], images=2).splitlines()[1].split()[:4] == ["64", "64", "5", "7"]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from . import backend, device, precision, random
+from . import device, dispatch, precision, random
 from .draw import Constant
 from .tape import Node, Op, walk
 from .tensor import Tensor
@@ -233,11 +233,11 @@ def compare_backends(
     array it occurs in}.
     """
     rtol = rtol if rtol is not None else TOLERANCE if dtype == np.float32 else 1e-11
-    with backend.use_backend("numpy"):
+    with dispatch.use_backend("numpy"):
         true = results(fn, inputs, np.float64, seed)
     errors: dict[str, float] = {}
-    for name in backends or [b for b in backend.BACKENDS if not backend.absence(b)]:
-        with backend.use_backend(name):
+    for name in backends or [b for b in dispatch.BACKENDS if not dispatch.absence(b)]:
+        with dispatch.use_backend(name):
             ours = results(fn, inputs, dtype, seed)
         errors[name] = compare(ours, true, rtol, name)
     return errors
@@ -255,7 +255,7 @@ def tf32_bound(fn: Function, inputs: Sequence[Any], seed: int = 0) -> float:
         inputs: its arguments.
         seed: of the cotangents, as in `results`.
     """
-    with backend.use_backend("numpy"):
+    with dispatch.use_backend("numpy"):
         true = results(fn, inputs, np.float64, seed)
         absolute = results(fn, [absolute_value(a) for a in inputs], np.float64, seed, cotangent=np.abs)
     bound = 0.0

@@ -8,6 +8,7 @@
 Each is also an observer to use in a `with` block: `with debug.kernel_log():`, `debug.find_nan()`, `debug.validate()`.
 """
 
+import atexit
 import os
 import sys
 import time
@@ -17,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from . import backend, check, tape
-from .backend import REFERENCE, Kernel, Launch
+from . import check, dispatch, tape
+from .dispatch import REFERENCE, Dispatcher, Kernel
 from .tape import Node, Op
 
 Write = Callable[[str], Any]
@@ -37,17 +38,17 @@ def is_array(a: Any) -> bool:
 # ------------------------------------------------------------------------------------------- a line a kernel
 
 
-class KernelLog(backend.Observer):
+class KernelLog(dispatch.Observer):
     """Writes one line for each kernel; the parts of a composite come before it, indented."""
 
     def __init__(self, write: Write = to_stderr):
         self.write = write
         self.started: list[float] = []  # a stack: composites call kernels
 
-    def before(self, launch: Launch, kernel: Kernel, args: Sequence[Any]) -> None:
+    def before(self, dispatcher: Dispatcher, kernel: Kernel, args: Sequence[Any]) -> None:
         self.started.append(time.perf_counter())
 
-    def after(self, launch: Launch, kernel: Kernel, args: Sequence[Any], outs: Sequence[Any]) -> None:
+    def after(self, dispatcher: Dispatcher, kernel: Kernel, args: Sequence[Any], outs: Sequence[Any]) -> None:
         seconds = time.perf_counter() - self.started.pop()
         moved = sum(a.nbytes for a in (*args, *outs) if is_array(a))
         flops = float(kernel.rule.flops(*args)) if kernel.rule.flops else 0.0
@@ -55,7 +56,7 @@ class KernelLog(backend.Observer):
         shapes = " ".join("x".join(map(str, a.shape)) or "scalar" for a in args if is_array(a))
         result = " ".join("x".join(map(str, a.shape)) or "scalar" for a in outs if is_array(a))
         speed = f"{1e3 * seconds:9.3f} ms {flops / seconds / 1e9:8.1f} GFLOP/s {moved / seconds / 1e9:7.1f} GB/s"
-        self.write(f"{'  ' * len(self.started)}{launch.name:28s} {how:9s} {speed}  {shapes} -> {result}")
+        self.write(f"{'  ' * len(self.started)}{dispatcher.name:28s} {how:9s} {speed}  {shapes} -> {result}")
 
 
 class SavedLog(tape.Observer):
@@ -84,8 +85,8 @@ def address(a: Any) -> int:
 
 def label(op: Op) -> str:
     """The op and the module being called, also when the tape does not record."""
-    where = op.scope or (tape.scope[-1] if tape.scope else "")
-    return f"{type(op).__name__} in {where}" if where else type(op).__name__
+    where = op.scope or (tape.thread.scope[-1] if tape.thread.scope else "")
+    return tape.located(type(op).__name__, where)
 
 
 # ------------------------------------------------------------------------------------------- the first NaN
@@ -134,32 +135,32 @@ class Disagreement(AssertionError):
     """A kernel's result is not the reference's."""
 
 
-class Validator(backend.Observer):
+class Validator(dispatch.Observer):
     """Replays each kernel that has a reference in float64 and stops at the first that disagrees."""
 
     def __init__(self, rtol: float = 2e-4):
         self.rtol, self.checked = rtol, 0
         self.before_calls: list[tuple[Any, ...] | None] = []  # a stack: composites call kernels
 
-    def before(self, launch: Launch, kernel: Kernel, args: Sequence[Any]) -> None:
+    def before(self, dispatcher: Dispatcher, kernel: Kernel, args: Sequence[Any]) -> None:
         copies: tuple[Any, ...] | None = None
-        if not kernel.reference and (REFERENCE, launch.name) in backend.implementations:
+        if not kernel.reference and (REFERENCE, dispatcher.name) in dispatch.implementations:
             copies = tuple(in_float64(a) for a in args)
         self.before_calls.append(copies)
 
-    def after(self, launch: Launch, kernel: Kernel, args: Sequence[Any], outs: Sequence[Any]) -> None:
+    def after(self, dispatcher: Dispatcher, kernel: Kernel, args: Sequence[Any], outs: Sequence[Any]) -> None:
         copies = self.before_calls.pop()
         if copies is None:
             return
-        reference = backend.implementations[REFERENCE, launch.name]
+        reference = dispatch.implementations[REFERENCE, dispatcher.name]
         with np.errstate(all="ignore"):
-            true = reference.fn(launch.table.xp, *copies)
+            true = reference.fn(dispatcher.table.xp, *copies)
         pairs = list(zip(outs, true if isinstance(true, tuple) else (true,), strict=True))
         names = reference.parameters[1:]
         pairs += [(a, c) for a, c, n in zip(args, copies, names, strict=False) if n in kernel.rule.writes]
         self.checked += 1
         for i, (x, y) in enumerate(pairs):
-            self.agree(launch.name, i, np.asarray(x), np.asarray(y))
+            self.agree(dispatcher.name, i, np.asarray(x), np.asarray(y))
 
     def agree(self, name: str, i: int, x: np.ndarray, y: np.ndarray) -> None:
         if x.dtype.kind == "f" and y.size:
@@ -167,9 +168,9 @@ class Validator(backend.Observer):
         else:
             error = 0.0 if np.array_equal(x, y) else float("inf")
         if x.shape != y.shape or not error <= self.rtol:
-            where = f" in {tape.scope[-1]}" if tape.scope else ""
+            where = tape.thread.scope[-1] if tape.thread.scope else ""
             raise Disagreement(
-                f"{name}{where}: result {i} of shape {list(x.shape)} is off from the reference by "
+                f"{tape.located(name, where)}: result {i} of shape {list(x.shape)} is off from the reference by "
                 f"{error:.2e} of its largest value; allowed {self.rtol:.0e}"
             )
 
@@ -187,7 +188,7 @@ def in_float64(a: Any) -> Any:
 @contextmanager
 def kernel_log(write: Write = to_stderr, saved: bool = False) -> Iterator[None]:
     """A line a kernel inside the block; saved: and a line an op with the bytes it keeps."""
-    with backend.observing(KernelLog(write)):
+    with dispatch.observing(KernelLog(write)):
         if not saved:
             yield
             return
@@ -206,7 +207,7 @@ def find_nan() -> Iterator[None]:
 def validate(rtol: float = 2e-4) -> Iterator[Validator]:
     """Raise Disagreement at the first kernel inside the block that is not the reference's result."""
     observer = Validator(rtol)
-    with backend.observing(observer):
+    with dispatch.observing(observer):
         yield observer
 
 
@@ -229,14 +230,18 @@ def install() -> None:
             f"TINYMED_DEBUG={','.join(sorted(unknown))} is not known; use 1, 2, nan, or several with commas"
         )
     if words & {"1", "2"}:
-        backend.observers.append(KernelLog())
+        dispatch.observers.append(KernelLog())
     if "2" in words:
         tape.observers.append(SavedLog())
     if "nan" in words:
         tape.observers.append(NaNLocator())
     wanted = os.environ.get("TINYMED_VALIDATE", "")
     if wanted == REFERENCE:
-        backend.observers.append(Validator())
+        validator = Validator()
+        dispatch.observers.append(validator)
+        atexit.register(
+            lambda: to_stderr(f"TINYMED_VALIDATE: {validator.checked} kernel calls agreed with the reference")
+        )
     elif wanted:
         raise ValueError(f"TINYMED_VALIDATE={wanted} is not known; use TINYMED_VALIDATE=reference")
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from . import backend
-from .backend import BACKENDS, Array, BackendError, Table
-from .kernels import DEFAULT, is_array
+from . import dispatch
+from .dispatch import BACKENDS, Array, BackendError, Table
+from .dispatch.declare import DEFAULT, is_array
 from .memory import Order, dense_order, inverse_order
 
 NAMES = ("cpu", "cuda")
@@ -30,8 +30,8 @@ def checked(name: str, device: str) -> str:
 
 def default() -> str:
     """Where new tensors are made: where the backend in use keeps its arrays."""
-    if backend.current is not None:
-        return backend.current.device
+    if dispatch.tables.current is not None:
+        return dispatch.tables.current.device
     return BACKENDS[os.environ.get("TINYMED_BACKEND") or DEFAULT].device
 
 
@@ -43,14 +43,14 @@ def of(a: Array) -> str:
 def table_on(device: str) -> Table:
     """The kernels for arrays of a device; BackendError says why there are none."""
     if default() == device:
-        return backend.table()
+        return dispatch.table()
     if device == "cpu":
-        return backend.table(DEFAULT)
+        return dispatch.table(DEFAULT)
     try:
-        return backend.table("cuda")
+        return dispatch.table("cuda")
     except BackendError as reason:  # the kernels of csrc/ were not built, or CuPy is missing
         try:
-            return backend.table("cupy")
+            return dispatch.table("cupy")
         except BackendError:
             raise BackendError(f"device 'cuda' is not available: {reason}") from None
 
@@ -63,7 +63,7 @@ def table_for(name: str, arrays: Sequence[Any]) -> Table:
             f"{name}: its tensors are on several devices, {' and '.join(found)}; bring them together "
             "with .to('cuda') or .to('cpu')"
         )
-    return table_on(found[0]) if found else backend.table()
+    return table_on(found[0]) if found else dispatch.table()
 
 
 def move(a: Array, device: str) -> Array:

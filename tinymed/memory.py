@@ -19,7 +19,7 @@ import numpy as np
 
 Order = tuple[int, ...]  # axes from the slowest to the fastest in memory
 SMALL = 16384  # bytes; below, malloc is as good
-RESERVED = 1 << 36  # bytes of address space, not of memory
+RESERVED, LEAST = 1 << 36, 1 << 26  # bytes of address space, not of memory: wanted, and at least
 ALIGNMENT = 64  # a cache line, and an AVX-512 vector
 RESERVABLE = hasattr(mmap, "MAP_ANONYMOUS")  # not on Windows, where arrays come from malloc
 
@@ -69,12 +69,45 @@ def as_matrices(x: Any, order: Order) -> Any:
     return x.transpose(now).reshape(sides)
 
 
+def address_space() -> int | None:
+    """Return the bytes of address space that this process may still take, or None without a limit (`ulimit -v`)."""
+    try:
+        import resource  # not on Windows
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    except (ImportError, AttributeError, OSError):
+        return None
+    if limit == resource.RLIM_INFINITY:
+        return None
+    with contextlib.suppress(OSError, ValueError), open("/proc/self/statm") as file:
+        return max(0, limit - int(file.read().split()[0]) * mmap.PAGESIZE)
+    return limit
+
+
+def reserve(nbytes: int) -> mmap.mmap:
+    """Return a range of addresses: as many bytes as asked for, or what a limit on the address space leaves room for.
+
+    Under a limit that is at most half of what is left: the compiler and the threads' stacks need the rest.
+    """
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0x4000)
+    left = address_space()
+    while left is not None and nbytes > max(LEAST, left // 2):
+        nbytes //= 2
+    while True:
+        try:
+            return mmap.mmap(-1, nbytes, flags=flags)
+        except (OSError, ValueError) as error:
+            if nbytes <= LEAST:
+                raise MemoryError(f"not even {nbytes >> 20} MiB of address space could be reserved: {error}") from None
+            nbytes //= 2
+
+
 class Heap:
     """One reserved range of addresses: the lowest hole that fits is taken, neighbouring holes merge."""
 
     def __init__(self, nbytes: int = RESERVED):
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0x4000)
-        self.map = mmap.mmap(-1, nbytes, flags=flags)
+        self.map = reserve(nbytes)
+        self.nbytes = nbytes = len(self.map)
         if hasattr(mmap, "MADV_HUGEPAGE"):  # fewer, larger pages: streams through memory gain 15 to 20 %
             with contextlib.suppress(OSError):  # a kernel built without them
                 self.map.madvise(mmap.MADV_HUGEPAGE)
@@ -93,7 +126,11 @@ class Heap:
                     self.holes[i : i + 1] = [(start + nbytes, end)] if end - start > nbytes else []
                     self.high = max(self.high, start + nbytes)
                     return start
-        raise MemoryError(f"no room for {nbytes / 2**20:.0f} MiB beside what is already held")
+        limited = " because its address space is limited (ulimit -v, RLIMIT_AS)" if self.nbytes < RESERVED else ""
+        raise MemoryError(
+            f"no room for {nbytes / 2**20:.0f} MiB beside what is already held: this process keeps arrays in "
+            f"{self.nbytes / 2**20:.0f} MiB of addresses{limited}; a smaller batch or image needs less"
+        )
 
     def trim(self) -> None:
         """Give the pages of free memory back to the system: what was needed once is not held for ever."""

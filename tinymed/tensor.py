@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 
 from . import device as devices
-from . import random, tape
+from . import tape
+from .absent import missing
+from .ops.axes import sizes
+from .ops.cast import as_dtype
 from .ops.methods import Methods
 from .tape import Node
 
@@ -39,8 +42,11 @@ class Tensor(Methods):
         """Whether no op on the tape made it."""
         return self.op is None
 
+    def __getattr__(self, name: str) -> Any:
+        raise missing("tinymed.Tensor", name)
+
     def __repr__(self) -> str:
-        tape.reading("repr")
+        tape.host_read("repr")
         body = np.array2string(devices.move(self.array, "cpu"), separator=", ", prefix="tensor(")
         tail = f", op={type(self.op).__name__}" if self.op else ", requires_grad=True" if self.requires_grad else ""
         kind = "" if self.dtype in (np.float32, np.int64, np.bool_) else f", dtype={self.dtype}"
@@ -78,14 +84,18 @@ class Tensor(Methods):
         self.requires_grad = requires_grad
         return self
 
-    def register_hook(self, hook: Any) -> None:
-        """Call hook(gradient) when this tensor's gradient is known; what it returns, if anything, replaces it."""
+    def register_hook(self, hook: Any) -> tape.Handle:
+        """Call hook(gradient) when this tensor's gradient is known; what it returns, if anything, replaces it.
+
+        Returns a handle whose remove() takes this hook off, and that is a context for a hook of a block.
+        """
         if not self.requires_grad:
             raise RuntimeError("register_hook: the tensor does not require a gradient")
         if self.op is not None:
-            self.op.hook(self.index, hook)
-        else:
-            self.hooks = [*(self.hooks or []), hook]
+            return self.op.hook(self.index, hook)
+        if self.hooks is None:
+            self.hooks = {}
+        return tape.Handle(self.hooks, hook)
 
     def retain_grad(self) -> None:
         """Keep the gradient of a tensor that is not a leaf, in .grad."""
@@ -98,6 +108,7 @@ class Tensor(Methods):
 
         Assigning to it gives this tensor the memory of another, of the same dtype: `p.data = p.data.clamp(0, 1)`.
         """
+        self.version.viewed = True
         return Tensor(self.array)
 
     @data.setter
@@ -108,11 +119,40 @@ class Tensor(Methods):
             raise TypeError(f"data: this tensor is {self.dtype}, the new value {value.array.dtype}; cast it first")
         self.array = value.array
 
+    # ---------------------------------------------------------------------------------- others of its kind
+
+    def new_tensor(
+        self, data: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+    ) -> "Tensor":
+        """A tensor that holds a copy of data, by default in this one's dtype and on its device."""
+        return tensor(data, dtype or self.dtype, device or self.device, requires_grad)
+
+    def new_full(
+        self, size: Any, fill_value: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+    ) -> "Tensor":
+        """A tensor of one value, by default in this one's dtype and on its device."""
+        return filled(sizes("new_full", (size,)), fill_value, dtype or self.dtype, device or self.device, requires_grad)
+
+    def new_zeros(
+        self, *size: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+    ) -> "Tensor":
+        """Zeros, by default in this one's dtype and on its device."""
+        return self.new_full(sizes("new_zeros", size), 0, dtype, device, requires_grad)
+
+    def new_ones(
+        self, *size: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+    ) -> "Tensor":
+        """Ones, by default in this one's dtype and on its device."""
+        return self.new_full(sizes("new_ones", size), 1, dtype, device, requires_grad)
+
+    new_empty = new_zeros
+
     # ------------------------------------------------------------------------------------------- values
 
     def numpy(self) -> np.ndarray:
         """The values as a NumPy array that shares memory; read-only while the tape needs them."""
-        tape.reading("numpy")
+        tape.host_read("numpy")
+        self.version.viewed = True
         a = self.array if isinstance(self.array, np.ndarray) else self.array.get()
         if self.requires_grad or self.version.held:
             a = a.view()
@@ -123,12 +163,12 @@ class Tensor(Methods):
         """The only element, as a Python number."""
         if self.array.size != 1:
             raise ValueError(f"item: needs a tensor of one element, this one has shape {list(self.shape)}")
-        tape.reading("item")
+        tape.host_read("item")
         return self.array.item()
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers."""
-        tape.reading("tolist")
+        tape.host_read("tolist")
         return self.array.tolist()
 
     def __float__(self) -> float:
@@ -141,7 +181,10 @@ class Tensor(Methods):
         return bool(self.item())
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if not self.shape else object.__format__(self, spec)
+        return format(self.item(), spec) if spec and not self.shape else format(repr(self), spec)
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
 
     def __len__(self) -> int:
         if not self.shape:
@@ -155,6 +198,7 @@ class Tensor(Methods):
                 "__dlpack__: the tensor requires a gradient, which another library would not see; "
                 "export tensor.detach()"
             )
+        self.version.viewed = True
         return self.array.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
@@ -165,6 +209,9 @@ class Tensor(Methods):
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     __hash__ = Node.__hash__
+
+
+Node.default = Tensor
 
 
 def cotangent(root: Tensor, gradient: Tensor | None) -> Any:
@@ -204,6 +251,7 @@ def made(a: Any, device: str | None, requires_grad: bool = False) -> Tensor:
 
 def filled(shape: tuple[int, ...], value: Any, dtype: Any, device: str | None, requires_grad: bool = False) -> Tensor:
     """A tensor of one value, made by a kernel so that a captured step makes it anew."""
+    dtype = as_dtype("dtype", dtype)
     place = devices.default() if device is None else devices.checked("device", device)
     value = np.full((), value, dtype)  # OverflowError for a number that the dtype cannot hold
     a = devices.table_on(place).full(shape, value.dtype, value.item())
@@ -220,6 +268,9 @@ def tensor(data: Any, dtype: Any = None, device: str | None = None, requires_gra
     if not isinstance(data, np.ndarray) and hasattr(data, "get") and hasattr(data, "strides"):  # CuPy's
         moved = devices.move(data, devices.checked("tensor", device or "cuda"))
         return Tensor(moved.astype(dtype or moved.dtype, copy=moved is data)).requires_grad_(requires_grad)
+    dtype = None if dtype is None else as_dtype("tensor", dtype)
+    if isinstance(data, list | tuple) and any_tensor(data):
+        data = plain(data)
     if dtype is None and not hasattr(data, "dtype"):
         a = np.array(data)
         a = a.astype(np.float32) if a.dtype.kind == "f" else a
@@ -228,6 +279,18 @@ def tensor(data: Any, dtype: Any = None, device: str | None = None, requires_gra
     if a.dtype.kind not in "buif":
         raise TypeError(f"tensor: takes numbers, got elements of type {a.dtype}")
     return made(a, device, requires_grad)
+
+
+def any_tensor(data: Any) -> bool:
+    """Whether nested lists hold a tensor."""
+    return any(isinstance(d, Node) or (isinstance(d, list | tuple) and any_tensor(d)) for d in data)
+
+
+def plain(data: Any) -> Any:
+    """Nested lists with the numbers of tensors in place of the tensors."""
+    if isinstance(data, Node):
+        return data.tolist()  # type: ignore[attr-defined]
+    return [plain(d) for d in data] if isinstance(data, list | tuple) else data
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
@@ -240,62 +303,3 @@ def from_numpy(array: np.ndarray) -> Tensor:
 def from_dlpack(ext_tensor: Any) -> Tensor:
     """A tensor on the memory of a tensor of another library (PyTorch, CuPy, JAX), on its device, without a copy."""
     return Tensor(devices.from_dlpack(ext_tensor))
-
-
-def zeros(*shape: Any, dtype: Any = np.float32, device: str | None = None, requires_grad: bool = False) -> Tensor:
-    """A tensor of zeros."""
-    return filled(sizes(shape), 0, dtype, device, requires_grad)
-
-
-def ones(*shape: Any, dtype: Any = np.float32, device: str | None = None, requires_grad: bool = False) -> Tensor:
-    """A tensor of ones."""
-    return filled(sizes(shape), 1, dtype, device, requires_grad)
-
-
-def full(
-    shape: Sequence[int], value: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
-) -> Tensor:
-    """A tensor filled with one value."""
-    return filled(tuple(shape), value, dtype or tape.result_type(value), device, requires_grad)
-
-
-def zeros_like(input: Tensor, dtype: Any = None, device: str | None = None) -> Tensor:
-    """Zeros in another tensor's shape and dtype, on its device."""
-    return filled(input.shape, 0, dtype or input.dtype, device or input.device)
-
-
-def ones_like(input: Tensor, dtype: Any = None, device: str | None = None) -> Tensor:
-    """Ones in another tensor's shape and dtype, on its device."""
-    return filled(input.shape, 1, dtype or input.dtype, device or input.device)
-
-
-def full_like(input: Tensor, value: Any, dtype: Any = None, device: str | None = None) -> Tensor:
-    """One value in another tensor's shape and dtype, on its device."""
-    return filled(input.shape, value, dtype or input.dtype, device or input.device)
-
-
-def arange(*limits: Any, dtype: Any = None, device: str | None = None) -> Tensor:
-    """start (0), start + step, ... below stop."""
-    return made(np.arange(*limits, dtype=dtype or tape.result_type(*limits)), device)
-
-
-def randn(*shape: Any, seed: int | None = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
-    """Standard normal float32 numbers, from manual_seed's generator or from a seed of their own."""
-    return made(draw(random.normal, sizes(shape), seed), device, requires_grad)
-
-
-def rand(*shape: Any, seed: int | None = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
-    """Uniform float32 numbers in (0, 1), from manual_seed's generator or from a seed of their own."""
-    return made(draw(random.uniform, sizes(shape), seed), device, requires_grad)
-
-
-def draw(distribution: Any, shape: tuple[int, ...], seed: int | None) -> np.ndarray:
-    """float32 numbers of a distribution of tinymed.random."""
-    ticket = (seed, random.NOISE, 0) if seed is not None else random.init_generator.ticket()
-    a: np.ndarray = distribution(int(np.prod(shape, dtype=np.int64)), *ticket).astype(np.float32).reshape(shape)
-    return a
-
-
-def sizes(shape: Any) -> tuple[int, ...]:
-    """zeros(2, 3) and zeros((2, 3)) mean the same."""
-    return tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], tuple | list) else tuple(shape)

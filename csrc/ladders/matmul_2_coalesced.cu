@@ -1,8 +1,7 @@
 // Matrix product, rung 2: neighbouring threads take neighbours in a row of y.
 //
 // A warp now reads 32 neighbours of b and one number of a, and writes 32 neighbours: 4 sectors a request where rung 1
-// has
-// 32.  Still every multiplication asks global memory for two numbers.
+// has 32.  Still every multiplication asks global memory for two numbers.
 #include "launch.h"
 
 namespace {

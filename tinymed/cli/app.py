@@ -4,14 +4,14 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import typer
 import typer.core
 
-from ..errors import UserError
+from ..errors import Told, UserAdvice, UserError, as_option
 
 Body = TypeVar("Body", bound=Callable[..., Any])
 FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
@@ -77,7 +77,7 @@ def run(application: typer.Typer, arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         accept_any_text(stream)
     with warnings.catch_warnings():
-        warnings.showwarning = Warnings().show
+        warnings.showwarning = Warnings(options_of(application, arguments)).show
         return guarded(application, arguments)
 
 
@@ -89,6 +89,7 @@ def accept_any_text(stream: Any) -> None:
 
 def guarded(application: typer.Typer, arguments: Sequence[str]) -> int:
     """Return the exit code of the application, whatever it raises."""
+    options = options_of(application, arguments)
     try:
         code = application(args=list(arguments), prog_name="tinymed", standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -103,25 +104,37 @@ def guarded(application: typer.Typer, arguments: Sequence[str]) -> int:
             return WRONG_INPUT
         if debugging():
             raise
-        return complain(*describe(error))
+        return complain(*describe(error, options))
 
 
 class Warnings:
     """Warnings as lines on stderr: one for each class of its own, since layers and batches repeat theirs."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: Collection[str] = ()) -> None:
+        self.options = options
         self.shown: set[tuple[type[Warning], str]] = set()
 
     def show(self, message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
         """Print a warning; takes the place of warnings.showwarning."""
-        key = category, str(message).partition(":")[0] if category is UserWarning else ""
+        text = str(message)
+        if isinstance(message, Told):
+            text = message.told(lambda argument: as_option(argument, self.options))
+        key = category, text.partition(":")[0] if category is UserWarning else text if category is UserAdvice else ""
         if key not in self.shown:
             self.shown.add(key)
-            say(f"warning: {' '.join(str(message).split())}")
+            say(f"warning: {' '.join(text.split())}")
 
 
-def describe(error: Any) -> tuple[str, int]:
-    """Return (what to say, exit code) of an exception."""
+def options_of(application: typer.Typer, arguments: Sequence[str]) -> set[str]:
+    """The options of the command that is called, with underscores: what a message may advise."""
+    commands = getattr(typer.main.get_command(application), "commands", {})
+    command = next((commands[word] for word in arguments if word in commands), None)
+    flags = (flag for parameter in getattr(command, "params", ()) for flag in parameter.opts)
+    return {flag.removeprefix("--").replace("-", "_") for flag in flags if flag.startswith("--")}
+
+
+def describe(error: Any, options: Collection[str] = ()) -> tuple[str, int]:
+    """(what to say, exit code) of an exception; ways out are told as the `options` of the command."""
     if type(error).__name__ == "Abort":  # end of input at a question
         return "aborted", FAILED
     if hasattr(error, "format_message"):  # a usage error: an unknown option, a wrong value
@@ -129,7 +142,7 @@ def describe(error: Any) -> tuple[str, int]:
         hint = f" (see {context.command_path} --help)" if context is not None else ""
         return f"{error.format_message()}{hint}", WRONG_INPUT
     if isinstance(error, UserError):
-        return str(error), WRONG_INPUT
+        return error.told(lambda argument: as_option(argument, options)), WRONG_INPUT
     if isinstance(error, MemoryError):
         return f"out of memory: {error or 'try a smaller --batch or --size'}", FAILED
     if isinstance(error, OSError):

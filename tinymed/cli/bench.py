@@ -18,9 +18,9 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from .. import backend
 from .. import check as checks
-from ..backend import Kernel, Launch, use_backend
+from .. import dispatch
+from ..dispatch import Dispatcher, Kernel, use_backend
 from ..draw import Draw
 from ..errors import UserError
 from ..report.tables import table
@@ -42,8 +42,8 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows and the roof as JSON.")] = False,
 ) -> None:
     """Time an op against PyTorch and its roofline: one thread, process CPU time, in turns."""
-    if on not in backend.BACKENDS:
-        raise UserError(f"--backend {on}: choose one of {', '.join(backend.BACKENDS)}")
+    if on not in dispatch.BACKENDS:
+        raise UserError(f"--backend {on}: choose one of {', '.join(dispatch.BACKENDS)}")
     from ..cpu.roofline import bandwidth_gbs, peak_gflops
 
     with single_thread():
@@ -111,7 +111,7 @@ class Row:
         return max(self.flops / gflops, self.nbytes / gbs) / 1e9 / self.seconds
 
 
-class Work(backend.Observer):
+class Work(dispatch.Observer):
     """Counts the floating-point operations and the bytes that the public kernels need; names all kernels that ran."""
 
     def __init__(self) -> None:
@@ -119,13 +119,13 @@ class Work(backend.Observer):
         self.kernels: list[str] = []
         self.fallbacks: list[str] = []  # those the reference answered
 
-    def before(self, launch: Launch, kernel: Kernel, args: Sequence[Any]) -> None:
+    def before(self, dispatcher: Dispatcher, kernel: Kernel, args: Sequence[Any]) -> None:
         self.depth += 1
         self.kernels.append(kernel.name)
-        if kernel.reference and launch.table.name != "numpy":
+        if kernel.reference and dispatcher.table.name != "numpy":
             self.fallbacks.append(kernel.name)
 
-    def after(self, launch: Launch, kernel: Kernel, args: Sequence[Any], outs: Sequence[Any]) -> None:
+    def after(self, dispatcher: Dispatcher, kernel: Kernel, args: Sequence[Any], outs: Sequence[Any]) -> None:
         self.depth -= 1
         if self.depth == 0:  # not the parts of a composite: what the op asks for, not how it is done
             self.flops += float(kernel.rule.flops(*args)) if kernel.rule.flops else 0.0
@@ -151,7 +151,7 @@ def bench_op(op: type[Op], name: str, rounds: int = 9) -> Iterator[Row]:
                 plain, tuned = torch_ways(op, args), torch_ways(op, args, channels_last=True)
             for way, call in ours.items():
                 work = Work()
-                with backend.observing(work):
+                with dispatch.observing(work):
                     call()
                 calls = [call, plain.get(way), keeping_pages(tuned.get(way))]
                 mine, other, best = in_turns(calls, rounds)

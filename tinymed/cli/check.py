@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 from .. import check as checks
-from ..backend import BACKENDS, REFERENCE, absence, implementations, record, use_backend
+from ..dispatch import BACKENDS, REFERENCE, absence, implementations, record, use_backend
 from ..draw import Draw
 from ..precision import CHOICES, use_precision
 from ..tape import Op

@@ -66,6 +66,7 @@ def examine() -> dict[str, dict[str, Any]]:
         "GPU": gpu(),
         "CUDA build": cuda_build(),
         "kernel cache": kernel_cache(),
+        "checks": checks(),
         "settings": {name: os.environ[name] for name in SETTINGS if name in os.environ},
     }
 
@@ -118,17 +119,32 @@ def blas() -> dict[str, str]:
 
 
 def backends() -> dict[str, str]:
-    """Each backend: how many kernels it has of its own, or why it is absent."""
-    from .. import backend, ops  # noqa: F401  (ops declares the kernels)
+    """Return of each backend how many kernels it has and who serves the others, or why it is absent."""
+    from .. import dispatch, ops  # noqa: F401  (ops declares the kernels)
 
     result = {}
-    for name, entry in backend.BACKENDS.items():
-        if why := backend.absence(name):
+    for name, entry in dispatch.BACKENDS.items():
+        if why := dispatch.absence(name):
             result[name] = f"absent: {why}"
             continue
-        own = sum(1 for where, _ in backend.implementations if where == entry.chain[0])
-        result[name] = f"present, {own} kernels of its own" + (", the default" if name == backend.DEFAULT else "")
+        first, *rest = entry.chain
+        own = sum(1 for where, _ in dispatch.implementations if where == first)
+        default = ", the default" if name == dispatch.declare.DEFAULT else ""
+        result[name] = f"present, {own} kernels of {first}{''.join(f', else {b}' for b in rest)}{default}"
     return result
+
+
+def checks() -> dict[str, str]:
+    """Return what watches every kernel call of this process, or how to switch it on."""
+    validate = os.environ.get("TINYMED_VALIDATE") or "off; reference"
+    off = {
+        "TINYMED_DEBUG": "off; 1 writes one line for each kernel call, 2 also what is saved, nan finds the first NaN",
+        "TINYMED_STRICT": "off; 1 raises where a kernel on the native list falls back",
+    }
+    said = "replays each kernel in float64 and stops where one disagrees; at the end it says how many agreed"
+    return {name: os.environ.get(name) or text for name, text in off.items()} | {
+        "TINYMED_VALIDATE": f"{validate} {said}"
+    }
 
 
 def gpu() -> dict[str, str]:
@@ -153,10 +169,12 @@ def cuda_build() -> dict[str, str]:
 def kernel_cache() -> dict[str, str]:
     """Where compiled kernels lie, and how much room they take."""
     try:
-        from ..cpu.jit import cache_directory
+        from ..cpu.compiler.cache import cache_directory
     except ImportError as error:
         return {"path": f"none ({error})"}
-    folder: Path = cache_directory()
+    folder = cache_directory()
+    if folder is None:
+        return {"path": "none that can be written, so each process compiles anew; TINYMED_CACHE names another"}
     count, size = contents(folder)
     found = {"path": str(folder), "size": f"{size:.1f} MiB in {count} files"}
     if not count:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from .. import backend
+from .. import dispatch
 from ..errors import UserError
 from ..memory import ALIGNMENT
 from ..report.tables import table
@@ -115,18 +115,18 @@ def count_accesses(chosen: Any, steps: Sequence[Step]) -> str:
     from ..cuda import emulated
     from ..cuda.ladders import ready
 
-    why = backend.absence("emulated")
+    why = dispatch.absence("emulated")
     if why:
         return f"sectors and conflicts need the emulator: {why}"
     problem = [aligned(a) for a in chosen.problem(np.random.default_rng(0), *chosen.small)]
     for rung, step in zip(chosen.rungs, steps, strict=True):
-        launch = getattr(backend.table("emulated"), rung.kernel)
-        args = ready(launch, rung.arguments(*problem))
+        dispatcher = getattr(dispatch.table("emulated"), rung.kernel)
+        args = ready(dispatcher, rung.arguments(*problem))
         with emulated.profiling(blocks=WHOLE) as counts:
-            launch(*args)
+            dispatcher(*args)
         rows = counts()
         far, near = ([r for r in rows if r.space == space] for space in ("global", "shared"))
-        flops = launch.plan_for(args).kernel.rule.flops(*args)
+        flops = dispatcher.plan_for(args).kernel.rule.flops(*args)
         (step.sectors, step.waste), (step.passes, step.conflicts) = economy(far), economy(near)
         step.traffic = ratio(1000 * sum(r.moved for r in far), flops)
     return ""
@@ -175,7 +175,7 @@ def count_registers(chosen: Any, steps: Sequence[Step]) -> str:
 
 def measure(chosen: Any, steps: Sequence[Step]) -> str:
     """Fill in times and shares of the roof on the large problem; or say why it cannot."""
-    why = backend.absence("cuda")
+    why = dispatch.absence("cuda")
     if why:
         return f"time needs a GPU: {why}"
     import cupy
@@ -190,11 +190,11 @@ def measure(chosen: Any, steps: Sequence[Step]) -> str:
     cycles = device.attributes["MultiProcessorCount"] * device.attributes["ClockRate"] * 1e3  # of all, a second
     bandwidth = copy_bandwidth(cupy)
     for rung, step in zip(chosen.rungs, steps, strict=True):
-        launch = getattr(backend.table("cuda"), rung.kernel)
-        args = ready(launch, rung.arguments(*problem))
-        step.seconds = seconds(cupy, functools.partial(launch, *args))
+        dispatcher = getattr(dispatch.table("cuda"), rung.kernel)
+        args = ready(dispatcher, rung.arguments(*problem))
+        step.seconds = seconds(cupy, functools.partial(dispatcher, *args))
         lanes = (TENSOR if "tf32" in rung.label else LANES).get(int(device.compute_capability), 128)
-        kernel, made = launch.plan_for(args).kernel, launch(*args)
+        kernel, made = dispatcher.plan_for(args).kernel, dispatcher(*args)
         outs = made if isinstance(made, tuple) else (made,)
         nbytes = sum(a.nbytes for a in (*args, *outs) if hasattr(a, "nbytes"))
         step.roof = max(kernel.rule.flops(*args) / (2 * lanes * cycles), nbytes / bandwidth) / step.seconds

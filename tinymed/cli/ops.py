@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from .. import check
-from ..backend import (
+from ..dispatch import (
     BACKENDS,
-    REFERENCE,
+    Dispatcher,
     Kernel,
-    Launch,
     Observer,
     absence,
-    implementations,
     observing,
     use_backend,
 )
@@ -39,6 +37,8 @@ def find(name: str) -> list[type[Op]]:
         raise UserError(f"{name}: not a Python file; give one that declares an Op, or the name of an op")
     wanted = name.replace("_", "").lower()
     found = [op for key, op in Op.registry.items() if key.lower() == wanted] or applied(getattr(functional, name, None))
+    if not found and inspect.isfunction(getattr(functional, name, None)):
+        raise UserError(f"{name} applies no op of its own: it composes other functions, which `tinymed show` knows")
     if not found:
         functions = [n for n, f in vars(functional).items() if inspect.isfunction(f)]
         known = sorted({*Op.registry, *functions}, key=str.lower)
@@ -61,7 +61,15 @@ def applied(function: Any, depth: int = 3) -> list[type[Op]]:
             inner = function.__globals__.get(node.id)
             if inspect.isfunction(inner) and inner is not function and inner.__module__ == function.__module__:
                 found += applied(inner, depth - 1)
-    return list(dict.fromkeys(found))
+    found = list(dict.fromkeys(found or named(function)))
+    return [op for op in found if op.__name__ not in ("Cast", "Move")] or found  # which only bring inputs together
+
+
+def named(function: Any) -> list[type[Op]]:
+    """Return the ops that a function names, to hand them to another that applies them."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    meant = [function.__globals__.get(node.id) for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    return [op for op in Op.registry.values() if op in meant]
 
 
 def from_file(path: Path) -> list[type[Op]]:
@@ -90,9 +98,9 @@ class Names(Observer):
     def __init__(self) -> None:
         self.found: list[str] = []
 
-    def before(self, launch: Launch, kernel: Kernel, args: Any) -> None:
-        if launch.name not in self.found:
-            self.found.append(launch.name)
+    def before(self, dispatcher: Dispatcher, kernel: Kernel, args: Any) -> None:
+        if dispatcher.name not in self.found:
+            self.found.append(dispatcher.name)
 
 
 def kernels_of(op: type[Op], samples: int = 12) -> list[str]:
@@ -104,22 +112,7 @@ def kernels_of(op: type[Op], samples: int = 12) -> list[str]:
     return names.found
 
 
-def parts_of(composite: Any, depth: int = 2) -> list[str]:
-    """Names of the kernels that a composite calls, itself or through functions of its own file."""
-    names: list[str] = []
-    for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(composite)))):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "k":
-            names.append(node.attr)
-        elif isinstance(node, ast.Name) and depth:
-            inner = composite.__globals__.get(node.id)
-            if inspect.isfunction(inner) and inner is not composite and inner.__module__ == composite.__module__:
-                names += parts_of(inner, depth - 1)
-    return list(dict.fromkeys(n for n in names if any(n == known for _, known in implementations)))
-
-
-def implementations_of(name: str) -> list[Kernel]:
-    """All implementations of a kernel, the reference first."""
+def declared() -> None:
+    """Import the kernels of every backend, also of one that cannot work here: its sources can be read."""
     for backend in BACKENDS:
-        absence(backend)  # imports the backend's kernels
-    chain = dict.fromkeys([REFERENCE, *(b for entry in BACKENDS.values() for b in entry.chain)])
-    return [implementations[b, name] for b in chain if (b, name) in implementations]
+        absence(backend)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .. import backend
+from .. import dispatch
 from ..errors import UserError
 from ..report.tables import table
 from .app import FAILED, app, examples
@@ -119,7 +119,7 @@ def examined(one: "Puzzle", folder: Path, out: Path) -> "Verdict":
     from ..cuda.build import Absent, Failed
     from ..cuda.puzzles import compiled
 
-    why = backend.absence("emulated")
+    why = dispatch.absence("emulated")
     if why:
         raise UserError(f"a puzzle needs the emulator: {why}")
     try:

@@ -1,6 +1,6 @@
 """`tinymed warmup`: compile the kernels that networks need, before they are needed, on all processors.
 
-A train step and an inference step of each network run dry (see `backend.dry`): they take no time and tell which
+A train step and an inference step of each network run dry (see `dispatch.dry`): they take no time and tell which
 kernels they would call, with which types of arguments.  Worker processes compile these into the cache on disk.
 """
 
@@ -21,7 +21,7 @@ from .app import app, examples, say
 from .doctor import contents
 
 if TYPE_CHECKING:
-    from ..cpu.ahead import Built, Job
+    from ..cpu.compiler.precompile import Built, Job
 
 
 @app.command(epilog=examples("tinymed warmup", "tinymed warmup --model unet --model resnet50 --batch 16"))
@@ -34,10 +34,13 @@ def warmup(
 ) -> None:
     """Compile what training and inference of networks need, so that their first step need not."""
     try:
-        from ..cpu.ahead import build
-        from ..cpu.jit import cache_directory
+        from ..cpu.compiler.cache import cache_directory
+        from ..cpu.compiler.precompile import build
     except ImportError as error:
         raise UserError(f"warmup: there is nothing to compile without Numba ({error})") from None
+    folder = cache_directory()
+    if folder is None:
+        raise UserError("warmup: there is no folder to keep kernels in; TINYMED_CACHE names one that can be written")
     started, names = time.perf_counter(), model or ["dcnn"]
     jobs = plan_jobs([(name, batch, size) for name in names])
     built = []
@@ -45,7 +48,7 @@ def warmup(
         for one in build(jobs, min(processes or usable(), len(jobs))):
             advance(one)
             built.append(one)
-    seconds, folder = time.perf_counter() - started, cache_directory()
+    seconds = time.perf_counter() - started
     result = {
         "models": names,
         "kernels": len({b.kernel for b in built}),
@@ -79,14 +82,14 @@ def usable() -> int:
 
 def plan_jobs(wanted: list[tuple[str, int, int | None]]) -> "list[Job]":
     """The jobs of (network, batch, size) triples: train step and inference, eager and captured."""
-    from .. import backend
-    from ..cpu.ahead import BACKEND, Found
+    from .. import dispatch
+    from ..cpu.compiler.precompile import BACKEND, Found
 
     found = Found()
-    with backend.use_backend(BACKEND), warnings.catch_warnings():
+    with dispatch.use_backend(BACKEND), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of values, which mean nothing here
         for name, batch, size in wanted:
-            with backend.dry(found):
+            with dispatch.dry(found):
                 run_dry(name, batch, size)
     return found.jobs()
 

@@ -1,4 +1,8 @@
-"""Piecewise linear activations on the CPU: one pass over memory, in whatever dense order the arrays lie."""
+"""Piecewise linear activations on the CPU: one pass over memory, in whatever dense order the arrays lie.
+
+The formulas of relu, leaky relu and hardtanh are written as LLVM IR.  LLVM vectorises such a loop by itself; what it
+does not find is the non-temporal store, which saves reading each line of a large output before it is written.
+"""
 
 from typing import Any
 
@@ -6,15 +10,15 @@ import numpy as np
 from llvmlite import ir
 from numba import prange
 
-from ..backend import kernel
-from .caches import FAR
-from .jit import serial
-from .microkernel import LANES, TASKS, Vectors, address, ceil_div
-from .norm_passes import above_zero, row_pass, where_above
-from .philox import BLOCKS, WORDS, draw, take_ticket
+from ..dispatch import kernel
+from .arguments import channels
+from .compiler.jit import serial
+from .simd.partition import STRIP, pieces
+from .simd.passes import above_zero, elementwise, where_above
+from .simd.philox import BLOCKS, WORDS, draw, take_ticket
+from .simd.vectors import Vectors
 
 f4, f8 = np.float32, np.float64
-GRAIN, STRIP = 4096, 1024  # numbers of a piece of a pass at least; numbers that one strip of constants serves
 
 
 def clamp(v: Vectors, x: ir.Value, low: ir.Value, high: ir.Value) -> ir.Value:
@@ -34,34 +38,20 @@ def leaky(v: Vectors, value: ir.Value, x: ir.Value, slope: ir.Value) -> ir.Value
     return v.b.select(v.b.fcmp_ordered(">", x, v.zero), value, v.b.fmul(slope, value))
 
 
-pass_relu = row_pass("relu", "x", "y", "", "", lambda v, x: ((above_zero(v, x),), ()))
-pass_relu_gradient = row_pass("relu_gradient", "dy y", "dx", "", "", lambda v, dy, y: ((where_above(v, dy, y),), ()))
-pass_leaky = row_pass("leaky", "g x", "y", "slope", "", lambda v, *args: ((leaky(v, *args),), ()))
-pass_clamp = row_pass("clamp", "x", "y", "low high", "", lambda v, *args: ((clamp(v, *args),), ()))
-pass_within = row_pass("within", "dy y", "dx", "low high", "", lambda v, *args: ((within(v, *args),), ()))
-
-
-@serial
-def pieces(y: Any) -> Any:
-    """How many pieces a pass is cut into."""
-    return max(1, min(TASKS, y.size // GRAIN))
-
-
-@serial
-def piece(t: Any, y: Any) -> Any:
-    """(bytes before piece t, its numbers, whether it is written past the caches): whole vectors but for the last."""
-    vectors, parts = ceil_div(y.size, LANES), pieces(y)
-    low, high = t * vectors // parts * LANES, min(y.size, (t + 1) * vectors // parts * LANES)
-    return 4 * low, high - low, 4 * y.size >= 4 * FAR
+relu = elementwise("relu", "x", above_zero)
+relu_gradient = elementwise("relu_gradient", "dy y", where_above)
+leaky_relu = elementwise("leaky_relu", "value x", leaky, constants="slope")
+hardtanh = elementwise("hardtanh", "x", clamp, constants="low high")
+hardtanh_gradient = elementwise("hardtanh_gradient", "dy y", within, constants="low high")
 
 
 def strip_of_one(*_: Any) -> list[Any]:
-    """A strip for a number."""
+    """Return the scratch of a pass with one constant: the constant, repeated along a strip."""
     return [(1, STRIP)]
 
 
 def strip_of_two(*_: Any) -> list[Any]:
-    """A strip for each of two numbers."""
+    """Return the scratch of a pass with two constants, each repeated along a strip."""
     return [(2, STRIP)]
 
 
@@ -69,16 +59,14 @@ def strip_of_two(*_: Any) -> list[Any]:
 def relu_forward(y: Any, x: Any) -> None:
     """y = max(x, 0)."""
     for t in prange(pieces(y)):
-        at, size, far = piece(t, y)
-        pass_relu(size, 0, STRIP, address(x) + at, address(y) + at, 0, 0, far)
+        relu(t, y, x)
 
 
 @kernel(backend="numba", flat="dx dy y")
 def relu_backward(dx: Any, dy: Any, y: Any) -> None:
     """dx = dy where y > 0, else 0."""
     for t in prange(pieces(y)):
-        at, size, far = piece(t, y)
-        pass_relu_gradient(size, 0, STRIP, address(dy) + at, address(y) + at, address(dx) + at, 0, 0, far)
+        relu_gradient(t, dx, dy, y)
 
 
 @kernel(backend="numba", flat="y x", work=strip_of_one)
@@ -86,8 +74,7 @@ def leaky_relu_forward(y: Any, map: Any, x: Any, slope: Any) -> None:
     """y = x where x > 0, else slope x."""
     map[0] = slope
     for t in prange(pieces(y)):
-        at, size, far = piece(t, y)
-        pass_leaky(size, 0, STRIP, address(x) + at, address(x) + at, address(y) + at, address(map), 0, far)
+        leaky_relu(t, y, x, x, map)
 
 
 @kernel(backend="numba", flat="dx dy x", work=strip_of_one)
@@ -95,8 +82,7 @@ def leaky_relu_backward(dx: Any, map: Any, dy: Any, x: Any, slope: Any) -> None:
     """dx = dy where x > 0, else slope dy."""
     map[0] = slope
     for t in prange(pieces(x)):
-        at, size, far = piece(t, x)
-        pass_leaky(size, 0, STRIP, address(dy) + at, address(x) + at, address(dx) + at, address(map), 0, far)
+        leaky_relu(t, dx, dy, x, map)
 
 
 @kernel(backend="numba", flat="y x", work=strip_of_two)
@@ -104,8 +90,7 @@ def hardtanh_forward(y: Any, map: Any, x: Any, low: Any, high: Any) -> None:
     """y = min(max(x, low), high)."""
     map[0], map[1] = low, high
     for t in prange(pieces(y)):
-        at, size, far = piece(t, y)
-        pass_clamp(size, 0, STRIP, address(x) + at, address(y) + at, address(map), 0, far)
+        hardtanh(t, y, x, map)
 
 
 @kernel(backend="numba", flat="dx dy y", work=strip_of_two)
@@ -113,8 +98,7 @@ def hardtanh_backward(dx: Any, map: Any, dy: Any, y: Any, low: Any, high: Any) -
     """dx = dy where low < y < high, else 0."""
     map[0], map[1] = low, high
     for t in prange(pieces(y)):
-        at, size, far = piece(t, y)
-        pass_within(size, 0, STRIP, address(dy) + at, address(y) + at, address(dx) + at, address(map), 0, far)
+        hardtanh_gradient(t, dx, dy, y, map)
 
 
 # ----------------------------------------------------------------------------------------------------- parametric
@@ -131,7 +115,7 @@ def prelu_forward(y: Any, x: Any, weight: Any) -> None:
 
 @serial
 def prelu_rows(dx: Any, total: Any, dy: Any, x: Any, weight: Any) -> None:
-    """dx of some rows, and the sum of x dy where x <= 0 per channel, in float64."""
+    """Compute dx of some rows, and per channel the float64 sum of x dy where x <= 0."""
     total[:] = 0
     for i in range(x.shape[0]):
         for k in range(x.shape[1]):
@@ -143,7 +127,7 @@ def prelu_rows(dx: Any, total: Any, dy: Any, x: Any, weight: Any) -> None:
 
 @serial
 def prelu_slopes(dweight: Any, totals: Any) -> None:
-    """The chunks' sums added in their order; one slope takes the sum over channels."""
+    """Add the sums of the chunks in their order; a single slope takes the sum over channels."""
     dweight[:] = 0
     for k in range(totals.shape[1]):
         total = 0.0
@@ -153,14 +137,9 @@ def prelu_slopes(dweight: Any, totals: Any) -> None:
 
 
 def chunk_work(dy: Any, *_: Any) -> list[Any]:
-    """Sums per channel of a number of chunks that depends on the shape alone."""
+    """Return the scratch: sums per channel for as many chunks of rows as the shape asks for."""
     rows = dy.size // max(1, channels(dy))
     return [((max(1, min(64, rows // 256)), channels(dy)), np.float64)]
-
-
-def channels(x: Any) -> int:
-    """The length of a row."""
-    return int(x.shape[1] if x.ndim > 1 else x.size)
 
 
 @kernel(backend="numba", rows="dx dy x", work=chunk_work)
@@ -177,19 +156,19 @@ def prelu_backward(dx: Any, dweight: Any, totals: Any, dy: Any, x: Any, weight: 
 
 
 def words_work(x: Any, *_: Any) -> list[Any]:
-    """The words of one block of draws for each piece."""
+    """Return the scratch: for each task the words of one block of draws."""
     return [((min(64, -(-x.size // WORDS)), 4, BLOCKS), np.uint32)]
 
 
 @serial
 def slope_of(word: Any, lower: Any, width: Any) -> Any:
-    """Uniform in [lower, lower + width]."""
+    """Return a number in [lower, lower + width], uniform over random words."""
     return lower + width * ((f4(word) + f4(0.5)) * f4(2.0**-32))
 
 
 @serial
-def lean(y: Any, v: Any, x: Any, words: Any, lower: Any, width: Any) -> None:
-    """y = v where x > 0, else v times the slope of its word.  The four lanes of a block are four neighbours."""
+def apply_slopes(y: Any, v: Any, x: Any, words: Any, lower: Any, width: Any) -> None:
+    """Compute y = v where x > 0, else v times the slope of its word; the four lanes of a block are four neighbours."""
     w0, w1, w2, w3 = words[0], words[1], words[2], words[3]
     whole, one = x.size // 4, f4(1)
     for i in range(whole):
@@ -206,13 +185,15 @@ def lean(y: Any, v: Any, x: Any, words: Any, lower: Any, width: Any) -> None:
 
 
 @serial
-def lean_part(y: Any, v: Any, x: Any, words: Any, part: Any, parts: Any, ticket: Any, lower: Any, width: Any) -> None:
-    """One of several pieces of a draw."""
+def apply_slopes_part(
+    y: Any, v: Any, x: Any, words: Any, part: Any, partitions: Any, ticket: Any, lower: Any, width: Any
+) -> None:
+    """Apply the slopes of one task's blocks of a draw."""
     count = (x.size + WORDS - 1) // WORDS
-    for b in range(part * count // parts, (part + 1) * count // parts):
+    for b in range(part * count // partitions, (part + 1) * count // partitions):
         draw(words, b * BLOCKS, ticket)
         a, e = b * WORDS, (b + 1) * WORDS
-        lean(y[a:e], v[a:e], x[a:e], words, lower, width)
+        apply_slopes(y[a:e], v[a:e], x[a:e], words, lower, width)
 
 
 @kernel(backend="numba", rows="y x", work=words_work)
@@ -221,7 +202,7 @@ def rrelu_forward(y: Any, ticket: Any, words: Any, x: Any, state: Any, lower: An
     take_ticket(ticket, state)
     xs, ys = x.reshape(x.size), y.reshape(y.size)
     for part in prange(words.shape[0]):
-        lean_part(ys, xs, xs, words[part], part, words.shape[0], ticket, lower, upper - lower)
+        apply_slopes_part(ys, xs, xs, words[part], part, words.shape[0], ticket, lower, upper - lower)
 
 
 @kernel(backend="numba", rows="dx dy x", work=words_work)
@@ -229,4 +210,4 @@ def rrelu_backward(dx: Any, words: Any, dy: Any, x: Any, ticket: Any, lower: Any
     """dx = dy where x > 0, else a dy, with the slopes a that the ticket draws again."""
     xs, dys, dxs = x.reshape(x.size), dy.reshape(dy.size), dx.reshape(dx.size)
     for part in prange(words.shape[0]):
-        lean_part(dxs, dys, xs, words[part], part, words.shape[0], ticket, lower, upper - lower)
+        apply_slopes_part(dxs, dys, xs, words[part], part, words.shape[0], ticket, lower, upper - lower)

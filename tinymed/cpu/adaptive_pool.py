@@ -5,13 +5,19 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
-from .pool import mean, share, takes
+from ..dispatch import kernel
+from .arguments import images
+from .pool import add_mean_gradient, mean
 
 f4 = np.float32
 
 
-@kernel(backend="numba", image="y x", when=takes, work=lambda x, size: [(x.shape[0] * size[0], x.shape[1])])
+@kernel(
+    backend="numba",
+    image="y x",
+    when=lambda x, *_: images(x),
+    work=lambda x, size: [(x.shape[0] * size[0], x.shape[1])],
+)
 def adaptive_avg_pool2d_forward(y: Any, lines: Any, x: Any, size: Any) -> None:
     """y[i, j] = the mean of x over rows floor(i H / h) to ceil((i + 1) H / h), columns likewise."""
     n, h, w, _ = y.shape
@@ -24,7 +30,7 @@ def adaptive_avg_pool2d_forward(y: Any, lines: Any, x: Any, size: Any) -> None:
             mean(y[b, i, j], lines[t], x[b], top, bottom, left, right, f4((bottom - top) * (right - left)))
 
 
-@kernel(backend="numba", image="dx dy", when=takes)
+@kernel(backend="numba", image="dx dy", when=lambda x, *_: images(x))
 def adaptive_avg_pool2d_backward(dx: Any, dy: Any, x_shape: Any) -> None:
     """dx = the sum of dy / the box's pixels over the boxes the pixel lies in; each row gathers its own."""
     n, height, width, _ = dx.shape
@@ -37,4 +43,4 @@ def adaptive_avg_pool2d_backward(dx: Any, dy: Any, x_shape: Any) -> None:
             if top <= row < bottom:
                 for j in range(w):
                     left, right = j * width // w, ((j + 1) * width + w - 1) // w
-                    share(dx[b, row], dy[b, i, j], left, right, f4((bottom - top) * (right - left)))
+                    add_mean_gradient(dx[b, row], dy[b, i, j], left, right, f4((bottom - top) * (right - left)))

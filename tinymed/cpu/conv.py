@@ -1,63 +1,43 @@
-"""Two-dimensional convolution on the microkernel, any size, stride, padding, dilation and groups.
+"""Two-dimensional convolution: which algorithm, and the kernels that it is made of.
 
-The public kernels are composites that call the parts of the algorithm chosen: pad, pack or turn the filter, run the
-loop (here, in conv_weight.py, depthwise.py or winograd.py); little work is one loop (plain_conv.py).  Each part is a
-kernel of its own, so a recorded program shares it between forward and backward.  Loops see images as NHWC, filters as
-HWIO ([kernel row][kernel column][C / groups][K]); offsets and strides are in bytes.
+The public kernels are composites that call the steps of the algorithm chosen: pad, pack or flip the filter, run the
+loop (in convolution/).  Each step is a kernel of its own, so a recorded program shares it between forward and backward.
+Loops see images as NHWC, filters as HWIO ([kernel row][kernel column][C / groups][K]); offsets and strides are in
+bytes.
 """
 
-import math
 from typing import Any
 
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
-from ..ops.space import slides
-from . import conv_packed
-from .algorithms import choose
-from .caches import is_far, read_ahead, settle, whole_vectors
-from .filters import turned_shape
-from .jit import serial
-from .microkernel import (
-    ACCUMULATE,
-    COLUMNS,
-    ROWS,
-    TASKS,
-    ZERO,
-    address,
-    ceil_div,
-    far_sweep,
-    share,
-    sweep,
-)
+from ..dispatch import kernel
+from .arguments import ABSENT, images
+from .convolution import packed_weight
+from .convolution.borders import padded
+from .convolution.choose import choose
+from .convolution.filters import flipped_shape
+from .simd.partition import TASKS
 
-NO_BIAS, NO_PADDING = np.zeros(0, np.float32), ((0, 0), (0, 0))
-BLOCK = 16 * ROWS  # rows of one indirection table: their inputs stay in L2 while the panels of the filter pass
 WINOGRAD = {"winograd2": 2, "winograd4": 4}  # size of a tile of the output
 
 
 # ------------------------------------------------------------------------------------------------- composites
 
 
-def takes(x: Any, y: Any, bias: Any = None) -> bool:
-    """What the loops can run on: float32 images."""
-    return bool(x.ndim == 4 and x.dtype.char == y.dtype.char == "f" and (bias is None or bias.dtype.char == "f"))
-
-
-@kernel(backend="numba", composite=True, when=lambda x, weight, bias, *_: takes(x, weight, bias))
-def conv2d_forward(k: Any, x: Any, weight: Any, bias: Any, *how: Any) -> Any:
-    """The parts of the algorithm that algorithms.choose names."""
-    bias, algorithm = NO_BIAS if bias is None else bias, choose("forward", x.shape, weight.shape, *how)
-    if algorithm == "plain":
-        return k.conv_plain(x, weight, bias, *how)
-    return correlate(k, algorithm, x, weight, bias, *how)
+@kernel(backend="numba", composite=True, when=lambda x, weight, bias, *_: images(x, weight, bias))
+def conv2d_forward(k: Any, x: Any, weight: Any, bias: Any, *params: Any) -> Any:
+    """Call the kernels of the algorithm that convolution.choose names."""
+    bias, algorithm = ABSENT if bias is None else bias, choose("forward", x.shape, weight.shape, *params)
+    if algorithm == "naive":
+        return k.conv_naive(x, weight, bias, *params)
+    return correlate(k, algorithm, x, weight, bias, *params)
 
 
 def correlate(
     k: Any, algorithm: str, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
-    """A forward pass over x; tiles of Winograd's and rows of pixels find the borders themselves, the others pad."""
+    """Run a forward pass over x; Winograd's tiles and rows of pixels find the borders themselves, the others pad."""
     if algorithm in WINOGRAD:
         return k.conv_winograd(x, k.winograd_filter(weight, WINOGRAD[algorithm]), bias, weight.shape[0], padding)
     if algorithm == "depthwise":
@@ -66,15 +46,15 @@ def correlate(
     return k.conv_direct(x, k.pack_filter(weight, groups), bias, weight.shape, stride, dilation, groups)
 
 
-@kernel(backend="numba", composite=True, when=lambda dy, weight, *_: takes(dy, weight))
-def conv2d_backward_input(k: Any, dy: Any, weight: Any, x_shape: Any, *how: Any) -> Any:
-    """Stride 1: dy correlated with the turned filter.  Otherwise each tap is added to the pixels it read.
+@kernel(backend="numba", composite=True, when=lambda dy, weight, *_: images(dy, weight))
+def conv2d_backward_input(k: Any, dy: Any, weight: Any, x_shape: Any, *params: Any) -> Any:
+    """Stride 1: correlate dy with the flipped filter.  Otherwise add each tap to the pixels that it read.
 
     The first writes each pixel once but multiplies the zeros around dy; at 2x2 -> 4x4 three quarters of it are zeros.
     """
-    (stride, padding, dilation, groups), algorithm = how, choose("input", x_shape, weight.shape, *how)
-    if algorithm == "plain":
-        return k.conv_plain_input(dy, weight, x_shape, *how)
+    (stride, padding, dilation, groups), algorithm = params, choose("input", x_shape, weight.shape, *params)
+    if algorithm == "naive":
+        return k.conv_naive_input(dy, weight, x_shape, *params)
     if algorithm == "depthwise":
         return k.depthwise_input(dy, weight, x_shape, stride, padding, dilation)
     spread = algorithm not in WINOGRAD and (
@@ -84,257 +64,41 @@ def conv2d_backward_input(k: Any, dy: Any, weight: Any, x_shape: Any, *how: Any)
         reach = [d * (size - 1) for d, size in zip(dilation, weight.shape[2:], strict=True)]
         edges = tuple((r - low, r - high) for r, (low, high) in zip(reach, padding, strict=True))
         if algorithm == "direct":
-            packed, shape = k.pack_turned_filter(weight, groups), turned_shape(weight, groups)
-            return k.conv_direct(padded(k, dy, edges), packed, NO_BIAS, shape, stride, dilation, groups)
-        return correlate(k, algorithm, dy, k.turn_filter(weight, groups), NO_BIAS, stride, edges, dilation, groups)
+            packed, shape = k.pack_flipped_filter(weight, groups), flipped_shape(weight, groups)
+            return k.conv_direct(padded(k, dy, edges), packed, ABSENT, shape, stride, dilation, groups)
+        return correlate(
+            k, algorithm, dy, k.flip_transpose_filter(weight, groups), ABSENT, stride, edges, dilation, groups
+        )
     (top, bottom), (left, right) = padding
     shape = (*x_shape[:2], x_shape[2] + top + bottom, x_shape[3] + left + right)
-    packed = k.pack_turned_filter(weight, groups)
+    packed = k.pack_flipped_filter(weight, groups)
     dx = k.conv_scatter(dy, packed, shape, weight.shape, stride, dilation, groups)
     return padded(k, dx, ((-top, -bottom), (-left, -right)))
 
 
-@kernel(backend="numba", composite=True, when=lambda dy, x, *_: takes(dy, x))
-def conv2d_backward_weight(k: Any, dy: Any, x: Any, weight_shape: Any, *how: Any) -> Any:
-    """The parts of the algorithm that algorithms.choose names; direct ones share the padded x of forward."""
-    (stride, padding, dilation, groups), algorithm = how, choose("weight", x.shape, weight_shape, *how)
-    if algorithm == "plain":
-        return k.conv_plain_weight(dy, x, weight_shape, *how)
+@kernel(backend="numba", composite=True, when=lambda dy, x, *_: images(dy, x))
+def conv2d_backward_weight(k: Any, dy: Any, x: Any, weight_shape: Any, *params: Any) -> Any:
+    """Call the kernels of the algorithm that convolution.choose names; direct ones share the padded x of forward."""
+    (stride, padding, dilation, groups), algorithm = params, choose("weight", x.shape, weight_shape, *params)
+    if algorithm == "naive":
+        return k.conv_naive_weight(dy, x, weight_shape, *params)
     if algorithm in WINOGRAD:
         return k.conv_winograd_weight(dy, x, WINOGRAD[algorithm], padding)
     if algorithm == "depthwise":
         return k.depthwise_weight(dy, x, weight_shape, stride, padding, dilation)
     x = padded(k, x, padding)
-    if conv_packed.pays(weight_shape, groups):
+    if packed_weight.pays(weight_shape, groups):
         return k.conv_packed_weight(dy, x, weight_shape, stride, dilation)
     return k.conv_direct_weight(dy, x, weight_shape, stride, dilation, groups)
-
-
-def padded(k: Any, x: Any, padding: Any) -> Any:
-    """x with its padding, or as it is where there is none."""
-    return x if padding == NO_PADDING else k.pad(x, padding)
 
 
 # --------------------------------------------------------------------------------------------------- borders
 
 
-def grown(x: Any, padding: Any) -> list[Any]:
-    """The shape of padded images."""
-    (top, bottom), (left, right) = padding
-    return [(*x.shape[:2], x.shape[2] + top + bottom, x.shape[3] + left + right)]
-
-
-@kernel(backend="numba", image="y x", out=grown)
-def pad(y: Any, x: Any, padding: Any) -> None:
-    """Zeros around each image; a negative number of them cuts pixels off."""
-    (top, _), (left, _) = padding
-    n, h, w, c = y.shape
-    to, rows = y.reshape(n * h, w * c), x.reshape(n * x.shape[1], x.shape[2] * c)
-    for t in prange(n * h):
-        i = t % h - top
-        row = t // h * x.shape[1] + i
-        begin = end = 0
-        if 0 <= i < x.shape[1]:
-            begin, end = max(0, left) * c, max(0, min(w, x.shape[2] + left)) * c
-        inside, source = to[t, begin:end], rows[row, begin - left * c : end - left * c]
-        for e in range(inside.size):
-            inside[e] = source[e]
-        for e in range(begin):
-            to[t, e] = 0
-        behind = to[t, max(begin, end) :]
-        for e in range(behind.size):
-            behind[e] = 0
-
-
 # -------------------------------------------------------------------------------------------------- forward
 
 
-def direct_out(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
-    """(N, K, *size) over an x that is padded already."""
-    return [(x.shape[0], shape[0], *slides(x.shape[2:], shape[2:], stride, NO_PADDING, dilation))]
-
-
-def direct_work(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
-    """A table of places for each piece of work, and a row that nobody reads."""
-    n, _, h, w = direct_out(x, packed, bias, shape, stride, dilation, groups)[0]
-    blocks, panels = share.py_func(-(-n * h * w // BLOCK), packed.shape[0] // groups)
-    return [((blocks * panels, 3, BLOCK), np.int64)]
-
-
-@serial
-def locate(tables: Any, first: Any, last: Any, h: Any, w: Any, x_steps: Any, y_steps: Any) -> Any:
-    """Offsets in x and in y of pixels first..last of a batch of h x w maps; the last is repeated up to a whole tile.
-
-    steps: (bytes from image to image, from row to row, from pixel to pixel).  Returns the number of tiles.
-    """
-    tiles = ceil_div(last - first, ROWS)
-    b, i, j = first // (h * w), first // w % h, first % w
-    for at in range(tiles * ROWS):
-        tables[0, at] = b * x_steps[0] + i * x_steps[1] + j * x_steps[2]
-        tables[1, at] = b * y_steps[0] + i * y_steps[1] + j * y_steps[2]
-        if first + at + 1 < last:  # counting on is cheaper than dividing for every pixel
-            j += 1
-            if j == w:
-                i, j = i + 1, 0
-                if i == h:
-                    b, i = b + 1, 0
-    return tiles
-
-
-def direct_flops(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any, *_: Any) -> float:
-    """A multiplication and an addition for each weight at each pixel of the convolution's output."""
-    out = direct_out(x, packed, bias, shape, stride, dilation, groups)[0]
-    return float(2 * math.prod(shape[1:]) * math.prod(out))
-
-
-@kernel(backend="numba", image="y x", out=direct_out, work=direct_work, flops=direct_flops)
-def conv_direct(
-    y: Any, tables: Any, x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any
-) -> None:
-    """y[n, h, w, k] = bias[k] + sum_rsc x[n, h*sh + r*dh, w*sw + s*dw, c] * weight[r, s, c, k], x already padded."""
-    n, h, w, k = y.shape
-    c, depth, per_group = x.shape[3], shape[1], k // groups
-    pixel = 4 * c
-    row = x.shape[2] * pixel
-    loops = (
-        shape[2],
-        shape[3],
-        depth,
-        dilation[0] * row,
-        dilation[1] * pixel,
-        4,
-        shape[3] * depth * 4 * COLUMNS,
-        depth * 4 * COLUMNS,
-        4 * COLUMNS,
-    )
-    panels, panel = packed.shape[0] // groups, 4 * packed.shape[1]
-    blocks = ceil_div(n * h * w, BLOCK)
-    cuts, parts = share(blocks, panels)
-    ahead = is_far(x) and shape[2:] == (1, 1) and stride == (1, 1)  # a block's rows lie one behind the other
-    past = is_far(y) and per_group % COLUMNS == 0 and whole_vectors(y, k)
-    for task in prange(cuts * parts):
-        cut, part, table = task // parts, task % parts, tables[task]
-        for block in range(cut * blocks // cuts, (cut + 1) * blocks // cuts):
-            first, last = block * BLOCK, min((block + 1) * BLOCK, n * h * w)
-            tiles = locate(
-                table,
-                first,
-                last,
-                h,
-                w,
-                (x.shape[1] * row, stride[0] * row, stride[1] * pixel),
-                (h * w * k * 4, w * k * 4, k * 4),
-            )
-            if ahead:
-                read_ahead(address(x) + first * pixel, (last - first) * pixel, address(table[2]))
-            for g in range(groups):
-                start = address(bias) + 4 * g * per_group if bias.size else ZERO
-                block_of = (
-                    table,
-                    tiles,
-                    address(x) + 4 * g * depth,
-                    address(y) + 4 * g * per_group,
-                    address(packed) + g * panels * panel,
-                    panel,
-                    start,
-                    per_group,
-                    part * panels // parts,
-                    (part + 1) * panels // parts,
-                    loops,
-                )
-                if past:
-                    far_sweep(*block_of)
-                else:
-                    sweep(*block_of)
-        if past:
-            settle()
-
-
 # ------------------------------------------------------------------------------------------ gradient of the input
-
-
-@serial
-def together(n: Any, h: Any, w: Any) -> Any:
-    """Images of one task: a block of small ones reads the filter once."""
-    return max(1, min(n, BLOCK // max(1, h * w)))
-
-
-def scatter_work(dy: Any, packed: Any, x_shape: Any, shape: Any, stride: Any, dilation: Any, groups: Any) -> list[Any]:
-    """A table of places for each piece of work."""
-    n, _, h, w = dy.shape
-    tasks = -(-n // together.py_func(n, h, w))
-    return [((tasks * share.py_func(tasks, packed.shape[0])[1], 2, BLOCK), np.int64)]
-
-
-@serial
-def apart(shape: Any, stride: Any, dilation: Any) -> Any:
-    """Whether no pixel is read by two taps."""
-    return shape[2] <= stride[0] and shape[3] <= stride[1] and dilation == (1, 1)
-
-
-@kernel(
-    backend="numba",
-    image="dx dy",
-    work=scatter_work,
-    out=lambda dy, packed, x_shape, *_: [x_shape],
-    flops=lambda dy, packed, x_shape, shape, *_: 2 * math.prod(shape[1:]) * dy.size,
-)
-def conv_scatter(
-    dx: Any, tables: Any, dy: Any, packed: Any, x_shape: Any, shape: Any, stride: Any, dilation: Any, groups: Any
-) -> None:
-    """dx[n, h*sh + r*dh, w*sw + s*dw, c] += sum_k dy[n, h, w, k] * weight[r, s, c, k], into a padded dx.
-
-    The pixels of one tap never meet, so a tile can add to them; an image is one task because those of two taps do.
-    """
-    n, h, w, k = dy.shape
-    kh, kw, c, depth = shape[2], shape[3], dx.shape[3], k // groups
-    per_group, alone = c // groups, apart(shape, stride, dilation)
-    row, tap = dx.shape[2] * c * 4, depth * 4 * COLUMNS
-    loops = (1, 1, depth, 0, 0, 4, 0, 0, 4 * COLUMNS)
-    panels, panel, images = packed.shape[0], 4 * packed.shape[1], together(n, h, w)
-    tasks, start = ceil_div(n, images), ZERO if alone else ACCUMULATE
-    _, parts = share(tasks, panels)
-    dy_steps = h * w * k * 4, w * k * 4, k * 4
-    dx_steps = dx.shape[1] * row, stride[0] * row, stride[1] * c * 4
-    far = alone and is_far(dx) and per_group % COLUMNS == 0 and whole_vectors(dx, c)
-    for task in prange(tasks * parts):
-        b, part, table = task // parts * images, task % parts, tables[task]
-        low, high, count = part * panels // parts, (part + 1) * panels // parts, min(images, n - b) * h * w
-        if not (alone and (kh, kw) == stride and dx.shape[1] == kh * h and dx.shape[2] == kw * w):
-            clear(dx, b, min(b + images, n), low, high, panels // groups, per_group)
-        for first in range(0, count, BLOCK):
-            tiles = locate(table, first, min(first + BLOCK, count), h, w, dy_steps, dx_steps)
-            for t in range(kh * kw):
-                y = address(dx[b]) + t // kw * dilation[0] * row + t % kw * dilation[1] * c * 4
-                for p in range(low, high):
-                    g, q = p // (panels // groups), p % (panels // groups)
-                    one = (
-                        table,
-                        tiles,
-                        address(dy[b]) + 4 * g * depth,
-                        y + 4 * g * per_group,
-                        address(packed) + g * (panels // groups) * panel + (kh * kw - 1 - t) * tap,
-                        panel,
-                        start,
-                        per_group,
-                        q,
-                        q + 1,
-                        loops,
-                    )
-                    if far:
-                        far_sweep(*one)
-                    else:
-                        sweep(*one)
-        if far:
-            settle()
-
-
-@serial
-def clear(x: Any, first: Any, last: Any, low: Any, high: Any, panels: Any, per_group: Any) -> None:
-    """Zero the channels of column panels low..high, `panels` of them to a group, of some images."""
-    for p in range(low, high):
-        column = p // panels * per_group + p % panels * COLUMNS
-        x[first:last, :, :, column : min(column + COLUMNS, (p // panels + 1) * per_group)] = 0
 
 
 # ------------------------------------------------------------------------------------------------------- bias
@@ -347,7 +111,7 @@ def clear(x: Any, first: Any, last: Any, low: Any, high: Any, panels: Any, per_g
     work=lambda dy: [((max(1, min(TASKS, dy.size // max(1, dy.shape[1]))), dy.shape[1]), np.float64)],
 )
 def channel_sum(total: Any, partial: Any, dy: Any) -> None:
-    """total[c] = sum of dy over everything but the channels (axis 1 as the user counts)."""
+    """total[c] = sum of dy over all axes but axis 1, the channels."""
     cuts = partial.shape[0]
     for cut in prange(cuts):
         partial[cut] = 0

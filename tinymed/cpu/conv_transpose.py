@@ -1,10 +1,10 @@
-"""What a transposed convolution adds to the kernels of the convolution: a bias on a finished image."""
+"""The kernel that a transposed convolution adds to those of the convolution: a bias on a finished image."""
 
 from typing import Any
 
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 
 
 @kernel(backend="numba", rows="y x")

@@ -1,4 +1,8 @@
-"""Dropout on the CPU: words are drawn block by block and used at once, each for two numbers."""
+"""Dropout on the CPU: random words are drawn block by block and used at once, each for two numbers.
+
+The comparison and the multiplication are written as LLVM IR: a word holds the bits of two neighbours, and LLVM does not
+find the shuffles that bring four rows of words into the order of the numbers.
+"""
 
 from typing import Any
 
@@ -7,48 +11,51 @@ from llvmlite import ir
 from numba import prange
 from numba.core import cgutils
 
-from ..backend import kernel
+from ..dispatch import kernel
 from ..ops.dropout import RANGE
-from . import generated
-from .caches import is_far, settle
-from .jit import serial
-from .microkernel import F32, I32, I64, LANES, SHAPE, Vectors, address
-from .philox import draw, take_ticket
+from .compiler import llvm_functions
+from .compiler.jit import serial
+from .simd.philox import draw, take_ticket
+from .simd.streaming import exceeds_cache, store_fence
+from .simd.vectors import F32, I32, I64, LANES, SHAPE, Vectors, address
 
 f4 = np.float32
-PARTS = 64  # pieces of a draw; no sums, so their number changes no bits
+PARTITIONS = 64  # pieces of a draw; no sums, so their number changes no bits
 BLOCKS = 128  # of Philox drawn at a time
-NUMBERS = 8 * BLOCKS  # which they decide about, 16 bits for each
+NUMBERS = 8 * BLOCKS  # decided about by one block, 16 bits each
 
 
 def words_work(x: Any, *_: Any) -> list[Any]:
-    """The words of one block of draws for each piece."""
-    return [((min(PARTS, -(-x.size // NUMBERS)), 4, BLOCKS), np.uint32)]
+    """Return the scratch: for each task the words of one block of draws."""
+    return [((min(PARTITIONS, -(-x.size // NUMBERS)), 4, BLOCKS), np.uint32)]
 
 
 def emit_drop(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
     """y = x scale where its bits are >= limit, else 0 times x, for `size` numbers.
 
     words: four rows of BLOCKS; numbers 8 i + 2 lane and the next have the halves of word i of row `lane`, so four
-    vectors of words are woven into one order.  scale: the bits of a float;  far: y is written past the caches.
+    vectors of words are interleaved into one order.  scale: the bits of a float;  nontemporal: y bypasses the caches.
     """
     v, halves = Vectors(b, SHAPE), ir.VectorType(ir.IntType(16), 2 * LANES)
-    limit, far = v.splat(b.trunc(arg["limit"], halves.element), 2 * LANES), b.icmp_signed("!=", arg["far"], I64(0))
+    limit, nontemporal = (
+        v.splat(b.trunc(arg["limit"], halves.element), 2 * LANES),
+        b.icmp_signed("!=", arg["nontemporal"], I64(0)),
+    )
     scale = v.splat(b.bitcast(b.trunc(arg["scale"], I32), F32))
     with cgutils.for_range(b, b.sdiv(b.add(arg["size"], I64(8 * LANES - 1)), I64(8 * LANES))) as group:
-        first = b.mul(group.index, I64(4 * LANES))  # bytes of words, of which a row has one for two numbers
+        first = b.mul(group.index, I64(4 * LANES))  # bytes of a row's words; one word decides about two numbers
         rows = [v.load(b.add(b.add(arg["words"], first), I64(4 * BLOCKS * lane))) for lane in range(4)]
-        for n, words in enumerate(woven(b, rows)):
+        for n, words in enumerate(interleaved(b, rows)):
             keep = b.icmp_unsigned(">=", b.bitcast(words, halves), limit)
             for part in range(2):
                 lanes = indices([part * LANES + i for i in range(LANES)])
                 factor = b.select(b.shuffle_vector(keep, keep, lanes), scale, v.zero)
                 done = b.add(b.mul(first, I64(2)), I64((2 * n + part) * LANES))
-                drop_vector(v, arg["x"], arg["y"], factor, done, arg["size"], far)
+                drop_vector(v, arg["x"], arg["y"], factor, done, arg["size"], nontemporal)
 
 
 def drop_vector(
-    v: Vectors, x: ir.Value, y: ir.Value, factor: ir.Value, done: ir.Value, size: ir.Value, far: ir.Value
+    v: Vectors, x: ir.Value, y: ir.Value, factor: ir.Value, done: ir.Value, size: ir.Value, nontemporal: ir.Value
 ) -> None:
     """y = x factor, the vector from number `done` of `size` on, or what is left of it."""
     b = v.b
@@ -57,18 +64,18 @@ def drop_vector(
     with b.if_else(b.icmp_signed(">=", left, I64(LANES))) as (whole, part):
         with whole:
             value = b.fmul(v.load(x), factor)
-            with b.if_else(far) as (past, into):
-                with past:
-                    v.stream(value, y)
-                with into:
+            with b.if_else(nontemporal) as (bypassing, cached):
+                with bypassing:
+                    v.store_nontemporal(value, y)
+                with cached:
                     v.store(value, y)
         with part:
             mask = v.below(left)
             v.store(b.fmul(v.load(x, mask), factor), y, mask)
 
 
-def woven(b: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
-    """Four vectors a, b, c, d as a0 b0 c0 d0 a1 b1 c1 d1 ..., in four."""
+def interleaved(b: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
+    """Return four vectors a, b, c, d as a0 b0 c0 d0 a1 b1 c1 d1 ..., in four."""
     ab, cd = (
         [
             b.shuffle_vector(p, q, indices([i // 2 + half * LANES // 2 + i % 2 * LANES for i in range(LANES)]))
@@ -81,18 +88,18 @@ def woven(b: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
 
 
 def indices(values: list[int]) -> ir.Constant:
-    """Which elements of two vectors a shuffle takes."""
+    """Return the mask of a shuffle: which elements of two vectors it takes."""
     return ir.Constant(ir.VectorType(I32, LANES), values)
 
 
-drop_words = generated.function("drop", ["size", "x", "y", "words", "limit", "scale", "far"], emit_drop)
+drop_words = llvm_functions.function("drop", ["size", "x", "y", "words", "limit", "scale", "nontemporal"], emit_drop)
 
 
 @serial
-def drop(y: Any, x: Any, words: Any, limit: Any, scale: Any, far: Any) -> None:
+def drop(y: Any, x: Any, words: Any, limit: Any, scale: Any, nontemporal: Any) -> None:
     """y = x scale where its bits are >= limit, else 0 times x.  The eight halves of a block are eight neighbours.
 
-    far: y is written past the caches, if it lies on whole vectors.
+    nontemporal: y bypasses the caches, if it lies on whole vectors.
     """
     drop_words(
         x.size,
@@ -101,20 +108,20 @@ def drop(y: Any, x: Any, words: Any, limit: Any, scale: Any, far: Any) -> None:
         address(words),
         np.int64(limit),
         np.int64(f4(scale).view(np.int32)),
-        far and address(y) % (4 * LANES) == 0,
+        nontemporal and address(y) % (4 * LANES) == 0,
     )
 
 
 @serial
-def drop_part(y: Any, x: Any, words: Any, part: Any, parts: Any, ticket: Any, limit: Any, scale: Any) -> None:
-    """One of several pieces of a draw.  Where p = 1 the limit is beyond any bits; there the scale is 0."""
+def drop_part(y: Any, x: Any, words: Any, part: Any, partitions: Any, ticket: Any, limit: Any, scale: Any) -> None:
+    """Drop one task's blocks of a draw.  Where p = 1 the limit is beyond any bits; there the scale is 0."""
     count = (x.size + NUMBERS - 1) // NUMBERS
-    for b in range(part * count // parts, (part + 1) * count // parts):
+    for b in range(part * count // partitions, (part + 1) * count // partitions):
         draw(words, b * BLOCKS, ticket)
         first, last = b * NUMBERS, min((b + 1) * NUMBERS, x.size)
-        drop(y[first:last], x[first:last], words, min(limit, RANGE - 1), scale, is_far(y))
-    if is_far(y):
-        settle()
+        drop(y[first:last], x[first:last], words, min(limit, RANGE - 1), scale, exceeds_cache(y))
+    if exceeds_cache(y):
+        store_fence()
 
 
 @kernel(backend="numba", rows="y x", work=words_work)
@@ -135,13 +142,13 @@ def dropout_backward(dx: Any, words: Any, dy: Any, ticket: Any, limit: Any, scal
 
 
 def channel_work(x: Any, *_: Any) -> list[Any]:
-    """A factor for each channel of each sample, ones to scale, and the words of a block."""
+    """Return the scratch: a factor for each channel of each sample, ones to scale, and the words of a block."""
     return [x.shape[:2], x.shape[:2], ((4, BLOCKS), np.uint32)]
 
 
 @serial
 def channel_factors(factors: Any, ones: Any, words: Any, ticket: Any, limit: Any, scale: Any) -> None:
-    """0 or scale for each channel of each sample."""
+    """Write 0 or scale for each channel of each sample."""
     ones[:] = 1
     drop_part(factors.reshape(factors.size), ones.reshape(ones.size), words, 0, 1, ticket, limit, scale)
 

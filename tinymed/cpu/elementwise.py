@@ -6,26 +6,25 @@ import numpy as np
 from numba import prange, types
 from numba.extending import overload
 
-from ..backend import is_single, kernel
+from ..dispatch import is_single, kernel
 from ..ops.broadcast import broadcast_axes
-from .activations import STRIP, piece, pieces
-from .microkernel import address
-from .norm_passes import row_pass
+from .simd.partition import piece, pieces
+from .simd.passes import elementwise
 
 
 def alike(*inputs: Any) -> bool:
-    """float32 arrays of one shape, and numbers: no broadcasting inside a flat loop."""
+    """Return whether these are float32 arrays of one shape, and numbers: a flat loop does not broadcast."""
     arrays = [a for a in inputs if hasattr(a, "shape")]
     return all(a.shape == arrays[0].shape and a.dtype.char == "f" for a in arrays)
 
 
 def at(a: Any, i: Any) -> Any:
-    """Element i of an array; a number is its own every element."""
+    """Return element i of an array; a number is each of its elements."""
 
 
 @overload(at, inline="always")
 def at_overload(a: Any, i: Any) -> Any:
-    """What Numba compiles for `at`, by the type of a."""
+    """Return what Numba compiles for `at`, by the type of a."""
 
     def element(a: Any, i: Any) -> Any:
         return a[i]
@@ -36,25 +35,24 @@ def at_overload(a: Any, i: Any) -> Any:
     return element if isinstance(a, types.Array) else number
 
 
-pass_add = row_pass("add", "a b", "y", "", "", lambda v, a, b: ((v.b.fadd(a, b),), ()))
+sum_of_arrays = elementwise("add", "a b", lambda v, a, b: v.b.fadd(a, b))
 
 
-def add_piece(y: Any, a: Any, b: Any, t: Any) -> None:
-    """Piece t of y = a + b, of arrays."""
-    start, size, far = piece(t, y)
-    pass_add(size, 0, STRIP, address(a) + start, address(b) + start, address(y) + start, 0, 0, far)
+def add_piece(t: Any, y: Any, a: Any, b: Any) -> None:
+    """Compute piece t of y = a + b, of arrays."""
+    sum_of_arrays(t, y, a, b)
 
 
-def add_number(y: Any, a: Any, b: Any, t: Any) -> None:
-    """Piece t of y = a + b, one of which is a number."""
+def add_number(t: Any, y: Any, a: Any, b: Any) -> None:
+    """Compute piece t of y = a + b, one of which is a number."""
     start, size, _ = piece(t, y)
     for i in range(start // 4, start // 4 + size):
         y[i] = at(a, i) + at(b, i)
 
 
 @overload(add_piece, inline="always")
-def add_piece_overload(y: Any, a: Any, b: Any, t: Any) -> Any:
-    """What Numba compiles for `add_piece`, by the types of a and b."""
+def add_piece_overload(t: Any, y: Any, a: Any, b: Any) -> Any:
+    """Return what Numba compiles for `add_piece`, by the types of a and b."""
     return add_piece if isinstance(a, types.Array) and isinstance(b, types.Array) else add_number
 
 
@@ -62,7 +60,7 @@ def add_piece_overload(y: Any, a: Any, b: Any, t: Any) -> Any:
 def add(y: Any, a: Any, b: Any) -> None:
     """y = a + b; either may be one number."""
     for t in prange(pieces(y)):
-        add_piece(y, a, b, t)
+        add_piece(t, y, a, b)
 
 
 @kernel(backend="numba", flat="y a b", when=alike)
@@ -95,25 +93,8 @@ def neg(y: Any, x: Any) -> None:
 
 @kernel(backend="numba", composite=True, when=lambda dy, shape: is_single((dy,)))
 def sum_to(k: Any, dy: Any, shape: tuple[int, ...]) -> Any:
-    """sum_forward over the axes that broadcasting added or stretched, in the shape wanted."""
+    """Call sum_forward over the axes that broadcasting added or stretched; return it in the shape wanted."""
     return k.sum_forward(dy, broadcast_axes(dy.shape, shape)).reshape(shape)
-
-
-@kernel(backend="numba", choice=True, when=lambda x, low, high: is_single((x,)))
-def clamp_forward(k: Any, x: Any, low: Any, high: Any) -> Any:
-    """hardtanh_forward between the bounds, infinite where there is none."""
-    return k.hardtanh_forward(x, *bounds(low, high))
-
-
-@kernel(backend="numba", choice=True, when=lambda dy, x, low, high: is_single((dy, x)))
-def clamp_backward(k: Any, dy: Any, x: Any, low: Any, high: Any) -> Any:
-    """clamp_gradient between the bounds."""
-    return k.clamp_gradient(dy, x, *bounds(low, high))
-
-
-def bounds(low: Any, high: Any) -> tuple[float, float]:
-    """As numbers; a bound that is None is infinite."""
-    return -np.inf if low is None else float(low), np.inf if high is None else float(high)
 
 
 @kernel(backend="numba", flat="dx dy x", out=lambda dy, *_: [dy.shape], flops=lambda dy, *_: 3 * dy.size)

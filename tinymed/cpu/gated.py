@@ -1,13 +1,13 @@
-"""Gated activations on the CPU."""
+"""Gated activations on the CPU: x times a smooth gate, in loops that LLVM vectorises."""
 
 from typing import Any
 
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
-from .jit import inline
-from .smooth import exp, sigmoid
+from ..dispatch import kernel
+from .compiler.jit import inline
+from .simd.elementary import exp, sigmoid
 
 f4 = np.float32
 HALF_ROOT, DENSITY = f4(np.sqrt(0.5)), f4(1 / np.sqrt(2 * np.pi))
@@ -15,7 +15,7 @@ HALF_ROOT, DENSITY = f4(np.sqrt(0.5)), f4(1 / np.sqrt(2 * np.pi))
 
 @inline
 def normal(x: Any) -> Any:
-    """(P(x), exp(-x^2 / 2)): the normal distribution function by Abramowitz & Stegun 7.1.26, within 8e-8.
+    """Return (P(x), exp(-x^2 / 2)): the normal distribution function by Abramowitz & Stegun 7.1.26, within 8e-8.
 
     It gives erfc(|x| / sqrt 2) = polynomial * exp(-x^2 / 2); 1 - that for positive x.
     """
@@ -62,11 +62,12 @@ def silu_backward(dx: Any, dy: Any, x: Any) -> None:
 
 @inline
 def tanh_softplus(x: Any) -> Any:
-    """(t, 1 - t^2, sigmoid(x)) with t = tanh(ln(1 + e^x)) = n / (n + 2), n = e^2x + 2 e^x."""
+    """Return (t, 1 - t^2, sigmoid(x)) with t = tanh(ln(1 + e^x)) = n / (n + 2), n = e^2x + 2 e^x."""
     e = exp(min(x, f4(20)))  # beyond, t is 1
     n = e * (e + f4(2))
     t = n / (n + f4(2))
-    return t, (f4(1) + t) * f4(2) / (n + f4(2)), e / (f4(1) + e)
+    slope = f4(0) if x > f4(20) else (f4(1) + t) * f4(2) / (n + f4(2))
+    return t, slope, e / (f4(1) + e)
 
 
 @kernel(backend="numba", flat="y x")

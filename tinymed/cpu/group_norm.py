@@ -10,26 +10,13 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from ..ops.norm import channel_stats
-from .caches import is_far
-from .jit import serial
-from .microkernel import address
-from .norm import (
-    ABSENT,
-    CHUNKS,
-    GRAIN,
-    chunk_moments,
-    chunk_sums,
-    gradient_run,
-    lanes,
-    single,
-    tile,
-    tile_map,
-)
-from .norm_passes import pass_affine
-from .rows import total, total_product
-from .softmax import in_order
+from .arguments import ABSENT, all_float32, in_order
+from .compiler.jit import serial
+from .norm import CHUNKS, GRAIN, apply_run, chunk_moments, chunk_sums, fill_map, fill_strip, gradient_run, strip_width
+from .simd.reductions import row_product_sum, row_sum
+from .simd.streaming import exceeds_cache
 
 f4, f8 = np.float32, np.float64
 PIECE, FIRST = 4096, 64  # numbers summed in float32; of a row, those whose mean comes first
@@ -47,9 +34,9 @@ def normalise_sample(
     weight: Any,
     bias: Any,
     eps: Any,
-    far: Any,
+    nontemporal: Any,
 ) -> None:
-    """Group norm of one sample's numbers, pixel by pixel: moments of channels, merged to groups, and the affine map."""
+    """Normalise one sample, pixel by pixel: moments of channels, merged to groups, and the affine map."""
     groups, c = mean.shape[0], moments.shape[1]
     size, rows = c // groups, x.size // c
     chunk_moments(moments, strips, x)
@@ -65,21 +52,21 @@ def normalise_sample(
             coefficients[0, k], coefficients[1, k] = mean[g, 0], scale
             lost = f4((f8(mean[g, 0]) - centre) * f8(scale))  # by rounding the mean to float32
             coefficients[2, k] = lost + (bias[k] if bias.size > 0 else f4(0))
-    tile_map(strips, coefficients)
-    pass_affine(x.size, 0, strips.shape[1], address(x), address(y), address(strips), 0, far)
+    fill_map(strips, coefficients)
+    apply_run(y, x, 0, strips, nontemporal)
 
 
-@kernel(backend="numba", composite=True, when=single)
+@kernel(backend="numba", composite=True, when=all_float32)
 def group_norm_forward(k: Any, x: Any, weight: Any, bias: Any, groups: int, eps: float) -> Any:
-    """group_norm_samples, with an empty array for a weight or bias that is None."""
+    """Call group_norm_samples, with an empty array for a weight or bias that is None."""
     weight, bias = (ABSENT if v is None else v for v in (weight, bias))
     return k.group_norm_samples(x, weight, bias, groups, eps)
 
 
 def sample_work(x: Any, *_: Any) -> list[Any]:
-    """Per sample: moments and sums in float64, strips, and four coefficients for each channel."""
+    """Return the scratch per sample: moments and sums in float64, strips, and four coefficients for each channel."""
     n, c = x.shape[:2]
-    return [((n, 4, c), np.float64), (n, 4, lanes(c)), (n, 4, c)]
+    return [((n, 4, c), np.float64), (n, 4, strip_width(c)), (n, 4, c)]
 
 
 @kernel(
@@ -102,19 +89,38 @@ def group_norm_samples(
     groups: Any,
     eps: Any,
 ) -> None:
-    """y = weight (x - mean) rstd + bias, moments of each group of channels; one sample a task."""
+    """y = weight (x - mean) rstd + bias, moments of each group of channels; one sample is one task."""
     samples = mean.shape[0]
     xs, ys, each = x.reshape(x.size), y.reshape(y.size), x.size // max(1, samples)
     for b in prange(samples):
         a, e = b * each, (b + 1) * each
         normalise_sample(
-            ys[a:e], mean[b], rstd[b], moments[b], strips[b], coefficients[b], xs[a:e], weight, bias, eps, is_far(y)
+            ys[a:e],
+            mean[b],
+            rstd[b],
+            moments[b],
+            strips[b],
+            coefficients[b],
+            xs[a:e],
+            weight,
+            bias,
+            eps,
+            exceeds_cache(y),
         )
 
 
 @serial
 def sample_gradient(
-    dx: Any, sums: Any, strips: Any, coefficients: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any, far: Any
+    dx: Any,
+    sums: Any,
+    strips: Any,
+    coefficients: Any,
+    dy: Any,
+    x: Any,
+    weight: Any,
+    mean: Any,
+    rstd: Any,
+    nontemporal: Any,
 ) -> None:
     """dx = scale dy + slope (x - mean) + rest of one sample; leaves sum dy and sum dy xhat per channel in sums."""
     groups, c = mean.shape[0], sums.shape[1]
@@ -123,24 +129,24 @@ def sample_gradient(
     for k in range(c):
         centre[k] = mean[k // size, 0]
         scale[k] = rstd[k // size, 0] * (weight[k] if weight.size > 0 else f4(1))
-    tile(strips[0], centre)
+    fill_strip(strips[0], centre)
     chunk_sums(sums, strips, dy, x)
     for g in range(groups):
-        r, plain, tilted = f8(rstd[g, 0]), 0.0, 0.0
+        r, total, weighted = f8(rstd[g, 0]), 0.0, 0.0
         for k in range(g * size, (g + 1) * size):
             w = f8(weight[k]) if weight.size > 0 else 1.0
             sums[1, k] *= r
-            plain, tilted = plain + w * sums[0, k], tilted + w * sums[1, k]
+            total, weighted = total + w * sums[0, k], weighted + w * sums[1, k]
         for k in range(g * size, (g + 1) * size):
-            slope[k], rest[k] = -r * r * tilted / n, -r * plain / n
-    tile(strips[3], centre)
-    tile_map(strips, coefficients)
-    gradient_run(dx, dy, x, 0, strips, True, far)
+            slope[k], rest[k] = -r * r * weighted / n, -r * total / n
+    fill_strip(strips[3], centre)
+    fill_map(strips, coefficients)
+    gradient_run(dx, dy, x, 0, strips, True, nontemporal)
 
 
-@kernel(backend="numba", composite=True, when=single)
+@kernel(backend="numba", composite=True, when=all_float32)
 def group_norm_backward(k: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any) -> Any:
-    """group_norm_gradient, with an empty array for a weight that is None."""
+    """Call group_norm_gradient, with an empty array for a weight that is None."""
     return k.group_norm_gradient(dy, x, ABSENT if weight is None else weight, mean, rstd)
 
 
@@ -164,7 +170,16 @@ def group_norm_gradient(
     for b in prange(samples):
         a, e = b * each, (b + 1) * each
         sample_gradient(
-            dxs[a:e], sums[b], strips[b], coefficients[b], dys[a:e], xs[a:e], weight, mean[b], rstd[b], is_far(dx)
+            dxs[a:e],
+            sums[b],
+            strips[b],
+            coefficients[b],
+            dys[a:e],
+            xs[a:e],
+            weight,
+            mean[b],
+            rstd[b],
+            exceeds_cache(dx),
         )
     for k in range(dbias.size):
         first, second = 0.0, 0.0
@@ -176,9 +191,9 @@ def group_norm_gradient(
 # ------------------------------------------------------------------------------------------------------ layer norm
 
 
-@kernel(backend="numba", composite=True, when=single)
+@kernel(backend="numba", composite=True, when=all_float32)
 def layer_norm_forward(k: Any, x: Any, weight: Any, bias: Any, axes: int, eps: float) -> Any:
-    """layer_norm_rows on the last axes as rows."""
+    """Call layer_norm_rows on the last axes as rows."""
     outer = x.shape[: x.ndim - axes] + (1,) * axes
     weight, bias = (ABSENT if v is None else v.reshape(-1) for v in (weight, bias))
     y, mean, rstd = k.layer_norm_rows(as_rows(k, x, axes), weight, bias, eps)
@@ -186,14 +201,14 @@ def layer_norm_forward(k: Any, x: Any, weight: Any, bias: Any, axes: int, eps: f
 
 
 def as_rows(k: Any, x: Any, axes: int) -> Any:
-    """A matrix with the last axes as its rows, in C order."""
+    """Return a matrix whose rows are the last axes, in C order."""
     size = math.prod(x.shape[x.ndim - axes :])
     return in_order(k, x, tuple(range(x.ndim))).reshape(math.prod(x.shape[: x.ndim - axes]), size)
 
 
 @kernel(backend="numba", out=lambda x, *_: [x.shape, x.shape[:1], x.shape[:1]], flops=lambda x, *_: 8 * x.size)
 def layer_norm_rows(y: Any, mean: Any, rstd: Any, x: Any, weight: Any, bias: Any, eps: Any) -> None:
-    """y = weight (x - mean) rstd + bias; moments of each row about a first mean, while it is in the first cache.
+    """y = weight (x - mean) rstd + bias; moments of each row about a first mean, while it is in the L1 cache.
 
     The mean of FIRST numbers is within sqrt(size / FIRST) standard deviations of the row's: near enough for short rows.
     """
@@ -201,10 +216,10 @@ def layer_norm_rows(y: Any, mean: Any, rstd: Any, x: Any, weight: Any, bias: Any
     look = FIRST if size <= PIECE else size
     for i in prange(n):
         row, out = x[i], y[i]
-        m = f4(total(row[:look]) / max(1, min(look, size)))
+        m = f4(row_sum(row[:look]) / max(1, min(look, size)))
         for j in range(size):
             out[j] = row[j] - m
-        off, square = total(out) / max(1, size), total_product(out, out, f4(0))
+        off, square = row_sum(out) / max(1, size), row_product_sum(out, out, f4(0))
         r, lost = f4(1.0 / np.sqrt(square / max(1, size) - off * off + f8(eps))), f4(off)
         for j in range(size):
             out[j] = (out[j] - lost) * r
@@ -217,9 +232,9 @@ def layer_norm_rows(y: Any, mean: Any, rstd: Any, x: Any, weight: Any, bias: Any
         mean[i], rstd[i] = f8(m) + off, r
 
 
-@kernel(backend="numba", composite=True, when=single)
+@kernel(backend="numba", composite=True, when=all_float32)
 def layer_norm_backward(k: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any, axes: int) -> Any:
-    """layer_norm_gradient on the last axes as rows."""
+    """Call layer_norm_gradient on the last axes as rows."""
     inner, rows = x.shape[x.ndim - axes :], as_rows(k, x, axes)
     dx, dweight, dbias = k.layer_norm_gradient(
         as_rows(k, dy, axes), rows, ABSENT if weight is None else weight.reshape(-1), mean.reshape(-1), rstd.reshape(-1)
@@ -228,7 +243,7 @@ def layer_norm_backward(k: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: A
 
 
 def row_chunks(dy: Any, *_: Any) -> list[Any]:
-    """Per chunk of rows: sums of dweight and dbias, and a row of weight dy."""
+    """Return the scratch per chunk of rows: sums of dweight and dbias, and a row of weight dy."""
     n, size = dy.shape
     chunks = max(1, min(CHUNKS, n, dy.size // GRAIN))
     return [(chunks, 2, size), (chunks, size)]
@@ -236,14 +251,14 @@ def row_chunks(dy: Any, *_: Any) -> list[Any]:
 
 @serial
 def layer_row(dx: Any, dweight: Any, dbias: Any, g: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any) -> None:
-    """dx of one row; dy xhat and dy are added to dweight and dbias."""
+    """Compute dx of one row; add dy xhat and dy to dweight and dbias."""
     for j in range(x.size):
         dweight[j] += dy[j] * ((x[j] - mean) * rstd)
     for j in range(x.size):
         dbias[j] += dy[j]
     for j in range(x.size):
         g[j] = dy[j] * weight[j] if weight.size > 0 else dy[j]
-    a, b = f4(total(g) / x.size), f4(total_product(g, x, mean) / x.size) * rstd * rstd
+    a, b = f4(row_sum(g) / x.size), f4(row_product_sum(g, x, mean) / x.size) * rstd * rstd
     for j in range(x.size):
         dx[j] = rstd * (g[j] - a - (x[j] - mean) * b)
 

@@ -1,6 +1,6 @@
 """Losses on the CPU: one pass forward, one backward; sums run in a fixed number of pieces, in float64.
 
-Cross-entropy over classes is in cross_entropy.py.
+Softmax cross-entropy takes pixels as rows of scores, a strip at a time while it is in the L1 cache.
 """
 
 from typing import Any
@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
-from .jit import inline, serial
-from .norm import ABSENT, single
-from .rows import total
-from .smooth import log, sigmoid, softplus
+from ..dispatch import kernel
+from .arguments import ABSENT, all_float32, in_order
+from .compiler.jit import inline, serial
+from .simd.elementary import exp, log, sigmoid, softplus
+from .simd.reductions import row_max, row_sum
+from .softmax import column_logs, columns_to_rows, exponentials, rows_to_columns
 
 f4, f8 = np.float32, np.float64
 PIECES, GRAIN = 64, 4096  # at most so many pieces, of at least so many elements
@@ -21,23 +22,13 @@ LARGEST, SMALLEST = f4(100), f4(1e-12)  # see ops/loss.py
 
 
 def pieces(x: Any, *_: Any) -> list[Any]:
-    """Partial sums in float64."""
+    """Return the scratch: partial sums in float64."""
     return [((max(1, min(PIECES, x.size // GRAIN)), 2), np.float64)]
 
 
 def strips(x: Any, *_: Any) -> list[Any]:
-    """Partial sums in float64, and the losses of a strip of each piece."""
+    """Return the scratch: partial sums in float64, and the losses of a strip of each piece."""
     return [*pieces(x), (pieces(x)[0][0][0], STRIP)]
-
-
-def full(k: Any, x: Any, weight: Any) -> Any:
-    """A weight of every element, or the stand-in for None."""
-    return ABSENT if weight is None else k.xp.broadcast_to(weight, x.shape)
-
-
-def share(size: int, reduction: str) -> float:
-    """What the sum is multiplied by."""
-    return 1.0 if reduction == "sum" else 1.0 / size if size else float("nan")
 
 
 @serial
@@ -53,7 +44,7 @@ def add_pieces(partial: Any) -> None:
 
 @inline
 def log_at_least(x: Any) -> Any:
-    """log(x), at least -100; NaN of NaN."""
+    """Return log(x), at least -100; NaN of NaN."""
     return max(log(x), -LARGEST)
 
 
@@ -71,15 +62,6 @@ def bce_logits(x: Any, t: Any, q: Any) -> Any:
     return (f4(1) - t) * x + (f4(1) - t + q * t) * softplus(-x)
 
 
-@kernel(backend="numba", composite=True, when=single)
-def binary_cross_entropy_forward(k: Any, x: Any, target: Any, weight: Any, reduction: str) -> Any:
-    """bce_each for reduction "none", else bce_sum."""
-    weight = full(k, x, weight)
-    if reduction == "none":
-        return k.bce_each(x, target, weight)
-    return k.bce_sum(x, target, weight, share(x.size, reduction))
-
-
 @kernel(backend="numba", flat="y x target weight", out=lambda x, *_: [x.shape], flops=lambda x, *_: 8 * x.size)
 def bce_each(y: Any, x: Any, target: Any, weight: Any) -> None:
     """y = weight (-target ln x - (1 - target) ln(1 - x)), logarithms at least -100."""
@@ -89,33 +71,26 @@ def bce_each(y: Any, x: Any, target: Any, weight: Any) -> None:
 
 @serial
 def bce_piece(line: Any, x: Any, target: Any, weight: Any, first: Any, last: Any) -> Any:
-    """The sum over elements first to last."""
+    """Return the sum over elements first to last."""
     loss = 0.0
     for a in range(first, last, line.size):
         e = min(a + line.size, last)
         here, xe, te, we = line[: e - a], x[a:e], target[a:e], weight[a:e]
         for i in range(here.size):
             here[i] = bce(xe[i], te[i]) * (we[i] if weight.size > 0 else f4(1))
-        loss += total(here)
+        loss += row_sum(here)
     return loss
 
 
 @kernel(backend="numba", flat="y x target weight", out=lambda *_: [()], work=strips, flops=lambda x, *_: 8 * x.size)
 def bce_sum(y: Any, partial: Any, lines: Any, x: Any, target: Any, weight: Any, scale: Any) -> None:
     """y = scale times the sum of what bce_each gives, in float64 pieces."""
-    parts = partial.shape[0]
-    for part in prange(parts):
-        first, last = part * x.size // parts, (part + 1) * x.size // parts
+    partitions = partial.shape[0]
+    for part in prange(partitions):
+        first, last = part * x.size // partitions, (part + 1) * x.size // partitions
         partial[part, 0], partial[part, 1] = bce_piece(lines[part], x, target, weight, first, last), 0.0
     add_pieces(partial)
     y[0] = partial[0, 0] * f8(scale)
-
-
-@kernel(backend="numba", composite=True, when=single)
-def binary_cross_entropy_backward(k: Any, dy: Any, x: Any, target: Any, weight: Any, reduction: str) -> Any:
-    """bce_gradient, scaled by 1 / size for a mean."""
-    scale = share(x.size, reduction) if reduction == "mean" else 1.0
-    return k.bce_gradient(dy, x, target, full(k, x, weight), scale)
 
 
 @kernel(
@@ -127,15 +102,6 @@ def bce_gradient(dx: Any, dy: Any, x: Any, target: Any, weight: Any, scale: Any)
     for i in prange(x.size):
         g = dy[i * step] * scale * (weight[i] if weight.size > 0 else f4(1))
         dx[i] = g * (x[i] - target[i]) / max(x[i] * (f4(1) - x[i]), SMALLEST)
-
-
-@kernel(backend="numba", composite=True, when=single)
-def bce_with_logits_forward(k: Any, x: Any, target: Any, weight: Any, pos_weight: Any, reduction: str) -> Any:
-    """bce_logits_each for reduction "none", else bce_logits_sum."""
-    weight, pos_weight = full(k, x, weight), full(k, x, pos_weight)
-    if reduction == "none":
-        return k.bce_logits_each(x, target, weight, pos_weight)
-    return k.bce_logits_sum(x, target, weight, pos_weight, share(x.size, reduction))
 
 
 @kernel(
@@ -150,7 +116,7 @@ def bce_logits_each(y: Any, x: Any, target: Any, weight: Any, pos_weight: Any) -
 
 @serial
 def bce_logits_piece(line: Any, x: Any, target: Any, weight: Any, pos_weight: Any, first: Any, last: Any) -> Any:
-    """The sum over elements first to last."""
+    """Return the sum over elements first to last."""
     loss = 0.0
     for a in range(first, last, line.size):
         e = min(a + line.size, last)
@@ -158,7 +124,7 @@ def bce_logits_piece(line: Any, x: Any, target: Any, weight: Any, pos_weight: An
         for i in range(here.size):
             q = qe[i] if pos_weight.size > 0 else f4(1)
             here[i] = bce_logits(xe[i], te[i], q) * (we[i] if weight.size > 0 else f4(1))
-        loss += total(here)
+        loss += row_sum(here)
     return loss
 
 
@@ -173,20 +139,13 @@ def bce_logits_sum(
     y: Any, partial: Any, lines: Any, x: Any, target: Any, weight: Any, pos_weight: Any, scale: Any
 ) -> None:
     """y = scale times the sum of what bce_logits_each gives, in float64 pieces."""
-    parts = partial.shape[0]
-    for part in prange(parts):
-        first, last = part * x.size // parts, (part + 1) * x.size // parts
+    partitions = partial.shape[0]
+    for part in prange(partitions):
+        first, last = part * x.size // partitions, (part + 1) * x.size // partitions
         partial[part, 0] = bce_logits_piece(lines[part], x, target, weight, pos_weight, first, last)
         partial[part, 1] = 0.0
     add_pieces(partial)
     y[0] = partial[0, 0] * f8(scale)
-
-
-@kernel(backend="numba", composite=True, when=single)
-def bce_with_logits_backward(k: Any, dy: Any, x: Any, target: Any, weight: Any, pos_weight: Any, reduction: str) -> Any:
-    """bce_logits_gradient, scaled by 1 / size for a mean."""
-    scale = share(x.size, reduction) if reduction == "mean" else 1.0
-    return k.bce_logits_gradient(dy, x, target, full(k, x, weight), full(k, x, pos_weight), scale)
 
 
 @kernel(
@@ -202,3 +161,273 @@ def bce_logits_gradient(dx: Any, dy: Any, x: Any, target: Any, weight: Any, pos_
         positive = target[i] * (pos_weight[i] if pos_weight.size > 0 else f4(1))
         g = dy[i * step] * scale * (weight[i] if weight.size > 0 else f4(1))
         dx[i] = g * ((f4(1) - target[i] + positive) * sigmoid(x[i]) - positive)
+
+
+# ------------------------------------------------------------------------------------- softmax cross-entropy
+
+LONG = 32  # classes from which rows are long enough for vectors
+
+
+def line(k: Any, a: Any) -> Any:
+    """View an array over pixels as one line in C order; return the stand-in for None."""
+    return ABSENT if a is None else in_order(k, a, tuple(range(a.ndim))).reshape(-1)
+
+
+@kernel(backend="numba", composite=True, when=all_float32)
+def cross_entropy_forward(
+    k: Any, x: Any, target: Any, weight: Any, weight_map: Any, ignore_index: int, smoothing: float, reduction: str
+) -> Any:
+    """Call cross_entropy_rows on pixels as rows; return its loss or reduced value, lse, and the sum of the weights."""
+    weight = ABSENT if weight is None else weight
+    loss, lse, value, total = k.cross_entropy_rows(
+        x, line(k, target), weight, line(k, weight_map), ignore_index, smoothing, reduction == "mean"
+    )
+    return (loss.reshape(target.shape) if reduction == "none" else value), lse.reshape(target.shape), total
+
+
+def rows_out(x: Any, target: Any, *_: Any) -> list[tuple[int, ...]]:
+    """Return the shapes of the pixels' losses and log sum exp, of the reduced loss, and of the sum of the weights."""
+    return [target.shape, target.shape, (), ()]
+
+
+def row_strips(x: Any, *_: Any) -> list[Any]:
+    """Return the scratch: partial sums, and per piece four strips: numbers of some rows, and three for each row."""
+    partitions = pieces(x)[0][0][0]
+    return [*pieces(x), (partitions, 4, max(STRIP, x.shape[1]))]
+
+
+# A row of few classes is too short for vectors: rows become columns, a strip at a time.
+
+
+@serial
+def column_losses(loss: Any, target_weight: Any, z: Any, logs: Any, target: Any, weight: Any, smoothing: Any) -> None:
+    """loss = w[t] (log sum exp - x[t]) of each row, smoothed;  target_weight = w[t]."""
+    rows, c = loss.size, z.size // loss.size
+    loss[:] = 0
+    target_weight[:] = 0
+    for j in range(c):
+        column, w = z[j * rows : (j + 1) * rows], weight[j] if weight.size > 0 else f4(1)
+        for i in range(rows):
+            one, before = w * (logs[i] - column[i]), loss[i]
+            loss[i] = one if target[i] == j else before
+        for i in range(rows):
+            before = target_weight[i]
+            target_weight[i] = w if target[i] == j else before
+    if smoothing > 0:
+        for i in range(rows):
+            loss[i] *= f4(1) - smoothing
+        for j in range(c):
+            column, w = z[j * rows : (j + 1) * rows], weight[j] if weight.size > 0 else f4(1)
+            for i in range(rows):
+                loss[i] += smoothing / f4(c) * (w * (logs[i] - column[i]))
+
+
+# A row of many classes is summed several numbers at a time.
+
+
+@serial
+def row_losses(
+    loss: Any, target_weight: Any, top: Any, logs: Any, z: Any, x: Any, target: Any, weight: Any, smoothing: Any
+) -> None:
+    """Compute column_losses for long rows x; leave their maxima, and the logarithms of what is left of their sums."""
+    rows, c = x.shape
+    for i in range(rows):
+        row, shifted, t = x[i], z[:c], target[i]
+        top[i] = row_max(row)
+        logs[i] = f4(np.log(exponentials(shifted, row, top[i])))
+        target_weight[i] = loss[i] = f4(0)
+        if 0 <= t < c:
+            target_weight[i] = weight[t] if weight.size > 0 else f4(1)
+            loss[i] = target_weight[i] * (logs[i] - (row[t] - top[i]))
+        if smoothing > 0:
+            even = f4(0)
+            for j in range(c):
+                even += (weight[j] if weight.size > 0 else f4(1)) * (logs[i] - (row[j] - top[i]))
+            loss[i] = (f4(1) - smoothing) * loss[i] + smoothing / f4(c) * even
+
+
+@serial
+def apply_pixel_weights(loss: Any, target_weight: Any, c: Any, target: Any, weight_map: Any, ignore_index: Any) -> None:
+    """Multiply loss and target_weight by the pixels' weights: 0 where ignored; an infinite loss where t is no class."""
+    for i in range(loss.size):
+        t = target[i]
+        by = f4(0) if t == ignore_index else weight_map[i] if weight_map.size > 0 else f4(1)
+        one = loss[i] * by if 0 <= t < c else f4(np.inf)
+        loss[i] = f4(0) if t == ignore_index else one
+        target_weight[i] *= by
+
+
+@kernel(backend="numba", rows="x", out=rows_out, flops=lambda x, *_: 5 * x.size, work=row_strips)
+def cross_entropy_rows(
+    loss: Any,
+    lse: Any,
+    value: Any,
+    sum_weights: Any,
+    partial: Any,
+    strips: Any,
+    x: Any,
+    target: Any,
+    weight: Any,
+    weight_map: Any,
+    ignore_index: Any,
+    smoothing: Any,
+    mean: Any,
+) -> None:
+    """loss = map * the loss of a row, 0 where ignored; value = their sum, mean: / sum_weights = sum of map w[t]."""
+    (n, c), partitions = x.shape, partial.shape[0]
+    step = max(1, STRIP // max(1, c))
+    for part in prange(partitions):
+        losses, weight_total, last = 0.0, 0.0, (part + 1) * n // partitions
+        for a in range(part * n // partitions, last, step):
+            e = min(a + step, last)
+            z, logs, target_weight = strips[part, 0, : (e - a) * c], strips[part, 1, : e - a], strips[part, 2, : e - a]
+            if c < LONG:
+                rows_to_columns(z, x[a:e])
+                column_logs(lse[a:e], logs, z)
+                column_losses(loss[a:e], target_weight, z, logs, target[a:e], weight, smoothing)
+            else:
+                row_losses(loss[a:e], target_weight, lse[a:e], logs, z, x[a:e], target[a:e], weight, smoothing)
+            apply_pixel_weights(loss[a:e], target_weight, c, target[a:e], weight_map[a:e], ignore_index)
+            for i in range(a, e):
+                lse[i] += logs[i - a]
+            losses += row_sum(loss[a:e])
+            weight_total += row_sum(target_weight)
+        partial[part, 0], partial[part, 1] = losses, weight_total
+    add_pieces(partial)
+    sum_weights[()] = partial[0, 1]
+    value[()] = partial[0, 0] / partial[0, 1] if mean else partial[0, 0]
+
+
+@kernel(backend="numba", composite=True, when=all_float32)
+def cross_entropy_backward(
+    k: Any,
+    dy: Any,
+    x: Any,
+    target: Any,
+    weight: Any,
+    weight_map: Any,
+    lse: Any,
+    total: Any,
+    ignore_index: int,
+    smoothing: float,
+    reduction: str,
+) -> Any:
+    """Call cross_entropy_gradient on pixels as rows."""
+    weight = ABSENT if weight is None else weight
+    return k.cross_entropy_gradient(
+        x,
+        line(k, dy),
+        line(k, target),
+        weight,
+        line(k, weight_map),
+        line(k, lse),
+        total,
+        ignore_index,
+        smoothing,
+        reduction == "mean",
+    )
+
+
+@serial
+def weight_sum(weight: Any) -> Any:
+    """Return the sum of the classes' weights; weight.sum() would be a parallel loop, which allocates."""
+    total = 0.0
+    for j in range(weight.size):
+        total += f8(weight[j])
+    return f4(total)
+
+
+@serial
+def column_gradients(
+    dx: Any,
+    z: Any,
+    g: Any,
+    target_weight: Any,
+    x: Any,
+    lse: Any,
+    target: Any,
+    weight: Any,
+    weights: Any,
+    smoothing: Any,
+    ignore_index: Any,
+) -> None:
+    """Compute row_gradients for short rows, by columns."""
+    rows, c = x.shape
+    rows_to_columns(z, x)
+    target_weight[:] = 1
+    for j in range(c if weight.size > 0 else 0):
+        for i in range(rows):
+            target_weight[i] = weight[j] if target[i] == j else target_weight[i]
+    spread = smoothing / f4(max(1, c))
+    for j in range(c):
+        column, w = z[j * rows : (j + 1) * rows], weight[j] if weight.size > 0 else f4(1)
+        for i in range(rows):
+            own = (f4(1) - smoothing) * target_weight[i]
+            p = (own + spread * weights) * exp(column[i] - lse[i]) - spread * w
+            p = g[i] * (p - own if target[i] == j else p)
+            column[i] = p if (target[i] >= 0) & (target[i] < c) & (target[i] != ignore_index) else f4(0)
+    columns_to_rows(dx, z)
+
+
+@serial
+def row_gradients(
+    dx: Any, g: Any, x: Any, lse: Any, target: Any, weight: Any, weights: Any, smoothing: Any, ignore_index: Any
+) -> None:
+    """dx = g ((1 - e) w[t] (p - 1[t]) + e / C (p sum w - w)), p the softmax of a row; 0 where ignored or no class."""
+    c = x.shape[1]
+    for i in range(x.shape[0]):
+        row, to, t = x[i], dx[i], target[i]
+        if t == ignore_index or t < 0 or t >= c:
+            to[:] = 0
+        else:
+            target_weight, spread = (f4(1) - smoothing) * (weight[t] if weight.size > 0 else f4(1)), smoothing / f4(c)
+            for j in range(c):
+                w = weight[j] if weight.size > 0 else f4(1)
+                to[j] = g[i] * ((target_weight + spread * weights) * exp(row[j] - lse[i]) - spread * w)
+            to[t] -= g[i] * target_weight
+
+
+@kernel(backend="numba", rows="dx x", out=lambda x, *_: [x.shape], flops=lambda x, *_: 4 * x.size, work=row_strips)
+def cross_entropy_gradient(
+    dx: Any,
+    partial: Any,
+    strips: Any,
+    x: Any,
+    dy: Any,
+    target: Any,
+    weight: Any,
+    weight_map: Any,
+    lse: Any,
+    total: Any,
+    ignore_index: Any,
+    smoothing: Any,
+    mean: Any,
+) -> None:
+    """dx = row_gradients with g = dy map, mean: / total; 0 where the target is ignored or no class."""
+    (n, c), partitions = x.shape, partial.shape[0]
+    step, stride = max(1, STRIP // max(1, c)), 1 if dy.size == n else 0
+    scale = f4(1) / total[()] if mean else f4(1)
+    weights = weight_sum(weight) if weight.size > 0 else f4(c)
+    for part in prange(partitions):
+        last = (part + 1) * n // partitions
+        for a in range(part * n // partitions, last, step):
+            e = min(a + step, last)
+            z, g = strips[part, 0, : (e - a) * c], strips[part, 1, : e - a]
+            for i in range(a, e):
+                g[i - a] = dy[i * stride] * scale * (weight_map[i] if weight_map.size > 0 else f4(1))
+            if c < LONG:
+                column_gradients(
+                    dx[a:e],
+                    z,
+                    g,
+                    strips[part, 2, : e - a],
+                    x[a:e],
+                    lse[a:e],
+                    target[a:e],
+                    weight,
+                    weights,
+                    smoothing,
+                    ignore_index,
+                )
+            else:
+                row_gradients(dx[a:e], g, x[a:e], lse[a:e], target[a:e], weight, weights, smoothing, ignore_index)

@@ -11,76 +11,63 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
-from .jit import serial
-from .microkernel import (
-    ACCUMULATE,
-    COLUMNS,
-    ROWS,
-    ZERO,
-    address,
-    ceil_div,
-    channel_tile,
-    share,
-    sweep,
-)
-from .pack import pack_rows
-from .transpose import transpose
+from ..dispatch import kernel
+from .arguments import ABSENT, matrices
+from .compiler.jit import serial
+from .simd.pack import pack_rows
+from .simd.partition import partition_work
+from .simd.tile import ACCUMULATE, ZERO, channel_tile, sweep
+from .simd.transpose import transpose
+from .simd.vectors import TILE_COLUMNS, TILE_ROWS, address, ceil_div
 
-NO_BIAS = np.zeros(0, np.float32)
-BLOCK = 16 * ROWS  # rows of a whose slice of DEPTH terms stays in L2 while the panels of b pass
+BLOCK = 16 * TILE_ROWS  # rows of a whose slice of DEPTH terms stays in L2 while the panels of b pass
 DEPTH = 512  # terms of the reduction run at once
 SLICE = 16  # rows of b, or terms, walked side by side: as many streams as prefetchers and the TLB follow
-FEW = 4 * ROWS  # rows of a up to which packing b costs more than it saves
+FEW = 4 * TILE_ROWS  # rows of a up to which packing b costs more than it saves
 HANDFUL = 4  # rows up to which the other operand is streamed instead of tiled
-OUTPUTS, RUN = 8 * ROWS, 1024  # dots, and columns, of one piece of work
-
-
-def takes(*arrays: Any) -> bool:
-    """float32 matrices."""
-    return bool(arrays[0].ndim == arrays[1].ndim == 2) and all(a is None or a.dtype.char == "f" for a in arrays)
+OUTPUTS, RUN = 8 * TILE_ROWS, 1024  # dots, and columns, of one piece of work
 
 
 # ------------------------------------------------------------------------------------------------- composites
 
 
-@kernel(backend="numba", composite=True, when=takes)
+@kernel(backend="numba", composite=True, when=matrices)
 def matmul(k: Any, a: Any, b: Any) -> Any:
-    """a b, (m, depth) by (depth, n): gemm, after pack_matrix where a has many rows."""
+    """a b, (m, depth) by (depth, n): call gemm, after pack_matrix where a has many rows."""
     (m, depth), n = a.shape, b.shape[1]
     return multiply(k, a, (depth, 1), b, (m, n, depth))
 
 
-@kernel(backend="numba", composite=True, when=takes)
+@kernel(backend="numba", composite=True, when=matrices)
 def matmul_ta(k: Any, a: Any, b: Any) -> Any:
-    """a^T b, (depth, m) by (depth, n): gemm reading a by columns, after pack_matrix where m is large."""
+    """a^T b, (depth, m) by (depth, n): call gemm reading a by columns, after pack_matrix where m is large."""
     (depth, m), n = a.shape, b.shape[1]
     return multiply(k, a, (1, m), b, (m, n, depth))
 
 
 def multiply(k: Any, a: Any, a_strides: Any, b: Any, size: Any) -> Any:
-    """a @ b with b as it lies when few rows of a pass over it, else packed."""
+    """Return a @ b, with b as it lies if few rows of a pass over it, else packed."""
     if size[0] <= HANDFUL:
         return k.row_sums(a, b, size, a_strides)
     packed = size[0] > FEW
-    return k.gemm(a, k.pack_matrix(b, False) if packed else b, NO_BIAS, size, a_strides, packed)
+    return k.gemm(a, k.pack_matrix(b, False) if packed else b, ABSENT, size, a_strides, packed)
 
 
-@kernel(backend="numba", composite=True, when=takes)
+@kernel(backend="numba", composite=True, when=matrices)
 def matmul_tb(k: Any, a: Any, b: Any) -> Any:
-    """a b^T, (m, depth) by (n, depth): linear_forward without bias."""
-    return linear_forward(k, a, b, NO_BIAS)
+    """a b^T, (m, depth) by (n, depth): call linear_forward without bias."""
+    return linear_forward(k, a, b, ABSENT)
 
 
-@kernel(backend="numba", composite=True, when=takes)
+@kernel(backend="numba", composite=True, when=matrices)
 def linear_forward(k: Any, x: Any, weight: Any, bias: Any) -> Any:
-    """The operand with fewer rows is packed: a large weight is then read once, as it lies, whatever the batch."""
+    """x weight^T + bias, with the smaller operand packed: a large weight is read once, as it lies, for any batch."""
     (m, depth), n = x.shape, weight.shape[0]
-    bias = NO_BIAS if bias is None else bias
+    bias = ABSENT if bias is None else bias
     if m <= HANDFUL:
         return k.dots(x, weight, bias)
     if m < n:
-        y = k.gemm(weight, k.pack_matrix(x, True), NO_BIAS, (n, m, depth), (depth, 1), True)
+        y = k.gemm(weight, k.pack_matrix(x, True), ABSENT, (n, m, depth), (depth, 1), True)
         return k.transpose_add(y, bias)
     return k.gemm(x, k.pack_matrix(weight, True), bias, (m, n, depth), (depth, 1), True)
 
@@ -89,46 +76,46 @@ def linear_forward(k: Any, x: Any, weight: Any, bias: Any) -> Any:
 
 
 def panels_shape(b: Any, transposed: Any) -> list[Any]:
-    """Panels of COLUMNS columns, and what one holds."""
+    """Return the shape of a packed matrix: panels of TILE_COLUMNS columns, and what one holds."""
     depth, n = b.shape[::-1] if transposed else b.shape
-    return [(-(-n // COLUMNS), depth * COLUMNS)]
+    return [(-(-n // TILE_COLUMNS), depth * TILE_COLUMNS)]
 
 
 @kernel(backend="numba", out=panels_shape)
 def pack_matrix(packed: Any, b: Any, transposed: Any) -> None:
-    """[depth][n] (or its transpose, as it lies) -> [panel of COLUMNS columns][depth][COLUMNS], filled up with zeros."""
+    """[depth][n] (or its transpose, as it lies) -> [panel of TILE_COLUMNS][depth][TILE_COLUMNS], padded with zeros."""
     n = b.shape[0] if transposed else b.shape[1]
     depth = b.shape[1] if transposed else b.shape[0]
     for t in prange(ceil_div(depth, SLICE)):
         first, last = t * SLICE, min((t + 1) * SLICE, depth)
         for p in range(packed.shape[0]):
-            size = min(COLUMNS, n - p * COLUMNS)
+            size = min(TILE_COLUMNS, n - p * TILE_COLUMNS)
             if transposed:
-                pack_columns(packed[p], b, p * COLUMNS, size, first, last)
+                pack_columns(packed[p], b, p * TILE_COLUMNS, size, first, last)
             else:
-                pack_rows(packed[p], b, p * COLUMNS, size, first, last)
+                pack_rows(packed[p], b, p * TILE_COLUMNS, size, first, last)
 
 
 @serial
 def pack_columns(panel: Any, rows: Any, row: Any, size: Any, first: Any, last: Any) -> None:
-    """The same of a matrix that lies transposed."""
+    """Pack a matrix that lies transposed."""
     for d in range(first, last):
-        for j in range(size, COLUMNS):
-            panel[d * COLUMNS + j] = 0
+        for j in range(size, TILE_COLUMNS):
+            panel[d * TILE_COLUMNS + j] = 0
     transpose(
         address(rows[row:, first:]),
         4 * rows.shape[1],
         size,
         last - first,
-        address(panel[first * COLUMNS :]),
-        4 * COLUMNS,
+        address(panel[first * TILE_COLUMNS :]),
+        4 * TILE_COLUMNS,
     )
 
 
 def gemm_work(a: Any, b: Any, bias: Any, size: Any, a_strides: Any, packed: Any) -> list[Any]:
-    """A table of rows for each piece of work."""
-    blocks, parts = share.py_func(-(-size[0] // BLOCK), -(-size[1] // COLUMNS))
-    return [((blocks * parts, 2, BLOCK), np.int64)]
+    """Return the scratch: one table of rows per task."""
+    blocks, partitions = partition_work.py_func(-(-size[0] // BLOCK), -(-size[1] // TILE_COLUMNS))
+    return [((blocks * partitions, 2, BLOCK), np.int64)]
 
 
 @kernel(
@@ -140,13 +127,13 @@ def gemm_work(a: Any, b: Any, bias: Any, size: Any, a_strides: Any, packed: Any)
 def gemm(y: Any, tables: Any, a: Any, b: Any, bias: Any, size: Any, a_strides: Any, packed: Any) -> None:
     """y[m, n] = bias[n] + sum_k a[m * a_strides[0] + k * a_strides[1]] * b[k, n], b packed or as it lies."""
     m, n, depth = size
-    step = 4 * (COLUMNS if packed else n)
-    panel = step * depth if packed else 4 * COLUMNS
+    step = 4 * (TILE_COLUMNS if packed else n)
+    panel = step * depth if packed else 4 * TILE_COLUMNS
     slab = DEPTH if packed else SLICE
-    blocks, panels = ceil_div(m, BLOCK), ceil_div(n, COLUMNS)
-    cuts, parts = share(blocks, panels)
-    for task in prange(cuts * parts):
-        cut, part, table = task // parts, task % parts, tables[task]
+    blocks, panels = ceil_div(m, BLOCK), ceil_div(n, TILE_COLUMNS)
+    cuts, partitions = partition_work(blocks, panels)
+    for task in prange(cuts * partitions):
+        cut, part, table = task // partitions, task % partitions, tables[task]
         for block in range(cut * blocks // cuts, (cut + 1) * blocks // cuts):
             first, last = block * BLOCK, min((block + 1) * BLOCK, m)
             for i in range(BLOCK):
@@ -157,15 +144,15 @@ def gemm(y: Any, tables: Any, a: Any, b: Any, bias: Any, size: Any, a_strides: A
                 loops = (1, 1, min(slab, depth - d), 0, 0, 4 * a_strides[1], 0, 0, step)
                 sweep(
                     table,
-                    ceil_div(last - first, ROWS),
+                    ceil_div(last - first, TILE_ROWS),
                     address(a) + 4 * d * a_strides[1],
                     address(y),
                     address(b) + d * step,
                     panel,
                     start,
                     n,
-                    part * panels // parts,
-                    (part + 1) * panels // parts,
+                    part * panels // partitions,
+                    (part + 1) * panels // partitions,
                     loops,
                 )
                 start = ACCUMULATE
@@ -189,9 +176,9 @@ def transpose_add(y: Any, x: Any, bias: Any) -> None:
 
 
 def dots_work(x: Any, weight: Any, bias: Any) -> list[Any]:
-    """A table of rows and a tile of running sums for each piece of work."""
+    """Return the scratch: per task a table of rows and a tile of running sums."""
     pieces = -(-weight.shape[0] // OUTPUTS)
-    return [((pieces, 2, ROWS), np.int64), (pieces, ROWS, COLUMNS)]
+    return [((pieces, 2, TILE_ROWS), np.int64), (pieces, TILE_ROWS, TILE_COLUMNS)]
 
 
 @kernel(
@@ -201,16 +188,16 @@ def dots_work(x: Any, weight: Any, bias: Any) -> list[Any]:
     flops=lambda x, weight, bias: 2 * x.shape[0] * weight.size,
 )
 def dots(y: Any, tables: Any, sums: Any, x: Any, weight: Any, bias: Any) -> None:
-    """y[i, j] = bias[j] + x[i] . weight[j]: a tile's rows are rows of weight, its columns COLUMNS running sums."""
+    """y[i, j] = bias[j] + x[i] . weight[j]: a tile's rows are rows of weight, its columns TILE_COLUMNS running sums."""
     (m, depth), n = x.shape, weight.shape[0]
-    whole, step = depth // COLUMNS, 4 * COLUMNS
+    whole, step = depth // TILE_COLUMNS, 4 * TILE_COLUMNS
     for t in prange(tables.shape[0]):
         table, lanes = tables[t], sums[t]
-        for first in range(t * OUTPUTS, min((t + 1) * OUTPUTS, n), ROWS):
-            for r in range(ROWS):
+        for first in range(t * OUTPUTS, min((t + 1) * OUTPUTS, n), TILE_ROWS):
+            for r in range(TILE_ROWS):
                 table[0, r], table[1, r] = min(first + r, n - 1) * 4 * depth, r * step
             for i in range(m):
-                start, at, columns, terms = ZERO, 0, COLUMNS, whole
+                start, at, columns, terms = ZERO, 0, TILE_COLUMNS, whole
                 while terms >= 0:  # whole vectors, then what is left of the rows
                     channel_tile(
                         address(table[0]),
@@ -222,16 +209,16 @@ def dots(y: Any, tables: Any, sums: Any, x: Any, weight: Any, bias: Any) -> None
                         columns,
                         (1, 1, terms, 0, 0, step, 0, 0, step),
                     )
-                    terms = 1 if start == ZERO and depth % COLUMNS else -1
-                    start, at, columns = ACCUMULATE, whole * step, depth % COLUMNS
-                for r in range(min(ROWS, n - first)):
-                    y[i, first + r] = fold(lanes[r]) + (bias[first + r] if bias.size else np.float32(0))
+                    terms = 1 if start == ZERO and depth % TILE_COLUMNS else -1
+                    start, at, columns = ACCUMULATE, whole * step, depth % TILE_COLUMNS
+                for r in range(min(TILE_ROWS, n - first)):
+                    y[i, first + r] = sum_lanes(lanes[r]) + (bias[first + r] if bias.size else np.float32(0))
 
 
 @serial
-def fold(lanes: Any) -> Any:
-    """The sum of COLUMNS numbers, by halves; overwrites them."""
-    half = COLUMNS // 2
+def sum_lanes(lanes: Any) -> Any:
+    """Return the sum of TILE_COLUMNS numbers, by halves; overwrites them."""
+    half = TILE_COLUMNS // 2
     while half > 0:
         for j in range(half):
             lanes[j] += lanes[half + j]

@@ -19,50 +19,43 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
-from .caches import is_far
-from .jit import serial
-from .microkernel import address
-from .norm_passes import pass_affine, pass_deviations, pass_gradient, pass_products, pass_scale
+from ..dispatch import kernel
+from .arguments import ABSENT, all_float32
+from .compiler.jit import serial
+from .simd.passes import pass_affine, pass_deviations, pass_gradient, pass_products, pass_scale
+from .simd.streaming import exceeds_cache
+from .simd.vectors import address
 
 f4, f8 = np.float32, np.float64
 STRIP, BLOCK = 512, 128  # numbers in a strip, and strips whose sums run in float32
 CHUNKS, GRAIN = 64, 16384  # most chunks, and numbers that a chunk is worth
+UNCOUNTED = np.zeros(0, np.int64)  # stands for a count that is None, as ABSENT does for arrays of float32
 LOOK = 1024  # numbers whose mean the first block is summed about
-ABSENT, UNCOUNTED = np.zeros(0, np.float32), np.zeros(0, np.int64)  # stand for None: one signature, compiled once
 
 
-def lanes(c: int, rows: int = STRIP**2) -> int:
-    """The length of a strip: whole rows, about STRIP numbers, and of few rows no more than there are strips."""
+def strip_width(c: int, rows: int = STRIP**2) -> int:
+    """Return the length of a strip: whole rows, about STRIP numbers, and of few rows no more than there are strips."""
     return c * max(1, min(math.isqrt(rows), STRIP // max(1, c)))
 
 
 def rows_of(x: Any) -> int:
-    """The numbers of a channel."""
+    """Return how many numbers a channel has."""
     return int(x.size // max(1, x.shape[1]))
 
 
 def stats_work(x: Any, *_: Any) -> list[Any]:
-    """Per chunk of rows: two rows of statistics and two of sums in float64, three strips of sums."""
+    """Return the scratch per chunk of rows: two rows of statistics and two of sums in float64, three strips of sums."""
     c, chunks = x.shape[1], max(1, min(CHUNKS, x.size // GRAIN, rows_of(x) // 64))
-    return [((chunks, 4, c), np.float64), (chunks, 3, lanes(c, rows_of(x)))]
+    return [((chunks, 4, c), np.float64), (chunks, 3, strip_width(c, rows_of(x)))]
 
 
 def map_work(x: Any, *_: Any) -> list[Any]:
-    """The map's three numbers of a channel, repeated along strips."""
-    return [(3, lanes(x.shape[1], rows_of(x)))]
-
-
-def single(*args: Any) -> bool:
-    """Every floating-point array is float32."""
-    for a in args:  # noqa: SIM110  asked at every call, for which a generator is slow
-        if hasattr(a, "dtype") and a.dtype.char != "f" and a.dtype.kind == "f":
-            return False
-    return True
+    """Return the scratch: the map's three numbers of a channel, repeated along strips."""
+    return [(3, strip_width(x.shape[1], rows_of(x)))]
 
 
 @serial
-def tile(strip: Any, channel: Any) -> None:
+def fill_strip(strip: Any, channel: Any) -> None:
     """Repeat a value per channel along a strip."""
     for a in range(0, strip.size, channel.size):
         row = strip[a : a + channel.size]
@@ -71,8 +64,8 @@ def tile(strip: Any, channel: Any) -> None:
 
 
 @serial
-def folded(strip: Any, k: Any, c: Any) -> Any:
-    """The sum of a strip's lanes that belong to channel k."""
+def lane_sum(strip: Any, k: Any, c: Any) -> Any:
+    """Return the sum of a strip's lanes that belong to channel k."""
     total = 0.0
     for j in range(k, strip.size, c):
         total += f8(strip[j])
@@ -80,8 +73,8 @@ def folded(strip: Any, k: Any, c: Any) -> Any:
 
 
 @serial
-def fold(total: Any, strip: Any) -> None:
-    """total[k] += the strip's lanes of channel k."""
+def add_lanes(total: Any, strip: Any) -> None:
+    """Add the strip's lanes of channel k to total[k]."""
     for a in range(0, strip.size, total.size):
         row = strip[a : a + total.size]
         for k in range(row.size):
@@ -91,17 +84,17 @@ def fold(total: Any, strip: Any) -> None:
 @serial
 def deviations(sums: Any, strips: Any, x: Any, mean: Any) -> None:
     """sums[0] = sum (x - mean), sums[1] = sum (x - mean)^2 of a block's rows, the mean rounded to float32."""
-    tile(strips[0], mean)
+    fill_strip(strips[0], mean)
     strips[1:3] = 0
     pass_deviations(x.size, 0, strips.shape[1], address(x), address(strips), address(strips[1]), 0)
     sums[:] = 0
-    fold(sums[0], strips[1])
-    fold(sums[1], strips[2])
+    add_lanes(sums[0], strips[1])
+    add_lanes(sums[1], strips[2])
 
 
 @serial
 def chunk_moments(moments: Any, strips: Any, x: Any) -> None:
-    """Mean and sum of squared deviations of a chunk's rows: moments[0], moments[1].
+    """Compute mean and sum of squared deviations of a chunk's rows: moments[0], moments[1].
 
     Each block's sums are taken about the mean so far, which is close to the block's own, and merged by the update of
     Chan, Golub & LeVeque 1979: no cancellation, and memory is read once.
@@ -118,13 +111,13 @@ def chunk_moments(moments: Any, strips: Any, x: Any) -> None:
     for a in range(0, x.size, block):
         piece = x[a : a + block]
         rows, before = f8(piece.size // c), f8(a // c)
-        share, each = rows / (before + rows), 1.0 / rows
+        fraction, each = rows / (before + rows), 1.0 / rows
         deviations(sums, strips, piece, mean)
         for k in range(c):
             off = sums[0, k] * each
             step = f8(f4(mean[k])) + off - mean[k]
-            m2[k] += sums[1, k] - off * off * rows + step * step * before * share
-            mean[k] += step * share
+            m2[k] += sums[1, k] - off * off * rows + step * step * before * fraction
+            mean[k] += step * fraction
 
 
 @serial
@@ -147,7 +140,7 @@ def merge_chunks(moments: Any, n: Any) -> None:
 def update_running(
     moments: Any, n: Any, running_mean: Any, running_var: Any, count: Any, momentum: Any, corrected: Any, unbiased: Any
 ) -> None:
-    """The rule of ops/norm.py."""
+    """Update the running statistics by the rule of ops/norm.py."""
     rate = f8(momentum)
     if count.size > 0 and n > 0:
         count[0] += 1
@@ -161,14 +154,14 @@ def update_running(
 
 @serial
 def finish(mean: Any, rstd: Any, exact: Any, var: Any, eps: Any) -> None:
-    """mean in float32 and rstd = 1 / sqrt(var + eps)."""
+    """Round the mean to float32 and compute rstd = 1 / sqrt(var + eps)."""
     for k in range(mean.size):
         mean[k], rstd[k] = exact[k], 1.0 / np.sqrt(f8(var[k]) + f8(eps))
 
 
 @serial
 def forward_map(map: Any, mean: Any, rstd: Any, exact: Any, weight: Any, bias: Any) -> None:
-    """The map y = (x - mean) scale + shift; shift takes up what rounding the mean to float32 lost."""
+    """Compute the map y = (x - mean) scale + shift; shift makes up for what rounding the mean to float32 lost."""
     for k in range(mean.size):
         scale = rstd[k] * (weight[k] if weight.size > 0 else f4(1))
         map[0, k], map[1, k] = mean[k], scale
@@ -176,29 +169,29 @@ def forward_map(map: Any, mean: Any, rstd: Any, exact: Any, weight: Any, bias: A
 
 
 @serial
-def tile_map(strips: Any, map: Any) -> None:
+def fill_map(strips: Any, map: Any) -> None:
     """Repeat the map along strips."""
     for row in range(3):
-        tile(strips[row], map[row])
+        fill_strip(strips[row], map[row])
 
 
 @serial
-def apply_run(y: Any, x: Any, first: Any, strips: Any) -> None:
+def apply_run(y: Any, x: Any, first: Any, strips: Any, nontemporal: Any) -> None:
     """y = (x - mean) scale + shift for numbers first, first + 1, ... of the rows; strips hold the map."""
     wide = strips.shape[1]
-    pass_affine(x.size, first % wide, wide, address(x), address(y), address(strips), 0, 0)
+    pass_affine(x.size, first % wide, wide, address(x), address(y), address(strips), 0, nontemporal)
 
 
 def channels_and_map(x: Any, *_: Any) -> list[tuple[int, ...]]:
-    """The shapes of two numbers a channel, and of a map."""
+    """Return the shapes of two numbers per channel, and of a map."""
     return [(x.shape[1],), (x.shape[1],), (3, x.shape[1])]
 
 
-@kernel(backend="numba", composite=True, when=single)
+@kernel(backend="numba", composite=True, when=all_float32)
 def batch_norm_forward(
     k: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, count: Any, *rule: Any
 ) -> Any:
-    """batch_norm_moments, with empty arrays for what is None, and batch_norm_apply."""
+    """Call batch_norm_moments, with empty arrays for what is None, and batch_norm_apply."""
     weight, bias = ABSENT if weight is None else weight, ABSENT if bias is None else bias
     if running_mean is None:
         running_mean = running_var = ABSENT
@@ -233,7 +226,7 @@ def batch_norm_moments(
     corrected: Any,
     unbiased: Any,
 ) -> None:
-    """Moments by chunks of rows, merged; the running ones move on."""
+    """Compute moments by chunks of rows, merge them, and update the running statistics."""
     (n, c), chunks = x.shape, moments.shape[0]
     xs = x.reshape(x.size)
     for t in prange(chunks):
@@ -250,15 +243,15 @@ def batch_norm_apply(y: Any, strips: Any, x: Any, map: Any) -> None:
     """y = (x - map[0]) map[1] + map[2], a number of each per channel."""
     (n, c), chunks = x.shape, max(1, min(CHUNKS, x.size // GRAIN))
     xs, ys = x.reshape(x.size), y.reshape(y.size)
-    tile_map(strips, map)
+    fill_map(strips, map)
     for t in prange(chunks):
         a, b = t * n // chunks * c, (t + 1) * n // chunks * c
-        pass_affine(b - a, 0, strips.shape[1], address(xs[a:]), address(ys[a:]), address(strips), 0, is_far(y))
+        apply_run(ys[a:b], xs[a:b], 0, strips, exceeds_cache(y))
 
 
-@kernel(backend="numba", composite=True, when=single)
+@kernel(backend="numba", composite=True, when=all_float32)
 def batch_norm_inference(k: Any, x: Any, weight: Any, bias: Any, mean: Any, var: Any, eps: float) -> Any:
-    """batch_norm_map, with empty arrays for a weight or bias that is None, and batch_norm_apply."""
+    """Call batch_norm_map, with empty arrays for a weight or bias that is None, and batch_norm_apply."""
     weight, bias = ABSENT if weight is None else weight, ABSENT if bias is None else bias
     mean, rstd, map = k.batch_norm_map(mean, var, weight, bias, eps)
     return k.batch_norm_apply(x, map), mean, rstd
@@ -273,14 +266,14 @@ def batch_norm_inference(k: Any, x: Any, weight: Any, bias: Any, mean: Any, var:
 def batch_norm_map(
     mean: Any, rstd: Any, map: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any, eps: Any
 ) -> None:
-    """The map by running statistics: rstd = 1 / sqrt(running_var + eps)."""
+    """Compute the map by running statistics: rstd = 1 / sqrt(running_var + eps)."""
     finish(mean, rstd, running_mean, running_var, eps)
     forward_map(map, mean, rstd, running_mean, weight, bias)
 
 
-@kernel(backend="numba", composite=True, when=single)
+@kernel(backend="numba", composite=True, when=all_float32)
 def batch_norm_backward(k: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any, training: bool) -> Any:
-    """batch_norm_sums, with an empty array for a weight that is None, and batch_norm_apply_gradient."""
+    """Call batch_norm_sums, with an empty array for a weight that is None, and batch_norm_apply_gradient."""
     dweight, dbias, map = k.batch_norm_sums(dy, x, ABSENT if weight is None else weight, mean, rstd, training)
     return k.batch_norm_apply_gradient(dy, x, mean, map, training), dweight, dbias
 
@@ -295,8 +288,8 @@ def chunk_sums(total: Any, strips: Any, dy: Any, x: Any) -> None:
         size = min(block, x.size - a)
         strips[1:3] = 0
         pass_products(size, 0, wide, address(dy[a:]), address(x[a:]), address(strips), address(strips[1]), 0)
-        fold(total[0], strips[1])
-        fold(total[1], strips[2])
+        add_lanes(total[0], strips[1])
+        add_lanes(total[1], strips[2])
 
 
 @serial
@@ -311,7 +304,7 @@ def add_chunks(totals: Any, dbias: Any, dweight: Any, rstd: Any) -> None:
 
 @serial
 def backward_map(map: Any, totals: Any, rstd: Any, weight: Any, n: Any) -> None:
-    """The map dx = a dy + b (x - mean) + d of a channel;  b = d = 0 if n is 0: running statistics."""
+    """Compute the map dx = a dy + b (x - mean) + d of a channel;  b = d = 0 if n is 0: running statistics."""
     for k in range(rstd.size):
         a, r = f8(rstd[k]) * (f8(weight[k]) if weight.size > 0 else 1.0), f8(rstd[k])
         map[0, k] = a
@@ -341,29 +334,29 @@ def batch_norm_sums(
     xs, dys = x.reshape(x.size), dy.reshape(dy.size)
     for t in prange(chunks):
         a, b = t * n // chunks * c, (t + 1) * n // chunks * c
-        tile(sums[t, 0], mean)
+        fill_strip(sums[t, 0], mean)
         chunk_sums(totals[t], sums[t], dys[a:b], xs[a:b])
     add_chunks(totals, dbias, dweight, rstd)
     backward_map(map, totals, rstd, weight, n if training else 0)
 
 
 @serial
-def gradient_run(dx: Any, dy: Any, x: Any, first: Any, strips: Any, training: Any, far: Any) -> None:
+def gradient_run(dx: Any, dy: Any, x: Any, first: Any, strips: Any, training: Any, nontemporal: Any) -> None:
     """dx = a dy + b (x - mean) + d for numbers first, ... of the rows; with running statistics a dy, whatever x is.
 
     strips hold a, b, d and the mean.
     """
     wide = strips.shape[1]
     if training:
-        pass_gradient(x.size, first % wide, wide, address(dy), address(x), address(dx), address(strips), 0, far)
+        pass_gradient(x.size, first % wide, wide, address(dy), address(x), address(dx), address(strips), 0, nontemporal)
     else:
-        pass_scale(x.size, first % wide, wide, address(dy), address(dx), address(strips), 0, far)
+        pass_scale(x.size, first % wide, wide, address(dy), address(dx), address(strips), 0, nontemporal)
 
 
 @kernel(
     backend="numba",
     rows="dx dy x",
-    work=lambda dy, *_: [(4, lanes(dy.shape[1], rows_of(dy)))],
+    work=lambda dy, *_: [(4, strip_width(dy.shape[1], rows_of(dy)))],
     out=lambda dy, *_: [dy.shape],
     flops=lambda dy, *_: 4 * dy.size,
 )
@@ -371,8 +364,8 @@ def batch_norm_apply_gradient(dx: Any, strips: Any, dy: Any, x: Any, mean: Any, 
     """dx = map[0] dy + map[1] (x - mean) + map[2]"""
     (n, c), chunks = x.shape, max(1, min(CHUNKS, x.size // GRAIN))
     xs, dys, dxs = x.reshape(x.size), dy.reshape(dy.size), dx.reshape(dx.size)
-    tile_map(strips, map)
-    tile(strips[3], mean)
+    fill_map(strips, map)
+    fill_strip(strips[3], mean)
     for t in prange(chunks):
         a, b = t * n // chunks * c, (t + 1) * n // chunks * c
-        gradient_run(dxs[a:b], dys[a:b], xs[a:b], 0, strips, training, is_far(dx))
+        gradient_run(dxs[a:b], dys[a:b], xs[a:b], 0, strips, training, exceeds_cache(dx))

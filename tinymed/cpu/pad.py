@@ -5,7 +5,7 @@ from typing import Any
 
 from numba import prange
 
-from ..backend import is_single, kernel
+from ..dispatch import is_single, kernel
 from ..memory import dense_order, inverse_order, is_dense
 
 
@@ -15,7 +15,7 @@ from ..memory import dense_order, inverse_order, is_dense
     flops=lambda *_: 0,
 )
 def pad_middle(y: Any, x: Any, before: Any, after: Any, value: Any) -> None:
-    """(A, n, C) to (A, before + n + after, C); negative widths crop."""
+    """Pad (A, n, C) to (A, before + n + after, C); negative widths crop."""
     for a in prange(y.shape[0]):
         for i in range(y.shape[1]):
             if before <= i < before + x.shape[1]:
@@ -28,7 +28,7 @@ def pad_middle(y: Any, x: Any, before: Any, after: Any, value: Any) -> None:
 
 @kernel(backend="numba", composite=True, when=lambda x, widths, value: is_single((x,)))
 def pad_constant(k: Any, x: Any, widths: tuple[tuple[int, int], ...], value: Any) -> Any:
-    """pad_middle once for each axis with a width, in the memory order of x; copy where no width is given."""
+    """Call pad_middle once for each axis with a width, in the memory order of x; copy where no width is given."""
     order = dense_order(x) or tuple(range(x.ndim))
     x = (x if is_dense(x, order) else k.canonical(x, order)).transpose(order)
     done = False

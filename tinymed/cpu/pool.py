@@ -1,6 +1,6 @@
 """Pooling on the CPU: images are [n, h, w, c], and the innermost loops run over channels so that they vectorise.
 
-Backward passes gather: a row of dx collects what its windows send it, so rows are independent.
+Backward passes gather: a row of dx collects the gradients that its windows route to it, so rows are independent.
 """
 
 from typing import Any
@@ -8,79 +8,75 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
+from ..dispatch import kernel
 from ..ops.pool import winner_shapes
-from .jit import serial
+from .arguments import images, volumes
+from .compiler.jit import serial
 
 f4 = np.float32
 NARROW = 8  # channels, below which a loop over them costs more than it gains
 
 
-def takes(x: Any, *_: Any) -> bool:
-    """What the loops can run on: float32 images."""
-    return bool(x.ndim == 4 and x.dtype.char == "f")
-
-
-def halves(kernel: Any, stride: Any, before: Any, dilation: Any, space: Any, size: Any) -> bool:
-    """Whether windows are 2 x 2 at stride 2, inside the image: most networks' only pooling."""
-    plain = kernel == stride == (2, 2) and before == (0, 0) and dilation == (1, 1)
-    return bool(plain and 2 * size[0] <= space[0] and 2 * size[1] <= space[1])
+def is_2x2(kernel: Any, stride: Any, before: Any, dilation: Any, space: Any, size: Any) -> bool:
+    """Return whether windows are 2 x 2 at stride 2, inside the image: most networks' only pooling."""
+    shape_fits = kernel == stride == (2, 2) and before == (0, 0) and dilation == (1, 1)
+    return bool(shape_fits and 2 * size[0] <= space[0] and 2 * size[1] <= space[1])
 
 
 # ---------------------------------------------------------------------------------------------------- maximum
 
 
-@kernel(backend="numba", choice=True, when=takes)
+@kernel(backend="numba", choice=True, when=lambda x, *_: images(x))
 def max_pool2d_forward(k: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any) -> Any:
-    """The loop for 2 x 2 windows, or the one for any."""
-    if halves(kernel, stride, before, dilation, x.shape[2:], size):
-        return k.max_halve(x, size)
+    """Call max_pool_2x2 for 2 x 2 windows at stride 2, else max_window."""
+    if is_2x2(kernel, stride, before, dilation, x.shape[2:], size):
+        return k.max_pool_2x2(x, size)
     return k.max_window(x, kernel, stride, before, dilation, size)
 
 
-@kernel(backend="numba", choice=True, when=takes)
+@kernel(backend="numba", choice=True, when=lambda x, *_: images(x))
 def max_pool2d_backward(
     k: Any, dy: Any, index: Any, x_shape: Any, kernel: Any, stride: Any, before: Any, dilation: Any
 ) -> Any:
-    """max_halve_backward for 2 x 2 windows at stride 2, else max_window_backward."""
-    if halves(kernel, stride, before, dilation, x_shape[2:], dy.shape[2:]):
-        return k.max_halve_backward(dy, index, x_shape)
+    """Call max_pool_2x2_backward for 2 x 2 windows at stride 2, else max_window_backward."""
+    if is_2x2(kernel, stride, before, dilation, x_shape[2:], dy.shape[2:]):
+        return k.max_pool_2x2_backward(dy, index, x_shape)
     return k.max_window_backward(dy, index, x_shape, kernel, stride, before, dilation)
 
 
 @serial
-def wins(value: Any, best: Any) -> Any:
-    """Whether a value replaces the best so far: the first of equals stays, a NaN wins."""
+def exceeds(value: Any, best: Any) -> Any:
+    """Return whether a value replaces the maximum so far: the first of equals stays, a NaN replaces any number."""
     return (value > best) | (value != value)
 
 
 @kernel(
     backend="numba", image="y index x", out=lambda x, size: winner_shapes(x, (2, 2), size), flops=lambda x, size: x.size
 )
-def max_halve(y: Any, index: Any, x: Any, size: Any) -> None:
+def max_pool_2x2(y: Any, index: Any, x: Any, size: Any) -> None:
     """y, index = the largest of the four pixels of each 2 x 2 window, and which (0, 1 / 2, 3) it was."""
     n, h, w, c = y.shape
     for t in prange(n * h):
         b, i = t // h, t % h
         for j in range(w):
             for k in range(c):
-                best, first = x[b, 2 * i, 2 * j, k], np.uint8(0)
+                best, argmax = x[b, 2 * i, 2 * j, k], np.uint8(0)
                 value = x[b, 2 * i, 2 * j + 1, k]
-                if wins(value, best):
-                    best, first = value, np.uint8(1)
+                if exceeds(value, best):
+                    best, argmax = value, np.uint8(1)
                 value = x[b, 2 * i + 1, 2 * j, k]
-                if wins(value, best):
-                    best, first = value, np.uint8(2)
+                if exceeds(value, best):
+                    best, argmax = value, np.uint8(2)
                 value = x[b, 2 * i + 1, 2 * j + 1, k]
-                if wins(value, best):
-                    best, first = value, np.uint8(3)
+                if exceeds(value, best):
+                    best, argmax = value, np.uint8(3)
                 y[b, i, j, k] = best
-                index[b, i, j, k] = first
+                index[b, i, j, k] = argmax
 
 
 @kernel(backend="numba", image="dx dy index", out=lambda dy, index, x_shape: [x_shape], flops=lambda dy, *_: dy.size)
-def max_halve_backward(dx: Any, dy: Any, index: Any, x_shape: Any) -> None:
-    """dx = dy at the pixel that won its 2 x 2 window, 0 at the others and in a last odd row or column."""
+def max_pool_2x2_backward(dx: Any, dy: Any, index: Any, x_shape: Any) -> None:
+    """dx = dy at the argmax of each 2 x 2 window, 0 at its other pixels and in a last odd row or column."""
     n, h, w, c = dy.shape
     height, pairs = dx.shape[1], (dx.shape[1] + 1) // 2
     for t in prange(n * pairs):
@@ -88,11 +84,11 @@ def max_halve_backward(dx: Any, dy: Any, index: Any, x_shape: Any) -> None:
         if i < h:
             for j in range(w):
                 for k in range(c):
-                    d, first = dy[b, i, j, k], index[b, i, j, k]
-                    dx[b, 2 * i, 2 * j, k] = d if first == 0 else f4(0)
-                    dx[b, 2 * i, 2 * j + 1, k] = d if first == 1 else f4(0)
-                    dx[b, 2 * i + 1, 2 * j, k] = d if first == 2 else f4(0)
-                    dx[b, 2 * i + 1, 2 * j + 1, k] = d if first == 3 else f4(0)
+                    d, argmax = dy[b, i, j, k], index[b, i, j, k]
+                    dx[b, 2 * i, 2 * j, k] = d if argmax == 0 else f4(0)
+                    dx[b, 2 * i, 2 * j + 1, k] = d if argmax == 1 else f4(0)
+                    dx[b, 2 * i + 1, 2 * j, k] = d if argmax == 2 else f4(0)
+                    dx[b, 2 * i + 1, 2 * j + 1, k] = d if argmax == 3 else f4(0)
             dx[b, 2 * i : 2 * i + 2, 2 * w :] = 0
         else:
             dx[b, 2 * i : min(2 * i + 2, height)] = 0
@@ -100,42 +96,46 @@ def max_halve_backward(dx: Any, dy: Any, index: Any, x_shape: Any) -> None:
 
 @serial
 def narrow_row(y: Any, index: Any, x: Any, top: Any, kernel: Any, stride: Any, before: Any, dilation: Any) -> None:
-    """A row of windows of few channels, whose first tap is in row `top` of the image, a tap at a time."""
+    """Pool one row of windows of few channels, whose first tap is in row `top` of the image, a tap at a time."""
     y[:] = -np.inf
     index[:] = 0
-    begun = False  # whether a row of taps was inside the image
+    started = False  # whether a row of taps was inside the image
     for r in range(kernel[0]):
         row = top + r * dilation[0]
         if 0 <= row < x.shape[0]:
             for s in range(kernel[1]):
-                new, number = 0 if begun else x.shape[1] if s == 0 else dilation[1], index.dtype.type(r * kernel[1] + s)
+                new, tap_number = (
+                    0 if started else x.shape[1] if s == 0 else dilation[1],
+                    index.dtype.type(r * kernel[1] + s),
+                )
                 for k in range(y.shape[1]):
                     for j in range(y.shape[0]):
                         column = j * stride[1] - before[1] + s * dilation[1]
                         if 0 <= column < x.shape[1]:
                             pixel = x[row, column, k]
-                            take = column < new or wins(pixel, y[j, k])  # a window's first tap inside, or a winner
-                            y[j, k] = pixel if take else y[j, k]
-                            index[j, k] = number if take else index[j, k]
-            begun = True
+                            # A window's first tap inside the image, or a larger pixel.
+                            better = column < new or exceeds(pixel, y[j, k])
+                            y[j, k] = pixel if better else y[j, k]
+                            index[j, k] = tap_number if better else index[j, k]
+            started = True
 
 
 @serial
 def wide_row(y: Any, index: Any, x: Any, top: Any, kernel: Any, stride: Any, before: Any, dilation: Any) -> None:
-    """A row of windows, whose first tap is in row `top` of the image, many channels at a time."""
+    """Pool one row of windows, whose first tap is in row `top` of the image, many channels at a time."""
     for j in range(y.shape[0]):
-        best, first, found = y[j], index[j], False
+        best, argmax, found = y[j], index[j], False
         best[:] = -np.inf
-        first[:] = 0
+        argmax[:] = 0
         for tap in range(kernel[0] * kernel[1]):
             row = top + tap // kernel[1] * dilation[0]
             column = j * stride[1] - before[1] + tap % kernel[1] * dilation[1]
             if 0 <= row < x.shape[0] and 0 <= column < x.shape[1]:
-                pixel, number = x[row, column], first.dtype.type(tap)
+                pixel, tap_number = x[row, column], argmax.dtype.type(tap)
                 for k in range(best.size):
-                    take = not found or wins(pixel[k], best[k])
-                    best[k] = pixel[k] if take else best[k]
-                    first[k] = number if take else first[k]
+                    better = not found or exceeds(pixel[k], best[k])
+                    best[k] = pixel[k] if better else best[k]
+                    argmax[k] = tap_number if better else argmax[k]
                 found = True
 
 
@@ -146,7 +146,7 @@ def wide_row(y: Any, index: Any, x: Any, top: Any, kernel: Any, stride: Any, bef
     flops=lambda x, *_: x.size,
 )
 def max_window(y: Any, index: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any) -> None:
-    """y, index = the largest pixel of each window and the number of its tap; taps in the padding never win."""
+    """y, index = the largest pixel of each window and the number of its tap; padding is never the maximum."""
     n, h, w, c = y.shape
     for t in prange(n * h):
         b, i = t // h, t % h
@@ -158,7 +158,7 @@ def max_window(y: Any, index: Any, x: Any, kernel: Any, stride: Any, before: Any
 
 @serial
 def narrow_taps(dx: Any, dy: Any, index: Any, tap: Any, kernel: Any, stride: Any, before: Any, dilation: Any) -> None:
-    """wide_taps for images of few channels."""
+    """Compute wide_taps for images of few channels."""
     for s in range(kernel[1]):
         for k in range(dx.shape[1]):
             for j in range(dy.shape[0]):
@@ -169,15 +169,18 @@ def narrow_taps(dx: Any, dy: Any, index: Any, tap: Any, kernel: Any, stride: Any
 
 @serial
 def wide_taps(dx: Any, dy: Any, index: Any, tap: Any, kernel: Any, stride: Any, before: Any, dilation: Any) -> None:
-    """To a row of dx what a row of windows sends it, of which it is the taps `tap`, `tap` + 1, ..."""
+    """Add to one row of dx the gradients routed to it by one row of windows.
+
+    The row is covered by the taps tap, tap + 1, ...
+    """
     for j in range(dy.shape[0]):
-        d, first = dy[j], index[j]
+        d, argmax = dy[j], index[j]
         for s in range(kernel[1]):
             column = j * stride[1] - before[1] + s * dilation[1]
             if 0 <= column < dx.shape[0]:
-                total, number = dx[column], first.dtype.type(tap + s)
+                total, tap_number = dx[column], argmax.dtype.type(tap + s)
                 for k in range(total.size):
-                    total[k] += d[k] if first[k] == number else f4(0)
+                    total[k] += d[k] if argmax[k] == tap_number else f4(0)
 
 
 @kernel(
@@ -186,7 +189,7 @@ def wide_taps(dx: Any, dy: Any, index: Any, tap: Any, kernel: Any, stride: Any, 
 def max_window_backward(
     dx: Any, dy: Any, index: Any, x_shape: Any, kernel: Any, stride: Any, before: Any, dilation: Any
 ) -> None:
-    """dx[row] = the dy of each window that covers the row, at the pixel whose tap won."""
+    """dx[row] = the dy of each window that covers the row, at the pixel of its argmax."""
     n, h, w, c = dy.shape
     for t in prange(n * dx.shape[1]):
         b, row = t // dx.shape[1], t % dx.shape[1]
@@ -199,6 +202,60 @@ def max_window_backward(
                     narrow_taps(dx[b, row], dy[b, i], index[b, i], tap, kernel, stride, before, dilation)
                 else:
                     wide_taps(dx[b, row], dy[b, i], index[b, i], tap, kernel, stride, before, dilation)
+
+
+# ----------------------------------------------------------------------------------------- maximum of volumes
+
+
+@kernel(backend="numba", image="y index x", when=lambda x, *_: volumes(x))
+def max_pool3d_forward(
+    y: Any, index: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any
+) -> None:
+    """y, index = the largest voxel of each window and the number of its tap; padding is never the maximum."""
+    n, d, h, w, c = y.shape
+    kd, kh, kw = kernel
+    for t in prange(n * d * h):
+        b, z, i = t // (d * h), t // h % d, t % h
+        for j in range(w):
+            best, argmax, found = y[b, z, i, j], index[b, z, i, j], False
+            best[:] = -np.inf
+            argmax[:] = 0
+            for tap in range(kd * kh * kw):
+                plane = z * stride[0] - before[0] + tap // (kh * kw) * dilation[0]
+                row = i * stride[1] - before[1] + tap // kw % kh * dilation[1]
+                column = j * stride[2] - before[2] + tap % kw * dilation[2]
+                if 0 <= plane < x.shape[1] and 0 <= row < x.shape[2] and 0 <= column < x.shape[3]:
+                    voxel, tap_number = x[b, plane, row, column], argmax.dtype.type(tap)
+                    for k in range(c):
+                        better = not found or exceeds(voxel[k], best[k])
+                        best[k] = voxel[k] if better else best[k]
+                        argmax[k] = tap_number if better else argmax[k]
+                    found = True
+
+
+@kernel(backend="numba", image="dx dy index", when=lambda x, *_: volumes(x))
+def max_pool3d_backward(
+    dx: Any, dy: Any, index: Any, x_shape: Any, kernel: Any, stride: Any, before: Any, dilation: Any
+) -> None:
+    """dx[plane] = the dy of each window that covers the plane, at the voxel of its argmax."""
+    n, d, h, w, c = dy.shape
+    kd, kh, kw = kernel
+    for t in prange(n * dx.shape[1]):
+        b, plane = t // dx.shape[1], t % dx.shape[1]
+        dx[b, plane] = 0
+        for z in range(d):
+            reach = plane + before[0] - z * stride[0]
+            if 0 <= reach <= (kd - 1) * dilation[0] and reach % dilation[0] == 0:
+                base = reach // dilation[0] * kh * kw
+                for at in range(h * w * kh * kw):
+                    i, j, s, u = at // (w * kh * kw), at // (kh * kw) % w, at // kw % kh, at % kw
+                    row = i * stride[1] - before[1] + s * dilation[1]
+                    column = j * stride[2] - before[2] + u * dilation[2]
+                    if 0 <= row < dx.shape[2] and 0 <= column < dx.shape[3]:
+                        total, received, argmax = dx[b, plane, row, column], dy[b, z, i, j], index[b, z, i, j]
+                        tap = argmax.dtype.type(base + s * kw + u)
+                        for k in range(c):
+                            total[k] += received[k] if argmax[k] == tap else f4(0)
 
 
 # ------------------------------------------------------------------------------------------------------- mean
@@ -227,7 +284,7 @@ def mean(total: Any, line: Any, image: Any, top: Any, bottom: Any, left: Any, ri
 
 @serial
 def mean_of_four(y: Any, top: Any, bottom: Any) -> None:
-    """A row of means of 2 x 2 windows at stride 2, from two rows of an image; times 1/4 rounds as divided by 4 does."""
+    """Compute a row of means of 2 x 2 windows from two rows of an image; x / 4 rounds as x times 1/4 does."""
     for j in range(y.shape[0]):
         first, second, third, fourth, to = top[2 * j], top[2 * j + 1], bottom[2 * j], bottom[2 * j + 1], y[j]
         for k in range(to.size):
@@ -235,7 +292,7 @@ def mean_of_four(y: Any, top: Any, bottom: Any) -> None:
 
 
 @serial
-def share(line: Any, dy: Any, left: Any, right: Any, count: Any) -> None:
+def add_mean_gradient(line: Any, dy: Any, left: Any, right: Any, count: Any) -> None:
     """line[j, c] += dy[c] / count for the pixels left..right of a row."""
     for j in range(left, right):
         for k in range(dy.size):
@@ -244,13 +301,18 @@ def share(line: Any, dy: Any, left: Any, right: Any, count: Any) -> None:
 
 @serial
 def box(i: Any, n: Any, kernel: Any, stride: Any, before: Any, after: Any, include_pad: Any) -> Any:
-    """(first, last, pixels) of window i along an axis of n pixels, cut off at its ends; pixels perhaps with padding."""
+    """Return (first, last, pixels) of window i along an axis of n pixels; pixels may count the padding."""
     start = i * stride - before
     first, last = max(0, start), min(n, start + kernel)
     return first, last, min(start + kernel, n + after) - start if include_pad else max(1, last - first)
 
 
-@kernel(backend="numba", image="y x", when=takes, work=lambda x, *how: [(x.shape[0] * how[3][0], x.shape[1])])
+@kernel(
+    backend="numba",
+    image="y x",
+    when=lambda x, *_: images(x),
+    work=lambda x, *params: [(x.shape[0] * params[3][0], x.shape[1])],
+)
 def avg_pool2d_forward(
     y: Any, lines: Any, x: Any, kernel: Any, stride: Any, padding: Any, size: Any, include_pad: Any, divisor: Any
 ) -> None:
@@ -271,7 +333,7 @@ def avg_pool2d_forward(
                 mean(y[b, i, j], lines[t], x[b], top, bottom, left, right, count)
 
 
-@kernel(backend="numba", image="dx dy", when=takes)
+@kernel(backend="numba", image="dx dy", when=lambda x, *_: images(x))
 def avg_pool2d_backward(
     dx: Any, dy: Any, x_shape: Any, kernel: Any, stride: Any, padding: Any, include_pad: Any, divisor: Any
 ) -> None:
@@ -287,4 +349,4 @@ def avg_pool2d_backward(
                 for j in range(dy.shape[2]):
                     left, right, columns = box(j, width, kernel[1], stride[1], before, after, include_pad)
                     count = f4(divisor if divisor != 0 else rows * columns)
-                    share(dx[b, row], dy[b, i, j], left, right, count)
+                    add_mean_gradient(dx[b, row], dy[b, i, j], left, right, count)

@@ -1,7 +1,7 @@
 """Sums on the CPU, over any axes in any memory order.
 
-The reduced axes are brought into one or two runs of axes, so that three loops do.  Sums are accumulated in float64 and
-cut into a fixed number of chunks: same bits for any number of threads.
+The reduced axes are brought into one or two runs of axes, so that three loops are enough.  Sums are accumulated in
+float64 and cut into a fixed number of chunks: the same bits for any number of threads.
 """
 
 import math
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import is_single, kernel
+from ..dispatch import is_single, kernel
 from ..memory import dense_order, is_dense
 
 CHUNKS = 32
@@ -18,7 +18,7 @@ CHUNKS = 32
 
 @kernel(backend="numba", out=lambda x: [()], work=lambda x: [((CHUNKS,), np.float64)], flops=lambda x: x.size)
 def sum_all(y: Any, partial: Any, x: Any) -> None:
-    """Four sums in flight hide the latency of an addition."""
+    """Sum all numbers; four sums in flight hide the latency of an addition."""
     n = x.size
     for c in prange(CHUNKS):
         start, stop = n * c // CHUNKS, n * (c + 1) // CHUNKS
@@ -45,7 +45,7 @@ def sum_all(y: Any, partial: Any, x: Any) -> None:
     flops=lambda x: x.size,
 )
 def sum_outer(y: Any, partial: Any, x: Any) -> None:
-    """(A, K) to (K): rows are added in chunks."""
+    """Sum (A, K) to (K): rows are added in chunks."""
     rows, columns = x.shape
     for c in prange(CHUNKS):
         partial[c, :] = 0
@@ -61,7 +61,7 @@ def sum_outer(y: Any, partial: Any, x: Any) -> None:
 
 @kernel(backend="numba", out=lambda x: [(x.shape[1],)], flops=lambda x: x.size)
 def sum_inner(y: Any, x: Any) -> None:
-    """(A, K, C) to (K): one thread adds up each k."""
+    """Sum (A, K, C) to (K): one thread adds up each k."""
     outer, columns, inner = x.shape
     for k in prange(columns):
         s = 0.0
@@ -73,7 +73,7 @@ def sum_inner(y: Any, x: Any) -> None:
 
 @kernel(backend="numba", composite=True, when=lambda x, axes: is_single((x,)))
 def sum_forward(k: Any, x: Any, axes: tuple[int, ...]) -> Any:
-    """sum_all, sum_outer or sum_inner on x in its memory order, or on a copy whose kept axes lie together."""
+    """Call sum_all, sum_outer or sum_inner on x in its memory order, or on a copy whose kept axes lie together."""
     kept = tuple(i for i in range(x.ndim) if i not in axes)
     shape = tuple(x.shape[i] for i in kept)
     order = dense_order(x) or tuple(range(x.ndim))

@@ -5,16 +5,16 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
-from .activations import channels
-from .jit import serial
+from ..dispatch import kernel
+from .arguments import channels
+from .compiler.jit import serial
 
 f4 = np.float32
 CHUNKS = 64  # pieces of work at most, each with rows of its own to sum in
 
 
 def rows_work(x: Any, *_: Any) -> list[Any]:
-    """Two rows of channels for each chunk of pixels."""
+    """Return the scratch: two rows of channels for each chunk of pixels."""
     c = channels(x)
     return [(max(1, min(CHUNKS, x.size // max(1, c) // 16)), 2, c)]
 
@@ -65,7 +65,10 @@ def local_response_norm_forward(y: Any, work: Any, x: Any, size: int, alpha: Any
 
 @serial
 def pixel_backward(dx: Any, s: Any, t: Any, dy: Any, x: Any, size: int, alpha: Any, beta: Any, k: Any) -> None:
-    """dx of one pixel: s becomes the energies, then their powers; dx holds dy x s^(-beta - 1) until it is summed."""
+    """Compute dx of one pixel.
+
+    s becomes the energies, then their powers; dx holds dy x s^(-beta - 1) until it is summed.
+    """
     n = x.size
     energies(s, t, x, size, alpha, k)
     for c in range(n):

@@ -1,4 +1,4 @@
-"""The two ceilings of this machine, measured: multiply-adds on data in the first cache, and a stream from memory."""
+"""The two ceilings of this machine, measured: multiply-adds on data in the L1 cache, and a stream from memory."""
 
 import time
 from typing import Any
@@ -6,15 +6,16 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from .jit import compile_kernel
-from .microkernel import COLUMNS, ROWS, ZERO, address, tile
+from .compiler.jit import compile_kernel
+from .simd.tile import ZERO, tile
+from .simd.vectors import TILE_COLUMNS, TILE_ROWS, address
 
 DEPTH = 128  # terms of one tile: its operands stay in the first cache
 STREAM = 1 << 24  # floats of each array of the stream: 64 MiB, beyond the last cache
 
 
 def spin(table: Any, x: Any, y: Any, w: Any, tiles: int) -> None:
-    """`tiles` register tiles in each of x.shape[0] independent pieces."""
+    """Run `tiles` register tiles in each of x.shape[0] independent pieces."""
     for piece in prange(x.shape[0]):
         for _ in range(tiles):
             tile(
@@ -24,8 +25,8 @@ def spin(table: Any, x: Any, y: Any, w: Any, tiles: int) -> None:
                 address(y[piece]),
                 address(w[piece]),
                 ZERO,
-                COLUMNS,
-                (1, 1, DEPTH, 0, 0, 4, 0, 0, 4 * COLUMNS),
+                TILE_COLUMNS,
+                (1, 1, DEPTH, 0, 0, 4, 0, 0, 4 * TILE_COLUMNS),
             )
 
 
@@ -36,23 +37,25 @@ def triad(y: Any, a: Any, b: Any) -> None:
 
 
 def peak_gflops(threads: int = 1, seconds: float = 0.2) -> float:
-    """GFLOP/s of the microkernel on operands in the first cache, with this many threads."""
-    x, w = np.ones((threads, ROWS, DEPTH), np.float32), np.ones((threads, DEPTH, COLUMNS), np.float32)
-    y, table = np.zeros((threads, ROWS, COLUMNS), np.float32), np.zeros((2, ROWS), np.int64)
-    table[0], table[1] = np.arange(ROWS) * 4 * DEPTH, np.arange(ROWS) * 4 * COLUMNS
+    """Return GFLOP/s of the microkernel on operands in the L1 cache, with this many threads."""
+    x, w = np.ones((threads, TILE_ROWS, DEPTH), np.float32), np.ones((threads, DEPTH, TILE_COLUMNS), np.float32)
+    y, table = np.zeros((threads, TILE_ROWS, TILE_COLUMNS), np.float32), np.zeros((2, TILE_ROWS), np.int64)
+    table[0], table[1] = np.arange(TILE_ROWS) * 4 * DEPTH, np.arange(TILE_ROWS) * 4 * TILE_COLUMNS
     run, tiles = compile_kernel(spin), 2000
-    return threads * tiles * 2 * ROWS * COLUMNS * DEPTH / best(lambda: run(table, x, y, w, tiles), seconds) / 1e9
+    return (
+        threads * tiles * 2 * TILE_ROWS * TILE_COLUMNS * DEPTH / best(lambda: run(table, x, y, w, tiles), seconds) / 1e9
+    )
 
 
 def bandwidth_gbs(seconds: float = 0.3) -> float:
-    """GB/s of a triad over arrays that no cache holds: two read, one written."""
+    """Return GB/s of a triad over arrays that no cache holds: two read, one written."""
     y, a, b = (np.ones(STREAM, np.float32) for _ in range(3))
     run = compile_kernel(triad)
     return 12 * STREAM / best(lambda: run(y, a, b), seconds) / 1e9
 
 
 def best(call: Any, seconds: float) -> float:
-    """The shortest of the calls that fit into a time."""
+    """Return the shortest of the calls that fit into a time."""
     call()
     shortest, end = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < end:

@@ -5,102 +5,10 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
-from .jit import inline, serial
+from ..dispatch import kernel
+from .simd.elementary import expm1, sigmoid, softplus, tanh
 
-f4, i4 = np.float32, np.int32
-LOG2_E, LN2_HIGH, LN2_LOW = f4(1.4426950408889634), f4(0.693359375), f4(-2.12194440e-4)
-ROUND = f4(12582912)  # 1.5 * 2^23: adding it leaves the nearest integer in the low bits
-LOWEST, HIGHEST = f4(-87.3), f4(88.7)  # beyond, exp is not a normal float32
-SMALLEST = f4(2.0**-126)  # normal float32
-
-
-@inline
-def exp_parts(x: Any) -> Any:
-    """(2^n, exp(r) - 1) with x = n ln 2 + r, |r| <= ln 2 / 2.  LLVM vectorises this; it cannot libm's exp.
-
-    The polynomial is that of S. Moshier's Cephes library (expf.c, 1989); the result is within 1e-7, relative.
-    """
-    n = (x * LOG2_E + ROUND) - ROUND
-    r = (x - n * LN2_HIGH) - n * LN2_LOW
-    p = f4(1.9875691500e-4) * r + f4(1.3981999507e-3)
-    p = p * r + f4(8.3334519073e-3)
-    p = p * r + f4(4.1665795894e-2)
-    p = p * r + f4(1.6666665459e-1)
-    p = p * r + f4(5.0000001201e-1)
-    return i4((i4(n) + i4(127)) << i4(23)).view(f4), p * (r * r) + r
-
-
-@inline
-def exp(x: Any) -> Any:
-    """e^x; 0 below -87.3, 3e38 above 88.7.  A NaN passes each comparison by, and comes out."""
-    scale, rest = exp_parts(min(max(x, LOWEST), HIGHEST))
-    return f4(0) if x < LOWEST else scale * rest + scale
-
-
-@serial
-def log(x: Any) -> Any:
-    """ln x, within 1e-7; -inf at 0, NaN below.  The polynomial is that of Cephes (logf.c)."""
-    scale = f4(2.0**23) if x < SMALLEST else f4(1)
-    bits = i4(f4(x * scale).view(i4))
-    n = f4(bits >> i4(23)) - (f4(149) if x < SMALLEST else f4(126))
-    m = i4((bits & i4(0x007FFFFF)) | i4(0x3F000000)).view(f4)  # x = m 2^n, 1/2 <= m < 1
-    low = f4(1) if m < f4(0.70710678) else f4(0)
-    n, m = n - low, m * (f4(1) + low) - f4(1)
-    p = f4(7.0376836292e-2) * m - f4(1.1514610310e-1)
-    p = p * m + f4(1.1676998740e-1)
-    p = p * m - f4(1.2420140846e-1)
-    p = p * m + f4(1.4249322787e-1)
-    p = p * m - f4(1.6668057665e-1)
-    p = p * m + f4(2.0000714765e-1)
-    p = p * m - f4(2.4999993993e-1)
-    p = p * m + f4(3.3333331174e-1)
-    y = m + (n * LN2_LOW + (p * m * (m * m) - f4(0.5) * (m * m))) + n * LN2_HIGH
-    below = f4(-np.inf) if x == f4(0) else f4(np.nan)
-    above = y if x < f4(np.inf) else x
-    return above if x > f4(0) else below
-
-
-@inline
-def log1p_unit(z: Any) -> Any:
-    """ln(1 + z) for 0 <= z <= 1 = 2 atanh(z / (2 + z)), by its series: exact near 0."""
-    s = z / (f4(2) + z)
-    q = s * s
-    p = f4(2 / 15) * q + f4(2 / 13)
-    p = p * q + f4(2 / 11)
-    p = p * q + f4(2 / 9)
-    p = p * q + f4(2 / 7)
-    p = p * q + f4(2 / 5)
-    p = p * q + f4(2 / 3)
-    return s * (p * q + f4(2))
-
-
-@inline
-def softplus(x: Any) -> Any:
-    """ln(1 + e^x), by the exponential that cannot overflow."""
-    return max(x, f4(0)) + log1p_unit(exp(-abs(x)))
-
-
-@inline
-def expm1(x: Any) -> Any:
-    """e^x - 1 for x <= 0, without cancellation."""
-    scale, rest = exp_parts(max(x, f4(-80)))
-    return scale * rest + (scale - f4(1))
-
-
-@inline
-def sigmoid(x: Any) -> Any:
-    """1 / (1 + e^-x), by the exponential that cannot overflow."""
-    e = exp(-abs(x))
-    return (f4(1) if x >= f4(0) else e) / (f4(1) + e)
-
-
-@inline
-def tanh(x: Any) -> Any:
-    """(1 - e^-2|x|) / (1 + e^-2|x|) with the sign of x."""
-    less = expm1(f4(-2) * abs(x))
-    t = -less / (f4(2) + less)
-    return t if x >= f4(0) else -t
+f4 = np.float32
 
 
 @kernel(backend="numba", flat="y x")
@@ -186,7 +94,7 @@ def softsign_forward(y: Any, x: Any) -> None:
 
 @kernel(backend="numba", flat="dx dy x")
 def softsign_backward(dx: Any, dy: Any, x: Any) -> None:
-    """dx = dy / (1 + |x|)^2."""
+    """dx = dy / (1 + |x|)^2, NaN where x is infinite, as y is."""
     for i in prange(x.size):
         d = f4(1) + abs(x[i])
-        dx[i] = dy[i] / (d * d)
+        dx[i] = dy[i] / (d * d) + f4(0) * x[i]

@@ -1,81 +1,39 @@
-"""Softmax on the CPU: one row at a time, which stays in the cache."""
+"""Softmax on the CPU: one row at a time, which stays in the cache.
 
-import math
-from collections.abc import Callable
+A row of few classes is too short for vectors: `rows_to_columns` turns a strip of rows into columns for the losses.
+"""
+
 from typing import Any
 
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
-from .jit import serial
-from .norm import single
-from .rows import peak, total, total_product
-from .smooth import exp
+from ..dispatch import kernel
+from .compiler.jit import serial
+from .simd.elementary import exp, log
+from .simd.reductions import row_max, row_product_sum, row_sum
 
 f4 = np.float32
-PARTS = 64  # pieces of the rows; each row is summed by itself, so their number changes no bits
-
-
-def rowwise(k: Any, fn: Callable[..., Any], arrays: Any, axis: int) -> Any:
-    """Call fn on arrays whose rows run along the axis: as they are for channels, else as matrices (views)."""
-    shape, n = arrays[0].shape, arrays[0].ndim
-    if axis == 1:
-        return fn(*arrays)
-    order = (*(i for i in range(n) if i != axis), axis)
-    back = tuple(order.index(i) for i in range(n))
-    moved = tuple(shape[i] for i in order)
-    matrix = (math.prod(moved[:-1]), moved[-1])
-    return fn(*[in_order(k, a, order).reshape(matrix) for a in arrays]).reshape(moved).transpose(back)
-
-
-def in_order(k: Any, a: Any, order: tuple[int, ...]) -> Any:
-    """The array with its axes in this order, in C order."""
-    t = a.transpose(order)
-    return t if t.flags.c_contiguous else k.canonical(a, order).transpose(order)
-
-
-@kernel(backend="numba", composite=True, when=single)
-def softmax_forward(k: Any, x: Any, axis: int) -> Any:
-    """softmax_rows along the axis."""
-    return rowwise(k, k.softmax_rows, (x,), axis)
-
-
-@kernel(backend="numba", composite=True, when=single)
-def log_softmax_forward(k: Any, x: Any, axis: int) -> Any:
-    """log_softmax_rows along the axis."""
-    return rowwise(k, k.log_softmax_rows, (x,), axis)
-
-
-@kernel(backend="numba", composite=True, when=single)
-def softmax_backward(k: Any, dy: Any, y: Any, axis: int) -> Any:
-    """softmax_rows_backward along the axis."""
-    return rowwise(k, k.softmax_rows_backward, (dy, y), axis)
-
-
-@kernel(backend="numba", composite=True, when=single)
-def log_softmax_backward(k: Any, dy: Any, y: Any, axis: int) -> Any:
-    """log_softmax_rows_backward along the axis."""
-    return rowwise(k, k.log_softmax_rows_backward, (dy, y), axis)
+PARTITIONS = 64  # pieces of the rows; each row is summed by itself, so their number changes no bits
 
 
 def like(x: Any, *_: Any) -> list[tuple[int, ...]]:
-    """One output of the input's shape."""
+    """Return one output of the input's shape."""
     return [x.shape]
 
 
 @serial
 def exponentials(y: Any, x: Any, top: Any) -> Any:
-    """y = exp(x - top); returns their sum."""
+    """Write y = exp(x - top) and return their sum."""
     for j in range(x.size):
         y[j] = exp(x[j] - top)
-    return total(y)
+    return row_sum(y)
 
 
 @serial
 def softmax_row(y: Any, x: Any) -> None:
     """y = exp(x - max x) / sum."""
-    scale = f4(1.0 / exponentials(y, x, peak(x)))
+    scale = f4(1.0 / exponentials(y, x, row_max(x)))
     for j in range(x.size):
         y[j] *= scale
 
@@ -83,7 +41,7 @@ def softmax_row(y: Any, x: Any) -> None:
 @serial
 def log_softmax_row(y: Any, x: Any) -> None:
     """y = (x - max x) - log sum exp(x - max x)."""
-    top = peak(x)
+    top = row_max(x)
     log_total = f4(np.log(exponentials(y, x, top)))
     for j in range(x.size):
         y[j] = (x[j] - top) - log_total
@@ -93,8 +51,8 @@ def log_softmax_row(y: Any, x: Any) -> None:
 def softmax_rows(y: Any, x: Any) -> None:
     """y = e^(x - m) / sum e^(x - m) for each row, m = max x."""
     n = x.shape[0]
-    for part in prange(PARTS):
-        for i in range(part * n // PARTS, (part + 1) * n // PARTS):
+    for part in prange(PARTITIONS):
+        for i in range(part * n // PARTITIONS, (part + 1) * n // PARTITIONS):
             softmax_row(y[i], x[i])
 
 
@@ -102,15 +60,15 @@ def softmax_rows(y: Any, x: Any) -> None:
 def log_softmax_rows(y: Any, x: Any) -> None:
     """y = x - m - ln sum e^(x - m) for each row, m = max x."""
     n = x.shape[0]
-    for part in prange(PARTS):
-        for i in range(part * n // PARTS, (part + 1) * n // PARTS):
+    for part in prange(PARTITIONS):
+        for i in range(part * n // PARTITIONS, (part + 1) * n // PARTITIONS):
             log_softmax_row(y[i], x[i])
 
 
 @serial
 def softmax_row_backward(dx: Any, dy: Any, y: Any) -> None:
     """dx = y (dy - sum(dy y))."""
-    mean = f4(total_product(y, dy, f4(0)))
+    mean = f4(row_product_sum(y, dy, f4(0)))
     for j in range(y.size):
         dx[j] = y[j] * (dy[j] - mean)
 
@@ -118,7 +76,7 @@ def softmax_row_backward(dx: Any, dy: Any, y: Any) -> None:
 @serial
 def log_softmax_row_backward(dx: Any, dy: Any, y: Any) -> None:
     """dx = dy - exp(y) sum(dy)."""
-    s = f4(total(dy))
+    s = f4(row_sum(dy))
     for j in range(y.size):
         dx[j] = dy[j] - exp(y[j]) * s
 
@@ -127,8 +85,8 @@ def log_softmax_row_backward(dx: Any, dy: Any, y: Any) -> None:
 def softmax_rows_backward(dx: Any, dy: Any, y: Any) -> None:
     """dx = y (dy - sum(dy y)) for each row."""
     n = y.shape[0]
-    for part in prange(PARTS):
-        for i in range(part * n // PARTS, (part + 1) * n // PARTS):
+    for part in prange(PARTITIONS):
+        for i in range(part * n // PARTITIONS, (part + 1) * n // PARTITIONS):
             softmax_row_backward(dx[i], dy[i], y[i])
 
 
@@ -136,6 +94,60 @@ def softmax_rows_backward(dx: Any, dy: Any, y: Any) -> None:
 def log_softmax_rows_backward(dx: Any, dy: Any, y: Any) -> None:
     """dx = dy - e^y sum(dy) for each row."""
     n = y.shape[0]
-    for part in prange(PARTS):
-        for i in range(part * n // PARTS, (part + 1) * n // PARTS):
+    for part in prange(PARTITIONS):
+        for i in range(part * n // PARTITIONS, (part + 1) * n // PARTITIONS):
             log_softmax_row_backward(dx[i], dy[i], y[i])
+
+
+# ---------------------------------------------------------------- short rows, as columns
+
+
+@serial
+def rows_to_columns(z: Any, x: Any) -> None:
+    """Write rows as columns: z[j * rows + i] = x[i, j].  Of two classes LLVM makes shuffles."""
+    rows, c = x.shape
+    line = x.reshape(x.size)
+    if c == 2:
+        even, odd = z[:rows], z[rows:]
+        for i in range(rows):
+            even[i], odd[i] = line[2 * i], line[2 * i + 1]
+    else:
+        for j in range(c):
+            column = z[j * rows : (j + 1) * rows]
+            for i in range(rows):
+                column[i] = line[i * c + j]
+
+
+@serial
+def columns_to_rows(x: Any, z: Any) -> None:
+    """Write columns as rows: x[i, j] = z[j * rows + i]."""
+    rows, c = x.shape
+    line = x.reshape(x.size)
+    if c == 2:
+        even, odd = z[:rows], z[rows:]
+        for i in range(rows):
+            line[2 * i], line[2 * i + 1] = even[i], odd[i]
+    else:
+        for j in range(c):
+            column = z[j * rows : (j + 1) * rows]
+            for i in range(rows):
+                line[i * c + j] = column[i]
+
+
+@serial
+def column_logs(top: Any, logs: Any, z: Any) -> None:
+    """Subtract each row's maximum, left in top, from the columns z; logs = ln sum e^z of the rest."""
+    rows = top.size
+    top[:] = -np.inf
+    logs[:] = 0
+    for a in range(0, z.size, rows):
+        column = z[a : a + rows]
+        for i in range(rows):
+            top[i] = max(top[i], column[i])
+    for a in range(0, z.size, rows):
+        column = z[a : a + rows]
+        for i in range(rows):
+            column[i] -= top[i]
+            logs[i] += exp(column[i])
+    for i in range(rows):
+        logs[i] = log(logs[i])

@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..backend import kernel
-from .jit import inline
-from .smooth import exp_parts, log
+from ..dispatch import kernel
+from .compiler.jit import inline
+from .simd.elementary import exp_parts, log
 
 f4, i4 = np.float32, np.int32
 
 
 @inline
 def exp_full(x: Any) -> Any:
-    """e^x in the whole range: 2^n in two factors, so that it becomes subnormal, 0 or infinite as it should."""
+    """Return e^x in the whole range: 2^n in two factors, so that it becomes subnormal, 0 or infinite as it should."""
     part = min(max(x, f4(-104)), f4(89))
     scale, rest = exp_parts(f4(0.5) * part)
     root = scale * rest + scale

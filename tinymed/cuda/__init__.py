@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from . import emulated, gpu
-from .families import NATIVE
+from . import emulated, families, gpu
 
 Kernel = Callable[..., None]
 
@@ -41,11 +40,6 @@ def compile_kernel(fn: Callable[..., Any], parallel: bool = True) -> Kernel:
     return launch
 
 
-def alone(compiled: Kernel, args: list[Any]) -> None:
-    """Call a kernel with little to do: for a GPU, as any other."""
-    compiled(*args)
-
-
 def is_available() -> bool:
     """Whether there is a GPU that CuPy can use."""
     return not gpu.why_not()
@@ -61,4 +55,4 @@ def synchronize() -> None:
     gpu.synchronize()
 
 
-__all__ = ["NATIVE", "allocator", "alone", "compile_kernel", "device_count", "is_available", "synchronize"]
+__all__ = ["allocator", "compile_kernel", "device_count", "families", "is_available", "synchronize"]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..backend import kernel
+from ..dispatch import kernel
 from .reduce import rows_of, sums_work
 
 

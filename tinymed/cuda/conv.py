@@ -7,7 +7,7 @@ precision.  Kernels see images as NHWC, filters as HWIO ([kernel row][kernel col
 from math import prod
 from typing import Any
 
-from ..backend import is_single, kernel
+from ..dispatch import is_single, kernel
 from ..memory import canonical_order, is_dense
 from ..ops.space import slides
 from ..program import pattern

@@ -3,7 +3,7 @@
 from math import prod
 from typing import Any
 
-from ..backend import kernel
+from ..dispatch import kernel
 from .tiles import pixel_parts
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..backend import kernel
+from ..dispatch import kernel
 
 
 @kernel(backend="csrc", rows="y x")

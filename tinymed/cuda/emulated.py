@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..kernels import BackendError
+from ..dispatch import BackendError
 from ..memory import Order, inverse_order
 from .modules import why_not_built
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..backend import kernel
+from ..dispatch import kernel
 from ..program import pattern
 from .norm import channels_and_map, two_sums
 

@@ -7,7 +7,7 @@ import subprocess
 from types import ModuleType
 from typing import Any
 
-from ..kernels import BackendError
+from ..dispatch import BackendError
 from ..memory import Order, inverse_order
 from .modules import why_not_built
 

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from ..backend import kernel
+from ..dispatch import kernel
 from ..memory import dense_order, inverse_order, is_dense
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import kernel
+from ..dispatch import kernel
 from ..ops.pool import winner_shapes
 from ..ops.space import slides
 from .conv import forward_flops, forward_out
@@ -59,7 +59,7 @@ EXACT, TF32 = "exact_kernelILi64ELi64ELi16E", "tf32_kernelILi128ELi64ELi64E"
 def ready(launch: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
     """The arguments in the memory orders that the kernel takes, so that only it is counted and timed."""
     plan = launch.plan_for(args)
-    orders = dict(plan.edges)
+    orders = dict(plan.relayouts)
     return tuple(launch.table.canonical(a, orders[i]) if i in orders else a for i, a in enumerate(args))
 
 
@@ -272,17 +272,17 @@ CONV2D_WEIGHT = Ladder(
 # ------------------------------------------------------------------------------------------ pooling, batch norm
 
 
-def winners(x: Any, size: Any) -> list[Any]:
+def argmax_shapes(x: Any, size: Any) -> list[Any]:
     """The outputs of a 2 x 2 pooling."""
     return winner_shapes(x, (2, 2), size)
 
 
-@kernel(backend="csrc", image="y index x", out=winners, flops=lambda x, size: x.size)
+@kernel(backend="csrc", image="y index x", out=argmax_shapes, flops=lambda x, size: x.size)
 def max_pool_1_naive(y: Any, index: Any, x: Any, size: Any) -> None:
     """Neighbouring threads take neighbouring pixels."""
 
 
-@kernel(backend="csrc", image="y index x", out=winners, flops=lambda x, size: x.size)
+@kernel(backend="csrc", image="y index x", out=argmax_shapes, flops=lambda x, size: x.size)
 def max_pool_2_coalesced(y: Any, index: Any, x: Any, size: Any) -> None:
     """Neighbouring threads take neighbouring channels."""
 
@@ -291,7 +291,7 @@ MAX_POOL = Ladder(
     (
         own("max_pool_1_naive"),
         own("max_pool_2_coalesced"),
-        Rung("max_halve", "max_halve_kernelILi4E", "pool.cu", lambda *problem: problem, "max_halve"),
+        Rung("max_pool_2x2", "max_pool_2x2_kernelILi4E", "pool.cu", lambda *problem: problem, "max_pool_2x2"),
     ),
     lambda rng, n, c, h, w: (normal(rng, n, c, h, w), (h // 2, w // 2)),
     (1, 64, 16, 16),

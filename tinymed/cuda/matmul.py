@@ -6,7 +6,7 @@ Always in float32, as PyTorch's are by default: `tf32` speaks of convolutions.
 from math import prod
 from typing import Any
 
-from ..backend import kernel
+from ..dispatch import kernel
 from .tiles import choose, partial
 
 MOST = 1 << 30  # elements of an array that kernels with 32-bit offsets take

@@ -5,7 +5,7 @@ A group's numbers are float64, which compiled kernels do not take: composites ha
 
 from typing import Any
 
-from ..backend import kernel
+from ..dispatch import kernel
 from .reduce import parts_work
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..backend import is_single, kernel
+from ..dispatch import is_single, kernel
 from ..memory import dense_order, inverse_order, is_dense
 
 

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from ..backend import kernel
+from ..dispatch import kernel
 from ..ops.pool import winner_shapes
 
 
@@ -20,9 +20,9 @@ def halves(kernel: Any, stride: Any, before: Any, dilation: Any, space: Any, siz
 
 @kernel(backend="csrc", composite=True, when=takes)
 def max_pool2d_forward(k: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any) -> Any:
-    """max_halve for 2 x 2 windows at stride 2, else max_window."""
+    """max_pool_2x2 for 2 x 2 windows at stride 2, else max_window."""
     if halves(kernel, stride, before, dilation, x.shape[2:], size):
-        return k.max_halve(x, size)
+        return k.max_pool_2x2(x, size)
     window = k.max_window if math.prod(kernel) <= 256 else k.max_window_wide
     return window(x, kernel, stride, before, dilation, size)
 
@@ -31,9 +31,9 @@ def max_pool2d_forward(k: Any, x: Any, kernel: Any, stride: Any, before: Any, di
 def max_pool2d_backward(
     k: Any, dy: Any, index: Any, x_shape: Any, kernel: Any, stride: Any, before: Any, dilation: Any
 ) -> Any:
-    """max_halve_backward for 2 x 2 windows at stride 2, else max_window_backward."""
+    """max_pool_2x2_backward for 2 x 2 windows at stride 2, else max_window_backward."""
     if halves(kernel, stride, before, dilation, x_shape[2:], dy.shape[2:]):
-        return k.max_halve_backward(dy, index, x_shape)
+        return k.max_pool_2x2_backward(dy, index, x_shape)
     window = k.max_window_backward if index.dtype == "uint8" else k.max_window_wide_backward
     return window(dy, index, x_shape, kernel, stride, before, dilation)
 
@@ -41,12 +41,12 @@ def max_pool2d_backward(
 @kernel(
     backend="csrc", image="y index x", out=lambda x, size: winner_shapes(x, (2, 2), size), flops=lambda x, size: x.size
 )
-def max_halve(y: Any, index: Any, x: Any, size: Any) -> None:
+def max_pool_2x2(y: Any, index: Any, x: Any, size: Any) -> None:
     """y, index = the largest of the four pixels of each 2 x 2 window, and which (0, 1 / 2, 3) it was."""
 
 
 @kernel(backend="csrc", image="dx dy index", out=lambda dy, index, x_shape: [x_shape], flops=lambda dy, *_: dy.size)
-def max_halve_backward(dx: Any, dy: Any, index: Any, x_shape: Any) -> None:
+def max_pool_2x2_backward(dx: Any, dy: Any, index: Any, x_shape: Any) -> None:
     """dx = dy at the pixel that won its 2 x 2 window, 0 at the others and in a last odd row or column."""
 
 
@@ -83,7 +83,7 @@ def max_window_wide(
 def max_window_wide_backward(
     dx: Any, dy: Any, index: Any, x_shape: Any, kernel: Any, stride: Any, before: Any, dilation: Any
 ) -> None:
-    """max_window_backward for the winners of max_window_wide."""
+    """max_window_backward for the argmax of max_window_wide."""
 
 
 # ------------------------------------------------------------------------------------------------------- mean

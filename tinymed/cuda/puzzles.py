@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import table
+from ..dispatch import table
 from ..memory import dense_order
 from . import emulated
 from .build import CSRC, build, kernels

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import is_single, kernel
+from ..dispatch import is_single, kernel
 from ..memory import dense_order, is_dense
 
 PARTS, GRAIN = 1024, 4096  # most parts of a sum to one number, and numbers that a part is worth

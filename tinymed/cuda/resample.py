@@ -3,7 +3,7 @@
 import struct
 from typing import Any
 
-from ..backend import kernel
+from ..dispatch import kernel
 from .pool import takes
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..backend import kernel
+from ..dispatch import kernel
 from ..memory import Order, as_matrices, dense_order, inverse_order, is_dense
 from ..program.values import address, reach
 

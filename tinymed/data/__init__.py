@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tinymed.data.masks import MaskDataset as MaskDataset
     from tinymed.data.patches import PatchLoader as PatchLoader
     from tinymed.data.readers import open_dataset as open_dataset
+    from tinymed.data.remarks import account_text as account_text
+    from tinymed.data.remarks import split_text as split_text
     from tinymed.data.splits import find_leaks as find_leaks
     from tinymed.data.splits import grouped_split as grouped_split
     from tinymed.data.splits import k_fold as k_fold
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
     from tinymed.data.splits import leak_check as leak_check
     from tinymed.data.splits import split_dataset as split_dataset
     from tinymed.data.splits import stratified_split as stratified_split
+    from tinymed.data.subsets import ConcatDataset as ConcatDataset
+    from tinymed.data.subsets import Subset as Subset
+    from tinymed.data.subsets import random_split as random_split
     from tinymed.data.synthetic import synthetic_smear as synthetic_smear
     from tinymed.data.tiles import slide as slide
     from tinymed.data.transform import normalise as normalise
@@ -45,6 +50,7 @@ if TYPE_CHECKING:
     from tinymed.data.volumes import read_volume as read_volume
     from tinymed.data.volumes import volume_bytes as volume_bytes
     from tinymed.data.voxels import VoxelLoader as VoxelLoader
+    from tinymed.data.walk import Account as Account
     from tinymed.data.weight_map import BorderWeights as BorderWeights
 
 HOMES = {
@@ -53,6 +59,7 @@ HOMES = {
     "image": ("decode", "prepare", "resize"),
     "loader": ("Loader", "channel_statistics"),
     "readers": ("open_dataset",),
+    "remarks": ("account_text", "split_text"),
     "splits": (
         "find_leaks",
         "grouped_split",
@@ -62,6 +69,7 @@ HOMES = {
         "split_dataset",
         "stratified_split",
     ),
+    "subsets": ("ConcatDataset", "Subset", "random_split"),
     "synthetic": ("synthetic_smear",),
     "transform": ("normalise", "one_hot", "to_float", "to_nchw"),
     "boxes": ("BoxDataset", "open_boxes"),
@@ -75,6 +83,7 @@ HOMES = {
     "upload": ("uploaded",),
     "volumes": ("read_volume", "volume_bytes"),
     "voxels": ("VoxelLoader",),
+    "walk": ("Account",),
     "weight_map": ("BorderWeights",),
 }
 HOME = {name: module for module, names in HOMES.items() for name in names}

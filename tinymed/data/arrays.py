@@ -24,10 +24,9 @@ DAMAGED = (
     ValueError,
     struct.error,
     zlib.error,
-    zipfile.BadZipFile,
-    RuntimeError,
-    KeyError,
 )
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what NumPy writes
+DEFLATE = 1032  # bytes that a deflated byte can stand for at most
 
 
 def read_npz(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Dataset]:
@@ -51,8 +50,9 @@ def read_npz(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Dataset]:
                     arrays[key] = np.lib.format.read_array(member, allow_pickle=False)
     except UserError:
         raise
-    except DAMAGED as error:
-        raise UserError(f"{path}: not a readable NPZ archive ({error}); make or download it again") from error
+    except Exception as error:  # zipfile and NumPy's reader of headers raise nearly anything for damaged files
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{path}: not a readable NPZ archive ({why}); make or download it again") from error
     labels = {s: flat_labels(path, s, arrays[f"{s}_labels"]) for s in splits}
     return numbered(path, {s: arrays[f"{s}_images"] for s in splits}, labels)
 
@@ -60,6 +60,12 @@ def read_npz(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Dataset]:
 def check_member(path: Path, archive: zipfile.ZipFile, key: str, budget: int) -> int:
     """Bytes an array will take, from the two headers alone.  Raises UserError for objects, lies, or too much."""
     info = archive.getinfo(f"{key}.npy")
+    if info.compress_type not in PACKINGS:
+        raise UserError(f"{path}: {key} is not packed as NumPy does; save it with numpy.savez_compressed")
+    if info.file_size > info.compress_size * DEFLATE + 1024:
+        raise UserError(
+            f"{path}: {key} claims {info.file_size:,} bytes, but holds {info.compress_size:,} compressed; make it again"
+        )
     with archive.open(info) as member:
         version = np.lib.format.read_magic(member)
         reader: Callable[..., tuple[tuple[int, ...], bool, np.dtype]] = (
@@ -137,6 +143,11 @@ def read_idx(path: Path, dimensions: int, max_bytes: int = MAX_BYTES) -> np.ndar
             size = math.prod(shape)
             if size > max_bytes:
                 raise UserError(f"{path}: its header claims {size:,} bytes, the limit is {max_bytes:,}")
+            held = path.stat().st_size
+            if size > (held * DEFLATE if path.suffix == ".gz" else held) + 1024:
+                raise UserError(
+                    f"{path}: its header promises {shape}, {size:,} bytes, but it has {held:,}; download it again"
+                )
             data = file.read(size + 1)
     except UserError:
         raise

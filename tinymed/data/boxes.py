@@ -1,7 +1,7 @@
 """Images with boxes around objects: `boxes.csv` with the columns path, label, xmin, ymin, xmax, ymax and perhaps split.
 
 Coordinates are pixels; a box covers xmin <= x < xmax.  `splits.csv` beside it may name further images, those without a
-box, and divides the set where boxes.csv does not.
+box, and divides the set where boxes.csv does not.  Columns of other usual names are found, see `lists`.
 """
 
 from collections.abc import Iterable
@@ -13,14 +13,29 @@ import numpy as np
 
 from tinymed.data.dataset import Dataset
 from tinymed.data.folders import SPLIT_NAMES, sort_classes
+from tinymed.data.image import is_picture
+from tinymed.data.lists import (
+    LABELS,
+    PATHS,
+    Finder,
+    Row,
+    Table,
+    class_names,
+    group_column,
+    group_of,
+    read_table,
+    split_column,
+)
+from tinymed.data.remarks import remark
 from tinymed.data.splits import image_hashes, leak_check
-from tinymed.data.tables import GROUP_COLUMNS, Row, read_rows
-from tinymed.errors import UserError
+from tinymed.data.tables import split_of
+from tinymed.data.walk import Account, files_below
+from tinymed.errors import UserError, printable
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
-@dataclass
+@dataclass(repr=False)
 class BoxDataset(Dataset):
     """Images with boxes.
 
@@ -44,88 +59,164 @@ class BoxDataset(Dataset):
         kinds = np.concatenate([*self.kinds, np.zeros(0, np.int64)])
         return dict(zip(self.classes, np.bincount(kinds, minlength=len(self.classes)).tolist(), strict=True))
 
+    def label_text(self, index: int) -> str:
+        """The boxes of an image, for a message."""
+        return "1 box" if len(self.boxes[index]) == 1 else f"{len(self.boxes[index])} boxes"
+
+    def same_label(self, first: int, second: int) -> bool:
+        """Whether two images have the same boxes, in any order."""
+        return self.sorted_boxes(first) == self.sorted_boxes(second)
+
+    def sorted_boxes(self, index: int) -> list[list[float]]:
+        """Class and corners of each box, in one order."""
+        return sorted([float(k), *box] for k, box in zip(self.kinds[index], self.boxes[index].tolist(), strict=True))
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a list mean what.  None: the first of the usual names, see `lists`."""
+
+    path: str | None = None
+    label: str | None = None
+    group: str | None = None
+    split: str | None = None
+
+
+@dataclass
+class Entry:
+    """An image of the lists: its file, part, patient, and its boxes as (class, corners)."""
+
+    file: Path
+    split: str | None = None
+    group: str | None = None
+    boxes: list[tuple[str, list[float]]] = field(default_factory=list)
+
 
 def open_boxes(
-    path: str | Path, *, classes: list[str] | None = None, leaks: str = "error", verify: bool = True
+    path: str | Path,
+    *,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    group_column: str | None = None,
+    split_column: str | None = None,
+    classes: list[str] | None = None,
+    leaks: str = "error",
+    verify: bool = True,
+    white: float | None = None,
 ) -> dict[str, BoxDataset]:
     """{"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.
 
-    path: a folder with boxes.csv, or the list itself.  classes: those of a trained run, in its order.  Raises UserError
-    naming the file and line: a missing column or image, a box that is none or lies outside its image.
+    path: a folder with boxes.csv, or the list itself.  path_column, label_column, group_column, split_column: the
+    columns of boxes.csv, or of splits.csv beside it; where they are not given, those of a usual name are taken.
+    classes: those of a trained run, in its order.  white: see `decode`.
+    Warns (`UserAdvice`) of one image with different boxes.  Raises UserError naming the file and line: a missing column
+    or image, a box that is none or lies outside its image.
     """
     path = Path(path)
     table = path / "boxes.csv" if path.is_dir() else path
     if not table.is_file():
         raise UserError(f"{path}: no boxes.csv; give a folder with boxes.csv (path, label, {', '.join(CORNERS)}) in it")
-    rows, header = read_rows(table)
-    for column in ("path", "label", *CORNERS):
-        if column not in header:
-            raise UserError(f"{table}: no column {column!r} (it has {', '.join(header)})")
-    images = listed_images(table)
-    found: dict[str, list[tuple[int, Row]]] = {}
-    for line, row in enumerate(rows, start=2):
-        found.setdefault(row["path"], []).append((line, row))
-        images.setdefault(row["path"], row)
-    names = classes or sort_classes({row["label"] for row in rows})
-    unknown = {row["label"] for row in rows} - set(names)
+    columns = Columns(path_column, label_column, group_column, split_column)
+    entries, group = listed(table, columns)
+    found = {label for entry in entries for label, _ in entry.boxes}
+    names = classes or sort_classes(found)
+    unknown = found - set(names)
     if unknown:
         raise UserError(f"{table}: class {', '.join(sorted(unknown))} is unknown, expected {', '.join(names)}")
-    parts: dict[str, list[str]] = {}
-    for name, row in images.items():
-        split = SPLIT_NAMES.get(row["split"].lower()) if "split" in row else "all"
-        if split is None:
-            raise UserError(f"{table}: {name}: split {row['split']!r} is none of train, val, test")
-        parts.setdefault(split, []).append(name)
+    parts: dict[str, list[Entry]] = {}
+    divided = any(entry.split for entry in entries)
+    for entry in entries:
+        if divided and entry.split is None:
+            raise UserError(f"{table}: {entry.file} has no split, but others have; name one of train, val, test")
+        parts.setdefault(entry.split or "all", []).append(entry)
     order = [split for split in ("train", "val", "test", "all") if split in parts]
-    sets: dict[str, BoxDataset] = {s: build(table, s, parts[s], found, images, names) for s in order}
+    sets: dict[str, BoxDataset] = {s: build(table, s, parts[s], names, group) for s in order}
+    if path.is_dir():
+        account = Account()
+        unlisted(path, {entry.file for entry in entries}, account)
+        sets[order[0]].account = account
+    for part in sets.values():
+        part.white = white
     if verify:
         for part in sets.values():
             check_inside(part)
-            part.hashes = image_hashes(part)[1]
+            checked, part.hashes = image_hashes(part)
+            part.brightest = checked.brightest
         leak_check(sets, rule=leaks)
+        remark(path, sets)
     return sets
 
 
-def listed_images(table: Path) -> dict[str, Row]:
-    """The images that splits.csv names, where there is one."""
-    beside = table.with_name("splits.csv")
-    return {row["path"]: row for row in read_rows(beside)[0] if row.get("path")} if beside.is_file() else {}
+def listed(path: Path, columns: Columns) -> tuple[list[Entry], str]:
+    """(the images of boxes.csv and of splits.csv beside it, the column of patients or nothing)."""
+    beside = path.with_name("splits.csv")
+    table, others = read_table(path), read_table(beside) if beside.is_file() else None
+    name = table.needed("path_column", columns.path, PATHS, "the image path")
+    label = table.needed("label_column", columns.label, LABELS, "the class")
+    corner = [table.needed(c, None, [c], "a corner of the box") for c in CORNERS]
+    find = Finder(path)
+    entries: dict[Path, Entry] = {}
+    used = ""
+    for each, path_name in ((others, None), (table, name)):
+        if each is None:
+            continue
+        split, group = optional(each, columns, table if each is others else others)
+        used = group or used
+        path_name = path_name or each.column("path_column", None, PATHS)
+        for where, row in each.numbered():
+            if path_name is None or not row[path_name]:
+                continue
+            file = find(row[path_name])
+            entry = entries.setdefault(file, Entry(file))
+            entry.split = entry.split or (split_of(where, row, split) if split else None)
+            entry.group = entry.group or (group_of(row, group, row[path_name]) if group else None)
+    for (where, row), class_name in zip(table.numbered(), class_names(table, label), strict=True):
+        entries[find(row[name])].boxes.append((class_name, corners(where, row, corner)))
+    return list(entries.values()), used
 
 
-def build(
-    table: Path,
-    split: str,
-    names: list[str],
-    found: dict[str, list[tuple[int, Row]]],
-    images: dict[str, Row],
-    classes: list[str],
-) -> BoxDataset:
+def optional(table: Table, columns: Columns, other: Table | None) -> tuple[str | None, str | None]:
+    """(column of the part, column of the patient) of a list; a given one may be in the other list instead."""
+    split, group = columns.split, columns.group
+    if other is not None:
+        split = None if split is not None and split not in table.header and split in other.header else split
+        group = None if group is not None and group not in table.header and group in other.header else group
+    return split_column(table, split, list(SPLIT_NAMES)), group_column(table, group)
+
+
+def unlisted(folder: Path, listed: set[Path], account: Account) -> None:
+    """Put what lies in a folder into an account: images that its lists name are taken, others are in no row."""
+    seen = {file.resolve() for file in listed}
+    own = Account()
+    files = files_below(folder, is_picture, own)
+    own.taken = 0
+    for file in files:
+        if file.resolve() in seen:
+            own.taken += 1
+        else:
+            own.leave_out(file, "images that no row names")
+    account.add(own)
+
+
+def build(table: Path, split: str, entries: list[Entry], classes: list[str], group: str) -> BoxDataset:
     """One part as a data set."""
     number = {name: i for i, name in enumerate(classes)}
-    samples, boxes, kinds = [], [], []
-    for name in names:
-        path = table.parent / name
-        if not path.is_file():
-            raise UserError(f"{path}: no such file, named in {table}; correct the list")
-        samples.append(path)
-        rows = found.get(name, [])
-        boxes.append(np.array([corners(table, line, row) for line, row in rows], np.float64).reshape(-1, 4))
-        kinds.append(np.array([number[row["label"]] for _, row in rows], np.int64))
-    column = next((c for c in GROUP_COLUMNS if all(c in images[name] for name in names)), None)
-    groups = np.array([images[name][column] for name in names], str) if column else None
-    return BoxDataset(
-        samples, np.zeros(len(names), np.int64), classes, groups, split, str(table), boxes=boxes, kinds=kinds
-    )
+    boxes = [np.array([box for _, box in entry.boxes], np.float64).reshape(-1, 4) for entry in entries]
+    kinds = [np.array([number[label] for label, _ in entry.boxes], np.int64) for entry in entries]
+    known = [entry.group or f"unknown patient of {printable(entry.file)}" for entry in entries]
+    groups = np.array(known, str) if group else None
+    samples, labels = [entry.file for entry in entries], np.zeros(len(entries), np.int64)
+    return BoxDataset(samples, labels, classes, groups, split, str(table), boxes=boxes, kinds=kinds, group_column=group)
 
 
-def corners(table: Path, line: int, row: Row) -> list[float]:
+def corners(where: str, row: Row, columns: list[str]) -> list[float]:
     """The four numbers of a row.  Raises UserError unless they are a box."""
     try:
-        box = [float(row[name]) for name in CORNERS]
+        box = [float(row[name]) for name in columns]
     except ValueError:
-        raise UserError(f"{table}, line {line}: {[row[name] for name in CORNERS]} are no numbers") from None
+        raise UserError(f"{where}: {[row[name] for name in columns]} are no numbers") from None
     if not (np.isfinite(box).all() and box[0] < box[2] and box[1] < box[3]):
-        raise UserError(f"{table}, line {line}: {box} is no box: xmin < xmax and ymin < ymax")
+        raise UserError(f"{where}: {box} is no box: xmin < xmax and ymin < ymax")
     return box
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from tinymed.data.image import decode
-from tinymed.errors import UserError
+from tinymed.data.walk import Account
+from tinymed.errors import UserError, printable
 
 Samples = Sequence[Path] | np.ndarray
 
 
-@dataclass
+@dataclass(repr=False)
 class Dataset:
     """Images with a class each.
 
@@ -21,6 +22,10 @@ class Dataset:
     labels: int64 [n], an index into `classes`.  groups: patient (or similar) of each image, an array of str, or None.
     split: "train", "val", "test" or "all".  source: where the array came from, for messages.
     skipped: (name, reason) of what `skip_bad` left out.  hashes: of the decoded pixels, where they were computed.
+    account: the files that were seen, taken and left out, where folders were walked.  white: see `decode`.
+    group_column: the list's column that `groups` come from.  divided: the rule by which the set was cut from a whole.
+    contradictions: pairs of names of one picture under two labels, where pixels were compared.
+    brightest: the brightest pixel (white: 255) of the pictures deeper than 8 bits, where there are and were decoded.
     Raises UserError when the parts do not fit: lengths, labels out of range, an array that is no image.
     """
 
@@ -32,6 +37,24 @@ class Dataset:
     source: str = ""
     skipped: list[tuple[str, str]] = field(default_factory=list)
     hashes: list[bytes] | None = None
+    account: Account | None = None
+    white: float | None = None
+    group_column: str = ""
+    divided: str = ""
+    brightest: float | None = None
+    contradictions: list[tuple[str, str]] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        """Return what it holds, in one line."""
+        counts = [f"{name} {n:,}" for name, n in self.counts().items()] if self.tells_classes else self.classes
+        shown = ", ".join(counts if len(counts) <= 6 else [*counts[:6], f"and {len(counts) - 6} more"])
+        where = f"{self.split}, of {self.source or 'an array'}"
+        return printable(f"{type(self).__name__}({len(self):,} images, {where}: {shown})")
+
+    @property
+    def tells_classes(self) -> bool:
+        """Whether every image has a class of its own; images with masks or boxes have not."""
+        return type(self) is Dataset
 
     def __post_init__(self) -> None:
         self.labels = np.asarray(self.labels, np.int64)
@@ -63,17 +86,25 @@ class Dataset:
         return len(self.samples)
 
     def image(self, index: int) -> np.ndarray:
-        """Decoded pixels of one image at its own size: uint8 [height, width, 1 or 3].  UserError if unreadable."""
+        """Decoded pixels of one image at its own size [height, width, 1 or 3], see `decode`.  Raises UserError."""
         sample = self.samples[index]
         if isinstance(sample, np.ndarray):
             return sample if sample.ndim == 3 else sample[:, :, None]
-        return decode(sample)
+        return decode(sample, white=self.white)
 
     def name(self, index: int) -> str:
         """What to call an image in a message: its path, or its place in the array."""
         if isinstance(self.samples, np.ndarray):
             return f"{self.source or 'array'} [{self.split}] image {index}"
-        return str(self.samples[index])
+        return printable(self.samples[index])
+
+    def label_text(self, index: int) -> str:
+        """What an image is labelled as, for a message."""
+        return self.classes[int(self.labels[index])]
+
+    def same_label(self, first: int, second: int) -> bool:
+        """Whether two images are labelled alike."""
+        return bool(self.labels[first] == self.labels[second])
 
     def subset(self, indices: Iterable[int] | np.ndarray, split: str | None = None) -> "Dataset":
         """The images at `indices`, in that order; the classes keep their numbers.  Nothing is decoded."""
@@ -87,6 +118,7 @@ class Dataset:
             groups=groups,
             split=split or self.split,
             skipped=[],
+            contradictions=[],
             hashes=None if self.hashes is None else [self.hashes[i] for i in rows],
         )
 

@@ -1,12 +1,13 @@
 """Class folders: DIR/<class>/* and DIR/{train,val,test}/<class>/*."""
 
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from tinymed.data.dataset import Dataset
-from tinymed.data.image import SUFFIXES
+from tinymed.data.image import SUFFIXES, is_picture
+from tinymed.data.walk import Account, files_below, folders_in, loose_files
 from tinymed.errors import UserError
 
 SPLIT_NAMES = {
@@ -21,19 +22,6 @@ SPLIT_NAMES = {
 }
 
 
-def folders_in(path: Path) -> list[Path]:
-    """Visible directories in `path`, by name."""
-    return sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith((".", "__MACOSX")))
-
-
-def images_in(path: Path) -> list[Path]:
-    """Image files anywhere below `path`, by path; hidden files and other suffixes are passed over."""
-    found = []
-    for folder, _, files in os.walk(path):
-        found += [Path(folder, name) for name in files if Path(name).suffix.lower() in SUFFIXES and name[0] != "."]
-    return sorted(found)
-
-
 def sort_classes(names: set[str]) -> list[str]:
     """By name, as torchvision's ImageFolder; by value when all are numbers, so that 10 comes after 9."""
     if all(name.isdecimal() for name in names):
@@ -43,6 +31,36 @@ def sort_classes(names: set[str]) -> list[str]:
 
 def read_class_folders(path: Path) -> dict[str, Dataset]:
     """Split folders if `path` has them, class folders otherwise.  Raises UserError for an empty or unknown class."""
+    splits = split_folders(path)
+    accounts = {name: Account() for name in splits}
+    first = accounts[next(iter(splits))]
+    if "all" not in splits:
+        loose_files(path, is_picture, first, "images beside the split folders")
+        for folder in folders_in(path):
+            if folder not in splits.values():
+                leave_folder(folder, first, f"images in {folder.name}, beside {' and '.join(sorted(splits))}")
+    found: dict[str, dict[str, list[Path]]] = {}
+    for name, folder in splits.items():
+        loose = loose_files(folder, is_picture, accounts[name], "images outside the class folders")
+        found[name] = {}
+        for c in folders_in(folder):
+            own = Account()
+            found[name][c.name] = files_below(c, is_picture, own)
+            check_not_empty(c, own)
+            accounts[name].add(own)
+        if not found[name]:
+            hint = "images lie here without class folders; " if loose else ""
+            raise UserError(f"{folder}: no class folders; {hint}make one folder a class with its images in it")
+    classes = sort_classes(set(found["train"] if "train" in found else set().union(*found.values())))
+    result = {}
+    for name in sorted(splits, key=["train", "val", "test", "all"].index):
+        result[name] = build(path, splits[name], name, found[name], classes)
+        result[name].account = accounts[name]
+    return result
+
+
+def split_folders(path: Path) -> dict[str, Path]:
+    """The folders train, val, test by any of their names that have folders in them; without one {"all": path}."""
     splits: dict[str, Path] = {}
     for folder in folders_in(path):
         name = SPLIT_NAMES.get(folder.name.lower())
@@ -51,29 +69,25 @@ def read_class_folders(path: Path) -> dict[str, Dataset]:
         if name in splits:
             raise UserError(f"{path}: {splits[name].name} and {folder.name} both mean {name}; keep one")
         splits[name] = folder
-    if not splits:
-        splits = {"all": path}
-    found = {name: {c.name: images_in(c) for c in folders_in(folder)} for name, folder in splits.items()}
-    for name, folder in splits.items():
-        check_found(folder, found[name])
-    classes = sort_classes(set(found["train"] if "train" in found else set().union(*found.values())))
-    result = {}
-    for name in sorted(splits, key=["train", "val", "test", "all"].index):
-        result[name] = build(path, splits[name], name, found[name], classes)
-    return result
+    return splits or {"all": path}
 
 
-def check_found(folder: Path, found: dict[str, list[Path]]) -> None:
-    """Raise UserError if there is no class folder, or one without images."""
-    if not found:
-        hint = "images lie here without class folders; " if images_in(folder) else ""
-        raise UserError(f"{folder}: no class folders; {hint}make one folder a class with its images in it")
-    empty = [name for name, images in found.items() if not images]
-    if empty:
-        kinds = " ".join(sorted(SUFFIXES))
-        raise UserError(
-            f"{folder / empty[0]}: class {empty[0]!r} has no images ({kinds}); add some or remove the folder"
-        )
+def leave_folder(folder: Path, account: Account, place: str, readable: Callable[[Path], bool] = is_picture) -> None:
+    """Put all files of a folder that is not read into the account; `place` is what its images are called."""
+    own = Account()
+    for file in files_below(folder, readable, own):
+        own.leave_out(file, place)
+    own.taken = 0
+    account.add(own)
+
+
+def check_not_empty(folder: Path, account: Account) -> None:
+    """Raise UserError for a class without images; it says what lies there instead."""
+    if account.taken:
+        return
+    kinds = " ".join(sorted(SUFFIXES))
+    instead = f"; it holds {account.left()}" if account.left_out else ""
+    raise UserError(f"{folder}: class {folder.name!r} has no images ({kinds}){instead}; add some or remove the folder")
 
 
 def build(root: Path, folder: Path, split: str, found: dict[str, list[Path]], classes: list[str]) -> Dataset:

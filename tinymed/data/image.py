@@ -1,9 +1,12 @@
-"""Image files to uint8 arrays: one path for training and for prediction, closed to hostile files.
+"""Image files to arrays: one path for training and for prediction, closed to hostile files.
 
 A file is opened by an allow-list of formats, its size is checked in the header before a pixel is decoded, and whatever
-goes wrong inside the decoder becomes one `UserError` that names the file.
+goes wrong inside the decoder becomes one `UserError` that names the file.  Pictures of 8 bits are uint8; deeper ones
+keep their depth as float32 on the same scale, 0 (black) to 255 (white).
 """
 
+import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,33 +18,68 @@ from tinymed.errors import UserError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"))
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
+SUFFIXES = frozenset(
+    (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif")
+    + (".pgm", ".ppm", ".pbm", ".pnm")
+)
+LOSSY = ("JPEG", "MPO")  # formats that change single values
 MAX_PIXELS = 64_000_000  # below Pillow's own warning at 89 million, so ours is the rule that speaks
 MAX_16_BIT = 65535
+DEEP_COLOUR = re.compile(r"(RGB|RGBA|RGBX|RGBa);16([BLN])")  # Pillow's names of how such pixels lie in a file
+LUMA = (0.299, 0.587, 0.114)
 
 
-def decode(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """The pixels of an image file as uint8 [height, width, channels], channels 1 (grey) or 3 (RGB).
+def is_picture(path: str | Path) -> bool:
+    """Return whether a file's name is that of an image that `decode` reads."""
+    return Path(path).suffix.lower() in SUFFIXES
 
-    EXIF orientation is applied; palettes become RGB; alpha is dropped, as torchvision and Keras do.  16-bit grey is
-    scaled from 0...65535 to 0...255 whatever the brightest pixel is, so that images stay comparable with each other.
-    Raises UserError: unreadable or truncated file, more than max_pixels, several pages, floating-point pixels.
+
+def decode(path: str | Path, *, max_pixels: int = MAX_PIXELS, white: float | None = None) -> np.ndarray:
+    """Return the pixels of an image file [height, width, channels], channels 1 (grey) or 3 (RGB), 0 black, 255 white.
+
+    EXIF orientation is applied; palettes become RGB; alpha is dropped, as torchvision and Keras do.  8 bits are uint8
+    as they are.  Deeper pixels (16 or 32-bit integers, floating point) become float32, 255 * value / white, so
+    that no level is lost and, one `white` being given for a whole set, images stay comparable with each other.
+
+    Args:
+        path: The file; its format is told by its content.
+        max_pixels: Limit on height x width, checked in the header.
+        white: The value of a deeper picture that is white, such as 4095 for 12 bits in a 16-bit file.  Without it that
+            is 65535 for integers; floating-point pixels then have no range and are refused.
+
+    Raises:
+        UserError: Unreadable or truncated file, more than max_pixels, several pages, pixels outside 0 ... white.
     """
-    return read_image(Path(path), max_pixels, to_array)
+    return read_image(Path(path), max_pixels, lambda path, image, _: to_array(path, image, white))
 
 
 def decode_mask(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """The values of a label image as they are in the file, uint8 or int32 [height, width]; a palette's indices.
 
-    Raises UserError as `decode`, and for a picture in colours.
+    Raises UserError as `decode`, for a picture in colours, and for a JPEG whose compression has changed the values.
     """
     return read_image(Path(path), max_pixels, to_values)
 
 
-def read_image(path: Path, max_pixels: int, convert: Callable[[Path, "Image"], np.ndarray]) -> np.ndarray:
-    """Open a file by the allow-list, check its header, and convert what it holds; every failure is a UserError."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Return (height, width) of an image file by its header, as it is turned in the file."""
+    header: list[tuple[int, int]] = []
+
+    def note(_: Path, image: "Image", kind: str) -> np.ndarray:
+        header.append((image.height, image.width))
+        return np.zeros(0)
+
+    read_image(Path(path), MAX_PIXELS, note)
+    return header[0]
+
+
+def read_image(path: Path, max_pixels: int, convert: Callable[[Path, "Image", str], np.ndarray]) -> np.ndarray:
+    """Open a file by the allow-list, check its header, and convert what it holds; every failure is a UserError.
+
+    convert: (path, the image before it is decoded or turned, name of its format) -> array.
+    """
+    from PIL import Image, UnidentifiedImageError
 
     if not path.is_file():
         what = "a folder, not an image" if path.is_dir() else "no such file"
@@ -49,36 +87,76 @@ def read_image(path: Path, max_pixels: int, convert: Callable[[Path, "Image"], n
     try:
         with Image.open(path, formats=FORMATS) as image:
             check_header(path, image, max_pixels)
-            return convert(path, ImageOps.exif_transpose(image))
+            return convert(path, image, image.format or "")
     except UserError:
         raise
     except UnidentifiedImageError:
-        raise UserError(f"{path}: not an image in one of {', '.join(FORMATS)}; {REMEDY}") from None
+        raise UserError(f"{path}: not an image in one of {', '.join(FORMATS)}; {REMEDY}", SKIP) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise UserError(f"{path}: its header claims more than {max_pixels:,} pixels; {REMEDY}") from None
+        raise UserError(f"{path}: its header claims more than {max_pixels:,} pixels; {REMEDY}", SKIP) from None
     except Exception as error:  # decoders of damaged files raise nearly anything: OSError, SyntaxError, struct.error
-        raise UserError(f"{path}: cannot be decoded ({error}); {REMEDY}") from error
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{path}: cannot be decoded ({why}); {REMEDY}", SKIP) from error
 
 
-REMEDY = "replace or remove the file, or leave it out with --skip-bad (skip_bad=True)"
+REMEDY = "replace or remove the file"
+SKIP = {"skip_bad=True": "or leave it out with {}"}
 
 
 def check_header(path: Path, image: "Image", max_pixels: int) -> None:
     """Raise UserError for a picture that must not be decoded, from what its header says."""
     width, height = image.size
     if width * height > max_pixels:
-        raise UserError(f"{path}: {width} x {height} pixels are more than the limit of {max_pixels:,}; {REMEDY}")
+        raise UserError(f"{path}: {width} x {height} pixels are more than the limit of {max_pixels:,}; {REMEDY}", SKIP)
     pages = getattr(image, "n_frames", 1)
     if pages > 1 and image.format != "MPO":  # a phone's MPO holds the photograph first, then a preview
         raise UserError(f"{path}: holds {pages} pages, expected one picture; write one file a page")
 
 
-def to_array(path: Path, image: "Image") -> np.ndarray:
-    """A Pillow image of any mode as uint8 [height, width, 1 or 3]."""
-    if image.mode.startswith("I"):
-        return scale_16_bit(path, np.asarray(image))
-    if image.mode == "F":
-        raise UserError(f"{path}: floating-point pixels have no known range; convert to 8 or 16 bits first")
+def upright(image: "Image") -> "Image":
+    """A Pillow image as its EXIF orientation says that it is to be seen."""
+    from PIL import ImageOps
+
+    return ImageOps.exif_transpose(image)
+
+
+def low_tiles(image: "Image") -> list[Any]:
+    """How to decode the low bytes of colours of 16 bits, of which Pillow keeps the high ones; [] for other pictures.
+
+    Read in the wrong byte order, the low byte of every value is the one that is kept.
+    """
+    tiles = []
+    for tile in getattr(image, "tile", ()):
+        args = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+        found = DEEP_COLOUR.fullmatch(str(args[0])) if args else None
+        if not found:
+            return []
+        order = {"N": "L" if sys.byteorder == "little" else "B"}.get(found[2], found[2])
+        raw = f"{found[1]};16{'L' if order == 'B' else 'B'}"
+        tiles.append(tile._replace(args=(raw, *args[1:]) if isinstance(tile[3], tuple) else raw))
+    return tiles
+
+
+def low_bytes(path: Path, image: "Image") -> np.ndarray | None:
+    """The low bytes [height, width, 3] of colours of 16 bits, turned as the picture; None for other pictures."""
+    from PIL import Image
+
+    tiles = low_tiles(image)
+    if not tiles:
+        return None
+    with Image.open(path, formats=FORMATS) as again:
+        again.tile = tiles
+        return np.asarray(upright(again))[:, :, :3]
+
+
+def to_array(path: Path, image: "Image", white: float | None = None) -> np.ndarray:
+    """A Pillow image of any mode as uint8 [height, width, 1 or 3], or float32 where it is deeper than 8 bits."""
+    low = low_bytes(path, image)
+    image = upright(image)
+    if low is not None:
+        return scaled(path, np.asarray(image)[:, :, :3].astype(np.int64) * 256 + low, white)
+    if image.mode.startswith(("I", "F")):
+        return scaled(path, np.asarray(image), white)
     if image.mode in ("1", "LA", "La"):
         image = image.convert("L")
     elif image.mode not in ("L", "RGB"):
@@ -89,8 +167,13 @@ def to_array(path: Path, image: "Image") -> np.ndarray:
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 
-def to_values(path: Path, image: "Image") -> np.ndarray:
-    """A Pillow image that holds labels as uint8 or int32 [height, width]."""
+def to_values(path: Path, image: "Image", kind: str) -> np.ndarray:
+    """A Pillow image of a format that holds labels as uint8 or int32 [height, width]."""
+    if low_tiles(image):
+        raise UserError(
+            f"{path}: a mask has one value a pixel, this one colours of 16 bits; save it as grey or palette"
+        )
+    image = upright(image)
     if image.mode == "1":
         image = image.convert("L")
     pixels = np.array(image)
@@ -101,20 +184,36 @@ def to_values(path: Path, image: "Image") -> np.ndarray:
         pixels = pixels[:, :, 0]
     if pixels.dtype.kind == "f":
         raise UserError(f"{path}: a mask has whole numbers as values, this one floating-point ones; save it as 8 bits")
+    check_lossless(path, pixels, kind)
     return pixels if pixels.dtype == np.uint8 else pixels.astype(np.int32)
 
 
-def scale_16_bit(path: Path, pixels: np.ndarray) -> np.ndarray:
-    """0...65535 to 0...255, rounded to nearest: uint8 [height, width, 1]."""
-    wide = pixels.astype(np.int64)
-    low, high = int(wide.min()), int(wide.max())
-    if low < 0 or high > MAX_16_BIT:
-        raise UserError(f"{path}: pixels from {low} to {high}, expected 0 to {MAX_16_BIT}; convert to 8 or 16 bits")
-    return ((wide + 128) // 257).astype(np.uint8)[:, :, None]
+def check_lossless(path: Path, values: np.ndarray, kind: str) -> None:
+    """Raise UserError for a mask in a format that changes values, unless it has kept them: two at most."""
+    found = np.unique(values)
+    if kind in LOSSY and found.size > 2:
+        raise UserError(
+            f"{path}: the mask holds {found.size} different values, such as {found[1]}; a mask has one value a class, "
+            "and a JPEG makes others in between: save masks as PNG without smoothing"
+        )
+
+
+def scaled(path: Path, pixels: np.ndarray, white: float | None) -> np.ndarray:
+    """0...white of deep pixels to 0...255: float32 [height, width, 1 or 3]."""
+    ways = {"white=MAXIMUM": "or say what value is white with {}"}
+    if white is None and pixels.dtype.kind == "f":
+        raise UserError(f"{path}: floating-point pixels have no known range; convert to 8 or 16 bits first", ways)
+    top = MAX_16_BIT if white is None else white
+    wide = pixels.astype(np.float64)
+    low, high = float(wide.min()), float(wide.max())
+    if not (low >= 0 and high <= top):  # also where either is nan
+        raise UserError(f"{path}: pixels from {low:g} to {high:g}, expected 0 to {top:g}; convert it first", ways)
+    result: np.ndarray = (wide * 255 / top).astype(np.float32)
+    return result[:, :, None] if result.ndim == 2 else result
 
 
 def with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
-    """uint8 [height, width, 1 or 3] to the wanted number of channels.
+    """[height, width, 1 or 3] to the wanted number of channels.
 
     RGB to grey is the luma .299 R + .587 G + .114 B (ITU-R BT.601), grey to RGB repeats the channel.
     """
@@ -124,6 +223,9 @@ def with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
         return pixels
     if channels == 3:
         return np.repeat(pixels, 3, axis=2)
+    if pixels.dtype != np.uint8:  # Pillow knows no colours deeper than 8 bits
+        grey: np.ndarray = (pixels @ np.array(LUMA))[:, :, None].astype(np.float32)
+        return grey
     from PIL import Image
 
     return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).convert("L"))[:, :, None]
@@ -138,7 +240,7 @@ def size_pair(size: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def resize(pixels: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
-    """uint8 [height, width, channels] to `size` (a side, or height and width): bilinear, antialiased when shrinking.
+    """[height, width, channels] to `size` (a side, or height and width): bilinear, antialiased when shrinking.
 
     The triangle filter is widened by the reduction factor, so every input pixel counts (Pillow's BILINEAR; the same as
     torch's interpolate with antialias=True up to rounding).  The aspect ratio is not kept.
@@ -149,12 +251,16 @@ def resize(pixels: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     from PIL import Image
 
     grey = pixels.shape[2] == 1
+    if not grey and pixels.dtype != np.uint8:  # Pillow knows no colours deeper than 8 bits
+        return np.concatenate([resize(pixels[:, :, c : c + 1], size) for c in range(pixels.shape[2])], axis=2)
     source: Any = np.ascontiguousarray(pixels[:, :, 0] if grey else pixels)
     small = np.asarray(Image.fromarray(source).resize((width, height), Image.Resampling.BILINEAR))
     return small[:, :, None] if grey else small
 
 
-def prepare(image: str | Path | np.ndarray, size: int | tuple[int, int], channels: int) -> np.ndarray:
-    """A file or decoded pixels as a network takes them before /255: uint8 [height, width, channels]."""
-    pixels = image if isinstance(image, np.ndarray) else decode(image)
+def prepare(
+    image: str | Path | np.ndarray, size: int | tuple[int, int], channels: int, white: float | None = None
+) -> np.ndarray:
+    """A file or decoded pixels as a network takes them before /255: [height, width, channels], see `decode`."""
+    pixels = image if isinstance(image, np.ndarray) else decode(image, white=white)
     return resize(with_channels(pixels, channels), size)

@@ -9,6 +9,7 @@ from tinymed.errors import UserError
 
 IGNORED = 255  # the class number of pixels that count neither in the loss nor in a metric
 MOST = 64  # values that a mask may have before it is taken for a photograph
+NEAR = 16  # of black and white: where a mask of both has values on either side, they come from compression or resizing
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,11 @@ class Labels:
             known = ", ".join(f"{value} ({name})" for value, name in self.values.items())
             raise UserError(
                 f"{where}: unknown label value {unknown[0]:g} at {count} of {raw.size} places; the values are {known}; "
-                "correct the mask, or name the value with --labels VALUE=NAME,... or --ignore VALUE"
+                "correct the mask",
+                {
+                    f"labels={unknown[0]:g}=NAME,...": "or name every value with {}",
+                    f"ignore={unknown[0]:g}": "or leave this one out with {}",
+                },
             )
         number = {name: i for i, name in enumerate(self.names)}
         code = [IGNORED if v == self.ignore else number[self.values[v]] for v in found.tolist()]
@@ -80,12 +85,15 @@ def parse_labels(text: str) -> dict[int, str]:
 def guess_labels(found: Sequence[int], ignore: int | None, where: object) -> Labels:
     """The labels of values seen in the masks of the training set: two are background and foreground.
 
-    Raises UserError for one value only, for values that are no whole numbers, or for more than MOST of them.
+    Raises UserError for one value only, for values that are no whole numbers, for more than MOST of them, and for
+    values beside 0 and beside 255, which compression or resizing makes.
     """
     values = sorted(v for v in found if v != ignore)
     if len(values) < 2:
         raise UserError(f"{where}: the masks hold only the value {values}, so there is nothing to learn")
-    if len(values) > MOST or any(v != int(v) for v in values):
+    near_black, near_white = any(0 < v < NEAR for v in values), any(255 - NEAR < v < 255 for v in values)
+    crowded = {0, 255} <= set(values) and near_black and near_white
+    if len(values) > MOST or crowded or any(v != int(v) for v in values):
         raise UserError(
             f"{where}: the masks hold {len(values)} different values, such as {values[1]:g}; a mask has one value a "
             "class (a JPEG or a resized mask has others in between): save masks as PNG without smoothing"

@@ -1,5 +1,6 @@
 """Batches, prepared ahead by threads, the same to the bit for any number of them."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -69,9 +70,7 @@ class Loader:
         self.mean = channel_values(0.0 if mean is None else mean, channels, "mean")
         self.std = channel_values(1.0 if std is None else std, channels, "std")
         self.plain = mean is None and std is None
-        held = min(len(dataset), cache_bytes // (self.size[0] * self.size[1] * channels))
-        self.cache = np.empty((held, *self.size, channels), np.uint8)  # the first images; touched only as they are used
-        self.cached = np.zeros(held, bool)
+        self.cache = PixelCache(len(dataset), (*self.size, channels), cache_bytes)
 
     @property
     def samples(self) -> int:
@@ -148,15 +147,47 @@ class Loader:
         return to_nchw(images), self.dataset.labels[indices], indices.astype(np.int64)
 
     def pixels(self, index: int) -> np.ndarray:
-        """One image as uint8 [height, width, channels], from the cache if it is there."""
-        if index < len(self.cached) and self.cached[index]:
-            held: np.ndarray = self.cache[index]
+        """One image [height, width, channels], 0...255, from the cache if it is there."""
+        return self.cache.get(index, lambda: prepare(self.dataset.image(index), self.size, self.channels))
+
+    def __repr__(self) -> str:
+        """Return what it loads, in one line."""
+        return f"Loader({self.dataset!r}, batches of {self.batch_size}, {self.size[0]} x {self.size[1]} px)"
+
+
+class PixelCache:
+    """The first images of a set, decoded and resized once.
+
+    Images of 8 bits lie in one array, touched only as they are used; deeper ones are kept as they are, a quarter as
+    many.  Several threads may ask at once.
+    """
+
+    def __init__(self, count: int, shape: tuple[int, ...], most_bytes: int):
+        held = min(count, most_bytes // math.prod(shape))
+        self.pixels = np.empty((held, *shape), np.uint8)
+        self.known = np.zeros(held, bool)
+        self.deep: dict[int, np.ndarray] = {}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that images of 8 bits may take."""
+        return self.pixels.nbytes
+
+    def get(self, index: int, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """Return an image, made by `make` when it is asked for the first time."""
+        if index < len(self.known) and self.known[index]:
+            held: np.ndarray = self.pixels[index]
             return held
-        pixels = prepare(self.dataset.image(index), self.size, self.channels)
-        if index < len(self.cached):
-            self.cache[index] = pixels
-            self.cached[index] = True  # after the pixels: another worker may be looking
-        return pixels
+        if index in self.deep:
+            return self.deep[index]
+        made = make()
+        if made.dtype != np.uint8:
+            if index < len(self.known) * self.pixels.itemsize // made.itemsize:
+                self.deep[index] = made
+        elif index < len(self.known):
+            self.pixels[index] = made
+            self.known[index] = True  # after the pixels: another worker may be looking
+        return made
 
 
 def prepared(
@@ -186,13 +217,14 @@ def channel_statistics(
 ) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each channel over a whole set, on the 0...1 scale: `mean` and `std` of a Loader.
 
-    Exact integer sums of x and x^2, so the result does not depend on the order.
+    Exact integer sums of x and x^2 of pictures of 8 bits, so the result does not depend on the order.
     """
     total, square, count = np.zeros(channels, np.int64), np.zeros(channels, np.int64), 0
     for index in range(len(dataset)):
-        pixels = prepare(dataset.image(index), size, channels).reshape(-1, channels).astype(np.int64)
-        total += pixels.sum(axis=0)
-        square += (pixels * pixels).sum(axis=0)
+        pixels = prepare(dataset.image(index), size, channels).reshape(-1, channels)
+        pixels = pixels.astype(np.int64 if pixels.dtype == np.uint8 else np.float64)
+        total = total + pixels.sum(axis=0)
+        square = square + (pixels * pixels).sum(axis=0)
         count += len(pixels)
     mean = total / count
     spread = np.sqrt(np.maximum(square / count - mean**2, 0))

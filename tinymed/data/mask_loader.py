@@ -8,7 +8,7 @@ import numpy as np
 from tinymed import random
 from tinymed.data.augment import Augment, apply_geometry, apply_intensity, draw, parameters
 from tinymed.data.image import resize, size_pair, with_channels
-from tinymed.data.loader import CACHE_BYTES, Stopped, prepared
+from tinymed.data.loader import CACHE_BYTES, PixelCache, Stopped, prepared
 from tinymed.data.masks import MaskDataset
 from tinymed.data.transform import normalise, to_float, to_nchw
 from tinymed.data.weight_map import BorderWeights
@@ -49,9 +49,7 @@ class MaskLoader:
         self.dataset, self.batch_size, self.size, self.channels = dataset, batch_size, size_pair(size), channels
         self.shuffle, self.augment, self.borders, self.seed = shuffle, augment, borders, seed
         self.workers, self.prefetch, self.mean, self.std = workers, prefetch, mean, std
-        held = min(len(dataset), cache_bytes // (self.size[0] * self.size[1] * (channels + 1)))
-        self.cache = np.empty((held, *self.size, channels + 1), np.uint8)  # the mask is the last channel
-        self.cached = np.zeros(held, bool)
+        self.cache = PixelCache(len(dataset), (*self.size, channels + 1), cache_bytes)  # the mask is the last channel
 
     def __len__(self) -> int:
         """Batches in one epoch."""
@@ -85,20 +83,18 @@ class MaskLoader:
         return to_nchw(images), targets, indices.astype(np.int64)
 
     def pair(self, index: int) -> np.ndarray:
-        """One image with its mask behind it, uint8 [height, width, channels + 1], from the cache if it is there."""
-        if index < len(self.cached) and self.cached[index]:
-            held: np.ndarray = self.cache[index]
-            return held
-        image, mask = self.dataset.pair(index)
-        pair = np.concatenate([fitted(image, self.size, self.channels), nearest(mask, self.size)[..., None]], axis=-1)
-        if index < len(self.cached):
-            self.cache[index] = pair
-            self.cached[index] = True  # after the pixels: another worker may be looking
-        return pair
+        """One image with its mask behind it, [height, width, channels + 1], from the cache if it is there."""
+
+        def read() -> np.ndarray:
+            image, mask = self.dataset.pair(index)
+            pixels = fitted(image, self.size, self.channels)
+            return np.concatenate([pixels, nearest(mask, self.size)[..., None]], axis=-1)
+
+        return self.cache.get(index, read)
 
 
 def fitted(image: np.ndarray, size: tuple[int, int], channels: int) -> np.ndarray:
-    """uint8 [height, width, channels] of this size and number of channels, each resized as `resize` does."""
+    """[height, width, channels] of this size and number of channels, each resized as `resize` does."""
     if image.shape[2] in (1, 3) and channels in (1, 3):
         return resize(with_channels(image, channels), size)
     if image.shape[2] != channels:

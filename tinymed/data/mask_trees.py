@@ -15,20 +15,26 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinymed.data.folders import SPLIT_NAMES, folders_in
-from tinymed.data.image import SUFFIXES
+from tinymed.data.folders import SPLIT_NAMES, leave_folder
+from tinymed.data.image import SUFFIXES, is_picture
 from tinymed.data.labels import Labels, guess_labels
+from tinymed.data.lists import MASKS as MASK_NAMES
+from tinymed.data.lists import PATHS, Finder, group_column, group_of, read_table, split_column
 from tinymed.data.masks import MaskDataset, values_in
+from tinymed.data.remarks import remark
 from tinymed.data.splits import image_hashes, leak_check
-from tinymed.data.tables import GROUP_COLUMNS, read_rows
+from tinymed.data.tables import split_of
 from tinymed.data.volumes import SUFFIXES as VOLUMES
 from tinymed.data.volumes import is_volume
+from tinymed.data.walk import Account, files_below, folders_in, loose_files
 from tinymed.errors import UserError
 
 IMAGES = ("images", "image", "imgs", "img", "imagestr")
 MASKS = ("masks", "mask", "labels", "label", "segmentations", "annotations", "gt", "labelstr")
 ENDINGS = re.compile(r"([_-](masks?|segmentation|seg|labels?|gt|annotation))$", re.IGNORECASE)
 MODALITY = re.compile(r"_\d{4}$")
+MAX_JSON = 16 << 20
+IGNORE = "ignore"  # nnU-Net's name of the label whose pixels do not count
 LAYOUTS = (
     "DIR/images and DIR/masks (or labels), these in DIR/{train,val,test}, DIR/splits.csv with the columns path and "
     "mask, or a .csv list of that form"
@@ -43,44 +49,89 @@ class Case(NamedTuple):
     group: str = ""
 
 
+class Columns(NamedTuple):
+    """Which columns of a list mean what.  None: the first of the usual names, see `lists`."""
+
+    path: str | None = None
+    mask: str | None = None
+    group: str | None = None
+    split: str | None = None
+
+
+class Part(NamedTuple):
+    """The cases of a part, the column that names their patients, and the files that were seen where folders were."""
+
+    cases: list[Case]
+    group: str = ""
+    account: Account | None = None
+
+
 def open_segmentation(
     path: str | Path,
     *,
     values: Mapping[int, str] | None = None,
     ignore: int | None = None,
+    path_column: str | None = None,
+    mask_column: str | None = None,
+    group_column: str | None = None,
+    split_column: str | None = None,
     leaks: str = "error",
     verify: bool = True,
+    white: float | None = None,
 ) -> dict[str, MaskDataset]:
     """{"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.
 
     values: what the values in the masks mean; without it a dataset.json says so, or they are looked up in the training
-    masks (two are background and foreground).  ignore: a value that does not count.  verify: decode every image and
-    compare the splits.  Raises UserError naming the file: no mask for an image, no image for a mask, unreadable.
+    masks (two are background and foreground).  ignore: a value that does not count; the label "ignore" of a
+    dataset.json is one.  path_column, mask_column, group_column, split_column: the columns of a list; where they are
+    not given, those of a usual name are taken (see `lists`).  verify: decode every image, compare the headers of
+    volumes and masks, and the splits.  white: see `decode`.
+    Warns (`UserAdvice`) of files that were left out, and of one image with two masks.
+    Raises UserError naming the file: no mask for an image, no image for a mask, unreadable, masks that lie elsewhere.
     """
     path = Path(path)
-    parts = find_cases(path)
+    parts = find_cases(path, Columns(path_column, mask_column, group_column, split_column))
     if values is None:
-        values = named_labels(path)
-    known = [case.mask for name in ("train", "all") for case in parts.get(name, ())]
+        values, void = named_labels(path)
+        ignore = void if ignore is None else ignore
+    known = [case.mask for name in ("train", "all") for case in parts.get(name, Part([])).cases]
     if values is None and not known:
         raise UserError(
-            f"{path}: has {', '.join(parts)} but no train images, and --labels does not say what values mean"
+            f"{path}: has {', '.join(parts)} but no train images to learn the values in masks from",
+            {"values={0: 'NAME', ...}": "say what they mean with {}"},
         )
-    meaning = Labels(values, ignore) if values is not None else guess_labels(values_in(known), ignore, path)
-    sets = {name: dataset_of(path, name, cases, meaning) for name, cases in parts.items()}
-    channels = {len(case.images) for cases in parts.values() for case in cases}
+    meaning = labels_of(path, values, ignore, known)
+    sets = {name: dataset_of(path, name, part, meaning) for name, part in parts.items()}
+    channels = {len(case.images) for part in parts.values() for case in part.cases}
     if len(channels) > 1:
         raise UserError(f"{path}: some cases have {min(channels)} modalities, others {max(channels)}; give all of each")
+    for dataset in sets.values():
+        dataset.white = white
     if verify:
         for dataset in sets.values():
-            dataset.hashes = image_hashes(dataset)[1]
+            for index in range(len(dataset)):
+                dataset.check_headers(index)
+            checked, dataset.hashes = image_hashes(dataset)
+            dataset.brightest = checked.brightest
         leak_check(sets, rule=leaks)
+        remark(path, sets)
     return sets
 
 
-def dataset_of(path: Path, split: str, cases: Sequence[Case], meaning: Labels) -> MaskDataset:
+def labels_of(path: Path, values: Mapping[int, str] | None, ignore: int | None, masks: Sequence[Path]) -> Labels:
+    """The labels that are given, else those of the values in the masks.  Raises UserError naming the data."""
+    if values is None:
+        return guess_labels(values_in(masks), ignore, path)
+    try:
+        return Labels(values, ignore)
+    except UserError as error:
+        raise UserError(f"{path}: {error.message}") from None
+
+
+def dataset_of(path: Path, split: str, part: Part, meaning: Labels) -> MaskDataset:
     """One part as a data set."""
-    groups = np.array([case.group for case in cases], str) if all(case.group for case in cases) else None
+    cases = part.cases
+    groups = np.array([case.group for case in cases], str) if part.group else None
     files = [case.images for case in cases]
     return MaskDataset(
         [images[0] for images in files],
@@ -92,24 +143,32 @@ def dataset_of(path: Path, split: str, cases: Sequence[Case], meaning: Labels) -
         masks=[case.mask for case in cases],
         meaning=meaning,
         more=[[images[m] for images in files if m < len(images)] for m in range(1, len(files[0]))],
+        account=part.account,
+        group_column=part.group,
     )
 
 
-def find_cases(path: Path) -> dict[str, list[Case]]:
+def find_cases(path: Path, columns: Columns) -> dict[str, Part]:
     """The pairs of each part.  Raises UserError for a path that has none of the layouts."""
     if not path.exists():
         raise UserError(f"{path}: no such file or directory; give {LAYOUTS}")
     if path.is_file():
-        if path.suffix.lower() != ".csv":
+        if path.suffix.lower() not in (".csv", ".tsv"):
             raise UserError(f"{path}: not a data set for segmentation; give {LAYOUTS}")
-        return listed(path)
+        return listed(path, columns)
     if (path / "splits.csv").is_file():
-        return listed(path / "splits.csv")
+        return listed(path / "splits.csv", columns)
+    if any(columns):
+        given = next(name for name in columns if name)
+        raise UserError(f"{path}: the column {given!r} was given, but there is no list with columns here; give a list")
     folders = {name: p for p in folders_in(path) if (name := SPLIT_NAMES.get(p.name.lower())) and has_pairs(p)}
     if not folders:
         folders = {"all": path}
     order = sorted(folders, key=["train", "val", "test", "all"].index)
-    return {name: paired(folders[name]) for name in order}
+    parts = {name: paired(folders[name]) for name in order}
+    if "all" not in folders:
+        leave_others(path, set(folders.values()), parts[order[0]].account)
+    return parts
 
 
 def folder_named(path: Path, names: Sequence[str]) -> Path | None:
@@ -130,10 +189,19 @@ def stem(path: Path) -> str:
     return path.name[: len(path.name) - len(ending)] if ending else path.name
 
 
-def pictures(folder: Path) -> list[Path]:
-    """Images and volumes in a folder and below it, by path; hidden files are passed over."""
-    files = (p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
-    return sorted(p for p in files if p.suffix.lower() in SUFFIXES or is_volume(p))
+def is_image(path: Path) -> bool:
+    """Whether a file's name is that of an image or a volume."""
+    return is_picture(path) or is_volume(path)
+
+
+def leave_others(path: Path, taken: set[Path], account: Account | None) -> None:
+    """Put what lies beside the folders that are read into the account."""
+    if account is None:
+        return
+    loose_files(path, is_image, account, "images beside the folders")
+    for folder in folders_in(path):
+        if folder not in taken:
+            leave_folder(folder, account, f"images in {folder.name}", is_image)
 
 
 def by_stem(files: Iterable[Path], folder: Path, cut: re.Pattern[str] | None = None) -> dict[str, list[Path]]:
@@ -145,20 +213,26 @@ def by_stem(files: Iterable[Path], folder: Path, cut: re.Pattern[str] | None = N
     return found
 
 
-def paired(path: Path) -> list[Case]:
+def paired(path: Path) -> Part:
     """The images and masks of two folders, matched by name."""
     images, masks = folder_named(path, IMAGES), folder_named(path, MASKS)
     if images is None or masks is None:
         missing = f"no folder {' or '.join(IMAGES[:2])}" if images is None else f"no folder {' or '.join(MASKS[:4])}"
         raise UserError(f"{path}: {missing}; give {LAYOUTS}")
-    labels = by_stem(pictures(masks), masks)
-    cases = by_stem(pictures(images), images)
+    account = Account(kind="images and masks")
+    mask_files, image_files = files_below(masks, is_image, account), files_below(images, is_image, account)
+    leave_others(path, {images, masks}, account)
+    labels = by_stem(mask_files, masks)
+    cases = by_stem(image_files, images)
     if not set(cases) & set(labels):  # names that differ by an ending only
-        labels = by_stem(pictures(masks), masks, ENDINGS)
+        labels = by_stem(mask_files, masks, ENDINGS)
     if not set(cases) & set(labels):
-        cases = by_stem(pictures(images), images, MODALITY)
+        cases = by_stem(image_files, images, MODALITY)
+        check_modalities(image_files)
+    check_one_of_a_name(image_files, images)
     if not cases:
-        raise UserError(f"{images}: no images ({' '.join(sorted(SUFFIXES))} {' '.join(VOLUMES)})")
+        left = f"; left out: {account.left()}" if account.left_out else ""
+        raise UserError(f"{images}: no images ({' '.join(sorted(SUFFIXES))} {' '.join(VOLUMES)}){left}")
     for name, files in labels.items():
         if len(files) > 1:
             raise UserError(f"{files[0]} and {files[1]}: two masks for one image; merge them into one")
@@ -167,40 +241,89 @@ def paired(path: Path) -> list[Case]:
     for name, files in cases.items():
         if name not in labels:
             raise UserError(f"{files[0]}: no mask {name} in {masks} for this image; add it or remove the image")
-    return [Case(files, labels[name][0]) for name, files in cases.items()]
+    return Part([Case(files, labels[name][0]) for name, files in cases.items()], "", account)
 
 
-def listed(table: Path) -> dict[str, list[Case]]:
+def listed(path: Path, columns: Columns) -> dict[str, Part]:
     """The pairs that a list names.  Raises UserError: no such column, a missing file, an unknown split."""
-    rows, header = read_rows(table)
-    for column in ("path", "mask"):
-        if column not in header:
+    table = read_table(path)
+    split, group = split_column(table, columns.split, list(SPLIT_NAMES)), group_column(table, columns.group)
+    name = table.needed("path_column", columns.path, PATHS, "the image path")
+    mask = table.needed("mask_column", columns.mask, MASK_NAMES, "the mask")
+    find, parts = Finder(path), dict[str, list[Case]]()
+    for where, row in table.numbered():
+        part = split_of(where, row, split)
+        images = [there(find, where, file.strip(), "image") for file in row[name].split(";")]
+        case = Case(images, there(find, where, row[mask], "mask"), group_of(row, group, row[name]) if group else "")
+        parts.setdefault(part, []).append(case)
+    return {name: Part(parts[name], group or "") for name in ("train", "val", "test", "all") if name in parts}
+
+
+def check_one_of_a_name(files: Sequence[Path], folder: Path) -> None:
+    """Raise UserError for images that differ in their suffix only: they would be taken for modalities of one case."""
+    for same in by_stem(files, folder).values():
+        if len(same) > 1:
+            raise UserError(f"{same[0]} and {same[1]}: two images of one name; keep one")
+
+
+def check_modalities(files: Sequence[Path]) -> None:
+    """Raise UserError unless every case has the same modalities: _0000 and _0002 are not _0000 and _0001."""
+    numbers: dict[Path, list[str]] = {}
+    for file in files:
+        ending = MODALITY.search(stem(file))
+        case = file.with_name(MODALITY.sub("", stem(file)))
+        numbers.setdefault(case, []).append(ending[0] if ending else "")
+    first = next(iter(numbers), None)
+    for case, found in numbers.items():
+        if first is not None and found != numbers[first]:
             raise UserError(
-                f"{table}: no column {column!r} (it has {', '.join(header)}); segmentation needs path and mask"
+                f"{case}: has the modalities {' '.join(found)}, but {first.name} {' '.join(numbers[first])}; "
+                "give every case all of them"
             )
-    group = next((column for column in GROUP_COLUMNS if column in header), None)
-    parts: dict[str, list[Case]] = {}
-    for line, row in enumerate(rows, start=2):
-        split = SPLIT_NAMES.get(row["split"].lower()) if "split" in header else "all"
-        if split is None:
-            raise UserError(f"{table}, line {line}: split {row['split']!r} is none of train, val, test")
-        images = [table.parent / name.strip() for name in row["path"].split(";")]
-        mask = table.parent / row["mask"]
-        for kind, file, field in [*(("image", image, row["path"]) for image in images), ("mask", mask, row["mask"])]:
-            if not field or not file.is_file():
-                raise UserError(f"{table}, line {line}: there is no {kind} {file}; correct the list or add the file")
-        parts.setdefault(split, []).append(Case(images, mask, row[group] if group else ""))
-    return {name: parts[name] for name in ("train", "val", "test", "all") if name in parts}
 
 
-def named_labels(path: Path) -> dict[int, str] | None:
-    """What a dataset.json says of the labels: {"0": "background"} (Decathlon) or {"background": 0} (nnU-Net)."""
+def there(find: Finder, where: str, name: str, what: str) -> Path:
+    """The file of a name in a row.  Raises UserError naming the row."""
+    try:
+        return find(name, what)
+    except UserError as error:
+        raise UserError(f"{where}: there is no {what} {error.message}") from None
+
+
+def named_labels(path: Path) -> tuple[dict[int, str] | None, int | None]:
+    """What a dataset.json says: ({value: name}, the value that is ignored), as far as it does.
+
+    Labels are {"0": "background"} (Decathlon) or {"background": 0} (nnU-Net, whose label "ignore" does not count).
+    Raises UserError for regions (several values a name), which are not supported, and for another form.
+    """
     file = path / "dataset.json"
     if not file.is_file():
-        return None
+        return None, None
     try:
-        labels = json.loads(file.read_text("utf-8")).get("labels")
-        pairs = [(int(k), str(v)) if str(k).isdecimal() else (int(v), str(k)) for k, v in labels.items()]
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+        if file.stat().st_size > MAX_JSON:
+            raise ValueError(f"more than {MAX_JSON:,} bytes")
+        labels = json.loads(file.read_text("utf-8-sig")).get("labels")
+        regions = [str(name) for name, value in labels.items() if isinstance(value, list)]
+        pairs = [label_pair(str(key), value) for key, value in labels.items()] if not regions else []
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
         raise UserError(f'{file}: cannot be read ({error}); it needs labels as {{"0": "background", ...}}') from None
-    return dict(sorted(pairs))
+    if regions:
+        raise UserError(
+            f"{file}: the label {regions[0]!r} is a region of several values ({labels[regions[0]]}); regions that "
+            "overlap are not supported: give every value one name",
+            {"values={0: 'NAME', ...}": "or do so with {}"},
+        )
+    if len({value for value, _ in pairs}) < len(pairs):
+        raise UserError(f"{file}: two labels have the same value; give every label a value of its own")
+    void = [value for value, name in pairs if name.lower() == IGNORE]
+    values = {value: name for value, name in sorted(pairs) if name.lower() != IGNORE}
+    return values, void[0] if void else None
+
+
+def label_pair(key: str, value: object) -> tuple[int, str]:
+    """(value, name) of an entry of a dataset.json, whichever comes first.  Raises ValueError for what is neither."""
+    if key.isdecimal() and isinstance(value, str):
+        return int(key), value
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError(f"{key!r}: {value!r} is no whole number")
+    return int(value), key

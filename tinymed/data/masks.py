@@ -9,13 +9,13 @@ from typing import Self
 import numpy as np
 
 from tinymed.data.dataset import Dataset
-from tinymed.data.image import decode, decode_mask, with_channels
+from tinymed.data.image import decode, decode_mask, image_size, with_channels
 from tinymed.data.labels import Labels
-from tinymed.data.volumes import is_volume, read_values, read_volume
-from tinymed.errors import UserError
+from tinymed.data.volumes import check_grids, grid, is_volume, opened, read_values, read_volume
+from tinymed.errors import UserError, printable
 
 
-@dataclass
+@dataclass(repr=False)
 class MaskDataset(Dataset):
     """Images with a mask each.
 
@@ -38,8 +38,27 @@ class MaskDataset(Dataset):
         return [Path(str(self.samples[index])), *(files[index] for files in self.more)]
 
     def image(self, index: int) -> np.ndarray:
-        """uint8 [height, width, channels], or float32 [x, y, z, channels] of a volume.  UserError if unreadable."""
-        return read_case(self.files(index))
+        """[height, width, channels], see `decode`, or float32 [x, y, z, channels] of a volume.  Raises UserError."""
+        return read_case(self.files(index), self.white)
+
+    def space(self, index: int) -> tuple[int, ...]:
+        """The size of an image by its header: (height, width) as it lies in the file, or (x, y, z)."""
+        path = self.files(index)[0]
+        return grid(opened(path))[1] if is_volume(path) else image_size(path)
+
+    def check_headers(self, index: int) -> None:
+        """Raise UserError where a volume's mask lies on other voxels in space."""
+        image, mask = self.files(index)[0], self.masks[index]
+        if is_volume(image) and is_volume(mask):
+            check_grids(image, mask, "mask")
+
+    def label_text(self, index: int) -> str:
+        """The mask of an image, for a message."""
+        return f"mask {printable(self.masks[index])}"
+
+    def same_label(self, first: int, second: int) -> bool:
+        """Whether two images have the same mask."""
+        return np.array_equal(self.mask(first), self.mask(second))
 
     def mask(self, index: int) -> np.ndarray:
         """Class numbers, uint8 [height, width] or [x, y, z], IGNORED where they do not count."""
@@ -48,11 +67,12 @@ class MaskDataset(Dataset):
         return self.meaning.numbers(raw, path)
 
     def pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """(image, mask).  Raises UserError unless they have one size."""
+        """(image, mask).  Raises UserError unless they have one size and, in space, one place."""
+        self.check_headers(index)
         image, mask = self.image(index), self.mask(index)
         if image.shape[:-1] != mask.shape:
             raise UserError(
-                f"{self.masks[index]}: the mask has {by(mask.shape)} pixels, its image {self.name(index)} "
+                f"{printable(self.masks[index])}: the mask has {by(mask.shape)} pixels, its image {self.name(index)} "
                 f"{by(image.shape[:-1])}; a mask has the size of its image"
             )
         return image, mask
@@ -75,15 +95,17 @@ def by(shape: Iterable[int]) -> str:
     return " x ".join(map(str, shape))
 
 
-def read_case(files: list[Path]) -> np.ndarray:
-    """The image of a case from its files, one a modality.  Raises UserError where their sizes differ."""
-    images = [read_volume(path).values if is_volume(path) else decode(path) for path in files]
+def read_case(files: list[Path], white: float | None = None) -> np.ndarray:
+    """The image of a case from its files, one a modality.  Raises UserError where their sizes or places differ."""
+    images = [read_volume(path).values if is_volume(path) else decode(path, white=white) for path in files]
     for path, image in zip(files[1:], images[1:], strict=True):
         if image.shape[:-1] != images[0].shape[:-1]:
             raise UserError(
                 f"{path}: {by(image.shape[:-1])} pixels, but the first modality {files[0]} has "
                 f"{by(images[0].shape[:-1])}; resample the modalities of a case to one grid"
             )
+        if is_volume(path) and is_volume(files[0]):
+            check_grids(files[0], path, "modality")
     if len(images) == 1:
         return images[0]
     return np.concatenate([image if image.ndim == 4 else with_channels(image, 1) for image in images], axis=-1)

@@ -22,6 +22,7 @@ from tinymed.data.weight_map import BorderWeights
 from tinymed.errors import UserError
 
 LIMIT = 4 << 30  # bytes of images and masks that are held
+STEP = 32  # pixels by which a patch may be larger than the largest image: what networks divide their input by
 WORDS = 8  # numbers drawn for each patch: whether it is centred, on which class, which pixel, or a place on each axis
 
 
@@ -79,6 +80,33 @@ class Cases:
         return image if self.mean is None and self.std is None else normalise(image, self.mean or 0.0, self.std or 1.0)
 
 
+def check_patch(dataset: MaskDataset, sides: Sequence[int]) -> None:
+    """Refuse a patch that is larger than every image, from the images' headers, before memory is taken for it.
+
+    A side may reach the next multiple of STEP above the largest image, since networks halve their input; beyond its
+    borders an image is mirrored.
+
+    Args:
+        dataset: The images.
+        sides: Sides of what is scored of a patch; a network's margin may lie outside.
+
+    Raises:
+        UserError: With the sizes of both.
+    """
+    sizes = [dataset.space(index) for index in range(len(dataset))]
+    if not sizes:
+        return
+    if dataset.dimensions == 2:  # a picture may be turned by its EXIF orientation
+        sizes = [(max(size), max(size)) for size in sizes]
+    largest = [max(size[axis] for size in sizes) for axis in range(len(sides))]
+    allowed = [-(-side // STEP) * STEP for side in largest]
+    if any(side > most for side, most in zip(sides, allowed, strict=True)):
+        raise UserError(
+            f"a patch of {by(sides)} is larger than every image of {dataset.source or 'the set'} [{dataset.split}]: "
+            f"the largest sides are {by(largest)}; take a patch of at most {by(allowed)}"
+        )
+
+
 class PatchLoader:
     """Epochs of batches (patches, targets, indices) of a set of images with masks.
 
@@ -107,6 +135,7 @@ class PatchLoader:
         self.patch, self.output = tuple(patch), tuple(patch if output is None else output)
         if len(self.patch) != self.dataset.dimensions:
             raise UserError(f"a patch of {by(self.patch)} does not fit {self.dataset.dimensions}-dimensional images")
+        check_patch(self.dataset, self.output)
         self.per_image, self.foreground, self.augment, self.borders = per_image, foreground, augment, borders
         self.seed, self.workers, self.prefetch = seed, workers, prefetch
 

@@ -9,10 +9,12 @@ import numpy as np
 from tinymed.data.arrays import MAX_BYTES, read_idx_directory, read_npz
 from tinymed.data.dataset import Dataset, check_classes, merge_classes
 from tinymed.data.folders import read_class_folders
+from tinymed.data.remarks import remark
 from tinymed.data.splits import image_hashes, leak_check
-from tinymed.data.tables import Columns, read_csv
+from tinymed.data.tables import Columns, read_csv, refuse_columns
 from tinymed.errors import UserError
 
+LISTS = (".csv", ".tsv")
 LAYOUTS = (
     "class folders DIR/<class>/*, split folders DIR/{train,val,test}/<class>/*, DIR/splits.csv, a .csv list, "
     "a MedMNIST-style .npz, or the four MNIST idx files"
@@ -22,31 +24,38 @@ LAYOUTS = (
 def open_dataset(
     path: str | Path,
     *,
-    path_column: str = "path",
-    label_column: str = "label",
+    path_column: str | None = None,
+    label_column: str | None = None,
     group_column: str | None = None,
-    split_column: str = "split",
+    split_column: str | None = None,
     merge: Mapping[str, Sequence[str]] | None = None,
     classes: Sequence[str] | None = None,
     skip_bad: bool = False,
     verify: bool = True,
     leaks: str = "error",
     max_bytes: int = MAX_BYTES,
+    white: float | None = None,
 ) -> dict[str, Dataset]:
     """Open a set of labelled images: {"train": ..., "val": ..., "test": ...} as far as given, or {"all": ...}.
 
     path: class folders, split folders, a directory with splits.csv (which then decides), a CSV list (columns path,
     label and perhaps split, patient), an NPZ with train_images, train_labels, ..., or MNIST's idx files.
+    path_column, label_column, group_column, split_column: the columns of a list; where they are not given, those of a
+    usual name are taken, such as file, "Image Index", diagnosis, "Patient ID" (see `lists`).  group_column: the
+    patient, who is never divided.  white: the value that is white in pictures deeper than 8 bits, see `decode`.
     merge: old classes put together, see `merge_classes`.  classes: the classes and their order, from a trained run;
     classes without images are then allowed, unknown ones are not.
     verify: decode every image now, so that damage and leaks show before training.  skip_bad: leave unreadable and
     missing files out and list them in `Dataset.skipped`.  leaks: "error", "warn" or "ignore" when an image or a patient
     is in two splits.  max_bytes: limit on what an NPZ or idx file may inflate to.
+    Warns (`UserAdvice`) of files that were left out, see `Dataset.account`; of one picture under two labels, see
+    `Dataset.contradictions`; and of deep pictures that are all dark.
     Raises UserError naming the file and the remedy.
     """
     path = Path(path)
     sets = read(path, Columns(path_column, label_column, group_column, split_column), skip_bad, max_bytes)
     for name, dataset in sets.items():
+        dataset.white = white
         merged = merge_classes(dataset, merge) if merge else dataset
         sets[name] = merged if classes is None else with_classes(merged, list(classes))
     if verify:
@@ -56,6 +65,7 @@ def open_dataset(
             raise UserError(f"{path} [{name}]: no image left; {len(dataset.skipped)} skipped")
         if classes is None and name in ("train", "all"):
             check_classes(dataset)
+    remark(path, sets)
     return sets
 
 
@@ -63,13 +73,12 @@ def read(path: Path, columns: Columns, skip_bad: bool, max_bytes: int) -> dict[s
     """Choose the reader by what is at `path`."""
     if not path.exists():
         raise UserError(f"{path}: no such file or directory; give {LAYOUTS}")
+    table = path / "splits.csv" if path.is_dir() else path
+    if table.suffix.lower() in LISTS and table.is_file():
+        return read_csv(table, columns, skip_bad, max_bytes)
+    refuse_columns(path, columns)
     if path.is_dir():
-        table = path / "splits.csv"
-        if table.is_file():
-            return read_csv(table, columns, skip_bad, max_bytes)
         return read_idx_directory(path, max_bytes) or read_class_folders(path)
-    if path.suffix.lower() == ".csv":
-        return read_csv(path, columns, skip_bad, max_bytes)
     if path.suffix.lower() == ".npz":
         return read_npz(path, max_bytes)
     raise UserError(f"{path}: not a data set; give {LAYOUTS}")
@@ -81,7 +90,8 @@ def with_classes(dataset: Dataset, classes: list[str]) -> Dataset:
     if unknown:
         raise UserError(
             f"{dataset.source} [{dataset.split}]: class {', '.join(unknown)} is unknown, expected "
-            f"{', '.join(classes)}; rename the class, or put it into one of these with --merge NEW=OLD,OLD"
+            f"{', '.join(classes)}; rename the class",
+            {"merge=NEW=OLD,OLD": "or put it into one of these with {}"},
         )
     number = {name: i for i, name in enumerate(classes)}
     table = np.array([number.get(name, -1) for name in dataset.classes], np.int64)
@@ -91,5 +101,11 @@ def with_classes(dataset: Dataset, classes: list[str]) -> Dataset:
 def verified(sets: dict[str, Dataset], skip_bad: bool, leaks: str) -> dict[str, Dataset]:
     """Every image decoded once: bad ones raised or left out, and the splits compared by content hash."""
     checked = {name: image_hashes(dataset, skip_bad=skip_bad)[0] for name, dataset in sets.items()}
+    for name, dataset in checked.items():
+        left_out = dataset.skipped[len(sets[name].skipped) :]
+        if dataset.account is not None and left_out:
+            dataset.account.taken -= len(left_out)
+            for bad, _ in left_out:
+                dataset.account.leave_out(bad, "unreadable", quiet=True)
     leak_check(checked, rule=leaks)
     return checked

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinymed import random
 from tinymed.data.dataset import Dataset, verify
-from tinymed.errors import UserError
+from tinymed.errors import UserAdvice, UserError
 
 LEAKS = ("error", "warn", "ignore")
 FRACTIONS = {"train": 0.7, "val": 0.15, "test": 0.15}
@@ -174,7 +174,10 @@ def split_dataset(
             parts = split_with_copies(dataset.labels, dataset.hashes, values, seed, dataset.classes)
     elif rule == "grouped":
         if dataset.groups is None:
-            raise UserError(f"{dataset.source or 'data'}: a grouped split needs a patient or group column")
+            raise UserError(
+                f"{dataset.source or 'data'}: a grouped split needs a patient or group column",
+                {"group_column='NAME'": "name it with {}"},
+            )
         parts = grouped_split(dataset.groups, dataset.labels, values, seed)
     elif rule == "last" and len(values) == 2:
         check_fractions(values)
@@ -183,7 +186,10 @@ def split_dataset(
         raise UserError(
             f"split rule {rule!r} with {len(values)} parts; use auto, stratified, grouped, or last with two"
         )
-    return {name: dataset.subset(part, split=name) for name, part in zip(shares, parts, strict=True)}
+    cut = {name: dataset.subset(part, split=name) for name, part in zip(shares, parts, strict=True)}
+    for part in cut.values():
+        part.divided = rule
+    return cut
 
 
 def split_with_copies(
@@ -211,8 +217,15 @@ def pixel_hash(pixels: np.ndarray) -> bytes:
 def image_hashes(dataset: Dataset, *, skip_bad: bool = False) -> tuple[Dataset, list[bytes]]:
     """The data set without its unreadable images (see `verify`), and the hash of every image left."""
     hashes: list[bytes] = []
-    checked = verify(dataset, skip_bad=skip_bad, visit=lambda _, pixels: hashes.append(pixel_hash(pixels)))
-    return replace(checked, hashes=hashes), hashes
+    deep: list[float] = []
+
+    def visit(_: int, pixels: np.ndarray) -> None:
+        hashes.append(pixel_hash(pixels))
+        if pixels.dtype != np.uint8 and pixels.ndim == 3:
+            deep.append(float(pixels.max()))
+
+    checked = verify(dataset, skip_bad=skip_bad, visit=visit)
+    return replace(checked, hashes=hashes, brightest=max(deep, default=None)), hashes
 
 
 def find_leaks(datasets: Mapping[str, Dataset], hashes: Mapping[str, Sequence[bytes]] | None = None) -> list[str]:
@@ -244,5 +257,5 @@ def leak_check(
         more = f" (and {len(leaks) - 1} more)" if len(leaks) > 1 else ""
         message = f"the splits leak: {leaks[0]}{more}; remove one copy or move the group to one side"
         if rule == "error":
-            raise UserError(f"{message}; --leaks warn (leaks='warn') goes on all the same")
-        warnings.warn(message, stacklevel=2)
+            raise UserError(message, {"leaks='warn'": "or go on all the same with {}"})
+        warnings.warn(UserAdvice(message), stacklevel=2)

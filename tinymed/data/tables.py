@@ -1,6 +1,5 @@
-"""CSV lists: one row an image, or, for MNIST's files, one row a range of images."""
+"""CSV lists of images with classes: one row an image, or, for MNIST's files, one row a range of images."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,110 +8,149 @@ import numpy as np
 from tinymed.data.arrays import read_idx_rows
 from tinymed.data.dataset import Dataset
 from tinymed.data.folders import SPLIT_NAMES, sort_classes
+from tinymed.data.lists import (
+    LABELS,
+    PATHS,
+    Finder,
+    Row,
+    Table,
+    class_names,
+    group_column,
+    group_of,
+    one_column_a_class,
+    read_table,
+    split_column,
+)
 from tinymed.errors import UserError
 
-GROUP_COLUMNS = ("patient", "group", "near_duplicate_group")
 IDX_COLUMNS = {"images", "labels", "start", "stop", "split"}
-Row = dict[str, str]
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of a CSV list mean what.  group=None: the first of patient, group, near_duplicate_group."""
+    """Which columns of a list mean what.  None: the first of the usual names, see `lists`."""
 
-    path: str = "path"
-    label: str = "label"
+    path: str | None = None
+    label: str | None = None
     group: str | None = None
-    split: str = "split"
+    split: str | None = None
 
 
-def read_csv(table: Path, columns: Columns, skip_bad: bool, max_bytes: int) -> dict[str, Dataset]:
+@dataclass
+class Item:
+    """One row of a list: where it stands, the file, or why there is none, its class, its patient."""
+
+    where: str
+    file: Path | UserError
+    label: str
+    group: str | None = None
+
+
+def read_csv(path: Path, columns: Columns, skip_bad: bool, max_bytes: int) -> dict[str, Dataset]:
     """The data sets a list describes; paths are relative to the list.
 
-    Raises UserError: no such column, an empty field, an unknown split, a missing file, a class that train lacks.
+    Raises UserError: no such column, an empty field, several findings in one, an unknown split, a missing file, a file
+    under two labels, a class that train lacks.
     """
-    rows, header = read_rows(table)
-    if set(header) >= IDX_COLUMNS:
-        return read_idx_rows(table, rows, max_bytes)
-    for column in (columns.path, columns.label):
-        if column not in header:
-            raise UserError(
-                f"{table}: no column {column!r} (it has {', '.join(header)}); name the column "
-                "that holds the image path or the class with path_column / label_column"
-            )
-    if columns.group is not None and columns.group not in header:
-        raise UserError(f"{table}: no column {columns.group!r} for groups (it has {', '.join(header)})")
-    parts: dict[str, list[Row]] = {}
-    for line, row in enumerate(rows, start=2):
-        parts.setdefault(split_of(table, line, row, columns.split), []).append(row)
-    check_labels(table, parts, columns.label)
-    known = parts.get("train", rows)
-    classes = sort_classes({row[columns.label] for row in known})
-    group = columns.group or next((c for c in GROUP_COLUMNS if c in header), None)
+    table = read_table(path)
+    if set(table.header) >= IDX_COLUMNS:
+        refuse_columns(path, columns)
+        return read_idx_rows(table.path, table.rows, max_bytes)
+    split, group = split_column(table, columns.split, list(SPLIT_NAMES)), group_column(table, columns.group)
+    name = table.needed("path_column", columns.path, PATHS, "the image path")
+    label = label_column(table, columns, [name, split, group])
+    find = Finder(path)
+    parts: dict[str, list[Item]] = {}
+    for (where, row), class_name in zip(table.numbered(), class_names(table, label), strict=True):
+        item = Item(where, found(find, row[name], skip_bad), class_name)
+        item.group = group_of(row, group, row[name]) if group else None
+        parts.setdefault(split_of(where, row, split), []).append(item)
+    check_labels(path, parts)
+    check_one_label(path, [item for items in parts.values() for item in items])
+    known = parts.get("train") or [item for items in parts.values() for item in items]
+    classes = sort_classes({item.label for item in known})
     order = sorted(parts, key=["train", "val", "test", "all"].index)
-    return {name: build(table, name, parts[name], classes, columns, group, skip_bad) for name in order}
+    return {name: build(path, name, parts[name], classes, group) for name in order}
 
 
-def read_rows(table: Path) -> tuple[list[Row], list[str]]:
-    """Rows and column names of a UTF-8 CSV file.  Raises UserError for what is none, or has no row."""
+def refuse_columns(path: Path, columns: Columns) -> None:
+    """Raise UserError for columns that are given where none can be chosen: what is given is honoured or refused."""
+    for name, value in vars(columns).items():
+        if value not in (None, name):  # path, label and split are what old configurations have without being asked
+            raise UserError(
+                f"{path}: the column {value!r} was given for {'the patient' if name == 'group' else f'the {name}'}, "
+                "but there is no list with such columns here; give a .csv list, or a folder with splits.csv"
+            )
+
+
+def label_column(table: Table, columns: Columns, besides: list[str | None]) -> str:
+    """The column of classes.  Raises UserError, which says so where the list has one column a class."""
     try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="", strict=True)
-            rows = [{k: (v or "").strip() for k, v in row.items() if k is not None} for row in reader]
-            header = list(reader.fieldnames or [])
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise UserError(f"{table}: not a UTF-8 CSV list ({error}); save it as comma-separated UTF-8 text") from error
-    if not rows:
-        raise UserError(f"{table}: no rows below the header; write one row an image")
-    return rows, header
+        return table.needed("label_column", columns.label, LABELS, "the class")
+    except UserError as error:
+        several = one_column_a_class(table, besides)
+        if not several:
+            raise
+        shown = ", ".join(several[:6])
+        message = f"{error.message}; {shown} hold 0 and 1, one column a class: write one column with the class's name"
+        raise UserError(message, error.ways) from None
 
 
-def split_of(table: Path, line: int, row: Row, column: str) -> str:
+def found(find: Finder, name: str, skip_bad: bool) -> Path | UserError:
+    """The file of a name; with skip_bad the reason why there is none."""
+    try:
+        return find(name)
+    except UserError as error:
+        if not skip_bad:
+            raise
+        return error
+
+
+def split_of(where: str, row: Row, column: str | None) -> str:
     """train, val, test, or all where the list has no split column."""
-    if column not in row:
+    if column is None:
         return "all"
     name = SPLIT_NAMES.get(row[column].lower())
     if name is None:
-        raise UserError(f"{table}, line {line}: split {row[column]!r} is none of train, val, test")
+        raise UserError(f"{where}: split {row[column]!r} is none of train, val, test")
     return name
 
 
-def check_labels(table: Path, parts: dict[str, list[Row]], column: str) -> None:
-    """Raise UserError for an empty label, or one that train does not have."""
-    for name, rows in parts.items():
-        known = {row[column] for row in parts.get("train", rows)}
-        for row in rows:
-            if not row[column]:
-                raise UserError(f"{table}: a row of {name} has an empty {column!r} ({row}); fill it in")
-            if row[column] not in known:
+def check_labels(table: Path, parts: dict[str, list[Item]]) -> None:
+    """Raise UserError for a class that train does not have."""
+    for name, items in parts.items():
+        known = {item.label for item in parts.get("train", items)}
+        for item in items:
+            if item.label not in known:
                 raise UserError(
-                    f"{table}: class {row[column]!r} in {name} is not among those of train "
+                    f"{table}: class {item.label!r} in {name} is not among those of train "
                     f"({', '.join(sorted(known))}); correct it or add the class to train"
                 )
 
 
-def build(
-    table: Path,
-    split: str,
-    rows: list[Row],
-    classes: list[str],
-    columns: Columns,
-    group: str | None,
-    skip_bad: bool,
-) -> Dataset:
-    """One split of a list.  A missing file raises UserError, or with skip_bad is listed as skipped."""
+def check_one_label(table: Path, items: list[Item]) -> None:
+    """Raise UserError for a file that the list names under two labels: several findings in several rows."""
+    first: dict[Path, Item] = {}
+    again: dict[Path, Item] = {}
+    for item in items:
+        if isinstance(item.file, Path) and first.setdefault(item.file, item).label != item.label:
+            again.setdefault(item.file, item)
+    if again:
+        file, item = next(iter(again.items()))
+        more = f" (so are {len(again) - 1:,} more images)" if len(again) > 1 else ""
+        raise UserError(
+            f"{item.where}: {file} is {item.label!r} here and {first[file].label!r} in another row{more}; several "
+            "labels an image are not supported yet: keep one row an image"
+        )
+
+
+def build(table: Path, split: str, items: list[Item], classes: list[str], group: str | None) -> Dataset:
+    """One split of a list; what has no file is listed as skipped."""
     number = {name: i for i, name in enumerate(classes)}
-    kept: list[tuple[Path, Row]] = []
-    skipped: list[tuple[str, str]] = []
-    for row in rows:
-        path = table.parent / row[columns.path]
-        if row[columns.path] and path.is_file():
-            kept.append((path, row))
-            continue
-        reason = f"{path}: no such file, named in {table}; correct the list, or leave it out with --skip-bad"
-        if not skip_bad:
-            raise UserError(reason)
-        skipped.append((str(path), reason))
-    labels = np.array([number[row[columns.label]] for _, row in kept], np.int64)
-    groups = np.array([row[group] for _, row in kept], str) if group else None
-    return Dataset([path for path, _ in kept], labels, classes, groups, split, str(table), skipped)
+    kept = [(item, item.file) for item in items if isinstance(item.file, Path)]
+    skipped = [(str(item.file).partition(": ")[0], str(item.file)) for item in items if not isinstance(item.file, Path)]
+    labels = np.array([number[item.label] for item, _ in kept], np.int64)
+    groups = np.array([item.group for item, _ in kept], str) if group else None
+    return Dataset(
+        [file for _, file in kept], labels, classes, groups, split, str(table), skipped, group_column=group or ""
+    )

@@ -6,16 +6,25 @@ nibabel reads the format: `pip install "tinymed[medical]"`.
 """
 
 import gzip
+import logging
+import math
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinymed.errors import UserError
+from tinymed.errors import UserAdvice, UserError
 
 SUFFIXES = (".nii.gz", ".nii")
 MAX_VOXELS = 1 << 28
+GEOMETRY = ("pixdim", "form_code", "qfac", "quatern")  # of a header: what places voxels in space
+DEFLATE = 1032  # bytes that a byte of a gzip file can stand for at most
+SAME = 1e-3  # of a voxel, and of a direction's cosine: what rounding in headers comes to
 
 
 def is_volume(path: Path) -> bool:
@@ -29,7 +38,37 @@ def nibabel() -> Any:
         import nibabel
     except ImportError:
         raise UserError('NIfTI volumes need nibabel: pip install "tinymed[medical]"') from None
+    if LISTENER not in nibabel.imageglobals.logger.filters:
+        nibabel.imageglobals.logger.addFilter(LISTENER)
     return nibabel
+
+
+class Listener(logging.Filter):
+    """What nibabel logs of a header while this thread listens: it repairs headers and names no file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.local = threading.local()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Take a message down instead of letting it through."""
+        heard: list[str] | None = getattr(self.local, "heard", None)
+        if heard is None:
+            return True
+        heard.append(record.getMessage())
+        return False
+
+    @contextmanager
+    def listening(self) -> Iterator[list[str]]:
+        """Give the list in which this thread's messages are taken down."""
+        self.local.heard = []
+        try:
+            yield self.local.heard
+        finally:
+            self.local.heard = None
+
+
+LISTENER = Listener()
 
 
 @dataclass(frozen=True)
@@ -43,30 +82,116 @@ class Volume:
 
 
 def opened(path: Path) -> Any:
-    """The nibabel image of a file, its voxels not read yet.  Raises UserError naming the file."""
+    """The nibabel image of a file, its voxels not read yet.
+
+    Raises UserError naming the file: missing, damaged, more voxels than MAX_VOXELS, or than the file can hold.
+    """
     nib = nibabel()
     if not path.is_file():
         raise UserError(f"{path}: no such file; correct the path or the list that names it")
     try:
-        image = nib.load(path)
+        with LISTENER.listening() as heard:
+            image = nib.load(path)
+        affine = np.asarray(image.affine)
+        turns = nib.orientations.io_orientation(affine)
     except Exception as error:  # a damaged header raises nearly anything
-        raise UserError(f"{path}: not a readable NIfTI volume ({error}); replace or remove it") from None
+        raise UserError(f"{path}: not a readable NIfTI volume ({told(error)}); replace or remove it") from None
     if len(image.shape) not in (3, 4) or min(image.shape) < 1:
         raise UserError(f"{path}: a volume has the axes x, y, z and perhaps channels, this one has {image.shape}")
     if np.prod(image.shape, dtype=np.int64) > MAX_VOXELS:
         raise UserError(f"{path}: {image.shape} voxels are more than the limit of {MAX_VOXELS:,}")
+    if not np.isfinite(affine).all() or set(turns[:, 0].tolist()) != {0.0, 1.0, 2.0}:
+        raise UserError(f"{path}: its header gives no directions in space ({affine[:3].tolist()}); convert it again")
+    check_length(path, image)
+    repaired = [text for text in heard if any(word in text for word in GEOMETRY)]
+    if repaired:
+        warnings.warn(UserAdvice(f"{path}: its header was repaired ({'; '.join(repaired)}); check it"), stacklevel=2)
     return image
+
+
+def told(error: Exception) -> str:
+    """What an error says, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def check_length(path: Path, image: Any) -> None:
+    """Raise UserError where the header claims more bytes than the file holds, or could hold if compressed."""
+    proxy = image.dataobj
+    claimed = int(proxy.offset) + math.prod(image.shape) * np.dtype(proxy.dtype).itemsize
+    held = path.stat().st_size
+    most = held * DEFLATE + 1024 if path.name.lower().endswith(".gz") else held
+    if claimed > most or int(proxy.offset) < 0:
+        raise UserError(
+            f"{path}: its voxels cannot be read: the header claims {claimed:,} bytes, the file has {held:,}; "
+            "download or convert it again"
+        )
+
+
+def check_grids(first: Path, second: Path, what: str) -> None:
+    """Raise UserError unless two volumes lie on the same voxels in space: size, direction, spacing, origin.
+
+    Both are turned by their own headers when they are read, so headers that disagree would pair wrong voxels.
+
+    Args:
+        first: The image.
+        second: Its mask, or another modality of it.
+        what: What the second file is, such as "mask".
+    """
+    headers = [opened(path) for path in (first, second)]
+    (a, shape), (b, other) = (grid(header) for header in headers)
+    if shape != other:
+        return  # said with the sizes, where they are compared
+    sides = [np.linalg.norm(m[:3, :3], axis=0) for m in (a, b)]
+    off = {
+        "direction": np.abs(a[:3, :3] / sides[0] - b[:3, :3] / sides[1]).max(),
+        "spacing": (np.abs(sides[0] - sides[1]) / sides[0]).max(),
+        "origin": np.abs(np.linalg.solve(a[:3, :3], a[:3, 3] - b[:3, 3])).max(),
+    }
+    wrong = [name for name, error in off.items() if not error <= SAME]
+    if wrong:
+        one, two = (placed(header) for header in headers)
+        if one[:3] != two[:3] and "direction" not in wrong:
+            wrong.insert(0, "direction")
+        raise UserError(
+            f"{second}: the {what} lies elsewhere in space than its image {first}: they differ in "
+            f"{' and '.join(wrong)} ({two}; the image {one}); give both the same affine, or resample the {what}"
+        )
+
+
+def grid(image: Any) -> tuple[np.ndarray, tuple[int, ...]]:
+    """(affine, size) of an opened volume once it is turned to RAS+; no voxel is read."""
+    nib = nibabel()
+    turns = nib.orientations.io_orientation(image.affine)
+    size = [0, 0, 0]
+    for axis, to in enumerate(turns[:, 0].astype(int)):
+        size[to] = int(image.shape[axis])
+    affine: np.ndarray = image.affine @ nib.orientations.inv_ornt_aff(turns, image.shape[:3])
+    return affine, tuple(size)
+
+
+def placed(image: Any) -> str:
+    """Where a volume lies, in short: its axes' directions, spacing and origin as they are in the file."""
+    affine = image.affine
+    axes = "".join(code or "?" for code in nibabel().aff2axcodes(affine))
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    return f"{axes}, spacing {by_number(spacing)}, origin {by_number(affine[:3, 3])}"
+
+
+def by_number(values: np.ndarray) -> str:
+    """Such as 1 x 1 x 2.5."""
+    return " x ".join(f"{v:.4g}" for v in values)
 
 
 def canonical(path: Path, image: Any) -> tuple[np.ndarray, tuple[float, float, float]]:
     """(voxels in RAS+ order, spacing along those axes).  Raises UserError for a damaged file or no finite value."""
     nib = nibabel()
     try:
-        turned = nib.as_closest_canonical(image)
+        with LISTENER.listening():  # said when the file was opened
+            turned = nib.as_closest_canonical(image)
         values = np.asarray(turned.dataobj)
         spacing = tuple(float(s) for s in nib.affines.voxel_sizes(turned.affine))
     except Exception as error:
-        raise UserError(f"{path}: its voxels cannot be read ({error}); download or convert it again") from None
+        raise UserError(f"{path}: its voxels cannot be read ({told(error)}); download or convert it again") from None
     if values.dtype.kind not in "iuf" or (values.dtype.kind == "f" and not np.isfinite(values).all()):
         raise UserError(f"{path}: voxels of type {values.dtype} that are not all finite numbers")
     return values, (spacing[0], spacing[1], spacing[2])

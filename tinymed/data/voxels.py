@@ -15,7 +15,7 @@ from tinymed.data.augment import Augment, apply_geometry, apply_intensity, param
 from tinymed.data.draws import uniform_rows
 from tinymed.data.labels import IGNORED
 from tinymed.data.loader import Stopped, prepared
-from tinymed.data.patches import WORDS, Cases
+from tinymed.data.patches import WORDS, Cases, check_patch
 from tinymed.errors import UserError
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -63,6 +63,8 @@ class VoxelLoader:
     ):
         if triplanar and cases.dataset.dimensions != 3:
             raise UserError("a triplanar network looks at volumes, and these are pictures")
+        plane = [side, side] if cases.dataset.dimensions == 2 else [side, side, side if triplanar else 1]
+        check_patch(cases.dataset, plane)
         self.cases, self.dataset, self.batch_size, self.side = cases, cases.dataset, batch_size, side
         self.triplanar, self.per_image, self.foreground, self.augment = triplanar, per_image, foreground, augment
         self.seed, self.workers, self.prefetch = seed, workers, prefetch

@@ -6,10 +6,11 @@ import numpy as np
 
 from .. import nn
 from ..errors import UserError
+from ..factories import full
 from ..nn import functional as F
 from ..nn import init
 from ..nn.module import new_parameter
-from ..tensor import Tensor, full
+from ..tensor import Tensor
 from .bitmaps import DIGITS
 from .registry import register
 

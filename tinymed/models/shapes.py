@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import backend
-from ..backend import Array, Launch, Table
+from ..dispatch import Array, Dispatcher, Table, use_table
 
 
 def blank(shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
@@ -24,7 +23,7 @@ def blank(shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
     return np.broadcast_to(np.zeros((), dtype), shape)
 
 
-class ShapeLaunch(Launch):
+class ShapeDispatcher(Dispatcher):
     """A kernel that computes nothing: its results are blank, of the declared shapes."""
 
     def __call__(self, *args: Any) -> Any:
@@ -38,15 +37,12 @@ class ShapeTable(Table):
     def __init__(self) -> None:
         super().__init__("numpy")
 
-    def launch(self, name: str) -> Launch:
-        return ShapeLaunch(name, self)
+    def dispatcher(self, name: str) -> Dispatcher:
+        return ShapeDispatcher(name, self)
 
 
 @contextmanager
 def shapes_only() -> Iterator[None]:
     """Inside, ops check their arguments and give blank results; nothing is computed and no state is updated."""
-    before, backend.current = backend.current, ShapeTable()
-    try:
+    with use_table(ShapeTable()):
         yield
-    finally:
-        backend.current = before

@@ -11,14 +11,13 @@ from .module import Module, new_parameter
 class Elementwise(Module):
     """A function of nn.functional with named arguments; a subclass names it and gives the arguments' defaults.
 
-    Arguments may be given by position, in the order of `defaults`, or by name, as in PyTorch.  `inplace` is accepted
-    and changes nothing: ops here never write over their input.
+    Arguments may be given by position, in the order of `defaults`, or by name, as in PyTorch.
     """
 
     function: str
     defaults: dict[str, Any] = {}
 
-    def __init__(self, *args: Any, inplace: bool = False, **kwargs: Any):
+    def __init__(self, *args: Any, **kwargs: Any):
         super().__init__()
         unknown = [n for n in kwargs if n not in self.defaults or n in list(self.defaults)[: len(args)]]
         if unknown or len(args) > len(self.defaults):
@@ -31,43 +30,47 @@ class Elementwise(Module):
         return getattr(F, self.function)(input, **{n: getattr(self, n) for n in self.defaults})
 
     def extra_repr(self) -> str:
-        return ", ".join(f"{n}={getattr(self, n)}" for n in self.defaults)
+        shown = [f"{n}={getattr(self, n)}" for n in self.defaults if n != "inplace"]
+        return ", ".join([*shown, "inplace=True"] if getattr(self, "inplace", False) else shown)
+
+
+IN_PLACE: dict[str, Any] = {"inplace": False}  # True: the result is written over the input
 
 
 class ReLU(Elementwise):
     """max(0, x)."""
 
-    function = "relu"
+    function, defaults = "relu", IN_PLACE
 
 
 class ReLU6(Elementwise):
     """min(max(0, x), 6)."""
 
-    function = "relu6"
+    function, defaults = "relu6", IN_PLACE
 
 
 class LeakyReLU(Elementwise):
     """x where x > 0, else negative_slope x."""
 
-    function, defaults = "leaky_relu", {"negative_slope": 0.01}
+    function, defaults = "leaky_relu", {"negative_slope": 0.01, **IN_PLACE}
 
 
 class ELU(Elementwise):
     """x where x > 0, else alpha (e^x - 1)."""
 
-    function, defaults = "elu", {"alpha": 1.0}
+    function, defaults = "elu", {"alpha": 1.0, **IN_PLACE}
 
 
 class CELU(Elementwise):
     """x where x > 0, else alpha (e^(x / alpha) - 1)."""
 
-    function, defaults = "celu", {"alpha": 1.0}
+    function, defaults = "celu", {"alpha": 1.0, **IN_PLACE}
 
 
 class SELU(Elementwise):
     """The ELU whose scale keeps mean 0 and variance 1."""
 
-    function = "selu"
+    function, defaults = "selu", IN_PLACE
 
 
 class GELU(Elementwise):
@@ -79,13 +82,13 @@ class GELU(Elementwise):
 class SiLU(Elementwise):
     """x sigmoid(x), also called swish."""
 
-    function = "silu"
+    function, defaults = "silu", IN_PLACE
 
 
 class Mish(Elementwise):
     """x tanh(softplus(x))."""
 
-    function = "mish"
+    function, defaults = "mish", IN_PLACE
 
 
 class Sigmoid(Elementwise):
@@ -109,19 +112,19 @@ class Tanh(Elementwise):
 class Hardtanh(Elementwise):
     """x clipped to [min_val, max_val]; with (0, c) the clipped ReLU."""
 
-    function, defaults = "hardtanh", {"min_val": -1.0, "max_val": 1.0}
+    function, defaults = "hardtanh", {"min_val": -1.0, "max_val": 1.0, **IN_PLACE}
 
 
 class Hardsigmoid(Elementwise):
     """x / 6 + 1/2 clipped to [0, 1]."""
 
-    function = "hardsigmoid"
+    function, defaults = "hardsigmoid", IN_PLACE
 
 
 class Hardswish(Elementwise):
     """x hardsigmoid(x)."""
 
-    function = "hardswish"
+    function, defaults = "hardswish", IN_PLACE
 
 
 class Softplus(Elementwise):
@@ -143,15 +146,70 @@ class Softtanh(Elementwise):
 
 
 class Softmax(Elementwise):
-    """e^x over its sum along an axis."""
+    """e^x over its sum along the axis dim.
 
-    function, defaults = "softmax", {"dim": -1}
+    Without dim it is axis 0 of an input with 0, 1 or 3 axes, else axis 1: PyTorch's older rule.
+    """
+
+    function, defaults = "softmax", {"dim": None}
+
+    def forward(self, input: Tensor) -> Any:
+        axis = (0 if len(input.shape) in (0, 1, 3) else 1) if self.dim is None else self.dim
+        return getattr(F, self.function)(input, axis)
 
 
-class LogSoftmax(Elementwise):
+class Softmin(Softmax):
+    """softmax(-x)."""
+
+    function = "softmin"
+
+
+class LogSoftmax(Softmax):
     """The logarithm of softmax."""
 
-    function, defaults = "log_softmax", {"dim": -1}
+    function = "log_softmax"
+
+
+class Softmax2d(Module):
+    """Softmax over the channels of (N, C, H, W) or (C, H, W), at every pixel."""
+
+    def forward(self, input: Tensor) -> Any:
+        if len(input.shape) not in (3, 4):
+            raise ValueError(f"Softmax2d: takes (N, C, H, W) or (C, H, W), got shape {list(input.shape)}")
+        return F.softmax(input, -3)
+
+
+class Hardshrink(Elementwise):
+    """x where |x| > lambd, else 0."""
+
+    function, defaults = "hardshrink", {"lambd": 0.5}
+
+
+class Softshrink(Elementwise):
+    """x brought nearer to 0 by lambd, 0 where |x| <= lambd."""
+
+    function, defaults = "softshrink", {"lambd": 0.5}
+
+
+class Tanhshrink(Elementwise):
+    """x - tanh(x)."""
+
+    function = "tanhshrink"
+
+
+class Threshold(Elementwise):
+    """x where x > threshold, else value."""
+
+    function, defaults = "threshold", {"threshold": None, "value": None, **IN_PLACE}
+
+    def __init__(self, threshold: float, value: float, inplace: bool = False):
+        super().__init__(threshold, value, inplace)
+
+
+class GLU(Elementwise):
+    """The first half of an axis times the sigmoid of the second half."""
+
+    function, defaults = "glu", {"dim": -1}
 
 
 class ScaledTanh(Module):
@@ -170,17 +228,19 @@ class RReLU(Module):
 
     def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, inplace: bool = False):
         super().__init__()
-        self.lower, self.upper = lower, upper
+        self.lower, self.upper, self.inplace = lower, upper, inplace
 
     def forward(self, input: Tensor) -> Any:
-        return F.rrelu(input, self.lower, self.upper, self.training)
+        return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)
 
     def extra_repr(self) -> str:
-        return f"lower={self.lower}, upper={self.upper}"
+        return f"lower={self.lower}, upper={self.upper}" + (", inplace=True" if self.inplace else "")
 
 
 class PReLU(Module):
     """x where x > 0, else weight x; weight learned, one for all (num_parameters=1) or one per channel."""
+
+    makes_tensors = True
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25):
         super().__init__()

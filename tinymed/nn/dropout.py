@@ -16,13 +16,13 @@ class DropoutBase(Module):
         super().__init__()
         if not 0 <= p <= 1:
             raise ValueError(f"{type(self).__name__}: p is a probability from 0 to 1, got {p}")
-        self.p = p
+        self.p, self.inplace = p, inplace
 
     def forward(self, input: Tensor) -> Any:
-        return getattr(F, self.function)(input, self.p, self.training) if self.training else input
+        return getattr(F, self.function)(input, self.p, True, self.inplace) if self.training else input
 
     def extra_repr(self) -> str:
-        return f"p={self.p}"
+        return f"p={self.p}, inplace={self.inplace}"
 
 
 class Dropout(DropoutBase):
@@ -53,3 +53,9 @@ class AlphaDropout(DropoutBase):
     """Dropout that keeps the mean and variance SELU maintains.  Klambauer et al. 2017, section 2.4."""
 
     function = "alpha_dropout"
+
+
+class FeatureAlphaDropout(DropoutBase):
+    """AlphaDropout of whole channels of (N, C, ...)."""
+
+    function = "feature_alpha_dropout"

@@ -5,6 +5,7 @@ layout.  A weight of shape (O, I, *space) has fan_in = I prod(space) and fan_out
 """
 
 import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import device, random
+from ..absent import missing
 from ..tensor import Tensor
 from . import module
 from .quantile import normal_quantile
@@ -181,3 +183,43 @@ def bilinear_(tensor: Tensor) -> Tensor:
 
 he_uniform_, he_normal_ = kaiming_uniform_, kaiming_normal_
 glorot_uniform_, glorot_normal_ = xavier_uniform_, xavier_normal_
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """The identity matrix, cut or filled with zeros to the shape."""
+    if len(tensor.shape) != 2:
+        raise ValueError(f"eye_: takes a matrix, got shape {list(tensor.shape)}")
+    return write(tensor, np.eye(*tensor.shape))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """A convolution's weight that passes on as many input channels of each group as it has outputs for."""
+    if len(tensor.shape) not in (3, 4, 5) or tensor.shape[0] % groups:
+        raise ValueError(
+            f"dirac_: takes a weight of 3 to 5 axes, its first divisible by groups, got {list(tensor.shape)}"
+        )
+    values, each = np.zeros(tensor.shape), tensor.shape[0] // groups
+    middle = tuple(n // 2 for n in tensor.shape[2:])
+    for g in range(groups):
+        for d in range(min(each, tensor.shape[1])):
+            values[(g * each + d, d, *middle)] = 1
+    return write(tensor, values)
+
+
+# PyTorch's names from before they ended in _
+OLDER = (
+    *("uniform", "normal", "constant", "eye", "dirac"),
+    *("xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "orthogonal"),
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in OLDER:
+        raise missing(__name__, name)
+
+    def older(*args: Any, **kwargs: Any) -> Tensor:
+        warnings.warn(f"nn.init.{name} is deprecated, as in PyTorch: use nn.init.{name}_", FutureWarning, stacklevel=2)
+        written: Tensor = globals()[f"{name}_"](*args, **kwargs)
+        return written
+
+    return older

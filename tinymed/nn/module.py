@@ -1,6 +1,6 @@
 """Module: parameters, buffers and children by attribute name, hooks, and the call that names the layer."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -8,9 +8,13 @@ import numpy as np
 from .. import device as devices
 from .. import tape
 from ..memory import canonical_order, empty
+from ..ops.cast import as_dtype
 from ..tape import Node
 from ..tensor import Tensor
-from .state import LoadResult, copy_into, describe_failure, match, matches
+from .arguments import python_arguments
+from .hooks import BackwardHooks, ModuleHandle
+from .state import IncompatibleKeys, copy_state, match, matches, refuse_misfit
+from .tree import Tree
 
 
 class Parameter(Tensor):
@@ -18,11 +22,18 @@ class Parameter(Tensor):
 
     __slots__ = ()
 
-    def __init__(self, data: Any, requires_grad: bool = True):
-        super().__init__(data.array if isinstance(data, Node) else np.asarray(data), requires_grad)
+    def __init__(self, data: Any = None, requires_grad: bool = True):
+        given = np.empty(0, np.float32) if data is None else data
+        a = given.array if isinstance(given, Node) else np.asarray(given)
+        if requires_grad and a.dtype.kind != "f":
+            raise RuntimeError(
+                f"Parameter: only floating-point tensors have gradients, this one is {a.dtype}; "
+                "requires_grad=False, or register_buffer"
+            )
+        super().__init__(a, requires_grad)
 
     @property
-    def plain(self) -> type[Node]:
+    def result_class(self) -> type[Node]:
         """What is computed from a parameter is a tensor."""
         return Tensor
 
@@ -30,6 +41,7 @@ class Parameter(Tensor):
         return f"Parameter containing:\n{super().__repr__()}"
 
 
+PACKAGE = __name__.rpartition(".")[0]  # whose layers take NumPy's numbers
 weightless = False  # set by nn.init.no_weights(): parameters have a shape and no memory
 
 
@@ -40,35 +52,24 @@ def new_parameter(*shape: int, kind: str = "plain", dtype: Any = np.float32) -> 
     return Parameter(empty(shape, dtype, canonical_order(kind, len(shape))))
 
 
-class Handle:
-    """Removes the hook it was returned for."""
-
-    def __init__(self, hooks: dict[int, Any], hook: Any):
-        self.hooks, self.key = hooks, max(hooks, default=-1) + 1
-        hooks[self.key] = hook
-
-    def remove(self) -> None:
-        """Take the hook off; a second call does nothing."""
-        self.hooks.pop(self.key, None)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.remove()
-
-
-class Module:
+class Module(Tree):
     """A function with parameters, made of modules.  Subclasses define `forward`; names and behaviour are PyTorch's.
 
     An attribute that is a Parameter, or a Module, is registered under its name; a tensor that is state but not learned
     is registered by `register_buffer`.  Calling the module runs the pre-hooks, `forward` and the hooks, and puts the
-    module's path on `tape.scope`, so that an error or the NaN locator can name the layer.
+    module's path on `tape.thread.scope`, so that an error or the NaN locator can name the layer.
     """
 
     structure: ClassVar[int] = 0  # counts registrations anywhere: when cached paths are stale
     paths: ClassVar[dict[int, str]] = {}  # of the outermost module being called
+    optional_state: ClassVar[Sequence[str]] = ()  # names that a state may lack: older files were written without them
+    makes_tensors: ClassVar[bool] = False  # whether device= and dtype= may be given: parameters, or buffers, are made
     training: bool
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.__module__.startswith(PACKAGE) and "__init__" in cls.__dict__:
+            cls.__init__ = python_arguments(cls.__init__)  # type: ignore[method-assign]
 
     def __init__(self) -> None:
         self.__dict__.update(
@@ -79,6 +80,9 @@ class Module:
             _transient=set(),
             _pre_hooks={},
             _hooks={},
+            _backward_pre_hooks={},
+            _backward_hooks={},
+            _with_kwargs=set(),
             _paths=(-1, {}),
         )
 
@@ -89,21 +93,24 @@ class Module:
     # ----------------------------------------------------------------------------------------- the call
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        scope = tape.scope
+        scope = tape.thread.scope
         if not scope:
             Module.paths = self.path_of_modules()
         scope.append(Module.paths.get(id(self)) or type(self).__name__)
         for o in tape.observers:
             o.module(self)
         try:
-            for hook in tuple(self._pre_hooks.values()):
-                changed = hook(self, args)
-                if changed is not None:
-                    args = changed if isinstance(changed, tuple) else (changed,)
+            if self._pre_hooks:
+                args, kwargs = self.run_pre_hooks(args, kwargs)
+            watch = None
+            if self._backward_hooks or self._backward_pre_hooks:
+                watch = BackwardHooks(self, self._backward_pre_hooks.values(), self._backward_hooks.values())
+                args = watch.enter(args)
             result = self.forward(*args, **kwargs)
-            for hook in tuple(self._hooks.values()):
-                changed = hook(self, args, result)
-                result = result if changed is None else changed
+            if self._hooks:
+                result = self.run_hooks(args, kwargs, result)
+            if watch is not None:
+                result = watch.leave(result)
         except Exception as error:
             if not any(note.startswith("in layer ") for note in getattr(error, "__notes__", ())):
                 error.add_note(f"in layer {scope[-1]} ({type(self).__name__})")
@@ -119,23 +126,71 @@ class Module:
             self.__dict__["_paths"] = Module.structure, names
         return self._paths[1]  # type: ignore[no-any-return]
 
-    def register_forward_pre_hook(self, hook: Callable[["Module", Any], Any]) -> Handle:
-        """Call hook(module, args) before forward; what it returns, if anything, replaces the arguments."""
-        return Handle(self._pre_hooks, hook)
+    def run_pre_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Call the hooks before forward; return the arguments they leave."""
+        for key, hook in tuple(self._pre_hooks.items()):
+            if key in self._with_kwargs:
+                changed = hook(self, args, kwargs)
+                if changed is not None:
+                    args, kwargs = changed
+                continue
+            changed = hook(self, args)
+            if changed is not None:
+                args = changed if isinstance(changed, tuple) else (changed,)
+        return args, kwargs
 
-    def register_forward_hook(self, hook: Callable[["Module", Any, Any], Any]) -> Handle:
-        """Call hook(module, args, result) after forward; what it returns, if anything, replaces the result."""
-        return Handle(self._hooks, hook)
+    def run_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Any:
+        """Call the hooks after forward; return the result they leave."""
+        for key, hook in tuple(self._hooks.items()):
+            given = (args, kwargs, result) if key in self._with_kwargs else (args, result)
+            changed = hook(self, *given)
+            result = result if changed is None else changed
+        return result
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> ModuleHandle:
+        """Call hook(module, args) before forward; what it returns, if anything, replaces the arguments.
+
+        prepend: before the hooks that are there.  with_kwargs: hook(module, args, kwargs), which returns both.
+        """
+        return ModuleHandle(self._pre_hooks, hook, prepend, self._with_kwargs if with_kwargs else None)
+
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
+    ) -> ModuleHandle:
+        """Call hook(module, args, result) after forward; what it returns, if anything, replaces the result.
+
+        prepend: before the hooks that are there.  with_kwargs: hook(module, args, kwargs, result).
+        """
+        if always_call:
+            raise ValueError(
+                "register_forward_hook: always_call=True is not supported; a hook runs when forward returned"
+            )
+        return ModuleHandle(self._hooks, hook, prepend, self._with_kwargs if with_kwargs else None)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> ModuleHandle:
+        """Call hook(module, grad_input, grad_output) when the gradients of the module's inputs are known.
+
+        Both are tuples, None for what has no gradient.  What the hook returns, if anything, replaces grad_input.
+        """
+        return ModuleHandle(self._backward_hooks, hook, prepend)
+
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> ModuleHandle:
+        """Call hook(module, grad_output) before the module's backward; what it returns, if anything, replaces it."""
+        return ModuleHandle(self._backward_pre_hooks, hook, prepend)
 
     # ------------------------------------------------------------------------------------- registration
 
     def __setattr__(self, name: str, value: Any) -> None:
         if "_modules" not in self.__dict__:
-            raise AttributeError(f"{type(self).__name__}: call super().__init__() before setting {name!r}")
-        if isinstance(value, Parameter):
-            self.register_parameter(name, value)
+            if isinstance(value, Parameter | Module):
+                raise AttributeError(f"{type(self).__name__}: call super().__init__() before setting {name!r}")
+            object.__setattr__(self, name, value)
+        elif isinstance(value, Parameter):
+            self.claim(name, self._parameters)[name] = value
         elif isinstance(value, Module):
-            self.register_module(name, value)
+            self.claim(name, self._modules)[name] = value
         elif name in self._parameters or name in self._modules:
             if value is not None:
                 raise TypeError(
@@ -164,6 +219,7 @@ class Module:
         for place in (self._parameters, self._buffers, self._modules):
             if name in place:
                 del place[name]
+                self._transient.discard(name)
                 Module.structure += 1
                 return
         object.__delattr__(self, name)
@@ -171,23 +227,45 @@ class Module:
     def __dir__(self) -> list[str]:
         return [*object.__dir__(self), *self._parameters, *self._buffers, *self._modules]
 
-    def register_parameter(self, name: str, parameter: Parameter | None) -> None:
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Add a parameter; None keeps the name (a layer without bias) and gives it no place in the state."""
-        self.claim(name, self._parameters)[name] = parameter
+        if not (param is None or isinstance(param, Parameter)):
+            raise TypeError(
+                f"{type(self).__name__}: register_parameter takes a Parameter or None for {name!r}, got "
+                f"{type(param).__name__}"
+            )
+        self.unused(name, self._parameters)[name] = param
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Add a tensor that is state but not learned; persistent ones are part of `state_dict`."""
-        self.claim(name, self._buffers)[name] = tensor
+        if not (tensor is None or isinstance(tensor, Tensor)):
+            raise TypeError(
+                f"{type(self).__name__}: register_buffer takes a tensor or None for {name!r}, got "
+                f"{type(tensor).__name__}"
+            )
+        self.unused(name, self._buffers)[name] = tensor
         (self._transient.discard if persistent else self._transient.add)(name)
 
-    def register_module(self, name: str, module: "Module | None") -> None:
+    def add_module(self, name: str, module: "Module | None") -> None:
         """Add a child under a name, as assigning it to an attribute does."""
-        self.claim(name, self._modules)[name] = module
+        if not (module is None or isinstance(module, Module)):
+            raise TypeError(f"{type(self).__name__}: {name!r} must be a module or None, got {type(module).__name__}")
+        self.unused(name, self._modules)[name] = module
+
+    register_module = add_module
+
+    def unused(self, name: str, place: dict[str, Any]) -> dict[str, Any]:
+        """claim, for a name that no other attribute has."""
+        if isinstance(name, str) and name not in place and hasattr(self, name):
+            raise KeyError(f"{type(self).__name__}: attribute {name!r} exists already; delete it first")
+        return self.claim(name, place)
 
     def claim(self, name: str, place: dict[str, Any]) -> dict[str, Any]:
         """Check that a name may be registered there, and free it elsewhere."""
+        if not isinstance(name, str):
+            raise TypeError(f"{type(self).__name__}: a name is a string, got {name!r}")
         if not name or "." in name:
-            raise ValueError(
+            raise KeyError(
                 f"{type(self).__name__}: {name!r} is no name for a parameter, buffer or module: "
                 "it must not be empty or hold a dot"
             )
@@ -198,109 +276,76 @@ class Module:
         Module.structure += 1
         return place
 
-    # -------------------------------------------------------------------------------------------- walks
-
-    def named_modules(self, prefix: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, "Module"]]:
-        """(dotted name, module) of this module (named prefix) and all below it, each once, parents first."""
-        seen = set() if seen is None else seen
-        if id(self) in seen:
-            return
-        seen.add(id(self))
-        yield prefix, self
-        for name, child in self._modules.items():
-            if child is not None:
-                yield from child.named_modules(f"{prefix}.{name}" if prefix else name, seen)
-
-    def modules(self) -> Iterator["Module"]:
-        """This module and all below it."""
-        return (m for _, m in self.named_modules())
-
-    def named_children(self) -> Iterator[tuple[str, "Module"]]:
-        """(name, module) of the modules directly below."""
-        return ((n, m) for n, m in self._modules.items() if m is not None)
-
-    def children(self) -> Iterator["Module"]:
-        """The modules directly below."""
-        return (m for _, m in self.named_children())
-
-    def named_members(self, place: str, prefix: str, recurse: bool, unique: bool = True) -> Iterator[tuple[str, Any]]:
-        """(dotted name, tensor) of what modules hold in one of their dictionaries."""
-        seen: set[int] = set()
-        for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
-            for name, value in getattr(module, place).items():
-                if value is not None and not (unique and id(value) in seen):
-                    seen.add(id(value))
-                    yield (f"{path}.{name}" if path else name), value
-
-    def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
-        """(dotted name, parameter), each parameter once."""
-        return self.named_members("_parameters", prefix, recurse)
-
-    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """The parameters, each once."""
-        return (p for _, p in self.named_parameters("", recurse))
-
-    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
-        """(dotted name, buffer), each buffer once."""
-        return self.named_members("_buffers", prefix, recurse)
-
-    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
-        """The buffers, each once."""
-        return (b for _, b in self.named_buffers("", recurse))
-
-    def get_submodule(self, path: str) -> "Module":
-        """The module of a dotted name; "" is this one."""
-        module = self
-        for name in path.split(".") if path else ():
-            if name not in module._modules or module._modules[name] is None:
-                raise ValueError(
-                    f"{type(self).__name__} has no module {path!r}: {type(module).__name__} holds "
-                    f"{', '.join(module._modules) or 'none'}"
-                )
-            module = module._modules[name]
-        return module
-
     # -------------------------------------------------------------------------------------------- state
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """{dotted name: tensor} of parameters and persistent buffers; the tensors share the module's memory."""
-        state: dict[str, Tensor] = {}
-        self.collect_state(state, "")
+    def state_dict(
+        self, *, destination: dict[str, Tensor] | None = None, prefix: str = "", keep_vars: bool = False
+    ) -> dict[str, Tensor]:
+        """{dotted name: tensor} of parameters and persistent buffers; the tensors share the module's memory.
+
+        destination: a dictionary to add to.  prefix: what names begin with.  keep_vars: the parameters themselves, on
+        the tape, instead of detached tensors.
+        """
+        state: dict[str, Tensor] = {} if destination is None else destination
+        self.collect_state(state, prefix, keep_vars)
         return state
 
-    def collect_state(self, state: dict[str, Tensor], prefix: str) -> None:
+    def collect_state(self, state: dict[str, Tensor], prefix: str, keep_vars: bool = False) -> None:
         """Add this module's part of the state, parameters before buffers before children."""
         for name, p in self._parameters.items():
             if p is not None:
-                state[prefix + name] = p.detach()
+                state[prefix + name] = p if keep_vars else p.detach()
         for name, b in self._buffers.items():
             if b is not None and name not in self._transient:
-                state[prefix + name] = b.detach()
+                state[prefix + name] = b if keep_vars else b.detach()
         for name, child in self._modules.items():
             if child is not None:
-                child.collect_state(state, f"{prefix}{name}.")
+                child.collect_state(state, f"{prefix}{name}.", keep_vars)
 
-    def load_state_dict(self, state: dict[str, Any], strict: bool = True) -> LoadResult:
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Copy values by name into the parameters and buffers where they lie, keeping their memory order and dtype.
 
-        state: tensors or arrays.  strict: every name must be there with its shape and no other, else ValueError lists
-        what is missing, unexpected and of another shape, and nothing is copied.  Not strict: what fits is copied.
-        Returns LoadResult(loaded, missing, unexpected, mismatched).
+        Args:
+            state_dict: tensors or arrays by name.
+            strict: every name must be there and no other.  Not strict: what is missing or unexpected is returned.
+
+        Returns:
+            (missing_keys, unexpected_keys), with what was loaded as `.loaded`.
+
+        Raises:
+            StateMismatch: lists what does not fit, and nothing is copied; a tensor of another shape never fits
+                (`nn.load_matching` leaves it out).
         """
+        if assign:
+            raise ValueError(
+                "load_state_dict: assign=True is not supported: values are copied to where the parameters lie"
+            )
         own = self.state_dict()
-        result = match(own, state)
-        if strict and (result.missing or result.unexpected or result.mismatched):
-            raise ValueError(describe_failure(type(self).__name__, result))
-        for name in result.loaded:
-            copy_into(own[name], state[name])
-        return result
+        result = match(own, state_dict, self.names_optional())
+        refuse_misfit(type(self).__name__, result, strict)
+        copy_state(self, own, state_dict, result.loaded)
+        return IncompatibleKeys(result)
+
+    def names_optional(self) -> set[str]:
+        """The dotted names that a state may lack."""
+        return {
+            f"{path}.{name}" if path else name
+            for path, module in self.named_modules(remove_duplicate=False)
+            for name in module.optional_state
+        }
+
+    def loaded(self, names: Set[str]) -> None:
+        """Called after a load with those of the module's own names that were copied; does nothing by default."""
 
     # ------------------------------------------------------------------------------------------ switches
 
     def train(self, mode: bool = True) -> Self:
         """Training mode: dropout drops, batch norm uses the batch's statistics."""
-        for module in self.modules():
-            module.training = mode
+        if not isinstance(mode, bool):
+            raise ValueError(f"train: mode is True or False, got {mode!r}")
+        self.training = mode
+        for module in self.children():
+            module.train(mode)
         return self
 
     def eval(self) -> Self:
@@ -342,10 +387,10 @@ class Module:
             if hasattr(module, "frozen") and matches(name, pattern):
                 module.frozen = frozen
 
-    def zero_grad(self) -> None:
-        """Drop the gradients of all parameters."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drop the gradients of all parameters, or, without set_to_none, make those that exist zero."""
         for p in self.parameters():
-            p.grad = None
+            clear_gradient(p, set_to_none)
 
     def apply(self, fn: Callable[["Module"], Any]) -> Self:
         """Call fn on every module, children first."""
@@ -354,30 +399,62 @@ class Module:
         fn(self)
         return self
 
-    def to(self, target: Any) -> Self:
-        """Bring floating-point parameters and buffers to another dtype, or all to a device, "cpu" or "cuda"."""
-        if isinstance(target, str) and target.split(":")[0] in devices.NAMES:
-            place = devices.checked("to", target)
+    def to(
+        self, *args: Any, device: str | None = None, dtype: Any = None, non_blocking: bool = False, **unknown: Any
+    ) -> Self:
+        """Bring floating-point parameters and buffers to another dtype, and all to a device, "cpu" or "cuda".
+
+        to(device), to(dtype), to(device, dtype) or to(tensor), whose device and dtype are taken.
+        """
+        if unknown:
+            raise TypeError(f"to: takes device, dtype and non_blocking, got {', '.join(unknown)}")
+        for a in args:
+            if isinstance(a, Node):
+                device, dtype = devices.of(a.array), a.array.dtype
+            elif isinstance(a, str) and a.split(":")[0] in devices.NAMES:
+                device = a
+            elif a is not None and not isinstance(a, bool):
+                dtype = a
+        if dtype is not None:
+            self.cast(as_dtype("to", dtype))
+        if device is not None:
+            place = devices.checked("to", device)
             for t in (*self.parameters(), *self.buffers()):
                 t.array = devices.move(t.array, place)
                 t.grad = None if t.grad is None else Tensor(devices.move(t.grad.array, place))
-            return self
-        dtype = np.dtype(target)
+        return self
+
+    def cast(self, dtype: np.dtype[Any]) -> None:
+        """Bring floating-point parameters and buffers to a dtype."""
         if dtype.kind != "f":
-            raise ValueError(f"to: a module takes a floating-point dtype, got {dtype}")
+            raise TypeError(f"to: a module takes a floating-point dtype, got {dtype}")
         for t in (*self.parameters(), *self.buffers()):
             if t.dtype.kind == "f" and t.dtype != dtype:
                 t.array = t.array.astype(dtype, order="K")
                 t.grad = None if t.grad is None else Tensor(t.grad.array.astype(dtype, order="K"))
-        return self
+
+    def type(self, dst_type: Any) -> Self:
+        """Floating-point parameters and buffers in another dtype."""
+        return self.to(dtype=dst_type)
 
     def cpu(self) -> Self:
         """Parameters and buffers on the CPU."""
         return self.to("cpu")
 
-    def cuda(self) -> Self:
-        """Parameters and buffers on the GPU."""
+    def cuda(self, device: Any = None) -> Self:
+        """Parameters and buffers on the GPU; there is one, number 0."""
+        if device not in (None, 0, "cuda", "cuda:0"):
+            raise ValueError(f"cuda: tinymed uses one GPU, number 0; got {device!r}")
         return self.to("cuda")
+
+    def half(self) -> Self:
+        """Raise: parameters are float32 or float64."""
+        raise TypeError(
+            f"{type(self).__name__}: parameters of 16 bits do not exist in tinymed; they are float32 or float64. "
+            "The precision of products is a switch of its own, tinymed.use_precision"
+        )
+
+    bfloat16 = half
 
     def float(self) -> Self:
         """float32 parameters."""
@@ -399,3 +476,14 @@ class Module:
         if not lines:
             return f"{type(self).__name__}({extra})"
         return f"{type(self).__name__}({extra}\n  " + "\n  ".join(lines) + "\n)"
+
+    def _get_name(self) -> str:
+        return type(self).__name__
+
+
+def clear_gradient(p: Tensor, set_to_none: bool) -> None:
+    """Drop a tensor's gradient, or make it zero."""
+    if set_to_none or p.grad is None:
+        p.grad = None
+    else:
+        p.grad = Tensor(devices.table_on(p.device).full(p.grad.shape, p.grad.dtype, 0))

@@ -1,7 +1,8 @@
 """Normalisation layers, and the check that evaluation's statistics fit the data."""
 
+import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -18,6 +19,9 @@ from .module import Module, new_parameter
 TORCH = {"momentum": 0.1, "eps": 1e-5}
 KERAS = {"momentum": 0.01, "eps": 1e-3}
 RULES = ("corrected", "torch", "keras")
+
+COUNTER = "num_batches_tracked"
+MEASURED = 1000  # updates that statistics of a file without a counter are said to have had
 
 CHECK_VALUES = 512  # values per channel, and
 CHECK_IMAGES = 16  # samples that a batch must have to be compared with the running statistics
@@ -45,6 +49,8 @@ class BatchNorm(Module):
     """
 
     axes: ClassVar[tuple[int, ...]]  # how many an input may have
+    makes_tensors = True
+    optional_state = (COUNTER,)  # PyTorch before 0.4.1, Keras and others write no counter
 
     def __init__(
         self,
@@ -54,6 +60,8 @@ class BatchNorm(Module):
         affine: bool | str = True,
         track_running_stats: bool = True,
         statistics: str = "corrected",
+        *,
+        bias: bool = True,
     ):
         super().__init__()
         name = type(self).__name__
@@ -70,7 +78,7 @@ class BatchNorm(Module):
         self.unchecked = True  # since the last change of mode, no large batch was evaluated
         self.frozen = False  # set by Module.freeze: running statistics are used, and stay, in training too
         self.weight = new_parameter(num_features) if affine in (True, "scale") else None
-        self.bias = new_parameter(num_features) if affine in (True, "offset") else None
+        self.bias = new_parameter(num_features) if affine in (True, "offset") and bias else None
         tracked = track_running_stats
         self.register_buffer("running_mean", Tensor(np.zeros(num_features, np.float32)) if tracked else None)
         self.register_buffer("running_var", Tensor(np.ones(num_features, np.float32)) if tracked else None)
@@ -98,6 +106,17 @@ class BatchNorm(Module):
             init.ones_(self.running_var)
             init.zeros_(self.num_batches_tracked)
 
+    def loaded(self, names: Set[str]) -> None:
+        """Count foreign statistics as measured: without a counter the next batch would take their place.
+
+        The counter of a file that has none, or 0, becomes so large that a batch weighs `momentum` and no more.
+        """
+        if "running_mean" not in names or int(self.num_batches_tracked.array) > 0 and COUNTER in names:
+            return
+        if np.any(move(self.running_mean.array, "cpu") != 0) or np.any(move(self.running_var.array, "cpu") != 1):
+            least = max(MEASURED, math.ceil(1 / self.momentum) if self.momentum else 0)
+            init.constant_(self.num_batches_tracked, max(least, int(self.num_batches_tracked.array)))
+
     def reset_parameters(self) -> None:
         """Weight 1, bias 0, and no statistics."""
         self.reset_running_stats()
@@ -113,6 +132,8 @@ class BatchNorm(Module):
                 f"got shape {list(input.shape)}"
             )
         training = self.training and not (self.frozen and self.running_mean is not None)
+        if training and input.array.size == 0 and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)  # an empty batch has no statistics, and counts
         if self.training:
             self.unchecked = True
         elif self.unchecked and self.running_mean is not None:
@@ -141,7 +162,7 @@ class BatchNorm(Module):
         self.unchecked = False
         far = self.disagreement(input)
         if far > 1:
-            layer = tape.scope[-1] if tape.scope else type(self).__name__
+            layer = tape.thread.scope[-1] if tape.thread.scope else type(self).__name__
             rule = "" if self.statistics == "corrected" else " use statistics='corrected',"
             warnings.warn(
                 f"{layer}: the running statistics are far from those of the batch evaluated (disagreement {far:.1f}, "
@@ -195,6 +216,8 @@ class BatchNorm3d(BatchNorm):
 class LayerNorm(Module):
     """Each sample normalised over its last axes, of shape normalized_shape.  Ba, Kiros & Hinton 2016."""
 
+    makes_tensors = True
+
     def __init__(
         self,
         normalized_shape: int | Sequence[int],
@@ -216,16 +239,49 @@ class LayerNorm(Module):
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
 
 
+class RMSNorm(Module):
+    """Each sample divided by the root of its mean square over the last axes, of shape normalized_shape.
+
+    Zhang & Sennrich 2019.
+    """
+
+    makes_tensors = True
+
+    def __init__(
+        self, normalized_shape: int | Sequence[int], eps: float | None = None, elementwise_affine: bool = True
+    ):
+        super().__init__()
+        self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        self.weight = new_parameter(*self.normalized_shape) if elementwise_affine else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Weight 1."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+
+    def forward(self, input: Tensor) -> Any:
+        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+
+
 class GroupNorm(Module):
     """Each sample normalised over num_groups equal runs of its channels.  Wu & He 2018."""
 
-    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True):
+    makes_tensors = True
+
+    def __init__(
+        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, *, bias: bool = True
+    ):
         super().__init__()
         if num_groups < 1 or num_channels % num_groups:
             raise ValueError(f"GroupNorm: {num_channels} channels cannot be cut into {num_groups} equal groups")
         self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
         self.weight = new_parameter(num_channels) if affine else None
-        self.bias = new_parameter(num_channels) if affine else None
+        self.bias = new_parameter(num_channels) if affine and bias else None
         reset_affine(self)
 
     def forward(self, input: Tensor) -> Any:
@@ -259,6 +315,7 @@ class InstanceNorm(Module):
     """
 
     axes: ClassVar[int]
+    makes_tensors = True
 
     def __init__(
         self,
@@ -267,21 +324,26 @@ class InstanceNorm(Module):
         momentum: float = 0.1,
         affine: bool = False,
         track_running_stats: bool = False,
+        *,
+        bias: bool = True,
     ):
         super().__init__()
         self.num_features, self.eps, self.momentum, self.affine = num_features, eps, momentum, affine
         self.track_running_stats, tracked = track_running_stats, track_running_stats
         self.weight = new_parameter(num_features) if affine else None
-        self.bias = new_parameter(num_features) if affine else None
+        self.bias = new_parameter(num_features) if affine and bias else None
         self.register_buffer("running_mean", Tensor(np.zeros(num_features, np.float32)) if tracked else None)
         self.register_buffer("running_var", Tensor(np.ones(num_features, np.float32)) if tracked else None)
         self.register_buffer("num_batches_tracked", Tensor(np.zeros((), np.int64)) if tracked else None)
         reset_affine(self)
 
     def forward(self, input: Tensor) -> Any:
+        if len(input.shape) == self.axes - 1:
+            return self.forward(input[None])[0]
         if len(input.shape) != self.axes:
             raise ValueError(
-                f"{type(self).__name__}: takes an input of {self.axes} axes, got shape {list(input.shape)}"
+                f"{type(self).__name__}: takes an input of {self.axes - 1} or {self.axes} axes, got shape "
+                f"{list(input.shape)}"
             )
         own = self.training or self.running_mean is None
         return F.instance_norm(
@@ -296,19 +358,19 @@ class InstanceNorm(Module):
 
 
 class InstanceNorm1d(InstanceNorm):
-    """Instance norm of (N, C, L)."""
+    """Instance norm of (N, C, L) or (C, L)."""
 
     axes = 3
 
 
 class InstanceNorm2d(InstanceNorm):
-    """Instance norm of (N, C, H, W)."""
+    """Instance norm of (N, C, H, W) or (C, H, W)."""
 
     axes = 4
 
 
 class InstanceNorm3d(InstanceNorm):
-    """Instance norm of (N, C, D, H, W)."""
+    """Instance norm of (N, C, D, H, W) or (C, D, H, W)."""
 
     axes = 5
 

@@ -1,8 +1,8 @@
 """Loading a state by name: what fits, what is missing, and saying so."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -18,6 +18,14 @@ def matches(name: str, pattern: str) -> bool:
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
 
 
+class StateMismatch(RuntimeError, ValueError):
+    """A state that does not fit a module."""
+
+
+class MissingName(AttributeError, ValueError):
+    """A dotted name that no module, parameter or buffer has."""
+
+
 class LoadResult(NamedTuple):
     """Names by what became of them."""
 
@@ -27,37 +35,87 @@ class LoadResult(NamedTuple):
     mismatched: list[str]  # "name: the module has [..], the state [..]"
 
 
-def match(own: Mapping[str, Tensor], given: Mapping[str, Any]) -> LoadResult:
-    """Compare names and shapes."""
+class IncompatibleKeys(tuple[list[str], list[str]]):
+    """What `load_state_dict` returns: (missing_keys, unexpected_keys), and the names that were loaded."""
+
+    loaded: list[str]
+
+    def __new__(cls, result: LoadResult) -> Self:
+        pair = super().__new__(cls, (result.missing, result.unexpected))
+        pair.loaded = result.loaded
+        return pair
+
+    @property
+    def missing_keys(self) -> list[str]:
+        """Names that the module has and the state has not."""
+        return self[0]
+
+    @property
+    def unexpected_keys(self) -> list[str]:
+        """Names that the state has and the module has not."""
+        return self[1]
+
+    def __repr__(self) -> str:
+        if not any(self):
+            return "<All keys matched successfully>"
+        return f"IncompatibleKeys(missing_keys={self[0]}, unexpected_keys={self[1]})"
+
+
+def match(own: Mapping[str, Tensor], given: Mapping[str, Any], optional: Collection[str] = ()) -> LoadResult:
+    """Compare names and shapes; names that are optional are not missed."""
     both = [n for n in own if n in given]
     differ = {
         n: f"{n}: the module has {list(own[n].shape)}, the state {list(np.shape(given[n]))}"
         for n in both
-        if tuple(np.shape(given[n])) != own[n].shape
+        if not fits(own[n].shape, tuple(np.shape(given[n])))
     }
     return LoadResult(
         [n for n in both if n not in differ],
-        [n for n in own if n not in given],
+        [n for n in own if n not in given and n not in optional],
         [n for n in given if n not in own],
         list(differ.values()),
     )
 
 
+def fits(own: tuple[int, ...], given: tuple[int, ...]) -> bool:
+    """Whether shapes are equal; a number may be stored as one element, as PyTorch's oldest files do."""
+    return own == given or (own == () and given == (1,))
+
+
+def refuse_misfit(module: str, result: LoadResult, strict: bool) -> None:
+    """Raise StateMismatch unless a state fits."""
+    if result.mismatched or (strict and (result.missing or result.unexpected)):
+        raise StateMismatch(describe_failure(module, result, strict))
+
+
+def copy_state(module: Any, own: Mapping[str, Tensor], given: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Copy the values of some names, and tell each module below which of its own were copied."""
+    copied: dict[str, set[str]] = {}
+    for name in names:
+        copy_into(own[name], given[name])
+        path, _, last = name.rpartition(".")
+        copied.setdefault(path, set()).add(last)
+    for path, last_names in copied.items():
+        module.get_submodule(path).loaded(last_names)
+
+
 def copy_into(own: Tensor, given: Any) -> None:
     """Write values into a tensor's own memory, in its order and dtype, and count the write."""
     values = given.array if isinstance(given, Node) else np.asarray(given)
-    own.array[...] = device.move(values, device.of(own.array))
+    own.array[...] = device.move(values, device.of(own.array)).reshape(own.array.shape)
     own.version.value += 1
 
 
-def describe_failure(module: str, result: LoadResult) -> str:
-    """Why a strict load was refused."""
+def describe_failure(module: str, result: LoadResult, strict: bool = True) -> str:
+    """Why a load was refused."""
     kinds = {"missing": result.missing, "unexpected": result.unexpected, "of another shape": result.mismatched}
     parts = [f"{kind}: {listed(names)}" for kind, names in kinds.items() if names]
-    return (
-        f"load_state_dict: the state does not fit {module}; {'; '.join(parts)}. "
-        "strict=False loads what fits and returns what did not"
+    advice = (
+        "nn.load_matching(model, state) loads what fits and reports the rest"
+        if result.mismatched or not strict
+        else "strict=False loads what fits and returns what did not"
     )
+    return f"load_state_dict: the state does not fit {module}; {'; '.join(parts)}. {advice}"
 
 
 def listed(names: Sequence[str]) -> str:

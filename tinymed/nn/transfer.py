@@ -11,9 +11,10 @@ A pattern is a shell's (`fnmatch`): it names a layer, whose parameters all match
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..handle import Handle
 from ..tensor import Tensor
-from .module import Handle, Module
-from .state import LoadResult, copy_into, listed, match, matches
+from .module import Module
+from .state import LoadResult, copy_state, listed, match, matches
 
 COUNTER = "num_batches_tracked"  # of batch norm; other writers leave it out
 
@@ -26,15 +27,14 @@ def load_matching(model: Module, state: Mapping[str, Any], required: Sequence[st
     that are not, and if nothing fits.
     """
     own, result = model.state_dict(), fitting(model, state, required)
-    for name in result.loaded:
-        copy_into(own[name], state[name])
+    copy_state(model, own, state, result.loaded)
     return result
 
 
 def fitting(model: Module, state: Mapping[str, Any], required: Sequence[str] = ()) -> LoadResult:
     """What `load_matching` would load; nothing is copied.  Raises as it does."""
     own = model.state_dict()
-    found = match(own, state)
+    found = match(own, state, model.names_optional())
     refused = {layer(n.partition(":")[0]) for n in found.mismatched}
     refused |= {layer(n) for n in found.missing if not n.endswith(COUNTER)}
     result = found._replace(loaded=[n for n in found.loaded if layer(n) not in refused])
@@ -128,7 +128,8 @@ class Features(Module):
             if len(taken) == len(self.layers):
                 raise Reached
 
-        return self.model.get_submodule(name).register_forward_hook(note)
+        layer: Module = self.model.get_submodule(name)
+        return layer.register_forward_hook(note)
 
     def extra_repr(self) -> str:
         return ", ".join(self.layers)

@@ -16,16 +16,27 @@ from ..nn.module import Module
 def load(path: str | Path) -> Module:
     """An ONNX file as a module, in evaluation mode.
 
-    Called with the graph's inputs in order (tensors or arrays), it returns its output, or a tuple of its outputs.
-    Floating-point initialisers are parameters, so it can be trained on.  Opsets 7 to 28 of the standard domain,
-    element types that NumPy has.  Raises UserError, naming the file and the node, for anything else: unknown
-    operators, external data, shapes that the file's bytes do not fill.
+    Called with the graph's inputs in order (tensors or arrays), it returns its output, or a tuple of its outputs; a
+    sequence is a list of tensors.  Floating-point initialisers are parameters, so it can be trained on.  Opsets 1 to
+    28 of the standard domain, with the bodies of If, Loop and Scan; element types that NumPy has.  float16 and
+    bfloat16 are held, and computed with, in float32; an output declared float16 is cast to it, one declared bfloat16
+    is rounded to its digits.  A length declared as -1 or 0 is free.
+
+    Weights in a second file are read if it lies in the model's own folder.  Raises UserError, naming the file and the
+    node, for anything else: unknown operators, files elsewhere, shapes that the file's bytes do not fill.  Calling the
+    module raises UserError, naming the node, for what an operator does not take, for results of more than 536,870,912
+    elements, and for more than 100,000 trips of its loops in one call.
     """
+    from ..errors import UserError
     from . import operators  # noqa: F401  fills the table
     from .graph import Graph
     from .read import read_file
 
-    return Graph(read_file(path)).eval()
+    parts = read_file(path)
+    try:
+        return Graph(parts).eval()
+    except ValueError as error:  # a constant that is none
+        raise UserError(f"{path}: {error}") from None
 
 
 def export(

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..nn import functional as F
 from ..tensor import Tensor
-from .table import Node, axis_of, floating, like, numbers, operator, plain
+from .table import Node, axis_of, fitted, floating, like, numbers, operator, plain
 
 SELU_ALPHA, SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
 
@@ -26,6 +26,7 @@ def leaky_relu(node: Node, x: Any) -> Any:
 @operator("PRelu")
 def prelu(node: Node, x: Any, slope: Any) -> Any:
     """x, or slope x below 0; slope broadcasts to x."""
+    fitted(node, x, slope)
     per_channel = slope.ndim == x.ndim - 1 > 1 and slope.array.size == slope.shape[0] in (1, x.shape[1])
     if per_channel and floating(x):
         return F.prelu(x, F.reshape(slope, (-1,)))

@@ -12,7 +12,7 @@ from .windows import borders, by_rank, halves, per_axis, window
 @operator("Conv")
 def conv(node: Node, x: Any, weight: Any, bias: Any = None) -> Any:
     """The convolution of (N, C, *space) with filters (O, C / group, *kernel), over one to three axes."""
-    how = window(node, x.shape[2:], check_kernel(node, x, weight))
+    how = window(node, x.shape[2:], check_kernel(node, x, weight), x.shape[:2])
     sized(node, (x.shape[0], weight.shape[0], *how.size))
     function = by_rank((F.conv1d, F.conv2d, F.conv3d), len(how.kernel))
     return function(x, weight, bias, how.stride, how.padding, how.dilation, node.get("group", 1))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..nn import functional as F
-from .table import Node, floating, like, operator, plain
+from .table import Node, fitted, floating, like, operator, plain
 
 
 def unary(name: str, function: Callable[[Any], Any], integers: Callable[[Any], Any] | None = None) -> None:
@@ -48,6 +48,7 @@ def binary(name: str, function: Callable[[Any, Any], Any], integers: Callable[[A
     """Put an operation on two tensors of one dtype into the table; integers go through NumPy."""
 
     def run(node: Node, a: Any, b: Any) -> Any:
+        fitted(node, a, b)
         return function(a, b) if floating(a, b) else plain(integers, a, b)
 
     run.__doc__ = f"{name} of two tensors."
@@ -69,6 +70,7 @@ binary("Div", F.div, divide)
 @operator("Pow")
 def power(node: Node, a: Any, b: Any) -> Any:
     """a^b in the dtype of a; b may have another."""
+    fitted(node, a, b)
     if floating(a):
         return F.pow(a, b.to(a.dtype))
     return plain(lambda a, b: np.power(a, b).astype(a.dtype), a, b)
@@ -77,6 +79,7 @@ def power(node: Node, a: Any, b: Any) -> Any:
 @operator("Mod")
 def modulo(node: Node, a: Any, b: Any) -> Any:
     """The remainder with the sign of b, or with fmod=1 of a; not differentiable."""
+    fitted(node, a, b)
     return plain(np.fmod if node.get("fmod", 0) else np.mod, a, b)
 
 
@@ -84,6 +87,7 @@ def comparison(name: str, function: Callable[[Any, Any], Any]) -> None:
     """Put a comparison, or an operation of logic, into the table."""
 
     def run(node: Node, a: Any, b: Any) -> Any:
+        fitted(node, a, b)
         return function(a, b)
 
     run.__doc__ = f"{name} of two tensors, as bool."
@@ -104,6 +108,7 @@ def several(name: str, function: Callable[[Any, Any], Any], integers: Callable[[
     """Put an operation on any number of tensors into the table."""
 
     def run(node: Node, *xs: Any) -> Any:
+        fitted(node, *xs)
         if floating(*xs):
             return reduce(function, xs)
         return reduce(lambda a, b: plain(integers, a, b), xs)
@@ -120,4 +125,5 @@ several("Sum", F.add, np.add)
 @operator("Mean")
 def mean(node: Node, *xs: Any) -> Any:
     """The mean of tensors, element by element."""
+    fitted(node, *xs)
     return reduce(F.add, xs) / float(len(xs))

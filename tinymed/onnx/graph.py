@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from ..errors import UserError
 from ..nn.module import Module, Parameter
 from ..tensor import Tensor
+from .block import Block, Run, all_nodes, settings
 from .read import Parts, Value
-from .table import BUFFERS, FIXED, TABLE, sized
+from .table import BUFFERS, HALVES, Known, rounded
 
 
 class Graph(Module):
@@ -22,17 +25,12 @@ class Graph(Module):
 
     def __init__(self, parts: Parts):
         super().__init__()
-        self.nodes, self.opset, self.metadata = parts.nodes, parts.opset, parts.metadata
+        self.opset, self.metadata, self.notes = parts.opset, parts.metadata, parts.notes
         self.inputs, self.outputs = parts.inputs, parts.outputs
-        self.constants: dict[str, Tensor] = {}  # what Constant nodes hold
-        self.places: dict[str, tuple[Module, str]] = {}  # where the initialisers are
-        fixed = {n.inputs[i] for n in self.nodes for i in FIXED[n.operator] if i < len(n.inputs)}
-        fixed |= set(listed(self.metadata.get(BUFFERS, "[]")))
-        for name, array in parts.initialisers.items():
-            learned = array.dtype.kind == "f" and array.ndim > 0 and name not in fixed
-            self.places[name] = self.keep(name, array, learned)
-        self.fold()
-        self.forget()
+        self.count = len(all_nodes(parts))
+        self.block: Any = None  # the name is taken before an initialiser can have it
+        buffers = settings(parts) | set(listed(self.metadata.get(BUFFERS, "[]")))
+        self.block = Block(parts, self.keep, buffers)
 
     def keep(self, name: str, array: np.ndarray, learned: bool) -> tuple[Module, str]:
         """Register an initialiser; returns the module that has it now and its name there."""
@@ -59,49 +57,23 @@ class Graph(Module):
             owner = child
         return (owner, leaf) if free(owner, leaf) else (self, name.replace(".", "_"))
 
-    def fold(self) -> None:
-        """Compute the nodes that hold a constant, once."""
-        for node in self.nodes:
-            if node.operator == "Constant":
-                self.constants[node.outputs[0]] = TABLE["Constant"](node)
-        self.nodes = [n for n in self.nodes if n.operator != "Constant"]
-
-    def forget(self) -> None:
-        """Note after which node each value is needed no more."""
-        needed = {v.name for v in self.outputs}
-        for node in reversed(self.nodes):
-            node.drop = sorted({v for v in (*node.inputs, *node.outputs) if v} - needed)
-            needed.update(node.inputs)
-
     def forward(self, *inputs: Any) -> Any:
-        """Run the nodes.  Raises ValueError for inputs of another number, dtype or shape than the graph declares."""
+        """Run the nodes.  Raises UserError for inputs of another number, dtype or shape than the graph declares."""
         if len(inputs) != len(self.inputs):
-            raise ValueError(
+            raise UserError(
                 f"the ONNX graph takes {len(self.inputs)} inputs "
                 f"({', '.join(v.name for v in self.inputs)}), got {len(inputs)}"
             )
-        values: dict[str, Any] = {"": None} | self.constants
-        values |= {name: getattr(owner, leaf) for name, (owner, leaf) in self.places.items()}
-        values |= {v.name: checked(v, given) for v, given in zip(self.inputs, inputs, strict=True)}
-        for node in self.nodes:
-            node.training = self.training
-            try:
-                results = TABLE[node.operator](node, *[values[name] for name in node.inputs])
-            except Exception as error:
-                error.add_note(f"in ONNX {node}")
-                raise
-            for name, result in zip(node.outputs, results if isinstance(results, tuple) else (results,), strict=False):
-                sized(node, result.shape)  # growth by many small steps
-                values[name] = result
-            for name in node.drop:
-                del values[name]
-            values[""] = None
-        found = tuple(values[v.name] for v in self.outputs)
-        return found[0] if len(found) == 1 else found
+        given = [checked(v, i) for v, i in zip(self.inputs, inputs, strict=True)]
+        found = self.block.run({}, given, Run(self.training))
+        returned = tuple(as_declared(v, f) for v, f in zip(self.outputs, found, strict=True))
+        return returned[0] if len(returned) == 1 else returned
 
     def extra_repr(self) -> str:
         """What the graph takes and returns."""
-        return f"{describe(self.inputs)} -> {describe(self.outputs)}, {len(self.nodes)} nodes, opset {self.opset}"
+        return f"{describe(self.inputs)} -> {describe(self.outputs)}, {self.count} nodes, opset {self.opset}" + (
+            f", {len(self.notes)} tensors of half precision held in float32" if self.notes else ""
+        )
 
 
 class Part(Module):
@@ -124,23 +96,49 @@ def free(owner: Module, name: str) -> bool:
 
 
 def checked(declared: Value, given: Any) -> Any:
-    """An input as a tensor.  Raises ValueError if it is not what the graph declares."""
-    tensor = given if isinstance(given, Tensor) else Tensor(np.asarray(given))
+    """An input as a tensor, or a list of tensors.  Raises UserError if it is not what the graph declares."""
+    if declared.kind == "optional" and given is None:
+        return None
+    if isinstance(given, list | tuple) and declared.kind != "tensor":
+        return [checked(replace(declared, kind="tensor"), g) for g in given]
+    try:
+        tensor = given if isinstance(given, Tensor) else Tensor(np.asarray(given))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"input {declared.name!r} of the ONNX graph is no tensor: {error}") from None
     shape = declared.shape
     fits = shape is None or (
         len(shape) == tensor.array.ndim and all(a in (None, b) for a, b in zip(shape, tensor.shape, strict=True))
     )
-    if tensor.dtype != declared.dtype or not fits:
-        raise ValueError(
+    accepted = [str(declared.dtype)]
+    if declared.half:  # beside float32 in which it is computed
+        accepted = [HALVES[declared.half], "float32"]
+    if str(tensor.dtype) not in accepted or not fits or declared.kind == "sequence":
+        raise UserError(
             f"input {declared.name!r} of the ONNX graph is {tensor.dtype}{list(tensor.shape)}; "
             f"it takes {describe([declared])}"
         )
-    return tensor
+    if not declared.half:
+        return tensor
+    return Tensor(tensor.array.astype(np.float32)) if tensor.dtype.kind == "V" else tensor.to(np.float32)
+
+
+def as_declared(declared: Value, result: Any) -> Any:
+    """An output in the half precision that the graph declares; bfloat16, which NumPy lacks, rounded and in float32."""
+    if not declared.half or result is None or declared.kind != "tensor":
+        return plainly(result)
+    return result.to(np.float16) if declared.half == 10 else rounded(result, declared.half)
+
+
+def plainly(result: Any) -> Any:
+    """A tensor of the plain class: whether its values were known matters within the graph only."""
+    return Tensor(result.array, version=result.version) if isinstance(result, Known) else result
 
 
 def describe(values: Sequence[Value]) -> str:
     """Declared values as dtype[shape]."""
-    return ", ".join(
-        f"{v.dtype}[{'...' if v.shape is None else ', '.join('?' if n is None else str(n) for n in v.shape)}]"
-        for v in values
-    )
+    texts = []
+    for v in values:
+        shape = "..." if v.shape is None else ", ".join("?" if n is None else str(n) for n in v.shape)
+        one = f"{HALVES.get(v.half, str(v.dtype))}[{shape}]"
+        texts.append(one if v.kind == "tensor" else f"{v.kind} of {one}")
+    return ", ".join(texts)

@@ -1,5 +1,51 @@
 """Importing this imports every family of operators, which fills the table."""
 
-from . import activation, conv, dense, elementwise, norm, pool, reduce, resample, shape
+from . import (
+    activation,
+    attention,
+    bits,
+    control,
+    conv,
+    dense,
+    detect,
+    einsum,
+    elementwise,
+    index,
+    loss,
+    norm,
+    old,
+    pool,
+    quantise,
+    recurrent,
+    reduce,
+    resample,
+    sample,
+    sequence,
+    shape,
+    trigonometry,
+)
 
-__all__ = ["activation", "conv", "dense", "elementwise", "norm", "pool", "reduce", "resample", "shape"]
+__all__ = [
+    "activation",
+    "attention",
+    "bits",
+    "control",
+    "conv",
+    "dense",
+    "detect",
+    "einsum",
+    "elementwise",
+    "index",
+    "loss",
+    "norm",
+    "old",
+    "pool",
+    "quantise",
+    "recurrent",
+    "reduce",
+    "resample",
+    "sample",
+    "sequence",
+    "shape",
+    "trigonometry",
+]

@@ -18,7 +18,7 @@ def max_pool(node: Node, x: Any) -> Any:
 
     storage_order 1 counts that index with the axes of space in reverse order.
     """
-    how = window(node, x.shape[2:], node.get("kernel_shape", ()))
+    how = window(node, x.shape[2:], node.get("kernel_shape", ()), x.shape[:2])
     before = tuple(a for a, _ in how.padding)
     exact = x if x.dtype.kind == "f" else x.to(np.float32)  # 8-bit integers, and -inf in the border
     y, index = MaxPool.apply(exact, how.kernel, how.stride, before, how.dilation, how.size, True)
@@ -40,7 +40,7 @@ def flat_index(index: Any, shape: Any, order: int) -> Any:
 @operator("AveragePool")
 def average_pool(node: Node, x: Any) -> Any:
     """The mean of each window; count_include_pad: the border's zeros count as pixels."""
-    how = window(node, x.shape[2:], node.get("kernel_shape", ()))
+    how = window(node, x.shape[2:], node.get("kernel_shape", ()), x.shape[:2])
     include = bool(node.get("count_include_pad", 0))
     if set(how.dilation) == {1}:
         return AvgPool.apply(x, how.kernel, how.stride, how.padding, how.size, include, 0)
@@ -54,7 +54,7 @@ def average_pool(node: Node, x: Any) -> Any:
 @operator("LpPool")
 def lp_pool(node: Node, x: Any) -> Any:
     """(sum |x|^p)^(1/p) of each window."""
-    p, how = float(node.get("p", 2)), window(node, x.shape[2:], node.get("kernel_shape", ()))
+    p, how = float(node.get("p", 2)), window(node, x.shape[2:], node.get("kernel_shape", ()), x.shape[:2])
     return window_sums(F.abs(x) ** p, how) ** (1 / p)
 
 

@@ -1,12 +1,13 @@
 """Reductions over axes."""
 
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
 from ..nn import functional as F
 from ..tensor import Tensor
-from .table import Node, axis_of, floating, like, numbers, operator, plain
+from .table import Node, axis_of, floating, like, number, numbers, operator, plain
 
 AXES_AS_INPUT = {"ReduceSum": 13}  # the others since opset 18
 
@@ -126,6 +127,18 @@ def cum_sum(node: Node, x: Any, axis: Any) -> Any:
     y = F.flip(x, along) if backwards else x
     y = like(F.cumsum(y, along) - y if node.get("exclusive", 0) else F.cumsum(y, along), x)
     return F.flip(y, along) if backwards else y
+
+
+@operator("CumProd")
+def cum_prod(node: Node, x: Any, axis: Any) -> Any:
+    """x[0] ... x[i] multiplied along an axis; exclusive: without x[i]; reverse: from the end."""
+    along = axis_of(node, int(number(node, axis, "axis")), x.ndim)
+    parts = list(F.split(x, 1, along)) if x.shape[along] else []
+    parts = parts[::-1] if node.get("reverse", 0) else parts
+    if node.get("exclusive", 0) and parts:
+        parts = [Tensor(np.ones(parts[0].shape, x.dtype)), *parts[:-1]]
+    made = list(accumulate(parts, lambda a, b: like(a * b, x)))
+    return F.cat(made[::-1] if node.get("reverse", 0) else made, along) if made else x
 
 
 @operator("ArgMax")

@@ -86,6 +86,9 @@ def resized(node: Node, x: Any, axes: list[Axis]) -> Any:
     mode, dtype = node.get("mode", "nearest"), x.dtype
     if mode not in ("nearest", "linear", "cubic"):
         raise unsupported(node, f"mode {mode!r}", "nearest, linear, cubic")
+    if any(a.m == 0 for a in axes):
+        new = {a.axis: a.m for a in axes}
+        return Tensor(np.zeros([new.get(a, n) for a, n in enumerate(x.shape)], dtype))
     places = [place(node, a) for a in axes]
     picks = [picked(node, a, p) for a, p in zip(axes, places, strict=True)] if mode == "nearest" else []
     at_once = in_one_kernel(node, x, axes, picks)

@@ -15,8 +15,9 @@ from ..nn.module import Module
 from ..tape import Node, no_grad
 from ..tensor import Tensor
 from .graph import Graph
-from .read import MOST_BYTES, library, take_apart
+from .read import MOST_BYTES, take_apart
 from .table import BUFFERS
+from .tensors import library
 from .trace import Trace, named_outputs, trace, trace_twice
 from .writer import Writer
 

@@ -8,12 +8,12 @@ import numpy as np
 from ..nn import functional as F
 from ..ops.indexing import getitem
 from ..tensor import Tensor
-from .table import DTYPES, Node, axis_of, numbers, operator, plain, sized, unsupported
+from .table import HALVES, Node, axis_of, fitted, held, number, numbers, operator, plain, rounded, sized, unsupported
 
 
 @operator("Identity")
-def identity(node: Node, x: Any) -> Any:
-    """x."""
+def identity(node: Node, x: Any = None) -> Any:
+    """x, which may be an optional value that holds nothing."""
     return x
 
 
@@ -76,7 +76,10 @@ def unsqueeze(node: Node, x: Any, axes: Any = None) -> Any:
 @operator("Concat")
 def concat(node: Node, *xs: Any) -> Any:
     """Tensors one after another along an axis."""
-    return F.cat(xs, axis_of(node, node.get("axis", 0), xs[0].ndim))
+    axis = axis_of(node, node.get("axis", 0), xs[0].ndim)
+    if all(x.ndim == xs[0].ndim for x in xs):
+        sized(node, [sum(x.shape[a] for x in xs) if a == axis else n for a, n in enumerate(xs[0].shape)])
+    return F.cat(xs, axis)
 
 
 @operator("Split")
@@ -178,7 +181,8 @@ def gather(node: Node, x: Any, indices: Any) -> Any:
     """The slices along an axis that integers name; negative ones count from the end."""
     axis = axis_of(node, node.get("axis", 0), x.ndim)
     sized(node, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
-    return getitem(x, (*[slice(None)] * axis, indices.to(np.int64)))
+    index = int(number(node, indices, "indices")) if indices.ndim == 0 else indices.to(np.int64)
+    return getitem(x, (*[slice(None)] * axis, index))
 
 
 @operator("GatherElements")
@@ -227,31 +231,35 @@ def constant_of_shape(node: Node, shape: Any) -> Any:
 @operator("Range")
 def range_(node: Node, start: Any, limit: Any, delta: Any) -> Any:
     """start, start + delta, ... before limit."""
-    first, last, step = (numbers(t)[0] for t in (start, limit, delta))
+    first, last, step = (number(node, t, what) for t, what in ((start, "start"), (limit, "limit"), (delta, "delta")))
+    if step == 0 or not np.isfinite([first, last, step]).all():
+        raise ValueError(f"{node}: from {first} to {last} by {step}; it takes finite numbers, and a step other than 0")
     sized(node, [max(0, int(np.ceil((last - first) / step)))])
     return Tensor(np.arange(first, last, step).astype(start.dtype))
 
 
 @operator("Cast")
 def cast(node: Node, x: Any) -> Any:
-    """Another dtype; bool is whether an element is not 0."""
+    """Another dtype; bool is whether an element is not 0.  float16 and bfloat16 are rounded to, and held in float32."""
     to = node.get("to")
-    if to not in DTYPES:
-        raise unsupported(node, f"element type {to}", ", ".join(str(d) for d in DTYPES.values()))
+    dtype = held(node, to)
+    if x.dtype == dtype and to not in HALVES:
+        return x
     with np.errstate(all="ignore"):
-        return x.to(DTYPES[to])
+        return rounded(x.to(dtype), to) if to in HALVES else x.to(dtype)
 
 
 @operator("CastLike")
 def cast_like(node: Node, x: Any, other: Any) -> Any:
     """The dtype of another tensor."""
     with np.errstate(all="ignore"):
-        return x.to(other.dtype)
+        return x if x.dtype == other.dtype else x.to(other.dtype)
 
 
 @operator("Where")
 def where(node: Node, condition: Any, x: Any, y: Any) -> Any:
     """x where the condition holds, else y; all broadcast."""
+    fitted(node, condition, x, y)
     return F.where(condition, x, y)
 
 

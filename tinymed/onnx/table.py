@@ -17,11 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from .. import tape
 from ..tensor import Tensor
 
-OLDEST, NEWEST = 7, 28  # opsets of the standard domain that the functions know
+OLDEST, NEWEST = 1, 28  # opsets of the standard domain that the functions know
 BUFFERS = "tinymed.buffers"  # metadata: a JSON list of the initialisers that are buffers
 MOST_ELEMENTS = 1 << 29  # of one tensor: 2 GiB in float32
+MOST_TRIPS = 100_000  # bodies of If, Loop and Scan that one call of a graph runs, nested ones counted too
 
 # TensorProto's numbers of the element types that NumPy has too
 DTYPES: dict[int, np.dtype[Any]] = {
@@ -42,8 +44,11 @@ DTYPES: dict[int, np.dtype[Any]] = {
     }.items()
 }
 
+HALVES = {10: "float16", 16: "bfloat16"}  # computed in float32
+
 Function = Callable[..., Any]
 TABLE: dict[str, Function] = {}
+OLD: dict[str, Function] = {}  # as they were before opset 7, where that differs
 FIXED: dict[str, frozenset[int]] = {}  # inputs that are settings or statistics: their initialisers are not learned
 
 
@@ -59,6 +64,16 @@ class Node:
     opset: int
     training: bool = False  # whether the graph is in training mode; set at each call
     drop: list[str] = field(default_factory=list)  # values that no later node needs
+
+    @property
+    def function(self) -> Function:
+        """The table's function for this node's operator and opset."""
+        return OLD[self.operator] if self.opset < 7 and self.operator in OLD else TABLE[self.operator]
+
+    @property
+    def bodies(self) -> dict[str, Any]:
+        """The attributes that are graphs."""
+        return {k: v for k, v in self.attributes.items() if hasattr(v, "nodes")}
 
     def get(self, key: str, default: Any = None) -> Any:
         """An attribute: a number, a string, a list of them, or an array; the default where the node does not set it."""
@@ -80,9 +95,47 @@ def operator(*names: str, fixed: Sequence[int] = ()) -> Callable[[Function], Fun
     return add
 
 
+def old(*names: str) -> Callable[[Function], Function]:
+    """Put a function into the table of what operators were before opset 7."""
+
+    def add(fn: Function) -> Function:
+        OLD.update(dict.fromkeys(names, fn))
+        return fn
+
+    return add
+
+
+class Known(Tensor):
+    """A tensor whose values follow from the file and the inputs' shapes alone: a captured step may read them."""
+
+    __slots__ = ()
+
+    @property
+    def result_class(self) -> type[tape.Node]:
+        """What is computed from it is a tensor, until `Graph` says that all it came from is known."""
+        return Tensor
+
+
+def seen(t: Any) -> Any:
+    """A tensor's array, for Python to read.  A step that is being captured refuses unless the values are known."""
+    if not isinstance(t, Tensor):
+        return t
+    if not isinstance(t, Known):
+        tape.host_read("the value of a tensor, in an ONNX operator that needs it,")
+    return t.array
+
+
 def numbers(t: Any) -> list[Any]:
     """The elements of a tensor that says a shape, axes or sizes, as Python numbers."""
-    return [] if t is None else np.asarray(t.array).reshape(-1).tolist()
+    return [] if t is None else np.asarray(seen(t)).reshape(-1).tolist()
+
+
+def number(node: Node, t: Any, what: str) -> Any:
+    """The only element of a tensor, as a Python number.  Raises ValueError naming it if there is not just one."""
+    if t is None or t.array.size != 1:
+        given = "missing" if t is None else f"of shape {list(t.shape)}"
+        raise ValueError(f"{node}: {what} is {given}; it takes one number")
+    return numbers(t)[0]
 
 
 def sized(node: Node, shape: Sequence[int]) -> tuple[int, ...]:
@@ -96,10 +149,15 @@ def sized(node: Node, shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(int(n) for n in shape)
 
 
+def fitted(node: Node, *tensors: Any) -> tuple[int, ...]:
+    """The shape that tensors broadcast to.  Raises ValueError if they do not, or if it is larger than `sized` takes."""
+    return sized(node, np.broadcast_shapes(*(t.shape for t in tensors if t is not None)))
+
+
 def plain(function: Callable[..., Any], *inputs: Any) -> Tensor:
     """What a NumPy function makes of the inputs' elements, off the tape: for integers, and where no gradient exists."""
     with np.errstate(all="ignore"):
-        return Tensor(np.asarray(function(*[i.array if isinstance(i, Tensor) else i for i in inputs])))
+        return Tensor(np.asarray(function(*[seen(i) for i in inputs])))
 
 
 def floating(*tensors: Any) -> bool:
@@ -114,9 +172,43 @@ def like(result: Any, x: Any) -> Any:
 
 def axis_of(node: Node, axis: int, ndim: int) -> int:
     """An axis counted from the front.  Raises ValueError if there is none such."""
-    if not -ndim <= axis < max(ndim, 1):
+    if not isinstance(axis, int) or not -ndim <= axis < max(ndim, 1):
         raise ValueError(f"{node}: axis {axis} of a tensor with {ndim} axes; it takes {-ndim} to {max(ndim, 1) - 1}")
     return axis % ndim if ndim else 0
+
+
+def held(node: Node, number: int) -> np.dtype[Any]:
+    """The dtype in which values of an ONNX element type are held.  Raises ValueError if NumPy has none for it."""
+    if number in HALVES:
+        return np.dtype("float32")
+    if number not in DTYPES:
+        raise unsupported(node, f"element type {type_name(number)}", ACCEPTED)
+    return DTYPES[number]
+
+
+def rounded(x: Any, number: int) -> Any:
+    """float32 values as float16 or bfloat16 would hold them; their gradient passes through unchanged."""
+    if number == 10:
+        return x.to(np.float16).to(np.float32)
+    return x + plain(lambda a: np.where(np.isfinite(a), to_bfloat16(a) - a, np.float32(0)), x)
+
+
+def to_bfloat16(x: Any) -> Any:
+    """The nearest float32 whose last 16 bits are 0, the even one of two; a NaN stays one."""
+    bits = np.asarray(x, np.float32).view(np.uint32)
+    near = (bits + 0x7FFF + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)
+    return np.where(np.isnan(x), x, near.view(np.float32))
+
+
+def type_name(number: int) -> str:
+    """What ONNX calls an element type."""
+    from onnx import TensorProto
+
+    kinds = TensorProto.DataType
+    return kinds.Name(number) if number in kinds.values() else str(number)
+
+
+ACCEPTED = ", ".join([*(str(d) for d in DTYPES.values()), "bfloat16"])
 
 
 def unsupported(node: Node, what: str, takes: str) -> ValueError:

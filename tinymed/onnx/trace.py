@@ -66,7 +66,9 @@ class Recorder(tape.Observer):
         bound = signature(type(op)).bind(op, *[i.array if isinstance(i, Node) else i for i in inputs])
         bound.apply_defaults()
         arguments = dict(list(bound.arguments.items())[1:])
-        self.calls.append(Call(type(op).__name__, arguments, tuple(outputs), tape.scope[-1] if tape.scope else ""))
+        self.calls.append(
+            Call(type(op).__name__, arguments, tuple(outputs), tape.thread.scope[-1] if tape.thread.scope else "")
+        )
 
 
 def signature(op: type[Op]) -> inspect.Signature:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..ops.space import Pairs, Sizes, extent
-from .table import Node, unsupported
+from .table import Node, sized, unsupported
 
 
 class Window(NamedTuple):
@@ -17,14 +17,16 @@ class Window(NamedTuple):
     size: Sizes
 
 
-def window(node: Node, space: Sequence[int], kernel: Sequence[int]) -> Window:
-    """The window of a Conv or pooling node over these axes of space.
+def window(node: Node, space: Sequence[int], kernel: Sequence[int], ahead: Sequence[int] = ()) -> Window:
+    """The window of a Conv or pooling node over these axes of space; ahead: the lengths of the axes before them.
 
     auto_pad: VALID is no border; SAME_UPPER and SAME_LOWER give ceil(length / stride) places, an odd total of border
     pixels with the extra one after or before.  ceil_mode: windows that stick out at the end count, unless they start
     in the border.  Raises ValueError for attributes that do not fit together or leave no place.
     """
     rank, sizes = len(space), tuple(int(k) for k in kernel)
+    if min(sizes, default=1) < 1:
+        raise ValueError(f"{node}: the window is {list(sizes)}; it takes lengths >= 1")
     if rank not in (1, 2, 3) or len(sizes) != rank:
         raise unsupported(node, f"a window of {len(sizes)} axes over {rank} axes of space", "1 to 3 axes of space")
     stride, dilation = per_axis(node, "strides", rank), per_axis(node, "dilations", rank)
@@ -42,6 +44,8 @@ def window(node: Node, space: Sequence[int], kernel: Sequence[int]) -> Window:
             f"{node}: the window covers {list(reach)} pixels, the input {list(space)} with pads "
             f"{list(padding)}; it takes windows no larger than the padded input"
         )
+    sized(node, (*ahead, *(n + a + b for n, (a, b) in zip(space, padding, strict=True))))
+    sized(node, (*ahead, *size))
     return Window(sizes, stride, dilation, padding, tuple(size))
 
 

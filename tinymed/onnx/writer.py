@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..nn.module import Module
-from .read import library
+from .tensors import library
 from .trace import ALONE, BatchNumber, Call
 
 Emit = Callable[["Writer", Call], None]

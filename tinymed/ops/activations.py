@@ -7,9 +7,11 @@ where its sign, or its distance from a border, tells the piece; then the input m
 from typing import Any
 
 from .. import random
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Op
 from .dropout import TICKET, drawn_words, generator_state, in_image_order, take_ticket
+from .overwrite import overwritable
+from .shape import reshape
 from .unary import points
 
 
@@ -21,12 +23,15 @@ def relu_forward(xp: Any, x: Array) -> Array:
 
 @kernel(flops=lambda dy, y: dy.size)
 def relu_backward(xp: Any, dy: Array, y: Array) -> Array:
-    """dx = dy where y > 0, else 0."""
-    return xp.where(y > 0, dy, 0)
+    """dx = dy where y > 0 or NaN, else 0."""
+    return xp.where(y <= 0, 0, dy)
 
 
 class ReLU(Op):
-    """y = max(0, x);  dx = dy where y > 0, else 0 (at 0: 0).  The output is saved, so x may go.  Nair & Hinton 2010."""
+    """y = max(0, x);  dx = dy where y > 0 or NaN, else 0 (at 0: 0).  Nair & Hinton 2010.
+
+    The output is saved, so x may go.
+    """
 
     oracle, samples = "torch.nn.functional.relu", points(-2, 2, avoid=(0.0,))
 
@@ -234,16 +239,19 @@ class Hardsigmoid(Op):
 # ------------------------------------------------------------------------------------------------ public functions
 
 
+@overwritable
 def relu(input: Any) -> Any:
     """max(0, x), element-wise."""
     return ReLU.apply(input)
 
 
+@overwritable
 def leaky_relu(input: Any, negative_slope: float = 0.01) -> Any:
     """x where x > 0, else negative_slope * x."""
     return LeakyReLU.apply(input, float(negative_slope))
 
 
+@overwritable
 def rrelu(input: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Any:
     """x where x > 0, else a x; a uniform in [lower, upper] for each element in training, their mean otherwise."""
     if lower > upper:
@@ -255,6 +263,8 @@ def rrelu(input: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool
 
 def prelu(input: Any, weight: Any) -> Any:
     """x where x > 0, else weight * x; weight: (1,), or (C,) for the channels of (N, C, *space)."""
+    if not weight.shape:
+        weight = reshape(weight, 1)
     channels = input.shape[1] if len(input.shape) > 1 else 1
     if len(weight.shape) > 1 or weight.array.size not in (1, channels):
         raise ValueError(
@@ -263,18 +273,30 @@ def prelu(input: Any, weight: Any) -> Any:
     return PReLU.apply(input, weight)
 
 
+@overwritable
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
     """x clipped to [min_val, max_val]; the gradient at the borders is 0 (clamp's is 1)."""
     if min_val > max_val:
         raise ValueError(f"hardtanh: min_val must not exceed max_val, got {min_val} and {max_val}")
-    return Hardtanh.apply(input, float(min_val), float(max_val))
+    return clipped("hardtanh", input, min_val, max_val)
 
 
+def clipped(name: str, input: Any, low: float, high: float) -> Any:
+    """Hardtanh of any dtype but bool; integers stay integers, and so do the bounds."""
+    kind = input.array.dtype.kind
+    if kind == "b" or (kind == "u" and low < 0):
+        raise TypeError(f"{name}: does not take {input.array.dtype} with bounds {low} and {high}; convert it first")
+    bounds = (float(low), float(high)) if kind == "f" else (int(low), int(high))
+    return Hardtanh.apply(input, *bounds)
+
+
+@overwritable
 def relu6(input: Any) -> Any:
     """min(max(0, x), 6): the clipped ReLU of Krizhevsky 2010; hardtanh(x, 0, c) for another ceiling."""
-    return Hardtanh.apply(input, 0.0, 6.0)
+    return clipped("relu6", input, 0.0, 6.0)
 
 
+@overwritable
 def hardsigmoid(input: Any) -> Any:
     """x / 6 + 1/2 clipped to [0, 1]."""
     return Hardsigmoid.apply(input)

@@ -4,11 +4,13 @@ Part i of m along an axis of n pixels is floor(i n / m) .. ceil((i + 1) n / m), 
 divide n.  Size 1 is global pooling.
 """
 
+import operator
 from math import prod
 from typing import Any
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Op
+from .axes import is_integer
 from .pool import MaxPool, Window, box_spread, box_sums, divided
 from .space import Sizes, as_before, as_images, check_images, planar, taps
 
@@ -205,9 +207,9 @@ def output_sizes(op: str, rank: int, input: Any, output_size: Any) -> Sizes:
     space = check_images(op, input, rank)
     given = list(output_size) if isinstance(output_size, tuple | list) else [output_size]
     given = given * rank if len(given) == 1 else given
-    if len(given) != rank or any(m is not None and (not isinstance(m, int) or m < 1) for m in given):
+    if len(given) != rank or any(m is not None and (not is_integer(m) or m < 1) for m in given):
         raise ValueError(
             f"{op}: output_size is {output_size!r}; it takes an int >= 1 or a tuple of {rank} of them, "
             "None for as many as the input has"
         )
-    return tuple(n if m is None else m for m, n in zip(given, space, strict=True))
+    return tuple(n if m is None else operator.index(m) for m, n in zip(given, space, strict=True))

@@ -1,26 +1,46 @@
-"""Which axes a caller means: PyTorch's `dim` arguments."""
+"""Which axes and sizes a caller means: PyTorch's `dim` arguments, NumPy's names for them, integers of any kind.
 
-from collections.abc import Sequence
-from typing import Any
+Every integer that a public function takes comes through `integer` or `sizes` here (through `per_axis` in space.py for
+arguments with an entry for each axis of space): what has `__index__` is one, so NumPy's integers are.
+"""
+
+import functools
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-def one_axis(name: str, dim: int, ndim: int) -> int:
+def is_integer(value: Any) -> bool:
+    """Whether a value counts as one integer: Python's or NumPy's, not bool, and no tensor."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def integer(name: str, argument: str, value: Any) -> int:
+    """A value as a Python integer; TypeError, naming function and argument, if it is none."""
+    if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name}: {argument} is an integer, got {value!r}")
+    return int(operator.index(value))
+
+
+def one_axis(name: str, dim: Any, ndim: int) -> int:
     """A dim counted from either end, as an axis from 0; IndexError if there is none.  A scalar has dims 0 and -1."""
-    n = max(ndim, 1)
-    if not isinstance(dim, int) or isinstance(dim, bool):
-        raise TypeError(f"{name}: dim is an integer, got {dim!r}")
-    if not -n <= dim < n:
-        raise IndexError(f"{name}: dim {dim} is out of range; a tensor of {ndim} axes has dims {-n} to {n - 1}")
-    return dim % n
+    n, axis = max(ndim, 1), integer(name, "dim", dim)
+    if not -n <= axis < n:
+        raise IndexError(f"{name}: dim {axis} is out of range; a tensor of {ndim} axes has dims {-n} to {n - 1}")
+    return axis % n
 
 
-def some_axes(name: str, dim: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+def some_axes(name: str, dim: Any, ndim: int) -> tuple[int, ...]:
     """The axes of a reduction, ascending: None or () means all of them."""
-    if dim is None or (not isinstance(dim, int) and len(dim) == 0):
+    if dim is None or (not is_integer(dim) and len(dim) == 0):
         return tuple(range(ndim))
-    axes = [one_axis(name, d, ndim) for d in ((dim,) if isinstance(dim, int) else dim)]
+    axes = [one_axis(name, d, ndim) for d in ((dim,) if is_integer(dim) else dim)]
     if len(set(axes)) != len(axes):
-        raise ValueError(f"{name}: dim {list(dim) if not isinstance(dim, int) else dim} names an axis twice")
+        raise ValueError(f"{name}: dim {list(dim) if not is_integer(dim) else dim} names an axis twice")
     return tuple(sorted(axes)) if ndim else ()
 
 
@@ -37,6 +57,25 @@ def dropped(shape: tuple[int, ...], axes: Sequence[int]) -> tuple[int, ...]:
 def sizes(name: str, given: Sequence[Any]) -> tuple[int, ...]:
     """f(x, 2, 3) and f(x, (2, 3)) mean the same."""
     flat = given[0] if len(given) == 1 and isinstance(given[0], Sequence) else given
-    if not all(isinstance(n, int) for n in flat):
+    if not all(is_integer(n) for n in flat):
         raise TypeError(f"{name}: takes integers, got {tuple(flat)!r}")
-    return tuple(int(n) for n in flat)
+    return tuple(operator.index(n) for n in flat)
+
+
+NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
+
+
+def numpy_names(function: F) -> F:
+    """Let a function answer to axis= and keepdims= as to dim= and keepdim=, as PyTorch's do."""
+
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            for theirs, ours in NUMPY_NAMES.items():
+                if theirs in kwargs:
+                    if ours in kwargs:
+                        raise TypeError(f"{function.__name__}: {theirs}= and {ours}= mean the same; give one")
+                    kwargs[ours] = kwargs.pop(theirs)
+        return function(*args, **kwargs)
+
+    return called  # type: ignore[return-value]

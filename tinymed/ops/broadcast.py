@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, Launch, Table, kernel
+from ..dispatch import Array, Dispatcher, Table, kernel
 from ..tape import Node
+from .promotion import result_type
 
 Number = int | float | bool
 
@@ -84,14 +85,14 @@ def sum_to(xp: Any, dy: Array, shape: tuple[int, ...]) -> Array:
     return dy.sum(broadcast_axes(dy.shape, shape)).reshape(shape)
 
 
-def together(launch: Launch, *inputs: Any) -> Array:
+def together(dispatcher: Dispatcher, *inputs: Any) -> Array:
     """Call an element-wise kernel on inputs brought to one shape, as views."""
     first = shape_of(inputs[0])
     for a in inputs:
         if shape_of(a) != first:
             break
     else:
-        return launch(*inputs)
+        return dispatcher(*inputs)
     arrays = [a for a in inputs if hasattr(a, "shape")]
     shape = arrays[0].shape
     if any(a.shape != shape for a in arrays):
@@ -100,12 +101,12 @@ def together(launch: Launch, *inputs: Any) -> Array:
         except ValueError:
             shapes = " and ".join(str(list(a.shape)) for a in arrays)
             raise ValueError(
-                f"{launch.name.removesuffix('_forward')}: shapes {shapes} do not broadcast; from the "
+                f"{dispatcher.name.removesuffix('_forward')}: shapes {shapes} do not broadcast; from the "
                 "last axis on, lengths must be equal or 1"
             ) from None
-        expand = launch.table.xp.broadcast_to
+        expand = dispatcher.table.xp.broadcast_to
         inputs = tuple(expand(a, shape) if hasattr(a, "shape") and a.shape != shape else a for a in inputs)
-    return launch(*(as_number(launch.table, a, arrays[-1].dtype) if isinstance(a, int) else a for a in inputs))
+    return dispatcher(*(as_number(dispatcher.table, a, arrays[-1].dtype) if isinstance(a, int) else a for a in inputs))
 
 
 def as_number(k: Table, n: int, dtype: Any) -> Any:
@@ -142,9 +143,11 @@ def operands(name: str, *inputs: Any) -> tuple[Any, ...]:
     else:
         return inputs
     given = [a if isinstance(a, Node) else operand(name, a) for a in inputs]
+    if not any(isinstance(a, Node) for a in given):  # numbers alone: the first as a tensor without axes
+        return Node.default(np.asarray(given[0], result_type(given[0]))), *given[1:]
     if Node not in [type(a) for a in given]:
         return tuple(given)
-    cls = next((a.plain for a in given if isinstance(a, Node) and type(a) is not Node), Node)
+    cls = next((a.result_class for a in given if isinstance(a, Node) and type(a) is not Node), Node)
     return tuple(cls(a.array) if type(a) is Node else a for a in given)
 
 

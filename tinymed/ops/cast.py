@@ -1,11 +1,14 @@
-"""Other dtypes and devices, and what describes a tensor."""
+"""Cast to another dtype, move to another device, and describe a tensor."""
 
 from typing import Any
 
 import numpy as np
 
 from .. import device as devices
-from ..tape import Cast, Move
+from ..dispatch import Array
+from ..tape import Node, Op
+from .axes import one_axis
+from .promotion import category, result_type
 
 DTYPES = {
     float: np.float32,
@@ -13,8 +16,57 @@ DTYPES = {
     bool: np.bool_,
     "float": np.float32,
     "double": np.float64,
+    "half": np.float16,
     "long": np.int64,
+    "short": np.int16,
 }
+TYPES = {  # PyTorch's names of tensors of a dtype
+    "float32": "Float",
+    "float64": "Double",
+    "float16": "Half",
+    "int64": "Long",
+    "int32": "Int",
+    "int16": "Short",
+    "int8": "Char",
+    "uint8": "Byte",
+    "bool": "Bool",
+}
+
+
+class Cast(Op):
+    """y = x in another dtype;  dx = dy in x's dtype."""
+
+    oracle = None
+    oracle_reason = "a change of dtype has nothing to compare"
+
+    def forward(self, x: Array, dtype: Any) -> Array:
+        self.save(x.dtype)
+        return self.k.cast(x, dtype)
+
+    def backward(self, dy: Array) -> Any:
+        return self.k.cast(dy, *self.saved), None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        return draw.array(draw.shape()), np.dtype(np.float64)
+
+
+class Move(Op):
+    """y = x on another device;  dx = dy on x's."""
+
+    oracle = None
+    oracle_reason = "a change of place has nothing to compare"
+
+    def forward(self, x: Array, place: str) -> Array:
+        self.save(devices.of(x))
+        return self.k.copy(x) if devices.of(x) == place else devices.move(x, place)
+
+    def backward(self, dy: Array) -> Any:
+        return devices.move(dy, *self.saved), None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        return draw.array(draw.shape()), "cpu"
 
 
 def as_dtype(name: str, dtype: Any) -> np.dtype[Any]:
@@ -28,22 +80,40 @@ def as_dtype(name: str, dtype: Any) -> np.dtype[Any]:
     return found
 
 
-def to(input: Any, *args: Any, dtype: Any = None, device: str | None = None) -> Any:
+def to(
+    input: Any,
+    *args: Any,
+    dtype: Any = None,
+    device: Any = None,
+    other: Any = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+    memory_format: Any = None,
+) -> Any:
     """In another dtype or on another device: to(dtype), to(device), to(device, dtype) or to(other_tensor).
 
-    The same tensor if nothing changes.
+    The same tensor if nothing changes, unless copy.  non_blocking and memory_format change nothing here.
     """
+    args = args if other is None else (*args, other)
     for a in args:
         if hasattr(a, "array") and hasattr(a, "op"):
             dtype, device = a.dtype, a.device
         elif isinstance(a, str) and a.split(":")[0] in devices.NAMES:
             device = a
+        elif isinstance(a, bool):  # non_blocking, by position
+            continue
         elif a is not None:
             dtype = a
     if device is not None and (place := devices.checked("to", device)) != devices.of(input.array):
         input = Move.apply(input, place)
     wanted = input.array.dtype if dtype is None else as_dtype("to", dtype)
-    return input if wanted == input.array.dtype else Cast.apply(input, wanted)
+    if wanted != input.array.dtype:
+        return Cast.apply(input, wanted)
+    if not copy:
+        return input
+    from .shape import clone
+
+    return clone(input)
 
 
 def cpu(input: Any) -> Any:
@@ -61,39 +131,90 @@ def type_as(input: Any, other: Any) -> Any:
     return to(input, other.dtype)
 
 
-def to_float(input: Any) -> Any:
+def to_float(input: Any, memory_format: Any = None) -> Any:
     """As float32."""
     return to(input, np.float32)
 
 
-def to_double(input: Any) -> Any:
+def to_double(input: Any, memory_format: Any = None) -> Any:
     """As float64."""
     return to(input, np.float64)
 
 
-def to_long(input: Any) -> Any:
+def to_long(input: Any, memory_format: Any = None) -> Any:
     """As int64."""
     return to(input, np.int64)
 
 
-def to_int(input: Any) -> Any:
+def to_int(input: Any, memory_format: Any = None) -> Any:
     """As int32."""
     return to(input, np.int32)
 
 
-def to_bool(input: Any) -> Any:
+def to_bool(input: Any, memory_format: Any = None) -> Any:
     """As bool: whether elements are not zero."""
     return to(input, np.bool_)
 
 
-def contiguous(input: Any) -> Any:
+def to_half(input: Any, memory_format: Any = None) -> Any:
+    """As float16: to be stored, not to be computed in."""
+    return to(input, np.float16)
+
+
+def to_short(input: Any, memory_format: Any = None) -> Any:
+    """As int16."""
+    return to(input, np.int16)
+
+
+def to_byte(input: Any, memory_format: Any = None) -> Any:
+    """As uint8."""
+    return to(input, np.uint8)
+
+
+def to_char(input: Any, memory_format: Any = None) -> Any:
+    """As int8."""
+    return to(input, np.int8)
+
+
+def type_of(input: Any, dtype: Any = None, non_blocking: bool = False) -> Any:
+    """PyTorch's name of the tensor's type, "tinymed.FloatTensor"; with a dtype, or such a name, the tensor in it."""
+    names = {f"{name}Tensor": dtype for dtype, name in TYPES.items()}
+    if dtype is None:
+        return f"tinymed.{TYPES.get(str(input.array.dtype), str(input.array.dtype))}Tensor"
+    if isinstance(dtype, str):
+        dtype = names.get(dtype.rpartition(".")[2], dtype)
+    return to(input, dtype=dtype)
+
+
+def stride(input: Any, dim: int | None = None) -> Any:
+    """How many elements in memory lie from one element to the next along each axis, or along one."""
+    steps = tuple(s // input.array.itemsize for s in input.array.strides)
+    return steps if dim is None else steps[one_axis("stride", dim, len(steps))]
+
+
+def is_contiguous(input: Any, memory_format: Any = None) -> bool:
+    """Whether the elements lie in C order in memory."""
+    return bool(input.array.flags.c_contiguous)
+
+
+def is_cuda(input: Any) -> bool:
+    """Whether the tensor is on a GPU."""
+    return devices.of(input.array) == "cuda"
+
+
+def nbytes(input: Any) -> int:
+    """Bytes of all elements."""
+    return int(input.array.nbytes)
+
+
+def contiguous(input: Any, memory_format: Any = None) -> Any:
     """The tensor itself: the order in memory is the engine's affair, and no shape operation depends on it."""
     return input
 
 
 def size(input: Any, dim: int | None = None) -> Any:
     """The shape, or the length of one axis."""
-    return input.shape if dim is None else input.shape[dim]
+    return input.shape if dim is None else input.shape[one_axis("size", dim, len(input.shape))]
 
 
 def numel(input: Any) -> int:
@@ -116,4 +237,38 @@ def is_floating_point(input: Any) -> bool:
     return bool(input.array.dtype.kind == "f")
 
 
-__all__ = ["is_floating_point", "numel"]
+def can_cast(from_: Any, to: Any) -> bool:
+    """Whether a result of one dtype can be written into a tensor of another: no float into integers, none into bool."""
+    return category(as_dtype("can_cast", from_)) <= category(as_dtype("can_cast", to))
+
+
+def common_dtype(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return an op's inputs with every tensor in their common dtype, cast on the tape."""
+    return inputs if all_float(inputs) else cast_to(result_type(*inputs), inputs)
+
+
+def common_float(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return an op's inputs with every tensor in their common dtype, or in float32 if that is not floating point."""
+    if all_float(inputs):
+        return inputs
+    dtype = result_type(*inputs)
+    return cast_to(dtype if dtype.kind == "f" else np.dtype(np.float32), inputs)
+
+
+def all_float(inputs: tuple[Any, ...]) -> bool:
+    """Return whether the tensors have one floating-point dtype already, which they nearly always do."""
+    dtypes = [i.array.dtype for i in inputs if isinstance(i, Node)]
+    return bool(dtypes) and dtypes[0].kind == "f" and dtypes.count(dtypes[0]) == len(dtypes)
+
+
+def cast_to(dtype: np.dtype[Any], inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return inputs with every tensor in one dtype."""
+    return tuple([Cast.apply(i, dtype) if isinstance(i, Node) and i.array.dtype != dtype else i for i in inputs])
+
+
+def get_default_dtype() -> Any:
+    """The dtype of tensors that are made of Python floats: float32."""
+    return np.dtype(np.float32)
+
+
+__all__ = ["can_cast", "get_default_dtype", "is_floating_point", "numel"]

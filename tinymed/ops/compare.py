@@ -4,9 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Op
 from .broadcast import broadcast_bool, drawn_shape, extent, operands, pair, together
+from .cast import common_dtype
+from .promotion import result_type
 
 RELATIONS = {
     "equal": "eq",
@@ -30,7 +32,7 @@ def compare_forward(xp: Any, a: Any, b: Any, relation: str) -> Array:
 class Compare(Op):
     """y = whether a relation holds between a and b: one of RELATIONS, as NumPy (and PyTorch) name them."""
 
-    promotes = True
+    promotes = common_dtype
     backward = None
 
     def forward(self, a: Any, b: Any, relation: str) -> Array:
@@ -54,14 +56,25 @@ class Compare(Op):
     flops=extent,
 )
 def bitwise_forward(xp: Any, a: Any, b: Any, operation: str) -> Array:
-    """y = a operation b, bit by bit and broadcast; operation "and", "or" or "xor"."""
-    return getattr(xp, "bitwise_" + operation)(a, b)
+    """y = a operation b, bit by bit and broadcast; operation "and", "or", "xor", or a shift by b, "left" or "right".
+
+    A shift by fewer than 0 bits or by all of them leaves 0, to the right of a negative number -1.
+    """
+    if operation in ("and", "or", "xor"):
+        return getattr(xp, "bitwise_" + operation)(a, b)
+    kind = a.dtype if hasattr(a, "dtype") else b.dtype
+    bits = 8 * kind.itemsize
+    off = xp.less(b, 0) | xp.greater_equal(b, bits)
+    by = xp.where(off, 0, b).astype(kind)
+    if operation == "left":
+        return xp.where(off, 0, xp.left_shift(a, by)).astype(kind)
+    return xp.right_shift(a, xp.where(off, bits - 1, by).astype(kind)).astype(kind)
 
 
 class Bitwise(Op):
     """y = a and, or, xor b, bit by bit: integers and bool."""
 
-    promotes = True
+    promotes = common_dtype
     backward = None
 
     def forward(self, a: Any, b: Any, operation: str) -> Array:
@@ -73,11 +86,12 @@ class Bitwise(Op):
         a, b = draw.integers(shape, -5, 9), draw.integers(shape[draw.integer(0, len(shape)) :], 0, 9)
         if draw.boolean():
             a, b = np.asarray(a > 2), np.asarray(b > 2)
-        return a, b, draw.choice(("and", "or", "xor"))
+            return a, b, draw.choice(("and", "or", "xor"))
+        return a, b, draw.choice(("and", "or", "xor", "left", "right"))
 
     @staticmethod
     def oracle(torch: Any, a: Any, b: Any, operation: str) -> Any:
-        return getattr(torch, "bitwise_" + operation)(a, b)
+        return getattr(torch, f"bitwise_{operation}" + ("_shift" if operation in ("left", "right") else ""))(a, b)
 
 
 PROPERTIES = {"isnan": "isnan", "isinf": "isinf", "isfinite": "isfinite", "logical_not": "logical_not"}
@@ -227,6 +241,24 @@ def bitwise_xor(input: Any, other: Any) -> Any:
     return Bitwise.apply(*whole("bitwise_xor", input, other), "xor")
 
 
+def bitwise_left_shift(input: Any, other: Any) -> Any:
+    """input << other, for integers."""
+    return Bitwise.apply(*numbers("bitwise_left_shift", input, other), "left")
+
+
+def bitwise_right_shift(input: Any, other: Any) -> Any:
+    """input >> other, for integers; the sign stays."""
+    return Bitwise.apply(*numbers("bitwise_right_shift", input, other), "right")
+
+
+def numbers(name: str, *inputs: Any) -> tuple[Any, ...]:
+    """The operands, which must be integers and not all bool."""
+    given = whole(name, *inputs)
+    if result_type(*given).kind == "b":
+        raise TypeError(f"{name}: bool has no bits to shift; convert with .int()")
+    return given
+
+
 def bitwise_not(input: Any) -> Any:
     """~input, for integers and bool."""
     return BitwiseNot.apply(*whole("bitwise_not", input))
@@ -236,8 +268,10 @@ greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
 
 __all__ = [
     "bitwise_and",
+    "bitwise_left_shift",
     "bitwise_not",
     "bitwise_or",
+    "bitwise_right_shift",
     "bitwise_xor",
     "eq",
     "ge",

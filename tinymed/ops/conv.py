@@ -8,8 +8,9 @@ weight.
 from math import prod
 from typing import Any
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Op
+from .axes import is_integer
 from .space import (
     Form,
     Pairs,
@@ -271,7 +272,7 @@ def convolution(
     how = geometry(
         op, rank, (input.shape, input.dtype), (weight.shape, weight.dtype), offset, stride, padding, dilation, groups
     )
-    return Conv.apply(input, weight, bias, *how, groups)
+    return Conv.apply(input, weight, bias, *how, int(groups))
 
 
 @remembered
@@ -310,7 +311,7 @@ def check_filters(op: str, rank: int, input: Any, weight: Any, bias: Any, groups
     if any(a is not None and a.dtype != input.dtype for a in (weight, bias)):
         given = ", ".join(str(a.dtype) for a in (input, weight, bias) if a is not None)
         raise ValueError(f"{op}: input, weight and bias are {given}; they must have one dtype")
-    if not isinstance(groups, int) or groups < 1:
+    if not is_integer(groups) or groups < 1:
         raise ValueError(f"{op}: groups is {groups!r}; it takes an int >= 1")
     return space
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Op
 from .conv import Sliding, check_bias, check_filters, draw_filter
 from .space import Pairs, Sizes, as_before, as_images, extent, per_axis
@@ -153,4 +153,4 @@ def transposed(
     size = [(n - 1) * s + e - sum(p) for n, s, e, p in zip(space, strides, reach, cut, strict=True)]
     if min(size) < 1:
         raise ValueError(f"{op}: the output would have {size} pixels; it takes less padding or a larger input")
-    return ConvTranspose.apply(input, weight, bias, strides, cut, dilations, groups)
+    return ConvTranspose.apply(input, weight, bias, strides, cut, dilations, int(groups))

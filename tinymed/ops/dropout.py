@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from .. import random
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..memory import canonical_order, inverse_order
 from ..tape import Op
+from .overwrite import overwritable
 from .shape import reshape
 
 ALPHA = -1.7580993408473766  # what SELU tends to on the left: -scale * alpha
@@ -198,34 +199,40 @@ class AlphaDropout(Op):
 # ------------------------------------------------------------------------------------------------ public functions
 
 
+@overwritable
 def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
     """In training, zero each element with probability p, in steps of 1/65536, and scale the rest by 1 / (1 - p)."""
     return dropped(Dropout, "dropout", input, p, training)
 
 
+@overwritable
 def dropout1d(input: Any, p: float = 0.5, training: bool = True) -> Any:
     """Drop whole channels of (N, C, L) or (C, L)."""
     return dropped_channels("dropout1d", input, p, training, 3)
 
 
+@overwritable
 def dropout2d(input: Any, p: float = 0.5, training: bool = True) -> Any:
     """Drop whole channels of (N, C, H, W); 3-axis input is refused: PyTorch changed its mind about its meaning."""
     return dropped_channels("dropout2d", input, p, training, 4)
 
 
+@overwritable
 def dropout3d(input: Any, p: float = 0.5, training: bool = True) -> Any:
     """Drop whole channels of (N, C, D, H, W) or (C, D, H, W)."""
     return dropped_channels("dropout3d", input, p, training, 5)
 
 
+@overwritable
 def alpha_dropout(input: Any, p: float = 0.5, training: bool = False) -> Any:
     """Dropout for SELU networks: keeps mean 0 and variance 1."""
     return dropped(AlphaDropout, "alpha_dropout", input, p, training, False)
 
 
+@overwritable
 def feature_alpha_dropout(input: Any, p: float = 0.5, training: bool = False) -> Any:
     """alpha_dropout of whole channels of (N, C, ...)."""
-    if len(input.shape) < 2:
+    if len(input.shape) < 2 and training and p > 0:
         raise ValueError(f"feature_alpha_dropout: input must have at least 2 axes (N, C, ...), got {list(input.shape)}")
     return dropped(AlphaDropout, "feature_alpha_dropout", input, p, training, True)
 

@@ -1,20 +1,22 @@
 """Element-wise arithmetic of two inputs, with broadcasting and PyTorch's promotion."""
 
-import math
 from typing import Any
 
 import numpy as np
 
-from ..backend import Array, kernel
-from ..tape import Cast, Node, Op, result_type
+from .. import device, tape
+from ..dispatch import Array, kernel
+from ..tape import Node, Op
 from .broadcast import broadcast, drawn_shape, extent, operands, pair, shape_of, to_shape, together
+from .cast import Cast, common_dtype, common_float
+from .promotion import result_type
 
 
 class Add(Op):
     """y = a + b;  da = dy, db = dy."""
 
     oracle = "torch.add"
-    promotes = True
+    promotes = common_dtype
 
     def forward(self, a: Any, b: Any) -> Array:
         self.save(shape_of(a), shape_of(b))
@@ -33,7 +35,7 @@ class Add(Op):
 class Sub(Op):
     """y = a - b;  da = dy, db = -dy."""
 
-    promotes = True
+    promotes = common_dtype
 
     def forward(self, a: Any, b: Any) -> Array:
         self.save(shape_of(a), shape_of(b))
@@ -57,7 +59,7 @@ class Mul(Op):
     """y = a b;  da = dy b, db = dy a."""
 
     oracle = "torch.mul"
-    promotes = True
+    promotes = common_dtype
 
     def forward(self, a: Any, b: Any) -> Array:
         self.save(a if self.needs[1] else None, b if self.needs[0] else None, shape_of(a), shape_of(b))
@@ -76,7 +78,7 @@ class Mul(Op):
 class Div(Op):
     """y = a / b;  da = dy / b, db = -dy y / b.  Integers give float32."""
 
-    promotes = "float"
+    promotes = common_float
 
     def forward(self, a: Any, b: Any) -> Array:
         y = together(self.k.div, a, b)
@@ -116,7 +118,7 @@ def div_rounded_forward(xp: Any, a: Any, b: Any, rounding: str) -> Array:
 class DivRounded(Op):
     """y = a / b rounded down ("floor") or towards zero ("trunc"); not differentiable.  Integers stay integers."""
 
-    promotes = True
+    promotes = common_dtype
     backward = None
 
     def forward(self, a: Any, b: Any, rounding: str) -> Array:
@@ -134,8 +136,14 @@ class DivRounded(Op):
 
 @kernel(out=broadcast, flops=lambda a, b: 20 * extent(a, b))
 def pow_forward(xp: Any, a: Any, b: Any) -> Array:
-    """y = a^b, broadcast."""
-    return xp.power(a, b)
+    """y = a^b, broadcast; an integer to a negative power is what is left of 1 / a^-b: 0, or of 1 and -1 a sign."""
+    kind = (a if hasattr(a, "dtype") else b).dtype.kind
+    if kind == "f" or kind == "b":
+        return xp.power(a, b)
+    a, b = xp.asarray(a), xp.asarray(b)
+    y = xp.power(a, xp.maximum(b, 0))
+    sign = xp.where(xp.equal(xp.remainder(b, 2), 0), 1, a)
+    return xp.where(xp.less(b, 0), xp.where(xp.equal(xp.abs(a), 1), sign, 0), y).astype(y.dtype)
 
 
 @kernel(out=lambda dy, a, b: [(dy.shape, dy.dtype)], flops=lambda dy, a, b: 22 * dy.size)
@@ -149,14 +157,14 @@ def pow_backward_base(xp: Any, dy: Array, a: Any, b: Any) -> Array:
 def pow_backward_exponent(xp: Any, dy: Array, y: Array, a: Any, b: Any) -> Array:
     """db = dy y ln a, 0 where a = 0 and b >= 0; not yet summed to the shape of b."""
     flat = xp.logical_and(xp.equal(a, 0), xp.greater_equal(b, 0))  # 0^b = 0 for b > 0
-    return xp.where(flat, 0, dy * y * xp.log(xp.where(flat, 1, a).astype(dy.dtype)))
+    return xp.where(flat, 0, dy * (y * xp.log(xp.where(flat, 1, a).astype(dy.dtype))))
 
 
 class Pow(Op):
     """y = a^b;  da = dy b a^(b-1) (0 where b = 0), db = dy y log(a) (0 where a = 0 and b >= 0)."""
 
     oracle = "torch.pow"
-    promotes = True
+    promotes = common_dtype
 
     def forward(self, a: Any, b: Any) -> Array:
         y = together(self.k.pow_forward, a, b)
@@ -203,7 +211,7 @@ class Maximum(Op):
     """y = max(a, b);  dy goes to the larger, half to each where equal.  NaN wins."""
 
     oracle = "torch.maximum"
-    promotes = True
+    promotes = common_dtype
 
     def forward(self, a: Any, b: Any) -> Array:
         self.save(a, b)
@@ -223,7 +231,7 @@ class Minimum(Op):
     """y = min(a, b);  dy goes to the smaller, half to each where equal.  NaN wins."""
 
     oracle = "torch.minimum"
-    promotes = True
+    promotes = common_dtype
 
     def forward(self, a: Any, b: Any) -> Array:
         self.save(a, b)
@@ -256,7 +264,7 @@ def clamp_backward(xp: Any, dy: Array, x: Array, low: Any, high: Any) -> Array:
 class Clamp(Op):
     """y = min(max(x, low), high);  dx = dy where low <= x <= high, else 0 (at the borders: dy)."""
 
-    promotes = True
+    promotes = common_dtype
 
     def forward(self, x: Array, low: Any, high: Any) -> Array:
         self.save(x, low, high)
@@ -323,12 +331,12 @@ def two_arrays(draw: Any) -> tuple[Any, Any]:
 
 def add(input: Any, other: Any, *, alpha: float = 1) -> Any:
     """input + alpha other, broadcast."""
-    return Add.apply(*operands("add", input, other if alpha == 1 else mul(other, alpha)))
+    return Add.apply(*operands("add", input, times(other, alpha)))
 
 
 def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
     """input - alpha other, broadcast; two bool tensors raise TypeError."""
-    a, b = operands("sub", input, other if alpha == 1 else mul(other, alpha))
+    a, b = operands("sub", input, times(other, alpha))
     if result_type(a, b).kind == "b":
         raise TypeError("sub: two bool inputs have no difference; use logical_xor, or ~ to invert a mask")
     return Sub.apply(a, b)
@@ -336,8 +344,12 @@ def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
 
 def mul(input: Any, other: Any) -> Any:
     """input * other, broadcast."""
-    a, b = operands("mul", input, other)
-    return Mul.apply(a, b) if isinstance(a, Node) or isinstance(b, Node) else a * b
+    return Mul.apply(*operands("mul", input, other))
+
+
+def times(other: Any, alpha: float) -> Any:
+    """alpha other, a number where both are."""
+    return other if alpha == 1 else other * alpha
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
@@ -346,7 +358,19 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
         return Div.apply(*operands("div", input, other))
     if rounding_mode not in ("floor", "trunc"):
         raise ValueError(f'div: rounding_mode is None, "floor" or "trunc", got {rounding_mode!r}')
-    return DivRounded.apply(*operands("div", input, other), rounding_mode)
+    a, b = operands("div", input, other)
+    check_divisor("div", a, b)
+    return DivRounded.apply(a, b, rounding_mode)
+
+
+def check_divisor(name: str, a: Any, b: Any) -> None:
+    """Raise where integers are divided by 0; a recorded step's and a GPU's values are not read (the result is 0)."""
+    if result_type(a, b).kind == "f" or (
+        isinstance(b, Node) and (tape.host_read_listeners or device.of(b.array) != "cpu")
+    ):
+        return
+    if not np.all(b.array if isinstance(b, Node) else b):
+        raise ZeroDivisionError(f"{name}: integers cannot be divided by 0; convert with .float() for inf and nan")
 
 
 def floor_divide(input: Any, other: Any) -> Any:
@@ -357,8 +381,13 @@ def floor_divide(input: Any, other: Any) -> Any:
 def pow(input: Any, exponent: Any) -> Any:
     """input^exponent, broadcast; either may be a number."""
     a, b = operands("pow", input, exponent)
+    if isinstance(b, int) and b < 0 and result_type(a).kind != "f":
+        raise ValueError(f"pow: integers have no power of {b} among the integers; convert with .float() first")
     if isinstance(b, int | float) and b == 2 and result_type(a, b) == result_type(a) and result_type(a).kind != "b":
         return Mul.apply(a, a)
+    if result_type(a, b).kind == "b":  # NumPy has no power of bool: x^False is True
+        small = (Cast.apply(v, np.dtype(np.uint8)) if isinstance(v, Node) else int(v) for v in (a, b))
+        return Cast.apply(Pow.apply(*small), np.dtype(bool))
     return Pow.apply(a, b)
 
 
@@ -372,39 +401,26 @@ def minimum(input: Any, other: Any) -> Any:
     return Minimum.apply(*operands("minimum", input, other))
 
 
-def clamp(input: Any, min: float | None = None, max: float | None = None) -> Any:
-    """input limited to [min, max]; either may be None.  Where min > max the result is max."""
-    if min is None and max is None:
-        raise ValueError("clamp: at least one of min and max must be a number")
-    for name, v in (("min", min), ("max", max)):
-        if not (v is None or isinstance(v, int | float)):
-            raise TypeError(
-                f"clamp: {name} is a number or None, got {type(v).__name__}; for tensors use maximum, minimum"
-            )
-        if isinstance(v, float) and math.isnan(v):
-            raise ValueError(f"clamp: {name} is nan")
-    return Clamp.apply(input, min, max)
-
-
 def where(condition: Any, input: Any, other: Any) -> Any:
     """input where condition (bool) holds, else other; all three broadcast."""
     condition, a, b = operands("where", condition, input, other)
     if not isinstance(condition, Node) or condition.array.dtype.kind != "b":
         raise TypeError("where: condition must be a tensor of bool; compare, for instance x > 0")
     dtype = result_type(a, b)
-    cls = condition.plain
-    a, b = (v if isinstance(v, Node) else cls(np.asarray(v).astype(dtype)) for v in (a, b))
+    a, b = (v if isinstance(v, Node) else number_beside(condition, v, dtype) for v in (a, b))
     a, b = (v if v.array.dtype == dtype else Cast.apply(v, dtype) for v in (a, b))
     return Where.apply(condition, a, b)
 
 
-clip = clamp
+def number_beside(input: Any, value: Any, dtype: Any) -> Any:
+    """A number as a tensor without axes, made by a kernel, so that a recorded step makes it anew."""
+    return input.result_class(device.table_on(device.of(input.array)).full((), dtype, value))
+
+
 subtract, multiply, divide, true_divide = sub, mul, div, div
 
 __all__ = [
     "add",
-    "clamp",
-    "clip",
     "div",
     "divide",
     "floor_divide",

@@ -2,9 +2,9 @@
 
 from typing import Any, NamedTuple
 
-from ..backend import Array, kernel
-from ..tape import Op
-from .axes import dropped, kept, one_axis, some_axes
+from ..dispatch import Array, kernel
+from ..tape import Node, Op
+from .axes import dropped, is_integer, kept, numpy_names, one_axis, some_axes
 from .elementwise import maximum, minimum
 from .reduce import Dim, drawn_axes, keep
 
@@ -157,6 +157,7 @@ def not_empty(name: str, shape: tuple[int, ...], axes: Axes) -> None:
             raise IndexError(f"{name}: axis {a} of {list(shape)} is empty and has no largest or smallest element")
 
 
+@numpy_names
 def amax(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """The largest element over dim (None: all); ties share the gradient equally."""
     axes = some_axes("amax", dim, input.array.ndim)
@@ -164,11 +165,18 @@ def amax(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     return AMax.apply(input, axes, bool(keepdim))
 
 
+@numpy_names
 def amin(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """The smallest element over dim (None: all); ties share the gradient equally."""
     axes = some_axes("amin", dim, input.array.ndim)
     not_empty("amin", input.array.shape, axes)
     return AMin.apply(input, axes, bool(keepdim))
+
+
+def check_tensor(name: str, input: Any) -> None:
+    """Raise where not even the first argument is a tensor."""
+    if not isinstance(input, Node):
+        raise TypeError(f"{name}: takes a tensor first, got {type(input).__name__} {input!r:.40}")
 
 
 def along(which: str, input: Any, dim: int, keepdim: bool) -> Extremes:
@@ -178,21 +186,25 @@ def along(which: str, input: Any, dim: int, keepdim: bool) -> Extremes:
     return Extremes(*MaxAlong.apply(input, axis, which, bool(keepdim)))
 
 
+@numpy_names
 def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """Without dim the largest element; with dim (values, indices) along it; with a tensor, the larger of the two.
 
     Ties: without dim they share the gradient, with dim the first takes it, between two tensors each has half.
     """
+    check_tensor("max", input)
     if dim is None:
         return amax(input)
-    return along("max", input, dim, keepdim) if isinstance(dim, int) else maximum(input, dim)
+    return along("max", input, dim, keepdim) if is_integer(dim) else maximum(input, dim)
 
 
+@numpy_names
 def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """Without dim the smallest element; with dim (values, indices) along it; with a tensor, the smaller of the two."""
+    check_tensor("min", input)
     if dim is None:
         return amin(input)
-    return along("min", input, dim, keepdim) if isinstance(dim, int) else minimum(input, dim)
+    return along("min", input, dim, keepdim) if is_integer(dim) else minimum(input, dim)
 
 
 def arg(which: str, input: Any, dim: int | None, keepdim: bool) -> Any:
@@ -209,11 +221,13 @@ def arg(which: str, input: Any, dim: int | None, keepdim: bool) -> Any:
     return ArgExtreme.apply(input, axis, which, bool(keepdim))
 
 
+@numpy_names
 def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The index of the first largest element along dim, or in the flattened tensor."""
     return arg("max", input, dim, keepdim)
 
 
+@numpy_names
 def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The index of the first smallest element along dim, or in the flattened tensor."""
     return arg("min", input, dim, keepdim)

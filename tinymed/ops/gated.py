@@ -3,8 +3,9 @@
 import math
 from typing import Any
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Op
+from .overwrite import overwritable
 from .smooth import log_one_plus_exp, logistic
 from .unary import erf_forward, points
 
@@ -164,16 +165,19 @@ def gelu(input: Any, approximate: str = "none") -> Any:
     return (GELU if approximate == "none" else GELUTanh).apply(input)
 
 
+@overwritable
 def silu(input: Any) -> Any:
     """x sigmoid(x), also called swish."""
     return SiLU.apply(input)
 
 
+@overwritable
 def mish(input: Any) -> Any:
     """x tanh(log(1 + e^x))."""
     return Mish.apply(input)
 
 
+@overwritable
 def hardswish(input: Any) -> Any:
     """x hardsigmoid(x)."""
     return Hardswish.apply(input)

@@ -4,11 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, kernel
-from ..tape import Node, Op, reading
-from .axes import kept, one_axis
+from ..dispatch import Array, kernel
+from ..tape import Node, Op, host_read
+from .axes import kept, numpy_names, one_axis
 from .broadcast import operands
-from .indexing import Span, Take
+from .compare import lt
+from .elementwise import add, where
+from .indexing import Span, Take, getitem
 from .shape import expand, reshape
 
 
@@ -119,14 +121,20 @@ def checked_index(name: str, input: Any, index: Any, axis: int) -> Any:
     return index
 
 
+@numpy_names
 def gather(input: Any, dim: int, index: Any) -> Any:
     """input[index[i, j], j] for dim 0, input[i, index[i, j]] for dim 1, and so on; the shape is that of index."""
     axis = one_axis("gather", dim, input.array.ndim)
     index = checked_index("gather", input, index, axis)
+    if not index.array.size:
+        return reshape(getitem(reshape(input, -1), slice(0, 0)), index.shape)
+    if not input.shape or not index.shape:  # one element counts as a vector of one
+        return reshape(Gather.apply(reshape(input, input.shape or 1), reshape(index, index.shape or 1), 0), index.shape)
     fits("gather", "input", input.shape, index.shape, axis)
     return Gather.apply(input, index, axis)
 
 
+@numpy_names
 def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     """input with src[i, j] added at [index[i, j], j] for dim 0, at [i, index[i, j]] for dim 1, and so on."""
     axis = one_axis("scatter_add", dim, input.array.ndim)
@@ -147,15 +155,21 @@ def fits(name: str, what: str, shape: tuple[int, ...], index: tuple[int, ...], a
         )
 
 
+@numpy_names
 def index_select(input: Any, dim: int, index: Any) -> Any:
     """The slices along dim that a vector of integers names, which may repeat."""
     axis = one_axis("index_select", dim, input.array.ndim)
     index = checked_index("index_select", input, index, axis)
     if index.array.ndim > 1:
         raise ValueError(f"index_select: index must be a vector, got shape {list(index.shape)}")
+    if not input.array.ndim:
+        if index.array.size != 1:
+            raise ValueError(f"index_select: a tensor without axes has one element, the index {index.array.size}")
+        return reshape(Take.apply(reshape(input, 1), (True,), reshape(index, -1)), ())
     return Take.apply(input, (False,) * axis + (True,), reshape(index, -1))
 
 
+@numpy_names
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     """As gather, input and indices broadcast to each other along the other axes; without dim, both are flattened."""
     (indices,) = operands("take_along_dim", indices)
@@ -166,6 +180,9 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
         raise ValueError(
             f"take_along_dim: indices {list(indices.shape)} need as many axes as input {list(input.shape)}"
         )
+    n = input.shape[axis] if input.shape else 1
+    if indices.array.size and indices.array.min() < 0:  # counted from the end
+        indices = where(lt(indices, 0), add(indices, n), indices)
     full = np.broadcast_shapes(*(kept(x.shape, (axis,)) for x in (input, indices)))
     input, indices = (expand(x, (*full[:axis], x.shape[axis], *full[axis + 1 :])) for x in (input, indices))
     return gather(input, axis, indices)
@@ -178,7 +195,7 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     if num_classes == -1 and not tensor.array.size:
         raise ValueError("one_hot: the number of classes of an empty tensor is unknown; give num_classes")
     if num_classes == -1:
-        reading("one_hot without num_classes")
+        host_read("one_hot without num_classes")
     low, high = (int(tensor.array.min()), int(tensor.array.max())) if tensor.array.size else (0, 0)
     classes = high + 1 if num_classes == -1 else num_classes
     if low < 0 or high >= classes or classes < 1:

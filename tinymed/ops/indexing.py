@@ -1,4 +1,5 @@
-"""Reading and writing elements: t[...] and t[...] = value.  Picking along one axis is in `gather`.
+"""Reading and writing elements: t[...] and the op of t[...] = value.  Picking along one axis is in `gather`, what
+may be written in `inplace`.
 
 An index is taken apart as PyTorch does: numbers, slices and None first, which give a view; then arrays of integers,
 which copy.  A mask of bool counts as the positions where it is true.
@@ -9,12 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import device, tape
-from ..backend import Array, kernel
-from ..tape import Cast, Node, Op
-from .axes import one_axis
-from .broadcast import operand, to_shape
-from .shape import clone
+from .. import tape
+from ..dispatch import Array, kernel
+from ..tape import Node, Op
+from .axes import integer, numpy_names, one_axis
+from .broadcast import to_shape
 
 Where = tuple[bool, ...]  # for each leading axis: whether the next index array selects along it
 
@@ -83,7 +83,7 @@ def entry(i: Any) -> Any:
     if a.ndim or a.dtype.kind == "b":
         return a
     if isinstance(i, Node):
-        tape.reading("use as an index")
+        tape.host_read("use as an index")
     return int(a)
 
 
@@ -100,7 +100,7 @@ def positions(i: Array, shape: tuple[int, ...], axis: int) -> list[Array]:
         raise IndexError(
             f"the mask has shape {list(i.shape)}, the axes it selects from {list(shape[axis : axis + i.ndim])}"
         )
-    tape.reading("a mask as an index")
+    tape.host_read("a mask as an index")
     return list(i.nonzero())
 
 
@@ -268,85 +268,16 @@ def getitem(input: Any, index: Any) -> Any:
     basic, where, arrays = parse(input.shape, index)
     plain = all(b == Span() for b in basic)
     viewed = input if where and plain else GetItem.apply(input, basic)
-    return Take.apply(viewed, where, *(viewed.plain(a) for a in arrays)) if where else viewed
+    return Take.apply(viewed, where, *(viewed.result_class(a) for a in arrays)) if where else viewed
 
 
-def assign(target: Any, index: Any, value: Any) -> None:
-    """target[index] = value, in place, cast and broadcast; remembered by the tape, so gradients stay right."""
-    given = operand("assignment", value)
-    if not isinstance(given, Node):
-        given = target.plain(device.table_on(target.device).full((), target.array.dtype, given))
-    if given.array.dtype != target.array.dtype:
-        given = Cast.apply(given, target.array.dtype)
-    if given.version is target.version:
-        given = clone(given)
-    basic, where, arrays = parse(target.array.shape, index)
-    check_write(target, given)
-    version = target.version
-    before = version.value
-    version.value += 1
-    target.seen = version.value
-    try:
-        result = SetItem.apply(target, given, basic, where, *arrays)
-    except BaseException:  # nothing was written
-        version.value = target.seen = before
-        raise
-    if result.op is not None:
-        target.op, target.index, target.requires_grad = result.op, result.index, True
-        version.recorded = True
-
-
-def check_write(target: Any, value: Any) -> None:
-    """Raise where the tape could not follow a write in place."""
-    if not (tape.enabled and (target.requires_grad or value.requires_grad)):
-        return
-    if target.op is not None and target.seen != target.version.value:
-        raise RuntimeError(
-            "assignment: the tensor is a view of memory that was written in place after the view was "
-            "taken; take the view again after the write"
-        )
-    place: Any = target
-    while isinstance(place, Op) or place.op is not None:
-        op = place if isinstance(place, Op) else place.op
-        if not op.view or isinstance(op, SetItem) or op.edges[0] is None:
-            break
-        place = op.edges[0][0]
-        if isinstance(place, Node):
-            break
-    if isinstance(place, Node) and place.op is None and place.requires_grad:
-        what = "a leaf" if place is target else "a view of a leaf"
-        raise RuntimeError(
-            f"assignment: {what} that requires a gradient cannot be written in place; do it under "
-            "no_grad(), or assign to a clone()"
-        )
-    if not target.requires_grad and not target.base:
-        raise RuntimeError(
-            "assignment: the target is a view, and the gradient of the value would not reach the tensor "
-            "it views; assign to that tensor, x[0, 1] = v instead of x[0][1] = v"
-        )
-
-
-def copy_(input: Any, src: Any) -> Any:
-    """Write src into input, in place, cast and broadcast; returns input."""
-    assign(input, ..., src)
-    return input
-
-
-def fill_(input: Any, value: Any) -> Any:
-    """Write one number everywhere, in place; returns input."""
-    assign(input, ..., value)
-    return input
-
-
-def zero_(input: Any) -> Any:
-    """Write 0 everywhere, in place; returns input."""
-    assign(input, ..., 0)
-    return input
-
-
+@numpy_names
 def narrow(input: Any, dim: int, start: int, length: int) -> Any:
     """The part of an axis from start (negative: from the end), of a length, as a view."""
+    if not input.array.ndim:
+        raise ValueError("narrow: a tensor without axes has no part")
     axis = one_axis("narrow", dim, input.array.ndim)
+    start, length = integer("narrow", "start", start), integer("narrow", "length", length)
     n = input.shape[axis]
     first = start + n if start < 0 else start
     if not 0 <= first <= n or length < 0 or first + length > n:
@@ -354,8 +285,11 @@ def narrow(input: Any, dim: int, start: int, length: int) -> Any:
     return getitem(input, (*[slice(None)] * axis, slice(first, first + length)))
 
 
+@numpy_names
 def select(input: Any, dim: int, index: int) -> Any:
     """One slice along dim, without that axis, as a view."""
+    if not input.array.ndim:
+        raise IndexError("select: a tensor without axes has no slices")
     return getitem(input, (*[slice(None)] * one_axis("select", dim, input.array.ndim), operator.index(index)))
 
 

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, kernel
-from ..tape import Cast, Op, result_type
-from .axes import dropped, one_axis, sizes, some_axes
+from ..dispatch import Array, kernel
+from ..tape import Op
+from .axes import dropped, integer, is_integer, numpy_names, one_axis, sizes, some_axes
 from .broadcast import drawn_shape
+from .cast import Cast
+from .promotion import result_type
 from .shape import Reshape, Shape, reshape, unsqueeze
 
 
@@ -165,11 +167,14 @@ class Repeat(Op):
 # ------------------------------------------------------------------------------------------------ public functions
 
 
+@numpy_names
 def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Tensors one after another along dim; the other lengths are equal.  Their common dtype is PyTorch's."""
     tensors = list(tensors)
     if not tensors:
         raise ValueError("cat: needs at least one tensor")
+    if any(x.array.ndim != 1 for x in tensors):  # PyTorch passes over vectors of length 0, whatever the others are
+        tensors = [x for x in tensors if x.shape != (0,)]
     axis = one_axis("cat", dim, tensors[0].array.ndim)
     first = tensors[0].shape
     for i, x in enumerate(tensors):
@@ -188,6 +193,7 @@ def alike(tensors: Sequence[Any]) -> list[Any]:
     return [x if x.array.dtype == dtype else Cast.apply(x, dtype) for x in tensors]
 
 
+@numpy_names
 def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Tensors of one shape one after another along a new axis."""
     tensors = list(tensors)
@@ -199,52 +205,74 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
     return cat([unsqueeze(x, dim) for x in tensors], dim if dim >= 0 else dim + len(shapes[0]) + 1)
 
 
+@numpy_names
 def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
     """Consecutive parts along dim, as views: of one size (the last may be shorter), or of the sizes in a list."""
+    has_axes("split", input)
     axis = one_axis("split", dim, input.array.ndim)
     n, given = input.shape[axis], split_size_or_sections
-    if isinstance(given, int):
+    if is_integer(given):
+        given = integer("split", "the size of a part", given)
         if given < 1:
             raise ValueError(f"split: the size of a part is at least 1, got {given}")
         lengths = [min(given, n - start) for start in range(0, n, given)] or [0]
     else:
-        lengths = [int(v) for v in given]
+        lengths = list(sizes("split", given))
         if sum(lengths) != n or min(lengths, default=0) < 0:
             raise ValueError(f"split: sections {lengths} must add up to {n}, the length of axis {axis}")
     result: tuple[Any, ...] = Split.apply(input, tuple(lengths), axis)
     return result
 
 
+@numpy_names
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     """At most `chunks` parts along dim, all of one size but the last."""
+    has_axes("chunk", input)
+    chunks = integer("chunk", "chunks", chunks)
     if chunks < 1:
         raise ValueError(f"chunk: needs at least 1 part, got {chunks}")
     n = input.shape[one_axis("chunk", dim, input.array.ndim)]
     return split(input, max(1, -(-n // chunks)), dim) if n else split(input, [0] * chunks, dim)
 
 
+def has_axes(name: str, input: Any, wanted: Any = (0,)) -> None:
+    """Raise where a tensor without axes is asked for one."""
+    if not input.array.ndim and wanted:
+        raise IndexError(f"{name}: the tensor has no axes, so none can be named; unsqueeze(0) gives it one")
+
+
+@numpy_names
 def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     """The slices along dim, without that axis, as views."""
+    has_axes("unbind", input)
     axis = one_axis("unbind", dim, input.array.ndim)
     n = input.shape[axis]
     shape = input.shape[:axis] + input.shape[axis + 1 :]
     return tuple(Reshape.apply(x, shape) for x in split(input, [1] * n, axis)) if n else ()
 
 
-def flip(input: Any, *dims: Any) -> Any:
-    """Reversed along dims; a copy."""
-    given = sizes("flip", dims)
+def flip(input: Any, *axes: Any, dims: Any = None) -> Any:
+    """Reversed along dims (also as separate arguments); a copy."""
+    if dims is not None and axes:
+        raise TypeError("flip: give dims once, by position or as dims=")
+    given = sizes("flip", axes if dims is None else (dims,))
     return Flip.apply(input, some_axes("flip", given, input.array.ndim) if given else ())
 
 
 def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     """Moved by shifts along dims, what falls off entering at the other end; without dims, in the flattened tensor."""
-    steps = (shifts,) if isinstance(shifts, int) else tuple(shifts)
+    steps = sizes("roll", (shifts,) if is_integer(shifts) else (tuple(shifts),))
     if dims is None:
+        if len(steps) != 1:
+            raise ValueError(f"roll: {len(steps)} shifts without dims; give one, or as many dims")
         return reshape(Roll.apply(reshape(input, -1), (sum(steps),), (0,)), input.shape)
-    axes = tuple(one_axis("roll", d, input.array.ndim) for d in ((dims,) if isinstance(dims, int) else dims))
-    if len(axes) != len(steps):
-        raise ValueError(f"roll: {len(steps)} shifts for {len(axes)} dims")
+    given = (dims,) if is_integer(dims) else tuple(dims)
+    if len(given) != len(steps) and (given or len(steps) != 1):
+        raise ValueError(f"roll: {len(steps)} shifts for {len(given)} dims")
+    has_axes("roll", input, given)
+    axes = tuple(one_axis("roll", d, input.array.ndim) for d in given)
+    if not axes:
+        return roll(input, steps)
     return Roll.apply(input, steps, axes)
 
 

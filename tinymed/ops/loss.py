@@ -7,8 +7,10 @@ compositions of other ops are in loss_functions.py.
 from typing import Any
 
 from .. import device
-from ..backend import Array, kernel
-from ..tape import Cast, Node, Op
+from ..dispatch import Array, kernel
+from ..tape import Node, Op, host_read_listeners
+from .cast import Cast
+from .reduction import torch_arguments
 from .shape import reshape
 from .smooth import log_one_plus_exp, logistic
 
@@ -328,15 +330,21 @@ class NLLLoss(Op):
 # ------------------------------------------------------------------------------------------------ public functions
 
 
+@torch_arguments("input target weight size_average reduce reduction")
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
     """-(t log p + (1 - t) log(1 - p)) of probabilities, each logarithm at least -100.
 
     target: of the input's shape, from 0 to 1; weight: broadcasts to it.  The form with logits cannot saturate.
+    ValueError for an input or target outside 0 to 1.  A recorded step, and one on a GPU, does not read values: there
+    such an input gives NaN.
     """
     target = checked_target("binary_cross_entropy", input, target, reduction)
+    for what, given in (("input", input), ("target", target)):
+        check_unit("binary_cross_entropy", what, given)
     return BinaryCrossEntropy.apply(input, target, raw(weight), reduction)
 
 
+@torch_arguments("input target weight size_average reduce reduction pos_weight")
 def binary_cross_entropy_with_logits(
     input: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
 ) -> Any:
@@ -348,6 +356,7 @@ def binary_cross_entropy_with_logits(
     return BCEWithLogits.apply(input, target, raw(weight), raw(pos_weight), reduction)
 
 
+@torch_arguments("input target weight size_average ignore_index reduce reduction label_smoothing")
 def cross_entropy(
     input: Any,
     target: Any,
@@ -372,7 +381,14 @@ def cross_entropy(
 
         return soft_cross_entropy(input, target, weight, reduction, label_smoothing, weight_map)
     if len(input.shape) == 1:
-        one = cross_entropy(reshape(input, 1, -1), reshape(target, 1), weight, ignore_index, reduction, label_smoothing)
+        one = cross_entropy(
+            reshape(input, 1, -1),
+            reshape(target, 1),
+            weight,
+            ignore_index=ignore_index,
+            reduction=reduction,
+            label_smoothing=label_smoothing,
+        )
         return reshape(one, ()) if reduction == "none" else one
     check_classes("cross_entropy", input, target, weight, ignore_index)
     if weight_map is not None and weight_map.shape != target.shape:
@@ -382,11 +398,14 @@ def cross_entropy(
     )
 
 
+@torch_arguments("input target weight size_average ignore_index reduce reduction")
 def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = IGNORED, reduction: str = "mean") -> Any:
     """-input[target], weighted by class: what cross_entropy is after log_softmax.  Shapes as there."""
     check_reduction("nll_loss", reduction)
     if len(input.shape) == 1:
-        one = nll_loss(reshape(input, 1, -1), reshape(target, 1), weight, ignore_index, reduction)
+        one = nll_loss(
+            reshape(input, 1, -1), reshape(target, 1), weight, ignore_index=ignore_index, reduction=reduction
+        )
         return reshape(one, ()) if reduction == "none" else one
     check_classes("nll_loss", input, target, weight, ignore_index)
     return NLLLoss.apply(input, target, raw(weight), int(ignore_index), reduction)
@@ -413,6 +432,18 @@ def checked_target(name: str, input: Any, target: Any, reduction: str) -> Any:
             f"{name}: target has shape {list(target.shape)}, input {list(input.shape)}; they must be equal"
         )
     return target if target.array.dtype == input.array.dtype else Cast.apply(target, input.array.dtype)
+
+
+def check_unit(name: str, what: str, given: Any) -> None:
+    """Raise unless all elements are from 0 to 1; a recorded step's and a GPU's are not read (the loss is NaN)."""
+    a = given.array
+    if host_read_listeners or device.of(a) == "cuda" or not a.size:
+        return
+    if not (a.min() >= 0 and a.max() <= 1):
+        raise ValueError(
+            f"{name}: all elements of {what} are from 0 to 1, got {a.min():g} to {a.max():g}; for scores use "
+            "binary_cross_entropy_with_logits, or apply sigmoid"
+        )
 
 
 def check_classes(name: str, input: Any, target: Any, weight: Any, ignore_index: int) -> None:

@@ -6,10 +6,12 @@ reduction: "none" a loss per element, "sum", or "mean".
 from typing import Any
 
 from .activations import relu
-from .compare import eq, gt, lt
-from .elementwise import add, clamp, div, mul, pow, sub, where
+from .clamp import clamp
+from .compare import lt, ne
+from .elementwise import add, div, mul, pow, sub, where
 from .loss import IGNORED, binary_cross_entropy_with_logits, check_reduction, checked_target, nll_loss
 from .reduce import mean, sum
+from .reduction import torch_arguments
 from .shape import reshape
 from .smooth import sigmoid
 from .softmax import log_softmax
@@ -26,33 +28,54 @@ def difference(name: str, input: Any, target: Any, reduction: str) -> Any:
     return sub(input, checked_target(name, input, target, reduction))
 
 
-def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
-    """(input - target)^2."""
+def weighted(name: str, loss: Any, weight: Any, reduction: str) -> Any:
+    """The loss per element times its weight, reduced; the mean is the weighted mean."""
+    if weight is None:
+        return reduced(loss, reduction)
+    if weight.shape != loss.shape:
+        raise ValueError(f"{name}: weight has shape {list(weight.shape)}, input {list(loss.shape)}; they must be equal")
+    loss = mul(loss, weight)
+    return div(sum(loss), sum(weight)) if reduction == "mean" else reduced(loss, reduction)
+
+
+@torch_arguments("input target size_average reduce reduction weight")
+def mse_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
+    """(input - target)^2, times a weight for each element; the mean divides by the sum of the weights."""
     d = difference("mse_loss", input, target, reduction)
-    return reduced(mul(d, d), reduction)
+    return weighted("mse_loss", mul(d, d), weight, reduction)
 
 
-def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
-    """|input - target|; the gradient where they are equal is 0."""
-    return reduced(abs(difference("l1_loss", input, target, reduction)), reduction)
+@torch_arguments("input target size_average reduce reduction weight")
+def l1_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
+    """|input - target|, times a weight for each element; the gradient where they are equal is 0.
+
+    The mean divides by the sum of the weights.
+    """
+    return weighted("l1_loss", abs(difference("l1_loss", input, target, reduction)), weight, reduction)
 
 
-def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
-    """d^2 / 2 where |d| < delta, else delta (|d| - delta / 2), for d = input - target.  Huber 1964."""
+def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Any:
+    """d^2 / 2 where |d| < delta, else delta (|d| - delta / 2), for d = input - target.  Huber 1964.
+
+    weight: of each element; the mean divides by the number of elements, as PyTorch's does here.
+    """
     if delta <= 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
     d = difference("huber_loss", input, target, reduction)
     size = abs(d)
     loss = where(lt(size, delta), mul(mul(d, d), 0.5), mul(sub(size, 0.5 * delta), delta))
-    return reduced(loss, reduction)
+    if weight is not None and weight.shape != loss.shape:
+        raise ValueError(f"huber_loss: weight has shape {list(weight.shape)}, input {list(loss.shape)}")
+    return reduced(loss if weight is None else mul(loss, weight), reduction)
 
 
+@torch_arguments("input target size_average reduce reduction beta")
 def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
     """d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, for d = input - target.  Girshick, ICCV 2015."""
     if beta < 0:
         raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
     if beta == 0:
-        return l1_loss(input, target, reduction)
+        return l1_loss(input, target, reduction=reduction)
     return div(huber_loss(input, target, reduction, beta), beta)
 
 
@@ -72,11 +95,12 @@ def squared_hinge_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     return reduced(mul(gap, gap), reduction)
 
 
+@torch_arguments("input target margin size_average reduce reduction")
 def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, reduction: str = "mean") -> Any:
-    """input where target is 1, max(0, margin - input) where it is -1."""
+    """input where target is 1, max(0, margin - input) where it is -1 (both where it is neither, as in PyTorch)."""
     target = checked_target("hinge_embedding_loss", input, target, reduction)
-    near = where(eq(target, 1), input, mul(input, 0.0))
-    far = where(eq(target, -1), relu(sub(margin, input)), mul(input, 0.0))
+    near = where(ne(target, -1), input, 0.0)
+    far = where(ne(target, 1), clamp(sub(margin, input), min=0), 0.0)
     return reduced(add(near, far), reduction)
 
 
@@ -119,12 +143,13 @@ def softmax_focal_loss(
     log_p = log_softmax(input, 1 if len(input.shape) > 1 else 0)
     if gamma:
         log_p = mul(log_p, pow(clamp(neg(expm1(log_p)), min=TINY), gamma))
-    return nll_loss(log_p, target, weight, ignore_index, reduction)
+    return nll_loss(log_p, target, weight, ignore_index=ignore_index, reduction=reduction)
 
 
 # ----------------------------------------------------------------------------------------------------- divergence
 
 
+@torch_arguments("input target size_average reduce reduction log_target")
 def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
     """target (log target - input), 0 where target is 0: input holds log-probabilities, target probabilities.
 
@@ -135,7 +160,7 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
     if log_target:
         loss = mul(exp(target), sub(target, input))
     else:
-        safe = where(gt(target, 0), target, 1.0)
+        safe = where(ne(target, 0), target, 1.0)  # of a negative target the logarithm is NaN, and so is the loss
         loss = sub(mul(target, log(safe)), mul(target, input))
     if reduction == "batchmean":
         return div(sum(loss), max(1, input.shape[0] if input.shape else 1))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, Table, kernel
+from ..dispatch import Array, Table, kernel
 from ..tape import Op
 from .shape import reshaped
 

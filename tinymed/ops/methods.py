@@ -5,23 +5,36 @@ from typing import Any
 
 import numpy as np
 
-from ..tape import Node, reading
+from ..tape import Node, host_read
 from . import (
     activations,
+    analytic,
+    arrangement,
     cast,
+    closeness,
     compare,
+    counting,
     elementwise,
     extremes,
     gather,
     indexing,
+    inplace,
     join,
     moments,
+    pairwise,
+    products,
     reduce,
+    rounding,
+    scatter,
     shape,
     smooth,
     softmax,
+    sorting,
+    triangles,
     unary,
+    writing,
 )
+from . import clamp as limits
 from .matmul import bmm
 from .matmul import matmul as product
 
@@ -53,7 +66,7 @@ def arithmetic(function: Any, reverse: bool = False) -> Any:
 class Methods(Node):
     """Operators and methods of a tensor.
 
-    `x += y` makes a new tensor; only x[i] = y, copy_, fill_ and zero_ write in place.
+    `x += y`, x[i] = y and the methods whose names end in _ write in place.
     """
 
     __slots__ = ()
@@ -67,6 +80,15 @@ class Methods(Node):
         arithmetic(elementwise.floor_divide, reverse=True),
     )
     __pow__, __rpow__ = arithmetic(elementwise.pow), arithmetic(elementwise.pow, reverse=True)
+    __mod__, __rmod__ = arithmetic(pairwise.remainder), arithmetic(pairwise.remainder, reverse=True)
+    __lshift__, __rlshift__ = (
+        arithmetic(compare.bitwise_left_shift),
+        arithmetic(compare.bitwise_left_shift, reverse=True),
+    )
+    __rshift__, __rrshift__ = (
+        arithmetic(compare.bitwise_right_shift),
+        arithmetic(compare.bitwise_right_shift, reverse=True),
+    )
     __and__, __rand__ = arithmetic(compare.bitwise_and), arithmetic(compare.bitwise_and, reverse=True)
     __or__, __ror__ = arithmetic(compare.bitwise_or), arithmetic(compare.bitwise_or, reverse=True)
     __xor__, __rxor__ = arithmetic(compare.bitwise_xor), arithmetic(compare.bitwise_xor, reverse=True)
@@ -76,7 +98,14 @@ class Methods(Node):
     __gt__, __ge__ = comparison(compare.gt), comparison(compare.ge)
     __hash__ = Node.__hash__
     __neg__, __abs__, __invert__ = unary.neg, unary.abs, compare.bitwise_not
-    __getitem__, __setitem__ = indexing.getitem, indexing.assign
+    __getitem__, __setitem__ = indexing.getitem, writing.assign
+    __iadd__, __isub__ = arithmetic(inplace.add_), arithmetic(inplace.sub_)
+    __imul__, __itruediv__ = arithmetic(inplace.mul_), arithmetic(inplace.div_)
+    __ifloordiv__, __ipow__ = arithmetic(inplace.floor_divide_), arithmetic(inplace.pow_)
+    __iand__, __ior__ = arithmetic(inplace.bitwise_and_), arithmetic(inplace.bitwise_or_)
+    __ixor__, __imod__ = arithmetic(inplace.bitwise_xor_), arithmetic(inplace.remainder_)
+    __ilshift__, __irshift__ = arithmetic(inplace.bitwise_left_shift_), arithmetic(inplace.bitwise_right_shift_)
+    __pos__ = shape.positive
 
     def __iter__(self) -> Iterator[Any]:
         if not self.array.ndim:
@@ -84,13 +113,13 @@ class Methods(Node):
         return iter(join.unbind(self))
 
     def __contains__(self, value: Any) -> Any:
-        reading("in")
+        host_read("in")
         return (self.array == (value.array if isinstance(value, Node) else value)).any().item()
 
     def __index__(self) -> Any:
         if self.array.size != 1 or self.array.dtype.kind not in "iub":
             raise TypeError("only a tensor of one integer can be used as an index")
-        reading("use as an index")
+        host_read("use as an index")
         return self.array.item()
 
     # elementwise
@@ -111,9 +140,21 @@ class Methods(Node):
         elementwise.pow,
         elementwise.maximum,
         elementwise.minimum,
-        elementwise.clamp,
-        elementwise.clamp,
+        limits.clamp,
+        limits.clamp,
     )
+    clamp_min, clamp_max, rsub = limits.clamp_min, limits.clamp_max, pairwise.rsub
+    remainder, fmod, fmax, fmin = pairwise.remainder, pairwise.fmod, pairwise.fmax, pairwise.fmin
+    atan2, arctan2, hypot = pairwise.atan2, pairwise.atan2, pairwise.hypot
+    lerp, addcmul, addcdiv = pairwise.lerp, pairwise.addcmul, pairwise.addcdiv
+    floor, ceil, round = rounding.floor, rounding.ceil, rounding.round
+    trunc, fix, frac = rounding.trunc, rounding.fix, rounding.frac
+    tan, asin, acos, atan = analytic.tan, analytic.asin, analytic.acos, analytic.atan
+    arcsin, arccos, arctan = analytic.asin, analytic.acos, analytic.atan
+    sinh, cosh, asinh, acosh, atanh = analytic.sinh, analytic.cosh, analytic.asinh, analytic.acosh, analytic.atanh
+    arcsinh, arccosh, arctanh = analytic.asinh, analytic.acosh, analytic.atanh
+    exp2, log2, log10 = analytic.exp2, analytic.log2, analytic.log10
+    deg2rad, rad2deg = analytic.deg2rad, analytic.rad2deg
     neg, negative, exp, expm1, log, log1p = unary.neg, unary.neg, unary.exp, unary.expm1, unary.log, unary.log1p
     sqrt, rsqrt, square, reciprocal = unary.sqrt, unary.rsqrt, unary.square, unary.reciprocal
     abs, absolute, sign, sin, cos, erf = unary.abs, unary.abs, unary.sign, unary.sin, unary.cos, unary.erf
@@ -132,13 +173,23 @@ class Methods(Node):
     logical_xor, logical_not = compare.logical_xor, compare.logical_not
     bitwise_and, bitwise_or = compare.bitwise_and, compare.bitwise_or
     bitwise_xor, bitwise_not = compare.bitwise_xor, compare.bitwise_not
+    bitwise_left_shift, bitwise_right_shift = compare.bitwise_left_shift, compare.bitwise_right_shift
     isnan, isinf, isfinite = compare.isnan, compare.isinf, compare.isfinite
+    isposinf, isneginf, isclose = closeness.isposinf, closeness.isneginf, closeness.isclose
+    allclose, equal, nan_to_num = closeness.allclose, closeness.equal, closeness.nan_to_num
+    is_nonzero, is_same_size = closeness.is_nonzero, closeness.is_same_size
 
     # reductions
     sum, mean, var, std, prod, norm = reduce.sum, reduce.mean, moments.var, moments.std, reduce.prod, reduce.norm
     cumsum, logsumexp, any, all = reduce.cumsum, reduce.logsumexp, reduce.any, reduce.all
     max, min, amax, amin = extremes.max, extremes.min, extremes.amax, extremes.amin
-    argmax, argmin = extremes.argmax, extremes.argmin
+    argmax, argmin, aminmax = extremes.argmax, extremes.argmin, counting.aminmax
+    cumprod, nansum, nanmean = reduce.cumprod, counting.nansum, counting.nanmean
+    count_nonzero, bincount, histc = counting.count_nonzero, counting.bincount, counting.histc
+    sort, argsort, msort, topk = sorting.sort, sorting.argsort, sorting.msort, sorting.topk
+    median, kthvalue = sorting.median, sorting.kthvalue
+    unique, unique_consecutive, nonzero = counting.unique, counting.unique_consecutive, counting.nonzero
+    argwhere = counting.argwhere
 
     # shape
     reshape, view, flatten, squeeze, unsqueeze = (
@@ -152,7 +203,16 @@ class Methods(Node):
     expand, expand_as, broadcast_to, clone = shape.expand, shape.expand_as, shape.broadcast_to, shape.clone
     split, chunk, unbind, flip, roll = join.split, join.chunk, join.unbind, join.flip, join.roll
     repeat, tile = join.repeat, join.tile
-    T = property(shape.t, doc="The transpose of a matrix.")
+    T = property(shape.reversed_axes, doc="The axes in reverse order.")
+    mT = property(shape.transposed, doc="The last two axes exchanged.")
+    ravel, unflatten, unfold = arrangement.ravel, arrangement.unflatten, arrangement.unfold
+    swapdims, moveaxis, positive = shape.transpose, shape.movedim, shape.positive
+    repeat_interleave, tensor_split = arrangement.repeat_interleave, arrangement.tensor_split
+    hsplit, vsplit, split_with_sizes = arrangement.hsplit, arrangement.vsplit, join.split
+    rot90, fliplr, flipud, diff = arrangement.rot90, arrangement.fliplr, arrangement.flipud, arrangement.diff
+    sum_to_size = arrangement.sum_to_size
+    tril, triu, diag, diag_embed = triangles.tril, triangles.triu, triangles.diag, triangles.diag_embed
+    diagonal, trace = triangles.diagonal, triangles.trace
 
     def view_as(self, other: Any) -> Any:
         """In the shape of another tensor."""
@@ -162,15 +222,47 @@ class Methods(Node):
 
     # elements
     take_along_dim, scatter_add, index_select = gather.take_along_dim, gather.scatter_add, gather.index_select
+    index_add, index_copy, index_fill = scatter.index_add, scatter.index_copy, scatter.index_fill
+    masked_fill, masked_select, take = scatter.masked_fill, scatter.masked_select, scatter.take
+    scatter = scatter.scatter
     gather, narrow, select = gather.gather, indexing.narrow, indexing.select
-    copy_, fill_, zero_ = indexing.copy_, indexing.fill_, indexing.zero_
+    copy_, fill_, zero_, detach_ = inplace.copy_, inplace.fill_, inplace.zero_, inplace.detach_
+    add_, sub_, mul_, div_ = inplace.add_, inplace.sub_, inplace.mul_, inplace.div_
+    subtract_, multiply_, divide_, true_divide_ = sub_, mul_, div_, div_
+    floor_divide_, pow_, clamp_, clip_ = inplace.floor_divide_, inplace.pow_, inplace.clamp_, inplace.clamp_
+    bitwise_and_, bitwise_or_, bitwise_xor_ = inplace.bitwise_and_, inplace.bitwise_or_, inplace.bitwise_xor_
+    exp_, sqrt_, neg_, abs_ = inplace.exp_, inplace.sqrt_, inplace.neg_, inplace.abs_
+    relu_, sigmoid_, tanh_ = inplace.relu_, inplace.sigmoid_, inplace.tanh_
+    clamp_min_, clamp_max_, lerp_ = inplace.clamp_min_, inplace.clamp_max_, inplace.lerp_
+    remainder_, fmod_, addcmul_, addcdiv_ = inplace.remainder_, inplace.fmod_, inplace.addcmul_, inplace.addcdiv_
+    floor_, ceil_, round_ = inplace.floor_, inplace.ceil_, inplace.round_
+    trunc_, frac_ = inplace.trunc_, inplace.frac_
+    log_, log2_, log10_, log1p_ = inplace.log_, inplace.log2_, inplace.log10_, inplace.log1p_
+    expm1_, exp2_, sign_ = inplace.expm1_, inplace.exp2_, inplace.sign_
+    sin_, cos_, tan_ = inplace.sin_, inplace.cos_, inplace.tan_
+    asin_, acos_, atan_ = inplace.asin_, inplace.acos_, inplace.atan_
+    rsqrt_, reciprocal_, square_ = inplace.rsqrt_, inplace.reciprocal_, inplace.square_
+    masked_fill_, scatter_, scatter_add_ = inplace.masked_fill_, inplace.scatter_, inplace.scatter_add_
+    index_add_, index_copy_, index_fill_ = inplace.index_add_, inplace.index_copy_, inplace.index_fill_
+    tril_, triu_, nan_to_num_ = inplace.tril_, inplace.triu_, inplace.nan_to_num_
+    bitwise_left_shift_, bitwise_right_shift_ = inplace.bitwise_left_shift_, inplace.bitwise_right_shift_
+    normal_, uniform_, bernoulli_ = inplace.normal_, inplace.uniform_, inplace.bernoulli_
     matmul, bmm = product, bmm
+    mm, mv, dot, outer, inner = products.mm, products.mv, products.dot, products.outer, products.inner
+    addmm, addmv, baddbmm, ger = products.addmm, products.addmv, products.baddbmm, products.outer
+    addbmm = products.addbmm
 
     # dtype, device and size
     to, type_as, contiguous, is_floating_point = cast.to, cast.type_as, cast.contiguous, cast.is_floating_point
     cpu, cuda = cast.cpu, cast.cuda
-    float, double, long, int, bool = cast.to_float, cast.to_double, cast.to_long, cast.to_int, cast.to_bool
+    float, double, half = cast.to_float, cast.to_double, cast.to_half
+    long, int, short, bool = cast.to_long, cast.to_int, cast.to_short, cast.to_bool
+    byte, char, type = cast.to_byte, cast.to_char, cast.type_of
     size, numel, dim, element_size = cast.size, cast.numel, cast.dim, cast.element_size
+    ndimension, nelement, stride, is_contiguous = cast.dim, cast.numel, cast.stride, cast.is_contiguous
+    is_cuda = property(cast.is_cuda, doc="Whether the tensor is on a GPU.")
+    nbytes = property(cast.nbytes, doc="Bytes of all elements.")
+    itemsize = property(cast.element_size, doc="Bytes of one element.")
     ndim = property(cast.dim, doc="The number of axes.")
 
 

@@ -3,9 +3,9 @@
 import math
 from typing import Any
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Op
-from .axes import kept, some_axes
+from .axes import kept, numpy_names, some_axes
 from .reduce import Axes, Dim, floats_only, keep, reduced
 
 
@@ -106,6 +106,7 @@ def moment(op: type[Op], name: str, input: Any, dim: Any, unbiased: Any, keepdim
     return op.apply(input, some_axes(name, dim, input.array.ndim), amount, bool(keepdim))
 
 
+@numpy_names
 def var(
     input: Any, dim: Dim = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> Any:
@@ -113,6 +114,7 @@ def var(
     return moment(Var, "var", input, dim, unbiased, keepdim, correction)
 
 
+@numpy_names
 def std(
     input: Any, dim: Dim = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> Any:

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import device
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Node, Op
+from .axes import is_integer, sizes
 
 
 def per_channel(v: Any, ndim: int) -> Any:
@@ -359,6 +360,8 @@ def batch_norm(
     if (running_mean is None) != (running_var is None):
         raise ValueError("batch_norm: running_mean and running_var are given together or not at all")
     shape, training = input.shape, training or running_mean is None
+    if eps < 0 or (training and eps == 0):
+        raise ValueError(f"batch_norm: eps must be positive in training and never negative, got {eps}")
     if training and input.array.size == shape[1] != 0:
         raise ValueError(
             f"batch_norm: training needs more than 1 value per channel, input is {list(shape)}; use a "
@@ -386,7 +389,7 @@ def layer_norm(
     input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
     """Normalise each sample over its last axes, of shape normalized_shape; weight and bias have that shape."""
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    shape = sizes("layer_norm", (normalized_shape,) if is_integer(normalized_shape) else (tuple(normalized_shape),))
     if not shape or input.shape[-len(shape) :] != shape:
         raise ValueError(f"layer_norm: input {list(input.shape)} does not end in normalized_shape {list(shape)}")
     for name, v in (("weight", weight), ("bias", bias)):

@@ -12,9 +12,10 @@ the index, averaged over classes by their weights and then over images.
 
 from typing import Any
 
-from ..tape import Cast
+from .cast import Cast
+from .clamp import clamp
 from .compare import ne
-from .elementwise import add, clamp, div, mul, pow, sub
+from .elementwise import add, div, mul, pow, sub
 from .gather import one_hot
 from .loss import IGNORED, check_reduction
 from .reduce import mean, sum

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Op
+from .axes import integer, is_integer, sizes
 from .shape import permute, reshape
 from .space import per_axis
 
@@ -137,7 +138,7 @@ def unfold_forward(xp: Any, x: Array, window: Window) -> Array:
 def unfold_backward(xp: Any, dy: Array, shape: tuple[int, ...], window: Window) -> Array:
     """dx = the sum of dy over all taps that read the pixel: (N, C taps, windows) to (N, C, H, W)."""
     (ph, pw), counts, (n, c, h, w) = window[2], positions(shape, window), shape
-    blocks = dy.reshape(n, c, -1, *counts)
+    blocks = dy.reshape(n, c, window[0][0] * window[0][1], *counts)
     wide = xp.zeros((n, c, h + 2 * ph, w + 2 * pw), dy.dtype)
     for i, at in enumerate(steps(window, counts)):
         wide[at] += blocks[:, :, i]
@@ -164,7 +165,7 @@ class Unfold(Op):
 
         window = (two(1, 3), two(1, 2), two(0, 2), two(1, 3))
         shape = [draw.integer(d * (k - 1) + 1, 7) for k, d in zip(window[0], window[1], strict=True)]
-        return draw.array((draw.integer(1, 2), draw.integer(1, 3), *shape)), window
+        return draw.array((draw.choice((1, 2, 0)), draw.integer(1, 3), *shape)), window
 
     @staticmethod
     def oracle(torch: Any, x: Any, window: Window) -> Any:
@@ -177,13 +178,14 @@ class Unfold(Op):
 def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
     """input with a border; pad = (before, after) of the last axis, then of the one before it, and so on.
 
-    mode: "constant" (value, 0 by default; negative widths crop), "reflect" (the edge is not repeated), "replicate",
+    Negative widths crop.  mode: "constant" (value, 0 by default), "reflect" (the edge is not repeated), "replicate",
     "circular".
     """
     ndim = input.array.ndim
-    if len(pad) % 2 or len(pad) > 2 * ndim or not all(isinstance(p, int) for p in pad):
+    if len(pad) % 2 or len(pad) > 2 * ndim or not all(map(is_integer, pad)):
         raise ValueError(f"pad: {list(pad)} must be pairs of integers, the last axis first, for at most {ndim} axes")
-    given = [(pad[i], pad[i + 1]) for i in range(0, len(pad), 2)]
+    numbers = sizes("pad", (tuple(pad),))
+    given = [(numbers[i], numbers[i + 1]) for i in range(0, len(numbers), 2)]
     widths = (*[(0, 0)] * (ndim - len(given)), *reversed(given))
     if min(padded(input.array, widths)[0], default=0) < 0:
         raise ValueError(f"pad: {list(pad)} leaves a negative length of {list(input.shape)}")
@@ -195,18 +197,26 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
         raise ValueError(f"pad: mode {mode!r} takes no value")
     for axis, (n, (before, after)) in enumerate(zip(input.shape, widths, strict=True)):
         most = n - 1 if mode == "reflect" else n if mode == "circular" else None if n else 0
-        if min(before, after) < 0 or (most is not None and (before or after) and max(before, after) > most):
+        if most is not None and (before or after) and max(before, after) > most:
             raise ValueError(
                 f"pad: widths {(before, after)} of axis {axis} (length {n}) are not possible in mode "
                 f"{mode!r}; {'from 0' if most is None else f'from 0 to {max(most, 0)}'}"
             )
-    return PadBorder.apply(input, widths, mode)
+    border = tuple((max(a, 0), max(b, 0)) for a, b in widths)
+    cut = tuple((min(a, 0), min(b, 0)) for a, b in widths)
+    if not any(map(any, cut)):
+        return PadBorder.apply(input, border, mode)
+    if mode == "circular":  # wraps round what is left
+        return PadBorder.apply(PadConstant.apply(input, cut, 0.0), border, mode)
+    return PadConstant.apply(PadBorder.apply(input, border, mode), cut, 0.0)  # shows elements that are cut off
 
 
 def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
     """The sliding blocks of images (N, C, H, W) as columns: (N, C kernel_h kernel_w, number of blocks)."""
+    if input.array.ndim == 3:
+        return unfold(input[None], kernel_size, dilation, padding, stride)[0]
     if input.array.ndim != 4:
-        raise ValueError(f"unfold: input must be (N, C, H, W), got {list(input.shape)}")
+        raise ValueError(f"unfold: input must be (N, C, H, W) or (C, H, W), got {list(input.shape)}")
     window: Any = (
         per_axis("unfold", "kernel_size", kernel_size, 2),
         per_axis("unfold", "dilation", dilation, 2),
@@ -223,7 +233,7 @@ def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, st
 
 def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     """(..., C r^2, H, W) to (..., C, H r, W r): every r^2 channels fill blocks of r x r.  Shi et al., CVPR 2016."""
-    r, shape = int(upscale_factor), input.shape
+    r, shape = integer("pixel_shuffle", "upscale_factor", upscale_factor), input.shape
     if len(shape) < 3 or r < 1 or shape[-3] % (r * r):
         raise ValueError(f"pixel_shuffle: needs (..., C r^2, H, W) for r = {upscale_factor}, got {list(shape)}")
     *lead, c, h, w = shape
@@ -234,7 +244,7 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
 
 def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
     """(..., C, H r, W r) to (..., C r^2, H, W): the inverse of pixel_shuffle."""
-    r, shape = int(downscale_factor), input.shape
+    r, shape = integer("pixel_unshuffle", "downscale_factor", downscale_factor), input.shape
     if len(shape) < 3 or r < 1 or shape[-2] % r or shape[-1] % r:
         raise ValueError(f"pixel_unshuffle: needs (..., C, H r, W r) for r = {downscale_factor}, got {list(shape)}")
     *lead, c, h, w = shape

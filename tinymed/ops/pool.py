@@ -7,8 +7,9 @@ along each axis in turn, so the reference of the mean works on one axis at a tim
 from math import prod
 from typing import Any
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Op
+from .axes import is_integer
 from .space import (
     Form,
     Pairs,
@@ -467,9 +468,9 @@ def average(
     kernel, strides, edges, _, _, size = windows(
         op, rank, (input.shape, input.dtype), kernel_size, stride, padding, 1, ceil_mode
     )
-    if divisor_override is not None and (not isinstance(divisor_override, int) or divisor_override == 0):
+    if divisor_override is not None and (not is_integer(divisor_override) or divisor_override == 0):
         raise ValueError(f"{op}: divisor_override is {divisor_override!r}; it takes an int other than 0, or None")
-    return AvgPool.apply(input, kernel, strides, edges, size, bool(count_include_pad), divisor_override or 0)
+    return AvgPool.apply(input, kernel, strides, edges, size, bool(count_include_pad), int(divisor_override or 0))
 
 
 @remembered
@@ -482,7 +483,11 @@ def windows(
     """
     space, dilations = check_images(op, Form(*input), rank), per_axis(op, "dilation", dilation, rank)
     kernel = per_axis(op, "kernel_size", kernel_size, rank)
-    strides = kernel if stride is None or stride in ((), []) else per_axis(op, "stride", stride, rank)
+    strides = (
+        kernel
+        if stride is None or (isinstance(stride, tuple | list) and not stride)
+        else per_axis(op, "stride", stride, rank)
+    )
     edges, reach = pairs(op, padding, rank), extent(kernel, dilations)
     if any(max(p) > e // 2 for p, e in zip(edges, reach, strict=True)):
         raise ValueError(

@@ -5,11 +5,12 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..memory import inverse_order
-from ..tape import Cast, Op
-from .axes import dropped, kept, one_axis, some_axes
+from ..tape import Op
+from .axes import dropped, kept, numpy_names, one_axis, some_axes
 from .broadcast import drawn_shape
+from .cast import Cast, as_dtype
 
 Dim = int | Sequence[int] | None
 Axes = tuple[int, ...]
@@ -159,6 +160,47 @@ class Cumsum(Op):
         return x, draw.integer(0, max(x.ndim - 1, 0))
 
 
+@kernel(flops=lambda x, axis: x.size, out=lambda x, axis: [(x.shape, total_type(x))])
+def cumprod_forward(xp: Any, x: Array, axis: int) -> Array:
+    """y[i] = x[0] x[1] ... x[i] along the axis."""
+    return xp.cumprod(x, axis, dtype=total_type(x)) if x.ndim else x.astype(total_type(x))
+
+
+@kernel(flops=lambda dy, x, axis: 3 * dy.size * (dy.shape[axis] if dy.ndim else 1))
+def cumprod_backward(xp: Any, dy: Array, x: Array, axis: int) -> Array:
+    """dx[j] = sum over i >= j of dy[i] times the product of x[0] ... x[i] without x[j]; zeros need no division."""
+    if not x.ndim or not x.size:
+        return dy
+    lines, slopes = xp.moveaxis(x, axis, 0), xp.moveaxis(dy, axis, 0)
+    dx = xp.zeros_like(lines)
+    before = xp.ones_like(lines[0])
+    for j in range(lines.shape[0]):
+        rest = xp.concatenate([xp.ones_like(lines[:1]), lines[j + 1 :]])
+        dx[j] = before * (slopes[j:] * xp.cumprod(rest, 0)).sum(0)
+        before = before * lines[j]
+    return xp.moveaxis(dx, 0, axis)
+
+
+class Cumprod(Op):
+    """y_i = x_0 x_1 ... x_i along an axis;  dx_j = sum_{i >= j} dy_i prod_{k <= i, k != j} x_k."""
+
+    oracle = "torch.cumprod"
+
+    def forward(self, x: Array, axis: int) -> Array:
+        self.save(x, axis)
+        return self.k.cumprod_forward(x, axis)
+
+    def backward(self, dy: Array) -> Any:
+        return self.k.cumprod_backward(dy, *self.saved), None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        x = draw.array(drawn_shape(draw), 0.5, 1.5)
+        if x.size and draw.boolean():
+            x.reshape(-1)[draw.integer(0, x.size - 1)] = 0
+        return x, draw.integer(0, max(x.ndim - 1, 0))
+
+
 @kernel(out=reduced, flops=lambda x, axes: 12 * x.size)
 def logsumexp_forward(xp: Any, x: Array, axes: Axes) -> Array:
     """y = m + ln sum e^(x - m) over the axes, m = max x."""
@@ -285,35 +327,55 @@ def floats_only(name: str, input: Any) -> None:
         raise TypeError(f"{name}: needs a floating-point tensor, got {input.array.dtype}; convert it with .float()")
 
 
+def converted(name: str, input: Any, dtype: Any) -> Any:
+    """The input in another dtype, where one is asked for."""
+    return input if dtype is None else Cast.apply(input, as_dtype(name, dtype))
+
+
+@numpy_names
 def sum(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The sum over dim (None: all).  Integers give int64; dtype converts first."""
-    input = input if dtype is None else Cast.apply(input, np.dtype(dtype))
+    input = converted("sum", input, dtype)
     return Sum.apply(input, some_axes("sum", dim, input.array.ndim), bool(keepdim))
 
 
+@numpy_names
 def mean(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The mean over dim (None: all) of floating-point numbers; dtype converts first."""
-    input = input if dtype is None else Cast.apply(input, np.dtype(dtype))
+    input = converted("mean", input, dtype)
     floats_only("mean", input)
     return Mean.apply(input, some_axes("mean", dim, input.array.ndim), bool(keepdim))
 
 
-def prod(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The product over dim (None: all).  Integers give int64."""
+@numpy_names
+def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """The product over dim (None: all).  Integers give int64; dtype converts first."""
+    input = converted("prod", input, dtype)
     return Prod.apply(input, some_axes("prod", dim, input.array.ndim), bool(keepdim))
 
 
-def cumsum(input: Any, dim: int) -> Any:
-    """Sums of the elements up to each along dim."""
+@numpy_names
+def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
+    """Sums of the elements up to each along dim; dtype converts first."""
+    input = converted("cumsum", input, dtype)
     return Cumsum.apply(input, one_axis("cumsum", dim, input.array.ndim))
 
 
+@numpy_names
+def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
+    """Products of the elements up to each along dim; dtype converts first."""
+    input = converted("cumprod", input, dtype)
+    return Cumprod.apply(input, one_axis("cumprod", dim, input.array.ndim))
+
+
+@numpy_names
 def logsumexp(input: Any, dim: Dim, keepdim: bool = False) -> Any:
     """log(sum(exp(input))) over dim without overflow."""
     floats_only("logsumexp", input)
     return LogSumExp.apply(input, some_axes("logsumexp", dim, input.array.ndim), bool(keepdim))
 
 
+@numpy_names
 def norm(input: Any, p: float | str = 2, dim: Dim = None, keepdim: bool = False) -> Any:
     """The p-norm of the elements over dim (None: all): p a number, inf, -inf, or "fro" for 2."""
     if isinstance(p, str) and p != "fro":
@@ -328,14 +390,16 @@ def unknown(name: str, argument: str, given: Any, accepted: str) -> NoReturn:
     raise ValueError(f"{name}: {argument} is {accepted}, got {given!r}")
 
 
+@numpy_names
 def any(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """Whether an element over dim (None: all) is not zero."""
     return Truth.apply(input, some_axes("any", dim, input.array.ndim), "any", bool(keepdim))
 
 
+@numpy_names
 def all(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """Whether all elements over dim (None: all) are not zero."""
     return Truth.apply(input, some_axes("all", dim, input.array.ndim), "all", bool(keepdim))
 
 
-__all__ = ["all", "any", "cumsum", "logsumexp", "mean", "norm", "prod", "sum"]
+__all__ = ["all", "any", "cumprod", "cumsum", "logsumexp", "mean", "norm", "prod", "sum"]

@@ -9,21 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Op
 from .adaptive_pool import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
+from .resample_cubic import ResampleWide
 from .space import Sizes, as_before, as_images, check_images, per_axis, planar
+from .taps import Steps, Taps, resampled, resampled_back
 
 __all__ = ["interpolate", "upsample"]
 
-Steps = tuple[float, ...]  # input pixels from one output pixel to the next, for each axis of space
-Taps = list[list[tuple[int, float]]]  # for each output pixel: (input pixel, weight)
 MODES = {
     "nearest": (1, 2, 3),
     "nearest-exact": (1, 2, 3),
     "linear": (1,),
     "bilinear": (2,),
     "trilinear": (3,),
+    "bicubic": (2,),
     "area": (1, 2, 3),
 }
 
@@ -44,31 +45,6 @@ def linear_taps(n: int, m: int, step: float, align_corners: bool) -> Taps:
         weight = min(at - first, 1.0)
         result.append([(first, 1 - weight), (min(first + 1, n - 1), weight)])
     return result
-
-
-def resampled(xp: Any, x: Array, lattice: list[Taps]) -> Array:
-    """y[.., i, ..] = sum over the taps of i of weight * x[.., pixel, ..], for each axis of space."""
-    for axis, places in enumerate(lattice, 2):
-        column = (-1, *[1] * (x.ndim - axis - 1))
-        columns = [list(zip(*tap, strict=True)) for tap in zip(*places, strict=True)]
-        x = sum(
-            xp.take(x, xp.asarray(pixels), axis) * xp.asarray(weights, x.dtype).reshape(column)
-            for pixels, weights in columns
-        )
-    return x
-
-
-def resampled_back(xp: Any, dy: Array, lattice: list[Taps], space: Sizes) -> Array:
-    """The transpose: dx[.., pixel, ..] += weight * dy[.., i, ..]."""
-    for axis, (places, n) in enumerate(zip(lattice, space, strict=True), 2):
-        dx = xp.zeros((*dy.shape[:axis], n, *dy.shape[axis + 1 :]), dy.dtype)
-        before = (slice(None),) * axis
-        for i, around in enumerate(places):
-            for pixel, weight in around:
-                line = dx[(*before, pixel)]
-                line += weight * dy[(*before, i)]
-        dy = dx
-    return dy
 
 
 def resized(x: Array, size: Sizes, *_: Any) -> list[Sizes]:
@@ -225,13 +201,15 @@ def interpolate(
     mode: str = "nearest",
     align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
 ) -> Any:
     """Resize the axes of space of (N, C, L), (N, C, H, W) or (N, C, D, H, W).
 
     size (int or one an axis) or scale_factor (number or one an axis; the new length is floor(length * factor)).  mode:
-    "nearest", "nearest-exact", "area" (adaptive average), or by the number of axes "linear", "bilinear", "trilinear".
-    align_corners: see UpsampleLinear; linear modes only.  recompute_scale_factor: take the places of pixels from the
-    sizes instead of from the factor given.  ValueError for anything else.
+    "nearest", "nearest-exact", "area" (adaptive average), or by the number of axes "linear", "bilinear", "trilinear",
+    "bicubic".  align_corners: see UpsampleLinear; linear modes and "bicubic".  antialias: filters as wide as the step
+    when shrinking, for "bilinear" and "bicubic".  recompute_scale_factor: take the places of pixels from the sizes
+    instead of from the factor given.  ValueError for anything else.
     """
     rank = len(input.shape) - 2
     if rank not in (1, 2, 3):
@@ -243,11 +221,20 @@ def interpolate(
         takes = ", ".join(repr(m) for m, ranks in MODES.items() if rank in ranks)
         raise ValueError(f"interpolate: mode is {mode!r}; with {rank} axes of space it takes {takes}")
     linear = mode.endswith("linear")
-    if align_corners is not None and not linear:
+    if antialias and mode not in ("bilinear", "bicubic"):
+        raise ValueError(f"interpolate: antialias=True is for 'bilinear' and 'bicubic', mode is {mode!r}")
+    if align_corners is not None and not linear and mode != "bicubic":
         raise ValueError(f"interpolate: align_corners is for linear modes, mode is {mode!r}; leave it out")
     new, steps = target(space, size, scale_factor, bool(recompute_scale_factor))
     if mode == "area":
         return (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[rank - 1](input, new)
+    if antialias or mode == "bicubic":
+        steps = aligned_steps(space, new) if align_corners else steps
+        images = input if len(input.shape) == 4 else input[None]
+        wide = ResampleWide.apply(images, new, steps, mode, bool(align_corners), bool(antialias))
+        return wide if len(input.shape) == 4 else wide[0]
+    if mode == "nearest":  # PyTorch's: where a length stays or doubles, the factor given does not count
+        steps = tuple({n: 1.0, 2 * n: 0.5}.get(m, s) for n, m, s in zip(space, new, steps, strict=True))
     if not linear:
         return UpsampleNearest.apply(input, new, steps, 0.5 if mode == "nearest-exact" else 0.0)
     return UpsampleLinear.apply(input, new, aligned_steps(space, new) if align_corners else steps, bool(align_corners))
@@ -264,7 +251,7 @@ def target(space: Sizes, size: Any, scale_factor: Any, recompute: bool) -> tuple
         new = per_axis("interpolate", "size", size, rank)
         return new, tuple(n / m for n, m in zip(space, new, strict=True))
     scales = list(scale_factor) if isinstance(scale_factor, tuple | list) else [scale_factor] * rank
-    if len(scales) != rank or any(not isinstance(s, int | float) or not s > 0 for s in scales):
+    if len(scales) != rank or any(not isinstance(s, int | float | np.number) or not s > 0 for s in scales):
         raise ValueError(
             f"interpolate: scale_factor is {scale_factor!r}; it takes a number > 0 or one for each of {rank} axes"
         )

@@ -2,8 +2,12 @@
 
 from typing import Any
 
-from ..backend import Array, kernel
+import numpy as np
+
+from ..dispatch import Array, kernel
 from ..tape import Op
+from .axes import integer
+from .cast import Cast
 
 
 def window_sum(xp: Any, v: Array, before: int, after: int) -> Array:
@@ -70,7 +74,10 @@ def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float 
         raise ValueError(f"local_response_norm: takes (N, C, *space), got shape {list(input.shape)}")
     if size < 1:
         raise ValueError(f"local_response_norm: size is a number of channels, at least 1, got {size}")
-    return LocalResponseNorm.apply(input, int(size), float(alpha), float(beta), float(k))
+    if input.array.dtype.kind != "f":
+        input = Cast.apply(input, np.dtype(np.float32))
+    size = integer("local_response_norm", "size", size)
+    return LocalResponseNorm.apply(input, size, float(alpha), float(beta), float(k))
 
 
 __all__ = ["local_response_norm"]

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, Table, kernel
+from ..dispatch import Array, Table, kernel
 from ..tape import Op
-from .axes import one_axis, sizes, some_axes
+from .axes import is_integer, numpy_names, one_axis, sizes, some_axes
 from .broadcast import drawn_shape, to_shape
 
 Shape = tuple[int, ...]
@@ -163,9 +163,12 @@ def transpose(input: Any, dim0: int, dim1: int) -> Any:
 def movedim(input: Any, source: Any, destination: Any) -> Any:
     """Axes moved to other positions, the others staying in order."""
     ndim = input.array.ndim
-    pairs = [[one_axis("movedim", d, ndim) for d in ((v,) if isinstance(v, int) else v)] for v in (source, destination)]
+    given = [(v,) if is_integer(v) else v for v in (source, destination)]
+    pairs = [[one_axis("movedim", d, ndim) for d in v] for v in given]
     if len(pairs[0]) != len(pairs[1]) or any(len(set(p)) != len(p) for p in pairs):
         raise ValueError(f"movedim: source {source} and destination {destination} must name as many axes, each once")
+    if not ndim:
+        return Permute.apply(input, ())
     order = [i for i in range(ndim) if i not in pairs[0]]
     for place, axis in sorted(zip(pairs[1], pairs[0], strict=True)):
         order.insert(place, axis)
@@ -177,6 +180,25 @@ def t(input: Any) -> Any:
     if input.array.ndim > 2:
         raise ValueError(f"t: needs at most 2 axes, input is {list(input.shape)}; use transpose or permute")
     return Permute.apply(input, tuple(reversed(range(input.array.ndim))))
+
+
+def reversed_axes(input: Any) -> Any:
+    """The axes in reverse order, as a view: of a matrix the transpose."""
+    return Permute.apply(input, tuple(reversed(range(input.array.ndim))))
+
+
+def transposed(input: Any) -> Any:
+    """The last two axes exchanged, as a view."""
+    if input.array.ndim < 2:
+        raise ValueError(f"mT: needs at least two axes, input is {list(input.shape)}")
+    return transpose(input, -2, -1)
+
+
+def positive(input: Any) -> Any:
+    """The input itself; bool has no sign."""
+    if input.array.dtype.kind == "b":
+        raise TypeError("positive: bool has no sign; convert with .int()")
+    return input
 
 
 def expand(input: Any, *shape: Any) -> Any:
@@ -201,35 +223,41 @@ def expand_as(input: Any, other: Any) -> Any:
     return expand(input, other.shape)
 
 
+@numpy_names
 def squeeze(input: Any, dim: Any = None) -> Any:
     """Without the axes of length 1, or without those of dim that have length 1."""
-    axes = some_axes("squeeze", dim, input.array.ndim)
+    nothing = dim is not None and not is_integer(dim) and len(dim) == 0
+    axes = () if nothing else some_axes("squeeze", dim, input.array.ndim)
     return Reshape.apply(input, tuple(n for i, n in enumerate(input.shape) if n != 1 or i not in axes))
 
 
+@numpy_names
 def unsqueeze(input: Any, dim: int) -> Any:
     """With a new axis of length 1 at dim."""
     place = one_axis("unsqueeze", dim, input.array.ndim + 1)
     return Reshape.apply(input, (*input.shape[:place], 1, *input.shape[place:]))
 
 
-def clone(input: Any) -> Any:
+def clone(input: Any, *, memory_format: Any = None) -> Any:
     """The values in memory of their own; the gradient flows through."""
     return Clone.apply(input)
 
 
-view, swapaxes = reshape, transpose
+view, swapaxes, swapdims, moveaxis = reshape, transpose, transpose, movedim
 
 __all__ = [
     "broadcast_to",
     "clone",
     "expand",
     "flatten",
+    "moveaxis",
     "movedim",
     "permute",
+    "positive",
     "reshape",
     "squeeze",
     "swapaxes",
+    "swapdims",
     "t",
     "transpose",
     "unsqueeze",

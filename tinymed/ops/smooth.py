@@ -6,8 +6,10 @@ positive, so nothing overflows on either side.  Integers give float32, as in PyT
 
 from typing import Any
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 from ..tape import Op
+from .cast import common_float
+from .overwrite import overwritable
 from .unary import points
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al. 2017, equation 14
@@ -43,7 +45,7 @@ def sigmoid_backward(xp: Any, dy: Array, y: Array) -> Array:
 class Sigmoid(Op):
     """y = 1 / (1 + exp(-x));  dx = dy y (1 - y).  The output is saved."""
 
-    oracle, samples, promotes = "torch.sigmoid", points(-6, 6), "float"
+    oracle, samples, promotes = "torch.sigmoid", points(-6, 6), common_float
 
     def forward(self, x: Array) -> Array:
         y = self.k.sigmoid_forward(x)
@@ -95,7 +97,7 @@ def tanh_backward(xp: Any, dy: Array, y: Array, amplitude: float, slope: float) 
 class Tanh(Op):
     """y = A tanh(S x);  dx = dy S (A - y^2 / A).  The output is saved.  A = S = 1: tanh; LeCun's: 1.7159 and 2/3."""
 
-    promotes = "float"
+    promotes = common_float
 
     def forward(self, x: Array, amplitude: float = 1.0, slope: float = 1.0) -> Array:
         y = self.k.tanh_forward(x, amplitude, slope)
@@ -159,15 +161,15 @@ def softsign_forward(xp: Any, x: Array) -> Array:
 
 @kernel(flops=lambda dy, x: 4 * dy.size)
 def softsign_backward(xp: Any, dy: Array, x: Array) -> Array:
-    """dx = dy / (1 + |x|)^2."""
+    """dx = dy / (1 + |x|)^2, NaN where x is infinite, as y is."""
     d = 1 + xp.abs(x)
-    return dy / (d * d)
+    return dy / (d * d) + 0 * x
 
 
 class Softsign(Op):
     """y = x / (1 + |x|);  dx = dy / (1 + |x|)^2.  Bergstra et al. 2009; Glorot & Bengio 2010."""
 
-    oracle, samples, promotes = "torch.nn.functional.softsign", points(-4, 4), "float"
+    oracle, samples, promotes = "torch.nn.functional.softsign", points(-4, 4), common_float
 
     def forward(self, x: Array) -> Array:
         self.save(x)
@@ -292,6 +294,7 @@ def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     return Softplus.apply(input, float(beta), float(threshold))
 
 
+@overwritable
 def elu(input: Any, alpha: float = 1.0) -> Any:
     """x where x > 0, else alpha (e^x - 1); alpha at least 0."""
     if alpha < 0:
@@ -299,11 +302,13 @@ def elu(input: Any, alpha: float = 1.0) -> Any:
     return ELU.apply(input, float(alpha))
 
 
+@overwritable
 def selu(input: Any) -> Any:
     """The ELU whose scale and alpha keep mean 0 and variance 1 from layer to layer (initialise as LeCun)."""
     return ELU.apply(input, SELU_ALPHA, SELU_SCALE)
 
 
+@overwritable
 def celu(input: Any, alpha: float = 1.0) -> Any:
     """x where x > 0, else alpha (e^(x / alpha) - 1): an ELU whose slope is 1 at 0; alpha positive."""
     if alpha <= 0:

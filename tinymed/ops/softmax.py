@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, kernel
-from ..tape import Cast, Op
+from ..dispatch import Array, kernel
+from ..tape import Op
+from .axes import integer, numpy_names
+from .cast import Cast
 from .shape import reshape
 from .unary import neg
 
@@ -90,11 +92,13 @@ def array_and_axis(draw: Any) -> tuple[Any, int]:
     return draw.array(shape, *draw.choice(((-4, 4), (190, 200)))), axis
 
 
+@numpy_names
 def softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
     """exp(x) / sum of exp(x) along the axis dim; dtype: computed and returned in this type."""
     return along(Softmax, "softmax", input, dim, dtype)
 
 
+@numpy_names
 def log_softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
     """log(softmax(x)) along the axis dim, without forming the softmax."""
     return along(LogSoftmax, "log_softmax", input, dim, dtype)
@@ -110,6 +114,7 @@ def along(op: type[Op], name: str, input: Any, dim: int | None, dtype: Any) -> A
     n = len(input.shape)
     if dim is None:
         raise ValueError(f"{name}: say along which axis: dim=1 for (N, C, ...) scores, dim=-1 for the last axis")
+    dim = integer(name, "dim", dim)
     if not -max(n, 1) <= dim < max(n, 1):
         raise IndexError(f"{name}: dim {dim} is not an axis of an input with {n} axes")
     if dtype is None and input.array.dtype.kind != "f":

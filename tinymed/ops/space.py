@@ -10,7 +10,7 @@ from functools import lru_cache, wraps
 from itertools import product
 from typing import Any, NamedTuple, TypeVar
 
-from ..backend import Array
+from ..dispatch import Array
 
 Sizes = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]  # (before, after) for each axis of space

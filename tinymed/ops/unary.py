@@ -3,10 +3,14 @@
 import math
 from typing import Any
 
-from ..backend import Array, kernel
+import numpy as np
+
+from ..dispatch import Array, kernel
 from ..tape import Op
 from .broadcast import drawn_shape
+from .cast import Cast, common_float
 from .elementwise import Mul
+from .shape import clone
 
 
 def points(low: float, high: float, **options: Any) -> Any:
@@ -39,7 +43,7 @@ def exp_forward(xp: Any, x: Array) -> Array:
 class Exp(Op):
     """y = e^x;  dx = dy y."""
 
-    oracle, samples, promotes = "torch.exp", points(-3, 3), "float"
+    oracle, samples, promotes = "torch.exp", points(-3, 3), common_float
 
     def forward(self, x: Array) -> Array:
         y = self.k.exp_forward(x)
@@ -59,7 +63,7 @@ def expm1_forward(xp: Any, x: Array) -> Array:
 class Expm1(Op):
     """y = e^x - 1, exact near 0;  dx = dy (y + 1)."""
 
-    oracle, samples, promotes = "torch.expm1", points(-3, 3), "float"
+    oracle, samples, promotes = "torch.expm1", points(-3, 3), common_float
 
     def forward(self, x: Array) -> Array:
         y = self.k.expm1_forward(x)
@@ -79,7 +83,7 @@ def log_forward(xp: Any, x: Array) -> Array:
 class Log(Op):
     """y = ln x;  dx = dy / x."""
 
-    oracle, samples, promotes = "torch.log", points(0.1, 3), "float"
+    oracle, samples, promotes = "torch.log", points(0.1, 3), common_float
 
     def forward(self, x: Array) -> Array:
         self.save(x)
@@ -98,7 +102,7 @@ def log1p_forward(xp: Any, x: Array) -> Array:
 class Log1p(Op):
     """y = ln(1 + x), exact near 0;  dx = dy / (1 + x)."""
 
-    oracle, samples, promotes = "torch.log1p", points(-0.8, 3), "float"
+    oracle, samples, promotes = "torch.log1p", points(-0.8, 3), common_float
 
     def forward(self, x: Array) -> Array:
         self.save(x)
@@ -117,7 +121,7 @@ def sqrt_forward(xp: Any, x: Array) -> Array:
 class Sqrt(Op):
     """y = sqrt(x);  dx = dy / (2 y) (infinite at 0)."""
 
-    oracle, samples, promotes = "torch.sqrt", points(0.1, 3), "float"
+    oracle, samples, promotes = "torch.sqrt", points(0.1, 3), common_float
 
     def forward(self, x: Array) -> Array:
         y = self.k.sqrt_forward(x)
@@ -143,7 +147,7 @@ def rsqrt_backward(xp: Any, dy: Array, y: Array) -> Array:
 class Rsqrt(Op):
     """y = 1 / sqrt(x);  dx = -dy y^3 / 2."""
 
-    oracle, samples, promotes = "torch.rsqrt", points(0.2, 3), "float"
+    oracle, samples, promotes = "torch.rsqrt", points(0.2, 3), common_float
 
     def forward(self, x: Array) -> Array:
         y = self.k.rsqrt_forward(x)
@@ -163,7 +167,7 @@ def reciprocal_backward(xp: Any, dy: Array, y: Array) -> Array:
 class Reciprocal(Op):
     """y = 1 / x;  dx = -dy y^2."""
 
-    oracle, samples, promotes = "torch.reciprocal", points(-2, 2, avoid=(0.0,), margin=0.4), "float"
+    oracle, samples, promotes = "torch.reciprocal", points(-2, 2, avoid=(0.0,), margin=0.4), common_float
 
     def forward(self, x: Array) -> Array:
         y = self.k.div(1.0, x)
@@ -226,7 +230,7 @@ def cos_forward(xp: Any, x: Array) -> Array:
 class Sin(Op):
     """y = sin x;  dx = dy cos x."""
 
-    oracle, samples, promotes = "torch.sin", points(-4, 4), "float"
+    oracle, samples, promotes = "torch.sin", points(-4, 4), common_float
 
     def forward(self, x: Array) -> Array:
         self.save(x)
@@ -239,7 +243,7 @@ class Sin(Op):
 class Cos(Op):
     """y = cos x;  dx = -dy sin x."""
 
-    oracle, samples, promotes = "torch.cos", points(-4, 4), "float"
+    oracle, samples, promotes = "torch.cos", points(-4, 4), common_float
 
     def forward(self, x: Array) -> Array:
         self.save(x)
@@ -312,7 +316,7 @@ def erf_backward(xp: Any, dy: Array, x: Array) -> Array:
 class Erf(Op):
     """y = 2/sqrt(pi) integral_0^x exp(-t^2) dt, to 1e-15 in float64;  dx = dy 2/sqrt(pi) exp(-x^2)."""
 
-    oracle, samples, promotes = "torch.erf", points(-3, 3), "float"
+    oracle, samples, promotes = "torch.erf", points(-3, 3), common_float
 
     def forward(self, x: Array) -> Array:
         self.save(x)
@@ -374,7 +378,7 @@ def abs(input: Any) -> Any:
 
 def sign(input: Any) -> Any:
     """-1, 0 or 1; the gradient is 0."""
-    return Sign.apply(input)
+    return clone(input) if input.array.dtype.kind == "b" else Sign.apply(input)
 
 
 def sin(input: Any) -> Any:
@@ -393,7 +397,9 @@ def erf(input: Any) -> Any:
 
 
 def square(input: Any) -> Any:
-    """input^2."""
+    """input^2; of bool in int64."""
+    if input.array.dtype.kind == "b":
+        input = Cast.apply(input, np.dtype(np.int64))
     return Mul.apply(input, input)
 
 

@@ -7,7 +7,7 @@ counts t into one row of coefficients per parameter, in the parameters' dtype; t
 
 from typing import Any
 
-from ..backend import Array, kernel
+from ..dispatch import Array, kernel
 
 
 def nothing(*_: Any) -> list[Any]:
@@ -86,6 +86,22 @@ def adam_step(xp: Any, p: Array, m: Array, v: Array, g: Array, rates: Array, dec
     return ()
 
 
+@kernel(out=nothing, writes="p m v most", flops=lambda p, *_: 15 * p.size)
+def amsgrad_step(xp: Any, p: Array, m: Array, v: Array, most: Array, g: Array, rates: Array, decoupled: bool) -> Any:
+    """adam_step with the largest v so far in place of v."""
+    _, new1, beta2, new2, eps, step, correction, decay = rates
+    if decoupled:
+        p *= 1 - decay
+    else:
+        g = g + decay * p
+    m += new1 * (g - m)
+    v *= beta2
+    v += new2 * g * g
+    most[...] = xp.maximum(most, v)
+    p -= step * m / (xp.sqrt(most) / correction + eps)
+    return ()
+
+
 @kernel(out=nothing, writes="p", flops=lambda p, *_: 4 * p.size)
 def sgd_flat(xp: Any, p: Array, g: Array, rates: Array, spans: Array) -> Any:
     """sgd_step of several parameters in one buffer: spans holds rows of (row of rates, first element, end)."""
@@ -157,37 +173,3 @@ def adagrad_step(xp: Any, p: Array, total: Array, g: Array, rates: Array) -> Any
     total += g * g
     p -= lr * g / (xp.sqrt(total) + eps)
     return ()
-
-
-@kernel(out=lambda g, order: [()], flops=lambda g, order: 2 * g.size)
-def gradient_norm(xp: Any, g: Array, order: float) -> Array:
-    """(sum |g|^order)^(1 / order); inf: the largest |g|."""
-    if g.size == 0:
-        return xp.zeros((), g.dtype)
-    if order == float("inf"):
-        return abs(g).max()
-    return xp.sqrt((g * g).sum()) if order == 2 else (abs(g) ** order).sum() ** (1 / order)
-
-
-@kernel(out=lambda order, *norms: [()])
-def total_norm(xp: Any, order: float, *norms: Array) -> Array:
-    """The norm of all gradients together, from each one's."""
-    return gradient_norm(xp, xp.stack(norms), order)
-
-
-@kernel(out=lambda total, limit: [()])
-def clip_coefficient(xp: Any, total: Array, limit: float) -> Array:
-    """min(1, limit / (total + 1e-6)): what brings a norm to the limit."""
-    return xp.minimum(limit / (total + 1e-6), 1.0).astype(total.dtype)
-
-
-@kernel(out=lambda g, coefficient: [g.shape], flops=lambda g, coefficient: g.size)
-def scale_gradient(xp: Any, g: Array, coefficient: Array) -> Array:
-    """g times an array of one element."""
-    return g * coefficient
-
-
-@kernel(out=lambda g, limit: [g.shape], flops=lambda g, limit: 2 * g.size)
-def clip_gradient(xp: Any, g: Array, limit: float) -> Array:
-    """g clipped to [-limit, limit]."""
-    return xp.clip(g, -limit, limit)

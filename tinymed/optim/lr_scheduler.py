@@ -1,88 +1,33 @@
-"""Learning rate schedules: `scheduler.step()` once an epoch (or once a step) after `optimizer.step()`.
-
-As in PyTorch a schedule multiplies the rate that is there, so that several on one optimizer compound.  `last_epoch`
-counts the calls.  The state is plain numbers and lists, fit for JSON; functions given to LambdaLR are not part of it.
-"""
+"""Learning rate schedules under PyTorch's names; what they share is in schedule.py, cycles in cycles.py."""
 
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..absent import missing
+from .cycles import ChainedScheduler, CosineAnnealingWarmRestarts, CyclicLR, OneCycleLR, SequentialLR
 from .optimizer import Optimizer
+from .schedule import LRScheduler
 
-
-class LRScheduler:
-    """A schedule that sets the learning rate of every group; a subclass defines `get_lr`, or a `step` of its own."""
-
-    initial = False  # inside the first step, which the constructor makes
-
-    def __init__(self, optimizer: Optimizer, last_epoch: int = -1):
-        if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"{type(self).__name__}: takes an optimizer, got {type(optimizer).__name__}")
-        self.optimizer = optimizer
-        for group in optimizer.param_groups:
-            if last_epoch == -1:
-                group.setdefault("initial_lr", group["lr"])
-            elif "initial_lr" not in group:
-                raise ValueError(
-                    f"{type(self).__name__}: last_epoch={last_epoch} goes on with a schedule, but the "
-                    "optimizer's groups have no 'initial_lr'; load its state first"
-                )
-        self.base_lrs: list[float] = [group["initial_lr"] for group in optimizer.param_groups]
-        self.last_epoch = last_epoch
-        self.first_step()
-
-    def first_step(self) -> None:
-        """Set the rates of epoch 0."""
-        self.initial = True
-        self.step()
-        self.initial = False
-
-    def current(self) -> list[float]:
-        """The rates that the groups have."""
-        return [group["lr"] for group in self.optimizer.param_groups]
-
-    def get_lr(self) -> list[float]:
-        """The rates of epoch `last_epoch`, from those of the epoch before."""
-        raise NotImplementedError(f"{type(self).__name__}: a schedule defines get_lr(), the list of the groups' rates")
-
-    def first_lr(self) -> list[float]:
-        """The rates of epoch 0, from the initial ones: where SequentialLR starts this schedule."""
-        return list(self.base_lrs)
-
-    def get_last_lr(self) -> list[float]:
-        """The rates that the last step set."""
-        return list(self.last_lr)
-
-    def step(self) -> None:
-        """Go on to the next epoch."""
-        self.last_epoch += 1
-        self.set_lr(self.get_lr())
-
-    def restart(self) -> None:
-        """Go to epoch 0."""
-        self.last_epoch = 0
-        self.set_lr(self.first_lr())
-
-    def set_lr(self, rates: Sequence[float]) -> None:
-        """Give every group its rate."""
-        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate
-        self.last_lr = self.current()
-
-    def state_dict(self) -> dict[str, Any]:
-        """The schedule's numbers; not the optimizer's."""
-        return {n: v for n, v in self.__dict__.items() if n not in ("optimizer", "initial", "lr_lambdas", "schedulers")}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned."""
-        unknown = [n for n in state if n not in self.__dict__]
-        if unknown:
-            raise ValueError(
-                f"{type(self).__name__}: the state of another schedule was given; it has {', '.join(unknown)}"
-            )
-        self.__dict__.update(state)
+__all__ = [
+    "ChainedScheduler",
+    "ConstantLR",
+    "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
+    "CyclicLR",
+    "ExponentialLR",
+    "LRScheduler",
+    "LambdaLR",
+    "LinearLR",
+    "MultiStepLR",
+    "MultiplicativeLR",
+    "OneCycleLR",
+    "PolynomialLR",
+    "ReduceLROnPlateau",
+    "SequentialLR",
+    "StepLR",
+]
 
 
 class LambdaLR(LRScheduler):
@@ -92,11 +37,23 @@ class LambdaLR(LRScheduler):
         groups = len(optimizer.param_groups)
         self.lr_lambdas: list[Callable[[int], float]] = [lr_lambda] * groups if callable(lr_lambda) else list(lr_lambda)
         if len(self.lr_lambdas) != groups:
-            raise ValueError(f"LambdaLR: got {len(self.lr_lambdas)} functions for {groups} groups")
+            raise ValueError(f"{type(self).__name__}: got {len(self.lr_lambdas)} functions for {groups} groups")
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
         return [base * fn(self.last_epoch) for base, fn in zip(self.base_lrs, self.lr_lambdas, strict=True)]
+
+    def first_lr(self) -> list[float]:
+        return self.get_lr()
+
+
+class MultiplicativeLR(LambdaLR):
+    """Times lr_lambda(epoch) every epoch; one function, or one for each group."""
+
+    def get_lr(self) -> list[float]:
+        if self.initial:
+            return self.current()
+        return [lr * fn(self.last_epoch) for lr, fn in zip(self.current(), self.lr_lambdas, strict=True)]
 
     def first_lr(self) -> list[float]:
         return self.get_lr()
@@ -133,6 +90,8 @@ class MultiStepLR(LRScheduler):
 class ConstantLR(LRScheduler):
     """Times factor for the first total_iters epochs, then back."""
 
+    horizon = "total_iters"
+
     def __init__(self, optimizer: Optimizer, factor: float = 1 / 3, total_iters: int = 5, last_epoch: int = -1):
         if not 0 <= factor <= 1:
             raise ValueError(f"ConstantLR: factor lies in [0, 1], got {factor}")
@@ -152,6 +111,8 @@ class ConstantLR(LRScheduler):
 
 class LinearLR(LRScheduler):
     """From start_factor to end_factor of the rate along a line of total_iters epochs: warm-up."""
+
+    horizon = "total_iters"
 
     def __init__(
         self,
@@ -195,6 +156,8 @@ class ExponentialLR(LRScheduler):
 class PolynomialLR(LRScheduler):
     """initial lr (1 - epoch / total_iters)^power, then 0.  power .9 is common in segmentation (DeepLab)."""
 
+    horizon = "total_iters"
+
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1):
         self.total_iters, self.power = total_iters, power
         super().__init__(optimizer, last_epoch)
@@ -208,6 +171,8 @@ class PolynomialLR(LRScheduler):
 
 class CosineAnnealingLR(LRScheduler):
     """eta_min + (initial lr - eta_min) (1 + cos(pi epoch / T_max)) / 2.  Loshchilov & Hutter 2017, without restarts."""
+
+    horizon = "T_max"
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1):
         self.T_max, self.eta_min = T_max, eta_min
@@ -225,133 +190,9 @@ class CosineAnnealingLR(LRScheduler):
         height, before = (1 + math.cos(math.pi * e / period) for e in (self.last_epoch, self.last_epoch - 1))
         return [height / before * (lr - low) + low for lr in self.current()]
 
-
-class SequentialLR(LRScheduler):
-    """Several schedules one after the other; schedule i + 1 starts, from its epoch 0, at milestones[i]."""
-
-    def __init__(self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int]):
-        if len(milestones) != len(schedulers) - 1:
-            raise ValueError(
-                f"SequentialLR: {len(schedulers)} schedules need {len(schedulers) - 1} milestones, got "
-                f"{len(milestones)}"
-            )
-        for s in schedulers:
-            if not isinstance(s, LRScheduler) or isinstance(s, ReduceLROnPlateau) or s.optimizer is not optimizer:
-                raise ValueError(
-                    f"SequentialLR: takes schedules of this optimizer that need no metric, got {type(s).__name__}"
-                )
-        self.optimizer, self.schedulers, self.milestones = optimizer, list(schedulers), list(milestones)
-        self.last_epoch = 0
-        for group in optimizer.param_groups:
-            group["lr"] = group["initial_lr"]
-        self.undo()
-        first = self.schedulers[bisect_right(self.milestones, 0)]
-        first.first_step()
-        self.last_lr = first.get_last_lr()
-
-    def undo(self) -> None:
-        """Take back the step that each schedule made when it was made."""
-        for s in self.schedulers:
-            if isinstance(s, SequentialLR):
-                s.undo()
-            else:
-                s.last_epoch -= 1
-
-    def step(self) -> None:
-        self.last_epoch += 1
-        i = bisect_right(self.milestones, self.last_epoch)
-        if i > 0 and self.milestones[i - 1] == self.last_epoch:
-            self.schedulers[i].restart()
-        else:
-            self.schedulers[i].step()
-        self.last_lr = self.schedulers[i].get_last_lr()
-
-    def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"states": [s.state_dict() for s in self.schedulers]}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict({n: v for n, v in state.items() if n != "states"})
-        for scheduler, own in zip(self.schedulers, state["states"], strict=True):
-            scheduler.load_state_dict(own)
-
-
-class OneCycleLR(LRScheduler):
-    """Up from max_lr / div_factor to max_lr, then down to the start / final_div_factor; momentum the other way.
-
-    Stepped once a batch, total_steps (or epochs x steps_per_epoch) times.  pct_start of the steps go up; three_phase
-    comes down symmetrically before the final descent.  Smith & Topin 2019.
-    """
-
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        max_lr: float | Sequence[float],
-        total_steps: int | None = None,
-        epochs: int | None = None,
-        steps_per_epoch: int | None = None,
-        pct_start: float = 0.3,
-        anneal_strategy: str = "cos",
-        cycle_momentum: bool = True,
-        base_momentum: float = 0.85,
-        max_momentum: float = 0.95,
-        div_factor: float = 25.0,
-        final_div_factor: float = 1e4,
-        three_phase: bool = False,
-        last_epoch: int = -1,
-    ):
-        if total_steps is None and epochs is not None and steps_per_epoch is not None:
-            total_steps = epochs * steps_per_epoch
-        if total_steps is None or total_steps <= 0:
-            raise ValueError("OneCycleLR: needs a positive total_steps, or epochs and steps_per_epoch")
-        if not 0 <= pct_start <= 1 or anneal_strategy not in ("cos", "linear"):
-            raise ValueError(
-                "OneCycleLR: pct_start lies in [0, 1] and anneal_strategy is 'cos' or 'linear', got "
-                f"{pct_start} and {anneal_strategy!r}"
-            )
-        self.total_steps, self.anneal_strategy, self.cycle_momentum = total_steps, anneal_strategy, cycle_momentum
-        up, end = pct_start * total_steps - 1, total_steps - 1
-        rise, fall = ("initial_lr", "max_lr"), ("max_lr", "min_lr")
-        self.phases: list[Any] = [[up, *rise, "max_momentum", "base_momentum"]]
-        if three_phase:
-            self.phases += [
-                [2 * pct_start * total_steps - 2, *rise[::-1], "base_momentum", "max_momentum"],
-                [end, "initial_lr", "min_lr", "max_momentum", "max_momentum"],
-            ]
-        else:
-            self.phases += [[end, *fall, "base_momentum", "max_momentum"]]
-        self.use_beta1 = "betas" in optimizer.defaults
-        if cycle_momentum and not self.use_beta1 and "momentum" not in optimizer.defaults:
-            raise ValueError("OneCycleLR: the optimizer has neither momentum nor betas; pass cycle_momentum=False")
-        peaks = [max_lr] * len(optimizer.param_groups) if isinstance(max_lr, int | float) else list(max_lr)
-        if last_epoch == -1:
-            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                start = peak / div_factor
-                group.update(initial_lr=start, max_lr=peak, min_lr=start / final_div_factor)
-                if cycle_momentum:
-                    group.update(max_momentum=max_momentum, base_momentum=base_momentum)
-        super().__init__(optimizer, last_epoch)
-
-    def between(self, start: float, end: float, share: float) -> float:
-        """From start (share 0) to end (share 1)."""
-        if self.anneal_strategy == "cos":
-            return end + (start - end) / 2 * (math.cos(math.pi * share) + 1)
-        return (end - start) * share + start
-
-    def get_lr(self) -> list[float]:
-        if self.last_epoch > self.total_steps:
-            raise ValueError(f"OneCycleLR: step {self.last_epoch} is beyond total_steps {self.total_steps}")
-        i = next((i for i, p in enumerate(self.phases) if self.last_epoch <= p[0]), len(self.phases) - 1)
-        end, lr0, lr1, m0, m1 = self.phases[i]
-        start = self.phases[i - 1][0] if i else 0.0
-        share = (self.last_epoch - start) / (end - start)
-        if self.cycle_momentum:
-            for group in self.optimizer.param_groups:
-                momentum = self.between(group[m0], group[m1], share)
-                group.update({"betas": (momentum, group["betas"][1])} if self.use_beta1 else {"momentum": momentum})
-        return [self.between(g[lr0], g[lr1], share) for g in self.optimizer.param_groups]
-
-    def first_lr(self) -> list[float]:
-        return self.get_lr()
+    def replan(self, steps: int) -> None:
+        """Half a cosine from the present rates to eta_min in that many further steps."""
+        self.T_max, self.last_epoch, self.base_lrs = max(steps, 1), 0, self.current()
 
 
 class ReduceLROnPlateau(LRScheduler):
@@ -360,6 +201,8 @@ class ReduceLROnPlateau(LRScheduler):
     mode: "min" or "max" is better; threshold and threshold_mode ("rel", "abs") say by how much.  cooldown epochs
     after a change do not count; no rate falls below min_lr, and a change below eps is not made.
     """
+
+    needs_metric = True
 
     def __init__(
         self,
@@ -415,3 +258,7 @@ class ReduceLROnPlateau(LRScheduler):
             )
             self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
         self.last_lr = self.current()
+
+
+def __getattr__(name: str) -> Any:
+    raise missing(__name__, name)

@@ -5,15 +5,16 @@ from typing import Any
 import numpy as np
 
 from .. import device
-from ..backend import Array, Table
+from ..dispatch import Array, Table
 from ..memory import ALIGNMENT, dense_order, empty, inverse_order
 from ..nn.module import Parameter
+from ..tape import Node, host_read
 
 
 class ParamGroup(dict[str, Any]):
     """Options of a group of parameters; those that are numbers are mirrored in the array `hyper` that kernels read.
 
-    layout names the elements of hyper; "betas" stands for beta1 and beta2.
+    layout names the elements of hyper; an option of two numbers, such as "betas", stands for two: see PAIRS.
     """
 
     def __init__(self, options: dict[str, Any], layout: tuple[str, ...]):
@@ -23,11 +24,11 @@ class ParamGroup(dict[str, Any]):
 
     def __setitem__(self, name: str, value: Any) -> None:
         super().__setitem__(name, value)
-        if name == "betas":
-            at = self.layout.index("beta1")
+        if name in PAIRS:
+            at = self.layout.index(PAIRS[name])
             self.hyper[at], self.hyper[at + 1] = value
         elif name in self.layout:
-            self.hyper[self.layout.index(name)] = value
+            self.hyper[self.layout.index(name)] = float(value)
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         for name, value in dict(*args, **kwargs).items():
@@ -37,6 +38,15 @@ class ParamGroup(dict[str, Any]):
         if name not in self:
             self[name] = default
         return self[name]
+
+    def follow(self) -> None:
+        """Read a learning rate that is a tensor: its value may have changed."""
+        if isinstance(self["lr"], Node):
+            host_read("an optimizer's step with a tensor as learning rate")
+            self["lr"] = self["lr"]
+
+
+PAIRS = {"betas": "beta1", "etas": "eta_minus", "step_sizes": "least_step"}  # option of two: the first's name in layout
 
 
 class Slot:
@@ -84,6 +94,7 @@ class GroupMemory:
         self.chosen: list[int] = []  # the slots that had a gradient in the last step, and
         self.mask: Array = np.zeros(len(parameters), np.int64)  # 1 for each of them
         self.slots: list[Slot] = []
+        self.scalars: dict[str, Array] = {}  # state of one number for each parameter, in float64
         self.sizes: dict[np.dtype[Any], int] = {}
         self.gather()
 
@@ -91,6 +102,7 @@ class GroupMemory:
         """Lay the parameters out anew, on the device where they are, keeping the state."""
         self.device = self.table().device
         self.steps, self.mask = device.move(self.steps, self.device), device.move(self.mask, self.device)
+        self.scalars = {name: device.move(a, self.device) for name, a in self.scalars.items()}
         before, self.slots, self.sizes = self.slots, [], {}
         for i, p in enumerate(self.parameters):
             at = self.sizes.get(p.dtype, 0)
@@ -131,6 +143,12 @@ class GroupMemory:
             buffers = {dtype: zeros(self.device, size, dtype, value) for dtype, size in self.sizes.items()}
             for slot in self.slots:
                 slot.buffers[name] = buffers[slot.dtype][slot.where]
+
+    def require_scalar(self, name: str, value: float) -> Array:
+        """The numbers of a kind of state that has one for each parameter; they start at value."""
+        if name not in self.scalars:
+            self.scalars[name] = device.move(np.full(len(self.slots), value, np.float64), self.device)
+        return self.scalars[name]
 
     def like(self, dtype: Any) -> Array:
         """An array of a dtype of the group: kernels make their coefficients like it."""

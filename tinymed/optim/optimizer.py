@@ -6,7 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import backend, device
+from .. import device, dispatch, tape
+from ..dispatch import Array
+from ..nn.module import clear_gradient
 from ..tape import enable_grad
 from ..tensor import Tensor
 from . import kernels  # declares them
@@ -24,8 +26,25 @@ class Optimizer(ABC):
     """
 
     layout: ClassVar[tuple[str, ...]]
+    scalars: ClassVar[tuple[str, ...]] = ()  # kinds of state that are one number for each parameter
 
-    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]):
+    def __init__(
+        self,
+        params: Iterable[Any],
+        defaults: dict[str, Any],
+        foreach: bool | None = None,
+        fused: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+    ):
+        """foreach, fused and capturable pick an implementation in PyTorch; here every step is fused and capturable."""
+        if differentiable:
+            raise ValueError(
+                f"{type(self).__name__}: differentiable=True asks for derivatives of the step itself, which tinymed "
+                "does not have: first derivatives only"
+            )
+        if foreach and fused:
+            raise RuntimeError(f"{type(self).__name__}: foreach and fused cannot both be True")
         self.defaults = defaults
         self.param_groups: list[ParamGroup] = []
         self.memory: list[GroupMemory] = []
@@ -46,7 +65,7 @@ class Optimizer(ABC):
                 f"{name}: a group has 'params' and options among {', '.join(self.defaults)}; got {', '.join(group)}"
             )
         params = group["params"]
-        params = [params] if isinstance(params, Tensor) else list(params)
+        params = [params] if isinstance(params, Tensor) else [unnamed(p) for p in params]
         known = {id(p) for g in self.param_groups for p in g["params"]}
         for p in params:
             if not isinstance(p, Tensor):
@@ -66,26 +85,29 @@ class Optimizer(ABC):
 
     def check(self, options: dict[str, Any]) -> None:
         """ValueError for an option outside its range."""
-        for option in ("lr", "eps", "weight_decay", "momentum", "alpha", "lr_decay", "initial_accumulator_value"):
-            if option in options and not options[option] >= 0:
+        for option in NOT_NEGATIVE:
+            if option in options and not float(options[option]) >= 0:
                 raise ValueError(f"{type(self).__name__}: {option} must not be negative, got {options[option]}")
         if "betas" in options and not (len(options["betas"]) == 2 and all(0 <= b < 1 for b in options["betas"])):
             raise ValueError(f"{type(self).__name__}: betas are two numbers in [0, 1), got {options['betas']}")
 
-    def zero_grad(self) -> None:
-        """Drop the gradients of all parameters."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drop the gradients of all parameters, or, without set_to_none, make those that exist zero."""
         for group in self.param_groups:
             for p in group["params"]:
-                p.grad = None
+                clear_gradient(p, set_to_none)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient.  closure, if given, computes loss and gradients first."""
+        for o in tape.observers:
+            o.optimizer(self)
         loss = None
         if closure is not None:
             with enable_grad():
                 loss = closure()
         for group, memory in zip(self.param_groups, self.memory, strict=True):
             memory.sync()
+            group.follow()
             k = memory.table()
             group.hyper = device.move(group.hyper, memory.device)
             active = memory.begin(k)
@@ -95,8 +117,13 @@ class Optimizer(ABC):
                 slot.parameter.version.value += 1
         return loss
 
+    def descent(self, k: dispatch.Table, group: ParamGroup, slot: Slot) -> Array:
+        """A slot's gradient, of the other sign where the group maximises."""
+        g = slot.gradient(k)
+        return k.neg(g) if group["maximize"] else g
+
     @abstractmethod
-    def update(self, k: backend.Table, group: ParamGroup, memory: GroupMemory, active: list[Slot]) -> None:
+    def update(self, k: dispatch.Table, group: ParamGroup, memory: GroupMemory, active: list[Slot]) -> None:
         """Call the update kernels of one group for the slots that have a gradient."""
 
     # --------------------------------------------------------------------------------------------- state
@@ -112,6 +139,8 @@ class Optimizer(ABC):
             state[f"state.{j}.step"] = device.move(memory.steps[slot.index : slot.index + 1].copy(), "cpu")
             for name, flat in slot.buffers.items():
                 state[f"state.{j}.{name}"] = np.array(device.move(slot.shaped(flat), "cpu"), order="C")
+            for name, numbers in memory.scalars.items():
+                state[f"state.{j}.{name}"] = device.move(numbers[slot.index : slot.index + 1].copy(), "cpu")
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -129,7 +158,7 @@ class Optimizer(ABC):
         for key, value in state.items():
             kind, index, entry = key.split(".", 2)
             shape = places[int(index)][1].view.shape
-            if kind == "state" and entry != "step" and np.shape(value) != shape:
+            if kind == "state" and entry not in ("step", *self.scalars) and np.shape(value) != shape:
                 raise ValueError(f"{name}: {key} has shape {list(np.shape(value))}, the parameter {list(shape)}")
         for key, value in state.items():
             kind, index, entry = key.split(".", 2)
@@ -139,6 +168,8 @@ class Optimizer(ABC):
             memory, slot = places[int(index)]
             if entry == "step":
                 memory.steps[slot.index] = int(np.asarray(value).reshape(()))
+            elif entry in self.scalars:
+                memory.require_scalar(entry, 0.0)[slot.index] = float(np.asarray(value).reshape(()))
             else:
                 memory.require(entry)
                 slot.shaped(slot.buffers[entry])[...] = device.move(np.asarray(value), memory.device)
@@ -153,6 +184,25 @@ class Optimizer(ABC):
             options = ", ".join(f"{n}={v}" for n, v in group.items() if n != "params")
             lines.append(f"  group {i}: {len(group['params'])} tensors, {options}")
         return f"{type(self).__name__}(\n" + "\n".join(lines) + "\n)"
+
+
+NOT_NEGATIVE = (
+    "lr",
+    "eps",
+    "weight_decay",
+    "momentum",
+    "alpha",
+    "lr_decay",
+    "initial_accumulator_value",
+    "momentum_decay",
+    "lambd",
+)
+
+
+def unnamed(parameter: Any) -> Any:
+    """The tensor of an item of params, which may be (name, tensor) as named_parameters gives it."""
+    pair = isinstance(parameter, tuple) and len(parameter) == 2 and isinstance(parameter[0], str)
+    return parameter[1] if pair else parameter
 
 
 def plain(value: Any) -> Any:

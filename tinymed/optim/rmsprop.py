@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from ..backend import Table
+from ..dispatch import Table
 from .memory import GroupMemory, ParamGroup, Slot
 from .optimizer import Optimizer
 
@@ -26,6 +26,10 @@ class RMSprop(Optimizer):
         weight_decay: float = 0.0,
         momentum: float = 0.0,
         centered: bool = False,
+        capturable: bool = False,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
     ):
         super().__init__(
             params,
@@ -36,7 +40,11 @@ class RMSprop(Optimizer):
                 "weight_decay": weight_decay,
                 "momentum": momentum,
                 "centered": centered,
+                "maximize": maximize,
             },
+            foreach,
+            capturable=capturable,
+            differentiable=differentiable,
         )
 
     def update(self, k: Table, group: ParamGroup, memory: GroupMemory, active: list[Slot]) -> None:
@@ -53,7 +61,7 @@ class RMSprop(Optimizer):
                 slot.buffers["square_avg"],
                 slot.buffers.get("grad_avg", unused),
                 slot.buffers.get("momentum_buffer", unused),
-                slot.gradient(k),
+                self.descent(k, group, slot),
                 rates[slot.dtype],
                 centered,
                 heavy,
@@ -73,6 +81,11 @@ class Adagrad(Optimizer):
         weight_decay: float = 0.0,
         initial_accumulator_value: float = 0.0,
         eps: float = 1e-10,
+        foreach: bool | None = None,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ):
         super().__init__(
             params,
@@ -82,11 +95,15 @@ class Adagrad(Optimizer):
                 "weight_decay": weight_decay,
                 "initial_accumulator_value": initial_accumulator_value,
                 "eps": eps,
+                "maximize": maximize,
             },
+            foreach,
+            fused,
+            differentiable=differentiable,
         )
 
     def update(self, k: Table, group: ParamGroup, memory: GroupMemory, active: list[Slot]) -> None:
         memory.require("sum", group["initial_accumulator_value"])
         rates = {d: k.adagrad_rates(memory.steps, group.hyper, memory.like(d)) for d in memory.sizes}
         for slot in active:
-            k.adagrad_step(slot.flat, slot.buffers["sum"], slot.gradient(k), rates[slot.dtype][slot.index])
+            k.adagrad_step(slot.flat, slot.buffers["sum"], self.descent(k, group, slot), rates[slot.dtype][slot.index])

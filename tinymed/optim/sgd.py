@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from ..backend import Table
+from ..dispatch import Table
 from .memory import GroupMemory, ParamGroup, Slot
 from .optimizer import Optimizer
 
@@ -13,7 +13,8 @@ class SGD(Optimizer):
 
         v = momentum v + (1 - dampening) g   (the first v is g);   p -= lr v, or lr (g + momentum v) with nesterov.
 
-    Polyak 1964; Nesterov's form as in Sutskever et al. 2013, "On the importance of initialization and momentum".
+    maximize: up the gradient.  Polyak 1964; Nesterov's form as in Sutskever et al. 2013, "On the importance of
+    initialization and momentum".
     """
 
     layout = ("lr", "momentum", "dampening", "weight_decay")
@@ -26,6 +27,11 @@ class SGD(Optimizer):
         dampening: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ):
         super().__init__(
             params,
@@ -35,7 +41,11 @@ class SGD(Optimizer):
                 "dampening": dampening,
                 "weight_decay": weight_decay,
                 "nesterov": nesterov,
+                "maximize": maximize,
             },
+            foreach,
+            fused,
+            differentiable=differentiable,
         )
 
     def check(self, options: dict[str, Any]) -> None:
@@ -52,7 +62,7 @@ class SGD(Optimizer):
             memory.require("momentum_buffer")
         rates = {d: k.sgd_rates(memory.steps, group.hyper, memory.like(d)) for d in memory.sizes}
         for slot in active:
-            row, g = rates[slot.dtype][slot.index], slot.gradient(k)
+            row, g = rates[slot.dtype][slot.index], self.descent(k, group, slot)
             if heavy:
                 k.momentum_step(slot.flat, slot.buffers["momentum_buffer"], g, row, bool(group["nesterov"]))
             else:

@@ -1,8 +1,19 @@
 """Recorded programs: record, rewrite, plan, replay.  `tinymed.capture` is the one public function."""
 
 from .capture import Captured, capture
-from .patterns import PATTERNS, Pattern, pattern
+from .patterns import PATTERNS, Pattern, declare, define, pattern
 from .program import Call, Program
 from .record import CaptureError
 
-__all__ = ["PATTERNS", "Call", "CaptureError", "Captured", "Pattern", "Program", "capture", "pattern"]
+__all__ = [
+    "PATTERNS",
+    "Call",
+    "CaptureError",
+    "Captured",
+    "Pattern",
+    "Program",
+    "capture",
+    "declare",
+    "define",
+    "pattern",
+]

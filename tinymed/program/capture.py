@@ -7,49 +7,64 @@
 The step is run twice for its recording, on the CPU without computing, and what it changed is taken back, so the replay
 makes the first step as it makes the last, and only the kernels of a replay are ever compiled.  What differs between the
 two runs is refused by name: a replay would freeze it.  What changes between steps is an input, or an array that a
-kernel updates (step count, random state) or a setting writes (learning rate).
+kernel updates (step count, random state) or a setting writes (learning rate).  What decided the recording and may
+change now and then (a layer's attribute, what learns, a hook, a switch of the optimizer, a variable the step reads) is
+watched, and the step is recorded again: see `watch`.
 On a GPU the program is replayed as a CUDA graph: see `graph`.
 """
 
-import weakref
 from collections.abc import Callable, Sequence
+from types import CodeType
 from typing import Any
 
-from .. import backend, device, memory, precision, tape
+from .. import device, dispatch, memory, precision, tape
 from ..tape import Node
 from .graph import Graph, GraphError
 from .passes import optimise
 from .program import Call, Program
-from .record import FEW, CaptureError, Recorder, compare
+from .record import FEW, PACKAGE, CaptureError, Recorder, compare
 from .values import Ref, address, root
+from .watch import Watched, WatchedLeaf, WatchedModule, WatchedOptimizer, outside
 
 Key = tuple[Any, ...]
+KEPT = 4  # programs for one kind of inputs, each with an arena
+MOST_IN_A_ROW = 8  # recordings with no replay between them, after which capturing is pointless
 LARGE = 64 << 20  # bytes that a recording made, from which on it pays to collect garbage and give memory back
 
 
 class Replay:
     """One program of a step: for one set of shapes, one backend and one mode of its modules."""
 
-    def __init__(self, program: Program, graph: Graph | None, inputs: Sequence[Node], result: Any, recorder: Recorder):
+    def __init__(
+        self,
+        program: Program,
+        graph: Graph | None,
+        inputs: Sequence[Node],
+        result: Any,
+        recorder: Recorder,
+        outside: Sequence[Watched] = (),
+    ):
         self.program, self.graph, self.inputs, self.result = program, graph, inputs, result
         assert program.arena is not None
         self.outputs = [r.array(program.arena) for r in program.outputs]
-        self.gradients = [(leaf, leaf.plain(r.array(program.arena))) for leaf, r in program.gradients]
-        self.leaves = list(recorder.leaves.items())
-        self.modules = [(weakref.ref(m), training) for m, training in recorder.modules.items()]
+        self.gradients = [(leaf, leaf.result_class(r.array(program.arena))) for leaf, r in program.gradients]
+        self.leaves = [WatchedLeaf(recorder.label(leaf), leaf, data) for leaf, data in recorder.leaves.items()]
+        self.watched: list[Any] = [
+            *self.leaves,
+            *(WatchedModule(name, m) for m, name in recorder.modules.items()),
+            *map(WatchedOptimizer, recorder.optimizers),
+            *outside,
+        ]
         written = {id(r.value.external) for c in program.calls for r in c.written() if r.value.external is not None}
-        self.written = [leaf.version for leaf, data in self.leaves if id(root(data)) in written]
+        self.written = [leaf.version for leaf, data in recorder.leaves.items() if id(root(data)) in written]
 
     def valid(self) -> bool:
-        """Whether modules are in the mode, and tensors hold the arrays, that were recorded."""
-        for leaf, data in self.leaves:
-            if leaf.array is not data:
-                return False
-        for reference, training in self.modules:
-            module = reference()
-            if module is None or module.training != training:
-                return False
-        return True
+        """Return whether everything that decided the recording is as it was."""
+        return not any(w.changed() for w in self.watched)
+
+    def changes(self) -> str:
+        """Return what is no longer as it was recorded, in words."""
+        return "; ".join(w.describe() for w in self.watched if w.changed())
 
     def __call__(self, given: Sequence[Node]) -> Any:
         for static, new in zip(self.inputs, given, strict=True):
@@ -63,7 +78,7 @@ class Replay:
         for version in self.written:
             version.value += 1
         outputs = iter(self.outputs)
-        return rebuild(self.result, lambda t: t.plain(next(outputs).copy("K")))
+        return rebuild(self.result, lambda t: t.result_class(next(outputs).copy("K")))
 
 
 class Captured:
@@ -79,9 +94,10 @@ class Captured:
         self.program: Program | None = None
         self.recorded = ""
         self.refused = self.ungraphed = ""
+        self.in_a_row = 0  # recordings, with no replay between them
 
     def __call__(self, *inputs: Any) -> Any:
-        if self.refused or backend.observers or tape.observers:  # debugging, or inside another recording
+        if self.refused or dispatch.observers or tape.observers:  # debugging, or inside another recording
             return self.step(*inputs)
         try:
             replay = self.find(inputs)
@@ -98,21 +114,27 @@ class Captured:
         known = self.replays.setdefault(key, [])
         for replay in known:
             if replay.valid():
+                self.in_a_row = 0
                 return replay
+        if known and self.in_a_row >= MOST_IN_A_ROW:
+            raise CaptureError(
+                f"the step was recorded anew at each of its last {self.in_a_row} calls; since the last one "
+                f"{known[0].changes()}. Pass what changes at every call as an input of the step, or do not capture it"
+            )
         replay = self.record(inputs)
-        self.replays[key] = [replay, *filter(same_arrays, known)]
+        self.in_a_row += 1
+        self.replays[key] = [replay, *filter(same_arrays, known)][:KEPT]
         return replay
 
     def record(self, inputs: tuple[Any, ...]) -> Replay:
         """Record twice, compare, rewrite, plan."""
-        static = rebuild(inputs, lambda t: t.plain(t.array.copy("K")))
+        static = rebuild(inputs, lambda t: t.result_class(t.array.copy("K")))
         names = {address(t.array): f"input{n}" for n, t in enumerate(tensors(static))}
         names |= {address(getattr(a, "array", a)): label for label, a in self.names.items()}
         grads: dict[Node, Any] = {}
         try:
-            first, _, _ = self.observe_dry(static, names, grads, 0.5)
-            program, result, recorder = self.observe_dry(static, names, grads, -0.5)
-            compare(first, program)
+            program, result, recorder = self.observe_twice(static, names, grads)
+            recorder.refuse_kept(program)
             self.recorded = str(program)
             self.program = optimise(program, sole_table(program))
             self.program.plan()
@@ -122,18 +144,33 @@ class Captured:
             for leaf, grad in grads.items():
                 leaf.grad = grad
             raise
-        return Replay(self.program, graph, tensors(static), result, recorder)
+        return Replay(self.program, graph, tensors(static), result, recorder, outside(self.step, is_ours))
+
+    def observe_twice(
+        self, static: tuple[Any, ...], names: dict[int, str], grads: dict[Node, Any]
+    ) -> tuple[Program, Any, Recorder]:
+        """Observe the step twice, and compare; CaptureError names what differs.
+
+        Where the first run has moved tensors, as an optimizer does that takes parameters into its buffers, it is made
+        once more, as all steps after it will be.
+        """
+        first, _, recorder = self.observe_dry(static, names, grads, 0.5)
+        if any(leaf.array is not data for leaf, data in recorder.leaves.items()):
+            first, _, _ = self.observe_dry(static, names, grads, 0.25)
+        program, result, recorder = self.observe_dry(static, names, grads, -0.5)
+        compare(first, program)
+        return program, result, recorder
 
     def prepare(self, program: Program) -> None:
         """Let the backend compile what the program will call, if it can do so at one go."""
-        ahead = getattr(backend.table().home, "prepare", None)
+        ahead = getattr(dispatch.table().home, "prepare", None)
         if ahead:
             ahead((call.plan, args) for call, (_, args) in zip(program.calls, program.steps, strict=True))
 
     def graph(self, undo: Callable[[], None]) -> Graph | None:
         """The program as a CUDA graph, if it is one for a GPU."""
         assert self.program is not None
-        if not self.program.calls or self.program.calls[0].launch.table.device == "cpu":
+        if not self.program.calls or self.program.calls[0].dispatcher.table.device == "cpu":
             return None
         try:
             return Graph(self.program, undo)
@@ -149,14 +186,15 @@ class Captured:
         """Run the step once, write down what it does, and take it back."""
         recorder = Recorder(names, grads)
         tape.observers.append(recorder)
-        tape.readers.append(recorder.refuse)
+        tape.host_read_listeners.append(recorder.refuse)
         try:
-            with backend.observing(recorder):
+            with dispatch.observing(recorder):
                 result = self.step(*static)
-            return recorder.finish(tensors(result)), rebuild(result, lambda t: t.plain(t.array)), recorder
+            program, result = recorder.finish(tensors(result)), rebuild(result, lambda t: t.result_class(t.array))
+            return program, result, recorder
         finally:
             tape.observers.remove(recorder)
-            tape.readers.remove(recorder.refuse)
+            tape.host_read_listeners.remove(recorder.refuse)
             recorder.undo()
             if sum(r.nbytes for call in recorder.calls for r in call.outs) > LARGE:
                 memory.trim()
@@ -169,9 +207,9 @@ class Captured:
         Small results are `found`, which is another number in each run: what Python makes of them differs.  Large ones
         are whatever memory held, of which a reference may make no sense; then the step is run.
         """
-        if backend.table().device == "cpu":
+        if dispatch.table().device == "cpu":
             try:
-                with backend.dry(lambda _, plan, native: fill(native[: len(plan.outs)], found)):
+                with dispatch.dry(lambda _, plan, native: fill(native[: len(plan.outs)], found)):
                     program, result, recorder = self.observe(static, names, grads)
             except CaptureError:
                 raise
@@ -179,7 +217,7 @@ class Captured:
                 pass
             else:
                 for call in program.calls:
-                    rebind(call, backend.table())
+                    rebind(call, dispatch.table())
                 return program, result, recorder
         return self.observe(static, names, grads)
 
@@ -188,24 +226,24 @@ class Captured:
         return f"captured({getattr(self.step, '__name__', self.step)}, {made} program{'s' if made != 1 else ''})"
 
 
-def fill(arrays: Sequence[backend.Array], number: float) -> None:
+def fill(arrays: Sequence[dispatch.Array], number: float) -> None:
     """Make a number of every element of small arrays of floats."""
     for a in arrays:
         if a.dtype.kind == "f" and a.nbytes <= FEW:
             a[...] = number
 
 
-def rebind(call: Call, table: backend.Table) -> None:
+def rebind(call: Call, table: dispatch.Table) -> None:
     """Let a call that was planned dry be one of a table of the same backend."""
-    if isinstance(call.launch.table, backend.DryTable) and call.launch.table.name == table.name:
-        call.launch = getattr(table, call.launch.name)
-        call.plan = call.launch.plan_for([a.phantom() if isinstance(a, Ref) else a for a in call.args])
+    if call.dispatcher.table.skipped is not None and call.dispatcher.table.name == table.name:
+        call.dispatcher = getattr(table, call.dispatcher.name)
+        call.plan = call.dispatcher.plan_for([a.phantom() if isinstance(a, Ref) else a for a in call.args])
 
 
 def key_of(inputs: tuple[Any, ...]) -> Key:
     """What a program depends on beside modules: shapes, dtypes, devices, backend, precision, and if there is a tape."""
     shapes = rebuild(inputs, signature)
-    return shapes, backend.table().name, precision.current, tape.enabled
+    return shapes, dispatch.table().name, precision.current, tape.thread.grad_enabled
 
 
 def signature(t: Any) -> tuple[Any, ...]:
@@ -218,24 +256,29 @@ def signature(t: Any) -> tuple[Any, ...]:
     return t.array.shape, t.array.dtype.char, device.of(t.array)
 
 
-def sole_table(program: Program) -> backend.Table:
+def sole_table(program: Program) -> dispatch.Table:
     """The kernels that all calls of a program are of; CaptureError names the line that leaves their device."""
     if not program.calls:
-        return backend.table()
-    table = program.calls[0].launch.table
+        return dispatch.table()
+    table: dispatch.Table = program.calls[0].dispatcher.table
     for call in program.calls:
-        if call.launch.table is not table:
-            other = call.launch.table
+        if call.dispatcher.table is not table:
+            other = call.dispatcher.table
             raise CaptureError(
-                f"{call.line}: {call.launch.name} runs on {other.name!r} ({other.device}), the calls "
+                f"{call.line}: {call.dispatcher.name} runs on {other.name!r} ({other.device}), the calls "
                 f"before it on {table.name!r} ({table.device}); a replay has one device"
             )
     return table
 
 
 def same_arrays(replay: Replay) -> bool:
-    """Whether a replay may still become valid: its tensors hold the arrays that were recorded."""
-    return all(leaf.array is data for leaf, data in replay.leaves)
+    """Return whether a replay may become valid again: its tensors hold the arrays that were recorded."""
+    return all(leaf.same_array() for leaf in replay.leaves)
+
+
+def is_ours(code: CodeType) -> bool:
+    """Return whether code belongs to the package."""
+    return code.co_filename.startswith(PACKAGE)
 
 
 def rebuild(tree: Any, each: Callable[[Node], Any]) -> Any:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array
-from ..kernels import is_array
+from ..dispatch import Array
+from ..dispatch.declare import is_array
 from .program import Program, run_reference
 from .record import CaptureError
 
@@ -87,7 +87,9 @@ class Graph:
                 else:
                     fn(*args)
             except Exception as error:
-                raise GraphError(f"{call.line}: {call.launch.name} cannot be part of a CUDA graph: {error}") from error
+                raise GraphError(
+                    f"{call.line}: {call.dispatcher.name} cannot be part of a CUDA graph: {error}"
+                ) from error
 
     def capture(self, program: Program) -> Any:
         """CuPy's graph of the calls; none of them is carried out."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from ..backend import BACKENDS, Table
+from ..dispatch import BACKENDS, Table
 from .patterns import PATTERNS, rewrite
 from .program import Call, Program, named
 from .values import Ref, Value, root, size
@@ -86,7 +86,7 @@ def gather_updates(calls: list[Call], table: Table) -> list[Call]:
     groups: dict[tuple[object, ...], list[Call]] = {}
     moved_once: set[Value] = set()  # a gradient can lie in one place only: who else reads it updates by itself
     for c in calls:
-        if c.launch.name.endswith("_step") and has_flat(c, table):
+        if c.dispatcher.name.endswith("_step") and has_flat(c, table):
             key, gradient = group_key(c), parts(c)[1].value
             if key is not None and gradient not in moved_once:
                 groups.setdefault(key, []).append(c)
@@ -110,7 +110,7 @@ def has_flat(c: Call, table: Table) -> bool:
 
 def flat_name(c: Call) -> str:
     """The kernel that makes the same update over one flat buffer."""
-    return c.launch.name.removesuffix("_step") + "_flat"
+    return c.dispatcher.name.removesuffix("_step") + "_flat"
 
 
 def parts(c: Call) -> tuple[list[Ref], Ref, Ref, list[object]]:
@@ -151,9 +151,9 @@ def flat_call(group: list[Call], table: Table, index: int) -> Call:
         Ref(rates.value, 0, (rows, width), (width * item, item), rates.dtype),
         Ref(external(ends), 0, ends.shape, ends.strides, ends.dtype),
     ]
-    launch = getattr(table, flat_name(group[0]))
-    plan = launch.plan_for([a.phantom() for a in args] + options)
-    call = Call(launch, plan, [*args, *options], [], index, f"{len(group)} updates in one pass", group[0].line)
+    dispatcher = getattr(table, flat_name(group[0]))
+    plan = dispatcher.plan_for([a.phantom() for a in args] + options)
+    call = Call(dispatcher, plan, [*args, *options], [], index, f"{len(group)} updates in one pass", group[0].line)
     call.windows[args[len(updated)]] = read
     return call
 

@@ -2,8 +2,8 @@
 
     pattern("relu + pool", '''
         y = relu_forward(x)
-        p, i = max_halve(y, size)
-    ''', "p, i = relu_max_halve(x, size)", backend="numba")
+        p, i = max_pool_2x2(y, size)
+    ''', "p, i = relu_max_pool_2x2(x, size)", backend="numba")
 
 The left side is what the right side computes: its definition and its test.  Names stand for arrays or numbers, the
 same name for the same; literals must be equal.  Lines may lie anywhere in the program, in any order that data flow
@@ -14,7 +14,7 @@ import ast
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ..backend import Table
+from ..dispatch import Table
 from .program import Call
 from .values import Ref, fresh
 
@@ -60,10 +60,10 @@ class Pattern(NamedTuple):
         return list(dict.fromkeys(a for line in self.left for a in line.args if isinstance(a, Name) and a not in made))
 
 
-PATTERNS: list[Pattern] = []
+PATTERNS: list[Pattern] = []  # in the order in which they are tried
 
 
-def pattern(
+def define(
     note: str,
     left: str,
     right: str,
@@ -72,14 +72,24 @@ def pattern(
     when: Callable[[Env], bool] | None = None,
     samples: Callable[[Any], Env] | None = None,
 ) -> Pattern:
-    """Declare a rewrite; see the module's docstring.
+    """Return a rewrite, which takes effect once it is declared; see the module's docstring.
 
     backend: whose kernels the right side names; "" where it is true on every backend.  when: variables -> whether to
-    rewrite.  samples: draw -> the left side's inputs, for the tests.  Patterns are tried in the order declared.
+    rewrite.  samples: draw -> the left side's inputs, for the tests.
     """
-    declared = Pattern(note, parse(left), parse(right), backend, when, samples)
-    PATTERNS.append(declared)
-    return declared
+    return Pattern(note, parse(left), parse(right), backend, when, samples)
+
+
+def declare(*patterns: Pattern) -> None:
+    """Try these patterns from now on, in this order and after those declared before."""
+    PATTERNS.extend(patterns)
+
+
+def pattern(note: str, left: str, right: str, **how: Any) -> Pattern:
+    """Define a rewrite and declare it."""
+    defined = define(note, left, right, **how)
+    declare(defined)
+    return defined
 
 
 def parse(text: str) -> tuple[Line, ...]:
@@ -106,9 +116,9 @@ class Index:
         self.by_name: dict[str, list[Call]] = {}
         self.by_ref: dict[tuple[str, Ref], list[Call]] = {}
         for c in calls:
-            self.by_name.setdefault(c.launch.name, []).append(c)
+            self.by_name.setdefault(c.dispatcher.name, []).append(c)
             for r in {*c.reads(), *c.outs}:
-                self.by_ref.setdefault((c.launch.name, r), []).append(c)
+                self.by_ref.setdefault((c.dispatcher.name, r), []).append(c)
 
     def candidates(self, line: Line, env: Env) -> list[Call]:
         """Calls that may match a line: those that touch an array already known, else all of that name."""
@@ -147,7 +157,7 @@ def unify(env: Env, line: Line, call: Call) -> Env | None:
 
 def rewrite(calls: list[Call], p: Pattern, table: Table) -> list[Call]:
     """Apply a pattern wherever it occurs and may be applied."""
-    names = {c.launch.name for c in calls}
+    names = {c.dispatcher.name for c in calls}
     if any(line.kernel not in names for line in p.left):
         return calls
     gone: set[int] = set()
@@ -194,10 +204,10 @@ def build(p: Pattern, env: Env, index: int, table: Table) -> list[Call] | None:
     """The calls of the right side; None if the backend's fused kernel cannot take these arrays."""
     env, calls = dict(env), []
     for line in p.added:
-        launch = getattr(table, line.kernel)
+        dispatcher = getattr(table, line.kernel)
         args = [env[a] if isinstance(a, Name) else a for a in line.args]
-        plan = launch.plan_for([a.phantom() if isinstance(a, Ref) else a for a in args])
-        if plan.edges or (p.backend and plan.kernel.backend != p.backend):
+        plan = dispatcher.plan_for([a.phantom() if isinstance(a, Ref) else a for a in args])
+        if plan.relayouts or (p.backend and plan.kernel.backend != p.backend):
             return None
         if plan.kernel.compiled_kind:
             specs = plan.outs
@@ -208,7 +218,7 @@ def build(p: Pattern, env: Env, index: int, table: Table) -> list[Call] | None:
                 env[name] = fresh(shape, dtype, order, f"{name}_{index}")
             elif env[name].shape != tuple(shape) or env[name].dtype != dtype:
                 return None
-        calls.append(Call(launch, plan, args, [env[o] for o in line.outs], index))
+        calls.append(Call(dispatcher, plan, args, [env[o] for o in line.outs], index))
     return calls
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, Kernel, Launch, Plan
+from ..dispatch import Array, Dispatcher, Kernel, Plan
 from ..memory import ALIGNMENT, empty
 from . import verify
 from .values import Ref, Value
@@ -21,7 +21,7 @@ class Call:
 
     def __init__(
         self,
-        launch: Launch,
+        dispatcher: Dispatcher,
         plan: Plan,
         args: Sequence[Any],
         outs: Sequence[Ref],
@@ -29,7 +29,7 @@ class Call:
         note: str = "",
         line: str = "",
     ):
-        self.launch, self.plan, self.args, self.outs = launch, plan, list(args), list(outs)
+        self.dispatcher, self.plan, self.args, self.outs = dispatcher, plan, list(args), list(outs)
         self.note, self.line = note, line
         self.windows: dict[Ref, list[Ref]] = {}
         self.work = [
@@ -64,7 +64,7 @@ class Call:
 
     def __str__(self) -> str:
         outs = ", ".join(map(str, self.outs or self.written()))
-        return f"{outs} = {self.launch.name}({', '.join(map(show, self.args))})"
+        return f"{outs} = {self.dispatcher.name}({', '.join(map(show, self.args))})"
 
 
 def named(kernel: Kernel, args: Sequence[Any]) -> list[tuple[str, Any]]:
@@ -120,7 +120,7 @@ class Program:
         nbytes = place(self.values(), len(self.calls))
         if verify.enabled:
             verify.check(self, nbytes)
-        xp = self.calls[0].launch.table.xp if self.calls else np
+        xp = self.calls[0].dispatcher.table.xp if self.calls else np
         make = empty if xp is np else xp.empty
         self.arena = make((max(nbytes, 1),), np.dtype(np.uint8))
         self.steps = [bind(c, self.arena) for c in self.calls]
@@ -196,7 +196,7 @@ def bind(call: Call, arena: Array) -> tuple[Callable[..., Any], Sequence[Any]]:
     outs, work, args = (
         [a.array(arena) if isinstance(a, Ref) else a for a in group] for group in (call.outs, call.work, call.args)
     )
-    kernel, table = call.kernel, call.launch.table
+    kernel, table = call.kernel, call.dispatcher.table
     if kernel.reference:
         return run_reference, (kernel.fn, table.xp, args, outs)
     native = [a if v is None else v(a) for v, a in zip(call.plan.views, [*outs, *work, *args], strict=True)]

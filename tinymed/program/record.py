@@ -1,13 +1,16 @@
 """Recording: an observer of kernel calls and of the tape writes down what a step does, and can take it back."""
 
+import gc
 import sys
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import backend, device, tape
-from ..backend import Array, Kernel, Launch
+import numpy as np
+
+from .. import device, dispatch, tape
+from ..dispatch import Array, Dispatcher, Kernel
 from .program import Call, Program, named, show
 from .values import Ref, Value, address, raw, reach, root, size, start
 
@@ -27,7 +30,7 @@ def user_line() -> str:
     return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame is not None else "?"
 
 
-class Recorder(backend.Observer, tape.Observer):
+class Recorder(dispatch.Observer, tape.Observer):
     """Writes down the kernel calls of one run of a step.
 
     names: {address: what the user calls the memory there}.  grads: takes every leaf's gradient as it was when met.
@@ -43,7 +46,9 @@ class Recorder(backend.Observer, tape.Observer):
         self.watched: dict[Value, tuple[Array, str]] = {}  # small external memory as it was, and who met it
         self.converted: list[list[Array]] = [[]]  # by depth of calls: what `canonical` made
         self.leaves: dict[Any, Array] = {}  # tensors that no op made, and their arrays
-        self.modules: dict[Any, bool] = {}  # modules called: whether they trained
+        self.modules: dict[Any, str] = {}  # modules called, and their names
+        self.optimizers: list[Any] = []  # that made a step
+        self.returned: list[weakref.ref[Any]] = []  # the tensors that the step made and returned
 
     # ---------------------------------------------------------------------------------- what the step reads
 
@@ -61,17 +66,22 @@ class Recorder(backend.Observer, tape.Observer):
                 for name, p in [*module.named_parameters(), *module.named_buffers()]:
                     self.names.setdefault(address(p.array), name)
                     self.grads.setdefault(p, p.grad)
-            self.modules[module] = module.training
+            self.modules[module] = tape.thread.scope[-1] if tape.thread.scope else type(module).__name__
+
+    def optimizer(self, optimizer: Any) -> None:
+        """An optimizer makes a step: its options are part of the program."""
+        if not any(o is optimizer for o in self.optimizers):
+            self.optimizers.append(optimizer)
 
     def forward(self, op: Any, inputs: Sequence[Any], outputs: Sequence[Array]) -> None:
         for i in inputs:
-            if isinstance(i, tape.Node) and i.op is None:
+            if isinstance(i, tape.Node) and i.op is None and not self.is_made(i.array):
                 self.leaves.setdefault(i, i.array)
                 self.grads.setdefault(i, i.grad)
 
     # ---------------------------------------------------------------------------------------- kernel calls
 
-    def before(self, launch: Launch, kernel: Kernel, args: Sequence[Any]) -> None:
+    def before(self, dispatcher: Dispatcher, kernel: Kernel, args: Sequence[Any]) -> None:
         self.converted.append([])
         if kernel.rule.writes and not kernel.composite:
             for name, a in named(kernel, args):
@@ -80,31 +90,31 @@ class Recorder(backend.Observer, tape.Observer):
                     if value.external is not None and value not in self.saved:
                         self.saved[value] = raw(value.external).copy()
 
-    def after(self, launch: Launch, kernel: Kernel, args: Sequence[Any], outs: Sequence[Array]) -> None:
+    def after(self, dispatcher: Dispatcher, kernel: Kernel, args: Sequence[Any], outs: Sequence[Array]) -> None:
         converted = self.converted.pop()
-        if launch.name == "canonical":
+        if dispatcher.name == "canonical":
             self.converted[-1].append(outs[0])
         if kernel.composite:
             return  # its parts were seen
-        args, plan = list(args), launch.plan_for(args)
-        if plan.edges:
+        args, plan = list(args), dispatcher.plan_for(args)
+        if plan.relayouts:
             if plan.written:
                 raise CaptureError(
-                    f"{launch.name} updates an array in place that lies in another memory order than "
+                    f"{dispatcher.name} updates an array in place that lies in another memory order than "
                     "the kernel's; a replay cannot"
                 )
-            for (i, _), a in zip(plan.edges, converted, strict=True):
+            for (i, _), a in zip(plan.relayouts, converted, strict=True):
                 args[i] = a
-            plan = launch.plan_for(args)
+            plan = dispatcher.plan_for(args)
         refs = [self.ref(a, n) if hasattr(a, "strides") else a for n, a in named(kernel, args)]
         owners = {id(r.value) for r in refs if isinstance(r, Ref)}
         views = [self.known(o) is not None and id(self.known(o)) in owners for o in outs]
         if all(views) and not kernel.rule.writes:
             return  # a view, such as reshape: those who use it see a window on its memory
         if any(views) and not all(views):
-            raise CaptureError(f"{launch.name} returns a view of an argument beside new arrays; a replay cannot")
+            raise CaptureError(f"{dispatcher.name} returns a view of an argument beside new arrays; a replay cannot")
         made = [] if any(views) else [self.make(o, n) for o, n in zip(outs, output_names(kernel, outs), strict=True)]
-        self.calls.append(Call(launch, plan, refs, made, len(self.calls), line=user_line()))
+        self.calls.append(Call(dispatcher, plan, refs, made, len(self.calls), line=user_line()))
 
     # ------------------------------------------------------------------------------------------- memory
 
@@ -113,6 +123,11 @@ class Recorder(backend.Observer, tape.Observer):
         owner = root(a)
         reference, value, _ = self.live.get(id(owner), (lambda: None, None, 0))
         return value if reference() is owner else None
+
+    def is_made(self, a: Array) -> bool:
+        """Return whether the step made an array: under no_grad, or of frozen weights, no op stands behind it."""
+        value = self.known(a)
+        return value is not None and value.external is None
 
     def make(self, a: Array, name: str) -> Ref:
         """An array that the step made.  Its value is what it reaches over, wherever that lies in its owner's memory."""
@@ -137,6 +152,43 @@ class Recorder(backend.Observer, tape.Observer):
                 self.watched[value] = raw(owner).copy(), user_line()
         return Ref(value, address(a) - self.live[id(owner)][2], a.shape, a.strides, a.dtype)
 
+    def label(self, leaf: Any) -> str:
+        """What a message calls a tensor."""
+        return self.names.get(address(leaf.array)) or f"a tensor of shape {list(leaf.array.shape)}"
+
+    def refuse_kept(self, program: Program) -> None:
+        """Raise if an array that the step made is still held when it is over, but not by whoever it was returned to.
+
+        A hook, an attribute or a list has taken it; a replay would leave it as it was recorded.
+        """
+        self.converted = [[]]
+        results = {r.value for r in [*program.outputs, *(r for _, r in program.gradients)]}
+        if not self.kept(results):
+            return
+        gc.collect()
+        if kept := self.kept(results):
+            made = next((c for c in program.calls if any(o.value is kept[0] for o in c.outs)), None)
+            where = f"{made.line}: the result of {made.dispatcher.name}" if made else kept[0].name
+            raise CaptureError(
+                f"{where} is held when the captured step is over, by a hook, an attribute or a list; a replay would "
+                "not renew it. Do not keep it, or return it and keep what the captured step returns"
+            )
+
+    def kept(self, results: set[Value]) -> list[Value]:
+        """Return the values made by the step, other than its results, whose memory somebody holds.
+
+        Of a GPU's memory that cannot be told: its pool holds what nobody else does.
+        """
+        tensors = [t for reference in self.returned if (t := reference()) is not None]
+        return [self.ref(t.array).value for t in tensors] + [
+            value
+            for reference, value, _ in self.live.values()
+            if value.external is None
+            and value not in results
+            and isinstance(reference, weakref.ref)
+            and isinstance(reference(), np.ndarray)
+        ]
+
     def undo(self) -> None:
         """Write back what external memory held before the step."""
         for value, before in self.saved.items():
@@ -151,6 +203,7 @@ class Recorder(backend.Observer, tape.Observer):
                     f"{line}: {name} changed during the step, but no kernel wrote to it. Change such "
                     "numbers outside the captured step"
                 )
+        self.returned = [weakref.ref(t) for t in outputs if self.is_made(t.array)]
         gradients = []
         for leaf in self.leaves:
             if leaf.requires_grad and leaf.grad is not None:
@@ -184,13 +237,13 @@ def compare(first: Program, second: Program) -> None:
     for a, b in zip(first.calls, second.calls, strict=False):
         if a.kernel is not b.kernel:
             raise CaptureError(
-                f"{a.line}: the step called {a.launch.name}, and when run again {b.launch.name} "
+                f"{a.line}: the step called {a.dispatcher.name}, and when run again {b.dispatcher.name} "
                 f"({b.line}): a Python branch, or gradients left from the step before"
             )
         for x, y in zip(a.args, b.args, strict=True):
             if not same(x, y, twins):
                 raise CaptureError(
-                    f"{a.line}: an argument of {a.launch.name} was {describe(x)}, and when run again "
+                    f"{a.line}: an argument of {a.dispatcher.name} was {describe(x)}, and when run again "
                     f"{describe(y)}. A Python value that changes between steps would be frozen: pass it "
                     "as an input of the step, or as a tensor that kernels update"
                 )

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array
+from ..dispatch import Array
 
 
 def root(a: Array) -> Any:

@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 from ..data.device_batches import as_arrays
+from ..errors import UserError
 from ..files import json_value, write_atomic
 from ..metrics import lower_is_better
 from .checkpoint import BEST, NEWEST, save_checkpoint
@@ -130,21 +131,47 @@ class Schedule(Callback):
 
     def __init__(self, scheduler: Any, every: str = "epoch", monitor: str | None = None):
         self.scheduler, self.every, self.monitor = scheduler, every, monitor
+        self.planned = int(getattr(scheduler, scheduler.horizon)) if scheduler.horizon else 0  # steps of the whole run
+        self.taken = 0
 
     def on_step(self, trainer: Trainer, loss: float) -> None:
         if self.every == "step":
             self.scheduler.step()
+            self.taken += 1
 
     def on_epoch(self, trainer: Trainer, row: dict[str, Any]) -> None:
         if self.every == "epoch":
             self.scheduler.step(*(() if self.monitor is None else (row[self.monitor],)))
+            self.taken += 1
 
     def state(self) -> dict[str, Any]:
         state: dict[str, Any] = as_arrays(self.scheduler.state_dict())
-        return state
+        return state | {"planned": self.planned, "taken": self.taken}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.scheduler.load_state_dict(state)
+        """Take up a run's schedule; what is left of one that was planned for another length is planned anew."""
+        own = dict(state)
+        before, taken = own.pop("planned", None), own.pop("taken", None)
+        self.scheduler.load_state_dict(own)
+        self.taken = int(self.scheduler.last_epoch if taken is None else taken)
+        horizon = self.scheduler.horizon
+        if not horizon or not state:
+            return
+        before = int(getattr(self.scheduler, horizon) if before is None else before)
+        if self.planned == before or self.taken >= self.planned:
+            return
+        name = type(self.scheduler).__name__
+        if self.taken >= before:
+            raise UserError(
+                f"the run's schedule, {name}, has ended after {before} steps at the learning rate "
+                f"{max(self.scheduler.current()):.3g}, and cannot be lengthened to {self.planned} steps; train a new "
+                "run of the length you want",
+                {"init='RUN'": "its weights begin one with {}"},
+            )
+        try:
+            self.scheduler.replan(self.planned - self.taken)
+        except ValueError as error:
+            raise UserError(f"{error}; resume the run with the epochs it was begun with") from None
 
 
 class Interrupt(Callback):

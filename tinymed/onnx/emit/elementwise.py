@@ -1,10 +1,11 @@
 """Element-wise arithmetic, comparisons and logic."""
 
+import math
 from typing import Any
 
 import numpy as np
 
-from ..read import library
+from ..tensors import library
 from ..trace import Call
 from ..writer import Writer, emits
 
@@ -48,6 +49,18 @@ def binary(w: Writer, call: Call) -> None:
 def unary(w: Writer, call: Call) -> None:
     """Operations on one tensor."""
     w.result(call, UNARY[call.op], call.x)
+
+
+@emits("Analytic")
+def analytic(w: Writer, call: Call) -> None:
+    """Tan, Asin, ... Atanh under ONNX's names; powers and logarithms of 2 and 10 by those of e."""
+    base = {"exp2": 2.0, "log2": 2.0, "log10": 10.0}.get(call.function)
+    if base is None:
+        w.result(call, call.function.capitalize(), call.x)
+    elif call.function == "exp2":
+        w.result(call, "Pow", w.number(base, call.x), call.x)
+    else:
+        w.result(call, "Div", w.add("Log", call.x), w.number(math.log(base), call.x))
 
 
 @emits("Expm1")

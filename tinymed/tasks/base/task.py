@@ -7,6 +7,7 @@ The life of a run, in the order of the methods:
                                                                                           -> evaluate, predict, export
 """
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -248,7 +249,7 @@ def fingerprint_samples(sets: dict[str, Any], root: str | None) -> str:
             base = Path(root or ".")
             for path in map(Path, dataset.samples):
                 shown = path.relative_to(base) if path.is_relative_to(base) else path
-                sha.update(f"{shown.as_posix()}\n".encode())
+                sha.update(os.fsencode(f"{shown.as_posix()}\n"))
         sha.update(dataset.labels.astype("<i8").data)
     return sha.hexdigest()
 

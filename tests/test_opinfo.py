@@ -1,0 +1,81 @@
+"""PyTorch's operator database as an oracle: a seeded slice of its samples here, all of them with `-m full`.
+
+benchmarks/opinfo.py compares; a refusal must be one of those that are known.
+"""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="PyTorch is the oracle: pip install '.[test]'")
+pytest.importorskip("expecttest", reason="the database needs it: pip install '.[test]'")
+
+import torch
+
+import tinymed
+
+SPEC = importlib.util.spec_from_file_location("opinfo", Path(__file__).parents[1] / "benchmarks" / "opinfo.py")
+opinfo = importlib.util.module_from_spec(SPEC)
+sys.modules["opinfo"] = opinfo
+SPEC.loader.exec_module(opinfo)
+
+# What is refused on purpose, by entry and the words of the refusal.
+REFUSED = {
+    "nn.functional.batch_norm": "at least 2 axes",  # a vector of length 0
+    "nn.functional.dropout2d": "must have 4 axes",  # PyTorch changed its mind about three
+    "nn.functional.feature_alpha_dropout": "at least 2 axes",
+    "nn.functional.hinge_embedding_loss": "must be equal",  # a target that would broadcast is nearly always a mistake
+    "norm": "'nuc'",
+    "nn.functional.interpolate": "",  # bicubic and antialiased
+}
+ENTRIES = [op for op in opinfo.database() if opinfo.counterpart(op.name) is not None]
+SLOW = {
+    "nn.functional.conv3d",
+    "nn.functional.conv_transpose3d",
+    "nn.functional.max_pool3d",
+    "nn.functional.max_pool2d",
+}
+
+
+def held(op, kind, dtype, every=1, start=0):
+    """Raise unless every sample of an entry is equal, or refused as is known."""
+    row = opinfo.run(op, kind, dtype, every, start)
+    if row is None:
+        return 0
+    assert not row.counts["wrong"] + row.counts["internal"], f"{op.name} {row.variant}: {row.why}"
+    if row.counts["refused"]:
+        assert op.name in REFUSED, f"{op.name} {row.variant}: {row.why}"
+        assert all(REFUSED[op.name] in why for why in row.why), row.why
+    return sum(row.counts.values())
+
+
+def test_a_slice_of_the_database():
+    """Each entry's samples, every eleventh from a place of its own, in float64 on the references."""
+    with tinymed.use_backend("numpy"), tinymed.use_precision("exact"):
+        seen = sum(held(op, "sample", torch.float64, 11, i) for i, op in enumerate(ENTRIES) if op.name not in SLOW)
+    assert seen > 500
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("backend", "dtype"), [("numpy", torch.float64), ("numba", torch.float32)], ids=str)
+@pytest.mark.parametrize(
+    "op", ENTRIES, ids=lambda op: op.name + "." * bool(op.variant_test_name) + op.variant_test_name
+)
+def test_the_whole_database(op, backend, dtype):
+    with tinymed.use_backend(backend), tinymed.use_precision("exact"):
+        for kind in ("sample", "reference"):
+            held(op, kind, dtype)
+
+
+def test_the_database_is_not_passed_by():
+    """A function that is wrong is found, one that is not there is left out."""
+    op = next(op for op in ENTRIES if op.name == "exp")
+    sample = next(iter(opinfo.samples(op, "sample", torch.float64)))
+    assert opinfo.judge(op, tinymed.exp, sample).outcome == "equal"
+    assert opinfo.judge(op, tinymed.expm1, sample).outcome == "wrong"
+    assert opinfo.judge(op, lambda x: tinymed.exp(x).detach(), sample).outcome == "wrong"
+    assert opinfo.judge(op, lambda x: x.reshape(7, 7, 7), sample).outcome == "refused"
+    assert opinfo.judge(op, lambda x: None.exp(), sample).outcome == "internal"
+    assert opinfo.counterpart("linalg.svd") is None

@@ -1,0 +1,143 @@
+"""Which algorithm computes a convolution: a rule on shapes and precision, to be printed (`table`) and overridden.
+
+    direct       one multiplication for each weight at each place; any shape
+    winograd2    F(2x2, 3x3): 16 products where direct has 36; as accurate as direct
+    winograd4    F(4x4, 3x3): 36 products where direct has 144; one decimal digit less, so not in `exact`
+    naive        the definition in loops on one thread: for little work, which packing for the others would double
+    depthwise    one filter per channel: no sum over channels, so no matrix product
+
+The rule never looks at a clock: the same shapes give the same bits on every machine of one kind.
+"""
+
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from math import prod
+
+from ... import precision
+from ...ops.space import slides
+
+ALGORITHMS = ("direct", "winograd2", "winograd4", "naive", "depthwise")
+FORCIBLE = ALGORITHMS[:4]
+DIRECTIONS = ("forward", "input", "weight")
+TRANSFORM, FILTER = 10, 8  # multiply-adds that take as long as transforming one number of a tile or a filter
+LITTLE = 2048  # multiply-adds that loops do in less time than one more kernel call takes
+ROWS = 8  # tiles per register tile
+SHAPES = (
+    (3, 32, 64, 64),
+    (32, 64, 32, 32),
+    (64, 128, 16, 16),
+    (128, 256, 8, 8),
+    (64, 64, 56, 56),
+    (128, 128, 28, 28),
+    (256, 256, 14, 14),
+    (512, 512, 7, 7),
+    (64, 64, 128, 128),
+    (128, 128, 64, 64),
+    (256, 256, 32, 32),
+    (512, 512, 16, 16),
+)
+Sizes = tuple[int, ...]
+Pairs = tuple[tuple[int, int], ...]
+
+
+def checked(name: str | None) -> str | None:
+    """Return the name of an algorithm that can be forced, or None for the rule; raise ValueError for any other."""
+    if name and name not in FORCIBLE:
+        raise ValueError(f"convolution algorithm {name!r} is unknown; choose one of {', '.join(FORCIBLE)}")
+    return name or None
+
+
+forced = checked(os.environ.get("TINYMED_CONV"))
+
+
+class use_algorithm:
+    """Force an algorithm where it can run: `use_algorithm("direct")` from here on, or `with ...:` for a block.
+
+    None goes back to the rule.  What shape or precision forbids is done directly.  TINYMED_CONV forces from the start.
+    """
+
+    def __init__(self, name: str | None):
+        global forced
+        self.before, forced = forced, checked(name)
+
+    def __enter__(self) -> str | None:
+        return forced
+
+    def __exit__(self, *_: object) -> None:
+        global forced
+        forced = self.before
+
+
+def choose(
+    direction: str,
+    x_shape: Sizes,
+    weight_shape: Sizes,
+    stride: Sizes = (1, 1),
+    padding: Pairs = ((0, 0), (0, 0)),
+    dilation: Sizes = (1, 1),
+    groups: int = 1,
+) -> str:
+    """Return the algorithm for a direction (forward, input, weight) of conv2d.
+
+    x_shape is (N, C, H, W), weight_shape (O, C, KH, KW).
+    """
+    return decide(direction, x_shape, weight_shape, stride, padding, dilation, groups, precision.current, forced)
+
+
+@lru_cache(maxsize=4096)
+def decide(
+    direction: str,
+    x_shape: Sizes,
+    weight_shape: Sizes,
+    stride: Sizes,
+    padding: Pairs,
+    dilation: Sizes,
+    groups: int,
+    precision: str,
+    forced: str | None,
+) -> str:
+    """Return what `choose` does, remembered: precision and what is forced are arguments too."""
+    if direction not in DIRECTIONS:
+        raise ValueError(f"direction {direction!r} is unknown; choose one of {', '.join(DIRECTIONS)}")
+    if groups > 1 and weight_shape[:2] == (groups, 1):
+        return "depthwise"
+    places = slides(x_shape[2:], weight_shape[2:], stride, padding, dilation)
+    if forced == "naive" or (not forced and x_shape[0] * prod(weight_shape) * prod(places) <= LITTLE):
+        return "naive"
+    filters, channels, *kernel = weight_shape
+    if x_shape[0] == 0 or (groups, stride, dilation, tuple(kernel)) != (1, (1, 1), (1, 1), (3, 3)):
+        return "direct"
+    if forced:
+        return "direct" if (precision, forced) == ("exact", "winograd4") else forced
+    size = [n + sum(p) - 2 for n, p in zip(x_shape[2:], padding, strict=True)] if direction != "input" else x_shape[2:]
+    gains = {m: gain(m, x_shape[0], channels, filters, size) for m in ((2,) if precision == "exact" else (2, 4))}
+    best = max(gains, key=gains.__getitem__)
+    return f"winograd{best}" if gains[best] > 1 else "direct"
+
+
+def gain(m: int, images: int, channels: int, filters: int, size: Sequence[int]) -> float:
+    """Return the time of direct over the time of F(m x m, 3 x 3), as multiply-adds explain it.
+
+    Winograd's are (m + 2)^2 per tile, whole tiles at the border and whole rows of registers, and what transforms cost:
+    TRANSFORM for each of the (m + 2)^2 numbers of a tile, for each channel it comes from and goes to, and FILTER for
+    each of a filter.  The two constants are fitted to times of the shapes below and of 8 to 64 channels at 64 x 64, of
+    1 to 16 images, in three directions: F(4x4) pays from 8 channels up, F(2x2) from 16 up and for 512 channels on few
+    tiles, where transforming filters costs more than it saves.
+    """
+    tiles = -(-images * prod(-(-n // m) for n in size) // ROWS) * ROWS
+    products = tiles * channels * filters
+    transforms = TRANSFORM * tiles * (channels + filters) + FILTER * channels * filters
+    return 9 * images * prod(size) * channels * filters / max(1, (m + 2) ** 2 * (products + transforms))
+
+
+def table(shapes: Sequence[tuple[int, int, int, int]] = (), images: int = 16) -> str:
+    """Return the choices for 3 x 3 convolutions with padding 1, one line per shape (channels, filters, height, width).
+
+    By default the shapes of the papers' CNN, ResNet-50 and U-Net.
+    """
+    lines = [f"{'channels':>8} {'filters':>8} {'height':>7} {'width':>6}  " + "  ".join(f"{d:<9}" for d in DIRECTIONS)]
+    for c, k, h, w in shapes or SHAPES:
+        names = [choose(d, (images, c, h, w), (k, c, 3, 3), padding=((1, 1), (1, 1))) for d in DIRECTIONS]
+        lines.append(f"{c:8} {k:8} {h:7} {w:6}  " + "  ".join(f"{name:<9}" for name in names))
+    return "\n".join(line.rstrip() for line in lines)

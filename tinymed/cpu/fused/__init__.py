@@ -1,0 +1,34 @@
+"""Kernels that do the work of several, and the rewrites of a recorded program that bring them in.
+
+Each module declares fused kernels beside the patterns that call for them.  `REWRITES` is the order in which patterns
+are tried: what an earlier one has rewritten a later one finds rewritten.
+"""
+
+from ...program import declare
+from . import argmax_weight, conv, join, norm, norm_relu, pool, unpool
+
+REWRITES = (
+    *join.CHANNELS_ADD,
+    pool.RELU_AFTER_POOL,  # before the convolutions: they may then take the ReLU and the pooling together
+    pool.BIAS_BEFORE_UNPOOL,
+    conv.WINOGRAD_RELU_POOL,  # before the pairs, which would take the ReLU away from it
+    conv.WINOGRAD_RELU,
+    conv.DIRECT_RELU_POOL,
+    conv.DIRECT_RELU,
+    norm.NORM_RELU,
+    *norm.NORM_ADD_RELU,
+    norm.NORM_DROPOUT,
+    norm.DROPOUT_SUMS,
+    norm.RELU_SUMS,
+    *norm.ADD_RELU_SUMS,  # rewrites what RELU_SUMS made
+    norm.GRADIENT_RELU,
+    norm_relu.MASK_FOUND_AGAIN,  # rewrites what NORM_RELU and RELU_SUMS made
+    norm_relu.ADD_TO_CONCAT_GRADIENT,  # joins MASK_FOUND_AGAIN and CHANNELS_ADD
+    argmax_weight.DIRECT_WEIGHT,  # before the general ones: it makes a quarter of the products
+    unpool.WINOGRAD_INPUT,
+    unpool.WINOGRAD_WEIGHT,
+    unpool.DIRECT_WEIGHT,
+)
+declare(*REWRITES)
+
+__all__ = ["REWRITES", "argmax_weight", "conv", "join", "norm", "norm_relu", "pool", "unpool"]

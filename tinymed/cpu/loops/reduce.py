@@ -1,0 +1,95 @@
+"""Reductions: a line of elements becomes one number.  Sums run in float64, from the first element to the last."""
+
+import math
+
+import numpy as np
+from numba import prange
+
+from ...dispatch import LOOPS, kernel
+from ...ops.axes import kept
+from .views import along, each, large, reduction
+
+
+@reduction()
+def sum_forward(y, x):
+    """y[l] = sum_i x[l, i]."""
+    for l in prange(x.shape[0]):
+        total = 0.0
+        for i in range(x.shape[1]):
+            total += x[l, i]
+        y[l] = total
+
+
+@reduction(worth=large)
+def prod_forward(y, x):
+    """y[l] = the product of x[l, i] over i."""
+    for l in prange(x.shape[0]):
+        product = 1.0
+        for i in range(x.shape[1]):
+            product *= x[l, i]
+        y[l] = product
+
+
+@along(worth=large)
+def cumsum_forward(y, x):
+    """y[l, i] = x[l, 0] + ... + x[l, i]."""
+    for l in prange(x.shape[0]):
+        total = 0.0
+        for i in range(x.shape[1]):
+            total += x[l, i]
+            y[l, i] = total
+
+
+@along(worth=large)
+def cumsum_backward(dx, dy):
+    """dx[l, i] = dy[l, i] + ... + dy[l, n - 1]."""
+    for l in prange(dy.shape[0]):
+        total = 0.0
+        for i in range(dy.shape[1] - 1, -1, -1):
+            total += dy[l, i]
+            dx[l, i] = total
+
+
+@reduction()
+def logsumexp_forward(y, x):
+    """y[l] = m + ln sum_i e^(x[l, i] - m), m = max x, or 0 where that is infinite."""
+    for l in prange(x.shape[0]):
+        top, total = -np.inf, 0.0
+        for i in range(x.shape[1]):
+            if x[l, i] > top or x[l, i] != x[l, i]:
+                top = x[l, i]
+        if not math.isfinite(top):
+            top = 0.0
+        for i in range(x.shape[1]):
+            total += math.exp(x[l, i] - top)
+        y[l] = top + math.log(total)
+
+
+@reduction()
+def norm_forward(y, x, p):
+    """y[l] = (sum_i |x[l, i]|^p)^(1/p); p = inf: max |x|, -inf: min |x|, 0: the number of non-zeros."""
+    for l in prange(x.shape[0]):
+        total = np.inf if p == -np.inf else 0.0
+        for i in range(x.shape[1]):
+            size = abs(x[l, i])
+            if p == np.inf or p == -np.inf:
+                if size != size or (size > total if p > 0 else size < total):
+                    total = size
+            elif p == 0:
+                total += 0 if size == 0 else 1
+            else:
+                total += size if p == 1 else size * size if p == 2 else size**p
+        y[l] = math.sqrt(total) if p == 2 else total ** (1 / p) if p != 0 and math.isfinite(p) and p != 1 else total
+
+
+@each("dy x y", out="dx")
+def exp_difference(dx, dy, x, y):
+    """dx = dy e^(x - y), e^x where y is infinite."""
+    for i in prange(dy.size):
+        dx[i] = dy[i] * math.exp(x[i] - (y[i] if math.isfinite(y[i]) else 0))
+
+
+@kernel(backend=LOOPS, composite=True)
+def logsumexp_backward(k, dy, x, y, axes):
+    """Call the loop with dy and y spread over the axes."""
+    return k.exp_difference(*[a if a is x else a.reshape(kept(x.shape, axes)) for a in (dy, x, y)])

@@ -1,0 +1,126 @@
+"""The largest number and sums of a row.
+
+Written as LLVM IR: LLVM may not reorder maxima or sums by itself, so it would not vectorise them.  Four vectors are in
+flight, as each waits for the last operation on it; the order depends on the length alone.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from ..compiler.jit import serial
+from .vectors import I32, I64, SHAPE, Vectors, address
+
+FLIGHT = 4
+Numbers = Sequence[ir.Value]
+Step = Callable[[Vectors, ir.Value, Numbers, ir.Value | None], ir.Value]  # (result so far, vectors, mask) -> result
+Join = Callable[[ir.IRBuilder, ir.Value, ir.Value], ir.Value]
+
+
+def reduced(v: Vectors, at: Numbers, size: ir.Value, start: ir.Value, step: Step, join: Join) -> ir.Value:
+    """Return what step makes, beginning with start, of the numbers at some addresses, and join of the lanes."""
+    b, block = v.b, FLIGHT * v.lanes
+    slots = [cgutils.alloca_once_value(b, start) for _ in range(FLIGHT)]
+    blocks = b.sdiv(size, I64(block))
+    with cgutils.for_range(b, blocks) as loop:
+        for n, slot in enumerate(slots):
+            to = b.add(b.mul(loop.index, I64(4 * block)), I64(4 * v.lanes * n))
+            b.store(step(v, b.load(slot), [v.load(b.add(a, to)) for a in at], None), slot)
+    done = b.mul(blocks, I64(block))
+    left = b.sub(size, done)
+    with cgutils.for_range(b, b.sdiv(b.add(left, I64(v.lanes - 1)), I64(v.lanes))) as loop:
+        offset = b.mul(loop.index, I64(v.lanes))
+        mask, to = v.below(b.sub(left, offset)), b.mul(b.add(done, offset), I64(4))
+        b.store(step(v, b.load(slots[0]), [v.load(b.add(a, to), mask) for a in at], mask), slots[0])
+    first, second, third, fourth = (b.load(slot) for slot in slots)
+    rest, lanes = join(b, join(b, first, second), join(b, third, fourth)), v.lanes
+    while lanes > 1:
+        lanes //= 2
+        halves = [ir.Constant(ir.VectorType(I32, lanes), list(range(n, n + lanes))) for n in (0, lanes)]
+        rest = join(b, *[b.shuffle_vector(rest, rest, half) for half in halves])
+    return b.extract_element(rest, I32(0))
+
+
+def larger(b: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
+    """Return x, or y where that is larger; a NaN is passed over."""
+    return b.select(b.fcmp_ordered(">", y, x), y, x)
+
+
+def plus(b: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
+    """Return x + y, where y may be narrower."""
+    return b.fadd(x, y if y.type == x.type else b.fpext(y, x.type))
+
+
+def maximum(v: Vectors, args: Numbers) -> ir.Value:
+    """Return the largest of the args[1] numbers at args[0]."""
+    lowest = ir.Constant(v.vector, [float("-inf")] * v.lanes)
+
+    def step(v: Vectors, best: ir.Value, x: Numbers, mask: ir.Value | None) -> ir.Value:
+        return larger(v.b, best, x[0] if mask is None else v.b.select(mask, x[0], lowest))
+
+    return reduced(v, args[:1], args[1], lowest, step, larger)
+
+
+def float64_sum(v: Vectors, args: Numbers) -> ir.Value:
+    """Return the float64 sum of the args[1] numbers at args[0]."""
+    zero = ir.Constant(ir.VectorType(ir.DoubleType(), v.lanes), None)
+    return reduced(v, args[:1], args[1], zero, lambda v, s, x, _: plus(v.b, s, x[0]), plus)
+
+
+def product_sum(v: Vectors, args: Numbers) -> ir.Value:
+    """Return the sum of x (y - shift), args[2] of x at args[0], y at args[1]: float32 products, a float64 sum."""
+    zero, shift = ir.Constant(ir.VectorType(ir.DoubleType(), v.lanes), None), v.splat(args[3])
+
+    def step(v: Vectors, total: ir.Value, x: Numbers, mask: ir.Value | None) -> ir.Value:
+        other = v.b.fsub(x[1], shift)
+        return plus(v.b, total, v.b.fmul(x[0], other if mask is None else v.b.select(mask, other, v.zero)))
+
+    return reduced(v, args[:2], args[2], zero, step, plus)
+
+
+def typed(write: Callable[[Vectors, Numbers], ir.Value], result: Any) -> Any:
+    """Return what Numba asks of an intrinsic: its type, and the function that writes it into a kernel."""
+    return result, lambda context, b, signature, args: write(Vectors(b, SHAPE), args)
+
+
+def type_maximum(_: Any, at: Any, size: Any) -> Any:
+    """Declare maximum_at(address, size): the largest of some float32 numbers, as float32."""
+    return typed(maximum, types.float32(at, size))
+
+
+def type_sum(_: Any, at: Any, size: Any) -> Any:
+    """Declare sum_at(address, size): their sum, as float64."""
+    return typed(float64_sum, types.float64(at, size))
+
+
+def type_product_sum(_: Any, x: Any, y: Any, size: Any, shift: Any) -> Any:
+    """Declare product_sum_at(address, address, size, shift): the sum of x (y - shift), as float64."""
+    return typed(product_sum, types.float64(x, y, size, shift))
+
+
+maximum_at: Any = intrinsic(type_maximum)
+sum_at: Any = intrinsic(type_sum)
+product_sum_at: Any = intrinsic(type_product_sum)
+
+
+@serial
+def row_max(x: Any) -> Any:
+    """Return the maximum of a dense row of float32; -inf of none."""
+    return maximum_at(address(x), x.size)
+
+
+@serial
+def row_sum(x: Any) -> Any:
+    """Return the sum of a dense row of float32, in float64."""
+    return sum_at(address(x), x.size)
+
+
+@serial
+def row_product_sum(x: Any, y: Any, shift: Any) -> Any:
+    """Return the sum of x (y - shift) of dense rows of float32, in float64."""
+    return product_sum_at(address(x), address(y), x.size, np.float32(shift))

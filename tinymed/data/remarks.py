@@ -1,0 +1,117 @@
+"""What is worth saying about a set that was opened: files left out, pictures under two labels, darkness, the split."""
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from tinymed.data.dataset import Dataset
+from tinymed.data.image import MAX_16_BIT
+from tinymed.data.lists import PATIENTS, plain
+from tinymed.data.walk import total
+from tinymed.errors import UserAdvice
+
+DARK = 1 / 8  # of the range, below which deep pictures are taken to have fewer bits than their files
+
+
+def account_text(sets: Mapping[str, Dataset]) -> str:
+    """Return how many files were seen, taken and left out for which reason, in one line; nothing without folders.
+
+    Args:
+        sets: The parts of a data set, as the functions that open one return them.
+    """
+    known = [dataset.account for dataset in sets.values() if dataset.account is not None]
+    return total(known).line() if known else ""
+
+
+def split_text(sets: Mapping[str, Dataset]) -> str:
+    """Return by what a set was divided: "split by patient (118/25/26), column 'PatientID'".
+
+    Args:
+        sets: The parts, divided.  Numbers are those of the patients in each.
+    """
+    column = next(iter(sets.values())).group_column
+    who = "patient" if plain(column) in PATIENTS or not column else repr(column)
+    named = f", column {column!r}" if who == "patient" and column else ""
+    rules = {dataset.divided for dataset in sets.values()} - {""}
+    if any(dataset.groups is None for dataset in sets.values()):
+        return "no patient column: " + ("split by image" if rules else "the parts are taken as they are given")
+    counts = "/".join(str(len(np.unique(d.groups))) for d in sets.values() if d.groups is not None)
+    if not rules:
+        return f"the parts are taken as they are given, by {who} {counts}{named}"
+    if rules == {"grouped"}:
+        return f"split by {who} ({counts}){named}"
+    return f"split by image, not by {who} ({counts}{named})"
+
+
+def remark(where: object, sets: Mapping[str, Dataset]) -> None:
+    """Warn of what was left out, of pictures under two labels and of dark deep pictures; note it on the sets."""
+    account = total(dataset.account for dataset in sets.values())
+    if account.remarkable:
+        warnings.warn(UserAdvice(f"{where}: {account.line()}"), stacklevel=3)
+    for dataset in sets.values():
+        dataset.contradictions = contradictions(dataset)
+    pairs = [pair for dataset in sets.values() for pair in dataset.contradictions]
+    if pairs:
+        one, two = pairs[0]
+        more = "1 picture is" if len(pairs) == 1 else f"{len(pairs):,} pictures are"
+        warnings.warn(
+            UserAdvice(
+                f"{where}: {more} there twice under two labels, such as {one} and {two}: identical pictures that "
+                "contradict each other; remove one of each pair, or both"
+            ),
+            stacklevel=3,
+        )
+    warn_of_alike(where, next(iter(sets.values())).classes)
+    warn_of_dark(where, list(sets.values()))
+
+
+def contradictions(dataset: Dataset) -> list[tuple[str, str]]:
+    """Return ("a.png (benign)", "b.png (malignant)") of every picture that repeats an earlier one under another label.
+
+    Pictures are compared by the hashes that the data set holds; without them there is nothing to compare.
+    """
+    if dataset.hashes is None:
+        return []
+    return [
+        (f"{dataset.name(i)} ({dataset.label_text(i)})", f"{dataset.name(j)} ({dataset.label_text(j)})")
+        for i, j in copies(dataset.hashes)
+        if not dataset.same_label(i, j)
+    ]
+
+
+def copies(hashes: Sequence[bytes]) -> Iterable[tuple[int, int]]:
+    """Yield (first, later) of every picture that is there before."""
+    first: dict[bytes, int] = {}
+    for j, key in enumerate(hashes):
+        i = first.setdefault(key, j)
+        if i != j:
+            yield i, j
+
+
+def warn_of_alike(where: object, classes: Sequence[str]) -> None:
+    """Warn of classes whose names differ in case and spaces only: most likely one class, written in two ways."""
+    first: dict[str, str] = {}
+    for name in classes:
+        other = first.setdefault("".join(name.casefold().replace("_", " ").split()), name)
+        if other != name:
+            message = f"{where}: the classes {other!r} and {name!r} differ in case or spaces only, and count as two"
+            warnings.warn(UserAdvice(message), stacklevel=4)
+
+
+def warn_of_dark(where: object, sets: Sequence[Dataset]) -> None:
+    """Warn where all deep pictures of a set stay in the lowest eighth of their range: fewer bits than their files."""
+    bright = [dataset.brightest for dataset in sets if dataset.brightest is not None]
+    if not bright or max(bright) >= 255 * DARK:
+        return
+    top = next((dataset.white for dataset in sets if dataset.white is not None), float(MAX_16_BIT))
+    value = round(max(bright) / 255 * top)
+    likely = 2 ** max(value, 1).bit_length() - 1
+    warnings.warn(
+        UserAdvice(
+            f"{where}: the pictures deeper than 8 bits stay below 1/8 of their range: the brightest pixel is {value:,} "
+            f"of {top:,.0f}, so they are nearly black to a network",
+            {f"white={likely}": f"if {likely:,} is white in them, say so with {{}}"},
+        ),
+        stacklevel=4,
+    )

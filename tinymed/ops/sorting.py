@@ -1,0 +1,151 @@
+"""Sorting along an axis: values and indices; NaN counts as the largest.  topk, argsort, median and kthvalue follow."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..dispatch import Array, kernel
+from ..tape import Op
+from .axes import integer, numpy_names, one_axis
+from .indexing import narrow
+from .reduce import floats_only
+from .shape import reshape, squeeze
+
+
+class Sorted(NamedTuple):
+    """What sort, topk, median and kthvalue give."""
+
+    values: Any
+    indices: Any
+
+
+@kernel(out=lambda x, axis, descending: [(x.shape, "int64")], flops=lambda x, *_: 20 * x.size)
+def argsort_forward(xp: Any, x: Array, axis: int, descending: bool) -> Array:
+    """The indices that sort x along the axis; equal elements stay in order."""
+    if not x.ndim:
+        return xp.zeros((), xp.int64)
+    if not descending:
+        return xp.argsort(x, axis, kind="stable").astype(xp.int64)
+    backwards = xp.argsort(xp.flip(x, axis), axis, kind="stable")
+    return (x.shape[axis] - 1 - xp.flip(backwards, axis)).astype(xp.int64)
+
+
+@kernel(out=lambda x, indices, axis: [indices.shape], flops=lambda *_: 0)
+def along_forward(xp: Any, x: Array, indices: Array, axis: int) -> Array:
+    """x taken at the indices along the axis."""
+    return xp.take_along_axis(x, indices, axis) if x.ndim else x.copy()
+
+
+class Sort(Op):
+    """(values, indices) of x sorted along an axis, equal elements in order;  dx = dy at the indices."""
+
+    def forward(self, x: Array, axis: int, descending: bool) -> tuple[Array, Array]:
+        indices = self.k.argsort_forward(x, axis, descending)
+        self.save(indices, axis)
+        return self.k.along_forward(x, indices, axis), indices
+
+    def backward(self, dy: Array, _: Any) -> Any:
+        indices, axis = self.saved
+        if not dy.ndim:
+            return dy, None, None
+        zeros = self.k.full(dy.shape, dy.dtype, 0)
+        return self.k.scatter_add_forward(zeros, indices, dy, axis), None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        x = draw.array(draw.shape(), distinct=True)
+        return x, draw.integer(0, (x.ndim or 1) - 1), draw.boolean()
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, axis: int, descending: bool) -> Any:
+        return tuple(torch.sort(x, axis, descending))
+
+
+# ------------------------------------------------------------------------------------------------ public functions
+
+
+@numpy_names
+def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Sorted:
+    """(values, indices) in order along dim; equal elements stay in order, NaN counts as the largest."""
+    return Sorted(*Sort.apply(input, one_axis("sort", dim, input.array.ndim), bool(descending)))
+
+
+@numpy_names
+def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Any:
+    """The indices that sort along dim."""
+    return sort(input, dim, descending).indices
+
+
+def msort(input: Any) -> Any:
+    """The values in order along the first axis."""
+    return sort(input, 0).values
+
+
+@numpy_names
+def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Sorted:
+    """(values, indices) of the k largest or smallest elements along dim, the most extreme first."""
+    axis, count = one_axis("topk", dim, input.array.ndim), integer("topk", "k", k)
+    n = input.shape[axis] if input.shape else 1
+    if not 0 <= count <= n:
+        raise ValueError(f"topk: k is from 0 to {n}, the length of axis {axis}; got {count}")
+    values, indices = sort(input, axis, largest)
+    if not input.shape:
+        return Sorted(values, indices)
+    return Sorted(narrow(values, axis, 0, count), narrow(indices, axis, 0, count))
+
+
+@numpy_names
+def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Sorted:
+    """(value, index) of the k-th smallest element along dim, counted from 1."""
+    axis, count = one_axis("kthvalue", dim, input.array.ndim), integer("kthvalue", "k", k)
+    n = input.shape[axis] if input.shape else 1
+    if not 1 <= count <= n:
+        raise ValueError(f"kthvalue: k is from 1 to {n}, the length of axis {axis}; got {count}")
+    found = sort(input, axis)
+    return chosen(found, axis, count - 1, keepdim)
+
+
+def chosen(found: Sorted, axis: int, place: int, keepdim: bool) -> Sorted:
+    """One place of each line that was sorted."""
+    if not found.values.shape:
+        return found
+    one = (narrow(part, axis, place, 1) for part in found)
+    return Sorted(*(part if keepdim else squeeze(part, axis) for part in one))
+
+
+@numpy_names
+def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The median, of an even count the lower one of the two in the middle; with dim (values, indices) along it.
+
+    NaN where an element is NaN.
+    """
+    if dim is None:
+        flat = reshape(input, -1)
+        if not flat.shape[0]:
+            floats_only("median", input)
+            return input.result_class(np.full((), np.nan, input.array.dtype))
+        return middle(flat, 0, False).values
+    axis = one_axis("median", dim, input.array.ndim)
+    if input.shape and not input.shape[axis]:
+        raise IndexError(f"median: axis {axis} of {list(input.shape)} is empty and has no median")
+    return middle(input, axis, keepdim)
+
+
+def middle(input: Any, axis: int, keepdim: bool) -> Sorted:
+    """The lower median along an axis; the first NaN where there is one."""
+    from .compare import isnan
+    from .elementwise import where
+    from .extremes import max
+    from .reduce import any
+
+    found = sort(input, axis)
+    n = input.shape[axis] if input.shape else 1
+    lower = chosen(found, axis, (n - 1) // 2, keepdim)
+    if input.array.dtype.kind != "f" or not input.shape:
+        return lower
+    odd = any(isnan(input), axis, keepdim)
+    first = max(input, axis, keepdim)  # NaN wins, the first of them
+    return Sorted(where(odd, first.values, lower.values), where(odd, first.indices, lower.indices))
+
+
+__all__ = ["argsort", "kthvalue", "median", "msort", "sort", "topk"]
