@@ -23,6 +23,7 @@ import pytest
 from datasets import class_folders, picture, write_image
 from masks import blob, mask_tree, write_nifti
 from PIL import Image
+from tinymed.train.config import read_config
 
 import tinymed
 from tinymed.data import open_boxes, open_dataset, open_segmentation
@@ -31,7 +32,6 @@ from tinymed.data.mask_trees import is_image
 from tinymed.data.volumes import check_grids, read_values, read_volume
 from tinymed.errors import UserError
 from tinymed.train.checkpoint import load_checkpoint, save_checkpoint
-from tinymed.train.config import read_config
 
 FEW, MANY = 60, 2000
 SECONDS = 5.0  # of processor time for one file

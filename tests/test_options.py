@@ -30,7 +30,9 @@ VALUES = {
     "size": 48,
     "label_column": "kind",
     "path_column": "file",
-    "split_column": "part",
+    "mask_column": "mask",
+    "white": 4095.0,
+    "split_column": "piece",
     "group_column": "patient",
     "merge": ["other=clear", "rest=parasite"],
     "skip_bad": True,
@@ -110,6 +112,10 @@ OWN = {
     ("segmentation", "keep"): "last",
     ("segmentation", "model"): "unet_small",
     ("segmentation", "grey"): False,
+    ("detection", "path_column"): "path",
+    ("detection", "label_column"): "label",
+    ("detection", "split_column"): "NoSuch",
+    ("detection", "group_column"): "NoSuch",
     ("segmentation", "split"): "stratified",
     ("detection", "split"): "stratified",
     ("detection", "grey"): False,
@@ -140,6 +146,9 @@ REFUSED = {
     ("detection", "padding"): "does not take padding",
     ("detection", "statistics"): "does not take statistics",
     ("detection", "rotate"): "a turned box",
+    ("detection", "split_column"): "NoSuch",
+    ("detection", "group_column"): "NoSuch",
+    **{("segmentation", f"{kind}_column"): "list with columns" for kind in ("path", "mask", "split", "group")},
 }
 CHANGED_NOTHING_BUT = {"labels", "leaks"}  # the first names what was guessed; the second is a rule for what may happen
 
@@ -152,7 +161,7 @@ def data(tmp_path_factory):
     files = sorted(cells.glob("*/*.png"))
     with (cells / "list.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["path", "label", "kind", "patient", "file", "part"])
+        writer.writerow(["path", "label", "kind", "patient", "file", "piece"])
         parts = ["train", "val", "test", "train"]
         for i, path in enumerate(files):
             writer.writerow(
@@ -221,12 +230,25 @@ def test_an_option_of_another_task_is_refused_by_name(task, data):
             configuration(task, data, {name: OWN.get((task, name), VALUES.get(name, "x"))})
 
 
-def test_grouped_boxes_and_masks_are_asked_for_by_name(data):
-    """A column of patients is honoured, or refused: never taken in silence."""
-    for task in ("segmentation", "detection"):
-        if "group_column" not in tasks.find(task).options:
-            with pytest.raises(UserError, match="--group-column"):
-                configuration(task, data, {"group_column": "NoSuch"})
+def test_a_column_of_patients_is_honoured_for_masks_and_boxes(data, tmp_path):
+    """No patient is on two sides, and a column that is not there is refused."""
+    masks = mask_tree(tmp_path / "m", 12, (32, 32))
+    rows = [["file", "mask", "who"]]
+    rows += [[f"images/{i:02}.png", f"masks/{i:02}.png", f"p{i // 3}"] for i in range(12)]
+    boxes = box_tree(tmp_path / "b", 12, split=False)
+    listed = [row.split(",") for row in (boxes / "boxes.csv").read_text().splitlines()]
+    owned = [[*listed[0], "who"], *([*row, f"p{int(row[0][7:9]) // 3}"] for row in listed[1:])]
+    for path, table in ((masks / "list.csv", rows), (boxes / "boxes.csv", owned)):
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows(table)
+    for task, path in (("segmentation", masks / "list.csv"), ("detection", boxes)):
+        options = {"task": task, "data": str(path), "backend": "numpy", **SMALL[task], "group_column": "who"}
+        sets = open_sets(config_from_options(options), options)
+        patients = [{int(part.name(i)[-6:-4]) // 3 for i in range(len(part))} for part in sets.values()]
+        assert len(patients) > 1
+        assert sum(map(len, patients)) == len(set.union(*patients)) == 4
+        with pytest.raises(UserError, match="NoSuch"):
+            config_from_options(options | {"group_column": "NoSuch"})
 
 
 def test_a_division_that_the_data_have_is_not_asked_for_again(tmp_path):

@@ -1,12 +1,12 @@
 """A run that is resumed for longer: what is left of its schedule is planned anew, and no rate rises again."""
 
 import pytest
+from tinymed.train.feed import as_arrays
 
 from tinymed import nn, optim
 from tinymed.errors import UserError
 from tinymed.optim import lr_scheduler
 from tinymed.train.callbacks import Schedule
-from tinymed.train.feed import as_arrays
 
 PLANNED = {
     "CosineAnnealingLR": lambda o, n: lr_scheduler.CosineAnnealingLR(o, n),

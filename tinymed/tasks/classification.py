@@ -22,7 +22,7 @@ from ..metrics.positive_class import choose_positive
 from ..models import default_size
 from ..nn.init import no_weights
 from ..tape import no_grad
-from .base.config import AugmentConfig, DataConfig, RunConfig, Shortcuts, checked, setting
+from .base.config import AugmentConfig, DataConfig, RunConfig, Shortcuts, checked, named_columns, setting
 from .base.network import Outputs, default_channels
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
 from .base.task import (
@@ -52,12 +52,7 @@ INPUTS = {"lenet5": {"mean": [0.1 / 1.275], "std": [1 / 1.275]}}
 class ClassificationData(DataConfig):
     """What classification reads beside images."""
 
-    path_column: str | None = setting(
-        None, "Column of the image's file in a list; by default found by its usual names."
-    )
     label_column: str | None = setting(None, "Column of the label in a list; by default found by its usual names.")
-    split_column: str | None = setting(None, "Column of train, val or test in a list; by default found by its name.")
-    group_column: str | None = setting(None, "Column of the patient in a CSV: never divided by a split.")
     merge: Annotated[dict[str, list[str]], BeforeValidator(lambda v: parse_merge(v) if isinstance(v, list) else v)] = (
         setting({}, "Put classes together: NEW=OLD,OLD; for every new class.", repeat=True)
     )
@@ -87,19 +82,14 @@ class ClassificationConfig(RunConfig):
 COLUMNS = ("path_column", "label_column", "split_column", "group_column")
 
 
-def columns(data: ClassificationData) -> dict[str, Any]:
-    """Return the columns of a list that were named, as arguments of `open_dataset`; it finds the others itself."""
-    named = {name: getattr(data, name) for name in COLUMNS}
-    return {name: column for name, column in named.items() if column is not None}
-
-
 def read_sets(data: ClassificationData, seed: int) -> Sets:
     """Return the images as the data divide them: {"all": ...}, or {"train": ..., ...}.  Raises UserError."""
     if data.path is None:
         return {"all": synthetic_smear(data.synthetic_images, data.size, seed, data.difficulty)}
     return open_dataset(
         data.path,
-        **columns(data),
+        **named_columns(data, "label_column"),
+        white=data.white,
         merge=data.merge or None,
         classes=data.classes or None,
         skip_bad=data.skip_bad,
@@ -213,6 +203,7 @@ class Classification(Task[ClassificationConfig, Dataset]):
             given,
             {
                 **dict.fromkeys(COLUMNS, (listed, "only a .csv given as --data has columns")),
+                "white": ("data" in given, "the synthetic smears have 8 bits; give --data"),
                 "merge": ("data" in given, "the synthetic smears have two classes; give --data"),
                 "skip_bad": ("data" in given, "every synthetic smear can be read; give --data"),
                 "difficulty": ("data" not in given, "it is of the synthetic smears, without --data"),
@@ -276,7 +267,8 @@ class Classification(Task[ClassificationConfig, Dataset]):
         data = config.data
         return open_dataset(
             path,
-            **columns(data),
+            **named_columns(data, "label_column"),
+            white=data.white,
             merge=data.merge or None,
             classes=data.classes,
             skip_bad=skip_bad,
@@ -332,7 +324,7 @@ class Classification(Task[ClassificationConfig, Dataset]):
         data, head, rows = config.data, self.head(config, model), []
         with no_grad():
             for path in images:
-                pixels = to_float(prepare(path, data.size, data.channels))[None]
+                pixels = to_float(prepare(path, data.size, data.channels, data.white))[None]
                 if data.mean is not None or data.std is not None:
                     pixels = normalise(pixels, data.mean or 0.0, data.std or 1.0)
                 rows.append(head.scores(as_array(model(as_tensors(to_nchw(pixels), device_of(model))))))

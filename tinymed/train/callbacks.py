@@ -165,7 +165,8 @@ class Schedule(Callback):
             raise UserError(
                 f"the run's schedule, {name}, has ended after {before} steps at the learning rate "
                 f"{max(self.scheduler.current()):.3g}, and cannot be lengthened to {self.planned} steps; train a new "
-                "run of the length you want, from this one's weights if you like"
+                "run of the length you want",
+                {"init='RUN'": "its weights begin one with {}"},
             )
         try:
             self.scheduler.replan(self.planned - self.taken)

@@ -49,6 +49,14 @@ class DataConfig(Strict):
         "Without it: built-in synthetic blood smears.",
         option="data",
     )
+    path_column: str | None = setting(None, "Column of the image's file in a list; by default found by usual names.")
+    split_column: str | None = setting(None, "Column of train, val or test in a list; by default found by its name.")
+    group_column: str | None = setting(
+        None, "Column of the patient in a list, whom no split divides; by default found by usual names."
+    )
+    white: float | None = setting(
+        None, "Value that is white in pictures deeper than 8 bits, such as 4095.", gt=0, allow_inf_nan=False
+    )
     leaks: Literal["error", "warn", "ignore"] = setting(
         "error", "What to do about an image or patient on two sides of a split."
     )
@@ -203,6 +211,15 @@ class Shortcuts(Strict):
     class_weights: str = setting("none", "In the loss: none, balanced, tempered or 1,3.5.")
 
 
+def named_columns(data: DataConfig, *more: str) -> dict[str, str]:
+    """Return the columns of a list that were named, as arguments of a reader, which finds the others itself.
+
+    more: fields of the columns that only some tasks have.
+    """
+    columns = {name: getattr(data, name) for name in ("path_column", "split_column", "group_column", *more)}
+    return {name: column for name, column in columns.items() if column is not None}
+
+
 def checked(make: Callable[[], Result], source: Path | None = None) -> Result:
     """Return what make() returns; a value that the schema refuses becomes one line naming the key or the option."""
     try:
@@ -243,7 +260,7 @@ def parse_config(kind: type[RunConfig], content: dict[str, Any], source: Path | 
 
 
 FOREIGN = ("mask", "boxes", "positive", "balanced")
-FOREIGN_DATA = ("label_column", "group_column", "merge", "skip_bad", "synthetic_images", "difficulty")
+FOREIGN_DATA = ("label_column", "merge", "skip_bad", "synthetic_images", "difficulty")
 
 
 def without_foreign(kind: type[RunConfig], content: dict[str, Any]) -> dict[str, Any]:
