@@ -135,13 +135,8 @@ def test_kernels_return_what_they_declare(op):
 def test_every_kernel_is_entered():
     """The samples reach every reference of `ops`, every loop of `cpu` and every kernel of `cuda`, in float32."""
     entered = set()
-<<<<<<< HEAD
-    for used in ("numpy", "numba", *(["emulated"] if not absence("emulated") else [])):
-        with dispatch.use_backend(used), dispatch.observing(Signatures()) as calls:
-=======
     for used in ("numpy", "loops", "numba", *(["emulated"] if not absence("emulated") else [])):
-        with backend.use_backend(used), backend.observing(Signatures()) as calls:
->>>>>>> loops
+        with dispatch.use_backend(used), dispatch.observing(Signatures()) as calls:
             for op in OPS:
                 for seed in SEEDS:
                     check.results(op.apply, sample(op, seed), np.float32)
