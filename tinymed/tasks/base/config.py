@@ -211,7 +211,7 @@ class Shortcuts(Strict):
     class_weights: str = setting("none", "In the loss: none, balanced, tempered or 1,3.5.")
 
 
-def named_columns(data: DataConfig, *more: str) -> dict[str, str]:
+def named_columns(data: DataConfig, *more: str) -> dict[str, Any]:
     """Return the columns of a list that were named, as arguments of a reader, which finds the others itself.
 
     more: fields of the columns that only some tasks have.
