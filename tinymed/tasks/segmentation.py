@@ -33,7 +33,7 @@ from ..report.overlays import Example, save_overlays
 from ..tape import no_grad
 from ..tensor import Tensor
 from .base.config import AugmentConfig, DataConfig, RunConfig, Shortcuts, Strict, checked, named_columns, setting
-from .base.network import Outputs, default_networks, output_shapes
+from .base.network import Outputs, classifies_middle, default_networks, output_shapes
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
 from .base.task import (
     Ask,
@@ -483,11 +483,6 @@ def patch_sides(text: str, sets: Sets) -> list[int]:
             if (np.ceil(largest / STEP) * STEP >= sides).all():
                 return sides
     raise UserError(f"--patch {by(sides)}: larger than every image; the largest are {by(largest.tolist())}")
-
-
-def classifies_middle(name: str) -> bool:
-    """Say whether a network classifies the middle of a patch: a picture of its own size has one row of scores."""
-    return any(model == name and len(outputs[0]) == 2 for model, image, outputs in default_networks([name]))
 
 
 def image_channels(given: Options, dataset: MaskDataset) -> int:
