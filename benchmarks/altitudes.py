@@ -79,7 +79,7 @@ def in_process(name: str, captured: bool, count: int, threads: int) -> list[floa
 
 
 def measure(threads: list[int], rounds: int, count: int) -> list[dict[str, Any]]:
-    """One row per altitude: milliseconds of a step by the number of threads."""
+    """Return one row per altitude: milliseconds of a step by the number of threads."""
     found: dict[tuple[str, int], list[float]] = {}
     for _ in range(rounds):
         for name, how in ALTITUDES.items():
@@ -92,12 +92,12 @@ def measure(threads: list[int], rounds: int, count: int) -> list[dict[str, Any]]
 
 
 def milliseconds(seconds: list[float]) -> float:
-    """The median."""
+    """Return the median."""
     return round(1e3 * statistics.median(seconds), 1)
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Rows as a table of Markdown."""
+    """Return rows as a table of Markdown."""
     heads = list(rows[0])
     lines = [heads, ["---"] + ["---:"] * (len(heads) - 1), *([str(row[h]) for h in heads] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -24,7 +24,7 @@ def calls(name: str) -> tuple[int, int]:
 
 
 def measure(op: type[Op], samples: int) -> dict[str, Any]:
-    """One op on all its samples.  Raises if anything disagrees."""
+    """Return one op on all its samples.  Raises if anything disagrees."""
     row: dict[str, Any] = {"samples": samples, "gradchecks": 0, "oracle": None if op.oracle is None else 0.0}
     for name in dispatch.BACKENDS:
         row[name] = {"error": 0.0, "native": 0, "fallback": 0}

@@ -56,7 +56,7 @@ def reason(row: dict[str, Any]) -> str:
 
 
 def markdown(rows: list[dict[str, Any]], missed: list[dict[str, Any]], goals: tuple[float, float]) -> str:
-    """A table of the rows above a goal, the worst first."""
+    """Return a table of the rows above a goal, the worst first."""
     eager, tuned = goals
     near = sum(r["eager"] <= eager + NEAR and r["tuned"] <= tuned + NEAR for r in missed)
     lines = [

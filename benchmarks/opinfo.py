@@ -73,7 +73,7 @@ def database() -> list[Any]:
 
 
 def counterpart(name: str) -> Callable[..., Any] | None:
-    """The function of tinymed that has this name, as PyTorch's entry calls it; None if there is none."""
+    """Return the function of tinymed that has this name, as PyTorch's entry calls it; None if there is none."""
     if name in OUTSIDE:
         return None
     if name in SPECIAL:
@@ -110,21 +110,21 @@ def translated(value: Any, leaves: dict[int, Any]) -> Any:
 
 
 def tensors(value: Any) -> list[Any]:
-    """The tensors of a result, in order; other numbers as arrays."""
+    """Return the tensors of a result, in order; other numbers as arrays."""
     if isinstance(value, list | tuple):
         return [t for v in value for t in tensors(v)]
     return [value]
 
 
 def as_array(value: Any) -> np.ndarray:
-    """A result of either side as an array."""
+    """Return a result of either side as an array."""
     if isinstance(value, torch.Tensor):
         return value.detach().numpy()
     return np.asarray(value.array if isinstance(value, tinymed.Tensor) else value)
 
 
 def gradients(outputs: list[Any], leaves: list[Any], make: Callable[[np.ndarray], Any]) -> list[Any]:
-    """The leaves' gradients under a seeded random cotangent of every output that requires one."""
+    """Return the leaves' gradients under a seeded random cotangent of every output that requires one."""
     rng = np.random.default_rng(0)
     roots = [o for o in outputs if getattr(o, "requires_grad", False)]
     for root in roots:
@@ -134,7 +134,7 @@ def gradients(outputs: list[Any], leaves: list[Any], make: Callable[[np.ndarray]
 
 
 def own(value: Any, known: dict[int, Any]) -> Any:
-    """An argument of PyTorch's with leaves of this sample's own in place of its tensors, on the same memory."""
+    """Return an argument of PyTorch's with leaves of this sample's own in place of its tensors, on the same memory."""
     if isinstance(value, torch.Tensor):
         if id(value) not in known:
             known[id(value)] = value.detach().requires_grad_(value.requires_grad)
@@ -143,7 +143,7 @@ def own(value: Any, known: dict[int, Any]) -> Any:
 
 
 def torch_leaves(value: Any) -> list[Any]:
-    """The tensors among PyTorch's arguments that require a gradient, each once."""
+    """Return the tensors among PyTorch's arguments that require a gradient, each once."""
     if isinstance(value, torch.Tensor):
         return [value] if value.requires_grad else []
     found = [t for v in value for t in torch_leaves(v)] if isinstance(value, list | tuple) else []
@@ -151,7 +151,7 @@ def torch_leaves(value: Any) -> list[Any]:
 
 
 def tolerances(op: Any, dtype: Any) -> dict[str, float]:
-    """What PyTorch's entry allows for a dtype where it allows more than assert_close does by itself."""
+    """Return what PyTorch's entry allows for a dtype where it allows more than assert_close does by itself."""
     found = [
         d.d[dtype]
         for entry in op.decorators
@@ -162,7 +162,7 @@ def tolerances(op: Any, dtype: Any) -> dict[str, float]:
 
 
 def reasons(ours: np.ndarray, theirs: np.ndarray, what: str, allowed: dict[str, float] | None = None) -> str:
-    """How two arrays differ by PyTorch's tolerances, or nothing."""
+    """Return how two arrays differ by PyTorch's tolerances, or nothing."""
     if tuple(ours.shape) != tuple(theirs.shape):
         return f"{what}: shape {list(ours.shape)}, PyTorch's {list(theirs.shape)}"
     if ours.dtype != theirs.dtype:
@@ -176,7 +176,7 @@ def reasons(ours: np.ndarray, theirs: np.ndarray, what: str, allowed: dict[str, 
 
 
 def judge(op: Any, function: Callable[..., Any], sample: Any) -> Verdict | None:
-    """One sample on both sides; None where PyTorch refuses it."""
+    """Return one sample on both sides; None where PyTorch refuses it."""
     copies: dict[int, Any] = {}
     arguments = [own(a, copies) for a in (sample.input, *sample.args, *sample.kwargs.values())]
     theirs_leaves = torch_leaves(arguments)
@@ -257,7 +257,7 @@ def refusal(error: Exception) -> Verdict:
 
 
 def samples(op: Any, kind: str, dtype: Any) -> Iterator[Any]:
-    """An entry's sample or reference inputs, seeded."""
+    """Yield an entry's sample or reference inputs, seeded."""
     draw = op.sample_inputs if kind == "sample" else op.reference_inputs
     for wants in (True, False) if op.supports_autograd and dtype.is_floating_point else (False,):
         torch.manual_seed(0)
@@ -280,7 +280,7 @@ class Row(NamedTuple):
 
 
 def run(op: Any, kind: str, dtype: Any, every: int = 1, start: int = 0) -> Row | None:
-    """One entry on the backend in use; None where tinymed has no such name, or the entry no such dtype.
+    """Return one entry on the backend in use; None where tinymed has no such name, or the entry no such dtype.
 
     every, start: take each `every`-th sample, from sample `start` on.
     """

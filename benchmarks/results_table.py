@@ -37,7 +37,7 @@ EAGER, TUNED = 1.0, 1.1  # goals of every op
 
 
 def load(name: str) -> dict[str, Any]:
-    """A file of results, or an empty one."""
+    """Return a file of results, or an empty one."""
     path = RESULTS / name
     return json.loads(path.read_text()) if path.exists() else {}
 
@@ -57,7 +57,7 @@ def models(content: dict[str, Any]) -> list[str]:
 
 
 def misses(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows above the goal of every op, the worst first."""
+    """Return rows above the goal of every op, the worst first."""
     found = [r for r in rows if r["eager"] > EAGER or r["tuned"] > TUNED]
     return sorted(found, key=lambda r: -max(r["eager"] / EAGER, r["tuned"] / TUNED))
 
@@ -78,7 +78,7 @@ def ops(content: dict[str, Any]) -> list[str]:
 
 
 def text() -> str:
-    """Both tables, and on what they were measured."""
+    """Return both tables, and on what they were measured."""
     whole, single, large = load("models_t1.json"), load("ops_t1.json"), load("networks_t1.json")
     if not whole and not single:
         raise SystemExit(f"no models_t1.json or ops_t1.json in {RESULTS}: run models.py and ops.py first")

@@ -183,7 +183,7 @@ TWINS = ("busi-unet",)  # repeated in PyTorch
 
 
 def command(name: str, data: Path, runs: Path) -> list[str]:
-    """The arguments of `tinymed` that train a row."""
+    """Return the arguments of `tinymed` that train a row."""
     recipe = RECIPES[name]
     return ["train", *recipe.options, "--data", str(data / recipe.data), "--workers", "0", "--out", str(runs / name)]
 
@@ -202,12 +202,12 @@ def train(name: str, data: Path, runs: Path) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A JSON file, or nothing."""
+    """Return a JSON file, or nothing."""
     return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
 
 def row(name: str, runs: Path) -> dict[str, Any] | None:
-    """What a finished run says of a row."""
+    """Return what a finished run says of a row."""
     recipe, metrics = RECIPES[name], read(runs / name / "metrics.json")
     if not metrics:
         return None
@@ -241,13 +241,13 @@ def figure(value: float | None) -> str:
 
 
 def span(measures: dict[str, Any], key: str) -> str:
-    """A figure with its interval."""
+    """Return a figure with its interval."""
     interval = measures.get(f"{key}_interval")
     return figure(measures[key]) + (f" ({figure(interval[0])} to {figure(interval[1])})" if interval else "")
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as Markdown, one line a class; detection by average precision."""
+    """Return the rows as Markdown, one line a class; detection by average precision."""
     lines = [
         "| data set | network | class | floor | test Dice or AP | above | HD95 | minutes |",
         "|---|---|---|---|---|---|---|---|",

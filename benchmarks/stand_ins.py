@@ -91,7 +91,7 @@ def cases(n: int) -> dict[str, tuple[Any, ...]]:
 
 
 def seconds(call: Callable[[], Any], rounds: int) -> float:
-    """The least of some rounds, after one that compiles."""
+    """Return the least of some rounds, after one that compiles."""
     call()
     found = []
     for _ in range(rounds):

@@ -126,7 +126,7 @@ class Warnings:
 
 
 def options_of(application: typer.Typer, arguments: Sequence[str]) -> set[str]:
-    """The options of the command that is called, with underscores: what a message may advise."""
+    """Return the options of the command that is called, with underscores: what a message may advise."""
     commands = getattr(typer.main.get_command(application), "commands", {})
     command = next((commands[word] for word in arguments if word in commands), None)
     flags = (flag for parameter in getattr(command, "params", ()) for flag in parameter.opts)

@@ -110,7 +110,7 @@ def threads() -> dict[str, Any]:
 
 
 def blas() -> dict[str, str]:
-    """The library NumPy multiplies matrices with; only the numpy backend uses it."""
+    """Return the library NumPy multiplies matrices with; only the numpy backend uses it."""
     import numpy as np
 
     config: Any = np.show_config(mode="dicts")
@@ -148,14 +148,14 @@ def checks() -> dict[str, str]:
 
 
 def gpu() -> dict[str, str]:
-    """The driver, the GPU and CuPy, pinned memory and graphs, or what is missing."""
+    """Return the driver, the GPU and CuPy, pinned memory and graphs, or what is missing."""
     from ..cuda import gpu
 
     return gpu.describe()
 
 
 def cuda_build() -> dict[str, str]:
-    """The modules of csrc/, or why one is missing; the tools' messages follow where a source was refused."""
+    """Return the modules of csrc/, or why one is missing; the tools' messages follow where a source was refused."""
     from ..cuda import build, modules
 
     found, record = {}, modules.record()
@@ -167,7 +167,7 @@ def cuda_build() -> dict[str, str]:
 
 
 def kernel_cache() -> dict[str, str]:
-    """Where compiled kernels lie, and how much room they take."""
+    """Return where compiled kernels lie, and how much room they take."""
     try:
         from ..cpu.compiler.cache import cache_directory
     except ImportError as error:
@@ -187,6 +187,6 @@ def kernel_cache() -> dict[str, str]:
 
 
 def contents(folder: Path) -> tuple[int, float]:
-    """The number of files in a folder and below, and their MiB."""
+    """Return the number of files in a folder and below, and their MiB."""
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()] if folder.exists() else []
     return len(sizes), sum(sizes) / 2**20

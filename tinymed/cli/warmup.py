@@ -81,7 +81,7 @@ def usable() -> int:
 
 
 def plan_jobs(wanted: list[tuple[str, int, int | None]]) -> "list[Job]":
-    """The jobs of (network, batch, size) triples: train step and inference, eager and captured."""
+    """Return the jobs of (network, batch, size) triples: train step and inference, eager and captured."""
     from .. import dispatch
     from ..cpu.compiler.precompile import BACKEND, Found
 

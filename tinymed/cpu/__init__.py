@@ -47,12 +47,12 @@ from .convolution import (
 
 __all__ = [
     "ABSENT",
-    "composites",
     "activations",
     "adaptive_pool",
     "canonical",
     "choose",
     "compile_kernel",
+    "composites",
     "conv",
     "conv3d",
     "conv_transpose",

@@ -147,7 +147,7 @@ def wide_row(y: Any, index: Any, x: Any, top: Any, kernel: Any, stride: Any, bef
 )
 def max_window(y: Any, index: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any) -> None:
     """y, index = the largest pixel of each window and the number of its tap; padding is never the maximum."""
-    n, h, w, c = y.shape
+    n, h, _w, c = y.shape
     for t in prange(n * h):
         b, i = t // h, t % h
         if c < NARROW:
@@ -190,7 +190,7 @@ def max_window_backward(
     dx: Any, dy: Any, index: Any, x_shape: Any, kernel: Any, stride: Any, before: Any, dilation: Any
 ) -> None:
     """dx[row] = the dy of each window that covers the row, at the pixel of its argmax."""
-    n, h, w, c = dy.shape
+    n, h, _w, c = dy.shape
     for t in prange(n * dx.shape[1]):
         b, row = t // dx.shape[1], t % dx.shape[1]
         dx[b, row] = 0

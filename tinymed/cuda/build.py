@@ -164,7 +164,8 @@ def emulated_jobs(csrc: Path, sources: Sequence[Path], options: Sequence[str]) -
 
 def object_of(job: Job, csrc: Path, folder: Path, module: str) -> Path:
     """The object file of a source.  Kernels' end in .cu.o, by which shared.ld knows them; both emulated modules share
-    the emulator's."""
+    the emulator's.
+    """
     emulators = module != "_cuda" and job.source.suffix == ".cpp"
     inside = job.source.is_relative_to(csrc)
     parts = job.source.relative_to(csrc).parts if inside else job.source.parts[-2:]

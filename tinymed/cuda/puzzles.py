@@ -53,7 +53,7 @@ class Puzzle(NamedTuple):
     @property
     def line(self) -> int:
         """The number of the changed line; where one is missing, of the line that came after it."""
-        pairs = zip(self.old.split("\n"), self.new.split("\n") + [""], strict=False)
+        pairs = zip(self.old.split("\n"), [*self.new.split("\n"), ""], strict=False)
         same = next(i for i, (a, b) in enumerate(pairs) if a != b)
         return (CSRC / self.file).read_text().partition(self.old)[0].count("\n") + 1 + same
 

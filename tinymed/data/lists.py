@@ -23,7 +23,15 @@ MAX_BYTES = 256 << 20
 MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 MISSING = frozenset(("", "nan", "na", "n/a", "#n/a", "<na>", "null", "#null!"))
 # In the order in which they are preferred; compared without case, spaces, underscores, hyphens and dots.
-PATHS = ("path", "filepath", "imagepath", "imgpath", "file", "filename", "imagefile", "imagefilename") + (
+PATHS = (
+    "path",
+    "filepath",
+    "imagepath",
+    "imgpath",
+    "file",
+    "filename",
+    "imagefile",
+    "imagefilename",
     "image",
     "imagename",
     "imageindex",
@@ -33,7 +41,15 @@ PATHS = ("path", "filepath", "imagepath", "imgpath", "file", "filename", "imagef
     "imgid",
     "picture",
 )
-LABELS = ("label", "labels", "class", "classname", "target", "category", "diagnosis", "dx") + (
+LABELS = (
+    "label",
+    "labels",
+    "class",
+    "classname",
+    "target",
+    "category",
+    "diagnosis",
+    "dx",
     "findinglabels",
     "finding",
     "findings",
@@ -42,7 +58,14 @@ LABELS = ("label", "labels", "class", "classname", "target", "category", "diagno
 )
 MASKS = ("mask", "maskpath", "maskfile", "maskname", "segmentation", "seg", "annotation", "groundtruth", "gt")
 SPLITS = ("split", "set", "subset", "partition", "phase", "part")
-PATIENTS = ("patient", "patientid", "patientno", "patientnumber", "patientname", "subject", "subjectid") + (
+PATIENTS = (
+    "patient",
+    "patientid",
+    "patientno",
+    "patientnumber",
+    "patientname",
+    "subject",
+    "subjectid",
     "participant",
     "participantid",
     "person",

@@ -45,7 +45,8 @@ def blend_weights(tile: Sequence[int], blend: str) -> np.ndarray:
 
 def mirror(image: np.ndarray, before: Sequence[int], after: Sequence[int]) -> np.ndarray:
     """image [channels, *space] with this much more on each side, mirrored without repeating the edge, as often as it
-    takes; an axis of one pixel is repeated."""
+    takes; an axis of one pixel is repeated.
+    """
     for axis, (a, b) in enumerate(zip(before, after, strict=True), start=1):
         size = image.shape[axis]
         place = np.abs(np.arange(-a, size + b))

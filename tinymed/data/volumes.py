@@ -74,7 +74,8 @@ LISTENER = Listener()
 @dataclass(frozen=True)
 class Volume:
     """values: float32 [x, y, z, channels], RAS+.  spacing: millimetres along x, y, z.  origin: the file, so that
-    `volume_bytes` can put an array back into its order."""
+    `volume_bytes` can put an array back into its order.
+    """
 
     values: np.ndarray
     spacing: tuple[float, float, float]

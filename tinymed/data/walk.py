@@ -13,14 +13,45 @@ from tinymed.errors import UserError, printable
 
 # Of macOS, Windows, Synology and ext file systems; names that begin with a dot are hidden everywhere.
 CLUTTER = frozenset(
-    ("__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found")
-    + ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__pycache__")
+    (
+        "__macosx",
+        "@eadir",
+        "#recycle",
+        "$recycle.bin",
+        "system volume information",
+        "lost+found",
+        "thumbs.db",
+        "ehthumbs.db",
+        "desktop.ini",
+        "icon\r",
+        "__pycache__",
+    )
 )
 HIDDEN = "hidden"
 # What lies beside images in every published set, and is nobody's image: counted, but no reason for a warning.
 DOCUMENTS = frozenset(
-    (".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".html", ".pdf")
-    + (".xls", ".xlsx", ".log", ".ini", ".py", ".sh", ".bib")
+    (
+        ".txt",
+        ".md",
+        ".rst",
+        ".csv",
+        ".tsv",
+        ".json",
+        ".jsonl",
+        ".xml",
+        ".yaml",
+        ".yml",
+        ".toml",
+        ".html",
+        ".pdf",
+        ".xls",
+        ".xlsx",
+        ".log",
+        ".ini",
+        ".py",
+        ".sh",
+        ".bib",
+    )
 )
 PAPERS = frozenset(("LICENSE", "LICENCE", "COPYING", "README", "CITATION", "CHANGELOG", "AUTHORS", "NOTICE", "VERSION"))
 ADVICE = {

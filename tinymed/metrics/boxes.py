@@ -15,7 +15,8 @@ class Detections(NamedTuple):
 
 def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return intersection over union of boxes [n, 4] with boxes [m, 4]: float64 [n, m]; boxes are xmin, ymin, xmax,
-    ymax."""
+    ymax.
+    """
     low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
     both = np.clip(high - low, 0, None).prod(axis=2)
     area_a, area_b = ((box[:, 2:] - box[:, :2]).prod(axis=1) for box in (a, b))

@@ -42,7 +42,8 @@ def measure_case(
 
 def averages(rows: Sequence[Row]) -> dict[str, Any]:
     """Return loss, accuracy and Dice, the last averaged over cases and classes but the background: what an epoch
-    shows."""
+    shows.
+    """
     means = [mean_over_labels(row["dice"]) for row in rows]
     dice = [value for value in means if value is not None]
     result = {name: float(np.mean([row[name] for row in rows])) for name in ("loss", "accuracy")}
@@ -51,7 +52,8 @@ def averages(rows: Sequence[Row]) -> dict[str, Any]:
 
 def summarise(rows: Sequence[Row], classes: Sequence[str], seed: int = 0, level: float = 0.95) -> dict[str, Any]:
     """Return averages over cases with intervals, by class, and over the classes but the background; plain values for
-    JSON."""
+    JSON.
+    """
     notes: list[str] = []
     result: dict[str, Any] = {"n": len(rows), "classes": list(classes), "level": level}
     for name in ("loss", "accuracy"):

@@ -10,7 +10,8 @@ NEGATIVE = re.compile(r"no.*|un.*|healthy.*|negative.*|benign.*|control.*", re.I
 
 def looks_negative(name: str) -> bool:
     """Say whether a class's name suggests the absence of what is looked for: normal, no..., non_..., un..., healthy,
-    ..."""
+    ...
+    """
     return NEGATIVE.fullmatch(name.strip()) is not None
 
 

@@ -104,7 +104,8 @@ def volume_error(truth: npt.ArrayLike, found: npt.ArrayLike, warn: Warn = warn_u
 
 def surface(mask: Mask) -> Mask:
     """Return the pixels of a mask with a neighbour along an axis that is not in it; the outside of the image is not
-    in it."""
+    in it.
+    """
     inner = mask.copy()
     for axis in range(mask.ndim):
         near, far = np.moveaxis(inner, axis, 0), np.moveaxis(mask, axis, 0)

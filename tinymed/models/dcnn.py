@@ -1,5 +1,6 @@
 """The proposed CNN of Senthil Kumar, Khan & Jayachandran 2022: four convolutions and three dense layers."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -53,11 +54,7 @@ def dense_tail(
 ) -> nn.Sequential:
     """Dense 256, 128, 64, each with its activation; dropout; one output a class."""
     sizes = (features, *DENSE)
-    dense = [
-        layer
-        for a, b in zip(sizes, sizes[1:], strict=False)
-        for layer in (nn.Linear(a, b), activation(dense_activation))
-    ]
+    dense = [layer for a, b in itertools.pairwise(sizes) for layer in (nn.Linear(a, b), activation(dense_activation))]
     return nn.Sequential(*dense, nn.Dropout(dropout), nn.Linear(DENSE[-1], num_classes))
 
 

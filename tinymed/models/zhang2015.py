@@ -10,6 +10,7 @@ which the paper refers, and dropout is .5.  The paper compared sides of 9, 13, 1
 Initial weights are N(0, 0.01^2) in the paper, which trains slowly; here He's.
 """
 
+import itertools
 from typing import Any
 
 from .. import nn
@@ -31,7 +32,7 @@ class Zhang2015(nn.Module):
         side = shrunk("zhang2015", size, (5, 1), (5, 1), (5, 1))
         widths = (in_channels, *(scaled(w, width) for w in (64, 256, 768)))
         layers: list[nn.Module] = []
-        for a, b in zip(widths, widths[1:], strict=False):
+        for a, b in itertools.pairwise(widths):
             layers += [nn.Conv2d(a, b, 5), nn.ReLU(), nn.LocalResponseNorm(**LRN)]  # type: ignore[arg-type]
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(widths[-1] * side**2, num_classes))

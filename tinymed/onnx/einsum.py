@@ -38,7 +38,11 @@ def parsed(node: Node, equation: str, xs: Any) -> tuple[list[list[str]], list[st
         letters = term.replace("...", "")
         spare = x.ndim - len(letters)
         dots = [str(i) for i in reversed(range(spare))] if "..." in term else []
-        if not letters.isalpha() * bool(letters) and letters or spare < 0 or (spare and not dots and "..." not in term):
+        if (
+            (not letters.isalpha() * bool(letters) and letters)
+            or spare < 0
+            or (spare and not dots and "..." not in term)
+        ):
             raise ValueError(f"{node}: term {term!r} of {equation!r} does not fit the shape {list(x.shape)}")
         head, _, tail = term.partition("...")
         named.append([*head, *dots, *tail])

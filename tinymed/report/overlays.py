@@ -29,7 +29,8 @@ def rgb(colour: str) -> np.ndarray:
 
 def shown(image: np.ndarray) -> np.ndarray:
     """Return a picture [height, width, channels] as float RGB 0...1: 8-bit as it is, others between their 1st and 99th
-    percentile; of other than three channels the first."""
+    percentile; of other than three channels the first.
+    """
     values = image.astype(np.float64)
     if image.dtype == np.uint8:
         values /= 255
@@ -41,7 +42,8 @@ def shown(image: np.ndarray) -> np.ndarray:
 
 def outline(inside: np.ndarray) -> np.ndarray:
     """Return the pixels of a region [height, width] that touch one outside it by a side, or the border of the
-    picture."""
+    picture.
+    """
     padded = np.pad(inside, 1)
     core = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     border: np.ndarray = inside & ~core
@@ -50,7 +52,8 @@ def outline(inside: np.ndarray) -> np.ndarray:
 
 def overlay(image: np.ndarray, mask: np.ndarray, fill: float = FILL) -> np.ndarray:
     """Return the picture as float RGB with every class but the background tinted and outlined; ignored pixels are
-    grey."""
+    grey.
+    """
     picture = shown(image)
     for number in range(1, int(mask[mask != IGNORED].max(initial=0)) + 1):
         inside = mask == number
@@ -63,7 +66,8 @@ def overlay(image: np.ndarray, mask: np.ndarray, fill: float = FILL) -> np.ndarr
 
 def slice_of(example: Example) -> Example:
     """Return a volume's axial slice, in which most is labelled, as one sees it: front up, the patient's right on the
-    left."""
+    left.
+    """
     if example.found.ndim == 2:
         return example
     labelled = example.found if example.truth is None else example.truth

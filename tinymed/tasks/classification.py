@@ -215,7 +215,8 @@ class Classification(Task[ClassificationConfig, Dataset]):
 
     def try_model(self, config: ClassificationConfig, fixed: bool = True) -> ClassificationConfig:
         """Return the configuration, once a network could be made by it; its head is the network's own loss if not
-        `fixed`."""
+        `fixed`.
+        """
         with no_weights():
             model = self.make_model(config)
         if not fixed and hasattr(model, "loss"):

@@ -71,7 +71,8 @@ class Callback:
 
 def train_step(model: Any, optimizer: Any, loss: Callable[[Any, Any], Tensor], clip_norm: float | None) -> Step:
     """Return the step as a function of (images, targets) -> (loss, outputs) that reads no value, so it can be
-    captured."""
+    captured.
+    """
     forward = forward_pass(model)
 
     def step(images: Any, targets: Any) -> tuple[Tensor, Any]:
@@ -219,7 +220,8 @@ class Trainer:
 
     def validate(self) -> dict[str, Any]:
         """Return loss and metrics over the whole validation set, as val_loss, val_accuracy, ...; empty without a
-        set."""
+        set.
+        """
         found = {} if self.measure is None else self.measure(self)
         return {} if self.stop else {f"val_{name}": value for name, value in found.items()}
 

@@ -136,7 +136,8 @@ def make_head(
 ) -> SigmoidHead | SoftmaxHead:
     """Return the head of this name; "own" asks the model for its loss.  Raises UserError for another name, weights
     that do not
-    fit, or a model to which the head does not."""
+    fit, or a model to which the head does not.
+    """
     if name not in HEADS:
         raise UserError(f"head {name!r} is unknown; choose one of {', '.join(HEADS)}")
     loss, kind = getattr(model, "loss", None), type(model).__name__
