@@ -79,7 +79,7 @@ def in_process(name: str, captured: bool, count: int, threads: int) -> list[floa
 
 
 def measure(threads: list[int], rounds: int, count: int) -> list[dict[str, Any]]:
-    """One row per altitude: milliseconds of a step by the number of threads."""
+    """Return one row per altitude: milliseconds of a step by the number of threads."""
     found: dict[tuple[str, int], list[float]] = {}
     for _ in range(rounds):
         for name, how in ALTITUDES.items():
@@ -92,12 +92,12 @@ def measure(threads: list[int], rounds: int, count: int) -> list[dict[str, Any]]
 
 
 def milliseconds(seconds: list[float]) -> float:
-    """The median."""
+    """Return the median."""
     return round(1e3 * statistics.median(seconds), 1)
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Rows as a table of Markdown."""
+    """Return rows as a table of Markdown."""
     heads = list(rows[0])
     lines = [heads, ["---"] + ["---:"] * (len(heads) - 1), *([str(row[h]) for h in heads] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -105,10 +105,11 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def accuracy(name: str, seed: int, data: Path, count: int) -> float:
     """Test accuracy of the papers' CNN on malaria after some steps on a backend."""
+    from tinymed.train.heads import make_head
+
     import tinymed
     from tinymed import models, optim
     from tinymed.data import Loader, open_dataset
-    from tinymed.train.heads import make_head
     from tinymed.train.trainer import Trainer, predict_scores
 
     sets, head = open_dataset(data, verify=False), make_head("sigmoid", 2)
@@ -158,19 +159,17 @@ def main() -> None:
     o = parser.parse_args()
     if o.pairs and o.data is None:
         parser.error("--pairs needs --data, the folder of the malaria set")
-    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    kept |= {"machine": machine(), "note": o.note}
+    found: dict[str, Any] = {"machine": machine(), "note": o.note}
     if o.pairs:
-        kept["malaria"] = pairs(o.pairs, o.data, o.steps)
-        low, high = kept["malaria"]["interval"]
-        print(
-            f"accuracy, loops - numba: {kept['malaria']['difference']:+.4f} (95 % interval {low:+.4f} to {high:+.4f})"
-        )
+        malaria = found["malaria"] = pairs(o.pairs, o.data, o.steps)
+        low, high = malaria["interval"]
+        print(f"accuracy, loops - numba: {malaria['difference']:+.4f} (95 % interval {low:+.4f} to {high:+.4f})")
     else:
-        kept["step, 3x64x64, batch 32"] = measure(o.threads, o.rounds, o.count)
-        print(table(kept["step, 3x64x64, batch 32"]))
+        found["step, 3x64x64, batch 32"] = rows = measure(o.threads, o.rounds, o.count)
+        print(table(rows))
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(compact(kept))
+    RESULTS.write_text(compact(kept | found))
 
 
 if __name__ == "__main__":

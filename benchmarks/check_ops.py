@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from peers import into_readme, machine, save
+from peers import into_results, machine, save
 
 import tinymed  # noqa: F401  registers every op
 from tinymed import check, dispatch
@@ -24,7 +24,7 @@ def calls(name: str) -> tuple[int, int]:
 
 
 def measure(op: type[Op], samples: int) -> dict[str, Any]:
-    """One op on all its samples.  Raises if anything disagrees."""
+    """Return one op on all its samples.  Raises if anything disagrees."""
     row: dict[str, Any] = {"samples": samples, "gradchecks": 0, "oracle": None if op.oracle is None else 0.0}
     for name in dispatch.BACKENDS:
         row[name] = {"error": 0.0, "native": 0, "fallback": 0}
@@ -70,7 +70,7 @@ def main() -> None:
     }
     save(Path(__file__).parent / "results" / "ops.json", {"machine": machine(), "summary": summary, "rows": rows})
     native, fallback = totals["numba"]
-    into_readme(
+    into_results(
         "ops",
         f"{summary['ops']} ops, {summary['samples']:,} samples: {summary['gradchecks']:,} gradient checks by finite "
         "differences; "

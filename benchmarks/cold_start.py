@@ -86,7 +86,7 @@ def timed(call: Callable[[], Any]) -> float:
 
 
 def measure(case: str, cache: str) -> dict[str, Any]:
-    """A case in a process of its own, with a cache folder."""
+    """Return a case in a process of its own, with a cache folder."""
     environment = os.environ | {"TINYMED_CACHE": cache} | STEPS.get(case, {})
     paths = [str(HERE.parent), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
@@ -121,7 +121,7 @@ def main() -> None:
 
 
 def rows_of(case: str, rounds: int) -> list[dict[str, Any]]:
-    """A case in a fresh cache and in the one it leaves: the round of median seconds, and the spread of all."""
+    """Return a case in a fresh cache and in the one it leaves: the round of median seconds, and the spread of all."""
     from peers import rounded
 
     turns, rows = [], []

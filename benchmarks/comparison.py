@@ -38,7 +38,7 @@ SETS: dict[str, tuple[list[str], float]] = {
 
 
 def command(name: str, data: Path, runs: Path) -> list[str]:
-    """The arguments of `tinymed` that make a comparison."""
+    """Return the arguments of `tinymed` that make a comparison."""
     folders = ["--data", str(data / name), "--workers", "0", "--out", str(runs / f"compare-{name}")]
     return ["compare", *RECIPE, *SETS[name][0], *folders]
 

@@ -51,7 +51,7 @@ class Stage:
 
 
 def stages(dry: bool, scratch: Path) -> list[Stage]:
-    """All stages, in order of importance."""
+    """Return all stages, in order of importance."""
     python, size = sys.executable, ["--backend", "emulated", "--quick"] if dry else ["--backend", "cuda"]
     unpooled = [python, str(HERE / "device_kernels.py"), *size, "--no-pool"]  # once with every sample, then with few
 
@@ -90,7 +90,7 @@ def stages(dry: bool, scratch: Path) -> list[Stage]:
 
 
 def tests(dry: bool) -> list[str]:
-    """Every test with a case for the GPU, none of which may be skipped for want of it; --dry: one file's."""
+    """Return every test with a case for the GPU, none of which may be skipped for want of it; --dry: one file's."""
     command = [
         sys.executable,
         "-m",
@@ -109,7 +109,7 @@ def tests(dry: bool) -> list[str]:
 
 
 def has(module: str) -> bool:
-    """Whether a Python package can be imported."""
+    """Return whether a Python package can be imported."""
     from importlib.util import find_spec
 
     return find_spec(module) is not None
@@ -145,7 +145,7 @@ def built(said: str) -> dict[str, Any]:
 
 
 def sanitized(said: str) -> dict[str, Any]:
-    """What compute-sanitizer found: its own summary, and the first findings."""
+    """Return what compute-sanitizer found: its own summary, and the first findings."""
     return {"summary": re.findall(r"=+ (\w+ SUMMARY: .*)", said), "findings": re.findall(r"=+ (.+)", said)[:20]}
 
 
@@ -153,7 +153,7 @@ def sanitized(said: str) -> dict[str, Any]:
 
 
 def run(stage: Stage, seconds: float, scratch: Path) -> dict[str, Any]:
-    """The record of one stage, which may take so many seconds."""
+    """Return the record of one stage, which may take so many seconds."""
     record: dict[str, Any] = {"status": "", "command": stage.command, "limit": round(seconds, 1)}
     if stage.tool and not shutil.which(stage.tool) and not (stage.tool == "nvcc" and Path("/usr/local/cuda").exists()):
         return record | {"status": f"missing: {stage.tool} was not found"}
@@ -191,7 +191,7 @@ def limited(command: list[str], environment: dict[str, str], seconds: float, log
 
 
 def gpu() -> str:
-    """One word for this machine's GPU, "none" without one."""
+    """Return one word for this machine's GPU, "none" without one."""
     smi = shutil.which("nvidia-smi")
     if not smi:
         return "none"

@@ -21,7 +21,7 @@ Call = Callable[[], Any]
 
 
 def arguments(doc: str | None, *more: tuple[str, dict[str, Any]]) -> argparse.Namespace:
-    """The options that every stage takes; chooses the backend, in tf32 as PyTorch's convolutions are."""
+    """Return the options that every stage takes; chooses the backend, in tf32 as PyTorch's convolutions are."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backend", default="cuda", choices=("cuda", "cupy", "emulated"))
     parser.add_argument("--quick", action="store_true", help="toy sizes: whether it runs, not how fast")
@@ -93,7 +93,7 @@ class Clock:
                 torch.cuda.empty_cache()
 
     def copies(self, nbytes: int) -> int:
-        """How many of a row's arrays the device's cache cannot hold."""
+        """Return how many of a row's arrays the device's cache cannot hold."""
         return 2 if self.quick else max(1, min(MOST_COPIES, math.ceil(ROTATED / max(nbytes, 1))))
 
 

@@ -97,7 +97,7 @@ def economy(kernel: dict[str, float]) -> dict[str, Any]:
 
 
 def beside(counted: dict[str, Any], kernels: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
-    """A row a rung: the emulator's counts, and those of the GPU's kernels with the rung's entry."""
+    """Return a row a rung: the emulator's counts, and those of the GPU's kernels with the rung's entry."""
     from tinymed.cuda.ladders import LADDERS
 
     rows = []

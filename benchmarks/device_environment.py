@@ -45,7 +45,7 @@ PACKAGES = (
 
 
 def tool(name: str, option: str) -> str:
-    """The line with a tool's version, or "missing"."""
+    """Return the line with a tool's version, or "missing"."""
     found = shutil.which(name)
     if not found:
         return "missing"
@@ -62,7 +62,7 @@ def version(package: str) -> str:
 
 
 def smi() -> dict[str, str]:
-    """What nvidia-smi says of the first GPU."""
+    """Return what nvidia-smi says of the first GPU."""
     found = shutil.which("nvidia-smi")
     if not found:
         return {"nvidia-smi": "missing"}
@@ -75,7 +75,7 @@ def smi() -> dict[str, str]:
 
 
 def libraries() -> dict[str, Any]:
-    """What PyTorch was built with, and how it is set in every comparison here."""
+    """Return what PyTorch was built with, and how it is set in every comparison here."""
     try:
         import torch
     except ImportError as error:

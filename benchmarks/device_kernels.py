@@ -36,7 +36,7 @@ def tasks(quick: bool) -> Iterator[tuple[str, Callable[[], Any]]]:
 
 
 def rungs() -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Every rung of every ladder, on its small problem."""
+    """Yield every rung of every ladder, on its small problem."""
     import numpy as np
 
     from tinymed import device, dispatch

@@ -54,7 +54,7 @@ class Bench:
         self.result = rounded(self.result)
 
     def measure(self, row: Row) -> dict[str, Any]:
-        """One row: times, ratio, rates, and how far the two results are apart."""
+        """Return one row: times, ratio, rates, and how far the two results are apart."""
         copies = self.clock.copies(row.nbytes)
         found: dict[str, Any] = {"label": row.label, "kind": row.kind, "way": row.way, "copies": copies}
         step, *sets = row.ours(copies)
@@ -85,7 +85,7 @@ class Bench:
 
 
 def apart(ours: Any, theirs: Any) -> float:
-    """The largest difference, over the largest value."""
+    """Return the largest difference, over the largest value."""
     from tinymed import device
 
     a, b = device.move(ours, "cpu"), theirs.detach().cpu().numpy()
@@ -93,7 +93,7 @@ def apart(ours: Any, theirs: Any) -> float:
 
 
 def chosen(quick: bool) -> Iterator[Row]:
-    """All rows; of toy sizes one of each kind and way."""
+    """Yield all rows; of toy sizes one of each kind and way."""
     seen = set()
     for row in rows(quick):
         key = row.label.partition(" ")[0], row.kind, row.way

@@ -78,7 +78,7 @@ class Row:
         return work, lambda: made[0]
 
     def judged(self, found: dict[str, Any]) -> dict[str, Any]:
-        """The goal of such a row, and whether it was met."""
+        """Return the goal of such a row, and whether it was met."""
         what, least = GOALS.get((self.kind, self.way), ("", 0.0))
         return {"goal": f"{what} >= {least:g}", "met": found[what] >= least} if what in found else {}
 
@@ -114,7 +114,7 @@ def peer_tensor(torch: Any, t: Any) -> Any:
 
 
 def wrapped(array: Any) -> Any:
-    """A kernel's (first) result as a tensor."""
+    """Return a kernel's (first) result as a tensor."""
     from tinymed.tensor import Tensor
 
     return Tensor(array[0] if isinstance(array, tuple) else array)
@@ -282,7 +282,7 @@ def losses(n: int, classes: int) -> Iterator[Row]:
 
 
 def optimisers(count: int) -> Iterator[Row]:
-    """One pass over a flat buffer: Adam reads p, m, v, g and writes p, m, v; SGD with momentum p, buffer, g."""
+    """Yield one pass over a flat buffer: Adam reads p, m, v, g and writes p, m, v; SGD with momentum p, buffer, g."""
     import tinymed.optim  # noqa: F401  declares the kernels
 
     one, rates = (count,), np.array([0.9, 0.1, 0.999, 0.001, 1e-8, 1e-3, 1.0, 0.0], np.float32)
@@ -359,7 +359,7 @@ def peer_momentum(torch: Any, s: Sequence[Any]) -> Any:
 
 
 def rows(quick: bool) -> Iterator[Row]:
-    """The papers' CNN first, then what memory decides, then ResNet-50."""
+    """Yield the papers' CNN first, then what memory decides, then ResNet-50."""
     small, large = (2, 4) if quick else (128, 32)
     networks = dcnn(small, 3, 16 if quick else 64, 1), () if quick else resnet50(large)
     papers, residual = ([*dict.fromkeys(c for c in n if c.op == "conv2d")] for n in networks)

@@ -21,13 +21,13 @@ def text(results: dict[str, Any]) -> str:
 
 
 def result(stages: dict[str, Any], name: str) -> dict[str, Any]:
-    """What a stage measured, complete or not."""
+    """Return what a stage measured, complete or not."""
     own: dict[str, Any] = stages.get(name, {}).get("result", {})
     return own
 
 
 def found(stage: dict[str, Any]) -> str:
-    """What a stage's output said, in a few words."""
+    """Return what a stage's output said, in a few words."""
     read, own = stage.get("read", {}), stage.get("result", {})
     said = [f"{n} {word}" for word, n in read.get("counts", {}).items()]
     said += [*read.get("summary", []), *([f"spilling: {len(read['spilling'])}"] if read.get("spilling") else [])]
@@ -39,7 +39,7 @@ def found(stage: dict[str, Any]) -> str:
 
 
 def ops(own: dict[str, Any]) -> Iterator[str]:
-    """A line for each kind and way: rows, median and worst ratio, median share of the copy, goals met."""
+    """Yield a line for each kind and way: rows, median and worst ratio, median share of the copy, goals met."""
     rows = [r for r in own.get("rows", []) if "failed" not in r]
     if not rows:
         return
@@ -60,7 +60,7 @@ def ops(own: dict[str, Any]) -> Iterator[str]:
 
 
 def step(own: dict[str, Any]) -> Iterator[str]:
-    """A line for each way to run the whole step."""
+    """Yield a line for each way to run the whole step."""
     if not own:
         return
     yield f"\n{own['task']}"

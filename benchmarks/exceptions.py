@@ -1,6 +1,6 @@
 """The single ops that miss their goals, each with its share of the roof and the reason, as far as it is known.
 
-Rows come from ops_t1.json; `readme_table.py` writes what this makes of them to benchmarks/results/ops_exceptions.md.
+Rows come from ops_t1.json; `results_table.py` writes what this makes of them to benchmarks/results/ops_exceptions.md.
 """
 
 import re
@@ -56,7 +56,7 @@ def reason(row: dict[str, Any]) -> str:
 
 
 def markdown(rows: list[dict[str, Any]], missed: list[dict[str, Any]], goals: tuple[float, float]) -> str:
-    """A table of the rows above a goal, the worst first."""
+    """Return a table of the rows above a goal, the worst first."""
     eager, tuned = goals
     near = sum(r["eager"] <= eager + NEAR and r["tuned"] <= tuned + NEAR for r in missed)
     lines = [

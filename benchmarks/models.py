@@ -40,7 +40,7 @@ def images(task: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def make_tinymed(task: dict[str, Any], wrap: Callable[[Any], Any] = lambda step: step) -> Step:
-    """One step: zero_grad, forward, loss, backward, Adam; or the logits of an evaluating model."""
+    """Return one step: zero_grad, forward, loss, backward, Adam; or the logits of an evaluating model."""
     import tinymed
     from tinymed import models, optim
     from tinymed.nn import functional
@@ -73,7 +73,7 @@ def make_tinymed(task: dict[str, Any], wrap: Callable[[Any], Any] = lambda step:
 
 
 def make_captured(task: dict[str, Any]) -> Step:
-    """The same through tinymed.capture."""
+    """Return the same through tinymed.capture."""
     import tinymed
 
     if not hasattr(tinymed, "capture"):
@@ -96,7 +96,7 @@ def twin(task: dict[str, Any]) -> Any:
 def make_torch(
     task: dict[str, Any], layout: str = "contiguous_format", compiled: bool = False, fused: bool = False
 ) -> Step:
-    """The same in PyTorch."""
+    """Return the same in PyTorch."""
     torch, model = twin(task)
     x, y = (torch.from_numpy(a) for a in images(task))
     memory_format = getattr(torch, layout)

@@ -41,14 +41,14 @@ class Case(NamedTuple):
 
 
 def database() -> list[Any]:
-    """The table's entries for modules that tinymed has."""
+    """Return the table's entries for modules that tinymed has."""
     from torch.testing._internal.common_modules import module_db
 
     return [m for m in module_db if m.module_cls.__name__ in nn.__all__ and m.module_cls.__name__ not in EXPLAINED]
 
 
 def inputs_of(info: Any, case: Case) -> list[Any]:
-    """The entry's inputs, drawn anew from one seed."""
+    """Return the entry's inputs, drawn anew from one seed."""
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002  PyTorch's tables draw from it
     found = info.module_inputs_func(info, device="cpu", dtype=case.dtype, requires_grad=True, training=case.training)
@@ -56,7 +56,7 @@ def inputs_of(info: Any, case: Case) -> list[Any]:
 
 
 def cases(dtypes: tuple[Any, ...] = (torch.float64,)) -> Iterator[tuple[Any, Case]]:
-    """Every input of every module, in both modes."""
+    """Yield every input of every module, in both modes."""
     for info in database():
         for dtype in dtypes:
             for training in (True, False):
@@ -86,7 +86,7 @@ def leaves(value: Any) -> Any:
 
 
 def flat(value: Any) -> list[Any]:
-    """The tensors in a result."""
+    """Return the tensors in a result."""
     if isinstance(value, tuple | list):
         return [t for v in value for t in flat(v)]
     return [value] if isinstance(value, torch.Tensor | Tensor) else []
@@ -105,7 +105,7 @@ def backward(outputs: list[Any], tensor: Any) -> None:
 
 
 def differs(a: Any, b: Any, dtype: Any) -> str:
-    """How an array of ours differs from PyTorch's, or nothing; integers must be equal."""
+    """Return how an array of ours differs from PyTorch's, or nothing; integers must be equal."""
     relative, absolute = TOLERANCE[dtype]
     if a is None or b is None:
         return "" if not np.any(a) and not np.any(b) else f"{'absent' if a is None else 'there'}"
@@ -120,12 +120,12 @@ def differs(a: Any, b: Any, dtype: Any) -> str:
 
 
 def gradient(t: Any) -> Any:
-    """A tensor's gradient as an array, or None."""
+    """Return a tensor's gradient as an array, or None."""
     return None if t.grad is None else np.asarray(t.grad.detach().numpy())
 
 
 def make(info: Any, given: Any, case: Case) -> tuple[Any, Any]:
-    """The two modules with equal parameters."""
+    """Return the two modules with equal parameters."""
     args, kwargs = given.constructor_input.args, dict(given.constructor_input.kwargs)
     theirs = info.module_cls(*args, **kwargs)
     twin = getattr(nn, case.name)(*map(ours, args), **ours(kwargs))
@@ -137,7 +137,7 @@ def make(info: Any, given: Any, case: Case) -> tuple[Any, Any]:
 
 
 def compare(info: Any, case: Case) -> str:
-    """What differs for one input: "" (equal), or "refused: ..." or "wrong: ..."."""
+    """Return what differs for one input: "" (equal), or "refused: ..." or "wrong: ..."."""
     given = inputs_of(info, case)[case.number]
     args, kwargs = leaves(list(given.forward_input.args)), leaves(dict(given.forward_input.kwargs))
     mine, keywords = ours(args), ours(kwargs)
@@ -178,7 +178,7 @@ def optimizers() -> Iterator[tuple[Any, Any]]:
 
 
 def compare_optimizer(info: Any, given: Any, steps: int = 25) -> str:
-    """What differs after some steps, with a group of its own rate, missing gradients and a resumed state."""
+    """Return what differs after some steps, with a group of its own rate, missing gradients and a resumed state."""
     rng, name = np.random.default_rng(0), info.optim_cls.__name__
     start = [rng.normal(size=s) for s in ((3, 4), (5,), ())]
     theirs = [torch.nn.Parameter(torch.tensor(a)) for a in start]
@@ -220,7 +220,7 @@ def compare_optimizer(info: Any, given: Any, steps: int = 25) -> str:
 
 
 def measure(backend: str, dtype: Any) -> dict[str, Any]:
-    """The counts and what is not equal, for all modules on a backend."""
+    """Return the counts and what is not equal, for all modules on a backend."""
     equal, failures = 0, {}
     with use_backend(backend), tinymed.use_precision("exact"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -233,7 +233,7 @@ def measure(backend: str, dtype: Any) -> dict[str, Any]:
 
 
 def measure_optimizers() -> dict[str, Any]:
-    """The counts and what is not equal, for all optimizers."""
+    """Return the counts and what is not equal, for all optimizers."""
     equal, failures = 0, {}
     with use_backend("numpy"), warnings.catch_warnings():
         warnings.simplefilter("ignore")

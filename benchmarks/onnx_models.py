@@ -68,7 +68,7 @@ def drawn(session: Any, lengths: list[list[int]], seed: int) -> dict[str, np.nda
 
 
 def accepted(session: Any) -> list[list[int]] | None:
-    """The first shapes that ONNX Runtime runs, or None."""
+    """Return the first shapes that ONNX Runtime runs, or None."""
     for lengths in shapes(session):
         with contextlib.suppress(Exception):  # a length that does not fit
             session.run(None, drawn(session, lengths, 0))
@@ -90,7 +90,7 @@ def difference(got: Any, want: Any) -> float:
 
 
 def compared(path: Path, seeds: int) -> dict[str, Any]:
-    """How one file does."""
+    """Return how one file does."""
     row: dict[str, Any] = {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()[:16]}
     try:
         session = session_of(path)
@@ -127,7 +127,7 @@ def compared(path: Path, seeds: int) -> dict[str, Any]:
 
 
 def version(folder: Path) -> str:
-    """The name and version of the package that a folder is the wheel of."""
+    """Return the name and version of the package that a folder is the wheel of."""
     found = sorted(folder.glob("*.dist-info")) or sorted(folder.glob("*"))
     return found[0].name.removesuffix(".dist-info") if found else folder.name
 

@@ -30,7 +30,7 @@ def arrays(case: Case) -> list[np.ndarray | None]:
 
 
 def wanted(case: Case, way: str) -> list[bool]:
-    """Which tensors' gradients a way asks for: targets and running statistics have none."""
+    """Return which tensors' gradients a way asks for: targets and running statistics have none."""
     floating = [t is not None for t in case.tensors]
     if case.kind == "loss":
         return [i == 0 for i in range(len(floating))]
@@ -44,7 +44,7 @@ def wanted(case: Case, way: str) -> list[bool]:
 
 
 def call(functional: Any, module: Any, case: Case, tensors: list[Any]) -> Any:
-    """The function under its one name in both libraries."""
+    """Return the function under its one name in both libraries."""
     function = getattr(functional, case.op, None) or getattr(module, case.op, None)
     if function is None:
         raise Absent(f"no function {case.op}")
@@ -81,7 +81,7 @@ def make_tinymed(task: dict[str, Any]) -> Any:
 
 
 def make_torch(task: dict[str, Any]) -> Any:
-    """The same in PyTorch, in the memory formats of task["formats"]: ways are "format: way"."""
+    """Return the same in PyTorch, in the memory formats of task["formats"]: ways are "format: way"."""
     import torch
 
     torch.set_num_threads(task["threads"])
@@ -126,7 +126,7 @@ def one_way(
 
 
 def optimiser(case: Case, module: Any, **options: Any) -> dict[str, Callable[[], Any]]:
-    """One step on one parameter that has a gradient."""
+    """Return one step on one parameter that has a gradient."""
     (a,) = arrays(case)
     if module.__name__ == "tinymed":
         from tinymed import nn
@@ -156,7 +156,7 @@ def arranged(case: Case, i: int, a: np.ndarray) -> np.ndarray:
 
 
 def roof(threads: int) -> dict[str, Any]:
-    """The two ceilings, and what NumPy's BLAS would be: its kernels tell whether a trap was sprung."""
+    """Return the two ceilings, and what NumPy's BLAS would be: its kernels tell whether a trap was sprung."""
     from threadpoolctl import threadpool_info
 
     from tinymed.cpu.roofline import bandwidth_gbs, peak_gflops

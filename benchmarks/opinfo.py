@@ -73,7 +73,7 @@ def database() -> list[Any]:
 
 
 def counterpart(name: str) -> Callable[..., Any] | None:
-    """The function of tinymed that has this name, as PyTorch's entry calls it; None if there is none."""
+    """Return the function of tinymed that has this name, as PyTorch's entry calls it; None if there is none."""
     if name in OUTSIDE:
         return None
     if name in SPECIAL:
@@ -110,21 +110,21 @@ def translated(value: Any, leaves: dict[int, Any]) -> Any:
 
 
 def tensors(value: Any) -> list[Any]:
-    """The tensors of a result, in order; other numbers as arrays."""
+    """Return the tensors of a result, in order; other numbers as arrays."""
     if isinstance(value, list | tuple):
         return [t for v in value for t in tensors(v)]
     return [value]
 
 
 def as_array(value: Any) -> np.ndarray:
-    """A result of either side as an array."""
+    """Return a result of either side as an array."""
     if isinstance(value, torch.Tensor):
         return value.detach().numpy()
     return np.asarray(value.array if isinstance(value, tinymed.Tensor) else value)
 
 
 def gradients(outputs: list[Any], leaves: list[Any], make: Callable[[np.ndarray], Any]) -> list[Any]:
-    """The leaves' gradients under a seeded random cotangent of every output that requires one."""
+    """Return the leaves' gradients under a seeded random cotangent of every output that requires one."""
     rng = np.random.default_rng(0)
     roots = [o for o in outputs if getattr(o, "requires_grad", False)]
     for root in roots:
@@ -134,7 +134,7 @@ def gradients(outputs: list[Any], leaves: list[Any], make: Callable[[np.ndarray]
 
 
 def own(value: Any, known: dict[int, Any]) -> Any:
-    """An argument of PyTorch's with leaves of this sample's own in place of its tensors, on the same memory."""
+    """Return an argument of PyTorch's with leaves of this sample's own in place of its tensors, on the same memory."""
     if isinstance(value, torch.Tensor):
         if id(value) not in known:
             known[id(value)] = value.detach().requires_grad_(value.requires_grad)
@@ -143,28 +143,40 @@ def own(value: Any, known: dict[int, Any]) -> Any:
 
 
 def torch_leaves(value: Any) -> list[Any]:
-    """The tensors among PyTorch's arguments that require a gradient, each once."""
+    """Return the tensors among PyTorch's arguments that require a gradient, each once."""
     if isinstance(value, torch.Tensor):
         return [value] if value.requires_grad else []
     found = [t for v in value for t in torch_leaves(v)] if isinstance(value, list | tuple) else []
     return list({id(t): t for t in found}.values())
 
 
-def reasons(ours: np.ndarray, theirs: np.ndarray, what: str) -> str:
-    """How two arrays differ by PyTorch's tolerances, or nothing."""
+def tolerances(op: Any, dtype: Any) -> dict[str, float]:
+    """Return what PyTorch's entry allows for a dtype where it allows more than assert_close does by itself."""
+    found = [
+        d.d[dtype]
+        for entry in op.decorators
+        for d in (getattr(entry, "decorators", None) or [entry])
+        if hasattr(d, "d") and dtype in d.d
+    ]
+    return {"atol": max(t.atol for t in found), "rtol": max(t.rtol for t in found)} if found else {}
+
+
+def reasons(ours: np.ndarray, theirs: np.ndarray, what: str, allowed: dict[str, float] | None = None) -> str:
+    """Return how two arrays differ by PyTorch's tolerances, or nothing."""
     if tuple(ours.shape) != tuple(theirs.shape):
         return f"{what}: shape {list(ours.shape)}, PyTorch's {list(theirs.shape)}"
     if ours.dtype != theirs.dtype:
         return f"{what}: {ours.dtype}, PyTorch's {theirs.dtype}"
     try:
-        torch.testing.assert_close(torch.from_numpy(np.array(ours)), torch.from_numpy(np.array(theirs)), equal_nan=True)
+        pair = (torch.from_numpy(np.array(a)) for a in (ours, theirs))
+        torch.testing.assert_close(*pair, equal_nan=True, **allowed or {})
     except AssertionError as error:
         return f"{what}: {' '.join(str(error).split())[:160]}"
     return ""
 
 
 def judge(op: Any, function: Callable[..., Any], sample: Any) -> Verdict | None:
-    """One sample on both sides; None where PyTorch refuses it."""
+    """Return one sample on both sides; None where PyTorch refuses it."""
     copies: dict[int, Any] = {}
     arguments = [own(a, copies) for a in (sample.input, *sample.args, *sample.kwargs.values())]
     theirs_leaves = torch_leaves(arguments)
@@ -181,16 +193,16 @@ def judge(op: Any, function: Callable[..., Any], sample: Any) -> Verdict | None:
         slopes = gradients(wanted, theirs_leaves, torch.from_numpy) if op.supports_autograd else []
     except Exception:  # PyTorch's samples may hold what it refuses
         return None
-    if any(
-        w is NotImplemented or isinstance(w, torch.Tensor) and (w.is_complex() or w.layout != torch.strided)
-        for w in wanted
-    ):
+    if any(w is NotImplemented for w in wanted):
+        return None
+    if any(isinstance(w, torch.Tensor) and (w.is_complex() or w.layout != torch.strided) for w in wanted):
         return None
     try:
         found = tensors(function(input, *args, **named))
         ours = gradients(found, ours_leaves, tinymed.tensor) if slopes else []
     except Exception as error:
         return refusal(error)
+    allowed = tolerances(op, wanted[0].dtype) if isinstance(wanted[0], torch.Tensor) else {}
     if len(found) != len(wanted):
         return Verdict("wrong", f"{len(found)} results, PyTorch's {len(wanted)}")
     for i, (a, b) in enumerate(zip(found, wanted, strict=True)):
@@ -199,14 +211,14 @@ def judge(op: Any, function: Callable[..., Any], sample: Any) -> Verdict | None:
             b = np.array(np.broadcast_to(a, b.shape)).astype(b.dtype) if a.shape == b.shape else b
         if isinstance(wanted[i], bool | int | float):
             a = a.astype(b.dtype)
-        if why := reasons(a, b, f"result {i}"):
+        if why := reasons(a, b, f"result {i}", allowed):
             return Verdict("wrong", why)
     for i, (a, b) in enumerate(zip(ours, slopes, strict=True)):
         if op.name in DRAWN or (a is None and b is None):
             continue
         zero = np.zeros_like(b if a is None else a)
         a, b = zero if a is None else a, zero if b is None else b
-        if (why := reasons(a, b, f"gradient {i}")) and not undecided(op, sample, theirs_leaves[i], a, b):
+        if (why := reasons(a, b, f"gradient {i}", allowed)) and not undecided(op, sample, theirs_leaves[i], a, b):
             return Verdict("wrong", why)
     return Verdict("equal")
 
@@ -245,7 +257,7 @@ def refusal(error: Exception) -> Verdict:
 
 
 def samples(op: Any, kind: str, dtype: Any) -> Iterator[Any]:
-    """An entry's sample or reference inputs, seeded."""
+    """Yield an entry's sample or reference inputs, seeded."""
     draw = op.sample_inputs if kind == "sample" else op.reference_inputs
     for wants in (True, False) if op.supports_autograd and dtype.is_floating_point else (False,):
         torch.manual_seed(0)
@@ -268,7 +280,7 @@ class Row(NamedTuple):
 
 
 def run(op: Any, kind: str, dtype: Any, every: int = 1, start: int = 0) -> Row | None:
-    """One entry on the backend in use; None where tinymed has no such name, or the entry no such dtype.
+    """Return one entry on the backend in use; None where tinymed has no such name, or the entry no such dtype.
 
     every, start: take each `every`-th sample, from sample `start` on.
     """

@@ -41,7 +41,7 @@ class Bench:
         self.head = {"machine": machine(), "traps": traps(o.threads), "threads": o.threads, "roof": self.roof}
 
     def measure(self, case: Case, models: list[str]) -> Iterator[dict[str, Any]]:
-        """The rows of one case."""
+        """Yield the rows of one case."""
         formats = list(TUNED.values())[: 2 if len(case.tensors[0] or ()) == 4 or case.kind == "optim" else 1]
         try:
             made = self.ours.make({"case": case})
@@ -114,7 +114,7 @@ class Bench:
 
 
 def line(row: dict[str, Any]) -> str:
-    """One row for the terminal; ! marks a miss of 1.0 of eager or 1.1 of best-tuned, f a fallback."""
+    """Return one row for the terminal; ! marks a miss of 1.0 of eager or 1.1 of best-tuned, f a fallback."""
     miss = "!" if row["eager"] > 1.0 or row["tuned"] > 1.1 else " "
     microseconds = 1e6 * row["times"]["tinymed"]["median"]
     return (

@@ -31,7 +31,7 @@ OPS: dict[str, Layer] = {
 
 
 def arrays(task: dict[str, Any]) -> tuple[Any, Any, list[list[Any]]]:
-    """The chain's input, the gradient of its output, and the parameters of each op, seeded."""
+    """Return the chain's input, the gradient of its output, and the parameters of each op, seeded."""
     import numpy as np
 
     shape, parameters, _ = OPS[task["op"]]
@@ -63,7 +63,7 @@ def chain(make: Callable[[Any], Any], functional: Any, task: dict[str, Any]) -> 
 
 
 def make_tinymed(task: dict[str, Any]) -> Callable[[], None]:
-    """The chain in tinymed."""
+    """Return the chain in tinymed."""
     import tinymed
     from tinymed.nn import functional
 
@@ -71,7 +71,7 @@ def make_tinymed(task: dict[str, Any]) -> Callable[[], None]:
 
 
 def make_torch(task: dict[str, Any]) -> Callable[[], None]:
-    """The chain in PyTorch."""
+    """Return the chain in PyTorch."""
     import torch
 
     torch.set_num_threads(task["threads"])

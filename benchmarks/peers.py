@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 HERE = Path(__file__).resolve().parent
-README = HERE.parent / "README.md"
+PAGE = HERE.parent / "docs" / "results.md"
 # glibc told never to give big blocks back: spares PyTorch a page fault every 4 KiB of every large tensor.
 TUNED_MALLOC = "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -112,7 +112,7 @@ class Process:
         self.peak_mib = 0.0
 
     def ask(self, **request: Any) -> dict[str, Any]:
-        """One request, one answer."""
+        """Return one request, one answer."""
         self.pipe.stdin.write(json.dumps(request) + "\n")
         self.pipe.stdin.flush()
         line = self.pipe.stdout.readline()
@@ -270,7 +270,7 @@ def timed(call: Callable[[], Any], calls: int) -> dict[str, float]:
 
 
 def warmed(call: Callable[[], Any]) -> dict[str, float]:
-    """The first call's wall seconds (compilation, capture), and the shortest of at least three more.
+    """Return the first call's wall seconds (compilation, capture), and the shortest of at least three more.
 
     The shortest: an estimate that took in a pause would leave turns of one call, on cold caches.
     """
@@ -285,7 +285,7 @@ def warmed(call: Callable[[], Any]) -> dict[str, float]:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on: processor, cores, versions; no host name."""
+    """Return what the figures were measured on: processor, cores, versions; no host name."""
     import importlib.metadata as metadata
 
     model = next(
@@ -316,7 +316,7 @@ def machine() -> dict[str, Any]:
 
 
 def traps(threads: int) -> dict[str, str]:
-    """What could have falsified the figures here, and what was done about it; to be printed beside them."""
+    """Return what could have falsified the figures here, and what was done about it; to be printed beside them."""
     found = {k: os.environ[k] for k in TRAPS if k in os.environ}
     load = f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores when it began"
     return {
@@ -367,16 +367,16 @@ def entry(value: Any) -> str:
     return json.dumps(value)
 
 
-def into_readme(name: str, text: str) -> None:
-    """Replace what stands between the README's two markers of this name."""
+def into_results(name: str, text: str, page: Path = PAGE) -> None:
+    """Replace what stands between a page's two markers of this name."""
     marker = f"<!-- {name} -->"
-    before, _, rest = README.read_text().partition(marker)
+    before, _, rest = page.read_text("utf-8").partition(marker)
     _, _, after = rest.partition(marker)
-    README.write_text(f"{before}{marker}\n{text}\n{marker}{after}")
+    page.write_text(f"{before}{marker}\n{text}\n{marker}{after}", "utf-8")
 
 
 def table(results: list[Result]) -> str:
-    """The results as text."""
+    """Return the results as text."""
     lines = [
         f"{'peer':30s} {'ratio':>6s} {'quartiles':>12s} {'median ms':>10s} {'best ms':>8s} {'peak MiB':>9s}  first s"
     ]
@@ -388,7 +388,7 @@ def table(results: list[Result]) -> str:
 
 
 def as_json(results: list[Result]) -> list[dict[str, Any]]:
-    """The results as plain dictionaries, to five digits."""
+    """Return the results as plain dictionaries, to five digits."""
     return [rounded(asdict(r)) for r in results]
 
 

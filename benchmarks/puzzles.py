@@ -15,7 +15,7 @@ from tinymed.cuda.puzzle_problems import PROBLEMS
 
 
 def find(puzzle: puzzles.Puzzle, root: Path) -> dict[str, Any]:
-    """One puzzle: what was planted, what the checker said, what it ought to have said."""
+    """Return one puzzle: what was planted, what the checker said, what it ought to have said."""
     folder = root / f"{puzzle.number:02d}"
     puzzles.write(puzzle, folder)
     report = puzzles.examine(puzzle, puzzles.loaded(puzzles.compiled(puzzle, folder, root / "objects"))).report

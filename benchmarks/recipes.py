@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from peers import into_readme, machine, save
+from peers import into_results, machine, save
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
@@ -97,12 +97,12 @@ def train(data: Path, runs: Path) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A JSON file, or nothing."""
+    """Return a JSON file, or nothing."""
     return json.loads(path.read_text()) if path.exists() else {}
 
 
 def collect(data: Path, runs: Path) -> list[dict[str, Any]]:
-    """A row for each run and recipe that there is."""
+    """Return a row for each run and recipe that there is."""
     rows = []
     for name, _, longer in recipes(data):
         dataset, _, recipe = name.rpartition("-")
@@ -138,7 +138,7 @@ def row(
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as Markdown: the first seed of each recipe."""
+    """Return the rows as Markdown: the first seed of each recipe."""
     lines = [
         "| data set | recipe | floor | test accuracy | sensitivity | specificity | AUC | best epoch | PyTorch |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -162,7 +162,7 @@ def figure(value: float | None) -> str:
 
 
 def with_interval(metrics: dict[str, Any], key: str) -> str:
-    """A figure and its 95 % interval."""
+    """Return a figure and its 95 % interval."""
     low, high = metrics.get(f"{key}_interval") or (None, None)
     return f"{figure(metrics[key])} ({figure(low)} to {figure(high)})" if low is not None else figure(metrics[key])
 
@@ -200,7 +200,7 @@ def main() -> None:
             f"{figure(seeds['mean_tinymed'])} (tinymed) and {figure(seeds['mean_torch'])} (PyTorch), "
             f"difference {seeds['difference_of_means']:+.3f}."
         )
-    into_readme("recipes", text)
+    into_results("recipes", text)
     for picture in ("curves", "roc", "confusion"):
         if (o.runs / "malaria-s0" / f"{picture}.png").exists():
             shutil.copy(o.runs / "malaria-s0" / f"{picture}.png", RESULTS / f"malaria-{picture}.png")

@@ -1,4 +1,4 @@
-"""Segmentation and detection of real images, by the command line: one recipe a row of the README's table.
+"""Segmentation and detection of real images, by the command line: one recipe a row of the table of docs/results.md.
 
     python benchmarks/segmentation.py DATA RUNS                  trains what RUNS does not hold yet (an hour), collects
     python benchmarks/segmentation.py DATA RUNS --only busi-unet trains one row
@@ -6,7 +6,7 @@
     python benchmarks/segmentation.py DATA RUNS --collect        only collects
 
 DATA holds one folder a data set, each with its splits.csv.  Writes benchmarks/results/segmentation.json and .md, the
-table between the README's markers <!-- segmentation -->, and each row's overlays beside the JSON.  Widths and sizes are
+table between the page's markers <!-- segmentation -->, and each row's overlays beside the JSON.  Widths and sizes are
 those of one CPU core and minutes; every run uses one thread.
 """
 
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from peers import README, into_readme, machine, save
+from peers import PAGE, into_results, machine, save
 from PIL import Image
 
 HERE = Path(__file__).resolve().parent
@@ -183,7 +183,7 @@ TWINS = ("busi-unet",)  # repeated in PyTorch
 
 
 def command(name: str, data: Path, runs: Path) -> list[str]:
-    """The arguments of `tinymed` that train a row."""
+    """Return the arguments of `tinymed` that train a row."""
     recipe = RECIPES[name]
     return ["train", *recipe.options, "--data", str(data / recipe.data), "--workers", "0", "--out", str(runs / name)]
 
@@ -202,12 +202,12 @@ def train(name: str, data: Path, runs: Path) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A JSON file, or nothing."""
+    """Return a JSON file, or nothing."""
     return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
 
 def row(name: str, runs: Path) -> dict[str, Any] | None:
-    """What a finished run says of a row."""
+    """Return what a finished run says of a row."""
     recipe, metrics = RECIPES[name], read(runs / name / "metrics.json")
     if not metrics:
         return None
@@ -241,13 +241,13 @@ def figure(value: float | None) -> str:
 
 
 def span(measures: dict[str, Any], key: str) -> str:
-    """A figure with its interval."""
+    """Return a figure with its interval."""
     interval = measures.get(f"{key}_interval")
     return figure(measures[key]) + (f" ({figure(interval[0])} to {figure(interval[1])})" if interval else "")
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as Markdown, one line a class; detection by average precision."""
+    """Return the rows as Markdown, one line a class; detection by average precision."""
     lines = [
         "| data set | network | class | floor | test Dice or AP | above | HD95 | minutes |",
         "|---|---|---|---|---|---|---|---|",
@@ -305,8 +305,8 @@ def collect(runs: Path) -> list[dict[str, Any]]:
         small_picture(runs / r["row"] / "overlays.png", RESULTS / f"{r['row']}-overlays.png")
     commands = "\n".join(f"    {r['command']}" for r in rows)
     (RESULTS / "segmentation.md").write_text(f"{table(rows)}\n\n{NOTE}\n{commands}\n", "utf-8")
-    if "<!-- segmentation -->" in README.read_text("utf-8"):
-        into_readme("segmentation", table(rows))
+    if "<!-- segmentation -->" in PAGE.read_text("utf-8"):
+        into_results("segmentation", table(rows))
     return rows
 
 

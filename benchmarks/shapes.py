@@ -7,6 +7,7 @@ Layers of the same shape are one case that names every network it occurs in.
     python benchmarks/shapes.py        prints the list
 """
 
+import itertools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -86,7 +87,7 @@ class Case(NamedTuple):
 def conv(
     n: int, c: int, side: int, k: int, r: int, stride: int = 1, padding: int = -1, groups: int = 1, bias: bool = False
 ) -> Case:
-    """A square convolution; padding r // 2 unless said."""
+    """Return a square convolution; padding r // 2 unless said."""
     padding = r // 2 if padding < 0 else padding
     options = (("stride", stride), ("padding", padding), ("groups", groups))
     return Case("conv2d", ((n, c, side, side), (k, c // groups, r, r), (k,) if bias else None), options, c <= 4)
@@ -99,17 +100,17 @@ def batch_norm(n: int, c: int, side: int, training: bool = True) -> Case:
 
 
 def image(op: str, n: int, c: int, side: int, **options: Any) -> Case:
-    """A function of one feature map."""
+    """Return a function of one feature map."""
     return Case(op, ((n, c, side, side),), tuple(options.items()))
 
 
 def pool(op: str, n: int, c: int, side: int, r: int, stride: int, padding: int = 0) -> Case:
-    """A pooling window."""
+    """Return a pooling window."""
     return image(op, n, c, side, kernel_size=r, stride=stride, padding=padding)
 
 
 def linear(n: int, i: int, o: int) -> Case:
-    """A dense layer with bias."""
+    """Return a dense layer with bias."""
     return Case("linear", ((n, i), (o, i), (o,)))
 
 
@@ -132,7 +133,7 @@ def dcnn(n: int, channels: int, side: int, padding: int) -> Iterator[Case]:
             yield batch_norm(n, width, side, training=False)
             yield image("dropout", n, width, side, p=0.25)
     sizes = (256 * side * side, 256, 128, 64, 2)
-    for a, b in zip(sizes, sizes[1:], strict=False):
+    for a, b in itertools.pairwise(sizes):
         yield linear(n, a, b)
         if b > 2:
             yield Case("relu", ((n, b),))
@@ -177,7 +178,8 @@ def resnet50(n: int = 8) -> Iterator[Case]:
 
 def densenet121(n: int = 8) -> Iterator[Case]:
     """SYSTEMS section 6: every layer's 1x1 has its own number of channels; what follows a concatenation only for the
-    first and the last layer of a block."""
+    first and the last layer of a block.
+    """
     yield from stem(n)
     channels, side = 64, 56
     for block, layers in enumerate((6, 12, 24, 16)):
@@ -257,7 +259,7 @@ def unet(base: int, n: int = 8, side: int = 256) -> Iterator[Case]:
 
 
 def others(n: int = 128) -> Iterator[Case]:
-    """What users swap in: other activations, norms, losses and optimisers, on a map of the papers' CNN."""
+    """Yield what users swap in: other activations, norms, losses and optimisers, on a map of the papers' CNN."""
     for op in (
         "leaky_relu",
         "elu",

@@ -56,7 +56,7 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def folder(name: str, runs: Path) -> Path:
-    """Where a row's run is."""
+    """Return where a row's run is."""
     return runs / f"beside-{ROWS[name][1]['model']}"
 
 
@@ -113,7 +113,7 @@ def row(name: str, runs: Path) -> dict[str, Any]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as Markdown."""
+    """Return the rows as Markdown."""
     lines = [
         "| network | data | test score | tinymed | PyTorch | CPU s, tinymed | CPU s, PyTorch | ratio |",
         "|---|---|---|---|---|---|---|---|",

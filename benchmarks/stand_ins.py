@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tinymed import dispatch
+from tinymed import dispatch, optim  # noqa: F401  (declares the kernels of optimisers)
 
 rng = np.random.default_rng(0)
 NOTHING = ((0, 0),) * 3
@@ -91,7 +91,7 @@ def cases(n: int) -> dict[str, tuple[Any, ...]]:
 
 
 def seconds(call: Callable[[], Any], rounds: int) -> float:
-    """The least of some rounds, after one that compiles."""
+    """Return the least of some rounds, after one that compiles."""
     call()
     found = []
     for _ in range(rounds):

@@ -29,7 +29,7 @@ SIDE, TREES = 32, 500
 
 
 def forest(sets: dict[str, Dataset]) -> dict[str, Any]:
-    """A random forest's accuracy on the test part, with its interval."""
+    """Return a random forest's accuracy on the test part, with its interval."""
     from sklearn.ensemble import RandomForestClassifier
 
     def table(*parts: str) -> tuple[np.ndarray, np.ndarray]:
@@ -45,7 +45,7 @@ def forest(sets: dict[str, Dataset]) -> dict[str, Any]:
 
 
 def network(sets: dict[str, Dataset], config: Any) -> dict[str, Any]:
-    """The papers' CNN by the default recipe: accuracy and AUC on the test part, seconds, images a second."""
+    """Return the papers' CNN by the default recipe: accuracy and AUC on the test part, seconds, images a second."""
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", config)
         trainer, _ = run.trainer(sets, [Lines()])

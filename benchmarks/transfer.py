@@ -40,7 +40,7 @@ def tinymed(*arguments: Any) -> None:
 
 
 def few(data: Path, folder: Path, images: int) -> Path:
-    """A CSV of the target set with `images` of each class to train on, and its val and test whole."""
+    """Return a CSV of the target set with `images` of each class to train on, and its val and test whole."""
     with (data / TARGET / "splits.csv").open() as file:
         rows = list(csv.DictReader(file))
     chosen = [r for r in rows if r["split"] != "train"]

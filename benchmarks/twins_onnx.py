@@ -47,7 +47,7 @@ def graph(torch: Any, model: Any, shape: tuple[int, ...]) -> bytes:
 
 
 def session(content: bytes, threads: int) -> Any:
-    """An ONNX Runtime session with so many threads that do not spin between calls."""
+    """Return an ONNX Runtime session with so many threads that do not spin between calls."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

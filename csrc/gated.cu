@@ -32,7 +32,7 @@ struct Gate {
 // t = tanh(ln(1 + e^x)) = n / (n + 2) with n = e^2x + 2 e^x, and its derivative; from x = 20 on, t is 1
 __device__ __forceinline__ Gate mish_gate(float x) {
     float e = expf(x > 20 ? 20.0f : x), n = e * (e + 2), t = n / (n + 2);
-    return {t, (1 + t) * 2 / (n + 2) * (e / (1 + e))};
+    return {t, x > 20 ? 0.0f : (1 + t) * 2 / (n + 2) * (e / (1 + e))};
 }
 struct Mish {
     __device__ float operator()(float x) const { return x * mish_gate(x).t; }

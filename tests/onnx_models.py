@@ -19,14 +19,16 @@ def model_of(nodes, inputs, outputs=("y",), initialisers=None, opset=18, kind=Te
         nodes,
         "g",
         [helper.make_tensor_value_info(n, kinds[n], a.shape) for n, a in inputs.items()],
-        [
-            helper.make_tensor_value_info(n, kind, None) if kind else helper.make_empty_tensor_value_info(n)
-            for n in outputs
-        ],
+        [declared(n, kind) for n in outputs],
         [numpy_helper.from_array(a, n) for n, a in (initialisers or {}).items()],
     )
     imports = [helper.make_opsetid("", opset)]
     return helper.make_model(graph, opset_imports=imports, ir_version=max(4, min(8, opset - 3)), **more)
+
+
+def declared(name, kind):
+    """An output of any shape, its element type open if kind is None."""
+    return helper.make_tensor_value_info(name, kind, None) if kind else helper.make_empty_tensor_value_info(name)
 
 
 def write(tmp_path, model, name="model.onnx"):

@@ -232,7 +232,7 @@ def test_a_declaration_is_shared_by_all_implementations(scratch):
 
 
 @pytest.mark.parametrize("name", ["numpy", "numba"])
-@pytest.mark.parametrize("op", ["ReLU", "Add", "Conv", "BatchNorm", "MaxPool", "Linear", "Softmax"])
+@pytest.mark.parametrize("op", ["ReLU", "LeakyReLU", "Conv", "BatchNorm", "MaxPool", "Linear", "Softmax"])
 def test_the_table_that_the_docstring_shows_gives_the_bits_of_the_real_one(op, name):
     """Forward and backward, in memory orders of all kinds, on real kernels."""
     code = shown(dispatch, "class SimpleTable")

@@ -14,7 +14,7 @@ sys.path.insert(0, str(BENCHMARKS))
 import exceptions  # noqa: E402
 import op_peers  # noqa: E402
 import peers  # noqa: E402
-import readme_table  # noqa: E402
+import results_table  # noqa: E402
 import segmentation  # noqa: E402
 import shapes  # noqa: E402
 
@@ -101,10 +101,10 @@ class TestTables:
     ]
 
     def test_misses_come_worst_first(self):
-        assert [r["id"] for r in readme_table.misses(self.ROWS)] == ["c", "b"]
+        assert [r["id"] for r in results_table.misses(self.ROWS)] == ["c", "b"]
 
     def test_a_line_a_kind(self):
-        lines = readme_table.ops({"rows": self.ROWS})
+        lines = results_table.ops({"rows": self.ROWS})
         assert lines[2:] == ["| conv | 2 | 0.70 | 1.12 | 60 | 1 |", "| pool | 1 | 1.50 | 0.90 | 60 | 0 |"]
 
     def test_exceptions_have_a_share_of_the_roof_and_a_reason(self):

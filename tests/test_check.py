@@ -7,7 +7,9 @@ from derived import DIFFERENTIABLE, has_empty, sample
 import tinymed
 from tinymed import check, dispatch
 from tinymed.draw import Constant, Draw
+from tinymed.nn.functional import conv2d
 from tinymed.ops.activations import ReLU
+from tinymed.ops.conv import Conv
 
 
 def transposed(g):
@@ -29,6 +31,7 @@ MUTATIONS = {
 # A mutation that changes nothing on any sample, with the reason.
 ZERO_GRADIENT = "the gradient is 0 everywhere"
 EQUIVALENT: dict[str, str] = {
+    "Rounded": ZERO_GRADIENT,
     "Sign": ZERO_GRADIENT,
 }
 
@@ -130,3 +133,45 @@ def test_draws_repeat_and_keep_off_kinks():
     assert (np.abs(a) >= 0.0999).all()
     assert (np.abs(a - 1) >= 0.0999).all()
     assert len(set(Draw(1).array((40,), distinct=True))) == 40
+
+
+class TestPrecisions:
+    """`exact` is held to float32's rounding, `tf32` to that of its operands; a fault is seen under `exact`."""
+
+    def arguments(self, seed=0):
+        random = np.random.default_rng(seed)
+        return [random.standard_normal((2, 3, 6, 6)), random.standard_normal((4, 3, 3, 3)), random.standard_normal(4)]
+
+    def rounded(self, a):
+        """Values with the 10 bits behind the first that tf32 keeps."""
+        bits = np.asarray(a, np.float32).view(np.uint32)
+        return ((bits + np.uint32(0x1000)) & np.uint32(0xFFFFE000)).view(np.float32).astype(np.float64)
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_rounded_operands_lie_within_the_bound_and_near_it(self, seed):
+        args = self.arguments(seed)
+        with dispatch.use_backend("numpy"):
+            true = check.results(conv2d, args, np.float64)
+            ours = check.results(conv2d, [self.rounded(a) for a in args[:2]] + args[2:], np.float64)
+        error = check.relative_error(ours[0][0], true[0][0])
+        bound = check.tf32_bound(conv2d, args)
+        assert check.TOLERANCE < error <= bound < 40 * error
+
+    def test_a_planted_error_of_1e_4_fails_under_exact(self, monkeypatch):
+        args = self.arguments()
+
+        def wrong(x, w, b):
+            return conv2d(x, w, b) * (1.0001 if x.dtype == np.float32 else 1.0)
+
+        with tinymed.use_precision("exact"):
+            check.compare_backends(conv2d, args, ["numpy"])
+            with pytest.raises(check.BackendMismatch):
+                check.compare_backends(wrong, args, ["numpy"])
+
+    def test_a_wrong_gradient_is_said_with_its_argument(self, monkeypatch):
+        """dx is right, dw is off by one per cent."""
+        backward, _ = mutated(Conv, lambda g: g * 1.01, 1)
+        monkeypatch.setattr(Conv, "backward", backward)
+        with pytest.raises(check.GradientError, match=r"argument 1: the difference") as error:
+            check.gradcheck(conv2d, self.arguments()[:2], max_coordinates=0)
+        assert "argument 0" not in str(error.value)

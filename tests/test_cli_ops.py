@@ -181,8 +181,20 @@ class TestCheck:
         code, out, _ = invoke(capsys, "check", "leaky_relu", "--samples", 2)
         assert code == 0
         passed = re.findall(r"^  passed   (.*?):? 2 samples", out.replace(": 2", " 2"), re.MULTILINE)
-        assert passed[:3] == ["gradient, finite differences", "numpy against float64", "numba against float64"]
+        backends = [f"{name} against float64, {p}" for name in ("numpy", "loops", "numba") for p in ("exact", "tf32")]
+        assert passed[:7] == ["gradient, finite differences", *backends]
         assert "FAILED" not in out
+
+    def test_convolution_passes_out_of_the_box(self, capsys):
+        """Sample 1 is off by 3e-4 on the emulator's tensor cores: within tf32's rounding, not within exact's."""
+        code, out, _ = invoke(capsys, "check", "conv2d", "--seed", 1)
+        assert code == 0, out
+        assert "numba against float64, tf32: 1 samples" in out
+
+    def test_what_fell_back_is_named_with_the_reason(self, capsys):
+        code, out, _ = invoke(capsys, "check", "flip", "--samples", 1)
+        assert code == 0
+        assert re.search(r"flip\w* fell back: it has no compiled form", out), out
 
     def test_a_users_op_in_a_file(self, tmp_path):
         code, out, err = apart("check", own_op(tmp_path, "3"), "--samples", 3)
@@ -227,7 +239,7 @@ class TestBench:
     def test_an_unknown_backend(self, capsys):
         code, _, err = invoke(capsys, "bench", "sigmoid", "--backend", "abacus")
         assert code == 2
-        assert "numpy, numba" in err
+        assert "numpy, loops, numba" in err
 
     def test_the_nearer_ceiling_is_the_roof(self):
         # 1 GFLOP and 4 GB in half a second: 10 ms of arithmetic at 100 GFLOP/s, 200 ms of memory at 20 GB/s.

@@ -89,7 +89,7 @@ class TestGeometry:
         forward = scale * turn @ np.diag([-1.0 if flip_y else 1.0, -1.0 if flip_x else 1.0])
         inverse = np.linalg.inv(forward)
         centre = np.array([(height - 1) / 2, (width - 1) / 2])
-        offset = centre - inverse @ (centre + [dy * height, dx * width])
+        offset = centre - inverse @ ([*centre, dy * height, dx * width])
         grid = np.stack(np.mgrid[:height, :width], axis=-1) @ inverse.T + offset
         tie = np.abs(grid - np.floor(grid) - 0.5) < 1e-6  # where SciPy and NumPy may round to different neighbours
         decided = np.ones((height, width), bool) if order else ~tie.any(axis=-1)
@@ -108,7 +108,7 @@ class TestGeometry:
         assert np.corrcoef(moved.ravel(), smooth.ravel())[0, 1] > 0.6
 
     def test_refusals(self) -> None:
-        with pytest.raises(ValueError, match="order is 0 .* or 1"):
+        with pytest.raises(ValueError, match=r"order is 0 .* or 1"):
             apply_geometry(image(), Parameters(), order=3)
         with pytest.raises(ValueError, match="float image"):
             apply_geometry(picture(0), Parameters(angle=1))

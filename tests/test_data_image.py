@@ -261,7 +261,7 @@ class TestPrepare:
         assert np.array_equal(with_channels(grey, 3), np.concatenate([grey] * 3, axis=2))
 
     def test_channels_are_one_or_three(self) -> None:
-        with pytest.raises(ValueError, match="1 .*3"):
+        with pytest.raises(ValueError, match=r"1 .*3"):
             with_channels(picture(0), 2)
 
     @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3]))
@@ -303,7 +303,7 @@ class TestTransform:
 
     @pytest.mark.parametrize(("mean", "std"), [([0.1, 0.2], 1), (0, 0), (0, -1), (float("nan"), 1)])
     def test_normalise_refuses(self, mean, std) -> None:
-        with pytest.raises(UserError, match="mean|std"):
+        with pytest.raises(UserError, match=r"mean|std"):
             normalise(np.zeros((1, 2, 2, 3), np.float32), mean, std)
 
     def test_one_hot(self) -> None:

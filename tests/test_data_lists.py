@@ -117,7 +117,7 @@ class TestColumns:
     def test_a_column_that_is_not_there_is_refused_and_the_argument_named(self, images):
         table = write(images, rows())
         for argument in ("path_column", "label_column", "group_column", "split_column"):
-            with pytest.raises(UserError, match="no column 'NoSuch'.*it has path, label, patient") as caught:
+            with pytest.raises(UserError, match=r"no column 'NoSuch'.*it has path, label, patient") as caught:
                 open_dataset(table, **{argument: "NoSuch"})
             assert list(caught.value.ways) == [f"{argument}='NAME'"]
 
@@ -152,7 +152,7 @@ class TestColumns:
 
     def test_one_column_a_class_is_said(self, images):
         text = "image,MEL,NV,BCC\n" + "".join(f"{i}.png,{i % 2},{1 - i % 2},0.0\n" for i in range(4))
-        with pytest.raises(UserError, match="no column 'label'.*MEL, NV, BCC hold 0 and 1, one column a class"):
+        with pytest.raises(UserError, match=r"no column 'label'.*MEL, NV, BCC hold 0 and 1, one column a class"):
             open_dataset(write(images, text))
 
 
@@ -202,7 +202,7 @@ class TestLabels:
     def test_several_findings_in_a_field_are_refused(self, images, labels):
         text = "path,label\n" + "".join(f'{i}.png,"{label}"\n' for i, label in enumerate(labels))
         with pytest.raises(
-            UserError, match="'label' holds several findings in .* of 4 rows, divided by .*not supported yet"
+            UserError, match=r"'label' holds several findings in .* of 4 rows, divided by .*not supported yet"
         ):
             open_dataset(write(images, text))
 
@@ -246,7 +246,7 @@ class TestLabels:
             assert len(open_dataset(table)["all"].classes) == 3
 
     def test_fractions_are_no_classes(self, images):
-        with pytest.raises(UserError, match="line 3: 'label' is 0.5, and the others are numbers too"):
+        with pytest.raises(UserError, match=r"line 3: 'label' is 0.5, and the others are numbers too"):
             open_dataset(write(images, "path,label\n0.png,1\n1.png,0.5\n2.png,0\n"))
 
 

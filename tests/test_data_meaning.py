@@ -195,7 +195,7 @@ class TestDepth:
 
     def test_other_deep_files_need_to_be_told_what_is_white(self, tmp_path):
         deep_folders(tmp_path, kind=np.float32, suffix=".tif")
-        with pytest.raises(UserError, match="floating-point pixels have no known range.*white=MAXIMUM"):
+        with pytest.raises(UserError, match=r"floating-point pixels have no known range.*white=MAXIMUM"):
             open_dataset(tmp_path)
         assert open_dataset(tmp_path, white=4095)["all"].brightest == 255
 

@@ -1,5 +1,7 @@
 """The debugging tools find what they are meant to find, and name it."""
 
+import os
+import re
 import subprocess
 import sys
 
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinymed
-from tinymed import debug, dispatch, tape
+from tinymed import debug, dispatch, nn, tape
 from tinymed.ops.activations import ReLU
 from tinymed.ops.elementwise import Add, Mul
 
@@ -55,7 +57,7 @@ def test_the_first_nan_is_named_with_its_op_and_module(x):
     try:
         with (
             debug.find_nan(),
-            pytest.raises(debug.NaNFound, match=r"Broken in features.3, forward: output 0 of shape \[3, 4\]"),
+            pytest.raises(debug.NaNFound, match=r"Broken in layer features.3, forward: output 0 of shape \[3, 4\]"),
         ):
             relu(Broken.apply(relu(x)))
     finally:
@@ -113,3 +115,19 @@ def test_the_environment_switches_it_on(setting, expected):
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
     assert expected in done.stderr
     assert (done.returncode == 0) == ("not known" not in expected)
+
+
+def test_an_op_names_the_layer_it_ran_in():
+    """The path of a layer may be a number alone."""
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())
+    text = debug.tape_text(net(tinymed.ones(1, 1, 4, 4)))
+    assert "Conv in layer 0(" in text
+    assert "ReLU in layer 1(" in text
+
+
+def test_validation_says_at_the_end_how_many_kernel_calls_agreed():
+    code = "import tinymed as tm; x = tm.ones(3); print((x + x).sum().item())"
+    environment = os.environ | {"TINYMED_VALIDATE": "reference", "TINYMED_BACKEND": "numba"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "6.0\n"
+    assert re.fullmatch(r"TINYMED_VALIDATE: [1-9]\d* kernel calls agreed with the reference\n", done.stderr)

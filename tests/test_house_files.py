@@ -1,6 +1,9 @@
 """Rules of the house, file by file: no circle of imports, no task asked for by name, rooms that stay small."""
 
 import ast
+import os
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -115,3 +118,19 @@ def test_a_task_is_one_file():
         if path.stem != "__init__":
             assert tasks.find(path.stem).name == path.stem
             assert f"{path.stem!r}" not in (ROOT / "tasks" / "__init__.py").read_text()
+
+
+def test_an_old_setuptools_is_answered_by_one_sentence(tmp_path):
+    """As a fresh virtual environment of Python 3.11 has it."""
+    (tmp_path / "setuptools" / "command").mkdir(parents=True)
+    (tmp_path / "setuptools" / "__init__.py").write_text(
+        "__version__ = '65.5.0'\nExtension = find_packages = setup = None\n"
+    )
+    (tmp_path / "setuptools" / "command" / "__init__.py").write_text("")
+    (tmp_path / "setuptools" / "command" / "build_ext.py").write_text("build_ext = object\n")
+    command = [sys.executable, str(ROOT.parent / "setup.py"), "build_ext", "--inplace"]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "setuptools 77 or newer" in done.stderr

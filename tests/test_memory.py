@@ -22,7 +22,7 @@ def test_blocks_never_overlap_and_all_space_comes_back(steps):
         elif sum(n for _, n in held) + size <= 2048:
             held.append((heap.take(size), size))
         spans = sorted(held)
-        assert all(a + n <= b for (a, n), (b, _) in zip(spans, spans[1:], strict=False))
+        assert all(a + n <= b for (a, n), (b, _) in itertools.pairwise(spans))
     heap.freed.extend(held)
     assert heap.take(4096) == 0
 

@@ -444,7 +444,7 @@ class TestParts:
     def test_residual_of_separable_convolutions(self) -> None:
         same, half = nn.SeparableResidual(4, (4, 4)), nn.SeparableResidual(4, (4, 6), 2, activated=False)
         assert same.downsample is None
-        assert [type(m).__name__ for m in half.body][0] == "SeparableConv2d"
+        assert next(type(m).__name__ for m in half.body) == "SeparableConv2d"
         assert half(tinymed.randn(2, 4, 9, 8, seed=3)).shape == (2, 6, 5, 4)
         with pytest.raises(ValueError, match="stride is 1 or 2, got 3"):
             nn.SeparableResidual(4, (4,), 3)

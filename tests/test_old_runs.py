@@ -80,5 +80,5 @@ def test_its_weights_begin_a_new_run(old_run):
 def test_what_no_version_knew_is_refused():
     content = json.loads((OLD / "segmentation" / "config.json").read_text())
     for change in ({"learning_speed": 3}, {"mask": content["mask"] | {"pach": 3}}, {"task": "prophecy"}):
-        with pytest.raises(UserError, match="learning_speed|pach|prophecy"):
+        with pytest.raises(UserError, match=r"learning_speed|pach|prophecy"):
             tasks.config_from_json(content | change, Path("config.json"))

@@ -260,7 +260,7 @@ class TestInputsAndOutputs:
 
     def test_one_batch_size_alone(self, tmp_path):
         module, path = Function(lambda x: x - x.mean(0) * x.shape[0]), tmp_path / "model.onnx"
-        with pytest.raises(UserError, match="op Mul.*dynamic_batch=False"):
+        with pytest.raises(UserError, match=r"op Mul.*dynamic_batch=False"):
             tinymed.onnx.export(module, X, path)
         tinymed.onnx.export(module, X, path, dynamic_batch=False)
         compare(runtime(path, X), outputs_of(module, X))

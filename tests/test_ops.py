@@ -135,7 +135,7 @@ def test_kernels_return_what_they_declare(op):
 def test_every_kernel_is_entered():
     """The samples reach every reference of `ops`, every loop of `cpu` and every kernel of `cuda`, in float32."""
     entered = set()
-    for used in ("numpy", "numba", *(["emulated"] if not absence("emulated") else [])):
+    for used in ("numpy", "loops", "numba", *(["emulated"] if not absence("emulated") else [])):
         with dispatch.use_backend(used), dispatch.observing(Signatures()) as calls:
             for op in OPS:
                 for seed in SEEDS:

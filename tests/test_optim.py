@@ -273,7 +273,7 @@ class TestArguments:
 
     def test_what_asks_for_second_derivatives_is_refused(self) -> None:
         for name in ("SGD", "Adam", "RMSprop", "Adadelta", "Rprop"):
-            with pytest.raises(ValueError, match="differentiable=True.*first derivatives only"):
+            with pytest.raises(ValueError, match=r"differentiable=True.*first derivatives only"):
                 getattr(optim, name)([nn.Parameter(np.ones(2))], differentiable=True)
 
     def test_zero_grad_keeps_or_drops(self) -> None:

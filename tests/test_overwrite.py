@@ -209,7 +209,7 @@ def test_an_overwritten_saved_tensor_raises_in_backward(fn):
         x = lib.tensor(VALUES, requires_grad=True)
         y = lib.softmax(x, -1) if fn == "softmax" else getattr(lib, fn)(x)
         F[lib].leaky_relu(y, 0.1, inplace=True)
-        with pytest.raises(RuntimeError, match="in.?place"):
+        with pytest.raises(RuntimeError, match=r"in.?place"):
             y.sum().backward()
 
 

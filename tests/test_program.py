@@ -243,11 +243,11 @@ def test_a_setting_changed_by_python_inside_is_refused():
 
 
 def test_what_is_no_tensor_is_refused():
-    with pytest.raises(CaptureError, match="takes and returns tensors.*got int 3"):
+    with pytest.raises(CaptureError, match=r"takes and returns tensors.*got int 3"):
         capture(lambda t, n: t)(tinymed.ones(1), 3)
     with pytest.raises(ValueError, match="requires a gradient"):
         capture(lambda t: t * 2)(tinymed.ones(1, requires_grad=True))
-    with pytest.raises(CaptureError, match="returns tensors.*got float 3.0"):
+    with pytest.raises(CaptureError, match=r"returns tensors.*got float 3.0"):
         capture(lambda t: 3.0)(tinymed.ones(1))
 
 

@@ -1,14 +1,17 @@
-"""The README stays true: its code runs, the commands and files it names exist."""
+"""The README and the pages of docs/ stay true: their code runs, the commands and files they name exist."""
 
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tinymed.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text("utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def test_the_code_runs():
@@ -16,15 +19,26 @@ def test_the_code_runs():
         subprocess.run([sys.executable, "-W", "error", "-c", block], check=True, timeout=300)
 
 
-def test_the_commands_exist():
-    named = set(re.findall(r"`tinymed (\w+)", README)) | set(re.findall(r"^tinymed (\w+)", README, re.MULTILINE))
-    assert named >= {"train", "evaluate", "predict", "show", "check", "bench"}
-    assert named <= set(COMMANDS)
-
-
-def test_the_files_exist():
-    paths = re.findall(r"`((?:tinymed|benchmarks|examples|tests)/[\w/.]+)`", README) + re.findall(
-        r"\]\(([\w/.-]+)\)", README
+def commands(text):
+    return set(re.findall(r"`tinymed ([\w-]+)", text)) | set(
+        re.findall(r"^(?:.*&& )?tinymed ([\w-]+)", text, re.MULTILINE)
     )
-    assert len(paths) > 10
-    assert [p for p in paths if not (ROOT / p).exists()] == []
+
+
+def test_the_readme_names_the_main_commands():
+    assert commands(README) >= {"train", "evaluate", "predict", "show", "check", "bench"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_commands_exist(page):
+    assert commands(page.read_text("utf-8")) <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_files_exist(page):
+    text = page.read_text("utf-8")
+    named = re.findall(r"`((?:tinymed|benchmarks|examples|tests|csrc|docs)/[\w/.]+)`", text)
+    assert [p for p in named if not (ROOT / p).exists()] == []
+    links = [p for p in re.findall(r"\]\(([\w/.-]+)\)", text) if "://" not in p]
+    assert [p for p in links if not (page.parent / p).exists()] == []
+    assert page.name != "README.md" or len(named) + len(links) > 10

@@ -1,5 +1,7 @@
 """A run that is resumed for longer: what is left of its schedule is planned anew, and no rate rises again."""
 
+import itertools
+
 import pytest
 from tinymed.train.feed import as_arrays
 
@@ -55,7 +57,7 @@ def test_every_schedule_of_a_length_is_known() -> None:
 def test_an_interrupted_cosine_goes_down_over_what_is_left(old_file: bool) -> None:
     optimizer, schedule = resumed("CosineAnnealingLR", 4, 10, 20, old_file)
     left = [optimizer.param_groups[0]["lr"], *rates(optimizer, schedule, 16)]
-    assert all(a >= b for a, b in zip(left, left[1:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(left))
     assert left[-1] == pytest.approx(0, abs=1e-12)
     assert left[8] == pytest.approx(left[0] / 2)
 
@@ -84,5 +86,5 @@ def test_an_ended_cosine_is_not_lengthened() -> None:
 
 @pytest.mark.parametrize("name", [n for n in PLANNED if n != "CosineAnnealingLR"])
 def test_other_schedules_of_a_length_refuse(name: str) -> None:
-    with pytest.raises(UserError, match="is planned for 10 steps.*resume the run with the epochs it was begun with"):
+    with pytest.raises(UserError, match=r"is planned for 10 steps.*resume the run with the epochs it was begun with"):
         resumed(name, 4, 10, 20)

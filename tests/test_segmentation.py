@@ -1,6 +1,7 @@
 """Pairs of images and masks: finding and reading them, changing them together, the loss, and tiles."""
 
 import csv
+import itertools
 import warnings
 from pathlib import Path
 
@@ -242,7 +243,7 @@ class TestMaskLoader:
             assert np.array_equal(a, c)
             assert np.array_equal(b, d)
             assert np.array_equal(i, j)
-        images, masks, indices = one[0]
+        images, masks, _indices = one[0]
         assert (images.shape, masks.shape, masks.dtype) == ((4, 1, 24, 24), (4, 24, 24), np.int64)
         assert np.mean((images[:, 0] > 0.53) == masks) > 0.95
         later = next(iter(MaskLoader(dataset, 4, 24, 1, workers=0, **how).epoch(1, 1)))
@@ -263,7 +264,7 @@ class TestPatches:
         loader = self.loader(tmp_path, per_image=3)
         batches = list(loader.epoch(2))
         assert len(batches) == len(loader) == 6
-        images, masks, indices = batches[0]
+        images, _masks, indices = batches[0]
         assert images.shape == (5, 1, 16, 16)
         whole = loader.cases.pair(int(indices[0]))[0][..., 0]
         windows = np.lib.stride_tricks.sliding_window_view(whole, (16, 16))
@@ -374,7 +375,7 @@ class TestTiles:
             covered[start : start + tile] = True
         assert covered.all()
         assert starts == sorted(set(starts))
-        assert all(b - a <= step for a, b in zip(starts, starts[1:], strict=False))
+        assert all(b - a <= step for a, b in itertools.pairwise(starts))
 
     @given(
         st.sampled_from([(17, 23), (5, 9), (8, 8), (30, 4)]),

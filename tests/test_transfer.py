@@ -193,7 +193,7 @@ class TestFiles:
             read_weights(tmp_path / "x.safetensors")
 
     def test_missing(self, tmp_path: Path) -> None:
-        with pytest.raises(UserError, match="nothing.safetensors: no such file"):
+        with pytest.raises(UserError, match=r"nothing.safetensors: no such file"):
             tinymed.load(tmp_path / "nothing.safetensors")
         with pytest.raises(UserError, match="no run"):
             read_weights(tmp_path)

@@ -345,9 +345,9 @@ def test_forcing_is_undone_and_checked():
             with choose.use_algorithm(None):
                 assert choose.choose("forward", IMAGES, FILTER) == before
         assert choose.choose("forward", IMAGES, FILTER) == before
-    with pytest.raises(ValueError, match="fft.*direct, winograd2, winograd4"):
+    with pytest.raises(ValueError, match=r"fft.*direct, winograd2, winograd4"):
         choose.use_algorithm("fft")
-    with pytest.raises(ValueError, match="backwards.*forward, input, weight"):
+    with pytest.raises(ValueError, match=r"backwards.*forward, input, weight"):
         choose.choose("backwards", IMAGES, FILTER)
     code = (
         "from tinymed.cpu.convolution import choose; print(choose.choose('forward', (8, 64, 32, 32), (64, 64, 3, 3)))"

@@ -47,6 +47,7 @@ from .factories import (
     zeros_like,
 )
 from .grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from .ops import closeness
 from .ops.activations import (
     prelu,
     relu,
@@ -103,6 +104,7 @@ from .ops.arrangement import (
 )
 from .ops.cast import (
     can_cast,
+    get_default_dtype,
     is_floating_point,
     numel,
 )
@@ -317,6 +319,7 @@ from .random import manual_seed
 from .tensor import Tensor, from_dlpack, from_numpy, grad, tensor
 from .weights import load, save
 
+_assert = closeness.assert_
 Size: _Any = tuple  # what a tensor's shape is
 newaxis = None
 arctan2, concat = atan2, cat

@@ -115,7 +115,6 @@ absent(
         "a softmax over many classes is not approximated; use CrossEntropyLoss": "AdaptiveLogSoftmaxWithLoss",
         "its windows are random; use MaxPool2d or AdaptiveMaxPool2d": "FractionalMaxPool2d FractionalMaxPool3d",
         "use LocalResponseNorm": "CrossMapLRN2d",
-        "use AlphaDropout": "FeatureAlphaDropout",
         "there is one process; use the module as it is": "parallel",
         "a layer is made with its number of inputs": "LazyConvTranspose1d LazyConvTranspose2d LazyConvTranspose3d "
         "LazyBatchNorm1d LazyBatchNorm3d LazyInstanceNorm1d LazyInstanceNorm2d LazyInstanceNorm3d "

@@ -8,6 +8,7 @@
 Each is also an observer to use in a `with` block: `with debug.kernel_log():`, `debug.find_nan()`, `debug.validate()`.
 """
 
+import atexit
 import os
 import sys
 import time
@@ -87,7 +88,7 @@ def address(a: Any) -> int:
 def label(op: Op) -> str:
     """Return the op and the module being called, also when the tape does not record."""
     where = op.scope or (tape.thread.scope[-1] if tape.thread.scope else "")
-    return f"{type(op).__name__} in {where}" if where else type(op).__name__
+    return tape.located(type(op).__name__, where)
 
 
 # ------------------------------------------------------------------------------------------- the first NaN
@@ -179,9 +180,9 @@ class Validator(dispatch.Observer):
         else:
             error = 0.0 if np.array_equal(x, y) else float("inf")
         if x.shape != y.shape or not error <= self.rtol:
-            where = f" in {tape.thread.scope[-1]}" if tape.thread.scope else ""
+            where = tape.thread.scope[-1] if tape.thread.scope else ""
             raise Disagreement(
-                f"{name}{where}: result {i} of shape {list(x.shape)} is off from the reference by "
+                f"{tape.located(name, where)}: result {i} of shape {list(x.shape)} is off from the reference by "
                 f"{error:.2e} of its largest value; allowed {self.rtol:.0e}"
             )
 
@@ -294,7 +295,11 @@ def install() -> None:
         tape.observers.append(NaNLocator())
     wanted = os.environ.get("TINYMED_VALIDATE", "")
     if wanted == REFERENCE:
-        dispatch.observers.append(Validator())
+        validator = Validator()
+        dispatch.observers.append(validator)
+        atexit.register(
+            lambda: to_stderr(f"TINYMED_VALIDATE: {validator.checked} kernel calls agreed with the reference")
+        )
     elif wanted:
         raise ValueError(f"TINYMED_VALIDATE={wanted} is not known; use TINYMED_VALIDATE=reference")
 

@@ -253,7 +253,7 @@ def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, 
 
 def ticket(seed: int | None) -> tuple[int, int, int]:
     """What a draw is a function of: a seed of its own, or the next place of manual_seed's generator."""
-    return (seed, random.NOISE, 0) if seed is not None else random.init_generator.ticket()
+    return (integer("random", "seed", seed), random.NOISE, 0) if seed is not None else random.init_generator.ticket()
 
 
 def count_of(shape: Sequence[int]) -> int:

@@ -29,7 +29,7 @@ def write_atomic(path: Path, parts: Sequence[bytes | memoryview]) -> None:
         os.replace(temporary, path)
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and error.errno is not None:
             raise OSError(error.errno, error.strerror, str(path)) from None
         raise
     sync_directory(path.parent)

@@ -11,6 +11,7 @@ easy as 1, 2, 3", SC 2011.
 position in one draw divided by four.
 """
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -182,6 +183,7 @@ class Generator:
 
     def manual_seed(self, seed: int) -> None:
         """Start again: the same seed gives the same draws."""
+        seed = operator.index(seed)
         if not 0 <= seed < 2**64:
             raise ValueError(f"manual_seed: a seed is an integer from 0 to 2^64 - 1, got {seed}")
         self.set_state(np.array([seed & MASK, seed >> 32, self.state[2], 0, 0], np.uint32))

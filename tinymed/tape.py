@@ -49,6 +49,11 @@ def host_read(what: str) -> None:
         listener(what)
 
 
+def located(name: str, scope: str) -> str:
+    """Return what something is called in messages: with the module it ran in, if it ran in one."""
+    return f"{name} in layer {scope}" if scope else name
+
+
 class Version:
     """Counts in-place writes to one memory; all views of it share the counter.
 
@@ -310,7 +315,7 @@ class Op:
 
     def label(self) -> str:
         """Return the op's name and the module it ran in, for messages."""
-        return f"{type(self).__name__} in {self.scope}" if self.scope else type(self).__name__
+        return located(type(self).__name__, self.scope)
 
 
 # -------------------------------------------------------------------------------------------- the backward walk

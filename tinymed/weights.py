@@ -86,6 +86,8 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         if content.startswith(PICKLED):
             raise UserError(f"{path}: {pickle_advice(path)}")
         return dict(decode(content))
+    except UserError:
+        raise
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except OSError as error:

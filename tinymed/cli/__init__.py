@@ -1,7 +1,9 @@
 """The command line: one file a command, imported by name so that `tinymed --help` stays quick."""
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from .app import app, run
 
@@ -26,6 +28,18 @@ COMMANDS = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 (it failed), 2 (wrong input), 130 or 143 (interrupted)."""
-    for name in COMMANDS:
+    given = sys.argv[1:] if arguments is None else arguments
+    load_commands(given[:1] if given and given[0] in COMMANDS else COMMANDS)
+    return run(app, given)
+
+
+def load_commands(names: Sequence[str] = COMMANDS) -> None:
+    """Register commands, by default every one; they are listed in the order of COMMANDS."""
+    for name in names:
         import_module(f"{__name__}.{name}")
-    return run(app, sys.argv[1:] if arguments is None else arguments)
+    app.registered_commands.sort(key=lambda command: COMMANDS.index(name_of(command)))
+
+
+def name_of(command: Any) -> str:
+    """Return the name of a registered command: the one that it was given, or that of its function."""
+    return str(command.name or command.callback.__name__)

@@ -2,40 +2,56 @@
 
 import os
 import sys
+import threading
 import warnings
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import typer
 import typer.core
 
 from ..errors import Told, UserAdvice, UserError, as_option
 
+Body = TypeVar("Body", bound=Callable[..., Any])
 FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 
 
+def without_values(params: list[Any]) -> list[Any]:
+    """Show switches without a value: they take none."""
+    for param in params:
+        if getattr(param, "is_flag", False):
+            param.metavar = ""
+    return params
+
+
 class Command(typer.core.TyperCommand):
-    """A command whose switches are shown without a value: they take none."""
+    """A command whose switches are shown as switches."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, `--help` included."""
-        params: list[Any] = super().get_params(ctx)
-        for param in params:
-            if getattr(param, "is_flag", False):
-                param.metavar = ""
-        return params
+        return without_values(super().get_params(ctx))
+
+
+class Group(typer.core.TyperGroup):
+    """The commands together, with switches that are shown as switches."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, `--help` included."""
+        return without_values(super().get_params(ctx))
 
 
 class Application(typer.Typer):
     """A typer application whose commands are of the class above."""
 
-    def command(self, *names: Any, cls: Any = Command, **more: Any) -> Any:
+    def command(self, *names: Any, cls: Any = Command, **more: Any) -> Callable[[Body], Body]:
         """Register a command."""
         return super().command(*names, cls=cls, **more)
 
 
 app = Application(
     name="tinymed",
+    cls=Group,
     help="Train, evaluate and study convolutional networks for medical images.",
     epilog="Begin with: tinymed train",
     no_args_is_help=True,
@@ -72,7 +88,7 @@ def accept_any_text(stream: Any) -> None:
 
 
 def guarded(application: typer.Typer, arguments: Sequence[str]) -> int:
-    """The exit code of the application, whatever it raises."""
+    """Return the exit code of the application, whatever it raises."""
     options = options_of(application, arguments)
     try:
         code = application(args=list(arguments), prog_name="tinymed", standalone_mode=False)
@@ -110,7 +126,7 @@ class Warnings:
 
 
 def options_of(application: typer.Typer, arguments: Sequence[str]) -> set[str]:
-    """The options of the command that is called, with underscores: what a message may advise."""
+    """Return the options of the command that is called, with underscores: what a message may advise."""
     commands = getattr(typer.main.get_command(application), "commands", {})
     command = next((commands[word] for word in arguments if word in commands), None)
     flags = (flag for parameter in getattr(command, "params", ()) for flag in parameter.opts)
@@ -138,7 +154,7 @@ def describe(error: Any, options: Collection[str] = ()) -> tuple[str, int]:
 
 
 def debugging() -> bool:
-    """Whether TINYMED_DEBUG asks for tracebacks."""
+    """Say whether TINYMED_DEBUG asks for tracebacks."""
     return os.environ.get("TINYMED_DEBUG", "") not in ("", "0")
 
 
@@ -153,8 +169,20 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
+@contextmanager
+def slow_note(message: str, seconds: float = 3.0) -> Iterator[None]:
+    """Say what is going on, if the block takes longer than so many seconds."""
+    timer = threading.Timer(seconds, say, [message])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def examples(*lines: str) -> str:
-    """The end of a command's help: commands that work as they stand."""
+    """Return the end of a command's help: commands that work as they stand."""
     return "[bold]Examples[/bold]\n\n" + "\n\n".join(f"  {line}" for line in lines)
 
 

@@ -107,7 +107,7 @@ class Row:
         return {**asdict(self), "ratio": self.ratio, "tuned_ratio": self.tuned_ratio, "roof": self.roof(gflops, gbs)}
 
     def roof(self, gflops: float, gbs: float) -> float:
-        """The share of the time that the nearer ceiling (arithmetic or memory) explains."""
+        """Return the share of the time that the nearer ceiling (arithmetic or memory) explains."""
         return max(self.flops / gflops, self.nbytes / gbs) / 1e9 / self.seconds
 
 
@@ -133,7 +133,7 @@ class Work(dispatch.Observer):
 
 
 def workloads(op: type[Op]) -> list[tuple[str, tuple[Any, ...]]]:
-    """The op's own `workloads()`, the package's, or the largest of its samples."""
+    """Return the op's own `workloads()`, the package's, or the largest of its samples."""
     chosen = list(op.workloads()) if hasattr(op, "workloads") else package_workloads(op)
     if chosen:
         return chosen
@@ -182,7 +182,7 @@ def ways(op: type[Op], args: tuple[Any, ...]) -> dict[str, Callable[[], Any]]:
 
 
 def torch_ways(op: type[Op], args: tuple[Any, ...], channels_last: bool = False) -> dict[str, Callable[[], Any]]:
-    """The same by the op's oracle in PyTorch, float32; contiguous NCHW, or channels-last."""
+    """Return the same by the op's oracle in PyTorch, float32; contiguous NCHW, or channels-last."""
     import torch
 
     torch.set_num_threads(1)

@@ -82,7 +82,7 @@ def one_check(
 
 
 def where(op: type[Op]) -> str:
-    """What `tinymed check` finds the op by: its name, or the file of a user's own."""
+    """Return what `tinymed check` finds the op by: its name, or the file of a user's own."""
     own = op.__module__.startswith("tinymed_user_")
     return str(getattr(sys.modules[op.__module__], "__file__", op.__name__)) if own else op.__name__
 
@@ -126,7 +126,7 @@ def fallbacks(name: str, before: Counts) -> str:
 
 
 def oracle(op: type[Op], args: tuple[Any, ...], seed: int) -> str:
-    """The float64 reference against PyTorch."""
+    """Compare the float64 reference with PyTorch."""
     with use_backend("numpy"):
         ours = checks.results(op.apply, args, np.float64, seed)
     checks.compare(ours, checks.oracle_results(op, args, np.float64, seed), 1e-9, op.__name__)

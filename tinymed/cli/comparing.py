@@ -55,7 +55,7 @@ def compare_command(names: Sequence[str], given: Given) -> int:
 
 
 def plan_runs(names: Sequence[str], given: Given, out: Path) -> list[tuple[Run, str]]:
-    """(the run of each network, what to say of it), begun where it is not there yet; nothing is trained here.
+    """Return (the run of each network, what to say of it), begun where it is not there yet; nothing is trained here.
 
     Raises UserError before anything is written: fewer than two networks, one that is unknown or does not classify, data
     that cannot be read, a folder that holds a run of other settings.
@@ -92,7 +92,7 @@ def check_names(names: Sequence[str]) -> None:
 
 
 def options_for(name: str, names: Sequence[str], given: Given) -> dict[str, Any]:
-    """The options of `tinymed train` for one network: those that it takes of --width and --option."""
+    """Return the options of `tinymed train` for one network: those that it takes of --width and --option."""
     chosen = model_options(given) | ({"width": given["width"]} if "width" in given else {})
     if not given.get("width", 1.0) > 0:
         raise UserError(f"--width: a multiplier of the layers' channels is positive, got {given['width']}")
@@ -112,7 +112,7 @@ def parameters(run: Run) -> int:
 
 
 def open_or_plan(folder: Path, config: Any) -> Run:
-    """The run in a folder, which holds this configuration or nothing.  Raises UserError otherwise."""
+    """Return the run in a folder, which holds this configuration or nothing.  Raises UserError otherwise."""
     if not (folder / "config.json").exists():
         refuse_occupied(folder)
         return Run(folder, config)
@@ -157,7 +157,9 @@ def train_in_process(run: Run) -> int:
 
 
 def wait(process: "subprocess.Popen[bytes]") -> tuple[int, dict[str, Any]]:
-    """(exit code, {"cpu_seconds", "peak_bytes"}) of a process: user and system time, and the largest resident set."""
+    """Return (exit code, {"cpu_seconds", "peak_bytes"}) of a process: user and system time, and the largest resident
+    set.
+    """
     if not hasattr(os, "wait4"):  # Windows
         return process.wait(), {"cpu_seconds": 0.0, "peak_bytes": 0}
     _, status, usage = os.wait4(process.pid, 0)
@@ -167,7 +169,7 @@ def wait(process: "subprocess.Popen[bytes]") -> tuple[int, dict[str, Any]]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A JSON file, or nothing."""
+    """Return a JSON file, or nothing."""
     found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
     return found
 
@@ -193,13 +195,13 @@ def write_results(out: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def heading(rows: list[dict[str, Any]]) -> str:
-    """What the rows were measured on."""
+    """Return what the rows were measured on."""
     first = rows[0]
     return f"{first['data']}, {first['part']} part, n = {first['n']}, 95 % intervals ({first['average']})"
 
 
 def comparison_text(rows: list[dict[str, Any]]) -> str:
-    """The rows as a table."""
+    """Return the rows as a table."""
     lines = [("network", "parameters", *(cell for name in METRICS for cell in (name, "")), "train s", "peak MiB")]
     for r in rows:
         cells = [cell for name in METRICS for cell in (number(r[name], 3), interval(r[f"{name}_interval"]))]

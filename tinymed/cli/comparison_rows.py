@@ -14,7 +14,7 @@ METRICS = ("sensitivity", "specificity", "accuracy", "auc")
 
 
 def comparison_row(run: Run, used: dict[str, Any], width_asked: bool = False) -> dict[str, Any]:
-    """What is compared of a finished classification, on its test part if it has one, else on val.
+    """Return what is compared of a finished classification, on its test part if it has one, else on val.
 
     Of two classes, sensitivity, specificity and AUC speak of the positive one; of more they are macro averages: each
     class against the rest, classes alike.  Sensitivity's interval is then square-and-add, those of specificity and AUC
@@ -62,7 +62,7 @@ def as_csv(rows: list[dict[str, Any]]) -> str:
 
 
 def as_markdown(rows: list[dict[str, Any]]) -> str:
-    """A table, and below it how it was made."""
+    """Return a table, and below it how it was made."""
     first = rows[0]
     lines = [
         "| network | parameters | sensitivity | specificity | accuracy | AUC | training, s | peak memory, MiB |",
@@ -86,7 +86,7 @@ def as_markdown(rows: list[dict[str, Any]]) -> str:
 
 
 def with_interval(row: dict[str, Any], name: str) -> str:
-    """A figure and its interval."""
+    """Return a figure and its interval."""
     if row[name] is None:
         return "-"
     ends = row[f"{name}_interval"]

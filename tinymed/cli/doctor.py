@@ -66,6 +66,7 @@ def examine() -> dict[str, dict[str, Any]]:
         "GPU": gpu(),
         "CUDA build": cuda_build(),
         "kernel cache": kernel_cache(),
+        "checks": checks(),
         "settings": {name: os.environ[name] for name in SETTINGS if name in os.environ},
     }
 
@@ -109,7 +110,7 @@ def threads() -> dict[str, Any]:
 
 
 def blas() -> dict[str, str]:
-    """The library NumPy multiplies matrices with; only the numpy backend uses it."""
+    """Return the library NumPy multiplies matrices with; only the numpy backend uses it."""
     import numpy as np
 
     config: Any = np.show_config(mode="dicts")
@@ -118,7 +119,7 @@ def blas() -> dict[str, str]:
 
 
 def backends() -> dict[str, str]:
-    """Each backend: how many kernels it has of its own, or why it is absent."""
+    """Return of each backend how many kernels it has and who serves the others, or why it is absent."""
     from .. import dispatch, ops  # noqa: F401  (ops declares the kernels)
 
     result = {}
@@ -126,22 +127,35 @@ def backends() -> dict[str, str]:
         if why := dispatch.absence(name):
             result[name] = f"absent: {why}"
             continue
-        own = sum(1 for where, _ in dispatch.implementations if where == entry.chain[0])
-        result[name] = f"present, {own} kernels of its own" + (
-            ", the default" if name == dispatch.declare.DEFAULT else ""
-        )
+        first, *rest = entry.chain
+        own = sum(1 for where, _ in dispatch.implementations if where == first)
+        default = ", the default" if name == dispatch.declare.DEFAULT else ""
+        result[name] = f"present, {own} kernels of {first}{''.join(f', else {b}' for b in rest)}{default}"
     return result
 
 
+def checks() -> dict[str, str]:
+    """Return what watches every kernel call of this process, or how to switch it on."""
+    validate = os.environ.get("TINYMED_VALIDATE") or "off; reference"
+    off = {
+        "TINYMED_DEBUG": "off; 1 writes one line for each kernel call, 2 also what is saved, nan finds the first NaN",
+        "TINYMED_STRICT": "off; 1 raises where a kernel on the native list falls back",
+    }
+    said = "replays each kernel in float64 and stops where one disagrees; at the end it says how many agreed"
+    return {name: os.environ.get(name) or text for name, text in off.items()} | {
+        "TINYMED_VALIDATE": f"{validate} {said}"
+    }
+
+
 def gpu() -> dict[str, str]:
-    """The driver, the GPU and CuPy, pinned memory and graphs, or what is missing."""
+    """Return the driver, the GPU and CuPy, pinned memory and graphs, or what is missing."""
     from ..cuda import gpu
 
     return gpu.describe()
 
 
 def cuda_build() -> dict[str, str]:
-    """The modules of csrc/, or why one is missing; the tools' messages follow where a source was refused."""
+    """Return the modules of csrc/, or why one is missing; the tools' messages follow where a source was refused."""
     from ..cuda import build, modules
 
     found, record = {}, modules.record()
@@ -153,7 +167,7 @@ def cuda_build() -> dict[str, str]:
 
 
 def kernel_cache() -> dict[str, str]:
-    """Where compiled kernels lie, and how much room they take."""
+    """Return where compiled kernels lie, and how much room they take."""
     try:
         from ..cpu.compiler.cache import cache_directory
     except ImportError as error:
@@ -173,6 +187,6 @@ def kernel_cache() -> dict[str, str]:
 
 
 def contents(folder: Path) -> tuple[int, float]:
-    """The number of files in a folder and below, and their MiB."""
+    """Return the number of files in a folder and below, and their MiB."""
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()] if folder.exists() else []
     return len(sizes), sum(sizes) / 2**20

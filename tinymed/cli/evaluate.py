@@ -27,7 +27,9 @@ def evaluate(
         ),
     ] = None,
     weights: Annotated[str | None, typer.Option(help="best or last (what the run keeps).")] = None,
-    backend: Annotated[str | None, typer.Option(help="numba, numpy, cuda, cupy or emulated (the run's).")] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="numba, loops, numpy, cuda, cupy or emulated (the run's).")
+    ] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave unreadable images out and list them.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:

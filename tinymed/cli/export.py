@@ -20,7 +20,9 @@ def export(
     out: Annotated[Path | None, typer.Option(help="The file to write (model.onnx in the run's folder).")] = None,
     opset: Annotated[int, typer.Option(help="Version of the ONNX operators, 17 to 25.")] = 18,
     weights: Annotated[str | None, typer.Option(help="best or last (what the run keeps).")] = None,
-    backend: Annotated[str | None, typer.Option(help="numba, numpy, cuda, cupy or emulated (the run's).")] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="numba, loops, numpy, cuda, cupy or emulated (the run's).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Write a trained network as ONNX, with its classes and the preparation of images in the file's metadata.

@@ -78,7 +78,7 @@ class Step:
     roof: float | None = None
 
     def cells(self) -> tuple[str, ...]:
-        """A row of the table."""
+        """Return a row of the table."""
         ms = None if self.seconds is None else 1e3 * self.seconds
         roof = None if self.roof is None else 100 * self.roof
         numbers = (
@@ -96,7 +96,7 @@ class Step:
 
 
 def climb(name: str) -> tuple[list[Step], list[str]]:
-    """The rungs of a ladder, and why some numbers are missing.  UserError if there is no such ladder."""
+    """Return the rungs of a ladder, and why some numbers are missing.  UserError if there is no such ladder."""
     from ..cuda.ladders import LADDERS
 
     if name not in LADDERS:
@@ -133,7 +133,7 @@ def count_accesses(chosen: Any, steps: Sequence[Step]) -> str:
 
 
 def aligned(a: Any) -> Any:
-    """An array where a GPU would put it: at the beginning of a line of memory."""
+    """Return an array where a GPU would put it: at the beginning of a line of memory."""
     if not isinstance(a, np.ndarray):
         return a
     room = np.empty(a.nbytes + ALIGNMENT, np.uint8)
@@ -143,7 +143,7 @@ def aligned(a: Any) -> Any:
 
 
 def economy(rows: Sequence[Any]) -> tuple[float | None, float | None]:
-    """What was moved for each request, and by the least that the same bytes need."""
+    """Return what was moved for each request, and by the least that the same bytes need."""
     moved = sum(r.moved for r in rows)
     return ratio(moved, sum(r.requests for r in rows)), ratio(moved, sum(r.ideal for r in rows))
 
@@ -202,7 +202,7 @@ def measure(chosen: Any, steps: Sequence[Step]) -> str:
 
 
 def seconds(cupy: Any, call: Callable[[], Any]) -> float:
-    """The GPU's time for one call: the median of ROUNDS, each of REPEATS launches between two events."""
+    """Return the GPU's time for one call: the median of ROUNDS, each of REPEATS launches between two events."""
     times = []
     for _ in range(ROUNDS + 1):
         start, end = cupy.cuda.Event(), cupy.cuda.Event()
@@ -216,6 +216,6 @@ def seconds(cupy: Any, call: Callable[[], Any]) -> float:
 
 
 def copy_bandwidth(cupy: Any) -> float:
-    """Bytes a second that a copy reads and writes."""
+    """Return bytes a second that a copy reads and writes."""
     a = cupy.zeros(COPIED, np.float32)
     return float(2 * a.nbytes / seconds(cupy, a.copy))

@@ -50,9 +50,10 @@ def find(name: str) -> list[type[Op]]:
 
 
 def applied(function: Any, depth: int = 3) -> list[type[Op]]:
-    """The ops that a public function applies, also through functions of its own module."""
+    """Return the ops that a public function applies, also through functions of its own module."""
     if function is None or not inspect.isfunction(function):
         return []
+    function = inspect.unwrap(function)  # a decorator lies elsewhere
     found: list[type[Op]] = []
     for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function)))):
         if isinstance(node, ast.Attribute) and node.attr == "apply" and isinstance(node.value, ast.Name):
@@ -104,7 +105,7 @@ class Names(Observer):
 
 
 def kernels_of(op: type[Op], samples: int = 12) -> list[str]:
-    """Names of the kernels that an op calls, forward then backward: found by running it on its samples."""
+    """Return names of the kernels that an op calls, forward then backward: found by running it on its samples."""
     names = Names()
     with use_backend("numpy"), observing(names):
         for seed in range(samples):

@@ -20,7 +20,9 @@ def predict(
     run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],
     images: Annotated[list[Path], typer.Argument(help="Image files.", show_default=False)],
     weights: Annotated[str | None, typer.Option(help="best or last (what the run keeps).")] = None,
-    backend: Annotated[str | None, typer.Option(help="numba, numpy, cuda, cupy or emulated (the run's).")] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="numba, loops, numpy, cuda, cupy or emulated (the run's).")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for masks, boxes and pictures.")] = None,
     overlays: Annotated[bool, typer.Option("--overlays", help="Also write pictures of mask on image.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list and nothing else.")] = False,

@@ -52,7 +52,7 @@ def puzzle(
 
 
 def row(one: "Puzzle") -> tuple[str, str, str]:
-    """What the list says of a puzzle: not which of a kernel's files has the bug."""
+    """Return what the list says of a puzzle: not which of a kernel's files has the bug."""
     from ..cuda.puzzle_problems import PROBLEMS
     from ..cuda.puzzles import sources
 
@@ -60,7 +60,7 @@ def row(one: "Puzzle") -> tuple[str, str, str]:
 
 
 def folder_of(one: "Puzzle", out: Path) -> Path:
-    """Where a puzzle's files lie."""
+    """Return where a puzzle's files lie."""
     return out / f"{one.number:02d}"
 
 
@@ -89,7 +89,7 @@ def hand_out(one: "Puzzle", out: Path) -> int:
 
 
 def suffix(out: Path) -> str:
-    """The --out to repeat, if it is not the default."""
+    """Return the --out to repeat, if it is not the default."""
     return "" if out == Path("puzzles") else f" --out {out}"
 
 
@@ -152,7 +152,7 @@ def apart(one: "Puzzle", library: Path) -> "Verdict":
 
 
 def exit_text(code: int | None) -> str:
-    """The signal that a process died of, by its name, else its exit code."""
+    """Return the signal that a process died of, by its name, else its exit code."""
     return signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
 
 
@@ -166,13 +166,13 @@ def run_kernel(to: "Connection", number: int, library: Path) -> None:
 
 
 def compiler_errors(said: str) -> list[str]:
-    """The lines of a compiler's message that name an error, after what did not compile."""
+    """Return the lines of a compiler's message that name an error, after what did not compile."""
     first, *rest = said.splitlines()
     return [first, *(line for line in rest if " error: " in line)][:4]
 
 
 def solution(one: "Puzzle", out: Path) -> list[str]:
-    """The report on the puzzle as it was handed out, and the lines that mend it."""
+    """Return the report on the puzzle as it was handed out, and the lines that mend it."""
     from ..cuda.build import CSRC
     from ..cuda.puzzles import write
 

@@ -183,7 +183,7 @@ def kernel_definitions(backend: str, name: str) -> list[Definition]:
 
 def is_arithmetic_room(module: str) -> bool:
     """Return whether a module holds kernels and what they compute with, not the tools that compile or emit them."""
-    rooms = (f"{PACKAGE}.cpu", f"{PACKAGE}.cuda")
+    rooms = (f"{PACKAGE}.composites", f"{PACKAGE}.cpu", f"{PACKAGE}.cuda")
     return module.startswith(rooms) and ".compiler" not in module and not module.endswith(".simd.vectors")
 
 

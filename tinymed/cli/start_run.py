@@ -2,20 +2,23 @@
 
 import signal
 import sys
+import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from .. import tasks
 from ..errors import UserError
 from ..nn.init import no_weights
+from ..nn.norm import StatisticsWarning
 from ..report.plots import save_curves
 from ..tasks.base.task import refuse_divided
 from ..train.callbacks import Interrupt
-from ..train.display import Bar, Lines
+from ..train.display import Bar, Lines, SlowStart
 from ..train.run import CHANGEABLE, Run, choose_backend, new_folder, refuse_occupied
 from ..train.trainer import Callback
-from ..train.transfer import check_transfer, initialise, with_initial_weights
-from .app import say
+from ..train.transfer import check_transfer, initial_weights, initialise
+from .app import say, slow_note
 from .options import Given
 
 
@@ -23,7 +26,7 @@ def train_command(given: Given) -> int:
     """Begin or continue a run; returns the exit code."""
     run, sets = resume_run(given) if "resume" in given else start_run(given)
     choose_backend(run.config.backend)
-    trainer, interrupt = run.trainer(sets, [display()])
+    trainer, interrupt = run.trainer(sets, [display(), SlowStart(say)])
     for note in trainer.notes:
         say(note)
     if "resume" in given:
@@ -35,7 +38,9 @@ def train_command(given: Given) -> int:
     elif report := initialise(run.config, trainer.model):
         say(report)
     try:
-        trainer.fit(run.config.epochs, run.config.steps)
+        with warnings.catch_warnings():  # of epochs on the way: the weights that are kept are looked at below
+            warnings.simplefilter("ignore", StatisticsWarning)
+            trainer.fit(run.config.epochs, run.config.steps)
     except OSError as error:
         raise UserError(
             f"{error.filename or run.folder}: {error.strerror}, at step {trainer.progress.step}; what was saved before "
@@ -91,7 +96,8 @@ def config_from_options(given: Given) -> Any:
     task = tasks.find(given.get("task", tasks.DEFAULT))
     if task.needs and "data" not in given:
         raise UserError(f"--task {task.name} needs --data: {task.needs}")
-    config = with_initial_weights(task.draft({name: value for name, value in given.items() if name != "out"}))
+    known = initial_weights(given.get("init"))  # read first: a file that cannot be is the first thing to say
+    config = task.draft({name: value for name, value in given.items() if name != "out"}).model_copy(update=known)
     choose_backend(config.backend)
     check_weights(config)
     return config
@@ -99,7 +105,8 @@ def config_from_options(given: Given) -> Any:
 
 def check_weights(config: Any) -> None:
     """Raise UserError for a pattern of layers that matches nothing or, once classes are known, weights that do not
-    fit."""
+    fit.
+    """
     with no_weights():
         check_transfer(config, tasks.find(config.task).make_model(config))
 
@@ -124,8 +131,9 @@ def start_run(given: Given) -> tuple[Run, Any]:
     config = config_from_options(given)
     folder = given.get("out") or new_folder(Path("runs"), config.model)
     refuse_occupied(folder)  # before images are read
-    sets = open_sets(config, given)
-    config, lines = with_data_fields(config, sets, given)
+    with slow_note(f"reading every image of {given['data']} once ...") if "data" in given else nullcontext():
+        sets = open_sets(config, given)
+        config, lines = with_data_fields(config, sets, given)
     for line in lines:
         say(line)
     return Run.create(folder, config), sets

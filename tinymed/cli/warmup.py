@@ -81,7 +81,7 @@ def usable() -> int:
 
 
 def plan_jobs(wanted: list[tuple[str, int, int | None]]) -> "list[Job]":
-    """The jobs of (network, batch, size) triples: train step and inference, eager and captured."""
+    """Return the jobs of (network, batch, size) triples: train step and inference, eager and captured."""
     from .. import dispatch
     from ..cpu.compiler.precompile import BACKEND, Found
 
@@ -103,8 +103,9 @@ def run_dry(name: str, batch: int, size: int | None) -> None:
     from ..program import capture
     from ..program.program import run_reference
     from ..program.record import CaptureError
+    from ..tasks.inference.class_scores import forward_pass
     from ..tensor import Tensor
-    from ..train.trainer import forward_pass, train_step
+    from ..train.trainer import train_step
 
     options = {} if size is None else {"size": size}
     try:

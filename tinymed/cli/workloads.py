@@ -30,7 +30,7 @@ def filters(o: int, c: int, kernel: int) -> Tensor:
 
 
 def convolutions() -> list[tuple[str, Call]]:
-    """The four of the papers' CNN at 64 pixels, and a 1x1, a strided and a depthwise one."""
+    """Return the four of the papers' CNN at 64 pixels, and a 1x1, a strided and a depthwise one."""
     shapes = [
         (3, 32, 64, 3, 1, 1),
         (32, 64, 32, 3, 1, 1),
@@ -52,7 +52,7 @@ def convolutions() -> list[tuple[str, Call]]:
 
 
 def images(call: Callable[[Tensor], Any]) -> Callable[[], list[tuple[str, Call]]]:
-    """The feature maps of the papers' CNN."""
+    """Return the feature maps of the papers' CNN."""
     return lambda: [
         (f"{c} @{side}", lambda c=c, side=side: call(normal(BATCH, c, side, side)))  # type: ignore[misc]
         for c, side in ((32, 64), (64, 32), (128, 16))
@@ -73,7 +73,7 @@ def batch_norms() -> list[tuple[str, Call]]:
 
 
 def dense() -> list[tuple[str, Call]]:
-    """The first two dense layers, and the first at 224 pixels."""
+    """Return the first two dense layers, and the first at 224 pixels."""
     return [
         (f"{i}->{o} batch {n}", lambda i=i, o=o, n=n: f.linear(normal(n, i), normal(o, i), normal(o)))  # type: ignore[misc]
         for i, o, n in ((4096, 256, 128), (256, 128, 128), (36864, 256, 16))

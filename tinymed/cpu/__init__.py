@@ -3,6 +3,7 @@
 README.md in this folder explains its rooms and the microkernel.
 """
 
+from .. import composites
 from . import (
     activations,
     adaptive_pool,
@@ -28,6 +29,7 @@ from . import (
     softmax,
     unary,
 )
+from .arguments import ABSENT
 from .compiler import compile_kernel, ready
 from .compiler.precompile import prepare
 from .convolution import (
@@ -44,11 +46,13 @@ from .convolution import (
 )
 
 __all__ = [
+    "ABSENT",
     "activations",
     "adaptive_pool",
     "canonical",
     "choose",
     "compile_kernel",
+    "composites",
     "conv",
     "conv3d",
     "conv_transpose",

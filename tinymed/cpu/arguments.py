@@ -4,21 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from ..composites.arguments import all_float32 as all_float32
+from ..composites.arguments import in_order as in_order
+
 ABSENT = np.zeros(0, np.float32)  # stands for an array that is None: one signature, compiled once
-
-
-def all_float32(*args: Any) -> bool:
-    """Return whether every floating-point array among the arguments is float32."""
-    for a in args:  # noqa: SIM110  asked at every call, for which a generator is slow
-        if hasattr(a, "dtype") and a.dtype.char != "f" and a.dtype.kind == "f":
-            return False
-    return True
-
-
-def in_order(k: Any, a: Any, order: tuple[int, ...]) -> Any:
-    """Return the array with its axes in this order, in C order, copied if it lies otherwise."""
-    t = a.transpose(order)
-    return t if t.flags.c_contiguous else k.canonical(a, order).transpose(order)
 
 
 def channels(x: Any) -> int:

@@ -97,23 +97,6 @@ def sum_to(k: Any, dy: Any, shape: tuple[int, ...]) -> Any:
     return k.sum_forward(dy, broadcast_axes(dy.shape, shape)).reshape(shape)
 
 
-@kernel(backend="numba", choice=True, when=lambda x, low, high: is_single((x,)))
-def clamp_forward(k: Any, x: Any, low: Any, high: Any) -> Any:
-    """Call hardtanh_forward between the bounds, infinite where there is none."""
-    return k.hardtanh_forward(x, *bounds(low, high))
-
-
-@kernel(backend="numba", choice=True, when=lambda dy, x, low, high: is_single((dy, x)))
-def clamp_backward(k: Any, dy: Any, x: Any, low: Any, high: Any) -> Any:
-    """Call clamp_gradient between the bounds."""
-    return k.clamp_gradient(dy, x, *bounds(low, high))
-
-
-def bounds(low: Any, high: Any) -> tuple[float, float]:
-    """Return the bounds as numbers; one that is None is infinite."""
-    return -np.inf if low is None else float(low), np.inf if high is None else float(high)
-
-
 @kernel(backend="numba", flat="dx dy x", out=lambda dy, *_: [dy.shape], flops=lambda dy, *_: 3 * dy.size)
 def clamp_gradient(dx: Any, dy: Any, x: Any, low: Any, high: Any) -> None:
     """dx = dy where low <= x <= high, else 0."""

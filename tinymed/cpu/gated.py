@@ -66,7 +66,8 @@ def tanh_softplus(x: Any) -> Any:
     e = exp(min(x, f4(20)))  # beyond, t is 1
     n = e * (e + f4(2))
     t = n / (n + f4(2))
-    return t, (f4(1) + t) * f4(2) / (n + f4(2)), e / (f4(1) + e)
+    slope = f4(0) if x > f4(20) else (f4(1) + t) * f4(2) / (n + f4(2))
+    return t, slope, e / (f4(1) + e)
 
 
 @kernel(backend="numba", flat="y x")

@@ -31,16 +31,6 @@ def strips(x: Any, *_: Any) -> list[Any]:
     return [*pieces(x), (pieces(x)[0][0][0], STRIP)]
 
 
-def full(k: Any, x: Any, weight: Any) -> Any:
-    """Return a weight for every element, or the stand-in for None."""
-    return ABSENT if weight is None else k.xp.broadcast_to(weight, x.shape)
-
-
-def reduction_scale(size: int, reduction: str) -> float:
-    """Return what the sum is multiplied by."""
-    return 1.0 if reduction == "sum" else 1.0 / size if size else float("nan")
-
-
 @serial
 def add_pieces(partial: Any) -> None:
     """Leave the totals in the first piece."""
@@ -70,15 +60,6 @@ def bce(p: Any, t: Any) -> Any:
 def bce_logits(x: Any, t: Any, q: Any) -> Any:
     """(1 - t) x + (1 + (q - 1) t) softplus(-x)."""
     return (f4(1) - t) * x + (f4(1) - t + q * t) * softplus(-x)
-
-
-@kernel(backend="numba", composite=True, when=all_float32)
-def binary_cross_entropy_forward(k: Any, x: Any, target: Any, weight: Any, reduction: str) -> Any:
-    """Call bce_each for reduction "none", else bce_sum."""
-    weight = full(k, x, weight)
-    if reduction == "none":
-        return k.bce_each(x, target, weight)
-    return k.bce_sum(x, target, weight, reduction_scale(x.size, reduction))
 
 
 @kernel(backend="numba", flat="y x target weight", out=lambda x, *_: [x.shape], flops=lambda x, *_: 8 * x.size)
@@ -112,13 +93,6 @@ def bce_sum(y: Any, partial: Any, lines: Any, x: Any, target: Any, weight: Any, 
     y[0] = partial[0, 0] * f8(scale)
 
 
-@kernel(backend="numba", composite=True, when=all_float32)
-def binary_cross_entropy_backward(k: Any, dy: Any, x: Any, target: Any, weight: Any, reduction: str) -> Any:
-    """Call bce_gradient, scaled by 1 / size for a mean."""
-    scale = reduction_scale(x.size, reduction) if reduction == "mean" else 1.0
-    return k.bce_gradient(dy, x, target, full(k, x, weight), scale)
-
-
 @kernel(
     backend="numba", flat="dx dy x target weight", out=lambda dy, x, *_: [x.shape], flops=lambda dy, x, *_: 6 * x.size
 )
@@ -128,15 +102,6 @@ def bce_gradient(dx: Any, dy: Any, x: Any, target: Any, weight: Any, scale: Any)
     for i in prange(x.size):
         g = dy[i * step] * scale * (weight[i] if weight.size > 0 else f4(1))
         dx[i] = g * (x[i] - target[i]) / max(x[i] * (f4(1) - x[i]), SMALLEST)
-
-
-@kernel(backend="numba", composite=True, when=all_float32)
-def bce_with_logits_forward(k: Any, x: Any, target: Any, weight: Any, pos_weight: Any, reduction: str) -> Any:
-    """Call bce_logits_each for reduction "none", else bce_logits_sum."""
-    weight, pos_weight = full(k, x, weight), full(k, x, pos_weight)
-    if reduction == "none":
-        return k.bce_logits_each(x, target, weight, pos_weight)
-    return k.bce_logits_sum(x, target, weight, pos_weight, reduction_scale(x.size, reduction))
 
 
 @kernel(
@@ -181,13 +146,6 @@ def bce_logits_sum(
         partial[part, 1] = 0.0
     add_pieces(partial)
     y[0] = partial[0, 0] * f8(scale)
-
-
-@kernel(backend="numba", composite=True, when=all_float32)
-def bce_with_logits_backward(k: Any, dy: Any, x: Any, target: Any, weight: Any, pos_weight: Any, reduction: str) -> Any:
-    """Call bce_logits_gradient, scaled by 1 / size for a mean."""
-    scale = reduction_scale(x.size, reduction) if reduction == "mean" else 1.0
-    return k.bce_logits_gradient(dy, x, target, full(k, x, weight), full(k, x, pos_weight), scale)
 
 
 @kernel(

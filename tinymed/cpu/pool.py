@@ -19,8 +19,8 @@ NARROW = 8  # channels, below which a loop over them costs more than it gains
 
 def is_2x2(kernel: Any, stride: Any, before: Any, dilation: Any, space: Any, size: Any) -> bool:
     """Return whether windows are 2 x 2 at stride 2, inside the image: most networks' only pooling."""
-    plain = kernel == stride == (2, 2) and before == (0, 0) and dilation == (1, 1)
-    return bool(plain and 2 * size[0] <= space[0] and 2 * size[1] <= space[1])
+    shape_fits = kernel == stride == (2, 2) and before == (0, 0) and dilation == (1, 1)
+    return bool(shape_fits and 2 * size[0] <= space[0] and 2 * size[1] <= space[1])
 
 
 # ---------------------------------------------------------------------------------------------------- maximum
@@ -147,7 +147,7 @@ def wide_row(y: Any, index: Any, x: Any, top: Any, kernel: Any, stride: Any, bef
 )
 def max_window(y: Any, index: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any) -> None:
     """y, index = the largest pixel of each window and the number of its tap; padding is never the maximum."""
-    n, h, w, c = y.shape
+    n, h, _w, c = y.shape
     for t in prange(n * h):
         b, i = t // h, t % h
         if c < NARROW:
@@ -190,7 +190,7 @@ def max_window_backward(
     dx: Any, dy: Any, index: Any, x_shape: Any, kernel: Any, stride: Any, before: Any, dilation: Any
 ) -> None:
     """dx[row] = the dy of each window that covers the row, at the pixel of its argmax."""
-    n, h, w, c = dy.shape
+    n, h, _w, c = dy.shape
     for t in prange(n * dx.shape[1]):
         b, row = t // dx.shape[1], t % dx.shape[1]
         dx[b, row] = 0

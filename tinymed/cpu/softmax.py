@@ -3,57 +3,18 @@
 A row of few classes is too short for vectors: `rows_to_columns` turns a strip of rows into columns for the losses.
 """
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numba import prange
 
 from ..dispatch import kernel
-from .arguments import all_float32, in_order
 from .compiler.jit import serial
 from .simd.elementary import exp, log
 from .simd.reductions import row_max, row_product_sum, row_sum
 
 f4 = np.float32
 PARTITIONS = 64  # pieces of the rows; each row is summed by itself, so their number changes no bits
-
-
-def rowwise(k: Any, fn: Callable[..., Any], arrays: Any, axis: int) -> Any:
-    """Call fn on arrays whose rows run along the axis: as they are for channels, else as matrices (views)."""
-    shape, n = arrays[0].shape, arrays[0].ndim
-    if axis == 1:
-        return fn(*arrays)
-    order = (*(i for i in range(n) if i != axis), axis)
-    back = tuple(order.index(i) for i in range(n))
-    moved = tuple(shape[i] for i in order)
-    matrix = (math.prod(moved[:-1]), moved[-1])
-    return fn(*[in_order(k, a, order).reshape(matrix) for a in arrays]).reshape(moved).transpose(back)
-
-
-@kernel(backend="numba", composite=True, when=all_float32)
-def softmax_forward(k: Any, x: Any, axis: int) -> Any:
-    """Call softmax_rows along the axis."""
-    return rowwise(k, k.softmax_rows, (x,), axis)
-
-
-@kernel(backend="numba", composite=True, when=all_float32)
-def log_softmax_forward(k: Any, x: Any, axis: int) -> Any:
-    """Call log_softmax_rows along the axis."""
-    return rowwise(k, k.log_softmax_rows, (x,), axis)
-
-
-@kernel(backend="numba", composite=True, when=all_float32)
-def softmax_backward(k: Any, dy: Any, y: Any, axis: int) -> Any:
-    """Call softmax_rows_backward along the axis."""
-    return rowwise(k, k.softmax_rows_backward, (dy, y), axis)
-
-
-@kernel(backend="numba", composite=True, when=all_float32)
-def log_softmax_backward(k: Any, dy: Any, y: Any, axis: int) -> Any:
-    """Call log_softmax_rows_backward along the axis."""
-    return rowwise(k, k.log_softmax_rows_backward, (dy, y), axis)
 
 
 def like(x: Any, *_: Any) -> list[tuple[int, ...]]:

@@ -19,7 +19,7 @@ Kernel = Callable[..., None]
 
 
 def allocator(name: str) -> Callable[..., Any]:
-    """The allocator of a backend's arrays; BackendError says what is missing if the backend cannot work here."""
+    """Return the allocator of a backend's arrays; BackendError says what is missing if the backend cannot work here."""
     if name == "emulated":
         emulated.load()
         return emulated.empty
@@ -28,7 +28,7 @@ def allocator(name: str) -> Callable[..., Any]:
 
 
 def compile_kernel(fn: Callable[..., Any], parallel: bool = True) -> Kernel:
-    """The launcher of this name: in the emulator for NumPy's arrays, on the GPU for others."""
+    """Return the launcher of this name: in the emulator for NumPy's arrays, on the GPU for others."""
     name = fn.__name__
 
     def launch(*args: Any) -> None:
@@ -41,12 +41,12 @@ def compile_kernel(fn: Callable[..., Any], parallel: bool = True) -> Kernel:
 
 
 def is_available() -> bool:
-    """Whether there is a GPU that CuPy can use."""
+    """Return whether there is a GPU that CuPy can use."""
     return not gpu.why_not()
 
 
 def device_count() -> int:
-    """The number of GPUs that CuPy can use."""
+    """Return the number of GPUs that CuPy can use."""
     return gpu.device_count()
 
 

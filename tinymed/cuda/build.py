@@ -52,7 +52,10 @@ class Failed(RuntimeError):
 
 
 def find_nvcc() -> str:
-    """The path of nvcc: NVCC, CUDA_HOME, CUDA_PATH, the usual folder, PATH, then NVIDIA's wheels.  Absent if none."""
+    """Return the path of nvcc: NVCC, CUDA_HOME, CUDA_PATH, the usual folder, PATH, then NVIDIA's wheels.
+
+    Absent if none.
+    """
     homes = [os.environ.get(name) for name in ("CUDA_HOME", "CUDA_PATH")]
     wheels = [Path(p, "nvidia", w) for p in sys.path for w in ("cu13", "cu12", "cuda_nvcc")]
     folders = [Path(h) for h in (*homes, "/usr/local/cuda") if h]
@@ -69,7 +72,7 @@ def find_nvcc() -> str:
 
 
 def find_gxx() -> str:
-    """The C++ compiler of the emulator: CXX or g++, on Linux, on a processor whose stacks it can switch."""
+    """Return the C++ compiler of the emulator: CXX or g++, on Linux, on a processor whose stacks it can switch."""
     if not sys.platform.startswith("linux"):
         raise Absent(f"the emulator runs on Linux, this is {sys.platform}")
     if platform.machine() not in ("x86_64", "aarch64"):
@@ -90,7 +93,7 @@ def includes() -> list[str]:
 
 
 def run(command: Sequence[str], what: str = "") -> str:
-    """What a tool printed; Failed, beginning with what could not be done, if it did not succeed."""
+    """Return what a tool printed; Failed, beginning with what could not be done, if it did not succeed."""
     done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603  a compiler found above
     if done.returncode:
         what = what or f"{Path(command[0]).name} failed"
@@ -134,12 +137,12 @@ class Job(NamedTuple):
 
 
 def kernels(csrc: Path) -> list[Path]:
-    """Every kernel file, ladders included."""
+    """Return every kernel file, ladders included."""
     return sorted([*csrc.glob("*.cu"), *csrc.glob("ladders/**/*.cu")])
 
 
 def device_jobs(csrc: Path, sources: Sequence[Path]) -> tuple[list[Job], list[str]]:
-    """What compiles the kernels for a GPU, and the start of the command that links `_cuda`."""
+    """Return what compiles the kernels for a GPU, and the start of the command that links `_cuda`."""
     nvcc = find_nvcc()
     base = [nvcc, "-std=c++17", "-O3", f"-I{csrc}", "-Xcompiler", ",".join(HOST[1:])]
     device = [*base, "-lineinfo", "-Xptxas", "-v", *gencode(nvcc), "-c"]
@@ -149,7 +152,7 @@ def device_jobs(csrc: Path, sources: Sequence[Path]) -> tuple[list[Job], list[st
 
 
 def emulated_jobs(csrc: Path, sources: Sequence[Path], options: Sequence[str]) -> tuple[list[Job], list[str]]:
-    """What compiles the kernels for the emulator, the emulator itself, and the start of the link command."""
+    """Return what compiles the kernels for the emulator, the emulator itself, and the start of the link command."""
     base = [find_gxx(), *HOST, "-fno-strict-aliasing", "-fdata-sections", f"-I{csrc / 'emulator'}", f"-I{csrc}"]
     kernel = [*base, *options, "-x", "c++", "-c"]
     jobs = [Job(source, [*kernel, str(source)]) for source in sources]
@@ -161,7 +164,8 @@ def emulated_jobs(csrc: Path, sources: Sequence[Path], options: Sequence[str]) -
 
 def object_of(job: Job, csrc: Path, folder: Path, module: str) -> Path:
     """The object file of a source.  Kernels' end in .cu.o, by which shared.ld knows them; both emulated modules share
-    the emulator's."""
+    the emulator's.
+    """
     emulators = module != "_cuda" and job.source.suffix == ".cpp"
     inside = job.source.is_relative_to(csrc)
     parts = job.source.relative_to(csrc).parts if inside else job.source.parts[-2:]

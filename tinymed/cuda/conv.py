@@ -25,7 +25,7 @@ def takes(*arrays: Any) -> bool:
 
 
 def before(padding: Any) -> tuple[int, int]:
-    """Zeros above and left of the image: with the sizes, all that a kernel needs to know of the padding."""
+    """Return zeros above and left of the image: with the sizes, all that a kernel needs to know of the padding."""
     (top, _), (left, _) = padding
     return top, left
 
@@ -68,7 +68,7 @@ def conv2d_backward_weight(
 
 
 def is_depthwise(weight_shape: Any, groups: int) -> bool:
-    """Whether each channel has filters of its own."""
+    """Return whether each channel has filters of its own."""
     return bool(groups > 1 and weight_shape[1] == 1)
 
 
@@ -81,7 +81,7 @@ def forward_out(x: Any, weight: Any, bias: Any, size: Any, *_: Any) -> list[Any]
 
 
 def forward_flops(x: Any, weight: Any, bias: Any, size: Any, *_: Any) -> float:
-    """A multiplication and an addition for each weight at each place."""
+    """Return a multiplication and an addition for each weight at each place."""
     return float(2 * x.shape[0] * prod(size) * prod(weight.shape))
 
 
@@ -93,7 +93,7 @@ def conv2d_gemm(
 
 
 def relu_samples(draw: Any) -> dict[str, Any]:
-    """A small convolution."""
+    """Return a small convolution."""
     c, o, groups = draw.choice(((3, 5, 1), (4, 8, 1), (8, 4, 2)))
     x, stride = draw.array((2, c, 5, 6)), draw.choice(((1, 1), (2, 1)))
     size = slides((5, 6), (3, 2), stride, ((1, 0), (0, 1)), (1, 1))
@@ -143,7 +143,7 @@ def conv2d_gemm_input(
 
 
 def weight_product(shape: Any, groups: int) -> tuple[int, int]:
-    """Rows and columns of one group's gradient: taps and channels, by filters."""
+    """Return rows and columns of one group's gradient: taps and channels, by filters."""
     return prod(shape[1:]), shape[0] // groups
 
 

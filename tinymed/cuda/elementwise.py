@@ -3,7 +3,6 @@
 A launcher's parameters are arrays or numbers, never either: composites choose.
 """
 
-import math
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ def is_number(a: Any) -> bool:
 
 
 def first_shape(a: Any, *_: Any) -> list[tuple[int, ...]]:
-    """One output of the first input's shape."""
+    """Return one output of the first input's shape."""
     return [a.shape]
 
 
@@ -114,23 +113,6 @@ def neg(y: Any, x: Any) -> None:
 def sum_to(k: Any, dy: Any, shape: tuple[int, ...]) -> Any:
     """sum_forward over the axes that broadcasting added or stretched, in the shape wanted."""
     return k.sum_forward(dy, broadcast_axes(dy.shape, shape)).reshape(shape)
-
-
-@kernel(backend="csrc", composite=True, when=lambda x, low, high: is_single((x,)))
-def clamp_forward(k: Any, x: Any, low: Any, high: Any) -> Any:
-    """hardtanh_forward between the bounds, infinite where there is none."""
-    return k.hardtanh_forward(x, *bounds(low, high))
-
-
-@kernel(backend="csrc", composite=True, when=lambda dy, x, low, high: is_single((dy, x)))
-def clamp_backward(k: Any, dy: Any, x: Any, low: Any, high: Any) -> Any:
-    """clamp_gradient between the bounds."""
-    return k.clamp_gradient(dy, x, *bounds(low, high))
-
-
-def bounds(low: Any, high: Any) -> tuple[float, float]:
-    """As numbers; a bound that is None is infinite."""
-    return -math.inf if low is None else float(low), math.inf if high is None else float(high)
 
 
 @kernel(backend="csrc", flat="dx dy x", out=lambda dy, *_: [dy.shape], flops=lambda dy, *_: 3 * dy.size)

@@ -71,7 +71,7 @@ def launch(name: str, args: tuple[Any, ...]) -> None:
 
 
 def empty(shape: tuple[int, ...], dtype: Any, order: Order | None = None) -> np.ndarray:
-    """An array full of NaN bytes, so that what no kernel wrote shows; aligned like cudaMalloc's."""
+    """Return an array full of NaN bytes, so that what no kernel wrote shows; aligned like cudaMalloc's."""
     stored = shape if order is None else tuple(shape[i] for i in order)
     count = int(np.prod(stored, dtype=np.int64)) * np.dtype(dtype).itemsize
     raw = np.full(count + ALIGNMENT, 0xFF, np.uint8)
@@ -118,7 +118,7 @@ def profiling(blocks: int = 8) -> Iterator[Callable[[], list[Row]]]:
 
 
 def rows(counted: Any) -> list[Row]:
-    """The profile since the last call, lines in order, several accesses of a line added up."""
+    """Return the profile since the last call, lines in order, several accesses of a line added up."""
     found = counted.profile()
     places = lines([offset for offset, *_ in found], counted.__file__)
     total: dict[tuple[str, int, str, str], list[int]] = {}
@@ -129,7 +129,7 @@ def rows(counted: Any) -> list[Row]:
 
 
 def located(message: str, library: str) -> str:
-    """The message with every "@0x12ab" replaced by the file and line of that code."""
+    """Return the message with every "@0x12ab" replaced by the file and line of that code."""
     offsets = [int(o, 16) for o in re.findall(r"@0x([0-9a-f]+)", message)]
     places = iter(lines(offsets, library))
     return re.sub(r"@0x[0-9a-f]+", lambda _: "{}:{}".format(*next(places)), message)
@@ -148,7 +148,7 @@ def lines(offsets: list[int], library: str) -> list[tuple[str, int]]:
 
 
 def innermost(frames: list[str]) -> tuple[str, int]:
-    """The first of addr2line's frames that lies outside csrc/emulator."""
+    """Return the first of addr2line's frames that lies outside csrc/emulator."""
     for frame in frames:
         path, _, line = frame.partition(" ")[0].rpartition(":")
         if path and "/emulator/" not in path and line.isdigit():

@@ -1,5 +1,6 @@
 """The families of kernels in csrc/: importing this declares them."""
 
+from .. import composites  # noqa: F401  (declares those that are shared)
 from . import (  # noqa: F401  (each declares its kernels)
     activations,
     conv,

@@ -52,14 +52,14 @@ def launch(name: str, args: tuple[Any, ...]) -> None:
 
 
 def stream() -> int:
-    """The address of CuPy's current stream."""
+    """Return the address of CuPy's current stream."""
     import cupy
 
     return int(cupy.cuda.get_current_stream().ptr)
 
 
 def empty(shape: tuple[int, ...], dtype: Any, order: Order | None = None) -> Any:
-    """An uninitialised array on the GPU whose axes lie in `order` (C by default)."""
+    """Return an uninitialised array on the GPU whose axes lie in `order` (C by default)."""
     import cupy
 
     if order is None:
@@ -68,7 +68,7 @@ def empty(shape: tuple[int, ...], dtype: Any, order: Order | None = None) -> Any
 
 
 def describe() -> dict[str, str]:
-    """The GPU, its driver and CuPy, and what uploads and captured steps need of them; or what is missing."""
+    """Return the GPU, its driver and CuPy, and what uploads and captured steps need of them; or what is missing."""
     try:
         cupy = importlib.import_module("cupy")
     except ImportError as error:
@@ -107,7 +107,7 @@ def graph(cupy: Any) -> None:
 
 
 def driver() -> str:
-    """The driver's version as nvidia-smi states it, or that there is none."""
+    """Return the driver's version as nvidia-smi states it, or that there is none."""
     smi = shutil.which("nvidia-smi")
     if smi is None:
         return "none: no nvidia-smi on PATH"
@@ -121,7 +121,7 @@ def driver() -> str:
 
 
 def device_count() -> int:
-    """The number of GPUs that CuPy can use."""
+    """Return the number of GPUs that CuPy can use."""
     import cupy
 
     return 0 if why_not() else int(cupy.cuda.runtime.getDeviceCount())

@@ -43,12 +43,12 @@ class Ladder(NamedTuple):
 
 
 def own(name: str, entry: str = "") -> Rung:
-    """A rung with a file of its own; entry: of a kernel that rungs share, else the file's only one."""
+    """Return a rung with a file of its own; entry: of a kernel that rungs share, else the file's only one."""
     return Rung(name, entry or f"{name}_cu", f"ladders/{name}.cu", lambda *problem: problem, name)
 
 
 def engine(name: str, tile: str, entry: str, source: str, arguments: Callable[..., Problem]) -> Rung:
-    """A kernel of the engine, in one of its TILES."""
+    """Return a kernel of the engine, in one of its TILES."""
     number = TILES.index(tile)
     return Rung(name, entry, source, lambda *problem: (*arguments(*problem), number), f"{name}, {tile}")
 
@@ -57,7 +57,7 @@ EXACT, TF32 = "exact_kernelILi64ELi64ELi16E", "tf32_kernelILi128ELi64ELi64E"
 
 
 def ready(launch: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The arguments in the memory orders that the kernel takes, so that only it is counted and timed."""
+    """Return the arguments in the memory orders that the kernel takes, so that only it is counted and timed."""
     plan = launch.plan_for(args)
     orders = dict(plan.relayouts)
     return tuple(launch.table.canonical(a, orders[i]) if i in orders else a for i, a in enumerate(args))
@@ -77,7 +77,7 @@ def product_out(a: Any, b: Any) -> list[Any]:
 
 
 def product_flops(a: Any, b: Any) -> float:
-    """A multiplication and an addition for each depth of each sum."""
+    """Return a multiplication and an addition for each depth of each sum."""
     return float(2 * a.size * b.shape[1])
 
 
@@ -162,7 +162,7 @@ def windows_out(x: Any, weight: Any, size: Any, *_: Any) -> list[Any]:
 
 
 def windows_flops(x: Any, weight: Any, size: Any, *_: Any) -> float:
-    """A multiplication and an addition for each weight at each place."""
+    """Return a multiplication and an addition for each weight at each place."""
     return forward_flops(x, weight, None, size)
 
 
@@ -273,7 +273,7 @@ CONV2D_WEIGHT = Ladder(
 
 
 def argmax_shapes(x: Any, size: Any) -> list[Any]:
-    """The outputs of a 2 x 2 pooling."""
+    """Return the outputs of a 2 x 2 pooling."""
     return winner_shapes(x, (2, 2), size)
 
 

@@ -2,32 +2,11 @@
 
 from typing import Any
 
+from ..composites.arguments import all_float32, in_order
 from ..dispatch import kernel
-from .norm import single
 from .reduce import parts_work
-from .softmax import in_order
-
-
-def full(k: Any, x: Any, weight: Any) -> Any:
-    """A weight of every element, or None."""
-    return None if weight is None else k.xp.broadcast_to(weight, x.shape)
-
-
-def share(size: int, reduction: str) -> float:
-    """What the sum is multiplied by."""
-    return 1.0 if reduction == "sum" else 1.0 / size if size else float("nan")
-
 
 # -------------------------------------------------------------------------------------------- binary cross-entropy
-
-
-@kernel(backend="csrc", composite=True, when=single)
-def binary_cross_entropy_forward(k: Any, x: Any, target: Any, weight: Any, reduction: str) -> Any:
-    """bce_each for reduction "none", else bce_sum."""
-    weight = full(k, x, weight)
-    if reduction == "none":
-        return k.bce_each(x, target, weight)
-    return k.bce_sum(x, target, weight, share(x.size, reduction))
 
 
 @kernel(backend="csrc", flat="y x target weight", out=lambda x, *_: [x.shape], flops=lambda x, *_: 8 * x.size)
@@ -40,27 +19,11 @@ def bce_sum(y: Any, partial: Any, x: Any, target: Any, weight: Any, scale: Any) 
     """y = scale times the sum of what bce_each gives."""
 
 
-@kernel(backend="csrc", composite=True, when=single)
-def binary_cross_entropy_backward(k: Any, dy: Any, x: Any, target: Any, weight: Any, reduction: str) -> Any:
-    """bce_gradient, scaled by 1 / size for a mean."""
-    scale = share(x.size, reduction) if reduction == "mean" else 1.0
-    return k.bce_gradient(dy, x, target, full(k, x, weight), scale)
-
-
 @kernel(
     backend="csrc", flat="dx dy x target weight", out=lambda dy, x, *_: [x.shape], flops=lambda dy, x, *_: 6 * x.size
 )
 def bce_gradient(dx: Any, dy: Any, x: Any, target: Any, weight: Any, scale: Any) -> None:
     """dx = dy scale weight (x - target) / max(x (1 - x), 1e-12)."""
-
-
-@kernel(backend="csrc", composite=True, when=single)
-def bce_with_logits_forward(k: Any, x: Any, target: Any, weight: Any, pos_weight: Any, reduction: str) -> Any:
-    """bce_logits_each for reduction "none", else bce_logits_sum."""
-    weight, pos_weight = full(k, x, weight), full(k, x, pos_weight)
-    if reduction == "none":
-        return k.bce_logits_each(x, target, weight, pos_weight)
-    return k.bce_logits_sum(x, target, weight, pos_weight, share(x.size, reduction))
 
 
 @kernel(
@@ -81,13 +44,6 @@ def bce_logits_sum(y: Any, partial: Any, x: Any, target: Any, weight: Any, pos_w
     """y = scale times the sum of what bce_logits_each gives."""
 
 
-@kernel(backend="csrc", composite=True, when=single)
-def bce_with_logits_backward(k: Any, dy: Any, x: Any, target: Any, weight: Any, pos_weight: Any, reduction: str) -> Any:
-    """bce_logits_gradient, scaled by 1 / size for a mean."""
-    scale = share(x.size, reduction) if reduction == "mean" else 1.0
-    return k.bce_logits_gradient(dy, x, target, full(k, x, weight), full(k, x, pos_weight), scale)
-
-
 @kernel(
     backend="csrc",
     flat="dx dy x target weight pos_weight",
@@ -102,7 +58,7 @@ def bce_logits_gradient(dx: Any, dy: Any, x: Any, target: Any, weight: Any, pos_
 
 
 def line(k: Any, a: Any) -> Any:
-    """An array over pixels in C order, as one line (a view); None as it is."""
+    """Return an array over pixels in C order, as one line (a view); None as it is."""
     return None if a is None else in_order(k, a, tuple(range(a.ndim))).reshape(-1)
 
 
@@ -111,7 +67,7 @@ def classes(k: Any, target: Any) -> Any:
     return line(k, target if target.dtype.name == "int64" else k.cast(target, "int64"))
 
 
-@kernel(backend="csrc", composite=True, when=single)
+@kernel(backend="csrc", composite=True, when=all_float32)
 def cross_entropy_forward(
     k: Any, x: Any, target: Any, weight: Any, weight_map: Any, ignore_index: int, smoothing: float, reduction: str
 ) -> Any:
@@ -152,7 +108,7 @@ def cross_entropy_rows(
     """loss = map * row_loss, 0 where ignored, inf for no class; value = their sum, mean: / total = sum of map w[t]."""
 
 
-@kernel(backend="csrc", composite=True, when=single)
+@kernel(backend="csrc", composite=True, when=all_float32)
 def cross_entropy_backward(
     k: Any,
     dy: Any,

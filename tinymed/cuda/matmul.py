@@ -60,7 +60,7 @@ def product_work(a: Any, b: Any, bias: Any, ta: bool, tb: bool, tile: int) -> li
 
 
 def product_flops(a: Any, b: Any, bias: Any, ta: bool, *how: Any) -> float:
-    """A multiplication and an addition for each depth of each sum."""
+    """Return a multiplication and an addition for each depth of each sum."""
     return float(2 * prod(product_shape(a, b, bias, ta, *how)[0]) * a.shape[not ta])
 
 

@@ -13,13 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ..composites.arguments import all_float32
 from ..dispatch import kernel, table
 from .reduce import rows_of, sums_work
-
-
-def single(*args: Any) -> bool:
-    """Every floating-point array is float32."""
-    return all(a.dtype.char == "f" for a in args if hasattr(a, "dtype") and a.dtype.kind == "f")
 
 
 @functools.cache
@@ -29,16 +25,16 @@ def absent(name: str, dtype: Any) -> Any:
 
 
 def channels_and_map(x: Any, *_: Any) -> list[tuple[int, ...]]:
-    """The shapes of two numbers a channel, and of a map."""
+    """Return the shapes of two numbers a channel, and of a map."""
     return [(x.shape[1],), (x.shape[1],), (3, x.shape[1])]
 
 
 def two_sums(x: Any, *_: Any) -> list[Any]:
-    """The workspace of two sums per channel."""
+    """Return the workspace of two sums per channel."""
     return [sums_work(2, *rows_of(x))]
 
 
-@kernel(backend="csrc", composite=True, when=single)
+@kernel(backend="csrc", composite=True, when=all_float32)
 def batch_norm_forward(
     k: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, count: Any, *rule: Any
 ) -> Any:
@@ -82,7 +78,7 @@ def batch_norm_apply(y: Any, x: Any, map: Any) -> None:
     """y = (x - map[0]) map[1] + map[2], a number of each per channel."""
 
 
-@kernel(backend="csrc", composite=True, when=single)
+@kernel(backend="csrc", composite=True, when=all_float32)
 def batch_norm_inference(k: Any, x: Any, weight: Any, bias: Any, mean: Any, var: Any, eps: float) -> Any:
     """batch_norm_map and batch_norm_apply."""
     mean, rstd, map = k.batch_norm_map(mean, var, weight, bias, eps)
@@ -100,7 +96,7 @@ def batch_norm_map(
     """The map by running statistics: rstd = 1 / sqrt(running_var + eps)."""
 
 
-@kernel(backend="csrc", composite=True, when=single)
+@kernel(backend="csrc", composite=True, when=all_float32)
 def batch_norm_backward(k: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any, training: bool) -> Any:
     """batch_norm_sums and batch_norm_apply_gradient."""
     dweight, dbias, map = k.batch_norm_sums(dy, x, weight, mean, rstd, training)

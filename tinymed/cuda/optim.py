@@ -10,7 +10,7 @@ from .reduce import parts_work
 
 
 def single(*args: Any) -> bool:
-    """The rates wanted are float32."""
+    """Return whether the rates wanted are float32."""
     return bool(args[-1].dtype.char == "f")
 
 

@@ -13,7 +13,7 @@ def takes(x: Any, *_: Any) -> bool:
 
 
 def halves(kernel: Any, stride: Any, before: Any, dilation: Any, space: Any, size: Any) -> bool:
-    """Whether windows are 2 x 2 at stride 2, inside the image: most networks' only pooling."""
+    """Return whether windows are 2 x 2 at stride 2, inside the image: most networks' only pooling."""
     plain = (kernel, stride, before, dilation) == ((2, 2), (2, 2), (0, 0), (1, 1))
     return bool(plain and 2 * size[0] <= space[0] and 2 * size[1] <= space[1])
 

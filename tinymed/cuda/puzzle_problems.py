@@ -19,7 +19,7 @@ class Problem(NamedTuple):
 
 
 def rung(ladder: str, label: str, *sizes: Any) -> Problem:
-    """A rung of a ladder, by its label, at these sizes."""
+    """Return a rung of a ladder, by its label, at these sizes."""
     chosen = LADDERS[ladder]
     one = next(r for r in chosen.rungs if r.label == label)
     return Problem(one.kernel, lambda rng: one.arguments(*chosen.problem(rng, *sizes)))
@@ -32,7 +32,7 @@ def spans(*ends: int) -> Any:
 
 
 def state() -> Any:
-    """A generator's."""
+    """Return a generator's."""
     return np.array([1, 2, 3, 4, 5], np.uint32)
 
 

@@ -53,7 +53,7 @@ class Puzzle(NamedTuple):
     @property
     def line(self) -> int:
         """The number of the changed line; where one is missing, of the line that came after it."""
-        pairs = zip(self.old.split("\n"), self.new.split("\n") + [""], strict=False)
+        pairs = zip(self.old.split("\n"), [*self.new.split("\n"), ""], strict=False)
         same = next(i for i, (a, b) in enumerate(pairs) if a != b)
         return (CSRC / self.file).read_text().partition(self.old)[0].count("\n") + 1 + same
 
@@ -81,20 +81,20 @@ class Verdict(NamedTuple):
 
 @functools.cache
 def puzzles() -> tuple[Puzzle, ...]:
-    """All of puzzles.toml, numbered from 1."""
+    """Return all of puzzles.toml, numbered from 1."""
     found = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())["puzzle"]
     return tuple(Puzzle(number, **fields) for number, fields in enumerate(found, 1))
 
 
 def once(text: str, part: str, where: str) -> str:
-    """The part, if the text has it exactly once; else ValueError."""
+    """Return the part, if the text has it exactly once; else ValueError."""
     if text.count(part) != 1:
         raise ValueError(f"{where} has {text.count(part)} times, not once: {part!r}")
     return part
 
 
 def replaced(path: Path, old: str, new: str) -> str:
-    """A file's text with its only `old` as `new`."""
+    """Return a file's text with its only `old` as `new`."""
     text = path.read_text()
     return text.replace(once(text, old, path.name), new)
 
@@ -130,7 +130,7 @@ def write(puzzle: Puzzle, folder: Path) -> None:
 
 
 def kernel_file(puzzle: Puzzle) -> str:
-    """The name of the file that is compiled."""
+    """Return the name of the file that is compiled."""
     return sources(puzzle)[0].name
 
 
@@ -138,7 +138,7 @@ def kernel_file(puzzle: Puzzle) -> str:
 
 
 def compiled(puzzle: Puzzle, folder: Path, objects: Path) -> Path:
-    """The checked module of a puzzle's folder.  build.Absent without g++, build.Failed if it does not compile.
+    """Return the checked module of a puzzle's folder.  build.Absent without g++, build.Failed if it does not compile.
 
     objects: where object files are kept; puzzles share the emulator's.
     """
@@ -150,7 +150,7 @@ def compiled(puzzle: Puzzle, folder: Path, objects: Path) -> Path:
 
 
 def loaded(library: Path) -> ModuleType:
-    """A compiled module, imported."""
+    """Return a compiled module, imported."""
     spec = importlib.util.spec_from_file_location(f"{library.stem}._cuda_checked", library)
     if spec is None or spec.loader is None:
         raise ImportError(f"{library} is not a module")
@@ -186,14 +186,14 @@ def examine(puzzle: Puzzle, module: ModuleType) -> Verdict:
 
 
 def results(launch: Callable[..., Any], args: tuple[Any, ...]) -> list[Any]:
-    """What a kernel returns, and what it leaves of the arrays it was given: some update theirs."""
+    """Return what a kernel returns, and what it leaves of the arrays it was given: some update theirs."""
     given = [aligned(a) for a in args]
     made = launch(*given)
     return [a for a in (*(made if isinstance(made, tuple) else (made,)), *given) if isinstance(a, np.ndarray)]
 
 
 def aligned(a: Any) -> Any:
-    """A copy of an array, in its memory order, where a GPU would put it; anything else as it is."""
+    """Return a copy of an array, in its memory order, where a GPU would put it; anything else as it is."""
     if not isinstance(a, np.ndarray):
         return a
     copied = emulated.empty(a.shape, a.dtype, dense_order(a))
@@ -202,7 +202,7 @@ def aligned(a: Any) -> Any:
 
 
 def distance(a: Any, b: Any) -> float:
-    """The largest difference of two arrays, as a part of the largest value."""
+    """Return the largest difference of two arrays, as a part of the largest value."""
     if not b.size:
         return 0.0
     with np.errstate(invalid="ignore"):  # inf - inf

@@ -21,7 +21,7 @@ def chunks_of(n: int, c: int) -> int:
 
 
 def sums_work(sums: int, n: int, c: int) -> tuple[tuple[int, int, int], Any]:
-    """The workspace of a number of sums per channel, over n rows of c channels."""
+    """Return the workspace of a number of sums per channel, over n rows of c channels."""
     return (chunks_of(n, c), sums, c), np.float64
 
 
@@ -32,12 +32,12 @@ def rows_of(x: Any) -> tuple[int, int]:
 
 
 def parts_work(x: Any, *_: Any) -> list[Any]:
-    """The workspace of a sum of all elements: a number for each part, by the size alone."""
+    """Return the workspace of a sum of all elements: a number for each part, by the size alone."""
     return [((max(1, min(PARTS, x.size // GRAIN)),), np.float64)]
 
 
 def long_rows(x: Any) -> list[Any]:
-    """The workspace of sums of rows: none where a warp suffices for each."""
+    """Return the workspace of sums of rows: none where a warp suffices for each."""
     rows, length = x.shape
     parts = 0 if length < 1024 else max(1, min(PARTS // max(1, rows), length // GRAIN))
     return [((rows, parts), np.float64)]

@@ -38,7 +38,7 @@ class use_tile:
 
 @functools.cache
 def tensor_cores(backend: str) -> bool:
-    """Whether a backend can multiply in tf32: a GPU before Ampere (compute capability 8.0) cannot."""
+    """Return whether a backend can multiply in tf32: a GPU before Ampere (compute capability 8.0) cannot."""
     if backend == "emulated":
         return True
     import cupy
@@ -52,7 +52,7 @@ def count(rows: int, columns: int, height: int, width: int) -> int:
 
 
 def choose(backend: str, rows: int, columns: int, batches: int = 1, exact: bool = False) -> int:
-    """The number of the tile, in TILES, for `batches` products of rows x columns.
+    """Return the number of the tile, in TILES, for `batches` products of rows x columns.
 
     exact: whatever the precision in use.
     """

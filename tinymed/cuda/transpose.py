@@ -27,7 +27,7 @@ def canonical(k: Any, x: Any, order: Order) -> Any:
 
 
 def stretch(x: Any) -> tuple[Any, int] | None:
-    """The stretch of memory that x reaches over, as a line (a view of it, too), and where on it x begins.
+    """Return the stretch of memory that x reaches over, as a line (a view of it, too), and where on it x begins.
 
     None for memory of others that has gaps itself.
     """

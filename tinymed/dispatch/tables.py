@@ -31,6 +31,7 @@ class Table:
         allocator = getattr(self.home, "allocator", None)  # raises BackendError where the backend cannot work
         self.empty: Callable[..., Array] = allocator(name) if allocator else empty
         self.ready: Callable[[Any, Sequence[Any]], Any] = getattr(self.home, "ready", lambda code, arrays: code)
+        self.absent = getattr(self.home, "ABSENT", None)  # what compiled kernels take for an array that is None
         self.xp = importlib.import_module(backend.module)
         self.native = native_kernels(backend.chain[0])
         self.dispatchers: dict[str, Dispatcher] = {}

@@ -56,7 +56,7 @@ from .conv import (
     ConvTranspose3d,
     SeparableConv2d,
 )
-from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d
+from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from .embedding import Bilinear, CosineSimilarity, Embedding, PairwiseDistance
 from .explained import DataParallel, LazyBatchNorm2d, LazyConv1d, LazyConv2d, LazyConv3d, LazyLinear, SyncBatchNorm
 from .linear import (
@@ -166,6 +166,13 @@ from .pool import (
 from .transfer import Features, describe_load, load_matching, parameter_groups
 
 __all__ = [
+    "CELU",
+    "ELU",
+    "GELU",
+    "GLU",
+    "KERAS",
+    "SELU",
+    "TORCH",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
@@ -184,7 +191,6 @@ __all__ = [
     "BatchNorm3d",
     "Bilinear",
     "Bottleneck",
-    "CELU",
     "CTCLoss",
     "ChannelShuffle",
     "CircularPad1d",
@@ -211,15 +217,13 @@ __all__ = [
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
-    "ELU",
     "Embedding",
+    "FeatureAlphaDropout",
     "Features",
     "Flatten",
     "FocalLoss",
     "FocalTverskyLoss",
     "Fold",
-    "GELU",
-    "GLU",
     "GaussianNLLLoss",
     "GroupNorm",
     "Hardshrink",
@@ -234,7 +238,6 @@ __all__ = [
     "InstanceNorm2d",
     "InstanceNorm3d",
     "JaccardLoss",
-    "KERAS",
     "KLDivLoss",
     "L1Loss",
     "LPPool1d",
@@ -288,7 +291,6 @@ __all__ = [
     "ReplicationPad1d",
     "ReplicationPad2d",
     "ReplicationPad3d",
-    "SELU",
     "ScaledTanh",
     "SeparableConv2d",
     "SeparableResidual",
@@ -308,7 +310,6 @@ __all__ = [
     "StatisticsWarning",
     "SumLoss",
     "SyncBatchNorm",
-    "TORCH",
     "Tanh",
     "Tanhshrink",
     "TanimotoLoss",

@@ -1,5 +1,6 @@
 """Blocks of segmentation networks: plain double convolutions, DC and MultiRes blocks, ResPath, residual 3-D blocks."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -86,7 +87,7 @@ class ResidualConvs3d(Module):
         if in_channels not in (1, channels):
             raise ValueError(f"ResidualConvs3d: an input of {in_channels} channels cannot be added to {channels}")
         widths = (in_channels, *[channels] * count)
-        self.convs = ModuleList(Conv3d(a, b, 5, padding=2) for a, b in zip(widths, widths[1:], strict=False))
+        self.convs = ModuleList(Conv3d(a, b, 5, padding=2) for a, b in itertools.pairwise(widths))
         self.activations = ModuleList(activation(channels) for _ in range(count))
 
     def forward(self, input: Tensor) -> Any:
@@ -145,7 +146,8 @@ class Chain(Module):
 
 class MultiResBlock(Module):
     """bn(relu(chain(x) + a 1x1 ConvBN of x)).  Ibtehaj & Rahman 2020, figure 3c.  `out_channels` follow from
-    filters."""
+    filters.
+    """
 
     def __init__(self, in_channels: int, filters: int, alpha: float = 1.67):
         super().__init__()
@@ -161,7 +163,8 @@ class MultiResBlock(Module):
 
 class DCBlock(Module):
     """bn(relu(chain(x) + chain(x))) with two chains of their own: the dual channel block.  Lou et al. 2021, figure
-    4."""
+    4.
+    """
 
     def __init__(self, in_channels: int, filters: int, alpha: float = 1.67):
         super().__init__()

@@ -53,3 +53,9 @@ class AlphaDropout(DropoutBase):
     """Dropout that keeps the mean and variance SELU maintains.  Klambauer et al. 2017, section 2.4."""
 
     function = "alpha_dropout"
+
+
+class FeatureAlphaDropout(DropoutBase):
+    """AlphaDropout of whole channels of (N, C, ...)."""
+
+    function = "feature_alpha_dropout"

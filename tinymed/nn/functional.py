@@ -6,7 +6,6 @@ from typing import Any
 from ..absent import missing
 from ..ops.activations import *
 from ..ops.adaptive_pool import *
-from ..ops.arc import *
 from ..ops.cast import *
 from ..ops.clamp import *
 from ..ops.compare import *

@@ -111,7 +111,7 @@ class BatchNorm(Module):
 
         The counter of a file that has none, or 0, becomes so large that a batch weighs `momentum` and no more.
         """
-        if "running_mean" not in names or int(self.num_batches_tracked.array) > 0 and COUNTER in names:
+        if "running_mean" not in names or (int(self.num_batches_tracked.array) > 0 and COUNTER in names):
             return
         if np.any(move(self.running_mean.array, "cpu") != 0) or np.any(move(self.running_var.array, "cpu") != 1):
             least = max(MEASURED, math.ceil(1 / self.momentum) if self.momentum else 0)

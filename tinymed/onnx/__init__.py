@@ -14,7 +14,7 @@ from ..nn.module import Module
 
 
 def load(path: str | Path) -> Module:
-    """An ONNX file as a module, in evaluation mode.
+    """Return an ONNX file as a module, in evaluation mode.
 
     Called with the graph's inputs in order (tensors or arrays), it returns its output, or a tuple of its outputs; a
     sequence is a list of tensors.  Floating-point initialisers are parameters, so it can be trained on.  Opsets 1 to

@@ -121,7 +121,7 @@ def sigmoid(node: Node, x: Any) -> Any:
 
 
 def along(node: Node, x: Any, function: Any) -> Any:
-    """A function along one axis (-1); before opset 13 the axes from `axis` (1) on counted as one."""
+    """Return a function along one axis (-1); before opset 13 the axes from `axis` (1) on counted as one."""
     if node.opset >= 13:
         return function(x, axis_of(node, node.get("axis", -1), x.ndim))
     axis = axis_of(node, node.get("axis", 1), x.ndim)

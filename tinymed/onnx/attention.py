@@ -77,7 +77,7 @@ def check_heads(node: Node, q: Any, k: Any, v: Any) -> None:
 
 
 def repeated(x: Any, times: int) -> Any:
-    """Each head several times, for groups of query heads that share it."""
+    """Return each head several times, for groups of query heads that share it."""
     n, heads, length, size = x.shape
     spread = F.expand(F.reshape(x, (n, heads, 1, length, size)), (n, heads, times, length, size))
     return F.reshape(spread, (n, heads * times, length, size))
@@ -111,7 +111,7 @@ def bias_of(node: Node, q: Any, k: Any, mask: Any, before: int, valid: Any) -> t
 
 
 def padded(mask: Any, keys: int, dtype: Any) -> Any:
-    """A mask as what is added: True is 0, False -inf; keys beyond its end are closed."""
+    """Return a mask as what is added: True is 0, False -inf; keys beyond its end are closed."""
     if mask.dtype == np.bool_:
         mask = plain(lambda m: np.where(m, 0.0, -np.inf).astype(dtype), mask)
     missing = keys - mask.shape[-1]
@@ -119,7 +119,7 @@ def padded(mask: Any, keys: int, dtype: Any) -> Any:
 
 
 def softmax(node: Node, scores: Any, closed: Any, q: Any) -> Any:
-    """The shares of the keys, which are 0 for a query that may attend to nothing."""
+    """Return the shares of the keys, which are 0 for a query that may attend to nothing."""
     number = node.get("softmax_precision")
     dtype = scores.dtype if number is None else held(node, number)
     zero = Tensor(np.zeros((), scores.dtype))

@@ -32,7 +32,7 @@ bitwise("BitwiseXor", np.bitwise_xor)
 
 @operator("BitwiseNot")
 def bitwise_not(node: Node, x: Any) -> Any:
-    """The other bits."""
+    """Return the other bits."""
     whole(node, x)
     return plain(np.invert, x)
 

@@ -62,7 +62,7 @@ class Block:
         self.forget()
 
     def taken_from_around(self) -> set[str]:
-        """The names that this block uses and does not make."""
+        """Return the names that this block uses and does not make."""
         own = {"", *self.places, *self.constants, *(v.name for v in self.inputs)}
         own |= {name for node in self.nodes for name in node.outputs}
         used = {name for node in self.nodes for name in wanted(node)} | {v.name for v in self.outputs}
@@ -76,7 +76,7 @@ class Block:
             needed.update(wanted(node))
 
     def run(self, around: Mapping[str, Any], inputs: Sequence[Any], run: Run) -> tuple[Any, ...]:
-        """The outputs for these inputs, within the values around it."""
+        """Return the outputs for these inputs, within the values around it."""
         values: dict[str, Any] = {name: around[name] for name in self.around}
         values |= {"": None} | self.constants
         values |= {name: stored(owner, leaf) for name, (owner, leaf) in self.places.items()}
@@ -91,7 +91,7 @@ class Block:
         return tuple(values[v.name] for v in self.outputs)
 
     def results(self, node: Node, values: dict[str, Any], run: Run) -> tuple[Any, ...]:
-        """The outputs of one node.  An error says at which node it came up."""
+        """Return the outputs of one node.  An error says at which node it came up."""
         given = [values[name] for name in node.inputs]
         node.training = run.training
         call = bound(node, values, run) if node.bodies else node
@@ -167,19 +167,19 @@ def refused(node: Node, given: Sequence[Any], error: Exception) -> Exception:
 
 
 def described(value: Any) -> str:
-    """An input of a node as dtype[shape]."""
+    """Return an input of a node as dtype[shape]."""
     if isinstance(value, list):
         return f"a sequence of {len(value)}"
     return "none" if value is None else f"{value.dtype}{list(value.shape)}"
 
 
 def wanted(node: Node) -> list[str]:
-    """The values that a node needs: its inputs, and what its bodies take from around them."""
+    """Return the values that a node needs: its inputs, and what its bodies take from around them."""
     return [*node.inputs, *sorted({name for body in node.bodies.values() for name in body.around})]
 
 
 def bound(node: Node, values: dict[str, Any], run: Run) -> Node:
-    """The node with its bodies as functions of their inputs, which return a tuple of their outputs."""
+    """Return the node with its bodies as functions of their inputs, which return a tuple of their outputs."""
 
     def function(body: Block) -> Callable[..., tuple[Any, ...]]:
         def call(*inputs: Any) -> tuple[Any, ...]:
@@ -195,22 +195,22 @@ def bound(node: Node, values: dict[str, Any], run: Run) -> Node:
 
 
 def stored(owner: Module, leaf: str) -> Tensor:
-    """An initialiser as it is now; a buffer's values are known."""
+    """Return an initialiser as it is now; a buffer's values are known."""
     tensor: Tensor = getattr(owner, leaf)
     return Known(tensor.array, version=tensor.version) if leaf in owner._buffers else tensor
 
 
 def known(result: Any) -> Any:
-    """A result whose values follow from known ones, marked as such; what a gradient flows to is left alone."""
+    """Return a result whose values follow from known ones, marked as such; what a gradient flows to is left alone."""
     return Known(result.array) if isinstance(result, Tensor) and not result.requires_grad else result
 
 
 def all_nodes(parts: Parts) -> list[Node]:
-    """The nodes of a graph and of all bodies in it."""
+    """Return the nodes of a graph and of all bodies in it."""
     return [n for node in parts.nodes for n in (node, *(m for body in node.bodies.values() for m in all_nodes(body)))]
 
 
 def settings(parts: Parts) -> set[str]:
-    """The names that nodes take as settings or statistics."""
+    """Return the names that nodes take as settings or statistics."""
     nodes = all_nodes(parts)
     return {n.inputs[i] for n in nodes for i in FIXED[n.operator] if i < len(n.inputs)}

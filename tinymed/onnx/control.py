@@ -15,14 +15,14 @@ from .table import MOST_TRIPS, Known, Node, axis_of, number, operator, sized, un
 
 @operator("If")
 def if_(node: Node, condition: Any) -> Any:
-    """The outputs of then_branch where the condition holds, else those of else_branch."""
+    """Return the outputs of then_branch where the condition holds, else those of else_branch."""
     branch = node.get("then_branch" if number(node, condition, "the condition") else "else_branch")
     return branch()
 
 
 @operator("Loop")
 def loop(node: Node, most: Any = None, condition: Any = None, *carried: Any) -> Any:
-    """The body again and again, at most `most` times and while the condition holds.
+    """Return the body again and again, at most `most` times and while the condition holds.
 
     It takes the trip's number, the condition and what is carried; it returns the condition, what is carried on, and
     values of which those of all trips are stacked.
@@ -46,7 +46,7 @@ def loop(node: Node, most: Any = None, condition: Any = None, *carried: Any) -> 
 
 
 def stacked(node: Node, values: list[Any], declared: Any, axis: int) -> Any:
-    """The values of all trips along a new axis; without trips nothing, in the shape that the body declares."""
+    """Return the values of all trips along a new axis; without trips nothing, in the shape that the body declares."""
     if not values:
         shape = [n or 0 for n in declared.shape or ()]
         return Tensor(np.zeros((*shape[:axis], 0, *shape[axis:]), declared.dtype))
@@ -59,7 +59,7 @@ def stacked(node: Node, values: list[Any], declared: Any, axis: int) -> Any:
 
 @operator("Scan")
 def scan(node: Node, *inputs: Any) -> Any:
-    """The body over the slices of some inputs, carrying a state; further outputs are stacked."""
+    """Return the body over the slices of some inputs, carrying a state; further outputs are stacked."""
     if node.opset < 9:
         raise unsupported(node, "Scan of opset 8, which has a batch axis,", "opset 9 and later")
     body, count = node.get("body"), node.get("num_scan_inputs", 1)

@@ -11,7 +11,7 @@ from .windows import borders, by_rank, halves, per_axis, window
 
 @operator("Conv")
 def conv(node: Node, x: Any, weight: Any, bias: Any = None) -> Any:
-    """The convolution of (N, C, *space) with filters (O, C / group, *kernel), over one to three axes."""
+    """Return the convolution of (N, C, *space) with filters (O, C / group, *kernel), over one to three axes."""
     how = window(node, x.shape[2:], check_kernel(node, x, weight), x.shape[:2])
     sized(node, (x.shape[0], weight.shape[0], *how.size))
     function = by_rank((F.conv1d, F.conv2d, F.conv3d), len(how.kernel))
@@ -20,7 +20,7 @@ def conv(node: Node, x: Any, weight: Any, bias: Any = None) -> Any:
 
 @operator("ConvTranspose")
 def conv_transpose(node: Node, x: Any, weight: Any, bias: Any = None) -> Any:
-    """The transposed convolution with filters (C, O / group, *kernel).
+    """Return the transposed convolution with filters (C, O / group, *kernel).
 
     Along each axis the output has stride (n - 1) + output_padding + reach - border pixels; output_shape, or auto_pad
     (stride n), sets the border instead of pads.
@@ -49,7 +49,7 @@ def conv_transpose(node: Node, x: Any, weight: Any, bias: Any = None) -> Any:
 
 
 def check_kernel(node: Node, x: Any, weight: Any) -> tuple[int, ...]:
-    """The filters' axes of space, which kernel_shape repeats if it is there."""
+    """Return the filters' axes of space, which kernel_shape repeats if it is there."""
     kernel = tuple(weight.shape[2:])
     if len(weight.shape) != len(x.shape) or tuple(node.get("kernel_shape") or kernel) != kernel:
         raise ValueError(

@@ -43,6 +43,6 @@ def product_shape(node: Node, a: Any, b: Any) -> tuple[int, ...]:
 
 @operator("MatMul")
 def matmul(node: Node, a: Any, b: Any) -> Any:
-    """The matrix product over the last two axes; those before them broadcast."""
+    """Return the matrix product over the last two axes; those before them broadcast."""
     product_shape(node, a, b)
     return F.matmul(a, b) if floating(a, b) else plain(np.matmul, a, b)

@@ -44,7 +44,7 @@ def corners_of(boxes: Any, centred: int) -> Any:
 
 
 def suppressed(boxes: Any, scores: Any, count: int, limit: float, floor: float) -> list[int]:
-    """The boxes of one class to keep."""
+    """Return the boxes of one class to keep."""
     order = np.argsort(-scores, kind="stable")
     order = order[scores[order] > floor]
     area = np.prod(boxes[:, 2:] - boxes[:, :2], -1)
@@ -105,7 +105,7 @@ def places(node: Node, corner: float, extent: float, cells: int, n: int, ratio: 
 
 
 def mean_of(x: Any, lines: Any) -> Any:
-    """The mean of each cell of one image: a product with a matrix along each axis."""
+    """Return the mean of each cell of one image: a product with a matrix along each axis."""
     matrices = []
     for (index, weight), n in zip(lines, x.shape[1:], strict=True):
         matrix = np.zeros((index.shape[0], n))
@@ -115,7 +115,7 @@ def mean_of(x: Any, lines: Any) -> Any:
 
 
 def largest_of(x: Any, lines: Any) -> Any:
-    """The largest weighted pixel of each cell of one image."""
+    """Return the largest weighted pixel of each cell of one image."""
     (rows, row_weights), (columns, column_weights) = lines
     if not rows.size or not columns.size:
         return Tensor(np.zeros((x.shape[0], rows.shape[0], columns.shape[0]), x.dtype))

@@ -13,7 +13,7 @@ Named = tuple[Any, list[str]]  # a tensor and the names of its axes
 
 @operator("Einsum")
 def einsum(node: Node, *xs: Any) -> Any:
-    """The sum that an equation such as "bij,bjk->bik" names."""
+    """Return the sum that an equation such as "bij,bjk->bik" names."""
     equation = node.get("equation", "").replace(" ", "")
     terms, result = parsed(node, equation, xs)
     if not floating(*xs):
@@ -38,7 +38,11 @@ def parsed(node: Node, equation: str, xs: Any) -> tuple[list[list[str]], list[st
         letters = term.replace("...", "")
         spare = x.ndim - len(letters)
         dots = [str(i) for i in reversed(range(spare))] if "..." in term else []
-        if not letters.isalpha() * bool(letters) and letters or spare < 0 or (spare and not dots and "..." not in term):
+        if (
+            (not letters.isalpha() * bool(letters) and letters)
+            or spare < 0
+            or (spare and not dots and "..." not in term)
+        ):
             raise ValueError(f"{node}: term {term!r} of {equation!r} does not fit the shape {list(x.shape)}")
         head, _, tail = term.partition("...")
         named.append([*head, *dots, *tail])
@@ -60,7 +64,7 @@ def parsed(node: Node, equation: str, xs: Any) -> tuple[list[list[str]], list[st
 
 
 def without_repeats(x: Any, names: list[str]) -> Named:
-    """The diagonal over axes of one name."""
+    """Return the diagonal over axes of one name."""
     for name in dict.fromkeys(names):
         while names.count(name) > 1:
             a = names.index(name)
@@ -80,7 +84,7 @@ def summed(operand: Named, keep: set[str]) -> Named:
 
 
 def contracted(node: Node, a: Named, b: Named, keep: set[str]) -> Named:
-    """The product of two, summed over the shared names that are not kept: a matrix product."""
+    """Return the product of two, summed over the shared names that are not kept: a matrix product."""
     (x, left), (y, right) = summed(a, keep | set(b[1])), summed(b, keep | set(a[1]))
     both = [n for n in left if n in right]
     batch, inner = [n for n in both if n in keep], [n for n in both if n not in keep]

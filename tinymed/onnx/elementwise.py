@@ -39,7 +39,7 @@ unary("IsNaN", F.isnan)
 
 @operator("IsInf")
 def is_inf(node: Node, x: Any) -> Any:
-    """Whether elements are infinite, of the signs asked for."""
+    """Return whether elements are infinite, of the signs asked for."""
     negative, positive = node.get("detect_negative", 1), node.get("detect_positive", 1)
     return plain(lambda a: np.isinf(a) & ((a < 0) & bool(negative) | (a > 0) & bool(positive)), x)
 
@@ -56,7 +56,7 @@ def binary(name: str, function: Callable[[Any, Any], Any], integers: Callable[[A
 
 
 def divide(a: Any, b: Any) -> Any:
-    """The quotient of integers, rounded towards zero."""
+    """Return the quotient of integers, rounded towards zero."""
     quotient = np.floor_divide(a, b)
     return np.where((a % b != 0) & ((a < 0) != (b < 0)), quotient + 1, quotient).astype(a.dtype)
 
@@ -78,7 +78,7 @@ def power(node: Node, a: Any, b: Any) -> Any:
 
 @operator("Mod")
 def modulo(node: Node, a: Any, b: Any) -> Any:
-    """The remainder with the sign of b, or with fmod=1 of a; not differentiable."""
+    """Return the remainder with the sign of b, or with fmod=1 of a; not differentiable."""
     fitted(node, a, b)
     return plain(np.fmod if node.get("fmod", 0) else np.mod, a, b)
 
@@ -124,6 +124,6 @@ several("Sum", F.add, np.add)
 
 @operator("Mean")
 def mean(node: Node, *xs: Any) -> Any:
-    """The mean of tensors, element by element."""
+    """Return the mean of tensors, element by element."""
     fitted(node, *xs)
     return reduce(F.add, xs) / float(len(xs))

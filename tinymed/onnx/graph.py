@@ -70,7 +70,7 @@ class Graph(Module):
         return returned[0] if len(returned) == 1 else returned
 
     def extra_repr(self) -> str:
-        """What the graph takes and returns."""
+        """Return what the graph takes and returns."""
         return f"{describe(self.inputs)} -> {describe(self.outputs)}, {self.count} nodes, opset {self.opset}" + (
             f", {len(self.notes)} tensors of half precision held in float32" if self.notes else ""
         )
@@ -81,7 +81,7 @@ class Part(Module):
 
 
 def listed(text: str) -> list[str]:
-    """The names in a JSON list; none if it is something else, which any program may have written."""
+    """Return the names in a JSON list; none if it is something else, which any program may have written."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
@@ -90,13 +90,13 @@ def listed(text: str) -> list[str]:
 
 
 def free(owner: Module, name: str) -> bool:
-    """Whether a module can register something new under a name."""
+    """Return whether a module can register something new under a name."""
     taken = name in owner._parameters or name in owner._buffers or name in owner._modules
     return bool(name) and "." not in name and not taken and not hasattr(Graph, name) and name not in owner.__dict__
 
 
 def checked(declared: Value, given: Any) -> Any:
-    """An input as a tensor, or a list of tensors.  Raises UserError if it is not what the graph declares."""
+    """Return an input as a tensor, or a list of tensors.  Raises UserError if it is not what the graph declares."""
     if declared.kind == "optional" and given is None:
         return None
     if isinstance(given, list | tuple) and declared.kind != "tensor":
@@ -130,7 +130,7 @@ def as_declared(declared: Value, result: Any) -> Any:
 
 
 def plainly(result: Any) -> Any:
-    """A tensor of the plain class: whether its values were known matters within the graph only."""
+    """Return a tensor of the plain class: whether its values were known matters within the graph only."""
     return Tensor(result.array, version=result.version) if isinstance(result, Known) else result
 
 

@@ -15,7 +15,7 @@ REDUCTIONS = ("none", "add", "mul", "max", "min")
 
 @operator("GatherND")
 def gather_nd(node: Node, x: Any, indices: Any) -> Any:
-    """The slices that the last axis of indices names; the first batch_dims axes of both are in step."""
+    """Return the slices that the last axis of indices names; the first batch_dims axes of both are in step."""
     shared, width = node.get("batch_dims", 0), indices.shape[-1] if indices.ndim else 0
     if not 0 < shared + width <= x.ndim or indices.ndim <= shared or x.shape[:shared] != indices.shape[:shared]:
         raise ValueError(
@@ -57,7 +57,7 @@ def scatter_elements(node: Node, x: Any, indices: Any, updates: Any) -> Any:
 
 
 def flat_places(node: Node, index: Any, shape: tuple[int, ...]) -> Any:
-    """The place in the flattened tensor of indices along each axis, negative ones from the end."""
+    """Return the place in the flattened tensor of indices along each axis, negative ones from the end."""
     flat = np.zeros(index[0].shape, np.int64)
     for i, n in zip(index, shape, strict=True):
         if i.size and not (i.min() >= -n and i.max() < n):
@@ -84,7 +84,7 @@ def placed(node: Node, x: Any, flat: Any, updates: Any) -> Any:
 
 
 def combined(tensors: Any, integers: Any) -> Any:
-    """An operation on two tensors; integers go through NumPy."""
+    """Return an operation on two tensors; integers go through NumPy."""
     return lambda a, b: tensors(a, b) if floating(a, b) else plain(integers, a, b)
 
 
@@ -127,7 +127,7 @@ def top_k(node: Node, x: Any, k: Any = None) -> Any:
 
 
 def ordered(a: Any, axis: int, descending: bool) -> Any:
-    """The order that sorts an array along an axis; equal elements stay in theirs."""
+    """Return the order that sorts an array along an axis; equal elements stay in theirs."""
     if not descending:
         return np.argsort(a, axis, kind="stable")
     return a.shape[axis] - 1 - np.flip(np.argsort(np.flip(a, axis), axis, kind="stable"), axis)
@@ -140,7 +140,7 @@ def picked(x: Any, axis: int, index: Any) -> Any:
 
 @operator("NonZero")
 def non_zero(node: Node, x: Any) -> Any:
-    """The indices (axes, count) of the elements that are not 0, in int64."""
+    """Return the indices (axes, count) of the elements that are not 0, in int64."""
     return plain(lambda a: np.stack(np.nonzero(a)).astype(np.int64) if a.ndim else np.zeros((0, int(a != 0)), int), x)
 
 
@@ -174,7 +174,7 @@ def trilu(node: Node, x: Any, k: Any = None) -> Any:
 
 @operator("EyeLike")
 def eye_like(node: Node, x: Any) -> Any:
-    """Ones on the k-th diagonal of a matrix of zeros."""
+    """Return ones on the k-th diagonal of a matrix of zeros."""
     dtype = held(node, node.get("dtype")) if node.get("dtype") else x.dtype
     if x.ndim != 2:
         raise ValueError(f"{node}: a tensor of shape {list(x.shape)}; it takes a matrix")
@@ -184,7 +184,7 @@ def eye_like(node: Node, x: Any) -> Any:
 
 @operator("Compress")
 def compress(node: Node, x: Any, condition: Any) -> Any:
-    """The slices along an axis, or the elements, where the condition holds; it may be shorter."""
+    """Return the slices along an axis, or the elements, where the condition holds; it may be shorter."""
     if node.get("axis") is None:
         x, axis = F.reshape(x, (-1,)), 0
     else:
@@ -197,7 +197,7 @@ def compress(node: Node, x: Any, condition: Any) -> Any:
 
 @operator("ReverseSequence", fixed=(1,))
 def reverse_sequence(node: Node, x: Any, lengths: Any) -> Any:
-    """The first lengths[n] steps of each sequence n in reverse order."""
+    """Return the first lengths[n] steps of each sequence n in reverse order."""
     time, batch = node.get("time_axis", 0), node.get("batch_axis", 1)
     if {time, batch} != {0, 1} or x.ndim < 2:
         raise ValueError(f"{node}: time_axis {time}, batch_axis {batch}; it takes 0 and 1, and two axes or more")

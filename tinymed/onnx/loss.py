@@ -36,7 +36,7 @@ def negative_log_likelihood(node: Node, logs: Any, target: Any, weight: Any = No
 
 
 def checked(node: Node, index: Any, classes: int) -> Any:
-    """The classes.  Raises ValueError for one that does not exist."""
+    """Return the classes.  Raises ValueError for one that does not exist."""
     if index.size and not (index.min() >= 0 and index.max() < classes):
         raise ValueError(f"{node}: targets from {index.min()} to {index.max()}; it takes 0 to {classes - 1}")
     return index

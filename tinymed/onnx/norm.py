@@ -34,13 +34,13 @@ def batch_normalization(node: Node, x: Any, scale: Any, bias: Any, mean: Any, va
 
 @operator("InstanceNormalization")
 def instance_normalization(node: Node, x: Any, scale: Any, bias: Any) -> Any:
-    """Each channel of each image by its own moments."""
+    """Return each channel of each image by its own moments."""
     return F.instance_norm(x, None, None, scale, bias, True, 0.0, node.get("epsilon", 1e-5))
 
 
 @operator("GroupNormalization")
 def group_normalization(node: Node, x: Any, scale: Any, bias: Any) -> Any:
-    """Each of num_groups runs of channels by its own moments; before opset 21 scale and bias are one a group."""
+    """Return each of num_groups runs of channels by its own moments; before opset 21 scale and bias are one a group."""
     groups = node.get("num_groups")
     if node.opset < 21:
         size = x.shape[1] // groups

@@ -56,7 +56,7 @@ def concat(node: Node, *xs: Any) -> Any:
 
 @old("Pad")
 def pad(node: Node, x: Any) -> Any:
-    """A border; opset 1 calls its widths paddings."""
+    """Return a border; opset 1 calls its widths paddings."""
     return TABLE["Pad"](changed(node, pads=node.get("pads") or node.get("paddings")), x)
 
 
@@ -98,7 +98,7 @@ def upsample(node: Node, x: Any) -> Any:
 
 
 def changed(node: Node, **attributes: Any) -> Node:
-    """The node with some attributes changed."""
+    """Return the node with some attributes changed."""
     return replace(node, attributes=node.attributes | attributes)
 
 

@@ -14,7 +14,7 @@ from .windows import Window, by_rank, window
 
 @operator("MaxPool")
 def max_pool(node: Node, x: Any) -> Any:
-    """The largest value of each window; with a second output its index in the flattened tensor, in int64.
+    """Return the largest value of each window; with a second output its index in the flattened tensor, in int64.
 
     storage_order 1 counts that index with the axes of space in reverse order.
     """
@@ -28,7 +28,7 @@ def max_pool(node: Node, x: Any) -> Any:
 
 
 def flat_index(index: Any, shape: Any, order: int) -> Any:
-    """Indices into one image's space as indices into the whole tensor (N, C, *space)."""
+    """Return indices into one image's space as indices into the whole tensor (N, C, *space)."""
     n, c, *space = (int(s) for s in shape)
     if order:
         place = np.unravel_index(index, space)
@@ -39,7 +39,7 @@ def flat_index(index: Any, shape: Any, order: int) -> Any:
 
 @operator("AveragePool")
 def average_pool(node: Node, x: Any) -> Any:
-    """The mean of each window; count_include_pad: the border's zeros count as pixels."""
+    """Return the mean of each window; count_include_pad: the border's zeros count as pixels."""
     how = window(node, x.shape[2:], node.get("kernel_shape", ()), x.shape[:2])
     include = bool(node.get("count_include_pad", 0))
     if set(how.dilation) == {1}:
@@ -59,7 +59,7 @@ def lp_pool(node: Node, x: Any) -> Any:
 
 
 def window_sums(x: Any, how: Window) -> Any:
-    """The sum of each window: a convolution with ones, each channel by itself."""
+    """Return the sum of each window: a convolution with ones, each channel by itself."""
     channels, rank = x.shape[1], len(how.kernel)
     reach = [d * (k - 1) + 1 for k, d in zip(how.kernel, how.dilation, strict=True)]
     after = [
@@ -74,19 +74,19 @@ def window_sums(x: Any, how: Window) -> Any:
 
 @operator("GlobalAveragePool")
 def global_average_pool(node: Node, x: Any) -> Any:
-    """The mean of each channel of each image, the axes of space kept with length 1."""
+    """Return the mean of each channel of each image, the axes of space kept with length 1."""
     return F.mean(x, tuple(range(2, x.ndim)), keepdim=True)
 
 
 @operator("GlobalMaxPool")
 def global_max_pool(node: Node, x: Any) -> Any:
-    """The largest value of each channel of each image."""
+    """Return the largest value of each channel of each image."""
     return F.amax(x, tuple(range(2, x.ndim)), keepdim=True)
 
 
 @operator("GlobalLpPool")
 def global_lp_pool(node: Node, x: Any) -> Any:
-    """The p-norm of each channel of each image."""
+    """Return the p-norm of each channel of each image."""
     return F.norm(x, float(node.get("p", 2)), tuple(range(2, x.ndim)), keepdim=True)
 
 

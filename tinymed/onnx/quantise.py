@@ -34,7 +34,7 @@ def spread(node: Node, t: Any, shape: tuple[int, ...], axis: int, block: int) ->
 
 
 def place(node: Node, x: Any, scale: Any) -> int:
-    """The axis that the scale varies along, which does not matter where it is one number."""
+    """Return the axis that the scale varies along, which does not matter where it is one number."""
     return 0 if scale.array.size == 1 else axis_of(node, node.get("axis", 1), x.ndim)
 
 
@@ -102,7 +102,7 @@ def shifted(x: Any, zero: Any) -> Any:
 
 
 def column(zero: Any, ndim: int, axis: int) -> Any:
-    """A zero point for each place of an axis, as it broadcasts; one number as it is."""
+    """Return a zero point for each place of an axis, as it broadcasts; one number as it is."""
     if zero is None or zero.array.size == 1:
         return None if zero is None else plain(lambda z: z.reshape(()), zero)
     return (
@@ -118,7 +118,7 @@ def wrapped(total: Any) -> Any:
 
 
 def exact_conv(node: Node, x: Any, w: Any, x_zero: Any, w_zero: Any) -> Any:
-    """The convolution of integers without their zero points, in float64."""
+    """Return the convolution of integers without their zero points, in float64."""
     how = window(node, x.shape[2:], check_kernel(node, x, w), x.shape[:2])
     sized(node, (x.shape[0], w.shape[0], *how.size))
     function = by_rank((F.conv1d, F.conv2d, F.conv3d), len(how.kernel))
@@ -128,12 +128,12 @@ def exact_conv(node: Node, x: Any, w: Any, x_zero: Any, w_zero: Any) -> Any:
 
 @operator("ConvInteger")
 def conv_integer(node: Node, x: Any, w: Any, x_zero: Any = None, w_zero: Any = None) -> Any:
-    """The convolution of integers, in int32."""
+    """Return the convolution of integers, in int32."""
     return wrapped(exact_conv(node, x, w, x_zero, w_zero))
 
 
 def exact_product(node: Node, a: Any, b: Any, a_zero: Any, b_zero: Any) -> Any:
-    """The matrix product of integers without their zero points, one a row of a and a column of b, in float64."""
+    """Return the matrix product of integers without their zero points, one a row of a and a column of b, in float64."""
     product_shape(node, a, b)
     rows = column(a_zero, a.ndim, -2) if a.ndim > 1 else a_zero
     return F.matmul(shifted(a, rows), shifted(b, column(b_zero, b.ndim, -1)))
@@ -141,7 +141,7 @@ def exact_product(node: Node, a: Any, b: Any, a_zero: Any, b_zero: Any) -> Any:
 
 @operator("MatMulInteger")
 def matmul_integer(node: Node, a: Any, b: Any, a_zero: Any = None, b_zero: Any = None) -> Any:
-    """The matrix product of integers, in int32."""
+    """Return the matrix product of integers, in int32."""
     return wrapped(exact_product(node, a, b, a_zero, b_zero))
 
 
@@ -168,7 +168,7 @@ def qlinear_conv(
     y_zero: Any,
     b: Any = None,
 ) -> Any:
-    """The convolution of quantised values, quantised; the bias counts in steps of x_scale w_scale."""
+    """Return the convolution of quantised values, quantised; the bias counts in steps of x_scale w_scale."""
     total = exact_conv(node, x, w, x_zero, w_zero)
     if b is not None:
         total = plain(lambda t, b: t + b.reshape(-1, *[1] * (t.ndim - 2)), total, b)
@@ -180,7 +180,7 @@ def qlinear_conv(
 def qlinear_matmul(
     node: Node, a: Any, a_scale: Any, a_zero: Any, b: Any, b_scale: Any, b_zero: Any, y_scale: Any, y_zero: Any
 ) -> Any:
-    """The matrix product of quantised values, quantised; scales of one number, b's also one a column."""
+    """Return the matrix product of quantised values, quantised; scales of one number, b's also one a column."""
     total = exact_product(node, a, b, a_zero, b_zero)
     scale = plain(lambda s, t: s.reshape(-1) * t.reshape(-1), a_scale, b_scale)
     return requantized(node, total, scale, y_scale, y_zero, -2 if a_scale.array.size > 1 else -1)

@@ -50,7 +50,7 @@ class Parts:
 
 
 def read_file(path: str | Path) -> Parts:
-    """The parts of a model file.  Raises UserError naming the file if it cannot be read or is not supported."""
+    """Return the parts of a model file.  Raises UserError naming the file if it cannot be read or is not supported."""
     library()
     path = Path(path)
     try:
@@ -63,7 +63,10 @@ def read_file(path: str | Path) -> Parts:
 
 
 def read_bytes(content: bytes, where: str, folder: Path | None = None) -> Parts:
-    """The parts of a serialised model; folder: where its further files may lie.  Raises UserError beginning `where`."""
+    """Return the parts of a serialised model; folder: where its further files may lie.
+
+    Raises UserError beginning `where`.
+    """
     onnx = library()
     try:
         model = onnx.load_model_from_string(content)
@@ -95,7 +98,7 @@ def take_apart(model: Any, folder: Path | None = None) -> Parts:
 
 
 def parts_of(graph: Any, source: Source) -> Parts:
-    """The parts of a GraphProto: the model's, or one in an attribute of a node."""
+    """Return the parts of a GraphProto: the model's, or one in an attribute of a node."""
     refuse(graph.sparse_initializer, "sparse initialisers are not supported; it takes dense ones")
     initialisers = {t.name: array(t, f"initialiser {t.name!r}", source) for t in graph.initializer}
     nodes = [node_of(n, source) for n in graph.node]
@@ -156,7 +159,7 @@ def refuse(found: Any, message: str) -> None:
 
 
 def opset_of(model: Any) -> int:
-    """The version of the standard operators.  Raises ValueError if it is not one that the functions know."""
+    """Return the version of the standard operators.  Raises ValueError if it is not one that the functions know."""
     versions = [o.version for o in model.opset_import if o.domain in STANDARD]
     if len(versions) != 1 or not OLDEST <= versions[0] <= NEWEST:
         given = versions[0] if len(versions) == 1 else versions or "none"
@@ -168,7 +171,7 @@ def opset_of(model: Any) -> int:
 
 
 def node_of(n: Any, source: Source) -> Node:
-    """A NodeProto as a node.  Raises ValueError naming it if its operator or an attribute is not supported."""
+    """Return a NodeProto as a node.  Raises ValueError naming it if its operator or an attribute is not supported."""
     name = f"node {n.name or ', '.join(n.output)!r}"
     if n.domain not in STANDARD:
         raise ValueError(f"{name}: operator {n.domain}.{n.op_type} is not supported; it takes the standard domain's")
@@ -179,7 +182,7 @@ def node_of(n: Any, source: Source) -> Node:
 
 
 def attribute(a: Any, where: str, source: Source) -> Any:
-    """An attribute's value: numbers, text, lists of them, an array, or the parts of a graph."""
+    """Return an attribute's value: numbers, text, lists of them, an array, or the parts of a graph."""
     onnx = library()
     kinds = onnx.AttributeProto
     if a.type in (kinds.FLOAT, kinds.INT, kinds.FLOATS, kinds.INTS):
@@ -202,12 +205,12 @@ def attribute(a: Any, where: str, source: Source) -> Any:
 
 
 def value(v: Any) -> Value:
-    """A declared input or output."""
+    """Return a declared input or output."""
     return value_of(v.name, v.type)
 
 
 def value_of(name: str, kind: Any) -> Value:
-    """A declared type.  Raises ValueError if it is none of tensors, sequences of them, and these as optional."""
+    """Return a declared type.  Raises ValueError if it is none of tensors, sequences of them, and these as optional."""
     which = kind.WhichOneof("value") or "nothing"
     if which == "optional_type":
         inner = value_of(name, kind.optional_type.elem_type)

@@ -85,12 +85,12 @@ def recurrent(
 
 
 def turned(t: Any) -> Any:
-    """An initial state with the batch first, as one with the direction first."""
+    """Return an initial state with the batch first, as one with the direction first."""
     return None if t is None else F.swapaxes(t, 0, 1)
 
 
 def directions(node: Node, w: Any) -> list[bool]:
-    """Whether each direction runs from the end."""
+    """Return whether each direction runs from the end."""
     found = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}
     name = str(node.get("direction", "forward")).lower()
     if name not in found:
@@ -118,7 +118,7 @@ def check_shapes(node: Node, x: Any, w: Any, r: Any, b: Any) -> None:
 
 
 def sequence_ends(node: Node, lengths: Any, steps: int, batch: int) -> Any:
-    """The length of each sequence, or None where all are whole."""
+    """Return the length of each sequence, or None where all are whole."""
     if lengths is None:
         return None
     found = np.asarray(numbers(lengths), np.int64)
@@ -171,13 +171,13 @@ def in_order(x: Any, order: Any) -> Any:
 
 
 def bounded(node: Node, function: Step) -> Step:
-    """An activation of gates whose input is held within [-clip, clip]; a cell is not, as in ONNX Runtime."""
+    """Return an activation of gates whose input is held within [-clip, clip]; a cell is not, as in ONNX Runtime."""
     clip = node.get("clip")
     return function if not clip else lambda x: function(F.clamp(x, -clip, clip))
 
 
 def activations(node: Node, d: int) -> list[Step]:
-    """The activations of one direction: names, and their alpha and beta in the order of those that take them."""
+    """Return the activations of one direction: names, and their alpha and beta in the order of those that take them."""
     count = len(NAMES[node.operator])
     names = node.get("activations") or NAMES[node.operator] * (d + 1)
     if len(names) < count * (d + 1):
@@ -189,7 +189,7 @@ def activations(node: Node, d: int) -> list[Step]:
 
 
 def activation(node: Node, name: str, alphas: Iterator[float], betas: Iterator[float]) -> Step:
-    """One activation with its settings."""
+    """Return one activation with its settings."""
     if name.lower() not in ACTIVATIONS:
         raise unsupported(node, f"activation {name!r}", ", ".join(ACTIVATIONS))
     function, defaults = ACTIVATIONS[name.lower()]
@@ -203,7 +203,7 @@ def plus(x: Any, bias: Any) -> Any:
 
 
 def rnn_step(node: Node, r: Any, bias: Any, functions: Sequence[Step], _: Any) -> Callable[..., tuple[Any, Any]]:
-    """One step of an RNN."""
+    """Return one step of an RNN."""
 
     def step(x: Any, h: Any, c: Any) -> tuple[Any, Any]:
         return functions[0](plus(x + F.matmul(h, r), bias)), c
@@ -212,7 +212,7 @@ def rnn_step(node: Node, r: Any, bias: Any, functions: Sequence[Step], _: Any) -
 
 
 def gru_step(node: Node, r: Any, bias: Any, functions: Sequence[Step], _: Any) -> Callable[..., tuple[Any, Any]]:
-    """One step of a GRU."""
+    """Return one step of a GRU."""
     f, g = functions
     n = r.shape[0]
     gates, own = F.narrow(r, 1, 0, 2 * n), F.narrow(r, 1, 2 * n, n)
@@ -232,7 +232,7 @@ def gru_step(node: Node, r: Any, bias: Any, functions: Sequence[Step], _: Any) -
 
 
 def lstm_step(node: Node, r: Any, bias: Any, functions: Sequence[Step], p: Any) -> Callable[..., tuple[Any, Any]]:
-    """One step of an LSTM; peepholes let the gates see the cell."""
+    """Return one step of an LSTM; peepholes let the gates see the cell."""
     f, g, out = functions
     n, coupled = r.shape[0], node.get("input_forget", 0)
     look_in, look_out, look_forget = (None, None, None) if p is None else F.split(p, n, 0)

@@ -42,12 +42,12 @@ UNCHANGED = ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd")
 
 
 def total(x: Any, axes: Any, keep: bool) -> Any:
-    """The sum; over no axis x itself."""
+    """Return the sum; over no axis x itself."""
     return F.sum(x, axes, keep) if axes else x
 
 
 def product(x: Any, axes: Any, keep: bool) -> Any:
-    """The product over several axes, one after another."""
+    """Return the product over several axes, one after another."""
     for axis in sorted(axes, reverse=True):
         x = F.prod(x, axis, keep)
     return x
@@ -65,7 +65,7 @@ def extreme(function: Any, sign: float) -> Any:
 
 
 def integer_extreme(function: Any, largest: bool) -> Any:
-    """The largest or smallest integer; over nothing the least or greatest of the dtype."""
+    """Return the largest or smallest integer; over nothing the least or greatest of the dtype."""
 
     def run(x: Any, axes: Any, keep: bool) -> Any:
         least, greatest = (False, True) if x.dtype == bool else (np.iinfo(x.dtype).min, np.iinfo(x.dtype).max)
@@ -75,12 +75,12 @@ def integer_extreme(function: Any, largest: bool) -> Any:
 
 
 def numpy_sum(function: Any) -> Any:
-    """The sum of a function of integers, in their dtype."""
+    """Return the sum of a function of integers, in their dtype."""
     return lambda x, axes, keep: function(x).sum(axes, keepdims=keep, dtype=x.dtype)
 
 
 def of_floats(function: Any) -> Any:
-    """A function of float64, for integers: ONNX rounds its result towards zero."""
+    """Return a function of float64, for integers: ONNX rounds its result towards zero."""
     return lambda x, axes, keep: function(x.astype(np.float64), axes, keep).astype(x.dtype)
 
 
@@ -110,7 +110,7 @@ reduction("ReduceLogSumExp", log_sum_exp, of_floats(lambda x, a, k: np.log(np.ex
 
 
 def arg(node: Node, x: Any, function: Any) -> Any:
-    """The index of the first, or with select_last_index the last, extreme along an axis, in int64."""
+    """Return the index of the first, or with select_last_index the last, extreme along an axis, in int64."""
     axis, keep = axis_of(node, node.get("axis", 0), x.ndim), bool(node.get("keepdims", 1))
     a = x.array
     if node.get("select_last_index", 0):
@@ -143,11 +143,11 @@ def cum_prod(node: Node, x: Any, axis: Any) -> Any:
 
 @operator("ArgMax")
 def arg_max(node: Node, x: Any) -> Any:
-    """The index of the largest element along an axis."""
+    """Return the index of the largest element along an axis."""
     return arg(node, x, np.argmax)
 
 
 @operator("ArgMin")
 def arg_min(node: Node, x: Any) -> Any:
-    """The index of the smallest element along an axis."""
+    """Return the index of the smallest element along an axis."""
     return arg(node, x, np.argmin)

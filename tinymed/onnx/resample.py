@@ -44,7 +44,7 @@ def upsample(node: Node, x: Any, scales: Any = None) -> Any:
 
 
 def adapted(node: Node, **attributes: Any) -> Node:
-    """The node with other attributes; an old Upsample also says bilinear for linear."""
+    """Return the node with other attributes; an old Upsample also says bilinear for linear."""
     mode = {"bilinear": "linear"}.get(node.get("mode", "nearest"), node.get("mode", "nearest"))
     return Node(
         node.operator, node.name, node.inputs, node.outputs, node.attributes | attributes | {"mode": mode}, node.opset
@@ -54,7 +54,7 @@ def adapted(node: Node, **attributes: Any) -> Node:
 def lengths(
     node: Node, shape: Sequence[int], which: list[int], roi: list[float], scales: list[float], sizes: list[int]
 ) -> list[Axis]:
-    """What becomes of each axis.  Raises ValueError unless exactly one of scales and sizes fits the axes."""
+    """Return what becomes of each axis.  Raises ValueError unless exactly one of scales and sizes fits the axes."""
     given, old = scales or sizes, [shape[a] for a in which]
     if bool(scales) == bool(sizes) or len(given) != len(which) or (roi and len(roi) != 2 * len(which)):
         raise ValueError(
@@ -107,7 +107,7 @@ def resized(node: Node, x: Any, axes: list[Axis]) -> Any:
 
 
 def in_one_kernel(node: Node, x: Any, axes: list[Axis], picks: list[Any]) -> Any:
-    """The result of F.interpolate, or None where it would differ."""
+    """Return the result of F.interpolate, or None where it would differ."""
     space = [next((a for a in axes if a.axis == i), None) for i in range(2, x.ndim)]
     mode = node.get("coordinate_transformation_mode", "half_pixel")
     if x.ndim not in LINEAR or not floating(x) or len([a for a in space if a]) != len(axes) or not axes:
@@ -131,7 +131,7 @@ def in_one_kernel(node: Node, x: Any, axes: list[Axis], picks: list[Any]) -> Any
 
 
 def place(node: Node, a: Axis) -> Any:
-    """Where each output pixel of an axis lies in the input, in pixels."""
+    """Return where each output pixel of an axis lies in the input, in pixels."""
     i, wide = np.arange(a.m, dtype=np.float64), a.scale * a.n  # the new length before it was rounded
     half = (i + 0.5) / a.scale - 0.5
     mode = node.get("coordinate_transformation_mode", "half_pixel")
@@ -158,7 +158,7 @@ def cropped(a: Axis, i: Any, wide: float) -> Any:
 
 
 def picked(node: Node, a: Axis, at: Any) -> Any:
-    """The nearest input pixel of each place."""
+    """Return the nearest input pixel of each place."""
     rules = {
         "round_prefer_floor": lambda: np.ceil(at - 0.5),
         "round_prefer_ceil": lambda: np.floor(at + 0.5),
@@ -173,7 +173,7 @@ def picked(node: Node, a: Axis, at: Any) -> Any:
 
 
 def weights(node: Node, a: Axis, at: Any) -> Any:
-    """The matrix (m, n) of what each output pixel takes of each input pixel.
+    """Return the matrix (m, n) of what each output pixel takes of each input pixel.
 
     A pixel at distance d weighs the filter at d, or with antialias at d scale when shrinking (then all are divided by
     their sum).  Pixels beyond the ends count as the last ones, or with exclude_outside not at all.
@@ -195,14 +195,14 @@ def weights(node: Node, a: Axis, at: Any) -> Any:
 
 
 def keys(d: Any, a: float) -> Any:
-    """The cubic filter at distances d >= 0.  Keys 1981, equation 15 with the free parameter a."""
+    """Return the cubic filter at distances d >= 0.  Keys 1981, equation 15 with the free parameter a."""
     near = ((a + 2) * d - (a + 3)) * d * d + 1
     far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
     return np.where(d <= 1, near, np.where(d < 2, far, 0.0))
 
 
 def extrapolated(node: Node, x: Any, axes: list[Axis], places: list[Any]) -> Any:
-    """A constant where a place lies outside the input."""
+    """Return a constant where a place lies outside the input."""
     outside = np.zeros((1,) * x.ndim, bool)
     for a, at in zip(axes, places, strict=True):
         outside = outside | ((at < 0) | (at > a.n - 1)).reshape(-1, *[1] * (x.ndim - 1 - a.axis))

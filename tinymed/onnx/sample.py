@@ -80,7 +80,7 @@ def mirror(a: Any, n: int, align: bool) -> tuple[Any, Any]:
 
 
 def taps_of(mode: str, c: Any) -> list[tuple[Any, Any]]:
-    """The pixels along one axis that count at each place, and their weights (None: 1)."""
+    """Return the pixels along one axis that count at each place, and their weights (None: 1)."""
     if mode == "nearest":
         return [(plain(integers, c), None)]
     base = plain(np.floor, c)
@@ -98,12 +98,12 @@ def integers(a: Any) -> Any:
 
 
 def cubic_near(d: Any, a: float) -> Any:
-    """The cubic filter up to distance 1.  Keys 1981, equation 15."""
+    """Return the cubic filter up to distance 1.  Keys 1981, equation 15."""
     return ((d * (a + 2) - (a + 3)) * d) * d + 1
 
 
 def cubic_far(d: Any, a: float) -> Any:
-    """The cubic filter from distance 1 to 2."""
+    """Return the cubic filter from distance 1 to 2."""
     return ((d * a - 5 * a) * d + 8 * a) * d - 4 * a
 
 

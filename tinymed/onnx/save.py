@@ -48,7 +48,7 @@ def save(
 
 
 def example_arrays(example: Any) -> list[np.ndarray]:
-    """The arrays of one input, or of a tuple or list of them."""
+    """Return the arrays of one input, or of a tuple or list of them."""
     several = example if isinstance(example, tuple | list) else (example,)
     arrays = [e.array if isinstance(e, Node) else e for e in several]
     if not arrays or any(not isinstance(a, np.ndarray) or a.ndim == 0 or not a.size for a in arrays):
@@ -60,7 +60,7 @@ def example_arrays(example: Any) -> list[np.ndarray]:
 
 
 def build(model: Module, first: Trace, second: Trace | None, opset: int, metadata: Mapping[str, Any]) -> Any:
-    """The ModelProto of a traced module."""
+    """Return the ModelProto of a traced module."""
     from . import emit  # noqa: F401  fills the table
 
     onnx = library()
@@ -103,7 +103,7 @@ def version() -> str:
 
 
 def input_names(model: Module, n: int) -> list[str]:
-    """The names of forward's parameters; of a starred one, numbered."""
+    """Return the names of forward's parameters; of a starred one, numbered."""
     parameters = list(inspect.signature(model.forward).parameters.values())
     names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     starred = next((p.name for p in parameters if p.kind == p.VAR_POSITIONAL), "input")
@@ -111,7 +111,7 @@ def input_names(model: Module, n: int) -> list[str]:
 
 
 def info(w: Writer, name: str, a: np.ndarray, b: np.ndarray) -> Any:
-    """A declared input or output: lengths that differ between the passes are free, the batch's is named so."""
+    """Return a declared input or output: lengths that differ between the passes are free, the batch's is named so."""
     shape = [
         n if n == m else "batch" if i == 0 else f"{name}_{i}"
         for i, (n, m) in enumerate(zip(a.shape, b.shape, strict=True))
@@ -120,7 +120,7 @@ def info(w: Writer, name: str, a: np.ndarray, b: np.ndarray) -> Any:
 
 
 def without_dead(nodes: Sequence[Any], outputs: Sequence[str]) -> list[Any]:
-    """The nodes that the outputs need, in order."""
+    """Return the nodes that the outputs need, in order."""
     needed, kept = set(outputs), []
     for node in reversed(nodes):
         if needed.intersection(node.output):

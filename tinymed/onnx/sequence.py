@@ -11,19 +11,19 @@ from .table import Node, axis_of, held, number, numbers, operator, sized
 
 @operator("SequenceEmpty")
 def sequence_empty(node: Node) -> Any:
-    """A sequence of nothing."""
+    """Return a sequence of nothing."""
     held(node, node.get("dtype", 1))
     return []
 
 
 @operator("SequenceConstruct")
 def sequence_construct(node: Node, *xs: Any) -> Any:
-    """A sequence of tensors."""
+    """Return a sequence of tensors."""
     return list(xs)
 
 
 def place(node: Node, length: int, position: Any, insert: bool = False) -> int:
-    """A position in a sequence, counted from the front.  Raises ValueError if there is none such."""
+    """Return a position in a sequence, counted from the front.  Raises ValueError if there is none such."""
     at = length if position is None and insert else -1 if position is None else int(number(node, position, "position"))
     last = length if insert else length - 1
     if not -length <= at <= last:
@@ -32,7 +32,7 @@ def place(node: Node, length: int, position: Any, insert: bool = False) -> int:
 
 
 def sequence(node: Node, value: Any) -> list[Any]:
-    """The list that a sequence is.  Raises ValueError for anything else."""
+    """Return the list that a sequence is.  Raises ValueError for anything else."""
     if not isinstance(value, list):
         raise ValueError(f"{node}: it takes a sequence, not a tensor")
     return value
@@ -40,27 +40,27 @@ def sequence(node: Node, value: Any) -> list[Any]:
 
 @operator("SequenceAt")
 def sequence_at(node: Node, items: Any, position: Any) -> Any:
-    """One element; negative positions count from the end."""
+    """Return one element; negative positions count from the end."""
     return sequence(node, items)[place(node, len(items), position)]
 
 
 @operator("SequenceInsert")
 def sequence_insert(node: Node, items: Any, x: Any, position: Any = None) -> Any:
-    """One element more, by default at the end."""
+    """Return one element more, by default at the end."""
     at = place(node, len(sequence(node, items)), position, insert=True)
     return [*items[:at], x, *items[at:]]
 
 
 @operator("SequenceErase")
 def sequence_erase(node: Node, items: Any, position: Any = None) -> Any:
-    """One element less, by default the last."""
+    """Return one element less, by default the last."""
     at = place(node, len(sequence(node, items)), position)
     return [*items[:at], *items[at + 1 :]]
 
 
 @operator("SequenceLength")
 def sequence_length(node: Node, items: Any) -> Any:
-    """How many elements, in int64."""
+    """Return how many elements, in int64."""
     return Tensor(np.asarray(len(sequence(node, items)), np.int64))
 
 
@@ -82,7 +82,7 @@ def split_to_sequence(node: Node, x: Any, split: Any = None) -> Any:
 
 @operator("ConcatFromSequence")
 def concat_from_sequence(node: Node, items: Any) -> Any:
-    """The elements one after another along an axis, or along a new one."""
+    """Return the elements one after another along an axis, or along a new one."""
     if not sequence(node, items):
         raise ValueError(f"{node}: the sequence is empty; it takes one tensor or more")
     new = bool(node.get("new_axis", 0))
@@ -93,19 +93,19 @@ def concat_from_sequence(node: Node, items: Any) -> Any:
 
 @operator("Optional")
 def optional(node: Node, x: Any = None) -> Any:
-    """What it is given, or nothing."""
+    """Return what it is given, or nothing."""
     return x
 
 
 @operator("OptionalHasElement")
 def optional_has_element(node: Node, x: Any = None) -> Any:
-    """Whether there is something."""
+    """Return whether there is something."""
     return Tensor(np.asarray(x is not None))
 
 
 @operator("OptionalGetElement")
 def optional_get_element(node: Node, x: Any = None) -> Any:
-    """What an optional value holds.  Raises ValueError if that is nothing."""
+    """Return what an optional value holds.  Raises ValueError if that is nothing."""
     if x is None:
         raise ValueError(f"{node}: the optional value holds nothing")
     return x

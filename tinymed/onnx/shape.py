@@ -19,7 +19,7 @@ def identity(node: Node, x: Any = None) -> Any:
 
 @operator("Flatten")
 def flatten(node: Node, x: Any) -> Any:
-    """A matrix: the axes before `axis` as rows, the others as columns."""
+    """Return a matrix: the axes before `axis` as rows, the others as columns."""
     axis = node.get("axis", 1)
     axis = axis + x.ndim if axis < 0 else axis
     if not 0 <= axis <= x.ndim:
@@ -42,7 +42,7 @@ def reshape(node: Node, x: Any, shape: Any) -> Any:
 
 @operator("Transpose")
 def transpose(node: Node, x: Any) -> Any:
-    """The axes in another order, by default reversed."""
+    """Return the axes in another order, by default reversed."""
     return F.permute(x, tuple(node.get("perm") or reversed(range(x.ndim))))
 
 
@@ -97,7 +97,7 @@ def split(node: Node, x: Any, lengths: Any = None) -> Any:
 
 @operator("Slice")
 def slice_(node: Node, x: Any, starts: Any = None, ends: Any = None, axes: Any = None, steps: Any = None) -> Any:
-    """Every step-th element from start up to end along axes; attributes up to opset 9, inputs since then."""
+    """Return every step-th element from start up to end along axes; attributes up to opset 9, inputs since then."""
     if node.opset < 10:
         first, last, which, step = node.get("starts"), node.get("ends"), node.get("axes"), None
     else:
@@ -124,7 +124,7 @@ PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", 
 
 @operator("Pad", fixed=(1, 2, 3))
 def pad(node: Node, x: Any, pads: Any = None, value: Any = None, axes: Any = None) -> Any:
-    """A border of a constant or of the tensor's own elements (reflect, edge, wrap); negative widths cut off."""
+    """Return a border of a constant or of the tensor's own elements (reflect, edge, wrap); negative widths cut off."""
     mode = node.get("mode", "constant")
     if mode not in PAD_MODES:
         raise unsupported(node, f"mode {mode!r}", ", ".join(PAD_MODES))
@@ -151,7 +151,7 @@ def flat(widths: list[tuple[int, int]]) -> list[int]:
 
 @operator("CenterCropPad")
 def center_crop_pad(node: Node, x: Any, shape: Any) -> Any:
-    """The middle of x in another shape: cut off where it is longer, with zeros around where it is shorter."""
+    """Return the middle of x in another shape: cut off where it is longer, with zeros around where it is shorter."""
     which = [axis_of(node, a, x.ndim) for a in node.get("axes") or range(x.ndim)]
     widths = [(0, 0)] * x.ndim
     for axis, wanted in zip(which, numbers(shape), strict=True):
@@ -178,7 +178,7 @@ def tile(node: Node, x: Any, repeats: Any) -> Any:
 
 @operator("Gather")
 def gather(node: Node, x: Any, indices: Any) -> Any:
-    """The slices along an axis that integers name; negative ones count from the end."""
+    """Return the slices along an axis that integers name; negative ones count from the end."""
     axis = axis_of(node, node.get("axis", 0), x.ndim)
     sized(node, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
     index = int(number(node, indices, "indices")) if indices.ndim == 0 else indices.to(np.int64)
@@ -195,19 +195,19 @@ def gather_elements(node: Node, x: Any, indices: Any) -> Any:
 
 @operator("Shape")
 def shape_of(node: Node, x: Any) -> Any:
-    """The lengths of the axes from `start` up to `end`, in int64."""
+    """Return the lengths of the axes from `start` up to `end`, in int64."""
     return Tensor(np.asarray(x.shape[node.get("start", 0) : node.get("end")], np.int64))
 
 
 @operator("Size")
 def size(node: Node, x: Any) -> Any:
-    """The number of elements, in int64."""
+    """Return the number of elements, in int64."""
     return Tensor(np.asarray(x.array.size, np.int64))
 
 
 @operator("Constant")
 def constant(node: Node) -> Any:
-    """A tensor written in the node."""
+    """Return a tensor written in the node."""
     for key, dtype in (
         ("value", None),
         ("value_float", np.float32),
@@ -222,7 +222,7 @@ def constant(node: Node) -> Any:
 
 @operator("ConstantOfShape")
 def constant_of_shape(node: Node, shape: Any) -> Any:
-    """One value everywhere, by default a float32 0."""
+    """Return one value everywhere, by default a float32 0."""
     value = node.get("value")
     value = np.zeros(1, np.float32) if value is None else value
     return Tensor(np.full(sized(node, numbers(shape)), value.reshape(-1)[0], value.dtype))
@@ -251,7 +251,7 @@ def cast(node: Node, x: Any) -> Any:
 
 @operator("CastLike")
 def cast_like(node: Node, x: Any, other: Any) -> Any:
-    """The dtype of another tensor."""
+    """Return the dtype of another tensor."""
     with np.errstate(all="ignore"):
         return x if x.dtype == other.dtype else x.to(other.dtype)
 

@@ -126,12 +126,15 @@ def seen(t: Any) -> Any:
 
 
 def numbers(t: Any) -> list[Any]:
-    """The elements of a tensor that says a shape, axes or sizes, as Python numbers."""
+    """Return the elements of a tensor that says a shape, axes or sizes, as Python numbers."""
     return [] if t is None else np.asarray(seen(t)).reshape(-1).tolist()
 
 
 def number(node: Node, t: Any, what: str) -> Any:
-    """The only element of a tensor, as a Python number.  Raises ValueError naming it if there is not just one."""
+    """Return the only element of a tensor, as a Python number.
+
+    Raises ValueError naming it if there is not just one.
+    """
     if t is None or t.array.size != 1:
         given = "missing" if t is None else f"of shape {list(t.shape)}"
         raise ValueError(f"{node}: {what} is {given}; it takes one number")
@@ -139,7 +142,7 @@ def number(node: Node, t: Any, what: str) -> Any:
 
 
 def sized(node: Node, shape: Sequence[int]) -> tuple[int, ...]:
-    """A shape that a node asks for.  Raises ValueError if it is negative or larger than any medical image."""
+    """Return a shape that a node asks for.  Raises ValueError if it is negative or larger than any medical image."""
     if any(n < 0 for n in shape):
         raise ValueError(f"{node}: asks for the shape {list(shape)}, which has a negative length")
     if prod(shape) > MOST_ELEMENTS:
@@ -161,24 +164,27 @@ def plain(function: Callable[..., Any], *inputs: Any) -> Tensor:
 
 
 def floating(*tensors: Any) -> bool:
-    """Whether all are of floating point."""
+    """Return whether all are of floating point."""
     return all(t.dtype.kind == "f" for t in tensors if t is not None)
 
 
 def like(result: Any, x: Any) -> Any:
-    """A result in the dtype of an input: ONNX keeps it where PyTorch would promote."""
+    """Return a result in the dtype of an input: ONNX keeps it where PyTorch would promote."""
     return result if result.dtype == x.dtype else result.to(x.dtype)
 
 
 def axis_of(node: Node, axis: int, ndim: int) -> int:
-    """An axis counted from the front.  Raises ValueError if there is none such."""
+    """Return an axis counted from the front.  Raises ValueError if there is none such."""
     if not isinstance(axis, int) or not -ndim <= axis < max(ndim, 1):
         raise ValueError(f"{node}: axis {axis} of a tensor with {ndim} axes; it takes {-ndim} to {max(ndim, 1) - 1}")
     return axis % ndim if ndim else 0
 
 
 def held(node: Node, number: int) -> np.dtype[Any]:
-    """The dtype in which values of an ONNX element type are held.  Raises ValueError if NumPy has none for it."""
+    """Return the dtype in which values of an ONNX element type are held.
+
+    Raises ValueError if NumPy has none for it.
+    """
     if number in HALVES:
         return np.dtype("float32")
     if number not in DTYPES:
@@ -194,14 +200,14 @@ def rounded(x: Any, number: int) -> Any:
 
 
 def to_bfloat16(x: Any) -> Any:
-    """The nearest float32 whose last 16 bits are 0, the even one of two; a NaN stays one."""
+    """Return the nearest float32 whose last 16 bits are 0, the even one of two; a NaN stays one."""
     bits = np.asarray(x, np.float32).view(np.uint32)
     near = (bits + 0x7FFF + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)
     return np.where(np.isnan(x), x, near.view(np.float32))
 
 
 def type_name(number: int) -> str:
-    """What ONNX calls an element type."""
+    """Return what ONNX calls an element type."""
     from onnx import TensorProto
 
     kinds = TensorProto.DataType
@@ -212,5 +218,5 @@ ACCEPTED = ", ".join([*(str(d) for d in DTYPES.values()), "bfloat16"])
 
 
 def unsupported(node: Node, what: str, takes: str) -> ValueError:
-    """The error for a setting of an operator that no function here implements."""
+    """Return the error for a setting of an operator that no function here implements."""
     return ValueError(f"{node}: {what} is not supported; it takes {takes}")

@@ -26,7 +26,7 @@ class Source:
 
 
 def library() -> Any:
-    """The onnx package, which only this room needs.  Raises UserError if it is missing."""
+    """Return the onnx package, which only this room needs.  Raises UserError if it is missing."""
     try:
         import onnx
         import onnx.checker
@@ -37,7 +37,7 @@ def library() -> Any:
 
 
 def array(t: Any, where: str, source: Source) -> np.ndarray:
-    """A TensorProto's values, float16 and bfloat16 as float32.
+    """Return a TensorProto's values, float16 and bfloat16 as float32.
 
     Raises ValueError for other element types, and for a shape that its bytes do not fill.
     """
@@ -62,7 +62,7 @@ def array(t: Any, where: str, source: Source) -> np.ndarray:
 
 
 def inline(t: Any, where: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
-    """The values that a TensorProto holds itself; bfloat16 as its bits."""
+    """Return the values that a TensorProto holds itself; bfloat16 as its bits."""
     there = (
         len(t.raw_data) // dtype.itemsize
         if t.HasField("raw_data")
@@ -86,7 +86,10 @@ def stored(number: int, where: str) -> np.dtype[Any]:
 
 
 def external(t: Any, where: str, source: Source, nbytes: int) -> np.ndarray:
-    """The bytes of a tensor that lies in another file of the model's folder.  Raises ValueError naming that file."""
+    """Return the bytes of a tensor that lies in another file of the model's folder.
+
+    Raises ValueError naming that file.
+    """
     entries = {e.key: e.value for e in t.external_data}
     name = entries.get("location", "")
     path = inside(name, where, source.folder)
@@ -112,7 +115,7 @@ def external(t: Any, where: str, source: Source, nbytes: int) -> np.ndarray:
 
 
 def inside(name: str, where: str, folder: Path | None) -> Path:
-    """A file within the model's folder.  Raises ValueError for a path, or a link, that leads out of it."""
+    """Return a file within the model's folder.  Raises ValueError for a path, or a link, that leads out of it."""
     if folder is None:
         raise ValueError(f"{where} lies in another file ({name!r}), and a model in memory has no folder to look in")
     parts = (*PurePosixPath(name).parts, *PureWindowsPath(name).parts)
@@ -129,7 +132,7 @@ def inside(name: str, where: str, folder: Path | None) -> Path:
 
 
 def number_of(entries: Mapping[str, str], key: str, default: int, where: str) -> int:
-    """An offset or a length of a tensor in another file."""
+    """Return an offset or a length of a tensor in another file."""
     text = entries.get(key, str(default))
     if not (text.isascii() and text.isdigit() and len(text) < 20):
         raise ValueError(f"{where}: {key} {text!r} in {entries.get('location')!r}; it takes a number of bytes")

@@ -72,12 +72,15 @@ class Recorder(tape.Observer):
 
 
 def signature(op: type[Op]) -> inspect.Signature:
-    """The signature of an op's forward."""
+    """Return the signature of an op's forward."""
     return inspect.signature(op.forward)
 
 
 def trace(model: Module, inputs: Sequence[np.ndarray], more: int = 0) -> Trace:
-    """One pass over inputs of these shapes and `more` samples.  Raises UserError if it returns anything but tensors."""
+    """Return one pass over inputs of these shapes and `more` samples.
+
+    Raises UserError if it returns anything but tensors.
+    """
     result = Trace([blank((a.shape[0] + more, *a.shape[1:]), a.dtype) for a in inputs])
     recorder = Recorder(result.calls)
     with mode(model, False), tape.no_grad(), shapes_only():
@@ -136,7 +139,10 @@ class Made:
 
 
 def marked(a: Any, b: Any, known: Made, where: str) -> Any:
-    """One argument, its numbers that differ between the passes marked.  Raises UserError for any other difference."""
+    """Return one argument, its numbers that differ between the passes marked.
+
+    Raises UserError for any other difference.
+    """
     if isinstance(a, np.ndarray):
         if id(a) not in known.pairs:
             check_same(a is b or np.array_equal(a, b), where, "a constant array")

@@ -5,29 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from ..nn import functional as F
-from ..ops.arc import acos, asin, atan
+from ..ops import analytic
 from ..tensor import Tensor
 from .elementwise import unary
 from .table import Node, held, number, operator, sized
 
-unary("Tan", lambda x: F.sin(x) / F.cos(x))
-unary("Asin", asin)
-unary("Acos", acos)
-unary("Atan", atan)
-unary("Sinh", lambda x: (F.expm1(x) - F.expm1(-x)) * 0.5)
-unary("Cosh", lambda x: (F.exp(x) + F.exp(-x)) * 0.5)
-
-
-def asinh(x: Any) -> Any:
-    """ln(x + sqrt(x^2 + 1)), from |x|, which loses no digits near 0 or far below it."""
-    a = F.abs(x)
-    return F.sign(x) * F.log1p(a + a * a / (F.sqrt(a * a + 1) + 1))
-
-
-unary("Asinh", asinh)
-unary("Acosh", lambda x: F.log(x + F.sqrt((x - 1) * (x + 1))))
-unary("Atanh", lambda x: (F.log1p(x) - F.log1p(-x)) * 0.5)
+for name in ("tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh"):
+    unary(name.capitalize(), getattr(analytic, name))
 
 
 def cosines(name: str, shares: Sequence[float]) -> None:

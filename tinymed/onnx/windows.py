@@ -18,7 +18,7 @@ class Window(NamedTuple):
 
 
 def window(node: Node, space: Sequence[int], kernel: Sequence[int], ahead: Sequence[int] = ()) -> Window:
-    """The window of a Conv or pooling node over these axes of space; ahead: the lengths of the axes before them.
+    """Return the window of a Conv or pooling node over these axes of space; ahead: the lengths of the axes before them.
 
     auto_pad: VALID is no border; SAME_UPPER and SAME_LOWER give ceil(length / stride) places, an odd total of border
     pixels with the extra one after or before.  ceil_mode: windows that stick out at the end count, unless they start
@@ -50,7 +50,7 @@ def window(node: Node, space: Sequence[int], kernel: Sequence[int], ahead: Seque
 
 
 def per_axis(node: Node, attribute: str, rank: int, default: int = 1) -> Sizes:
-    """An attribute with one number an axis of space."""
+    """Return an attribute with one number an axis of space."""
     values = tuple(node.get(attribute) or (default,) * rank)
     if len(values) != rank or min(values) < default:
         raise ValueError(f"{node}: {attribute} is {list(values)}; it takes {rank} numbers >= {default}")
@@ -75,10 +75,10 @@ def borders(node: Node, space: Sequence[int], reach: Sizes, stride: Sizes) -> tu
 
 
 def halves(total: int, upper: bool) -> tuple[int, int]:
-    """A border split in two; an odd pixel goes after (upper) or before."""
+    """Return a border split in two; an odd pixel goes after (upper) or before."""
     return (total // 2, total - total // 2) if upper else (total - total // 2, total // 2)
 
 
 def by_rank(functions: Sequence[Any], rank: int) -> Any:
-    """The function of this number of axes of space."""
+    """Return the function of this number of axes of space."""
     return functions[rank - 1]

@@ -54,7 +54,7 @@ class Writer:
     # ------------------------------------------------------------------------------------------ names
 
     def fresh(self, base: str) -> str:
-        """A name that nothing in the graph has yet."""
+        """Return a name that nothing in the graph has yet."""
         name, i = base, 1
         while name in self.taken:
             name, i = f"{base}_{i}", i + 1
@@ -67,7 +67,7 @@ class Writer:
         return self.names[id(array)]
 
     def local(self, operator: str) -> str:
-        """A fresh name that says the module and the operator."""
+        """Return a fresh name that says the module and the operator."""
         scope = self.call.scope.replace(".", "/") if self.call else ""
         return self.fresh(f"/{scope}/{operator}" if scope else f"/{operator}")
 
@@ -87,7 +87,7 @@ class Writer:
         return self.constant(v)
 
     def constant(self, array: np.ndarray) -> str:
-        """A Constant node; small equal ones are one."""
+        """Return a Constant node; small equal ones are one."""
         key = (array.dtype.char, array.shape, array.tobytes()) if array.size <= 64 else ()
         if key and key in self.constants:
             return self.constants[key]
@@ -98,18 +98,18 @@ class Writer:
         return name
 
     def ints(self, numbers: Sequence[int]) -> str:
-        """A vector of int64: axes, a shape, pads."""
+        """Return a vector of int64: axes, a shape, pads."""
         self.refuse_batch(numbers)
         return self.constant(np.asarray(numbers, np.int64).reshape(-1))
 
     def tensor(self, array: np.ndarray, name: str) -> Any:
-        """A TensorProto."""
+        """Return a TensorProto."""
         return self.onnx.numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name)
 
     # ------------------------------------------------------------------------------------------ nodes
 
     def add(self, operator: str, *inputs: Any, outputs: Sequence[str] = (), **attributes: Any) -> str:
-        """A node; arguments and attributes that are None are left out.  Returns the name of its first output."""
+        """Return a node; arguments and attributes that are None are left out.  Returns the name of its first output."""
         names = [self.value(v) for v in inputs]
         while names and not names[-1]:
             names.pop()
@@ -133,7 +133,7 @@ class Writer:
         EMITS[call.op](self, call)
 
     def refuse(self, what: str) -> UserError:
-        """The error for a form of an op that ONNX, or this opset, cannot express."""
+        """Return the error for a form of an op that ONNX, or this opset, cannot express."""
         return UserError(f"onnx.export: {self.call}: {what} has no ONNX form at opset {self.opset}")
 
     def refuse_batch(self, values: Any) -> None:
@@ -156,20 +156,20 @@ class Writer:
         return (x,), {"axes": list(axes), **keep}
 
     def reduce(self, operator: str, x: Any, axes: Sequence[int], keepdim: bool) -> str:
-        """A reduction in the middle of a decomposition."""
+        """Return a reduction in the middle of a decomposition."""
         inputs, attributes = self.over_axes(operator, x, axes, keepdim)
         return self.add(operator, *inputs, **attributes)
 
     def number(self, value: float, like: Any) -> str:
-        """A constant scalar in the dtype of an array."""
+        """Return a constant scalar in the dtype of an array."""
         return self.constant(np.asarray(value, like.dtype))
 
     def reshape(self, x: Any, shape: Sequence[int]) -> str:
-        """A reshape in the middle of a decomposition; a length that follows the batch size becomes -1."""
+        """Return a reshape in the middle of a decomposition; a length that follows the batch size becomes -1."""
         return self.add("Reshape", x, self.shape(shape))
 
     def shape(self, shape: Sequence[int]) -> str:
-        """The shape input of Reshape; at most one length may follow the batch size."""
+        """Return the shape input of Reshape; at most one length may follow the batch size."""
         wanted = [-1 if isinstance(n, BatchNumber) else n for n in shape]
         if wanted.count(-1) > 1:
             raise self.refuse(f"a shape {list(shape)} of which several lengths follow the batch size")

@@ -266,4 +266,9 @@ def cast_to(dtype: np.dtype[Any], inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple([Cast.apply(i, dtype) if isinstance(i, Node) and i.array.dtype != dtype else i for i in inputs])
 
 
-__all__ = ["is_floating_point", "numel"]
+def get_default_dtype() -> Any:
+    """The dtype of tensors that are made of Python floats: float32."""
+    return np.dtype(np.float32)
+
+
+__all__ = ["can_cast", "get_default_dtype", "is_floating_point", "numel"]

@@ -82,6 +82,12 @@ def is_same_size(input: Any, other: Any) -> bool:
     return tuple(input.shape) == tuple(other.shape)
 
 
+def assert_(condition: Any, message: str) -> None:
+    """Raise AssertionError with a message unless a condition holds (torch._assert)."""
+    if not bool(condition):
+        raise AssertionError(message)
+
+
 def is_tensor(obj: Any) -> bool:
     """Whether this is a tensor."""
     return isinstance(obj, Node)

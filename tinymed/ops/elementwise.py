@@ -157,7 +157,7 @@ def pow_backward_base(xp: Any, dy: Array, a: Any, b: Any) -> Array:
 def pow_backward_exponent(xp: Any, dy: Array, y: Array, a: Any, b: Any) -> Array:
     """db = dy y ln a, 0 where a = 0 and b >= 0; not yet summed to the shape of b."""
     flat = xp.logical_and(xp.equal(a, 0), xp.greater_equal(b, 0))  # 0^b = 0 for b > 0
-    return xp.where(flat, 0, dy * y * xp.log(xp.where(flat, 1, a).astype(dy.dtype)))
+    return xp.where(flat, 0, dy * (y * xp.log(xp.where(flat, 1, a).astype(dy.dtype))))
 
 
 class Pow(Op):

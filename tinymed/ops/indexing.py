@@ -78,7 +78,7 @@ def entry(i: Any) -> Any:
     if isinstance(a, bool) or (not isinstance(a, int | np.integer | np.ndarray | list | tuple | range)):
         raise TypeError(f"an index is made of integers, slices, None, '...' and arrays of them, got {type(i).__name__}")
     a = np.asarray(a, np.int64) if isinstance(a, list | tuple | range) and len(a) == 0 else np.asarray(a)
-    if a.dtype.kind != "b" and (a.dtype.kind != "i" and a.dtype != np.uint64 or a.dtype == np.uint8):
+    if a.dtype.kind != "b" and ((a.dtype.kind != "i" and a.dtype != np.uint64) or a.dtype == np.uint8):
         raise TypeError(f"an index array is of integers or bool, got {a.dtype}; convert it with .long() or .bool()")
     if a.ndim or a.dtype.kind == "b":
         return a

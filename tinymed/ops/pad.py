@@ -74,7 +74,8 @@ def pad_border_backward(xp: Any, dy: Array, shape: tuple[int, ...], widths: Widt
 
 class PadBorder(Op):
     """y = x and a border of its own elements: mirrored (reflect), the outermost (replicate), or from the other end
-    (circular);  dx = dy, each place of the border added to the element it shows."""
+    (circular);  dx = dy, each place of the border added to the element it shows.
+    """
 
     def forward(self, x: Array, widths: Widths, mode: str) -> Array:
         self.save(x.shape, widths, mode)
@@ -195,9 +196,6 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
         raise ValueError(f'pad: mode is "constant", {", ".join(map(repr, MODES))}, got {mode!r}')
     if value is not None:
         raise ValueError(f"pad: mode {mode!r} takes no value")
-    if min(map(min, widths), default=0) < 0:  # what is cropped is no part of the border
-        input = PadConstant.apply(input, tuple((min(a, 0), min(b, 0)) for a, b in widths), 0)
-        widths = tuple((max(a, 0), max(b, 0)) for a, b in widths)
     for axis, (n, (before, after)) in enumerate(zip(input.shape, widths, strict=True)):
         most = n - 1 if mode == "reflect" else n if mode == "circular" else None if n else 0
         if most is not None and (before or after) and max(before, after) > most:

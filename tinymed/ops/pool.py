@@ -483,7 +483,11 @@ def windows(
     """
     space, dilations = check_images(op, Form(*input), rank), per_axis(op, "dilation", dilation, rank)
     kernel = per_axis(op, "kernel_size", kernel_size, rank)
-    strides = kernel if stride is None or stride in ((), []) else per_axis(op, "stride", stride, rank)
+    strides = (
+        kernel
+        if stride is None or (isinstance(stride, tuple | list) and not stride)
+        else per_axis(op, "stride", stride, rank)
+    )
     edges, reach = pairs(op, padding, rank), extent(kernel, dilations)
     if any(max(p) > e // 2 for p, e in zip(edges, reach, strict=True)):
         raise ValueError(

@@ -109,7 +109,7 @@ class Captured:
         return replay(tensors(inputs))
 
     def find(self, inputs: tuple[Any, ...]) -> Replay:
-        """The program for such inputs, recorded if there is none; CaptureError if there cannot be one."""
+        """Return the program for such inputs, recorded if there is none; CaptureError if there cannot be one."""
         key = key_of(inputs)
         known = self.replays.setdefault(key, [])
         for replay in known:
@@ -168,7 +168,7 @@ class Captured:
             ahead((call.plan, args) for call, (_, args) in zip(program.calls, program.steps, strict=True))
 
     def graph(self, undo: Callable[[], None]) -> Graph | None:
-        """The program as a CUDA graph, if it is one for a GPU."""
+        """Return the program as a CUDA graph, if it is one for a GPU."""
         assert self.program is not None
         if not self.program.calls or self.program.calls[0].dispatcher.table.device == "cpu":
             return None
@@ -257,7 +257,7 @@ def signature(t: Any) -> tuple[Any, ...]:
 
 
 def sole_table(program: Program) -> dispatch.Table:
-    """The kernels that all calls of a program are of; CaptureError names the line that leaves their device."""
+    """Return the kernels that all calls of a program are of; CaptureError names the line that leaves their device."""
     if not program.calls:
         return dispatch.table()
     table: dispatch.Table = program.calls[0].dispatcher.table
@@ -282,7 +282,7 @@ def is_ours(code: CodeType) -> bool:
 
 
 def rebuild(tree: Any, each: Callable[[Node], Any]) -> Any:
-    """A tensor, or tuples, lists and dictionaries of them, with every tensor replaced."""
+    """Return a tensor, or tuples, lists and dictionaries of them, with every tensor replaced."""
     if isinstance(tree, Node):
         return each(tree)
     if isinstance(tree, dict):
@@ -298,7 +298,7 @@ def rebuild(tree: Any, each: Callable[[Node], Any]) -> Any:
 
 
 def tensors(tree: Any) -> list[Node]:
-    """The tensors of a tree, in order."""
+    """Return the tensors of a tree, in order."""
     found: list[Node] = []
     rebuild(tree, found.append)
     return found

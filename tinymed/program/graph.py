@@ -46,7 +46,7 @@ class Constants:
         return self.kept[key].copy()
 
     def array(self, a: Any, dtype: Any = None, **options: Any) -> Array:
-        """A copy of `asarray`."""
+        """Return a copy of `asarray`."""
         found = self.asarray(a, dtype)
         return found.copy() if found is a else found
 

@@ -13,7 +13,7 @@ Alias = dict[Value, Value]
 
 
 def optimise(program: Program, table: Table) -> Program:
-    """A program that computes the same with fewer calls; what was done stands in their notes."""
+    """Return a program that computes the same with fewer calls; what was done stands in their notes."""
     calls, alias = share(program.calls, kept_apart(program))
     result = Program(
         calls, [moved(r, alias) for r in program.outputs], [(leaf, moved(r, alias)) for leaf, r in program.gradients]
@@ -28,7 +28,7 @@ def optimise(program: Program, table: Table) -> Program:
 
 
 def moved(r: Ref, alias: Alias) -> Ref:
-    """The window on the value that stands for its own."""
+    """Return the window on the value that stands for its own."""
     return r.of(alias[r.value]) if r.value in alias else r
 
 
@@ -79,7 +79,7 @@ def prune(calls: Sequence[Call], program: Program) -> list[Call]:
 
 
 def gather_updates(calls: list[Call], table: Table) -> list[Call]:
-    """An optimiser's updates of neighbouring parameters become one pass: `adam_step`, ... -> `adam_flat`.
+    """Return an optimiser's updates of neighbouring parameters become one pass: `adam_step`, ... -> `adam_flat`.
 
     The gradients are then written where that pass reads them, side by side in one value.
     """
@@ -109,7 +109,7 @@ def has_flat(c: Call, table: Table) -> bool:
 
 
 def flat_name(c: Call) -> str:
-    """The kernel that makes the same update over one flat buffer."""
+    """Return the kernel that makes the same update over one flat buffer."""
     return c.dispatcher.name.removesuffix("_step") + "_flat"
 
 
@@ -121,7 +121,7 @@ def parts(c: Call) -> tuple[list[Ref], Ref, Ref, list[object]]:
 
 
 def group_key(c: Call) -> tuple[object, ...] | None:
-    """What updates must share to be done in one pass; None for one that must stand alone."""
+    """Return what updates must share to be done in one pass; None for one that must stand alone."""
     updated, g, rates, options = parts(c)
     own = g.value.external is None and g.value.home is g.value and g.whole and g.ndim == 1
     together = len({u.offset for u in updated}) == 1 and all(u.value.external is not None for u in updated)
@@ -159,5 +159,5 @@ def flat_call(group: list[Call], table: Table, index: int) -> Call:
 
 
 def external(a: np.ndarray) -> Value:
-    """A constant of the program."""
+    """Return a constant of the program."""
     return Value(size(root(a)), "spans", root(a))

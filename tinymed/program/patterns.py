@@ -93,7 +93,7 @@ def pattern(note: str, left: str, right: str, **how: Any) -> Pattern:
 
 
 def parse(text: str) -> tuple[Line, ...]:
-    """The lines of one side of a pattern."""
+    """Return the lines of one side of a pattern."""
     lines = []
     for s in ast.parse("\n".join(line.strip() for line in text.strip().splitlines())).body:
         if isinstance(s, ast.Assign):
@@ -142,7 +142,7 @@ def matches(lines: Sequence[Line], index: Index, env: Env, found: tuple[Call, ..
 
 
 def unify(env: Env, line: Line, call: Call) -> Env | None:
-    """The variables after a line was laid on a call, or None if it does not fit."""
+    """Return the variables after a line was laid on a call, or None if it does not fit."""
     if len(line.outs) != len(call.outs) or len(line.args) != len(call.args):
         return None
     env = dict(env)
@@ -171,7 +171,7 @@ def rewrite(calls: list[Call], p: Pattern, table: Table) -> list[Call]:
 
 
 def replace(calls: list[Call], p: Pattern, env: Env, found: Sequence[Call], table: Table) -> list[Call] | None:
-    """The program with one occurrence rewritten, or None where that would change what it computes."""
+    """Return the program with one occurrence rewritten, or None where that would change what it computes."""
     removed = {id(c) for c, line in zip(found, p.left, strict=True) if line in p.removed}
     made = {o for line in p.added for o in line.outs}
     hidden = {id(env[o].value) for line in p.removed for o in line.outs if o not in made}
@@ -201,7 +201,7 @@ def join(*notes: str) -> str:
 
 
 def build(p: Pattern, env: Env, index: int, table: Table) -> list[Call] | None:
-    """The calls of the right side; None if the backend's fused kernel cannot take these arrays."""
+    """Return the calls of the right side; None if the backend's fused kernel cannot take these arrays."""
     env, calls = dict(env), []
     for line in p.added:
         dispatcher = getattr(table, line.kernel)
@@ -223,7 +223,7 @@ def build(p: Pattern, env: Env, index: int, table: Table) -> list[Call] | None:
 
 
 def position(new: Call, rest: list[Call], old: list[Call], places: dict[int, float]) -> int | None:
-    """Where among the other calls a new one can stand: after what it reads, before what reads it.
+    """Return where among the other calls a new one can stand: after what it reads, before what reads it.
 
     It stands as early as it can, not before the first of the calls that it replaces.  places: where calls stood, by
     their id; that of the new one is added.
@@ -242,7 +242,7 @@ def position(new: Call, rest: list[Call], old: list[Call], places: dict[int, flo
 
 
 def disturbs(c: Call, new: Call, old: list[Call], places: dict[int, float]) -> bool:
-    """Whether a call between the new place and the old ones writes what the new call touches, or the reverse."""
+    """Return whether a call between the new place and the old ones writes what the new call touches, or the reverse."""
     written, reads, changes = ({id(r.value) for r in refs} for refs in (new.written(), c.reads(), c.written()))
     for value in {id(r.value) for r in new.reads()}:
         if value in changes or (value in written and value in reads):

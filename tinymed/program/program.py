@@ -44,11 +44,11 @@ class Call:
         return [a for a in self.args if isinstance(a, Ref)]
 
     def refs(self) -> list[Ref]:
-        """Every window the call touches."""
+        """Return every window the call touches."""
         return self.reads() + self.outs + self.work
 
     def written(self) -> list[Ref]:
-        """The arguments that are updated in place."""
+        """Return the arguments that are updated in place."""
         writes = self.kernel.rule.writes
         if not writes:
             return []
@@ -59,7 +59,7 @@ class Call:
         return float(self.kernel.rule.flops(*self.args)) if self.kernel.rule.flops else 0.0
 
     def nbytes(self) -> int:
-        """Bytes read and written."""
+        """Return bytes read and written."""
         return sum(r.nbytes for r in self.reads() + self.outs + self.written())
 
     def __str__(self) -> str:
@@ -75,7 +75,7 @@ def named(kernel: Kernel, args: Sequence[Any]) -> list[tuple[str, Any]]:
 
 
 def show(a: Any) -> str:
-    """An argument as it is printed."""
+    """Return an argument as it is printed."""
     return f"{a:.4g}" if isinstance(a, float) else str(a)
 
 
@@ -192,7 +192,7 @@ def aligned(nbytes: int) -> int:
 
 
 def bind(call: Call, arena: Array) -> tuple[Callable[..., Any], Sequence[Any]]:
-    """A call as a function and its arguments, which are arrays over the arena and numbers."""
+    """Return a call as a function and its arguments, which are arrays over the arena and numbers."""
     outs, work, args = (
         [a.array(arena) if isinstance(a, Ref) else a for a in group] for group in (call.outs, call.work, call.args)
     )

@@ -119,7 +119,7 @@ class Recorder(dispatch.Observer, tape.Observer):
     # ------------------------------------------------------------------------------------------- memory
 
     def known(self, a: Array) -> Value | None:
-        """The live value that an array lies in."""
+        """Return the live value that an array lies in."""
         owner = root(a)
         reference, value, _ = self.live.get(id(owner), (lambda: None, None, 0))
         return value if reference() is owner else None
@@ -153,7 +153,7 @@ class Recorder(dispatch.Observer, tape.Observer):
         return Ref(value, address(a) - self.live[id(owner)][2], a.shape, a.strides, a.dtype)
 
     def label(self, leaf: Any) -> str:
-        """What a message calls a tensor."""
+        """Return what a message calls a tensor."""
         return self.names.get(address(leaf.array)) or f"a tensor of shape {list(leaf.array.shape)}"
 
     def refuse_kept(self, program: Program) -> None:
@@ -195,7 +195,7 @@ class Recorder(dispatch.Observer, tape.Observer):
             raw(value.external)[...] = before
 
     def finish(self, outputs: Sequence[Any]) -> Program:
-        """The recorded program; outputs are the tensors that the step returned."""
+        """Return the recorded program; outputs are the tensors that the step returned."""
         for value, (before, line) in self.watched.items():
             if value not in self.saved and content(raw(value.external)) != content(before):
                 name = next(iter(value.names.values()), value.name)
@@ -214,12 +214,12 @@ class Recorder(dispatch.Observer, tape.Observer):
 
 
 def content(a: Array) -> bytes:
-    """What an array holds; the host waits for a GPU's."""
+    """Return what an array holds; the host waits for a GPU's."""
     return device.move(a, "cpu").tobytes()  # type: ignore[no-any-return]
 
 
 def weak(owner: Any) -> Callable[[], Any]:
-    """A reference that does not keep memory from being used again, where the owner allows one."""
+    """Return a reference that does not keep memory from being used again, where the owner allows one."""
     try:
         return weakref.ref(owner)
     except TypeError:
@@ -227,7 +227,7 @@ def weak(owner: Any) -> Callable[[], Any]:
 
 
 def output_names(kernel: Kernel, outs: Sequence[Array]) -> Sequence[str]:
-    """What the kernel calls its outputs; references do not say."""
+    """Return what the kernel calls its outputs; references do not say."""
     return [kernel.name.split("_")[0][:6]] * len(outs) if kernel.reference else kernel.parameters[: len(outs)]
 
 
@@ -256,7 +256,7 @@ def compare(first: Program, second: Program) -> None:
 
 
 def same(x: Any, y: Any, twins: dict[Value, Value]) -> bool:
-    """Whether an argument of the first recording is that of the second."""
+    """Return whether an argument of the first recording is that of the second."""
     if isinstance(x, Ref) and isinstance(y, Ref):
         if x.value.external is None:
             return twins.get(x.value) is y.value and x.key == y.key
@@ -265,7 +265,7 @@ def same(x: Any, y: Any, twins: dict[Value, Value]) -> bool:
 
 
 def describe(x: Any) -> str:
-    """An argument for a message."""
+    """Return an argument for a message."""
     if isinstance(x, Ref):
         made = "an array made outside kernels" if x.value.external is not None and not x.value.names else str(x)
         return f"{made} ({x.dtype}{list(x.shape)})"

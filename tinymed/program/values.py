@@ -9,7 +9,7 @@ from ..dispatch import Array
 
 
 def root(a: Array) -> Any:
-    """The object that owns an array's memory: two arrays share memory if they have one root."""
+    """Return the object that owns an array's memory: two arrays share memory if they have one root."""
     if not isinstance(a, np.ndarray):  # CuPy: the allocation
         return a.data.mem
     while isinstance(a.base, np.ndarray):
@@ -18,12 +18,12 @@ def root(a: Array) -> Any:
 
 
 def start(owner: Any) -> int:
-    """The address of an owner's first byte."""
+    """Return the address of an owner's first byte."""
     return int(owner.__array_interface__["data"][0] if isinstance(owner, np.ndarray) else owner.ptr)
 
 
 def size(owner: Any) -> int:
-    """Bytes that an owner holds."""
+    """Return bytes that an owner holds."""
     return int(owner.nbytes if isinstance(owner, np.ndarray) else owner.size)
 
 
@@ -55,7 +55,7 @@ class Bytes:
 
 
 def window(owner: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: Any) -> Array:
-    """An array over part of an owner's memory."""
+    """Return an array over part of an owner's memory."""
     if isinstance(owner, np.ndarray):
         whole = np.asarray(Bytes(owner)) if owner.nbytes else np.empty(0, np.uint8)
         return np.ndarray(shape, dtype, whole, offset, strides)
@@ -65,7 +65,7 @@ def window(owner: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, 
 
 
 def raw(owner: Any) -> Array:
-    """An owner's memory as an array of bytes."""
+    """Return an owner's memory as an array of bytes."""
     return window(owner, 0, (size(owner),), (1,), np.dtype(np.uint8))
 
 
@@ -82,7 +82,7 @@ class Value:
         self.names: dict[int, str] = {}
 
     def place(self) -> int:
-        """The first byte in the arena."""
+        """Return the first byte in the arena."""
         return self.start + (self.home.place() if self.home is not self else 0)
 
 
@@ -118,7 +118,7 @@ class Ref:
         return self.value.names.get(self.offset, self.value.name)
 
     def of(self, value: Value) -> "Ref":
-        """The same window on another value."""
+        """Return the same window on another value."""
         return Ref(value, self.offset, self.shape, self.strides, self.dtype)
 
     @property
@@ -127,7 +127,7 @@ class Ref:
         return self.offset == 0 and self.nbytes == self.value.nbytes
 
     def array(self, arena: Array) -> Array:
-        """The array itself, in external memory or in the arena."""
+        """Return the array itself, in external memory or in the arena."""
         if self.value.external is not None:
             return window(self.value.external, self.offset, self.shape, self.strides, self.dtype)
         return window(
@@ -139,13 +139,13 @@ class Ref:
         )
 
     def phantom(self) -> np.ndarray:
-        """An array of this shape, strides and dtype that must not be read: what a launch decides by."""
+        """Return an array of this shape, strides and dtype that must not be read: what a launch decides by."""
         one = np.empty(1, self.dtype)
         return np.lib.stride_tricks.as_strided(one, self.shape, self.strides)
 
 
 def fresh(shape: tuple[int, ...], dtype: Any, order: tuple[int, ...] | None, name: str) -> Ref:
-    """A window on a new value of the program, dense in an order of axes."""
+    """Return a window on a new value of the program, dense in an order of axes."""
     order = order or tuple(range(len(shape)))
     strides, step = [0] * len(shape), np.dtype(dtype).itemsize
     for axis in reversed(order):

@@ -61,7 +61,7 @@ class Stamps:
 
 
 def lies_in(value: Value | None, other: Value) -> bool:
-    """Whether a value is another, or was placed inside it."""
+    """Return whether a value is another, or was placed inside it."""
     while value is not None and value is not other and value.home is not value:
         value = value.home
     return value is other

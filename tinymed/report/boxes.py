@@ -83,7 +83,9 @@ def save_boxes(examples: Sequence[BoxExample], classes: Sequence[str], path: str
                 width, height = box[2:] - box[:2]
                 axes.add_patch(Rectangle(box[:2], width, height, fill=False, edgecolor=colour, linewidth=1.4))
                 if drawn.scores is not None:
-                    axes.text(box[0] + 2, box[1] + 2, f"{drawn.scores[i]:.2f}", color=colour, fontsize=6, va="top")
+                    place, score = box[:2] + 2, f"{drawn.scores[i]:.2f}"
+                    label = axes.text(*place, score, color="white", fontsize=6, va="top")
+                    label.set_bbox({"facecolor": "black", "edgecolor": "none", "alpha": 0.6, "pad": 0.8})
             axes.set_title(f"{example.title}: {name}" if name == "truth" or columns == 1 else name, fontsize=8)
         for axes in line:
             axes.axis("off")

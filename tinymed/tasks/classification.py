@@ -22,7 +22,7 @@ from ..metrics.positive_class import choose_positive
 from ..models import default_size
 from ..nn.init import no_weights
 from ..tape import no_grad
-from .base.config import AugmentConfig, DataConfig, RunConfig, Shortcuts, checked, setting
+from .base.config import AugmentConfig, DataConfig, RunConfig, Shortcuts, checked, named_columns, setting
 from .base.network import Outputs, default_channels
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
 from .base.task import (
@@ -53,7 +53,6 @@ class ClassificationData(DataConfig):
     """What classification reads beside images."""
 
     label_column: str | None = setting(None, "Column of the label in a list; by default found by its usual names.")
-    group_column: str | None = setting(None, "Column of the patient in a CSV: never divided by a split.")
     merge: Annotated[dict[str, list[str]], BeforeValidator(lambda v: parse_merge(v) if isinstance(v, list) else v)] = (
         setting({}, "Put classes together: NEW=OLD,OLD; for every new class.", repeat=True)
     )
@@ -80,14 +79,17 @@ class ClassificationConfig(RunConfig):
     )
 
 
+COLUMNS = ("path_column", "label_column", "split_column", "group_column")
+
+
 def read_sets(data: ClassificationData, seed: int) -> Sets:
     """Return the images as the data divide them: {"all": ...}, or {"train": ..., ...}.  Raises UserError."""
     if data.path is None:
         return {"all": synthetic_smear(data.synthetic_images, data.size, seed, data.difficulty)}
     return open_dataset(
         data.path,
-        label_column=data.label_column,
-        group_column=data.group_column,
+        **named_columns(data, "label_column"),
+        white=data.white,
         merge=data.merge or None,
         classes=data.classes or None,
         skip_bad=data.skip_bad,
@@ -196,12 +198,12 @@ class Classification(Task[ClassificationConfig, Dataset]):
     def refuse_useless(self, given: Options) -> None:
         """Raise UserError for an option that the others leave without effect."""
         data = str(given.get("data", ""))
-        columns = "data" in given and Path(data).suffix.lower() == ".csv"
+        listed = "data" in given and Path(data).suffix.lower() == ".csv"
         refuse_idle(
             given,
             {
-                "label_column": (columns, "only a .csv given as --data has columns"),
-                "group_column": (columns, "only a .csv given as --data has columns"),
+                **dict.fromkeys(COLUMNS, (listed, "only a .csv given as --data has columns")),
+                "white": ("data" in given, "the synthetic smears have 8 bits; give --data"),
                 "merge": ("data" in given, "the synthetic smears have two classes; give --data"),
                 "skip_bad": ("data" in given, "every synthetic smear can be read; give --data"),
                 "difficulty": ("data" not in given, "it is of the synthetic smears, without --data"),
@@ -213,7 +215,8 @@ class Classification(Task[ClassificationConfig, Dataset]):
 
     def try_model(self, config: ClassificationConfig, fixed: bool = True) -> ClassificationConfig:
         """Return the configuration, once a network could be made by it; its head is the network's own loss if not
-        `fixed`."""
+        `fixed`.
+        """
         with no_weights():
             model = self.make_model(config)
         if not fixed and hasattr(model, "loss"):
@@ -265,8 +268,8 @@ class Classification(Task[ClassificationConfig, Dataset]):
         data = config.data
         return open_dataset(
             path,
-            label_column=data.label_column,
-            group_column=data.group_column,
+            **named_columns(data, "label_column"),
+            white=data.white,
             merge=data.merge or None,
             classes=data.classes,
             skip_bad=skip_bad,
@@ -322,7 +325,7 @@ class Classification(Task[ClassificationConfig, Dataset]):
         data, head, rows = config.data, self.head(config, model), []
         with no_grad():
             for path in images:
-                pixels = to_float(prepare(path, data.size, data.channels))[None]
+                pixels = to_float(prepare(path, data.size, data.channels, data.white))[None]
                 if data.mean is not None or data.std is not None:
                     pixels = normalise(pixels, data.mean or 0.0, data.std or 1.0)
                 rows.append(head.scores(as_array(model(as_tensors(to_nchw(pixels), device_of(model))))))

@@ -29,7 +29,7 @@ from ..nn.init import no_weights
 from ..report.boxes import Boxes, BoxExample, save_boxes
 from ..report.paths import below
 from ..tape import no_grad
-from .base.config import AugmentConfig, RunConfig, Shortcuts, Strict, checked, setting
+from .base.config import AugmentConfig, DataConfig, RunConfig, Shortcuts, Strict, checked, named_columns, setting
 from .base.network import Outputs
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
 from .base.task import (
@@ -50,6 +50,7 @@ from .results.box_results import above, box_rows, box_text, save_box_pictures, w
 Sets = dict[str, BoxDataset]
 METRICS = "metrics.json"  # of a run, which holds the best thresholds
 SHOWN = 0.3  # the least score of a box that is shown, where validation has found no better one
+COLUMNS = ("path_column", "label_column", "split_column", "group_column")
 DEFAULTS = {
     "model": "unet_bn",
     "size": 256,
@@ -73,8 +74,16 @@ class BoxConfig(Strict):
     suppress: float = setting(0.5, "Overlap of two boxes of which the worse is dropped.", gt=0, le=1)
 
 
+class DetectionData(DataConfig):
+    """What detection reads beside images."""
+
+    label_column: str | None = setting(None, "Column of the label in a list; by default found by its usual names.")
+
+
 class DetectionConfig(RunConfig):
     """A run that finds objects."""
+
+    data: DetectionData
 
     task: Literal["detection"] = setting("detection", "What the network learns.", panel="Run")
     head: Literal["softmax"] = "softmax"
@@ -100,11 +109,13 @@ class Detection(Task[DetectionConfig, BoxDataset]):
                 "freeze_statistics": ("freeze" in given, "it is of the layers that --freeze names"),
             },
         )
-        first = next(iter(open_boxes(given["data"], verify=False).values()))
+        columns = {name: given[name] for name in COLUMNS if name in given}
+        first = next(iter(open_boxes(given["data"], verify=False, **columns).values()))
         grey = given["grey"] if "grey" in given else first.image(0).shape[2] == 1
         last = given.get("split") == "last"
         wanted: dict[str, Any] = {"val_fraction": 0.3 if last else 0.15, "test_fraction": 0.0 if last else 0.15}
-        wanted |= DEFAULTS | dict(given) | {"data": data_folder(given)}
+        wanted |= DEFAULTS | ({"rotate": 0.0} if given.get("augment") else {})  # the mixture without its rotation
+        wanted |= dict(given) | {"data": data_folder(given)}
         if "steps" in given and "epochs" not in given:
             wanted["epochs"] = None
         channels = 1 if grey else 3
@@ -162,7 +173,8 @@ class Detection(Task[DetectionConfig, BoxDataset]):
 
     def read_data(self, config: DetectionConfig) -> Sets:
         data = config.data
-        return open_boxes(str(data.path), classes=data.classes or None, leaks=data.leaks)
+        columns = named_columns(data, "label_column")
+        return open_boxes(str(data.path), classes=data.classes or None, leaks=data.leaks, white=data.white, **columns)
 
     def divide(self, config: DetectionConfig, sets: Sets) -> Sets:
         data = config.data
@@ -186,7 +198,8 @@ class Detection(Task[DetectionConfig, BoxDataset]):
 
     def open_path(self, config: DetectionConfig, path: str, skip_bad: bool = False) -> Sets:
         refuse_idle({"skip_bad": True} if skip_bad else {}, {"skip_bad": (False, "every image is needed")})
-        return open_boxes(path, classes=config.data.classes, leaks="ignore")
+        data, columns = config.data, named_columns(config.data, "label_column")
+        return open_boxes(path, classes=data.classes, leaks="ignore", white=data.white, **columns)
 
     # ------------------------------------------------------------------------------------------ the network
 
@@ -320,7 +333,7 @@ class Detection(Task[DetectionConfig, BoxDataset]):
             out.mkdir(parents=True, exist_ok=True)
         for file in files:
             try:
-                image = decode(file)
+                image = decode(file, white=config.data.white)
                 best = above(self.find_boxes(config, model, image), least)
             except UserError as error:
                 result.errors.append(str(error).partition("; ")[0])

@@ -32,8 +32,8 @@ from ..program import capture
 from ..report.overlays import Example, save_overlays
 from ..tape import no_grad
 from ..tensor import Tensor
-from .base.config import AugmentConfig, RunConfig, Shortcuts, Strict, checked, setting
-from .base.network import Outputs, default_networks, output_shapes
+from .base.config import AugmentConfig, DataConfig, RunConfig, Shortcuts, Strict, checked, named_columns, setting
+from .base.network import Outputs, classifies_middle, default_networks, output_shapes
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
 from .base.task import (
     Ask,
@@ -53,6 +53,7 @@ from .results.mask_results import case_files, mask_text, save_case_overlays, wri
 
 Sets = dict[str, MaskDataset]
 MANY = 20  # images, from which on recording the network's program costs less than it saves
+COLUMNS = ("path_column", "mask_column", "split_column", "group_column")
 SIDE, STEP = 64, 16  # a volume's patch is at most so large a side, and a multiple of STEP
 
 # Where the options do not say otherwise.  Small batches, since an image is as many examples as it has pixels.
@@ -104,8 +105,16 @@ class MaskConfig(Strict):
     border_class: str | None = setting(None, "The class that cells have; without it all but the background.")
 
 
+class SegmentationData(DataConfig):
+    """What segmentation reads beside images."""
+
+    mask_column: str | None = setting(None, "Column of the mask's file in a list; by default found by usual names.")
+
+
 class SegmentationConfig(RunConfig):
     """A run that segments."""
+
+    data: SegmentationData
 
     task: Literal["segmentation"] = setting("segmentation", "What the network learns.", panel="Run")
     head: Literal["softmax", "sigmoid"] = setting(
@@ -135,7 +144,11 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
     def draft(self, given: Options) -> SegmentationConfig:
         refuse_foreign(given, self.options, self.name, self.options)
         values = parse_labels(given["labels"]) if "labels" in given else None
-        found = open_segmentation(given["data"], values=values, ignore=given.get("ignore"), verify=False)
+        columns = {name: given[name] for name in COLUMNS if name in given}
+        white = given.get("white")
+        found = open_segmentation(
+            given["data"], values=values, ignore=given.get("ignore"), verify=False, white=white, **columns
+        )
         first = next(iter(found.values()))
         volumes = first.dimensions == 3
         wanted: dict[str, Any] = DEFAULTS | (VOLUME_DEFAULTS if volumes else {"model": "unet_small"}) | dict(given)
@@ -149,7 +162,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         mask: dict[str, Any] = {"dimensions": first.dimensions, "modalities": len(first.more) + 1}
         mask["values"] = list(first.meaning.values.items())
         if center:
-            wanted = {"per_image": 64} | wanted
+            wanted.setdefault("per_image", 64)
             mask["planes"] = 3 if model == "triplanar" else 1
         elif "patch" in given:
             wanted["patch"] = patch_sides(given["patch"], found)
@@ -178,6 +191,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
             given,
             {
                 "size": (center or not patches or sized, "the network sees patches of --patch"),
+                "white": (not volumes, "volumes keep the values that they have"),
                 "grey": (pictures, "volumes and several modalities keep the channels that they have"),
                 "normalise": (pictures, "each channel of a volume is normalised by itself"),
                 "patch": (not center, f"{model} sees patches of --size"),
@@ -234,7 +248,10 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
 
     def read_data(self, config: SegmentationConfig) -> Sets:
         mask, values = config.mask, dict(config.mask.values) or None
-        return open_segmentation(str(config.data.path), values=values, ignore=mask.ignore, leaks=config.data.leaks)
+        data, columns = config.data, named_columns(config.data, "mask_column")
+        return open_segmentation(
+            str(data.path), values=values, ignore=mask.ignore, leaks=data.leaks, white=data.white, **columns
+        )
 
     def divide(self, config: SegmentationConfig, sets: Sets) -> Sets:
         data = config.data
@@ -267,7 +284,10 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
     def open_path(self, config: SegmentationConfig, path: str, skip_bad: bool = False) -> Sets:
         refuse_idle({"skip_bad": True} if skip_bad else {}, {"skip_bad": (False, "every pair is needed")})
         meaning = meaning_of(config)
-        return open_segmentation(path, values=meaning.values, ignore=meaning.ignore, leaks="ignore")
+        columns, white = named_columns(config.data, "mask_column"), config.data.white
+        return open_segmentation(
+            path, values=meaning.values, ignore=meaning.ignore, leaks="ignore", white=white, **columns
+        )
 
     # ------------------------------------------------------------------------------------------ the network
 
@@ -413,7 +433,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         predict, classes = self.predictor(config, model), config.data.classes
         for name, case in named.items():
             try:
-                image = read_case(case)
+                image = read_case(case, config.data.white)
                 labels = predict(image, str(case[0])).argmax(axis=0).astype(np.uint8)
                 file = write_mask(meaning_of(config), out / name, labels, case[0])
             except UserError as error:
@@ -463,11 +483,6 @@ def patch_sides(text: str, sets: Sets) -> list[int]:
             if (np.ceil(largest / STEP) * STEP >= sides).all():
                 return sides
     raise UserError(f"--patch {by(sides)}: larger than every image; the largest are {by(largest.tolist())}")
-
-
-def classifies_middle(name: str) -> bool:
-    """Say whether a network classifies the middle of a patch: a picture of its own size has one row of scores."""
-    return any(model == name and len(outputs[0]) == 2 for model, image, outputs in default_networks([name]))
 
 
 def image_channels(given: Options, dataset: MaskDataset) -> int:

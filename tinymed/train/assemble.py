@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 from .. import tasks
-from ..errors import UserError
 from ..metrics import lower_is_better
 from .callbacks import EarlyStopping, Schedule
 from .trainer import Callback, Trainer
@@ -70,29 +69,15 @@ def make_schedule(config: Any, optimizer: Any, batches: int) -> list[Callback]:
     return []
 
 
-def plan_rest(trainer: Trainer, config: Any, before: Any, folder: Any) -> str:
-    """Plan the schedule anew where a restored run is to end at another step than when it was saved.
+def describe_rest(trainer: Trainer, config: Any, before: Any) -> str:
+    """Say that the schedule was planned anew, where a restored run is to end at another step than when it was saved.
 
-    A cosine is laid over the steps that remain, from the rate that the run has now to 0: evaluated beyond the end that
-    it was made for, it would rise again.  Returns what was done, "" for nothing.  Raises UserError where the rate has
-    come to 0 already.
+    `Schedule.restore` has done it: evaluated beyond the end that it was made for, a cosine would rise again.
     """
-    from ..optim import lr_scheduler
-
     batches, step = len(trainer.train_loader), trainer.progress.step
     total = total_steps(config, batches)
     if config.schedule != "cosine" or total == total_steps(before, batches) or step >= total:
         return ""
-    groups = trainer.optimizer.param_groups
-    if all(group["lr"] <= 1e-9 * group["initial_lr"] for group in groups):
-        raise UserError(
-            f"{folder}: its cosine schedule has come to its end, where the learning rate is 0: more steps would change "
-            f"nothing.  Begin a new run from its weights: --init {folder}"
-        )
-    for group in groups:
-        group["initial_lr"] = group["lr"]
-    schedule = next(c for c in trainer.callbacks if isinstance(c, Schedule))
-    schedule.scheduler = lr_scheduler.CosineAnnealingLR(trainer.optimizer, total - step)
     return (
         f"the cosine schedule is planned anew over the {total - step:,} steps that remain, "
         f"from the rate of now, {trainer.learning_rate:.3g}, to 0"

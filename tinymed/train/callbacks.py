@@ -17,7 +17,9 @@ from .trainer import Callback, Progress, Trainer
 
 
 def improves(monitor: str, value: float | None, best: float | None, min_delta: float = 0.0) -> bool:
-    """Whether a monitored value is better than the best so far by more than min_delta; losses fall, the rest rises."""
+    """Say whether a monitored value is better than the best so far by more than min_delta; losses fall, the rest
+    rises.
+    """
     if value is None or not math.isfinite(value):
         return False
     if best is None:
@@ -56,7 +58,7 @@ class JsonLog(Callback):
 
 
 def belongs(line: str, progress: Progress) -> bool:
-    """Whether a log line lies before the point that a run continues from."""
+    """Say whether a log line lies before the point that a run continues from."""
     try:
         row = json.loads(line)
         if row["event"] == "epoch":
@@ -68,7 +70,8 @@ def belongs(line: str, progress: Progress) -> bool:
 
 class Checkpoints(Callback):
     """Saves NEWEST every `every` steps (0: never in between), after every epoch and when interrupted; BEST when the
-    monitored value improves.  Comes last in the list of callbacks, so that the others' state is up to date."""
+    monitored value improves.  Comes last in the list of callbacks, so that the others' state is up to date.
+    """
 
     def __init__(self, folder: str | Path, config: dict[str, Any], every: int = 0, monitor: str = "val_loss"):
         self.folder, self.config, self.every, self.monitor = Path(folder), config, every, monitor
@@ -164,7 +167,8 @@ class Schedule(Callback):
             raise UserError(
                 f"the run's schedule, {name}, has ended after {before} steps at the learning rate "
                 f"{max(self.scheduler.current()):.3g}, and cannot be lengthened to {self.planned} steps; train a new "
-                "run of the length you want, from this one's weights if you like"
+                "run of the length you want",
+                {"init='RUN'": "its weights begin one with {}"},
             )
         try:
             self.scheduler.replan(self.planned - self.taken)

@@ -82,7 +82,7 @@ def keep(path: Path) -> None:
 
 
 def take_apart(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
-    """The tree as JSON, with its arrays moved to `arrays` under their paths."""
+    """Return the tree as JSON, with its arrays moved to `arrays` under their paths."""
     if isinstance(value, np.ndarray):
         if not NAME.fullmatch(name) or name in arrays or value.dtype.name not in DTYPES.values():
             raise ValueError(f"checkpoint: cannot store an array {value.dtype} under the name {name!r}")
@@ -101,7 +101,7 @@ def take_apart(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
 
 
 def put_together(value: Any, arrays: dict[str, np.ndarray]) -> Any:
-    """The tree again."""
+    """Return the tree again."""
     if isinstance(value, dict):
         if value.keys() == {ARRAY}:
             return arrays[value[ARRAY]]
@@ -110,7 +110,7 @@ def put_together(value: Any, arrays: dict[str, np.ndarray]) -> Any:
 
 
 def digest(arrays: dict[str, np.ndarray], state: str = "") -> str:
-    """SHA-256, in hex, of names, types, shapes and bytes of arrays, in order of name, and of a text."""
+    """Return SHA-256, in hex, of names, types, shapes and bytes of arrays, in order of name, and of a text."""
     sha = hashlib.sha256(state.encode())
     for name in sorted(arrays):
         a = arrays[name]
@@ -120,7 +120,7 @@ def digest(arrays: dict[str, np.ndarray], state: str = "") -> str:
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """The tree that `save_checkpoint` wrote, after its header, names, types and SHA-256 were checked.
+    """Return the tree that `save_checkpoint` wrote, after its header, names, types and SHA-256 were checked.
 
     Raises CheckpointError naming the file: missing, cut short, altered, another program's, or beyond the limits.
     """
@@ -145,7 +145,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def check_header(path: Path, content: bytes) -> dict[str, str]:
-    """The metadata, after the header was checked against the limits.  Raises CheckpointError."""
+    """Return the metadata, after the header was checked against the limits.  Raises CheckpointError."""
     length = struct.unpack("<Q", content[:8])[0] if len(content) >= 8 else 0
     if not 2 <= length <= min(MAX_HEADER, len(content) - 8):
         raise CheckpointError(f"{path}: not a safetensors file, or cut short; tinymed's checkpoints are *.safetensors")
@@ -168,14 +168,14 @@ def check_header(path: Path, content: bytes) -> dict[str, str]:
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object, unless a key occurs twice: which one counts would depend on the reader."""
+    """Return a JSON object, unless a key occurs twice: which one counts would depend on the reader."""
     if len({key for key, _ in pairs}) < len(pairs):
         raise ValueError("a key occurs twice")
     return dict(pairs)
 
 
 def parse(path: Path, content: bytes) -> dict[str, np.ndarray]:
-    """The tensors of a safetensors file; its library checks offsets, sizes and overlaps."""
+    """Return the tensors of a safetensors file; its library checks offsets, sizes and overlaps."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -186,7 +186,7 @@ def parse(path: Path, content: bytes) -> dict[str, np.ndarray]:
 
 
 def load_newest(folder: str | Path) -> tuple[dict[str, Any], Path, str]:
-    """(tree, file, note) of the newest whole checkpoint of a folder.
+    """Return (tree, file, note) of the newest whole checkpoint of a folder.
 
     The note is empty, or says that NEWEST was damaged or missing and PREVIOUS was taken.  Raises CheckpointError when
     neither can be read.

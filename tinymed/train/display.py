@@ -2,6 +2,7 @@
 
 import math
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -29,12 +30,12 @@ class Pace:
         return p.step - step, p.images - images, p.seconds - seconds
 
     def rate(self, trainer: Trainer) -> float:
-        """Images a second; nan before two steps were taken."""
+        """Return images a second; nan before two steps were taken."""
         _, images, seconds = self.passed(trainer)
         return images / seconds if seconds > 0 else math.nan
 
     def left(self, trainer: Trainer) -> float:
-        """Seconds of training to go, validation not counted; nan before two steps were taken."""
+        """Return seconds of training to go, validation not counted; nan before two steps were taken."""
         steps, _, seconds = self.passed(trainer)
         return (total_steps(trainer) - trainer.progress.step) * seconds / steps if steps else math.nan
 
@@ -59,7 +60,7 @@ def clock(seconds: float) -> str:
 
 
 def epoch_text(row: dict[str, Any], trainer: Trainer) -> str:
-    """A row of the history as a line."""
+    """Return a row of the history as a line."""
     goal = f"/{trainer.epochs}" if math.isfinite(trainer.epochs) else ""
     text = f"epoch {row['epoch']}{goal}  step {row['step']}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}"
     for name in [key for key in row if key.startswith("val_")][:SHOWN]:
@@ -71,6 +72,25 @@ def to_stderr(line: str) -> None:
     """Write a line at once, so that a log shows it while the run goes on."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
+
+
+class SlowStart(Callback):
+    """Says that kernels are being compiled, if the first step of this process takes longer than `seconds`."""
+
+    def __init__(self, write: Callable[[str], None] | None = None, seconds: float = 3.0):
+        text = "compiling kernels, once for this machine (`tinymed warmup` does it ahead); the first step takes longest"
+        self.timer = threading.Timer(seconds, write or to_stderr, [text])
+        self.timer.daemon = True
+
+    def on_start(self, trainer: Trainer) -> None:
+        if not trainer.finished:
+            self.timer.start()
+
+    def on_step(self, trainer: Trainer, loss: float) -> None:
+        self.timer.cancel()
+
+    def close(self) -> None:
+        self.timer.cancel()
 
 
 class Lines(Callback):

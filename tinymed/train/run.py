@@ -18,7 +18,7 @@ from typing import Any
 from .. import dispatch, tasks
 from ..errors import UserError
 from ..files import remove_temporaries, write_json
-from .assemble import make_trainer, plan_rest
+from .assemble import describe_rest, make_trainer
 from .callbacks import Checkpoints, Interrupt, JsonLog
 from .checkpoint import BEST, NEWEST, CheckpointError, load_checkpoint, load_newest
 from .trainer import Callback, Trainer
@@ -93,7 +93,7 @@ class Run:
         tree, path, note = load_newest(self.checkpoints)
         before = self.check_same(tree["config"], path)
         trainer.restore(tree)
-        return "; ".join(filter(None, [note, plan_rest(trainer, self.config, before, self.folder)]))
+        return "; ".join(filter(None, [note, describe_rest(trainer, self.config, before)]))
 
     def check_same(self, other: dict[str, Any], path: Path) -> Any:
         """Return the configuration of a checkpoint.

@@ -62,7 +62,7 @@ class Callback:
         """However training ends: give back what on_start took."""
 
     def state(self) -> dict[str, Any]:
-        """What must survive a restart: arrays and JSON values."""
+        """Return what must survive a restart: arrays and JSON values."""
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -70,7 +70,9 @@ class Callback:
 
 
 def train_step(model: Any, optimizer: Any, loss: Callable[[Any, Any], Tensor], clip_norm: float | None) -> Step:
-    """The step as a function of (images, targets) -> (loss, outputs) that reads no value, so it can be captured."""
+    """Return the step as a function of (images, targets) -> (loss, outputs) that reads no value, so it can be
+    captured.
+    """
     forward = forward_pass(model)
 
     def step(images: Any, targets: Any) -> tuple[Tensor, Any]:
@@ -122,6 +124,13 @@ class Trainer:
         self.progress = Progress()
         self.stop = False
         self.epochs = self.steps = math.inf
+
+    def __repr__(self) -> str:
+        p, batches = self.progress, len(self.train_loader)
+        return (
+            f"Trainer({type(self.model).__name__}, {type(self.optimizer).__name__}, {type(self.loss).__name__}, "
+            f"{batches} batches an epoch, epoch {p.epoch}, step {p.step})"
+        )
 
     # ------------------------------------------------------------------------------------------- the loop
 
@@ -182,13 +191,13 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether all is trained and validated."""
+        """Say whether all is trained and validated."""
         p = self.progress
         return p.seen == 0 and (bool(p.stopped) or p.epoch >= self.epochs or p.step >= self.steps)
 
     @property
     def interrupted(self) -> bool:
-        """Whether `fit` was told to stop before it had finished."""
+        """Say whether `fit` was told to stop before it had finished."""
         return self.stop and not self.finished
 
     @property
@@ -210,7 +219,9 @@ class Trainer:
         p.correct += correct
 
     def validate(self) -> dict[str, Any]:
-        """Loss and metrics over the whole validation set, as val_loss, val_accuracy, ...; empty without a set."""
+        """Return loss and metrics over the whole validation set, as val_loss, val_accuracy, ...; empty without a
+        set.
+        """
         found = {} if self.measure is None else self.measure(self)
         return {} if self.stop else {f"val_{name}": value for name, value in found.items()}
 

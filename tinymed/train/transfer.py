@@ -17,7 +17,7 @@ CONFIG, CHECKPOINTS = "config.json", "checkpoints"  # in a run folder
 
 
 def initial_state(config: RunConfig, model: Any) -> Mapping[str, Any]:
-    """The weights that the run begins with, under the network's names.
+    """Return the weights that the run begins with, under the network's names.
 
     A network with a method `adapted_state` turns another's into its own: FCN takes VGG's dense layers.  Raises
     UserError if they are not those the run began with.
@@ -60,7 +60,7 @@ def freeze(config: RunConfig, model: Any) -> None:
 
 
 def parameter_rates(config: RunConfig, model: Any) -> Any:
-    """The parameters, or groups of them with learning rates of their own."""
+    """Return the parameters, or groups of them with learning rates of their own."""
     if not config.lr_for:
         return model.parameters()
     try:
@@ -80,12 +80,12 @@ def check_transfer(config: RunConfig, model: Any) -> None:
         initialise(config, model, copy=False)
 
 
-def with_initial_weights(config: RunConfig) -> RunConfig:
-    """Return the configuration with the absolute path and the SHA-256 of the weights that it begins with."""
-    if config.init is None:
-        return config
-    path = Path(config.init).absolute()
-    return config.model_copy(update={"init": str(path), "init_sha256": digest(read_weights(path))})
+def initial_weights(source: str | None) -> dict[str, str]:
+    """Return what a configuration says of the weights that a run begins with: absolute path and SHA-256; {} of none."""
+    if source is None:
+        return {}
+    path = Path(source).absolute()
+    return {"init": str(path), "init_sha256": digest(read_weights(path))}
 
 
 def read_weights(source: str | Path) -> dict[str, np.ndarray]:

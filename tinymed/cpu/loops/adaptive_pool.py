@@ -53,7 +53,7 @@ def adaptive_avg_pool2d_backward(dx, dy, x_shape):
                             dx[n, row, column, c] += dy[n, i, j, c] / ((bottom - top) * (right - left))
 
 
-@kernel(backend=LOOPS, image="y x", worth=large)
+@kernel(backend=LOOPS, image="y x")
 def adaptive_avg_pool3d_forward(y, x, size):
     """y = the mean of x over each part."""
     for n in prange(y.shape[0]):
@@ -118,7 +118,7 @@ def adaptive_max(y, index, x, size):
                         y[n, c, h, i, j], index[n, c, h, i, j] = best, where
 
 
-@kernel(backend=LOOPS, composite=True, worth=large)
+@kernel(backend=LOOPS, composite=True)
 def adaptive_max_pool_forward(k, x, size):
     """Call the loop on three axes of space, of which the first may be of length 1."""
     space, wanted = ((1, 1, *s)[-3:] for s in (x.shape[2:], size))

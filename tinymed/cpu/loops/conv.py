@@ -15,7 +15,8 @@ from ...dispatch import LOOPS, kernel
 def conv2d_forward(y, x, weight, bias, stride, padding, dilation, groups):
     """y[n, i, j, o] = bias[o] + sum_abc x[n, i stride + a dilation - top, j ..., c] weight[a, b, c, o]."""
     kh, kw, depth, filters = weight.shape
-    each, zero, ((top, _), (left, _)) = filters // groups, x.dtype.type(0), padding
+    (top, _), (left, _) = padding
+    each, zero = filters // groups, x.dtype.type(0)
     for n in prange(y.shape[0]):
         for i in range(y.shape[1]):
             for j in range(y.shape[2]):
@@ -37,7 +38,8 @@ def conv2d_forward(y, x, weight, bias, stride, padding, dilation, groups):
 def conv2d_backward_input(dx, dy, weight, x_shape, stride, padding, dilation, groups):
     """dx[n, i stride + a dilation - top, j ..., c] += dy[n, i, j, o] weight[o, a, b, c]."""
     filters, kh, kw, depth = weight.shape
-    each, ((top, _), (left, _)) = filters // groups, padding
+    (top, _), (left, _) = padding
+    each = filters // groups
     for n in prange(dx.shape[0]):
         for row in range(dx.shape[1]):
             for column in range(dx.shape[2]):
@@ -61,7 +63,8 @@ def conv2d_backward_input(dx, dy, weight, x_shape, stride, padding, dilation, gr
 def conv2d_backward_weight(dweight, dy, x, weight_shape, stride, padding, dilation, groups):
     """dweight[a, b, c, o] = sum_nij x[n, i stride + a dilation - top, j ..., c] dy[n, i, j, o]."""
     kh, kw, depth, filters = dweight.shape
-    each, zero, ((top, _), (left, _)) = filters // groups, x.dtype.type(0), padding
+    (top, _), (left, _) = padding
+    each, zero = filters // groups, x.dtype.type(0)
     for a in prange(kh):
         for b in range(kw):
             for c in range(depth):

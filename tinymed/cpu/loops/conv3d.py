@@ -24,7 +24,8 @@ def pixel_of(x, n, plane, row, column, c):
 def conv3d_forward(y, x, weight, bias, stride, padding, dilation, groups):
     """y[n, h, i, j, o] = bias[o] + sum x[n, h stride + a dilation - front, i ..., j ..., c] weight[a, b, d, c, o]."""
     ka, kb, kd, depth, filters = weight.shape
-    each, ((front, _), (top, _), (left, _)) = filters // groups, padding
+    (front, _), (top, _), (left, _) = padding
+    each = filters // groups
     for n in prange(y.shape[0]):
         for h in range(y.shape[1]):
             for i in range(y.shape[2]):
@@ -49,7 +50,8 @@ def conv3d_forward(y, x, weight, bias, stride, padding, dilation, groups):
 def conv3d_backward_input(dx, dy, weight, x_shape, stride, padding, dilation, groups):
     """dx[n, h stride + a dilation - front, i ..., j ..., c] += dy[n, h, i, j, o] weight[o, a, b, d, c]."""
     filters, ka, kb, kd, depth = weight.shape
-    each, ((front, _), (top, _), (left, _)) = filters // groups, padding
+    (front, _), (top, _), (left, _) = padding
+    each = filters // groups
     for n in prange(dx.shape[0]):
         for plane in range(dx.shape[1]):
             for row in range(dx.shape[2]):
@@ -76,7 +78,8 @@ def conv3d_backward_input(dx, dy, weight, x_shape, stride, padding, dilation, gr
 def conv3d_backward_weight(dweight, dy, x, weight_shape, stride, padding, dilation, groups):
     """dweight[a, b, d, c, o] = sum_nhij x[n, h stride + a dilation - front, i ..., j ..., c] dy[n, h, i, j, o]."""
     ka, kb, kd, depth, filters = dweight.shape
-    each, ((front, _), (top, _), (left, _)) = filters // groups, padding
+    (front, _), (top, _), (left, _) = padding
+    each = filters // groups
     for a in prange(ka):
         for b in range(kb):
             for d in range(kd):

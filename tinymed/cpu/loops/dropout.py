@@ -12,7 +12,7 @@ from ...dispatch.declare import LOOPS, like_first
 from ...memory import canonical_order, inverse_order
 from ...ops.dropout import ALPHA, alpha_map, limit_of
 from ...random import MASK, MULTIPLIERS, ROUNDS, WEYL
-from .views import laid, large
+from .views import laid
 
 u4, u8 = np.uint32, np.uint64
 M0, M1, W0, W1, LOW, HIGH = (u8(v) for v in (*MULTIPLIERS, *WEYL, MASK, 32))
@@ -151,7 +151,7 @@ def dropout_channels_backward(k, dy, ticket, limit, scale):
     return as_image(k.dropout_channels_backward_loop(as_pixels(k, dy), ticket, limit, scale), dy.shape)
 
 
-@kernel(backend=LOOPS, composite=True, worth=large)
+@kernel(backend=LOOPS, composite=True)
 def alpha_dropout_forward(k, x, state, p, channels):
     """Call the loop on [n, pixel, channel] with (a, b) = alpha_map(p)."""
     limit, (a, b) = limit_of(p)[0], alpha_map(p)
@@ -159,7 +159,7 @@ def alpha_dropout_forward(k, x, state, p, channels):
     return as_image(y, x.shape), ticket
 
 
-@kernel(backend=LOOPS, composite=True, worth=large)
+@kernel(backend=LOOPS, composite=True)
 def alpha_dropout_backward(k, dy, ticket, p, channels):
     """Call the loop on [n, pixel, channel] with a from alpha_map(p)."""
     limit, (a, _) = limit_of(p)[0], alpha_map(p)

@@ -4,7 +4,7 @@ import numpy as np
 from numba import prange
 
 from ...dispatch import LOOPS, kernel
-from .views import laid, large, lines, reduction
+from .views import laid, lines, reduction
 
 
 @reduction()
@@ -41,7 +41,7 @@ def argextreme(y, x, sign):
         y[l] = best
 
 
-@kernel(backend=LOOPS, composite=True, worth=large)
+@kernel(backend=LOOPS, composite=True)
 def argextreme_forward(k, x, axis, which):
     """Call the loop on the lines along the axis."""
     shape = tuple(n for i, n in enumerate(x.shape) if i != axis)

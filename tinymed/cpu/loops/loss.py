@@ -172,7 +172,7 @@ def binary_cross_entropy_backward(k, dy, x, target, weight, reduction):
     return k.binary_cross_entropy_slope(spread(k, dy, reduction, float(max(1, x.size))), x, target, weight)
 
 
-@kernel(backend=LOOPS, composite=True, worth=lambda dy, x, *_: large(x))
+@kernel(backend=LOOPS, composite=True)
 def binary_cross_entropy_backward_target(k, dy, x, weight, reduction):
     """Spread dy over the elements."""
     return k.binary_cross_entropy_target(spread(k, dy, reduction, float(max(1, x.size))), x, weight)
@@ -190,7 +190,7 @@ def bce_with_logits_backward(k, dy, x, target, weight, pos_weight, reduction):
     return k.bce_with_logits_slope(spread(k, dy, reduction, float(max(1, x.size))), x, target, weight, pos_weight)
 
 
-@kernel(backend=LOOPS, composite=True, worth=lambda dy, x, *_: large(x))
+@kernel(backend=LOOPS, composite=True)
 def bce_with_logits_backward_target(k, dy, x, weight, pos_weight, reduction):
     """Spread dy over the elements."""
     return k.bce_with_logits_target(spread(k, dy, reduction, float(max(1, x.size))), x, weight, pos_weight)

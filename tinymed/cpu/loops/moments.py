@@ -6,7 +6,7 @@ from ...dispatch import LOOPS, kernel
 from .views import large, reduction
 
 
-@reduction(worth=large)
+@reduction()
 def var_forward(y, x, correction):
     """y[l] = sum_i (x[l, i] - mean)^2 / max(0, n - correction)."""
     for l in prange(x.shape[0]):

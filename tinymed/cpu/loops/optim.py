@@ -5,7 +5,6 @@ import math
 from numba import njit, prange
 
 from ...dispatch import LOOPS, kernel
-from .views import large
 
 
 @kernel(backend=LOOPS, flat="p g", writes="p")
@@ -130,7 +129,7 @@ def scale_gradient(y, g, coefficient):
         y[i] = g[i] * coefficient[()]
 
 
-@kernel(backend=LOOPS, flat="y g", worth=large)
+@kernel(backend=LOOPS, flat="y g")
 def clip_gradient(y, g, limit):
     """y = g clipped to [-limit, limit]."""
     for i in prange(g.size):

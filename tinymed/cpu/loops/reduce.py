@@ -20,7 +20,7 @@ def sum_forward(y, x):
         y[l] = total
 
 
-@reduction()
+@reduction(worth=large)
 def prod_forward(y, x):
     """y[l] = the product of x[l, i] over i."""
     for l in prange(x.shape[0]):
@@ -30,7 +30,7 @@ def prod_forward(y, x):
         y[l] = product
 
 
-@along()
+@along(worth=large)
 def cumsum_forward(y, x):
     """y[l, i] = x[l, 0] + ... + x[l, i]."""
     for l in prange(x.shape[0]):
@@ -40,7 +40,7 @@ def cumsum_forward(y, x):
             y[l, i] = total
 
 
-@along()
+@along(worth=large)
 def cumsum_backward(dx, dy):
     """dx[l, i] = dy[l, i] + ... + dy[l, n - 1]."""
     for l in prange(dy.shape[0]):
@@ -50,7 +50,7 @@ def cumsum_backward(dx, dy):
             dx[l, i] = total
 
 
-@reduction(worth=large)
+@reduction()
 def logsumexp_forward(y, x):
     """y[l] = m + ln sum_i e^(x[l, i] - m), m = max x, or 0 where that is infinite."""
     for l in prange(x.shape[0]):
@@ -65,7 +65,7 @@ def logsumexp_forward(y, x):
         y[l] = top + math.log(total)
 
 
-@reduction(worth=large)
+@reduction()
 def norm_forward(y, x, p):
     """y[l] = (sum_i |x[l, i]|^p)^(1/p); p = inf: max |x|, -inf: min |x|, 0: the number of non-zeros."""
     for l in prange(x.shape[0]):
@@ -82,14 +82,14 @@ def norm_forward(y, x, p):
         y[l] = math.sqrt(total) if p == 2 else total ** (1 / p) if p != 0 and math.isfinite(p) and p != 1 else total
 
 
-@each("dy x y", out="dx", worth=large)
+@each("dy x y", out="dx")
 def exp_difference(dx, dy, x, y):
     """dx = dy e^(x - y), e^x where y is infinite."""
     for i in prange(dy.size):
         dx[i] = dy[i] * math.exp(x[i] - (y[i] if math.isfinite(y[i]) else 0))
 
 
-@kernel(backend=LOOPS, composite=True, worth=large)
+@kernel(backend=LOOPS, composite=True)
 def logsumexp_backward(k, dy, x, y, axes):
     """Call the loop with dy and y spread over the axes."""
     return k.exp_difference(*[a if a is x else a.reshape(kept(x.shape, axes)) for a in (dy, x, y)])

@@ -54,10 +54,10 @@ def operand(k: Any, a: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     return a if a.shape == shape else np.broadcast_to(a, shape)
 
 
-def along(*, dtype: Any = None, worth: Any = None) -> Callable[[Loop], Loop]:
+def along(*, worth: Any = None) -> Callable[[Loop], Loop]:
     """Declare a loop over the lines along one axis: y[l, i] from x[l, i], any number of arrays of one shape before it.
 
-    The public kernel takes the arrays, the axis, and what else the loop takes.  dtype: of the output, if another.
+    The public kernel takes the arrays, the axis, and what else the loop takes.
     """
 
     def declare(fn: Loop) -> Loop:
@@ -74,7 +74,7 @@ def along(*, dtype: Any = None, worth: Any = None) -> Callable[[Loop], Loop]:
             lines = [laid(k, a, order).reshape(math.prod(moved[:-1]), moved[-1]) for a in arrays]
             return getattr(k, loop)(*lines, *rest).reshape(moved).transpose(inverse_order(order))
 
-        shapes: Any = lambda x, *_: [(x.shape, dtype or x.dtype)]  # noqa: E731
+        shapes: Any = lambda x, *_: [x.shape]  # noqa: E731
         kernel(name=loop, backend=LOOPS, out=shapes, flops=lambda x, *_: 4 * x.size)(fn)
         kernel(name=fn.__name__, backend=LOOPS, composite=True, worth=worth)(run)
         return fn
@@ -123,5 +123,13 @@ def line(k: Any, a: Any) -> Any:
 
 
 def large(*args: Any) -> bool:
-    """Return whether the first array is so large that a loop in one pass gains more than its compilation costs."""
+    """Return whether the first array is so large that a loop which was measured faster pays for its compilation.
+
+    Said of loops that were faster than the reference for 2^16 and for 2^20 elements on one thread.  Others stand aside:
+    one exponential, power or maximum an element is what NumPy has vector instructions for.  Measured, microseconds at
+    2^20 elements, reference / loop: upsample_nearest3d 124,174 / 3,045, its gradient 99,121 / 2,179; trilinear 223,472
+    / 10,867 and 181,909 / 24,541; erf 209,482 / 8,627; pad_border's gradient 44,714 / 10,159; larger_backward 36,289 /
+    883; nll_loss 9,420 / 136; avg_pool3d's gradient 8,487 / 815; where 8,087 / 525; prod 1,909 / 969; but log1p 555 /
+    9,884, amax 249 / 1,698, gelu_tanh 2,970 / 35,610.  `python benchmarks/stand_ins.py` measures all of them.
+    """
     return bool(next(a.size for a in args if is_array(a)) >= 1 << 16)

@@ -203,14 +203,14 @@ pass_add_relu_products = row_pass(
 def masked_products(
     v: Vectors, dy: ir.Value, x: ir.Value, center: ir.Value, scale: ir.Value, shift: ir.Value, *rest: ir.Value
 ) -> tuple[Values, Values]:
-    """The sums of g and g (x - mean), g = dy where (x - center) scale + shift > 0, else 0."""
+    """Return the sums of g and g (x - mean), g = dy where (x - center) scale + shift > 0, else 0."""
     return (), products(v, where_above(v, dy, affine(v, x, center, scale, shift)), x, *rest)
 
 
 def masked_gradient(
     v: Vectors, dy: ir.Value, x: ir.Value, center: ir.Value, scale: ir.Value, shift: ir.Value, *map: ir.Value
 ) -> tuple[Values, Values]:
-    """The gradient from dy where (x - center) scale + shift > 0, else from 0."""
+    """Return the gradient from dy where (x - center) scale + shift > 0, else from 0."""
     return (gradient(v, where_above(v, dy, affine(v, x, center, scale, shift)), x, *map),), ()
 
 
@@ -228,7 +228,7 @@ pass_masked_scale = row_pass("masked_scale", "dy x", "dx", f"{MASK} a", "", mask
 
 
 def gradient_relu(v: Vectors, dy: ir.Value, x: ir.Value, *rest: ir.Value) -> tuple[Values, Values]:
-    """The gradient where x > 0, else 0, and its sum."""
+    """Return the gradient where x > 0, else 0, and its sum."""
     *map, s = rest
     g = where_above(v, gradient(v, dy, x, *map), x)
     return (g,), (v.b.fadd(s, g),)

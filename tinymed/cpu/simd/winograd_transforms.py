@@ -46,7 +46,7 @@ def winograd_matrices(points: Sequence[int], taps: int = 3) -> Matrices:
     outputs = n + 1 - taps
     last = [Fraction(0)] * (n - 1) + [Fraction(1)]
     others = [[q for l, q in enumerate(p) if l != j] for j in range(n - 1)]
-    signal = [product(roots) + [Fraction(0)] for roots in others] + [product(p)]
+    signal = [[*product(roots), Fraction(0)] for roots in others] + [product(p)]
     weights = [[v**k / value(product(roots), v) for k in range(taps)] for v, roots in zip(p, others, strict=True)]
     inverse = [[v**i for v in p] + [Fraction(i == outputs - 1)] for i in range(outputs)]
     return Matrices(signal, [*weights, last[-taps:]], inverse)

@@ -1,5 +1,6 @@
 """Element-wise arithmetic, comparisons and logic."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ LOGIC = {"logical_and": "And", "logical_or": "Or", "logical_xor": "Xor", "and": 
 
 
 def operands(w: Writer, a: Any, b: Any) -> tuple[str, str]:
-    """The names of two operands; a number is a constant in the other's dtype."""
+    """Return the names of two operands; a number is a constant in the other's dtype."""
     return w.value(a, like=b), w.value(b, like=a)
 
 
@@ -50,10 +51,16 @@ def unary(w: Writer, call: Call) -> None:
     w.result(call, UNARY[call.op], call.x)
 
 
-@emits("Arc")
-def arc(w: Writer, call: Call) -> None:
-    """Asin, Acos, Atan."""
-    w.result(call, call.which.capitalize(), call.x)
+@emits("Analytic")
+def analytic(w: Writer, call: Call) -> None:
+    """Tan, Asin, ... Atanh under ONNX's names; powers and logarithms of 2 and 10 by those of e."""
+    base = {"exp2": 2.0, "log2": 2.0, "log10": 10.0}.get(call.function)
+    if base is None:
+        w.result(call, call.function.capitalize(), call.x)
+    elif call.function == "exp2":
+        w.result(call, "Pow", w.number(base, call.x), call.x)
+    else:
+        w.result(call, "Div", w.add("Log", call.x), w.number(math.log(base), call.x))
 
 
 @emits("Expm1")

@@ -62,7 +62,7 @@ def group_norm(w: Writer, call: Call) -> None:
 
 
 def per_channel(w: Writer, v: Any, ndim: int) -> Any:
-    """A vector over channels with the axes of space after it."""
+    """Return a vector over channels with the axes of space after it."""
     return w.add("Unsqueeze", v, w.ints(range(1, ndim - 1))) if ndim > 2 else v
 
 

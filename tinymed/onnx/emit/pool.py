@@ -92,7 +92,7 @@ def adaptive_average_pool(w: Writer, call: Call) -> None:
 
 
 def means(n: int, m: int) -> np.ndarray:
-    """The matrix (n, m) that averages the m parts of an axis of n pixels."""
+    """Return the matrix (n, m) that averages the m parts of an axis of n pixels."""
     matrix = np.zeros((n, m))
     for j, (a, b) in enumerate(parts(n, m)):
         matrix[a:b, j] = 1 / (b - a)

@@ -16,6 +16,7 @@ from ...errors import UserError
 
 PositiveRate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Result = TypeVar("Result")
+EXTRA = ("option", "shown", "panel", "repeat", "switch")  # what a field says of its option beside help and check
 
 
 def setting(default: Any, help: str, **more: Any) -> Any:
@@ -27,7 +28,7 @@ def setting(default: Any, help: str, **more: Any) -> Any:
         more: option (its name there, by default the field's), shown (the default as help names it), panel, repeat
             (whether it may be given several times), switch ("--on/--off" of a bool), or a constraint of pydantic.
     """
-    extra = {key: more.pop(key) for key in ("option", "shown", "panel", "repeat", "switch") if key in more}
+    extra: dict[str, Any] = {key: more.pop(key) for key in EXTRA if key in more}
     return Field(default, description=help, json_schema_extra=extra, **more)
 
 
@@ -47,6 +48,14 @@ class DataConfig(Strict):
         "Folder of class folders, perhaps in train, val, test; .csv; .npz; MNIST's; for the other tasks see README. "
         "Without it: built-in synthetic blood smears.",
         option="data",
+    )
+    path_column: str | None = setting(None, "Column of the image's file in a list; by default found by usual names.")
+    split_column: str | None = setting(None, "Column of train, val or test in a list; by default found by its name.")
+    group_column: str | None = setting(
+        None, "Column of the patient in a list, whom no split divides; by default found by usual names."
+    )
+    white: float | None = setting(
+        None, "Value that is white in pictures deeper than 8 bits, such as 4095.", gt=0, allow_inf_nan=False
     )
     leaks: Literal["error", "warn", "ignore"] = setting(
         "error", "What to do about an image or patient on two sides of a split."
@@ -160,7 +169,7 @@ class RunConfig(Strict):
     clip_norm: float | None = setting(None, "Largest norm of the gradients.", gt=0)
     class_weights: list[float] | None = None
     seed: int = setting(0, "Of weights, order, augmentation, dropout and splits.", panel="Run", ge=0, lt=2**63)
-    backend: str = setting("numba", "numba, numpy, cuda, cupy or emulated, see `tinymed doctor`.", panel="Run")
+    backend: str = setting("numba", "numba, loops, numpy, cuda, cupy or emulated, see `tinymed doctor`.", panel="Run")
     workers: int = setting(2, "Threads that prepare images.", panel="Run", ge=0, le=64)
     early_stop: int | None = setting(None, "Stop after so many epochs without improvement.", ge=1)
     monitor: str = setting("val_loss", "What improves.")
@@ -200,6 +209,15 @@ class Shortcuts(Strict):
     )
     flip: bool = setting(False, "Mirror left-right and up-down (done without --data).", panel="Augmentation")
     class_weights: str = setting("none", "In the loss: none, balanced, tempered or 1,3.5.")
+
+
+def named_columns(data: DataConfig, *more: str) -> dict[str, Any]:
+    """Return the columns of a list that were named, as arguments of a reader, which finds the others itself.
+
+    more: fields of the columns that only some tasks have.
+    """
+    columns = {name: getattr(data, name) for name in ("path_column", "split_column", "group_column", *more)}
+    return {name: column for name, column in columns.items() if column is not None}
 
 
 def checked(make: Callable[[], Result], source: Path | None = None) -> Result:
@@ -242,7 +260,7 @@ def parse_config(kind: type[RunConfig], content: dict[str, Any], source: Path | 
 
 
 FOREIGN = ("mask", "boxes", "positive", "balanced")
-FOREIGN_DATA = ("label_column", "group_column", "merge", "skip_bad", "synthetic_images", "difficulty")
+FOREIGN_DATA = ("label_column", "merge", "skip_bad", "synthetic_images", "difficulty")
 
 
 def without_foreign(kind: type[RunConfig], content: dict[str, Any]) -> dict[str, Any]:

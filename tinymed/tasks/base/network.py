@@ -101,3 +101,8 @@ def takes_several(model: str) -> bool:
     from ...models.summary import input_shapes
 
     return len(input_shapes(models.entry(model).input)) > 1
+
+
+def classifies_middle(name: str) -> bool:
+    """Say whether a network classifies the middle of a patch: a picture of its own size has one row of scores."""
+    return any(model == name and len(outputs[0]) == 2 for model, image, outputs in default_networks([name]))

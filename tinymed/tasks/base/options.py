@@ -41,7 +41,7 @@ class Option(NamedTuple):
 
     @property
     def flag(self) -> str:
-        """The option as it is written: --val-fraction."""
+        """Return the option as it is written: --val-fraction."""
         return self.switch.partition("/")[0] or f"--{self.name.replace('_', '-')}"
 
 

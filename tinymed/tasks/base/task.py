@@ -21,7 +21,7 @@ from .config import RunConfig, Shortcuts
 from .network import Outputs, default_networks, make_model, output_shapes, takes_several
 from .options import Option, Options, task_options
 
-Config = TypeVar("Config", bound=RunConfig)
+C = TypeVar("C", bound=RunConfig)
 Data = TypeVar("Data")  # one set of images with what is to be learnt of them
 Ask = Callable[[str], str]
 
@@ -56,32 +56,30 @@ class Predictions:
     errors: list[str] = field(default_factory=list)
 
 
-class Task(Generic[Config, Data]):
+class Task(Generic[C, Data]):
     """A task.  Methods take the configuration, so that one object serves all runs."""
 
     name: ClassVar[str]
     needs: ClassVar[str] = ""  # what --data must be, where there is no built-in set
     wants: ClassVar[str]  # what it asks of a network, for messages
-    Config: type[Config]
+    Config: type[C]
     Shortcuts: type[Shortcuts]
 
     @property
     def options(self) -> dict[str, Option]:
-        """The options of the command line that it uses."""
+        """Return the options of the command line that it uses."""
         return task_options(self.Config, self.Shortcuts)
 
     # ------------------------------------------------------------------------------------- the configuration
 
-    def draft(self, given: Options) -> Config:
+    def draft(self, given: Options) -> C:
         """Return the configuration as far as the options decide it, before an image is read in full.
 
         Raises UserError for an option that would have no effect, or a network that does not serve the task.
         """
         raise NotImplementedError
 
-    def complete(
-        self, config: Config, sets: dict[str, Data], given: Options, ask: Ask | None
-    ) -> tuple[Config, list[str]]:
+    def complete(self, config: C, sets: dict[str, Data], given: Options, ask: Ask | None) -> tuple[C, list[str]]:
         """Return (the configuration with what depends on the data, lines that tell the user what will be learnt).
 
         What depends on the data: classes, weights, statistics, the fingerprint.  Raises UserError.
@@ -90,23 +88,23 @@ class Task(Generic[Config, Data]):
 
     # --------------------------------------------------------------------------------------------- the data
 
-    def read_data(self, config: Config) -> dict[str, Data]:
+    def read_data(self, config: C) -> dict[str, Data]:
         """Return the data as they divide themselves: {"all": ...}, or {"train": ..., ...}.  Raises UserError."""
         raise NotImplementedError
 
-    def divide(self, config: Config, sets: dict[str, Data]) -> dict[str, Data]:
+    def divide(self, config: C, sets: dict[str, Data]) -> dict[str, Data]:
         """Return {"train": ..., "val": ..., perhaps "test": ...}: what the data do not divide is cut."""
         raise NotImplementedError
 
-    def open_data(self, config: Config) -> dict[str, Data]:
+    def open_data(self, config: C) -> dict[str, Data]:
         """Return the data, divided.  Raises UserError."""
         return self.divide(config, self.read_data(config))
 
-    def fingerprint(self, config: Config, sets: dict[str, Data]) -> str:
+    def fingerprint(self, config: C, sets: dict[str, Data]) -> str:
         """Return what tells these images and labels from others, in hex."""
         raise NotImplementedError
 
-    def open_path(self, config: Config, path: str, skip_bad: bool = False) -> dict[str, Data]:
+    def open_path(self, config: C, path: str, skip_bad: bool = False) -> dict[str, Data]:
         """Return the sets of a path that a trained run is measured on."""
         raise NotImplementedError
 
@@ -123,15 +121,15 @@ class Task(Generic[Config, Data]):
 
     # ------------------------------------------------------------------------------------------ the network
 
-    def model_arguments(self, config: Config) -> dict[str, Any]:
+    def model_arguments(self, config: C) -> dict[str, Any]:
         """Return the keyword arguments that it wants of a network; those that a network lacks are left out."""
         raise NotImplementedError
 
-    def make_model(self, config: Config) -> Any:
+    def make_model(self, config: C) -> Any:
         """Return a new network.  Raises UserError for a name or option that it lacks."""
         return make_model(config.model, config.seed, config.model_options, self.model_arguments(config))
 
-    def sees(self, config: Config) -> tuple[int, ...]:
+    def sees(self, config: C) -> tuple[int, ...]:
         """Return (channels, *space) of what the network is shown."""
         return (config.data.channels, config.data.size, config.data.size)
 
@@ -139,7 +137,7 @@ class Task(Generic[Config, Data]):
         """Say whether a network with these outputs for an image [channels, *space] is one for this task."""
         raise NotImplementedError
 
-    def check_model(self, config: Config, model: Any) -> Outputs:
+    def check_model(self, config: C, model: Any) -> Outputs:
         """Return the shapes of the network's outputs.  Raises UserError where it does not serve the task.
 
         model: may be made without memory for its weights.
@@ -161,7 +159,7 @@ class Task(Generic[Config, Data]):
             )
         return outputs
 
-    def fits_somewhere(self, config: Config, image: tuple[int, ...]) -> bool:
+    def fits_somewhere(self, config: C, image: tuple[int, ...]) -> bool:
         """Say whether a network serves the task at the size that it takes by default."""
         return config.model in self.networks(len(image))
 
@@ -174,42 +172,42 @@ class Task(Generic[Config, Data]):
             name for name, image, outputs in default_networks() if len(image) == axes and self.serves(image, outputs)
         ]
 
-    def advise(self, config: Config) -> str:
+    def advise(self, config: C) -> str:
         """Return which networks to choose instead, for a message."""
         return f"choose one of {', '.join(self.networks(len(self.sees(config))))}"
 
-    def head(self, config: Config, model: Any, weighted: bool = True) -> Head:
+    def head(self, config: C, model: Any, weighted: bool = True) -> Head:
         """Return the loss and the meaning of outputs; weighted: with the class weights of training."""
         raise NotImplementedError
 
     # -------------------------------------------------------------------------------- training and measuring
 
-    def training_batches(self, config: Config, dataset: Data, model: Any) -> Batches:
+    def training_batches(self, config: C, dataset: Data, model: Any) -> Batches:
         """Return shuffled and augmented batches."""
         raise NotImplementedError
 
-    def validation(self, config: Config, dataset: Data) -> tuple[Batches | None, Validate | None]:
+    def validation(self, config: C, dataset: Data) -> tuple[Batches | None, Validate | None]:
         """Return (a loader, None) where a classifier's measures serve, or (None, a function that measures)."""
         raise NotImplementedError
 
-    def measure(self, config: Config, model: Any, dataset: Data) -> tuple[dict[str, Any], Any]:
+    def measure(self, config: C, model: Any, dataset: Data) -> tuple[dict[str, Any], Any]:
         """Return (metrics with intervals, what they were computed from) of a model on a whole set."""
         raise NotImplementedError
 
     # ---------------------------------------------------------------------------------------------- results
 
-    def text(self, config: Config, result: dict[str, Any], title: str) -> str:
+    def text(self, config: C, result: dict[str, Any], title: str) -> str:
         """Return an evaluation as text."""
         raise NotImplementedError
 
     def save_results(
-        self, folder: Path, config: Config, model: Any, dataset: Data, result: dict[str, Any], details: Any, title: str
+        self, folder: Path, config: C, model: Any, dataset: Data, result: dict[str, Any], details: Any, title: str
     ) -> None:
         """Write pictures and tables of one part, the last that was measured, into the run's folder."""
         raise NotImplementedError
 
     def predict(
-        self, folder: Path, config: Config, model: Any, files: Sequence[Path], out: Path | None, overlays: bool
+        self, folder: Path, config: C, model: Any, files: Sequence[Path], out: Path | None, overlays: bool
     ) -> Predictions:
         """Return what the network says of files, and write it into `out` where the task makes files.
 
@@ -217,7 +215,7 @@ class Task(Generic[Config, Data]):
         """
         raise NotImplementedError
 
-    def export_metadata(self, config: Config) -> dict[str, Any]:
+    def export_metadata(self, config: C) -> dict[str, Any]:
         """Return what a program must know to use the exported network: {"preparation": ..., "scores": text, ...}."""
         raise NotImplementedError
 

@@ -30,14 +30,14 @@ class BoxHead:
         self.shift = Constant(self.prior)
 
     def targets(self, labels: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(class numbers, log sizes, weights of the sizes that add up to 1) of a loader's maps."""
+        """Return (class numbers, log sizes, weights of the sizes that add up to 1) of a loader's maps."""
         classes, sizes = labels
         known = np.isfinite(sizes)
         share = known / max(int(known.sum()), 1)
         return classes, np.where(known, sizes, 0).astype(np.float32), share.astype(np.float32)
 
     def __call__(self, outputs: Any, targets: Any) -> Tensor:
-        """The loss, a scalar tensor."""
+        """Return the loss, a scalar tensor."""
         main = outputs[0] if isinstance(outputs, tuple | list) else outputs
         classes, sizes, share = targets
         loss = self.map(F.narrow(main, 1, 0, self.classes + 1) + self.shift.beside(main), classes)
@@ -46,17 +46,17 @@ class BoxHead:
         return total
 
     def scores(self, outputs: np.ndarray) -> np.ndarray:
-        """[n, classes + 2, h, w]: the probability of each class, then width and height over the usual ones."""
+        """Return [n, classes + 2, h, w]: the probability of each class, then width and height over the usual ones."""
         maps = Tensor(outputs[:, : self.classes + 1])
         found = F.softmax(maps + self.shift.beside(maps), 1).array[:, 1:]
         return np.concatenate([found, np.exp(np.clip(outputs[:, self.classes + 1 :], -LIMIT, LIMIT))], axis=1)
 
     def correct(self, outputs: Any, labels: Any) -> float:
-        """The share of pixels whose class is found, summed over the images of a batch."""
+        """Return the share of pixels whose class is found, summed over the images of a batch."""
         main = outputs[0] if isinstance(outputs, tuple | list) else outputs
         found = as_array((main.array[:, : self.classes + 1] + self.shift.beside(main).array).argmax(axis=1))
         return float((found == labels[0]).mean(axis=(1, 2)).sum())
 
     def unweighted(self) -> "BoxHead":
-        """The same without class weights, for validation."""
+        """Return the same without class weights, for validation."""
         return BoxHead(self.classes, self.size_weight)

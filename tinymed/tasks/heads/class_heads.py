@@ -23,7 +23,7 @@ HEADS = ("sigmoid", "softmax", "own")
 
 
 def count_correct(outputs: Any, labels: np.ndarray) -> int:
-    """Images whose largest output is at their label."""
+    """Count images whose largest output is at their label."""
     return int((as_array(outputs.array.argmax(axis=1)) == labels).sum())
 
 
@@ -40,11 +40,11 @@ class SigmoidHead:
         self.classes, self.weights = classes, None if weights is None else Constant(weights[:, None])
 
     def targets(self, labels: np.ndarray) -> np.ndarray:
-        """One-hot float32 [n, classes]."""
+        """Return one-hot float32 [n, classes]."""
         return one_hot(labels, self.classes)
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The loss, a scalar tensor."""
+        """Return the loss, a scalar tensor."""
         from ...nn import functional
 
         weight = None
@@ -54,18 +54,18 @@ class SigmoidHead:
         return loss
 
     def scores(self, outputs: np.ndarray) -> np.ndarray:
-        """Sigmoids of the logits, float64 [n, classes]."""
+        """Return sigmoids of the logits, float64 [n, classes]."""
         z = outputs.astype(np.float64)
         small = np.exp(-np.abs(z))
         result: np.ndarray = np.where(z >= 0, 1, small) / (1 + small)
         return result
 
     def correct(self, outputs: Any, labels: np.ndarray) -> float:
-        """Images whose largest output is at their label."""
+        """Count images whose largest output is at their label."""
         return count_correct(outputs, labels)
 
     def unweighted(self) -> "SigmoidHead":
-        """The same without class weights, for validation."""
+        """Return the same without class weights, for validation."""
         return SigmoidHead(self.classes)
 
 
@@ -82,11 +82,11 @@ class SoftmaxHead:
         self.classes, self.weights = classes, None if weights is None else Constant(weights)
 
     def targets(self, labels: np.ndarray) -> np.ndarray:
-        """The labels themselves, int64 [n]."""
+        """Return the labels themselves, int64 [n]."""
         return np.asarray(labels, np.int64)
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The loss, a scalar tensor."""
+        """Return the loss, a scalar tensor."""
         from ...nn import functional
 
         weight = None if self.weights is None else self.weights.beside(outputs)
@@ -94,18 +94,18 @@ class SoftmaxHead:
         return loss
 
     def scores(self, outputs: np.ndarray) -> np.ndarray:
-        """Softmax of the logits, float64 [n, classes]."""
+        """Return softmax of the logits, float64 [n, classes]."""
         z = outputs.astype(np.float64)
         e = np.exp(z - z.max(axis=1, keepdims=True))
         result: np.ndarray = e / e.sum(axis=1, keepdims=True)
         return result
 
     def correct(self, outputs: Any, labels: np.ndarray) -> float:
-        """Images whose largest output is at their label."""
+        """Count images whose largest output is at their label."""
         return count_correct(outputs, labels)
 
     def unweighted(self) -> "SoftmaxHead":
-        """The same without class weights, for validation."""
+        """Return the same without class weights, for validation."""
         return SoftmaxHead(self.classes)
 
 
@@ -123,7 +123,7 @@ class OwnHead(SoftmaxHead):
         self.loss = loss
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The loss, a scalar tensor."""
+        """Return the loss, a scalar tensor."""
         return self.loss(outputs, targets)
 
     def unweighted(self) -> "OwnHead":
@@ -134,8 +134,10 @@ class OwnHead(SoftmaxHead):
 def make_head(
     name: str, classes: int, class_weights: Sequence[float] | None = None, model: Any = None
 ) -> SigmoidHead | SoftmaxHead:
-    """The head of this name; "own" asks the model for its loss.  Raises UserError for another name, weights that do not
-    fit, or a model to which the head does not."""
+    """Return the head of this name; "own" asks the model for its loss.  Raises UserError for another name, weights
+    that do not
+    fit, or a model to which the head does not.
+    """
     if name not in HEADS:
         raise UserError(f"head {name!r} is unknown; choose one of {', '.join(HEADS)}")
     loss, kind = getattr(model, "loss", None), type(model).__name__

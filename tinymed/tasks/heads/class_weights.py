@@ -10,7 +10,7 @@ from ...errors import UserError
 
 
 def check_weights(weights: Sequence[float] | None, classes: int) -> np.ndarray | None:
-    """Class weights as float32.  Raises UserError unless there is one positive number a class."""
+    """Return class weights as float32.  Raises UserError unless there is one positive number a class."""
     if weights is None:
         return None
     array = np.asarray(weights, np.float32)
@@ -38,7 +38,9 @@ def tempered_weights(counts: dict[str, int]) -> list[float]:
 
 
 def parse_weights(text: str, classes: Sequence[str], counts: dict[str, int]) -> list[float] | None:
-    """The command line's --class-weights: "none", "balanced", "tempered", or numbers in class order such as 1,3.5."""
+    """Return the command line's --class-weights: "none", "balanced", "tempered", or numbers in class order such as
+    1,3.5.
+    """
     if text == "none":
         return None
     if text == "balanced":

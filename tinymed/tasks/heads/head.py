@@ -13,16 +13,16 @@ class Head(Protocol):
     classes: int
 
     def targets(self, labels: Any) -> Any:
-        """What the loss compares with, an array or a tuple of them, from the labels of a batch."""
+        """Return what the loss compares with, an array or a tuple of them, from the labels of a batch."""
 
     def __call__(self, outputs: Any, targets: Any) -> Tensor:
-        """The loss, a scalar tensor."""
+        """Return the loss, a scalar tensor."""
 
     def scores(self, outputs: np.ndarray) -> np.ndarray:
-        """What the outputs mean: probabilities, or the like."""
+        """Return what the outputs mean: probabilities, or the like."""
 
     def correct(self, outputs: Any, labels: Any) -> float:
-        """How many images of a batch are right, for the accuracy of the training; an image may count in part."""
+        """Return how many images of a batch are right, for the accuracy of the training; an image may count in part."""
 
     def unweighted(self) -> Self:
-        """The same without class weights, for validation."""
+        """Return the same without class weights, for validation."""

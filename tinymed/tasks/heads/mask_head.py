@@ -55,7 +55,7 @@ class MaskHead:
         self.module = nn.DeepSupervision(self.make_loss(), auxiliary=auxiliary)
 
     def make_loss(self) -> nn.Module:
-        """The loss of one output."""
+        """Return the loss of one output."""
         weight = None
         if self.weights is not None:
             weight = Tensor(self.weights[1:] / self.weights[:1] if self.sigmoid else self.weights)
@@ -73,17 +73,17 @@ class MaskHead:
         return module
 
     def targets(self, labels: Any) -> Any:
-        """Class numbers int64, or (class numbers, weights of the pixels), as the loader gives them."""
+        """Return class numbers int64, or (class numbers, weights of the pixels), as the loader gives them."""
         return labels
 
     def __call__(self, outputs: Any, targets: Any) -> Tensor:
-        """The loss, a scalar tensor."""
+        """Return the loss, a scalar tensor."""
         main = outputs[0] if isinstance(outputs, tuple | list) else outputs
         loss: Tensor = self.module.to(main.device)(outputs, *(targets if isinstance(targets, tuple) else (targets,)))
         return loss
 
     def scores(self, outputs: np.ndarray) -> np.ndarray:
-        """Probabilities float32 [n, classes, *space]."""
+        """Return probabilities float32 [n, classes, *space]."""
         if self.sigmoid:
             found = F.sigmoid(Tensor(outputs)).array
             return np.concatenate([1 - found, found], axis=1)
@@ -91,12 +91,12 @@ class MaskHead:
         return probabilities
 
     def logits(self, scores: np.ndarray) -> np.ndarray:
-        """Outputs that have these scores."""
+        """Return outputs that have these scores."""
         logs: np.ndarray = np.log(np.maximum(scores, SMALLEST))
         return logs[:, 1:] - logs[:, :1] if self.sigmoid else logs
 
     def correct(self, outputs: Any, labels: Any) -> float:
-        """The share of counted pixels whose class is found, summed over the images of a batch."""
+        """Return the share of counted pixels whose class is found, summed over the images of a batch."""
         main = (outputs[0] if isinstance(outputs, tuple | list) else outputs).array
         numbers = labels[0] if isinstance(labels, tuple) else labels
         found = as_array(main[:, 0] > 0 if self.sigmoid else main.argmax(axis=1))
@@ -105,5 +105,5 @@ class MaskHead:
         return float((right / np.maximum(counted.sum(axis=1), 1)).sum())
 
     def unweighted(self) -> "MaskHead":
-        """The same without class weights, for validation."""
+        """Return the same without class weights, for validation."""
         return MaskHead(self.classes, self.loss, None, self.sigmoid, self.auxiliary)

@@ -6,7 +6,7 @@ from ...metrics.boxes import Detections, overlaps
 
 
 def suppress(boxes: np.ndarray, scores: np.ndarray, threshold: float = 0.5) -> np.ndarray:
-    """Indices of the boxes that stay, best first: each drops those that overlap it by more than the threshold.
+    """Return indices of the boxes that stay, best first: each drops those that overlap it by more than the threshold.
 
     Greedy non-maximum suppression; of equal scores the earlier box stays.
     """
@@ -20,7 +20,7 @@ def suppress(boxes: np.ndarray, scores: np.ndarray, threshold: float = 0.5) -> n
 
 
 def smooth(scores: np.ndarray, radius: int) -> np.ndarray:
-    """Means over squares of side 2 radius + 1, twice, of maps [n, h, w]; fewer pixels count at the border."""
+    """Return means over squares of side 2 radius + 1, twice, of maps [n, h, w]; fewer pixels count at the border."""
     if radius < 1:
         return scores
     for _ in range(2):
@@ -34,7 +34,8 @@ def smooth(scores: np.ndarray, radius: int) -> np.ndarray:
 
 
 def peaks(scores: np.ndarray, least: float) -> np.ndarray:
-    """int64 [n, 2]: rows and columns of a map [h, w] with no higher neighbour among 8 and a score not below least.
+    """Return int64 [n, 2]: rows and columns of a map [h, w] with no higher neighbour among 8 and a score not below
+    least.
 
     Of a plateau the first pixel in reading order.
     """
@@ -51,7 +52,7 @@ def peaks(scores: np.ndarray, least: float) -> np.ndarray:
 def detect(
     scores: np.ndarray, sizes: np.ndarray, radius: int = 2, least: float = 0.05, threshold: float = 0.5, most: int = 300
 ) -> Detections:
-    """Boxes of one image from maps of its objects.
+    """Return boxes of one image from maps of its objects.
 
     scores: [classes, h, w], 0...1.  sizes: [classes, 2, h, w]: width and height of a class's box whose middle lies at a
     pixel, in pixels of the map.  Scores are smoothed over `radius` pixels, each peak becomes a box, and of boxes of one

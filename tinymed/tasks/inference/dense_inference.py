@@ -18,7 +18,7 @@ WINDOWS = 256  # patches at a time of a network that must be slid
 
 
 def patch_network(model: Any, patch: int, channels: int, planes: int) -> DenseNetwork:
-    """A function of images [channels, *space] giving outputs [classes, *space] of the patch about every place.
+    """Return a function of images [channels, *space] giving outputs [classes, *space] of the patch about every place.
 
     Images are mirrored beyond their borders.  Of volumes a 2-D network sees the slices along z, and a triplanar one
     (planes = 3) the planes xy, yz and zx.  A network that cannot be run fully convolutionally is slid, patch by patch.
@@ -39,13 +39,15 @@ def patch_network(model: Any, patch: int, channels: int, planes: int) -> DenseNe
 
 
 def tiled(predict: Callable[[np.ndarray], np.ndarray], image: np.ndarray, patch: int) -> np.ndarray:
-    """The outputs of an image, tile by tile; predict: tiles [n, channels, *(n + patch - 1)] -> [n, classes, *n]."""
+    """Return the outputs of an image, tile by tile; predict: tiles [n, channels, *(n + patch - 1)] -> [n, classes,
+    *n].
+    """
     side = [min(TILE[image.ndim - 1], n) for n in image.shape[1:]]
     return slide(predict, image, [n + patch - 1 for n in side], side, overlap=0, blend="uniform", batch=1)
 
 
 def predictor(model: Any, patch: int, channels: int) -> Callable[[np.ndarray], np.ndarray]:
-    """The model run fully convolutionally, or where it cannot be, slid."""
+    """Return the model run fully convolutionally, or where it cannot be, slid."""
     try:
         dense = FullyConvolutional(model, patch, channels)
     except ValueError:
@@ -54,13 +56,15 @@ def predictor(model: Any, patch: int, channels: int) -> Callable[[np.ndarray], n
 
 
 def forward(module: Any, images: np.ndarray) -> np.ndarray:
-    """Outputs of a module in evaluation mode."""
+    """Return outputs of a module in evaluation mode."""
     with no_grad():
         return as_array(module.eval()(as_tensors(images, device_of(module))))
 
 
 def slid(model: Any, patch: int, images: np.ndarray) -> np.ndarray:
-    """Outputs [n, classes, rows, columns] of every patch of images [n, channels, rows + patch - 1, ...], one by one."""
+    """Return outputs [n, classes, rows, columns] of every patch of images [n, channels, rows + patch - 1, ...], one
+    by one.
+    """
     windows = np.lib.stride_tricks.sliding_window_view(images, (patch, patch), (2, 3)).transpose(0, 2, 3, 1, 4, 5)
     n, rows, columns = windows.shape[:3]
     places = list(np.ndindex(n, rows, columns))

@@ -18,7 +18,9 @@ Rows = list[dict[str, Any]]
 
 
 def box_text(result: dict[str, Any], title: str) -> str:
-    """An evaluation as text: a row a class and their mean, then the sensitivity at several false positives an image."""
+    """Return an evaluation as text: a row a class and their mean, then the sensitivity at several false positives an
+    image.
+    """
     lines = [f"{title}: n = {result['n']} images, {100 * result['level']:g} % intervals over images"]
     rows = [("class", "boxes", "AP, overlap 1/2", "", "AP, middles", "", "best F1", "at score")]
     for name in result["classes"]:
@@ -41,7 +43,7 @@ def box_text(result: dict[str, Any], title: str) -> str:
 
 
 def above(found: Detections, least: np.ndarray) -> Detections:
-    """The detections whose score is not below their class's threshold."""
+    """Return the detections whose score is not below their class's threshold."""
     kept = found.scores >= least[found.kinds]
     return Detections(found.boxes[kept], found.scores[kept], found.kinds[kept])
 
@@ -60,7 +62,7 @@ def save_box_pictures(
 
 
 def box_rows(name: str, found: Detections, classes: list[str]) -> list[dict[str, Any]]:
-    """A row a box, as boxes.csv has them, with its score."""
+    """Return a row a box, as boxes.csv has them, with its score."""
     rows = []
     for box, score, kind in zip(found.boxes, found.scores, found.kinds, strict=True):
         corners = dict(zip(("xmin", "ymin", "xmax", "ymax"), (round(float(v), 1) for v in box), strict=True))

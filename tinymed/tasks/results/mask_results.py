@@ -22,7 +22,7 @@ from ...report.tables import interval, number, table
 
 
 def mask_text(result: dict[str, Any], title: str, volumes: bool = False) -> str:
-    """An evaluation as text: a row a class, and the mean over the classes but the background."""
+    """Return an evaluation as text: a row a class, and the mean over the classes but the background."""
     lines = [f"{title}: n = {result['n']} cases, {100 * result['level']:g} % intervals over cases"]
     names = [key for key in ("dice", "jaccard", "hd95", "asd") if key in result]
     unit = "mm" if volumes else "px"

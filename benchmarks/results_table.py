@@ -1,8 +1,8 @@
-"""The README's speed tables, from what models.py, networks.py and ops.py wrote; nothing in them is typed by hand.
+"""The speed tables of docs/results.md, from what models.py, networks.py and ops.py wrote; none is typed by hand.
 
-python benchmarks/readme_table.py            writes them between the README's markers <!-- speed -->, and the single ops
+python benchmarks/results_table.py            writes them between the markers <!-- speed --> there, and the single ops
                                              above their goals, with reasons, to results/ops_exceptions.md
-python benchmarks/readme_table.py --check    prints the goals that are missed; exit code 1 if any is
+python benchmarks/results_table.py --check    prints the goals that are missed; exit code 1 if any is
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import exceptions
-from peers import README, into_readme
+from peers import PAGE, into_results
 
 RESULTS = Path(__file__).resolve().parent / "results"
 # (task, ours, rival): the ratio of times to stay below, or of peak memory.
@@ -37,7 +37,7 @@ EAGER, TUNED = 1.0, 1.1  # goals of every op
 
 
 def load(name: str) -> dict[str, Any]:
-    """A file of results, or an empty one."""
+    """Return a file of results, or an empty one."""
     path = RESULTS / name
     return json.loads(path.read_text()) if path.exists() else {}
 
@@ -57,7 +57,7 @@ def models(content: dict[str, Any]) -> list[str]:
 
 
 def misses(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows above the goal of every op, the worst first."""
+    """Return rows above the goal of every op, the worst first."""
     found = [r for r in rows if r["eager"] > EAGER or r["tuned"] > TUNED]
     return sorted(found, key=lambda r: -max(r["eager"] / EAGER, r["tuned"] / TUNED))
 
@@ -78,7 +78,7 @@ def ops(content: dict[str, Any]) -> list[str]:
 
 
 def text() -> str:
-    """Both tables, and on what they were measured."""
+    """Return both tables, and on what they were measured."""
     whole, single, large = load("models_t1.json"), load("ops_t1.json"), load("networks_t1.json")
     if not whole and not single:
         raise SystemExit(f"no models_t1.json or ops_t1.json in {RESULTS}: run models.py and ops.py first")
@@ -116,13 +116,13 @@ def check() -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="print missed goals instead of writing the README")
+    parser.add_argument("--check", action="store_true", help="print missed goals instead of writing the page")
     o = parser.parse_args()
     if o.check:
         sys.exit(1 if check() else 0)
-    if "<!-- speed -->" not in README.read_text():
-        raise SystemExit("the README has no <!-- speed --> markers; put two where the tables belong")
-    into_readme("speed", text())
+    if "<!-- speed -->" not in PAGE.read_text():
+        raise SystemExit("docs/results.md has no <!-- speed --> markers; put two where the tables belong")
+    into_results("speed", text())
     rows = load("ops_t1.json").get("rows", [])
     (RESULTS / "ops_exceptions.md").write_text(exceptions.markdown(rows, misses(rows), (EAGER, TUNED)), "utf-8")
 

@@ -1,0 +1,323 @@
+"""An option that is accepted is honoured or refused: every option of every command is walked through.
+
+Of `train` and `compare` each is given to a small data set of each task, and must change the configuration that decides
+the run, or be refused by its name.  What only changes what is shown, or where, is listed.
+"""
+
+import csv
+
+import pytest
+import typer
+from commands import invoke, write_images
+from masks import mask_tree
+from test_detection import box_tree
+
+import tinymed
+from tinymed import tasks
+from tinymed.cli import COMMANDS, load_commands
+from tinymed.cli.app import app
+from tinymed.cli.compare import ABSENT, OPTIONS
+from tinymed.cli.start_run import config_from_options, open_sets, with_data_fields
+from tinymed.cli.train import PATHS
+from tinymed.errors import UserError
+
+# A value other than the default, as typer hands it over.
+VALUES = {
+    "split": "grouped",
+    "leaks": "warn",
+    "val_fraction": 0.3,
+    "test_fraction": 0.25,
+    "size": 48,
+    "label_column": "kind",
+    "path_column": "file",
+    "mask_column": "mask",
+    "white": 4095.0,
+    "split_column": "piece",
+    "group_column": "patient",
+    "merge": ["other=clear", "rest=parasite"],
+    "skip_bad": True,
+    "synthetic_images": 60,
+    "difficulty": 0.7,
+    "horizontal_flip": True,
+    "vertical_flip": True,
+    "rotate": 5.0,
+    "shift": 0.1,
+    "scale": "0.8,1.2",
+    "noise": 0.1,
+    "brightness": 0.1,
+    "contrast": 0.1,
+    "elastic": 2.0,
+    "elastic_grid": 5,
+    "freeze": ["*"],
+    "freeze_statistics": True,
+    "lr_for": ["*=1e-4"],
+    "epochs": 3,
+    "steps": 7,
+    "batch": 5,
+    "optimizer": "sgd",
+    "lr": 0.01,
+    "weight_decay": 0.1,
+    "schedule": "plateau",
+    "clip_norm": 1.0,
+    "seed": 5,
+    "backend": "numpy",
+    "workers": 0,
+    "early_stop": 2,
+    "monitor": "val_accuracy",
+    "keep": "best",
+    "checkpoint_every": 7,
+    "padding": "same",
+    "statistics": "keras",
+    "option": ["base=4"],
+    "grey": True,
+    "normalise": True,
+    "augment": True,
+    "flip": True,
+    "class_weights": "balanced",
+    "balanced": True,
+    "labels": "0=ground,255=blob",
+    "ignore": 7,
+    "loss": "focal",
+    "auxiliary": 0.7,
+    "patch": "16",
+    "per_image": 2,
+    "foreground": 0.1,
+    "overlap": 0.25,
+    "blend": "uniform",
+    "border_weight": 5.0,
+    "border_sigma": 3.0,
+    "border_class": "foreground",
+    "radius": 0.2,
+    "size_weight": 0.5,
+    "smooth": 3,
+    "least": 0.2,
+    "suppress": 0.3,
+}
+# What an option is of, and where its value depends on the task.
+NEEDS = {
+    "elastic_grid": {"elastic": 2.0},
+    "border_sigma": {"border_weight": 5.0},
+    "border_class": {"border_weight": 5.0},
+    "per_image": {"patch": "16"},
+    "foreground": {"patch": "16"},
+    "overlap": {"patch": "16"},
+    "blend": {"patch": "16"},
+    "size": {},
+}
+OWN = {
+    ("classification", "head"): "softmax",
+    ("classification", "option"): ["bn_momentum=0.2"],
+    ("classification", "positive"): "clear",
+    ("segmentation", "head"): "sigmoid",
+    ("segmentation", "keep"): "last",
+    ("segmentation", "model"): "unet_small",
+    ("segmentation", "grey"): False,
+    ("detection", "path_column"): "path",
+    ("detection", "label_column"): "label",
+    ("detection", "split_column"): "NoSuch",
+    ("detection", "group_column"): "NoSuch",
+    ("segmentation", "split"): "stratified",
+    ("detection", "split"): "stratified",
+    ("detection", "grey"): False,
+    ("segmentation", "size"): 16,
+    ("detection", "keep"): "last",
+    ("detection", "model"): "unet_small",
+    ("detection", "size"): 16,
+    ("classification", "model"): "resnet20",
+}
+SMALL = {
+    "classification": {"model": "dcnn", "size": 46},
+    "segmentation": {"model": "unet_bn", "option": ["base=2", "depth=2"]},
+    "detection": {"model": "unet_bn", "size": 32, "option": ["base=2", "depth=2"]},
+}
+# Options that these data and networks leave without effect, for the reason that the refusal must give.
+REFUSED = {
+    ("classification", "difficulty"): "synthetic",
+    ("classification", "synthetic_images"): "synthetic",
+    ("classification", "freeze_statistics"): "--freeze",
+    ("segmentation", "freeze_statistics"): "--freeze",
+    ("detection", "freeze_statistics"): "--freeze",
+    ("classification", "freeze"): "nothing to learn",
+    ("segmentation", "freeze"): "nothing to learn",
+    ("detection", "freeze"): "nothing to learn",
+    ("segmentation", "auxiliary"): "one output",
+    ("segmentation", "padding"): "does not take padding",
+    ("segmentation", "statistics"): "does not take statistics",
+    ("detection", "padding"): "does not take padding",
+    ("detection", "statistics"): "does not take statistics",
+    ("detection", "rotate"): "a turned box",
+    ("detection", "split_column"): "NoSuch",
+    ("detection", "group_column"): "NoSuch",
+    **{("segmentation", f"{kind}_column"): "list with columns" for kind in ("path", "mask", "split", "group")},
+}
+CHANGED_NOTHING_BUT = {"labels", "leaks"}  # the first names what was guessed; the second is a rule for what may happen
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A small data set of each task: a list of cells with two label columns and patients, masks, boxes."""
+    root = tmp_path_factory.mktemp("options")
+    cells = write_images(root / "cells", ["clear", "parasite"], 12)
+    files = sorted(cells.glob("*/*.png"))
+    with (cells / "list.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "label", "kind", "patient", "file", "piece"])
+        parts = ["train", "val", "test", "train"]
+        for i, path in enumerate(files):
+            writer.writerow(
+                [
+                    path.relative_to(cells),
+                    path.parent.name,
+                    "ab"[i % 2],
+                    f"p{i // 2}",
+                    path.relative_to(cells),
+                    parts[i // 2 % 4],
+                ]
+            )
+    return {
+        "folder": root,
+        "classification": cells / "list.csv",
+        "segmentation": mask_tree(root / "masks", 10, (32, 32)),
+        "detection": box_tree(root / "boxes", 10, split=False),
+    }
+
+
+def configuration(task, data, given):
+    """What decides a run with these options."""
+    options = {"task": task, "data": str(data[task]), "backend": "numpy", **SMALL[task], **given}
+    config = config_from_options(options)
+    config, _ = with_data_fields(config, open_sets(config, options), options)
+    return config.model_dump()
+
+
+WALK = [(task, name) for task in tasks.available() for name in tasks.find(task).options]
+
+
+@pytest.mark.parametrize(("task", "name"), WALK, ids=[f"{t}-{n}" for t, n in WALK])
+def test_an_option_of_train_is_honoured_or_refused(task, name, data):
+    if name in ("task", "data"):
+        return
+    value = OWN.get((task, name), VALUES.get(name))
+    if name == "init":
+        config = config_from_options({"task": task, "data": str(data[task]), "backend": "numpy", **SMALL[task]})
+        value = str(data["folder"] / f"{task}.safetensors")
+        tinymed.save(tasks.find(task).make_model(config), value)
+    assert value is not None, f"--{name}: give a value to try it with"
+    needed = NEEDS.get(name, {})
+    more = {"option": [*SMALL[task].get("option", []), *value]} if name == "option" else {name: value}
+    if name == "model":
+        more["option"] = []
+    if (task, name) in REFUSED:
+        with pytest.raises(UserError, match=REFUSED[task, name]):
+            configuration(task, data, needed | more)
+        return
+    before = configuration(task, data, needed)
+    if name == "backend":
+        before["backend"] = "numba"
+    if name in CHANGED_NOTHING_BUT:
+        configuration(task, data, more)
+        return
+    assert configuration(task, data, needed | more) != before
+
+
+@pytest.mark.parametrize("task", tasks.available())
+def test_an_option_of_another_task_is_refused_by_name(task, data):
+    mine = tasks.find(task).options
+    foreign = {n: o for t in tasks.available() for n, o in tasks.find(t).options.items() if n not in mine}
+    assert foreign
+    for name, option in foreign.items():
+        with pytest.raises(UserError, match=f"{option.flag}.*not an option of {task}"):
+            configuration(task, data, {name: OWN.get((task, name), VALUES.get(name, "x"))})
+
+
+def test_a_column_of_patients_is_honoured_for_masks_and_boxes(data, tmp_path):
+    """No patient is on two sides, and a column that is not there is refused."""
+    masks = mask_tree(tmp_path / "m", 12, (32, 32))
+    rows = [["file", "mask", "who"]]
+    rows += [[f"images/{i:02}.png", f"masks/{i:02}.png", f"p{i // 3}"] for i in range(12)]
+    boxes = box_tree(tmp_path / "b", 12, split=False)
+    listed = [row.split(",") for row in (boxes / "boxes.csv").read_text().splitlines()]
+    owned = [[*listed[0], "who"], *([*row, f"p{int(row[0][7:9]) // 3}"] for row in listed[1:])]
+    for path, table in ((masks / "list.csv", rows), (boxes / "boxes.csv", owned)):
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows(table)
+    for task, path in (("segmentation", masks / "list.csv"), ("detection", boxes)):
+        options = {"task": task, "data": str(path), "backend": "numpy", **SMALL[task], "group_column": "who"}
+        sets = open_sets(config_from_options(options), options)
+        patients = [{int(part.name(i)[-6:-4]) // 3 for i in range(len(part))} for part in sets.values()]
+        assert len(patients) > 1
+        assert sum(map(len, patients)) == len(set.union(*patients)) == 4
+        with pytest.raises(UserError, match="NoSuch"):
+            config_from_options(options | {"group_column": "NoSuch"})
+
+
+def test_a_division_that_the_data_have_is_not_asked_for_again(tmp_path):
+    for part in ("train", "val"):
+        write_images(tmp_path / part, ["clear", "parasite"], 4, seed=len(part))
+    for name in ("split", "val_fraction", "test_fraction"):
+        with pytest.raises(UserError, match=f"--{name.replace('_', '-')}.*divided already"):
+            configuration("classification", {"classification": tmp_path}, {name: VALUES[name], "backend": "numpy"})
+
+
+def commands():
+    load_commands()
+    return typer.main.get_command(app).commands
+
+
+def test_train_and_compare_have_the_options_of_the_schema():
+    shared = {name for task in tasks.available() for name in tasks.find(task).options}
+    assert {p.name for p in commands()["train"].params} == shared | set(PATHS) | {"network"}
+    assert {p.name for p in commands()["compare"].params} == set(OPTIONS) | {"more", "models", "width", "out"}
+    assert set(OPTIONS) == set(tasks.find(tasks.DEFAULT).options) - ABSENT
+
+
+def test_help_comes_from_the_schema():
+    """The help is a field's description: nothing is written down twice."""
+    params = {p.name: p for p in commands()["train"].params}
+    for task in tasks.available():
+        for name, option in tasks.find(task).options.items():
+            if name not in ("task", "monitor", "head", "keep", "loss"):
+                first = next(
+                    tasks.find(t).options[name] for t in ("classification", task) if name in tasks.find(t).options
+                )
+                assert params[name].help == first.help
+            assert option.flag in params[name].opts
+
+
+# The options of the other commands, each proved by the tests of its command (test_cli, test_segmentation_run, ...).
+ELSEWHERE = {
+    "evaluate": {"run", "data", "split", "weights", "backend", "skip_bad", "as_json"},
+    "predict": {"run", "images", "weights", "backend", "out", "overlays", "as_json"},
+    "export": {"run", "out", "opset", "weights", "backend", "as_json"},
+    "models": {"network", "size", "as_json"},
+    "audit": {"file", "one_test_set", "decimals", "strict", "as_json"},
+    "check": {"op", "samples", "seed"},
+}
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_no_option_is_added_without_a_word_here(name):
+    assert {p.name for p in commands()[name].params} == ELSEWHERE[name]
+
+
+def test_every_command_is_walked_or_works_on_kernels():
+    assert set(COMMANDS) - {"train", "compare", *ELSEWHERE} == {"show", "bench", "ladder", "puzzle", "warmup", "doctor"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flag"),
+    [
+        (["predict", "--out", "x"], "--out"),
+        (["predict", "--overlays"], "--overlays"),
+        (["evaluate", "--skip-bad"], "--skip-bad"),
+        (["predict", "--weights", "middling"], "--weights"),
+        (["evaluate", "--weights", "middling"], "--weights"),
+        (["export", "--weights", "middling"], "--weights"),
+    ],
+)
+def test_what_a_run_has_no_use_for_is_refused(arguments, flag, finished_run, cells, capsys):
+    command, *more = arguments
+    images = [next(cells.glob("*/*.png"))] if command == "predict" else []
+    code, out, err = invoke(capsys, command, finished_run, *images, *more)
+    assert (code, out) == (2, "")
+    assert flag in err

@@ -1,0 +1,8 @@
+"""Composites that several backends share: each is written once and calls kernels that every one of them has.
+
+A backend's package imports this; the numpy backend, which has the references, does not.
+"""
+
+from . import elementwise, loss, softmax
+
+__all__ = ["elementwise", "loss", "softmax"]
