@@ -89,7 +89,7 @@ class TestGeometry:
         forward = scale * turn @ np.diag([-1.0 if flip_y else 1.0, -1.0 if flip_x else 1.0])
         inverse = np.linalg.inv(forward)
         centre = np.array([(height - 1) / 2, (width - 1) / 2])
-        offset = centre - inverse @ ([*centre, dy * height, dx * width])
+        offset = centre - inverse @ (centre + np.array([dy * height, dx * width]))
         grid = np.stack(np.mgrid[:height, :width], axis=-1) @ inverse.T + offset
         tie = np.abs(grid - np.floor(grid) - 0.5) < 1e-6  # where SciPy and NumPy may round to different neighbours
         decided = np.ones((height, width), bool) if order else ~tie.any(axis=-1)

@@ -23,7 +23,6 @@ import pytest
 from datasets import class_folders, picture, write_image
 from masks import blob, mask_tree, write_nifti
 from PIL import Image
-from tinymed.train.config import read_config
 
 import tinymed
 from tinymed.data import open_boxes, open_dataset, open_segmentation
@@ -31,6 +30,7 @@ from tinymed.data.image import decode, decode_mask, image_size
 from tinymed.data.segmentation_layouts import is_image
 from tinymed.data.volumes import check_grids, read_values, read_volume
 from tinymed.errors import UserError
+from tinymed.tasks import read_config
 from tinymed.train.checkpoint import load_checkpoint, save_checkpoint
 
 FEW, MANY = 60, 2000

@@ -1,42 +1,68 @@
 """Images in: data sets, splits, augmentation, batches.  Names are looked up at first use, so importing this is free."""
 
+import ast
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-HOMES = {
-    "augment": ("Augment", "Parameters", "apply_geometry", "apply_intensity", "augment_image", "parameters"),
-    "dataset": ("Dataset", "merge_classes", "parse_merge", "verify"),
-    "image": ("decode", "prepare", "resize"),
-    "loader": ("Loader", "channel_statistics"),
-    "readers": ("open_dataset",),
-    "remarks": ("account_text", "split_text"),
-    "splits": (
-        "find_leaks",
-        "grouped_split",
-        "k_fold",
-        "last_fraction_split",
-        "leak_check",
-        "split_dataset",
-        "stratified_split",
-    ),
-    "subsets": ("ConcatDataset", "Subset", "random_split"),
-    "synthetic": ("synthetic_smear",),
-    "transform": ("normalise", "one_hot", "to_float", "to_nchw"),
-    "boxes": ("BoxDataset", "open_boxes"),
-    "elastic": ("displacements",),
-    "labels": ("Labels",),
-    "mask_loader": ("MaskLoader",),
-    "segmentation_layouts": ("open_segmentation",),
-    "masks": ("MaskDataset",),
-    "patches": ("PatchLoader",),
-    "tiles": ("slide",),
-    "device_prefetch": ("upload_batches",),
-    "volumes": ("read_volume", "volume_bytes"),
-    "patch_classification": ("VoxelLoader",),
-    "walk": ("Account",),
-    "weight_map": ("BorderWeights",),
-}
-HOME = {name: module for module, names in HOMES.items() for name in names}
+if TYPE_CHECKING:  # the one list of exports: imports to a type checker, text to `homes`
+    from .augment import Augment as Augment
+    from .augment import Parameters as Parameters
+    from .augment import apply_geometry as apply_geometry
+    from .augment import apply_intensity as apply_intensity
+    from .augment import augment_image as augment_image
+    from .augment import parameters as parameters
+    from .boxes import BoxDataset as BoxDataset
+    from .boxes import open_boxes as open_boxes
+    from .dataset import Dataset as Dataset
+    from .dataset import merge_classes as merge_classes
+    from .dataset import parse_merge as parse_merge
+    from .dataset import verify as verify
+    from .device_prefetch import upload_batches as upload_batches
+    from .elastic import displacements as displacements
+    from .image import decode as decode
+    from .image import prepare as prepare
+    from .image import resize as resize
+    from .labels import Labels as Labels
+    from .loader import Loader as Loader
+    from .loader import channel_statistics as channel_statistics
+    from .mask_loader import MaskLoader as MaskLoader
+    from .masks import MaskDataset as MaskDataset
+    from .patch_classification import VoxelLoader as VoxelLoader
+    from .patches import PatchLoader as PatchLoader
+    from .readers import open_dataset as open_dataset
+    from .remarks import account_text as account_text
+    from .remarks import split_text as split_text
+    from .segmentation_layouts import open_segmentation as open_segmentation
+    from .splits import find_leaks as find_leaks
+    from .splits import grouped_split as grouped_split
+    from .splits import k_fold as k_fold
+    from .splits import last_fraction_split as last_fraction_split
+    from .splits import leak_check as leak_check
+    from .splits import split_dataset as split_dataset
+    from .splits import stratified_split as stratified_split
+    from .subsets import ConcatDataset as ConcatDataset
+    from .subsets import Subset as Subset
+    from .subsets import random_split as random_split
+    from .synthetic import synthetic_smear as synthetic_smear
+    from .tiles import slide as slide
+    from .transform import normalise as normalise
+    from .transform import one_hot as one_hot
+    from .transform import to_float as to_float
+    from .transform import to_nchw as to_nchw
+    from .volumes import read_volume as read_volume
+    from .volumes import volume_bytes as volume_bytes
+    from .walk import Account as Account
+    from .weight_map import BorderWeights as BorderWeights
+
+
+def homes() -> dict[str, str]:
+    """Return the module of each export, read from the imports above."""
+    with open(__file__, encoding="utf-8") as file:
+        imports = [node for node in ast.walk(ast.parse(file.read())) if isinstance(node, ast.ImportFrom)]
+    return {alias.name: str(node.module) for node in imports if node.level for alias in node.names}
+
+
+HOME = homes()
 __all__ = sorted(HOME)
 
 
