@@ -97,7 +97,9 @@ def config_from_options(given: Given) -> Any:
     if task.needs and "data" not in given:
         raise UserError(f"--task {task.name} needs --data: {task.needs}")
     known = initial_weights(given.get("init"))  # read first: a file that cannot be is the first thing to say
-    config = task.draft({name: value for name, value in given.items() if name != "out"}).model_copy(update=known)
+    config = task.config_from_options({name: value for name, value in given.items() if name != "out"}).model_copy(
+        update=known
+    )
     choose_backend(config.backend)
     check_weights(config)
     return config

@@ -176,7 +176,7 @@ class Classification(Task[ClassificationConfig, Dataset]):
     Config = ClassificationConfig
     Shortcuts = Shortcuts
 
-    def draft(self, given: Options) -> ClassificationConfig:
+    def config_from_options(self, given: Options) -> ClassificationConfig:
         options = self.options
         refuse_foreign(given, options, self.name, options)
         self.refuse_useless(given)
