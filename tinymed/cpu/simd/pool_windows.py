@@ -17,7 +17,7 @@ def largest(v: Vectors, pixels: list[ir.Value]) -> tuple[ir.Value, ir.Value]:
     best, first = relu[0], v.byte(0)
     for number, x in enumerate(relu[1:], 1):
         exceeds = b.or_(b.fcmp_ordered(">", x, best), b.fcmp_unordered("uno", x, x))
-        best, first = b.select(exceeds, x, best), b.select(wins, v.byte(number), first)
+        best, first = b.select(exceeds, x, best), b.select(exceeds, v.byte(number), first)
     return best, first
 
 
