@@ -8,7 +8,7 @@ from datasets import picture, write_image
 from masks import mask_tree
 
 from tinymed.data import open_boxes, open_dataset, open_segmentation
-from tinymed.data.lists import plain, read_table
+from tinymed.data.lists import canonical_name, read_table
 from tinymed.data.remarks import split_text
 from tinymed.data.splits import split_dataset
 from tinymed.errors import UserAdvice, UserError
@@ -146,7 +146,9 @@ class TestColumns:
         assert list(open_dataset(table)) == ["all"]
 
     def test_names_are_compared_without_case_and_spaces(self):
-        assert {plain(name) for name in ("Patient ID", "patient_id", "PatientID", "patient-id ")} == {"patientid"}
+        assert {canonical_name(name) for name in ("Patient ID", "patient_id", "PatientID", "patient-id ")} == {
+            "patientid"
+        }
 
     def test_one_column_a_class_is_said(self, images):
         text = "image,MEL,NV,BCC\n" + "".join(f"{i}.png,{i % 2},{1 - i % 2},0.0\n" for i in range(4))

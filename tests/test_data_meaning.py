@@ -13,9 +13,9 @@ from PIL import Image
 from tinymed.data import Loader, MaskLoader, decode, open_boxes, open_dataset, open_segmentation, prepare
 from tinymed.data.labels import IGNORED, guess_labels
 from tinymed.data.loader import channel_statistics
+from tinymed.data.patch_classification import VoxelLoader
 from tinymed.data.patches import Cases, PatchLoader
 from tinymed.data.splits import split_dataset
-from tinymed.data.voxels import VoxelLoader
 from tinymed.errors import UserAdvice, UserError, as_option
 
 RAS = np.array([[1.5, 0, 0, -20], [0, 2, 0, 30], [0, 0, 1, 4], [0, 0, 0, 1.0]])

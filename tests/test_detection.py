@@ -18,7 +18,7 @@ from tinymed.data.box_loader import BoxLoader, disc_map
 from tinymed.data.boxes import open_boxes
 from tinymed.errors import UserError
 from tinymed.metrics.boxes import Detections, overlaps
-from tinymed.metrics.detection import average_precisions, best_f1, evaluate_detections, froc, matched
+from tinymed.metrics.detection import average_precisions, best_f1, evaluate_detections, froc, match_detections
 from tinymed.tasks.heads.box_head import BoxHead
 from tinymed.tasks.inference.box_peaks import detect, peaks, smooth, suppress
 from tinymed.train.run import Run
@@ -214,9 +214,9 @@ class TestMetrics:
 
     def test_a_box_is_taken_once_by_the_best(self):
         truth, kinds = np.array([[0, 0, 10, 10], [24, 24, 34, 34], [0, 0, 4, 4.0]]), np.array([0, 0, 1])
-        assert matched(self.found(), truth, kinds).tolist() == [True, False, False, True]
-        assert matched(self.found(), truth, kinds, "centre").tolist() == [True, False, True, True]
-        assert not matched(self.found(), np.zeros((0, 4)), np.zeros(0, int)).any()
+        assert match_detections(self.found(), truth, kinds).tolist() == [True, False, False, True]
+        assert match_detections(self.found(), truth, kinds, "centre").tolist() == [True, False, True, True]
+        assert not match_detections(self.found(), np.zeros((0, 4)), np.zeros(0, int)).any()
 
     @given(st.integers(0, 2**32), st.integers(1, 40))
     def test_average_precision_is_the_area_under_falling_precision(self, seed, count):

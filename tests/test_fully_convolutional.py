@@ -12,10 +12,10 @@ import tinymed
 from tinymed import nn
 from tinymed.check import gradcheck
 from tinymed.data.augment import Augment
-from tinymed.data.mask_trees import open_segmentation
+from tinymed.data.patch_classification import VoxelLoader, cut
 from tinymed.data.patches import Cases
+from tinymed.data.segmentation_layouts import open_segmentation
 from tinymed.data.tiles import mirror
-from tinymed.data.voxels import VoxelLoader, cut
 from tinymed.errors import UserError
 from tinymed.models import create
 from tinymed.models.fully_convolutional import DenseTriplanar, FullyConvolutional

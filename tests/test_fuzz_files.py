@@ -28,7 +28,7 @@ from tinymed.train.config import read_config
 import tinymed
 from tinymed.data import open_boxes, open_dataset, open_segmentation
 from tinymed.data.image import decode, decode_mask, image_size
-from tinymed.data.mask_trees import is_image
+from tinymed.data.segmentation_layouts import is_image
 from tinymed.data.volumes import check_grids, read_values, read_volume
 from tinymed.errors import UserError
 from tinymed.train.checkpoint import load_checkpoint, save_checkpoint

@@ -13,7 +13,7 @@ from tinymed.errors import UserError
 from tinymed.models.fcn import BilinearUpsampling, convolutional
 from tinymed.models.mtann import MixtureOfMTANNs, gaussian
 from tinymed.models.shapes import blank
-from tinymed.models.sizes import scaled
+from tinymed.models.sizes import scale_channels
 from tinymed.nn.blocks import max_pool_same
 from tinymed.nn.init import no_weights
 
@@ -159,8 +159,8 @@ class TestShapes:
         assert 0.23 < half / whole < 0.27
 
     def test_width(self) -> None:
-        assert [scaled(c, 0.25) for c in (64, 728, 25, 3)] == [16, 182, 6, 2]
-        assert scaled(25, 1) == 25
+        assert [scale_channels(c, 0.25) for c in (64, 728, 25, 3)] == [16, 182, 6, 2]
+        assert scale_channels(25, 1) == 25
         with pytest.raises(UserError, match="positive, got 0"):
             made("vgg16", width=0)
 

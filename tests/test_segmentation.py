@@ -20,9 +20,9 @@ from tinymed.data.elastic import cubic_matrix, displacements
 from tinymed.data.image import decode_mask
 from tinymed.data.labels import IGNORED, Labels, guess_labels, parse_labels
 from tinymed.data.mask_loader import MaskLoader, nearest
-from tinymed.data.mask_trees import open_segmentation
 from tinymed.data.masks import check_pairs
 from tinymed.data.patches import Cases, PatchLoader
+from tinymed.data.segmentation_layouts import open_segmentation
 from tinymed.data.tiles import blend_weights, slide, tile_starts
 from tinymed.data.weight_map import BorderWeights, two_distances
 from tinymed.errors import UserError

@@ -16,9 +16,9 @@ import tinymed
 from tinymed import dispatch, nn, optim
 from tinymed.cli import main
 from tinymed.cuda import gpu
-from tinymed.data import Loader, split_dataset, synthetic_smear, uploaded
+from tinymed.data import Loader, split_dataset, synthetic_smear, upload_batches
 from tinymed.data.device_batches import as_array, as_arrays, device_of
-from tinymed.data.upload import Lane
+from tinymed.data.device_prefetch import Lane
 from tinymed.tasks.heads.class_heads import SigmoidHead, SoftmaxHead
 from tinymed.tasks.heads.mask_head import MaskHead
 from tinymed.tasks.inference.class_scores import predict_scores
@@ -42,7 +42,7 @@ class TestUpload:
     @pytest.mark.parametrize("count", [0, 1, 2, 7])
     def test_every_batch_arrives_whole_and_in_order(self, cuda, count):
         found = []
-        for (images, (labels, number)), rest in uploaded(batches(count), "cuda"):
+        for (images, (labels, number)), rest in upload_batches(batches(count), "cuda"):
             assert {images.device, labels.device, number.device} == {"cuda"}
             found.append((images.array.strides, arrays((images, labels, number)), rest))
         expected = [((a.strides, (a, b, c)), rest) for (a, (b, c)), rest in batches(count)]
@@ -61,15 +61,15 @@ class TestUpload:
                 asked.append(batch[1])
                 yield batch
 
-        for (images, _), number in uploaded(source(), "cuda"):  # HostSync if anything waited
+        for (images, _), number in upload_batches(source(), "cuda"):  # HostSync if anything waited
             assert asked[-1] == min(number + 1, 3)
             tinymed.relu(images)  # Unordered if the step did not wait for the copy
 
     def test_on_the_cpu_memory_is_shared(self):
-        (sent, _), *_ = [b for b, _ in uploaded(batches(1), "cpu")]
+        (sent, _), *_ = [b for b, _ in upload_batches(batches(1), "cpu")]
         assert sent.device == "cpu"
         a = np.zeros((2, 2), np.float32)
-        ((t, _),) = uploaded([(a, None)], "cpu")
+        ((t, _),) = upload_batches([(a, None)], "cpu")
         assert t.array is a
 
     def test_pinned_memory_lives_until_its_copy_is_done(self, cuda):
@@ -92,14 +92,14 @@ class TestUpload:
         )
         monkeypatch.setattr(gpu, "why_not", lambda: "CuPy is not installed: pip install 'tinymed[cuda13]'")
         with pytest.raises(dispatch.BackendError, match="CuPy is not installed"):
-            list(uploaded(batches(1), "cuda"))
+            list(upload_batches(batches(1), "cuda"))
 
 
 @pytest.mark.skipif(bool(absence("cuda")), reason=f"backend cuda: {absence('cuda')}")
 def test_batches_reach_a_true_gpu_by_cuda():
     shape = (64, 3, 128, 128)  # long enough under way to be overtaken
     expected = [np.maximum(images, 0).sum((0, 2, 3)) for (images, _), _ in batches(5, shape)]
-    found = [tinymed.relu(images).sum((0, 2, 3)) for (images, _), _ in uploaded(batches(5, shape), "cuda")]
+    found = [tinymed.relu(images).sum((0, 2, 3)) for (images, _), _ in upload_batches(batches(5, shape), "cuda")]
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a.cpu().numpy(), b, rtol=1e-3)
 

@@ -11,9 +11,9 @@ from datasets import shared_data
 from masks import blob, volume_tree, write_nifti
 
 from tinymed.data.augment import Augment, Parameters, parameters
-from tinymed.data.mask_trees import open_segmentation
+from tinymed.data.augment3d import augment_volume
 from tinymed.data.patches import Cases, PatchLoader, z_score
-from tinymed.data.space import augment_volume
+from tinymed.data.segmentation_layouts import open_segmentation
 from tinymed.data.volumes import read_values, read_volume, volume_bytes
 from tinymed.errors import UserAdvice, UserError
 

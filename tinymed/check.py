@@ -3,8 +3,8 @@
     gradcheck(lambda x: tinymed.leaky_relu(x, 0.1), [x])         raises GradientError, never returns False
     compare_backends(lambda x: tinymed.relu(x), [x])             raises BackendMismatch
 
-The gradient is contracted with a random cotangent: with a plain sum as the loss, softmax and batch norm have gradient 0
-and a backward that returns zeros would pass.
+The gradient is contracted with a random cotangent: with an unweighted sum as the loss, softmax and batch norm have
+gradient 0 and a backward that returns zeros would pass.
 """
 
 import functools
@@ -19,6 +19,8 @@ from .draw import Constant
 from .tape import Node, Op, walk
 from .tensor import Tensor
 
+__all__ = ["BackendMismatch", "GradientError", "compare_backends", "gradcheck", "same_bits", "tf32_bound"]
+
 TOLERANCE = 2e-5  # of float32 in `exact`, relative to the largest value of an array
 TF32_ROUNDING = 2.0**-11  # of an operand: tf32 keeps 10 bits behind the first
 
@@ -27,15 +29,25 @@ Arrange = Callable[[np.ndarray], np.ndarray]
 
 
 class GradientError(AssertionError):
-    """A backward disagrees with finite differences."""
+    """A backward disagrees with finite differences.
+
+    Example:
+        >>> issubclass(GradientError, AssertionError)
+        True
+    """
 
 
 class BackendMismatch(AssertionError):
-    """A backend disagrees with the float64 reference."""
+    """A backend disagrees with the float64 reference.
+
+    Example:
+        >>> issubclass(BackendMismatch, AssertionError)
+        True
+    """
 
 
 def leaves(arguments: Sequence[Any], dtype: Any = np.float64, arrange: Arrange = np.asarray) -> list[Any]:
-    """Float arrays become tensors of this dtype that require a gradient (constants: that do not); the rest is copied.
+    """Return float arrays as tensors of this dtype, which require a gradient unless constant, and copies of the rest.
 
     arrange: lays an array out in memory without changing its values.  All are put where the backend in use works.
     """
@@ -43,8 +55,8 @@ def leaves(arguments: Sequence[Any], dtype: Any = np.float64, arrange: Arrange =
     place = device.default()
     for a in arguments:
         if isinstance(a, Node):
-            given = device.move(a.array, "cpu")
-            a = given if a.requires_grad else given.view(Constant)
+            values = device.move(a.array, "cpu")
+            a = values if a.requires_grad else values.view(Constant)
         if isinstance(a, np.ndarray) and a.dtype.kind in "fib":
             data = arrange(np.array(a, dtype if a.dtype.kind == "f" else a.dtype, subok=False))
             result.append(Tensor(device.move(data, place), a.dtype.kind == "f" and not isinstance(a, Constant)))
@@ -73,15 +85,15 @@ def results(
     ]
     if on_tape:
         walk([y for y, _ in on_tape], [w for _, w in on_tape])
-    given = [i.grad for i in inputs if isinstance(i, Node) and i.requires_grad]
-    grads = [None if g is None else device.move(g.array, "cpu") for g in given]
+    values = [i.grad for i in inputs if isinstance(i, Node) and i.requires_grad]
+    grads = [None if g is None else device.move(g.array, "cpu") for g in values]
     return [device.move(y.array, "cpu") for y in ys], grads
 
 
 def oracle_results(
     op: type[Op], arguments: Sequence[Any], dtype: Any = np.float64, seed: int = 0
 ) -> tuple[list[Any], list[Any]]:
-    """What `results` gives for an op, computed by its oracle in PyTorch, which must be installed."""
+    """Return what `results` gives for an op, computed by its oracle in PyTorch, which must be installed."""
     import torch
 
     inputs = oracle_inputs(arguments, dtype)
@@ -96,7 +108,7 @@ def oracle_results(
 
 
 def oracle_inputs(arguments: Sequence[Any], dtype: Any) -> list[Any]:
-    """Arguments as PyTorch's tensors; float arrays that are not constants require a gradient."""
+    """Return arguments as PyTorch's tensors; float arrays that are not constants require a gradient."""
     import torch
 
     inputs: list[Any] = []
@@ -110,7 +122,7 @@ def oracle_inputs(arguments: Sequence[Any], dtype: Any) -> list[Any]:
 
 
 def oracle_function(op: type[Op]) -> Function:
-    """The op's oracle as a function of PyTorch's tensors."""
+    """Return the op's oracle as a function of PyTorch's tensors."""
     import torch
 
     if isinstance(op.oracle, str):
@@ -120,17 +132,17 @@ def oracle_function(op: type[Op]) -> Function:
 
 
 def tensors(result: Any) -> list[Tensor]:
-    """The tensors among what a function returned."""
+    """Return the tensors among what a function returned."""
     return [t for t in (result if isinstance(result, tuple | list) else (result,)) if isinstance(t, Tensor)]
 
 
 def cotangents(ys: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
-    """A random weight for every output element: normal, in float64."""
+    """Return a random weight for every output element: normal, in float64."""
     return [random.normal(y.size, seed, random.NOISE, i).reshape(y.shape) for i, y in enumerate(ys)]
 
 
 def contract(ys: Sequence[Any], weights: Sequence[np.ndarray]) -> float:
-    """sum over the floating-point outputs of <weight, y>."""
+    """Return the sum over the floating-point outputs of <weight, y>."""
     return float(sum((y.astype(np.float64) * w).sum() for y, w in zip(ys, weights, strict=True) if y.dtype.kind == "f"))
 
 
@@ -143,11 +155,28 @@ def gradcheck(
     seed: int = 0,
     max_coordinates: int = 64,
 ) -> None:
-    """Compare fn's gradients with central differences in float64, under a random cotangent; raise GradientError.
+    """Compare a function's gradients with central differences in float64, under a random cotangent.
 
-    inputs: arrays or tensors (float ones are differentiated) and other arguments of fn.  Checked along one random
-    direction through all inputs, and at every coordinate of an input of at most max_coordinates elements.  The
-    tolerance is relative to the size of the gradient, never absolute, so a small gradient cannot hide.
+    As `torch.autograd.gradcheck`, which has no random cotangent and an absolute tolerance.  Checked along one random
+    direction through all inputs, and at every coordinate of a small input.  The tolerance is relative to the size of
+    the gradient, never absolute, so a small gradient cannot hide.
+
+    Args:
+        fn: Function of tensors (and other arguments) to a tensor or several.
+        inputs: Arrays or tensors (float ones are differentiated) and other arguments of fn.
+        eps: Step of the differences.
+        rtol: Tolerance relative to the size of the gradient.
+        seed: Seed of the cotangent and of the direction.
+        max_coordinates: Elements of an input up to which every coordinate is checked.
+
+    Raises:
+        GradientError: They disagree, or there is nothing to differentiate.
+
+    Example:
+        >>> gradcheck(lambda x: (x * x).sum(), [np.array([1.0, -2.0])])
+        >>> gradcheck(lambda x: x.detach() * x, [np.array([1.0, -2.0])])
+        Traceback (most recent call last):
+        tinymed.check.GradientError: ...
     """
     floats = [i for i, a in enumerate(leaves(inputs)) if isinstance(a, Node) and a.requires_grad]
     ys, grads = results(fn, inputs, np.float64, seed)
@@ -227,10 +256,26 @@ def compare_backends(
     rtol: float | None = None,
     seed: int = 0,
 ) -> dict[str, float]:
-    """Compare outputs and gradients on each backend with the float64 reference; raise BackendMismatch.
+    """Compare outputs and gradients on each backend with the float64 reference.
 
-    backends: by default all that work here.  Returns {backend: largest error relative to the largest value of the
-    array it occurs in}.
+    Args:
+        fn: Function of tensors (and other arguments) to a tensor or several.
+        inputs: Arrays or tensors (float ones are differentiated) and other arguments of fn.
+        backends: Names; by default all that work here.
+        dtype: Of the backends' arguments.
+        rtol: Largest error allowed, relative to the largest value of an array; 2e-5 for float32.
+        seed: Seed of the cotangent.
+
+    Returns:
+        {backend: largest error relative to the largest value of the array it occurs in}.
+
+    Raises:
+        BackendMismatch: An error is larger.
+
+    Example:
+        >>> errors = compare_backends(tinymed.relu, [np.array([1.0, -2.0])], ["numpy"])
+        >>> errors["numpy"] < 1e-6
+        True
     """
     rtol = rtol if rtol is not None else TOLERANCE if dtype == np.float32 else 1e-11
     with dispatch.use_backend("numpy"):
@@ -246,14 +291,22 @@ def compare_backends(
 def tf32_bound(fn: Function, inputs: Sequence[Any], seed: int = 0) -> float:
     """Return the largest relative error that rounding operands to tf32 makes in the outputs or gradients of products.
 
-    A sum of products x w of rounded operands is off by at most 2 u sum |x| |w|, u = 2^-11 (and u^2 more, of no weight).
+    A sum of products x w of rounded operands is off by at most 2 u sum |x| |w|, u = 2^-11 (and u^2 more, of no
+    weight).
     The sum of absolute products is fn itself on absolute values, contracted with absolute cotangents; the bound is
     relative to the largest value of each array, as errors are.
 
     Args:
-        fn: a sum of products of its arguments, such as a convolution.
-        inputs: its arguments.
-        seed: of the cotangents, as in `results`.
+        fn: A sum of products of its arguments, such as a convolution.
+        inputs: Its arguments.
+        seed: Of the cotangents, as in `results`.
+
+    Returns:
+        A relative error.
+
+    Example:
+        >>> 0 < tf32_bound(tinymed.matmul, [np.ones((2, 3)), np.ones((3, 2))]) < 0.01
+        True
     """
     with dispatch.use_backend("numpy"):
         true = results(fn, inputs, np.float64, seed)
@@ -268,7 +321,20 @@ def tf32_bound(fn: Function, inputs: Sequence[Any], seed: int = 0) -> float:
 
 
 def same_bits(fn: Function, inputs: Sequence[Any], seed: int = 0) -> bool:
-    """Say whether a function gives the same float32 numbers in `tf32` as in `exact`, on the backend in use."""
+    """Say whether a function gives the same float32 numbers in `tf32` as in `exact`, on the backend in use.
+
+    Args:
+        fn: Function of tensors (and other arguments) to a tensor or several.
+        inputs: Its arguments.
+        seed: Of the cotangents.
+
+    Returns:
+        Whether outputs and gradients are equal to the bit.
+
+    Example:
+        >>> same_bits(tinymed.relu, [np.array([1.0, -2.0])])
+        True
+    """
     every = []
     for name in precision.CHOICES:
         with precision.use_precision(name):
@@ -283,7 +349,10 @@ def absolute_value(a: Any) -> Any:
 
 
 def compare(ours: tuple[list[Any], list[Any]], true: tuple[list[Any], list[Any]], rtol: float, what: str) -> float:
-    """The largest relative error of outputs and gradients; BackendMismatch above rtol.  Integers must be equal."""
+    """Return the largest relative error of outputs and gradients; raise BackendMismatch above rtol.
+
+    Integers must be equal.
+    """
     worst = 0.0
     for kind, a, b in zip(("output", "gradient"), ours, true, strict=True):
         if len(a) != len(b):
@@ -306,7 +375,7 @@ def compare(ours: tuple[list[Any], list[Any]], true: tuple[list[Any], list[Any]]
 
 
 def relative_error(x: np.ndarray, y: np.ndarray) -> float:
-    """max |x - y| / max(|y|, 1e-3): infinite where one is not finite and the other is."""
+    """Return max |x - y| / max(|y|, 1e-3): infinite where one is not finite and the other is."""
     ok = np.isfinite(y)
     if not np.array_equal(np.isfinite(x), ok) or not np.array_equal(x[~ok], y[~ok], equal_nan=True):
         return float("inf")
@@ -317,5 +386,5 @@ def relative_error(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def describe(a: Any) -> str:
-    """None or an array's shape."""
+    """Return "absent", or an array's shape in words."""
     return "absent" if a is None else f"of shape {list(a.shape)}"

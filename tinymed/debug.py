@@ -1,7 +1,7 @@
-"""Looking inside while it runs: a line a kernel, bytes the tape holds, the first NaN, replay on the reference.
+"""Looking inside while it runs: one line per kernel, bytes the tape holds, the first NaN, replay on the reference.
 
-    TINYMED_DEBUG=1            a line a kernel: backend, shapes, milliseconds, GFLOP/s, GB/s (to stderr)
-    TINYMED_DEBUG=2            and a line an op with the bytes it saved for backward
+    TINYMED_DEBUG=1            one line per kernel: backend, shapes, milliseconds, GFLOP/s, GB/s (to stderr)
+    TINYMED_DEBUG=2            and one line per op with the bytes it saved for backward
     TINYMED_DEBUG=nan          stop at the first op whose result is not finite though its inputs are
     TINYMED_VALIDATE=reference replay every kernel on the float64 reference and stop at the first that disagrees
 
@@ -22,20 +22,22 @@ from . import check, dispatch, tape
 from .dispatch import REFERENCE, Dispatcher, Kernel
 from .tape import Node, Op
 
+__all__ = ["Disagreement", "NaNFound", "find_nan", "kernel_log", "tape_dot", "tape_text", "validate"]
+
 Write = Callable[[str], Any]
 
 
 def to_stderr(line: str) -> None:
-    """The default place for debugging output."""
+    """Write a line to the default place for debugging output."""
     sys.stderr.write(line + "\n")
 
 
 def is_array(a: Any) -> bool:
-    """Whether this is an array."""
+    """Return whether this is an array."""
     return hasattr(a, "dtype") and hasattr(a, "nbytes")
 
 
-# ------------------------------------------------------------------------------------------- a line a kernel
+# ------------------------------------------------------------------------------------- one line per kernel
 
 
 class KernelLog(dispatch.Observer):
@@ -52,11 +54,11 @@ class KernelLog(dispatch.Observer):
         seconds = time.perf_counter() - self.started.pop()
         moved = sum(a.nbytes for a in (*args, *outs) if is_array(a))
         flops = float(kernel.rule.flops(*args)) if kernel.rule.flops else 0.0
-        how = "composite" if kernel.composite else kernel.backend
+        where = "composite" if kernel.composite else kernel.backend
         shapes = " ".join("x".join(map(str, a.shape)) or "scalar" for a in args if is_array(a))
         result = " ".join("x".join(map(str, a.shape)) or "scalar" for a in outs if is_array(a))
         speed = f"{1e3 * seconds:9.3f} ms {flops / seconds / 1e9:8.1f} GFLOP/s {moved / seconds / 1e9:7.1f} GB/s"
-        self.write(f"{'  ' * len(self.started)}{dispatcher.name:28s} {how:9s} {speed}  {shapes} -> {result}")
+        self.write(f"{'  ' * len(self.started)}{dispatcher.name:28s} {where:9s} {speed}  {shapes} -> {result}")
 
 
 class SavedLog(tape.Observer):
@@ -79,12 +81,12 @@ class SavedLog(tape.Observer):
 
 
 def address(a: Any) -> int:
-    """Where an array's memory starts."""
+    """Return where an array's memory starts."""
     return int(a.ctypes.data if isinstance(a, np.ndarray) else a.data.ptr)
 
 
 def label(op: Op) -> str:
-    """The op and the module being called, also when the tape does not record."""
+    """Return the op and the module being called, also when the tape does not record."""
     where = op.scope or (tape.thread.scope[-1] if tape.thread.scope else "")
     return tape.located(type(op).__name__, where)
 
@@ -93,7 +95,12 @@ def label(op: Op) -> str:
 
 
 class NaNFound(FloatingPointError):
-    """An op made a value that is not finite out of finite ones."""
+    """An op made a value that is not finite out of finite ones.
+
+    Example:
+        >>> issubclass(NaNFound, FloatingPointError)
+        True
+    """
 
 
 class NaNLocator(tape.Observer):
@@ -119,12 +126,12 @@ class NaNLocator(tape.Observer):
 
 
 def not_finite(a: Any) -> int:
-    """How many elements are NaN or infinite."""
+    """Return how many elements are NaN or infinite."""
     return int(a.size - np.isfinite(np.asarray(a)).sum()) if is_array(a) and a.dtype.kind == "f" else 0
 
 
 def extent(a: Any) -> str:
-    """An array's shape and range, for messages."""
+    """Return an array's shape and range, for messages."""
     return f"{list(a.shape)} from {a.min():.3g} to {a.max():.3g}"
 
 
@@ -132,7 +139,12 @@ def extent(a: Any) -> str:
 
 
 class Disagreement(AssertionError):
-    """A kernel's result is not the reference's."""
+    """A kernel's result is not the reference's.
+
+    Example:
+        >>> issubclass(Disagreement, AssertionError)
+        True
+    """
 
 
 class Validator(dispatch.Observer):
@@ -176,7 +188,7 @@ class Validator(dispatch.Observer):
 
 
 def in_float64(a: Any) -> Any:
-    """A copy of an array, in float64 if it is floating point; anything else as it is."""
+    """Return a copy of an array, in float64 if it is floating point; anything else as it is."""
     if not is_array(a):
         return a
     return a.astype(np.float64) if a.dtype.kind == "f" else a.copy()
@@ -187,7 +199,22 @@ def in_float64(a: Any) -> Any:
 
 @contextmanager
 def kernel_log(write: Write = to_stderr, saved: bool = False) -> Iterator[None]:
-    """A line a kernel inside the block; saved: and a line an op with the bytes it keeps."""
+    """Write one line per kernel inside the block: name, backend, milliseconds, GFLOP/s, GB/s, shapes.
+
+    Args:
+        write: Takes each line; standard error by default.
+        saved: Also write one line per op with the bytes it keeps for backward.
+
+    Yields:
+        Nothing.
+
+    Example:
+        >>> lines = []
+        >>> with kernel_log(lines.append):
+        ...     y = tinymed.relu(tinymed.ones(2, 3))
+        >>> lines[-1].split()[0]
+        'relu_forward'
+    """
     with dispatch.observing(KernelLog(write)):
         if not saved:
             yield
@@ -198,14 +225,45 @@ def kernel_log(write: Write = to_stderr, saved: bool = False) -> Iterator[None]:
 
 @contextmanager
 def find_nan() -> Iterator[None]:
-    """Raise NaNFound at the first op inside the block that makes a value that is not finite."""
+    """Raise NaNFound at the first op inside the block that makes a value that is not finite out of finite ones.
+
+    As `torch.autograd.detect_anomaly`, which looks at backward only.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        NaNFound: Names the op, the module being called and the place of the value.
+
+    Example:
+        >>> with find_nan():
+        ...     y = tinymed.log(tinymed.zeros(2))
+        Traceback (most recent call last):
+        tinymed.debug.NaNFound: ...
+    """
     with tape_observing(NaNLocator()):
         yield
 
 
 @contextmanager
 def validate(rtol: float = 2e-4) -> Iterator[Validator]:
-    """Raise Disagreement at the first kernel inside the block that is not the reference's result."""
+    """Raise Disagreement at the first kernel inside the block whose result is not the float64 reference's.
+
+    Args:
+        rtol: Largest error allowed, relative to the largest value of an array.
+
+    Yields:
+        The Validator; its `checked` counts the kernels replayed.
+
+    Raises:
+        Disagreement: Names the kernel, the module being called and the error.
+
+    Example:
+        >>> with validate() as validator:
+        ...     y = tinymed.relu(tinymed.ones(2, 3))
+        >>> validator.checked  # the reference is not replayed on itself
+        0
+    """
     observer = Validator(rtol)
     with dispatch.observing(observer):
         yield observer
@@ -250,7 +308,7 @@ def install() -> None:
 
 
 def graph(root: Node) -> list[Op]:
-    """The ops that a tensor came from, in the order they ran."""
+    """Return the ops that a tensor came from, in the order they ran."""
     found: dict[int, Op] = {}
     stack = [root.op] if root.op else []
     while stack:
@@ -262,7 +320,19 @@ def graph(root: Node) -> list[Op]:
 
 
 def tape_text(root: Node) -> str:
-    """The tape behind a tensor, a line an op: number, op, module, inputs, output shapes, bytes saved."""
+    """Return the tape behind a tensor as text, one line per op: number, op, module, inputs, output shapes, bytes saved.
+
+    Args:
+        root: A tensor that requires a gradient.
+
+    Returns:
+        The lines, in the order the ops ran.
+
+    Example:
+        >>> x = tinymed.ones(3, requires_grad=True)
+        >>> print(tape_text(tinymed.relu(x)))
+        %0 = ReLU(leaf[3]) -> [3]; saves ... bytes
+    """
     ops = graph(root)
     number = {id(op): i for i, op in enumerate(ops)}
     lines = []
@@ -278,7 +348,19 @@ def tape_text(root: Node) -> str:
 
 
 def tape_dot(root: Node) -> str:
-    """The tape behind a tensor as a Graphviz graph: `dot -Tsvg`."""
+    """Return the tape behind a tensor as a Graphviz graph: `dot -Tsvg`.
+
+    Args:
+        root: A tensor that requires a gradient.
+
+    Returns:
+        The graph in the DOT language.
+
+    Example:
+        >>> x = tinymed.ones(3, requires_grad=True)
+        >>> tape_dot(tinymed.relu(x)).splitlines()[0]
+        'digraph tape {'
+    """
     ops = graph(root)
     number = {id(op): i for i, op in enumerate(ops)}
     lines = ["digraph tape {", '  rankdir="TB"; node [shape=box, fontname="sans-serif"];']

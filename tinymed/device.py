@@ -21,7 +21,7 @@ CUDA = (2, 13)  # DLPack's numbers for a GPU's own and managed memory
 
 
 def checked(name: str, device: str) -> str:
-    """ "cpu" or "cuda" for a device as PyTorch writes it; ValueError, naming the function, for any other."""
+    """Return "cpu" or "cuda" for a device as PyTorch writes it; raise ValueError, naming the caller, otherwise."""
     kind, _, index = str(device).partition(":")
     if kind not in NAMES or index not in ("", "0"):
         raise ValueError(f"{name}: device {device!r} is unknown; choose cpu or cuda")
@@ -29,19 +29,19 @@ def checked(name: str, device: str) -> str:
 
 
 def default() -> str:
-    """Where new tensors are made: where the backend in use keeps its arrays."""
+    """Return where new tensors are made: where the backend in use keeps its arrays."""
     if dispatch.tables.current is not None:
         return dispatch.tables.current.device
     return BACKENDS[os.environ.get("TINYMED_BACKEND") or DEFAULT].device
 
 
 def of(a: Array) -> str:
-    """The device of an array."""
+    """Return the device of an array."""
     return "cpu" if isinstance(a, ON_CPU) else "cuda"
 
 
 def table_on(device: str) -> Table:
-    """The kernels for arrays of a device; BackendError says why there are none."""
+    """Return the kernels for arrays of a device; BackendError says why there are none."""
     if default() == device:
         return dispatch.table()
     if device == "cpu":
@@ -56,7 +56,7 @@ def table_on(device: str) -> Table:
 
 
 def table_for(name: str, arrays: Sequence[Any]) -> Table:
-    """The kernels for these arrays; RuntimeError, naming the op, if they are on several devices."""
+    """Return the kernels for these arrays; raise RuntimeError, naming the op, if they are on several devices."""
     found = sorted({of(a) for a in arrays if is_array(a)})
     if len(found) > 1:
         raise RuntimeError(
@@ -67,7 +67,7 @@ def table_for(name: str, arrays: Sequence[Any]) -> Table:
 
 
 def move(a: Array, device: str) -> Array:
-    """The array on a device, its axes in the same order in memory; itself if it is there.
+    """Return the array on a device, its axes in the same order in memory; itself if it is there.
 
     Upload goes through pinned memory on the current stream, as CuPy's asarray does, and waits for nothing.
     """
@@ -80,12 +80,12 @@ def move(a: Array, device: str) -> Array:
 
 
 def writeable(a: Array) -> bool:
-    """Whether an array may be written to; CuPy's always may."""
+    """Return whether an array may be written to; CuPy's always may."""
     return not isinstance(a, np.ndarray) or bool(a.flags.writeable)
 
 
 def shares_memory(a: Array, b: Array) -> bool:
-    """Whether two arrays may lie in the same memory."""
+    """Return whether two arrays may lie in the same memory."""
     place = of(a)
     if of(b) != place:
         return False
@@ -95,7 +95,7 @@ def shares_memory(a: Array, b: Array) -> bool:
 
 
 def from_dlpack(source: Any) -> Array:
-    """An array on the memory of any object with DLPack's two methods (PyTorch, CuPy, JAX), without a copy."""
+    """Return an array on the memory of an object with DLPack's methods (PyTorch, CuPy, JAX), without a copy."""
     if not hasattr(source, "__dlpack__") or not hasattr(source, "__dlpack_device__"):
         raise TypeError(
             f"from_dlpack: takes an array with __dlpack__ and __dlpack_device__, got {type(source).__name__}"

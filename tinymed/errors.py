@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def printable(text: object) -> str:
-    """Return a text that any UTF-8 output takes: bytes of file names that are no UTF-8 are written as escapes."""
+    """Return a text that any UTF-8 output takes: bytes of file names that are not UTF-8 are written as escapes."""
     return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -3,7 +3,7 @@
     with tinymed.no_grad(): ...         @tinymed.no_grad()  and  @tinymed.no_grad  def predict(x): ...
     tinymed.set_grad_enabled(False)     from here on, or for the block of a `with`
 
-A thread starts with the tape on, whatever the thread that started it does.
+A thread starts with the tape on, whichever mode its starter is in.
 """
 
 import functools
@@ -11,6 +11,8 @@ import inspect
 import threading
 from collections.abc import Callable
 from typing import Any, Self
+
+__all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
 
 
 class PerThread(threading.local):
@@ -41,7 +43,7 @@ class GradMode:
         thread.grad_enabled = self.before.pop()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, run in this mode at every call, in whatever thread; a generator while it computes."""
+        """Return the function, run in this mode at every call, in any thread; a generator while it computes."""
         mode = self.mode
         if inspect.isgeneratorfunction(function):
             return generating(function, mode)
@@ -55,7 +57,7 @@ class GradMode:
 
 
 def generating(function: Callable[..., Any], mode: bool) -> Callable[..., Any]:
-    """A generator function whose body runs in a mode, while those who iterate over it stay in theirs."""
+    """Return a generator function whose body runs in a mode, while those who iterate over it stay in theirs."""
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
@@ -65,11 +67,11 @@ def generating(function: Callable[..., Any], mode: bool) -> Callable[..., Any]:
             while True:
                 with GradMode(mode):
                     try:
-                        given = step()
+                        value = step()
                     except StopIteration as end:
                         return end.value
                 try:
-                    step = functools.partial(generator.send, (yield given))
+                    step = functools.partial(generator.send, (yield value))
                 except GeneratorExit:
                     raise
                 except BaseException as error:
@@ -93,21 +95,52 @@ class Bare(GradMode):
 
 
 class no_grad(Bare):
-    """Nothing inside is remembered for backward; a context, or a decorator with or without a call."""
+    """Remember nothing inside for backward; a context, or a decorator with or without a call.
+
+    As `torch.no_grad`.
+
+    Example:
+        >>> x = tinymed.ones(2, requires_grad=True)
+        >>> with no_grad():
+        ...     y = 2 * x
+        >>> y.requires_grad
+        False
+    """
 
     def __init__(self) -> None:
         super().__init__(False)
 
 
 class enable_grad(Bare):
-    """Remember ops inside, also within no_grad; a context, or a decorator with or without a call."""
+    """Remember ops inside, also within no_grad; a context, or a decorator with or without a call.
+
+    As `torch.enable_grad`.
+
+    Example:
+        >>> x = tinymed.ones(2, requires_grad=True)
+        >>> with no_grad(), enable_grad():
+        ...     y = 2 * x
+        >>> y.requires_grad
+        True
+    """
 
     def __init__(self) -> None:
         super().__init__(True)
 
 
 class set_grad_enabled(GradMode):
-    """Switch the tape on or off: from the call on, or for the block of a `with`, or as a decorator."""
+    """Switch the tape on or off: from the call on, or for the block of a `with`, or as a decorator.
+
+    As `torch.set_grad_enabled`.
+
+    Args:
+        mode: Whether ops are remembered for backward.
+
+    Example:
+        >>> with set_grad_enabled(False):
+        ...     is_grad_enabled()
+        False
+    """
 
     def __init__(self, mode: bool):
         super().__init__(bool(mode))
@@ -119,17 +152,28 @@ class set_grad_enabled(GradMode):
         return self
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function in this mode, and undo the call that made the decorator."""
         thread.grad_enabled = self.before.pop()  # a decorator changes nothing where it stands
         return super().__call__(function)
 
 
 class inference_mode(GradMode):
-    """As no_grad; inference_mode(False) as enable_grad.  A context, or a decorator with or without a call.
+    """Remember nothing inside, as no_grad; inference_mode(False) as enable_grad.
 
-    Tensors made inside may take part in training afterwards, which PyTorch refuses.
+    As `torch.inference_mode`, but tensors made inside may take part in training afterwards, which PyTorch refuses.  A
+    context, or a decorator with or without a call.
+
+    Args:
+        mode: Whether nothing is remembered.
+
+    Example:
+        >>> with inference_mode():
+        ...     is_grad_enabled()
+        False
     """
 
     def __new__(cls, mode: Any = True) -> Any:
+        """Return the mode, or where a function is decorated without a call, that function in it."""
         return super().__new__(cls) if isinstance(mode, bool) else cls()(mode)
 
     def __init__(self, mode: bool = True):
@@ -137,5 +181,15 @@ class inference_mode(GradMode):
 
 
 def is_grad_enabled() -> bool:
-    """Whether ops are remembered for backward at present, in this thread."""
+    """Return whether ops are remembered for backward at present, in this thread.
+
+    As `torch.is_grad_enabled`.
+
+    Returns:
+        Whether the tape is on.
+
+    Example:
+        >>> is_grad_enabled()
+        True
+    """
     return thread.grad_enabled

@@ -10,7 +10,22 @@ numbers = itertools.count()  # never used twice: a handle must not remove a late
 class Handle:
     """Takes off the one hook it was returned for: by remove(), or at the end of a `with` block.
 
-    hooks: {number: hook} in the order of registration, of the tensor or module that calls them.
+    As `torch.utils.hooks.RemovableHandle`.
+
+    Args:
+        hooks: {number: hook} in the order of registration, of the tensor or module that calls them.
+        hook: The function.
+
+    Raises:
+        TypeError: The hook is not callable.
+
+    Example:
+        >>> hooks = {}
+        >>> with Handle(hooks, print):
+        ...     len(hooks)
+        1
+        >>> hooks
+        {}
     """
 
     def __init__(self, hooks: dict[int, Callable[..., Any]], hook: Callable[..., Any]):

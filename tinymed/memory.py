@@ -26,7 +26,7 @@ RESERVABLE = hasattr(mmap, "MAP_ANONYMOUS")  # not on Windows, where arrays come
 
 @lru_cache(maxsize=64)
 def canonical_order(kind: str, ndim: int) -> Order:
-    """Axes from the slowest to the fastest: an image (N, C, *space) lies N, *space, C; a filter *space, I, O."""
+    """Return the axes from slowest to fastest: an image (N, C, *space) lies N, *space, C; a filter *space, I, O."""
     if ndim >= 3 and kind in ("image", "rows"):
         return (0, *range(2, ndim), 1)
     if ndim >= 3 and kind == "filter":
@@ -36,19 +36,19 @@ def canonical_order(kind: str, ndim: int) -> Order:
 
 @lru_cache(maxsize=256)
 def inverse_order(order: Order) -> Order:
-    """The permutation that undoes an order."""
+    """Return the permutation that undoes an order."""
     return tuple(sorted(range(len(order)), key=order.__getitem__))
 
 
 def is_dense(a: np.ndarray, order: Order) -> bool:
-    """Whether the array fills its memory without gaps in this order of axes."""
+    """Return whether the array fills its memory without gaps in this order of axes."""
     if order == tuple(range(len(order))):
         return a.flags.c_contiguous
     return a.transpose(order).flags.c_contiguous
 
 
 def dense_order(a: np.ndarray) -> Order | None:
-    """The order in which a dense array lies, or None if it has gaps or repeats."""
+    """Return the order in which a dense array lies, or None if it has gaps or repeats."""
     if a.flags.c_contiguous:
         return tuple(range(a.ndim))
     order = tuple(sorted(range(a.ndim), key=lambda i: (-a.strides[i], a.shape[i])))
@@ -56,7 +56,7 @@ def dense_order(a: np.ndarray) -> Order | None:
 
 
 def as_matrices(x: Any, order: Order) -> Any:
-    """x as a view [a, m, n] whose axes m and n change places when it is brought into an order, or None."""
+    """Return x as a view [a, m, n] whose axes m and n change places when it is brought into an order, or None."""
     now = dense_order(x)
     if now is None:
         return None
@@ -117,7 +117,7 @@ class Heap:
         self.lock = threading.Lock()
 
     def take(self, nbytes: int) -> int:
-        """The start of a block of nbytes."""
+        """Return the start of a block of nbytes."""
         with self.lock:
             while self.freed:
                 self._give(*self.freed.popleft())
@@ -133,7 +133,7 @@ class Heap:
         )
 
     def trim(self) -> None:
-        """Give the pages of free memory back to the system: what was needed once is not held for ever."""
+        """Give the pages of free memory back to the system: what was needed once is not held forever."""
         page = mmap.PAGESIZE
         with self.lock:
             while self.freed:
@@ -177,7 +177,7 @@ _heap: Heap | None = None
 
 
 def heap() -> Heap:
-    """The process's heap, reserved at first use."""
+    """Return the process's heap, reserved at first use."""
     global _heap
     if _heap is None:
         _heap = Heap()
@@ -193,7 +193,7 @@ def trim() -> None:
 
 @lru_cache(maxsize=4096)
 def stored(shape: tuple[int, ...], dtype: Any, order: Order | None) -> tuple[tuple[int, ...], int, str, Order | None]:
-    """How `empty` lays an array out: its shape in memory, its bytes, its type, and what turns its axes back, if any."""
+    """Return how `empty` lays an array out: its shape in memory, its bytes, its type, and what turns its axes back."""
     nbytes = math.prod(shape) * np.dtype(dtype).itemsize
     nbytes = nbytes if nbytes < SMALL else -(-nbytes // ALIGNMENT) * ALIGNMENT  # whole lines
     kind = np.dtype(dtype).str
@@ -203,23 +203,23 @@ def stored(shape: tuple[int, ...], dtype: Any, order: Order | None) -> tuple[tup
 
 
 def maker(shape: tuple[int, ...], dtype: Any) -> Callable[[], np.ndarray]:
-    """What makes `empty(shape, dtype)` each time it is called; malloc's small arrays without further questions."""
+    """Return what makes `empty(shape, dtype)` at each call; malloc's small arrays without further questions."""
     _, nbytes, kind, _ = stored(shape, dtype, None)
     return partial(np.empty, shape, dtype) if is_small(nbytes) else partial(reserved, shape, nbytes, kind)
 
 
 def is_small(nbytes: int) -> bool:
-    """Whether an array comes from malloc."""
+    """Return whether an array comes from malloc."""
     return nbytes < SMALL or not RESERVABLE
 
 
 def reserved(shape: tuple[int, ...], nbytes: int, kind: str) -> np.ndarray:
-    """An array in C order on the heap."""
+    """Return an array in C order on the heap."""
     return np.asarray(Block(shape, nbytes, kind))
 
 
 def empty(shape: tuple[int, ...], dtype: Any, order: Order | None = None) -> np.ndarray:
-    """An uninitialised array of this shape, 64-byte aligned when large, whose axes lie in `order` (C by default)."""
+    """Return an uninitialised array whose axes lie in `order` (C by default), 64-byte aligned when large."""
     inside, nbytes, kind, back = stored(shape, dtype, order)
     a = np.empty(inside, dtype) if is_small(nbytes) else reserved(inside, nbytes, kind)
     return a if back is None else a.transpose(back)

@@ -12,7 +12,7 @@ CHOICES = ("exact", "tf32")
 
 
 def checked(name: str) -> str:
-    """The name of a precision, or ValueError."""
+    """Return the name of a precision; raise ValueError for any other."""
     if name not in CHOICES:
         raise ValueError(
             f"precision {name!r} is unknown; choose one of {', '.join(CHOICES)} (TINYMED_PRECISION or use_precision)"
@@ -25,7 +25,21 @@ with one_line_for_commands():
 
 
 class use_precision:
-    """Choose the precision: `use_precision("exact")` from here on, or `with use_precision("exact"):` for a block."""
+    """Choose the precision of products: from the call on, or for the block of a `with`.
+
+    As `torch.set_float32_matmul_precision`, of convolutions too.
+
+    Args:
+        name: "exact" or "tf32".
+
+    Raises:
+        ValueError: The name is unknown.
+
+    Example:
+        >>> with use_precision("exact") as name:
+        ...     name
+        'exact'
+    """
 
     def __init__(self, name: str):
         global current

@@ -18,6 +18,8 @@ import numpy as np
 
 from . import device
 
+__all__ = ["Generator", "bits", "manual_seed", "normal", "permutation", "philox4x32", "uniform"]
+
 # What numbers are drawn for.  Two purposes never share a stream, so adding one does not move the others.
 DROPOUT, INITIALISE, SHUFFLE, AUGMENT, SPLIT, SYNTHETIC, BOOTSTRAP, NOISE, ELASTIC, PATCHES = range(10)
 
@@ -28,9 +30,22 @@ MASK = 0xFFFFFFFF
 
 
 def philox4x32(xp: Any, counter: tuple[Any, Any, Any, Any], key: tuple[Any, Any]) -> tuple[Any, Any, Any, Any]:
-    """Four 32-bit words for each 128-bit counter under a 64-bit key: the published Philox4x32-10.
+    """Return four 32-bit words for each 128-bit counter under a 64-bit key: the published Philox4x32-10.
 
-    counter: four uint32 arrays that broadcast; key: two integers.  Returns four uint32 arrays.
+    Args:
+        xp: The array module, NumPy or CuPy.
+        counter: Four integer arrays that broadcast, each taken as uint32.
+        key: Two integers, each taken as uint32.
+
+    Returns:
+        Four uint32 arrays.
+
+    Example:
+        >>> [hex(int(word)) for word in philox4x32(np, (0, 0, 0, 0), (0, 0))]
+        ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
+
+    Reference:
+        Salmon, Moraes, Dror & Shaw, SC 2011; the example is its known answer.
     """
     c0, c1, c2, c3 = (xp.asarray(c).astype(xp.uint64) for c in counter)
     k0, k1 = (xp.asarray(k).astype(xp.uint64) for k in key)
@@ -44,7 +59,7 @@ def philox4x32(xp: Any, counter: tuple[Any, Any, Any, Any], key: tuple[Any, Any]
 
 
 def words(xp: Any, count: int, seed: Any, stream: Any, step: Any) -> Any:
-    """`count` uint32 words at positions 0, 1, 2, ... of one draw.  seed and step are 64-bit, stream 32-bit."""
+    """Return `count` uint32 words at positions 0, 1, 2, ... of one draw.  seed and step are 64-bit, stream 32-bit."""
     low, high = xp.uint64(MASK), xp.uint64(32)
     seed, step = xp.asarray(seed).astype(xp.uint64), xp.asarray(step).astype(xp.uint64)
     blocks = xp.arange((count + 3) // 4, dtype=xp.uint64)
@@ -54,18 +69,64 @@ def words(xp: Any, count: int, seed: Any, stream: Any, step: Any) -> Any:
 
 
 def bits(count: int, seed: int, stream: int, step: int = 0) -> np.ndarray:
-    """`count` uint32 words on the CPU."""
+    """Draw random words.
+
+    Args:
+        count: How many.
+        seed: 64-bit integer.
+        stream: What the numbers are for, one of this module's constants.
+        step: Random counter of the draw, 64-bit.
+
+    Returns:
+        uint32 [count], a function of the arguments alone.
+
+    Example:
+        >>> bits(2, seed=0, stream=SHUFFLE).dtype, bits(2, 0, SHUFFLE).tolist() == bits(4, 0, SHUFFLE)[:2].tolist()
+        (dtype('uint32'), True)
+    """
     found: np.ndarray = words(np, count, np.uint64(seed & (2**64 - 1)), np.uint64(stream), np.uint64(step))
     return found
 
 
 def uniform(count: int, seed: int, stream: int, step: int = 0) -> np.ndarray:
-    """`count` float64 numbers in [0, 1): (word + 0.5) / 2^32, so neither end is ever drawn."""
+    """Draw uniform numbers in (0, 1): (word + 0.5) / 2^32, so neither end is ever drawn.
+
+    Args:
+        count: How many.
+        seed: 64-bit integer.
+        stream: What the numbers are for, one of this module's constants.
+        step: Random counter of the draw, 64-bit.
+
+    Returns:
+        float64 [count].
+
+    Example:
+        >>> u = uniform(1000, seed=0, stream=SHUFFLE)
+        >>> bool(u.min() > 0), bool(u.max() < 1), bool(abs(u.mean() - 0.5) < 0.05)
+        (True, True, True)
+    """
     return (bits(count, seed, stream, step) + 0.5) / 2.0**32
 
 
 def normal(count: int, seed: int, stream: int, step: int = 0) -> np.ndarray:
-    """`count` standard normal float64 numbers, by Box and Muller (1958)."""
+    """Draw standard normal numbers.
+
+    Args:
+        count: How many.
+        seed: 64-bit integer.
+        stream: What the numbers are for, one of this module's constants.
+        step: Random counter of the draw, 64-bit.
+
+    Returns:
+        float64 [count].
+
+    Example:
+        >>> bool(abs(normal(1000, seed=0, stream=NOISE).std() - 1) < 0.1)
+        True
+
+    Reference:
+        Box & Muller, Annals of Mathematical Statistics 29, 1958.
+    """
     pairs = (count + 1) // 2
     u = uniform(2 * pairs, seed, stream, step).reshape(2, pairs)
     radius, angle = np.sqrt(-2 * np.log(u[0])), 2 * np.pi * u[1]
@@ -73,16 +134,45 @@ def normal(count: int, seed: int, stream: int, step: int = 0) -> np.ndarray:
 
 
 def permutation(count: int, seed: int, stream: int, step: int = 0) -> np.ndarray:
-    """A random order of 0 ... count - 1: the stable sort of 64-bit random keys."""
+    """Draw a random order of 0 ... count - 1: the stable sort of 64-bit random keys.
+
+    Args:
+        count: How many.
+        seed: 64-bit integer.
+        stream: What the order is for, one of this module's constants.
+        step: Random counter of the draw, 64-bit.
+
+    Returns:
+        int64 [count].
+
+    Example:
+        >>> sorted(permutation(4, seed=0, stream=SHUFFLE).tolist())
+        [0, 1, 2, 3]
+    """
     keys = bits(2 * count, seed, stream, step).astype(np.uint64)
     return np.argsort(keys[::2] << np.uint64(32) | keys[1::2], kind="stable")
 
 
 class Generator:
-    """A seed and a count of draws, as one array, so that a kernel can advance it in place.
+    """A seed and a random counter, as one array, so that a kernel can advance it in place.
 
-    state: uint32[5] = seed low, seed high, stream, step low, step high.  A captured program reads it anew each time.
-    A GPU has a copy of its own, which its kernels advance: each device counts its own draws.
+    As `torch.Generator`, by Philox.  `state` is uint32 [5]: seed low, seed high, stream, step low, step high; a
+    captured
+    program reads it anew each time.  A GPU has a copy of its own, which its kernels advance: each device counts its
+    own
+    draws.
+
+    Args:
+        seed: 64-bit integer.
+        stream: What the numbers are for, one of this module's constants.
+
+    Raises:
+        ValueError: The seed is outside 0 to 2^64 - 1.
+
+    Example:
+        >>> generator = Generator(seed=7)
+        >>> generator.ticket(), generator.ticket()
+        ((7, 0, 0), (7, 0, 1))
     """
 
     def __init__(self, seed: int = 0, stream: int = DROPOUT):
@@ -99,7 +189,7 @@ class Generator:
         self.set_state(np.array([seed & MASK, seed >> 32, self.state[2], 0, 0], np.uint32))
 
     def beside(self, a: Any) -> Any:
-        """The state on the device of an array, for a kernel that takes both."""
+        """Return the state on the device of an array, for a kernel that takes both."""
         if device.of(a) == "cpu":
             return self.state
         if self.on_gpu is None:
@@ -107,7 +197,7 @@ class Generator:
         return self.on_gpu
 
     def get_state(self) -> np.ndarray:
-        """A copy of the state that draws, which is the GPU's where it has drawn."""
+        """Return a copy of the state that draws, which is the GPU's where it has drawn."""
         words: np.ndarray = device.move(self.state if self.on_gpu is None else self.on_gpu, "cpu")
         return words.copy()
 
@@ -118,14 +208,14 @@ class Generator:
             self.on_gpu[...] = device.move(self.state, "cuda")
 
     def ticket(self) -> tuple[int, int, int]:
-        """(seed, stream, step) of the next draw; the step is then taken."""
+        """Return the random counter (seed, stream, step) of the next draw; the step is then taken."""
         seed, stream, step = split_state(self.state)
         self.state[3:] = (step + 1) & MASK, (step + 1) >> 32
         return seed, stream, step
 
 
 def split_state(state: np.ndarray) -> tuple[int, int, int]:
-    """(seed, stream, step) as integers."""
+    """Return (seed, stream, step) as integers."""
     s0, s1, stream, t0, t1 = (int(v) for v in state)
     return s0 | s1 << 32, stream, t0 | t1 << 32
 
@@ -135,6 +225,23 @@ init_generator = Generator(0, INITIALISE)
 
 
 def manual_seed(seed: int) -> None:
-    """Seed dropout and parameter initialisation.  Data order and augmentation take their own seed argument."""
+    """Seed dropout and parameter initialisation.
+
+    As `torch.manual_seed`; the numbers drawn are not PyTorch's.  Data order and augmentation take their own seed
+    argument.
+
+    Args:
+        seed: Integer from 0 to 2^64 - 1.
+
+    Raises:
+        ValueError: The seed is out of range.
+
+    Example:
+        >>> tinymed.manual_seed(1)
+        >>> a = tinymed.nn.Linear(3, 2).weight
+        >>> tinymed.manual_seed(1)
+        >>> bool((a.array == tinymed.nn.Linear(3, 2).weight.array).all())
+        True
+    """
     default_generator.manual_seed(seed)
     init_generator.manual_seed(seed)

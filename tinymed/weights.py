@@ -15,14 +15,28 @@ from .files import write_atomic
 from .tape import Node
 from .tensor import Tensor
 
+__all__ = ["load", "save"]
+
 MAX_BYTES = 16 << 30
 PICKLED = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # how PyTorch's own files begin
 
 
 def save(state: Any, path: str | Path) -> None:
-    """Write a state, {name: tensor or array}, or a module's, as safetensors, whole or not at all.
+    """Write weights as safetensors, whole or not at all.
 
-    Raises UserError where the file cannot be written.
+    As `torch.save` of a state_dict, in a format that cannot run code.
+
+    Args:
+        state: {name: tensor or array}, or a module, whose `state_dict()` is taken.
+        path: The file.
+
+    Raises:
+        UserError: The file cannot be written.
+
+    Example:
+        >>> save({"weight": tinymed.ones(2, 3)}, "weights.safetensors")
+        >>> load("weights.safetensors")["weight"].shape
+        (2, 3)
     """
     from safetensors.numpy import save as encode
 
@@ -38,9 +52,24 @@ def save(state: Any, path: str | Path) -> None:
 
 
 def load(path: str | Path) -> dict[str, Tensor]:
-    """Return the tensors of a safetensors file by name.
+    """Read the tensors of a safetensors file.
 
-    Raises UserError naming the file: missing, not safetensors, damaged, or of a type that NumPy lacks.
+    As `torch.load`, which reads pickles; those are refused, since they can run code, with how to convert them.
+
+    Args:
+        path: The file.
+
+    Returns:
+        {name: tensor}, in the file's dtypes.
+
+    Raises:
+        UserError: The file is missing, not safetensors, damaged, or of a type that NumPy lacks (names it).
+
+    Example:
+        >>> layer = tinymed.nn.Linear(3, 2)
+        >>> save(layer, "layer.safetensors")
+        >>> sorted(load("layer.safetensors"))
+        ['bias', 'weight']
     """
     return {name: Tensor(array) for name, array in read_arrays(Path(path)).items()}
 

@@ -18,7 +18,7 @@ class Range(NamedTuple):
     high: float
 
     def meets(self, other: "Range") -> bool:
-        """Do the two ranges have a value in common?"""
+        """Return whether the two ranges have a value in common."""
         return self.low <= other.high + SLACK and other.low <= self.high + SLACK
 
 
@@ -76,7 +76,7 @@ def possible_rates(r: Mapping[str, Range], prevalence: Range | None) -> dict[str
 
 
 def ratio_range(parts: Iterable[tuple[float, float]]) -> Range:
-    """Return range of a / (a + b) over corners (a, b); a corner of 0/0 allows everything."""
+    """Return the range of a / (a + b) over corners (a, b); a corner of 0/0 allows everything."""
     pairs = list(parts)
     if any(a + b <= 0 for a, b in pairs):
         return Range(0.0, 1.0)
@@ -85,7 +85,7 @@ def ratio_range(parts: Iterable[tuple[float, float]]) -> Range:
 
 
 def whole_numbers_fit(r: Mapping[str, Range], n: int) -> bool:
-    """Is there a confusion matrix of n samples with these rates?  Tries every possible number of positives."""
+    """Return whether a confusion matrix of n samples has these rates; every possible number of positives is tried."""
     if not {"sensitivity", "specificity", "accuracy"} <= r.keys():
         return True
     right = whole_range(r["accuracy"], n)

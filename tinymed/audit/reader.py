@@ -83,10 +83,21 @@ def example_rows() -> list[dict[str, Any]]:
 
 
 def read_rows(path: str | Path) -> list[dict[str, Any]]:
-    """Return rows of a .csv file (header line, one result a line) or a .toml file ([[row]] tables), digits as
-    printed.
+    r"""Read the rows of a published table, their digits as printed.
 
-    Raises UserError for a missing, unreadable or empty file and for another suffix.
+    Args:
+        path: A .csv file (header line, one result per line) or a .toml file ([[row]] tables).
+
+    Returns:
+        One mapping per row, as `audit_table` takes them.
+
+    Raises:
+        UserError: The file is missing, unreadable or empty, or has another suffix.
+
+    Example:
+        >>> _ = Path("table.csv").write_text("name,accuracy\nA,0.90\n")
+        >>> read_rows("table.csv")
+        [{'name': 'A', 'accuracy': '0.90'}]
     """
     path = Path(path)
     if path.suffix.lower() not in (".csv", ".toml"):
@@ -101,7 +112,7 @@ def read_rows(path: str | Path) -> list[dict[str, Any]]:
 
 
 def read_csv(text: str, source: str) -> list[dict[str, Any]]:
-    """Return rows of CSV text; empty cells are left out."""
+    """Return the rows of CSV text; empty cells are left out."""
     reader = csv.DictReader(io.StringIO(text), skipinitialspace=True)
     rows = []
     for row in reader:
@@ -115,7 +126,7 @@ def read_csv(text: str, source: str) -> list[dict[str, Any]]:
 
 
 def read_toml(text: str, source: str) -> list[dict[str, Any]]:
-    """Return rows of TOML text: an array of tables named `row` or `rows`."""
+    """Return the rows of TOML text: an array of tables named `row` or `rows`."""
     try:
         document = tomllib.loads(text, parse_float=Decimal)  # Decimal keeps the zero of 96.80
     except tomllib.TOMLDecodeError as error:
@@ -129,11 +140,7 @@ def read_toml(text: str, source: str) -> list[dict[str, Any]]:
 def parse_rows(
     rows: Iterable[Mapping[str, Any]], *, decimals: int | None = None, percent: bool | None = None
 ) -> list[ResultRow]:
-    """Return rows with canonical column names, exact numbers and one unit for the whole table.
-
-    percent: None finds out: any rate above 1 or any "%" means percent.  Raises UserError naming row and
-    column.
-    """
+    """Return rows with canonical column names, exact numbers and one unit for the whole table."""
     cleaned = [canonical(row, f"row {i + 1}") for i, row in enumerate(rows)]
     if not cleaned:
         raise UserError("audit: no rows")
@@ -150,7 +157,7 @@ def parse_rows(
 
 
 def canonical(row: Mapping[str, Any], default_name: str) -> dict[str, Any]:
-    """Return a row under canonical column names; UserError for unknown ones."""
+    """Return a row under canonical column names; raise UserError for unknown ones."""
     result: dict[str, Any] = {"name": default_name}
     for key, value in row.items():
         name = str(key).strip().lower().replace("%", "").replace("(", "").replace(")", "").strip()
@@ -177,17 +184,17 @@ def number(value: Any, where: str, decimals: int | None) -> Decimal:
 
 
 def build(row: Mapping[str, Any], rates: dict[str, Decimal], unit: float) -> ResultRow:
-    """Return one ResultRow; fn and fp may be given as positives and negatives."""
+    """Return one ResultRow; fn and fp may be printed as positives and negatives."""
     c = {k: whole(row[k], f"{row['name']}: {k}") for k in COUNT_COLUMNS if k in row}
     for part, rest, total in (("tp", "fn", "positives"), ("tn", "fp", "negatives")):
         if part in c and total in c and rest not in c:
             c[rest] = c[total] - c[part]
             if c[rest] < 0:
                 raise UserError(f"audit: {row['name']}: {part} {c[part]} is more than {total} {c[total]}")
-    given = [k for k in ("tp", "fn", "tn", "fp") if k in c]
-    if given and len(given) < len(Counts._fields):
-        raise UserError(f"audit: {row['name']}: needs all of tp, fn, tn, fp or none, got {', '.join(given)}")
-    counts = Counts(tp=c["tp"], fp=c["fp"], fn=c["fn"], tn=c["tn"]) if given else None
+    counted = [k for k in ("tp", "fn", "tn", "fp") if k in c]
+    if counted and len(counted) < len(Counts._fields):
+        raise UserError(f"audit: {row['name']}: needs all of tp, fn, tn, fp or none, got {', '.join(counted)}")
+    counts = Counts(tp=c["tp"], fp=c["fp"], fn=c["fn"], tn=c["tn"]) if counted else None
     if counts and "n" in c and sum(counts) != c["n"]:
         raise UserError(f"audit: {row['name']}: tp + fn + tn + fp is {sum(counts)}, but n is {c['n']}")
     texts = {k: str(row.get(k, "")) for k in TEXT_COLUMNS}

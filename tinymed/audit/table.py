@@ -20,7 +20,15 @@ FOLD_DROP = 0.05  # a cross-validation accuracy this far below validation and te
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing the audit has to say about a row, or about several rows together."""
+    """One thing the audit has to say about a row, or about several rows together.
+
+    Attributes:
+        severity: "contradiction", "suspicious" or "note".
+        check: Which check found it.
+        rows: Names of the rows.
+        message: What it says, in a sentence.
+        numbers: What it computed.
+    """
 
     severity: str
     check: str
@@ -31,7 +39,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class RowAudit:
-    """What one row implies, as fractions: rates from its counts, prevalence and its rounding range."""
+    """What one row implies, as fractions.
+
+    Attributes:
+        name: The row's name.
+        counts: Its confusion matrix, if it has one.
+        claimed: Rates as printed.
+        computed: Rates from its counts.
+        prevalence: Implied fraction of positives.
+        prevalence_range: Its range, rounding included.
+    """
 
     name: str
     counts: Counts | None
@@ -43,18 +60,23 @@ class RowAudit:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """Rows with what they imply, findings in order of severity."""
+    """What rows imply, and findings in order of severity.
+
+    Attributes:
+        rows: One RowAudit per row.
+        findings: Contradictions first.
+    """
 
     rows: list[RowAudit]
     findings: list[Finding]
 
     @property
     def consistent(self) -> bool:
-        """True if nothing is arithmetically impossible."""
+        """Return whether nothing is arithmetically impossible."""
         return all(f.severity != CONTRADICTION for f in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dicts and lists for JSON."""
+        """Return dicts and lists for JSON."""
         return {"consistent": self.consistent, **asdict(self)}
 
 
@@ -69,10 +91,27 @@ def audit_counts(
 ) -> list[Finding]:
     """Check claimed rates against the counts of a confusion matrix.
 
-    claimed: rate name (sensitivity, specificity, accuracy, precision, npv, f1, balanced_accuracy) -> number
-    as printed; strings keep trailing zeros.  decimals: digits after the point, None to read them off each
-    number. percent: None takes numbers above 1 for percentages.  Raises UserError for a negative count or
-    unknown name.
+    Args:
+        tp: True positives.
+        fn: False negatives.
+        tn: True negatives.
+        fp: False positives.
+        claimed: Rate (sensitivity, specificity, accuracy, precision, npv, f1, balanced_accuracy) -> number as
+            printed; strings keep trailing zeros.
+        decimals: Digits after the point, None to read them off each number.
+        percent: Whether numbers are percentages; None takes numbers above 1 for such.
+
+    Returns:
+        Findings in order of severity; none where everything fits.
+
+    Raises:
+        UserError: A count is negative or a rate is unknown.
+
+    Example:
+        >>> audit_counts(tp=40, fn=10, tn=45, fp=5, claimed={"sensitivity": "0.80"})
+        []
+        >>> audit_counts(tp=40, fn=10, tn=45, fp=5, claimed={"accuracy": "0.90"})[0].message
+        'accuracy 0.90 is claimed, but the counts give 0.8500'
     """
     row = {"name": "counts", "tp": tp, "fn": fn, "tn": tn, "fp": fp, **claimed}
     return audit_table([row], decimals=decimals, percent=percent).findings
@@ -87,10 +126,24 @@ def audit_table(
 ) -> AuditReport:
     """Check the rows of a published table, each alone and against each other.
 
-    rows: mappings with `name` and any of tp, fn, tn, fp (or positives, negatives), n, the rates, train_,
-    validation_ and cv_accuracy, `dataset`, `model` and `test_set` (rows with one test_set are claimed to
-    share it). one_test_set: all rows are.  decimals and percent as in audit_counts.  Raises UserError for a
-    malformed row.
+    Args:
+        rows: Mappings with `name` and any of tp, fn, tn, fp (or positives, negatives), n, the rates, train_,
+            validation_ and cv_accuracy, `dataset`, `model` and `test_set` (rows with one test_set are claimed to
+            share it).
+        decimals: As in `audit_counts`.
+        percent: As in `audit_counts`.
+        one_test_set: All rows are claimed to share one test set.
+
+    Returns:
+        An AuditReport: what each row implies, and findings in order of severity.
+
+    Raises:
+        UserError: A row is malformed.
+
+    Example:
+        >>> rows = [{"name": "A", "sensitivity": "0.90", "specificity": "0.80", "accuracy": "0.95"}]
+        >>> audit_table(rows).consistent
+        False
     """
     parsed = parse_rows(rows, decimals=decimals, percent=percent)
     audits = [describe(row) for row in parsed]
@@ -144,7 +197,7 @@ def show(fraction: float, row: ResultRow, digits: int = 2) -> str:
 
 
 def check_counts(row: ResultRow, audit: RowAudit) -> list[Finding]:
-    """Claimed rates against the row's own counts, and whether the counts beat a constant answer."""
+    """Compare claimed rates with the row's own counts, and the counts with a constant answer."""
     findings = []
     for name, claimed in claimed_ranges(row).items():
         if row.counts is None or name not in audit.computed:
@@ -172,7 +225,7 @@ def check_counts(row: ResultRow, audit: RowAudit) -> list[Finding]:
 
 
 def check_rates(row: ResultRow, audit: RowAudit) -> list[Finding]:
-    """Claimed rates against each other: accuracy, precision, npv, F1, and whole numbers for n."""
+    """Compare claimed rates with each other: accuracy, precision, npv, F1, and whole numbers for n."""
     r = claimed_ranges(row)
     findings = [
         Finding(
@@ -206,7 +259,7 @@ def check_rates(row: ResultRow, audit: RowAudit) -> list[Finding]:
 
 
 def check_splits(row: ResultRow) -> list[Finding]:
-    """Training, validation, test and cross-validation accuracy of one model beside each other."""
+    """Compare training, validation, test and cross-validation accuracy of one model."""
     values = {k: row.rates[k] for k in ACCURACIES if k in row.rates}
     test, validation, train, folds = (values.get(k) for k in ACCURACIES)
     findings = []
@@ -228,7 +281,7 @@ def check_splits(row: ResultRow) -> list[Finding]:
 
 
 def check_shared_sets(rows: Sequence[ResultRow], audits: Sequence[RowAudit], one_test_set: bool) -> list[Finding]:
-    """Find rows of one test set that disagree on its prevalence or, where counts are given, on its size."""
+    """Require that rows claimed from one test set agree on its prevalence, and where counts are printed on its size."""
     groups: dict[str, list[RowAudit]] = {}
     for row, audit in zip(rows, audits, strict=True):
         name = row.test_set or ("the table" if one_test_set else "")
@@ -275,7 +328,7 @@ def check_duplicates(rows: Sequence[ResultRow]) -> list[Finding]:
 
 
 def check_claims_agree(rows: Sequence[ResultRow]) -> list[Finding]:
-    """Find a model's test accuracy on one data set that is stated in two places as two numbers."""
+    """Require that one model's test accuracy on one data set, stated in two places, is one number."""
     findings = []
     named = [row for row in rows if row.dataset and "accuracy" in row.rates]
     for a, b in combinations(named, 2):

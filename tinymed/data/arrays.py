@@ -11,9 +11,9 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from tinymed.data.dataset import Dataset
-from tinymed.data.folders import SPLIT_NAMES
-from tinymed.errors import UserError
+from ..errors import UserError
+from .dataset import Dataset
+from .folders import SPLIT_NAMES
 
 MAX_BYTES = 4 << 30
 SPLITS = ("train", "val", "test")
@@ -30,10 +30,12 @@ DEFLATE = 1032  # bytes that a deflated byte can stand for at most
 
 
 def read_npz(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Dataset]:
-    """A MedMNIST-style archive: <split>_images uint8 [n, h, w(, 3)] and <split>_labels integers [n] or [n, 1].
+    """Read a MedMNIST-style archive: <split>_images uint8 [n, h, w(, 3)] and <split>_labels integers [n] or [n, 1].
 
-    Classes are named by their numbers.  Raises UserError: damaged archive, pickled objects, more than max_bytes, labels
-    that do not fit.
+    Classes are named by their numbers.
+
+    Raises:
+        UserError: The archive is damaged, holds pickled objects or more than max_bytes, or labels do not fit.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -54,11 +56,11 @@ def read_npz(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Dataset]:
         why = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}: not a readable NPZ archive ({why}); make or download it again") from error
     labels = {s: flat_labels(path, s, arrays[f"{s}_labels"]) for s in splits}
-    return numbered(path, {s: arrays[f"{s}_images"] for s in splits}, labels)
+    return number_classes(path, {s: arrays[f"{s}_images"] for s in splits}, labels)
 
 
 def check_member(path: Path, archive: zipfile.ZipFile, key: str, budget: int) -> int:
-    """Bytes an array will take, from the two headers alone.  Raises UserError for objects, lies, or too much."""
+    """Return the bytes an array will take by its headers alone; raise UserError for objects, lies, or too many."""
     info = archive.getinfo(f"{key}.npy")
     if info.compress_type not in PACKINGS:
         raise UserError(f"{path}: {key} is not packed as NumPy does; save it with numpy.savez_compressed")
@@ -88,7 +90,7 @@ def check_member(path: Path, archive: zipfile.ZipFile, key: str, budget: int) ->
 
 
 def flat_labels(where: Path, split: str, labels: np.ndarray) -> np.ndarray:
-    """Integers [n] from [n] or [n, 1].  Raises UserError for several labels an image, or fractions."""
+    """Return integers [n] from [n] or [n, 1]; raise UserError for several labels per image, or fractions."""
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
@@ -101,8 +103,8 @@ def flat_labels(where: Path, split: str, labels: np.ndarray) -> np.ndarray:
     return labels.astype(np.int64)
 
 
-def numbered(where: Path, images: dict[str, np.ndarray], labels: dict[str, np.ndarray]) -> dict[str, Dataset]:
-    """Data sets whose classes are 0 ... K - 1, K from train (or from all where there is no train)."""
+def number_classes(where: Path, images: dict[str, np.ndarray], labels: dict[str, np.ndarray]) -> dict[str, Dataset]:
+    """Return data sets whose classes are 0 ... K - 1, K from train (or from all where there is no train)."""
     for name, values in labels.items():
         if values.size and values.min() < 0:
             raise UserError(f"{where} [{name}]: label {values.min()} is out of range: labels start at 0")
@@ -120,15 +122,17 @@ def numbered(where: Path, images: dict[str, np.ndarray], labels: dict[str, np.nd
 
 
 def open_bytes(path: Path) -> BinaryIO:
-    """A file to read, inflated on the way if its name ends in .gz."""
+    """Open a file to read, inflated on the way if its name ends in .gz."""
     return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 
 def read_idx(path: Path, dimensions: int, max_bytes: int = MAX_BYTES) -> np.ndarray:
-    """An idx file of unsigned bytes, plain or .gz: uint8 with `dimensions` axes (3 images, 1 labels).
+    """Read an idx file of unsigned bytes, compressed by gzip or not: uint8 with `dimensions` axes (3 images, 1 labels).
 
     Format: two zero bytes, 8 (unsigned byte), the number of axes, each length as a big-endian uint32, then the data.
-    Raises UserError unless the file holds exactly what its header says.
+
+    Raises:
+        UserError: The file does not hold exactly what its header says.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; the four idx files of MNIST lie together in one directory")
@@ -160,7 +164,7 @@ def read_idx(path: Path, dimensions: int, max_bytes: int = MAX_BYTES) -> np.ndar
 
 
 def read_idx_pair(images: Path, labels: Path, max_bytes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images [n, h, w] and their labels [n].  Raises UserError if the numbers differ."""
+    """Return images [n, h, w] and their labels [n]; raise UserError if the numbers differ."""
     pictures, numbers = read_idx(images, 3, max_bytes), read_idx(labels, 1, max_bytes)
     if len(pictures) != len(numbers):
         raise UserError(f"{images} holds {len(pictures)} images but {labels} {len(numbers)} labels; they are no pair")
@@ -168,7 +172,7 @@ def read_idx_pair(images: Path, labels: Path, max_bytes: int) -> tuple[np.ndarra
 
 
 def read_idx_directory(path: Path, max_bytes: int) -> dict[str, Dataset]:
-    """MNIST's train and t10k files in `path`; {} if there are none."""
+    """Return MNIST's train and t10k files in `path`; {} if there are none."""
     images: dict[str, np.ndarray] = {}
     labels: dict[str, np.ndarray] = {}
     for split, prefix in IDX_FILES.items():
@@ -179,11 +183,11 @@ def read_idx_directory(path: Path, max_bytes: int) -> dict[str, Dataset]:
                 other = other if other.is_file() else path / f"{other.name}.gz"
                 images[split], labels[split] = read_idx_pair(file, other, max_bytes)
                 break
-    return numbered(path, images, labels) if images else {}
+    return number_classes(path, images, labels) if images else {}
 
 
 def read_idx_rows(table: Path, rows: Sequence[dict[str, str]], max_bytes: int) -> dict[str, Dataset]:
-    """idx files cut by a list with the columns images, labels, start, stop, split: rows start <= i < stop."""
+    """Return idx files cut by a list with the columns images, labels, start, stop, split: rows start <= i < stop."""
     files: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}
     images: dict[str, list[np.ndarray]] = {}
     labels: dict[str, list[np.ndarray]] = {}
@@ -198,11 +202,11 @@ def read_idx_rows(table: Path, rows: Sequence[dict[str, str]], max_bytes: int) -
         images.setdefault(split, []).append(files[pair][0][cut])
         labels.setdefault(split, []).append(files[pair][1][cut])
     joined = {name: parts[0] if len(parts) == 1 else np.concatenate(parts) for name, parts in images.items()}
-    return numbered(table, joined, {name: np.concatenate(parts) for name, parts in labels.items()})
+    return number_classes(table, joined, {name: np.concatenate(parts) for name, parts in labels.items()})
 
 
 def row_range(table: Path, line: int, row: dict[str, str], count: int) -> slice:
-    """The slice [start, stop) of a row.  Raises UserError unless it lies in the file."""
+    """Return the slice [start, stop) of a row; raise UserError unless it lies in the file."""
     if not (row["start"].isdecimal() and row["stop"].isdecimal()):
         raise UserError(
             f"{table}, line {line}: start and stop are whole numbers, got {row['start']!r}, {row['stop']!r}"

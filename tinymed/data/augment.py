@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from tinymed import random
-from tinymed.data.draws import uniform_rows
-from tinymed.data.elastic import displacements
-from tinymed.errors import UserError
+from .. import random
+from ..errors import UserError
+from .batched_uniform import uniform_rows
+from .elastic import displacements
 
 BORDERS = ("reflect", "edge", "constant")
 WORDS = 8  # numbers drawn for every image, used or not: switching one change on leaves the others as they were
@@ -28,12 +28,28 @@ WORDS = 8  # numbers drawn for every image, used or not: switching one change on
 class Augment:
     """How far images may be changed.  The default changes nothing.
 
-    horizontal_flip, vertical_flip: with probability 1/2.  rotate: degrees, uniform in +-rotate.  shift: fraction of
-    height and of width, uniform in +-shift.  scale: (low, high), uniform; 1.2 shows things 1.2 times as large.
-    noise: standard deviation of Gaussian noise, images being in 0...1.  brightness: added, uniform in +-brightness.
-    contrast: factor on the distance from the image's mean, uniform in 1 +- contrast.
-    elastic: standard deviation, in pixels, of the displacements at elastic_grid x elastic_grid points, see elastic.py.
-    border: what lies outside the image: "reflect" (the edge not repeated), "edge", or "constant" (`fill`).
+    Args:
+        horizontal_flip: Flip left and right with probability 1/2.
+        vertical_flip: Flip up and down with probability 1/2.
+        rotate: Degrees; the angle is uniform in +-rotate.
+        shift: Fraction of height and of width, uniform in +-shift.
+        scale: (low, high), uniform; 1.2 shows things 1.2 times as large.
+        noise: Standard deviation of Gaussian noise, images being in 0...1.
+        brightness: Added, uniform in +-brightness.
+        contrast: Factor on the distance from the image's mean, uniform in 1 +- contrast.
+        elastic: Standard deviation in pixels of the displacements at the grid's points, see `displacements`.
+        elastic_grid: Points of the grid along each axis, 2 to 64.
+        border: What lies outside the image: "reflect" (the edge not repeated), "edge", or "constant" (`fill`).
+        fill: The constant.
+
+    Raises:
+        UserError: A value is negative, not finite or out of range.
+
+    Example:
+        >>> augment = Augment(horizontal_flip=True, rotate=10)
+        >>> image = np.zeros((8, 8, 3), np.float32)
+        >>> augment_image(image, augment, seed=0, epoch=0, index=0).shape
+        (8, 8, 3)
     """
 
     horizontal_flip: bool = False
@@ -67,7 +83,28 @@ class Augment:
 
 @dataclass(frozen=True)
 class Parameters:
-    """What was drawn for one image.  angle in radians, shifts in fractions of the side."""
+    """What was drawn for one image.
+
+    Attributes:
+        flip_x: Whether left and right change places.
+        flip_y: Whether up and down change places.
+        angle: Radians.
+        shift_x: Fraction of the width.
+        shift_y: Fraction of the height.
+        scale: Factor of size.
+        brightness: Added to the image.
+        contrast: Factor on the distance from the mean.
+        noise: Standard deviation.
+        elastic: Standard deviation of the displacements in pixels.
+        elastic_grid: Points of their grid along each axis.
+        ticket: Random counter (seed, step) of the noise and of the displacements.
+        border: What lies outside the image.
+        fill: The constant outside, for border="constant".
+
+    Example:
+        >>> apply_geometry(np.arange(4.0).reshape(1, 4, 1), Parameters(flip_x=True)).ravel()
+        array([3., 2., 1., 0.])
+    """
 
     flip_x: bool = False
     flip_y: bool = False
@@ -86,20 +123,42 @@ class Parameters:
 
 
 def step_of(epoch: int, index: int) -> int:
-    """The 64-bit step of an image in an epoch: epoch in the upper half, index in the lower."""
+    """Return the 64-bit step of an image in an epoch: epoch in the upper half, index in the lower."""
     if not (0 <= epoch < 2**32 and 0 <= index < 2**32):
         raise ValueError(f"augment: epoch and index are from 0 to 2^32 - 1, got {epoch} and {index}")
     return epoch << 32 | index
 
 
 def draw(seed: int, epoch: int, indices: np.ndarray) -> np.ndarray:
-    """Uniform numbers [n, WORDS] in (0, 1): each row is random.uniform(WORDS, seed, AUGMENT, step_of(epoch, index))."""
+    """Return uniform numbers [n, WORDS] in (0, 1), a row per image.
+
+    Each row is random.uniform(WORDS, seed, AUGMENT, step_of(epoch, index)).
+    """
     step_of(epoch, int(indices.max(initial=0)))
     return uniform_rows(WORDS, seed, random.AUGMENT, indices, epoch)
 
 
 def parameters(augment: Augment, seed: int, epoch: int, index: int, uniform: np.ndarray | None = None) -> Parameters:
-    """What happens to image `index` in `epoch`.  uniform: this image's row of `draw`, if drawn already."""
+    """Draw what happens to one image in one epoch.
+
+    Args:
+        augment: How far images may be changed.
+        seed: Seed of the run.
+        epoch: From 0.
+        index: Number of the image, from 0.
+        uniform: This image's row of `draw`, if drawn already.
+
+    Returns:
+        Parameters, a function of the arguments alone.
+
+    Raises:
+        ValueError: epoch or index is outside 0 to 2^32 - 1.
+
+    Example:
+        >>> drawn = parameters(Augment(rotate=10), seed=0, epoch=0, index=3)
+        >>> drawn == parameters(Augment(rotate=10), seed=0, epoch=0, index=3), abs(drawn.angle) <= 0.175
+        (True, True)
+    """
     u = draw(seed, epoch, np.array([index]))[0] if uniform is None else uniform
     symmetric = 2 * u - 1
     low, high = augment.scale
@@ -122,7 +181,9 @@ def parameters(augment: Augment, seed: int, epoch: int, index: int, uniform: np.
 
 
 def inverse_matrix(drawn: Parameters) -> np.ndarray:
-    """2x2 map from output to input offsets from the centre, (y, x):  (scale R(angle) F)^-1 = F R(-angle) / scale.
+    """Return the 2x2 map from output to input offsets from the centre, (y, x).
+
+    It is (scale R(angle) F)^-1 = F R(-angle) / scale.
 
     R turns anticlockwise as seen with y downwards; F = diag(+-1, +-1) flips.
     """
@@ -133,9 +194,23 @@ def inverse_matrix(drawn: Parameters) -> np.ndarray:
 
 
 def apply_geometry(image: np.ndarray, drawn: Parameters, order: int = 1) -> np.ndarray:
-    """Flip, rotate, scale, shift and bend [height, width, channels] by one resampling; size and dtype stay.
+    """Flip, rotate, scale, shift and bend an image by one resampling.
 
-    order: 1 bilinear (float images), 0 nearest (masks: no value is invented).
+    Args:
+        image: [height, width, channels]; floating point for order 1.
+        drawn: What `parameters` drew.
+        order: 1 bilinear (images), 0 nearest (masks: no value is invented).
+
+    Returns:
+        An array of the same shape and dtype; a view where only flips happen.
+
+    Raises:
+        ValueError: order is neither 0 nor 1, or bilinear resampling is asked of integers.
+
+    Example:
+        >>> image = np.arange(4.0).reshape(1, 4, 1)
+        >>> apply_geometry(image, Parameters(shift_x=0.25, border="edge")).ravel()
+        array([0., 0., 1., 2.])
     """
     if order not in (0, 1):
         raise ValueError(f"apply_geometry: order is 0 (nearest) or 1 (bilinear), got {order}")
@@ -163,7 +238,7 @@ def resample(
     border: str = "reflect",
     fill: float = 0.0,
 ) -> np.ndarray:
-    """image [height, width, channels] read at the points (y, x), arrays of one shape; bilinear or nearest.
+    """Read an image [height, width, channels] at the points (y, x), arrays of one shape; bilinear or nearest.
 
     out = (1-v)(1-u) a[i,j] + (1-v)u a[i,j+1] + v(1-u) a[i+1,j] + v u a[i+1,j+1],  i = floor(y), v = y - i, ...
     """
@@ -180,7 +255,7 @@ def resample(
 
 
 def fetch(image: np.ndarray, i: np.ndarray, j: np.ndarray, border: str, fill: float) -> np.ndarray:
-    """image[i, j] with indices beyond the border reflected, clamped, or answered by `fill`."""
+    """Return image[i, j] with indices beyond the border reflected, clamped, or answered by `fill`."""
     height, width = image.shape[:2]
     if border == "reflect":
         values: np.ndarray = image[reflect(i, height), reflect(j, width)]
@@ -193,7 +268,7 @@ def fetch(image: np.ndarray, i: np.ndarray, j: np.ndarray, border: str, fill: fl
 
 
 def reflect(index: np.ndarray, size: int) -> np.ndarray:
-    """Mirror indices into 0 ... size - 1 without repeating the edge: -1 -> 1, size -> size - 2."""
+    """Return indices mirrored into 0 ... size - 1 without repeating the edge: -1 -> 1, size -> size - 2."""
     if size == 1:
         return np.zeros_like(index)
     period = 2 * (size - 1)
@@ -203,7 +278,19 @@ def reflect(index: np.ndarray, size: int) -> np.ndarray:
 
 
 def apply_intensity(image: np.ndarray, drawn: Parameters) -> np.ndarray:
-    """Contrast about the image's mean, then brightness, then noise; clipped to 0...1.  Float images in 0...1."""
+    """Change contrast about the image's mean, then brightness, then add noise, and clip to 0...1.
+
+    Args:
+        image: Floating point [height, width, channels] in 0...1.
+        drawn: What `parameters` drew.
+
+    Returns:
+        An array of the same shape and dtype; the image itself where nothing changes.
+
+    Example:
+        >>> apply_intensity(np.array([[[0.25], [0.75]]]), Parameters(brightness=0.5)).ravel()
+        array([0.75, 1.  ])
+    """
     if drawn.contrast == 1 and drawn.brightness == 0 and drawn.noise == 0:
         return image
     out: Any = image
@@ -221,6 +308,26 @@ def apply_intensity(image: np.ndarray, drawn: Parameters) -> np.ndarray:
 
 
 def augment_image(image: np.ndarray, augment: Augment, seed: int, epoch: int, index: int) -> np.ndarray:
-    """One float image [height, width, channels] in 0...1, changed as (seed, epoch, index) says."""
+    """Change one image as (seed, epoch, index) says.
+
+    Args:
+        image: Floating point [height, width, channels] in 0...1.
+        augment: How far it may be changed.
+        seed: Seed of the run.
+        epoch: From 0.
+        index: Number of the image, from 0.
+
+    Returns:
+        An array of the same shape and dtype.
+
+    Raises:
+        ValueError: The image holds integers, or epoch or index is outside 0 to 2^32 - 1.
+
+    Example:
+        >>> image = np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4, 1)
+        >>> one, two = (augment_image(image, Augment(rotate=20), 0, epoch, 0) for epoch in (0, 1))
+        >>> np.array_equal(one, two)
+        False
+    """
     drawn = parameters(augment, seed, epoch, index)
     return apply_intensity(apply_geometry(image, drawn), drawn)

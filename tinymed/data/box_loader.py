@@ -9,19 +9,21 @@ from threading import Event
 
 import numpy as np
 
-from tinymed import random
-from tinymed.data.augment import Augment, apply_geometry, apply_intensity, draw, parameters
-from tinymed.data.boxes import BoxDataset
-from tinymed.data.image import prepare
-from tinymed.data.loader import Stopped, prepared
-from tinymed.data.transform import normalise, to_float, to_nchw
-from tinymed.errors import UserError
+from .. import random
+from ..errors import UserError
+from .augment import Augment, apply_geometry, apply_intensity, draw, parameters
+from .boxes import BoxDataset
+from .image import prepare
+from .loader import Stopped, prepare_batches
+from .transform import normalise, to_float, to_nchw
 
 Targets = tuple[np.ndarray, np.ndarray]
 
 
 def disc_map(boxes: np.ndarray, size: int, radius: float) -> np.ndarray:
-    """int32 [size, size]: 1 + the number of the box in whose disc a pixel lies, else 0; smaller boxes lie above.
+    """Return int32 [size, size]: 1 + the number of the box in whose disc a pixel lies, else 0.
+
+    Smaller boxes lie above.
 
     boxes: [n, 4] in pixels of the map.  A disc is an ellipse with half axes of `radius` times the box's sides, at least
     one pixel.
@@ -41,10 +43,28 @@ def disc_map(boxes: np.ndarray, size: int, radius: float) -> np.ndarray:
 class BoxLoader:
     """Epochs of batches (images, (classes, sizes), indices) of images with boxes, resized to a square.
 
-    images: as a `Loader`'s.  classes: int64 [n, size, size], 0 the background, k + 1 class k.  sizes: float32
-    [n, 2, size, size]: log of the box's width and height over its class's `reference`, on its disc; nan elsewhere.
-    reference: (width, height) of each class as shares of the image; 1 if not given.  augment: rotation does not turn
-    boxes and is refused.
+    Args:
+        dataset: The images with their boxes.
+        batch_size: Images per batch; the last batch may be smaller.
+        size: Side of the square in pixels.
+        channels: 1 (grey) or 3 (RGB).
+        shuffle: A new order every epoch.
+        radius: Half axes of a box's disc, as a share of its sides.
+        reference: (width, height) of each class as shares of the image; 1 by default.
+        augment: How far images may be changed; rotation does not turn boxes and is refused.
+        seed: Seed of everything drawn; the same seed gives the same batches.
+        workers: Threads that prepare batches; their number changes no value.
+        prefetch: Batches prepared ahead.
+        mean: Subtracted from each channel, on the 0...1 scale.
+        std: Divides each channel.
+
+    Yields:
+        From `epoch`: images as a `Loader`'s; classes int64 [n, size, size], 0 the background, k + 1 class k; sizes
+        float32 [n, 2, size, size], log of the box's width and height over its class's `reference` on its disc, nan
+        elsewhere; indices int64 [n].
+
+    Raises:
+        UserError: Augmentation would turn boxes; while iterating, an image is unreadable.
     """
 
     def __init__(
@@ -73,18 +93,18 @@ class BoxLoader:
         self.held: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def __len__(self) -> int:
-        """Batches in one epoch."""
+        """Return the number of batches in one epoch."""
         return -(-len(self.dataset) // self.batch_size)
 
     def epoch(self, epoch: int = 0, start_batch: int = 0) -> Iterator[tuple[np.ndarray, Targets, np.ndarray]]:
-        """The batches of an epoch from number `start_batch` on.  Raises UserError naming the file."""
+        """Return the batches of an epoch from number `start_batch` on; an unreadable image raises UserError."""
         count, stop = len(self.dataset), Event()
         order = random.permutation(count, self.seed, random.SHUFFLE, epoch) if self.shuffle else np.arange(count)
         jobs = [(order[b * self.batch_size :][: self.batch_size], epoch, stop) for b in range(start_batch, len(self))]
-        return prepared(jobs, self.batch, self.workers, self.prefetch, stop)
+        return prepare_batches(jobs, self.batch, self.workers, self.prefetch, stop)
 
     def pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """(image uint8 [size, size, channels], boxes in its pixels), read once."""
+        """Return (image uint8 [size, size, channels], boxes in its pixels), read once."""
         if index not in self.held:
             image = self.dataset.image(index)
             scale = self.size / np.array([image.shape[1], image.shape[0]] * 2)
@@ -92,7 +112,7 @@ class BoxLoader:
         return self.held[index]
 
     def batch(self, indices: np.ndarray, epoch: int, stop: Event) -> tuple[np.ndarray, Targets, np.ndarray]:
-        """The images at `indices` and their maps."""
+        """Return the images at `indices` and their maps."""
         images = np.empty((len(indices), self.size, self.size, self.channels), np.float32)
         classes = np.zeros((len(indices), self.size, self.size), np.int64)
         sizes = np.full((len(indices), 2, self.size, self.size), np.nan, np.float32)

@@ -11,10 +11,11 @@ from typing import Self
 
 import numpy as np
 
-from tinymed.data.dataset import Dataset
-from tinymed.data.folders import SPLIT_NAMES, sort_classes
-from tinymed.data.image import is_picture
-from tinymed.data.lists import (
+from ..errors import UserError, printable
+from .dataset import Dataset
+from .folders import SPLIT_NAMES, sort_classes
+from .image import is_picture
+from .lists import (
     LABELS,
     PATHS,
     Finder,
@@ -26,28 +27,50 @@ from tinymed.data.lists import (
     read_table,
     split_column,
 )
-from tinymed.data.remarks import remark
-from tinymed.data.splits import image_hashes, leak_check
-from tinymed.data.tables import split_of
-from tinymed.data.walk import Account, files_below
-from tinymed.errors import UserError, printable
+from .remarks import remark
+from .splits import image_hashes, leak_check
+from .tables import split_of
+from .walk import Account, files_below
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 @dataclass(repr=False)
 class BoxDataset(Dataset):
-    """Images with boxes.
+    """Images with boxes around objects.
 
-    boxes: of each image float64 [n, 4]: xmin, ymin, xmax, ymax.  kinds: of each image int64 [n]: the boxes' classes,
-    indices into `classes`.  labels: zeros, since nothing tells the images themselves apart when a set is divided.
+    Args:
+        samples: Image files.
+        labels: Zeros, since nothing tells the images themselves apart when a set is divided.
+        classes: Names of the boxes' classes.
+        groups: Patient of each image, or None.
+        split: "train", "val", "test" or "all".
+        source: Where the set came from, for messages.
+        skipped: (name, reason) of what was left out.
+        hashes: Of the decoded pixels, where they were computed.
+        account: The files that were seen, taken and left out.
+        white: See `decode`.
+        group_column: The list's column that `groups` come from.
+        divided: The rule by which the set was cut from a whole.
+        brightest: The brightest pixel of deep pictures.
+        contradictions: Pairs of names of one picture with different boxes.
+        boxes: Of each image float64 [n, 4]: xmin, ymin, xmax, ymax in pixels.
+        kinds: Of each image int64 [n]: the boxes' classes, indices into `classes`.
+
+    Raises:
+        UserError: The parts do not fit each other.
+
+    Example:
+        >>> pixels = np.zeros((1, 8, 8), np.uint8)
+        >>> BoxDataset(pixels, [0], ["cell"], boxes=[np.array([[1.0, 1, 3, 3]])], kinds=[np.array([0])]).box_counts()
+        {'cell': 1}
     """
 
     boxes: list[np.ndarray] = field(default_factory=list)
     kinds: list[np.ndarray] = field(default_factory=list)
 
     def subset(self, indices: Iterable[int] | np.ndarray, split: str | None = None) -> Self:
-        """The images at `indices` with their boxes, in that order."""
+        """Return the images at `indices` with their boxes, in that order."""
         rows = [int(i) for i in indices]
         part = super().subset(np.array(rows, np.int64), split)
         boxes, kinds = [self.boxes[i] for i in rows], [self.kinds[i] for i in rows]
@@ -55,20 +78,20 @@ class BoxDataset(Dataset):
         return result
 
     def box_counts(self) -> dict[str, int]:
-        """Boxes of each class."""
+        """Return the number of boxes of each class."""
         kinds = np.concatenate([*self.kinds, np.zeros(0, np.int64)])
         return dict(zip(self.classes, np.bincount(kinds, minlength=len(self.classes)).tolist(), strict=True))
 
     def label_text(self, index: int) -> str:
-        """The boxes of an image, for a message."""
+        """Return the boxes of an image in words, for a message."""
         return "1 box" if len(self.boxes[index]) == 1 else f"{len(self.boxes[index])} boxes"
 
     def same_label(self, first: int, second: int) -> bool:
-        """Whether two images have the same boxes, in any order."""
+        """Return whether two images have the same boxes, in any order."""
         return self.sorted_boxes(first) == self.sorted_boxes(second)
 
     def sorted_boxes(self, index: int) -> list[list[float]]:
-        """Class and corners of each box, in one order."""
+        """Return class and corners of each box, in one order."""
         return sorted([float(k), *box] for k, box in zip(self.kinds[index], self.boxes[index].tolist(), strict=True))
 
 
@@ -104,20 +127,40 @@ def open_boxes(
     verify: bool = True,
     white: float | None = None,
 ) -> dict[str, BoxDataset]:
-    """{"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.
+    r"""Open a set of images with boxes.
 
-    path: a folder with boxes.csv, or the list itself.  path_column, label_column, group_column, split_column: the
-    columns of boxes.csv, or of splits.csv beside it; where they are not given, those of a usual name are taken.
-    classes: those of a trained run, in its order.  white: see `decode`.
-    Warns (`UserAdvice`) of one image with different boxes.  Raises UserError naming the file and line: a missing column
-    or image, a box that is none or lies outside its image.
+    Args:
+        path: A folder with boxes.csv (columns path, label, xmin, ymin, xmax, ymax), or the list itself.
+        path_column: Column of the image's path; by default the first of a usual name, as for the other columns.
+        label_column: Column of the box's class.
+        group_column: Column of the patient, here or in splits.csv beside the list.
+        split_column: Column of the part, here or in splits.csv beside the list.
+        classes: Names of a trained run, in its order.
+        leaks: "error", "warn" or "ignore" when an image or a patient is in two parts.
+        verify: Decode every image now, so that damage and leaks show before training.
+        white: See `decode`.
+
+    Returns:
+        {"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.  Warns (`UserAdvice`)
+        of one image with different boxes.
+
+    Raises:
+        UserError: A column or image is missing, a box is none or lies outside its image; names the file and line.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> Image.new("L", (8, 8)).save("a.png")
+        >>> _ = Path("boxes.csv").write_text("path,label,xmin,ymin,xmax,ymax\na.png,cell,1,1,4,5\n")
+        >>> open_boxes(".", classes=["cell"])["all"].boxes[0]
+        array([[1., 1., 4., 5.]])
     """
     path = Path(path)
     table = path / "boxes.csv" if path.is_dir() else path
     if not table.is_file():
         raise UserError(f"{path}: no boxes.csv; give a folder with boxes.csv (path, label, {', '.join(CORNERS)}) in it")
     columns = Columns(path_column, label_column, group_column, split_column)
-    entries, group = listed(table, columns)
+    entries, group = read_entries(table, columns)
     found = {label for entry in entries for label, _ in entry.boxes}
     names = classes or sort_classes(found)
     unknown = found - set(names)
@@ -133,7 +176,7 @@ def open_boxes(
     sets: dict[str, BoxDataset] = {s: build(table, s, parts[s], names, group) for s in order}
     if path.is_dir():
         account = Account()
-        unlisted(path, {entry.file for entry in entries}, account)
+        account_for_unlisted(path, {entry.file for entry in entries}, account)
         sets[order[0]].account = account
     for part in sets.values():
         part.white = white
@@ -147,8 +190,8 @@ def open_boxes(
     return sets
 
 
-def listed(path: Path, columns: Columns) -> tuple[list[Entry], str]:
-    """(the images of boxes.csv and of splits.csv beside it, the column of patients or nothing)."""
+def read_entries(path: Path, columns: Columns) -> tuple[list[Entry], str]:
+    """Return the images of boxes.csv and of splits.csv beside it, and the column of patients or nothing."""
     beside = path.with_name("splits.csv")
     table, others = read_table(path), read_table(beside) if beside.is_file() else None
     name = table.needed("path_column", columns.path, PATHS, "the image path")
@@ -176,7 +219,7 @@ def listed(path: Path, columns: Columns) -> tuple[list[Entry], str]:
 
 
 def optional(table: Table, columns: Columns, other: Table | None) -> tuple[str | None, str | None]:
-    """(column of the part, column of the patient) of a list; a given one may be in the other list instead."""
+    """Return the columns of the part and of the patient of a list; a named one may be in the other list instead."""
     split, group = columns.split, columns.group
     if other is not None:
         split = None if split is not None and split not in table.header and split in other.header else split
@@ -184,9 +227,9 @@ def optional(table: Table, columns: Columns, other: Table | None) -> tuple[str |
     return split_column(table, split, list(SPLIT_NAMES)), group_column(table, group)
 
 
-def unlisted(folder: Path, listed: set[Path], account: Account) -> None:
+def account_for_unlisted(folder: Path, taken_files: set[Path], account: Account) -> None:
     """Put what lies in a folder into an account: images that its lists name are taken, others are in no row."""
-    seen = {file.resolve() for file in listed}
+    seen = {file.resolve() for file in taken_files}
     own = Account()
     files = files_below(folder, is_picture, own)
     own.taken = 0
@@ -199,7 +242,7 @@ def unlisted(folder: Path, listed: set[Path], account: Account) -> None:
 
 
 def build(table: Path, split: str, entries: list[Entry], classes: list[str], group: str) -> BoxDataset:
-    """One part as a data set."""
+    """Return one part as a data set."""
     number = {name: i for i, name in enumerate(classes)}
     boxes = [np.array([box for _, box in entry.boxes], np.float64).reshape(-1, 4) for entry in entries]
     kinds = [np.array([number[label] for label, _ in entry.boxes], np.int64) for entry in entries]
@@ -210,7 +253,7 @@ def build(table: Path, split: str, entries: list[Entry], classes: list[str], gro
 
 
 def corners(where: str, row: Row, columns: list[str]) -> list[float]:
-    """The four numbers of a row.  Raises UserError unless they are a box."""
+    """Return the four numbers of a row; raise UserError unless they are a box."""
     try:
         box = [float(row[name]) for name in columns]
     except ValueError:

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def components(mask: np.ndarray, diagonal: bool = False) -> np.ndarray:
-    """int32 of the mask's shape: 0 outside, 1, 2, ... for each component of True, in the order of their first pixels.
+    """Return the connected components of a mask: int32 of its shape, 0 outside, then 1, 2, ... by their first pixels.
 
     Pixels hang together by faces, or with `diagonal` by edges and corners too (8 neighbours in the plane, 26 in space).
     Runs along the last axis are joined by union-find.  Rosenfeld and Pfaltz, J. ACM 13, 1966.
@@ -30,7 +30,7 @@ def components(mask: np.ndarray, diagonal: bool = False) -> np.ndarray:
 
 
 def touching(run: np.ndarray, diagonal: bool) -> list[tuple[int, int]]:
-    """The different pairs of runs that are neighbours."""
+    """Return the different pairs of runs that are neighbours."""
     pairs = []
     for step in product((-1, 0, 1), repeat=run.ndim):
         if not any(step[:-1]) or step < (0,) * run.ndim or (not diagonal and np.abs(step).sum() > 1):

@@ -7,26 +7,42 @@ from pathlib import Path
 
 import numpy as np
 
-from tinymed.data.image import decode
-from tinymed.data.walk import Account
-from tinymed.errors import UserError, printable
+from ..errors import UserError, printable
+from .image import decode
+from .walk import Account
 
 Samples = Sequence[Path] | np.ndarray
 
 
 @dataclass(repr=False)
 class Dataset:
-    """Images with a class each.
+    """Images with a class each, which stay on disk (or in one array) until they are asked for.
 
-    samples: paths, or one uint8 array [n, height, width] or [n, height, width, 1 or 3].
-    labels: int64 [n], an index into `classes`.  groups: patient (or similar) of each image, an array of str, or None.
-    split: "train", "val", "test" or "all".  source: where the array came from, for messages.
-    skipped: (name, reason) of what `skip_bad` left out.  hashes: of the decoded pixels, where they were computed.
-    account: the files that were seen, taken and left out, where folders were walked.  white: see `decode`.
-    group_column: the list's column that `groups` come from.  divided: the rule by which the set was cut from a whole.
-    contradictions: pairs of names of one picture under two labels, where pixels were compared.
-    brightest: the brightest pixel (white: 255) of the pictures deeper than 8 bits, where there are and were decoded.
-    Raises UserError when the parts do not fit: lengths, labels out of range, an array that is no image.
+    Args:
+        samples: Paths, or one uint8 array [n, height, width] or [n, height, width, 1 or 3].
+        labels: Integers [n], indices into `classes`.
+        classes: Names of the classes.
+        groups: Patient (or similar) of each image, an array of str, or None.
+        split: "train", "val", "test" or "all".
+        source: Where the set came from, for messages.
+        skipped: (name, reason) of what `skip_bad` left out.
+        hashes: Of the decoded pixels, where they were computed.
+        account: The files that were seen, taken and left out, where folders were walked.
+        white: See `decode`.
+        group_column: The list's column that `groups` come from.
+        divided: The rule by which the set was cut from a whole.
+        brightest: The brightest pixel (white: 255) of pictures deeper than 8 bits that were decoded.
+        contradictions: Pairs of names of one picture under two labels, where pixels were compared.
+
+    Raises:
+        UserError: The parts do not fit: lengths, labels out of range, an array that is not an image.
+
+    Example:
+        >>> data = Dataset(np.zeros((3, 8, 8), np.uint8), [0, 1, 1], ["benign", "malignant"])
+        >>> data
+        Dataset(3 images, all, of an array: benign 1, malignant 2)
+        >>> data.image(0).shape, data.counts()
+        ((8, 8, 1), {'benign': 1, 'malignant': 2})
     """
 
     samples: Samples
@@ -53,7 +69,7 @@ class Dataset:
 
     @property
     def tells_classes(self) -> bool:
-        """Whether every image has a class of its own; images with masks or boxes have not."""
+        """Return whether every image has a class of its own; images with masks or boxes have not."""
         return type(self) is Dataset
 
     def __post_init__(self) -> None:
@@ -86,28 +102,28 @@ class Dataset:
         return len(self.samples)
 
     def image(self, index: int) -> np.ndarray:
-        """Decoded pixels of one image at its own size [height, width, 1 or 3], see `decode`.  Raises UserError."""
+        """Return the decoded pixels of one image at its own size [height, width, 1 or 3], see `decode`."""
         sample = self.samples[index]
         if isinstance(sample, np.ndarray):
             return sample if sample.ndim == 3 else sample[:, :, None]
         return decode(sample, white=self.white)
 
     def name(self, index: int) -> str:
-        """What to call an image in a message: its path, or its place in the array."""
+        """Return what to call an image in a message: its path, or its place in the array."""
         if isinstance(self.samples, np.ndarray):
             return f"{self.source or 'array'} [{self.split}] image {index}"
         return printable(self.samples[index])
 
     def label_text(self, index: int) -> str:
-        """What an image is labelled as, for a message."""
+        """Return what an image is labelled as, for a message."""
         return self.classes[int(self.labels[index])]
 
     def same_label(self, first: int, second: int) -> bool:
-        """Whether two images are labelled alike."""
+        """Return whether two images are labelled alike."""
         return bool(self.labels[first] == self.labels[second])
 
     def subset(self, indices: Iterable[int] | np.ndarray, split: str | None = None) -> "Dataset":
-        """The images at `indices`, in that order; the classes keep their numbers.  Nothing is decoded."""
+        """Return the images at `indices`, in that order; the classes keep their numbers and nothing is decoded."""
         rows = np.asarray(indices if isinstance(indices, np.ndarray) else list(indices), np.int64)
         samples = self.samples[rows] if isinstance(self.samples, np.ndarray) else [self.samples[i] for i in rows]
         groups = None if self.groups is None else self.groups[rows]
@@ -123,7 +139,7 @@ class Dataset:
         )
 
     def counts(self) -> dict[str, int]:
-        """Number of images of each class, in class order."""
+        """Return the number of images of each class, in class order."""
         number = np.bincount(self.labels, minlength=len(self.classes))
         return {name: int(n) for name, n in zip(self.classes, number, strict=True)}
 
@@ -142,10 +158,23 @@ def check_classes(dataset: Dataset) -> None:
 
 
 def merge_classes(dataset: Dataset, merge: Mapping[str, Sequence[str]]) -> Dataset:
-    """The same images under new classes: {"referable": ["grade2", "grade3"], "other": ["grade0", "grade1"]}.
+    """Return the same images under new classes.
 
-    The new classes are numbered in the order of `merge`.  Raises UserError when an old class is named twice or not at
-    all, or does not exist.
+    Args:
+        dataset: The images.
+        merge: New class -> its old classes, such as {"referable": ["grade2", "grade3"], "other": ["grade0",
+            "grade1"]}; the new classes are numbered in this order.
+
+    Returns:
+        A new data set over the same images.
+
+    Raises:
+        UserError: An old class is named twice or not at all, or does not exist.
+
+    Example:
+        >>> data = Dataset(np.zeros((3, 8, 8), np.uint8), [0, 1, 2], ["grade0", "grade1", "grade2"])
+        >>> merge_classes(data, {"healthy": ["grade0"], "sick": ["grade1", "grade2"]}).counts()
+        {'healthy': 1, 'sick': 2}
     """
     target: dict[str, int] = {}
     for number, (new, olds) in enumerate(merge.items()):
@@ -163,7 +192,21 @@ def merge_classes(dataset: Dataset, merge: Mapping[str, Sequence[str]]) -> Datas
 
 
 def parse_merge(items: Iterable[str]) -> dict[str, list[str]]:
-    """["new=old,old", ...] of the command line as the mapping `merge_classes` takes.  Raises UserError."""
+    """Return the command line's ["new=old,old", ...] as the mapping that `merge_classes` takes.
+
+    Args:
+        items: Texts "NEW=OLD,OLD,...", each new class once.
+
+    Returns:
+        New class -> its old classes.
+
+    Raises:
+        UserError: A text has another form, or a new class occurs twice.
+
+    Example:
+        >>> parse_merge(["referable=grade2,grade3", "other=grade0"])
+        {'referable': ['grade2', 'grade3'], 'other': ['grade0']}
+    """
     merge: dict[str, list[str]] = {}
     for item in items:
         new, equals, olds = item.partition("=")
@@ -183,9 +226,24 @@ def verify(
     visit: Callable[[int, np.ndarray], None] | None = None,
     workers: int = 2,
 ) -> Dataset:
-    """Decode every image once; an unreadable one raises UserError, or with skip_bad is left out and listed.
+    """Decode every image once, to find the unreadable ones.
 
-    visit(index, pixels) sees every good image, with the index it has in the returned data set; in order.
+    Args:
+        dataset: The images.
+        skip_bad: Leave unreadable images out and list them in `skipped`, instead of raising.
+        visit: Called as visit(index, pixels) for every good image in order, with its index in the returned set.
+        workers: Threads that decode.
+
+    Returns:
+        The data set without its unreadable images.
+
+    Raises:
+        UserError: An image is unreadable (names it).
+
+    Example:
+        >>> data = Dataset(["missing.png"], [0], ["a", "b"])
+        >>> verify(data, skip_bad=True).skipped
+        [('missing.png', ...)]
     """
     if isinstance(dataset.samples, np.ndarray):
         if visit:
@@ -194,7 +252,7 @@ def verify(
         return dataset
     good: list[int] = []
     bad: list[tuple[str, str]] = []
-    for i, pixels in enumerate(decoded(dataset, workers)):
+    for i, pixels in enumerate(decode_all(dataset, workers)):
         if isinstance(pixels, UserError):
             if not skip_bad:
                 raise pixels
@@ -208,8 +266,8 @@ def verify(
     return replace(dataset.subset(good), skipped=dataset.skipped + bad)
 
 
-def decoded(dataset: Dataset, workers: int) -> Iterable[np.ndarray | UserError]:
-    """Pixels, or the error, of every image in order; a bounded number are held at a time."""
+def decode_all(dataset: Dataset, workers: int) -> Iterable[np.ndarray | UserError]:
+    """Yield the pixels, or the error, of every image in order; a bounded number are held at a time."""
 
     def attempt(index: int) -> np.ndarray | UserError:
         try:

@@ -7,11 +7,11 @@ import numpy as np
 
 from .. import device
 from ..tensor import Tensor
-from .upload import each, uploaded
+from .device_prefetch import each, upload_batches
 
 
 def device_of(model: Any) -> str:
-    """Where a network's weights are; without weights, where the backend in use works."""
+    """Return where a network's weights are; without weights, where the backend in use works."""
     for p in model.parameters():
         return device.of(p.array)
     return device.default()
@@ -40,9 +40,9 @@ def as_arrays(value: Any) -> Any:
 def device_batches(
     batches: Iterable[tuple[Any, Any, np.ndarray]], targets: Callable[[Any], Any], place: str
 ) -> Iterator[tuple[Any, Any, Any, np.ndarray]]:
-    """Return (images, targets, labels, indices) of a loader's batches; the first two are tensors on a device."""
+    """Yield (images, targets, labels, indices) of a loader's batches; the first two are tensors on a device."""
     prepared = (((images, targets(labels)), (labels, indices)) for images, labels, indices in batches)
-    for (images, wanted), (labels, indices) in uploaded(prepared, place):
+    for (images, wanted), (labels, indices) in upload_batches(prepared, place):
         yield images, wanted, labels, indices
 
 

@@ -8,13 +8,28 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinymed import random
+from .. import random
 
 
 def displacements(space: Sequence[int], deviation: float, grid: int, ticket: tuple[int, int]) -> tuple[np.ndarray, ...]:
-    """How far each pixel is read from its place, in pixels: one float64 array of shape `space` an axis.
+    """Draw a smooth field of displacements: Gaussian at a coarse grid of points, interpolated by cubic convolution.
 
-    deviation: of the Gaussian at the grid^n points, which lie evenly from edge to edge.  ticket: (seed, step).
+    Args:
+        space: Size of the image along each axis, in pixels.
+        deviation: Standard deviation of the Gaussian at the grid^n points, in pixels.
+        grid: Points along each axis, which lie evenly from edge to edge.
+        ticket: Random counter (seed, step).
+
+    Returns:
+        One float64 array of the image's size per axis, in pixels.
+
+    Example:
+        >>> dy, dx = displacements((8, 6), deviation=2.0, grid=3, ticket=(0, 0))
+        >>> dy.shape, dx.shape
+        ((8, 6), (8, 6))
+
+    Reference:
+        Ronneberger, Fischer & Brox, MICCAI 2015, section 3.1; Keys, IEEE TASSP 29, 1981.
     """
     axes, (seed, step) = len(space), ticket
     drawn = random.normal(axes * grid**axes, seed, random.ELASTIC, step).reshape(axes, *[grid] * axes) * deviation
@@ -24,7 +39,7 @@ def displacements(space: Sequence[int], deviation: float, grid: int, ticket: tup
 
 
 def cubic_matrix(size: int, grid: int) -> np.ndarray:
-    """[size, grid]: row i has the weights of the grid's points at pixel i, by cubic convolution (Keys 1981, a = -1/2).
+    """Return the weights [size, grid] of the grid's points at each pixel, by cubic convolution (Keys 1981, a = -1/2).
 
     Points lie on the first and the last pixel and evenly between; beyond the ends the last point is repeated.
     """

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tinymed.data.dataset import Dataset
-from tinymed.data.image import SUFFIXES, is_picture
-from tinymed.data.walk import Account, files_below, folders_in, loose_files
-from tinymed.errors import UserError
+from ..errors import UserError
+from .dataset import Dataset
+from .image import SUFFIXES, is_picture
+from .walk import Account, files_below, folders_in, loose_files
 
 SPLIT_NAMES = {
     "train": "train",
@@ -23,14 +23,14 @@ SPLIT_NAMES = {
 
 
 def sort_classes(names: set[str]) -> list[str]:
-    """By name, as torchvision's ImageFolder; by value when all are numbers, so that 10 comes after 9."""
+    """Sort by name, as torchvision's ImageFolder; by value when all are numbers, so that 10 comes after 9."""
     if all(name.isdecimal() for name in names):
         return sorted(names, key=lambda name: (int(name), name))
     return sorted(names)
 
 
 def read_class_folders(path: Path) -> dict[str, Dataset]:
-    """Split folders if `path` has them, class folders otherwise.  Raises UserError for an empty or unknown class."""
+    """Read split folders if `path` has them, class folders otherwise; raise UserError for another layout."""
     splits = split_folders(path)
     accounts = {name: Account() for name in splits}
     first = accounts[next(iter(splits))]
@@ -60,7 +60,7 @@ def read_class_folders(path: Path) -> dict[str, Dataset]:
 
 
 def split_folders(path: Path) -> dict[str, Path]:
-    """The folders train, val, test by any of their names that have folders in them; without one {"all": path}."""
+    """Return the folders train, val, test by any of their names; without one {"all": path}."""
     splits: dict[str, Path] = {}
     for folder in folders_in(path):
         name = SPLIT_NAMES.get(folder.name.lower())
@@ -91,7 +91,7 @@ def check_not_empty(folder: Path, account: Account) -> None:
 
 
 def build(root: Path, folder: Path, split: str, found: dict[str, list[Path]], classes: list[str]) -> Dataset:
-    """One split of class folders.  Raises UserError for a class that train does not have."""
+    """Return one split of class folders; raise UserError for a class that train does not have."""
     unknown = sorted(set(found) - set(classes))
     if unknown:
         raise UserError(

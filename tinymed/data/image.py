@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinymed.errors import UserError
+from ..errors import UserError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -35,28 +35,40 @@ def is_picture(path: str | Path) -> bool:
 
 
 def decode(path: str | Path, *, max_pixels: int = MAX_PIXELS, white: float | None = None) -> np.ndarray:
-    """Return the pixels of an image file [height, width, channels], channels 1 (grey) or 3 (RGB), 0 black, 255 white.
+    """Read the pixels of an image file.
 
     EXIF orientation is applied; palettes become RGB; alpha is dropped, as torchvision and Keras do.  8 bits are uint8
-    as they are.  Deeper pixels (16 or 32-bit integers, floating point) become float32, 255 * value / white, so
-    that no level is lost and, one `white` being given for a whole set, images stay comparable with each other.
+    as they are.  Deeper pixels (16 or 32-bit integers, floating point) become float32, 255 * value / white, so that
+    no level is lost and, one `white` being given for a whole set, images stay comparable with each other.
 
     Args:
         path: The file; its format is told by its content.
         max_pixels: Limit on height x width, checked in the header.
-        white: The value of a deeper picture that is white, such as 4095 for 12 bits in a 16-bit file.  Without it that
-            is 65535 for integers; floating-point pixels then have no range and are refused.
+        white: The value of a deeper picture that is white, such as 4095 for 12 bits in a 16-bit file.  Without it
+            that is 65535 for integers; floating-point pixels then have no range and are refused.
+
+    Returns:
+        [height, width, channels], channels 1 (grey) or 3 (RGB), 0 black, 255 white; uint8, or float32 of deeper
+        pixels.
 
     Raises:
         UserError: Unreadable or truncated file, more than max_pixels, several pages, pixels outside 0 ... white.
+
+    Example:
+        >>> from PIL import Image
+        >>> Image.new("RGB", (6, 4), (255, 0, 0)).save("red.png")
+        >>> pixels = decode("red.png")
+        >>> pixels.shape, pixels[0, 0].tolist()
+        ((4, 6, 3), [255, 0, 0])
     """
     return read_image(Path(path), max_pixels, lambda path, image, _: to_array(path, image, white))
 
 
 def decode_mask(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """The values of a label image as they are in the file, uint8 or int32 [height, width]; a palette's indices.
+    """Return the values of a label image as they are in the file, uint8 or int32 [height, width]; a palette's indices.
 
-    Raises UserError as `decode`, for a picture in colours, and for a JPEG whose compression has changed the values.
+    Raises:
+        UserError: As `decode`, for a picture in colours, and for a JPEG whose compression has changed the values.
     """
     return read_image(Path(path), max_pixels, to_values)
 
@@ -113,14 +125,14 @@ def check_header(path: Path, image: "Image", max_pixels: int) -> None:
 
 
 def upright(image: "Image") -> "Image":
-    """A Pillow image as its EXIF orientation says that it is to be seen."""
+    """Return a Pillow image as its EXIF orientation says that it is to be seen."""
     from PIL import ImageOps
 
     return ImageOps.exif_transpose(image)
 
 
 def low_tiles(image: "Image") -> list[Any]:
-    """How to decode the low bytes of colours of 16 bits, of which Pillow keeps the high ones; [] for other pictures.
+    """Return how to decode the low bytes of 16-bit colours, of which Pillow keeps the high ones; [] otherwise.
 
     Read in the wrong byte order, the low byte of every value is the one that is kept.
     """
@@ -137,7 +149,7 @@ def low_tiles(image: "Image") -> list[Any]:
 
 
 def low_bytes(path: Path, image: "Image") -> np.ndarray | None:
-    """The low bytes [height, width, 3] of colours of 16 bits, turned as the picture; None for other pictures."""
+    """Return the low bytes [height, width, 3] of colours of 16 bits, turned as the picture; None for other pictures."""
     from PIL import Image
 
     tiles = low_tiles(image)
@@ -149,13 +161,13 @@ def low_bytes(path: Path, image: "Image") -> np.ndarray | None:
 
 
 def to_array(path: Path, image: "Image", white: float | None = None) -> np.ndarray:
-    """A Pillow image of any mode as uint8 [height, width, 1 or 3], or float32 where it is deeper than 8 bits."""
+    """Return a Pillow image of any mode as uint8 [height, width, 1 or 3], or float32 where deeper than 8 bits."""
     low = low_bytes(path, image)
     image = upright(image)
     if low is not None:
-        return scaled(path, np.asarray(image)[:, :, :3].astype(np.int64) * 256 + low, white)
+        return scale_deep(path, np.asarray(image)[:, :, :3].astype(np.int64) * 256 + low, white)
     if image.mode.startswith(("I", "F")):
-        return scaled(path, np.asarray(image), white)
+        return scale_deep(path, np.asarray(image), white)
     if image.mode in ("1", "LA", "La"):
         image = image.convert("L")
     elif image.mode not in ("L", "RGB"):
@@ -167,7 +179,7 @@ def to_array(path: Path, image: "Image", white: float | None = None) -> np.ndarr
 
 
 def to_values(path: Path, image: "Image", kind: str) -> np.ndarray:
-    """A Pillow image of a format that holds labels as uint8 or int32 [height, width]."""
+    """Return a Pillow image of a format that holds labels as uint8 or int32 [height, width]."""
     if low_tiles(image):
         raise UserError(
             f"{path}: a mask has one value a pixel, this one colours of 16 bits; save it as grey or palette"
@@ -197,8 +209,8 @@ def check_lossless(path: Path, values: np.ndarray, kind: str) -> None:
         )
 
 
-def scaled(path: Path, pixels: np.ndarray, white: float | None) -> np.ndarray:
-    """0...white of deep pixels to 0...255: float32 [height, width, 1 or 3]."""
+def scale_deep(path: Path, pixels: np.ndarray, white: float | None) -> np.ndarray:
+    """Return deep pixels, 0...white scaled to 0...255: float32 [height, width, 1 or 3]."""
     ways = {"white=MAXIMUM": "or say what value is white with {}"}
     if white is None and pixels.dtype.kind == "f":
         raise UserError(f"{path}: floating-point pixels have no known range; convert to 8 or 16 bits first", ways)
@@ -212,7 +224,7 @@ def scaled(path: Path, pixels: np.ndarray, white: float | None) -> np.ndarray:
 
 
 def with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
-    """[height, width, 1 or 3] to the wanted number of channels.
+    """Return [height, width, 1 or 3] with the wanted number of channels.
 
     RGB to grey is the luma .299 R + .587 G + .114 B (ITU-R BT.601), grey to RGB repeats the channel.
     """
@@ -231,7 +243,7 @@ def with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
 
 
 def size_pair(size: int | tuple[int, int]) -> tuple[int, int]:
-    """(height, width) of a side or a pair.  Raises ValueError unless both are at least 1."""
+    """Return (height, width) of a side or a pair; raise ValueError unless both are at least 1."""
     height, width = (size, size) if isinstance(size, int) else size
     if height < 1 or width < 1:
         raise ValueError(f"an image size is at least 1 x 1, got {height} x {width}")
@@ -239,10 +251,24 @@ def size_pair(size: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def resize(pixels: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
-    """[height, width, channels] to `size` (a side, or height and width): bilinear, antialiased when shrinking.
+    """Resize pixels bilinearly, antialiased when shrinking; the aspect ratio is not kept.
 
-    The triangle filter is widened by the reduction factor, so every input pixel counts (Pillow's BILINEAR; the same as
-    torch's interpolate with antialias=True up to rounding).  The aspect ratio is not kept.
+    The triangle filter is widened by the reduction factor, so every input pixel counts.  As Pillow's BILINEAR, and up
+    to rounding `torch.nn.functional.interpolate(mode="bilinear", antialias=True)`.
+
+    Args:
+        pixels: [height, width, channels].
+        size: A side, or (height, width), in pixels.
+
+    Returns:
+        [*size, channels] of the same dtype.
+
+    Raises:
+        ValueError: A side is below 1.
+
+    Example:
+        >>> resize(np.zeros((8, 6, 3), np.uint8), (4, 4)).shape
+        (4, 4, 3)
     """
     height, width = size_pair(size)
     if pixels.shape[:2] == (height, width):
@@ -260,6 +286,24 @@ def resize(pixels: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
 def prepare(
     image: str | Path | np.ndarray, size: int | tuple[int, int], channels: int, white: float | None = None
 ) -> np.ndarray:
-    """A file or decoded pixels as a network takes them before /255: [height, width, channels], see `decode`."""
+    """Read or take an image, and bring it to the channels and the size of a network.
+
+    Args:
+        image: A file, or decoded pixels [height, width, 1 or 3].
+        size: A side, or (height, width), in pixels.
+        channels: 1 (grey) or 3 (RGB).
+        white: See `decode`.
+
+    Returns:
+        [*size, channels] on the scale 0...255, before division by 255.
+
+    Raises:
+        UserError: The file cannot be read, see `decode`.
+        ValueError: channels is neither 1 nor 3, or a side is below 1.
+
+    Example:
+        >>> prepare(np.full((8, 6, 3), 255, np.uint8), 4, channels=1).shape
+        (4, 4, 1)
+    """
     pixels = image if isinstance(image, np.ndarray) else decode(image, white=white)
     return resize(with_channels(pixels, channels), size)

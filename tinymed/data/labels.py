@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinymed.errors import UserError
+from ..errors import UserError
 
 IGNORED = 255  # the class number of pixels that count neither in the loss nor in a metric
 MOST = 64  # values that a mask may have before it is taken for a photograph
@@ -16,8 +16,17 @@ NEAR = 16  # of black and white: where a mask of both has values on either side,
 class Labels:
     """Classes of pixels, numbered in the order of `names`; class 0 is the background.
 
-    values: the value in the file -> the name of its class; two values may share a name.  ignore: the value of pixels
-    that do not count, or None.
+    Args:
+        values: Value in a mask -> name of its class; several values may share a name.
+        ignore: The value of pixels that do not count, or None.
+
+    Raises:
+        UserError: Fewer than 2 or more than 254 classes, or a value that is ignored and yet means something.
+
+    Example:
+        >>> labels = Labels({0: "background", 255: "lesion"}, ignore=128)
+        >>> labels.numbers(np.array([[0, 255, 128]]), "a mask")
+        array([[  0,   1, 255]], dtype=uint8)
     """
 
     values: Mapping[int, str]
@@ -31,13 +40,14 @@ class Labels:
 
     @property
     def names(self) -> list[str]:
-        """The classes, each once, in the order of their first value."""
+        """Return the classes, each once, in the order of their first value."""
         return list(dict.fromkeys(self.values.values()))
 
     def numbers(self, raw: np.ndarray, where: object) -> np.ndarray:
-        """Class numbers, uint8 of the same shape, IGNORED where they do not count.
+        """Return class numbers, uint8 of the same shape, IGNORED where they do not count.
 
-        Raises UserError naming `where` and the first value that has no meaning.
+        Raises:
+            UserError: A value has no meaning; names `where` and the first such value.
         """
         found = np.unique(raw)
         unknown = [v for v in found.tolist() if v != self.ignore and v not in self.values]
@@ -60,7 +70,7 @@ class Labels:
         return coded
 
     def written(self, numbers: np.ndarray) -> np.ndarray:
-        """The values to write for class numbers: of each class its first, uint8 where they fit, else int16."""
+        """Return the values to write for class numbers: of each class its first, uint8 where they fit, else int16."""
         first: dict[str, int] = {}
         for value, name in self.values.items():
             first.setdefault(name, value)
@@ -70,7 +80,7 @@ class Labels:
 
 
 def parse_labels(text: str) -> dict[int, str]:
-    """The command line's --labels: "0=background,255=lesion", or names alone, which are numbered from 0."""
+    """Return the values of --labels: "0=background,255=lesion", or names alone, which are numbered from 0."""
     parts = [part.strip() for part in text.split(",")]
     values: dict[int, str] = {}
     for place, part in enumerate(parts):
@@ -83,10 +93,11 @@ def parse_labels(text: str) -> dict[int, str]:
 
 
 def guess_labels(found: Sequence[int], ignore: int | None, where: object) -> Labels:
-    """The labels of values seen in the masks of the training set: two are background and foreground.
+    """Return the labels of values seen in the masks of the training set: two are background and foreground.
 
-    Raises UserError for one value only, for values that are no whole numbers, for more than MOST of them, and for
-    values beside 0 and beside 255, which compression or resizing makes.
+    Raises:
+        UserError: One value only, values that are not whole numbers, more than MOST of them, or values beside 0 and
+            beside 255, which compression or resizing makes.
     """
     values = sorted(v for v in found if v != ignore)
     if len(values) < 2:

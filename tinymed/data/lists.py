@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinymed.data.image import SUFFIXES, is_picture
-from tinymed.errors import UserError, printable
+from ..errors import UserError, printable
+from .image import SUFFIXES, is_picture
 
 Row = dict[str, str]
 MAX_BYTES = 256 << 20
@@ -93,28 +93,28 @@ class Table:
         for line, row in zip(self.lines, self.rows, strict=True):
             yield f"{self.path}, line {line}", row
 
-    def column(self, argument: str, given: str | None, usual: Sequence[str]) -> str | None:
+    def column(self, argument: str, named: str | None, usual: Sequence[str]) -> str | None:
         """Return the column that a role is played by: the given one, else the first of the usual names, else None.
 
         Raises:
             UserError: The given column is not there, or two columns have the same usual name.
         """
         ways = {f"{argument}='NAME'": "name the right column with {}"}
-        if given is not None and self.header.count(given) == 1:
-            return given
-        for name in usual if given is None else [plain(given)]:
-            alike = [column for column in self.header if plain(column) == name]
+        if named is not None and self.header.count(named) == 1:
+            return named
+        for name in usual if named is None else [canonical_name(named)]:
+            alike = [column for column in self.header if canonical_name(column) == name]
             if len(alike) > 1:
                 raise UserError(f"{self.path}: the columns {' and '.join(alike)} have the same name", ways)
             if alike:
                 return alike[0]
-        if given is not None:
-            raise UserError(f"{self.path}: no column {given!r} (it has {self.shown()})", ways)
+        if named is not None:
+            raise UserError(f"{self.path}: no column {named!r} (it has {self.shown()})", ways)
         return None
 
-    def needed(self, argument: str, given: str | None, usual: Sequence[str], what: str) -> str:
+    def needed(self, argument: str, named: str | None, usual: Sequence[str], what: str) -> str:
         """Return the column of a role that every list must have.  Raises UserError if there is none."""
-        found = self.column(argument, given, usual)
+        found = self.column(argument, named, usual)
         if found is None:
             ways = {f"{argument}='NAME'": f"name the column that holds {what} with {{}}"}
             message = f"{self.path}: no column {usual[0]!r} (it has {self.shown()}) or of another usual name for {what}"
@@ -127,11 +127,11 @@ class Table:
         return ", ".join(names if len(names) <= 20 else [*names[:20], f"and {len(names) - 20} more"])
 
 
-def plain(name: str) -> str:
+def canonical_name(name: str) -> str:
     """Return a column's name as it is compared: "Patient ID", patient_id and PatientID are one.
 
     Example:
-        >>> plain("Patient ID"), plain("image_id")
+        >>> canonical_name("Patient ID"), canonical_name("image_id")
         ('patientid', 'imageid')
     """
     return re.sub(r"[\s_.\-]+", "", name).lower()
@@ -148,7 +148,7 @@ def read_table(path: Path) -> Table:
     Raises:
         UserError: It cannot be read as text, is damaged, has no row, or a row has more fields than the header.
     """
-    text = decoded(path)
+    text = read_text(path)
     first, _, rest = text.partition("\n")
     if first.strip().lower().strip('"').startswith("sep=") and len(first.strip().strip('"')) <= 5:
         text = "\n" + rest  # how a spreadsheet says its divider; the line still counts
@@ -179,11 +179,11 @@ def read_table(path: Path) -> Table:
 
 
 def not_a_list(path: Path, why: object) -> UserError:
-    """Return the error for a file that is no list."""
+    """Return the error for a file that is not a list."""
     return UserError(f"{path}: not a UTF-8 CSV list ({why}); save it as comma-separated UTF-8 text")
 
 
-def decoded(path: Path) -> str:
+def read_text(path: Path) -> str:
     """Return a list's text by its byte order mark, else as UTF-8, else, with a warning, as Windows-1252."""
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -221,9 +221,9 @@ def divider(head: str) -> str:
 
 
 class Finder:
-    """Files by the names that a list has for them, relative to the list.
+    r"""Files by the names that a list has for them, relative to the list.
 
-    What is not there as it is written is looked for with / for the \\ of Windows, in another case or Unicode form, and,
+    What is not there as it is written is looked for with / for the \ of Windows, in another case or Unicode form, and,
     where the name has no suffix of an image, with one.
     """
 
@@ -291,10 +291,10 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def group_column(table: Table, given: str | None) -> str | None:
+def group_column(table: Table, named: str | None) -> str | None:
     """Return the column of patients: the given one, or one of a usual name that is not empty."""
-    found = table.column("group_column", given, GROUPS)
-    if found is not None and given is None and all(missing(row[found]) for row in table.rows):
+    found = table.column("group_column", named, GROUPS)
+    if found is not None and named is None and all(missing(row[found]) for row in table.rows):
         return None
     if found is not None and all(missing(row[found]) for row in table.rows):
         raise UserError(f"{table.path}: the column {found!r} for groups is empty")
@@ -306,13 +306,13 @@ def group_of(row: Row, column: str, own: object) -> str:
     return f"unknown patient of {printable(own)}" if missing(row[column]) else row[column]
 
 
-def split_column(table: Table, given: str | None, known: Sequence[str]) -> str | None:
+def split_column(table: Table, named: str | None, known: Sequence[str]) -> str | None:
     """Return the column that divides a list: the given one, split, or one whose values all name a part."""
-    if given is not None:
-        return table.column("split_column", given, SPLITS)
+    if named is not None:
+        return table.column("split_column", named, SPLITS)
     for name in SPLITS:
         for column in table.header:
-            if plain(column) == name and (
+            if canonical_name(column) == name and (
                 column.lower() == SPLITS[0] or all(row[column].lower() in known for row in table.rows)
             ):
                 return column
@@ -378,7 +378,7 @@ def whole_numbers(table: Table, column: str, names: list[str]) -> list[str]:
 
 
 def one_column_a_class(table: Table, besides: Sequence[str | None]) -> list[str]:
-    """Return the columns that hold 0 and 1 only, one a class: how some sets give their labels."""
+    """Return the columns that hold 0 and 1 only, one per class: how some sets give their labels."""
     found = [
         column
         for column in table.header

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from tinymed import random
-from tinymed.data.augment import Augment, apply_geometry, apply_intensity, draw, parameters
-from tinymed.data.dataset import Dataset
-from tinymed.data.image import prepare, size_pair
-from tinymed.data.transform import channel_values, normalise, to_float, to_nchw
-from tinymed.errors import UserError
+from .. import random
+from ..errors import UserError
+from .augment import Augment, apply_geometry, apply_intensity, draw, parameters
+from .dataset import Dataset
+from .image import prepare, size_pair
+from .transform import channel_values, normalise, to_float, to_nchw
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 CACHE_BYTES = 1 << 30
@@ -27,13 +27,38 @@ class Stopped(Exception):
 class Loader:
     """Epochs of batches (images, labels, indices) of a data set.
 
-    images: float32 [n, channels, height, width] over channels-last memory, /255, augmented, then (x - mean) / std.
-    labels: int64 [n].  indices: int64 [n], the images' places in the data set.
-    size: a side or (height, width).  channels: 1 (grey) or 3 (RGB).
-    shuffle: a new order every epoch, a function of (seed, epoch).  balanced: every class is repeated until all are as
-    frequent as the most frequent one (needs shuffle); repeats are augmented differently.
-    workers: threads that decode and augment (0: none); prefetch: batches in preparation at most.
-    cache_bytes: decoded and resized images kept in memory, up to this many bytes.
+    As `torch.utils.data.DataLoader` over a tensor data set, but what an epoch holds depends on (seed, epoch) alone,
+    for any number of workers, which are threads; `epoch(e, start_batch)` continues in the middle.
+
+    Args:
+        dataset: The images.
+        batch_size: Images per batch; the last batch may be smaller.
+        size: A side, or (height, width), in pixels, to which images are resized.
+        channels: 1 (grey) or 3 (RGB).
+        shuffle: A new order every epoch.
+        augment: How far images may be changed, or None.
+        seed: Seed of everything drawn; the same seed gives the same batches.
+        drop_last: Leave the last, smaller batch out.
+        workers: Threads that decode and augment (0: none); their number changes no value.
+        prefetch: Batches in preparation at most.
+        mean: Subtracted from each channel, on the 0...1 scale.
+        std: Divides each channel.
+        balanced: Repeat every class until all are as frequent as the most frequent one (needs shuffle); repeats are
+            augmented differently.
+        cache_bytes: Memory for decoded and resized images, in bytes.
+
+    Yields:
+        images: float32 [n, channels, height, width] over channels-last memory; labels: int64 [n]; indices: int64 [n],
+            the images' places in the data set.
+
+    Raises:
+        UserError: An argument is out of range or the set is empty; while iterating, an image is unreadable.
+
+    Example:
+        >>> data = Dataset(np.zeros((5, 8, 8, 3), np.uint8), [0, 1, 0, 1, 0], ["a", "b"])
+        >>> loader = Loader(data, batch_size=2, size=8, shuffle=True, workers=0)
+        >>> [(images.shape, len(labels)) for images, labels, indices in loader.epoch(0)]
+        [((2, 3, 8, 8), 2), ((2, 3, 8, 8), 2), ((1, 3, 8, 8), 1)]
     """
 
     def __init__(
@@ -69,24 +94,24 @@ class Loader:
         self.workers, self.prefetch, self.balanced = workers, prefetch, balanced
         self.mean = channel_values(0.0 if mean is None else mean, channels, "mean")
         self.std = channel_values(1.0 if std is None else std, channels, "std")
-        self.plain = mean is None and std is None
+        self.unnormalised = mean is None and std is None
         self.cache = PixelCache(len(dataset), (*self.size, channels), cache_bytes)
 
     @property
     def samples(self) -> int:
-        """Images in one epoch: the data set's, or with `balanced` classes x the largest class."""
+        """Return the images in one epoch: the data set's, or with `balanced` classes x the largest class."""
         if not self.balanced:
             return len(self.dataset)
         counts = [n for n in self.dataset.counts().values() if n]
         return len(counts) * max(counts)
 
     def __len__(self) -> int:
-        """Batches in one epoch."""
+        """Return the number of batches in one epoch."""
         whole, rest = divmod(self.samples, self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
     def order(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """(indices, keys) of an epoch: which images, and the number that each one's augmentation is drawn with.
+        """Return (indices, keys) of an epoch: which images, and the number that each one's augmentation is drawn with.
 
         The key is the index; the c-th repeat of a balanced epoch adds c times the size of the set.
         """
@@ -105,9 +130,10 @@ class Loader:
         return mixed % count, mixed
 
     def epoch(self, epoch: int = 0, start_batch: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from number `start_batch` on; leaving early stops the workers.
+        """Yield the batches of an epoch from number `start_batch` on; leaving early stops the workers.
 
-        Raises UserError (naming the file) for an unreadable image, in the caller's thread.
+        Raises:
+            UserError: An image is unreadable (names the file); raised in the caller's thread.
         """
         indices, keys = self.order(epoch)
         stop = Event()
@@ -118,10 +144,10 @@ class Loader:
             )
             for b in range(start_batch, len(self))
         ]
-        yield from prepared([(*job, epoch, stop) for job in jobs], self.batch, self.workers, self.prefetch, stop)
+        yield from prepare_batches([(*job, epoch, stop) for job in jobs], self.batch, self.workers, self.prefetch, stop)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Epoch 0, for evaluation."""
+        """Return the batches of epoch 0, for evaluation."""
         return self.epoch(0)
 
     def batch(self, indices: np.ndarray, keys: np.ndarray, epoch: int, stop: Event) -> Batch:
@@ -142,12 +168,12 @@ class Loader:
                 name = self.dataset.name(index)
                 raise RuntimeError(f"{name}: {type(error).__name__} while loading image {index}: {error}") from error
             images[place] = image
-        if not self.plain:
+        if not self.unnormalised:
             images = normalise(images, self.mean.tolist(), self.std.tolist())
         return to_nchw(images), self.dataset.labels[indices], indices.astype(np.int64)
 
     def pixels(self, index: int) -> np.ndarray:
-        """One image [height, width, channels], 0...255, from the cache if it is there."""
+        """Return one image [height, width, channels], 0...255, from the cache if it is there."""
         return self.cache.get(index, lambda: prepare(self.dataset.image(index), self.size, self.channels))
 
     def __repr__(self) -> str:
@@ -170,7 +196,7 @@ class PixelCache:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory that images of 8 bits may take."""
+        """Return the bytes of memory that images of 8 bits may take."""
         return self.pixels.nbytes
 
     def get(self, index: int, make: Callable[[], np.ndarray]) -> np.ndarray:
@@ -190,10 +216,10 @@ class PixelCache:
         return made
 
 
-def prepared(
+def prepare_batches(
     jobs: Sequence[tuple[Any, ...]], make: Callable[..., Any], workers: int, prefetch: int, stop: Event
 ) -> Iterator[Any]:
-    """make(*job) of every job in order, at most `prefetch` of them ahead, by threads; leaving early sets `stop`."""
+    """Yield make(*job) of every job in order, at most `prefetch` ahead, by threads; leaving early sets `stop`."""
     if workers == 0:
         for job in jobs:
             yield make(*job)
@@ -215,9 +241,25 @@ def prepared(
 def channel_statistics(
     dataset: Dataset, size: int | tuple[int, int], channels: int = 3
 ) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel over a whole set, on the 0...1 scale: `mean` and `std` of a Loader.
+    """Compute mean and standard deviation of each channel over a whole set: `mean` and `std` of a Loader.
 
-    Exact integer sums of x and x^2 of pictures of 8 bits, so the result does not depend on the order.
+    Sums of x and x^2 of pictures of 8 bits are exact integers, so the result does not depend on the order.
+
+    Args:
+        dataset: The images.
+        size: A side, or (height, width), in pixels, to which images are resized first.
+        channels: 1 (grey) or 3 (RGB).
+
+    Returns:
+        (means, standard deviations), a number per channel, on the 0...1 scale.
+
+    Raises:
+        UserError: An image is unreadable.
+
+    Example:
+        >>> data = Dataset(np.array([[[0, 255]]], np.uint8), [0], ["a"])
+        >>> channel_statistics(data, (1, 2), channels=1)
+        ([0.5], [0.5])
     """
     total, square, count = np.zeros(channels, np.int64), np.zeros(channels, np.int64), 0
     for index in range(len(dataset)):

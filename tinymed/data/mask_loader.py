@@ -5,26 +5,55 @@ from threading import Event
 
 import numpy as np
 
-from tinymed import random
-from tinymed.data.augment import Augment, apply_geometry, apply_intensity, draw, parameters
-from tinymed.data.image import resize, size_pair, with_channels
-from tinymed.data.loader import CACHE_BYTES, PixelCache, Stopped, prepared
-from tinymed.data.masks import MaskDataset
-from tinymed.data.transform import normalise, to_float, to_nchw
-from tinymed.data.weight_map import BorderWeights
-from tinymed.errors import UserError
+from .. import random
+from ..errors import UserError
+from .augment import Augment, apply_geometry, apply_intensity, draw, parameters
+from .image import resize, size_pair, with_channels
+from .loader import CACHE_BYTES, PixelCache, Stopped, prepare_batches
+from .masks import MaskDataset
+from .transform import normalise, to_float, to_nchw
+from .weight_map import BorderWeights
 
 Targets = np.ndarray | tuple[np.ndarray, np.ndarray]
 MaskBatch = tuple[np.ndarray, Targets, np.ndarray]
 
 
 class MaskLoader:
-    """Epochs of batches (images, targets, indices) of pictures with masks.
+    """Epochs of batches (images, targets, indices) of pictures with masks, resized to one size and changed together.
 
-    images: float32 [n, channels, height, width] as a `Loader`'s.  targets: class numbers int64 [n, height, width],
-    IGNORED where they do not count, and with `borders` (class numbers, float32 weights of the pixels).  Masks are
-    resized and resampled by the nearest pixel; what geometry changes in an image changes in its mask.
-    channels: 1, 3, or the channels of all modalities together.  The other arguments are a `Loader`'s.
+    Masks are resized and resampled by the nearest pixel; what geometry changes in an image changes in its mask.
+
+    Args:
+        dataset: The pairs.
+        batch_size: Images per batch; the last batch may be smaller.
+        size: A side, or (height, width), in pixels.
+        channels: 1, 3, or the channels of all modalities together.
+        shuffle: A new order every epoch.
+        augment: How far images may be changed, or None.
+        borders: Weights of the pixels between touching cells, or None.
+        seed: Seed of everything drawn; the same seed gives the same batches.
+        workers: Threads that prepare batches; their number changes no value.
+        prefetch: Batches prepared ahead.
+        mean: Subtracted from each channel, on the 0...1 scale.
+        std: Divides each channel.
+        cache_bytes: Memory for decoded and resized pairs, in bytes.
+
+    Yields:
+        From `epoch`: images float32 [n, channels, height, width]; targets, class numbers int64 [n, height, width],
+        IGNORED where they do not count, and with `borders` (class numbers, float32 weights); indices int64 [n].
+
+    Raises:
+        UserError: The set is empty; while iterating, a pair cannot be used (names the file).
+
+    Example:
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> Image.new("RGB", (8, 8)).save("a.png")
+        >>> Image.new("L", (8, 8), 255).save("mask.png")
+        >>> data = MaskDataset([Path("a.png")], [0], ["background", "foreground"], masks=[Path("mask.png")])
+        >>> images, targets, indices = next(MaskLoader(data, 1, 4).epoch())
+        >>> images.shape, targets.tolist()[0][0]
+        ((1, 3, 4, 4), [1, 1, 1, 1])
     """
 
     def __init__(
@@ -52,15 +81,15 @@ class MaskLoader:
         self.cache = PixelCache(len(dataset), (*self.size, channels + 1), cache_bytes)  # the mask is the last channel
 
     def __len__(self) -> int:
-        """Batches in one epoch."""
+        """Return the number of batches in one epoch."""
         return -(-len(self.dataset) // self.batch_size)
 
     def epoch(self, epoch: int = 0, start_batch: int = 0) -> Iterator[MaskBatch]:
-        """The batches of an epoch from number `start_batch` on.  Raises UserError naming the file."""
+        """Return the batches of an epoch from number `start_batch` on; a pair that cannot be used raises UserError."""
         count, stop = len(self.dataset), Event()
         order = random.permutation(count, self.seed, random.SHUFFLE, epoch) if self.shuffle else np.arange(count)
         jobs = [(order[b * self.batch_size :][: self.batch_size], epoch, stop) for b in range(start_batch, len(self))]
-        return prepared(jobs, self.batch, self.workers, self.prefetch, stop)
+        return prepare_batches(jobs, self.batch, self.workers, self.prefetch, stop)
 
     def batch(self, indices: np.ndarray, epoch: int, stop: Event) -> MaskBatch:
         """Decode, change and normalise the pairs at `indices`."""
@@ -83,18 +112,18 @@ class MaskLoader:
         return to_nchw(images), targets, indices.astype(np.int64)
 
     def pair(self, index: int) -> np.ndarray:
-        """One image with its mask behind it, [height, width, channels + 1], from the cache if it is there."""
+        """Return one image with its mask behind it, [height, width, channels + 1], from the cache if it is there."""
 
         def read() -> np.ndarray:
             image, mask = self.dataset.pair(index)
-            pixels = fitted(image, self.size, self.channels)
+            pixels = fit_image(image, self.size, self.channels)
             return np.concatenate([pixels, nearest(mask, self.size)[..., None]], axis=-1)
 
         return self.cache.get(index, read)
 
 
-def fitted(image: np.ndarray, size: tuple[int, int], channels: int) -> np.ndarray:
-    """[height, width, channels] of this size and number of channels, each resized as `resize` does."""
+def fit_image(image: np.ndarray, size: tuple[int, int], channels: int) -> np.ndarray:
+    """Return an image as [height, width, channels] of this size and number of channels, resized as `resize` does."""
     if image.shape[2] in (1, 3) and channels in (1, 3):
         return resize(with_channels(image, channels), size)
     if image.shape[2] != channels:
@@ -103,7 +132,7 @@ def fitted(image: np.ndarray, size: tuple[int, int], channels: int) -> np.ndarra
 
 
 def nearest(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A mask resized by its nearest pixels, half-pixel centres: no value is invented."""
+    """Return a mask resized by its nearest pixels, half-pixel centres: no value is invented."""
     rows, columns = (((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip(size, mask.shape, strict=True))
     picked: np.ndarray = mask[np.ix_(rows, columns)]
     return picked

@@ -8,20 +8,47 @@ from typing import Self
 
 import numpy as np
 
-from tinymed.data.dataset import Dataset
-from tinymed.data.image import decode, decode_mask, image_size, with_channels
-from tinymed.data.labels import Labels
-from tinymed.data.volumes import check_grids, grid, is_volume, opened, read_values, read_volume
-from tinymed.errors import UserError, printable
+from ..errors import UserError, printable
+from .dataset import Dataset
+from .image import decode, decode_mask, image_size, with_channels
+from .labels import Labels
+from .volumes import check_grids, grid, is_volume, open_image, read_values, read_volume
 
 
 @dataclass(repr=False)
 class MaskDataset(Dataset):
-    """Images with a mask each.
+    """Images or volumes with a class for every pixel: pairs of files that stay on disk until they are asked for.
 
-    samples: the image files.  more: further files of each case, one list a modality; their channels are put behind
-    those of the first.  masks: the label files.  meaning: what their values mean; `classes` are its names.
-    labels: zeros, since nothing tells the images themselves apart when a set is divided.
+    Args:
+        samples: The image files.
+        labels: Zeros, since nothing tells the images themselves apart when a set is divided.
+        classes: Names of the classes, those of `meaning`.
+        groups: Patient of each image, or None.
+        split: "train", "val", "test" or "all".
+        source: Where the set came from, for messages.
+        skipped: (name, reason) of what was left out.
+        hashes: Of the decoded pixels, where they were computed.
+        account: The files that were seen, taken and left out.
+        white: See `decode`.
+        group_column: The list's column that `groups` come from.
+        divided: The rule by which the set was cut from a whole.
+        brightest: The brightest pixel of deep pictures.
+        contradictions: Pairs of names of one picture with two masks.
+        masks: The label files.
+        more: Further files of each case, one list per modality; their channels follow those of the first.
+        meaning: What the values in the label files mean.
+
+    Raises:
+        UserError: The parts do not fit each other.
+
+    Example:
+        >>> from PIL import Image
+        >>> Image.new("L", (6, 4)).save("a.png")
+        >>> Image.new("L", (6, 4), 255).save("mask.png")
+        >>> data = MaskDataset([Path("a.png")], [0], ["background", "foreground"], masks=[Path("mask.png")])
+        >>> image, mask = data.pair(0)
+        >>> image.shape, mask.shape, int(mask.min())
+        ((4, 6, 1), (4, 6), 1)
     """
 
     masks: list[Path] = field(default_factory=list)
@@ -30,21 +57,21 @@ class MaskDataset(Dataset):
 
     @property
     def dimensions(self) -> int:
-        """2 for pictures, 3 for volumes."""
+        """Return 2 for pictures, 3 for volumes."""
         return 3 if is_volume(Path(self.samples[0])) else 2
 
     def files(self, index: int) -> list[Path]:
-        """The image files of a case, one a modality."""
+        """Return the image files of a case, one per modality."""
         return [Path(str(self.samples[index])), *(files[index] for files in self.more)]
 
     def image(self, index: int) -> np.ndarray:
-        """[height, width, channels], see `decode`, or float32 [x, y, z, channels] of a volume.  Raises UserError."""
+        """Return [height, width, channels], see `decode`, or float32 [x, y, z, channels] of a volume."""
         return read_case(self.files(index), self.white)
 
     def space(self, index: int) -> tuple[int, ...]:
-        """The size of an image by its header: (height, width) as it lies in the file, or (x, y, z)."""
+        """Return the size of an image by its header: (height, width) as it lies in the file, or (x, y, z)."""
         path = self.files(index)[0]
-        return grid(opened(path))[1] if is_volume(path) else image_size(path)
+        return grid(open_image(path))[1] if is_volume(path) else image_size(path)
 
     def check_headers(self, index: int) -> None:
         """Raise UserError where a volume's mask lies on other voxels in space."""
@@ -53,21 +80,21 @@ class MaskDataset(Dataset):
             check_grids(image, mask, "mask")
 
     def label_text(self, index: int) -> str:
-        """The mask of an image, for a message."""
+        """Return the mask of an image in words, for a message."""
         return f"mask {printable(self.masks[index])}"
 
     def same_label(self, first: int, second: int) -> bool:
-        """Whether two images have the same mask."""
+        """Return whether two images have the same mask."""
         return np.array_equal(self.mask(first), self.mask(second))
 
     def mask(self, index: int) -> np.ndarray:
-        """Class numbers, uint8 [height, width] or [x, y, z], IGNORED where they do not count."""
+        """Return class numbers, uint8 [height, width] or [x, y, z], IGNORED where they do not count."""
         path = self.masks[index]
         raw = read_values(path)[0] if is_volume(path) else decode_mask(path)
         return self.meaning.numbers(raw, path)
 
     def pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """(image, mask).  Raises UserError unless they have one size and, in space, one place."""
+        """Return (image, mask); raise UserError unless they have one size and, in space, one place."""
         self.check_headers(index)
         image, mask = self.image(index), self.mask(index)
         if image.shape[:-1] != mask.shape:
@@ -78,11 +105,11 @@ class MaskDataset(Dataset):
         return image, mask
 
     def spacing(self, index: int) -> tuple[float, ...]:
-        """Distance between neighbouring pixels along each axis: millimetres of a volume, 1 pixel of a picture."""
+        """Return the distance between neighbouring pixels along each axis: mm of a volume, 1 pixel of a picture."""
         return read_volume(self.files(index)[0]).spacing if self.dimensions == 3 else (1.0, 1.0)
 
     def subset(self, indices: Iterable[int] | np.ndarray, split: str | None = None) -> Self:
-        """The pairs at `indices`, in that order."""
+        """Return the pairs at `indices`, in that order."""
         rows = [int(i) for i in indices]
         part = super().subset(np.array(rows, np.int64), split)
         more = [[files[i] for i in rows] for files in self.more]
@@ -91,12 +118,12 @@ class MaskDataset(Dataset):
 
 
 def by(shape: Iterable[int]) -> str:
-    """Such as 256 x 256."""
+    """Return a size in words, such as 256 x 256."""
     return " x ".join(map(str, shape))
 
 
 def read_case(files: list[Path], white: float | None = None) -> np.ndarray:
-    """The image of a case from its files, one a modality.  Raises UserError where their sizes or places differ."""
+    """Return the image of a case from its files, one per modality; raise UserError where sizes or places differ."""
     images = [read_volume(path).values if is_volume(path) else decode(path, white=white) for path in files]
     for path, image in zip(files[1:], images[1:], strict=True):
         if image.shape[:-1] != images[0].shape[:-1]:
@@ -128,7 +155,7 @@ def check_pairs(dataset: MaskDataset, workers: int = 2) -> np.ndarray:
 
 
 def values_in(masks: Iterable[Path], workers: int = 2) -> list[int]:
-    """The different values that label files hold, sorted."""
+    """Return the different values that label files hold, sorted."""
 
     def values(path: Path) -> np.ndarray:
         return np.unique(read_values(path)[0] if is_volume(path) else decode_mask(path))

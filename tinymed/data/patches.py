@@ -9,17 +9,17 @@ from threading import Event
 
 import numpy as np
 
-from tinymed import random
-from tinymed.data.augment import Augment, apply_geometry, apply_intensity, parameters, reflect
-from tinymed.data.draws import uniform_rows
-from tinymed.data.labels import IGNORED
-from tinymed.data.loader import Stopped, prepared
-from tinymed.data.mask_loader import MaskBatch, Targets
-from tinymed.data.masks import MaskDataset, by
-from tinymed.data.space import augment_volume
-from tinymed.data.transform import normalise, to_float
-from tinymed.data.weight_map import BorderWeights
-from tinymed.errors import UserError
+from .. import random
+from ..errors import UserError
+from .augment import Augment, apply_geometry, apply_intensity, parameters, reflect
+from .augment3d import augment_volume
+from .batched_uniform import uniform_rows
+from .labels import IGNORED
+from .loader import Stopped, prepare_batches
+from .mask_loader import MaskBatch, Targets
+from .masks import MaskDataset, by
+from .transform import normalise, to_float
+from .weight_map import BorderWeights
 
 LIMIT = 4 << 30  # bytes of images and masks that are held
 STEP = 32  # pixels by which a patch may be larger than the largest image: what networks divide their input by
@@ -27,7 +27,7 @@ WORDS = 8  # numbers drawn for each patch: whether it is centred, on which class
 
 
 def z_score(values: np.ndarray) -> np.ndarray:
-    """float32 [*space, channels] less its mean, over its deviation, each channel by itself; 0 where all is alike.
+    """Return float32 [*space, channels] less its mean, over its deviation, by channel; 0 where all is alike.
 
     Volumes of different scanners have different scales: each is its own measure.
     """
@@ -41,6 +41,12 @@ class Cases:
     """The images and masks of a set as networks take them, in memory.
 
     Pictures: float32 in 0...1, then (x - mean) / std; volumes: by their z-score.  Each is read at its first use.
+
+    Args:
+        dataset: The pairs.
+        channels: Channels that the network takes.
+        mean: Subtracted from each channel of a picture, on the 0...1 scale.
+        std: Divides each channel.
     """
 
     def __init__(
@@ -55,7 +61,7 @@ class Cases:
         self.bytes = 0
 
     def pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """(image float32 [*space, channels], mask uint8 [*space]); pictures not normalised yet."""
+        """Return (image float32 [*space, channels], mask uint8 [*space]); pictures are not normalised yet."""
         if index in self.held:
             return self.held[index]
         image, mask = self.dataset.pair(index)
@@ -66,8 +72,8 @@ class Cases:
         return prepared_image, mask
 
     def prepare(self, image: np.ndarray, name: str) -> np.ndarray:
-        """A decoded picture as 0...1, a volume as z-scores.  Raises UserError for another number of channels."""
-        from tinymed.data.image import with_channels
+        """Return a decoded picture as 0...1, a volume as z-scores; raise UserError for another number of channels."""
+        from .image import with_channels
 
         if image.ndim == 3 and image.shape[2] in (1, 3) and self.channels in (1, 3):
             image = with_channels(image, self.channels)
@@ -76,7 +82,7 @@ class Cases:
         return to_float(image) if image.ndim == 3 else z_score(image)
 
     def normal(self, image: np.ndarray) -> np.ndarray:
-        """A picture less the training set's mean, over its deviation, where they are given."""
+        """Return a picture less the training set's mean, over its deviation, where they are known."""
         return image if self.mean is None and self.std is None else normalise(image, self.mean or 0.0, self.std or 1.0)
 
 
@@ -108,12 +114,44 @@ def check_patch(dataset: MaskDataset, sides: Sequence[int]) -> None:
 
 
 class PatchLoader:
-    """Epochs of batches (patches, targets, indices) of a set of images with masks.
+    """Epochs of batches (patches, targets, indices) from images or volumes larger than a network's input.
 
-    patches: float32 [n, channels, *patch].  targets: class numbers int64 [n, *output], the middle of the patch (for
-    networks that lose a margin), IGNORED where they do not count; with `borders` also their weights.
-    per_image: patches of each image in an epoch.  foreground: the share centred on a class other than 0.  Beyond its
-    borders an image is mirrored.  What is drawn depends on (seed, epoch, patch) alone.
+    What is drawn depends on (seed, epoch, patch) alone.  Beyond its borders an image is mirrored.
+
+    Args:
+        cases: The images and masks, `data.patches.Cases`.
+        batch_size: Patches per batch.
+        patch: Sides of the patch in pixels or voxels.
+        output: Sides of its middle that is scored, for networks that lose a margin; the patch by default.
+        per_image: Patches of each image in an epoch.
+        foreground: Share of the patches centred on a class other than 0, the class drawn evenly among those present.
+        augment: How far patches may be changed, or None.
+        borders: Weights of the pixels between touching cells, or None.
+        seed: Seed of everything drawn; the same seed gives the same batches.
+        workers: Threads that prepare batches; their number changes no value.
+        prefetch: Batches prepared ahead.
+
+    Yields:
+        From `epoch`: patches float32 [n, channels, *patch]; targets, class numbers int64 [n, *output], IGNORED where
+        they do not count, and with `borders` also their weights; indices int64 [n] of the images.
+
+    Raises:
+        UserError: The patch is larger than every image or of another dimension; while iterating, a pair cannot be
+            used.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> Image.new("L", (32, 32)).save("a.png")
+        >>> Image.new("L", (32, 32), 255).save("mask.png")
+        >>> data = MaskDataset([Path("a.png")], [0], ["background", "foreground"], masks=[Path("mask.png")])
+        >>> loader = PatchLoader(Cases(data, channels=1), batch_size=2, patch=(16, 16), per_image=4)
+        >>> patches, targets, indices = next(loader.epoch())
+        >>> patches.shape, targets.shape, len(loader)
+        ((2, 1, 16, 16), (2, 16, 16), 2)
+
+    Reference:
+        Kamnitsas et al., Medical Image Analysis 36, 2017, section 2.2.
     """
 
     def __init__(
@@ -140,18 +178,18 @@ class PatchLoader:
         self.seed, self.workers, self.prefetch = seed, workers, prefetch
 
     def __len__(self) -> int:
-        """Batches in one epoch."""
+        """Return the number of batches in one epoch."""
         return -(-len(self.dataset) * self.per_image // self.batch_size)
 
     def epoch(self, epoch: int = 0, start_batch: int = 0) -> Iterator[MaskBatch]:
-        """The batches of an epoch from number `start_batch` on.  Raises UserError naming the file."""
+        """Return the batches of an epoch from number `start_batch` on; a pair that cannot be used raises UserError."""
         count, stop = len(self.dataset) * self.per_image, Event()
         order = random.permutation(count, self.seed, random.SHUFFLE, epoch)
         jobs = [(order[b * self.batch_size :][: self.batch_size], epoch, stop) for b in range(start_batch, len(self))]
-        return prepared(jobs, self.batch, self.workers, self.prefetch, stop)
+        return prepare_batches(jobs, self.batch, self.workers, self.prefetch, stop)
 
     def batch(self, keys: np.ndarray, epoch: int, stop: Event) -> MaskBatch:
-        """The patches of these keys; patch k lies in image k // per_image."""
+        """Return the patches of these keys; patch k lies in image k // per_image."""
         uniform = uniform_rows(WORDS, self.seed, random.PATCHES, keys, epoch)
         images: list[np.ndarray] = []
         masks: list[np.ndarray] = []
@@ -159,7 +197,7 @@ class PatchLoader:
             if stop.is_set():
                 raise Stopped
             image, mask = self.cases.pair(key // self.per_image)
-            image, mask = self.changed(*self.cut(image, mask, numbers), epoch, key)
+            image, mask = self.augment_patch(*self.cut(image, mask, numbers), epoch, key)
             images.append(image)
             masks.append(mask)
         inner = tuple(slice((p - o) // 2, (p - o) // 2 + o) for p, o in zip(self.patch, self.output, strict=True))
@@ -169,7 +207,10 @@ class PatchLoader:
         return patches, targets, keys.astype(np.int64) // self.per_image
 
     def cut(self, image: np.ndarray, mask: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The patch that the numbers say, and its mask: its output lies in the image, its margin may be mirrored."""
+        """Return the patch that the numbers say, and its mask.
+
+        Its output lies in the image, its margin may be mirrored.
+        """
         centre = [int(u * n) for u, n in zip(numbers[3:], mask.shape, strict=False)]
         if numbers[0] < self.foreground:
             present = np.flatnonzero(np.bincount(mask.ravel(), minlength=256)[:IGNORED])
@@ -184,8 +225,8 @@ class PatchLoader:
         box = np.ix_(*index)
         return image[box], mask[box]
 
-    def changed(self, image: np.ndarray, mask: np.ndarray, epoch: int, key: int) -> tuple[np.ndarray, np.ndarray]:
-        """A patch and its mask after augmentation."""
+    def augment_patch(self, image: np.ndarray, mask: np.ndarray, epoch: int, key: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return a patch and its mask after augmentation."""
         if self.augment is None:
             return image, mask
         drawn = parameters(self.augment, self.seed, epoch, key)

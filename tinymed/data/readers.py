@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tinymed.data.arrays import MAX_BYTES, read_idx_directory, read_npz
-from tinymed.data.dataset import Dataset, check_classes, merge_classes
-from tinymed.data.folders import read_class_folders
-from tinymed.data.remarks import remark
-from tinymed.data.splits import image_hashes, leak_check
-from tinymed.data.tables import Columns, read_csv, refuse_columns
-from tinymed.errors import UserError
+from ..errors import UserError
+from .arrays import MAX_BYTES, read_idx_directory, read_npz
+from .dataset import Dataset, check_classes, merge_classes
+from .folders import read_class_folders
+from .remarks import remark
+from .splits import image_hashes, leak_check
+from .tables import Columns, read_csv, refuse_columns
 
 LISTS = (".csv", ".tsv")
 LAYOUTS = (
@@ -36,21 +36,40 @@ def open_dataset(
     max_bytes: int = MAX_BYTES,
     white: float | None = None,
 ) -> dict[str, Dataset]:
-    """Open a set of labelled images: {"train": ..., "val": ..., "test": ...} as far as given, or {"all": ...}.
+    """Open a set of labelled images; what a path holds is found out from what is there.
 
-    path: class folders, split folders, a directory with splits.csv (which then decides), a CSV list (columns path,
-    label and perhaps split, patient), an NPZ with train_images, train_labels, ..., or MNIST's idx files.
-    path_column, label_column, group_column, split_column: the columns of a list; where they are not given, those of a
-    usual name are taken, such as file, "Image Index", diagnosis, "Patient ID" (see `lists`).  group_column: the
-    patient, who is never divided.  white: the value that is white in pictures deeper than 8 bits, see `decode`.
-    merge: old classes put together, see `merge_classes`.  classes: the classes and their order, from a trained run;
-    classes without images are then allowed, unknown ones are not.
-    verify: decode every image now, so that damage and leaks show before training.  skip_bad: leave unreadable and
-    missing files out and list them in `Dataset.skipped`.  leaks: "error", "warn" or "ignore" when an image or a patient
-    is in two splits.  max_bytes: limit on what an NPZ or idx file may inflate to.
-    Warns (`UserAdvice`) of files that were left out, see `Dataset.account`; of one picture under two labels, see
-    `Dataset.contradictions`; and of deep pictures that are all dark.
-    Raises UserError naming the file and the remedy.
+    Args:
+        path: Class folders, split folders, a directory with splits.csv (which then decides), a CSV list (columns
+            path, label and perhaps split, patient), an NPZ with train_images, train_labels, ..., or MNIST's idx
+            files.
+        path_column: Column of the image's path; by default the first of a usual name, such as file or "Image Index",
+            as for the other columns.
+        label_column: Column of the class.
+        group_column: Column of the patient, who is never divided.
+        split_column: Column of the part.
+        merge: Old classes put together, see `merge_classes`.
+        classes: The classes and their order, from a trained run; classes without images are then allowed, unknown
+            ones are not.
+        skip_bad: Leave unreadable and missing files out and list them in `Dataset.skipped`.
+        verify: Decode every image now, so that damage and leaks show before training.
+        leaks: "error", "warn" or "ignore" when an image or a patient is in two splits.
+        max_bytes: Limit in bytes on what an NPZ or idx file may inflate to.
+        white: The value that is white in pictures deeper than 8 bits, see `decode`.
+
+    Returns:
+        {"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.  Warns (`UserAdvice`)
+        of files that were left out, of one picture under two labels, and of deep pictures that are all dark.
+
+    Raises:
+        UserError: Names the file and the remedy.
+
+    Example:
+        >>> from PIL import Image
+        >>> for number, name in enumerate(("benign", "malignant")):
+        ...     Path(name).mkdir()
+        ...     Image.new("L", (8, 8), number).save(f"{name}/a.png")
+        >>> open_dataset(".")["all"].counts()
+        {'benign': 1, 'malignant': 1}
     """
     path = Path(path)
     sets = read(path, Columns(path_column, label_column, group_column, split_column), skip_bad, max_bytes)
@@ -59,7 +78,7 @@ def open_dataset(
         merged = merge_classes(dataset, merge) if merge else dataset
         sets[name] = merged if classes is None else with_classes(merged, list(classes))
     if verify:
-        sets = verified(sets, skip_bad, leaks)
+        sets = verify_sets(sets, skip_bad, leaks)
     for name, dataset in sets.items():
         if not len(dataset):
             raise UserError(f"{path} [{name}]: no image left; {len(dataset.skipped)} skipped")
@@ -85,7 +104,7 @@ def read(path: Path, columns: Columns, skip_bad: bool, max_bytes: int) -> dict[s
 
 
 def with_classes(dataset: Dataset, classes: list[str]) -> Dataset:
-    """The same images, labels renumbered to `classes`.  Raises UserError for an image of an unknown class."""
+    """Return the same images, labels renumbered to `classes`; raise UserError for an image of an unknown class."""
     unknown = [name for name, n in dataset.counts().items() if n and name not in classes]
     if unknown:
         raise UserError(
@@ -98,8 +117,8 @@ def with_classes(dataset: Dataset, classes: list[str]) -> Dataset:
     return replace(dataset, labels=table[dataset.labels], classes=classes)
 
 
-def verified(sets: dict[str, Dataset], skip_bad: bool, leaks: str) -> dict[str, Dataset]:
-    """Every image decoded once: bad ones raised or left out, and the splits compared by content hash."""
+def verify_sets(sets: dict[str, Dataset], skip_bad: bool, leaks: str) -> dict[str, Dataset]:
+    """Return every image decoded once: bad ones raised or left out, and the splits compared by content hash."""
     checked = {name: image_hashes(dataset, skip_bad=skip_bad)[0] for name, dataset in sets.items()}
     for name, dataset in checked.items():
         left_out = dataset.skipped[len(sets[name].skipped) :]

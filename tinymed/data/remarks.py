@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from tinymed.data.dataset import Dataset
-from tinymed.data.image import MAX_16_BIT
-from tinymed.data.lists import PATIENTS, plain
-from tinymed.data.walk import total
-from tinymed.errors import UserAdvice
+from ..errors import UserAdvice
+from .dataset import Dataset
+from .image import MAX_16_BIT
+from .lists import PATIENTS, canonical_name
+from .walk import total
 
 DARK = 1 / 8  # of the range, below which deep pictures are taken to have fewer bits than their files
 
@@ -19,6 +19,15 @@ def account_text(sets: Mapping[str, Dataset]) -> str:
 
     Args:
         sets: The parts of a data set, as the functions that open one return them.
+
+    Returns:
+        One line, or an empty text.
+
+    Example:
+        >>> from tinymed.data import Account
+        >>> data = Dataset(np.zeros((2, 8, 8), np.uint8), [0, 1], ["a", "b"], account=Account(taken=2))
+        >>> account_text({"all": data})
+        '2 files: 2 images taken'
     """
     known = [dataset.account for dataset in sets.values() if dataset.account is not None]
     return total(known).line() if known else ""
@@ -29,9 +38,17 @@ def split_text(sets: Mapping[str, Dataset]) -> str:
 
     Args:
         sets: The parts, divided.  Numbers are those of the patients in each.
+
+    Returns:
+        One line.
+
+    Example:
+        >>> part = Dataset(np.zeros((2, 8, 8), np.uint8), [0, 1], ["a", "b"], np.array(["p1", "p2"]))
+        >>> split_text({"train": part, "test": part})
+        'the parts are taken as they are given, by patient 2/2'
     """
     column = next(iter(sets.values())).group_column
-    who = "patient" if plain(column) in PATIENTS or not column else repr(column)
+    who = "patient" if canonical_name(column) in PATIENTS or not column else repr(column)
     named = f", column {column!r}" if who == "patient" and column else ""
     rules = {dataset.divided for dataset in sets.values()} - {""}
     if any(dataset.groups is None for dataset in sets.values()):

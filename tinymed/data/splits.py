@@ -9,16 +9,16 @@ from itertools import combinations
 
 import numpy as np
 
-from tinymed import random
-from tinymed.data.dataset import Dataset, verify
-from tinymed.errors import UserAdvice, UserError
+from .. import random
+from ..errors import UserAdvice, UserError
+from .dataset import Dataset, verify
 
 LEAKS = ("error", "warn", "ignore")
 FRACTIONS = {"train": 0.7, "val": 0.15, "test": 0.15}
 
 
 def check_fractions(fractions: Sequence[float]) -> np.ndarray:
-    """The fractions as float64.  Raises UserError unless all are positive and they add up to 1."""
+    """Return the fractions as float64; raise UserError unless all are positive and they add up to 1."""
     shares = np.asarray(fractions, np.float64)
     if shares.ndim != 1 or not shares.size or not (shares > 0).all() or abs(shares.sum() - 1) > 1e-6:
         raise UserError(f"fractions are positive and add up to 1, got {list(fractions)}")
@@ -27,7 +27,7 @@ def check_fractions(fractions: Sequence[float]) -> np.ndarray:
 
 
 def apportion(count: int, shares: np.ndarray, owed: np.ndarray) -> np.ndarray:
-    """Whole numbers that add up to `count`, each less than 1 from share * count, none 0 if count allows.
+    """Return whole numbers that add up to `count`, each less than 1 from share * count, none 0 if count allows.
 
     owed [splits]: what earlier classes were rounded against; it decides who gets the remainders now, and is updated,
     so the totals over all classes stay right as well.
@@ -47,10 +47,27 @@ def apportion(count: int, shares: np.ndarray, owed: np.ndarray) -> np.ndarray:
 def stratified_split(
     labels: np.ndarray, fractions: Sequence[float], seed: int = 0, classes: Sequence[str] | None = None
 ) -> list[np.ndarray]:
-    """Sorted indices of each part; every class is divided in the same proportions, to the nearest image.
+    """Divide images at random, every class in the same proportions to the nearest image.
 
-    labels: integers [n].  fractions: positive, adding up to 1.  classes: their names, for messages.  Raises UserError
-    for a class with fewer images than parts, because a part without it cannot be trained on or scored.
+    As `sklearn.model_selection.train_test_split(stratify=labels)`, for any number of parts.
+
+    Args:
+        labels: Integers [n].
+        fractions: Of the parts: positive, adding up to 1.
+        seed: The same seed gives the same parts.
+        classes: Names of the classes, for messages.
+
+    Returns:
+        Sorted indices of each part, int64.
+
+    Raises:
+        UserError: A class has fewer images than there are parts, because a part without it cannot be trained on or
+            scored; or the fractions do not add up.
+
+    Example:
+        >>> train, test = stratified_split(np.array([0] * 6 + [1] * 4), [0.5, 0.5])
+        >>> len(train), len(test), int(sum(train < 6))
+        (5, 5, 3)
     """
     labels, shares = np.asarray(labels), check_fractions(fractions)
     parts: list[list[np.ndarray]] = [[] for _ in shares]
@@ -73,11 +90,28 @@ def stratified_split(
 def grouped_split(
     groups: np.ndarray, labels: np.ndarray, fractions: Sequence[float], seed: int = 0
 ) -> list[np.ndarray]:
-    """Sorted indices of each part; a group (patient) is never divided, class counts come as near as groups allow.
+    """Divide images at random so that a group (patient) is never divided; class counts come as near as groups allow.
 
-    Groups are placed largest first, in random order among equals, where they lower
-        chi2 = sum over parts, classes of (count - target)^2 / target
-    most; then single groups are moved while that lowers it.  Raises UserError with fewer groups than parts.
+    Groups are placed largest first, in random order among equals, where they lower chi2 = sum over parts, classes of
+    (count - target)^2 / target most; then single groups are moved while that lowers it.  As the aim of
+    `sklearn.model_selection.StratifiedGroupKFold`.
+
+    Args:
+        groups: Group of each image [n].
+        labels: Class of each image [n].
+        fractions: Of the parts: positive, adding up to 1.
+        seed: The same seed gives the same parts.
+
+    Returns:
+        Sorted indices of each part, int64.
+
+    Raises:
+        UserError: There are fewer groups than parts, or the fractions do not add up.
+
+    Example:
+        >>> parts = grouped_split(np.array(["p1", "p1", "p2", "p3"]), np.array([0, 1, 0, 1]), [0.5, 0.5])
+        >>> sorted(map(len, parts))
+        [2, 2]
     """
     shares = check_fractions(fractions)
     names, group_of = np.unique(np.asarray(groups), return_inverse=True)
@@ -91,7 +125,7 @@ def grouped_split(
 
 
 def place_groups(counts: np.ndarray, shares: np.ndarray, order: np.ndarray, passes: int = 10) -> np.ndarray:
-    """The part of each group.  counts: images [groups, classes]; shares [parts]; order: the groups, shuffled."""
+    """Return the part of each group.  counts: images [groups, classes]; shares [parts]; order: the groups, shuffled."""
     target = shares[:, None] * counts.sum(axis=0)
     have = np.zeros_like(target)
     place = np.full(len(counts), -1)
@@ -127,10 +161,24 @@ def place_groups(counts: np.ndarray, shares: np.ndarray, order: np.ndarray, pass
 
 
 def last_fraction_split(count: int, fraction: float = 0.3) -> list[np.ndarray]:
-    """[the first part, the last `fraction`] of 0 ... count - 1, in order: Keras's `validation_split`.
+    """Divide 0 ... count - 1 in order into the first part and the last `fraction`: Keras's `validation_split`.
 
     Keras cuts at floor(count * (1 - fraction)) before any shuffling.  On a set that is sorted by class the last part
     then holds the last class only, so shuffle such a set first, or use `stratified_split`.
+
+    Args:
+        count: Number of images.
+        fraction: Of the second part, above 0 and below 1.
+
+    Returns:
+        Indices of both parts.
+
+    Raises:
+        UserError: The fraction is out of range, or a part would be empty.
+
+    Example:
+        >>> [part.tolist() for part in last_fraction_split(5, 0.4)]
+        [[0, 1, 2], [3, 4]]
     """
     if not 0 < fraction < 1:
         raise UserError(f"the last fraction is between 0 and 1, got {fraction}")
@@ -143,9 +191,23 @@ def last_fraction_split(count: int, fraction: float = 0.3) -> list[np.ndarray]:
 def k_fold(
     labels: np.ndarray, folds: int = 5, seed: int = 0, groups: np.ndarray | None = None
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(train indices, test indices) of each fold, stratified by class; with groups, no group is on both sides.
+    """Divide images for cross-validation, stratified by class; every image is tested exactly once.
 
-    Every image is tested exactly once.  Raises UserError for fewer than 2 folds, or images or groups too few.
+    Args:
+        labels: Integers [n].
+        folds: Number of folds, at least 2.
+        seed: The same seed gives the same folds.
+        groups: Group of each image [n]; no group is then on both sides.
+
+    Returns:
+        (train indices, test indices) of each fold.
+
+    Raises:
+        UserError: Fewer than 2 folds, or images or groups too few.
+
+    Example:
+        >>> [len(test) for train, test in k_fold(np.array([0, 1] * 6), folds=3)]
+        [4, 4, 4]
     """
     if folds < 2:
         raise UserError(f"cross-validation needs at least 2 folds, got {folds}")
@@ -158,10 +220,26 @@ def k_fold(
 def split_dataset(
     dataset: Dataset, fractions: Mapping[str, float] | None = None, seed: int = 0, rule: str = "auto"
 ) -> dict[str, Dataset]:
-    """A whole set cut into named parts, FRACTIONS if not said.
+    """Cut a whole set into named parts.
 
-    rule: "stratified", "grouped", "last" (Keras's; two parts), or "auto": grouped when the set has groups.
-    A stratified split puts all copies of an image into one part, where the set knows its hashes.
+    Args:
+        dataset: The images.
+        fractions: Name -> share; train .7, val .15, test .15 by default.
+        seed: The same seed gives the same parts.
+        rule: "stratified" (all copies of an image stay in one part, where the set knows its hashes), "grouped",
+            "last" (Keras's; two parts), or "auto": grouped when the set has groups.
+
+    Returns:
+        Name -> data set.
+
+    Raises:
+        UserError: The rule is unknown or does not fit, or images or groups are too few.
+
+    Example:
+        >>> from tinymed.data import synthetic_smear
+        >>> parts = split_dataset(synthetic_smear(20, size=16))
+        >>> {name: len(part) for name, part in parts.items()}
+        {'train': 14, 'val': 3, 'test': 3}
     """
     shares = dict(FRACTIONS if fractions is None else fractions)
     values = list(shares.values())
@@ -195,7 +273,7 @@ def split_dataset(
 def split_with_copies(
     labels: np.ndarray, hashes: Sequence[bytes], fractions: Sequence[float], seed: int, classes: Sequence[str]
 ) -> list[np.ndarray]:
-    """A stratified split of the different images; each copy follows its first, so that none is on two sides."""
+    """Return a stratified split of the different images; each copy follows its first, so that none is on two sides."""
     first: dict[bytes, int] = {}
     original = np.array([first.setdefault(key, i) for i, key in enumerate(hashes)], np.int64)
     different = np.unique(original)
@@ -206,7 +284,7 @@ def split_with_copies(
 
 
 def pixel_hash(pixels: np.ndarray) -> bytes:
-    """16 bytes of BLAKE2b over size and pixels; grey stored as RGB counts as grey."""
+    """Return 16 bytes of BLAKE2b over size and pixels; grey stored as RGB counts as grey."""
     if pixels.shape[2] == 3 and (pixels == pixels[:, :, :1]).all():
         pixels = pixels[:, :, :1]
     digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
@@ -215,7 +293,7 @@ def pixel_hash(pixels: np.ndarray) -> bytes:
 
 
 def image_hashes(dataset: Dataset, *, skip_bad: bool = False) -> tuple[Dataset, list[bytes]]:
-    """The data set without its unreadable images (see `verify`), and the hash of every image left."""
+    """Return the data set without its unreadable images (see `verify`), and the hash of every image left."""
     hashes: list[bytes] = []
     deep: list[float] = []
 
@@ -229,7 +307,23 @@ def image_hashes(dataset: Dataset, *, skip_bad: bool = False) -> tuple[Dataset, 
 
 
 def find_leaks(datasets: Mapping[str, Dataset], hashes: Mapping[str, Sequence[bytes]] | None = None) -> list[str]:
-    """One sentence for each image that occurs, pixel for pixel, in two splits, and each group in two splits."""
+    """Find images that occur, pixel for pixel, in two splits, and groups in two splits.
+
+    Args:
+        datasets: Name of the split -> data set.
+        hashes: Name of the split -> hashes of its pixels; those that the sets hold, or new ones, by default.
+
+    Returns:
+        One sentence for each leak.
+
+    Raises:
+        UserError: An image is unreadable.
+
+    Example:
+        >>> data = Dataset(np.zeros((1, 8, 8), np.uint8), [0], ["a"], source="x")
+        >>> find_leaks({"train": data, "test": data})
+        ['x [all] image 0 (train) and x [all] image 0 (test) are the same image']
+    """
     keys = hashes or {name: dataset.hashes or image_hashes(dataset)[1] for name, dataset in datasets.items()}
     leaks = []
     for (first, one), (second, two) in combinations(datasets.items(), 2):
@@ -248,7 +342,18 @@ def leak_check(
 ) -> None:
     """Look for an image or a group in two splits: a score on the second would be too good.
 
-    rule: "error" raises UserError, "warn" warns, "ignore" does not look.  Hashes that the sets hold are used.
+    Args:
+        datasets: Name of the split -> data set.
+        hashes: See `find_leaks`.
+        rule: "error" raises, "warn" warns (`UserAdvice`), "ignore" does not look.
+
+    Raises:
+        UserError: There is a leak and the rule is "error", or the rule is unknown.
+
+    Example:
+        >>> images = np.arange(2 * 64, dtype=np.uint8).reshape(2, 8, 8)
+        >>> train, test = (Dataset(images[i : i + 1], [0], ["a"]) for i in (0, 1))
+        >>> leak_check({"train": train, "test": test})
     """
     if rule not in LEAKS:
         raise UserError(f"leaks is {', '.join(LEAKS[:-1])} or {LEAKS[-1]}, got {rule!r}")

@@ -12,15 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from tinymed import random
+from .. import random
 
 
 class Subset:
     """Some items of a data set, by their numbers.
 
+    As `torch.utils.data.Subset`.
+
     Args:
-        dataset: anything with a length and items.
-        indices: the numbers of the items, in the order wanted.
+        dataset: Anything with a length and items.
+        indices: The numbers of the items, in the order wanted.
 
     Example:
         >>> list(Subset("abcde", [3, 0]))
@@ -45,8 +47,14 @@ class Subset:
 class ConcatDataset:
     """Several data sets, one after the other.
 
+    As `torch.utils.data.ConcatDataset`.
+
     Args:
-        datasets: anything with a length and items; at least one.
+        datasets: Anything with a length and items; at least one.
+
+    Raises:
+        ValueError: There is no data set.
+        TypeError: One has no length.
 
     Example:
         >>> both = ConcatDataset(["ab", "cde"])
@@ -84,9 +92,11 @@ class ConcatDataset:
 def random_split(dataset: Any, lengths: Sequence[float], generator: None = None) -> list[Subset]:
     """Divide a data set at random into parts that do not overlap, by numbers from manual_seed's generator.
 
+    As `torch.utils.data.random_split`, without generator objects; the numbers drawn are not PyTorch's.
+
     Args:
-        dataset: anything with a length and items.
-        lengths: of the parts: integers that add up to its length, or shares that add up to 1; what is left over by
+        dataset: Anything with a length and items.
+        lengths: Of the parts: integers that add up to its length, or shares that add up to 1; what is left over by
             rounding shares down goes to the first parts, one item each.
         generator: PyTorch's generator objects do not exist here; None.
 
@@ -94,22 +104,28 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: None = None)
         One Subset for each length.
 
     Raises:
-        ValueError: for lengths that do not add up, or shares outside 0 to 1.
+        ValueError: Lengths do not add up, or shares lie outside 0 to 1.
+        TypeError: A generator is given.
+
+    Example:
+        >>> one, two = random_split("abcde", [3, 2])
+        >>> len(one), len(two), sorted([*one, *two])
+        (3, 2, ['a', 'b', 'c', 'd', 'e'])
     """
     if generator is not None:
         raise TypeError("random_split: generator= is not supported; seed with tinymed.manual_seed(n)")
-    n, given = len(dataset), [v.item() if isinstance(v, np.generic) else v for v in lengths]
-    if math.isclose(sum(given), 1) and sum(given) <= 1:
-        if any(not 0 <= share <= 1 for share in given):
-            raise ValueError(f"random_split: shares lie in 0 to 1, got {given}")
-        counts = [math.floor(n * share) for share in given]
+    n, sizes = len(dataset), [v.item() if isinstance(v, np.generic) else v for v in lengths]
+    if math.isclose(sum(sizes), 1) and sum(sizes) <= 1:
+        if any(not 0 <= share <= 1 for share in sizes):
+            raise ValueError(f"random_split: shares lie in 0 to 1, got {sizes}")
+        counts = [math.floor(n * share) for share in sizes]
         for i in range(n - sum(counts)):
             counts[i % len(counts)] += 1
     else:
-        counts = given
+        counts = sizes
     if any(not isinstance(c, int) or c < 0 for c in counts) or sum(counts) != n:
         raise ValueError(
-            f"random_split: lengths {given} do not add up to the {n} items of the data set, nor to 1 as shares"
+            f"random_split: lengths {sizes} do not add up to the {n} items of the data set, nor to 1 as shares"
         )
     order = random.permutation(n, *random.init_generator.ticket()).tolist()
     ends = list(accumulate(counts))

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinymed import random
-from tinymed.data.dataset import Dataset
-from tinymed.data.draws import uniform_rows, word_rows
-from tinymed.errors import UserError
+from .. import random
+from ..errors import UserError
+from .batched_uniform import uniform_rows, word_rows
+from .dataset import Dataset
 
 CLASSES = ["uninfected", "parasitized"]
 DIFFICULTY = 0.4
@@ -26,11 +26,26 @@ STAIN, CHROMATIN = np.array([0.44, 0.27, 0.58]), np.array([0.34, 0.10, 0.40])
 
 
 def synthetic_smear(n: int, size: int = 64, seed: int = 0, difficulty: float = DIFFICULTY) -> Dataset:
-    """`n` RGB images of size x size as a data set of the classes uninfected (even places) and parasitized (odd).
+    """Paint a synthetic thin blood smear: one red cell per image, with or without a malaria parasite.
 
-    difficulty: 0 (strong parasites, few distractors, little noise) to 1.  At the default `tinymed train` reaches .98 on
-    540 test images, a random forest on 32 px .72 (benchmarks/synthetic.py).
-    Raises UserError for n < 2, size < 16, or a difficulty outside 0...1.
+    Image i depends on (seed, i, size, difficulty) alone, not on how many are made.
+
+    Args:
+        n: Number of images, at least 2.
+        size: Side in pixels, at least 16.
+        seed: The same seed gives the same images.
+        difficulty: 0 (strong parasites, few distractors, little noise) to 1.  At the default `tinymed train` reaches
+            .98 on 540 test images, a random forest on 32 px .72 (benchmarks/synthetic.py).
+
+    Returns:
+        uint8 RGB images as a data set of the classes uninfected (even places) and parasitized (odd).
+
+    Raises:
+        UserError: n, size or difficulty is out of range.
+
+    Example:
+        >>> synthetic_smear(4, size=16)
+        Dataset(4 images, all, of synthetic smear, seed 0: uninfected 2, parasitized 2)
     """
     if n < 2 or size < 16 or not 0 <= difficulty <= 1:
         raise UserError(f"a synthetic smear takes n >= 2, size >= 16, difficulty 0 to 1; got {n}, {size}, {difficulty}")
@@ -42,13 +57,13 @@ def synthetic_smear(n: int, size: int = 64, seed: int = 0, difficulty: float = D
 
 
 class Numbers:
-    """Uniform numbers handed out column by column, one a image: shape [n, 1, 1], ready to broadcast over pixels."""
+    """Uniform numbers handed out column by column, one per image: shape [n, 1, 1], ready to broadcast over pixels."""
 
     def __init__(self, rows: np.ndarray):
         self.rows, self.next = rows.astype(np.float32), 0
 
     def __call__(self, low: float = 0.0, high: float = 1.0) -> np.ndarray:
-        """The next number of each image, uniform in low...high."""
+        """Return the next number of each image, uniform in low...high."""
         column = self.rows[:, self.next, None, None]
         self.next += 1
         scaled: np.ndarray = np.float32(low) + np.float32(high - low) * column
@@ -70,7 +85,7 @@ class Scene:
 
 
 def paint(indices: np.ndarray, size: int, seed: int, difficulty: float) -> np.ndarray:
-    """The images at `indices`: uint8 [n, size, size, 3]."""
+    """Return the images at `indices`: uint8 [n, size, size, 3]."""
     u = Numbers(uniform_rows(WORDS, seed, random.SYNTHETIC, indices))
     axis = (np.arange(size, dtype=np.float32) + 0.5) / size
     scene = Scene(np.zeros((len(indices), 3, size, size), np.float32), axis[:, None], axis[None, :], 1 / size)
@@ -87,13 +102,13 @@ def paint(indices: np.ndarray, size: int, seed: int, difficulty: float) -> np.nd
 
 
 def rgb(color: np.ndarray) -> np.ndarray:
-    """A colour as float32 [3, 1, 1], ready to broadcast over images and pixels."""
+    """Return a colour as float32 [3, 1, 1], ready to broadcast over images and pixels."""
     column: np.ndarray = color.astype(np.float32)[:, None, None]
     return column
 
 
 def tint(color: np.ndarray, u: Numbers, spread: float) -> np.ndarray:
-    """The colour, a little different in each image: [n, 3, 1, 1]."""
+    """Return the colour, a little different in each image: [n, 3, 1, 1]."""
     common = u(-spread, spread)
     own = np.stack([u(-spread / 2, spread / 2) for _ in range(3)], axis=1)
     shifted: np.ndarray = rgb(color) + own + common[:, None]
@@ -101,7 +116,7 @@ def tint(color: np.ndarray, u: Numbers, spread: float) -> np.ndarray:
 
 
 def paint_cells(scene: Scene, u: Numbers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The red cell in the middle and parts of two neighbours; returns the cell's radius and centre (y, x)."""
+    """Paint the red cell in the middle and parts of two neighbours; return the cell's radius and centre (y, x)."""
     for _ in range(2):
         angle, away = u(0, 2 * np.pi), u(0.62, 1.0)
         middle = 0.5 + away * np.sin(angle), 0.5 + away * np.cos(angle)
@@ -112,7 +127,10 @@ def paint_cells(scene: Scene, u: Numbers) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def paint_cell(scene: Scene, u: Numbers, radius: np.ndarray, y: np.ndarray, x: np.ndarray) -> None:
-    """A biconcave disc: wobbly outline r(1 + sum a_k cos(k theta + phi_k)), paler in the middle, dense at the rim."""
+    """Paint a biconcave disc, paler in the middle and dense at the rim.
+
+    Its outline is r(1 + sum a_k cos(k theta + phi_k)).
+    """
     dy, dx = scene.y - y, scene.x - x
     distance = np.sqrt(dy * dy + dx * dx) + np.float32(1e-6)
     cos, sin = dx / distance, dy / distance
@@ -138,7 +156,7 @@ def paint_object(
     difficulty: float,
     number: int,
 ) -> None:
-    """One stained thing: a ring with a dot where `parasite`, otherwise a platelet, a speck or a fibre.
+    """Paint one stained thing: a ring with a dot where `parasite`, otherwise a platelet, a speck or a fibre.
 
     Objects 0 and 1 lie in the cell, the others anywhere; distractors are rarer the lower the difficulty.
     """
@@ -157,13 +175,13 @@ def paint_object(
 
 
 def step(values: np.ndarray, width: float) -> np.ndarray:
-    """A soft step from 0 to 1 at 0: the logistic function of values / width."""
+    """Return a soft step from 0 to 1 at 0: the logistic function of values / width."""
     rise: np.ndarray = 1 / (1 + np.exp(np.clip(values / np.float32(-width), -30, 30)))
     return rise
 
 
 def ring_form(dy: np.ndarray, dx: np.ndarray, turn: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A young parasite: (ring of radius r, chromatin dot on it at the angle `turn`), each 0...1."""
+    """Return a young parasite: (ring of radius r, chromatin dot on it at the angle `turn`), each 0...1."""
     distance = np.sqrt(dy * dy + dx * dx)
     ring = np.exp(-(((distance - r) / np.float32(0.017)) ** 2))
     off_y, off_x = dy - r * np.sin(turn), dx - r * np.cos(turn)
@@ -173,7 +191,7 @@ def ring_form(dy: np.ndarray, dx: np.ndarray, turn: np.ndarray, r: np.ndarray) -
 def distractor_form(
     dy: np.ndarray, dx: np.ndarray, turn: np.ndarray, r: np.ndarray, kind: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(violet part, dark part) of a platelet (granular disc), a fibre (half an arc) or a speck (dark dot).
+    """Return (violet part, dark part) of a platelet (granular disc), a fibre (half an arc) or a speck (dark dot).
 
     Each covers about as much as the ring, so that how much stain a cell holds does not give the class away.
     """
@@ -190,13 +208,13 @@ def distractor_form(
 
 
 def illuminate(scene: Scene, u: Numbers) -> None:
-    """A lamp that is not centred and a slightly coloured filter: a linear gradient times a tint."""
+    """Light the scene by a lamp that is not centred and a slightly coloured filter: a linear gradient times a tint."""
     gradient = 1 + u(-0.15, 0.15) * (scene.x - 0.5) + u(-0.15, 0.15) * (scene.y - 0.5)
     scene.color *= (gradient * u(0.88, 1.06))[:, None]
 
 
 def add_noise(scene: Scene, indices: np.ndarray, seed: int, deviation: float) -> None:
-    """Camera noise: the mean of four random bytes a value, about normal (Irwin and Hall)."""
+    """Add camera noise: the mean of four random bytes per value, about normal (Irwin and Hall)."""
     values = scene.color[0].size
     words = word_rows(values, seed, random.SYNTHETIC, indices, 1)
     total = sum(((words >> np.uint32(shift)) & np.uint32(255)).astype(np.float32) for shift in (0, 8, 16, 24))

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tinymed.data.arrays import read_idx_rows
-from tinymed.data.dataset import Dataset
-from tinymed.data.folders import SPLIT_NAMES, sort_classes
-from tinymed.data.lists import (
+from ..errors import UserError
+from .arrays import read_idx_rows
+from .dataset import Dataset
+from .folders import SPLIT_NAMES, sort_classes
+from .lists import (
     LABELS,
     PATHS,
     Finder,
@@ -21,7 +22,6 @@ from tinymed.data.lists import (
     read_table,
     split_column,
 )
-from tinymed.errors import UserError
 
 IDX_COLUMNS = {"images", "labels", "start", "stop", "split"}
 
@@ -47,11 +47,7 @@ class Item:
 
 
 def read_csv(path: Path, columns: Columns, skip_bad: bool, max_bytes: int) -> dict[str, Dataset]:
-    """The data sets a list describes; paths are relative to the list.
-
-    Raises UserError: no such column, an empty field, several findings in one, an unknown split, a missing file, a file
-    under two labels, a class that train lacks.
-    """
+    """Return the data sets a list describes; paths are relative to the list."""
     table = read_table(path)
     if set(table.header) >= IDX_COLUMNS:
         refuse_columns(path, columns)
@@ -62,7 +58,7 @@ def read_csv(path: Path, columns: Columns, skip_bad: bool, max_bytes: int) -> di
     find = Finder(path)
     parts: dict[str, list[Item]] = {}
     for (where, row), class_name in zip(table.numbered(), class_names(table, label), strict=True):
-        item = Item(where, found(find, row[name], skip_bad), class_name)
+        item = Item(where, find_file(find, row[name], skip_bad), class_name)
         item.group = group_of(row, group, row[name]) if group else None
         parts.setdefault(split_of(where, row, split), []).append(item)
     check_labels(path, parts)
@@ -84,7 +80,7 @@ def refuse_columns(path: Path, columns: Columns) -> None:
 
 
 def label_column(table: Table, columns: Columns, besides: list[str | None]) -> str:
-    """The column of classes.  Raises UserError, which says so where the list has one column a class."""
+    """Return the column of classes; raise UserError, which says so where the list has one column per class."""
     try:
         return table.needed("label_column", columns.label, LABELS, "the class")
     except UserError as error:
@@ -96,8 +92,8 @@ def label_column(table: Table, columns: Columns, besides: list[str | None]) -> s
         raise UserError(message, error.ways) from None
 
 
-def found(find: Finder, name: str, skip_bad: bool) -> Path | UserError:
-    """The file of a name; with skip_bad the reason why there is none."""
+def find_file(find: Finder, name: str, skip_bad: bool) -> Path | UserError:
+    """Return the file of a name; with skip_bad the reason why there is none."""
     try:
         return find(name)
     except UserError as error:
@@ -107,7 +103,7 @@ def found(find: Finder, name: str, skip_bad: bool) -> Path | UserError:
 
 
 def split_of(where: str, row: Row, column: str | None) -> str:
-    """train, val, test, or all where the list has no split column."""
+    """Return train, val, test, or all where the list has no split column."""
     if column is None:
         return "all"
     name = SPLIT_NAMES.get(row[column].lower())
@@ -145,7 +141,7 @@ def check_one_label(table: Path, items: list[Item]) -> None:
 
 
 def build(table: Path, split: str, items: list[Item], classes: list[str], group: str | None) -> Dataset:
-    """One split of a list; what has no file is listed as skipped."""
+    """Return one split of a list; what has no file is listed as skipped."""
     number = {name: i for i, name in enumerate(classes)}
     kept = [(item, item.file) for item in items if isinstance(item.file, Path)]
     skipped = [(str(item.file).partition(": ")[0], str(item.file)) for item in items if not isinstance(item.file, Path)]

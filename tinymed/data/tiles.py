@@ -17,7 +17,7 @@ Predict = Callable[[np.ndarray], np.ndarray]
 
 
 def tile_starts(size: int, tile: int, step: int) -> list[int]:
-    """Where tiles begin that cover 0 ... size - 1, `step` apart at most, evenly, the last one ending with the image.
+    """Return where tiles begin that cover 0 ... size - 1 evenly, `step` apart at most, the last ending with the image.
 
     An image not larger than the tile takes one, from 0.
     """
@@ -28,7 +28,7 @@ def tile_starts(size: int, tile: int, step: int) -> list[int]:
 
 
 def blend_weights(tile: Sequence[int], blend: str) -> np.ndarray:
-    """float32 of a tile's shape: 1 everywhere, or a Gaussian about its middle with sigma = side / 8, 1 at its peak.
+    """Return float32 of a tile's shape: 1 everywhere, or a Gaussian about its middle, sigma = side / 8, peak 1.
 
     Nowhere below 1e-3, so that a corner that a single tile covers keeps its scores.
     """
@@ -44,8 +44,9 @@ def blend_weights(tile: Sequence[int], blend: str) -> np.ndarray:
 
 
 def mirror(image: np.ndarray, before: Sequence[int], after: Sequence[int]) -> np.ndarray:
-    """image [channels, *space] with this much more on each side, mirrored without repeating the edge, as often as it
-    takes; an axis of one pixel is repeated.
+    """Return an image [channels, *space] with this much more on each side, mirrored without repeating the edge.
+
+    It is mirrored as often as it takes; an axis of one pixel is repeated.
     """
     for axis, (a, b) in enumerate(zip(before, after, strict=True), start=1):
         size = image.shape[axis]
@@ -69,11 +70,33 @@ def slide(
     blend: str = "gaussian",
     batch: int = 4,
 ) -> np.ndarray:
-    """Scores float32 [classes, *space] of image [channels, *space], of any size.
+    """Run a network that takes one tile at a time over an image of any size.
 
-    predict: tiles [n, channels, *tile] -> scores [n, classes, *output], the middle of the tile; output: the tile's own
-    shape if not given.  overlap: the share of an output that its neighbour covers again, 0 to below 1.  Raises
-    ValueError when predict answers with another shape.
+    As MONAI's `sliding_window_inference`.  A network without padding takes overlap 0 and blend "uniform": tiles then
+    overlap by the margin it loses, and borders are mirrored.  A padded one takes the defaults.
+
+    Args:
+        predict: Function of tiles [n, channels, *tile] giving scores [n, classes, *output], the middle of the tile.
+        image: [channels, *space].
+        tile: Sides of a tile in pixels.
+        output: Sides of what is scored of it; the tile's own by default.
+        overlap: Share of an output that its neighbour covers again, 0 to below 1.
+        blend: "gaussian" (sigma = side / 8) or "uniform", the weights with which overlapping scores are averaged.
+        batch: Tiles per call of predict.
+
+    Returns:
+        Scores float32 [classes, *space].
+
+    Raises:
+        ValueError: overlap or blend is out of range, or predict answers with another shape.
+
+    Example:
+        >>> image = np.arange(35, dtype=np.float32).reshape(1, 5, 7)
+        >>> np.allclose(slide(lambda tiles: 2 * tiles, image, (4, 4)), 2 * image)
+        True
+
+    Reference:
+        Ronneberger, Fischer & Brox, MICCAI 2015, figure 2; Isensee et al., Nature Methods 18, 2021.
     """
     output = tuple(tile if output is None else output)
     if not 0 <= overlap < 1:
@@ -101,11 +124,11 @@ def slide(
 
 
 def window(start: Sequence[int], sides: Sequence[int], lead: int) -> tuple[slice, ...]:
-    """The index of a box, behind `lead` whole axes."""
+    """Return the index of a box, behind `lead` whole axes."""
     return (slice(None),) * lead + tuple(slice(s, s + n) for s, n in zip(start, sides, strict=True))
 
 
 def batches(items: Iterator[tuple[int, ...]], size: int) -> Iterator[list[tuple[int, ...]]]:
-    """Lists of at most `size` items."""
+    """Yield lists of at most `size` items."""
     while group := list(itertools.islice(items, size)):
         yield group

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from tinymed.errors import UserAdvice, UserError
+from ..errors import UserAdvice, UserError
 
 SUFFIXES = (".nii.gz", ".nii")
 MAX_VOXELS = 1 << 28
@@ -28,12 +28,12 @@ SAME = 1e-3  # of a voxel, and of a direction's cosine: what rounding in headers
 
 
 def is_volume(path: Path) -> bool:
-    """Whether a file's name is that of a NIfTI volume."""
+    """Return whether a file's name is that of a NIfTI volume."""
     return path.name.lower().endswith(SUFFIXES)
 
 
 def nibabel() -> Any:
-    """The library, or a UserError that says how to get it."""
+    """Return the library; raise a UserError that says how to get it."""
     try:
         import nibabel
     except ImportError:
@@ -73,8 +73,12 @@ LISTENER = Listener()
 
 @dataclass(frozen=True)
 class Volume:
-    """values: float32 [x, y, z, channels], RAS+.  spacing: millimetres along x, y, z.  origin: the file, so that
-    `volume_bytes` can put an array back into its order.
+    """A volume in RAS+ orientation.
+
+    Attributes:
+        values: float32 [x, y, z, channels].
+        spacing: Millimetres along x, y, z.
+        origin: The file, so that `volume_bytes` can put an array back into its order.
     """
 
     values: np.ndarray
@@ -82,10 +86,11 @@ class Volume:
     origin: Any
 
 
-def opened(path: Path) -> Any:
-    """The nibabel image of a file, its voxels not read yet.
+def open_image(path: Path) -> Any:
+    """Return the nibabel image of a file, its voxels not read yet.
 
-    Raises UserError naming the file: missing, damaged, more voxels than MAX_VOXELS, or than the file can hold.
+    Raises:
+        UserError: Names the file: missing, damaged, more voxels than MAX_VOXELS, or than the file can hold.
     """
     nib = nibabel()
     if not path.is_file():
@@ -96,7 +101,7 @@ def opened(path: Path) -> Any:
         affine = np.asarray(image.affine)
         turns = nib.orientations.io_orientation(affine)
     except Exception as error:  # a damaged header raises nearly anything
-        raise UserError(f"{path}: not a readable NIfTI volume ({told(error)}); replace or remove it") from None
+        raise UserError(f"{path}: not a readable NIfTI volume ({one_line(error)}); replace or remove it") from None
     if len(image.shape) not in (3, 4) or min(image.shape) < 1:
         raise UserError(f"{path}: a volume has the axes x, y, z and perhaps channels, this one has {image.shape}")
     if np.prod(image.shape, dtype=np.int64) > MAX_VOXELS:
@@ -110,8 +115,8 @@ def opened(path: Path) -> Any:
     return image
 
 
-def told(error: Exception) -> str:
-    """What an error says, in one line."""
+def one_line(error: Exception) -> str:
+    """Return what an error says, in one line."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -138,7 +143,7 @@ def check_grids(first: Path, second: Path, what: str) -> None:
         second: Its mask, or another modality of it.
         what: What the second file is, such as "mask".
     """
-    headers = [opened(path) for path in (first, second)]
+    headers = [open_image(path) for path in (first, second)]
     (a, shape), (b, other) = (grid(header) for header in headers)
     if shape != other:
         return  # said with the sizes, where they are compared
@@ -150,7 +155,7 @@ def check_grids(first: Path, second: Path, what: str) -> None:
     }
     wrong = [name for name, error in off.items() if not error <= SAME]
     if wrong:
-        one, two = (placed(header) for header in headers)
+        one, two = (placement(header) for header in headers)
         if one[:3] != two[:3] and "direction" not in wrong:
             wrong.insert(0, "direction")
         raise UserError(
@@ -160,7 +165,7 @@ def check_grids(first: Path, second: Path, what: str) -> None:
 
 
 def grid(image: Any) -> tuple[np.ndarray, tuple[int, ...]]:
-    """(affine, size) of an opened volume once it is turned to RAS+; no voxel is read."""
+    """Return (affine, size) of an opened volume once it is turned to RAS+; no voxel is read."""
     nib = nibabel()
     turns = nib.orientations.io_orientation(image.affine)
     size = [0, 0, 0]
@@ -170,8 +175,8 @@ def grid(image: Any) -> tuple[np.ndarray, tuple[int, ...]]:
     return affine, tuple(size)
 
 
-def placed(image: Any) -> str:
-    """Where a volume lies, in short: its axes' directions, spacing and origin as they are in the file."""
+def placement(image: Any) -> str:
+    """Return where a volume lies, in short: its axes' directions, spacing and origin as they are in the file."""
     affine = image.affine
     axes = "".join(code or "?" for code in nibabel().aff2axcodes(affine))
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
@@ -179,12 +184,12 @@ def placed(image: Any) -> str:
 
 
 def by_number(values: np.ndarray) -> str:
-    """Such as 1 x 1 x 2.5."""
+    """Return numbers in words, such as 1 x 1 x 2.5."""
     return " x ".join(f"{v:.4g}" for v in values)
 
 
 def canonical(path: Path, image: Any) -> tuple[np.ndarray, tuple[float, float, float]]:
-    """(voxels in RAS+ order, spacing along those axes).  Raises UserError for a damaged file or no finite value."""
+    """Return (voxels in RAS+ order, spacing along those axes); raise UserError for a damaged file."""
     nib = nibabel()
     try:
         with LISTENER.listening():  # said when the file was opened
@@ -192,25 +197,46 @@ def canonical(path: Path, image: Any) -> tuple[np.ndarray, tuple[float, float, f
         values = np.asarray(turned.dataobj)
         spacing = tuple(float(s) for s in nib.affines.voxel_sizes(turned.affine))
     except Exception as error:
-        raise UserError(f"{path}: its voxels cannot be read ({told(error)}); download or convert it again") from None
+        raise UserError(
+            f"{path}: its voxels cannot be read ({one_line(error)}); download or convert it again"
+        ) from None
     if values.dtype.kind not in "iuf" or (values.dtype.kind == "f" and not np.isfinite(values).all()):
         raise UserError(f"{path}: voxels of type {values.dtype} that are not all finite numbers")
     return values, (spacing[0], spacing[1], spacing[2])
 
 
 def read_volume(path: str | Path) -> Volume:
-    """A NIfTI file as float32.  Raises UserError naming the file: missing, damaged, too large, not finite."""
+    """Read a NIfTI file as float32 in RAS+ orientation.
+
+    The axes x, y, z go from left to right, from back to front, from foot to head.
+
+    Args:
+        path: A .nii or .nii.gz file.
+
+    Returns:
+        A Volume: values float32 [x, y, z, channels], spacing in millimetres, origin.
+
+    Raises:
+        UserError: The file is missing, damaged, too large or not finite (names it), or nibabel is not installed.
+
+    Example:
+        >>> import nibabel as nib
+        >>> nib.save(nib.Nifti1Image(np.ones((2, 3, 4), np.float32), np.diag([1.0, 1.0, 2.5, 1.0])), "scan.nii")
+        >>> volume = read_volume("scan.nii")
+        >>> volume.values.shape, volume.spacing
+        ((2, 3, 4, 1), (1.0, 1.0, 2.5))
+    """
     path = Path(path)
-    image = opened(path)
+    image = open_image(path)
     values, spacing = canonical(path, image)
     values = values.astype(np.float32)
     return Volume(values if values.ndim == 4 else values[..., None], spacing, image)
 
 
 def read_values(path: str | Path) -> tuple[np.ndarray, tuple[float, float, float]]:
-    """(a label volume as it is in the file [x, y, z], spacing); whole numbers as integers where they are."""
+    """Return a label volume as it is in the file [x, y, z], whole numbers as integers, and its spacing."""
     path = Path(path)
-    values, spacing = canonical(path, opened(path))
+    values, spacing = canonical(path, open_image(path))
     if values.ndim == 4 and values.shape[3] == 1:
         values = values[..., 0]
     if values.ndim != 3:
@@ -220,7 +246,27 @@ def read_values(path: str | Path) -> tuple[np.ndarray, tuple[float, float, float
 
 
 def volume_bytes(values: np.ndarray, like: Volume, compressed: bool) -> bytes:
-    """A NIfTI file of an array [x, y, z] in RAS+, with order, affine and spacing of the file that `like` comes from."""
+    """Encode an array in RAS+ as a NIfTI file with the order, affine and spacing of another.
+
+    Args:
+        values: [x, y, z].
+        like: The volume whose order, affine and spacing the file takes.
+        compressed: Compress by gzip, as for .nii.gz.
+
+    Returns:
+        The file's content; equal arrays give equal bytes.
+
+    Raises:
+        UserError: nibabel is not installed.
+
+    Example:
+        >>> import nibabel as nib
+        >>> nib.save(nib.Nifti1Image(np.ones((2, 3, 4), np.float32), np.diag([-1.0, 1.0, 1.0, 1.0])), "scan.nii")
+        >>> volume = read_volume("scan.nii")
+        >>> content = volume_bytes(np.zeros((2, 3, 4), np.uint8), volume, compressed=False)
+        >>> float(nib.Nifti1Image.from_bytes(content).affine[0, 0])
+        -1.0
+    """
     nib = nibabel()
     ours, theirs = nib.orientations.axcodes2ornt("RAS"), nib.orientations.io_orientation(like.origin.affine)
     turned = nib.orientations.apply_orientation(values, nib.orientations.ornt_transform(ours, theirs))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tinymed.errors import UserError, printable
+from ..errors import UserError, printable
 
 # Of macOS, Windows, Synology and ext file systems; names that begin with a dot are hidden everywhere.
 CLUTTER = frozenset(
@@ -69,13 +69,19 @@ PAIRS = (".nii.gz", ".tar.gz")
 
 @dataclass
 class Account:
-    """What a walk saw: every file is taken, or left out for a reason.
+    """What a walk over folders saw: every file is taken, or left out for a reason.
 
     Attributes:
         taken: Number of files taken.
         left_out: Reason -> the files (and hidden folders, one each) that were passed over for it.
         quiet: Reasons that are no cause for a warning.
         kind: What the taken files are called.
+
+    Example:
+        >>> account = Account(taken=400)
+        >>> account.leave_out("scan.dcm", ".dcm")
+        >>> account.seen, account.remarkable
+        (401, True)
     """
 
     taken: int = 0
@@ -85,12 +91,12 @@ class Account:
 
     @property
     def seen(self) -> int:
-        """Number of files that were come across."""
+        """Return the number of files that were come across."""
         return self.taken + sum(map(len, self.left_out.values()))
 
     @property
     def remarkable(self) -> bool:
-        """Whether something was left out that might have been meant to be read."""
+        """Return whether something was left out that might have been meant to be read."""
         return any(reason not in self.quiet for reason in self.left_out)
 
     def leave_out(self, path: str | Path, reason: str, quiet: bool = False) -> None:

@@ -11,17 +11,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinymed.data.components import components
-from tinymed.data.labels import IGNORED
+from .components import components
+from .labels import IGNORED
 
 REACH = 5.0  # in sigma: beyond d1 + d2 = 5 sigma the second term is below w0 * 4e-6 and is left out
 
 
 @dataclass(frozen=True)
 class BorderWeights:
-    """Weight maps of masks.  cell: the class whose connected components are the cells; None: all but class 0.
+    """U-Net's weight of each pixel, which makes a network learn the thin borders between touching cells.
 
-    class_weights: w_c, in class order; all 1 if not given.  Pixels that are ignored weigh 0.
+    w(x) = w_c(x) + w0 exp(-(d1(x) + d2(x))^2 / (2 sigma^2)), d1, d2 the distances to the nearest two cells.
+
+    Args:
+        w0: Weight of the border between two cells that touch.
+        sigma: How fast it falls, in pixels.
+        cell: The class whose connected components are the cells; None: all but class 0.
+        class_weights: w_c, in class order; all 1 by default.  Pixels that are ignored weigh 0.
+
+    Example:
+        >>> masks = np.array([[[1, 0, 1]]])
+        >>> BorderWeights(w0=10, sigma=5)(masks).round(2)
+        array([[[ 1.  , 10.23,  1.  ]]], dtype=float32)
+
+    Reference:
+        Ronneberger, Fischer & Brox, MICCAI 2015, equation 2.
     """
 
     w0: float = 10.0
@@ -30,11 +44,11 @@ class BorderWeights:
     class_weights: Sequence[float] | None = None
 
     def __call__(self, masks: np.ndarray) -> np.ndarray:
-        """float32 weights of class numbers [n, height, width]."""
+        """Return float32 weights of class numbers [n, height, width]."""
         return np.stack([self.weigh(mask) for mask in masks])
 
     def weigh(self, mask: np.ndarray) -> np.ndarray:
-        """float32 weights of one mask [height, width]."""
+        """Return float32 weights of one mask [height, width]."""
         inside = (mask != IGNORED) & ((mask != 0) if self.cell is None else (mask == self.cell))
         first, second = two_distances(components(inside), REACH * self.sigma)
         near = self.w0 * np.exp(-((first + second) ** 2) / (2 * self.sigma**2))
@@ -47,7 +61,7 @@ class BorderWeights:
 
 
 def two_distances(cells: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
-    """Euclidean distances from every pixel to the nearest and the second nearest cell; inf beyond `reach`.
+    """Return Euclidean distances from every pixel to the nearest and the second nearest cell; inf beyond `reach`.
 
     cells: 0 outside, else the number of the cell.  Exact, and one axis at a time: the nearest cell is the nearest of
     its column, and of the second nearest's column at most the nearest cell is nearer.
@@ -64,7 +78,7 @@ State = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # squared distanc
 
 
 def spread(state: State, axis: int, reach: int) -> State:
-    """The two nearest cells after steps along one axis are allowed too."""
+    """Return the two nearest cells after steps along one axis are allowed too."""
     result = [a.copy() for a in state]
     length = state[0].shape[axis]
     for step in range(1, min(reach, length - 1) + 1):

@@ -4,9 +4,21 @@ from typing import NamedTuple
 
 import numpy as np
 
+__all__ = ["Detections", "overlaps"]
+
 
 class Detections(NamedTuple):
-    """Boxes found in an image, the best first: float64 [n, 4], scores float64 [n], classes int64 [n]."""
+    """Boxes found in an image, the best first.
+
+    Attributes:
+        boxes: float64 [n, 4]: xmin, ymin, xmax, ymax in pixels.
+        scores: float64 [n].
+        kinds: int64 [n], class numbers.
+
+    Example:
+        >>> Detections(np.array([[0.0, 0.0, 2.0, 2.0]]), np.array([0.9]), np.array([0])).scores
+        array([0.9])
+    """
 
     boxes: np.ndarray
     scores: np.ndarray
@@ -14,8 +26,18 @@ class Detections(NamedTuple):
 
 
 def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return intersection over union of boxes [n, 4] with boxes [m, 4]: float64 [n, m]; boxes are xmin, ymin, xmax,
-    ymax.
+    """Return the intersection over union of every box with every other.
+
+    Args:
+        a: Boxes [n, 4]: xmin, ymin, xmax, ymax.
+        b: Boxes [m, 4].
+
+    Returns:
+        float64 [n, m], from 0 to 1; 0 where both boxes are empty (0/0).
+
+    Example:
+        >>> overlaps(np.array([[0.0, 0.0, 2.0, 2.0]]), np.array([[1.0, 0.0, 3.0, 2.0]]))
+        array([[0.33333333]])
     """
     low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
     both = np.clip(high - low, 0, None).prod(axis=2)

@@ -98,19 +98,41 @@ def evaluate_scores(
     level: float = 0.95,
     resamples: int = 1000,
 ) -> dict[str, Any]:
-    """Return every classification metric of a whole set, ready for JSON: plain numbers, None where undefined.
+    """Compute every classification metric of a whole set, ready for JSON.
 
-    scores (n, classes): softmax, or sigmoids whose rows need not sum to 1; labels (n,): class numbers;
-    classes: names in column order.  tp ... tn, sensitivity, specificity, precision, npv, f1, auc, pr_auc
-    speak of class `positive` against all others, the rest of all classes.  See the module for predictions,
-    ranking and intervals at `level`. Raises UserError: unknown positive class or scores not finite;
-    ValueError: wrong shapes.
+    See the module for predictions, ranking and intervals.
+
+    Args:
+        scores: Numbers (n, classes): softmax, or sigmoids whose rows need not sum to 1.
+        labels: Class numbers (n,).
+        classes: Names in column order, two or more, all different.
+        positive: The class that tp ... tn, sensitivity, specificity, precision, npv, f1, auc, pr_auc speak of,
+            against all others; the rest speaks of all classes.
+        seed: Seed of the bootstrap.
+        level: Confidence level, above 0 and below 1.
+        resamples: Number of bootstrap resamples; 0 leaves those intervals out (None).
+
+    Returns:
+        A dictionary of numbers, lists and None (undefined, 0/0): each metric, `<name>_interval` as [low, high],
+        "confusion", "per_class", with more than two classes "macro", "micro" and "weighted", and "warnings".
+
+    Raises:
+        UserError: The positive class is unknown, or scores are not finite.
+        ValueError: Shapes, labels or names do not fit each other.
+
+    Example:
+        >>> scores = [[0.9, 0.1], [0.6, 0.4], [0.3, 0.7], [0.8, 0.2]]
+        >>> result = evaluate_scores(scores, [0, 0, 1, 1], ["benign", "malignant"], "malignant", resamples=0)
+        >>> result["accuracy"], result["sensitivity"], result["auc"]
+        (0.75, 0.5, 0.75)
+        >>> [round(end, 3) for end in result["accuracy_interval"]]
+        [0.301, 0.954]
     """
     s, y = check_evaluation(scores, labels, classes, positive)
     notes: list[str] = []
     confusion = confusion_matrix(y, np.argmax(s, axis=1), len(classes))
     per_class = {
-        name: describe_class(confusion, k, class_scores(s, k), y == k, level, prefixed(notes, name))
+        name: describe_class(confusion, k, class_scores(s, k), y == k, level, prefix_warnings(notes, name))
         for k, name in enumerate(classes)
     }
     result = {
@@ -132,10 +154,19 @@ def evaluate_scores(
 
 
 def class_scores(scores: npt.ArrayLike, target: int) -> Float:
-    """Return the score (n,) that ranks samples for class number `target`, from scores (n, classes).
+    """Return the scores that rank samples for one class.
 
-    Two classes: score_target - score_other, which for softmax has the order of p_target and for two sigmoids
-    agrees with the arg-max at 0.  More classes: the class's own column, as in one-vs-rest elsewhere.
+    Args:
+        scores: Numbers (n, classes).
+        target: Class number.
+
+    Returns:
+        float64 (n,).  Two classes: score_target - score_other, which for softmax has the order of p_target and for
+        two sigmoids agrees with the arg-max at 0.  More classes: the class's own column, as in one-vs-rest elsewhere.
+
+    Example:
+        >>> class_scores([[0.75, 0.25], [0.5, 0.5]], 1)
+        array([-0.5,  0. ])
     """
     s = np.asarray(scores, np.float64)
     column: Float = s[:, target] - s[:, 1 - target] if s.shape[1] == TWO else s[:, target]
@@ -145,7 +176,7 @@ def class_scores(scores: npt.ArrayLike, target: int) -> Float:
 def check_evaluation(
     scores: npt.ArrayLike, labels: npt.ArrayLike, classes: Sequence[str], positive: str
 ) -> tuple[Float, Labels]:
-    """scores as float64 (n, classes), labels as int64 (n,), or an error that says what is wrong."""
+    """Return scores as float64 (n, classes) and labels as int64 (n,), or raise an error that says what is wrong."""
     s, y = np.asarray(scores, np.float64), np.asarray(labels)
     if len(classes) < TWO or len(set(classes)) < len(classes):
         raise ValueError(f"evaluate_scores: needs two or more different class names, got {list(classes)}")
@@ -170,7 +201,7 @@ def check_evaluation(
     return s, y.astype(np.int64)
 
 
-def prefixed(notes: list[str], name: str) -> Warn:
+def prefix_warnings(notes: list[str], name: str) -> Warn:
     """Return a `warn` that files the message under the class it is about."""
     return lambda message: notes.append(f"{name}: {message}")
 
@@ -192,7 +223,7 @@ def describe_class(
 def describe_whole(confusion: Labels, scores: Float, labels: Labels, level: float, warn: Warn) -> dict[str, Any]:
     """Return what speaks of all classes at once: accuracy, balanced accuracy, kappas, Brier."""
     correct, n = int(np.trace(confusion)), int(confusion.sum())
-    probabilities = normalised(scores)
+    probabilities = normalise_rows(scores)
     if probabilities is None:
         warn("brier needs scores in [0, 1]; these are not probabilities, so it is undefined")
     return {
@@ -209,7 +240,7 @@ def describe_whole(confusion: Labels, scores: Float, labels: Labels, level: floa
     }
 
 
-def normalised(scores: Float) -> Float | None:
+def normalise_rows(scores: Float) -> Float | None:
     """Return scores divided by their row's sum (a row of zeros: all alike), or None unless all lie in [0, 1]."""
     if scores.min() < 0 or scores.max() > 1:
         return None
@@ -273,14 +304,14 @@ def add_bootstrap(result: dict[str, Any], scores: Float, labels: Labels, seed: i
 
 
 def whole_statistics(result: dict[str, Any], scores: Float, labels: Labels) -> dict[str, Statistic]:
-    """Statistics of resamples for the defined ones of brier, kappa, quadratic_kappa, macro f1 and specificity."""
+    """Return statistics of resamples for those of brier, kappas, macro f1 and macro specificity that are defined."""
     classes = len(result["classes"])
     cells = labels * classes + np.argmax(scores, axis=1)
     statistics: dict[str, Statistic] = {}
     for key, weights in (("kappa", "none"), ("quadratic_kappa", "quadratic")):
         if not math.isnan(result[key]):
             statistics[key] = from_confusion(cells, classes, kappa_of(kappa_weights(classes, weights)))
-    probabilities = normalised(scores)
+    probabilities = normalise_rows(scores)
     if probabilities is not None:
         terms = brier_terms(probabilities, labels)
         statistics["brier"] = lambda indices: np.mean(terms[indices], axis=1)
@@ -301,7 +332,7 @@ def from_confusion(cells: Indices, classes: int, metric: Callable[[Float], Float
 
 
 def kappa_of(weights: Float) -> Callable[[Float], Float]:
-    """cohen_kappa of many confusion matrices at once; nan where it is 0/0."""
+    """Return cohen_kappa as a function of many confusion matrices at once; nan where it is 0/0."""
 
     def kappa(confusions: Float) -> Float:
         rows, columns = confusions.sum(axis=2), confusions.sum(axis=1)
@@ -314,7 +345,7 @@ def kappa_of(weights: Float) -> Callable[[Float], Float]:
 
 
 def macro_f1(confusions: Float) -> Float:
-    """Return macro F1 of many confusion matrices at once, over the classes present or predicted in each."""
+    """Return the macro F1 of many confusion matrices at once, over the classes present or predicted in each."""
     hits = np.einsum("rkk->rk", confusions)
     total = confusions.sum(axis=2) + confusions.sum(axis=1)
     values: Float = np.sum(2 * hits / np.maximum(total, 1), axis=1) / np.sum(total > 0, axis=1)
@@ -322,7 +353,7 @@ def macro_f1(confusions: Float) -> Float:
 
 
 def macro_specificity(confusions: Float) -> Float:
-    """Return macro specificity of many confusion matrices at once, over the classes that do not fill a resample."""
+    """Return the macro specificity of many confusion matrices, over the classes that do not fill a resample."""
     total, rows = confusions.sum(axis=(1, 2))[:, None], confusions.sum(axis=2)
     negatives = total - rows
     rejected = negatives - confusions.sum(axis=1) + np.einsum("rkk->rk", confusions)
@@ -332,7 +363,7 @@ def macro_specificity(confusions: Float) -> Float:
 
 
 def to_json(value: Any) -> Any:
-    """Plain Python values: arrays and tuples as lists, nan as None, an interval with a nan end as None."""
+    """Return a value as JSON knows it."""
     if isinstance(value, dict):
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):

@@ -18,7 +18,18 @@ TWO = 2  # classes of a binary problem
 
 
 class Counts(NamedTuple):
-    """How often a yes-or-no answer was right and wrong."""
+    """How often a yes-or-no answer was right and wrong.
+
+    Attributes:
+        tp: True positives.
+        fp: False positives.
+        fn: False negatives.
+        tn: True negatives.
+
+    Example:
+        >>> sum(Counts(tp=3, fp=1, fn=2, tn=4))
+        10
+    """
 
     tp: int
     fp: int
@@ -46,10 +57,25 @@ REASONS = {
 
 
 def rate(name: str, counts: Counts, warn: Warn = warn_undefined) -> float:
-    """Return one of RATES: accuracy, sensitivity (recall), specificity, precision (PPV), npv, f1.
+    """Compute one of RATES from counts.
 
-    sensitivity = TP/(TP+FN), specificity = TN/(TN+FP), precision = TP/(TP+FP), npv = TN/(TN+FN),
-    f1 = 2TP/(2TP+FP+FN), accuracy = (TP+TN)/n.  0/0 is nan with a warning.
+    sensitivity (recall) = TP/(TP+FN), specificity = TN/(TN+FP), precision (PPV) = TP/(TP+FP), npv = TN/(TN+FN),
+    f1 = 2TP/(2TP+FP+FN), accuracy = (TP+TN)/n.
+
+    Args:
+        name: Key of RATES.
+        counts: tp, fp, fn, tn.
+        warn: Called with a message where the metric is undefined; by default it issues UndefinedMetricWarning.
+
+    Returns:
+        A number from 0 to 1; nan with a warning for 0/0.
+
+    Raises:
+        KeyError: The name is not in RATES.
+
+    Example:
+        >>> rate("sensitivity", Counts(tp=3, fp=1, fn=1, tn=5))
+        0.75
     """
     numerator, denominator = RATES[name](counts)
     if denominator == 0:
@@ -59,16 +85,51 @@ def rate(name: str, counts: Counts, warn: Warn = warn_undefined) -> float:
 
 
 def rate_interval(name: str, counts: Counts, level: float = 0.95) -> Interval:
-    """Return Wilson's interval of one of RATES; for f1 through the proportion TP/(TP+FP+FN)."""
+    """Compute Wilson's interval of one of RATES; of f1 through the proportion TP/(TP+FP+FN).
+
+    Args:
+        name: Key of RATES.
+        counts: tp, fp, fn, tn.
+        level: Confidence level, above 0 and below 1.
+
+    Returns:
+        (low, high); (nan, nan) where the rate is 0/0.
+
+    Raises:
+        ValueError: The level is not between 0 and 1.
+
+    Example:
+        >>> [round(end, 3) for end in rate_interval("sensitivity", Counts(tp=3, fp=1, fn=1, tn=5))]
+        [0.301, 0.954]
+
+    Reference:
+        Wilson, JASA 22, 1927.
+    """
     if name == "f1":
         return f1_interval(counts.tp, counts.fp, counts.fn, level)
     return wilson_interval(*RATES[name](counts), level)
 
 
 def confusion_matrix(labels: npt.ArrayLike, predictions: npt.ArrayLike, classes: int) -> Labels:
-    """int64[classes, classes]: row the true class, column the predicted one.
+    """Count how often each class was predicted as each.
 
-    labels, predictions: (n,) integers from 0 to classes - 1; ValueError for anything else.
+    As `sklearn.metrics.confusion_matrix`, with the number of classes given.
+
+    Args:
+        labels: Class numbers (n,).
+        predictions: Class numbers (n,).
+        classes: Number of classes.
+
+    Returns:
+        int64 [classes, classes]: row the true class, column the predicted one.
+
+    Raises:
+        ValueError: Shapes differ, or values are not integers from 0 to classes - 1.
+
+    Example:
+        >>> confusion_matrix([0, 0, 1], [0, 1, 1], 2)
+        array([[1, 1],
+               [0, 1]])
     """
     y, p = np.asarray(labels), np.asarray(predictions)
     if y.ndim != 1 or y.shape != p.shape:
@@ -84,17 +145,37 @@ def confusion_matrix(labels: npt.ArrayLike, predictions: npt.ArrayLike, classes:
 
 
 def one_vs_rest(confusion: npt.ArrayLike, positive: int) -> Counts:
-    """Return the counts of class number `positive` against all others, from a confusion matrix (rows true)."""
+    """Return the counts of one class against all others.
+
+    Args:
+        confusion: Counts (classes, classes), rows true, columns predicted, see `confusion_matrix`.
+        positive: Class number.
+
+    Returns:
+        Counts of that class.
+
+    Example:
+        >>> one_vs_rest([[5, 1], [2, 4]], 1)
+        Counts(tp=4, fp=1, fn=2, tn=5)
+    """
     c = np.asarray(confusion)
     tp, true, predicted = int(c[positive, positive]), int(c[positive].sum()), int(c[:, positive].sum())
     return Counts(tp, predicted - tp, true - tp, int(c.sum()) - true - predicted + tp)
 
 
 def balanced_accuracy(confusion: npt.ArrayLike, warn: Warn = warn_undefined) -> float:
-    """Return mean recall of the classes that occur; for two classes (sensitivity + specificity) / 2.
+    """Compute the mean recall of the classes that occur; for two classes (sensitivity + specificity) / 2.
 
-    confusion: (classes, classes).  A class without samples is left out with a warning; nan without any
-    sample.
+    Args:
+        confusion: Counts (classes, classes), rows true, columns predicted, see `confusion_matrix`.
+        warn: Called with a message where the metric is undefined; by default it issues UndefinedMetricWarning.
+
+    Returns:
+        A number from 0 to 1.  A class without samples is left out with a warning; nan without any sample.
+
+    Example:
+        >>> balanced_accuracy([[3, 1], [1, 1]])
+        0.625
     """
     c = np.asarray(confusion)
     support = c.sum(axis=1)
@@ -106,11 +187,26 @@ def balanced_accuracy(confusion: npt.ArrayLike, warn: Warn = warn_undefined) -> 
 
 
 def cohen_kappa(confusion: npt.ArrayLike, weights: str = "none", warn: Warn = warn_undefined) -> float:
-    """Return agreement beyond chance, 1 - sum(w observed) / sum(w expected); expected from the margins.
+    """Compute Cohen's kappa: agreement beyond chance, 1 - sum(w observed) / sum(w expected by the margins).
 
-    confusion: (classes, classes).  weights: "none" (w = 1 off the diagonal), "linear" |i - j| or "quadratic"
-    (i - j)^2, for ordered classes such as grades.  nan with a warning when chance alone agrees wholly.  Cohen
-    1968.
+    Args:
+        confusion: Counts (classes, classes), rows true, columns predicted, see `confusion_matrix`.
+        weights: "none" (w = 1 off the diagonal), "linear" |i - j| or "quadratic" (i - j)^2, for ordered classes such
+            as grades.
+        warn: Called with a message where the metric is undefined; by default it issues UndefinedMetricWarning.
+
+    Returns:
+        At most 1, 0 for chance; nan with a warning when chance alone agrees wholly (0/0).
+
+    Raises:
+        ValueError: The weights are unknown.
+
+    Example:
+        >>> round(cohen_kappa([[4, 1], [1, 4]]), 3)
+        0.6
+
+    Reference:
+        Cohen, Psychological Bulletin 70, 1968.
     """
     c = np.asarray(confusion, np.float64)
     expected = np.outer(c.sum(axis=1), c.sum(axis=0)) / max(c.sum(), 1.0)
@@ -131,7 +227,7 @@ def kappa_weights(classes: int, weights: str) -> Float:
 
 
 def brier_terms(probabilities: Float, labels: Labels) -> Float:
-    """Each sample's share (n,) of the Brier score: sum over classes of (p_k - y_k)^2, halved for two classes.
+    """Return each sample's share (n,) of the Brier score: sum over classes of (p_k - y_k)^2, halved for two classes.
 
     So for two classes it is (p - y)^2 of either class, and for more Brier's own sum (Monthly Weather Review
     78, 1950).
@@ -142,21 +238,51 @@ def brier_terms(probabilities: Float, labels: Labels) -> Float:
 
 
 def brier_score(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> float:
-    """Return mean squared error of probabilities (n, classes), rows summing to 1; 0 is perfect (see brier_terms)."""
+    """Compute the Brier score: the mean squared error of probabilities, halved for two classes.
+
+    Args:
+        probabilities: Numbers (n, classes), rows summing to 1.
+        labels: Class numbers (n,).
+
+    Returns:
+        0 is perfect; at most 1 for two classes, 2 for more.
+
+    Example:
+        >>> brier_score([[0.5, 0.5], [0.0, 1.0]], [0, 1])
+        0.125
+
+    Reference:
+        Brier, Monthly Weather Review 78, 1950.
+    """
     return float(np.mean(brier_terms(np.asarray(probabilities, np.float64), np.asarray(labels, np.int64))))
 
 
 def multiclass_auc(scores: npt.ArrayLike, labels: npt.ArrayLike, warn: Warn = warn_undefined) -> float:
-    """Return macro one-vs-rest AUC: the mean over classes of the AUC of column k against "label is k".
+    """Compute the macro one-vs-rest AUC: the mean over classes of the AUC of column k against "label is k".
 
-    scores (n, classes), labels (n,).  A class whose AUC is undefined is left out with a warning.
+    As `sklearn.metrics.roc_auc_score(multi_class="ovr")`, which refuses absent classes.
+
+    Args:
+        scores: Numbers (n, classes).
+        labels: Class numbers (n,).
+        warn: Called with a message where the metric is undefined; by default it issues UndefinedMetricWarning.
+
+    Returns:
+        A number from 0 to 1.  A class whose AUC is undefined is left out with a warning; nan if all are.
+
+    Raises:
+        ValueError: Shapes do not fit, or scores are not finite.
+
+    Example:
+        >>> multiclass_auc([[0.8, 0.1, 0.1], [0.2, 0.6, 0.2], [0.3, 0.3, 0.4]], [0, 1, 2])
+        1.0
     """
     s, y = np.asarray(scores, np.float64), np.asarray(labels)
     return mean_defined("macro AUC", [roc_auc(y == k, s[:, k], warn) for k in range(s.shape[1])], warn)
 
 
 def mean_defined(name: str, values: Sequence[float], warn: Warn, weights: Sequence[float] | None = None) -> float:
-    """Return mean of the values that are not nan, weighted if asked; warns of those left out, nan if all are."""
+    """Return the mean of the values that are not nan, weighted if asked; warn of those left out, nan if all are."""
     v = np.asarray(values, np.float64)
     w = np.ones(v.size) if weights is None else np.asarray(weights, np.float64)
     kept = ~np.isnan(v)

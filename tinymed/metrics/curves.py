@@ -15,16 +15,35 @@ Warn = Callable[[str], None]
 
 
 class UndefinedMetricWarning(UserWarning):
-    """A metric was 0/0 on these data and nan was returned."""
+    """A metric was 0/0 on these data and nan was returned.
+
+    Example:
+        >>> import warnings
+        >>> with warnings.catch_warnings(record=True) as caught:
+        ...     warnings.simplefilter("always")
+        ...     auc = roc_auc([1, 1], [0.2, 0.9])
+        >>> auc, caught[0].category.__name__
+        (nan, 'UndefinedMetricWarning')
+    """
 
 
 def warn_undefined(message: str) -> None:
-    """The default of every `warn` argument: raise `message` as an UndefinedMetricWarning."""
+    """Raise `message` as an UndefinedMetricWarning: the default of every `warn` argument."""
     warnings.warn(message, UndefinedMetricWarning, stacklevel=3)
 
 
 class RocCurve(NamedTuple):
-    """Points of the ROC curve from (0, 0) to (1, 1); thresholds fall from +inf."""
+    """Points of the ROC curve from (0, 0) to (1, 1).
+
+    Attributes:
+        false_positive_rate: float64 (points,).
+        true_positive_rate: float64 (points,).
+        thresholds: float64 (points,), falling from +inf.
+
+    Example:
+        >>> roc_curve([0, 1], [0.2, 0.8]).true_positive_rate
+        array([0., 1., 1.])
+    """
 
     false_positive_rate: Float
     true_positive_rate: Float
@@ -32,7 +51,17 @@ class RocCurve(NamedTuple):
 
 
 class PrCurve(NamedTuple):
-    """Points of the precision-recall curve, thresholds rising; the last point is (recall 0, precision 1)."""
+    """Points of the precision-recall curve.
+
+    Attributes:
+        precision: float64 (points + 1,), its last value 1.
+        recall: float64 (points + 1,), its last value 0.
+        thresholds: float64 (points,), rising.
+
+    Example:
+        >>> precision_recall_curve([0, 1], [0.2, 0.8]).precision
+        array([0.5, 1. , 1. ])
+    """
 
     precision: Float
     recall: Float
@@ -40,7 +69,7 @@ class PrCurve(NamedTuple):
 
 
 def check_binary(name: str, labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[npt.NDArray[np.bool_], Float]:
-    """labels as bool[n], scores as float64[n].  ValueError for other shapes, values or non-finite scores."""
+    """Return labels as bool [n], scores as float64 [n]; raise ValueError for other shapes, values, infinite scores."""
     y, s = np.asarray(labels), np.asarray(scores, np.float64)
     if y.ndim != 1 or s.shape != y.shape or y.size == 0:
         raise ValueError(f"{name}: needs labels (n,) and scores (n,) with n >= 1, got {y.shape} and {s.shape}")
@@ -52,7 +81,7 @@ def check_binary(name: str, labels: npt.ArrayLike, scores: npt.ArrayLike) -> tup
 
 
 def threshold_counts(labels: npt.NDArray[np.bool_], scores: Float) -> tuple[Any, Any, Float]:
-    """TP, FP (int64) and the threshold of "score >= threshold" at each distinct score, highest first."""
+    """Return TP, FP (int64) and the threshold of "score >= threshold" at each distinct score, highest first."""
     order = np.argsort(-scores, kind="stable")
     ranked, hits = scores[order], labels[order]
     last = np.append(np.flatnonzero(np.diff(ranked)), ranked.size - 1)  # last sample of each run of ties
@@ -61,10 +90,25 @@ def threshold_counts(labels: npt.NDArray[np.bool_], scores: Float) -> tuple[Any,
 
 
 def roc_curve(labels: npt.ArrayLike, scores: npt.ArrayLike, warn: Warn = warn_undefined) -> RocCurve:
-    """Return ROC curve: one point per distinct score (no point dropped) after the point (0, 0) at threshold inf.
+    """Compute the ROC curve: one point per distinct score after the point (0, 0) at threshold inf.
 
-    labels: (n,) of 0/1, scores: (n,), higher means more positive.  A rate whose class is absent is nan, with
-    a warning.
+    As `sklearn.metrics.roc_curve(drop_intermediate=False)`.
+
+    Args:
+        labels: Integers or booleans (n,), 1 for positive.
+        scores: Numbers (n,), higher for more positive.
+        warn: Called with a message where the metric is undefined; by default it issues UndefinedMetricWarning.
+
+    Returns:
+        RocCurve.  A rate whose class is absent (0/0) is nan, with a warning.
+
+    Raises:
+        ValueError: Shapes differ, there is no sample, labels are not 0 or 1, or scores are not finite.
+
+    Example:
+        >>> curve = roc_curve([0, 1, 1], [0.1, 0.9, 0.4])
+        >>> curve.false_positive_rate.tolist(), curve.true_positive_rate.tolist()
+        ([0.0, 0.0, 0.0, 1.0], [0.0, 0.5, 1.0, 1.0])
     """
     y, s = check_binary("roc_curve", labels, scores)
     tp, fp, thresholds = threshold_counts(y, s)
@@ -77,11 +121,27 @@ def roc_curve(labels: npt.ArrayLike, scores: npt.ArrayLike, warn: Warn = warn_un
 
 
 def roc_auc(labels: npt.ArrayLike, scores: npt.ArrayLike, warn: Warn = warn_undefined) -> float:
-    """Return area under the ROC curve by trapezoids: P(positive scores higher) + P(equal) / 2 = Mann-Whitney U / (P
-    N).
+    """Compute the area under the ROC curve: P(positive scores higher) + P(equal) / 2 = Mann-Whitney U / (P N).
 
-    labels: (n,) of 0/1, scores: (n,).  nan with a warning when a class is absent.  Hanley and McNeil,
-    Radiology 1982.
+    As `sklearn.metrics.roc_auc_score`.
+
+    Args:
+        labels: Integers or booleans (n,), 1 for positive.
+        scores: Numbers (n,), higher for more positive.
+        warn: Called with a message where the metric is undefined; by default it issues UndefinedMetricWarning.
+
+    Returns:
+        A number from 0 to 1; nan with a warning when a class is absent (0/0).
+
+    Raises:
+        ValueError: Shapes differ, there is no sample, labels are not 0 or 1, or scores are not finite.
+
+    Example:
+        >>> roc_auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+        0.75
+
+    Reference:
+        Hanley & McNeil, Radiology 143, 1982.
     """
     y, s = check_binary("roc_auc", labels, scores)
     tp, fp, _ = threshold_counts(y, s)
@@ -94,9 +154,24 @@ def roc_auc(labels: npt.ArrayLike, scores: npt.ArrayLike, warn: Warn = warn_unde
 
 
 def precision_recall_curve(labels: npt.ArrayLike, scores: npt.ArrayLike, warn: Warn = warn_undefined) -> PrCurve:
-    """Return precision and recall of "score >= threshold" at every distinct score, thresholds rising, then (1, 0).
+    """Compute precision and recall of "score >= threshold" at every distinct score, thresholds rising, then (1, 0).
 
-    labels: (n,) of 0/1, scores: (n,).  Without positives recall is 0/0: nan, with a warning.
+    As `sklearn.metrics.precision_recall_curve`.
+
+    Args:
+        labels: Integers or booleans (n,), 1 for positive.
+        scores: Numbers (n,), higher for more positive.
+        warn: Called with a message where the metric is undefined; by default it issues UndefinedMetricWarning.
+
+    Returns:
+        PrCurve.  Without positives recall is 0/0: nan, with a warning.
+
+    Raises:
+        ValueError: Shapes differ, there is no sample, labels are not 0 or 1, or scores are not finite.
+
+    Example:
+        >>> precision_recall_curve([0, 1, 1], [0.1, 0.9, 0.4]).recall.tolist()
+        [1.0, 1.0, 0.5, 0.0]
     """
     y, s = check_binary("precision_recall_curve", labels, scores)
     tp, fp, thresholds = threshold_counts(y, s)
@@ -108,10 +183,28 @@ def precision_recall_curve(labels: npt.ArrayLike, scores: npt.ArrayLike, warn: W
 
 
 def average_precision(labels: npt.ArrayLike, scores: npt.ArrayLike, warn: Warn = warn_undefined) -> float:
-    """Return area under the precision-recall curve by steps: sum of (recall_k - recall_{k-1}) precision_k.
+    """Compute the area under the precision-recall curve by steps: sum of (recall_k - recall_{k-1}) precision_k.
 
-    Steps, not trapezoids, which are too optimistic (Davis and Goadrich, ICML 2006).  nan with a warning
-    without positives (scikit-learn answers 0 there).
+    As `sklearn.metrics.average_precision_score`, which answers 0 without positives.  Steps, not trapezoids, which are
+    too optimistic.
+
+    Args:
+        labels: Integers or booleans (n,), 1 for positive.
+        scores: Numbers (n,), higher for more positive.
+        warn: Called with a message where the metric is undefined; by default it issues UndefinedMetricWarning.
+
+    Returns:
+        A number from 0 to 1; nan with a warning without positives (0/0).
+
+    Raises:
+        ValueError: Shapes differ, there is no sample, labels are not 0 or 1, or scores are not finite.
+
+    Example:
+        >>> round(average_precision([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]), 4)
+        0.8333
+
+    Reference:
+        Davis & Goadrich, ICML 2006.
     """
     y, s = check_binary("average_precision", labels, scores)
     tp, fp, _ = threshold_counts(y, s)

@@ -12,20 +12,37 @@ import numpy as np
 from .boxes import Detections, overlaps
 from .intervals import count_cells, percentile_interval, resample
 
+__all__ = ["average_precisions", "evaluate_detections", "froc", "match_detections"]
+
 MATCHES = ("iou", "centre")
 FROC = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # false positives an image, LUNA16's seven points
 
 
-def matched(found: Detections, boxes: np.ndarray, kinds: np.ndarray, rule: str = "iou") -> np.ndarray:
-    """Return bool [n]: whether each detection, best first, takes a box that is still free; boxes [m, 4], kinds [m]."""
-    right = np.zeros(len(found.scores), bool)
+def match_detections(detections: Detections, boxes: np.ndarray, kinds: np.ndarray, rule: str = "iou") -> np.ndarray:
+    """Say of each detection, best first, whether it takes a box that is still free.
+
+    Args:
+        detections: Detections of an image.
+        boxes: True boxes [m, 4]: xmin, ymin, xmax, ymax.
+        kinds: Their classes [m].
+        rule: "iou" (intersection over union of at least 1/2) or "centre" (the detection's middle lies in the box).
+
+    Returns:
+        bool [n], in the order of the detections.
+
+    Example:
+        >>> detections = Detections(np.array([[0.0, 0.0, 4.0, 4.0]]), np.array([0.9]), np.array([0]))
+        >>> match_detections(detections, np.array([[0.0, 0.0, 4.0, 3.0]]), np.array([0]))
+        array([ True])
+    """
+    right = np.zeros(len(detections.scores), bool)
     free = np.ones(len(boxes), bool)
-    share = overlaps(found.boxes, boxes)
-    middle = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
+    share = overlaps(detections.boxes, boxes)
+    middle = (detections.boxes[:, :2] + detections.boxes[:, 2:]) / 2
     inside = ((middle[:, None] >= boxes[None, :, :2]) & (middle[:, None] <= boxes[None, :, 2:])).all(axis=2)
     possible = (share >= 0.5) if rule == "iou" else inside
-    for i in np.argsort(-found.scores, kind="stable"):
-        candidates = np.flatnonzero(free & possible[i] & (kinds == found.kinds[i]))
+    for i in np.argsort(-detections.scores, kind="stable"):
+        candidates = np.flatnonzero(free & possible[i] & (kinds == detections.kinds[i]))
         if candidates.size:
             right[i] = True
             free[candidates[share[i, candidates].argmax()]] = False
@@ -33,10 +50,25 @@ def matched(found: Detections, boxes: np.ndarray, kinds: np.ndarray, rule: str =
 
 
 def average_precisions(right: np.ndarray, scores: np.ndarray, weight: np.ndarray, truths: np.ndarray) -> np.ndarray:
-    """Return area under the precision-recall curve for each row of weights: float64 [r]; nan where there is no box.
+    """Compute the area under the precision-recall curve for each row of weights.
 
-    right, scores: [n] detections; weight: [r, n], how often each counts; truths: [r], how many boxes there are.
     Precision is made to fall with recall first, and the area is exact (PASCAL VOC since 2010).
+
+    Args:
+        right: bool [n], whether each detection is right, see `match_detections`.
+        scores: Their scores [n].
+        weight: How often each detection counts, [r, n].
+        truths: How many boxes there are, [r].
+
+    Returns:
+        float64 [r], from 0 to 1; nan where there is no box (0/0).
+
+    Example:
+        >>> average_precisions(np.array([True, False]), np.array([0.9, 0.8]), np.ones((1, 2)), np.array([2]))
+        array([0.5])
+
+    Reference:
+        Everingham et al., IJCV 111, 2015.
     """
     order = np.argsort(-scores, kind="stable")
     hits = np.cumsum(weight[:, order] * right[order], axis=1)
@@ -49,7 +81,7 @@ def average_precisions(right: np.ndarray, scores: np.ndarray, weight: np.ndarray
 
 
 def evaluate_detections(
-    found: Sequence[Detections],
+    detections: Sequence[Detections],
     boxes: Sequence[np.ndarray],
     kinds: Sequence[np.ndarray],
     classes: Sequence[str],
@@ -58,15 +90,36 @@ def evaluate_detections(
     level: float = 0.95,
     resamples: int = 1000,
 ) -> dict[str, Any]:
-    """Average precision by class and their mean, by both rules, with intervals; FROC; plain values for JSON.
+    """Compute average precision by class and its mean by both matching rules, with intervals, and FROC; ready for JSON.
 
-    found, boxes, kinds: of each image.  "ap" is by overlap, "ap_centre" by middles.
+    Args:
+        detections: Detections of each image.
+        boxes: True boxes [m, 4] of each image.
+        kinds: Their classes [m] of each image.
+        classes: Names in class order.
+        seed: Seed of the bootstrap over images.
+        level: Confidence level, above 0 and below 1.
+        resamples: Number of bootstrap resamples; 0 leaves intervals out (None).
+
+    Returns:
+        A dictionary: "ap" (by overlap) and "ap_centre" (by middles), each with `<name>_interval`, "per_class"
+        (besides "boxes", "froc", "f1", "threshold") and "warnings".  None stands for undefined (0/0): a class without
+        a box.
+
+    Example:
+        >>> detections = [Detections(np.array([[0.0, 0.0, 4.0, 4.0]]), np.array([0.9]), np.array([0]))]
+        >>> boxes, kinds = [np.array([[0.0, 0.0, 4.0, 4.0]])], [np.array([0])]
+        >>> evaluate_detections(detections, boxes, kinds, ["cell"], resamples=0)["ap"]
+        1.0
+
+    Reference:
+        Everingham et al., IJCV 111, 2015; Bunch et al., Journal of Applied Photographic Engineering 4, 1978 (FROC).
     """
-    n = len(found)
+    n = len(detections)
     notes: list[str] = []
     counts = np.array([np.bincount(k, minlength=len(classes)) for k in kinds]).reshape(n, len(classes))
-    image = np.repeat(np.arange(n), [len(f.scores) for f in found])
-    scores, kind = (np.concatenate([getattr(f, name) for f in found]) for name in ("scores", "kinds"))
+    image = np.repeat(np.arange(n), [len(f.scores) for f in detections])
+    scores, kind = (np.concatenate([getattr(f, name) for f in detections]) for name in ("scores", "kinds"))
     weights = np.ones((1, n))
     if resamples:
         drawn = [count_cells(rows, n) for rows in resample(np.zeros(n, np.int64), resamples, seed)]
@@ -76,22 +129,24 @@ def evaluate_detections(
         name: {"boxes": int(c)} for name, c in zip(classes, counts.sum(0), strict=True)
     }
     for rule, key in zip(MATCHES, ("ap", "ap_centre"), strict=True):
-        right = np.concatenate([matched(*images, rule) for images in zip(found, boxes, kinds, strict=True)])
+        right = np.concatenate(
+            [match_detections(*images, rule) for images in zip(detections, boxes, kinds, strict=True)]
+        )
         areas = np.full((len(weights), len(classes)), np.nan)
         for k, name in enumerate(classes):
             mine = kind == k
             areas[:, k] = average_precisions(right[mine], scores[mine], weights[:, image[mine]], weights @ counts[:, k])
-            per_class[name] |= described(key, areas[:, k], level, notes)
+            per_class[name] |= with_interval(key, areas[:, k], level, notes)
             if rule == "iou":
                 truths = int(counts[:, k].sum())
                 per_class[name]["froc"] = froc(right[mine], scores[mine], n, truths)
                 per_class[name] |= best_f1(right[mine], scores[mine], truths)
         known = counts.sum(axis=0) > 0
-        result |= described(key, np.nanmean(areas[:, known], axis=1) if known.any() else areas[:, 0], level, notes)
+        result |= with_interval(key, np.nanmean(areas[:, known], axis=1) if known.any() else areas[:, 0], level, notes)
     return result | {"per_class": per_class, "warnings": list(dict.fromkeys(notes))}
 
 
-def described(name: str, values: np.ndarray, level: float, notes: list[str]) -> dict[str, Any]:
+def with_interval(name: str, values: np.ndarray, level: float, notes: list[str]) -> dict[str, Any]:
     """Return {name: the first value, name_interval: of the others}."""
     value = None if np.isnan(values[0]) else float(values[0])
     interval = (
@@ -111,11 +166,28 @@ def best_f1(right: np.ndarray, scores: np.ndarray, truths: int) -> dict[str, flo
 
 
 def froc(right: np.ndarray, scores: np.ndarray, images: int, truths: int) -> dict[str, float | None]:
-    """Return sensitivity at FROC's numbers of false positives an image.  Bunch et al. 1978."""
+    """Compute the sensitivity at FROC's numbers of false positives per image.
+
+    Args:
+        right: bool [n], whether each detection is right.
+        scores: Their scores [n].
+        images: Number of images.
+        truths: Number of boxes.
+
+    Returns:
+        {"0.125": sensitivity, ..., "8": sensitivity}; None where there is no box (0/0).
+
+    Example:
+        >>> froc(np.array([True, False]), np.array([0.9, 0.8]), images=1, truths=2)["1"]
+        0.5
+
+    Reference:
+        Bunch et al. 1978; the seven points are LUNA16's.
+    """
     order = np.argsort(-scores, kind="stable")
     hits, false = np.cumsum(right[order]), np.cumsum(~right[order])
-    found = {}
+    sensitivity = {}
     for allowed in FROC:
         within = int(np.searchsorted(false, allowed * images, side="right"))
-        found[f"{allowed:g}"] = (float(hits[within - 1]) / truths if within else 0.0) if truths else None
-    return found
+        sensitivity[f"{allowed:g}"] = (float(hits[within - 1]) / truths if within else 0.0) if truths else None
+    return sensitivity

@@ -13,14 +13,32 @@ import numpy.typing as npt
 
 from ..errors import UserError
 
+__all__ = ["distance_transform"]
+
 Float = npt.NDArray[np.float64]
 
 
 def distance_transform(mask: npt.ArrayLike, spacing: float | Sequence[float] = 1.0) -> Float:
-    """Return the distance of every pixel to the nearest pixel where mask is true, 0 there; inf if it is true nowhere.
+    """Compute the exact Euclidean distance of every pixel to the nearest pixel where the mask is true.
 
-    mask: any number of axes.  spacing: the distance between neighbours, one number or one an axis; the result has its
-    unit.  float64 of the mask's shape.  UserError unless spacings are positive and finite.
+    As `scipy.ndimage.distance_transform_edt` of the mask's complement.
+
+    Args:
+        mask: Booleans with any number of axes.
+        spacing: Distance between neighbouring pixels, such as mm; one number, or one per axis.
+
+    Returns:
+        float64 of the mask's shape in the unit of spacing: 0 inside the mask; inf everywhere if it is true nowhere.
+
+    Raises:
+        UserError: Spacings are not positive and finite, or not one per axis.
+
+    Example:
+        >>> distance_transform([[True, False, False]], spacing=0.5)
+        array([[0. , 0.5, 1. ]])
+
+    Reference:
+        Felzenszwalb & Huttenlocher, Theory of Computing 8, 2012.
     """
     inside = np.asarray(mask, np.bool_)
     steps = check_spacing(spacing, inside.ndim)
@@ -33,7 +51,7 @@ def distance_transform(mask: npt.ArrayLike, spacing: float | Sequence[float] = 1
 
 
 def check_spacing(spacing: float | Sequence[float], axes: int) -> tuple[float, ...]:
-    """Return one positive finite number an axis."""
+    """Return one positive finite number per axis; raise UserError otherwise."""
     steps: Any = (spacing,) * axes if np.ndim(spacing) == 0 else tuple(spacing)  # type: ignore[arg-type]
     if len(steps) != axes or not all(np.isfinite(s) and s > 0 for s in steps):
         raise UserError(f"spacing: expected one positive number, or {axes} of them, one an axis, got {spacing}")
@@ -41,10 +59,11 @@ def check_spacing(spacing: float | Sequence[float], axes: int) -> tuple[float, .
 
 
 def lower_envelope(height: Float, step: float) -> Float:
-    """min over p of height[p] + (step (q - p))^2 for every q, along the first axis of (n, lines); heights may be inf.
+    """Return min over p of height[p] + (step (q - p))^2 for every q, along the first axis of (n, lines).
 
-    The stack holds the parabolas of the envelope from left to right: `vertex` their pixels, `start` where each begins
-    to be the lowest.  A parabola of height inf never enters it.
+    Heights may be inf.  The stack holds the parabolas of the envelope from left to right: `vertex` their pixels,
+    `start`
+    where each begins to be the lowest.  A parabola of height inf never enters it.
     """
     n, lines = height.shape
     vertex, start = np.zeros((n, lines), np.int64), np.full((n + 1, lines), np.inf)

@@ -13,6 +13,8 @@ import numpy.typing as npt
 from .. import random
 from .curves import Warn, check_binary, warn_undefined
 
+__all__ = ["auc_interval", "bootstrap_values", "f1_interval", "mean_interval", "percentile_interval", "wilson_interval"]
+
 Interval = tuple[float, float]
 Indices = npt.NDArray[np.int64]
 Statistic = Callable[[Indices], npt.NDArray[np.float64]]
@@ -22,17 +24,34 @@ BLOCK = 1 << 21  # drawn indices held at a time: 16 MiB
 
 
 def normal_quantile(level: float) -> float:
-    """z with P(|Z| <= z) = level for a standard normal Z; 1.95996 at 0.95."""
+    """Return z with P(|Z| <= z) = level for a standard normal Z; 1.95996 at 0.95."""
     if not 0 < level < 1:
         raise ValueError(f"confidence level: a number between 0 and 1 such as 0.95, got {level}")
     return NormalDist().inv_cdf(0.5 + level / 2)
 
 
 def wilson_interval(successes: int, trials: int, level: float = 0.95) -> Interval:
-    """Wilson score interval of a proportion k/n, without continuity correction; (nan, nan) for n = 0.
+    """Compute Wilson's score interval of a proportion k/n, without continuity correction.
 
-    centre = (p + z^2/2n) / (1 + z^2/n), half width = z sqrt(p(1-p)/n + z^2/4n^2) / (1 + z^2/n). Wilson, JASA
-    22, 1927; Brown, Cai and DasGupta, Statistical Science 16, 2001 for why not p +- z sqrt(pq/n).
+    centre = (p + z^2/2n) / (1 + z^2/n), half width = z sqrt(p(1-p)/n + z^2/4n^2) / (1 + z^2/n).
+
+    Args:
+        successes: k.
+        trials: n.
+        level: Confidence level, above 0 and below 1.
+
+    Returns:
+        (low, high) in 0 to 1; (nan, nan) for n = 0.
+
+    Raises:
+        ValueError: Not 0 <= successes <= trials, or the level is not between 0 and 1.
+
+    Example:
+        >>> [round(end, 4) for end in wilson_interval(8, 10)]
+        [0.4902, 0.9433]
+
+    Reference:
+        Wilson, JASA 22, 1927; Brown, Cai & DasGupta, Statistical Science 16, 2001, for why not p +- z sqrt(pq/n).
     """
     if not 0 <= successes <= trials:
         raise ValueError(f"wilson_interval: needs 0 <= successes <= trials, got {successes} of {trials}")
@@ -47,19 +66,52 @@ def wilson_interval(successes: int, trials: int, level: float = 0.95) -> Interva
 
 
 def f1_interval(tp: int, fp: int, fn: int, level: float = 0.95) -> Interval:
-    """Return interval of F1 = 2 TP / (2 TP + FP + FN), from Wilson's of the proportion J = TP / (TP + FP + FN).
+    """Compute the interval of F1 = 2 TP / (2 TP + FP + FN), from Wilson's of J = TP / (TP + FP + FN).
 
     F1 = 2 J / (1 + J) rises with J, and TP is binomial given TP + FP + FN, so the ends map one to one.
+
+    Args:
+        tp: True positives.
+        fp: False positives.
+        fn: False negatives.
+        level: Confidence level, above 0 and below 1.
+
+    Returns:
+        (low, high) in 0 to 1; (nan, nan) where all counts are 0.
+
+    Raises:
+        ValueError: A count is negative, or the level is not between 0 and 1.
+
+    Example:
+        >>> [round(end, 3) for end in f1_interval(8, 1, 1)]
+        [0.658, 0.971]
     """
     low, high = wilson_interval(tp, tp + fp + fn, level)
     return 2 * low / (1 + low), 2 * high / (1 + high)
 
 
 def mean_interval(successes: npt.ArrayLike, trials: npt.ArrayLike, level: float = 0.95) -> Interval:
-    """Return interval of the mean of K independent proportions, such as balanced accuracy.
+    """Compute the interval of the mean of K independent proportions, such as balanced accuracy, by square-and-add.
 
-    Those with n = 0 are left out. low = m - sqrt(sum (p_k - l_k)^2) / K, high likewise, with Wilson's l_k:
-    square-and-add, Newcombe, Statistics in Medicine 17, 1998; Zou and Donner 2008.
+    low = m - sqrt(sum (p_k - l_k)^2) / K, high likewise, with Wilson's l_k.
+
+    Args:
+        successes: Counts (K,).
+        trials: Counts (K,); proportions with 0 trials are left out.
+        level: Confidence level, above 0 and below 1.
+
+    Returns:
+        (low, high) in 0 to 1; (nan, nan) without any trial.
+
+    Raises:
+        ValueError: Not 0 <= successes <= trials, or the level is not between 0 and 1.
+
+    Example:
+        >>> [round(end, 3) for end in mean_interval([8, 9], [10, 10])]
+        [0.633, 0.933]
+
+    Reference:
+        Newcombe, Statistics in Medicine 17, 1998; Zou & Donner, Statistics in Medicine 27, 2008.
     """
     k, n = np.asarray(successes), np.asarray(trials)
     k, n = k[n > 0], n[n > 0]
@@ -72,7 +124,7 @@ def mean_interval(successes: npt.ArrayLike, trials: npt.ArrayLike, level: float 
 
 
 def draw_indices(count: int, first: int, resamples: int, seed: int) -> npt.NDArray[np.uint64]:
-    """Random words, uint64[resamples, count]: row r is `random.bits(count, seed, BOOTSTRAP, first + r)`.
+    """Return random words, uint64 [resamples, count]: row r is `random.bits(count, seed, BOOTSTRAP, first + r)`.
 
     All rows come from one call, and a row does not depend on how many are drawn with it.
     """
@@ -86,7 +138,7 @@ def draw_indices(count: int, first: int, resamples: int, seed: int) -> npt.NDArr
 
 
 def resample(groups: npt.NDArray[np.int64], resamples: int, seed: int) -> Iterator[Indices]:
-    """Return blocks int64[r, n] of indices drawn with replacement inside each group, until `resamples` rows are out.
+    """Yield blocks int64 [r, n] of indices drawn with replacement inside each group, until `resamples` rows are out.
 
     groups: (n,) integers from 0; a sample is only replaced by one of its own group, so group sizes stay.
     """
@@ -110,11 +162,29 @@ def bootstrap_values(
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Several statistics of n samples on the same resamples: name -> float64[resamples].
+    """Compute several statistics of n samples on the same bootstrap resamples.
 
-    statistics: name -> function of indices int64[r, n] giving float64[r], one value per resample.  groups:
-    (n,) class numbers to resample within (stratified), or None for all samples alike.  Efron and Tibshirani
-    1993, chapter 13. The same seed gives the same bits.
+    Args:
+        statistics: Name -> function of indices int64 [r, n] giving float64 [r], one value per resample.
+        n: Number of samples.
+        groups: Class numbers (n,) to resample within (stratified), or None for all samples alike.
+        resamples: Number of bootstrap resamples.
+        seed: The same seed gives the same bits.
+
+    Returns:
+        Name -> float64 [resamples].
+
+    Raises:
+        ValueError: n or resamples is below 1.
+
+    Example:
+        >>> values = np.array([1.0, 2.0, 4.0])
+        >>> drawn = bootstrap_values({"mean": lambda rows: values[rows].mean(axis=1)}, 3, resamples=5)
+        >>> drawn["mean"].shape
+        (5,)
+
+    Reference:
+        Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
     if n < 1 or resamples < 1:
         raise ValueError(f"bootstrap_values: needs n >= 1 and resamples >= 1, got {n} and {resamples}")
@@ -129,10 +199,25 @@ def bootstrap_values(
 def percentile_interval(
     name: str, values: npt.NDArray[np.float64], level: float = 0.95, warn: Warn = warn_undefined
 ) -> Interval:
-    """Return the middle `level` of bootstrap values; `name` stands in the warnings.
+    """Return the middle `level` of bootstrap values.
 
-    Resamples where the value is nan are left out, with a warning; (nan, nan) when none is left.  Where every
-    resample gives one value (an AUC of 1) the interval has no width and says nothing: a warning, too.
+    Args:
+        name: What the warnings call the statistic.
+        values: float64 [resamples]; nan is left out, with a warning.
+        level: Confidence level, above 0 and below 1.
+        warn: Called with a message where values are left out or all alike; by default it issues
+            UndefinedMetricWarning.
+
+    Returns:
+        (low, high); (nan, nan) when no value is left.  Where every resample gives one value (an AUC of 1) the
+        interval has no width and says nothing: a warning, too.
+
+    Raises:
+        ValueError: The level is not between 0 and 1.
+
+    Example:
+        >>> [round(end, 3) for end in percentile_interval("mean", np.arange(101.0), 0.9)]
+        [5.0, 95.0]
     """
     normal_quantile(level)  # checks the level
     kept = values[np.isfinite(values)]
@@ -186,7 +271,7 @@ def resampled_average_precision(labels: npt.ArrayLike, scores: npt.ArrayLike) ->
 
 
 def count_cells(cells: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
-    """Return how often each of 0 ... size - 1 stands in each row: int64[r, n] -> int64[r, size]."""
+    """Return how often each of 0 ... size - 1 stands in each row: int64 [r, n] -> int64 [r, size]."""
     rows = cells.shape[0]
     flat = cells + np.arange(rows, dtype=np.int64)[:, None] * size
     return np.bincount(flat.ravel(), minlength=rows * size).reshape(rows, size)
@@ -201,7 +286,30 @@ def auc_interval(
     seed: int = 0,
     warn: Warn = warn_undefined,
 ) -> Interval:
-    """Bootstrap interval of the AUC, resampled inside each class; nan with a warning if one is absent."""
+    """Compute the bootstrap interval of the AUC, resampled inside each class.
+
+    Args:
+        labels: Integers or booleans (n,), 1 for positive.
+        scores: Numbers (n,), higher for more positive.
+        level: Confidence level, above 0 and below 1.
+        resamples: Number of bootstrap resamples.
+        seed: Seed of the bootstrap.
+        warn: Called with a message where the metric is undefined; by default it issues UndefinedMetricWarning.
+
+    Returns:
+        (low, high) in 0 to 1; (nan, nan) with a warning if a class is absent.
+
+    Raises:
+        ValueError: Shapes differ, labels are not 0 or 1, scores are not finite, or the level is not between 0 and 1.
+
+    Example:
+        >>> low, high = auc_interval([0, 0, 0, 1, 1, 1], [0.1, 0.3, 0.6, 0.4, 0.8, 0.9], resamples=200)
+        >>> 0 <= low < 8 / 9 < high <= 1
+        True
+
+    Reference:
+        Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+    """
     y, s = check_binary("auc_interval", labels, scores)
     if y.all() or not y.any():
         warn(f"AUC interval needs both classes; {int(y.sum())} of {y.size} samples are positive, set to nan")

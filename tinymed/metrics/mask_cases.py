@@ -1,4 +1,4 @@
-"""Measures of segmented images: a row a case, and their averages over cases with intervals.
+"""Measures of segmented images: one row per case, and their averages over cases with intervals.
 
 A case is an image, or a patient's volume.  Averages are over the cases where a measure is defined, as the papers of
 segmentation report them; intervals are percentiles of a bootstrap over cases (Efron and Tibshirani 1993, chapter 13).
@@ -13,24 +13,47 @@ from ..data.labels import IGNORED
 from .intervals import bootstrap_values, percentile_interval
 from .segmentation import METRICS, label_metrics, mean_over_labels
 
+__all__ = ["averages", "measure_case", "summarise"]
+
 Row = dict[str, Any]
 
 
 def measure_case(
-    name: str, loss: float, truth: np.ndarray, found: np.ndarray, classes: int, spacing: Sequence[float] | None = None
+    name: str,
+    loss: float,
+    truth: np.ndarray,
+    prediction: np.ndarray,
+    classes: int,
+    spacing: Sequence[float] | None = None,
 ) -> Row:
-    """Return {"name", "loss", "accuracy", "pixels", and of `label_metrics` one list a metric with a value a class}
-    of a case.
+    """Measure one segmented image or volume.
 
-    truth, found: class numbers of one shape; pixels that are IGNORED in truth do not count.  spacing: with it also the
-    distances between surfaces, in its unit.
+    Args:
+        name: What the row is called.
+        loss: The case's loss.
+        truth: Class numbers of any shape; pixels that are IGNORED (255) do not count.
+        prediction: Predicted class numbers of the same shape.
+        classes: Number of classes.
+        spacing: Distance between neighbouring pixels along each axis, such as mm; with it also the distances between
+            surfaces, in its unit.
+
+    Returns:
+        {"name", "loss", "accuracy", "pixels", and of `label_metrics` one list per metric with a value per class}.
+
+    Raises:
+        ValueError: The shapes differ, or the arrays do not hold integers.
+
+    Example:
+        >>> row = measure_case("a", 0.5, np.array([[0, 1], [1, 255]]), np.array([[0, 1], [0, 1]]), 2)
+        >>> row["pixels"], round(row["accuracy"], 3), [round(v, 3) for v in row["dice"]]
+        ([1, 2], 0.667, [0.667, 0.667])
     """
     counted = truth != IGNORED
     pixels = np.bincount(truth[counted], minlength=classes)
-    right = int((truth[counted] == found[counted]).sum())
+    right = int((truth[counted] == prediction[counted]).sum())
     metrics = label_metrics(
         truth,
-        found,
+        prediction,
         classes,
         1.0 if spacing is None else tuple(spacing),
         ignored=IGNORED,
@@ -41,8 +64,17 @@ def measure_case(
 
 
 def averages(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return loss, accuracy and Dice, the last averaged over cases and classes but the background: what an epoch
-    shows.
+    """Average what an epoch shows over cases: loss, accuracy, and Dice over the classes but the background.
+
+    Args:
+        rows: What `measure_case` returns, one per case.
+
+    Returns:
+        {"loss", "accuracy", "dice"}; dice is None where it is defined in no case.
+
+    Example:
+        >>> averages([{"loss": 1.0, "accuracy": 0.5, "dice": [0.9, 0.6]}])
+        {'loss': 1.0, 'accuracy': 0.5, 'dice': 0.6}
     """
     means = [mean_over_labels(row["dice"]) for row in rows]
     dice = [value for value in means if value is not None]
@@ -51,25 +83,44 @@ def averages(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def summarise(rows: Sequence[Row], classes: Sequence[str], seed: int = 0, level: float = 0.95) -> dict[str, Any]:
-    """Return averages over cases with intervals, by class, and over the classes but the background; plain values for
-    JSON.
+    """Summarise cases: means with intervals, medians, by class and over the classes but the background; ready for JSON.
+
+    Args:
+        rows: What `measure_case` returns, one per case.
+        classes: Names in class order.
+        seed: Seed of the bootstrap over cases.
+        level: Confidence level, above 0 and below 1.
+
+    Returns:
+        A dictionary of `<name>` (mean over the cases where it is defined, None if nowhere), `<name>_interval`,
+        `<name>_median`, `<name>_n`, "per_class" and "warnings".
+
+    Example:
+        >>> truth = np.array([[0, 1], [1, 1]])
+        >>> rows = [measure_case("a", 0.5, truth, truth, 2), measure_case("b", 0.7, truth, 1 - truth, 2)]
+        >>> result = summarise(rows, ["background", "lesion"])
+        >>> result["dice"], result["dice_n"], result["per_class"]["lesion"]["pixels"]
+        (0.5, 2, 6)
+
+    Reference:
+        Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
     notes: list[str] = []
     result: dict[str, Any] = {"n": len(rows), "classes": list(classes), "level": level}
     for name in ("loss", "accuracy"):
-        result |= described(name, [row[name] for row in rows], seed, level, notes)
+        result |= with_interval(name, [row[name] for row in rows], seed, level, notes)
     per_class: dict[str, Any] = {}
     measures = [name for name in METRICS if name in rows[0]]
     for k, label in enumerate(classes):
         per_class[label] = {"pixels": sum(row["pixels"][k] for row in rows)}
         for name in measures:
-            per_class[label] |= described(name, [row[name][k] for row in rows], seed, level, notes, label)
+            per_class[label] |= with_interval(name, [row[name][k] for row in rows], seed, level, notes, label)
     for name in measures:  # of a case: the mean over its classes
-        result |= described(name, [mean_over_labels(row[name]) for row in rows], seed, level, notes)
+        result |= with_interval(name, [mean_over_labels(row[name]) for row in rows], seed, level, notes)
     return result | {"per_class": per_class, "warnings": list(dict.fromkeys(notes))}
 
 
-def described(
+def with_interval(
     name: str, values: Sequence[float | None], seed: int, level: float, notes: list[str], label: str = ""
 ) -> dict[str, Any]:
     """Return {name: mean, name_interval, name_median, name_n} over the cases where it is defined."""

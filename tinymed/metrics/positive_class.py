@@ -5,21 +5,44 @@ from collections.abc import Callable, Sequence
 
 from ..errors import UserError
 
+__all__ = ["choose_positive", "looks_negative"]
+
 NEGATIVE = re.compile(r"no.*|un.*|healthy.*|negative.*|benign.*|control.*", re.IGNORECASE)
 
 
 def looks_negative(name: str) -> bool:
-    """Say whether a class's name suggests the absence of what is looked for: normal, no..., non_..., un..., healthy,
-    ...
+    """Return whether a class's name suggests absence: normal, no..., non_..., un..., healthy, ...
+
+    Args:
+        name: Name of a class.
+
+    Returns:
+        Whether it reads like the negative class.
+
+    Example:
+        >>> looks_negative("uninfected"), looks_negative("parasitized")
+        (True, False)
     """
     return NEGATIVE.fullmatch(name.strip()) is not None
 
 
 def choose_positive(classes: Sequence[str], asked_for: str | None, ask: Callable[[str], str] | None = None) -> str:
-    """Return the positive class: the one asked for, or the second class unless its name looks negative.
+    """Choose the positive class: the one asked for, or the second class unless its name looks negative.
 
-    ask: puts a question to the user and returns the answer; None when nobody is there to answer.  Raises UserError for
-    a class that does not exist, or when the default looks negative and nobody can be asked.
+    Args:
+        classes: Names in class order, two or more.
+        asked_for: The class that the user names, or None.
+        ask: Puts a question to the user and returns the answer; None when nobody is there to answer.
+
+    Returns:
+        One of the classes.
+
+    Raises:
+        UserError: The class does not exist, or the default looks negative and nobody can be asked.
+
+    Example:
+        >>> choose_positive(["uninfected", "parasitized"], None)
+        'parasitized'
     """
     names = ", ".join(classes)
     if asked_for is not None:

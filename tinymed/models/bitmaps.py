@@ -22,7 +22,7 @@ DRAWN = """
 
 
 def parse(drawn: str) -> np.ndarray:
-    """float32 (10, 84) of +-1, row by row of each bitmap."""
+    """Return the ten bitmaps as float32 (10, 84) of +-1, row by row of each."""
     rows = [line.split() for line in drawn.strip().splitlines()]
     digits = ["".join(row[d] for row in rows) for d in range(10)]
     return np.array([[1.0 if c == "#" else -1.0 for c in digit] for digit in digits], np.float32)

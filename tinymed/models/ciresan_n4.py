@@ -13,14 +13,35 @@ from .. import nn
 from ..nn import init
 from ..tensor import Tensor
 from .registry import register
-from .sizes import one_of, scaled, shrunk
+from .sizes import one_of, scale_channels, side_after
 
 KERNELS = (4, 5, 4, 4)
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 
 
 class CiresanN4(nn.Module):
-    """Logits (N, num_classes) of windows (N, in_channels, size, size).  width multiplies channels and dense units."""
+    """Network N4: is the pixel in the middle of a window a membrane?
+
+    Args:
+        num_classes: Number of classes, hence of outputs per image.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        size: Side of the window in pixels, at least 63.
+        width: Multiplier of all channels and dense units; 1 is the published network.
+        activation: "relu" (our choice), "tanh" or "sigmoid", between all layers.
+
+    Shape:
+        Windows (N, in_channels, size, size) to logits (N, num_classes).
+
+    Raises:
+        UserError: The window is too small, or the activation is unknown.
+
+    Example:
+        >>> CiresanN4(size=63, width=1 / 8)(tinymed.zeros(2, 1, 63, 63)).shape
+        (2, 2)
+
+    Reference:
+        Ciresan, Giusti, Gambardella & Schmidhuber, NIPS 2012.
+    """
 
     def __init__(
         self, num_classes: int = 2, in_channels: int = 1, size: int = 95, width: float = 1.0, activation: str = "relu"
@@ -28,8 +49,8 @@ class CiresanN4(nn.Module):
         super().__init__()
         squash = ACTIVATIONS[one_of("ciresan_n4", "activation", activation, tuple(ACTIVATIONS))]
         self.input_shape = (in_channels, size, size)
-        side = shrunk("ciresan_n4", size, *(layer for k in KERNELS for layer in ((k, 1), (2, 2))))
-        channels, dense = scaled(48, width), scaled(200, width)
+        side = side_after("ciresan_n4", size, *(layer for k in KERNELS for layer in ((k, 1), (2, 2))))
+        channels, dense = scale_channels(48, width), scale_channels(200, width)
         layers: list[nn.Module] = []
         for i, k in enumerate(KERNELS):
             layers += [nn.Conv2d(channels if i else in_channels, channels, k), squash(), nn.MaxPool2d(2)]
@@ -40,11 +61,12 @@ class CiresanN4(nn.Module):
         self.apply(xavier)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         return self.classifier(self.features(input))
 
 
 def xavier(module: nn.Module) -> None:
-    """Glorot-uniform weights times the square root of 2, zero biases."""
+    """Set Glorot-uniform weights times the square root of 2, and zero biases."""
     if isinstance(module, nn.Conv2d | nn.Linear):
         init.xavier_uniform_(module.weight, 2**0.5)
         if module.bias is not None:

@@ -26,7 +26,7 @@ ACTIVATIONS = {
 
 
 def activation(choice: str | Callable[[], nn.Module]) -> nn.Module:
-    """A new activation, by name or from a class."""
+    """Return a new activation, by name or from a class."""
     if isinstance(choice, str):
         if choice not in ACTIVATIONS:
             raise UserError(f"dcnn: activation {choice!r} is unknown; choose one of {', '.join(ACTIVATIONS)}")
@@ -34,8 +34,8 @@ def activation(choice: str | Callable[[], nn.Module]) -> nn.Module:
     return choice()
 
 
-def flattened(size: int, padding: str) -> int:
-    """The side after four convolutions and poolings; UserError where nothing is left."""
+def side_after_pooling(size: int, padding: str) -> int:
+    """Return the side after four convolutions and poolings; raise UserError where nothing is left."""
     if padding not in ("valid", "same"):
         raise UserError(f"dcnn: padding is 'valid' or 'same', got {padding!r}")
     side = size
@@ -52,17 +52,18 @@ def flattened(size: int, padding: str) -> int:
 def dense_tail(
     features: int, num_classes: int, dropout: float, dense_activation: str | Callable[[], nn.Module]
 ) -> nn.Sequential:
-    """Dense 256, 128, 64, each with its activation; dropout; one output a class."""
+    """Return dense layers 256, 128, 64, each with its activation, dropout, and one output per class."""
     sizes = (features, *DENSE)
     dense = [layer for a, b in itertools.pairwise(sizes) for layer in (nn.Linear(a, b), activation(dense_activation))]
     return nn.Sequential(*dense, nn.Dropout(dropout), nn.Linear(DENSE[-1], num_classes))
 
 
 class DenseTailed(nn.Module):
-    """`features`, flat at their end, and `classifier`, for images of one shape; the paper's head.
+    """A convolutional base (`features`), and the paper's dense head (`classifier`), for images of one shape.
 
-    `forward` returns logits (N, num_classes), so that losses do not overflow; `predict` probabilities.  The paper's
-    head is one sigmoid a class, trained with binary cross-entropy on one-hot labels; the prediction is the arg-max.
+    `forward` returns logits (N, num_classes), so that losses do not overflow; `predict` returns probabilities.  The
+    paper's
+    head is one sigmoid per class, trained with binary cross-entropy on one-hot labels; the prediction is the arg-max.
     """
 
     def __init__(self, name: str, input_shape: tuple[int, int, int], head: str):
@@ -72,6 +73,7 @@ class DenseTailed(nn.Module):
         self.name, self.input_shape, self.head = name, input_shape, head
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         if tuple(input.shape[1:]) != self.input_shape:
             expected = ", ".join(map(str, self.input_shape))
             raise ValueError(
@@ -81,7 +83,7 @@ class DenseTailed(nn.Module):
         return self.classifier(self.features(input))
 
     def predict(self, input: Tensor) -> Any:
-        """Probabilities (N, num_classes), in evaluation mode: independent sigmoids, or a softmax, by the head."""
+        """Return probabilities (N, num_classes) in evaluation mode: sigmoids or a softmax, by the head."""
         mode = self.training
         self.eval()
         try:
@@ -93,11 +95,38 @@ class DenseTailed(nn.Module):
 
 
 class DCNN(DenseTailed):
-    """Three times conv 3x3, ReLU, max-pool 2x2, batch norm, dropout (32, 64, 128 channels); conv 256, ReLU, pool; dense
-    256, 128, 64; dropout; one output a class.  Pooling comes before batch norm and both before dropout, as in the
-    paper.
+    """The proposed CNN of the paper: four convolutions (32, 64, 128, 256 channels) and three dense layers.
 
-    Where the paper is silent: Glorot-uniform weights, zero biases, batch norm with Keras's constants; all arguments.
+    Three times conv 3x3, ReLU, max-pool 2x2, batch norm, dropout; then conv 3x3, ReLU, max-pool; dense 256, 128, 64;
+    dropout; one output per class.  Pooling comes before batch norm and both before dropout, as in the paper.  Where
+    the paper is silent: Glorot-uniform weights, zero biases, batch norm with Keras's constants.
+
+    Args:
+        num_classes: Number of classes, hence of outputs per image.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        size: Side of the image in pixels.
+        padding: "valid" or "same", of the convolutions.
+        dropout: Probabilities after the convolutions and before the outputs.
+        head: "sigmoid" (independent probabilities) or "softmax", used by `predict`.
+        dense_activation: Name such as "relu", "elu", "gelu", or a class, for the dense layers.
+        statistics: Which running variance batch norm keeps, see `nn.BatchNorm2d`.
+        bn_momentum: Share of the new batch in batch norm's running statistics.
+        bn_eps: Batch norm's epsilon.
+
+    Shape:
+        Images (N, in_channels, size, size) to logits (N, num_classes).
+
+    Raises:
+        UserError: The image is too small, or an option is unknown.
+        ValueError: `forward` is given images of another shape.
+
+    Example:
+        >>> model = DCNN(num_classes=2, size=46)
+        >>> model.predict(tinymed.zeros(1, 3, 46, 46)).shape
+        (1, 2)
+
+    Reference:
+        Senthil Kumar, Khan & Jayachandran 2022.
     """
 
     def __init__(
@@ -114,7 +143,7 @@ class DCNN(DenseTailed):
         bn_eps: float = nn.KERAS["eps"],
     ):
         super().__init__("dcnn", (in_channels, size, size), head)
-        side = flattened(size, padding)
+        side = side_after_pooling(size, padding)
         layers: list[nn.Module] = []
         for i, width in enumerate(WIDTHS):
             layers += [
@@ -131,7 +160,7 @@ class DCNN(DenseTailed):
 
 
 def glorot(module: nn.Module) -> None:
-    """Keras's initial values: Glorot-uniform weights, zero biases."""
+    """Set Keras's initial values: Glorot-uniform weights, zero biases."""
     if isinstance(module, nn.Conv2d | nn.Linear):
         init.xavier_uniform_(module.weight)
         if module.bias is not None:

@@ -8,7 +8,7 @@ differs.
 
 Built as the first release of DC-UNet's code: batch norm inside a block has an offset and no scale, Keras's constants.
 The authors' later port has a third, 1x1 branch, reflection padding and tanh.  The sigmoid (or softmax) of the head is
-left to the loss.  Sides that are no multiples of 16 are taken too: what was up-sampled is padded to the skip.
+left to the loss.  Sides that are not multiples of 16 are taken too: what was up-sampled is padded to the skip.
 """
 
 from collections.abc import Callable
@@ -24,10 +24,26 @@ LEVELS = 5
 
 
 class MultiResUNet(nn.Module):
-    """Scores (N, num_classes, H, W) of images (N, in_channels, H, W).
+    """MultiResUNet: a U-Net of MultiRes blocks, its skips passing through residual paths.
 
-    filters: of the first level, doubled at each pooling.  alpha: what multiplies them.  block: MultiRes by default.
     Weights are Glorot-uniform, as in Keras.
+
+    Args:
+        num_classes: Number of classes, hence of score maps.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        filters: Filters of the first level, doubled at each pooling.
+        alpha: Multiplier of the filters inside a block.
+        block: Class of the blocks.
+
+    Shape:
+        Images (N, in_channels, H, W), of any size from 16 up, to scores (N, num_classes, H, W).
+
+    Example:
+        >>> MultiResUNet(filters=4)(tinymed.zeros(2, 3, 16, 32)).shape
+        (2, 1, 16, 32)
+
+    Reference:
+        Ibtehaj & Rahman, Neural Networks 121, 2020.
     """
 
     def __init__(
@@ -55,6 +71,7 @@ class MultiResUNet(nn.Module):
         self.apply(glorot)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         skips: list[Any] = []
         y: Any = input
         for level, block in enumerate(self.down):
@@ -68,14 +85,31 @@ class MultiResUNet(nn.Module):
 
 
 class DCUNet(MultiResUNet):
-    """MultiResUNet with dual channel blocks; arguments and shapes are the same."""
+    """DC-UNet: MultiResUNet with dual channel blocks.
+
+    Args:
+        num_classes: Number of classes, hence of score maps.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        filters: Filters of the first level, doubled at each pooling.
+        alpha: Multiplier of the filters inside a block.
+
+    Shape:
+        Images (N, in_channels, H, W), of any size from 16 up, to scores (N, num_classes, H, W).
+
+    Example:
+        >>> DCUNet(filters=4)(tinymed.zeros(2, 3, 16, 16)).shape
+        (2, 1, 16, 16)
+
+    Reference:
+        Lou, Guan & Loew, SPIE Medical Imaging 2021.
+    """
 
     def __init__(self, num_classes: int = 1, in_channels: int = 3, filters: int = 32, alpha: float = 1.67):
         super().__init__(num_classes, in_channels, filters, alpha, DCBlock)
 
 
 def glorot(module: nn.Module) -> None:
-    """Glorot-uniform weights, zero biases."""
+    """Set Glorot-uniform weights and zero biases."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         init.xavier_uniform_(module.weight)
         if module.bias is not None:

@@ -25,21 +25,39 @@ FACTOR = 3  # by which the second pathway's image is smaller
 
 
 def unit(in_channels: int, out_channels: int, kernel: int) -> list[nn.Module]:
-    """Convolution without padding, batch norm, PReLU."""
+    """Return a convolution without padding, batch norm and PReLU."""
     return [nn.Conv3d(in_channels, out_channels, kernel), nn.BatchNorm3d(out_channels), nn.PReLU(out_channels)]
 
 
 class DeepMedic(nn.Module):
-    """Scores (N, num_classes, S - 16, ...) of segments (N, in_channels, *S) and their surroundings, three times
-    smaller.
+    """DeepMedic: two 3-D pathways, one on the segment and one on its surroundings at a third of the resolution.
 
-    `model(fine, coarse)`: sides of 25 and 19 give 9; in general a fine side S needs a coarse one of ceil((S - 16) / 3)
-    + 16 (`coarse_side`), about the same centre.  `model(wide)` cuts both from one segment of side W, a multiple of 3:
-    the fine one is its centre, the coarse one the mean of 3^3 voxels, and the scores have side W - 48; 57 gives the
-    paper's 25 and 19.
+    `model(fine, coarse)` takes both; a fine side S needs a coarse one of ceil((S - 16) / 3) + 16, see `coarse_side`,
+    about the same centre.  `model(wide)` cuts both from one segment of side W, a multiple of 3: the fine one is its
+    centre, the coarse one the mean of 3^3 voxels.  Sides of 25 and 19, or one of 57, are the paper's.
 
-    kernel: 3, or 5 with every second width: the paper's comparison, one 5^3 for two 3^3 with the same field.  widths:
-    of the pathways' convolutions.  hidden: of the two 1x1x1 ones.
+    Args:
+        num_classes: Number of classes, hence of score maps.
+        in_channels: Channels of the volume, one per modality.
+        widths: Channels of the pathways' convolutions; the paper's by default.
+        hidden: Channels of the two 1x1x1 convolutions.
+        kernel: 3, or 5 with every second width: the paper's comparison, one 5^3 for two 3^3 with the same field.
+        dropout: Probability of dropping a unit.
+
+    Shape:
+        Fine (N, in_channels, S, S, S) to scores (N, num_classes, S - 16, S - 16, S - 16); wide to W - 48.
+
+    Raises:
+        UserError: The kernel is neither 3 nor 5.
+        ValueError: Sides do not belong together or are too small.
+
+    Example:
+        >>> model = DeepMedic(num_classes=2, in_channels=1, widths=[2] * 8, hidden=4)
+        >>> model(tinymed.zeros(2, 1, 51, 51, 51)).shape
+        (2, 2, 3, 3, 3)
+
+    Reference:
+        Kamnitsas et al., Medical Image Analysis 36, 2017.
     """
 
     def __init__(
@@ -70,6 +88,7 @@ class DeepMedic(nn.Module):
         self.apply(he_normal)
 
     def forward(self, input: Tensor, coarse: Tensor | None = None) -> Any:
+        """Compute the output; the class names the shapes."""
         fine: Any = input
         if coarse is None:
             fine, coarse = self.split(input)
@@ -84,7 +103,7 @@ class DeepMedic(nn.Module):
         return self.head(F.cat([near, fit(far, near.shape[2:])], 1))
 
     def split(self, wide: Tensor) -> tuple[Any, Any]:
-        """(fine, coarse) of one wide segment."""
+        """Return (fine, coarse) of one wide segment."""
         least = FACTOR * (self.reach + 1)
         if any(side % FACTOR or side < least for side in wide.shape[2:]):
             raise ValueError(
@@ -95,7 +114,7 @@ class DeepMedic(nn.Module):
         return fit(wide, [side - cut for side in wide.shape[2:]]), F.avg_pool3d(wide, FACTOR)
 
     def coarse_side(self, side: int) -> int:
-        """The side of the coarse segment that belongs to a fine one."""
+        """Return the side of the coarse segment that belongs to a fine one."""
         if side <= self.reach:
             raise ValueError(f"deepmedic: a segment of side {side} is too small; the smallest is {self.reach + 1}")
         return -(-(side - self.reach) // FACTOR) + self.reach

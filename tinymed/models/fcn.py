@@ -1,7 +1,8 @@
 """Fully convolutional networks (Long, Shelhamer & Darrell, CVPR 2015) on VGG: FCN-32s, FCN-16s and FCN-8s.
 
-VGG's dense layers become convolutions: fc6 7x7, 4096; fc7 1x1, 4096, each with ReLU and dropout .5; score 1x1, a map a
-class at a 32nd of the side.  The image is padded by 100, so that 7x7 fits a small one, and crops align the maps again.
+VGG's dense layers become convolutions: fc6 7x7, 4096; fc7 1x1, 4096, each with ReLU and dropout .5; score 1x1, one map
+per class at a 32nd of the side.  The image is padded by 100, so that 7x7 fits a small one, and crops align the maps
+again.
 
     32s    score, enlarged 32 times (transposed convolution 64x64)
     16s    score, enlarged twice, + 1x1 score of pool4; 16 times (32x32)
@@ -22,7 +23,7 @@ from .. import nn
 from ..nn import init
 from ..tensor import Tensor
 from .registry import register
-from .sizes import one_of, scaled
+from .sizes import one_of, scale_channels
 from .vgg import WIDTHS, he_normal, vgg_features
 
 SOURCE = "Long, Shelhamer & Darrell 2015"
@@ -43,16 +44,36 @@ class BilinearUpsampling(nn.ConvTranspose2d):
         self.weight.requires_grad_(learned)
 
 
-def crop(map: Any, offset: int, like: Any) -> Any:
-    """The part of a map that begins at `offset` and is as large as `like`."""
+def crop(scores: Any, offset: int, like: Any) -> Any:
+    """Return the part of a map that begins at `offset` and is as large as `like`."""
     height, width = like.shape[2:]
-    return map[:, :, offset : offset + height, offset : offset + width]
+    return scores[:, :, offset : offset + height, offset : offset + width]
 
 
 class FCN(nn.Module):
-    """Scores (N, num_classes, H, W) of images (N, in_channels, H, W) of any size.
+    """Fully convolutional VGG: scores of every pixel from the maps at strides 32, 16 and 8.
 
-    stride: 32, 16 or 8, of the finest map that is scored.  width multiplies all channels.
+    Args:
+        stride: 32, 16 or 8, of the finest map that is scored.
+        num_classes: Number of classes, hence of score maps.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        width: Multiplier of all channels and dense units; 1 is the published network.
+        encoder: "vgg16" or "vgg19".
+        dropout: Probability of dropping a unit.
+        learned_upsampling: Let the bilinear enlarging kernels learn.
+
+    Shape:
+        Images (N, in_channels, H, W) of any size to scores (N, num_classes, H, W).
+
+    Raises:
+        UserError: The encoder is unknown, or width is not positive.
+
+    Example:
+        >>> FCN(8, num_classes=2, width=1 / 32)(tinymed.zeros(1, 3, 20, 24)).shape
+        (1, 2, 20, 24)
+
+    Reference:
+        Long, Shelhamer & Darrell, CVPR 2015.
     """
 
     def __init__(
@@ -69,29 +90,32 @@ class FCN(nn.Module):
         depth = {"vgg16": 16, "vgg19": 19}[one_of("fcn", "encoder", encoder, ("vgg16", "vgg19"))]
         self.stride = stride
         self.features = vgg_features(depth, in_channels, width, first_padding=100, ceil_mode=True)
-        dense = scaled(4096, width)
-        self.fc6, self.fc7 = nn.Conv2d(scaled(WIDTHS[-1], width), dense, 7), nn.Conv2d(dense, dense, 1)
+        dense = scale_channels(4096, width)
+        self.fc6, self.fc7 = nn.Conv2d(scale_channels(WIDTHS[-1], width), dense, 7), nn.Conv2d(dense, dense, 1)
         self.relu, self.dropout = nn.ReLU(), nn.Dropout(dropout)
         self.score = nn.Conv2d(dense, num_classes, 1)
         for pool in SKIPS[stride]:
-            self.register_module(f"score_pool{pool + 1}", nn.Conv2d(scaled(WIDTHS[pool], width), num_classes, 1))
+            self.register_module(
+                f"score_pool{pool + 1}", nn.Conv2d(scale_channels(WIDTHS[pool], width), num_classes, 1)
+            )
         factors = [2] * len(SKIPS[stride]) + [stride]
         self.upscore = nn.ModuleList(BilinearUpsampling(num_classes, f, learned=learned_upsampling) for f in factors)
         self.start()
 
     @staticmethod
     def adapted_state(state: Mapping[str, Any]) -> dict[str, Any]:
-        """`convolutional`, for loading by name: a VGG's state, or an FCN's as it is."""
+        """Return a VGG's state under FCN's names for loading by name, or an FCN's as it is."""
         return convolutional(state)
 
     def start(self) -> None:
-        """He's normal weights for the convolutions; scores begin at 0, as in the authors' release."""
+        """Set He's normal weights for the convolutions; scores begin at 0, as in the authors' release."""
         self.apply(he_normal)
         for name, layer in self.named_children():
             if name.startswith("score"):
                 init.zeros_(layer.weight)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         y: Any = input
         pools = []
         for layer in self.features:
@@ -108,7 +132,7 @@ class FCN(nn.Module):
 
 
 def convolutional(state: Mapping[str, Any]) -> dict[str, Any]:
-    """A VGG's state under the names of FCN: dense layers as convolutions; its last layer, the classes, is left out.
+    """Return a VGG's state under the names of FCN: dense layers as convolutions, the last layer left out.
 
     state: {name: array} with VGG's names (`features.*`, `classifier.0`, `.3`, `.6`).
     """

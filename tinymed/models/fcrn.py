@@ -18,7 +18,29 @@ from .resnet import ResNetTrunk, he_convolutions, resnet50_trunk
 
 
 class FCRN50(ResNetTrunk):
-    """Scores (N, num_classes, H, W) of images (N, in_channels, H, W).  width multiplies all channels."""
+    """FCRN-50: ResNet-50 made fully convolutional, its scores at strides 8, 16 and 32 added up.
+
+    Args:
+        num_classes: Number of classes, hence of score maps.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        width: Multiplier of all channels.
+        stride_on: "3x3" (v1.5) or "1x1" (v1), the convolution of a block that halves the map.
+        bn_momentum: Share of the new batch in batch norm's running statistics.
+        statistics: Which running variance batch norm keeps, see `nn.BatchNorm2d`.
+
+    Shape:
+        Images (N, in_channels, H, W) to scores (N, num_classes, H, W).
+
+    Raises:
+        UserError: stride_on is unknown, or width is not positive.
+
+    Example:
+        >>> FCRN50(width=1 / 16)(tinymed.zeros(2, 3, 32, 32)).shape
+        (2, 2, 32, 32)
+
+    Reference:
+        Yu, Chen, Dou, Qin & Heng, IEEE TMI 36(4), 2017; the wiring is our reading.
+    """
 
     def __init__(
         self,
@@ -39,6 +61,7 @@ class FCRN50(ResNetTrunk):
         self.upscore = nn.ModuleList(BilinearUpsampling(num_classes, factor, factor // 2) for factor in (2, 2, 8))
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         _, eighth, sixteenth, last = self.stages(input)
         y = self.score32(last)
         for finer, enlarge in ((self.score16(sixteenth), self.upscore[0]), (self.score8(eighth), self.upscore[1])):

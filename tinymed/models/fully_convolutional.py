@@ -38,12 +38,31 @@ POINTWISE: tuple[type, ...] = (
 
 
 class FullyConvolutional(nn.Module):
-    """Scores (N, classes, *(space - patch + 1)) of images (N, channels, *space): those of `model` at every place.
+    """A patch network run over whole images: the scores of `model` at every place, without computing anything twice.
 
-    model: a chain of convolutions, poolings, activations, normalisations and dense layers without padding; its modules
-    run in the order in which they were made.  patch: the side of its input.  channels: of its input; by default those
-    of its first layer.  Raises ValueError for a layer whose answer depends on the patch's border, or a model that is
-    no such chain.
+    Its weights are the model's own parameters, so it follows their training, and gradients flow through it.
+
+    Args:
+        model: A chain of convolutions, poolings, activations, normalisations and dense layers without padding; its
+            modules run in the order in which they were made.
+        patch: Side of the model's input in pixels.
+        channels: Channels of its input; by default those of its first layer.
+
+    Shape:
+        Images (N, channels, H, W) to scores (N, classes, H - patch + 1, W - patch + 1).
+
+    Raises:
+        ValueError: A layer's answer depends on the patch's border, the model is not such a chain, or `forward` is
+            given an image smaller than the patch.
+
+    Example:
+        >>> from tinymed.models import LeNet5Modern
+        >>> model = FullyConvolutional(LeNet5Modern(num_classes=2, size=16), patch=16)
+        >>> model(tinymed.zeros(1, 1, 20, 24)).shape
+        (1, 2, 5, 9)
+
+    Reference:
+        Long, Shelhamer & Darrell, CVPR 2015; Giusti et al., ICIP 2013.
     """
 
     def __init__(self, model: nn.Module, patch: int, channels: int | None = None):
@@ -56,6 +75,7 @@ class FullyConvolutional(nn.Module):
         self.check(channels)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         short = [side for side in input.shape[2:] if side < self.patch]
         if short:
             raise ValueError(
@@ -70,7 +90,7 @@ class FullyConvolutional(nn.Module):
         return result
 
     def check(self, channels: int) -> None:
-        """Compare with the model on one patch, in evaluation mode."""
+        """Compare with the model on one patch, in evaluation mode; raise ValueError where they differ."""
         weight = next(iter(self.model.parameters()))
         place = np.arange(channels * self.patch**2, dtype=np.float64)
         image = Tensor(np.sin(place * place).reshape(1, channels, self.patch, self.patch).astype(weight.dtype)).to(
@@ -91,10 +111,25 @@ class FullyConvolutional(nn.Module):
 
 
 class DenseTriplanar(nn.Module):
-    """Scores (classes, X, Y, Z) of a volume (channels, X + p - 1, Y + p - 1, Z + p - 1) by a triplanar network.
+    """A triplanar network run over a whole volume.
 
-    patch: p, the side of its patches, which for voxel (x, y, z) of the result lie about (x, y, z) + (p - 1) // 2.  Each
-    plane's network runs over its slices; a plane's scores are its part of the classifier, and they are added up.
+    Each plane's network runs over its slices; a plane's scores are its part of the classifier, and they are added up.
+
+    Args:
+        model: A Triplanar network.
+        patch: p, the side of its patches in voxels, which for voxel (x, y, z) of the result lie about (x, y, z) + (p
+            - 1) // 2.
+
+    Shape:
+        Volume (channels, X + p - 1, Y + p - 1, Z + p - 1) to scores (classes, X, Y, Z).
+
+    Example:
+        >>> model = DenseTriplanar(Triplanar(size=16, width=1 / 16), patch=16)
+        >>> model(tinymed.zeros(1, 16, 17, 18)).shape
+        (2, 1, 2, 3)
+
+    Reference:
+        Prasoon et al., MICCAI 2013.
     """
 
     def __init__(self, model: Triplanar, patch: int):
@@ -106,6 +141,7 @@ class DenseTriplanar(nn.Module):
             self.planes.append((*plan(layers, shapes), shapes[-2]))
 
     def forward(self, volume: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         bias: Any = self.model.classifier.bias
         total: Any = bias.reshape(-1, 1, 1, 1)
         for axes in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):  # rows, columns and third axis: planes xy, yz, zx
@@ -117,7 +153,7 @@ class DenseTriplanar(nn.Module):
         return total
 
     def plane(self, number: int, slices: Any) -> Any:
-        """One plane's part of the scores, at every place of slices (n, channels, rows, columns)."""
+        """Return one plane's part of the scores, at every place of slices (n, channels, rows, columns)."""
         steps, apart, maps = self.planes[number]
         for step in steps:
             slices = step(slices)
@@ -127,7 +163,7 @@ class DenseTriplanar(nn.Module):
 
 
 def chain(module: nn.Module) -> Iterator[Any]:
-    """The modules without further ones in them, in the order in which they were made."""
+    """Yield the modules without further ones in them, in the order in which they were made."""
     if not module._modules:
         yield module
     for child in module._modules.values():
@@ -136,50 +172,50 @@ def chain(module: nn.Module) -> Iterator[Any]:
 
 
 def shapes_of(layers: list[Any], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """The shape that each layer is given, without the batch axis, and last the result's."""
-    found, dtype = [shape], next((p.dtype for layer in layers for p in layer.parameters()), np.dtype(np.float32))
+    """Return the shape that each layer is given, without the batch axis, and last the result's."""
+    shapes, dtype = [shape], next((p.dtype for layer in layers for p in layer.parameters()), np.dtype(np.float32))
     with tape.no_grad(), shapes_only():
         y: Any = Tensor(blank((1, *shape), dtype))
         for layer in layers:
             mode, layer.training = layer.training, False
             y = layer(y)
             layer.training = mode
-            found.append(tuple(y.shape[1:]))
-    return found
+            shapes.append(tuple(y.shape[1:]))
+    return shapes
 
 
 def plan(layers: list[Any], shapes: list[tuple[int, ...]]) -> tuple[list[Step], int]:
-    """(each layer as a function of maps that are computed at every place, how far apart neighbours are at the end)."""
+    """Return each layer as a function of maps computed at every place, and how far apart neighbours are at the end."""
     steps: list[Step] = []
     apart = 1
     flat: tuple[int, ...] = ()
-    for layer, given, result in zip(layers, shapes, shapes[1:], strict=False):
+    for layer, before, result in zip(layers, shapes, shapes[1:], strict=False):
         if isinstance(layer, Conv):
-            steps.append(convolved(layer, apart))
-            apart *= only(layer, "stride")
+            steps.append(dilate_convolution(layer, apart))
+            apart *= common_value(layer, "stride")
         elif isinstance(layer, MaxPool | AvgPool):
-            steps.append(pooled(layer, apart, given[1:], result[1:]))
-            apart *= only(layer, "stride")
+            steps.append(dilate_pooling(layer, apart, before[1:], result[1:]))
+            apart *= common_value(layer, "stride")
         elif isinstance(layer, AdaptiveAvgPool):
             if set(result[1:]) != {1}:
                 raise ValueError(f"{type(layer).__name__} to {result[1:]} cannot be run fully convolutionally")
-            steps.append(averaged(given[1:], apart, given[0]))
+            steps.append(average_windows(before[1:], apart, before[0]))
         elif isinstance(layer, nn.Flatten):
-            flat = given
+            flat = before
         elif isinstance(layer, nn.Linear):
-            steps.append(dense(layer, flat or (given[0], 1, 1), apart))
+            steps.append(dense(layer, flat or (before[0], 1, 1), apart))
             flat = ()
         elif isinstance(layer, nn.BatchNorm1d):
-            steps.append(flattened(layer))
-        elif isinstance(layer, POINTWISE) or result == given:
+            steps.append(on_maps(layer))
+        elif isinstance(layer, POINTWISE) or result == before:
             steps.append(layer)
         else:
             raise ValueError(f"{type(layer).__name__} cannot be run fully convolutionally")
     return steps, apart
 
 
-def only(layer: Any, name: str, default: int | None = None) -> int:
-    """A value of a layer that must be the same on every axis."""
+def common_value(layer: Any, name: str, default: int | None = None) -> int:
+    """Return a value of a layer that must be the same on every axis; raise ValueError otherwise."""
     value = getattr(layer, name)
     values = {value} if isinstance(value, str) else set(spread(value, layer.axes, name))
     if len(values) > 1 or (default is not None and values != {default}):
@@ -191,39 +227,39 @@ def only(layer: Any, name: str, default: int | None = None) -> int:
     return int(values.pop())
 
 
-def convolved(layer: Any, apart: int) -> Step:
-    """A convolution without its stride, its taps further apart."""
+def dilate_convolution(layer: Any, apart: int) -> Step:
+    """Return a convolution without its stride, its taps further apart."""
     if layer.padding != "valid":
-        only(layer, "padding", 0)
-    far = only(layer, "dilation") * apart
+        common_value(layer, "padding", 0)
+    far = common_value(layer, "dilation") * apart
     convolve = CONVOLVE[layer.axes - 1]
     return lambda y: convolve(y, layer.weight, layer.bias, dilation=far, groups=layer.groups)
 
 
-def pooled(layer: Any, apart: int, given: tuple[int, ...], result: tuple[int, ...]) -> Step:
-    """A pooling without its stride, its window's pixels further apart."""
-    only(layer, "padding", 0)
-    sides, stride = spread(layer.kernel_size, layer.axes, "kernel_size"), only(layer, "stride")
-    far = only(layer, "dilation") if isinstance(layer, MaxPool) else 1
-    for n, m, k in zip(given, result, sides, strict=True):
+def dilate_pooling(layer: Any, apart: int, before: tuple[int, ...], result: tuple[int, ...]) -> Step:
+    """Return a pooling without its stride, its window's pixels further apart."""
+    common_value(layer, "padding", 0)
+    sides, stride = spread(layer.kernel_size, layer.axes, "kernel_size"), common_value(layer, "stride")
+    far = common_value(layer, "dilation") if isinstance(layer, MaxPool) else 1
+    for n, m, k in zip(before, result, sides, strict=True):
         if (m - 1) * stride + far * (k - 1) + 1 > n:
             raise ValueError(
                 f"{type(layer).__name__} with ceil_mode: its last window hangs over the border of a map "
                 f"of {n}, which inside an image is not there; slide the network instead"
             )
     if isinstance(layer, AvgPool):
-        return averaged(sides, apart)
+        return average_windows(sides, apart)
     pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[layer.axes - 1]
     return lambda y: pool(y, sides, 1, 0, far * apart)
 
 
-def flattened(layer: nn.Module) -> Step:
-    """A layer of (N, channels, places) on maps."""
+def on_maps(layer: nn.Module) -> Step:
+    """Return a layer of (N, channels, places) as a function of maps."""
     return lambda y: F.reshape(layer(F.flatten(y, 2)), y.shape)
 
 
-def averaged(sides: tuple[int, ...], apart: int, channels: int | None = None) -> Step:
-    """The mean of a window whose pixels are `apart`: a convolution of each channel by equal weights."""
+def average_windows(sides: tuple[int, ...], apart: int, channels: int | None = None) -> Step:
+    """Return the mean of a window whose pixels are `apart`, as a convolution of each channel by equal weights."""
 
     def mean(y: Any) -> Any:
         each = y.shape[1]
@@ -234,6 +270,6 @@ def averaged(sides: tuple[int, ...], apart: int, channels: int | None = None) ->
 
 
 def dense(layer: Any, maps: tuple[int, ...], apart: int) -> Step:
-    """A dense layer over maps (channels, *space) as a convolution."""
+    """Return a dense layer over maps (channels, *space) as a convolution."""
     convolve = CONVOLVE[len(maps) - 2]
     return lambda y: convolve(y, F.reshape(layer.weight, (-1, *maps)), layer.bias, dilation=apart)

@@ -36,7 +36,7 @@ CONNECTIONS = (
 
 
 def uniform_by_fan_in(tensor: Tensor, fan_in: float) -> None:
-    """Uniform in +-2.4 / fan_in: the paper's initial weights (appendix A)."""
+    """Draw uniformly in +-2.4 / fan_in: the paper's initial weights (appendix A)."""
     init.uniform_(tensor, -2.4 / fan_in, 2.4 / fan_in)
 
 
@@ -50,10 +50,11 @@ class Subsampling(nn.Module):
         init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         return F.avg_pool2d(input, 2) * 4.0 * self.weight + self.bias
 
     def macs(self, input: tuple[int, ...], output: tuple[int, ...]) -> int:
-        """One product for every output element."""
+        """Return one product for every output element."""
         return int(np.prod(output[1:]))
 
 
@@ -79,19 +80,21 @@ class PartialConv2d(nn.Module):
         init.zeros_(self.bias)
 
     def dense_weight(self) -> Any:
-        """The weight of an ordinary convolution, 0 where there is no connection: a product with a 0/1 matrix."""
+        """Return the weight of an ordinary convolution, 0 where there is no connection: a product with a 0/1 matrix."""
         n, k, _ = self.weight.shape
         full = F.matmul(self.place, F.reshape(self.weight, (n, k * k)))
         return F.reshape(full, (len(self.connections), self.in_channels, k, k))
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         return F.conv2d(input, self.dense_weight(), self.bias)
 
     def macs(self, input: tuple[int, ...], output: tuple[int, ...]) -> int:
-        """Only connections that exist count."""
+        """Return the products of the connections that exist."""
         return int(np.prod(output[2:]) * self.weight.array.size)
 
     def extra_repr(self) -> str:
+        """Return what the printed network says of the layer."""
         return f"{self.in_channels}, {len(self.connections)} maps, {self.weight.shape[0]} connections"
 
 
@@ -106,19 +109,40 @@ class RadialBasis(nn.Module):
         self.register_buffer("targets", Tensor(np.array(targets, np.float32)))
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         difference = F.reshape(input, (input.shape[0], 1, input.shape[1])) - self.targets
         return -(difference * difference).sum(-1)
 
     def macs(self, input: tuple[int, ...], output: tuple[int, ...]) -> int:
-        """One square for every element of every target."""
+        """Return one square for every element of every target."""
         return int(self.targets.array.size)
 
 
 class LeNet5(nn.Module):
-    """C1 6@28 - S2 - C3 16@10 (partial) - S4 - C5 120 - F6 84 - 10 radial basis units; 60,000 learned values.
+    """LeNet-5 as published: trained subsampling, partial connections, radial basis outputs; 60,000 learned values.
 
-    Images (N, 1, 32, 32), scaled so that the background is -0.1 and the ink 1.175.  After each layer up to F6
-    1.7159 tanh(2x/3).  `forward` returns (N, 10), minus the squared distance of F6 to each digit's 7x12 bitmap.
+    C1 6@28, S2, C3 16@10 (partly connected), S4, C5 120, F6 84, 10 radial basis units; 1.7159 tanh(2x/3) after each
+    layer up to F6.
+
+    Args:
+        num_classes: Number of digits, 10.
+        in_channels: 1.
+        size: Side of the image in pixels, 32.
+        competing: The constant of the paper's loss that competes with the wrong classes.
+
+    Shape:
+        Images (N, 1, 32, 32), background -0.1 and ink 1.175, to (N, 10): minus the squared distance of F6 to each
+        digit's bitmap of 7 x 12.
+
+    Raises:
+        UserError: Another number of classes or channels, or another size.
+
+    Example:
+        >>> LeNet5()(tinymed.zeros(2, 1, 32, 32)).shape
+        (2, 10)
+
+    Reference:
+        LeCun, Bottou, Bengio & Haffner, Proceedings of the IEEE 86(11), 1998, section II.B.
     """
 
     def __init__(self, num_classes: int = 10, in_channels: int = 1, size: int = 32, competing: float = 1.0):
@@ -140,15 +164,17 @@ class LeNet5(nn.Module):
                 init.zeros_(layer.bias)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         y = self.squash(self.s2(self.squash(self.c1(input))))
         y = self.squash(self.s4(self.squash(self.c3(y))))
         y = F.flatten(self.squash(self.c5(y)), 1)
         return self.output(self.squash(self.f6(y)))
 
     def loss(self, outputs: Tensor, target: Tensor) -> Any:
-        """Equation 9: mean of y_target + log(e^-j + sum_i e^-y_i), y the distances; target (N,) class indices.
+        """Compute equation 9: mean of y_target + log(e^-j + sum_i e^-y_i), y the distances; target (N,) class indices.
 
-        The sum raises the distance to wrong classes; j (`competing`, positive; the paper gives no value) stops it from
+        The sum raises the distance to wrong classes; j (`competing`, positive; the paper gives no value) stops it
+        from
         raising those further that are far already.  It is a cross-entropy with one more class, of distance j.
         """
         rubbish = full((outputs.shape[0], 1), -self.competing, dtype=outputs.dtype, device=outputs.device)
@@ -156,9 +182,27 @@ class LeNet5(nn.Module):
 
 
 class LeNet5Modern(nn.Module):
-    """The same sizes with plain pooling, a full C3 and a linear output: 61,706 parameters for 10 classes at 1x32x32.
+    """LeNet-5 as it is built today: ordinary pooling, a full C3, a linear output; 61,706 parameters by default.
 
-    pool: "avg" or "max"; activation: "tanh" or "relu".  `forward` returns logits (N, num_classes).
+    Args:
+        num_classes: Number of classes, hence of outputs per image.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        size: Side of the image in pixels, at least 16.
+        pool: "avg" or "max".
+        activation: "tanh" or "relu".
+
+    Shape:
+        Images (N, in_channels, size, size) to logits (N, num_classes).
+
+    Raises:
+        UserError: The image is too small, or an option is unknown.
+
+    Example:
+        >>> LeNet5Modern(num_classes=2, size=28)(tinymed.zeros(3, 1, 28, 28)).shape
+        (3, 2)
+
+    Reference:
+        LeCun, Bottou, Bengio & Haffner, Proceedings of the IEEE 86(11), 1998.
     """
 
     def __init__(
@@ -182,6 +226,7 @@ class LeNet5Modern(nn.Module):
         )
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         return self.classifier(self.features(input))
 
 

@@ -16,7 +16,7 @@ from ..nn import functional as F
 from ..tensor import Tensor
 from .alexnet import TOWERS, features
 from .registry import register
-from .sizes import scaled
+from .sizes import scale_channels
 from .unet import he_normal
 
 GRID = 6  # side of AlexNet's last map at 227 pixels
@@ -28,19 +28,39 @@ class Tract(nn.Module):
     def __init__(self, in_channels: int, width: float, hidden: int, dropout: float):
         super().__init__()
         self.trunk, self.pool = features("torch", in_channels, width), nn.AdaptiveAvgPool2d(GRID)
-        flat = scaled(TOWERS["torch"][-1], width) * GRID * GRID
+        flat = scale_channels(TOWERS["torch"][-1], width) * GRID * GRID
         self.dense = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(flat, hidden), nn.ReLU())
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         return self.dense(self.pool(self.trunk(input)))
 
 
 class MultiStream(nn.Module):
-    """Scores (N, num_classes) of images (N, in_channels, H, W), seen at full size and shrunk by 2, 4, ...
+    """A multi-resolution-tract CNN: the image at full size and shrunk by 2, 4, ..., each through a tract of its own.
 
-    streams: tracts, each half as large as the one before.  auxiliary: a classifier on each tract, and in training the
-    result is (scores, scores of each tract, largest first), for `nn.DeepSupervision`.  width: multiplies AlexNet's
-    channels.
+    Args:
+        num_classes: Number of classes, hence of outputs per image.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        streams: Number of tracts, each half as large as the one before.
+        width: Multiplier of AlexNet's channels.
+        hidden: Units of a tract's dense layer and of the merging layer.
+        dropout: Probability of dropping a unit.
+        auxiliary: Put a classifier on each tract; in training the result is then (scores, scores of each tract,
+            largest first), for `nn.DeepSupervision`.
+
+    Shape:
+        Images (N, in_channels, H, W), whose smallest shrunk side is at least 63, to scores (N, num_classes).
+
+    Raises:
+        UserError: width is not positive.
+
+    Example:
+        >>> MultiStream(num_classes=3, width=1 / 32, hidden=8)(tinymed.zeros(1, 3, 128, 128)).shape
+        (1, 3)
+
+    Reference:
+        Kawahara & Hamarneh, MLMI 2016.
     """
 
     def __init__(
@@ -61,6 +81,7 @@ class MultiStream(nn.Module):
         self.apply(he_normal)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         seen = []
         for level, tract in enumerate(self.tracts):
             seen.append(tract(F.avg_pool2d(input, 1 << level) if level else input))

@@ -11,7 +11,14 @@ from .summary import Shapes, activation_bytes, count_parameters, input_shapes, s
 
 
 class Entry(NamedTuple):
-    """What the registry knows of a network."""
+    """What the registry knows of a network.
+
+    Attributes:
+        name: What `create` calls it.
+        build: The function or class that makes it.
+        source: The publication.
+        input: (channels, *space) by default; one such shape for each input of a network that takes several.
+    """
 
     name: str
     build: Callable[..., Module]
@@ -20,7 +27,7 @@ class Entry(NamedTuple):
 
     @property
     def options(self) -> list[str]:
-        """The names of the arguments that `create` passes on."""
+        """Return the names of the arguments that `create` passes on."""
         return list(inspect.signature(self.build).parameters)
 
 
@@ -28,7 +35,28 @@ registry: dict[str, Entry] = {}
 
 
 def register(name: str, source: str, input: Shapes) -> Callable[[Any], Any]:
-    """Decorator: let `create(name, ...)` find a function or class that builds a network."""
+    """Register a function or class that builds a network, so that `create(name, ...)` finds it.
+
+    Args:
+        name: What `create`, `tinymed train` and `tinymed models` call the network.
+        source: The publication.
+        input: Shape (channels, *space) of one image by default, or one such shape for each input.
+
+    Returns:
+        A decorator that gives back what it decorates.
+
+    Raises:
+        ValueError: The name belongs to a network of another module.
+
+    Example:
+        >>> @register("tiny_example", "this docstring", (1, 8, 8))
+        ... def tiny(num_classes: int = 2) -> Module:
+        ...     return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))
+        >>> from tinymed import nn
+        >>> create("tiny_example", num_classes=5)(tinymed.zeros(3, 1, 8, 8)).shape
+        (3, 5)
+        >>> del registry["tiny_example"]
+    """
 
     def add(build: Any) -> Any:
         if name in registry and registry[name].build.__module__ != build.__module__:
@@ -40,39 +68,91 @@ def register(name: str, source: str, input: Shapes) -> Callable[[Any], Any]:
 
 
 def available() -> list[str]:
-    """The names, sorted."""
+    """Return the names of all networks, sorted.
+
+    Returns:
+        Names that `create` takes.
+
+    Example:
+        >>> "dcnn" in available(), "unet" in available()
+        (True, True)
+    """
     return sorted(registry)
 
 
 def entry(name: str) -> Entry:
-    """What is known of a network.  Raises UserError for an unknown name."""
+    """Return what the registry knows of a network.
+
+    Args:
+        name: One of `available()`.
+
+    Returns:
+        An Entry: name, build, source, input, options.
+
+    Raises:
+        UserError: The name is unknown.
+
+    Example:
+        >>> entry("lenet5").input
+        (1, 32, 32)
+    """
     if name not in registry:
         raise UserError(f"model {name!r} is unknown; choose one of {', '.join(available())}")
     return registry[name]
 
 
 def create(name: str, **options: Any) -> Any:
-    """A new network.  Raises UserError for an unknown name, or an option that the network does not take."""
-    found = entry(name)
-    unknown = [o for o in options if o not in found.options]
+    """Build a new network with freshly drawn weights, in training mode.
+
+    Args:
+        name: One of `available()`.
+        options: Arguments of the network, such as num_classes, in_channels, width; see `entry(name).options`.
+
+    Returns:
+        The network, an `nn.Module`.
+
+    Raises:
+        UserError: The name is unknown, the network lacks an option, or a value does not fit.
+
+    Example:
+        >>> model = create("dcnn", num_classes=3, size=46)
+        >>> model(tinymed.zeros(2, 3, 46, 46)).shape
+        (2, 3)
+    """
+    known = entry(name)
+    unknown = [o for o in options if o not in known.options]
     if unknown:
         raise UserError(
-            f"model {name!r} does not take {', '.join(unknown)}; its options are {', '.join(found.options)}"
+            f"model {name!r} does not take {', '.join(unknown)}; its options are {', '.join(known.options)}"
         )
-    return found.build(**options)
+    return known.build(**options)
 
 
 def default_size(name: str) -> int:
-    """The side of the image that a network takes by default; of its first input, if it takes several."""
+    """Return the side in pixels of the image that a network takes by default.
+
+    Args:
+        name: One of `available()`.
+
+    Returns:
+        The last side of the (first) input.
+
+    Raises:
+        UserError: The name is unknown.
+
+    Example:
+        >>> default_size("lenet5")
+        32
+    """
     return input_shapes(entry(name).input)[0][-1]
 
 
-def shape_for(found: Entry, model: Module, options: dict[str, Any]) -> Shapes:
-    """The input of a network made with these options: its own `input_shape`, or the registry's with them applied."""
+def shape_for(known: Entry, model: Module, options: dict[str, Any]) -> Shapes:
+    """Return the input of a network made with these options: its own, or the registry's with them applied."""
     if hasattr(model, "input_shape"):
         own: Shapes = model.input_shape
         return own
-    shapes = input_shapes(found.input)
+    shapes = input_shapes(known.input)
     if len(shapes) > 1:
         return shapes
     channels, *space = shapes[0]
@@ -80,18 +160,32 @@ def shape_for(found: Entry, model: Module, options: dict[str, Any]) -> Shapes:
 
 
 def describe(name: str, **options: Any) -> dict[str, Any]:
-    """{name, source, input, parameters, macs, activation_bytes} of a network, of one image; no memory is taken.
+    """Describe a network for one image, without taking memory for it.
 
-    activation_bytes: what training holds for backward, see `models.activation_bytes`.
+    Args:
+        name: One of `available()`.
+        options: Arguments of the network, as for `create`.
+
+    Returns:
+        A dictionary: name, source, input (shape or shapes without the batch axis), parameters (learned values), macs
+        (multiply-accumulates), activation_bytes (what training holds for backward, see `activation_bytes`).
+
+    Raises:
+        UserError: As `create`.
+
+    Example:
+        >>> row = describe("lenet5_modern")
+        >>> row["parameters"], row["macs"]
+        (61706, 416520)
     """
-    found = entry(name)
+    known = entry(name)
     with no_weights():
         model = create(name, **options)
-    shape = shape_for(found, model, options)
+    shape = shape_for(known, model, options)
     shapes = [list(s) for s in input_shapes(shape)]
     return {
         "name": name,
-        "source": found.source,
+        "source": known.source,
         "input": shapes[0] if len(shapes) == 1 else shapes,
         "parameters": count_parameters(model),
         "macs": total_macs(summary(model, shape)),

@@ -7,12 +7,12 @@ ResNet-50 (table 1): conv 7x7 stride 2, 64; batch norm; ReLU; max-pool 3x3 strid
     mid width    64    128   256    512      1x1 - 3x3 - 1x1, out 4 times as wide
     map at 224   56    28    14     7
 
-average pool, one output a class.  The first block of a stage projects its shortcut by a 1x1 convolution with batch
+average pool, one output per class.  The first block of a stage projects its shortcut by a 1x1 convolution with batch
 norm, and halves the map: on its 3x3 convolution as in torchvision ("v1.5", stride_on="3x3", the default) or on its
 first 1x1 as in the paper ("v1", stride_on="1x1").  Names of the state are torchvision's.
 
 The CIFAR family (section 4.2): conv 3x3, 16; three stages of n basic blocks at 16, 32, 64 channels; average pool;
-6n + 2 layers.  Shortcuts are free of parameters (option A).  residual=False leaves them out: with depth, the plain
+6n + 2 layers.  Shortcuts are free of parameters (option A).  residual=False leaves them out: with depth, such a
 network gets worse even on what it trains on, the effect the paper is about.
 """
 
@@ -25,7 +25,7 @@ from ..nn import functional as F
 from ..nn import init
 from ..tensor import Tensor
 from .registry import register
-from .sizes import one_of, scaled
+from .sizes import one_of, scale_channels
 
 
 class ResNetTrunk(nn.Module):
@@ -60,7 +60,7 @@ class ResNetTrunk(nn.Module):
             self.register_module(f"layer{i + 1}", nn.Sequential(*blocks))
 
     def stages(self, input: Tensor) -> list[Any]:
-        """The output of every stage."""
+        """Return the output of every stage."""
         y, outputs = self.maxpool(self.relu(self.bn1(self.conv1(input)))), []
         for i in range(len(self.outputs)):
             y = self.get_submodule(f"layer{i + 1}")(y)
@@ -69,7 +69,22 @@ class ResNetTrunk(nn.Module):
 
 
 class ResNet(ResNetTrunk):
-    """The trunk, the mean over the map, and logits (N, num_classes)."""
+    """A residual network: a trunk, the mean over its last map, and a dense layer.  `resnet20` and `resnet50` build it.
+
+    Args:
+        trunk: Arguments of ResNetTrunk: block, expansion, depths, widths, stem, in_channels, norm.
+        num_classes: Number of classes, hence of outputs per image.
+
+    Shape:
+        Images (N, in_channels, H, W) to logits (N, num_classes).
+
+    Example:
+        >>> resnet20(depth=8).conv1.weight.shape
+        (16, 3, 3, 3)
+
+    Reference:
+        He, Zhang, Ren & Sun, CVPR 2016.
+    """
 
     def __init__(self, *trunk: Any, num_classes: int):
         super().__init__(*trunk)
@@ -78,23 +93,24 @@ class ResNet(ResNetTrunk):
         self.apply(he_convolutions)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         return self.fc(F.flatten(self.avgpool(self.stages(input)[-1]), 1))
 
 
 def he_convolutions(module: nn.Module) -> None:
-    """Convolutions normal by He's rule over fan out, as in torchvision; the rest keeps its own."""
+    """Draw convolutions by He's normal rule over fan out, as in torchvision; the rest keeps its own values."""
     if isinstance(module, nn.Conv2d):
         init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 def resnet50_trunk(in_channels: int, width: float, stride_on: str, norm: dict[str, Any]) -> tuple[Any, ...]:
-    """The arguments of ResNet-50's trunk."""
+    """Return the arguments of ResNet-50's trunk."""
     one_of("resnet50", "stride_on", stride_on, ("3x3", "1x1"))
 
     def block(in_channels: int, channels: int, stride: int) -> nn.Module:
         return nn.Bottleneck(in_channels, channels, stride, stride_on=stride_on, **norm)
 
-    widths = [scaled(w, width) for w in (64, 128, 256, 512)]
+    widths = [scale_channels(w, width) for w in (64, 128, 256, 512)]
     return block, nn.Bottleneck.expansion, (3, 4, 6, 3), widths, "imagenet", in_channels, norm
 
 
@@ -107,7 +123,31 @@ def resnet50(
     bn_momentum: float = nn.TORCH["momentum"],
     statistics: str = "corrected",
 ) -> ResNet:
-    """ResNet-50, for sides of 32 and up.  width multiplies all channels; stride_on: "3x3" (v1.5) or "1x1" (v1)."""
+    """Build ResNet-50.
+
+    As `torchvision.models.resnet50`; the names of the state are its own.
+
+    Args:
+        num_classes: Number of classes, hence of outputs per image.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        width: Multiplier of all channels.
+        stride_on: "3x3" (v1.5, as torchvision) or "1x1" (v1, as the paper), the convolution that halves the map.
+        bn_momentum: Share of the new batch in batch norm's running statistics.
+        statistics: Which running variance batch norm keeps, see `nn.BatchNorm2d`.
+
+    Returns:
+        A network of images (N, in_channels, H, W), sides at least 32, to logits (N, num_classes).
+
+    Raises:
+        UserError: stride_on is unknown, or width is not positive.
+
+    Example:
+        >>> resnet50(num_classes=3, width=1 / 16)(tinymed.zeros(2, 3, 32, 32)).shape
+        (2, 3)
+
+    Reference:
+        He, Zhang, Ren & Sun, CVPR 2016, table 1.
+    """
     norm = {"momentum": bn_momentum, "statistics": statistics}
     return ResNet(*resnet50_trunk(in_channels, width, stride_on, norm), num_classes=num_classes)
 
@@ -123,7 +163,31 @@ def resnet20(
     bn_momentum: float = nn.TORCH["momentum"],
     statistics: str = "corrected",
 ) -> ResNet:
-    """The CIFAR network of `depth` = 6n + 2 layers (20, 32, 44, ...).  shortcut: "pad" (option A) or "projection"."""
+    """Build the CIFAR network of `depth` = 6n + 2 layers (8, 20, 32, 44, ...).
+
+    Args:
+        num_classes: Number of classes, hence of outputs per image.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        depth: Number of layers, 6n + 2.
+        width: Multiplier of all channels.
+        residual: False leaves the shortcuts out: the network without shortcuts, which degrades with depth.
+        shortcut: "pad" (option A, without parameters) or "projection".
+        bn_momentum: Share of the new batch in batch norm's running statistics.
+        statistics: Which running variance batch norm keeps, see `nn.BatchNorm2d`.
+
+    Returns:
+        A network of images (N, in_channels, H, W) to logits (N, num_classes).
+
+    Raises:
+        UserError: depth is not 6n + 2, or an option is unknown.
+
+    Example:
+        >>> resnet20(depth=8, width=1 / 4)(tinymed.zeros(2, 3, 16, 16)).shape
+        (2, 10)
+
+    Reference:
+        He, Zhang, Ren & Sun, CVPR 2016, section 4.2.
+    """
     n, rest = divmod(depth - 2, 6)
     if rest or n < 1:
         raise UserError(f"resnet20: depth is 6n + 2, such as 8, 20, 32, 56 or 110; got {depth}")
@@ -133,7 +197,7 @@ def resnet20(
     def block(in_channels: int, channels: int, stride: int) -> nn.Module:
         return nn.BasicBlock(in_channels, channels, stride, shortcut, residual, **norm)
 
-    widths = [scaled(w, width) for w in (16, 32, 64)]
+    widths = [scale_channels(w, width) for w in (16, 32, 64)]
     return ResNet(
         block, nn.BasicBlock.expansion, (n, n, n), widths, "cifar", in_channels, norm, num_classes=num_classes
     )

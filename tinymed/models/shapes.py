@@ -19,7 +19,7 @@ from ..dispatch import Array, Dispatcher, Table, use_table
 
 
 def blank(shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
-    """An array of zeros of this shape that occupies one element."""
+    """Return an array of zeros of this shape that occupies one element."""
     return np.broadcast_to(np.zeros((), dtype), shape)
 
 
@@ -27,6 +27,7 @@ class ShapeDispatcher(Dispatcher):
     """A kernel that computes nothing: its results are blank, of the declared shapes."""
 
     def __call__(self, *args: Any) -> Any:
+        """Return blank results for these arguments."""
         outs = tuple(blank(shape, dtype) for shape, dtype in self.kernels[0].specs(args))
         return outs[0] if len(outs) == 1 else outs
 
@@ -38,11 +39,22 @@ class ShapeTable(Table):
         super().__init__("numpy")
 
     def dispatcher(self, name: str) -> Dispatcher:
+        """Return the dispatcher for a kernel name."""
         return ShapeDispatcher(name, self)
 
 
 @contextmanager
 def shapes_only() -> Iterator[None]:
-    """Inside, ops check their arguments and give blank results; nothing is computed and no state is updated."""
+    """Let ops check their arguments and return blank results: nothing is computed, no state is updated.
+
+    Yields:
+        Nothing; the block runs on shapes alone.
+
+    Example:
+        >>> with shapes_only():
+        ...     y = tinymed.nn.Conv2d(3, 8, 3)(tinymed.zeros(1, 3, 1000, 1000))
+        >>> y.shape
+        (1, 8, 998, 998)
+    """
     with use_table(ShapeTable()):
         yield

@@ -5,8 +5,8 @@ from typing import Any
 from ..errors import UserError
 
 
-def scaled(channels: int, width: float) -> int:
-    """A layer's channels times a width multiplier (Howard et al. 2017, section 3.3), even and at least 2.
+def scale_channels(channels: int, width: float) -> int:
+    """Return a layer's channels times a width multiplier (Howard et al. 2017, section 3.3), even and at least 2.
 
     Width 1 is the paper's network, exactly; a half of it costs a quarter.
     """
@@ -15,8 +15,8 @@ def scaled(channels: int, width: float) -> int:
     return channels if width == 1 else max(2, 2 * round(channels * width / 2))
 
 
-def shrunk(name: str, size: int, *layers: tuple[int, int]) -> int:
-    """The side after layers (kernel, stride) without padding; UserError that says the smallest side if none is left."""
+def side_after(name: str, size: int, *layers: tuple[int, int]) -> int:
+    """Return the side after layers (kernel, stride) without padding; raise UserError if none is left."""
     side = size
     for kernel, stride in layers:
         side = (side - kernel) // stride + 1 if side >= kernel else 0
@@ -29,7 +29,7 @@ def shrunk(name: str, size: int, *layers: tuple[int, int]) -> int:
 
 
 def one_of(name: str, option: str, value: Any, choices: tuple[Any, ...]) -> Any:
-    """The value, if it is among the choices; else UserError."""
+    """Return the value if it is among the choices; raise UserError otherwise."""
     if value not in choices:
         raise UserError(f"{name}: {option} is one of {', '.join(map(str, choices))}, got {value!r}")
     return value

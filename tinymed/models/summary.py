@@ -20,7 +20,19 @@ Shapes = Shape | tuple[Shape, ...]  # of one input (channels, *space), or of eac
 
 
 class Row(NamedTuple):
-    """One layer: a module that holds no other, in the order of the calls."""
+    """One layer of a summary: a module that holds no other, in the order of the calls.
+
+    Attributes:
+        name: Path of the module in the network.
+        kind: Name of its class.
+        output: Shape of its result without the batch axis.
+        parameters: Learned values, each counted at its first use.
+        macs: Multiply-accumulates for one image, of convolutions and linear layers.
+
+    Example:
+        >>> summary(tinymed.nn.Sequential(tinymed.nn.Linear(4, 2)), (4,))
+        [Row(name='0', kind='Linear', output=(2,), parameters=10, macs=8)]
+    """
 
     name: str
     kind: str
@@ -30,14 +42,27 @@ class Row(NamedTuple):
 
 
 def count_parameters(model: Module, trainable: bool = True) -> int:
-    """The number of learned values; trainable=False counts frozen ones too."""
+    """Count the learned values of a model.
+
+    Args:
+        model: Any module.
+        trainable: Count only those that require a gradient; False counts frozen ones too.
+
+    Returns:
+        The number of values.
+
+    Example:
+        >>> count_parameters(tinymed.nn.Conv2d(3, 8, 3))
+        224
+    """
     return sum(p.array.size for p in model.parameters() if p.requires_grad or not trainable)
 
 
 def layer_macs(module: Module, input: Shape, output: Shape) -> int:
-    """Multiply-accumulates: every weight is used once at each place of the output (of the input, if transposed).
+    """Return a layer's multiply-accumulates: every weight is used once at each place of the output.
 
-    A layer of another kind says its own by a method macs(input shape, output shape).
+    A transposed convolution uses it at each place of the input.  A layer of another kind says its own by a method
+    macs(input shape, output shape).
     """
     if hasattr(module, "macs"):
         return int(module.macs(input, output))
@@ -49,20 +74,20 @@ def layer_macs(module: Module, input: Shape, output: Shape) -> int:
 
 
 def input_shapes(shape: Any) -> tuple[Shape, ...]:
-    """The shape of each input, from one shape or a sequence of them."""
+    """Return the shape of each input, from one shape or a sequence of them."""
     several = len(shape) > 0 and not isinstance(shape[0], int | np.integer)
     return tuple(tuple(int(n) for n in s) for s in (shape if several else (shape,)))
 
 
 def images(model: Module, shape: Any, n: int = 1) -> list[Tensor]:
-    """A blank batch of n for each input, in the dtype of the model's parameters."""
+    """Return a blank batch of n for each input, in the dtype of the model's parameters."""
     dtype = next((p.dtype for p in model.parameters()), np.dtype(np.float32))
     return [Tensor(blank((n, *s), dtype)) for s in input_shapes(shape)]
 
 
 @contextmanager
 def mode(model: Module, training: bool) -> Iterator[None]:
-    """Training or evaluation mode inside; every module's own afterwards."""
+    """Set training or evaluation mode inside, and give every module its own back afterwards."""
     before = [(m, m.training) for m in model.modules()]
     model.train(training)
     try:
@@ -73,9 +98,22 @@ def mode(model: Module, training: bool) -> Iterator[None]:
 
 
 def summary(model: Module, input_shape: Shapes | Sequence[int]) -> list[Row]:
-    """Rows of a network for one image of shape (channels, *space), or of one shape for each input, in evaluation mode.
+    """Summarise a network layer by layer for one image, in evaluation mode, on shapes alone.
 
-    Shapes only: nothing is computed.  A parameter that several layers share counts in the first.
+    Args:
+        model: Any module.
+        input_shape: (channels, *space) without the batch axis, or one such shape for each input.
+
+    Returns:
+        One Row per layer, in the order of the calls.  A parameter that several layers share counts in the first.
+
+    Raises:
+        ValueError: A layer refuses the shape.
+
+    Example:
+        >>> model = tinymed.nn.Sequential(tinymed.nn.Conv2d(1, 4, 3), tinymed.nn.ReLU())
+        >>> [(row.kind, row.output, row.macs) for row in summary(model, (1, 8, 8))]
+        [('Conv2d', (4, 6, 6), 1296), ('ReLU', (4, 6, 6), 0)]
     """
     rows: list[Row] = []
     counted: set[int] = set()
@@ -106,12 +144,23 @@ def summary(model: Module, input_shape: Shapes | Sequence[int]) -> list[Row]:
 
 
 def counts_whole(module: Module) -> bool:
-    """Whether a module is one row: it holds no other, or has parameters of its own beside them."""
+    """Return whether a module is one row: it holds no other, or has parameters of its own beside them."""
     return not module._modules or bool(module._parameters)
 
 
 def total_macs(rows: Sequence[Row]) -> int:
-    """Multiply-accumulates of one image."""
+    """Add up the multiply-accumulates of one image.
+
+    Args:
+        rows: What `summary` returns.
+
+    Returns:
+        The sum of the rows' macs.
+
+    Example:
+        >>> total_macs(summary(tinymed.nn.Linear(4, 2), (4,)))
+        8
+    """
     return sum(row.macs for row in rows)
 
 
@@ -122,6 +171,7 @@ class Held(tape.Observer):
         self.arrays: dict[int, Any] = {}  # kept, so that no address is used again
 
     def forward(self, op: tape.Op, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+        """Note what an op saved."""
         for a in filter(is_array, op.saved):
             known = self.arrays.get(address(a))
             if known is None or known.nbytes < a.nbytes:
@@ -129,10 +179,21 @@ class Held(tape.Observer):
 
 
 def activation_bytes(model: Module, input_shape: Shapes | Sequence[int]) -> int:
-    """Bytes that the tape holds for backward of one image in training: activations, the image itself, no weights.
+    """Count the bytes that the tape holds for backward of one more image in training, on shapes alone.
 
-    What an image adds to a batch: a batch of 2 less one of 1 would be the same but for statistics of batch norm, which
-    belong to the batch; so it is half of a batch of 2.  Shapes only: nothing is computed.
+    Activations and the image itself count, weights do not.  It is half of a batch of 2: what statistics of batch norm
+    take belongs to the batch.
+
+    Args:
+        model: Any module.
+        input_shape: (channels, *space) without the batch axis, or one such shape for each input.
+
+    Returns:
+        Bytes per image.
+
+    Example:
+        >>> activation_bytes(tinymed.nn.Linear(4, 2), (4,))
+        16
     """
     held = Held()
     own = {address(t.array) for t in (*model.parameters(), *model.buffers())}

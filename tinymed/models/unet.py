@@ -27,9 +27,9 @@ SOURCE = "Ronneberger, Fischer & Brox 2015"
 
 
 class UShape(nn.Module):
-    """What the U-Nets share: down and up again, with a map of every level carried across.
+    """What the U-Nets share: the way down and up again, with a map of every level carried across.
 
-    A subclass sets `down` and `join` (a block a level), `up`, `pool`, `head`, `dropout` (after the last two levels
+    A subclass sets `down` and `join` (a block per level), `up`, `pool`, `head`, `dropout` (after the last two levels
     going down), `depth` and `padding`.
     """
 
@@ -37,6 +37,7 @@ class UShape(nn.Module):
     depth: int
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         for side in input.shape[2:]:
             self.output_side(side)
         skips: list[Any] = []
@@ -51,7 +52,7 @@ class UShape(nn.Module):
         return self.head(y)
 
     def output_side(self, side: int) -> int:
-        """The side of the scores of an image of this side; ValueError where a pooling would meet an odd map."""
+        """Return the side of the scores of an image of this side; raise ValueError where a pooled map would be odd."""
         if self.padding == "same":
             return side
         inner = side
@@ -70,7 +71,7 @@ class UShape(nn.Module):
         return side - self.shrinkage()
 
     def input_side(self, output: int) -> int:
-        """The smallest side of an image whose scores have a side of at least `output`: the tile to cut."""
+        """Return the smallest side of an image whose scores have a side of at least `output`: the tile to cut."""
         if self.padding == "same":
             return output
         step = 1 << self.depth
@@ -78,17 +79,40 @@ class UShape(nn.Module):
         return step * (bottom + 4) + 4 * (step - 1)
 
     def shrinkage(self) -> int:
-        """Pixels by which the scores are smaller than the image: 184 at depth 4."""
+        """Return the pixels by which the scores are smaller than the image: 184 at depth 4."""
         return 4 * (3 * (1 << self.depth) - 2) if self.padding == "valid" else 0
 
 
 class UNet(UShape):
-    """Scores (N, num_classes, H', W') of images (N, in_channels, H, W); not yet a softmax.
+    """U-Net: contracting and expanding paths with the map of every level carried across.
 
-    padding: "valid" (H' = H - 184 at depth 4, see `output_side`) or "same" (any size, H' = H).  base: channels of the
-    first level, doubled at each of `depth` poolings.  norm: batch norm, convolutions without bias.  upsample:
-    "transposed" or "bilinear" (corners aligned; the deepest level and the expanding path are then half as wide).
     Weights are drawn from N(0, 2 / fan-in).
+
+    Args:
+        num_classes: Number of classes, hence of score maps.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        base: Channels of the first level, doubled at each pooling.
+        depth: Number of poolings.
+        padding: "valid" (as published, H' = H - 184 at depth 4, see `output_side`) or "same" (any size, H' = H).
+        norm: Add batch norm; convolutions then have no bias.
+        upsample: "transposed", or "bilinear" (corners aligned; the deepest level and the expanding path are half as
+            wide).
+        dropout: Probability of dropping a unit after the last two levels going down.
+
+    Shape:
+        Images (N, in_channels, H, W) to scores (N, num_classes, H', W'), not yet a softmax.
+
+    Raises:
+        UserError: padding or upsample is unknown.
+        ValueError: `forward` is given a side that the poolings do not fit.
+
+    Example:
+        >>> model = UNet(base=4, depth=2)
+        >>> model.input_side(4), model(tinymed.zeros(1, 1, 44, 44)).shape
+        (44, (1, 2, 4, 4))
+
+    Reference:
+        Ronneberger, Fischer & Brox, MICCAI 2015.
     """
 
     def __init__(
@@ -109,8 +133,10 @@ class UNet(UShape):
         widths = [base << i for i in range(depth + 1)]
         if bilinear:
             widths[-1] //= 2
-        how: dict[str, Any] = {"padding": padding, "norm": norm}
-        self.down = nn.ModuleList(DoubleConv(a, b, **how) for a, b in zip([in_channels, *widths], widths, strict=False))
+        options: dict[str, Any] = {"padding": padding, "norm": norm}
+        self.down = nn.ModuleList(
+            DoubleConv(a, b, **options) for a, b in zip([in_channels, *widths], widths, strict=False)
+        )
         self.pool, self.dropout = nn.MaxPool2d(2), nn.Dropout(dropout)
         ups: list[nn.Module] = []
         joins: list[nn.Module] = []
@@ -122,14 +148,14 @@ class UNet(UShape):
                 if bilinear
                 else nn.ConvTranspose2d(widths[level + 1], wide, 2, 2)
             )
-            joins.append(DoubleConv(2 * wide, out, wide, **how))
+            joins.append(DoubleConv(2 * wide, out, wide, **options))
         self.up, self.join = nn.ModuleList(ups), nn.ModuleList(joins)
         self.head = nn.Conv2d(widths[0], num_classes, 1)
         self.apply(he_normal)
 
 
 def he_normal(module: nn.Module) -> None:
-    """Weights from N(0, 2 / n), n the inputs that one output sums (the paper's "incoming nodes"); biases 0."""
+    """Draw weights from N(0, 2 / n), n the inputs that one output sums; set biases to 0."""
     if not isinstance(module, Convolution):
         return
     inputs = module.in_channels // module.groups * math.prod(module.kernel_size)
@@ -148,14 +174,54 @@ def unet_bn(
     upsample: str = "transposed",
     dropout: float = 0.0,
 ) -> UNet:
-    """U-Net with padding and batch norm: 31,037,698 parameters at 3 channels and 2 classes."""
+    """Build a U-Net with padding and batch norm: 31,037,698 parameters at 3 channels and 2 classes.
+
+    Args:
+        num_classes: Number of classes, hence of score maps.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        base: Channels of the first level, doubled at each pooling.
+        depth: Number of poolings.
+        upsample: "transposed" or "bilinear".
+        dropout: Probability of dropping a unit after the last two levels going down.
+
+    Returns:
+        A network of images (N, in_channels, H, W) to scores (N, num_classes, H, W).
+
+    Raises:
+        UserError: upsample is unknown.
+
+    Example:
+        >>> unet_bn(base=4, depth=2)(tinymed.zeros(2, 3, 16, 16)).shape
+        (2, 2, 16, 16)
+
+    Reference:
+        Ronneberger, Fischer & Brox, MICCAI 2015; batch norm and padding are later additions.
+    """
     return UNet(num_classes, in_channels, base, depth, "same", True, upsample, dropout)
 
 
 def unet_small(
     num_classes: int = 1, in_channels: int = 1, base: int = 32, depth: int = 4, dropout: float = 0.0
 ) -> UNet:
-    """U-Net with padding and half the channels: 7,759,521 parameters at 1 channel and 1 class."""
+    """Build a U-Net with padding and half the channels: 7,759,521 parameters at 1 channel and 1 class.
+
+    Args:
+        num_classes: Number of classes, hence of score maps.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        base: Channels of the first level, doubled at each pooling.
+        depth: Number of poolings.
+        dropout: Probability of dropping a unit after the last two levels going down.
+
+    Returns:
+        A network of images (N, in_channels, H, W) to scores (N, num_classes, H, W).
+
+    Example:
+        >>> unet_small(base=4, depth=2)(tinymed.zeros(1, 1, 16, 16)).shape
+        (1, 1, 16, 16)
+
+    Reference:
+        The baseline of Lou, Guan & Loew, SPIE Medical Imaging 2021.
+    """
     return UNet(num_classes, in_channels, base, depth, "same", dropout=dropout)
 
 

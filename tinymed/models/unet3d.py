@@ -19,10 +19,29 @@ from .unet import UShape, he_normal
 
 
 class UNet3d(UShape):
-    """Scores (N, num_classes, D', H', W') of volumes (N, in_channels, D, H, W).
+    """3D U-Net: batch norm, and channels that double before each pooling.
 
-    padding: "valid" (D' = D - 88 at depth 3; the maps to be pooled must have even sides) or "same" (any
-    size, D' = D).  base: the first convolution's channels.  depth: poolings.
+    Args:
+        num_classes: Number of classes, hence of score maps.
+        in_channels: Channels of the volume, one per modality.
+        base: Channels of the first convolution.
+        depth: Number of poolings.
+        padding: "valid" (D' = D - 88 at depth 3; maps to be pooled must have even sides) or "same" (any size, D' =
+            D).
+
+    Shape:
+        Volumes (N, in_channels, D, H, W) to scores (N, num_classes, D', H', W').
+
+    Raises:
+        UserError: padding is unknown.
+        ValueError: `forward` is given a side that the poolings do not fit.
+
+    Example:
+        >>> UNet3d(in_channels=1, base=2, depth=1, padding="same")(tinymed.zeros(1, 1, 4, 6, 8)).shape
+        (1, 3, 4, 6, 8)
+
+    Reference:
+        Cicek, Abdulkadir, Lienkamp, Brox & Ronneberger, MICCAI 2016.
     """
 
     def __init__(
@@ -30,15 +49,15 @@ class UNet3d(UShape):
     ):
         super().__init__()
         self.padding, self.depth = one_of("unet3d", "padding", padding, ("valid", "same")), depth
-        how: dict[str, Any] = {"rank": 3, "padding": padding, "norm": True, "bias": True}
+        options: dict[str, Any] = {"rank": 3, "padding": padding, "norm": True, "bias": True}
         widths = [2 * base << i for i in range(depth + 1)]  # 64, 128, 256, 512
         inputs = [in_channels, *widths]
-        self.down = nn.ModuleList(DoubleConv(a, b, b // 2, **how) for a, b in zip(inputs, widths, strict=False))
+        self.down = nn.ModuleList(DoubleConv(a, b, b // 2, **options) for a, b in zip(inputs, widths, strict=False))
         self.pool, self.dropout = nn.MaxPool3d(2), nn.Identity()
         self.up, self.join = nn.ModuleList(), nn.ModuleList()
         for skip, below in zip(reversed(widths[:-1]), reversed(widths[1:]), strict=True):
             self.up.append(nn.ConvTranspose3d(below, below, 2, 2, bias=False))
-            self.join.append(DoubleConv(below + skip, skip, **how))
+            self.join.append(DoubleConv(below + skip, skip, **options))
         self.head = nn.Conv3d(widths[0], num_classes, 1)
         self.apply(he_normal)
 

@@ -6,7 +6,7 @@ Five stages of 3x3 convolutions (padding 1, ReLU), each ended by a 2x2 max-pool 
     VGG-16      2     2     3     3     3
     VGG-19      2     2     4     4     4
 
-Then dense 4096, ReLU, dropout .5; dense 4096, ReLU, dropout .5; one output a class.  The `_bn` networks have batch
+Then dense 4096, ReLU, dropout .5; dense 4096, ReLU, dropout .5; one output per class.  The `_bn` networks have batch
 norm between convolution and ReLU, which the paper lacks.  The names in the state are torchvision's; as there, an
 average pool brings a map of any size to 7x7, which at 224 pixels changes nothing.
 
@@ -22,7 +22,7 @@ from ..nn import functional as F
 from ..nn import init
 from ..tensor import Tensor
 from .registry import register
-from .sizes import scaled
+from .sizes import scale_channels
 
 WIDTHS = (64, 128, 256, 512, 512)
 CONVOLUTIONS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -37,12 +37,12 @@ def vgg_features(
     first_padding: int = 1,
     ceil_mode: bool = False,
 ) -> nn.Sequential:
-    """The convolutional base: 512 x width channels, a 32nd of the side."""
+    """Return the convolutional base: 512 x width channels, a 32nd of the side."""
     layers: list[nn.Module] = []
     channels = in_channels
     for wide, times in zip(WIDTHS, CONVOLUTIONS[depth], strict=True):
         for _ in range(times):
-            out = scaled(wide, width)
+            out = scale_channels(wide, width)
             layers += [nn.Conv2d(channels, out, 3, padding=1 if layers else first_padding)]
             layers += [nn.BatchNorm2d(out), nn.ReLU()] if batch_norm else [nn.ReLU()]
             channels = out
@@ -51,7 +51,7 @@ def vgg_features(
 
 
 def he_normal(module: nn.Module) -> None:
-    """torchvision's initial values: convolutions by He's rule over fan out, dense weights N(0, 0.01^2), biases 0."""
+    """Set torchvision's initial values: convolutions by He over fan out, dense N(0, 0.01^2), biases 0."""
     if isinstance(module, nn.Conv2d):
         init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     elif isinstance(module, nn.Linear):
@@ -61,9 +61,31 @@ def he_normal(module: nn.Module) -> None:
 
 
 class VGG(nn.Module):
-    """Logits (N, num_classes) of images (N, in_channels, side, side), side at least 32.
+    """VGG-16 or VGG-19, with or without batch norm.
 
-    width multiplies all channels and dense units; pooled is the side the last map is brought to (7).
+    As `torchvision.models.vgg16`, `vgg19` and their `_bn` forms; the names of the state are its own.
+
+    Args:
+        depth: 16 or 19 layers.
+        batch_norm: Put batch norm between convolution and ReLU.
+        num_classes: Number of classes, hence of outputs per image.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        width: Multiplier of all channels and dense units; 1 is the published network.
+        dropout: Probability of dropping a unit.
+        pooled: Side to which the last map is averaged.
+
+    Shape:
+        Images (N, in_channels, side, side), side at least 32, to logits (N, num_classes).
+
+    Raises:
+        UserError: width is not positive.
+
+    Example:
+        >>> VGG(16, num_classes=5, width=1 / 32, pooled=1)(tinymed.zeros(1, 3, 32, 32)).shape
+        (1, 5)
+
+    Reference:
+        Simonyan & Zisserman, ICLR 2015, configurations D and E.
     """
 
     def __init__(
@@ -79,9 +101,9 @@ class VGG(nn.Module):
         super().__init__()
         self.features = vgg_features(depth, in_channels, width, batch_norm)
         self.avgpool = nn.AdaptiveAvgPool2d(pooled)
-        dense = scaled(4096, width)
+        dense = scale_channels(4096, width)
         self.classifier = nn.Sequential(
-            nn.Linear(scaled(WIDTHS[-1], width) * pooled**2, dense),
+            nn.Linear(scale_channels(WIDTHS[-1], width) * pooled**2, dense),
             nn.ReLU(),
             nn.Dropout(dropout),
             nn.Linear(dense, dense),
@@ -92,6 +114,7 @@ class VGG(nn.Module):
         self.apply(he_normal)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         return self.classifier(F.flatten(self.avgpool(self.features(input)), 1))
 
 

@@ -25,10 +25,30 @@ STAGES = {"released": ((1, 1, 2, 3, 3), (3, 2, 1, 1)), "figure": ((1, 2, 3, 3, 3
 
 
 class VNet(nn.Module):
-    """Scores (N, num_classes, D, H, W) of volumes (N, in_channels, D, H, W) whose sides are multiples of 16.
+    """V-Net: residual stages of 5x5x5 convolutions on volumes.
 
-    base: channels of the first stage.  stages: "released" or "figure".  Several input channels cannot be broadcast to
-    the first stage's, so a 1x1x1 convolution, which the paper does not have, brings them there first.
+    Several input channels cannot be broadcast to the first stage's, so a 1x1x1 convolution, which the paper does not
+    have, brings them there first.
+
+    Args:
+        num_classes: Number of classes, hence of score maps.
+        in_channels: Channels of the volume, one per modality.
+        base: Channels of the first stage, doubled at each level.
+        stages: "released" (the authors' network) or "figure" (the paper's figure 2), the numbers of convolutions.
+
+    Shape:
+        Volumes (N, in_channels, D, H, W), sides multiples of 16, to scores (N, num_classes, D, H, W).
+
+    Raises:
+        UserError: stages is unknown.
+        ValueError: `forward` is given a side that is not a multiple of 16.
+
+    Example:
+        >>> VNet(base=2)(tinymed.zeros(1, 1, 16, 16, 16)).shape
+        (1, 2, 16, 16, 16)
+
+    Reference:
+        Milletari, Navab & Ahmadi, 3DV 2016.
     """
 
     def __init__(self, num_classes: int = 2, in_channels: int = 1, base: int = 16, stages: str = "released"):
@@ -57,6 +77,7 @@ class VNet(nn.Module):
         self.apply(he_normal)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         step = 1 << len(self.halve)
         if any(side % step for side in input.shape[2:]):
             raise ValueError(

@@ -39,10 +39,26 @@ class Head(nn.Sequential):
 
 
 class VoxResNet(nn.Module):
-    """Scores (N, num_classes, D, H, W) of volumes (N, in_channels, D, H, W) whose sides are multiples of 8.
+    """VoxResNet: a residual network of volumes whose scores are the sum of four taps.
 
-    auxiliary: in training return (scores, scores of tap 1, ..., of tap 4), for `nn.DeepSupervision`.  base: channels of
-    the first two convolutions; the others have twice as many.
+    Args:
+        num_classes: Number of classes, hence of score maps.
+        in_channels: Channels of the volume, one per modality.
+        base: Channels of the first two convolutions; the others have twice as many.
+        auxiliary: In training return (scores, scores of tap 1, ..., of tap 4), for `nn.DeepSupervision`.
+
+    Shape:
+        Volumes (N, in_channels, D, H, W), sides multiples of 8, to scores (N, num_classes, D, H, W).
+
+    Raises:
+        ValueError: `forward` is given a side that is not a multiple of 8.
+
+    Example:
+        >>> VoxResNet(base=2)(tinymed.zeros(2, 1, 8, 8, 8)).shape
+        (2, 4, 8, 8, 8)
+
+    Reference:
+        Chen, Dou, Yu, Qin & Heng, NeuroImage 170, 2018.
     """
 
     def __init__(self, num_classes: int = 4, in_channels: int = 1, base: int = 32, auxiliary: bool = False):
@@ -56,6 +72,7 @@ class VoxResNet(nn.Module):
         self.apply(he_normal)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         if any(side % STRIDES[-1] for side in input.shape[2:]):
             raise ValueError(
                 f"voxresnet: the sides of a volume are multiples of {STRIDES[-1]}, got "
@@ -70,10 +87,24 @@ class VoxResNet(nn.Module):
 
 
 class AutoContext(nn.Module):
-    """second(image and the probabilities that `first` gives it): section 2.4 of the paper.
+    """A second network that sees the image and the probabilities of the first.
 
-    The networks are trained one after the other, so no gradient reaches `first`; `second` takes in_channels +
-    num_classes channels.
+    The networks are trained one after the other, so no gradient reaches `first`.
+
+    Args:
+        first: A network of images to scores, run in evaluation mode.
+        second: A network of in_channels + num_classes channels.
+
+    Shape:
+        Volumes (N, in_channels, D, H, W) to what `second` returns.
+
+    Example:
+        >>> model = AutoContext(VoxResNet(2, 1, base=2), VoxResNet(2, 3, base=2))
+        >>> model(tinymed.zeros(2, 1, 8, 8, 8)).shape
+        (2, 2, 8, 8, 8)
+
+    Reference:
+        Chen, Dou, Yu, Qin & Heng, NeuroImage 170, 2018, section 2.4.
     """
 
     def __init__(self, first: nn.Module, second: nn.Module):
@@ -81,6 +112,7 @@ class AutoContext(nn.Module):
         self.first, self.second = first, second
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         mode = self.first.training
         self.first.eval()
         with tape.no_grad():

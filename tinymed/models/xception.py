@@ -20,11 +20,36 @@ from ..nn import functional as F
 from ..tensor import Tensor
 from .dcnn import glorot
 from .registry import register
-from .sizes import scaled
+from .sizes import scale_channels
 
 
 class Xception(nn.Module):
-    """Logits (N, num_classes) of images (N, in_channels, side, side), side 15 and up.  width multiplies channels."""
+    """Xception: depthwise separable convolutions in residual modules.
+
+    As `keras.applications.Xception`: same blocks, batch norm constants and initial values.
+
+    Args:
+        num_classes: Number of classes, hence of outputs per image.
+        in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
+        width: Multiplier of all channels.
+        dropout: Probability of dropping a unit.
+        bn_momentum: Share of the new batch in batch norm's running statistics.
+        bn_eps: Batch norm's epsilon.
+        statistics: Which running variance batch norm keeps, see `nn.BatchNorm2d`.
+
+    Shape:
+        Images (N, in_channels, side, side), side at least 15, to logits (N, num_classes).
+
+    Raises:
+        UserError: width is not positive.
+
+    Example:
+        >>> Xception(num_classes=3, width=1 / 32)(tinymed.zeros(2, 3, 31, 31)).shape
+        (2, 3)
+
+    Reference:
+        Chollet, CVPR 2017, figure 5.
+    """
 
     def __init__(
         self,
@@ -38,7 +63,7 @@ class Xception(nn.Module):
     ):
         super().__init__()
         norm: dict[str, Any] = {"momentum": bn_momentum, "eps": bn_eps, "statistics": statistics}
-        a, b, c, d, e, f, g, h = (scaled(n, width) for n in (32, 64, 128, 256, 728, 1024, 1536, 2048))
+        a, b, c, d, e, f, g, h = (scale_channels(n, width) for n in (32, 64, 128, 256, 728, 1024, 1536, 2048))
         self.block1 = nn.Sequential(
             nn.Conv2d(in_channels, a, 3, 2, bias=False),
             nn.BatchNorm2d(a, **norm),
@@ -66,6 +91,7 @@ class Xception(nn.Module):
         self.apply(glorot)
 
     def forward(self, input: Tensor) -> Any:
+        """Compute the output; the class names the shapes."""
         y: Any = input
         for i in range(1, 15):
             y = self.get_submodule(f"block{i}")(y)

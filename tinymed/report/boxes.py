@@ -6,12 +6,24 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .overlays import shown
+from .overlays import to_rgb
 from .plots import COLOURS, new_figure, write_png
+
+__all__ = ["BoxExample", "Boxes", "save_boxes"]
 
 
 class Boxes(NamedTuple):
-    """Boxes to draw: [n, 4] as xmin, ymin, xmax, ymax, their classes [n], and scores [n] or None of the truth."""
+    """Boxes to draw.
+
+    Attributes:
+        boxes: [n, 4]: xmin, ymin, xmax, ymax in pixels.
+        kinds: Their class numbers [n].
+        scores: [n], or None of the truth.
+
+    Example:
+        >>> Boxes(np.array([[1, 1, 5, 5]]), np.array([0])).scores is None
+        True
+    """
 
     boxes: np.ndarray
     kinds: np.ndarray
@@ -19,7 +31,19 @@ class Boxes(NamedTuple):
 
 
 class BoxExample(NamedTuple):
-    """An image [height, width, channels] with the boxes found, those that are there if known, and a title."""
+    """An image with the boxes found.
+
+    Attributes:
+        image: [height, width, channels].
+        truth: The boxes that are there, or None where they are unknown.
+        found: The boxes found.
+        title: What stands above.
+
+    Example:
+        >>> found = Boxes(np.array([[1, 1, 5, 5]]), np.array([0]))
+        >>> BoxExample(np.zeros((8, 8, 1), np.uint8), None, found, "a").title
+        'a'
+    """
 
     image: np.ndarray
     truth: Boxes | None
@@ -28,7 +52,23 @@ class BoxExample(NamedTuple):
 
 
 def save_boxes(examples: Sequence[BoxExample], classes: Sequence[str], path: str | Path, title: str = "") -> Path:
-    """Draw a row an image: the truth where it is known, and what was found with its scores."""
+    """Draw one row per image: the truth where it is known, and what was found with its scores.
+
+    Args:
+        examples: The images, at least one.
+        classes: Names in class order.
+        path: The PNG to write, whole or not at all.
+        title: What stands above the picture.
+
+    Returns:
+        The path.
+
+    Example:
+        >>> found = Boxes(np.array([[1, 1, 5, 5]]), np.array([0]))
+        >>> example = BoxExample(np.zeros((8, 8, 1), np.uint8), None, found, "a")
+        >>> save_boxes([example], ["cell"], "boxes.png").name
+        'boxes.png'
+    """
     from matplotlib.patches import Patch, Rectangle
 
     columns = 2 if any(example.truth is not None for example in examples) else 1
@@ -37,7 +77,7 @@ def save_boxes(examples: Sequence[BoxExample], classes: Sequence[str], path: str
     for line, example in zip(grid, examples, strict=True):
         sides = [] if example.truth is None else [("truth", example.truth)]
         for axes, (name, drawn) in zip(line, [*sides, ("found", example.found)], strict=False):
-            axes.imshow(shown(example.image), interpolation="nearest")
+            axes.imshow(to_rgb(example.image), interpolation="nearest")
             for i, (box, kind) in enumerate(zip(drawn.boxes, drawn.kinds, strict=True)):
                 colour = COLOURS[(int(kind) + 1) % len(COLOURS)]
                 width, height = box[2:] - box[:2]

@@ -9,11 +9,25 @@ import numpy as np
 from ..data.labels import IGNORED
 from .plots import COLOURS, new_figure, write_png
 
+__all__ = ["Example", "overlay", "save_overlays"]
+
 FILL, LINE = 0.35, 1.0  # how much of the colour shows inside a region and on its outline
 
 
 class Example(NamedTuple):
-    """A case to show: image [*space, channels], masks [*space] of class numbers (truth may be unknown), its title."""
+    """A case to show.
+
+    Attributes:
+        image: [*space, channels].
+        truth: Class numbers [*space], or None where they are unknown.
+        found: Predicted class numbers [*space].
+        title: What stands above.
+        spacing: Distance between neighbouring pixels along each axis.
+
+    Example:
+        >>> Example(np.zeros((8, 8, 1), np.uint8), None, np.zeros((8, 8), np.uint8), "case 1").title
+        'case 1'
+    """
 
     image: np.ndarray
     truth: np.ndarray | None
@@ -23,13 +37,16 @@ class Example(NamedTuple):
 
 
 def rgb(colour: str) -> np.ndarray:
-    """#RRGGBB as three numbers 0...1."""
+    """Return #RRGGBB as three numbers 0...1."""
     return np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
 
 
-def shown(image: np.ndarray) -> np.ndarray:
-    """Return a picture [height, width, channels] as float RGB 0...1: 8-bit as it is, others between their 1st and 99th
-    percentile; of other than three channels the first.
+def to_rgb(image: np.ndarray) -> np.ndarray:
+    """Return a picture [height, width, channels] as float RGB 0...1.
+
+    8-bit pictures are shown as they are, others between their 1st and 99th percentile; of other than three channels
+    the
+    first.
     """
     values = image.astype(np.float64)
     if image.dtype == np.uint8:
@@ -41,9 +58,7 @@ def shown(image: np.ndarray) -> np.ndarray:
 
 
 def outline(inside: np.ndarray) -> np.ndarray:
-    """Return the pixels of a region [height, width] that touch one outside it by a side, or the border of the
-    picture.
-    """
+    """Return the pixels of a region [height, width] with a neighbour outside it, or on the border of the picture."""
     padded = np.pad(inside, 1)
     core = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     border: np.ndarray = inside & ~core
@@ -51,10 +66,21 @@ def outline(inside: np.ndarray) -> np.ndarray:
 
 
 def overlay(image: np.ndarray, mask: np.ndarray, fill: float = FILL) -> np.ndarray:
-    """Return the picture as float RGB with every class but the background tinted and outlined; ignored pixels are
-    grey.
+    """Tint and outline every class but the background over a picture; ignored pixels are grey.
+
+    Args:
+        image: [height, width, channels].
+        mask: Class numbers [height, width].
+        fill: Share of the class's colour inside its outline, 0 to 1.
+
+    Returns:
+        float RGB [height, width, 3] in 0...1.
+
+    Example:
+        >>> overlay(np.zeros((4, 4, 1), np.uint8), np.ones((4, 4), np.uint8)).shape
+        (4, 4, 3)
     """
-    picture = shown(image)
+    picture = to_rgb(image)
     for number in range(1, int(mask[mask != IGNORED].max(initial=0)) + 1):
         inside = mask == number
         colour = rgb(COLOURS[number % len(COLOURS)])
@@ -65,9 +91,7 @@ def overlay(image: np.ndarray, mask: np.ndarray, fill: float = FILL) -> np.ndarr
 
 
 def slice_of(example: Example) -> Example:
-    """Return a volume's axial slice, in which most is labelled, as one sees it: front up, the patient's right on the
-    left.
-    """
+    """Return a volume's axial slice in which most is labelled: front up, the patient's right on the left."""
     if example.found.ndim == 2:
         return example
     labelled = example.found if example.truth is None else example.truth
@@ -83,9 +107,23 @@ def slice_of(example: Example) -> Example:
 
 
 def save_overlays(examples: Sequence[Example], classes: Sequence[str], path: str | Path, title: str = "") -> Path:
-    """Draw a row a case: the image, the truth over it where it is known, and what was found.
+    """Draw one row per case: the image, the truth over it where it is known, and what was found.
 
     Volumes show the axial slice in which most is labelled.  The legend names the colours of the classes.
+
+    Args:
+        examples: The cases, at least one.
+        classes: Names in class order.
+        path: The PNG to write, whole or not at all.
+        title: What stands above the picture.
+
+    Returns:
+        The path.
+
+    Example:
+        >>> mask = np.eye(8, dtype=np.uint8)
+        >>> save_overlays([Example(np.zeros((8, 8, 1), np.uint8), mask, mask, "a")], ["none", "line"], "a.png").name
+        'a.png'
     """
     from matplotlib.patches import Patch
 
@@ -94,7 +132,7 @@ def save_overlays(examples: Sequence[Example], classes: Sequence[str], path: str
     figure = new_figure(2.7 * columns, 2.75 * len(rows) + 0.9)
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for line, row in zip(grid, rows, strict=True):
-        pictures = [("image", shown(row.image))]
+        pictures = [("image", to_rgb(row.image))]
         pictures += [] if row.truth is None else [("truth", overlay(row.image, row.truth))]
         pictures.append(("found", overlay(row.image, row.found)))
         for axes, (name, picture) in zip(line, pictures, strict=False):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+__all__ = ["save_comparison_bars", "save_confusion", "save_curves", "save_roc", "save_runs"]
+
 History = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
 Value = float | tuple[float, float, float]  # a metric, or (metric, low, high)
 
@@ -47,10 +49,22 @@ SERIES = {
 def save_curves(history: History, path: str | Path, title: str = "", monitor: str = "val_loss") -> Path:
     """Draw training against validation loss, and accuracy beside it where the history has it.
 
-    history: one mapping an epoch, or one list a quantity; keys loss, val_loss, accuracy, val_accuracy (train_
-    and validation_ prefixes work too) and optionally epoch.  A missing, None or nan value leaves a gap.  The
-    best epoch by `monitor` is marked: the lowest of a loss or error, the highest of all else.
-    Returns the path; UserError if there is nothing to draw.
+    Args:
+        history: One mapping per epoch, or one list per quantity; keys loss, val_loss, accuracy, val_accuracy (train_
+            and validation_ prefixes work too) and optionally epoch.  A missing, None or nan value leaves a gap.
+        path: The PNG to write, whole or not at all.
+        title: What stands above the picture.
+        monitor: The quantity whose best epoch is marked: the lowest of a loss or error, the highest of all else.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: There is nothing to draw.
+
+    Example:
+        >>> save_curves({"loss": [1.0, 0.5], "val_loss": [1.1, 0.7]}, "curves.png").name
+        'curves.png'
     """
     own = (
         {}
@@ -81,7 +95,21 @@ def save_curves(history: History, path: str | Path, title: str = "", monitor: st
 def save_runs(histories: Mapping[str, History], path: str | Path, quantity: str = "loss", title: str = "") -> Path:
     """Draw one quantity of several runs in one picture, such as the loss at several learning rates.
 
-    histories: run name -> history as in save_curves.  quantity: any key of the histories.
+    Args:
+        histories: Run name -> history as in `save_curves`.
+        path: The PNG to write, whole or not at all.
+        quantity: Any key of the histories.
+        title: What stands above the picture.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: No history has the quantity.
+
+    Example:
+        >>> save_runs({"lr 0.1": {"loss": [1.0, 0.5]}, "lr 0.01": {"loss": [1.0, 0.9]}}, "runs.png").name
+        'runs.png'
     """
     curves = {name: curves_of(h, (("run", (quantity,)),)).get("run") for name, h in histories.items()}
     drawn = {name: curve for name, curve in curves.items() if curve is not None}
@@ -105,9 +133,25 @@ def save_roc(
 ) -> Path:
     """Draw the ROC curve of the positive class, or one of every class where there are more than two.
 
-    scores, labels, classes, positive as in `evaluate_scores`, whose answer may be given as `evaluation` to
-    spare computing it again.  The legend has each AUC with its interval, the point is the arg-max's, the
-    diagonal is chance.
+    The legend has each AUC with its interval, the point is the arg-max's, the diagonal is chance.
+
+    Args:
+        scores: Numbers (n, classes), as in `evaluate_scores`.
+        labels: Class numbers (n,).
+        classes: Names in column order.
+        positive: The positive class.
+        path: The PNG to write, whole or not at all.
+        evaluation: What `evaluate_scores` returned, to spare computing it again.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: The positive class is unknown, or scores are not finite.
+
+    Example:
+        >>> save_roc([[0.9, 0.1], [0.2, 0.8]], [0, 1], ["benign", "malignant"], "malignant", "roc.png").name
+        'roc.png'
     """
     from ..metrics.classification import class_scores, evaluate_scores, roc_curve
 
@@ -140,8 +184,23 @@ def save_roc(
 def save_confusion(confusion: npt.ArrayLike, classes: Sequence[str], path: str | Path, title: str = "") -> Path:
     """Draw a confusion matrix: rows true, columns predicted, each cell its count and its share of the row.
 
-    confusion: (classes, classes) counts.  Colour follows the share, so that rare classes are seen too; a row
-    without samples is blank.  Raises ValueError if names and matrix do not fit.
+    Colour follows the share, so that rare classes are seen too; a row without samples is blank.
+
+    Args:
+        confusion: Counts (classes, classes).
+        classes: Names in class order.
+        path: The PNG to write, whole or not at all.
+        title: What stands above the picture.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: Names and matrix do not fit.
+
+    Example:
+        >>> save_confusion([[5, 1], [2, 4]], ["benign", "malignant"], "confusion.png").name
+        'confusion.png'
     """
     c = np.asarray(confusion)
     if c.shape != (len(classes), len(classes)):
@@ -180,10 +239,25 @@ def save_comparison_bars(
     metrics: Sequence[str] | None = None,
     title: str = "",
 ) -> Path:
-    """Draw one group of bars a metric and one bar a model, with intervals where they are given.
+    """Draw one group of bars per metric and one bar per model, with intervals where they are known.
 
-    models: model name -> metric name -> fraction, or (fraction, low, high).  metrics: which and in what
-    order; None takes those of the first model.  Bars start at 0, since their length is what is compared.
+    Bars start at 0, since their length is what is compared.
+
+    Args:
+        models: Model name -> metric name -> fraction, or (fraction, low, high).
+        path: The PNG to write, whole or not at all.
+        metrics: Which, and in what order; None takes those of the first model.
+        title: What stands above the picture.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: There is no model or no metric.
+
+    Example:
+        >>> save_comparison_bars({"dcnn": {"auc": (0.9, 0.8, 0.95)}, "lenet5": {"auc": 0.7}}, "bars.png").name
+        'bars.png'
     """
     if not models or not all(models.values()):
         raise UserError(f"{path}: nothing to compare: give at least one model with at least one metric")
@@ -228,7 +302,7 @@ Curve = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 
 def curves_of(history: History, series: Sequence[tuple[str, Sequence[str]]]) -> dict[str, Curve]:
-    """label -> (epochs, values) of the series that the history has; nan stands for a missing value."""
+    """Return label -> (epochs, values) of the series that the history has; nan stands for a missing value."""
     if isinstance(history, Mapping):
         columns = {key: list(values) for key, values in history.items()}
     else:
@@ -253,7 +327,7 @@ def best_epoch(curve: Curve | None, monitor: str) -> float | None:
 
 
 def draw_lines(axes: "Axes", curves: Mapping[str, Curve]) -> None:
-    """Lines that differ in colour and dash, with each point marked while there are few."""
+    """Draw lines that differ in colour and dash, with each point marked while there are few."""
     from matplotlib.ticker import MaxNLocator
 
     for i, (label, (x, y)) in enumerate(curves.items()):
@@ -295,7 +369,7 @@ def write_png(figure: "Figure", path: str | Path) -> Path:
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_axisbelow(True)
     for text in figure.findobj(Text):
-        text.set_parse_math(False)  # a class named "a_$1" is no formula
+        text.set_parse_math(False)  # a class named "a_$1" is not a formula
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.1, metadata={"Software": "tinymed"})
     path = Path(path)

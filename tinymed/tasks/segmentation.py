@@ -17,12 +17,12 @@ from ..data.augment import Augment
 from ..data.labels import Labels, parse_labels
 from ..data.loader import channel_statistics
 from ..data.mask_loader import MaskLoader
-from ..data.mask_trees import open_segmentation
 from ..data.masks import MaskDataset, by, check_pairs, read_case
+from ..data.patch_classification import VoxelLoader
 from ..data.patches import Cases, PatchLoader
+from ..data.segmentation_layouts import open_segmentation
 from ..data.splits import leak_check, split_dataset
 from ..data.volumes import read_volume
-from ..data.voxels import VoxelLoader
 from ..data.weight_map import BorderWeights
 from ..errors import UserError
 from ..metrics.mask_cases import Row, averages, measure_case, summarise

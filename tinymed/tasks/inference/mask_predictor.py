@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ...data.device_batches import as_array, as_tensors, device_of
-from ...data.mask_loader import fitted
+from ...data.mask_loader import fit_image
 from ...data.masks import MaskDataset, by
 from ...data.patches import Cases
 from ...data.tiles import slide
@@ -76,7 +76,7 @@ class MaskPredictor:
             return slide(self.scores, ready, self.patch or (), self.output, overlap=self.overlap, blend=self.blend)
         if image.ndim != 3:
             raise UserError(f"{name}: a volume of {by(image.shape[:-1])} voxels; the run takes pictures")
-        small = to_float(fitted(image, (data.size, data.size), data.channels))
+        small = to_float(fit_image(image, (data.size, data.size), data.channels))
         scores = self.scores(np.moveaxis(cases.normal(small), -1, 0)[None])
         if scores.shape[2:] == image.shape[:2]:
             same: np.ndarray = scores[0]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...data.labels import Labels
-from ...data.mask_trees import stem
 from ...data.masks import MaskDataset
+from ...data.segmentation_layouts import stem
 from ...data.volumes import is_volume, read_volume, volume_bytes
 from ...errors import UserError
 from ...files import write_atomic

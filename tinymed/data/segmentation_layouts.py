@@ -15,19 +15,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinymed.data.folders import SPLIT_NAMES, leave_folder
-from tinymed.data.image import SUFFIXES, is_picture
-from tinymed.data.labels import Labels, guess_labels
-from tinymed.data.lists import MASKS as MASK_NAMES
-from tinymed.data.lists import PATHS, Finder, group_column, group_of, read_table, split_column
-from tinymed.data.masks import MaskDataset, values_in
-from tinymed.data.remarks import remark
-from tinymed.data.splits import image_hashes, leak_check
-from tinymed.data.tables import split_of
-from tinymed.data.volumes import SUFFIXES as VOLUMES
-from tinymed.data.volumes import is_volume
-from tinymed.data.walk import Account, files_below, folders_in, loose_files
-from tinymed.errors import UserError
+from ..errors import UserError
+from .folders import SPLIT_NAMES, leave_folder
+from .image import SUFFIXES, is_picture
+from .labels import Labels, guess_labels
+from .lists import MASKS as MASK_NAMES
+from .lists import PATHS, Finder, group_column, group_of, read_table, split_column
+from .masks import MaskDataset, values_in
+from .remarks import remark
+from .splits import image_hashes, leak_check
+from .tables import split_of
+from .volumes import SUFFIXES as VOLUMES
+from .volumes import is_volume
+from .walk import Account, files_below, folders_in, loose_files
 
 IMAGES = ("images", "image", "imgs", "img", "imagestr")
 MASKS = ("masks", "mask", "labels", "label", "segmentations", "annotations", "gt", "labelstr")
@@ -79,15 +79,36 @@ def open_segmentation(
     verify: bool = True,
     white: float | None = None,
 ) -> dict[str, MaskDataset]:
-    """{"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.
+    """Open a set of images or volumes with masks.
 
-    values: what the values in the masks mean; without it a dataset.json says so, or they are looked up in the training
-    masks (two are background and foreground).  ignore: a value that does not count; the label "ignore" of a
-    dataset.json is one.  path_column, mask_column, group_column, split_column: the columns of a list; where they are
-    not given, those of a usual name are taken (see `lists`).  verify: decode every image, compare the headers of
-    volumes and masks, and the splits.  white: see `decode`.
-    Warns (`UserAdvice`) of files that were left out, and of one image with two masks.
-    Raises UserError naming the file: no mask for an image, no image for a mask, unreadable, masks that lie elsewhere.
+    Args:
+        path: A folder with images/ and masks/ (or other usual names), divided or not, or a list.
+        values: What the values in the masks mean; without it a dataset.json says so, or they are looked up in the
+            training masks (two are background and foreground).
+        ignore: A value that does not count; the label "ignore" of a dataset.json is one.
+        path_column: Column of the image's path; by default the first of a usual name, as for the other columns.
+        mask_column: Column of the mask's path.
+        group_column: Column of the patient.
+        split_column: Column of the part.
+        leaks: "error", "warn" or "ignore" when an image or a patient is in two parts.
+        verify: Decode every image, compare the headers of volumes and masks, and the splits.
+        white: See `decode`.
+
+    Returns:
+        {"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.  Warns (`UserAdvice`)
+        of files that were left out, and of one image with two masks.
+
+    Raises:
+        UserError: Names the file: no mask for an image, no image for a mask, unreadable, masks that lie elsewhere.
+
+    Example:
+        >>> from PIL import Image
+        >>> for folder, value in (("images", 7), ("masks", 0)):
+        ...     Path(folder).mkdir()
+        ...     Image.new("L", (4, 4), value).save(f"{folder}/a.png")
+        >>> data = open_segmentation(".", values={0: "background", 255: "lesion"})["all"]
+        >>> len(data), data.classes
+        (1, ['background', 'lesion'])
     """
     path = Path(path)
     parts = find_cases(path, Columns(path_column, mask_column, group_column, split_column))
@@ -119,7 +140,7 @@ def open_segmentation(
 
 
 def labels_of(path: Path, values: Mapping[int, str] | None, ignore: int | None, masks: Sequence[Path]) -> Labels:
-    """The labels that are given, else those of the values in the masks.  Raises UserError naming the data."""
+    """Return the labels that the caller names, else those of the values in the masks; may raise UserError."""
     if values is None:
         return guess_labels(values_in(masks), ignore, path)
     try:
@@ -129,7 +150,7 @@ def labels_of(path: Path, values: Mapping[int, str] | None, ignore: int | None, 
 
 
 def dataset_of(path: Path, split: str, part: Part, meaning: Labels) -> MaskDataset:
-    """One part as a data set."""
+    """Return one part as a data set."""
     cases = part.cases
     groups = np.array([case.group for case in cases], str) if part.group else None
     files = [case.images for case in cases]
@@ -149,48 +170,48 @@ def dataset_of(path: Path, split: str, part: Part, meaning: Labels) -> MaskDatas
 
 
 def find_cases(path: Path, columns: Columns) -> dict[str, Part]:
-    """The pairs of each part.  Raises UserError for a path that has none of the layouts."""
+    """Return the pairs of each part; raise UserError for a path that has none of the layouts."""
     if not path.exists():
         raise UserError(f"{path}: no such file or directory; give {LAYOUTS}")
     if path.is_file():
         if path.suffix.lower() not in (".csv", ".tsv"):
             raise UserError(f"{path}: not a data set for segmentation; give {LAYOUTS}")
-        return listed(path, columns)
+        return read_list(path, columns)
     if (path / "splits.csv").is_file():
-        return listed(path / "splits.csv", columns)
+        return read_list(path / "splits.csv", columns)
     if any(columns):
-        given = next(name for name in columns if name)
-        raise UserError(f"{path}: the column {given!r} was given, but there is no list with columns here; give a list")
+        named = next(name for name in columns if name)
+        raise UserError(f"{path}: the column {named!r} was given, but there is no list with columns here; give a list")
     folders = {name: p for p in folders_in(path) if (name := SPLIT_NAMES.get(p.name.lower())) and has_pairs(p)}
     if not folders:
         folders = {"all": path}
     order = sorted(folders, key=["train", "val", "test", "all"].index)
-    parts = {name: paired(folders[name]) for name in order}
+    parts = {name: match_pairs(folders[name]) for name in order}
     if "all" not in folders:
         leave_others(path, set(folders.values()), parts[order[0]].account)
     return parts
 
 
 def folder_named(path: Path, names: Sequence[str]) -> Path | None:
-    """The first folder in `path` whose name is one of these."""
+    """Return the first folder in `path` whose name is one of these."""
     found = {p.name.lower(): p for p in folders_in(path)}
     return next((found[name] for name in names if name in found), None)
 
 
 def has_pairs(path: Path) -> bool:
-    """Whether a folder holds images and masks."""
+    """Return whether a folder holds images and masks."""
     return folder_named(path, IMAGES) is not None and folder_named(path, MASKS) is not None
 
 
 def stem(path: Path) -> str:
-    """A file's name without its suffix, .nii.gz being one."""
+    """Return a file's name without its suffix, .nii.gz being one."""
     lower = path.name.lower()
     ending = next((s for s in VOLUMES if lower.endswith(s)), path.suffix)
     return path.name[: len(path.name) - len(ending)] if ending else path.name
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file's name is that of an image or a volume."""
+    """Return whether a file's name is that of an image or a volume."""
     return is_picture(path) or is_volume(path)
 
 
@@ -205,7 +226,7 @@ def leave_others(path: Path, taken: set[Path], account: Account | None) -> None:
 
 
 def by_stem(files: Iterable[Path], folder: Path, cut: re.Pattern[str] | None = None) -> dict[str, list[Path]]:
-    """relative folder and stem, perhaps with an ending cut off -> files."""
+    """Return relative folder and stem, perhaps with an ending cut off -> files."""
     found: dict[str, list[Path]] = {}
     for file in files:
         name = stem(file) if cut is None else cut.sub("", stem(file))
@@ -213,8 +234,8 @@ def by_stem(files: Iterable[Path], folder: Path, cut: re.Pattern[str] | None = N
     return found
 
 
-def paired(path: Path) -> Part:
-    """The images and masks of two folders, matched by name."""
+def match_pairs(path: Path) -> Part:
+    """Return the images and masks of two folders, matched by name."""
     images, masks = folder_named(path, IMAGES), folder_named(path, MASKS)
     if images is None or masks is None:
         missing = f"no folder {' or '.join(IMAGES[:2])}" if images is None else f"no folder {' or '.join(MASKS[:4])}"
@@ -244,8 +265,8 @@ def paired(path: Path) -> Part:
     return Part([Case(files, labels[name][0]) for name, files in cases.items()], "", account)
 
 
-def listed(path: Path, columns: Columns) -> dict[str, Part]:
-    """The pairs that a list names.  Raises UserError: no such column, a missing file, an unknown split."""
+def read_list(path: Path, columns: Columns) -> dict[str, Part]:
+    """Return the pairs that a list names; raise UserError for a missing column or file, or an unknown split."""
     table = read_table(path)
     split, group = split_column(table, columns.split, list(SPLIT_NAMES)), group_column(table, columns.group)
     name = table.needed("path_column", columns.path, PATHS, "the image path")
@@ -253,8 +274,10 @@ def listed(path: Path, columns: Columns) -> dict[str, Part]:
     find, parts = Finder(path), dict[str, list[Case]]()
     for where, row in table.numbered():
         part = split_of(where, row, split)
-        images = [there(find, where, file.strip(), "image") for file in row[name].split(";")]
-        case = Case(images, there(find, where, row[mask], "mask"), group_of(row, group, row[name]) if group else "")
+        images = [file_in_row(find, where, file.strip(), "image") for file in row[name].split(";")]
+        case = Case(
+            images, file_in_row(find, where, row[mask], "mask"), group_of(row, group, row[name]) if group else ""
+        )
         parts.setdefault(part, []).append(case)
     return {name: Part(parts[name], group or "") for name in ("train", "val", "test", "all") if name in parts}
 
@@ -282,8 +305,8 @@ def check_modalities(files: Sequence[Path]) -> None:
             )
 
 
-def there(find: Finder, where: str, name: str, what: str) -> Path:
-    """The file of a name in a row.  Raises UserError naming the row."""
+def file_in_row(find: Finder, where: str, name: str, what: str) -> Path:
+    """Return the file of a name in a row; raise UserError naming the row."""
     try:
         return find(name, what)
     except UserError as error:
@@ -291,11 +314,7 @@ def there(find: Finder, where: str, name: str, what: str) -> Path:
 
 
 def named_labels(path: Path) -> tuple[dict[int, str] | None, int | None]:
-    """What a dataset.json says: ({value: name}, the value that is ignored), as far as it does.
-
-    Labels are {"0": "background"} (Decathlon) or {"background": 0} (nnU-Net, whose label "ignore" does not count).
-    Raises UserError for regions (several values a name), which are not supported, and for another form.
-    """
+    """Return what a dataset.json says: ({value: name}, the value that is ignored), as far as it does."""
     file = path / "dataset.json"
     if not file.is_file():
         return None, None
@@ -321,7 +340,7 @@ def named_labels(path: Path) -> tuple[dict[int, str] | None, int | None]:
 
 
 def label_pair(key: str, value: object) -> tuple[int, str]:
-    """(value, name) of an entry of a dataset.json, whichever comes first.  Raises ValueError for what is neither."""
+    """Return (value, name) of an entry of a dataset.json in either order; raise ValueError for what is neither."""
     if key.isdecimal() and isinstance(value, str):
         return int(key), value
     if isinstance(value, bool) or not isinstance(value, int | str):

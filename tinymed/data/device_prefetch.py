@@ -12,11 +12,26 @@ from ..tensor import Tensor
 Arrays = Any  # an array, or a tuple of Arrays
 
 
-def uploaded(batches: Iterable[tuple[Arrays, Any]], device: str) -> Iterator[tuple[Any, Any]]:
-    """(tensors on a device, rest) of every (arrays, rest), in order; axes keep their order in memory.
+def upload_batches(batches: Iterable[tuple[Arrays, Any]], device: str) -> Iterator[tuple[Any, Any]]:
+    """Bring batches to where the network is.
 
-    To a GPU a batch is copied on a stream of its own while the step on the batch before it computes; the current stream
-    waits for the copy, the host for nothing.  BackendError says why there is no GPU.
+    To a GPU a batch is copied on a stream of its own, through pinned memory, while the step on the batch before it
+    computes; the current stream waits for the copy, the host for nothing.
+
+    Args:
+        batches: Pairs (arrays, rest); arrays is an array or a tuple of such.
+        device: "cpu" or "cuda".
+
+    Yields:
+        (tensors on the device, rest) of every pair, in order; axes keep their order in memory.
+
+    Raises:
+        BackendError: There is no GPU; says why.
+
+    Example:
+        >>> images, labels = next(upload_batches([(np.zeros((2, 3), np.float32), [0, 1])], "cpu"))
+        >>> images.shape, images.device, labels
+        ((2, 3), 'cpu', [0, 1])
     """
     if device == "cpu":
         for arrays, rest in batches:
@@ -34,7 +49,7 @@ def uploaded(batches: Iterable[tuple[Arrays, Any]], device: str) -> Iterator[tup
 
 
 def each(arrays: Arrays, function: Callable[[Any], Any]) -> Any:
-    """The same tuples with a function of every array."""
+    """Return the same tuples with a function of every array."""
     return tuple(each(a, function) for a in arrays) if isinstance(arrays, tuple) else function(arrays)
 
 
@@ -51,7 +66,7 @@ class Lane:
         self.flying: list[tuple[Any, list[np.ndarray]]] = []  # (when it is done, what it reads)
 
     def send(self, arrays: Arrays) -> tuple[Any, Any]:
-        """(tensors whose contents are on their way, the event of their arrival)."""
+        """Return tensors whose contents are on their way, and the event of their arrival."""
         pinned: list[np.ndarray] = []
         there: list[tuple[Any, np.ndarray]] = []
 
@@ -78,7 +93,7 @@ class Lane:
         return tensors, rest
 
     def pinned(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
-        """An array in host memory that the GPU reads without the host's help."""
+        """Return an array in host memory that the GPU reads without the host's help."""
         count = int(np.prod(shape, dtype=np.int64))
         memory = self.cupy.cuda.alloc_pinned_memory(max(count * dtype.itemsize, 1))
         return np.frombuffer(memory, dtype, count).reshape(shape)

@@ -9,17 +9,13 @@ from itertools import product
 
 import numpy as np
 
-from tinymed import random
-from tinymed.data.augment import Parameters, reflect
-from tinymed.data.elastic import displacements
+from .. import random
+from .augment import Parameters, reflect
+from .elastic import displacements
 
 
 def augment_volume(image: np.ndarray, mask: np.ndarray, drawn: Parameters) -> tuple[np.ndarray, np.ndarray]:
-    """(image float32 [x, y, z, channels], mask [x, y, z]) changed together; intensities of the image only.
-
-    A left-right flip is `flip_x`, front-back `flip_y`.  brightness is added and contrast multiplied in units of the
-    volume's deviation, nothing is clipped: z-scores have no range.
-    """
+    """Return a volume and its mask, changed together as the parameters say: the image trilinear, the mask nearest."""
     if drawn.flip_x:
         image, mask = image[::-1], mask[::-1]
     if drawn.flip_y:
@@ -36,9 +32,9 @@ def augment_volume(image: np.ndarray, mask: np.ndarray, drawn: Parameters) -> tu
 
 
 def source_points(space: Sequence[int], drawn: Parameters) -> list[np.ndarray]:
-    """Where each voxel is read from: the inverse of scaling, turning and shifting about the middle, then bending.
+    """Return where each voxel is read from: the inverse of what happens to the volume, about its middle.
 
-    The angle turns about z; from x and y the volume is tilted by half of it, so that no axis stays fixed.
+    Scaling, turning and shifting are undone first, then bending.
     """
     grid = np.stack(np.meshgrid(*(np.arange(n) - (n - 1) / 2 for n in space), indexing="ij"))
     grid[0] -= drawn.shift_x * space[0]
@@ -52,14 +48,14 @@ def source_points(space: Sequence[int], drawn: Parameters) -> list[np.ndarray]:
 
 
 def turn(a: int, b: int, angle: float) -> np.ndarray:
-    """The 3x3 rotation in the plane of axes a and b."""
+    """Return the 3x3 rotation in the plane of axes a and b."""
     matrix = np.eye(3)
     matrix[[a, a, b, b], [a, b, a, b]] = np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)
     return matrix
 
 
 def trilinear(image: np.ndarray, points: Sequence[np.ndarray]) -> np.ndarray:
-    """image [x, y, z, channels] read between its voxels; beyond the border it is mirrored."""
+    """Return an image [x, y, z, channels] read between its voxels; beyond the border it is mirrored."""
     base = [np.floor(p).astype(np.intp) for p in points]
     share = [(p - b).astype(np.float32) for p, b in zip(points, base, strict=True)]
     total = np.zeros((*points[0].shape, image.shape[-1]), np.float32)
@@ -73,7 +69,7 @@ def trilinear(image: np.ndarray, points: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def nearest(mask: np.ndarray, points: Sequence[np.ndarray]) -> np.ndarray:
-    """mask [x, y, z] at the nearest voxel; beyond the border it is mirrored."""
+    """Return a mask [x, y, z] at the nearest voxel; beyond the border it is mirrored."""
     index = tuple(reflect(np.rint(p).astype(np.intp), n) for p, n in zip(points, mask.shape, strict=True))
     read: np.ndarray = mask[index]
     return read

@@ -2,14 +2,11 @@
 
 import numpy as np
 
-from tinymed import random
+from .. import random
 
 
 def word_rows(count: int, seed: int, stream: int, step_low: np.ndarray, step_high: int = 0) -> np.ndarray:
-    """uint32 [n, count]; row i is random.bits(count, seed, stream, step_high << 32 | step_low[i]).
-
-    One call for all rows, because a call of the generator costs as much as resampling a small image.
-    """
+    """Return uint32 [n, count]; row i is random.bits(count, seed, stream, step_high << 32 | step_low[i])."""
     seed &= 2**64 - 1
     counter = (np.arange((count + 3) // 4), np.asarray(step_low, np.uint64)[:, None], step_high, stream)
     four = random.philox4x32(np, counter, (seed & random.MASK, seed >> 32))
@@ -19,6 +16,9 @@ def word_rows(count: int, seed: int, stream: int, step_low: np.ndarray, step_hig
 
 
 def uniform_rows(count: int, seed: int, stream: int, step_low: np.ndarray, step_high: int = 0) -> np.ndarray:
-    """float64 [n, count] in (0, 1); row i is random.uniform(count, seed, stream, step_high << 32 | step_low[i])."""
+    """Return float64 [n, count] in (0, 1), a row per step.
+
+    Row i is random.uniform(count, seed, stream, step_high << 32 | step_low[i]).
+    """
     rows: np.ndarray = (word_rows(count, seed, stream, step_low, step_high) + 0.5) / 2.0**32
     return rows
