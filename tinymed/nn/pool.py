@@ -11,10 +11,7 @@ Size = int | Sequence[int]
 
 
 class MaxPool(Module):
-    """The largest element of each window; of equal ones the first.  The edge is padded with -inf.
-
-    With return_indices the flat position of each maximum in its channel is returned too.
-    """
+    """Take the largest element of each window, of equal ones the first; the edge is padded with -inf."""
 
     axes: ClassVar[int]
 
@@ -45,25 +42,97 @@ class MaxPool(Module):
 
 
 class MaxPool1d(MaxPool):
-    """Max pooling of (N, C, L)."""
+    """Take the largest element of each window of sequences; of equal ones the first.
+
+    Args:
+        kernel_size: sides of a window, an integer.
+        stride: pixels between neighbouring windows.  Default: kernel_size.
+        padding: pixels of -inf added on both ends of an axis, at most half of kernel_size.  Default: 0.
+        dilation: pixels between neighbouring elements of a window.  Default: 1.
+        return_indices: whether the flat index of each maximum in its channel is returned too, for MaxUnpool1d. Default:
+            False.
+        ceil_mode: whether a last window that the edge cuts short counts.  Default: False.
+
+    Shape:
+        Input (N, C, L); output (N, C, L_out), each side floor((side + 2 padding - dilation (kernel_size - 1) - 1) /
+        stride) + 1; with return_indices a pair of that shape.
+
+    Raises:
+        ValueError: when called, for a padding above half of kernel_size or a window larger than the padded input.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> nn.MaxPool1d(4)(tensor([[[1.0, 3.0, 2.0, 0.0]]])).tolist()
+        [[[3.0]]]
+
+    As `torch.nn.MaxPool1d`.
+    """
 
     axes = 1
 
 
 class MaxPool2d(MaxPool):
-    """Max pooling of (N, C, H, W)."""
+    """Take the largest element of each window of images; of equal ones the first.
+
+    Args:
+        kernel_size: sides of a window, an integer, or 2 of them.
+        stride: pixels between neighbouring windows.  Default: kernel_size.
+        padding: pixels of -inf added on both ends of an axis, at most half of kernel_size.  Default: 0.
+        dilation: pixels between neighbouring elements of a window.  Default: 1.
+        return_indices: whether the flat index of each maximum in its channel is returned too, for MaxUnpool2d. Default:
+            False.
+        ceil_mode: whether a last window that the edge cuts short counts.  Default: False.
+
+    Shape:
+        Input (N, C, H, W); output (N, C, H_out, W_out), each side floor((side + 2 padding - dilation (kernel_size - 1)
+        - 1) / stride) + 1; with return_indices a pair of that shape.
+
+    Raises:
+        ValueError: when called, for a padding above half of kernel_size or a window larger than the padded input.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> nn.MaxPool2d(2)(tensor([[[[1.0, 3.0], [2.0, 0.0]]]])).tolist()
+        [[[[3.0]]]]
+
+    As `torch.nn.MaxPool2d`.
+    """
 
     axes = 2
 
 
 class MaxPool3d(MaxPool):
-    """Max pooling of (N, C, D, H, W)."""
+    """Take the largest element of each window of volumes; of equal ones the first.
+
+    Args:
+        kernel_size: sides of a window, an integer, or 3 of them.
+        stride: pixels between neighbouring windows.  Default: kernel_size.
+        padding: pixels of -inf added on both ends of an axis, at most half of kernel_size.  Default: 0.
+        dilation: pixels between neighbouring elements of a window.  Default: 1.
+        return_indices: whether the flat index of each maximum in its channel is returned too, for MaxUnpool3d. Default:
+            False.
+        ceil_mode: whether a last window that the edge cuts short counts.  Default: False.
+
+    Shape:
+        Input (N, C, D, H, W); output (N, C, D_out, H_out, W_out), each side floor((side + 2 padding - dilation
+        (kernel_size - 1) - 1) / stride) + 1; with return_indices a pair of that shape.
+
+    Raises:
+        ValueError: when called, for a padding above half of kernel_size or a window larger than the padded input.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> nn.MaxPool3d((1, 2, 2))(tensor([[[[[1.0, 3.0], [2.0, 0.0]]]]])).tolist()
+        [[[[[3.0]]]]]
+
+    As `torch.nn.MaxPool3d`.
+    """
 
     axes = 3
 
 
 class AvgPool(Module):
-    """The mean of each window; count_include_pad says whether the padding's zeros count."""
+    """Take the mean of each window; count_include_pad says whether the padding's zeros count."""
 
     axes: ClassVar[int]
 
@@ -87,13 +156,34 @@ class AvgPool(Module):
 
 
 class AvgPool1d(AvgPool):
-    """Average pooling of (N, C, L)."""
+    """Take the mean of each window of sequences.
+
+    Args:
+        kernel_size: sides of a window, an integer.
+        stride: pixels between neighbouring windows.  Default: kernel_size.
+        padding: pixels of zeros added on both ends of an axis, at most half of kernel_size.  Default: 0.
+        ceil_mode: whether a last window that the edge cuts short counts.  Default: False.
+        count_include_pad: whether the padding's zeros count as elements of the mean.  Default: True.
+
+    Shape:
+        Input (N, C, L); output (N, C, L_out), each side floor((side + 2 padding - kernel_size) / stride) + 1.
+
+    Raises:
+        ValueError: when called, for a padding above half of kernel_size or a window larger than the padded input.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> nn.AvgPool1d(4)(tensor([[[1.0, 3.0, 2.0, 0.0]]])).tolist()
+        [[[1.5]]]
+
+    As `torch.nn.AvgPool1d`.
+    """
 
     axes = 1
 
 
 class DividedAvgPool(AvgPool):
-    """Average pooling whose sums may be divided by another number: divisor_override."""
+    """Average windows whose sums may be divided by another number, divisor_override."""
 
     def __init__(
         self,
@@ -114,19 +204,64 @@ class DividedAvgPool(AvgPool):
 
 
 class AvgPool2d(DividedAvgPool):
-    """Average pooling of (N, C, H, W)."""
+    """Take the mean of each window of images.
+
+    Args:
+        kernel_size: sides of a window, an integer, or 2 of them.
+        stride: pixels between neighbouring windows.  Default: kernel_size.
+        padding: pixels of zeros added on both ends of an axis, at most half of kernel_size.  Default: 0.
+        ceil_mode: whether a last window that the edge cuts short counts.  Default: False.
+        count_include_pad: whether the padding's zeros count as elements of the mean.  Default: True.
+        divisor_override: the number that the sum of a window is divided by, instead of its size.  Default: None.
+
+    Shape:
+        Input (N, C, H, W); output (N, C, H_out, W_out), each side floor((side + 2 padding - kernel_size) / stride) + 1.
+
+    Raises:
+        ValueError: when called, for a padding above half of kernel_size or a window larger than the padded input.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> nn.AvgPool2d(2)(tensor([[[[1.0, 3.0], [2.0, 0.0]]]])).tolist()
+        [[[[1.5]]]]
+
+    As `torch.nn.AvgPool2d`.
+    """
 
     axes = 2
 
 
 class AvgPool3d(DividedAvgPool):
-    """Average pooling of (N, C, D, H, W)."""
+    """Take the mean of each window of volumes.
+
+    Args:
+        kernel_size: sides of a window, an integer, or 3 of them.
+        stride: pixels between neighbouring windows.  Default: kernel_size.
+        padding: pixels of zeros added on both ends of an axis, at most half of kernel_size.  Default: 0.
+        ceil_mode: whether a last window that the edge cuts short counts.  Default: False.
+        count_include_pad: whether the padding's zeros count as elements of the mean.  Default: True.
+        divisor_override: the number that the sum of a window is divided by, instead of its size.  Default: None.
+
+    Shape:
+        Input (N, C, D, H, W); output (N, C, D_out, H_out, W_out), each side floor((side + 2 padding - kernel_size) /
+        stride) + 1.
+
+    Raises:
+        ValueError: when called, for a padding above half of kernel_size or a window larger than the padded input.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> nn.AvgPool3d((1, 2, 2))(tensor([[[[[1.0, 3.0], [2.0, 0.0]]]]])).tolist()
+        [[[[[1.5]]]]]
+
+    As `torch.nn.AvgPool3d`.
+    """
 
     axes = 3
 
 
 class AdaptivePool(Module):
-    """Pooling whose windows divide the input as evenly as they can into output_size; None keeps an axis's length."""
+    """Pool windows that divide the input as evenly as they can into output_size; None keeps an axis's length."""
 
     axes: ClassVar[int]
 
@@ -139,7 +274,7 @@ class AdaptivePool(Module):
 
 
 class AdaptiveAvgPool(AdaptivePool):
-    """The mean of each window."""
+    """Take the mean of each window."""
 
     def forward(self, input: Tensor) -> Any:
         pool = (F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d)[self.axes - 1]
@@ -147,25 +282,76 @@ class AdaptiveAvgPool(AdaptivePool):
 
 
 class AdaptiveAvgPool1d(AdaptiveAvgPool):
-    """Adaptive average pooling of (N, C, L)."""
+    """Take the means of windows that divide sequences as evenly as they can.
+
+    Output element i of m is the mean of the input from floor(i side / m) up to ceil((i + 1) side / m); output_size=1 is
+    global average pooling.
+
+    Args:
+        output_size: output sides, an integer; None keeps the length.
+
+    Shape:
+        Input (N, C, L); output (N, C, *output_size).
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> nn.AdaptiveAvgPool1d(2)(ones(1, 3, 8)).shape
+        (1, 3, 2)
+
+    As `torch.nn.AdaptiveAvgPool1d`.
+    """
 
     axes = 1
 
 
 class AdaptiveAvgPool2d(AdaptiveAvgPool):
-    """Adaptive average pooling of (N, C, H, W); output_size 1 is global average pooling."""
+    """Take the means of windows that divide images as evenly as they can.
+
+    Output element i of m is the mean of the input from floor(i side / m) up to ceil((i + 1) side / m); output_size=1 is
+    global average pooling.
+
+    Args:
+        output_size: output sides, an integer, or 2 of them; None keeps the length of an axis.
+
+    Shape:
+        Input (N, C, H, W); output (N, C, *output_size).
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> nn.AdaptiveAvgPool2d(2)(ones(1, 3, 8, 8)).shape
+        (1, 3, 2, 2)
+
+    As `torch.nn.AdaptiveAvgPool2d`.
+    """
 
     axes = 2
 
 
 class AdaptiveAvgPool3d(AdaptiveAvgPool):
-    """Adaptive average pooling of (N, C, D, H, W)."""
+    """Take the means of windows that divide volumes as evenly as they can.
+
+    Output element i of m is the mean of the input from floor(i side / m) up to ceil((i + 1) side / m); output_size=1 is
+    global average pooling.
+
+    Args:
+        output_size: output sides, an integer, or 3 of them; None keeps the length of an axis.
+
+    Shape:
+        Input (N, C, D, H, W); output (N, C, *output_size).
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> nn.AdaptiveAvgPool3d(2)(ones(1, 3, 8, 8, 8)).shape
+        (1, 3, 2, 2, 2)
+
+    As `torch.nn.AdaptiveAvgPool3d`.
+    """
 
     axes = 3
 
 
 class AdaptiveMaxPool(AdaptivePool):
-    """The largest element of each window, and with return_indices its flat position in its channel."""
+    """Take the largest element of each window, and with return_indices its flat index in its channel."""
 
     def __init__(self, output_size: Any, return_indices: bool = False):
         super().__init__(output_size)
@@ -177,25 +363,76 @@ class AdaptiveMaxPool(AdaptivePool):
 
 
 class AdaptiveMaxPool1d(AdaptiveMaxPool):
-    """Adaptive max pooling of (N, C, L)."""
+    """Take the largest elements of windows that divide sequences as evenly as they can.
+
+    output_size=1 is global max pooling.
+
+    Args:
+        output_size: output sides, an integer; None keeps the length.
+        return_indices: whether the flat index of each maximum in its channel is returned too.  Default: False.
+
+    Shape:
+        Input (N, C, L); output (N, C, *output_size), with return_indices a pair of that shape.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> nn.AdaptiveMaxPool1d(2)(ones(1, 3, 8)).shape
+        (1, 3, 2)
+
+    As `torch.nn.AdaptiveMaxPool1d`.
+    """
 
     axes = 1
 
 
 class AdaptiveMaxPool2d(AdaptiveMaxPool):
-    """Adaptive max pooling of (N, C, H, W); output_size 1 is global max pooling."""
+    """Take the largest elements of windows that divide images as evenly as they can.
+
+    output_size=1 is global max pooling.
+
+    Args:
+        output_size: output sides, an integer, or 2 of them; None keeps the length of an axis.
+        return_indices: whether the flat index of each maximum in its channel is returned too.  Default: False.
+
+    Shape:
+        Input (N, C, H, W); output (N, C, *output_size), with return_indices a pair of that shape.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> nn.AdaptiveMaxPool2d(2)(ones(1, 3, 8, 8)).shape
+        (1, 3, 2, 2)
+
+    As `torch.nn.AdaptiveMaxPool2d`.
+    """
 
     axes = 2
 
 
 class AdaptiveMaxPool3d(AdaptiveMaxPool):
-    """Adaptive max pooling of (N, C, D, H, W)."""
+    """Take the largest elements of windows that divide volumes as evenly as they can.
+
+    output_size=1 is global max pooling.
+
+    Args:
+        output_size: output sides, an integer, or 3 of them; None keeps the length of an axis.
+        return_indices: whether the flat index of each maximum in its channel is returned too.  Default: False.
+
+    Shape:
+        Input (N, C, D, H, W); output (N, C, *output_size), with return_indices a pair of that shape.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> nn.AdaptiveMaxPool3d(2)(ones(1, 3, 8, 8, 8)).shape
+        (1, 3, 2, 2, 2)
+
+    As `torch.nn.AdaptiveMaxPool3d`.
+    """
 
     axes = 3
 
 
 class MaxUnpool(Module):
-    """Undoes max pooling with return_indices: values at their places, zeros elsewhere."""
+    """Undo max pooling with return_indices: values at their places, zeros elsewhere."""
 
     axes: ClassVar[int]
 
@@ -212,25 +449,91 @@ class MaxUnpool(Module):
 
 
 class MaxUnpool1d(MaxUnpool):
-    """Unpooling of (N, C, L)."""
+    """Put the maxima of sequences back where MaxPool1d found them, zeros elsewhere.
+
+    Args:
+        kernel_size: sides of a window of the pooling, an integer.
+        stride: of the pooling.  Default: kernel_size.
+        padding: of the pooling.  Default: 0.
+
+    Shape:
+        Input and indices (N, C, L); output (N, C, L_out), each side (side - 1) stride - 2 padding + kernel_size, or
+        output_size where it is given in the call.
+
+    Raises:
+        ValueError: when called, for indices of another shape or an output_size that the pooling cannot have come from.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> x = tensor([[[1.0, 3.0, 2.0, 0.0]]])
+        >>> maxima, indices = nn.MaxPool1d(4, return_indices=True)(x)
+        >>> nn.MaxUnpool1d(4)(maxima, indices).flatten().tolist()
+        [0.0, 3.0, 0.0, 0.0]
+
+    As `torch.nn.MaxUnpool1d`.
+    """
 
     axes = 1
 
 
 class MaxUnpool2d(MaxUnpool):
-    """Unpooling of (N, C, H, W)."""
+    """Put the maxima of images back where MaxPool2d found them, zeros elsewhere.
+
+    Args:
+        kernel_size: sides of a window of the pooling, an integer, or 2 of them.
+        stride: of the pooling.  Default: kernel_size.
+        padding: of the pooling.  Default: 0.
+
+    Shape:
+        Input and indices (N, C, H, W); output (N, C, H_out, W_out), each side (side - 1) stride - 2 padding +
+        kernel_size, or output_size where it is given in the call.
+
+    Raises:
+        ValueError: when called, for indices of another shape or an output_size that the pooling cannot have come from.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> x = tensor([[[[1.0, 3.0], [2.0, 0.0]]]])
+        >>> maxima, indices = nn.MaxPool2d(2, return_indices=True)(x)
+        >>> nn.MaxUnpool2d(2)(maxima, indices).flatten().tolist()
+        [0.0, 3.0, 0.0, 0.0]
+
+    As `torch.nn.MaxUnpool2d`.
+    """
 
     axes = 2
 
 
 class MaxUnpool3d(MaxUnpool):
-    """Unpooling of (N, C, D, H, W)."""
+    """Put the maxima of volumes back where MaxPool3d found them, zeros elsewhere.
+
+    Args:
+        kernel_size: sides of a window of the pooling, an integer, or 3 of them.
+        stride: of the pooling.  Default: kernel_size.
+        padding: of the pooling.  Default: 0.
+
+    Shape:
+        Input and indices (N, C, D, H, W); output (N, C, D_out, H_out, W_out), each side (side - 1) stride - 2 padding +
+        kernel_size, or output_size where it is given in the call.
+
+    Raises:
+        ValueError: when called, for indices of another shape or an output_size that the pooling cannot have come from.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> x = tensor([[[[[1.0, 3.0], [2.0, 0.0]]]]])
+        >>> maxima, indices = nn.MaxPool3d((1, 2, 2), return_indices=True)(x)
+        >>> nn.MaxUnpool3d((1, 2, 2))(maxima, indices).flatten().tolist()
+        [0.0, 3.0, 0.0, 0.0]
+
+    As `torch.nn.MaxUnpool3d`.
+    """
 
     axes = 3
 
 
 class LPPool(Module):
-    """Power-average pooling: (sum of x^p over each window)^(1/p)."""
+    """Compute (sum of x^p over each window)^(1/p)."""
 
     axes: ClassVar[int]
 
@@ -250,18 +553,69 @@ class LPPool(Module):
 
 
 class LPPool1d(LPPool):
-    """Power-average pooling of (N, C, L)."""
+    """Compute the p-norm of each window of sequences: (sum of x^p)^(1/p).
+
+    Args:
+        norm_type: p; 1 gives the sum, inf in the limit the maximum.
+        kernel_size: sides of a window, an integer.
+        stride: pixels between neighbouring windows.  Default: kernel_size.
+        ceil_mode: whether a last window that the edge cuts short counts.  Default: False.
+
+    Shape:
+        Input (N, C, L); output (N, C, L_out), each side floor((side - kernel_size) / stride) + 1.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> nn.LPPool1d(1, 2)(tensor([[[3.0, 4.0]]])).tolist()
+        [[[7.0]]]
+
+    As `torch.nn.LPPool1d`.
+    """
 
     axes = 1
 
 
 class LPPool2d(LPPool):
-    """Power-average pooling of (N, C, H, W)."""
+    """Compute the p-norm of each window of images: (sum of x^p)^(1/p).
+
+    Args:
+        norm_type: p; 1 gives the sum, inf in the limit the maximum.
+        kernel_size: sides of a window, an integer, or 2 of them.
+        stride: pixels between neighbouring windows.  Default: kernel_size.
+        ceil_mode: whether a last window that the edge cuts short counts.  Default: False.
+
+    Shape:
+        Input (N, C, H, W); output (N, C, H_out, W_out), each side floor((side - kernel_size) / stride) + 1.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> nn.LPPool2d(1, (1, 2))(tensor([[[[3.0, 4.0]]]])).tolist()
+        [[[[7.0]]]]
+
+    As `torch.nn.LPPool2d`.
+    """
 
     axes = 2
 
 
 class LPPool3d(LPPool):
-    """Power-average pooling of (N, C, D, H, W)."""
+    """Compute the p-norm of each window of volumes: (sum of x^p)^(1/p).
+
+    Args:
+        norm_type: p; 1 gives the sum, inf in the limit the maximum.
+        kernel_size: sides of a window, an integer, or 3 of them.
+        stride: pixels between neighbouring windows.  Default: kernel_size.
+        ceil_mode: whether a last window that the edge cuts short counts.  Default: False.
+
+    Shape:
+        Input (N, C, D, H, W); output (N, C, D_out, H_out, W_out), each side floor((side - kernel_size) / stride) + 1.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> nn.LPPool3d(1, (1, 1, 2))(tensor([[[[[3.0, 4.0]]]]])).tolist()
+        [[[[[7.0]]]]]
+
+    As `torch.nn.LPPool3d`.
+    """
 
     axes = 3
