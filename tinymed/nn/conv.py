@@ -150,7 +150,7 @@ class Conv1d(Conv):
 
     Shape:
         Input (N, in_channels, L); output (N, out_channels, L_out); weight (out_channels, in_channels / groups,
-        *kernel_size); bias (out_channels,).
+        *kernel_size); bias (out_channels,).  N may be left out.
 
     Raises:
         ValueError: groups does not divide both numbers of channels, padding="same" with a stride other than 1, an
@@ -188,7 +188,7 @@ class Conv2d(Conv):
 
     Shape:
         Input (N, in_channels, H, W); output (N, out_channels, H_out, W_out); weight (out_channels, in_channels /
-        groups, *kernel_size); bias (out_channels,).
+        groups, *kernel_size); bias (out_channels,).  N may be left out.
 
     Raises:
         ValueError: groups does not divide both numbers of channels, padding="same" with a stride other than 1, an
@@ -226,7 +226,7 @@ class Conv3d(Conv):
 
     Shape:
         Input (N, in_channels, D, H, W); output (N, out_channels, D_out, H_out, W_out); weight (out_channels,
-        in_channels / groups, *kernel_size); bias (out_channels,).
+        in_channels / groups, *kernel_size); bias (out_channels,).  N may be left out.
 
     Raises:
         ValueError: groups does not divide both numbers of channels, padding="same" with a stride other than 1, an
@@ -332,7 +332,7 @@ class ConvTranspose1d(ConvTranspose):
 
     Shape:
         Input (N, in_channels, L); output (N, out_channels, L_out); weight (in_channels, out_channels / groups,
-        *kernel_size); bias (out_channels,).
+        *kernel_size); bias (out_channels,).  N may be left out.
 
     Raises:
         ValueError: groups does not divide both numbers of channels, padding is not made of integers, or padding_mode is
@@ -373,7 +373,7 @@ class ConvTranspose2d(ConvTranspose):
 
     Shape:
         Input (N, in_channels, H, W); output (N, out_channels, H_out, W_out); weight (in_channels, out_channels /
-        groups, *kernel_size); bias (out_channels,).
+        groups, *kernel_size); bias (out_channels,).  N may be left out.
 
     Raises:
         ValueError: groups does not divide both numbers of channels, padding is not made of integers, or padding_mode is
@@ -414,7 +414,7 @@ class ConvTranspose3d(ConvTranspose):
 
     Shape:
         Input (N, in_channels, D, H, W); output (N, out_channels, D_out, H_out, W_out); weight (in_channels,
-        out_channels / groups, *kernel_size); bias (out_channels,).
+        out_channels / groups, *kernel_size); bias (out_channels,).  N may be left out.
 
     Raises:
         ValueError: groups does not divide both numbers of channels, padding is not made of integers, or padding_mode is

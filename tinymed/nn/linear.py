@@ -149,8 +149,8 @@ class Upsample(Module):
     Args:
         size: output sides, an integer or one for each axis of space.  Give this or scale_factor.
         scale_factor: output side / input side, a number or one for each axis of space.
-        mode: "nearest", "nearest-exact", "linear" (3 axes), "bilinear" (4), "bicubic" (4) or "trilinear" (5). Default:
-            "nearest".
+        mode: "nearest", "nearest-exact", "linear" (3 axes), "bilinear" (4), "bicubic" (4), "trilinear" (5) or "area".
+            Default: "nearest".
         align_corners: whether the centres of the corner pixels stay in place, instead of the corners of the image; not
             for the nearest modes.  Default: None, which is False.
         recompute_scale_factor: whether the scale is computed again from the rounded output size.  Default: None.

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import device, dispatch, tape
 from ..dispatch import Array
-from ..nn.module import clear_gradient
+from ..nn.switches import clear_gradient
 from ..tape import enable_grad
 from ..tensor import Tensor
 from . import kernels  # declares them
