@@ -19,7 +19,23 @@ class Switches(Tree):
     training: bool
 
     def train(self, mode: bool = True) -> Self:
-        """Training mode: dropout drops, batch norm uses the batch's statistics."""
+        """Set training mode: dropout drops, batch norm uses the batch's statistics.
+
+        Args:
+            mode: whether it is training mode or evaluation mode.  Default: True.
+
+        Returns:
+            The module.
+
+        Raises:
+            ValueError: mode is neither True nor False.
+
+        Example:
+            >>> from tinymed import nn
+            >>> model = nn.Sequential(nn.Dropout())
+            >>> model.train(False)[0].training
+            False
+        """
         if not isinstance(mode, bool):
             raise ValueError(f"train: mode is True or False, got {mode!r}")
         self.training = mode
@@ -28,13 +44,31 @@ class Switches(Tree):
         return self
 
     def eval(self) -> Self:
-        """Evaluation mode."""
+        """Set evaluation mode: dropout passes its input on, batch norm uses its running statistics.
+
+        Returns:
+            The module.
+        """
         return self.train(False)
 
     def requires_grad_(self, requires_grad: bool = True, pattern: str = "*") -> Self:
-        """Switch gradients of the parameters whose dotted name matches a glob pattern, or lies below a match.
+        """Switch gradients of the parameters whose dotted name matches a pattern, or that lie below a match.
 
-        Raises ValueError if none does: a mistyped pattern would otherwise train what should be frozen.
+        Args:
+            requires_grad: whether they get gradients.  Default: True.
+            pattern: a shell's pattern.  Default: "*", all.
+
+        Returns:
+            The module.
+
+        Raises:
+            ValueError: no parameter matches; a mistyped pattern would otherwise train what should be frozen.
+
+        Example:
+            >>> from tinymed import nn
+            >>> model = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
+            >>> [p.requires_grad for p in model.requires_grad_(False, "0").parameters()]
+            [False, False, True, True]
         """
         chosen = [p for n, p in self.named_members("_parameters", "", True, unique=False) if matches(n, pattern)]
         if not chosen and pattern != "*":
@@ -47,32 +81,81 @@ class Switches(Tree):
         return self
 
     def freeze(self, pattern: str = "*", statistics: bool = False) -> Self:
-        """Stop learning the parameters that match, e.g. freeze("features.*").
+        """Stop learning the parameters that match a pattern.
 
-        statistics: batch norm there uses its running statistics, and leaves them, in training mode too.
+        Args:
+            pattern: a shell's pattern of dotted names, such as "features.*".  Default: "*", all.
+            statistics: whether batch norm there uses its running statistics, and leaves them, in training mode too.
+                Default: False.
+
+        Returns:
+            The module.
+
+        Raises:
+            ValueError: no parameter matches.
+
+        Example:
+            >>> from tinymed import nn
+            >>> model = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2)).freeze("0.*")
+            >>> [name for name, p in model.named_parameters() if p.requires_grad]
+            ['1.weight', '1.bias']
         """
         if statistics:
             self.freeze_statistics(True, pattern)
         return self.requires_grad_(False, pattern)
 
     def unfreeze(self, pattern: str = "*") -> Self:
-        """Learn the parameters that match; batch norm there uses the batch's statistics in training again."""
+        """Learn the parameters that match a pattern; batch norm there uses the batch's statistics in training again.
+
+        Args:
+            pattern: a shell's pattern of dotted names.  Default: "*", all.
+
+        Returns:
+            The module.
+
+        Raises:
+            ValueError: no parameter matches.
+        """
         self.freeze_statistics(False, pattern)
         return self.requires_grad_(True, pattern)
 
     def freeze_statistics(self, frozen: bool, pattern: str) -> None:
-        """Hold, or free, the running statistics of the batch norms whose dotted name matches."""
+        """Hold, or free, the running statistics of the batch norms whose dotted name matches a pattern.
+
+        Args:
+            frozen: whether they are held.
+            pattern: a shell's pattern of dotted names.
+        """
         for name, module in self.named_modules():
             if hasattr(module, "frozen") and matches(name, pattern):
                 module.frozen = frozen
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Drop the gradients of all parameters, or, without set_to_none, make those that exist zero."""
+        """Drop the gradients of all parameters.
+
+        Args:
+            set_to_none: whether they are dropped; if not, those that exist become zero.  Default: True.
+        """
         for p in self.parameters():
             clear_gradient(p, set_to_none)
 
     def apply(self, fn: Callable[[Any], Any]) -> Self:
-        """Call fn on every module, children first."""
+        """Call a function on every module, children first.
+
+        Args:
+            fn: takes a module; what it returns is ignored.
+
+        Returns:
+            The module.
+
+        Example:
+            >>> from tinymed import nn
+            >>> def clear(module):
+            ...     if isinstance(module, nn.Linear):
+            ...         nn.init.zeros_(module.bias)
+            >>> nn.Sequential(nn.Linear(4, 2)).apply(clear)[0].bias.tolist()
+            [0.0, 0.0]
+        """
         for child in self.children():
             child.apply(fn)
         fn(self)
@@ -81,9 +164,27 @@ class Switches(Tree):
     def to(
         self, *args: Any, device: str | None = None, dtype: Any = None, non_blocking: bool = False, **unknown: Any
     ) -> Self:
-        """Bring floating-point parameters and buffers to another dtype, and all to a device, "cpu" or "cuda".
+        """Bring floating-point parameters and buffers to another dtype, and all to a device.
 
-        to(device), to(dtype), to(device, dtype) or to(tensor), whose device and dtype are taken.
+        Called as to(device), to(dtype), to(device, dtype) or to(tensor), whose device and dtype are taken.
+
+        Args:
+            args: devices, dtypes or a tensor.
+            device: "cpu" or "cuda".  Default: None, as they are.
+            dtype: float32 or float64.  Default: None, as they are.
+            non_blocking: without effect.
+            unknown: names that are refused.
+
+        Returns:
+            The module, changed in place.
+
+        Raises:
+            TypeError: a dtype that is not floating-point, or an unknown argument.
+
+        Example:
+            >>> import tinymed
+            >>> tinymed.nn.Linear(4, 3).to(tinymed.float64).weight.dtype
+            dtype('float64')
         """
         if unknown:
             raise TypeError(f"to: takes device, dtype and non_blocking, got {', '.join(unknown)}")
@@ -113,21 +214,42 @@ class Switches(Tree):
                 t.grad = None if t.grad is None else Tensor(t.grad.array.astype(dtype, order="K"))
 
     def type(self, dst_type: Any) -> Self:
-        """Floating-point parameters and buffers in another dtype."""
+        """Bring floating-point parameters and buffers to a dtype.
+
+        Args:
+            dst_type: float32 or float64.
+
+        Returns:
+            The module, changed in place.
+        """
         return self.to(dtype=dst_type)
 
     def cpu(self) -> Self:
-        """Parameters and buffers on the CPU."""
+        """Bring parameters and buffers to the CPU; return the module."""
         return self.to("cpu")
 
     def cuda(self, device: Any = None) -> Self:
-        """Parameters and buffers on the GPU; there is one, number 0."""
+        """Bring parameters and buffers to the GPU.
+
+        Args:
+            device: None, 0, "cuda" or "cuda:0": there is one.
+
+        Returns:
+            The module, changed in place.
+
+        Raises:
+            ValueError: another device.
+        """
         if device not in (None, 0, "cuda", "cuda:0"):
             raise ValueError(f"cuda: tinymed uses one GPU, number 0; got {device!r}")
         return self.to("cuda")
 
     def half(self) -> Self:
-        """Raise: parameters are float32 or float64."""
+        """Raise: parameters are float32 or float64.
+
+        Raises:
+            TypeError: always; the precision of products is a switch of its own, `tinymed.use_precision`.
+        """
         raise TypeError(
             f"{type(self).__name__}: parameters of 16 bits do not exist in tinymed; they are float32 or float64. "
             "The precision of products is a switch of its own, tinymed.use_precision"
@@ -136,11 +258,11 @@ class Switches(Tree):
     bfloat16 = half
 
     def float(self) -> Self:
-        """float32 parameters."""
+        """Bring floating-point parameters and buffers to float32; return the module."""
         return self.to(np.float32)
 
     def double(self) -> Self:
-        """float64 parameters."""
+        """Bring floating-point parameters and buffers to float64; return the module."""
         return self.to(np.float64)
 
 
