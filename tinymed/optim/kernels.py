@@ -11,7 +11,7 @@ from ..dispatch import Array, kernel
 
 
 def nothing(*_: Any) -> list[Any]:
-    """The outputs of a kernel that only writes in place."""
+    """Return the outputs of a kernel that only writes in place: none."""
     return []
 
 

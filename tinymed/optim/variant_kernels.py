@@ -7,7 +7,7 @@ from .kernels import nothing
 
 
 def rows(xp: Any, t: Array, like: Array, *columns: Any) -> Array:
-    """A row of coefficients for each parameter, in the parameters' dtype."""
+    """Return a row of coefficients for each parameter, in the parameters' dtype."""
     same = 0.0 * t
     return xp.stack([c + same for c in columns], axis=1).astype(like.dtype)
 
