@@ -341,7 +341,8 @@ class OneCycleLR(LRScheduler):
     Example:
         >>> from tinymed import nn, ones, optim
         >>> optimizer = optim.SGD([nn.Parameter(ones(1))], lr=1.0, momentum=0.9)
-        >>> schedule = optim.lr_scheduler.OneCycleLR(optimizer, 1.0, 5, pct_start=0.6, anneal_strategy='linear', div_factor=2)
+        >>> options = {"pct_start": 0.6, "anneal_strategy": "linear", "div_factor": 2}
+        >>> schedule = optim.lr_scheduler.OneCycleLR(optimizer, 1.0, 5, **options)
         >>> rates = []
         >>> for epoch in range(4):
         ...     rates.append(round(optimizer.param_groups[0]["lr"], 4))

@@ -13,8 +13,8 @@ class SGD(Optimizer):
 
     With g = gradient + weight_decay p:
 
-        p -= lr g,   or with momentum   v = momentum v + (1 - dampening) g   (the first v is g),   p -= lr v,
-        or lr (g + momentum v) with nesterov.
+        p -= lr g, or with momentum
+        v = momentum v + (1 - dampening) g (the first v is g);   p -= lr v, or lr (g + momentum v) with nesterov
 
     Args:
         params: tensors that require a gradient, or dicts {"params": tensors, option: value} with a group's own options.
