@@ -308,7 +308,7 @@ class CyclicLR(LRScheduler):
 
 
 def for_groups(name: str, value: float | Sequence[float], groups: int) -> list[float]:
-    """One number for each group."""
+    """Return one number for each group."""
     numbers = [float(value)] * groups if isinstance(value, int | float) else [float(v) for v in value]
     if len(numbers) != groups:
         raise ValueError(f"{name}: got {len(numbers)} numbers for {groups} groups")
