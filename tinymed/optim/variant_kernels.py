@@ -171,7 +171,7 @@ def rprop_rates(xp: Any, hyper: Array, like: Array) -> Array:
 
 @kernel(out=nothing, writes="p before size", flops=lambda p, *_: 9 * p.size)
 def rprop_step(xp: Any, p: Array, before: Array, size: Array, g: Array, rates: Array) -> Any:
-    """Let size grow where g keeps its sign and shrink where it turned, then p -= size sign(g); a g that turned counts as 0."""
+    """Let size grow where g keeps its sign and shrink where it turned, then p -= size sign(g), with g = 0 there."""
     shrink, grow, least, largest = rates
     agreement = g * before
     size *= xp.where(agreement > 0, grow, xp.where(agreement < 0, shrink, 1))
