@@ -208,6 +208,7 @@ class GELU(Elementwise):
 
     Raises:
         TypeError: an argument that it does not take.
+        ValueError: when called, for another word as approximate.
 
     Example:
         >>> from tinymed import nn, tensor
@@ -368,6 +369,9 @@ class RReLU(Module):
 
     Shape:
         Input of any shape; output the same shape.
+
+    Raises:
+        ValueError: when called, for lower above upper.
 
     Example:
         >>> from tinymed import nn, tensor

@@ -39,6 +39,9 @@ class ConvBNReLU(Sequential):
     Shape:
         Input (N, in_channels, H, W); output (N, out_channels, ceil(H / stride), ceil(W / stride)).
 
+    Raises:
+        ValueError: when called, for an input of other channels than in_channels.
+
     Example:
         >>> from tinymed import nn, ones
         >>> nn.ConvBNReLU(3, 8, stride=2)(ones(2, 3, 8, 8)).shape
@@ -282,6 +285,9 @@ class DenseLayer(Module):
     Shape:
         Input (N, in_channels, H, W); output (N, in_channels + growth, H, W).
 
+    Raises:
+        ValueError: when called, for an input of other channels than in_channels.
+
     Example:
         >>> from tinymed import nn, ones
         >>> nn.DenseLayer(6, growth=4)(ones(2, 6, 8, 8)).shape
@@ -315,6 +321,9 @@ class Transition(Module):
 
     Shape:
         Input (N, in_channels, H, W); output (N, out_channels, floor(H / 2), floor(W / 2)).
+
+    Raises:
+        ValueError: when called, for an input of other channels than in_channels.
 
     Example:
         >>> from tinymed import nn, ones

@@ -453,6 +453,9 @@ class SeparableConv2d(Module):
     Shape:
         Input (N, in_channels, H, W); output (N, out_channels, H_out, W_out) as of Conv2d.
 
+    Raises:
+        ValueError: an unknown padding, or, when called, an input of other channels than in_channels.
+
     Example:
         >>> from tinymed import nn, ones
         >>> layer = nn.SeparableConv2d(4, 8, 3, padding=1, bias=False)

@@ -144,6 +144,7 @@ class Bilinear(Module):
 
     Raises:
         ValueError: in1_features is not positive.
+        RuntimeError: when called, for inputs of other shapes.
 
     Example:
         >>> from tinymed import nn, ones
@@ -191,6 +192,9 @@ class CosineSimilarity(Module):
     Shape:
         Inputs of shapes that broadcast; output that shape without dim.
 
+    Raises:
+        ValueError: when called, for shapes that do not broadcast.
+
     Example:
         >>> from tinymed import nn, tensor
         >>> nn.CosineSimilarity()(tensor([[1.0, 0.0]]), tensor([[0.0, 1.0]])).tolist()
@@ -217,6 +221,9 @@ class PairwiseDistance(Module):
 
     Shape:
         Inputs (..., D) of shapes that broadcast; output (...), or (..., 1) with keepdim.
+
+    Raises:
+        ValueError: when called, for shapes that do not broadcast.
 
     Example:
         >>> from tinymed import nn, tensor

@@ -21,6 +21,9 @@ class Linear(Module):
     Shape:
         Input (..., in_features); output (..., out_features); weight (out_features, in_features); bias (out_features,).
 
+    Raises:
+        ValueError: when called, for a last axis that is not in_features long.
+
     Example:
         >>> from tinymed import nn, ones
         >>> nn.Linear(8, 3)(ones(2, 8)).shape
@@ -83,6 +86,9 @@ class Flatten(Module):
 
     Shape:
         Input (N, ...); output (N, product of the other sides) by default.
+
+    Raises:
+        IndexError: when called, for an axis that the input does not have.
 
     Example:
         >>> from tinymed import nn, ones
@@ -202,6 +208,9 @@ class UpsamplingNearest2d(Upsample):
     Shape:
         Input (N, C, H, W); output (N, C, H_out, W_out).
 
+    Raises:
+        ValueError: when called, for both or neither of size and scale_factor.
+
     Example:
         >>> from tinymed import nn, ones
         >>> nn.UpsamplingNearest2d(scale_factor=2)(ones(1, 3, 4, 5)).shape
@@ -224,6 +233,9 @@ class UpsamplingBilinear2d(Upsample):
     Shape:
         Input (N, C, H, W); output (N, C, H_out, W_out).
 
+    Raises:
+        ValueError: when called, for both or neither of size and scale_factor.
+
     Example:
         >>> from tinymed import nn, tensor
         >>> nn.UpsamplingBilinear2d(size=(1, 3))(tensor([[[[0.0, 2.0]]]])).tolist()
@@ -244,6 +256,9 @@ class PixelShuffle(Module):
 
     Shape:
         Input (..., C r^2, H, W); output (..., C, H r, W r).
+
+    Raises:
+        ValueError: when called, for channels that r^2 does not divide.
 
     Example:
         >>> from tinymed import nn, tensor
@@ -277,6 +292,9 @@ class PixelUnshuffle(Module):
     Shape:
         Input (..., C, H r, W r); output (..., C r^2, H, W).
 
+    Raises:
+        ValueError: when called, for sides that r does not divide.
+
     Example:
         >>> from tinymed import nn, ones
         >>> nn.PixelUnshuffle(2)(ones(1, 3, 8, 6)).shape
@@ -307,6 +325,9 @@ class Unfold(Module):
 
     Shape:
         Input (N, C, H, W); output (N, C k_h k_w, number of blocks).
+
+    Raises:
+        ValueError: when called, for images smaller than a block.
 
     Example:
         >>> from tinymed import nn, ones
@@ -340,6 +361,9 @@ class Fold(Module):
     Shape:
         Input (N, C k_h k_w, number of blocks); output (N, C, *output_size).
 
+    Raises:
+        ValueError: when called, for columns that are not those of such blocks.
+
     Example:
         >>> from tinymed import nn, ones
         >>> columns = nn.Unfold(2)(ones(1, 1, 3, 3))
@@ -372,6 +396,9 @@ class ChannelShuffle(Module):
 
     Shape:
         Input (N, C, *space); output the same shape.
+
+    Raises:
+        ValueError: when called, for channels that groups does not divide.
 
     Example:
         >>> from tinymed import arange, nn

@@ -167,6 +167,9 @@ class LocalResponseNorm(Module):
     Shape:
         Input (N, C, *space); output the same shape.
 
+    Raises:
+        ValueError: when called, for a size below 1.
+
     Example:
         >>> from tinymed import nn, tensor
         >>> nn.LocalResponseNorm(1, alpha=3.0, beta=1.0)(tensor([[[2.0]], [[1.0]]])).flatten().tolist()[1]

@@ -295,6 +295,10 @@ class AdaptiveAvgPool1d(AdaptiveAvgPool):
     Shape:
         Input (N, C, L); output (N, C, *output_size).
 
+    Raises:
+        ValueError: when called, for an output_size that is not made of integers from 1, or an input with
+            another number of axes.
+
     Example:
         >>> from tinymed import nn, ones
         >>> nn.AdaptiveAvgPool1d(2)(ones(1, 3, 8)).shape
@@ -318,6 +322,10 @@ class AdaptiveAvgPool2d(AdaptiveAvgPool):
     Shape:
         Input (N, C, H, W); output (N, C, *output_size).
 
+    Raises:
+        ValueError: when called, for an output_size that is not made of integers from 1, or an input with
+            another number of axes.
+
     Example:
         >>> from tinymed import nn, ones
         >>> nn.AdaptiveAvgPool2d(2)(ones(1, 3, 8, 8)).shape
@@ -340,6 +348,10 @@ class AdaptiveAvgPool3d(AdaptiveAvgPool):
 
     Shape:
         Input (N, C, D, H, W); output (N, C, *output_size).
+
+    Raises:
+        ValueError: when called, for an output_size that is not made of integers from 1, or an input with
+            another number of axes.
 
     Example:
         >>> from tinymed import nn, ones
@@ -376,6 +388,10 @@ class AdaptiveMaxPool1d(AdaptiveMaxPool):
     Shape:
         Input (N, C, L); output (N, C, *output_size), with return_indices a pair of that shape.
 
+    Raises:
+        ValueError: when called, for an output_size that is not made of integers from 1, or an input with
+            another number of axes.
+
     Example:
         >>> from tinymed import nn, ones
         >>> nn.AdaptiveMaxPool1d(2)(ones(1, 3, 8)).shape
@@ -399,6 +415,10 @@ class AdaptiveMaxPool2d(AdaptiveMaxPool):
     Shape:
         Input (N, C, H, W); output (N, C, *output_size), with return_indices a pair of that shape.
 
+    Raises:
+        ValueError: when called, for an output_size that is not made of integers from 1, or an input with
+            another number of axes.
+
     Example:
         >>> from tinymed import nn, ones
         >>> nn.AdaptiveMaxPool2d(2)(ones(1, 3, 8, 8)).shape
@@ -421,6 +441,10 @@ class AdaptiveMaxPool3d(AdaptiveMaxPool):
 
     Shape:
         Input (N, C, D, H, W); output (N, C, *output_size), with return_indices a pair of that shape.
+
+    Raises:
+        ValueError: when called, for an output_size that is not made of integers from 1, or an input with
+            another number of axes.
 
     Example:
         >>> from tinymed import nn, ones

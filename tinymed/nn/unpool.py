@@ -142,6 +142,9 @@ class LPPool1d(LPPool):
     Shape:
         Input (N, C, L); output (N, C, L_out), each side floor((side - kernel_size) / stride) + 1.
 
+    Raises:
+        ValueError: when called, for a window larger than the input.
+
     Example:
         >>> from tinymed import nn, tensor
         >>> nn.LPPool1d(1, 2)(tensor([[[3.0, 4.0]]])).tolist()
@@ -165,6 +168,9 @@ class LPPool2d(LPPool):
     Shape:
         Input (N, C, H, W); output (N, C, H_out, W_out), each side floor((side - kernel_size) / stride) + 1.
 
+    Raises:
+        ValueError: when called, for a window larger than the input.
+
     Example:
         >>> from tinymed import nn, tensor
         >>> nn.LPPool2d(1, (1, 2))(tensor([[[[3.0, 4.0]]]])).tolist()
@@ -187,6 +193,9 @@ class LPPool3d(LPPool):
 
     Shape:
         Input (N, C, D, H, W); output (N, C, D_out, H_out, W_out), each side floor((side - kernel_size) / stride) + 1.
+
+    Raises:
+        ValueError: when called, for a window larger than the input.
 
     Example:
         >>> from tinymed import nn, tensor
