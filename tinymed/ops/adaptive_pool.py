@@ -163,32 +163,142 @@ class AdaptiveMaxPool(Op):
 
 
 def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
-    """The mean of each of output_size parts of (N, C, L) or (C, L)."""
+    """Compute the mean of each of output_size parts of an axis.
+
+    Part i reaches from floor(i L / M) to ceil((i + 1) L / M), so parts may overlap.
+
+    Args:
+        input: (N, C, L) or (C, L), floating point.
+        output_size: The number M of parts.
+
+    Returns:
+        (N, C, M) or (C, M) in the input's dtype.
+
+    Raises:
+        ValueError: The shape or output_size does not fit.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.adaptive_avg_pool1d(tinymed.tensor([[[1.0, 3.0, 2.0, 0.0]]]), 2).tolist()
+        [[[2.0, 1.0]]]
+    """
     return AdaptiveAvgPool.apply(input, output_sizes("adaptive_avg_pool1d", 1, input, output_size))
 
 
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
-    """The mean of each of output_size (int or (OH, OW), None: all) parts of (N, C, H, W) or (C, H, W)."""
+    """Compute the mean of each of output_size parts of images; size 1 is global average pooling.
+
+    Args:
+        input: (N, C, H, W) or (C, H, W), floating point.
+        output_size: (OH, OW), or an int for both; None keeps the length of an axis.
+
+    Returns:
+        (N, C, OH, OW) or (C, OH, OW) in the input's dtype.
+
+    Raises:
+        ValueError: The shape or output_size does not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.adaptive_avg_pool2d(tinymed.ones(2, 3, 7, 5), 1).shape
+        (2, 3, 1, 1)
+
+    Reference:
+        Lin et al., ICLR 2014, section 3.2, for global average pooling.
+    """
     return AdaptiveAvgPool.apply(input, output_sizes("adaptive_avg_pool2d", 2, input, output_size))
 
 
 def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
-    """The mean of each of output_size parts of (N, C, D, H, W) or (C, D, H, W)."""
+    """Compute the mean of each of output_size parts of volumes.
+
+    Args:
+        input: (N, C, D, H, W) or (C, D, H, W), floating point.
+        output_size: (OD, OH, OW), or an int for all; None keeps the length of an axis.
+
+    Returns:
+        (N, C, OD, OH, OW) or (C, OD, OH, OW) in the input's dtype.
+
+    Raises:
+        ValueError: The shape or output_size does not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.adaptive_avg_pool3d(tinymed.ones(2, 3, 4, 7, 5), (2, None, 1)).shape
+        (2, 3, 2, 7, 1)
+    """
     return AdaptiveAvgPool.apply(input, output_sizes("adaptive_avg_pool3d", 3, input, output_size))
 
 
 def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
-    """The largest value of each of output_size parts of (N, C, L) or (C, L); see max_pool2d for the indices."""
+    """Compute the largest value of each of output_size parts of an axis.
+
+    Args:
+        input: (N, C, L) or (C, L), floating point.
+        output_size: The number M of parts.
+        return_indices: Also return the int64 position of each maximum along L.
+
+    Returns:
+        (N, C, M) or (C, M) in the input's dtype; with return_indices a tuple of it and the positions.
+
+    Raises:
+        ValueError: The shape or output_size does not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.adaptive_max_pool1d(tinymed.tensor([[[1.0, 3.0, 2.0, 0.0]]]), 2).tolist()
+        [[[3.0, 2.0]]]
+    """
     return maximum("adaptive_max_pool1d", 1, input, output_size, return_indices)
 
 
 def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
-    """The largest value of each of output_size (int or (OH, OW), None: all) parts of (N, C, H, W) or (C, H, W)."""
+    """Compute the largest value of each of output_size parts of images.
+
+    Args:
+        input: (N, C, H, W) or (C, H, W), floating point.
+        output_size: (OH, OW), or an int for both; None keeps the length of an axis.
+        return_indices: Also return the int64 position of each maximum in the flattened (H, W).
+
+    Returns:
+        (N, C, OH, OW) or (C, OH, OW) in the input's dtype; with return_indices a tuple of it and the positions.
+
+    Raises:
+        ValueError: The shape or output_size does not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.adaptive_max_pool2d(tinymed.arange(6.0).reshape(1, 1, 2, 3), 1).item()
+        5.0
+    """
     return maximum("adaptive_max_pool2d", 2, input, output_size, return_indices)
 
 
 def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
-    """The largest value of each of output_size parts of (N, C, D, H, W) or (C, D, H, W)."""
+    """Compute the largest value of each of output_size parts of volumes.
+
+    Args:
+        input: (N, C, D, H, W) or (C, D, H, W), floating point.
+        output_size: (OD, OH, OW), or an int for all; None keeps the length of an axis.
+        return_indices: Also return the int64 position of each maximum in the flattened (D, H, W).
+
+    Returns:
+        (N, C, OD, OH, OW) or (C, OD, OH, OW) in the input's dtype; with return_indices a tuple of it and the
+        positions.
+
+    Raises:
+        ValueError: The shape or output_size does not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.adaptive_max_pool3d(tinymed.ones(1, 2, 4, 4, 4), 2).shape
+        (1, 2, 2, 2, 2)
+    """
     return maximum("adaptive_max_pool3d", 3, input, output_size, return_indices)
 
 

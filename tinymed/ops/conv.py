@@ -240,19 +240,68 @@ def draw_filter(draw: Any) -> tuple[Any, ...]:
 def conv1d(
     input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Any:
-    """Convolve (N, C, L) or (C, L) with filters (O, C / groups, K); see conv2d."""
+    """Convolve signals with filters: a cross-correlation along one axis.
+
+    Args:
+        input: (N, C, L) or (C, L), floating point.
+        weight: (O, C / groups, K), of the input's dtype.
+        bias: (O,) or None.
+        stride: Step between windows in samples.
+        padding: Zeros on both sides; also "valid", "same", or a pair (before, after).
+        dilation: Distance between the taps of a filter in samples.
+        groups: Blocks of channels that are convolved apart from each other.
+
+    Returns:
+        (N, O, M) or (O, M) in the input's dtype, M = floor((L + before + after - dilation (K - 1) - 1) / stride) + 1.
+
+    Raises:
+        ValueError: Shapes, dtypes or arguments do not fit together.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.conv1d(tinymed.ones(1, 1, 4), tinymed.ones(1, 1, 2)).tolist()
+        [[[2.0, 2.0, 2.0]]]
+    """
     return convolution("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
 
 def conv2d(
     input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Any:
-    """Convolve (N, C, H, W) or (C, H, W) with filters (O, C / groups, KH, KW): a cross-correlation, as everywhere.
+    """Convolve images with filters: a cross-correlation over two axes.
 
-    padding: zeros on both sides, an int or one an axis; "valid" (none); "same" (stride 1: the size stays, an odd
-    total puts the extra zero after); or pairs ((top, bottom), (left, right)), which PyTorch does not take.
-    Returns (N, O, OH, OW), OH = floor((H + top + bottom - dilation (KH - 1) - 1) / stride) + 1.  ValueError if shapes
-    do not fit together.
+    y[n, o, i] = bias[o] + sum over c, t of weight[o, c, t] input[n, c, i stride + t dilation], the input padded with
+    zeros.
+
+    As `torch.nn.functional.conv2d`, which takes no pairs as padding.
+
+    Args:
+        input: (N, C, H, W) or (C, H, W), floating point.
+        weight: (O, C / groups, KH, KW), of the input's dtype.
+        bias: (O,) or None.
+        stride: Step between windows in pixels, an int or one per axis.
+        padding: Zeros on both sides in pixels, an int or one per axis; "valid" for none; "same" for an output of the
+            input's size (stride 1; an odd total puts the extra zero after); or pairs ((top, bottom), (left, right)).
+        dilation: Distance between the taps of a filter in pixels, an int or one per axis.
+        groups: Blocks of channels that are convolved apart from each other; it divides C and O.
+
+    Returns:
+        (N, O, OH, OW) or (O, OH, OW) in the input's dtype, OH = floor((H + top + bottom - dilation (KH - 1) - 1) /
+        stride) + 1, and OW likewise.
+
+    Raises:
+        ValueError: Shapes, dtypes or arguments do not fit together.
+
+    Example:
+        >>> import tinymed
+        >>> images, filters = tinymed.ones(1, 3, 8, 8), tinymed.ones(4, 3, 3, 3)
+        >>> tinymed.conv2d(images, filters, stride=2, padding=1).shape
+        (1, 4, 4, 4)
+        >>> tinymed.conv2d(images, filters)[0, 0, 0, 0].item()
+        27.0
+
+    Reference:
+        LeCun et al., Proceedings of the IEEE 1998, section II.
     """
     return convolution("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
@@ -260,7 +309,30 @@ def conv2d(
 def conv3d(
     input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Any:
-    """Convolve (N, C, D, H, W) or (C, D, H, W) with filters (O, C / groups, KD, KH, KW); see conv2d."""
+    """Convolve volumes with filters: a cross-correlation over three axes.
+
+    The arguments are those of `conv2d` with one axis more.
+
+    Args:
+        input: (N, C, D, H, W) or (C, D, H, W), floating point.
+        weight: (O, C / groups, KD, KH, KW), of the input's dtype.
+        bias: (O,) or None.
+        stride: Step between windows in voxels, an int or one per axis.
+        padding: Zeros on both sides in voxels, an int or one per axis; also "valid", "same", or pairs.
+        dilation: Distance between the taps of a filter in voxels, an int or one per axis.
+        groups: Blocks of channels that are convolved apart from each other.
+
+    Returns:
+        (N, O, OD, OH, OW) or (O, OD, OH, OW) in the input's dtype.
+
+    Raises:
+        ValueError: Shapes, dtypes or arguments do not fit together.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.conv3d(tinymed.ones(1, 2, 4, 4, 4), tinymed.ones(5, 2, 3, 3, 3), padding="same").shape
+        (1, 5, 4, 4, 4)
+    """
     return convolution("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
 
 
@@ -355,10 +427,32 @@ def conv2d_im2col(
     dilation: Sizes,
     groups: int = 1,
 ) -> Array:
-    """conv2d on arrays as one matrix product: windows unfolded into columns ("im2col"), filters as rows.
+    """Compute conv2d on arrays as one matrix product of filters and unfolded windows ("im2col").
 
-    The twin of conv2d_forward for tests and examples: KH KW times the memory, one large product.
-    Chellapilla et al. 2006, section 3.
+    It needs KH KW times the memory of the input, and is a second way to see conv2d_forward, for tests and examples.
+
+    Args:
+        xp: The array module, NumPy or CuPy.
+        x: (N, C, H, W).
+        weight: (O, C / groups, KH, KW).
+        bias: (O,) or None.
+        stride, dilation: One int per axis, in pixels.
+        padding: ((top, bottom), (left, right)), in pixels.
+        groups: Blocks of channels.
+
+    Returns:
+        An array (N, O, OH, OW).
+
+    Example:
+        >>> import tinymed
+        >>> import numpy as np
+        >>> from tinymed.ops.conv import conv2d_im2col
+        >>> x, weight = np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2))
+        >>> conv2d_im2col(np, x, weight, None, (1, 1), ((0, 0), (0, 0)), (1, 1)).tolist()
+        [[[[4.0, 4.0], [4.0, 4.0]]]]
+
+    Reference:
+        Chellapilla et al., IWFHR 2006, section 3.
     """
     size = slides(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     x = padded(xp, x, padding)

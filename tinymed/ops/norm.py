@@ -340,17 +340,42 @@ def batch_norm(
     statistics: str = "torch",
     count: Any = None,
 ) -> Any:
-    """(x - mean) / sqrt(var + eps) * weight + bias for each channel of (N, C, *space).
+    """Normalise each channel by its mean and variance over the batch, then scale and shift it.
 
-    training: mean and biased variance are the batch's, and running_mean and running_var (C,) are updated in place by
-    the rule `statistics`; otherwise they are the running ones (the batch's where these are None).
+    y = weight (x - mean) / sqrt(var + eps) + bias. As `torch.nn.functional.batch_norm`, with two arguments more.
 
-        "torch"      running = (1 - momentum) running + momentum batch, the variance unbiased
-        "keras"      running = momentum running + (1 - momentum) batch, the variance biased (Keras 3)
-        "corrected"  as "torch" with max(momentum, 1 / t) at the t-th update: the plain mean of the first batches, so
-                     that a short training is not dominated by the initial 0 and 1
+    Args:
+        input: (N, C, *space), floating point.
+        running_mean, running_var: (C,), or both None: then the batch's moments are always used.
+        weight, bias: (C,) or None.
+        training: Use the mean and the biased variance of the batch, and update the running ones in place; otherwise
+            use the running ones.
+        momentum: The weight of the batch in an update (of the running value for "keras").
+        eps: Added to the variance; positive in training.
+        statistics: The rule of the update. "torch": running = (1 - momentum) running + momentum batch, with the
+            unbiased variance. "keras": running = momentum running + (1 - momentum) batch, with the biased variance.
+            "corrected": as "torch" with max(momentum, 1 / t) at update t, the arithmetic mean of the first batches, so
+            that the initial 0 and 1 do not dominate a short training.
+        count: An int64 tensor of one element, the number of updates so far; it is counted up in place, and "corrected"
+            needs it.
 
-    count: an int64 tensor of one element, the number of updates so far; advanced in place; "corrected" needs it.
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: Shapes do not fit, a channel has only one value in training, or statistics is unknown.
+
+    Example:
+        >>> import tinymed
+        >>> x = tinymed.tensor([[1.0, 0.0], [3.0, 8.0]])
+        >>> mean, var = tinymed.zeros(2), tinymed.ones(2)
+        >>> tinymed.nn.functional.batch_norm(x, mean, var, training=True, momentum=0.5, eps=1e-5).shape
+        (2, 2)
+        >>> mean.tolist()
+        [1.0, 2.0]
+
+    Reference:
+        Ioffe & Szegedy, ICML 2015, algorithms 1 and 2.
     """
     if statistics not in RULES:
         raise ValueError(f"batch_norm: statistics is one of {', '.join(RULES)}, got {statistics!r}")
@@ -388,7 +413,28 @@ def batch_norm(
 def layer_norm(
     input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
-    """Normalise each sample over its last axes, of shape normalized_shape; weight and bias have that shape."""
+    """Normalise each sample by the mean and variance over its last axes.
+
+    Args:
+        input: (..., *normalized_shape), floating point.
+        normalized_shape: The lengths of the last axes, or an int for one.
+        weight, bias: Of shape normalized_shape, or None.
+        eps: Added to the variance.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: The input does not end in normalized_shape, or weight or bias has another shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.layer_norm(tinymed.tensor([[1.0, 3.0], [5.0, 5.0]]), (2,), eps=3.0)[0].tolist()
+        [-0.5, 0.5]
+
+    Reference:
+        Ba, Kiros & Hinton, arXiv 1607.06450, 2016.
+    """
     shape = sizes("layer_norm", (normalized_shape,) if is_integer(normalized_shape) else (tuple(normalized_shape),))
     if not shape or input.shape[-len(shape) :] != shape:
         raise ValueError(f"layer_norm: input {list(input.shape)} does not end in normalized_shape {list(shape)}")
@@ -399,7 +445,28 @@ def layer_norm(
 
 
 def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
-    """Normalise each of num_groups runs of channels of each sample of (N, C, *space); weight and bias: (C,)."""
+    """Normalise groups of neighbouring channels of each sample by their mean and variance.
+
+    Args:
+        input: (N, C, *space), floating point.
+        num_groups: The number of groups; it divides C.
+        weight, bias: (C,) or None.
+        eps: Added to the variance.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: num_groups does not divide C, a group has only one value, or shapes do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.group_norm(tinymed.ones(2, 6, 4, 4), 3).abs().max().item()
+        0.0
+
+    Reference:
+        Wu & He, ECCV 2018, section 3.
+    """
     check_channels("group_norm", input, weight=weight, bias=bias)
     if num_groups < 1 or input.shape[1] % num_groups:
         raise ValueError(f"group_norm: {input.shape[1]} channels cannot be cut into {num_groups} equal groups")
@@ -420,10 +487,30 @@ def instance_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Any:
-    """Normalise each channel of each sample of (N, C, *space).
+    """Normalise each channel of each sample by its mean and variance over space.
 
-    use_input_stats: by its own statistics, updating running_mean and running_var (C,) in place if given; otherwise by
-    the running ones, as batch_norm does in evaluation.
+    Args:
+        input: (N, C, *space), floating point.
+        running_mean, running_var: (C,) or None; updated in place where they are given and use_input_stats holds.
+        weight, bias: (C,) or None.
+        use_input_stats: Use the input's own moments; otherwise the running ones, as batch_norm does in evaluation.
+        momentum: The weight of the new moments in an update.
+        eps: Added to the variance.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: Shapes do not fit, there is only one element of space, or running moments are missing.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.instance_norm(tinymed.ones(2, 3, 4, 4)).abs().max().item()
+        0.0
+
+    Reference:
+        Ulyanov et al., arXiv 1607.08022, 2016.
     """
     check_channels("instance_norm", input, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
     if not use_input_stats:

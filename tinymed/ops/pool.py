@@ -358,7 +358,28 @@ def max_pool1d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """The largest value of each window of (N, C, L) or (C, L); see max_pool2d."""
+    """Compute the largest value of each window along one axis.
+
+    Args:
+        input: (N, C, L) or (C, L), floating point.
+        kernel_size: Length of the window in samples.
+        stride: Step between windows; kernel_size if None.
+        padding: Samples of -inf on both sides, at most half the window.
+        dilation: Distance between the samples of a window.
+        ceil_mode: Also take the window that sticks out at the end.
+        return_indices: Also return the position of each maximum.
+
+    Returns:
+        (N, C, M) or (C, M); with return_indices a tuple of it and the int64 positions along L.
+
+    Raises:
+        ValueError: The window is larger than the padded input, or an argument is out of range.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.max_pool1d(tinymed.tensor([[[1.0, 3.0, 2.0, 0.0]]]), 2).tolist()
+        [[[3.0, 2.0]]]
+    """
     return maximum("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
@@ -371,11 +392,31 @@ def max_pool2d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """The largest value of each window of (N, C, H, W) or (C, H, W).
+    """Compute the largest value of each window of images.
 
-    stride: kernel_size if None.  padding: counts as -inf; at most half the window.  ceil_mode: also windows that stick
-    out at the end.  return_indices: also the winners' positions in the flattened (H, W).  The gradient goes to the
-    first of equal values.
+    The gradient goes to the first of equal values.
+
+    Args:
+        input: (N, C, H, W) or (C, H, W), floating point.
+        kernel_size: The window in pixels, an int or one per axis.
+        stride: Step between windows in pixels; kernel_size if None.
+        padding: Pixels of -inf on both sides, at most half the window.
+        dilation: Distance between the pixels of a window.
+        ceil_mode: Also take windows that stick out at the end.
+        return_indices: Also return the position of each maximum, which max_unpool2d takes.
+
+    Returns:
+        (N, C, OH, OW) or (C, OH, OW), OH = floor((H + 2 padding - dilation (KH - 1) - 1) / stride) + 1; with
+        return_indices a tuple of it and the int64 positions in the flattened (H, W).
+
+    Raises:
+        ValueError: The window is larger than the padded input, or an argument is out of range.
+
+    Example:
+        >>> import tinymed
+        >>> x = tinymed.arange(16.0).reshape(1, 1, 4, 4)
+        >>> tinymed.max_pool2d(x, 2).tolist()
+        [[[[5.0, 7.0], [13.0, 15.0]]]]
     """
     return maximum("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
@@ -389,7 +430,28 @@ def max_pool3d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """The largest value of each window of (N, C, D, H, W) or (C, D, H, W); see max_pool2d."""
+    """Compute the largest value of each window of volumes.
+
+    Args:
+        input: (N, C, D, H, W) or (C, D, H, W), floating point.
+        kernel_size: The window in voxels, an int or one per axis.
+        stride: Step between windows in voxels; kernel_size if None.
+        padding: Voxels of -inf on both sides, at most half the window.
+        dilation: Distance between the voxels of a window.
+        ceil_mode: Also take windows that stick out at the end.
+        return_indices: Also return the position of each maximum in the flattened (D, H, W).
+
+    Returns:
+        (N, C, OD, OH, OW) or (C, OD, OH, OW); with return_indices a tuple of it and the int64 positions.
+
+    Raises:
+        ValueError: The window is larger than the padded input, or an argument is out of range.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.max_pool3d(tinymed.zeros(1, 2, 4, 6, 8), 2).shape
+        (1, 2, 2, 3, 4)
+    """
     return maximum("max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
@@ -401,7 +463,27 @@ def avg_pool1d(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Any:
-    """The mean of each window of (N, C, L) or (C, L); see avg_pool2d."""
+    """Compute the mean of each window along one axis.
+
+    Args:
+        input: (N, C, L) or (C, L), floating point.
+        kernel_size: Length of the window in samples.
+        stride: Step between windows; kernel_size if None.
+        padding: Zeros on both sides, at most half the window.
+        ceil_mode: Also take the window that sticks out at the end.
+        count_include_pad: Count the zeros of the padding as samples.
+
+    Returns:
+        (N, C, M) or (C, M) in the input's dtype.
+
+    Raises:
+        ValueError: The window is larger than the padded input, or an argument is out of range.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.avg_pool1d(tinymed.tensor([[[1.0, 3.0, 2.0, 0.0]]]), 2).tolist()
+        [[[2.0, 1.0]]]
+    """
     return average("avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
@@ -414,10 +496,28 @@ def avg_pool2d(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Any:
-    """The mean of each window of (N, C, H, W) or (C, H, W).
+    """Compute the mean of each window of images.
 
-    stride: kernel_size if None.  padding: zeros, at most half the window; count_include_pad: they count as pixels.
-    ceil_mode: also windows that stick out at the end.  divisor_override: divide sums by this instead.
+    Args:
+        input: (N, C, H, W) or (C, H, W), floating point.
+        kernel_size: The window in pixels, an int or one per axis.
+        stride: Step between windows in pixels; kernel_size if None.
+        padding: Zeros on both sides in pixels, at most half the window.
+        ceil_mode: Also take windows that stick out at the end.
+        count_include_pad: Count the zeros of the padding as pixels.
+        divisor_override: Divide the sum of a window by this number instead of its pixels.
+
+    Returns:
+        (N, C, OH, OW) or (C, OH, OW) in the input's dtype.
+
+    Raises:
+        ValueError: The window is larger than the padded input, or an argument is out of range.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.avg_pool2d(tinymed.arange(16.0).reshape(1, 1, 4, 4), 2).tolist()
+        [[[[2.5, 4.5], [10.5, 12.5]]]]
     """
     return average("avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
@@ -431,7 +531,29 @@ def avg_pool3d(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Any:
-    """The mean of each window of (N, C, D, H, W) or (C, D, H, W); see avg_pool2d."""
+    """Compute the mean of each window of volumes.
+
+    The arguments are those of `avg_pool2d` with one axis more.
+
+    Args:
+        input: (N, C, D, H, W) or (C, D, H, W), floating point.
+        kernel_size, stride, padding: In voxels, an int or one per axis.
+        ceil_mode: Also take windows that stick out at the end.
+        count_include_pad: Count the zeros of the padding as voxels.
+        divisor_override: Divide the sum of a window by this number instead of its voxels.
+
+    Returns:
+        (N, C, OD, OH, OW) or (C, OD, OH, OW) in the input's dtype.
+
+    Raises:
+        ValueError: The window is larger than the padded input, or an argument is out of range.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.avg_pool3d(tinymed.zeros(1, 2, 4, 6, 8), 2).shape
+        (1, 2, 2, 3, 4)
+    """
     return average("avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 

@@ -66,10 +66,24 @@ def pairs(op: str, padding: Any, rank: int) -> Pairs:
 
 
 def same_padding(size: Sequence[int], kernel: Sequence[int], stride: Any = 1, dilation: Any = 1) -> Pairs:
-    """The (before, after) zeros of TensorFlow's and Keras's padding="same": the output has ceil(size / stride) pixels.
+    """Return the zeros that TensorFlow's and Keras's padding="same" puts before and after each axis.
 
-    size: the input's axes of space.  An odd total puts the extra zero after, so strided padding is often asymmetric.
-    Pass the result as `padding`.  For stride 1 it is what padding="same" does here and in PyTorch.
+    The output then has ceil(size / stride) pixels. An odd total puts the extra zero after, so strided padding is often
+    asymmetric. For stride 1 it is what padding="same" means here and in PyTorch.
+
+    Args:
+        size: The input's axes of space in pixels.
+        kernel: The window in pixels, one int per axis.
+        stride, dilation: In pixels, an int or one per axis.
+
+    Returns:
+        A tuple of (before, after) per axis, which conv2d and its kin take as padding.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.ops.conv import same_padding
+        >>> same_padding((224, 224), (3, 3), stride=2)
+        ((0, 1), (0, 1))
     """
     rank = len(size)
     strides, dilations = (per_axis("same_padding", n, v, rank) for n, v in (("stride", stride), ("dilation", dilation)))
