@@ -174,18 +174,28 @@ def ctc_loss(
     reduction: str = "mean",
     zero_infinity: bool = False,
 ) -> Any:
-    """-log of the probability of label sequences, summed over all alignments with the inputs.
+    """Compute -log of the probability of label sequences, summed over all alignments with the inputs.
 
     Args:
         log_probs: (T, N, C) or (T, C), the logarithm of a softmax: that is checked.
-        targets: class numbers, (N, S) or the sequences one after the other; (S,) without N.
-        input_lengths, target_lengths: one for each sample, tensors or tuples.
-        blank: the class that stands for no label.
-        reduction: "mean" divides each loss by its number of labels first.
-        zero_infinity: where no alignment exists the loss is 0 and has no gradient.
+        targets: Class numbers, (N, S) or the sequences one after the other; (S,) without N.
+        input_lengths, target_lengths: One for each sample, tensors or tuples.
+        blank: The class that stands for no label.
+        reduction: "none", "sum", or "mean", which divides each loss by its number of labels first.
+        zero_infinity: Where no alignment exists the loss is 0 and has no gradient.
+
+    Returns:
+        A tensor without axes; (N,) for reduction "none".
 
     Raises:
-        ValueError: for shapes, lengths and class numbers that do not fit, and scores that are no log-probabilities.
+        ValueError: Shapes, lengths or class numbers do not fit, or the scores are not log-probabilities.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> log_probs = tinymed.log_softmax(tinymed.tensor([[[0.0, 200.0]]]), 2)
+        >>> F.ctc_loss(log_probs, tinymed.tensor([[1]]), (1,), (1,)).item()
+        0.0
 
     Reference:
         Graves et al., ICML 2006.

@@ -201,37 +201,174 @@ class AlphaDropout(Op):
 
 @overwritable
 def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
-    """In training, zero each element with probability p, in steps of 1/65536, and scale the rest by 1 / (1 - p)."""
+    """Zero each element with probability p in training, and scale the others by 1 / (1 - p).
+
+    Elements are drawn from manual_seed's generator, in steps of 1/65536 of probability.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        p: The probability of zeroing, from 0 to 1.
+        training: Return the input unchanged if False.
+        inplace: Write the result into input.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: p is not from 0 to 1.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> sorted(set(F.dropout(tinymed.ones(64), 0.5).tolist()))
+        [0.0, 2.0]
+        >>> F.dropout(tinymed.ones(3), 0.5, training=False).tolist()
+        [1.0, 1.0, 1.0]
+
+    Reference:
+        Srivastava et al., JMLR 2014.
+    """
     return dropped(Dropout, "dropout", input, p, training)
 
 
 @overwritable
 def dropout1d(input: Any, p: float = 0.5, training: bool = True) -> Any:
-    """Drop whole channels of (N, C, L) or (C, L)."""
+    """Zero whole channels with probability p in training, and scale the others by 1 / (1 - p).
+
+    Args:
+        input: (N, C, L) or (C, L), floating point.
+        p: The probability of zeroing a channel, from 0 to 1.
+        training: Return the input unchanged if False.
+        inplace: Write the result into input.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: p is not from 0 to 1, or the shape does not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.dropout1d(tinymed.ones(2, 3, 4), training=False).shape
+        (2, 3, 4)
+
+    Reference:
+        Tompson et al., CVPR 2015, section 3.2.
+    """
     return dropped_channels("dropout1d", input, p, training, 3)
 
 
 @overwritable
 def dropout2d(input: Any, p: float = 0.5, training: bool = True) -> Any:
-    """Drop whole channels of (N, C, H, W); 3-axis input is refused: PyTorch changed its mind about its meaning."""
+    """Zero whole channels with probability p in training, and scale the others by 1 / (1 - p).
+
+    Three axes are refused, since PyTorch has changed what they mean.
+
+    Args:
+        input: (N, C, H, W), floating point.
+        p: The probability of zeroing a channel, from 0 to 1.
+        training: Return the input unchanged if False.
+        inplace: Write the result into input.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: p is not from 0 to 1, or the shape does not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> sorted(set(F.dropout2d(tinymed.ones(8, 4, 2, 2)).sum((2, 3)).flatten().tolist()))
+        [0.0, 8.0]
+
+    Reference:
+        Tompson et al., CVPR 2015, section 3.2.
+    """
     return dropped_channels("dropout2d", input, p, training, 4)
 
 
 @overwritable
 def dropout3d(input: Any, p: float = 0.5, training: bool = True) -> Any:
-    """Drop whole channels of (N, C, D, H, W) or (C, D, H, W)."""
+    """Zero whole channels with probability p in training, and scale the others by 1 / (1 - p).
+
+    Args:
+        input: (N, C, D, H, W) or (C, D, H, W), floating point.
+        p: The probability of zeroing a channel, from 0 to 1.
+        training: Return the input unchanged if False.
+        inplace: Write the result into input.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: p is not from 0 to 1, or the shape does not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.dropout3d(tinymed.ones(2, 3, 2, 2, 2)).shape
+        (2, 3, 2, 2, 2)
+
+    Reference:
+        Tompson et al., CVPR 2015, section 3.2.
+    """
     return dropped_channels("dropout3d", input, p, training, 5)
 
 
 @overwritable
 def alpha_dropout(input: Any, p: float = 0.5, training: bool = False) -> Any:
-    """Dropout for SELU networks: keeps mean 0 and variance 1."""
+    """Drop elements of a SELU network so that mean 0 and variance 1 are kept.
+
+    Dropped elements take SELU's limit for x to -inf; an affine map then restores the moments.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        p: The probability of dropping, from 0 to 1.
+        training: Return the input unchanged if False.
+        inplace: Write the result into input.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: p is not from 0 to 1.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.alpha_dropout(tinymed.ones(2, 3), 0.5, training=True).shape
+        (2, 3)
+
+    Reference:
+        Klambauer et al., NeurIPS 2017.
+    """
     return dropped(AlphaDropout, "alpha_dropout", input, p, training, False)
 
 
 @overwritable
 def feature_alpha_dropout(input: Any, p: float = 0.5, training: bool = False) -> Any:
-    """alpha_dropout of whole channels of (N, C, ...)."""
+    """Drop whole channels as alpha_dropout drops elements.
+
+    Args:
+        input: (N, C, ...), floating point.
+        p: The probability of dropping a channel, from 0 to 1.
+        training: Return the input unchanged if False.
+        inplace: Write the result into input.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: p is not from 0 to 1, or the input has fewer than two axes.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.feature_alpha_dropout(tinymed.ones(2, 3, 4), 0.5, training=True).shape
+        (2, 3, 4)
+    """
     if len(input.shape) < 2 and training and p > 0:
         raise ValueError(f"feature_alpha_dropout: input must have at least 2 axes (N, C, ...), got {list(input.shape)}")
     return dropped(AlphaDropout, "feature_alpha_dropout", input, p, training, True)

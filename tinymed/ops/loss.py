@@ -332,11 +332,30 @@ class NLLLoss(Op):
 
 @torch_arguments("input target weight size_average reduce reduction")
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
-    """-(t log p + (1 - t) log(1 - p)) of probabilities, each logarithm at least -100.
+    """Compute -(t log p + (1 - t) log(1 - p)) of probabilities, each logarithm at least -100.
 
-    target: of the input's shape, from 0 to 1; weight: broadcasts to it.  The form with logits cannot saturate.
-    ValueError for an input or target outside 0 to 1.  A recorded step, and one on a GPU, does not read values: there
-    such an input gives NaN.
+    The form with logits does not saturate. A recorded step, and one on a GPU, does not read values; an input outside 0
+    to 1 then gives NaN instead of an error.
+
+    Args:
+        input: Probabilities p, of any shape.
+        target: Of the input's shape, from 0 to 1.
+        weight: Broadcasts to the input, or None.
+        reduction: "none" for a loss per element, "sum", or "mean".
+
+    Returns:
+        A tensor without axes; of the input's shape for reduction "none".
+
+    Raises:
+        ValueError: Shapes differ, or an element of input or target is not from 0 to 1.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.binary_cross_entropy(tinymed.tensor([1.0, 0.0]), tinymed.tensor([1.0, 0.0])).item()
+        0.0
+        >>> F.binary_cross_entropy(tinymed.tensor([0.0]), tinymed.tensor([1.0])).item()
+        100.0
     """
     target = checked_target("binary_cross_entropy", input, target, reduction)
     for what, given in (("input", input), ("target", target)):
@@ -348,9 +367,27 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
 def binary_cross_entropy_with_logits(
     input: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
 ) -> Any:
-    """Binary cross-entropy of sigmoid(input), computed without forming the sigmoid.
+    """Compute the binary cross-entropy of sigmoid(input) without forming the sigmoid.
 
-    target: of the input's shape, from 0 to 1; weight and pos_weight (the weight of positives) broadcast to it.
+    Args:
+        input: Scores, of any shape.
+        target: Of the input's shape, from 0 to 1.
+        weight: A weight of each element; it broadcasts to the input.
+        reduction: "none" for a loss per element, "sum", or "mean".
+        pos_weight: The weight of positives; it broadcasts to the input.
+
+    Returns:
+        A tensor without axes; of the input's shape for reduction "none".
+
+    Raises:
+        ValueError: Shapes or reduction do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> scores, target = tinymed.tensor([-200.0, 8.0]), tinymed.tensor([1.0, 0.5])
+        >>> F.binary_cross_entropy_with_logits(scores, target, reduction="none")[0].item()
+        200.0
     """
     target = checked_target("binary_cross_entropy_with_logits", input, target, reduction)
     return BCEWithLogits.apply(input, target, raw(weight), raw(pos_weight), reduction)
@@ -367,11 +404,36 @@ def cross_entropy(
     *,
     weight_map: Any = None,
 ) -> Any:
-    """Softmax cross-entropy of scores (N, C), (N, C, *space) or (C,).
+    """Compute the softmax cross-entropy of scores: -log softmax(input)[target].
 
-    target: class numbers (N, *space), or class probabilities of the input's shape.  weight (C,): of the classes.
-    ignore_index: a class number that does not count.  weight_map (N, *space): a weight of each pixel.  The mean divides
-    by the sum of the weights that count (for probabilities by the number of pixels), as PyTorch does.
+    The mean divides by the sum of the weights that count (for probabilities by the number of pixels), as PyTorch's
+    does.
+
+    Args:
+        input: Scores (N, C), (N, C, *space) or (C,).
+        target: Class numbers (N, *space), or class probabilities of the input's shape.
+        weight: (C,), the weights of the classes, or None.
+        ignore_index: A class number that does not count.
+        reduction: "none" for a loss per element, "sum", or "mean".
+        label_smoothing: The share of probability spread over all classes, from 0 to 1.
+        weight_map: (N, *space), a weight of each pixel; PyTorch has no such argument.
+
+    Returns:
+        A tensor without axes; (N, *space) for reduction "none".
+
+    Raises:
+        ValueError: Shapes, label_smoothing or reduction do not fit.
+        TypeError: Class numbers are not integers.
+        IndexError: A target is not a class.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> scores = tinymed.tensor([[100.0, 0.0, 0.0], [0.0, 0.0, 100.0]])
+        >>> F.cross_entropy(scores, tinymed.tensor([0, 2])).item()
+        0.0
+        >>> F.cross_entropy(scores, tinymed.tensor([1, 2]), reduction="none").tolist()
+        [100.0, 0.0]
     """
     check_reduction("cross_entropy", reduction)
     if not 0 <= label_smoothing <= 1:
@@ -400,7 +462,29 @@ def cross_entropy(
 
 @torch_arguments("input target weight size_average ignore_index reduce reduction")
 def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = IGNORED, reduction: str = "mean") -> Any:
-    """-input[target], weighted by class: what cross_entropy is after log_softmax.  Shapes as there."""
+    """Compute -input[target], weighted by class: cross_entropy is nll_loss of log_softmax.
+
+    Args:
+        input: Log-probabilities (N, C), (N, C, *space) or (C,).
+        target: Class numbers (N, *space).
+        weight: (C,), the weights of the classes, or None.
+        ignore_index: A class number that does not count.
+        reduction: "none" for a loss per element, "sum", or "mean".
+
+    Returns:
+        A tensor without axes; (N, *space) for reduction "none".
+
+    Raises:
+        ValueError: Shapes or reduction do not fit.
+        TypeError: Class numbers are not integers.
+        IndexError: A target is not a class.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.nll_loss(tinymed.tensor([[-1.0, -2.0], [-3.0, -4.0]]), tinymed.tensor([0, 1])).item()
+        2.5
+    """
     check_reduction("nll_loss", reduction)
     if len(input.shape) == 1:
         one = nll_loss(

@@ -147,10 +147,24 @@ class Linear(Op):
 
 
 def matmul(input: Any, other: Any) -> Any:
-    """The matrix product over the last two axes, (..., M, K) by (..., K, N); the axes before them broadcast.
+    """Multiply matrices over the last two axes; the axes before them broadcast.
 
-    An operand with one axis is a row (input) or a column (other) and leaves no axis behind: two vectors give a number.
-    ValueError if the inner lengths or the leading axes do not fit, or the dtypes differ.
+    An operand with one axis is a row (input) or a column (other), whose axis the result does not have.
+
+    Args:
+        input: (..., M, K) or (K,).
+        other: (..., K, N) or (K,), of the input's dtype.
+
+    Returns:
+        (..., M, N) in the operands' dtype; without axes for two vectors.
+
+    Raises:
+        ValueError: The inner lengths or the leading axes do not fit, or the dtypes differ.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.matmul(tinymed.ones(5, 2, 3), tinymed.ones(3, 4)).shape
+        (5, 2, 4)
     """
     shapes = f"{list(input.shape)} and {list(other.shape)}"
     if not input.shape or not other.shape:
@@ -169,7 +183,23 @@ def matmul(input: Any, other: Any) -> Any:
 
 
 def bmm(input: Any, mat2: Any) -> Any:
-    """The matrix products of two batches: (B, M, K) by (B, K, N) gives (B, M, N); nothing broadcasts."""
+    """Multiply two batches of matrices pair by pair; nothing broadcasts.
+
+    Args:
+        input: (B, M, K).
+        mat2: (B, K, N), of the input's dtype.
+
+    Returns:
+        (B, M, N).
+
+    Raises:
+        ValueError: The shapes do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.bmm(tinymed.ones(5, 2, 3), tinymed.ones(5, 3, 4)).shape
+        (5, 2, 4)
+    """
     a, b = tuple(input.shape), tuple(mat2.shape)
     if len(a) != 3 or len(b) != 3 or a[0] != b[0] or a[2] != b[1]:
         raise ValueError(f"bmm: the operands have shapes {list(a)} and {list(b)}; it takes (B, M, K) and (B, K, N)")
@@ -178,7 +208,25 @@ def bmm(input: Any, mat2: Any) -> Any:
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
-    """input weight' + bias: (..., I) with weight (O, I) and bias (O) gives (..., O)."""
+    """Compute input weight' + bias: a dense layer.
+
+    Args:
+        input: (..., I), floating point.
+        weight: (O, I), of the input's dtype.
+        bias: (O,) or None.
+
+    Returns:
+        (..., O).
+
+    Raises:
+        ValueError: The shapes do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.linear(tinymed.ones(2, 3), tinymed.ones(4, 3), tinymed.zeros(4)).tolist()[0]
+        [3.0, 3.0, 3.0, 3.0]
+    """
     if len(weight.shape) != 2 or not input.shape or input.shape[-1] != weight.shape[1]:
         raise ValueError(
             f"linear: input has shape {list(input.shape)}, weight {list(weight.shape)}; it takes (..., I) and (O, I)"

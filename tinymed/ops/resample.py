@@ -203,13 +203,37 @@ def interpolate(
     recompute_scale_factor: bool | None = None,
     antialias: bool = False,
 ) -> Any:
-    """Resize the axes of space of (N, C, L), (N, C, H, W) or (N, C, D, H, W).
+    """Resize the axes of space.
 
-    size (int or one an axis) or scale_factor (number or one an axis; the new length is floor(length * factor)).  mode:
-    "nearest", "nearest-exact", "area" (adaptive average), or by the number of axes "linear", "bilinear", "trilinear",
-    "bicubic".  align_corners: see UpsampleLinear; linear modes and "bicubic".  antialias: filters as wide as the step
-    when shrinking, for "bilinear" and "bicubic".  recompute_scale_factor: take the places of pixels from the sizes
-    instead of from the factor given.  ValueError for anything else.
+    Args:
+        input: (N, C, L), (N, C, H, W) or (N, C, D, H, W), floating point.
+        size: The new lengths in pixels, an int or one per axis.
+        scale_factor: The new lengths over the old, a number or one per axis, instead of size; floor(length factor)
+            pixels result.
+        mode: "nearest" (PyTorch's, rounding down), "nearest-exact", "area" (adaptive average), or by the number of
+            axes "linear", "bilinear", "trilinear"; "bicubic" for images.
+        align_corners: In linear modes and "bicubic", let the centres of the corner pixels coincide instead of the
+            image's edges.
+        recompute_scale_factor: Compute the places of pixels from the sizes instead of from the factor given.
+        antialias: When shrinking, use filters as wide as the step; for "bilinear" and "bicubic".
+
+    Returns:
+        A tensor of the input's dtype with new axes of space.
+
+    Raises:
+        ValueError: The shape, the mode or a combination of arguments is not accepted.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> x = tinymed.tensor([[[1.0, 3.0]]])
+        >>> F.interpolate(x, scale_factor=2).tolist()
+        [[[1.0, 1.0, 3.0, 3.0]]]
+        >>> F.interpolate(x, 3, mode="linear", align_corners=True).tolist()
+        [[[1.0, 2.0, 3.0]]]
+
+    Reference:
+        Keys, IEEE Transactions on Acoustics, Speech and Signal Processing 1981, for "bicubic".
     """
     rank = len(input.shape) - 2
     if rank not in (1, 2, 3):
@@ -264,5 +288,22 @@ def target(space: Sizes, size: Any, scale_factor: Any, recompute: bool) -> tuple
 def upsample(
     input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None
 ) -> Any:
-    """The older name of interpolate."""
+    """Resize the axes of space: the older name of `interpolate`.
+
+    Args:
+        input: (N, C, L), (N, C, H, W) or (N, C, D, H, W), floating point.
+        size, scale_factor, mode, align_corners: As for interpolate.
+
+    Returns:
+        A tensor of the input's dtype with new axes of space.
+
+    Raises:
+        ValueError: An argument is not accepted.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.upsample(tinymed.ones(1, 1, 2, 2), scale_factor=2).shape
+        (1, 1, 4, 4)
+    """
     return interpolate(input, size, scale_factor, mode, align_corners)
