@@ -171,6 +171,7 @@ from .ops.counting import (
     unique,
     unique_consecutive,
 )
+from .ops.cumulative import cumprod, cumsum
 from .ops.dropout import (
     dropout,
 )
@@ -189,6 +190,7 @@ from .ops.elementwise import (
     true_divide,
     where,
 )
+from .ops.erf import erf
 from .ops.extremes import amax, amin, argmax, argmin, max, min
 from .ops.gather import gather, index_select, scatter_add, take_along_dim
 from .ops.indexing import narrow, select
@@ -228,8 +230,6 @@ from .ops.promotion import result_type
 from .ops.reduce import (
     all,
     any,
-    cumprod,
-    cumsum,
     logsumexp,
     mean,
     norm,
@@ -299,7 +299,6 @@ from .ops.unary import (
     abs,
     absolute,
     cos,
-    erf,
     exp,
     expm1,
     log,

@@ -12,10 +12,12 @@ from ..ops.compare import *
 from ..ops.conv import *
 from ..ops.conv_transpose import *
 from ..ops.ctc import *
+from ..ops.cumulative import *
 from ..ops.distance import *
 from ..ops.dropout import *
 from ..ops.elementwise import *
 from ..ops.embedding import *
+from ..ops.erf import *
 from ..ops.extremes import *
 from ..ops.fold import *
 from ..ops.gated import *

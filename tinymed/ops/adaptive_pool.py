@@ -11,7 +11,8 @@ from typing import Any
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .axes import is_integer
-from .pool import MaxPool, Window, box_spread, box_sums, divided
+from .max_pool import MaxPool
+from .pool import Window, box_spread, box_sums, divided
 from .space import Sizes, as_before, as_images, check_images, planar, taps
 
 __all__ = [

@@ -1,12 +1,52 @@
-"""clamp: numbers as bounds are an op of elementwise.py, tensors one of pairwise.py."""
+"""clamp: numbers as bounds are an op of their own, tensors one of pairwise.py."""
 
 import math
 from typing import Any
 
-from ..tape import Node
-from .broadcast import operands
-from .elementwise import Clamp, mul
+from ..dispatch import Array, kernel
+from ..tape import Node, Op
+from .broadcast import drawn_shape, operands
+from .cast import common_dtype
+from .elementwise import mul
 from .pairwise import clamp_tensors
+
+
+@kernel(out=lambda x, low, high: [x.shape], flops=lambda x, low, high: 2 * x.size)
+def clamp_forward(xp: Any, x: Array, low: Any, high: Any) -> Array:
+    """y = min(max(x, low), high); a bound that is None does not bind."""
+    y = x if low is None else xp.maximum(x, low)
+    return y if high is None else xp.minimum(y, high)
+
+
+@kernel(out=lambda dy, x, low, high: [dy.shape], flops=lambda dy, x, low, high: 3 * dy.size)
+def clamp_backward(xp: Any, dy: Array, x: Array, low: Any, high: Any) -> Array:
+    """dx = dy where low <= x <= high, else 0; a bound that is None does not bind."""
+    dx = dy if low is None else xp.where(x >= low, dy, 0)
+    return dx if high is None else xp.where(x <= high, dx, 0)
+
+
+class Clamp(Op):
+    """y = min(max(x, low), high);  dx = dy where low <= x <= high, else 0 (at the borders: dy)."""
+
+    promotes = common_dtype
+
+    def forward(self, x: Array, low: Any, high: Any) -> Array:
+        self.save(x, low, high)
+        return self.k.clamp_forward(x, low, high)
+
+    def backward(self, dy: Array) -> Any:
+        return self.k.clamp_backward(dy, *self.saved), None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        low, high = draw.choice(((-0.5, 1.0), (None, 0.3), (0.2, None), (-1.0, -1.5)))
+        kinks = [v for v in (low, high) if v is not None]
+        return draw.array(drawn_shape(draw), avoid=kinks), low, high
+
+    oracle = "torch.clamp"
+
+
+# ------------------------------------------------------------------------------------------------ public functions
 
 
 def clamp(input: Any, min: Any = None, max: Any = None) -> Any:

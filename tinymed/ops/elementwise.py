@@ -247,41 +247,6 @@ class Minimum(Op):
         return two_arrays(draw)
 
 
-@kernel(out=lambda x, low, high: [x.shape], flops=lambda x, low, high: 2 * x.size)
-def clamp_forward(xp: Any, x: Array, low: Any, high: Any) -> Array:
-    """y = min(max(x, low), high); a bound that is None does not bind."""
-    y = x if low is None else xp.maximum(x, low)
-    return y if high is None else xp.minimum(y, high)
-
-
-@kernel(out=lambda dy, x, low, high: [dy.shape], flops=lambda dy, x, low, high: 3 * dy.size)
-def clamp_backward(xp: Any, dy: Array, x: Array, low: Any, high: Any) -> Array:
-    """dx = dy where low <= x <= high, else 0; a bound that is None does not bind."""
-    dx = dy if low is None else xp.where(x >= low, dy, 0)
-    return dx if high is None else xp.where(x <= high, dx, 0)
-
-
-class Clamp(Op):
-    """y = min(max(x, low), high);  dx = dy where low <= x <= high, else 0 (at the borders: dy)."""
-
-    promotes = common_dtype
-
-    def forward(self, x: Array, low: Any, high: Any) -> Array:
-        self.save(x, low, high)
-        return self.k.clamp_forward(x, low, high)
-
-    def backward(self, dy: Array) -> Any:
-        return self.k.clamp_backward(dy, *self.saved), None, None
-
-    @staticmethod
-    def samples(draw: Any) -> tuple[Any, ...]:
-        low, high = draw.choice(((-0.5, 1.0), (None, 0.3), (0.2, None), (-1.0, -1.5)))
-        kinks = [v for v in (low, high) if v is not None]
-        return draw.array(drawn_shape(draw), avoid=kinks), low, high
-
-    oracle = "torch.clamp"
-
-
 @kernel(out=lambda condition, a, b: [(broadcast(condition, a, b)[0][0], broadcast(a, b)[0][1])], flops=extent)
 def where_forward(xp: Any, condition: Array, a: Any, b: Any) -> Array:
     """y = a where the condition holds, else b, all three broadcast."""

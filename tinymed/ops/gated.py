@@ -5,9 +5,10 @@ from typing import Any
 
 from ..dispatch import Array, kernel
 from ..tape import Op
+from .erf import erf_forward
 from .overwrite import overwritable
 from .smooth import log_one_plus_exp, logistic
-from .unary import erf_forward, points
+from .unary import points
 
 
 @kernel(flops=lambda x: 90 * x.size)

@@ -14,7 +14,9 @@ from . import (
     closeness,
     compare,
     counting,
+    cumulative,
     elementwise,
+    erf,
     extremes,
     gather,
     indexing,
@@ -157,7 +159,7 @@ class Methods(Node):
     deg2rad, rad2deg = analytic.deg2rad, analytic.rad2deg
     neg, negative, exp, expm1, log, log1p = unary.neg, unary.neg, unary.exp, unary.expm1, unary.log, unary.log1p
     sqrt, rsqrt, square, reciprocal = unary.sqrt, unary.rsqrt, unary.square, unary.reciprocal
-    abs, absolute, sign, sin, cos, erf = unary.abs, unary.abs, unary.sign, unary.sin, unary.cos, unary.erf
+    abs, absolute, sign, sin, cos, erf = unary.abs, unary.abs, unary.sign, unary.sin, unary.cos, erf.erf
 
     relu, prelu, sigmoid, tanh = activations.relu, activations.prelu, smooth.sigmoid, smooth.tanh
     softmax, log_softmax = softmax.softmax, softmax.log_softmax
@@ -181,10 +183,10 @@ class Methods(Node):
 
     # reductions
     sum, mean, var, std, prod, norm = reduce.sum, reduce.mean, moments.var, moments.std, reduce.prod, reduce.norm
-    cumsum, logsumexp, any, all = reduce.cumsum, reduce.logsumexp, reduce.any, reduce.all
+    cumsum, logsumexp, any, all = cumulative.cumsum, reduce.logsumexp, reduce.any, reduce.all
     max, min, amax, amin = extremes.max, extremes.min, extremes.amax, extremes.amin
     argmax, argmin, aminmax = extremes.argmax, extremes.argmin, counting.aminmax
-    cumprod, nansum, nanmean = reduce.cumprod, counting.nansum, counting.nanmean
+    cumprod, nansum, nanmean = cumulative.cumprod, counting.nansum, counting.nanmean
     count_nonzero, bincount, histc = counting.count_nonzero, counting.bincount, counting.histc
     sort, argsort, msort, topk = sorting.sort, sorting.argsort, sorting.msort, sorting.topk
     median, kthvalue = sorting.median, sorting.kthvalue
