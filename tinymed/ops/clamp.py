@@ -50,7 +50,23 @@ class Clamp(Op):
 
 
 def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
-    """input limited to [min, max], numbers or tensors; either may be None.  Where min > max the result is max."""
+    """Limit elements to [min, max]; where min > max the result is max.
+
+    Args:
+        input: Tensor of any shape.
+        min, max: Numbers or tensors that broadcast; either may be None.
+
+    Returns:
+        A tensor of the broadcast shape; its gradient is 1 from bound to bound, both included, else 0.
+
+    Raises:
+        ValueError: Both bounds are None.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.clamp(tinymed.tensor([-2, 0, 2]), -1, 1).tolist()
+        [-1, 0, 1]
+    """
     if min is None and max is None:
         raise ValueError("clamp: at least one of min and max must be a number or a tensor")
     low, high = (None if v is None else operands("clamp", v)[0] for v in (min, max))
@@ -62,12 +78,38 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
 
 
 def clamp_min(input: Any, min: Any) -> Any:
-    """input, at least min."""
+    """Limit elements to at least min.
+
+    Args:
+        input: Tensor of any shape.
+        min: A number or a tensor that broadcasts.
+
+    Returns:
+        A tensor of the broadcast shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.clamp_min(tinymed.tensor([-2, 0, 2]), -1).tolist()
+        [-1, 0, 2]
+    """
     return clamp(input, min=min)
 
 
 def clamp_max(input: Any, max: Any) -> Any:
-    """input, at most max."""
+    """Limit elements to at most max.
+
+    Args:
+        input: Tensor of any shape.
+        max: A number or a tensor that broadcasts.
+
+    Returns:
+        A tensor of the broadcast shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.clamp_max(tinymed.tensor([-2, 0, 2]), 1).tolist()
+        [-2, 0, 1]
+    """
     return clamp(input, max=max)
 
 

@@ -153,67 +153,223 @@ def compare(name: str, relation: str, a: Any, b: Any) -> Any:
 
 
 def eq(input: Any, other: Any) -> Any:
-    """Whether elements are equal."""
+    """Return whether elements are equal.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A bool tensor of the broadcast shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.eq(tinymed.tensor([1, 2]), 2).tolist()
+        [False, True]
+    """
     return compare("eq", "equal", input, other)
 
 
 def ne(input: Any, other: Any) -> Any:
-    """Whether elements differ."""
+    """Return whether elements differ.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A bool tensor of the broadcast shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.ne(tinymed.tensor([1, 2]), 2).tolist()
+        [True, False]
+    """
     return compare("ne", "not_equal", input, other)
 
 
 def lt(input: Any, other: Any) -> Any:
-    """Whether input < other."""
+    """Return whether input < other, element-wise.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A bool tensor of the broadcast shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.lt(tinymed.tensor([1, 2]), 2).tolist()
+        [True, False]
+    """
     return compare("lt", "less", input, other)
 
 
 def le(input: Any, other: Any) -> Any:
-    """Whether input <= other."""
+    """Return whether input <= other, element-wise.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A bool tensor of the broadcast shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.le(tinymed.tensor([1, 2]), 2).tolist()
+        [True, True]
+    """
     return compare("le", "less_equal", input, other)
 
 
 def gt(input: Any, other: Any) -> Any:
-    """Whether input > other."""
+    """Return whether input > other, element-wise.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A bool tensor of the broadcast shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.gt(tinymed.tensor([1, 2]), 1).tolist()
+        [False, True]
+    """
     return compare("gt", "greater", input, other)
 
 
 def ge(input: Any, other: Any) -> Any:
-    """Whether input >= other."""
+    """Return whether input >= other, element-wise.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A bool tensor of the broadcast shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.ge(tinymed.tensor([1, 2]), 2).tolist()
+        [False, True]
+    """
     return compare("ge", "greater_equal", input, other)
 
 
 def logical_and(input: Any, other: Any) -> Any:
-    """Whether both elements are not zero."""
+    """Return whether both elements are not zero.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A bool tensor of the broadcast shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.logical_and(tinymed.tensor([0, 1]), tinymed.tensor([1, 1])).tolist()
+        [False, True]
+    """
     return compare("logical_and", "logical_and", input, other)
 
 
 def logical_or(input: Any, other: Any) -> Any:
-    """Whether one of the elements is not zero."""
+    """Return whether at least one of the elements is not zero.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A bool tensor of the broadcast shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.logical_or(tinymed.tensor([0, 1]), tinymed.tensor([0, 0])).tolist()
+        [False, True]
+    """
     return compare("logical_or", "logical_or", input, other)
 
 
 def logical_xor(input: Any, other: Any) -> Any:
-    """Whether exactly one of the elements is not zero."""
+    """Return whether exactly one of the elements is not zero.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A bool tensor of the broadcast shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.logical_xor(tinymed.tensor([0, 1]), tinymed.tensor([1, 1])).tolist()
+        [True, False]
+    """
     return compare("logical_xor", "logical_xor", input, other)
 
 
 def logical_not(input: Any) -> Any:
-    """Whether elements are zero."""
+    """Return whether elements are zero.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A bool tensor of the input's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.logical_not(tinymed.tensor([0, 1])).tolist()
+        [True, False]
+    """
     return HasProperty.apply(input, "logical_not")
 
 
 def isnan(input: Any) -> Any:
-    """Whether elements are not a number."""
+    """Return whether elements are NaN.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A bool tensor of the input's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.isnan(tinymed.tensor([0.0, tinymed.nan])).tolist()
+        [False, True]
+    """
     return HasProperty.apply(input, "isnan")
 
 
 def isinf(input: Any) -> Any:
-    """Whether elements are infinite."""
+    """Return whether elements are infinite.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A bool tensor of the input's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.isinf(tinymed.tensor([0.0, -tinymed.inf])).tolist()
+        [False, True]
+    """
     return HasProperty.apply(input, "isinf")
 
 
 def isfinite(input: Any) -> Any:
-    """Whether elements are neither infinite nor NaN."""
+    """Return whether elements are neither infinite nor NaN.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A bool tensor of the input's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.isfinite(tinymed.tensor([0.0, tinymed.nan])).tolist()
+        [True, False]
+    """
     return HasProperty.apply(input, "isfinite")
 
 
@@ -227,27 +383,102 @@ def whole(name: str, *inputs: Any) -> tuple[Any, ...]:
 
 
 def bitwise_and(input: Any, other: Any) -> Any:
-    """input & other, for integers and bool."""
+    """Compute input & other, bit by bit.
+
+    Args:
+        input, other: Integers or bool that broadcast with each other.
+
+    Returns:
+        A tensor of the broadcast shape, in the common dtype.
+
+    Raises:
+        TypeError: An input is of floating-point numbers.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.bitwise_and(tinymed.tensor([6]), 3).tolist()
+        [2]
+    """
     return Bitwise.apply(*whole("bitwise_and", input, other), "and")
 
 
 def bitwise_or(input: Any, other: Any) -> Any:
-    """input | other, for integers and bool."""
+    """Compute input | other, bit by bit.
+
+    Args:
+        input, other: Integers or bool that broadcast with each other.
+
+    Returns:
+        A tensor of the broadcast shape, in the common dtype.
+
+    Raises:
+        TypeError: An input is of floating-point numbers.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.bitwise_or(tinymed.tensor([6]), 3).tolist()
+        [7]
+    """
     return Bitwise.apply(*whole("bitwise_or", input, other), "or")
 
 
 def bitwise_xor(input: Any, other: Any) -> Any:
-    """input ^ other, for integers and bool."""
+    """Compute input ^ other, bit by bit.
+
+    Args:
+        input, other: Integers or bool that broadcast with each other.
+
+    Returns:
+        A tensor of the broadcast shape, in the common dtype.
+
+    Raises:
+        TypeError: An input is of floating-point numbers.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.bitwise_xor(tinymed.tensor([6]), 3).tolist()
+        [5]
+    """
     return Bitwise.apply(*whole("bitwise_xor", input, other), "xor")
 
 
 def bitwise_left_shift(input: Any, other: Any) -> Any:
-    """input << other, for integers."""
+    """Compute input << other; a shift by fewer than 0 bits or by all of them leaves 0.
+
+    Args:
+        input, other: Integers that broadcast with each other.
+
+    Returns:
+        A tensor of the broadcast shape, in the common dtype.
+
+    Raises:
+        TypeError: An input is of floating-point numbers, or all are bool.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.bitwise_left_shift(tinymed.tensor([3]), 2).tolist()
+        [12]
+    """
     return Bitwise.apply(*numbers("bitwise_left_shift", input, other), "left")
 
 
 def bitwise_right_shift(input: Any, other: Any) -> Any:
-    """input >> other, for integers; the sign stays."""
+    """Compute input >> other; the sign stays.
+
+    Args:
+        input, other: Integers that broadcast with each other.
+
+    Returns:
+        A tensor of the broadcast shape, in the common dtype.
+
+    Raises:
+        TypeError: An input is of floating-point numbers, or all are bool.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.bitwise_right_shift(tinymed.tensor([-8]), 2).tolist()
+        [-2]
+    """
     return Bitwise.apply(*numbers("bitwise_right_shift", input, other), "right")
 
 
@@ -260,7 +491,22 @@ def numbers(name: str, *inputs: Any) -> tuple[Any, ...]:
 
 
 def bitwise_not(input: Any) -> Any:
-    """~input, for integers and bool."""
+    """Compute ~input: every bit turned, a bool negated.
+
+    Args:
+        input: Integers or bool, of any shape.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        TypeError: The input is of floating-point numbers.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.bitwise_not(tinymed.tensor([0, 5])).tolist()
+        [-1, -6]
+    """
     return BitwiseNot.apply(*whole("bitwise_not", input))
 
 

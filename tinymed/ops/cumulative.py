@@ -84,13 +84,47 @@ class Cumprod(Op):
 
 @numpy_names
 def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
-    """Sums of the elements up to each along dim; dtype converts first."""
+    """Compute the sums of the elements up to each along an axis.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis.
+        dtype: Convert the input to this dtype first.
+
+    Returns:
+        A tensor of the input's shape; integers and bool give int64.
+
+    Raises:
+        IndexError: The axis does not exist.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.cumsum(tinymed.tensor([1, 2, 3]), 0).tolist()
+        [1, 3, 6]
+    """
     input = converted("cumsum", input, dtype)
     return Cumsum.apply(input, one_axis("cumsum", dim, input.array.ndim))
 
 
 @numpy_names
 def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
-    """Products of the elements up to each along dim; dtype converts first."""
+    """Compute the products of the elements up to each along an axis.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis.
+        dtype: Convert the input to this dtype first.
+
+    Returns:
+        A tensor of the input's shape; integers and bool give int64.
+
+    Raises:
+        IndexError: The axis does not exist.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.cumprod(tinymed.tensor([1, 2, 3]), 0).tolist()
+        [1, 2, 6]
+    """
     input = converted("cumprod", input, dtype)
     return Cumprod.apply(input, one_axis("cumprod", dim, input.array.ndim))

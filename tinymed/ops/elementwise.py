@@ -295,12 +295,41 @@ def two_arrays(draw: Any) -> tuple[Any, Any]:
 
 
 def add(input: Any, other: Any, *, alpha: float = 1) -> Any:
-    """input + alpha other, broadcast."""
+    """Compute input + alpha other, element-wise.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+        alpha: A factor of other.
+
+    Returns:
+        A tensor of the broadcast shape, in the common dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.add(tinymed.tensor([1, 2]), 10).tolist()
+        [11, 12]
+    """
     return Add.apply(*operands("add", input, times(other, alpha)))
 
 
 def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
-    """input - alpha other, broadcast; two bool tensors raise TypeError."""
+    """Compute input - alpha other, element-wise.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+        alpha: A factor of other.
+
+    Returns:
+        A tensor of the broadcast shape, in the common dtype.
+
+    Raises:
+        TypeError: Both are bool.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.sub(tinymed.tensor([1, 2]), 10).tolist()
+        [-9, -8]
+    """
     a, b = operands("sub", input, times(other, alpha))
     if result_type(a, b).kind == "b":
         raise TypeError("sub: two bool inputs have no difference; use logical_xor, or ~ to invert a mask")
@@ -308,7 +337,19 @@ def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
 
 
 def mul(input: Any, other: Any) -> Any:
-    """input * other, broadcast."""
+    """Compute input times other, element-wise.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A tensor of the broadcast shape, in the common dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.mul(tinymed.tensor([1, 2]), 10).tolist()
+        [10, 20]
+    """
     return Mul.apply(*operands("mul", input, other))
 
 
@@ -318,7 +359,26 @@ def times(other: Any, alpha: float) -> Any:
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
-    """input / other, broadcast; rounding_mode "floor" or "trunc" rounds, keeps integers, and has no gradient."""
+    """Compute input / other, element-wise.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+        rounding_mode: None, "floor" (down) or "trunc" (towards 0), which has no gradient.
+
+    Returns:
+        A tensor of the broadcast shape; integers give float32, with rounding_mode they stay integers.
+
+    Raises:
+        ValueError: rounding_mode is unknown.
+        ZeroDivisionError: Integers are divided by 0 with a rounding_mode.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.div(tinymed.tensor([-3, 4]), 2).tolist()
+        [-1.5, 2.0]
+        >>> tinymed.div(tinymed.tensor([-3, 4]), 2, rounding_mode="trunc").tolist()
+        [-1, 2]
+    """
     if rounding_mode is None:
         return Div.apply(*operands("div", input, other))
     if rounding_mode not in ("floor", "trunc"):
@@ -339,12 +399,42 @@ def check_divisor(name: str, a: Any, b: Any) -> None:
 
 
 def floor_divide(input: Any, other: Any) -> Any:
-    """input / other rounded down, without gradient."""
+    """Compute input / other rounded down, element-wise, without a gradient.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A tensor of the broadcast shape, in the common dtype.
+
+    Raises:
+        ZeroDivisionError: Integers are divided by 0.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.floor_divide(tinymed.tensor([-3, 4]), 2).tolist()
+        [-2, 2]
+    """
     return div(input, other, rounding_mode="floor")
 
 
 def pow(input: Any, exponent: Any) -> Any:
-    """input^exponent, broadcast; either may be a number."""
+    """Compute input to the power of exponent, element-wise.
+
+    Args:
+        input, exponent: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A tensor of the broadcast shape, in the common dtype.
+
+    Raises:
+        ValueError: Integers are raised to a negative number.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.pow(tinymed.tensor([1, 2, 3]), 2).tolist()
+        [1, 4, 9]
+    """
     a, b = operands("pow", input, exponent)
     if isinstance(b, int) and b < 0 and result_type(a).kind != "f":
         raise ValueError(f"pow: integers have no power of {b} among the integers; convert with .float() first")
@@ -357,17 +447,57 @@ def pow(input: Any, exponent: Any) -> Any:
 
 
 def maximum(input: Any, other: Any) -> Any:
-    """The larger of two inputs, element-wise; the gradient is halved where they are equal."""
+    """Compute the larger of two inputs, element-wise; equal ones share the gradient.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A tensor of the broadcast shape, NaN where either is.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.maximum(tinymed.tensor([1, 5]), tinymed.tensor([3, 2])).tolist()
+        [3, 5]
+    """
     return Maximum.apply(*operands("maximum", input, other))
 
 
 def minimum(input: Any, other: Any) -> Any:
-    """The smaller of two inputs, element-wise; the gradient is halved where they are equal."""
+    """Compute the smaller of two inputs, element-wise; equal ones share the gradient.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A tensor of the broadcast shape, NaN where either is.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.minimum(tinymed.tensor([1, 5]), tinymed.tensor([3, 2])).tolist()
+        [1, 2]
+    """
     return Minimum.apply(*operands("minimum", input, other))
 
 
 def where(condition: Any, input: Any, other: Any) -> Any:
-    """input where condition (bool) holds, else other; all three broadcast."""
+    """Choose input where a condition holds, else other.
+
+    Args:
+        condition: Bool tensor.
+        input, other: Tensors or numbers; all three broadcast with each other.
+
+    Returns:
+        A tensor of the broadcast shape, in the common dtype.
+
+    Raises:
+        TypeError: condition is not a tensor of bool.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.where(tinymed.tensor([True, False]), 1, 2).tolist()
+        [1, 2]
+    """
     condition, a, b = operands("where", condition, input, other)
     if not isinstance(condition, Node) or condition.array.dtype.kind != "b":
         raise TypeError("where: condition must be a tensor of bool; compare, for instance x > 0")

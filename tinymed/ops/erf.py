@@ -82,5 +82,17 @@ class Erf(Op):
 
 
 def erf(input: Any) -> Any:
-    """The error function, 2/sqrt(pi) integral from 0 to input of exp(-t^2)."""
+    """Compute the error function, 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.erf(tinymed.tensor([0.0, 10.0])).tolist()
+        [0.0, 1.0]
+    """
     return Erf.apply(input)

@@ -159,7 +159,24 @@ def not_empty(name: str, shape: tuple[int, ...], axes: Axes) -> None:
 
 @numpy_names
 def amax(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
-    """The largest element over dim (None: all); ties share the gradient equally."""
+    """Compute the largest element over axes; equal ones share the gradient.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis, or several; None means all.
+        keepdim: Keep the reduced axes with length 1.
+
+    Returns:
+        A tensor of the input's dtype without the reduced axes.
+
+    Raises:
+        IndexError: An axis does not exist, or a reduced axis is empty.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.amax(tinymed.tensor([[1, 5], [7, 2]]), 1).tolist()
+        [5, 7]
+    """
     axes = some_axes("amax", dim, input.array.ndim)
     not_empty("amax", input.array.shape, axes)
     return AMax.apply(input, axes, bool(keepdim))
@@ -167,7 +184,24 @@ def amax(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
 
 @numpy_names
 def amin(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
-    """The smallest element over dim (None: all); ties share the gradient equally."""
+    """Compute the smallest element over axes; equal ones share the gradient.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis, or several; None means all.
+        keepdim: Keep the reduced axes with length 1.
+
+    Returns:
+        A tensor of the input's dtype without the reduced axes.
+
+    Raises:
+        IndexError: An axis does not exist, or a reduced axis is empty.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.amin(tinymed.tensor([[1, 5], [7, 2]]), 1).tolist()
+        [1, 2]
+    """
     axes = some_axes("amin", dim, input.array.ndim)
     not_empty("amin", input.array.shape, axes)
     return AMin.apply(input, axes, bool(keepdim))
@@ -188,9 +222,26 @@ def along(which: str, input: Any, dim: int, keepdim: bool) -> Extremes:
 
 @numpy_names
 def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """Without dim the largest element; with dim (values, indices) along it; with a tensor, the larger of the two.
+    """Compute the largest element, of all, along an axis, or of two tensors element by element.
 
-    Ties: without dim they share the gradient, with dim the first takes it, between two tensors each has half.
+    Equal elements share the gradient without dim, the first takes it with dim, and each of two tensors takes half.
+
+    Args:
+        input: Tensor of any shape.
+        dim: None, an axis, or another tensor that broadcasts.
+        keepdim: With an axis, keep it with length 1.
+
+    Returns:
+        A tensor; with an axis the named tuple (values, indices), the indices int64.
+
+    Raises:
+        IndexError: The axis does not exist or is empty.
+
+    Example:
+        >>> import tinymed
+        >>> values, indices = tinymed.max(tinymed.tensor([[1, 5], [7, 2]]), 1)
+        >>> values.tolist(), indices.tolist()
+        ([5, 7], [1, 0])
     """
     check_tensor("max", input)
     if dim is None:
@@ -200,7 +251,26 @@ def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
 
 @numpy_names
 def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """Without dim the smallest element; with dim (values, indices) along it; with a tensor, the smaller of the two."""
+    """Compute the smallest element, of all, along an axis, or of two tensors element by element.
+
+    Equal elements share the gradient without dim, the first takes it with dim, and each of two tensors takes half.
+
+    Args:
+        input: Tensor of any shape.
+        dim: None, an axis, or another tensor that broadcasts.
+        keepdim: With an axis, keep it with length 1.
+
+    Returns:
+        A tensor; with an axis the named tuple (values, indices), the indices int64.
+
+    Raises:
+        IndexError: The axis does not exist or is empty.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.min(tinymed.tensor([[1, 5], [7, 2]])).item()
+        1
+    """
     check_tensor("min", input)
     if dim is None:
         return amin(input)
@@ -223,13 +293,47 @@ def arg(which: str, input: Any, dim: int | None, keepdim: bool) -> Any:
 
 @numpy_names
 def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The index of the first largest element along dim, or in the flattened tensor."""
+    """Return the index of the first largest element.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis; None means the flattened tensor.
+        keepdim: Keep the reduced axes with length 1.
+
+    Returns:
+        An int64 tensor without the axis.
+
+    Raises:
+        IndexError: The axis does not exist or is empty.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.argmax(tinymed.tensor([[1, 5], [7, 2]]), 1).tolist()
+        [1, 0]
+    """
     return arg("max", input, dim, keepdim)
 
 
 @numpy_names
 def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The index of the first smallest element along dim, or in the flattened tensor."""
+    """Return the index of the first smallest element.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis; None means the flattened tensor.
+        keepdim: Keep the reduced axes with length 1.
+
+    Returns:
+        An int64 tensor without the axis.
+
+    Raises:
+        IndexError: The axis does not exist or is empty.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.argmin(tinymed.tensor([[1, 5], [7, 2]]), 1).tolist()
+        [0, 1]
+    """
     return arg("min", input, dim, keepdim)
 
 

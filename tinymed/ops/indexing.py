@@ -264,7 +264,23 @@ class SetItem(Op):
 
 
 def getitem(input: Any, index: Any) -> Any:
-    """input[index]: a view for numbers, slices, None and '...'; a copy where index arrays or masks take part."""
+    """Return input[index]: a view for numbers, slices, None and "...", a copy where arrays or masks take part.
+
+    Args:
+        input: Tensor of any shape.
+        index: What stands between the brackets.
+
+    Returns:
+        A tensor of the input's dtype.
+
+    Raises:
+        IndexError: The index does not fit the axes.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.tensor([[1, 2], [3, 4]])[:, 1].tolist()
+        [2, 4]
+    """
     basic, where, arrays = parse(input.shape, index)
     plain = all(b == Span() for b in basic)
     viewed = input if where and plain else GetItem.apply(input, basic)
@@ -273,7 +289,25 @@ def getitem(input: Any, index: Any) -> Any:
 
 @numpy_names
 def narrow(input: Any, dim: int, start: int, length: int) -> Any:
-    """The part of an axis from start (negative: from the end), of a length, as a view."""
+    """Return a part of an axis, as a view.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis.
+        start: The first place; a negative one counts from the end.
+        length: The number of places.
+
+    Returns:
+        A tensor of the input's dtype.
+
+    Raises:
+        IndexError: The part is not inside the axis.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.narrow(tinymed.arange(5), 0, 1, 3).tolist()
+        [1, 2, 3]
+    """
     if not input.array.ndim:
         raise ValueError("narrow: a tensor without axes has no part")
     axis = one_axis("narrow", dim, input.array.ndim)
@@ -287,7 +321,24 @@ def narrow(input: Any, dim: int, start: int, length: int) -> Any:
 
 @numpy_names
 def select(input: Any, dim: int, index: int) -> Any:
-    """One slice along dim, without that axis, as a view."""
+    """Return one slice along an axis, without that axis, as a view.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis.
+        index: The place; a negative one counts from the end.
+
+    Returns:
+        A tensor of the input's dtype with one axis fewer.
+
+    Raises:
+        IndexError: The axis or the place does not exist.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.select(tinymed.eye(2), 0, 1).tolist()
+        [0.0, 1.0]
+    """
     if not input.array.ndim:
         raise IndexError("select: a tensor without axes has no slices")
     return getitem(input, (*[slice(None)] * one_axis("select", dim, input.array.ndim), operator.index(index)))

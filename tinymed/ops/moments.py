@@ -110,7 +110,26 @@ def moment(op: type[Op], name: str, input: Any, dim: Any, unbiased: Any, keepdim
 def var(
     input: Any, dim: Dim = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> Any:
-    """The variance over dim (None: all), divided by n - correction (1 by default)."""
+    """Compute the variance over axes: sum of (x - mean)^2 / (n - correction).
+
+    Args:
+        input: Floating-point tensor of any shape.
+        dim: The axis, or several; None means all.
+        unbiased: True for correction 1, False for 0.
+        keepdim: Keep the reduced axes with length 1.
+        correction: Subtracted from the number n of elements; 1 by default.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Raises:
+        TypeError: The input is not of floating-point numbers.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.var(tinymed.tensor([1.0, 3.0])).item()
+        2.0
+    """
     return moment(Var, "var", input, dim, unbiased, keepdim, correction)
 
 
@@ -118,7 +137,26 @@ def var(
 def std(
     input: Any, dim: Dim = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> Any:
-    """The standard deviation over dim (None: all): the root of var with the same arguments."""
+    """Compute the standard deviation over axes: the root of var with the same arguments.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        dim: The axis, or several; None means all.
+        unbiased: True for correction 1, False for 0.
+        keepdim: Keep the reduced axes with length 1.
+        correction: Subtracted from the number n of elements; 1 by default.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Raises:
+        TypeError: The input is not of floating-point numbers.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.std(tinymed.tensor([1.0, 3.0]), unbiased=False).item()
+        1.0
+    """
     return moment(Std, "std", input, dim, unbiased, keepdim, correction)
 
 

@@ -263,14 +263,51 @@ def converted(name: str, input: Any, dtype: Any) -> Any:
 
 @numpy_names
 def sum(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
-    """The sum over dim (None: all).  Integers give int64; dtype converts first."""
+    """Compute the sum over axes.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis, or several; None means all.
+        keepdim: Keep the reduced axes with length 1.
+        dtype: Convert the input to this dtype first.
+
+    Returns:
+        A tensor without the reduced axes; integers and bool give int64.
+
+    Raises:
+        IndexError: An axis does not exist.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.sum(tinymed.ones(2, 3), 1).tolist()
+        [3.0, 3.0]
+    """
     input = converted("sum", input, dtype)
     return Sum.apply(input, some_axes("sum", dim, input.array.ndim), bool(keepdim))
 
 
 @numpy_names
 def mean(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
-    """The mean over dim (None: all) of floating-point numbers; dtype converts first."""
+    """Compute the mean over axes.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        dim: The axis, or several; None means all.
+        keepdim: Keep the reduced axes with length 1.
+        dtype: Convert the input to this dtype first.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Raises:
+        TypeError: The input is not of floating-point numbers.
+        IndexError: An axis does not exist.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.mean(tinymed.tensor([[1.0, 3.0], [5.0, 7.0]]), 1).tolist()
+        [2.0, 6.0]
+    """
     input = converted("mean", input, dtype)
     floats_only("mean", input)
     return Mean.apply(input, some_axes("mean", dim, input.array.ndim), bool(keepdim))
@@ -278,21 +315,75 @@ def mean(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = Non
 
 @numpy_names
 def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
-    """The product over dim (None: all).  Integers give int64; dtype converts first."""
+    """Compute the product over axes.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis, or several; None means all.
+        keepdim: Keep the reduced axes with length 1.
+        dtype: Convert the input to this dtype first.
+
+    Returns:
+        A tensor without the reduced axes; integers and bool give int64.
+
+    Raises:
+        IndexError: An axis does not exist.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.prod(tinymed.tensor([2, 3, 4])).item()
+        24
+    """
     input = converted("prod", input, dtype)
     return Prod.apply(input, some_axes("prod", dim, input.array.ndim), bool(keepdim))
 
 
 @numpy_names
 def logsumexp(input: Any, dim: Dim, keepdim: bool = False) -> Any:
-    """log(sum(exp(input))) over dim without overflow."""
+    """Compute log(sum of e^x) over axes, without overflow.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        dim: The axis, or several; None means all.
+        keepdim: Keep the reduced axes with length 1.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Raises:
+        TypeError: The input is not of floating-point numbers.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.logsumexp(tinymed.tensor([1000.0, 0.0]), 0).item()
+        1000.0
+    """
     floats_only("logsumexp", input)
     return LogSumExp.apply(input, some_axes("logsumexp", dim, input.array.ndim), bool(keepdim))
 
 
 @numpy_names
 def norm(input: Any, p: float | str = 2, dim: Dim = None, keepdim: bool = False) -> Any:
-    """The p-norm of the elements over dim (None: all): p a number, inf, -inf, or "fro" for 2."""
+    """Compute the p-norm of the elements over axes: (sum of |x|^p)^(1/p).
+
+    Args:
+        input: Floating-point tensor of any shape.
+        p: A number, inf, -inf, or "fro" for 2.
+        dim: The axis, or several; None means all.
+        keepdim: Keep the reduced axes with length 1.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Raises:
+        ValueError: p is a string other than "fro".
+        TypeError: The input is not of floating-point numbers.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.norm(tinymed.tensor([3.0, 4.0])).item()
+        5.0
+    """
     if isinstance(p, str) and p != "fro":
         unknown("norm", "p", p, 'a number, inf or "fro"')
     floats_only("norm", input)
@@ -307,13 +398,41 @@ def unknown(name: str, argument: str, given: Any, accepted: str) -> NoReturn:
 
 @numpy_names
 def any(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
-    """Whether an element over dim (None: all) is not zero."""
+    """Return whether any element over axes is not zero.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis, or several; None means all.
+        keepdim: Keep the reduced axes with length 1.
+
+    Returns:
+        A bool tensor without the reduced axes.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.any(tinymed.tensor([[0, 1], [0, 0]]), 1).tolist()
+        [True, False]
+    """
     return Truth.apply(input, some_axes("any", dim, input.array.ndim), "any", bool(keepdim))
 
 
 @numpy_names
 def all(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
-    """Whether all elements over dim (None: all) are not zero."""
+    """Return whether all elements over axes are not zero.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis, or several; None means all.
+        keepdim: Keep the reduced axes with length 1.
+
+    Returns:
+        A bool tensor without the reduced axes.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.all(tinymed.tensor([[0, 1], [1, 1]]), 1).tolist()
+        [False, True]
+    """
     return Truth.apply(input, some_axes("all", dim, input.array.ndim), "all", bool(keepdim))
 
 

@@ -256,69 +256,228 @@ class Cos(Op):
 
 
 def neg(input: Any) -> Any:
-    """-input; bool raises TypeError."""
+    """Compute -x, element-wise.
+
+    Args:
+        input: Tensor of any shape, of any dtype but bool.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        TypeError: The input is bool.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.neg(tinymed.tensor([1, -2])).tolist()
+        [-1, 2]
+    """
     if input.array.dtype.kind == "b":
         raise TypeError("neg: bool has no negative; use ~ or logical_not")
     return Neg.apply(input)
 
 
 def exp(input: Any) -> Any:
-    """e^input."""
+    """Compute e^x, element-wise.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.exp(tinymed.zeros(2)).tolist()
+        [1.0, 1.0]
+    """
     return Exp.apply(input)
 
 
 def expm1(input: Any) -> Any:
-    """e^input - 1, exact near 0."""
+    """Compute e^x - 1, also exact near 0.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.expm1(tinymed.zeros(2)).tolist()
+        [0.0, 0.0]
+    """
     return Expm1.apply(input)
 
 
 def log(input: Any) -> Any:
-    """The natural logarithm."""
+    """Compute the natural logarithm, element-wise.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.log(tinymed.tensor([1.0, 0.0])).tolist()
+        [0.0, -inf]
+    """
     return Log.apply(input)
 
 
 def log1p(input: Any) -> Any:
-    """ln(1 + input), exact near 0."""
+    """Compute ln(1 + x), also exact near 0.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.log1p(tinymed.zeros(2)).tolist()
+        [0.0, 0.0]
+    """
     return Log1p.apply(input)
 
 
 def sqrt(input: Any) -> Any:
-    """The square root."""
+    """Compute the square root, element-wise.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.sqrt(tinymed.tensor([4, 9])).tolist()
+        [2.0, 3.0]
+    """
     return Sqrt.apply(input)
 
 
 def rsqrt(input: Any) -> Any:
-    """1 / sqrt(input)."""
+    """Compute 1 / sqrt(x), element-wise.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.rsqrt(tinymed.tensor([4.0, 16.0])).tolist()
+        [0.5, 0.25]
+    """
     return Rsqrt.apply(input)
 
 
 def reciprocal(input: Any) -> Any:
-    """1 / input."""
+    """Compute 1 / x, element-wise.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.reciprocal(tinymed.tensor([2, 4])).tolist()
+        [0.5, 0.25]
+    """
     return Reciprocal.apply(input)
 
 
 def abs(input: Any) -> Any:
-    """|input|; the gradient at 0 is 0."""
+    """Compute |x|, element-wise; the gradient at 0 is 0.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.abs(tinymed.tensor([-1, 2])).tolist()
+        [1, 2]
+    """
     return Abs.apply(input)
 
 
 def sign(input: Any) -> Any:
-    """-1, 0 or 1; the gradient is 0."""
+    """Return -1, 0 or 1 by the sign of each element; the gradient is 0.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.sign(tinymed.tensor([-3, 0, 2])).tolist()
+        [-1, 0, 1]
+    """
     return clone(input) if input.array.dtype.kind == "b" else Sign.apply(input)
 
 
 def sin(input: Any) -> Any:
-    """The sine of radians."""
+    """Compute the sine of angles.
+
+    Args:
+        input: Angles in radians, of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.sin(tinymed.zeros(2)).tolist()
+        [0.0, 0.0]
+    """
     return Sin.apply(input)
 
 
 def cos(input: Any) -> Any:
-    """The cosine of radians."""
+    """Compute the cosine of angles.
+
+    Args:
+        input: Angles in radians, of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.cos(tinymed.zeros(2)).tolist()
+        [1.0, 1.0]
+    """
     return Cos.apply(input)
 
 
 def square(input: Any) -> Any:
-    """input^2; of bool in int64."""
+    """Compute x^2, element-wise.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape and dtype; bool gives int64.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.square(tinymed.tensor([-3, 2])).tolist()
+        [9, 4]
+    """
     if input.array.dtype.kind == "b":
         input = Cast.apply(input, np.dtype(np.int64))
     return Mul.apply(input, input)
