@@ -79,29 +79,22 @@ from .ops.analytic import (
     tan,
 )
 from .ops.arrangement import (
-    atleast_1d,
-    atleast_2d,
-    atleast_3d,
     broadcast_shapes,
     broadcast_tensors,
-    column_stack,
     diff,
-    dstack,
     fliplr,
     flipud,
     hsplit,
-    hstack,
     meshgrid,
     ravel,
     repeat_interleave,
     rot90,
-    row_stack,
     sum_to_size,
     tensor_split,
     unflatten,
     vsplit,
-    vstack,
 )
+from .ops.bitwise import bitwise_and, bitwise_left_shift, bitwise_not, bitwise_or, bitwise_right_shift, bitwise_xor
 from .ops.cast import (
     can_cast,
     get_default_dtype,
@@ -121,12 +114,6 @@ from .ops.closeness import (
     nan_to_num,
 )
 from .ops.compare import (
-    bitwise_and,
-    bitwise_left_shift,
-    bitwise_not,
-    bitwise_or,
-    bitwise_right_shift,
-    bitwise_xor,
     eq,
     ge,
     greater,
@@ -180,8 +167,6 @@ from .ops.elementwise import (
     div,
     divide,
     floor_divide,
-    maximum,
-    minimum,
     mul,
     multiply,
     pow,
@@ -196,6 +181,7 @@ from .ops.gather import gather, index_select, scatter_add, take_along_dim
 from .ops.indexing import narrow, select
 from .ops.join import cat, chunk, concatenate, flip, roll, split, stack, tile, unbind
 from .ops.matmul import bmm, matmul
+from .ops.maximum import maximum, minimum
 from .ops.moments import std, var
 from .ops.norm import group_norm, layer_norm
 from .ops.pad import pixel_shuffle, pixel_unshuffle
@@ -269,6 +255,7 @@ from .ops.shape import (
     transpose,
     unsqueeze,
 )
+from .ops.sine import cos, sin
 from .ops.smooth import (
     celu,
     selu,
@@ -287,6 +274,7 @@ from .ops.sorting import (
     sort,
     topk,
 )
+from .ops.stacking import atleast_1d, atleast_2d, atleast_3d, column_stack, dstack, hstack, row_stack, vstack
 from .ops.triangles import (
     diag,
     diag_embed,
@@ -298,7 +286,6 @@ from .ops.triangles import (
 from .ops.unary import (
     abs,
     absolute,
-    cos,
     exp,
     expm1,
     log,
@@ -308,7 +295,6 @@ from .ops.unary import (
     reciprocal,
     rsqrt,
     sign,
-    sin,
     sqrt,
     square,
 )

@@ -6,6 +6,7 @@ from typing import Any
 from ..absent import missing
 from ..ops.activations import *
 from ..ops.adaptive_pool import *
+from ..ops.bitwise import *
 from ..ops.cast import *
 from ..ops.clamp import *
 from ..ops.compare import *
@@ -30,6 +31,7 @@ from ..ops.loss import *
 from ..ops.loss_functions import *
 from ..ops.margin_loss import *
 from ..ops.matmul import *
+from ..ops.maximum import *
 from ..ops.moments import *
 from ..ops.norm import *
 from ..ops.overlap_loss import *
@@ -41,6 +43,7 @@ from ..ops.resample import *
 from ..ops.response_norm import *
 from ..ops.shape import *
 from ..ops.shrink import *
+from ..ops.sine import *
 from ..ops.smooth import *
 from ..ops.softmax import *
 from ..ops.unary import *

@@ -157,55 +157,6 @@ def ravel(input: Any) -> Any:
 # ---------------------------------------------------------------------------------------------------------- stacks
 
 
-def atleast_1d(*tensors: Any) -> Any:
-    """With at least one axis; of several tensors a tuple."""
-    return each(tensors, lambda t: t if t.shape else reshape(t, 1))
-
-
-def atleast_2d(*tensors: Any) -> Any:
-    """With at least two axes, new ones first; of several tensors a tuple."""
-    return each(tensors, lambda t: reshape(t, (1,) * (2 - len(t.shape)) + tuple(t.shape)) if len(t.shape) < 2 else t)
-
-
-def atleast_3d(*tensors: Any) -> Any:
-    """With at least three axes: (1, n, 1) of a vector, (m, n, 1) of a matrix; of several tensors a tuple."""
-
-    def deep(t: Any) -> Any:
-        shape = {0: (1, 1, 1), 1: (1, *t.shape, 1), 2: (*t.shape, 1)}.get(len(t.shape))
-        return t if shape is None else reshape(t, shape)
-
-    return each(tensors, deep)
-
-
-def each(tensors: Any, change: Any) -> Any:
-    """A change of one tensor, of several, or of a list of them."""
-    if len(tensors) == 1:
-        given = tensors[0]
-        return tuple(map(change, given)) if isinstance(given, list | tuple) else change(given)
-    return tuple(map(change, tensors))
-
-
-def hstack(tensors: Sequence[Any]) -> Any:
-    """Joined along the second axis, vectors along their only one."""
-    parts = [atleast_1d(t) for t in tensors]
-    return cat(parts, 0 if parts and len(parts[0].shape) == 1 else 1)
-
-
-def vstack(tensors: Sequence[Any]) -> Any:
-    """Joined along the first of at least two axes: vectors are rows."""
-    return cat([atleast_2d(t) for t in tensors], 0)
-
-
-def dstack(tensors: Sequence[Any]) -> Any:
-    """Joined along the third axis."""
-    return cat([atleast_3d(t) for t in tensors], 2)
-
-
-def column_stack(tensors: Sequence[Any]) -> Any:
-    """Joined along the second axis: vectors are columns."""
-    return cat([t if len(t.shape) > 1 else reshape(t, -1, 1) for t in tensors], 1)
-
-
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
     """Grids of the coordinates that vectors hold: one axis a vector; "xy" exchanges the first two axes."""
     if len(tensors) == 1 and isinstance(tensors[0], list | tuple):
@@ -299,30 +250,20 @@ def sum_to_size(input: Any, *size: Any) -> Any:
     return reshape(sum(input, axes), shape) if axes else input
 
 
-row_stack = vstack
-
 __all__ = [
-    "atleast_1d",
-    "atleast_2d",
-    "atleast_3d",
     "broadcast_shapes",
     "broadcast_tensors",
-    "column_stack",
     "diff",
-    "dstack",
     "fliplr",
     "flipud",
     "hsplit",
-    "hstack",
     "meshgrid",
     "ravel",
     "repeat_interleave",
     "rot90",
-    "row_stack",
     "sum_to_size",
     "tensor_split",
     "unflatten",
     "unfold",
     "vsplit",
-    "vstack",
 ]

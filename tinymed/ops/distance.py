@@ -7,7 +7,8 @@ import numpy as np
 
 from .axes import one_axis
 from .clamp import clamp
-from .elementwise import add, div, maximum, mul, sub
+from .elementwise import add, div, mul, sub
+from .maximum import maximum
 from .reduce import norm, sum
 from .shape import expand
 

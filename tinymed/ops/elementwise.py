@@ -188,65 +188,6 @@ class Pow(Op):
         return draw.choice((2.0, 0.5)), draw.array(drawn_shape(draw))
 
 
-@kernel(out=broadcast, flops=extent)
-def maximum_forward(xp: Any, a: Any, b: Any) -> Array:
-    """y = max(a, b), broadcast; NaN wins."""
-    return xp.maximum(a, b)
-
-
-@kernel(out=broadcast, flops=extent)
-def minimum_forward(xp: Any, a: Any, b: Any) -> Array:
-    """y = min(a, b), broadcast; NaN wins."""
-    return xp.minimum(a, b)
-
-
-@kernel(out=lambda dy, winner, other: [(dy.shape, dy.dtype)] * 2, flops=lambda dy, winner, other: 4 * dy.size)
-def larger_backward(xp: Any, dy: Array, a: Any, b: Any) -> tuple[Array, Array]:
-    """dy to the larger of a and b, half to each where they are equal."""
-    share = xp.where(xp.equal(a, b), dy / 2, dy)
-    return xp.where(xp.less(a, b), 0, share), xp.where(xp.greater(a, b), 0, share)
-
-
-class Maximum(Op):
-    """y = max(a, b);  dy goes to the larger, half to each where equal.  NaN wins."""
-
-    oracle = "torch.maximum"
-    promotes = common_dtype
-
-    def forward(self, a: Any, b: Any) -> Array:
-        self.save(a, b)
-        return together(self.k.maximum_forward, a, b)
-
-    def backward(self, dy: Array) -> Any:
-        a, b = self.saved
-        da, db = together(self.k.larger_backward, dy, a, b)
-        return to_shape(self.k, da, shape_of(a)), to_shape(self.k, db, shape_of(b))
-
-    @staticmethod
-    def samples(draw: Any) -> tuple[Any, ...]:
-        return two_arrays(draw)
-
-
-class Minimum(Op):
-    """y = min(a, b);  dy goes to the smaller, half to each where equal.  NaN wins."""
-
-    oracle = "torch.minimum"
-    promotes = common_dtype
-
-    def forward(self, a: Any, b: Any) -> Array:
-        self.save(a, b)
-        return together(self.k.minimum_forward, a, b)
-
-    def backward(self, dy: Array) -> Any:
-        a, b = self.saved
-        da, db = together(self.k.larger_backward, dy, b, a)
-        return to_shape(self.k, da, shape_of(a)), to_shape(self.k, db, shape_of(b))
-
-    @staticmethod
-    def samples(draw: Any) -> tuple[Any, ...]:
-        return two_arrays(draw)
-
-
 @kernel(out=lambda condition, a, b: [(broadcast(condition, a, b)[0][0], broadcast(a, b)[0][1])], flops=extent)
 def where_forward(xp: Any, condition: Array, a: Any, b: Any) -> Array:
     """y = a where the condition holds, else b, all three broadcast."""
@@ -282,13 +223,6 @@ class Where(Op):
 def array_first(a: Any, b: Any) -> tuple[Any, Any]:
     """The inputs of a commutative op: x + 2 and 2 + x are one compiled kernel."""
     return (a, b) if hasattr(a, "shape") else (b, a)
-
-
-def two_arrays(draw: Any) -> tuple[Any, Any]:
-    """Two arrays that broadcast, without ties."""
-    a, b = pair(draw)
-    a, b = (v if hasattr(v, "shape") else draw.array(()) for v in (a, b))
-    return a, np.asarray(b + 1e-3)
 
 
 # ------------------------------------------------------------------------------------------------ public functions
@@ -446,40 +380,6 @@ def pow(input: Any, exponent: Any) -> Any:
     return Pow.apply(a, b)
 
 
-def maximum(input: Any, other: Any) -> Any:
-    """Compute the larger of two inputs, element-wise; equal ones share the gradient.
-
-    Args:
-        input, other: Tensors or numbers that broadcast with each other.
-
-    Returns:
-        A tensor of the broadcast shape, NaN where either is.
-
-    Example:
-        >>> import tinymed
-        >>> tinymed.maximum(tinymed.tensor([1, 5]), tinymed.tensor([3, 2])).tolist()
-        [3, 5]
-    """
-    return Maximum.apply(*operands("maximum", input, other))
-
-
-def minimum(input: Any, other: Any) -> Any:
-    """Compute the smaller of two inputs, element-wise; equal ones share the gradient.
-
-    Args:
-        input, other: Tensors or numbers that broadcast with each other.
-
-    Returns:
-        A tensor of the broadcast shape, NaN where either is.
-
-    Example:
-        >>> import tinymed
-        >>> tinymed.minimum(tinymed.tensor([1, 5]), tinymed.tensor([3, 2])).tolist()
-        [1, 2]
-    """
-    return Minimum.apply(*operands("minimum", input, other))
-
-
 def where(condition: Any, input: Any, other: Any) -> Any:
     """Choose input where a condition holds, else other.
 
@@ -519,8 +419,6 @@ __all__ = [
     "div",
     "divide",
     "floor_divide",
-    "maximum",
-    "minimum",
     "mul",
     "multiply",
     "pow",

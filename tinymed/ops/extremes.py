@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from ..dispatch import Array, kernel
 from ..tape import Node, Op
 from .axes import dropped, is_integer, kept, numpy_names, one_axis, some_axes
-from .elementwise import maximum, minimum
+from .maximum import maximum, minimum
 from .reduce import Dim, drawn_axes, keep
 
 Axes = tuple[int, ...]

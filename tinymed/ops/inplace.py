@@ -9,17 +9,18 @@ from .. import device, random
 from ..tape import Node
 from .activations import relu
 from .analytic import acos, asin, atan, exp2, log2, log10, tan
+from .bitwise import bitwise_and, bitwise_left_shift, bitwise_or, bitwise_right_shift, bitwise_xor
 from .clamp import clamp, clamp_max, clamp_min
 from .closeness import nan_to_num
-from .compare import bitwise_and, bitwise_left_shift, bitwise_or, bitwise_right_shift, bitwise_xor
 from .elementwise import add, div, floor_divide, mul, pow, sub
 from .gather import scatter_add
 from .pairwise import addcdiv, addcmul, fmod, lerp, remainder
 from .rounding import ceil, floor, frac, round, trunc
 from .scatter import index_add, index_copy, index_fill, masked_fill, scatter
+from .sine import cos, sin
 from .smooth import sigmoid, tanh
 from .triangles import tril, triu
-from .unary import abs, cos, exp, expm1, log, log1p, neg, reciprocal, rsqrt, sign, sin, sqrt, square
+from .unary import abs, exp, expm1, log, log1p, neg, reciprocal, rsqrt, sign, sqrt, square
 from .writing import assign, in_place
 
 

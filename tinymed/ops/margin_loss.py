@@ -12,10 +12,11 @@ from .activations import relu
 from .clamp import clamp
 from .compare import eq
 from .distance import pairwise_distance
-from .elementwise import add, div, minimum, mul, sub, where
+from .elementwise import add, div, mul, sub, where
 from .gather import OneHot, gather
 from .loss import check_classes, check_reduction, raw
 from .loss_functions import reduced
+from .maximum import minimum
 from .reduce import sum
 from .reduction import torch_arguments
 from .shape import reshape, unsqueeze

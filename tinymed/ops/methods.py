@@ -10,6 +10,7 @@ from . import (
     activations,
     analytic,
     arrangement,
+    bitwise,
     cast,
     closeness,
     compare,
@@ -22,6 +23,7 @@ from . import (
     indexing,
     inplace,
     join,
+    maximum,
     moments,
     pairwise,
     products,
@@ -29,6 +31,7 @@ from . import (
     rounding,
     scatter,
     shape,
+    sine,
     smooth,
     softmax,
     sorting,
@@ -84,22 +87,22 @@ class Methods(Node):
     __pow__, __rpow__ = arithmetic(elementwise.pow), arithmetic(elementwise.pow, reverse=True)
     __mod__, __rmod__ = arithmetic(pairwise.remainder), arithmetic(pairwise.remainder, reverse=True)
     __lshift__, __rlshift__ = (
-        arithmetic(compare.bitwise_left_shift),
-        arithmetic(compare.bitwise_left_shift, reverse=True),
+        arithmetic(bitwise.bitwise_left_shift),
+        arithmetic(bitwise.bitwise_left_shift, reverse=True),
     )
     __rshift__, __rrshift__ = (
-        arithmetic(compare.bitwise_right_shift),
-        arithmetic(compare.bitwise_right_shift, reverse=True),
+        arithmetic(bitwise.bitwise_right_shift),
+        arithmetic(bitwise.bitwise_right_shift, reverse=True),
     )
-    __and__, __rand__ = arithmetic(compare.bitwise_and), arithmetic(compare.bitwise_and, reverse=True)
-    __or__, __ror__ = arithmetic(compare.bitwise_or), arithmetic(compare.bitwise_or, reverse=True)
-    __xor__, __rxor__ = arithmetic(compare.bitwise_xor), arithmetic(compare.bitwise_xor, reverse=True)
+    __and__, __rand__ = arithmetic(bitwise.bitwise_and), arithmetic(bitwise.bitwise_and, reverse=True)
+    __or__, __ror__ = arithmetic(bitwise.bitwise_or), arithmetic(bitwise.bitwise_or, reverse=True)
+    __xor__, __rxor__ = arithmetic(bitwise.bitwise_xor), arithmetic(bitwise.bitwise_xor, reverse=True)
     __matmul__, __rmatmul__ = arithmetic(product), arithmetic(product, reverse=True)
     __eq__, __ne__ = comparison(compare.eq), comparison(compare.ne)
     __lt__, __le__ = comparison(compare.lt), comparison(compare.le)
     __gt__, __ge__ = comparison(compare.gt), comparison(compare.ge)
     __hash__ = Node.__hash__
-    __neg__, __abs__, __invert__ = unary.neg, unary.abs, compare.bitwise_not
+    __neg__, __abs__, __invert__ = unary.neg, unary.abs, bitwise.bitwise_not
     __getitem__, __setitem__ = indexing.getitem, writing.assign
     __iadd__, __isub__ = arithmetic(inplace.add_), arithmetic(inplace.sub_)
     __imul__, __itruediv__ = arithmetic(inplace.mul_), arithmetic(inplace.div_)
@@ -140,8 +143,8 @@ class Methods(Node):
     )
     pow, maximum, minimum, clamp, clip = (
         elementwise.pow,
-        elementwise.maximum,
-        elementwise.minimum,
+        maximum.maximum,
+        maximum.minimum,
         limits.clamp,
         limits.clamp,
     )
@@ -159,7 +162,7 @@ class Methods(Node):
     deg2rad, rad2deg = analytic.deg2rad, analytic.rad2deg
     neg, negative, exp, expm1, log, log1p = unary.neg, unary.neg, unary.exp, unary.expm1, unary.log, unary.log1p
     sqrt, rsqrt, square, reciprocal = unary.sqrt, unary.rsqrt, unary.square, unary.reciprocal
-    abs, absolute, sign, sin, cos, erf = unary.abs, unary.abs, unary.sign, unary.sin, unary.cos, erf.erf
+    abs, absolute, sign, sin, cos, erf = unary.abs, unary.abs, unary.sign, sine.sin, sine.cos, erf.erf
 
     relu, prelu, sigmoid, tanh = activations.relu, activations.prelu, smooth.sigmoid, smooth.tanh
     softmax, log_softmax = softmax.softmax, softmax.log_softmax
@@ -173,9 +176,9 @@ class Methods(Node):
     not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
     logical_and, logical_or = compare.logical_and, compare.logical_or
     logical_xor, logical_not = compare.logical_xor, compare.logical_not
-    bitwise_and, bitwise_or = compare.bitwise_and, compare.bitwise_or
-    bitwise_xor, bitwise_not = compare.bitwise_xor, compare.bitwise_not
-    bitwise_left_shift, bitwise_right_shift = compare.bitwise_left_shift, compare.bitwise_right_shift
+    bitwise_and, bitwise_or = bitwise.bitwise_and, bitwise.bitwise_or
+    bitwise_xor, bitwise_not = bitwise.bitwise_xor, bitwise.bitwise_not
+    bitwise_left_shift, bitwise_right_shift = bitwise.bitwise_left_shift, bitwise.bitwise_right_shift
     isnan, isinf, isfinite = compare.isnan, compare.isinf, compare.isfinite
     isposinf, isneginf, isclose = closeness.isposinf, closeness.isneginf, closeness.isclose
     allclose, equal, nan_to_num = closeness.allclose, closeness.equal, closeness.nan_to_num

@@ -9,7 +9,8 @@ from ..dispatch import Array, kernel
 from ..tape import Node, Op
 from .broadcast import broadcast, extent, operands, pair, shape_of, to_shape, together
 from .cast import Cast, common_dtype, common_float
-from .elementwise import add, check_divisor, div, minimum, mul, number_beside, sub, two_arrays
+from .elementwise import add, check_divisor, div, mul, number_beside, sub
+from .maximum import minimum, two_arrays
 from .promotion import result_type
 from .unary import neg
 
