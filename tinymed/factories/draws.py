@@ -55,7 +55,31 @@ def randn(
     requires_grad: bool = False,
     generator: Any = None,
 ) -> Tensor:
-    """Standard normal numbers."""
+    """Draw standard normal numbers.
+
+    Args:
+        sizes: The length of each axis, one by one or as a sequence.
+        size: The same by name.
+        seed: A seed for this draw alone; manual_seed's generator if None. PyTorch has no such argument.
+        dtype: A floating-point dtype; float32 if None.
+        device: "cpu" or "cuda"; where the backend in use works if None.
+        requires_grad: Ask for a gradient.
+        generator: Refused unless None.
+
+    Returns:
+        A tensor of that shape.
+
+    Raises:
+        TypeError: dtype is not floating-point.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.equal(tinymed.randn(2, 3, seed=1), tinymed.randn(2, 3, seed=1))
+        True
+
+    Reference:
+        Salmon et al., SC 2011, for the generator; Box & Muller, 1958, for the normal numbers.
+    """
     no_generator("randn", generator)
     return drawn("randn", random.normal, shape_of("randn", sizes, size), seed, dtype, device, requires_grad)
 
@@ -69,7 +93,29 @@ def rand(
     requires_grad: bool = False,
     generator: Any = None,
 ) -> Tensor:
-    """Uniform numbers from 0 to 1."""
+    """Draw uniform numbers from 0 to 1.
+
+    Args:
+        sizes: The length of each axis, one by one or as a sequence.
+        size: The same by name.
+        seed: A seed for this draw alone; manual_seed's generator if None. PyTorch has no such argument.
+        dtype: A floating-point dtype; float32 if None.
+        device: "cpu" or "cuda"; where the backend in use works if None.
+        requires_grad: Ask for a gradient.
+        generator: Refused unless None.
+
+    Returns:
+        A tensor of that shape.
+
+    Raises:
+        TypeError: dtype is not floating-point.
+
+    Example:
+        >>> import tinymed
+        >>> x = tinymed.rand(100)
+        >>> bool((x >= 0).all()), bool((x <= 1).all())
+        (True, True)
+    """
     no_generator("rand", generator)
     return drawn("rand", random.uniform, shape_of("rand", sizes, size), seed, dtype, device, requires_grad)
 
@@ -82,7 +128,22 @@ def randn_like(
     requires_grad: bool = False,
     memory_format: Any = None,
 ) -> Tensor:
-    """Standard normal numbers in another tensor's shape and dtype, on its device."""
+    """Draw standard normal numbers in another tensor's shape.
+
+    Args:
+        input: The tensor.
+        dtype, device: The input's if None.
+        requires_grad: Ask for a gradient.
+        memory_format: Accepted as PyTorch's and ignored.
+
+    Returns:
+        A tensor of the input's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.randn_like(tinymed.zeros(2, 3)).shape
+        (2, 3)
+    """
     return randn(
         size=input.shape, dtype=dtype or input.dtype, device=device or input.device, requires_grad=requires_grad
     )
@@ -96,7 +157,22 @@ def rand_like(
     requires_grad: bool = False,
     memory_format: Any = None,
 ) -> Tensor:
-    """Uniform numbers from 0 to 1 in another tensor's shape and dtype, on its device."""
+    """Draw uniform numbers from 0 to 1 in another tensor's shape.
+
+    Args:
+        input: The tensor.
+        dtype, device: The input's if None.
+        requires_grad: Ask for a gradient.
+        memory_format: Accepted as PyTorch's and ignored.
+
+    Returns:
+        A tensor of the input's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.rand_like(tinymed.zeros(2, 3)).shape
+        (2, 3)
+    """
     return rand(
         size=input.shape, dtype=dtype or input.dtype, device=device or input.device, requires_grad=requires_grad
     )
@@ -113,7 +189,26 @@ def normal(
     layout: Any = None,
     pin_memory: bool = False,
 ) -> Tensor:
-    """Normal numbers of a mean and a standard deviation, numbers (then with size) or tensors that broadcast."""
+    """Draw normal numbers of given means and standard deviations.
+
+    Args:
+        mean, std: Numbers, or tensors that broadcast with each other.
+        size: The shape; needed where both are numbers.
+        generator: Refused unless None.
+        dtype, device: For two numbers; a tensor's own otherwise.
+        layout, pin_memory: Accepted as PyTorch's and ignored.
+
+    Returns:
+        A tensor of that shape, or of the broadcast shape.
+
+    Raises:
+        TypeError: mean and std are numbers and size is missing.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.normal(5.0, 0.0, (2,)).tolist()
+        [5.0, 5.0]
+    """
     no_generator("normal", generator)
     if isinstance(mean, Tensor) or isinstance(std, Tensor):
         first = mean if isinstance(mean, Tensor) else std
@@ -137,7 +232,32 @@ def randint(
     requires_grad: bool = False,
     generator: Any = None,
 ) -> Tensor:
-    """Integers from low (0) to high - 1, each as likely: randint(high, size) or randint(low, high, size)."""
+    """Draw integers from low to high - 1, each as likely.
+
+    Args:
+        given: (high, size) or (low, high, size); also given by name.
+        low: The least integer.
+        high: One more than the largest.
+        size: The shape.
+        seed: A seed for this draw alone; manual_seed's generator if None. PyTorch has no such argument.
+        dtype: int64 if None.
+        device: "cpu" or "cuda"; where the backend in use works if None.
+        requires_grad: Ask for a gradient.
+        generator: Refused unless None.
+
+    Returns:
+        A tensor of that shape.
+
+    Raises:
+        ValueError: low is not below high.
+        TypeError: high or size is missing.
+
+    Example:
+        >>> import tinymed
+        >>> x = tinymed.randint(3, 6, (50,))
+        >>> sorted(set(x.tolist()))
+        [3, 4, 5]
+    """
     no_generator("randint", generator)
     numbers = [v for v in given if is_integer(v)]
     shapes = [v for v in given if not is_integer(v)]
@@ -165,7 +285,26 @@ def randint(
 def randint_like(
     input: Tensor, *limits: Any, low: int = 0, high: int | None = None, dtype: Any = None, device: str | None = None
 ) -> Tensor:
-    """Integers from low (0) to high - 1 in another tensor's shape and dtype, on its device."""
+    """Draw integers from low to high - 1 in another tensor's shape.
+
+    Args:
+        input: The tensor.
+        limits: (high) or (low, high); also given by name.
+        low: The least integer.
+        high: One more than the largest.
+        dtype, device: The input's if None.
+
+    Returns:
+        A tensor of the input's shape.
+
+    Raises:
+        ValueError: low is not below high.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.randint_like(tinymed.zeros(2, 3), 10).shape
+        (2, 3)
+    """
     return randint(
         *limits, low=low, high=high, size=input.shape, dtype=dtype or input.dtype, device=device or input.device
     )
@@ -174,7 +313,26 @@ def randint_like(
 def randperm(
     n: int, *, seed: int | None = None, dtype: Any = None, device: str | None = None, generator: Any = None
 ) -> Tensor:
-    """0 ... n - 1 in a random order."""
+    """Return 0 ... n - 1 in a random order.
+
+    Args:
+        n: How many.
+        seed: A seed for this draw alone; manual_seed's generator if None. PyTorch has no such argument.
+        dtype: int64 if None.
+        device: "cpu" or "cuda"; where the backend in use works if None.
+        generator: Refused unless None.
+
+    Returns:
+        A vector of n integers.
+
+    Raises:
+        ValueError: n is negative.
+
+    Example:
+        >>> import tinymed
+        >>> sorted(tinymed.randperm(4).tolist())
+        [0, 1, 2, 3]
+    """
     no_generator("randperm", generator)
     count = integer("randperm", "n", n)
     if count < 0:
@@ -183,13 +341,48 @@ def randperm(
 
 
 def bernoulli(input: Tensor, p: Any = None, *, generator: Any = None) -> Tensor:
-    """1 with the probability that each element is (or with probability p), else 0."""
+    """Draw 1 with a probability, else 0.
+
+    Args:
+        input: The probability of each element, from 0 to 1.
+        p: One probability for all elements instead, or None.
+        generator: Refused unless None.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.bernoulli(tinymed.tensor([0.0, 1.0])).tolist()
+        [0.0, 1.0]
+    """
     found: Tensor = zeros_like(input).bernoulli_(input if p is None else p, generator=generator)
     return found
 
 
 def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
-    """Indices drawn by weights: (num_samples) of a vector, (rows, num_samples) of a matrix of weights."""
+    """Draw indices with probabilities in proportion to weights.
+
+    Args:
+        input: Weights of at least 0: a vector, or one row per draw in a matrix; floating point.
+        num_samples: How many indices of each row.
+        replacement: Let an index come more than once.
+        generator: Refused unless None.
+
+    Returns:
+        An int64 tensor (num_samples,) or (rows, num_samples).
+
+    Raises:
+        ValueError: Shape or weights do not fit, or too few weights are above 0 for drawing without replacement.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.multinomial(tinymed.tensor([0.0, 5.0, 0.0]), 3, replacement=True).tolist()
+        [1, 1, 1]
+
+    Reference:
+        Efraimidis & Spirakis, Information Processing Letters 2006, for drawing without replacement.
+    """
     no_generator("multinomial", generator)
     tape.host_read("multinomial")
     count = integer("multinomial", "num_samples", num_samples)

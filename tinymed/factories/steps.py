@@ -21,9 +21,30 @@ def arange(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """start (0), start + step, ... below end, for a negative step above it; computed in double, then cast.
+    """Return start, start + step, ... below end, or above it for a negative step.
 
-    Integers give int64, a float anywhere float32.  ValueError for a step of 0 or one that leads away from end.
+    The numbers are computed in float64 and then cast.
+
+    Args:
+        limits: (end), (start, end) or (start, end, step); also given by name.
+        start: The first number; 0 if None.
+        end: The bound, which is not reached.
+        step: The distance; 1 if None.
+        dtype: int64 for integers and float32 if any number is a float, if None.
+        device: "cpu" or "cuda"; where the backend in use works if None.
+        requires_grad: Ask for a gradient.
+
+    Returns:
+        A vector of ceil((end - start) / step) numbers.
+
+    Raises:
+        ValueError: The step is 0 or leads away from end, or a number is not finite.
+        TypeError: A limit is not a number.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.arange(2, 8, 3).tolist()
+        [2, 5]
     """
     first, last, by = progression(limits, start, end, step)
     wanted = as_dtype("arange", dtype) if dtype is not None else result_type(first, last, by)
@@ -67,7 +88,26 @@ def progression(limits: Sequence[Any], start: Any, end: Any, step: Any) -> tuple
 def linspace(
     start: Any, end: Any, steps: int, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """`steps` numbers from start to end, both included, at equal distances."""
+    """Return numbers from start to end, both included, at equal distances.
+
+    Args:
+        start, end: Numbers, or tensors without axes.
+        steps: How many, at least 0.
+        dtype: float32 if None.
+        device: "cpu" or "cuda"; where the backend in use works if None.
+        requires_grad: Ask for a gradient.
+
+    Returns:
+        A vector of `steps` numbers.
+
+    Raises:
+        ValueError: steps is negative.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.linspace(0, 1, 5).tolist()
+        [0.0, 0.25, 0.5, 0.75, 1.0]
+    """
     first, last = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
     count = integer("linspace", "steps", steps)
     if count < 0:
@@ -93,7 +133,27 @@ def logspace(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """`steps` powers of base, of exponents from start to end at equal distances."""
+    """Return powers of a base whose exponents lie at equal distances from start to end.
+
+    Args:
+        start, end: The exponents, both included.
+        steps: How many, at least 0.
+        base: The base.
+        dtype: float32 if None.
+        device: "cpu" or "cuda"; where the backend in use works if None.
+        requires_grad: Ask for a gradient.
+
+    Returns:
+        A vector of `steps` numbers.
+
+    Raises:
+        ValueError: steps is negative.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.logspace(0, 3, 4, base=2).tolist()
+        [1.0, 2.0, 4.0, 8.0]
+    """
     first, last = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
     count = integer("logspace", "steps", steps)
     if count < 0:
@@ -106,10 +166,40 @@ def logspace(
 
 
 def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: str | None = None) -> Tensor:
-    """The places (2, count) of a matrix on and below a diagonal, row by row."""
+    """Return the places of a matrix on and below a diagonal, row by row.
+
+    Args:
+        row, col: The shape of the matrix.
+        offset: 0 for the main diagonal, positive above it.
+        dtype: The dtype of the places.
+        device: "cpu" or "cuda".
+
+    Returns:
+        A tensor (2, count): rows and columns.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.tril_indices(2, 2).tolist()
+        [[0, 1, 1], [0, 0, 1]]
+    """
     return made(np.stack(np.tril_indices(row, offset, col)).astype(as_dtype("tril_indices", dtype)), device)
 
 
 def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: str | None = None) -> Tensor:
-    """The places (2, count) of a matrix on and above a diagonal, row by row."""
+    """Return the places of a matrix on and above a diagonal, row by row.
+
+    Args:
+        row, col: The shape of the matrix.
+        offset: 0 for the main diagonal, positive above it.
+        dtype: The dtype of the places.
+        device: "cpu" or "cuda".
+
+    Returns:
+        A tensor (2, count): rows and columns.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.triu_indices(2, 2).tolist()
+        [[0, 0, 1], [0, 1, 1]]
+    """
     return made(np.stack(np.triu_indices(row, offset, col)).astype(as_dtype("triu_indices", dtype)), device)

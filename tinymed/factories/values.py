@@ -27,14 +27,52 @@ def shape_of(name: str, sizes: Sequence[Any], size: Any) -> tuple[int, ...]:
 def zeros(
     *sizes: Any, size: Any = None, dtype: Any = None, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """A tensor of zeros, float32 unless dtype says otherwise."""
+    """Return a tensor of zeros.
+
+    Args:
+        sizes: The length of each axis, one by one or as a sequence.
+        size: The same by name.
+        dtype: float32 if None.
+        device: "cpu" or "cuda"; where the backend in use works if None.
+        requires_grad: Ask for a gradient.
+
+    Returns:
+        A tensor of that shape.
+
+    Raises:
+        ValueError: A size is negative.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.zeros(2, 3).tolist()
+        [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+    """
     return filled(shape_of("zeros", sizes, size), 0, dtype or np.float32, device, requires_grad)
 
 
 def ones(
     *sizes: Any, size: Any = None, dtype: Any = None, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """A tensor of ones, float32 unless dtype says otherwise."""
+    """Return a tensor of ones.
+
+    Args:
+        sizes: The length of each axis, one by one or as a sequence.
+        size: The same by name.
+        dtype: float32 if None.
+        device: "cpu" or "cuda"; where the backend in use works if None.
+        requires_grad: Ask for a gradient.
+
+    Returns:
+        A tensor of that shape.
+
+    Raises:
+        ValueError: A size is negative.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.ones((2,), dtype=tinymed.int64).tolist()
+        [1, 1]
+    """
     return filled(shape_of("ones", sizes, size), 1, dtype or np.float32, device, requires_grad)
 
 
@@ -46,14 +84,53 @@ def empty(
     requires_grad: bool = False,
     memory_format: Any = None,
 ) -> Tensor:
-    """A tensor to be filled: of zeros, since memory as it comes would differ from run to run."""
+    """Return a tensor to be filled, of zeros: memory as it comes would differ from run to run.
+
+    Args:
+        sizes: The length of each axis, one by one or as a sequence.
+        size: The same by name.
+        dtype: float32 if None.
+        device: "cpu" or "cuda"; where the backend in use works if None.
+        requires_grad: Ask for a gradient.
+        memory_format: Accepted as PyTorch's and ignored.
+
+    Returns:
+        A tensor of that shape.
+
+    Raises:
+        ValueError: A size is negative.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.empty(2, 3).shape
+        (2, 3)
+    """
     return filled(shape_of("empty", sizes, size), 0, dtype or np.float32, device, requires_grad)
 
 
 def full(
     size: Any, fill_value: Any, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """A tensor filled with one value, by default of the value's dtype (a Python float's is float32)."""
+    """Return a tensor filled with one value.
+
+    Args:
+        size: The shape.
+        fill_value: A number, or a tensor of one element.
+        dtype: The value's if None; a Python float's is float32.
+        device: "cpu" or "cuda"; where the backend in use works if None.
+        requires_grad: Ask for a gradient.
+
+    Returns:
+        A tensor of that shape.
+
+    Raises:
+        ValueError: A size is negative.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.full((2,), 7).tolist()
+        [7, 7]
+    """
     if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
     return filled(shape_of("full", (size,), None), fill_value, dtype or result_type(fill_value), device, requires_grad)
@@ -67,7 +144,22 @@ def zeros_like(
     requires_grad: bool = False,
     memory_format: Any = None,
 ) -> Tensor:
-    """Zeros in another tensor's shape and dtype, on its device."""
+    """Return zeros in another tensor's shape.
+
+    Args:
+        input: The tensor.
+        dtype, device: The input's if None.
+        requires_grad: Ask for a gradient.
+        memory_format: Accepted as PyTorch's and ignored.
+
+    Returns:
+        A tensor of the input's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.zeros_like(tinymed.tensor([1, 2])).tolist()
+        [0, 0]
+    """
     return filled(input.shape, 0, dtype or input.dtype, device or input.device, requires_grad)
 
 
@@ -79,7 +171,22 @@ def ones_like(
     requires_grad: bool = False,
     memory_format: Any = None,
 ) -> Tensor:
-    """Ones in another tensor's shape and dtype, on its device."""
+    """Return ones in another tensor's shape.
+
+    Args:
+        input: The tensor.
+        dtype, device: The input's if None.
+        requires_grad: Ask for a gradient.
+        memory_format: Accepted as PyTorch's and ignored.
+
+    Returns:
+        A tensor of the input's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.ones_like(tinymed.tensor([5, 2])).tolist()
+        [1, 1]
+    """
     return filled(input.shape, 1, dtype or input.dtype, device or input.device, requires_grad)
 
 
@@ -92,7 +199,23 @@ def full_like(
     requires_grad: bool = False,
     memory_format: Any = None,
 ) -> Tensor:
-    """One value in another tensor's shape and dtype, on its device."""
+    """Return one value in another tensor's shape.
+
+    Args:
+        input: The tensor.
+        fill_value: A number.
+        dtype, device: The input's if None.
+        requires_grad: Ask for a gradient.
+        memory_format: Accepted as PyTorch's and ignored.
+
+    Returns:
+        A tensor of the input's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.full_like(tinymed.tensor([5, 2]), 3).tolist()
+        [3, 3]
+    """
     return filled(input.shape, fill_value, dtype or input.dtype, device or input.device, requires_grad)
 
 
@@ -100,7 +223,29 @@ empty_like = zeros_like
 
 
 def as_tensor(data: Any, dtype: Any = None, device: str | None = None) -> Tensor:
-    """data as a tensor: itself, or on the memory of a NumPy array, where dtype and device allow; else a copy."""
+    """Return data as a tensor, without a copy where dtype and device allow.
+
+    Args:
+        data: A tensor, which is returned itself; a NumPy array, whose memory is shared; or numbers and nested lists,
+            which are copied.
+        dtype: The data's if None.
+        device: "cpu" or "cuda".
+
+    Returns:
+        A tensor.
+
+    Raises:
+        TypeError: data does not hold numbers.
+
+    Example:
+        >>> import tinymed
+        >>> import numpy as np
+        >>> a = np.zeros(2, np.float32)
+        >>> x = tinymed.as_tensor(a)
+        >>> a[0] = 5
+        >>> x.tolist()
+        [5.0, 0.0]
+    """
     if isinstance(data, Tensor):
         moved: Tensor = data.to(dtype=dtype, device=device)
         return moved
@@ -117,14 +262,48 @@ asarray = as_tensor
 
 
 def scalar_tensor(s: Any, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
-    """A number as a float32 tensor without axes."""
+    """Return a number as a tensor without axes.
+
+    Args:
+        s: The number.
+        dtype: float32 if None.
+        device: "cpu" or "cuda"; where the backend in use works if None.
+        requires_grad: Ask for a gradient.
+
+    Returns:
+        A tensor of shape ().
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.scalar_tensor(3).item()
+        3.0
+    """
     return filled((), s, dtype or np.float32, device, requires_grad)
 
 
 def eye(
     n: int, m: int | None = None, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """The n x m matrix with 1 on its diagonal, 0 elsewhere; m is n unless given."""
+    """Return the n x m matrix with 1 on its diagonal and 0 elsewhere.
+
+    Args:
+        n: The number of rows.
+        m: The number of columns; n if None.
+        dtype: float32 if None.
+        device: "cpu" or "cuda"; where the backend in use works if None.
+        requires_grad: Ask for a gradient.
+
+    Returns:
+        A tensor (n, m).
+
+    Raises:
+        ValueError: A size is negative.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.eye(2, 3).tolist()
+        [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    """
     rows = integer("eye", "n", n)
     columns = rows if m is None else integer("eye", "m", m)
     if rows < 0 or columns < 0:

@@ -218,7 +218,19 @@ def size(input: Any, dim: int | None = None) -> Any:
 
 
 def numel(input: Any) -> int:
-    """The number of elements."""
+    """Return the number of elements.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        An int.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.numel(tinymed.zeros(2, 3))
+        6
+    """
     return int(input.array.size)
 
 
@@ -233,12 +245,36 @@ def element_size(input: Any) -> int:
 
 
 def is_floating_point(input: Any) -> bool:
-    """Whether elements are float32 or float64."""
+    """Return whether elements are floating-point numbers.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A bool.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.is_floating_point(tinymed.zeros(2))
+        True
+    """
     return bool(input.array.dtype.kind == "f")
 
 
 def can_cast(from_: Any, to: Any) -> bool:
-    """Whether a result of one dtype can be written into a tensor of another: no float into integers, none into bool."""
+    """Return whether a result of one dtype can be written into a tensor of another.
+
+    Args:
+        from_, to: The dtypes; no float goes into integers, and none but bool into bool.
+
+    Returns:
+        A bool.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.can_cast(tinymed.float32, tinymed.int64)
+        False
+    """
     return category(as_dtype("can_cast", from_)) <= category(as_dtype("can_cast", to))
 
 
@@ -267,7 +303,16 @@ def cast_to(dtype: np.dtype[Any], inputs: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def get_default_dtype() -> Any:
-    """The dtype of tensors that are made of Python floats: float32."""
+    """Return the dtype of tensors that are made of Python floats: float32.
+
+    Returns:
+        A numpy.dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.get_default_dtype().name
+        'float32'
+    """
     return np.dtype(np.float32)
 
 

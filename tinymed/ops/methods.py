@@ -168,7 +168,23 @@ class Methods(Node):
     softmax, log_softmax = softmax.softmax, softmax.log_softmax
 
     def where(self, condition: Any, other: Any) -> Any:
-        """self where condition holds, else other."""
+        """Choose this tensor's elements where a condition holds, else other.
+
+        Args:
+            condition: Bool tensor.
+            other: A tensor or a number; all three broadcast with each other.
+
+        Returns:
+            A tensor of the broadcast shape.
+
+        Raises:
+            TypeError: condition is not a tensor of bool.
+
+        Example:
+            >>> import tinymed
+            >>> tinymed.tensor([1, 2]).where(tinymed.tensor([True, False]), 0).tolist()
+            [1, 0]
+        """
         return elementwise.where(condition, self, other)
 
     # comparisons and logic
@@ -220,7 +236,22 @@ class Methods(Node):
     diagonal, trace = triangles.diagonal, triangles.trace
 
     def view_as(self, other: Any) -> Any:
-        """In the shape of another tensor."""
+        """Return the elements in the shape of another tensor.
+
+        Args:
+            other: A tensor of as many elements.
+
+        Returns:
+            A tensor of this one's dtype.
+
+        Raises:
+            ValueError: The numbers of elements differ.
+
+        Example:
+            >>> import tinymed
+            >>> tinymed.arange(4).view_as(tinymed.zeros(2, 2)).tolist()
+            [[0, 1], [2, 3]]
+        """
         return shape.reshape(self, other.shape)
 
     reshape_as = view_as

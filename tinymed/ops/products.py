@@ -20,31 +20,109 @@ def axes_of(name: str, *wanted: tuple[Any, int]) -> None:
 
 
 def mm(input: Any, mat2: Any) -> Any:
-    """The product of two matrices."""
+    """Multiply two matrices.
+
+    Args:
+        input: (M, K).
+        mat2: (K, N), of the input's dtype.
+
+    Returns:
+        (M, N).
+
+    Raises:
+        ValueError: The shapes do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.mm(tinymed.ones(2, 3), tinymed.ones(3, 4)).shape
+        (2, 4)
+    """
     axes_of("mm", (input, 2), (mat2, 2))
     return matmul(input, mat2)
 
 
 def mv(input: Any, vec: Any) -> Any:
-    """A matrix times a vector."""
+    """Multiply a matrix by a vector.
+
+    Args:
+        input: (M, K).
+        vec: (K,), of the input's dtype.
+
+    Returns:
+        (M,).
+
+    Raises:
+        ValueError: The shapes do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.mv(tinymed.ones(2, 3), tinymed.ones(3)).tolist()
+        [3.0, 3.0]
+    """
     axes_of("mv", (input, 2), (vec, 1))
     return matmul(input, vec)
 
 
 def dot(input: Any, tensor: Any) -> Any:
-    """The sum of the products of two vectors' elements."""
+    """Compute the sum of the products of two vectors' elements.
+
+    Args:
+        input, tensor: Vectors of one length and dtype.
+
+    Returns:
+        A tensor without axes.
+
+    Raises:
+        ValueError: The shapes do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.dot(tinymed.tensor([1, 2]), tinymed.tensor([3, 4])).item()
+        11
+    """
     axes_of("dot", (input, 1), (tensor, 1))
     return matmul(input, tensor)
 
 
 def outer(input: Any, vec2: Any) -> Any:
-    """The matrix of the products of one vector's elements with another's."""
+    """Compute the products of each element of one vector with each of another.
+
+    Args:
+        input: (M,).
+        vec2: (N,).
+
+    Returns:
+        (M, N).
+
+    Raises:
+        ValueError: They are not vectors.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.outer(tinymed.tensor([1, 2]), tinymed.tensor([3, 4])).tolist()
+        [[3, 4], [6, 8]]
+    """
     axes_of("outer", (input, 1), (vec2, 1))
     return mul(unsqueeze(input, 1), unsqueeze(vec2, 0))
 
 
 def inner(input: Any, other: Any) -> Any:
-    """The sums of products over the last axes of both; a number where one has no axes."""
+    """Compute the sums of products over the last axes of two tensors.
+
+    Args:
+        input, other: Tensors whose last axes are of one length; one without axes multiplies.
+
+    Returns:
+        The other axes of input, then those of other.
+
+    Raises:
+        ValueError: The lengths differ.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.inner(tinymed.ones(2, 3), tinymed.ones(4, 3)).shape
+        (2, 4)
+    """
     if not input.shape or not other.shape:
         return mul(input, other)
     return tensordot(input, other, ([-1], [-1]))
@@ -67,27 +145,115 @@ def plus(name: str, input: Any, product: Any, beta: float, alpha: float) -> Any:
 
 
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
-    """beta input + alpha mat1 mat2."""
+    """Compute beta input + alpha mat1 mat2.
+
+    Args:
+        input: Broadcasts to (M, N).
+        mat1: (M, K).
+        mat2: (K, N).
+        beta, alpha: The factors.
+
+    Returns:
+        (M, N).
+
+    Raises:
+        ValueError: The shapes do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.addmm(tinymed.ones(2), tinymed.ones(2, 3), tinymed.ones(3, 2)).tolist()
+        [[4.0, 4.0], [4.0, 4.0]]
+    """
     return plus("addmm", input, mm(mat1, mat2), beta, alpha)
 
 
 def addmv(input: Any, mat: Any, vec: Any, *, beta: float = 1, alpha: float = 1) -> Any:
-    """beta input + alpha mat vec."""
+    """Compute beta input + alpha mat vec.
+
+    Args:
+        input: Broadcasts to (M,).
+        mat: (M, K).
+        vec: (K,).
+        beta, alpha: The factors.
+
+    Returns:
+        (M,).
+
+    Raises:
+        ValueError: The shapes do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.addmv(tinymed.ones(2), tinymed.ones(2, 3), tinymed.ones(3)).tolist()
+        [4.0, 4.0]
+    """
     return plus("addmv", input, mv(mat, vec), beta, alpha)
 
 
 def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
-    """beta input + alpha times the sum over the batch of batch1 batch2."""
+    """Compute beta input + alpha times the sum over the batch of batch1 batch2.
+
+    Args:
+        input: Broadcasts to (M, N).
+        batch1: (B, M, K).
+        batch2: (B, K, N).
+        beta, alpha: The factors.
+
+    Returns:
+        (M, N).
+
+    Raises:
+        ValueError: The shapes do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.addbmm(tinymed.ones(2, 2), tinymed.ones(5, 2, 3), tinymed.ones(5, 3, 2))[0].tolist()
+        [16.0, 16.0]
+    """
     return plus("addbmm", input, sum(bmm(batch1, batch2), 0), beta, alpha)
 
 
 def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
-    """beta input + alpha batch1 batch2, matrix by matrix."""
+    """Compute beta input + alpha batch1 batch2, matrix by matrix.
+
+    Args:
+        input: Broadcasts to (B, M, N).
+        batch1: (B, M, K).
+        batch2: (B, K, N).
+        beta, alpha: The factors.
+
+    Returns:
+        (B, M, N).
+
+    Raises:
+        ValueError: The shapes do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.baddbmm(tinymed.ones(1), tinymed.ones(5, 2, 3), tinymed.ones(5, 3, 2)).shape
+        (5, 2, 2)
+    """
     return plus("baddbmm", input, bmm(batch1, batch2), beta, alpha)
 
 
 def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
-    """The sums of products over the last axes of a and the first of b (a number of them), or over two lists of axes."""
+    """Compute sums of products over the last axes of one tensor and the first of another, or over given axes.
+
+    Args:
+        a, b: Tensors of one dtype.
+        dims: How many axes, or a pair of lists of axes.
+
+    Returns:
+        The other axes of a, then those of b.
+
+    Raises:
+        ValueError: The lengths differ.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.tensordot(tinymed.ones(2, 3, 4), tinymed.ones(3, 4, 5)).shape
+        (2, 5)
+    """
     from .axes import integer, is_integer, one_axis
 
     if is_integer(dims):
@@ -114,15 +280,21 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
 
 
 def einsum(equation: Any, *operands: Any) -> Any:
-    """Sums of products by Einstein's notation: "bij,bjk->bik" multiplies batches of matrices.
+    """Compute sums of products by Einstein's notation: "bij,bjk->bik" multiplies batches of matrices.
 
-    Each operand's axes are named by letters, "..." for any leading ones, which broadcast.  A letter that the result
-    (after "->") lacks is summed over; one that occurs twice in an operand takes its diagonal.  Without "->" the result
+    Each operand's axes are named by letters, "..." for any leading ones, which broadcast. A letter that the result
+    (after "->") lacks is summed over; one that occurs twice in an operand takes its diagonal. Without "->" the result
     has the letters that occur once, in alphabetical order, after "...".
 
     Args:
         equation: "ij,jk->ik"; or the first operand, each followed by a list of numbers in place of letters.
-        operands: the tensors, or one list of them.
+        operands: The tensors, or one list of them.
+
+    Returns:
+        A tensor with the axes that the equation names.
+
+    Raises:
+        ValueError: The equation or the shapes do not fit.
 
     Example:
         >>> import tinymed

@@ -10,17 +10,53 @@ __all__ = ["atleast_1d", "atleast_2d", "atleast_3d", "column_stack", "dstack", "
 
 
 def atleast_1d(*tensors: Any) -> Any:
-    """With at least one axis; of several tensors a tuple."""
+    """Return tensors with at least one axis.
+
+    Args:
+        tensors: Tensors of any shape.
+
+    Returns:
+        A tensor; a tuple of several.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.atleast_1d(tinymed.tensor(5)).tolist()
+        [5]
+    """
     return each(tensors, lambda t: t if t.shape else reshape(t, 1))
 
 
 def atleast_2d(*tensors: Any) -> Any:
-    """With at least two axes, new ones first; of several tensors a tuple."""
+    """Return tensors with at least two axes, new ones first.
+
+    Args:
+        tensors: Tensors of any shape.
+
+    Returns:
+        A tensor; a tuple of several.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.atleast_2d(tinymed.arange(3)).shape
+        (1, 3)
+    """
     return each(tensors, lambda t: reshape(t, (1,) * (2 - len(t.shape)) + tuple(t.shape)) if len(t.shape) < 2 else t)
 
 
 def atleast_3d(*tensors: Any) -> Any:
-    """With at least three axes: (1, n, 1) of a vector, (m, n, 1) of a matrix; of several tensors a tuple."""
+    """Return tensors with at least three axes: (1, n, 1) of a vector, (m, n, 1) of a matrix.
+
+    Args:
+        tensors: Tensors of any shape.
+
+    Returns:
+        A tensor; a tuple of several.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.atleast_3d(tinymed.arange(3)).shape
+        (1, 3, 1)
+    """
 
     def deep(t: Any) -> Any:
         shape = {0: (1, 1, 1), 1: (1, *t.shape, 1), 2: (*t.shape, 1)}.get(len(t.shape))
@@ -38,23 +74,71 @@ def each(tensors: Any, change: Any) -> Any:
 
 
 def hstack(tensors: Sequence[Any]) -> Any:
-    """Joined along the second axis, vectors along their only one."""
+    """Join tensors along the second axis, vectors along their only one.
+
+    Args:
+        tensors: Tensors whose other axes are equal.
+
+    Returns:
+        A tensor in the common dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.hstack([tinymed.arange(2), tinymed.arange(1)]).tolist()
+        [0, 1, 0]
+    """
     parts = [atleast_1d(t) for t in tensors]
     return cat(parts, 0 if parts and len(parts[0].shape) == 1 else 1)
 
 
 def vstack(tensors: Sequence[Any]) -> Any:
-    """Joined along the first of at least two axes: vectors are rows."""
+    """Join tensors along the first of at least two axes: vectors become rows.
+
+    Args:
+        tensors: Tensors whose other axes are equal.
+
+    Returns:
+        A tensor in the common dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.vstack([tinymed.arange(2), tinymed.arange(2)]).tolist()
+        [[0, 1], [0, 1]]
+    """
     return cat([atleast_2d(t) for t in tensors], 0)
 
 
 def dstack(tensors: Sequence[Any]) -> Any:
-    """Joined along the third axis."""
+    """Join tensors along the third axis.
+
+    Args:
+        tensors: Tensors whose other axes are equal.
+
+    Returns:
+        A tensor in the common dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.dstack([tinymed.arange(2), tinymed.arange(2)]).shape
+        (1, 2, 2)
+    """
     return cat([atleast_3d(t) for t in tensors], 2)
 
 
 def column_stack(tensors: Sequence[Any]) -> Any:
-    """Joined along the second axis: vectors are columns."""
+    """Join tensors along the second axis: vectors become columns.
+
+    Args:
+        tensors: Tensors whose first axes are equal.
+
+    Returns:
+        A tensor in the common dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.column_stack([tinymed.arange(2), tinymed.arange(2)]).tolist()
+        [[0, 0], [1, 1]]
+    """
     return cat([t if len(t.shape) > 1 else reshape(t, -1, 1) for t in tensors], 1)
 
 
