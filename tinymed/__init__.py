@@ -84,7 +84,6 @@ from .ops.arrangement import (
     diff,
     fliplr,
     flipud,
-    hsplit,
     meshgrid,
     ravel,
     repeat_interleave,
@@ -92,14 +91,11 @@ from .ops.arrangement import (
     sum_to_size,
     tensor_split,
     unflatten,
-    vsplit,
 )
 from .ops.bitwise import bitwise_and, bitwise_left_shift, bitwise_not, bitwise_or, bitwise_right_shift, bitwise_xor
 from .ops.cast import (
     can_cast,
     get_default_dtype,
-    is_floating_point,
-    numel,
 )
 from .ops.clamp import clamp, clamp_max, clamp_min, clip
 from .ops.closeness import (
@@ -213,6 +209,7 @@ from .ops.products import (
     tensordot,
 )
 from .ops.promotion import result_type
+from .ops.properties import is_floating_point, numel
 from .ops.reduce import (
     all,
     any,
@@ -274,7 +271,18 @@ from .ops.sorting import (
     sort,
     topk,
 )
-from .ops.stacking import atleast_1d, atleast_2d, atleast_3d, column_stack, dstack, hstack, row_stack, vstack
+from .ops.stacking import (
+    atleast_1d,
+    atleast_2d,
+    atleast_3d,
+    column_stack,
+    dstack,
+    hsplit,
+    hstack,
+    row_stack,
+    vsplit,
+    vstack,
+)
 from .ops.triangles import (
     diag,
     diag_embed,

@@ -10,11 +10,12 @@ from . import tape
 from .absent import missing
 from .ops.axes import sizes
 from .ops.cast import as_dtype
+from .ops.exchange import Exchange
 from .ops.methods import Methods
 from .tape import Node
 
 
-class Tensor(Methods):
+class Tensor(Exchange, Methods):
     """An n-dimensional array that remembers how it was computed.  Names and behaviour are PyTorch's."""
 
     __slots__ = ()
@@ -322,97 +323,6 @@ class Tensor(Methods):
 
     new_empty = new_zeros
 
-    # ------------------------------------------------------------------------------------------- values
-
-    def numpy(self) -> np.ndarray:
-        """Return the values as a NumPy array that shares memory, or a copy of a GPU's.
-
-        Returns:
-            A numpy.ndarray, read-only while the tape needs the values.
-
-        Example:
-            >>> import tinymed
-            >>> tinymed.ones(2).numpy().sum().item()
-            2.0
-        """
-        tape.host_read("numpy")
-        self.version.viewed = True
-        a = self.array if isinstance(self.array, np.ndarray) else self.array.get()
-        if self.requires_grad or self.version.held:
-            a = a.view()
-            a.flags.writeable = False
-        return a
-
-    def item(self) -> Any:
-        """Return the only element.
-
-        Returns:
-            A Python number.
-
-        Raises:
-            ValueError: There is not exactly one element.
-
-        Example:
-            >>> import tinymed
-            >>> tinymed.tensor([[3]]).item()
-            3
-        """
-        if self.array.size != 1:
-            raise ValueError(f"item: needs a tensor of one element, this one has shape {list(self.shape)}")
-        tape.host_read("item")
-        return self.array.item()
-
-    def tolist(self) -> Any:
-        """Return the values as nested lists.
-
-        Returns:
-            Lists of Python numbers, or one number.
-
-        Example:
-            >>> import tinymed
-            >>> tinymed.eye(2).tolist()
-            [[1.0, 0.0], [0.0, 1.0]]
-        """
-        tape.host_read("tolist")
-        return self.array.tolist()
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __bool__(self) -> bool:
-        return bool(self.item())
-
-    def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and not self.shape else format(repr(self), spec)
-
-    def __complex__(self) -> complex:
-        return complex(self.item())
-
-    def __len__(self) -> int:
-        if not self.shape:
-            raise TypeError("len() of a tensor without axes")
-        return self.shape[0]
-
-    def __dlpack__(self, **options: Any) -> Any:
-        """The memory, for another library's from_dlpack: no copy.  A tensor on the tape must be detached first."""
-        if self.requires_grad:
-            raise BufferError(
-                "__dlpack__: the tensor requires a gradient, which another library would not see; "
-                "export tensor.detach()"
-            )
-        self.version.viewed = True
-        return self.array.__dlpack__(**options)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        kind, index = self.array.__dlpack_device__()
-        return int(kind), int(index)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self.numpy(), dtype=dtype, copy=copy)
-
     __hash__ = Node.__hash__
 
 
@@ -420,7 +330,7 @@ Node.default = Tensor
 
 
 def cotangent(root: Tensor, gradient: Tensor | None) -> Any:
-    """The array a backward walk starts with."""
+    """Return the array a backward walk starts with."""
     if gradient is None:
         if root.array.size != 1:
             raise RuntimeError(
@@ -468,13 +378,13 @@ def grad(
 
 
 def made(a: Any, device: str | None, requires_grad: bool = False) -> Tensor:
-    """A tensor of an array of the CPU, on a device: by default where the backend in use works."""
+    """Return a tensor of an array of the CPU, on a device: by default where the backend in use works."""
     place = devices.default() if device is None else devices.checked("device", device)
     return Tensor(devices.move(a, place)).requires_grad_(requires_grad)
 
 
 def filled(shape: tuple[int, ...], value: Any, dtype: Any, device: str | None, requires_grad: bool = False) -> Tensor:
-    """A tensor of one value, made by a kernel so that a captured step makes it anew."""
+    """Return a tensor of one value, made by a kernel so that a captured step makes it anew."""
     dtype = as_dtype("dtype", dtype)
     place = devices.default() if device is None else devices.checked("device", device)
     value = np.full((), value, dtype)  # OverflowError for a number that the dtype cannot hold
@@ -522,12 +432,12 @@ def tensor(data: Any, dtype: Any = None, device: str | None = None, requires_gra
 
 
 def any_tensor(data: Any) -> bool:
-    """Whether nested lists hold a tensor."""
+    """Return whether nested lists hold a tensor."""
     return any(isinstance(d, Node) or (isinstance(d, list | tuple) and any_tensor(d)) for d in data)
 
 
 def plain(data: Any) -> Any:
-    """Nested lists with the numbers of tensors in place of the tensors."""
+    """Return nested lists with the numbers of tensors in place of the tensors."""
     if isinstance(data, Node):
         return data.tolist()  # type: ignore[attr-defined]
     return [plain(d) for d in data] if isinstance(data, list | tuple) else data

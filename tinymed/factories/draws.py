@@ -15,17 +15,17 @@ from .values import shape_of, zeros_like
 
 
 def ticket(seed: int | None) -> tuple[int, int, int]:
-    """What a draw is a function of: a seed of its own, or the next place of manual_seed's generator."""
+    """Return what a draw is a function of: a seed of its own, or the next place of manual_seed's generator."""
     return (integer("random", "seed", seed), random.NOISE, 0) if seed is not None else random.init_generator.ticket()
 
 
 def count_of(shape: Sequence[int]) -> int:
-    """The number of elements of a shape."""
+    """Return the number of elements of a shape."""
     return math.prod(shape)
 
 
 def floating(name: str, dtype: Any) -> np.dtype[Any]:
-    """A floating-point dtype, float32 by default."""
+    """Return a floating-point dtype, float32 by default."""
     wanted = as_dtype(name, dtype or np.float32)
     if wanted.kind != "f":
         raise TypeError(f"{name}: draws floating-point numbers, not {wanted}; use randint")
@@ -41,7 +41,7 @@ def drawn(
     device: str | None,
     requires_grad: bool,
 ) -> Tensor:
-    """A tensor of random floating-point numbers of a shape."""
+    """Draw a tensor of random floating-point numbers of a shape."""
     values = numbers(count_of(shape), *ticket(seed)).astype(floating(name, dtype)).reshape(shape)
     return made(values, device, requires_grad)
 

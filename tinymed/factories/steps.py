@@ -66,7 +66,7 @@ def arange(
 
 
 def progression(limits: Sequence[Any], start: Any, end: Any, step: Any) -> tuple[Any, Any, Any]:
-    """(start, end, step) as Python numbers, from arguments by position and by name."""
+    """Return (start, end, step) as Python numbers, from arguments by position and by name."""
     if len(limits) > 3 or (len(limits) == 1 and end is not None and start is not None):
         raise TypeError(f"arange: takes (end), (start, end) or (start, end, step), got {len(limits)} numbers and names")
     given = list(limits)
@@ -117,7 +117,7 @@ def linspace(
 
 
 def evenly(first: float, last: float, count: int) -> np.ndarray:
-    """Numbers at equal distances in double, the second half counted from the end, so that both ends are exact."""
+    """Return numbers at equal distances in double; the second half counts from the end, so both ends are exact."""
     places = np.arange(count)
     by = (last - first) / (count - 1) if count > 1 else 0.0
     return np.where(places < (count + 1) // 2, first + by * places, last - by * (count - 1 - places))

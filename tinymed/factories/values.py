@@ -13,7 +13,7 @@ from ..tensor import Tensor, filled, made, tensor
 
 
 def shape_of(name: str, sizes: Sequence[Any], size: Any) -> tuple[int, ...]:
-    """A shape from sizes by position, or from size=."""
+    """Return a shape from sizes by position, or from size=."""
     if size is not None:
         if sizes:
             raise TypeError(f"{name}: give the sizes once, by position or as size=")

@@ -38,6 +38,7 @@ from ..ops.overlap_loss import *
 from ..ops.overwrite import always
 from ..ops.pad import *
 from ..ops.pool import *
+from ..ops.properties import *
 from ..ops.reduce import *
 from ..ops.resample import *
 from ..ops.response_norm import *

@@ -83,7 +83,7 @@ class LeakyReLU(Op):
 
 
 def slopes(xp: Any, x: Array, ticket: Array, lower: float, upper: float) -> Array:
-    """A slope for every element, uniform between lower and upper: the middle of the word's 2^-32."""
+    """Draw a slope for every element, uniform between lower and upper: the middle of the word's 2^-32."""
     words = in_image_order(drawn_words(xp, x.size, ticket), x.shape)
     return lower + (upper - lower) * ((words.astype(x.dtype) + 0.5) * 2.0**-32)
 
@@ -132,7 +132,7 @@ class RReLU(Op):
 
 
 def over_channels(weight: Array, ndim: int) -> Array:
-    """One slope for all, or one per channel shaped to broadcast against (N, C, *space)."""
+    """Return one slope for all, or one per channel shaped to broadcast against (N, C, *space)."""
     return weight.reshape(()) if weight.size == 1 else weight.reshape((1, -1) + (1,) * (ndim - 2))
 
 
@@ -378,7 +378,7 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
 
 
 def clipped(name: str, input: Any, low: float, high: float) -> Any:
-    """Hardtanh of any dtype but bool; integers stay integers, and so do the bounds."""
+    """Apply Hardtanh to any dtype but bool; integers stay integers, and so do the bounds."""
     kind = input.array.dtype.kind
     if kind == "b" or (kind == "u" and low < 0):
         raise TypeError(f"{name}: does not take {input.array.dtype} with bounds {low} and {high}; convert it first")

@@ -26,7 +26,7 @@ __all__ = [
 
 
 def parts(n: int, m: int) -> list[Window]:
-    """n pixels cut into m parts."""
+    """Cut n pixels into m parts."""
     return [(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
 
 
@@ -50,13 +50,13 @@ def adaptive_avg_pool2d_backward(xp: Any, dy: Array, x_shape: Sizes) -> Array:
 
 @kernel(out=lambda x, size: [(*x.shape[:2], *size)], flops=lambda x, size: x.size)
 def adaptive_avg_pool3d_forward(xp: Any, x: Array, size: Sizes) -> Array:
-    """adaptive_avg_pool2d_forward with one axis more."""
+    """Compute adaptive_avg_pool2d_forward with one axis more."""
     return adaptive_avg_pool2d_forward(xp, x, size)
 
 
 @kernel(out=lambda dy, x_shape: [x_shape], flops=lambda dy, x_shape: prod(x_shape))
 def adaptive_avg_pool3d_backward(xp: Any, dy: Array, x_shape: Sizes) -> Array:
-    """adaptive_avg_pool2d_backward with one axis more."""
+    """Compute adaptive_avg_pool2d_backward with one axis more."""
     return adaptive_avg_pool2d_backward(xp, dy, x_shape)
 
 
@@ -88,7 +88,7 @@ class AdaptiveAvgPool(Op):
 
 
 def draw_parts(draw: Any) -> tuple[Any, ...]:
-    """(x, size), one in three of them global."""
+    """Draw (x, size), one in three of them global."""
     rank = draw.choice((2, 2, 1, 3))
     batch, channels = draw.choice(((1,), (2,), (3,), ())), draw.choice((1, 3, 16, 17, 33) if rank < 3 else (1, 2))
     size = draw.choice(((1,) * rank, None, None)) or draw.shape(rank, rank, 1, 5)
@@ -110,7 +110,7 @@ def scatter_flat(xp: Any, dy: Array, index: Array, x_shape: Sizes) -> Array:
 
 
 def largest(x: Array, size: Sizes) -> list[Any]:
-    """y, and positions."""
+    """Return y, and positions."""
     shape = (*x.shape[:2], *size)
     return [(shape, x.dtype), (shape, "int64")]
 
@@ -304,7 +304,7 @@ def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = Fal
 
 
 def maximum(op: str, rank: int, input: Any, output_size: Any, return_indices: bool) -> Any:
-    """Equal parts are ordinary windows, which have compiled kernels; others take AdaptiveMaxPool."""
+    """Take ordinary windows for equal parts, which have compiled kernels, and AdaptiveMaxPool for others."""
     size = output_sizes(op, rank, input, output_size)
     space = tuple(input.shape[-rank:])
     if any(n % m for n, m in zip(space, size, strict=True)):
@@ -314,7 +314,7 @@ def maximum(op: str, rank: int, input: Any, output_size: Any, return_indices: bo
 
 
 def output_sizes(op: str, rank: int, input: Any, output_size: Any) -> Sizes:
-    """output_size with one entry an axis; None takes the input's."""
+    """Return output_size with one entry per axis; None takes the input's."""
     space = check_images(op, input, rank)
     given = list(output_size) if isinstance(output_size, tuple | list) else [output_size]
     given = given * rank if len(given) == 1 else given

@@ -16,7 +16,7 @@ from .shape import expand, reshape, transpose, unsqueeze
 
 
 def windowed(x: Array, axis: int, size: int, step: int) -> list[tuple[int, ...]]:
-    """The shape: windows in place of the axis, their elements last."""
+    """Return the shape: windows in place of the axis, their elements last."""
     return [(*x.shape[:axis], (x.shape[axis] - size) // step + 1, *x.shape[axis + 1 :], size) if x.ndim else (size,)]
 
 
@@ -174,42 +174,6 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
     cuts = [min(max(c + n if c < 0 else c, 0), n) for c in sizes("tensor_split", (tuple(given),))]
     starts, stops = [0, *cuts], [*cuts, n]
     return tuple(narrow(input, axis, min(a, n), max(0, b - a)) for a, b in zip(starts, stops, strict=True))
-
-
-def hsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
-    """Split the second axis as tensor_split does, of a vector the only one.
-
-    Args:
-        input: Tensor of any shape.
-        indices_or_sections: The number of parts, or the places.
-
-    Returns:
-        A tuple of views.
-
-    Example:
-        >>> import tinymed
-        >>> [part.tolist() for part in tinymed.hsplit(tinymed.arange(4), 2)]
-        [[0, 1], [2, 3]]
-    """
-    return tensor_split(input, indices_or_sections, 1 if input.array.ndim > 1 else 0)
-
-
-def vsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
-    """Split the first axis as tensor_split does.
-
-    Args:
-        input: Tensor of any shape.
-        indices_or_sections: The number of parts, or the places.
-
-    Returns:
-        A tuple of views.
-
-    Example:
-        >>> import tinymed
-        >>> [part.tolist() for part in tinymed.vsplit(tinymed.eye(2), 2)]
-        [[[1.0, 0.0]], [[0.0, 1.0]]]
-    """
-    return tensor_split(input, indices_or_sections, 0)
 
 
 def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
@@ -491,7 +455,6 @@ __all__ = [
     "diff",
     "fliplr",
     "flipud",
-    "hsplit",
     "meshgrid",
     "ravel",
     "repeat_interleave",
@@ -500,5 +463,4 @@ __all__ = [
     "tensor_split",
     "unflatten",
     "unfold",
-    "vsplit",
 ]

@@ -8,17 +8,17 @@ from ..tape import Op
 
 
 def per_channel(v: Any, ndim: int) -> Any:
-    """A vector over channels, shaped to broadcast against (N, C, *space)."""
+    """Return a vector over channels, shaped to broadcast against (N, C, *space)."""
     return v.reshape((1, -1) + (1,) * (ndim - 2))
 
 
 def over_batch(x: Array) -> tuple[int, ...]:
-    """The axes of (N, C, *space) but the channels."""
+    """Return the axes of (N, C, *space) but the channels."""
     return (0, *range(2, x.ndim))
 
 
 def moments(xp: Any, x: Array, axes: tuple[int, ...]) -> tuple[Array, Array, Array]:
-    """(mean, x - mean, biased variance), axes kept.
+    """Return (mean, x - mean, biased variance), axes kept.
 
     Two passes; the rounding error of the first mean is the mean of the deviations and is taken out, so a variance of 1
     beside a mean of 1e4 survives float32.
@@ -32,7 +32,7 @@ def moments(xp: Any, x: Array, axes: tuple[int, ...]) -> tuple[Array, Array, Arr
 
 
 def affine(y: Array, weight: Any, bias: Any) -> Array:
-    """weight y + bias; either may be None."""
+    """Compute weight y + bias; either may be None."""
     y = y if weight is None else y * weight
     return y if bias is None else y + bias
 
@@ -41,7 +41,7 @@ def affine(y: Array, weight: Any, bias: Any) -> Array:
 
 
 def channel_stats(x: Array, *_: Any) -> list[tuple[int, ...]]:
-    """The shapes of y, mean and rstd."""
+    """Return the shapes of y, mean and rstd."""
     return [x.shape, (x.shape[1],), (x.shape[1],)]
 
 
@@ -57,7 +57,7 @@ def update_running(
     corrected: bool,
     unbiased: bool,
 ) -> None:
-    """running += rate (batch - running), in place;  rate = momentum, or max(momentum, 1 / count) if corrected."""
+    """Add rate (batch - running) to running, in place;  rate = momentum, or max(momentum, 1 / count) if corrected."""
     if n == 0:
         return
     rate: Any = momentum

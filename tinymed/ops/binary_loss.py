@@ -12,12 +12,12 @@ REDUCTIONS = ("mean", "sum", "none")
 
 
 def reduced_shape(x: Array, *args: Any) -> list[tuple[int, ...]]:
-    """One loss, or one an element."""
+    """Return the shape of one loss, or of one per element."""
     return [x.shape if args[-1] == "none" else ()]
 
 
 def reduce(loss: Array, reduction: str) -> Any:
-    """The loss per element, its sum, or its mean (NaN of nothing)."""
+    """Return the loss per element, its sum, or its mean (NaN of nothing)."""
     if reduction == "none":
         return loss
     total = loss.sum()
@@ -25,12 +25,12 @@ def reduce(loss: Array, reduction: str) -> Any:
 
 
 def spread(dy: Array, size: int, reduction: str) -> Array:
-    """The gradient of every element's loss."""
+    """Return the gradient of every element's loss."""
     return dy / dy.dtype.type(max(size, 1)) if reduction == "mean" else dy
 
 
 def times(a: Array, weight: Any) -> Array:
-    """a weight; a weight that is None is 1."""
+    """Compute a times weight; a weight that is None is 1."""
     return a if weight is None else a * weight
 
 
@@ -38,7 +38,7 @@ def times(a: Array, weight: Any) -> Array:
 
 
 def log_clamped(xp: Any, p: Array) -> Array:
-    """log p, at least -100."""
+    """Compute log p, at least -100."""
     return xp.maximum(xp.log(p), -LARGEST)
 
 
@@ -149,5 +149,5 @@ class BCEWithLogits(Op):
 
 
 def part_of(draw: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A shape that broadcasts to another."""
+    """Draw a shape that broadcasts to another."""
     return tuple(n if draw.boolean() else 1 for n in shape)[draw.integer(0, len(shape)) :]

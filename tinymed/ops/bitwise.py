@@ -78,7 +78,7 @@ class BitwiseNot(Op):
 
 
 def whole(name: str, *inputs: Any) -> tuple[Any, ...]:
-    """The operands, which must be integers or bool."""
+    """Return the operands, which must be integers or bool."""
     given = operands(name, *inputs)
     for a in given:
         if isinstance(a, float) or (hasattr(a, "array") and a.array.dtype.kind == "f"):
@@ -187,7 +187,7 @@ def bitwise_right_shift(input: Any, other: Any) -> Any:
 
 
 def numbers(name: str, *inputs: Any) -> tuple[Any, ...]:
-    """The operands, which must be integers and not all bool."""
+    """Return the operands, which must be integers and not all bool."""
     given = whole(name, *inputs)
     if result_type(*given).kind == "b":
         raise TypeError(f"{name}: bool has no bits to shift; convert with .int()")

@@ -27,7 +27,7 @@ class ConvTranspose(Op):
     def forward(
         self, x: Array, weight: Array, bias: Array | None, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
     ) -> Array:
-        """padding: zeros cut off before and after each axis; output_padding makes the second number smaller."""
+        """Compute y; padding: (before, after) cut off each axis; output_padding makes the second number smaller."""
         self.save(x, weight, stride, padding, dilation, groups)
         rank = weight.ndim - 2
         reach = extent(weight.shape[2:], dilation)

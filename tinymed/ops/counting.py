@@ -21,14 +21,14 @@ from .reduce import Dim, floats_only, sum
 
 
 def read(name: str, input: Any) -> np.ndarray:
-    """The values, which a recorded step would see once and never again."""
+    """Return the values, which a recorded step would see once and never again."""
     host_read(name)
     found: np.ndarray = device.move(input.array, "cpu")
     return found
 
 
 def beside(input: Any, values: Any) -> Any:
-    """Values of the CPU as a tensor on the input's device."""
+    """Return values of the CPU as a tensor on the input's device."""
     return input.result_class(device.move(np.array(values, order="C"), device.of(input.array)))
 
 
@@ -139,7 +139,7 @@ def unique_consecutive(
 
 
 def chosen(input: Any, values: Any, inverse: Any, counts: Any, with_inverse: bool, with_counts: bool) -> Any:
-    """Those of three results that were asked for."""
+    """Return those of three results that were asked for."""
     wanted = [beside(input, values)]
     wanted += [beside(input, inverse.astype(np.int64))] if with_inverse else []
     wanted += [beside(input, counts.astype(np.int64))] if with_counts else []
@@ -317,7 +317,7 @@ def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False) -> Ran
 
 @kernel(out=lambda edges, x, right: [(x.shape, "int64")], flops=lambda edges, x, right: 8 * x.size)
 def searchsorted_forward(xp: Any, edges: Array, x: Array, right: bool) -> Array:
-    """How many of the sorted edges come before each x: those below it, with `right` those not above it."""
+    """Count the sorted edges that come before each x: those below it, with `right` those not above it."""
     side = "right" if right else "left"
     if edges.ndim == 1:
         return xp.searchsorted(edges, x, side=side).astype(xp.int64)

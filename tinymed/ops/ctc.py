@@ -20,7 +20,7 @@ from .softmax import log_softmax_forward
 
 
 def states(xp: Any, targets: Array, blank: int) -> tuple[Array, Array]:
-    """(label of each state, whether a path may come to it from two states before): (N, 2 S + 1)."""
+    """Return (label of each state, whether a path may come to it from two states before): (N, 2 S + 1)."""
     n, length = targets.shape
     label = xp.full((n, 2 * length + 1), blank, targets.dtype)
     label[:, 1::2] = targets
@@ -30,12 +30,12 @@ def states(xp: Any, targets: Array, blank: int) -> tuple[Array, Array]:
 
 
 def emitted(xp: Any, log_p: Array, label: Array) -> Array:
-    """The log probability of each state's label at each time: (T, N, states)."""
+    """Return the log probability of each state's label at each time: (T, N, states)."""
     return xp.stack([xp.take_along_axis(at, label, 1) for at in log_p])
 
 
 def earlier(xp: Any, a: Array, by: int) -> Array:
-    """Each state's value `by` states before it, -inf where there is none; by < 0: after it."""
+    """Return each state's value `by` states before it, -inf where there is none; by < 0: after it."""
     moved = xp.full(a.shape, -xp.inf, a.dtype)
     if by > 0:
         moved[:, by:] = a[:, :-by]
@@ -45,24 +45,24 @@ def earlier(xp: Any, a: Array, by: int) -> Array:
 
 
 def last_states(xp: Any, lengths: Array, count: int) -> Array:
-    """Where a path may end: the last label and the blank after it."""
+    """Return where a path may end: the last label and the blank after it."""
     s, end = xp.arange(count), 2 * lengths[:, None]
     return (s == end) | ((s == end - 1) & (end > 0))
 
 
 def total(xp: Any, a: Array) -> Array:
-    """log sum exp over the states; -inf of nothing."""
+    """Compute log sum exp over the states; -inf of nothing."""
     top = xp.maximum(a.max(1), xp.finfo(a.dtype).min)
     return top + xp.log(xp.exp(a - top[:, None]).sum(1))
 
 
 def ctc_shapes(x: Array, targets: Array, *_: Any) -> list[tuple[int, ...]]:
-    """The loss of each sample, log probabilities, alpha."""
+    """Return the loss of each sample, log probabilities, alpha."""
     return [x.shape[1:2], x.shape, (*x.shape[:2], 2 * targets.shape[1] + 1)]
 
 
 def work(x: Array, targets: Array, *_: Any) -> float:
-    """Ten operations for each state at each time, and the softmax."""
+    """Count ten operations for each state at each time, and the softmax."""
     return float(5 * x.size + 10 * x.shape[0] * x.shape[1] * (2 * targets.shape[1] + 1))
 
 
@@ -226,7 +226,7 @@ def ctc_loss(
 
 
 def length_array(name: str, given: Any, batch: int) -> Array:
-    """Lengths as an int64 vector on the CPU."""
+    """Return lengths as an int64 vector on the CPU."""
     if isinstance(given, Node):
         tape.host_read(f"ctc_loss with a tensor of {name}")
         given = device.move(given.array, "cpu")
@@ -237,7 +237,7 @@ def length_array(name: str, given: Any, batch: int) -> Array:
 
 
 def padded_labels(targets: Any, lengths: Array, batch: int) -> Array:
-    """The labels of each sample in a row, (N, longest), 0 beyond its length."""
+    """Return the labels of each sample in a row, (N, longest), 0 beyond its length."""
     a = device.move(targets.array, "cpu") if isinstance(targets, Node) else np.asarray(targets)
     if a.dtype.kind not in "iu":
         raise TypeError(f"ctc_loss: targets are class numbers, got {a.dtype}")

@@ -62,7 +62,7 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
 
 
 def at_least(length: Any, eps: float) -> Any:
-    """max(length, eps), whose gradient is the length's, below eps too: PyTorch's rule."""
+    """Compute max(length, eps), whose gradient is the length's, below eps too: PyTorch's rule."""
     known = length.detach()
     return add(length, sub(maximum(known, float(eps)), known))
 

@@ -221,7 +221,7 @@ class Where(Op):
 
 
 def array_first(a: Any, b: Any) -> tuple[Any, Any]:
-    """The inputs of a commutative op: x + 2 and 2 + x are one compiled kernel."""
+    """Return the inputs of a commutative op: x + 2 and 2 + x are one compiled kernel."""
     return (a, b) if hasattr(a, "shape") else (b, a)
 
 
@@ -288,7 +288,7 @@ def mul(input: Any, other: Any) -> Any:
 
 
 def times(other: Any, alpha: float) -> Any:
-    """alpha other, a number where both are."""
+    """Compute alpha other, a number where both are."""
     return other if alpha == 1 else other * alpha
 
 
@@ -408,7 +408,7 @@ def where(condition: Any, input: Any, other: Any) -> Any:
 
 
 def number_beside(input: Any, value: Any, dtype: Any) -> Any:
-    """A number as a tensor without axes, made by a kernel, so that a recorded step makes it anew."""
+    """Return a number as a tensor without axes, made by a kernel, so that a recorded step makes it anew."""
     return input.result_class(device.table_on(device.of(input.array)).full((), dtype, value))
 
 

@@ -36,7 +36,7 @@ CHEBYSHEV = (
 
 
 def erf_inner(xp: Any, x: Array) -> Array:
-    """erf for |x| <= 1: the Maclaurin series, by Horner's rule."""
+    """Compute erf for |x| <= 1: the Maclaurin series, by Horner's rule."""
     z, y = x * x, SERIES[-1]
     for c in SERIES[-2::-1]:
         y = y * z + c
@@ -44,7 +44,7 @@ def erf_inner(xp: Any, x: Array) -> Array:
 
 
 def erf_outer(xp: Any, x: Array) -> Array:
-    """erf for x >= 1: 1 - exp(-x^2) times a Chebyshev series, by Clenshaw's rule; 1 from 6 on."""
+    """Compute erf for x >= 1: 1 - exp(-x^2) times a Chebyshev series, by Clenshaw's rule; 1 from 6 on."""
     x = xp.minimum(x, 6.0)
     u = (12 * (x - 2) / (x + 2) - 1) / 5
     b1, b2 = xp.zeros_like(u), xp.zeros_like(u)

@@ -75,25 +75,25 @@ class AMin(Op):
 
 
 def drawn_distinct(draw: Any) -> tuple[Any, ...]:
-    """An array without ties or empty axes, some of its axes, and keepdim."""
+    """Draw an array without ties or empty axes, some of its axes, and keepdim."""
     x, axes, keepdim = drawn_axes(draw)
     return draw.array(tuple(n or 1 for n in x.shape), distinct=True), axes, keepdim
 
 
 def line(x: Array, axis: int) -> tuple[int, ...]:
-    """The shape without one axis; a scalar has none to lose."""
+    """Return the shape without one axis; a scalar has none to lose."""
     return dropped(x.shape, (axis,)) if x.ndim else ()
 
 
 @kernel(out=lambda x, axis, which: [(line(x, axis), "int64")], flops=lambda x, axis, which: x.size)
 def argextreme_forward(xp: Any, x: Array, axis: int, which: str) -> Array:
-    """The index of the first largest or smallest element; a NaN comes before all others."""
+    """Return the index of the first largest or smallest element; a NaN comes before all others."""
     return (xp.argmax(x, axis) if which == "max" else xp.argmin(x, axis)) if x.ndim else xp.zeros((), xp.int64)
 
 
 @kernel(out=lambda x, indices, axis: [indices.shape], flops=lambda x, indices, axis: 0)
 def pick_forward(xp: Any, x: Array, indices: Array, axis: int) -> Array:
-    """One element along an axis for every line."""
+    """Pick one element along an axis for every line."""
     return xp.take_along_axis(x, xp.expand_dims(indices, axis), axis).squeeze(axis) if x.ndim else x.copy()
 
 
@@ -151,7 +151,7 @@ class ArgExtreme(Op):
 
 
 def not_empty(name: str, shape: tuple[int, ...], axes: Axes) -> None:
-    """An extreme of nothing does not exist."""
+    """Raise where a reduced axis is empty: an extreme of nothing does not exist."""
     for a in axes:
         if shape and shape[a] == 0:
             raise IndexError(f"{name}: axis {a} of {list(shape)} is empty and has no largest or smallest element")
@@ -214,7 +214,7 @@ def check_tensor(name: str, input: Any) -> None:
 
 
 def along(which: str, input: Any, dim: int, keepdim: bool) -> Extremes:
-    """(values, indices) along one axis."""
+    """Return (values, indices) along one axis."""
     axis = one_axis(which, dim, input.array.ndim)
     not_empty(which, input.array.shape, (axis,))
     return Extremes(*MaxAlong.apply(input, axis, which, bool(keepdim)))
@@ -278,7 +278,7 @@ def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
 
 
 def arg(which: str, input: Any, dim: int | None, keepdim: bool) -> Any:
-    """The index along an axis, or in the flattened tensor."""
+    """Return the index along an axis, or in the flattened tensor."""
     from .shape import reshape
 
     ndim = input.array.ndim

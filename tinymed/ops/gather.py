@@ -29,7 +29,7 @@ def scatter_add_forward(xp: Any, x: Array, index: Array, source: Array, axis: in
 
 
 def places(xp: Any, index: Array, axis: int) -> tuple[Array, ...]:
-    """For each element of index its own coordinates, but index itself along the axis."""
+    """Return for each element of index its own coordinates, but index itself along the axis."""
     own = [xp.arange(n).reshape((n,) + (1,) * (index.ndim - 1 - a)) for a, n in enumerate(index.shape)]
     return tuple(index if a == axis else o for a, o in enumerate(own))
 
@@ -109,7 +109,7 @@ class OneHot(Op):
 
 
 def checked_index(name: str, input: Any, index: Any, axis: int) -> Any:
-    """The index as a tensor of integers within the axis."""
+    """Return the index as a tensor of integers within the axis."""
     (index,) = operands(name, index)
     if not isinstance(index, Node) or index.array.dtype.kind not in "iu":
         raise TypeError(f"{name}: index must be a tensor of integers")

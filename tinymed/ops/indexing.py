@@ -69,7 +69,7 @@ def parse(shape: tuple[int, ...], index: Any) -> Index:
 
 
 def entry(i: Any) -> Any:
-    """One entry of an index: a number, a slice, None, an ellipsis, or an array of integers or bool."""
+    """Return one entry of an index: a number, a slice, None, an ellipsis, or an array of integers or bool."""
     if i is None or i is Ellipsis:
         return i
     if isinstance(i, slice):
@@ -88,12 +88,12 @@ def entry(i: Any) -> Any:
 
 
 def is_mask(i: Any) -> bool:
-    """Whether an index is a boolean array."""
+    """Return whether an index is a boolean array."""
     return isinstance(i, np.ndarray) and i.dtype.kind == "b"
 
 
 def positions(i: Array, shape: tuple[int, ...], axis: int) -> list[Array]:
-    """An integer array as it is; a mask as the positions where it is true, one array an axis."""
+    """Return an integer array as it is; a mask as the positions where it is true, one array an axis."""
     if not is_mask(i):
         return [i]
     if i.shape != shape[axis : axis + i.ndim]:
@@ -105,12 +105,12 @@ def positions(i: Array, shape: tuple[int, ...], axis: int) -> list[Array]:
 
 
 def slices(basic: Basic) -> tuple[Any, ...]:
-    """The index as NumPy takes it."""
+    """Return the index as NumPy takes it."""
     return tuple(slice(*b) if isinstance(b, Span) else b for b in basic)
 
 
 def joined(where: Where, arrays: Any) -> tuple[Any, ...]:
-    """The index with its arrays in their places."""
+    """Return the index with its arrays in their places."""
     rest = iter(arrays)
     return tuple(next(rest) if w else slice(None) for w in where)
 
@@ -151,13 +151,13 @@ class GetItem(Op):
 
 
 def taken_shape(x: Array, where: Where, *arrays: Array) -> list[tuple[int, ...]]:
-    """The shape of an advanced index, found without reading elements."""
+    """Return the shape of an advanced index, found without reading elements."""
     return [np.broadcast_to(np.empty((), bool), x.shape)[joined(where, arrays)].shape]
 
 
 @kernel(out=taken_shape, flops=lambda *_: 0)
 def take(xp: Any, x: Array, where: Where, *arrays: Array) -> Array:
-    """x[...] with index arrays."""
+    """Return x[...] with index arrays."""
     return x[joined(where, arrays)]
 
 
@@ -204,7 +204,7 @@ def setitem(xp: Any, x: Array, value: Array, basic: Basic, where: Where, *arrays
 
 
 def written(dy: Array, basic: Basic, where: Where, *arrays: Array) -> list[tuple[int, ...]]:
-    """The shapes of the tensor and of the part that was written."""
+    """Return the shapes of the tensor and of the part that was written."""
     part = np.broadcast_to(np.empty((), bool), dy.shape)[(*slices(basic), Ellipsis)]
     return [dy.shape, part[joined(where, arrays)].shape if where else part.shape]
 

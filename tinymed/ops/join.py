@@ -16,12 +16,12 @@ from .shape import Reshape, Shape, reshape, unsqueeze
 
 @kernel(out=lambda axis, *xs: [joined(axis, xs)], flops=lambda axis, *xs: 0)
 def concat(xp: Any, axis: int, *xs: Array) -> Array:
-    """Arrays one after another along an axis."""
+    """Join arrays one after another along an axis."""
     return xp.concatenate(xs, axis)
 
 
 def joined(axis: int, xs: Sequence[Array]) -> Shape:
-    """The shape of arrays joined along an axis."""
+    """Return the shape of arrays joined along an axis."""
     return *xs[0].shape[:axis], int(sum(x.shape[axis] for x in xs)), *xs[0].shape[axis + 1 :]
 
 
@@ -48,7 +48,7 @@ class Cat(Op):
 
 
 def parts(x: Array, axis: int, lengths: Sequence[int]) -> tuple[Array, ...]:
-    """Consecutive views along an axis."""
+    """Return consecutive views along an axis."""
     stops = np.cumsum(lengths).tolist()
     before = (slice(None),) * axis
     return tuple(x[(*before, slice(stop - n, stop))] for n, stop in zip(lengths, stops, strict=True))
@@ -204,7 +204,7 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
 
 
 def alike(tensors: Sequence[Any]) -> list[Any]:
-    """The tensors in their common dtype."""
+    """Return the tensors in their common dtype."""
     dtype = result_type(*tensors)
     return [x if x.array.dtype == dtype else Cast.apply(x, dtype) for x in tensors]
 

@@ -56,7 +56,7 @@ def rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, ep
 
 
 def lp_pool(name: str, rank: int, input: Any, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool) -> Any:
-    """(sum of x^p over each window)^(1/p); p inf: the largest |x|.  Nothing negative comes out of a power."""
+    """Compute (sum of x^p over each window)^(1/p); p inf: the largest |x|.  Nothing negative comes out of a power."""
     averages, maxima = (avg_pool1d, avg_pool2d, avg_pool3d), (max_pool1d, max_pool2d, max_pool3d)
     p, kernel = float(norm_type), per_axis(name, "kernel_size", kernel_size, rank)
     if p == float("inf"):

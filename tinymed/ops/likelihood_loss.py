@@ -110,7 +110,7 @@ def gaussian_nll_loss(
 
 
 def differing(shape: tuple[int, ...], other: tuple[int, ...]) -> int:
-    """The sum of the other's lengths where two shapes differ: 1 if one axis differs and it has length 1 there."""
+    """Sum the other's lengths where two shapes differ: 1 if one axis differs and it has length 1 there."""
     return sum(b for a, b in zip(shape, other, strict=True) if a != b)
 
 

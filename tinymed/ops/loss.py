@@ -18,24 +18,24 @@ from .shape import reshape
 
 
 def class_mask(xp: Any, x: Array, target: Array) -> Array:
-    """Where the class axis equals the target: one True per pixel, none where the target is no class."""
+    """Return where the class axis equals the target: one True per pixel, none where the target is no class."""
     classes = xp.arange(x.shape[1]).reshape((1, -1) + (1,) * (x.ndim - 2))
     return classes == xp.expand_dims(target, 1)
 
 
 def class_weights(x: Array, weight: Any) -> Any:
-    """Class weights that broadcast over (N, C, *space), or 1."""
+    """Return class weights that broadcast over (N, C, *space), or 1."""
     return 1 if weight is None else weight.reshape((1, -1) + (1,) * (x.ndim - 2))
 
 
 def pixel_weights(xp: Any, x: Array, target: Array, weight: Any, weight_map: Any, ignore_index: int) -> Array:
-    """Each pixel's share of the loss: the weight of its class times the map; 0 where the target is ignored."""
+    """Return each pixel's share of the loss: the weight of its class times the map; 0 where the target is ignored."""
     share = (class_mask(xp, x, target) * class_weights(x, weight)).sum(1).astype(x.dtype)
     return times(xp.where(target == ignore_index, 0, share), weight_map)
 
 
 def entropy_shapes(x: Array, *args: Any) -> list[tuple[int, ...]]:
-    """The shapes of the loss, of log sum exp per pixel, and of the sum of the weights."""
+    """Return the shapes of the loss, of log sum exp per pixel, and of the sum of the weights."""
     pixels = (x.shape[0], *x.shape[2:])
     return [pixels if args[-1] == "none" else (), pixels, ()]
 
@@ -349,7 +349,7 @@ def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = IG
 
 
 def raw(weight: Any) -> Any:
-    """A weight's array: losses are not differentiated by their weights."""
+    """Return a weight's array: losses are not differentiated by their weights."""
     if isinstance(weight, Node) and weight.requires_grad:
         raise ValueError("loss: a weight that requires a gradient is not supported; detach() it")
     return weight.array if isinstance(weight, Node) else weight
@@ -362,7 +362,7 @@ def check_reduction(name: str, reduction: str) -> None:
 
 
 def checked_target(name: str, input: Any, target: Any, reduction: str) -> Any:
-    """The target in the input's dtype, of the input's shape."""
+    """Return the target in the input's dtype, of the input's shape."""
     check_reduction(name, reduction)
     if target.shape != input.shape:
         raise ValueError(

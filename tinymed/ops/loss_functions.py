@@ -19,17 +19,17 @@ from .unary import abs, exp, expm1, log, neg
 
 
 def reduced(loss: Any, reduction: str) -> Any:
-    """The loss per element, its sum or its mean."""
+    """Return the loss per element, its sum or its mean."""
     return loss if reduction == "none" else sum(loss) if reduction == "sum" else mean(loss)
 
 
 def difference(name: str, input: Any, target: Any, reduction: str) -> Any:
-    """input - target, of equal shapes: PyTorch only warns when they broadcast, which is nearly always a mistake."""
+    """Compute input - target of equal shapes: broadcasting, of which PyTorch only warns, is nearly always a mistake."""
     return sub(input, checked_target(name, input, target, reduction))
 
 
 def weighted(name: str, loss: Any, weight: Any, reduction: str) -> Any:
-    """The loss per element times its weight, reduced; the mean is the weighted mean."""
+    """Return the loss per element times its weight, reduced; the mean is the weighted mean."""
     if weight is None:
         return reduced(loss, reduction)
     if weight.shape != loss.shape:
@@ -382,7 +382,7 @@ def soft_cross_entropy(
     label_smoothing: float = 0.0,
     weight_map: Any = None,
 ) -> Any:
-    """-sum_c weight[c] target[c] log softmax(input)[c]: what cross_entropy does for class probabilities."""
+    """Compute -sum_c weight[c] target[c] log softmax(input)[c]: what cross_entropy does for class probabilities."""
     check_reduction("cross_entropy", reduction)
     target = checked_target("cross_entropy", input, target, reduction)
     axis = 1 if len(input.shape) > 1 else 0

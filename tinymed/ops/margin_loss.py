@@ -25,7 +25,7 @@ from .unary import neg, sqrt
 
 
 def margin_gap(value: Any) -> Any:
-    """max(0, value); the gradient where it is 0 is 1, as PyTorch's clamp_min has it."""
+    """Compute max(0, value); the gradient where it is 0 is 1, as PyTorch's clamp_min has it."""
     return clamp(value, min=0)
 
 
@@ -191,7 +191,7 @@ def multi_margin_loss(
 
 
 def labels(xp: Any, x: Array, target: Array) -> tuple[Array, Array]:
-    """(hits, owned): hits[n, j, c] says that the j-th label of sample n is class c; owned[n, c] that one is.
+    """Return (hits, owned): hits[n, j, c], whether the j-th label of sample n is class c; owned[n, c], whether one is.
 
     The labels of a sample are the numbers before its first -1.
     """
@@ -201,7 +201,7 @@ def labels(xp: Any, x: Array, target: Array) -> tuple[Array, Array]:
 
 
 def label_gaps(xp: Any, x: Array, target: Array) -> tuple[Array, Array]:
-    """(gaps, hits): gaps[n, j, c] = 1 - x[label j] + x[c] where that is positive and c is no label of n, else 0."""
+    """Return (gaps, hits): gaps[n, j, c] = 1 - x[label j] + x[c] where that is positive and c is no label, else 0."""
     hits, owned = labels(xp, x, target)
     at_label = (hits * x[:, None]).sum(2, keepdims=True)
     valid = hits.any(2, keepdims=True) & ~owned[:, None]
@@ -373,7 +373,7 @@ def triplets(
     swap: bool,
     reduction: str,
 ) -> Any:
-    """The loss of triplets under a distance."""
+    """Compute the loss of triplets under a distance."""
     check_reduction(name, reduction)
     if margin <= 0:
         raise ValueError(f"{name}: margin must be positive, got {margin}")
@@ -392,7 +392,7 @@ def same_axes(name: str, **tensors: Any) -> None:
 
 
 def any_other(axes: int, *tensors: Any) -> bool:
-    """Whether a tensor has another number of axes."""
+    """Return whether a tensor has another number of axes."""
     return builtins.any(len(t.shape) != axes for t in tensors)
 
 

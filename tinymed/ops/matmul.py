@@ -38,7 +38,7 @@ def matmul_tb(xp: Any, a: Array, b: Array) -> Array:
 
 
 def batch_shape(a: Array, b: Array) -> list[tuple[int, ...]]:
-    """The batch axes broadcast against each other, then rows of a, columns of b."""
+    """Broadcast the batch axes against each other, then add rows of a and columns of b."""
     return [(*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])]
 
 
@@ -62,7 +62,7 @@ def linear_forward(xp: Any, x: Array, weight: Array, bias: Array | None) -> Arra
 
 
 def rows(k: Table, a: Array) -> Array:
-    """(..., k) -> (product of the others, k)."""
+    """Reshape (..., k) to (product of the others, k)."""
     return a if a.ndim == 2 else reshaped(k, a, (prod(a.shape[:-1]), a.shape[-1]))
 
 
@@ -109,12 +109,12 @@ class MatMul(Op):
 
 
 def matrix(a: Array, axis: int) -> Array:
-    """A vector as a matrix with an axis of length 1 put in; anything else as it is."""
+    """Return a vector as a matrix with an axis of length 1 put in; anything else as it is."""
     return a if a.ndim > 1 else a[None] if axis == 0 else a[:, None]
 
 
 def product_shape(a: Any, b: Any) -> tuple[int, ...]:
-    """The shape of matmul(a, b), as torch has it."""
+    """Return the shape of matmul(a, b), as torch has it."""
     batch = np.broadcast_shapes(tuple(a.shape[:-2]), tuple(b.shape[:-2]))
     return (*batch, *a.shape[-2:-1], *(b.shape[-1:] if len(b.shape) > 1 else ()))
 
@@ -240,7 +240,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
 
 
 def check_dtypes(op: str, *operands: Any) -> None:
-    """Products do not promote, as in PyTorch."""
+    """Raise unless the dtypes are equal: products do not promote, as in PyTorch."""
     if len({a.dtype for a in operands}) > 1:
         raise ValueError(
             f"{op}: the operands are {', '.join(str(a.dtype) for a in operands)}; they must have one dtype"

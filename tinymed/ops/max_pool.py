@@ -23,13 +23,13 @@ from .windows import draw_window, places
 
 
 def winner_shapes(x: Array, kernel: Sizes, size: Sizes) -> list[Any]:
-    """y, and the number of the tap that won: a byte for windows of up to 256 taps."""
+    """Return the forms of y and of the max index, the number of a tap: a byte for windows of up to 256 taps."""
     shape = (*x.shape[:2], *size)
     return [(shape, x.dtype), (shape, "uint8" if prod(kernel) <= 256 else "int32")]
 
 
 def around(space: Sizes, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, size: Sizes) -> Pairs:
-    """What to add before and after each axis so that `size` windows fit exactly; negative: pixels no window sees."""
+    """Return what to add before and after each axis so that `size` windows fit exactly; negative: unseen pixels."""
     return tuple(
         (b, (m - 1) * s + e - n - b)
         for n, s, b, m, e in zip(space, stride, before, size, extent(kernel, dilation), strict=True)
@@ -76,13 +76,13 @@ def max_pool2d_backward(
     flops=lambda x, kernel, *how: prod(x.shape[:2]) * prod(how[-1]) * prod(kernel),
 )
 def max_pool3d_forward(xp: Any, *args: Any) -> Any:
-    """max_pool2d_forward with one axis more."""
+    """Compute max_pool2d_forward with one axis more."""
     return max_pool2d_forward(xp, *args)
 
 
 @kernel(out=lambda dy, index, x_shape, *_: [x_shape], flops=lambda dy, *_: dy.size)
 def max_pool3d_backward(xp: Any, *args: Any) -> Array:
-    """max_pool2d_backward with one axis more."""
+    """Compute max_pool2d_backward with one axis more."""
     return max_pool2d_backward(xp, *args)
 
 
@@ -90,7 +90,7 @@ def max_pool3d_backward(xp: Any, *args: Any) -> Array:
 def tap_to_flat(
     xp: Any, index: Array, space: Sizes, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
 ) -> Array:
-    """The winners' positions in the input, counted over its axes of space (last fastest), from their taps' numbers."""
+    """Return the max indices in the input, counted over its axes of space (last fastest), from the numbers of taps."""
     flat, tap = 0, index.astype(xp.int64)
     for a in range(len(space)):
         place = xp.arange(index.shape[2 + a]).reshape(-1, *[1] * (len(space) - 1 - a)) * stride[a] - before[a]

@@ -72,7 +72,7 @@ class Minimum(Op):
 
 
 def two_arrays(draw: Any) -> tuple[Any, Any]:
-    """Two arrays that broadcast, without ties."""
+    """Draw two arrays that broadcast, without ties."""
     a, b = pair(draw)
     a, b = (v if hasattr(v, "shape") else draw.array(()) for v in (a, b))
     return a, np.asarray(b + 1e-3)

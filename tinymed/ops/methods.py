@@ -27,6 +27,7 @@ from . import (
     moments,
     pairwise,
     products,
+    properties,
     reduce,
     rounding,
     scatter,
@@ -35,6 +36,7 @@ from . import (
     smooth,
     softmax,
     sorting,
+    stacking,
     triangles,
     unary,
     writing,
@@ -47,7 +49,7 @@ OPERANDS = (Node, int, float, np.ndarray, np.generic)
 
 
 def comparison(function: Any) -> Any:
-    """An operator that leaves what is no operand, like None, to Python."""
+    """Return an operator that leaves what is not an operand, like None, to Python."""
 
     def operator(self: Any, other: Any) -> Any:
         if not isinstance(other, OPERANDS):
@@ -58,7 +60,7 @@ def comparison(function: Any) -> Any:
 
 
 def arithmetic(function: Any, reverse: bool = False) -> Any:
-    """An operator, or its reverse (2 - x); what is no operand is left to Python, which raises TypeError."""
+    """Return an operator or its reverse (2 - x); what is not an operand is left to Python, which raises TypeError."""
 
     def operator(self: Any, other: Any) -> Any:
         if not isinstance(other, OPERANDS):
@@ -224,12 +226,12 @@ class Methods(Node):
     expand, expand_as, broadcast_to, clone = shape.expand, shape.expand_as, shape.broadcast_to, shape.clone
     split, chunk, unbind, flip, roll = join.split, join.chunk, join.unbind, join.flip, join.roll
     repeat, tile = join.repeat, join.tile
-    T = property(shape.reversed_axes, doc="The axes in reverse order.")
-    mT = property(shape.transposed, doc="The last two axes exchanged.")
+    T = property(shape.reversed_axes)
+    mT = property(shape.transposed)
     ravel, unflatten, unfold = arrangement.ravel, arrangement.unflatten, arrangement.unfold
     swapdims, moveaxis, positive = shape.transpose, shape.movedim, shape.positive
     repeat_interleave, tensor_split = arrangement.repeat_interleave, arrangement.tensor_split
-    hsplit, vsplit, split_with_sizes = arrangement.hsplit, arrangement.vsplit, join.split
+    hsplit, vsplit, split_with_sizes = stacking.hsplit, stacking.vsplit, join.split
     rot90, fliplr, flipud, diff = arrangement.rot90, arrangement.fliplr, arrangement.flipud, arrangement.diff
     sum_to_size = arrangement.sum_to_size
     tril, triu, diag, diag_embed = triangles.tril, triangles.triu, triangles.diag, triangles.diag_embed
@@ -289,17 +291,27 @@ class Methods(Node):
     addbmm = products.addbmm
 
     # dtype, device and size
-    to, type_as, contiguous, is_floating_point = cast.to, cast.type_as, cast.contiguous, cast.is_floating_point
+    to, type_as, contiguous, is_floating_point = (
+        cast.to,
+        cast.type_as,
+        properties.contiguous,
+        properties.is_floating_point,
+    )
     cpu, cuda = cast.cpu, cast.cuda
     float, double, half = cast.to_float, cast.to_double, cast.to_half
     long, int, short, bool = cast.to_long, cast.to_int, cast.to_short, cast.to_bool
     byte, char, type = cast.to_byte, cast.to_char, cast.type_of
-    size, numel, dim, element_size = cast.size, cast.numel, cast.dim, cast.element_size
-    ndimension, nelement, stride, is_contiguous = cast.dim, cast.numel, cast.stride, cast.is_contiguous
-    is_cuda = property(cast.is_cuda, doc="Whether the tensor is on a GPU.")
-    nbytes = property(cast.nbytes, doc="Bytes of all elements.")
-    itemsize = property(cast.element_size, doc="Bytes of one element.")
-    ndim = property(cast.dim, doc="The number of axes.")
+    size, numel, dim, element_size = properties.size, properties.numel, properties.dim, properties.element_size
+    ndimension, nelement, stride, is_contiguous = (
+        properties.dim,
+        properties.numel,
+        properties.stride,
+        properties.is_contiguous,
+    )
+    is_cuda = property(properties.is_cuda)
+    nbytes = property(properties.nbytes)
+    itemsize = property(properties.element_size)
+    ndim = property(properties.dim)
 
 
 __all__ = ["Methods"]

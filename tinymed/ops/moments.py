@@ -10,17 +10,17 @@ from .reduce import Axes, Dim, floats_only, keep, reduced
 
 
 def count(x: Array, axes: Axes) -> int:
-    """The number of values reduced to one."""
+    """Return the number of values reduced to one."""
     return math.prod(x.shape[a] for a in axes)
 
 
 def freedom(x: Array, axes: Axes, correction: float) -> float:
-    """Degrees of freedom: the number of values less the correction, at least 0."""
+    """Return degrees of freedom: the number of values less the correction, at least 0."""
     return max(0.0, count(x, axes) - correction)
 
 
 def deviations(xp: Any, x: Array, axes: Axes) -> Array:
-    """x less its mean."""
+    """Compute x less its mean."""
     return x - x.sum(axes, keepdims=True) / max(1, count(x, axes))
 
 
@@ -80,7 +80,7 @@ class Std(Op):
 
 
 def drawn_moment(draw: Any) -> tuple[Any, ...]:
-    """Arguments of var and std, with at least one degree of freedom."""
+    """Draw arguments of var and std, with at least one degree of freedom."""
     shape = draw.shape(1, 4, 2)
     axes = tuple(i for i in range(len(shape)) if draw.boolean()) or (0,)
     return draw.array(shape), axes, draw.choice((1, 0, 0.5)), draw.boolean()
@@ -88,7 +88,7 @@ def drawn_moment(draw: Any) -> tuple[Any, ...]:
 
 @kernel(flops=lambda a, b: a.size)
 def ratio(xp: Any, a: Array, b: Array) -> Array:
-    """a / b, 0 where b = 0."""
+    """Compute a / b, 0 where b = 0."""
     return xp.where(b == 0, 0, a / xp.where(b == 0, 1, b))
 
 
@@ -96,7 +96,7 @@ def ratio(xp: Any, a: Array, b: Array) -> Array:
 
 
 def moment(op: type[Op], name: str, input: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any) -> Any:
-    """Arguments of var and std: `unbiased` is PyTorch's older word for correction 1 or 0."""
+    """Check the arguments of var and std: `unbiased` is PyTorch's older word for correction 1 or 0."""
     if isinstance(dim, bool):  # var(x, False)
         dim, unbiased = None, dim
     if unbiased is not None and correction is not None:

@@ -21,7 +21,7 @@ from .batch_norm import BatchNorm, affine, channel_stats, moments, over_batch, p
 
 
 def layer_stats(x: Array, weight: Any, bias: Any, axes: int, eps: float) -> list[tuple[int, ...]]:
-    """The shapes of y, mean and rstd."""
+    """Return the shapes of y, mean and rstd."""
     outer = x.shape[: x.ndim - axes] + (1,) * axes
     return [x.shape, outer, outer]
 
@@ -47,7 +47,7 @@ def layer_norm_backward(xp: Any, dy: Array, x: Array, weight: Any, mean: Array, 
 
 
 def through_statistics(g: Array, xhat: Array, rstd: Array, axes: tuple[int, ...]) -> Array:
-    """rstd (g - mean(g) - xhat mean(g xhat)), means over the axes that share statistics."""
+    """Compute rstd (g - mean(g) - xhat mean(g xhat)), means over the axes that share statistics."""
     n = max(1, xhat.size // max(1, rstd.size))
     return rstd * (g - g.sum(axes, keepdims=True) / n - xhat * ((g * xhat).sum(axes, keepdims=True) / n))
 
@@ -82,7 +82,7 @@ class LayerNorm(Op):
 
 
 def grouped(x: Array, groups: int) -> Array:
-    """(N, C, *space) as (N, groups, the rest)."""
+    """Reshape (N, C, *space) to (N, groups, the rest)."""
     return x.reshape(x.shape[0], groups, x.size // max(1, x.shape[0] * groups))
 
 
@@ -137,7 +137,7 @@ class GroupNorm(Op):
 
 @kernel(out=lambda *_: [], writes="running_mean running_var", flops=lambda x, *_: 6 * x.size)
 def instance_norm_update(xp: Any, x: Array, running_mean: Array, running_var: Array, momentum: float) -> Any:
-    """Running statistics follow the mean over samples of each instance's mean and unbiased variance."""
+    """Let running statistics follow the mean over samples of each instance's mean and unbiased variance."""
     space = tuple(range(2, x.ndim))
     mean, _, var = moments(xp, x, space)
     n, samples = x.size // max(1, mean.size), max(1, x.shape[0])

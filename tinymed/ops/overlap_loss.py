@@ -284,7 +284,7 @@ def tversky_index(
     batch: bool,
     weight_map: Any,
 ) -> Any:
-    """t / (t + alpha (sum p - t) + beta (sum g - t)), smoothed, for each image and class."""
+    """Compute t / (t + alpha (sum p - t) + beta (sum g - t)), smoothed, for each image and class."""
     t, p, g = overlaps(name, input, target, ignore_index, weight_map, False, batch)
     wrong = add(mul(sub(p, t), alpha), mul(sub(g, t), beta))
     return div(add(t, smooth), add(add(t, wrong), smooth))
@@ -293,7 +293,7 @@ def tversky_index(
 def overlaps(
     name: str, input: Any, target: Any, ignore_index: int, weight_map: Any, squared: bool, batch: bool
 ) -> tuple[Any, Any, Any]:
-    """(sum p g, sum p, sum g) for each image and class, (N, C), or (C,) over the batch; squared: of p^2 and g^2."""
+    """Compute (sum p g, sum p, sum g) per image and class, (N, C), or (C,) over the batch; squared: of p^2, g^2."""
     truth, share = as_probabilities(name, input, target, ignore_index)
     if weight_map is not None:
         if tuple(weight_map.shape) != (input.shape[0], *input.shape[2:]):
@@ -310,7 +310,7 @@ def overlaps(
 
 
 def as_probabilities(name: str, input: Any, target: Any, ignore_index: int) -> tuple[Any, Any]:
-    """(truth of the input's shape and dtype, 1 for pixels that count and 0 for others; None: all count)."""
+    """Return (truth of the input's shape and dtype, 1 for pixels that count and 0 for others; None: all count)."""
     if len(input.shape) < 2 or input.dtype.kind != "f":
         raise ValueError(f"{name}: input is {input.dtype} {list(input.shape)}; it takes probabilities (N, C, *space)")
     classes, pixels = input.shape[1], (input.shape[0], *input.shape[2:])
@@ -335,12 +335,12 @@ def as_probabilities(name: str, input: Any, target: Any, ignore_index: int) -> t
 
 
 def as_type(a: Any, like: Any) -> Any:
-    """a in the dtype of another tensor."""
+    """Return a in the dtype of another tensor."""
     return a if a.dtype == like.dtype else Cast.apply(a, like.array.dtype)
 
 
 def averaged(name: str, index: Any, weight: Any, reduction: str, power: float = 1.0) -> Any:
-    """(1 - index)^power, its mean over classes by their weights, and its mean or sum over images."""
+    """Compute (1 - index)^power, its mean over classes by their weights, and its mean or sum over images."""
     check_reduction(name, reduction)
     loss = sub(1.0, index)
     if power != 1:

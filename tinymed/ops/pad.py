@@ -14,19 +14,19 @@ Widths = tuple[tuple[int, int], ...]  # before and after each axis; negative cro
 
 
 def padded(x: Array, widths: Widths, *_: Any) -> list[tuple[int, ...]]:
-    """The shape after padding."""
+    """Return the shape after padding."""
     return [tuple(n + before + after for n, (before, after) in zip(x.shape, widths, strict=True))]
 
 
 @kernel(out=padded, flops=lambda *_: 0)
 def pad_constant(xp: Any, x: Array, widths: Widths, value: float) -> Array:
-    """x with `value` around it; a negative width takes elements away."""
+    """Pad x with `value`; a negative width takes elements away."""
     cropped = x[tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, widths, strict=True))]
     return xp.pad(cropped, [(max(a, 0), max(b, 0)) for a, b in widths], constant_values=value)
 
 
 def opposite(widths: Widths) -> Widths:
-    """Cropping where padding was, and padding where cropping was."""
+    """Return widths that crop where padding was, and pad where cropping was."""
     return tuple((-a, -b) for a, b in widths)
 
 
@@ -56,7 +56,7 @@ MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}  # PyTor
 
 @kernel(out=padded, flops=lambda *_: 0)
 def pad_border(xp: Any, x: Array, widths: Widths, mode: str) -> Array:
-    """x with a border made of its own elements."""
+    """Pad x with a border made of its own elements."""
     return xp.pad(x, widths, mode=MODES[mode])
 
 
@@ -100,13 +100,13 @@ Window = tuple[tuple[int, int], tuple[int, int], tuple[int, int], tuple[int, int
 
 
 def positions(shape: Sequence[int], window: Window) -> tuple[int, int]:
-    """How many blocks fit down and across."""
+    """Return how many blocks fit down and across."""
     down, across = ((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, d, p, s in zip(shape[2:], *window, strict=True))
     return down, across
 
 
 def steps(window: Window, counts: tuple[int, int]) -> list[tuple[Any, ...]]:
-    """For each element of a block, where in the padded image it lies for all blocks."""
+    """Return for each element of a block where in the padded image it lies for all blocks."""
     size, dilation, _, stride = window
     return [
         (
@@ -121,7 +121,7 @@ def steps(window: Window, counts: tuple[int, int]) -> list[tuple[Any, ...]]:
 
 
 def unfolded(x: Array, window: Window) -> list[tuple[int, ...]]:
-    """(N, C x block, number of blocks)."""
+    """Return the shape (N, C x block, number of blocks)."""
     down, across = positions(x.shape, window)
     return [(x.shape[0], x.shape[1] * window[0][0] * window[0][1], down * across)]
 

@@ -321,7 +321,7 @@ def fmin(input: Any, other: Any) -> Any:
 
 
 def clamp_tensors(input: Any, low: Any, high: Any) -> Any:
-    """clamp with at least one bound that is a tensor; a bound that is None does not bind."""
+    """Clamp with at least one bound that is a tensor; a bound that is None does not bind."""
     given = [v for v in (input, low, high) if v is not None]
     dtype = result_type(*given)
 

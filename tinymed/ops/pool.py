@@ -25,13 +25,13 @@ Window = tuple[int, int]  # the first pixel, and the one after the last
 
 
 def boxes(n: int, kernel: int, stride: int, padding: Window, size: int) -> list[Window]:
-    """The windows along one axis of n pixels, cut off at its ends."""
+    """Return the windows along one axis of n pixels, cut off at its ends."""
     starts = [i * stride - padding[0] for i in range(size)]
     return [(max(0, a), max(0, a, min(n, a + kernel))) for a in starts]
 
 
 def counts(n: int, kernel: int, stride: int, padding: Window, size: int, include_pad: bool) -> list[int]:
-    """The pixels each window is said to have: with the padding, but not what ceil_mode lets stick out; or without."""
+    """Return the pixels each window is said to have: with the padding but not what ceil_mode adds, or without both."""
     if include_pad:
         starts = [i * stride - padding[0] for i in range(size)]
         return [min(a + kernel, n + padding[1]) - a for a in starts]
@@ -39,19 +39,19 @@ def counts(n: int, kernel: int, stride: int, padding: Window, size: int, include
 
 
 def along(axis: int, first: int, last: int) -> tuple[slice, ...]:
-    """Pixels first..last of one axis, everything of those before it."""
+    """Return pixels first..last of one axis, everything of those before it."""
     return (*(slice(None),) * axis, slice(first, last))
 
 
 def box_sums(xp: Any, x: Array, windows: list[list[Window]]) -> Array:
-    """The sum of x over every box, one axis of space at a time."""
+    """Compute the sum of x over every box, one axis of space at a time."""
     for axis, ranges in enumerate(windows, 2):
         x = xp.stack([x[along(axis, a, b)].sum(axis) for a, b in ranges], axis)
     return x
 
 
 def box_spread(xp: Any, dy: Array, windows: list[list[Window]], space: Sizes) -> Array:
-    """The transpose of box_sums: each pixel receives the dy of all boxes it lies in."""
+    """Compute the transpose of box_sums: each pixel receives the dy of all boxes it lies in."""
     for axis, (ranges, n) in enumerate(zip(windows, space, strict=True), 2):
         dx = xp.zeros((*dy.shape[:axis], n, *dy.shape[axis + 1 :]), dy.dtype)
         for i, (a, b) in enumerate(ranges):
@@ -62,21 +62,21 @@ def box_spread(xp: Any, dy: Array, windows: list[list[Window]], space: Sizes) ->
 
 
 def divided(xp: Any, y: Array, divisors: list[list[int]]) -> Array:
-    """y divided by one number for each place along each axis of space."""
+    """Divide y by one number for each place along each axis of space."""
     for i, numbers in enumerate(divisors):
         y = y / xp.asarray(numbers, y.dtype).reshape(-1, *[1] * (len(divisors) - 1 - i))
     return y
 
 
 def windows_of(space: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs, size: Sizes) -> list[list[Window]]:
-    """The boxes along every axis."""
+    """Return the boxes along every axis."""
     return [boxes(*how) for how in zip(space, kernel, stride, padding, size, strict=True)]
 
 
 def divisors_of(
     space: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs, size: Sizes, include_pad: bool, divisor: int
 ) -> list[list[int]]:
-    """What the sum of a window is divided by, as factors for each axis: its pixels, or the divisor given (not 0)."""
+    """Return what a window's sum is divided by, as factors for each axis: its pixels, or a divisor given (not 0)."""
     if divisor:
         return [[divisor] * size[0], *([1] * m for m in size[1:])]
     return [counts(*how, include_pad) for how in zip(space, kernel, stride, padding, size, strict=True)]
@@ -109,13 +109,13 @@ def avg_pool2d_backward(
     flops=lambda x, kernel, stride, padding, size, *_: prod(x.shape[:2]) * prod(size) * prod(kernel),
 )
 def avg_pool3d_forward(xp: Any, *args: Any) -> Array:
-    """avg_pool2d_forward with one axis more."""
+    """Compute avg_pool2d_forward with one axis more."""
     return avg_pool2d_forward(xp, *args)
 
 
 @kernel(out=lambda dy, x_shape, *_: [x_shape], flops=lambda dy, x_shape, kernel, *_: dy.size * (1 + prod(kernel)))
 def avg_pool3d_backward(xp: Any, *args: Any) -> Array:
-    """avg_pool2d_backward with one axis more."""
+    """Compute avg_pool2d_backward with one axis more."""
     return avg_pool2d_backward(xp, *args)
 
 

@@ -129,12 +129,12 @@ def inner(input: Any, other: Any) -> Any:
 
 
 def scaled(tensor: Any, factor: float) -> Any:
-    """tensor times a number."""
+    """Compute a tensor times a number."""
     return tensor if factor == 1 else mul(tensor, factor)
 
 
 def plus(name: str, input: Any, product: Any, beta: float, alpha: float) -> Any:
-    """beta input + alpha product, of one dtype; an input of factor 0 does not count, whatever it holds."""
+    """Compute beta input + alpha product, of one dtype; an input of factor 0 does not count, whatever it holds."""
     check_dtypes(name, input, product)
     if beta == 0:
         return expand(scaled(product, alpha), product.shape)
@@ -322,7 +322,7 @@ Term = list[Any]  # the names of an operand's axes: letters, and numbers for tho
 
 
 def lettered(given: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
-    """The other way to call it, (x, [0, 1], y, [1, 2], [0, 2]), as an equation and operands."""
+    """Return the other way to call it, (x, [0, 1], y, [1, 2], [0, 2]), as an equation and operands."""
     names = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
     def word(axes: Any) -> str:
@@ -334,7 +334,7 @@ def lettered(given: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
 
 
 def parse(equation: str, operands: Sequence[Any]) -> tuple[list[Term], Term]:
-    """The names of the operands' axes and of the result's; ValueError says what does not fit."""
+    """Return the names of the operands' axes and of the result's; ValueError says what does not fit."""
     left, arrow, right = equation.replace(" ", "").partition("->")
     words = left.split(",")
     if len(words) != len(operands):
@@ -364,7 +364,7 @@ def parse(equation: str, operands: Sequence[Any]) -> tuple[list[Term], Term]:
 
 
 def named(equation: str, word: str, ndim: int, most: int) -> Term:
-    """One operand's names: letters, and for "..." numbers counted so that the last ones line up."""
+    """Return one operand's names: letters, and for "..." numbers counted so that the last ones line up."""
     before, dots, after = word.partition("...")
     if not all(c.isalpha() for c in before + after):
         raise ValueError(f"einsum: {equation!r}: axes are named by letters, and by one '...' an operand")
@@ -375,7 +375,7 @@ def named(equation: str, word: str, ndim: int, most: int) -> Term:
 
 
 def taken_diagonals(x: Any, term: Term) -> tuple[Any, Term]:
-    """The operand with the diagonal of every axis named twice."""
+    """Return the operand with the diagonal of every axis named twice."""
     for c in dict.fromkeys(term):
         while term.count(c) > 1:
             i = term.index(c)
@@ -388,7 +388,7 @@ def taken_diagonals(x: Any, term: Term) -> tuple[Any, Term]:
 
 
 def contracted(a: Any, left: Term, b: Any, right: Term, later: set[Any]) -> tuple[Any, Term]:
-    """Two operands multiplied, summed over the axes that nothing later needs: one batched matrix product."""
+    """Multiply two operands and sum over the axes that nothing later needs: one batched matrix product."""
     x, left = summed(a, left, {*later, *right})
     y, right = summed(b, right, {*later, *left})
     both = [c for c in left if c in right]
@@ -415,7 +415,7 @@ def contracted(a: Any, left: Term, b: Any, right: Term, later: set[Any]) -> tupl
 
 
 def summed(x: Any, term: Term, needed: set[Any]) -> tuple[Any, Term]:
-    """An operand summed over the axes that nothing needs."""
+    """Sum an operand over the axes that nothing needs."""
     gone = [i for i, c in enumerate(term) if c not in needed]
     return (sum(x, gone), [c for c in term if c in needed]) if gone else (x, term)
 

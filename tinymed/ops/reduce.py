@@ -17,17 +17,17 @@ Axes = tuple[int, ...]
 
 
 def total_type(x: Array) -> Any:
-    """Sums of integers and bool are int64."""
+    """Return the dtype of a sum: int64 for integers and bool."""
     return x.dtype if x.dtype.kind == "f" else np.dtype(np.int64)
 
 
 def reduced(x: Array, axes: Axes) -> list[Any]:
-    """The result's shape, the axes dropped, and dtype."""
+    """Return the result's shape, the axes dropped, and dtype."""
     return [(dropped(x.shape, axes), total_type(x))]
 
 
 def drawn_axes(draw: Any, low: float = -2.0, high: float = 2.0, **options: Any) -> tuple[Array, Axes, bool]:
-    """An array, some of its axes (none: all) and keepdim."""
+    """Draw an array, some of its axes (none: all) and keepdim."""
     shape = drawn_shape(draw)
     if draw.integer(0, 7) == 7:
         shape = draw.choice(((7, 33), (3, 2, 5, 4), (130,)))
@@ -36,12 +36,12 @@ def drawn_axes(draw: Any, low: float = -2.0, high: float = 2.0, **options: Any) 
 
 
 def spread(xp: Any, dy: Array, shape: tuple[int, ...], axes: Axes) -> Array:
-    """dy, whose reduced axes are absent or of length 1, as a view of the shape before the reduction."""
+    """Return dy, whose reduced axes are absent or of length 1, as a view of the shape before the reduction."""
     return xp.broadcast_to(dy.reshape(kept(shape, axes)), shape)
 
 
 def keep(y: Array, shape: tuple[int, ...], axes: Axes, keepdim: bool) -> Array:
-    """A reduction's result with its axes of length 1 if asked for."""
+    """Return a reduction's result with its axes of length 1 if asked for."""
     return y.reshape(kept(shape, axes)) if keepdim else y
 
 
@@ -257,7 +257,7 @@ def floats_only(name: str, input: Any) -> None:
 
 
 def converted(name: str, input: Any, dtype: Any) -> Any:
-    """The input in another dtype, where one is asked for."""
+    """Return the input in another dtype, where one is asked for."""
     return input if dtype is None else Cast.apply(input, as_dtype(name, dtype))
 
 

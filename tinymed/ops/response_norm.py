@@ -21,7 +21,7 @@ def window_sum(xp: Any, v: Array, before: int, after: int) -> Array:
 
 
 def energy(xp: Any, x: Array, size: int, alpha: float, k: float) -> Array:
-    """s = k + alpha / size times the sum of x^2 over the window."""
+    """Compute s = k + alpha / size times the sum of x^2 over the window."""
     return k + alpha / size * window_sum(xp, x * x, size // 2, (size - 1) // 2)
 
 

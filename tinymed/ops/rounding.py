@@ -39,7 +39,7 @@ class Rounded(Op):
 
 
 def rounded(input: Any, how: str) -> Any:
-    """Rounded; integers are integers already, bool has no rounding."""
+    """Round; integers are integers already, bool has no rounding."""
     kind = input.array.dtype.kind
     if kind == "b":
         raise TypeError(f"{how}: takes numbers, not bool; convert with .float()")

@@ -110,7 +110,7 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = N
 
 
 def along_axis(name: str, input: Any, dim: Any, index: Any) -> tuple[int, Any, tuple[int, ...]]:
-    """(axis, index shaped to broadcast along it, the shape of a source) for a vector of places."""
+    """Return (axis, index shaped to broadcast along it, the shape of a source) for a vector of places."""
     axis = one_axis(name, dim, input.array.ndim)
     index = checked_index(name, input, index, axis)
     if index.array.ndim > 1:
@@ -217,7 +217,7 @@ def checked_source(name: str, input: Any, source: Any, shape: tuple[int, ...]) -
 
 
 def checked_mask(name: str, mask: Any) -> Any:
-    """The mask as a tensor of bool."""
+    """Return the mask as a tensor of bool."""
     (mask,) = operands(name, mask)
     if not isinstance(mask, Node) or mask.array.dtype.kind != "b":
         raise TypeError(f"{name}: mask must be a tensor of bool; compare, for instance x > 0")

@@ -19,7 +19,7 @@ Shape = tuple[int, ...]
 
 
 def reshaped(k: Table, x: Array, shape: Shape) -> Array:
-    """A view of x in another shape; of a copy in C order where no view exists."""
+    """Return a view of x in another shape, or of a copy in C order where no view exists."""
     if x.flags.c_contiguous:
         return x.reshape(shape)
     try:
@@ -96,7 +96,7 @@ class Expand(Op):
 
 @kernel(flops=lambda x: 0)
 def copy(xp: Any, x: Array) -> Array:
-    """The values in memory of their own, in the same order of axes."""
+    """Copy the values into memory of their own, in the same order of axes."""
     return x.copy(order="K")
 
 
@@ -278,12 +278,30 @@ def t(input: Any) -> Any:
 
 
 def reversed_axes(input: Any) -> Any:
-    """The axes in reverse order, as a view: of a matrix the transpose."""
+    """Return the axes in reverse order, as a view: of a matrix the transpose.
+
+    Returns:
+        A tensor of this one's dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.ones(2, 3).T.shape
+        (3, 2)
+    """
     return Permute.apply(input, tuple(reversed(range(input.array.ndim))))
 
 
 def transposed(input: Any) -> Any:
-    """The last two axes exchanged, as a view."""
+    """Exchange the last two axes, as a view.
+
+    Returns:
+        A tensor of this one's dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.ones(4, 2, 3).mT.shape
+        (4, 3, 2)
+    """
     if input.array.ndim < 2:
         raise ValueError(f"mT: needs at least two axes, input is {list(input.shape)}")
     return transpose(input, -2, -1)
@@ -361,7 +379,22 @@ def broadcast_to(input: Any, shape: Sequence[int]) -> Any:
 
 
 def expand_as(input: Any, other: Any) -> Any:
-    """Expanded to the shape of another tensor."""
+    """Expand to the shape of another tensor, as a view that copies nothing.
+
+    Args:
+        other: The other tensor.
+
+    Returns:
+        A tensor of this one's dtype.
+
+    Raises:
+        ValueError: An axis that is not of length 1 would grow.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.tensor([1, 2]).expand_as(tinymed.zeros(2, 2)).tolist()
+        [[1, 2], [1, 2]]
+    """
     return expand(input, other.shape)
 
 

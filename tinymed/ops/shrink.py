@@ -13,7 +13,7 @@ from .smooth import sigmoid, tanh
 
 
 def within(x: Array, limit: float) -> Array:
-    """Where |x| <= limit; a NaN is nowhere within."""
+    """Return where |x| <= limit; a NaN is nowhere within."""
     return (x >= -limit) & (x <= limit)
 
 
@@ -36,7 +36,7 @@ def shrink_backward(xp: Any, dy: Array, x: Array, limit: float) -> Array:
 
 
 def shrinkable(draw: Any) -> tuple[Any, ...]:
-    """(x, limit), nothing at the limit."""
+    """Draw (x, limit), nothing at the limit."""
     limit = draw.choice((0.5, 0.0, 1.25))
     return draw.array(draw.shape(), avoid=(-limit, limit)), limit
 

@@ -17,13 +17,13 @@ TANH_AMPLITUDE, TANH_SLOPE = 1.7159, 2 / 3  # LeCun et al. 1998, appendix A: f(1
 
 
 def logistic(xp: Any, x: Array) -> Array:
-    """1 / (1 + exp(-x)), by the exponential that cannot overflow."""
+    """Compute 1 / (1 + exp(-x)), by the exponential that cannot overflow."""
     e = xp.exp(-xp.abs(x))
     return xp.where(x >= 0, 1, e) / (1 + e)
 
 
 def log_one_plus_exp(xp: Any, x: Array) -> Array:
-    """log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|))."""
+    """Compute log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|))."""
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
 
 

@@ -13,12 +13,12 @@ from .unary import neg
 
 
 def flops(x: Array, *_: Any) -> float:
-    """Subtract, exponential, sum, divide."""
+    """Count a subtraction, an exponential, a sum and a division."""
     return 4.0 * float(x.size)
 
 
 def shifted(xp: Any, x: Array, axis: int) -> Array:
-    """x minus its maximum along the axis; a row of -inf alone becomes NaN, as in PyTorch."""
+    """Compute x minus its maximum along the axis; a row of -inf alone becomes NaN, as in PyTorch."""
     return x - x.max(axis, keepdims=True) if x.size else x
 
 
@@ -85,7 +85,7 @@ class LogSoftmax(Op):
 
 
 def array_and_axis(draw: Any) -> tuple[Any, int]:
-    """An array with at least one axis, and one of them; large values, so that a missing shift shows."""
+    """Draw an array with at least one axis, and one of them; large values, so that a missing shift shows."""
     shape = list(draw.shape(1, 4))
     axis = draw.integer(0, len(shape) - 1)
     shape[axis] = draw.choice((3, 1, 17, 40))

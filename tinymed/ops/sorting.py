@@ -21,7 +21,7 @@ class Sorted(NamedTuple):
 
 @kernel(out=lambda x, axis, descending: [(x.shape, "int64")], flops=lambda x, *_: 20 * x.size)
 def argsort_forward(xp: Any, x: Array, axis: int, descending: bool) -> Array:
-    """The indices that sort x along the axis; equal elements stay in order."""
+    """Return the indices that sort x along the axis; equal elements stay in order."""
     if not x.ndim:
         return xp.zeros((), xp.int64)
     if not descending:
@@ -32,7 +32,7 @@ def argsort_forward(xp: Any, x: Array, axis: int, descending: bool) -> Array:
 
 @kernel(out=lambda x, indices, axis: [indices.shape], flops=lambda *_: 0)
 def along_forward(xp: Any, x: Array, indices: Array, axis: int) -> Array:
-    """x taken at the indices along the axis."""
+    """Return x taken at the indices along the axis."""
     return xp.take_along_axis(x, indices, axis) if x.ndim else x.copy()
 
 
@@ -186,7 +186,7 @@ def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Sorted
 
 
 def chosen(found: Sorted, axis: int, place: int, keepdim: bool) -> Sorted:
-    """One place of each line that was sorted."""
+    """Return one place of each line that was sorted."""
     if not found.values.shape:
         return found
     one = (narrow(part, axis, place, 1) for part in found)
@@ -226,7 +226,7 @@ def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
 
 
 def middle(input: Any, axis: int, keepdim: bool) -> Sorted:
-    """The lower median along an axis; the first NaN where there is one."""
+    """Return the lower median along an axis; the first NaN where there is one."""
     from .compare import isnan
     from .elementwise import where
     from .extremes import max

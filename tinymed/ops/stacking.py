@@ -1,12 +1,24 @@
-"""Joining tensors of different numbers of axes: each gets the axes that the join needs."""
+"""Joining and splitting along the axes that names like hstack and vsplit say."""
 
 from collections.abc import Sequence
 from typing import Any
 
+from .arrangement import tensor_split
 from .join import cat
 from .shape import reshape
 
-__all__ = ["atleast_1d", "atleast_2d", "atleast_3d", "column_stack", "dstack", "hstack", "row_stack", "vstack"]
+__all__ = [
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
+    "column_stack",
+    "dstack",
+    "hsplit",
+    "hstack",
+    "row_stack",
+    "vsplit",
+    "vstack",
+]
 
 
 def atleast_1d(*tensors: Any) -> Any:
@@ -66,7 +78,7 @@ def atleast_3d(*tensors: Any) -> Any:
 
 
 def each(tensors: Any, change: Any) -> Any:
-    """A change of one tensor, of several, or of a list of them."""
+    """Apply a change to one tensor, to several, or to a list of them."""
     if len(tensors) == 1:
         given = tensors[0]
         return tuple(map(change, given)) if isinstance(given, list | tuple) else change(given)
@@ -140,6 +152,42 @@ def column_stack(tensors: Sequence[Any]) -> Any:
         [[0, 0], [1, 1]]
     """
     return cat([t if len(t.shape) > 1 else reshape(t, -1, 1) for t in tensors], 1)
+
+
+def hsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+    """Split the second axis as tensor_split does, of a vector the only one.
+
+    Args:
+        input: Tensor of any shape.
+        indices_or_sections: The number of parts, or the places.
+
+    Returns:
+        A tuple of views.
+
+    Example:
+        >>> import tinymed
+        >>> [part.tolist() for part in tinymed.hsplit(tinymed.arange(4), 2)]
+        [[0, 1], [2, 3]]
+    """
+    return tensor_split(input, indices_or_sections, 1 if input.array.ndim > 1 else 0)
+
+
+def vsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+    """Split the first axis as tensor_split does.
+
+    Args:
+        input: Tensor of any shape.
+        indices_or_sections: The number of parts, or the places.
+
+    Returns:
+        A tuple of views.
+
+    Example:
+        >>> import tinymed
+        >>> [part.tolist() for part in tinymed.vsplit(tinymed.eye(2), 2)]
+        [[[1.0, 0.0]], [[0.0, 1.0]]]
+    """
+    return tensor_split(input, indices_or_sections, 0)
 
 
 row_stack = vstack

@@ -11,14 +11,14 @@ from .reduce import sum
 
 
 def cut(a: Array, offset: int) -> tuple[int, int, int]:
-    """(first row, first column, length) of a diagonal of the last two axes."""
+    """Return (first row, first column, length) of a diagonal of the last two axes."""
     rows, columns = a.shape[-2:]
     row, column = max(0, -offset), max(0, offset)
     return row, column, max(0, min(rows - row, columns - column))
 
 
 def diagonal_view(x: Array, offset: int, axis1: int, axis2: int) -> Array:
-    """The diagonal of two axes, which go, as a new last axis: a view that can be written where x can."""
+    """Return the diagonal of two axes, which go, as a new last axis: a view that can be written where x can."""
     view = x.diagonal(offset, axis1, axis2)
     if isinstance(x, np.ndarray) and x.flags.writeable:
         view.flags.writeable = True
@@ -110,7 +110,7 @@ class Triangle(Op):
 
 
 def matrices(name: str, input: Any) -> Any:
-    """The input, which must have at least two axes."""
+    """Return the input, which must have at least two axes."""
     if input.array.ndim < 2:
         raise ValueError(f"{name}: takes matrices (..., rows, columns), got shape {list(input.shape)}")
     return input

@@ -13,7 +13,7 @@ from .shape import clone
 
 
 def points(low: float, high: float, **options: Any) -> Any:
-    """A `samples` that draws one array of numbers from low to high."""
+    """Return a `samples` that draws one array of numbers from low to high."""
 
     def samples(draw: Any) -> tuple[Any, ...]:
         return (draw.array(drawn_shape(draw), low, high, **options),)

@@ -83,7 +83,7 @@ def unpool(
 
 
 def wanted_size(name: str, rank: int, usual: Sizes, strides: Sizes, output_size: Sequence[int]) -> Sizes:
-    """The axes of space of an output size, which may differ from the usual one by less than the stride."""
+    """Return the axes of space of an output size, which may differ from the usual one by less than the stride."""
     size = per_axis(name, "output_size", tuple(output_size)[-rank:], rank)
     if any(not u - s < n < u + s for n, u, s in zip(size, usual, strides, strict=True)):
         raise ValueError(

@@ -8,7 +8,7 @@ from .space import Form, Pairs, Sizes, check_images, extent, pairs, per_axis, re
 def places(
     op: str, space: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, ceil_mode: bool
 ) -> Sizes:
-    """Windows along each axis; with ceil_mode also one that sticks out at the end, if it starts before the padding."""
+    """Count the windows along each axis; with ceil_mode also one that sticks out, if it starts before the padding."""
     size = []
     for n, e, s, (before, after) in zip(space, extent(kernel, dilation), stride, padding, strict=True):
         m = (n + before + after - e + (s - 1 if ceil_mode else 0)) // s + 1
@@ -25,7 +25,7 @@ def places(
 def windows(
     op: str, rank: int, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
 ) -> tuple[Sizes, Sizes, Pairs, Sizes, Sizes, Sizes]:
-    """(kernel, stride, padding, before, dilation, places) with an entry an axis, for an input of this (shape, dtype).
+    """Return (kernel, stride, padding, before, dilation, places), one entry per axis, for an input's (shape, dtype).
 
     before: the padding before each axis.
     """
@@ -46,7 +46,7 @@ def windows(
 
 
 def draw_window(draw: Any, dilated: bool) -> tuple[Any, ...]:
-    """(x, kernel, stride, padding, dilation, ceil_mode); half have the 2 x 2 windows at stride 2 of the fast path."""
+    """Draw (x, kernel, stride, padding, dilation, ceil_mode); half have 2 x 2 windows at stride 2, the fast path."""
     rank = draw.choice((2, 3, 2, 1, 2))
     channels = (1, 2, 3, 16, 17, 33) if rank < 3 else (1, 2)
     batch = draw.choice(((1,), (2,), (3,), (), (0,)) if rank < 3 else ((1,), (2,), ()))
