@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..dispatch import kernel
-from ..ops.pool import winner_shapes
+from ..ops.max_pool import winner_shapes
 from ..ops.space import slides
 from .conv import forward_flops, forward_out
 from .tiles import TILES
