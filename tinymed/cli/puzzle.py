@@ -157,7 +157,7 @@ def exit_text(code: int | None) -> str:
 
 
 def run_kernel(to: "Connection", number: int, library: Path) -> None:
-    """What the other process does: run a compiled kernel on its puzzle's problem, send the verdict."""
+    """Do what the other process does: run a compiled kernel on its puzzle's problem, send the verdict."""
     import tinymed.optim  # noqa: F401  declares kernels that puzzles launch
 
     from ..cuda.puzzles import examine, loaded, puzzles

@@ -106,9 +106,7 @@ def config_from_options(given: Given) -> Any:
 
 
 def check_weights(config: Any) -> None:
-    """Raise UserError for a pattern of layers that matches nothing or, once classes are known, weights that do not
-    fit.
-    """
+    """Raise UserError for a pattern of layers that matches nothing and, once classes are known, weights of others."""
     with no_weights():
         check_transfer(config, tasks.find(config.task).make_model(config))
 

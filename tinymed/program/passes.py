@@ -114,7 +114,7 @@ def flat_name(c: Call) -> str:
 
 
 def parts(c: Call) -> tuple[list[Ref], Ref, Ref, list[object]]:
-    """(what is updated, gradient, its row of rates, options) of an update."""
+    """Return (what is updated, gradient, its row of rates, options) of an update."""
     args = dict(named(c.kernel, c.args))
     updated, options = c.written(), [a for n, a in args.items() if not isinstance(a, Ref)]
     return updated, args["g"], args["rates"], options

@@ -214,8 +214,9 @@ class Classification(Task[ClassificationConfig, Dataset]):
         )
 
     def try_model(self, config: ClassificationConfig, fixed: bool = True) -> ClassificationConfig:
-        """Return the configuration, once a network could be made by it; its head is the network's own loss if not
-        `fixed`.
+        """Return the configuration, once a network could be made by it.
+
+        Its head is the network's own loss if not `fixed`.
         """
         with no_weights():
             model = self.make_model(config)
