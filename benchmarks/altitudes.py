@@ -64,7 +64,7 @@ def steps(name: str, captured: bool, count: int) -> list[float]:
 
 
 def in_process(name: str, captured: bool, count: int, threads: int) -> list[float]:
-    """`steps` in a new process."""
+    """Return `steps` in a new process."""
     limits = dict.fromkeys(("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), str(threads))
     code = f"import json, altitudes; print(json.dumps(altitudes.steps({name!r}, {captured}, {count})))"
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])

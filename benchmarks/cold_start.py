@@ -58,7 +58,7 @@ def first_step(case: str) -> dict[str, Any]:
 
 
 def compiling() -> dict[str, float]:
-    """Takes, from now on, the seconds of each kernel that this process compiles, its helpers among them."""
+    """Take down, from now on, the seconds of each kernel that this process compiles, its helpers among them."""
     from numba.core import event
 
     seconds: dict[str, float] = {}

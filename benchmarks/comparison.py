@@ -50,7 +50,7 @@ def compare(name: str, data: Path, runs: Path) -> None:
 
 
 def collect(name: str, runs: Path) -> None:
-    """The table, with command, date and floor, and the picture, among the results."""
+    """Return the table, with command, date and floor, and the picture, among the results."""
     source = runs / f"compare-{name}"
     rows = json.loads((source / "compare.json").read_text("utf-8"))["rows"]
     floor = SETS[name][1]

@@ -130,7 +130,7 @@ def tested(said: str) -> dict[str, Any]:
 
 
 def built(said: str) -> dict[str, Any]:
-    """Registers and spills that ptxas reported, of the kernels that spill."""
+    """Return registers and spills that ptxas reported, of the kernels that spill."""
     use_checkout()
     from tinymed.cuda import modules, ptxas
 
@@ -200,7 +200,7 @@ def gpu() -> str:
 
 
 def model(name: str) -> str:
-    """ "NVIDIA H100 80GB HBM3" -> "h100": the first word with a digit, else the last."""
+    """Return a GPU's short name, "NVIDIA H100 80GB HBM3" -> "h100": the first word with a digit, else the last."""
     words = re.findall(r"[a-z0-9]+", name.lower())
     return next((w for w in words if re.search(r"\d", w) and not w.endswith("gb")), words[-1])
 

@@ -73,7 +73,10 @@ RULES: list[tuple[str, dict[str, Any]]] = [
 
 
 def train(rule: str, options: dict[str, Any]) -> None:
-    """A step of a small network and three captured: what programs fuse, a residual block's batch norms among it."""
+    """Return a step of a small network and three captured.
+
+    What programs fuse, a residual block's batch norms among it.
+    """
     import tinymed
     from tinymed import nn, optim
     from tinymed.nn import functional
@@ -113,7 +116,7 @@ def train(rule: str, options: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def entered(backend: str) -> Iterator[set[str]]:
-    """The names of the launchers of csrc/ that are called inside."""
+    """Return the names of the launchers of csrc/ that are called inside."""
     from tinymed.cuda import emulated, gpu
 
     home: Any = emulated if backend == "emulated" else gpu

@@ -67,7 +67,7 @@ class Row:
         return lambda *sets: tuple(self.compute(table, functional, s) for s in sets), *sets
 
     def theirs(self, torch: Any, sets: Sequence[Sequence[Any]]) -> tuple[Callable[[], Any], Callable[[], Any]]:
-        """(the work on every copy of the arrays of ours, the first copy's result)."""
+        """Return (the work on every copy of the arrays of ours, the first copy's result)."""
         there = [[peer_tensor(torch, t) for t in s] for s in sets]
         made: list[Any] = []
 
@@ -90,7 +90,10 @@ def numbers(xp: Any) -> Any:
 
 
 def tensor(table: Any, given: Given, first: int) -> Any:
-    """A tensor on the backend's device: images channels-last, filters as a layer's; random from number `first` on."""
+    """Return a tensor on the backend's device: images channels-last, filters as a layer's.
+
+    Random from number `first` on.
+    """
     from tinymed import device
     from tinymed.tensor import Tensor
 

@@ -107,7 +107,7 @@ def main() -> None:
 
 
 def measure(clock: Clock, players: dict[str, Call], result: dict[str, Any]) -> None:
-    """Times of all, and the last one's time over ours, formed within each round."""
+    """Return times of all, and the last one's time over ours, formed within each round."""
     turns = clock.in_turns(players, 0.0 if clock.quick else 0.05)
     name = list(players)[-1]
     for player in players:

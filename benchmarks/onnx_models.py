@@ -77,7 +77,10 @@ def accepted(session: Any) -> list[list[int]] | None:
 
 
 def difference(got: Any, want: Any) -> float:
-    """The largest difference of one output by its largest value; infinite for another shape, dtype or integer."""
+    """Return the largest difference of one output by its largest value.
+
+    Infinite for another shape, dtype or integer.
+    """
     got = np.asarray(got.numpy())
     if got.shape != want.shape or got.dtype != want.dtype:
         return float("inf")

@@ -93,7 +93,10 @@ def counterpart(name: str) -> Callable[..., Any] | None:
 
 
 def translated(value: Any, leaves: dict[int, Any]) -> Any:
-    """An argument of PyTorch's as tinymed takes it; the tensors are also put into `leaves`, by the id of PyTorch's."""
+    """Return an argument of PyTorch's as tinymed takes it.
+
+    The tensors are also put into `leaves`, by the id of PyTorch's.
+    """
     if isinstance(value, torch.Tensor):
         if id(value) not in leaves:
             leaves[id(value)] = tinymed.from_numpy(value.detach().clone().numpy()).requires_grad_(value.requires_grad)

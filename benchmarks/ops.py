@@ -63,7 +63,7 @@ class Bench:
             yield self.row(case, way, turns) | {"models": models} | self.work(turns, **made["info"][way])
 
     def row(self, case: Case, way: str, turns: dict[str, Any]) -> dict[str, Any]:
-        """Times of all peers, and our ratios with quartiles to eager and to the better of the tuned."""
+        """Return times of all peers, and our ratios with quartiles to eager and to the better of the tuned."""
         times = {name: Times.of(t, self.clock) for name, t in turns.items()}
         best = min((n for n in times if n in TUNED), key=lambda n: times[n].median)
         low, eager, high = ratios(turns["tinymed"], turns[EAGER], self.clock)

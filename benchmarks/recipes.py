@@ -120,7 +120,7 @@ def collect(data: Path, runs: Path) -> list[dict[str, Any]]:
 def row(
     dataset: str, run: str, recipe: str, ours: dict[str, Any], theirs: dict[str, Any], best: dict[str, Any]
 ) -> dict[str, Any]:
-    """Validation and test of both engines with the last weights, and ours with those of the best validation epoch."""
+    """Return validation and test of both engines with the last weights, and ours with those of the best epoch."""
     keys = ("accuracy", "sensitivity", "specificity", "auc")
     wanted = [*keys, *(f"{k}_interval" for k in keys), "n", "positive"]
 

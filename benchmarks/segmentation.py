@@ -272,7 +272,10 @@ floor, a trivial method's score. Minutes are wall time of the training steps, on
 
 
 def every_other_row(picture: np.ndarray) -> np.ndarray:
-    """A picture of overlays, white between its rows, with the first, third, ... of them: worst, middle and best."""
+    """Return a picture of overlays, white between its rows, with the first, third, ... of them.
+
+    Worst, middle and best.
+    """
     empty = (picture == 255).all(axis=(1, 2))
     edges = np.flatnonzero(np.diff(empty.astype(np.int8), prepend=1, append=1)).reshape(-1, 2)
     parted = np.flatnonzero(edges[1:, 0] - edges[:-1, 1] > 2) + 1  # less is inside a letter
@@ -285,7 +288,7 @@ def every_other_row(picture: np.ndarray) -> np.ndarray:
 
 
 def small_picture(source: Path, path: Path, most: int = 200_000) -> None:
-    """A PNG below `most` bytes: every other row, in fewer pixels and colours."""
+    """Return a PNG below `most` bytes: every other row, in fewer pixels and colours."""
     whole = Image.fromarray(every_other_row(np.asarray(Image.open(source).convert("RGB"))))
     for width in (960, 800, 700, 600, 500, 400):
         small = whole.resize((width, round(whole.height * width / whole.width)), Image.Resampling.LANCZOS)

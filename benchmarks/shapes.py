@@ -177,8 +177,9 @@ def resnet50(n: int = 8) -> Iterator[Case]:
 
 
 def densenet121(n: int = 8) -> Iterator[Case]:
-    """SYSTEMS section 6: every layer's 1x1 has its own number of channels; what follows a concatenation only for the
-    first and the last layer of a block.
+    """SYSTEMS section 6: every layer's 1x1 has its own number of channels.
+
+    What follows a concatenation only for the first and the last layer of a block.
     """
     yield from stem(n)
     channels, side = 64, 56

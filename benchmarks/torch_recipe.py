@@ -23,7 +23,7 @@ from tinymed.train.run import Run
 
 
 def corrected_momentum(model: Any, momentum: float, step: int) -> None:
-    """The bias-corrected rule: at update t the new statistics weigh max(momentum, 1/t)."""
+    """Follow the bias-corrected rule: at update t the new statistics weigh max(momentum, 1/t)."""
     for m in model.modules():
         if isinstance(m, torch.nn.BatchNorm2d):
             m.momentum = max(momentum, 1 / step)

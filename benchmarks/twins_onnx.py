@@ -6,7 +6,7 @@ import numpy as np
 
 
 def graph(torch: Any, model: Any, shape: tuple[int, ...]) -> bytes:
-    """The serialised graph of a `Sequential` of convolutions, poolings, batch norms and dense layers, evaluating."""
+    """Return the serialised graph of a `Sequential` of convolutions, poolings, norms and dense layers, evaluating."""
     from onnx import TensorProto, helper, numpy_helper
 
     nodes, weights, name = [], [], "input"

@@ -28,12 +28,15 @@ def expression(w: Tensor, x: Tensor) -> Tensor:
 
 
 def name(op: Op, ops: list[Op]) -> str:
-    """The op as tape_text numbers it."""
+    """Return the op as tape_text numbers it."""
     return f"%{ops.index(op)} {type(op).__name__}"
 
 
 def walk_by_hand(y: Tensor) -> dict[int, float]:
-    """What Tensor.backward does: {id of a leaf: its gradient}.  Each op runs once, when its own gradient is whole."""
+    """Do what Tensor.backward does; return {id of a leaf: its gradient}.
+
+    Each op runs once, when its gradient is whole.
+    """
     ops = debug.graph(y)
     waiting: dict[int, Any] = {id(y.op): np.float32(1)}  # what each op has received so far; dy/dy = 1
     leaves: dict[int, float] = {}

@@ -26,7 +26,7 @@ HOW = STRIDE, PADDING, DILATION, GROUPS
 
 
 def seven_loops(x: Array, weight: Array, bias: Array) -> Array:
-    """The definition: every output pixel is the product of a filter with the window below it, summed up."""
+    """Return the definition: every output pixel is the product of a filter with the window below it, summed up."""
     pixels, filters, biases = pad(x).tolist(), weight.tolist(), bias.tolist()  # lists: no array overhead per element
     y = np.zeros((N, O, H, W))
     for n in range(N):
@@ -43,7 +43,7 @@ def seven_loops(x: Array, weight: Array, bias: Array) -> Array:
 
 
 def windows_einsum(x: Array, weight: Array, bias: Array) -> Array:
-    """The same sum as one line of index notation: windows is a view [n, c, i, j, r, s] that copies nothing."""
+    """Return the same sum as one line of index notation: windows is a view [n, c, i, j, r, s] that copies nothing."""
     windows = np.lib.stride_tricks.sliding_window_view(pad(x), (KH, KW), axis=(2, 3))
     return np.einsum("ncijrs,ocrs->noij", windows, weight, optimize=True) + bias[:, None, None]
 
@@ -54,12 +54,15 @@ def im2col(x: Array, weight: Array, bias: Array) -> Array:
 
 
 def reference(x: Array, weight: Array, bias: Array) -> Array:
-    """The engine's definition: for each of the KH KW taps, a shifted image times a C x O matrix."""
+    """Return the engine's definition: for each of the KH KW taps, a shifted image times a C x O matrix."""
     return table("numpy").conv2d_forward(x, weight, bias, *HOW)
 
 
 def compiled(x: Array, weight: Array, bias: Array) -> Array:
-    """The engine's Numba kernel: channels-last, filters packed into panels, a block of outputs held in registers."""
+    """Return the engine's Numba kernel.
+
+    Channels-last, filters packed into panels, a block of outputs held in registers.
+    """
     return table("numba").conv2d_forward(x, weight, bias, *HOW)
 
 
@@ -69,12 +72,12 @@ def pad(x: Array) -> Array:
 
 
 def draw(*shape: int, step: int) -> Array:
-    """Standard normal float32 numbers."""
+    """Return standard normal float32 numbers."""
     return random.normal(int(np.prod(shape)), 0, random.NOISE, step).astype(np.float32).reshape(shape)
 
 
 def best_time(call: Callable[[], Any], repeats: int) -> float:
-    """The shortest of several runs in seconds: the least disturbed by other programs."""
+    """Return the shortest of several runs in seconds: the least disturbed by other programs."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()

@@ -59,12 +59,12 @@ def batch_norm(x: Any) -> Any:
 
 
 def tanh(x: Any) -> Any:
-    """Outputs that do not depend on each other."""
+    """Return outputs that do not depend on each other."""
     return F.tanh(x)
 
 
 def normal(*shape: int, step: int) -> Array:
-    """Standard normal float64 numbers."""
+    """Return standard normal float64 numbers."""
     return random.normal(int(np.prod(shape)), 0, random.NOISE, step).reshape(shape)
 
 

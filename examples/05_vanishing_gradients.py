@@ -49,7 +49,7 @@ class Layer(nn.Module):
 
 
 def deep_network(depth: int, activation: str, init: str, shortcut: bool) -> nn.Sequential:
-    """A first convolution to WIDTH channels, `depth` layers, the mean of each channel, two logits."""
+    """Return a first convolution to WIDTH channels, `depth` layers, the mean of each channel, two logits."""
     tinymed.manual_seed(0)
     layers = [Layer(activation, init, shortcut) for _ in range(depth)]
     stem = nn.Conv2d(3, WIDTH, 3, padding=1)
@@ -57,7 +57,7 @@ def deep_network(depth: int, activation: str, init: str, shortcut: bool) -> nn.S
 
 
 def layers_of(network: nn.Sequential) -> list[Layer]:
-    """The layers between the stem and the head."""
+    """Return the layers between the stem and the head."""
     return [m for m in network if isinstance(m, Layer)]
 
 
@@ -96,7 +96,10 @@ def lesson_norms() -> None:
 
 
 def residual_network(blocks: int, residual: bool) -> nn.Sequential:
-    """A stem, `blocks` blocks of two convolutions with batch norm (He et al. 2016), channel means, two logits."""
+    """Return a stem, `blocks` blocks of two convolutions with batch norm (He et al.
+
+    2016), channel means, two logits.
+    """
     tinymed.manual_seed(0)
     body = [nn.BasicBlock(WIDTH, WIDTH, residual=residual) for _ in range(blocks)]
     return nn.Sequential(nn.ConvBNReLU(3, WIDTH), *body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(WIDTH, 2))

@@ -26,12 +26,12 @@ HEAD = SigmoidHead(2)
 
 
 def norms(network: nn.Module) -> list[nn.BatchNorm2d]:
-    """The batch norms, in the order they run."""
+    """Return the batch norms, in the order they run."""
     return [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
 
 
 def train(rule: str, momentum: float, loader: Loader) -> nn.Module:
-    """The papers' CNN after STEPS steps of Adam, its batch norms keeping statistics by a rule."""
+    """Return the papers' CNN after STEPS steps of Adam, its batch norms keeping statistics by a rule."""
     tinymed.manual_seed(0)
     network = models.create("dcnn", size=SIZE, statistics=rule, bn_momentum=momentum)
     Trainer(network, optim.Adam(network.parameters(), lr=1e-3, eps=1e-7), HEAD, loader).fit(steps=STEPS)

@@ -67,12 +67,12 @@ class SwishBeta(Op):
 
     @staticmethod
     def oracle(torch: Any, x: Any, beta: Any) -> Any:
-        """The same in PyTorch, to check against."""
+        """Return the same in PyTorch, to check against."""
         return x * torch.sigmoid(beta[0] * x)
 
     @staticmethod
     def workloads() -> list[tuple[str, tuple[Any, ...]]]:
-        """What `tinymed bench` times: the first feature maps of the papers' CNN, batch 128."""
+        """Return what `tinymed bench` times: the first feature maps of the papers' CNN, batch 128."""
         return [("128x32x31x31", (normal(128, 32, 31, 31), np.ones(1)))]
 
 
@@ -116,12 +116,12 @@ def swish_beta_backward(dx: Any, dbeta: Any, partial: Any, dy: Any, x: Any, beta
 
 
 def normal(*shape: int, step: int = 0) -> Array:
-    """Standard normal float64 numbers."""
+    """Return standard normal float64 numbers."""
     return random.normal(int(np.prod(shape)), 0, random.NOISE, step).reshape(shape)
 
 
 def check_it(samples: int = 12) -> None:
-    """What `tinymed check` does, by hand."""
+    """Do what `tinymed check` does, by hand."""
     torch = importlib.util.find_spec("torch") is not None
     worst = {"numpy": 0.0, "numba": 0.0, "PyTorch": 0.0}
     for seed in range(samples):

@@ -25,7 +25,7 @@ SIZE, BATCH, STEPS, SEED = 48, 32, 200, 0
 
 
 def arguments() -> argparse.Namespace:
-    """The command line."""
+    """Return what the command line asks for."""
     parser = argparse.ArgumentParser(description="Train the papers' CNN on a folder of images for each class.")
     parser.add_argument("data", nargs="?", type=Path, metavar="DIR", help="class folders; default: synthetic smears")
     parser.add_argument("--positive", metavar="CLASS", help="the class that sensitivity speaks of")
@@ -45,7 +45,10 @@ def open_sets(folder: Path | None) -> dict[str, Dataset]:
 
 
 def train(sets: dict[str, Dataset], positive: str, steps: int) -> Trainer:
-    """The papers' CNN: Adam, one sigmoid a class with binary cross-entropy; flips double what a cell can look like."""
+    """Return the papers' CNN: Adam, one sigmoid a class with binary cross-entropy.
+
+    Flips double what a cell can look like.
+    """
     tinymed.manual_seed(SEED)
     flips = Augment(horizontal_flip=True, vertical_flip=True)
     training = Loader(sets["train"], BATCH, SIZE, shuffle=True, augment=flips, seed=SEED)

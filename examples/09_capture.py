@@ -39,7 +39,7 @@ def step(images: tinymed.Tensor, labels: tinymed.Tensor) -> tinymed.Tensor:
 
 
 def milliseconds(function: object, *arguments: object) -> float:
-    """The quickest of ten calls."""
+    """Return the quickest of ten calls."""
     times = []
     for _ in range(10):
         start = time.perf_counter()

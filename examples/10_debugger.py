@@ -36,7 +36,7 @@ def operands() -> tuple[np.ndarray, np.ndarray]:
 
 
 def launch(library: str) -> None:
-    """What runs inside gdb: load the module, launch its only kernel."""
+    """Do what runs inside gdb: load the module, launch its only kernel."""
     spec = importlib.util.spec_from_file_location("_cuda_emulated", library)
     assert spec is not None
     assert spec.loader is not None
@@ -85,7 +85,7 @@ def script() -> list[str]:
 
 
 def value(said: str, number: int) -> np.ndarray:
-    """The numbers that gdb printed as $number."""
+    """Return the numbers that gdb printed as $number."""
     found = re.search(rf"^\${number} = (.*)$", said, re.MULTILINE)
     assert found, f"${number} is missing in\n{said}"
     return np.array(re.findall(r"-?\d+(?:\.\d+)?", re.sub(r"[xyzw] =", "", found[1])), np.float64)
@@ -114,7 +114,7 @@ def readable(said: str) -> str:
 
 
 def why_not() -> str:
-    """What is missing here, or nothing."""
+    """Return what is missing here, or nothing."""
     try:
         build.find_gxx()
         build.includes()

@@ -132,7 +132,7 @@ class TestFreezing:
         after = arrays(model)
         for name, rate in (("body.0.weight", 1e-3), ("body.3.weight", 0.5), ("head.bias", 1e-2)):
             np.testing.assert_allclose(before[name] - after[name], rate, rtol=1e-3)
-        with pytest.raises(ValueError, match="'hed', 'tail.\\*'; names begin with body, head"):
+        with pytest.raises(ValueError, match=r"'hed', 'tail.\*'; names begin with body, head"):
             nn.parameter_groups(model, 1e-2, {"body": 1.0, "hed": 1.0, "tail.*": 1.0})
 
 

@@ -79,34 +79,23 @@ from .ops.analytic import (
     tan,
 )
 from .ops.arrangement import (
-    atleast_1d,
-    atleast_2d,
-    atleast_3d,
     broadcast_shapes,
     broadcast_tensors,
-    column_stack,
     diff,
-    dstack,
     fliplr,
     flipud,
-    hsplit,
-    hstack,
     meshgrid,
     ravel,
     repeat_interleave,
     rot90,
-    row_stack,
     sum_to_size,
     tensor_split,
     unflatten,
-    vsplit,
-    vstack,
 )
+from .ops.bitwise import bitwise_and, bitwise_left_shift, bitwise_not, bitwise_or, bitwise_right_shift, bitwise_xor
 from .ops.cast import (
     can_cast,
     get_default_dtype,
-    is_floating_point,
-    numel,
 )
 from .ops.clamp import clamp, clamp_max, clamp_min, clip
 from .ops.closeness import (
@@ -121,12 +110,6 @@ from .ops.closeness import (
     nan_to_num,
 )
 from .ops.compare import (
-    bitwise_and,
-    bitwise_left_shift,
-    bitwise_not,
-    bitwise_or,
-    bitwise_right_shift,
-    bitwise_xor,
     eq,
     ge,
     greater,
@@ -171,6 +154,7 @@ from .ops.counting import (
     unique,
     unique_consecutive,
 )
+from .ops.cumulative import cumprod, cumsum
 from .ops.dropout import (
     dropout,
 )
@@ -179,8 +163,6 @@ from .ops.elementwise import (
     div,
     divide,
     floor_divide,
-    maximum,
-    minimum,
     mul,
     multiply,
     pow,
@@ -189,11 +171,13 @@ from .ops.elementwise import (
     true_divide,
     where,
 )
+from .ops.erf import erf
 from .ops.extremes import amax, amin, argmax, argmin, max, min
 from .ops.gather import gather, index_select, scatter_add, take_along_dim
 from .ops.indexing import narrow, select
 from .ops.join import cat, chunk, concatenate, flip, roll, split, stack, tile, unbind
 from .ops.matmul import bmm, matmul
+from .ops.maximum import maximum, minimum
 from .ops.moments import std, var
 from .ops.norm import group_norm, layer_norm
 from .ops.pad import pixel_shuffle, pixel_unshuffle
@@ -225,11 +209,10 @@ from .ops.products import (
     tensordot,
 )
 from .ops.promotion import result_type
+from .ops.properties import is_floating_point, numel
 from .ops.reduce import (
     all,
     any,
-    cumprod,
-    cumsum,
     logsumexp,
     mean,
     norm,
@@ -269,6 +252,7 @@ from .ops.shape import (
     transpose,
     unsqueeze,
 )
+from .ops.sine import cos, sin
 from .ops.smooth import (
     celu,
     selu,
@@ -287,6 +271,18 @@ from .ops.sorting import (
     sort,
     topk,
 )
+from .ops.stacking import (
+    atleast_1d,
+    atleast_2d,
+    atleast_3d,
+    column_stack,
+    dstack,
+    hsplit,
+    hstack,
+    row_stack,
+    vsplit,
+    vstack,
+)
 from .ops.triangles import (
     diag,
     diag_embed,
@@ -298,8 +294,6 @@ from .ops.triangles import (
 from .ops.unary import (
     abs,
     absolute,
-    cos,
-    erf,
     exp,
     expm1,
     log,
@@ -309,7 +303,6 @@ from .ops.unary import (
     reciprocal,
     rsqrt,
     sign,
-    sin,
     sqrt,
     square,
 )

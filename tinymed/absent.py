@@ -21,7 +21,7 @@ def absent(place: str, table: dict[str, str]) -> None:
 
 
 def missing(place: str, name: str) -> AttributeError:
-    """The error for a name that a module or class lacks; of a listed one, with the sentence that is listed."""
+    """Return the error for a name that a module or class lacks; of a listed one, with the sentence that is listed."""
     known = ABSENT.get(place, {}).get(name)
     return AttributeError(f"{place} has no {name!r}" + (f": {known}" if known else ""), name=name)
 

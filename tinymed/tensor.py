@@ -10,11 +10,12 @@ from . import tape
 from .absent import missing
 from .ops.axes import sizes
 from .ops.cast import as_dtype
+from .ops.exchange import Exchange
 from .ops.methods import Methods
 from .tape import Node
 
 
-class Tensor(Methods):
+class Tensor(Exchange, Methods):
     """An n-dimensional array that remembers how it was computed.  Names and behaviour are PyTorch's."""
 
     __slots__ = ()
@@ -22,24 +23,61 @@ class Tensor(Methods):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The length of each axis."""
+        """Return the length of each axis.
+
+        Returns:
+            A tuple of ints.
+
+        Example:
+            >>> import tinymed
+            >>> tinymed.zeros(2, 3).shape
+            (2, 3)
+        """
         shape: tuple[int, ...] = self.array.shape
         return shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The type of an element, as NumPy names it."""
+        """Return the type of an element, a NumPy dtype.
+
+        Returns:
+            A numpy.dtype.
+
+        Example:
+            >>> import tinymed
+            >>> tinymed.zeros(2).dtype.name
+            'float32'
+        """
         dtype: np.dtype[Any] = self.array.dtype
         return dtype
 
     @property
     def device(self) -> str:
-        """Where the array lives: "cpu" or "cuda"."""
+        """Return where the array lives.
+
+        Returns:
+            "cpu" or "cuda".
+
+        Example:
+            >>> import tinymed
+            >>> tinymed.zeros(2, device="cpu").device
+            'cpu'
+        """
         return devices.of(self.array)
 
     @property
     def is_leaf(self) -> bool:
-        """Whether no op on the tape made it."""
+        """Return whether no op on the tape made the tensor.
+
+        Returns:
+            A bool.
+
+        Example:
+            >>> import tinymed
+            >>> x = tinymed.zeros(2, requires_grad=True)
+            >>> x.is_leaf, (x + 1).is_leaf
+            (True, False)
+        """
         return self.op is None
 
     def __getattr__(self, name: str) -> Any:
@@ -58,9 +96,23 @@ class Tensor(Methods):
     def backward(
         self, gradient: "Tensor | None" = None, retain_graph: bool = False, create_graph: bool = False
     ) -> None:
-        """Add d(self)/d(leaf), weighted by `gradient` (1 for a scalar), to the .grad of every leaf.
+        """Add d(self)/d(leaf) to the .grad of every leaf that requires a gradient.
 
-        What the tape saved is freed unless retain_graph; create_graph is refused: first derivatives only.
+        Args:
+            gradient: The weights of this tensor's elements, in its shape; 1 for a scalar if None.
+            retain_graph: Keep what the tape saved, for a second walk.
+            create_graph: Refused: there are first derivatives only.
+
+        Raises:
+            RuntimeError: No input requires a gradient, or gradient is missing for a tensor of more than one element.
+            ValueError: gradient has another shape, or create_graph is True.
+
+        Example:
+            >>> import tinymed
+            >>> x = tinymed.tensor([2.0, 3.0], requires_grad=True)
+            >>> (x * x).sum().backward()
+            >>> x.grad.tolist()
+            [4.0, 6.0]
         """
         if create_graph:
             raise ValueError("backward: create_graph=True asks for second derivatives, which tinymed does not have")
@@ -72,11 +124,36 @@ class Tensor(Methods):
         tape.walk([self], [cotangent(self, gradient)], retain_graph)
 
     def detach(self) -> "Tensor":
-        """The same memory, off the tape."""
+        """Return a tensor on the same memory that is not on the tape.
+
+        Returns:
+            A tensor that requires no gradient.
+
+        Example:
+            >>> import tinymed
+            >>> x = tinymed.ones(2, requires_grad=True)
+            >>> x.detach().requires_grad
+            False
+        """
         return Tensor(self.array, version=self.version)
 
     def requires_grad_(self, requires_grad: bool = True) -> "Tensor":
-        """Ask for a gradient from here on; leaves only."""
+        """Ask for a gradient from here on, or no longer.
+
+        Args:
+            requires_grad: Whether to ask.
+
+        Returns:
+            This tensor.
+
+        Raises:
+            RuntimeError: The tensor is not a leaf, or not of floating-point numbers.
+
+        Example:
+            >>> import tinymed
+            >>> tinymed.zeros(2).requires_grad_().requires_grad
+            True
+        """
         if self.op is not None:
             raise RuntimeError("requires_grad_: only a leaf can be switched; use detach()")
         if requires_grad and self.dtype.kind != "f":
@@ -85,9 +162,24 @@ class Tensor(Methods):
         return self
 
     def register_hook(self, hook: Any) -> tape.Handle:
-        """Call hook(gradient) when this tensor's gradient is known; what it returns, if anything, replaces it.
+        """Call a function with this tensor's gradient when it is known.
 
-        Returns a handle whose remove() takes this hook off, and that is a context for a hook of a block.
+        Args:
+            hook: Takes the gradient; what it returns, if anything, replaces the gradient.
+
+        Returns:
+            A handle whose remove() takes the hook off, and that is a context for a hook of a block.
+
+        Raises:
+            RuntimeError: The tensor does not require a gradient.
+
+        Example:
+            >>> import tinymed
+            >>> x = tinymed.ones(1, requires_grad=True)
+            >>> handle = x.register_hook(lambda g: g * 10)
+            >>> (x * 2).sum().backward()
+            >>> x.grad.tolist()
+            [20.0]
         """
         if not self.requires_grad:
             raise RuntimeError("register_hook: the tensor does not require a gradient")
@@ -98,15 +190,42 @@ class Tensor(Methods):
         return tape.Handle(self.hooks, hook)
 
     def retain_grad(self) -> None:
-        """Keep the gradient of a tensor that is not a leaf, in .grad."""
+        """Keep the gradient of a tensor that is not a leaf, in .grad.
+
+        Raises:
+            RuntimeError: The tensor does not require a gradient.
+
+        Example:
+            >>> import tinymed
+            >>> x = tinymed.ones(1, requires_grad=True)
+            >>> y = x * 2
+            >>> y.retain_grad()
+            >>> (y * 3).sum().backward()
+            >>> y.grad.tolist()
+            [3.0]
+        """
         if self.op is not None:
             self.register_hook(lambda g: setattr(self, "grad", g))
 
     @property
     def data(self) -> "Tensor":
-        """A tensor on the same memory that the tape knows nothing of; a value written through it goes unnoticed.
+        """Return a tensor on the same memory that the tape knows nothing of.
 
-        Assigning to it gives this tensor the memory of another, of the same dtype: `p.data = p.data.clamp(0, 1)`.
+        A value written through it goes unnoticed. Assigning to it gives this tensor the memory of another, of the same
+        dtype.
+
+        Returns:
+            A tensor that requires no gradient.
+
+        Raises:
+            TypeError: What is assigned is not a tensor, or has another dtype.
+
+        Example:
+            >>> import tinymed
+            >>> p = tinymed.tensor([-1.0, 2.0], requires_grad=True)
+            >>> p.data = p.data.clamp(0, 1)
+            >>> p.tolist()
+            [0.0, 1.0]
         """
         self.version.viewed = True
         return Tensor(self.array)
@@ -124,89 +243,85 @@ class Tensor(Methods):
     def new_tensor(
         self, data: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
     ) -> "Tensor":
-        """A tensor that holds a copy of data, by default in this one's dtype and on its device."""
+        """Return a tensor that holds a copy of data.
+
+        Args:
+            data: Numbers, nested lists, an array or a tensor.
+            dtype, device: This tensor's if None.
+            requires_grad: Ask for a gradient.
+
+        Returns:
+            A tensor.
+
+        Example:
+            >>> import tinymed
+            >>> tinymed.zeros(1).new_tensor([1, 2]).tolist()
+            [1.0, 2.0]
+        """
         return tensor(data, dtype or self.dtype, device or self.device, requires_grad)
 
     def new_full(
         self, size: Any, fill_value: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
     ) -> "Tensor":
-        """A tensor of one value, by default in this one's dtype and on its device."""
+        """Return a tensor filled with one value.
+
+        Args:
+            size: The shape.
+            fill_value: A number.
+            dtype, device: This tensor's if None.
+            requires_grad: Ask for a gradient.
+
+        Returns:
+            A tensor of that shape.
+
+        Example:
+            >>> import tinymed
+            >>> tinymed.zeros(1).new_full((2,), 3).tolist()
+            [3.0, 3.0]
+        """
         return filled(sizes("new_full", (size,)), fill_value, dtype or self.dtype, device or self.device, requires_grad)
 
     def new_zeros(
         self, *size: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
     ) -> "Tensor":
-        """Zeros, by default in this one's dtype and on its device."""
+        """Return zeros.
+
+        Args:
+            size: The length of each axis, one by one or as a sequence.
+            dtype, device: This tensor's if None.
+            requires_grad: Ask for a gradient.
+
+        Returns:
+            A tensor of that shape.
+
+        Example:
+            >>> import tinymed
+            >>> tinymed.ones(1).new_zeros(2).tolist()
+            [0.0, 0.0]
+        """
         return self.new_full(sizes("new_zeros", size), 0, dtype, device, requires_grad)
 
     def new_ones(
         self, *size: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
     ) -> "Tensor":
-        """Ones, by default in this one's dtype and on its device."""
+        """Return ones.
+
+        Args:
+            size: The length of each axis, one by one or as a sequence.
+            dtype, device: This tensor's if None.
+            requires_grad: Ask for a gradient.
+
+        Returns:
+            A tensor of that shape.
+
+        Example:
+            >>> import tinymed
+            >>> tinymed.zeros(1).new_ones(2).tolist()
+            [1.0, 1.0]
+        """
         return self.new_full(sizes("new_ones", size), 1, dtype, device, requires_grad)
 
     new_empty = new_zeros
-
-    # ------------------------------------------------------------------------------------------- values
-
-    def numpy(self) -> np.ndarray:
-        """The values as a NumPy array that shares memory; read-only while the tape needs them."""
-        tape.host_read("numpy")
-        self.version.viewed = True
-        a = self.array if isinstance(self.array, np.ndarray) else self.array.get()
-        if self.requires_grad or self.version.held:
-            a = a.view()
-            a.flags.writeable = False
-        return a
-
-    def item(self) -> Any:
-        """The only element, as a Python number."""
-        if self.array.size != 1:
-            raise ValueError(f"item: needs a tensor of one element, this one has shape {list(self.shape)}")
-        tape.host_read("item")
-        return self.array.item()
-
-    def tolist(self) -> Any:
-        """The values as nested lists of Python numbers."""
-        tape.host_read("tolist")
-        return self.array.tolist()
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __bool__(self) -> bool:
-        return bool(self.item())
-
-    def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and not self.shape else format(repr(self), spec)
-
-    def __complex__(self) -> complex:
-        return complex(self.item())
-
-    def __len__(self) -> int:
-        if not self.shape:
-            raise TypeError("len() of a tensor without axes")
-        return self.shape[0]
-
-    def __dlpack__(self, **options: Any) -> Any:
-        """The memory, for another library's from_dlpack: no copy.  A tensor on the tape must be detached first."""
-        if self.requires_grad:
-            raise BufferError(
-                "__dlpack__: the tensor requires a gradient, which another library would not see; "
-                "export tensor.detach()"
-            )
-        self.version.viewed = True
-        return self.array.__dlpack__(**options)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        kind, index = self.array.__dlpack_device__()
-        return int(kind), int(index)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     __hash__ = Node.__hash__
 
@@ -215,7 +330,7 @@ Node.default = Tensor
 
 
 def cotangent(root: Tensor, gradient: Tensor | None) -> Any:
-    """The array a backward walk starts with."""
+    """Return the array a backward walk starts with."""
     if gradient is None:
         if root.array.size != 1:
             raise RuntimeError(
@@ -233,7 +348,26 @@ def cotangent(root: Tensor, gradient: Tensor | None) -> Any:
 def grad(
     outputs: Tensor, inputs: Sequence[Tensor], grad_outputs: Tensor | None = None, retain_graph: bool = False
 ) -> tuple[Tensor | None, ...]:
-    """d(outputs)/d(each input) without touching any .grad; None for an input that outputs do not depend on."""
+    """Compute d(outputs)/d(each input) without touching any .grad.
+
+    Args:
+        outputs: One tensor.
+        inputs: The tensors to differentiate by.
+        grad_outputs: The weights of outputs' elements, in its shape; 1 for a scalar if None.
+        retain_graph: Keep what the tape saved, for a second walk.
+
+    Returns:
+        A tuple of tensors, None for an input that outputs do not depend on.
+
+    Raises:
+        RuntimeError: grad_outputs is missing for a tensor of more than one element.
+
+    Example:
+        >>> import tinymed
+        >>> x = tinymed.tensor([2.0, 3.0], requires_grad=True)
+        >>> tinymed.grad((x * x).sum(), [x])[0].tolist()
+        [4.0, 6.0]
+    """
     wanted: dict[tuple[int, int], Any] = {(id(i.op or i), i.index): None for i in inputs}
     tape.walk([outputs], [cotangent(outputs, grad_outputs)], retain_graph, wanted)
     found = (wanted[id(i.op or i), i.index] for i in inputs)
@@ -244,13 +378,13 @@ def grad(
 
 
 def made(a: Any, device: str | None, requires_grad: bool = False) -> Tensor:
-    """A tensor of an array of the CPU, on a device: by default where the backend in use works."""
+    """Return a tensor of an array of the CPU, on a device: by default where the backend in use works."""
     place = devices.default() if device is None else devices.checked("device", device)
     return Tensor(devices.move(a, place)).requires_grad_(requires_grad)
 
 
 def filled(shape: tuple[int, ...], value: Any, dtype: Any, device: str | None, requires_grad: bool = False) -> Tensor:
-    """A tensor of one value, made by a kernel so that a captured step makes it anew."""
+    """Return a tensor of one value, made by a kernel so that a captured step makes it anew."""
     dtype = as_dtype("dtype", dtype)
     place = devices.default() if device is None else devices.checked("device", device)
     value = np.full((), value, dtype)  # OverflowError for a number that the dtype cannot hold
@@ -259,9 +393,25 @@ def filled(shape: tuple[int, ...], value: Any, dtype: Any, device: str | None, r
 
 
 def tensor(data: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
-    """A tensor holding a copy of data: numbers, nested lists, an array.  Python floats become float32.
+    """Return a tensor that holds a copy of data.
 
-    device: "cpu" or "cuda"; by default where data is if it is a tensor, else where the backend in use works.
+    Args:
+        data: Numbers, nested lists, an array or a tensor.
+        dtype: The data's if None; Python floats become float32.
+        device: "cpu" or "cuda"; by default where data is if it is a tensor, else where the backend in use works.
+        requires_grad: Ask for a gradient.
+
+    Returns:
+        A tensor.
+
+    Raises:
+        TypeError: data does not hold numbers.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.tensor([[1.0, 2.0], [3.0, 4.0]])
+        tensor([[1., 2.],
+                [3., 4.]])
     """
     if isinstance(data, Tensor):
         data, device = data.array, device or data.device
@@ -282,24 +432,53 @@ def tensor(data: Any, dtype: Any = None, device: str | None = None, requires_gra
 
 
 def any_tensor(data: Any) -> bool:
-    """Whether nested lists hold a tensor."""
+    """Return whether nested lists hold a tensor."""
     return any(isinstance(d, Node) or (isinstance(d, list | tuple) and any_tensor(d)) for d in data)
 
 
 def plain(data: Any) -> Any:
-    """Nested lists with the numbers of tensors in place of the tensors."""
+    """Return nested lists with the numbers of tensors in place of the tensors."""
     if isinstance(data, Node):
         return data.tolist()  # type: ignore[attr-defined]
     return [plain(d) for d in data] if isinstance(data, list | tuple) else data
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
-    """A tensor that shares the array's memory."""
+    """Return a tensor that shares an array's memory.
+
+    Args:
+        array: A NumPy array of numbers.
+
+    Returns:
+        A tensor of the array's shape and dtype.
+
+    Raises:
+        TypeError: It is not an array of numbers.
+
+    Example:
+        >>> import tinymed
+        >>> import numpy as np
+        >>> tinymed.from_numpy(np.arange(3)).tolist()
+        [0, 1, 2]
+    """
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "buif":
         raise TypeError(f"from_numpy: takes a NumPy array of numbers, got {type(array).__name__}")
     return Tensor(array)
 
 
 def from_dlpack(ext_tensor: Any) -> Tensor:
-    """A tensor on the memory of a tensor of another library (PyTorch, CuPy, JAX), on its device, without a copy."""
+    """Return a tensor on the memory of another library's tensor, on its device, without a copy.
+
+    Args:
+        ext_tensor: What has `__dlpack__`: a tensor of PyTorch, CuPy or JAX, an array of NumPy.
+
+    Returns:
+        A tensor.
+
+    Example:
+        >>> import tinymed
+        >>> import numpy as np
+        >>> tinymed.from_dlpack(np.arange(3)).tolist()
+        [0, 1, 2]
+    """
     return Tensor(devices.from_dlpack(ext_tensor))

@@ -134,7 +134,7 @@ def options_of(application: typer.Typer, arguments: Sequence[str]) -> set[str]:
 
 
 def describe(error: Any, options: Collection[str] = ()) -> tuple[str, int]:
-    """(what to say, exit code) of an exception; ways out are told as the `options` of the command."""
+    """Return (what to say, exit code) of an exception; ways out are told as the `options` of the command."""
     if type(error).__name__ == "Abort":  # end of input at a question
         return "aborted", FAILED
     if hasattr(error, "format_message"):  # a usage error: an unknown option, a wrong value
@@ -165,7 +165,7 @@ def complain(message: str, code: int) -> int:
 
 
 def say(message: str) -> None:
-    """A line for the user beside the result: on stderr, so that stdout can be piped."""
+    """Print a line for the user beside the result: on stderr, so that stdout can be piped."""
     print(message, file=sys.stderr, flush=True)
 
 

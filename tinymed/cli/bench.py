@@ -228,7 +228,9 @@ def in_turns(calls: Sequence[Callable[[], Any] | None], rounds: int) -> list[flo
 
 
 def keeping_pages(call: Callable[[], Any] | None) -> Callable[[], Any] | None:
-    """The call under a glibc that takes every block from its heap and gives none back; as it is with another C library.
+    """Return the call under a glibc that takes every block from its heap and gives none back.
+
+    As it is with another C library.
 
     By default each block above 32 MiB is mapped and unmapped anew: 15 ms of page faults for a 67 MB tensor.
     """

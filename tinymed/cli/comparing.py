@@ -157,8 +157,9 @@ def train_in_process(run: Run) -> int:
 
 
 def wait(process: "subprocess.Popen[bytes]") -> tuple[int, dict[str, Any]]:
-    """Return (exit code, {"cpu_seconds", "peak_bytes"}) of a process: user and system time, and the largest resident
-    set.
+    """Return (exit code, {"cpu_seconds", "peak_bytes"}) of a process.
+
+    user and system time, and the largest resident set.
     """
     if not hasattr(os, "wait4"):  # Windows
         return process.wait(), {"cpu_seconds": 0.0, "peak_bytes": 0}

@@ -149,7 +149,7 @@ def economy(rows: Sequence[Any]) -> tuple[float | None, float | None]:
 
 
 def ratio(a: float, b: float) -> float | None:
-    """a / b, None where b is 0."""
+    """Return a / b, None where b is 0."""
     return a / b if b else None
 
 

@@ -26,7 +26,9 @@ from ..tape import Op
 
 
 def find(name: str) -> list[type[Op]]:
-    """The ops that a name means: of a Python file, all it declares; otherwise the op, or those that a function applies.
+    """Return the ops that a name means: of a Python file, all it declares.
+
+    Otherwise the op, or those that a function applies.
 
     `leaky_relu`, `LeakyReLU` and the function `nn.functional.leaky_relu` mean the same.  Raises UserError with the
     nearest names.

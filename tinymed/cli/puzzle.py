@@ -48,7 +48,7 @@ def puzzle(
     if answer:
         print("\n".join(solution(one, out)))
         return 0
-    return judge(one, out) if check else hand_out(one, out)
+    return check_answer(one, out) if check else write_puzzle(one, out)
 
 
 def row(one: "Puzzle") -> tuple[str, str, str]:
@@ -64,7 +64,7 @@ def folder_of(one: "Puzzle", out: Path) -> Path:
     return out / f"{one.number:02d}"
 
 
-def hand_out(one: "Puzzle", out: Path) -> int:
+def write_puzzle(one: "Puzzle", out: Path) -> int:
     """Write the files, unless that would undo the learner's work."""
     from ..cuda.puzzles import texts, write
 
@@ -93,7 +93,7 @@ def suffix(out: Path) -> str:
     return "" if out == Path("puzzles") else f" --out {out}"
 
 
-def judge(one: "Puzzle", out: Path) -> int:
+def check_answer(one: "Puzzle", out: Path) -> int:
     """Run the learner's copy: 0 if it is mended, else 1."""
     from ..cuda.puzzles import texts
 
@@ -157,7 +157,7 @@ def exit_text(code: int | None) -> str:
 
 
 def run_kernel(to: "Connection", number: int, library: Path) -> None:
-    """What the other process does: run a compiled kernel on its puzzle's problem, send the verdict."""
+    """Do what the other process does: run a compiled kernel on its puzzle's problem, send the verdict."""
     import tinymed.optim  # noqa: F401  declares kernels that puzzles launch
 
     from ..cuda.puzzles import examine, loaded, puzzles

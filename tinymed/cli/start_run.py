@@ -97,16 +97,16 @@ def config_from_options(given: Given) -> Any:
     if task.needs and "data" not in given:
         raise UserError(f"--task {task.name} needs --data: {task.needs}")
     known = initial_weights(given.get("init"))  # read first: a file that cannot be is the first thing to say
-    config = task.draft({name: value for name, value in given.items() if name != "out"}).model_copy(update=known)
+    config = task.config_from_options({name: value for name, value in given.items() if name != "out"}).model_copy(
+        update=known
+    )
     choose_backend(config.backend)
     check_weights(config)
     return config
 
 
 def check_weights(config: Any) -> None:
-    """Raise UserError for a pattern of layers that matches nothing or, once classes are known, weights that do not
-    fit.
-    """
+    """Raise UserError for a pattern of layers that matches nothing and, once classes are known, weights of others."""
     with no_weights():
         check_transfer(config, tasks.find(config.task).make_model(config))
 

@@ -95,7 +95,7 @@ def plan_jobs(wanted: list[tuple[str, int, int | None]]) -> "list[Job]":
 
 
 def run_dry(name: str, batch: int, size: int | None) -> None:
-    """A train step and an inference step of a network, as `Trainer` makes them."""
+    """Return a train step and an inference step of a network, as `Trainer` makes them."""
     import numpy as np
 
     from .. import models, optim, tape
@@ -158,7 +158,7 @@ def criterion(model: Any, outputs: Any) -> tuple[Callable[[Any, Any], Any], Any]
 
 @contextmanager
 def shown(total: int) -> "Iterator[Callable[[Built], None]]":
-    """A progress bar on a terminal, a line for each kernel that took its time elsewhere."""
+    """Return a progress bar on a terminal, a line for each kernel that took its time elsewhere."""
     if not sys.stderr.isatty():
         yield lambda built: say(f"{built.kernel} {built.seconds:.1f} s") if built.seconds > 1 else None
         return

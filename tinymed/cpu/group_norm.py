@@ -11,7 +11,7 @@ import numpy as np
 from numba import prange
 
 from ..dispatch import kernel
-from ..ops.norm import channel_stats
+from ..ops.batch_norm import channel_stats
 from .arguments import ABSENT, all_float32, in_order
 from .compiler.jit import serial
 from .norm import CHUNKS, GRAIN, apply_run, chunk_moments, chunk_sums, fill_map, fill_strip, gradient_run, strip_width

@@ -18,7 +18,7 @@ from .softmax import column_logs, columns_to_rows, exponentials, rows_to_columns
 f4, f8 = np.float32, np.float64
 PIECES, GRAIN = 64, 4096  # at most so many pieces, of at least so many elements
 STRIP = 1024  # losses computed at once, in the first cache, and then summed: neither loop waits for the other
-LARGEST, SMALLEST = f4(100), f4(1e-12)  # see ops/loss.py
+LARGEST, SMALLEST = f4(100), f4(1e-12)  # see ops/binary_loss.py
 
 
 def pieces(x: Any, *_: Any) -> list[Any]:

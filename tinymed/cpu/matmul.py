@@ -33,7 +33,7 @@ OUTPUTS, RUN = 8 * TILE_ROWS, 1024  # dots, and columns, of one piece of work
 
 @kernel(backend="numba", composite=True, when=matrices)
 def matmul(k: Any, a: Any, b: Any) -> Any:
-    """a b, (m, depth) by (depth, n): call gemm, after pack_matrix where a has many rows."""
+    """Compute a b, (m, depth) by (depth, n): call gemm, after pack_matrix where a has many rows."""
     (m, depth), n = a.shape, b.shape[1]
     return multiply(k, a, (depth, 1), b, (m, n, depth))
 
@@ -55,7 +55,7 @@ def multiply(k: Any, a: Any, a_strides: Any, b: Any, size: Any) -> Any:
 
 @kernel(backend="numba", composite=True, when=matrices)
 def matmul_tb(k: Any, a: Any, b: Any) -> Any:
-    """a b^T, (m, depth) by (n, depth): call linear_forward without bias."""
+    """Compute a b^T, (m, depth) by (n, depth): call linear_forward without bias."""
     return linear_forward(k, a, b, ABSENT)
 
 

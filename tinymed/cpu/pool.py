@@ -9,7 +9,7 @@ import numpy as np
 from numba import prange
 
 from ..dispatch import kernel
-from ..ops.pool import winner_shapes
+from ..ops.max_pool import winner_shapes
 from .arguments import images, volumes
 from .compiler.jit import serial
 

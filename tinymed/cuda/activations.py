@@ -37,7 +37,7 @@ def hardtanh_backward(dx: Any, dy: Any, y: Any, low: Any, high: Any) -> None:
 
 
 def slope_work(dy: Any, *_: Any) -> list[Any]:
-    """Sums of chunks, and a sum for each channel."""
+    """Compute sums of chunks, and a sum for each channel."""
     return [sums_work(1, *rows_of(dy)), (rows_of(dy)[1:], "float64")]
 
 

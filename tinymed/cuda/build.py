@@ -163,7 +163,9 @@ def emulated_jobs(csrc: Path, sources: Sequence[Path], options: Sequence[str]) -
 
 
 def object_of(job: Job, csrc: Path, folder: Path, module: str) -> Path:
-    """The object file of a source.  Kernels' end in .cu.o, by which shared.ld knows them; both emulated modules share
+    """Return the object file of a source.  Kernels' end in .cu.o, by which shared.ld knows them.
+
+    Both emulated modules share
     the emulator's.
     """
     emulators = module != "_cuda" and job.source.suffix == ".cpp"

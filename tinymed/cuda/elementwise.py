@@ -136,4 +136,4 @@ def fill(y: Any, shape: Any, value: Any) -> None:
 
 @kernel(backend="csrc", flat="y x", when=lambda x: x.dtype.char == "f")
 def copy(y: Any, x: Any) -> None:
-    """The values in memory of their own, in the same order of axes."""
+    """Compute the values in memory of their own, in the same order of axes."""

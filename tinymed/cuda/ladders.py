@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..dispatch import kernel
-from ..ops.pool import winner_shapes
+from ..ops.max_pool import winner_shapes
 from ..ops.space import slides
 from .conv import forward_flops, forward_out
 from .tiles import TILES
@@ -178,7 +178,7 @@ def conv2d_2_coalesced(y: Any, x: Any, weight: Any, size: Any, stride: Any, befo
 
 @kernel(backend="csrc", image="y x", filter="weight", out=windows_out, flops=windows_flops)
 def conv2d_3_shared(y: Any, x: Any, weight: Any, size: Any, stride: Any, before: Any) -> None:
-    """An implicit matrix product by tiles in shared memory."""
+    """Launch an implicit matrix product by tiles in shared memory."""
 
 
 @kernel(backend="csrc", image="y x", filter="weight", out=windows_out, flops=windows_flops)
@@ -209,7 +209,7 @@ CONV2D = Ladder(
     flops=lambda dy, weight, *_: 2 * prod(weight.shape[1:]) * dy.size,
 )
 def conv2d_input_1_naive(dx: Any, dy: Any, weight: Any, x_shape: Any, stride: Any, before: Any) -> None:
-    """A thread for each number, which tries every tap."""
+    """Launch a thread for each number, which tries every tap."""
 
 
 @kernel(
@@ -220,7 +220,7 @@ def conv2d_input_1_naive(dx: Any, dy: Any, weight: Any, x_shape: Any, stride: An
     flops=lambda dy, weight, *_: 2 * prod(weight.shape[1:]) * dy.size,
 )
 def conv2d_input_2_shared(dx: Any, dy: Any, weight: Any, x_shape: Any, stride: Any, before: Any) -> None:
-    """An implicit matrix product by tiles in shared memory, zeros included."""
+    """Launch an implicit matrix product by tiles in shared memory, zeros included."""
 
 
 CONV2D_INPUT = Ladder(
@@ -243,7 +243,7 @@ CONV2D_INPUT = Ladder(
     flops=lambda dy, x, shape, *_: 2 * prod(shape[1:]) * dy.size,
 )
 def conv2d_weight_1_naive(dweight: Any, dy: Any, x: Any, weight_shape: Any, stride: Any, before: Any) -> None:
-    """A thread for each number."""
+    """Launch a thread for each number."""
 
 
 @kernel(
@@ -254,7 +254,7 @@ def conv2d_weight_1_naive(dweight: Any, dy: Any, x: Any, weight_shape: Any, stri
     flops=lambda dy, x, shape, *_: 2 * prod(shape[1:]) * dy.size,
 )
 def conv2d_weight_2_shared(dweight: Any, dy: Any, x: Any, weight_shape: Any, stride: Any, before: Any) -> None:
-    """An implicit matrix product by tiles in shared memory, a block for each tile."""
+    """Launch an implicit matrix product by tiles in shared memory, a block for each tile."""
 
 
 CONV2D_WEIGHT = Ladder(
@@ -306,17 +306,17 @@ def moments(x: Any, *_: Any) -> list[Any]:
 
 @kernel(backend="csrc", rows="x", out=moments, flops=lambda x, eps: 4 * x.size)
 def batch_norm_1_naive(mean: Any, rstd: Any, x: Any, eps: Any) -> None:
-    """A thread for each channel."""
+    """Launch a thread for each channel."""
 
 
 @kernel(backend="csrc", rows="x", out=moments, flops=lambda x, eps: 4 * x.size)
 def batch_norm_2_blocks(mean: Any, rstd: Any, x: Any, eps: Any) -> None:
-    """A block for each channel."""
+    """Launch a block for each channel."""
 
 
 @kernel(backend="csrc", rows="x", out=moments, flops=lambda x, eps: 5 * x.size)
 def batch_norm_3_tiles(mean: Any, rstd: Any, x: Any, eps: Any) -> None:
-    """A block for 32 channels, in one pass."""
+    """Launch a block for 32 channels, in one pass."""
 
 
 def unweighted(x: Any, eps: float) -> Problem:

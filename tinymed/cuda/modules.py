@@ -9,7 +9,7 @@ from .build import MODULES, RECORD
 
 
 def record() -> dict[str, Any]:
-    """{module: {"built", "why", "log"}} as written by setup.py; empty if this package was never built."""
+    """Return {module: {"built", "why", "log"}} as written by setup.py; empty if this package was never built."""
     path = Path(__file__).parent.parent / RECORD
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     return found

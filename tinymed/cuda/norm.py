@@ -20,7 +20,10 @@ from .reduce import rows_of, sums_work
 
 @functools.cache
 def absent(name: str, dtype: Any) -> Any:
-    """A backend's empty array for what is updated in place, but None: always the same, so that programs are, too."""
+    """Compute a backend's empty array for what is updated in place, but None.
+
+    Always the same, so that programs are, too.
+    """
     return table(name).empty((0,), np.dtype(dtype))
 
 
@@ -93,7 +96,7 @@ def batch_norm_inference(k: Any, x: Any, weight: Any, bias: Any, mean: Any, var:
 def batch_norm_map(
     mean: Any, rstd: Any, map: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any, eps: Any
 ) -> None:
-    """The map by running statistics: rstd = 1 / sqrt(running_var + eps)."""
+    """Compute the map by running statistics: rstd = 1 / sqrt(running_var + eps)."""
 
 
 @kernel(backend="csrc", composite=True, when=all_float32)

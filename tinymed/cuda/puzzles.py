@@ -103,7 +103,10 @@ def replaced(path: Path, old: str, new: str) -> str:
 
 
 def sources(puzzle: Puzzle) -> list[Path]:
-    """The files of csrc/ that a puzzle hands out: its kernel's, and the headers that it includes but launch.h."""
+    """Return the files of csrc/ that a puzzle hands out.
+
+    Its kernel's, and the headers that it includes but launch.h.
+    """
     bound = f"BIND({PROBLEMS[puzzle.problem].kernel},"
     found = [next(path for path in kernels(CSRC) if bound in path.read_text())]
     for path in found:  # which grows

@@ -45,12 +45,12 @@ def long_rows(x: Any) -> list[Any]:
 
 @kernel(backend="csrc", out=lambda x: [()], work=parts_work, flops=lambda x: x.size)
 def sum_all(y: Any, partial: Any, x: Any) -> None:
-    """The sum of a line."""
+    """Compute the sum of a line."""
 
 
 @kernel(backend="csrc", out=lambda x: [(x.shape[1],)], work=lambda x: [sums_work(1, *x.shape)], flops=lambda x: x.size)
 def sum_outer(y: Any, partial: Any, x: Any) -> None:
-    """(A, K) to (K): the sum of each column."""
+    """Sum each column: (A, K) to (K)."""
 
 
 @kernel(backend="csrc", out=lambda x: [(x.shape[0],)], work=long_rows, flops=lambda x: x.size)

@@ -8,7 +8,10 @@ from .pool import takes
 
 
 def bits(steps: tuple[float, ...]) -> tuple[int, ...]:
-    """The bits of float64 numbers as integers: launchers take tuples of integers, and round numbers to float32."""
+    """Compute the bits of float64 numbers as integers.
+
+    Launchers take tuples of integers, and round numbers to float32.
+    """
     return tuple(struct.unpack("<q", struct.pack("<d", s))[0] for s in steps)
 
 

@@ -75,7 +75,10 @@ def parts(rows: int, columns: int, depth: int, batches: int = 1) -> int:
 
 
 def partial(size: int, rows: int, columns: int, depth: int, batches: int = 1) -> tuple[int, int]:
-    """The shape of the workspace for partial sums of `size` numbers; empty where one part makes the result itself."""
+    """Return the shape of the workspace for partial sums of `size` numbers.
+
+    Empty where one part makes the result itself.
+    """
     cut = parts(rows, columns, depth, batches)
     return cut, size if cut > 1 else 0
 

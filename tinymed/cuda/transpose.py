@@ -44,9 +44,9 @@ def stretch(x: Any) -> tuple[Any, int] | None:
 
 @kernel(backend="csrc", out=lambda x: [(x.shape[0], x.shape[2], x.shape[1])], flops=lambda x: 0)
 def transpose(y: Any, x: Any) -> None:
-    """[a, m, n] to [a, n, m]."""
+    """Turn [a, m, n] into [a, n, m]."""
 
 
 @kernel(backend="csrc", out=lambda x, shape, *_: [shape], flops=lambda *_: 0)
 def gather_strided(y: Any, x: Any, shape: Any, strides: Any, start: Any) -> None:
-    """The elements of a line at these strides from a start, in C order."""
+    """Compute the elements of a line at these strides from a start, in C order."""

@@ -8,33 +8,35 @@ from .activation import (
     CELU,
     ELU,
     GELU,
-    GLU,
     SELU,
-    Hardshrink,
-    Hardsigmoid,
     Hardswish,
-    Hardtanh,
     LeakyReLU,
-    LogSigmoid,
-    LogSoftmax,
     Mish,
     PReLU,
     ReLU,
     ReLU6,
     RReLU,
+    SiLU,
+    Softplus,
+    Threshold,
+)
+from .activation_sigmoid import (
+    GLU,
+    Hardshrink,
+    Hardsigmoid,
+    Hardtanh,
+    LogSigmoid,
+    LogSoftmax,
     ScaledTanh,
     Sigmoid,
-    SiLU,
     Softmax,
     Softmax2d,
     Softmin,
-    Softplus,
     Softshrink,
     Softsign,
     Softtanh,
     Tanh,
     Tanhshrink,
-    Threshold,
 )
 from .blocks import (
     BasicBlock,
@@ -46,7 +48,7 @@ from .blocks import (
     SeparableResidual,
     Transition,
 )
-from .container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
+from .container import ModuleDict, ModuleList, Sequential
 from .conv import (
     Conv1d,
     Conv2d,
@@ -76,23 +78,25 @@ from .linear import (
 from .loss import (
     BCELoss,
     BCEWithLogitsLoss,
-    CosineEmbeddingLoss,
     CrossEntropyLoss,
     CTCLoss,
     GaussianNLLLoss,
-    HingeEmbeddingLoss,
-    HingeLoss,
     HuberLoss,
     KLDivLoss,
     L1Loss,
-    MarginRankingLoss,
     MSELoss,
-    MultiLabelMarginLoss,
-    MultiLabelSoftMarginLoss,
-    MultiMarginLoss,
     NLLLoss,
     PoissonNLLLoss,
     SmoothL1Loss,
+)
+from .loss_margin import (
+    CosineEmbeddingLoss,
+    HingeEmbeddingLoss,
+    HingeLoss,
+    MarginRankingLoss,
+    MultiLabelMarginLoss,
+    MultiLabelSoftMarginLoss,
+    MultiMarginLoss,
     SoftMarginLoss,
     SquaredHingeLoss,
     TripletMarginLoss,
@@ -117,6 +121,9 @@ from .norm import (
     BatchNorm1d,
     BatchNorm2d,
     BatchNorm3d,
+    StatisticsWarning,
+)
+from .norm_sample import (
     GroupNorm,
     InstanceNorm1d,
     InstanceNorm2d,
@@ -124,7 +131,6 @@ from .norm import (
     LayerNorm,
     LocalResponseNorm,
     RMSNorm,
-    StatisticsWarning,
 )
 from .padding import (
     CircularPad1d,
@@ -143,6 +149,7 @@ from .padding import (
     ZeroPad2d,
     ZeroPad3d,
 )
+from .parameter_container import ParameterDict, ParameterList
 from .pool import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -153,17 +160,19 @@ from .pool import (
     AvgPool1d,
     AvgPool2d,
     AvgPool3d,
-    LPPool1d,
-    LPPool2d,
-    LPPool3d,
     MaxPool1d,
     MaxPool2d,
     MaxPool3d,
+)
+from .transfer import Features, describe_load, load_matching, parameter_groups
+from .unpool import (
+    LPPool1d,
+    LPPool2d,
+    LPPool3d,
     MaxUnpool1d,
     MaxUnpool2d,
     MaxUnpool3d,
 )
-from .transfer import Features, describe_load, load_matching, parameter_groups
 
 __all__ = [
     "CELU",

@@ -10,7 +10,7 @@ FACTORY = ("device", "dtype")
 
 
 def python_numbers(value: Any) -> Any:
-    """NumPy's numbers, also inside tuples and lists, as Python's; anything else as it is."""
+    """Turn NumPy's numbers, also inside tuples and lists, into Python's; return anything else as it is."""
     if isinstance(value, np.generic):
         return value.item()
     if type(value) in (tuple, list):
@@ -19,7 +19,7 @@ def python_numbers(value: Any) -> Any:
 
 
 def python_arguments(init: Callable[..., None]) -> Callable[..., None]:
-    """A constructor that takes NumPy's numbers, and device= and dtype= where the class makes parameters or buffers."""
+    """Wrap a constructor: it takes NumPy's numbers, and device= and dtype= where the class makes tensors."""
 
     @functools.wraps(init)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:

@@ -16,17 +16,37 @@ SHORTCUTS = ("projection", "pad", "identity")
 
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> Conv2d:
-    """3x3, padding 1, no bias: batch norm follows."""
+    """Make a 3x3 convolution with padding 1 and no bias, since batch norm follows."""
     return Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
 
 
 def conv1x1(in_channels: int, out_channels: int, stride: int = 1) -> Conv2d:
-    """1x1, no bias."""
+    """Make a 1x1 convolution without bias."""
     return Conv2d(in_channels, out_channels, 1, stride, bias=False)
 
 
 class ConvBNReLU(Sequential):
-    """Convolution (no bias, padded to keep the size at stride 1), batch norm, ReLU: the plain block."""
+    """Apply a convolution that keeps the size at stride 1, batch norm and ReLU.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: side of a filter, odd.  Default: 3.
+        stride: of the convolution.  Default: 1.
+        groups: of the convolution, which has no bias.  Default: 1.
+        norm: arguments of BatchNorm2d, such as eps and momentum.
+
+    Shape:
+        Input (N, in_channels, H, W); output (N, out_channels, ceil(H / stride), ceil(W / stride)).
+
+    Raises:
+        ValueError: when called, for an input of other channels than in_channels.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> nn.ConvBNReLU(3, 8, stride=2)(ones(2, 3, 8, 8)).shape
+        (2, 8, 4, 4)
+    """
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1, groups: int = 1, **norm: Any
@@ -38,7 +58,27 @@ class ConvBNReLU(Sequential):
 
 
 class PadShortcut(Module):
-    """He et al.'s option A: every stride-th pixel, and channels of zeros for those that are new; no parameters."""
+    """Take every stride-th pixel, and add channels of zeros for those that are new; no parameters.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output, at least in_channels.
+        stride: pixels between those that are taken.
+
+    Shape:
+        Input (N, in_channels, H, W); output (N, out_channels, ceil(H / stride), ceil(W / stride)).
+
+    Raises:
+        ValueError: out_channels is below in_channels.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> nn.PadShortcut(4, 8, 2)(ones(2, 4, 8, 8)).shape
+        (2, 8, 4, 4)
+
+    Reference:
+        He et al., "Deep residual learning for image recognition", 2016, section 3.3, option A.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int):
         super().__init__()
@@ -60,7 +100,7 @@ class PadShortcut(Module):
 def make_shortcut(
     kind: str, in_channels: int, out_channels: int, stride: int, norm: dict[str, Any], activated: bool = False
 ) -> Module | None:
-    """The path beside a residual block; None is the identity, which is taken wherever the shapes allow it.
+    """Make the path beside a residual block; None is the identity, which is taken wherever the shapes allow it.
 
     "projection": 1x1 convolution and batch norm (none if the block is pre-activated); "pad": option A, free of
     parameters; "identity": refuse where the shapes differ.  He et al. 2016, section 3.3.
@@ -81,7 +121,31 @@ def make_shortcut(
 
 
 class BasicBlock(Module):
-    """relu(x + bn(conv3x3(relu(bn(conv3x3(x)))))).  He et al. 2016, figure 5 left.  residual=False: the plain block."""
+    """Compute relu(x + bn(conv3x3(relu(bn(conv3x3(x)))))).
+
+    Args:
+        in_channels: channels of the input.
+        channels: channels of both convolutions and of the output.
+        stride: of the first convolution.  Default: 1.
+        shortcut: the path beside the block where the shape changes: "projection" (1x1 convolution), "pad" (zeros for
+            new channels) or "identity" (refuse).  Default: "projection".
+        residual: whether the shortcut is added; without it this is the plain block of the paper.  Default: True.
+        norm: arguments of BatchNorm2d, such as eps and momentum.
+
+    Shape:
+        Input (N, in_channels, H, W); output (N, channels, ceil(H / stride), ceil(W / stride)).
+
+    Raises:
+        ValueError: an unknown shortcut, or an identity that changes the shape.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> nn.BasicBlock(4, 8, stride=2)(ones(2, 4, 8, 8)).shape
+        (2, 8, 4, 4)
+
+    Reference:
+        He et al., "Deep residual learning for image recognition", 2016, figure 5 left.
+    """
 
     expansion = 1
 
@@ -109,9 +173,32 @@ class BasicBlock(Module):
 
 
 class Bottleneck(Module):
-    """1x1, 3x3, 1x1 to 4 times the width, each with batch norm; added to the shortcut, then ReLU.
+    """Apply convolutions 1x1, 3x3 and 1x1 to 4 times the width, add the shortcut, apply ReLU.
 
-    He et al. 2016, figure 5 right.  stride_on: "3x3" as in torchvision ("v1.5") or "1x1" as in the paper.
+    Each convolution has batch norm.
+
+    Args:
+        in_channels: channels of the input.
+        channels: channels of the first two convolutions; the output has 4 times as many.
+        stride: of the convolution that stride_on names.  Default: 1.
+        shortcut: the path beside the block where the shape changes: "projection" (1x1 convolution), "pad" (zeros for
+            new channels) or "identity" (refuse).  Default: "projection".
+        stride_on: "3x3" as in torchvision ("v1.5") or "1x1" as in the paper.  Default: "3x3".
+        norm: arguments of BatchNorm2d, such as eps and momentum.
+
+    Shape:
+        Input (N, in_channels, H, W); output (N, 4 channels, ceil(H / stride), ceil(W / stride)).
+
+    Raises:
+        ValueError: an unknown shortcut or stride_on, or an identity that changes the shape.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> nn.Bottleneck(8, 4, stride=2)(ones(2, 8, 8, 8)).shape
+        (2, 16, 4, 4)
+
+    Reference:
+        He et al., "Deep residual learning for image recognition", 2016, figure 5 right.
     """
 
     expansion = 4
@@ -143,9 +230,31 @@ class Bottleneck(Module):
 
 
 class PreActBlock(Module):
-    """x + conv3x3(relu(bn(conv3x3(relu(bn(x)))))): nothing lies on the identity path.  He et al. 2016b, figure 1b.
+    """Compute x + conv3x3(relu(bn(conv3x3(relu(bn(x)))))): nothing lies on the identity path.
 
     A projection takes the activated input.
+
+    Args:
+        in_channels: channels of the input.
+        channels: channels of both convolutions and of the output.
+        stride: of the first convolution.  Default: 1.
+        shortcut: the path beside the block where the shape changes: "projection" (1x1 convolution), "pad" (zeros for
+            new channels) or "identity" (refuse).  Default: "projection".
+        norm: arguments of BatchNorm2d, such as eps and momentum.
+
+    Shape:
+        Input (N, in_channels, H, W); output (N, channels, ceil(H / stride), ceil(W / stride)).
+
+    Raises:
+        ValueError: an unknown shortcut, or an identity that changes the shape.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> nn.PreActBlock(4, 8, stride=2)(ones(2, 4, 8, 8)).shape
+        (2, 8, 4, 4)
+
+    Reference:
+        He et al., "Identity mappings in deep residual networks", 2016, figure 1b.
     """
 
     expansion = 1
@@ -164,7 +273,29 @@ class PreActBlock(Module):
 
 
 class DenseLayer(Module):
-    """The input and `growth` new channels: BN, ReLU, 1x1 (width growth), BN, ReLU, 3x3, dropout.  Huang et al. 2017."""
+    """Join the input and `growth` new channels: BN, ReLU, 1x1, BN, ReLU, 3x3, dropout.
+
+    Args:
+        in_channels: channels of the input.
+        growth: new channels.  Default: 32.
+        width: channels of the 1x1 convolution / growth.  Default: 4.
+        dropout: probability with which an element is dropped.  Default: 0.
+        norm: arguments of BatchNorm2d, such as eps and momentum.
+
+    Shape:
+        Input (N, in_channels, H, W); output (N, in_channels + growth, H, W).
+
+    Raises:
+        ValueError: when called, for an input of other channels than in_channels.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> nn.DenseLayer(6, growth=4)(ones(2, 6, 8, 8)).shape
+        (2, 10, 8, 8)
+
+    Reference:
+        Huang et al., "Densely connected convolutional networks", 2017.
+    """
 
     def __init__(self, in_channels: int, growth: int = 32, width: int = 4, dropout: float = 0.0, **norm: Any):
         super().__init__()
@@ -181,7 +312,27 @@ class DenseLayer(Module):
 
 
 class Transition(Module):
-    """BN, ReLU, 1x1 to out_channels, 2x2 average pooling: between two dense blocks.  Huang et al. 2017."""
+    """Apply BN, ReLU, a 1x1 convolution and 2x2 average pooling, between two dense blocks.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        norm: arguments of BatchNorm2d, such as eps and momentum.
+
+    Shape:
+        Input (N, in_channels, H, W); output (N, out_channels, floor(H / 2), floor(W / 2)).
+
+    Raises:
+        ValueError: when called, for an input of other channels than in_channels.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> nn.Transition(6, 3)(ones(2, 6, 8, 8)).shape
+        (2, 3, 4, 4)
+
+    Reference:
+        Huang et al., "Densely connected convolutional networks", 2017.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, **norm: Any):
         super().__init__()
@@ -193,7 +344,7 @@ class Transition(Module):
 
 
 def max_pool_same(input: Tensor) -> Any:
-    """3x3 maximum at stride 2, ceil(side / 2) out: padding="same" as TensorFlow has it.
+    """Take the 3x3 maximum at stride 2, ceil(side / 2) out: padding="same" as TensorFlow has it.
 
     An odd side is padded by 1 at both ends, an even one at its end only: there the last window is cut short.
     """
@@ -205,10 +356,30 @@ def max_pool_same(input: Tensor) -> Any:
 
 
 class SeparableResidual(Module):
-    """Separable 3x3 convolutions, each with batch norm, before each a ReLU; plus the shortcut.  Chollet 2017, figure 5.
+    """Apply ReLU, a separable 3x3 convolution and batch norm, several times, and add the shortcut.
 
-    widths: channels after each.  stride 2: a 3x3 max-pool ends the path, and the shortcut is a 1x1 convolution with
-    batch norm; it is the identity where the shape stays.  activated=False leaves out the first ReLU.
+    The shortcut is the identity where the shape stays, else a 1x1 convolution with batch norm.
+
+    Args:
+        in_channels: channels of the input.
+        widths: channels after each convolution.
+        stride: 1, or 2: a 3x3 max-pool ends the path.  Default: 1.
+        activated: whether a ReLU stands before the first convolution.  Default: True.
+        norm: arguments of BatchNorm2d, such as eps and momentum.
+
+    Shape:
+        Input (N, in_channels, H, W); output (N, widths[-1], ceil(H / stride), ceil(W / stride)).
+
+    Raises:
+        ValueError: a stride other than 1 and 2.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> nn.SeparableResidual(4, (8, 8), stride=2)(ones(2, 4, 8, 8)).shape
+        (2, 8, 4, 4)
+
+    Reference:
+        Chollet, "Xception: deep learning with depthwise separable convolutions", 2017, figure 5.
     """
 
     def __init__(self, in_channels: int, widths: tuple[int, ...], stride: int = 1, activated: bool = True, **norm: Any):

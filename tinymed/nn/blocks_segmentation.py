@@ -16,7 +16,7 @@ from .norm import KERAS, BatchNorm2d, BatchNorm3d
 
 
 def fit(input: Tensor, size: Sequence[int]) -> Any:
-    """(N, C, *space) cropped, or padded with zeros, to `size` about its centre; an odd rest falls on the far side.
+    """Crop (N, C, *space), or pad it with zeros, to `size` about its centre; an odd rest falls on the upper side.
 
     The copy-and-crop of Ronneberger et al. 2015, figure 1.
     """
@@ -37,10 +37,10 @@ def join(skip: Tensor, up: Tensor, crop: bool) -> Any:
 
 
 class DoubleConv(Sequential):
-    """(3x3 convolution, [batch norm,] ReLU) twice, in two or three dimensions: the unit of the U-Nets.
+    """Apply (3x3 convolution, [batch norm,] ReLU) twice, in two or three dimensions: the unit of the U-Nets.
 
-    padding: "valid", or "same".  mid_channels: between the two (default: out_channels).  norm: with batch norm.
-    bias: of the convolutions (default: where no batch norm follows).
+    padding: "valid", or "same".  mid_channels: between the two (default: out_channels).  norm: with batch norm.  bias:
+    of the convolutions (default: where no batch norm follows).
     """
 
     def __init__(
@@ -63,7 +63,10 @@ class DoubleConv(Sequential):
 
 
 class PreActBlock3d(Module):
-    """x + conv3(relu(bn(conv3(relu(bn(x)))))): the VoxRes module.  Chen et al. 2018, figure 2; He et al. 2016b."""
+    """Compute x + conv3(relu(bn(conv3(relu(bn(x)))))): the VoxRes module.
+
+    Chen et al. 2018, figure 2; He et al. 2016b.
+    """
 
     def __init__(self, channels: int):
         super().__init__()
@@ -77,7 +80,7 @@ class PreActBlock3d(Module):
 
 
 class ResidualConvs3d(Module):
-    """`count` convolutions 5x5x5 (padding 2) with an activation between them, the input added, an activation.
+    """Apply `count` convolutions 5x5x5 (padding 2) with an activation between them, add the input, apply an activation.
 
     A stage of V-Net: Milletari et al. 2016, section 2.  The input is broadcast where it has one channel.
     """
@@ -103,12 +106,12 @@ class ResidualConvs3d(Module):
 
 
 def keras_norm(channels: int, affine: bool | str = True) -> BatchNorm2d:
-    """Batch norm with Keras's constants."""
+    """Make batch norm with Keras's constants."""
     return BatchNorm2d(channels, KERAS["eps"], KERAS["momentum"], affine)
 
 
 class ConvBN(Sequential):
-    """Convolution without bias that keeps the size, batch norm with an offset and no scale, ReLU unless told otherwise.
+    """Apply a convolution that keeps the size, batch norm with an offset and no scale, and ReLU unless told otherwise.
 
     The `conv2d_bn` of Ibtehaj & Rahman 2020, in Keras's constants.
     """
@@ -120,7 +123,7 @@ class ConvBN(Sequential):
 
 
 def chain_widths(filters: int, alpha: float = 1.67) -> tuple[int, int, int]:
-    """Channels of the three convolutions that stand for 3x3, 5x5 and 7x7: W/6, W/3, W/2, W = alpha x filters.
+    """Return the channels of three convolutions that stand for 3x3, 5x5 and 7x7: W/6, W/3, W/2, W = alpha x filters.
 
     Rounded down, with the factors .167, .333 and .5: 8, 17, 26 for 32 filters.  Ibtehaj & Rahman 2020, section 4.1.
     """
@@ -129,7 +132,7 @@ def chain_widths(filters: int, alpha: float = 1.67) -> tuple[int, int, int]:
 
 
 class Chain(Module):
-    """Three 3x3 convolutions in a row, their outputs concatenated, batch norm."""
+    """Apply three 3x3 convolutions in a row, concatenate their outputs, apply batch norm."""
 
     def __init__(self, in_channels: int, widths: tuple[int, int, int]):
         super().__init__()
@@ -145,8 +148,9 @@ class Chain(Module):
 
 
 class MultiResBlock(Module):
-    """bn(relu(chain(x) + a 1x1 ConvBN of x)).  Ibtehaj & Rahman 2020, figure 3c.  `out_channels` follow from
-    filters.
+    """Compute bn(relu(chain(x) + a 1x1 ConvBN of x)); `out_channels` follow from filters.
+
+    Ibtehaj & Rahman 2020, figure 3c.
     """
 
     def __init__(self, in_channels: int, filters: int, alpha: float = 1.67):
@@ -162,8 +166,9 @@ class MultiResBlock(Module):
 
 
 class DCBlock(Module):
-    """bn(relu(chain(x) + chain(x))) with two chains of their own: the dual channel block.  Lou et al. 2021, figure
-    4.
+    """Compute bn(relu(chain(x) + chain(x))) with two chains of their own: the dual channel block.
+
+    Lou et al. 2021, figure 4.
     """
 
     def __init__(self, in_channels: int, filters: int, alpha: float = 1.67):
@@ -178,7 +183,7 @@ class DCBlock(Module):
 
 
 class ResPathStep(Module):
-    """bn(relu(1x1 ConvBN without activation + 3x3 ConvBN))."""
+    """Compute bn(relu(1x1 ConvBN without activation + 3x3 ConvBN))."""
 
     def __init__(self, in_channels: int, filters: int):
         super().__init__()
@@ -190,7 +195,7 @@ class ResPathStep(Module):
 
 
 class ResPath(Sequential):
-    """`length` residual steps on a skip connection.  Ibtehaj & Rahman 2020, figure 4."""
+    """Apply `length` residual steps to a skip connection.  Ibtehaj & Rahman 2020, figure 4."""
 
     def __init__(self, in_channels: int, filters: int, length: int):
         super().__init__(*(ResPathStep(in_channels if i == 0 else filters, filters) for i in range(length)))

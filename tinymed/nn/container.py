@@ -1,26 +1,45 @@
-"""Modules that hold modules, or parameters."""
+"""Modules that hold modules."""
 
 import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
-from ..tensor import Tensor
-from .module import Module, Parameter
+from .module import Module
 
 
 class Listed(Module):
-    """Modules in order, under their numbers or names: what Sequential and ModuleList share."""
+    """Hold modules in order, under their numbers or names: what Sequential and ModuleList share."""
 
     def __init__(self, *modules: Any):
         super().__init__()
 
     def append(self, module: Module) -> Self:
-        """Add a module at the end."""
+        """Add a module at the end.
+
+        Args:
+            module: the module.
+
+        Returns:
+            The container.
+
+        Raises:
+            TypeError: it is not a module.
+        """
         self.add_module(str(len(self)), checked(module, self))
         return self
 
     def extend(self, modules: Iterable[Module]) -> Self:
-        """Add modules at the end."""
+        """Add modules at the end.
+
+        Args:
+            modules: several modules.
+
+        Returns:
+            The container.
+
+        Raises:
+            TypeError: they are not several modules.
+        """
         if not isinstance(modules, Iterable):
             raise TypeError(f"{type(self).__name__}: extend takes several modules, got {type(modules).__name__}")
         for module in list(modules):
@@ -28,14 +47,35 @@ class Listed(Module):
         return self
 
     def insert(self, index: int, module: Module) -> Any:
-        """Add a module before the one at index; those after it are numbered anew."""
+        """Add a module before the one at an index; those after it are numbered anew.
+
+        Args:
+            index: from 0, or from the end if negative.
+            module: the module.
+
+        Returns:
+            The container.
+
+        Raises:
+            TypeError: it is not a module.
+        """
         modules = list(self)
         modules.insert(index, checked(module, self))
         self.renumber(modules)
         return self
 
     def pop(self, key: Any = -1) -> Module:
-        """Take a module out and return it."""
+        """Take a module out and return it.
+
+        Args:
+            key: its index.  Default: -1, the last.
+
+        Returns:
+            The module.
+
+        Raises:
+            IndexError: there is none.
+        """
         module: Module = self[key]
         del self[key]
         return module
@@ -48,7 +88,7 @@ class Listed(Module):
         self.extend(kept)
 
     def name_of(self, index: Any) -> str:
-        """The name of the module at an index; IndexError if there is none."""
+        """Return the name of the module at an index; raise IndexError if there is none."""
         at, n = operator.index(index), len(self)
         if not -n <= at < n:
             raise IndexError(f"{type(self).__name__}: index {at} is out of range; it holds {n} modules")
@@ -60,7 +100,7 @@ class Listed(Module):
         return self._modules[self.name_of(index)]
 
     def sliced(self, index: slice) -> Any:
-        """A container of some of the modules."""
+        """Return a container of some of the modules."""
         return type(self)(list(self._modules.values())[index])
 
     def __setitem__(self, index: Any, module: Module) -> None:
@@ -85,7 +125,30 @@ class Listed(Module):
 
 
 class Sequential(Listed):
-    """Modules called one after the other.  Takes modules, or one dict of named modules."""
+    """Call modules one after the other, each with the output of the one before.
+
+    Args:
+        modules: modules, which are named by their numbers, or one dict of named modules.
+
+    Shape:
+        Input as of the first module; output as of the last.
+
+    Raises:
+        TypeError: something else than a module is given.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten())
+        >>> model(ones(2, 1, 5, 5)).shape
+        (2, 36)
+        >>> model[:2]
+        Sequential(
+          (0): Conv2d(1, 4, kernel_size=(3, 3), stride=(1, 1))
+          (1): ReLU()
+        )
+
+    As `torch.nn.Sequential`.
+    """
 
     def __init__(self, *modules: Any):
         super().__init__()
@@ -118,7 +181,22 @@ class Sequential(Listed):
 
 
 class ModuleList(Listed):
-    """A list of modules, without a forward of its own."""
+    """Hold a list of modules, without a forward of its own.
+
+    Args:
+        modules: several modules.  Default: None, an empty list.
+
+    Raises:
+        TypeError: something else than modules is given.
+
+    Example:
+        >>> from tinymed import nn
+        >>> layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(3))
+        >>> len(layers), len(list(layers.parameters()))
+        (3, 6)
+
+    As `torch.nn.ModuleList`.
+    """
 
     def __init__(self, modules: Iterable[Module] | None = None):
         super().__init__()
@@ -126,31 +204,64 @@ class ModuleList(Listed):
 
 
 class ModuleDict(Module):
-    """A dictionary of modules, without a forward of its own."""
+    """Hold a dictionary of modules, without a forward of its own.
+
+    Args:
+        modules: a mapping, or pairs, of names and modules.  Default: None, an empty dictionary.
+
+    Raises:
+        TypeError: something else than modules is given.
+        KeyError: a name that is empty, holds a dot, or is an attribute's.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> heads = nn.ModuleDict({"relu": nn.ReLU(), "tanh": nn.Tanh()})
+        >>> heads["relu"](tensor([-1.0, 1.0])).tolist()
+        [0.0, 1.0]
+
+    As `torch.nn.ModuleDict`.
+    """
 
     def __init__(self, modules: Any = None):
         super().__init__()
         self.update({} if modules is None else modules)
 
     def update(self, modules: Any) -> None:
-        """Add or replace modules by name, from a mapping or pairs."""
+        """Add or replace modules by name.
+
+        Args:
+            modules: a mapping, or pairs, of names and modules.
+
+        Raises:
+            TypeError: something else than modules is given.
+        """
         for name, module in modules.items() if isinstance(modules, Mapping | ModuleDict) else modules:
             self[name] = module
 
     def keys(self) -> Iterable[str]:
-        """The names."""
+        """Return the names."""
         return self._modules.keys()
 
     def values(self) -> Iterable[Module]:
-        """The modules."""
+        """Return the modules."""
         return self._modules.values()
 
     def items(self) -> Iterable[tuple[str, Module]]:
-        """(name, module)."""
+        """Return pairs (name, module)."""
         return self._modules.items()
 
     def pop(self, key: str) -> Module:
-        """Take a module out and return it."""
+        """Take a module out and return it.
+
+        Args:
+            key: its name.
+
+        Returns:
+            The module.
+
+        Raises:
+            KeyError: no module has that name.
+        """
         module: Module = self._modules[key]
         delattr(self, key)
         return module
@@ -179,135 +290,8 @@ class ModuleDict(Module):
         return iter(self._modules)
 
 
-class ParameterList(Module):
-    """A list of parameters; tensors given become parameters."""
-
-    def __init__(self, values: Iterable[Any] | None = None):
-        super().__init__()
-        self.extend(() if values is None else values)
-
-    def append(self, value: Any) -> Self:
-        """Add a parameter at the end."""
-        self.register_parameter(str(len(self)), as_parameter(value, self))
-        return self
-
-    def extend(self, values: Iterable[Any]) -> Self:
-        """Add parameters at the end."""
-        if isinstance(values, Tensor) or not isinstance(values, Iterable):
-            raise TypeError(f"ParameterList: takes several tensors, got {type(values).__name__}")
-        for value in list(values):
-            self.append(value)
-        return self
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return type(self)(list(self)[index])
-        at, n = operator.index(index), len(self)
-        if not -n <= at < n:
-            raise IndexError(f"ParameterList: index {at} is out of range; it holds {n} parameters")
-        return self._parameters[str(at % n)]
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        at = list(range(len(self)))[operator.index(index)]
-        setattr(self, str(at), as_parameter(value, self))
-
-    def __iadd__(self, values: Iterable[Any]) -> Self:
-        return self.extend(values)
-
-    def __len__(self) -> int:
-        return len(self._parameters)
-
-    def __iter__(self) -> Iterator[Parameter]:
-        return iter(self._parameters.values())
-
-    def extra_repr(self) -> str:
-        return described(self._parameters)
-
-
-class ParameterDict(Module):
-    """A dictionary of parameters; tensors given become parameters."""
-
-    def __init__(self, parameters: Any = None):
-        super().__init__()
-        self.update({} if parameters is None else parameters)
-
-    def update(self, parameters: Any) -> None:
-        """Add or replace parameters by name, from a mapping or pairs."""
-        mapping = isinstance(parameters, Mapping | ParameterDict)
-        for name, value in parameters.items() if mapping else parameters:
-            self[name] = value
-
-    def keys(self) -> Iterable[str]:
-        """The names."""
-        return self._parameters.keys()  # type: ignore[no-any-return]
-
-    def values(self) -> Iterable[Parameter]:
-        """The parameters."""
-        return [self[n] for n in self]
-
-    def items(self) -> Iterable[tuple[str, Parameter]]:
-        """(name, parameter)."""
-        return [(n, self[n]) for n in self]
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """The parameter of a name, or a default."""
-        return self._parameters.get(key, default)
-
-    def setdefault(self, key: str, default: Any = None) -> Any:
-        """The parameter of a name, which becomes the default where there is none."""
-        if key not in self:
-            self[key] = default
-        return self[key]
-
-    def pop(self, key: str) -> Any:
-        """Take a parameter out and return it."""
-        value = self._parameters[key]
-        delattr(self, key)
-        return value
-
-    def clear(self) -> None:
-        """Take all parameters out."""
-        for name in list(self._parameters):
-            delattr(self, name)
-
-    def __getitem__(self, name: str) -> Any:
-        return self._parameters[name]
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        self.register_parameter(name, as_parameter(value, self))
-
-    def __delitem__(self, name: str) -> None:
-        self.pop(name)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._parameters
-
-    def __len__(self) -> int:
-        return len(self._parameters)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._parameters)
-
-    def extra_repr(self) -> str:
-        return described(self._parameters)
-
-
 def checked(module: Any, owner: Module) -> Module:
-    """A container takes modules only."""
+    """Return a module; raise TypeError for anything else."""
     if not isinstance(module, Module):
         raise TypeError(f"{type(owner).__name__} takes modules, got {type(module).__name__}")
     return module
-
-
-def as_parameter(value: Any, owner: Module) -> Parameter | None:
-    """A tensor as a parameter on its memory."""
-    if value is None or isinstance(value, Parameter):
-        return value
-    if not isinstance(value, Tensor):
-        raise TypeError(f"{type(owner).__name__} takes tensors and parameters, got {type(value).__name__}")
-    return Parameter(value)
-
-
-def described(parameters: Mapping[str, Any]) -> str:
-    """Each parameter's name, dtype and shape, for __repr__."""
-    return ", ".join(f"{n}: {p.dtype} {list(p.shape)}" for n, p in parameters.items() if p is not None)

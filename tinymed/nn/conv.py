@@ -14,7 +14,7 @@ PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replic
 
 
 def spread(value: Size, n: int, name: str) -> tuple[int, ...]:
-    """An integer for every axis, or one integer for all."""
+    """Return one integer for every axis, from an integer for all or a sequence of n."""
     sizes = (value,) * n if isinstance(value, int) else tuple(int(v) for v in value)
     if len(sizes) != n:
         raise ValueError(f"{name} takes an integer or {n} of them, got {value!r}")
@@ -22,7 +22,7 @@ def spread(value: Size, n: int, name: str) -> tuple[int, ...]:
 
 
 class Convolution(Module):
-    """What convolution and transposed convolution layers share."""
+    """Hold the arguments, weight and bias that convolution and transposed convolution layers share."""
 
     axes: ClassVar[int]
     makes_tensors = True
@@ -70,7 +70,7 @@ class Convolution(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """PyTorch's default: weight and bias uniform in +-1 / sqrt(fan_in)."""
+        """Draw weight and bias uniformly from +-1 / sqrt(fan_in), PyTorch's default."""
         init.kaiming_uniform_(self.weight, a=math.sqrt(5))
         if self.bias is not None:
             bound = 1 / math.sqrt(max(init.calculate_fans(self.weight)[0], 1))
@@ -92,11 +92,7 @@ class Convolution(Module):
 
 
 class Conv(Convolution):
-    """Cross-correlation of the input (N, in_channels, *space) with the weight (out_channels, in_channels/groups, *k).
-
-    padding: integers, "valid" (none) or "same" (output as large as the input, stride 1; an odd rest is padded at the
-    end).  padding_mode: zeros, reflect, replicate or circular.
-    """
+    """Cross-correlate the input (N, in_channels, *space) with the weight (out_channels, in_channels / groups, *k)."""
 
     def __init__(
         self,
@@ -122,7 +118,7 @@ class Conv(Convolution):
         return convolve(padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
     def edges(self) -> tuple[int, ...]:
-        """(before, after) of the last axis, then of the one before it, as F.pad takes them."""
+        """Return (before, after) of the last axis, then of the one before it, as F.pad takes them."""
         pairs: list[tuple[int, int]] = []
         for i, (k, d) in enumerate(zip(self.kernel_size, self.dilation, strict=True)):
             total = d * (k - 1)
@@ -135,29 +131,121 @@ class Conv(Convolution):
 
 
 class Conv1d(Conv):
-    """Convolution of (N, C, L)."""
+    """Apply a convolution (cross-correlation) to sequences of several channels.
+
+    The output side is floor((side + 2 padding - dilation (kernel_size - 1) - 1) / stride) + 1.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output, one for each filter.
+        kernel_size: sides of a filter, an integer.
+        stride: pixels between neighbouring windows.  Default: 1.
+        padding: pixels added on both ends of an axis, or "valid" (none), or "same" (the output is as large as the
+            input; an odd rest is padded at the end).  Default: 0.
+        dilation: pixels between neighbouring elements of a filter.  Default: 1.
+        groups: parts into which the channels are divided; a part of the output sees its part of the input only. groups
+            = in_channels is a depthwise convolution.  Default: 1.
+        bias: whether a learned number is added to each output channel.  Default: True.
+        padding_mode: "zeros", "reflect", "replicate" or "circular".  Default: "zeros".
+
+    Shape:
+        Input (N, in_channels, L); output (N, out_channels, L_out); weight (out_channels, in_channels / groups,
+        *kernel_size); bias (out_channels,).  N may be left out.
+
+    Raises:
+        ValueError: groups does not divide both numbers of channels, padding="same" with a stride other than 1, an
+            unknown padding or padding_mode, or a size with another number of axes.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> layer = nn.Conv1d(3, 6, 3, padding=1)
+        >>> layer(ones(2, 3, 8)).shape
+        (2, 6, 8)
+
+    As `torch.nn.Conv1d`, without its lazy form.
+    """
 
     axes = 1
 
 
 class Conv2d(Conv):
-    """Convolution of (N, C, H, W)."""
+    """Apply a convolution (cross-correlation) to images of several channels.
+
+    Each output side is floor((side + 2 padding - dilation (kernel_size - 1) - 1) / stride) + 1.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output, one for each filter.
+        kernel_size: sides of a filter, an integer, or 2 of them.
+        stride: pixels between neighbouring windows.  Default: 1.
+        padding: pixels added on both ends of an axis, or "valid" (none), or "same" (the output is as large as the
+            input; an odd rest is padded at the end).  Default: 0.
+        dilation: pixels between neighbouring elements of a filter.  Default: 1.
+        groups: parts into which the channels are divided; a part of the output sees its part of the input only. groups
+            = in_channels is a depthwise convolution.  Default: 1.
+        bias: whether a learned number is added to each output channel.  Default: True.
+        padding_mode: "zeros", "reflect", "replicate" or "circular".  Default: "zeros".
+
+    Shape:
+        Input (N, in_channels, H, W); output (N, out_channels, H_out, W_out); weight (out_channels, in_channels /
+        groups, *kernel_size); bias (out_channels,).  N may be left out.
+
+    Raises:
+        ValueError: groups does not divide both numbers of channels, padding="same" with a stride other than 1, an
+            unknown padding or padding_mode, or a size with another number of axes.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> layer = nn.Conv2d(3, 6, 3, padding=1)
+        >>> layer(ones(2, 3, 8, 8)).shape
+        (2, 6, 8, 8)
+
+    As `torch.nn.Conv2d`, without its lazy form.
+    """
 
     axes = 2
 
 
 class Conv3d(Conv):
-    """Convolution of (N, C, D, H, W)."""
+    """Apply a convolution (cross-correlation) to volumes of several channels.
+
+    Each output side is floor((side + 2 padding - dilation (kernel_size - 1) - 1) / stride) + 1.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output, one for each filter.
+        kernel_size: sides of a filter, an integer, or 3 of them.
+        stride: pixels between neighbouring windows.  Default: 1.
+        padding: pixels added on both ends of an axis, or "valid" (none), or "same" (the output is as large as the
+            input; an odd rest is padded at the end).  Default: 0.
+        dilation: pixels between neighbouring elements of a filter.  Default: 1.
+        groups: parts into which the channels are divided; a part of the output sees its part of the input only. groups
+            = in_channels is a depthwise convolution.  Default: 1.
+        bias: whether a learned number is added to each output channel.  Default: True.
+        padding_mode: "zeros", "reflect", "replicate" or "circular".  Default: "zeros".
+
+    Shape:
+        Input (N, in_channels, D, H, W); output (N, out_channels, D_out, H_out, W_out); weight (out_channels,
+        in_channels / groups, *kernel_size); bias (out_channels,).  N may be left out.
+
+    Raises:
+        ValueError: groups does not divide both numbers of channels, padding="same" with a stride other than 1, an
+            unknown padding or padding_mode, or a size with another number of axes.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> layer = nn.Conv3d(3, 6, 3, padding=1)
+        >>> layer(ones(2, 3, 8, 8, 8)).shape
+        (2, 6, 8, 8, 8)
+
+    As `torch.nn.Conv3d`, without its lazy form.
+    """
 
     axes = 3
 
 
 class ConvTranspose(Convolution):
-    """The gradient of a convolution with respect to its input, as a layer.
-
-    Weight (in_channels, out_channels/groups, *k).  Output side: (side - 1) stride - 2 padding + dilation (k - 1)
-    + output_padding + 1.
-    """
+    """Compute the gradient of a convolution with respect to its input, as a layer."""
 
     transposed = True
 
@@ -193,13 +281,24 @@ class ConvTranspose(Convolution):
         )
 
     def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Any:
-        """output_size chooses among the output sides that the stride allows; it sets the output padding."""
+        """Compute the transposed convolution.
+
+        Args:
+            input: (N, in_channels, *space).
+            output_size: the sides wanted, one among those that the stride allows; it takes output_padding's place.
+
+        Returns:
+            (N, out_channels, *space).
+
+        Raises:
+            ValueError: output_size holds a side that the stride does not allow.
+        """
         extra = self.output_padding if output_size is None else self.extra_for(input.shape, output_size)
         convolve = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[self.axes - 1]
         return convolve(input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)
 
     def extra_for(self, shape: Sequence[int], output_size: Sequence[int]) -> tuple[int, ...]:
-        """The output padding that gives the wanted sides."""
+        """Return the output padding that gives the wanted sides."""
         n, name = self.axes, type(self).__name__
         wanted = spread(tuple(output_size)[-n:], n, f"{name}: output_size")
         extra = []
@@ -214,27 +313,159 @@ class ConvTranspose(Convolution):
 
 
 class ConvTranspose1d(ConvTranspose):
-    """Transposed convolution of (N, C, L)."""
+    """Apply a transposed convolution, the gradient of a convolution, to sequences.
+
+    The output side is (side - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: sides of a filter, an integer.
+        stride: pixels of the output between the windows of neighbouring input pixels.  Default: 1.
+        padding: pixels taken off both ends of the output.  Default: 0.
+        output_padding: pixels added at one end of the output; chooses among the sides that a stride above 1 allows.
+            Default: 0.
+        groups: parts into which the channels are divided.  Default: 1.
+        bias: whether a learned number is added to each output channel.  Default: True.
+        dilation: pixels between neighbouring elements of a filter.  Default: 1.
+        padding_mode: "zeros" only.
+
+    Shape:
+        Input (N, in_channels, L); output (N, out_channels, L_out); weight (in_channels, out_channels / groups,
+        *kernel_size); bias (out_channels,).  N may be left out.
+
+    Raises:
+        ValueError: groups does not divide both numbers of channels, padding is not made of integers, or padding_mode is
+            not "zeros".
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> layer = nn.ConvTranspose1d(6, 3, 2, stride=2)
+        >>> layer(ones(2, 6, 4)).shape
+        (2, 3, 8)
+
+    Reference:
+        Zeiler et al., "Deconvolutional networks", 2010.
+
+    As `torch.nn.ConvTranspose1d`.
+    """
 
     axes = 1
 
 
 class ConvTranspose2d(ConvTranspose):
-    """Transposed convolution of (N, C, H, W)."""
+    """Apply a transposed convolution, the gradient of a convolution, to images.
+
+    Each output side is (side - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: sides of a filter, an integer, or 2 of them.
+        stride: pixels of the output between the windows of neighbouring input pixels.  Default: 1.
+        padding: pixels taken off both ends of the output.  Default: 0.
+        output_padding: pixels added at one end of the output; chooses among the sides that a stride above 1 allows.
+            Default: 0.
+        groups: parts into which the channels are divided.  Default: 1.
+        bias: whether a learned number is added to each output channel.  Default: True.
+        dilation: pixels between neighbouring elements of a filter.  Default: 1.
+        padding_mode: "zeros" only.
+
+    Shape:
+        Input (N, in_channels, H, W); output (N, out_channels, H_out, W_out); weight (in_channels, out_channels /
+        groups, *kernel_size); bias (out_channels,).  N may be left out.
+
+    Raises:
+        ValueError: groups does not divide both numbers of channels, padding is not made of integers, or padding_mode is
+            not "zeros".
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> layer = nn.ConvTranspose2d(6, 3, 2, stride=2)
+        >>> layer(ones(2, 6, 4, 4)).shape
+        (2, 3, 8, 8)
+
+    Reference:
+        Zeiler et al., "Deconvolutional networks", 2010.
+
+    As `torch.nn.ConvTranspose2d`.
+    """
 
     axes = 2
 
 
 class ConvTranspose3d(ConvTranspose):
-    """Transposed convolution of (N, C, D, H, W)."""
+    """Apply a transposed convolution, the gradient of a convolution, to volumes.
+
+    Each output side is (side - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: sides of a filter, an integer, or 3 of them.
+        stride: pixels of the output between the windows of neighbouring input pixels.  Default: 1.
+        padding: pixels taken off both ends of the output.  Default: 0.
+        output_padding: pixels added at one end of the output; chooses among the sides that a stride above 1 allows.
+            Default: 0.
+        groups: parts into which the channels are divided.  Default: 1.
+        bias: whether a learned number is added to each output channel.  Default: True.
+        dilation: pixels between neighbouring elements of a filter.  Default: 1.
+        padding_mode: "zeros" only.
+
+    Shape:
+        Input (N, in_channels, D, H, W); output (N, out_channels, D_out, H_out, W_out); weight (in_channels,
+        out_channels / groups, *kernel_size); bias (out_channels,).  N may be left out.
+
+    Raises:
+        ValueError: groups does not divide both numbers of channels, padding is not made of integers, or padding_mode is
+            not "zeros".
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> layer = nn.ConvTranspose3d(6, 3, 2, stride=2)
+        >>> layer(ones(2, 6, 4, 4, 4)).shape
+        (2, 3, 8, 8, 8)
+
+    Reference:
+        Zeiler et al., "Deconvolutional networks", 2010.
+
+    As `torch.nn.ConvTranspose3d`.
+    """
 
     axes = 3
 
 
 class SeparableConv2d(Module):
-    """A depthwise convolution (each channel with its own filters), then a pointwise one that mixes channels.
+    """Apply a depthwise convolution, each channel with filters of its own, then a pointwise one that mixes channels.
 
-    (k k + out_channels) in_channels weights instead of k k in_channels out_channels.  Chollet 2017.
+    It has (k k + out_channels) in_channels weights where Conv2d has k k in_channels out_channels.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: sides of the depthwise filters, an integer or two.
+        stride: of the depthwise convolution.  Default: 1.
+        padding: of the depthwise convolution: integers, "valid" or "same".  Default: 0.
+        dilation: of the depthwise convolution.  Default: 1.
+        bias: whether the pointwise convolution has a bias; the depthwise one has none.  Default: True.
+        depth_multiplier: depthwise filters for each input channel.  Default: 1.
+
+    Shape:
+        Input (N, in_channels, H, W); output (N, out_channels, H_out, W_out) as of Conv2d.
+
+    Raises:
+        ValueError: an unknown padding, or, when called, an input of other channels than in_channels.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> layer = nn.SeparableConv2d(4, 8, 3, padding=1, bias=False)
+        >>> layer(ones(2, 4, 8, 8)).shape
+        (2, 8, 8, 8)
+        >>> sum(p.numel() for p in layer.parameters())
+        68
+
+    Reference:
+        Chollet, "Xception: deep learning with depthwise separable convolutions", 2017.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from .module import Module
 
 
 class DropoutBase(Module):
-    """p is the probability with which an element, or a channel, is dropped."""
+    """Drop elements, or channels, with probability p in training mode; return the input in evaluation."""
 
     function: ClassVar[str]
 
@@ -26,36 +26,180 @@ class DropoutBase(Module):
 
 
 class Dropout(DropoutBase):
-    """Elements are zeroed with probability p, the rest divided by 1 - p.  Srivastava et al. 2014."""
+    """Zero elements with probability p in training, and divide the others by 1 - p.
+
+    In evaluation mode the input is returned.
+
+    Args:
+        p: probability with which an element is dropped, from 0 to 1.  Default: 0.5.
+        inplace: whether the result is written over the input.  Default: False.
+
+    Shape:
+        Input of any shape; output the same shape.
+
+    Raises:
+        ValueError: p lies outside [0, 1].
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> layer = nn.Dropout(0.5)
+        >>> sorted(set(layer(ones(1000)).flatten().tolist()))
+        [0.0, 2.0]
+        >>> layer.eval()(ones(1000)).min().item()
+        1.0
+
+    Reference:
+        Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
+
+    As `torch.nn.Dropout`; the random numbers are tinymed's own.
+    """
 
     function = "dropout"
 
 
 class Dropout1d(DropoutBase):
-    """Whole channels of (N, C, L) are zeroed."""
+    """Zero whole channels of sequences with probability p in training, and divide the others by 1 - p.
+
+    In evaluation mode the input is returned.
+
+    Args:
+        p: probability with which a channel is dropped, from 0 to 1.  Default: 0.5.
+        inplace: whether the result is written over the input.  Default: False.
+
+    Shape:
+        Input (N, C, L) or (C, L); output the same shape.
+
+    Raises:
+        ValueError: p lies outside [0, 1].
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> layer = nn.Dropout1d(0.5)
+        >>> sorted(set(layer(ones(2, 4, 8)).flatten().tolist()))
+        [0.0, 2.0]
+        >>> layer.eval()(ones(2, 4, 8)).min().item()
+        1.0
+
+    As `torch.nn.Dropout1d`; the random numbers are tinymed's own.
+    """
 
     function = "dropout1d"
 
 
 class Dropout2d(DropoutBase):
-    """Whole channels of (N, C, H, W) are zeroed.  Tompson et al. 2015."""
+    """Zero whole channels of images with probability p in training, and divide the others by 1 - p.
+
+    In evaluation mode the input is returned.
+
+    Args:
+        p: probability with which a channel is dropped, from 0 to 1.  Default: 0.5.
+        inplace: whether the result is written over the input.  Default: False.
+
+    Shape:
+        Input (N, C, H, W); output the same shape.
+
+    Raises:
+        ValueError: p lies outside [0, 1].
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> layer = nn.Dropout2d(0.5)
+        >>> sorted(set(layer(ones(2, 4, 3, 3)).flatten().tolist()))
+        [0.0, 2.0]
+        >>> layer.eval()(ones(2, 4, 3, 3)).min().item()
+        1.0
+
+    Reference:
+        Tompson et al., "Efficient object localization using convolutional networks", 2015.
+
+    As `torch.nn.Dropout2d`; the random numbers are tinymed's own.
+    """
 
     function = "dropout2d"
 
 
 class Dropout3d(DropoutBase):
-    """Whole channels of (N, C, D, H, W) are zeroed."""
+    """Zero whole channels of volumes with probability p in training, and divide the others by 1 - p.
+
+    In evaluation mode the input is returned.
+
+    Args:
+        p: probability with which a channel is dropped, from 0 to 1.  Default: 0.5.
+        inplace: whether the result is written over the input.  Default: False.
+
+    Shape:
+        Input (N, C, D, H, W); output the same shape.
+
+    Raises:
+        ValueError: p lies outside [0, 1].
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> layer = nn.Dropout3d(0.5)
+        >>> sorted(set(layer(ones(2, 4, 3, 3, 3)).flatten().tolist()))
+        [0.0, 2.0]
+        >>> layer.eval()(ones(2, 4, 3, 3, 3)).min().item()
+        1.0
+
+    As `torch.nn.Dropout3d`; the random numbers are tinymed's own.
+    """
 
     function = "dropout3d"
 
 
 class AlphaDropout(DropoutBase):
-    """Dropout that keeps the mean and variance SELU maintains.  Klambauer et al. 2017, section 2.4."""
+    """Set elements to SELU's lower limit with probability p in training; mean and variance stay.
+
+    In evaluation mode the input is returned.
+
+    Args:
+        p: probability with which an element is dropped, from 0 to 1.  Default: 0.5.
+        inplace: whether the result is written over the input.  Default: False.
+
+    Shape:
+        Input of any shape; output the same shape.
+
+    Raises:
+        ValueError: p lies outside [0, 1].
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> nn.AlphaDropout(0.2)(ones(2, 8)).shape
+        (2, 8)
+
+    Reference:
+        Klambauer et al., "Self-normalizing neural networks", 2017, section 2.4.
+
+    As `torch.nn.AlphaDropout`; the random numbers are tinymed's own.
+    """
 
     function = "alpha_dropout"
 
 
 class FeatureAlphaDropout(DropoutBase):
-    """AlphaDropout of whole channels of (N, C, ...)."""
+    """Set whole channels to SELU's lower limit with probability p in training; mean and variance stay.
+
+    In evaluation mode the input is returned.
+
+    Args:
+        p: probability with which a channel is dropped, from 0 to 1.  Default: 0.5.
+        inplace: whether the result is written over the input.  Default: False.
+
+    Shape:
+        Input (N, C, *space); output the same shape.
+
+    Raises:
+        ValueError: p lies outside [0, 1].
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> nn.FeatureAlphaDropout(0.2)(ones(2, 4, 3, 3)).shape
+        (2, 4, 3, 3)
+
+    Reference:
+        Klambauer et al., "Self-normalizing neural networks", 2017, section 2.4.
+
+    As `torch.nn.FeatureAlphaDropout`; the random numbers are tinymed's own.
+    """
 
     function = "feature_alpha_dropout"

@@ -11,9 +11,33 @@ from .module import Module, Parameter, new_parameter
 
 
 class Embedding(Module):
-    """The rows of a learned table (num_embeddings, embedding_dim) that integers name.
+    """Look up rows of a learned table by integers.
 
-    padding_idx: a row that starts at zero and receives no gradient.
+    Args:
+        num_embeddings: rows of the table.
+        embedding_dim: length of a row.
+        padding_idx: a row that starts at zero and receives no gradient.  Default: None.
+        max_norm: None only.
+        norm_type: without effect.
+        scale_grad_by_freq: False only.
+        sparse: False only: gradients are dense.
+        _weight: the table, instead of a new one.  Default: None.
+        _freeze: whether the table is not learned.  Default: False.
+
+    Shape:
+        Input integers of any shape; output the input's shape and embedding_dim; weight (num_embeddings, embedding_dim).
+
+    Raises:
+        ValueError: max_norm, scale_grad_by_freq or sparse is given.
+        AssertionError: padding_idx is no row, or _weight has another shape.
+        IndexError: when called, for an integer that is no row.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> nn.Embedding(10, 4)(tensor([[1, 2, 9]])).shape
+        (1, 3, 4)
+
+    As `torch.nn.Embedding`, without max_norm, scale_grad_by_freq and sparse.
     """
 
     makes_tensors = True
@@ -63,14 +87,36 @@ class Embedding(Module):
         scale_grad_by_freq: bool = False,
         sparse: bool = False,
     ) -> "Embedding":
-        """A layer on a table (rows, features) that is there; freeze: it is not learned."""
+        """Make a layer on a table that is there.
+
+        Args:
+            embeddings: (rows, features).
+            freeze: whether the table is not learned.  Default: True.
+            padding_idx: a row that receives no gradient.  Default: None.
+            max_norm: None only.
+            norm_type: without effect.
+            scale_grad_by_freq: False only.
+            sparse: False only.
+
+        Returns:
+            The layer.
+
+        Raises:
+            AssertionError: embeddings has not two axes.
+
+        Example:
+            >>> from tinymed import nn, tensor
+            >>> layer = nn.Embedding.from_pretrained(tensor([[1.0, 2.0], [3.0, 4.0]]))
+            >>> layer(tensor([1])).tolist()
+            [[3.0, 4.0]]
+        """
         if len(embeddings.shape) != 2:
             raise AssertionError(f"Embedding: a table is (rows, features), got shape {list(embeddings.shape)}")
         rows, features = embeddings.shape
         return cls(rows, features, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse, embeddings, freeze)
 
     def reset_parameters(self) -> None:
-        """Standard normal rows, and zeros in the row padding_idx."""
+        """Draw standard normal rows, and set the row padding_idx to zeros."""
         init.normal_(self.weight)
         if self.padding_idx is not None and writeable(self.weight.array):
             self.weight.array[self.padding_idx] = 0
@@ -84,7 +130,29 @@ class Embedding(Module):
 
 
 class Bilinear(Module):
-    """y[o] = x1 weight[o] x2 + bias[o]; weight (out_features, in1_features, in2_features)."""
+    """Compute y[o] = x1 weight[o] x2 + bias[o].
+
+    Args:
+        in1_features: length of the first input's last axis.
+        in2_features: length of the second input's last axis.
+        out_features: length of the output's last axis.
+        bias: whether a learned vector is added.  Default: True.
+
+    Shape:
+        Inputs (..., in1_features) and (..., in2_features); output (..., out_features); weight (out_features,
+        in1_features, in2_features); bias (out_features,).
+
+    Raises:
+        ValueError: in1_features is not positive.
+        RuntimeError: when called, for inputs of other shapes.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> nn.Bilinear(3, 4, 2)(ones(5, 3), ones(5, 4)).shape
+        (5, 2)
+
+    As `torch.nn.Bilinear`.
+    """
 
     makes_tensors = True
 
@@ -98,7 +166,7 @@ class Bilinear(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Weight and bias uniform in +-1 / sqrt(in1_features)."""
+        """Draw weight and bias uniformly from +-1 / sqrt(in1_features)."""
         bound = 1 / self.in1_features**0.5
         init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
@@ -115,7 +183,25 @@ class Bilinear(Module):
 
 
 class CosineSimilarity(Module):
-    """The cosine of the angle between two tensors along an axis."""
+    """Compute the cosine of the angle between two tensors along an axis: x1 x2 / (|x1| |x2|).
+
+    Args:
+        dim: the axis.  Default: 1.
+        eps: the least norm that counts.  Default: 1e-8.
+
+    Shape:
+        Inputs of shapes that broadcast; output that shape without dim.
+
+    Raises:
+        ValueError: when called, for shapes that do not broadcast.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> nn.CosineSimilarity()(tensor([[1.0, 0.0]]), tensor([[0.0, 1.0]])).tolist()
+        [0.0]
+
+    As `torch.nn.CosineSimilarity`.
+    """
 
     def __init__(self, dim: int = 1, eps: float = 1e-8):
         super().__init__()
@@ -126,7 +212,26 @@ class CosineSimilarity(Module):
 
 
 class PairwiseDistance(Module):
-    """The p-norm of the difference of two tensors along the last axis."""
+    """Compute the p-norm of the difference of two tensors along the last axis.
+
+    Args:
+        p: of the norm.  Default: 2.
+        eps: added to each difference.  Default: 1e-6.
+        keepdim: whether the last axis stays, with length 1.  Default: False.
+
+    Shape:
+        Inputs (..., D) of shapes that broadcast; output (...), or (..., 1) with keepdim.
+
+    Raises:
+        ValueError: when called, for shapes that do not broadcast.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> nn.PairwiseDistance(eps=0.0)(tensor([[3.0, 0.0]]), tensor([[0.0, 4.0]])).tolist()
+        [5.0]
+
+    As `torch.nn.PairwiseDistance`.
+    """
 
     def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False):
         super().__init__()

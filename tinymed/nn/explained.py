@@ -6,7 +6,7 @@ from .module import Module
 
 
 class Explained(Module):
-    """A layer that cannot be made here; `advice` says what to use."""
+    """Refuse to make a layer that does not exist here; `advice` says what to use."""
 
     advice: str
 
@@ -15,7 +15,18 @@ class Explained(Module):
 
 
 class DataParallel(Explained):
-    """Not made here: one process uses one device."""
+    """Refuse to spread a module over devices: one process uses one device.
+
+    The name exists for `isinstance` in code that was written for PyTorch.
+
+    Raises:
+        NotImplementedError: always; the message says what to use.
+
+    Example:
+        >>> from tinymed import nn
+        >>> isinstance(nn.ReLU(), nn.DataParallel)
+        False
+    """
 
     advice = (
         "tinymed uses one GPU, or all cores of the CPU by itself; use the module as it is. A state_dict saved from a "
@@ -24,7 +35,18 @@ class DataParallel(Explained):
 
 
 class SyncBatchNorm(Explained):
-    """Not made here: there are no other processes to share statistics with."""
+    """Refuse to share statistics: there are no other processes.
+
+    The name exists for `isinstance` in code that was written for PyTorch.
+
+    Raises:
+        NotImplementedError: always; the message says what to use.
+
+    Example:
+        >>> from tinymed import nn
+        >>> isinstance(nn.ReLU(), nn.SyncBatchNorm)
+        False
+    """
 
     advice = "there is one process, whose batch norm sees the whole batch; use BatchNorm1d, 2d or 3d"
 
@@ -35,7 +57,7 @@ class SyncBatchNorm(Explained):
 
 
 class Lazy(Explained):
-    """Not made here: a layer is made with its number of inputs."""
+    """Refuse to make a layer without its number of inputs."""
 
     advice = (
         "a layer is made with its number of input channels or features; print(tinymed.models.summary(...)) or one "
@@ -44,20 +66,75 @@ class Lazy(Explained):
 
 
 class LazyLinear(Lazy):
-    """Not made here; see Lazy."""
+    """Refuse to make a Linear layer without in_features.
+
+    The name exists for `isinstance` in code that was written for PyTorch.
+
+    Raises:
+        NotImplementedError: always; the message says what to use.
+
+    Example:
+        >>> from tinymed import nn
+        >>> isinstance(nn.ReLU(), nn.LazyLinear)
+        False
+    """
 
 
 class LazyConv1d(Lazy):
-    """Not made here; see Lazy."""
+    """Refuse to make a Conv1d layer without in_channels.
+
+    The name exists for `isinstance` in code that was written for PyTorch.
+
+    Raises:
+        NotImplementedError: always; the message says what to use.
+
+    Example:
+        >>> from tinymed import nn
+        >>> isinstance(nn.ReLU(), nn.LazyConv1d)
+        False
+    """
 
 
 class LazyConv2d(Lazy):
-    """Not made here; see Lazy."""
+    """Refuse to make a Conv2d layer without in_channels.
+
+    The name exists for `isinstance` in code that was written for PyTorch.
+
+    Raises:
+        NotImplementedError: always; the message says what to use.
+
+    Example:
+        >>> from tinymed import nn
+        >>> isinstance(nn.ReLU(), nn.LazyConv2d)
+        False
+    """
 
 
 class LazyConv3d(Lazy):
-    """Not made here; see Lazy."""
+    """Refuse to make a Conv3d layer without in_channels.
+
+    The name exists for `isinstance` in code that was written for PyTorch.
+
+    Raises:
+        NotImplementedError: always; the message says what to use.
+
+    Example:
+        >>> from tinymed import nn
+        >>> isinstance(nn.ReLU(), nn.LazyConv3d)
+        False
+    """
 
 
 class LazyBatchNorm2d(Lazy):
-    """Not made here; see Lazy."""
+    """Refuse to make a BatchNorm2d layer without num_features.
+
+    The name exists for `isinstance` in code that was written for PyTorch.
+
+    Raises:
+        NotImplementedError: always; the message says what to use.
+
+    Example:
+        >>> from tinymed import nn
+        >>> isinstance(nn.ReLU(), nn.LazyBatchNorm2d)
+        False
+    """

@@ -10,9 +10,13 @@ Told = Callable[[tuple[Any, ...]], tuple[Any, ...]]
 
 
 class ModuleHandle(Handle):
-    """A handle whose hook may be called before those that are there, and with keyword arguments.
+    """Hold a hook that may be called before those that are there, and with keyword arguments.
 
-    marked: takes the numbers of hooks that want keyword arguments.
+    Args:
+        hooks: the dictionary that the hook is added to.
+        hook: the function.
+        prepend: whether it is called before those that are there.  Default: False.
+        marked: takes the numbers of hooks that want keyword arguments.  Default: None.
     """
 
     def __init__(
@@ -34,7 +38,7 @@ class ModuleHandle(Handle):
 
 
 class GradientGate(Op):
-    """y_i = x_i, the same memory;  dx_i = dy_i, or what `told` makes of all of them together."""
+    """Pass values on, y_i = x_i in the same memory;  dx_i = dy_i, or what `told` makes of all of them together."""
 
     told: Told | None = None
 
@@ -54,7 +58,7 @@ class GradientGate(Op):
 
 
 def pass_gate(values: Sequence[Any], told: Told | None = None) -> tuple[tuple[Any, ...], GradientGate | None]:
-    """The values with their tensors that require a gradient led through one gate, and the gate; None without one.
+    """Lead the tensors that require a gradient through one gate; return all values and the gate, None without one.
 
     told: takes the gradients of all values, None for what is not such a tensor, and returns those to go on with.
     """
@@ -78,7 +82,7 @@ def pass_gate(values: Sequence[Any], told: Told | None = None) -> tuple[tuple[An
 
 
 def told_of(dys: Sequence[Any], places: Sequence[int], count: int, tensor: type[Node], told: Told) -> tuple[Any, ...]:
-    """Arrays of gradients through a function of tensors, one for each value."""
+    """Lead arrays of gradients through a function of tensors, one for each value."""
     shown: list[Any] = [None] * count
     for i, dy in zip(places, dys, strict=True):
         shown[i] = tensor(dy)
@@ -87,7 +91,7 @@ def told_of(dys: Sequence[Any], places: Sequence[int], count: int, tensor: type[
 
 
 class BackwardHooks:
-    """One call of a module with backward hooks: its gates, and what they were told."""
+    """Hold one call of a module with backward hooks: its gates, and what they were told."""
 
     def __init__(self, module: Any, before: Sequence[Any], after: Sequence[Any]):
         self.module, self.before, self.after = module, list(before), list(after)
@@ -108,7 +112,7 @@ class BackwardHooks:
         return type(result)(passed) if many else passed[0]
 
     def outward(self, gradients: tuple[Any, ...]) -> tuple[Any, ...]:
-        """grad_output is known: the pre-hooks may replace it."""
+        """Show grad_output, which is known now, to the pre-hooks; they may replace it."""
         for hook in self.before:
             gradients = replaced("register_full_backward_pre_hook", gradients, hook(self.module, gradients))
         self.outputs = gradients
@@ -118,7 +122,7 @@ class BackwardHooks:
         return gradients
 
     def inward(self, gradients: tuple[Any, ...]) -> tuple[Any, ...]:
-        """grad_input is known: the hooks may replace it."""
+        """Show grad_input, which is known now, to the hooks; they may replace it."""
         for hook in self.after:
             changed = hook(self.module, gradients, self.outputs)
             gradients = replaced("register_full_backward_hook", gradients, changed)
@@ -126,7 +130,7 @@ class BackwardHooks:
 
 
 def replaced(name: str, gradients: tuple[Any, ...], changed: Any) -> tuple[Any, ...]:
-    """What a hook returned in place of the gradients, or they themselves."""
+    """Return what a hook returned in place of the gradients, or they themselves."""
     if changed is None:
         return gradients
     given = changed if isinstance(changed, tuple | list) else (changed,)

@@ -12,16 +12,25 @@ from typing import Any
 
 import numpy as np
 
-from .. import device, random
+from .. import random
 from ..absent import missing
 from ..tensor import Tensor
 from . import module
+from .init_patterns import bilinear_, dirac_, draw, eye_, orthogonal_, write
 from .quantile import normal_quantile
 
 
 @contextmanager
 def no_weights() -> Iterator[None]:
-    """Modules made inside have parameters with a shape and no memory: to count a large network, not to run it."""
+    """Give modules made inside parameters with a shape and no memory: to count a large network, not to run it.
+
+    Example:
+        >>> from tinymed import nn
+        >>> with nn.init.no_weights():
+        ...     layer = nn.Linear(100_000, 100_000, bias=False)
+        >>> layer.weight.numel()
+        10000000000
+    """
     before, module.weightless = module.weightless, True
     try:
         yield
@@ -29,33 +38,74 @@ def no_weights() -> Iterator[None]:
         module.weightless = before
 
 
-def write(tensor: Tensor, values: Any) -> Tensor:
-    """Put values into the tensor's memory and count the write; skipped where parameters have no memory."""
-    if device.writeable(tensor.array):
-        tensor.array[...] = device.move(np.asarray(values), tensor.device)
-        tensor.version.value += 1
-    return tensor
-
-
-def draw(tensor: Tensor, distribution: Any) -> Any:
-    """Numbers of a distribution of tinymed.random in the tensor's shape; 0 where parameters have no memory."""
-    if not device.writeable(tensor.array):
-        return 0.0
-    return distribution(tensor.array.size, *random.init_generator.ticket()).reshape(tensor.shape)
-
-
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
-    """Uniform in (a, b)."""
+    """Draw every element uniformly from (a, b).
+
+    Args:
+        tensor: what is written, in place.
+        a: the lower end.  Default: 0.
+        b: the upper end.  Default: 1.
+
+    Returns:
+        The tensor.
+
+    Example:
+        >>> from tinymed import nn, zeros
+        >>> w = nn.init.uniform_(zeros(100, 50), -2.0, 2.0)
+        >>> w.min().item() > -2, w.max().item() < 2
+        (True, True)
+
+    As `torch.nn.init.uniform_`; the random numbers are tinymed's own.
+    """
     return write(tensor, a + (b - a) * draw(tensor, random.uniform))
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
-    """Normal."""
+    """Draw every element from a normal distribution.
+
+    Args:
+        tensor: what is written, in place.
+        mean: its mean.  Default: 0.
+        std: its standard deviation.  Default: 1.
+
+    Returns:
+        The tensor.
+
+    Example:
+        >>> from tinymed import nn, zeros
+        >>> w = nn.init.normal_(zeros(100, 50), 5.0)
+        >>> 4.9 < w.mean().item() < 5.1
+        True
+
+    As `torch.nn.init.normal_`; the random numbers are tinymed's own.
+    """
     return write(tensor, mean + std * draw(tensor, random.normal))
 
 
 def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Tensor:
-    """Normal, given that it lies in [a, b]: the inverse distribution function of a uniform number."""
+    """Draw every element from a normal distribution, given that it lies in [a, b].
+
+    Args:
+        tensor: what is written, in place.
+        mean: of the distribution before it is cut.  Default: 0.
+        std: of the distribution before it is cut.  Default: 1.
+        a: the lower end.  Default: -2.
+        b: the upper end.  Default: 2.
+
+    Returns:
+        The tensor.
+
+    Raises:
+        ValueError: std is not positive, a is not below b, or [a, b] lies too far from mean to be drawn from.
+
+    Example:
+        >>> from tinymed import nn, zeros
+        >>> w = nn.init.trunc_normal_(zeros(100, 50), a=0.0, b=1.0)
+        >>> w.min().item() >= 0, w.max().item() <= 1
+        (True, True)
+
+    As `torch.nn.init.trunc_normal_`; the random numbers are tinymed's own.
+    """
     if not (std > 0 and a < b):
         raise ValueError(f"trunc_normal_: needs std > 0 and a < b, got std={std}, a={a}, b={b}")
     low, high = (0.5 * math.erfc(-(x - mean) / (std * math.sqrt(2))) for x in (a, b))
@@ -66,22 +116,82 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """Every element the same."""
+    """Set every element to one value.
+
+    Args:
+        tensor: what is written, in place.
+        val: the value.
+
+    Returns:
+        The tensor.
+
+    Example:
+        >>> from tinymed import nn, zeros
+        >>> w = nn.init.constant_(zeros(2), 3.0)
+        >>> w.tolist()
+        [3.0, 3.0]
+
+    As `torch.nn.init.constant_`.
+    """
     return write(tensor, val)
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """0 everywhere."""
+    """Set every element to 0.
+
+    Args:
+        tensor: what is written, in place.
+
+    Returns:
+        The tensor.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> nn.init.zeros_(ones(2)).tolist()
+        [0.0, 0.0]
+
+    As `torch.nn.init.zeros_`.
+    """
     return write(tensor, 0.0)
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """1 everywhere."""
+    """Set every element to 1.
+
+    Args:
+        tensor: what is written, in place.
+
+    Returns:
+        The tensor.
+
+    Example:
+        >>> from tinymed import nn, zeros
+        >>> w = nn.init.ones_(zeros(2))
+        >>> w.tolist()
+        [1.0, 1.0]
+
+    As `torch.nn.init.ones_`.
+    """
     return write(tensor, 1.0)
 
 
 def calculate_fans(tensor: Tensor) -> tuple[int, int]:
-    """(fan_in, fan_out) of a weight with at least two axes."""
+    """Return (fan_in, fan_out) of a weight.
+
+    Args:
+        tensor: a weight (O, I, *space).
+
+    Returns:
+        (I prod(space), O prod(space)): how many inputs an output sums, and how many outputs an input enters.
+
+    Raises:
+        ValueError: a tensor of fewer than two axes.
+
+    Example:
+        >>> from tinymed import nn, zeros
+        >>> nn.init.calculate_fans(zeros(8, 3, 5, 5))
+        (75, 200)
+    """
     if len(tensor.shape) < 2:
         raise ValueError(f"init: fan in and fan out need a weight of two axes or more, got shape {list(tensor.shape)}")
     space = math.prod(tensor.shape[2:])
@@ -89,16 +199,33 @@ def calculate_fans(tensor: Tensor) -> tuple[int, int]:
 
 
 def fan(tensor: Tensor, mode: str) -> int:
-    """The fan that `mode` names."""
+    """Return the fan that `mode` names; raise ValueError for another mode."""
     if mode not in ("fan_in", "fan_out"):
         raise ValueError(f"init: mode is 'fan_in' or 'fan_out', got {mode!r}")
     return calculate_fans(tensor)[mode == "fan_out"]
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """The factor by which a weight's scale makes up for a nonlinearity; values are PyTorch's.
+    """Return the factor by which a weight's scale makes up for a nonlinearity.
 
-    linear, conv*, sigmoid 1; tanh 5/3; relu sqrt(2); leaky_relu sqrt(2 / (1 + param^2)), param .01; selu 3/4.
+    linear, conv*, sigmoid 1; tanh 5/3; relu sqrt(2); leaky_relu sqrt(2 / (1 + param^2)); selu 3/4.
+
+    Args:
+        nonlinearity: its name.
+        param: the slope of leaky_relu below 0.  Default: None, 0.01.
+
+    Returns:
+        The factor.
+
+    Raises:
+        ValueError: an unknown nonlinearity.
+
+    Example:
+        >>> from tinymed import nn
+        >>> nn.init.calculate_gain("sigmoid"), nn.init.calculate_gain("selu")
+        (1.0, 0.75)
+
+    As `torch.nn.init.calculate_gain`.
     """
     if nonlinearity == "leaky_relu":
         return math.sqrt(2 / (1 + (0.01 if param is None else float(param)) ** 2))
@@ -110,101 +237,201 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 
 def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
-    """Uniform in +-gain sqrt(3 / fan).  He et al. 2015, section 2.2."""
+    """Draw every element uniformly from +-gain sqrt(3 / fan).
+
+    Args:
+        tensor: what is written, in place, a weight (O, I, *space).
+        a: the slope of leaky_relu below 0.  Default: 0.
+        mode: "fan_in", which keeps the variance of the forward pass, or "fan_out", of the backward pass.  Default:
+            "fan_in".
+        nonlinearity: what follows the layer, see `calculate_gain`.  Default: "leaky_relu".
+
+    Returns:
+        The tensor.
+
+    Raises:
+        ValueError: a tensor of fewer than two axes, which has no fan, or an unknown mode or nonlinearity.
+
+    Example:
+        >>> from tinymed import nn, zeros
+        >>> w = nn.init.kaiming_uniform_(zeros(100, 50))
+        >>> w.abs().max().item() <= (6 / 50) ** 0.5
+        True
+
+    Reference:
+        He et al., "Delving deep into rectifiers: surpassing human-level performance on ImageNet classification", 2015,
+        section 2.2.
+
+    As `torch.nn.init.kaiming_uniform_`; the random numbers are tinymed's own.
+    """
     bound = calculate_gain(nonlinearity, a) * math.sqrt(3 / max(fan(tensor, mode), 1))
     return uniform_(tensor, -bound, bound)
 
 
 def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
-    """Normal with std gain / sqrt(fan).  He et al. 2015, section 2.2."""
+    """Draw every element from a normal distribution with std gain / sqrt(fan).
+
+    Args:
+        tensor: what is written, in place, a weight (O, I, *space).
+        a: the slope of leaky_relu below 0.  Default: 0.
+        mode: "fan_in", which keeps the variance of the forward pass, or "fan_out", of the backward pass.  Default:
+            "fan_in".
+        nonlinearity: what follows the layer, see `calculate_gain`.  Default: "leaky_relu".
+
+    Returns:
+        The tensor.
+
+    Raises:
+        ValueError: a tensor of fewer than two axes, which has no fan, or an unknown mode or nonlinearity.
+
+    Example:
+        >>> from tinymed import nn, zeros
+        >>> w = nn.init.kaiming_normal_(zeros(100, 50))
+        >>> 0.19 < w.std().item() < 0.21
+        True
+
+    Reference:
+        He et al., "Delving deep into rectifiers: surpassing human-level performance on ImageNet classification", 2015,
+        section 2.2.
+
+    As `torch.nn.init.kaiming_normal_`; the random numbers are tinymed's own.
+    """
     return normal_(tensor, 0.0, calculate_gain(nonlinearity, a) / math.sqrt(max(fan(tensor, mode), 1)))
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
-    """Uniform in +-gain sqrt(6 / (fan_in + fan_out)).  Glorot & Bengio 2010, equation 16."""
+    """Draw every element uniformly from +-gain sqrt(6 / (fan_in + fan_out)).
+
+    Args:
+        tensor: what is written, in place, a weight (O, I, *space).
+        gain: the factor, see `calculate_gain`.  Default: 1.
+
+    Returns:
+        The tensor.
+
+    Raises:
+        ValueError: a tensor of fewer than two axes, which has no fan.
+
+    Example:
+        >>> from tinymed import nn, zeros
+        >>> w = nn.init.xavier_uniform_(zeros(100, 50))
+        >>> w.abs().max().item() <= 0.2
+        True
+
+    Reference:
+        Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010, equation 16.
+
+    As `torch.nn.init.xavier_uniform_`; the random numbers are tinymed's own.
+    """
     bound = gain * math.sqrt(6 / max(sum(calculate_fans(tensor)), 1))
     return uniform_(tensor, -bound, bound)
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
-    """Normal with std gain sqrt(2 / (fan_in + fan_out)).  Glorot & Bengio 2010."""
+    """Draw every element from a normal distribution with std gain sqrt(2 / (fan_in + fan_out)).
+
+    Args:
+        tensor: what is written, in place, a weight (O, I, *space).
+        gain: the factor, see `calculate_gain`.  Default: 1.
+
+    Returns:
+        The tensor.
+
+    Raises:
+        ValueError: a tensor of fewer than two axes, which has no fan.
+
+    Example:
+        >>> from tinymed import nn, zeros
+        >>> w = nn.init.xavier_normal_(zeros(100, 50))
+        >>> 0.11 < w.std().item() < 0.12
+        True
+
+    Reference:
+        Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
+
+    As `torch.nn.init.xavier_normal_`; the random numbers are tinymed's own.
+    """
     return normal_(tensor, 0.0, gain * math.sqrt(2 / max(sum(calculate_fans(tensor)), 1)))
 
 
 def lecun_normal_(tensor: Tensor) -> Tensor:
-    """Normal with std 1 / sqrt(fan_in): what SELU asks for.  LeCun et al. 1998, "Efficient BackProp", section 4.6."""
+    """Draw every element from a normal distribution with std 1 / sqrt(fan_in), which SELU asks for.
+
+    Args:
+        tensor: what is written, in place, a weight (O, I, *space).
+
+    Returns:
+        The tensor.
+
+    Raises:
+        ValueError: a tensor of fewer than two axes, which has no fan.
+
+    Example:
+        >>> from tinymed import nn, zeros
+        >>> w = nn.init.lecun_normal_(zeros(100, 50))
+        >>> 0.13 < w.std().item() < 0.15
+        True
+
+    Reference:
+        LeCun et al., "Efficient BackProp", 1998, section 4.6.
+    """
     return normal_(tensor, 0.0, 1 / math.sqrt(max(calculate_fans(tensor)[0], 1)))
 
 
 def lecun_uniform_(tensor: Tensor) -> Tensor:
-    """Uniform in +-sqrt(3 / fan_in)."""
+    """Draw every element uniformly from +-sqrt(3 / fan_in).
+
+    Args:
+        tensor: what is written, in place, a weight (O, I, *space).
+
+    Returns:
+        The tensor.
+
+    Raises:
+        ValueError: a tensor of fewer than two axes, which has no fan.
+
+    Example:
+        >>> from tinymed import nn, zeros
+        >>> w = nn.init.lecun_uniform_(zeros(100, 50))
+        >>> w.abs().max().item() <= (3 / 50) ** 0.5
+        True
+
+    Reference:
+        LeCun et al., "Efficient BackProp", 1998, section 4.6.
+    """
     bound = math.sqrt(3 / max(calculate_fans(tensor)[0], 1))
     return uniform_(tensor, -bound, bound)
-
-
-def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
-    """gain times rows (or columns, if there are fewer) that are orthonormal, of the weight as (O, rest).
-
-    The Q of a normal matrix's QR decomposition, its signs fixed so that Q is uniform.  Saxe et al. 2014.
-    """
-    if len(tensor.shape) < 2:
-        raise ValueError(f"orthogonal_: needs a weight of two axes or more, got shape {list(tensor.shape)}")
-    if not device.writeable(tensor.array) or tensor.array.size == 0:
-        return tensor
-    a = draw(tensor, random.normal).reshape(tensor.shape[0], -1)
-    wide = a.shape[0] < a.shape[1]
-    q, r = np.linalg.qr(a.T if wide else a)
-    q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
-    return write(tensor, gain * (q.T if wide else q).reshape(tensor.shape))
-
-
-def bilinear_(tensor: Tensor) -> Tensor:
-    """Weights of a transposed convolution that interpolates bilinearly, each channel by itself.
-
-    A side of k elements has the values 1 - |i - c| / f with f = ceil(k / 2) and its centre c = (k - 1) / 2, a
-    filter their product over its axes.  Long, Shelhamer & Darrell 2015, section 3.3.
-    """
-    if len(tensor.shape) < 3:
-        raise ValueError(
-            f"bilinear_: needs a weight of three axes or more, (in, out, *space), got shape {list(tensor.shape)}"
-        )
-    kernel = np.ones(())
-    for k in tensor.shape[2:]:
-        factor = (k + 1) // 2
-        kernel = np.multiply.outer(kernel, 1 - np.abs(np.arange(k) - (k - 1) / 2) / factor)
-    values = np.zeros(tensor.shape)
-    if tensor.shape[1] == 1:  # depthwise: groups = in
-        values[:, 0] = kernel
-    else:
-        for c in range(min(tensor.shape[:2])):
-            values[c, c] = kernel
-    return write(tensor, values)
 
 
 he_uniform_, he_normal_ = kaiming_uniform_, kaiming_normal_
 glorot_uniform_, glorot_normal_ = xavier_uniform_, xavier_normal_
 
 
-def eye_(tensor: Tensor) -> Tensor:
-    """The identity matrix, cut or filled with zeros to the shape."""
-    if len(tensor.shape) != 2:
-        raise ValueError(f"eye_: takes a matrix, got shape {list(tensor.shape)}")
-    return write(tensor, np.eye(*tensor.shape))
-
-
-def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
-    """A convolution's weight that passes on as many input channels of each group as it has outputs for."""
-    if len(tensor.shape) not in (3, 4, 5) or tensor.shape[0] % groups:
-        raise ValueError(
-            f"dirac_: takes a weight of 3 to 5 axes, its first divisible by groups, got {list(tensor.shape)}"
-        )
-    values, each = np.zeros(tensor.shape), tensor.shape[0] // groups
-    middle = tuple(n // 2 for n in tensor.shape[2:])
-    for g in range(groups):
-        for d in range(min(each, tensor.shape[1])):
-            values[(g * each + d, d, *middle)] = 1
-    return write(tensor, values)
-
+__all__ = [
+    "bilinear_",
+    "calculate_fans",
+    "calculate_gain",
+    "constant_",
+    "dirac_",
+    "eye_",
+    "glorot_normal_",
+    "glorot_uniform_",
+    "he_normal_",
+    "he_uniform_",
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "lecun_normal_",
+    "lecun_uniform_",
+    "no_weights",
+    "normal_",
+    "ones_",
+    "orthogonal_",
+    "trunc_normal_",
+    "uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
+    "zeros_",
+]
 
 # PyTorch's names from before they ended in _
 OLDER = (

@@ -11,7 +11,26 @@ from .module import Module, new_parameter
 
 
 class Linear(Module):
-    """y = x weight^T + bias, for the last axis of x; weight (out_features, in_features)."""
+    """Apply an affine map to the last axis: y = x weight^T + bias.
+
+    Args:
+        in_features: length of the input's last axis.
+        out_features: length of the output's last axis.
+        bias: whether a learned vector is added.  Default: True.
+
+    Shape:
+        Input (..., in_features); output (..., out_features); weight (out_features, in_features); bias (out_features,).
+
+    Raises:
+        ValueError: when called, for a last axis that is not in_features long.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> nn.Linear(8, 3)(ones(2, 8)).shape
+        (2, 3)
+
+    As `torch.nn.Linear`.
+    """
 
     makes_tensors = True
 
@@ -23,7 +42,7 @@ class Linear(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """PyTorch's default: weight and bias uniform in +-1 / sqrt(in_features)."""
+        """Draw weight and bias uniformly from +-1 / sqrt(in_features), PyTorch's default."""
         init.kaiming_uniform_(self.weight, a=math.sqrt(5))
         if self.bias is not None:
             bound = 1 / math.sqrt(max(self.in_features, 1))
@@ -37,7 +56,19 @@ class Linear(Module):
 
 
 class Identity(Module):
-    """Returns its input; takes and ignores any arguments."""
+    """Return the input; any arguments of the constructor are taken and ignored.
+
+    Shape:
+        Input of any shape; output the same tensor.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> x = ones(2, 3)
+        >>> nn.Identity()(x) is x
+        True
+
+    As `torch.nn.Identity`.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__()
@@ -47,7 +78,25 @@ class Identity(Module):
 
 
 class Flatten(Module):
-    """Axes start_dim to end_dim become one."""
+    """Join the axes start_dim to end_dim into one.
+
+    Args:
+        start_dim: the first axis joined.  Default: 1, which keeps the batch.
+        end_dim: the last axis joined.  Default: -1.
+
+    Shape:
+        Input (N, ...); output (N, product of the other sides) by default.
+
+    Raises:
+        IndexError: when called, for an axis that the input does not have.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> nn.Flatten()(ones(2, 3, 4, 4)).shape
+        (2, 48)
+
+    As `torch.nn.Flatten`.
+    """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1):
         super().__init__()
@@ -61,7 +110,25 @@ class Flatten(Module):
 
 
 class Unflatten(Module):
-    """Axis dim becomes axes of the sizes given; one may be -1."""
+    """Split an axis into several.
+
+    Args:
+        dim: the axis split.
+        unflattened_size: the sizes it gets; one of them may be -1 and follows from the others.
+
+    Shape:
+        Input (..., n, ...); output (..., *unflattened_size, ...), whose product is n.
+
+    Raises:
+        ValueError: the sizes do not multiply to the length of the axis.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> nn.Unflatten(1, (3, -1))(ones(2, 12)).shape
+        (2, 3, 4)
+
+    As `torch.nn.Unflatten`, without named dimensions.
+    """
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]):
         super().__init__()
@@ -83,7 +150,31 @@ class Unflatten(Module):
 
 
 class Upsample(Module):
-    """Resampling to `size`, or by `scale_factor`: nearest, (bi)linear or bicubic under either corner rule."""
+    """Resample images to `size`, or by `scale_factor`.
+
+    Args:
+        size: output sides, an integer or one for each axis of space.  Give this or scale_factor.
+        scale_factor: output side / input side, a number or one for each axis of space.
+        mode: "nearest", "nearest-exact", "linear" (3 axes), "bilinear" (4), "bicubic" (4), "trilinear" (5) or "area".
+            Default: "nearest".
+        align_corners: whether the centres of the corner pixels stay in place, instead of the corners of the image; not
+            for the nearest modes.  Default: None, which is False.
+        recompute_scale_factor: whether the scale is computed again from the rounded output size.  Default: None.
+
+    Shape:
+        Input (N, C, *space); output (N, C, *size).
+
+    Raises:
+        ValueError: when called, for a mode that does not fit the number of axes, or for both or neither of size and
+            scale_factor.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> nn.Upsample(scale_factor=2)(tensor([[[[1.0, 2.0]]]])).tolist()
+        [[[[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]]]
+
+    As `torch.nn.Upsample`.
+    """
 
     def __init__(
         self,
@@ -108,21 +199,78 @@ class Upsample(Module):
 
 
 class UpsamplingNearest2d(Upsample):
-    """Upsample by the nearest pixel."""
+    """Resample images (N, C, H, W) by the nearest pixel.
+
+    Args:
+        size: output sides (H_out, W_out), or an integer for both.  Give this or scale_factor.
+        scale_factor: output side / input side, a number or two.
+
+    Shape:
+        Input (N, C, H, W); output (N, C, H_out, W_out).
+
+    Raises:
+        ValueError: when called, for both or neither of size and scale_factor.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> nn.UpsamplingNearest2d(scale_factor=2)(ones(1, 3, 4, 5)).shape
+        (1, 3, 8, 10)
+
+    As `torch.nn.UpsamplingNearest2d`.
+    """
 
     def __init__(self, size: Any = None, scale_factor: Any = None):
         super().__init__(size, scale_factor, "nearest")
 
 
 class UpsamplingBilinear2d(Upsample):
-    """Upsample bilinearly, the corners' pixels staying in the corners."""
+    """Resample images (N, C, H, W) bilinearly; the centres of the corner pixels stay in the corners.
+
+    Args:
+        size: output sides (H_out, W_out), or an integer for both.  Give this or scale_factor.
+        scale_factor: output side / input side, a number or two.
+
+    Shape:
+        Input (N, C, H, W); output (N, C, H_out, W_out).
+
+    Raises:
+        ValueError: when called, for both or neither of size and scale_factor.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> nn.UpsamplingBilinear2d(size=(1, 3))(tensor([[[[0.0, 2.0]]]])).tolist()
+        [[[[0.0, 1.0, 2.0]]]]
+
+    As `torch.nn.UpsamplingBilinear2d`: mode "bilinear" with align_corners=True.
+    """
 
     def __init__(self, size: Any = None, scale_factor: Any = None):
         super().__init__(size, scale_factor, "bilinear", True)
 
 
 class PixelShuffle(Module):
-    """(..., C r^2, H, W) to (..., C, H r, W r), r = upscale_factor.  Shi et al. 2016."""
+    """Move channels into space: r^2 channels become blocks of r x r pixels, with r = upscale_factor.
+
+    Args:
+        upscale_factor: r, the factor by which each side grows.
+
+    Shape:
+        Input (..., C r^2, H, W); output (..., C, H r, W r).
+
+    Raises:
+        ValueError: when called, for channels that r^2 does not divide.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> nn.PixelShuffle(2)(tensor([[[[0.0]], [[1.0]], [[2.0]], [[3.0]]]])).tolist()
+        [[[[0.0, 1.0], [2.0, 3.0]]]]
+
+    Reference:
+        Shi et al., "Real-time single image and video super-resolution using an efficient sub-pixel convolutional neural
+        network", 2016.
+
+    As `torch.nn.PixelShuffle`.
+    """
 
     def __init__(self, upscale_factor: int):
         super().__init__()
@@ -136,7 +284,24 @@ class PixelShuffle(Module):
 
 
 class PixelUnshuffle(Module):
-    """(..., C, H r, W r) to (..., C r^2, H, W), r = downscale_factor: undoes PixelShuffle."""
+    """Move space into channels, as PixelShuffle's inverse: blocks of r x r pixels become r^2 channels.
+
+    Args:
+        downscale_factor: r, the number by which each side is divided.
+
+    Shape:
+        Input (..., C, H r, W r); output (..., C r^2, H, W).
+
+    Raises:
+        ValueError: when called, for sides that r does not divide.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> nn.PixelUnshuffle(2)(ones(1, 3, 8, 6)).shape
+        (1, 12, 4, 3)
+
+    As `torch.nn.PixelUnshuffle`.
+    """
 
     def __init__(self, downscale_factor: int):
         super().__init__()
@@ -150,7 +315,27 @@ class PixelUnshuffle(Module):
 
 
 class Unfold(Module):
-    """The sliding blocks of images as columns (im2col)."""
+    """Gather the sliding blocks of images as columns (im2col).
+
+    Args:
+        kernel_size: sides of a block, an integer or two.
+        dilation: pixels between neighbouring elements of a block.  Default: 1.
+        padding: pixels of zeros added on both ends of each axis.  Default: 0.
+        stride: pixels between neighbouring blocks.  Default: 1.
+
+    Shape:
+        Input (N, C, H, W); output (N, C k_h k_w, number of blocks).
+
+    Raises:
+        ValueError: when called, for images smaller than a block.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> nn.Unfold(2)(ones(1, 3, 4, 4)).shape
+        (1, 12, 9)
+
+    As `torch.nn.Unfold`.
+    """
 
     def __init__(self, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1):
         super().__init__()
@@ -164,7 +349,29 @@ class Unfold(Module):
 
 
 class Fold(Module):
-    """Columns added up to images: the transpose of Unfold."""
+    """Add up columns of blocks to images: the transpose of Unfold (col2im).
+
+    Args:
+        output_size: sides (H, W) of the images, or an integer for both.
+        kernel_size: sides of a block, an integer or two.
+        dilation: pixels between neighbouring elements of a block.  Default: 1.
+        padding: pixels that Unfold added on both ends, which are taken off.  Default: 0.
+        stride: pixels between neighbouring blocks.  Default: 1.
+
+    Shape:
+        Input (N, C k_h k_w, number of blocks); output (N, C, *output_size).
+
+    Raises:
+        ValueError: when called, for columns that are not those of such blocks.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> columns = nn.Unfold(2)(ones(1, 1, 3, 3))
+        >>> nn.Fold(3, 2)(columns).tolist()
+        [[[[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]]]
+
+    As `torch.nn.Fold`.
+    """
 
     def __init__(self, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1):
         super().__init__()
@@ -182,7 +389,27 @@ class Fold(Module):
 
 
 class ChannelShuffle(Module):
-    """The channels in `groups` groups, taken one from each in turn."""
+    """Interleave the groups of channels: one channel from each group in turn.
+
+    Args:
+        groups: equal groups into which the channels are divided.
+
+    Shape:
+        Input (N, C, *space); output the same shape.
+
+    Raises:
+        ValueError: when called, for channels that groups does not divide.
+
+    Example:
+        >>> from tinymed import arange, nn
+        >>> nn.ChannelShuffle(2)(arange(4.0).reshape(1, 4, 1)).flatten().tolist()
+        [0.0, 2.0, 1.0, 3.0]
+
+    Reference:
+        Zhang et al., "ShuffleNet: an extremely efficient convolutional neural network for mobile devices", 2018.
+
+    As `torch.nn.ChannelShuffle`.
+    """
 
     def __init__(self, groups: int):
         super().__init__()

@@ -1,6 +1,6 @@
 """Losses as modules.  Each calls the function of its name in `nn.functional`; that docstring has the formula."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +14,7 @@ OLDER: dict[str, Any] = {"size_average": None, "reduce": None, "reduction": "mea
 
 
 class Loss(Module):
-    """A loss of (input, target) whose named options are passed on.
+    """Hold the named options of a loss of (input, target) and pass them on.
 
     `options` are the arguments and their defaults in PyTorch's order; reduction is one of `reductions`.  size_average
     and reduce are PyTorch's older words for it.  Options that are tensors are buffers, part of the state; a state
@@ -59,25 +59,107 @@ class Loss(Module):
 
 
 class L1Loss(Loss):
-    """|input - target|."""
+    """Compute the absolute error |input - target|.
+
+    Args:
+        size_average: PyTorch's older word for reduction; with reduce it takes its place.  Default: None.
+        reduce: PyTorch's older word for reduction.  Default: None.
+        reduction: "mean", "sum" or "none" (one loss for each element).  Default: "mean".
+
+    Shape:
+        Input and target of the same shape; output a number, or with reduction="none" that shape.
+
+    Raises:
+        ValueError: an unknown reduction, or, when called, shapes that differ.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> nn.L1Loss()(tensor([1.0, 2.0]), tensor([0.0, 4.0])).item()
+        1.5
+
+    As `torch.nn.L1Loss`, which only warns where shapes differ and broadcast.
+    """
 
     function = "l1_loss"
 
 
 class MSELoss(Loss):
-    """(input - target)^2."""
+    """Compute the squared error (input - target)^2.
+
+    Args:
+        size_average: PyTorch's older word for reduction; with reduce it takes its place.  Default: None.
+        reduce: PyTorch's older word for reduction.  Default: None.
+        reduction: "mean", "sum" or "none" (one loss for each element).  Default: "mean".
+
+    Shape:
+        Input and target of the same shape; output a number, or with reduction="none" that shape.
+
+    Raises:
+        ValueError: an unknown reduction, or, when called, shapes that differ.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> nn.MSELoss()(tensor([1.0, 2.0]), tensor([0.0, 4.0])).item()
+        2.5
+
+    As `torch.nn.MSELoss`, which only warns where shapes differ and broadcast.
+    """
 
     function = "mse_loss"
 
 
 class SmoothL1Loss(Loss):
-    """(x - t)^2 / (2 beta) where |x - t| < beta, else |x - t| - beta / 2."""
+    """Compute (x - t)^2 / (2 beta) where |x - t| < beta, else |x - t| - beta / 2.
+
+    Args:
+        size_average: PyTorch's older word for reduction; with reduce it takes its place.  Default: None.
+        reduce: PyTorch's older word for reduction.  Default: None.
+        reduction: "mean", "sum" or "none" (one loss for each element).  Default: "mean".
+        beta: the error, in the units of the input, from which the loss is linear.  Default: 1.
+
+    Shape:
+        Input and target of the same shape; output a number, or with reduction="none" that shape.
+
+    Raises:
+        ValueError: an unknown reduction, or, when called, shapes that differ or a negative beta.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> nn.SmoothL1Loss()(tensor([1.0, 2.0]), tensor([1.0, 4.0])).item()
+        0.75
+
+    Reference:
+        Girshick, "Fast R-CNN", 2015, equation 3.
+
+    As `torch.nn.SmoothL1Loss`.
+    """
 
     function, options = "smooth_l1_loss", OLDER | {"beta": 1.0}
 
 
 class HuberLoss(Loss):
-    """(x - t)^2 / 2 where |x - t| < delta, else delta (|x - t| - delta / 2)."""
+    """Compute (x - t)^2 / 2 where |x - t| < delta, else delta (|x - t| - delta / 2).
+
+    Args:
+        reduction: "mean", "sum" or "none" (one loss for each element).  Default: "mean".
+        delta: the error, in the units of the input, from which the loss is linear.  Default: 1.
+
+    Shape:
+        Input and target of the same shape; output a number, or with reduction="none" that shape.
+
+    Raises:
+        ValueError: an unknown reduction, or, when called, shapes that differ or a delta that is not positive.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> nn.HuberLoss()(tensor([1.0, 2.0]), tensor([1.0, 4.0])).item()
+        0.75
+
+    Reference:
+        Huber, "Robust estimation of a location parameter", 1964.
+
+    As `torch.nn.HuberLoss`.
+    """
 
     function, options = "huber_loss", {"reduction": "mean", "delta": 1.0}
 
@@ -92,7 +174,32 @@ WEIGHTED: dict[str, Any] = {
 
 
 class CrossEntropyLoss(Loss):
-    """-log softmax(input)[target], for class indices or class probabilities."""
+    """Compute -log softmax(input)[target] from scores and class numbers or class probabilities.
+
+    Args:
+        weight: (C,), a factor for each class; the mean divides by the sum of the factors.  Default: None.
+        size_average: PyTorch's older word for reduction; with reduce it takes its place.  Default: None.
+        ignore_index: the class number of targets that do not count.  Default: -100.
+        reduce: PyTorch's older word for reduction.  Default: None.
+        reduction: "mean", "sum" or "none" (one loss for each target).  Default: "mean".
+        label_smoothing: share of the target, from 0 to 1, that is spread evenly over all classes.  Default: 0.
+
+    Shape:
+        Input (N, C, *space) or (C,), scores before a softmax; target integers (N, *space), or probabilities of the
+        input's shape; output a number, or (N, *space) with reduction="none".
+
+    Raises:
+        ValueError: an unknown reduction, or, when called, shapes that do not fit.
+        IndexError: when called, for a target that is no class.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> scores = tensor([[0.0, 0.0], [0.0, 0.0]])
+        >>> print(f"{nn.CrossEntropyLoss()(scores, tensor([0, 1])).item():.3f}")
+        0.693
+
+    As `torch.nn.CrossEntropyLoss`.
+    """
 
     function = "cross_entropy"
     options: ClassVar[dict[str, Any]] = WEIGHTED | {"label_smoothing": 0.0}
@@ -100,129 +207,148 @@ class CrossEntropyLoss(Loss):
 
 
 class NLLLoss(Loss):
-    """-input[target], for logarithms of probabilities and class indices."""
+    """Compute -input[target] from logarithms of probabilities and class numbers.
+
+    Args:
+        weight: (C,), a factor for each class; the mean divides by the sum of the factors.  Default: None.
+        size_average: PyTorch's older word for reduction; with reduce it takes its place.  Default: None.
+        ignore_index: the class number of targets that do not count.  Default: -100.
+        reduce: PyTorch's older word for reduction.  Default: None.
+        reduction: "mean", "sum" or "none" (one loss for each target).  Default: "mean".
+
+    Shape:
+        Input (N, C, *space) or (C,), such as LogSoftmax gives; target integers (N, *space) or (); output a number, or
+        (N, *space) with reduction="none".
+
+    Raises:
+        ValueError: an unknown reduction, or, when called, shapes that do not fit.
+        IndexError: when called, for a target that is no class.
+        TypeError: when called, for a target that is not made of integers.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> nn.NLLLoss()(tensor([[-0.5, -1.0], [-2.0, -0.25]]), tensor([0, 1])).item()
+        0.375
+
+    As `torch.nn.NLLLoss`.
+    """
 
     function, tensors = "nll_loss", ("weight",)
     options: ClassVar[dict[str, Any]] = WEIGHTED
 
 
 class BCELoss(Loss):
-    """-t log p - (1 - t) log(1 - p), for probabilities."""
+    """Compute -t log p - (1 - t) log(1 - p) from probabilities p and targets t; logarithms are at least -100.
+
+    Args:
+        weight: factors that broadcast to the input.  Default: None.
+        size_average: PyTorch's older word for reduction; with reduce it takes its place.  Default: None.
+        reduce: PyTorch's older word for reduction.  Default: None.
+        reduction: "mean", "sum" or "none" (one loss for each element).  Default: "mean".
+
+    Shape:
+        Input and target of the same shape, both from 0 to 1; output a number, or with reduction="none" that shape.
+
+    Raises:
+        ValueError: an unknown reduction, or, when called, shapes that differ or an input outside [0, 1].
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> print(f"{nn.BCELoss()(tensor([0.5, 0.5]), tensor([1.0, 0.0])).item():.3f}")
+        0.693
+
+    As `torch.nn.BCELoss`.
+    """
 
     function, tensors = "binary_cross_entropy", ("weight",)
     options: ClassVar[dict[str, Any]] = {"weight": None} | OLDER
 
 
 class BCEWithLogitsLoss(Loss):
-    """Binary cross-entropy of sigmoid(input), computed without overflow."""
+    """Compute the binary cross-entropy of sigmoid(input) from scores, without overflow.
+
+    Args:
+        weight: factors that broadcast to the input.  Default: None.
+        size_average: PyTorch's older word for reduction; with reduce it takes its place.  Default: None.
+        reduce: PyTorch's older word for reduction.  Default: None.
+        reduction: "mean", "sum" or "none" (one loss for each element).  Default: "mean".
+        pos_weight: a factor for the positive targets, which broadcasts to the input: above 1 it favours recall.
+            Default: None.
+
+    Shape:
+        Input, scores, and target, from 0 to 1, of the same shape; output a number, or with reduction="none" that shape.
+
+    Raises:
+        ValueError: an unknown reduction, or, when called, shapes that differ.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> print(f"{nn.BCEWithLogitsLoss()(tensor([0.0, 0.0]), tensor([1.0, 0.0])).item():.3f}")
+        0.693
+
+    As `torch.nn.BCEWithLogitsLoss`.
+    """
 
     function, tensors = "binary_cross_entropy_with_logits", ("weight", "pos_weight")
     options: ClassVar[dict[str, Any]] = {"weight": None} | OLDER | {"pos_weight": None}
 
 
 class KLDivLoss(Loss):
-    """target (log target - input), for input as logarithms of probabilities."""
+    """Compute target (log target - input) from logarithms of probabilities: the Kullback-Leibler divergence.
+
+    Args:
+        size_average: PyTorch's older word for reduction; with reduce it takes its place.  Default: None.
+        reduce: PyTorch's older word for reduction.  Default: None.
+        reduction: "mean", "batchmean" (the sum divided by N: the divergence itself), "sum" or "none".  Default: "mean".
+        log_target: whether target, too, holds logarithms.  Default: False.
+
+    Shape:
+        Input, logarithms of probabilities, and target, probabilities, of the same shape; output a number, or with
+        reduction="none" that shape.
+
+    Raises:
+        ValueError: an unknown reduction, or, when called, shapes that differ.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> nn.KLDivLoss(reduction="sum", log_target=True)(tensor([0.0, -1.0]), tensor([0.0, -1.0])).item()
+        0.0
+
+    Reference:
+        Kullback & Leibler, "On information and sufficiency", 1951.
+
+    As `torch.nn.KLDivLoss`.
+    """
 
     function, options = "kl_div", OLDER | {"log_target": False}
     reductions = ("mean", "batchmean", "sum", "none")
 
 
-class HingeEmbeddingLoss(Loss):
-    """x where target is 1, max(0, margin - x) where it is -1."""
-
-    function, options = "hinge_embedding_loss", {"margin": 1.0} | OLDER
-
-
-class HingeLoss(Loss):
-    """max(0, 1 - target input), for targets 1 and -1."""
-
-    function, options = "hinge_loss", {}
-
-
-class SquaredHingeLoss(Loss):
-    """max(0, 1 - target input)^2, for targets 1 and -1."""
-
-    function, options = "squared_hinge_loss", {}
-
-
-class MarginRankingLoss(Loss):
-    """max(0, margin - target (input1 - input2))."""
-
-    function, options = "margin_ranking_loss", {"margin": 0.0} | OLDER
-
-
-class CosineEmbeddingLoss(Loss):
-    """1 - cos where target is 1, max(0, cos - margin) where it is -1."""
-
-    function, options = "cosine_embedding_loss", {"margin": 0.0} | OLDER
-
-
-class SoftMarginLoss(Loss):
-    """log(1 + exp(-target input)), for targets 1 and -1."""
-
-    function = "soft_margin_loss"
-
-
-class MultiLabelSoftMarginLoss(Loss):
-    """The mean over classes of the binary cross-entropy of sigmoid(input)."""
-
-    function, tensors = "multilabel_soft_margin_loss", ("weight",)
-    options: ClassVar[dict[str, Any]] = {"weight": None} | OLDER
-
-
-class MultiMarginLoss(Loss):
-    """max(0, margin - x[target] + x[c])^p, averaged over the classes c."""
-
-    function, tensors = "multi_margin_loss", ("weight",)
-    options: ClassVar[dict[str, Any]] = {"p": 1, "margin": 1.0, "weight": None} | OLDER
-
-
-class MultiLabelMarginLoss(Loss):
-    """max(0, 1 - x[label] + x[c]) over labels and other classes c."""
-
-    function = "multilabel_margin_loss"
-
-
-class TripletMarginLoss(Loss):
-    """max(0, margin + |anchor - positive|_p - |anchor - negative|_p)."""
-
-    function = "triplet_margin_loss"
-    options: ClassVar[dict[str, Any]] = {"margin": 1.0, "p": 2.0, "eps": 1e-6, "swap": False} | OLDER
-
-
-class TripletMarginWithDistanceLoss(Loss):
-    """TripletMarginLoss with a distance of one's own."""
-
-    function = "triplet_margin_with_distance_loss"
-
-    def __init__(
-        self,
-        *,
-        distance_function: Callable[[Any, Any], Any] | None = None,
-        margin: float = 1.0,
-        swap: bool = False,
-        reduction: str = "mean",
-    ):
-        super().__init__(reduction=reduction)
-        if margin <= 0:
-            raise ValueError(f"TripletMarginWithDistanceLoss: margin must be positive, got {margin}")
-        self.distance_function = F.pairwise_distance if distance_function is None else distance_function
-        self.margin, self.swap = margin, swap
-
-    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Any:
-        return F.triplet_margin_with_distance_loss(
-            anchor,
-            positive,
-            negative,
-            distance_function=self.distance_function,
-            margin=self.margin,
-            swap=self.swap,
-            reduction=self.reduction,
-        )
-
-
 class PoissonNLLLoss(Loss):
-    """exp(input) - target input: the negative log-likelihood of counts."""
+    """Compute the negative log-likelihood of counts under a Poisson distribution: exp(input) - target input.
+
+    Args:
+        log_input: whether input is the logarithm of the rate; if not, the loss is input - target log(input + eps).
+            Default: True.
+        full: whether Stirling's approximation of log(target!) is added where target > 1.  Default: False.
+        size_average: PyTorch's older word for reduction; with reduce it takes its place.  Default: None.
+        eps: keeps the logarithm finite without log_input.  Default: 1e-8.
+        reduce: PyTorch's older word for reduction.  Default: None.
+        reduction: "mean", "sum" or "none" (one loss for each element).  Default: "mean".
+
+    Shape:
+        Input and target of the same shape; output a number, or with reduction="none" that shape.
+
+    Raises:
+        ValueError: an unknown reduction, or, when called, shapes that differ.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> nn.PoissonNLLLoss()(tensor([0.0]), tensor([2.0])).item()
+        1.0
+
+    As `torch.nn.PoissonNLLLoss`.
+    """
 
     function = "poisson_nll_loss"
     options: ClassVar[dict[str, Any]] = {
@@ -236,7 +362,30 @@ class PoissonNLLLoss(Loss):
 
 
 class GaussianNLLLoss(Loss):
-    """(log var + (input - target)^2 / var) / 2, for (input, target, var): the likelihood of a normal variable."""
+    """Compute the negative log-likelihood of a normal variable: (log var + (input - target)^2 / var) / 2.
+
+    Args:
+        full: whether the constant log(2 pi) / 2 is added.  Default: False.
+        eps: the least variance that counts.  Default: 1e-6.
+        reduction: "mean", "sum" or "none" (one loss for each element).  Default: "mean".
+
+    Shape:
+        Input and target of the same shape, var that shape or with 1, or nothing, as its last side; output a number, or
+        with reduction="none" that shape.
+
+    Raises:
+        ValueError: an unknown reduction, or, when called, shapes that do not fit or a negative var.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> nn.GaussianNLLLoss()(tensor([1.0]), tensor([3.0]), tensor([1.0])).item()
+        2.0
+
+    Reference:
+        Nix & Weigend, "Estimating the mean and variance of the target probability distribution", 1994.
+
+    As `torch.nn.GaussianNLLLoss`.
+    """
 
     function = "gaussian_nll_loss"
     options: ClassVar[dict[str, Any]] = {"full": False, "eps": 1e-6, "reduction": "mean"}
@@ -246,7 +395,34 @@ class GaussianNLLLoss(Loss):
 
 
 class CTCLoss(Loss):
-    """-log p(labels) over all alignments; (log_probs, targets, input_lengths, target_lengths)."""
+    """Compute -log p(labels), summed over all alignments of a sequence of labels with a longer sequence of scores.
+
+    Called with (log_probs, targets, input_lengths, target_lengths).
+
+    Args:
+        blank: the class number that stands for no label.  Default: 0.
+        reduction: "mean" (of each loss divided by its number of labels), "sum" or "none".  Default: "mean".
+        zero_infinity: whether an infinite loss, of a sequence too short for its labels, and its gradient become 0.
+            Default: False.
+
+    Shape:
+        log_probs (T, N, C) or (T, C), logarithms of probabilities; targets integers (N, S), or all labels in a row;
+        input_lengths and target_lengths (N,); output a number, or (N,) with reduction="none".
+
+    Raises:
+        ValueError: an unknown reduction, or, when called, shapes or lengths that do not fit.
+
+    Example:
+        >>> from tinymed import nn, zeros
+        >>> log_probs = zeros(4, 1, 3).log_softmax(2)
+        >>> print(f"{nn.CTCLoss()(log_probs, zeros(1, 1).long() + 1, [4], [1]).item():.3f}")
+        2.092
+
+    Reference:
+        Graves et al., "Connectionist temporal classification", 2006.
+
+    As `torch.nn.CTCLoss`.
+    """
 
     function = "ctc_loss"
     options: ClassVar[dict[str, Any]] = {"blank": 0, "reduction": "mean", "zero_infinity": False}

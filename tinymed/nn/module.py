@@ -1,24 +1,39 @@
 """Module: parameters, buffers and children by attribute name, hooks, and the call that names the layer."""
 
 from collections.abc import Callable, Mapping, Sequence, Set
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import device as devices
 from .. import tape
 from ..memory import canonical_order, empty
-from ..ops.cast import as_dtype
 from ..tape import Node
 from ..tensor import Tensor
 from .arguments import python_arguments
 from .hooks import BackwardHooks, ModuleHandle
-from .state import IncompatibleKeys, copy_state, match, matches, refuse_misfit
-from .tree import Tree
+from .state import IncompatibleKeys, copy_state, match, refuse_misfit
+from .switches import Switches
 
 
 class Parameter(Tensor):
-    """A tensor that a module learns: assigned to an attribute of a module, it is found by `parameters()`."""
+    """Mark a tensor as learned: assigned to an attribute of a module, it is found by `parameters()`.
+
+    Args:
+        data: a tensor, or an array; its memory is shared.  Default: None, an empty one.
+        requires_grad: whether `backward` gives it a gradient.  Default: True.
+
+    Raises:
+        RuntimeError: requires_grad for data that is not floating-point.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> layer = nn.Module()
+        >>> layer.scale = nn.Parameter(ones(3))
+        >>> [name for name, _ in layer.named_parameters()]
+        ['scale']
+
+    As `torch.nn.Parameter`.
+    """
 
     __slots__ = ()
 
@@ -34,7 +49,7 @@ class Parameter(Tensor):
 
     @property
     def result_class(self) -> type[Node]:
-        """What is computed from a parameter is a tensor."""
+        """Return Tensor: what is computed from a parameter is a tensor."""
         return Tensor
 
     def __repr__(self) -> str:
@@ -46,18 +61,39 @@ weightless = False  # set by nn.init.no_weights(): parameters have a shape and n
 
 
 def new_parameter(*shape: int, kind: str = "plain", dtype: Any = np.float32) -> Parameter:
-    """An uninitialised parameter.  kind="filter": a convolution weight, whose axes lie (*space, I, O) in memory."""
+    """Make an uninitialised parameter; kind="filter": a convolution weight, whose axes lie (*space, I, O) in memory."""
     if weightless:
         return Parameter(np.broadcast_to(np.zeros((), dtype), shape))
     return Parameter(empty(shape, dtype, canonical_order(kind, len(shape))))
 
 
-class Module(Tree):
-    """A function with parameters, made of modules.  Subclasses define `forward`; names and behaviour are PyTorch's.
+class Module(Switches):
+    """Hold parameters, buffers and modules by attribute name, and call `forward`.  Subclasses define `forward`.
 
     An attribute that is a Parameter, or a Module, is registered under its name; a tensor that is state but not learned
     is registered by `register_buffer`.  Calling the module runs the pre-hooks, `forward` and the hooks, and puts the
     module's path on `tape.thread.scope`, so that an error or the NaN locator can name the layer.
+
+    Raises:
+        AttributeError: a parameter or module is assigned before super().__init__() was called.
+        TypeError: something else is assigned to the name of a parameter, module or buffer.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> class Twice(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.layer = nn.Linear(4, 4)
+        ...
+        ...     def forward(self, input):
+        ...         return self.layer(self.layer(input))
+        >>> model = Twice()
+        >>> model(ones(2, 4)).shape
+        (2, 4)
+        >>> sorted(model.state_dict())
+        ['layer.bias', 'layer.weight']
+
+    As `torch.nn.Module`; patterns in `requires_grad_`, `freeze` and `unfreeze` are tinymed's own.
     """
 
     structure: ClassVar[int] = 0  # counts registrations anywhere: when cached paths are stale
@@ -87,7 +123,11 @@ class Module(Tree):
         )
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """What the module computes."""
+        """Compute the module's output; a subclass defines it.
+
+        Raises:
+            NotImplementedError: the subclass does not.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
 
     # ----------------------------------------------------------------------------------------- the call
@@ -120,7 +160,7 @@ class Module(Tree):
         return result
 
     def path_of_modules(self) -> dict[int, str]:
-        """{id of a module below this one: its dotted name}; kept until some module registers another."""
+        """Return {id of a module below this one: its dotted name}; kept until some module registers another."""
         if self._paths[0] != Module.structure:
             names = {id(m): name for name, m in self.named_modules()}
             self.__dict__["_paths"] = Module.structure, names
@@ -150,18 +190,52 @@ class Module(Tree):
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> ModuleHandle:
-        """Call hook(module, args) before forward; what it returns, if anything, replaces the arguments.
+        """Call a hook before `forward`; what it returns, if anything, replaces the arguments.
 
-        prepend: before the hooks that are there.  with_kwargs: hook(module, args, kwargs), which returns both.
+        Args:
+            hook: called as hook(module, args), or hook(module, args, kwargs), which returns both.
+            prepend: whether it is called before the hooks that are there.  Default: False.
+            with_kwargs: whether the hook takes keyword arguments.  Default: False.
+
+        Returns:
+            A handle, whose `remove` takes the hook off.
+
+        Example:
+            >>> from tinymed import nn, ones
+            >>> layer = nn.Identity()
+            >>> handle = layer.register_forward_pre_hook(lambda module, args: args[0] * 2)
+            >>> layer(ones(2)).tolist()
+            [2.0, 2.0]
+            >>> handle.remove()
+            >>> layer(ones(2)).tolist()
+            [1.0, 1.0]
         """
         return ModuleHandle(self._pre_hooks, hook, prepend, self._with_kwargs if with_kwargs else None)
 
     def register_forward_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
     ) -> ModuleHandle:
-        """Call hook(module, args, result) after forward; what it returns, if anything, replaces the result.
+        """Call a hook after `forward`; what it returns, if anything, replaces the result.
 
-        prepend: before the hooks that are there.  with_kwargs: hook(module, args, kwargs, result).
+        Args:
+            hook: called as hook(module, args, result), or hook(module, args, kwargs, result).
+            prepend: whether it is called before the hooks that are there.  Default: False.
+            with_kwargs: whether the hook takes keyword arguments.  Default: False.
+            always_call: False only.
+
+        Returns:
+            A handle, whose `remove` takes the hook off.
+
+        Raises:
+            ValueError: always_call=True, which asks for a call after an error.
+
+        Example:
+            >>> from tinymed import nn, ones
+            >>> layer, shapes = nn.Linear(4, 3), []
+            >>> handle = layer.register_forward_hook(lambda module, args, result: shapes.append(result.shape))
+            >>> y = layer(ones(2, 4))
+            >>> shapes
+            [(2, 3)]
         """
         if always_call:
             raise ValueError(
@@ -170,14 +244,27 @@ class Module(Tree):
         return ModuleHandle(self._hooks, hook, prepend, self._with_kwargs if with_kwargs else None)
 
     def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> ModuleHandle:
-        """Call hook(module, grad_input, grad_output) when the gradients of the module's inputs are known.
+        """Call a hook when the gradients of the module's inputs are known; what it returns, if anything, replaces them.
 
-        Both are tuples, None for what has no gradient.  What the hook returns, if anything, replaces grad_input.
+        Args:
+            hook: called as hook(module, grad_input, grad_output), tuples with None for what has no gradient.
+            prepend: whether it is called before the hooks that are there.  Default: False.
+
+        Returns:
+            A handle, whose `remove` takes the hook off.
         """
         return ModuleHandle(self._backward_hooks, hook, prepend)
 
     def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> ModuleHandle:
-        """Call hook(module, grad_output) before the module's backward; what it returns, if anything, replaces it."""
+        """Call a hook before the module's backward; what it returns, if anything, replaces grad_output.
+
+        Args:
+            hook: called as hook(module, grad_output), a tuple with None for what has no gradient.
+            prepend: whether it is called before the hooks that are there.  Default: False.
+
+        Returns:
+            A handle, whose `remove` takes the hook off.
+        """
         return ModuleHandle(self._backward_pre_hooks, hook, prepend)
 
     # ------------------------------------------------------------------------------------- registration
@@ -228,7 +315,16 @@ class Module(Tree):
         return [*object.__dir__(self), *self._parameters, *self._buffers, *self._modules]
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """Add a parameter; None keeps the name (a layer without bias) and gives it no place in the state."""
+        """Add a parameter under a name.
+
+        Args:
+            name: not empty, without a dot.
+            param: the parameter; None keeps the name (a layer without bias) and gives it no place in the state.
+
+        Raises:
+            TypeError: param is neither a Parameter nor None.
+            KeyError: the name is empty, holds a dot, or is another attribute's.
+        """
         if not (param is None or isinstance(param, Parameter)):
             raise TypeError(
                 f"{type(self).__name__}: register_parameter takes a Parameter or None for {name!r}, got "
@@ -237,7 +333,24 @@ class Module(Tree):
         self.unused(name, self._parameters)[name] = param
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
-        """Add a tensor that is state but not learned; persistent ones are part of `state_dict`."""
+        """Add a tensor that is state but not learned.
+
+        Args:
+            name: not empty, without a dot.
+            tensor: the buffer; None keeps the name.
+            persistent: whether it is part of `state_dict`.  Default: True.
+
+        Raises:
+            TypeError: tensor is neither a tensor nor None.
+            KeyError: the name is empty, holds a dot, or is another attribute's.
+
+        Example:
+            >>> from tinymed import nn, zeros
+            >>> layer = nn.Module()
+            >>> layer.register_buffer("mean", zeros(3))
+            >>> list(layer.state_dict()), list(layer.parameters())
+            (['mean'], [])
+        """
         if not (tensor is None or isinstance(tensor, Tensor)):
             raise TypeError(
                 f"{type(self).__name__}: register_buffer takes a tensor or None for {name!r}, got "
@@ -247,7 +360,16 @@ class Module(Tree):
         (self._transient.discard if persistent else self._transient.add)(name)
 
     def add_module(self, name: str, module: "Module | None") -> None:
-        """Add a child under a name, as assigning it to an attribute does."""
+        """Add a module under a name, as assigning it to an attribute does.
+
+        Args:
+            name: not empty, without a dot.
+            module: the module; None keeps the name.
+
+        Raises:
+            TypeError: module is neither a module nor None.
+            KeyError: the name is empty, holds a dot, or is another attribute's.
+        """
         if not (module is None or isinstance(module, Module)):
             raise TypeError(f"{type(self).__name__}: {name!r} must be a module or None, got {type(module).__name__}")
         self.unused(name, self._modules)[name] = module
@@ -255,7 +377,7 @@ class Module(Tree):
     register_module = add_module
 
     def unused(self, name: str, place: dict[str, Any]) -> dict[str, Any]:
-        """claim, for a name that no other attribute has."""
+        """Check a name as `claim` does, and that no other attribute has it."""
         if isinstance(name, str) and name not in place and hasattr(self, name):
             raise KeyError(f"{type(self).__name__}: attribute {name!r} exists already; delete it first")
         return self.claim(name, place)
@@ -281,10 +403,22 @@ class Module(Tree):
     def state_dict(
         self, *, destination: dict[str, Tensor] | None = None, prefix: str = "", keep_vars: bool = False
     ) -> dict[str, Tensor]:
-        """{dotted name: tensor} of parameters and persistent buffers; the tensors share the module's memory.
+        """Return parameters and persistent buffers by dotted name; the tensors share the module's memory.
 
-        destination: a dictionary to add to.  prefix: what names begin with.  keep_vars: the parameters themselves, on
-        the tape, instead of detached tensors.
+        Args:
+            destination: a dictionary to add to.  Default: None, a new one.
+            prefix: what names begin with.  Default: "".
+            keep_vars: whether the parameters themselves are returned, on the tape, instead of detached tensors.
+                Default: False.
+
+        Returns:
+            {dotted name: tensor}, parameters before buffers before children.
+
+        Example:
+            >>> from tinymed import nn
+            >>> model = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
+            >>> {name: tensor.shape for name, tensor in model.state_dict().items()}
+            {'0.weight': (3, 4), '0.bias': (3,)}
         """
         state: dict[str, Tensor] = {} if destination is None else destination
         self.collect_state(state, prefix, keep_vars)
@@ -306,8 +440,10 @@ class Module(Tree):
         """Copy values by name into the parameters and buffers where they lie, keeping their memory order and dtype.
 
         Args:
-            state_dict: tensors or arrays by name.
-            strict: every name must be there and no other.  Not strict: what is missing or unexpected is returned.
+            state_dict: tensors or arrays by dotted name.
+            strict: whether every name must be there and no other; if not, what is missing or unexpected is returned.
+                Default: True.
+            assign: False only: parameters stay where they lie.
 
         Returns:
             (missing_keys, unexpected_keys), with what was loaded as `.loaded`.
@@ -315,6 +451,13 @@ class Module(Tree):
         Raises:
             StateMismatch: lists what does not fit, and nothing is copied; a tensor of another shape never fits
                 (`nn.load_matching` leaves it out).
+            ValueError: assign=True.
+
+        Example:
+            >>> from tinymed import nn
+            >>> model, other = nn.Linear(4, 3), nn.Linear(4, 3)
+            >>> model.load_state_dict(other.state_dict())
+            <All keys matched successfully>
         """
         if assign:
             raise ValueError(
@@ -327,7 +470,7 @@ class Module(Tree):
         return IncompatibleKeys(result)
 
     def names_optional(self) -> set[str]:
-        """The dotted names that a state may lack."""
+        """Return the dotted names that a state may lack."""
         return {
             f"{path}.{name}" if path else name
             for path, module in self.named_modules(remove_duplicate=False)
@@ -335,139 +478,12 @@ class Module(Tree):
         }
 
     def loaded(self, names: Set[str]) -> None:
-        """Called after a load with those of the module's own names that were copied; does nothing by default."""
-
-    # ------------------------------------------------------------------------------------------ switches
-
-    def train(self, mode: bool = True) -> Self:
-        """Training mode: dropout drops, batch norm uses the batch's statistics."""
-        if not isinstance(mode, bool):
-            raise ValueError(f"train: mode is True or False, got {mode!r}")
-        self.training = mode
-        for module in self.children():
-            module.train(mode)
-        return self
-
-    def eval(self) -> Self:
-        """Evaluation mode."""
-        return self.train(False)
-
-    def requires_grad_(self, requires_grad: bool = True, pattern: str = "*") -> Self:
-        """Switch gradients of the parameters whose dotted name matches a glob pattern, or lies below a match.
-
-        Raises ValueError if none does: a mistyped pattern would otherwise train what should be frozen.
-        """
-        chosen = [p for n, p in self.named_members("_parameters", "", True, unique=False) if matches(n, pattern)]
-        if not chosen and pattern != "*":
-            tops = sorted({n.split(".")[0] for n, _ in self.named_parameters()})
-            raise ValueError(
-                f"{type(self).__name__}: no parameter matches {pattern!r}; names begin with {', '.join(tops)}"
-            )
-        for p in chosen:
-            p.requires_grad_(requires_grad)
-        return self
-
-    def freeze(self, pattern: str = "*", statistics: bool = False) -> Self:
-        """Stop learning the parameters that match, e.g. freeze("features.*").
-
-        statistics: batch norm there uses its running statistics, and leaves them, in training mode too.
-        """
-        if statistics:
-            self.freeze_statistics(True, pattern)
-        return self.requires_grad_(False, pattern)
-
-    def unfreeze(self, pattern: str = "*") -> Self:
-        """Learn the parameters that match; batch norm there uses the batch's statistics in training again."""
-        self.freeze_statistics(False, pattern)
-        return self.requires_grad_(True, pattern)
-
-    def freeze_statistics(self, frozen: bool, pattern: str) -> None:
-        """Hold, or free, the running statistics of the batch norms whose dotted name matches."""
-        for name, module in self.named_modules():
-            if hasattr(module, "frozen") and matches(name, pattern):
-                module.frozen = frozen
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Drop the gradients of all parameters, or, without set_to_none, make those that exist zero."""
-        for p in self.parameters():
-            clear_gradient(p, set_to_none)
-
-    def apply(self, fn: Callable[["Module"], Any]) -> Self:
-        """Call fn on every module, children first."""
-        for child in self.children():
-            child.apply(fn)
-        fn(self)
-        return self
-
-    def to(
-        self, *args: Any, device: str | None = None, dtype: Any = None, non_blocking: bool = False, **unknown: Any
-    ) -> Self:
-        """Bring floating-point parameters and buffers to another dtype, and all to a device, "cpu" or "cuda".
-
-        to(device), to(dtype), to(device, dtype) or to(tensor), whose device and dtype are taken.
-        """
-        if unknown:
-            raise TypeError(f"to: takes device, dtype and non_blocking, got {', '.join(unknown)}")
-        for a in args:
-            if isinstance(a, Node):
-                device, dtype = devices.of(a.array), a.array.dtype
-            elif isinstance(a, str) and a.split(":")[0] in devices.NAMES:
-                device = a
-            elif a is not None and not isinstance(a, bool):
-                dtype = a
-        if dtype is not None:
-            self.cast(as_dtype("to", dtype))
-        if device is not None:
-            place = devices.checked("to", device)
-            for t in (*self.parameters(), *self.buffers()):
-                t.array = devices.move(t.array, place)
-                t.grad = None if t.grad is None else Tensor(devices.move(t.grad.array, place))
-        return self
-
-    def cast(self, dtype: np.dtype[Any]) -> None:
-        """Bring floating-point parameters and buffers to a dtype."""
-        if dtype.kind != "f":
-            raise TypeError(f"to: a module takes a floating-point dtype, got {dtype}")
-        for t in (*self.parameters(), *self.buffers()):
-            if t.dtype.kind == "f" and t.dtype != dtype:
-                t.array = t.array.astype(dtype, order="K")
-                t.grad = None if t.grad is None else Tensor(t.grad.array.astype(dtype, order="K"))
-
-    def type(self, dst_type: Any) -> Self:
-        """Floating-point parameters and buffers in another dtype."""
-        return self.to(dtype=dst_type)
-
-    def cpu(self) -> Self:
-        """Parameters and buffers on the CPU."""
-        return self.to("cpu")
-
-    def cuda(self, device: Any = None) -> Self:
-        """Parameters and buffers on the GPU; there is one, number 0."""
-        if device not in (None, 0, "cuda", "cuda:0"):
-            raise ValueError(f"cuda: tinymed uses one GPU, number 0; got {device!r}")
-        return self.to("cuda")
-
-    def half(self) -> Self:
-        """Raise: parameters are float32 or float64."""
-        raise TypeError(
-            f"{type(self).__name__}: parameters of 16 bits do not exist in tinymed; they are float32 or float64. "
-            "The precision of products is a switch of its own, tinymed.use_precision"
-        )
-
-    bfloat16 = half
-
-    def float(self) -> Self:
-        """float32 parameters."""
-        return self.to(np.float32)
-
-    def double(self) -> Self:
-        """float64 parameters."""
-        return self.to(np.float64)
+        """Take note of a load, with those of the module's own names that were copied; does nothing by default."""
 
     # ------------------------------------------------------------------------------------------ printing
 
     def extra_repr(self) -> str:
-        """What __repr__ shows between the parentheses."""
+        """Return what __repr__ shows between the parentheses; a subclass may define it."""
         return ""
 
     def __repr__(self) -> str:
@@ -479,11 +495,3 @@ class Module(Tree):
 
     def _get_name(self) -> str:
         return type(self).__name__
-
-
-def clear_gradient(p: Tensor, set_to_none: bool) -> None:
-    """Drop a tensor's gradient, or make it zero."""
-    if set_to_none or p.grad is None:
-        p.grad = None
-    else:
-        p.grad = Tensor(devices.table_on(p.device).full(p.grad.shape, p.grad.dtype, 0))

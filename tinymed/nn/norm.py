@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Sequence, Set
+from collections.abc import Set
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -28,24 +28,22 @@ CHECK_IMAGES = 16  # samples that a batch must have to be compared with the runn
 
 
 class StatisticsWarning(UserWarning):
-    """Batch norm evaluates with running statistics far from those of the data it is given."""
+    """Warn that batch norm evaluates with running statistics far from those of the data it is given.
+
+    Example:
+        >>> from tinymed import nn
+        >>> issubclass(nn.StatisticsWarning, UserWarning)
+        True
+    """
 
 
 class BatchNorm(Module):
-    """Per channel: (x - mean) / sqrt(variance + eps) weight + bias.  Ioffe & Szegedy 2015.
+    """Normalise each channel, by the statistics of the batch or running ones.
 
     In training the batch's mean and biased variance are used and the running ones updated; in evaluation the running
-    ones are used.  momentum is the weight of the new batch, under every rule (None: the plain mean of all batches, with
-    unbiased variances):
-
-        statistics="corrected" (default)  weight max(momentum, 1/t) at update t, unbiased variance: Torch's rule without
-                                          the initial 0 and 1, which dominate a short training
-        statistics="torch"                weight momentum, unbiased variance
-        statistics="keras"                weight momentum, biased variance
-
-    affine: True, False, "scale" (weight only) or "offset" (bias only).  Constants: nn.TORCH, nn.KERAS, or
-    `BatchNorm2d.keras(channels)`.  The first evaluated batch of at least 512 values per channel and 16 samples is
-    compared with the running statistics; StatisticsWarning if they are far apart, see `disagreement`.
+    ones are used.  The first evaluated batch of at least 512 values per channel and 16 samples is compared with the
+    running statistics; StatisticsWarning if they are far apart, see `disagreement`.  Constants of two frameworks:
+    nn.TORCH, nn.KERAS, or `BatchNorm2d.keras(channels)`.
     """
 
     axes: ClassVar[tuple[int, ...]]  # how many an input may have
@@ -95,7 +93,27 @@ class BatchNorm(Module):
         scale: bool = True,
         statistics: str = "keras",
     ) -> Self:
-        """A layer by Keras's names, where momentum is the weight of the old value, and rule."""
+        """Make a layer by Keras's names, where momentum is the weight of the old value, and by Keras's rule.
+
+        Args:
+            num_features: C, the number of channels.
+            momentum: weight of the old running statistics.  Default: 0.99.
+            epsilon: added to the variance.  Default: 1e-3.
+            center: whether a bias is learned.  Default: True.
+            scale: whether a weight is learned.  Default: True.
+            statistics: the rule of the running statistics.  Default: "keras".
+
+        Returns:
+            The layer.
+
+        Raises:
+            ValueError: as the constructor does.
+
+        Example:
+            >>> from tinymed import nn
+            >>> nn.BatchNorm2d.keras(8, scale=False).affine
+            'offset'
+        """
         affine: bool | str = center if center == scale else "offset" if center else "scale"
         return cls(num_features, epsilon, 1 - momentum, affine, statistics=statistics)
 
@@ -118,7 +136,7 @@ class BatchNorm(Module):
             init.constant_(self.num_batches_tracked, max(least, int(self.num_batches_tracked.array)))
 
     def reset_parameters(self) -> None:
-        """Weight 1, bias 0, and no statistics."""
+        """Set weight 1, bias 0, and no statistics."""
         self.reset_running_stats()
         if self.weight is not None:
             init.ones_(self.weight)
@@ -173,11 +191,24 @@ class BatchNorm(Module):
             )
 
     def disagreement(self, input: Tensor) -> float:
-        """How far the running statistics are from a batch's: the median over channels of the larger of
+        """Return how far the running statistics are from a batch's.
+
+        It is the median over channels of the larger of
 
             |running mean - mean| / sqrt(variance + eps)  and  |log2((running variance + eps) / (variance + eps))| / 2.
 
         1 means that the median channel is off by a standard deviation, or its standard deviation by a factor of 2.
+
+        Args:
+            input: (N, C, *space); the first 256 samples count.
+
+        Returns:
+            A number from 0, without unit.
+
+        Example:
+            >>> from tinymed import nn, zeros
+            >>> nn.BatchNorm2d(3).disagreement(zeros(4, 3, 2, 2)) > 1
+            True
         """
         x = move(input.array[:256], "cpu").astype(np.float64)
         axes = (0, *range(2, x.ndim))
@@ -196,188 +227,141 @@ class BatchNorm(Module):
 
 
 class BatchNorm1d(BatchNorm):
-    """Batch norm of (N, C) or (N, C, L)."""
+    """Normalise each channel of vectors or sequences, in training by the batch's statistics, else by running ones.
+
+    y = (x - mean) / sqrt(variance + eps) weight + bias, with the biased variance.  The running statistics follow a
+    rule:
+
+        statistics="corrected"  weight max(momentum, 1/t) at update t, unbiased variance: Torch's rule without
+                                the initial 0 and 1, which dominate a short training
+        statistics="torch"      weight momentum, unbiased variance
+        statistics="keras"      weight momentum, biased variance
+
+    Args:
+        num_features: C, the number of channels.
+        eps: added to the variance.  Default: 1e-5.
+        momentum: weight of the new batch in the running statistics, under every rule; None: the mean of all batches.
+            Default: 0.1.
+        affine: whether weight and bias are learned; "scale": the weight only, "offset": the bias only.  Default: True.
+        track_running_stats: whether running statistics are kept; without them evaluation, too, uses the batch's.
+            Default: True.
+        statistics: the rule of the running statistics.  Default: "corrected".
+        bias: whether an affine layer has a bias.  Default: True.
+
+    Shape:
+        Input (N, C) or (N, C, L); output the same shape; weight, bias, running_mean and running_var (C,).
+
+    Raises:
+        ValueError: an unknown rule or affine, momentum=None under Keras's rule, or, when called, an input with another
+            number of axes or channels.
+
+    Example:
+        >>> from tinymed import nn, randn
+        >>> layer = nn.BatchNorm1d(3)
+        >>> layer(randn(8, 3, 5)).shape
+        (8, 3, 5)
+        >>> layer.num_batches_tracked.item()
+        1
+
+    Reference:
+        Ioffe & Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate shift",
+        2015.
+
+    As `torch.nn.BatchNorm1d`, whose rule is statistics="torch"; StatisticsWarning is tinymed's own.
+    """
 
     axes = (2, 3)
 
 
 class BatchNorm2d(BatchNorm):
-    """Batch norm of (N, C, H, W)."""
+    """Normalise each channel of images, in training by the batch's statistics, else by running ones.
+
+    y = (x - mean) / sqrt(variance + eps) weight + bias, with the biased variance.  The running statistics follow a
+    rule:
+
+        statistics="corrected"  weight max(momentum, 1/t) at update t, unbiased variance: Torch's rule without
+                                the initial 0 and 1, which dominate a short training
+        statistics="torch"      weight momentum, unbiased variance
+        statistics="keras"      weight momentum, biased variance
+
+    Args:
+        num_features: C, the number of channels.
+        eps: added to the variance.  Default: 1e-5.
+        momentum: weight of the new batch in the running statistics, under every rule; None: the mean of all batches.
+            Default: 0.1.
+        affine: whether weight and bias are learned; "scale": the weight only, "offset": the bias only.  Default: True.
+        track_running_stats: whether running statistics are kept; without them evaluation, too, uses the batch's.
+            Default: True.
+        statistics: the rule of the running statistics.  Default: "corrected".
+        bias: whether an affine layer has a bias.  Default: True.
+
+    Shape:
+        Input (N, C, H, W); output the same shape; weight, bias, running_mean and running_var (C,).
+
+    Raises:
+        ValueError: an unknown rule or affine, momentum=None under Keras's rule, or, when called, an input with another
+            number of axes or channels.
+
+    Example:
+        >>> from tinymed import nn, randn
+        >>> layer = nn.BatchNorm2d(3)
+        >>> layer(randn(8, 3, 5, 5)).shape
+        (8, 3, 5, 5)
+        >>> layer.num_batches_tracked.item()
+        1
+
+    Reference:
+        Ioffe & Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate shift",
+        2015.
+
+    As `torch.nn.BatchNorm2d`, whose rule is statistics="torch"; StatisticsWarning is tinymed's own.
+    """
 
     axes = (4,)
 
 
 class BatchNorm3d(BatchNorm):
-    """Batch norm of (N, C, D, H, W)."""
+    """Normalise each channel of volumes, in training by the batch's statistics, else by running ones.
+
+    y = (x - mean) / sqrt(variance + eps) weight + bias, with the biased variance.  The running statistics follow a
+    rule:
+
+        statistics="corrected"  weight max(momentum, 1/t) at update t, unbiased variance: Torch's rule without
+                                the initial 0 and 1, which dominate a short training
+        statistics="torch"      weight momentum, unbiased variance
+        statistics="keras"      weight momentum, biased variance
+
+    Args:
+        num_features: C, the number of channels.
+        eps: added to the variance.  Default: 1e-5.
+        momentum: weight of the new batch in the running statistics, under every rule; None: the mean of all batches.
+            Default: 0.1.
+        affine: whether weight and bias are learned; "scale": the weight only, "offset": the bias only.  Default: True.
+        track_running_stats: whether running statistics are kept; without them evaluation, too, uses the batch's.
+            Default: True.
+        statistics: the rule of the running statistics.  Default: "corrected".
+        bias: whether an affine layer has a bias.  Default: True.
+
+    Shape:
+        Input (N, C, D, H, W); output the same shape; weight, bias, running_mean and running_var (C,).
+
+    Raises:
+        ValueError: an unknown rule or affine, momentum=None under Keras's rule, or, when called, an input with another
+            number of axes or channels.
+
+    Example:
+        >>> from tinymed import nn, randn
+        >>> layer = nn.BatchNorm3d(3)
+        >>> layer(randn(4, 3, 5, 5, 5)).shape
+        (4, 3, 5, 5, 5)
+        >>> layer.num_batches_tracked.item()
+        1
+
+    Reference:
+        Ioffe & Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate shift",
+        2015.
+
+    As `torch.nn.BatchNorm3d`, whose rule is statistics="torch"; StatisticsWarning is tinymed's own.
+    """
 
     axes = (5,)
-
-
-class LayerNorm(Module):
-    """Each sample normalised over its last axes, of shape normalized_shape.  Ba, Kiros & Hinton 2016."""
-
-    makes_tensors = True
-
-    def __init__(
-        self,
-        normalized_shape: int | Sequence[int],
-        eps: float = 1e-5,
-        elementwise_affine: bool = True,
-        bias: bool = True,
-    ):
-        super().__init__()
-        self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-        self.eps, self.elementwise_affine = eps, elementwise_affine
-        self.weight = new_parameter(*self.normalized_shape) if elementwise_affine else None
-        self.bias = new_parameter(*self.normalized_shape) if elementwise_affine and bias else None
-        reset_affine(self)
-
-    def forward(self, input: Tensor) -> Any:
-        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
-
-    def extra_repr(self) -> str:
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
-
-
-class RMSNorm(Module):
-    """Each sample divided by the root of its mean square over the last axes, of shape normalized_shape.
-
-    Zhang & Sennrich 2019.
-    """
-
-    makes_tensors = True
-
-    def __init__(
-        self, normalized_shape: int | Sequence[int], eps: float | None = None, elementwise_affine: bool = True
-    ):
-        super().__init__()
-        self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-        self.eps, self.elementwise_affine = eps, elementwise_affine
-        self.weight = new_parameter(*self.normalized_shape) if elementwise_affine else None
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Weight 1."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-
-    def forward(self, input: Tensor) -> Any:
-        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
-
-    def extra_repr(self) -> str:
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
-
-
-class GroupNorm(Module):
-    """Each sample normalised over num_groups equal runs of its channels.  Wu & He 2018."""
-
-    makes_tensors = True
-
-    def __init__(
-        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, *, bias: bool = True
-    ):
-        super().__init__()
-        if num_groups < 1 or num_channels % num_groups:
-            raise ValueError(f"GroupNorm: {num_channels} channels cannot be cut into {num_groups} equal groups")
-        self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
-        self.weight = new_parameter(num_channels) if affine else None
-        self.bias = new_parameter(num_channels) if affine and bias else None
-        reset_affine(self)
-
-    def forward(self, input: Tensor) -> Any:
-        return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
-
-    def extra_repr(self) -> str:
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
-
-
-class LocalResponseNorm(Module):
-    """x / (k + alpha mean(x^2))^beta, the mean over `size` neighbouring channels.  Krizhevsky et al. 2012, section 3.3.
-
-    The paper's alpha multiplies the sum: its n = 5, alpha = 1e-4 is size=5, alpha=5e-4, beta=0.75, k=2 here.
-    """
-
-    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0):
-        super().__init__()
-        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
-
-    def forward(self, input: Tensor) -> Any:
-        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
-
-    def extra_repr(self) -> str:
-        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
-
-
-class InstanceNorm(Module):
-    """Each channel of each sample normalised by itself; no affine map and no running statistics by default.
-
-    Ulyanov, Vedaldi & Lempitsky 2016.
-    """
-
-    axes: ClassVar[int]
-    makes_tensors = True
-
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float = 0.1,
-        affine: bool = False,
-        track_running_stats: bool = False,
-        *,
-        bias: bool = True,
-    ):
-        super().__init__()
-        self.num_features, self.eps, self.momentum, self.affine = num_features, eps, momentum, affine
-        self.track_running_stats, tracked = track_running_stats, track_running_stats
-        self.weight = new_parameter(num_features) if affine else None
-        self.bias = new_parameter(num_features) if affine and bias else None
-        self.register_buffer("running_mean", Tensor(np.zeros(num_features, np.float32)) if tracked else None)
-        self.register_buffer("running_var", Tensor(np.ones(num_features, np.float32)) if tracked else None)
-        self.register_buffer("num_batches_tracked", Tensor(np.zeros((), np.int64)) if tracked else None)
-        reset_affine(self)
-
-    def forward(self, input: Tensor) -> Any:
-        if len(input.shape) == self.axes - 1:
-            return self.forward(input[None])[0]
-        if len(input.shape) != self.axes:
-            raise ValueError(
-                f"{type(self).__name__}: takes an input of {self.axes - 1} or {self.axes} axes, got shape "
-                f"{list(input.shape)}"
-            )
-        own = self.training or self.running_mean is None
-        return F.instance_norm(
-            input, self.running_mean, self.running_var, self.weight, self.bias, own, self.momentum, self.eps
-        )
-
-    def extra_repr(self) -> str:
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
-        )
-
-
-class InstanceNorm1d(InstanceNorm):
-    """Instance norm of (N, C, L) or (C, L)."""
-
-    axes = 3
-
-
-class InstanceNorm2d(InstanceNorm):
-    """Instance norm of (N, C, H, W) or (C, H, W)."""
-
-    axes = 4
-
-
-class InstanceNorm3d(InstanceNorm):
-    """Instance norm of (N, C, D, H, W) or (C, D, H, W)."""
-
-    axes = 5
-
-
-def reset_affine(module: Any) -> None:
-    """Weight 1, bias 0."""
-    if module.weight is not None:
-        init.ones_(module.weight)
-    if module.bias is not None:
-        init.zeros_(module.bias)

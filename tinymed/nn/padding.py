@@ -11,9 +11,9 @@ Widths = int | Sequence[int]
 
 
 class Padding(Module):
-    """Widens the last axes; padding is one integer, or (before, after) of the last axis, then of the one before it.
+    """Widen the last axes; a negative number takes elements away.
 
-    A negative number takes elements away.
+    padding is one integer, or (before, after) of the last axis, then of the one before it.
     """
 
     axes: ClassVar[int]
@@ -39,7 +39,7 @@ class Padding(Module):
 
 
 class ConstantPad(Padding):
-    """One value outside."""
+    """Put one value outside."""
 
     def __init__(self, padding: Widths, value: float):
         super().__init__(padding)
@@ -53,90 +53,368 @@ class ConstantPad(Padding):
 
 
 class ConstantPad1d(ConstantPad):
-    """One value outside (C, L) or (N, C, L)."""
+    """Widen sequences by one value.
+
+    Args:
+        padding: an integer for all ends, or (left, right); negative numbers take elements away.
+        value: the value.
+
+    Shape:
+        Input (N, C, L) or (C, L); output the same with each side longer by its padding.
+
+    Raises:
+        ValueError: another number of integers than 2.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> x = tensor([1.0, 2.0, 3.0]).reshape(1, 1, 3)
+        >>> nn.ConstantPad1d((1, 1), 9.0)(x).flatten().tolist()
+        [9.0, 1.0, 2.0, 3.0, 9.0]
+
+    As `torch.nn.ConstantPad1d`.
+    """
 
     axes = 1
 
 
 class ConstantPad2d(ConstantPad):
-    """One value outside (C, H, W) or (N, C, H, W)."""
+    """Widen images by one value.
+
+    Args:
+        padding: an integer for all ends, or (left, right, top, bottom); negative numbers take elements away.
+        value: the value.
+
+    Shape:
+        Input (N, C, H, W) or (C, H, W); output the same with each side longer by its padding.
+
+    Raises:
+        ValueError: another number of integers than 4.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> x = tensor([1.0, 2.0, 3.0]).reshape(1, 1, 1, 3)
+        >>> nn.ConstantPad2d((1, 1, 0, 0), 9.0)(x).flatten().tolist()
+        [9.0, 1.0, 2.0, 3.0, 9.0]
+
+    As `torch.nn.ConstantPad2d`.
+    """
 
     axes = 2
 
 
 class ConstantPad3d(ConstantPad):
-    """One value outside (C, D, H, W) or (N, C, D, H, W)."""
+    """Widen volumes by one value.
+
+    Args:
+        padding: an integer for all ends, or (left, right, top, bottom, front, back); negative numbers take elements
+            away.
+        value: the value.
+
+    Shape:
+        Input (N, C, D, H, W) or (C, D, H, W); output the same with each side longer by its padding.
+
+    Raises:
+        ValueError: another number of integers than 6.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> x = tensor([1.0, 2.0, 3.0]).reshape(1, 1, 1, 1, 3)
+        >>> nn.ConstantPad3d((1, 1, 0, 0, 0, 0), 9.0)(x).flatten().tolist()
+        [9.0, 1.0, 2.0, 3.0, 9.0]
+
+    As `torch.nn.ConstantPad3d`.
+    """
 
     axes = 3
 
 
 class ZeroPad1d(Padding):
-    """Zeros outside (C, L) or (N, C, L)."""
+    """Widen sequences by zeros.
+
+    Args:
+        padding: an integer for all ends, or (left, right); negative numbers take elements away.
+
+    Shape:
+        Input (N, C, L) or (C, L); output the same with each side longer by its padding.
+
+    Raises:
+        ValueError: another number of integers than 2.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> x = tensor([1.0, 2.0, 3.0]).reshape(1, 1, 3)
+        >>> nn.ZeroPad1d((1, 1))(x).flatten().tolist()
+        [0.0, 1.0, 2.0, 3.0, 0.0]
+
+    As `torch.nn.ZeroPad1d`.
+    """
 
     axes = 1
 
 
 class ZeroPad2d(Padding):
-    """Zeros outside (C, H, W) or (N, C, H, W)."""
+    """Widen images by zeros.
+
+    Args:
+        padding: an integer for all ends, or (left, right, top, bottom); negative numbers take elements away.
+
+    Shape:
+        Input (N, C, H, W) or (C, H, W); output the same with each side longer by its padding.
+
+    Raises:
+        ValueError: another number of integers than 4.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> x = tensor([1.0, 2.0, 3.0]).reshape(1, 1, 1, 3)
+        >>> nn.ZeroPad2d((1, 1, 0, 0))(x).flatten().tolist()
+        [0.0, 1.0, 2.0, 3.0, 0.0]
+
+    As `torch.nn.ZeroPad2d`.
+    """
 
     axes = 2
 
 
 class ZeroPad3d(Padding):
-    """Zeros outside (C, D, H, W) or (N, C, D, H, W)."""
+    """Widen volumes by zeros.
+
+    Args:
+        padding: an integer for all ends, or (left, right, top, bottom, front, back); negative numbers take elements
+            away.
+
+    Shape:
+        Input (N, C, D, H, W) or (C, D, H, W); output the same with each side longer by its padding.
+
+    Raises:
+        ValueError: another number of integers than 6.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> x = tensor([1.0, 2.0, 3.0]).reshape(1, 1, 1, 1, 3)
+        >>> nn.ZeroPad3d((1, 1, 0, 0, 0, 0))(x).flatten().tolist()
+        [0.0, 1.0, 2.0, 3.0, 0.0]
+
+    As `torch.nn.ZeroPad3d`.
+    """
 
     axes = 3
 
 
 class ReflectionPad1d(Padding):
-    """Mirrored at the edge element, which is not repeated."""
+    """Widen sequences by their mirror image at the edge element, which is not repeated.
+
+    Args:
+        padding: an integer for all ends, or (left, right); negative numbers take elements away.
+
+    Shape:
+        Input (N, C, L) or (C, L); output the same with each side longer by its padding.
+
+    Raises:
+        ValueError: another number of integers than 2, or, when called, a padding at least as large as the axis.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> x = tensor([1.0, 2.0, 3.0]).reshape(1, 1, 3)
+        >>> nn.ReflectionPad1d((1, 1))(x).flatten().tolist()
+        [2.0, 1.0, 2.0, 3.0, 2.0]
+
+    As `torch.nn.ReflectionPad1d`.
+    """
 
     axes, mode = 1, "reflect"
 
 
 class ReflectionPad2d(ReflectionPad1d):
-    """ReflectionPad1d along two axes."""
+    """Widen images by their mirror image at the edge element, which is not repeated.
+
+    Args:
+        padding: an integer for all ends, or (left, right, top, bottom); negative numbers take elements away.
+
+    Shape:
+        Input (N, C, H, W) or (C, H, W); output the same with each side longer by its padding.
+
+    Raises:
+        ValueError: another number of integers than 4, or, when called, a padding at least as large as the axis.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> x = tensor([1.0, 2.0, 3.0]).reshape(1, 1, 1, 3)
+        >>> nn.ReflectionPad2d((1, 1, 0, 0))(x).flatten().tolist()
+        [2.0, 1.0, 2.0, 3.0, 2.0]
+
+    As `torch.nn.ReflectionPad2d`.
+    """
 
     axes = 2
 
 
 class ReflectionPad3d(ReflectionPad1d):
-    """ReflectionPad1d along three axes."""
+    """Widen volumes by their mirror image at the edge element, which is not repeated.
+
+    Args:
+        padding: an integer for all ends, or (left, right, top, bottom, front, back); negative numbers take elements
+            away.
+
+    Shape:
+        Input (N, C, D, H, W) or (C, D, H, W); output the same with each side longer by its padding.
+
+    Raises:
+        ValueError: another number of integers than 6, or, when called, a padding at least as large as the axis.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> x = tensor([1.0, 2.0, 3.0]).reshape(1, 1, 1, 1, 3)
+        >>> nn.ReflectionPad3d((1, 1, 0, 0, 0, 0))(x).flatten().tolist()
+        [2.0, 1.0, 2.0, 3.0, 2.0]
+
+    As `torch.nn.ReflectionPad3d`.
+    """
 
     axes = 3
 
 
 class ReplicationPad1d(Padding):
-    """The edge element repeated."""
+    """Widen sequences by repeating the edge element.
+
+    Args:
+        padding: an integer for all ends, or (left, right); negative numbers take elements away.
+
+    Shape:
+        Input (N, C, L) or (C, L); output the same with each side longer by its padding.
+
+    Raises:
+        ValueError: another number of integers than 2.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> x = tensor([1.0, 2.0, 3.0]).reshape(1, 1, 3)
+        >>> nn.ReplicationPad1d((1, 1))(x).flatten().tolist()
+        [1.0, 1.0, 2.0, 3.0, 3.0]
+
+    As `torch.nn.ReplicationPad1d`.
+    """
 
     axes, mode = 1, "replicate"
 
 
 class ReplicationPad2d(ReplicationPad1d):
-    """ReplicationPad1d along two axes."""
+    """Widen images by repeating the edge element.
+
+    Args:
+        padding: an integer for all ends, or (left, right, top, bottom); negative numbers take elements away.
+
+    Shape:
+        Input (N, C, H, W) or (C, H, W); output the same with each side longer by its padding.
+
+    Raises:
+        ValueError: another number of integers than 4.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> x = tensor([1.0, 2.0, 3.0]).reshape(1, 1, 1, 3)
+        >>> nn.ReplicationPad2d((1, 1, 0, 0))(x).flatten().tolist()
+        [1.0, 1.0, 2.0, 3.0, 3.0]
+
+    As `torch.nn.ReplicationPad2d`.
+    """
 
     axes = 2
 
 
 class ReplicationPad3d(ReplicationPad1d):
-    """ReplicationPad1d along three axes."""
+    """Widen volumes by repeating the edge element.
+
+    Args:
+        padding: an integer for all ends, or (left, right, top, bottom, front, back); negative numbers take elements
+            away.
+
+    Shape:
+        Input (N, C, D, H, W) or (C, D, H, W); output the same with each side longer by its padding.
+
+    Raises:
+        ValueError: another number of integers than 6.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> x = tensor([1.0, 2.0, 3.0]).reshape(1, 1, 1, 1, 3)
+        >>> nn.ReplicationPad3d((1, 1, 0, 0, 0, 0))(x).flatten().tolist()
+        [1.0, 1.0, 2.0, 3.0, 3.0]
+
+    As `torch.nn.ReplicationPad3d`.
+    """
 
     axes = 3
 
 
 class CircularPad1d(Padding):
-    """Elements from the other end."""
+    """Widen sequences by the elements of the other end.
+
+    Args:
+        padding: an integer for all ends, or (left, right); negative numbers take elements away.
+
+    Shape:
+        Input (N, C, L) or (C, L); output the same with each side longer by its padding.
+
+    Raises:
+        ValueError: another number of integers than 2, or, when called, a padding larger than the axis.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> x = tensor([1.0, 2.0, 3.0]).reshape(1, 1, 3)
+        >>> nn.CircularPad1d((1, 1))(x).flatten().tolist()
+        [3.0, 1.0, 2.0, 3.0, 1.0]
+
+    As `torch.nn.CircularPad1d`.
+    """
 
     axes, mode = 1, "circular"
 
 
 class CircularPad2d(CircularPad1d):
-    """CircularPad1d along two axes."""
+    """Widen images by the elements of the other end.
+
+    Args:
+        padding: an integer for all ends, or (left, right, top, bottom); negative numbers take elements away.
+
+    Shape:
+        Input (N, C, H, W) or (C, H, W); output the same with each side longer by its padding.
+
+    Raises:
+        ValueError: another number of integers than 4, or, when called, a padding larger than the axis.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> x = tensor([1.0, 2.0, 3.0]).reshape(1, 1, 1, 3)
+        >>> nn.CircularPad2d((1, 1, 0, 0))(x).flatten().tolist()
+        [3.0, 1.0, 2.0, 3.0, 1.0]
+
+    As `torch.nn.CircularPad2d`.
+    """
 
     axes = 2
 
 
 class CircularPad3d(CircularPad1d):
-    """CircularPad1d along three axes."""
+    """Widen volumes by the elements of the other end.
+
+    Args:
+        padding: an integer for all ends, or (left, right, top, bottom, front, back); negative numbers take elements
+            away.
+
+    Shape:
+        Input (N, C, D, H, W) or (C, D, H, W); output the same with each side longer by its padding.
+
+    Raises:
+        ValueError: another number of integers than 6, or, when called, a padding larger than the axis.
+
+    Example:
+        >>> from tinymed import nn, tensor
+        >>> x = tensor([1.0, 2.0, 3.0]).reshape(1, 1, 1, 1, 3)
+        >>> nn.CircularPad3d((1, 1, 0, 0, 0, 0))(x).flatten().tolist()
+        [3.0, 1.0, 2.0, 3.0, 1.0]
+
+    As `torch.nn.CircularPad3d`.
+    """
 
     axes = 3

@@ -78,12 +78,12 @@ FAR = (
 
 
 def quotient(coefficients: Any, r: np.ndarray) -> np.ndarray:
-    """One polynomial over another."""
+    """Divide one polynomial by another."""
     return np.polyval(coefficients[0], r) / np.polyval(coefficients[1], r)
 
 
 def normal_quantile(p: Any) -> np.ndarray:
-    """x with P(standard normal < x) = p, for p in (0, 1)."""
+    """Return x with P(standard normal < x) = p, for p in (0, 1)."""
     p = np.asarray(p, np.float64)
     q = p - 0.5
     near = q * quotient(CENTRE, 0.180625 - q * q)

@@ -14,20 +14,20 @@ SHOWN = 8  # names an error message lists before "and n more"
 
 
 def matches(name: str, pattern: str) -> bool:
-    """Whether a glob pattern matches a dotted name, or a layer above it: "features" has "features.0.weight"."""
+    """Return whether a glob pattern matches a dotted name, or a layer above it: "features" has "features.0.weight"."""
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
 
 
 class StateMismatch(RuntimeError, ValueError):
-    """A state that does not fit a module."""
+    """Report a state that does not fit a module."""
 
 
 class MissingName(AttributeError, ValueError):
-    """A dotted name that no module, parameter or buffer has."""
+    """Report a dotted name that no module, parameter or buffer has."""
 
 
 class LoadResult(NamedTuple):
-    """Names by what became of them."""
+    """List names by what became of them in a load."""
 
     loaded: list[str]
     missing: list[str]  # the module has them, the state has not
@@ -36,7 +36,7 @@ class LoadResult(NamedTuple):
 
 
 class IncompatibleKeys(tuple[list[str], list[str]]):
-    """What `load_state_dict` returns: (missing_keys, unexpected_keys), and the names that were loaded."""
+    """Hold what `load_state_dict` returns: (missing_keys, unexpected_keys), and the names that were loaded."""
 
     loaded: list[str]
 
@@ -47,12 +47,12 @@ class IncompatibleKeys(tuple[list[str], list[str]]):
 
     @property
     def missing_keys(self) -> list[str]:
-        """Names that the module has and the state has not."""
+        """Return the names that the module has and the state has not."""
         return self[0]
 
     @property
     def unexpected_keys(self) -> list[str]:
-        """Names that the state has and the module has not."""
+        """Return the names that the state has and the module has not."""
         return self[1]
 
     def __repr__(self) -> str:
@@ -78,7 +78,7 @@ def match(own: Mapping[str, Tensor], given: Mapping[str, Any], optional: Collect
 
 
 def fits(own: tuple[int, ...], given: tuple[int, ...]) -> bool:
-    """Whether shapes are equal; a number may be stored as one element, as PyTorch's oldest files do."""
+    """Return whether shapes are equal; a number may be stored as one element, as PyTorch's oldest files do."""
     return own == given or (own == () and given == (1,))
 
 
@@ -107,7 +107,7 @@ def copy_into(own: Tensor, given: Any) -> None:
 
 
 def describe_failure(module: str, result: LoadResult, strict: bool = True) -> str:
-    """Why a load was refused."""
+    """Say why a load was refused."""
     kinds = {"missing": result.missing, "unexpected": result.unexpected, "of another shape": result.mismatched}
     parts = [f"{kind}: {listed(names)}" for kind, names in kinds.items() if names]
     advice = (
@@ -119,6 +119,6 @@ def describe_failure(module: str, result: LoadResult, strict: bool = True) -> st
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
+    """Name the first names, and how many more there are."""
     more = len(names) - SHOWN
     return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")

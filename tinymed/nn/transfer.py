@@ -20,11 +20,27 @@ COUNTER = "num_batches_tracked"  # of batch norm; other writers leave it out
 
 
 def load_matching(model: Module, state: Mapping[str, Any], required: Sequence[str] = ()) -> LoadResult:
-    """Copy what fits by name and shape into a module; the rest keeps its values.  Returns what became of each name.
+    """Copy what fits by name and shape into a module; the rest keeps its values.
 
     A layer is taken whole or not at all: where one tensor is missing or of another shape, its others stay, too.
-    required: patterns of names that must be loaded.  Raises ValueError, before anything is copied, that lists those
-    that are not, and if nothing fits.
+
+    Args:
+        model: the module.
+        state: tensors or arrays by dotted name.
+        required: patterns of names that must be loaded.  Default: none.
+
+    Returns:
+        What became of each name: loaded, missing, unexpected and mismatched, lists of names.
+
+    Raises:
+        ValueError: before anything is copied; lists the required names that cannot be loaded, or nothing fits.
+
+    Example:
+        >>> from tinymed import nn
+        >>> old = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
+        >>> new = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 5))
+        >>> nn.load_matching(new, old.state_dict()).loaded
+        ['0.weight', '0.bias']
     """
     own, result = model.state_dict(), fitting(model, state, required)
     copy_state(model, own, state, result.loaded)
@@ -32,7 +48,7 @@ def load_matching(model: Module, state: Mapping[str, Any], required: Sequence[st
 
 
 def fitting(model: Module, state: Mapping[str, Any], required: Sequence[str] = ()) -> LoadResult:
-    """What `load_matching` would load; nothing is copied.  Raises as it does."""
+    """Return what `load_matching` would load, and raise as it does; nothing is copied."""
     own = model.state_dict()
     found = match(own, state, model.names_optional())
     refused = {layer(n.partition(":")[0]) for n in found.mismatched}
@@ -50,12 +66,27 @@ def fitting(model: Module, state: Mapping[str, Any], required: Sequence[str] = (
 
 
 def layer(name: str) -> str:
-    """The module that a tensor belongs to."""
+    """Return the name of the module that a tensor belongs to."""
     return name.rpartition(".")[0]
 
 
 def describe_load(result: LoadResult, total: int) -> str:
-    """A report of a partial load, for people: how many of the module's `total` tensors were taken, and what was not."""
+    """Describe a partial load for people: how many of the module's tensors were taken, and what was not.
+
+    Args:
+        result: what `load_matching` returned.
+        total: how many tensors the module has.
+
+    Returns:
+        One line of text.
+
+    Example:
+        >>> from tinymed import nn
+        >>> old = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
+        >>> new = nn.Sequential(nn.Linear(4, 3))
+        >>> nn.describe_load(nn.load_matching(new, old.state_dict()), 2)
+        '2 of 2 tensors taken; in the file alone: 1.weight, 1.bias'
+    """
     kinds = {
         "not in the file": result.missing,
         "of another shape": result.mismatched,
@@ -66,9 +97,24 @@ def describe_load(result: LoadResult, total: int) -> str:
 
 
 def parameter_groups(model: Module, lr: float, rates: Mapping[str, float]) -> list[dict[str, Any]]:
-    """An optimiser's groups: the parameters that match a pattern learn at its rate, the rest at lr.
+    """Make an optimizer's groups: the parameters that match a pattern learn at its rate, the rest at lr.
 
-    Where several patterns match, the last decides.  Raises ValueError for a pattern that nothing matches.
+    Args:
+        model: the module.
+        lr: the learning rate of parameters that no pattern matches.
+        rates: {pattern of dotted names: learning rate}; where several match, the last decides.
+
+    Returns:
+        [{"params": parameters, "lr": rate}], as an optimizer takes them.
+
+    Raises:
+        ValueError: a pattern that nothing matches.
+
+    Example:
+        >>> from tinymed import nn
+        >>> model = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
+        >>> [(len(group["params"]), group["lr"]) for group in nn.parameter_groups(model, 0.1, {"0": 0.01})]
+        [(2, 0.01), (2, 0.1)]
     """
     chosen: dict[float, list[Any]] = {}
     used: set[str] = set()
@@ -86,14 +132,31 @@ def parameter_groups(model: Module, lr: float, rates: Mapping[str, float]) -> li
 
 
 class Reached(Exception):
-    """Every tap has its value: the rest of the network need not run."""
+    """Report that every tap has its value: the rest of the network need not run."""
 
 
 class Features(Module):
-    """The output of a named layer of a network, or of several as a tuple: features for another classifier, or a plot.
+    """Compute the output of a named layer of a network, or of several: features for another classifier, or a plot.
 
     What comes after the last of them is not computed.  The network is shared, not copied, and runs in its own mode;
     inside no_grad nothing is recorded.  Of a layer that is called several times the first output is taken.
+
+    Args:
+        model: the network.
+        layers: dotted names of layers, at least one.
+
+    Shape:
+        Input as of the network; output that of the layer, a tuple if there are several.
+
+    Raises:
+        ValueError: no layer is named, or, when called, the network did not call one.
+        MissingName: the network has no layer of that name.
+
+    Example:
+        >>> from tinymed import nn, ones
+        >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(36, 2))
+        >>> nn.Features(model, "1")(ones(2, 1, 5, 5)).shape
+        (2, 4, 3, 3)
     """
 
     def __init__(self, model: Module, *layers: str):

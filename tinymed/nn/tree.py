@@ -7,16 +7,27 @@ from .state import MissingName
 
 
 class Tree:
-    """Modules, parameters and buffers by dotted name."""
+    """Walk over the modules, parameters and buffers below a module, and find them by dotted name."""
 
     _modules: dict[str, Any]
 
     def named_modules(
         self, memo: set["Tree"] | None = None, prefix: str = "", remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Any]]:
-        """(dotted name, module) of this module (named prefix) and all below it, parents first.
+        """Yield (dotted name, module) of this module and all below it, parents first.
 
-        Each is met once, or, without remove_duplicate, under all its names.  memo: modules met before.
+        Args:
+            memo: modules met before, which are left out.  Default: None.
+            prefix: this module's name.  Default: "".
+            remove_duplicate: whether each is met once; if not, under all its names.  Default: True.
+
+        Yields:
+            (dotted name, module).
+
+        Example:
+            >>> from tinymed import nn
+            >>> [name for name, _ in nn.Sequential(nn.ReLU(), nn.Sequential(nn.ReLU())).named_modules()]
+            ['', '0', '1', '1.0']
         """
         memo = set() if memo is None else memo
         if self in memo:
@@ -29,11 +40,11 @@ class Tree:
                 yield from child.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
 
     def modules(self) -> Iterator[Any]:
-        """This module and all below it."""
+        """Yield this module and all below it, each once."""
         return (m for _, m in self.named_modules())
 
     def named_children(self) -> Iterator[tuple[str, Any]]:
-        """(name, module) of the modules directly below, each once."""
+        """Yield (name, module) of the modules directly below, each once."""
         met: set[Tree] = set()
         for name, module in self._modules.items():
             if module is not None and module not in met:
@@ -41,11 +52,11 @@ class Tree:
                 yield name, module
 
     def children(self) -> Iterator[Any]:
-        """The modules directly below."""
+        """Yield the modules directly below, each once."""
         return (m for _, m in self.named_children())
 
     def named_members(self, place: str, prefix: str, recurse: bool, unique: bool = True) -> Iterator[tuple[str, Any]]:
-        """(dotted name, tensor) of what modules hold in one of their dictionaries."""
+        """Yield (dotted name, tensor) of what modules hold in one of their dictionaries."""
         seen: set[int] = set()
         modules = self.named_modules(prefix=prefix, remove_duplicate=unique) if recurse else [(prefix, self)]
         for path, module in modules:
@@ -57,25 +68,82 @@ class Tree:
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Any]]:
-        """(dotted name, parameter), each parameter once."""
+        """Yield (dotted name, parameter) of this module and all below it.
+
+        Args:
+            prefix: what names begin with.  Default: "".
+            recurse: whether modules below count.  Default: True.
+            remove_duplicate: whether each is met once; if not, under all its names.  Default: True.
+
+        Yields:
+            (dotted name, parameter).
+
+        Example:
+            >>> from tinymed import nn
+            >>> [(name, p.shape) for name, p in nn.Sequential(nn.Linear(4, 3)).named_parameters()]
+            [('0.weight', (3, 4)), ('0.bias', (3,))]
+        """
         return self.named_members("_parameters", prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Any]:
-        """The parameters, each once."""
+        """Yield the parameters of this module and all below it, each once.
+
+        Args:
+            recurse: whether modules below count.  Default: True.
+
+        Yields:
+            Parameters, such as an optimizer takes.
+
+        Example:
+            >>> from tinymed import nn
+            >>> sum(p.numel() for p in nn.Linear(4, 3).parameters())
+            15
+        """
         return (p for _, p in self.named_parameters("", recurse))
 
     def named_buffers(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Any]]:
-        """(dotted name, buffer), each buffer once."""
+        """Yield (dotted name, buffer) of this module and all below it.
+
+        Args:
+            prefix: what names begin with.  Default: "".
+            recurse: whether modules below count.  Default: True.
+            remove_duplicate: whether each is met once; if not, under all its names.  Default: True.
+
+        Yields:
+            (dotted name, buffer).
+        """
         return self.named_members("_buffers", prefix, recurse, remove_duplicate)
 
     def buffers(self, recurse: bool = True) -> Iterator[Any]:
-        """The buffers, each once."""
+        """Yield the buffers of this module and all below it, each once.
+
+        Args:
+            recurse: whether modules below count.  Default: True.
+
+        Yields:
+            Buffers, such as batch norm's running statistics.
+        """
         return (b for _, b in self.named_buffers("", recurse))
 
     def get_submodule(self, target: str) -> Any:
-        """The module of a dotted name; "" is this one."""
+        """Return the module of a dotted name.
+
+        Args:
+            target: such as "features.0"; "" is this module.
+
+        Returns:
+            The module.
+
+        Raises:
+            MissingName: no module has that name.
+
+        Example:
+            >>> from tinymed import nn
+            >>> nn.Sequential(nn.Sequential(nn.ReLU())).get_submodule("0.0")
+            ReLU()
+        """
         module: Any = self
         for name in target.split(".") if target else ():
             if name not in module._modules or module._modules[name] is None:
@@ -87,15 +155,35 @@ class Tree:
         return module
 
     def get_parameter(self, target: str) -> Any:
-        """The parameter of a dotted name."""
+        """Return the parameter of a dotted name.
+
+        Args:
+            target: such as "features.0.weight".
+
+        Returns:
+            The parameter.
+
+        Raises:
+            MissingName: no parameter has that name.
+        """
         return self.get_member("_parameters", "parameter", target)
 
     def get_buffer(self, target: str) -> Any:
-        """The buffer of a dotted name."""
+        """Return the buffer of a dotted name.
+
+        Args:
+            target: such as "features.1.running_mean".
+
+        Returns:
+            The buffer.
+
+        Raises:
+            MissingName: no buffer has that name.
+        """
         return self.get_member("_buffers", "buffer", target)
 
     def get_member(self, place: str, kind: str, target: str) -> Any:
-        """What a module below holds in one of its dictionaries."""
+        """Return what a module below holds in one of its dictionaries."""
         path, _, name = target.rpartition(".")
         module = self.get_submodule(path)
         held = getattr(module, place)

@@ -84,7 +84,7 @@ def repeated(x: Any, times: int) -> Any:
 
 
 def bias_of(node: Node, q: Any, k: Any, mask: Any, before: int, valid: Any) -> tuple[Any, Any]:
-    """(what is added to the scores, which queries may attend to nothing); None for nothing and for none."""
+    """Return (what is added to the scores, which queries may attend to nothing); None for nothing and for none."""
     queries, keys = q.shape[2], k.shape[2]
     parts = []
     open_ = np.ones((queries, keys), bool)
@@ -160,5 +160,5 @@ def rotary_embedding(node: Node, x: Any, cos: Any, sin: Any, positions: Any = No
 
 @operator("SwiGLU")
 def swi_glu(node: Node, a: Any, b: Any) -> Any:
-    """a sigmoid(alpha a) b."""
+    """Return a sigmoid(alpha a) b."""
     return a * F.sigmoid(a * node.get("alpha", 1.0)) * b

@@ -49,13 +49,13 @@ def bit_shift(node: Node, x: Any, by: Any) -> Any:
 
 
 def left(a: Any, by: Any) -> Any:
-    """a 2^by; nothing is left of a shift by all bits."""
+    """Compute a 2^by; nothing is left of a shift by all bits."""
     bits = 8 * a.dtype.itemsize
     return np.where(by < bits, np.left_shift(a, np.minimum(by, bits - 1)), 0).astype(a.dtype)
 
 
 def right(a: Any, by: Any) -> Any:
-    """a / 2^by, rounded down; a shift by all bits leaves 0, or -1 of a negative number."""
+    """Compute a / 2^by, rounded down; a shift by all bits leaves 0, or -1 of a negative number."""
     bits = 8 * a.dtype.itemsize
     shifted = np.right_shift(a, np.minimum(by, bits - 1))
     return np.where(by < bits, shifted, -(a < 0).astype(a.dtype)).astype(a.dtype)

@@ -134,7 +134,7 @@ def check_given(node: Node, given: Sequence[Any]) -> None:
 
 @contextmanager
 def unheard() -> Iterator[None]:
-    """A part of a captured step whose values a replay would find again, so that Python may read them."""
+    """Mark a part of a captured step whose values a replay would find again, so that Python may read them."""
     lists: tuple[list[Any], ...] = (tape.host_read_listeners, tape.observers, dispatch.observers)
     told = [one[:] for one in lists]
     for one in lists:
@@ -147,7 +147,10 @@ def unheard() -> Iterator[None]:
 
 
 def refused(node: Node, given: Sequence[Any], error: Exception) -> Exception:
-    """What comes up at a node as one kind of error, which names it; what a captured step refuses stays as it is."""
+    """Raise what comes up at a node as one kind of error, which names it.
+
+    What a captured step refuses stays as it is.
+    """
     if isinstance(error, UserError | CaptureError) or getattr(error, "__notes__", None):
         return error
     text = " ".join(str(error).split())

@@ -96,7 +96,7 @@ def scan(node: Node, *inputs: Any) -> Any:
 
 @operator("SequenceMap")
 def sequence_map(node: Node, *inputs: Any) -> Any:
-    """The body for each element of the first sequence, with those of further sequences and with tensors as they are."""
+    """Run the body for each element of the first sequence, with those of further ones and with tensors as they are."""
     body = node.get("body")
     if not isinstance(inputs[0], list) or any(isinstance(s, list) and len(s) != len(inputs[0]) for s in inputs):
         raise ValueError(f"{node}: it takes sequences of one length, the first input among them")

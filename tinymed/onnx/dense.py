@@ -34,7 +34,10 @@ def integer_gemm(a: Any, b: Any, c: Any, alpha: float, beta: float, left: int, r
 
 
 def product_shape(node: Node, a: Any, b: Any) -> tuple[int, ...]:
-    """The shape of a matrix product.  Raises ValueError for numbers, and for results larger than `sized` takes."""
+    """Return the shape of a matrix product.
+
+    Raises ValueError for numbers, and for results larger than `sized` takes.
+    """
     if not a.ndim or not b.ndim:
         raise ValueError(f"{node}: of shapes {list(a.shape)} and {list(b.shape)}; it takes vectors, matrices and more")
     ahead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])

@@ -28,7 +28,10 @@ def einsum(node: Node, *xs: Any) -> Any:
 
 
 def parsed(node: Node, equation: str, xs: Any) -> tuple[list[list[str]], list[str]]:
-    """The names of each operand's axes and of the result's; an ellipsis becomes numbered names, the last one 0."""
+    """Return the names of each operand's axes and of the result's.
+
+    An ellipsis becomes numbered names, the last one 0.
+    """
     left, arrow, right = equation.partition("->")
     terms = left.split(",")
     if len(terms) != len(xs):
@@ -77,7 +80,7 @@ def without_repeats(x: Any, names: list[str]) -> Named:
 
 
 def summed(operand: Named, keep: set[str]) -> Named:
-    """Summed over the names that nothing needs any more."""
+    """Return it summed over the names that nothing needs any more."""
     x, names = operand
     axes = tuple(i for i, n in enumerate(names) if n not in keep)
     return (F.sum(x, axes), [n for n in names if n in keep]) if axes else operand

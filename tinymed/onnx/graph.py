@@ -123,7 +123,10 @@ def checked(declared: Value, given: Any) -> Any:
 
 
 def as_declared(declared: Value, result: Any) -> Any:
-    """An output in the half precision that the graph declares; bfloat16, which NumPy lacks, rounded and in float32."""
+    """Return an output in the half precision that the graph declares.
+
+    Bfloat16, which NumPy lacks, rounded and in float32.
+    """
     if not declared.half or result is None or declared.kind != "tensor":
         return plainly(result)
     return result.to(np.float16) if declared.half == 10 else rounded(result, declared.half)
@@ -135,7 +138,7 @@ def plainly(result: Any) -> Any:
 
 
 def describe(values: Sequence[Value]) -> str:
-    """Declared values as dtype[shape]."""
+    """Return declared values as dtype[shape]."""
     texts = []
     for v in values:
         shape = "..." if v.shape is None else ", ".join("?" if n is None else str(n) for n in v.shape)

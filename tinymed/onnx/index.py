@@ -228,7 +228,10 @@ def unique(node: Node, x: Any) -> Any:
 
 @operator("TensorScatter")
 def tensor_scatter(node: Node, past: Any, update: Any, where: Any = None) -> Any:
-    """A cache with new entries along an axis, for each sequence from its own place on; circular: round the end."""
+    """Return a cache with new entries along an axis, for each sequence from its own place on; circular.
+
+    Round the end.
+    """
     axis, n = axis_of(node, node.get("axis", -2), past.ndim), update.ndim
     length, new = past.shape[axis], update.shape[axis] if n == past.ndim else -1
     starts = np.zeros(past.shape[0], np.int64) if where is None else np.asarray(numbers(where), np.int64)

@@ -74,7 +74,7 @@ def split(node: Node, x: Any, lengths: Any = None) -> Any:
 
 @old("Tile")
 def tile(node: Node, x: Any, repeats: Any, axis: Any = None) -> Any:
-    """Copies side by side; up to opset 5 along one axis, how many and which as two inputs."""
+    """Compute copies side by side; up to opset 5 along one axis, how many and which as two inputs."""
     if axis is not None:
         times, which = int(number(node, repeats, "tiles")), axis_of(node, int(number(node, axis, "axis")), x.ndim)
         repeats = as_input([times if a == which else 1 for a in range(x.ndim)])
@@ -91,7 +91,7 @@ def selu(node: Node, x: Any) -> Any:
 
 @old("Upsample")
 def upsample(node: Node, x: Any) -> Any:
-    """Copies or means of pixels; opset 1 has a factor for the height and one for the width."""
+    """Compute copies or means of pixels; opset 1 has a factor for the height and one for the width."""
     if node.get("scales") is None:
         node = changed(node, scales=[1.0, 1.0, node.get("height_scale"), node.get("width_scale")])
     return TABLE["Upsample"](node, x)

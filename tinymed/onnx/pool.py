@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from ..nn import functional as F
-from ..ops.pool import AvgPool, MaxPool
+from ..ops.max_pool import MaxPool
+from ..ops.pool import AvgPool
 from ..tensor import Tensor
 from .table import Node, like, numbers, operator, plain, sized
 from .windows import Window, by_rank, window

@@ -13,7 +13,10 @@ from .windows import by_rank, window
 
 
 def spread(node: Node, t: Any, shape: tuple[int, ...], axis: int, block: int) -> Any:
-    """A scale or zero point as an array that broadcasts: one number, one for each place of an axis, or each block."""
+    """Return a scale or zero point as an array that broadcasts.
+
+    One number, one for each place of an axis, or each block.
+    """
     a = np.asarray(t.array if isinstance(t, Tensor) else t)
     if a.size == 1:
         return a.reshape(())

@@ -138,7 +138,10 @@ def check_nodes(graph: Any, context: Any) -> None:
 
 
 def alone(n: Any) -> Any:
-    """A node as the checker may see it: bodies, whose surroundings it lacks, empty; values in other files left out."""
+    """Return a node as the checker may see it: bodies, whose surroundings it lacks, empty.
+
+    Values in other files left out.
+    """
     onnx = library()
     if not any(a.type == onnx.AttributeProto.GRAPH or a.t.external_data for a in n.attribute):
         return n

@@ -13,7 +13,9 @@ AXES_AS_INPUT = {"ReduceSum": 13}  # the others since opset 18
 
 
 def axes_of(node: Node, x: Any, axes: Any) -> tuple[int, ...] | None:
-    """The axes to reduce, all by default; None if none is asked for and noop_with_empty_axes says to reduce none.
+    """Return the axes to reduce, all by default.
+
+    None if none is asked for and noop_with_empty_axes says to reduce none.
 
     They are an attribute up to opset 17 (ReduceSum: 12), an input since then.
     """

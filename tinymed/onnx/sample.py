@@ -108,7 +108,10 @@ def cubic_far(d: Any, a: float) -> Any:
 
 
 def at(flat: Any, index: Sequence[Any], space: Sequence[int], padding: str, align: bool) -> Any:
-    """The pixels (N, C, places) at whole places of the flattened image; outside 0, the border or its reflection."""
+    """Return the pixels (N, C, places) at whole places of the flattened image.
+
+    Outside 0, the border or its reflection.
+    """
     found = plain(lambda *i: places_of(i, space, padding, align)[0], *index)
     batch, channels = flat.shape[:2]
     spread = F.expand(F.reshape(found, (batch, 1, -1)), (batch, channels, found.array.size // batch))
@@ -133,7 +136,7 @@ def places_of(index: Sequence[Any], space: Sequence[int], padding: str, align: b
 
 @operator("AffineGrid", fixed=(1,))
 def affine_grid(node: Node, theta: Any, size: Any) -> Any:
-    """The grid (N, *space, axes) for GridSample that theta (N, axes, axes + 1) makes of an image's own places."""
+    """Return GridSample's grid (N, *space, axes) that theta (N, axes, axes + 1) makes of an image's own places."""
     n, _, *space = numbers(size)
     rank = len(space)
     if tuple(theta.shape) != (n, rank, rank + 1) or rank not in (2, 3):

@@ -96,7 +96,7 @@ def build(model: Module, first: Trace, second: Trace | None, opset: int, metadat
 
 
 def version() -> str:
-    """This package's version."""
+    """Return this package's version."""
     from .. import __version__
 
     return __version__

@@ -170,7 +170,7 @@ def expand(node: Node, x: Any, shape: Any) -> Any:
 
 @operator("Tile")
 def tile(node: Node, x: Any, repeats: Any) -> Any:
-    """Copies side by side along each axis."""
+    """Return copies side by side along each axis."""
     times = numbers(repeats)
     sized(node, [n * r for n, r in zip(x.shape, times, strict=True)])
     return F.tile(x, tuple(times))

@@ -76,7 +76,10 @@ class Node:
         return {k: v for k, v in self.attributes.items() if hasattr(v, "nodes")}
 
     def get(self, key: str, default: Any = None) -> Any:
-        """An attribute: a number, a string, a list of them, or an array; the default where the node does not set it."""
+        """Return an attribute: a number, a string, a list of them, or an array.
+
+        The default where the node does not set it.
+        """
         return self.attributes.get(key, default)
 
     def __str__(self) -> str:
@@ -117,7 +120,10 @@ class Known(Tensor):
 
 
 def seen(t: Any) -> Any:
-    """A tensor's array, for Python to read.  A step that is being captured refuses unless the values are known."""
+    """Return a tensor's array, for Python to read.
+
+    A step that is being captured refuses unless the values are known.
+    """
     if not isinstance(t, Tensor):
         return t
     if not isinstance(t, Known):
@@ -153,12 +159,18 @@ def sized(node: Node, shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def fitted(node: Node, *tensors: Any) -> tuple[int, ...]:
-    """The shape that tensors broadcast to.  Raises ValueError if they do not, or if it is larger than `sized` takes."""
+    """Return the shape that tensors broadcast to.
+
+    Raises ValueError if they do not, or if it is larger than `sized` takes.
+    """
     return sized(node, np.broadcast_shapes(*(t.shape for t in tensors if t is not None)))
 
 
 def plain(function: Callable[..., Any], *inputs: Any) -> Tensor:
-    """What a NumPy function makes of the inputs' elements, off the tape: for integers, and where no gradient exists."""
+    """Return what a NumPy function makes of the inputs' elements, off the tape.
+
+    For integers, and where no gradient exists.
+    """
     with np.errstate(all="ignore"):
         return Tensor(np.asarray(function(*[seen(i) for i in inputs])))
 

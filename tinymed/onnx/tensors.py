@@ -140,6 +140,9 @@ def number_of(entries: Mapping[str, str], key: str, default: int, where: str) ->
 
 
 def to_half(values: np.ndarray, kind: int) -> np.ndarray:
-    """A float32 result as the graph declares it: float16, or float32 with bfloat16's digits, which NumPy lacks."""
+    """Return a float32 result as the graph declares it.
+
+    Float16, or float32 with bfloat16's digits, which NumPy lacks.
+    """
     with np.errstate(over="ignore"):
         return values.astype(np.float16) if kind == 10 else np.asarray(to_bfloat16(values))

@@ -113,7 +113,10 @@ def named_outputs(returned: Any) -> list[tuple[str, np.ndarray]]:
 
 
 def trace_twice(model: Module, inputs: Sequence[np.ndarray]) -> tuple[Trace, Trace]:
-    """The pass on the example, whose numbers that follow the batch size are marked; and the pass on one sample more."""
+    """Return the pass on the example, whose numbers that follow the batch size are marked.
+
+    And the pass on one sample more.
+    """
     first, second = trace(model, inputs), trace(model, inputs, 1)
     if [c.op for c in first.calls] != [c.op for c in second.calls]:
         raise UserError(
@@ -134,7 +137,7 @@ class Made:
         self.pairs = {id(a): id(b) for a, b in zip(first.inputs, second.inputs, strict=True)}
 
     def add(self, a: Call, b: Call) -> None:
-        """The outputs of one op in both passes."""
+        """Return the outputs of one op in both passes."""
         self.pairs |= {id(x): id(y) for x, y in zip(a.outputs, b.outputs, strict=True)}
 
 

@@ -72,7 +72,10 @@ class Writer:
         return self.fresh(f"/{scope}/{operator}" if scope else f"/{operator}")
 
     def value(self, v: Any, like: Any = None) -> str:
-        """The name of an argument: of an array, of a number (in the dtype of `like`), "" of None, a name as it is."""
+        """Return the name of an argument.
+
+        Of an array, of a number (in the dtype of `like`), "" of None, a name as it is.
+        """
         if v is None or isinstance(v, str):
             return v or ""
         if not isinstance(v, np.ndarray):
@@ -121,7 +124,7 @@ class Writer:
         return made[0]
 
     def result(self, call: Call, operator: str, *inputs: Any, **attributes: Any) -> None:
-        """The node whose outputs are the call's."""
+        """Return the node whose outputs are the call's."""
         outputs = [self.own(a, f"{self.local('')}{call.op}_out") for a in call.outputs]
         self.add(operator, *inputs, outputs=outputs, **attributes)
 
@@ -149,7 +152,7 @@ class Writer:
     # ------------------------------------------------------------------------- parts that families share
 
     def over_axes(self, operator: str, x: Any, axes: Sequence[int], keepdim: bool) -> tuple[tuple[Any, ...], Any]:
-        """(inputs, attributes) of a reduction: axes are an input of ReduceSum, of the others since opset 18."""
+        """Return (inputs, attributes) of a reduction: axes are an input of ReduceSum, of the others since opset 18."""
         keep = {"keepdims": int(keepdim)}
         if operator == "ReduceSum" or self.opset >= 18:
             return (x, self.ints(axes)), keep

@@ -83,7 +83,7 @@ class LeakyReLU(Op):
 
 
 def slopes(xp: Any, x: Array, ticket: Array, lower: float, upper: float) -> Array:
-    """A slope for every element, uniform between lower and upper: the middle of the word's 2^-32."""
+    """Draw a slope for every element, uniform between lower and upper: the middle of the word's 2^-32."""
     words = in_image_order(drawn_words(xp, x.size, ticket), x.shape)
     return lower + (upper - lower) * ((words.astype(x.dtype) + 0.5) * 2.0**-32)
 
@@ -132,7 +132,7 @@ class RReLU(Op):
 
 
 def over_channels(weight: Array, ndim: int) -> Array:
-    """One slope for all, or one per channel shaped to broadcast against (N, C, *space)."""
+    """Return one slope for all, or one per channel shaped to broadcast against (N, C, *space)."""
     return weight.reshape(()) if weight.size == 1 else weight.reshape((1, -1) + (1,) * (ndim - 2))
 
 
@@ -241,19 +241,77 @@ class Hardsigmoid(Op):
 
 @overwritable
 def relu(input: Any) -> Any:
-    """max(0, x), element-wise."""
+    """Compute max(0, x), element-wise; the gradient at 0 is 0.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        inplace: Write the result into input.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.relu(tinymed.tensor([-1.0, 0.0, 2.0])).tolist()
+        [0.0, 0.0, 2.0]
+
+    Reference:
+        Nair & Hinton, ICML 2010.
+    """
     return ReLU.apply(input)
 
 
 @overwritable
 def leaky_relu(input: Any, negative_slope: float = 0.01) -> Any:
-    """x where x > 0, else negative_slope * x."""
+    """Compute x where x > 0, else negative_slope x.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        negative_slope: The slope for negative x.
+        inplace: Write the result into input.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.leaky_relu(tinymed.tensor([-4.0, 2.0]), 0.25).tolist()
+        [-1.0, 2.0]
+
+    Reference:
+        Maas, Hannun & Ng, ICML workshop 2013.
+    """
     return LeakyReLU.apply(input, float(negative_slope))
 
 
 @overwritable
 def rrelu(input: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Any:
-    """x where x > 0, else a x; a uniform in [lower, upper] for each element in training, their mean otherwise."""
+    """Compute x where x > 0, else a x with a random slope a.
+
+    In training a is uniform in [lower, upper] for each element, in evaluation it is their mean.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        lower, upper: The bounds of the slope.
+        training: Draw slopes from manual_seed's generator.
+        inplace: Write the result into input.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: lower exceeds upper.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.rrelu(tinymed.tensor([-4.0, 2.0]), 0.25, 0.75).tolist()
+        [-2.0, 2.0]
+
+    Reference:
+        Xu et al., arXiv 1505.00853, 2015.
+    """
     if lower > upper:
         raise ValueError(f"rrelu: lower must not exceed upper, got {lower} and {upper}")
     if not training:
@@ -262,7 +320,26 @@ def rrelu(input: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool
 
 
 def prelu(input: Any, weight: Any) -> Any:
-    """x where x > 0, else weight * x; weight: (1,), or (C,) for the channels of (N, C, *space)."""
+    """Compute x where x > 0, else weight x, with a learned slope.
+
+    Args:
+        input: (N, C, *space), or of any shape with one weight.
+        weight: (1,), or (C,) for one slope per channel.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: weight has neither one element nor one per channel.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.prelu(tinymed.tensor([-4.0, 2.0]), tinymed.tensor([0.25])).tolist()
+        [-1.0, 2.0]
+
+    Reference:
+        He et al., ICCV 2015, section 2.1.
+    """
     if not weight.shape:
         weight = reshape(weight, 1)
     channels = input.shape[1] if len(input.shape) > 1 else 1
@@ -275,14 +352,33 @@ def prelu(input: Any, weight: Any) -> Any:
 
 @overwritable
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
-    """x clipped to [min_val, max_val]; the gradient at the borders is 0 (clamp's is 1)."""
+    """Clip x to [min_val, max_val]; the gradient at the borders is 0, where clamp's is 1.
+
+    Args:
+        input: Tensor of any shape, of any dtype but bool.
+        min_val, max_val: The bounds.
+        inplace: Write the result into input.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: min_val exceeds max_val.
+        TypeError: The input is bool, or unsigned with a negative bound.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.hardtanh(tinymed.tensor([-3.0, 0.5, 3.0])).tolist()
+        [-1.0, 0.5, 1.0]
+    """
     if min_val > max_val:
         raise ValueError(f"hardtanh: min_val must not exceed max_val, got {min_val} and {max_val}")
     return clipped("hardtanh", input, min_val, max_val)
 
 
 def clipped(name: str, input: Any, low: float, high: float) -> Any:
-    """Hardtanh of any dtype but bool; integers stay integers, and so do the bounds."""
+    """Apply Hardtanh to any dtype but bool; integers stay integers, and so do the bounds."""
     kind = input.array.dtype.kind
     if kind == "b" or (kind == "u" and low < 0):
         raise TypeError(f"{name}: does not take {input.array.dtype} with bounds {low} and {high}; convert it first")
@@ -292,18 +388,65 @@ def clipped(name: str, input: Any, low: float, high: float) -> Any:
 
 @overwritable
 def relu6(input: Any) -> Any:
-    """min(max(0, x), 6): the clipped ReLU of Krizhevsky 2010; hardtanh(x, 0, c) for another ceiling."""
+    """Compute min(max(0, x), 6); hardtanh(x, 0, c) has another ceiling.
+
+    Args:
+        input: Tensor of any shape, of any dtype but bool.
+        inplace: Write the result into input.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.relu6(tinymed.tensor([-3.0, 0.5, 8.0])).tolist()
+        [0.0, 0.5, 6.0]
+
+    Reference:
+        Krizhevsky, Convolutional deep belief networks on CIFAR-10, 2010.
+    """
     return clipped("relu6", input, 0.0, 6.0)
 
 
 @overwritable
 def hardsigmoid(input: Any) -> Any:
-    """x / 6 + 1/2 clipped to [0, 1]."""
+    """Compute x / 6 + 1/2, clipped to [0, 1].
+
+    Args:
+        input: Floating-point tensor of any shape.
+        inplace: Write the result into input.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.hardsigmoid(tinymed.tensor([-3.0, 0.0, 3.0])).tolist()
+        [0.0, 0.5, 1.0]
+
+    Reference:
+        Howard et al., ICCV 2019, section 5.2.
+    """
     return Hardsigmoid.apply(input)
 
 
 def identity(input: Any) -> Any:
-    """The input itself: the linear activation."""
+    """Return the input itself: the linear activation.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        The input.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.identity(tinymed.ones(2)).tolist()
+        [1.0, 1.0]
+    """
     return input
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .axes import is_integer
-from .pool import MaxPool, Window, box_spread, box_sums, divided
+from .max_pool import MaxPool
+from .pool import Window, box_spread, box_sums, divided
 from .space import Sizes, as_before, as_images, check_images, planar, taps
 
 __all__ = [
@@ -25,7 +26,7 @@ __all__ = [
 
 
 def parts(n: int, m: int) -> list[Window]:
-    """n pixels cut into m parts."""
+    """Cut n pixels into m parts."""
     return [(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
 
 
@@ -49,13 +50,13 @@ def adaptive_avg_pool2d_backward(xp: Any, dy: Array, x_shape: Sizes) -> Array:
 
 @kernel(out=lambda x, size: [(*x.shape[:2], *size)], flops=lambda x, size: x.size)
 def adaptive_avg_pool3d_forward(xp: Any, x: Array, size: Sizes) -> Array:
-    """adaptive_avg_pool2d_forward with one axis more."""
+    """Compute adaptive_avg_pool2d_forward with one axis more."""
     return adaptive_avg_pool2d_forward(xp, x, size)
 
 
 @kernel(out=lambda dy, x_shape: [x_shape], flops=lambda dy, x_shape: prod(x_shape))
 def adaptive_avg_pool3d_backward(xp: Any, dy: Array, x_shape: Sizes) -> Array:
-    """adaptive_avg_pool2d_backward with one axis more."""
+    """Compute adaptive_avg_pool2d_backward with one axis more."""
     return adaptive_avg_pool2d_backward(xp, dy, x_shape)
 
 
@@ -87,7 +88,7 @@ class AdaptiveAvgPool(Op):
 
 
 def draw_parts(draw: Any) -> tuple[Any, ...]:
-    """(x, size), one in three of them global."""
+    """Draw (x, size), one in three of them global."""
     rank = draw.choice((2, 2, 1, 3))
     batch, channels = draw.choice(((1,), (2,), (3,), ())), draw.choice((1, 3, 16, 17, 33) if rank < 3 else (1, 2))
     size = draw.choice(((1,) * rank, None, None)) or draw.shape(rank, rank, 1, 5)
@@ -109,7 +110,7 @@ def scatter_flat(xp: Any, dy: Array, index: Array, x_shape: Sizes) -> Array:
 
 
 def largest(x: Array, size: Sizes) -> list[Any]:
-    """y, and positions."""
+    """Return y, and positions."""
     shape = (*x.shape[:2], *size)
     return [(shape, x.dtype), (shape, "int64")]
 
@@ -163,37 +164,147 @@ class AdaptiveMaxPool(Op):
 
 
 def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
-    """The mean of each of output_size parts of (N, C, L) or (C, L)."""
+    """Compute the mean of each of output_size parts of an axis.
+
+    Part i reaches from floor(i L / M) to ceil((i + 1) L / M), so parts may overlap.
+
+    Args:
+        input: (N, C, L) or (C, L), floating point.
+        output_size: The number M of parts.
+
+    Returns:
+        (N, C, M) or (C, M) in the input's dtype.
+
+    Raises:
+        ValueError: The shape or output_size does not fit.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.adaptive_avg_pool1d(tinymed.tensor([[[1.0, 3.0, 2.0, 0.0]]]), 2).tolist()
+        [[[2.0, 1.0]]]
+    """
     return AdaptiveAvgPool.apply(input, output_sizes("adaptive_avg_pool1d", 1, input, output_size))
 
 
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
-    """The mean of each of output_size (int or (OH, OW), None: all) parts of (N, C, H, W) or (C, H, W)."""
+    """Compute the mean of each of output_size parts of images; size 1 is global average pooling.
+
+    Args:
+        input: (N, C, H, W) or (C, H, W), floating point.
+        output_size: (OH, OW), or an int for both; None keeps the length of an axis.
+
+    Returns:
+        (N, C, OH, OW) or (C, OH, OW) in the input's dtype.
+
+    Raises:
+        ValueError: The shape or output_size does not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.adaptive_avg_pool2d(tinymed.ones(2, 3, 7, 5), 1).shape
+        (2, 3, 1, 1)
+
+    Reference:
+        Lin et al., ICLR 2014, section 3.2, for global average pooling.
+    """
     return AdaptiveAvgPool.apply(input, output_sizes("adaptive_avg_pool2d", 2, input, output_size))
 
 
 def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
-    """The mean of each of output_size parts of (N, C, D, H, W) or (C, D, H, W)."""
+    """Compute the mean of each of output_size parts of volumes.
+
+    Args:
+        input: (N, C, D, H, W) or (C, D, H, W), floating point.
+        output_size: (OD, OH, OW), or an int for all; None keeps the length of an axis.
+
+    Returns:
+        (N, C, OD, OH, OW) or (C, OD, OH, OW) in the input's dtype.
+
+    Raises:
+        ValueError: The shape or output_size does not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.adaptive_avg_pool3d(tinymed.ones(2, 3, 4, 7, 5), (2, None, 1)).shape
+        (2, 3, 2, 7, 1)
+    """
     return AdaptiveAvgPool.apply(input, output_sizes("adaptive_avg_pool3d", 3, input, output_size))
 
 
 def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
-    """The largest value of each of output_size parts of (N, C, L) or (C, L); see max_pool2d for the indices."""
+    """Compute the largest value of each of output_size parts of an axis.
+
+    Args:
+        input: (N, C, L) or (C, L), floating point.
+        output_size: The number M of parts.
+        return_indices: Also return the int64 position of each maximum along L.
+
+    Returns:
+        (N, C, M) or (C, M) in the input's dtype; with return_indices a tuple of it and the positions.
+
+    Raises:
+        ValueError: The shape or output_size does not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.adaptive_max_pool1d(tinymed.tensor([[[1.0, 3.0, 2.0, 0.0]]]), 2).tolist()
+        [[[3.0, 2.0]]]
+    """
     return maximum("adaptive_max_pool1d", 1, input, output_size, return_indices)
 
 
 def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
-    """The largest value of each of output_size (int or (OH, OW), None: all) parts of (N, C, H, W) or (C, H, W)."""
+    """Compute the largest value of each of output_size parts of images.
+
+    Args:
+        input: (N, C, H, W) or (C, H, W), floating point.
+        output_size: (OH, OW), or an int for both; None keeps the length of an axis.
+        return_indices: Also return the int64 position of each maximum in the flattened (H, W).
+
+    Returns:
+        (N, C, OH, OW) or (C, OH, OW) in the input's dtype; with return_indices a tuple of it and the positions.
+
+    Raises:
+        ValueError: The shape or output_size does not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.adaptive_max_pool2d(tinymed.arange(6.0).reshape(1, 1, 2, 3), 1).item()
+        5.0
+    """
     return maximum("adaptive_max_pool2d", 2, input, output_size, return_indices)
 
 
 def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
-    """The largest value of each of output_size parts of (N, C, D, H, W) or (C, D, H, W)."""
+    """Compute the largest value of each of output_size parts of volumes.
+
+    Args:
+        input: (N, C, D, H, W) or (C, D, H, W), floating point.
+        output_size: (OD, OH, OW), or an int for all; None keeps the length of an axis.
+        return_indices: Also return the int64 position of each maximum in the flattened (D, H, W).
+
+    Returns:
+        (N, C, OD, OH, OW) or (C, OD, OH, OW) in the input's dtype; with return_indices a tuple of it and the
+        positions.
+
+    Raises:
+        ValueError: The shape or output_size does not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.adaptive_max_pool3d(tinymed.ones(1, 2, 4, 4, 4), 2).shape
+        (1, 2, 2, 2, 2)
+    """
     return maximum("adaptive_max_pool3d", 3, input, output_size, return_indices)
 
 
 def maximum(op: str, rank: int, input: Any, output_size: Any, return_indices: bool) -> Any:
-    """Equal parts are ordinary windows, which have compiled kernels; others take AdaptiveMaxPool."""
+    """Take ordinary windows for equal parts, which have compiled kernels, and AdaptiveMaxPool for others."""
     size = output_sizes(op, rank, input, output_size)
     space = tuple(input.shape[-rank:])
     if any(n % m for n, m in zip(space, size, strict=True)):
@@ -203,7 +314,7 @@ def maximum(op: str, rank: int, input: Any, output_size: Any, return_indices: bo
 
 
 def output_sizes(op: str, rank: int, input: Any, output_size: Any) -> Sizes:
-    """output_size with one entry an axis; None takes the input's."""
+    """Return output_size with one entry per axis; None takes the input's."""
     space = check_images(op, input, rank)
     given = list(output_size) if isinstance(output_size, tuple | list) else [output_size]
     given = given * rank if len(given) == 1 else given

@@ -80,72 +80,240 @@ class Analytic(Op):
 
 
 def tan(input: Any) -> Any:
-    """The tangent of radians."""
+    """Compute the tangent of angles.
+
+    Args:
+        input: Angles in radians, of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.tan(tinymed.zeros(1)).tolist()
+        [0.0]
+    """
     return Analytic.apply(input, "tan")
 
 
 def asin(input: Any) -> Any:
-    """The angle, from -pi/2 to pi/2, whose sine is the input; NaN outside -1 to 1."""
+    """Compute the angle, from -pi/2 to pi/2, whose sine is the input.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        Radians in the input's shape, NaN outside -1 to 1; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.asin(tinymed.zeros(1)).tolist()
+        [0.0]
+    """
     return Analytic.apply(input, "asin")
 
 
 def acos(input: Any) -> Any:
-    """The angle, from 0 to pi, whose cosine is the input; NaN outside -1 to 1."""
+    """Compute the angle, from 0 to pi, whose cosine is the input.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        Radians in the input's shape, NaN outside -1 to 1; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.acos(tinymed.ones(1)).tolist()
+        [0.0]
+    """
     return Analytic.apply(input, "acos")
 
 
 def atan(input: Any) -> Any:
-    """The angle, from -pi/2 to pi/2, whose tangent is the input."""
+    """Compute the angle, from -pi/2 to pi/2, whose tangent is the input.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        Radians in the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.atan(tinymed.zeros(1)).tolist()
+        [0.0]
+    """
     return Analytic.apply(input, "atan")
 
 
 def sinh(input: Any) -> Any:
-    """(e^x - e^-x) / 2."""
+    """Compute the hyperbolic sine, (e^x - e^-x) / 2.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.sinh(tinymed.zeros(1)).tolist()
+        [0.0]
+    """
     return Analytic.apply(input, "sinh")
 
 
 def cosh(input: Any) -> Any:
-    """(e^x + e^-x) / 2."""
+    """Compute the hyperbolic cosine, (e^x + e^-x) / 2.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.cosh(tinymed.zeros(1)).tolist()
+        [1.0]
+    """
     return Analytic.apply(input, "cosh")
 
 
 def asinh(input: Any) -> Any:
-    """The inverse of sinh."""
+    """Compute the inverse of sinh.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.asinh(tinymed.zeros(1)).tolist()
+        [0.0]
+    """
     return Analytic.apply(input, "asinh")
 
 
 def acosh(input: Any) -> Any:
-    """The inverse of cosh, at least 0; NaN below 1."""
+    """Compute the inverse of cosh.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape, at least 0, NaN below 1; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.acosh(tinymed.ones(1)).tolist()
+        [0.0]
+    """
     return Analytic.apply(input, "acosh")
 
 
 def atanh(input: Any) -> Any:
-    """The inverse of tanh; NaN outside -1 to 1."""
+    """Compute the inverse of tanh.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape, NaN outside -1 to 1; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.atanh(tinymed.zeros(1)).tolist()
+        [0.0]
+    """
     return Analytic.apply(input, "atanh")
 
 
 def exp2(input: Any) -> Any:
-    """2^input."""
+    """Compute 2^x, element-wise.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.exp2(tinymed.tensor([0, 3])).tolist()
+        [1.0, 8.0]
+    """
     return Analytic.apply(input, "exp2")
 
 
 def log2(input: Any) -> Any:
-    """The logarithm to base 2."""
+    """Compute the logarithm to base 2.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.log2(tinymed.tensor([1, 8])).tolist()
+        [0.0, 3.0]
+    """
     return Analytic.apply(input, "log2")
 
 
 def log10(input: Any) -> Any:
-    """The logarithm to base 10."""
+    """Compute the logarithm to base 10.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.log10(tinymed.tensor([1.0])).tolist()
+        [0.0]
+    """
     return Analytic.apply(input, "log10")
 
 
 def deg2rad(input: Any) -> Any:
-    """Degrees as radians."""
+    """Convert degrees to radians.
+
+    Args:
+        input: Angles in degrees, of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.deg2rad(tinymed.zeros(1)).tolist()
+        [0.0]
+    """
     return mul(input, math.pi / 180)
 
 
 def rad2deg(input: Any) -> Any:
-    """Radians as degrees."""
+    """Convert radians to degrees.
+
+    Args:
+        input: Angles in radians, of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.rad2deg(tinymed.zeros(1)).tolist()
+        [0.0]
+    """
     return mul(input, 180 / math.pi)
 
 

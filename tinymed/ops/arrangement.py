@@ -16,7 +16,7 @@ from .shape import expand, reshape, transpose, unsqueeze
 
 
 def windowed(x: Array, axis: int, size: int, step: int) -> list[tuple[int, ...]]:
-    """The shape: windows in place of the axis, their elements last."""
+    """Return the shape: windows in place of the axis, their elements last."""
     return [(*x.shape[:axis], (x.shape[axis] - size) // step + 1, *x.shape[axis + 1 :], size) if x.ndim else (size,)]
 
 
@@ -64,9 +64,24 @@ class Windows(Op):
 
 
 def unfold(input: Any, dimension: int, size: int, step: int) -> Any:
-    """The windows of an axis, `step` apart, as a new last axis of length `size` (Tensor.unfold).
+    """Return the windows of an axis as a new last axis; a copy, where PyTorch has a view.
 
-    A copy, where PyTorch has a view.
+    Args:
+        input: Tensor of any shape.
+        dimension: The axis.
+        size: The length of a window.
+        step: The distance of windows.
+
+    Returns:
+        A tensor of the input's dtype with one axis more.
+
+    Raises:
+        ValueError: The windows do not fit the axis.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.arange(5).unfold(0, 3, 2).tolist()
+        [[0, 1, 2], [2, 3, 4]]
     """
     axis = one_axis("unfold", dimension, input.array.ndim)
     length, apart = integer("unfold", "size", size), integer("unfold", "step", step)
@@ -81,7 +96,25 @@ def unfold(input: Any, dimension: int, size: int, step: int) -> Any:
 
 @numpy_names
 def repeat_interleave(input: Any, repeats: Any, dim: int | None = None, *, output_size: int | None = None) -> Any:
-    """Each element along dim `repeats` times in a row, a number or one for each; without dim, of the flat input."""
+    """Repeat each element along an axis some times in a row.
+
+    Args:
+        input: Tensor of any shape.
+        repeats: A count, or one count for each element.
+        dim: The axis; None flattens the input first.
+        output_size: Accepted as PyTorch's and ignored.
+
+    Returns:
+        A tensor of the input's dtype.
+
+    Raises:
+        ValueError: The counts do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.repeat_interleave(tinymed.tensor([7, 8]), 2).tolist()
+        [7, 7, 8, 8]
+    """
     if dim is None:
         input, dim = reshape(input, -1), 0
     axis = one_axis("repeat_interleave", dim, input.array.ndim)
@@ -108,7 +141,24 @@ def repeat_interleave(input: Any, repeats: Any, dim: int | None = None, *, outpu
 
 @numpy_names
 def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
-    """Parts along dim: a number of them, of sizes that differ by 1 at most, or cut before the given places."""
+    """Split an axis into parts whose lengths differ by 1 at most, or before given places.
+
+    Args:
+        input: Tensor of any shape.
+        indices_or_sections: The number of parts, or the places.
+        dim: The axis.
+
+    Returns:
+        A tuple of views.
+
+    Raises:
+        ValueError: There is no part, or no axis.
+
+    Example:
+        >>> import tinymed
+        >>> [part.tolist() for part in tinymed.tensor_split(tinymed.arange(5), 2)]
+        [[0, 1, 2], [3, 4]]
+    """
     axis = one_axis("tensor_split", dim, input.array.ndim)
     if not input.shape:
         raise ValueError("tensor_split: a tensor without axes has no parts")
@@ -126,18 +176,25 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
     return tuple(narrow(input, axis, min(a, n), max(0, b - a)) for a, b in zip(starts, stops, strict=True))
 
 
-def hsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
-    """tensor_split along the second axis, of a vector along its only one."""
-    return tensor_split(input, indices_or_sections, 1 if input.array.ndim > 1 else 0)
-
-
-def vsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
-    """tensor_split along the first axis of at least two."""
-    return tensor_split(input, indices_or_sections, 0)
-
-
 def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
-    """One axis as several, of the given lengths, one of which may be -1."""
+    """Split one axis into several.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis.
+        sizes: The lengths of the new axes; one may be -1.
+
+    Returns:
+        A tensor of the input's dtype.
+
+    Raises:
+        ValueError: The lengths do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.unflatten(tinymed.zeros(6, 2), 0, (2, -1)).shape
+        (2, 3, 2)
+    """
     axis = one_axis("unflatten", dim, input.array.ndim)
     given = tuple(integer("unflatten", "a size", n) for n in sizes)
     known = int(np.prod([n for n in given if n != -1], dtype=np.int64))
@@ -150,64 +207,45 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
 
 
 def ravel(input: Any) -> Any:
-    """The elements as a vector."""
+    """Return the elements as a vector.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A vector of the input's dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.ravel(tinymed.eye(2)).tolist()
+        [1.0, 0.0, 0.0, 1.0]
+    """
     return reshape(input, -1)
 
 
 # ---------------------------------------------------------------------------------------------------------- stacks
 
 
-def atleast_1d(*tensors: Any) -> Any:
-    """With at least one axis; of several tensors a tuple."""
-    return each(tensors, lambda t: t if t.shape else reshape(t, 1))
-
-
-def atleast_2d(*tensors: Any) -> Any:
-    """With at least two axes, new ones first; of several tensors a tuple."""
-    return each(tensors, lambda t: reshape(t, (1,) * (2 - len(t.shape)) + tuple(t.shape)) if len(t.shape) < 2 else t)
-
-
-def atleast_3d(*tensors: Any) -> Any:
-    """With at least three axes: (1, n, 1) of a vector, (m, n, 1) of a matrix; of several tensors a tuple."""
-
-    def deep(t: Any) -> Any:
-        shape = {0: (1, 1, 1), 1: (1, *t.shape, 1), 2: (*t.shape, 1)}.get(len(t.shape))
-        return t if shape is None else reshape(t, shape)
-
-    return each(tensors, deep)
-
-
-def each(tensors: Any, change: Any) -> Any:
-    """A change of one tensor, of several, or of a list of them."""
-    if len(tensors) == 1:
-        given = tensors[0]
-        return tuple(map(change, given)) if isinstance(given, list | tuple) else change(given)
-    return tuple(map(change, tensors))
-
-
-def hstack(tensors: Sequence[Any]) -> Any:
-    """Joined along the second axis, vectors along their only one."""
-    parts = [atleast_1d(t) for t in tensors]
-    return cat(parts, 0 if parts and len(parts[0].shape) == 1 else 1)
-
-
-def vstack(tensors: Sequence[Any]) -> Any:
-    """Joined along the first of at least two axes: vectors are rows."""
-    return cat([atleast_2d(t) for t in tensors], 0)
-
-
-def dstack(tensors: Sequence[Any]) -> Any:
-    """Joined along the third axis."""
-    return cat([atleast_3d(t) for t in tensors], 2)
-
-
-def column_stack(tensors: Sequence[Any]) -> Any:
-    """Joined along the second axis: vectors are columns."""
-    return cat([t if len(t.shape) > 1 else reshape(t, -1, 1) for t in tensors], 1)
-
-
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
-    """Grids of the coordinates that vectors hold: one axis a vector; "xy" exchanges the first two axes."""
+    """Return grids of the coordinates that vectors hold, one axis for each vector.
+
+    Args:
+        tensors: Vectors of one dtype.
+        indexing: "ij", or "xy", which exchanges the first two axes.
+
+    Returns:
+        A tuple of views, one for each vector.
+
+    Raises:
+        ValueError: A tensor is not a vector, or indexing is unknown.
+        TypeError: The dtypes differ.
+
+    Example:
+        >>> import tinymed
+        >>> y, x = tinymed.meshgrid(tinymed.arange(2), tinymed.arange(3))
+        >>> y.tolist(), x.tolist()
+        ([[0, 0, 0], [1, 1, 1]], [[0, 1, 2], [0, 1, 2]])
+    """
     if len(tensors) == 1 and isinstance(tensors[0], list | tuple):
         tensors = tuple(tensors[0])
     if indexing not in ("ij", "xy"):
@@ -227,7 +265,23 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
 
 
 def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
-    """The tensors expanded to their common shape, as views."""
+    """Expand tensors to their common shape, as views.
+
+    Args:
+        tensors: Tensors that broadcast with each other.
+
+    Returns:
+        A tuple of tensors.
+
+    Raises:
+        ValueError: They do not broadcast.
+
+    Example:
+        >>> import tinymed
+        >>> a, b = tinymed.broadcast_tensors(tinymed.zeros(2, 1), tinymed.zeros(3))
+        >>> a.shape, b.shape
+        ((2, 3), (2, 3))
+    """
     if len(tensors) == 1 and isinstance(tensors[0], list | tuple):
         tensors = tuple(tensors[0])
     shape = np.broadcast_shapes(*(tuple(t.shape) for t in tensors))
@@ -235,7 +289,22 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
 
 
 def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
-    """The common shape that shapes broadcast to."""
+    """Return the common shape that shapes broadcast to.
+
+    Args:
+        shapes: Tuples of lengths, or single lengths.
+
+    Returns:
+        A tuple.
+
+    Raises:
+        ValueError: They do not broadcast.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.broadcast_shapes((2, 1), (3,))
+        (2, 3)
+    """
     return tuple(np.broadcast_shapes(*((s,) if is_integer(s) else tuple(s) for s in shapes)))
 
 
@@ -243,7 +312,24 @@ def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
 
 
 def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
-    """Turned by k quarter turns in the plane of two axes, from the first towards the second."""
+    """Rotate by quarter turns in the plane of two axes, from the first towards the second.
+
+    Args:
+        input: Tensor of any shape.
+        k: The number of quarter turns.
+        dims: The two axes.
+
+    Returns:
+        A tensor of the input's dtype.
+
+    Raises:
+        ValueError: The axes are not two different ones.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.rot90(tinymed.tensor([[1, 2], [3, 4]])).tolist()
+        [[2, 4], [1, 3]]
+    """
     a, b = (one_axis("rot90", d, input.array.ndim) for d in dims)
     if a == b or input.array.ndim < 2:
         raise ValueError(f"rot90: needs two different axes, got {list(dims)} of {list(input.shape)}")
@@ -256,14 +342,44 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
 
 
 def fliplr(input: Any) -> Any:
-    """Reversed along the second axis."""
+    """Reverse the second axis.
+
+    Args:
+        input: Tensor with at least two axes.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: There are fewer than two axes.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.fliplr(tinymed.tensor([[1, 2]])).tolist()
+        [[2, 1]]
+    """
     if input.array.ndim < 2:
         raise ValueError(f"fliplr: needs at least two axes, got {list(input.shape)}")
     return flip(input, 1)
 
 
 def flipud(input: Any) -> Any:
-    """Reversed along the first axis."""
+    """Reverse the first axis.
+
+    Args:
+        input: Tensor with at least one axis.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: There is no axis.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.flipud(tinymed.tensor([1, 2])).tolist()
+        [2, 1]
+    """
     if not input.array.ndim:
         raise ValueError("flipud: needs at least one axis")
     return flip(input, 0)
@@ -271,7 +387,25 @@ def flipud(input: Any) -> Any:
 
 @numpy_names
 def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
-    """The differences of neighbours along dim, n times over, of the input between two others if they are given."""
+    """Compute the differences of neighbours along an axis.
+
+    Args:
+        input: Tensor with at least one axis.
+        n: How many times over.
+        dim: The axis.
+        prepend, append: Tensors to join before and after the input first, or None.
+
+    Returns:
+        A tensor of the input's dtype, n shorter along dim; of bool whether neighbours differ.
+
+    Raises:
+        ValueError: The tensor has no axes.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.diff(tinymed.tensor([1, 4, 9])).tolist()
+        [3, 5]
+    """
     from .compare import logical_xor
     from .elementwise import sub
 
@@ -290,7 +424,23 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
 
 
 def sum_to_size(input: Any, *size: Any) -> Any:
-    """Summed over the axes along which a tensor of this size was broadcast."""
+    """Sum over the axes along which a tensor of a given size was broadcast.
+
+    Args:
+        input: Tensor of any shape.
+        size: The shape to return, one by one or as a sequence.
+
+    Returns:
+        A tensor of that shape.
+
+    Raises:
+        ValueError: The input is not what that shape broadcasts to.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.ones(4, 3).sum_to_size(1, 3).tolist()
+        [[4.0, 4.0, 4.0]]
+    """
     shape = sizes("sum_to_size", size)
     extra = input.array.ndim - len(shape)
     if extra < 0 or any(n not in (1, m) for n, m in zip(shape, input.shape[max(extra, 0) :], strict=True)):
@@ -299,30 +449,18 @@ def sum_to_size(input: Any, *size: Any) -> Any:
     return reshape(sum(input, axes), shape) if axes else input
 
 
-row_stack = vstack
-
 __all__ = [
-    "atleast_1d",
-    "atleast_2d",
-    "atleast_3d",
     "broadcast_shapes",
     "broadcast_tensors",
-    "column_stack",
     "diff",
-    "dstack",
     "fliplr",
     "flipud",
-    "hsplit",
-    "hstack",
     "meshgrid",
     "ravel",
     "repeat_interleave",
     "rot90",
-    "row_stack",
     "sum_to_size",
     "tensor_split",
     "unflatten",
     "unfold",
-    "vsplit",
-    "vstack",
 ]

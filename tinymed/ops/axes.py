@@ -15,19 +15,19 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def is_integer(value: Any) -> bool:
-    """Whether a value counts as one integer: Python's or NumPy's, not bool, and no tensor."""
+    """Return whether a value counts as one integer: Python's or NumPy's, not bool, and not a tensor."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def integer(name: str, argument: str, value: Any) -> int:
-    """A value as a Python integer; TypeError, naming function and argument, if it is none."""
+    """Return a value as a Python integer; raise TypeError, naming function and argument, if it is none."""
     if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__"):
         raise TypeError(f"{name}: {argument} is an integer, got {value!r}")
     return int(operator.index(value))
 
 
 def one_axis(name: str, dim: Any, ndim: int) -> int:
-    """A dim counted from either end, as an axis from 0; IndexError if there is none.  A scalar has dims 0 and -1."""
+    """Return a dim counted from either end as an axis from 0.  A scalar has dims 0 and -1; IndexError for others."""
     n, axis = max(ndim, 1), integer(name, "dim", dim)
     if not -n <= axis < n:
         raise IndexError(f"{name}: dim {axis} is out of range; a tensor of {ndim} axes has dims {-n} to {n - 1}")
@@ -35,7 +35,7 @@ def one_axis(name: str, dim: Any, ndim: int) -> int:
 
 
 def some_axes(name: str, dim: Any, ndim: int) -> tuple[int, ...]:
-    """The axes of a reduction, ascending: None or () means all of them."""
+    """Return the axes of a reduction, ascending: None or () means all of them."""
     if dim is None or (not is_integer(dim) and len(dim) == 0):
         return tuple(range(ndim))
     axes = [one_axis(name, d, ndim) for d in ((dim,) if is_integer(dim) else dim)]
@@ -45,17 +45,17 @@ def some_axes(name: str, dim: Any, ndim: int) -> tuple[int, ...]:
 
 
 def kept(shape: tuple[int, ...], axes: Sequence[int]) -> tuple[int, ...]:
-    """The shape with the reduced axes of length 1."""
+    """Return the shape with the reduced axes of length 1."""
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
 
 
 def dropped(shape: tuple[int, ...], axes: Sequence[int]) -> tuple[int, ...]:
-    """The shape without the reduced axes."""
+    """Return the shape without the reduced axes."""
     return tuple(n for i, n in enumerate(shape) if i not in axes)
 
 
 def sizes(name: str, given: Sequence[Any]) -> tuple[int, ...]:
-    """f(x, 2, 3) and f(x, (2, 3)) mean the same."""
+    """Return the sizes of a call: f(x, 2, 3) and f(x, (2, 3)) mean the same."""
     flat = given[0] if len(given) == 1 and isinstance(given[0], Sequence) else given
     if not all(is_integer(n) for n in flat):
         raise TypeError(f"{name}: takes integers, got {tuple(flat)!r}")

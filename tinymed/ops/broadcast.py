@@ -16,30 +16,30 @@ Number = int | float | bool
 
 
 def broadcast(*inputs: Any) -> list[tuple[tuple[int, ...], Any]]:
-    """The shape and dtype of an element-wise result; numbers take the arrays' dtype."""
+    """Return the shape and dtype of an element-wise result; numbers take the arrays' dtype."""
     arrays = [a for a in inputs if hasattr(a, "shape")]
     return [(np.broadcast_shapes(*(a.shape for a in arrays)), np.result_type(*(a.dtype for a in arrays)))]
 
 
 def broadcast_bool(*inputs: Any) -> list[tuple[tuple[int, ...], Any]]:
-    """The shape of an element-wise result whose elements are bool."""
+    """Return the shape of an element-wise result whose elements are bool."""
     return [(broadcast(*[a for a in inputs if not isinstance(a, str)])[0][0], np.bool_)]
 
 
 def extent(*inputs: Any) -> int:
-    """The number of elements of an element-wise result."""
+    """Return the number of elements of an element-wise result."""
     return int(np.prod(broadcast(*[a for a in inputs if not isinstance(a, str)])[0][0], dtype=np.int64))
 
 
 @kernel(out=lambda shape, dtype, value: [(shape, dtype)], flops=lambda *_: 0)
 def full(xp: Any, shape: tuple[int, ...], dtype: Any, value: Number) -> Array:
-    """An array of one value, wrapped around where an integer dtype cannot hold it."""
+    """Return an array of one value, wrapped around where an integer dtype cannot hold it."""
     return xp.full(shape, xp.asarray(value).astype(dtype), dtype)
 
 
 @kernel(out=lambda x, dtype: [(x.shape, dtype)], flops=lambda *_: 0)
 def cast(xp: Any, x: Array, dtype: Any) -> Array:
-    """x in another dtype, in memory of its own, in the same order of axes."""
+    """Copy x in another dtype, in the same order of axes."""
     return x.astype(dtype)
 
 
@@ -74,7 +74,7 @@ def neg(xp: Any, x: Array) -> Array:
 
 
 def broadcast_axes(shape: tuple[int, ...], source: tuple[int, ...]) -> tuple[int, ...]:
-    """The axes of `shape` along which an array of shape `source` was repeated."""
+    """Return the axes of `shape` along which an array of shape `source` was repeated."""
     extra = len(shape) - len(source)
     return (*range(extra), *(i + extra for i, n in enumerate(source) if n == 1 and shape[i + extra] != 1))
 
@@ -110,22 +110,22 @@ def together(dispatcher: Dispatcher, *inputs: Any) -> Array:
 
 
 def as_number(k: Table, n: int, dtype: Any) -> Any:
-    """A Python integer beside arrays: a float beside floats, wrapped around where an integer dtype cannot hold it."""
+    """Return a Python integer as arrays take it: as a float beside floats, else wrapped around to fit the dtype."""
     return float(n) if dtype.kind == "f" else k.full((), dtype, n) if dtype.kind in "iu" else n
 
 
 def shape_of(a: Any) -> tuple[int, ...] | None:
-    """An array's shape; a number has none."""
+    """Return an array's shape; a number has none."""
     return a.shape if hasattr(a, "shape") else None
 
 
 def to_shape(k: Table, dy: Array, shape: tuple[int, ...] | None) -> Array:
-    """dy, summed to a shape it was broadcast from."""
+    """Sum dy to a shape it was broadcast from."""
     return dy if shape is None or dy.shape == shape else k.sum_to(dy, shape)
 
 
 def operand(name: str, a: Any) -> Any:
-    """A tensor or a Python number, from what users give: NumPy arrays and scalars too."""
+    """Return what users give as a tensor or a Python number: NumPy arrays and scalars too."""
     if isinstance(a, (Node, int, float)):
         return a.item() if isinstance(a, np.generic) else a
     if isinstance(a, np.generic):
@@ -136,7 +136,7 @@ def operand(name: str, a: Any) -> Any:
 
 
 def operands(name: str, *inputs: Any) -> tuple[Any, ...]:
-    """Each input as a tensor or a number, the first tensor of the engine's class so that the result is, too."""
+    """Return each input as a tensor or a number, the first tensor of the engine's class so that the result is, too."""
     for a in inputs:
         if not isinstance(a, Node) or type(a) is Node:
             break
@@ -152,13 +152,13 @@ def operands(name: str, *inputs: Any) -> tuple[Any, ...]:
 
 
 def drawn_shape(draw: Any, max_axes: int = 4) -> tuple[int, ...]:
-    """A shape for samples; one in eight may have empty axes."""
+    """Draw a shape for samples; one in eight may have empty axes."""
     shape: tuple[int, ...] = draw.shape(0, max_axes, 0 if draw.integer(0, 7) == 7 else 1)
     return shape
 
 
 def pair(draw: Any, low: float = -2.0, high: float = 2.0, **options: Any) -> tuple[Any, Any]:
-    """Two arrays that broadcast with each other; one in four times one is a number."""
+    """Draw two arrays that broadcast with each other; one in four times one is a number."""
     shape = drawn_shape(draw)
     other = tuple(n if draw.integer(0, 3) else 1 for n in shape)[draw.integer(0, len(shape)) :]
     a = draw.array(shape, low, high, **options)

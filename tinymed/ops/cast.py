@@ -7,7 +7,6 @@ import numpy as np
 from .. import device as devices
 from ..dispatch import Array
 from ..tape import Node, Op
-from .axes import one_axis
 from .promotion import category, result_type
 
 DTYPES = {
@@ -70,7 +69,7 @@ class Move(Op):
 
 
 def as_dtype(name: str, dtype: Any) -> np.dtype[Any]:
-    """A dtype from NumPy's names, or Python's float (float32, as in PyTorch), int and bool."""
+    """Return a dtype from NumPy's names, or Python's float (float32, as in PyTorch), int and bool."""
     try:
         found = np.dtype(DTYPES.get(dtype, dtype) if isinstance(dtype, type | str) else dtype)
     except TypeError:
@@ -90,9 +89,24 @@ def to(
     copy: bool = False,
     memory_format: Any = None,
 ) -> Any:
-    """In another dtype or on another device: to(dtype), to(device), to(device, dtype) or to(other_tensor).
+    """Return the tensor in another dtype or on another device.
 
-    The same tensor if nothing changes, unless copy.  non_blocking and memory_format change nothing here.
+    Args:
+        args: A dtype, a device, a device and a dtype, or another tensor whose dtype and device are taken.
+        dtype, device, other: The same by name.
+        non_blocking, memory_format: Accepted as PyTorch's and ignored.
+        copy: Return a copy also where nothing changes.
+
+    Returns:
+        A tensor of this one's shape: itself if nothing changes, unless copy.
+
+    Raises:
+        TypeError: The arguments are none of these.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.ones(2).to(tinymed.int64).tolist()
+        [1, 1]
     """
     args = args if other is None else (*args, other)
     for a in args:
@@ -117,67 +131,215 @@ def to(
 
 
 def cpu(input: Any) -> Any:
-    """On the CPU; itself if it is there."""
+    """Return the tensor on the CPU: itself if it is there.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.ones(2).cpu().device
+        'cpu'
+    """
     return to(input, device="cpu")
 
 
 def cuda(input: Any) -> Any:
-    """On the GPU; itself if it is there.  BackendError says what is missing."""
+    """Return the tensor on the GPU: itself if it is there.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        BackendError: There is no GPU; the message says what is missing.
+    """
     return to(input, device="cuda")
 
 
 def type_as(input: Any, other: Any) -> Any:
-    """In the dtype of another tensor."""
+    """Return the tensor in the dtype of another.
+
+    Args:
+        other: The other tensor.
+
+    Returns:
+        A tensor of this one's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.ones(2).type_as(tinymed.tensor([1])).tolist()
+        [1, 1]
+    """
     return to(input, other.dtype)
 
 
 def to_float(input: Any, memory_format: Any = None) -> Any:
-    """As float32."""
+    """Return the tensor as float32.
+
+    Args:
+        memory_format: Accepted as PyTorch's and ignored.
+
+    Returns:
+        A tensor of this one's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.tensor([1]).float().tolist()
+        [1.0]
+    """
     return to(input, np.float32)
 
 
 def to_double(input: Any, memory_format: Any = None) -> Any:
-    """As float64."""
+    """Return the tensor as float64.
+
+    Args:
+        memory_format: Accepted as PyTorch's and ignored.
+
+    Returns:
+        A tensor of this one's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.tensor([1]).double().dtype.name
+        'float64'
+    """
     return to(input, np.float64)
 
 
 def to_long(input: Any, memory_format: Any = None) -> Any:
-    """As int64."""
+    """Return the tensor as int64, rounded towards 0.
+
+    Args:
+        memory_format: Accepted as PyTorch's and ignored.
+
+    Returns:
+        A tensor of this one's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.tensor([1.5]).long().tolist()
+        [1]
+    """
     return to(input, np.int64)
 
 
 def to_int(input: Any, memory_format: Any = None) -> Any:
-    """As int32."""
+    """Return the tensor as int32, rounded towards 0.
+
+    Args:
+        memory_format: Accepted as PyTorch's and ignored.
+
+    Returns:
+        A tensor of this one's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.tensor([1.5]).int().tolist()
+        [1]
+    """
     return to(input, np.int32)
 
 
 def to_bool(input: Any, memory_format: Any = None) -> Any:
-    """As bool: whether elements are not zero."""
+    """Return the tensor as bool: whether elements are not zero.
+
+    Args:
+        memory_format: Accepted as PyTorch's and ignored.
+
+    Returns:
+        A tensor of this one's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.tensor([0.0, 1.5]).bool().tolist()
+        [False, True]
+    """
     return to(input, np.bool_)
 
 
 def to_half(input: Any, memory_format: Any = None) -> Any:
-    """As float16: to be stored, not to be computed in."""
+    """Return the tensor as float16: to be stored, not to be computed in.
+
+    Args:
+        memory_format: Accepted as PyTorch's and ignored.
+
+    Returns:
+        A tensor of this one's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.ones(1).half().dtype.name
+        'float16'
+    """
     return to(input, np.float16)
 
 
 def to_short(input: Any, memory_format: Any = None) -> Any:
-    """As int16."""
+    """Return the tensor as int16, rounded towards 0.
+
+    Args:
+        memory_format: Accepted as PyTorch's and ignored.
+
+    Returns:
+        A tensor of this one's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.tensor([1.5]).short().tolist()
+        [1]
+    """
     return to(input, np.int16)
 
 
 def to_byte(input: Any, memory_format: Any = None) -> Any:
-    """As uint8."""
+    """Return the tensor as uint8.
+
+    Args:
+        memory_format: Accepted as PyTorch's and ignored.
+
+    Returns:
+        A tensor of this one's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.tensor([1.5]).byte().tolist()
+        [1]
+    """
     return to(input, np.uint8)
 
 
 def to_char(input: Any, memory_format: Any = None) -> Any:
-    """As int8."""
+    """Return the tensor as int8, rounded towards 0.
+
+    Args:
+        memory_format: Accepted as PyTorch's and ignored.
+
+    Returns:
+        A tensor of this one's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.tensor([1.5]).char().tolist()
+        [1]
+    """
     return to(input, np.int8)
 
 
 def type_of(input: Any, dtype: Any = None, non_blocking: bool = False) -> Any:
-    """PyTorch's name of the tensor's type, "tinymed.FloatTensor"; with a dtype, or such a name, the tensor in it."""
+    """Return PyTorch's name of the tensor's type, or the tensor in a dtype.
+
+    Args:
+        dtype: A dtype, or such a name; None asks for the name.
+
+    Returns:
+        "tinymed.FloatTensor" and the like, or a tensor of this one's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.ones(1).type()
+        'tinymed.FloatTensor'
+    """
     names = {f"{name}Tensor": dtype for dtype, name in TYPES.items()}
     if dtype is None:
         return f"tinymed.{TYPES.get(str(input.array.dtype), str(input.array.dtype))}Tensor"
@@ -186,59 +348,20 @@ def type_of(input: Any, dtype: Any = None, non_blocking: bool = False) -> Any:
     return to(input, dtype=dtype)
 
 
-def stride(input: Any, dim: int | None = None) -> Any:
-    """How many elements in memory lie from one element to the next along each axis, or along one."""
-    steps = tuple(s // input.array.itemsize for s in input.array.strides)
-    return steps if dim is None else steps[one_axis("stride", dim, len(steps))]
-
-
-def is_contiguous(input: Any, memory_format: Any = None) -> bool:
-    """Whether the elements lie in C order in memory."""
-    return bool(input.array.flags.c_contiguous)
-
-
-def is_cuda(input: Any) -> bool:
-    """Whether the tensor is on a GPU."""
-    return devices.of(input.array) == "cuda"
-
-
-def nbytes(input: Any) -> int:
-    """Bytes of all elements."""
-    return int(input.array.nbytes)
-
-
-def contiguous(input: Any, memory_format: Any = None) -> Any:
-    """The tensor itself: the order in memory is the engine's affair, and no shape operation depends on it."""
-    return input
-
-
-def size(input: Any, dim: int | None = None) -> Any:
-    """The shape, or the length of one axis."""
-    return input.shape if dim is None else input.shape[one_axis("size", dim, len(input.shape))]
-
-
-def numel(input: Any) -> int:
-    """The number of elements."""
-    return int(input.array.size)
-
-
-def dim(input: Any) -> int:
-    """The number of axes."""
-    return int(input.array.ndim)
-
-
-def element_size(input: Any) -> int:
-    """Bytes of one element."""
-    return int(input.array.itemsize)
-
-
-def is_floating_point(input: Any) -> bool:
-    """Whether elements are float32 or float64."""
-    return bool(input.array.dtype.kind == "f")
-
-
 def can_cast(from_: Any, to: Any) -> bool:
-    """Whether a result of one dtype can be written into a tensor of another: no float into integers, none into bool."""
+    """Return whether a result of one dtype can be written into a tensor of another.
+
+    Args:
+        from_, to: The dtypes; no float goes into integers, and none but bool into bool.
+
+    Returns:
+        A bool.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.can_cast(tinymed.float32, tinymed.int64)
+        False
+    """
     return category(as_dtype("can_cast", from_)) <= category(as_dtype("can_cast", to))
 
 
@@ -267,8 +390,17 @@ def cast_to(dtype: np.dtype[Any], inputs: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def get_default_dtype() -> Any:
-    """The dtype of tensors that are made of Python floats: float32."""
+    """Return the dtype of tensors that are made of Python floats: float32.
+
+    Returns:
+        A numpy.dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.get_default_dtype().name
+        'float32'
+    """
     return np.dtype(np.float32)
 
 
-__all__ = ["can_cast", "get_default_dtype", "is_floating_point", "numel"]
+__all__ = ["can_cast", "get_default_dtype"]

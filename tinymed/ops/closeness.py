@@ -13,7 +13,25 @@ from .unary import abs
 
 
 def isclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
-    """Whether |input - other| <= atol + rtol |other|; infinities are close to themselves, NaN if equal_nan."""
+    """Return whether |input - other| <= atol + rtol |other|, element-wise.
+
+    Args:
+        input, other: Tensors of one dtype that broadcast.
+        rtol, atol: The relative and the absolute tolerance, at least 0.
+        equal_nan: Let NaN be close to NaN.
+
+    Returns:
+        A bool tensor of the broadcast shape.
+
+    Raises:
+        TypeError: The dtypes differ.
+        ValueError: A tolerance is negative.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.isclose(tinymed.tensor([1.0, 2.0]), tinymed.tensor([1.0, 3.0])).tolist()
+        [True, False]
+    """
     if input.array.dtype != other.array.dtype:
         raise TypeError(f"isclose: the tensors are {input.array.dtype} and {other.array.dtype}; give one dtype")
     close = eq(input, other)
@@ -31,14 +49,43 @@ def isclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equa
 
 
 def allclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
-    """Whether all elements are close, as isclose says; a Python bool."""
+    """Return whether all elements are close, as isclose says.
+
+    Args:
+        input, other: Tensors of one dtype that broadcast.
+        rtol, atol: The relative and the absolute tolerance, at least 0.
+        equal_nan: Let NaN be close to NaN.
+
+    Returns:
+        A Python bool.
+
+    Raises:
+        TypeError: The dtypes differ.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.allclose(tinymed.ones(2), tinymed.ones(2))
+        True
+    """
     found = all(isclose(input, other, rtol, atol, equal_nan))
     host_read("allclose")
     return bool(found.array.item())
 
 
 def equal(input: Any, other: Any) -> bool:
-    """Whether two tensors have one shape and equal elements; a Python bool."""
+    """Return whether two tensors have one shape and equal elements.
+
+    Args:
+        input, other: Tensors.
+
+    Returns:
+        A Python bool.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.equal(tinymed.tensor([1, 2]), tinymed.tensor([1, 3]))
+        False
+    """
     if tuple(input.shape) != tuple(other.shape):
         return False
     found = all(eq(input, other))
@@ -47,19 +94,54 @@ def equal(input: Any, other: Any) -> bool:
 
 
 def isposinf(input: Any) -> Any:
-    """Whether elements are infinite and positive."""
+    """Return whether elements are infinite and positive.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A bool tensor of the input's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.isposinf(tinymed.tensor([tinymed.inf, -tinymed.inf])).tolist()
+        [True, False]
+    """
     return logical_and(isinf(input), input > 0)
 
 
 def isneginf(input: Any) -> Any:
-    """Whether elements are infinite and negative."""
+    """Return whether elements are infinite and negative.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A bool tensor of the input's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.isneginf(tinymed.tensor([tinymed.inf, -tinymed.inf])).tolist()
+        [False, True]
+    """
     return logical_and(isinf(input), input < 0)
 
 
 def nan_to_num(input: Any, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Any:
-    """input with a number (0 by default) for NaN, and the dtype's largest and smallest for infinities.
+    """Replace NaN and infinities by numbers; the gradient is 0 there.
 
-    The gradient is 0 where a number was put.
+    Args:
+        input: Tensor of any shape.
+        nan: The number for NaN; 0 if None.
+        posinf, neginf: The numbers for infinities; the dtype's largest and smallest if None.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.nan_to_num(tinymed.tensor([tinymed.nan, tinymed.inf]), posinf=9.0).tolist()
+        [0.0, 9.0]
     """
     dtype = input.array.dtype
     if dtype.kind != "f":
@@ -73,12 +155,36 @@ def nan_to_num(input: Any, nan: float | None = None, posinf: float | None = None
 
 
 def is_nonzero(input: Any) -> bool:
-    """Whether the only element is not zero."""
+    """Return whether the only element is not zero.
+
+    Args:
+        input: Tensor of one element.
+
+    Returns:
+        A Python bool.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.is_nonzero(tinymed.tensor([2]))
+        True
+    """
     return bool(input)
 
 
 def is_same_size(input: Any, other: Any) -> bool:
-    """Whether two tensors have one shape."""
+    """Return whether two tensors have one shape.
+
+    Args:
+        input, other: Tensors.
+
+    Returns:
+        A Python bool.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.is_same_size(tinymed.zeros(2), tinymed.zeros(3))
+        False
+    """
     return tuple(input.shape) == tuple(other.shape)
 
 
@@ -89,7 +195,19 @@ def assert_(condition: Any, message: str) -> None:
 
 
 def is_tensor(obj: Any) -> bool:
-    """Whether this is a tensor."""
+    """Return whether an object is a tensor.
+
+    Args:
+        obj: Anything.
+
+    Returns:
+        A Python bool.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.is_tensor([1, 2])
+        False
+    """
     return isinstance(obj, Node)
 
 

@@ -8,7 +8,6 @@ from ..dispatch import Array, kernel
 from ..tape import Op
 from .broadcast import broadcast_bool, drawn_shape, extent, operands, pair, together
 from .cast import common_dtype
-from .promotion import result_type
 
 RELATIONS = {
     "equal": "eq",
@@ -51,49 +50,6 @@ class Compare(Op):
         return getattr(torch, RELATIONS[relation])(*(torch.as_tensor(v, dtype=dtype) for v in (a, b)))
 
 
-@kernel(
-    out=lambda a, b, operation: [(broadcast_bool(a, b)[0][0], getattr(a, "dtype", getattr(b, "dtype", None)))],
-    flops=extent,
-)
-def bitwise_forward(xp: Any, a: Any, b: Any, operation: str) -> Array:
-    """y = a operation b, bit by bit and broadcast; operation "and", "or", "xor", or a shift by b, "left" or "right".
-
-    A shift by fewer than 0 bits or by all of them leaves 0, to the right of a negative number -1.
-    """
-    if operation in ("and", "or", "xor"):
-        return getattr(xp, "bitwise_" + operation)(a, b)
-    kind = a.dtype if hasattr(a, "dtype") else b.dtype
-    bits = 8 * kind.itemsize
-    off = xp.less(b, 0) | xp.greater_equal(b, bits)
-    by = xp.where(off, 0, b).astype(kind)
-    if operation == "left":
-        return xp.where(off, 0, xp.left_shift(a, by)).astype(kind)
-    return xp.right_shift(a, xp.where(off, bits - 1, by).astype(kind)).astype(kind)
-
-
-class Bitwise(Op):
-    """y = a and, or, xor b, bit by bit: integers and bool."""
-
-    promotes = common_dtype
-    backward = None
-
-    def forward(self, a: Any, b: Any, operation: str) -> Array:
-        return together(self.k.bitwise_forward, a, b, operation)
-
-    @staticmethod
-    def samples(draw: Any) -> tuple[Any, ...]:
-        shape = drawn_shape(draw)
-        a, b = draw.integers(shape, -5, 9), draw.integers(shape[draw.integer(0, len(shape)) :], 0, 9)
-        if draw.boolean():
-            a, b = np.asarray(a > 2), np.asarray(b > 2)
-            return a, b, draw.choice(("and", "or", "xor"))
-        return a, b, draw.choice(("and", "or", "xor", "left", "right"))
-
-    @staticmethod
-    def oracle(torch: Any, a: Any, b: Any, operation: str) -> Any:
-        return getattr(torch, f"bitwise_{operation}" + ("_shift" if operation in ("left", "right") else ""))(a, b)
-
-
 PROPERTIES = {"isnan": "isnan", "isinf": "isinf", "isfinite": "isfinite", "logical_not": "logical_not"}
 
 
@@ -123,27 +79,6 @@ class HasProperty(Op):
         return getattr(torch, property)(x)
 
 
-@kernel(flops=lambda x: x.size)
-def bitwise_not_forward(xp: Any, x: Array) -> Array:
-    """y = ~x: every bit turned; a bool negated."""
-    return xp.invert(x)
-
-
-class BitwiseNot(Op):
-    """y = not x, bit by bit: integers and bool."""
-
-    oracle = "torch.bitwise_not"
-    backward = None
-
-    def forward(self, x: Array) -> Array:
-        return self.k.bitwise_not_forward(x)
-
-    @staticmethod
-    def samples(draw: Any) -> tuple[Any, ...]:
-        x = draw.integers(drawn_shape(draw), -5, 5)
-        return (np.asarray(x > 0) if draw.boolean() else x,)
-
-
 # ------------------------------------------------------------------------------------------------ public functions
 
 
@@ -153,126 +88,229 @@ def compare(name: str, relation: str, a: Any, b: Any) -> Any:
 
 
 def eq(input: Any, other: Any) -> Any:
-    """Whether elements are equal."""
+    """Return whether elements are equal.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A bool tensor of the broadcast shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.eq(tinymed.tensor([1, 2]), 2).tolist()
+        [False, True]
+    """
     return compare("eq", "equal", input, other)
 
 
 def ne(input: Any, other: Any) -> Any:
-    """Whether elements differ."""
+    """Return whether elements differ.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A bool tensor of the broadcast shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.ne(tinymed.tensor([1, 2]), 2).tolist()
+        [True, False]
+    """
     return compare("ne", "not_equal", input, other)
 
 
 def lt(input: Any, other: Any) -> Any:
-    """Whether input < other."""
+    """Return whether input < other, element-wise.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A bool tensor of the broadcast shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.lt(tinymed.tensor([1, 2]), 2).tolist()
+        [True, False]
+    """
     return compare("lt", "less", input, other)
 
 
 def le(input: Any, other: Any) -> Any:
-    """Whether input <= other."""
+    """Return whether input <= other, element-wise.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A bool tensor of the broadcast shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.le(tinymed.tensor([1, 2]), 2).tolist()
+        [True, True]
+    """
     return compare("le", "less_equal", input, other)
 
 
 def gt(input: Any, other: Any) -> Any:
-    """Whether input > other."""
+    """Return whether input > other, element-wise.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A bool tensor of the broadcast shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.gt(tinymed.tensor([1, 2]), 1).tolist()
+        [False, True]
+    """
     return compare("gt", "greater", input, other)
 
 
 def ge(input: Any, other: Any) -> Any:
-    """Whether input >= other."""
+    """Return whether input >= other, element-wise.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A bool tensor of the broadcast shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.ge(tinymed.tensor([1, 2]), 2).tolist()
+        [False, True]
+    """
     return compare("ge", "greater_equal", input, other)
 
 
 def logical_and(input: Any, other: Any) -> Any:
-    """Whether both elements are not zero."""
+    """Return whether both elements are not zero.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A bool tensor of the broadcast shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.logical_and(tinymed.tensor([0, 1]), tinymed.tensor([1, 1])).tolist()
+        [False, True]
+    """
     return compare("logical_and", "logical_and", input, other)
 
 
 def logical_or(input: Any, other: Any) -> Any:
-    """Whether one of the elements is not zero."""
+    """Return whether at least one of the elements is not zero.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A bool tensor of the broadcast shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.logical_or(tinymed.tensor([0, 1]), tinymed.tensor([0, 0])).tolist()
+        [False, True]
+    """
     return compare("logical_or", "logical_or", input, other)
 
 
 def logical_xor(input: Any, other: Any) -> Any:
-    """Whether exactly one of the elements is not zero."""
+    """Return whether exactly one of the elements is not zero.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A bool tensor of the broadcast shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.logical_xor(tinymed.tensor([0, 1]), tinymed.tensor([1, 1])).tolist()
+        [True, False]
+    """
     return compare("logical_xor", "logical_xor", input, other)
 
 
 def logical_not(input: Any) -> Any:
-    """Whether elements are zero."""
+    """Return whether elements are zero.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A bool tensor of the input's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.logical_not(tinymed.tensor([0, 1])).tolist()
+        [True, False]
+    """
     return HasProperty.apply(input, "logical_not")
 
 
 def isnan(input: Any) -> Any:
-    """Whether elements are not a number."""
+    """Return whether elements are NaN.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A bool tensor of the input's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.isnan(tinymed.tensor([0.0, tinymed.nan])).tolist()
+        [False, True]
+    """
     return HasProperty.apply(input, "isnan")
 
 
 def isinf(input: Any) -> Any:
-    """Whether elements are infinite."""
+    """Return whether elements are infinite.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A bool tensor of the input's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.isinf(tinymed.tensor([0.0, -tinymed.inf])).tolist()
+        [False, True]
+    """
     return HasProperty.apply(input, "isinf")
 
 
 def isfinite(input: Any) -> Any:
-    """Whether elements are neither infinite nor NaN."""
+    """Return whether elements are neither infinite nor NaN.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A bool tensor of the input's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.isfinite(tinymed.tensor([0.0, tinymed.nan])).tolist()
+        [True, False]
+    """
     return HasProperty.apply(input, "isfinite")
-
-
-def whole(name: str, *inputs: Any) -> tuple[Any, ...]:
-    """The operands, which must be integers or bool."""
-    given = operands(name, *inputs)
-    for a in given:
-        if isinstance(a, float) or (hasattr(a, "array") and a.array.dtype.kind == "f"):
-            raise TypeError(f"{name}: takes integers and bool, not floating point; use logical_{name.split('_')[-1]}")
-    return given
-
-
-def bitwise_and(input: Any, other: Any) -> Any:
-    """input & other, for integers and bool."""
-    return Bitwise.apply(*whole("bitwise_and", input, other), "and")
-
-
-def bitwise_or(input: Any, other: Any) -> Any:
-    """input | other, for integers and bool."""
-    return Bitwise.apply(*whole("bitwise_or", input, other), "or")
-
-
-def bitwise_xor(input: Any, other: Any) -> Any:
-    """input ^ other, for integers and bool."""
-    return Bitwise.apply(*whole("bitwise_xor", input, other), "xor")
-
-
-def bitwise_left_shift(input: Any, other: Any) -> Any:
-    """input << other, for integers."""
-    return Bitwise.apply(*numbers("bitwise_left_shift", input, other), "left")
-
-
-def bitwise_right_shift(input: Any, other: Any) -> Any:
-    """input >> other, for integers; the sign stays."""
-    return Bitwise.apply(*numbers("bitwise_right_shift", input, other), "right")
-
-
-def numbers(name: str, *inputs: Any) -> tuple[Any, ...]:
-    """The operands, which must be integers and not all bool."""
-    given = whole(name, *inputs)
-    if result_type(*given).kind == "b":
-        raise TypeError(f"{name}: bool has no bits to shift; convert with .int()")
-    return given
-
-
-def bitwise_not(input: Any) -> Any:
-    """~input, for integers and bool."""
-    return BitwiseNot.apply(*whole("bitwise_not", input))
 
 
 greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
 
 __all__ = [
-    "bitwise_and",
-    "bitwise_left_shift",
-    "bitwise_not",
-    "bitwise_or",
-    "bitwise_right_shift",
-    "bitwise_xor",
     "eq",
     "ge",
     "greater",

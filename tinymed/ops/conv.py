@@ -38,17 +38,17 @@ __all__ = ["conv1d", "conv2d", "conv2d_im2col", "conv3d", "same_padding"]
 def output_shape(
     x: Array, weight: Array, bias: Any, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
 ) -> list[Sizes]:
-    """(N, O, *size)."""
+    """Return (N, O, *size)."""
     return [(x.shape[0], weight.shape[0], *slides(x.shape[2:], weight.shape[2:], stride, padding, dilation))]
 
 
 def forward_flops(x: Array, weight: Array, bias: Any, *how: Any) -> float:
-    """A multiplication and an addition for each weight at each place of the output."""
+    """Count a multiplication and an addition for each weight at each place of the output."""
     return float(2 * prod(weight.shape[1:]) * prod(output_shape(x, weight, bias, *how)[0]))
 
 
 def matrices(xp: Any, weight: Array, groups: int) -> Array:
-    """(O, C / groups, *kernel) -> [tap][group][O / groups][C / groups]."""
+    """Reorder (O, C / groups, *kernel) to [tap][group][O / groups][C / groups]."""
     o, c = weight.shape[0] // groups, weight.shape[1]
     return xp.ascontiguousarray(xp.moveaxis(weight.reshape(groups, o, c, prod(weight.shape[2:])), -1, 0))
 
@@ -104,7 +104,7 @@ def conv2d_backward_weight(
 
 @kernel(out=output_shape, flops=forward_flops)
 def conv3d_forward(xp: Any, *args: Any) -> Array:
-    """The sum of conv2d_forward with one axis more."""
+    """Compute conv2d_forward with one axis more."""
     return conv2d_forward(xp, *args)
 
 
@@ -113,7 +113,7 @@ def conv3d_forward(xp: Any, *args: Any) -> Array:
     flops=lambda dy, weight, *_: 2 * prod(weight.shape) * dy.size // dy.shape[1],
 )
 def conv3d_backward_input(xp: Any, *args: Any) -> Array:
-    """The sum of conv2d_backward_input with one axis more."""
+    """Compute conv2d_backward_input with one axis more."""
     return conv2d_backward_input(xp, *args)
 
 
@@ -122,7 +122,7 @@ def conv3d_backward_input(xp: Any, *args: Any) -> Array:
     flops=lambda dy, x, weight_shape, *_: 2 * prod(weight_shape) * dy.size // dy.shape[1],
 )
 def conv3d_backward_weight(xp: Any, *args: Any) -> Array:
-    """The sum of conv2d_backward_weight with one axis more."""
+    """Compute conv2d_backward_weight with one axis more."""
     return conv2d_backward_weight(xp, *args)
 
 
@@ -144,31 +144,31 @@ class Sliding:
         self.family = f"conv{max(self.rank, 2)}d"
 
     def filters(self, weight: Array) -> Array:
-        """The weight as the kernels take it."""
+        """Return the weight as the kernels take it."""
         return as_images(weight, self.rank)
 
     def forward(self, x: Array, weight: Array, bias: Array | None) -> Array:
-        """The convolution of x."""
+        """Compute the convolution of x."""
         run = getattr(self.k, f"{self.family}_forward")
         y = run(as_images(x, self.rank), self.filters(weight), bias, *self.how)
         return as_before(y, self.rank, x.ndim)
 
     def backward_input(self, dy: Array, weight: Array, space: Sizes) -> Array:
-        """Its transpose: the gradient of an input with these axes of space."""
+        """Compute the transpose: the gradient of an input with these axes of space."""
         run = getattr(self.k, f"{self.family}_backward_input")
         images = as_images(dy, self.rank)
         shape = images.shape[0], weight.shape[1] * self.how[3], *planar(space, 1)
         return as_before(run(images, self.filters(weight), shape, *self.how), self.rank, dy.ndim)
 
     def backward_weight(self, dy: Array, x: Array) -> Array:
-        """The gradient of the filters."""
+        """Compute the gradient of the filters."""
         run = getattr(self.k, f"{self.family}_backward_weight")
         shape = (*self.weight_shape[:2], *planar(self.weight_shape[2:], 1))
         dweight = run(as_images(dy, self.rank), as_images(x, self.rank), shape, *self.how)
         return dweight if self.rank > 1 else dweight[:, :, 0]
 
     def backward_bias(self, dy: Array) -> Array:
-        """The gradient of a bias added to every place of the output."""
+        """Compute the gradient of a bias added to every place of the output."""
         return self.k.channel_sum(as_images(dy, self.rank))
 
 
@@ -220,7 +220,7 @@ class Conv(Op):
 
 
 def draw_filter(draw: Any) -> tuple[Any, ...]:
-    """(batch axis or none, (C, O, groups), kernel, stride, padding, dilation), of every kind kernels tell apart."""
+    """Draw (batch axis or none, (C, O, groups), kernel, stride, padding, dilation) of every kind kernels tell apart."""
     rank, large = draw.choice((2, 3, 2, 1, 2)), draw.boolean()
     channels = (16, 17, 32, 33) if large and rank < 3 else (1, 2, 3)
     groups = draw.choice((1, 2, 1, 3))
@@ -240,19 +240,68 @@ def draw_filter(draw: Any) -> tuple[Any, ...]:
 def conv1d(
     input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Any:
-    """Convolve (N, C, L) or (C, L) with filters (O, C / groups, K); see conv2d."""
+    """Convolve signals with filters: a cross-correlation along one axis.
+
+    Args:
+        input: (N, C, L) or (C, L), floating point.
+        weight: (O, C / groups, K), of the input's dtype.
+        bias: (O,) or None.
+        stride: Step between windows in samples.
+        padding: Zeros on both sides; also "valid", "same", or a pair (before, after).
+        dilation: Distance between the taps of a filter in samples.
+        groups: Blocks of channels that are convolved apart from each other.
+
+    Returns:
+        (N, O, M) or (O, M) in the input's dtype, M = floor((L + before + after - dilation (K - 1) - 1) / stride) + 1.
+
+    Raises:
+        ValueError: Shapes, dtypes or arguments do not fit together.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.conv1d(tinymed.ones(1, 1, 4), tinymed.ones(1, 1, 2)).tolist()
+        [[[2.0, 2.0, 2.0]]]
+    """
     return convolution("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
 
 def conv2d(
     input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Any:
-    """Convolve (N, C, H, W) or (C, H, W) with filters (O, C / groups, KH, KW): a cross-correlation, as everywhere.
+    """Convolve images with filters: a cross-correlation over two axes.
 
-    padding: zeros on both sides, an int or one an axis; "valid" (none); "same" (stride 1: the size stays, an odd
-    total puts the extra zero after); or pairs ((top, bottom), (left, right)), which PyTorch does not take.
-    Returns (N, O, OH, OW), OH = floor((H + top + bottom - dilation (KH - 1) - 1) / stride) + 1.  ValueError if shapes
-    do not fit together.
+    y[n, o, i] = bias[o] + sum over c, t of weight[o, c, t] input[n, c, i stride + t dilation], the input padded with
+    zeros.
+
+    As `torch.nn.functional.conv2d`, which takes no pairs as padding.
+
+    Args:
+        input: (N, C, H, W) or (C, H, W), floating point.
+        weight: (O, C / groups, KH, KW), of the input's dtype.
+        bias: (O,) or None.
+        stride: Step between windows in pixels, an int or one per axis.
+        padding: Zeros on both sides in pixels, an int or one per axis; "valid" for none; "same" for an output of the
+            input's size (stride 1; an odd total puts the extra zero after); or pairs ((top, bottom), (left, right)).
+        dilation: Distance between the taps of a filter in pixels, an int or one per axis.
+        groups: Blocks of channels that are convolved apart from each other; it divides C and O.
+
+    Returns:
+        (N, O, OH, OW) or (O, OH, OW) in the input's dtype, OH = floor((H + top + bottom - dilation (KH - 1) - 1) /
+        stride) + 1, and OW likewise.
+
+    Raises:
+        ValueError: Shapes, dtypes or arguments do not fit together.
+
+    Example:
+        >>> import tinymed
+        >>> images, filters = tinymed.ones(1, 3, 8, 8), tinymed.ones(4, 3, 3, 3)
+        >>> tinymed.conv2d(images, filters, stride=2, padding=1).shape
+        (1, 4, 4, 4)
+        >>> tinymed.conv2d(images, filters)[0, 0, 0, 0].item()
+        27.0
+
+    Reference:
+        LeCun et al., Proceedings of the IEEE 1998, section II.
     """
     return convolution("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
@@ -260,7 +309,30 @@ def conv2d(
 def conv3d(
     input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Any:
-    """Convolve (N, C, D, H, W) or (C, D, H, W) with filters (O, C / groups, KD, KH, KW); see conv2d."""
+    """Convolve volumes with filters: a cross-correlation over three axes.
+
+    The arguments are those of `conv2d` with one axis more.
+
+    Args:
+        input: (N, C, D, H, W) or (C, D, H, W), floating point.
+        weight: (O, C / groups, KD, KH, KW), of the input's dtype.
+        bias: (O,) or None.
+        stride: Step between windows in voxels, an int or one per axis.
+        padding: Zeros on both sides in voxels, an int or one per axis; also "valid", "same", or pairs.
+        dilation: Distance between the taps of a filter in voxels, an int or one per axis.
+        groups: Blocks of channels that are convolved apart from each other.
+
+    Returns:
+        (N, O, OD, OH, OW) or (O, OD, OH, OW) in the input's dtype.
+
+    Raises:
+        ValueError: Shapes, dtypes or arguments do not fit together.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.conv3d(tinymed.ones(1, 2, 4, 4, 4), tinymed.ones(5, 2, 3, 3, 3), padding="same").shape
+        (1, 5, 4, 4, 4)
+    """
     return convolution("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
 
 
@@ -279,7 +351,7 @@ def convolution(
 def geometry(
     op: str, rank: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> tuple[Sizes, Pairs, Sizes]:
-    """Stride, padding and dilation with one entry an axis, for tensors of these (shape, dtype) if they fit together."""
+    """Return stride, padding and dilation with one entry per axis, for tensors whose (shape, dtype) fit together."""
     input, weight, bias = (None if a is None else Form(*a) for a in (input, weight, bias))
     space = check_filters(op, rank, input, weight, bias, groups)
     channels, out = input.shape[-rank - 1], weight.shape[0]
@@ -304,7 +376,7 @@ def geometry(
 
 
 def check_filters(op: str, rank: int, input: Any, weight: Any, bias: Any, groups: int) -> Sizes:
-    """The input's axes of space, once input and weight are known to have the right axes and one dtype."""
+    """Return the input's axes of space, once input and weight are known to have the right axes and one dtype."""
     space = check_images(op, input, rank)
     if len(weight.shape) != rank + 2 or 0 in weight.shape:
         raise ValueError(f"{op}: weight has shape {list(weight.shape)}; it takes {rank + 2} axes, none of length 0")
@@ -317,7 +389,7 @@ def check_filters(op: str, rank: int, input: Any, weight: Any, bias: Any, groups
 
 
 def check_bias(op: str, bias: Any, channels: int) -> None:
-    """A bias has one number an output channel."""
+    """Raise unless a bias has one number per output channel."""
     if bias is not None and tuple(bias.shape) != (channels,):
         raise ValueError(
             f"{op}: bias has shape {list(bias.shape)}; it takes [{channels}], one number an output channel"
@@ -326,7 +398,7 @@ def check_bias(op: str, bias: Any, channels: int) -> None:
 
 @remembered
 def padding_pairs(op: str, padding: Any, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Pairs:
-    """Every accepted form of padding as (before, after) an axis."""
+    """Return every accepted form of padding as (before, after) an axis."""
     rank = len(kernel)
     if padding == "valid":
         return ((0, 0),) * rank
@@ -355,10 +427,32 @@ def conv2d_im2col(
     dilation: Sizes,
     groups: int = 1,
 ) -> Array:
-    """conv2d on arrays as one matrix product: windows unfolded into columns ("im2col"), filters as rows.
+    """Compute conv2d on arrays as one matrix product of filters and unfolded windows ("im2col").
 
-    The twin of conv2d_forward for tests and examples: KH KW times the memory, one large product.
-    Chellapilla et al. 2006, section 3.
+    It needs KH KW times the memory of the input, and is a second way to see conv2d_forward, for tests and examples.
+
+    Args:
+        xp: The array module, NumPy or CuPy.
+        x: (N, C, H, W).
+        weight: (O, C / groups, KH, KW).
+        bias: (O,) or None.
+        stride, dilation: One int per axis, in pixels.
+        padding: ((top, bottom), (left, right)), in pixels.
+        groups: Blocks of channels.
+
+    Returns:
+        An array (N, O, OH, OW).
+
+    Example:
+        >>> import tinymed
+        >>> import numpy as np
+        >>> from tinymed.ops.conv import conv2d_im2col
+        >>> x, weight = np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2))
+        >>> conv2d_im2col(np, x, weight, None, (1, 1), ((0, 0), (0, 0)), (1, 1)).tolist()
+        [[[[4.0, 4.0], [4.0, 4.0]]]]
+
+    Reference:
+        Chellapilla et al., IWFHR 2006, section 3.
     """
     size = slides(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     x = padded(xp, x, padding)

@@ -27,7 +27,7 @@ class ConvTranspose(Op):
     def forward(
         self, x: Array, weight: Array, bias: Array | None, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
     ) -> Array:
-        """padding: zeros cut off before and after each axis; output_padding makes the second number smaller."""
+        """Compute y; padding: (before, after) cut off each axis; output_padding makes the second number smaller."""
         self.save(x, weight, stride, padding, dilation, groups)
         rank = weight.ndim - 2
         reach = extent(weight.shape[2:], dilation)
@@ -85,7 +85,29 @@ def conv_transpose1d(
     groups: int = 1,
     dilation: Any = 1,
 ) -> Any:
-    """The transpose of conv1d, from (N, C, L) with filters (C, O / groups, K); see conv_transpose2d."""
+    """Compute the transpose of conv1d: every sample adds a scaled filter to the output.
+
+    Args:
+        input: (N, C, L) or (C, L), floating point.
+        weight: (C, O / groups, K), of the input's dtype.
+        bias: (O,) or None.
+        stride: Step between the filters in output samples.
+        padding: Output samples cut off on both sides.
+        output_padding: Samples added at the end, fewer than stride or dilation.
+        groups: Blocks of channels.
+        dilation: Distance between the taps of a filter in samples.
+
+    Returns:
+        (N, O, M) or (O, M), M = (L - 1) stride - 2 padding + dilation (K - 1) + 1 + output_padding.
+
+    Raises:
+        ValueError: Shapes, dtypes or arguments do not fit together.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.conv_transpose1d(tinymed.ones(1, 1, 2), tinymed.ones(1, 1, 2), stride=2).tolist()
+        [[[1.0, 1.0, 1.0, 1.0]]]
+    """
     return transposed("conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
@@ -99,10 +121,32 @@ def conv_transpose2d(
     groups: int = 1,
     dilation: Any = 1,
 ) -> Any:
-    """The transpose of conv2d ("deconvolution"), from (N, C, H, W) or (C, H, W) with filters (C, O / groups, KH, KW).
+    """Compute the transpose of conv2d ("deconvolution"): every pixel adds a scaled filter to the output.
 
-    Returns (N, O, OH, OW), OH = (H - 1) stride - 2 padding + dilation (KH - 1) + 1 + output_padding.  output_padding
-    (smaller than stride or dilation) chooses among the sizes that conv2d would bring to H.
+    Args:
+        input: (N, C, H, W) or (C, H, W), floating point.
+        weight: (C, O / groups, KH, KW), of the input's dtype.
+        bias: (O,) or None.
+        stride: Step between the filters in output pixels, an int or one per axis.
+        padding: Output pixels cut off on both sides, an int or one per axis.
+        output_padding: Pixels added at the end, fewer than stride or dilation; it chooses among the sizes that conv2d
+            would bring to H and W.
+        groups: Blocks of channels.
+        dilation: Distance between the taps of a filter in pixels, an int or one per axis.
+
+    Returns:
+        (N, O, OH, OW) or (O, OH, OW), OH = (H - 1) stride - 2 padding + dilation (KH - 1) + 1 + output_padding.
+
+    Raises:
+        ValueError: Shapes, dtypes or arguments do not fit together.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.conv_transpose2d(tinymed.ones(1, 8, 4, 4), tinymed.ones(8, 3, 2, 2), stride=2).shape
+        (1, 3, 8, 8)
+
+    Reference:
+        Dumoulin & Visin, arXiv 1603.07285, 2016, section 4.
     """
     return transposed("conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
@@ -117,7 +161,28 @@ def conv_transpose3d(
     groups: int = 1,
     dilation: Any = 1,
 ) -> Any:
-    """The transpose of conv3d, from (N, C, D, H, W) with filters (C, O / groups, KD, KH, KW); see conv_transpose2d."""
+    """Compute the transpose of conv3d: every voxel adds a scaled filter to the output.
+
+    The arguments are those of `conv_transpose2d` with one axis more.
+
+    Args:
+        input: (N, C, D, H, W) or (C, D, H, W), floating point.
+        weight: (C, O / groups, KD, KH, KW), of the input's dtype.
+        bias: (O,) or None.
+        stride, padding, output_padding, dilation: In voxels, an int or one per axis.
+        groups: Blocks of channels.
+
+    Returns:
+        (N, O, OD, OH, OW) or (O, OD, OH, OW).
+
+    Raises:
+        ValueError: Shapes, dtypes or arguments do not fit together.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.conv_transpose3d(tinymed.ones(1, 2, 2, 2, 2), tinymed.ones(2, 1, 2, 2, 2), stride=2).shape
+        (1, 1, 4, 4, 4)
+    """
     return transposed("conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 

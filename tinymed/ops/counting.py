@@ -21,14 +21,14 @@ from .reduce import Dim, floats_only, sum
 
 
 def read(name: str, input: Any) -> np.ndarray:
-    """The values, which a recorded step would see once and never again."""
+    """Return the values, which a recorded step would see once and never again."""
     host_read(name)
     found: np.ndarray = device.move(input.array, "cpu")
     return found
 
 
 def beside(input: Any, values: Any) -> Any:
-    """Values of the CPU as a tensor on the input's device."""
+    """Return values of the CPU as a tensor on the input's device."""
     return input.result_class(device.move(np.array(values, order="C"), device.of(input.array)))
 
 
@@ -36,7 +36,20 @@ def beside(input: Any, values: Any) -> Any:
 
 
 def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
-    """The places of elements that are not zero: (count, axes), or with as_tuple one vector an axis."""
+    """Return the places of elements that are not zero.
+
+    Args:
+        input: Tensor of any shape.
+        as_tuple: Return one vector for each axis.
+
+    Returns:
+        An int64 tensor (count, axes), or a tuple of vectors.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.nonzero(tinymed.tensor([0, 7, 8])).tolist()
+        [[1], [2]]
+    """
     a = read("nonzero", input)
     if as_tuple:
         return tuple(beside(input, i) for i in np.atleast_1d(a).nonzero())
@@ -45,7 +58,19 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
 
 
 def argwhere(input: Any) -> Any:
-    """The places of elements that are not zero, (count, axes)."""
+    """Return the places of elements that are not zero.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        An int64 tensor (count, axes).
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.argwhere(tinymed.eye(2)).tolist()
+        [[0, 0], [1, 1]]
+    """
     return nonzero(input)
 
 
@@ -53,10 +78,23 @@ def argwhere(input: Any) -> Any:
 def unique(
     input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
-    """The different elements in order, or the different slices along dim.
+    """Return the different elements, or the different slices along an axis, in order.
 
-    Returns the tensor, or a tuple of it, where each element went (return_inverse) and how often each came
-    (return_counts).
+    Args:
+        input: Tensor of any shape.
+        sorted: Accepted as PyTorch's; the result is always sorted.
+        return_inverse: Also return where each element went.
+        return_counts: Also return how often each came.
+        dim: The axis of slices; None means elements.
+
+    Returns:
+        A tensor, or a tuple of it and what else was asked for.
+
+    Example:
+        >>> import tinymed
+        >>> values, counts = tinymed.unique(tinymed.tensor([3, 1, 3]), return_counts=True)
+        >>> values.tolist(), counts.tolist()
+        ([1, 3], [1, 2])
     """
     a = read("unique", input)
     axis = None if dim is None else one_axis("unique", dim, a.ndim)
@@ -71,7 +109,22 @@ def unique(
 def unique_consecutive(
     input: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
-    """The elements, or slices along dim, that differ from the one before them; returns as unique."""
+    """Return the elements, or slices along an axis, that differ from the one before them.
+
+    Args:
+        input: Tensor of any shape.
+        return_inverse: Also return where each element went.
+        return_counts: Also return how often each came.
+        dim: The axis of slices; None means elements.
+
+    Returns:
+        A tensor, or a tuple of it and what else was asked for.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.unique_consecutive(tinymed.tensor([1, 1, 2, 1])).tolist()
+        [1, 2, 1]
+    """
     a = read("unique_consecutive", input)
     axis = None if dim is None else one_axis("unique_consecutive", dim, a.ndim)
     lines = a.reshape(-1) if axis is None else np.moveaxis(np.atleast_1d(a), axis, 0)
@@ -86,7 +139,7 @@ def unique_consecutive(
 
 
 def chosen(input: Any, values: Any, inverse: Any, counts: Any, with_inverse: bool, with_counts: bool) -> Any:
-    """Those of three results that were asked for."""
+    """Return those of three results that were asked for."""
     wanted = [beside(input, values)]
     wanted += [beside(input, inverse.astype(np.int64))] if with_inverse else []
     wanted += [beside(input, counts.astype(np.int64))] if with_counts else []
@@ -97,7 +150,24 @@ def chosen(input: Any, values: Any, inverse: Any, counts: Any, with_inverse: boo
 
 
 def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
-    """How often each number from 0 on occurs in a vector of integers, or the sum of their weights."""
+    """Count how often each number from 0 on occurs.
+
+    Args:
+        input: A vector of integers, at least 0.
+        weights: Numbers to add up instead of ones, in the input's shape.
+        minlength: The least length of the result.
+
+    Returns:
+        A vector: int64, or floating point with weights.
+
+    Raises:
+        ValueError: The input is not such a vector, or the weights do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.bincount(tinymed.tensor([0, 2, 2])).tolist()
+        [1, 0, 2]
+    """
     a, least = read("bincount", input), integer("bincount", "minlength", minlength)
     if a.ndim != 1 or a.dtype.kind not in "iu" or (a.size and a.min() < 0) or least < 0:
         raise ValueError(f"bincount: takes a vector of integers of at least 0, got {a.dtype}{list(a.shape)}")
@@ -111,7 +181,24 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
 
 
 def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
-    """How many elements lie in each of `bins` equal parts of [min, max]; both 0: of the input's own range."""
+    """Count the elements in equal parts of a range.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        bins: The number of parts.
+        min, max: The range; that of the input where both are equal.
+
+    Returns:
+        A vector (bins,) of the input's dtype; elements outside do not count.
+
+    Raises:
+        ValueError: There is no bin, or the range is not one.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.histc(tinymed.tensor([0.0, 1.0, 4.0]), bins=4, min=0, max=4).tolist()
+        [1.0, 1.0, 0.0, 1.0]
+    """
     floats_only("histc", input)
     a, count = read("histc", input).reshape(-1), integer("histc", "bins", bins)
     if count < 1 or min > max:
@@ -130,20 +217,66 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
 
 @numpy_names
 def count_nonzero(input: Any, dim: Dim = None) -> Any:
-    """The number of elements over dim (None: all) that are not zero."""
+    """Count the elements over axes that are not zero.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis, or several; None means all.
+
+    Returns:
+        An int64 tensor without the reduced axes.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.count_nonzero(tinymed.eye(3)).item()
+        3
+    """
     return sum(ne(input, 0), dim)
 
 
 @numpy_names
 def nansum(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
-    """The sum over dim (None: all) of the elements that are not NaN."""
+    """Compute the sum over axes of the elements that are not NaN.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis, or several; None means all.
+        keepdim: Keep the reduced axes with length 1.
+        dtype: Convert the input to this dtype first.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.nansum(tinymed.tensor([1.0, tinymed.nan])).item()
+        1.0
+    """
     known = input if input.array.dtype.kind != "f" else where(isnan(input), 0.0, input)
     return sum(known, dim, keepdim, dtype=dtype)
 
 
 @numpy_names
 def nanmean(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
-    """The mean over dim (None: all) of the elements that are not NaN; NaN where all are."""
+    """Compute the mean over axes of the elements that are not NaN; NaN where all are.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        dim: The axis, or several; None means all.
+        keepdim: Keep the reduced axes with length 1.
+        dtype: Convert the input to this dtype first.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Raises:
+        TypeError: The input is not of floating-point numbers.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.nanmean(tinymed.tensor([1.0, tinymed.nan])).item()
+        1.0
+    """
     floats_only("nanmean", input)
     return div(nansum(input, dim, keepdim, dtype=dtype), sum(logical_not(isnan(input)), dim, keepdim))
 
@@ -157,7 +290,25 @@ class Range(NamedTuple):
 
 @numpy_names
 def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False) -> Range:
-    """The smallest and the largest element over dim (None: all)."""
+    """Compute the smallest and the largest element along an axis.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis; None means all elements.
+        keepdim: Keep the reduced axes with length 1.
+
+    Returns:
+        The named tuple (min, max).
+
+    Raises:
+        IndexError: The axis does not exist or is empty.
+
+    Example:
+        >>> import tinymed
+        >>> low, high = tinymed.aminmax(tinymed.tensor([3, 1, 2]))
+        >>> low.item(), high.item()
+        (1, 3)
+    """
     return Range(amin(input, dim, keepdim), amax(input, dim, keepdim))
 
 
@@ -166,7 +317,7 @@ def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False) -> Ran
 
 @kernel(out=lambda edges, x, right: [(x.shape, "int64")], flops=lambda edges, x, right: 8 * x.size)
 def searchsorted_forward(xp: Any, edges: Array, x: Array, right: bool) -> Array:
-    """How many of the sorted edges come before each x: those below it, with `right` those not above it."""
+    """Count the sorted edges that come before each x: those below it, with `right` those not above it."""
     side = "right" if right else "left"
     if edges.ndim == 1:
         return xp.searchsorted(edges, x, side=side).astype(xp.int64)
@@ -206,9 +357,26 @@ def searchsorted(
     side: str | None = None,
     sorter: Any = None,
 ) -> Any:
-    """The places at which the input would be put into a sorted sequence, a vector or the last axis of both.
+    """Return the places at which numbers would be put into a sorted sequence.
 
-    sorter: the indices that sort the sequence, if it is not in order.
+    Args:
+        sorted_sequence: A vector, or sequences along the last axis.
+        input: Numbers, with the same leading axes unless the sequence is a vector.
+        out_int32: Return int32 instead of int64.
+        right: Return the place after equal elements instead of before.
+        side: "left" or "right", the same in words.
+        sorter: The indices that sort the sequence, if it is not in order.
+
+    Returns:
+        An integer tensor of the input's shape.
+
+    Raises:
+        ValueError: Shapes or side do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.searchsorted(tinymed.tensor([1, 3, 5]), tinymed.tensor([3, 4])).tolist()
+        [1, 2]
     """
     if side not in (None, "left", "right") or (side == "left" and right):
         raise ValueError(f'searchsorted: side is "left" or "right" and agrees with right=, got {side!r} and {right}')
@@ -223,14 +391,46 @@ def searchsorted(
 
 
 def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> Any:
-    """The number of the interval between sorted boundaries that each element lies in."""
+    """Return the number of the interval between sorted boundaries that each element lies in.
+
+    Args:
+        input: Tensor of any shape.
+        boundaries: A sorted vector.
+        out_int32: Return int32 instead of int64.
+        right: Let an interval include its lower boundary instead of its upper one.
+
+    Returns:
+        An integer tensor of the input's shape.
+
+    Raises:
+        ValueError: boundaries is not a vector.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.bucketize(tinymed.tensor([0, 3, 9]), tinymed.tensor([1, 3, 5])).tolist()
+        [0, 1, 3]
+    """
     if boundaries.array.ndim != 1:
         raise ValueError(f"bucketize: boundaries are a vector, got shape {list(boundaries.shape)}")
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 
 
 def isin(elements: Any, test_elements: Any, *, invert: bool = False) -> Any:
-    """Whether each element is one of the others."""
+    """Return whether each element is one of others.
+
+    Args:
+        elements: A tensor, or numbers.
+        test_elements: A tensor, or numbers.
+        invert: Return whether it is none of them.
+
+    Returns:
+        A bool tensor of the elements' shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.isin(tinymed.tensor([1, 2]), tinymed.tensor([2, 3])).tolist()
+        [False, True]
+    """
     given = elements if isinstance(elements, Node) else test_elements.result_class(np.asarray(elements))
     others = test_elements if isinstance(test_elements, Node) else elements.result_class(np.asarray(test_elements))
     return beside(given, np.isin(read("isin", given), read("isin", others), invert=invert))

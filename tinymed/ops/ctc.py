@@ -20,7 +20,7 @@ from .softmax import log_softmax_forward
 
 
 def states(xp: Any, targets: Array, blank: int) -> tuple[Array, Array]:
-    """(label of each state, whether a path may come to it from two states before): (N, 2 S + 1)."""
+    """Return (label of each state, whether a path may come to it from two states before): (N, 2 S + 1)."""
     n, length = targets.shape
     label = xp.full((n, 2 * length + 1), blank, targets.dtype)
     label[:, 1::2] = targets
@@ -30,12 +30,12 @@ def states(xp: Any, targets: Array, blank: int) -> tuple[Array, Array]:
 
 
 def emitted(xp: Any, log_p: Array, label: Array) -> Array:
-    """The log probability of each state's label at each time: (T, N, states)."""
+    """Return the log probability of each state's label at each time: (T, N, states)."""
     return xp.stack([xp.take_along_axis(at, label, 1) for at in log_p])
 
 
 def earlier(xp: Any, a: Array, by: int) -> Array:
-    """Each state's value `by` states before it, -inf where there is none; by < 0: after it."""
+    """Return each state's value `by` states before it, -inf where there is none; by < 0: after it."""
     moved = xp.full(a.shape, -xp.inf, a.dtype)
     if by > 0:
         moved[:, by:] = a[:, :-by]
@@ -45,24 +45,24 @@ def earlier(xp: Any, a: Array, by: int) -> Array:
 
 
 def last_states(xp: Any, lengths: Array, count: int) -> Array:
-    """Where a path may end: the last label and the blank after it."""
+    """Return where a path may end: the last label and the blank after it."""
     s, end = xp.arange(count), 2 * lengths[:, None]
     return (s == end) | ((s == end - 1) & (end > 0))
 
 
 def total(xp: Any, a: Array) -> Array:
-    """log sum exp over the states; -inf of nothing."""
+    """Compute log sum exp over the states; -inf of nothing."""
     top = xp.maximum(a.max(1), xp.finfo(a.dtype).min)
     return top + xp.log(xp.exp(a - top[:, None]).sum(1))
 
 
 def ctc_shapes(x: Array, targets: Array, *_: Any) -> list[tuple[int, ...]]:
-    """The loss of each sample, log probabilities, alpha."""
+    """Return the loss of each sample, log probabilities, alpha."""
     return [x.shape[1:2], x.shape, (*x.shape[:2], 2 * targets.shape[1] + 1)]
 
 
 def work(x: Array, targets: Array, *_: Any) -> float:
-    """Ten operations for each state at each time, and the softmax."""
+    """Count ten operations for each state at each time, and the softmax."""
     return float(5 * x.size + 10 * x.shape[0] * x.shape[1] * (2 * targets.shape[1] + 1))
 
 
@@ -174,18 +174,28 @@ def ctc_loss(
     reduction: str = "mean",
     zero_infinity: bool = False,
 ) -> Any:
-    """-log of the probability of label sequences, summed over all alignments with the inputs.
+    """Compute -log of the probability of label sequences, summed over all alignments with the inputs.
 
     Args:
         log_probs: (T, N, C) or (T, C), the logarithm of a softmax: that is checked.
-        targets: class numbers, (N, S) or the sequences one after the other; (S,) without N.
-        input_lengths, target_lengths: one for each sample, tensors or tuples.
-        blank: the class that stands for no label.
-        reduction: "mean" divides each loss by its number of labels first.
-        zero_infinity: where no alignment exists the loss is 0 and has no gradient.
+        targets: Class numbers, (N, S) or the sequences one after the other; (S,) without N.
+        input_lengths, target_lengths: One for each sample, tensors or tuples.
+        blank: The class that stands for no label.
+        reduction: "none", "sum", or "mean", which divides each loss by its number of labels first.
+        zero_infinity: Where no alignment exists the loss is 0 and has no gradient.
+
+    Returns:
+        A tensor without axes; (N,) for reduction "none".
 
     Raises:
-        ValueError: for shapes, lengths and class numbers that do not fit, and scores that are no log-probabilities.
+        ValueError: Shapes, lengths or class numbers do not fit, or the scores are not log-probabilities.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> log_probs = tinymed.log_softmax(tinymed.tensor([[[0.0, 200.0]]]), 2)
+        >>> F.ctc_loss(log_probs, tinymed.tensor([[1]]), (1,), (1,)).item()
+        0.0
 
     Reference:
         Graves et al., ICML 2006.
@@ -216,7 +226,7 @@ def ctc_loss(
 
 
 def length_array(name: str, given: Any, batch: int) -> Array:
-    """Lengths as an int64 vector on the CPU."""
+    """Return lengths as an int64 vector on the CPU."""
     if isinstance(given, Node):
         tape.host_read(f"ctc_loss with a tensor of {name}")
         given = device.move(given.array, "cpu")
@@ -227,7 +237,7 @@ def length_array(name: str, given: Any, batch: int) -> Array:
 
 
 def padded_labels(targets: Any, lengths: Array, batch: int) -> Array:
-    """The labels of each sample in a row, (N, longest), 0 beyond its length."""
+    """Return the labels of each sample in a row, (N, longest), 0 beyond its length."""
     a = device.move(targets.array, "cpu") if isinstance(targets, Node) else np.asarray(targets)
     if a.dtype.kind not in "iu":
         raise TypeError(f"ctc_loss: targets are class numbers, got {a.dtype}")

@@ -28,25 +28,25 @@ RATES = (0.5, 0.1, 0.0, 1.0, 0.25)  # tried by the samples
 
 
 def drawn_words(xp: Any, count: int, ticket: Array) -> Array:
-    """The first `count` uint32 words of a ticket's draw."""
+    """Return the first `count` uint32 words of a ticket's draw."""
     t = ticket.astype(xp.uint64)
     return random.words(xp, count, t[0] | t[1] << xp.uint64(32), t[2], t[3] | t[4] << xp.uint64(32))
 
 
 def drawn_halves(xp: Any, count: int, ticket: Array) -> Array:
-    """The first `count` numbers of 16 bits of a ticket's draw: each word's low half, then its high half."""
+    """Return the first `count` numbers of 16 bits of a ticket's draw: each word's low half, then its high half."""
     words = drawn_words(xp, (count + 1) // 2, ticket)
     return xp.stack([words & xp.uint32(0xFFFF), words >> xp.uint32(16)], axis=-1).reshape(-1)[:count]
 
 
 def in_image_order(flat: Array, shape: tuple[int, ...]) -> Array:
-    """A number for every element of an array of this shape, which count channels-last."""
+    """Return a number for every element of an array of this shape, which count channels-last."""
     order = canonical_order("image", len(shape))
     return flat.reshape([shape[i] for i in order]).transpose(inverse_order(order))
 
 
 def take_ticket(xp: Any, state: Array) -> Array:
-    """A copy of the generator's state, which moves on to its next draw."""
+    """Return a copy of the generator's state, which moves on to its next draw."""
     ticket = state.copy()
     step = (state[3].astype(xp.uint64) | state[4].astype(xp.uint64) << xp.uint64(32)) + xp.uint64(1)
     state[3], state[4] = step & xp.uint64(random.MASK), step >> xp.uint64(32)
@@ -54,28 +54,28 @@ def take_ticket(xp: Any, state: Array) -> Array:
 
 
 def kept(xp: Any, shape: tuple[int, ...], ticket: Array, limit: int) -> Any:
-    """Which elements of an array of this shape are kept."""
+    """Return which elements of an array of this shape are kept."""
     return in_image_order(drawn_halves(xp, math.prod(shape), ticket) >= xp.uint64(limit), shape)
 
 
 def mask_shape(shape: tuple[int, ...], channels: bool) -> tuple[int, ...]:
-    """A draw for each element, or for each channel of each sample."""
+    """Return the shape of a draw for each element, or for each channel of each sample."""
     return shape[:2] + (1,) * (len(shape) - 2) if channels else shape
 
 
 def limit_of(p: float) -> tuple[int, float]:
-    """(limit, scale): elements whose 16 bits are >= limit are kept, scaled by 1 / (1 - p), p as it is drawn."""
+    """Return (limit, scale): elements whose 16 bits are >= limit are kept, scaled by 1 / (1 - p), p as it is drawn."""
     limit = round(p * RANGE)
     return limit, RANGE / (RANGE - limit) if limit < RANGE else 0.0
 
 
 def drawn(torch: Any, shape: tuple[int, ...], state: Any, p: float) -> Any:
-    """What the oracles share: which elements are kept, as torch's booleans."""
+    """Return which elements are kept, as torch's booleans: what the oracles share."""
     return torch.tensor(kept(np, tuple(shape), state, limit_of(p)[0]))
 
 
 def generator_state(draw: Any) -> np.ndarray:
-    """The state of a generator somewhere on its way."""
+    """Return the state of a generator somewhere on its way."""
     state: np.ndarray = draw.integers((5,), 0, 2**32 - 1).astype(np.uint32)
     return state
 
@@ -153,7 +153,7 @@ class DropoutChannels(Op):
 
 
 def alpha_map(p: float) -> tuple[float, float]:
-    """(a, b) of a x + b, which restores mean 0 and variance 1 after dropping to ALPHA."""
+    """Return (a, b) of a x + b, which restores mean 0 and variance 1 after dropping to ALPHA."""
     a = 1 / math.sqrt((ALPHA**2 * p + 1) * (1 - p)) if p < 1 else 0.0
     return a, -a * ALPHA * p
 
@@ -201,37 +201,174 @@ class AlphaDropout(Op):
 
 @overwritable
 def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
-    """In training, zero each element with probability p, in steps of 1/65536, and scale the rest by 1 / (1 - p)."""
+    """Zero each element with probability p in training, and scale the others by 1 / (1 - p).
+
+    Elements are drawn from manual_seed's generator, in steps of 1/65536 of probability.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        p: The probability of zeroing, from 0 to 1.
+        training: Return the input unchanged if False.
+        inplace: Write the result into input.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: p is not from 0 to 1.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> sorted(set(F.dropout(tinymed.ones(64), 0.5).tolist()))
+        [0.0, 2.0]
+        >>> F.dropout(tinymed.ones(3), 0.5, training=False).tolist()
+        [1.0, 1.0, 1.0]
+
+    Reference:
+        Srivastava et al., JMLR 2014.
+    """
     return dropped(Dropout, "dropout", input, p, training)
 
 
 @overwritable
 def dropout1d(input: Any, p: float = 0.5, training: bool = True) -> Any:
-    """Drop whole channels of (N, C, L) or (C, L)."""
+    """Zero whole channels with probability p in training, and scale the others by 1 / (1 - p).
+
+    Args:
+        input: (N, C, L) or (C, L), floating point.
+        p: The probability of zeroing a channel, from 0 to 1.
+        training: Return the input unchanged if False.
+        inplace: Write the result into input.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: p is not from 0 to 1, or the shape does not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.dropout1d(tinymed.ones(2, 3, 4), training=False).shape
+        (2, 3, 4)
+
+    Reference:
+        Tompson et al., CVPR 2015, section 3.2.
+    """
     return dropped_channels("dropout1d", input, p, training, 3)
 
 
 @overwritable
 def dropout2d(input: Any, p: float = 0.5, training: bool = True) -> Any:
-    """Drop whole channels of (N, C, H, W); 3-axis input is refused: PyTorch changed its mind about its meaning."""
+    """Zero whole channels with probability p in training, and scale the others by 1 / (1 - p).
+
+    Three axes are refused, since PyTorch has changed what they mean.
+
+    Args:
+        input: (N, C, H, W), floating point.
+        p: The probability of zeroing a channel, from 0 to 1.
+        training: Return the input unchanged if False.
+        inplace: Write the result into input.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: p is not from 0 to 1, or the shape does not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> sorted(set(F.dropout2d(tinymed.ones(8, 4, 2, 2)).sum((2, 3)).flatten().tolist()))
+        [0.0, 8.0]
+
+    Reference:
+        Tompson et al., CVPR 2015, section 3.2.
+    """
     return dropped_channels("dropout2d", input, p, training, 4)
 
 
 @overwritable
 def dropout3d(input: Any, p: float = 0.5, training: bool = True) -> Any:
-    """Drop whole channels of (N, C, D, H, W) or (C, D, H, W)."""
+    """Zero whole channels with probability p in training, and scale the others by 1 / (1 - p).
+
+    Args:
+        input: (N, C, D, H, W) or (C, D, H, W), floating point.
+        p: The probability of zeroing a channel, from 0 to 1.
+        training: Return the input unchanged if False.
+        inplace: Write the result into input.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: p is not from 0 to 1, or the shape does not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.dropout3d(tinymed.ones(2, 3, 2, 2, 2)).shape
+        (2, 3, 2, 2, 2)
+
+    Reference:
+        Tompson et al., CVPR 2015, section 3.2.
+    """
     return dropped_channels("dropout3d", input, p, training, 5)
 
 
 @overwritable
 def alpha_dropout(input: Any, p: float = 0.5, training: bool = False) -> Any:
-    """Dropout for SELU networks: keeps mean 0 and variance 1."""
+    """Drop elements of a SELU network so that mean 0 and variance 1 are kept.
+
+    Dropped elements take SELU's limit for x to -inf; an affine map then restores the moments.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        p: The probability of dropping, from 0 to 1.
+        training: Return the input unchanged if False.
+        inplace: Write the result into input.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: p is not from 0 to 1.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.alpha_dropout(tinymed.ones(2, 3), 0.5, training=True).shape
+        (2, 3)
+
+    Reference:
+        Klambauer et al., NeurIPS 2017.
+    """
     return dropped(AlphaDropout, "alpha_dropout", input, p, training, False)
 
 
 @overwritable
 def feature_alpha_dropout(input: Any, p: float = 0.5, training: bool = False) -> Any:
-    """alpha_dropout of whole channels of (N, C, ...)."""
+    """Drop whole channels as alpha_dropout drops elements.
+
+    Args:
+        input: (N, C, ...), floating point.
+        p: The probability of dropping a channel, from 0 to 1.
+        training: Return the input unchanged if False.
+        inplace: Write the result into input.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: p is not from 0 to 1, or the input has fewer than two axes.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.feature_alpha_dropout(tinymed.ones(2, 3, 4), 0.5, training=True).shape
+        (2, 3, 4)
+    """
     if len(input.shape) < 2 and training and p > 0:
         raise ValueError(f"feature_alpha_dropout: input must have at least 2 axes (N, C, ...), got {list(input.shape)}")
     return dropped(AlphaDropout, "feature_alpha_dropout", input, p, training, True)

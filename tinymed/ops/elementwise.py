@@ -188,100 +188,6 @@ class Pow(Op):
         return draw.choice((2.0, 0.5)), draw.array(drawn_shape(draw))
 
 
-@kernel(out=broadcast, flops=extent)
-def maximum_forward(xp: Any, a: Any, b: Any) -> Array:
-    """y = max(a, b), broadcast; NaN wins."""
-    return xp.maximum(a, b)
-
-
-@kernel(out=broadcast, flops=extent)
-def minimum_forward(xp: Any, a: Any, b: Any) -> Array:
-    """y = min(a, b), broadcast; NaN wins."""
-    return xp.minimum(a, b)
-
-
-@kernel(out=lambda dy, winner, other: [(dy.shape, dy.dtype)] * 2, flops=lambda dy, winner, other: 4 * dy.size)
-def larger_backward(xp: Any, dy: Array, a: Any, b: Any) -> tuple[Array, Array]:
-    """dy to the larger of a and b, half to each where they are equal."""
-    share = xp.where(xp.equal(a, b), dy / 2, dy)
-    return xp.where(xp.less(a, b), 0, share), xp.where(xp.greater(a, b), 0, share)
-
-
-class Maximum(Op):
-    """y = max(a, b);  dy goes to the larger, half to each where equal.  NaN wins."""
-
-    oracle = "torch.maximum"
-    promotes = common_dtype
-
-    def forward(self, a: Any, b: Any) -> Array:
-        self.save(a, b)
-        return together(self.k.maximum_forward, a, b)
-
-    def backward(self, dy: Array) -> Any:
-        a, b = self.saved
-        da, db = together(self.k.larger_backward, dy, a, b)
-        return to_shape(self.k, da, shape_of(a)), to_shape(self.k, db, shape_of(b))
-
-    @staticmethod
-    def samples(draw: Any) -> tuple[Any, ...]:
-        return two_arrays(draw)
-
-
-class Minimum(Op):
-    """y = min(a, b);  dy goes to the smaller, half to each where equal.  NaN wins."""
-
-    oracle = "torch.minimum"
-    promotes = common_dtype
-
-    def forward(self, a: Any, b: Any) -> Array:
-        self.save(a, b)
-        return together(self.k.minimum_forward, a, b)
-
-    def backward(self, dy: Array) -> Any:
-        a, b = self.saved
-        da, db = together(self.k.larger_backward, dy, b, a)
-        return to_shape(self.k, da, shape_of(a)), to_shape(self.k, db, shape_of(b))
-
-    @staticmethod
-    def samples(draw: Any) -> tuple[Any, ...]:
-        return two_arrays(draw)
-
-
-@kernel(out=lambda x, low, high: [x.shape], flops=lambda x, low, high: 2 * x.size)
-def clamp_forward(xp: Any, x: Array, low: Any, high: Any) -> Array:
-    """y = min(max(x, low), high); a bound that is None does not bind."""
-    y = x if low is None else xp.maximum(x, low)
-    return y if high is None else xp.minimum(y, high)
-
-
-@kernel(out=lambda dy, x, low, high: [dy.shape], flops=lambda dy, x, low, high: 3 * dy.size)
-def clamp_backward(xp: Any, dy: Array, x: Array, low: Any, high: Any) -> Array:
-    """dx = dy where low <= x <= high, else 0; a bound that is None does not bind."""
-    dx = dy if low is None else xp.where(x >= low, dy, 0)
-    return dx if high is None else xp.where(x <= high, dx, 0)
-
-
-class Clamp(Op):
-    """y = min(max(x, low), high);  dx = dy where low <= x <= high, else 0 (at the borders: dy)."""
-
-    promotes = common_dtype
-
-    def forward(self, x: Array, low: Any, high: Any) -> Array:
-        self.save(x, low, high)
-        return self.k.clamp_forward(x, low, high)
-
-    def backward(self, dy: Array) -> Any:
-        return self.k.clamp_backward(dy, *self.saved), None, None
-
-    @staticmethod
-    def samples(draw: Any) -> tuple[Any, ...]:
-        low, high = draw.choice(((-0.5, 1.0), (None, 0.3), (0.2, None), (-1.0, -1.5)))
-        kinks = [v for v in (low, high) if v is not None]
-        return draw.array(drawn_shape(draw), avoid=kinks), low, high
-
-    oracle = "torch.clamp"
-
-
 @kernel(out=lambda condition, a, b: [(broadcast(condition, a, b)[0][0], broadcast(a, b)[0][1])], flops=extent)
 def where_forward(xp: Any, condition: Array, a: Any, b: Any) -> Array:
     """y = a where the condition holds, else b, all three broadcast."""
@@ -315,27 +221,49 @@ class Where(Op):
 
 
 def array_first(a: Any, b: Any) -> tuple[Any, Any]:
-    """The inputs of a commutative op: x + 2 and 2 + x are one compiled kernel."""
+    """Return the inputs of a commutative op: x + 2 and 2 + x are one compiled kernel."""
     return (a, b) if hasattr(a, "shape") else (b, a)
-
-
-def two_arrays(draw: Any) -> tuple[Any, Any]:
-    """Two arrays that broadcast, without ties."""
-    a, b = pair(draw)
-    a, b = (v if hasattr(v, "shape") else draw.array(()) for v in (a, b))
-    return a, np.asarray(b + 1e-3)
 
 
 # ------------------------------------------------------------------------------------------------ public functions
 
 
 def add(input: Any, other: Any, *, alpha: float = 1) -> Any:
-    """input + alpha other, broadcast."""
+    """Compute input + alpha other, element-wise.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+        alpha: A factor of other.
+
+    Returns:
+        A tensor of the broadcast shape, in the common dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.add(tinymed.tensor([1, 2]), 10).tolist()
+        [11, 12]
+    """
     return Add.apply(*operands("add", input, times(other, alpha)))
 
 
 def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
-    """input - alpha other, broadcast; two bool tensors raise TypeError."""
+    """Compute input - alpha other, element-wise.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+        alpha: A factor of other.
+
+    Returns:
+        A tensor of the broadcast shape, in the common dtype.
+
+    Raises:
+        TypeError: Both are bool.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.sub(tinymed.tensor([1, 2]), 10).tolist()
+        [-9, -8]
+    """
     a, b = operands("sub", input, times(other, alpha))
     if result_type(a, b).kind == "b":
         raise TypeError("sub: two bool inputs have no difference; use logical_xor, or ~ to invert a mask")
@@ -343,17 +271,48 @@ def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
 
 
 def mul(input: Any, other: Any) -> Any:
-    """input * other, broadcast."""
+    """Compute input times other, element-wise.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A tensor of the broadcast shape, in the common dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.mul(tinymed.tensor([1, 2]), 10).tolist()
+        [10, 20]
+    """
     return Mul.apply(*operands("mul", input, other))
 
 
 def times(other: Any, alpha: float) -> Any:
-    """alpha other, a number where both are."""
+    """Compute alpha other, a number where both are."""
     return other if alpha == 1 else other * alpha
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
-    """input / other, broadcast; rounding_mode "floor" or "trunc" rounds, keeps integers, and has no gradient."""
+    """Compute input / other, element-wise.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+        rounding_mode: None, "floor" (down) or "trunc" (towards 0), which has no gradient.
+
+    Returns:
+        A tensor of the broadcast shape; integers give float32, with rounding_mode they stay integers.
+
+    Raises:
+        ValueError: rounding_mode is unknown.
+        ZeroDivisionError: Integers are divided by 0 with a rounding_mode.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.div(tinymed.tensor([-3, 4]), 2).tolist()
+        [-1.5, 2.0]
+        >>> tinymed.div(tinymed.tensor([-3, 4]), 2, rounding_mode="trunc").tolist()
+        [-1, 2]
+    """
     if rounding_mode is None:
         return Div.apply(*operands("div", input, other))
     if rounding_mode not in ("floor", "trunc"):
@@ -374,12 +333,42 @@ def check_divisor(name: str, a: Any, b: Any) -> None:
 
 
 def floor_divide(input: Any, other: Any) -> Any:
-    """input / other rounded down, without gradient."""
+    """Compute input / other rounded down, element-wise, without a gradient.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A tensor of the broadcast shape, in the common dtype.
+
+    Raises:
+        ZeroDivisionError: Integers are divided by 0.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.floor_divide(tinymed.tensor([-3, 4]), 2).tolist()
+        [-2, 2]
+    """
     return div(input, other, rounding_mode="floor")
 
 
 def pow(input: Any, exponent: Any) -> Any:
-    """input^exponent, broadcast; either may be a number."""
+    """Compute input to the power of exponent, element-wise.
+
+    Args:
+        input, exponent: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A tensor of the broadcast shape, in the common dtype.
+
+    Raises:
+        ValueError: Integers are raised to a negative number.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.pow(tinymed.tensor([1, 2, 3]), 2).tolist()
+        [1, 4, 9]
+    """
     a, b = operands("pow", input, exponent)
     if isinstance(b, int) and b < 0 and result_type(a).kind != "f":
         raise ValueError(f"pow: integers have no power of {b} among the integers; convert with .float() first")
@@ -391,18 +380,24 @@ def pow(input: Any, exponent: Any) -> Any:
     return Pow.apply(a, b)
 
 
-def maximum(input: Any, other: Any) -> Any:
-    """The larger of two inputs, element-wise; the gradient is halved where they are equal."""
-    return Maximum.apply(*operands("maximum", input, other))
-
-
-def minimum(input: Any, other: Any) -> Any:
-    """The smaller of two inputs, element-wise; the gradient is halved where they are equal."""
-    return Minimum.apply(*operands("minimum", input, other))
-
-
 def where(condition: Any, input: Any, other: Any) -> Any:
-    """input where condition (bool) holds, else other; all three broadcast."""
+    """Choose input where a condition holds, else other.
+
+    Args:
+        condition: Bool tensor.
+        input, other: Tensors or numbers; all three broadcast with each other.
+
+    Returns:
+        A tensor of the broadcast shape, in the common dtype.
+
+    Raises:
+        TypeError: condition is not a tensor of bool.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.where(tinymed.tensor([True, False]), 1, 2).tolist()
+        [1, 2]
+    """
     condition, a, b = operands("where", condition, input, other)
     if not isinstance(condition, Node) or condition.array.dtype.kind != "b":
         raise TypeError("where: condition must be a tensor of bool; compare, for instance x > 0")
@@ -413,7 +408,7 @@ def where(condition: Any, input: Any, other: Any) -> Any:
 
 
 def number_beside(input: Any, value: Any, dtype: Any) -> Any:
-    """A number as a tensor without axes, made by a kernel, so that a recorded step makes it anew."""
+    """Return a number as a tensor without axes, made by a kernel, so that a recorded step makes it anew."""
     return input.result_class(device.table_on(device.of(input.array)).full((), dtype, value))
 
 
@@ -424,8 +419,6 @@ __all__ = [
     "div",
     "divide",
     "floor_divide",
-    "maximum",
-    "minimum",
     "mul",
     "multiply",
     "pow",

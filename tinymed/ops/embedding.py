@@ -48,9 +48,28 @@ def embedding(
     scale_grad_by_freq: bool = False,
     sparse: bool = False,
 ) -> Any:
-    """The rows of weight (rows, features) that the integers input name, with one axis more than input.
+    """Return the rows of a matrix that integers name.
 
-    padding_idx: a row that receives no gradient.  max_norm, scale_grad_by_freq and sparse are refused.
+    Args:
+        input: Integers of any shape, from 0 to the number of rows - 1.
+        weight: (rows, features).
+        padding_idx: A row that receives no gradient, or None.
+        max_norm, norm_type, scale_grad_by_freq, sparse: PyTorch's; anything but the default is refused (norm_type has
+            no effect).
+
+    Returns:
+        (*input.shape, features) in the weight's dtype.
+
+    Raises:
+        ValueError: weight has not two axes, padding_idx is not a row, or an argument is not supported.
+        TypeError: The input is not of integers.
+        IndexError: The input names a row that does not exist.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.embedding(tinymed.tensor([2, 0]), tinymed.eye(3)).tolist()
+        [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
     refused = {"max_norm": max_norm is not None, "scale_grad_by_freq": scale_grad_by_freq, "sparse": sparse}
     if any(refused.values()):

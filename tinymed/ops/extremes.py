@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from ..dispatch import Array, kernel
 from ..tape import Node, Op
 from .axes import dropped, is_integer, kept, numpy_names, one_axis, some_axes
-from .elementwise import maximum, minimum
+from .maximum import maximum, minimum
 from .reduce import Dim, drawn_axes, keep
 
 Axes = tuple[int, ...]
@@ -75,25 +75,25 @@ class AMin(Op):
 
 
 def drawn_distinct(draw: Any) -> tuple[Any, ...]:
-    """An array without ties or empty axes, some of its axes, and keepdim."""
+    """Draw an array without ties or empty axes, some of its axes, and keepdim."""
     x, axes, keepdim = drawn_axes(draw)
     return draw.array(tuple(n or 1 for n in x.shape), distinct=True), axes, keepdim
 
 
 def line(x: Array, axis: int) -> tuple[int, ...]:
-    """The shape without one axis; a scalar has none to lose."""
+    """Return the shape without one axis; a scalar has none to lose."""
     return dropped(x.shape, (axis,)) if x.ndim else ()
 
 
 @kernel(out=lambda x, axis, which: [(line(x, axis), "int64")], flops=lambda x, axis, which: x.size)
 def argextreme_forward(xp: Any, x: Array, axis: int, which: str) -> Array:
-    """The index of the first largest or smallest element; a NaN comes before all others."""
+    """Return the index of the first largest or smallest element; a NaN comes before all others."""
     return (xp.argmax(x, axis) if which == "max" else xp.argmin(x, axis)) if x.ndim else xp.zeros((), xp.int64)
 
 
 @kernel(out=lambda x, indices, axis: [indices.shape], flops=lambda x, indices, axis: 0)
 def pick_forward(xp: Any, x: Array, indices: Array, axis: int) -> Array:
-    """One element along an axis for every line."""
+    """Pick one element along an axis for every line."""
     return xp.take_along_axis(x, xp.expand_dims(indices, axis), axis).squeeze(axis) if x.ndim else x.copy()
 
 
@@ -151,7 +151,7 @@ class ArgExtreme(Op):
 
 
 def not_empty(name: str, shape: tuple[int, ...], axes: Axes) -> None:
-    """An extreme of nothing does not exist."""
+    """Raise where a reduced axis is empty: an extreme of nothing does not exist."""
     for a in axes:
         if shape and shape[a] == 0:
             raise IndexError(f"{name}: axis {a} of {list(shape)} is empty and has no largest or smallest element")
@@ -159,7 +159,24 @@ def not_empty(name: str, shape: tuple[int, ...], axes: Axes) -> None:
 
 @numpy_names
 def amax(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
-    """The largest element over dim (None: all); ties share the gradient equally."""
+    """Compute the largest element over axes; equal ones share the gradient.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis, or several; None means all.
+        keepdim: Keep the reduced axes with length 1.
+
+    Returns:
+        A tensor of the input's dtype without the reduced axes.
+
+    Raises:
+        IndexError: An axis does not exist, or a reduced axis is empty.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.amax(tinymed.tensor([[1, 5], [7, 2]]), 1).tolist()
+        [5, 7]
+    """
     axes = some_axes("amax", dim, input.array.ndim)
     not_empty("amax", input.array.shape, axes)
     return AMax.apply(input, axes, bool(keepdim))
@@ -167,7 +184,24 @@ def amax(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
 
 @numpy_names
 def amin(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
-    """The smallest element over dim (None: all); ties share the gradient equally."""
+    """Compute the smallest element over axes; equal ones share the gradient.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis, or several; None means all.
+        keepdim: Keep the reduced axes with length 1.
+
+    Returns:
+        A tensor of the input's dtype without the reduced axes.
+
+    Raises:
+        IndexError: An axis does not exist, or a reduced axis is empty.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.amin(tinymed.tensor([[1, 5], [7, 2]]), 1).tolist()
+        [1, 2]
+    """
     axes = some_axes("amin", dim, input.array.ndim)
     not_empty("amin", input.array.shape, axes)
     return AMin.apply(input, axes, bool(keepdim))
@@ -180,7 +214,7 @@ def check_tensor(name: str, input: Any) -> None:
 
 
 def along(which: str, input: Any, dim: int, keepdim: bool) -> Extremes:
-    """(values, indices) along one axis."""
+    """Return (values, indices) along one axis."""
     axis = one_axis(which, dim, input.array.ndim)
     not_empty(which, input.array.shape, (axis,))
     return Extremes(*MaxAlong.apply(input, axis, which, bool(keepdim)))
@@ -188,9 +222,26 @@ def along(which: str, input: Any, dim: int, keepdim: bool) -> Extremes:
 
 @numpy_names
 def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """Without dim the largest element; with dim (values, indices) along it; with a tensor, the larger of the two.
+    """Compute the largest element, of all, along an axis, or of two tensors element by element.
 
-    Ties: without dim they share the gradient, with dim the first takes it, between two tensors each has half.
+    Equal elements share the gradient without dim, the first takes it with dim, and each of two tensors takes half.
+
+    Args:
+        input: Tensor of any shape.
+        dim: None, an axis, or another tensor that broadcasts.
+        keepdim: With an axis, keep it with length 1.
+
+    Returns:
+        A tensor; with an axis the named tuple (values, indices), the indices int64.
+
+    Raises:
+        IndexError: The axis does not exist or is empty.
+
+    Example:
+        >>> import tinymed
+        >>> values, indices = tinymed.max(tinymed.tensor([[1, 5], [7, 2]]), 1)
+        >>> values.tolist(), indices.tolist()
+        ([5, 7], [1, 0])
     """
     check_tensor("max", input)
     if dim is None:
@@ -200,7 +251,26 @@ def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
 
 @numpy_names
 def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """Without dim the smallest element; with dim (values, indices) along it; with a tensor, the smaller of the two."""
+    """Compute the smallest element, of all, along an axis, or of two tensors element by element.
+
+    Equal elements share the gradient without dim, the first takes it with dim, and each of two tensors takes half.
+
+    Args:
+        input: Tensor of any shape.
+        dim: None, an axis, or another tensor that broadcasts.
+        keepdim: With an axis, keep it with length 1.
+
+    Returns:
+        A tensor; with an axis the named tuple (values, indices), the indices int64.
+
+    Raises:
+        IndexError: The axis does not exist or is empty.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.min(tinymed.tensor([[1, 5], [7, 2]])).item()
+        1
+    """
     check_tensor("min", input)
     if dim is None:
         return amin(input)
@@ -208,7 +278,7 @@ def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
 
 
 def arg(which: str, input: Any, dim: int | None, keepdim: bool) -> Any:
-    """The index along an axis, or in the flattened tensor."""
+    """Return the index along an axis, or in the flattened tensor."""
     from .shape import reshape
 
     ndim = input.array.ndim
@@ -223,13 +293,47 @@ def arg(which: str, input: Any, dim: int | None, keepdim: bool) -> Any:
 
 @numpy_names
 def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The index of the first largest element along dim, or in the flattened tensor."""
+    """Return the index of the first largest element.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis; None means the flattened tensor.
+        keepdim: Keep the reduced axes with length 1.
+
+    Returns:
+        An int64 tensor without the axis.
+
+    Raises:
+        IndexError: The axis does not exist or is empty.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.argmax(tinymed.tensor([[1, 5], [7, 2]]), 1).tolist()
+        [1, 0]
+    """
     return arg("max", input, dim, keepdim)
 
 
 @numpy_names
 def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The index of the first smallest element along dim, or in the flattened tensor."""
+    """Return the index of the first smallest element.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis; None means the flattened tensor.
+        keepdim: Keep the reduced axes with length 1.
+
+    Returns:
+        An int64 tensor without the axis.
+
+    Raises:
+        IndexError: The axis does not exist or is empty.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.argmin(tinymed.tensor([[1, 5], [7, 2]]), 1).tolist()
+        [0, 1]
+    """
     return arg("min", input, dim, keepdim)
 
 

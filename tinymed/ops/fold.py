@@ -36,7 +36,25 @@ class Fold(Op):
 
 
 def fold(input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
-    """Columns (N, C kernel_h kernel_w, blocks) added up to images (N, C, *output_size); also without N."""
+    """Add columns up to images, where unfold copied blocks into columns.
+
+    Args:
+        input: (N, C kernel_h kernel_w, blocks), or without N.
+        output_size: (H, W) in pixels.
+        kernel_size, dilation, padding, stride: In pixels, an int or one per axis.
+
+    Returns:
+        (N, C, H, W), or without N.
+
+    Raises:
+        ValueError: The shape does not fit the blocks of output_size.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.fold(tinymed.ones(1, 4, 4), (3, 3), 2)[0, 0].tolist()
+        [[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]
+    """
     window: Any = (
         per_axis("fold", "kernel_size", kernel_size, 2),
         per_axis("fold", "dilation", dilation, 2),

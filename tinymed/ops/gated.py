@@ -5,9 +5,10 @@ from typing import Any
 
 from ..dispatch import Array, kernel
 from ..tape import Op
+from .erf import erf_forward
 from .overwrite import overwritable
 from .smooth import log_one_plus_exp, logistic
-from .unary import erf_forward, points
+from .unary import points
 
 
 @kernel(flops=lambda x: 90 * x.size)
@@ -159,7 +160,27 @@ class Hardswish(Op):
 
 
 def gelu(input: Any, approximate: str = "none") -> Any:
-    """x times the normal distribution function; approximate="tanh": by a tanh."""
+    """Compute x times the normal distribution function at x.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        approximate: "none", or "tanh" for an approximation by a tanh.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: approximate is neither.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.gelu(tinymed.tensor([0.0, 100.0])).tolist()
+        [0.0, 100.0]
+
+    Reference:
+        Hendrycks & Gimpel, arXiv 1606.08415, 2016.
+    """
     if approximate not in ("none", "tanh"):
         raise ValueError(f'gelu: approximate is "none" or "tanh", got {approximate!r}')
     return (GELU if approximate == "none" else GELUTanh).apply(input)
@@ -167,19 +188,70 @@ def gelu(input: Any, approximate: str = "none") -> Any:
 
 @overwritable
 def silu(input: Any) -> Any:
-    """x sigmoid(x), also called swish."""
+    """Compute x sigmoid(x), also called swish.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        inplace: Write the result into input.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.silu(tinymed.tensor([0.0, 100.0])).tolist()
+        [0.0, 100.0]
+
+    Reference:
+        Elfwing, Uchibe & Doya, Neural Networks 2018.
+    """
     return SiLU.apply(input)
 
 
 @overwritable
 def mish(input: Any) -> Any:
-    """x tanh(log(1 + e^x))."""
+    """Compute x tanh(log(1 + e^x)).
+
+    Args:
+        input: Floating-point tensor of any shape.
+        inplace: Write the result into input.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.mish(tinymed.tensor([0.0, 100.0])).tolist()
+        [0.0, 100.0]
+
+    Reference:
+        Misra, BMVC 2020.
+    """
     return Mish.apply(input)
 
 
 @overwritable
 def hardswish(input: Any) -> Any:
-    """x hardsigmoid(x)."""
+    """Compute x hardsigmoid(x): swish in straight pieces and one parabola.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        inplace: Write the result into input.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.hardswish(tinymed.tensor([0.0, 3.0])).tolist()
+        [0.0, 3.0]
+
+    Reference:
+        Howard et al., ICCV 2019, section 5.2.
+    """
     return Hardswish.apply(input)
 
 

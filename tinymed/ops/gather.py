@@ -29,7 +29,7 @@ def scatter_add_forward(xp: Any, x: Array, index: Array, source: Array, axis: in
 
 
 def places(xp: Any, index: Array, axis: int) -> tuple[Array, ...]:
-    """For each element of index its own coordinates, but index itself along the axis."""
+    """Return for each element of index its own coordinates, but index itself along the axis."""
     own = [xp.arange(n).reshape((n,) + (1,) * (index.ndim - 1 - a)) for a, n in enumerate(index.shape)]
     return tuple(index if a == axis else o for a, o in enumerate(own))
 
@@ -109,7 +109,7 @@ class OneHot(Op):
 
 
 def checked_index(name: str, input: Any, index: Any, axis: int) -> Any:
-    """The index as a tensor of integers within the axis."""
+    """Return the index as a tensor of integers within the axis."""
     (index,) = operands(name, index)
     if not isinstance(index, Node) or index.array.dtype.kind not in "iu":
         raise TypeError(f"{name}: index must be a tensor of integers")
@@ -123,7 +123,25 @@ def checked_index(name: str, input: Any, index: Any, axis: int) -> Any:
 
 @numpy_names
 def gather(input: Any, dim: int, index: Any) -> Any:
-    """input[index[i, j], j] for dim 0, input[i, index[i, j]] for dim 1, and so on; the shape is that of index."""
+    """Pick elements along an axis: input[index[i, j], j] for dim 0, input[i, index[i, j]] for dim 1, and so on.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis.
+        index: Integers with as many axes as the input, at most as long along the other axes.
+
+    Returns:
+        A tensor of the input's dtype in the shape of index.
+
+    Raises:
+        IndexError: An index is out of range.
+        ValueError: Shapes do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.gather(tinymed.tensor([[1, 2], [3, 4]]), 1, tinymed.tensor([[1], [0]])).tolist()
+        [[2], [3]]
+    """
     axis = one_axis("gather", dim, input.array.ndim)
     index = checked_index("gather", input, index, axis)
     if not index.array.size:
@@ -136,7 +154,26 @@ def gather(input: Any, dim: int, index: Any) -> Any:
 
 @numpy_names
 def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
-    """input with src[i, j] added at [index[i, j], j] for dim 0, at [i, index[i, j]] for dim 1, and so on."""
+    """Return input with src[i, j] added at [index[i, j], j] for dim 0, at [i, index[i, j]] for dim 1, and so on.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis.
+        index: Integers with as many axes as the input.
+        src: Of the input's dtype, at least as long as index along every axis.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        IndexError: An index is out of range.
+        TypeError: src has another dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.scatter_add(tinymed.zeros(3), 0, tinymed.tensor([2, 2]), tinymed.ones(2)).tolist()
+        [0.0, 0.0, 2.0]
+    """
     axis = one_axis("scatter_add", dim, input.array.ndim)
     index = checked_index("scatter_add", input, index, axis)
     fits("scatter_add", "input", input.shape, index.shape, axis)
@@ -157,7 +194,25 @@ def fits(name: str, what: str, shape: tuple[int, ...], index: tuple[int, ...], a
 
 @numpy_names
 def index_select(input: Any, dim: int, index: Any) -> Any:
-    """The slices along dim that a vector of integers names, which may repeat."""
+    """Return the slices along an axis that a vector of integers names.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis.
+        index: A vector of integers, which may repeat.
+
+    Returns:
+        A tensor of the input's dtype.
+
+    Raises:
+        ValueError: index has more than one axis.
+        IndexError: An index is out of range.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.index_select(tinymed.eye(3), 0, tinymed.tensor([2, 0])).tolist()
+        [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+    """
     axis = one_axis("index_select", dim, input.array.ndim)
     index = checked_index("index_select", input, index, axis)
     if index.array.ndim > 1:
@@ -171,7 +226,25 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
 
 @numpy_names
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
-    """As gather, input and indices broadcast to each other along the other axes; without dim, both are flattened."""
+    """Pick elements along an axis as gather does, input and indices broadcast along the others.
+
+    Args:
+        input: Tensor of any shape.
+        indices: Integers with as many axes as the input; negative ones count from the end.
+        dim: The axis; None flattens both.
+
+    Returns:
+        A tensor of the input's dtype.
+
+    Raises:
+        ValueError: The numbers of axes differ.
+
+    Example:
+        >>> import tinymed
+        >>> x = tinymed.tensor([[3, 1], [2, 4]])
+        >>> tinymed.take_along_dim(x, x.argsort(1), 1).tolist()
+        [[1, 3], [2, 4]]
+    """
     (indices,) = operands("take_along_dim", indices)
     if dim is None:
         return gather(reshape(input, -1), 0, reshape(indices, -1))
@@ -189,7 +262,25 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
 
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
-    """int64 of one more axis: 1 at each index, else 0; num_classes -1: the largest index and one."""
+    """Encode class numbers as vectors with a 1 at each number.
+
+    Args:
+        tensor: Integers of any shape, at least 0.
+        num_classes: The length of the vectors; -1 for the largest number and one.
+
+    Returns:
+        An int64 tensor (*shape, num_classes).
+
+    Raises:
+        TypeError: The numbers are not integers.
+        ValueError: A number does not fit, or the number of classes of an empty tensor is not given.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.one_hot(tinymed.tensor([1, 0]), 3).tolist()
+        [[0, 1, 0], [1, 0, 0]]
+    """
     if tensor.array.dtype.kind not in "iu":
         raise TypeError(f"one_hot: needs integers, got {tensor.array.dtype}")
     if num_classes == -1 and not tensor.array.size:

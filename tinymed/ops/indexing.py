@@ -1,5 +1,6 @@
-"""Reading and writing elements: t[...] and the op of t[...] = value.  Picking along one axis is in `gather`, what
-may be written in `inplace`.
+"""Reading and writing elements: t[...] and the op of t[...] = value.
+
+Picking along one axis is in `gather`, what may be written in `inplace`.
 
 An index is taken apart as PyTorch does: numbers, slices and None first, which give a view; then arrays of integers,
 which copy.  A mask of bool counts as the positions where it is true.
@@ -69,7 +70,7 @@ def parse(shape: tuple[int, ...], index: Any) -> Index:
 
 
 def entry(i: Any) -> Any:
-    """One entry of an index: a number, a slice, None, an ellipsis, or an array of integers or bool."""
+    """Return one entry of an index: a number, a slice, None, an ellipsis, or an array of integers or bool."""
     if i is None or i is Ellipsis:
         return i
     if isinstance(i, slice):
@@ -88,12 +89,12 @@ def entry(i: Any) -> Any:
 
 
 def is_mask(i: Any) -> bool:
-    """Whether an index is a boolean array."""
+    """Return whether an index is a boolean array."""
     return isinstance(i, np.ndarray) and i.dtype.kind == "b"
 
 
 def positions(i: Array, shape: tuple[int, ...], axis: int) -> list[Array]:
-    """An integer array as it is; a mask as the positions where it is true, one array an axis."""
+    """Return an integer array as it is; a mask as the positions where it is true, one array an axis."""
     if not is_mask(i):
         return [i]
     if i.shape != shape[axis : axis + i.ndim]:
@@ -105,12 +106,12 @@ def positions(i: Array, shape: tuple[int, ...], axis: int) -> list[Array]:
 
 
 def slices(basic: Basic) -> tuple[Any, ...]:
-    """The index as NumPy takes it."""
+    """Return the index as NumPy takes it."""
     return tuple(slice(*b) if isinstance(b, Span) else b for b in basic)
 
 
 def joined(where: Where, arrays: Any) -> tuple[Any, ...]:
-    """The index with its arrays in their places."""
+    """Return the index with its arrays in their places."""
     rest = iter(arrays)
     return tuple(next(rest) if w else slice(None) for w in where)
 
@@ -151,13 +152,13 @@ class GetItem(Op):
 
 
 def taken_shape(x: Array, where: Where, *arrays: Array) -> list[tuple[int, ...]]:
-    """The shape of an advanced index, found without reading elements."""
+    """Return the shape of an advanced index, found without reading elements."""
     return [np.broadcast_to(np.empty((), bool), x.shape)[joined(where, arrays)].shape]
 
 
 @kernel(out=taken_shape, flops=lambda *_: 0)
 def take(xp: Any, x: Array, where: Where, *arrays: Array) -> Array:
-    """x[...] with index arrays."""
+    """Return x[...] with index arrays."""
     return x[joined(where, arrays)]
 
 
@@ -204,7 +205,7 @@ def setitem(xp: Any, x: Array, value: Array, basic: Basic, where: Where, *arrays
 
 
 def written(dy: Array, basic: Basic, where: Where, *arrays: Array) -> list[tuple[int, ...]]:
-    """The shapes of the tensor and of the part that was written."""
+    """Return the shapes of the tensor and of the part that was written."""
     part = np.broadcast_to(np.empty((), bool), dy.shape)[(*slices(basic), Ellipsis)]
     return [dy.shape, part[joined(where, arrays)].shape if where else part.shape]
 
@@ -264,7 +265,23 @@ class SetItem(Op):
 
 
 def getitem(input: Any, index: Any) -> Any:
-    """input[index]: a view for numbers, slices, None and '...'; a copy where index arrays or masks take part."""
+    """Return input[index]: a view for numbers, slices, None and "...", a copy where arrays or masks take part.
+
+    Args:
+        input: Tensor of any shape.
+        index: What stands between the brackets.
+
+    Returns:
+        A tensor of the input's dtype.
+
+    Raises:
+        IndexError: The index does not fit the axes.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.tensor([[1, 2], [3, 4]])[:, 1].tolist()
+        [2, 4]
+    """
     basic, where, arrays = parse(input.shape, index)
     plain = all(b == Span() for b in basic)
     viewed = input if where and plain else GetItem.apply(input, basic)
@@ -273,7 +290,25 @@ def getitem(input: Any, index: Any) -> Any:
 
 @numpy_names
 def narrow(input: Any, dim: int, start: int, length: int) -> Any:
-    """The part of an axis from start (negative: from the end), of a length, as a view."""
+    """Return a part of an axis, as a view.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis.
+        start: The first place; a negative one counts from the end.
+        length: The number of places.
+
+    Returns:
+        A tensor of the input's dtype.
+
+    Raises:
+        IndexError: The part is not inside the axis.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.narrow(tinymed.arange(5), 0, 1, 3).tolist()
+        [1, 2, 3]
+    """
     if not input.array.ndim:
         raise ValueError("narrow: a tensor without axes has no part")
     axis = one_axis("narrow", dim, input.array.ndim)
@@ -287,7 +322,24 @@ def narrow(input: Any, dim: int, start: int, length: int) -> Any:
 
 @numpy_names
 def select(input: Any, dim: int, index: int) -> Any:
-    """One slice along dim, without that axis, as a view."""
+    """Return one slice along an axis, without that axis, as a view.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis.
+        index: The place; a negative one counts from the end.
+
+    Returns:
+        A tensor of the input's dtype with one axis fewer.
+
+    Raises:
+        IndexError: The axis or the place does not exist.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.select(tinymed.eye(2), 0, 1).tolist()
+        [0.0, 1.0]
+    """
     if not input.array.ndim:
         raise IndexError("select: a tensor without axes has no slices")
     return getitem(input, (*[slice(None)] * one_axis("select", dim, input.array.ndim), operator.index(index)))

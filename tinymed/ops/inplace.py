@@ -9,22 +9,36 @@ from .. import device, random
 from ..tape import Node
 from .activations import relu
 from .analytic import acos, asin, atan, exp2, log2, log10, tan
+from .bitwise import bitwise_and, bitwise_left_shift, bitwise_or, bitwise_right_shift, bitwise_xor
 from .clamp import clamp, clamp_max, clamp_min
 from .closeness import nan_to_num
-from .compare import bitwise_and, bitwise_left_shift, bitwise_or, bitwise_right_shift, bitwise_xor
 from .elementwise import add, div, floor_divide, mul, pow, sub
 from .gather import scatter_add
 from .pairwise import addcdiv, addcmul, fmod, lerp, remainder
 from .rounding import ceil, floor, frac, round, trunc
 from .scatter import index_add, index_copy, index_fill, masked_fill, scatter
+from .sine import cos, sin
 from .smooth import sigmoid, tanh
 from .triangles import tril, triu
-from .unary import abs, cos, exp, expm1, log, log1p, neg, reciprocal, rsqrt, sign, sin, sqrt, square
+from .unary import abs, exp, expm1, log, log1p, neg, reciprocal, rsqrt, sign, sqrt, square
 from .writing import assign, in_place
 
 
 def copy_(input: Any, src: Any, non_blocking: bool = False) -> Any:
-    """Write src into input, in place, cast and broadcast; returns input."""
+    """Write another tensor into this one, cast and broadcast.
+
+    Args:
+        src: A tensor or a number.
+        non_blocking: Accepted as PyTorch's and ignored.
+
+    Returns:
+        This tensor.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.zeros(2).copy_(tinymed.tensor([1, 2])).tolist()
+        [1.0, 2.0]
+    """
     if isinstance(src, Node) and src.array is not input.array and device.of(src.array) != device.of(input.array):
         from .cast import to
 
@@ -34,7 +48,19 @@ def copy_(input: Any, src: Any, non_blocking: bool = False) -> Any:
 
 
 def fill_(input: Any, value: Any) -> Any:
-    """Write one number everywhere, in place; returns input."""
+    """Write one number everywhere.
+
+    Args:
+        value: The number.
+
+    Returns:
+        This tensor.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.zeros(2).fill_(3).tolist()
+        [3.0, 3.0]
+    """
     if isinstance(value, Node) and value.array.ndim:
         raise RuntimeError(f"fill_: takes one number, got a tensor of shape {list(value.array.shape)}; use copy_")
     assign(input, ..., value)
@@ -42,13 +68,34 @@ def fill_(input: Any, value: Any) -> Any:
 
 
 def zero_(input: Any) -> Any:
-    """Write 0 everywhere, in place; returns input."""
+    """Write 0 everywhere.
+
+    Returns:
+        This tensor.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.ones(2).zero_().tolist()
+        [0.0, 0.0]
+    """
     assign(input, ..., 0)
     return input
 
 
 def detach_(input: Any) -> Any:
-    """Take the tensor off the tape; returns it.  A view is refused: detach the tensor it views."""
+    """Take the tensor off the tape.
+
+    Returns:
+        This tensor.
+
+    Raises:
+        RuntimeError: It is a view: detach the tensor it views.
+
+    Example:
+        >>> import tinymed
+        >>> (tinymed.ones(2, requires_grad=True) * 2).detach_().requires_grad
+        False
+    """
     if input.parent is not None and input.requires_grad:
         raise RuntimeError("detach_: a view cannot be taken off the tape in place; use detach()")
     input.op, input.index, input.requires_grad = None, 0, False
@@ -69,7 +116,23 @@ def float_only(name: str, input: Any) -> None:
 
 
 def normal_(input: Any, mean: float = 0, std: float = 1, *, generator: Any = None) -> Any:
-    """Fill with normal numbers from manual_seed's generator; returns input."""
+    """Fill with normal numbers from manual_seed's generator.
+
+    Args:
+        mean, std: The mean and the standard deviation.
+        generator: Refused unless None.
+
+    Returns:
+        This tensor.
+
+    Raises:
+        TypeError: The tensor is not of floating-point numbers.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.zeros(2).normal_(5, 0).tolist()
+        [5.0, 5.0]
+    """
     no_generator("normal_", generator)
     float_only("normal_", input)
     if not std >= 0:
@@ -78,7 +141,24 @@ def normal_(input: Any, mean: float = 0, std: float = 1, *, generator: Any = Non
 
 
 def uniform_(input: Any, a: float = 0, b: float = 1, *, generator: Any = None, **bounds: float) -> Any:
-    """Fill with uniform numbers from a to b (PyTorch also says from= and to=); returns input."""
+    """Fill with uniform numbers from manual_seed's generator.
+
+    Args:
+        a, b: The bounds; PyTorch also says from= and to=.
+        generator: Refused unless None.
+        bounds: from= and to=.
+
+    Returns:
+        This tensor.
+
+    Raises:
+        TypeError: The tensor is not of floating-point numbers.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.zeros(2).uniform_(3, 3).tolist()
+        [3.0, 3.0]
+    """
     no_generator("uniform_", generator)
     float_only("uniform_", input)
     low, high = bounds.pop("from", a), bounds.pop("to", b)
@@ -95,7 +175,20 @@ def uniform_(input: Any, a: float = 0, b: float = 1, *, generator: Any = None, *
 
 
 def bernoulli_(input: Any, p: Any = 0.5, *, generator: Any = None) -> Any:
-    """Fill with 1 with probability p (a number or a tensor), else 0; returns input."""
+    """Fill with 1 with a probability, else 0.
+
+    Args:
+        p: The probability, a number or a tensor that broadcasts.
+        generator: Refused unless None.
+
+    Returns:
+        This tensor.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.zeros(2).bernoulli_(1.0).tolist()
+        [1.0, 1.0]
+    """
     no_generator("bernoulli_", generator)
     chance = np.broadcast_to(device.move(p.array, "cpu") if isinstance(p, Node) else p, input.array.shape).ravel()
     if chance.size and not (chance.min() >= 0 and chance.max() <= 1):
@@ -104,7 +197,7 @@ def bernoulli_(input: Any, p: Any = 0.5, *, generator: Any = None) -> Any:
 
 
 def below(limit: int, count: int, ticket: tuple[int, int, int]) -> np.ndarray:
-    """`count` int64 numbers from 0 to limit - 1, each as likely to 2^-32 and better."""
+    """Draw `count` int64 numbers from 0 to limit - 1, each as likely to 2^-32 and better."""
     if limit <= 1 << 32:
         words = random.bits(count, *ticket).astype(np.uint64)
         small: np.ndarray = ((words * np.uint64(limit)) >> np.uint64(32)).astype(np.int64)
@@ -121,7 +214,7 @@ def no_generator(name: str, generator: Any) -> None:
 
 
 def many(*functions: Callable[..., Any]) -> list[Callable[..., Any]]:
-    """in_place of each."""
+    """Return in_place of each function."""
     return [in_place(f) for f in functions]
 
 

@@ -16,12 +16,12 @@ from .shape import Reshape, Shape, reshape, unsqueeze
 
 @kernel(out=lambda axis, *xs: [joined(axis, xs)], flops=lambda axis, *xs: 0)
 def concat(xp: Any, axis: int, *xs: Array) -> Array:
-    """Arrays one after another along an axis."""
+    """Join arrays one after another along an axis."""
     return xp.concatenate(xs, axis)
 
 
 def joined(axis: int, xs: Sequence[Array]) -> Shape:
-    """The shape of arrays joined along an axis."""
+    """Return the shape of arrays joined along an axis."""
     return *xs[0].shape[:axis], int(sum(x.shape[axis] for x in xs)), *xs[0].shape[axis + 1 :]
 
 
@@ -48,7 +48,7 @@ class Cat(Op):
 
 
 def parts(x: Array, axis: int, lengths: Sequence[int]) -> tuple[Array, ...]:
-    """Consecutive views along an axis."""
+    """Return consecutive views along an axis."""
     stops = np.cumsum(lengths).tolist()
     before = (slice(None),) * axis
     return tuple(x[(*before, slice(stop - n, stop))] for n, stop in zip(lengths, stops, strict=True))
@@ -169,7 +169,23 @@ class Repeat(Op):
 
 @numpy_names
 def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
-    """Tensors one after another along dim; the other lengths are equal.  Their common dtype is PyTorch's."""
+    """Join tensors one after another along an axis.
+
+    Args:
+        tensors: Tensors whose other axes are equal; vectors of length 0 are passed over.
+        dim: The axis.
+
+    Returns:
+        A tensor in the common dtype, as PyTorch promotes.
+
+    Raises:
+        ValueError: There is no tensor, or shapes do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.cat([tinymed.zeros(2, 3), tinymed.ones(1, 3)]).shape
+        (3, 3)
+    """
     tensors = list(tensors)
     if not tensors:
         raise ValueError("cat: needs at least one tensor")
@@ -188,14 +204,30 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
 
 
 def alike(tensors: Sequence[Any]) -> list[Any]:
-    """The tensors in their common dtype."""
+    """Return the tensors in their common dtype."""
     dtype = result_type(*tensors)
     return [x if x.array.dtype == dtype else Cast.apply(x, dtype) for x in tensors]
 
 
 @numpy_names
 def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
-    """Tensors of one shape one after another along a new axis."""
+    """Join tensors of one shape along a new axis.
+
+    Args:
+        tensors: Tensors of one shape.
+        dim: The place of the new axis.
+
+    Returns:
+        A tensor in the common dtype, with one axis more.
+
+    Raises:
+        ValueError: There is no tensor, or shapes differ.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.stack([tinymed.zeros(2), tinymed.ones(2)], 1).tolist()
+        [[0.0, 1.0], [0.0, 1.0]]
+    """
     tensors = list(tensors)
     shapes = sorted({tuple(x.shape) for x in tensors})
     if len(shapes) != 1:
@@ -207,7 +239,24 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
 
 @numpy_names
 def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
-    """Consecutive parts along dim, as views: of one size (the last may be shorter), or of the sizes in a list."""
+    """Split an axis into consecutive parts, as views.
+
+    Args:
+        input: Tensor with at least one axis.
+        split_size_or_sections: The length of each part (the last may be shorter), or a list of lengths that add up.
+        dim: The axis.
+
+    Returns:
+        A tuple of tensors.
+
+    Raises:
+        ValueError: The lengths do not fit, or the tensor has no axes.
+
+    Example:
+        >>> import tinymed
+        >>> [part.tolist() for part in tinymed.split(tinymed.arange(5), 2)]
+        [[0, 1], [2, 3], [4]]
+    """
     has_axes("split", input)
     axis = one_axis("split", dim, input.array.ndim)
     n, given = input.shape[axis], split_size_or_sections
@@ -226,7 +275,24 @@ def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, .
 
 @numpy_names
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
-    """At most `chunks` parts along dim, all of one size but the last."""
+    """Split an axis into at most `chunks` parts, all of one length but the last, as views.
+
+    Args:
+        input: Tensor with at least one axis.
+        chunks: The number of parts, at least 1.
+        dim: The axis.
+
+    Returns:
+        A tuple of tensors.
+
+    Raises:
+        ValueError: chunks is below 1, or the tensor has no axes.
+
+    Example:
+        >>> import tinymed
+        >>> [part.tolist() for part in tinymed.chunk(tinymed.arange(5), 2)]
+        [[0, 1, 2], [3, 4]]
+    """
     has_axes("chunk", input)
     chunks = integer("chunk", "chunks", chunks)
     if chunks < 1:
@@ -243,7 +309,23 @@ def has_axes(name: str, input: Any, wanted: Any = (0,)) -> None:
 
 @numpy_names
 def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
-    """The slices along dim, without that axis, as views."""
+    """Return the slices along an axis, without that axis, as views.
+
+    Args:
+        input: Tensor with at least one axis.
+        dim: The axis.
+
+    Returns:
+        A tuple of tensors.
+
+    Raises:
+        ValueError: The tensor has no axes.
+
+    Example:
+        >>> import tinymed
+        >>> [row.tolist() for row in tinymed.unbind(tinymed.eye(2))]
+        [[1.0, 0.0], [0.0, 1.0]]
+    """
     has_axes("unbind", input)
     axis = one_axis("unbind", dim, input.array.ndim)
     n = input.shape[axis]
@@ -252,7 +334,21 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
 
 
 def flip(input: Any, *axes: Any, dims: Any = None) -> Any:
-    """Reversed along dims (also as separate arguments); a copy."""
+    """Reverse the order of elements along axes, as a copy.
+
+    Args:
+        input: Tensor of any shape.
+        axes: The axes, one by one or as a sequence; also given as dims=.
+        dims: The axes by name.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.flip(tinymed.arange(3), 0).tolist()
+        [2, 1, 0]
+    """
     if dims is not None and axes:
         raise TypeError("flip: give dims once, by position or as dims=")
     given = sizes("flip", axes if dims is None else (dims,))
@@ -260,7 +356,24 @@ def flip(input: Any, *axes: Any, dims: Any = None) -> Any:
 
 
 def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
-    """Moved by shifts along dims, what falls off entering at the other end; without dims, in the flattened tensor."""
+    """Shift elements along axes; what leaves at one end enters at the other.
+
+    Args:
+        input: Tensor of any shape.
+        shifts: The distance in elements, or one per axis.
+        dims: The axes; None rolls the flattened tensor.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: There are not as many shifts as axes.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.roll(tinymed.arange(4), 1).tolist()
+        [3, 0, 1, 2]
+    """
     steps = sizes("roll", (shifts,) if is_integer(shifts) else (tuple(shifts),))
     if dims is None:
         if len(steps) != 1:
@@ -277,7 +390,23 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
 
 
 def repeat(input: Any, *repeats: Any) -> Any:
-    """Copies side by side, `repeats` along each axis; new axes come first."""
+    """Repeat the whole tensor side by side along its axes.
+
+    Args:
+        input: Tensor of any shape.
+        repeats: A count for each axis, new leading axes first.
+
+    Returns:
+        A tensor of the input's dtype, a copy.
+
+    Raises:
+        ValueError: There are fewer counts than axes, or one is negative.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.arange(2).repeat(2, 2).tolist()
+        [[0, 1, 0, 1], [0, 1, 0, 1]]
+    """
     times = sizes("repeat", repeats)
     if len(times) < input.array.ndim or min(times, default=0) < 0:
         raise ValueError(
@@ -287,7 +416,23 @@ def repeat(input: Any, *repeats: Any) -> Any:
 
 
 def tile(input: Any, *dims: Any) -> Any:
-    """As repeat, with missing leading counts 1."""
+    """Repeat the whole tensor side by side, with missing leading counts 1.
+
+    Args:
+        input: Tensor of any shape.
+        dims: The counts, for the last axes.
+
+    Returns:
+        A tensor of the input's dtype, a copy.
+
+    Raises:
+        ValueError: A count is negative.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.tile(tinymed.eye(2), (2,)).tolist()
+        [[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]]
+    """
     times = sizes("tile", dims)
     return repeat(input, (1,) * (input.array.ndim - len(times)) + times)
 

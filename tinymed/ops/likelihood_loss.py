@@ -23,9 +23,29 @@ def poisson_nll_loss(
     eps: float = 1e-8,
     reduction: str = "mean",
 ) -> Any:
-    """exp(input) - target input, for input the logarithm of the rate; rate - target log(rate + eps) without log_input.
+    """Compute the negative log-likelihood of counts under Poisson distributions, up to a constant.
 
-    full: with Stirling's approximation of log target! where target is above 1.
+    exp(input) - target input, or rate - target log(rate + eps) without log_input.
+
+    Args:
+        input: The logarithm of the rate, or the rate.
+        target: The counts; broadcasts with input.
+        log_input: Take input as a logarithm.
+        full: Add Stirling's approximation of log target! where target is above 1.
+        eps: Added to the rate inside the logarithm.
+        reduction: "none" for a loss per element, "sum", or "mean".
+
+    Returns:
+        A tensor without axes; of the input's shape for reduction "none".
+
+    Raises:
+        ValueError: reduction is unknown.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.poisson_nll_loss(tinymed.zeros(3), tinymed.ones(3)).item()
+        1.0
     """
     check_reduction("poisson_nll_loss", reduction)
     log_rate = input if log_input else log(add(input, float(eps)))
@@ -40,10 +60,32 @@ def poisson_nll_loss(
 def gaussian_nll_loss(
     input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
 ) -> Any:
-    """(log var + (input - target)^2 / var) / 2, var at least eps: its gradient below eps is that at eps.
+    """Compute the negative log-likelihood of numbers under normal distributions: (log var + d^2 / var) / 2.
 
-    var: a number, or of the input's shape, or with a last axis of length 1 or none.  full: plus log(2 pi) / 2.
-    Nix & Weigend 1994.
+    d = input - target. var counts as at least eps; its gradient below eps is that at eps.
+
+    Args:
+        input: The means.
+        target: The numbers.
+        var: The variances: a number, of the input's shape, or with the last axis of length 1 or missing.
+        full: Add log(2 pi) / 2.
+        eps: The least variance.
+        reduction: "none" for a loss per element, "sum", or "mean".
+
+    Returns:
+        A tensor without axes; of the input's shape for reduction "none".
+
+    Raises:
+        ValueError: var is negative or has another shape, or reduction is unknown.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.gaussian_nll_loss(tinymed.zeros(3), tinymed.ones(3), 1.0).item()
+        0.5
+
+    Reference:
+        Nix & Weigend, ICNN 1994.
     """
     check_reduction("gaussian_nll_loss", reduction)
     if not hasattr(var, "shape"):
@@ -68,7 +110,7 @@ def gaussian_nll_loss(
 
 
 def differing(shape: tuple[int, ...], other: tuple[int, ...]) -> int:
-    """The sum of the other's lengths where two shapes differ: 1 if one axis differs and it has length 1 there."""
+    """Sum the other's lengths where two shapes differ: 1 if one axis differs and it has length 1 there."""
     return sum(b for a, b in zip(shape, other, strict=True) if a != b)
 
 

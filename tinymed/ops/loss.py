@@ -9,180 +9,33 @@ from typing import Any
 from .. import device
 from ..dispatch import Array, kernel
 from ..tape import Node, Op, host_read_listeners
+from .binary_loss import REDUCTIONS, BCEWithLogits, BinaryCrossEntropy, times
 from .cast import Cast
 from .reduction import torch_arguments
 from .shape import reshape
-from .smooth import log_one_plus_exp, logistic
-
-LARGEST = 100.0  # a logarithm's magnitude is clamped here, so that a wrong certainty costs 100 and not infinity
-SMALLEST = 1e-12  # least p (1 - p) in the gradient
-REDUCTIONS = ("mean", "sum", "none")
-
-
-def reduced_shape(x: Array, *args: Any) -> list[tuple[int, ...]]:
-    """One loss, or one an element."""
-    return [x.shape if args[-1] == "none" else ()]
-
-
-def reduce(loss: Array, reduction: str) -> Any:
-    """The loss per element, its sum, or its mean (NaN of nothing)."""
-    if reduction == "none":
-        return loss
-    total = loss.sum()
-    return total if reduction == "sum" else total / total.dtype.type(loss.size)
-
-
-def spread(dy: Array, size: int, reduction: str) -> Array:
-    """The gradient of every element's loss."""
-    return dy / dy.dtype.type(max(size, 1)) if reduction == "mean" else dy
-
-
-def times(a: Array, weight: Any) -> Array:
-    """a weight; a weight that is None is 1."""
-    return a if weight is None else a * weight
-
-
-# -------------------------------------------------------------------------------------------- binary cross-entropy
-
-
-def log_clamped(xp: Any, p: Array) -> Array:
-    """log p, at least -100."""
-    return xp.maximum(xp.log(p), -LARGEST)
-
-
-@kernel(out=reduced_shape, flops=lambda x, *_: 8 * x.size)
-def binary_cross_entropy_forward(xp: Any, x: Array, target: Array, weight: Any, reduction: str) -> Any:
-    """loss = weight (-target ln x - (1 - target) ln(1 - x)), logarithms at least -100; reduced."""
-    loss = -target * log_clamped(xp, x) - (1 - target) * xp.maximum(xp.log1p(-x), -LARGEST)
-    return reduce(times(loss, weight), reduction)
-
-
-@kernel(out=lambda dy, x, *_: [x.shape], flops=lambda dy, x, *_: 6 * x.size)
-def binary_cross_entropy_backward(xp: Any, dy: Array, x: Array, target: Array, weight: Any, reduction: str) -> Array:
-    """dx = dy weight (x - target) / max(x (1 - x), 1e-12); mean: dy / size."""
-    return times(spread(dy, x.size, reduction) * (x - target), weight) / xp.maximum(x * (1 - x), SMALLEST)
-
-
-@kernel(out=lambda dy, x, *_: [x.shape], flops=lambda dy, x, *_: 6 * x.size)
-def binary_cross_entropy_backward_target(xp: Any, dy: Array, x: Array, weight: Any, reduction: str) -> Array:
-    """dtarget = dy weight (ln(1 - x) - ln x), logarithms at least -100; mean: dy / size."""
-    odds = xp.maximum(xp.log1p(-x), -LARGEST) - log_clamped(xp, x)
-    return times(spread(dy, x.size, reduction) * odds, weight)
-
-
-class BinaryCrossEntropy(Op):
-    """loss = -w (t log p + (1 - t) log(1 - p)), each log at least -100;  dp = w (p - t) / max(p (1 - p), 1e-12).
-
-    dt = w (log(1 - p) - log p).  The two clamps are PyTorch's.
-    """
-
-    def forward(self, x: Array, target: Array, weight: Any, reduction: str) -> Array:
-        self.save(x, target, weight, reduction)
-        return self.k.binary_cross_entropy_forward(x, target, weight, reduction)
-
-    def backward(self, dy: Array) -> Any:
-        x, _, weight, reduction = self.saved
-        dx = self.k.binary_cross_entropy_backward(dy, *self.saved) if self.needs[0] else None
-        dt = self.k.binary_cross_entropy_backward_target(dy, x, weight, reduction) if self.needs[1] else None
-        return dx, dt, None, None
-
-    @staticmethod
-    def samples(draw: Any) -> tuple[Any, ...]:
-        shape = draw.shape(0, 4)
-        weight = draw.array(shape, 0.2, 2, constant=True) if draw.boolean() else None
-        target = draw.array(shape, 0, 1, constant=draw.boolean())
-        return draw.array(shape, 0.05, 0.95), target, weight, draw.choice(REDUCTIONS)
-
-    @staticmethod
-    def oracle(torch: Any, x: Any, target: Any, weight: Any, reduction: str) -> Any:
-        return torch.nn.functional.binary_cross_entropy(x, target, weight, reduction=reduction)
-
-
-@kernel(out=reduced_shape, flops=lambda x, *_: 8 * x.size)
-def bce_with_logits_forward(xp: Any, x: Array, target: Array, weight: Any, pos_weight: Any, reduction: str) -> Any:
-    """loss = weight ((1 - t) x + (1 - t + q t) ln(1 + e^-x)), t = target, q = pos_weight or 1; reduced."""
-    positive = target if pos_weight is None else target * pos_weight
-    loss = (1 - target) * x + (1 - target + positive) * log_one_plus_exp(xp, -x)
-    return reduce(times(loss, weight), reduction)
-
-
-@kernel(out=lambda dy, x, *_: [x.shape], flops=lambda dy, x, *_: 8 * x.size)
-def bce_with_logits_backward(
-    xp: Any, dy: Array, x: Array, target: Array, weight: Any, pos_weight: Any, reduction: str
-) -> Array:
-    """dx = dy weight ((1 - t + q t) sigmoid(x) - q t), t = target, q = pos_weight or 1; mean: dy / size."""
-    positive = target if pos_weight is None else target * pos_weight
-    slope = (1 - target + positive) * logistic(xp, x) - positive
-    return times(spread(dy, x.size, reduction) * slope, weight)
-
-
-@kernel(out=lambda dy, x, *_: [x.shape], flops=lambda dy, x, *_: 8 * x.size)
-def bce_with_logits_backward_target(
-    xp: Any, dy: Array, x: Array, weight: Any, pos_weight: Any, reduction: str
-) -> Array:
-    """dtarget = dy weight ((q - 1) ln(1 + e^-x) - x), q = pos_weight or 1; mean: dy / size."""
-    slope = -x if pos_weight is None else (pos_weight - 1) * log_one_plus_exp(xp, -x) - x
-    return times(spread(dy, x.size, reduction) * slope, weight)
-
-
-class BCEWithLogits(Op):
-    """loss = w ((1 - t) x + (1 + (q - 1) t) softplus(-x)): binary cross-entropy of sigmoid(x), positives weighted by q.
-
-    dx = w ((1 + (q - 1) t) sigmoid(x) - q t);  dt = w ((q - 1) softplus(-x) - x).
-    """
-
-    def forward(self, x: Array, target: Array, weight: Any, pos_weight: Any, reduction: str) -> Array:
-        self.save(x, target, weight, pos_weight, reduction)
-        return self.k.bce_with_logits_forward(x, target, weight, pos_weight, reduction)
-
-    def backward(self, dy: Array) -> Any:
-        x, _, *rest = self.saved
-        dx = self.k.bce_with_logits_backward(dy, *self.saved) if self.needs[0] else None
-        dt = self.k.bce_with_logits_backward_target(dy, x, *rest) if self.needs[1] else None
-        return dx, dt, None, None, None
-
-    @staticmethod
-    def samples(draw: Any) -> tuple[Any, ...]:
-        shape = draw.choice((draw.shape(0, 4), (400, 3)))
-        weight, pos_weight = (
-            draw.array(part_of(draw, shape), 0.2, 2, constant=True) if draw.boolean() else None for _ in range(2)
-        )
-        target = draw.array(shape, 0, 1, constant=draw.boolean())
-        return draw.array(shape, -6, 6), target, weight, pos_weight, draw.choice(REDUCTIONS)
-
-    @staticmethod
-    def oracle(torch: Any, x: Any, target: Any, weight: Any, pos_weight: Any, reduction: str) -> Any:
-        loss = torch.nn.functional.binary_cross_entropy_with_logits
-        return loss(x, target, weight, reduction=reduction, pos_weight=pos_weight)
-
-
-def part_of(draw: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A shape that broadcasts to another."""
-    return tuple(n if draw.boolean() else 1 for n in shape)[draw.integer(0, len(shape)) :]
-
 
 # ------------------------------------------------------------------------------------------- softmax cross-entropy
 
 
 def class_mask(xp: Any, x: Array, target: Array) -> Array:
-    """Where the class axis equals the target: one True per pixel, none where the target is no class."""
+    """Return where the class axis equals the target: one True per pixel, none where the target is no class."""
     classes = xp.arange(x.shape[1]).reshape((1, -1) + (1,) * (x.ndim - 2))
     return classes == xp.expand_dims(target, 1)
 
 
 def class_weights(x: Array, weight: Any) -> Any:
-    """Class weights that broadcast over (N, C, *space), or 1."""
+    """Return class weights that broadcast over (N, C, *space), or 1."""
     return 1 if weight is None else weight.reshape((1, -1) + (1,) * (x.ndim - 2))
 
 
 def pixel_weights(xp: Any, x: Array, target: Array, weight: Any, weight_map: Any, ignore_index: int) -> Array:
-    """Each pixel's share of the loss: the weight of its class times the map; 0 where the target is ignored."""
+    """Return each pixel's share of the loss: the weight of its class times the map; 0 where the target is ignored."""
     share = (class_mask(xp, x, target) * class_weights(x, weight)).sum(1).astype(x.dtype)
     return times(xp.where(target == ignore_index, 0, share), weight_map)
 
 
 def entropy_shapes(x: Array, *args: Any) -> list[tuple[int, ...]]:
-    """The shapes of the loss, of log sum exp per pixel, and of the sum of the weights."""
+    """Return the shapes of the loss, of log sum exp per pixel, and of the sum of the weights."""
     pixels = (x.shape[0], *x.shape[2:])
     return [pixels if args[-1] == "none" else (), pixels, ()]
 
@@ -332,11 +185,30 @@ class NLLLoss(Op):
 
 @torch_arguments("input target weight size_average reduce reduction")
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
-    """-(t log p + (1 - t) log(1 - p)) of probabilities, each logarithm at least -100.
+    """Compute -(t log p + (1 - t) log(1 - p)) of probabilities, each logarithm at least -100.
 
-    target: of the input's shape, from 0 to 1; weight: broadcasts to it.  The form with logits cannot saturate.
-    ValueError for an input or target outside 0 to 1.  A recorded step, and one on a GPU, does not read values: there
-    such an input gives NaN.
+    The form with logits does not saturate. A recorded step, and one on a GPU, does not read values; an input outside 0
+    to 1 then gives NaN instead of an error.
+
+    Args:
+        input: Probabilities p, of any shape.
+        target: Of the input's shape, from 0 to 1.
+        weight: Broadcasts to the input, or None.
+        reduction: "none" for a loss per element, "sum", or "mean".
+
+    Returns:
+        A tensor without axes; of the input's shape for reduction "none".
+
+    Raises:
+        ValueError: Shapes differ, or an element of input or target is not from 0 to 1.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.binary_cross_entropy(tinymed.tensor([1.0, 0.0]), tinymed.tensor([1.0, 0.0])).item()
+        0.0
+        >>> F.binary_cross_entropy(tinymed.tensor([0.0]), tinymed.tensor([1.0])).item()
+        100.0
     """
     target = checked_target("binary_cross_entropy", input, target, reduction)
     for what, given in (("input", input), ("target", target)):
@@ -348,9 +220,27 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
 def binary_cross_entropy_with_logits(
     input: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
 ) -> Any:
-    """Binary cross-entropy of sigmoid(input), computed without forming the sigmoid.
+    """Compute the binary cross-entropy of sigmoid(input) without forming the sigmoid.
 
-    target: of the input's shape, from 0 to 1; weight and pos_weight (the weight of positives) broadcast to it.
+    Args:
+        input: Scores, of any shape.
+        target: Of the input's shape, from 0 to 1.
+        weight: A weight of each element; it broadcasts to the input.
+        reduction: "none" for a loss per element, "sum", or "mean".
+        pos_weight: The weight of positives; it broadcasts to the input.
+
+    Returns:
+        A tensor without axes; of the input's shape for reduction "none".
+
+    Raises:
+        ValueError: Shapes or reduction do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> scores, target = tinymed.tensor([-200.0, 8.0]), tinymed.tensor([1.0, 0.5])
+        >>> F.binary_cross_entropy_with_logits(scores, target, reduction="none")[0].item()
+        200.0
     """
     target = checked_target("binary_cross_entropy_with_logits", input, target, reduction)
     return BCEWithLogits.apply(input, target, raw(weight), raw(pos_weight), reduction)
@@ -367,11 +257,36 @@ def cross_entropy(
     *,
     weight_map: Any = None,
 ) -> Any:
-    """Softmax cross-entropy of scores (N, C), (N, C, *space) or (C,).
+    """Compute the softmax cross-entropy of scores: -log softmax(input)[target].
 
-    target: class numbers (N, *space), or class probabilities of the input's shape.  weight (C,): of the classes.
-    ignore_index: a class number that does not count.  weight_map (N, *space): a weight of each pixel.  The mean divides
-    by the sum of the weights that count (for probabilities by the number of pixels), as PyTorch does.
+    The mean divides by the sum of the weights that count (for probabilities by the number of pixels), as PyTorch's
+    does.
+
+    Args:
+        input: Scores (N, C), (N, C, *space) or (C,).
+        target: Class numbers (N, *space), or class probabilities of the input's shape.
+        weight: (C,), the weights of the classes, or None.
+        ignore_index: A class number that does not count.
+        reduction: "none" for a loss per element, "sum", or "mean".
+        label_smoothing: The share of probability spread over all classes, from 0 to 1.
+        weight_map: (N, *space), a weight of each pixel; PyTorch has no such argument.
+
+    Returns:
+        A tensor without axes; (N, *space) for reduction "none".
+
+    Raises:
+        ValueError: Shapes, label_smoothing or reduction do not fit.
+        TypeError: Class numbers are not integers.
+        IndexError: A target is not a class.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> scores = tinymed.tensor([[100.0, 0.0, 0.0], [0.0, 0.0, 100.0]])
+        >>> F.cross_entropy(scores, tinymed.tensor([0, 2])).item()
+        0.0
+        >>> F.cross_entropy(scores, tinymed.tensor([1, 2]), reduction="none").tolist()
+        [100.0, 0.0]
     """
     check_reduction("cross_entropy", reduction)
     if not 0 <= label_smoothing <= 1:
@@ -400,7 +315,29 @@ def cross_entropy(
 
 @torch_arguments("input target weight size_average ignore_index reduce reduction")
 def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = IGNORED, reduction: str = "mean") -> Any:
-    """-input[target], weighted by class: what cross_entropy is after log_softmax.  Shapes as there."""
+    """Compute -input[target], weighted by class: cross_entropy is nll_loss of log_softmax.
+
+    Args:
+        input: Log-probabilities (N, C), (N, C, *space) or (C,).
+        target: Class numbers (N, *space).
+        weight: (C,), the weights of the classes, or None.
+        ignore_index: A class number that does not count.
+        reduction: "none" for a loss per element, "sum", or "mean".
+
+    Returns:
+        A tensor without axes; (N, *space) for reduction "none".
+
+    Raises:
+        ValueError: Shapes or reduction do not fit.
+        TypeError: Class numbers are not integers.
+        IndexError: A target is not a class.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.nll_loss(tinymed.tensor([[-1.0, -2.0], [-3.0, -4.0]]), tinymed.tensor([0, 1])).item()
+        2.5
+    """
     check_reduction("nll_loss", reduction)
     if len(input.shape) == 1:
         one = nll_loss(
@@ -412,7 +349,7 @@ def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = IG
 
 
 def raw(weight: Any) -> Any:
-    """A weight's array: losses are not differentiated by their weights."""
+    """Return a weight's array: losses are not differentiated by their weights."""
     if isinstance(weight, Node) and weight.requires_grad:
         raise ValueError("loss: a weight that requires a gradient is not supported; detach() it")
     return weight.array if isinstance(weight, Node) else weight
@@ -425,7 +362,7 @@ def check_reduction(name: str, reduction: str) -> None:
 
 
 def checked_target(name: str, input: Any, target: Any, reduction: str) -> Any:
-    """The target in the input's dtype, of the input's shape."""
+    """Return the target in the input's dtype, of the input's shape."""
     check_reduction(name, reduction)
     if target.shape != input.shape:
         raise ValueError(

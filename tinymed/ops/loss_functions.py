@@ -19,17 +19,17 @@ from .unary import abs, exp, expm1, log, neg
 
 
 def reduced(loss: Any, reduction: str) -> Any:
-    """The loss per element, its sum or its mean."""
+    """Return the loss per element, its sum or its mean."""
     return loss if reduction == "none" else sum(loss) if reduction == "sum" else mean(loss)
 
 
 def difference(name: str, input: Any, target: Any, reduction: str) -> Any:
-    """input - target, of equal shapes: PyTorch only warns when they broadcast, which is nearly always a mistake."""
+    """Compute input - target of equal shapes: broadcasting, of which PyTorch only warns, is nearly always a mistake."""
     return sub(input, checked_target(name, input, target, reduction))
 
 
 def weighted(name: str, loss: Any, weight: Any, reduction: str) -> Any:
-    """The loss per element times its weight, reduced; the mean is the weighted mean."""
+    """Return the loss per element times its weight, reduced; the mean is the weighted mean."""
     if weight is None:
         return reduced(loss, reduction)
     if weight.shape != loss.shape:
@@ -40,24 +40,76 @@ def weighted(name: str, loss: Any, weight: Any, reduction: str) -> Any:
 
 @torch_arguments("input target size_average reduce reduction weight")
 def mse_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
-    """(input - target)^2, times a weight for each element; the mean divides by the sum of the weights."""
+    """Compute the squared error (input - target)^2.
+
+    Args:
+        input, target: Tensors of one shape.
+        reduction: "none" for a loss per element, "sum", or "mean".
+        weight: A weight of each element; the mean divides by the sum of the weights.
+
+    Returns:
+        A tensor without axes; of the input's shape for reduction "none".
+
+    Raises:
+        ValueError: Shapes differ, which PyTorch only warns of, or reduction is unknown.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.mse_loss(tinymed.tensor([1.0, 4.0]), tinymed.tensor([1.0, 2.0])).item()
+        2.0
+    """
     d = difference("mse_loss", input, target, reduction)
     return weighted("mse_loss", mul(d, d), weight, reduction)
 
 
 @torch_arguments("input target size_average reduce reduction weight")
 def l1_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
-    """|input - target|, times a weight for each element; the gradient where they are equal is 0.
+    """Compute the absolute error |input - target|; its gradient where they are equal is 0.
 
-    The mean divides by the sum of the weights.
+    Args:
+        input, target: Tensors of one shape.
+        reduction: "none" for a loss per element, "sum", or "mean".
+        weight: A weight of each element; the mean divides by the sum of the weights.
+
+    Returns:
+        A tensor without axes; of the input's shape for reduction "none".
+
+    Raises:
+        ValueError: Shapes differ, or reduction is unknown.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.l1_loss(tinymed.tensor([1.0, 4.0]), tinymed.tensor([1.0, 2.0])).item()
+        1.0
     """
     return weighted("l1_loss", abs(difference("l1_loss", input, target, reduction)), weight, reduction)
 
 
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Any:
-    """d^2 / 2 where |d| < delta, else delta (|d| - delta / 2), for d = input - target.  Huber 1964.
+    """Compute d^2 / 2 where |d| < delta, else delta (|d| - delta / 2), for d = input - target.
 
-    weight: of each element; the mean divides by the number of elements, as PyTorch's does here.
+    Args:
+        input, target: Tensors of one shape.
+        reduction: "none" for a loss per element, "sum", or "mean".
+        delta: Where the parabola becomes a line; positive.
+        weight: A weight of each element; the mean divides by the number of elements, as PyTorch's does here.
+
+    Returns:
+        A tensor without axes; of the input's shape for reduction "none".
+
+    Raises:
+        ValueError: Shapes differ, delta is not positive, or reduction is unknown.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.huber_loss(tinymed.tensor([1.0, 4.0]), tinymed.zeros(2), delta=2.0, reduction="none").tolist()
+        [0.5, 6.0]
+
+    Reference:
+        Huber, Annals of Mathematical Statistics 1964.
     """
     if delta <= 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
@@ -71,7 +123,28 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
 
 @torch_arguments("input target size_average reduce reduction beta")
 def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
-    """d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, for d = input - target.  Girshick, ICCV 2015."""
+    """Compute d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, for d = input - target.
+
+    Args:
+        input, target: Tensors of one shape.
+        reduction: "none" for a loss per element, "sum", or "mean".
+        beta: Where the parabola becomes a line; 0 gives l1_loss.
+
+    Returns:
+        A tensor without axes; of the input's shape for reduction "none".
+
+    Raises:
+        ValueError: Shapes differ, beta is negative, or reduction is unknown.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.smooth_l1_loss(tinymed.tensor([1.0, 4.0]), tinymed.zeros(2), beta=2.0, reduction="none").tolist()
+        [0.25, 3.0]
+
+    Reference:
+        Girshick, ICCV 2015, section 2.3.
+    """
     if beta < 0:
         raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
     if beta == 0:
@@ -83,13 +156,58 @@ def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float
 
 
 def hinge_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
-    """max(0, 1 - target * input) for targets -1 and 1: the support vector machine's.  Cortes & Vapnik 1995."""
+    """Compute max(0, 1 - target input), the support vector machine's loss.
+
+    PyTorch has no such function.
+
+    Args:
+        input: Scores, of any shape.
+        target: Of the input's shape, 1 or -1.
+        reduction: "none" for a loss per element, "sum", or "mean".
+
+    Returns:
+        A tensor without axes; of the input's shape for reduction "none".
+
+    Raises:
+        ValueError: Shapes differ, or reduction is unknown.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> scores, target = tinymed.tensor([0.5, 3.0]), tinymed.tensor([1.0, -1.0])
+        >>> F.hinge_loss(scores, target, reduction="none").tolist()
+        [0.5, 4.0]
+
+    Reference:
+        Cortes & Vapnik, Machine Learning 1995.
+    """
     target = checked_target("hinge_loss", input, target, reduction)
     return reduced(relu(sub(1.0, mul(target, input))), reduction)
 
 
 def squared_hinge_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
-    """max(0, 1 - target * input)^2 for targets -1 and 1."""
+    """Compute max(0, 1 - target input)^2.
+
+    PyTorch has no such function.
+
+    Args:
+        input: Scores, of any shape.
+        target: Of the input's shape, 1 or -1.
+        reduction: "none" for a loss per element, "sum", or "mean".
+
+    Returns:
+        A tensor without axes; of the input's shape for reduction "none".
+
+    Raises:
+        ValueError: Shapes differ, or reduction is unknown.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> scores, target = tinymed.tensor([0.5, 3.0]), tinymed.tensor([1.0, -1.0])
+        >>> F.squared_hinge_loss(scores, target, reduction="none").tolist()
+        [0.25, 16.0]
+    """
     target = checked_target("squared_hinge_loss", input, target, reduction)
     gap = relu(sub(1.0, mul(target, input)))
     return reduced(mul(gap, gap), reduction)
@@ -97,7 +215,32 @@ def squared_hinge_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
 
 @torch_arguments("input target margin size_average reduce reduction")
 def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, reduction: str = "mean") -> Any:
-    """input where target is 1, max(0, margin - input) where it is -1 (both where it is neither, as in PyTorch)."""
+    """Compute input where target is 1, and max(0, margin - input) where it is -1.
+
+    Where target is neither, both are added, as in PyTorch.
+
+    Args:
+        input: Distances, of any shape.
+        target: Of the input's shape, 1 or -1.
+        margin: The distance that dissimilar pairs should have.
+        reduction: "none" for a loss per element, "sum", or "mean".
+
+    Returns:
+        A tensor without axes; of the input's shape for reduction "none".
+
+    Raises:
+        ValueError: Shapes differ, or reduction is unknown.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> distances, target = tinymed.tensor([0.5, 0.25]), tinymed.tensor([1.0, -1.0])
+        >>> F.hinge_embedding_loss(distances, target, reduction="none").tolist()
+        [0.5, 0.75]
+
+    Reference:
+        Hadsell, Chopra & LeCun, CVPR 2006.
+    """
     target = checked_target("hinge_embedding_loss", input, target, reduction)
     near = where(ne(target, -1), input, 0.0)
     far = where(ne(target, 1), clamp(sub(margin, input), min=0), 0.0)
@@ -110,10 +253,32 @@ def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, reduction
 def sigmoid_focal_loss(
     input: Any, target: Any, alpha: float = 0.25, gamma: float = 2.0, reduction: str = "none"
 ) -> Any:
-    """alpha_t (1 - p_t)^gamma times the binary cross-entropy of sigmoid(input): easy elements count less.
+    """Compute alpha_t (1 - p_t)^gamma times the binary cross-entropy of sigmoid(input).
 
-    p_t is the probability given to the target, alpha_t = alpha for positives and 1 - alpha for negatives (a negative
-    alpha: 1 for both).  The name, arguments and defaults are torchvision's.  Lin et al., ICCV 2017, equation 5.
+    p_t is the probability given to the target, so easy elements count less. alpha_t is alpha for positives and 1 -
+    alpha for negatives. Name, arguments and defaults are torchvision's.
+
+    Args:
+        input: Scores, of any shape.
+        target: Of the input's shape, from 0 to 1.
+        alpha: The weight of positives; a negative one gives weight 1 to both.
+        gamma: The power; 0 gives the weighted cross-entropy.
+        reduction: "none" for a loss per element, "sum", or "mean".
+
+    Returns:
+        A tensor without axes; of the input's shape for reduction "none".
+
+    Raises:
+        ValueError: Shapes differ, or reduction is unknown.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.sigmoid_focal_loss(tinymed.tensor([100.0, -100.0]), tinymed.tensor([1.0, 0.0]), reduction="sum").item()
+        0.0
+
+    Reference:
+        Lin et al., ICCV 2017, equation 5.
     """
     target = checked_target("sigmoid_focal_loss", input, target, reduction)
     loss = binary_cross_entropy_with_logits(input, target, reduction="none")
@@ -136,9 +301,32 @@ def softmax_focal_loss(
     ignore_index: int = IGNORED,
     reduction: str = "mean",
 ) -> Any:
-    """w[t] (1 - p_t)^gamma times the cross-entropy of softmax(input); shapes, weights and mean as in cross_entropy.
+    """Compute (1 - p_t)^gamma times the cross-entropy of softmax(input): the focal loss of several classes.
 
-    Lin et al., ICCV 2017, section 3, for several classes.
+    PyTorch has no such function; shapes, weights and mean are those of cross_entropy.
+
+    Args:
+        input: Scores (N, C), (N, C, *space) or (C,).
+        target: Class numbers (N, *space).
+        weight: (C,), the weights of the classes, or None.
+        gamma: The power; 0 gives the cross-entropy.
+        ignore_index: A class number that does not count.
+        reduction: "none" for a loss per element, "sum", or "mean".
+
+    Returns:
+        A tensor without axes; (N, *space) for reduction "none".
+
+    Raises:
+        ValueError: Shapes or reduction do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.softmax_focal_loss(tinymed.tensor([[0.0, 100.0]]), tinymed.tensor([0])).item()
+        100.0
+
+    Reference:
+        Lin et al., ICCV 2017, section 3.
     """
     log_p = log_softmax(input, 1 if len(input.shape) > 1 else 0)
     if gamma:
@@ -151,10 +339,29 @@ def softmax_focal_loss(
 
 @torch_arguments("input target size_average reduce reduction log_target")
 def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
-    """target (log target - input), 0 where target is 0: input holds log-probabilities, target probabilities.
+    """Compute target (log target - input), the summands of the Kullback-Leibler divergence.
 
-    log_target: target holds logarithms too.  reduction may be "batchmean", the sum over the first axis's length, which
-    is the divergence; "mean" divides by the number of elements.  Kullback & Leibler 1951.
+    Args:
+        input: Log-probabilities, of any shape.
+        target: Probabilities of the input's shape; 0 contributes 0.
+        reduction: "none", "sum", "mean" over the elements, or "batchmean": the sum over the length of the first axis,
+            which is the divergence.
+        log_target: Take target as log-probabilities too.
+
+    Returns:
+        A tensor without axes; of the input's shape for reduction "none".
+
+    Raises:
+        ValueError: Shapes differ, or reduction is unknown.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.kl_div(tinymed.tensor([[0.0, -1.0]]), tinymed.tensor([[1.0, 0.0]]), reduction="batchmean").item()
+        0.0
+
+    Reference:
+        Kullback & Leibler, Annals of Mathematical Statistics 1951.
     """
     target = checked_target("kl_div", input, target, "sum" if reduction == "batchmean" else reduction)
     if log_target:
@@ -175,7 +382,7 @@ def soft_cross_entropy(
     label_smoothing: float = 0.0,
     weight_map: Any = None,
 ) -> Any:
-    """-sum_c weight[c] target[c] log softmax(input)[c]: what cross_entropy does for class probabilities."""
+    """Compute -sum_c weight[c] target[c] log softmax(input)[c]: what cross_entropy does for class probabilities."""
     check_reduction("cross_entropy", reduction)
     target = checked_target("cross_entropy", input, target, reduction)
     axis = 1 if len(input.shape) > 1 else 0

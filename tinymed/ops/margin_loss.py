@@ -12,10 +12,11 @@ from .activations import relu
 from .clamp import clamp
 from .compare import eq
 from .distance import pairwise_distance
-from .elementwise import add, div, minimum, mul, sub, where
+from .elementwise import add, div, mul, sub, where
 from .gather import OneHot, gather
 from .loss import check_classes, check_reduction, raw
 from .loss_functions import reduced
+from .maximum import minimum
 from .reduce import sum
 from .reduction import torch_arguments
 from .shape import reshape, unsqueeze
@@ -24,13 +25,29 @@ from .unary import neg, sqrt
 
 
 def margin_gap(value: Any) -> Any:
-    """max(0, value); the gradient where it is 0 is 1, as PyTorch's clamp_min has it."""
+    """Compute max(0, value); the gradient where it is 0 is 1, as PyTorch's clamp_min has it."""
     return clamp(value, min=0)
 
 
 @torch_arguments("input1 input2 target margin size_average reduce reduction")
 def margin_ranking_loss(input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: str = "mean") -> Any:
-    """max(0, margin - target (input1 - input2)) for targets 1 (the first ranks higher) and -1."""
+    """Compute max(0, margin - target (input1 - input2)).
+
+    Args:
+        input1, input2: Scores of one shape.
+        target: 1 where the first should rank higher, else -1.
+        margin: The difference that is enough.
+        reduction: "none" for a loss per element, "sum", or "mean".
+
+    Returns:
+        A tensor without axes; of the input's shape for reduction "none".
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.margin_ranking_loss(tinymed.tensor([1.0]), tinymed.tensor([3.0]), tinymed.tensor([1.0])).item()
+        2.0
+    """
     check_reduction("margin_ranking_loss", reduction)
     same_axes("margin_ranking_loss", input1=input1, input2=input2, target=target)
     return reduced(margin_gap(add(mul(target, sub(input2, input1)), float(margin))), reduction)
@@ -38,9 +55,26 @@ def margin_ranking_loss(input1: Any, input2: Any, target: Any, margin: float = 0
 
 @torch_arguments("input1 input2 target margin size_average reduce reduction")
 def cosine_embedding_loss(input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: str = "mean") -> Any:
-    """1 - cos(input1, input2) where target is 1, max(0, cos - margin) where it is -1.
+    """Compute 1 - cos(input1, input2) where target is 1, and max(0, cos - margin) where it is -1.
 
-    input1, input2: (N, D) with target (N,), or (D,) with a number.
+    Args:
+        input1, input2: (N, D), or (D,).
+        target: (N,) of 1 and -1, or a number.
+        margin: The cosine that dissimilar pairs may have.
+        reduction: "none" for a loss per element, "sum", or "mean".
+
+    Returns:
+        A tensor without axes; of the input's shape for reduction "none".
+
+    Raises:
+        RuntimeError: Shapes do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> a, b = tinymed.tensor([[1.0, 0.0]]), tinymed.tensor([[0.0, 1.0]])
+        >>> F.cosine_embedding_loss(a, b, tinymed.tensor([1])).item()
+        1.0
     """
     check_reduction("cosine_embedding_loss", reduction)
     if len(target.shape) > 1 or any_other(len(target.shape) + 1, input1, input2):
@@ -58,7 +92,25 @@ def cosine_embedding_loss(input1: Any, input2: Any, target: Any, margin: float =
 
 @torch_arguments("input target size_average reduce reduction")
 def soft_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
-    """log(1 + exp(-target input)) for targets 1 and -1."""
+    """Compute log(1 + e^(-target input)).
+
+    Args:
+        input: Scores, of any shape.
+        target: Of the input's shape, 1 or -1.
+        reduction: "none" for a loss per element, "sum", or "mean".
+
+    Returns:
+        A tensor without axes; of the input's shape for reduction "none".
+
+    Raises:
+        ValueError: Shapes differ, or reduction is unknown.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.soft_margin_loss(tinymed.tensor([200.0]), tinymed.tensor([-1.0])).item()
+        200.0
+    """
     check_reduction("soft_margin_loss", reduction)
     if input.shape != target.shape:
         raise ValueError(f"soft_margin_loss: target has shape {list(target.shape)}, input {list(input.shape)}")
@@ -67,7 +119,23 @@ def soft_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
 
 @torch_arguments("input target weight size_average reduce reduction")
 def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
-    """The mean over classes (the last axis) of the binary cross-entropy of sigmoid(input), weighted by class."""
+    """Compute the mean over classes of the binary cross-entropy of sigmoid(input).
+
+    Args:
+        input: Scores (N, C).
+        target: (N, C), from 0 to 1.
+        weight: (C,), the weights of the classes, or None.
+        reduction: "none" for a loss per sample, "sum", or "mean".
+
+    Returns:
+        A tensor without axes; (N,) for reduction "none".
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.multilabel_soft_margin_loss(tinymed.tensor([[200.0, 0.0]]), tinymed.tensor([[0.0, 1.0]])).shape
+        ()
+    """
     check_reduction("multilabel_soft_margin_loss", reduction)
     each = add(mul(target, logsigmoid(input)), mul(sub(1.0, target), logsigmoid(neg(input))))
     loss = neg(each if weight is None else mul(each, weight))
@@ -81,9 +149,30 @@ NOT_A_CLASS = np.iinfo(np.int64).min  # nothing is ignored
 def multi_margin_loss(
     input: Any, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean"
 ) -> Any:
-    """The sum over classes c that are not the target t of w[t] max(0, margin - x[t] + x[c])^p / C; p is 1 or 2.
+    """Compute the sum over wrong classes c of w[t] max(0, margin - x[t] + x[c])^p / C.
 
-    input: (N, C) with target (N,), or (C,) with one class number.  weight: (C,).  Crammer & Singer 2001.
+    Args:
+        input: Scores (N, C), or (C,).
+        target: Class numbers (N,), or one class number t.
+        p: 1 or 2.
+        margin: The difference that is enough.
+        weight: (C,), the weights of the classes, or None.
+        reduction: "none" for a loss per sample, "sum", or "mean".
+
+    Returns:
+        A tensor without axes; (N,) for reduction "none".
+
+    Raises:
+        ValueError: p is neither 1 nor 2, or shapes or reduction do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.multi_margin_loss(tinymed.tensor([[1.0, 2.0]]), tinymed.tensor([0])).item()
+        1.0
+
+    Reference:
+        Crammer & Singer, JMLR 2001.
     """
     check_reduction("multi_margin_loss", reduction)
     if p not in (1, 2):
@@ -102,7 +191,7 @@ def multi_margin_loss(
 
 
 def labels(xp: Any, x: Array, target: Array) -> tuple[Array, Array]:
-    """(hits, owned): hits[n, j, c] says that the j-th label of sample n is class c; owned[n, c] that one is.
+    """Return (hits, owned): hits[n, j, c], whether the j-th label of sample n is class c; owned[n, c], whether one is.
 
     The labels of a sample are the numbers before its first -1.
     """
@@ -112,7 +201,7 @@ def labels(xp: Any, x: Array, target: Array) -> tuple[Array, Array]:
 
 
 def label_gaps(xp: Any, x: Array, target: Array) -> tuple[Array, Array]:
-    """(gaps, hits): gaps[n, j, c] = 1 - x[label j] + x[c] where that is positive and c is no label of n, else 0."""
+    """Return (gaps, hits): gaps[n, j, c] = 1 - x[label j] + x[c] where that is positive and c is no label, else 0."""
     hits, owned = labels(xp, x, target)
     at_label = (hits * x[:, None]).sum(2, keepdims=True)
     valid = hits.any(2, keepdims=True) & ~owned[:, None]
@@ -165,9 +254,24 @@ class MultiLabelMargin(Op):
 
 @torch_arguments("input target size_average reduce reduction")
 def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
-    """The sum over labels j and other classes c of max(0, 1 - x[j] + x[c]) / C.
+    """Compute the sum over labels j and other classes c of max(0, 1 - x[j] + x[c]) / C.
 
-    input: (N, C) or (C,).  target: integers of that shape, the labels of each sample and then -1.
+    Args:
+        input: Scores (N, C), or (C,).
+        target: Integers of the input's shape: the labels of each sample, then -1.
+        reduction: "none" for a loss per sample, "sum", or "mean".
+
+    Returns:
+        A tensor without axes; (N,) for reduction "none".
+
+    Raises:
+        ValueError: Shapes, dtype or reduction do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.multilabel_margin_loss(tinymed.tensor([[1.0, 2.0]]), tinymed.tensor([[0, -1]])).item()
+        1.0
     """
     check_reduction("multilabel_margin_loss", reduction)
     if input.shape != target.shape or len(input.shape) not in (1, 2) or target.array.dtype.kind != "i":
@@ -195,9 +299,28 @@ def triplet_margin_loss(
     swap: bool = False,
     reduction: str = "mean",
 ) -> Any:
-    """max(0, margin + |anchor - positive|_p - |anchor - negative|_p).  Schroff et al., CVPR 2015.
+    """Compute max(0, margin + |anchor - positive|_p - |anchor - negative|_p).
 
-    swap: the smaller of the negative's distances to the anchor and to the positive counts (Balntas et al. 2016).
+    Args:
+        anchor, positive, negative: (N, D), or (D,).
+        margin: The difference of distances that is enough.
+        p: The norm.
+        eps: Added to the differences, so that the gradient of a distance 0 is finite.
+        swap: Take the smaller of the negative's distances to the anchor and to the positive (Balntas et al. 2016).
+        reduction: "none" for a loss per sample, "sum", or "mean".
+
+    Returns:
+        A tensor without axes; (N,) for reduction "none".
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> anchor, positive, negative = tinymed.zeros(1, 2), tinymed.zeros(1, 2), tinymed.ones(1, 2) * 9
+        >>> F.triplet_margin_loss(anchor, positive, negative).item()
+        0.0
+
+    Reference:
+        Schroff, Kalenichenko & Philbin, CVPR 2015.
     """
 
     def distance(a: Any, b: Any) -> Any:
@@ -216,7 +339,25 @@ def triplet_margin_with_distance_loss(
     swap: bool = False,
     reduction: str = "mean",
 ) -> Any:
-    """triplet_margin_loss with a distance of one's own; by default pairwise_distance."""
+    """Compute the triplet margin loss with any distance.
+
+    Args:
+        anchor, positive, negative: (N, D), or (D,).
+        distance_function: Takes two tensors and returns their distances; pairwise_distance if None.
+        margin: The difference of distances that is enough.
+        swap: Take the smaller of the negative's distances to the anchor and to the positive.
+        reduction: "none" for a loss per sample, "sum", or "mean".
+
+    Returns:
+        A tensor without axes; (N,) for reduction "none".
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> a, far = tinymed.zeros(1, 2), tinymed.ones(1, 2) * 9
+        >>> F.triplet_margin_with_distance_loss(a, a, far, distance_function=lambda x, y: (x - y).abs().sum(-1)).item()
+        0.0
+    """
     distance = pairwise_distance if distance_function is None else distance_function
     name = "triplet_margin_with_distance_loss"
     return triplets(name, anchor, positive, negative, distance, margin, swap, reduction)
@@ -232,7 +373,7 @@ def triplets(
     swap: bool,
     reduction: str,
 ) -> Any:
-    """The loss of triplets under a distance."""
+    """Compute the loss of triplets under a distance."""
     check_reduction(name, reduction)
     if margin <= 0:
         raise ValueError(f"{name}: margin must be positive, got {margin}")
@@ -251,7 +392,7 @@ def same_axes(name: str, **tensors: Any) -> None:
 
 
 def any_other(axes: int, *tensors: Any) -> bool:
-    """Whether a tensor has another number of axes."""
+    """Return whether a tensor has another number of axes."""
     return builtins.any(len(t.shape) != axes for t in tensors)
 
 

@@ -38,7 +38,7 @@ def matmul_tb(xp: Any, a: Array, b: Array) -> Array:
 
 
 def batch_shape(a: Array, b: Array) -> list[tuple[int, ...]]:
-    """The batch axes broadcast against each other, then rows of a, columns of b."""
+    """Broadcast the batch axes against each other, then add rows of a and columns of b."""
     return [(*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])]
 
 
@@ -62,7 +62,7 @@ def linear_forward(xp: Any, x: Array, weight: Array, bias: Array | None) -> Arra
 
 
 def rows(k: Table, a: Array) -> Array:
-    """(..., k) -> (product of the others, k)."""
+    """Reshape (..., k) to (product of the others, k)."""
     return a if a.ndim == 2 else reshaped(k, a, (prod(a.shape[:-1]), a.shape[-1]))
 
 
@@ -109,12 +109,12 @@ class MatMul(Op):
 
 
 def matrix(a: Array, axis: int) -> Array:
-    """A vector as a matrix with an axis of length 1 put in; anything else as it is."""
+    """Return a vector as a matrix with an axis of length 1 put in; anything else as it is."""
     return a if a.ndim > 1 else a[None] if axis == 0 else a[:, None]
 
 
 def product_shape(a: Any, b: Any) -> tuple[int, ...]:
-    """The shape of matmul(a, b), as torch has it."""
+    """Return the shape of matmul(a, b), as torch has it."""
     batch = np.broadcast_shapes(tuple(a.shape[:-2]), tuple(b.shape[:-2]))
     return (*batch, *a.shape[-2:-1], *(b.shape[-1:] if len(b.shape) > 1 else ()))
 
@@ -147,10 +147,24 @@ class Linear(Op):
 
 
 def matmul(input: Any, other: Any) -> Any:
-    """The matrix product over the last two axes, (..., M, K) by (..., K, N); the axes before them broadcast.
+    """Multiply matrices over the last two axes; the axes before them broadcast.
 
-    An operand with one axis is a row (input) or a column (other) and leaves no axis behind: two vectors give a number.
-    ValueError if the inner lengths or the leading axes do not fit, or the dtypes differ.
+    An operand with one axis is a row (input) or a column (other), whose axis the result does not have.
+
+    Args:
+        input: (..., M, K) or (K,).
+        other: (..., K, N) or (K,), of the input's dtype.
+
+    Returns:
+        (..., M, N) in the operands' dtype; without axes for two vectors.
+
+    Raises:
+        ValueError: The inner lengths or the leading axes do not fit, or the dtypes differ.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.matmul(tinymed.ones(5, 2, 3), tinymed.ones(3, 4)).shape
+        (5, 2, 4)
     """
     shapes = f"{list(input.shape)} and {list(other.shape)}"
     if not input.shape or not other.shape:
@@ -169,7 +183,23 @@ def matmul(input: Any, other: Any) -> Any:
 
 
 def bmm(input: Any, mat2: Any) -> Any:
-    """The matrix products of two batches: (B, M, K) by (B, K, N) gives (B, M, N); nothing broadcasts."""
+    """Multiply two batches of matrices pair by pair; nothing broadcasts.
+
+    Args:
+        input: (B, M, K).
+        mat2: (B, K, N), of the input's dtype.
+
+    Returns:
+        (B, M, N).
+
+    Raises:
+        ValueError: The shapes do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.bmm(tinymed.ones(5, 2, 3), tinymed.ones(5, 3, 4)).shape
+        (5, 2, 4)
+    """
     a, b = tuple(input.shape), tuple(mat2.shape)
     if len(a) != 3 or len(b) != 3 or a[0] != b[0] or a[2] != b[1]:
         raise ValueError(f"bmm: the operands have shapes {list(a)} and {list(b)}; it takes (B, M, K) and (B, K, N)")
@@ -178,7 +208,25 @@ def bmm(input: Any, mat2: Any) -> Any:
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
-    """input weight' + bias: (..., I) with weight (O, I) and bias (O) gives (..., O)."""
+    """Compute input weight' + bias: a dense layer.
+
+    Args:
+        input: (..., I), floating point.
+        weight: (O, I), of the input's dtype.
+        bias: (O,) or None.
+
+    Returns:
+        (..., O).
+
+    Raises:
+        ValueError: The shapes do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.linear(tinymed.ones(2, 3), tinymed.ones(4, 3), tinymed.zeros(4)).tolist()[0]
+        [3.0, 3.0, 3.0, 3.0]
+    """
     if len(weight.shape) != 2 or not input.shape or input.shape[-1] != weight.shape[1]:
         raise ValueError(
             f"linear: input has shape {list(input.shape)}, weight {list(weight.shape)}; it takes (..., I) and (O, I)"
@@ -192,7 +240,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
 
 
 def check_dtypes(op: str, *operands: Any) -> None:
-    """Products do not promote, as in PyTorch."""
+    """Raise unless the dtypes are equal: products do not promote, as in PyTorch."""
     if len({a.dtype for a in operands}) > 1:
         raise ValueError(
             f"{op}: the operands are {', '.join(str(a.dtype) for a in operands)}; they must have one dtype"

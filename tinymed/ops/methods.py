@@ -10,26 +10,33 @@ from . import (
     activations,
     analytic,
     arrangement,
+    bitwise,
     cast,
     closeness,
     compare,
     counting,
+    cumulative,
     elementwise,
+    erf,
     extremes,
     gather,
     indexing,
     inplace,
     join,
+    maximum,
     moments,
     pairwise,
     products,
+    properties,
     reduce,
     rounding,
     scatter,
     shape,
+    sine,
     smooth,
     softmax,
     sorting,
+    stacking,
     triangles,
     unary,
     writing,
@@ -42,7 +49,7 @@ OPERANDS = (Node, int, float, np.ndarray, np.generic)
 
 
 def comparison(function: Any) -> Any:
-    """An operator that leaves what is no operand, like None, to Python."""
+    """Return an operator that leaves what is not an operand, like None, to Python."""
 
     def operator(self: Any, other: Any) -> Any:
         if not isinstance(other, OPERANDS):
@@ -53,7 +60,7 @@ def comparison(function: Any) -> Any:
 
 
 def arithmetic(function: Any, reverse: bool = False) -> Any:
-    """An operator, or its reverse (2 - x); what is no operand is left to Python, which raises TypeError."""
+    """Return an operator or its reverse (2 - x); what is not an operand is left to Python, which raises TypeError."""
 
     def operator(self: Any, other: Any) -> Any:
         if not isinstance(other, OPERANDS):
@@ -82,22 +89,22 @@ class Methods(Node):
     __pow__, __rpow__ = arithmetic(elementwise.pow), arithmetic(elementwise.pow, reverse=True)
     __mod__, __rmod__ = arithmetic(pairwise.remainder), arithmetic(pairwise.remainder, reverse=True)
     __lshift__, __rlshift__ = (
-        arithmetic(compare.bitwise_left_shift),
-        arithmetic(compare.bitwise_left_shift, reverse=True),
+        arithmetic(bitwise.bitwise_left_shift),
+        arithmetic(bitwise.bitwise_left_shift, reverse=True),
     )
     __rshift__, __rrshift__ = (
-        arithmetic(compare.bitwise_right_shift),
-        arithmetic(compare.bitwise_right_shift, reverse=True),
+        arithmetic(bitwise.bitwise_right_shift),
+        arithmetic(bitwise.bitwise_right_shift, reverse=True),
     )
-    __and__, __rand__ = arithmetic(compare.bitwise_and), arithmetic(compare.bitwise_and, reverse=True)
-    __or__, __ror__ = arithmetic(compare.bitwise_or), arithmetic(compare.bitwise_or, reverse=True)
-    __xor__, __rxor__ = arithmetic(compare.bitwise_xor), arithmetic(compare.bitwise_xor, reverse=True)
+    __and__, __rand__ = arithmetic(bitwise.bitwise_and), arithmetic(bitwise.bitwise_and, reverse=True)
+    __or__, __ror__ = arithmetic(bitwise.bitwise_or), arithmetic(bitwise.bitwise_or, reverse=True)
+    __xor__, __rxor__ = arithmetic(bitwise.bitwise_xor), arithmetic(bitwise.bitwise_xor, reverse=True)
     __matmul__, __rmatmul__ = arithmetic(product), arithmetic(product, reverse=True)
     __eq__, __ne__ = comparison(compare.eq), comparison(compare.ne)
     __lt__, __le__ = comparison(compare.lt), comparison(compare.le)
     __gt__, __ge__ = comparison(compare.gt), comparison(compare.ge)
     __hash__ = Node.__hash__
-    __neg__, __abs__, __invert__ = unary.neg, unary.abs, compare.bitwise_not
+    __neg__, __abs__, __invert__ = unary.neg, unary.abs, bitwise.bitwise_not
     __getitem__, __setitem__ = indexing.getitem, writing.assign
     __iadd__, __isub__ = arithmetic(inplace.add_), arithmetic(inplace.sub_)
     __imul__, __itruediv__ = arithmetic(inplace.mul_), arithmetic(inplace.div_)
@@ -138,8 +145,8 @@ class Methods(Node):
     )
     pow, maximum, minimum, clamp, clip = (
         elementwise.pow,
-        elementwise.maximum,
-        elementwise.minimum,
+        maximum.maximum,
+        maximum.minimum,
         limits.clamp,
         limits.clamp,
     )
@@ -157,13 +164,29 @@ class Methods(Node):
     deg2rad, rad2deg = analytic.deg2rad, analytic.rad2deg
     neg, negative, exp, expm1, log, log1p = unary.neg, unary.neg, unary.exp, unary.expm1, unary.log, unary.log1p
     sqrt, rsqrt, square, reciprocal = unary.sqrt, unary.rsqrt, unary.square, unary.reciprocal
-    abs, absolute, sign, sin, cos, erf = unary.abs, unary.abs, unary.sign, unary.sin, unary.cos, unary.erf
+    abs, absolute, sign, sin, cos, erf = unary.abs, unary.abs, unary.sign, sine.sin, sine.cos, erf.erf
 
     relu, prelu, sigmoid, tanh = activations.relu, activations.prelu, smooth.sigmoid, smooth.tanh
     softmax, log_softmax = softmax.softmax, softmax.log_softmax
 
     def where(self, condition: Any, other: Any) -> Any:
-        """self where condition holds, else other."""
+        """Choose this tensor's elements where a condition holds, else other.
+
+        Args:
+            condition: Bool tensor.
+            other: A tensor or a number; all three broadcast with each other.
+
+        Returns:
+            A tensor of the broadcast shape.
+
+        Raises:
+            TypeError: condition is not a tensor of bool.
+
+        Example:
+            >>> import tinymed
+            >>> tinymed.tensor([1, 2]).where(tinymed.tensor([True, False]), 0).tolist()
+            [1, 0]
+        """
         return elementwise.where(condition, self, other)
 
     # comparisons and logic
@@ -171,9 +194,9 @@ class Methods(Node):
     not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
     logical_and, logical_or = compare.logical_and, compare.logical_or
     logical_xor, logical_not = compare.logical_xor, compare.logical_not
-    bitwise_and, bitwise_or = compare.bitwise_and, compare.bitwise_or
-    bitwise_xor, bitwise_not = compare.bitwise_xor, compare.bitwise_not
-    bitwise_left_shift, bitwise_right_shift = compare.bitwise_left_shift, compare.bitwise_right_shift
+    bitwise_and, bitwise_or = bitwise.bitwise_and, bitwise.bitwise_or
+    bitwise_xor, bitwise_not = bitwise.bitwise_xor, bitwise.bitwise_not
+    bitwise_left_shift, bitwise_right_shift = bitwise.bitwise_left_shift, bitwise.bitwise_right_shift
     isnan, isinf, isfinite = compare.isnan, compare.isinf, compare.isfinite
     isposinf, isneginf, isclose = closeness.isposinf, closeness.isneginf, closeness.isclose
     allclose, equal, nan_to_num = closeness.allclose, closeness.equal, closeness.nan_to_num
@@ -181,10 +204,10 @@ class Methods(Node):
 
     # reductions
     sum, mean, var, std, prod, norm = reduce.sum, reduce.mean, moments.var, moments.std, reduce.prod, reduce.norm
-    cumsum, logsumexp, any, all = reduce.cumsum, reduce.logsumexp, reduce.any, reduce.all
+    cumsum, logsumexp, any, all = cumulative.cumsum, reduce.logsumexp, reduce.any, reduce.all
     max, min, amax, amin = extremes.max, extremes.min, extremes.amax, extremes.amin
     argmax, argmin, aminmax = extremes.argmax, extremes.argmin, counting.aminmax
-    cumprod, nansum, nanmean = reduce.cumprod, counting.nansum, counting.nanmean
+    cumprod, nansum, nanmean = cumulative.cumprod, counting.nansum, counting.nanmean
     count_nonzero, bincount, histc = counting.count_nonzero, counting.bincount, counting.histc
     sort, argsort, msort, topk = sorting.sort, sorting.argsort, sorting.msort, sorting.topk
     median, kthvalue = sorting.median, sorting.kthvalue
@@ -203,19 +226,34 @@ class Methods(Node):
     expand, expand_as, broadcast_to, clone = shape.expand, shape.expand_as, shape.broadcast_to, shape.clone
     split, chunk, unbind, flip, roll = join.split, join.chunk, join.unbind, join.flip, join.roll
     repeat, tile = join.repeat, join.tile
-    T = property(shape.reversed_axes, doc="The axes in reverse order.")
-    mT = property(shape.transposed, doc="The last two axes exchanged.")
+    T = property(shape.reversed_axes)
+    mT = property(shape.transposed)
     ravel, unflatten, unfold = arrangement.ravel, arrangement.unflatten, arrangement.unfold
     swapdims, moveaxis, positive = shape.transpose, shape.movedim, shape.positive
     repeat_interleave, tensor_split = arrangement.repeat_interleave, arrangement.tensor_split
-    hsplit, vsplit, split_with_sizes = arrangement.hsplit, arrangement.vsplit, join.split
+    hsplit, vsplit, split_with_sizes = stacking.hsplit, stacking.vsplit, join.split
     rot90, fliplr, flipud, diff = arrangement.rot90, arrangement.fliplr, arrangement.flipud, arrangement.diff
     sum_to_size = arrangement.sum_to_size
     tril, triu, diag, diag_embed = triangles.tril, triangles.triu, triangles.diag, triangles.diag_embed
     diagonal, trace = triangles.diagonal, triangles.trace
 
     def view_as(self, other: Any) -> Any:
-        """In the shape of another tensor."""
+        """Return the elements in the shape of another tensor.
+
+        Args:
+            other: A tensor of as many elements.
+
+        Returns:
+            A tensor of this one's dtype.
+
+        Raises:
+            ValueError: The numbers of elements differ.
+
+        Example:
+            >>> import tinymed
+            >>> tinymed.arange(4).view_as(tinymed.zeros(2, 2)).tolist()
+            [[0, 1], [2, 3]]
+        """
         return shape.reshape(self, other.shape)
 
     reshape_as = view_as
@@ -253,17 +291,27 @@ class Methods(Node):
     addbmm = products.addbmm
 
     # dtype, device and size
-    to, type_as, contiguous, is_floating_point = cast.to, cast.type_as, cast.contiguous, cast.is_floating_point
+    to, type_as, contiguous, is_floating_point = (
+        cast.to,
+        cast.type_as,
+        properties.contiguous,
+        properties.is_floating_point,
+    )
     cpu, cuda = cast.cpu, cast.cuda
     float, double, half = cast.to_float, cast.to_double, cast.to_half
     long, int, short, bool = cast.to_long, cast.to_int, cast.to_short, cast.to_bool
     byte, char, type = cast.to_byte, cast.to_char, cast.type_of
-    size, numel, dim, element_size = cast.size, cast.numel, cast.dim, cast.element_size
-    ndimension, nelement, stride, is_contiguous = cast.dim, cast.numel, cast.stride, cast.is_contiguous
-    is_cuda = property(cast.is_cuda, doc="Whether the tensor is on a GPU.")
-    nbytes = property(cast.nbytes, doc="Bytes of all elements.")
-    itemsize = property(cast.element_size, doc="Bytes of one element.")
-    ndim = property(cast.dim, doc="The number of axes.")
+    size, numel, dim, element_size = properties.size, properties.numel, properties.dim, properties.element_size
+    ndimension, nelement, stride, is_contiguous = (
+        properties.dim,
+        properties.numel,
+        properties.stride,
+        properties.is_contiguous,
+    )
+    is_cuda = property(properties.is_cuda)
+    nbytes = property(properties.nbytes)
+    itemsize = property(properties.element_size)
+    ndim = property(properties.dim)
 
 
 __all__ = ["Methods"]

@@ -10,17 +10,17 @@ from .reduce import Axes, Dim, floats_only, keep, reduced
 
 
 def count(x: Array, axes: Axes) -> int:
-    """The number of values reduced to one."""
+    """Return the number of values reduced to one."""
     return math.prod(x.shape[a] for a in axes)
 
 
 def freedom(x: Array, axes: Axes, correction: float) -> float:
-    """Degrees of freedom: the number of values less the correction, at least 0."""
+    """Return degrees of freedom: the number of values less the correction, at least 0."""
     return max(0.0, count(x, axes) - correction)
 
 
 def deviations(xp: Any, x: Array, axes: Axes) -> Array:
-    """x less its mean."""
+    """Compute x less its mean."""
     return x - x.sum(axes, keepdims=True) / max(1, count(x, axes))
 
 
@@ -80,7 +80,7 @@ class Std(Op):
 
 
 def drawn_moment(draw: Any) -> tuple[Any, ...]:
-    """Arguments of var and std, with at least one degree of freedom."""
+    """Draw arguments of var and std, with at least one degree of freedom."""
     shape = draw.shape(1, 4, 2)
     axes = tuple(i for i in range(len(shape)) if draw.boolean()) or (0,)
     return draw.array(shape), axes, draw.choice((1, 0, 0.5)), draw.boolean()
@@ -88,7 +88,7 @@ def drawn_moment(draw: Any) -> tuple[Any, ...]:
 
 @kernel(flops=lambda a, b: a.size)
 def ratio(xp: Any, a: Array, b: Array) -> Array:
-    """a / b, 0 where b = 0."""
+    """Compute a / b, 0 where b = 0."""
     return xp.where(b == 0, 0, a / xp.where(b == 0, 1, b))
 
 
@@ -96,7 +96,7 @@ def ratio(xp: Any, a: Array, b: Array) -> Array:
 
 
 def moment(op: type[Op], name: str, input: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any) -> Any:
-    """Arguments of var and std: `unbiased` is PyTorch's older word for correction 1 or 0."""
+    """Check the arguments of var and std: `unbiased` is PyTorch's older word for correction 1 or 0."""
     if isinstance(dim, bool):  # var(x, False)
         dim, unbiased = None, dim
     if unbiased is not None and correction is not None:
@@ -110,7 +110,26 @@ def moment(op: type[Op], name: str, input: Any, dim: Any, unbiased: Any, keepdim
 def var(
     input: Any, dim: Dim = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> Any:
-    """The variance over dim (None: all), divided by n - correction (1 by default)."""
+    """Compute the variance over axes: sum of (x - mean)^2 / (n - correction).
+
+    Args:
+        input: Floating-point tensor of any shape.
+        dim: The axis, or several; None means all.
+        unbiased: True for correction 1, False for 0.
+        keepdim: Keep the reduced axes with length 1.
+        correction: Subtracted from the number n of elements; 1 by default.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Raises:
+        TypeError: The input is not of floating-point numbers.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.var(tinymed.tensor([1.0, 3.0])).item()
+        2.0
+    """
     return moment(Var, "var", input, dim, unbiased, keepdim, correction)
 
 
@@ -118,7 +137,26 @@ def var(
 def std(
     input: Any, dim: Dim = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> Any:
-    """The standard deviation over dim (None: all): the root of var with the same arguments."""
+    """Compute the standard deviation over axes: the root of var with the same arguments.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        dim: The axis, or several; None means all.
+        unbiased: True for correction 1, False for 0.
+        keepdim: Keep the reduced axes with length 1.
+        correction: Subtracted from the number n of elements; 1 by default.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Raises:
+        TypeError: The input is not of floating-point numbers.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.std(tinymed.tensor([1.0, 3.0]), unbiased=False).item()
+        1.0
+    """
     return moment(Std, "std", input, dim, unbiased, keepdim, correction)
 
 

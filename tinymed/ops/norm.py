@@ -8,7 +8,6 @@ The gradient through the statistics is the same everywhere.  With xhat = (x - me
 over the elements that share statistics:   dx = rstd (g - mean(g) - xhat mean(g xhat)).
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,188 +15,13 @@ from .. import device
 from ..dispatch import Array, kernel
 from ..tape import Node, Op
 from .axes import is_integer, sizes
-
-
-def per_channel(v: Any, ndim: int) -> Any:
-    """A vector over channels, shaped to broadcast against (N, C, *space)."""
-    return v.reshape((1, -1) + (1,) * (ndim - 2))
-
-
-def over_batch(x: Array) -> tuple[int, ...]:
-    """The axes of (N, C, *space) but the channels."""
-    return (0, *range(2, x.ndim))
-
-
-def moments(xp: Any, x: Array, axes: tuple[int, ...]) -> tuple[Array, Array, Array]:
-    """(mean, x - mean, biased variance), axes kept.
-
-    Two passes; the rounding error of the first mean is the mean of the deviations and is taken out, so a variance of 1
-    beside a mean of 1e4 survives float32.
-    """
-    n = max(1, math.prod(x.shape[a] for a in axes))
-    mean = x.sum(axes, keepdims=True) / n
-    centred = x - mean
-    error = centred.sum(axes, keepdims=True) / n
-    centred = centred - error
-    return mean + error, centred, (centred * centred).sum(axes, keepdims=True) / n
-
-
-def affine(y: Array, weight: Any, bias: Any) -> Array:
-    """weight y + bias; either may be None."""
-    y = y if weight is None else y * weight
-    return y if bias is None else y + bias
-
-
-# ------------------------------------------------------------------------------------------------------ batch norm
-
-
-def channel_stats(x: Array, *_: Any) -> list[tuple[int, ...]]:
-    """The shapes of y, mean and rstd."""
-    return [x.shape, (x.shape[1],), (x.shape[1],)]
-
-
-def update_running(
-    xp: Any,
-    mean: Array,
-    var: Array,
-    n: int,
-    running_mean: Any,
-    running_var: Any,
-    count: Any,
-    momentum: float,
-    corrected: bool,
-    unbiased: bool,
-) -> None:
-    """running += rate (batch - running), in place;  rate = momentum, or max(momentum, 1 / count) if corrected."""
-    if n == 0:
-        return
-    rate: Any = momentum
-    if count is not None:
-        count += 1
-        if corrected:
-            rate = xp.maximum(momentum, 1 / count).astype(mean.dtype)
-    if running_mean is not None:
-        running_mean += rate * (mean - running_mean)
-        running_var += rate * (var * (n / (n - 1) if unbiased and n > 1 else 1) - running_var)
-
-
-@kernel(out=channel_stats, writes="running_mean running_var count", flops=lambda x, *_: 8 * x.size)
-def batch_norm_forward(
-    xp: Any,
-    x: Array,
-    weight: Any,
-    bias: Any,
-    running_mean: Any,
-    running_var: Any,
-    count: Any,
-    momentum: float,
-    eps: float,
-    corrected: bool,
-    unbiased: bool,
-) -> Any:
-    """y = weight (x - mean) rstd + bias, moments of each channel; also mean, rstd; the running ones move on."""
-    mean, centred, var = moments(xp, x, over_batch(x))
-    rstd = 1 / xp.sqrt(var + eps)
-    n = x.size // max(1, x.shape[1])
-    update_running(
-        xp, mean.reshape(-1), var.reshape(-1), n, running_mean, running_var, count, momentum, corrected, unbiased
-    )
-    w, b = (None if v is None else per_channel(v, x.ndim) for v in (weight, bias))
-    return affine(centred * rstd, w, b), mean.reshape(-1), rstd.reshape(-1)
-
-
-@kernel(out=channel_stats, flops=lambda x, *_: 2 * x.size)
-def batch_norm_inference(xp: Any, x: Array, weight: Any, bias: Any, mean: Array, var: Array, eps: float) -> Any:
-    """y = weight (x - mean) rstd + bias with the moments given, rstd = 1 / sqrt(var + eps); also mean, rstd."""
-    rstd = 1 / xp.sqrt(var + eps)
-    w, b = (None if v is None else per_channel(v, x.ndim) for v in (weight, bias))
-    return affine((x - per_channel(mean, x.ndim)) * per_channel(rstd, x.ndim), w, b), mean.copy(), rstd
-
-
-@kernel(out=lambda dy, *_: channel_stats(dy), flops=lambda dy, *_: 10 * dy.size)
-def batch_norm_backward(xp: Any, dy: Array, x: Array, weight: Any, mean: Array, rstd: Array, training: bool) -> Any:
-    """dx = weight rstd (dy - mean(dy) - xhat mean(dy xhat)), not training: weight rstd dy; dweight; dbias."""
-    n, axes = max(1, x.size // max(1, x.shape[1])), over_batch(x)
-    xhat = (x - per_channel(mean, x.ndim)) * per_channel(rstd, x.ndim)
-    dbias, dweight = dy.sum(axes), (dy * xhat).sum(axes)
-    scale = rstd if weight is None else rstd * weight
-    if training:
-        dy = dy - per_channel(dbias / n, x.ndim) - xhat * per_channel(dweight / n, x.ndim)
-    return dy * per_channel(scale, x.ndim), dweight, dbias
-
-
-class BatchNorm(Op):
-    """y = weight xhat + bias, xhat = (x - mean) rstd, rstd = 1 / sqrt(var + eps), per channel.
-
-    Training: mean and biased variance of the batch, through which the gradient flows:
-    dx = weight rstd (dy - mean(dy) - xhat mean(dy xhat)).  Else the running ones: dx = weight rstd dy.
-    dweight = sum(dy xhat), dbias = sum(dy).  The input is saved with mean and rstd, never xhat.
-    Ioffe & Szegedy, ICML 2015, algorithms 1 and 2.
-    """
-
-    def forward(
-        self,
-        x: Array,
-        weight: Any,
-        bias: Any,
-        running_mean: Any,
-        running_var: Any,
-        count: Any,
-        training: bool,
-        momentum: float,
-        eps: float,
-        corrected: bool,
-        unbiased: bool,
-    ) -> Array:
-        if training:
-            y, mean, rstd = self.k.batch_norm_forward(
-                x, weight, bias, running_mean, running_var, count, momentum, eps, corrected, unbiased
-            )
-        else:
-            y, mean, rstd = self.k.batch_norm_inference(x, weight, bias, running_mean, running_var, eps)
-        self.save(x, weight, mean, rstd, training)
-        return y
-
-    def backward(self, dy: Array) -> Any:
-        dx, dweight, dbias = self.k.batch_norm_backward(dy, *self.saved)
-        return dx, dweight, dbias, *[None] * 8
-
-    @staticmethod
-    def samples(draw: Any) -> tuple[Any, ...]:
-        channels = draw.choice((3, 1, 2, 16, 33))
-        x = draw.array((draw.integer(4, 7), channels, *draw.shape(0, 3, max_side=3 if channels > 3 else 4)), -3, 3)
-        weight, bias = (draw.array((channels,)) if draw.integer(0, 3) else None for _ in range(2))
-        mean, var = draw.array((channels,), constant=True), draw.array((channels,), 0.3, 2.0, constant=True)
-        training = draw.boolean()
-        if training and not draw.integer(0, 3):
-            mean = var = None
-        count = draw.integers(draw.choice(((), (1,))), 0, 12) if training and draw.boolean() else None
-        rule = (count is not None and draw.boolean(), draw.boolean())
-        return x, weight, bias, mean, var, count, training, draw.choice((0.1, 0.5)), draw.choice((1e-5, 1e-3)), *rule
-
-    @staticmethod
-    def oracle(
-        torch: Any,
-        x: Any,
-        weight: Any,
-        bias: Any,
-        mean: Any,
-        var: Any,
-        count: Any,
-        training: bool,
-        momentum: float,
-        eps: float,
-        *_: Any,
-    ) -> Any:
-        mean, var = (None if v is None else v.clone() for v in (mean, var))
-        return torch.nn.functional.batch_norm(x, mean, var, weight, bias, training, momentum, eps)
-
+from .batch_norm import BatchNorm, affine, channel_stats, moments, over_batch, per_channel, update_running
 
 # ------------------------------------------------------------------------------------------------------ layer norm
 
 
 def layer_stats(x: Array, weight: Any, bias: Any, axes: int, eps: float) -> list[tuple[int, ...]]:
-    """The shapes of y, mean and rstd."""
+    """Return the shapes of y, mean and rstd."""
     outer = x.shape[: x.ndim - axes] + (1,) * axes
     return [x.shape, outer, outer]
 
@@ -223,7 +47,7 @@ def layer_norm_backward(xp: Any, dy: Array, x: Array, weight: Any, mean: Array, 
 
 
 def through_statistics(g: Array, xhat: Array, rstd: Array, axes: tuple[int, ...]) -> Array:
-    """rstd (g - mean(g) - xhat mean(g xhat)), means over the axes that share statistics."""
+    """Compute rstd (g - mean(g) - xhat mean(g xhat)), means over the axes that share statistics."""
     n = max(1, xhat.size // max(1, rstd.size))
     return rstd * (g - g.sum(axes, keepdims=True) / n - xhat * ((g * xhat).sum(axes, keepdims=True) / n))
 
@@ -258,7 +82,7 @@ class LayerNorm(Op):
 
 
 def grouped(x: Array, groups: int) -> Array:
-    """(N, C, *space) as (N, groups, the rest)."""
+    """Reshape (N, C, *space) to (N, groups, the rest)."""
     return x.reshape(x.shape[0], groups, x.size // max(1, x.shape[0] * groups))
 
 
@@ -313,7 +137,7 @@ class GroupNorm(Op):
 
 @kernel(out=lambda *_: [], writes="running_mean running_var", flops=lambda x, *_: 6 * x.size)
 def instance_norm_update(xp: Any, x: Array, running_mean: Array, running_var: Array, momentum: float) -> Any:
-    """Running statistics follow the mean over samples of each instance's mean and unbiased variance."""
+    """Let running statistics follow the mean over samples of each instance's mean and unbiased variance."""
     space = tuple(range(2, x.ndim))
     mean, _, var = moments(xp, x, space)
     n, samples = x.size // max(1, mean.size), max(1, x.shape[0])
@@ -340,17 +164,42 @@ def batch_norm(
     statistics: str = "torch",
     count: Any = None,
 ) -> Any:
-    """(x - mean) / sqrt(var + eps) * weight + bias for each channel of (N, C, *space).
+    """Normalise each channel by its mean and variance over the batch, then scale and shift it.
 
-    training: mean and biased variance are the batch's, and running_mean and running_var (C,) are updated in place by
-    the rule `statistics`; otherwise they are the running ones (the batch's where these are None).
+    y = weight (x - mean) / sqrt(var + eps) + bias. As `torch.nn.functional.batch_norm`, with two arguments more.
 
-        "torch"      running = (1 - momentum) running + momentum batch, the variance unbiased
-        "keras"      running = momentum running + (1 - momentum) batch, the variance biased (Keras 3)
-        "corrected"  as "torch" with max(momentum, 1 / t) at the t-th update: the plain mean of the first batches, so
-                     that a short training is not dominated by the initial 0 and 1
+    Args:
+        input: (N, C, *space), floating point.
+        running_mean, running_var: (C,), or both None: then the batch's moments are always used.
+        weight, bias: (C,) or None.
+        training: Use the mean and the biased variance of the batch, and update the running ones in place; otherwise
+            use the running ones.
+        momentum: The weight of the batch in an update (of the running value for "keras").
+        eps: Added to the variance; positive in training.
+        statistics: The rule of the update. "torch": running = (1 - momentum) running + momentum batch, with the
+            unbiased variance. "keras": running = momentum running + (1 - momentum) batch, with the biased variance.
+            "corrected": as "torch" with max(momentum, 1 / t) at update t, the arithmetic mean of the first batches, so
+            that the initial 0 and 1 do not dominate a short training.
+        count: An int64 tensor of one element, the number of updates so far; it is counted up in place, and "corrected"
+            needs it.
 
-    count: an int64 tensor of one element, the number of updates so far; advanced in place; "corrected" needs it.
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: Shapes do not fit, a channel has only one value in training, or statistics is unknown.
+
+    Example:
+        >>> import tinymed
+        >>> x = tinymed.tensor([[1.0, 0.0], [3.0, 8.0]])
+        >>> mean, var = tinymed.zeros(2), tinymed.ones(2)
+        >>> tinymed.nn.functional.batch_norm(x, mean, var, training=True, momentum=0.5, eps=1e-5).shape
+        (2, 2)
+        >>> mean.tolist()
+        [1.0, 2.0]
+
+    Reference:
+        Ioffe & Szegedy, ICML 2015, algorithms 1 and 2.
     """
     if statistics not in RULES:
         raise ValueError(f"batch_norm: statistics is one of {', '.join(RULES)}, got {statistics!r}")
@@ -388,7 +237,28 @@ def batch_norm(
 def layer_norm(
     input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
-    """Normalise each sample over its last axes, of shape normalized_shape; weight and bias have that shape."""
+    """Normalise each sample by the mean and variance over its last axes.
+
+    Args:
+        input: (..., *normalized_shape), floating point.
+        normalized_shape: The lengths of the last axes, or an int for one.
+        weight, bias: Of shape normalized_shape, or None.
+        eps: Added to the variance.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: The input does not end in normalized_shape, or weight or bias has another shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.layer_norm(tinymed.tensor([[1.0, 3.0], [5.0, 5.0]]), (2,), eps=3.0)[0].tolist()
+        [-0.5, 0.5]
+
+    Reference:
+        Ba, Kiros & Hinton, arXiv 1607.06450, 2016.
+    """
     shape = sizes("layer_norm", (normalized_shape,) if is_integer(normalized_shape) else (tuple(normalized_shape),))
     if not shape or input.shape[-len(shape) :] != shape:
         raise ValueError(f"layer_norm: input {list(input.shape)} does not end in normalized_shape {list(shape)}")
@@ -399,7 +269,28 @@ def layer_norm(
 
 
 def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
-    """Normalise each of num_groups runs of channels of each sample of (N, C, *space); weight and bias: (C,)."""
+    """Normalise groups of neighbouring channels of each sample by their mean and variance.
+
+    Args:
+        input: (N, C, *space), floating point.
+        num_groups: The number of groups; it divides C.
+        weight, bias: (C,) or None.
+        eps: Added to the variance.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: num_groups does not divide C, a group has only one value, or shapes do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.group_norm(tinymed.ones(2, 6, 4, 4), 3).abs().max().item()
+        0.0
+
+    Reference:
+        Wu & He, ECCV 2018, section 3.
+    """
     check_channels("group_norm", input, weight=weight, bias=bias)
     if num_groups < 1 or input.shape[1] % num_groups:
         raise ValueError(f"group_norm: {input.shape[1]} channels cannot be cut into {num_groups} equal groups")
@@ -420,10 +311,30 @@ def instance_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Any:
-    """Normalise each channel of each sample of (N, C, *space).
+    """Normalise each channel of each sample by its mean and variance over space.
 
-    use_input_stats: by its own statistics, updating running_mean and running_var (C,) in place if given; otherwise by
-    the running ones, as batch_norm does in evaluation.
+    Args:
+        input: (N, C, *space), floating point.
+        running_mean, running_var: (C,) or None; updated in place where they are given and use_input_stats holds.
+        weight, bias: (C,) or None.
+        use_input_stats: Use the input's own moments; otherwise the running ones, as batch_norm does in evaluation.
+        momentum: The weight of the new moments in an update.
+        eps: Added to the variance.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: Shapes do not fit, there is only one element of space, or running moments are missing.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.instance_norm(tinymed.ones(2, 3, 4, 4)).abs().max().item()
+        0.0
+
+    Reference:
+        Ulyanov et al., arXiv 1607.08022, 2016.
     """
     check_channels("instance_norm", input, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
     if not use_input_stats:

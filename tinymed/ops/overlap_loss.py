@@ -39,12 +39,39 @@ def dice_loss(
     batch: bool = False,
     weight_map: Any = None,
 ) -> Any:
-    """1 - Dice of probabilities (N, C, *space).
+    """Compute 1 - Dice of probabilities: 1 - (2 sum p g + smooth) / (sum p + sum g + smooth).
 
-    target: class numbers (N, *space), for C = 1 numbers 0 and 1, or probabilities of the input's shape.  weight (C,):
-    of the classes.  ignore_index: a class number that does not count.  weight_map (N, *space): a weight of each pixel.
-    squared: sums of squares below.  batch: one index over all images instead of one an image.  reduction: "none" gives
-    (N, C), or (C,) with batch; else mean or sum over images.
+    PyTorch has no such function.
+
+    Args:
+        input: Probabilities p, (N, C, *space).
+        target: The truth g: class numbers (N, *space), for C = 1 numbers 0 and 1, or probabilities of the input's
+            shape.
+        weight: (C,), the weights of the classes, or None.
+        ignore_index: A class number that does not count.
+        reduction: "none" for (N, C), or (C,) with batch; otherwise the "mean" or "sum" over images.
+        squared: Take sums of squares in the denominator.
+        smooth: Added above and below, so that an empty truth and an empty prediction agree.
+        batch: Compute one index over all images instead of one per image.
+        weight_map: (N, *space), a weight of each pixel, or None.
+
+    Returns:
+        A tensor without axes, or of the shape that reduction says.
+
+    Raises:
+        ValueError: Shapes or reduction do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> p = tinymed.tensor([[[1.0, 1.0, 0.0, 0.0]]])
+        >>> F.dice_loss(p, tinymed.tensor([[1, 1, 0, 0]])).item()
+        0.0
+        >>> F.dice_loss(p, tinymed.tensor([[1, 0, 0, 1]]), smooth=0.0).item()
+        0.5
+
+    Reference:
+        Milletari, Navab & Ahmadi, 3DV 2016.
     """
     t, p, g = overlaps("dice_loss", input, target, ignore_index, weight_map, squared, batch)
     index = div(add(mul(t, 2.0), smooth), add(add(p, g), smooth))
@@ -63,7 +90,39 @@ def jaccard_loss(
     batch: bool = False,
     weight_map: Any = None,
 ) -> Any:
-    """1 - Jaccard (intersection over union) of probabilities; arguments as in dice_loss.  Rahman & Wang 2016."""
+    """Compute 1 - Jaccard (intersection over union) of probabilities.
+
+    1 - (sum p g + smooth) / (sum p + sum g - sum p g + smooth). PyTorch has no such function; the arguments are those
+    of `dice_loss`.
+
+    Args:
+        input: Probabilities p, (N, C, *space).
+        target: The truth g: class numbers (N, *space), for C = 1 numbers 0 and 1, or probabilities of the input's
+            shape.
+        weight: (C,), the weights of the classes, or None.
+        ignore_index: A class number that does not count.
+        reduction: "none" for (N, C), or (C,) with batch; otherwise the "mean" or "sum" over images.
+        squared: Take sums of squares in the denominator.
+        smooth: Added above and below.
+        batch: Compute one index over all images instead of one per image.
+        weight_map: (N, *space), a weight of each pixel, or None.
+
+    Returns:
+        A tensor without axes, or of the shape that reduction says.
+
+    Raises:
+        ValueError: Shapes or reduction do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> p = tinymed.tensor([[[1.0, 1.0, 0.0, 0.0]]])
+        >>> F.jaccard_loss(p, tinymed.tensor([[1, 1, 0, 0]])).item()
+        0.0
+
+    Reference:
+        Rahman & Wang, ISVC 2016.
+    """
     t, p, g = overlaps("jaccard_loss", input, target, ignore_index, weight_map, squared, batch)
     index = div(add(t, smooth), add(sub(add(p, g), t), smooth))
     return averaged("jaccard_loss", index, weight, reduction)
@@ -80,7 +139,33 @@ def tanimoto_loss(
     batch: bool = False,
     weight_map: Any = None,
 ) -> Any:
-    """1 - t / (sum p^2 + sum g^2 - t): Jaccard with squared sums, for grey truths too; arguments as in dice_loss."""
+    """Compute 1 - t / (sum p^2 + sum g^2 - t), t = sum p g: Jaccard with squared sums, for grey truths too.
+
+    PyTorch has no such function; the arguments are those of `dice_loss`.
+
+    Args:
+        input: Probabilities p, (N, C, *space).
+        target: The truth g: class numbers (N, *space), or probabilities of the input's shape.
+        weight: (C,), the weights of the classes, or None.
+        ignore_index: A class number that does not count.
+        reduction: "none", "mean" or "sum" over images.
+        smooth: Added above and below.
+        batch: Compute one index over all images instead of one per image.
+        weight_map: (N, *space), a weight of each pixel, or None.
+
+    Returns:
+        A tensor without axes, or of the shape that reduction says.
+
+    Raises:
+        ValueError: Shapes or reduction do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> p = tinymed.tensor([[[0.5, 0.5]]])
+        >>> F.tanimoto_loss(p, p).item()
+        0.0
+    """
     return jaccard_loss(
         input, target, weight, ignore_index, reduction, squared=True, smooth=smooth, batch=batch, weight_map=weight_map
     )
@@ -99,9 +184,38 @@ def tversky_loss(
     batch: bool = False,
     weight_map: Any = None,
 ) -> Any:
-    """1 - Tversky's index: alpha weighs false positives, beta false negatives; arguments as in dice_loss.
+    """Compute 1 - Tversky's index: t / (t + alpha false positives + beta false negatives), t = sum p g.
 
-    Both 1/2 is Dice, both 1 Jaccard.
+    Both weights 1/2 give Dice, both 1 Jaccard. PyTorch has no such function; the other arguments are those of
+    `dice_loss`.
+
+    Args:
+        input: Probabilities p, (N, C, *space).
+        target: The truth g: class numbers (N, *space), or probabilities of the input's shape.
+        weight: (C,), the weights of the classes, or None.
+        ignore_index: A class number that does not count.
+        reduction: "none", "mean" or "sum" over images.
+        alpha: The weight of false positives.
+        beta: The weight of false negatives.
+        smooth: Added above and below.
+        batch: Compute one index over all images instead of one per image.
+        weight_map: (N, *space), a weight of each pixel, or None.
+
+    Returns:
+        A tensor without axes, or of the shape that reduction says.
+
+    Raises:
+        ValueError: Shapes or reduction do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> p = tinymed.tensor([[[1.0, 0.0]]])
+        >>> F.tversky_loss(p, tinymed.tensor([[1, 0]]), alpha=0.3, beta=0.7).item()
+        0.0
+
+    Reference:
+        Salehi, Erdogmus & Gholipour, MLMI 2017.
     """
     index = tversky_index("tversky_loss", input, target, ignore_index, alpha, beta, smooth, batch, weight_map)
     return averaged("tversky_loss", index, weight, reduction)
@@ -121,7 +235,40 @@ def focal_tversky_loss(
     batch: bool = True,
     weight_map: Any = None,
 ) -> Any:
-    """(1 - Tversky's index)^gamma.  Abraham & Khan 2019; the defaults are those of DC-UNet's code (Lou et al. 2021)."""
+    """Compute (1 - Tversky's index)^gamma, so that classes already found well count less or more.
+
+    PyTorch has no such function; the other arguments are those of `tversky_loss`. The defaults are those of DC-UNet's
+    code (Lou et al. 2021).
+
+    Args:
+        input: Probabilities p, (N, C, *space).
+        target: The truth g: class numbers (N, *space), or probabilities of the input's shape.
+        weight: (C,), the weights of the classes, or None.
+        ignore_index: A class number that does not count.
+        reduction: "none", "mean" or "sum" over images.
+        alpha: The weight of false positives.
+        beta: The weight of false negatives.
+        gamma: The power.
+        smooth: Added above and below.
+        batch: Compute one index over all images instead of one per image.
+        weight_map: (N, *space), a weight of each pixel, or None.
+
+    Returns:
+        A tensor without axes, or of the shape that reduction says.
+
+    Raises:
+        ValueError: Shapes or reduction do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> p = tinymed.tensor([[[1.0, 0.0]]])
+        >>> F.focal_tversky_loss(p, tinymed.tensor([[1, 0]])).shape
+        ()
+
+    Reference:
+        Abraham & Khan, ISBI 2019.
+    """
     index = tversky_index("focal_tversky_loss", input, target, ignore_index, alpha, beta, smooth, batch, weight_map)
     return averaged("focal_tversky_loss", index, weight, reduction, gamma)
 
@@ -137,7 +284,7 @@ def tversky_index(
     batch: bool,
     weight_map: Any,
 ) -> Any:
-    """t / (t + alpha (sum p - t) + beta (sum g - t)), smoothed, for each image and class."""
+    """Compute t / (t + alpha (sum p - t) + beta (sum g - t)), smoothed, for each image and class."""
     t, p, g = overlaps(name, input, target, ignore_index, weight_map, False, batch)
     wrong = add(mul(sub(p, t), alpha), mul(sub(g, t), beta))
     return div(add(t, smooth), add(add(t, wrong), smooth))
@@ -146,7 +293,7 @@ def tversky_index(
 def overlaps(
     name: str, input: Any, target: Any, ignore_index: int, weight_map: Any, squared: bool, batch: bool
 ) -> tuple[Any, Any, Any]:
-    """(sum p g, sum p, sum g) for each image and class, (N, C), or (C,) over the batch; squared: of p^2 and g^2."""
+    """Compute (sum p g, sum p, sum g) per image and class, (N, C), or (C,) over the batch; squared: of p^2, g^2."""
     truth, share = as_probabilities(name, input, target, ignore_index)
     if weight_map is not None:
         if tuple(weight_map.shape) != (input.shape[0], *input.shape[2:]):
@@ -163,7 +310,7 @@ def overlaps(
 
 
 def as_probabilities(name: str, input: Any, target: Any, ignore_index: int) -> tuple[Any, Any]:
-    """(truth of the input's shape and dtype, 1 for pixels that count and 0 for others; None: all count)."""
+    """Return (truth of the input's shape and dtype, 1 for pixels that count and 0 for others; None: all count)."""
     if len(input.shape) < 2 or input.dtype.kind != "f":
         raise ValueError(f"{name}: input is {input.dtype} {list(input.shape)}; it takes probabilities (N, C, *space)")
     classes, pixels = input.shape[1], (input.shape[0], *input.shape[2:])
@@ -188,12 +335,12 @@ def as_probabilities(name: str, input: Any, target: Any, ignore_index: int) -> t
 
 
 def as_type(a: Any, like: Any) -> Any:
-    """a in the dtype of another tensor."""
+    """Return a in the dtype of another tensor."""
     return a if a.dtype == like.dtype else Cast.apply(a, like.array.dtype)
 
 
 def averaged(name: str, index: Any, weight: Any, reduction: str, power: float = 1.0) -> Any:
-    """(1 - index)^power, its mean over classes by their weights, and its mean or sum over images."""
+    """Compute (1 - index)^power, its mean over classes by their weights, and its mean or sum over images."""
     check_reduction(name, reduction)
     loss = sub(1.0, index)
     if power != 1:

@@ -36,7 +36,7 @@ def overwritable(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def always(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function of a name that ends in _: with inplace=True."""
+    """Return the function of a name that ends in _: with inplace=True."""
 
     def over_input(input: Any, *args: Any, **kwargs: Any) -> Any:
         return function(input, *args, **kwargs, inplace=True)

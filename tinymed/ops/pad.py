@@ -14,19 +14,19 @@ Widths = tuple[tuple[int, int], ...]  # before and after each axis; negative cro
 
 
 def padded(x: Array, widths: Widths, *_: Any) -> list[tuple[int, ...]]:
-    """The shape after padding."""
+    """Return the shape after padding."""
     return [tuple(n + before + after for n, (before, after) in zip(x.shape, widths, strict=True))]
 
 
 @kernel(out=padded, flops=lambda *_: 0)
 def pad_constant(xp: Any, x: Array, widths: Widths, value: float) -> Array:
-    """x with `value` around it; a negative width takes elements away."""
+    """Pad x with `value`; a negative width takes elements away."""
     cropped = x[tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, widths, strict=True))]
     return xp.pad(cropped, [(max(a, 0), max(b, 0)) for a, b in widths], constant_values=value)
 
 
 def opposite(widths: Widths) -> Widths:
-    """Cropping where padding was, and padding where cropping was."""
+    """Return widths that crop where padding was, and pad where cropping was."""
     return tuple((-a, -b) for a, b in widths)
 
 
@@ -56,7 +56,7 @@ MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}  # PyTor
 
 @kernel(out=padded, flops=lambda *_: 0)
 def pad_border(xp: Any, x: Array, widths: Widths, mode: str) -> Array:
-    """x with a border made of its own elements."""
+    """Pad x with a border made of its own elements."""
     return xp.pad(x, widths, mode=MODES[mode])
 
 
@@ -73,8 +73,10 @@ def pad_border_backward(xp: Any, dy: Array, shape: tuple[int, ...], widths: Widt
 
 
 class PadBorder(Op):
-    """y = x and a border of its own elements: mirrored (reflect), the outermost (replicate), or from the other end
-    (circular);  dx = dy, each place of the border added to the element it shows.
+    """y = x and a border of its own elements.
+
+    mirrored (reflect), the outermost (replicate), or from the other end (circular);  dx = dy, each place of the
+    border added to the element it shows.
     """
 
     def forward(self, x: Array, widths: Widths, mode: str) -> Array:
@@ -101,13 +103,13 @@ Window = tuple[tuple[int, int], tuple[int, int], tuple[int, int], tuple[int, int
 
 
 def positions(shape: Sequence[int], window: Window) -> tuple[int, int]:
-    """How many blocks fit down and across."""
+    """Return how many blocks fit down and across."""
     down, across = ((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, d, p, s in zip(shape[2:], *window, strict=True))
     return down, across
 
 
 def steps(window: Window, counts: tuple[int, int]) -> list[tuple[Any, ...]]:
-    """For each element of a block, where in the padded image it lies for all blocks."""
+    """Return for each element of a block where in the padded image it lies for all blocks."""
     size, dilation, _, stride = window
     return [
         (
@@ -122,7 +124,7 @@ def steps(window: Window, counts: tuple[int, int]) -> list[tuple[Any, ...]]:
 
 
 def unfolded(x: Array, window: Window) -> list[tuple[int, ...]]:
-    """(N, C x block, number of blocks)."""
+    """Return the shape (N, C x block, number of blocks)."""
     down, across = positions(x.shape, window)
     return [(x.shape[0], x.shape[1] * window[0][0] * window[0][1], down * across)]
 
@@ -177,10 +179,27 @@ class Unfold(Op):
 
 
 def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
-    """input with a border; pad = (before, after) of the last axis, then of the one before it, and so on.
+    """Add a border to the last axes, or crop them where a width is negative.
 
-    Negative widths crop.  mode: "constant" (value, 0 by default), "reflect" (the edge is not repeated), "replicate",
-    "circular".
+    Args:
+        input: Tensor of any shape.
+        pad: (before, after) of the last axis, then of the one before it, and so on, in elements.
+        mode: "constant", "reflect" (the edge is not repeated), "replicate" or "circular".
+        value: The border's value for "constant"; 0 if None.
+
+    Returns:
+        A tensor of the input's dtype.
+
+    Raises:
+        ValueError: The widths do not fit the axes or the mode, or the mode is unknown.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.pad(tinymed.tensor([1.0, 2.0, 3.0]), (2, 1), mode="reflect").tolist()
+        [3.0, 2.0, 1.0, 2.0, 3.0, 2.0]
+        >>> F.pad(tinymed.ones(2, 2), (1, 1, 0, -1), value=9).tolist()
+        [[9.0, 1.0, 1.0, 9.0]]
     """
     ndim = input.array.ndim
     if len(pad) % 2 or len(pad) > 2 * ndim or not all(map(is_integer, pad)):
@@ -213,7 +232,24 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
 
 
 def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
-    """The sliding blocks of images (N, C, H, W) as columns: (N, C kernel_h kernel_w, number of blocks)."""
+    """Copy the sliding blocks of images into columns; fold adds them up again.
+
+    Args:
+        input: (N, C, H, W) or (C, H, W).
+        kernel_size, dilation, padding, stride: In pixels, an int or one per axis.
+
+    Returns:
+        (N, C kernel_h kernel_w, blocks), or without N.
+
+    Raises:
+        ValueError: The shape does not fit, or a block is larger than the padded input.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.unfold(tinymed.ones(1, 3, 4, 4), 2).shape
+        (1, 12, 9)
+    """
     if input.array.ndim == 3:
         return unfold(input[None], kernel_size, dilation, padding, stride)[0]
     if input.array.ndim != 4:
@@ -233,7 +269,26 @@ def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, st
 
 
 def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
-    """(..., C r^2, H, W) to (..., C, H r, W r): every r^2 channels fill blocks of r x r.  Shi et al., CVPR 2016."""
+    """Move r^2 channels each into blocks of r x r pixels.
+
+    Args:
+        input: (..., C r^2, H, W).
+        upscale_factor: r.
+
+    Returns:
+        (..., C, H r, W r).
+
+    Raises:
+        ValueError: r^2 does not divide the channels.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.pixel_shuffle(tinymed.arange(4.0).reshape(1, 4, 1, 1), 2).tolist()
+        [[[[0.0, 1.0], [2.0, 3.0]]]]
+
+    Reference:
+        Shi et al., CVPR 2016.
+    """
     r, shape = integer("pixel_shuffle", "upscale_factor", upscale_factor), input.shape
     if len(shape) < 3 or r < 1 or shape[-3] % (r * r):
         raise ValueError(f"pixel_shuffle: needs (..., C r^2, H, W) for r = {upscale_factor}, got {list(shape)}")
@@ -244,7 +299,23 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
 
 
 def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
-    """(..., C, H r, W r) to (..., C r^2, H, W): the inverse of pixel_shuffle."""
+    """Move blocks of r x r pixels into r^2 channels each: the inverse of pixel_shuffle.
+
+    Args:
+        input: (..., C, H r, W r).
+        downscale_factor: r.
+
+    Returns:
+        (..., C r^2, H, W).
+
+    Raises:
+        ValueError: r does not divide the height or the width.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.pixel_unshuffle(tinymed.ones(1, 1, 4, 4), 2).shape
+        (1, 4, 2, 2)
+    """
     r, shape = integer("pixel_unshuffle", "downscale_factor", downscale_factor), input.shape
     if len(shape) < 3 or r < 1 or shape[-2] % r or shape[-1] % r:
         raise ValueError(f"pixel_unshuffle: needs (..., C, H r, W r) for r = {downscale_factor}, got {list(shape)}")

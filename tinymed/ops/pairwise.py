@@ -9,7 +9,8 @@ from ..dispatch import Array, kernel
 from ..tape import Node, Op
 from .broadcast import broadcast, extent, operands, pair, shape_of, to_shape, together
 from .cast import Cast, common_dtype, common_float
-from .elementwise import add, check_divisor, div, minimum, mul, number_beside, sub, two_arrays
+from .elementwise import add, check_divisor, div, mul, number_beside, sub
+from .maximum import minimum, two_arrays
 from .promotion import result_type
 from .unary import neg
 
@@ -61,14 +62,44 @@ class Modulo(Op):
 
 
 def remainder(input: Any, other: Any) -> Any:
-    """input - other floor(input / other): Python's %, with the divisor's sign."""
+    """Compute input - other floor(input / other): Python's %, with the divisor's sign.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A tensor of the broadcast shape, in the common dtype.
+
+    Raises:
+        ZeroDivisionError: Integers are divided by 0.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.remainder(tinymed.tensor([-3, 5]), 4).tolist()
+        [1, 1]
+    """
     a, b = operands("remainder", input, other)
     check_divisor("remainder", a, b)
     return Modulo.apply(a, b, "divisor")
 
 
 def fmod(input: Any, other: Any) -> Any:
-    """input - other trunc(input / other): C's fmod, with the dividend's sign."""
+    """Compute input - other trunc(input / other): C's fmod, with the dividend's sign.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A tensor of the broadcast shape, in the common dtype.
+
+    Raises:
+        ZeroDivisionError: Integers are divided by 0.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.fmod(tinymed.tensor([-3, 5]), 4).tolist()
+        [-3, 1]
+    """
     a, b = operands("fmod", input, other)
     check_divisor("fmod", a, b)
     return Modulo.apply(a, b, "dividend")
@@ -141,12 +172,36 @@ class Hypot(Op):
 
 
 def atan2(input: Any, other: Any) -> Any:
-    """The angle of the point (other, input), from -pi to pi."""
+    """Compute the angle of the point (other, input), from -pi to pi.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        Radians in the broadcast shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.atan2(tinymed.zeros(1), tinymed.ones(1)).tolist()
+        [0.0]
+    """
     return Atan2.apply(*operands("atan2", input, other))
 
 
 def hypot(input: Any, other: Any) -> Any:
-    """sqrt(input^2 + other^2)."""
+    """Compute sqrt(input^2 + other^2), element-wise.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A tensor of the broadcast shape, in the common dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.hypot(tinymed.tensor([3.0]), tinymed.tensor([4.0])).tolist()
+        [5.0]
+    """
     return Hypot.apply(*operands("hypot", input, other))
 
 
@@ -228,12 +283,36 @@ class FMax(Op):
 
 
 def fmax(input: Any, other: Any) -> Any:
-    """The larger of two inputs; of a number and NaN the number."""
+    """Compute the larger of two inputs, of a number and NaN the number.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A tensor of the broadcast shape, in the common dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.fmax(tinymed.tensor([1.0, tinymed.nan]), tinymed.tensor([2.0, 3.0])).tolist()
+        [2.0, 3.0]
+    """
     return FMax.apply(*operands("fmax", input, other))
 
 
 def fmin(input: Any, other: Any) -> Any:
-    """The smaller of two inputs; of a number and NaN the number."""
+    """Compute the smaller of two inputs, of a number and NaN the number.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+
+    Returns:
+        A tensor of the broadcast shape, in the common dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.fmin(tinymed.tensor([1.0, tinymed.nan]), tinymed.tensor([2.0, 3.0])).tolist()
+        [1.0, 3.0]
+    """
     a, b = operands("fmin", input, other)
     dtype = result_type(a, b)
     if dtype.kind != "f":
@@ -242,7 +321,7 @@ def fmin(input: Any, other: Any) -> Any:
 
 
 def clamp_tensors(input: Any, low: Any, high: Any) -> Any:
-    """clamp with at least one bound that is a tensor; a bound that is None does not bind."""
+    """Clamp with at least one bound that is a tensor; a bound that is None does not bind."""
     given = [v for v in (input, low, high) if v is not None]
     dtype = result_type(*given)
 
@@ -267,18 +346,56 @@ def clamp_tensors(input: Any, low: Any, high: Any) -> Any:
 
 
 def lerp(input: Any, end: Any, weight: Any) -> Any:
-    """input + weight (end - input)."""
+    """Interpolate linearly: input + weight (end - input).
+
+    Args:
+        input, end, weight: Tensors that broadcast; weight may be a number.
+
+    Returns:
+        A tensor of the broadcast shape, in the common dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.lerp(tinymed.tensor([0.0]), tinymed.tensor([8.0]), 0.25).tolist()
+        [2.0]
+    """
     return add(input, mul(sub(end, input), weight))
 
 
 def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
-    """input + value tensor1 tensor2."""
+    """Compute input + value tensor1 tensor2, element-wise.
+
+    Args:
+        input, tensor1, tensor2: Tensors that broadcast with each other.
+        value: A factor of the product.
+
+    Returns:
+        A tensor of the broadcast shape, in the common dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.addcmul(tinymed.ones(1), tinymed.ones(1), tinymed.ones(1), value=2).tolist()
+        [3.0]
+    """
     product = mul(tensor1, tensor2)
     return add(input, product if value == 1 else mul(product, value))
 
 
 def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
-    """input + value tensor1 / tensor2, of floating-point tensors."""
+    """Compute input + value tensor1 / tensor2, element-wise.
+
+    Args:
+        input, tensor1, tensor2: Floating-point tensors that broadcast with each other.
+        value: A factor of the quotient.
+
+    Returns:
+        A tensor of the broadcast shape, in the common dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.addcdiv(tinymed.ones(1), tinymed.ones(1), tinymed.full((1,), 4.0)).tolist()
+        [1.25]
+    """
     if result_type(tensor1, tensor2).kind != "f":
         raise TypeError("addcdiv: integers have no quotient among the integers; convert with .float()")
     quotient = div(tensor1, tensor2)
@@ -286,7 +403,20 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
 
 
 def rsub(input: Any, other: Any, *, alpha: float = 1) -> Any:
-    """other - alpha input."""
+    """Compute other - alpha input, element-wise.
+
+    Args:
+        input, other: Tensors or numbers that broadcast with each other.
+        alpha: A factor of input.
+
+    Returns:
+        A tensor of the broadcast shape, in the common dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.rsub(tinymed.tensor([1, 2]), 10).tolist()
+        [9, 8]
+    """
     return sub(other, input, alpha=alpha)
 
 

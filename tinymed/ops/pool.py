@@ -1,7 +1,6 @@
-"""Pooling over one, two or three axes of space: the largest value or the mean of each window.
+"""Pooling over one, two or three axes of space: the mean of each window, and the public functions of all pooling.
 
-A maximum remembers which tap of its window won, one byte where that fits, not the image.  The sum over a box is a sum
-along each axis in turn, so the reference of the mean works on one axis at a time.
+The sum over a box is a sum along each axis in turn, so the reference of the mean works on one axis at a time.
 """
 
 from math import prod
@@ -10,187 +9,29 @@ from typing import Any
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .axes import is_integer
+from .max_pool import MaxPool
 from .space import (
-    Form,
     Pairs,
     Sizes,
     as_before,
     as_images,
-    check_images,
-    extent,
-    padded,
-    pairs,
-    per_axis,
     planar,
-    remembered,
-    shifted,
-    taps,
 )
+from .windows import draw_window, places, windows
 
 __all__ = ["avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool2d", "max_pool3d"]
 
 Window = tuple[int, int]  # the first pixel, and the one after the last
 
-# ---------------------------------------------------------------------------------------------------- maximum
-
-
-def winner_shapes(x: Array, kernel: Sizes, size: Sizes) -> list[Any]:
-    """y, and the number of the tap that won: a byte for windows of up to 256 taps."""
-    shape = (*x.shape[:2], *size)
-    return [(shape, x.dtype), (shape, "uint8" if prod(kernel) <= 256 else "int32")]
-
-
-def around(space: Sizes, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, size: Sizes) -> Pairs:
-    """What to add before and after each axis so that `size` windows fit exactly; negative: pixels no window sees."""
-    return tuple(
-        (b, (m - 1) * s + e - n - b)
-        for n, s, b, m, e in zip(space, stride, before, size, extent(kernel, dilation), strict=True)
-    )
-
-
-@kernel(
-    out=lambda x, kernel, *how: winner_shapes(x, kernel, how[-1]),
-    flops=lambda x, kernel, *how: prod(x.shape[:2]) * prod(how[-1]) * prod(kernel),
-)
-def max_pool2d_forward(
-    xp: Any, x: Array, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes, size: Sizes
-) -> tuple[Array, Array]:
-    """y = the largest x of each window, index = the number of its tap; the first of equals, and NaN above all."""
-    edges = around(x.shape[2:], kernel, stride, before, dilation, size)
-    inside = padded(xp, xp.ones(x.shape[2:], bool), edges, False)
-    x = padded(xp, x, edges, -xp.inf)
-    y = xp.full((*x.shape[:2], *size), -xp.inf, x.dtype)
-    index = xp.zeros(y.shape, xp.uint8 if prod(kernel) <= 256 else xp.int32)
-    found = xp.zeros(size, bool)
-    for t, tap in enumerate(taps(kernel)):
-        pixels, here = (shifted(a, tap, size, stride, dilation) for a in (x, inside))
-        wins = here & (~found | (pixels > y) | xp.isnan(pixels))
-        y, index, found = xp.where(wins, pixels, y), xp.where(wins, index.dtype.type(t), index), found | here
-    return y, index
-
-
-@kernel(out=lambda dy, index, x_shape, *_: [x_shape], flops=lambda dy, *_: dy.size)
-def max_pool2d_backward(
-    xp: Any, dy: Array, index: Array, x_shape: Sizes, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
-) -> Array:
-    """dx at the winner of each window += dy."""
-    size = dy.shape[2:]
-    edges = around(x_shape[2:], kernel, stride, before, dilation, size)
-    dx = xp.zeros((*x_shape[:2], *(n + sum(e) for n, e in zip(x_shape[2:], edges, strict=True))), dy.dtype)
-    for t, tap in enumerate(taps(kernel)):
-        pixels = shifted(dx, tap, size, stride, dilation)
-        pixels += xp.where(index == t, dy, 0)
-    return padded(xp, dx, tuple((-a, -b) for a, b in edges))
-
-
-@kernel(
-    out=lambda x, kernel, *how: winner_shapes(x, kernel, how[-1]),
-    flops=lambda x, kernel, *how: prod(x.shape[:2]) * prod(how[-1]) * prod(kernel),
-)
-def max_pool3d_forward(xp: Any, *args: Any) -> Any:
-    """max_pool2d_forward with one axis more."""
-    return max_pool2d_forward(xp, *args)
-
-
-@kernel(out=lambda dy, index, x_shape, *_: [x_shape], flops=lambda dy, *_: dy.size)
-def max_pool3d_backward(xp: Any, *args: Any) -> Array:
-    """max_pool2d_backward with one axis more."""
-    return max_pool2d_backward(xp, *args)
-
-
-@kernel(out=lambda index, *_: [(index.shape, "int64")], flops=lambda *_: 0)  # integers
-def tap_to_flat(
-    xp: Any, index: Array, space: Sizes, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
-) -> Array:
-    """The winners' positions in the input, counted over its axes of space (last fastest), from their taps' numbers."""
-    flat, tap = 0, index.astype(xp.int64)
-    for a in range(len(space)):
-        place = xp.arange(index.shape[2 + a]).reshape(-1, *[1] * (len(space) - 1 - a)) * stride[a] - before[a]
-        flat = flat * space[a] + place + tap // prod(kernel[a + 1 :]) % kernel[a] * dilation[a]
-    return flat
-
-
-class MaxPool(Op):
-    """y[n, c, i] = max over taps t of x[n, c, i stride + t dilation], padding counted as -inf;  dx += dy at the winner.
-
-    The first of equal values wins; a NaN wins over everything.  With return_indices also the winners' positions in the
-    input's flattened axes of space.  Weng et al. 1992; Riesenhuber & Poggio 1999.
-    """
-
-    def forward(
-        self,
-        x: Array,
-        kernel: Sizes,
-        stride: Sizes,
-        before: Sizes,
-        dilation: Sizes,
-        size: Sizes,
-        return_indices: bool = False,
-    ) -> Any:
-        rank = len(kernel)
-        how: tuple[Sizes, ...] = (kernel, stride, before, dilation)
-        if rank == 1:
-            how, size = tuple([planar(v, unit) for v, unit in zip(how, (1, 1, 0, 1), strict=True)]), planar(size, 1)
-        images = as_images(x, rank)
-        forward = self.k.max_pool3d_forward if rank == 3 else self.k.max_pool2d_forward
-        y, index = forward(images, *how, size)
-        self.save(index, images.shape, x.ndim, rank, how)
-        if not return_indices:
-            return as_before(y, rank, x.ndim)
-        flat = self.k.tap_to_flat(index, images.shape[2:], *how)
-        return as_before(y, rank, x.ndim), as_before(flat, rank, x.ndim)
-
-    def backward(self, dy: Array, *_: Any) -> Any:
-        index, shape, ndim, rank, how = self.saved
-        backward = self.k.max_pool3d_backward if rank == 3 else self.k.max_pool2d_backward
-        dx = backward(as_images(dy, rank), index, shape, *how)
-        return as_before(dx, rank, ndim), None, None, None, None, None, None
-
-    @staticmethod
-    def samples(draw: Any) -> tuple[Any, ...]:
-        x, kernel, stride, padding, dilation, ceil_mode = draw_window(draw, True)
-        size = places("max_pool", x.shape[-len(kernel) :], kernel, stride, padding, dilation, ceil_mode)
-        return x, kernel, stride, tuple(p for p, _ in padding), dilation, size, draw.boolean()
-
-    @staticmethod
-    def oracle(
-        torch: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any, indices: bool
-    ) -> Any:
-        pool = getattr(torch.nn.functional, f"max_pool{len(kernel)}d")
-        for ceil_mode in (False, True):
-            result = pool(x, kernel, stride, before, dilation, ceil_mode, indices)
-            if tuple((result[0] if indices else result).shape[-len(kernel) :]) == size:
-                break
-        return result
-
-
-# ------------------------------------------------------------------------------------------------------- mean
-
-
-def places(
-    op: str, space: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, ceil_mode: bool
-) -> Sizes:
-    """Windows along each axis; with ceil_mode also one that sticks out at the end, if it starts before the padding."""
-    size = []
-    for n, e, s, (before, after) in zip(space, extent(kernel, dilation), stride, padding, strict=True):
-        m = (n + before + after - e + (s - 1 if ceil_mode else 0)) // s + 1
-        size.append(m - 1 if ceil_mode and (m - 1) * s >= n + before else m)
-    if min(size) < 1:
-        raise ValueError(
-            f"{op}: the window covers {list(extent(kernel, dilation))} pixels, the input {list(space)} "
-            f"with padding {list(padding)}; it takes windows no larger than the padded input"
-        )
-    return tuple(size)
-
 
 def boxes(n: int, kernel: int, stride: int, padding: Window, size: int) -> list[Window]:
-    """The windows along one axis of n pixels, cut off at its ends."""
+    """Return the windows along one axis of n pixels, cut off at its ends."""
     starts = [i * stride - padding[0] for i in range(size)]
     return [(max(0, a), max(0, a, min(n, a + kernel))) for a in starts]
 
 
 def counts(n: int, kernel: int, stride: int, padding: Window, size: int, include_pad: bool) -> list[int]:
-    """The pixels each window is said to have: with the padding, but not what ceil_mode lets stick out; or without."""
+    """Return the pixels each window is said to have: with the padding but not what ceil_mode adds, or without both."""
     if include_pad:
         starts = [i * stride - padding[0] for i in range(size)]
         return [min(a + kernel, n + padding[1]) - a for a in starts]
@@ -198,19 +39,19 @@ def counts(n: int, kernel: int, stride: int, padding: Window, size: int, include
 
 
 def along(axis: int, first: int, last: int) -> tuple[slice, ...]:
-    """Pixels first..last of one axis, everything of those before it."""
+    """Return pixels first..last of one axis, everything of those before it."""
     return (*(slice(None),) * axis, slice(first, last))
 
 
 def box_sums(xp: Any, x: Array, windows: list[list[Window]]) -> Array:
-    """The sum of x over every box, one axis of space at a time."""
+    """Compute the sum of x over every box, one axis of space at a time."""
     for axis, ranges in enumerate(windows, 2):
         x = xp.stack([x[along(axis, a, b)].sum(axis) for a, b in ranges], axis)
     return x
 
 
 def box_spread(xp: Any, dy: Array, windows: list[list[Window]], space: Sizes) -> Array:
-    """The transpose of box_sums: each pixel receives the dy of all boxes it lies in."""
+    """Compute the transpose of box_sums: each pixel receives the dy of all boxes it lies in."""
     for axis, (ranges, n) in enumerate(zip(windows, space, strict=True), 2):
         dx = xp.zeros((*dy.shape[:axis], n, *dy.shape[axis + 1 :]), dy.dtype)
         for i, (a, b) in enumerate(ranges):
@@ -221,21 +62,21 @@ def box_spread(xp: Any, dy: Array, windows: list[list[Window]], space: Sizes) ->
 
 
 def divided(xp: Any, y: Array, divisors: list[list[int]]) -> Array:
-    """y divided by one number for each place along each axis of space."""
+    """Divide y by one number for each place along each axis of space."""
     for i, numbers in enumerate(divisors):
         y = y / xp.asarray(numbers, y.dtype).reshape(-1, *[1] * (len(divisors) - 1 - i))
     return y
 
 
 def windows_of(space: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs, size: Sizes) -> list[list[Window]]:
-    """The boxes along every axis."""
+    """Return the boxes along every axis."""
     return [boxes(*how) for how in zip(space, kernel, stride, padding, size, strict=True)]
 
 
 def divisors_of(
     space: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs, size: Sizes, include_pad: bool, divisor: int
 ) -> list[list[int]]:
-    """What the sum of a window is divided by, as factors for each axis: its pixels, or the divisor given (not 0)."""
+    """Return what a window's sum is divided by, as factors for each axis: its pixels, or a divisor given (not 0)."""
     if divisor:
         return [[divisor] * size[0], *([1] * m for m in size[1:])]
     return [counts(*how, include_pad) for how in zip(space, kernel, stride, padding, size, strict=True)]
@@ -268,13 +109,13 @@ def avg_pool2d_backward(
     flops=lambda x, kernel, stride, padding, size, *_: prod(x.shape[:2]) * prod(size) * prod(kernel),
 )
 def avg_pool3d_forward(xp: Any, *args: Any) -> Array:
-    """avg_pool2d_forward with one axis more."""
+    """Compute avg_pool2d_forward with one axis more."""
     return avg_pool2d_forward(xp, *args)
 
 
 @kernel(out=lambda dy, x_shape, *_: [x_shape], flops=lambda dy, x_shape, kernel, *_: dy.size * (1 + prod(kernel)))
 def avg_pool3d_backward(xp: Any, *args: Any) -> Array:
-    """avg_pool2d_backward with one axis more."""
+    """Compute avg_pool2d_backward with one axis more."""
     return avg_pool2d_backward(xp, *args)
 
 
@@ -325,27 +166,6 @@ class AvgPool(Op):
         return y
 
 
-def draw_window(draw: Any, dilated: bool) -> tuple[Any, ...]:
-    """(x, kernel, stride, padding, dilation, ceil_mode); half have the 2 x 2 windows at stride 2 of the fast path."""
-    rank = draw.choice((2, 3, 2, 1, 2))
-    channels = (1, 2, 3, 16, 17, 33) if rank < 3 else (1, 2)
-    batch = draw.choice(((1,), (2,), (3,), (), (0,)) if rank < 3 else ((1,), (2,), ()))
-    if draw.boolean():
-        kernel, stride, padding, dilation = (2,) * rank, (2,) * rank, ((0, 0),) * rank, (1,) * rank
-    else:
-        kernel = tuple(draw.integer(1, 4) for _ in range(rank))
-        stride = tuple(draw.integer(1, 3) for _ in range(rank))
-        padding = tuple((p, p) for p in (draw.integer(0, k // 2) for k in kernel))
-        dilation = tuple(draw.choice((1, 2)) if dilated else 1 for _ in range(rank))
-    low = [
-        max(d, e - 2 * a * (rank < 3)) for d, e, (a, _) in zip(dilation, extent(kernel, dilation), padding, strict=True)
-    ]
-    x = draw.array(
-        (*batch, draw.choice(channels), *(n + draw.integer(0, 5 if rank < 3 else 2) for n in low)), distinct=True
-    )
-    return x, kernel, stride, padding, dilation, draw.boolean()
-
-
 # ------------------------------------------------------------------------------------------- public functions
 
 
@@ -358,7 +178,28 @@ def max_pool1d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """The largest value of each window of (N, C, L) or (C, L); see max_pool2d."""
+    """Compute the largest value of each window along one axis.
+
+    Args:
+        input: (N, C, L) or (C, L), floating point.
+        kernel_size: Length of the window in samples.
+        stride: Step between windows; kernel_size if None.
+        padding: Samples of -inf on both sides, at most half the window.
+        dilation: Distance between the samples of a window.
+        ceil_mode: Also take the window that sticks out at the end.
+        return_indices: Also return the position of each maximum.
+
+    Returns:
+        (N, C, M) or (C, M); with return_indices a tuple of it and the int64 positions along L.
+
+    Raises:
+        ValueError: The window is larger than the padded input, or an argument is out of range.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.max_pool1d(tinymed.tensor([[[1.0, 3.0, 2.0, 0.0]]]), 2).tolist()
+        [[[3.0, 2.0]]]
+    """
     return maximum("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
@@ -371,11 +212,31 @@ def max_pool2d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """The largest value of each window of (N, C, H, W) or (C, H, W).
+    """Compute the largest value of each window of images.
 
-    stride: kernel_size if None.  padding: counts as -inf; at most half the window.  ceil_mode: also windows that stick
-    out at the end.  return_indices: also the winners' positions in the flattened (H, W).  The gradient goes to the
-    first of equal values.
+    The gradient goes to the first of equal values.
+
+    Args:
+        input: (N, C, H, W) or (C, H, W), floating point.
+        kernel_size: The window in pixels, an int or one per axis.
+        stride: Step between windows in pixels; kernel_size if None.
+        padding: Pixels of -inf on both sides, at most half the window.
+        dilation: Distance between the pixels of a window.
+        ceil_mode: Also take windows that stick out at the end.
+        return_indices: Also return the position of each maximum, which max_unpool2d takes.
+
+    Returns:
+        (N, C, OH, OW) or (C, OH, OW), OH = floor((H + 2 padding - dilation (KH - 1) - 1) / stride) + 1; with
+        return_indices a tuple of it and the int64 positions in the flattened (H, W).
+
+    Raises:
+        ValueError: The window is larger than the padded input, or an argument is out of range.
+
+    Example:
+        >>> import tinymed
+        >>> x = tinymed.arange(16.0).reshape(1, 1, 4, 4)
+        >>> tinymed.max_pool2d(x, 2).tolist()
+        [[[[5.0, 7.0], [13.0, 15.0]]]]
     """
     return maximum("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
@@ -389,7 +250,28 @@ def max_pool3d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """The largest value of each window of (N, C, D, H, W) or (C, D, H, W); see max_pool2d."""
+    """Compute the largest value of each window of volumes.
+
+    Args:
+        input: (N, C, D, H, W) or (C, D, H, W), floating point.
+        kernel_size: The window in voxels, an int or one per axis.
+        stride: Step between windows in voxels; kernel_size if None.
+        padding: Voxels of -inf on both sides, at most half the window.
+        dilation: Distance between the voxels of a window.
+        ceil_mode: Also take windows that stick out at the end.
+        return_indices: Also return the position of each maximum in the flattened (D, H, W).
+
+    Returns:
+        (N, C, OD, OH, OW) or (C, OD, OH, OW); with return_indices a tuple of it and the int64 positions.
+
+    Raises:
+        ValueError: The window is larger than the padded input, or an argument is out of range.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.max_pool3d(tinymed.zeros(1, 2, 4, 6, 8), 2).shape
+        (1, 2, 2, 3, 4)
+    """
     return maximum("max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
@@ -401,7 +283,27 @@ def avg_pool1d(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Any:
-    """The mean of each window of (N, C, L) or (C, L); see avg_pool2d."""
+    """Compute the mean of each window along one axis.
+
+    Args:
+        input: (N, C, L) or (C, L), floating point.
+        kernel_size: Length of the window in samples.
+        stride: Step between windows; kernel_size if None.
+        padding: Zeros on both sides, at most half the window.
+        ceil_mode: Also take the window that sticks out at the end.
+        count_include_pad: Count the zeros of the padding as samples.
+
+    Returns:
+        (N, C, M) or (C, M) in the input's dtype.
+
+    Raises:
+        ValueError: The window is larger than the padded input, or an argument is out of range.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.avg_pool1d(tinymed.tensor([[[1.0, 3.0, 2.0, 0.0]]]), 2).tolist()
+        [[[2.0, 1.0]]]
+    """
     return average("avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
@@ -414,10 +316,28 @@ def avg_pool2d(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Any:
-    """The mean of each window of (N, C, H, W) or (C, H, W).
+    """Compute the mean of each window of images.
 
-    stride: kernel_size if None.  padding: zeros, at most half the window; count_include_pad: they count as pixels.
-    ceil_mode: also windows that stick out at the end.  divisor_override: divide sums by this instead.
+    Args:
+        input: (N, C, H, W) or (C, H, W), floating point.
+        kernel_size: The window in pixels, an int or one per axis.
+        stride: Step between windows in pixels; kernel_size if None.
+        padding: Zeros on both sides in pixels, at most half the window.
+        ceil_mode: Also take windows that stick out at the end.
+        count_include_pad: Count the zeros of the padding as pixels.
+        divisor_override: Divide the sum of a window by this number instead of its pixels.
+
+    Returns:
+        (N, C, OH, OW) or (C, OH, OW) in the input's dtype.
+
+    Raises:
+        ValueError: The window is larger than the padded input, or an argument is out of range.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.avg_pool2d(tinymed.arange(16.0).reshape(1, 1, 4, 4), 2).tolist()
+        [[[[2.5, 4.5], [10.5, 12.5]]]]
     """
     return average("avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
@@ -431,7 +351,29 @@ def avg_pool3d(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Any:
-    """The mean of each window of (N, C, D, H, W) or (C, D, H, W); see avg_pool2d."""
+    """Compute the mean of each window of volumes.
+
+    The arguments are those of `avg_pool2d` with one axis more.
+
+    Args:
+        input: (N, C, D, H, W) or (C, D, H, W), floating point.
+        kernel_size, stride, padding: In voxels, an int or one per axis.
+        ceil_mode: Also take windows that stick out at the end.
+        count_include_pad: Count the zeros of the padding as voxels.
+        divisor_override: Divide the sum of a window by this number instead of its voxels.
+
+    Returns:
+        (N, C, OD, OH, OW) or (C, OD, OH, OW) in the input's dtype.
+
+    Raises:
+        ValueError: The window is larger than the padded input, or an argument is out of range.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.avg_pool3d(tinymed.zeros(1, 2, 4, 6, 8), 2).shape
+        (1, 2, 2, 3, 4)
+    """
     return average("avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
@@ -471,27 +413,3 @@ def average(
     if divisor_override is not None and (not is_integer(divisor_override) or divisor_override == 0):
         raise ValueError(f"{op}: divisor_override is {divisor_override!r}; it takes an int other than 0, or None")
     return AvgPool.apply(input, kernel, strides, edges, size, bool(count_include_pad), int(divisor_override or 0))
-
-
-@remembered
-def windows(
-    op: str, rank: int, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
-) -> tuple[Sizes, Sizes, Pairs, Sizes, Sizes, Sizes]:
-    """(kernel, stride, padding, before, dilation, places) with an entry an axis, for an input of this (shape, dtype).
-
-    before: the padding before each axis.
-    """
-    space, dilations = check_images(op, Form(*input), rank), per_axis(op, "dilation", dilation, rank)
-    kernel = per_axis(op, "kernel_size", kernel_size, rank)
-    strides = (
-        kernel
-        if stride is None or (isinstance(stride, tuple | list) and not stride)
-        else per_axis(op, "stride", stride, rank)
-    )
-    edges, reach = pairs(op, padding, rank), extent(kernel, dilations)
-    if any(max(p) > e // 2 for p, e in zip(edges, reach, strict=True)):
-        raise ValueError(
-            f"{op}: padding is {padding!r}; it takes at most half of the window, which covers {list(reach)} pixels"
-        )
-    size = places(op, space, kernel, strides, edges, dilations, bool(ceil_mode))
-    return kernel, strides, edges, tuple(a for a, _ in edges), dilations, size

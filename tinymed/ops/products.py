@@ -20,43 +20,121 @@ def axes_of(name: str, *wanted: tuple[Any, int]) -> None:
 
 
 def mm(input: Any, mat2: Any) -> Any:
-    """The product of two matrices."""
+    """Multiply two matrices.
+
+    Args:
+        input: (M, K).
+        mat2: (K, N), of the input's dtype.
+
+    Returns:
+        (M, N).
+
+    Raises:
+        ValueError: The shapes do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.mm(tinymed.ones(2, 3), tinymed.ones(3, 4)).shape
+        (2, 4)
+    """
     axes_of("mm", (input, 2), (mat2, 2))
     return matmul(input, mat2)
 
 
 def mv(input: Any, vec: Any) -> Any:
-    """A matrix times a vector."""
+    """Multiply a matrix by a vector.
+
+    Args:
+        input: (M, K).
+        vec: (K,), of the input's dtype.
+
+    Returns:
+        (M,).
+
+    Raises:
+        ValueError: The shapes do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.mv(tinymed.ones(2, 3), tinymed.ones(3)).tolist()
+        [3.0, 3.0]
+    """
     axes_of("mv", (input, 2), (vec, 1))
     return matmul(input, vec)
 
 
 def dot(input: Any, tensor: Any) -> Any:
-    """The sum of the products of two vectors' elements."""
+    """Compute the sum of the products of two vectors' elements.
+
+    Args:
+        input, tensor: Vectors of one length and dtype.
+
+    Returns:
+        A tensor without axes.
+
+    Raises:
+        ValueError: The shapes do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.dot(tinymed.tensor([1, 2]), tinymed.tensor([3, 4])).item()
+        11
+    """
     axes_of("dot", (input, 1), (tensor, 1))
     return matmul(input, tensor)
 
 
 def outer(input: Any, vec2: Any) -> Any:
-    """The matrix of the products of one vector's elements with another's."""
+    """Compute the products of each element of one vector with each of another.
+
+    Args:
+        input: (M,).
+        vec2: (N,).
+
+    Returns:
+        (M, N).
+
+    Raises:
+        ValueError: They are not vectors.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.outer(tinymed.tensor([1, 2]), tinymed.tensor([3, 4])).tolist()
+        [[3, 4], [6, 8]]
+    """
     axes_of("outer", (input, 1), (vec2, 1))
     return mul(unsqueeze(input, 1), unsqueeze(vec2, 0))
 
 
 def inner(input: Any, other: Any) -> Any:
-    """The sums of products over the last axes of both; a number where one has no axes."""
+    """Compute the sums of products over the last axes of two tensors.
+
+    Args:
+        input, other: Tensors whose last axes are of one length; one without axes multiplies.
+
+    Returns:
+        The other axes of input, then those of other.
+
+    Raises:
+        ValueError: The lengths differ.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.inner(tinymed.ones(2, 3), tinymed.ones(4, 3)).shape
+        (2, 4)
+    """
     if not input.shape or not other.shape:
         return mul(input, other)
     return tensordot(input, other, ([-1], [-1]))
 
 
 def scaled(tensor: Any, factor: float) -> Any:
-    """tensor times a number."""
+    """Compute a tensor times a number."""
     return tensor if factor == 1 else mul(tensor, factor)
 
 
 def plus(name: str, input: Any, product: Any, beta: float, alpha: float) -> Any:
-    """beta input + alpha product, of one dtype; an input of factor 0 does not count, whatever it holds."""
+    """Compute beta input + alpha product, of one dtype; an input of factor 0 does not count, whatever it holds."""
     check_dtypes(name, input, product)
     if beta == 0:
         return expand(scaled(product, alpha), product.shape)
@@ -67,27 +145,115 @@ def plus(name: str, input: Any, product: Any, beta: float, alpha: float) -> Any:
 
 
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
-    """beta input + alpha mat1 mat2."""
+    """Compute beta input + alpha mat1 mat2.
+
+    Args:
+        input: Broadcasts to (M, N).
+        mat1: (M, K).
+        mat2: (K, N).
+        beta, alpha: The factors.
+
+    Returns:
+        (M, N).
+
+    Raises:
+        ValueError: The shapes do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.addmm(tinymed.ones(2), tinymed.ones(2, 3), tinymed.ones(3, 2)).tolist()
+        [[4.0, 4.0], [4.0, 4.0]]
+    """
     return plus("addmm", input, mm(mat1, mat2), beta, alpha)
 
 
 def addmv(input: Any, mat: Any, vec: Any, *, beta: float = 1, alpha: float = 1) -> Any:
-    """beta input + alpha mat vec."""
+    """Compute beta input + alpha mat vec.
+
+    Args:
+        input: Broadcasts to (M,).
+        mat: (M, K).
+        vec: (K,).
+        beta, alpha: The factors.
+
+    Returns:
+        (M,).
+
+    Raises:
+        ValueError: The shapes do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.addmv(tinymed.ones(2), tinymed.ones(2, 3), tinymed.ones(3)).tolist()
+        [4.0, 4.0]
+    """
     return plus("addmv", input, mv(mat, vec), beta, alpha)
 
 
 def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
-    """beta input + alpha times the sum over the batch of batch1 batch2."""
+    """Compute beta input + alpha times the sum over the batch of batch1 batch2.
+
+    Args:
+        input: Broadcasts to (M, N).
+        batch1: (B, M, K).
+        batch2: (B, K, N).
+        beta, alpha: The factors.
+
+    Returns:
+        (M, N).
+
+    Raises:
+        ValueError: The shapes do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.addbmm(tinymed.ones(2, 2), tinymed.ones(5, 2, 3), tinymed.ones(5, 3, 2))[0].tolist()
+        [16.0, 16.0]
+    """
     return plus("addbmm", input, sum(bmm(batch1, batch2), 0), beta, alpha)
 
 
 def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
-    """beta input + alpha batch1 batch2, matrix by matrix."""
+    """Compute beta input + alpha batch1 batch2, matrix by matrix.
+
+    Args:
+        input: Broadcasts to (B, M, N).
+        batch1: (B, M, K).
+        batch2: (B, K, N).
+        beta, alpha: The factors.
+
+    Returns:
+        (B, M, N).
+
+    Raises:
+        ValueError: The shapes do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.baddbmm(tinymed.ones(1), tinymed.ones(5, 2, 3), tinymed.ones(5, 3, 2)).shape
+        (5, 2, 2)
+    """
     return plus("baddbmm", input, bmm(batch1, batch2), beta, alpha)
 
 
 def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
-    """The sums of products over the last axes of a and the first of b (a number of them), or over two lists of axes."""
+    """Compute sums of products over the last axes of one tensor and the first of another, or over given axes.
+
+    Args:
+        a, b: Tensors of one dtype.
+        dims: How many axes, or a pair of lists of axes.
+
+    Returns:
+        The other axes of a, then those of b.
+
+    Raises:
+        ValueError: The lengths differ.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.tensordot(tinymed.ones(2, 3, 4), tinymed.ones(3, 4, 5)).shape
+        (2, 5)
+    """
     from .axes import integer, is_integer, one_axis
 
     if is_integer(dims):
@@ -114,15 +280,21 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
 
 
 def einsum(equation: Any, *operands: Any) -> Any:
-    """Sums of products by Einstein's notation: "bij,bjk->bik" multiplies batches of matrices.
+    """Compute sums of products by Einstein's notation: "bij,bjk->bik" multiplies batches of matrices.
 
-    Each operand's axes are named by letters, "..." for any leading ones, which broadcast.  A letter that the result
-    (after "->") lacks is summed over; one that occurs twice in an operand takes its diagonal.  Without "->" the result
+    Each operand's axes are named by letters, "..." for any leading ones, which broadcast. A letter that the result
+    (after "->") lacks is summed over; one that occurs twice in an operand takes its diagonal. Without "->" the result
     has the letters that occur once, in alphabetical order, after "...".
 
     Args:
         equation: "ij,jk->ik"; or the first operand, each followed by a list of numbers in place of letters.
-        operands: the tensors, or one list of them.
+        operands: The tensors, or one list of them.
+
+    Returns:
+        A tensor with the axes that the equation names.
+
+    Raises:
+        ValueError: The equation or the shapes do not fit.
 
     Example:
         >>> import tinymed
@@ -150,7 +322,7 @@ Term = list[Any]  # the names of an operand's axes: letters, and numbers for tho
 
 
 def lettered(given: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
-    """The other way to call it, (x, [0, 1], y, [1, 2], [0, 2]), as an equation and operands."""
+    """Return the other way to call it, (x, [0, 1], y, [1, 2], [0, 2]), as an equation and operands."""
     names = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
     def word(axes: Any) -> str:
@@ -162,7 +334,7 @@ def lettered(given: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
 
 
 def parse(equation: str, operands: Sequence[Any]) -> tuple[list[Term], Term]:
-    """The names of the operands' axes and of the result's; ValueError says what does not fit."""
+    """Return the names of the operands' axes and of the result's; ValueError says what does not fit."""
     left, arrow, right = equation.replace(" ", "").partition("->")
     words = left.split(",")
     if len(words) != len(operands):
@@ -192,7 +364,7 @@ def parse(equation: str, operands: Sequence[Any]) -> tuple[list[Term], Term]:
 
 
 def named(equation: str, word: str, ndim: int, most: int) -> Term:
-    """One operand's names: letters, and for "..." numbers counted so that the last ones line up."""
+    """Return one operand's names: letters, and for "..." numbers counted so that the last ones line up."""
     before, dots, after = word.partition("...")
     if not all(c.isalpha() for c in before + after):
         raise ValueError(f"einsum: {equation!r}: axes are named by letters, and by one '...' an operand")
@@ -203,7 +375,7 @@ def named(equation: str, word: str, ndim: int, most: int) -> Term:
 
 
 def taken_diagonals(x: Any, term: Term) -> tuple[Any, Term]:
-    """The operand with the diagonal of every axis named twice."""
+    """Return the operand with the diagonal of every axis named twice."""
     for c in dict.fromkeys(term):
         while term.count(c) > 1:
             i = term.index(c)
@@ -216,7 +388,7 @@ def taken_diagonals(x: Any, term: Term) -> tuple[Any, Term]:
 
 
 def contracted(a: Any, left: Term, b: Any, right: Term, later: set[Any]) -> tuple[Any, Term]:
-    """Two operands multiplied, summed over the axes that nothing later needs: one batched matrix product."""
+    """Multiply two operands and sum over the axes that nothing later needs: one batched matrix product."""
     x, left = summed(a, left, {*later, *right})
     y, right = summed(b, right, {*later, *left})
     both = [c for c in left if c in right]
@@ -243,7 +415,7 @@ def contracted(a: Any, left: Term, b: Any, right: Term, later: set[Any]) -> tupl
 
 
 def summed(x: Any, term: Term, needed: set[Any]) -> tuple[Any, Term]:
-    """An operand summed over the axes that nothing needs."""
+    """Sum an operand over the axes that nothing needs."""
     gone = [i for i, c in enumerate(term) if c not in needed]
     return (sum(x, gone), [c for c in term if c in needed]) if gone else (x, term)
 

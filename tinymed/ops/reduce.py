@@ -8,7 +8,7 @@ import numpy as np
 from ..dispatch import Array, kernel
 from ..memory import inverse_order
 from ..tape import Op
-from .axes import dropped, kept, numpy_names, one_axis, some_axes
+from .axes import dropped, kept, numpy_names, some_axes
 from .broadcast import drawn_shape
 from .cast import Cast, as_dtype
 
@@ -17,17 +17,17 @@ Axes = tuple[int, ...]
 
 
 def total_type(x: Array) -> Any:
-    """Sums of integers and bool are int64."""
+    """Return the dtype of a sum: int64 for integers and bool."""
     return x.dtype if x.dtype.kind == "f" else np.dtype(np.int64)
 
 
 def reduced(x: Array, axes: Axes) -> list[Any]:
-    """The result's shape, the axes dropped, and dtype."""
+    """Return the result's shape, the axes dropped, and dtype."""
     return [(dropped(x.shape, axes), total_type(x))]
 
 
 def drawn_axes(draw: Any, low: float = -2.0, high: float = 2.0, **options: Any) -> tuple[Array, Axes, bool]:
-    """An array, some of its axes (none: all) and keepdim."""
+    """Draw an array, some of its axes (none: all) and keepdim."""
     shape = drawn_shape(draw)
     if draw.integer(0, 7) == 7:
         shape = draw.choice(((7, 33), (3, 2, 5, 4), (130,)))
@@ -36,12 +36,12 @@ def drawn_axes(draw: Any, low: float = -2.0, high: float = 2.0, **options: Any) 
 
 
 def spread(xp: Any, dy: Array, shape: tuple[int, ...], axes: Axes) -> Array:
-    """dy, whose reduced axes are absent or of length 1, as a view of the shape before the reduction."""
+    """Return dy, whose reduced axes are absent or of length 1, as a view of the shape before the reduction."""
     return xp.broadcast_to(dy.reshape(kept(shape, axes)), shape)
 
 
 def keep(y: Array, shape: tuple[int, ...], axes: Axes, keepdim: bool) -> Array:
-    """A reduction's result with its axes of length 1 if asked for."""
+    """Return a reduction's result with its axes of length 1 if asked for."""
     return y.reshape(kept(shape, axes)) if keepdim else y
 
 
@@ -128,77 +128,6 @@ class Prod(Op):
         for a in reversed(axes):
             x = torch.prod(x, a, keepdim=keepdim)
         return x
-
-
-@kernel(flops=lambda x, axis: x.size, out=lambda x, axis: [(x.shape, total_type(x))])
-def cumsum_forward(xp: Any, x: Array, axis: int) -> Array:
-    """y[i] = x[0] + ... + x[i] along the axis."""
-    return xp.cumsum(x, axis, dtype=total_type(x)) if x.ndim else x.astype(total_type(x))
-
-
-@kernel(flops=lambda dy, axis: dy.size)
-def cumsum_backward(xp: Any, dy: Array, axis: int) -> Array:
-    """dx[i] = dy[i] + ... + dy[n - 1] along the axis."""
-    return xp.flip(xp.cumsum(xp.flip(dy, axis), axis), axis) if dy.ndim else dy
-
-
-class Cumsum(Op):
-    """y_i = x_0 + ... + x_i along an axis;  dx_i = dy_i + ... + dy_last."""
-
-    oracle = "torch.cumsum"
-
-    def forward(self, x: Array, axis: int) -> Array:
-        self.save(axis)
-        return self.k.cumsum_forward(x, axis)
-
-    def backward(self, dy: Array) -> Any:
-        return self.k.cumsum_backward(dy, *self.saved), None
-
-    @staticmethod
-    def samples(draw: Any) -> tuple[Any, ...]:
-        x = draw.array(drawn_shape(draw))
-        return x, draw.integer(0, max(x.ndim - 1, 0))
-
-
-@kernel(flops=lambda x, axis: x.size, out=lambda x, axis: [(x.shape, total_type(x))])
-def cumprod_forward(xp: Any, x: Array, axis: int) -> Array:
-    """y[i] = x[0] x[1] ... x[i] along the axis."""
-    return xp.cumprod(x, axis, dtype=total_type(x)) if x.ndim else x.astype(total_type(x))
-
-
-@kernel(flops=lambda dy, x, axis: 3 * dy.size * (dy.shape[axis] if dy.ndim else 1))
-def cumprod_backward(xp: Any, dy: Array, x: Array, axis: int) -> Array:
-    """dx[j] = sum over i >= j of dy[i] times the product of x[0] ... x[i] without x[j]; zeros need no division."""
-    if not x.ndim or not x.size:
-        return dy
-    lines, slopes = xp.moveaxis(x, axis, 0), xp.moveaxis(dy, axis, 0)
-    dx = xp.zeros_like(lines)
-    before = xp.ones_like(lines[0])
-    for j in range(lines.shape[0]):
-        rest = xp.concatenate([xp.ones_like(lines[:1]), lines[j + 1 :]])
-        dx[j] = before * (slopes[j:] * xp.cumprod(rest, 0)).sum(0)
-        before = before * lines[j]
-    return xp.moveaxis(dx, 0, axis)
-
-
-class Cumprod(Op):
-    """y_i = x_0 x_1 ... x_i along an axis;  dx_j = sum_{i >= j} dy_i prod_{k <= i, k != j} x_k."""
-
-    oracle = "torch.cumprod"
-
-    def forward(self, x: Array, axis: int) -> Array:
-        self.save(x, axis)
-        return self.k.cumprod_forward(x, axis)
-
-    def backward(self, dy: Array) -> Any:
-        return self.k.cumprod_backward(dy, *self.saved), None
-
-    @staticmethod
-    def samples(draw: Any) -> tuple[Any, ...]:
-        x = draw.array(drawn_shape(draw), 0.5, 1.5)
-        if x.size and draw.boolean():
-            x.reshape(-1)[draw.integer(0, x.size - 1)] = 0
-        return x, draw.integer(0, max(x.ndim - 1, 0))
 
 
 @kernel(out=reduced, flops=lambda x, axes: 12 * x.size)
@@ -328,20 +257,57 @@ def floats_only(name: str, input: Any) -> None:
 
 
 def converted(name: str, input: Any, dtype: Any) -> Any:
-    """The input in another dtype, where one is asked for."""
+    """Return the input in another dtype, where one is asked for."""
     return input if dtype is None else Cast.apply(input, as_dtype(name, dtype))
 
 
 @numpy_names
 def sum(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
-    """The sum over dim (None: all).  Integers give int64; dtype converts first."""
+    """Compute the sum over axes.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis, or several; None means all.
+        keepdim: Keep the reduced axes with length 1.
+        dtype: Convert the input to this dtype first.
+
+    Returns:
+        A tensor without the reduced axes; integers and bool give int64.
+
+    Raises:
+        IndexError: An axis does not exist.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.sum(tinymed.ones(2, 3), 1).tolist()
+        [3.0, 3.0]
+    """
     input = converted("sum", input, dtype)
     return Sum.apply(input, some_axes("sum", dim, input.array.ndim), bool(keepdim))
 
 
 @numpy_names
 def mean(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
-    """The mean over dim (None: all) of floating-point numbers; dtype converts first."""
+    """Compute the mean over axes.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        dim: The axis, or several; None means all.
+        keepdim: Keep the reduced axes with length 1.
+        dtype: Convert the input to this dtype first.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Raises:
+        TypeError: The input is not of floating-point numbers.
+        IndexError: An axis does not exist.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.mean(tinymed.tensor([[1.0, 3.0], [5.0, 7.0]]), 1).tolist()
+        [2.0, 6.0]
+    """
     input = converted("mean", input, dtype)
     floats_only("mean", input)
     return Mean.apply(input, some_axes("mean", dim, input.array.ndim), bool(keepdim))
@@ -349,35 +315,75 @@ def mean(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = Non
 
 @numpy_names
 def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
-    """The product over dim (None: all).  Integers give int64; dtype converts first."""
+    """Compute the product over axes.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis, or several; None means all.
+        keepdim: Keep the reduced axes with length 1.
+        dtype: Convert the input to this dtype first.
+
+    Returns:
+        A tensor without the reduced axes; integers and bool give int64.
+
+    Raises:
+        IndexError: An axis does not exist.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.prod(tinymed.tensor([2, 3, 4])).item()
+        24
+    """
     input = converted("prod", input, dtype)
     return Prod.apply(input, some_axes("prod", dim, input.array.ndim), bool(keepdim))
 
 
 @numpy_names
-def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
-    """Sums of the elements up to each along dim; dtype converts first."""
-    input = converted("cumsum", input, dtype)
-    return Cumsum.apply(input, one_axis("cumsum", dim, input.array.ndim))
-
-
-@numpy_names
-def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
-    """Products of the elements up to each along dim; dtype converts first."""
-    input = converted("cumprod", input, dtype)
-    return Cumprod.apply(input, one_axis("cumprod", dim, input.array.ndim))
-
-
-@numpy_names
 def logsumexp(input: Any, dim: Dim, keepdim: bool = False) -> Any:
-    """log(sum(exp(input))) over dim without overflow."""
+    """Compute log(sum of e^x) over axes, without overflow.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        dim: The axis, or several; None means all.
+        keepdim: Keep the reduced axes with length 1.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Raises:
+        TypeError: The input is not of floating-point numbers.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.logsumexp(tinymed.tensor([1000.0, 0.0]), 0).item()
+        1000.0
+    """
     floats_only("logsumexp", input)
     return LogSumExp.apply(input, some_axes("logsumexp", dim, input.array.ndim), bool(keepdim))
 
 
 @numpy_names
 def norm(input: Any, p: float | str = 2, dim: Dim = None, keepdim: bool = False) -> Any:
-    """The p-norm of the elements over dim (None: all): p a number, inf, -inf, or "fro" for 2."""
+    """Compute the p-norm of the elements over axes: (sum of |x|^p)^(1/p).
+
+    Args:
+        input: Floating-point tensor of any shape.
+        p: A number, inf, -inf, or "fro" for 2.
+        dim: The axis, or several; None means all.
+        keepdim: Keep the reduced axes with length 1.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Raises:
+        ValueError: p is a string other than "fro".
+        TypeError: The input is not of floating-point numbers.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.norm(tinymed.tensor([3.0, 4.0])).item()
+        5.0
+    """
     if isinstance(p, str) and p != "fro":
         unknown("norm", "p", p, 'a number, inf or "fro"')
     floats_only("norm", input)
@@ -392,14 +398,42 @@ def unknown(name: str, argument: str, given: Any, accepted: str) -> NoReturn:
 
 @numpy_names
 def any(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
-    """Whether an element over dim (None: all) is not zero."""
+    """Return whether any element over axes is not zero.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis, or several; None means all.
+        keepdim: Keep the reduced axes with length 1.
+
+    Returns:
+        A bool tensor without the reduced axes.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.any(tinymed.tensor([[0, 1], [0, 0]]), 1).tolist()
+        [True, False]
+    """
     return Truth.apply(input, some_axes("any", dim, input.array.ndim), "any", bool(keepdim))
 
 
 @numpy_names
 def all(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
-    """Whether all elements over dim (None: all) are not zero."""
+    """Return whether all elements over axes are not zero.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis, or several; None means all.
+        keepdim: Keep the reduced axes with length 1.
+
+    Returns:
+        A bool tensor without the reduced axes.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.all(tinymed.tensor([[0, 1], [1, 1]]), 1).tolist()
+        [False, True]
+    """
     return Truth.apply(input, some_axes("all", dim, input.array.ndim), "all", bool(keepdim))
 
 
-__all__ = ["all", "any", "cumprod", "cumsum", "logsumexp", "mean", "norm", "prod", "sum"]
+__all__ = ["all", "any", "logsumexp", "mean", "norm", "prod", "sum"]

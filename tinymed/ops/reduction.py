@@ -10,7 +10,7 @@ LEGACY = ("size_average", "reduce")
 
 
 def legacy_reduction(size_average: Any, reduce: Any, reduction: str = "mean") -> str:
-    """The reduction that the older arguments mean; without them the one given."""
+    """Return the reduction that the older arguments mean; without them the one given."""
     if size_average is None and reduce is None:
         return reduction
     for name, value in zip(LEGACY, (size_average, reduce), strict=True):

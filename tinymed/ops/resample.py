@@ -32,12 +32,12 @@ MODES = {
 
 
 def nearest_taps(n: int, m: int, step: float, offset: float) -> Taps:
-    """Output pixel i takes input pixel floor((i + offset) step), in float32 as in PyTorch: rounding decides."""
+    """Take for output pixel i input pixel floor((i + offset) step), in float32 as in PyTorch: rounding decides."""
     return [[(min(int(np.float32(i + offset) * np.float32(step)), n - 1), 1.0)] for i in range(m)]
 
 
 def linear_taps(n: int, m: int, step: float, align_corners: bool) -> Taps:
-    """Output pixel i lies at i step, or at (i + 1/2) step - 1/2 but not before 0, between two input pixels."""
+    """Take for output pixel i the two pixels around i step, or around (i + 1/2) step - 1/2 but not before 0."""
     result: Taps = []
     for i in range(m):
         at = i * step if align_corners else max(0.0, (i + 0.5) * step - 0.5)
@@ -48,7 +48,7 @@ def linear_taps(n: int, m: int, step: float, align_corners: bool) -> Taps:
 
 
 def resized(x: Array, size: Sizes, *_: Any) -> list[Sizes]:
-    """(N, C, *size)."""
+    """Return the shape (N, C, *size)."""
     return [(*x.shape[:2], *size)]
 
 
@@ -80,25 +80,25 @@ def upsample_bilinear2d_backward(xp: Any, dy: Array, x_shape: Sizes, steps: Step
 
 @kernel(out=resized, flops=lambda x, size, *_: 0)
 def upsample_nearest3d_forward(xp: Any, *args: Any) -> Array:
-    """upsample_nearest2d_forward with one axis more."""
+    """Compute upsample_nearest2d_forward with one axis more."""
     return upsample_nearest2d_forward(xp, *args)
 
 
 @kernel(out=lambda dy, x_shape, *_: [x_shape], flops=lambda dy, *_: dy.size)
 def upsample_nearest3d_backward(xp: Any, *args: Any) -> Array:
-    """upsample_nearest2d_backward with one axis more."""
+    """Compute upsample_nearest2d_backward with one axis more."""
     return upsample_nearest2d_backward(xp, *args)
 
 
 @kernel(out=resized, flops=lambda x, size, *_: prod(x.shape[:2]) * prod(size) * 2 ** (len(size) + 1))
 def upsample_trilinear3d_forward(xp: Any, *args: Any) -> Array:
-    """upsample_bilinear2d_forward with one axis more."""
+    """Compute upsample_bilinear2d_forward with one axis more."""
     return upsample_bilinear2d_forward(xp, *args)
 
 
 @kernel(out=lambda dy, x_shape, *_: [x_shape], flops=lambda dy, x_shape, *_: dy.size * 2 ** (len(x_shape) - 1))
 def upsample_trilinear3d_backward(xp: Any, *args: Any) -> Array:
-    """upsample_bilinear2d_backward with one axis more."""
+    """Compute upsample_bilinear2d_backward with one axis more."""
     return upsample_bilinear2d_backward(xp, *args)
 
 
@@ -169,17 +169,17 @@ class UpsampleLinear(Op):
 
 
 def aligned_steps(space: Sizes, size: Sizes) -> Steps:
-    """Steps that bring the last pixel onto the last."""
+    """Return steps that bring the last pixel onto the last."""
     return tuple((n - 1) / (m - 1) if m > 1 else 0.0 for n, m in zip(space, size, strict=True))
 
 
 def factors(space: Sizes, size: Sizes, steps: Steps) -> list[float | None]:
-    """The scale factors that the oracle takes: None where the step follows from the sizes."""
+    """Return the scale factors that the oracle takes: None where the step follows from the sizes."""
     return [None if s == n / m else 1 / s for n, m, s in zip(space, size, steps, strict=True)]
 
 
 def draw_resize(draw: Any) -> tuple[Any, Sizes, Steps]:
-    """(x, size, steps), from a size or from a scale factor that need not divide."""
+    """Draw (x, size, steps), from a size or from a scale factor that need not divide."""
     rank = draw.choice((2, 3, 2, 1, 2))
     batch, channels = draw.choice((1, 2, 3, 0)), draw.choice((1, 2, 3, 16, 17, 33) if rank < 3 else (1, 2))
     space = draw.shape(rank, rank, 1, 7 if rank < 3 else 4)
@@ -203,13 +203,37 @@ def interpolate(
     recompute_scale_factor: bool | None = None,
     antialias: bool = False,
 ) -> Any:
-    """Resize the axes of space of (N, C, L), (N, C, H, W) or (N, C, D, H, W).
+    """Resize the axes of space.
 
-    size (int or one an axis) or scale_factor (number or one an axis; the new length is floor(length * factor)).  mode:
-    "nearest", "nearest-exact", "area" (adaptive average), or by the number of axes "linear", "bilinear", "trilinear",
-    "bicubic".  align_corners: see UpsampleLinear; linear modes and "bicubic".  antialias: filters as wide as the step
-    when shrinking, for "bilinear" and "bicubic".  recompute_scale_factor: take the places of pixels from the sizes
-    instead of from the factor given.  ValueError for anything else.
+    Args:
+        input: (N, C, L), (N, C, H, W) or (N, C, D, H, W), floating point.
+        size: The new lengths in pixels, an int or one per axis.
+        scale_factor: The new lengths over the old, a number or one per axis, instead of size; floor(length factor)
+            pixels result.
+        mode: "nearest" (PyTorch's, rounding down), "nearest-exact", "area" (adaptive average), or by the number of
+            axes "linear", "bilinear", "trilinear"; "bicubic" for images.
+        align_corners: In linear modes and "bicubic", let the centres of the corner pixels coincide instead of the
+            image's edges.
+        recompute_scale_factor: Compute the places of pixels from the sizes instead of from the factor given.
+        antialias: When shrinking, use filters as wide as the step; for "bilinear" and "bicubic".
+
+    Returns:
+        A tensor of the input's dtype with new axes of space.
+
+    Raises:
+        ValueError: The shape, the mode or a combination of arguments is not accepted.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> x = tinymed.tensor([[[1.0, 3.0]]])
+        >>> F.interpolate(x, scale_factor=2).tolist()
+        [[[1.0, 1.0, 3.0, 3.0]]]
+        >>> F.interpolate(x, 3, mode="linear", align_corners=True).tolist()
+        [[[1.0, 2.0, 3.0]]]
+
+    Reference:
+        Keys, IEEE Transactions on Acoustics, Speech and Signal Processing 1981, for "bicubic".
     """
     rank = len(input.shape) - 2
     if rank not in (1, 2, 3):
@@ -241,7 +265,7 @@ def interpolate(
 
 
 def target(space: Sizes, size: Any, scale_factor: Any, recompute: bool) -> tuple[Sizes, Steps]:
-    """(new axes of space, steps) from a size or a scale factor."""
+    """Return (new axes of space, steps) from a size or a scale factor."""
     if (size is None) == (scale_factor is None):
         raise ValueError(f"interpolate: size is {size!r}, scale_factor is {scale_factor!r}; give one of them")
     rank = len(space)
@@ -264,5 +288,22 @@ def target(space: Sizes, size: Any, scale_factor: Any, recompute: bool) -> tuple
 def upsample(
     input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None
 ) -> Any:
-    """The older name of interpolate."""
+    """Resize the axes of space: the older name of `interpolate`.
+
+    Args:
+        input: (N, C, L), (N, C, H, W) or (N, C, D, H, W), floating point.
+        size, scale_factor, mode, align_corners: As for interpolate.
+
+    Returns:
+        A tensor of the input's dtype with new axes of space.
+
+    Raises:
+        ValueError: An argument is not accepted.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.upsample(tinymed.ones(1, 1, 2, 2), scale_factor=2).shape
+        (1, 1, 4, 4)
+    """
     return interpolate(input, size, scale_factor, mode, align_corners)

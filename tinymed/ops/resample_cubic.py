@@ -15,7 +15,7 @@ CUBIC = -0.75  # the slope of Keys's kernel at 1, as OpenCV and PyTorch have it;
 
 
 def cubic(x: float, a: float) -> float:
-    """Keys's cubic convolution kernel.  Keys 1981, equation 4."""
+    """Compute Keys's cubic convolution kernel.  Keys 1981, equation 4."""
     x = abs(x)
     if x < 1:
         return ((a + 2) * x - (a + 3)) * x * x + 1
@@ -23,12 +23,12 @@ def cubic(x: float, a: float) -> float:
 
 
 def triangle(x: float) -> float:
-    """1 - |x|, not below 0."""
+    """Compute 1 - |x|, not below 0."""
     return max(0.0, 1 - abs(x))
 
 
 def cubic_taps(n: int, m: int, step: float, align_corners: bool) -> Taps:
-    """The four pixels around output pixel i, which lies at i step or (i + 1/2) step - 1/2; the border is repeated."""
+    """Return the four pixels around output pixel i, at i step or (i + 1/2) step - 1/2; the border is repeated."""
     result: Taps = []
     for i in range(m):
         at = i * step if align_corners else (i + 0.5) * step - 0.5
@@ -38,7 +38,7 @@ def cubic_taps(n: int, m: int, step: float, align_corners: bool) -> Taps:
 
 
 def smooth_taps(n: int, m: int, step: float, mode: str) -> Taps:
-    """All pixels under the filter, stretched by the step where that is above 1, with weights that add up to 1."""
+    """Return all pixels under the filter, stretched by a step above 1, with weights that add up to 1."""
     reach, stretch = 2.0 if mode == "bicubic" else 1.0, max(step, 1.0)
     result: Taps = []
     for i in range(m):
@@ -53,7 +53,7 @@ def smooth_taps(n: int, m: int, step: float, mode: str) -> Taps:
 
 
 def lattice(space: Sizes, size: Sizes, steps: Steps, mode: str, align_corners: bool, antialias: bool) -> list[Taps]:
-    """The taps of each axis."""
+    """Return the taps of each axis."""
     axes = zip(space, size, steps, strict=True)
     if antialias:
         return [smooth_taps(*axis, mode) for axis in axes]
@@ -75,7 +75,7 @@ def resample_wide_forward(
 def resample_wide_backward(
     xp: Any, dy: Array, shape: Sizes, steps: Steps, mode: str, align_corners: bool, antialias: bool
 ) -> Array:
-    """The transpose: dx[n, c, pixel] += weight dy[n, c, i]."""
+    """Compute the transpose: dx[n, c, pixel] += weight dy[n, c, i]."""
     return resampled_back(xp, dy, lattice(shape[2:], dy.shape[2:], steps, mode, align_corners, antialias), shape[2:])
 
 

@@ -21,7 +21,7 @@ def window_sum(xp: Any, v: Array, before: int, after: int) -> Array:
 
 
 def energy(xp: Any, x: Array, size: int, alpha: float, k: float) -> Array:
-    """s = k + alpha / size times the sum of x^2 over the window."""
+    """Compute s = k + alpha / size times the sum of x^2 over the window."""
     return k + alpha / size * window_sum(xp, x * x, size // 2, (size - 1) // 2)
 
 
@@ -41,8 +41,9 @@ def local_response_norm_backward(xp: Any, dy: Array, x: Array, size: int, alpha:
 
 
 class LocalResponseNorm(Op):
-    """y = x s^-beta, s = k + alpha / n (sum of x^2 over n neighbouring channels);  the window of channel c goes from
-    c - floor(n / 2) to c + floor((n - 1) / 2), and channels outside count as 0.
+    """y = x s^-beta, s = k + alpha / n (sum of x^2 over n neighbouring channels).
+
+    The window of channel c goes from c - floor(n / 2) to c + floor((n - 1) / 2), and channels outside count as 0.
 
     dx = dy s^-beta - (2 alpha beta / n) x sum(dy x s^(-beta - 1)), the sum over the channels whose window holds this
     one.  x is saved, s computed again.  Krizhevsky, Sutskever & Hinton 2012, section 3.3, whose alpha is alpha / n.
@@ -66,9 +67,30 @@ class LocalResponseNorm(Op):
 
 
 def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Any:
-    """x / (k + alpha mean(x^2))^beta, the mean over a window of `size` channels of (N, C, *space).
+    """Divide each element by a power of the mean square of its neighbouring channels.
 
-    The mean counts channels outside as 0.  A paper that writes alpha times the sum, as AlexNet's, means size x alpha.
+    y = x / (k + alpha mean(x^2))^beta. The mean counts channels outside as 0. A paper that writes alpha times the sum,
+    as AlexNet's does, means size times this alpha.
+
+    Args:
+        input: (N, C, *space), floating point.
+        size: The window in channels.
+        alpha, beta, k: The numbers of the formula.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: The shape or an argument does not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.local_response_norm(tinymed.ones(1, 3, 2, 2), size=1, alpha=1.0, beta=1.0).flatten()[0].item()
+        0.5
+
+    Reference:
+        Krizhevsky et al., NeurIPS 2012, section 3.3.
     """
     if len(input.shape) < 3:
         raise ValueError(f"local_response_norm: takes (N, C, *space), got shape {list(input.shape)}")

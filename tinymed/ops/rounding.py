@@ -39,7 +39,7 @@ class Rounded(Op):
 
 
 def rounded(input: Any, how: str) -> Any:
-    """Rounded; integers are integers already, bool has no rounding."""
+    """Round; integers are integers already, bool has no rounding."""
     kind = input.array.dtype.kind
     if kind == "b":
         raise TypeError(f"{how}: takes numbers, not bool; convert with .float()")
@@ -47,22 +47,74 @@ def rounded(input: Any, how: str) -> Any:
 
 
 def floor(input: Any) -> Any:
-    """The largest integer that is not above each element; the gradient is 0."""
+    """Return the largest integer that is not above each element; the gradient is 0.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.floor(tinymed.tensor([-1.5, 2.5])).tolist()
+        [-2.0, 2.0]
+    """
     return rounded(input, "floor")
 
 
 def ceil(input: Any) -> Any:
-    """The smallest integer that is not below each element; the gradient is 0."""
+    """Return the smallest integer that is not below each element; the gradient is 0.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.ceil(tinymed.tensor([-1.5, 2.5])).tolist()
+        [-1.0, 3.0]
+    """
     return rounded(input, "ceil")
 
 
 def trunc(input: Any) -> Any:
-    """Each element without its fraction; the gradient is 0."""
+    """Return each element without its fraction; the gradient is 0.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.trunc(tinymed.tensor([-1.5, 2.5])).tolist()
+        [-1.0, 2.0]
+    """
     return rounded(input, "trunc")
 
 
 def round(input: Any, *, decimals: int = 0) -> Any:
-    """The nearest integer, of halves the even one, or the nearest number of some decimals; the gradient is 0."""
+    """Return the nearest integer, of halves the even one; the gradient is 0.
+
+    Args:
+        input: Tensor of any shape.
+        decimals: Round to so many decimals instead; a negative number to tens, hundreds, ...
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        TypeError: decimals is not 0 and the input is not of floating-point numbers.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.round(tinymed.tensor([0.5, 1.5, 2.25])).tolist()
+        [0.0, 2.0, 2.0]
+    """
     places = integer("round", "decimals", decimals)
     if places == 0:
         return rounded(input, "round")
@@ -74,7 +126,22 @@ def round(input: Any, *, decimals: int = 0) -> Any:
 
 
 def frac(input: Any) -> Any:
-    """Each element less its trunc; the gradient is 1."""
+    """Return each element less its trunc; the gradient is 1.
+
+    Args:
+        input: Floating-point tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        TypeError: The input is not of floating-point numbers.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.frac(tinymed.tensor([-1.5, 2.25])).tolist()
+        [-0.5, 0.25]
+    """
     floats_only("frac", input)
     return sub(input, trunc(input))
 

@@ -63,9 +63,28 @@ class Scatter(Op):
 
 @numpy_names
 def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Any:
-    """input with src[i, j], or one value, written at [index[i, j], j] for dim 0, at [i, index[i, j]] for dim 1, ...
+    """Return input with src[i, j] written at [index[i, j], j] for dim 0, at [i, index[i, j]] for dim 1, and so on.
 
-    reduce "add" adds instead; "multiply" is not there.
+    Args:
+        input: Tensor of any shape.
+        dim: The axis.
+        index: Integers with as many axes as the input.
+        src: Of the input's dtype, at least as long as index along every axis.
+        value: A number, instead of src.
+        reduce: None, or "add" to add instead; "multiply" is not supported.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        TypeError: Neither or both of src and value are given, or src has another dtype.
+        ValueError: reduce is unknown.
+        IndexError: An index is out of range.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.scatter(tinymed.zeros(3), 0, tinymed.tensor([2]), value=7).tolist()
+        [0.0, 0.0, 7.0]
     """
     if (src is None) == (value is None):
         raise TypeError("scatter: give src (a tensor) or value (a number)")
@@ -91,7 +110,7 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = N
 
 
 def along_axis(name: str, input: Any, dim: Any, index: Any) -> tuple[int, Any, tuple[int, ...]]:
-    """(axis, index shaped to broadcast along it, the shape of a source) for a vector of places."""
+    """Return (axis, index shaped to broadcast along it, the shape of a source) for a vector of places."""
     axis = one_axis(name, dim, input.array.ndim)
     index = checked_index(name, input, index, axis)
     if index.array.ndim > 1:
@@ -104,7 +123,26 @@ def along_axis(name: str, input: Any, dim: Any, index: Any) -> tuple[int, Any, t
 
 @numpy_names
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Any:
-    """input with alpha source's slices added at the slices along dim that a vector of integers names."""
+    """Return input with alpha times source's slices added at the slices that a vector names.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis.
+        index: A vector of integers, which may repeat.
+        source: As the input, with one slice per index.
+        alpha: A factor of source.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        IndexError: An index is out of range.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.index_add(tinymed.zeros(3), 0, tinymed.tensor([2, 2]), tinymed.ones(2)).tolist()
+        [0.0, 0.0, 2.0]
+    """
     axis, places, shape = along_axis("index_add", input, dim, index)
     checked_source("index_add", input, source, shape)
     source = source if alpha == 1 else mul(source, alpha)
@@ -113,7 +151,25 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1
 
 @numpy_names
 def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
-    """input with source's slices in place of the slices along dim that a vector of integers names."""
+    """Return input with source's slices in place of the slices that a vector names.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis.
+        index: A vector of integers.
+        source: As the input, with one slice per index.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        IndexError: An index is out of range.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.index_copy(tinymed.zeros(3), 0, tinymed.tensor([2]), tinymed.ones(1)).tolist()
+        [0.0, 0.0, 1.0]
+    """
     axis, places, shape = along_axis("index_copy", input, dim, index)
     checked_source("index_copy", input, source, shape)
     return reshape(scatter(reshape(input, input.shape or 1), axis, places, reshape(source, shape)), input.shape)
@@ -121,7 +177,25 @@ def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
 
 @numpy_names
 def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
-    """input with one value in the slices along dim that a vector of integers names."""
+    """Return input with one value in the slices that a vector names.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis.
+        index: A vector of integers.
+        value: A number, or a tensor without axes.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        IndexError: An index is out of range.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.index_fill(tinymed.zeros(3), 0, tinymed.tensor([2, 0]), 5).tolist()
+        [5.0, 0.0, 5.0]
+    """
     axis, places, _ = along_axis("index_fill", input, dim, index)
     if isinstance(value, Node) and value.array.ndim:
         raise ValueError(f"index_fill: value is a number or a tensor without axes, got shape {list(value.array.shape)}")
@@ -143,7 +217,7 @@ def checked_source(name: str, input: Any, source: Any, shape: tuple[int, ...]) -
 
 
 def checked_mask(name: str, mask: Any) -> Any:
-    """The mask as a tensor of bool."""
+    """Return the mask as a tensor of bool."""
     (mask,) = operands(name, mask)
     if not isinstance(mask, Node) or mask.array.dtype.kind != "b":
         raise TypeError(f"{name}: mask must be a tensor of bool; compare, for instance x > 0")
@@ -151,7 +225,24 @@ def checked_mask(name: str, mask: Any) -> Any:
 
 
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
-    """input with one value where the mask, broadcast, holds."""
+    """Return input with one value where a mask holds.
+
+    Args:
+        input: Tensor of any shape.
+        mask: Bool tensor that broadcasts with the input.
+        value: A number, or a tensor without axes.
+
+    Returns:
+        A tensor of the broadcast shape and the input's dtype.
+
+    Raises:
+        TypeError: The mask is not bool, or the value does not fit the dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.masked_fill(tinymed.zeros(2), tinymed.tensor([True, False]), 9).tolist()
+        [9.0, 0.0]
+    """
     mask = checked_mask("masked_fill", mask)
     dtype = input.array.dtype
     if isinstance(value, Node):
@@ -166,7 +257,26 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
 
 
 def masked_select(input: Any, mask: Any) -> Any:
-    """The elements where the mask holds, both broadcast, as a vector.  How many is read from the mask."""
+    """Return the elements where a mask holds, as a vector.
+
+    The number of elements is read from the mask, so a recorded step refuses it.
+
+    Args:
+        input: Tensor of any shape.
+        mask: Bool tensor that broadcasts with the input.
+
+    Returns:
+        A vector of the input's dtype.
+
+    Raises:
+        TypeError: The mask is not bool.
+
+    Example:
+        >>> import tinymed
+        >>> x = tinymed.arange(4)
+        >>> tinymed.masked_select(x, x > 1).tolist()
+        [2, 3]
+    """
     mask = checked_mask("masked_select", mask)
     shape = np.broadcast_shapes(input.shape, mask.array.shape)
     if not shape:
@@ -176,7 +286,24 @@ def masked_select(input: Any, mask: Any) -> Any:
 
 @numpy_names
 def take(input: Any, index: Any) -> Any:
-    """The elements at places of the flattened input, in the shape of index; negative places count from the end."""
+    """Return the elements at places of the flattened input.
+
+    Args:
+        input: Tensor of any shape.
+        index: Integers of any shape; negative ones count from the end.
+
+    Returns:
+        A tensor of the input's dtype in the shape of index.
+
+    Raises:
+        TypeError: index is not of integers.
+        IndexError: An index is out of range.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.take(tinymed.tensor([[1, 2], [3, 4]]), tinymed.tensor([3, -4])).tolist()
+        [4, 1]
+    """
     (index,) = operands("take", index)
     if not isinstance(index, Node) or index.array.dtype.kind not in "iu":
         raise TypeError("take: index must be a tensor of integers")

@@ -19,7 +19,7 @@ Shape = tuple[int, ...]
 
 
 def reshaped(k: Table, x: Array, shape: Shape) -> Array:
-    """A view of x in another shape; of a copy in C order where no view exists."""
+    """Return a view of x in another shape, or of a copy in C order where no view exists."""
     if x.flags.c_contiguous:
         return x.reshape(shape)
     try:
@@ -96,7 +96,7 @@ class Expand(Op):
 
 @kernel(flops=lambda x: 0)
 def copy(xp: Any, x: Array) -> Array:
-    """The values in memory of their own, in the same order of axes."""
+    """Copy the values into memory of their own, in the same order of axes."""
     return x.copy(order="K")
 
 
@@ -120,7 +120,23 @@ class Clone(Op):
 
 
 def reshape(input: Any, *shape: Any) -> Any:
-    """The elements in C order in another shape; one length may be -1.  A view where one exists."""
+    """Return the elements in C order in another shape: a view where one exists, else a copy.
+
+    Args:
+        input: Tensor of any shape.
+        shape: The new lengths, one by one or as a sequence; one may be -1.
+
+    Returns:
+        A tensor of the input's dtype.
+
+    Raises:
+        ValueError: The numbers of elements differ.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.reshape(tinymed.arange(6), 2, -1).tolist()
+        [[0, 1, 2], [3, 4, 5]]
+    """
     wanted = sizes("reshape", shape)
     size, holes = input.array.size, wanted.count(-1)
     rest = math.prod(n for n in wanted if n != -1)
@@ -134,7 +150,23 @@ def reshape(input: Any, *shape: Any) -> Any:
 
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
-    """The axes from start_dim to end_dim as one."""
+    """Join consecutive axes into one.
+
+    Args:
+        input: Tensor of any shape.
+        start_dim, end_dim: The first and the last axis to join.
+
+    Returns:
+        A tensor of the input's dtype.
+
+    Raises:
+        ValueError: start_dim comes after end_dim.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.flatten(tinymed.ones(2, 3, 4), 1).shape
+        (2, 12)
+    """
     first, last = (one_axis("flatten", d, input.array.ndim) for d in (start_dim, end_dim))
     if first > last:
         raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
@@ -143,7 +175,23 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
 
 
 def permute(input: Any, *dims: Any) -> Any:
-    """The axes in another order, as a view."""
+    """Return the axes in another order, as a view.
+
+    Args:
+        input: Tensor of any shape.
+        dims: All axes in the new order, one by one or as a sequence.
+
+    Returns:
+        A tensor of the input's dtype.
+
+    Raises:
+        ValueError: dims does not name each axis once.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.permute(tinymed.ones(2, 3, 4), (2, 0, 1)).shape
+        (4, 2, 3)
+    """
     given, ndim = sizes("permute", dims), input.array.ndim
     order = tuple(one_axis("permute", d, ndim) for d in given)
     if sorted(order) != list(range(ndim)):
@@ -152,7 +200,23 @@ def permute(input: Any, *dims: Any) -> Any:
 
 
 def transpose(input: Any, dim0: int, dim1: int) -> Any:
-    """Two axes exchanged, as a view."""
+    """Exchange two axes, as a view.
+
+    Args:
+        input: Tensor of any shape.
+        dim0, dim1: The axes.
+
+    Returns:
+        A tensor of the input's dtype.
+
+    Raises:
+        IndexError: An axis does not exist.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.transpose(tinymed.tensor([[1, 2], [3, 4]]), 0, 1).tolist()
+        [[1, 3], [2, 4]]
+    """
     order = list(range(input.array.ndim))
     a, b = (one_axis("transpose", d, len(order)) for d in (dim0, dim1))
     if order:
@@ -161,7 +225,23 @@ def transpose(input: Any, dim0: int, dim1: int) -> Any:
 
 
 def movedim(input: Any, source: Any, destination: Any) -> Any:
-    """Axes moved to other positions, the others staying in order."""
+    """Move axes to other places; the others stay in order.
+
+    Args:
+        input: Tensor of any shape.
+        source, destination: An axis each, or as many axes each.
+
+    Returns:
+        A tensor of the input's dtype, a view.
+
+    Raises:
+        ValueError: source and destination do not name as many axes, each once.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.movedim(tinymed.ones(2, 3, 4), 0, -1).shape
+        (3, 4, 2)
+    """
     ndim = input.array.ndim
     given = [(v,) if is_integer(v) else v for v in (source, destination)]
     pairs = [[one_axis("movedim", d, ndim) for d in v] for v in given]
@@ -176,33 +256,97 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
 
 
 def t(input: Any) -> Any:
-    """The transpose of a matrix; a vector or scalar is returned as it is."""
+    """Return the transpose of a matrix; a vector or a scalar stays as it is.
+
+    Args:
+        input: Tensor with at most two axes.
+
+    Returns:
+        A tensor of the input's dtype, a view.
+
+    Raises:
+        ValueError: There are more than two axes.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.t(tinymed.ones(2, 3)).shape
+        (3, 2)
+    """
     if input.array.ndim > 2:
         raise ValueError(f"t: needs at most 2 axes, input is {list(input.shape)}; use transpose or permute")
     return Permute.apply(input, tuple(reversed(range(input.array.ndim))))
 
 
 def reversed_axes(input: Any) -> Any:
-    """The axes in reverse order, as a view: of a matrix the transpose."""
+    """Return the axes in reverse order, as a view: of a matrix the transpose.
+
+    Returns:
+        A tensor of this one's dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.ones(2, 3).T.shape
+        (3, 2)
+    """
     return Permute.apply(input, tuple(reversed(range(input.array.ndim))))
 
 
 def transposed(input: Any) -> Any:
-    """The last two axes exchanged, as a view."""
+    """Exchange the last two axes, as a view.
+
+    Returns:
+        A tensor of this one's dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.ones(4, 2, 3).mT.shape
+        (4, 3, 2)
+    """
     if input.array.ndim < 2:
         raise ValueError(f"mT: needs at least two axes, input is {list(input.shape)}")
     return transpose(input, -2, -1)
 
 
 def positive(input: Any) -> Any:
-    """The input itself; bool has no sign."""
+    """Return the input itself.
+
+    Args:
+        input: Tensor of any shape, of any dtype but bool.
+
+    Returns:
+        The input.
+
+    Raises:
+        TypeError: The input is bool, which has no sign.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.positive(tinymed.tensor([-1])).tolist()
+        [-1]
+    """
     if input.array.dtype.kind == "b":
         raise TypeError("positive: bool has no sign; convert with .int()")
     return input
 
 
 def expand(input: Any, *shape: Any) -> Any:
-    """Repeated along axes of length 1 and new leading axes, without copying; -1 keeps a length."""
+    """Repeat axes of length 1 and add leading axes, as a view that copies nothing.
+
+    Args:
+        input: Tensor of any shape.
+        shape: The new lengths, one by one or as a sequence; -1 keeps a length.
+
+    Returns:
+        A tensor of the input's dtype.
+
+    Raises:
+        ValueError: An axis that is not of length 1 would grow.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.tensor([1, 2]).expand(2, -1).tolist()
+        [[1, 2], [1, 2]]
+    """
     wanted, have = sizes("expand", shape), input.shape
     extra = len(wanted) - len(have)
     full = tuple(have[i - extra] if n == -1 and i >= extra else n for i, n in enumerate(wanted))
@@ -214,18 +358,65 @@ def expand(input: Any, *shape: Any) -> Any:
 
 
 def broadcast_to(input: Any, shape: Sequence[int]) -> Any:
-    """As expand."""
+    """Expand to a shape, as a view that copies nothing.
+
+    Args:
+        input: Tensor of any shape.
+        shape: The new lengths; -1 keeps a length.
+
+    Returns:
+        A tensor of the input's dtype.
+
+    Raises:
+        ValueError: An axis that is not of length 1 would grow.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.broadcast_to(tinymed.tensor([1, 2]), (2, 2)).tolist()
+        [[1, 2], [1, 2]]
+    """
     return expand(input, tuple(shape))
 
 
 def expand_as(input: Any, other: Any) -> Any:
-    """Expanded to the shape of another tensor."""
+    """Expand to the shape of another tensor, as a view that copies nothing.
+
+    Args:
+        other: The other tensor.
+
+    Returns:
+        A tensor of this one's dtype.
+
+    Raises:
+        ValueError: An axis that is not of length 1 would grow.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.tensor([1, 2]).expand_as(tinymed.zeros(2, 2)).tolist()
+        [[1, 2], [1, 2]]
+    """
     return expand(input, other.shape)
 
 
 @numpy_names
 def squeeze(input: Any, dim: Any = None) -> Any:
-    """Without the axes of length 1, or without those of dim that have length 1."""
+    """Remove axes of length 1, as a view.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis or axes that may go; None means all.
+
+    Returns:
+        A tensor of the input's dtype.
+
+    Raises:
+        IndexError: An axis does not exist.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.squeeze(tinymed.ones(1, 2, 1), 0).shape
+        (2, 1)
+    """
     nothing = dim is not None and not is_integer(dim) and len(dim) == 0
     axes = () if nothing else some_axes("squeeze", dim, input.array.ndim)
     return Reshape.apply(input, tuple(n for i, n in enumerate(input.shape) if n != 1 or i not in axes))
@@ -233,13 +424,42 @@ def squeeze(input: Any, dim: Any = None) -> Any:
 
 @numpy_names
 def unsqueeze(input: Any, dim: int) -> Any:
-    """With a new axis of length 1 at dim."""
+    """Add an axis of length 1, as a view.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The place of the new axis.
+
+    Returns:
+        A tensor of the input's dtype.
+
+    Raises:
+        IndexError: The place does not exist.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.unsqueeze(tinymed.ones(2), 1).shape
+        (2, 1)
+    """
     place = one_axis("unsqueeze", dim, input.array.ndim + 1)
     return Reshape.apply(input, (*input.shape[:place], 1, *input.shape[place:]))
 
 
 def clone(input: Any, *, memory_format: Any = None) -> Any:
-    """The values in memory of their own; the gradient flows through."""
+    """Copy the values into memory of their own; the gradient flows through.
+
+    Args:
+        input: Tensor of any shape.
+        memory_format: Accepted as PyTorch's and ignored.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.clone(tinymed.ones(2)).tolist()
+        [1.0, 1.0]
+    """
     return Clone.apply(input)
 
 

@@ -13,7 +13,7 @@ from .smooth import sigmoid, tanh
 
 
 def within(x: Array, limit: float) -> Array:
-    """Where |x| <= limit; a NaN is nowhere within."""
+    """Return where |x| <= limit; a NaN is nowhere within."""
     return (x >= -limit) & (x <= limit)
 
 
@@ -36,7 +36,7 @@ def shrink_backward(xp: Any, dy: Array, x: Array, limit: float) -> Array:
 
 
 def shrinkable(draw: Any) -> tuple[Any, ...]:
-    """(x, limit), nothing at the limit."""
+    """Draw (x, limit), nothing at the limit."""
     limit = draw.choice((0.5, 0.0, 1.25))
     return draw.array(draw.shape(), avoid=(-limit, limit)), limit
 
@@ -101,30 +101,110 @@ class Threshold(Op):
 
 
 def hardshrink(input: Any, lambd: float = 0.5) -> Any:
-    """x where |x| > lambd, else 0."""
+    """Return x where |x| > lambd, else 0.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        lambd: The threshold.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.hardshrink(tinymed.tensor([-1.0, 0.25, 1.0])).tolist()
+        [-1.0, 0.0, 1.0]
+    """
     return Hardshrink.apply(input, float(lambd))
 
 
 def softshrink(input: Any, lambd: float = 0.5) -> Any:
-    """x - lambd where x > lambd, x + lambd where x < -lambd, else 0; lambd at least 0."""
+    """Move x towards 0 by lambd, and to 0 where |x| <= lambd.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        lambd: The threshold; at least 0.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        RuntimeError: lambd is negative.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.softshrink(tinymed.tensor([-1.0, 0.25, 1.0])).tolist()
+        [-0.5, 0.0, 0.5]
+    """
     if lambd < 0:
         raise RuntimeError(f"softshrink: lambd must not be negative, got {lambd}")
     return Softshrink.apply(input, float(lambd))
 
 
 def tanhshrink(input: Any) -> Any:
-    """x - tanh(x)."""
+    """Compute x - tanh(x), element-wise.
+
+    Args:
+        input: Floating-point tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.tanhshrink(tinymed.zeros(2)).tolist()
+        [0.0, 0.0]
+    """
     return sub(input, tanh(input))
 
 
 @overwritable
 def threshold(input: Any, threshold: float, value: float) -> Any:
-    """x where x > threshold, else value."""
+    """Return x where x > threshold, else value.
+
+    Args:
+        input: Tensor of any shape.
+        threshold: The bound.
+        value: The number that replaces the elements at or below it.
+        inplace: Write the result into input.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.threshold(tinymed.tensor([-1.0, 2.0]), 0.0, 9.0).tolist()
+        [9.0, 2.0]
+    """
     return Threshold.apply(input, threshold, value)
 
 
 def glu(input: Any, dim: int = -1) -> Any:
-    """The first half of axis dim times the sigmoid of the second half.  Dauphin et al. 2017."""
+    """Multiply the first half of an axis by the sigmoid of its second half.
+
+    Args:
+        input: Floating-point tensor with an even length along dim.
+        dim: The axis.
+
+    Returns:
+        A tensor of the input's dtype, half as long along dim.
+
+    Raises:
+        RuntimeError: The input has no axis, or the axis has an odd length.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.glu(tinymed.tensor([4.0, 6.0, 0.0, 0.0])).tolist()
+        [2.0, 3.0]
+
+    Reference:
+        Dauphin et al., ICML 2017.
+    """
     if not input.shape:
         raise RuntimeError("glu: takes a tensor with at least one axis, got one without")
     axis = one_axis("glu", operator.index(dim), len(input.shape))

@@ -17,13 +17,13 @@ TANH_AMPLITUDE, TANH_SLOPE = 1.7159, 2 / 3  # LeCun et al. 1998, appendix A: f(1
 
 
 def logistic(xp: Any, x: Array) -> Array:
-    """1 / (1 + exp(-x)), by the exponential that cannot overflow."""
+    """Compute 1 / (1 + exp(-x)), by the exponential that cannot overflow."""
     e = xp.exp(-xp.abs(x))
     return xp.where(x >= 0, 1, e) / (1 + e)
 
 
 def log_one_plus_exp(xp: Any, x: Array) -> Array:
-    """log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|))."""
+    """Compute log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|))."""
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
 
 
@@ -254,41 +254,151 @@ class ELU(Op):
 
 
 def sigmoid(input: Any) -> Any:
-    """1 / (1 + e^-x)."""
+    """Compute 1 / (1 + e^-x), element-wise.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.sigmoid(tinymed.zeros(2)).tolist()
+        [0.5, 0.5]
+    """
     return Sigmoid.apply(input)
 
 
 def logsigmoid(input: Any) -> Any:
-    """log(sigmoid(x)), without the loss of digits of the two functions one after the other."""
+    """Compute log(sigmoid(x)) without the loss of digits of the two functions one after the other.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.logsigmoid(tinymed.tensor([-100.0])).tolist()
+        [-100.0]
+    """
     return LogSigmoid.apply(input)
 
 
 def tanh(input: Any) -> Any:
-    """The hyperbolic tangent."""
+    """Compute the hyperbolic tangent, element-wise.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.tanh(tinymed.zeros(2)).tolist()
+        [0.0, 0.0]
+    """
     return Tanh.apply(input)
 
 
 def scaled_tanh(input: Any, amplitude: float = TANH_AMPLITUDE, slope: float = TANH_SLOPE) -> Any:
-    """amplitude * tanh(slope * x): LeNet's, so that f(1) = 1 and f(-1) = -1."""
+    """Compute amplitude tanh(slope x); LeNet's numbers give f(1) = 1 and f(-1) = -1.
+
+    PyTorch has no such function.
+
+    Args:
+        input: Tensor of any shape.
+        amplitude: The largest value; not 0.
+        slope: The factor of x.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Raises:
+        ValueError: amplitude is 0.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.scaled_tanh(tinymed.zeros(2)).tolist()
+        [0.0, 0.0]
+
+    Reference:
+        LeCun et al., Proceedings of the IEEE 1998, appendix A.
+    """
     if not amplitude:
         raise ValueError("scaled_tanh: amplitude must not be 0")
     return Tanh.apply(input, float(amplitude), float(slope))
 
 
 def softtanh(input: Any, beta: float = 1.0) -> Any:
-    """A smooth hardtanh: (softplus(beta (x + 1)) - softplus(beta (x - 1))) / beta - 1, softplus(x) = log(1 + e^x)."""
+    """Compute a smooth hardtanh: (softplus(beta (x + 1)) - softplus(beta (x - 1))) / beta - 1.
+
+    softplus(x) = log(1 + e^x). PyTorch has no such function.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        beta: The sharpness of the bends; positive.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: beta is not positive.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.softtanh(tinymed.zeros(2)).tolist()
+        [0.0, 0.0]
+    """
     if beta <= 0:
         raise ValueError(f"softtanh: beta must be positive, got {beta}")
     return Softtanh.apply(input, float(beta))
 
 
 def softsign(input: Any) -> Any:
-    """x / (1 + |x|)."""
+    """Compute x / (1 + |x|), element-wise.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.softsign(tinymed.tensor([-1.0, 0.0, 3.0])).tolist()
+        [-0.5, 0.0, 0.75]
+    """
     return Softsign.apply(input)
 
 
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
-    """log(1 + e^(beta x)) / beta; x itself where beta x > threshold."""
+    """Compute log(1 + e^(beta x)) / beta, a smooth ReLU.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        beta: The sharpness of the bend; not 0.
+        threshold: Where beta x exceeds it, the result is x itself.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: beta is 0.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.softplus(tinymed.tensor([30.0])).tolist()
+        [30.0]
+    """
     if beta == 0:
         raise ValueError("softplus: beta must not be 0")
     return Softplus.apply(input, float(beta), float(threshold))
@@ -296,7 +406,28 @@ def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
 
 @overwritable
 def elu(input: Any, alpha: float = 1.0) -> Any:
-    """x where x > 0, else alpha (e^x - 1); alpha at least 0."""
+    """Compute x where x > 0, else alpha (e^x - 1).
+
+    Args:
+        input: Floating-point tensor of any shape.
+        alpha: Minus the limit for x to -inf; at least 0.
+        inplace: Write the result into input.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: alpha is negative.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.elu(tinymed.tensor([0.0, 2.0])).tolist()
+        [0.0, 2.0]
+
+    Reference:
+        Clevert, Unterthiner & Hochreiter, ICLR 2016.
+    """
     if alpha < 0:
         raise ValueError(f"elu: alpha must not be negative, got {alpha}")
     return ELU.apply(input, float(alpha))
@@ -304,13 +435,51 @@ def elu(input: Any, alpha: float = 1.0) -> Any:
 
 @overwritable
 def selu(input: Any) -> Any:
-    """The ELU whose scale and alpha keep mean 0 and variance 1 from layer to layer (initialise as LeCun)."""
+    """Compute the ELU whose scale and alpha keep mean 0 and variance 1 from layer to layer.
+
+    The weights should be initialised with LeCun's variance, 1 / fan_in.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        inplace: Write the result into input.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.selu(tinymed.zeros(2)).tolist()
+        [0.0, 0.0]
+
+    Reference:
+        Klambauer et al., NeurIPS 2017.
+    """
     return ELU.apply(input, SELU_ALPHA, SELU_SCALE)
 
 
 @overwritable
 def celu(input: Any, alpha: float = 1.0) -> Any:
-    """x where x > 0, else alpha (e^(x / alpha) - 1): an ELU whose slope is 1 at 0; alpha positive."""
+    """Compute x where x > 0, else alpha (e^(x / alpha) - 1): an ELU whose slope is 1 at 0.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        alpha: Minus the limit for x to -inf; positive.
+        inplace: Write the result into input.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: alpha is not positive.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.celu(tinymed.tensor([0.0, 2.0])).tolist()
+        [0.0, 2.0]
+
+    Reference:
+        Barron, arXiv 1704.07483, 2017.
+    """
     if alpha <= 0:
         raise ValueError(f"celu: alpha must be positive, got {alpha}")
     return ELU.apply(input, float(alpha), 1.0, 1 / float(alpha))

@@ -13,12 +13,12 @@ from .unary import neg
 
 
 def flops(x: Array, *_: Any) -> float:
-    """Subtract, exponential, sum, divide."""
+    """Count a subtraction, an exponential, a sum and a division."""
     return 4.0 * float(x.size)
 
 
 def shifted(xp: Any, x: Array, axis: int) -> Array:
-    """x minus its maximum along the axis; a row of -inf alone becomes NaN, as in PyTorch."""
+    """Compute x minus its maximum along the axis; a row of -inf alone becomes NaN, as in PyTorch."""
     return x - x.max(axis, keepdims=True) if x.size else x
 
 
@@ -85,7 +85,7 @@ class LogSoftmax(Op):
 
 
 def array_and_axis(draw: Any) -> tuple[Any, int]:
-    """An array with at least one axis, and one of them; large values, so that a missing shift shows."""
+    """Draw an array with at least one axis, and one of them; large values, so that a missing shift shows."""
     shape = list(draw.shape(1, 4))
     axis = draw.integer(0, len(shape) - 1)
     shape[axis] = draw.choice((3, 1, 17, 40))
@@ -94,18 +94,61 @@ def array_and_axis(draw: Any) -> tuple[Any, int]:
 
 @numpy_names
 def softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
-    """exp(x) / sum of exp(x) along the axis dim; dtype: computed and returned in this type."""
+    """Compute e^x / (sum of e^x) along an axis, without overflow.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        dim: The axis.
+        dtype: Convert the input to this dtype first.
+
+    Returns:
+        A tensor of the input's shape that adds up to 1 along dim.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.softmax(tinymed.zeros(2, 4), 1)[0].tolist()
+        [0.25, 0.25, 0.25, 0.25]
+    """
     return along(Softmax, "softmax", input, dim, dtype)
 
 
 @numpy_names
 def log_softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
-    """log(softmax(x)) along the axis dim, without forming the softmax."""
+    """Compute log(softmax(x)) along an axis, without forming the softmax.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        dim: The axis.
+        dtype: Convert the input to this dtype first.
+
+    Returns:
+        A tensor of the input's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.log_softmax(tinymed.zeros(2, 1), 1).tolist()
+        [[0.0], [0.0]]
+    """
     return along(LogSoftmax, "log_softmax", input, dim, dtype)
 
 
 def softmin(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
-    """softmax(-x)."""
+    """Compute softmax(-x) along an axis.
+
+    Args:
+        input: Floating-point tensor of any shape.
+        dim: The axis.
+        dtype: Convert the input to this dtype first.
+
+    Returns:
+        A tensor of the input's shape that adds up to 1 along dim.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> F.softmin(tinymed.zeros(4), 0).tolist()
+        [0.25, 0.25, 0.25, 0.25]
+    """
     return along(Softmax, "softmin", neg(input), dim, dtype)
 
 

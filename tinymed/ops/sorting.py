@@ -21,7 +21,7 @@ class Sorted(NamedTuple):
 
 @kernel(out=lambda x, axis, descending: [(x.shape, "int64")], flops=lambda x, *_: 20 * x.size)
 def argsort_forward(xp: Any, x: Array, axis: int, descending: bool) -> Array:
-    """The indices that sort x along the axis; equal elements stay in order."""
+    """Return the indices that sort x along the axis; equal elements stay in order."""
     if not x.ndim:
         return xp.zeros((), xp.int64)
     if not descending:
@@ -32,7 +32,7 @@ def argsort_forward(xp: Any, x: Array, axis: int, descending: bool) -> Array:
 
 @kernel(out=lambda x, indices, axis: [indices.shape], flops=lambda *_: 0)
 def along_forward(xp: Any, x: Array, indices: Array, axis: int) -> Array:
-    """x taken at the indices along the axis."""
+    """Return x taken at the indices along the axis."""
     return xp.take_along_axis(x, indices, axis) if x.ndim else x.copy()
 
 
@@ -66,24 +66,86 @@ class Sort(Op):
 
 @numpy_names
 def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Sorted:
-    """(values, indices) in order along dim; equal elements stay in order, NaN counts as the largest."""
+    """Sort along an axis; equal elements stay in order, and NaN counts as the largest.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis.
+        descending: Begin with the largest.
+        stable: Accepted as PyTorch's; every sort is stable.
+
+    Returns:
+        The named tuple (values, indices), the indices int64.
+
+    Example:
+        >>> import tinymed
+        >>> values, indices = tinymed.sort(tinymed.tensor([3, 1, 2]))
+        >>> values.tolist(), indices.tolist()
+        ([1, 2, 3], [1, 2, 0])
+    """
     return Sorted(*Sort.apply(input, one_axis("sort", dim, input.array.ndim), bool(descending)))
 
 
 @numpy_names
 def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Any:
-    """The indices that sort along dim."""
+    """Return the indices that sort along an axis.
+
+    Args:
+        input: Tensor of any shape.
+        dim: The axis.
+        descending: Begin with the largest.
+        stable: Accepted as PyTorch's; every sort is stable.
+
+    Returns:
+        An int64 tensor of the input's shape.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.argsort(tinymed.tensor([3, 1, 2])).tolist()
+        [1, 2, 0]
+    """
     return sort(input, dim, descending).indices
 
 
 def msort(input: Any) -> Any:
-    """The values in order along the first axis."""
+    """Sort along the first axis.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.msort(tinymed.tensor([3, 1, 2])).tolist()
+        [1, 2, 3]
+    """
     return sort(input, 0).values
 
 
 @numpy_names
 def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Sorted:
-    """(values, indices) of the k largest or smallest elements along dim, the most extreme first."""
+    """Return the k largest or smallest elements along an axis, the most extreme first.
+
+    Args:
+        input: Tensor of any shape.
+        k: How many, from 0 to the length of the axis.
+        dim: The axis.
+        largest: The largest, else the smallest.
+        sorted: Accepted as PyTorch's; the result is always sorted.
+
+    Returns:
+        The named tuple (values, indices), the indices int64.
+
+    Raises:
+        ValueError: k is longer than the axis.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.topk(tinymed.tensor([3, 1, 2]), 2).values.tolist()
+        [3, 2]
+    """
     axis, count = one_axis("topk", dim, input.array.ndim), integer("topk", "k", k)
     n = input.shape[axis] if input.shape else 1
     if not 0 <= count <= n:
@@ -96,7 +158,25 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
 
 @numpy_names
 def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Sorted:
-    """(value, index) of the k-th smallest element along dim, counted from 1."""
+    """Return the k-th smallest element along an axis.
+
+    Args:
+        input: Tensor of any shape.
+        k: The rank, counted from 1.
+        dim: The axis.
+        keepdim: Keep the reduced axes with length 1.
+
+    Returns:
+        The named tuple (values, indices), the indices int64.
+
+    Raises:
+        ValueError: k does not fit the axis.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.kthvalue(tinymed.tensor([3, 1, 2]), 2).values.item()
+        2
+    """
     axis, count = one_axis("kthvalue", dim, input.array.ndim), integer("kthvalue", "k", k)
     n = input.shape[axis] if input.shape else 1
     if not 1 <= count <= n:
@@ -106,7 +186,7 @@ def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Sorted
 
 
 def chosen(found: Sorted, axis: int, place: int, keepdim: bool) -> Sorted:
-    """One place of each line that was sorted."""
+    """Return one place of each line that was sorted."""
     if not found.values.shape:
         return found
     one = (narrow(part, axis, place, 1) for part in found)
@@ -115,9 +195,23 @@ def chosen(found: Sorted, axis: int, place: int, keepdim: bool) -> Sorted:
 
 @numpy_names
 def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The median, of an even count the lower one of the two in the middle; with dim (values, indices) along it.
+    """Return the median; of an even count the lower one of the two in the middle, and NaN where an element is NaN.
 
-    NaN where an element is NaN.
+    Args:
+        input: Tensor of any shape.
+        dim: The axis; None means all elements.
+        keepdim: Keep the reduced axes with length 1.
+
+    Returns:
+        A tensor without axes; with dim the named tuple (values, indices).
+
+    Raises:
+        IndexError: The axis is empty.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.median(tinymed.tensor([4, 1, 3, 2])).item()
+        2
     """
     if dim is None:
         flat = reshape(input, -1)
@@ -132,7 +226,7 @@ def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
 
 
 def middle(input: Any, axis: int, keepdim: bool) -> Sorted:
-    """The lower median along an axis; the first NaN where there is one."""
+    """Return the lower median along an axis; the first NaN where there is one."""
     from .compare import isnan
     from .elementwise import where
     from .extremes import max

@@ -42,7 +42,7 @@ def remembered(check: F) -> F:
 
 @remembered
 def per_axis(op: str, name: str, value: Any, rank: int, least: int = 1) -> Sizes:
-    """An int for every axis of space, or a sequence of one int each (or of a single one), as a tuple."""
+    """Return an int for every axis of space, or a sequence of one int each (or of a single one), as a tuple."""
     given = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
     try:
         entries = tuple(operator.index(v) for v in given)
@@ -57,7 +57,7 @@ def per_axis(op: str, name: str, value: Any, rank: int, least: int = 1) -> Sizes
 
 @remembered
 def pairs(op: str, padding: Any, rank: int) -> Pairs:
-    """padding as (before, after) an axis, from an int, one int an axis, or such pairs."""
+    """Return padding as (before, after) per axis, from an int, one int per axis, or such pairs."""
     if isinstance(padding, tuple | list) and any(isinstance(p, tuple | list) for p in padding):
         if len(padding) != rank or any(not isinstance(p, tuple | list) or len(p) != 2 for p in padding):
             raise ValueError(f"{op}: padding is {padding!r}; pairs are (before, after), one for each of {rank} axes")
@@ -66,10 +66,24 @@ def pairs(op: str, padding: Any, rank: int) -> Pairs:
 
 
 def same_padding(size: Sequence[int], kernel: Sequence[int], stride: Any = 1, dilation: Any = 1) -> Pairs:
-    """The (before, after) zeros of TensorFlow's and Keras's padding="same": the output has ceil(size / stride) pixels.
+    """Return the zeros that TensorFlow's and Keras's padding="same" puts before and after each axis.
 
-    size: the input's axes of space.  An odd total puts the extra zero after, so strided padding is often asymmetric.
-    Pass the result as `padding`.  For stride 1 it is what padding="same" does here and in PyTorch.
+    The output then has ceil(size / stride) pixels. An odd total puts the extra zero after, so strided padding is often
+    asymmetric. For stride 1 it is what padding="same" means here and in PyTorch.
+
+    Args:
+        size: The input's axes of space in pixels.
+        kernel: The window in pixels, one int per axis.
+        stride, dilation: In pixels, an int or one per axis.
+
+    Returns:
+        A tuple of (before, after) per axis, which conv2d and its kin take as padding.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.ops.conv import same_padding
+        >>> same_padding((224, 224), (3, 3), stride=2)
+        ((0, 1), (0, 1))
     """
     rank = len(size)
     strides, dilations = (per_axis("same_padding", n, v, rank) for n, v in (("stride", stride), ("dilation", dilation)))
@@ -83,7 +97,7 @@ def same_padding(size: Sequence[int], kernel: Sequence[int], stride: Any = 1, di
 
 
 def check_images(op: str, input: Any, rank: int) -> Sizes:
-    """The input's axes of space, once it is known to be a floating-point (N, C, *space) or (C, *space)."""
+    """Return the input's axes of space, once it is known to be a floating-point (N, C, *space) or (C, *space)."""
     axes = "DHW"[3 - rank :] if rank > 1 else "L"
     if len(input.shape) not in (rank + 1, rank + 2):
         wanted = ", ".join(("N", "C", *axes))
@@ -100,19 +114,19 @@ def check_images(op: str, input: Any, rank: int) -> Sizes:
 
 
 def as_images(x: Array, rank: int) -> Array:
-    """(C, *space) as (1, C, *space), and one axis of space as two: a view."""
+    """Return (C, *space) as (1, C, *space), and one axis of space as two: a view."""
     x = x if x.ndim == rank + 2 else x[None]
     return x if rank > 1 else x[:, :, None]
 
 
 def as_before(y: Array, rank: int, ndim: int) -> Array:
-    """A result of as_images(x, rank) with the axes that x, of ndim axes, had: a view."""
+    """Return a result of as_images(x, rank) with the axes that x, of ndim axes, had: a view."""
     y = y if rank > 1 else y[:, :, 0]
     return y if ndim == rank + 2 else y[0]
 
 
 def planar(values: tuple[Any, ...], unit: Any) -> tuple[Any, ...]:
-    """Values for one axis of space with those that leave the unit axis alone put before; for more axes as they are."""
+    """Return values for one axis of space after those that leave the unit axis alone; for more axes as they are."""
     return values if len(values) > 1 else (unit, *values)
 
 
@@ -121,7 +135,7 @@ def planar(values: tuple[Any, ...], unit: Any) -> tuple[Any, ...]:
 
 @remembered
 def extent(kernel: Sequence[int], dilation: Sequence[int]) -> Sizes:
-    """Pixels from the first to the last that a dilated kernel covers, both included."""
+    """Return pixels from the first to the last that a dilated kernel covers, both included."""
     return tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
 
 
@@ -129,19 +143,19 @@ def extent(kernel: Sequence[int], dilation: Sequence[int]) -> Sizes:
 def slides(
     space: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Pairs, dilation: Sequence[int]
 ) -> Sizes:
-    """Places a window takes along each axis: floor((size + before + after - extent) / stride) + 1."""
+    """Return places a window takes along each axis: floor((size + before + after - extent) / stride) + 1."""
     return tuple(
         (n + sum(p) - e) // s + 1 for n, e, s, p in zip(space, extent(kernel, dilation), stride, padding, strict=True)
     )
 
 
 def taps(kernel: Sequence[int]) -> Iterator[Sizes]:
-    """The positions inside a window, last axis fastest."""
+    """Return the positions inside a window, last axis fastest."""
     return product(*map(range, kernel))
 
 
 def shifted(x: Array, tap: Sizes, size: Sizes, stride: Sizes, dilation: Sizes) -> Array:
-    """What one tap of the window sees at each of `size` places, a view: x[..., i * stride + tap * dilation]."""
+    """Return what one tap of the window sees at each of `size` places, a view: x[..., i * stride + tap * dilation]."""
     return x[
         (
             ...,
@@ -151,7 +165,7 @@ def shifted(x: Array, tap: Sizes, size: Sizes, stride: Sizes, dilation: Sizes) -
 
 
 def padded(xp: Any, x: Array, padding: Pairs, value: float = 0) -> Array:
-    """Pixels of one value around the axes of space; a negative number of them cuts pixels off."""
+    """Pad the axes of space with pixels of one value; a negative number of them cuts pixels off."""
     shape = x.shape[x.ndim - len(padding) :]
     cut = x[(..., *(slice(max(0, -a), n - max(0, -b)) for n, (a, b) in zip(shape, padding, strict=True)))]
     widths = [(0, 0)] * (x.ndim - len(padding)) + [(max(0, a), max(0, b)) for a, b in padding]

@@ -10,7 +10,7 @@ Taps = list[list[tuple[int, float]]]  # for each output pixel: (input pixel, wei
 
 
 def resampled(xp: Any, x: Array, lattice: list[Taps]) -> Array:
-    """y[.., i, ..] = sum over the taps of i of weight * x[.., pixel, ..], for each axis of space."""
+    """Compute y[.., i, ..] = sum over the taps of i of weight x[.., pixel, ..], for each axis of space."""
     for axis, places in enumerate(lattice, 2):
         column = (-1, *[1] * (x.ndim - axis - 1))
         columns = [list(zip(*tap, strict=True)) for tap in zip(*places, strict=True)]
@@ -22,7 +22,7 @@ def resampled(xp: Any, x: Array, lattice: list[Taps]) -> Array:
 
 
 def resampled_back(xp: Any, dy: Array, lattice: list[Taps], space: Sizes) -> Array:
-    """The transpose: dx[.., pixel, ..] += weight * dy[.., i, ..]."""
+    """Compute the transpose: dx[.., pixel, ..] += weight dy[.., i, ..]."""
     for axis, (places, n) in enumerate(zip(lattice, space, strict=True), 2):
         dx = xp.zeros((*dy.shape[:axis], n, *dy.shape[axis + 1 :]), dy.dtype)
         before = (slice(None),) * axis

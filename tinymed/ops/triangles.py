@@ -11,14 +11,14 @@ from .reduce import sum
 
 
 def cut(a: Array, offset: int) -> tuple[int, int, int]:
-    """(first row, first column, length) of a diagonal of the last two axes."""
+    """Return (first row, first column, length) of a diagonal of the last two axes."""
     rows, columns = a.shape[-2:]
     row, column = max(0, -offset), max(0, offset)
     return row, column, max(0, min(rows - row, columns - column))
 
 
 def diagonal_view(x: Array, offset: int, axis1: int, axis2: int) -> Array:
-    """The diagonal of two axes, which go, as a new last axis: a view that can be written where x can."""
+    """Return the diagonal of two axes, which go, as a new last axis: a view that can be written where x can."""
     view = x.diagonal(offset, axis1, axis2)
     if isinstance(x, np.ndarray) and x.flags.writeable:
         view.flags.writeable = True
@@ -110,24 +110,73 @@ class Triangle(Op):
 
 
 def matrices(name: str, input: Any) -> Any:
-    """The input, which must have at least two axes."""
+    """Return the input, which must have at least two axes."""
     if input.array.ndim < 2:
         raise ValueError(f"{name}: takes matrices (..., rows, columns), got shape {list(input.shape)}")
     return input
 
 
 def tril(input: Any, diagonal: int = 0) -> Any:
-    """The elements of the last two axes on and below a diagonal, else 0."""
+    """Return the elements of matrices on and below a diagonal, 0 elsewhere.
+
+    Args:
+        input: Tensor with at least two axes.
+        diagonal: 0 for the main diagonal, positive above it.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: There are fewer than two axes.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.tril(tinymed.ones(2, 2)).tolist()
+        [[1.0, 0.0], [1.0, 1.0]]
+    """
     return Triangle.apply(matrices("tril", input), integer("tril", "diagonal", diagonal), "lower")
 
 
 def triu(input: Any, diagonal: int = 0) -> Any:
-    """The elements of the last two axes on and above a diagonal, else 0."""
+    """Return the elements of matrices on and above a diagonal, 0 elsewhere.
+
+    Args:
+        input: Tensor with at least two axes.
+        diagonal: 0 for the main diagonal, positive above it.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        ValueError: There are fewer than two axes.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.triu(tinymed.ones(2, 2)).tolist()
+        [[1.0, 1.0], [0.0, 1.0]]
+    """
     return Triangle.apply(matrices("triu", input), integer("triu", "diagonal", diagonal), "upper")
 
 
 def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
-    """The diagonal of two axes as a new last axis, a view; offset > 0: above the main one."""
+    """Return the diagonal of two axes as a new last axis, a view.
+
+    Args:
+        input: Tensor with at least two axes.
+        offset: 0 for the main diagonal, positive above it.
+        dim1, dim2: The axes.
+
+    Returns:
+        A tensor of the input's dtype with one axis fewer.
+
+    Raises:
+        ValueError: The axes are not two different ones.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.diagonal(tinymed.tensor([[1, 2], [3, 4]])).tolist()
+        [1, 4]
+    """
     axes = [one_axis("diagonal", d, input.array.ndim) for d in (dim1, dim2)]
     if input.array.ndim < 2 or axes[0] == axes[1]:
         raise ValueError(f"diagonal: needs two different axes, got {dim1} and {dim2} of {list(input.shape)}")
@@ -135,7 +184,24 @@ def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
 
 
 def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
-    """Matrices whose diagonal is the last axis of the input, 0 elsewhere."""
+    """Return matrices whose diagonal is the last axis of the input, 0 elsewhere.
+
+    Args:
+        input: Tensor with at least one axis.
+        offset: 0 for the main diagonal, positive above it.
+        dim1, dim2: The axes of the matrices.
+
+    Returns:
+        A tensor of the input's dtype with one axis more.
+
+    Raises:
+        ValueError: There is no axis, or the two axes are one.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.diag_embed(tinymed.tensor([5, 6])).tolist()
+        [[5, 0], [0, 6]]
+    """
     if not input.array.ndim:
         raise ValueError("diag_embed: needs at least one axis")
     axes = [one_axis("diag_embed", d, input.array.ndim + 1) for d in (dim1, dim2)]
@@ -145,7 +211,23 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
 
 
 def diag(input: Any, diagonal: int = 0) -> Any:
-    """The matrix with a vector on its diagonal, or the diagonal of a matrix as a copy."""
+    """Return the matrix with a vector on its diagonal, or the diagonal of a matrix.
+
+    Args:
+        input: A vector or a matrix.
+        diagonal: 0 for the main diagonal, positive above it.
+
+    Returns:
+        A matrix or a vector of the input's dtype.
+
+    Raises:
+        ValueError: The input is neither.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.diag(tinymed.tensor([[1, 2], [3, 4]])).tolist()
+        [1, 4]
+    """
     offset = integer("diag", "diagonal", diagonal)
     if input.array.ndim == 1:
         return DiagonalEmbed.apply(input, offset, 0, 1)
@@ -155,7 +237,22 @@ def diag(input: Any, diagonal: int = 0) -> Any:
 
 
 def trace(input: Any) -> Any:
-    """The sum of the diagonal of a matrix."""
+    """Compute the sum of the diagonal of a matrix.
+
+    Args:
+        input: A matrix.
+
+    Returns:
+        A tensor without axes; integers give int64.
+
+    Raises:
+        ValueError: The input is not a matrix.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.trace(tinymed.eye(3)).item()
+        3.0
+    """
     if input.array.ndim != 2:
         raise ValueError(f"trace: takes a matrix, got shape {list(input.shape)}")
     return sum(Diagonal.apply(input, 0, 0, 1))

@@ -1,6 +1,5 @@
 """Element-wise functions of one input: y = f(x), dx = dy f'(x).  Integers give float32, as in PyTorch."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from .shape import clone
 
 
 def points(low: float, high: float, **options: Any) -> Any:
-    """A `samples` that draws one array of numbers from low to high."""
+    """Return a `samples` that draws one array of numbers from low to high."""
 
     def samples(draw: Any) -> tuple[Any, ...]:
         return (draw.array(drawn_shape(draw), low, high, **options),)
@@ -215,189 +214,198 @@ class Sign(Op):
         return self.k.mul(dy, 0.0)
 
 
-@kernel(flops=lambda x: 10 * x.size)
-def sin_forward(xp: Any, x: Array) -> Array:
-    """y = sin x."""
-    return xp.sin(x)
-
-
-@kernel(flops=lambda x: 10 * x.size)
-def cos_forward(xp: Any, x: Array) -> Array:
-    """y = cos x."""
-    return xp.cos(x)
-
-
-class Sin(Op):
-    """y = sin x;  dx = dy cos x."""
-
-    oracle, samples, promotes = "torch.sin", points(-4, 4), common_float
-
-    def forward(self, x: Array) -> Array:
-        self.save(x)
-        return self.k.sin_forward(x)
-
-    def backward(self, dy: Array) -> Array:
-        return self.k.mul(dy, self.k.cos_forward(*self.saved))
-
-
-class Cos(Op):
-    """y = cos x;  dx = -dy sin x."""
-
-    oracle, samples, promotes = "torch.cos", points(-4, 4), common_float
-
-    def forward(self, x: Array) -> Array:
-        self.save(x)
-        return self.k.cos_forward(x)
-
-    def backward(self, dy: Array) -> Array:
-        return self.k.neg(self.k.mul(dy, self.k.sin_forward(*self.saved)))
-
-
-# --------------------------------------------------------------------------------------------------------- erf
-
-# erf(x) = 2/sqrt(pi) sum_n (-1)^n x^(2n+1) / (n! (2n+1)); 18 terms are exact to 1e-17 for |x| <= 1.
-SERIES = tuple(2 / math.sqrt(math.pi) * (-1) ** n / (math.factorial(n) * (2 * n + 1)) for n in range(18))
-
-# exp(x^2) erfc(x) on [1, 6] as a Chebyshev series in u = (12 t - 1) / 5, t = (x - 2) / (x + 2), computed with 40 digits
-# by interpolation at 40 nodes.  The way of Schonfelder, Math. Comp. 32 (1978) 1232; the remainder is below 1e-16.
-CHEBYSHEV = (
-    0.24078150322816145472,
-    -0.16603573437134461385,
-    0.01937548512710410963,
-    -0.0013725838866457217045,
-    2.3301617872657464271e-05,
-    4.8424394560153620961e-06,
-    -2.1925049177302585214e-07,
-    -2.8603646284729238296e-08,
-    1.2581149611360461066e-09,
-    2.4685801467325005437e-10,
-    -2.4941448378884750046e-12,
-    -2.3295004504759955509e-12,
-    -9.6802017756041023512e-14,
-    1.7796924050450159347e-14,
-    2.2446258610059347217e-15,
-    -2.9106217488718164982e-17,
-)
-
-
-def erf_inner(xp: Any, x: Array) -> Array:
-    """erf for |x| <= 1: the Maclaurin series, by Horner's rule."""
-    z, y = x * x, SERIES[-1]
-    for c in SERIES[-2::-1]:
-        y = y * z + c
-    return x * y
-
-
-def erf_outer(xp: Any, x: Array) -> Array:
-    """erf for x >= 1: 1 - exp(-x^2) times a Chebyshev series, by Clenshaw's rule; 1 from 6 on."""
-    x = xp.minimum(x, 6.0)
-    u = (12 * (x - 2) / (x + 2) - 1) / 5
-    b1, b2 = xp.zeros_like(u), xp.zeros_like(u)
-    for c in CHEBYSHEV[:0:-1]:
-        b1, b2 = c + 2 * u * b1 - b2, b1
-    return 1 - xp.exp(-x * x) * (CHEBYSHEV[0] + u * b1 - b2)
-
-
-@kernel(flops=lambda x: 80 * x.size)
-def erf_forward(xp: Any, x: Array) -> Array:
-    """y = 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x; in float64, split at |x| = 1."""
-    wide = x.astype(xp.float64)
-    size = xp.abs(wide)
-    inner = erf_inner(xp, xp.clip(wide, -1.0, 1.0))
-    return xp.where(size < 1, inner, xp.sign(wide) * erf_outer(xp, xp.maximum(size, 1.0))).astype(x.dtype)
-
-
-@kernel(flops=lambda dy, x: 14 * dy.size)
-def erf_backward(xp: Any, dy: Array, x: Array) -> Array:
-    """dx = dy 2 / sqrt(pi) e^(-x^2)."""
-    return dy * (2 / math.sqrt(math.pi)) * xp.exp(-x * x)
-
-
-class Erf(Op):
-    """y = 2/sqrt(pi) integral_0^x exp(-t^2) dt, to 1e-15 in float64;  dx = dy 2/sqrt(pi) exp(-x^2)."""
-
-    oracle, samples, promotes = "torch.erf", points(-3, 3), common_float
-
-    def forward(self, x: Array) -> Array:
-        self.save(x)
-        return self.k.erf_forward(x)
-
-    def backward(self, dy: Array) -> Array:
-        return self.k.erf_backward(dy, *self.saved)
-
-
 # ------------------------------------------------------------------------------------------------ public functions
 
 
 def neg(input: Any) -> Any:
-    """-input; bool raises TypeError."""
+    """Compute -x, element-wise.
+
+    Args:
+        input: Tensor of any shape, of any dtype but bool.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Raises:
+        TypeError: The input is bool.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.neg(tinymed.tensor([1, -2])).tolist()
+        [-1, 2]
+    """
     if input.array.dtype.kind == "b":
         raise TypeError("neg: bool has no negative; use ~ or logical_not")
     return Neg.apply(input)
 
 
 def exp(input: Any) -> Any:
-    """e^input."""
+    """Compute e^x, element-wise.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.exp(tinymed.zeros(2)).tolist()
+        [1.0, 1.0]
+    """
     return Exp.apply(input)
 
 
 def expm1(input: Any) -> Any:
-    """e^input - 1, exact near 0."""
+    """Compute e^x - 1, also exact near 0.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.expm1(tinymed.zeros(2)).tolist()
+        [0.0, 0.0]
+    """
     return Expm1.apply(input)
 
 
 def log(input: Any) -> Any:
-    """The natural logarithm."""
+    """Compute the natural logarithm, element-wise.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.log(tinymed.tensor([1.0, 0.0])).tolist()
+        [0.0, -inf]
+    """
     return Log.apply(input)
 
 
 def log1p(input: Any) -> Any:
-    """ln(1 + input), exact near 0."""
+    """Compute ln(1 + x), also exact near 0.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.log1p(tinymed.zeros(2)).tolist()
+        [0.0, 0.0]
+    """
     return Log1p.apply(input)
 
 
 def sqrt(input: Any) -> Any:
-    """The square root."""
+    """Compute the square root, element-wise.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.sqrt(tinymed.tensor([4, 9])).tolist()
+        [2.0, 3.0]
+    """
     return Sqrt.apply(input)
 
 
 def rsqrt(input: Any) -> Any:
-    """1 / sqrt(input)."""
+    """Compute 1 / sqrt(x), element-wise.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.rsqrt(tinymed.tensor([4.0, 16.0])).tolist()
+        [0.5, 0.25]
+    """
     return Rsqrt.apply(input)
 
 
 def reciprocal(input: Any) -> Any:
-    """1 / input."""
+    """Compute 1 / x, element-wise.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.reciprocal(tinymed.tensor([2, 4])).tolist()
+        [0.5, 0.25]
+    """
     return Reciprocal.apply(input)
 
 
 def abs(input: Any) -> Any:
-    """|input|; the gradient at 0 is 0."""
+    """Compute |x|, element-wise; the gradient at 0 is 0.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.abs(tinymed.tensor([-1, 2])).tolist()
+        [1, 2]
+    """
     return Abs.apply(input)
 
 
 def sign(input: Any) -> Any:
-    """-1, 0 or 1; the gradient is 0."""
+    """Return -1, 0 or 1 by the sign of each element; the gradient is 0.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape and dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.sign(tinymed.tensor([-3, 0, 2])).tolist()
+        [-1, 0, 1]
+    """
     return clone(input) if input.array.dtype.kind == "b" else Sign.apply(input)
 
 
-def sin(input: Any) -> Any:
-    """The sine of radians."""
-    return Sin.apply(input)
-
-
-def cos(input: Any) -> Any:
-    """The cosine of radians."""
-    return Cos.apply(input)
-
-
-def erf(input: Any) -> Any:
-    """The error function, 2/sqrt(pi) integral from 0 to input of exp(-t^2)."""
-    return Erf.apply(input)
-
-
 def square(input: Any) -> Any:
-    """input^2; of bool in int64."""
+    """Compute x^2, element-wise.
+
+    Args:
+        input: Tensor of any shape.
+
+    Returns:
+        A tensor of the input's shape and dtype; bool gives int64.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.square(tinymed.tensor([-3, 2])).tolist()
+        [9, 4]
+    """
     if input.array.dtype.kind == "b":
         input = Cast.apply(input, np.dtype(np.int64))
     return Mul.apply(input, input)
@@ -408,8 +416,6 @@ negative, absolute = neg, abs
 __all__ = [
     "abs",
     "absolute",
-    "cos",
-    "erf",
     "exp",
     "expm1",
     "log",
@@ -419,7 +425,6 @@ __all__ = [
     "reciprocal",
     "rsqrt",
     "sign",
-    "sin",
     "sqrt",
     "square",
 ]

@@ -83,7 +83,7 @@ def unpool(
 
 
 def wanted_size(name: str, rank: int, usual: Sizes, strides: Sizes, output_size: Sequence[int]) -> Sizes:
-    """The axes of space of an output size, which may differ from the usual one by less than the stride."""
+    """Return the axes of space of an output size, which may differ from the usual one by less than the stride."""
     size = per_axis(name, "output_size", tuple(output_size)[-rank:], rank)
     if any(not u - s < n < u + s for n, u, s in zip(size, usual, strides, strict=True)):
         raise ValueError(
@@ -96,21 +96,81 @@ def wanted_size(name: str, rank: int, usual: Sizes, strides: Sizes, output_size:
 def max_unpool1d(
     input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
 ) -> Any:
-    """Undo max_pool1d(return_indices=True): values at their places, zeros elsewhere."""
+    """Put the values of a max-pooling back where they came from, with zeros elsewhere.
+
+    Args:
+        input: (N, C, M) or (C, M).
+        indices: Positions that max_pool1d(return_indices=True) returned.
+        kernel_size, stride, padding: Those of the pooling, in samples.
+        output_size: The length to return, or the whole shape; by default the least one possible.
+
+    Returns:
+        (N, C, L) or (C, L).
+
+    Raises:
+        ValueError: Shapes or output_size do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> y, indices = tinymed.max_pool1d(tinymed.tensor([[[1.0, 3.0]]]), 2, return_indices=True)
+        >>> F.max_unpool1d(y, indices, 2).tolist()
+        [[[0.0, 3.0]]]
+    """
     return unpool("max_unpool1d", 1, input, indices, kernel_size, stride, padding, output_size)
 
 
 def max_unpool2d(
     input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
 ) -> Any:
-    """Undo max_pool2d(return_indices=True); output_size chooses among the sizes that give the same pooled one."""
+    """Put the values of a max-pooling of images back where they came from, with zeros elsewhere.
+
+    Args:
+        input: (N, C, OH, OW) or (C, OH, OW).
+        indices: Positions that max_pool2d(return_indices=True) returned.
+        kernel_size, stride, padding: Those of the pooling, in pixels.
+        output_size: (H, W) or the whole shape; it chooses among the sizes that give the same pooled one.
+
+    Returns:
+        (N, C, H, W) or (C, H, W).
+
+    Raises:
+        ValueError: Shapes or output_size do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> y, indices = tinymed.max_pool2d(tinymed.arange(4.0).reshape(1, 1, 2, 2), 2, return_indices=True)
+        >>> F.max_unpool2d(y, indices, 2).tolist()
+        [[[[0.0, 0.0], [0.0, 3.0]]]]
+    """
     return unpool("max_unpool2d", 2, input, indices, kernel_size, stride, padding, output_size)
 
 
 def max_unpool3d(
     input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
 ) -> Any:
-    """Undo max_pool3d(return_indices=True)."""
+    """Put the values of a max-pooling of volumes back where they came from, with zeros elsewhere.
+
+    Args:
+        input: (N, C, OD, OH, OW) or (C, OD, OH, OW).
+        indices: Positions that max_pool3d(return_indices=True) returned.
+        kernel_size, stride, padding: Those of the pooling, in voxels.
+        output_size: (D, H, W) or the whole shape.
+
+    Returns:
+        (N, C, D, H, W) or (C, D, H, W).
+
+    Raises:
+        ValueError: Shapes or output_size do not fit.
+
+    Example:
+        >>> import tinymed
+        >>> from tinymed.nn import functional as F
+        >>> y, indices = tinymed.max_pool3d(tinymed.ones(1, 1, 2, 2, 2), 2, return_indices=True)
+        >>> F.max_unpool3d(y, indices, 2).sum().item()
+        1.0
+    """
     return unpool("max_unpool3d", 3, input, indices, kernel_size, stride, padding, output_size)
 
 

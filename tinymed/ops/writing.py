@@ -25,7 +25,7 @@ from .shape import Permute, Reshape, clone
 
 
 def window(k: Table, x: Array, chain: Chain) -> Array:
-    """The view of an array that a chain of view ops gives."""
+    """Return the view of an array that a chain of view ops gives."""
     for kind, arguments, index in chain:
         op = kind()
         op.k = k
@@ -37,7 +37,7 @@ def window(k: Table, x: Array, chain: Chain) -> Array:
 
 
 def axis_order(x: Array) -> Order:
-    """The axes from the longest stride to the shortest."""
+    """Return the axes from the longest stride to the shortest."""
     if x.flags.c_contiguous:
         return tuple(range(x.ndim))
     return tuple(sorted(range(x.ndim), key=lambda a: -np.abs(x.strides[a])))
@@ -93,7 +93,7 @@ class SetWindow(Op):
 
 
 def np_table() -> Table:
-    """The references on NumPy, for views of a sample."""
+    """Return the references on NumPy, for views of a sample."""
     from ..dispatch import table
 
     return table("numpy")
@@ -103,7 +103,7 @@ def np_table() -> Table:
 
 
 def assign(target: Any, index: Any, value: Any) -> None:
-    """target[index] = value, in place, cast and broadcast; remembered by the tape, so gradients stay right."""
+    """Write target[index] = value in place, cast and broadcast; the tape remembers it, so gradients stay right."""
     given = operand("assignment", value)
     if not isinstance(given, Node):
         given = target.result_class(device.table_on(target.device).full((), target.array.dtype, given))
@@ -118,7 +118,7 @@ def assign(target: Any, index: Any, value: Any) -> None:
 
 
 def same_place(a: Array, b: Array) -> bool:
-    """Whether two arrays are one window on the same memory."""
+    """Return whether two arrays are one window on the same memory."""
     return address(a) == address(b) and a.shape == b.shape and a.strides == b.strides
 
 
@@ -161,7 +161,7 @@ def counted(version: Any, run: Callable[[], Any]) -> Any:
 
 
 def overlaps(a: Array) -> bool:
-    """Whether an axis repeats its elements without holding them."""
+    """Return whether an axis repeats its elements without holding them."""
     return bool(a.size) and any(s == 0 and n > 1 for s, n in zip(a.strides, a.shape, strict=True))
 
 
@@ -179,7 +179,7 @@ def refuse_leaf(target: Any, root: Any) -> None:
 
 
 def in_place(function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
-    """The method that computes a function of the tensor and writes the result into it; it returns the tensor."""
+    """Return the method that computes a function of the tensor and writes the result into it; it returns the tensor."""
     called = name or function.__name__ + "_"
 
     @functools.wraps(function)
@@ -198,7 +198,7 @@ def in_place(function: Callable[..., Any], name: str = "") -> Callable[..., Any]
 
 
 def tracks(a: Any) -> bool:
-    """Whether this is a tensor that requires a gradient."""
+    """Return whether this is a tensor that requires a gradient."""
     return isinstance(a, Node) and a.requires_grad
 
 

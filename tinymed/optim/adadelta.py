@@ -10,9 +10,40 @@ from .optimizer import Optimizer
 
 
 class Adadelta(Optimizer):
-    """s = rho s + (1 - rho) g^2;   d = sqrt(a + eps) / sqrt(s + eps) g;   a = rho a + (1 - rho) d^2;   p -= lr d.
+    """Step in the parameters' own units: the root of the mean squared step over that of the mean squared gradient.
 
-    Zeiler 2012, algorithm 1.
+    With g = gradient + weight_decay p:
+
+        s = rho s + (1 - rho) g^2;   d = sqrt(a + eps) / sqrt(s + eps) g;   a = rho a + (1 - rho) d^2;   p -= lr d
+
+    Args:
+        params: tensors that require a gradient, or dicts {"params": tensors, option: value} with a group's own options.
+        lr: the factor of the step.  Default: 1.
+        rho: weight of the old means, in [0, 1].  Default: 0.9.
+        eps: added to both means; it starts the first step.  Default: 1e-6.
+        weight_decay: times p, added to the gradient.  Default: 0.
+        foreach: PyTorch's choice of an implementation, without effect.
+        capturable: PyTorch's choice of an implementation, without effect.
+        maximize: whether the step goes up the gradient.  Default: False.
+        differentiable: False only: the step has no derivatives.
+
+    Raises:
+        ValueError: an option outside its range, differentiable=True, or parameters that are none, not leaves or given
+            twice.
+
+    Example:
+        >>> from tinymed import nn, ones, optim
+        >>> p = nn.Parameter(ones(1))
+        >>> optimizer = optim.Adadelta([p], lr=1.0)
+        >>> (p * p).sum().backward()
+        >>> optimizer.step()
+        >>> print(f"{p.item():.3f}")
+        0.997
+
+    Reference:
+        Zeiler, "ADADELTA: an adaptive learning rate method", 2012, algorithm 1.
+
+    As `torch.optim.Adadelta`.
     """
 
     layout = ("lr", "rho", "eps", "weight_decay")
@@ -45,9 +76,39 @@ class Adadelta(Optimizer):
 
 
 class ASGD(Optimizer):
-    """p = (1 - lambd eta) p - eta g, and the mean of p over the steps after t0 in the state "ax".
+    """Step down the gradient, and keep the mean of p over the steps after t0 in the state "ax".
 
-    eta = lr / (1 + lambd lr t)^alpha.  Polyak & Juditsky 1992.
+        p = (1 - lambd eta) p - eta g;   eta = lr / (1 + lambd lr t)^alpha
+
+    Args:
+        params: tensors that require a gradient, or dicts {"params": tensors, option: value} with a group's own options.
+        lr: the learning rate.  Default: 1e-2.
+        lambd: decay of p and of the rate.  Default: 1e-4.
+        alpha: exponent of the rate's fall.  Default: 0.75.
+        t0: the step from which the mean is taken.  Default: 1e6.
+        weight_decay: times p, added to the gradient.  Default: 0.
+        foreach: PyTorch's choice of an implementation, without effect.
+        maximize: whether the step goes up the gradient.  Default: False.
+        differentiable: False only: the step has no derivatives.
+        capturable: PyTorch's choice of an implementation, without effect.
+
+    Raises:
+        ValueError: an option outside its range, differentiable=True, or parameters that are none, not leaves or given
+            twice.
+
+    Example:
+        >>> from tinymed import nn, ones, optim
+        >>> p = nn.Parameter(ones(1))
+        >>> optimizer = optim.ASGD([p], lr=0.1)
+        >>> (p * p).sum().backward()
+        >>> optimizer.step()
+        >>> print(f"{p.item():.3f}")
+        0.800
+
+    Reference:
+        Polyak & Juditsky, "Acceleration of stochastic approximation by averaging", 1992.
+
+    As `torch.optim.ASGD`.
     """
 
     layout = ("lr", "lambd", "alpha", "t0", "weight_decay")
@@ -86,9 +147,38 @@ class ASGD(Optimizer):
 
 
 class Rprop(Optimizer):
-    """A step size for each element, that grows while the gradient keeps its sign and shrinks where it turns.
+    """Step by the sign of the gradient, with a size for each element.
 
-    etas: the factors (shrink, grow); step_sizes: (least, largest).  For whole batches.  Riedmiller & Braun 1993.
+    The size grows while the gradient keeps its sign and shrinks where it turns.  For whole batches: the sign of a small
+    batch's gradient is mostly noise.
+
+    Args:
+        params: tensors that require a gradient, or dicts {"params": tensors, option: value} with a group's own options.
+        lr: the first step size.  Default: 1e-2.
+        etas: the factors (shrink, grow), 0 < shrink < 1 < grow.  Default: (0.5, 1.2).
+        step_sizes: the least and the largest size.  Default: (1e-6, 50).
+        capturable: PyTorch's choice of an implementation, without effect.
+        foreach: PyTorch's choice of an implementation, without effect.
+        maximize: whether the step goes up the gradient.  Default: False.
+        differentiable: False only: the step has no derivatives.
+
+    Raises:
+        ValueError: an option outside its range, differentiable=True, or parameters that are none, not leaves or given
+            twice.
+
+    Example:
+        >>> from tinymed import nn, ones, optim
+        >>> p = nn.Parameter(ones(1))
+        >>> optimizer = optim.Rprop([p], lr=0.1)
+        >>> (p * p).sum().backward()
+        >>> optimizer.step()
+        >>> print(f"{p.item():.3f}")
+        0.900
+
+    Reference:
+        Riedmiller & Braun, "A direct adaptive method for faster backpropagation learning: the RPROP algorithm", 1993.
+
+    As `torch.optim.Rprop`.
     """
 
     layout = ("lr", "eta_minus", "eta_plus", "least_step", "largest_step")

@@ -9,14 +9,45 @@ from .optimizer import Optimizer
 
 
 class Adam(Optimizer):
-    """Steps of the mean gradient over the root of the mean square, both corrected for starting at 0:
+    """Step by the mean gradient over the root of the mean square, both corrected for starting at 0.
+
+    With g = gradient + weight_decay p:
 
         m = beta1 m + (1 - beta1) g;   v = beta2 v + (1 - beta2) g^2
         p -= lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)
 
-    weight_decay p is added to the gradient; decoupled_weight_decay: p shrinks instead, as in AdamW.  amsgrad: the
-    largest v so far takes v's place (Reddi et al. 2018).  maximize: up the gradient.  Kingma & Ba 2015, algorithm 1.
-    Keras's eps is 1e-7.
+    Args:
+        params: tensors that require a gradient, or dicts {"params": tensors, option: value} with a group's own options.
+        lr: the learning rate.  Default: 1e-3.
+        betas: weights of the old moments, of g and of g^2, in [0, 1).  Default: (0.9, 0.999).
+        eps: added to the root, which keeps the step finite.  Default: 1e-8; Keras's is 1e-7.
+        weight_decay: times p, added to the gradient.  Default: 0.
+        amsgrad: whether the largest v so far takes v's place.  Default: False.
+        foreach: PyTorch's choice of an implementation, without effect.
+        maximize: whether the step goes up the gradient.  Default: False.
+        capturable: PyTorch's choice of an implementation, without effect.
+        differentiable: False only: the step has no derivatives.
+        fused: PyTorch's choice of an implementation, without effect.
+        decoupled_weight_decay: whether p shrinks by lr weight_decay beside the step, as in AdamW.  Default: False.
+
+    Raises:
+        ValueError: an option outside its range, differentiable=True, or parameters that are none, not leaves or given
+            twice.
+
+    Example:
+        >>> from tinymed import nn, ones, optim
+        >>> p = nn.Parameter(ones(1))
+        >>> optimizer = optim.Adam([p], lr=0.1)
+        >>> (p * p).sum().backward()
+        >>> optimizer.step()
+        >>> print(f"{p.item():.3f}")
+        0.900
+
+    Reference:
+        Kingma & Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1; amsgrad: Reddi, Kale & Kumar,
+        2018.
+
+    As `torch.optim.Adam`.
     """
 
     layout = ("lr", "beta1", "beta2", "eps", "weight_decay")
@@ -63,7 +94,41 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam whose weight decay shrinks p by lr weight_decay beside the step.  Loshchilov & Hutter 2019, algorithm 2."""
+    """Step as Adam does, and shrink p by lr weight_decay beside the step.
+
+        p -= lr weight_decay p, then Adam's step of the plain gradient
+
+    Args:
+        params: tensors that require a gradient, or dicts {"params": tensors, option: value} with a group's own options.
+        lr: the learning rate.  Default: 1e-3.
+        betas: weights of the old moments, of g and of g^2, in [0, 1).  Default: (0.9, 0.999).
+        eps: added to the root, which keeps the step finite.  Default: 1e-8.
+        weight_decay: times lr, the share by which p shrinks.  Default: 1e-2.
+        amsgrad: whether the largest v so far takes v's place.  Default: False.
+        maximize: whether the step goes up the gradient.  Default: False.
+        foreach: PyTorch's choice of an implementation, without effect.
+        capturable: PyTorch's choice of an implementation, without effect.
+        differentiable: False only: the step has no derivatives.
+        fused: PyTorch's choice of an implementation, without effect.
+
+    Raises:
+        ValueError: an option outside its range, differentiable=True, or parameters that are none, not leaves or given
+            twice.
+
+    Example:
+        >>> from tinymed import nn, ones, optim
+        >>> p = nn.Parameter(ones(1))
+        >>> optimizer = optim.AdamW([p], lr=0.1)
+        >>> (p * p).sum().backward()
+        >>> optimizer.step()
+        >>> print(f"{p.item():.3f}")
+        0.899
+
+    Reference:
+        Loshchilov & Hutter, "Decoupled weight decay regularization", 2019, algorithm 2.
+
+    As `torch.optim.AdamW`.
+    """
 
     def __init__(
         self,

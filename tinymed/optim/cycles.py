@@ -10,7 +10,7 @@ from .schedule import LRScheduler
 
 
 class Compound(LRScheduler):
-    """A schedule made of others, whose states are part of its own."""
+    """Hold a schedule made of others, whose states are part of its own."""
 
     schedulers: list[LRScheduler]
 
@@ -24,7 +24,32 @@ class Compound(LRScheduler):
 
 
 class SequentialLR(Compound):
-    """Several schedules one after the other; schedule i + 1 starts, from its epoch 0, at milestones[i]."""
+    """Follow several schedules one after the other.
+
+    Args:
+        optimizer: the optimizer whose groups get the rates.
+        schedulers: schedules of this optimizer.
+        milestones: the epochs at which the second, third, ... starts from its epoch 0.
+        last_epoch: the epoch to go on after; -1 starts.  Default: -1.
+
+    Raises:
+        ValueError: another number of milestones, a schedule of another optimizer or one that needs a metric.
+
+    Example:
+        >>> from tinymed import nn, ones, optim
+        >>> optimizer = optim.SGD([nn.Parameter(ones(1))], lr=1.0)
+        >>> warm = optim.lr_scheduler.ConstantLR(optimizer, 0.5, 2)
+        >>> fall = optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+        >>> schedule = optim.lr_scheduler.SequentialLR(optimizer, [warm, fall], [2])
+        >>> rates = []
+        >>> for epoch in range(4):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 4))
+        ...     schedule.step()
+        >>> rates
+        [0.5, 0.5, 1.0, 0.5]
+
+    As `torch.optim.lr_scheduler.SequentialLR`.
+    """
 
     def __init__(
         self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int], last_epoch: int = -1
@@ -72,7 +97,30 @@ class SequentialLR(Compound):
 
 
 class ChainedScheduler(Compound):
-    """Several schedules at once: each step is one of all of them, in order."""
+    """Follow several schedules at once: each step is one of all of them, in order.
+
+    Args:
+        schedulers: schedules of one optimizer.
+        optimizer: theirs.  Default: None, the first's.
+
+    Raises:
+        ValueError: no schedule, one of another optimizer or one that needs a metric.
+
+    Example:
+        >>> from tinymed import nn, ones, optim
+        >>> optimizer = optim.SGD([nn.Parameter(ones(1))], lr=1.0)
+        >>> slow = optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+        >>> steps = optim.lr_scheduler.MultiStepLR(optimizer, [2])
+        >>> schedule = optim.lr_scheduler.ChainedScheduler([slow, steps])
+        >>> rates = []
+        >>> for epoch in range(4):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 4))
+        ...     schedule.step()
+        >>> rates
+        [1.0, 0.5, 0.025, 0.0125]
+
+    As `torch.optim.lr_scheduler.ChainedScheduler`.
+    """
 
     def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None):
         self.schedulers = list(schedulers)
@@ -93,10 +141,36 @@ class ChainedScheduler(Compound):
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
-    """eta_min + (initial lr - eta_min) (1 + cos(pi t / T)) / 2, t the epochs since the last restart.
+    """Set the rate along half a cosine, again and again: eta_min + (lr - eta_min) (1 + cos(pi t / T)) / 2.
 
-    Restarts after T = T_0 epochs, then after T_mult times as many each time.  step(epoch) goes to an epoch, which may
-    be a fraction.  Loshchilov & Hutter 2017, equation 5.
+    lr is the initial rate and t counts the epochs since the last restart.  `step(epoch)` goes to an epoch, which may be
+    a fraction.
+
+    Args:
+        optimizer: the optimizer whose groups get the rates.
+        T_0: epochs of the first cosine.
+        T_mult: factor of T after each restart.  Default: 1.
+        eta_min: the least rate.  Default: 0.
+        last_epoch: the epoch to go on after; -1 starts.  Default: -1.
+
+    Raises:
+        ValueError: T_0 or T_mult is not an integer from 1, or step goes to a negative epoch.
+
+    Example:
+        >>> from tinymed import nn, ones, optim
+        >>> optimizer = optim.SGD([nn.Parameter(ones(1))], lr=1.0)
+        >>> schedule = optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=2)
+        >>> rates = []
+        >>> for epoch in range(4):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 4))
+        ...     schedule.step()
+        >>> rates
+        [1.0, 0.5, 1.0, 0.5]
+
+    Reference:
+        Loshchilov & Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017, equation 5.
+
+    As `torch.optim.lr_scheduler.CosineAnnealingWarmRestarts`.
     """
 
     def __init__(self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0, last_epoch: int = -1):
@@ -134,10 +208,42 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
 
 class CyclicLR(LRScheduler):
-    """Between base_lr and max_lr and back, in step_size_up and step_size_down steps; momentum the other way.
+    """Move the rate from base_lr to max_lr and back, and momentum the other way.
 
-    mode: "triangular", "triangular2" (half the height after each cycle) or "exp_range" (gamma^step times the height).
-    scale_fn: a function of the cycle or of the step (scale_mode "cycle" or "iterations") in place of mode.  Smith 2017.
+    Args:
+        optimizer: the optimizer whose groups get the rates.
+        base_lr: the least rate, or one for each group.
+        max_lr: the largest rate, or one for each group.
+        step_size_up: steps from base_lr to max_lr.  Default: 2000.
+        step_size_down: steps back.  Default: None, step_size_up.
+        mode: "triangular", "triangular2" (half the height after each cycle) or "exp_range" (gamma^step times the
+            height).  Default: "triangular".
+        gamma: of "exp_range".  Default: 1.
+        scale_fn: a function that takes mode's place.  Default: None.
+        scale_mode: whether scale_fn takes the "cycle" or the step ("iterations").  Default: "cycle".
+        cycle_momentum: whether momentum, or beta1, moves too.  Default: True.
+        base_momentum: at max_lr.  Default: 0.8.
+        max_momentum: at base_lr.  Default: 0.9.
+        last_epoch: the epoch to go on after; -1 starts.  Default: -1.
+
+    Raises:
+        ValueError: an unknown mode, or cycle_momentum for an optimizer without momentum.
+
+    Example:
+        >>> from tinymed import nn, ones, optim
+        >>> optimizer = optim.SGD([nn.Parameter(ones(1))], lr=1.0, momentum=0.9)
+        >>> schedule = optim.lr_scheduler.CyclicLR(optimizer, 0.0, 1.0, step_size_up=2)
+        >>> rates = []
+        >>> for epoch in range(5):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 4))
+        ...     schedule.step()
+        >>> rates
+        [0.0, 0.5, 1.0, 0.5, 0.0]
+
+    Reference:
+        Smith, "Cyclical learning rates for training neural networks", 2017.
+
+    As `torch.optim.lr_scheduler.CyclicLR`.
     """
 
     def __init__(
@@ -178,7 +284,7 @@ class CyclicLR(LRScheduler):
         self.base_lrs = lows
 
     def scale(self, cycle: float) -> float:
-        """The height of a cycle, as a share of the first's."""
+        """Return the height of a cycle, as a share of the first's."""
         at = cycle if self.scale_mode == "cycle" else float(self.last_epoch)
         if self.scale_fn is not None:
             return self.scale_fn(at)
@@ -202,7 +308,7 @@ class CyclicLR(LRScheduler):
 
 
 def for_groups(name: str, value: float | Sequence[float], groups: int) -> list[float]:
-    """One number for each group."""
+    """Return one number for each group."""
     numbers = [float(value)] * groups if isinstance(value, int | float) else [float(v) for v in value]
     if len(numbers) != groups:
         raise ValueError(f"{name}: got {len(numbers)} numbers for {groups} groups")
@@ -210,10 +316,44 @@ def for_groups(name: str, value: float | Sequence[float], groups: int) -> list[f
 
 
 class OneCycleLR(LRScheduler):
-    """Up from max_lr / div_factor to max_lr, then down to the start / final_div_factor; momentum the other way.
+    """Raise the rate to max_lr and let it fall far below its start, with momentum the other way.
 
-    Stepped once a batch, total_steps (or epochs x steps_per_epoch) times.  pct_start of the steps go up; three_phase
-    comes down symmetrically before the final descent.  Smith & Topin 2019.
+    Args:
+        optimizer: the optimizer whose groups get the rates.
+        max_lr: the largest rate, or one for each group.
+        total_steps: the steps of the whole cycle.  Default: None, epochs x steps_per_epoch.
+        epochs: of the training.  Default: None.
+        steps_per_epoch: batches of an epoch.  Default: None.
+        pct_start: share of the steps, from 0 to 1, in which the rate rises.  Default: 0.3.
+        anneal_strategy: "cos" or "linear".  Default: "cos".
+        cycle_momentum: whether momentum, or beta1, moves too.  Default: True.
+        base_momentum: at max_lr.  Default: 0.85.
+        max_momentum: at the ends.  Default: 0.95.
+        div_factor: max_lr / first rate.  Default: 25.
+        final_div_factor: first rate / last rate.  Default: 1e4.
+        three_phase: whether the rate first falls as it rose, and then to its end.  Default: False.
+        last_epoch: the epoch to go on after; -1 starts.  Default: -1.
+
+    Raises:
+        ValueError: no total_steps, pct_start outside [0, 1], an unknown anneal_strategy, cycle_momentum for an
+            optimizer without momentum, or a step beyond total_steps.
+
+    Example:
+        >>> from tinymed import nn, ones, optim
+        >>> optimizer = optim.SGD([nn.Parameter(ones(1))], lr=1.0, momentum=0.9)
+        >>> options = {"pct_start": 0.6, "anneal_strategy": "linear", "div_factor": 2}
+        >>> schedule = optim.lr_scheduler.OneCycleLR(optimizer, 1.0, 5, **options)
+        >>> rates = []
+        >>> for epoch in range(4):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 4))
+        ...     schedule.step()
+        >>> rates
+        [0.5, 0.75, 1.0, 0.5]
+
+    Reference:
+        Smith & Topin, "Super-convergence: very fast training of neural networks using large learning rates", 2019.
+
+    As `torch.optim.lr_scheduler.OneCycleLR`.
     """
 
     horizon = "total_steps"
@@ -268,7 +408,7 @@ class OneCycleLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def between(self, start: float, end: float, share: float) -> float:
-        """From start (share 0) to end (share 1)."""
+        """Return the value between start (share 0) and end (share 1)."""
         if self.anneal_strategy == "cos":
             return end + (start - end) / 2 * (math.cos(math.pi * share) + 1)
         return (end - start) * share + start

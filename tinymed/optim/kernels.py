@@ -11,20 +11,20 @@ from ..dispatch import Array, kernel
 
 
 def nothing(*_: Any) -> list[Any]:
-    """The outputs of a kernel that only writes in place."""
+    """Return the outputs of a kernel that only writes in place: none."""
     return []
 
 
 @kernel(out=nothing, writes="t", flops=lambda t, active: t.size)
 def advance_steps(xp: Any, t: Array, active: Array) -> Any:
-    """t += 1 for the parameters that have a gradient."""
+    """Count a step, t += 1, for the parameters that have a gradient."""
     t += active
     return ()
 
 
 @kernel(out=lambda t, hyper, like: [((t.size, 4), like.dtype)])
 def sgd_rates(xp: Any, t: Array, hyper: Array, like: Array) -> Array:
-    """Rows of (lr, momentum, share of the gradient, weight decay); the first step takes the gradient whole."""
+    """Return rows of (lr, momentum, share of the gradient, weight decay); the first step takes the gradient whole."""
     lr, momentum, dampening, decay = hyper
     share = xp.where(t <= 1, 1.0, 1 - dampening)
     return xp.stack([lr + 0 * share, momentum + 0 * share, share, decay + 0 * share], axis=1).astype(like.dtype)
@@ -32,7 +32,7 @@ def sgd_rates(xp: Any, t: Array, hyper: Array, like: Array) -> Array:
 
 @kernel(out=nothing, writes="p", flops=lambda p, *_: 4 * p.size)
 def sgd_step(xp: Any, p: Array, g: Array, rates: Array) -> Any:
-    """p -= lr (g + decay p)."""
+    """Step down the gradient: p -= lr (g + decay p)."""
     lr, _, _, decay = rates
     p -= lr * (g + decay * p)
     return ()
@@ -40,7 +40,10 @@ def sgd_step(xp: Any, p: Array, g: Array, rates: Array) -> Any:
 
 @kernel(out=nothing, writes="p buffer", flops=lambda p, *_: 7 * p.size)
 def momentum_step(xp: Any, p: Array, buffer: Array, g: Array, rates: Array, nesterov: bool) -> Any:
-    """g += decay p;  buffer = momentum buffer + share g;  p -= lr buffer, or lr (g + momentum buffer) if nesterov."""
+    """Step along the velocity in buffer.
+
+    g += decay p;  buffer = momentum buffer + share g;  p -= lr buffer, or lr (g + momentum buffer) if nesterov
+    """
     lr, momentum, share, decay = rates
     g = g + decay * p
     buffer *= momentum
@@ -51,9 +54,10 @@ def momentum_step(xp: Any, p: Array, buffer: Array, g: Array, rates: Array, nest
 
 @kernel(out=lambda t, hyper, decoupled, like: [((t.size, 8), like.dtype)])
 def adam_rates(xp: Any, t: Array, hyper: Array, decoupled: bool, like: Array) -> Array:
-    """Rows of (beta1, 1 - beta1, beta2, 1 - beta2, eps, lr / (1 - beta1^t), sqrt(1 - beta2^t), decay).
+    """Return rows of Adam's coefficients.
 
-    decoupled (AdamW): the last is lr decay, by which p shrinks, instead of what is added to the gradient.
+    They are (beta1, 1 - beta1, beta2, 1 - beta2, eps, lr / (1 - beta1^t), sqrt(1 - beta2^t), decay).  decoupled
+    (AdamW): the last is lr decay, by which p shrinks, instead of what is added to the gradient.
     """
     lr, beta1, beta2, eps, decay = hyper
     t = xp.maximum(t, 1).astype(hyper.dtype)
@@ -73,7 +77,7 @@ def adam_rates(xp: Any, t: Array, hyper: Array, decoupled: bool, like: Array) ->
 
 @kernel(out=nothing, writes="p m v", flops=lambda p, *_: 14 * p.size)
 def adam_step(xp: Any, p: Array, m: Array, v: Array, g: Array, rates: Array, decoupled: bool) -> Any:
-    """m and v follow g and g^2;  p -= lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)."""
+    """Let m and v follow g and g^2, then p -= lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)."""
     _, new1, beta2, new2, eps, step, correction, decay = rates
     if decoupled:
         p *= 1 - decay
@@ -88,7 +92,7 @@ def adam_step(xp: Any, p: Array, m: Array, v: Array, g: Array, rates: Array, dec
 
 @kernel(out=nothing, writes="p m v most", flops=lambda p, *_: 15 * p.size)
 def amsgrad_step(xp: Any, p: Array, m: Array, v: Array, most: Array, g: Array, rates: Array, decoupled: bool) -> Any:
-    """adam_step with the largest v so far in place of v."""
+    """Step as adam_step does, with the largest v so far in place of v."""
     _, new1, beta2, new2, eps, step, correction, decay = rates
     if decoupled:
         p *= 1 - decay
@@ -104,7 +108,7 @@ def amsgrad_step(xp: Any, p: Array, m: Array, v: Array, most: Array, g: Array, r
 
 @kernel(out=nothing, writes="p", flops=lambda p, *_: 4 * p.size)
 def sgd_flat(xp: Any, p: Array, g: Array, rates: Array, spans: Array) -> Any:
-    """sgd_step of several parameters in one buffer: spans holds rows of (row of rates, first element, end)."""
+    """Apply sgd_step to several parameters in one buffer: spans holds rows of (row of rates, first element, end)."""
     for row, first, end in spans.tolist():
         sgd_step(xp, p[first:end], g[first:end], rates[row])
     return ()
@@ -112,7 +116,7 @@ def sgd_flat(xp: Any, p: Array, g: Array, rates: Array, spans: Array) -> Any:
 
 @kernel(out=nothing, writes="p buffer", flops=lambda p, *_: 7 * p.size)
 def momentum_flat(xp: Any, p: Array, buffer: Array, g: Array, rates: Array, spans: Array, nesterov: bool) -> Any:
-    """momentum_step of several parameters in one buffer."""
+    """Apply momentum_step to several parameters in one buffer."""
     for row, first, end in spans.tolist():
         momentum_step(xp, p[first:end], buffer[first:end], g[first:end], rates[row], nesterov)
     return ()
@@ -120,7 +124,7 @@ def momentum_flat(xp: Any, p: Array, buffer: Array, g: Array, rates: Array, span
 
 @kernel(out=nothing, writes="p m v", flops=lambda p, *_: 14 * p.size)
 def adam_flat(xp: Any, p: Array, m: Array, v: Array, g: Array, rates: Array, spans: Array, decoupled: bool) -> Any:
-    """adam_step of several parameters in one buffer."""
+    """Apply adam_step to several parameters in one buffer."""
     for row, first, end in spans.tolist():
         adam_step(xp, p[first:end], m[first:end], v[first:end], g[first:end], rates[row], decoupled)
     return ()
@@ -128,7 +132,7 @@ def adam_flat(xp: Any, p: Array, m: Array, v: Array, g: Array, rates: Array, spa
 
 @kernel(out=lambda hyper, like: [((6,), like.dtype)])
 def rmsprop_rates(xp: Any, hyper: Array, like: Array) -> Array:
-    """(lr, alpha, 1 - alpha, eps, decay, momentum)."""
+    """Return (lr, alpha, 1 - alpha, eps, decay, momentum)."""
     lr, alpha, eps, decay, momentum = hyper
     return xp.stack([lr, alpha, 1 - alpha, eps, decay, momentum]).astype(like.dtype)
 
@@ -137,10 +141,10 @@ def rmsprop_rates(xp: Any, hyper: Array, like: Array) -> Array:
 def rmsprop_step(
     xp: Any, p: Array, square: Array, mean: Array, buffer: Array, g: Array, rates: Array, centered: bool, momentum: bool
 ) -> Any:
-    """square follows g^2;  p -= lr g / (sqrt(square) + eps).
+    """Let square follow g^2, then p -= lr g / (sqrt(square) + eps).
 
-    centered: mean follows g, and mean^2 is subtracted from square.  momentum: the quotient is gathered in buffer.
-    mean and buffer are empty where they are not used.
+    centered: mean follows g, and mean^2 is subtracted from square.  momentum: the quotient is gathered in buffer.  mean
+    and buffer are empty where they are not used.
     """
     lr, alpha, new, eps, decay, keep = rates
     g = g + decay * p
@@ -159,7 +163,7 @@ def rmsprop_step(
 
 @kernel(out=lambda t, hyper, like: [((t.size, 3), like.dtype)])
 def adagrad_rates(xp: Any, t: Array, hyper: Array, like: Array) -> Array:
-    """Rows of (lr / (1 + (t - 1) lr_decay), eps, decay)."""
+    """Return rows of (lr / (1 + (t - 1) lr_decay), eps, decay)."""
     lr, lr_decay, eps, decay = hyper
     rate = lr / (1 + (xp.maximum(t, 1) - 1) * lr_decay)
     return xp.stack([rate, eps + 0 * rate, decay + 0 * rate], axis=1).astype(like.dtype)
@@ -167,7 +171,7 @@ def adagrad_rates(xp: Any, t: Array, hyper: Array, like: Array) -> Array:
 
 @kernel(out=nothing, writes="p total", flops=lambda p, *_: 8 * p.size)
 def adagrad_step(xp: Any, p: Array, total: Array, g: Array, rates: Array) -> Any:
-    """total += g^2;  p -= lr g / (sqrt(total) + eps)."""
+    """Sum up squares, total += g^2, then p -= lr g / (sqrt(total) + eps)."""
     lr, eps, decay = rates
     g = g + decay * p
     total += g * g

@@ -31,7 +31,29 @@ __all__ = [
 
 
 class LambdaLR(LRScheduler):
-    """initial lr x lr_lambda(epoch); one function, or one for each group."""
+    """Set the rate to initial lr times a function of the epoch.
+
+    Args:
+        optimizer: the optimizer whose groups get the rates.
+        lr_lambda: a function of the epoch, or one for each group.
+        last_epoch: the epoch to go on after; -1 starts.  Default: -1.
+
+    Raises:
+        ValueError: another number of functions than of groups.
+
+    Example:
+        >>> from tinymed import nn, ones, optim
+        >>> optimizer = optim.SGD([nn.Parameter(ones(1))], lr=1.0)
+        >>> schedule = optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 / (1 + epoch))
+        >>> rates = []
+        >>> for epoch in range(3):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 4))
+        ...     schedule.step()
+        >>> rates
+        [1.0, 0.5, 0.3333]
+
+    As `torch.optim.lr_scheduler.LambdaLR`.
+    """
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Any, last_epoch: int = -1):
         groups = len(optimizer.param_groups)
@@ -48,7 +70,29 @@ class LambdaLR(LRScheduler):
 
 
 class MultiplicativeLR(LambdaLR):
-    """Times lr_lambda(epoch) every epoch; one function, or one for each group."""
+    """Multiply the rate by a function of the epoch, every epoch.
+
+    Args:
+        optimizer: the optimizer whose groups get the rates.
+        lr_lambda: a function of the epoch, or one for each group.
+        last_epoch: the epoch to go on after; -1 starts.  Default: -1.
+
+    Raises:
+        ValueError: another number of functions than of groups.
+
+    Example:
+        >>> from tinymed import nn, ones, optim
+        >>> optimizer = optim.SGD([nn.Parameter(ones(1))], lr=1.0)
+        >>> schedule = optim.lr_scheduler.MultiplicativeLR(optimizer, lambda epoch: 0.5)
+        >>> rates = []
+        >>> for epoch in range(3):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 4))
+        ...     schedule.step()
+        >>> rates
+        [1.0, 0.5, 0.25]
+
+    As `torch.optim.lr_scheduler.MultiplicativeLR`.
+    """
 
     def get_lr(self) -> list[float]:
         if self.initial:
@@ -60,7 +104,27 @@ class MultiplicativeLR(LambdaLR):
 
 
 class StepLR(LRScheduler):
-    """Times gamma every step_size epochs."""
+    """Multiply the rate by gamma every step_size epochs.
+
+    Args:
+        optimizer: the optimizer whose groups get the rates.
+        step_size: epochs between two steps.
+        gamma: the factor.  Default: 0.1.
+        last_epoch: the epoch to go on after; -1 starts.  Default: -1.
+
+    Example:
+        >>> from tinymed import nn, ones, optim
+        >>> optimizer = optim.SGD([nn.Parameter(ones(1))], lr=1.0)
+        >>> schedule = optim.lr_scheduler.StepLR(optimizer, 2, gamma=0.5)
+        >>> rates = []
+        >>> for epoch in range(5):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 4))
+        ...     schedule.step()
+        >>> rates
+        [1.0, 1.0, 0.5, 0.5, 0.25]
+
+    As `torch.optim.lr_scheduler.StepLR`.
+    """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1):
         self.step_size, self.gamma = step_size, gamma
@@ -73,7 +137,27 @@ class StepLR(LRScheduler):
 
 
 class MultiStepLR(LRScheduler):
-    """Times gamma at each milestone; a milestone listed n times counts n times."""
+    """Multiply the rate by gamma at each milestone.
+
+    Args:
+        optimizer: the optimizer whose groups get the rates.
+        milestones: epochs; one that is listed n times counts n times.
+        gamma: the factor.  Default: 0.1.
+        last_epoch: the epoch to go on after; -1 starts.  Default: -1.
+
+    Example:
+        >>> from tinymed import nn, ones, optim
+        >>> optimizer = optim.SGD([nn.Parameter(ones(1))], lr=1.0)
+        >>> schedule = optim.lr_scheduler.MultiStepLR(optimizer, [1, 3], gamma=0.5)
+        >>> rates = []
+        >>> for epoch in range(4):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 4))
+        ...     schedule.step()
+        >>> rates
+        [1.0, 0.5, 0.5, 0.25]
+
+    As `torch.optim.lr_scheduler.MultiStepLR`.
+    """
 
     def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1, last_epoch: int = -1):
         self.milestones, self.gamma = sorted(milestones), gamma
@@ -88,7 +172,30 @@ class MultiStepLR(LRScheduler):
 
 
 class ConstantLR(LRScheduler):
-    """Times factor for the first total_iters epochs, then back."""
+    """Multiply the rate by a factor for the first epochs, then go back.
+
+    Args:
+        optimizer: the optimizer whose groups get the rates.
+        factor: from 0 to 1.  Default: 1/3.
+        total_iters: the epochs with the factor.  Default: 5.
+        last_epoch: the epoch to go on after; -1 starts.  Default: -1.
+
+    Raises:
+        ValueError: factor lies outside [0, 1].
+
+    Example:
+        >>> from tinymed import nn, ones, optim
+        >>> optimizer = optim.SGD([nn.Parameter(ones(1))], lr=1.0)
+        >>> schedule = optim.lr_scheduler.ConstantLR(optimizer, factor=0.5, total_iters=2)
+        >>> rates = []
+        >>> for epoch in range(4):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 4))
+        ...     schedule.step()
+        >>> rates
+        [0.5, 0.5, 1.0, 1.0]
+
+    As `torch.optim.lr_scheduler.ConstantLR`.
+    """
 
     horizon = "total_iters"
 
@@ -110,7 +217,34 @@ class ConstantLR(LRScheduler):
 
 
 class LinearLR(LRScheduler):
-    """From start_factor to end_factor of the rate along a line of total_iters epochs: warm-up."""
+    """Go from start_factor to end_factor of the rate along a line: warm-up.
+
+    Args:
+        optimizer: the optimizer whose groups get the rates.
+        start_factor: in (0, 1].  Default: 1/3.
+        end_factor: in [0, 1].  Default: 1.
+        total_iters: the epochs of the line.  Default: 5.
+        last_epoch: the epoch to go on after; -1 starts.  Default: -1.
+
+    Raises:
+        ValueError: a factor outside its range.
+
+    Example:
+        >>> from tinymed import nn, ones, optim
+        >>> optimizer = optim.SGD([nn.Parameter(ones(1))], lr=1.0)
+        >>> schedule = optim.lr_scheduler.LinearLR(optimizer, start_factor=0.5, total_iters=2)
+        >>> rates = []
+        >>> for epoch in range(4):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 4))
+        ...     schedule.step()
+        >>> rates
+        [0.5, 0.75, 1.0, 1.0]
+
+    Reference:
+        Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", 2017, section 2.2.
+
+    As `torch.optim.lr_scheduler.LinearLR`.
+    """
 
     horizon = "total_iters"
 
@@ -143,7 +277,26 @@ class LinearLR(LRScheduler):
 
 
 class ExponentialLR(LRScheduler):
-    """Times gamma every epoch."""
+    """Multiply the rate by gamma every epoch.
+
+    Args:
+        optimizer: the optimizer whose groups get the rates.
+        gamma: the factor.
+        last_epoch: the epoch to go on after; -1 starts.  Default: -1.
+
+    Example:
+        >>> from tinymed import nn, ones, optim
+        >>> optimizer = optim.SGD([nn.Parameter(ones(1))], lr=1.0)
+        >>> schedule = optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+        >>> rates = []
+        >>> for epoch in range(3):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 4))
+        ...     schedule.step()
+        >>> rates
+        [1.0, 0.5, 0.25]
+
+    As `torch.optim.lr_scheduler.ExponentialLR`.
+    """
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1):
         self.gamma = gamma
@@ -154,7 +307,30 @@ class ExponentialLR(LRScheduler):
 
 
 class PolynomialLR(LRScheduler):
-    """initial lr (1 - epoch / total_iters)^power, then 0.  power .9 is common in segmentation (DeepLab)."""
+    """Set the rate to initial lr (1 - epoch / total_iters)^power, then to 0.
+
+    Args:
+        optimizer: the optimizer whose groups get the rates.
+        total_iters: the epochs until 0.  Default: 5.
+        power: the exponent; 0.9 is common in segmentation.  Default: 1.
+        last_epoch: the epoch to go on after; -1 starts.  Default: -1.
+
+    Example:
+        >>> from tinymed import nn, ones, optim
+        >>> optimizer = optim.SGD([nn.Parameter(ones(1))], lr=1.0)
+        >>> schedule = optim.lr_scheduler.PolynomialLR(optimizer, total_iters=4)
+        >>> rates = []
+        >>> for epoch in range(6):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 4))
+        ...     schedule.step()
+        >>> rates
+        [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
+
+    Reference:
+        Chen et al., "DeepLab", 2018, section 4.1.2.
+
+    As `torch.optim.lr_scheduler.PolynomialLR`.
+    """
 
     horizon = "total_iters"
 
@@ -170,7 +346,30 @@ class PolynomialLR(LRScheduler):
 
 
 class CosineAnnealingLR(LRScheduler):
-    """eta_min + (initial lr - eta_min) (1 + cos(pi epoch / T_max)) / 2.  Loshchilov & Hutter 2017, without restarts."""
+    """Set the rate along half a cosine: eta_min + (initial lr - eta_min) (1 + cos(pi epoch / T_max)) / 2.
+
+    Args:
+        optimizer: the optimizer whose groups get the rates.
+        T_max: the epochs until eta_min.
+        eta_min: the least rate.  Default: 0.
+        last_epoch: the epoch to go on after; -1 starts.  Default: -1.
+
+    Example:
+        >>> from tinymed import nn, ones, optim
+        >>> optimizer = optim.SGD([nn.Parameter(ones(1))], lr=1.0)
+        >>> schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=4)
+        >>> rates = []
+        >>> for epoch in range(5):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 4))
+        ...     schedule.step()
+        >>> rates
+        [1.0, 0.8536, 0.5, 0.1464, 0.0]
+
+    Reference:
+        Loshchilov & Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017, without the restarts.
+
+    As `torch.optim.lr_scheduler.CosineAnnealingLR` with a `replan` of its own.
+    """
 
     horizon = "T_max"
 
@@ -191,15 +390,45 @@ class CosineAnnealingLR(LRScheduler):
         return [height / before * (lr - low) + low for lr in self.current()]
 
     def replan(self, steps: int) -> None:
-        """Half a cosine from the present rates to eta_min in that many further steps."""
+        """Plan half a cosine from the present rates to eta_min in that many further steps.
+
+        Args:
+            steps: the further steps, at least 1.
+        """
         self.T_max, self.last_epoch, self.base_lrs = max(steps, 1), 0, self.current()
 
 
 class ReduceLROnPlateau(LRScheduler):
-    """Times factor when `step(metric)` saw no improvement for more than patience epochs.
+    """Multiply the rate by a factor when a metric has not improved for some epochs.
 
-    mode: "min" or "max" is better; threshold and threshold_mode ("rel", "abs") say by how much.  cooldown epochs
-    after a change do not count; no rate falls below min_lr, and a change below eps is not made.
+    Its `step(metric)` takes the metric to watch.
+
+    Args:
+        optimizer: the optimizer whose groups get the rates.
+        mode: whether "min" or "max" is better.  Default: "min".
+        factor: below 1.  Default: 0.1.
+        patience: epochs without improvement that are tolerated.  Default: 10.
+        threshold: how large an improvement counts.  Default: 1e-4.
+        threshold_mode: "rel", a share of the best so far, or "abs", in the metric's units.  Default: "rel".
+        cooldown: epochs after a change that do not count.  Default: 0.
+        min_lr: the least rate, or one for each group.  Default: 0.
+        eps: a smaller change of the rate is not made.  Default: 1e-8.
+
+    Raises:
+        ValueError: factor is not below 1, an unknown mode, or another number of min_lr than of groups.
+
+    Example:
+        >>> from tinymed import nn, ones, optim
+        >>> optimizer = optim.SGD([nn.Parameter(ones(1))], lr=1.0)
+        >>> schedule = optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=1)
+        >>> rates = []
+        >>> for epoch in range(5):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 4))
+        ...     schedule.step(0.7)
+        >>> rates
+        [1.0, 1.0, 1.0, 0.5, 0.5]
+
+    As `torch.optim.lr_scheduler.ReduceLROnPlateau`.
     """
 
     needs_metric = True
@@ -234,7 +463,7 @@ class ReduceLROnPlateau(LRScheduler):
         self.last_lr = self.current()
 
     def better(self, value: float) -> bool:
-        """Whether a metric improves on the best so far by more than the threshold."""
+        """Return whether a metric improves on the best so far by more than the threshold."""
         sign = -1 if self.mode == "min" else 1
         best = -sign * math.inf if self.best is None else self.best
         margin = best * (1 + sign * self.threshold) if self.threshold_mode == "rel" else best + sign * self.threshold

@@ -12,7 +12,7 @@ from ..tape import Node, host_read
 
 
 class ParamGroup(dict[str, Any]):
-    """Options of a group of parameters; those that are numbers are mirrored in the array `hyper` that kernels read.
+    """Hold the options of a group of parameters; mirror those that are numbers in the array `hyper` that kernels read.
 
     layout names the elements of hyper; an option of two numbers, such as "betas", stands for two: see PAIRS.
     """
@@ -50,7 +50,7 @@ PAIRS = {"betas": "beta1", "etas": "eta_minus", "step_sizes": "least_step"}  # o
 
 
 class Slot:
-    """One parameter's place in the buffers of its group."""
+    """Hold one parameter's place in the buffers of its group."""
 
     def __init__(self, parameter: Parameter, index: int, at: int):
         self.parameter, self.index = parameter, index
@@ -70,7 +70,7 @@ class Slot:
         self.parameter.array = self.view
 
     def gradient(self, k: Table) -> Array:
-        """The parameter's gradient as it lies in memory, in the parameter's order: 1-D."""
+        """Return the parameter's gradient as it lies in memory, in the parameter's order: 1-D."""
         g = self.parameter.grad.array
         if g.dtype != self.dtype:
             g = k.cast(g, self.dtype)
@@ -79,13 +79,13 @@ class Slot:
         return g.transpose(self.order).reshape(-1)
 
     def shaped(self, flat: Array) -> Array:
-        """A 1-D array of the buffer in the parameter's shape: a view."""
+        """Return a 1-D array of the buffer in the parameter's shape: a view."""
         shape = [self.parameter.array.shape[i] for i in self.order]
         return flat.reshape(shape).transpose(inverse_order(self.order))
 
 
 class GroupMemory:
-    """The buffers of one group: a buffer of parameters and one for each kind of state, by dtype, and step counts."""
+    """Hold the buffers of one group: parameters and each kind of state, by dtype, and step counts."""
 
     def __init__(self, parameters: list[Parameter]):
         self.parameters = parameters
@@ -118,7 +118,7 @@ class GroupMemory:
                 new.shaped(new.buffers[name])[...] = device.move(old.shaped(old.buffers[name]), self.device)
 
     def table(self) -> Table:
-        """The kernels for the group's parameters; RuntimeError if they are on several devices."""
+        """Return the kernels for the group's parameters; raise RuntimeError if they are on several devices."""
         return device.table_for("optimizer", [p.array for p in self.parameters])
 
     def sync(self) -> None:
@@ -145,13 +145,13 @@ class GroupMemory:
                 slot.buffers[name] = buffers[slot.dtype][slot.where]
 
     def require_scalar(self, name: str, value: float) -> Array:
-        """The numbers of a kind of state that has one for each parameter; they start at value."""
+        """Return the numbers of a kind of state that has one for each parameter; they start at value."""
         if name not in self.scalars:
             self.scalars[name] = device.move(np.full(len(self.slots), value, np.float64), self.device)
         return self.scalars[name]
 
     def like(self, dtype: Any) -> Array:
-        """An array of a dtype of the group: kernels make their coefficients like it."""
+        """Return an array of a dtype of the group: kernels make their coefficients like it."""
         return next(slot.flat for slot in self.slots if slot.dtype == dtype)
 
     def begin(self, k: Table) -> list[Slot]:
@@ -167,7 +167,7 @@ class GroupMemory:
 
 
 def zeros(place: str, size: int, dtype: Any, value: float = 0.0) -> Array:
-    """A 1-D buffer of one value on a device, aligned."""
+    """Make a 1-D buffer of one value on a device, aligned."""
     a = device.table_on(place).empty((size,), dtype) if place == "cuda" else empty((size,), dtype)
     a[...] = value
     return a

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import device, dispatch, tape
 from ..dispatch import Array
-from ..nn.module import clear_gradient
+from ..nn.switches import clear_gradient
 from ..tape import enable_grad
 from ..tensor import Tensor
 from . import kernels  # declares them
@@ -18,11 +18,33 @@ __all__ = ["Optimizer", "kernels"]
 
 
 class Optimizer(ABC):
-    """Updates parameters from their gradients.
+    """Update parameters from their gradients.
 
-    params: tensors that require a gradient, or dicts {"params": tensors, option: value} with a group's own options.
-    The parameters of a group are moved into one buffer; each keeps its shape and its order in memory.
     A subclass names the numbers its kernels read (`layout`) and defines `update`.
+
+    The parameters of a group are moved into one buffer; each keeps its shape and its order in memory.
+
+    Args:
+        params: tensors that require a gradient, or dicts {"params": tensors, option: value} with a group's own options.
+        defaults: the options of groups that do not have them.
+        foreach: picks an implementation in PyTorch; here every step is fused and capturable.
+        fused: as foreach.
+        capturable: as foreach.
+        differentiable: False only: the step has no derivatives.
+
+    Raises:
+        TypeError: params is one tensor, or holds something else than tensors.
+        ValueError: params is empty, an option lies outside its range, or differentiable=True.
+        RuntimeError: foreach and fused are both True.
+
+    Example:
+        >>> from tinymed import nn, optim
+        >>> model = nn.Linear(4, 3)
+        >>> optimizer = optim.SGD([{"params": [model.weight], "lr": 0.1}, {"params": [model.bias]}], lr=0.01)
+        >>> [group["lr"] for group in optimizer.param_groups]
+        [0.1, 0.01]
+
+    As `torch.optim.Optimizer`; its state is plain arrays by name, see `state_dict`.
     """
 
     layout: ClassVar[tuple[str, ...]]
@@ -37,7 +59,7 @@ class Optimizer(ABC):
         capturable: bool = False,
         differentiable: bool = False,
     ):
-        """foreach, fused and capturable pick an implementation in PyTorch; here every step is fused and capturable."""
+        """Make the groups of parameters, each in a buffer of its own."""
         if differentiable:
             raise ValueError(
                 f"{type(self).__name__}: differentiable=True asks for derivatives of the step itself, which tinymed "
@@ -57,7 +79,16 @@ class Optimizer(ABC):
             self.add_param_group(group)
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
-        """Add parameters with options of their own; ValueError for one that is in a group already or is no leaf."""
+        """Add parameters with options of their own.
+
+        Args:
+            group: {"params": tensors, option: value}; options that are left out have the defaults.
+
+        Raises:
+            TypeError: something else than tensors is given.
+            ValueError: an unknown option, or a tensor that is in a group already, is not a leaf, or is not
+                floating-point.
+        """
         name = type(self).__name__
         unknown = [n for n in group if n != "params" and n not in self.defaults and n != "initial_lr"]
         if "params" not in group or unknown:
@@ -84,7 +115,7 @@ class Optimizer(ABC):
         self.memory.append(GroupMemory(params))
 
     def check(self, options: dict[str, Any]) -> None:
-        """ValueError for an option outside its range."""
+        """Raise ValueError for an option outside its range."""
         for option in NOT_NEGATIVE:
             if option in options and not float(options[option]) >= 0:
                 raise ValueError(f"{type(self).__name__}: {option} must not be negative, got {options[option]}")
@@ -92,13 +123,24 @@ class Optimizer(ABC):
             raise ValueError(f"{type(self).__name__}: betas are two numbers in [0, 1), got {options['betas']}")
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Drop the gradients of all parameters, or, without set_to_none, make those that exist zero."""
+        """Drop the gradients of all parameters.
+
+        Args:
+            set_to_none: whether they are dropped; if not, those that exist become zero.  Default: True.
+        """
         for group in self.param_groups:
             for p in group["params"]:
                 clear_gradient(p, set_to_none)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update every parameter that has a gradient.  closure, if given, computes loss and gradients first."""
+        """Update every parameter that has a gradient.
+
+        Args:
+            closure: computes loss and gradients first and returns the loss.  Default: None.
+
+        Returns:
+            What closure returned, else None.
+        """
         for o in tape.observers:
             o.optimizer(self)
         loss = None
@@ -118,7 +160,7 @@ class Optimizer(ABC):
         return loss
 
     def descent(self, k: dispatch.Table, group: ParamGroup, slot: Slot) -> Array:
-        """A slot's gradient, of the other sign where the group maximises."""
+        """Return a slot's gradient, of the other sign where the group maximises."""
         g = slot.gradient(k)
         return k.neg(g) if group["maximize"] else g
 
@@ -129,7 +171,17 @@ class Optimizer(ABC):
     # --------------------------------------------------------------------------------------------- state
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Plain arrays by name, for one safetensors file: group.<i>.<option> and state.<parameter>.<kind>."""
+        """Return plain arrays by name, for one safetensors file.
+
+        Returns:
+            {name: array}: group.<i>.<option>, and state.<parameter>.<kind> in the parameter's shape.
+
+        Example:
+            >>> from tinymed import nn, ones, optim
+            >>> optimizer = optim.SGD([nn.Parameter(ones(2))], lr=0.5)
+            >>> float(optimizer.state_dict()["group.0.lr"])
+            0.5
+        """
         state: dict[str, np.ndarray] = {}
         for i, group in enumerate(self.param_groups):
             for name, value in group.items():
@@ -144,7 +196,14 @@ class Optimizer(ABC):
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` returned, for the same groups and shapes; ValueError says what does not fit."""
+        """Take over what `state_dict` returned.
+
+        Args:
+            state: arrays by name, for the same groups and shapes.
+
+        Raises:
+            ValueError: says what does not fit.
+        """
         name, places = type(self).__name__, self.places()
         counts = [
             1 + max((int(n.split(".")[1]) for n in state if n.startswith(kind)), default=-1)
@@ -175,7 +234,7 @@ class Optimizer(ABC):
                 slot.shaped(slot.buffers[entry])[...] = device.move(np.asarray(value), memory.device)
 
     def places(self) -> list[tuple[GroupMemory, Slot]]:
-        """Every parameter's place, in order of the groups."""
+        """Return every parameter's place, in order of the groups."""
         return [(memory, slot) for memory in self.memory for slot in memory.slots]
 
     def __repr__(self) -> str:
@@ -200,12 +259,12 @@ NOT_NEGATIVE = (
 
 
 def unnamed(parameter: Any) -> Any:
-    """The tensor of an item of params, which may be (name, tensor) as named_parameters gives it."""
+    """Return the tensor of an item of params, which may be (name, tensor) as named_parameters gives it."""
     pair = isinstance(parameter, tuple) and len(parameter) == 2 and isinstance(parameter[0], str)
     return parameter[1] if pair else parameter
 
 
 def plain(value: Any) -> Any:
-    """An option as Python values: a number, a truth value or a tuple."""
+    """Return an option as Python values: a number, a truth value or a tuple."""
     listed = np.asarray(value).tolist()
     return tuple(listed) if isinstance(listed, list) else listed

@@ -9,10 +9,43 @@ from .optimizer import Optimizer
 
 
 class RMSprop(Optimizer):
-    """s = alpha s + (1 - alpha) g^2;   p -= lr g / (sqrt(s) + eps).
+    """Step by the gradient over the root of its mean square.
 
-    centered: the square of a running mean of g is subtracted from s (Graves 2013, section 2.1).  momentum: the
-    quotients are gathered, v = momentum v + g / (sqrt(s) + eps), and p -= lr v.  Tieleman & Hinton 2012, lecture 6.5.
+    With g = gradient + weight_decay p:
+
+        s = alpha s + (1 - alpha) g^2;   p -= lr g / (sqrt(s) + eps)
+
+    Args:
+        params: tensors that require a gradient, or dicts {"params": tensors, option: value} with a group's own options.
+        lr: the learning rate.  Default: 1e-2.
+        alpha: weight of the old mean square.  Default: 0.99.
+        eps: added to the root, which keeps the step finite.  Default: 1e-8.
+        weight_decay: times p, added to the gradient.  Default: 0.
+        momentum: weight of the old velocity v = momentum v + g / (sqrt(s) + eps), and p -= lr v.  Default: 0.
+        centered: whether the square of a running mean of g is subtracted from s.  Default: False.
+        capturable: PyTorch's choice of an implementation, without effect.
+        foreach: PyTorch's choice of an implementation, without effect.
+        maximize: whether the step goes up the gradient.  Default: False.
+        differentiable: False only: the step has no derivatives.
+
+    Raises:
+        ValueError: an option outside its range, differentiable=True, or parameters that are none, not leaves or given
+            twice.
+
+    Example:
+        >>> from tinymed import nn, ones, optim
+        >>> p = nn.Parameter(ones(1))
+        >>> optimizer = optim.RMSprop([p], lr=0.1)
+        >>> (p * p).sum().backward()
+        >>> optimizer.step()
+        >>> print(f"{p.item():.3f}")
+        0.000
+
+    Reference:
+        Tieleman & Hinton, lecture 6.5 of "Neural networks for machine learning", 2012; centered: Graves, "Generating
+        sequences with recurrent neural networks", 2013.
+
+    As `torch.optim.RMSprop`.
     """
 
     layout = ("lr", "alpha", "eps", "weight_decay", "momentum")
@@ -69,7 +102,42 @@ class RMSprop(Optimizer):
 
 
 class Adagrad(Optimizer):
-    """s += g^2;   p -= lr / (1 + (t - 1) lr_decay) g / (sqrt(s) + eps).  Duchi, Hazan & Singer 2011."""
+    """Step by the gradient over the root of the sum of its squares so far.
+
+    With g = gradient + weight_decay p:
+
+        s += g^2;   p -= lr / (1 + (t - 1) lr_decay) g / (sqrt(s) + eps)
+
+    Args:
+        params: tensors that require a gradient, or dicts {"params": tensors, option: value} with a group's own options.
+        lr: the learning rate.  Default: 1e-2.
+        lr_decay: how fast the rate falls with the steps t.  Default: 0.
+        weight_decay: times p, added to the gradient.  Default: 0.
+        initial_accumulator_value: what s starts from.  Default: 0.
+        eps: added to the root, which keeps the step finite.  Default: 1e-10.
+        foreach: PyTorch's choice of an implementation, without effect.
+        maximize: whether the step goes up the gradient.  Default: False.
+        differentiable: False only: the step has no derivatives.
+        fused: PyTorch's choice of an implementation, without effect.
+
+    Raises:
+        ValueError: an option outside its range, differentiable=True, or parameters that are none, not leaves or given
+            twice.
+
+    Example:
+        >>> from tinymed import nn, ones, optim
+        >>> p = nn.Parameter(ones(1))
+        >>> optimizer = optim.Adagrad([p], lr=0.1)
+        >>> (p * p).sum().backward()
+        >>> optimizer.step()
+        >>> print(f"{p.item():.3f}")
+        0.900
+
+    Reference:
+        Duchi, Hazan & Singer, "Adaptive subgradient methods for online learning and stochastic optimization", 2011.
+
+    As `torch.optim.Adagrad`.
+    """
 
     layout = ("lr", "lr_decay", "eps", "weight_decay")
 

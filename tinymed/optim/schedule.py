@@ -11,7 +11,29 @@ from .optimizer import Optimizer
 
 
 class LRScheduler:
-    """A schedule that sets the learning rate of every group; a subclass defines `get_lr`, or a `step` of its own."""
+    """Set the learning rate of every group; a subclass defines `get_lr`, or a `step` of its own.
+
+    Args:
+        optimizer: the optimizer whose groups get the rates.
+        last_epoch: the epoch to go on after; -1 starts.  Default: -1.
+
+    Raises:
+        TypeError: optimizer is not one.
+        ValueError: last_epoch goes on with a schedule that the groups know nothing of.
+
+    Example:
+        >>> from tinymed import nn, ones, optim
+        >>> class Halving(optim.lr_scheduler.LRScheduler):
+        ...     def get_lr(self):
+        ...         return [base / 2**self.last_epoch for base in self.base_lrs]
+        >>> optimizer = optim.SGD([nn.Parameter(ones(1))], lr=1.0)
+        >>> schedule = Halving(optimizer)
+        >>> schedule.step()
+        >>> schedule.get_last_lr()
+        [0.5]
+
+    As `torch.optim.lr_scheduler.LRScheduler`; `replan` is tinymed's own.
+    """
 
     initial = False  # inside the first step, which the constructor makes
     horizon: ClassVar[str] = ""  # the attribute that holds the number of steps the whole schedule is planned for
@@ -42,30 +64,34 @@ class LRScheduler:
         self.initial = False
 
     def current(self) -> list[float]:
-        """The rates that the groups have."""
+        """Return the rates that the groups have."""
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def get_lr(self) -> list[float]:
-        """The rates of epoch `last_epoch`, from those of the epoch before."""
+        """Return the rates of epoch `last_epoch`, computed from those of the epoch before."""
         raise NotImplementedError(f"{type(self).__name__}: a schedule defines get_lr(), the list of the groups' rates")
 
     def first_lr(self) -> list[float]:
-        """The rates of epoch 0, from the initial ones: where SequentialLR starts this schedule."""
+        """Return the rates of epoch 0, from the initial ones: where SequentialLR starts this schedule."""
         return list(self.base_lrs)
 
     def get_last_lr(self) -> list[float]:
-        """The rates that the last step set."""
+        """Return the rates that the last step set, one for each group."""
         return list(self.last_lr)
 
     def step(self) -> None:
-        """Go on to the next epoch."""
+        """Go on to the next epoch; call it after `optimizer.step()`."""
         self.last_epoch += 1
         self.set_lr(self.get_lr())
 
     def replan(self, steps: int) -> None:
         """Go from the present rates to the schedule's end within a number of further steps: a run was lengthened.
 
-        Raises ValueError for a schedule that cannot: evaluated beyond its plan it would rise again, or stay.
+        Args:
+            steps: the further steps.
+
+        Raises:
+            ValueError: the schedule cannot: evaluated beyond its plan it would rise again, or stay.
         """
         raise ValueError(
             f"{type(self).__name__}: is planned for {getattr(self, self.horizon)} steps and cannot be changed"
@@ -83,11 +109,18 @@ class LRScheduler:
         self.last_lr = self.current()
 
     def state_dict(self) -> dict[str, Any]:
-        """The schedule's numbers; not the optimizer's."""
+        """Return the schedule's numbers and lists, fit for JSON; the optimizer's are not among them."""
         return {n: v for n, v in self.__dict__.items() if n not in ("optimizer", "initial", *self.unsaved)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned."""
+        """Take over what `state_dict` returned.
+
+        Args:
+            state: the schedule's numbers by name.
+
+        Raises:
+            ValueError: it is the state of another schedule.
+        """
         unknown = [n for n in state if n not in self.__dict__]
         if unknown:
             raise ValueError(

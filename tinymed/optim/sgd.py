@@ -9,12 +9,43 @@ from .optimizer import Optimizer
 
 
 class SGD(Optimizer):
-    """g = gradient + weight_decay p;  p -= lr g, or with momentum
+    """Step down the gradient, with or without momentum.
 
-        v = momentum v + (1 - dampening) g   (the first v is g);   p -= lr v, or lr (g + momentum v) with nesterov.
+    With g = gradient + weight_decay p:
 
-    maximize: up the gradient.  Polyak 1964; Nesterov's form as in Sutskever et al. 2013, "On the importance of
-    initialization and momentum".
+        p -= lr g, or with momentum
+        v = momentum v + (1 - dampening) g (the first v is g);   p -= lr v, or lr (g + momentum v) with nesterov
+
+    Args:
+        params: tensors that require a gradient, or dicts {"params": tensors, option: value} with a group's own options.
+        lr: the learning rate.  Default: 1e-3.
+        momentum: weight of the old velocity v.  Default: 0.
+        dampening: share of the gradient that does not enter v.  Default: 0.
+        weight_decay: times p, added to the gradient.  Default: 0.
+        nesterov: whether the step looks ahead along v.  Default: False.
+        maximize: whether the step goes up the gradient.  Default: False.
+        foreach: PyTorch's choice of an implementation, without effect.
+        differentiable: False only: the step has no derivatives.
+        fused: PyTorch's choice of an implementation, without effect.
+
+    Raises:
+        ValueError: an option outside its range, nesterov without momentum or with dampening, differentiable=True, or
+            parameters that are none, not leaves or given twice.
+
+    Example:
+        >>> from tinymed import nn, ones, optim
+        >>> p = nn.Parameter(ones(1))
+        >>> optimizer = optim.SGD([p], lr=0.1)
+        >>> (p * p).sum().backward()
+        >>> optimizer.step()
+        >>> print(f"{p.item():.3f}")
+        0.800
+
+    Reference:
+        Polyak, "Some methods of speeding up the convergence of iteration methods", 1964; Sutskever et al., "On the
+        importance of initialization and momentum in deep learning", 2013.
+
+    As `torch.optim.SGD`.
     """
 
     layout = ("lr", "momentum", "dampening", "weight_decay")

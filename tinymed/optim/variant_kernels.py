@@ -7,21 +7,21 @@ from .kernels import nothing
 
 
 def rows(xp: Any, t: Array, like: Array, *columns: Any) -> Array:
-    """A row of coefficients for each parameter, in the parameters' dtype."""
+    """Return a row of coefficients for each parameter, in the parameters' dtype."""
     same = 0.0 * t
     return xp.stack([c + same for c in columns], axis=1).astype(like.dtype)
 
 
 @kernel(out=lambda t, hyper, like: [((t.size, 6), like.dtype)])
 def adamax_rates(xp: Any, t: Array, hyper: Array, like: Array) -> Array:
-    """Rows of (1 - beta1, beta2, eps, lr / (1 - beta1^t), decay, 0)."""
+    """Return rows of (1 - beta1, beta2, eps, lr / (1 - beta1^t), decay, 0)."""
     lr, beta1, beta2, eps, decay = hyper
     return rows(xp, t, like, 1 - beta1, beta2, eps, lr / (1 - beta1 ** xp.maximum(t, 1)), decay, 0.0)
 
 
 @kernel(out=nothing, writes="p m u", flops=lambda p, *_: 9 * p.size)
 def adamax_step(xp: Any, p: Array, m: Array, u: Array, g: Array, rates: Array) -> Any:
-    """m follows g;  u = max(beta2 u, |g| + eps);  p -= step m / u."""
+    """Let m follow g, u = max(beta2 u, |g| + eps), then p -= step m / u."""
     new1, beta2, eps, step, decay, _ = rates
     g = g + decay * p
     m += new1 * (g - m)
@@ -31,7 +31,7 @@ def adamax_step(xp: Any, p: Array, m: Array, u: Array, g: Array, rates: Array) -
 
 
 def nadam_momenta(t: Array, hyper: Array) -> tuple[Any, Any]:
-    """mu_t = beta1 (1 - .96^(t momentum_decay) / 2) of this step and of the next."""
+    """Compute mu_t = beta1 (1 - .96^(t momentum_decay) / 2) of this step and of the next."""
     beta1, momentum_decay = hyper[1], hyper[5]
     first, second = (beta1 * (1 - 0.5 * 0.96 ** (n * momentum_decay)) for n in (t, t + 1))
     return first, second
@@ -39,14 +39,14 @@ def nadam_momenta(t: Array, hyper: Array) -> tuple[Any, Any]:
 
 @kernel(out=nothing, writes="product", flops=lambda t, *_: 8 * t.size)
 def nadam_advance(xp: Any, t: Array, active: Array, hyper: Array, product: Array) -> Any:
-    """product, of the momenta so far, times this step's, where a gradient is."""
+    """Multiply product, of the momenta so far, by this step's where a gradient is."""
     product *= xp.where(active > 0, nadam_momenta(t, hyper)[0], 1.0)
     return ()
 
 
 @kernel(out=lambda t, hyper, product, decoupled, like: [((t.size, 8), like.dtype)])
 def nadam_rates(xp: Any, t: Array, hyper: Array, product: Array, decoupled: bool, like: Array) -> Array:
-    """Rows of (1 - beta1, beta2, 1 - beta2, eps, share of g, share of m, sqrt(1 - beta2^t), decay)."""
+    """Return rows of (1 - beta1, beta2, 1 - beta2, eps, share of g, share of m, sqrt(1 - beta2^t), decay)."""
     lr, beta1, beta2, eps, decay, _ = hyper
     t = xp.maximum(t, 1).astype(hyper.dtype)
     mu, next_mu = nadam_momenta(t, hyper)
@@ -58,7 +58,10 @@ def nadam_rates(xp: Any, t: Array, hyper: Array, product: Array, decoupled: bool
 
 @kernel(out=nothing, writes="p m v", flops=lambda p, *_: 16 * p.size)
 def nadam_step(xp: Any, p: Array, m: Array, v: Array, g: Array, rates: Array, decoupled: bool) -> Any:
-    """m and v follow g and g^2;  p -= (share_g g + share_m m) / (sqrt(v) / sqrt(1 - beta2^t) + eps)."""
+    """Let m and v follow g and g^2, then step by a mixture of g and m.
+
+    p -= (share_g g + share_m m) / (sqrt(v) / sqrt(1 - beta2^t) + eps)
+    """
     new1, beta2, new2, eps, share_g, share_m, correction, decay = rates
     if decoupled:
         p *= 1 - decay
@@ -73,7 +76,7 @@ def nadam_step(xp: Any, p: Array, m: Array, v: Array, g: Array, rates: Array, de
 
 @kernel(out=lambda t, hyper, decoupled, like: [((t.size, 8), like.dtype)])
 def radam_rates(xp: Any, t: Array, hyper: Array, decoupled: bool, like: Array) -> Array:
-    """Rows of (1 - beta1, beta2, 1 - beta2, eps, lr / (1 - beta1^t), rectified, r sqrt(1 - beta2^t), decay).
+    """Return rows of (1 - beta1, beta2, 1 - beta2, eps, lr / (1 - beta1^t), rectified, r sqrt(1 - beta2^t), decay).
 
     rectified is 1 where the variance is tractable, rho_t > 5, else 0; r is the rectification.
     """
@@ -93,7 +96,7 @@ def radam_rates(xp: Any, t: Array, hyper: Array, decoupled: bool, like: Array) -
 
 @kernel(out=nothing, writes="p m v", flops=lambda p, *_: 15 * p.size)
 def radam_step(xp: Any, p: Array, m: Array, v: Array, g: Array, rates: Array, decoupled: bool) -> Any:
-    """m and v follow g and g^2;  p -= step m factor / (sqrt(v) + eps) where rectified, else step m."""
+    """Let m and v follow g and g^2, then p -= step m factor / (sqrt(v) + eps) where rectified, else step m."""
     new1, beta2, new2, eps, step, rectified, factor, decay = rates
     if decoupled:
         p *= 1 - decay
@@ -108,13 +111,16 @@ def radam_step(xp: Any, p: Array, m: Array, v: Array, g: Array, rates: Array, de
 
 @kernel(out=lambda hyper, like: [((4,), like.dtype)])
 def adadelta_rates(xp: Any, hyper: Array, like: Array) -> Array:
-    """(lr, rho, eps, decay)."""
+    """Return (lr, rho, eps, decay)."""
     return hyper.astype(like.dtype)
 
 
 @kernel(out=nothing, writes="p square total", flops=lambda p, *_: 14 * p.size)
 def adadelta_step(xp: Any, p: Array, square: Array, total: Array, g: Array, rates: Array) -> Any:
-    """square follows g^2;  d = g sqrt(total + eps) / sqrt(square + eps);  total follows d^2;  p -= lr d."""
+    """Let square follow g^2 and total the squared changes, which stand in for a learning rate.
+
+    d = g sqrt(total + eps) / sqrt(square + eps);  total follows d^2;  p -= lr d
+    """
     lr, rho, eps, decay = rates
     g = g + decay * p
     square *= rho
@@ -128,7 +134,7 @@ def adadelta_step(xp: Any, p: Array, square: Array, total: Array, g: Array, rate
 
 @kernel(out=lambda t, hyper, eta, mu, like: [((t.size, 4), like.dtype)])
 def asgd_rates(xp: Any, t: Array, hyper: Array, eta: Array, mu: Array, like: Array) -> Array:
-    """Rows of (eta, lambd eta, mu, decay); the first step's eta is lr."""
+    """Return rows of (eta, lambd eta, mu, decay); the first step's eta is lr."""
     lr, lambd, _, _, decay = hyper
     rate = xp.where(t <= 1, lr, eta)
     return rows(xp, t, like, rate, lambd * rate, mu, decay)
@@ -136,7 +142,10 @@ def asgd_rates(xp: Any, t: Array, hyper: Array, eta: Array, mu: Array, like: Arr
 
 @kernel(out=nothing, writes="eta mu", flops=lambda t, *_: 8 * t.size)
 def asgd_advance(xp: Any, t: Array, active: Array, hyper: Array, eta: Array, mu: Array) -> Any:
-    """eta = lr / (1 + lambd lr t)^alpha and mu = 1 / max(1, t - t0) for the step after t, where a gradient was."""
+    """Compute eta and mu for the step after t, where a gradient was.
+
+    eta = lr / (1 + lambd lr t)^alpha;  mu = 1 / max(1, t - t0)
+    """
     lr, lambd, alpha, t0, _ = hyper
     eta[...] = xp.where(active > 0, lr / (1 + lambd * lr * t) ** alpha, eta)
     mu[...] = xp.where(active > 0, 1 / xp.maximum(1.0, t - t0), mu)
@@ -145,7 +154,7 @@ def asgd_advance(xp: Any, t: Array, active: Array, hyper: Array, eta: Array, mu:
 
 @kernel(out=nothing, writes="p mean", flops=lambda p, *_: 8 * p.size)
 def asgd_step(xp: Any, p: Array, mean: Array, g: Array, rates: Array) -> Any:
-    """p = (1 - lambd eta) p - eta (g + decay p);  mean follows p by mu."""
+    """Step, p = (1 - lambd eta) p - eta (g + decay p), and let mean follow p by mu."""
     eta, shrink, mu, decay = rates
     g = g + decay * p
     p *= 1 - shrink
@@ -156,13 +165,13 @@ def asgd_step(xp: Any, p: Array, mean: Array, g: Array, rates: Array) -> Any:
 
 @kernel(out=lambda hyper, like: [((4,), like.dtype)])
 def rprop_rates(xp: Any, hyper: Array, like: Array) -> Array:
-    """(eta minus, eta plus, least step, largest step)."""
+    """Return (eta minus, eta plus, least step, largest step)."""
     return hyper[1:].astype(like.dtype)
 
 
 @kernel(out=nothing, writes="p before size", flops=lambda p, *_: 9 * p.size)
 def rprop_step(xp: Any, p: Array, before: Array, size: Array, g: Array, rates: Array) -> Any:
-    """size grows where g keeps its sign and shrinks where it turned, g counting as 0 there;  p -= size sign(g)."""
+    """Let size grow where g keeps its sign and shrink where it turned, then p -= size sign(g), with g = 0 there."""
     shrink, grow, least, largest = rates
     agreement = g * before
     size *= xp.where(agreement > 0, grow, xp.where(agreement < 0, shrink, 1))

@@ -241,7 +241,10 @@ def rebind(call: Call, table: dispatch.Table) -> None:
 
 
 def key_of(inputs: tuple[Any, ...]) -> Key:
-    """What a program depends on beside modules: shapes, dtypes, devices, backend, precision, and if there is a tape."""
+    """Return what a program depends on beside modules.
+
+    Shapes, dtypes, devices, backend, precision, and if there is a tape.
+    """
     shapes = rebuild(inputs, signature)
     return shapes, dispatch.table().name, precision.current, tape.thread.grad_enabled
 
@@ -305,7 +308,9 @@ def tensors(tree: Any) -> list[Node]:
 
 
 def capture(step: Callable[..., Any], names: dict[str, Any] | None = None, fallback: bool = False) -> Captured:
-    """A step (tensors -> tensors) that runs as a recorded program: same results to rounding, without tape or Python.
+    """Return a step (tensors -> tensors) that runs as a recorded program.
+
+    Same results to rounding, without tape or Python.
 
     The first call with inputs of given shapes and dtypes, in a mode, on a backend, records; all calls replay.
     The tensors returned are copies; `.grad` of the parameters shows the program's memory, which the next call writes.

@@ -40,10 +40,10 @@ def kept_apart(program: Program) -> set[Value]:
     return {r.value for c in program.calls for r in c.written()} | {r.value for _, r in program.gradients}
 
 
-def share(calls: Sequence[Call], apart: Collection[Value] = ()) -> tuple[list[Call], Alias]:
+def share(calls: Sequence[Call], unshared: Collection[Value] = ()) -> tuple[list[Call], Alias]:
     """Run the same pure kernel on the same arrays once; return the calls left, and what stands for what.
 
-    apart: values that stand for no other, and no other for them.
+    unshared: values that stand for no other, and no other for them.
     """
     seen: dict[tuple[object, ...], Call] = {}
     versions: dict[Value, int] = {}
@@ -52,7 +52,7 @@ def share(calls: Sequence[Call], apart: Collection[Value] = ()) -> tuple[list[Ca
     for c in calls:
         c.args = [moved(a, alias) if isinstance(a, Ref) else a for a in c.args]
         key = (c.kernel, *((a, versions.get(a.value, 0)) if isinstance(a, Ref) else (type(a), a) for a in c.args))
-        pure = bool(c.outs) and not c.kernel.rule.writes and not any(o.value in apart for o in c.outs)
+        pure = bool(c.outs) and not c.kernel.rule.writes and not any(o.value in unshared for o in c.outs)
         if pure and key in seen:
             twin = seen[key]
             for old, new in zip(c.outs, twin.outs, strict=True):
@@ -114,7 +114,7 @@ def flat_name(c: Call) -> str:
 
 
 def parts(c: Call) -> tuple[list[Ref], Ref, Ref, list[object]]:
-    """(what is updated, gradient, its row of rates, options) of an update."""
+    """Return (what is updated, gradient, its row of rates, options) of an update."""
     args = dict(named(c.kernel, c.args))
     updated, options = c.written(), [a for n, a in args.items() if not isinstance(a, Ref)]
     return updated, args["g"], args["rates"], options
@@ -124,8 +124,8 @@ def group_key(c: Call) -> tuple[object, ...] | None:
     """Return what updates must share to be done in one pass; None for one that must stand alone."""
     updated, g, rates, options = parts(c)
     own = g.value.external is None and g.value.home is g.value and g.whole and g.ndim == 1
-    together = len({u.offset for u in updated}) == 1 and all(u.value.external is not None for u in updated)
-    if not (own and together and rates.ndim == 1 and g.size == updated[0].size):
+    same_place = len({u.offset for u in updated}) == 1 and all(u.value.external is not None for u in updated)
+    if not (own and same_place and rates.ndim == 1 and g.size == updated[0].size):
         return None
     return c.kernel, *(u.value for u in updated), rates.value, rates.shape, *options
 

@@ -121,7 +121,7 @@ class Index:
                 self.by_ref.setdefault((c.dispatcher.name, r), []).append(c)
 
     def candidates(self, line: Line, env: Env) -> list[Call]:
-        """Calls that may match a line: those that touch an array already known, else all of that name."""
+        """Return calls that may match a line: those that touch an array already known, else all of that name."""
         for name in (*line.outs, *line.args):
             known = env.get(name) if isinstance(name, str) else None
             if isinstance(known, Ref):
@@ -196,7 +196,7 @@ def replace(calls: list[Call], p: Pattern, env: Env, found: Sequence[Call], tabl
 
 
 def join(*notes: str) -> str:
-    """Notes of calls that became one."""
+    """Return notes of calls that became one."""
     return "; ".join(dict.fromkeys(n for n in notes if n))
 
 

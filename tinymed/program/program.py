@@ -133,7 +133,7 @@ class Program:
                     yield r.value, i
 
     def cost(self) -> tuple[int, float, int, int]:
-        """(calls, floating-point operations, bytes moved, bytes of all values together)."""
+        """Return (calls, floating-point operations, bytes moved, bytes of all values together)."""
         made = {id(v.home): v.home.nbytes for v, _ in self.values()}
         return (
             len(self.calls),
@@ -187,7 +187,7 @@ def place(touched: Iterator[tuple[Value, int]], end: int) -> int:
 
 
 def aligned(nbytes: int) -> int:
-    """Rounded up to a cache line."""
+    """Return it rounded up to a cache line."""
     return -(-nbytes // ALIGNMENT) * ALIGNMENT
 
 
@@ -205,7 +205,7 @@ def bind(call: Call, arena: Array) -> tuple[Callable[..., Any], Sequence[Any]]:
 
 
 def run_reference(fn: Callable[..., Any], xp: Any, args: Sequence[Any], outs: Sequence[Array]) -> None:
-    """A reference kernel returns arrays: copy them to their places."""
+    """Run a reference kernel, which returns arrays: copy them to their places."""
     results = fn(xp, *args)
     for out, result in zip(outs, results if isinstance(results, tuple) else (results,), strict=True):
         out[...] = result

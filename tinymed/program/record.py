@@ -60,7 +60,7 @@ class Recorder(dispatch.Observer, tape.Observer):
         )
 
     def module(self, module: Any) -> None:
-        """A module is being called: its mode is part of the program, its parameters have names."""
+        """Note that a module is being called: its mode is part of the program, its parameters have names."""
         if module not in self.modules:
             if not self.modules:
                 for name, p in [*module.named_parameters(), *module.named_buffers()]:
@@ -69,7 +69,7 @@ class Recorder(dispatch.Observer, tape.Observer):
             self.modules[module] = tape.thread.scope[-1] if tape.thread.scope else type(module).__name__
 
     def optimizer(self, optimizer: Any) -> None:
-        """An optimizer makes a step: its options are part of the program."""
+        """Note that an optimizer makes a step: its options are part of the program."""
         if not any(o is optimizer for o in self.optimizers):
             self.optimizers.append(optimizer)
 
@@ -130,7 +130,10 @@ class Recorder(dispatch.Observer, tape.Observer):
         return value is not None and value.external is None
 
     def make(self, a: Array, name: str) -> Ref:
-        """An array that the step made.  Its value is what it reaches over, wherever that lies in its owner's memory."""
+        """Return an array that the step made.
+
+        Its value is what it reaches over, wherever that lies in its owner's memory.
+        """
         first, nbytes = reach(a)
         value = self.enter(root(a), Value(nbytes, f"{name}{len(self.calls)}"), first)
         return Ref(value, address(a) - first, a.shape, a.strides, a.dtype)
@@ -142,7 +145,10 @@ class Recorder(dispatch.Observer, tape.Observer):
         return value
 
     def ref(self, a: Array, name: str = "ext") -> Ref:
-        """The window that an array is; memory that the step did not make is external, named as what it is met as."""
+        """Return the window that an array is.
+
+        Memory that the step did not make is external, named as what it is met as.
+        """
         value, owner = self.known(a), root(a)
         if value is None:
             first = start(owner)

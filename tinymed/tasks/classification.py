@@ -176,7 +176,7 @@ class Classification(Task[ClassificationConfig, Dataset]):
     Config = ClassificationConfig
     Shortcuts = Shortcuts
 
-    def draft(self, given: Options) -> ClassificationConfig:
+    def config_from_options(self, given: Options) -> ClassificationConfig:
         options = self.options
         refuse_foreign(given, options, self.name, options)
         self.refuse_useless(given)
@@ -214,8 +214,9 @@ class Classification(Task[ClassificationConfig, Dataset]):
         )
 
     def try_model(self, config: ClassificationConfig, fixed: bool = True) -> ClassificationConfig:
-        """Return the configuration, once a network could be made by it; its head is the network's own loss if not
-        `fixed`.
+        """Return the configuration, once a network could be made by it.
+
+        Its head is the network's own loss if not `fixed`.
         """
         with no_weights():
             model = self.make_model(config)

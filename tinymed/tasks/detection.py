@@ -100,7 +100,7 @@ class Detection(Task[DetectionConfig, BoxDataset]):
     Config = DetectionConfig
     Shortcuts = Shortcuts
 
-    def draft(self, given: Options) -> DetectionConfig:
+    def config_from_options(self, given: Options) -> DetectionConfig:
         refuse_foreign(given, self.options, self.name, self.options)
         refuse_idle(
             given,

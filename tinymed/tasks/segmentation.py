@@ -141,7 +141,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
     Config = SegmentationConfig
     Shortcuts = SegmentationShortcuts
 
-    def draft(self, given: Options) -> SegmentationConfig:
+    def config_from_options(self, given: Options) -> SegmentationConfig:
         refuse_foreign(given, self.options, self.name, self.options)
         values = parse_labels(given["labels"]) if "labels" in given else None
         columns = {name: given[name] for name in COLUMNS if name in given}

@@ -17,8 +17,9 @@ from .trainer import Callback, Progress, Trainer
 
 
 def improves(monitor: str, value: float | None, best: float | None, min_delta: float = 0.0) -> bool:
-    """Say whether a monitored value is better than the best so far by more than min_delta; losses fall, the rest
-    rises.
+    """Say whether a monitored value is better than the best so far by more than min_delta.
+
+    Losses fall, the rest rises.
     """
     if value is None or not math.isfinite(value):
         return False
@@ -69,8 +70,10 @@ def belongs(line: str, progress: Progress) -> bool:
 
 
 class Checkpoints(Callback):
-    """Saves NEWEST every `every` steps (0: never in between), after every epoch and when interrupted; BEST when the
-    monitored value improves.  Comes last in the list of callbacks, so that the others' state is up to date.
+    """Saves NEWEST every `every` steps (0: never in between), after every epoch and when interrupted.
+
+    BEST when the monitored value improves.  Comes last in the list of callbacks, so that the others' state is up to
+    date.
     """
 
     def __init__(self, folder: str | Path, config: dict[str, Any], every: int = 0, monitor: str = "val_loss"):

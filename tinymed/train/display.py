@@ -24,7 +24,7 @@ class Pace:
             self.origin = p.step, p.images, p.seconds
 
     def passed(self, trainer: Trainer) -> tuple[int, int, float]:
-        """Steps, images and seconds since the origin."""
+        """Return Steps, images and seconds since the origin."""
         p = trainer.progress
         step, images, seconds = self.origin or (p.step, p.images, p.seconds)
         return p.step - step, p.images - images, p.seconds - seconds
@@ -48,7 +48,7 @@ class Pace:
 
 
 def total_steps(trainer: Trainer) -> float:
-    """Steps from the run's beginning to its end."""
+    """Return steps from the run's beginning to its end."""
     return min(trainer.steps, trainer.epochs * len(trainer.train_loader))
 
 

@@ -88,8 +88,8 @@ class Run:
         remove_temporaries(self.checkpoints)
         if not any(self.checkpoints.glob("*.safetensors")):
             initialise(self.config, trainer.model)
-            begun = (self.folder / LOG).exists()
-            return "there is no checkpoint yet; the run starts from its beginning" if begun else ""
+            started = (self.folder / LOG).exists()
+            return "there is no checkpoint yet; the run starts from its beginning" if started else ""
         tree, path, note = load_newest(self.checkpoints)
         before = self.check_same(tree["config"], path)
         trainer.restore(tree)

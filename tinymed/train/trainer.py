@@ -70,9 +70,7 @@ class Callback:
 
 
 def train_step(model: Any, optimizer: Any, loss: Callable[[Any, Any], Tensor], clip_norm: float | None) -> Step:
-    """Return the step as a function of (images, targets) -> (loss, outputs) that reads no value, so it can be
-    captured.
-    """
+    """Return the step, (images, targets) -> (loss, outputs), which reads no value, so that it can be captured."""
     forward = forward_pass(model)
 
     def step(images: Any, targets: Any) -> tuple[Tensor, Any]:
@@ -154,7 +152,7 @@ class Trainer:
         return self.progress
 
     def train_epoch(self) -> None:
-        """Steps from where the epoch stands to its end, or to the last step asked for."""
+        """Return steps from where the epoch stands to its end, or to the last step asked for."""
         p = self.progress
         if p.step >= self.steps:
             return
@@ -219,8 +217,9 @@ class Trainer:
         p.correct += correct
 
     def validate(self) -> dict[str, Any]:
-        """Return loss and metrics over the whole validation set, as val_loss, val_accuracy, ...; empty without a
-        set.
+        """Return loss and metrics over the whole validation set, as val_loss, val_accuracy, ....
+
+        Empty without a set.
         """
         found = {} if self.measure is None else self.measure(self)
         return {} if self.stop else {f"val_{name}": value for name, value in found.items()}

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit, prange
 
 from ...dispatch import LOOPS, kernel
-from ...ops.loss import LARGEST, SMALLEST
+from ...ops.binary_loss import LARGEST, SMALLEST
 from .smooth import log_one_plus_exp, logistic
 from .softmax import largest
 from .views import each, large, line

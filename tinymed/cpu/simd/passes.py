@@ -150,7 +150,7 @@ def affine(v: Vectors, x: ir.Value, mean: ir.Value, scale: ir.Value, shift: ir.V
 
 
 def gradient(v: Vectors, dy: ir.Value, x: ir.Value, a: ir.Value, b: ir.Value, d: ir.Value, mean: ir.Value) -> ir.Value:
-    """a dy + b (x - mean) + d"""
+    """Return a dy + b (x - mean) + d."""
     return v.multiply_add(a, dy, affine(v, x, mean, b, d))
 
 
@@ -217,7 +217,7 @@ def masked_gradient(
 def masked_scale(
     v: Vectors, dy: ir.Value, x: ir.Value, center: ir.Value, scale: ir.Value, shift: ir.Value, a: ir.Value
 ) -> tuple[Values, Values]:
-    """a dy where (x - center) scale + shift > 0, else 0."""
+    """Return a dy where (x - center) scale + shift > 0, else 0."""
     return (v.b.fmul(where_above(v, dy, affine(v, x, center, scale, shift)), a),), ()
 
 
@@ -235,7 +235,7 @@ def gradient_relu(v: Vectors, dy: ir.Value, x: ir.Value, *rest: ir.Value) -> tup
 
 
 def scale_relu(v: Vectors, dy: ir.Value, x: ir.Value, a: ir.Value, s: ir.Value) -> tuple[Values, Values]:
-    """a dy where x > 0, else 0, and its sum."""
+    """Return a dy where x > 0, else 0, and its sum."""
     g = where_above(v, v.b.fmul(dy, a), x)
     return (g,), (v.b.fadd(s, g),)
 

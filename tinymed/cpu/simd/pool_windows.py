@@ -16,8 +16,8 @@ def largest(v: Vectors, pixels: list[ir.Value]) -> tuple[ir.Value, ir.Value]:
     relu = [b.select(b.fcmp_ordered("<=", x, v.zero), v.zero, x) for x in pixels]
     best, first = relu[0], v.byte(0)
     for number, x in enumerate(relu[1:], 1):
-        wins = b.or_(b.fcmp_ordered(">", x, best), b.fcmp_unordered("uno", x, x))
-        best, first = b.select(wins, x, best), b.select(wins, v.byte(number), first)
+        exceeds = b.or_(b.fcmp_ordered(">", x, best), b.fcmp_unordered("uno", x, x))
+        best, first = b.select(exceeds, x, best), b.select(exceeds, v.byte(number), first)
     return best, first
 
 

@@ -53,7 +53,7 @@ def logsigmoid(w: Writer, call: Call) -> None:
 
 @emits("Tanh")
 def tanh(w: Writer, call: Call) -> None:
-    """A Tanh(S x)."""
+    """Emit a Tanh(S x)."""
     x: Any = call.x
     if call.slope != 1:
         x = w.add("Mul", x, w.number(call.slope, call.x))

@@ -20,7 +20,7 @@ def conv_transpose(w: Writer, call: Call) -> None:
 
 
 def sliding(w: Writer, call: Call, operator: str, **attributes: Any) -> None:
-    """A node over images, or over one image without a batch axis."""
+    """Emit a node over images, or over one image without a batch axis."""
     attributes |= {
         "strides": list(call.stride),
         "dilations": list(call.dilation),

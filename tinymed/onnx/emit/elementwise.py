@@ -103,7 +103,7 @@ def cast(w: Writer, call: Call) -> None:
 
 @emits("Compare")
 def compare(w: Writer, call: Call) -> None:
-    """A relation, or logic of bools."""
+    """Emit a relation, or logic of bools."""
     names = operands(w, call.a, call.b)
     if call.relation == "not_equal":
         w.result(call, "Not", w.add("Equal", *names))
@@ -128,7 +128,7 @@ def bitwise_not(w: Writer, call: Call) -> None:
 
 
 def logic(w: Writer, call: Call, operation: str) -> None:
-    """An operation on two bools."""
+    """Emit an operation on two bools."""
     if any(getattr(v, "dtype", np.dtype(type(v))).kind != "b" for v in (call.a, call.b)):
         raise w.refuse(f"{operation} of other dtypes than bool")
     w.result(call, LOGIC[operation], *operands(w, call.a, call.b))

@@ -26,7 +26,7 @@ def with_batch(w: Writer, x: Any, rank: int) -> Any:
 
 
 def finish(w: Writer, call: Call, operator: str, *inputs: Any, **attributes: Any) -> None:
-    """The last node of a pooling, which takes the batch axis away again if the input had none."""
+    """Emit the last node of a pooling, which takes the batch axis away again if the input had none."""
     rank = len(call.size)
     if call.x.ndim == rank + 2:
         w.result(call, operator, *inputs, **attributes)

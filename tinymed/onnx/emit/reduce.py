@@ -37,7 +37,7 @@ def norm(w: Writer, call: Call) -> None:
 
 @emits("Var", "Std")
 def moment(w: Writer, call: Call) -> None:
-    """The sum of squared deviations over the degrees of freedom."""
+    """Emit the sum of squared deviations over the degrees of freedom."""
     x, n = call.x, 1
     for axis in call.axes:
         n *= x.shape[axis]

@@ -53,7 +53,7 @@ def flip(w: Writer, call: Call) -> None:
 
 @emits("Roll")
 def roll(w: Writer, call: Call) -> None:
-    """What falls off at the end, before the rest, one axis after another."""
+    """Emit what falls off at the end, before the rest, one axis after another."""
     x: Any = call.x
     for shift, axis in zip(call.shifts, call.axes, strict=True):
         at = w.ints([-(shift % call.x.shape[axis])] if shift % max(1, call.x.shape[axis]) else [LAST])

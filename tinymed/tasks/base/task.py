@@ -3,8 +3,8 @@
 A task is one file of `tinymed/tasks/` that ends in `TASK = ...`.  Everything else asks the task, never for its name.
 The life of a run, in the order of the methods:
 
-    given options -> draft -> read_data -> divide -> complete -> head, training_batches, validation -> measure -> show
-                                                                                          -> evaluate, predict, export
+    config_from_options -> read_data -> divide -> complete -> head, training_batches, validation -> measure -> show
+                                                                                      -> evaluate, predict, export
 """
 
 import os
@@ -72,7 +72,7 @@ class Task(Generic[C, Data]):
 
     # ------------------------------------------------------------------------------------- the configuration
 
-    def draft(self, given: Options) -> C:
+    def config_from_options(self, given: Options) -> C:
         """Return the configuration as far as the options decide it, before an image is read in full.
 
         Raises UserError for an option that would have no effect, or a network that does not serve the task.

@@ -134,9 +134,9 @@ class OwnHead(SoftmaxHead):
 def make_head(
     name: str, classes: int, class_weights: Sequence[float] | None = None, model: Any = None
 ) -> SigmoidHead | SoftmaxHead:
-    """Return the head of this name; "own" asks the model for its loss.  Raises UserError for another name, weights
-    that do not
-    fit, or a model to which the head does not.
+    """Return the head of this name; "own" asks the model for its loss.
+
+    Raises UserError for another name, weights that do not fit, or a model to which the head does not.
     """
     if name not in HEADS:
         raise UserError(f"head {name!r} is unknown; choose one of {', '.join(HEADS)}")

@@ -38,8 +38,9 @@ def tempered_weights(counts: dict[str, int]) -> list[float]:
 
 
 def parse_weights(text: str, classes: Sequence[str], counts: dict[str, int]) -> list[float] | None:
-    """Return the command line's --class-weights: "none", "balanced", "tempered", or numbers in class order such as
-    1,3.5.
+    """Return the command line's --class-weights.
+
+    "none", "balanced", "tempered", or numbers in class order such as 1,3.5.
     """
     if text == "none":
         return None

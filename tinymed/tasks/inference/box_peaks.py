@@ -34,8 +34,9 @@ def smooth(scores: np.ndarray, radius: int) -> np.ndarray:
 
 
 def peaks(scores: np.ndarray, least: float) -> np.ndarray:
-    """Return int64 [n, 2]: rows and columns of a map [h, w] with no higher neighbour among 8 and a score not below
-    least.
+    """Return int64 [n, 2].
+
+    rows and columns of a map [h, w] with no higher neighbour among 8 and a score not below least.
 
     Of a plateau the first pixel in reading order.
     """

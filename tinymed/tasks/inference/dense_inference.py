@@ -39,8 +39,9 @@ def patch_network(model: Any, patch: int, channels: int, planes: int) -> DenseNe
 
 
 def tiled(predict: Callable[[np.ndarray], np.ndarray], image: np.ndarray, patch: int) -> np.ndarray:
-    """Return the outputs of an image, tile by tile; predict: tiles [n, channels, *(n + patch - 1)] -> [n, classes,
-    *n].
+    """Return the outputs of an image, tile by tile.
+
+    Predict: tiles [n, channels, *(n + patch - 1)] -> [n, classes, *n].
     """
     side = [min(TILE[image.ndim - 1], n) for n in image.shape[1:]]
     return slide(predict, image, [n + patch - 1 for n in side], side, overlap=0, blend="uniform", batch=1)
@@ -62,9 +63,7 @@ def forward(module: Any, images: np.ndarray) -> np.ndarray:
 
 
 def slid(model: Any, patch: int, images: np.ndarray) -> np.ndarray:
-    """Return outputs [n, classes, rows, columns] of every patch of images [n, channels, rows + patch - 1, ...], one
-    by one.
-    """
+    """Return outputs [n, classes, rows, columns] of every patch of images [n, channels, rows + patch - 1, ...]."""
     windows = np.lib.stride_tricks.sliding_window_view(images, (patch, patch), (2, 3)).transpose(0, 2, 3, 1, 4, 5)
     n, rows, columns = windows.shape[:3]
     places = list(np.ndindex(n, rows, columns))

@@ -18,8 +18,9 @@ Rows = list[dict[str, Any]]
 
 
 def box_text(result: dict[str, Any], title: str) -> str:
-    """Return an evaluation as text: a row a class and their mean, then the sensitivity at several false positives an
-    image.
+    """Return an evaluation as text.
+
+    a row a class and their mean, then the sensitivity at several false positives an image.
     """
     lines = [f"{title}: n = {result['n']} images, {100 * result['level']:g} % intervals over images"]
     rows = [("class", "boxes", "AP, overlap 1/2", "", "AP, middles", "", "best F1", "at score")]

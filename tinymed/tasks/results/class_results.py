@@ -13,8 +13,9 @@ RATES = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "precisi
 
 
 def class_text(result: dict[str, Any], title: str) -> str:
-    """Return an evaluation as text: the rates with intervals, each class where there are several, the confusion
-    matrix.
+    """Return an evaluation as text.
+
+    the rates with intervals, each class where there are several, the confusion matrix.
     """
     percent = f"{100 * result['level']:g} %"
     lines = [f"{title}: n = {result['n']}, positive class: {result['positive']}, {percent} intervals"]
