@@ -1,4 +1,4 @@
-"""Blocks of segmentation networks: plain double convolutions, DC and MultiRes blocks, ResPath, residual 3-D blocks."""
+"""Blocks of segmentation networks: double convolutions, DC and MultiRes blocks, ResPath, residual 3-D blocks."""
 
 import itertools
 from collections.abc import Callable, Sequence

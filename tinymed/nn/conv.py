@@ -154,7 +154,7 @@ class Conv1d(Conv):
 
     Raises:
         ValueError: groups does not divide both numbers of channels, padding="same" with a stride other than 1, an
-            unknown padding or padding_mode, or a size with another number of axes.
+            unknown padding or padding_mode, a size with another number of axes, or, when called, other channels.
 
     Example:
         >>> from tinymed import nn, ones
@@ -192,7 +192,7 @@ class Conv2d(Conv):
 
     Raises:
         ValueError: groups does not divide both numbers of channels, padding="same" with a stride other than 1, an
-            unknown padding or padding_mode, or a size with another number of axes.
+            unknown padding or padding_mode, a size with another number of axes, or, when called, other channels.
 
     Example:
         >>> from tinymed import nn, ones
@@ -230,7 +230,7 @@ class Conv3d(Conv):
 
     Raises:
         ValueError: groups does not divide both numbers of channels, padding="same" with a stride other than 1, an
-            unknown padding or padding_mode, or a size with another number of axes.
+            unknown padding or padding_mode, a size with another number of axes, or, when called, other channels.
 
     Example:
         >>> from tinymed import nn, ones
@@ -335,8 +335,8 @@ class ConvTranspose1d(ConvTranspose):
         *kernel_size); bias (out_channels,).  N may be left out.
 
     Raises:
-        ValueError: groups does not divide both numbers of channels, padding is not made of integers, or padding_mode is
-            not "zeros".
+        ValueError: groups does not divide both numbers of channels, padding is not made of integers, padding_mode is
+            not "zeros", or, when called, other channels.
 
     Example:
         >>> from tinymed import nn, ones
@@ -376,8 +376,8 @@ class ConvTranspose2d(ConvTranspose):
         groups, *kernel_size); bias (out_channels,).  N may be left out.
 
     Raises:
-        ValueError: groups does not divide both numbers of channels, padding is not made of integers, or padding_mode is
-            not "zeros".
+        ValueError: groups does not divide both numbers of channels, padding is not made of integers, padding_mode is
+            not "zeros", or, when called, other channels.
 
     Example:
         >>> from tinymed import nn, ones
@@ -417,8 +417,8 @@ class ConvTranspose3d(ConvTranspose):
         out_channels / groups, *kernel_size); bias (out_channels,).  N may be left out.
 
     Raises:
-        ValueError: groups does not divide both numbers of channels, padding is not made of integers, or padding_mode is
-            not "zeros".
+        ValueError: groups does not divide both numbers of channels, padding is not made of integers, padding_mode is
+            not "zeros", or, when called, other channels.
 
     Example:
         >>> from tinymed import nn, ones

@@ -52,7 +52,7 @@ class SyncBatchNorm(Explained):
 
     @classmethod
     def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> NoReturn:
-        """Raise: there is nothing to convert to."""
+        """Raise NotImplementedError: there is nothing to convert to."""
         raise NotImplementedError(f"nn.SyncBatchNorm.convert_sync_batchnorm: {cls.advice}")
 
 

@@ -62,7 +62,7 @@ class L1Loss(Loss):
     """Compute the absolute error |input - target|.
 
     Args:
-        size_average: PyTorch's older word for reduction; with reduce it takes its place.  Default: None.
+        size_average: PyTorch's older word for reduction; with `reduce` it overrides `reduction`.  Default: None.
         reduce: PyTorch's older word for reduction.  Default: None.
         reduction: "mean", "sum" or "none" (one loss for each element).  Default: "mean".
 
@@ -87,7 +87,7 @@ class MSELoss(Loss):
     """Compute the squared error (input - target)^2.
 
     Args:
-        size_average: PyTorch's older word for reduction; with reduce it takes its place.  Default: None.
+        size_average: PyTorch's older word for reduction; with `reduce` it overrides `reduction`.  Default: None.
         reduce: PyTorch's older word for reduction.  Default: None.
         reduction: "mean", "sum" or "none" (one loss for each element).  Default: "mean".
 
@@ -112,7 +112,7 @@ class SmoothL1Loss(Loss):
     """Compute (x - t)^2 / (2 beta) where |x - t| < beta, else |x - t| - beta / 2.
 
     Args:
-        size_average: PyTorch's older word for reduction; with reduce it takes its place.  Default: None.
+        size_average: PyTorch's older word for reduction; with `reduce` it overrides `reduction`.  Default: None.
         reduce: PyTorch's older word for reduction.  Default: None.
         reduction: "mean", "sum" or "none" (one loss for each element).  Default: "mean".
         beta: the error, in the units of the input, from which the loss is linear.  Default: 1.
@@ -178,7 +178,7 @@ class CrossEntropyLoss(Loss):
 
     Args:
         weight: (C,), a factor for each class; the mean divides by the sum of the factors.  Default: None.
-        size_average: PyTorch's older word for reduction; with reduce it takes its place.  Default: None.
+        size_average: PyTorch's older word for reduction; with `reduce` it overrides `reduction`.  Default: None.
         ignore_index: the class number of targets that do not count.  Default: -100.
         reduce: PyTorch's older word for reduction.  Default: None.
         reduction: "mean", "sum" or "none" (one loss for each target).  Default: "mean".
@@ -211,7 +211,7 @@ class NLLLoss(Loss):
 
     Args:
         weight: (C,), a factor for each class; the mean divides by the sum of the factors.  Default: None.
-        size_average: PyTorch's older word for reduction; with reduce it takes its place.  Default: None.
+        size_average: PyTorch's older word for reduction; with `reduce` it overrides `reduction`.  Default: None.
         ignore_index: the class number of targets that do not count.  Default: -100.
         reduce: PyTorch's older word for reduction.  Default: None.
         reduction: "mean", "sum" or "none" (one loss for each target).  Default: "mean".
@@ -242,7 +242,7 @@ class BCELoss(Loss):
 
     Args:
         weight: factors that broadcast to the input.  Default: None.
-        size_average: PyTorch's older word for reduction; with reduce it takes its place.  Default: None.
+        size_average: PyTorch's older word for reduction; with `reduce` it overrides `reduction`.  Default: None.
         reduce: PyTorch's older word for reduction.  Default: None.
         reduction: "mean", "sum" or "none" (one loss for each element).  Default: "mean".
 
@@ -269,7 +269,7 @@ class BCEWithLogitsLoss(Loss):
 
     Args:
         weight: factors that broadcast to the input.  Default: None.
-        size_average: PyTorch's older word for reduction; with reduce it takes its place.  Default: None.
+        size_average: PyTorch's older word for reduction; with `reduce` it overrides `reduction`.  Default: None.
         reduce: PyTorch's older word for reduction.  Default: None.
         reduction: "mean", "sum" or "none" (one loss for each element).  Default: "mean".
         pos_weight: a factor for the positive targets, which broadcasts to the input: above 1 it favours recall.
@@ -297,7 +297,7 @@ class KLDivLoss(Loss):
     """Compute target (log target - input) from logarithms of probabilities: the Kullback-Leibler divergence.
 
     Args:
-        size_average: PyTorch's older word for reduction; with reduce it takes its place.  Default: None.
+        size_average: PyTorch's older word for reduction; with `reduce` it overrides `reduction`.  Default: None.
         reduce: PyTorch's older word for reduction.  Default: None.
         reduction: "mean", "batchmean" (the sum divided by N: the divergence itself), "sum" or "none".  Default: "mean".
         log_target: whether target, too, holds logarithms.  Default: False.
@@ -331,7 +331,7 @@ class PoissonNLLLoss(Loss):
         log_input: whether input is the logarithm of the rate; if not, the loss is input - target log(input + eps).
             Default: True.
         full: whether Stirling's approximation of log(target!) is added where target > 1.  Default: False.
-        size_average: PyTorch's older word for reduction; with reduce it takes its place.  Default: None.
+        size_average: PyTorch's older word for reduction; with `reduce` it overrides `reduction`.  Default: None.
         eps: keeps the logarithm finite without log_input.  Default: 1e-8.
         reduce: PyTorch's older word for reduction.  Default: None.
         reduction: "mean", "sum" or "none" (one loss for each element).  Default: "mean".

@@ -13,7 +13,7 @@ class HingeEmbeddingLoss(Loss):
 
     Args:
         margin: the distance from which unlike pairs cost nothing.  Default: 1.
-        size_average: PyTorch's older word for reduction; with reduce it takes its place.  Default: None.
+        size_average: PyTorch's older word for reduction; with `reduce` it overrides `reduction`.  Default: None.
         reduce: PyTorch's older word for reduction.  Default: None.
         reduction: "mean", "sum" or "none" (one loss for each element).  Default: "mean".
 
@@ -87,7 +87,7 @@ class MarginRankingLoss(Loss):
 
     Args:
         margin: the difference from which a pair costs nothing.  Default: 0.
-        size_average: PyTorch's older word for reduction; with reduce it takes its place.  Default: None.
+        size_average: PyTorch's older word for reduction; with `reduce` it overrides `reduction`.  Default: None.
         reduce: PyTorch's older word for reduction.  Default: None.
         reduction: "mean", "sum" or "none" (one loss for each element).  Default: "mean".
 
@@ -114,7 +114,7 @@ class CosineEmbeddingLoss(Loss):
 
     Args:
         margin: the cosine, from -1 to 1, up to which unlike pairs cost nothing.  Default: 0.
-        size_average: PyTorch's older word for reduction; with reduce it takes its place.  Default: None.
+        size_average: PyTorch's older word for reduction; with `reduce` it overrides `reduction`.  Default: None.
         reduce: PyTorch's older word for reduction.  Default: None.
         reduction: "mean", "sum" or "none" (one loss for each element).  Default: "mean".
 
@@ -141,7 +141,7 @@ class SoftMarginLoss(Loss):
     """Compute log(1 + exp(-target input)) from scores and targets 1 and -1.
 
     Args:
-        size_average: PyTorch's older word for reduction; with reduce it takes its place.  Default: None.
+        size_average: PyTorch's older word for reduction; with `reduce` it overrides `reduction`.  Default: None.
         reduce: PyTorch's older word for reduction.  Default: None.
         reduction: "mean", "sum" or "none" (one loss for each element).  Default: "mean".
 
@@ -167,7 +167,7 @@ class MultiLabelSoftMarginLoss(Loss):
 
     Args:
         weight: (C,), a factor for each class.  Default: None.
-        size_average: PyTorch's older word for reduction; with reduce it takes its place.  Default: None.
+        size_average: PyTorch's older word for reduction; with `reduce` it overrides `reduction`.  Default: None.
         reduce: PyTorch's older word for reduction.  Default: None.
         reduction: "mean", "sum" or "none" (one loss for each sample).  Default: "mean".
 
@@ -197,7 +197,7 @@ class MultiMarginLoss(Loss):
         p: 1 or 2.  Default: 1.
         margin: the lead of the target's score from which a class costs nothing.  Default: 1.
         weight: (C,), a factor for each target class.  Default: None.
-        size_average: PyTorch's older word for reduction; with reduce it takes its place.  Default: None.
+        size_average: PyTorch's older word for reduction; with `reduce` it overrides `reduction`.  Default: None.
         reduce: PyTorch's older word for reduction.  Default: None.
         reduction: "mean", "sum" or "none" (one loss for each sample).  Default: "mean".
 
@@ -226,7 +226,7 @@ class MultiLabelMarginLoss(Loss):
     """Compute the sum over labels j and other classes c of max(0, 1 - x[j] + x[c]) / C.
 
     Args:
-        size_average: PyTorch's older word for reduction; with reduce it takes its place.  Default: None.
+        size_average: PyTorch's older word for reduction; with `reduce` it overrides `reduction`.  Default: None.
         reduce: PyTorch's older word for reduction.  Default: None.
         reduction: "mean", "sum" or "none" (one loss for each sample).  Default: "mean".
 
@@ -257,7 +257,7 @@ class TripletMarginLoss(Loss):
         eps: added to each difference.  Default: 1e-6.
         swap: whether the negative's distance to the positive counts where it is smaller than that to the anchor.
             Default: False.
-        size_average: PyTorch's older word for reduction; with reduce it takes its place.  Default: None.
+        size_average: PyTorch's older word for reduction; with `reduce` it overrides `reduction`.  Default: None.
         reduce: PyTorch's older word for reduction.  Default: None.
         reduction: "mean", "sum" or "none" (one loss for each triplet).  Default: "mean".
 

@@ -96,7 +96,7 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Step as Adam does, and shrink p by lr weight_decay beside the step.
 
-        p -= lr weight_decay p, then Adam's step of the plain gradient
+        p -= lr weight_decay p, then Adam's step without weight_decay
 
     Args:
         params: tensors that require a gradient, or dicts {"params": tensors, option: value} with a group's own options.

@@ -1,4 +1,4 @@
-"""What all optimizers share: groups of parameters, the step, and a state of plain arrays."""
+"""What all optimizers share: groups of parameters, the step, and a state of NumPy arrays."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -44,7 +44,7 @@ class Optimizer(ABC):
         >>> [group["lr"] for group in optimizer.param_groups]
         [0.1, 0.01]
 
-    As `torch.optim.Optimizer`; its state is plain arrays by name, see `state_dict`.
+    As `torch.optim.Optimizer`; its state is NumPy arrays by name, see `state_dict`.
     """
 
     layout: ClassVar[tuple[str, ...]]
@@ -171,7 +171,7 @@ class Optimizer(ABC):
     # --------------------------------------------------------------------------------------------- state
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Return plain arrays by name, for one safetensors file.
+        """Return the state as NumPy arrays by name, for one safetensors file.
 
         Returns:
             {name: array}: group.<i>.<option>, and state.<parameter>.<kind> in the parameter's shape.

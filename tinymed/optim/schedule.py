@@ -1,7 +1,7 @@
 """What all learning rate schedules share: `scheduler.step()` once an epoch (or a step) after `optimizer.step()`.
 
 As in PyTorch a schedule multiplies the rate that is there, so that several on one optimizer compound.  `last_epoch`
-counts the calls.  The state is plain numbers and lists, fit for JSON; functions given to a schedule are not part of it.
+counts the calls.  The state is numbers and lists, fit for JSON; functions given to a schedule are not part of it.
 """
 
 from collections.abc import Sequence
