@@ -6,7 +6,7 @@
 #include "smooth.cuh"
 
 namespace {
-constexpr float LARGEST = 100, SMALLEST = 1e-12f;  // see tinymed/ops/loss.py
+constexpr float LARGEST = 100, SMALLEST = 1e-12f;  // see tinymed/ops/binary_loss.py
 
 __device__ __forceinline__ float at(const float* a, int64_t i, float otherwise = 1) { return a ? a[i] : otherwise; }
 __device__ __forceinline__ float at_least(float v, float low) { return v < low ? low : v; }  // NaN passes

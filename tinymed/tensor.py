@@ -192,9 +192,6 @@ class Tensor(Exchange, Methods):
     def retain_grad(self) -> None:
         """Keep the gradient of a tensor that is not a leaf, in .grad.
 
-        Raises:
-            RuntimeError: The tensor does not require a gradient.
-
         Example:
             >>> import tinymed
             >>> x = tinymed.ones(1, requires_grad=True)

@@ -189,7 +189,19 @@ def is_same_size(input: Any, other: Any) -> bool:
 
 
 def assert_(condition: Any, message: str) -> None:
-    """Raise AssertionError with a message unless a condition holds (torch._assert)."""
+    """Raise AssertionError unless a condition holds; tinymed._assert, as `torch._assert`.
+
+    Args:
+        condition: A bool, or a tensor of one element.
+        message: What the error says.
+
+    Raises:
+        AssertionError: The condition does not hold.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed._assert(True, "never said")
+    """
     if not bool(condition):
         raise AssertionError(message)
 

@@ -20,13 +20,13 @@ class Extremes(NamedTuple):
 
 @kernel(out=lambda x, axes: [dropped(x.shape, axes)], flops=lambda x, axes: x.size)
 def amax_forward(xp: Any, x: Array, axes: Axes) -> Array:
-    """y = max of x over the axes, which are dropped; NaN wins."""
+    """y = max of x over the axes, which are dropped; NaN where one is NaN."""
     return x.max(axes)
 
 
 @kernel(out=lambda x, axes: [dropped(x.shape, axes)], flops=lambda x, axes: x.size)
 def amin_forward(xp: Any, x: Array, axes: Axes) -> Array:
-    """y = min of x over the axes, which are dropped; NaN wins."""
+    """y = min of x over the axes, which are dropped; NaN where one is NaN."""
     return x.min(axes)
 
 

@@ -94,7 +94,7 @@ def is_mask(i: Any) -> bool:
 
 
 def positions(i: Array, shape: tuple[int, ...], axis: int) -> list[Array]:
-    """Return an integer array as it is; a mask as the positions where it is true, one array an axis."""
+    """Return an integer array as it is; a mask as the positions where it is true, one array per axis."""
     if not is_mask(i):
         return [i]
     if i.shape != shape[axis : axis + i.ndim]:

@@ -126,7 +126,7 @@ def normal_(input: Any, mean: float = 0, std: float = 1, *, generator: Any = Non
         This tensor.
 
     Raises:
-        TypeError: The tensor is not of floating-point numbers.
+        RuntimeError: The tensor is not of floating-point numbers.
 
     Example:
         >>> import tinymed
@@ -152,7 +152,7 @@ def uniform_(input: Any, a: float = 0, b: float = 1, *, generator: Any = None, *
         This tensor.
 
     Raises:
-        TypeError: The tensor is not of floating-point numbers.
+        RuntimeError: The tensor is not of floating-point numbers.
 
     Example:
         >>> import tinymed

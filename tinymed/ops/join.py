@@ -250,7 +250,8 @@ def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, .
         A tuple of tensors.
 
     Raises:
-        ValueError: The lengths do not fit, or the tensor has no axes.
+        ValueError: The lengths do not fit.
+        IndexError: The tensor has no axes.
 
     Example:
         >>> import tinymed
@@ -286,7 +287,8 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
         A tuple of tensors.
 
     Raises:
-        ValueError: chunks is below 1, or the tensor has no axes.
+        ValueError: chunks is below 1.
+        IndexError: The tensor has no axes.
 
     Example:
         >>> import tinymed
@@ -319,7 +321,7 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
         A tuple of tensors.
 
     Raises:
-        ValueError: The tensor has no axes.
+        IndexError: The tensor has no axes.
 
     Example:
         >>> import tinymed

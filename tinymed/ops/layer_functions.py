@@ -31,7 +31,7 @@ def rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, ep
         A tensor of the input's shape and dtype.
 
     Raises:
-        ValueError: The input does not end in normalized_shape, or weight has another shape.
+        RuntimeError: The input does not end in normalized_shape, or weight has another shape.
 
     Example:
         >>> import tinymed
@@ -173,7 +173,7 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
         (..., O).
 
     Raises:
-        ValueError: Shapes do not fit together.
+        RuntimeError: Shapes do not fit together.
 
     Example:
         >>> import tinymed

@@ -1,6 +1,6 @@
 """The largest value of each window: kernels, and the op that remembers where it stood.
 
-A maximum remembers which tap of its window won, one byte where that fits, not the image.
+A maximum remembers its max index, the number of a tap of its window: one byte where that fits.
 """
 
 from math import prod
@@ -61,7 +61,7 @@ def max_pool2d_forward(
 def max_pool2d_backward(
     xp: Any, dy: Array, index: Array, x_shape: Sizes, kernel: Sizes, stride: Sizes, before: Sizes, dilation: Sizes
 ) -> Array:
-    """dx at the winner of each window += dy."""
+    """dx at the max index of each window += dy."""
     size = dy.shape[2:]
     edges = around(x_shape[2:], kernel, stride, before, dilation, size)
     dx = xp.zeros((*x_shape[:2], *(n + sum(e) for n, e in zip(x_shape[2:], edges, strict=True))), dy.dtype)
@@ -99,9 +99,9 @@ def tap_to_flat(
 
 
 class MaxPool(Op):
-    """y[n, c, i] = max over taps t of x[n, c, i stride + t dilation], padding counted as -inf;  dx += dy at the winner.
+    """y[n, c, i] = max over taps t of x[n, c, i stride + t dilation], padding counted as -inf;  dx += dy at the argmax.
 
-    The first of equal values wins; a NaN wins over everything.  With return_indices also the winners' positions in the
+    The first of equal values counts; a NaN is above everything.  With return_indices also the maxima's positions in the
     input's flattened axes of space.  Weng et al. 1992; Riesenhuber & Poggio 1999.
     """
 

@@ -14,13 +14,13 @@ __all__ = ["maximum", "minimum"]
 
 @kernel(out=broadcast, flops=extent)
 def maximum_forward(xp: Any, a: Any, b: Any) -> Array:
-    """y = max(a, b), broadcast; NaN wins."""
+    """y = max(a, b), broadcast; NaN where one is NaN."""
     return xp.maximum(a, b)
 
 
 @kernel(out=broadcast, flops=extent)
 def minimum_forward(xp: Any, a: Any, b: Any) -> Array:
-    """y = min(a, b), broadcast; NaN wins."""
+    """y = min(a, b), broadcast; NaN where one is NaN."""
     return xp.minimum(a, b)
 
 
@@ -32,7 +32,7 @@ def larger_backward(xp: Any, dy: Array, a: Any, b: Any) -> tuple[Array, Array]:
 
 
 class Maximum(Op):
-    """y = max(a, b);  dy goes to the larger, half to each where equal.  NaN wins."""
+    """y = max(a, b);  dy goes to the larger, half to each where equal.  NaN where one is NaN."""
 
     oracle = "torch.maximum"
     promotes = common_dtype
@@ -52,7 +52,7 @@ class Maximum(Op):
 
 
 class Minimum(Op):
-    """y = min(a, b);  dy goes to the smaller, half to each where equal.  NaN wins."""
+    """y = min(a, b);  dy goes to the smaller, half to each where equal.  NaN where one is NaN."""
 
     oracle = "torch.minimum"
     promotes = common_dtype

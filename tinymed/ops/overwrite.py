@@ -42,7 +42,7 @@ def always(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(input, *args, **kwargs, inplace=True)
 
     over_input.__name__ = over_input.__qualname__ = f"{function.__name__}_"
-    over_input.__doc__ = f"{function.__name__} with inplace=True: writes the result over the input, and returns it."
+    over_input.__doc__ = f"Apply {function.__name__} with inplace=True: write the result over the input, and return it."
     return over_input
 
 

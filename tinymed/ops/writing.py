@@ -193,7 +193,7 @@ def in_place(function: Callable[..., Any], name: str = "") -> Callable[..., Any]
         return self
 
     method.__name__ = method.__qualname__ = called
-    method.__doc__ = f"{function.__name__}, written into the tensor; returns the tensor."
+    method.__doc__ = f"Write {function.__name__} of the tensor into it, and return it."
     return method
 
 
