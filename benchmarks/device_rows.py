@@ -266,9 +266,9 @@ WINDOWS = (2, 2), (2, 2), (0, 0), (1, 1)  # size, stride, padding, dilation
 
 def peer_pool_backward(torch: Any, s: Sequence[Any]) -> Any:
     """In PyTorch, with the windows' true argmax, found once."""
-    if not hasattr(s[2], "argmax"):
-        s[2].argmax = torch.nn.functional.max_pool2d(s[2], 2, return_indices=True)[1]
-    return torch.ops.aten.max_pool2d_with_indices_backward(s[0], s[2], *map(list, WINDOWS), False, s[2].argmax)
+    if not hasattr(s[2], "max_index"):
+        s[2].max_index = torch.nn.functional.max_pool2d(s[2], 2, return_indices=True)[1]
+    return torch.ops.aten.max_pool2d_with_indices_backward(s[0], s[2], *map(list, WINDOWS), False, s[2].max_index)
 
 
 def losses(n: int, classes: int) -> Iterator[Row]:

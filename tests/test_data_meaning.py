@@ -316,8 +316,9 @@ class TestAdvice:
 
         write_images(tmp_path, ["a", "b"], 4)
         (tmp_path / "a" / "bad.png").write_text("no image")
-        assert "skip_bad" not in options_of(app, ["compare", "dcnn"])
+        assert "skip_bad" in options_of(app, ["compare", "dcnn"])
+        assert "skip_bad" not in options_of(app, ["evaluate", "RUN"])
         code, _, err = invoke(capsys, "compare", "lenet5_modern", "dcnn", "--data", tmp_path, "--out", tmp_path / "run")
         assert code == 2
         assert "bad.png" in err
-        assert "skip" not in err
+        assert as_option("skip_bad=True", options_of(app, ["evaluate", "RUN"])) == ""
