@@ -19,6 +19,20 @@ class MaxUnpool(Module):
         self.kernel_size, self.stride, self.padding = kernel_size, kernel_size if stride is None else stride, padding
 
     def forward(self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None) -> Any:
+        """Put values back at their indices.
+
+        Args:
+            input: the maxima, (N, C, *space) or (C, *space).
+            indices: their flat indices in the channel, of the same shape.
+            output_size: the sides before the pooling, where the stride allows several.  Default: None,
+                (side - 1) stride - 2 padding + kernel_size.
+
+        Returns:
+            (N, C, *output_size).
+
+        Raises:
+            ValueError: indices of another shape, or an output_size that the pooling cannot have come from.
+        """
         unpool = (F.max_unpool1d, F.max_unpool2d, F.max_unpool3d)[self.axes - 1]
         return unpool(input, indices, self.kernel_size, self.stride, self.padding, output_size)
 

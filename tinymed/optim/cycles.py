@@ -189,6 +189,14 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         return self.get_lr()
 
     def step(self, epoch: float | None = None) -> None:
+        """Go on to the next epoch, or to any epoch.
+
+        Args:
+            epoch: the epoch to go to, which may be a fraction.  Default: None, the next.
+
+        Raises:
+            ValueError: a negative epoch.
+        """
         if epoch is None:
             epoch = max(self.last_epoch + 1, 0)
             self.T_cur = self.T_cur + 1 if self.last_epoch >= 0 else 0

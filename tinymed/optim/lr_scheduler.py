@@ -401,8 +401,6 @@ class CosineAnnealingLR(LRScheduler):
 class ReduceLROnPlateau(LRScheduler):
     """Multiply the rate by a factor when a metric has not improved for some epochs.
 
-    Its `step(metric)` takes the metric to watch.
-
     Args:
         optimizer: the optimizer whose groups get the rates.
         mode: whether "min" or "max" is better.  Default: "min".
@@ -470,6 +468,14 @@ class ReduceLROnPlateau(LRScheduler):
         return value < margin if self.mode == "min" else value > margin
 
     def step(self, metrics: Any = None) -> None:
+        """Go on to the next epoch, and lower the rates if the metric has not improved for more than patience epochs.
+
+        Args:
+            metrics: the metric to watch, a number.
+
+        Raises:
+            ValueError: none is given.
+        """
         if metrics is None:
             raise ValueError("ReduceLROnPlateau: step takes the metric to watch")
         self.last_epoch += 1
