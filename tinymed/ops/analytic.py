@@ -17,7 +17,7 @@ LN_2, LN_10 = math.log(2), math.log(10)
 
 
 class Function(NamedTuple):
-    """What is known of one function."""
+    """One row of the table: a function, where samples of it are drawn, and its slope."""
 
     numpy: str
     low: float

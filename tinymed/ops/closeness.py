@@ -1,4 +1,4 @@
-"""Whether tensors are equal or nearly so, and numbers in place of NaN and infinities: compositions."""
+"""Comparisons of whole tensors, equal or nearly so, and numbers in place of NaN and infinities: compositions."""
 
 from typing import Any
 

@@ -136,7 +136,7 @@ def channel_sum(xp: Any, dy: Array) -> Array:
 
 
 class Sliding:
-    """How a filter slides, and the kernels for its number of axes, called on arrays with or without a batch axis."""
+    """A filter that slides, and the kernels for its number of axes, called on arrays with or without a batch axis."""
 
     def __init__(self, k: Any, weight_shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int):
         self.k, self.rank, self.weight_shape = k, len(weight_shape) - 2, weight_shape

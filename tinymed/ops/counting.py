@@ -282,7 +282,7 @@ def nanmean(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = 
 
 
 class Range(NamedTuple):
-    """What aminmax gives."""
+    """The smallest and the largest element, as aminmax returns them."""
 
     min: Any
     max: Any

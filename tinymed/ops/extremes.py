@@ -12,7 +12,7 @@ Axes = tuple[int, ...]
 
 
 class Extremes(NamedTuple):
-    """What max and min along an axis give."""
+    """Extremes along an axis and their indices, as max and min return them."""
 
     values: Any
     indices: Any

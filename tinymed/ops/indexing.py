@@ -32,7 +32,7 @@ Basic = tuple[int | Span | None, ...]
 
 
 class Index(NamedTuple):
-    """What t[...] means: a view by `basic`, then index arrays along the axes that `where` names."""
+    """The meaning of t[...]: a view by `basic`, then index arrays along the axes that `where` names."""
 
     basic: Basic
     where: Where

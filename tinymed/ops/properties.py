@@ -1,4 +1,4 @@
-"""What is known of a tensor without reading its elements: sizes, bytes, order in memory, device."""
+"""Facts about a tensor without reading its elements: sizes, bytes, order in memory, device."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How a loss is reduced, and PyTorch's older arguments for it."""
+"""The reduction of a loss, and PyTorch's older arguments for it."""
 
 import functools
 import inspect

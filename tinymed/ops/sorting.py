@@ -13,7 +13,7 @@ from .shape import reshape, squeeze
 
 
 class Sorted(NamedTuple):
-    """What sort, topk, median and kthvalue give."""
+    """Values and their indices, as sort, topk, median and kthvalue return them."""
 
     values: Any
     indices: Any

@@ -1,4 +1,4 @@
-"""What convolution, pooling and resampling share: arguments with one entry per axis of space, and windows that slide.
+"""The common ground of convolution, pooling and resampling: one entry per axis of space, and windows that slide.
 
 Kernels exist for two and for three axes of space.  One axis runs as two, the first of length 1, and an input without
 a batch axis as a batch of one: views, no copies, so they are native wherever two axes are.
