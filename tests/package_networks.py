@@ -65,9 +65,9 @@ def torchvision() -> list[Network]:
 # One of each family of timm that is small; the side of the square input in pixels.
 TIMM = {
     64: "resnet10t resnet18 resnet26d resnetv2_18 resnetv2_50x1_bit seresnet18 seresnext26d_32x4d ecaresnet26t "
-    "efficientnet_b0 efficientnet_lite0 tf_efficientnet_b0 mobilenetv2_050 mobilenetv3_small_050 mobilenetv4_conv_small "
-    "mnasnet_small lcnet_050 tinynet_e fbnetc_100 convnext_atto convnextv2_atto densenet121 dla46_c hrnet_w18_small "
-    "regnetx_002 regnety_002 repvgg_a0 mobileone_s0 res2net50_14w_8s resnest14d skresnet18 ghostnet_050 selecsls42 "
+    "efficientnet_b0 efficientnet_lite0 tf_efficientnet_b0 mobilenetv2_050 mobilenetv3_small_050 "
+    "mobilenetv4_conv_small mnasnet_small lcnet_050 tinynet_e fbnetc_100 convnext_atto convnextv2_atto densenet121 dla46_c "
+    "hrnet_w18_small regnetx_002 regnety_002 repvgg_a0 mobileone_s0 res2net50_14w_8s resnest14d skresnet18 ghostnet_050 selecsls42 "
     "ese_vovnet19b_slim cspresnet50 rexnet_100 gernet_s gcresnext26ts nf_regnet_b0 legacy_xception poolformer_s12 "
     "edgenext_xx_small starnet_s1 repghostnet_050 fastvit_t8",
     96: "inception_v3 inception_v4",
@@ -112,7 +112,7 @@ def monai() -> list[Network]:
         add("SegResNetDS", axes, side, **ends, init_filters=8, dsdepth=2)
         kernels = {"kernel_size": (3, 3, 3), "strides": (1, 2, 2), "upsample_kernel_size": (2, 2)}
         add("DynUNet", axes, side, **ends, **kernels, filters=(4, 8, 16), res_block=True)
-        add("AutoEncoder", axes, side, **ends, **widths, num_res_units=1)
+        add("AutoEncoder", axes, side, **ends, channels=(4, 8, 16), strides=(2, 2, 2), num_res_units=1)
         add("RegUNet", axes, side, **flat, in_channels=2, num_channel_initial=4, depth=2, out_channels=axes)
         add("MedNeXt", axes, side, **ends, init_filters=4, kernel_size=3)
         add("VNet", axes, 2 * side, **ends, act=("relu", {"inplace": True}))
