@@ -66,10 +66,11 @@ def torchvision() -> list[Network]:
 TIMM = {
     64: "resnet10t resnet18 resnet26d resnetv2_18 resnetv2_50x1_bit seresnet18 seresnext26d_32x4d ecaresnet26t "
     "efficientnet_b0 efficientnet_lite0 tf_efficientnet_b0 mobilenetv2_050 mobilenetv3_small_050 "
-    "mobilenetv4_conv_small mnasnet_small lcnet_050 tinynet_e fbnetc_100 convnext_atto convnextv2_atto densenet121 dla46_c "
-    "hrnet_w18_small regnetx_002 regnety_002 repvgg_a0 mobileone_s0 res2net50_14w_8s resnest14d skresnet18 ghostnet_050 selecsls42 "
-    "ese_vovnet19b_slim cspresnet50 rexnet_100 gernet_s gcresnext26ts nf_regnet_b0 legacy_xception poolformer_s12 "
-    "edgenext_xx_small starnet_s1 repghostnet_050 fastvit_t8",
+    "mobilenetv4_conv_small mnasnet_small lcnet_050 tinynet_e fbnetc_100 convnext_atto convnextv2_atto "
+    "densenet121 dla46_c  hrnet_w18_small regnetx_002 regnety_002 repvgg_a0 mobileone_s0 res2net50_14w_8s "
+    "resnest14d skresnet18 ghostnet_050 selecsls42  ese_vovnet19b_slim cspresnet50 rexnet_100 gernet_s "
+    "gcresnext26ts nf_regnet_b0 legacy_xception poolformer_s12  edgenext_xx_small starnet_s1 repghostnet_050 "
+    "fastvit_t8",
     96: "inception_v3 inception_v4",
     224: "levit_128s",
 }

@@ -233,20 +233,10 @@ MACHINERY = (
     "testing torch_version types utils version xpu nested _inductor _prims _subclasses _tensor _utils_internal func "
     "_vmap_internals cpu futures package storage random _higher_order_ops _library _export _functorch"
 )
-PLACES = {
-    *SOURCES,
-    "torch.utils",
-    *(f"torch.{name}" for name in MACHINERY.split()),
-    "torch.nn.parallel",
-    "torch.nn.parameter",
-}
-PLACES |= {
-    "torch.nn.common_types",
-    "torch.nn.attention",
-    "torch.utils.checkpoint",
-    "torch.utils.model_zoo",
-    "torch.utils.data",
-}
+PLACES = {*SOURCES, *(f"torch.{name}" for name in MACHINERY.split())}
+PLACES |= {f"torch.nn.{name}" for name in ("parallel", "parameter", "common_types", "attention")}
+PLACES |= {f"torch.nn.utils.{name}" for name in ("fusion", "rnn", "parametrizations", "parametrize")}
+PLACES |= {"torch.utils", *(f"torch.utils.{name}" for name in ("checkpoint", "model_zoo", "data"))}
 # Entered without their own __init__, which imports transforms, data sets and readers of images.
 ENTERED = {"torchvision", "monai"}
 # Parts of packages that are not networks: inert as a whole.
