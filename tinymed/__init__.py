@@ -223,6 +223,7 @@ from .ops.products import (
     tensordot,
 )
 from .ops.promotion import result_type
+from .ops.quantile import erfinv
 from .ops.reduce import (
     all,
     any,

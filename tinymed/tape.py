@@ -65,6 +65,9 @@ Chain = tuple[tuple[type["Op"], tuple[Any, ...], int], ...]  # view ops, their a
 Parent = tuple["Node", type["Op"], tuple[Any, ...], int]  # what a view was taken of, by which op
 
 
+NO_ELEMENTS = np.empty(0, np.float32)  # what a tensor of nothing holds
+
+
 class Node:
     """What the tape knows of a tensor: its array, its gradient, and the op that made it."""
 
@@ -85,7 +88,7 @@ class Node:
 
     def __init__(
         self,
-        data: Array,
+        data: Array = NO_ELEMENTS,
         requires_grad: bool = False,
         op: "Op | None" = None,
         index: int = 0,

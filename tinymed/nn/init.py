@@ -14,9 +14,9 @@ import numpy as np
 
 from .. import device, random
 from ..absent import missing
+from ..ops.quantile import normal_quantile
 from ..tensor import Tensor
 from . import module
-from .quantile import normal_quantile
 
 
 @contextmanager

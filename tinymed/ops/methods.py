@@ -23,6 +23,7 @@ from . import (
     moments,
     pairwise,
     products,
+    quantile,
     reduce,
     rounding,
     scatter,
@@ -158,6 +159,7 @@ class Methods(Node):
     neg, negative, exp, expm1, log, log1p = unary.neg, unary.neg, unary.exp, unary.expm1, unary.log, unary.log1p
     sqrt, rsqrt, square, reciprocal = unary.sqrt, unary.rsqrt, unary.square, unary.reciprocal
     abs, absolute, sign, sin, cos, erf = unary.abs, unary.abs, unary.sign, unary.sin, unary.cos, unary.erf
+    erfinv = quantile.erfinv
 
     relu, prelu, sigmoid, tanh = activations.relu, activations.prelu, smooth.sigmoid, smooth.tanh
     softmax, log_softmax = softmax.softmax, softmax.log_softmax
@@ -242,6 +244,7 @@ class Methods(Node):
     sin_, cos_, tan_ = inplace.sin_, inplace.cos_, inplace.tan_
     asin_, acos_, atan_ = inplace.asin_, inplace.acos_, inplace.atan_
     rsqrt_, reciprocal_, square_ = inplace.rsqrt_, inplace.reciprocal_, inplace.square_
+    erfinv_ = inplace.erfinv_
     masked_fill_, scatter_, scatter_add_ = inplace.masked_fill_, inplace.scatter_, inplace.scatter_add_
     index_add_, index_copy_, index_fill_ = inplace.index_add_, inplace.index_copy_, inplace.index_fill_
     tril_, triu_, nan_to_num_ = inplace.tril_, inplace.triu_, inplace.nan_to_num_
