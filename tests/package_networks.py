@@ -24,7 +24,7 @@ class Network(NamedTuple):
     maker: str
     given: dict[str, Any]
     inputs: tuple[tuple[int, ...], ...]
-    modes: tuple[str, ...] = BOTH  # without "train": a network that draws numbers in training
+    modes: tuple[str, ...] = BOTH  # without "train": one that draws numbers, or normalises one voxel, in training
 
 
 def listed() -> list[Network]:
@@ -136,7 +136,8 @@ def monai() -> list[Network]:
     tiny = {"hidden_size": 24, "mlp_dim": 48, "num_heads": 3}
     add("ViT", 3, 16, in_channels=1, img_size=16, patch_size=8, num_layers=2, classification=True, **tiny)
     add("UNETR", 3, 32, in_channels=1, out_channels=3, img_size=32, feature_size=4, **tiny)
-    add("SwinUNETR", 3, 32, in_channels=1, out_channels=2, feature_size=12, depths=(1, 1, 1, 1), num_heads=(1, 2, 3, 4))
+    stages = {"feature_size": 12, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 3, 4)}
+    add("SwinUNETR", 3, 32, modes=("eval",), in_channels=1, out_channels=2, **stages)  # ends with one voxel
     add("AHNet", 3, 32, spatial_dims=3, in_channels=1, out_channels=2, layers=(1, 1, 1, 1), psp_block_num=2)
     morph = {"unet_out_channels": 4, "channels": (4, 4, 4, 4, 4, 4), "final_conv_channels": (4, 4)}
     add("VoxelMorphUNet", 3, 16, spatial_dims=3, in_channels=2, **morph)
