@@ -24,7 +24,7 @@ class Network(NamedTuple):
     maker: str
     given: dict[str, Any]
     inputs: tuple[tuple[int, ...], ...]
-    modes: tuple[str, ...] = BOTH  # without "train": one that draws numbers, or normalises one voxel, in training
+    modes: tuple[str, ...] = BOTH
 
 
 def listed() -> list[Network]:
@@ -96,10 +96,10 @@ def monai() -> list[Network]:
     """Networks of monai.networks.nets in two and three dimensions."""
     found = []
 
-    def add(name: str, axes: int, side: int, shape: tuple[int, ...] = (), modes: Any = BOTH, **given: Any) -> None:
+    def add(name: str, axes: int, side: int, shape: tuple[int, ...] = (), **given: Any) -> None:
         module, _, maker = f"monai.networks.nets.{name}".rpartition(".")
         size = shape or (2, given.get("in_channels", given.get("n_input_channels", 1)), *(side,) * axes)
-        found.append(Network("monai", f"{maker} {axes}D", f"{module}:{maker}", given, (size,), modes))
+        found.append(Network("monai", f"{maker} {axes}D", f"{module}:{maker}", given, (size,)))
 
     for axes, side in ((2, 32), (3, 16)):
         flat = {"spatial_dims": axes}
@@ -137,13 +137,13 @@ def monai() -> list[Network]:
     add("ViT", 3, 16, in_channels=1, img_size=16, patch_size=8, num_layers=2, classification=True, **tiny)
     add("UNETR", 3, 32, in_channels=1, out_channels=3, img_size=32, feature_size=4, **tiny)
     stages = {"feature_size": 12, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 3, 4)}
-    add("SwinUNETR", 3, 32, modes=("eval",), in_channels=1, out_channels=2, **stages)  # ends with one voxel
+    add("SwinUNETR", 2, 64, spatial_dims=2, in_channels=1, out_channels=2, **stages)
     add("AHNet", 3, 32, spatial_dims=3, in_channels=1, out_channels=2, layers=(1, 1, 1, 1), psp_block_num=2)
     morph = {"unet_out_channels": 4, "channels": (4, 4, 4, 4, 4, 4), "final_conv_channels": (4, 4)}
     add("VoxelMorphUNet", 3, 16, spatial_dims=3, in_channels=2, **morph)
     add("PatchDiscriminator", 2, 32, spatial_dims=2, channels=4, in_channels=1, num_layers_d=2)
     levels = {"num_res_blocks": 1, "channels": (8, 8), "norm_num_groups": 4, "attention_levels": (False, True)}
-    add("AutoencoderKL", 2, 32, modes=("eval",), spatial_dims=2, **levels)
+    add("AutoencoderKL", 2, 32, spatial_dims=2, **levels)
     return found
 
 

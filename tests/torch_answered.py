@@ -77,6 +77,9 @@ class Answered(ModuleType):
             return STANDING[full] if full in STANDING else importlib.import_module(full)
         return inert(full) if name in self.inert_names else getattr(self.source, name)
 
+    def __dir__(self) -> list[str]:
+        return dir(self.source)  # "silu" in dir(torch.nn.functional)
+
 
 # ------------------------------------------------------------------------------------- what is answered by what
 

@@ -240,7 +240,7 @@ class RReLU(Module):
 class PReLU(Module):
     """x where x > 0, else weight x; weight learned, one for all (num_parameters=1) or one per channel."""
 
-    makes_tensors = True
+    _makes_tensors = True
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25):
         super().__init__()

@@ -30,7 +30,7 @@ class Convolution(Module):
     """What convolution and transposed convolution layers share."""
 
     axes: ClassVar[int]
-    makes_tensors = True
+    _makes_tensors = True
     transposed: ClassVar[bool] = False
 
     def __init__(

@@ -16,7 +16,7 @@ class Embedding(Module):
     padding_idx: a row that starts at zero and receives no gradient.
     """
 
-    makes_tensors = True
+    _makes_tensors = True
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Embedding(Module):
 class Bilinear(Module):
     """y[o] = x1 weight[o] x2 + bias[o]; weight (out_features, in1_features, in2_features)."""
 
-    makes_tensors = True
+    _makes_tensors = True
 
     def __init__(self, in1_features: int, in2_features: int, out_features: int, bias: bool = True):
         super().__init__()

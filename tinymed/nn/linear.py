@@ -13,7 +13,7 @@ from .module import Module, new_parameter
 class Linear(Module):
     """y = x weight^T + bias, for the last axis of x; weight (out_features, in_features)."""
 
-    makes_tensors = True
+    _makes_tensors = True
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True):
         super().__init__()

@@ -60,10 +60,10 @@ class Module(Tree):
     module's path on `tape.thread.scope`, so that an error or the NaN locator can name the layer.
     """
 
-    structure: ClassVar[int] = 0  # counts registrations anywhere: when cached paths are stale
-    paths: ClassVar[dict[int, str]] = {}  # of the outermost module being called
-    optional_state: ClassVar[Sequence[str]] = ()  # names that a state may lack: older files were written without them
-    makes_tensors: ClassVar[bool] = False  # whether device= and dtype= may be given: parameters, or buffers, are made
+    _structure: ClassVar[int] = 0  # counts registrations anywhere: when cached paths are stale
+    _outermost: ClassVar[dict[int, str]] = {}  # of the outermost module being called
+    _optional_state: ClassVar[Sequence[str]] = ()  # names that a state may lack: older files were written without them
+    _makes_tensors: ClassVar[bool] = False  # whether device= and dtype= may be given: parameters, or buffers, are made
     training: bool
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -95,20 +95,20 @@ class Module(Tree):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         scope = tape.thread.scope
         if not scope:
-            Module.paths = self.path_of_modules()
-        scope.append(Module.paths.get(id(self)) or type(self).__name__)
+            Module._outermost = self._path_of_modules()
+        scope.append(Module._outermost.get(id(self)) or type(self).__name__)
         for o in tape.observers:
             o.module(self)
         try:
             if self._pre_hooks:
-                args, kwargs = self.run_pre_hooks(args, kwargs)
+                args, kwargs = self._run_pre_hooks(args, kwargs)
             watch = None
             if self._backward_hooks or self._backward_pre_hooks:
                 watch = BackwardHooks(self, self._backward_pre_hooks.values(), self._backward_hooks.values())
                 args = watch.enter(args)
             result = self.forward(*args, **kwargs)
             if self._hooks:
-                result = self.run_hooks(args, kwargs, result)
+                result = self._run_hooks(args, kwargs, result)
             if watch is not None:
                 result = watch.leave(result)
         except Exception as error:
@@ -119,14 +119,14 @@ class Module(Tree):
             scope.pop()
         return result
 
-    def path_of_modules(self) -> dict[int, str]:
+    def _path_of_modules(self) -> dict[int, str]:
         """{id of a module below this one: its dotted name}; kept until some module registers another."""
-        if self._paths[0] != Module.structure:
+        if self._paths[0] != Module._structure:
             names = {id(m): name for name, m in self.named_modules()}
-            self.__dict__["_paths"] = Module.structure, names
+            self.__dict__["_paths"] = Module._structure, names
         return self._paths[1]  # type: ignore[no-any-return]
 
-    def run_pre_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def _run_pre_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Call the hooks before forward; return the arguments they leave."""
         for key, hook in tuple(self._pre_hooks.items()):
             if key in self._with_kwargs:
@@ -139,7 +139,7 @@ class Module(Tree):
                 args = changed if isinstance(changed, tuple) else (changed,)
         return args, kwargs
 
-    def run_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Any:
+    def _run_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Any:
         """Call the hooks after forward; return the result they leave."""
         for key, hook in tuple(self._hooks.items()):
             given = (args, kwargs, result) if key in self._with_kwargs else (args, result)
@@ -188,9 +188,9 @@ class Module(Tree):
                 raise AttributeError(f"{type(self).__name__}: call super().__init__() before setting {name!r}")
             object.__setattr__(self, name, value)
         elif isinstance(value, Parameter):
-            self.claim(name, self._parameters)[name] = value
+            self._claim(name, self._parameters)[name] = value
         elif isinstance(value, Module):
-            self.claim(name, self._modules)[name] = value
+            self._claim(name, self._modules)[name] = value
         elif name in self._parameters or name in self._modules:
             if value is not None:
                 raise TypeError(
@@ -198,7 +198,7 @@ class Module(Tree):
                     f"the same kind or None, got {type(value).__name__}"
                 )
             (self._parameters if name in self._parameters else self._modules)[name] = None
-            Module.structure += 1
+            Module._structure += 1
         elif name in self._buffers:
             if not (value is None or isinstance(value, Tensor)):
                 raise TypeError(
@@ -220,7 +220,7 @@ class Module(Tree):
             if name in place:
                 del place[name]
                 self._transient.discard(name)
-                Module.structure += 1
+                Module._structure += 1
                 return
         object.__delattr__(self, name)
 
@@ -234,7 +234,7 @@ class Module(Tree):
                 f"{type(self).__name__}: register_parameter takes a Parameter or None for {name!r}, got "
                 f"{type(param).__name__}"
             )
-        self.unused(name, self._parameters)[name] = param
+        self._unused(name, self._parameters)[name] = param
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Add a tensor that is state but not learned; persistent ones are part of `state_dict`."""
@@ -243,24 +243,24 @@ class Module(Tree):
                 f"{type(self).__name__}: register_buffer takes a tensor or None for {name!r}, got "
                 f"{type(tensor).__name__}"
             )
-        self.unused(name, self._buffers)[name] = tensor
+        self._unused(name, self._buffers)[name] = tensor
         (self._transient.discard if persistent else self._transient.add)(name)
 
     def add_module(self, name: str, module: "Module | None") -> None:
         """Add a child under a name, as assigning it to an attribute does."""
         if not (module is None or isinstance(module, Module)):
             raise TypeError(f"{type(self).__name__}: {name!r} must be a module or None, got {type(module).__name__}")
-        self.unused(name, self._modules)[name] = module
+        self._unused(name, self._modules)[name] = module
 
     register_module = add_module
 
-    def unused(self, name: str, place: dict[str, Any]) -> dict[str, Any]:
+    def _unused(self, name: str, place: dict[str, Any]) -> dict[str, Any]:
         """claim, for a name that no other attribute has."""
         if isinstance(name, str) and name not in place and hasattr(self, name):
             raise KeyError(f"{type(self).__name__}: attribute {name!r} exists already; delete it first")
-        return self.claim(name, place)
+        return self._claim(name, place)
 
-    def claim(self, name: str, place: dict[str, Any]) -> dict[str, Any]:
+    def _claim(self, name: str, place: dict[str, Any]) -> dict[str, Any]:
         """Check that a name may be registered there, and free it elsewhere."""
         if not isinstance(name, str):
             raise TypeError(f"{type(self).__name__}: a name is a string, got {name!r}")
@@ -273,7 +273,7 @@ class Module(Tree):
         for other in (self._parameters, self._buffers, self._modules):
             if other is not place:
                 other.pop(name, None)
-        Module.structure += 1
+        Module._structure += 1
         return place
 
     # -------------------------------------------------------------------------------------------- state
@@ -287,10 +287,10 @@ class Module(Tree):
         the tape, instead of detached tensors.
         """
         state: dict[str, Tensor] = {} if destination is None else destination
-        self.collect_state(state, prefix, keep_vars)
+        self._collect_state(state, prefix, keep_vars)
         return state
 
-    def collect_state(self, state: dict[str, Tensor], prefix: str, keep_vars: bool = False) -> None:
+    def _collect_state(self, state: dict[str, Tensor], prefix: str, keep_vars: bool = False) -> None:
         """Add this module's part of the state, parameters before buffers before children."""
         for name, p in self._parameters.items():
             if p is not None:
@@ -300,7 +300,7 @@ class Module(Tree):
                 state[prefix + name] = b if keep_vars else b.detach()
         for name, child in self._modules.items():
             if child is not None:
-                child.collect_state(state, f"{prefix}{name}.", keep_vars)
+                child._collect_state(state, f"{prefix}{name}.", keep_vars)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Copy values by name into the parameters and buffers where they lie, keeping their memory order and dtype.
@@ -321,20 +321,20 @@ class Module(Tree):
                 "load_state_dict: assign=True is not supported: values are copied to where the parameters lie"
             )
         own = self.state_dict()
-        result = match(own, state_dict, self.names_optional())
+        result = match(own, state_dict, self._names_optional())
         refuse_misfit(type(self).__name__, result, strict)
         copy_state(self, own, state_dict, result.loaded)
         return IncompatibleKeys(result)
 
-    def names_optional(self) -> set[str]:
+    def _names_optional(self) -> set[str]:
         """The dotted names that a state may lack."""
         return {
             f"{path}.{name}" if path else name
             for path, module in self.named_modules(remove_duplicate=False)
-            for name in module.optional_state
+            for name in module._optional_state
         }
 
-    def loaded(self, names: Set[str]) -> None:
+    def _loaded(self, names: Set[str]) -> None:
         """Called after a load with those of the module's own names that were copied; does nothing by default."""
 
     # ------------------------------------------------------------------------------------------ switches
@@ -357,7 +357,7 @@ class Module(Tree):
 
         Raises ValueError if none does: a mistyped pattern would otherwise train what should be frozen.
         """
-        chosen = [p for n, p in self.named_members("_parameters", "", True, unique=False) if matches(n, pattern)]
+        chosen = [p for n, p in self._named_members("_parameters", "", True, unique=False) if matches(n, pattern)]
         if not chosen and pattern != "*":
             tops = sorted({n.split(".")[0] for n, _ in self.named_parameters()})
             raise ValueError(
@@ -416,7 +416,7 @@ class Module(Tree):
             elif a is not None and not isinstance(a, bool):
                 dtype = a
         if dtype is not None:
-            self.cast(as_dtype("to", dtype))
+            self._cast(as_dtype("to", dtype))
         if device is not None:
             place = devices.checked("to", device)
             for t in (*self.parameters(), *self.buffers()):
@@ -424,7 +424,7 @@ class Module(Tree):
                 t.grad = None if t.grad is None else Tensor(devices.move(t.grad.array, place))
         return self
 
-    def cast(self, dtype: np.dtype[Any]) -> None:
+    def _cast(self, dtype: np.dtype[Any]) -> None:
         """Bring floating-point parameters and buffers to a dtype."""
         if dtype.kind != "f":
             raise TypeError(f"to: a module takes a floating-point dtype, got {dtype}")

@@ -49,8 +49,8 @@ class BatchNorm(Module):
     """
 
     axes: ClassVar[tuple[int, ...]]  # how many an input may have
-    makes_tensors = True
-    optional_state = (COUNTER,)  # PyTorch before 0.4.1, Keras and others write no counter
+    _makes_tensors = True
+    _optional_state = (COUNTER,)  # PyTorch before 0.4.1, Keras and others write no counter
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class BatchNorm(Module):
             init.ones_(self.running_var)
             init.zeros_(self.num_batches_tracked)
 
-    def loaded(self, names: Set[str]) -> None:
+    def _loaded(self, names: Set[str]) -> None:
         """Count foreign statistics as measured: without a counter the next batch would take their place.
 
         The counter of a file that has none, or 0, becomes so large that a batch weighs `momentum` and no more.
@@ -216,7 +216,7 @@ class BatchNorm3d(BatchNorm):
 class LayerNorm(Module):
     """Each sample normalised over its last axes, of shape normalized_shape.  Ba, Kiros & Hinton 2016."""
 
-    makes_tensors = True
+    _makes_tensors = True
 
     def __init__(
         self,
@@ -245,7 +245,7 @@ class RMSNorm(Module):
     Zhang & Sennrich 2019.
     """
 
-    makes_tensors = True
+    _makes_tensors = True
 
     def __init__(
         self, normalized_shape: int | Sequence[int], eps: float | None = None, elementwise_affine: bool = True
@@ -271,7 +271,7 @@ class RMSNorm(Module):
 class GroupNorm(Module):
     """Each sample normalised over num_groups equal runs of its channels.  Wu & He 2018."""
 
-    makes_tensors = True
+    _makes_tensors = True
 
     def __init__(
         self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, *, bias: bool = True
@@ -315,7 +315,7 @@ class InstanceNorm(Module):
     """
 
     axes: ClassVar[int]
-    makes_tensors = True
+    _makes_tensors = True
 
     def __init__(
         self,

@@ -44,7 +44,7 @@ class Tree:
         """The modules directly below."""
         return (m for _, m in self.named_children())
 
-    def named_members(self, place: str, prefix: str, recurse: bool, unique: bool = True) -> Iterator[tuple[str, Any]]:
+    def _named_members(self, place: str, prefix: str, recurse: bool, unique: bool = True) -> Iterator[tuple[str, Any]]:
         """(dotted name, tensor) of what modules hold in one of their dictionaries."""
         seen: set[int] = set()
         modules = self.named_modules(prefix=prefix, remove_duplicate=unique) if recurse else [(prefix, self)]
@@ -58,7 +58,7 @@ class Tree:
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Any]]:
         """(dotted name, parameter), each parameter once."""
-        return self.named_members("_parameters", prefix, recurse, remove_duplicate)
+        return self._named_members("_parameters", prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Any]:
         """The parameters, each once."""
@@ -68,7 +68,7 @@ class Tree:
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Any]]:
         """(dotted name, buffer), each buffer once."""
-        return self.named_members("_buffers", prefix, recurse, remove_duplicate)
+        return self._named_members("_buffers", prefix, recurse, remove_duplicate)
 
     def buffers(self, recurse: bool = True) -> Iterator[Any]:
         """The buffers, each once."""
@@ -88,13 +88,13 @@ class Tree:
 
     def get_parameter(self, target: str) -> Any:
         """The parameter of a dotted name."""
-        return self.get_member("_parameters", "parameter", target)
+        return self._get_member("_parameters", "parameter", target)
 
     def get_buffer(self, target: str) -> Any:
         """The buffer of a dotted name."""
-        return self.get_member("_buffers", "buffer", target)
+        return self._get_member("_buffers", "buffer", target)
 
-    def get_member(self, place: str, kind: str, target: str) -> Any:
+    def _get_member(self, place: str, kind: str, target: str) -> Any:
         """What a module below holds in one of its dictionaries."""
         path, _, name = target.rpartition(".")
         module = self.get_submodule(path)
