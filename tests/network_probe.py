@@ -1,10 +1,11 @@
 """Build networks of installed packages and write what they compute, with PyTorch or with tinymed answering for it.
 
-    python tests/network_probe.py torch|tinymed FOLDER [NAME ...]
+    python tests/network_probe.py torch|tinymed|nudged FOLDER [NAME ...]
 
 The same lines run in both, in float64: weights, inputs and cotangents are drawn by name, so nothing is exchanged but
-the results.  Each network leaves FOLDER/<package>/<name>.npz: per mode its outputs and the gradients of its inputs and
-of every parameter; or FOLDER/<package>/<name>.txt: why there are none.
+the results. Each network leaves FOLDER/<package>/<name>.npz: per mode its outputs and the gradients of its inputs and
+of every parameter; or FOLDER/<package>/<name>.txt: why there are none.  "nudged" is PyTorch with inputs moved by 1e-15
+of themselves: what it changes by then, no two ways of computing can agree about.
 """
 
 import importlib
@@ -91,14 +92,17 @@ def outputs(result: Any) -> Iterator[Any]:
             yield from outputs(part)
 
 
-def computed(net: Any, network: Network, mode: str) -> dict[str, np.ndarray]:
-    """Outputs and gradients in a mode."""
+def computed(net: Any, network: Network, mode: str, nudge: float = 0.0) -> dict[str, np.ndarray]:
+    """Outputs and gradients in a mode.  nudge: the inputs are moved by this part of themselves, up or down."""
     import torch
 
     torch.randn_like = lambda x: torch.tensor(drawn("noise", tuple(x.shape)))  # of variational networks
     net.train(mode == "train")
     net.zero_grad()
-    given = [torch.tensor(drawn(f"input {i}", shape)).requires_grad_(True) for i, shape in enumerate(network.inputs)]
+    arrays = [
+        drawn(f"input {i}", s) * (1 + nudge * np.sign(drawn(f"nudge {i}", s))) for i, s in enumerate(network.inputs)
+    ]
+    given = [torch.tensor(a).requires_grad_(True) for a in arrays]
     found, loss = {}, 0.0
     for i, y in enumerate(outputs(net(*given))):
         found |= digest(f"{mode} output {i}", y.detach().numpy())
@@ -118,7 +122,7 @@ def reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:400]} [{' < '.join(reversed(places))}]"
 
 
-def probe(network: Network, folder: Path) -> None:
+def probe(network: Network, folder: Path, nudge: float = 0.0) -> None:
     """Write a network's results, or why it has none."""
     place = folder / network.package / network.name.replace("/", "_")
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -126,7 +130,7 @@ def probe(network: Network, folder: Path) -> None:
         net = made(network)
         found = {}
         for mode in network.modes:
-            found |= computed(net, network, mode)
+            found |= computed(net, network, mode, nudge)
         np.savez(place.with_name(place.name + ".npz"), **{k.replace("/", "|"): v for k, v in found.items()})
     except Exception as error:
         place.with_name(place.name + ".txt").write_text(reason(error) + "\n")
@@ -147,7 +151,7 @@ def main(engine: str, folder: str, *names: str) -> None:
         backend.__enter__()
     for network in listed():
         if not names or network.name in names or network.package in names:
-            probe(network, Path(folder))
+            probe(network, Path(folder), 1e-15 if engine == "nudged" else 0.0)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,10 @@ compared = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(compared)
 
 # What is not equal, by package and name: the outcome and words of why.  Nothing else may be unequal.
-KNOWN: dict[tuple[str, str], tuple[str, str]] = {}
+KNOWN = {
+    ("torchvision", "VisionTransformer"): ("refused", "no 'MultiheadAttention'"),
+    ("timm", "inception_v4"): ("unsteady", "train"),  # at 96 pixels its last batch norms see two values a channel
+}
 
 
 def answered(code: str) -> str:
@@ -129,7 +132,8 @@ def test_networks_of_a_package_equal_pytorch(package, tmp_path):
             pytest.skip(f"{PACKAGES.get(needed, needed)} is not installed: pip install '.[networks]'")
     for engine in ("torch", "tinymed"):
         compared.run(engine, tmp_path, [package])
-    rows = [compared.row(n, tmp_path) for n in listed() if n.package == package]
+    chosen = [n for n in listed() if n.package == package]
+    rows = [compared.steadied(compared.row(n, tmp_path), n, tmp_path) for n in chosen]
     failed = {(r["package"], r["name"]): (r["outcome"], r["why"]) for r in rows if r["outcome"] != "equal"}
     for name, (outcome, why) in failed.items():
         known, words = KNOWN.get(name, ("equal", ""))
