@@ -279,7 +279,7 @@ def test_layers_take_pytorchs_arguments(name):
         ours = {n: inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=d) for n, d in table.items()}
     wanted = {n: p.default for n, p in theirs.items() if n not in ("device", "dtype", "args", "kwargs", "modules")}
     makes = {"device", "dtype"} & set(theirs)
-    assert bool(makes) <= cls.makes_tensors
+    assert bool(makes) <= cls._makes_tensors
     older = {"min_value", "max_value"}  # Hardtanh's, deprecated
     missing = [n for n in wanted if n not in ours and n not in older]
     assert not missing

@@ -344,3 +344,23 @@ def test_half_precision_is_refused_with_advice():
     for name in ("half", "bfloat16"):
         with pytest.raises(TypeError, match=r"float32 or float64.*use_precision"):
             getattr(nn.Linear(2, 2), name)()
+
+
+OURS = {"freeze", "freeze_statistics", "unfreeze"}  # what Module has besides PyTorch's names, on purpose
+
+
+def test_a_module_takes_no_name_of_a_network_but_pytorchs():
+    """A child, or a flag, called like a method would hide it, or be hidden by it."""
+    extra = {n for n in dir(nn.Module) if not n.startswith("_")} - set(dir(torch.nn.Module))
+    assert extra == OURS
+
+
+@pytest.mark.parametrize("name", ["paths", "structure", "unused", "loaded", "cast", "claim", "optional_state"])
+def test_any_other_name_may_be_a_childs_or_a_flags(name):
+    net = nn.Module()
+    setattr(net, name, nn.Linear(2, 2))
+    assert isinstance(getattr(net, name), nn.Linear)
+    flagged = nn.Linear(2, 2)
+    setattr(flagged, name, True)
+    flagged.load_state_dict(flagged.double().state_dict())
+    assert getattr(flagged, name) is True

@@ -471,3 +471,21 @@ def test_values_are_cast():
 def test_an_expanded_tensor_is_not_written():
     with pytest.raises(RuntimeError, match="several elements"):
         tm.ones(1, 3).expand(2, 3)[0] = 2.0
+
+
+@pytest.mark.parametrize(
+    "given", [(), (2, 3), (2, 3, 0), (2, 3, 4, 0), (1, 2, 1, 2, 1), ([1, 2.5],), ((1, 2),), ([[1], [2]],)], ids=str
+)
+def test_pytorchs_oldest_constructor(given):
+    """Sizes or numbers; sizes with nothing but 0 after them too."""
+    torch = pytest.importorskip("torch")
+    ours, true = tm.Tensor(*given), torch.Tensor(*given)
+    assert (ours.shape, ours.requires_grad) == (tuple(true.shape), False)
+    assert ours.dtype == np.float32
+    assert isinstance(given and given[0], int) or ours.tolist() == true.tolist()
+
+
+@pytest.mark.parametrize("given", [(2, -1), (2, True), ([1, 2], 3), (2, 2.5)], ids=str)
+def test_what_is_neither_sizes_nor_numbers_is_refused(given):
+    with pytest.raises(TypeError, match="takes sizes"):
+        tm.Tensor(*given)

@@ -210,6 +210,7 @@ from .ops.products import (
 )
 from .ops.promotion import result_type
 from .ops.properties import is_floating_point, numel
+from .ops.quantile import erfinv
 from .ops.reduce import (
     all,
     any,

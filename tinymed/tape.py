@@ -70,6 +70,29 @@ Chain = tuple[tuple[type["Op"], tuple[Any, ...], int], ...]  # view ops, their a
 Parent = tuple["Node", type["Op"], tuple[Any, ...], int]  # what a view was taken of, by which op
 
 
+NO_ELEMENTS = np.empty(0, np.float32)  # what a tensor of nothing holds
+SIZES = frozenset({int, list, tuple})
+
+
+def from_sizes(*given: Any) -> tuple[Any, ...]:
+    """Return what a Node is made of by PyTorch's oldest constructor.
+
+    Tensor(2, 3), of sizes, or Tensor([1, 2]), of numbers.
+
+    given: what Node.__init__ got; False and None are its defaults.
+    """
+    sizes = list(itertools.takewhile(lambda v: v is not False and v is not None, given))
+    if not isinstance(given[0], int):
+        if len(sizes) > 1:
+            raise TypeError(f"Tensor: takes sizes, or one list of numbers; got {len(sizes)} arguments")
+        numbers = np.array(given[0], np.float32)
+    elif all(isinstance(v, int) and not isinstance(v, bool) and v >= 0 for v in sizes):
+        numbers = np.zeros(sizes, np.float32)
+    else:
+        raise TypeError(f"Tensor: takes sizes, integers from 0, got {', '.join(map(repr, sizes))}")
+    return device.move(numbers, device.default()), False, None, 0, None
+
+
 class Node:
     """What the tape knows of a tensor: its array, its gradient, and the op that made it."""
 
@@ -90,12 +113,14 @@ class Node:
 
     def __init__(
         self,
-        data: Array,
+        data: Array = NO_ELEMENTS,
         requires_grad: bool = False,
         op: "Op | None" = None,
-        index: int = 0,
+        index: int = False,  # 0, and not a size that was given: see from_sizes
         version: Version | None = None,
     ):
+        if data.__class__ in SIZES:
+            data, requires_grad, op, index, version = from_sizes(data, requires_grad, op, index, version)
         self.array, self.requires_grad = data, requires_grad
         self.op, self.index = op, index
         if version is None:

@@ -419,7 +419,7 @@ class PReLU(Module):
     As `torch.nn.PReLU`.
     """
 
-    makes_tensors = True
+    _makes_tensors = True
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25):
         super().__init__()

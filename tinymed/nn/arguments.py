@@ -23,7 +23,7 @@ def python_arguments(init: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(init)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        wanted = {n: kwargs.pop(n) for n in FACTORY if n in kwargs and self.makes_tensors}
+        wanted = {n: kwargs.pop(n) for n in FACTORY if n in kwargs and self._makes_tensors}
         init(self, *map(python_numbers, args), **{n: python_numbers(v) for n, v in kwargs.items()})
         if any(v is not None for v in wanted.values()):
             self.to(**wanted)

@@ -84,7 +84,7 @@ class Listed(Module):
         """Hold these modules, numbered from 0."""
         kept = list(modules)
         self._modules.clear()
-        Module.structure += 1
+        Module._structure += 1
         self.extend(kept)
 
     def name_of(self, index: Any) -> str:

@@ -21,11 +21,16 @@ def spread(value: Size, n: int, name: str) -> tuple[int, ...]:
     return sizes
 
 
+def step(value: Size, n: int, name: str) -> tuple[int, ...]:
+    """Return what spread takes, or one integer in a sequence, which PyTorch takes but for sizes."""
+    return spread(value if isinstance(value, int) or len(value) != 1 else value[0], n, name)
+
+
 class Convolution(Module):
     """Hold the arguments, weight and bias that convolution and transposed convolution layers share."""
 
     axes: ClassVar[int]
-    makes_tensors = True
+    _makes_tensors = True
     transposed: ClassVar[bool] = False
 
     def __init__(
@@ -59,9 +64,9 @@ class Convolution(Module):
             padding_mode,
         )
         self.kernel_size = spread(kernel_size, n, f"{name}: kernel_size")
-        self.stride, self.dilation = spread(stride, n, f"{name}: stride"), spread(dilation, n, f"{name}: dilation")
-        self.padding: Any = padding if isinstance(padding, str) else spread(padding, n, f"{name}: padding")
-        self.output_padding = spread(output_padding, n, f"{name}: output_padding")
+        self.stride, self.dilation = step(stride, n, f"{name}: stride"), step(dilation, n, f"{name}: dilation")
+        self.padding: Any = padding if isinstance(padding, str) else step(padding, n, f"{name}: padding")
+        self.output_padding = step(output_padding, n, f"{name}: output_padding")
         if padding == "same" and any(s != 1 for s in self.stride):
             raise ValueError(f"{name}: padding='same' needs stride 1, got {stride!r}")
         shape = (in_channels, out_channels // groups) if self.transposed else (out_channels, in_channels // groups)

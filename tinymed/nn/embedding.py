@@ -40,7 +40,7 @@ class Embedding(Module):
     As `torch.nn.Embedding`, without max_norm, scale_grad_by_freq and sparse.
     """
 
-    makes_tensors = True
+    _makes_tensors = True
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ class Bilinear(Module):
     As `torch.nn.Bilinear`.
     """
 
-    makes_tensors = True
+    _makes_tensors = True
 
     def __init__(self, in1_features: int, in2_features: int, out_features: int, bias: bool = True):
         super().__init__()

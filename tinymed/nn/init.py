@@ -14,10 +14,10 @@ import numpy as np
 
 from .. import random
 from ..absent import missing
+from ..ops.quantile import normal_quantile
 from ..tensor import Tensor
 from . import module
 from .init_patterns import bilinear_, dirac_, draw, eye_, orthogonal_, write
-from .quantile import normal_quantile
 
 
 @contextmanager

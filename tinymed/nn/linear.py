@@ -32,7 +32,7 @@ class Linear(Module):
     As `torch.nn.Linear`.
     """
 
-    makes_tensors = True
+    _makes_tensors = True
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True):
         super().__init__()

@@ -47,7 +47,7 @@ class Loss(Module):
             else:
                 setattr(self, option, value)
 
-    optional_state = property(lambda self: self.tensors)
+    _optional_state = property(lambda self: self.tensors)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         named = {n: getattr(self, n) for n in self.options if n not in OLDER}

@@ -96,10 +96,10 @@ class Module(Switches):
     As `torch.nn.Module`; patterns in `requires_grad_`, `freeze` and `unfreeze` are tinymed's own.
     """
 
-    structure: ClassVar[int] = 0  # counts registrations anywhere: when cached paths are stale
-    paths: ClassVar[dict[int, str]] = {}  # of the outermost module being called
-    optional_state: ClassVar[Sequence[str]] = ()  # names that a state may lack: older files were written without them
-    makes_tensors: ClassVar[bool] = False  # whether device= and dtype= may be given: parameters, or buffers, are made
+    _structure: ClassVar[int] = 0  # counts registrations anywhere: when cached paths are stale
+    _outermost: ClassVar[dict[int, str]] = {}  # of the outermost module being called
+    _optional_state: ClassVar[Sequence[str]] = ()  # names that a state may lack: older files were written without them
+    _makes_tensors: ClassVar[bool] = False  # whether device= and dtype= may be given: parameters, or buffers, are made
     training: bool
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -135,20 +135,20 @@ class Module(Switches):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         scope = tape.thread.scope
         if not scope:
-            Module.paths = self.path_of_modules()
-        scope.append(Module.paths.get(id(self)) or type(self).__name__)
+            Module._outermost = self._path_of_modules()
+        scope.append(Module._outermost.get(id(self)) or type(self).__name__)
         for o in tape.observers:
             o.module(self)
         try:
             if self._pre_hooks:
-                args, kwargs = self.run_pre_hooks(args, kwargs)
+                args, kwargs = self._run_pre_hooks(args, kwargs)
             watch = None
             if self._backward_hooks or self._backward_pre_hooks:
                 watch = BackwardHooks(self, self._backward_pre_hooks.values(), self._backward_hooks.values())
                 args = watch.enter(args)
             result = self.forward(*args, **kwargs)
             if self._hooks:
-                result = self.run_hooks(args, kwargs, result)
+                result = self._run_hooks(args, kwargs, result)
             if watch is not None:
                 result = watch.leave(result)
         except Exception as error:
@@ -159,14 +159,14 @@ class Module(Switches):
             scope.pop()
         return result
 
-    def path_of_modules(self) -> dict[int, str]:
+    def _path_of_modules(self) -> dict[int, str]:
         """Return {id of a module below this one: its dotted name}; kept until some module registers another."""
-        if self._paths[0] != Module.structure:
+        if self._paths[0] != Module._structure:
             names = {id(m): name for name, m in self.named_modules()}
-            self.__dict__["_paths"] = Module.structure, names
+            self.__dict__["_paths"] = Module._structure, names
         return self._paths[1]  # type: ignore[no-any-return]
 
-    def run_pre_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def _run_pre_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Call the hooks before forward; return the arguments they leave."""
         for key, hook in tuple(self._pre_hooks.items()):
             if key in self._with_kwargs:
@@ -179,7 +179,7 @@ class Module(Switches):
                 args = changed if isinstance(changed, tuple) else (changed,)
         return args, kwargs
 
-    def run_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Any:
+    def _run_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Any:
         """Call the hooks after forward; return the result they leave."""
         for key, hook in tuple(self._hooks.items()):
             given = (args, kwargs, result) if key in self._with_kwargs else (args, result)
@@ -275,9 +275,9 @@ class Module(Switches):
                 raise AttributeError(f"{type(self).__name__}: call super().__init__() before setting {name!r}")
             object.__setattr__(self, name, value)
         elif isinstance(value, Parameter):
-            self.claim(name, self._parameters)[name] = value
+            self._claim(name, self._parameters)[name] = value
         elif isinstance(value, Module):
-            self.claim(name, self._modules)[name] = value
+            self._claim(name, self._modules)[name] = value
         elif name in self._parameters or name in self._modules:
             if value is not None:
                 raise TypeError(
@@ -285,7 +285,7 @@ class Module(Switches):
                     f"the same kind or None, got {type(value).__name__}"
                 )
             (self._parameters if name in self._parameters else self._modules)[name] = None
-            Module.structure += 1
+            Module._structure += 1
         elif name in self._buffers:
             if not (value is None or isinstance(value, Tensor)):
                 raise TypeError(
@@ -307,7 +307,7 @@ class Module(Switches):
             if name in place:
                 del place[name]
                 self._transient.discard(name)
-                Module.structure += 1
+                Module._structure += 1
                 return
         object.__delattr__(self, name)
 
@@ -330,7 +330,7 @@ class Module(Switches):
                 f"{type(self).__name__}: register_parameter takes a Parameter or None for {name!r}, got "
                 f"{type(param).__name__}"
             )
-        self.unused(name, self._parameters)[name] = param
+        self._unused(name, self._parameters)[name] = param
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Add a tensor that is state but not learned.
@@ -356,7 +356,7 @@ class Module(Switches):
                 f"{type(self).__name__}: register_buffer takes a tensor or None for {name!r}, got "
                 f"{type(tensor).__name__}"
             )
-        self.unused(name, self._buffers)[name] = tensor
+        self._unused(name, self._buffers)[name] = tensor
         (self._transient.discard if persistent else self._transient.add)(name)
 
     def add_module(self, name: str, module: "Module | None") -> None:
@@ -372,17 +372,17 @@ class Module(Switches):
         """
         if not (module is None or isinstance(module, Module)):
             raise TypeError(f"{type(self).__name__}: {name!r} must be a module or None, got {type(module).__name__}")
-        self.unused(name, self._modules)[name] = module
+        self._unused(name, self._modules)[name] = module
 
     register_module = add_module
 
-    def unused(self, name: str, place: dict[str, Any]) -> dict[str, Any]:
+    def _unused(self, name: str, place: dict[str, Any]) -> dict[str, Any]:
         """Check a name as `claim` does, and that no other attribute has it."""
         if isinstance(name, str) and name not in place and hasattr(self, name):
             raise KeyError(f"{type(self).__name__}: attribute {name!r} exists already; delete it first")
-        return self.claim(name, place)
+        return self._claim(name, place)
 
-    def claim(self, name: str, place: dict[str, Any]) -> dict[str, Any]:
+    def _claim(self, name: str, place: dict[str, Any]) -> dict[str, Any]:
         """Check that a name may be registered there, and free it elsewhere."""
         if not isinstance(name, str):
             raise TypeError(f"{type(self).__name__}: a name is a string, got {name!r}")
@@ -395,7 +395,7 @@ class Module(Switches):
         for other in (self._parameters, self._buffers, self._modules):
             if other is not place:
                 other.pop(name, None)
-        Module.structure += 1
+        Module._structure += 1
         return place
 
     # -------------------------------------------------------------------------------------------- state
@@ -421,10 +421,10 @@ class Module(Switches):
             {'0.weight': (3, 4), '0.bias': (3,)}
         """
         state: dict[str, Tensor] = {} if destination is None else destination
-        self.collect_state(state, prefix, keep_vars)
+        self._collect_state(state, prefix, keep_vars)
         return state
 
-    def collect_state(self, state: dict[str, Tensor], prefix: str, keep_vars: bool = False) -> None:
+    def _collect_state(self, state: dict[str, Tensor], prefix: str, keep_vars: bool = False) -> None:
         """Add this module's part of the state, parameters before buffers before children."""
         for name, p in self._parameters.items():
             if p is not None:
@@ -434,7 +434,7 @@ class Module(Switches):
                 state[prefix + name] = b if keep_vars else b.detach()
         for name, child in self._modules.items():
             if child is not None:
-                child.collect_state(state, f"{prefix}{name}.", keep_vars)
+                child._collect_state(state, f"{prefix}{name}.", keep_vars)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Copy values by name into the parameters and buffers where they lie, keeping their memory order and dtype.
@@ -464,20 +464,20 @@ class Module(Switches):
                 "load_state_dict: assign=True is not supported: values are copied to where the parameters lie"
             )
         own = self.state_dict()
-        result = match(own, state_dict, self.names_optional())
+        result = match(own, state_dict, self._names_optional())
         refuse_misfit(type(self).__name__, result, strict)
         copy_state(self, own, state_dict, result.loaded)
         return IncompatibleKeys(result)
 
-    def names_optional(self) -> set[str]:
+    def _names_optional(self) -> set[str]:
         """Return the dotted names that a state may lack."""
         return {
             f"{path}.{name}" if path else name
             for path, module in self.named_modules(remove_duplicate=False)
-            for name in module.optional_state
+            for name in module._optional_state
         }
 
-    def loaded(self, names: Set[str]) -> None:
+    def _loaded(self, names: Set[str]) -> None:
         """Take note of a load, with those of the module's own names that were copied; does nothing by default."""
 
     # ------------------------------------------------------------------------------------------ printing

@@ -47,8 +47,8 @@ class BatchNorm(Module):
     """
 
     axes: ClassVar[tuple[int, ...]]  # how many an input may have
-    makes_tensors = True
-    optional_state = (COUNTER,)  # PyTorch before 0.4.1, Keras and others write no counter
+    _makes_tensors = True
+    _optional_state = (COUNTER,)  # PyTorch before 0.4.1, Keras and others write no counter
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class BatchNorm(Module):
             init.ones_(self.running_var)
             init.zeros_(self.num_batches_tracked)
 
-    def loaded(self, names: Set[str]) -> None:
+    def _loaded(self, names: Set[str]) -> None:
         """Count foreign statistics as measured: without a counter the next batch would take their place.
 
         The counter of a file that has none, or 0, becomes so large that a batch weighs `momentum` and no more.

@@ -37,7 +37,7 @@ class LayerNorm(Module):
     As `torch.nn.LayerNorm`.
     """
 
-    makes_tensors = True
+    _makes_tensors = True
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class RMSNorm(Module):
     As `torch.nn.RMSNorm`.
     """
 
-    makes_tensors = True
+    _makes_tensors = True
 
     def __init__(
         self, normalized_shape: int | Sequence[int], eps: float | None = None, elementwise_affine: bool = True
@@ -135,7 +135,7 @@ class GroupNorm(Module):
     As `torch.nn.GroupNorm`.
     """
 
-    makes_tensors = True
+    _makes_tensors = True
 
     def __init__(
         self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, *, bias: bool = True
@@ -197,7 +197,7 @@ class InstanceNorm(Module):
     """Normalise each channel of each sample by itself; no affine map and no running statistics by default."""
 
     axes: ClassVar[int]
-    makes_tensors = True
+    _makes_tensors = True
 
     def __init__(
         self,

@@ -96,7 +96,7 @@ def copy_state(module: Any, own: Mapping[str, Tensor], given: Mapping[str, Any],
         path, _, last = name.rpartition(".")
         copied.setdefault(path, set()).add(last)
     for path, last_names in copied.items():
-        module.get_submodule(path).loaded(last_names)
+        module.get_submodule(path)._loaded(last_names)
 
 
 def copy_into(own: Tensor, given: Any) -> None:

@@ -70,7 +70,7 @@ class Switches(Tree):
             >>> [p.requires_grad for p in model.requires_grad_(False, "0").parameters()]
             [False, False, True, True]
         """
-        chosen = [p for n, p in self.named_members("_parameters", "", True, unique=False) if matches(n, pattern)]
+        chosen = [p for n, p in self._named_members("_parameters", "", True, unique=False) if matches(n, pattern)]
         if not chosen and pattern != "*":
             tops = sorted({n.split(".")[0] for n, _ in self.named_parameters()})
             raise ValueError(
@@ -196,7 +196,7 @@ class Switches(Tree):
             elif a is not None and not isinstance(a, bool):
                 dtype = a
         if dtype is not None:
-            self.cast(as_dtype("to", dtype))
+            self._cast(as_dtype("to", dtype))
         if device is not None:
             place = devices.checked("to", device)
             for t in (*self.parameters(), *self.buffers()):
@@ -204,7 +204,7 @@ class Switches(Tree):
                 t.grad = None if t.grad is None else Tensor(devices.move(t.grad.array, place))
         return self
 
-    def cast(self, dtype: np.dtype[Any]) -> None:
+    def _cast(self, dtype: np.dtype[Any]) -> None:
         """Bring floating-point parameters and buffers to a dtype."""
         if dtype.kind != "f":
             raise TypeError(f"to: a module takes a floating-point dtype, got {dtype}")

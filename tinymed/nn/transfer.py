@@ -50,7 +50,7 @@ def load_matching(model: Module, state: Mapping[str, Any], required: Sequence[st
 def fitting(model: Module, state: Mapping[str, Any], required: Sequence[str] = ()) -> LoadResult:
     """Return what `load_matching` would load, and raise as it does; nothing is copied."""
     own = model.state_dict()
-    found = match(own, state, model.names_optional())
+    found = match(own, state, model._names_optional())
     refused = {layer(n.partition(":")[0]) for n in found.mismatched}
     refused |= {layer(n) for n in found.missing if not n.endswith(COUNTER)}
     result = found._replace(loaded=[n for n in found.loaded if layer(n) not in refused])

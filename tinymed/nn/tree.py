@@ -55,7 +55,7 @@ class Tree:
         """Yield the modules directly below, each once."""
         return (m for _, m in self.named_children())
 
-    def named_members(self, place: str, prefix: str, recurse: bool, unique: bool = True) -> Iterator[tuple[str, Any]]:
+    def _named_members(self, place: str, prefix: str, recurse: bool, unique: bool = True) -> Iterator[tuple[str, Any]]:
         """Yield (dotted name, tensor) of what modules hold in one of their dictionaries."""
         seen: set[int] = set()
         modules = self.named_modules(prefix=prefix, remove_duplicate=unique) if recurse else [(prefix, self)]
@@ -83,7 +83,7 @@ class Tree:
             >>> [(name, p.shape) for name, p in nn.Sequential(nn.Linear(4, 3)).named_parameters()]
             [('0.weight', (3, 4)), ('0.bias', (3,))]
         """
-        return self.named_members("_parameters", prefix, recurse, remove_duplicate)
+        return self._named_members("_parameters", prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Any]:
         """Yield the parameters of this module and all below it, each once.
@@ -114,7 +114,7 @@ class Tree:
         Yields:
             (dotted name, buffer).
         """
-        return self.named_members("_buffers", prefix, recurse, remove_duplicate)
+        return self._named_members("_buffers", prefix, recurse, remove_duplicate)
 
     def buffers(self, recurse: bool = True) -> Iterator[Any]:
         """Yield the buffers of this module and all below it, each once.
@@ -166,7 +166,7 @@ class Tree:
         Raises:
             MissingName: no parameter has that name.
         """
-        return self.get_member("_parameters", "parameter", target)
+        return self._get_member("_parameters", "parameter", target)
 
     def get_buffer(self, target: str) -> Any:
         """Return the buffer of a dotted name.
@@ -180,9 +180,9 @@ class Tree:
         Raises:
             MissingName: no buffer has that name.
         """
-        return self.get_member("_buffers", "buffer", target)
+        return self._get_member("_buffers", "buffer", target)
 
-    def get_member(self, place: str, kind: str, target: str) -> Any:
+    def _get_member(self, place: str, kind: str, target: str) -> Any:
         """Return what a module below holds in one of its dictionaries."""
         path, _, name = target.rpartition(".")
         module = self.get_submodule(path)

@@ -15,6 +15,7 @@ from .closeness import nan_to_num
 from .elementwise import add, div, floor_divide, mul, pow, sub
 from .gather import scatter_add
 from .pairwise import addcdiv, addcmul, fmod, lerp, remainder
+from .quantile import erfinv
 from .rounding import ceil, floor, frac, round, trunc
 from .scatter import index_add, index_copy, index_fill, masked_fill, scatter
 from .sine import cos, sin
@@ -228,7 +229,7 @@ remainder_, fmod_, lerp_, addcmul_, addcdiv_ = many(remainder, fmod, lerp, addcm
 floor_, ceil_, round_, trunc_, frac_ = many(floor, ceil, round, trunc, frac)
 log_, log2_, log10_, log1p_, expm1_, exp2_ = many(log, log2, log10, log1p, expm1, exp2)
 sin_, cos_, tan_, asin_, acos_, atan_ = many(sin, cos, tan, asin, acos, atan)
-rsqrt_, reciprocal_, square_, sign_ = many(rsqrt, reciprocal, square, sign)
+rsqrt_, reciprocal_, square_, sign_, erfinv_ = many(rsqrt, reciprocal, square, sign, erfinv)
 masked_fill_, scatter_, scatter_add_ = many(masked_fill, scatter, scatter_add)
 index_add_, index_copy_, index_fill_ = many(index_add, index_copy, index_fill)
 tril_, triu_, nan_to_num_ = many(tril, triu, nan_to_num)

@@ -280,6 +280,7 @@ class Methods(Node):
     sin_, cos_, tan_ = inplace.sin_, inplace.cos_, inplace.tan_
     asin_, acos_, atan_ = inplace.asin_, inplace.acos_, inplace.atan_
     rsqrt_, reciprocal_, square_ = inplace.rsqrt_, inplace.reciprocal_, inplace.square_
+    erfinv_ = inplace.erfinv_
     masked_fill_, scatter_, scatter_add_ = inplace.masked_fill_, inplace.scatter_, inplace.scatter_add_
     index_add_, index_copy_, index_fill_ = inplace.index_add_, inplace.index_copy_, inplace.index_fill_
     tril_, triu_, nan_to_num_ = inplace.tril_, inplace.triu_, inplace.nan_to_num_
