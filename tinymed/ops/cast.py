@@ -331,6 +331,7 @@ def type_of(input: Any, dtype: Any = None, non_blocking: bool = False) -> Any:
 
     Args:
         dtype: A dtype, or such a name; None asks for the name.
+        non_blocking: Accepted as PyTorch's and ignored.
 
     Returns:
         "tinymed.FloatTensor" and the like, or a tensor of this one's shape.

@@ -42,7 +42,15 @@ def always(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(input, *args, **kwargs, inplace=True)
 
     over_input.__name__ = over_input.__qualname__ = f"{function.__name__}_"
-    over_input.__doc__ = f"Apply {function.__name__} with inplace=True: write the result over the input, and return it."
+    over_input.__doc__ = f"""Apply {function.__name__} with inplace=True: write the result over the input.
+
+    Args:
+        input: The tensor, which is overwritten.
+        args, kwargs: As for {function.__name__}.
+
+    Returns:
+        The input.
+    """
     return over_input
 
 

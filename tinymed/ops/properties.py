@@ -74,6 +74,9 @@ def nbytes(input: Any) -> int:
 def contiguous(input: Any, memory_format: Any = None) -> Any:
     """Return the tensor itself: the order in memory is the engine's affair, and no shape operation depends on it.
 
+    Args:
+        memory_format: Accepted as PyTorch's and ignored.
+
     Returns:
         This tensor.
 
