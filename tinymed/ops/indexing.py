@@ -1,5 +1,6 @@
-"""Reading and writing elements: t[...] and the op of t[...] = value.  Picking along one axis is in `gather`, what
-may be written in `inplace`.
+"""Reading and writing elements: t[...] and the op of t[...] = value.
+
+Picking along one axis is in `gather`, what may be written in `inplace`.
 
 An index is taken apart as PyTorch does: numbers, slices and None first, which give a view; then arrays of integers,
 which copy.  A mask of bool counts as the positions where it is true.
