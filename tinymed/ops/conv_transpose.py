@@ -12,7 +12,7 @@ __all__ = ["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
 @kernel(flops=lambda x, bias: x.size)
 def add_channels(xp: Any, x: Array, bias: Array) -> Array:
-    """y[n, c, i] = x[n, c, i] + bias[c]"""
+    """y[n, c, i] = x[n, c, i] + bias[c]."""
     return x + bias.reshape(-1, *[1] * (x.ndim - 2))
 
 

@@ -21,19 +21,19 @@ __all__ = ["bmm", "linear", "matmul"]
 
 @kernel(name="matmul", out=lambda a, b: [(a.shape[0], b.shape[1])], flops=lambda a, b: 2 * a.size * b.shape[1])
 def matmul_plain(xp: Any, a: Array, b: Array) -> Array:
-    """y[i, j] = sum_k a[i, k] b[k, j]"""
+    """y[i, j] = sum_k a[i, k] b[k, j]."""
     return a @ b
 
 
 @kernel(out=lambda a, b: [(a.shape[1], b.shape[1])], flops=lambda a, b: 2 * a.size * b.shape[1])
 def matmul_ta(xp: Any, a: Array, b: Array) -> Array:
-    """y[i, j] = sum_k a[k, i] b[k, j]"""
+    """y[i, j] = sum_k a[k, i] b[k, j]."""
     return a.T @ b
 
 
 @kernel(out=lambda a, b: [(a.shape[0], b.shape[0])], flops=lambda a, b: 2 * a.size * b.shape[0])
 def matmul_tb(xp: Any, a: Array, b: Array) -> Array:
-    """y[i, j] = sum_k a[i, k] b[j, k]"""
+    """y[i, j] = sum_k a[i, k] b[j, k]."""
     return a @ b.T
 
 
@@ -53,7 +53,7 @@ def batched_matmul(xp: Any, a: Array, b: Array) -> Array:
     flops=lambda x, weight, bias: 2 * x.size * weight.shape[0],
 )
 def linear_forward(xp: Any, x: Array, weight: Array, bias: Array | None) -> Array:
-    """y[n, o] = sum_i x[n, i] weight[o, i] + bias[o]"""
+    """y[n, o] = sum_i x[n, i] weight[o, i] + bias[o]."""
     y = x @ weight.T
     return y if bias is None else y + bias
 

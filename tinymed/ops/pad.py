@@ -73,10 +73,9 @@ def pad_border_backward(xp: Any, dy: Array, shape: tuple[int, ...], widths: Widt
 
 
 class PadBorder(Op):
-    """y = x and a border of its own elements.
+    """y = x and a border of its own elements;  dx = dy, each place of the border added to the element it shows.
 
-    mirrored (reflect), the outermost (replicate), or from the other end (circular);  dx = dy, each place of the
-    border added to the element it shows.
+    The border is mirrored (reflect), the outermost element (replicate), or from the other end (circular).
     """
 
     def forward(self, x: Array, widths: Widths, mode: str) -> Array:

@@ -54,13 +54,13 @@ def resized(x: Array, size: Sizes, *_: Any) -> list[Sizes]:
 
 @kernel(out=resized, flops=lambda x, size, *_: 0)
 def upsample_nearest2d_forward(xp: Any, x: Array, size: Sizes, steps: Steps, offset: float) -> Array:
-    """y[n, c, i] = x[n, c, floor((i + offset) step)]"""
+    """y[n, c, i] = x[n, c, floor((i + offset) step)]."""
     return resampled(xp, x, [nearest_taps(*how, offset) for how in zip(x.shape[2:], size, steps, strict=True)])
 
 
 @kernel(out=lambda dy, x_shape, *_: [x_shape], flops=lambda dy, *_: dy.size)
 def upsample_nearest2d_backward(xp: Any, dy: Array, x_shape: Sizes, steps: Steps, offset: float) -> Array:
-    """dx[n, c, floor((i + offset) step)] += dy[n, c, i]"""
+    """dx[n, c, floor((i + offset) step)] += dy[n, c, i]."""
     lattice = [nearest_taps(*how, offset) for how in zip(x_shape[2:], dy.shape[2:], steps, strict=True)]
     return resampled_back(xp, dy, lattice, x_shape[2:])
 
@@ -73,7 +73,7 @@ def upsample_bilinear2d_forward(xp: Any, x: Array, size: Sizes, steps: Steps, al
 
 @kernel(out=lambda dy, x_shape, *_: [x_shape], flops=lambda dy, x_shape, *_: dy.size * 2 ** (len(x_shape) - 1))
 def upsample_bilinear2d_backward(xp: Any, dy: Array, x_shape: Sizes, steps: Steps, align_corners: bool) -> Array:
-    """dx at each of the pixels around i's place += its weight * dy[n, c, i]"""
+    """dx at each of the pixels around i's place += its weight * dy[n, c, i]."""
     lattice = [linear_taps(*how, align_corners) for how in zip(x_shape[2:], dy.shape[2:], steps, strict=True)]
     return resampled_back(xp, dy, lattice, x_shape[2:])
 

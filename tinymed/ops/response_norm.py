@@ -43,7 +43,7 @@ def local_response_norm_backward(xp: Any, dy: Array, x: Array, size: int, alpha:
 class LocalResponseNorm(Op):
     """y = x s^-beta, s = k + alpha / n (sum of x^2 over n neighbouring channels).
 
-    The window of channel c goes from c - floor(n / 2) to c + floor((n - 1) / 2), and channels outside count as 0.
+    The window of channel c goes from c - floor(n / 2) to c + floor((n - 1) / 2); channels outside count as 0.
 
     dx = dy s^-beta - (2 alpha beta / n) x sum(dy x s^(-beta - 1)), the sum over the channels whose window holds this
     one.  x is saved, s computed again.  Krizhevsky, Sutskever & Hinton 2012, section 3.3, whose alpha is alpha / n.
