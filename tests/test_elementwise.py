@@ -253,3 +253,12 @@ def test_arithmetic_is_native(backend_name):
     fell_back = {n for n in native if after.get(n, (0, 0))[1] > before.get(n, (0, 0))[1]}
     assert not fell_back
     assert np.isinf(y.numpy()[0, 0])
+
+
+def test_erfinv_undoes_erf_to_the_last_bits():
+    """Near 0, in the middle, and in the tails, where 1 - |x| cancels; infinite at the ends and NaN outside."""
+    x = np.concatenate([np.linspace(-0.999, 0.999, 501), [1e-300, -1e-12, 1 - 1e-15, np.nextafter(1, 0)]])
+    true = torch.erfinv(torch.tensor(x)).numpy()
+    np.testing.assert_allclose(tm.erfinv(tm.tensor(x, dtype=np.float64)).numpy(), true, rtol=1e-14)
+    assert tm.erfinv(tm.tensor([-1.0, 1.0])).tolist() == [-np.inf, np.inf]
+    assert np.isnan(tm.erfinv(tm.tensor([-1.5, 1.5, np.nan])).numpy()).all()
