@@ -312,13 +312,14 @@ class TestAdvice:
         assert "skip_bad" not in err
 
     def test_only_those_that_the_command_has(self, tmp_path, capsys):
+        from tinymed.cli import compare, predict  # noqa: F401  which register these commands
         from tinymed.cli.app import app, options_of
 
         write_images(tmp_path, ["a", "b"], 4)
         (tmp_path / "a" / "bad.png").write_text("no image")
         assert "skip_bad" in options_of(app, ["compare", "dcnn"])
-        assert "skip_bad" not in options_of(app, ["evaluate", "RUN"])
+        assert "skip_bad" not in options_of(app, ["predict", "RUN"])
         code, _, err = invoke(capsys, "compare", "lenet5_modern", "dcnn", "--data", tmp_path, "--out", tmp_path / "run")
         assert code == 2
         assert "bad.png" in err
-        assert as_option("skip_bad=True", options_of(app, ["evaluate", "RUN"])) == ""
+        assert as_option("skip_bad=True", options_of(app, ["predict", "RUN"])) == ""
