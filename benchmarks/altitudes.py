@@ -4,7 +4,7 @@
     python benchmarks/altitudes.py --pairs 5 --data DATA [--steps 150]
 
 The step: 3x64x64, batch 32, Adam, dropout, batch norm; a new process each, in turns, the median of some rounds.  The
-reference is NumPy's, on its BLAS.  Prints the table of the README.  With --pairs, trains on malaria from the same seeds
+reference is NumPy's, on its BLAS.  Writes the README's table.  With --pairs, trains on malaria from the same seeds
 on `loops` and on `numba` and prints the difference of their test accuracies with its 95 % interval (Student's t over
 the pairs).  Both go to benchmarks/results/altitudes.json, each beside what was measured of the other.
 """
@@ -20,9 +20,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from peers import machine
+from peers import into_results, machine, save
 
 RESULTS = Path(__file__).resolve().parent / "results" / "altitudes.json"
+README = RESULTS.parents[2] / "README.md"
 BATCH, SIZE = 32, 64
 ALTITUDES = {  # what is read there: the backend, and whether the step is captured
     "reference (NumPy)": ("numpy", False),
@@ -135,18 +136,6 @@ def pairs(seeds: int, data: Path, count: int) -> dict[str, Any]:
     return {"steps": count, "batch": BATCH, "rows": rows, "difference": mean, "interval": [mean - half, mean + half]}
 
 
-def compact(content: dict[str, Any]) -> str:
-    """JSON with one line per row."""
-    parts = []
-    for key, value in content.items():
-        if isinstance(value, list):
-            lines = ",\n  ".join(json.dumps(row) for row in value)
-            parts.append(f"{json.dumps(key)}: [\n  {lines}\n ]")
-        else:
-            parts.append(f"{json.dumps(key)}: {json.dumps(value)}")
-    return "{\n " + ",\n ".join(parts) + "\n}\n"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
@@ -167,9 +156,9 @@ def main() -> None:
     else:
         found["step, 3x64x64, batch 32"] = rows = measure(o.threads, o.rounds, o.count)
         print(table(rows))
+        into_results("altitudes", table(rows), README)
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(compact(kept | found))
+    save(RESULTS, kept | found)
 
 
 if __name__ == "__main__":
