@@ -46,6 +46,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Module:
     monkeypatch.setattr(
         dispatch.tables, "opened", {k: t for k, t in dispatch.tables.opened.items() if t.device == "cpu"}
     )
-    monkeypatch.setattr(dispatch.tables, "current", None)
+    monkeypatch.setattr(dispatch.tables, "default", None)
+    monkeypatch.setattr(dispatch.tables.chosen, "table", None)
     monkeypatch.setattr(tinymed.random.default_generator, "on_gpu", None)
     return module

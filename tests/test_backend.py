@@ -22,7 +22,8 @@ def scratch(monkeypatch):
     for name in ("numba", "loops"):  # a backend registers its kernels when first imported
         dispatch.table(name)
     monkeypatch.setattr(dispatch.tables, "opened", {})
-    monkeypatch.setattr(dispatch.tables, "current", None)
+    monkeypatch.setattr(dispatch.tables, "default", None)
+    monkeypatch.setattr(dispatch.tables.chosen, "table", None)
     declared = [dispatch.declare.rules, dispatch.implementations]
     before = [dict(d) for d in declared]
     yield

@@ -178,7 +178,8 @@ def counts():
 def test_commands_run_on_a_named_backend(cells, tmp_path, capsys, monkeypatch):
     """csrc's kernels train, evaluate and predict, on this processor."""
     counted = counts()
-    monkeypatch.setattr(dispatch.tables, "current", dispatch.tables.current)  # commands choose for good
+    monkeypatch.setattr(dispatch.tables, "default", dispatch.tables.default)  # commands choose for good
+    monkeypatch.setattr(dispatch.tables.chosen, "table", dispatch.tables.chosen.table)
     run = tmp_path / "run"
     options = ["--data", str(cells), "--out", str(run), *QUICK, "--backend", "emulated"]
     assert main(["train", *options]) == 0

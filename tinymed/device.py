@@ -30,8 +30,9 @@ def checked(name: str, device: str) -> str:
 
 def default() -> str:
     """Return where new tensors are made: where the backend in use keeps its arrays."""
-    if dispatch.tables.current is not None:
-        return dispatch.tables.current.device
+    table = dispatch.tables.chosen.table or dispatch.tables.default
+    if table is not None:
+        return table.device
     return BACKENDS[os.environ.get("TINYMED_BACKEND") or DEFAULT].device
 
 

@@ -237,7 +237,7 @@ class Op:
         if cls.promotes is not None:
             inputs = cls.promotes(inputs)
         op = cls()
-        op.k = tables.current or tables.table()
+        op.k = tables.chosen.table or tables.default or tables.table()
         enabled = thread.grad_enabled
         elsewhere, tracked = op.k.device != "cpu", enabled and cls.backward is not None
         arrays, needs, nodes = list(inputs), [False] * len(inputs), []

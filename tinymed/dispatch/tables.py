@@ -4,6 +4,7 @@ import csv
 import functools
 import importlib
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,7 +81,16 @@ def native_kernels(implementer: str) -> frozenset[str]:
 # ------------------------------------------------------------------------------------------------- choosing a table
 
 opened: dict[str, Table] = {}
-current: Table | None = None  # the one in use, once there is one
+default: Table | None = None  # of threads that have chosen none, once one is in use
+
+
+class Chosen(threading.local):
+    """The table that a thread uses, where it has chosen one: a block of `with`, a dry run while a step is recorded."""
+
+    table: Table | None = None
+
+
+chosen = Chosen()
 
 
 def table(name: str | None = None) -> Table:
@@ -90,11 +100,13 @@ def table(name: str | None = None) -> Table:
         ValueError: There is no such backend.
         ImportError, BackendError: It cannot work here; the message says why.
     """
-    global current
+    global default
     if name is None:
-        if current is None:
-            current = table(os.environ.get("TINYMED_BACKEND") or DEFAULT)
-        return current
+        if chosen.table is not None:
+            return chosen.table
+        if default is None:
+            default = table(os.environ.get("TINYMED_BACKEND") or DEFAULT)
+        return default
     if name not in opened:
         if name not in BACKENDS:
             raise ValueError(f"backend {name!r} is unknown; choose one of {', '.join(BACKENDS)}")
@@ -114,6 +126,8 @@ def absence(name: str) -> str:
 class use_backend:
     """Choose the backend: `use_backend("numpy")` from here on, or `with use_backend("numpy"):` for a block.
 
+    A block is its thread's alone; from here on means this thread, and all that choose none.
+
     Args:
         name: One of numpy, loops, numba, cupy, cuda, emulated.
 
@@ -128,27 +142,27 @@ class use_backend:
     """
 
     def __init__(self, name: str):
-        global current
-        self.before = current
-        current = table(name)
+        global default
+        self.before, self.default = chosen.table, default
+        chosen.table = default = table(name)
 
     def __enter__(self) -> Table:
+        global default
+        default = self.default
         return table()
 
     def __exit__(self, *_: object) -> None:
-        global current
-        current = self.before
+        chosen.table = self.before
 
 
 @contextmanager
-def use_table(chosen: Table) -> Iterator[Table]:
-    """Use a table that is no backend's own for a block: a dry one, or one of shapes without memory."""
-    global current
-    before, current = current, chosen
+def use_table(table: Table) -> Iterator[Table]:
+    """Use a table that is no backend's own for a thread's block: a dry one, or one of shapes without memory."""
+    before, chosen.table = chosen.table, table
     try:
-        yield chosen
+        yield table
     finally:
-        current = before
+        chosen.table = before
 
 
 @contextmanager

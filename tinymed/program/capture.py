@@ -13,6 +13,7 @@ watched, and the step is recorded again: see `watch`.
 On a GPU the program is replayed as a CUDA graph: see `graph`.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from types import CodeType
 from typing import Any
@@ -95,8 +96,14 @@ class Captured:
         self.recorded = ""
         self.refused = self.ungraphed = ""
         self.in_a_row = 0  # recordings, with no replay between them
+        self.lock = threading.RLock()  # a program has one arena
 
     def __call__(self, *inputs: Any) -> Any:
+        with self.lock:
+            return self.call(inputs)
+
+    def call(self, inputs: tuple[Any, ...]) -> Any:
+        """Replay the program for such inputs, recorded first where there is none."""
         if self.refused or dispatch.observers or tape.observers:  # debugging, or inside another recording
             return self.step(*inputs)
         try:
