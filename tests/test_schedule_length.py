@@ -3,9 +3,9 @@
 import itertools
 
 import pytest
-from tinymed.train.feed import as_arrays
 
 from tinymed import nn, optim
+from tinymed.data.device_batches import as_arrays
 from tinymed.errors import UserError
 from tinymed.optim import lr_scheduler
 from tinymed.train.callbacks import Schedule

@@ -87,7 +87,7 @@ class Answered(ModuleType):
 ELSEWHERE: dict[str, Any] = {
     "torch.nn.modules.batchnorm._BatchNorm": nn.norm.BatchNorm,
     "torch.nn.modules.batchnorm._NormBase": nn.norm.BatchNorm,
-    "torch.nn.modules.instancenorm._InstanceNorm": nn.norm.InstanceNorm,
+    "torch.nn.modules.instancenorm._InstanceNorm": nn.norm_sample.InstanceNorm,
     "torch.nn.modules.conv._ConvNd": nn.conv.Convolution,
     "torch.nn.modules.conv._ConvTransposeNd": nn.conv.ConvTranspose,
     "torch.nn.modules.conv._ConvTransposeMixin": nn.conv.ConvTranspose,
