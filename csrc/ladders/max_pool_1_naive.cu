@@ -15,7 +15,7 @@ __global__ void naive_kernel(float* y, uint8_t* index, const float* x, int64_t n
     uint8_t first = 0;
     for (int tap = 0; tap < 4; ++tap) {
         float v = x[((b * height + 2 * i + tap / 2) * width + 2 * j + tap % 2) * c + k];
-        if (tap == 0 || pool::wins(v, best)) best = v, first = uint8_t(tap);
+        if (tap == 0 || pool::exceeds(v, best)) best = v, first = uint8_t(tap);
     }
     y[((b * h + i) * w + j) * c + k] = best;
     index[((b * h + i) * w + j) * c + k] = first;

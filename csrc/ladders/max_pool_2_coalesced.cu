@@ -14,7 +14,7 @@ __global__ void coalesced_kernel(float* y, uint8_t* index, const float* x, int64
     uint8_t first = 0;
     for (int tap = 0; tap < 4; ++tap) {
         float v = x[((int64_t(p.b) * height + 2 * p.i + tap / 2) * width + 2 * p.j + tap % 2) * c + p.k];
-        if (tap == 0 || pool::wins(v, best)) best = v, first = uint8_t(tap);
+        if (tap == 0 || pool::exceeds(v, best)) best = v, first = uint8_t(tap);
     }
     y[at] = best;
     index[at] = first;
