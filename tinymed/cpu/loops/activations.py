@@ -16,9 +16,9 @@ def relu_forward(y, x):
 
 @kernel(backend=LOOPS, flat="dx dy y")
 def relu_backward(dx, dy, y):
-    """dx = dy where y > 0, else 0."""
+    """dx = dy where y > 0 or NaN, else 0."""
     for i in prange(dy.size):
-        dx[i] = dy[i] if y[i] > 0 else 0
+        dx[i] = 0 if y[i] <= 0 else dy[i]
 
 
 @kernel(backend=LOOPS, flat="y x")
