@@ -109,6 +109,10 @@ def translated(value: Any, leaves: dict[int, Any]) -> Any:
         return tuple(value)
     if isinstance(value, list | tuple):
         return type(value)(translated(v, leaves) for v in value)
+    if isinstance(value, torch.nn.PairwiseDistance):  # of a triplet loss
+        return tinymed.nn.PairwiseDistance(value.norm, value.eps, value.keepdim)
+    if callable(value) and getattr(value, "__name__", "") in vars(F):
+        return vars(F)[value.__name__]
     return value
 
 

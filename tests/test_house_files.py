@@ -128,7 +128,7 @@ def test_an_old_setuptools_is_answered_by_one_sentence(tmp_path):
     )
     (tmp_path / "setuptools" / "command" / "__init__.py").write_text("")
     (tmp_path / "setuptools" / "command" / "build_ext.py").write_text("build_ext = object\n")
-    command = [sys.executable, str(ROOT.parent / "setup.py"), "build_ext", "--inplace"]
+    command = [sys.executable, str(Path(__file__).resolve().parents[1] / "setup.py"), "build_ext", "--inplace"]
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1

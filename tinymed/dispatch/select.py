@@ -119,7 +119,7 @@ def refuse_shared_writes(kernel: Kernel, args: Sequence[Any]) -> None:
     for name, a in zip(kernel.parameters[-len(args) :], args, strict=False):
         if name not in kernel.rule.writes or not is_array(a):
             continue
-        if any(n > 1 and stride == 0 for n, stride in zip(a.shape, a.strides, strict=True)):
+        if a.size and any(n > 1 and stride == 0 for n, stride in zip(a.shape, a.strides, strict=True)):
             raise RuntimeError(
                 f"{kernel.name} writes to {name} in place, but several of its elements share one place in memory: "
                 "it was expanded or broadcast; write to a copy (clone())"

@@ -65,14 +65,19 @@ class Table:
 
 
 @functools.cache
+def native_rows() -> list[dict[str, str]]:
+    """Return native.csv, a row for each kernel."""
+    with (Path(__file__).parent / "native.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def native_kernels(implementer: str) -> frozenset[str]:
     """Return the kernels that must not fall back for float32 where this implementer comes first in the chain.
 
     native.csv lists what CNNs train with: one line for each kernel, one column for each implementer.  An implementer
     without a column must serve all kernels that it declares.
     """
-    with (Path(__file__).parent / "native.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = native_rows()
     if implementer in rows[0]:
         return frozenset(row["kernel"] for row in rows if row[implementer])
     return frozenset(n for of, n in implementations if of == implementer and (REFERENCE, n) in implementations)

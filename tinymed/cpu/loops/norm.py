@@ -45,13 +45,13 @@ def batch_norm_forward(
             rate = max(momentum, 1 / count.flat[0])
     for c in prange(x.shape[1]):
         m, v = batch_moments(x, c)
-        mean[c], rstd[c] = m, 1 / math.sqrt(v + eps)
+        r = 1 / math.sqrt(v + eps)
+        mean[c], rstd[c] = m, r
         if running_mean is not None and n > 0:
             running_mean[c] += rate * (m - running_mean[c])
             running_var[c] += rate * (v * (n / (n - 1) if unbiased and n > 1 else 1) - running_var[c])
-    for p in prange(n):
-        for c in range(x.shape[1]):
-            y[p, c] = affine((x[p, c] - mean[c]) * rstd[c], weight, bias, c)
+        for p in range(n):
+            y[p, c] = affine((x[p, c] - m) * r, weight, bias, c)  # m has more digits than mean[c]
 
 
 @kernel(backend=LOOPS, rows="y x")

@@ -88,10 +88,10 @@ def softsign_forward(y, x):
 
 @kernel(backend=LOOPS, flat="dx dy x")
 def softsign_backward(dx, dy, x):
-    """dx = dy / (1 + |x|)^2."""
+    """dx = dy / (1 + |x|)^2, NaN where x is infinite, as y is."""
     for i in prange(dy.size):
         d = 1 + abs(x[i])
-        dx[i] = dy[i] / (d * d)
+        dx[i] = dy[i] / (d * d) + 0 * x[i]
 
 
 @kernel(backend=LOOPS, flat="y x")

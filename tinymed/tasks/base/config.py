@@ -6,12 +6,14 @@ here (see `options.py`).
 """
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from ...dispatch.declare import DEFAULT
 from ...errors import UserError
 
 PositiveRate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -169,7 +171,11 @@ class RunConfig(Strict):
     clip_norm: float | None = setting(None, "Largest norm of the gradients.", gt=0)
     class_weights: list[float] | None = None
     seed: int = setting(0, "Of weights, order, augmentation, dropout and splits.", panel="Run", ge=0, lt=2**63)
-    backend: str = setting("numba", "numba, loops, numpy, cuda, cupy or emulated, see `tinymed doctor`.", panel="Run")
+    backend: str = setting(
+        os.environ.get("TINYMED_BACKEND") or DEFAULT,
+        "numba, loops, numpy, cuda, cupy or emulated, see `tinymed doctor`.",
+        panel="Run",
+    )
     workers: int = setting(2, "Threads that prepare images.", panel="Run", ge=0, le=64)
     early_stop: int | None = setting(None, "Stop after so many epochs without improvement.", ge=1)
     monitor: str = setting("val_loss", "What improves.")
