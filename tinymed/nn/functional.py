@@ -12,6 +12,7 @@ from ..ops.clamp import *
 from ..ops.compare import *
 from ..ops.conv import *
 from ..ops.conv_transpose import *
+from ..ops.cross_entropy import *
 from ..ops.ctc import *
 from ..ops.cumulative import *
 from ..ops.distance import *
