@@ -106,12 +106,12 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def accuracy(name: str, seed: int, data: Path, count: int) -> float:
     """Test accuracy of the papers' CNN on malaria after some steps on a backend."""
-    from tinymed.train.heads import make_head
-
     import tinymed
     from tinymed import models, optim
     from tinymed.data import Loader, open_dataset
-    from tinymed.train.trainer import Trainer, predict_scores
+    from tinymed.tasks.heads.class_heads import make_head
+    from tinymed.tasks.inference.class_scores import predict_scores
+    from tinymed.train.trainer import Trainer
 
     sets, head = open_dataset(data, verify=False), make_head("sigmoid", 2)
     with tinymed.use_backend(name):

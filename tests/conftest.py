@@ -34,6 +34,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get("TINYMED_REQUIRE", ""),
         help="what may not be missing, separated by commas: backends, torch, data; by default TINYMED_REQUIRE",
     )
+    parser.addoption(
+        "--every", type=int, default=1, metavar="N", help="run every Nth test: a slice through all files, for coverage"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave every Nth test, the same ones in each process."""
+    step = config.getoption("--every")
+    config.hook.pytest_deselected(items=[item for i, item in enumerate(items) if i % step])
+    items[:] = items[::step]
 
 
 def absence(name: str) -> str:

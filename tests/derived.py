@@ -150,3 +150,11 @@ class EachItsOwn:
 
     def __call__(self, a: np.ndarray) -> np.ndarray:
         return MIXED[self.drawn.integers(len(MIXED))](a)
+
+
+WRITERS = {"SetItem", "SetWindow", "BatchNorm"}  # ops that write to an argument, which must not be expanded
+
+
+def refuses_to_write(op: type[Op], error: RuntimeError) -> bool:
+    """Whether an op that writes to an argument says that it will not write to expanded memory, as PyTorch says."""
+    return op.__name__ in WRITERS and ("in place" in str(error) or "assignment" in str(error))

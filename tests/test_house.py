@@ -3,6 +3,7 @@
 import ast
 import csv
 import importlib
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -368,3 +369,23 @@ def test_no_file_names_a_machine():
         text = path.read_text()
         assert "/root" + "/" not in text
         assert "/home" + "/" not in text
+
+
+REPOSITORY = Path(__file__).parents[1]
+SCRIPTS = [
+    *sorted((REPOSITORY / "benchmarks").glob("*.py")),
+    *sorted((REPOSITORY / "examples").rglob("*.py")),
+    *sorted((REPOSITORY / "tests").glob("*.py")),
+]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_what_a_script_imports_of_the_package_exists(script):
+    """Inside functions too: a benchmark that runs for an hour may import at its end what was moved long ago."""
+    for node in ast.walk(ast.parse(script.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").split(".")[0] == "tinymed":
+            home = importlib.import_module(node.module)
+            for name in (alias.name for alias in node.names):
+                assert hasattr(home, name) or importlib.util.find_spec(f"{node.module}.{name}"), (
+                    f"line {node.lineno}: {node.module} has no {name}"
+                )

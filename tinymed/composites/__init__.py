@@ -3,6 +3,6 @@
 A backend's package imports this; the numpy backend, which has the references, does not.
 """
 
-from . import elementwise, loss, softmax
+from . import batch_norm, elementwise, join, loss, reduce, softmax
 
-__all__ = ["elementwise", "loss", "softmax"]
+__all__ = ["batch_norm", "elementwise", "join", "loss", "reduce", "softmax"]

@@ -1,9 +1,9 @@
-"""Binary cross-entropy, from kernels for each element, for their sum and for their gradient."""
+"""Cross-entropy losses, from kernels for each element or row, for their sum and for their gradient."""
 
 from typing import Any
 
 from ..dispatch import kernel
-from .arguments import all_float32
+from .arguments import all_float32, in_order
 
 
 def full(k: Any, x: Any, weight: Any) -> Any:
@@ -46,3 +46,49 @@ def bce_with_logits_backward(k: Any, dy: Any, x: Any, target: Any, weight: Any, 
     """bce_logits_gradient, scaled by 1 / size for a mean."""
     scale = reduction_scale(x.size, reduction) if reduction == "mean" else 1.0
     return k.bce_logits_gradient(dy, x, target, full(k, x, weight), full(k, x, pos_weight), scale)
+
+
+# ------------------------------------------------------------------------------------------- softmax cross-entropy
+
+
+def line(k: Any, a: Any) -> Any:
+    """View an array over pixels as one line in C order; return what stands for None on this backend."""
+    return k.absent if a is None else in_order(k, a, tuple(range(a.ndim))).reshape(-1)
+
+
+def classes(k: Any, target: Any) -> Any:
+    """Return the targets as a line of int64."""
+    return line(k, target if target.dtype.kind == "i" and target.dtype.itemsize == 8 else k.cast(target, "int64"))
+
+
+@kernel(backend="numba csrc", composite=True, when=all_float32)
+def cross_entropy_forward(
+    k: Any, x: Any, target: Any, weight: Any, weight_map: Any, ignore_index: int, smoothing: float, reduction: str
+) -> Any:
+    """Call cross_entropy_rows on pixels as rows; return its loss or reduced value, lse, and the sum of the weights."""
+    weight, weight_map = k.absent if weight is None else weight, line(k, weight_map)
+    loss, lse, value, total = k.cross_entropy_rows(
+        x, classes(k, target), weight, weight_map, ignore_index, smoothing, reduction == "mean"
+    )
+    return (loss.reshape(target.shape) if reduction == "none" else value), lse.reshape(target.shape), total
+
+
+@kernel(backend="numba csrc", composite=True, when=all_float32)
+def cross_entropy_backward(
+    k: Any,
+    dy: Any,
+    x: Any,
+    target: Any,
+    weight: Any,
+    weight_map: Any,
+    lse: Any,
+    total: Any,
+    ignore_index: int,
+    smoothing: float,
+    reduction: str,
+) -> Any:
+    """Call cross_entropy_gradient on pixels as rows."""
+    weight, rule = k.absent if weight is None else weight, (ignore_index, smoothing, reduction == "mean")
+    return k.cross_entropy_gradient(
+        x, line(k, dy), classes(k, target), weight, line(k, weight_map), line(k, lse), total, *rule
+    )

@@ -6,8 +6,7 @@ import numpy as np
 from numba import prange, types
 from numba.extending import overload
 
-from ..dispatch import is_single, kernel
-from ..ops.broadcast import broadcast_axes
+from ..dispatch import kernel
 from .simd.partition import piece, pieces
 from .simd.passes import elementwise
 
@@ -89,12 +88,6 @@ def neg(y: Any, x: Any) -> None:
     """y = -x."""
     for i in prange(x.size):
         y[i] = -x[i]
-
-
-@kernel(backend="numba", composite=True, when=lambda dy, shape: is_single((dy,)))
-def sum_to(k: Any, dy: Any, shape: tuple[int, ...]) -> Any:
-    """Call sum_forward over the axes that broadcasting added or stretched; return it in the shape wanted."""
-    return k.sum_forward(dy, broadcast_axes(dy.shape, shape)).reshape(shape)
 
 
 @kernel(backend="numba", flat="dx dy x", out=lambda dy, *_: [dy.shape], flops=lambda dy, *_: 3 * dy.size)

@@ -9,7 +9,6 @@ import numpy as np
 from numba import prange
 
 from ..dispatch import kernel
-from .arguments import ABSENT, all_float32, in_order
 from .compiler.jit import inline, serial
 from .simd.elementary import exp, log, sigmoid, softplus
 from .simd.reductions import row_max, row_sum
@@ -168,23 +167,6 @@ def bce_logits_gradient(dx: Any, dy: Any, x: Any, target: Any, weight: Any, pos_
 LONG = 32  # classes from which rows are long enough for vectors
 
 
-def line(k: Any, a: Any) -> Any:
-    """View an array over pixels as one line in C order; return the stand-in for None."""
-    return ABSENT if a is None else in_order(k, a, tuple(range(a.ndim))).reshape(-1)
-
-
-@kernel(backend="numba", composite=True, when=all_float32)
-def cross_entropy_forward(
-    k: Any, x: Any, target: Any, weight: Any, weight_map: Any, ignore_index: int, smoothing: float, reduction: str
-) -> Any:
-    """Call cross_entropy_rows on pixels as rows; return its loss or reduced value, lse, and the sum of the weights."""
-    weight = ABSENT if weight is None else weight
-    loss, lse, value, total = k.cross_entropy_rows(
-        x, line(k, target), weight, line(k, weight_map), ignore_index, smoothing, reduction == "mean"
-    )
-    return (loss.reshape(target.shape) if reduction == "none" else value), lse.reshape(target.shape), total
-
-
 def rows_out(x: Any, target: Any, *_: Any) -> list[tuple[int, ...]]:
     """Return the shapes of the pixels' losses and log sum exp, of the reduced loss, and of the sum of the weights."""
     return [target.shape, target.shape, (), ()]
@@ -296,36 +278,6 @@ def cross_entropy_rows(
     add_pieces(partial)
     sum_weights[()] = partial[0, 1]
     value[()] = partial[0, 0] / partial[0, 1] if mean else partial[0, 0]
-
-
-@kernel(backend="numba", composite=True, when=all_float32)
-def cross_entropy_backward(
-    k: Any,
-    dy: Any,
-    x: Any,
-    target: Any,
-    weight: Any,
-    weight_map: Any,
-    lse: Any,
-    total: Any,
-    ignore_index: int,
-    smoothing: float,
-    reduction: str,
-) -> Any:
-    """Call cross_entropy_gradient on pixels as rows."""
-    weight = ABSENT if weight is None else weight
-    return k.cross_entropy_gradient(
-        x,
-        line(k, dy),
-        line(k, target),
-        weight,
-        line(k, weight_map),
-        line(k, lse),
-        total,
-        ignore_index,
-        smoothing,
-        reduction == "mean",
-    )
 
 
 @serial

@@ -20,7 +20,6 @@ import numpy as np
 from numba import prange
 
 from ..dispatch import kernel
-from .arguments import ABSENT, all_float32
 from .compiler.jit import serial
 from .simd.passes import pass_affine, pass_deviations, pass_gradient, pass_products, pass_scale
 from .simd.streaming import exceeds_cache
@@ -29,7 +28,6 @@ from .simd.vectors import address
 f4, f8 = np.float32, np.float64
 STRIP, BLOCK = 512, 128  # numbers in a strip, and strips whose sums run in float32
 CHUNKS, GRAIN = 64, 16384  # most chunks, and numbers that a chunk is worth
-UNCOUNTED = np.zeros(0, np.int64)  # stands for a count that is None, as ABSENT does for arrays of float32
 LOOK = 1024  # numbers whose mean the first block is summed about
 
 
@@ -187,19 +185,6 @@ def channels_and_map(x: Any, *_: Any) -> list[tuple[int, ...]]:
     return [(x.shape[1],), (x.shape[1],), (3, x.shape[1])]
 
 
-@kernel(backend="numba", composite=True, when=all_float32)
-def batch_norm_forward(
-    k: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, count: Any, *rule: Any
-) -> Any:
-    """Call batch_norm_moments, with empty arrays for what is None, and batch_norm_apply."""
-    weight, bias = ABSENT if weight is None else weight, ABSENT if bias is None else bias
-    if running_mean is None:
-        running_mean = running_var = ABSENT
-    count = UNCOUNTED if count is None else count
-    mean, rstd, map = k.batch_norm_moments(x, weight, bias, running_mean, running_var, count, *rule)
-    return k.batch_norm_apply(x, map), mean, rstd
-
-
 @kernel(
     backend="numba",
     rows="x",
@@ -249,14 +234,6 @@ def batch_norm_apply(y: Any, strips: Any, x: Any, map: Any) -> None:
         apply_run(ys[a:b], xs[a:b], 0, strips, exceeds_cache(y))
 
 
-@kernel(backend="numba", composite=True, when=all_float32)
-def batch_norm_inference(k: Any, x: Any, weight: Any, bias: Any, mean: Any, var: Any, eps: float) -> Any:
-    """Call batch_norm_map, with empty arrays for a weight or bias that is None, and batch_norm_apply."""
-    weight, bias = ABSENT if weight is None else weight, ABSENT if bias is None else bias
-    mean, rstd, map = k.batch_norm_map(mean, var, weight, bias, eps)
-    return k.batch_norm_apply(x, map), mean, rstd
-
-
 @kernel(
     backend="numba",
     out=lambda running_mean, *_: [running_mean.shape] * 2 + [(3, running_mean.size)],
@@ -269,13 +246,6 @@ def batch_norm_map(
     """Compute the map by running statistics: rstd = 1 / sqrt(running_var + eps)."""
     finish(mean, rstd, running_mean, running_var, eps)
     forward_map(map, mean, rstd, running_mean, weight, bias)
-
-
-@kernel(backend="numba", composite=True, when=all_float32)
-def batch_norm_backward(k: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any, training: bool) -> Any:
-    """Call batch_norm_sums, with an empty array for a weight that is None, and batch_norm_apply_gradient."""
-    dweight, dbias, map = k.batch_norm_sums(dy, x, ABSENT if weight is None else weight, mean, rstd, training)
-    return k.batch_norm_apply_gradient(dy, x, mean, map, training), dweight, dbias
 
 
 @serial

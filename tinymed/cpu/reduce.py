@@ -4,14 +4,12 @@ The reduced axes are brought into one or two runs of axes, so that three loops a
 float64 and cut into a fixed number of chunks: the same bits for any number of threads.
 """
 
-import math
 from typing import Any
 
 import numpy as np
 from numba import prange
 
-from ..dispatch import is_single, kernel
-from ..memory import dense_order, is_dense
+from ..dispatch import kernel
 
 CHUNKS = 32
 
@@ -69,26 +67,3 @@ def sum_inner(y: Any, x: Any) -> None:
             for j in range(inner):
                 s += x[i, k, j]
         y[k] = s
-
-
-@kernel(backend="numba", composite=True, when=lambda x, axes: is_single((x,)))
-def sum_forward(k: Any, x: Any, axes: tuple[int, ...]) -> Any:
-    """Call sum_all, sum_outer or sum_inner on x in its memory order, or on a copy whose kept axes lie together."""
-    kept = tuple(i for i in range(x.ndim) if i not in axes)
-    shape = tuple(x.shape[i] for i in kept)
-    order = dense_order(x) or tuple(range(x.ndim))
-    run = [i for i, a in enumerate(order) if a in kept]
-    first = run[0] if run else 0
-    if order[first : first + len(kept)] != kept:  # the kept axes do not lie together
-        order, first = (*axes, *kept), len(axes)
-    x = x if is_dense(x, order) else k.canonical(x, order)
-    sides = [x.shape[a] for a in order]
-    x = x.transpose(order)
-    if math.prod(shape) == 1:
-        return k.sum_all(x.reshape(-1)).reshape(shape)
-    outer, inner = math.prod(sides[:first]), math.prod(sides[first + len(kept) :])
-    if not x.size:
-        return k.full(shape, x.dtype, 0)
-    if inner == 1:
-        return k.sum_outer(x.reshape(outer, -1)).reshape(shape)
-    return k.sum_inner(x.reshape(outer, -1, inner)).reshape(shape)

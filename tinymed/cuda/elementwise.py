@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dispatch import is_single, kernel
-from ..ops.broadcast import broadcast_axes
+from ..dispatch import kernel
 
 
 def alike(*inputs: Any) -> bool:
@@ -107,12 +106,6 @@ def div_from_number(y: Any, b: Any, number: Any) -> None:
 @kernel(backend="csrc", flat="y x")
 def neg(y: Any, x: Any) -> None:
     """y = -x."""
-
-
-@kernel(backend="csrc", composite=True, when=lambda dy, shape: is_single((dy,)))
-def sum_to(k: Any, dy: Any, shape: tuple[int, ...]) -> Any:
-    """sum_forward over the axes that broadcasting added or stretched, in the shape wanted."""
-    return k.sum_forward(dy, broadcast_axes(dy.shape, shape)).reshape(shape)
 
 
 @kernel(backend="csrc", flat="dx dy x", out=lambda dy, *_: [dy.shape], flops=lambda dy, *_: 3 * dy.size)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from ..composites.arguments import all_float32, in_order
 from ..dispatch import kernel
 from .reduce import parts_work
 
@@ -57,27 +56,6 @@ def bce_logits_gradient(dx: Any, dy: Any, x: Any, target: Any, weight: Any, pos_
 # ------------------------------------------------------------------------------------------- softmax cross-entropy
 
 
-def line(k: Any, a: Any) -> Any:
-    """Return an array over pixels in C order, as one line (a view); None as it is."""
-    return None if a is None else in_order(k, a, tuple(range(a.ndim))).reshape(-1)
-
-
-def classes(k: Any, target: Any) -> Any:
-    """Targets as a line of int64."""
-    return line(k, target if target.dtype.name == "int64" else k.cast(target, "int64"))
-
-
-@kernel(backend="csrc", composite=True, when=all_float32)
-def cross_entropy_forward(
-    k: Any, x: Any, target: Any, weight: Any, weight_map: Any, ignore_index: int, smoothing: float, reduction: str
-) -> Any:
-    """cross_entropy_rows on pixels as rows; gives its loss or reduced value, lse, and the sum of the weights."""
-    loss, lse, value, total = k.cross_entropy_rows(
-        x, classes(k, target), weight, line(k, weight_map), ignore_index, smoothing, reduction == "mean"
-    )
-    return (loss.reshape(target.shape) if reduction == "none" else value), lse.reshape(target.shape), total
-
-
 def rows_out(x: Any, target: Any, *_: Any) -> list[tuple[int, ...]]:
     """Loss and log sum exp of each pixel, the reduced loss, the sum of the weights."""
     return [target.shape, target.shape, (), ()]
@@ -106,35 +84,6 @@ def cross_entropy_rows(
     mean: Any,
 ) -> None:
     """loss = map * row_loss, 0 where ignored, inf for no class; value = their sum, mean: / total = sum of map w[t]."""
-
-
-@kernel(backend="csrc", composite=True, when=all_float32)
-def cross_entropy_backward(
-    k: Any,
-    dy: Any,
-    x: Any,
-    target: Any,
-    weight: Any,
-    weight_map: Any,
-    lse: Any,
-    total: Any,
-    ignore_index: int,
-    smoothing: float,
-    reduction: str,
-) -> Any:
-    """cross_entropy_gradient on pixels as rows."""
-    return k.cross_entropy_gradient(
-        x,
-        line(k, dy),
-        classes(k, target),
-        weight,
-        line(k, weight_map),
-        line(k, lse),
-        total,
-        ignore_index,
-        smoothing,
-        reduction == "mean",
-    )
 
 
 @kernel(backend="csrc", rows="dx x", out=lambda x, *_: [x.shape], flops=lambda x, *_: 4 * x.size)

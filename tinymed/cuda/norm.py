@@ -8,23 +8,10 @@
 The first of each sums over all rows, the second maps every number; programs fuse either with its neighbours.
 """
 
-import functools
 from typing import Any
 
-import numpy as np
-
-from ..composites.arguments import all_float32
-from ..dispatch import kernel, table
+from ..dispatch import kernel
 from .reduce import rows_of, sums_work
-
-
-@functools.cache
-def absent(name: str, dtype: Any) -> Any:
-    """Compute a backend's empty array for what is updated in place, but None.
-
-    Always the same, so that programs are, too.
-    """
-    return table(name).empty((0,), np.dtype(dtype))
 
 
 def channels_and_map(x: Any, *_: Any) -> list[tuple[int, ...]]:
@@ -35,17 +22,6 @@ def channels_and_map(x: Any, *_: Any) -> list[tuple[int, ...]]:
 def two_sums(x: Any, *_: Any) -> list[Any]:
     """Return the workspace of two sums per channel."""
     return [sums_work(2, *rows_of(x))]
-
-
-@kernel(backend="csrc", composite=True, when=all_float32)
-def batch_norm_forward(
-    k: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, count: Any, *rule: Any
-) -> Any:
-    """batch_norm_moments and batch_norm_apply."""
-    running = [absent(k.name, "float32") if v is None else v for v in (running_mean, running_var)]
-    count = absent(k.name, "int64") if count is None else count
-    mean, rstd, map = k.batch_norm_moments(x, weight, bias, *running, count, *rule)
-    return k.batch_norm_apply(x, map), mean, rstd
 
 
 @kernel(
@@ -81,13 +57,6 @@ def batch_norm_apply(y: Any, x: Any, map: Any) -> None:
     """y = (x - map[0]) map[1] + map[2], a number of each per channel."""
 
 
-@kernel(backend="csrc", composite=True, when=all_float32)
-def batch_norm_inference(k: Any, x: Any, weight: Any, bias: Any, mean: Any, var: Any, eps: float) -> Any:
-    """batch_norm_map and batch_norm_apply."""
-    mean, rstd, map = k.batch_norm_map(mean, var, weight, bias, eps)
-    return k.batch_norm_apply(x, map), mean, rstd
-
-
 @kernel(
     backend="csrc",
     out=lambda running_mean, *_: [running_mean.shape] * 2 + [(3, running_mean.size)],
@@ -97,13 +66,6 @@ def batch_norm_map(
     mean: Any, rstd: Any, map: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any, eps: Any
 ) -> None:
     """Compute the map by running statistics: rstd = 1 / sqrt(running_var + eps)."""
-
-
-@kernel(backend="csrc", composite=True, when=all_float32)
-def batch_norm_backward(k: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any, training: bool) -> Any:
-    """batch_norm_sums and batch_norm_apply_gradient."""
-    dweight, dbias, map = k.batch_norm_sums(dy, x, weight, mean, rstd, training)
-    return k.batch_norm_apply_gradient(dy, x, mean, map, training), dweight, dbias
 
 
 @kernel(backend="csrc", rows="dy x", out=channels_and_map, work=two_sums, flops=lambda dy, *_: 4 * dy.size)

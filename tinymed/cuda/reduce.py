@@ -3,13 +3,11 @@
 The reduced axes are brought into one or two runs of axes, so that three kernels do.
 """
 
-import math
 from typing import Any
 
 import numpy as np
 
-from ..dispatch import is_single, kernel
-from ..memory import dense_order, is_dense
+from ..dispatch import kernel
 
 PARTS, GRAIN = 1024, 4096  # most parts of a sum to one number, and numbers that a part is worth
 BLOCKS, ROWS = 512, 128  # blocks that fill a GPU, and rows that a chunk of a matrix is worth
@@ -58,22 +56,9 @@ def sum_rows(y: Any, partial: Any, x: Any) -> None:
     """(K, C) to (K): the sum of each row."""
 
 
-@kernel(backend="csrc", composite=True, when=lambda x, axes: is_single((x,)))
-def sum_forward(k: Any, x: Any, axes: tuple[int, ...]) -> Any:
-    """sum_all, sum_outer, sum_rows or both on x in its memory order, or on a copy whose kept axes lie together."""
-    kept = tuple(i for i in range(x.ndim) if i not in axes)
-    shape = tuple(x.shape[i] for i in kept)
-    if not x.size:
-        return k.full(shape, x.dtype, 0)
-    order = dense_order(x) or tuple(range(x.ndim))
-    run = [i for i, a in enumerate(order) if a in kept]
-    first = run[0] if run else 0
-    if order[first : first + len(kept)] != kept:  # the kept axes do not lie together
-        order, first = (*axes, *kept), len(axes)
-    x = (x if is_dense(x, order) else k.canonical(x, order)).transpose(order)
-    columns, outer = math.prod(shape), math.prod(x.shape[:first])
-    if columns == 1:
-        return k.sum_all(x.reshape(-1)).reshape(shape)
-    inner = x.size // (outer * columns)
-    rows = k.sum_rows(x.reshape(outer * columns, inner)) if inner > 1 else x
-    return (k.sum_outer(rows.reshape(outer, columns)) if outer > 1 or inner == 1 else rows).reshape(shape)
+@kernel(backend="csrc", composite=True, out=lambda x: [(x.shape[1],)], flops=lambda x: x.size)
+def sum_inner(k: Any, x: Any) -> Any:
+    """Sum (A, K, C) to (K): sum_rows of the A K rows, then sum_outer."""
+    outer, columns, inner = x.shape
+    rows = k.sum_rows(x.reshape(outer * columns, inner))
+    return k.sum_outer(rows.reshape(outer, columns)) if outer > 1 else rows
