@@ -74,6 +74,7 @@ from .ops.analytic import (
     exp2,
     log2,
     log10,
+    logit,
     rad2deg,
     sinh,
     tan,

@@ -59,7 +59,7 @@ absent(
         "inverse pinverse lu lu_solve lu_unpack solve triangular_solve lstsq matrix_exp matrix_power ormqr geqrf "
         "orgqr lobpcg",
         SPECIAL: "special lgamma mvlgamma digamma polygamma i0 igamma igammac sinc erfc xlogy logaddexp "
-        "logaddexp2 logit",
+        "logaddexp2",
         COMPLEX: "complex complex64 complex128 cfloat cdouble polar view_as_complex view_as_real real imag conj angle "
         "is_complex resolve_conj",
         SPARSE: "sparse sparse_coo_tensor sparse_csr_tensor sspaddmm hspmm",
@@ -88,7 +88,7 @@ absent(
     "tinymed.Tensor",
     {
         ALGEBRA: "svd qr cholesky det logdet slogdet inverse pinverse lu lu_solve solve matrix_exp matrix_power",
-        SPECIAL: "lgamma digamma polygamma mvlgamma i0 sinc erfc xlogy logaddexp logit lgamma_ digamma_",
+        SPECIAL: "lgamma digamma polygamma mvlgamma i0 sinc erfc xlogy logaddexp lgamma_ digamma_",
         COMPLEX: "real imag conj angle is_complex cfloat cdouble H adjoint",
         SPARSE: "to_sparse to_dense coalesce indices values is_sparse",
         QUANTISED: "dequantize int_repr q_scale q_zero_point is_quantized",

@@ -160,7 +160,7 @@ class Methods(Node):
     arcsin, arccos, arctan = analytic.asin, analytic.acos, analytic.atan
     sinh, cosh, asinh, acosh, atanh = analytic.sinh, analytic.cosh, analytic.asinh, analytic.acosh, analytic.atanh
     arcsinh, arccosh, arctanh = analytic.asinh, analytic.acosh, analytic.atanh
-    exp2, log2, log10 = analytic.exp2, analytic.log2, analytic.log10
+    exp2, log2, log10, logit = analytic.exp2, analytic.log2, analytic.log10, analytic.logit
     deg2rad, rad2deg = analytic.deg2rad, analytic.rad2deg
     neg, negative, exp, expm1, log, log1p = unary.neg, unary.neg, unary.exp, unary.expm1, unary.log, unary.log1p
     sqrt, rsqrt, square, reciprocal = unary.sqrt, unary.rsqrt, unary.square, unary.reciprocal
