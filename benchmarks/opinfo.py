@@ -55,6 +55,7 @@ SPECIAL: dict[str, Callable[..., Any]] = {
     "where": lambda input, condition, other: tinymed.where(condition, input, other),
     "__getitem__": lambda input, index: input[index],
     "einsum": lambda operands, equation: tinymed.einsum(equation, *operands),
+    "nn.functional.embedding": lambda weight, indices, **options: F.embedding(indices, weight, **options),
     "zero_": lambda input: input.clone().zero_(),
 }
 
