@@ -70,8 +70,11 @@ def work(x: Array, targets: Array, *_: Any) -> float:
 
 @kernel(out=ctc_shapes, flops=work)
 def ctc_forward(xp: Any, x: Array, targets: Array, input_lengths: Array, target_lengths: Array, blank: int) -> Any:
-    """loss = -log sum over alignments of the product of softmax(x[t])[label]; also log softmax(x), and alpha + loss."""
-    dtype, x = x.dtype, x.astype(np.float64)
+    """loss = -log sum over alignments of the product of softmax(x[t])[label]; also log softmax(x), and alpha + loss.
+
+    The sum is alpha alone where no alignment exists.
+    """
+    dtype, x = x.dtype, x.astype(xp.float64)
     log_p = log_softmax_forward(xp, x, 2)
     label, skips = states(xp, targets, blank)
     emit = emitted(xp, log_p, label) if x.shape[0] else xp.zeros((0, *label.shape), x.dtype)
@@ -88,8 +91,7 @@ def ctc_forward(xp: Any, x: Array, targets: Array, input_lengths: Array, target_
         end = xp.where((t + 1 == input_lengths)[:, None], at, end)
     ends = xp.where(last_states(xp, target_lengths, label.shape[1]), end, -xp.inf)
     loss = -total(xp, ends)
-    with np.errstate(invalid="ignore"):  # -inf + inf, where no alignment exists
-        return loss.astype(dtype), log_p, alpha + loss[:, None]
+    return loss.astype(dtype), log_p, alpha + xp.where(xp.isinf(loss), 0, loss)[:, None]
 
 
 @kernel(
@@ -119,6 +121,7 @@ def ctc_backward(
     leap = xp.zeros(skips.shape, bool)
     leap[:, :-2] = skips[:, 2:]
     dx = xp.zeros(log_p.shape, dy.dtype)
+    impossible = xp.isinf(loss)[:, None]  # no alignment exists: a probability given that is not a number
     after = ends  # the log probability of all ways to go on from a state
     for t in reversed(range(len(log_p))):
         if t + 1 < len(log_p):
@@ -126,10 +129,10 @@ def ctc_backward(
             skipped = xp.where(leap, earlier(xp, next_, -2), -xp.inf)
             after = xp.logaddexp(xp.logaddexp(next_, earlier(xp, next_, -1)), skipped)
             after = xp.where((t + 1 == input_lengths)[:, None], ends, after)
-        posterior = xp.exp(alpha[t] + after)
+        posterior = xp.where(impossible, xp.nan, xp.exp(alpha[t] + after))
         share = xp.exp(log_p[t]) - (posterior[:, None] @ hits)[:, 0]
         dx[t] = xp.where((t < input_lengths)[:, None], dy[:, None] * share, 0)
-    return xp.where(xp.isinf(loss)[None, :, None], 0, dx) if zero_infinity else dx
+    return xp.where(impossible, 0, dx) if zero_infinity else dx
 
 
 class CTC(Op):
