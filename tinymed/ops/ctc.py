@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import device, tape
+from .. import devices, tape
 from ..dispatch import Array, kernel
 from ..tape import Node, Op
 from .elementwise import div
@@ -228,13 +228,13 @@ def ctc_loss(
     )
     labels = padded_labels(targets, lengths, x.shape[1])
     check_sequences(x.array, labels, inputs, lengths)
-    place = device.of(x.array)
-    arrays = [device.move(a, place) for a in (labels, inputs, lengths)]
+    place = devices.of(x.array)
+    arrays = [devices.move(a, place) for a in (labels, inputs, lengths)]
     loss = CTC.apply(x, *arrays, int(blank), bool(zero_infinity))
     if reduction == "sum":
         return sum(loss)
     if reduction == "mean":
-        counts = device.move(np.maximum(lengths, 1).astype(x.array.dtype), place)
+        counts = devices.move(np.maximum(lengths, 1).astype(x.array.dtype), place)
         return mean(div(loss, x.result_class(counts)))
     return reshape(loss, ()) if single else loss
 
@@ -243,7 +243,7 @@ def length_array(name: str, given: Any, batch: int) -> Array:
     """Return lengths as an int64 vector on the CPU."""
     if isinstance(given, Node):
         tape.host_read(f"ctc_loss with a tensor of {name}")
-        given = device.move(given.array, "cpu")
+        given = devices.move(given.array, "cpu")
     a = np.atleast_1d(np.asarray(given))
     if a.shape != (batch,) or a.dtype.kind not in "iu":
         raise ValueError(f"ctc_loss: {name} is an integer for each of {batch} samples, got {given!r}")
@@ -252,7 +252,7 @@ def length_array(name: str, given: Any, batch: int) -> Array:
 
 def padded_labels(targets: Any, lengths: Array, batch: int) -> Array:
     """Return the labels of each sample in a row, (N, longest), 0 beyond its length."""
-    a = device.move(targets.array, "cpu") if isinstance(targets, Node) else np.asarray(targets)
+    a = devices.move(targets.array, "cpu") if isinstance(targets, Node) else np.asarray(targets)
     if a.dtype.kind not in "iu":
         raise TypeError(f"ctc_loss: targets are class numbers, got {a.dtype}")
     longest = int(lengths.max(initial=0))
@@ -277,7 +277,7 @@ def check_sequences(x: Array, labels: Array, inputs: Array, lengths: Array) -> N
         )
     if labels.size and not (labels.min() >= 0 and labels.max() < x.shape[2]):
         raise ValueError(f"ctc_loss: targets lie in 0 to {x.shape[2] - 1}, got {labels.min()} to {labels.max()}")
-    if device.of(x) == "cpu" and not tape.host_read_listeners and x.size:
+    if devices.of(x) == "cpu" and not tape.host_read_listeners and x.size:
         off = np.abs(np.exp(x.astype(np.float64)).sum(2) - 1).max()
         if off > 1e-3:
             raise ValueError(

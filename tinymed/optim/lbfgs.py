@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import device, tape
+from .. import devices, tape
 from ..dispatch import Table
 from ..ops.join import cat
 from ..ops.shape import reshape
@@ -289,12 +289,12 @@ class LBFGS(Optimizer):
 
     def vector(self, values: Any) -> Any:
         """Return numbers of a state as a tensor where the parameters are."""
-        return Tensor(device.move(np.array(values), self.memory[0].device))
+        return Tensor(devices.move(np.array(values), self.memory[0].device))
 
 
 def array(vector: Any) -> np.ndarray:
     """Return a tensor's numbers for a state."""
-    copied: np.ndarray = np.array(device.move(vector.array, "cpu"))
+    copied: np.ndarray = np.array(devices.move(vector.array, "cpu"))
     return copied
 
 
