@@ -147,7 +147,6 @@ absent(
     {
         "there are no sparse gradients; use Adam": "SparseAdam",
         "use Adam or AdamW": "Adafactor Muon",
-        "keep a second model and mix its parameters in yourself, under no_grad": "swa_utils",
     },
 )
 absent(
