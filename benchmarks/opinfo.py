@@ -405,7 +405,7 @@ def main() -> None:
                 rows.append(
                     where
                     | {"backend": options.backend, "dtype": options.dtype}
-                    | {o: row.counts[o] for o in OUTCOMES}
+                    | {o: row.counts[o] for o in OUTCOMES if row.counts[o]}
                     | ({"why": row.why} if row.why else {})
                 )
                 if row.why and not options.quiet:
@@ -417,11 +417,15 @@ def main() -> None:
 
 
 def merge(rows: list[dict[str, Any]], backend: str, dtype: str) -> None:
-    """Write rows in place of earlier ones of the same backend and dtype, one line each."""
+    """Write rows in place of earlier ones of the same backend and dtype, one line each, and the sums of all."""
     kept = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
     kept = [r for r in kept if (r["backend"], r["dtype"]) != (backend, dtype)] + rows
-    lines = ",\n".join(json.dumps(r) for r in kept)
-    RESULTS.write_text(f'{{"torch": "{torch.__version__}", "rows": [\n{lines}\n]}}\n')
+    totals: dict[str, Counter[str]] = {}
+    for row in kept:
+        totals.setdefault(f"{row['backend']} {row['dtype']}", Counter()).update({o: row.get(o, 0) for o in OUTCOMES})
+    head = json.dumps({"torch": torch.__version__, "totals": totals})
+    lines = ",\n".join(json.dumps(r, separators=(",", ":")) for r in kept)
+    RESULTS.write_text(f'{head[:-1]}, "rows": [\n{lines}\n]}}\n')
 
 
 if __name__ == "__main__":

@@ -31,3 +31,11 @@ def test_nothing_of_the_package_takes_the_class_for_the_module():
     root = Path(tinymed.__file__).parent
     pattern = re.compile(r"^\s*from \.+ import (.*, )?device\b", re.M)
     assert not [str(path) for path in root.rglob("*.py") if pattern.search(path.read_text())]
+
+
+def test_the_adjoint_of_real_numbers_is_the_transpose():
+    x = tinymed.arange(6).reshape(1, 2, 3)
+    assert x.mH.shape == x.adjoint().shape == (1, 3, 2)
+    assert x[0].H.tolist() == x[0].T.tolist()
+    with pytest.raises(ValueError, match="use mH"):
+        _ = x.H

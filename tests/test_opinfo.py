@@ -26,10 +26,8 @@ SPEC.loader.exec_module(opinfo)
 REFUSED = {
     "nn.functional.batch_norm": "at least 2 axes",  # a vector of length 0
     "nn.functional.dropout2d": "must have 4 axes",  # PyTorch changed its mind about three
-    "nn.functional.feature_alpha_dropout": "at least 2 axes",
     "nn.functional.hinge_embedding_loss": "must be equal",  # a target that would broadcast is nearly always a mistake
     "norm": "'nuc'",
-    "nn.functional.interpolate": "",  # bicubic and antialiased
 }
 ENTRIES = [op for op in opinfo.database() if opinfo.counterpart(op.name) is not None]
 SLOW = {

@@ -88,7 +88,7 @@ absent(
     {
         ALGEBRA: "svd qr cholesky det logdet slogdet inverse pinverse lu lu_solve solve matrix_exp matrix_power",
         SPECIAL: "lgamma digamma polygamma mvlgamma i0 sinc erfc xlogy logaddexp lgamma_ digamma_",
-        COMPLEX: "real imag conj angle is_complex cfloat cdouble H adjoint",
+        COMPLEX: "real imag conj angle is_complex cfloat cdouble",
         SPARSE: "to_sparse to_dense coalesce indices values is_sparse",
         QUANTISED: "dequantize int_repr q_scale q_zero_point is_quantized",
         HALF: "bfloat16",

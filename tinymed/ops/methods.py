@@ -227,7 +227,8 @@ class Methods(Node):
     split, chunk, unbind, flip, roll = join.split, join.chunk, join.unbind, join.flip, join.roll
     repeat, tile = join.repeat, join.tile
     T = property(shape.reversed_axes)
-    mT = property(shape.transposed)
+    mT, mH, H = property(shape.transposed), property(shape.transposed), property(shape.adjoint)
+    adjoint = shape.transposed
     ravel, unflatten, unfold = arrangement.ravel, arrangement.unflatten, arrangement.unfold
     swapdims, moveaxis, positive = shape.transpose, shape.movedim, shape.positive
     repeat_interleave, tensor_split = arrangement.repeat_interleave, arrangement.tensor_split
