@@ -39,13 +39,13 @@ def rungs() -> Iterator[tuple[str, Callable[[], Any]]]:
     """Yield every rung of every ladder, on its small problem."""
     import numpy as np
 
-    from tinymed import device, dispatch
+    from tinymed import devices, dispatch
     from tinymed.cuda.ladders import LADDERS
 
     def climb(chosen: Any, rung: Any) -> Any:
         table = dispatch.table()
         problem = chosen.problem(np.random.default_rng(0), *chosen.small)
-        moved = [device.move(a, table.device) if isinstance(a, np.ndarray) else a for a in problem]
+        moved = [devices.move(a, table.device) if isinstance(a, np.ndarray) else a for a in problem]
         return getattr(table, rung.kernel)(*rung.arguments(*moved))
 
     for name, chosen in LADDERS.items():
@@ -95,7 +95,7 @@ def train(rule: str, options: dict[str, Any]) -> None:
             return self.head(functional.relu(self.norm2(self.conv2(y)) + x).flatten(1))
 
     model = Small()
-    model.to(tinymed.device.default())
+    model.to(tinymed.devices.default())
     chosen = getattr(optim, rule)(model.parameters(), lr=0.001, **options)
 
     def step(x: Any, y: Any) -> Any:

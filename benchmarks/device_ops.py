@@ -86,9 +86,9 @@ class Bench:
 
 def apart(ours: Any, theirs: Any) -> float:
     """Return the largest difference, over the largest value."""
-    from tinymed import device
+    from tinymed import devices
 
-    a, b = device.move(ours, "cpu"), theirs.detach().cpu().numpy()
+    a, b = devices.move(ours, "cpu"), theirs.detach().cpu().numpy()
     return float(np.abs(a.reshape(b.shape) - b).max() / max(float(np.abs(b).max()), 1e-30))
 
 

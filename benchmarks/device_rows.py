@@ -94,11 +94,11 @@ def tensor(table: Any, given: Given, first: int) -> Any:
 
     Random from number `first` on.
     """
-    from tinymed import device
+    from tinymed import devices
     from tinymed.tensor import Tensor
 
     if isinstance(given, np.ndarray):
-        return Tensor(device.move(given, table.device))
+        return Tensor(devices.move(given, table.device))
     shape, kind = given if isinstance(given, Drawn) else (given, "")
     flat = table.xp.tile(numbers(table.xp), -(-(first + prod(shape)) // DRAWN))[first : first + prod(shape)].copy()
     if kind == "filter":

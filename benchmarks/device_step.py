@@ -27,7 +27,7 @@ def ours(task: dict[str, Any]) -> tuple[Call, Call, dict[str, Any]]:
     def build() -> tuple[Any, Any, Any]:
         tinymed.manual_seed(0)
         model = models.create("dcnn", num_classes=2, in_channels=task["channels"], size=task["size"], padding="same")
-        model.to(tinymed.device.default()).train()
+        model.to(tinymed.devices.default()).train()
         optimizer = optim.Adam(model.parameters(), lr=1e-3)
 
         def step(x: Any, y: Any) -> Any:

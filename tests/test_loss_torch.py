@@ -140,6 +140,23 @@ def test_ctc_equal_to_torch(case, reduction, zero_infinity):
         np.testing.assert_allclose(a[finite], b[finite], rtol=1e-9, atol=1e-11)
 
 
+def test_ctc_keeps_the_digits_of_long_sequences():
+    """A posterior is the exponential of a difference of large logarithms: in float32 its error would be 1e-4."""
+    rng = np.random.default_rng(0)
+    log_p = torch.log_softmax(torch.from_numpy(rng.normal(size=(100, 2, 20))), -1).numpy()
+    targets, lengths = rng.integers(1, 20, (2, 30)), ((100, 90), (30, 20))
+
+    def gradient(dtype):
+        x = tinymed.tensor(log_p.astype(dtype), requires_grad=True)
+        F.ctc_loss(x, tinymed.tensor(targets), *lengths, reduction="sum").backward()
+        return x.grad.numpy()
+
+    with use_backend("numpy"):
+        found, true = gradient(np.float32), gradient(np.float64)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, true, rtol=2e-5, atol=2e-6)
+
+
 def test_ctc_refuses():
     log_p = tinymed.log_softmax(tinymed.randn(4, 2, 3, seed=0), -1)
     good = (tinymed.tensor([[1, 2], [2, 1]]), (4, 4), (2, 2))

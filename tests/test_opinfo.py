@@ -7,6 +7,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="PyTorch is the oracle: pip install '.[test]'")
@@ -25,10 +26,8 @@ SPEC.loader.exec_module(opinfo)
 REFUSED = {
     "nn.functional.batch_norm": "at least 2 axes",  # a vector of length 0
     "nn.functional.dropout2d": "must have 4 axes",  # PyTorch changed its mind about three
-    "nn.functional.feature_alpha_dropout": "at least 2 axes",
     "nn.functional.hinge_embedding_loss": "must be equal",  # a target that would broadcast is nearly always a mistake
     "norm": "'nuc'",
-    "nn.functional.interpolate": "",  # bicubic and antialiased
 }
 ENTRIES = [op for op in opinfo.database() if opinfo.counterpart(op.name) is not None]
 SLOW = {
@@ -78,4 +77,16 @@ def test_the_database_is_not_passed_by():
     assert opinfo.judge(op, lambda x: tinymed.exp(x).detach(), sample).outcome == "wrong"
     assert opinfo.judge(op, lambda x: x.reshape(7, 7, 7), sample).outcome == "refused"
     assert opinfo.judge(op, lambda x: None.exp(), sample).outcome == "internal"
+    single = next(iter(opinfo.samples(op, "sample", torch.float32)))
+    assert opinfo.judge(op, tinymed.exp, single).outcome == "equal"
+    assert opinfo.judge(op, lambda x: tinymed.exp(x) * 1.00001, single).outcome == "wrong"
+
+
+def test_float32_that_differs_by_rounding_is_told_from_what_is_wrong():
+    true = np.array([1.0, 1000.0])
+    rounded, far = np.float32([1.0, 1000.01]), np.float32([1.0, 1000.02])
+    assert opinfo.nearer(rounded, far, true, {}), "PyTorch's own float32 is farther away"
+    assert not opinfo.nearer(far, rounded, true, {})
+    assert not opinfo.nearer(true, true + 0.01, true, {}), "float64 is held to float64"
+    assert not opinfo.nearer(np.float32([1.0, np.nan]), far, true, {})
     assert opinfo.counterpart("linalg.svd") is None

@@ -150,6 +150,42 @@ def test_hooks_see_and_replace_gradients():
     assert (seen, y.grad.item(), x.grad.item()) == ([1.0], 3.0, 60.0)
 
 
+def torch_and_ours():
+    """The same product of two leaves on both sides: (library, x, w, h, y)."""
+    torch = pytest.importorskip("torch")
+    for lib in (torch, tinymed):
+        x, w = (lib.tensor(v, requires_grad=True) for v in ([1.0, 2.0], [3.0, 4.0]))
+        h = x * w
+        yield lib, x, w, h, (h * h).sum()
+
+
+def test_backward_gives_a_gradient_to_the_inputs_named_and_to_no_other():
+    """As PyTorch: what does not lead to an input is not visited, one that is no leaf retains its gradient."""
+    outcomes = []
+    for _, x, w, h, y in torch_and_ours():
+        seen = []
+        x.register_hook(lambda g, seen=seen: seen.append("x"))
+        w.register_hook(lambda g, seen=seen: seen.append("w"))
+        grads = []
+        for inputs in ([h], [h], [w, h], x, [x, x], None):
+            y.backward(inputs=inputs, retain_graph=True)
+            grads.append([None if t.grad is None else t.grad.tolist() for t in (x, w, h)])
+        outcomes.append((grads, seen, h.retains_grad))
+    assert outcomes[0] == outcomes[1]
+
+
+def test_what_backward_did_not_visit_is_kept():
+    for lib, x, w, _, _ in torch_and_ours():
+        y = (x * x).sum()
+        y.backward(inputs=[w])
+        assert w.grad is None
+        y.backward()
+        assert x.grad.tolist() == [2.0, 4.0]
+        for wrong, message in (([], "empty"), ([lib.ones(2)], "grad")):
+            with pytest.raises(RuntimeError, match=message):
+                (x * x).sum().backward(inputs=wrong)
+
+
 def test_grad_returns_gradients_and_leaves_no_trace():
     x, y, z = leaf(2.0), leaf(3.0), leaf(1.0)
     s = add(x, y)

@@ -16,6 +16,7 @@ from numpy import int32 as int
 from numpy import int64 as long
 
 from .absent import missing
+from .devices import device
 from .dispatch import table, use_backend
 from .factories import (
     arange,
@@ -47,6 +48,7 @@ from .factories import (
     zeros_like,
 )
 from .grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from .gradients import grad
 from .ops import closeness
 from .ops.activations import (
     prelu,
@@ -74,6 +76,7 @@ from .ops.analytic import (
     exp2,
     log2,
     log10,
+    logit,
     rad2deg,
     sinh,
     tan,
@@ -310,7 +313,7 @@ from .ops.unary import (
 from .precision import use_precision
 from .program import capture
 from .random import manual_seed
-from .tensor import Tensor, from_dlpack, from_numpy, grad, tensor
+from .tensor import Tensor, from_dlpack, from_numpy, tensor
 from .weights import load, save
 
 _assert = closeness.assert_

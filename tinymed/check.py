@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from . import device, dispatch, precision, random
+from . import devices, dispatch, precision, random
 from .draw import Constant
 from .tape import Node, Op, walk
 from .tensor import Tensor
@@ -52,16 +52,16 @@ def leaves(arguments: Sequence[Any], dtype: Any = np.float64, arrange: Arrange =
     arrange: lays an array out in memory without changing its values.  All are put where the backend in use works.
     """
     result: list[Any] = []
-    place = device.default()
+    place = devices.default()
     for a in arguments:
         if isinstance(a, Node):
-            values = device.move(a.array, "cpu")
+            values = devices.move(a.array, "cpu")
             a = values if a.requires_grad else values.view(Constant)
         if isinstance(a, np.ndarray) and a.dtype.kind in "fib":
             data = arrange(np.array(a, dtype if a.dtype.kind == "f" else a.dtype, subok=False))
-            result.append(Tensor(device.move(data, place), a.dtype.kind == "f" and not isinstance(a, Constant)))
+            result.append(Tensor(devices.move(data, place), a.dtype.kind == "f" and not isinstance(a, Constant)))
         else:
-            result.append(device.move(a.copy(), place) if isinstance(a, np.ndarray) else a)
+            result.append(devices.move(a.copy(), place) if isinstance(a, np.ndarray) else a)
     return result
 
 
@@ -81,13 +81,13 @@ def results(
     ys = tensors(fn(*inputs))
     weights = [cotangent(w) for w in cotangents([y.array for y in ys], seed)]
     on_tape = [
-        (y, device.move(w.astype(y.dtype), y.device)) for y, w in zip(ys, weights, strict=True) if y.requires_grad
+        (y, devices.move(w.astype(y.dtype), y.device)) for y, w in zip(ys, weights, strict=True) if y.requires_grad
     ]
     if on_tape:
         walk([y for y, _ in on_tape], [w for _, w in on_tape])
     values = [i.grad for i in inputs if isinstance(i, Node) and i.requires_grad]
-    grads = [None if g is None else device.move(g.array, "cpu") for g in values]
-    return [device.move(y.array, "cpu") for y in ys], grads
+    grads = [None if g is None else devices.move(g.array, "cpu") for g in values]
+    return [devices.move(y.array, "cpu") for y in ys], grads
 
 
 def oracle_results(

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from . import device
+from . import devices
 
 __all__ = ["Generator", "bits", "manual_seed", "normal", "permutation", "philox4x32", "uniform"]
 
@@ -190,22 +190,22 @@ class Generator:
 
     def beside(self, a: Any) -> Any:
         """Return the state on the device of an array, for a kernel that takes both."""
-        if device.of(a) == "cpu":
+        if devices.of(a) == "cpu":
             return self.state
         if self.on_gpu is None:
-            self.on_gpu = device.move(self.state, "cuda")
+            self.on_gpu = devices.move(self.state, "cuda")
         return self.on_gpu
 
     def get_state(self) -> np.ndarray:
         """Return a copy of the state that draws, which is the GPU's where it has drawn."""
-        words: np.ndarray = device.move(self.state if self.on_gpu is None else self.on_gpu, "cpu")
+        words: np.ndarray = devices.move(self.state if self.on_gpu is None else self.on_gpu, "cpu")
         return words.copy()
 
     def set_state(self, words: np.ndarray) -> None:
         """Go on from what get_state returned, on every device."""
         self.state[:] = words
         if self.on_gpu is not None:
-            self.on_gpu[...] = device.move(self.state, "cuda")
+            self.on_gpu[...] = devices.move(self.state, "cuda")
 
     def ticket(self) -> tuple[int, int, int]:
         """Return the random counter (seed, stream, step) of the next draw; the step is then taken."""

@@ -30,7 +30,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from . import device
+from . import devices
 from .dispatch import Array, Table, tables
 from .dispatch.declare import describe
 from .grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled, thread
@@ -90,7 +90,7 @@ def from_sizes(*given: Any) -> tuple[Any, ...]:
         numbers = np.zeros(sizes, np.float32)
     else:
         raise TypeError(f"Tensor: takes sizes, integers from 0, got {', '.join(map(repr, sizes))}")
-    return device.move(numbers, device.default()), False, None, 0, None
+    return devices.move(numbers, devices.default()), False, None, 0, None
 
 
 class Node:
@@ -253,7 +253,7 @@ class Op:
         if not nodes:
             raise TypeError(f"{cls.__name__} takes at least one tensor, got {describe(inputs)}")
         if elsewhere:
-            op.k = device.table_for(cls.__name__, arrays)
+            op.k = devices.table_for(cls.__name__, arrays)
         op.needs = tuple(needs)
         results = op.forward(*arrays)
         outs = results if isinstance(results, tuple) else (results,)
@@ -348,7 +348,13 @@ class Op:
 Wanted = dict[tuple[int, int], Any]  # (id of an op or leaf, output index) -> the gradient there
 
 
-def walk(roots: Sequence[Node], dys: Sequence[Array], retain_graph: bool = False, wanted: Wanted | None = None) -> None:
+def walk(
+    roots: Sequence[Node],
+    dys: Sequence[Array],
+    retain_graph: bool = False,
+    wanted: Wanted | None = None,
+    inputs: Sequence[Node] | None = None,
+) -> None:
     """Carry gradients from roots back to the leaves, adding to their .grad.
 
     Args:
@@ -357,27 +363,46 @@ def walk(roots: Sequence[Node], dys: Sequence[Array], retain_graph: bool = False
         retain_graph: Keep what ops saved, for another walk.
         wanted: {(id of op or leaf, output index): None}; the gradients of those places are stored there, and no
             leaf's .grad is touched.
+        inputs: Visit only what lies between the roots and these; no other leaf gets a gradient.  None: all.
 
     Raises:
         RuntimeError: An earlier walk freed a part of the graph, or a saved array was written in place since.
     """
     waiting = Waiting(wanted)
-    arrive = waiting.arrive
+    arrive, within = waiting.arrive, None
     for root, dy in zip(roots, dys, strict=True):
         if root.seen != root.version.recorded:
             root.refresh("backward")
-        arrive(root.op or root, root.index, dy, dy)
+        within = None if inputs is None else between(roots, inputs)
+        if within is None or id(root.op or root) in within:
+            arrive(root.op or root, root.index, dy, dy)
     while waiting.queue:
         op, slots = waiting.last()
         dxs = op.gradients(slots)
         held: Any = slots[0]  # memory that another may hold: a leaf copies a gradient that lies in it
         for edge, dx in zip(op.edges, dxs):  # noqa: B905  without a keyword in half the time
-            if edge is not None and dx is not None:
+            if edge is not None and dx is not None and (within is None or id(edge[0]) in within):
                 arrive(edge[0], edge[1], dx, dx if dx is held else slots[0])
                 held = dx
         if not retain_graph:
             op.free()
         del slots, dxs
+
+
+def between(roots: Sequence[Node], inputs: Sequence[Node]) -> set[int]:
+    """Return the ids of the ops and leaves on the ways from roots back to inputs, both included."""
+    ops: dict[int, Op] = {}
+    stack: list[Any] = [root.op for root in roots]
+    while stack:
+        op = stack.pop()
+        if isinstance(op, Op) and op.order not in ops:
+            ops[op.order] = op
+            stack += [edge[0] for edge in op.edges if edge is not None]
+    found = {id(node.op or node) for node in inputs}
+    for order in sorted(ops):  # an op's inputs ran before it
+        if any(edge is not None and id(edge[0]) in found for edge in ops[order].edges):
+            found.add(id(ops[order]))
+    return found
 
 
 class Waiting:
@@ -427,9 +452,9 @@ def leaf(node: Node, dx: Array, held: Array | None, wanted: Wanted | None) -> No
         want(node, dx, wanted)
         return
     if node.grad is not None:
-        dx = device.table_on(device.of(dx)).add(node.grad.array, dx)
-    elif 0 in dx.strides or (held is not None and device.shares_memory(dx, held)):
-        dx = device.table_on(device.of(dx)).copy(dx)
+        dx = devices.table_on(devices.of(dx)).add(node.grad.array, dx)
+    elif 0 in dx.strides or (held is not None and devices.shares_memory(dx, held)):
+        dx = devices.table_on(devices.of(dx)).copy(dx)
     node.grad = node.result_class(dx)
 
 
@@ -437,7 +462,18 @@ def want(node: Node, dx: Array, wanted: Wanted) -> None:
     """Add to the gradient of a leaf that is wanted; others are left alone."""
     if (id(node), 0) in wanted:
         before = wanted[id(node), 0]
-        wanted[id(node), 0] = dx if before is None else device.table_on(device.of(dx)).add(before, dx)
+        wanted[id(node), 0] = dx if before is None else devices.table_on(devices.of(dx)).add(before, dx)
+
+
+class Retained:
+    """A hook that adds the gradient of a tensor that an op made to its .grad."""
+
+    def __init__(self, node: Node):
+        self.node = node
+
+    def __call__(self, dy: Any) -> None:
+        k, before = devices.table_on(devices.of(dy.array)), self.node.grad
+        self.node.grad = type(dy)(k.copy(dy.array) if before is None else k.add(before.array, dy.array))
 
 
 def call_hooks(hooks: dict[int, Callable[[Any], Any]], dy: Any, tensor: type[Node]) -> Any:

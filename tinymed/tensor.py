@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from . import device as devices
-from . import tape
+from . import devices, tape
 from .absent import missing
 from .ops.axes import sizes
 from .ops.cast import as_dtype
@@ -52,18 +51,18 @@ class Tensor(Exchange, Methods):
         return dtype
 
     @property
-    def device(self) -> str:
+    def device(self) -> devices.device:
         """Return where the array lives.
 
         Returns:
-            "cpu" or "cuda".
+            A tinymed.device, which is the string "cpu" or "cuda".
 
         Example:
             >>> import tinymed
             >>> tinymed.zeros(2, device="cpu").device
-            'cpu'
+            device(type='cpu')
         """
-        return devices.of(self.array)
+        return devices.device(devices.of(self.array))
 
     @property
     def is_leaf(self) -> bool:
@@ -94,7 +93,11 @@ class Tensor(Exchange, Methods):
     # ------------------------------------------------------------------------------------------ the tape
 
     def backward(
-        self, gradient: "Tensor | None" = None, retain_graph: bool = False, create_graph: bool = False
+        self,
+        gradient: "Tensor | None" = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: "Tensor | Sequence[Tensor] | None" = None,
     ) -> None:
         """Add d(self)/d(leaf) to the .grad of every leaf that requires a gradient.
 
@@ -102,6 +105,7 @@ class Tensor(Exchange, Methods):
             gradient: The weights of this tensor's elements, in its shape; 1 for a scalar if None.
             retain_graph: Keep what the tape saved, for a second walk.
             create_graph: Refused: there are first derivatives only.
+            inputs: The only tensors that get a gradient; of one that is not a leaf it is retained.
 
         Raises:
             RuntimeError: No input requires a gradient, or gradient is missing for a tensor of more than one element.
@@ -121,7 +125,13 @@ class Tensor(Exchange, Methods):
                 "backward: no input of this tensor requires a gradient (requires_grad=True), or it was "
                 "computed under no_grad()"
             )
-        tape.walk([self], [cotangent(self, gradient)], retain_graph)
+        if inputs is not None:
+            inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+            if not inputs:
+                raise RuntimeError("backward: inputs must not be empty; leave it out for all leaves")
+            for tensor in inputs:
+                tensor.retain_grad()
+        tape.walk([self], [cotangent(self, gradient)], bool(retain_graph), None, inputs)
 
     def detach(self) -> "Tensor":
         """Return a tensor on the same memory that is not on the tape.
@@ -190,7 +200,10 @@ class Tensor(Exchange, Methods):
         return tape.Handle(self.hooks, hook)
 
     def retain_grad(self) -> None:
-        """Keep the gradient of a tensor that is not a leaf, in .grad.
+        """Keep the gradient of a tensor that is not a leaf, in .grad, to which each backward adds.
+
+        Raises:
+            RuntimeError: The tensor does not require a gradient.
 
         Example:
             >>> import tinymed
@@ -201,8 +214,25 @@ class Tensor(Exchange, Methods):
             >>> y.grad.tolist()
             [3.0]
         """
-        if self.op is not None:
-            self.register_hook(lambda g: setattr(self, "grad", g))
+        if not self.requires_grad:
+            raise RuntimeError("retain_grad: the tensor does not require a gradient")
+        if self.op is not None and not self.retains_grad:
+            self.register_hook(tape.Retained(self))
+
+    @property
+    def retains_grad(self) -> bool:
+        """Return whether backward keeps the gradient of this tensor, which is not a leaf.
+
+        Returns:
+            True after retain_grad().
+
+        Example:
+            >>> import tinymed
+            >>> tinymed.ones(1).retains_grad
+            False
+        """
+        hooks = self.op.hooks.get(self.index, {}) if self.op is not None else {}
+        return any(isinstance(hook, tape.Retained) for hook in hooks.values())
 
     @property
     def data(self) -> "Tensor":
@@ -340,35 +370,6 @@ def cotangent(root: Tensor, gradient: Tensor | None) -> Any:
     if gradient.dtype == root.dtype:
         return gradient.array
     return devices.table_on(root.device).cast(gradient.array, root.dtype)
-
-
-def grad(
-    outputs: Tensor, inputs: Sequence[Tensor], grad_outputs: Tensor | None = None, retain_graph: bool = False
-) -> tuple[Tensor | None, ...]:
-    """Compute d(outputs)/d(each input) without touching any .grad.
-
-    Args:
-        outputs: One tensor.
-        inputs: The tensors to differentiate by.
-        grad_outputs: The weights of outputs' elements, in its shape; 1 for a scalar if None.
-        retain_graph: Keep what the tape saved, for a second walk.
-
-    Returns:
-        A tuple of tensors, None for an input that outputs do not depend on.
-
-    Raises:
-        RuntimeError: grad_outputs is missing for a tensor of more than one element.
-
-    Example:
-        >>> import tinymed
-        >>> x = tinymed.tensor([2.0, 3.0], requires_grad=True)
-        >>> tinymed.grad((x * x).sum(), [x])[0].tolist()
-        [4.0, 6.0]
-    """
-    wanted: dict[tuple[int, int], Any] = {(id(i.op or i), i.index): None for i in inputs}
-    tape.walk([outputs], [cotangent(outputs, grad_outputs)], retain_graph, wanted)
-    found = (wanted[id(i.op or i), i.index] for i in inputs)
-    return tuple(None if g is None else Tensor(g) for g in found)
 
 
 # ------------------------------------------------------------------------------------------------------- making

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import device
+from . import devices
 from .errors import UserError
 from .files import write_atomic
 from .tape import Node
@@ -42,7 +42,7 @@ def save(state: Any, path: str | Path) -> None:
 
     named: Mapping[str, Any] = state if isinstance(state, Mapping) else state.state_dict()
     arrays = {
-        n: np.ascontiguousarray(device.move(v.array, "cpu") if isinstance(v, Node) else v).reshape(np.shape(v))
+        n: np.ascontiguousarray(devices.move(v.array, "cpu") if isinstance(v, Node) else v).reshape(np.shape(v))
         for n, v in named.items()
     }
     try:

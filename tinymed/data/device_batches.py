@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import device
+from .. import devices
 from ..tensor import Tensor
 from .device_prefetch import each, upload_batches
 
@@ -13,18 +13,18 @@ from .device_prefetch import each, upload_batches
 def device_of(model: Any) -> str:
     """Return where a network's weights are; without weights, where the backend in use works."""
     for p in model.parameters():
-        return device.of(p.array)
-    return device.default()
+        return devices.of(p.array)
+    return devices.default()
 
 
 def as_tensors(value: Any, place: str = "cpu") -> Any:
     """Return an array as a tensor on a device, a tuple of arrays as a tuple of tensors."""
-    return each(value, lambda a: Tensor(device.move(a, place)))
+    return each(value, lambda a: Tensor(devices.move(a, place)))
 
 
 def as_array(value: Any) -> np.ndarray:
     """Return the values of a tensor, or an array of any device, as a NumPy array."""
-    a: np.ndarray = device.move(value.array if isinstance(value, Tensor) else value, "cpu")
+    a: np.ndarray = devices.move(value.array if isinstance(value, Tensor) else value, "cpu")
     return a
 
 
@@ -55,5 +55,5 @@ class Constant:
     def beside(self, t: Tensor) -> Tensor:
         """Return the numbers on the tensor's device."""
         if t.device not in self.there:
-            self.there[t.device] = Tensor(device.move(self.there["cpu"].array, t.device))
+            self.there[t.device] = Tensor(devices.move(self.there["cpu"].array, t.device))
         return self.there[t.device]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..device import table_on
+from ..devices import table_on
 from ..memory import dense_order, inverse_order
 from ..tensor import Tensor
 

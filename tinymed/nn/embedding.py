@@ -3,7 +3,7 @@
 import operator
 from typing import Any
 
-from ..device import writeable
+from ..devices import writeable
 from ..tensor import Tensor
 from . import functional as F
 from . import init

@@ -4,21 +4,21 @@ from typing import Any
 
 import numpy as np
 
-from .. import device, random
+from .. import devices, random
 from ..tensor import Tensor
 
 
 def write(tensor: Tensor, values: Any) -> Tensor:
     """Put values into the tensor's memory and count the write; skip parameters without memory."""
-    if device.writeable(tensor.array):
-        tensor.array[...] = device.move(np.asarray(values), tensor.device)
+    if devices.writeable(tensor.array):
+        tensor.array[...] = devices.move(np.asarray(values), tensor.device)
         tensor.version.value += 1
     return tensor
 
 
 def draw(tensor: Tensor, distribution: Any) -> Any:
     """Draw numbers of a distribution of tinymed.random in the tensor's shape; return 0 where it has no memory."""
-    if not device.writeable(tensor.array):
+    if not devices.writeable(tensor.array):
         return 0.0
     return distribution(tensor.array.size, *random.init_generator.ticket()).reshape(tensor.shape)
 
@@ -52,7 +52,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """
     if len(tensor.shape) < 2:
         raise ValueError(f"orthogonal_: needs a weight of two axes or more, got shape {list(tensor.shape)}")
-    if not device.writeable(tensor.array) or tensor.array.size == 0:
+    if not devices.writeable(tensor.array) or tensor.array.size == 0:
         return tensor
     a = draw(tensor, random.normal).reshape(tensor.shape[0], -1)
     wide = a.shape[0] < a.shape[1]

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from .. import tape
-from ..device import move
+from ..devices import move
 from ..tensor import Tensor
 from . import functional as F
 from . import init

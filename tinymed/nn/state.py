@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from .. import device
+from .. import devices
 from ..tape import Node
 from ..tensor import Tensor
 
@@ -102,7 +102,7 @@ def copy_state(module: Any, own: Mapping[str, Tensor], given: Mapping[str, Any],
 def copy_into(own: Tensor, given: Any) -> None:
     """Write values into a tensor's own memory, in its order and dtype, and count the write."""
     values = given.array if isinstance(given, Node) else np.asarray(given)
-    own.array[...] = device.move(values, device.of(own.array)).reshape(own.array.shape)
+    own.array[...] = devices.move(values, devices.of(own.array)).reshape(own.array.shape)
     own.version.value += 1
 
 

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from .. import device as devices
+from .. import devices
 from ..ops.cast import as_dtype
 from ..tape import Node
 from ..tensor import Tensor

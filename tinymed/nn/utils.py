@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import device
+from .. import devices
 from ..absent import missing
 from ..tape import host_read
 from ..tensor import Tensor
@@ -64,7 +64,7 @@ def clip_grad_norm_(
     chosen = with_gradient(parameters)
     if not chosen:
         return Tensor(np.zeros((), np.float32))
-    k = device.table_for("clip_grad_norm_", [p.grad.array for p in chosen])
+    k = devices.table_for("clip_grad_norm_", [p.grad.array for p in chosen])
     order = float(norm_type)
     total = k.total_norm(order, *[k.gradient_norm(p.grad.array, order) for p in chosen])
     if error_if_nonfinite:
@@ -99,7 +99,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, f
     As `torch.nn.utils.clip_grad_value_`; gradients are replaced, not written over.
     """
     for p in with_gradient(parameters):
-        k = device.table_on(p.device)
+        k = devices.table_on(p.device)
         p.grad = Tensor(k.clip_gradient(p.grad.array, float(clip_value)))
 
 

@@ -1,4 +1,4 @@
-"""Trigonometric, hyperbolic, logarithmic functions of one input that have no op of their own: one table of them.
+"""Trigonometric, hyperbolic, logarithmic functions of one input that have no op of their own: one table of them; logit.
 
 Each row: NumPy's name, the range that samples are drawn from, and the derivative as a function of x and y.
 """
@@ -74,6 +74,41 @@ class Analytic(Op):
     @staticmethod
     def oracle(torch: Any, x: Any, function: str) -> Any:
         return getattr(torch, function)(x)
+
+
+@kernel(flops=lambda x, eps: 12 * x.size)
+def logit_forward(xp: Any, x: Array, eps: float | None) -> Array:
+    """y = ln(x / (1 - x)), of x brought into [eps, 1 - eps] unless eps is None."""
+    inside = x if eps is None else xp.minimum(xp.maximum(x, x.dtype.type(eps)), x.dtype.type(1 - eps))
+    return xp.log(inside / (1 - inside))
+
+
+@kernel(flops=lambda dy, *_: 4 * dy.size)
+def logit_backward(xp: Any, dy: Array, x: Array, eps: float | None) -> Array:
+    """dx = dy / (x (1 - x)); outside [eps, 1 - eps] 0, outside [0, 1] NaN where eps is None."""
+    low, outside = (0, math.nan) if eps is None else (eps, 0)
+    within = (x >= x.dtype.type(low)) & (x <= x.dtype.type(1 - low))
+    return xp.where(within, dy / (x * (1 - x)), dy.dtype.type(outside))
+
+
+class Logit(Op):
+    """y = ln(x / (1 - x));  dx = dy / (x (1 - x)).  eps bounds x, and is None for no bound."""
+
+    oracle = "torch.logit"
+    promotes = common_float
+
+    def forward(self, x: Array, eps: float | None) -> Array:
+        self.save(x, eps)
+        return self.k.logit_forward(x, eps)
+
+    def backward(self, dy: Array) -> Any:
+        return self.k.logit_backward(dy, *self.saved), None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        if draw.boolean():
+            return draw.array(drawn_shape(draw), 0.1, 0.9), None
+        return draw.array(drawn_shape(draw), -0.5, 1.5, avoid=(0.2, 0.8)), 0.2
 
 
 # ------------------------------------------------------------------------------------------------ public functions
@@ -283,6 +318,24 @@ def log10(input: Any) -> Any:
     return Analytic.apply(input, "log10")
 
 
+def logit(input: Any, eps: float | None = None) -> Any:
+    """Compute the logarithm of the odds, ln(x / (1 - x)): what the sigmoid takes back.
+
+    Args:
+        input: Probabilities of any shape.
+        eps: Brings the input into [eps, 1 - eps] first.  Default: None, and NaN outside [0, 1].
+
+    Returns:
+        A tensor of the input's shape; integers give float32.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.logit(tinymed.full((1,), 0.5)).tolist()
+        [0.0]
+    """
+    return Logit.apply(input, None if eps is None or eps < 0 else float(eps))
+
+
 def deg2rad(input: Any) -> Any:
     """Convert degrees to radians.
 
@@ -338,6 +391,7 @@ __all__ = [
     "exp2",
     "log2",
     "log10",
+    "logit",
     "rad2deg",
     "sinh",
     "tan",

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import device as devices
+from .. import devices
 from ..dispatch import Array
 from ..tape import Node, Op
 from .promotion import category, result_type

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import device
+from .. import devices
 from ..dispatch import Array, kernel
 from ..tape import Node, Op, host_read
 from .axes import integer, numpy_names, one_axis
@@ -23,13 +23,13 @@ from .reduce import Dim, floats_only, sum
 def read(name: str, input: Any) -> np.ndarray:
     """Return the values, which a recorded step would see once and never again."""
     host_read(name)
-    found: np.ndarray = device.move(input.array, "cpu")
+    found: np.ndarray = devices.move(input.array, "cpu")
     return found
 
 
 def beside(input: Any, values: Any) -> Any:
     """Return values of the CPU as a tensor on the input's device."""
-    return input.result_class(device.move(np.array(values, order="C"), device.of(input.array)))
+    return input.result_class(devices.move(np.array(values, order="C"), devices.of(input.array)))
 
 
 # ------------------------------------------------------------------------------------------------- places and kinds

@@ -2,14 +2,15 @@
 
 A sequence of S labels is written with a blank before, between and after them, 2 S + 1 states.  A path stays in a state,
 goes to the next, or skips a blank between two labels that differ.  alpha[t, s] is the logarithm of the probability of
-all ways to be in state s at time t; the backward pass walks the other way with the same rule.
+all ways to be in state s at time t; the backward pass walks the other way with the same rule.  Both walk in float64:
+a posterior is the exponential of a small difference of large logarithms.
 """
 
 from typing import Any
 
 import numpy as np
 
-from .. import device, tape
+from .. import devices, tape
 from ..dispatch import Array, kernel
 from ..tape import Node, Op
 from .elementwise import div
@@ -56,9 +57,10 @@ def total(xp: Any, a: Array) -> Array:
     return top + xp.log(xp.exp(a - top[:, None]).sum(1))
 
 
-def ctc_shapes(x: Array, targets: Array, *_: Any) -> list[tuple[int, ...]]:
+def ctc_shapes(x: Array, targets: Array, *_: Any) -> list[tuple[tuple[int, ...], Any]]:
     """Return the loss of each sample, log probabilities, alpha."""
-    return [x.shape[1:2], x.shape, (*x.shape[:2], 2 * targets.shape[1] + 1)]
+    states = (*x.shape[:2], 2 * targets.shape[1] + 1)
+    return [(x.shape[1:2], x.dtype), (x.shape, np.dtype(np.float64)), (states, np.dtype(np.float64))]
 
 
 def work(x: Array, targets: Array, *_: Any) -> float:
@@ -68,7 +70,11 @@ def work(x: Array, targets: Array, *_: Any) -> float:
 
 @kernel(out=ctc_shapes, flops=work)
 def ctc_forward(xp: Any, x: Array, targets: Array, input_lengths: Array, target_lengths: Array, blank: int) -> Any:
-    """loss = -log sum over alignments of the product of softmax(x[t])[label]; also log softmax(x), and alpha."""
+    """loss = -log sum over alignments of the product of softmax(x[t])[label]; also log softmax(x), and alpha + loss.
+
+    The sum is alpha alone where no alignment exists.
+    """
+    dtype, x = x.dtype, x.astype(xp.float64)
     log_p = log_softmax_forward(xp, x, 2)
     label, skips = states(xp, targets, blank)
     emit = emitted(xp, log_p, label) if x.shape[0] else xp.zeros((0, *label.shape), x.dtype)
@@ -84,10 +90,14 @@ def ctc_forward(xp: Any, x: Array, targets: Array, input_lengths: Array, target_
         alpha[t] = at
         end = xp.where((t + 1 == input_lengths)[:, None], at, end)
     ends = xp.where(last_states(xp, target_lengths, label.shape[1]), end, -xp.inf)
-    return -total(xp, ends), log_p, alpha
+    loss = -total(xp, ends)
+    return loss.astype(dtype), log_p, alpha + xp.where(xp.isinf(loss), 0, loss)[:, None]
 
 
-@kernel(out=lambda dy, log_p, *_: [log_p.shape], flops=lambda dy, log_p, alpha, targets, *_: work(log_p, targets))
+@kernel(
+    out=lambda dy, log_p, *_: [(log_p.shape, dy.dtype)],
+    flops=lambda dy, log_p, alpha, targets, *_: work(log_p, targets),
+)
 def ctc_backward(
     xp: Any,
     dy: Array,
@@ -100,14 +110,18 @@ def ctc_backward(
     blank: int,
     zero_infinity: bool,
 ) -> Array:
-    """dx[t, c] = dy (softmax(x[t])[c] - the probability, given the labels, of label c at time t)."""
+    """dx[t, c] = dy (softmax(x[t])[c] - the probability, given the labels, of label c at time t).
+
+    alpha is what ctc_forward returned: the logarithms less that of the labels' probability.
+    """
     label, skips = states(xp, targets, blank)
     emit = emitted(xp, log_p, label) if len(log_p) else alpha
     hits = (label[:, :, None] == xp.arange(log_p.shape[2])).astype(log_p.dtype)
     ends = xp.where(last_states(xp, target_lengths, label.shape[1]), xp.asarray(0, log_p.dtype), -xp.inf)
     leap = xp.zeros(skips.shape, bool)
     leap[:, :-2] = skips[:, 2:]
-    dx = xp.zeros(log_p.shape, log_p.dtype)
+    dx = xp.zeros(log_p.shape, dy.dtype)
+    impossible = xp.isinf(loss)[:, None]  # no alignment exists: a probability given that is not a number
     after = ends  # the log probability of all ways to go on from a state
     for t in reversed(range(len(log_p))):
         if t + 1 < len(log_p):
@@ -115,10 +129,10 @@ def ctc_backward(
             skipped = xp.where(leap, earlier(xp, next_, -2), -xp.inf)
             after = xp.logaddexp(xp.logaddexp(next_, earlier(xp, next_, -1)), skipped)
             after = xp.where((t + 1 == input_lengths)[:, None], ends, after)
-        posterior = xp.exp(alpha[t] + after + loss[:, None])
+        posterior = xp.where(impossible, xp.nan, xp.exp(alpha[t] + after))
         share = xp.exp(log_p[t]) - (posterior[:, None] @ hits)[:, 0]
         dx[t] = xp.where((t < input_lengths)[:, None], dy[:, None] * share, 0)
-    return xp.where(xp.isinf(loss)[None, :, None], 0, dx) if zero_infinity else dx
+    return xp.where(impossible, 0, dx) if zero_infinity else dx
 
 
 class CTC(Op):
@@ -214,13 +228,13 @@ def ctc_loss(
     )
     labels = padded_labels(targets, lengths, x.shape[1])
     check_sequences(x.array, labels, inputs, lengths)
-    place = device.of(x.array)
-    arrays = [device.move(a, place) for a in (labels, inputs, lengths)]
+    place = devices.of(x.array)
+    arrays = [devices.move(a, place) for a in (labels, inputs, lengths)]
     loss = CTC.apply(x, *arrays, int(blank), bool(zero_infinity))
     if reduction == "sum":
         return sum(loss)
     if reduction == "mean":
-        counts = device.move(np.maximum(lengths, 1).astype(x.array.dtype), place)
+        counts = devices.move(np.maximum(lengths, 1).astype(x.array.dtype), place)
         return mean(div(loss, x.result_class(counts)))
     return reshape(loss, ()) if single else loss
 
@@ -229,7 +243,7 @@ def length_array(name: str, given: Any, batch: int) -> Array:
     """Return lengths as an int64 vector on the CPU."""
     if isinstance(given, Node):
         tape.host_read(f"ctc_loss with a tensor of {name}")
-        given = device.move(given.array, "cpu")
+        given = devices.move(given.array, "cpu")
     a = np.atleast_1d(np.asarray(given))
     if a.shape != (batch,) or a.dtype.kind not in "iu":
         raise ValueError(f"ctc_loss: {name} is an integer for each of {batch} samples, got {given!r}")
@@ -238,7 +252,7 @@ def length_array(name: str, given: Any, batch: int) -> Array:
 
 def padded_labels(targets: Any, lengths: Array, batch: int) -> Array:
     """Return the labels of each sample in a row, (N, longest), 0 beyond its length."""
-    a = device.move(targets.array, "cpu") if isinstance(targets, Node) else np.asarray(targets)
+    a = devices.move(targets.array, "cpu") if isinstance(targets, Node) else np.asarray(targets)
     if a.dtype.kind not in "iu":
         raise TypeError(f"ctc_loss: targets are class numbers, got {a.dtype}")
     longest = int(lengths.max(initial=0))
@@ -263,7 +277,7 @@ def check_sequences(x: Array, labels: Array, inputs: Array, lengths: Array) -> N
         )
     if labels.size and not (labels.min() >= 0 and labels.max() < x.shape[2]):
         raise ValueError(f"ctc_loss: targets lie in 0 to {x.shape[2] - 1}, got {labels.min()} to {labels.max()}")
-    if device.of(x) == "cpu" and not tape.host_read_listeners and x.size:
+    if devices.of(x) == "cpu" and not tape.host_read_listeners and x.size:
         off = np.abs(np.exp(x.astype(np.float64)).sum(2) - 1).max()
         if off > 1e-3:
             raise ValueError(

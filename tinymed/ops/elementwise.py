@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import device, tape
+from .. import devices, tape
 from ..dispatch import Array, kernel
 from ..tape import Node, Op
 from .broadcast import broadcast, drawn_shape, extent, operands, pair, shape_of, to_shape, together
@@ -325,7 +325,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
 def check_divisor(name: str, a: Any, b: Any) -> None:
     """Raise where integers are divided by 0; a recorded step's and a GPU's values are not read (the result is 0)."""
     if result_type(a, b).kind == "f" or (
-        isinstance(b, Node) and (tape.host_read_listeners or device.of(b.array) != "cpu")
+        isinstance(b, Node) and (tape.host_read_listeners or devices.of(b.array) != "cpu")
     ):
         return
     if not np.all(b.array if isinstance(b, Node) else b):
@@ -409,7 +409,7 @@ def where(condition: Any, input: Any, other: Any) -> Any:
 
 def number_beside(input: Any, value: Any, dtype: Any) -> Any:
     """Return a number as a tensor without axes, made by a kernel, so that a recorded step makes it anew."""
-    return input.result_class(device.table_on(device.of(input.array)).full((), dtype, value))
+    return input.result_class(devices.table_on(devices.of(input.array)).full((), dtype, value))
 
 
 subtract, multiply, divide, true_divide = sub, mul, div, div

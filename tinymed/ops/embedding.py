@@ -3,7 +3,7 @@
 import operator
 from typing import Any
 
-from .. import device, tape
+from .. import devices, tape
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .compare import eq
@@ -88,7 +88,7 @@ def embedding(
         raise ValueError(f"embedding: padding_idx {padding_idx} is no row of {rows}")
     padding += rows if padding_idx is not None and padding < 0 else 0
     a = input.array
-    if device.of(a) == "cpu" and not tape.host_read_listeners and a.size and not (a.min() >= 0 and a.max() < rows):
+    if devices.of(a) == "cpu" and not tape.host_read_listeners and a.size and not (a.min() >= 0 and a.max() < rows):
         raise IndexError(f"embedding: indices reach from {a.min()} to {a.max()}; rows are numbered 0 to {rows - 1}")
     taken = Embedding.apply(weight, input)
     if padding < 0:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import device, random
+from .. import devices, random
 from ..tape import Node
 from .activations import relu
 from .analytic import acos, asin, atan, exp2, log2, log10, tan
@@ -40,10 +40,10 @@ def copy_(input: Any, src: Any, non_blocking: bool = False) -> Any:
         >>> tinymed.zeros(2).copy_(tinymed.tensor([1, 2])).tolist()
         [1.0, 2.0]
     """
-    if isinstance(src, Node) and src.array is not input.array and device.of(src.array) != device.of(input.array):
+    if isinstance(src, Node) and src.array is not input.array and devices.of(src.array) != devices.of(input.array):
         from .cast import to
 
-        src = to(src, device=device.of(input.array))
+        src = to(src, device=devices.of(input.array))
     assign(input, ..., src)
     return input
 
@@ -106,7 +106,7 @@ def detach_(input: Any) -> Any:
 def drawn(input: Any, numbers: Callable[[int], np.ndarray]) -> Any:
     """Fill a tensor with numbers drawn for as many elements as it has, in C order."""
     values = numbers(input.array.size).reshape(input.array.shape).astype(input.array.dtype)
-    assign(input, ..., type(input)(values) if input.device == "cpu" else device.move(values, input.device))
+    assign(input, ..., type(input)(values) if input.device == "cpu" else devices.move(values, input.device))
     return input
 
 
@@ -191,7 +191,7 @@ def bernoulli_(input: Any, p: Any = 0.5, *, generator: Any = None) -> Any:
         [1.0, 1.0]
     """
     no_generator("bernoulli_", generator)
-    chance = np.broadcast_to(device.move(p.array, "cpu") if isinstance(p, Node) else p, input.array.shape).ravel()
+    chance = np.broadcast_to(devices.move(p.array, "cpu") if isinstance(p, Node) else p, input.array.shape).ravel()
     if chance.size and not (chance.min() >= 0 and chance.max() <= 1):
         raise RuntimeError("bernoulli_: p is a probability, from 0 to 1")
     return drawn(input, lambda n: random.uniform(n, *random.init_generator.ticket()) < chance)

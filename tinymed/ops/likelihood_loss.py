@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from .. import device, tape
+from .. import devices, tape
 from .clamp import clamp
 from .compare import gt
 from .elementwise import add, div, mul, sub, where
@@ -92,7 +92,7 @@ def gaussian_nll_loss(
         if var < 0:
             raise ValueError(f"gaussian_nll_loss: var must not be negative, got {var}")
         var = add(mul(input.detach(), 0.0), float(var))
-    elif device.of(var.array) == "cpu" and not tape.host_read_listeners and (var.array < 0).any():
+    elif devices.of(var.array) == "cpu" and not tape.host_read_listeners and (var.array < 0).any():
         raise ValueError(f"gaussian_nll_loss: var must not be negative, its smallest is {var.array.min():.4g}")
     if var.shape != input.shape:
         if input.shape[:-1] == var.shape:

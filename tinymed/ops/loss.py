@@ -6,7 +6,7 @@ compositions of other ops are in loss_functions.py.
 
 from typing import Any
 
-from .. import device
+from .. import devices
 from ..dispatch import Array, kernel
 from ..tape import Node, Op, host_read_listeners
 from .binary_loss import REDUCTIONS, BCEWithLogits, BinaryCrossEntropy, times
@@ -307,7 +307,7 @@ def checked_target(name: str, input: Any, target: Any, reduction: str) -> Any:
 def check_unit(name: str, what: str, given: Any) -> None:
     """Raise unless all elements are from 0 to 1; a recorded step's and a GPU's are not read (the loss is NaN)."""
     a = given.array
-    if host_read_listeners or device.of(a) == "cuda" or not a.size:
+    if host_read_listeners or devices.of(a) == "cuda" or not a.size:
         return
     if not (a.min() >= 0 and a.max() <= 1):
         raise ValueError(
@@ -327,7 +327,7 @@ def check_classes(name: str, input: Any, target: Any, weight: Any, ignore_index:
         raise TypeError(f"{name}: class numbers are integers, got {target.array.dtype}")
     if weight is not None and weight.shape != (classes,):
         raise ValueError(f"{name}: weight has shape {list(weight.shape)}, input has {classes} classes")
-    if device.of(target.array) == "cuda":  # the host would wait for it; kernels answer inf to what is no class
+    if devices.of(target.array) == "cuda":  # the host would wait for it; kernels answer inf to what is no class
         return
     if (wrong := target.array[(target.array != ignore_index) & ((target.array < 0) | (target.array >= classes))]).size:
         raise IndexError(f"{name}: target {int(wrong[0])} is no class; input has {classes}, numbered from 0")

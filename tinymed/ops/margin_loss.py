@@ -257,7 +257,7 @@ def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> 
     """Compute the sum over labels j and other classes c of max(0, 1 - x[j] + x[c]) / C.
 
     Args:
-        input: Scores (N, C), or (C,).
+        input: Scores (N, C), (C,), or one without axes.
         target: Integers of the input's shape: the labels of each sample, then -1.
         reduction: "none" for a loss per sample, "sum", or "mean".
 
@@ -274,12 +274,12 @@ def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> 
         1.0
     """
     check_reduction("multilabel_margin_loss", reduction)
-    if input.shape != target.shape or len(input.shape) not in (1, 2) or target.array.dtype.kind != "i":
+    if input.shape != target.shape or len(input.shape) > 2 or target.array.dtype.kind != "i":
         raise ValueError(
-            "multilabel_margin_loss: input is (N, C) or (C,), target integers of that shape; got "
+            "multilabel_margin_loss: input is (N, C), (C,) or (), target integers of that shape; got "
             f"{list(input.shape)} and {target.array.dtype}{list(target.shape)}"
         )
-    if len(input.shape) == 1:
+    if len(input.shape) < 2:
         one = MultiLabelMargin.apply(reshape(input, 1, -1), reshape(target, 1, -1))
         return reshape(one, ())
     return reduced(MultiLabelMargin.apply(input, target), reduction)

@@ -160,7 +160,7 @@ class Methods(Node):
     arcsin, arccos, arctan = analytic.asin, analytic.acos, analytic.atan
     sinh, cosh, asinh, acosh, atanh = analytic.sinh, analytic.cosh, analytic.asinh, analytic.acosh, analytic.atanh
     arcsinh, arccosh, arctanh = analytic.asinh, analytic.acosh, analytic.atanh
-    exp2, log2, log10 = analytic.exp2, analytic.log2, analytic.log10
+    exp2, log2, log10, logit = analytic.exp2, analytic.log2, analytic.log10, analytic.logit
     deg2rad, rad2deg = analytic.deg2rad, analytic.rad2deg
     neg, negative, exp, expm1, log, log1p = unary.neg, unary.neg, unary.exp, unary.expm1, unary.log, unary.log1p
     sqrt, rsqrt, square, reciprocal = unary.sqrt, unary.rsqrt, unary.square, unary.reciprocal
@@ -227,7 +227,8 @@ class Methods(Node):
     split, chunk, unbind, flip, roll = join.split, join.chunk, join.unbind, join.flip, join.roll
     repeat, tile = join.repeat, join.tile
     T = property(shape.reversed_axes)
-    mT = property(shape.transposed)
+    mT, mH, H = property(shape.transposed), property(shape.transposed), property(shape.adjoint)
+    adjoint = shape.transposed
     ravel, unflatten, unfold = arrangement.ravel, arrangement.unflatten, arrangement.unfold
     swapdims, moveaxis, positive = shape.transpose, shape.movedim, shape.positive
     repeat_interleave, tensor_split = arrangement.repeat_interleave, arrangement.tensor_split

@@ -11,7 +11,7 @@ over the elements that share statistics:   dx = rstd (g - mean(g) - xhat mean(g 
 from collections.abc import Sequence
 from typing import Any
 
-from .. import device
+from .. import devices
 from ..dispatch import Array, kernel
 from ..tape import Node, Op
 from .axes import is_integer, sizes
@@ -346,7 +346,7 @@ def instance_norm(
         raise ValueError(f"instance_norm: needs more than 1 spatial element, input is {list(input.shape)}")
     if running_mean is not None and running_var is not None:
         written(running_mean, running_var)
-        k = device.table_for("instance_norm", (input.array, running_mean.array, running_var.array))
+        k = devices.table_for("instance_norm", (input.array, running_mean.array, running_var.array))
         k.instance_norm_update(input.array, running_mean.array, running_var.array, float(momentum))
     return GroupNorm.apply(input, weight, bias, max(1, channels), float(eps))
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .. import device as devices
+from .. import devices
 from .axes import one_axis
 
 __all__ = ["is_floating_point", "numel"]

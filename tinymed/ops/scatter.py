@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import device
+from .. import devices
 from ..dispatch import Array, kernel
 from ..tape import Node, Op
 from .axes import numpy_names, one_axis
@@ -200,7 +200,7 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     if isinstance(value, Node) and value.array.ndim:
         raise ValueError(f"index_fill: value is a number or a tensor without axes, got shape {list(value.array.shape)}")
     nowhere = input.result_class(
-        device.table_on(device.of(input.array)).full(input.shape or (1,), np.dtype(bool), False)
+        devices.table_on(devices.of(input.array)).full(input.shape or (1,), np.dtype(bool), False)
     )
     return masked_fill(input, reshape(scatter(nowhere, axis, places, value=True), input.shape), value)
 

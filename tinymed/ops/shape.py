@@ -291,6 +291,22 @@ def reversed_axes(input: Any) -> Any:
     return Permute.apply(input, tuple(reversed(range(input.array.ndim))))
 
 
+def adjoint(input: Any) -> Any:
+    """Exchange the axes of a matrix, as a view: the numbers are real.
+
+    Returns:
+        A tensor of this one's dtype.
+
+    Example:
+        >>> import tinymed
+        >>> tinymed.ones(2, 3).H.shape
+        (3, 2)
+    """
+    if input.array.ndim not in (0, 2):
+        raise ValueError(f"H: needs two axes, input is {list(input.shape)}; use mH")
+    return reversed_axes(input)
+
+
 def transposed(input: Any) -> Any:
     """Exchange the last two axes, as a view.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import device, tape
+from .. import devices, tape
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .space import Sizes, per_axis
@@ -71,7 +71,7 @@ def unpool(
     size = usual if output_size is None else wanted_size(name, rank, usual, strides, output_size)
     a = indices.array
     if (
-        device.of(a) == "cpu"
+        devices.of(a) == "cpu"
         and not tape.host_read_listeners
         and a.size
         and not (a.min() >= 0 and a.max() < prod(size))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import device
+from .. import devices
 from ..dispatch import Array, Table
 from ..memory import Order
 from ..program.values import address
@@ -106,7 +106,7 @@ def assign(target: Any, index: Any, value: Any) -> None:
     """Write target[index] = value in place, cast and broadcast; the tape remembers it, so gradients stay right."""
     given = operand("assignment", value)
     if not isinstance(given, Node):
-        given = target.result_class(device.table_on(target.device).full((), target.array.dtype, given))
+        given = target.result_class(devices.table_on(target.device).full((), target.array.dtype, given))
     if given.array.dtype != target.array.dtype:
         given = Cast.apply(given, target.array.dtype)
     basic, where, arrays = parse(target.array.shape, index)
@@ -128,7 +128,7 @@ def write(target: Any, value: Any, basic: Basic, where: Where, arrays: Any) -> N
         raise RuntimeError(
             "assignment: several elements of the tensor lie in one place (it was expanded); write to a clone() of it"
         )
-    if not device.writeable(target.array):
+    if not devices.writeable(target.array):
         raise RuntimeError("assignment: the memory is read-only; write to a clone() of the tensor")
     root, chain = target.lineage()
     version = target.version

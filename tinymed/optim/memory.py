@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import device
+from .. import devices
 from ..dispatch import Array, Table
 from ..memory import ALIGNMENT, dense_order, empty, inverse_order
 from ..nn.module import Parameter
@@ -89,7 +89,7 @@ class GroupMemory:
 
     def __init__(self, parameters: list[Parameter]):
         self.parameters = parameters
-        self.device = device.of(parameters[0].array) if parameters else "cpu"
+        self.device = devices.of(parameters[0].array) if parameters else "cpu"
         self.steps: Array = np.zeros(len(parameters), np.int64)
         self.chosen: list[int] = []  # the slots that had a gradient in the last step, and
         self.mask: Array = np.zeros(len(parameters), np.int64)  # 1 for each of them
@@ -101,8 +101,8 @@ class GroupMemory:
     def gather(self) -> None:
         """Lay the parameters out anew, on the device where they are, keeping the state."""
         self.device = self.table().device
-        self.steps, self.mask = device.move(self.steps, self.device), device.move(self.mask, self.device)
-        self.scalars = {name: device.move(a, self.device) for name, a in self.scalars.items()}
+        self.steps, self.mask = devices.move(self.steps, self.device), devices.move(self.mask, self.device)
+        self.scalars = {name: devices.move(a, self.device) for name, a in self.scalars.items()}
         before, self.slots, self.sizes = self.slots, [], {}
         for i, p in enumerate(self.parameters):
             at = self.sizes.get(p.dtype, 0)
@@ -115,18 +115,18 @@ class GroupMemory:
         for name in before[0].buffers if before else ():
             self.require(name)
             for old, new in zip(before, self.slots, strict=True):
-                new.shaped(new.buffers[name])[...] = device.move(old.shaped(old.buffers[name]), self.device)
+                new.shaped(new.buffers[name])[...] = devices.move(old.shaped(old.buffers[name]), self.device)
 
     def table(self) -> Table:
         """Return the kernels for the group's parameters; raise RuntimeError if they are on several devices."""
-        return device.table_for("optimizer", [p.array for p in self.parameters])
+        return devices.table_for("optimizer", [p.array for p in self.parameters])
 
     def sync(self) -> None:
         """Take in parameters whose array was replaced (another dtype, another optimizer, a user's assignment)."""
         for slot in self.slots:
             p = slot.parameter
             if p.array is not slot.view:
-                if p.array.dtype != slot.dtype or device.of(p.array) != self.device:
+                if p.array.dtype != slot.dtype or devices.of(p.array) != self.device:
                     return self.gather()
                 if p.array.shape != slot.view.shape:
                     raise ValueError(
@@ -147,7 +147,7 @@ class GroupMemory:
     def require_scalar(self, name: str, value: float) -> Array:
         """Return the numbers of a kind of state that has one for each parameter; they start at value."""
         if name not in self.scalars:
-            self.scalars[name] = device.move(np.full(len(self.slots), value, np.float64), self.device)
+            self.scalars[name] = devices.move(np.full(len(self.slots), value, np.float64), self.device)
         return self.scalars[name]
 
     def like(self, dtype: Any) -> Array:
@@ -161,13 +161,13 @@ class GroupMemory:
         if chosen != self.chosen:
             mask = np.zeros(len(self.slots), np.int64)
             mask[chosen] = 1
-            self.chosen, self.mask = chosen, device.move(mask, self.device)
+            self.chosen, self.mask = chosen, devices.move(mask, self.device)
         k.advance_steps(self.steps, self.mask)
         return active
 
 
 def zeros(place: str, size: int, dtype: Any, value: float = 0.0) -> Array:
     """Make a 1-D buffer of one value on a device, aligned."""
-    a = device.table_on(place).empty((size,), dtype) if place == "cuda" else empty((size,), dtype)
+    a = devices.table_on(place).empty((size,), dtype) if place == "cuda" else empty((size,), dtype)
     a[...] = value
     return a

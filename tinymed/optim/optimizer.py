@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import device, dispatch, tape
+from .. import devices, dispatch, tape
 from ..dispatch import Array
 from ..nn.switches import clear_gradient
 from ..tape import enable_grad
@@ -101,7 +101,7 @@ class Optimizer(ABC):
         for p in params:
             if not isinstance(p, Tensor):
                 raise TypeError(f"{name}: optimises tensors, got {type(p).__name__}")
-            if not p.is_leaf or p.dtype.kind != "f" or not device.writeable(p.array):
+            if not p.is_leaf or p.dtype.kind != "f" or not devices.writeable(p.array):
                 raise ValueError(
                     f"{name}: optimises floating-point leaf tensors with memory of their own, got one of "
                     f"shape {list(p.shape)}, {p.dtype}, made by {type(p.op).__name__}"
@@ -151,7 +151,7 @@ class Optimizer(ABC):
             memory.sync()
             group.follow()
             k = memory.table()
-            group.hyper = device.move(group.hyper, memory.device)
+            group.hyper = devices.move(group.hyper, memory.device)
             active = memory.begin(k)
             if active:
                 self.update(k, group, memory, active)
@@ -188,11 +188,11 @@ class Optimizer(ABC):
                 if name != "params" and value is not None:
                     state[f"group.{i}.{name}"] = np.asarray(value)
         for j, (memory, slot) in enumerate(self.places()):
-            state[f"state.{j}.step"] = device.move(memory.steps[slot.index : slot.index + 1].copy(), "cpu")
+            state[f"state.{j}.step"] = devices.move(memory.steps[slot.index : slot.index + 1].copy(), "cpu")
             for name, flat in slot.buffers.items():
-                state[f"state.{j}.{name}"] = np.array(device.move(slot.shaped(flat), "cpu"), order="C")
+                state[f"state.{j}.{name}"] = np.array(devices.move(slot.shaped(flat), "cpu"), order="C")
             for name, numbers in memory.scalars.items():
-                state[f"state.{j}.{name}"] = device.move(numbers[slot.index : slot.index + 1].copy(), "cpu")
+                state[f"state.{j}.{name}"] = devices.move(numbers[slot.index : slot.index + 1].copy(), "cpu")
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -231,7 +231,7 @@ class Optimizer(ABC):
                 memory.require_scalar(entry, 0.0)[slot.index] = float(np.asarray(value).reshape(()))
             else:
                 memory.require(entry)
-                slot.shaped(slot.buffers[entry])[...] = device.move(np.asarray(value), memory.device)
+                slot.shaped(slot.buffers[entry])[...] = devices.move(np.asarray(value), memory.device)
 
     def places(self) -> list[tuple[GroupMemory, Slot]]:
         """Return every parameter's place, in order of the groups."""

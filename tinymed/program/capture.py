@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from types import CodeType
 from typing import Any
 
-from .. import device, dispatch, memory, precision, tape
+from .. import devices, dispatch, memory, precision, tape
 from ..tape import Node
 from .graph import Graph, GraphError
 from .passes import optimise
@@ -263,7 +263,7 @@ def signature(t: Any) -> tuple[Any, ...]:
             "capture: an input of a captured step requires a gradient; make it a tensor that the step "
             "refers to, or detach it"
         )
-    return t.array.shape, t.array.dtype.char, device.of(t.array)
+    return t.array.shape, t.array.dtype.char, devices.of(t.array)
 
 
 def sole_table(program: Program) -> dispatch.Table:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import device, dispatch, tape
+from .. import devices, dispatch, tape
 from ..dispatch import Array, Dispatcher, Kernel
 from .program import Call, Program, named, show
 from .values import Ref, Value, address, raw, reach, root, size, start
@@ -236,7 +236,7 @@ class Recorder(dispatch.Observer, tape.Observer):
 
 def content(a: Array) -> bytes:
     """Return what an array holds; the host waits for a GPU's."""
-    return device.move(a, "cpu").tobytes()  # type: ignore[no-any-return]
+    return devices.move(a, "cpu").tobytes()  # type: ignore[no-any-return]
 
 
 def weak(owner: Any) -> Callable[[], Any]:

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ... import device, random
+from ... import devices, random
 from ...data.device_batches import as_tensors, device_of
 from ...errors import UserError
 from ...tape import no_grad
@@ -32,7 +32,7 @@ def make_model(name: str, seed: int, options: dict[str, Any], wanted: dict[str, 
     check_options(name, options)
     arguments = {key: value for key, value in wanted.items() if key in takes} | options
     try:
-        return models.create(name, **arguments).to(device.default())
+        return models.create(name, **arguments).to(devices.default())
     except UserError:
         raise
     except (TypeError, ValueError, KeyError) as error:

@@ -6,7 +6,7 @@ of that device's default backend.  New tensors are made where the backend in use
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -18,6 +18,48 @@ from .memory import Order, dense_order, inverse_order
 NAMES = ("cpu", "cuda")
 ON_CPU = (np.ndarray, np.generic)
 CUDA = (2, 13)  # DLPack's numbers for a GPU's own and managed memory
+
+
+class device(str):
+    """A place where arrays live, under the name that PyTorch's code gives it: the string "cpu" or "cuda".
+
+    Anything that takes a device takes this or the bare string.
+
+    Args:
+        type: "cpu" or "cuda", with or without ":0".
+        index: None or 0: there is one of each.
+
+    Raises:
+        ValueError: There is no such device.
+
+    Example:
+        >>> import tinymed
+        >>> place = tinymed.device("cuda:0")
+        >>> place.type, place.index, str(place)
+        ('cuda', 0, 'cuda:0')
+        >>> tinymed.zeros(2, device=tinymed.device("cpu")).device.type
+        'cpu'
+
+    As `torch.device`, except that it is no context: tinymed.use_backend chooses where tensors are made.
+    """
+
+    type: str
+    index: int | None  # type: ignore[assignment]  # a number, where a string has a search
+
+    def __new__(cls, type: str, index: int | None = None) -> Self:
+        if index not in (None, 0):
+            raise ValueError(f"device: {type!r} number {index} is unknown; there is one of each, number 0")
+        text = str(type) if index is None else f"{type}:{index}"
+        place = super().__new__(cls, text)
+        place.type, place.index = checked("device", text), 0 if ":" in text else None
+        return place
+
+    def __repr__(self) -> str:
+        number = "" if self.index is None else f", index={self.index}"
+        return f"device(type='{self.type}'{number})"
+
+    def __getnewargs__(self) -> tuple[str]:
+        return (str(self),)
 
 
 def checked(name: str, device: str) -> str:
