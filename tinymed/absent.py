@@ -127,7 +127,7 @@ absent(
 absent(
     "tinymed.nn.functional",
     {
-        ATTENTION: "multi_head_attention_forward scaled_dot_product_attention",
+        ATTENTION: "multi_head_attention_forward",
         "use embedding and mean or sum over the axis of the bag": "embedding_bag",
         "its windows are random; use max_pool2d": "fractional_max_pool2d fractional_max_pool3d "
         "fractional_max_pool2d_with_indices fractional_max_pool3d_with_indices",
