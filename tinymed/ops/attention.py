@@ -1,9 +1,9 @@
 """Scaled dot-product attention as one op: softmax(scale Q K' + mask) V, whose square of scores no fast kernel stores.
 
-The reference writes the scores down, (L, S) for each head.  Every other implementation goes over the keys once, block by
-block, and keeps of each query's scores the largest so far and the sum of exponentials so far (online softmax; Milakov &
-Gimelshein 2018).  Forward leaves one number for each query, lse = ln sum e^score, from which backward computes the
-scores again block by block (Dao et al., NeurIPS 2022): memory grows with the number of tokens, not with its square.
+The reference writes the scores down, (L, S) for each head.  All others go over the keys once, block by block, and keep
+of each query's scores the largest so far and the sum of exponentials so far (online softmax: Milakov & Gimelshein,
+2018).  Forward leaves one number for each query, lse = ln sum e^score, from which backward computes the scores again
+block by block (Dao et al., NeurIPS 2022): memory grows with the number of tokens, not with its square.
 
 A query that may attend to no key has lse = +inf, so that all its weights e^(score - lse) are 0.
 """
@@ -161,7 +161,7 @@ class Attention(Op):
         queries, keys = draw.choice((3, 1, 5, 17, 33)), draw.choice((3, 1, 2, 16, 35, 0))
         size, values = draw.choice((4, 1, 3, 16, 33)), draw.choice((4, 1, 2, 17))
         q, k = draw.array((*leading, queries, size)), draw.array((*leading, keys, size), -0.8, 0.8)
-        v = draw.array((*leading, keys, values), -0.01, 0.01)  # of one key, or of equal ones, gradients cancel to 0
+        v = draw.array((*leading, keys, values), -0.005, 0.005)  # of one key, or of equal ones, gradients cancel to 0
         kind = draw.choice(("none", "causal", "closed", "added"))
         mask = None
         if kind in ("closed", "added"):
@@ -236,7 +236,9 @@ def scaled_dot_product_attention(
     if not 0 <= dropout_p <= 1:
         raise ValueError(f"scaled_dot_product_attention: dropout_p is a probability from 0 to 1, got {dropout_p}")
     if is_causal and attn_mask is not None:
-        raise ValueError("scaled_dot_product_attention: takes attn_mask or is_causal=True, not both; put both in a mask")
+        raise ValueError(
+            "scaled_dot_product_attention: takes attn_mask or is_causal=True, not both; put both in a mask"
+        )
     if enable_gqa:
         key, value = (grouped(name, a, query) for name, a in (("key", key), ("value", value)))
     query, key, value = on_common_axes(query, key, value)

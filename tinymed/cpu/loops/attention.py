@@ -1,7 +1,7 @@
 """Attention with an online softmax: each query goes over the keys once, and no row of scores is kept.
 
 `top` is the largest score so far, `total` the sum of e^(score - top) so far.  A larger score makes all that was summed
-too large by e^(new top - top), so that it is scaled down first.  Backward needs only lse = top + ln total of each query.
+too large by e^(new top - top), so that it is scaled down first.  Backward needs of each query lse = top + ln total.
 """
 
 import math
@@ -65,9 +65,7 @@ def attention_forward(y, lse, q, k, v, mask, ticket, scale, causal, limit, keep)
 
 
 @kernel(backend=LOOPS)
-def attention_backward(
-    dq, dk, dv, dscores, dy, q, k, v, mask, y, lse, ticket, scale, causal, limit, keep, of_scores
-):
+def attention_backward(dq, dk, dv, dscores, dy, q, k, v, mask, y, lse, ticket, scale, causal, limit, keep, of_scores):
     """dV = P' dY, dS = P (dY V' - sum(dY Y)), dQ = scale dS K, dK = scale dS' Q, the weights P = e^(score - lse)."""
     for n in prange(q.shape[0]):
         for h in range(q.shape[1]):
