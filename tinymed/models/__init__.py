@@ -1,6 +1,7 @@
 """The papers' networks, by name: `create("dcnn", size=64)`."""
 
 from .alexnet import AlexNet
+from .axial_unet import AxialUNet, axial_unet, gated_axial_unet
 from .ciresan_n4 import CiresanN4
 from .dcnn import DCNN
 from .dcnn_vgg16 import DCNNVGG16
@@ -11,6 +12,7 @@ from .fcn import FCN
 from .fcrn import FCRN50
 from .kumar_cnn3 import KumarCNN3
 from .lenet5 import LeNet5, LeNet5Modern
+from .medt import MedT, logo, medt
 from .mtann import MTANN, MixtureOfMTANNs
 from .multistream import MultiStream
 from .registry import available, create, default_size, describe, entry, register
@@ -35,6 +37,7 @@ __all__ = [
     "VGG",
     "AlexNet",
     "AutoContext",
+    "AxialUNet",
     "CiresanN4",
     "DCUNet",
     "DeepMedic",
@@ -42,6 +45,7 @@ __all__ = [
     "KumarCNN3",
     "LeNet5",
     "LeNet5Modern",
+    "MedT",
     "MixtureOfMTANNs",
     "MultiResUNet",
     "MultiStream",
@@ -56,11 +60,15 @@ __all__ = [
     "Zhang2015",
     "activation_bytes",
     "available",
+    "axial_unet",
     "count_parameters",
     "create",
     "default_size",
     "describe",
     "entry",
+    "gated_axial_unet",
+    "logo",
+    "medt",
     "register",
     "resnet20",
     "resnet50",
