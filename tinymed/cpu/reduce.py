@@ -14,6 +14,7 @@ from ..dispatch import is_single, kernel
 from ..memory import dense_order, is_dense
 
 CHUNKS = 32
+FEW = 8  # rows below which partial sums would be larger than what is summed
 
 
 @kernel(backend="numba", out=lambda x: [()], work=lambda x: [((CHUNKS,), np.float64)], flops=lambda x: x.size)
@@ -60,6 +61,18 @@ def sum_outer(y: Any, partial: Any, x: Any) -> None:
 
 
 @kernel(backend="numba", out=lambda x: [(x.shape[1],)], flops=lambda x: x.size)
+def sum_few(y: Any, x: Any) -> None:
+    """Sum (A, K) to (K) for a handful of rows: each column by itself, without partial sums."""
+    rows, columns = x.shape
+    for c in prange(CHUNKS):
+        for k in range(columns * c // CHUNKS, columns * (c + 1) // CHUNKS):
+            s = 0.0
+            for i in range(rows):
+                s += x[i, k]
+            y[k] = s
+
+
+@kernel(backend="numba", out=lambda x: [(x.shape[1],)], flops=lambda x: x.size)
 def sum_inner(y: Any, x: Any) -> None:
     """Sum (A, K, C) to (K): one thread adds up each k."""
     outer, columns, inner = x.shape
@@ -89,6 +102,8 @@ def sum_forward(k: Any, x: Any, axes: tuple[int, ...]) -> Any:
     outer, inner = math.prod(sides[:first]), math.prod(sides[first + len(kept) :])
     if not x.size:
         return k.full(shape, x.dtype, 0)
+    if inner == 1 and outer < FEW:
+        return k.sum_few(x.reshape(outer, -1)).reshape(shape)
     if inner == 1:
         return k.sum_outer(x.reshape(outer, -1)).reshape(shape)
     return k.sum_inner(x.reshape(outer, -1, inner)).reshape(shape)

@@ -19,6 +19,7 @@ from .registry import available, create, default_size, describe, entry, register
 from .resnet import ResNet, resnet20, resnet50
 from .shapes import shapes_only
 from .summary import Row, activation_bytes, count_parameters, summary, total_macs
+from .transunet import TransUNet, transunet, transunet_tiny
 from .triplanar import Triplanar
 from .unet import UNet, unet_bn, unet_small
 from .unet3d import UNet3d
@@ -51,6 +52,7 @@ __all__ = [
     "MultiStream",
     "ResNet",
     "Row",
+    "TransUNet",
     "Triplanar",
     "UNet",
     "UNet3d",
@@ -75,6 +77,8 @@ __all__ = [
     "shapes_only",
     "summary",
     "total_macs",
+    "transunet",
+    "transunet_tiny",
     "unet_bn",
     "unet_small",
 ]
