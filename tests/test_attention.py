@@ -280,3 +280,50 @@ def test_decoder_is_pytorchs(norm_first):
     arrays = [numbers(4, 3, 8, dtype=np.float64), numbers(6, 3, 8, dtype=np.float64)]
     mask = np.triu(np.ones((4, 4), bool), 1)
     layers_agree(ours, theirs, arrays, lambda layer, t, x, memory: layer(x, memory, t(mask)))
+
+
+# --------------------------------------------------------------------------------------------------- ONNX
+
+
+class Attend(nn.Module):
+    """Attention of a tensor to itself, with options, or with a mask that is made of it."""
+
+    def __init__(self, masked=False, **options):
+        super().__init__()
+        self.masked, self.options = masked, options
+
+    def forward(self, x):
+        mask = x[..., :1].sum(-1).unsqueeze(-2) > 0.3 if self.masked else None
+        return F.scaled_dot_product_attention(x, x * 2, x + 1, mask, **self.options)
+
+
+EXPORTED = {
+    "plain": lambda: Attend(),
+    "causal": lambda: Attend(is_causal=True, scale=0.3),
+    "masked": lambda: Attend(masked=True),
+    "encoder": lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(6, 2, 8, batch_first=True), 2).eval(),
+    "transunet": lambda: tinymed.models.create("transunet_tiny", size=32).eval(),
+}
+
+
+@pytest.mark.parametrize("case", EXPORTED)
+def test_exported_attention_is_onnx_runtimes(case, tmp_path):
+    pytest.importorskip("onnx", reason="the export writes by it: pip install '.[onnx]'")
+    runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is the oracle: pip install '.[test]'")
+    tinymed.manual_seed(3)
+    model, path = EXPORTED[case](), tmp_path / "model.onnx"
+    x = numbers(2, 3, 32, 32) if case == "transunet" else numbers(2, 5, 6)
+    x.reshape(2, -1)[1] = -abs(x.reshape(2, -1)[1])  # of the masked one: a sample whose queries attend to nothing
+    tinymed.onnx.export(model, Tensor(x[:1]), path)
+    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    theirs = session.run(None, {session.get_inputs()[0].name: x})[0]
+    with tinymed.no_grad():
+        ours = model(Tensor(x)).numpy()
+    assert np.isfinite(ours).all()
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4 * np.abs(theirs).max())
+
+
+def test_dropout_of_weights_is_not_exported(tmp_path):
+    pytest.importorskip("onnx", reason="the export writes by it: pip install '.[onnx]'")
+    with pytest.raises(tinymed.errors.UserError, match="dropout of the weights"):
+        tinymed.onnx.export(Attend(dropout_p=0.5), Tensor(numbers(1, 5, 6)), tmp_path / "m.onnx")
