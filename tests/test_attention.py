@@ -1,7 +1,6 @@
 """Attention beside PyTorch: sizes of several blocks, its corners and refusals, memory, and the layers made of it."""
 
 import itertools
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -136,24 +135,27 @@ def test_refusals_say_what_is_taken(case):
         F.scaled_dot_product_attention(*(Tensor(numbers(*shape)) for shape in shapes), **options)
 
 
-def test_memory_is_linear_in_the_tokens():
-    """Four times the tokens, four times the memory, and less than a tenth of one square of scores."""
+def test_memory_is_linear_in_the_tokens(monkeypatch):
+    """All that forward and backward ever take, results and scratch: four times the tokens, about four times as much."""
+    taken = []
+    take = tinymed.memory.Heap.take
 
-    def peak(tokens):
-        q, k, v = (Tensor(numbers(1, 1, tokens, 8), requires_grad=True) for _ in range(3))
-        F.scaled_dot_product_attention(q, k, v).sum().backward()  # compiled, scratch taken
-        q.grad = k.grad = v.grad = None
-        tracemalloc.start()
-        before = tinymed.memory.heap.used if hasattr(tinymed.memory, "heap") else 0
-        F.scaled_dot_product_attention(q, k, v).sum().backward()
-        top = tracemalloc.get_traced_memory()[1] - before
-        tracemalloc.stop()
-        return top
+    def counted(self, nbytes):
+        taken.append(nbytes)
+        return take(self, nbytes)
 
-    with use_backend("numba"):
-        small, large = peak(1024), peak(4096)
-    assert large < 4.5 * small + (1 << 20)
-    assert large < 4 * 4096 * 4096 / 4
+    monkeypatch.setattr(tinymed.memory.Heap, "take", counted)
+
+    def total(tokens):
+        with use_backend("numba"):
+            q, k, v = (Tensor(numbers(1, 1, tokens, 8), requires_grad=True) for _ in range(3))
+            taken.clear()
+            F.scaled_dot_product_attention(q, k, v).sum().backward()
+            return sum(taken)
+
+    small, large = total(4096), total(16384)
+    assert 0 < small < large < 4.5 * small
+    assert large < 16384 * 16384 * 4 / 8, "an eighth of one square of scores"
 
 
 # ------------------------------------------------------------------------------------------------ layers

@@ -284,7 +284,7 @@ def attention_blocks(
 
 def parts_of(q: Any) -> int:
     """Return in how many parts the queries of a head are summed: more than one where heads alone are few tasks."""
-    return max(1, min(TASKS // max(1, q.shape[0] * q.shape[1]), -(-q.shape[2] // (4 * QUERIES))))
+    return max(1, min(TASKS // max(1, q.shape[0] * q.shape[1]), -(-q.shape[2] // QUERIES)))
 
 
 def gradient_shapes(dy: Any, q: Any, key: Any, v: Any, *rest: Any) -> list[Any]:
