@@ -265,6 +265,24 @@ def wider(d: Cases) -> tuple[Any, ...]:
     return x, x.shape[1] + d.pick((0, 1, 5))
 
 
+def attended(d: Cases) -> tuple[Any, ...]:
+    """Queries, keys, values, mask, ticket and options of attention."""
+    n, heads, tokens = d.pick((1, 2, 0)), d.pick((2, 1)), (5, 1, 64, 67, 130, 0)
+    queries, keys, size, width = d.pick(tokens), d.pick(tokens), d.pick((4, 1, 17, 0)), d.pick((4, 1, 70))
+    causal = d.flag()
+    mask = None if causal or d.flag() else d.array(d.pick((1, n)), d.pick((1, heads)), d.pick((1, queries)), keys)
+    ticket = d.words() if d.flag() else None
+    arrays = d.array(n, heads, queries, size), d.array(n, heads, keys, size), d.array(n, heads, keys, width)
+    return *arrays, mask, ticket, 0.5, causal, 1 << 15, 2.0
+
+
+def attended_backward(d: Cases) -> tuple[Any, ...]:
+    """The same, with the output, its gradient and lse."""
+    q, k, v, mask, ticket, *how = attended(d)
+    y = (*q.shape[:3], v.shape[3])
+    return d.array(*y), q, k, v, mask, d.array(*y), d.array(*q.shape[:3]) + 3, ticket, *how, mask is not None
+
+
 LIMIT = 1 << 31
 CASES: dict[str, Callable[[Cases], tuple[Any, ...]]] = {
     "relu_forward neg copy gelu_forward silu_forward mish_forward hardswish_forward sigmoid_forward logsigmoid_forward "
@@ -279,6 +297,8 @@ CASES: dict[str, Callable[[Cases], tuple[Any, ...]]] = {
     "elu_backward": lambda d: (*d.lines(2), 1.0, 1.1, 0.9),
     "softmax_rows log_softmax_rows sum_outer sum_rows": lambda d: d.matrices(),
     "softmax_rows_backward log_softmax_rows_backward": lambda d: d.matrices(2),
+    "attention_forward": attended,
+    "attention_backward": attended_backward,
     "prelu_forward": lambda d: of_rows(d, 1, "weight"),
     "prelu_backward": lambda d: of_rows(d, 2, "weight"),
     "rrelu_forward": lambda d: (d.matrix(), d.words(), 0.1, 0.3),

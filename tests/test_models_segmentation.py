@@ -259,8 +259,11 @@ def beside_torch(name: str, options: dict[str, Any], twin: Any, inputs: list[tup
     for y, z in zip(mine, true, strict=True):
         close(y.grad.array, z.grad.numpy(), "gradient of the input")
     ours = dict(model.named_parameters())
-    scale = max(float(p.grad.abs().max()) for p in twin.parameters())
+    scale = max(float(p.grad.abs().max()) for p in twin.parameters() if p.grad is not None)
     for key, p in twin.named_parameters():
+        if p.grad is None:
+            assert ours[key].grad is None, f"{key}: nothing uses it, yet it has a gradient"
+            continue
         close(ours[key].grad.array, p.grad.numpy(), key, scale)
     for key, b in twin.named_buffers():
         if "running" in key:

@@ -24,7 +24,6 @@ SPEC.loader.exec_module(compared)
 # What is not equal, by package and name: the outcome and words of why.  Nothing else may be unequal.
 HARD_SIGMOID = "off by"  # PyTorch's gradient of hardsigmoid in float64 has a 1/6 of float32, 3e-8 off
 KNOWN = {
-    ("torchvision", "VisionTransformer"): ("refused", "no 'MultiheadAttention'"),
     **{
         ("timm", name): ("wrong", HARD_SIGMOID) for name in ("mobilenetv3_small_050", "lcnet_050", "ese_vovnet19b_slim")
     },

@@ -100,14 +100,13 @@ absent(
 )
 
 RECURRENT = "there are no recurrent layers: networks here are convolutional"
-ATTENTION = "there are no attention layers; softmax, matmul and Linear make one"
 
 absent(
     "tinymed.nn",
     {
         RECURRENT: "RNN LSTM GRU RNNBase RNNCell LSTMCell GRUCell",
-        ATTENTION: "MultiheadAttention Transformer TransformerEncoder TransformerDecoder TransformerEncoderLayer "
-        "TransformerDecoderLayer attention",
+        "use TransformerEncoder and TransformerDecoder": "Transformer",
+        "the kernel of attention is chosen by tinymed; use functional.scaled_dot_product_attention": "attention",
         "use Linear and CrossEntropyLoss": "LinearCrossEntropyLoss LinearCrossEntropyOptions",
         "use NLLLoss, Sequential or Module": "NLLLoss2d Container RNNCellBase",
         "use Embedding and mean or sum over the axis of the bag": "EmbeddingBag",
@@ -126,7 +125,7 @@ absent(
 absent(
     "tinymed.nn.functional",
     {
-        ATTENTION: "multi_head_attention_forward scaled_dot_product_attention",
+        "use nn.MultiheadAttention": "multi_head_attention_forward",
         "use embedding and mean or sum over the axis of the bag": "embedding_bag",
         "its windows are random; use max_pool2d": "fractional_max_pool2d fractional_max_pool3d "
         "fractional_max_pool2d_with_indices fractional_max_pool3d_with_indices",

@@ -7,10 +7,12 @@ from ..dispatch import is_single, kernel
 from ..memory import dense_order, is_dense
 from ..ops.broadcast import broadcast_axes
 
+FEW = 8  # rows below which partial sums would be larger than what is summed
+
 
 @kernel(backend="numba csrc", composite=True, when=lambda x, axes: is_single((x,)))
 def sum_forward(k: Any, x: Any, axes: tuple[int, ...]) -> Any:
-    """Call sum_all, sum_outer or sum_inner on x in its memory order, or on a copy whose kept axes lie together."""
+    """Call sum_all, sum_few, sum_outer or sum_inner on x in its memory order, or on a copy whose kept axes lie together."""
     kept = tuple(i for i in range(x.ndim) if i not in axes)
     shape = tuple(x.shape[i] for i in kept)
     if not x.size:
@@ -25,6 +27,8 @@ def sum_forward(k: Any, x: Any, axes: tuple[int, ...]) -> Any:
     if columns == 1:
         return k.sum_all(x.reshape(-1)).reshape(shape)
     inner = x.size // (outer * columns)
+    if inner == 1 and outer < FEW:
+        return k.sum_few(x.reshape(outer, columns)).reshape(shape)
     if inner == 1:
         return k.sum_outer(x.reshape(outer, columns)).reshape(shape)
     return k.sum_inner(x.reshape(outer, columns, inner)).reshape(shape)

@@ -7,6 +7,7 @@ from .. import composites
 from . import (
     activations,
     adaptive_pool,
+    attention,
     canonical,
     conv,
     conv_transpose,
@@ -49,6 +50,7 @@ __all__ = [
     "ABSENT",
     "activations",
     "adaptive_pool",
+    "attention",
     "canonical",
     "choose",
     "compile_kernel",

@@ -3,6 +3,7 @@
 from .. import composites  # noqa: F401  (declares those that are shared)
 from . import (  # noqa: F401  (each declares its kernels)
     activations,
+    attention,
     conv,
     conv_transpose,
     depthwise,

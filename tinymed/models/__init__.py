@@ -1,6 +1,7 @@
 """The papers' networks, by name: `create("dcnn", size=64)`."""
 
 from .alexnet import AlexNet
+from .axial_unet import AxialUNet, axial_unet, gated_axial_unet
 from .ciresan_n4 import CiresanN4
 from .dcnn import DCNN
 from .dcnn_vgg16 import DCNNVGG16
@@ -11,12 +12,14 @@ from .fcn import FCN
 from .fcrn import FCRN50
 from .kumar_cnn3 import KumarCNN3
 from .lenet5 import LeNet5, LeNet5Modern
+from .medt import MedT, logo, medt
 from .mtann import MTANN, MixtureOfMTANNs
 from .multistream import MultiStream
 from .registry import available, create, default_size, describe, entry, register
 from .resnet import ResNet, resnet20, resnet50
 from .shapes import shapes_only
 from .summary import Row, activation_bytes, count_parameters, summary, total_macs
+from .transunet import TransUNet, transunet, transunet_tiny
 from .triplanar import Triplanar
 from .unet import UNet, unet_bn, unet_small
 from .unet3d import UNet3d
@@ -35,6 +38,7 @@ __all__ = [
     "VGG",
     "AlexNet",
     "AutoContext",
+    "AxialUNet",
     "CiresanN4",
     "DCUNet",
     "DeepMedic",
@@ -42,11 +46,13 @@ __all__ = [
     "KumarCNN3",
     "LeNet5",
     "LeNet5Modern",
+    "MedT",
     "MixtureOfMTANNs",
     "MultiResUNet",
     "MultiStream",
     "ResNet",
     "Row",
+    "TransUNet",
     "Triplanar",
     "UNet",
     "UNet3d",
@@ -56,17 +62,23 @@ __all__ = [
     "Zhang2015",
     "activation_bytes",
     "available",
+    "axial_unet",
     "count_parameters",
     "create",
     "default_size",
     "describe",
     "entry",
+    "gated_axial_unet",
+    "logo",
+    "medt",
     "register",
     "resnet20",
     "resnet50",
     "shapes_only",
     "summary",
     "total_macs",
+    "transunet",
+    "transunet_tiny",
     "unet_bn",
     "unet_small",
 ]

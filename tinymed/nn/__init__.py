@@ -115,6 +115,7 @@ from .loss_segmentation import (
     dice_cross_entropy,
 )
 from .module import Module, Parameter
+from .multihead import MultiheadAttention
 from .norm import (
     KERAS,
     TORCH,
@@ -165,6 +166,12 @@ from .pool import (
     MaxPool3d,
 )
 from .transfer import Features, describe_load, load_matching, parameter_groups
+from .transformer import (
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 from .unpool import (
     LPPool1d,
     LPPool2d,
@@ -278,6 +285,7 @@ __all__ = [
     "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
+    "MultiheadAttention",
     "NLLLoss",
     "PReLU",
     "PadShortcut",
@@ -323,6 +331,10 @@ __all__ = [
     "Tanhshrink",
     "TanimotoLoss",
     "Threshold",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Transition",
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",

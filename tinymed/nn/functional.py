@@ -6,6 +6,7 @@ from typing import Any
 from ..absent import missing
 from ..ops.activations import *
 from ..ops.adaptive_pool import *
+from ..ops.attention import *
 from ..ops.bitwise import *
 from ..ops.cast import *
 from ..ops.clamp import *

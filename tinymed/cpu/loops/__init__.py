@@ -28,6 +28,7 @@ from ..compiler import ready
 from . import (
     activations,
     adaptive_pool,
+    attention,
     broadcast,
     conv,
     conv3d,
@@ -81,6 +82,7 @@ def cache_directory(module: str) -> Path:
 __all__ = [
     "activations",
     "adaptive_pool",
+    "attention",
     "broadcast",
     "compile_kernel",
     "conv",

@@ -1,0 +1,95 @@
+"""Attention with an online softmax: each query goes over the keys once, and no row of scores is kept.
+
+`top` is the largest score so far, `total` the sum of e^(score - top) so far.  A larger score makes all that was summed
+too large by e^(new top - top), so that it is scaled down first.  Backward needs of each query lse = top + ln total.
+"""
+
+import math
+
+from numba import njit, prange
+
+from ...dispatch import LOOPS, kernel
+from .dropout import kept
+
+
+@njit
+def score(q, k, mask, n, h, i, j, scale, causal):
+    """Return scale q . k + mask; -inf where query i may not attend to key j."""
+    if causal and j > i:
+        return -math.inf
+    total = 0.0
+    for e in range(q.shape[3]):
+        total += q[n, h, i, e] * k[n, h, j, e]
+    total *= scale
+    if mask is not None:
+        total += mask[n % mask.shape[0], h % mask.shape[1], i % mask.shape[2], j]
+    return total
+
+
+@njit
+def factor(q, k, n, h, i, j, ticket, limit, keep):
+    """Return what dropout multiplies weight (n, h, i, j) by: 0 or keep."""
+    if ticket is None:
+        return 1.0
+    number = ((n * q.shape[1] + h) * q.shape[2] + i) * k.shape[2] + j
+    return keep if kept(number, ticket, limit) else 0.0
+
+
+@kernel(backend=LOOPS)
+def attention_forward(y, lse, q, k, v, mask, ticket, scale, causal, limit, keep):
+    """y = softmax(scale Q K' + mask) V, and lse = ln sum e^score; +inf for a query that may attend to nothing."""
+    for n in prange(q.shape[0]):
+        for h in range(q.shape[1]):
+            for i in range(q.shape[2]):
+                top, total = -math.inf, 0.0
+                for d in range(v.shape[3]):
+                    y[n, h, i, d] = 0
+                for j in range(k.shape[2]):
+                    z = score(q, k, mask, n, h, i, j, scale, causal)
+                    if z > top:
+                        shrink = math.exp(top - z)
+                        total *= shrink
+                        for d in range(v.shape[3]):
+                            y[n, h, i, d] *= shrink
+                        top = z
+                    weight = math.exp(z - top) if z != -math.inf else 0.0
+                    total += weight
+                    weight *= factor(q, k, n, h, i, j, ticket, limit, keep)
+                    for d in range(v.shape[3]):
+                        y[n, h, i, d] += weight * v[n, h, j, d]
+                lse[n, h, i] = math.inf
+                if total != 0:
+                    lse[n, h, i] = top + math.log(total)
+                    for d in range(v.shape[3]):
+                        y[n, h, i, d] /= total
+
+
+@kernel(backend=LOOPS)
+def attention_backward(dq, dk, dv, dscores, dy, q, k, v, mask, y, lse, ticket, scale, causal, limit, keep, of_scores):
+    """dV = P' dY, dS = P (dY V' - sum(dY Y)), dQ = scale dS K, dK = scale dS' Q, the weights P = e^(score - lse)."""
+    for n in prange(q.shape[0]):
+        for h in range(q.shape[1]):
+            for j in range(k.shape[2]):
+                for e in range(k.shape[3]):
+                    dk[n, h, j, e] = 0
+                for d in range(v.shape[3]):
+                    dv[n, h, j, d] = 0
+            for i in range(q.shape[2]):
+                for e in range(q.shape[3]):
+                    dq[n, h, i, e] = 0
+                mean = 0.0
+                for d in range(v.shape[3]):
+                    mean += dy[n, h, i, d] * y[n, h, i, d]
+                for j in range(k.shape[2]):
+                    p = math.exp(score(q, k, mask, n, h, i, j, scale, causal) - lse[n, h, i])
+                    f = factor(q, k, n, h, i, j, ticket, limit, keep)
+                    dp = 0.0
+                    for d in range(v.shape[3]):
+                        dp += dy[n, h, i, d] * v[n, h, j, d]
+                        dv[n, h, j, d] += p * f * dy[n, h, i, d]
+                    ds = p * (dp * f - mean)
+                    if of_scores:
+                        dscores[n, h, i, j] = ds
+                    for e in range(q.shape[3]):
+                        dq[n, h, i, e] += scale * ds * k[n, h, j, e]
+                        dk[n, h, j, e] += scale * ds * q[n, h, i, e]
