@@ -195,13 +195,13 @@ def lstm_forward(k: Any, x: Any, weight: Any, h0: Any, c0: Any, lengths: Any, re
 def lstm_row(y: Any, state: Any, cell: Any, gates: Any, cell_before: Any) -> None:
     """Make gates of the sums that stand in their place, then the cell and the state."""
     hidden = y.size
-    for j in range(2 * hidden):
-        gates[j] = sigmoid(gates[j])
-    for j in range(2 * hidden, 3 * hidden):
-        gates[j] = tanh(gates[j])
-    for j in range(3 * hidden, 4 * hidden):
-        gates[j] = sigmoid(gates[j])
     i, f, g, o = gates[:hidden], gates[hidden : 2 * hidden], gates[2 * hidden : 3 * hidden], gates[3 * hidden :]
+    for j in range(2 * hidden):  # LLVM vectorises a loop that begins at 0
+        gates[j] = sigmoid(gates[j])
+    for j in range(hidden):
+        g[j] = tanh(g[j])
+    for j in range(hidden):
+        o[j] = sigmoid(o[j])
     for j in range(hidden):
         cell[j] = f[j] * cell_before[j] + i[j] * g[j]
     for j in range(hidden):
@@ -350,10 +350,11 @@ def gru_row(y: Any, state: Any, gates: Any, x: Any, before: Any) -> None:
     """Make gates r, u, m, n of the recurrent sums that stand in the first three places, then the state."""
     hidden = y.size
     r, u, m, new = gates[:hidden], gates[hidden : 2 * hidden], gates[2 * hidden : 3 * hidden], gates[3 * hidden :]
+    own = x[2 * hidden :]
     for j in range(2 * hidden):
         gates[j] = sigmoid(gates[j] + x[j])
     for j in range(hidden):
-        new[j] = tanh(x[2 * hidden + j] + r[j] * m[j])
+        new[j] = tanh(own[j] + r[j] * m[j])
     for j in range(hidden):
         state[j] = (f4(1) - u[j]) * new[j] + u[j] * before[j]
     copy_row(y, state)
