@@ -43,7 +43,7 @@ def matmul(k: Any, a: Any, b: Any) -> Any:
 def matmul_ta(k: Any, a: Any, b: Any) -> Any:
     """a^T b, (depth, m) by (depth, n): call gemm reading a by columns, after pack_matrix where m is large.
 
-    Where columns are long and far apart, both are packed: the product is the weight gradient of a convolution of one pixel.
+    Where columns are long and far apart both are packed: it is the weight gradient of a convolution of one pixel.
     """
     (depth, m), n = a.shape, b.shape[1]
     if depth > DEPTH and m >= PAGED and n >= TILE_COLUMNS:

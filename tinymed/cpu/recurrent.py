@@ -57,6 +57,13 @@ def copy_row(y: Any, x: Any) -> None:
 
 
 @serial
+def add_row(y: Any, x: Any) -> None:
+    """y += x."""
+    for j in range(y.size):
+        y[j] += x[j]
+
+
+@serial
 def fill_row(y: Any, value: Any) -> None:
     """y = value."""
     for j in range(y.size):
@@ -128,9 +135,7 @@ def rnn_walk(
 
 
 @kernel(backend="numba", composite=True, when=all_float32)
-def rnn_backward(
-    k: Any, dy: Any, dh: Any, states: Any, weight: Any, lengths: Any, reverse: Any, rectified: Any
-) -> Any:
+def rnn_backward(k: Any, dy: Any, dh: Any, states: Any, weight: Any, lengths: Any, reverse: Any, rectified: Any) -> Any:
     """Call rnn_walk_back with the weight packed."""
     return k.rnn_walk_back(dy, dh, states, k.pack_matrix(weight, False), lengths, reverse, rectified)
 
@@ -192,9 +197,9 @@ def lstm_forward(k: Any, x: Any, weight: Any, h0: Any, c0: Any, lengths: Any, re
 
 
 @serial
-def lstm_row(y: Any, state: Any, cell: Any, gates: Any, cell_before: Any) -> None:
+def lstm_row(state: Any, cell: Any, gates: Any, cell_before: Any) -> None:
     """Make gates of the sums that stand in their place, then the cell and the state."""
-    hidden = y.size
+    hidden = cell.size
     i, f, g, o = gates[:hidden], gates[hidden : 2 * hidden], gates[2 * hidden : 3 * hidden], gates[3 * hidden :]
     for j in range(2 * hidden):  # LLVM vectorises a loop that begins at 0
         gates[j] = sigmoid(gates[j])
@@ -206,7 +211,6 @@ def lstm_row(y: Any, state: Any, cell: Any, gates: Any, cell_before: Any) -> Non
         cell[j] = f[j] * cell_before[j] + i[j] * g[j]
     for j in range(hidden):
         state[j] = o[j] * tanh(cell[j])
-    copy_row(y, state)
 
 
 @kernel(
@@ -244,7 +248,8 @@ def lstm_walk(
             add_product(gates[t], states[before], packed, 4 * hidden, hidden, table[task])
             for n in range(first, last):
                 if t < lengths[n]:
-                    lstm_row(y[t, n], states[after, n], cells[after, n], gates[t, n], cells[before, n])
+                    lstm_row(states[after, n], cells[after, n], gates[t, n], cells[before, n])
+                    copy_row(y[t, n], states[after, n])
                 else:
                     fill_row(y[t, n], f4(0))
                     fill_row(gates[t, n], f4(0))
@@ -269,16 +274,14 @@ def lstm_backward(
 
 
 @serial
-def lstm_row_gradient(dx: Any, dh: Any, dc: Any, dy: Any, gates: Any, cell: Any, cell_before: Any) -> None:
-    """Compute dx from dy + dh and dc; dh = 0, dc becomes the gradient of the cell before.
+def lstm_gate_gradient(dx: Any, dc: Any, dh: Any, gates: Any, cell: Any, cell_before: Any) -> None:
+    """Compute the gradient of the sums from dh and dc, which becomes the gradient of the cell before.
 
     Short loops: LLVM vectorises one only if it can check that few arrays overlap.
     """
-    hidden = dy.size
+    hidden = dc.size
     i, f, g, o = gates[:hidden], gates[hidden : 2 * hidden], gates[2 * hidden : 3 * hidden], gates[3 * hidden :]
     di, df, dg, do = dx[:hidden], dx[hidden : 2 * hidden], dx[2 * hidden : 3 * hidden], dx[3 * hidden :]
-    for j in range(hidden):
-        dh[j] += dy[j]
     for j in range(hidden):
         do[j] = tanh(cell[j])
     for j in range(hidden):
@@ -293,7 +296,6 @@ def lstm_row_gradient(dx: Any, dh: Any, dc: Any, dy: Any, gates: Any, cell: Any,
         dg[j] = dc[j] * i[j] * (f4(1) - g[j] * g[j])
     for j in range(hidden):
         dc[j] *= f[j]
-    fill_row(dh, f4(0))
 
 
 @kernel(
@@ -328,9 +330,9 @@ def lstm_walk_back(
             t, before, after = places(step, steps, reverse)
             for n in range(first, last):
                 if t < lengths[n]:
-                    lstm_row_gradient(
-                        dx[t, n], dh0[n], dc0[n], dy[t, n], gates[t, n], cells[after, n], cells[before, n]
-                    )
+                    add_row(dh0[n], dy[t, n])
+                    lstm_gate_gradient(dx[t, n], dc0[n], dh0[n], gates[t, n], cells[after, n], cells[before, n])
+                    fill_row(dh0[n], f4(0))
                 else:
                     fill_row(dx[t, n], f4(0))
             add_product(dh0, dx[t], packed, hidden, 4 * hidden, table[task])
@@ -401,9 +403,7 @@ def gru_walk(
 
 
 @kernel(backend="numba", composite=True, when=all_float32)
-def gru_backward(
-    k: Any, dy: Any, dh: Any, gates: Any, states: Any, weight: Any, lengths: Any, reverse: Any
-) -> Any:
+def gru_backward(k: Any, dy: Any, dh: Any, gates: Any, states: Any, weight: Any, lengths: Any, reverse: Any) -> Any:
     """Call gru_walk_back with the weight packed."""
     return k.gru_walk_back(dy, dh, gates, states, k.pack_matrix(weight, False), lengths, reverse)
 
@@ -414,8 +414,7 @@ def gru_row_gradient(dx: Any, dsums: Any, dh: Any, dy: Any, gates: Any, before: 
     hidden = dy.size
     r, u, m, new = gates[:hidden], gates[hidden : 2 * hidden], gates[2 * hidden : 3 * hidden], gates[3 * hidden :]
     dr, du, dn, dm = dx[:hidden], dx[hidden : 2 * hidden], dx[2 * hidden :], dsums[2 * hidden :]
-    for j in range(hidden):
-        dh[j] += dy[j]
+    add_row(dh, dy)
     for j in range(hidden):
         dn[j] = dh[j] * (f4(1) - u[j]) * (f4(1) - new[j] * new[j])
     for j in range(hidden):

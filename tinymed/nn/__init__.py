@@ -164,6 +164,8 @@ from .pool import (
     MaxPool2d,
     MaxPool3d,
 )
+from .recurrent import GRU, LSTM, RNN
+from .recurrent_cell import GRUCell, LSTMCell, RNNCell
 from .transfer import Features, describe_load, load_matching, parameter_groups
 from .unpool import (
     LPPool1d,
@@ -179,7 +181,10 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
     "KERAS",
+    "LSTM",
+    "RNN",
     "SELU",
     "TORCH",
     "AdaptiveAvgPool1d",
@@ -233,6 +238,7 @@ __all__ = [
     "FocalLoss",
     "FocalTverskyLoss",
     "Fold",
+    "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
     "Hardshrink",
@@ -252,6 +258,7 @@ __all__ = [
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
+    "LSTMCell",
     "LayerNorm",
     "LazyBatchNorm2d",
     "LazyConv1d",
@@ -291,6 +298,7 @@ __all__ = [
     "PoissonNLLLoss",
     "PreActBlock",
     "RMSNorm",
+    "RNNCell",
     "RReLU",
     "ReLU",
     "ReLU6",

@@ -4,7 +4,7 @@ What a step takes from the input, W x_t + b, is one matrix product for all steps
 that product, (T, N, gates * H).  What is left is the part that cannot run in parallel: h_(t-1) weight', and the gates.
 
 Each sequence has a length.  From there on the state stays as it is and the output is 0, so a batch of sequences of
-several lengths is one call.  `reverse` walks from the last step to the first; a sequence that is shorter begins at its own end.
+several lengths is one call.  `reverse` walks from the last step to the first; a shorter sequence begins at its own end.
 
 `states` has one entry more than there are steps: the state before the walk, then after each step.  The state before
 step t is states[t] and after it states[t + 1]; the other way about in reverse.
@@ -285,7 +285,10 @@ class LSTMSequence(Recurrence, Op):
     @staticmethod
     def samples(draw: Any) -> tuple[Any, ...]:
         steps, batch, hidden, lengths, reverse = sequence_sample(draw)
-        x, weight = draw.array((steps, batch, LSTM_GATES * hidden)), draw.array((LSTM_GATES * hidden, hidden), *bounds(hidden))
+        x, weight = (
+            draw.array((steps, batch, LSTM_GATES * hidden)),
+            draw.array((LSTM_GATES * hidden, hidden), *bounds(hidden)),
+        )
         return x, weight, draw.array((batch, hidden)), draw.array((batch, hidden)), lengths, reverse
 
     @staticmethod
@@ -345,9 +348,7 @@ def bounds(hidden: int) -> tuple[float, float]:
     return -1 / hidden, 1 / hidden
 
 
-def each_sequence(
-    torch: Any, x: Any, lengths: Any, reverse: bool, first: tuple[Any, ...], one: Any
-) -> tuple[Any, ...]:
+def each_sequence(torch: Any, x: Any, lengths: Any, reverse: bool, first: tuple[Any, ...], one: Any) -> tuple[Any, ...]:
     """Return one(steps, n) of every sequence alone, of its own length and order, joined to a batch."""
     outputs, last = [], []
     for n, length in enumerate(int(l) for l in lengths):

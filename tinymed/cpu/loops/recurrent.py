@@ -74,8 +74,6 @@ def rnn_backward(dx, dh0, dy, dh, states, weight, lengths, reverse, rectified):
                 back(dh0, n, dx, t, weight)
 
 
-
-
 @kernel(backend=LOOPS)
 def lstm_forward(y, states, cells, gates, x, weight, h0, c0, lengths, reverse):
     """c_t = s(f) c_(t-1) + s(i) tanh(g), h_t = s(o) tanh(c_t); i, f, g, o = x_t + h_(t-1) weight'."""
