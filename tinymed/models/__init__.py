@@ -2,6 +2,7 @@
 
 from .alexnet import AlexNet
 from .ciresan_n4 import CiresanN4
+from .cnn_bigru import CNNBiGRU
 from .dcnn import DCNN
 from .dcnn_vgg16 import DCNNVGG16
 from .dcunet import DCUNet, MultiResUNet
@@ -20,6 +21,7 @@ from .summary import Row, activation_bytes, count_parameters, summary, total_mac
 from .triplanar import Triplanar
 from .unet import UNet, unet_bn, unet_small
 from .unet3d import UNet3d
+from .unet_convlstm import UNetConvLSTM
 from .vgg import VGG
 from .vnet import VNet
 from .voxresnet import AutoContext, VoxResNet
@@ -35,6 +37,7 @@ __all__ = [
     "VGG",
     "AlexNet",
     "AutoContext",
+    "CNNBiGRU",
     "CiresanN4",
     "DCUNet",
     "DeepMedic",
@@ -50,6 +53,7 @@ __all__ = [
     "Triplanar",
     "UNet",
     "UNet3d",
+    "UNetConvLSTM",
     "VNet",
     "VoxResNet",
     "Xception",

@@ -58,6 +58,7 @@ from .conv import (
     ConvTranspose3d,
     SeparableConv2d,
 )
+from .conv_lstm import ConvLSTM2d
 from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from .embedding import Bilinear, CosineSimilarity, Embedding, PairwiseDistance
 from .explained import DataParallel, LazyBatchNorm2d, LazyConv1d, LazyConv2d, LazyConv3d, LazyLinear, SyncBatchNorm
@@ -217,6 +218,7 @@ __all__ = [
     "Conv2d",
     "Conv3d",
     "ConvBNReLU",
+    "ConvLSTM2d",
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",

@@ -103,8 +103,7 @@ class Recurrent(Module):
         if not x.shape[0]:
             raise ValueError(f"{name}: the sequence has no step; it takes at least one")
         state = self.state_of(x, hx, single)
-        lengths = device.move(np.full(x.shape[1], x.shape[0]), device.of(x.array))
-        y, last = self.layers(x, state, lengths)
+        y, last = self.layers(x, state, None)
         if single:
             return F.squeeze(y, 1), self.as_given([F.squeeze(s, 1) for s in last])
         return F.swapaxes(y, 0, 1) if self.batch_first else y, self.as_given(last)
@@ -127,11 +126,11 @@ class Recurrent(Module):
         return input._replace(data=packed_rows(y, sizes)), self.as_given(last)
 
     def state_of(self, x: Tensor, hx: Any, single: bool) -> list[Any]:
-        """Return the states before the first step, (layers * directions, N, H) each; zeros where none is given."""
+        """Return the states before the first step, (layers * directions, N, H) each; None where none is given."""
         many = self.num_layers * len(self.directions())
         shapes = [(many, x.shape[1], size) for size in (self.outputs, self.hidden_size)[: self.states]]
         if hx is None:
-            return [x.new_zeros(shape) for shape in shapes]
+            return [None] * self.states
         given = list(hx) if self.states > 1 and isinstance(hx, tuple | list) else [hx]
         wanted = [shape[::2] if single else shape for shape in shapes]
         found = [tuple(getattr(s, "shape", ())) for s in given]
@@ -152,7 +151,7 @@ class Recurrent(Module):
                 x = F.dropout(x, self.dropout, self.training)
             outputs = []
             for d, end in enumerate(ends):
-                first = [F.select(s, 0, layer * len(ends) + d) for s in state]
+                first = [None if s is None else F.select(s, 0, layer * len(ends) + d) for s in state]
                 y, *after = self.direction(x, f"_l{layer}{end}", first, lengths, bool(d))
                 outputs.append(y)
                 last.append(after)
@@ -208,7 +207,9 @@ def projected(
 ) -> Any:
     """Run long short-term memory whose state is weight_hr o tanh(c), step by step: (outputs, last h, last c)."""
     sums, steps = F.linear(x, weight_ih, joined(bias_ih, bias_hh)), x.shape[0]
-    h, c = first
+    sizes = (weight_hr.shape[0], weight_hr.shape[1])
+    h, c = (x.new_zeros(x.shape[1], size) if s is None else s for s, size in zip(first, sizes, strict=True))
+    lengths = device.move(np.full(x.shape[1], steps), device.of(x.array)) if lengths is None else lengths
     outputs: list[Any] = [None] * steps
     for t in reversed(range(steps)) if reverse else range(steps):
         new, cell = LSTMGates.apply(F.select(sums, 0, t) + F.linear(h, weight_hh), c)

@@ -3,9 +3,6 @@
 import math
 from typing import Any, ClassVar
 
-import numpy as np
-
-from .. import device
 from ..ops.recurrent import GRUSequence, LSTMSequence, RNNSequence
 from . import functional as F
 from . import init
@@ -44,16 +41,15 @@ class Cell(Module):
             )
         x = F.unsqueeze(input, 0) if single else input
         state = self.state_of(x, hx, single)
-        lengths = device.move(np.ones(x.shape[0], np.int64), device.of(x.array))
-        _, *after = self.step(F.unsqueeze(x, 0), state, lengths)
+        _, *after = self.step(F.unsqueeze(x, 0), state)
         after = [F.squeeze(s, 0) for s in after] if single else after
         return after[0] if self.states == 1 else tuple(after)
 
     def state_of(self, x: Any, hx: Any, single: bool) -> list[Any]:
-        """Return the state before the step, (N, H) each; zeros where none is given."""
+        """Return the state before the step, (N, H) each; None where none is given."""
         shape = (x.shape[0], self.hidden_size)
         if hx is None:
-            return [x.new_zeros(shape)] * self.states
+            return [None] * self.states
         given = list(hx) if self.states > 1 and isinstance(hx, tuple | list) else [hx]
         wanted = shape[1:] if single else shape
         if len(given) != self.states or any(tuple(getattr(s, "shape", ())) != wanted for s in given):
@@ -62,7 +58,7 @@ class Cell(Module):
             raise ValueError(f"{type(self).__name__}: hx has shape {what}; it takes {kind} of shape {list(wanted)}")
         return [F.unsqueeze(s, 0) for s in given] if single else given
 
-    def step(self, x: Any, state: list[Any], lengths: Any) -> Any:
+    def step(self, x: Any, state: list[Any]) -> Any:
         """Run the cell's recurrence over one step: (output, state...)."""
         raise NotImplementedError
 
@@ -99,9 +95,9 @@ class RNNCell(Cell):
         super().__init__(input_size, hidden_size, bias)
         self.nonlinearity = nonlinearity
 
-    def step(self, x: Any, state: list[Any], lengths: Any) -> Any:
+    def step(self, x: Any, state: list[Any]) -> Any:
         sums = F.linear(x, self.weight_ih, joined(self.bias_ih, self.bias_hh))
-        return RNNSequence.apply(sums, self.weight_hh, *state, lengths, False, self.nonlinearity == "relu")
+        return RNNSequence.apply(sums, self.weight_hh, *state, None, False, self.nonlinearity == "relu")
 
 
 class LSTMCell(Cell):
@@ -129,9 +125,9 @@ class LSTMCell(Cell):
 
     gates, states = 4, 2
 
-    def step(self, x: Any, state: list[Any], lengths: Any) -> Any:
+    def step(self, x: Any, state: list[Any]) -> Any:
         sums = F.linear(x, self.weight_ih, joined(self.bias_ih, self.bias_hh))
-        return LSTMSequence.apply(sums, self.weight_hh, *state, lengths, False)
+        return LSTMSequence.apply(sums, self.weight_hh, *state, None, False)
 
 
 class GRUCell(Cell):
@@ -158,7 +154,7 @@ class GRUCell(Cell):
 
     gates = 3
 
-    def step(self, x: Any, state: list[Any], lengths: Any) -> Any:
+    def step(self, x: Any, state: list[Any]) -> Any:
         sums = F.linear(x, self.weight_ih, self.bias_ih)
         own = x.new_zeros(3 * self.hidden_size) if self.bias_hh is None else self.bias_hh
-        return GRUSequence.apply(sums, self.weight_hh, own, *state, lengths, False)
+        return GRUSequence.apply(sums, self.weight_hh, own, *state, None, False)

@@ -6,11 +6,15 @@ that product, (T, N, gates * H).  What is left is the part that cannot run in pa
 Each sequence has a length.  From there on the state stays as it is and the output is 0, so a batch of sequences of
 several lengths is one call.  `reverse` walks from the last step to the first; a shorter sequence begins at its own end.
 
+An initial state that is None is 0, and lengths that are None are those of whole sequences.
+
 `states` has one entry more than there are steps: the state before the walk, then after each step.  The state before
 step t is states[t] and after it states[t + 1]; the other way about in reverse.
 """
 
 from typing import Any
+
+import numpy as np
 
 from ..dispatch import Array, kernel
 from ..tape import Op
@@ -19,6 +23,7 @@ from .smooth import logistic
 __all__ = ["GRUSequence", "LSTMSequence", "RNNSequence"]
 
 LSTM_GATES, GRU_GATES = 4, 3
+State = Array | None  # None: zeros, or the lengths of whole sequences
 
 
 def walk(steps: int, reverse: bool) -> list[tuple[int, int, int]]:
@@ -218,6 +223,14 @@ class Recurrence:
 
     k: Any
 
+    def first(self, x: Array, weight: Array, state: State) -> Array:
+        """Return the state before the walk, zeros where none is given."""
+        return self.k.full((x.shape[1], weight.shape[1]), x.dtype, 0) if state is None else state
+
+    def counts(self, x: Array, lengths: State) -> Array:
+        """Return the length of each sequence, all steps where none is given."""
+        return self.k.full((x.shape[1],), np.int64, x.shape[0]) if lengths is None else lengths
+
     def last(self, states: Array, reverse: bool) -> Array:
         """Return the state after the walk, in memory of its own."""
         return self.k.copy(states[ends(len(states) - 1, reverse)[1]])
@@ -232,7 +245,8 @@ class Recurrence:
 class RNNSequence(Recurrence, Op):
     """h_t = f(x_t + h_(t-1) weight');  dx_t = (dy_t + dh_t) f'(h_t), dh_(t-1) = dx_t weight.  Elman 1990."""
 
-    def forward(self, x: Array, weight: Array, h0: Array, lengths: Array, reverse: bool, rectified: bool) -> Any:
+    def forward(self, x: Array, weight: Array, h0: State, lengths: State, reverse: bool, rectified: bool) -> Any:
+        h0, lengths = self.first(x, weight, h0), self.counts(x, lengths)
         y, states = self.k.rnn_forward(x, weight, h0, lengths, reverse, rectified)
         self.save(states, weight, lengths, reverse, rectified)
         return y, self.last(states, reverse)
@@ -271,7 +285,8 @@ class LSTMSequence(Recurrence, Op):
     Hochreiter & Schmidhuber 1997; the forget gate: Gers et al. 2000.
     """
 
-    def forward(self, x: Array, weight: Array, h0: Array, c0: Array, lengths: Array, reverse: bool) -> Any:
+    def forward(self, x: Array, weight: Array, h0: State, c0: State, lengths: State, reverse: bool) -> Any:
+        h0, c0, lengths = self.first(x, weight, h0), self.first(x, weight, c0), self.counts(x, lengths)
         y, states, cells, gates = self.k.lstm_forward(x, weight, h0, c0, lengths, reverse)
         self.save(gates, cells, weight, lengths, reverse, states)
         return y, self.last(states, reverse), self.last(cells, reverse)
@@ -307,7 +322,8 @@ class GRUSequence(Recurrence, Op):
     Cho et al. 2014, with the reset gate after the product, as PyTorch and cuDNN have it.
     """
 
-    def forward(self, x: Array, weight: Array, bias: Array, h0: Array, lengths: Array, reverse: bool) -> Any:
+    def forward(self, x: Array, weight: Array, bias: Array, h0: State, lengths: State, reverse: bool) -> Any:
+        h0, lengths = self.first(x, weight, h0), self.counts(x, lengths)
         y, states, gates = self.k.gru_forward(x, weight, bias, h0, lengths, reverse)
         self.save(gates, states, weight, lengths, reverse)
         return y, self.last(states, reverse)
