@@ -120,11 +120,8 @@ def train(model: nn.Module, sets: Any, epochs: int, seed: int) -> tuple[list[np.
         if loss < best[0]:
             best = (loss, epoch, answers(model, sets["test"])[0])
         print(f"{type(model).__name__} epoch {epoch}: validation loss {loss:.4f}", flush=True)
-    return best[2], {
-        "epoch": best[1],
-        "validation_loss": round(best[0], 4),
-        "seconds": round(time.perf_counter() - start),
-    }
+    seconds = round(time.perf_counter() - start)
+    return best[2], {"epoch": best[1], "validation_loss": round(best[0], 4), "seconds": seconds}
 
 
 def positions(sets: Any) -> list[np.ndarray]:
@@ -154,9 +151,9 @@ def compare(found: dict[str, list[np.ndarray]], sets: Any) -> dict[str, Any]:
         name: np.array([((p >= 0.5) == t).sum() for p, t in zip(answer, truth, strict=True)], float)
         for name, answer in found.items()
     }
-    rows = {
-        n: {"accuracy": round(float(r.sum() / sizes.sum()), 4), "interval": interval(r, sizes)}
-        for n, r in right.items()
+    rows: dict[str, Any] = {
+        name: {"accuracy": round(float(r.sum() / sizes.sum()), 4), "interval": interval(r, sizes)}
+        for name, r in right.items()
     }
     for floor in ("position", "slices"):
         gain = right["cnn_bigru"] - right[floor]

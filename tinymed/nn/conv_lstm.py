@@ -59,7 +59,7 @@ class ConvLSTM2d(Module):
         if len(sides) != 2 or any(side % 2 == 0 or side < 1 for side in sides):
             raise ValueError(f"ConvLSTM2d: kernel_size is {kernel_size}; it takes odd sides, which keep the size")
         self.in_channels, self.hidden_channels, self.kernel_size = in_channels, hidden_channels, sides
-        self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
+        self.batch_first, self.bidirectional = batch_first, bidirectional
         for end in self.directions():
             for kind, channels in (("ih", in_channels), ("hh", hidden_channels)):
                 weight = new_parameter(4 * hidden_channels, channels, *sides, kind="filter")
@@ -112,7 +112,7 @@ class ConvLSTM2d(Module):
         """Run one direction: (outputs of every step, last h, last c)."""
         steps, batch = x.shape[:2]
         padding = tuple(side // 2 for side in self.kernel_size)
-        bias = getattr(self, f"bias{end}", None) if self.bias else None
+        bias = getattr(self, f"bias{end}", None)
         sums = F.conv2d(F.flatten(x, 0, 1), getattr(self, f"weight_ih{end}"), bias, padding=padding)
         own = F.split(sums, batch, 0)
         h, c = state

@@ -229,7 +229,7 @@ class Recurrence:
 
     def counts(self, x: Array, lengths: State) -> Array:
         """Return the length of each sequence, all steps where none is given."""
-        return self.k.full((x.shape[1],), np.int64, x.shape[0]) if lengths is None else lengths
+        return self.k.full((x.shape[1],), np.dtype(np.int64), x.shape[0]) if lengths is None else lengths
 
     def last(self, states: Array, reverse: bool) -> Array:
         """Return the state after the walk, in memory of its own."""
