@@ -94,15 +94,15 @@ class ConvLSTM2d(Module):
         x = F.swapaxes(input, 0, 1) if self.batch_first else input
         ends = self.directions()
         shape = (len(ends), x.shape[1], self.hidden_channels, *x.shape[3:])
-        if state is None:
-            state = (x.new_zeros(shape), x.new_zeros(shape))
-        elif [tuple(s.shape) for s in state] != [shape] * 2:
+        if state is not None and [tuple(s.shape) for s in state] != [shape] * 2:
             raise ValueError(
                 f"ConvLSTM2d: state has shapes {[list(s.shape) for s in state]}; it takes (h, c) of {list(shape)}"
             )
         outputs, last = [], []
         for d, end in enumerate(ends):
-            y, *after = self.walk(x, end, [F.select(s, 0, d) for s in state], bool(d))
+            y, *after = self.walk(
+                x, end, [None, None] if state is None else [F.select(s, 0, d) for s in state], bool(d)
+            )
             outputs.append(y)
             last.append(after)
         y = F.cat(outputs, 2) if len(outputs) > 1 else outputs[0]
@@ -114,12 +114,14 @@ class ConvLSTM2d(Module):
         padding = tuple(side // 2 for side in self.kernel_size)
         bias = getattr(self, f"bias{end}", None)
         sums = F.conv2d(F.flatten(x, 0, 1), getattr(self, f"weight_ih{end}"), bias, padding=padding)
-        own = F.split(sums, batch, 0)
+        own = F.reshape(sums, (steps, batch, *sums.shape[1:]))
         h, c = state
         outputs: list[Any] = [None] * steps
         for t in reversed(range(steps)) if reverse else range(steps):
-            of_state = F.conv2d(h, getattr(self, f"weight_hh{end}"), None, padding=padding)
-            h, c = LSTMGates.apply(own[t] + of_state, c)
+            known = F.select(own, 0, t)
+            if h is not None:
+                known = known + F.conv2d(h, getattr(self, f"weight_hh{end}"), None, padding=padding)
+            h, c = LSTMGates.apply(known, c)
             outputs[t] = h
         return F.stack(outputs, 0), h, c
 

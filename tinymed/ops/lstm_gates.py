@@ -45,10 +45,14 @@ def lstm_gates_backward(xp: Any, dh: Array, dc: Array, gates: Array, c: Array, c
 class LSTMGates(Op):
     """c = s(f) c0 + s(i) tanh(g), h = s(o) tanh(c);  dsums: each gate's slope times its share, dc0 = dc f.
 
+    A cell that is None is 0.
+
     Hochreiter & Schmidhuber 1997; the forget gate: Gers et al. 2000.
     """
 
-    def forward(self, sums: Array, c0: Array) -> tuple[Array, Array]:
+    def forward(self, sums: Array, c0: Array | None = None) -> tuple[Array, Array]:
+        if c0 is None:
+            c0 = self.k.full((sums.shape[0], sums.shape[1] // 4, *sums.shape[2:]), sums.dtype, 0)
         h, c, gates = self.k.lstm_gates_forward(sums, c0)
         self.save(gates, c, c0)
         return h, c
@@ -60,10 +64,11 @@ class LSTMGates(Op):
     def samples(draw: Any) -> tuple[Any, ...]:
         batch, width = draw.choice((2, 1, 5)), draw.choice((3, 1, 16, 17, 33))
         space = draw.choice(((), (3, 2), (1, 5), (2, 1, 3)))
-        return draw.array((batch, 4 * width, *space)), draw.array((batch, width, *space))
+        c0 = None if draw.integer(0, 3) == 3 else draw.array((batch, width, *space))
+        return draw.array((batch, 4 * width, *space)), c0
 
     @staticmethod
     def oracle(torch: Any, sums: Any, c0: Any) -> tuple[Any, Any]:
         i, f, g, o = sums.chunk(4, 1)
-        c = f.sigmoid() * c0 + i.sigmoid() * g.tanh()
+        c = (0 if c0 is None else f.sigmoid() * c0) + i.sigmoid() * g.tanh()
         return o.sigmoid() * c.tanh(), c

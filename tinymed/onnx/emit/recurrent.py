@@ -29,6 +29,25 @@ def gru(w: Writer, call: Call) -> None:
     recurrent(w, call, "GRU", call.bias, (call.h0,), linear_before_reset=1)
 
 
+@emits("LSTMGates")
+def lstm_gates(w: Writer, call: Call) -> None:
+    """Write the gates of one step by themselves, which ONNX has no node for: quarters of the sums."""
+    width = call.outputs[0].shape[1]
+    functions = ("Sigmoid", "Sigmoid", "Tanh", "Sigmoid")
+    parts = []
+    for k, operator in enumerate(functions):
+        bounds = (w.ints([n]) for n in (k * width, (k + 1) * width, 1))
+        parts.append(w.add(operator, w.add("Slice", call.sums, *bounds)))
+    i, f, g, o = parts
+    c = w.own(call.outputs[1], f"{w.local('')}LSTMGates_c")
+    if call.c0 is None:
+        w.add("Mul", i, g, outputs=[c])
+    else:
+        w.add("Add", w.add("Mul", f, call.c0), w.add("Mul", i, g), outputs=[c])
+    h = w.own(call.outputs[0], f"{w.local('')}LSTMGates_h")
+    w.add("Mul", o, w.add("Tanh", c), outputs=[h])
+
+
 def recurrent(w: Writer, call: Call, operator: str, own: Any, states: tuple[Any, ...], **attributes: Any) -> None:
     """Write a node of one direction; the Linear that made its sums becomes the node's W and first bias."""
     rows, hidden = call.weight.shape
