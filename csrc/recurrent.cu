@@ -184,7 +184,8 @@ __global__ void __launch_bounds__(THREADS)
     for (int s = 0; s < w.steps; ++s) {
         int t = w.step(s);
         int64_t before = w.at(w.before(t), w.first(), hidden), after = w.at(w.after(t), w.first(), hidden);
-        int64_t here = w.at(t, w.first(), hidden), sums = w.at(t, w.first(), wide), of_x = w.at(t, w.first(), 3 * hidden);
+        int64_t here = w.at(t, w.first(), hidden), sums = w.at(t, w.first(), wide);
+        int64_t of_x = w.at(t, w.first(), 3 * hidden);
         add_product(gates + sums, wide, {bias, 0}, {states + before, hidden}, weight, rows, 3 * hidden, hidden);
         __syncthreads();
         for (int i = threadIdx.x; i < rows * hidden; i += THREADS) {
