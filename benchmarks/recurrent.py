@@ -9,7 +9,6 @@ them, "step" forward and backward, "captured" a captured step of ours against th
 
 import argparse
 import json
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -17,20 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import peers
 import torch
 
 import tinymed
 from tinymed import nn
 
 STEPS, BATCH, HIDDEN, TIMES = 64, 32, 128, 15
-
-
-def processor() -> str:
-    """Return the processor's name."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 def in_turn(functions: dict[str, Callable[[], Any]]) -> dict[str, float]:
@@ -102,8 +94,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     report = {
-        "processor": processor(),
-        "torch": torch.__version__,
+        "machine": peers.machine(),
         "shape": {"steps": STEPS, "batch": BATCH, "input": HIDDEN, "hidden": HIDDEN},
         "threads": 1,
         "medians_of": TIMES,

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import peers
 
 import tinymed
 from tinymed import nn, optim
@@ -176,7 +177,8 @@ def main() -> None:
         found[name], trained[name] = train(build(), sets, options.epochs, options.seed)
     slices = np.concatenate([labels for _, labels in sets["test"]])
     report = {
-        "data": "hippocampus_3d, slices along one axis",
+        "machine": peers.machine(),
+        "data": "hippocampus_3d, slices along the first axis",
         "volumes": {name: len(cases) for name, cases in sets.items()},
         "test_slices": len(slices),
         "with_structure": round(float(slices.mean()), 4),
