@@ -25,6 +25,7 @@ class UNetConvLSTM(nn.Module):
         base: Channels of the U-Net's first convolution, and of its features.
         depth: Number of poolings within a slice.
         hidden: Channels of the recurrent state, in each direction.
+        dropout: Probability of dropping a value at the bottom of the U-Net.
 
     Shape:
         Volumes (N, in_channels, D, H, W) to scores (N, num_classes, D, H, W).
@@ -41,9 +42,17 @@ class UNetConvLSTM(nn.Module):
         image segmentation", 2016.
     """
 
-    def __init__(self, num_classes: int = 2, in_channels: int = 1, base: int = 16, depth: int = 3, hidden: int = 16):
+    def __init__(
+        self,
+        num_classes: int = 2,
+        in_channels: int = 1,
+        base: int = 16,
+        depth: int = 3,
+        hidden: int = 16,
+        dropout: float = 0.0,
+    ):
         super().__init__()
-        self.slices = UNet(base, in_channels, base=base, depth=depth, padding="same")
+        self.slices = UNet(base, in_channels, base=base, depth=depth, padding="same", dropout=dropout)
         self.along = nn.ConvLSTM2d(base, hidden, batch_first=True, bidirectional=True)
         self.head = nn.Conv2d(2 * hidden, num_classes, 1)
 
