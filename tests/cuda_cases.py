@@ -283,6 +283,26 @@ def attended_backward(d: Cases) -> tuple[Any, ...]:
     return d.array(*y), q, k, v, mask, d.array(*y), d.array(*q.shape[:3]) + 3, ticket, *how, mask is not None
 
 
+def recurrence(d: Cases, gates: int, backward: bool) -> tuple[Any, ...]:
+    """Arguments of an RNN (1 gate), GRU (3) or LSTM (4), some sequences shorter, in either direction."""
+    steps, batch, hidden = d.pick((3, 1, 0)), d.pick((3, 1, 5, 0)), d.pick((5, 1, 33, 65, 257))
+    weight, state = d.array(gates * hidden, hidden) / hidden, [d.array(batch, hidden) for _ in range(2)]
+    rest = (d.integers(batch, high=steps + 1), d.flag(), *([d.flag()] if gates == 1 else []))
+    wide = [d.array(steps, batch, n * hidden) for n in (gates, 4)]
+    states = d.array(steps + 1, batch, hidden)
+    if not backward:
+        between = {1: (), 3: (d.array(3 * hidden),), 4: ()}[gates]
+        return (wide[0], weight, *between, state[0], *state[1 : 1 + (gates == 4)], *rest)
+    kept = {1: (states,), 3: (wide[1], states), 4: (wide[1], states)}[gates]
+    return (d.array(steps, batch, hidden), state[0], *state[1 : 1 + (gates == 4)], *kept, weight, *rest)
+
+
+def four_gates(d: Cases, backward: bool) -> tuple[Any, ...]:
+    c0 = d.matrix()
+    gates = d.array(c0.shape[0], 4 * c0.shape[1])
+    return (*(d.array(*c0.shape) for _ in range(2)), gates, d.array(*c0.shape), c0) if backward else (gates, c0)
+
+
 LIMIT = 1 << 31
 CASES: dict[str, Callable[[Cases], tuple[Any, ...]]] = {
     "relu_forward neg copy gelu_forward silu_forward mish_forward hardswish_forward sigmoid_forward logsigmoid_forward "
@@ -355,6 +375,14 @@ CASES: dict[str, Callable[[Cases], tuple[Any, ...]]] = {
     "batch_norm_sums": lambda d: (*of_rows(d, 2, "weight?", "mean", "rstd"), d.flag()),
     "relu_batch_norm_sums": lambda d: (*of_rows(d, 3, "weight?", "mean", "rstd"), d.flag()),
     "batch_norm_apply_gradient": lambda d: (*of_rows(d, 2, "mean", "map"), d.flag()),
+    "rnn_forward": lambda d: recurrence(d, 1, False),
+    "rnn_backward": lambda d: recurrence(d, 1, True),
+    "gru_forward": lambda d: recurrence(d, 3, False),
+    "gru_backward": lambda d: recurrence(d, 3, True),
+    "lstm_forward": lambda d: recurrence(d, 4, False),
+    "lstm_backward": lambda d: recurrence(d, 4, True),
+    "lstm_gates_forward": lambda d: four_gates(d, False),
+    "lstm_gates_backward": lambda d: four_gates(d, True),
     "sgd_step": lambda d: updated(d, 2, 4),
     "momentum_step": lambda d: (*updated(d, 3, 4), d.flag()),
     "adam_step": lambda d: (*updated(d, 4, 8), d.flag()),

@@ -25,6 +25,7 @@ KEY_PHRASES = {
     "08_train_malaria": "sensitivity",
     "09_capture": "calls became",
     "10_debugger": "as NumPy says",
+    "11_truncated_backpropagation": "with that state, detached",
 }
 
 

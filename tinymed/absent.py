@@ -99,16 +99,15 @@ absent(
     },
 )
 
-RECURRENT = "there are no recurrent layers: networks here are convolutional"
 
 absent(
     "tinymed.nn",
     {
-        RECURRENT: "RNN LSTM GRU RNNBase RNNCell LSTMCell GRUCell",
         "use TransformerEncoder and TransformerDecoder": "Transformer",
         "the kernel of attention is chosen by tinymed; use functional.scaled_dot_product_attention": "attention",
         "use Linear and CrossEntropyLoss": "LinearCrossEntropyLoss LinearCrossEntropyOptions",
-        "use NLLLoss, Sequential or Module": "NLLLoss2d Container RNNCellBase",
+        "use NLLLoss, Sequential or Module": "NLLLoss2d Container",
+        "a recurrent layer or cell is RNN, LSTM, GRU, RNNCell, LSTMCell or GRUCell": "RNNBase RNNCellBase",
         "use Embedding and mean or sum over the axis of the bag": "EmbeddingBag",
         "a softmax over many classes is not approximated; use CrossEntropyLoss": "AdaptiveLogSoftmaxWithLoss",
         "its windows are random; use MaxPool2d or AdaptiveMaxPool2d": "FractionalMaxPool2d FractionalMaxPool3d",
@@ -159,7 +158,6 @@ absent(
     {
         "use weight_norm, which is a hook; a spectral norm would need the step's own random vectors": "spectral_norm "
         "remove_spectral_norm parametrize parametrizations",
-        "there are no recurrent layers": "rnn",
         "fuse and fold by capture: tinymed.capture(step)": "fuse_conv_bn_eval fuse_conv_bn_weights "
         "fuse_linear_bn_eval fuse_linear_bn_weights fusion",
         "the order in memory is the engine's affair": "convert_conv2d_weight_memory_format "

@@ -12,7 +12,7 @@ FEW = 8  # rows below which partial sums would be larger than what is summed
 
 @kernel(backend="numba csrc", composite=True, when=lambda x, axes: is_single((x,)))
 def sum_forward(k: Any, x: Any, axes: tuple[int, ...]) -> Any:
-    """Call sum_all, sum_few, sum_outer or sum_inner on x in its memory order, or on a copy whose kept axes lie together."""
+    """Sum x in its memory order, or a copy whose kept axes lie together, by the kernel that suits its sides."""
     kept = tuple(i for i in range(x.ndim) if i not in axes)
     shape = tuple(x.shape[i] for i in kept)
     if not x.size:

@@ -24,6 +24,7 @@ BLOCK = 16 * TILE_ROWS  # rows of a whose slice of DEPTH terms stays in L2 while
 DEPTH = 512  # terms of the reduction run at once
 SLICE = 16  # rows of b, or terms, walked side by side: as many streams as prefetchers and the TLB follow
 FEW = 4 * TILE_ROWS  # rows of a up to which packing b costs more than it saves
+PAGED = 256  # columns from which the numbers of one column fall into few lines of L1
 HANDFUL = 4  # rows up to which the other operand is streamed instead of tiled
 OUTPUTS, RUN = 8 * TILE_ROWS, 1024  # dots, and columns, of one piece of work
 
@@ -40,9 +41,20 @@ def matmul(k: Any, a: Any, b: Any) -> Any:
 
 @kernel(backend="numba", composite=True, when=matrices)
 def matmul_ta(k: Any, a: Any, b: Any) -> Any:
-    """a^T b, (depth, m) by (depth, n): call gemm reading a by columns, after pack_matrix where m is large."""
+    """a^T b, (depth, m) by (depth, n): call gemm reading a by columns, after pack_matrix where m is large.
+
+    Where columns are long and far apart both are packed: it is the weight gradient of a convolution of one pixel.
+    """
     (depth, m), n = a.shape, b.shape[1]
+    if depth > DEPTH and m >= PAGED and n >= TILE_COLUMNS:
+        weight = k.conv_packed_weight(pixels(b), pixels(a), (n, m, 1, 1), (1, 1), (1, 1))
+        return weight.transpose(2, 3, 1, 0).reshape(m, n)
     return multiply(k, a, (1, m), b, (m, n, depth))
+
+
+def pixels(rows: Any) -> Any:
+    """Return a matrix as one image whose pixels are its rows, without a copy."""
+    return rows.reshape(1, 1, *rows.shape).transpose(0, 3, 1, 2)
 
 
 def multiply(k: Any, a: Any, a_strides: Any, b: Any, size: Any) -> Any:

@@ -19,6 +19,7 @@ from . import (  # noqa: F401  (each declares its kernels)
     optim,
     pad,
     pool,
+    recurrent,
     reduce,
     resample,
     smooth,

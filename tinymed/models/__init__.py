@@ -3,6 +3,7 @@
 from .alexnet import AlexNet
 from .axial_unet import AxialUNet, axial_unet, gated_axial_unet
 from .ciresan_n4 import CiresanN4
+from .cnn_bigru import CNNBiGRU
 from .dcnn import DCNN
 from .dcnn_vgg16 import DCNNVGG16
 from .dcunet import DCUNet, MultiResUNet
@@ -23,6 +24,7 @@ from .transunet import TransUNet, transunet, transunet_tiny
 from .triplanar import Triplanar
 from .unet import UNet, unet_bn, unet_small
 from .unet3d import UNet3d
+from .unet_convlstm import UNetConvLSTM
 from .vgg import VGG
 from .vnet import VNet
 from .voxresnet import AutoContext, VoxResNet
@@ -39,6 +41,7 @@ __all__ = [
     "AlexNet",
     "AutoContext",
     "AxialUNet",
+    "CNNBiGRU",
     "CiresanN4",
     "DCUNet",
     "DeepMedic",
@@ -56,6 +59,7 @@ __all__ = [
     "Triplanar",
     "UNet",
     "UNet3d",
+    "UNetConvLSTM",
     "VNet",
     "VoxResNet",
     "Xception",

@@ -58,6 +58,7 @@ from .conv import (
     ConvTranspose3d,
     SeparableConv2d,
 )
+from .conv_lstm import ConvLSTM2d
 from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from .embedding import Bilinear, CosineSimilarity, Embedding, PairwiseDistance
 from .explained import DataParallel, LazyBatchNorm2d, LazyConv1d, LazyConv2d, LazyConv3d, LazyLinear, SyncBatchNorm
@@ -165,6 +166,8 @@ from .pool import (
     MaxPool2d,
     MaxPool3d,
 )
+from .recurrent import GRU, LSTM, RNN
+from .recurrent_cell import GRUCell, LSTMCell, RNNCell
 from .transfer import Features, describe_load, load_matching, parameter_groups
 from .transformer import (
     TransformerDecoder,
@@ -186,7 +189,10 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
     "KERAS",
+    "LSTM",
+    "RNN",
     "SELU",
     "TORCH",
     "AdaptiveAvgPool1d",
@@ -219,6 +225,7 @@ __all__ = [
     "Conv2d",
     "Conv3d",
     "ConvBNReLU",
+    "ConvLSTM2d",
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
@@ -240,6 +247,7 @@ __all__ = [
     "FocalLoss",
     "FocalTverskyLoss",
     "Fold",
+    "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
     "Hardshrink",
@@ -259,6 +267,7 @@ __all__ = [
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
+    "LSTMCell",
     "LayerNorm",
     "LazyBatchNorm2d",
     "LazyConv1d",
@@ -299,6 +308,7 @@ __all__ = [
     "PoissonNLLLoss",
     "PreActBlock",
     "RMSNorm",
+    "RNNCell",
     "RReLU",
     "ReLU",
     "ReLU6",

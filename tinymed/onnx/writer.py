@@ -50,6 +50,7 @@ class Writer:
         self.constants: dict[tuple[Any, ...], str] = {}
         self.taken = {name for name, _ in state}
         self.call: Call | None = None
+        self.makers: dict[int, Call] = {}  # of an array -> the op that made it
 
     # ------------------------------------------------------------------------------------------ names
 
@@ -134,6 +135,7 @@ class Writer:
         if call.op not in EMITS:
             raise UserError(f"onnx.export: {call} has no ONNX form here; it takes {', '.join(sorted(EMITS))}")
         EMITS[call.op](self, call)
+        self.makers |= {id(a): call for a in call.outputs}
 
     def refuse(self, what: str) -> UserError:
         """Return the error for a form of an op that ONNX, or this opset, cannot express."""

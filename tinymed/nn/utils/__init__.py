@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from .. import devices
-from ..absent import missing
-from ..tape import host_read
-from ..tensor import Tensor
-from . import functional as F
-from . import gradient_kernels  # noqa: F401  declares them
-from .hooks import ModuleHandle
-from .module import Module, Parameter
+from ... import devices
+from ...absent import missing
+from ...tape import host_read
+from ...tensor import Tensor
+from .. import functional as F
+from .. import gradient_kernels  # noqa: F401  declares them
+from ..hooks import ModuleHandle
+from ..module import Module, Parameter
+from . import rnn as rnn
 
 
 def with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
