@@ -3,6 +3,7 @@
 from . import (
     activations,
     adaptive_pool,
+    affine_grid,
     analytic,
     arrangement,
     bitwise,
@@ -25,6 +26,7 @@ from . import (
     fold,
     gated,
     gather,
+    grid_sample,
     indexing,
     inplace,
     join,
@@ -68,6 +70,7 @@ from . import (
 __all__ = [
     "activations",
     "adaptive_pool",
+    "affine_grid",
     "analytic",
     "arrangement",
     "bitwise",
@@ -90,6 +93,7 @@ __all__ = [
     "fold",
     "gated",
     "gather",
+    "grid_sample",
     "indexing",
     "inplace",
     "join",
