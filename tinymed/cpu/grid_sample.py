@@ -37,8 +37,9 @@ def takes_images(x: Any, *args: Any) -> bool:
 
 
 def takes_volumes(x: Any, *args: Any) -> bool:
-    """Return whether the arrays are volumes of float32, whose elements 31 bits number."""
-    return volumes(x, *[a for a in args if hasattr(a, "ndim")]) and numbered(x, *args)
+    """Return whether the arrays are volumes of float32, whose elements 31 bits number, sampled by two taps or one."""
+    mode = args[-3]
+    return mode < 2 and volumes(x, *[a for a in args if hasattr(a, "ndim")]) and numbered(x, *args)
 
 
 def numbered(*args: Any) -> bool:
