@@ -118,11 +118,14 @@ def resized(d: Cases, backward: bool, rest: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def placed(d: Cases, rank: int, kind: str) -> tuple[Any, ...]:
-    """Sampling at places inside and outside of an image; some places, and some of dy, are not numbers."""
+    """Sampling at places inside and outside of an image; where whole numbers are added, some are not numbers.
+
+    Which NaN a sum of floats gives is the compiler's choice, so the bits of others could not be compared.
+    """
     x = d.array(d.pick((1, 3, 0)), d.pick(CHANNELS[:5]), *(d.pick(SIDES[: 7 - rank]) for _ in range(rank)))
     grid = 4 * d.array(x.shape[0], *(d.pick((9, 1, 17)) for _ in range(rank)), rank) - 2
     dy = d.array(*x.shape[:2], *grid.shape[1:-1]) - np.float32(0.5)
-    for a in (grid, dy):
+    for a in (grid, dy) if kind == "input" else ():
         a.reshape(-1)[5::67], a.reshape(-1)[7::71] = np.nan, np.inf
     how = d.pick((0, 1, 2) if rank == 2 else (0, 1)), d.pick((0, 1, 2)), d.flag()
     if kind == "forward":

@@ -47,6 +47,7 @@ ROOMS = [
     "metrics",
     "audit",
     "report",
+    "registration",
     "tasks",
     "train",
     "onnx",

@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import device
 from ..dispatch import Array
-from ..tensor import Tensor
+from ..tape import Node
 from .matmul import linear
 from .shape import movedim, reshape
 from .space import Sizes
@@ -65,7 +65,7 @@ def affine_grid(theta: Any, size: Any, align_corners: bool | None = None) -> Any
     if theta.dtype.kind != "f":
         raise ValueError(f"affine_grid: theta is {theta.dtype}; it takes floating-point numbers")
     own = own_places(tuple(space), bool(align_corners), theta.dtype.name, device.of(theta.array))
-    places = linear(Tensor(own), reshape(theta, (n * rank, rank + 1)))  # (pixels, N axes): one product for all maps
+    places = linear(Node.default(own), reshape(theta, (n * rank, rank + 1)))  # (pixels, N axes): a product for all
     if n == 1:
         return reshape(places, (1, *space, rank))
     return movedim(reshape(places, (*space, n, rank)), -2, 0)
