@@ -2,6 +2,9 @@
 
 from typing import ClassVar, Literal
 
+from pydantic import field_validator
+
+from ..errors import UserError
 from ..tasks.base.config import PositiveRate, Strict, setting
 
 Kind = Literal["rigid", "affine", "dense"]
@@ -33,3 +36,10 @@ class RegisterConfig(Strict):
     window: int = setting(9, "Side of the window of local-ncc, in pixels, odd.", ge=3, le=101)
     bins: int = setting(32, "Bins of mi.", ge=4, le=512)
     backend: str | None = setting(None, "numba, loops, numpy, cuda, cupy or emulated (numba).")
+
+    @field_validator("window")
+    @classmethod
+    def check_window(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise UserError(f"--window {value}: its middle must be a pixel; give an odd number such as {value + 1}")
+        return value
