@@ -117,6 +117,22 @@ def resized(d: Cases, backward: bool, rest: tuple[Any, ...]) -> tuple[Any, ...]:
     return (d.array(*x.shape[:2], *size), x.shape, steps, *rest) if backward else (x, size, steps, *rest)
 
 
+def placed(d: Cases, rank: int, kind: str) -> tuple[Any, ...]:
+    """Sampling at places inside and outside of an image; where whole numbers are added, some are not numbers.
+
+    Which NaN a sum of floats gives is the compiler's choice, so the bits of others could not be compared.
+    """
+    x = d.array(d.pick((1, 3, 0)), d.pick(CHANNELS[:5]), *(d.pick(SIDES[: 7 - rank]) for _ in range(rank)))
+    grid = 4 * d.array(x.shape[0], *(d.pick((9, 1, 17)) for _ in range(rank)), rank) - 2
+    dy = d.array(*x.shape[:2], *grid.shape[1:-1]) - np.float32(0.5)
+    for a in (grid, dy) if kind == "input" else ():
+        a.reshape(-1)[5::67], a.reshape(-1)[7::71] = np.nan, np.inf
+    how = d.pick((0, 1, 2) if rank == 2 else (0, 1)), d.pick((0, 1, 2)), d.flag()
+    if kind == "forward":
+        return x, grid, *how
+    return (dy, grid, x.shape, *how) if kind == "input" else (dy, x, grid, d.pick((0, 2)[: 4 - rank]), *how[1:])
+
+
 def convolution(d: Cases, kind: str, groups: int, per: int | None = None, dilated: bool = True) -> tuple[Any, ...]:
     """The arguments of one direction, up to the dilation; per: filters of a group, drawn if not given."""
     channels = groups * (1 if per else d.pick((3, 1, 4, 17)))
@@ -347,6 +363,12 @@ CASES: dict[str, Callable[[Cases], tuple[Any, ...]]] = {
     "nearest_resize_backward": lambda d: resized(d, True, (0.0,)),
     "bilinear_resize": lambda d: resized(d, False, (d.flag(),)),
     "bilinear_resize_backward": lambda d: resized(d, True, (d.flag(),)),
+    "grid_sample2d_forward": lambda d: placed(d, 2, "forward"),
+    "grid_sample3d_forward": lambda d: placed(d, 3, "forward"),
+    "grid_sample2d_backward_input": lambda d: placed(d, 2, "input"),
+    "grid_sample3d_backward_input": lambda d: placed(d, 3, "input"),
+    "grid_sample2d_backward_grid": lambda d: placed(d, 2, "grid"),
+    "grid_sample3d_backward_grid": lambda d: placed(d, 3, "grid"),
     "pad_box": padded,
     "concat_first": wider,
     "concat_next": joined,

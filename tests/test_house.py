@@ -49,6 +49,7 @@ ROOMS = [
     "metrics",
     "audit",
     "report",
+    "registration",
     "tasks",
     "train",
     "onnx",

@@ -14,6 +14,7 @@ COMMANDS = (
     "evaluate",
     "predict",
     "export",
+    "register",
     "models",
     "show",
     "check",

@@ -11,6 +11,7 @@ from . import (  # noqa: F401  (each declares its kernels)
     elementwise,
     fused_norm,
     gated,
+    grid_sample,
     join,
     ladders,
     loss,

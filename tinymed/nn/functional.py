@@ -6,6 +6,7 @@ from typing import Any
 from ..absent import missing
 from ..ops.activations import *
 from ..ops.adaptive_pool import *
+from ..ops.affine_grid import *
 from ..ops.attention import *
 from ..ops.bitwise import *
 from ..ops.cast import *
@@ -25,6 +26,7 @@ from ..ops.extremes import *
 from ..ops.fold import *
 from ..ops.gated import *
 from ..ops.gather import *
+from ..ops.grid_sample import *
 from ..ops.indexing import *
 from ..ops.join import *
 from ..ops.layer_functions import *

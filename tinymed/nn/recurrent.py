@@ -120,7 +120,7 @@ class Recurrent(Module):
         state = self.state_of(x, hx, False)
         if hx is not None and input.sorted_indices is not None:
             state = [F.index_select(s, 1, input.sorted_indices) for s in state]
-        y, last = self.layers(x, state, devices.move(lengths, device.of(x.array)))
+        y, last = self.layers(x, state, devices.move(lengths, devices.of(x.array)))
         if input.unsorted_indices is not None:
             last = [F.index_select(s, 1, input.unsorted_indices) for s in last]
         return input._replace(data=packed_rows(y, sizes)), self.as_given(last)
@@ -209,7 +209,7 @@ def projected(
     sums, steps = F.linear(x, weight_ih, joined(bias_ih, bias_hh)), x.shape[0]
     sizes = (weight_hr.shape[0], weight_hr.shape[1])
     h, c = (x.new_zeros(x.shape[1], size) if s is None else s for s, size in zip(first, sizes, strict=True))
-    lengths = devices.move(np.full(x.shape[1], steps), device.of(x.array)) if lengths is None else lengths
+    lengths = devices.move(np.full(x.shape[1], steps), devices.of(x.array)) if lengths is None else lengths
     outputs: list[Any] = [None] * steps
     for t in reversed(range(steps)) if reverse else range(steps):
         new, cell = LSTMGates.apply(F.select(sums, 0, t) + F.linear(h, weight_hh), c)

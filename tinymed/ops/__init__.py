@@ -3,6 +3,7 @@
 from . import (
     activations,
     adaptive_pool,
+    affine_grid,
     analytic,
     arrangement,
     attention,
@@ -26,6 +27,7 @@ from . import (
     fold,
     gated,
     gather,
+    grid_sample,
     indexing,
     inplace,
     join,
@@ -71,6 +73,7 @@ from . import (
 __all__ = [
     "activations",
     "adaptive_pool",
+    "affine_grid",
     "analytic",
     "arrangement",
     "attention",
@@ -94,6 +97,7 @@ __all__ = [
     "fold",
     "gated",
     "gather",
+    "grid_sample",
     "indexing",
     "inplace",
     "join",

@@ -264,7 +264,7 @@ def unpack_sequence(packed_sequences: PackedSequence) -> list[Tensor]:
 
 def like(x: Tensor, numbers: Any) -> Tensor:
     """Return integers as a tensor where another one lies."""
-    return Tensor(devices.move(np.asarray(numbers, np.int64), device.of(x.array)))
+    return Tensor(devices.move(np.asarray(numbers, np.int64), devices.of(x.array)))
 
 
 def host_integers(name: str, given: Any) -> Any:

@@ -1,7 +1,8 @@
-"""Resizing."""
+"""Resizing, and sampling at the places of a grid."""
 
 import numpy as np
 
+from ...ops.grid_sample import MODES, NEAREST, PADDINGS, REFLECTION
 from ..trace import Call
 from ..writer import Writer, emits
 
@@ -42,3 +43,18 @@ def resize(w: Writer, call: Call, **attributes: str) -> None:
         return
     scales = [m / n for n, m in zip(space, call.size, strict=True)] if by_size else [1 / s for s in call.steps]
     w.result(call, "Resize", call.x, None, np.asarray([1.0] * lead + scales, np.float32), **attributes)
+
+
+@emits("GridSample")
+def grid_sample(w: Writer, call: Call) -> None:
+    """GridSample: images since opset 16, volumes since opset 20."""
+    if w.opset < (20 if call.grid.ndim == 5 else 16):
+        raise w.refuse(f"grid_sample of {call.grid.ndim - 2} axes of space")
+    if call.mode == NEAREST and call.padding == REFLECTION:
+        raise w.refuse("nearest sampling with reflection, which ONNX rounds before it reflects,")
+    mode = list(MODES)[call.mode]
+    mode = {"bilinear": "linear", "bicubic": "cubic"}.get(mode, mode) if w.opset >= 20 else mode
+    padding = list(PADDINGS)[call.padding]
+    w.result(
+        call, "GridSample", call.x, call.grid, mode=mode, padding_mode=padding, align_corners=int(call.align_corners)
+    )

@@ -1,0 +1,79 @@
+"""`tinymed register`: one image brought onto another.  Its options are the schema's."""
+
+import inspect
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..registration.config import RegisterConfig
+from ..tasks.base.config import checked
+from ..tasks.base.options import read_fields
+from .app import app, examples
+from .options import Given, keyword, parameter, path_option, with_options
+
+FIXED: Any = Annotated[Path, typer.Argument(help="The image that stays.", show_default=False)]
+MOVING: Any = Annotated[Path, typer.Argument(help="The image that is brought onto it.", show_default=False)]
+OPTIONS = {option.name: option for option in read_fields(RegisterConfig)}
+OUT = path_option("Registration", "Folder of the results, new or empty (registration).")
+JSON: Any = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+def register(given: Given) -> int:
+    """Bring a picture or a NIfTI volume onto another, and write the transform, the warped image and what changed.
+
+    Leaves transform.json (a matrix of the world: millimetres of a volume, pixels of a picture), of a dense transform
+    field.nii.gz, the warped image, registration.json with the figures and before_after.png.
+    """
+    from ..registration.optimise import register as search
+    from ..registration.output import new_folder, save
+    from ..registration.spaces import check_pair, read_image
+    from ..train.run import choose_backend
+
+    config = checked(lambda: RegisterConfig(**{name: given[name] for name in OPTIONS if name in given}))
+    if config.backend:
+        choose_backend(config.backend)
+    fixed, moving = read_image(given["fixed"]), read_image(given["moving"])
+    check_pair(fixed, moving)
+    folder = new_folder(given.get("out", Path("registration")))
+    found = search(fixed, moving, config)
+    report = save(found, fixed, moving, config, folder)
+    if given.get("json"):
+        print(json.dumps(report))
+        return 0
+    print(f"{config.metric}: {report['loss_before']:.4f} before, {report['loss_after']:.4f} after")
+    print(
+        f"pixels move by {report['displacement_mean']:.2f} {report['unit']} on average, at most "
+        f"{report['displacement_max']:.2f}; {100 * report['folded']:.2f} % of space folds "
+        f"(volume times {report['jacobian_min']:.2f} to {report['jacobian_max']:.2f})"
+    )
+    for name, file in report["files"].items():
+        print(f"  {name}: {folder / file}")
+    return 0
+
+
+def required(name: str, annotation: Any) -> inspect.Parameter:
+    """Return an argument that must be given."""
+    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=annotation)
+
+
+command = with_options(
+    register,
+    {},
+    [
+        required("fixed", FIXED),
+        required("moving", MOVING),
+        *(parameter(option) for option in OPTIONS.values()),
+        keyword("out", OUT),
+        keyword("json", JSON),
+    ],
+)
+app.command(
+    name="register",
+    epilog=examples(
+        "tinymed register fixed.png moving.png --transform rigid",
+        "tinymed register fixed.nii.gz moving.nii.gz --transform dense --smoothness 2 --out runs/pair",
+        "tinymed register ct.nii.gz mri.nii.gz --metric mi --json",
+    ),
+)(command)
