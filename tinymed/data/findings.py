@@ -104,12 +104,16 @@ class FindingDataset(Dataset):
 
 @dataclass(frozen=True)
 class Reading:
-    """How a list is read: which findings in which order (all), what divides a field, what -1 and blank mean."""
+    """How a list is read: which findings in which order (all), what divides a field, what -1 and blank mean.
+
+    trained: whether the findings are those of a trained run, of which some may have no image.
+    """
 
     findings: list[str] = field(default_factory=list)
     separator: str | None = None
     uncertain: str = "ignore"
     blank: str = "ignore"
+    trained: bool = False
 
 
 def open_findings(
@@ -120,6 +124,7 @@ def open_findings(
     group_column: str | None = None,
     split_column: str | None = None,
     findings: Sequence[str] = (),
+    classes: Sequence[str] | None = None,
     separator: str | None = None,
     uncertain: str = "ignore",
     blank: str = "ignore",
@@ -137,6 +142,7 @@ def open_findings(
         group_column: Column of the patient, who is never divided.
         split_column: Column of the part.
         findings: Names of the findings, or of their columns, in this order; the others are left out.  By default all.
+        classes: The findings of a trained run, in its order: of these some may have no image.
         separator: What divides a field; by default the first of | ; , that occurs.
         uncertain: What -1 in a column is: "ignore" (missing), "positive" or "negative".
         blank: What nothing in a column is: "ignore" (missing) or "negative".
@@ -163,7 +169,9 @@ def open_findings(
     if not (table.is_file() and table.suffix.lower() in (".csv", ".tsv")):
         raise UserError(f"{path}: no list of images with findings; give {LAYOUTS}")
     columns = Columns(path_column, label_column, group_column, split_column)
-    sets = read_list(table, columns, Reading(list(findings), separator, uncertain, blank), skip_bad)
+    sets = read_list(
+        table, columns, Reading(list(classes or findings), separator, uncertain, blank, classes is not None), skip_bad
+    )
     return checked_sets(path, sets, skip_bad, verify, leaks, white)
 
 
@@ -253,7 +261,7 @@ def field_values(table: Table, column: str, how: Reading) -> tuple[list[str], li
     check_separator(table, column, rows, mark)
     present = sort_classes({name for row in rows for name in row})
     absent = [name for name in how.findings if name not in present]
-    if absent:
+    if absent and not how.trained:
         raise UserError(
             f"{table.path}: no image has the finding {', '.join(map(repr, absent))}; {column!r} holds "
             f"{', '.join(present)}"

@@ -355,8 +355,8 @@ def check_findings(table: Table, column: str, names: Sequence[str]) -> None:
             raise UserError(
                 f"{table.path}: {column!r} holds several findings in {count:,} of {len(names):,} rows, divided by "
                 f"{mark!r}, such as {several[0]!r} (findings: {', '.join(findings[:5])}); each is learnt with "
-                "--task multilabel; else keep the rows with one finding, or write a column with one class; if it is the "
-                f"name of one class, write it without {mark!r}"
+                "--task multilabel; else keep the rows with one finding, or write a column with one class; if it is "
+                f"the name of one class, write it without {mark!r}"
             )
 
 

@@ -1,6 +1,7 @@
 """The papers' networks, by name: `create("dcnn", size=64)`."""
 
 from .alexnet import AlexNet
+from .bonet import BoNet
 from .ciresan_n4 import CiresanN4
 from .dcnn import DCNN
 from .dcnn_vgg16 import DCNNVGG16
@@ -35,6 +36,7 @@ __all__ = [
     "VGG",
     "AlexNet",
     "AutoContext",
+    "BoNet",
     "CiresanN4",
     "DCUNet",
     "DeepMedic",
