@@ -60,12 +60,15 @@ def decide(probabilities: npt.ArrayLike, decision: str = "median") -> Labels:
     p = np.asarray(probabilities, np.float64)
     if decision == "median":
         below = np.cumsum(p, axis=1)
-        return np.minimum((below < 0.5 * below[:, -1:]).sum(axis=1), p.shape[1] - 1)
-    if decision == "mean":
-        return np.rint(p @ np.arange(p.shape[1])).astype(np.int64)
-    if decision == "mode":
-        return p.argmax(axis=1).astype(np.int64)
-    raise ValueError(f"decide: decision is one of {', '.join(DECISIONS)}, got {decision!r}")
+        found = np.minimum((below < 0.5 * below[:, -1:]).sum(axis=1), p.shape[1] - 1)
+    elif decision == "mean":
+        found = np.rint(p @ np.arange(p.shape[1]))
+    elif decision == "mode":
+        found = p.argmax(axis=1)
+    else:
+        raise ValueError(f"decide: decision is one of {', '.join(DECISIONS)}, got {decision!r}")
+    grades: Labels = found.astype(np.int64)
+    return grades
 
 
 def score_terms(probabilities: Float, labels: Labels) -> Float:

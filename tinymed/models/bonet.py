@@ -59,9 +59,9 @@ class AffineDeformation(nn.Module):
             nn.Flatten(), nn.Linear(channels * side**2, hidden), nn.ReLU(), nn.Linear(hidden, AFFINE)
         )
         self.start()
-        middles = (2 * np.arange(side, dtype=np.float32) + 1) / side - 1
-        y, x = np.meshgrid(middles, middles, indexing="ij")
-        grid = np.stack([x.ravel(), y.ravel(), np.ones(side**2, np.float32)])
+        doubled = 2 * np.arange(side, dtype=np.float32) + 1 - side  # side times the coordinates: whole numbers
+        y, x = np.meshgrid(doubled, doubled, indexing="ij")
+        grid = np.stack([x.ravel(), y.ravel(), np.full(side**2, side, np.float32)])
         self.register_buffer("grid", Tensor(grid), persistent=False)
         self.register_buffer("pixels", Tensor(np.arange(side, dtype=np.float32)), persistent=False)
 
@@ -75,7 +75,7 @@ class AffineDeformation(nn.Module):
         n, channels, side = input.shape[0], input.shape[1], self.side
         change = F.reshape(self.localisation(input), (n, 2, 3))
         moved = F.matmul(change, self.grid) + F.narrow(self.grid, 0, 0, 2)
-        places = (moved + 1) * (side / 2) - 0.5  # in pixels: x, then y, of every output
+        places = 0.5 * (moved + (side - 1))  # in pixels: x, then y, of every output
         distance = F.abs(F.reshape(places, (n, 2, side**2, 1)) - self.pixels)
         hat = F.relu(1 - distance)
         across, down = F.narrow(hat, 1, 0, 1), F.narrow(hat, 1, 1, 1)

@@ -7,7 +7,7 @@ options, division, loaders, validation and prediction are the same for all of th
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
@@ -44,7 +44,6 @@ class PictureConfig(RunConfig):
     """A run whose network sees a whole picture."""
 
     data: PictureData
-    monitor: Literal["val_loss"] = "val_loss"
 
 
 C = TypeVar("C", bound=PictureConfig)
