@@ -222,8 +222,8 @@ class Classification(Task[ClassificationConfig, Dataset]):
 
     def model_arguments(self, config: ClassificationConfig) -> dict[str, Any]:
         data = config.data
-        wanted: dict[str, Any] = {"in_channels": data.channels, "size": data.size, "head": config.head}
-        return wanted | ({"num_classes": len(data.classes)} if data.classes else {})
+        classes = len(data.classes) or 2  # before the images are read, to see whether a network can be made at all
+        return {"in_channels": data.channels, "size": data.size, "head": config.head, "num_classes": classes}
 
     def serves(self, image: tuple[int, ...], outputs: Outputs) -> bool:
         return len(image) == 3 and len(outputs) == 1 and len(outputs[0]) == 2 and outputs[0][1] > 1
