@@ -123,6 +123,15 @@ class TestColumns:
         with pytest.raises(UserError, match=words):
             open_findings(write(images, header, rows), **how)
 
+    def test_a_rule_of_the_other_form_is_refused(self, images):
+        with pytest.raises(UserError, match="separator '/' has no effect here: it is of a column of fields"):
+            open_findings(write(images, "Edema,Mass", ["1,0", "0,1"]), separator="/")
+        path = write(images, "label", ["A|B", "A"])
+        for name in ("uncertain", "blank"):
+            with pytest.raises(UserError, match=f"{name} 'negative' has no effect here"):
+                open_findings(path, **{name: "negative"})
+        assert len(open_findings(path, classes=["B"], blank="negative")["all"]) == 2
+
     def test_one_image_with_two_answers(self, images):
         path = images / "list.csv"
         path.write_text("path,Edema,Mass\n0.png,1,0\n0.png,0,0\n")

@@ -180,6 +180,7 @@ def read_list(path: Path, columns: Columns, how: Reading, skip_bad: bool) -> dic
     table = read_table(path)
     roles = find_roles(table, columns)
     named = finding_columns(table, columns, roles, how)
+    refuse_idle(path, how, bool(named))
     if named:
         labels = [tuple(row) for row in column_values(table, named, how)]
         parts = read_items(table, roles, labels, skip_bad)
@@ -193,6 +194,23 @@ def read_list(path: Path, columns: Columns, how: Reading, skip_bad: bool) -> dic
         for item in items:
             item.label = tuple(float(name in item.label) for name in names)
     return {name: build(path, name, items, names, roles.group) for name, items in parts.items()}
+
+
+def refuse_idle(path: Path, how: Reading, columns: bool) -> None:
+    """Raise UserError for a rule that this form of list has no use for; a trained run's rules are of its own list."""
+    if how.trained:
+        return
+    if columns and how.separator is not None:
+        raise UserError(
+            f"{path}: the separator {how.separator!r} has no effect here: it is of a column of fields, and this list "
+            "has a column a finding"
+        )
+    for name, rule in (("uncertain", how.uncertain), ("blank", how.blank)):
+        if not columns and rule != "ignore":
+            raise UserError(
+                f"{path}: {name} {rule!r} has no effect here: it is of columns of 0 and 1, and this list has a column "
+                "of fields"
+            )
 
 
 def finding_columns(table: Table, columns: Columns, roles: Roles, how: Reading) -> list[str]:
