@@ -259,3 +259,10 @@ def test_a_network_of_a_fixed_number_of_outputs_is_refused(listed, tmp_path, cap
         del registry.registry["fixed_outputs"]
     assert code == 2
     assert "fixed_outputs: gives 5 outputs an image, and regression needs 1 here" in err
+
+
+def test_a_network_of_one_output_learns_classes_too(cells, tmp_path, capsys):
+    code, _, err = invoke(
+        capsys, "train", "--data", cells, "--out", tmp_path / "run", *SMALL, *NETWORK[:-2], "--epochs", 1
+    )
+    assert code == 0, err

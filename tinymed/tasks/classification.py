@@ -20,7 +20,7 @@ from ..nn.init import no_weights
 from ..tape import no_grad
 from .base.config import DataConfig, RunConfig, Shortcuts, checked, named_columns, setting
 from .base.division import divide, share_skipped
-from .base.network import Outputs, default_channels
+from .base.network import Outputs, default_channels, default_outputs
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
 from .base.picture import picture_loader, read_picture
 from .base.task import (
@@ -222,8 +222,10 @@ class Classification(Task[ClassificationConfig, Dataset]):
 
     def model_arguments(self, config: ClassificationConfig) -> dict[str, Any]:
         data = config.data
-        classes = len(data.classes) or 2  # before the images are read, to see whether a network can be made at all
-        return {"in_channels": data.channels, "size": data.size, "head": config.head, "num_classes": classes}
+        wanted: dict[str, Any] = {"in_channels": data.channels, "size": data.size, "head": config.head}
+        if data.classes:
+            return wanted | {"num_classes": len(data.classes)}
+        return wanted | ({"num_classes": 2} if default_outputs(config.model) == 1 else {})  # classes are not known yet
 
     def serves(self, image: tuple[int, ...], outputs: Outputs) -> bool:
         return len(image) == 3 and len(outputs) == 1 and len(outputs[0]) == 2 and outputs[0][1] > 1
