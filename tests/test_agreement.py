@@ -118,6 +118,16 @@ class TestNumbers:
         assert evaluate_values(p, t, floors=floors, tolerances=(1.0,)) == result
         assert evaluate_values(p, t, seed=1)["mae_interval"] != result["mae_interval"]
 
+    def test_what_is_no_better_than_its_floor_is_said(self):
+        t, _ = pair(4, 30)
+        useless = np.random.default_rng(0).permutation(t)
+        result = evaluate_values(useless, t, floors={"median": float(np.median(t))})
+        assert any("not below that of the floor 'median'" in note for note in result["warnings"])
+        p, y = graded(0, 30)
+        result = evaluate_grades(p[::-1], y, TestGrades.NAMES, floors={"median": 1})
+        assert any("not below that of the floor 'median'" in note for note in result["warnings"])
+        assert not any("floor" in note for note in evaluate_grades(p, y, TestGrades.NAMES, floors={"x": 0})["warnings"])
+
     def test_the_bootstraps_interval_is_scipys(self):
         t, p = pair(2, 50)
         error = np.abs(p - t)

@@ -33,6 +33,7 @@ DOCUMENTED = (
     "tinymed.metrics.positive_class",
     "tinymed.metrics.segmentation",
     "tinymed.models",
+    "tinymed.report.agreement",
     "tinymed.report.boxes",
     "tinymed.report.overlays",
     "tinymed.report.plots",

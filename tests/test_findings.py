@@ -345,6 +345,12 @@ class TestMeasures:
         same = np.broadcast_to(prevalence, truth.shape)
         assert floor["micro_auc"] == pytest.approx(sklearn_metrics.roc_auc_score(truth[known], same[known]))
 
+    def test_what_is_no_better_than_its_floor_is_said(self):
+        scores, truth = scored(5, 60)
+        for given, words in ((scores[::-1], ["macro auc", "micro auc"]), (scores, [])):
+            result = evaluate_findings(given, truth, self.NAMES, prevalence=[0.4, 0.4, 0.4])
+            assert [note.partition(" is not above")[0] for note in result["warnings"] if "floor" in note] == words
+
     def test_what_does_not_fit(self):
         with pytest.raises(ValueError, match="truth is 1, 0 or nan"):
             evaluate_findings([[0.5]], [[2]], ["a"])

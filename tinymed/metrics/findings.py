@@ -216,6 +216,9 @@ def add_intervals(
     drawn = bootstrap_values(statistics, len(t), resamples=resamples, seed=seed)
     for name, values in drawn.items():
         result[f"{name}_interval"] = percentile_interval(name, values, level, notes.append)
+    for name, floor in result.get("floors", {}).get("prevalence", {}).items():
+        if name in drawn and not result[f"{name}_interval"][0] > floor:
+            notes.append(f"{name.replace('_', ' ')} is not above that of the floor by its interval")
 
 
 def pair_auc(s: Float, t: Float) -> Statistic:

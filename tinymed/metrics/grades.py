@@ -252,3 +252,5 @@ def add_intervals(
         result[f"{name}_interval"] = percentile_interval(name, drawn[name], result["level"], warn)
     for name, floor in result["floors"].items():
         floor["gain_interval"] = percentile_interval(f"gain over {name}", drawn[f"floor {name}"], result["level"], warn)
+        if not floor["gain_interval"][0] > 0:
+            warn(f"the mean error is not below that of the floor {name!r}: the interval of the gain holds 0 or less")
