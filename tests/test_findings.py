@@ -347,8 +347,8 @@ class TestMeasures:
 
     def test_what_is_no_better_than_its_floor_is_said(self):
         scores, truth = scored(5, 60)
-        for given, words in ((scores[::-1], ["macro auc", "micro auc"]), (scores, [])):
-            result = evaluate_findings(given, truth, self.NAMES, prevalence=[0.4, 0.4, 0.4])
+        for shown, words in ((scores[::-1], ["macro auc", "micro auc"]), (scores, [])):
+            result = evaluate_findings(shown, truth, self.NAMES, prevalence=[0.4, 0.4, 0.4])
             assert [note.partition(" is not above")[0] for note in result["warnings"] if "floor" in note] == words
 
     def test_what_does_not_fit(self):
