@@ -138,6 +138,16 @@ class TestColumns:
         with pytest.raises(UserError, match=r"line 3: .*keep one row an image"):
             open_findings(path)
 
+    def test_what_is_no_list(self, images):
+        with pytest.raises(UserError, match=r"no such file or directory; give a \.csv list"):
+            open_findings(images / "none.csv")
+        with pytest.raises(UserError, match=r"no list of images with findings; give a \.csv list"):
+            open_findings(images)
+        with pytest.raises(UserError, match=r"no such file or directory; give a \.csv list"):
+            open_values(images / "none.csv")
+        with pytest.raises(UserError, match="not a set of images with numbers"):
+            open_values(images / "0.png")
+
     def test_parts_and_loader(self, images):
         path = write(
             images, "Edema,Mass,split", [f"{i % 2},{(i + 1) % 2},{'train' if i < 5 else 'val'}" for i in range(8)]

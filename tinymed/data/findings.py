@@ -165,6 +165,8 @@ def open_findings(
         ['Edema', 'Mass']
     """
     path = Path(path)
+    if not path.exists():
+        raise UserError(f"{path}: no such file or directory; give {LAYOUTS}")
     table = path / "splits.csv" if path.is_dir() else path
     if not (table.is_file() and table.suffix.lower() in (".csv", ".tsv")):
         raise UserError(f"{path}: no list of images with findings; give {LAYOUTS}")
