@@ -202,7 +202,7 @@ class TestLabels:
     def test_several_findings_in_a_field_are_refused(self, images, labels):
         text = "path,label\n" + "".join(f'{i}.png,"{label}"\n' for i, label in enumerate(labels))
         with pytest.raises(
-            UserError, match=r"'label' holds several findings in .* of 4 rows, divided by .*not supported yet"
+            UserError, match=r"'label' holds several findings in .* of 4 rows, divided by .*--task multilabel"
         ):
             open_dataset(write(images, text))
 

@@ -21,6 +21,9 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 DOCUMENTED = (
     "tinymed.data",
     "tinymed.metrics",
+    "tinymed.metrics.agreement",
+    "tinymed.metrics.findings",
+    "tinymed.metrics.grades",
     "tinymed.metrics.boxes",
     "tinymed.metrics.classification",
     "tinymed.metrics.detection",
@@ -30,6 +33,7 @@ DOCUMENTED = (
     "tinymed.metrics.positive_class",
     "tinymed.metrics.segmentation",
     "tinymed.models",
+    "tinymed.report.agreement",
     "tinymed.report.boxes",
     "tinymed.report.overlays",
     "tinymed.report.plots",

@@ -69,6 +69,8 @@ class TestCounts:
             ("mtann", {}, 1_661),
             ("ciresan_n4", {}, 219_290),
             ("kumar_cnn3", {}, 1_967_584),
+            ("bonet", {}, 2_747_879),
+            ("bonet", {"deform": False}, 2_747_879 - 262_374),
         ],
     )
     def test_parameters(self, name: str, options: dict[str, Any], parameters: int) -> None:
@@ -132,6 +134,7 @@ class TestShapes:
             ("mtann", {}, (1, 31, 40), (1, 23, 32)),
             ("ciresan_n4", {}, (1, 95, 95), (2,)),
             ("kumar_cnn3", {}, (3, 51, 51), (3,)),
+            ("bonet", {"size": 50, "in_channels": 3}, (3, 50, 50), (1,)),
         ],
     )
     def test_of_outputs(self, name: str, options: dict[str, Any], image: tuple[int, ...], output: Any) -> None:
@@ -173,6 +176,7 @@ class TestShapes:
             ("triplanar", {"size": 15}, "smallest is 16"),
             ("triplanar", {"in_channels": 1}, "multiple of 3"),
             ("dcnn_vgg16", {"size": 31}, "smallest is 32"),
+            ("bonet", {"size": 15}, "smallest is 16"),
             ("mtann", {"window": 8}, "odd side"),
             ("alexnet", {"variant": "1998"}, "torch, ungrouped"),
             ("resnet20", {"depth": 18}, "6n \\+ 2"),
@@ -379,6 +383,12 @@ CASES: dict[str, Case] = {
     "mtann": ("mtann", {"window": 5, "hidden": 7}, lambda: theirs.mtann(5, 7), (1, 12, 17)),
     "ciresan_n4": ("ciresan_n4", {"width": 0.125}, lambda: theirs.ciresan_n4(wide(0.125), 2), (1, 95, 95)),
     "kumar_cnn3": ("kumar_cnn3", SMALL | {"width": 0.125}, lambda: theirs.kumar_cnn3(wide(0.125), 3), (3, 51, 51)),
+    "bonet": (
+        "bonet",
+        SMALL | {"width": 0.125, "size": 48, "in_channels": 3},
+        lambda: theirs.bonet(wide(0.125), 3, 48),
+        (3, 48, 48),
+    ),
 }
 
 

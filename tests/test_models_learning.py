@@ -33,6 +33,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], int, float]] = {
     "triplanar": ("triplanar", {"width": 0.5}, 28, 3e-3),
     "ciresan_n4": ("ciresan_n4", {"width": 0.25, "in_channels": 3, "size": 63}, 63, 3e-3),
     "kumar_cnn3": ("kumar_cnn3", PLAIN | {"width": 0.25}, 51, 3e-3),
+    "bonet": ("bonet", PLAIN | {"width": 0.25, "in_channels": 3, "size": 32}, 32, 3e-3),
 }
 
 

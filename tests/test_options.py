@@ -92,6 +92,13 @@ VALUES = {
     "smooth": 3,
     "least": 0.2,
     "suppress": 0.3,
+    "unit": "months",
+    "grades": "grade1,grade0",
+    "decision": "mode",
+    "findings": "edema",
+    "separator": "+",
+    "uncertain": "positive",
+    "blank": "negative",
 }
 # What an option is of, and where its value depends on the task.
 NEEDS = {
@@ -104,6 +111,7 @@ NEEDS = {
     "blend": {"patch": "16"},
     "size": {},
 }
+WHOLE = ("multilabel", "ordinal", "regression")  # tasks whose network sees a whole picture, besides classification
 OWN = {
     ("classification", "head"): "softmax",
     ("classification", "option"): ["bn_momentum=0.2"],
@@ -124,11 +132,27 @@ OWN = {
     ("detection", "model"): "unet_small",
     ("detection", "size"): 16,
     ("classification", "model"): "resnet20",
+    **{(task, "model"): "resnet20" for task in WHOLE},
+    **{(task, "keep"): "last" for task in WHOLE},
+    ("ordinal", "head"): "softmax",
+    ("ordinal", "label_column"): "kind",
+    ("regression", "label_column"): "mass",
+    ("regression", "option"): ["width=0.5"],
+    ("regression", "monitor"): "val_mae",
+    ("regression", "loss"): "l1",
+    ("regression", "grey"): False,
+    ("multilabel", "label_column"): "listed",
+    ("multilabel", "monitor"): "val_macro_auc",
+    ("multilabel", "class_weights"): "tempered",
+    **{(task, "option"): ["bn_momentum=0.2"] for task in ("ordinal", "multilabel")},
 }
 SMALL = {
     "classification": {"model": "dcnn", "size": 46},
     "segmentation": {"model": "unet_bn", "option": ["base=2", "depth=2"]},
     "detection": {"model": "unet_bn", "size": 32, "option": ["base=2", "depth=2"]},
+    "regression": {"model": "bonet", "size": 32},
+    "ordinal": {"model": "dcnn", "size": 46},
+    "multilabel": {"model": "dcnn", "size": 46},
 }
 # Options that these data and networks leave without effect, for the reason that the refusal must give.
 REFUSED = {
@@ -140,6 +164,12 @@ REFUSED = {
     ("classification", "freeze"): "nothing to learn",
     ("segmentation", "freeze"): "nothing to learn",
     ("detection", "freeze"): "nothing to learn",
+    **{(task, "freeze"): "nothing to learn" for task in WHOLE},
+    **{(task, "freeze_statistics"): "--freeze" for task in WHOLE},
+    ("regression", "class_weights"): "a number has no classes",
+    ("regression", "padding"): "does not take padding",
+    ("regression", "statistics"): "does not take statistics",
+    ("multilabel", "separator"): "it is of a column of fields",
     ("segmentation", "auxiliary"): "one output",
     ("segmentation", "padding"): "does not take padding",
     ("segmentation", "statistics"): "does not take statistics",
@@ -151,6 +181,29 @@ REFUSED = {
     **{("segmentation", f"{kind}_column"): "list with columns" for kind in ("path", "mask", "split", "group")},
 }
 CHANGED_NOTHING_BUT = {"labels", "leaks"}  # the first names what was guessed; the second is a rule for what may happen
+
+
+# Columns of the lists of tasks whose network sees a whole picture: a field of each by the number of the image.
+LABELS = {
+    "regression": {"value": lambda i: i, "mass": lambda i: 40 + i % 7},
+    "ordinal": {"label": lambda i: f"grade{i % 2}", "kind": lambda i: f"stage {i % 2 + 1}"},
+    "multilabel": {
+        "edema": lambda i: int(i % 3 == 0),
+        "mass": lambda i: (1, 0, -1, "", 1, 0, 0)[i % 7],
+        "listed": lambda i: ("Edema", "Mass|Edema", "Mass", "No Finding")[i % 4],
+    },
+}
+
+
+def label_list(folder, files, name, columns):
+    """A list of images with these columns, patients and parts."""
+    with (folder / f"{name}.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", *columns, "patient", "file", "piece"])
+        for i, path in enumerate(files):
+            at, part = path.relative_to(folder), ("train", "val", "test", "train")[i // 2 % 4]
+            writer.writerow([at, *(field(i) for field in columns.values()), f"p{i // 2}", at, part])
+    return folder / f"{name}.csv"
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +230,7 @@ def data(tmp_path_factory):
     return {
         "folder": root,
         "classification": cells / "list.csv",
+        **{task: label_list(cells, files, task, columns) for task, columns in LABELS.items()},
         "segmentation": mask_tree(root / "masks", 10, (32, 32)),
         "detection": box_tree(root / "boxes", 10, split=False),
     }

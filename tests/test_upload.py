@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from commands import QUICK
 from conftest import absence
+from datasets import picture, write_image
 from fake_cupy import reading_allowed
 from fake_streams import Stream, Unordered, graphs
 from masks import mask_tree
@@ -221,6 +222,33 @@ def test_other_tasks_train_on_a_gpu(cuda, task, tmp_path, capsys):
     with reading_allowed():
         assert main(["train", *options, "--backend", "cuda"]) == 0
         assert main(["evaluate", str(run), "--json"]) == 0
+    assert graphs
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        pytest.param(["regression", "--label-column", "size"], marks=pytest.mark.full),
+        pytest.param(["ordinal", "--class-weights", "balanced"], marks=pytest.mark.full),
+        ["multilabel"],
+    ],
+)
+def test_numbers_grades_and_findings_train_on_a_gpu(cuda, own, tmp_path, capsys):
+    """Targets that are several arrays, weights of the loss and a network's own constants are on the device."""
+    rows = ["path,size,split,label" if own[0] != "multilabel" else "path,size,split,left,right"]
+    for i in range(12):
+        write_image(tmp_path / f"{i}.png", picture(i, 16, 16, 1))
+        split = ("train", "train", "val")[i % 3]
+        rows.append(f"{i}.png,{i},{split},{f'grade{i % 2}' if own[0] != 'multilabel' else f'{i % 2},{i // 2 % 2}'}")
+    (tmp_path / "list.csv").write_text("\n".join(rows) + "\n")
+    task, *more = own
+    network = ["bonet", "--option", "width=0.125", "--size", "16", "--workers", "0", "--epochs", "1", "--batch", "4"]
+    run = tmp_path / "run"
+    with reading_allowed():
+        options = ["--data", str(tmp_path / "list.csv"), "--out", str(run), *network, "--backend", "cuda"]
+        assert main(["train", "--task", task, *options, *more]) == 0
+        assert main(["predict", str(run), str(tmp_path / "0.png")]) == 0
     assert graphs
     capsys.readouterr()
 

@@ -393,6 +393,35 @@ def zhang2015(wide: Callable[[int], int], classes: int) -> nn.Module:
     )
 
 
+class Deformation(nn.Module):
+    """PyTorch's own grid and sampling; the transform is the identity plus what a dense net says."""
+
+    def __init__(self, channels: int, side: int) -> None:
+        super().__init__()
+        self.localisation = nn.Sequential(nn.Flatten(), nn.Linear(channels * side**2, 32), nn.ReLU(), nn.Linear(32, 6))
+
+    def forward(self, x: Any) -> Any:
+        theta = self.localisation(x).view(-1, 2, 3) + torch.eye(2, 3, dtype=x.dtype)
+        return F.grid_sample(x, F.affine_grid(theta, list(x.shape), align_corners=False), align_corners=False)
+
+
+def bonet(wide: Callable[[int], int], classes: int, size: int) -> nn.Module:
+    layers: list[Any] = []
+    a, side = 3, size // 16
+    for i, b in enumerate(map(wide, (32, 64, 128, 128, 128))):
+        layers += [nn.Conv2d(a, b, 3, padding=1), nn.ReLU(), *([nn.MaxPool2d(2)] if i < 4 else [])]
+        a = b
+    dense = wide(256)
+    return Net(
+        lambda n, x: n.classifier(n.deformation(n.features(x))),
+        features=nn.Sequential(*layers),
+        deformation=Deformation(a, side),
+        classifier=nn.Sequential(
+            nn.Flatten(), nn.Linear(a * side**2, dense), nn.ReLU(), nn.Dropout(0), nn.Linear(dense, classes)
+        ),
+    )
+
+
 def triplanar(wide: Callable[[int], int], classes: int) -> nn.Module:
     a, b = wide(32), wide(64)
     planes = nn.ModuleList(

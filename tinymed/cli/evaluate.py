@@ -33,7 +33,7 @@ def evaluate(
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave unreadable images out and list them.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Measure a trained run: accuracy, sensitivity, specificity, precision, F1, AUC with intervals, and confusion."""
+    """Measure a trained run on a set of images, by the measures of its task, with intervals and floors."""
     from ..train.run import Run, choose_backend
 
     check_weights_name(weights)

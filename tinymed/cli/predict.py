@@ -1,4 +1,4 @@
-"""`tinymed predict`: a label and its percentage for each image."""
+"""`tinymed predict`: what a trained run says of each image."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def predict(
     overlays: Annotated[bool, typer.Option("--overlays", help="Also write pictures of mask on image.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list and nothing else.")] = False,
 ) -> None:
-    """Classify or segment images, or find objects in them, with a trained run.
+    """Say what a trained run makes of images: a class, a grade, a number, findings, a mask or boxes.
 
     An unreadable image is named on stderr, and the exit code is then 2.  Of a run that takes several files a case, give
     them separated by commas.

@@ -46,6 +46,9 @@ app.command(
         "tinymed train --task segmentation --data DIR --model unet_small --size 128",
         "tinymed train dcnn --data DIR --init runs/dcnn-001 --freeze features --lr-for classifier=1e-4",
         "tinymed train --task detection --data DIR --model unet_bn --option base=16 --flip",
+        "tinymed train --task regression --data list.csv --label-column boneage --unit months",
+        "tinymed train --task ordinal --data DIR --grades none,mild,moderate,severe",
+        "tinymed train dcnn --task multilabel --data list.csv --label-column 'Finding Labels'",
         "tinymed train --resume runs/dcnn-001",
     ),
 )(command)

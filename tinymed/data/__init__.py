@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # the one list of exports: imports to a type checker, text to
     from .dataset import verify as verify
     from .device_prefetch import upload_batches as upload_batches
     from .elastic import displacements as displacements
+    from .findings import FindingDataset as FindingDataset
+    from .findings import open_findings as open_findings
     from .image import decode as decode
     from .image import prepare as prepare
     from .image import resize as resize
@@ -49,6 +51,8 @@ if TYPE_CHECKING:  # the one list of exports: imports to a type checker, text to
     from .transform import one_hot as one_hot
     from .transform import to_float as to_float
     from .transform import to_nchw as to_nchw
+    from .values import ValueDataset as ValueDataset
+    from .values import open_values as open_values
     from .volumes import read_volume as read_volume
     from .volumes import volume_bytes as volume_bytes
     from .walk import Account as Account

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -122,6 +123,11 @@ class Dataset:
         """Return whether two images are labelled alike."""
         return bool(self.labels[first] == self.labels[second])
 
+    def targets(self, indices: np.ndarray) -> np.ndarray:
+        """Return what is to be learnt of the images at `indices`: here their class numbers, int64 [n]."""
+        wanted: np.ndarray = self.labels[indices]
+        return wanted
+
     def subset(self, indices: Iterable[int] | np.ndarray, split: str | None = None) -> "Dataset":
         """Return the images at `indices`, in that order; the classes keep their numbers and nothing is decoded."""
         rows = np.asarray(indices if isinstance(indices, np.ndarray) else list(indices), np.int64)
@@ -136,7 +142,12 @@ class Dataset:
             skipped=[],
             contradictions=[],
             hashes=None if self.hashes is None else [self.hashes[i] for i in rows],
+            **self.further(rows),
         )
+
+    def further(self, rows: np.ndarray) -> dict[str, Any]:
+        """Return the fields that a subclass adds with one entry an image, at `rows`: what `subset` takes along."""
+        return {}
 
     def counts(self) -> dict[str, int]:
         """Return the number of images of each class, in class order."""

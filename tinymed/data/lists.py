@@ -354,9 +354,9 @@ def check_findings(table: Table, column: str, names: Sequence[str]) -> None:
             findings = list(dict.fromkeys(part for name in several for part in parts[name]))
             raise UserError(
                 f"{table.path}: {column!r} holds several findings in {count:,} of {len(names):,} rows, divided by "
-                f"{mark!r}, such as {several[0]!r} (findings: {', '.join(findings[:5])}); several labels an image are "
-                "not supported yet: keep the rows with one finding, or write a column with one class; if it is the "
-                f"name of one class, write it without {mark!r}"
+                f"{mark!r}, such as {several[0]!r} (findings: {', '.join(findings[:5])}); each is learnt with "
+                "--task multilabel; else keep the rows with one finding, or write a column with one class; if it is "
+                f"the name of one class, write it without {mark!r}"
             )
 
 
@@ -371,8 +371,8 @@ def whole_numbers(table: Table, column: str, names: list[str]) -> list[str]:
     for (where, _), name, value in zip(table.numbered(), names, values, strict=True):
         if not value.is_integer():
             raise UserError(
-                f"{where}: {column!r} is {name}, and the others are numbers too: a class is a name or a whole number, "
-                "and predicting numbers is not supported"
+                f"{where}: {column!r} is {name}, and the others are numbers too: a class is a name or a whole number; "
+                "numbers are predicted with --task regression"
             )
     return [str(int(value)) for value in values]
 

@@ -48,8 +48,8 @@ class Loader:
         cache_bytes: Memory for decoded and resized images, in bytes.
 
     Yields:
-        images: float32 [n, channels, height, width] over channels-last memory; labels: int64 [n]; indices: int64 [n],
-            the images' places in the data set.
+        images: float32 [n, channels, height, width] over channels-last memory; labels: what `dataset.targets` gives,
+            class numbers int64 [n] of a `Dataset`; indices: int64 [n], the images' places in the data set.
 
     Raises:
         UserError: An argument is out of range or the set is empty; while iterating, an image is unreadable.
@@ -170,7 +170,7 @@ class Loader:
             images[place] = image
         if not self.unnormalised:
             images = normalise(images, self.mean.tolist(), self.std.tolist())
-        return to_nchw(images), self.dataset.labels[indices], indices.astype(np.int64)
+        return to_nchw(images), self.dataset.targets(indices), indices.astype(np.int64)
 
     def pixels(self, index: int) -> np.ndarray:
         """Return one image [height, width, channels], 0...255, from the cache if it is there."""

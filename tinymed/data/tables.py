@@ -1,7 +1,9 @@
 """CSV lists of images with classes: one row an image, or, for MNIST's files, one row a range of images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +26,7 @@ from .lists import (
 )
 
 IDX_COLUMNS = {"images", "labels", "start", "stop", "split"}
+SEVERAL = "of several findings an image each is learnt with --task multilabel; else keep one row an image"
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,40 @@ class Columns:
 
 @dataclass
 class Item:
-    """One row of a list: where it stands, the file, or why there is none, its class, its patient."""
+    """One row of a list: where it stands, the file, or why there is none, what is to be learnt of it, its patient."""
 
     where: str
     file: Path | UserError
-    label: str
+    label: Any
     group: str | None = None
+
+
+class Roles(NamedTuple):
+    """The columns of a list by what they are for; None where it has none."""
+
+    path: str
+    split: str | None
+    group: str | None
+
+
+def find_roles(table: Table, columns: Columns) -> Roles:
+    """Return the columns of the image's path, of its part and of its patient.  Raises UserError without a path."""
+    split, group = split_column(table, columns.split, list(SPLIT_NAMES)), group_column(table, columns.group)
+    return Roles(table.needed("path_column", columns.path, PATHS, "the image path"), split, group)
+
+
+def read_items(table: Table, roles: Roles, labels: Sequence[Any], skip_bad: bool) -> dict[str, list[Item]]:
+    """Return {part: its rows} in the order train, val, test; `labels` has what is to be learnt of each row's image.
+
+    Raises UserError naming the line: a part that is none, a file that is not there unless `skip_bad`.
+    """
+    find = Finder(table.path)
+    parts: dict[str, list[Item]] = {}
+    for (where, row), label in zip(table.numbered(), labels, strict=True):
+        item = Item(where, find_file(find, row[roles.path], skip_bad), label)
+        item.group = group_of(row, roles.group, row[roles.path]) if roles.group else None
+        parts.setdefault(split_of(where, row, roles.split), []).append(item)
+    return {name: parts[name] for name in sorted(parts, key=["train", "val", "test", "all"].index)}
 
 
 def read_csv(path: Path, columns: Columns, skip_bad: bool, max_bytes: int) -> dict[str, Dataset]:
@@ -52,21 +83,14 @@ def read_csv(path: Path, columns: Columns, skip_bad: bool, max_bytes: int) -> di
     if set(table.header) >= IDX_COLUMNS:
         refuse_columns(path, columns)
         return read_idx_rows(table.path, table.rows, max_bytes)
-    split, group = split_column(table, columns.split, list(SPLIT_NAMES)), group_column(table, columns.group)
-    name = table.needed("path_column", columns.path, PATHS, "the image path")
-    label = label_column(table, columns, [name, split, group])
-    find = Finder(path)
-    parts: dict[str, list[Item]] = {}
-    for (where, row), class_name in zip(table.numbered(), class_names(table, label), strict=True):
-        item = Item(where, find_file(find, row[name], skip_bad), class_name)
-        item.group = group_of(row, group, row[name]) if group else None
-        parts.setdefault(split_of(where, row, split), []).append(item)
+    roles = find_roles(table, columns)
+    label = label_column(table, columns, list(roles))
+    parts = read_items(table, roles, class_names(table, label), skip_bad)
     check_labels(path, parts)
-    check_one_label(path, [item for items in parts.values() for item in items])
+    check_one_label(path, [item for items in parts.values() for item in items], SEVERAL)
     known = parts.get("train") or [item for items in parts.values() for item in items]
     classes = sort_classes({item.label for item in known})
-    order = sorted(parts, key=["train", "val", "test", "all"].index)
-    return {name: build(path, name, parts[name], classes, group) for name in order}
+    return {name: build(path, name, items, classes, roles.group) for name, items in parts.items()}
 
 
 def refuse_columns(path: Path, columns: Columns) -> None:
@@ -88,7 +112,10 @@ def label_column(table: Table, columns: Columns, besides: list[str | None]) -> s
         if not several:
             raise
         shown = ", ".join(several[:6])
-        message = f"{error.message}; {shown} hold 0 and 1, one column a class: write one column with the class's name"
+        message = (
+            f"{error.message}; {shown} hold 0 and 1, one column a class: write one column with the class's name, or "
+            "learn several findings an image with --task multilabel"
+        )
         raise UserError(message, error.ways) from None
 
 
@@ -124,8 +151,8 @@ def check_labels(table: Path, parts: dict[str, list[Item]]) -> None:
                 )
 
 
-def check_one_label(table: Path, items: list[Item]) -> None:
-    """Raise UserError for a file that the list names under two labels: several findings in several rows."""
+def check_one_label(table: Path, items: list[Item], remedy: str) -> None:
+    """Raise UserError for a file that the list names under two labels; remedy: what to do about it."""
     first: dict[Path, Item] = {}
     again: dict[Path, Item] = {}
     for item in items:
@@ -135,18 +162,32 @@ def check_one_label(table: Path, items: list[Item]) -> None:
         file, item = next(iter(again.items()))
         more = f" (so are {len(again) - 1:,} more images)" if len(again) > 1 else ""
         raise UserError(
-            f"{item.where}: {file} is {item.label!r} here and {first[file].label!r} in another row{more}; several "
-            "labels an image are not supported yet: keep one row an image"
+            f"{item.where}: {file} is {item.label!r} here and {first[file].label!r} in another row{more}; {remedy}"
         )
+
+
+class Files(NamedTuple):
+    """The rows of a part that have a file, and what was left out."""
+
+    items: list[Item]
+    samples: list[Path]
+    groups: np.ndarray | None
+    skipped: list[tuple[str, str]]
+
+
+def existing(items: list[Item], group: str | None) -> Files:
+    """Return the rows whose files are there, apart from those that are not."""
+    kept = [(item, item.file) for item in items if isinstance(item.file, Path)]
+    skipped = [(str(item.file).partition(": ")[0], str(item.file)) for item in items if not isinstance(item.file, Path)]
+    groups = np.array([item.group for item, _ in kept], str) if group else None
+    return Files([item for item, _ in kept], [file for _, file in kept], groups, skipped)
 
 
 def build(table: Path, split: str, items: list[Item], classes: list[str], group: str | None) -> Dataset:
     """Return one split of a list; what has no file is listed as skipped."""
     number = {name: i for i, name in enumerate(classes)}
-    kept = [(item, item.file) for item in items if isinstance(item.file, Path)]
-    skipped = [(str(item.file).partition(": ")[0], str(item.file)) for item in items if not isinstance(item.file, Path)]
-    labels = np.array([number[item.label] for item, _ in kept], np.int64)
-    groups = np.array([item.group for item, _ in kept], str) if group else None
+    files = existing(items, group)
+    labels = np.array([number[item.label] for item in files.items], np.int64)
     return Dataset(
-        [file for _, file in kept], labels, classes, groups, split, str(table), skipped, group_column=group or ""
+        files.samples, labels, classes, files.groups, split, str(table), files.skipped, group_column=group or ""
     )

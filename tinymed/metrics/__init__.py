@@ -1,12 +1,12 @@
-"""Metrics with their intervals: classification, masks, boxes."""
+"""Metrics with their intervals: classification, grades, findings, numbers, masks, boxes."""
 
 __all__ = ["lower_is_better"]
 
-LOWER_IS_BETTER = ("loss", "brier", "error")
+LOWER_IS_BETTER = ("loss", "brier", "error", "mae", "rmse", "rps")
 
 
 def lower_is_better(metric: str) -> bool:
-    """Say whether a metric improves by falling; losses, errors and Brier do, the rest rises.
+    """Say whether a metric improves by falling; losses and errors do, the rest rises.
 
     Args:
         metric: Name of a metric, such as "val_loss".

@@ -2,6 +2,7 @@
 
 from .alexnet import AlexNet
 from .axial_unet import AxialUNet, axial_unet, gated_axial_unet
+from .bonet import BoNet
 from .ciresan_n4 import CiresanN4
 from .cnn_bigru import CNNBiGRU
 from .dcnn import DCNN
@@ -41,6 +42,7 @@ __all__ = [
     "AlexNet",
     "AutoContext",
     "AxialUNet",
+    "BoNet",
     "CNNBiGRU",
     "CiresanN4",
     "DCUNet",

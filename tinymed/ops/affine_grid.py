@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import device
+from .. import devices
 from ..dispatch import Array
 from ..tape import Node
 from .matmul import linear
@@ -27,7 +27,7 @@ def own_places(space: Sizes, align_corners: bool, dtype: str, where: str) -> Arr
     """Return every pixel's place and a 1, the last axis first: (pixels, axes + 1)."""
     lines = [centres(n, align_corners) for n in space]
     own = np.stack([*np.meshgrid(*lines, indexing="ij")[::-1], np.ones(space)], -1)
-    return device.move(own.reshape(-1, len(space) + 1).astype(dtype), where)
+    return devices.move(own.reshape(-1, len(space) + 1).astype(dtype), where)
 
 
 def affine_grid(theta: Any, size: Any, align_corners: bool | None = None) -> Any:
@@ -64,7 +64,7 @@ def affine_grid(theta: Any, size: Any, align_corners: bool | None = None) -> Any
         )
     if theta.dtype.kind != "f":
         raise ValueError(f"affine_grid: theta is {theta.dtype}; it takes floating-point numbers")
-    own = own_places(tuple(space), bool(align_corners), theta.dtype.name, device.of(theta.array))
+    own = own_places(tuple(space), bool(align_corners), theta.dtype.name, devices.of(theta.array))
     places = linear(Node.default(own), reshape(theta, (n * rank, rank + 1)))  # (pixels, N axes): a product for all
     if n == 1:
         return reshape(places, (1, *space, rank))

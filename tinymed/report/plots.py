@@ -41,6 +41,7 @@ SERIES = {
         ("train", ("accuracy", "train_accuracy")),
         ("validation", ("val_accuracy", "validation_accuracy")),
     ),
+    "mean absolute error": (("train", ("mae",)), ("validation", ("val_mae",))),
     "dice": (("validation", ("val_dice",)),),
     "average precision": (("validation", ("val_ap",)),),
 }

@@ -7,24 +7,22 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator
 
-from ..data.augment import Augment
 from ..data.dataset import Dataset, parse_merge
 from ..data.device_batches import as_array, as_tensors, device_of
-from ..data.image import prepare
 from ..data.loader import Loader, channel_statistics
 from ..data.readers import open_dataset
-from ..data.splits import leak_check, split_dataset
 from ..data.synthetic import DIFFICULTY, synthetic_smear
-from ..data.transform import normalise, to_float, to_nchw
 from ..errors import UserError
 from ..metrics.classification import evaluate_scores
 from ..metrics.positive_class import choose_positive
 from ..models import default_size
 from ..nn.init import no_weights
 from ..tape import no_grad
-from .base.config import AugmentConfig, DataConfig, RunConfig, Shortcuts, checked, named_columns, setting
-from .base.network import Outputs, default_channels
+from .base.config import DataConfig, RunConfig, Shortcuts, checked, named_columns, setting
+from .base.division import divide, share_skipped
+from .base.network import Outputs, default_channels, default_outputs
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
+from .base.picture import picture_loader, read_picture
 from .base.task import (
     Ask,
     Batches,
@@ -106,66 +104,9 @@ def open_splits(data: ClassificationData, seed: int) -> Sets:
     return share_skipped(sets, divide(sets, data, seed))
 
 
-def share_skipped(sets: Sets, divided: Sets) -> Sets:
-    """Let the training part name all files that were left out, and the others none."""
-    skipped = [item for dataset in sets.values() for item in dataset.skipped]
-    for name, dataset in divided.items():
-        dataset.skipped = skipped if name == "train" else []
-    return divided
-
-
-def divide(sets: Sets, data: DataConfig, seed: int) -> Sets:
-    """Cut off a validation set, and a test set where nothing is divided yet, unless they are given."""
-    where = data.path or "the synthetic set"
-    if "train" in sets and "val" in sets:
-        return sets
-    if "train" in sets:
-        shares = {"train": 1 - data.val_fraction, "val": data.val_fraction}
-        cut = check_division(split_dataset(sets["train"], shares, seed, data.split), where, data.leaks)
-        return cut | {name: s for name, s in sets.items() if name != "train"}
-    if "all" not in sets:
-        raise UserError(f"{where}: has {', '.join(sets)} but no train images to learn from")
-    rest = 1 - data.val_fraction - data.test_fraction
-    if rest <= 0:
-        raise UserError(
-            f"parts of {data.val_fraction} for val and {data.test_fraction} for test leave nothing to train on"
-        )
-    shares = {"train": rest, "val": data.val_fraction, "test": data.test_fraction}
-    cut = split_dataset(sets["all"], {k: v for k, v in shares.items() if v > 0}, seed, data.split)
-    return check_division(cut, where, data.leaks)
-
-
-def check_division(divided: Sets, where: str, leaks: str) -> Sets:
-    """Raise UserError if a part that was cut off lacks a class ("last" does that to a set sorted by class) or leaks."""
-    for name, part in divided.items():
-        absent = [label for label, n in part.counts().items() if n == 0]
-        if absent:
-            raise UserError(
-                f"{where}: the {name} part has no image of class {', '.join(absent)}; "
-                "use --split stratified, or other fractions"
-            )
-    if any(part.hashes is not None for part in divided.values()):
-        leak_check(divided, rule=leaks)
-    return divided
-
-
 def make_loader(dataset: Dataset, config: ClassificationConfig, *, training: bool = False) -> Loader:
     """Return the loader of a set; shuffled, augmented and perhaps balanced for training."""
-    data = config.data
-    augment = Augment(**config.augment.model_dump()) if training and config.augment != AugmentConfig() else None
-    return Loader(
-        dataset,
-        config.batch,
-        data.size,
-        data.channels,
-        shuffle=training,
-        augment=augment,
-        seed=config.seed,
-        workers=config.workers,
-        mean=data.mean,
-        std=data.std,
-        balanced=training and config.balanced,
-    )
+    return picture_loader(dataset, config, training=training, balanced=config.balanced)
 
 
 class Classification(Task[ClassificationConfig, Dataset]):
@@ -282,7 +223,9 @@ class Classification(Task[ClassificationConfig, Dataset]):
     def model_arguments(self, config: ClassificationConfig) -> dict[str, Any]:
         data = config.data
         wanted: dict[str, Any] = {"in_channels": data.channels, "size": data.size, "head": config.head}
-        return wanted | ({"num_classes": len(data.classes)} if data.classes else {})
+        if data.classes:
+            return wanted | {"num_classes": len(data.classes)}
+        return wanted | ({"num_classes": 2} if default_outputs(config.model) == 1 else {})  # classes are not known yet
 
     def serves(self, image: tuple[int, ...], outputs: Outputs) -> bool:
         return len(image) == 3 and len(outputs) == 1 and len(outputs[0]) == 2 and outputs[0][1] > 1
@@ -326,10 +269,8 @@ class Classification(Task[ClassificationConfig, Dataset]):
         data, head, rows = config.data, self.head(config, model), []
         with no_grad():
             for path in images:
-                pixels = to_float(prepare(path, data.size, data.channels, data.white))[None]
-                if data.mean is not None or data.std is not None:
-                    pixels = normalise(pixels, data.mean or 0.0, data.std or 1.0)
-                rows.append(head.scores(as_array(model(as_tensors(to_nchw(pixels), device_of(model))))))
+                picture = as_tensors(read_picture(Path(path), data), device_of(model))
+                rows.append(head.scores(as_array(model(picture))))
         return np.concatenate(rows)
 
     def predict(

@@ -62,7 +62,8 @@ def clock(seconds: float) -> str:
 def epoch_text(row: dict[str, Any], trainer: Trainer) -> str:
     """Return a row of the history as a line."""
     goal = f"/{trainer.epochs}" if math.isfinite(trainer.epochs) else ""
-    text = f"epoch {row['epoch']}{goal}  step {row['step']}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}"
+    counted = trainer.counted
+    text = f"epoch {row['epoch']}{goal}  step {row['step']}  loss {row['loss']:.4f}  {counted} {row[counted]:.4f}"
     for name in [key for key in row if key.startswith("val_")][:SHOWN]:
         text += "" if row[name] is None else f"  {name.replace('_', ' ')} {row[name]:.4f}"
     return text

@@ -173,7 +173,7 @@ class Trainer:
         """Validate, add a row to the history, and begin the next epoch if this one is whole."""
         p, whole = self.progress, len(self.train_loader)
         row: dict[str, Any] = {"epoch": p.epoch + 1 if p.batch == whole else round(p.epoch + p.batch / whole, 4)}
-        row |= {"step": p.step, "lr": self.learning_rate, "loss": p.loss_sum / p.seen, "accuracy": p.correct / p.seen}
+        row |= {"step": p.step, "lr": self.learning_rate, "loss": p.loss_sum / p.seen, self.counted: p.correct / p.seen}
         row |= self.validate()
         if self.stop:  # interrupted while validating: a resumed run validates first
             return
@@ -197,6 +197,11 @@ class Trainer:
     def interrupted(self) -> bool:
         """Say whether `fit` was told to stop before it had finished."""
         return self.stop and not self.finished
+
+    @property
+    def counted(self) -> str:
+        """Return the name of what the head's `correct` sums over the images of the training."""
+        return str(getattr(self.loss, "measure", "accuracy"))
 
     @property
     def learning_rate(self) -> float:

@@ -86,6 +86,11 @@ def parse_scale(value: Any) -> Any:
     return low, high
 
 
+def parse_names(value: Any) -> Any:
+    """Turn the text A,B,C of the command line into names."""
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+
 class AugmentConfig(Strict):
     """How far images are changed in training.  See tinymed.data.Augment."""
 

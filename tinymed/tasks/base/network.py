@@ -60,6 +60,14 @@ def default_channels(model: str) -> int:
     return input_shapes(entry(model).input)[0][0]
 
 
+def default_outputs(model: str) -> int:
+    """Return the outputs that a network has by default: 1 of one that predicts a number, 0 where it does not say."""
+    from ... import models
+
+    parameter = inspect.signature(models.entry(model).build).parameters.get("num_classes")
+    return int(parameter.default) if parameter is not None else 0
+
+
 def output_shapes(model: Any, channels: int, space: Sequence[int]) -> Outputs:
     """Return the shapes of a network's outputs for one image [channels, *space], from shapes alone.
 

@@ -8,7 +8,11 @@ from ...tensor import Tensor
 
 
 class Head(Protocol):
-    """What the trainer asks of a task's head; each task has its own."""
+    """What the trainer asks of a task's head; each task has its own.
+
+    A head whose `correct` sums something else than images that are right names it in an attribute `measure`, which is
+    "accuracy" by default: the training's log has its mean over images under this name.
+    """
 
     classes: int
 

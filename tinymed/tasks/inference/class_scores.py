@@ -21,7 +21,7 @@ def forward_pass(model: Any) -> Callable[[Any], Any]:
 def predict_scores(
     model: Any, loader: Any, head: Head, stop: Callable[[], bool] = lambda: False, forward: Any = None
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return (scores [n, classes], labels [n], mean loss) of a whole set in evaluation mode, in the loader's order.
+    """Return (scores [n, classes], labels [n, ...], mean loss) of a whole set in evaluation mode, in its order.
 
     Args:
         model: the network.
@@ -33,7 +33,7 @@ def predict_scores(
     forward = forward or forward_pass(model)
     model.eval()
     loss, total = head.unweighted(), 0.0
-    scores, labels = [np.zeros((0, head.classes))], [np.zeros(0, np.int64)]
+    scores, labels = [np.zeros((0, head.classes))], []
     with no_grad():
         for images, targets, classes, _ in device_batches(loader.epoch(0), head.targets, device_of(model)):
             outputs = forward(images)
@@ -42,7 +42,7 @@ def predict_scores(
             labels.append(classes)
             if stop():
                 break
-    truth = np.concatenate(labels)
+    truth = np.concatenate(labels) if labels else np.zeros(0, np.int64)
     return np.concatenate(scores), truth, total / max(len(truth), 1)
 
 

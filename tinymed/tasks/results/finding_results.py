@@ -1,0 +1,58 @@
+"""Results of several findings: a table, an ROC curve each, predictions of every image."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...report.agreement import RocLine, save_roc_lines
+from ...report.tables import interval, number, table
+from .rows import write_rows
+
+RATES = ("sensitivity", "specificity", "precision", "f1")
+
+
+def finding_text(result: dict[str, Any], title: str) -> str:
+    """Return an evaluation as text: a row a finding, the averages, and what scores without an image reach."""
+    lines = [f"{title}: n = {result['n']}, {100 * result['level']:g} % intervals, rates at a score of 0.5"]
+    rows = [("finding", "known", "there", "AUC", "", "PR-AUC", *RATES)]
+    for name, row in result["per_finding"].items():
+        auc = "not defined" if name in result["undefined"] else number(row["auc"])
+        cells = (auc, interval(row["auc_interval"]), number(row["pr_auc"]), *(number(row[rate]) for rate in RATES))
+        rows.append((name, str(row["known"]), str(row["positives"]), *cells))
+    lines += [table(rows), "", average_table(result)]
+    subset = f"{number(result['subset_accuracy'])} {interval(result['subset_accuracy_interval'])}".rstrip()
+    lines.append(f"images with every finding right: {subset}, of {result['whole']} that have all of them known")
+    return "\n".join([*lines, *(f"note: {note}" for note in result["warnings"])])
+
+
+def average_table(result: dict[str, Any]) -> str:
+    """Return the averages beside the floor: the same score for every image, each finding's share in train."""
+    floor = result.get("floors", {}).get("prevalence", {})
+    rows = [("average", "", "", "floor: train's shares as scores")]
+    for name in ("macro_auc", "micro_auc", "macro_pr_auc"):
+        cells = (number(result[name]), interval(result.get(f"{name}_interval")), number(floor.get(name)))
+        rows.append((name.replace("_", " ").replace("auc", "AUC").replace("pr ", "PR-"), *cells))
+    return table(rows)
+
+
+def save_finding_results(
+    folder: Path, names: Sequence[str], truth: np.ndarray, scores: np.ndarray, result: dict[str, Any], title: str
+) -> None:
+    """Write predictions.csv and roc.png."""
+    findings = result["classes"]
+    rows = []
+    for i, name in enumerate(names):
+        row: dict[str, Any] = {"path": name}
+        for k, finding in enumerate(findings):
+            row[finding] = None if np.isnan(truth[i, k]) else int(truth[i, k])
+            row[f"score {finding}"] = float(scores[i, k])
+        rows.append(row)
+    write_rows(folder / "predictions.csv", rows)
+    lines = {}
+    for k, finding in enumerate(findings):
+        known, row = np.isfinite(truth[:, k]), result["per_finding"][finding]
+        if row["auc"] is not None:
+            lines[finding] = RocLine(truth[known, k] == 1, scores[known, k], row["auc"], row["auc_interval"])
+    save_roc_lines(lines, folder / "roc.png", title)
