@@ -1,0 +1,82 @@
+"""Intensities and colours as compiled loops, imported at first use: what intensity.py and colour.py define.
+
+A loop writes into the array that it reads.  Logarithm and exponential are polynomials within 1e-7, which LLVM
+vectorises.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ...cpu.simd.elementary import exp, log
+from .colour import DARKEST, LUMA
+from .compiled import compiled
+
+f4 = np.float32
+ZERO, ONE, SIX = f4(0), f4(1), f4(6)
+RED, GREEN, BLUE = (f4(w) for w in LUMA)
+DARK = f4(DARKEST)
+
+
+@compiled
+def change_tone(flat: Any, noise: Any, contrast: Any, centre: Any, brightness: Any, low: Any, high: Any) -> None:
+    """flat = flat contrast + centre + brightness + noise, held to low ... high; noise may have no elements."""
+    if noise.size:
+        for i in range(flat.size):
+            flat[i] = min(max(flat[i] * contrast + centre + brightness + noise[i], low), high)
+    else:
+        for i in range(flat.size):
+            flat[i] = min(max(flat[i] * contrast + centre + brightness, low), high)
+
+
+@compiled
+def change_gamma(flat: Any, exponent: Any, low: Any, span: Any) -> None:
+    """flat = low + span ((flat - low) / span)^exponent, what lies below low taken as low."""
+    for i in range(flat.size):
+        flat[i] = low + span * exp(exponent * log(max(flat[i] - low, ZERO) / span))
+
+
+@compiled
+def change_saturation(image: Any, factor: Any, rest: Any) -> None:
+    """image = factor image + rest grey, clipped.  image: [pixels, 3]."""
+    for i in range(image.shape[0]):
+        grey = (image[i, 0] * RED + image[i, 1] * GREEN + image[i, 2] * BLUE) * rest
+        for c in range(3):
+            image[i, c] = min(max(image[i, c] * factor + grey, ZERO), ONE)
+
+
+@compiled
+def change_hue(image: Any, sixths: Any) -> None:
+    """image = image with its hue turned by so many sixths of the colour circle.  image: [pixels, 3]."""
+    for i in range(image.shape[0]):
+        red, green, blue = image[i, 0], image[i, 1], image[i, 2]
+        value = max(max(red, green), blue)
+        span = value - min(min(red, green), blue)
+        scale = ONE / span if span > ZERO else ONE
+        above = (blue - red) * scale + f4(2) if value == green else (red - green) * scale + f4(4)
+        hue = ((green - blue) * scale if value == red else above) + sixths
+        for c in range(3):
+            k = hue + f4(5 - 2 * c)
+            k = k - SIX * np.floor(k * (ONE / SIX))
+            image[i, c] = value - span * max(ZERO, min(min(k, f4(4) - k), ONE))
+
+
+@compiled
+def add_colour(image: Any, shift: Any) -> None:
+    """image = image + a number per channel, clipped.  image: [pixels, channels]."""
+    for i in range(image.shape[0]):
+        for c in range(image.shape[1]):
+            image[i, c] = min(max(image[i, c] + shift[c], ZERO), ONE)
+
+
+@compiled
+def change_stains(flat: Any, matrix: Any, offset: Any) -> None:
+    """flat = e^-(densities matrix + offset), clipped, of the natural optical densities of [pixels, 3], as one line."""
+    for i in range(flat.size):
+        flat[i] = -log(max(flat[i], DARK))
+    for i in range(flat.size // 3):
+        red, green, blue = flat[3 * i], flat[3 * i + 1], flat[3 * i + 2]
+        for c in range(3):
+            flat[3 * i + c] = red * matrix[0, c] + green * matrix[1, c] + blue * matrix[2, c] + offset[c]
+    for i in range(flat.size):
+        flat[i] = min(exp(-flat[i]), ONE)
