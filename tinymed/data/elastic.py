@@ -43,7 +43,8 @@ def displacements(
     drawn = grid_vectors(axes, deviation, grid, ticket, normal)
     matrices = [cubic_matrix(size, grid) for size in space]
     if axes == 2:  # the same sums; two products of small matrices are five times as fast
-        return matrices[0] @ drawn @ matrices[1].T
+        plane: np.ndarray = matrices[0] @ drawn @ matrices[1].T
+        return plane
     for axis, matrix in enumerate(matrices):
         drawn = np.moveaxis(np.tensordot(matrix, drawn, (1, axis + 1)), 0, axis + 1)
     return np.ascontiguousarray(drawn)

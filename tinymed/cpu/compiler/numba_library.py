@@ -144,7 +144,7 @@ class KernelCode(CPUDispatcher):
 
     def __init__(self, py_func: Any, options: dict[str, Any], folder: Path | None):
         super().__init__(py_func, {}, {"nopython": True, "boundscheck": None} | options)
-        self.kernel_cache = None
+        self.kernel_cache: KernelCache | None = None
         if folder is not None:
             self.cache_in(folder)
 

@@ -14,7 +14,7 @@ Each change is defined in NumPy and computed by a compiled loop, which has its r
     geometry, points    one map of the plane: of images and masks, of landmarks and boxes
     intensity, colour   what happens to values, image by image
     mixing              mixup and cutmix, which act on batches
-    loops_geometry, loops_colour, loops_noise    the same, compiled
+    loops_geometry, loops_colour, loops_noise, loops_mixing    the same, compiled
 """
 
 import numpy as np
@@ -22,6 +22,7 @@ import numpy as np
 from .drawing import WORDS, Parameters, draw, parameters, step_of
 from .geometry import apply_geometry, reflect, resample
 from .intensity import apply_intensity
+from .mixing import Mixing, mix_batch
 from .points import apply_boxes, apply_points
 from .settings import BORDERS, Augment
 
@@ -29,6 +30,7 @@ __all__ = [
     "BORDERS",
     "WORDS",
     "Augment",
+    "Mixing",
     "Parameters",
     "apply_boxes",
     "apply_geometry",
@@ -36,6 +38,7 @@ __all__ = [
     "apply_points",
     "augment_image",
     "draw",
+    "mix_batch",
     "parameters",
     "reflect",
     "resample",

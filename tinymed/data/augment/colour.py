@@ -22,14 +22,15 @@ def change_saturation(image: np.ndarray, factor: float) -> np.ndarray:
     weights = np.array(LUMA, np.float32)
     grey = image[..., 0] * weights[0] + image[..., 1] * weights[1] + image[..., 2] * weights[2]
     rest = grey * np.float32(1 - factor)
-    return np.clip(image * np.float32(factor) + rest[..., None], 0, 1)
+    changed: np.ndarray = np.clip(image * np.float32(factor) + rest[..., None], 0, 1)
+    return changed
 
 
 def change_hue(image: np.ndarray, turns: float) -> np.ndarray:
     """Return the image with each hue turned on the colour circle; value and saturation stay.
 
-    As `torchvision.transforms.functional.adjust_hue`.  With the largest channel V, the range C and the hue H in sixths of
-    a turn, channel n is V - C max(0, min(k, 4 - k, 1)), k = (n + H) mod 6, n = 5, 3, 1 for red, green, blue.
+    As `torchvision.transforms.functional.adjust_hue`.  With the largest channel V, the range C and the hue H in sixths
+    of a turn, a channel is V - C max(0, min(k, 4 - k, 1)), k = (n + H) mod 6, n = 5, 3, 1 for red, green, blue.
     """
     f4 = np.float32
     red, green, blue = image[..., 0], image[..., 1], image[..., 2]
@@ -88,5 +89,5 @@ def change_stains(image: np.ndarray, factor: Triple, offset: Triple) -> np.ndarr
     """
     density = -np.log10(np.maximum(image.astype(np.float64), DARKEST))
     concentration = density @ SEPARATION * np.array(factor) + np.array(offset)
-    changed = 10.0 ** -(concentration @ STAINS)
-    return np.clip(changed, 0, 1).astype(np.float32)
+    changed: np.ndarray = np.clip(10.0 ** -(concentration @ STAINS), 0, 1)
+    return changed.astype(np.float32)

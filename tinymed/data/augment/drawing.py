@@ -11,7 +11,7 @@ from .settings import Augment
 
 # Numbers drawn for every image, used or not: switching one change on leaves the others as they were.  Positions never
 # move, so a run of an earlier version draws what it drew; new changes take the next ones.
-WORDS = 32
+WORDS = 40
 Triple = tuple[float, float, float]
 
 

@@ -1,6 +1,6 @@
 """What happens to the intensities of an image, one change after the other; never to its mask, boxes or landmarks.
 
-    stains  ->  saturation  ->  hue  ->  principal colours  ->  gamma  ->  contrast, brightness, noise, clipped  ->  cutout
+    stains -> saturation -> hue -> principal colours -> gamma -> contrast, brightness, noise -> clipped -> cutout
 
 `apply_intensity` computes by the compiled loops of loops_colour.py and loops_noise.py; the functions here and in
 colour.py are their definitions.

@@ -71,7 +71,7 @@ def noise_of_words(noise: Any, words: Any, deviation: Any) -> None:
 
 @compiled
 def normal_of_words(normal: Any, words: Any) -> None:
-    """normal = standard normal numbers in float64, for draws of few numbers."""
+    """Write standard normal numbers in float64: radius by the first half of the words, angle by the second."""
     pairs = normal.size // 2
     for p in range(pairs):
         radius = np.sqrt(-2 * np.log((words[p] + 0.5) / 2.0**32))

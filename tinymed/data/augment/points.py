@@ -28,8 +28,8 @@ def apply_points(points: np.ndarray, drawn: Parameters, shape: Sequence[int]) ->
         shape: (height, width) of the picture, or (x, y, z) of the volume.
 
     Returns:
-        (float64 points of the same shape, whether each lies in the image, between the middles of its outer pixels and
-        half a pixel beyond).  None is dropped: which landmark one is, its place in the list says.
+        (float64 points of the same shape, whether each lies in the image, its outer pixels included).  None is
+        dropped: which landmark one is, its place in the list says.
 
     Raises:
         ValueError: The points have not as many coordinates as the image has axes.
@@ -44,7 +44,8 @@ def apply_points(points: np.ndarray, drawn: Parameters, shape: Sequence[int]) ->
         raise ValueError(f"apply_points: points [n, {len(space)}] of an image of {space}, got {list(values.shape)}")
     moved = move_in_plane(values[:, ::-1], drawn, space)[:, ::-1] if len(space) == 2 else move(values, drawn, space)
     sides = np.array(space[::-1] if len(space) == 2 else space)
-    return moved, ((moved >= -0.5) & (moved <= sides - 0.5)).all(axis=1)
+    inside: np.ndarray = np.logical_and(moved >= -0.5, moved <= sides - 0.5).all(axis=1)
+    return moved, inside
 
 
 def move_in_plane(points: np.ndarray, drawn: Parameters, space: tuple[int, ...]) -> np.ndarray:
