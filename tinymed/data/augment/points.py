@@ -44,8 +44,8 @@ def apply_points(points: np.ndarray, drawn: Parameters, shape: Sequence[int]) ->
         raise ValueError(f"apply_points: points [n, {len(space)}] of an image of {space}, got {list(values.shape)}")
     moved = move_in_plane(values[:, ::-1], drawn, space)[:, ::-1] if len(space) == 2 else move(values, drawn, space)
     sides = np.array(space[::-1] if len(space) == 2 else space)
-    inside: np.ndarray = np.logical_and(moved >= -0.5, moved <= sides - 0.5).all(axis=1)
-    return moved, inside
+    margin = np.minimum(moved + 0.5, sides - 0.5 - moved).min(axis=1)
+    return moved, margin >= 0
 
 
 def move_in_plane(points: np.ndarray, drawn: Parameters, space: tuple[int, ...]) -> np.ndarray:
