@@ -51,7 +51,8 @@ class Mixing:
 def symmetric_beta(alpha: float, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Return numbers of Beta(alpha, alpha), alpha > 0, of uniform ones u and v: no rejection, so one draw each.
 
-    With q = (u^(-1/alpha) - 1) cos^2(2 pi v), 1/2 (1 +- sqrt(q / (1 + q))), the sign that of the cosine.
+    With q = (u^(-1/alpha) - 1) cos^2(2 pi v), 1/2 (1 +- sqrt(q / (1 + q))), the sign that of the cosine; the smaller
+    of the two is 1 / (2 (1 + q) (1 + sqrt(q / (1 + q)))), which loses no digits.
 
     Reference:
         Devroye, Proceedings of the Winter Simulation Conference 1996, "Random variate generation in one line of code".
@@ -59,8 +60,8 @@ def symmetric_beta(alpha: float, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     cosine = np.cos(2 * np.pi * v)
     with np.errstate(over="ignore", divide="ignore"):  # of a small alpha: the numbers are then 0 or 1
         q = np.expm1(-np.log(u) / alpha) * cosine**2
-        share = 1 / (1 + 1 / q)
-    drawn: np.ndarray = 0.5 * (1 + np.sign(cosine) * np.sqrt(share))
+        smaller = 0.5 / (1 + q) / (1 + np.sqrt(1 / (1 + 1 / q)))
+    drawn: np.ndarray = np.where(cosine < 0, smaller, 1 - smaller)
     return drawn
 
 

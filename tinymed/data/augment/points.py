@@ -63,8 +63,10 @@ def move(points: np.ndarray, drawn: Parameters, space: tuple[int, ...]) -> np.nd
     for axis, flipped in ((0, drawn.flip_x), (1, drawn.flip_y)):
         if flipped:
             moved[:, axis] = sides[axis] - 1 - moved[:, axis]
-    for _ in range(quarter_turns(drawn, *space[:2])):  # as np.rot90 turns the axes 0 and 1
-        moved[:, 0], moved[:, 1] = sides[1] - 1 - moved[:, 1], moved[:, 0].copy()
+    first, second = space[:2]
+    for _ in range(quarter_turns(drawn, first, second)):  # as np.rot90 turns the axes 0 and 1, which change places
+        moved[:, 0], moved[:, 1] = second - 1 - moved[:, 1], moved[:, 0].copy()
+        first, second = second, first
     volume = volume_map(drawn, space)
     forward = np.linalg.inv(volume.matrix)
     start = (moved - volume.end) @ forward.T + (sides - 1) / 2 + volume.shift
