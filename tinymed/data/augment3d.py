@@ -33,6 +33,11 @@ def augment_volume(
 
     Raises:
         ValueError: A change of colours was drawn, which volumes do not have.
+
+    Example:
+        >>> image, mask = np.zeros((4, 4, 2, 1), np.float32), np.arange(4, dtype=np.uint8).repeat(8).reshape(4, 4, 2)
+        >>> augment_volume(image, mask, Parameters(flip_x=True))[1][:, 0, 0]
+        array([3, 2, 1, 0], dtype=uint8)
     """
     turned_image, turned_mask = turn_and_flip(image, drawn), turn_and_flip(mask, drawn)
     if not permutes(drawn):

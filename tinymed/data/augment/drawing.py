@@ -48,6 +48,7 @@ class Parameters:
         cutout_at: Its middle in shares of the sides from the first pixel: x, y, and z of a volume.
 
     Example:
+        >>> from tinymed.data import apply_geometry
         >>> apply_geometry(np.arange(4.0).reshape(1, 4, 1), Parameters(flip_x=True)).ravel()
         array([3., 2., 1., 0.])
     """

@@ -56,6 +56,7 @@ class Augment:
         UserError: A value is negative, not finite or out of range.
 
     Example:
+        >>> from tinymed.data import augment_image
         >>> augment = Augment(horizontal_flip=True, rotate=10)
         >>> image = np.zeros((8, 8, 3), np.float32)
         >>> augment_image(image, augment, seed=0, epoch=0, index=0).shape
