@@ -60,8 +60,13 @@ def principal_shift(image: np.ndarray, shares: Triple) -> np.ndarray:
         Krizhevsky, Sutskever & Hinton, NIPS 2012, section 4.1, who take the axes of the whole training set.
     """
     pixels = image.reshape(-1, image.shape[-1]).astype(np.float64)
-    mean = np.ones(len(pixels)) @ pixels / len(pixels)
-    values, axes = np.linalg.eigh(pixels.T @ pixels / len(pixels) - np.outer(mean, mean))
+    return shift_along_axes(pixels.sum(axis=0), pixels.T @ pixels, len(pixels), shares)
+
+
+def shift_along_axes(sums: np.ndarray, products: np.ndarray, count: int, shares: Triple) -> np.ndarray:
+    """Return what `principal_shift` does, of the sums of the channels and of their products over all pixels."""
+    mean = sums / count
+    values, axes = np.linalg.eigh(products / count - np.outer(mean, mean))
     values, axes = values[::-1], axes[:, ::-1]
     largest = np.abs(axes).argmax(axis=0)
     axes = axes * np.sign(axes[largest, np.arange(len(largest))])

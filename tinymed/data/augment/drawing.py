@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -119,47 +120,61 @@ def parameters(augment: Augment, seed: int, epoch: int, index: int, uniform: np.
         (True, True)
     """
     u = (draw(seed, epoch, np.array([index]))[0] if uniform is None else uniform).tolist()
-    symmetric = [2 * value - 1 for value in u]
     low, high = augment.scale
-    crop = augment.crop + (1 - augment.crop) * u[10]
-    return Parameters(
-        flip_x=augment.horizontal_flip and u[0] < 0.5,
-        flip_y=augment.vertical_flip and u[1] < 0.5,
-        angle=math.radians(augment.rotate) * symmetric[2],
-        shift_x=augment.shift * symmetric[3],
-        shift_y=augment.shift * symmetric[4],
-        scale=low + (high - low) * u[5],
-        brightness=augment.brightness * symmetric[6],
-        contrast=1 + augment.contrast * symmetric[7],
-        noise=augment.noise,
-        elastic=augment.elastic,
-        elastic_grid=augment.elastic_grid,
-        ticket=(seed, step_of(epoch, index)),
-        border=augment.border,
-        fill=augment.fill,
-        turns=int(4 * u[8]) if augment.turns else 0,
-        shear=math.radians(augment.shear) * symmetric[9],
-        crop=crop,
-        crop_at=scaled((1 - crop) / 2, symmetric[11:14]),
-        gamma=(1 + augment.gamma) ** symmetric[14],
-        saturation=1 + augment.saturation * symmetric[15],
-        hue=augment.hue * symmetric[16],
-        pca_colour=scaled(augment.pca_colour, normal_triple(u[26:30])) if augment.pca_colour else (0.0, 0.0, 0.0),
-        stain_factor=scaled(augment.stain, symmetric[17:20], 1.0),
-        stain_offset=scaled(augment.stain, symmetric[20:23]),
-        cutout=augment.cutout,
-        cutout_at=(u[23], u[24], u[25]),
-    )
+    drawn: dict[str, Any] = {
+        "flip_x": augment.horizontal_flip and u[0] < 0.5,
+        "flip_y": augment.vertical_flip and u[1] < 0.5,
+        "angle": math.radians(augment.rotate) * (2 * u[2] - 1),
+        "shift_x": augment.shift * (2 * u[3] - 1),
+        "shift_y": augment.shift * (2 * u[4] - 1),
+        "scale": low + (high - low) * u[5],
+        "brightness": augment.brightness * (2 * u[6] - 1),
+        "contrast": 1 + augment.contrast * (2 * u[7] - 1),
+        "noise": augment.noise,
+        "elastic": augment.elastic,
+        "elastic_grid": augment.elastic_grid,
+        "ticket": (seed, step_of(epoch, index)),
+        "border": augment.border,
+        "fill": augment.fill,
+    }
+    if augment.turns:
+        drawn["turns"] = int(4 * u[8])
+    if augment.shear:
+        drawn["shear"] = math.radians(augment.shear) * (2 * u[9] - 1)
+    if augment.crop != 1:
+        crop = drawn["crop"] = augment.crop + (1 - augment.crop) * u[10]
+        drawn["crop_at"] = symmetric_triple((1 - crop) / 2, u[11:14])
+    if augment.cutout:
+        drawn["cutout"], drawn["cutout_at"] = augment.cutout, (u[23], u[24], u[25])
+    return Parameters(**drawn, **colour_parameters(augment, u))
 
 
-def scaled(factor: float, values: list[float], offset: float = 0.0) -> Triple:
-    """Return offset + factor times each of three values."""
-    x, y, z = values
-    return offset + factor * x, offset + factor * y, offset + factor * z
+def colour_parameters(augment: Augment, u: list[float]) -> dict[str, Any]:
+    """Return what is drawn of gamma and colours, by the names of `Parameters`; what is not changed is left out."""
+    drawn: dict[str, Any] = {}
+    if augment.gamma:
+        drawn["gamma"] = (1 + augment.gamma) ** (2 * u[14] - 1)
+    if augment.saturation:
+        drawn["saturation"] = 1 + augment.saturation * (2 * u[15] - 1)
+    if augment.hue:
+        drawn["hue"] = augment.hue * (2 * u[16] - 1)
+    if augment.stain:
+        drawn["stain_factor"] = symmetric_triple(augment.stain, u[17:20], 1.0)
+        drawn["stain_offset"] = symmetric_triple(augment.stain, u[20:23])
+    if augment.pca_colour:
+        one, two, three = normal_triple(u[26:30])
+        drawn["pca_colour"] = augment.pca_colour * one, augment.pca_colour * two, augment.pca_colour * three
+    return drawn
 
 
-def normal_triple(u: list[float]) -> list[float]:
+def symmetric_triple(most: float, u: list[float], middle: float = 0.0) -> Triple:
+    """Return three numbers that are uniform in middle +- most."""
+    x, y, z = u
+    return middle + most * (2 * x - 1), middle + most * (2 * y - 1), middle + most * (2 * z - 1)
+
+
+def normal_triple(u: list[float]) -> Triple:
     """Return three standard normal numbers of four uniform ones (Box & Muller 1958)."""
     one, two = math.sqrt(-2 * math.log(u[0])), math.sqrt(-2 * math.log(u[2]))
     turn = 2 * math.pi
-    return [one * math.cos(turn * u[1]), one * math.sin(turn * u[1]), two * math.cos(turn * u[3])]
+    return one * math.cos(turn * u[1]), one * math.sin(turn * u[1]), two * math.cos(turn * u[3])

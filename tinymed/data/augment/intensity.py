@@ -112,7 +112,9 @@ def by_loops(image: np.ndarray, drawn: Parameters) -> np.ndarray:
     if drawn.hue:
         loops.change_hue(pixels, f4(6 * drawn.hue))
     if principal:
-        loops.add_colour(pixels, colour.principal_shift(out, drawn.pca_colour))
+        sums, products = np.empty(pixels.shape[1]), np.empty((pixels.shape[1], pixels.shape[1]))
+        loops.colour_sums(pixels, sums, products)
+        loops.add_colour(pixels, colour.shift_along_axes(sums, products, len(pixels), drawn.pca_colour))
     if drawn.gamma != 1:
         loops.change_gamma(flat, f4(drawn.gamma), f4(0), f4(1))
     if tone:

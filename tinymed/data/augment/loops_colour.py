@@ -12,7 +12,7 @@ from ...cpu.simd.elementary import exp, log
 from .colour import DARKEST, LUMA
 from .compiled import compiled
 
-f4 = np.float32
+f4, f8 = np.float32, np.float64
 ZERO, ONE, SIX = f4(0), f4(1), f4(6)
 RED, GREEN, BLUE = (f4(w) for w in LUMA)
 DARK = f4(DARKEST)
@@ -59,6 +59,30 @@ def change_hue(image: Any, sixths: Any) -> None:
             k = hue + f4(5 - 2 * c)
             k = k - SIX * np.floor(k * (ONE / SIX))
             image[i, c] = value - span * max(ZERO, min(min(k, f4(4) - k), ONE))
+
+
+@compiled
+def colour_sums(image: Any, sums: Any, products: Any) -> None:
+    """sums[c] = the sum of channel c, products[c, d] = that of channels c times d.  image: [pixels, channels]."""
+    if image.shape[1] == 3:  # nine sums side by side, none of which waits for another
+        r, g, b, rr, rg, rb, gg, gb, bb = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        for i in range(image.shape[0]):
+            x, y, z = f8(image[i, 0]), f8(image[i, 1]), f8(image[i, 2])
+            r, g, b = r + x, g + y, b + z
+            rr, rg, rb = rr + x * x, rg + x * y, rb + x * z
+            gg, gb, bb = gg + y * y, gb + y * z, bb + z * z
+        sums[0], sums[1], sums[2] = r, g, b
+        products[0, 0], products[0, 1], products[0, 2] = rr, rg, rb
+        products[1, 0], products[1, 1], products[1, 2] = rg, gg, gb
+        products[2, 0], products[2, 1], products[2, 2] = rb, gb, bb
+        return
+    for c in range(image.shape[1]):
+        for d in range(c + 1):
+            total, product = 0.0, 0.0
+            for i in range(image.shape[0]):
+                total += f8(image[i, c])
+                product += f8(image[i, c]) * f8(image[i, d])
+            sums[c], products[c, d], products[d, c] = total, product, product
 
 
 @compiled

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-MIXTURE = {
+MIXTURE: dict[str, Any] = {
     "horizontal_flip": True,
     "vertical_flip": True,
     "rotate": 15.0,
