@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import scipy.stats
 from commands import invoke, write_images
+from PIL import Image
 
 import tinymed
-from tinymed.data import Dataset, Loader, Mixing, mix_batch
+from tinymed.data import Dataset, Loader, Mixing, mix_batch, open_dataset, prepare
 from tinymed.data.augment import draw
 from tinymed.data.augment.mixing import mixing_of, symmetric_beta
 from tinymed.errors import UserError
@@ -147,6 +148,23 @@ class TestCommandLine:
         assert "labels are mixed" in err
         config = (tmp_path / "run" / "config.json").read_text()
         assert '"cutmix": 1.0' in config
+
+    def test_a_preview_is_what_training_would_see(self, tmp_path, capsys):
+        data, picture = write_images(tmp_path / "cells", ["clear", "parasite"], 8), tmp_path / "seen.png"
+        common = ["--data", data, "--size", "46", "--batch", "3", "--positive", "parasite", "--normalise"]
+        code, _, err = invoke(capsys, "train", *common, "--preview", picture, "--turns", "--backend", "numpy")
+        assert code == 0, err
+        with Image.open(picture) as opened:
+            seen = np.asarray(opened)
+        assert seen.shape == (6 * 48 - 2, 3 * 48 - 2, 3)
+        every = open_dataset(data)["all"]
+        images = [every.image(i) for i in range(len(every))]
+        originals = [prepare(pixels, 46, 3) for pixels in images]
+        assert any(np.abs(seen[:46, :46].astype(int) - np.rot90(o, k)).max() <= 1 for o in originals for k in range(4))
+        assert not (tmp_path / "runs").exists()
+        code, _, err = invoke(capsys, "train", *common, "--preview", tmp_path / "seen.jpg", "--backend", "numpy")
+        assert code == 2
+        assert "ends in .png" in err
 
     @pytest.mark.parametrize(
         ("given", "said"),
