@@ -110,7 +110,7 @@ def by_loops(image: np.ndarray, drawn: Parameters) -> np.ndarray:
     if drawn.saturation != 1:
         loops.change_saturation(pixels, f4(drawn.saturation), f4(1 - drawn.saturation))
     if drawn.hue:
-        loops.change_hue(pixels, f4(6 * drawn.hue))
+        loops.change_hue(pixels, np.empty((3, len(pixels)), f4), f4(6 * drawn.hue))
     if principal:
         sums, products = np.empty(pixels.shape[1]), np.empty((pixels.shape[1], pixels.shape[1]))
         loops.colour_sums(pixels, sums, products)

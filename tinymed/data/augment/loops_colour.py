@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...cpu.compiler.jit import inline
 from ...cpu.simd.elementary import exp, log
 from .colour import DARKEST, LUMA
 from .compiled import compiled
@@ -45,20 +46,33 @@ def change_saturation(image: Any, factor: Any, rest: Any) -> None:
             image[i, c] = min(max(image[i, c] * factor + grey, ZERO), ONE)
 
 
+@inline
+def hue_part(k: Any) -> Any:
+    """Return by how much of the range a channel lies below the value, k sixths of a turn from it."""
+    k = k - SIX * f4(np.floor(k * (ONE / SIX)))
+    return max(ZERO, min(min(k, f4(4) - k), ONE))
+
+
 @compiled
-def change_hue(image: Any, sixths: Any) -> None:
-    """image = image with its hue turned by so many sixths of the colour circle.  image: [pixels, 3]."""
+def change_hue(image: Any, planes: Any, sixths: Any) -> None:
+    """image = image with its hue turned by so many sixths of the colour circle.  image: [pixels, 3].
+
+    planes: [3, pixels], scratch: channel by channel the arithmetic is done in vectors.
+    """
     for i in range(image.shape[0]):
-        red, green, blue = image[i, 0], image[i, 1], image[i, 2]
+        planes[0, i], planes[1, i], planes[2, i] = image[i, 0], image[i, 1], image[i, 2]
+    for i in range(image.shape[0]):
+        red, green, blue = planes[0, i], planes[1, i], planes[2, i]
         value = max(max(red, green), blue)
         span = value - min(min(red, green), blue)
-        scale = ONE / span if span > ZERO else ONE
+        scale = ONE / (span if span > ZERO else ONE)
         above = (blue - red) * scale + f4(2) if value == green else (red - green) * scale + f4(4)
         hue = ((green - blue) * scale if value == red else above) + sixths
-        for c in range(3):
-            k = hue + f4(5 - 2 * c)
-            k = k - SIX * np.floor(k * (ONE / SIX))
-            image[i, c] = value - span * max(ZERO, min(min(k, f4(4) - k), ONE))
+        planes[0, i] = value - span * hue_part(hue + f4(5))
+        planes[1, i] = value - span * hue_part(hue + f4(3))
+        planes[2, i] = value - span * hue_part(hue + f4(1))
+    for i in range(image.shape[0]):
+        image[i, 0], image[i, 1], image[i, 2] = planes[0, i], planes[1, i], planes[2, i]
 
 
 @compiled
@@ -88,6 +102,13 @@ def colour_sums(image: Any, sums: Any, products: Any) -> None:
 @compiled
 def add_colour(image: Any, shift: Any) -> None:
     """image = image + a number per channel, clipped.  image: [pixels, channels]."""
+    if image.shape[1] == 3:
+        red, green, blue = shift[0], shift[1], shift[2]
+        for i in range(image.shape[0]):
+            image[i, 0] = min(max(image[i, 0] + red, ZERO), ONE)
+            image[i, 1] = min(max(image[i, 1] + green, ZERO), ONE)
+            image[i, 2] = min(max(image[i, 2] + blue, ZERO), ONE)
+        return
     for i in range(image.shape[0]):
         for c in range(image.shape[1]):
             image[i, c] = min(max(image[i, c] + shift[c], ZERO), ONE)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ... import random
 from ...cpu.compiler.jit import inline
-from ...cpu.simd.elementary import log, log1p_unit
+from ...cpu.simd.elementary import log_of_parts
 from ...cpu.simd.philox import philox
 from .compiled import compiled
 
@@ -36,9 +36,13 @@ def draw_words(words: Any, ticket: Any) -> None:
 @inline
 def minus_log(word: Any) -> Any:
     """Return -ln u of u = (word + 1/2) / 2^32, in float32 and exact near u = 1, where u itself would be rounded."""
-    u = (f4(word) + f4(0.5)) * UNIT
-    rest = (f4(~word) + f4(0.5)) * UNIT
-    return log1p_unit(rest / u) if u > f4(0.5) else -log(u)
+    u, rest = (f4(word) + f4(0.5)) * UNIT, (f4(~word) + f4(0.5)) * UNIT
+    bits = i4(f4(u).view(i4))
+    n = f4(bits >> i4(23)) - f4(126)
+    m = i4((bits & i4(0x007FFFFF)) | i4(0x3F000000)).view(f4)  # u = m 2^n, 1/2 <= m < 1
+    low = f4(1) if m < f4(0.70710678) else f4(0)
+    near = u > f4(0.70710678)
+    return -log_of_parts(-rest if near else m * (f4(1) + low) - f4(1), f4(0) if near else n - low)
 
 
 @inline
