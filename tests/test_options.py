@@ -110,7 +110,7 @@ VALUES = {
 NEEDS = {
     "elastic_grid": {"elastic": 2.0},
     "fill": {"border": "constant"},
-    **dict.fromkeys(("saturation", "hue", "stain"), {"grey": False}),
+    **{name: {"grey": False} for name in ("saturation", "hue", "stain")},
     "border_sigma": {"border_weight": 5.0},
     "border_class": {"border_weight": 5.0},
     "per_image": {"patch": "16"},

@@ -12,6 +12,7 @@ Each change is defined in NumPy and computed by a compiled loop, which has its r
     settings            Augment: how far images may be changed
     drawing             Parameters: what was drawn for one image
     geometry, points    one map of the plane: of images and masks, of landmarks and boxes
+    volume_map          the same of space, for augment3d.py
     intensity, colour   what happens to values, image by image
     mixing              mixup and cutmix, which act on batches
     loops_geometry, loops_colour, loops_noise, loops_mixing    the same, compiled
