@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import tinymed
-from tinymed.data.augment import Augment
+from tinymed.data.augment import Augment, parameters
 from tinymed.data.box_loader import BoxLoader, disc_map
 from tinymed.data.boxes import open_boxes
 from tinymed.errors import UserError
@@ -129,10 +129,26 @@ class TestMaps:
         assert np.array_equal(again[0], images)
         assert np.array_equal(again[2], indices)
 
+    def test_sizes_follow_crops_and_quarter_turns(self, tmp_path):
+        dataset = open_boxes(box_tree(tmp_path))["train"]
+        augment = Augment(turns=True, crop=0.6)
+        batches = BoxLoader(dataset, 4, 40, 1, augment=augment, seed=3, workers=0).epoch(2)
+        seen = set()
+        for _, (classes, sizes), indices in batches:
+            for kinds, shares, index in zip(classes, sizes, indices.tolist(), strict=True):
+                drawn = parameters(augment, 3, 2, index)
+                sides = np.array([20 / 60, 12 / 40]) / drawn.crop
+                wanted = sides[::-1] if drawn.turns % 2 else sides
+                found = np.exp(shares.transpose(1, 2, 0)[kinds == 2])
+                assert np.allclose(found, wanted, rtol=1e-5)
+                seen.add((drawn.turns, len(found) > 0))
+        assert len(seen) > 3
+
     def test_boxes_are_not_turned(self, tmp_path):
         dataset = open_boxes(box_tree(tmp_path, 4))["train"]
-        with pytest.raises(UserError, match="--rotate"):
-            BoxLoader(dataset, 4, 40, 1, augment=Augment(rotate=10))
+        for name in ("rotate", "shear"):
+            with pytest.raises(UserError, match=f"--{name}"):
+                BoxLoader(dataset, 4, 40, 1, augment=Augment(**{name: 10}))
 
 
 class TestHead:

@@ -12,6 +12,7 @@ from ..errors import UserError
 from ..nn.init import no_weights
 from ..nn.norm import StatisticsWarning
 from ..report.plots import save_curves
+from ..report.samples import save_samples
 from ..tasks.base.task import refuse_divided
 from ..train.callbacks import Interrupt
 from ..train.display import Bar, Lines, SlowStart
@@ -21,9 +22,13 @@ from ..train.transfer import check_transfer, initial_weights, initialise
 from .app import say, slow_note
 from .options import Given
 
+ROWS, PREVIEWED = 6, 10  # epochs and images of each that --preview draws
+
 
 def train_command(given: Given) -> int:
     """Begin or continue a run; returns the exit code."""
+    if "preview" in given and "resume" not in given:
+        return preview(given)
     run, sets = resume_run(given) if "resume" in given else start_run(given)
     choose_backend(run.config.backend)
     trainer, interrupt = run.trainer(sets, [display(), SlowStart(say)])
@@ -55,6 +60,21 @@ def train_command(given: Given) -> int:
     save_curves(trainer.progress.history, run.folder / "curves.png", run.config.model, run.config.monitor)
     show_results(run, trainer.model, result, details, sets)
     say(f"run folder: {run.folder}")
+    return 0
+
+
+def preview(given: Given) -> int:
+    """Draw the first images of some epochs as training would see them; returns the exit code."""
+    path = given["preview"]
+    given = {name: value for name, value in given.items() if name not in ("preview", "out")}
+    config = config_from_options(given)
+    sets = open_sets(config, given)
+    config, _ = with_data_fields(config, sets, given)
+    task = tasks.find(config.task)
+    with no_weights():
+        batches = task.training_batches(config, sets["train"], task.make_model(config))
+    rows = [next(iter(batches.epoch(epoch)))[0][:PREVIEWED] for epoch in range(ROWS)]
+    say(f"picture: {save_samples(rows, path, config.data.mean, config.data.std)}")
     return 0
 
 

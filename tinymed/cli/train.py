@@ -30,6 +30,9 @@ TASK_HELP = f"{', '.join(ordered_tasks()[:-1])} or {ordered_tasks()[-1]} (classi
 HELP = {"task": f"What the network learns: {TASK_HELP}"}
 PATHS = {
     "out": path_option("Run", "The run's folder, new or empty (runs/MODEL-NUMBER)."),
+    "preview": path_option(
+        "Augmentation", "Draw what training would see into this PNG, a row an epoch, and train nothing."
+    ),
     "resume": path_option("Run", "Continue the run in this folder, to the same bits."),
 }
 
@@ -43,6 +46,7 @@ app.command(
         "tinymed train --data DIR --positive parasitized --epochs 20 --batch 128",
         "tinymed train lenet5 --data MNIST --positive 1 --epochs 5",
         "tinymed train --data DIR --steps 3000 --batch 32 --flip --early-stop 5",
+        "tinymed train --data DIR --augment --turns --stain 0.03 --mixup 0.2 --preview seen.png",
         "tinymed train --task segmentation --data DIR --model unet_small --size 128",
         "tinymed train dcnn --data DIR --init runs/dcnn-001 --freeze features --lr-for classifier=1e-4",
         "tinymed train --task detection --data DIR --model unet_bn --option base=16 --flip",

@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the one list of exports: imports to a type checker, text to `homes`
     from .augment import Augment as Augment
+    from .augment import Mixing as Mixing
     from .augment import Parameters as Parameters
+    from .augment import apply_boxes as apply_boxes
     from .augment import apply_geometry as apply_geometry
     from .augment import apply_intensity as apply_intensity
+    from .augment import apply_points as apply_points
     from .augment import augment_image as augment_image
+    from .augment import mix_batch as mix_batch
     from .augment import parameters as parameters
+    from .augment3d import augment_volume as augment_volume
     from .boxes import BoxDataset as BoxDataset
     from .boxes import open_boxes as open_boxes
     from .dataset import Dataset as Dataset

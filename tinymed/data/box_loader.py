@@ -12,6 +12,7 @@ import numpy as np
 from .. import random
 from ..errors import UserError
 from .augment import Augment, apply_geometry, apply_intensity, draw, parameters
+from .augment.points import box_factors
 from .boxes import BoxDataset
 from .image import prepare
 from .loader import Stopped, prepare_batches
@@ -40,6 +41,16 @@ def disc_map(boxes: np.ndarray, size: int, radius: float) -> np.ndarray:
     return found
 
 
+def refuse_turned(rotate: float, shear: float) -> None:
+    """Raise UserError for changes after which an object's box is no longer known, only a box about its old one."""
+    for name, value in (("rotate", rotate), ("shear", shear)):
+        if value:
+            raise UserError(
+                f"--{name}: a turned box is no box with sides along the axes; leave it out, and use flips, quarter "
+                "turns, shifts, scales and crops for detection"
+            )
+
+
 class BoxLoader:
     """Epochs of batches (images, (classes, sizes), indices) of images with boxes, resized to a square.
 
@@ -51,7 +62,7 @@ class BoxLoader:
         shuffle: A new order every epoch.
         radius: Half axes of a box's disc, as a share of its sides.
         reference: (width, height) of each class as shares of the image; 1 by default.
-        augment: How far images may be changed; rotation does not turn boxes and is refused.
+        augment: How far images may be changed; rotation and shear do not leave a box and are refused.
         seed: Seed of everything drawn; the same seed gives the same batches.
         workers: Threads that prepare batches; their number changes no value.
         prefetch: Batches prepared ahead.
@@ -84,8 +95,9 @@ class BoxLoader:
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
     ):
-        if augment is not None and augment.rotate:
-            raise UserError("--rotate: a turned box is no box; use flips, shifts and scales for detection")
+        if augment is not None:
+            refuse_turned(augment.rotate, augment.shear)
+            augment.check_channels(channels)
         self.dataset, self.batch_size, self.size, self.channels = dataset, batch_size, size, channels
         self.radius, self.shuffle, self.augment = radius, shuffle, augment
         self.reference = np.asarray(reference or [(1.0, 1.0)] * len(dataset.classes), np.float64)
@@ -121,16 +133,17 @@ class BoxLoader:
             if stop.is_set():
                 raise Stopped
             pixels, boxes = self.pair(index)
-            image, numbers, scale = to_float(pixels), disc_map(boxes, self.size, self.radius), 1.0
+            image, numbers, factors = to_float(pixels), disc_map(boxes, self.size, self.radius), np.eye(2)
             if self.augment and uniform is not None:
                 drawn = parameters(self.augment, self.seed, epoch, index, uniform[place])
-                image, scale = apply_intensity(apply_geometry(image, drawn), drawn), drawn.scale
+                image = apply_intensity(apply_geometry(image, drawn), drawn)
                 numbers = apply_geometry(numbers[..., None], drawn, order=0)[..., 0]
+                factors = box_factors(drawn, self.size)
             images[place] = image
             inside = numbers > 0
             which = numbers[inside] - 1
             classes[place][inside] = self.dataset.kinds[index][which] + 1
-            sides = (boxes[:, 2:] - boxes[:, :2]) * scale / self.size / self.reference[self.dataset.kinds[index]]
+            sides = (boxes[:, 2:] - boxes[:, :2]) @ factors.T / self.size / self.reference[self.dataset.kinds[index]]
             sizes[place][:, inside] = np.log(sides[which]).T
         if self.mean is not None or self.std is not None:
             images = normalise(images, self.mean or 0.0, self.std or 1.0)

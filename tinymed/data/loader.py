@@ -11,10 +11,10 @@ import numpy as np
 
 from .. import random
 from ..errors import UserError
-from .augment import Augment, apply_geometry, apply_intensity, draw, parameters
+from .augment import Augment, Mixing, apply_geometry, apply_intensity, draw, mix_batch, parameters
 from .dataset import Dataset
 from .image import prepare, size_pair
-from .transform import channel_values, normalise, to_float, to_nchw
+from .transform import channel_values, normalise, one_hot, to_float, to_nchw
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 CACHE_BYTES = 1 << 30
@@ -37,6 +37,7 @@ class Loader:
         channels: 1 (grey) or 3 (RGB).
         shuffle: A new order every epoch.
         augment: How far images may be changed, or None.
+        mixing: How images of a batch are mixed with each other, or None.
         seed: Seed of everything drawn; the same seed gives the same batches.
         drop_last: Leave the last, smaller batch out.
         workers: Threads that decode and augment (0: none); their number changes no value.
@@ -49,7 +50,8 @@ class Loader:
 
     Yields:
         images: float32 [n, channels, height, width] over channels-last memory; labels: what `dataset.targets` gives,
-            class numbers int64 [n] of a `Dataset`; indices: int64 [n], the images' places in the data set.
+            class numbers int64 [n] of a `Dataset`, and with `mixing` float32 [n, classes], the shares of the classes;
+            indices: int64 [n], the images' places in the data set.
 
     Raises:
         UserError: An argument is out of range or the set is empty; while iterating, an image is unreadable.
@@ -70,6 +72,7 @@ class Loader:
         *,
         shuffle: bool = False,
         augment: Augment | None = None,
+        mixing: Mixing | None = None,
         seed: int = 0,
         drop_last: bool = False,
         workers: int = 2,
@@ -90,6 +93,9 @@ class Loader:
             raise UserError(f"{dataset.source or 'data'} [{dataset.split}]: no images to load")
         self.dataset, self.batch_size, self.channels = dataset, batch_size, channels
         self.size = size_pair(size)
+        if augment is not None:
+            augment.check_channels(channels)
+        self.mixing = mixing if mixing is not None and mixing.any else None
         self.shuffle, self.augment, self.seed, self.drop_last = shuffle, augment, seed, drop_last
         self.workers, self.prefetch, self.balanced = workers, prefetch, balanced
         self.mean = channel_values(0.0 if mean is None else mean, channels, "mean")
@@ -153,7 +159,7 @@ class Loader:
     def batch(self, indices: np.ndarray, keys: np.ndarray, epoch: int, stop: Event) -> Batch:
         """Decode, augment and normalise the images at `indices`."""
         images = np.empty((len(indices), *self.size, self.channels), np.float32)
-        uniform = draw(self.seed, epoch, keys) if self.augment else None
+        uniform = draw(self.seed, epoch, keys) if self.augment or self.mixing else None
         for place, (index, key) in enumerate(zip(indices.tolist(), keys.tolist(), strict=True)):
             if stop.is_set():
                 raise Stopped
@@ -168,9 +174,12 @@ class Loader:
                 name = self.dataset.name(index)
                 raise RuntimeError(f"{name}: {type(error).__name__} while loading image {index}: {error}") from error
             images[place] = image
+        labels: np.ndarray = self.dataset.targets(indices)
+        if self.mixing and uniform is not None:
+            images, labels = mix_batch(images, one_hot(labels, len(self.dataset.classes)), self.mixing, uniform)
         if not self.unnormalised:
             images = normalise(images, self.mean.tolist(), self.std.tolist())
-        return to_nchw(images), self.dataset.targets(indices), indices.astype(np.int64)
+        return to_nchw(images), labels, indices.astype(np.int64)
 
     def pixels(self, index: int) -> np.ndarray:
         """Return one image [height, width, channels], 0...255, from the cache if it is there."""

@@ -75,6 +75,8 @@ class MaskLoader:
     ):
         if not len(dataset):
             raise UserError(f"{dataset.source or 'data'} [{dataset.split}]: no images to load")
+        if augment is not None:
+            augment.check_channels(channels)
         self.dataset, self.batch_size, self.size, self.channels = dataset, batch_size, size_pair(size), channels
         self.shuffle, self.augment, self.borders, self.seed = shuffle, augment, borders, seed
         self.workers, self.prefetch, self.mean, self.std = workers, prefetch, mean, std

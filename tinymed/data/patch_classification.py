@@ -13,6 +13,7 @@ import numpy as np
 from .. import random
 from ..errors import UserError
 from .augment import Augment, apply_geometry, apply_intensity, parameters, reflect
+from .augment3d import volume_intensity
 from .batched_uniform import uniform_rows
 from .labels import IGNORED
 from .loader import Stopped, prepare_batches
@@ -94,6 +95,8 @@ class VoxelLoader:
             raise UserError("a triplanar network looks at volumes, and these are pictures")
         plane = [side, side] if cases.dataset.dimensions == 2 else [side, side, side if triplanar else 1]
         check_patch(cases.dataset, plane)
+        if augment is not None and cases.dataset.dimensions == 2:
+            augment.check_channels(cases.channels)
         self.cases, self.dataset, self.batch_size, self.side = cases, cases.dataset, batch_size, side
         self.triplanar, self.per_image, self.foreground, self.augment = triplanar, per_image, foreground, augment
         self.seed, self.workers, self.prefetch = seed, workers, prefetch
@@ -129,7 +132,7 @@ class VoxelLoader:
             return patch
         drawn = parameters(self.augment, self.seed, epoch, key)
         if self.dataset.dimensions == 3:
-            return patch * np.float32(drawn.contrast) + np.float32(drawn.brightness)
+            return volume_intensity(patch, drawn)
         return apply_intensity(apply_geometry(patch, drawn), drawn)
 
 

@@ -174,6 +174,8 @@ class PatchLoader:
         if len(self.patch) != self.dataset.dimensions:
             raise UserError(f"a patch of {by(self.patch)} does not fit {self.dataset.dimensions}-dimensional images")
         check_patch(self.dataset, self.output)
+        if augment is not None and self.dataset.dimensions == 2:
+            augment.check_channels(cases.channels)
         self.per_image, self.foreground, self.augment, self.borders = per_image, foreground, augment, borders
         self.seed, self.workers, self.prefetch = seed, workers, prefetch
 

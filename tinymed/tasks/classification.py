@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator
 
+from ..data.augment import Mixing
 from ..data.dataset import Dataset, parse_merge
 from ..data.device_batches import as_array, as_tensors, device_of
 from ..data.loader import Loader, channel_statistics
@@ -18,7 +19,8 @@ from ..metrics.positive_class import choose_positive
 from ..models import default_size
 from ..nn.init import no_weights
 from ..tape import no_grad
-from .base.config import DataConfig, RunConfig, Shortcuts, checked, named_columns, setting
+from .base.augmentation import augmentation_rules
+from .base.config import AugmentConfig, DataConfig, RunConfig, Shortcuts, checked, named_columns, setting
 from .base.division import divide, share_skipped
 from .base.network import Outputs, default_channels, default_outputs
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
@@ -59,6 +61,22 @@ class ClassificationData(DataConfig):
     difficulty: float = setting(DIFFICULTY, "Of the synthetic smears, 0 to 1.", ge=0, le=1)
 
 
+class ClassificationAugment(AugmentConfig):
+    """How images of a batch are mixed, with their labels, beside what happens to each."""
+
+    mixup: float = setting(
+        0.0, "Blend images and labels: alpha of the share, drawn from Beta(alpha, alpha).", ge=0, allow_inf_nan=False
+    )
+    cutmix: float = setting(
+        0.0, "Put a part of another image in, labels likewise: alpha of its share.", ge=0, allow_inf_nan=False
+    )
+
+    @property
+    def mixing(self) -> Mixing:
+        """Return how images are mixed, as loaders take it."""
+        return Mixing(self.mixup, self.cutmix)
+
+
 class ClassificationConfig(RunConfig):
     """A run that classifies."""
 
@@ -70,6 +88,7 @@ class ClassificationConfig(RunConfig):
         shown="own where the model has a loss, else sigmoid",
     )
     data: ClassificationData
+    augment: ClassificationAugment = ClassificationAugment()
     positive: str = setting("", "The class that sensitivity speaks of.", panel="Run", shown="the second class")
     balanced: bool = setting(False, "Draw every class equally often.")
     monitor: Literal["val_loss", "val_accuracy", "val_auc", "val_sensitivity", "val_specificity"] = setting(
@@ -106,7 +125,8 @@ def open_splits(data: ClassificationData, seed: int) -> Sets:
 
 def make_loader(dataset: Dataset, config: ClassificationConfig, *, training: bool = False) -> Loader:
     """Return the loader of a set; shuffled, augmented and perhaps balanced for training."""
-    return picture_loader(dataset, config, training=training, balanced=config.balanced)
+    mixing = config.augment.mixing if training else None
+    return picture_loader(dataset, config, training=training, balanced=config.balanced, mixing=mixing)
 
 
 class Classification(Task[ClassificationConfig, Dataset]):
@@ -149,7 +169,7 @@ class Classification(Task[ClassificationConfig, Dataset]):
                 "skip_bad": ("data" in given, "every synthetic smear can be read; give --data"),
                 "difficulty": ("data" not in given, "it is of the synthetic smears, without --data"),
                 "synthetic_images": ("data" not in given, "it is of the synthetic smears, without --data"),
-                "elastic_grid": (bool(given.get("elastic")), "it is of --elastic"),
+                **augmentation_rules(given),
                 "freeze_statistics": ("freeze" in given, "it is of the layers that --freeze names"),
             },
         )
@@ -164,6 +184,11 @@ class Classification(Task[ClassificationConfig, Dataset]):
         if not fixed and hasattr(model, "loss"):
             config = config.model_copy(update={"head": "own"})
         self.check_model(config, model)
+        if config.augment.mixing.any and config.head == "own":
+            raise UserError(
+                f"--mixup, --cutmix: the loss of {config.model} is of one class an image, and mixed images have shares "
+                "of several; leave them out, or give --head softmax"
+            )
         known = config if config.data.classes else config.model_copy(update={"class_weights": None})
         self.head(known, model)
         return config
@@ -193,6 +218,11 @@ class Classification(Task[ClassificationConfig, Dataset]):
         lines.append(
             f"{config.model}, {shown} images of {config.data.size} px, classes {', '.join(config.data.classes)}"
         )
+        if config.augment.mixing.any:
+            lines.append(
+                "labels are mixed: in training an image counts as right by the share of its label that the answer has, "
+                "so that accuracy stays below 1"
+            )
         return [*lines, f"positive class: {config.positive} (sensitivity is the share of it that is found)"]
 
     # --------------------------------------------------------------------------------------------- the data

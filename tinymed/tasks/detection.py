@@ -14,8 +14,7 @@ from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 
-from ..data.augment import Augment
-from ..data.box_loader import BoxLoader
+from ..data.box_loader import BoxLoader, refuse_turned
 from ..data.boxes import BoxDataset, open_boxes
 from ..data.device_batches import as_array, as_tensors, device_batches, device_of
 from ..data.image import decode, prepare
@@ -29,7 +28,8 @@ from ..nn.init import no_weights
 from ..report.boxes import Boxes, BoxExample, save_boxes
 from ..report.paths import below
 from ..tape import no_grad
-from .base.config import AugmentConfig, DataConfig, RunConfig, Shortcuts, Strict, checked, named_columns, setting
+from .base.augmentation import augmentation_rules
+from .base.config import DataConfig, RunConfig, Shortcuts, Strict, checked, named_columns, setting
 from .base.network import Outputs
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
 from .base.task import (
@@ -105,7 +105,7 @@ class Detection(Task[DetectionConfig, BoxDataset]):
         refuse_idle(
             given,
             {
-                "elastic_grid": (bool(given.get("elastic")), "it is of --elastic"),
+                **augmentation_rules(given),
                 "freeze_statistics": ("freeze" in given, "it is of the layers that --freeze names"),
             },
         )
@@ -121,8 +121,7 @@ class Detection(Task[DetectionConfig, BoxDataset]):
         channels = 1 if grey else 3
         wanted["detected"] = {"model_options": model_options(given), "data": {"channels": channels}}
         config: DetectionConfig = config_from_options(DetectionConfig, self.options, wanted)
-        if config.augment.rotate:
-            raise UserError("--rotate: a turned box is no box with sides along the axes; leave it out")
+        refuse_turned(config.augment.rotate, config.augment.shear)
         with no_weights():
             self.check_model(config, self.make_model(config))
         return config
@@ -221,7 +220,6 @@ class Detection(Task[DetectionConfig, BoxDataset]):
     def batches(self, config: DetectionConfig, dataset: BoxDataset, training: bool = False) -> BoxLoader:
         """Return batches; shuffled and augmented for training."""
         c = config
-        augment = Augment(**c.augment.model_dump()) if training and c.augment != AugmentConfig() else None
         return BoxLoader(
             dataset,
             c.batch,
@@ -230,7 +228,7 @@ class Detection(Task[DetectionConfig, BoxDataset]):
             radius=c.boxes.radius,
             reference=c.boxes.reference,
             shuffle=training,
-            augment=augment,
+            augment=c.augment.settings() if training else None,
             seed=c.seed,
             workers=c.workers,
             mean=c.data.mean,

@@ -13,7 +13,6 @@ from typing import Annotated, Any, ClassVar, Literal, cast
 import numpy as np
 from pydantic import BeforeValidator, Field
 
-from ..data.augment import Augment
 from ..data.labels import Labels, parse_labels
 from ..data.loader import channel_statistics
 from ..data.mask_loader import MaskLoader
@@ -32,7 +31,8 @@ from ..program import capture
 from ..report.overlays import Example, save_overlays
 from ..tape import no_grad
 from ..tensor import Tensor
-from .base.config import AugmentConfig, DataConfig, RunConfig, Shortcuts, Strict, checked, named_columns, setting
+from .base.augmentation import augmentation_rules
+from .base.config import DataConfig, RunConfig, Shortcuts, Strict, checked, named_columns, setting
 from .base.network import Outputs, classifies_middle, default_networks, output_shapes
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
 from .base.task import (
@@ -203,7 +203,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
                 "border_sigma": (borders, "it is of --border-weight"),
                 "border_class": (borders, "it is of --border-weight"),
                 "auxiliary": ("auxiliary" in entry(model).options, f"{model} has one output"),
-                "elastic_grid": (bool(given.get("elastic")), "it is of --elastic"),
+                **augmentation_rules(given, volumes, planes=volumes and center),
                 "freeze_statistics": ("freeze" in given, "it is of the layers that --freeze names"),
             },
         )
@@ -345,7 +345,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
 
     def training_batches(self, config: SegmentationConfig, dataset: MaskDataset, model: Any) -> Batches:
         c, m = config, config.mask
-        augment = Augment(**c.augment.model_dump()) if c.augment != AugmentConfig() else None
+        augment = c.augment.settings()
         borders = None
         if m.border_weight:
             cell = None if m.border_class is None else c.data.classes.index(m.border_class)

@@ -144,12 +144,17 @@ class KernelCode(CPUDispatcher):
 
     def __init__(self, py_func: Any, options: dict[str, Any], folder: Path | None):
         super().__init__(py_func, {}, {"nopython": True, "boundscheck": None} | options)
-        self.kernel_cache = None
+        self.kernel_cache: KernelCache | None = None
         if folder is not None:
-            config: Any = numba_config
+            self.cache_in(folder)
+
+    def cache_in(self, folder: Path) -> None:
+        """Keep the machine code in a folder, which Numba reads from a global setting: one thread at a time."""
+        config: Any = numba_config
+        with global_compiler_lock:
             before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
             try:
-                self._cache = self.kernel_cache = KernelCache(py_func)
+                self._cache = self.kernel_cache = KernelCache(self.py_func)
             except RuntimeError as error:  # Numba's word for a folder that cannot be written, and for a missing source
                 warn_uncached(str(error))
             finally:

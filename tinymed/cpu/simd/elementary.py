@@ -36,15 +36,9 @@ def exp(x: Any) -> Any:
     return f4(0) if x < LOWEST else scale * rest + scale
 
 
-@serial
-def log(x: Any) -> Any:
-    """Return ln x, within 1e-7; -inf at 0, NaN below.  The polynomial is that of Cephes (logf.c)."""
-    scale = f4(2.0**23) if x < SMALLEST else f4(1)
-    bits = i4(f4(x * scale).view(i4))
-    n = f4(bits >> i4(23)) - (f4(149) if x < SMALLEST else f4(126))
-    m = i4((bits & i4(0x007FFFFF)) | i4(0x3F000000)).view(f4)  # x = m 2^n, 1/2 <= m < 1
-    low = f4(1) if m < f4(0.70710678) else f4(0)
-    n, m = n - low, m * (f4(1) + low) - f4(1)
+@inline
+def log_of_parts(m: Any, n: Any) -> Any:
+    """Return ln(1 + m) + n ln 2 for sqrt(1/2) <= 1 + m < sqrt 2."""
     p = f4(7.0376836292e-2) * m - f4(1.1514610310e-1)
     p = p * m + f4(1.1676998740e-1)
     p = p * m - f4(1.2420140846e-1)
@@ -53,7 +47,18 @@ def log(x: Any) -> Any:
     p = p * m + f4(2.0000714765e-1)
     p = p * m - f4(2.4999993993e-1)
     p = p * m + f4(3.3333331174e-1)
-    y = m + (n * LN2_LOW + (p * m * (m * m) - f4(0.5) * (m * m))) + n * LN2_HIGH
+    return m + (n * LN2_LOW + (p * m * (m * m) - f4(0.5) * (m * m))) + n * LN2_HIGH
+
+
+@serial
+def log(x: Any) -> Any:
+    """Return ln x, within 1e-7; -inf at 0, NaN below.  The polynomial is that of Cephes (logf.c)."""
+    scale = f4(2.0**23) if x < SMALLEST else f4(1)
+    bits = i4(f4(x * scale).view(i4))
+    n = f4(bits >> i4(23)) - (f4(149) if x < SMALLEST else f4(126))
+    m = i4((bits & i4(0x007FFFFF)) | i4(0x3F000000)).view(f4)  # x = m 2^n, 1/2 <= m < 1
+    low = f4(1) if m < f4(0.70710678) else f4(0)
+    y = log_of_parts(m * (f4(1) + low) - f4(1), n - low)
     below = f4(-np.inf) if x == f4(0) else f4(np.nan)
     above = y if x < f4(np.inf) else x
     return above if x > f4(0) else below

@@ -13,6 +13,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from ...data.augment import Augment
+from ...data.augment.settings import COLOUR
 from ...dispatch.declare import DEFAULT
 from ...errors import UserError
 
@@ -109,6 +111,28 @@ class AugmentConfig(Strict):
         0.0, "Bend: deviation in pixels of displacements on a coarse grid.", ge=0, allow_inf_nan=False
     )
     elastic_grid: int = setting(3, "Points a side of that grid.", ge=2, le=64)
+    border: Literal["reflect", "edge", "constant"] = setting("reflect", "What lies outside an image.")
+    fill: float = setting(0.0, "Value outside, with --border constant, images being 0 to 1.", allow_inf_nan=False)
+    turns: bool = setting(False, "Turn by 0, 90, 180 or 270 degrees; what is not square by 0 or 180.")
+    shear: float = setting(0.0, "Lean by up to so many degrees either way.", ge=0, le=89)
+    crop: float = setting(1.0, "Cut out at least this share of each side, anywhere, and enlarge it.", gt=0, le=1)
+    gamma: float = setting(
+        0.0, "Exponent of the values between 1 / (1 + this) and 1 + this.", ge=0, allow_inf_nan=False
+    )
+    saturation: float = setting(0.0, "Factor of the colours' strength, 1 plus or minus up to this.", ge=0, le=1)
+    hue: float = setting(0.0, "Turn colours on their circle by up to this share of it either way.", ge=0, le=0.5)
+    pca_colour: float = setting(
+        0.0, "Deviation of a shift along the principal axes of an image's colours.", ge=0, allow_inf_nan=False
+    )
+    stain: float = setting(
+        0.0, "Haematoxylin, eosin and DAB: each times 1 plus or minus this, plus or minus this.", ge=0, le=1
+    )
+    cutout: float = setting(0.0, "Cover a square of this share of the side by the image's mean.", ge=0, le=1)
+
+    def settings(self) -> Augment | None:
+        """Return how far images are changed, as loaders take it; None where nothing is."""
+        made = Augment(**{name: getattr(self, name) for name in AugmentConfig.model_fields})
+        return None if made == Augment() else made
 
     @model_validator(mode="after")
     def check_scale(self) -> Self:
@@ -188,6 +212,16 @@ class RunConfig(Strict):
         "last", "Weights to evaluate: the last, or the best on val.", shown="last; best with --early-stop, no --data"
     )
     checkpoint_every: int = setting(100, "Steps between checkpoints; 0: only after epochs.", panel="Run", ge=0)
+
+    @model_validator(mode="after")
+    def check_colour(self) -> Self:
+        for name in COLOUR:
+            if getattr(self.augment, name) and self.data.channels != 3:
+                raise UserError(
+                    f"--{name}: changes red, green and blue, and the images have {self.data.channels} channel(s); "
+                    "leave it out, or read pictures as colours with --rgb"
+                )
+        return self
 
     @model_validator(mode="after")
     def check_length(self) -> Self:

@@ -12,19 +12,10 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from pydantic.fields import FieldInfo
 
 from ...errors import UserError
+from .augmentation import augmentation
 from .config import RunConfig, Shortcuts, Strict, checked
 
 Options = Mapping[str, Any]  # what was given, by option name
-
-MIXTURE = {
-    "horizontal_flip": True,
-    "vertical_flip": True,
-    "rotate": 15.0,
-    "shift": 0.05,
-    "scale": (0.9, 1.1),
-    "brightness": 0.05,
-    "contrast": 0.1,
-}
 
 
 class Option(NamedTuple):
@@ -132,12 +123,6 @@ def merge(content: dict[str, Any], more: Mapping[str, Any]) -> None:
             merge(content[key], value)
         else:
             content[key] = dict(value) if isinstance(value, Mapping) else value
-
-
-def augmentation(given: Options) -> dict[str, Any]:
-    """Return what --augment and --flip stand for."""
-    chosen: dict[str, Any] = dict(MIXTURE) if given.get("augment") else {}
-    return chosen | ({"horizontal_flip": True, "vertical_flip": True} if given.get("flip") else {})
 
 
 def model_options(given: Options) -> dict[str, Any]:

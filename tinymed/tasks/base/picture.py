@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
-from ...data.augment import Augment
+from ...data.augment import Mixing
 from ...data.dataset import Dataset
 from ...data.device_batches import as_array, as_tensors, device_of
 from ...data.image import prepare
@@ -23,7 +23,8 @@ from ...nn.init import no_weights
 from ...report.paths import below
 from ...tape import no_grad
 from ..inference.class_scores import predict_scores
-from .config import AugmentConfig, DataConfig, RunConfig, Shortcuts, setting
+from .augmentation import augmentation_rules
+from .config import DataConfig, RunConfig, Shortcuts, setting
 from .division import divide, share_skipped
 from .network import Outputs, default_channels
 from .options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
@@ -50,17 +51,19 @@ C = TypeVar("C", bound=PictureConfig)
 D = TypeVar("D", bound=Dataset)
 
 
-def picture_loader(dataset: Any, config: Any, *, training: bool = False, balanced: bool = False) -> Loader:
-    """Return the loader of a set; shuffled, augmented and perhaps balanced for training."""
+def picture_loader(
+    dataset: Any, config: Any, *, training: bool = False, balanced: bool = False, mixing: Mixing | None = None
+) -> Loader:
+    """Return the loader of a set; for training it is shuffled and augmented, perhaps balanced, and may mix pictures."""
     data = config.data
-    augment = Augment(**config.augment.model_dump()) if training and config.augment != AugmentConfig() else None
     return Loader(
         dataset,
         config.batch,
         data.size,
         data.channels,
         shuffle=training,
-        augment=augment,
+        augment=config.augment.settings() if training else None,
+        mixing=mixing,
         seed=config.seed,
         workers=config.workers,
         mean=data.mean,
@@ -129,7 +132,7 @@ class PictureTask(Task[C, D], Generic[C, D]):
             given,
             {
                 **dict.fromkeys(COLUMNS, (listed, "only a list has columns: a .csv, or a folder with splits.csv")),
-                "elastic_grid": (bool(given.get("elastic")), "it is of --elastic"),
+                **augmentation_rules(given),
                 "freeze_statistics": ("freeze" in given, "it is of the layers that --freeze names"),
             },
         )

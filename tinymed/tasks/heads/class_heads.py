@@ -22,9 +22,17 @@ from .class_weights import check_weights
 HEADS = ("sigmoid", "softmax", "own")
 
 
-def count_correct(outputs: Any, labels: np.ndarray) -> int:
-    """Count images whose largest output is at their label."""
-    return int((as_array(outputs.array.argmax(axis=1)) == labels).sum())
+def count_correct(outputs: Any, labels: np.ndarray) -> float:
+    """Count images whose largest output is at their label; of soft labels each counts by the share of that class."""
+    answers = as_array(outputs.array.argmax(axis=1))
+    if is_soft(labels):
+        return float(np.take_along_axis(labels, answers[:, None], axis=1).sum(dtype=np.float64))
+    return int((answers == labels).sum())
+
+
+def is_soft(labels: np.ndarray) -> bool:
+    """Return whether labels are shares of the classes, [n, classes], not class numbers."""
+    return labels.dtype.kind == "f"
 
 
 class SigmoidHead:
@@ -40,8 +48,8 @@ class SigmoidHead:
         self.classes, self.weights = classes, None if weights is None else Constant(weights[:, None])
 
     def targets(self, labels: np.ndarray) -> np.ndarray:
-        """Return one-hot float32 [n, classes]."""
-        return one_hot(labels, self.classes)
+        """Return float32 [n, classes], one-hot or the shares of soft labels."""
+        return labels if is_soft(labels) else one_hot(labels, self.classes)
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss, a scalar tensor."""
@@ -82,8 +90,8 @@ class SoftmaxHead:
         self.classes, self.weights = classes, None if weights is None else Constant(weights)
 
     def targets(self, labels: np.ndarray) -> np.ndarray:
-        """Return the labels themselves, int64 [n]."""
-        return np.asarray(labels, np.int64)
+        """Return the labels themselves: int64 [n], or float32 [n, classes], the shares of soft labels."""
+        return labels if is_soft(labels) else np.asarray(labels, np.int64)
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss, a scalar tensor."""
