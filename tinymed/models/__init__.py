@@ -3,6 +3,7 @@
 from .alexnet import AlexNet
 from .ciresan_n4 import CiresanN4
 from .cnn_bigru import CNNBiGRU
+from .cnn_recursive import CNNRecursive
 from .dcnn import DCNN
 from .dcnn_vgg16 import DCNNVGG16
 from .dcunet import DCUNet, MultiResUNet
@@ -38,6 +39,7 @@ __all__ = [
     "AlexNet",
     "AutoContext",
     "CNNBiGRU",
+    "CNNRecursive",
     "CiresanN4",
     "DCUNet",
     "DeepMedic",
