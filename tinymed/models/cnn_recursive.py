@@ -98,7 +98,7 @@ class CNNRecursive(nn.Module):
         try:
             from sklearn.cluster import KMeans
         except ImportError:
-            raise UserError("cnn_recursive: fit_filters needs scikit-learn: pip install scikit-learn") from None
+            raise UserError("cnn_recursive: fit_filters needs scikit-learn: pip install 'tinymed[baselines]'") from None
         n, channels, *sides = images.shape
         if channels != self.input_shape[0] or min(sides) < FILTER or patches < self.filters:
             raise UserError(
