@@ -1,8 +1,11 @@
 """Networks with a recurrent part beside the same written in PyTorch: outputs, statistics, all gradients in float64."""
 
+import numpy as np
 import pytest
 
 from tinymed import models
+from tinymed.errors import UserError
+from tinymed.nn.init import no_weights
 
 torch = pytest.importorskip("torch", reason="PyTorch is the oracle: pip install '.[test]'")
 import torch_segmentation as theirs  # noqa: E402
@@ -80,6 +83,60 @@ def test_cnn_bigru(per_slice):
 def test_unet_convlstm():
     model = models.create("unet_convlstm", num_classes=3, base=2, depth=4, hidden=3)
     beside_torch(model, UNetConvLSTM(3, 2, 3), [(1, 3, 16, 16)])
+
+
+class CNNRecursive(torch.nn.Module):
+    """A convolution, then trees one after the other, each a loop over levels and blocks of 3 x 3 vectors."""
+
+    def __init__(self, filters, trees):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(1, filters, 9)
+        self.register_buffer("merge", torch.randn(trees * filters, filters, 3, 3) / 6)
+        self.classifier = torch.nn.Linear(trees * filters, 2)
+        self.trees = trees
+
+    def forward(self, x):
+        first = torch.nn.functional.avg_pool2d(self.conv(x).abs(), 10, 5)
+        vectors = []
+        for weight in self.merge.chunk(self.trees):
+            nodes = first
+            while nodes.shape[2] > 1:
+                rows = [[(r, c) for c in range(0, nodes.shape[3], 3)] for r in range(0, nodes.shape[2], 3)]
+                merged = [
+                    [torch.einsum("oikl,nikl->no", weight, nodes[:, :, r : r + 3, c : c + 3]).tanh() for r, c in row]
+                    for row in rows
+                ]
+                nodes = torch.stack([torch.stack(row, 2) for row in merged], 2)
+            vectors.append(nodes.flatten(1))
+        return self.classifier(torch.cat(vectors, 1))
+
+
+def test_cnn_recursive():
+    model = models.create("cnn_recursive", in_channels=1, size=58, filters=4, trees=3)
+    beside_torch(model, CNNRecursive(4, 3), [(1, 58, 58)])
+
+
+def test_cnn_recursive_has_the_papers_features():
+    """SYSTEMS section 22: 27 -> 9 -> 3 -> 1, 64 nets of 128 filters, 8,192 features."""
+    with no_weights():
+        model = models.create("cnn_recursive")
+    assert model.classifier.in_features == 8_192
+    assert (model.levels, model.trees, model.filters) == (3, 64, 128)
+    with pytest.raises(UserError, match="a power of 3"):
+        models.create("cnn_recursive", size=100)
+
+
+def test_filters_are_centres_of_patches():
+    """All patches of a ramp are one patch when normalised: of two ramps the two filters are the two ramps."""
+    pytest.importorskip("sklearn", reason="scikit-learn makes the centres: pip install scikit-learn")
+    model = models.create("cnn_recursive", in_channels=1, size=58, filters=2, trees=1)
+    ramp = np.tile(np.arange(58.0), (58, 1))
+    model.fit_filters(np.stack([ramp, ramp.T])[:, None].astype(np.float32), patches=400)
+    filters = sorted(model.conv.weight.numpy()[:, 0], key=lambda f: f.std(0).mean())
+    wanted = np.tile(np.arange(9.0) - 4, (9, 1))
+    wanted /= np.linalg.norm(wanted)
+    np.testing.assert_allclose(filters, [wanted, wanted.T], atol=1e-4)
+    assert not model.conv.bias.numpy().any()
 
 
 def test_parameters_by_the_formulas():

@@ -5,6 +5,7 @@ from .axial_unet import AxialUNet, axial_unet, gated_axial_unet
 from .bonet import BoNet
 from .ciresan_n4 import CiresanN4
 from .cnn_bigru import CNNBiGRU
+from .cnn_recursive import CNNRecursive
 from .dcnn import DCNN
 from .dcnn_vgg16 import DCNNVGG16
 from .dcunet import DCUNet, MultiResUNet
@@ -44,6 +45,7 @@ __all__ = [
     "AxialUNet",
     "BoNet",
     "CNNBiGRU",
+    "CNNRecursive",
     "CiresanN4",
     "DCUNet",
     "DeepMedic",
