@@ -90,7 +90,7 @@ def register(fixed: Image, moving: Image, config: RegisterConfig | None = None) 
     config = config or RegisterConfig()
     check_pair(fixed, moving)
     loss, stages = loss_of(config), []
-    pair = [tensor_of(image) for image in (fixed, moving)]
+    pair = tensor_of(fixed), tensor_of(moving)
     offset = first_offset(fixed, moving, config.init)
     start = Rigid(fixed.space, moving.space, np.zeros(fixed.space.rank))
     before = value(loss, *pair, start)
@@ -131,11 +131,12 @@ def tensor_of(image: Image) -> Tensor:
 
 def first_offset(fixed: Image, moving: Image, init: str) -> np.ndarray:
     """Return the shift to begin with."""
+    offset: np.ndarray = np.zeros(fixed.space.rank)
     if init == "centre":
-        return moving.space.centre - fixed.space.centre
-    if init == "mass":
-        return centre_of_mass(moving) - centre_of_mass(fixed)
-    return np.zeros(fixed.space.rank)
+        offset = moving.space.centre - fixed.space.centre
+    elif init == "mass":
+        offset = centre_of_mass(moving) - centre_of_mass(fixed)
+    return offset
 
 
 def factors(fixed: Image, levels: int) -> list[int]:
