@@ -184,7 +184,7 @@ def sampled_shape(x: Array, grid: Array, *_: Any) -> list[tuple[int, ...]]:
 
 def forward_flops(x: Array, grid: Array, mode: int, *_: Any) -> float:
     """Return a multiplication and an addition for each pixel that counts."""
-    return 2.0 * taps_of(mode, grid.shape[-1]) * int(x.shape[1]) * prod(grid.shape[:-1])
+    return float(2 * taps_of(mode, grid.shape[-1]) * x.shape[1] * prod(grid.shape[:-1]))
 
 
 def backward_flops(dy: Array, grid: Array, x_shape: Any, mode: int, *_: Any) -> float:

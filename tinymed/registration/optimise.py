@@ -168,7 +168,9 @@ def moved_by(transform: Any, fixed: Any, moving: Any) -> Any:
     return F.grid_sample(moving, grid, padding_mode="border", align_corners=False)
 
 
-def descend(transform: Any, name: str, loss: Loss, pair: list[Tensor], factor: int, config: RegisterConfig) -> Stage:
+def descend(
+    transform: Any, name: str, loss: Loss, pair: tuple[Tensor, Tensor], factor: int, config: RegisterConfig
+) -> Stage:
     """Search at one resolution by Adam; the transform is left at the best point met."""
     fixed, moving = (coarse(image, factor) for image in pair)
     stage = Stage(name, tuple(fixed.shape[2:]))
