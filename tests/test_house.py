@@ -25,6 +25,7 @@ ROOMS = [
     "files",
     "memory",
     "precision",
+    "observers",
     "dispatch",
     "devices",
     "random",
