@@ -33,12 +33,12 @@ def test_a_line_a_kernel_with_shapes_and_speed(x):
 
 def test_bytes_saved_are_counted_once(x):
     lines = []
-    with debug.kernel_log(lambda line: None), debug.tape_observing(log := debug.SavedLog(lines.append)):
+    with debug.kernel_log(lambda line: None), tape.observers.watching(log := debug.SavedLog(lines.append)):
         y = relu(x)
         z = Mul.apply(y, y)
     assert [line.split()[1] for line in lines] == ["48", "0"]  # mul saves the array that relu saved
     assert sum(log.held.values()) == 48
-    with debug.tape_observing(log):
+    with tape.observers.watching(log):
         add(z, z).backward(tinymed.ones(3, 4))
     assert sum(log.held.values()) == 0
 

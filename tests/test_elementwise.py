@@ -262,3 +262,24 @@ def test_erfinv_undoes_erf_to_the_last_bits():
     np.testing.assert_allclose(tm.erfinv(tm.tensor(x, dtype=np.float64)).numpy(), true, rtol=1e-14)
     assert tm.erfinv(tm.tensor([-1.0, 1.0])).tolist() == [-np.inf, np.inf]
     assert np.isnan(tm.erfinv(tm.tensor([-1.5, 1.5, np.nan])).numpy()).all()
+
+
+def test_bounds_that_are_numbers_stay_numbers():
+    """As tensors they would be arrays that no kernel made: a captured step refuses those."""
+    x = tm.tensor([-3.0, 0.5, 3.0])
+    with tm.dispatch.observing(Names()) as seen:
+        assert tm.clamp(x, -1, 1).tolist() == [-1.0, 0.5, 1.0]
+    assert "cast" not in seen.names
+    for bounds in ((-1, 1), (None, 1), (-1.0, None)):
+        captured = tm.capture(lambda x, bounds=bounds: tm.clamp(x, *bounds))
+        assert captured(x).tolist() == tm.clamp(x, *bounds).tolist()
+
+
+class Names(tm.dispatch.Observer):
+    """The names of the kernels called."""
+
+    def __init__(self):
+        self.names = []
+
+    def before(self, dispatcher, kernel, args):
+        self.names.append(dispatcher.name)

@@ -26,6 +26,7 @@ ROOMS = [
     "files",
     "memory",
     "precision",
+    "observers",
     "dispatch",
     "devices",
     "random",

@@ -215,13 +215,13 @@ class TestListing:
     @pytest.mark.parametrize("name", ["resnet50", "dcnn"])
     def test_activation_memory_is_what_the_tape_holds(self, name: str) -> None:
         """Counted by shapes, and by a real forward pass of 2 images less one of 1... of the arrays that ops save."""
-        from tinymed.debug import tape_observing
+        from tinymed import tape
         from tinymed.models.summary import Held
 
         options: dict[str, Any] = {"width": 1 / 8} if name == "resnet50" else {"size": 64}
         model = models.create(name, **options)
         held, own = Held(), {p.array.ctypes.data for p in (*model.parameters(), *model.buffers())}
-        with tape_observing(held), tinymed.use_backend("numpy"):
+        with tape.observers.watching(held), tinymed.use_backend("numpy"):
             kept = model.train()(tinymed.zeros(2, 3, 64, 64))
         real = sum(a.nbytes for where, a in held.arrays.items() if where not in own) // 2
         assert kept.shape[0] == 2

@@ -112,13 +112,10 @@ class TestModule:
             def forward(self, op: Any, inputs: Any, outputs: Any) -> None:
                 layers.append(op.scope)
 
-        tape.observers.append(Watch())
-        try:
+        with tape.observers.watching(Watch()):
             net(Tensor(np.ones((2, 4), np.float32)))
             net.body.append(nn.Linear(3, 3))  # the cached paths are renewed
             net(Tensor(np.ones((2, 4), np.float32)))
-        finally:
-            tape.observers.pop()
         assert list(dict.fromkeys(layers)) == ["body.0", "body.1", "Net", "body.2"]
 
     def test_modes_apply_and_copy(self) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinymed
-from tinymed import debug, dispatch, models, optim, tape
+from tinymed import dispatch, models, optim, tape
 from tinymed.nn import functional
 
 torch = pytest.importorskip("torch", reason="PyTorch is the oracle: pip install '.[test]'")
@@ -140,7 +140,7 @@ def test_float32_gradients_from_the_same_weights(name, backend_name):
         with tinymed.no_grad():
             for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
                 p.copy_(tinymed.tensor(q.detach().numpy().reshape(p.shape)))
-        with debug.tape_observing(decisions):
+        with tape.observers.watching(decisions):
             mine, gradients = our_step(ours, a, x, y)
         other, expected = torch_step(theirs, b, x, y)
         tipped = decisions.tipped()
@@ -171,7 +171,7 @@ def test_float32_runs_stay_as_near_to_float64_as_pytorchs(name):
         for step in range(20):
             x, y = batch(20 * run + step, shape, classes, np.float32)
             truth = torch_step(exact_torch, c, x.astype(np.float64), y.astype(np.float64))[0]
-            with dispatch.use_backend("numba"), debug.tape_observing(decisions):
+            with dispatch.use_backend("numba"), tape.observers.watching(decisions):
                 loss = our_step(ours, a, x, y)[0]
             errors.append(abs(torch_step(theirs, b, x, y)[0] - truth))
             if decisions.tipped():

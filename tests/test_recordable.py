@@ -186,9 +186,6 @@ def grown(x):
 def test_reading_a_value_is_announced(read):
     x, heard = tinymed.tensor([1.0, 2.0]), []
     READS[read](x)
-    tape.host_read_listeners.append(heard.append)
-    try:
+    with tape.host_read_listeners.watching(heard.append):
         READS[read](x)
-    finally:
-        tape.host_read_listeners.clear()
     assert heard

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import tinymed
-from tinymed import dispatch, nn, optim
+from tinymed import debug, dispatch, nn, optim, precision, tape
 from tinymed.nn import functional as F
+from tinymed.observers import Observers
 
 
 def test_a_blocks_backend_is_its_threads():
@@ -27,6 +28,76 @@ def test_a_blocks_backend_is_its_threads():
         leave.set()
         assert running.result() == "numpy"
         assert dispatch.table().name == "loops"
+
+
+def test_a_blocks_precision_is_its_threads():
+    inside, leave = threading.Event(), threading.Event()
+
+    def other():
+        with tinymed.use_precision("exact"):
+            inside.set()
+            leave.wait(10)
+            return precision.in_use()
+
+    before = precision.in_use()
+    with tinymed.use_precision("tf32"), ThreadPoolExecutor(1) as pool:
+        running = pool.submit(other)
+        assert inside.wait(10)
+        assert precision.in_use() == "tf32"
+        leave.set()
+        assert running.result() == "exact"
+        assert precision.in_use() == "tf32"
+    assert precision.in_use() == before
+
+
+def test_a_precision_from_here_on_is_that_of_threads_that_choose_none(monkeypatch):
+    monkeypatch.setattr(precision, "default", precision.default)
+    monkeypatch.setattr(precision.chosen, "name", precision.chosen.name)
+    for name in precision.CHOICES:
+        tinymed.use_precision(name)
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(precision.in_use).result() == name
+
+
+def test_a_debugger_sees_its_own_thread_only():
+    """Every observer: of kernels, of ops, and those who are told of a read."""
+    inside, leave = threading.Event(), threading.Event()
+    x, lines, told = tinymed.ones(2, 3), [], []
+
+    def other():
+        listening = tape.host_read_listeners.watching(told.append)
+        with debug.kernel_log(lines.append, saved=True), debug.validate(), debug.find_nan(), listening:
+            inside.set()
+            leave.wait(10)
+            return tinymed.relu(x).sum().item()
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(other)
+        assert inside.wait(10)
+        assert not any((dispatch.observers, tape.observers, tape.host_read_listeners))
+        assert np.isnan(tinymed.log(-x).sum().item())  # which find_nan would refuse
+        captured = tinymed.capture(lambda x: tinymed.exp(x))
+        captured(x)
+        assert captured.program is not None, "a step is captured while another thread is debugged"
+        assert not lines
+        assert not told
+        leave.set()
+        assert running.result() == 6
+    assert "relu" in " ".join(lines).lower()
+    assert told
+    assert not any(o.entries for o in (dispatch.observers, tape.observers, tape.host_read_listeners))
+
+
+def test_an_observer_of_the_process_sees_every_thread():
+    watching, seen = Observers(), []
+    watching.everywhere("all")
+    with watching.watching("mine"):
+        with watching.unheard():
+            assert list(watching) == ["all"]
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(lambda: seen.extend(watching)).result()
+        assert (list(watching), seen) == (["mine", "all"], ["all"])
+    assert list(watching) == ["all"]
 
 
 def test_a_choice_from_here_on_is_that_of_threads_that_choose_none(monkeypatch):

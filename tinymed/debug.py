@@ -219,7 +219,7 @@ def kernel_log(write: Write = to_stderr, saved: bool = False) -> Iterator[None]:
         if not saved:
             yield
             return
-        with tape_observing(SavedLog(write)):
+        with tape.observers.watching(SavedLog(write)):
             yield
 
 
@@ -241,7 +241,7 @@ def find_nan() -> Iterator[None]:
         Traceback (most recent call last):
         tinymed.debug.NaNFound: ...
     """
-    with tape_observing(NaNLocator()):
+    with tape.observers.watching(NaNLocator()):
         yield
 
 
@@ -269,16 +269,6 @@ def validate(rtol: float = 2e-4) -> Iterator[Validator]:
         yield observer
 
 
-@contextmanager
-def tape_observing(observer: tape.Observer) -> Iterator[None]:
-    """Let an observer see every op of a block."""
-    tape.observers.append(observer)
-    try:
-        yield
-    finally:
-        tape.observers.remove(observer)
-
-
 def install() -> None:
     """Do what TINYMED_DEBUG and TINYMED_VALIDATE ask for, for the whole process."""
     words = set(os.environ.get("TINYMED_DEBUG", "").split(",")) - {"", "0"}
@@ -288,15 +278,15 @@ def install() -> None:
             f"TINYMED_DEBUG={','.join(sorted(unknown))} is not known; use 1, 2, nan, or several with commas"
         )
     if words & {"1", "2"}:
-        dispatch.observers.append(KernelLog())
+        dispatch.observers.everywhere(KernelLog())
     if "2" in words:
-        tape.observers.append(SavedLog())
+        tape.observers.everywhere(SavedLog())
     if "nan" in words:
-        tape.observers.append(NaNLocator())
+        tape.observers.everywhere(NaNLocator())
     wanted = os.environ.get("TINYMED_VALIDATE", "")
     if wanted == REFERENCE:
         validator = Validator()
-        dispatch.observers.append(validator)
+        dispatch.observers.everywhere(validator)
         atexit.register(
             lambda: to_stderr(f"TINYMED_VALIDATE: {validator.checked} kernel calls agreed with the reference")
         )

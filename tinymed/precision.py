@@ -5,6 +5,7 @@ convolutions.  `exact` allows neither: every product is a float32 product.
 """
 
 import os
+import threading
 
 from .errors import one_line_for_commands
 
@@ -21,11 +22,27 @@ def checked(name: str) -> str:
 
 
 with one_line_for_commands():
-    current = checked(os.environ.get("TINYMED_PRECISION") or "tf32")
+    default = checked(os.environ.get("TINYMED_PRECISION") or "tf32")  # of threads that have chosen none
+
+
+class Chosen(threading.local):
+    """The precision that a thread has chosen, if it has."""
+
+    name: str | None = None
+
+
+chosen = Chosen()
+
+
+def in_use() -> str:
+    """Return the precision of this thread."""
+    return chosen.name or default
 
 
 class use_precision:
     """Choose the precision of products: from the call on, or for the block of a `with`.
+
+    A block is its thread's alone; from the call on means this thread, and all that choose none.
 
     As `torch.set_float32_matmul_precision`, of convolutions too.
 
@@ -42,12 +59,14 @@ class use_precision:
     """
 
     def __init__(self, name: str):
-        global current
-        self.before, current = current, checked(name)
+        global default
+        self.before, self.default = chosen.name, default
+        chosen.name = default = checked(name)
 
     def __enter__(self) -> str:
-        return current
+        global default
+        default = self.default
+        return in_use()
 
     def __exit__(self, *_: object) -> None:
-        global current
-        current = self.before
+        chosen.name = self.before

@@ -35,12 +35,14 @@ from .dispatch import Array, Table, tables
 from .dispatch.declare import describe
 from .grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled, thread
 from .handle import Handle
+from .observers import Observers
 
 __all__ = ["Handle", "Node", "Observer", "Op", "host_read", "thread", "walk"]
 __all__ += ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
 
 counter = itertools.count()
-host_read_listeners: list[Callable[[str], Any]] = []  # told before Python reads values; a recorder refuses
+# Told before Python reads values: a recorder refuses.
+host_read_listeners: Observers[Callable[[str], Any]] = Observers()
 
 
 def host_read(what: str) -> None:
@@ -179,7 +181,8 @@ class Observer:
     def backward(self, op: "Op", dys: Sequence[Any], dxs: Sequence[Any]) -> None: ...
 
 
-observers: list[Observer] = []
+observers: Observers[Observer] = Observers()
+entries = observers.entries  # asked for every op: of nobody it is empty
 
 
 class Op:
@@ -272,7 +275,7 @@ class Op:
             op.connect(inputs, nodes, tensors)
         else:
             op.saved = ()
-        for o in observers:
+        for o in observers if entries else ():
             o.forward(op, inputs, outs)
         return tuple(tensors) if isinstance(results, tuple) else tensors[0]
 
@@ -328,7 +331,7 @@ class Op:
             full = [self.k.full(*spec, 0) if dy is None else dy for dy, spec in zip(dys, self.specs, strict=True)]
         dxs = self.backward(*full)
         dxs = dxs if isinstance(dxs, tuple) else (dxs,)
-        for o in observers:
+        for o in observers if entries else ():
             o.backward(self, dys, dxs)
         return dxs
 

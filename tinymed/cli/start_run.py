@@ -16,7 +16,7 @@ from ..report.samples import save_samples
 from ..tasks.base.task import refuse_divided
 from ..train.callbacks import Interrupt
 from ..train.display import Bar, Lines, SlowStart
-from ..train.run import CHANGEABLE, Run, choose_backend, new_folder, refuse_occupied
+from ..train.run import CHANGEABLE, Run, choose_backend, claim_folder, new_folder, refuse_occupied
 from ..train.trainer import Callback
 from ..train.transfer import check_transfer, initial_weights, initialise
 from .app import say, slow_note
@@ -156,6 +156,8 @@ def start_run(given: Given) -> tuple[Run, Any]:
         config, lines = with_data_fields(config, sets, given)
     for line in lines:
         say(line)
+    if "out" not in given:
+        folder = claim_folder(Path("runs"), config.model)  # another run may have begun since
     return Run.create(folder, config), sets
 
 

@@ -110,12 +110,8 @@ def workloads(op: type[Op]) -> list[tuple[str, tuple[Any, ...]]]:
     result = []
     for label, call in CALLS[op.__name__]() if op.__name__ in CALLS else []:
         seen = Arguments(op)
-        tape.observers.append(seen)
-        try:
-            with tape.no_grad():
-                call()
-        finally:
-            tape.observers.remove(seen)
+        with tape.observers.watching(seen), tape.no_grad():
+            call()
         arrays = (i.array if isinstance(i, Tensor) else i for i in seen.found)
         result.append((label, tuple(arrays)))
     return result

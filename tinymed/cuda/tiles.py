@@ -59,7 +59,7 @@ def choose(backend: str, rows: int, columns: int, batches: int = 1, exact: bool 
     if forced is not None:
         return TILES.index(forced)
     enough = 1.5 * PROCESSORS
-    if exact or precision.current == "exact" or not tensor_cores(backend):
+    if exact or precision.in_use() == "exact" or not tensor_cores(backend):
         return TILES.index("exact 128x128" if batches * count(rows, columns, 128, 128) >= enough else "exact 64x64")
     if columns <= 32:
         return TILES.index("tf32 128x32")

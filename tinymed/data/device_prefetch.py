@@ -31,7 +31,7 @@ def upload_batches(batches: Iterable[tuple[Arrays, Any]], device: str) -> Iterat
     Example:
         >>> images, labels = next(upload_batches([(np.zeros((2, 3), np.float32), [0, 1])], "cpu"))
         >>> images.shape, images.device, labels
-        ((2, 3), 'cpu', [0, 1])
+        ((2, 3), device(type='cpu'), [0, 1])
     """
     if device == "cpu":
         for arrays, rest in batches:

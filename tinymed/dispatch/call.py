@@ -8,13 +8,13 @@ import contextvars
 import functools
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..memory import inverse_order
+from ..observers import Observers
 from .declare import (
     BACKENDS,
     LOOPS,
@@ -41,17 +41,9 @@ class Observer:
     def after(self, dispatcher: "Dispatcher", kernel: Kernel, args: Sequence[Any], outs: Sequence[Array]) -> None: ...
 
 
-observers: list[Observer] = []
-
-
-@contextmanager
-def observing(observer: Observer) -> Iterator[Observer]:
-    """Let an observer see every kernel call of a block."""
-    observers.append(observer)
-    try:
-        yield observer
-    finally:
-        observers.remove(observer)
+observers: Observers[Observer] = Observers()
+observing = observers.watching  # for a block of this thread
+entries = observers.entries
 
 
 class Dispatcher:
@@ -84,7 +76,7 @@ class Dispatcher:
         self.native = self.fallback = 0
 
     def __call__(self, *args: Any) -> Any:
-        if observers:
+        if entries:
             return self.call(args)
         if self.composite is not None and (self.when is None or self.when(*args)):
             self.native += 1

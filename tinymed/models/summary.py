@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import tape
-from ..debug import address, is_array, tape_observing
+from ..debug import address, is_array
 from ..nn.conv import Conv, ConvTranspose
 from ..nn.linear import Linear
 from ..nn.module import Module
@@ -197,6 +197,6 @@ def activation_bytes(model: Module, input_shape: Shapes | Sequence[int]) -> int:
     """
     held = Held()
     own = {address(t.array) for t in (*model.parameters(), *model.buffers())}
-    with mode(model, training=True), tape.enable_grad(), shapes_only(), tape_observing(held):
+    with mode(model, training=True), tape.enable_grad(), shapes_only(), tape.observers.watching(held):
         model(*images(model, input_shape, n=2))
     return sum(int(a.nbytes) for where, a in held.arrays.items() if where not in own) // 2

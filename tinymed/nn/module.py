@@ -137,7 +137,7 @@ class Module(Switches):
         if not scope:
             Module._outermost = self._path_of_modules()
         scope.append(Module._outermost.get(id(self)) or type(self).__name__)
-        for o in tape.observers:
+        for o in tape.observers if tape.entries else ():
             o.module(self)
         try:
             if self._pre_hooks:

@@ -135,15 +135,8 @@ def check_given(node: Node, given: Sequence[Any]) -> None:
 @contextmanager
 def unheard() -> Iterator[None]:
     """Mark a part of a captured step whose values a replay would find again, so that Python may read them."""
-    lists: tuple[list[Any], ...] = (tape.host_read_listeners, tape.observers, dispatch.observers)
-    told = [one[:] for one in lists]
-    for one in lists:
-        one.clear()
-    try:
+    with tape.host_read_listeners.unheard(), tape.observers.unheard(), dispatch.observers.unheard():
         yield
-    finally:
-        for one, before in zip(lists, told, strict=True):
-            one.extend(before)
 
 
 def refused(node: Node, given: Sequence[Any], error: Exception) -> Exception:

@@ -83,12 +83,8 @@ def trace(model: Module, inputs: Sequence[np.ndarray], more: int = 0) -> Trace:
     """
     result = Trace([blank((a.shape[0] + more, *a.shape[1:]), a.dtype) for a in inputs])
     recorder = Recorder(result.calls)
-    with mode(model, False), tape.no_grad(), shapes_only():
-        tape.observers.append(recorder)
-        try:
-            returned = model(*[Tensor(a) for a in result.inputs])
-        finally:
-            tape.observers.remove(recorder)
+    with mode(model, False), tape.no_grad(), shapes_only(), tape.observers.watching(recorder):
+        returned = model(*[Tensor(a) for a in result.inputs])
     result.outputs = named_outputs(returned)
     return result
 

@@ -139,7 +139,7 @@ def cpu(input: Any) -> Any:
     Example:
         >>> import tinymed
         >>> tinymed.ones(2).cpu().device
-        'cpu'
+        device(type='cpu')
     """
     return to(input, device="cpu")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..dispatch import Array, kernel
 from ..tape import Node, Op
-from .broadcast import drawn_shape, operands
+from .broadcast import drawn_shape, operand
 from .cast import common_dtype
 from .elementwise import mul
 from .pairwise import clamp_tensors
@@ -69,7 +69,7 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
     """
     if min is None and max is None:
         raise ValueError("clamp: at least one of min and max must be a number or a tensor")
-    low, high = (None if v is None else operands("clamp", v)[0] for v in (min, max))
+    low, high = (v if v is None or isinstance(v, Node) else operand("clamp", v) for v in (min, max))
     if isinstance(low, Node) or isinstance(high, Node):
         return clamp_tensors(input, low, high)
     if any(isinstance(v, float) and math.isnan(v) for v in (low, high)):

@@ -1,6 +1,7 @@
 """Negative log-likelihoods of counts and of normal variables."""
 
 import math
+import warnings
 from typing import Any
 
 from .. import devices, tape
@@ -48,6 +49,12 @@ def poisson_nll_loss(
         1.0
     """
     check_reduction("poisson_nll_loss", reduction)
+    if input.shape != target.shape:
+        warnings.warn(
+            f"poisson_nll_loss: target has shape {list(target.shape)}, input {list(input.shape)}; they are broadcast, "
+            "which is nearly always a mistake",
+            stacklevel=2,
+        )
     log_rate = input if log_input else log(add(input, float(eps)))
     loss = sub(exp(input) if log_input else input, mul(target, log_rate))
     if full:

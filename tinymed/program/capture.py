@@ -192,16 +192,16 @@ class Captured:
     ) -> tuple[Program, Any, Recorder]:
         """Run the step once, write down what it does, and take it back."""
         recorder = Recorder(names, grads)
-        tape.observers.append(recorder)
-        tape.host_read_listeners.append(recorder.refuse)
         try:
-            with dispatch.observing(recorder):
+            with (
+                tape.observers.watching(recorder),
+                tape.host_read_listeners.watching(recorder.refuse),
+                dispatch.observing(recorder),
+            ):
                 result = self.step(*static)
             program, result = recorder.finish(tensors(result)), rebuild(result, lambda t: t.result_class(t.array))
             return program, result, recorder
         finally:
-            tape.observers.remove(recorder)
-            tape.host_read_listeners.remove(recorder.refuse)
             recorder.undo()
             if sum(r.nbytes for call in recorder.calls for r in call.outs) > LARGE:
                 memory.trim()
@@ -253,7 +253,7 @@ def key_of(inputs: tuple[Any, ...]) -> Key:
     Shapes, dtypes, devices, backend, precision, and if there is a tape.
     """
     shapes = rebuild(inputs, signature)
-    return shapes, dispatch.table().name, precision.current, tape.thread.grad_enabled
+    return shapes, dispatch.table().name, precision.in_use(), tape.thread.grad_enabled
 
 
 def signature(t: Any) -> tuple[Any, ...]:

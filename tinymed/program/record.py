@@ -2,7 +2,6 @@
 
 import gc
 import sys
-import threading
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -40,7 +39,6 @@ class Recorder(dispatch.Observer, tape.Observer):
 
     def __init__(self, names: dict[int, str], grads: dict[Any, Any]):
         self.names, self.grads = dict(names), grads
-        self.thread = threading.get_ident()  # what others do meanwhile is no part of the step
         self.calls: list[Call] = []
         self.count = 0  # values met
         self.live: dict[int, tuple[Callable[[], Any], Value, int]] = {}  # by id of an owner
@@ -56,8 +54,6 @@ class Recorder(dispatch.Observer, tape.Observer):
 
     def refuse(self, what: str) -> None:
         """Raise: called where Python reads or writes a tensor's values."""
-        if self.is_elsewhere():
-            return
         raise CaptureError(
             f"{user_line()}: the captured step calls {what}; a replay runs no Python. Return the tensor "
             "from the step and use its values outside"
@@ -65,7 +61,7 @@ class Recorder(dispatch.Observer, tape.Observer):
 
     def module(self, module: Any) -> None:
         """Note that a module is being called: its mode is part of the program, its parameters have names."""
-        if module not in self.modules and not self.is_elsewhere():
+        if module not in self.modules:
             if not self.modules:
                 for name, p in [*module.named_parameters(), *module.named_buffers()]:
                     self.names.setdefault(address(p.array), name)
@@ -74,17 +70,11 @@ class Recorder(dispatch.Observer, tape.Observer):
 
     def optimizer(self, optimizer: Any) -> None:
         """Note that an optimizer makes a step: its options are part of the program."""
-        if not (self.is_elsewhere() or any(o is optimizer for o in self.optimizers)):
+        if not any(o is optimizer for o in self.optimizers):
             self.optimizers.append(optimizer)
-
-    def is_elsewhere(self) -> bool:
-        """Return whether another thread than the step's is running."""
-        return threading.get_ident() != self.thread
 
     def forward(self, op: Any, inputs: Sequence[Any], outputs: Sequence[Array]) -> None:
         """Take down the leaves among an op's inputs."""
-        if self.is_elsewhere():
-            return
         for i in inputs:
             if isinstance(i, tape.Node) and i.op is None and not self.is_made(i.array):
                 self.leaves.setdefault(i, i.array)
@@ -93,8 +83,6 @@ class Recorder(dispatch.Observer, tape.Observer):
     # ---------------------------------------------------------------------------------------- kernel calls
 
     def before(self, dispatcher: Dispatcher, kernel: Kernel, args: Sequence[Any]) -> None:
-        if self.is_elsewhere():
-            return
         self.converted.append([])
         if kernel.rule.writes and not kernel.composite:
             for name, a in named(kernel, args):
@@ -104,8 +92,6 @@ class Recorder(dispatch.Observer, tape.Observer):
                         self.saved[value] = raw(value.external).copy()
 
     def after(self, dispatcher: Dispatcher, kernel: Kernel, args: Sequence[Any], outs: Sequence[Array]) -> None:
-        if self.is_elsewhere():
-            return
         converted = self.converted.pop()
         if dispatcher.name == "canonical":
             self.converted[-1].append(outs[0])

@@ -190,6 +190,18 @@ def new_folder(root: Path, name: str) -> Path:
     return root / f"{name}-{max(numbers, default=0) + 1:03}"
 
 
+def claim_folder(root: Path, name: str) -> Path:
+    """Make the next free runs/<name>-<number>: a folder that no other run that starts meanwhile gets."""
+    while True:
+        folder = new_folder(root, name)
+        root.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+
+
 def choose_backend(name: str) -> None:
     """Use a backend from here on.  Raises UserError naming those there are, or why this one cannot work here."""
     try:

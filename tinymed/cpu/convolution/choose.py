@@ -82,7 +82,7 @@ def choose(
 
     x_shape is (N, C, H, W), weight_shape (O, C, KH, KW).
     """
-    return decide(direction, x_shape, weight_shape, stride, padding, dilation, groups, precision.current, forced)
+    return decide(direction, x_shape, weight_shape, stride, padding, dilation, groups, precision.in_use(), forced)
 
 
 @lru_cache(maxsize=4096)
