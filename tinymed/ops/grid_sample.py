@@ -184,17 +184,17 @@ def sampled_shape(x: Array, grid: Array, *_: Any) -> list[tuple[int, ...]]:
 
 def forward_flops(x: Array, grid: Array, mode: int, *_: Any) -> float:
     """Return a multiplication and an addition for each pixel that counts."""
-    return 2 * taps_of(mode, grid.shape[-1]) * x.shape[1] * prod(grid.shape[:-1])
+    return float(2 * taps_of(mode, grid.shape[-1]) * x.shape[1] * prod(grid.shape[:-1]))
 
 
 def backward_flops(dy: Array, grid: Array, x_shape: Any, mode: int, *_: Any) -> float:
     """Return the same for the gradient of the input."""
-    return 2 * taps_of(mode, grid.shape[-1]) * dy.size
+    return float(2 * taps_of(mode, grid.shape[-1]) * dy.size)
 
 
 def slope_flops(dy: Array, x: Array, grid: Array, mode: int, *_: Any) -> float:
     """Return the same for the gradient of each axis of the grid."""
-    return 2 * grid.shape[-1] * taps_of(mode, grid.shape[-1]) * dy.size
+    return float(2 * grid.shape[-1] * taps_of(mode, grid.shape[-1]) * dy.size)
 
 
 @kernel(out=sampled_shape, flops=forward_flops)

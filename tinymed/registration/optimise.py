@@ -93,7 +93,7 @@ def register(fixed: Image, moving: Image, config: RegisterConfig | None = None) 
     pair = [tensor_of(image) for image in (fixed, moving)]
     offset = first_offset(fixed, moving, config.init)
     start = Rigid(fixed.space, moving.space, np.zeros(fixed.space.rank))
-    before = value(loss, *pair, start)
+    before = value(loss, pair, start)
     transform: Any = (Rigid if config.transform == "rigid" else Affine)(fixed.space, moving.space, offset)
     name = "rigid" if config.transform == "rigid" else "affine"
     for factor in factors(fixed, config.levels):
@@ -107,7 +107,7 @@ def register(fixed: Image, moving: Image, config: RegisterConfig | None = None) 
     return Registration(
         transform,
         before,
-        value(loss, *pair, transform),
+        value(loss, pair, transform),
         stages,
         warp(moving.values, transform, fixed.space.size),
         jacobian_determinant(by, fixed.space),
@@ -131,11 +131,12 @@ def tensor_of(image: Image) -> Tensor:
 
 def first_offset(fixed: Image, moving: Image, init: str) -> np.ndarray:
     """Return the shift to begin with."""
+    result = np.zeros(fixed.space.rank)
     if init == "centre":
-        return moving.space.centre - fixed.space.centre
+        result = moving.space.centre - fixed.space.centre
     if init == "mass":
-        return centre_of_mass(moving) - centre_of_mass(fixed)
-    return np.zeros(fixed.space.rank)
+        result = centre_of_mass(moving) - centre_of_mass(fixed)
+    return result
 
 
 def factors(fixed: Image, levels: int) -> list[int]:
@@ -155,8 +156,9 @@ def coarse(image: Tensor, factor: int) -> Any:
     return image if factor == 1 else F.interpolate(image, size, mode="area")
 
 
-def value(loss: Loss, fixed: Tensor, moving: Tensor, transform: Any) -> float:
-    """Return the loss of a transform at full resolution."""
+def value(loss: Loss, pair: list[Tensor], transform: Any) -> float:
+    """Return the loss of a transform on (fixed, moving) at full resolution."""
+    fixed, moving = pair
     with no_grad():
         return float(loss(fixed, moved_by(transform, fixed, moving)).item())
 
