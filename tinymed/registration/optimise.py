@@ -81,7 +81,7 @@ def register(fixed: Image, moving: Image, config: RegisterConfig | None = None) 
         >>> from pathlib import Path
         >>> from tinymed.registration.spaces import Image, Space
         >>> y, x = np.mgrid[:32, :32]
-        >>> blob = lambda row: np.exp(-((y - row) ** 2 + (x - 16) ** 2) / 40).astype(np.float32)
+        >>> blob = lambda row: np.exp(-((y - row) ** 2) / 40 - (x - 16) ** 2 / 200).astype(np.float32)
         >>> images = [Image(b[..., None], b, Space(b.shape, np.eye(3)), None, Path()) for b in (blob(14), blob(17))]
         >>> found = register(*images, RegisterConfig(transform="rigid", levels=2, backend="numpy"))
         >>> np.round(found.transform.world()[:2, 2]).tolist()
