@@ -189,12 +189,12 @@ def forward_flops(x: Array, grid: Array, mode: int, *_: Any) -> float:
 
 def backward_flops(dy: Array, grid: Array, x_shape: Any, mode: int, *_: Any) -> float:
     """Return the same for the gradient of the input."""
-    return 2.0 * taps_of(mode, grid.shape[-1]) * int(dy.size)
+    return float(2 * taps_of(mode, grid.shape[-1]) * dy.size)
 
 
 def slope_flops(dy: Array, x: Array, grid: Array, mode: int, *_: Any) -> float:
     """Return the same for the gradient of each axis of the grid."""
-    return 2.0 * int(grid.shape[-1]) * taps_of(mode, grid.shape[-1]) * int(dy.size)
+    return float(2 * grid.shape[-1] * taps_of(mode, grid.shape[-1]) * dy.size)
 
 
 @kernel(out=sampled_shape, flops=forward_flops)

@@ -81,7 +81,7 @@ def register(fixed: Image, moving: Image, config: RegisterConfig | None = None) 
         >>> from pathlib import Path
         >>> from tinymed.registration.spaces import Image, Space
         >>> y, x = np.mgrid[:32, :32]
-        >>> blob = lambda row: np.exp(-((y - row) ** 2 + (x - 16) ** 2) / 40).astype(np.float32)
+        >>> blob = lambda row: np.exp(-((y - row) ** 2) / 40 - (x - 16) ** 2 / 200).astype(np.float32)
         >>> images = [Image(b[..., None], b, Space(b.shape, np.eye(3)), None, Path()) for b in (blob(14), blob(17))]
         >>> found = register(*images, RegisterConfig(transform="rigid", levels=2, backend="numpy"))
         >>> np.round(found.transform.world()[:2, 2]).tolist()
@@ -90,10 +90,10 @@ def register(fixed: Image, moving: Image, config: RegisterConfig | None = None) 
     config = config or RegisterConfig()
     check_pair(fixed, moving)
     loss, stages = loss_of(config), []
-    pair = tensor_of(fixed), tensor_of(moving)
+    pair = [tensor_of(image) for image in (fixed, moving)]
     offset = first_offset(fixed, moving, config.init)
     start = Rigid(fixed.space, moving.space, np.zeros(fixed.space.rank))
-    before = value(loss, *pair, start)
+    before = value(loss, pair, start)
     transform: Any = (Rigid if config.transform == "rigid" else Affine)(fixed.space, moving.space, offset)
     name = "rigid" if config.transform == "rigid" else "affine"
     for factor in factors(fixed, config.levels):
@@ -107,7 +107,7 @@ def register(fixed: Image, moving: Image, config: RegisterConfig | None = None) 
     return Registration(
         transform,
         before,
-        value(loss, *pair, transform),
+        value(loss, pair, transform),
         stages,
         warp(moving.values, transform, fixed.space.size),
         jacobian_determinant(by, fixed.space),
@@ -131,12 +131,12 @@ def tensor_of(image: Image) -> Tensor:
 
 def first_offset(fixed: Image, moving: Image, init: str) -> np.ndarray:
     """Return the shift to begin with."""
-    offset: np.ndarray = np.zeros(fixed.space.rank)
+    result = np.zeros(fixed.space.rank)
     if init == "centre":
-        offset = moving.space.centre - fixed.space.centre
-    elif init == "mass":
-        offset = centre_of_mass(moving) - centre_of_mass(fixed)
-    return offset
+        result = moving.space.centre - fixed.space.centre
+    if init == "mass":
+        result = centre_of_mass(moving) - centre_of_mass(fixed)
+    return result
 
 
 def factors(fixed: Image, levels: int) -> list[int]:
@@ -156,8 +156,9 @@ def coarse(image: Tensor, factor: int) -> Any:
     return image if factor == 1 else F.interpolate(image, size, mode="area")
 
 
-def value(loss: Loss, fixed: Tensor, moving: Tensor, transform: Any) -> float:
-    """Return the loss of a transform at full resolution."""
+def value(loss: Loss, pair: list[Tensor], transform: Any) -> float:
+    """Return the loss of a transform on (fixed, moving) at full resolution."""
+    fixed, moving = pair
     with no_grad():
         return float(loss(fixed, moved_by(transform, fixed, moving)).item())
 
@@ -168,9 +169,7 @@ def moved_by(transform: Any, fixed: Any, moving: Any) -> Any:
     return F.grid_sample(moving, grid, padding_mode="border", align_corners=False)
 
 
-def descend(
-    transform: Any, name: str, loss: Loss, pair: tuple[Tensor, Tensor], factor: int, config: RegisterConfig
-) -> Stage:
+def descend(transform: Any, name: str, loss: Loss, pair: list[Tensor], factor: int, config: RegisterConfig) -> Stage:
     """Search at one resolution by Adam; the transform is left at the best point met."""
     fixed, moving = (coarse(image, factor) for image in pair)
     stage = Stage(name, tuple(fixed.shape[2:]))

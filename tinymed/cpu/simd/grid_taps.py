@@ -211,14 +211,14 @@ def brought(r: Rules, pixel: ir.Value, n: ir.Value) -> ir.Value:
 def cubic_weights(v: Lanes, t: ir.Value) -> list[tuple[ir.Value, ir.Value]]:
     """Return (weight, derivative by t) of four taps, t behind the second.  Keys 1981, equation 4, slope -3/4."""
 
-    def near(d: ir.Value) -> tuple[ir.Value, ir.Value]:
+    def inner(d: ir.Value) -> tuple[ir.Value, ir.Value]:
         return v.polynomial(d, 1.25, -2.25, 0.0, 1.0), v.mul(v.polynomial(d, 3.75, -4.5), d)
 
-    def far(d: ir.Value) -> tuple[ir.Value, ir.Value]:
+    def outer(d: ir.Value) -> tuple[ir.Value, ir.Value]:
         return v.polynomial(d, -0.75, 3.75, -6.0, 3.0), v.polynomial(d, -2.25, 7.5, -6.0)
 
-    after = [near(v.sub(v.number(1.0), t)), far(v.sub(v.number(2.0), t))]
-    return [far(v.add(t, v.number(1.0))), near(t), *((w, v.sub(v.zero, s)) for w, s in after)]
+    after = [inner(v.sub(v.number(1.0), t)), outer(v.sub(v.number(2.0), t))]
+    return [outer(v.add(t, v.number(1.0))), inner(t), *((w, v.sub(v.zero, s)) for w, s in after)]
 
 
 class Block:
@@ -414,21 +414,21 @@ def add_number(b: ir.IRBuilder, dx: ir.Value, dy: ir.Value, weight: ir.Value) ->
     b.store(b.fadd(b.load(to), b.fmul(weight, b.load(source))), to)
 
 
-def declare(name: str, write: Callable[[int, int], Emit], mode: int, rank: int, *more: str) -> Any:
+def entry(name: str, write: Callable[[int, int], Emit], mode: int, rank: int, *more: str) -> Any:
     """Declare one function of the family."""
     return llvm_functions.function(name, [*PARAMETERS, *more], write(mode, rank))
 
 
-sample_bilinear2d = declare("sample_bilinear2d", sample, BILINEAR, 2)
-sample_nearest2d = declare("sample_nearest2d", sample, NEAREST, 2)
-sample_bicubic2d = declare("sample_bicubic2d", sample, BICUBIC, 2)
-sample_bilinear3d = declare("sample_bilinear3d", sample, BILINEAR, 3)
-sample_nearest3d = declare("sample_nearest3d", sample, NEAREST, 3)
-slopes_bilinear2d = declare("slopes_bilinear2d", slopes, BILINEAR, 2, "dy")
-slopes_bicubic2d = declare("slopes_bicubic2d", slopes, BICUBIC, 2, "dy")
-slopes_bilinear3d = declare("slopes_bilinear3d", slopes, BILINEAR, 3, "dy")
-spread_bilinear2d = declare("spread_bilinear2d", spread, BILINEAR, 2)
-spread_nearest2d = declare("spread_nearest2d", spread, NEAREST, 2)
-spread_bicubic2d = declare("spread_bicubic2d", spread, BICUBIC, 2)
-spread_bilinear3d = declare("spread_bilinear3d", spread, BILINEAR, 3)
-spread_nearest3d = declare("spread_nearest3d", spread, NEAREST, 3)
+sample_bilinear2d = entry("sample_bilinear2d", sample, BILINEAR, 2)
+sample_nearest2d = entry("sample_nearest2d", sample, NEAREST, 2)
+sample_bicubic2d = entry("sample_bicubic2d", sample, BICUBIC, 2)
+sample_bilinear3d = entry("sample_bilinear3d", sample, BILINEAR, 3)
+sample_nearest3d = entry("sample_nearest3d", sample, NEAREST, 3)
+slopes_bilinear2d = entry("slopes_bilinear2d", slopes, BILINEAR, 2, "dy")
+slopes_bicubic2d = entry("slopes_bicubic2d", slopes, BICUBIC, 2, "dy")
+slopes_bilinear3d = entry("slopes_bilinear3d", slopes, BILINEAR, 3, "dy")
+spread_bilinear2d = entry("spread_bilinear2d", spread, BILINEAR, 2)
+spread_nearest2d = entry("spread_nearest2d", spread, NEAREST, 2)
+spread_bicubic2d = entry("spread_bicubic2d", spread, BICUBIC, 2)
+spread_bilinear3d = entry("spread_bilinear3d", spread, BILINEAR, 3)
+spread_nearest3d = entry("spread_nearest3d", spread, NEAREST, 3)
