@@ -46,7 +46,7 @@ def kept(xp: Any, shape: tuple[int, ...], ticket: Array | None, limit: int, scal
 
 def products(q: Array, k: Array, v: Array, *_: Any) -> float:
     """Count the multiplications and additions of Q K' and of the weights times V."""
-    return 2.0 * prod(q.shape[:3]) * k.shape[2] * (q.shape[3] + v.shape[3])
+    return float(2 * prod(q.shape[:3]) * k.shape[2] * (q.shape[3] + v.shape[3]))
 
 
 def attended(q: Array, k: Array, v: Array, *_: Any) -> list[tuple[int, ...]]:
