@@ -69,6 +69,17 @@ def ours(value: Any) -> Any:
     """PyTorch's tensors, dtypes and functions in an argument, as tinymed's."""
     if isinstance(value, torch.Tensor):
         return Tensor(value.detach().numpy().copy(), value.requires_grad)
+    if isinstance(value, torch.nn.TransformerEncoderLayer):  # an encoder is made of one
+        return tinymed.nn.TransformerEncoderLayer(
+            value.linear1.in_features,
+            value.self_attn.num_heads,
+            value.linear1.out_features,
+            value.dropout.p,
+            "relu" if value.activation is torch.nn.functional.relu else "gelu",
+            value.norm1.eps,
+            value.self_attn.batch_first,
+            value.norm_first,
+        )
     if isinstance(value, torch.dtype):
         return np.dtype(str(value).removeprefix("torch."))
     if isinstance(value, dict):

@@ -176,7 +176,7 @@ def drop_weights(z: Any, factors: Any, first: Any, ticket: Any, limit: Any, keep
 
 def tasks_of(q: Any) -> int:
     """Return how many tasks share the blocks of queries of all heads."""
-    return max(1, min(TASKS, int(q.shape[0] * q.shape[1]) * -(-int(q.shape[2]) // QUERIES)))
+    return int(max(1, min(TASKS, q.shape[0] * q.shape[1] * -(-q.shape[2] // QUERIES))))
 
 
 def forward_work(q: Any, packed: Any, v: Any, *_: Any) -> list[Any]:
@@ -284,7 +284,7 @@ def attention_blocks(
 
 def parts_of(q: Any) -> int:
     """Return in how many parts the queries of a head are summed: more than one where heads alone are few tasks."""
-    return max(1, min(TASKS // max(1, int(q.shape[0] * q.shape[1])), -(-int(q.shape[2]) // QUERIES)))
+    return int(max(1, min(TASKS // max(1, q.shape[0] * q.shape[1]), -(-q.shape[2] // QUERIES))))
 
 
 def gradient_shapes(dy: Any, q: Any, key: Any, v: Any, *rest: Any) -> list[Any]:

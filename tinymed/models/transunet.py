@@ -207,9 +207,9 @@ def transunet(num_classes: int = 9, in_channels: int = 3, size: int = 224, dropo
         UserError: size does not fit.
 
     Example:
-        >>> from tinymed.nn.init import no_weights
-        >>> with no_weights():
-        ...     count_parameters(transunet())
+        >>> from tinymed import models
+        >>> with nn.init.no_weights():
+        ...     models.count_parameters(transunet())
         105277081
 
     Reference:
