@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..dispatch import kernel
-from ..ops.attention import attended, products
-from .compiler.jit import serial
-from .matmul import pack_columns
-from .simd.elementary import exp
-from .simd.philox import philox
-from .simd.reductions import row_max, row_product_sum, row_sum
-from .simd.tile import ACCUMULATE, ZERO, sweep
-from .simd.vectors import TILE_COLUMNS, TILE_ROWS, address, ceil_div
+from ...dispatch import kernel
+from ...ops.attention import attended, products
+from ..compiler.jit import serial
+from ..matmul import pack_columns
+from ..simd.elementary import exp
+from ..simd.philox import philox
+from ..simd.reductions import row_max, row_product_sum, row_sum
+from ..simd.tile import ACCUMULATE, ZERO, sweep
+from ..simd.vectors import TILE_COLUMNS, TILE_ROWS, address, ceil_div
 
 f4, u4, u8 = np.float32, np.uint32, np.uint64
 QUERIES = (

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..dispatch import kernel
-from ..ops.recurrent import gru_gradient_shapes, gru_shapes, lstm_shapes, products, rnn_shapes
-from .arguments import all_float32
-from .compiler.jit import serial
-from .simd.elementary import sigmoid, tanh
-from .simd.tile import ACCUMULATE, sweep
-from .simd.vectors import TILE_COLUMNS, TILE_ROWS, address, ceil_div
+from ...dispatch import kernel
+from ...ops.recurrent import gru_gradient_shapes, gru_shapes, lstm_shapes, products, rnn_shapes
+from ..arguments import all_float32
+from ..compiler.jit import serial
+from ..simd.elementary import sigmoid, tanh
+from ..simd.tile import ACCUMULATE, sweep
+from ..simd.vectors import TILE_COLUMNS, TILE_ROWS, address, ceil_div
 
 f4 = np.float32
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from numba import prange
 
-from ..dispatch import kernel
+from ...dispatch import kernel
 from .recurrent import copy_row, lstm_gate_gradient, lstm_row
 
 PARTITIONS = 64  # pieces of the pixels; each pixel is by itself, so their number changes no bits
