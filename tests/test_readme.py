@@ -16,7 +16,13 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 
 def test_the_code_runs():
     for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
-        subprocess.run([sys.executable, "-W", "error", "-c", block], check=True, timeout=300)
+        done = subprocess.run(
+            [sys.executable, "-X", "faulthandler", "-W", "error", "-c", block],
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
 
 
 def commands(text):

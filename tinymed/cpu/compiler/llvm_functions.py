@@ -57,7 +57,12 @@ def processor() -> tuple[str, str]:
 
 @functools.cache
 def machine() -> Any:
-    """Return LLVM's description of that processor."""
+    """Return LLVM's description of that processor, for writing code."""
+    return new_machine()
+
+
+def new_machine() -> Any:
+    """Return a description of that processor for one engine, which owns it from then on."""
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
     target = binding.Target.from_default_triple()
@@ -103,7 +108,7 @@ def compile_object(functions: Functions) -> bytes:
 
 def link(codes: Iterable[bytes], names: Iterable[str]) -> dict[str, int]:
     """Bring the functions of object files into memory; return {name: address}."""
-    engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine())
+    engine = binding.create_mcjit_compiler(binding.parse_assembly(""), new_machine())
     for code in codes:
         engine.add_object_file(binding.ObjectFileRef.from_data(code))
     engine.finalize_object()

@@ -162,8 +162,8 @@ class KernelCode(CPUDispatcher):
 
     def compile(self, signature: Any) -> Any:
         """Compile for a signature, or load from the cache."""
-        llvm_functions.load(llvm_functions.required(self.py_func))
         with global_compiler_lock, loops_as_bitcode(), no_collection():
+            llvm_functions.load(llvm_functions.required(self.py_func))
             return super().compile(signature)
 
     def known(self, signature: Any) -> bool:
