@@ -30,6 +30,7 @@ def tasks(quick: bool) -> Iterator[tuple[str, Callable[[], Any]]]:
             if op.__module__.startswith("tinymed."):
                 yield f"op {name}", lambda op=op, seed=seed: check.results(op.apply, op.samples(Draw(seed)), np.float32)
     yield "op MaxPool, wide", wide_pool
+    yield "op GridSample, in both dimensions", sampling
     for rule, options in RULES:
         yield f"optimiser {rule}", lambda rule=rule, options=options: train(rule, options)
     yield from rungs()
@@ -60,6 +61,17 @@ def wide_pool() -> None:
 
     x = tinymed.randn(1, 2, 20, 19, seed=0, requires_grad=True)
     functional.max_pool2d(x, 17, stride=1).sum().backward()
+
+
+def sampling() -> None:
+    """Sample images and volumes, with the gradients of what is sampled and of where."""
+    import tinymed
+    from tinymed.nn import functional
+
+    for space in ((6, 5), (4, 6, 5)):
+        x = tinymed.randn(2, 3, *space, seed=0, requires_grad=True)
+        grid = tinymed.randn(2, *space, len(space), seed=1, requires_grad=True)
+        functional.grid_sample(x, grid, align_corners=False).sum().backward()
 
 
 RULES: list[tuple[str, dict[str, Any]]] = [

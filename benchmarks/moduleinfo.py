@@ -79,9 +79,13 @@ def ours(value: Any) -> Any:
             value.norm1.eps,
             value.self_attn.batch_first,
             value.norm_first,
+            value.linear1.bias is not None,
         )
     if isinstance(value, torch.dtype):
         return np.dtype(str(value).removeprefix("torch."))
+    name = getattr(value, "__name__", "")
+    if name and value is vars(torch.nn.functional).get(name):  # an activation
+        return getattr(nn.functional, name)
     if isinstance(value, dict):
         return {k: ours(v) for k, v in value.items()}
     return type(value)(map(ours, value)) if type(value) in (tuple, list) else value

@@ -187,6 +187,11 @@ def tolerances(op: Any, dtype: Any) -> dict[str, float]:
     return {"atol": max(p[0] for p in pairs), "rtol": max(p[1] for p in pairs)}
 
 
+def drawn(op: Any, sample: Any) -> bool:
+    """Whether a sample's result is drawn: by its operator, or by a dropout of it that this sample asks for."""
+    return op.name in DRAWN or sample.kwargs.get("dropout_p", 0.0) > 0
+
+
 def reasons(ours: np.ndarray, theirs: np.ndarray, what: str, allowed: dict[str, float] | None = None) -> str:
     """Return how two arrays differ by PyTorch's tolerances, or nothing."""
     if tuple(ours.shape) != tuple(theirs.shape):
@@ -245,16 +250,16 @@ def judge(op: Any, function: Callable[..., Any], sample: Any) -> Verdict | None:
     allowed = tolerances(op, first.dtype) if isinstance(first, torch.Tensor) else {}
     if len(found) != len(wanted):
         return Verdict("wrong", f"{len(found)} results, PyTorch's {len(wanted)}")
-    pairs = []
+    pairs, by_chance = [], drawn(op, sample)
     for i, (a, b) in enumerate(zip(found, wanted, strict=True)):
         a, b = as_array(a), as_array(b)
-        if op.name in DRAWN:
+        if by_chance:
             b = np.array(np.broadcast_to(a, b.shape)).astype(b.dtype) if a.shape == b.shape else b
         if isinstance(wanted[i], bool | int | float):
             a = a.astype(b.dtype)
         pairs.append((a, b, f"result {i}"))
     for i, (a, b) in enumerate(zip(ours, slopes, strict=True)):
-        if op.name in DRAWN or (a is None and b is None):
+        if by_chance or (a is None and b is None):
             pairs.append((np.zeros(0), np.zeros(0), ""))
             continue
         zero = np.zeros_like(b if a is None else a)

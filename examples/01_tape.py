@@ -128,7 +128,7 @@ def lesson_order() -> None:
         visits: list[Op] = []
         pieces: list[float] = []
         recursive_walk(y.op, np.float32(1), visits, lambda dx, kept=pieces: kept.append(float(dx)))
-        with debug.tape_observing(counter):
+        with tape.observers.watching(counter):
             y.backward()
         print(f"     {n:2d}   {n:4d}   {counter.count:17d}   {len(visits):23d}   {x.grad.item():8g}")
         assert counter.count == n

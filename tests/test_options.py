@@ -20,6 +20,7 @@ from tinymed.cli.compare import ABSENT, OPTIONS
 from tinymed.cli.start_run import config_from_options, open_sets, with_data_fields
 from tinymed.cli.train import PATHS
 from tinymed.errors import UserError
+from tinymed.registration.config import RegisterConfig
 
 # A value other than the default, as typer hands it over.
 VALUES = {
@@ -362,6 +363,7 @@ ELSEWHERE = {
     "models": {"network", "size", "as_json"},
     "audit": {"file", "one_test_set", "decimals", "strict", "as_json"},
     "check": {"op", "samples", "seed"},
+    "register": {"fixed", "moving", "out", "json", *RegisterConfig.model_fields},
 }
 
 

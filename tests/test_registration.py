@@ -228,6 +228,23 @@ class TestCommand:
         assert np.abs(moved[..., 0].mean() + 2) < 0.7
         assert np.abs(moved[..., 1:]).mean() < 0.7
 
+    @pytest.mark.parametrize(
+        ("option", "needs"),
+        [
+            (["--bins", 16], "--metric mi"),
+            (["--window", 5], "--metric local-ncc"),
+            (["--smoothness", 2], "--transform dense"),
+            (["--field-lr", 0.1], "--transform dense"),
+        ],
+    )
+    def test_an_option_without_effect_is_refused(self, option, needs, tmp_path, capsys):
+        pair, _ = self.pictures(tmp_path)
+        code, text, err = invoke(capsys, "register", *pair, *option, "--out", tmp_path / "out")
+        assert (code, text) == (2, "")
+        assert option[0] in err
+        assert needs in err
+        assert not (tmp_path / "out").exists()
+
     def test_mistakes_are_one_line(self, tmp_path, capsys):
         from PIL import Image as Pictures
 

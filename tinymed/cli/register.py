@@ -9,7 +9,7 @@ import typer
 
 from ..registration.config import RegisterConfig
 from ..tasks.base.config import checked
-from ..tasks.base.options import read_fields
+from ..tasks.base.options import read_fields, refuse_idle
 from .app import app, examples
 from .options import Given, keyword, parameter, path_option, with_options
 
@@ -32,6 +32,16 @@ def register(given: Given) -> int:
     from ..train.run import choose_backend
 
     config = checked(lambda: RegisterConfig(**{name: given[name] for name in OPTIONS if name in given}))
+    dense = config.transform == "dense"
+    refuse_idle(
+        given,
+        {
+            "field_lr": (dense, "it is of --transform dense"),
+            "smoothness": (dense, "it is of --transform dense"),
+            "window": (config.metric == "local-ncc", "it is of --metric local-ncc"),
+            "bins": (config.metric == "mi", "it is of --metric mi"),
+        },
+    )
     if config.backend:
         choose_backend(config.backend)
     fixed, moving = read_image(given["fixed"]), read_image(given["moving"])

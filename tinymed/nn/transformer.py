@@ -17,13 +17,15 @@ from .norm_sample import LayerNorm
 class Layer(Module):
     """What layers of encoder and decoder share: self-attention and two dense layers, each added to its input."""
 
+    _makes_tensors = True
+
     def __init__(
         self,
         d_model: int,
         nhead: int,
         dim_feedforward: int = 2048,
         dropout: float = 0.1,
-        activation: str | Callable[..., Any] = "relu",
+        activation: str | Callable[..., Any] = F.relu,
         layer_norm_eps: float = 1e-5,
         batch_first: bool = False,
         norm_first: bool = False,
@@ -67,7 +69,7 @@ class TransformerEncoderLayer(Layer):
         nhead: number of heads of attention.
         dim_feedforward: features between the dense layers.  Default: 2048.
         dropout: probability of dropping, in training.  Default: 0.1.
-        activation: "relu", "gelu" or a function.  Default: "relu".
+        activation: "relu", "gelu" or a function.  Default: F.relu.
         layer_norm_eps: added to variances by the norms.  Default: 1e-5.
         batch_first: whether the batch is the first axis.  Default: False.
         norm_first: normalise before each sublayer instead of after the sum.  Default: False.
@@ -110,7 +112,7 @@ class TransformerDecoderLayer(Layer):
         nhead: number of heads of attention.
         dim_feedforward: features between the dense layers.  Default: 2048.
         dropout: probability of dropping, in training.  Default: 0.1.
-        activation: "relu", "gelu" or a function.  Default: "relu".
+        activation: "relu", "gelu" or a function.  Default: F.relu.
         layer_norm_eps: added to variances by the norms.  Default: 1e-5.
         batch_first: whether the batch is the first axis.  Default: False.
         norm_first: normalise before each sublayer instead of after the sum.  Default: False.

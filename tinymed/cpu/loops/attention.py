@@ -2,6 +2,8 @@
 
 `top` is the largest score so far, `total` the sum of e^(score - top) so far.  A larger score makes all that was summed
 too large by e^(new top - top), so that it is scaled down first.  Backward needs of each query lse = top + ln total.
+
+`factors` is what dropout multiplies the weights by, 0 or keep; None without dropout.
 """
 
 import math
@@ -9,7 +11,7 @@ import math
 from numba import njit, prange
 
 from ...dispatch import LOOPS, kernel
-from .dropout import kept
+from ...ops.attention import attended, gradients, products
 
 
 @njit
@@ -26,17 +28,8 @@ def score(q, k, mask, n, h, i, j, scale, causal):
     return total
 
 
-@njit
-def factor(q, k, n, h, i, j, ticket, limit, keep):
-    """Return what dropout multiplies weight (n, h, i, j) by: 0 or keep."""
-    if ticket is None:
-        return 1.0
-    number = ((n * q.shape[1] + h) * q.shape[2] + i) * k.shape[2] + j
-    return keep if kept(number, ticket, limit) else 0.0
-
-
-@kernel(backend=LOOPS)
-def attention_forward(y, lse, q, k, v, mask, ticket, scale, causal, limit, keep):
+@kernel(name="attention_forward_loop", backend=LOOPS, out=attended, flops=products)
+def forward(y, lse, q, k, v, mask, factors, scale, causal):
     """y = softmax(scale Q K' + mask) V, and lse = ln sum e^score; +inf for a query that may attend to nothing."""
     for n in prange(q.shape[0]):
         for h in range(q.shape[1]):
@@ -54,7 +47,8 @@ def attention_forward(y, lse, q, k, v, mask, ticket, scale, causal, limit, keep)
                         top = z
                     weight = math.exp(z - top) if z != -math.inf else 0.0
                     total += weight
-                    weight *= factor(q, k, n, h, i, j, ticket, limit, keep)
+                    if factors is not None:
+                        weight *= factors[n, h, i, j]
                     for d in range(v.shape[3]):
                         y[n, h, i, d] += weight * v[n, h, j, d]
                 lse[n, h, i] = math.inf
@@ -64,8 +58,8 @@ def attention_forward(y, lse, q, k, v, mask, ticket, scale, causal, limit, keep)
                         y[n, h, i, d] /= total
 
 
-@kernel(backend=LOOPS)
-def attention_backward(dq, dk, dv, dscores, dy, q, k, v, mask, y, lse, ticket, scale, causal, limit, keep, of_scores):
+@kernel(name="attention_backward_loop", backend=LOOPS, out=gradients, flops=lambda dy, *qkv: 2.5 * products(*qkv))
+def backward(dq, dk, dv, dscores, dy, q, k, v, mask, y, lse, factors, scale, causal, of_scores):
     """dV = P' dY, dS = P (dY V' - sum(dY Y)), dQ = scale dS K, dK = scale dS' Q, the weights P = e^(score - lse)."""
     for n in prange(q.shape[0]):
         for h in range(q.shape[1]):
@@ -82,7 +76,7 @@ def attention_backward(dq, dk, dv, dscores, dy, q, k, v, mask, y, lse, ticket, s
                     mean += dy[n, h, i, d] * y[n, h, i, d]
                 for j in range(k.shape[2]):
                     p = math.exp(score(q, k, mask, n, h, i, j, scale, causal) - lse[n, h, i])
-                    f = factor(q, k, n, h, i, j, ticket, limit, keep)
+                    f = 1.0 if factors is None else factors[n, h, i, j]
                     dp = 0.0
                     for d in range(v.shape[3]):
                         dp += dy[n, h, i, d] * v[n, h, j, d]
@@ -93,3 +87,27 @@ def attention_backward(dq, dk, dv, dscores, dy, q, k, v, mask, y, lse, ticket, s
                     for e in range(q.shape[3]):
                         dq[n, h, i, e] += scale * ds * k[n, h, j, e]
                         dk[n, h, j, e] += scale * ds * q[n, h, i, e]
+
+
+# ------------------------------------------------------------------------------------------------- with dropout
+
+
+@kernel(backend=LOOPS, composite=True)
+def attention_forward(table, q, k, v, mask, ticket, scale, causal, limit, keep):
+    """Draw the factors, then call the loop."""
+    return table.attention_forward_loop(q, k, v, mask, drawn(table, q, k, ticket, limit, keep), scale, causal)
+
+
+@kernel(backend=LOOPS, composite=True)
+def attention_backward(table, dy, q, k, v, mask, y, lse, ticket, scale, causal, limit, keep, of_scores):
+    """Draw the same factors again, then call the loop."""
+    factors = drawn(table, q, k, ticket, limit, keep)
+    return table.attention_backward_loop(dy, q, k, v, mask, y, lse, factors, scale, causal, of_scores)
+
+
+def drawn(table, q, k, ticket, limit, keep):
+    """Return keep at each weight (n, head, query, key) that the ticket keeps, else 0; None without a ticket."""
+    if ticket is None:
+        return None
+    shape = *q.shape[:3], k.shape[2]
+    return table.dropout_backward(table.full((math.prod(shape),), q.dtype, 1), ticket, limit, keep).reshape(shape)

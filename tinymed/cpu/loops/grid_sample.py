@@ -6,7 +6,6 @@ Images are [n, i, j, c], or [n, h, i, j, c]; a grid names places as (x, y), or (
 
 from math import floor
 
-import numpy as np
 from numba import njit, prange
 
 from ...dispatch import LOOPS, kernel
@@ -45,6 +44,13 @@ def floor_of(place):
 
 
 @njit
+def nearest(place):
+    """Return the nearest whole number; of two that are as near, the even one."""
+    below = floor(place)
+    return below + (1 if place - below > 0.5 or (place - below == 0.5 and below % 2) else 0)
+
+
+@njit
 def located(g, n, mode, padding, align_corners):
     """Return the first pixel that counts, how far the place lies behind it, and pixels for each unit of the grid."""
     scale = (n - 1) / 2 if align_corners else n / 2
@@ -54,7 +60,7 @@ def located(g, n, mode, padding, align_corners):
     if not abs(place) < -OUTSIDE:
         return OUTSIDE, place - place, slope * scale
     if mode == NEAREST:
-        return int(np.rint(place)), 0.0, slope * scale
+        return nearest(place), 0.0, slope * scale
     first = floor(place)
     return int(first) - (1 if mode == BICUBIC else 0), place - first, slope * scale
 
