@@ -76,6 +76,13 @@ def backend_name(request: pytest.FixtureRequest) -> Iterator[str]:
         yield request.param
 
 
+@pytest.fixture(autouse=True)
+def backend_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undo what a command of a test chose: with `--backend numpy` left in use, later tests would try no kernel."""
+    monkeypatch.setattr(dispatch.tables, "default", dispatch.tables.default)
+    monkeypatch.setattr(dispatch.tables.chosen, "table", dispatch.tables.chosen.table)
+
+
 @pytest.fixture
 def cuda(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A fake GPU under the `cuda` and `cupy` backends; gives the module of kernels, which knows its launches."""

@@ -175,3 +175,28 @@ def test_assembly_of_one_function():
     assert assembly_of("tinymed_pass_relu") == text
     with pytest.raises(KeyError, match="pass_relu"):
         assembly_of("pas_relu")
+
+
+NAME = """
+from numba.core.bytecode import FunctionIdentity
+print(FunctionIdentity.from_function(step).unique_name, flush=True)
+"""
+
+
+def test_no_two_processes_give_a_helper_one_name(tmp_path):
+    """A third that loads a kernel of each from the cache would call the helper of one from the other."""
+    forked = "import sys\nif os.fork():\n    os.wait()\n    sys.exit()\n" if hasattr(os, "fork") else ""
+    names = [out for code in (NAME, NAME, NAME + forked + NAME) for out in python(code, tmp_path)[1].split()]
+    assert len(set(names)) == len(names) >= 3
+
+
+@pytest.mark.full
+def test_kernels_of_several_processes_work_in_one(tmp_path):
+    """As it was found: tiles of one process, a matrix product of another, and both in a third."""
+    conv = "k.conv2d_forward(ones({}), ones({}), None, (1, 1), ((1, 1), (1, 0)), (1, 1), {})\n"
+    head = "from tinymed import dispatch\nk = dispatch.table('numba')\nones = lambda *s: np.ones(s, np.float32)\n"
+    first = conv.format("9, 24, 17, 18", "40, 24, 3, 3", 1), conv.format("9, 24, 17, 18", "40, 12, 3, 3", 2)
+    product = "assert (k.linear_forward(ones(8, 16), ones(2, 16), ones(2)) == 17).all()\n"
+    large = "k.matmul(ones(300, 700), ones(700, 210))\n"
+    for code in (product + large, "".join(first) + large, conv.format("8, 3, 50, 50", "16, 3, 3, 3", 1) + product):
+        assert python(head + code, tmp_path)[::2] == (0, "")

@@ -6,12 +6,19 @@ done again.  Helpers are only linked and inlined into kernels, so compiling them
 `BitcodeLibrary` keeps them as LLVM code that is not yet optimised.  That halves what LLVM has to do, and the kernels
 are as fast.
 
+Numba tells functions of one name apart by a number, counted in each process from 1.  Two processes so gave two helpers
+(sweeps by different tiles) one name, and a third one that loaded a kernel of each from the cache called the helper of
+one from the other.  Here each process counts from a number of its own.
+
 This subclasses parts of Numba that it does not document; tests/test_warmup.py is where a new Numba shows first.
 """
 
 import functools
 import gc
 import hashlib
+import itertools
+import os
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +27,7 @@ from typing import Any, cast
 import numba
 from numba import types
 from numba.core import config as numba_config
+from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
@@ -30,6 +38,17 @@ from . import llvm_functions, threads
 from .cache import read_sealed, warn_uncached, write_sealed
 
 LOOP = "__numba_parfor_gufunc", "GufuncWrapper", "parallelgufuncwrapper"  # in the names of what prange loops become
+
+
+def count_from_a_number_of_its_own() -> None:
+    """Let this process name functions as no other does."""
+    identity: Any = FunctionIdentity
+    identity._unique_ids = itertools.count(secrets.randbits(60))
+
+
+count_from_a_number_of_its_own()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=count_from_a_number_of_its_own)
 
 
 class BitcodeLibrary(JITCodeLibrary):
