@@ -178,6 +178,7 @@ def test_assembly_of_one_function():
 
 
 NAME = """
+import tinymed.cpu
 from numba.core.bytecode import FunctionIdentity
 print(FunctionIdentity.from_function(step).unique_name, flush=True)
 """
