@@ -1,8 +1,9 @@
-"""The build: the Python package, and the compiled modules of csrc/ that this machine has the tools for.
+"""The build: the Python package, with the sources of the CUDA kernels, and the compiled modules that are asked for.
 
-TINYMED_CUDA=1 and TINYMED_EMULATED=1 make a module that cannot be built an error, =0 leaves it out; otherwise it is
-left out with a warning, and `tinymed doctor` shows why.  TINYMED_CUDA_ARCH: see tinymed/cuda/build.py.
-A developer builds in place with `python setup.py build_ext --inplace`.
+A plain installation compiles nothing: the emulator compiles what is used, `tinymed build cuda` the GPU's module.
+TINYMED_CUDA=1 and TINYMED_EMULATED=1 compile a module with the package; one that cannot be built is an error.  A
+developer's `python setup.py build_ext --inplace` compiles what this machine has the tools for but what is set to 0;
+what is missing is told, and `tinymed doctor` shows why.  TINYMED_CUDA_ARCH: see tinymed/cuda/build.py.
 """
 
 import importlib.util
@@ -41,9 +42,11 @@ class Build(build_ext):
         module = ext.name.rpartition(".")[2]
         switch = os.environ.get(build.MODULES[module], "")
         target = Path(self.get_ext_fullpath(ext.name)).resolve()
-        self.record[module] = note = {"built": False, "why": f"{build.MODULES[module]}=0", "log": ""}
+        asked = switch == "1" or (not switch and "build_ext" in sys.argv)
+        why = f"{build.MODULES[module]}={switch}" if switch else "a plain installation compiles none"
+        self.record[module] = note = {"built": False, "why": why, "log": ""}
         target.unlink(missing_ok=True)  # an older build of other sources
-        if switch == "0":
+        if not asked:
             return
         try:
             note["log"] = build.build(module, ROOT / "csrc", Path(self.build_temp).resolve(), target)

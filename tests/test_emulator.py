@@ -1,6 +1,5 @@
 """The emulator runs CUDA as the language defines it; the checker names each planted bug, and no other line."""
 
-import importlib.util
 import re
 from pathlib import Path
 from types import ModuleType
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinymed.cuda import build, emulated
+from tinymed.cuda import build, emulated, modules, on_demand
 from tinymed.dispatch import BackendError
 
 PROBES = Path(__file__).with_name("cuda_probes.cu")
@@ -21,12 +20,7 @@ def probes(objects: Path) -> ModuleType:
     """The probes as a checked module of their own."""
     target = objects / "_cuda_checked.so"
     build.build("_cuda_checked", CSRC, objects, target, [PROBES])
-    spec = importlib.util.spec_from_file_location("_cuda_checked", target)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return modules.load("_cuda_checked", target, "probes")
 
 
 @pytest.fixture
@@ -232,8 +226,40 @@ def test_an_absent_tool_is_named(monkeypatch, tmp_path):
         build.find_gxx()
 
 
-def test_a_module_that_was_not_built_is_named(monkeypatch):
+def test_a_module_that_cannot_be_built_when_it_is_used_is_named(monkeypatch):
     monkeypatch.setattr(emulated, "module", None)
-    monkeypatch.setattr(emulated, "why_not_built", lambda module: f"tinymed.{module} was not built: no g++")
-    with pytest.raises(BackendError, match="_cuda_emulated was not built: no g\\+\\+"):
+    monkeypatch.setattr(modules, "find", lambda module: None)
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(BackendError, match=r"_cuda_emulated was not built, .* no g\+\+"):
         emulated.load()
+
+
+class TestOnDemand:
+    """A plain installation compiles no kernel: each file of csrc/ is compiled when one of its launchers is called."""
+
+    @pytest.fixture(autouse=True)
+    def nothing_compiled(self, monkeypatch, objects):
+        monkeypatch.setattr(modules, "find", lambda module: None)
+        monkeypatch.setattr(on_demand, "writable_folder", lambda: objects)
+        monkeypatch.setattr(emulated, "module", None)
+        monkeypatch.setattr(emulated, "checked", None)
+
+    def test_a_kernel_is_compiled_when_it_is_called(self, capfd):
+        emulated.load()
+        y, x = nan(2, 3), normal(2, 3)
+        emulated.launch("concat_first", (y, x, 3))
+        assert np.array_equal(y, x)
+        assert "compiling csrc/join.cu" in capfd.readouterr().err
+        assert [path.name for path in emulated.module.parts] == ["join.cu"]
+
+    def test_a_checked_kernel_names_its_line_and_is_counted(self):
+        with emulated.profiling() as counts:
+            emulated.launch("concat_first", (nan(64, 3), normal(64, 3), 3))
+        assert {row.file for row in counts()} >= {"join.cu"}
+        with emulated.checking(), pytest.raises(emulated.KernelError, match=r"race: .* join\.cu:\d+"):
+            emulated.launch("concat_first", (nan(2, 2), normal(2, 3), 3))
+
+    def test_every_launcher_of_the_whole_module_is_found_in_its_file(self, monkeypatch):
+        monkeypatch.undo()
+        emulated.load()
+        assert on_demand.OnDemand("_cuda_emulated", Path("unused")).parameters == emulated.module.parameters

@@ -1,6 +1,5 @@
 """Every bug of puzzles.toml is found by the checker, which names its kind, file and line; and `tinymed puzzle`."""
 
-import importlib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from conftest import absence
 import tinymed.optim  # noqa: F401  declares the optimisers' kernels
 from tinymed.cli import main
 from tinymed.cli import puzzle as command
-from tinymed.cuda import build, emulated, puzzles
+from tinymed.cuda import build, emulated, modules, puzzles
 from tinymed.cuda.puzzle_problems import PROBLEMS
 
 PUZZLES = puzzles.puzzles()
@@ -66,7 +65,7 @@ def test_the_checker_is_silent_on_the_shipped_kernel(problem):
     with emulated.checking():
         pass  # imports the module, or says why it is missing
     puzzle = next(p for p in PUZZLES if p.problem == problem)
-    verdict = puzzles.examine(puzzle, importlib.import_module("tinymed._cuda_checked"))
+    verdict = puzzles.examine(puzzle, emulated.opened("_cuda_checked"))
     assert verdict.mended
     assert verdict.error == 0
 
@@ -84,7 +83,8 @@ CASES = [
 def test_the_checker_finds_it(out, puzzle):
     folder = out / f"{puzzle.number:02d}"
     assert main(["puzzle", str(puzzle.number), "--out", str(out)]) == 0
-    verdict = puzzles.examine(puzzle, puzzles.loaded(puzzles.compiled(puzzle, folder, out / "objects")))
+    library = puzzles.compiled(puzzle, folder, out / "objects")
+    verdict = puzzles.examine(puzzle, modules.load("_cuda_checked", library, library.stem))
     report = verdict.report
     assert report is not None, f"nothing reported; the result is off by {verdict.error}"
     assert not verdict.mended

@@ -4,7 +4,6 @@ An op runs on the kernels of the place its tensors are in: those of the backend 
 of that device's default backend.  New tensors are made where the backend in use works, unless told otherwise.
 """
 
-import os
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -75,7 +74,7 @@ def default() -> str:
     table = dispatch.tables.chosen.table or dispatch.tables.default
     if table is not None:
         return table.device
-    return BACKENDS[os.environ.get("TINYMED_BACKEND") or DEFAULT].device
+    return BACKENDS[dispatch.tables.default_name()].device
 
 
 def of(a: Array) -> str:

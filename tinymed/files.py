@@ -9,6 +9,15 @@ from pathlib import Path
 from typing import Any
 
 
+def cache_folder() -> Path:
+    """Return where what was compiled is kept: TINYMED_CACHE, or tinymed's folder in the user's cache.
+
+    RuntimeError where neither is given and the user has no home.
+    """
+    chosen = os.environ.get("TINYMED_CACHE")
+    return Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "tinymed"
+
+
 def write_atomic(path: Path, parts: Sequence[bytes | memoryview]) -> None:
     """Write the parts, one after the other, as one file: a crash leaves the old file or the new one, never half.
 

@@ -23,6 +23,7 @@ COMMANDS = (
     "puzzle",
     "audit",
     "warmup",
+    "build",
     "doctor",
 )
 

@@ -160,9 +160,10 @@ def run_kernel(to: "Connection", number: int, library: Path) -> None:
     """Do what the other process does: run a compiled kernel on its puzzle's problem, send the verdict."""
     import tinymed.optim  # noqa: F401  declares kernels that puzzles launch
 
-    from ..cuda.puzzles import examine, loaded, puzzles
+    from ..cuda.modules import load
+    from ..cuda.puzzles import examine, puzzles
 
-    to.send(examine(puzzles()[number - 1], loaded(library)))
+    to.send(examine(puzzles()[number - 1], load("_cuda_checked", library, library.stem)))
 
 
 def compiler_errors(said: str) -> list[str]:

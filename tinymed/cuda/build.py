@@ -12,7 +12,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -190,12 +190,19 @@ def compile_object(job: Job, target: Path, newest_header: float) -> None:
 
 
 def build(
-    module: str, csrc: Path, folder: Path, target: Path, sources: Sequence[Path] = (), options: Sequence[str] = ()
+    module: str,
+    csrc: Path,
+    folder: Path,
+    target: Path,
+    sources: Sequence[Path] = (),
+    options: Sequence[str] = (),
+    done: Callable[[str], None] = lambda source: None,
 ) -> str:
-    """Build one of MODULES into the file target; return what the tools said.
+    """Build one of MODULES into the file target, which is whole or not there; return what the tools said.
 
     folder: where objects are kept; only what changed is compiled, as many files at once as there are processors.
     sources: other kernel files than csrc's own.  options: of g++ for them, after its own: -O0 -g for a debugger.
+    done: called with the name of each source once it is compiled.
     """
     sources = sources or kernels(csrc)
     if module == "_cuda":
@@ -210,8 +217,17 @@ def build(
         return max([newest, *(h.stat().st_mtime for h in beside)])
 
     objects = [object_of(job, csrc, folder, module) for job in jobs]
+
+    def compile_job(job: Job, made: Path) -> None:
+        compile_object(job, made, newest_header(job.source))
+        done(job.source.name)
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(lambda job, o: compile_object(job, o, newest_header(job.source)), jobs, objects))
+        list(pool.map(compile_job, jobs, objects))
     target.parent.mkdir(parents=True, exist_ok=True)
     log = "".join(o.with_suffix(".log").read_text() for o in objects)
-    return log + run([*link, *map(str, objects), "-o", str(target)], f"{target.name} cannot be linked")
+    with tempfile.TemporaryDirectory(dir=target.parent) as unfinished:
+        linked = Path(unfinished, target.name)
+        log += run([*link, *map(str, objects), "-o", str(linked)], f"{target.name} cannot be linked")
+        linked.replace(target)
+    return log

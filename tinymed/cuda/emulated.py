@@ -8,21 +8,22 @@ for row in counts(): ...
 """
 
 import contextlib
-import importlib
 import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..dispatch import BackendError
 from ..memory import Order, inverse_order
-from .modules import why_not_built
+from . import modules, on_demand
 
 ALIGNMENT = 256  # cudaMalloc's: sectors are then counted as on a GPU
-module: Any = None  # the module in use: _cuda_emulated, or _cuda_checked inside checking()
+module: Any = None  # what holds the launchers in use: _cuda_emulated, or _cuda_checked inside checking()
+checked: Any = None  # what holds those that report every access
 
 
 class KernelError(RuntimeError):
@@ -56,18 +57,32 @@ def load() -> None:
     """Make the emulator usable; BackendError says why it is missing."""
     global module
     if module is None:
-        why = why_not_built("_cuda_emulated")
-        if why:
-            raise BackendError(why)
-        module = importlib.import_module("tinymed._cuda_emulated")
+        module = opened("_cuda_emulated")
+
+
+def opened(name: str) -> Any:
+    """Return a module of csrc/ that was compiled beforehand, or one that compiles each file when it is first called."""
+    path = modules.find(name)
+    if path is not None:
+        return modules.load(name, path)
+    why = on_demand.why_not()
+    if why:
+        raise BackendError(f"tinymed.{name} was not built, and cannot be built when it is used: {why}")
+    return on_demand.OnDemand(name)
+
+
+def parts(library: Any) -> list[ModuleType]:
+    """Return the compiled modules of what holds launchers: itself, or those of its files that are loaded."""
+    return list(library.parts.values()) if isinstance(library, on_demand.OnDemand) else [library]
 
 
 def launch(name: str, args: tuple[Any, ...]) -> None:
     """Call a launcher; what goes wrong in it is a KernelError with file and line."""
+    part = module.part(name) if isinstance(module, on_demand.OnDemand) else module
     try:
-        getattr(module, name)(0, *args)
-    except module.Fault as fault:
-        raise KernelError(located(str(fault), module.__file__)) from None
+        getattr(part, name)(0, *args)
+    except part.Fault as fault:
+        raise KernelError(located(str(fault), str(part.__file__))) from None
 
 
 def empty(shape: tuple[int, ...], dtype: Any, order: Order | None = None) -> np.ndarray:
@@ -94,12 +109,11 @@ def scheduled(seed: int) -> Iterator[None]:
 @contextlib.contextmanager
 def checking(seed: int = 0, blocks: int = 0) -> Iterator[None]:
     """Check every access of every kernel inside; blocks of each launch are profiled as well."""
-    global module
+    global module, checked
     load()
-    why = why_not_built("_cuda_checked")
-    if why:
-        raise BackendError(why)
-    before, module = module, importlib.import_module("tinymed._cuda_checked")
+    if checked is None:
+        checked = opened("_cuda_checked")
+    before, module = module, checked
     module.configure(seed=seed, check=True, profile=blocks)
     try:
         yield
@@ -113,18 +127,19 @@ def profiling(blocks: int = 8) -> Iterator[Callable[[], list[Row]]]:
     """Count the accesses of the first blocks of each launch inside; the function given returns them, by line."""
     with checking(blocks=blocks):
         counted = module
-        counted.profile()
+        rows(counted)  # what was counted before
         yield lambda: rows(counted)
 
 
 def rows(counted: Any) -> list[Row]:
     """Return the profile since the last call, lines in order, several accesses of a line added up."""
-    found = counted.profile()
-    places = lines([offset for offset, *_ in found], counted.__file__)
     total: dict[tuple[str, int, str, str], list[int]] = {}
-    for (_, shared, write, *counts), (file, line) in zip(found, places, strict=True):
-        key = (file, line, "shared" if shared else "global", "store" if write else "load")
-        total[key] = [a + b for a, b in zip(total.get(key, [0] * 4), counts, strict=True)]
+    for part in parts(counted):
+        found = part.profile()
+        places = lines([offset for offset, *_ in found], str(part.__file__))
+        for (_, shared, write, *counts), (file, line) in zip(found, places, strict=True):
+            key = (file, line, "shared" if shared else "global", "store" if write else "load")
+            total[key] = [a + b for a, b in zip(total.get(key, [0] * 4), counts, strict=True)]
     return [Row(*key, *counts) for key, counts in sorted(total.items())]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..dispatch import BackendError
 from ..memory import Order, inverse_order
-from .modules import why_not_built
+from . import modules
 
 INSTALL = "pip install 'tinymed[cuda13]' (or cuda12 for older drivers)"
 module: Any = None  # tinymed._cuda, or what a test puts in its place
@@ -32,7 +32,7 @@ def load(kernels: bool) -> None:
     global module
     why = why_not()
     if not why and kernels and module is None:
-        why = why_not_built("_cuda")
+        why = modules.why_not_built("_cuda")
         found = None if why else extension()
         if found is not None and not found.device_count:
             why = f"tinymed._cuda cannot use the GPU: {found.why_no_device}"
@@ -42,8 +42,11 @@ def load(kernels: bool) -> None:
 
 
 def extension() -> ModuleType:
-    """tinymed._cuda, which was built."""
-    return importlib.import_module("tinymed._cuda")
+    """Return tinymed._cuda, which was built."""
+    path = modules.find("_cuda")
+    if path is None:
+        raise BackendError(modules.why_not_built("_cuda"))
+    return modules.load("_cuda", path)
 
 
 def launch(name: str, args: tuple[Any, ...]) -> None:

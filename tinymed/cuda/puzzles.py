@@ -7,7 +7,6 @@ compiles the folder into a checked module of its own and compares what it comput
 import contextlib
 import functools
 import hashlib
-import importlib.util
 import re
 import tomllib
 from collections.abc import Callable, Iterator
@@ -150,16 +149,6 @@ def compiled(puzzle: Puzzle, folder: Path, objects: Path) -> Path:
     target = objects / f"{folder.name}-{digest}.so"
     build("_cuda_checked", CSRC, objects, target, [folder / kernel_file(puzzle)])
     return target
-
-
-def loaded(library: Path) -> ModuleType:
-    """Return a compiled module, imported."""
-    spec = importlib.util.spec_from_file_location(f"{library.stem}._cuda_checked", library)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{library} is not a module")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @contextlib.contextmanager

@@ -98,6 +98,11 @@ class Chosen(threading.local):
 chosen = Chosen()
 
 
+def default_name() -> str:
+    """Return the name of the backend that serves where none is chosen: what TINYMED_BACKEND says now, or numba."""
+    return os.environ.get("TINYMED_BACKEND") or DEFAULT
+
+
 def table(name: str | None = None) -> Table:
     """Return the table of the named backend, or of the one in use.
 
@@ -110,7 +115,7 @@ def table(name: str | None = None) -> Table:
         if chosen.table is not None:
             return chosen.table
         if default is None:
-            default = table(os.environ.get("TINYMED_BACKEND") or DEFAULT)
+            default = table(default_name())
         return default
     if name not in opened:
         if name not in BACKENDS:

@@ -20,6 +20,8 @@ from pathlib import Path
 
 import numba
 
+from ...files import cache_folder
+
 # Never fastmath=True: with reassociation allowed, a process that compiles a kernel and one that loads it from the cache
 # were seen to round differently.
 # Nor "nnan": a NaN must come out of a kernel that it went into, or a diverged training looks healthy.
@@ -53,8 +55,7 @@ def fingerprint(outside: str) -> str:
 def writable_root() -> Path | None:
     """Return TINYMED_CACHE, or tinymed's folder in the user's cache, once a file could be written there; else None."""
     try:
-        chosen = os.environ.get("TINYMED_CACHE")
-        root = Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "tinymed"
+        root = cache_folder()
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=root) as file:
             file.write(b"tinymed")

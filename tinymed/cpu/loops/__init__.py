@@ -14,7 +14,6 @@ A loop takes float32 and float64.  To step through one:
 
 import functools
 import hashlib
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +23,7 @@ import numba
 from numba.core import config as numba_config
 
 from ...dispatch import LOOPS
+from ...files import cache_folder
 from ..compiler import ready
 from . import (
     activations,
@@ -75,10 +75,7 @@ def cache_directory(module: str) -> Path:
     digest = hashlib.sha256(f"{LOOPS} {numba.__version__} {sys.version} {outside}".encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
-    root = (
-        os.environ.get("TINYMED_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "tinymed"
-    )
-    return Path(root) / "kernels" / digest.hexdigest()[:16]
+    return cache_folder() / "kernels" / digest.hexdigest()[:16]
 
 
 __all__ = [

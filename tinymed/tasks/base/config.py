@@ -6,7 +6,6 @@ here (see `options.py`).
 """
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
@@ -15,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from ...data.augment import Augment
 from ...data.augment.settings import COLOUR
-from ...dispatch.declare import DEFAULT
+from ...dispatch.tables import default_name
 from ...errors import UserError
 
 PositiveRate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -27,13 +26,14 @@ def setting(default: Any, help: str, **more: Any) -> Any:
     """Return a field of the schema that is an option of the command line.
 
     Args:
-        default: its default, `...` where there is none.
+        default: its default, `...` where there is none; or a function that returns it when a configuration is made.
         help: one sentence for `--help`.
         more: option (its name there, by default the field's), shown (the default as help names it), panel, repeat
             (whether it may be given several times), switch ("--on/--off" of a bool), or a constraint of pydantic.
     """
     extra: dict[str, Any] = {key: more.pop(key) for key in EXTRA if key in more}
-    return Field(default, description=help, json_schema_extra=extra, **more)
+    of_field: dict[str, Any] = {"default_factory": default} if callable(default) else {"default": default}
+    return Field(**of_field, description=help, json_schema_extra=extra, **more)
 
 
 class Strict(BaseModel):
@@ -201,7 +201,7 @@ class RunConfig(Strict):
     class_weights: list[float] | None = None
     seed: int = setting(0, "Of weights, order, augmentation, dropout and splits.", panel="Run", ge=0, lt=2**63)
     backend: str = setting(
-        os.environ.get("TINYMED_BACKEND") or DEFAULT,
+        default_name,
         "numba, loops, numpy, cuda, cupy or emulated, see `tinymed doctor`.",
         panel="Run",
     )

@@ -85,7 +85,7 @@ def value_type(annotation: Any) -> tuple[type, tuple[str, ...]]:
 
 def default_text(field: FieldInfo) -> str:
     """Return the default as help shows it; nothing where there is none to show."""
-    default = field.get_default()
+    default = field.get_default(call_default_factory=True)
     if field.is_required() or default is None or default is False or default in ([], {}, ""):
         return ""
     return f"{default:g}" if isinstance(default, float) else str(default)
