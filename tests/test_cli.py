@@ -352,6 +352,22 @@ class TestOtherCommands:
         assert set(found["CUDA build"]) == {"_cuda", "_cuda_emulated", "_cuda_checked"}
         assert all(section in out for section in found)
 
+    def test_build_names_a_compiler_that_is_missing_or_refuses(self, capsys, monkeypatch, tmp_path):
+        monkeypatch.setattr("tinymed.cuda.modules.own_folder", lambda: tmp_path / "modules")
+        monkeypatch.setenv("CXX", str(tmp_path / "none"))
+        code, _, err = invoke(capsys, "build", "emulated")
+        assert code == 2
+        assert "build emulated: no g++ (CXX, PATH)" in err
+        broken = tmp_path / "broken"
+        broken.write_text("#!/bin/sh\necho 'no space left' >&2\nexit 1\n")
+        broken.chmod(0o755)
+        monkeypatch.setenv("CXX", str(broken))
+        code, _, err = invoke(capsys, "build", "emulated")
+        assert code == 1
+        assert "does not compile" in err
+        assert "no space left" in err
+        assert not list((tmp_path / "modules").glob("*.so"))
+
     @pytest.mark.parametrize("name", COMMANDS)
     def test_every_command_has_help_with_examples(self, name, capsys):
         code, out, _ = invoke(capsys, name, "--help")

@@ -373,7 +373,15 @@ def test_no_option_is_added_without_a_word_here(name):
 
 
 def test_every_command_is_walked_or_works_on_kernels():
-    assert set(COMMANDS) - {"train", "compare", *ELSEWHERE} == {"show", "bench", "ladder", "puzzle", "warmup", "doctor"}
+    assert set(COMMANDS) - {"train", "compare", *ELSEWHERE} == {
+        "show",
+        "bench",
+        "ladder",
+        "puzzle",
+        "warmup",
+        "build",
+        "doctor",
+    }
 
 
 @pytest.mark.parametrize(

@@ -156,11 +156,13 @@ def gpu() -> dict[str, str]:
 
 def cuda_build() -> dict[str, str]:
     """Return the modules of csrc/, or why one is missing; the tools' messages follow where a source was refused."""
-    from ..cuda import build, modules
+    from ..cuda import build, modules, on_demand
 
     found, record = {}, modules.record()
     for name in build.MODULES:
         why, note = modules.why_not_built(name), record.get(name, {})
+        if why and name != "_cuda" and not on_demand.why_not():
+            why = "each file is compiled when it is first used; `tinymed build emulated` compiles all"
         said = "" if note.get("built", True) else str(note["log"]).strip()
         found[name] = (why or "built") + (f"\n{said}" if said else "")
     return found
