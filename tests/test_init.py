@@ -7,8 +7,9 @@ import pytest
 import torch
 
 import tinymed
-from tinymed import Tensor, nn
-from tinymed.nn import init
+from tinymed import Tensor, nn, random
+from tinymed.nn import init, init_patterns
+from tinymed.nn.module import new_parameter
 
 
 class TestInit:
@@ -92,3 +93,69 @@ class TestInit:
             init.kaiming_normal_(nn.Parameter(np.zeros((2, 2))), mode="in")
         with pytest.raises(ValueError, match="calculate_gain"):
             init.calculate_gain("relu7")
+
+
+# ------------------------------------------------------------------------------------------------------ large weights
+
+
+def drawn(name: str, shape: tuple[int, ...], kind: str = "plain", **parameters: float) -> np.ndarray:
+    tinymed.manual_seed(5)
+    weight = new_parameter(*shape, kind=kind)
+    return getattr(init, name)(weight, **parameters).array.copy(order="K")
+
+
+LARGE = [((1000, 525), "plain"), ((131, 65, 8, 8), "filter"), ((3, 200_001), "plain"), (((1 << 20) + 3,), "plain")]
+
+
+@pytest.mark.parametrize(("shape", "kind"), LARGE)
+def test_large_weights_are_those_of_the_definition(shape, kind, monkeypatch):
+    """Compiled loops draw them piece by piece: uniform ones to the bit, normal ones to a rounding of float32."""
+    uniform = drawn("uniform_", shape, kind, a=-0.3, b=0.7)
+    normal = drawn("normal_", shape, kind, mean=0.1, std=2.0)
+    monkeypatch.setattr(init_patterns, "LARGE", 1 << 40)
+    assert np.array_equal(uniform, drawn("uniform_", shape, kind, a=-0.3, b=0.7))
+    assert np.abs(normal - drawn("normal_", shape, kind, mean=0.1, std=2.0)).max() < 4e-6
+    assert uniform.strides == normal.strides == new_parameter(*shape, kind=kind).array.strides
+
+
+def test_pieces_do_not_show(monkeypatch):
+    whole = drawn("normal_", (700, 751))
+    monkeypatch.setattr(init_patterns, "PIECE", 10_001)
+    assert np.array_equal(whole, drawn("normal_", (700, 751)))
+
+
+class TestDrawnOnce:
+    """Default weights that a network replaces are not drawn; all others are those of a network built outside."""
+
+    @staticmethod
+    def built(replaced: bool) -> nn.Module:
+        tinymed.manual_seed(1)
+        model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Linear(4, 5), nn.ConvTranspose2d(4, 2, 2, bias=False))
+        if replaced:
+            init.normal_(model[1].weight)
+        return model
+
+    @pytest.mark.parametrize("replaced", [False, True])
+    def test_the_weights_are_the_same(self, replaced):
+        outside = self.built(replaced).state_dict()
+        with init.drawn_once():
+            model = self.built(replaced)
+        assert all(np.array_equal(v.array, outside[k].array) for k, v in model.state_dict().items())
+        assert np.array_equal(random.init_generator.get_state(), self.state_after(replaced))
+
+    def state_after(self, replaced: bool) -> np.ndarray:
+        self.built(replaced)
+        return random.init_generator.get_state()
+
+    def test_what_is_written_through_other_memory_stays(self):
+        with init.drawn_once():
+            layer = nn.Linear(3, 2)
+            layer.weight.array[...] = 7
+        assert np.all(layer.weight.array == 7)
+
+    def test_a_replaced_weight_is_not_drawn(self, monkeypatch):
+        drawn = []
+        monkeypatch.setattr(init, "kaiming_uniform_", lambda weight, **_: drawn.append(weight.shape))
+        with init.drawn_once():
+            self.built(True)
+        assert drawn == [(4, 3, 3, 3), (4, 2, 2, 2)]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..errors import UserError
-from ..nn.init import no_weights
+from ..nn.init import drawn_once, no_weights
 from ..nn.module import Module
 from .summary import Shapes, activation_bytes, count_parameters, input_shapes, summary, total_macs
 
@@ -125,7 +125,8 @@ def create(name: str, **options: Any) -> Any:
         raise UserError(
             f"model {name!r} does not take {', '.join(unknown)}; its options are {', '.join(known.options)}"
         )
-    return known.build(**options)
+    with drawn_once():
+        return known.build(**options)
 
 
 def default_size(name: str) -> int:

@@ -1,6 +1,5 @@
 """Convolution and transposed convolution layers in one, two and three dimensions."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -76,10 +75,7 @@ class Convolution(Module):
 
     def reset_parameters(self) -> None:
         """Draw weight and bias uniformly from +-1 / sqrt(fan_in), PyTorch's default."""
-        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
-        if self.bias is not None:
-            bound = 1 / math.sqrt(max(init.calculate_fans(self.weight)[0], 1))
-            init.uniform_(self.bias, -bound, bound)
+        init.default_(self.weight, self.bias)
 
     def extra_repr(self) -> str:
         shown = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"

@@ -7,6 +7,9 @@ import numpy as np
 from .. import devices, random
 from ..tensor import Tensor
 
+LARGE = 1 << 19  # elements from which compiled loops draw
+PIECE = 1 << 20  # elements that are drawn at a time
+
 
 def write(tensor: Tensor, values: Any) -> Tensor:
     """Put values into the tensor's memory and count the write; skip parameters without memory."""
@@ -21,6 +24,42 @@ def draw(tensor: Tensor, distribution: Any) -> Any:
     if not devices.writeable(tensor.array):
         return 0.0
     return distribution(tensor.array.size, *random.init_generator.ticket()).reshape(tensor.shape)
+
+
+def draw_large(tensor: Tensor, kind: str, *parameters: float) -> bool:
+    """Draw a large float32 weight by compiled loops, piece by piece, straight into its place.
+
+    Args:
+        tensor: What is written.
+        kind: "Uniform" or "Normal", of `tinymed.cpu.draws`.
+        parameters: Of it: low and high, or mean and deviation.
+
+    Returns:
+        Whether that was done; smaller tensors are not worth compiling for, and other dtypes are drawn in float64.
+    """
+    array = tensor.array
+    if array.size < LARGE or array.dtype != np.float32 or not devices.writeable(array) or not can_compile():
+        return False
+    from ..cpu import draws
+
+    ticket = random.init_generator.ticket()
+    numbers = getattr(draws, kind)(ticket, *([array.size] if kind == "Normal" else []), *parameters)
+    each = array.size // array.shape[0]
+    rows = max(1, PIECE // each)
+    for row in range(0, array.shape[0], rows):
+        part = array[row : row + rows]
+        values = np.empty(part.shape, np.float32)
+        numbers.write(values.reshape(-1), row * each)
+        part[...] = devices.move(values, tensor.device)
+    tensor.version.value += 1
+    return True
+
+
+def can_compile() -> bool:
+    """Return whether Numba compiles here; stepping through Python, NumPy's definition is quicker than a loop."""
+    from numba.core import config
+
+    return not getattr(config, "DISABLE_JIT", False)
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:

@@ -43,10 +43,7 @@ class Linear(Module):
 
     def reset_parameters(self) -> None:
         """Draw weight and bias uniformly from +-1 / sqrt(in_features), PyTorch's default."""
-        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
-        if self.bias is not None:
-            bound = 1 / math.sqrt(max(self.in_features, 1))
-            init.uniform_(self.bias, -bound, bound)
+        init.default_(self.weight, self.bias)
 
     def forward(self, input: Tensor) -> Any:
         return F.linear(input, self.weight, self.bias)

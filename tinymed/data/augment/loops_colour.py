@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ...cpu.compiler.exact_loops import compiled
 from ...cpu.compiler.jit import inline
 from ...cpu.simd.elementary import exp, log
 from .colour import DARKEST, LUMA
-from .compiled import compiled
 
 f4, f8 = np.float32, np.float64
 ZERO, ONE, SIX = f4(0), f4(1), f4(6)

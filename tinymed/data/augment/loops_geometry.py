@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ...cpu.compiler.exact_loops import compiled
 from ...cpu.compiler.jit import inline
-from .compiled import compiled
 
 f4, at = np.float32, np.uintp  # an index without a sign need not be checked for counting from the end
 REFLECT, EDGE, CONSTANT = range(3)  # the places in settings.BORDERS

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .compiled import compiled
+from ...cpu.compiler.exact_loops import compiled
 
 
 @compiled
