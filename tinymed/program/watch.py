@@ -104,12 +104,19 @@ class WatchedModule:
         self.places = [own, *(v for v in own.values() if isinstance(v, dict))]
         self.held = list(chain.from_iterable(map(dict.values, self.places)))
         # what else can change without becoming another object:
-        self.containers = any(type(v) in (list, set) for n, v in own.items() if n not in SKIPPED)
+        containers = {n: v for n, v in own.items() if type(v) in (list, set) and n not in SKIPPED}
+        self.copies = [(value, value.copy()) for value in containers.values()]
+        self.nested = any(isinstance(entry, CONTAINERS) for value in containers.values() for entry in value)
 
     def untouched(self) -> bool:
         """Return whether the module holds what it held: objects are compared by identity first, half a microsecond."""
+        if self.nested:
+            return False
         try:
-            return not self.containers and list(chain.from_iterable(map(dict.values, self.places))) == self.held
+            return (
+                all(value == copy for value, copy in self.copies)
+                and list(chain.from_iterable(map(dict.values, self.places))) == self.held
+            )
         except (ValueError, RuntimeError):  # arrays are compared, which are not the same then
             return False
 
