@@ -1,9 +1,9 @@
 """Image files to arrays: one path for training and for prediction, closed to hostile files.
 
 A file is opened by an allow-list of formats, its size is checked in the header before a pixel is decoded, and whatever
-goes wrong inside the decoder becomes one `UserError` that names the file.  Pictures of 8 bits are uint8, also those that
-a program wrote into 16 by repeating each byte; deeper ones keep their depth as float32 on the same scale, 0 (black) to
-255 (white).
+goes wrong inside the decoder becomes one `UserError` that names the file.  Pictures of 8 bits are uint8, also where a
+program wrote them into 16 by repeating each byte; deeper ones keep their depth as float32 on the same scale, 0 (black)
+to 255 (white).
 """
 
 import re
