@@ -76,9 +76,12 @@ def test_the_database_is_not_passed_by():
 
 def test_float32_that_differs_by_rounding_is_told_from_what_is_wrong():
     true = np.array([1.0, 1000.0])
-    rounded, far = np.float32([1.0, 1000.01]), np.float32([1.0, 1000.02])
-    assert opinfo.nearer(rounded, far, true, {}), "PyTorch's own float32 is farther away"
-    assert not opinfo.nearer(far, rounded, true, {})
+    right, rounded, far = np.float32([1.0, 1000.0]), np.float32([1.0, 1000.01]), np.float32([1.0, 1000.02])
+    assert opinfo.nearer(right, far, true, {}), "ours is the float64 result, PyTorch's float32 is not"
+    assert not opinfo.nearer(rounded, far, true, {}), "both miss the tolerances"
+    assert opinfo.nearer(rounded, far, true, {}, cancelling=True)
+    assert not opinfo.nearer(far, rounded, true, {}, cancelling=True)
+    assert not opinfo.nearer(right, right, true, {}), "PyTorch's float32 is right, so that ours is held to it"
     assert not opinfo.nearer(true, true + 0.01, true, {}), "float64 is held to float64"
     assert not opinfo.nearer(np.float32([1.0, np.nan]), far, true, {})
     assert opinfo.counterpart("linalg.svd") is None
