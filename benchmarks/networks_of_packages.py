@@ -7,8 +7,9 @@ with tinymed in its place, in float64 on backend numpy, in evaluation and in tra
 the gradients of inputs and of every parameter are compared: equal (within TOLERANCE of the largest), wrong (the largest
 error), or refused (what tinymed said). A network that the installed PyTorch cannot run is `unheld`. One whose results
 PyTorch itself changes by as much, when its inputs and parameters move by 1e-15 of themselves, is `unsteady`; one that
-is equal where PyTorch computes hardsigmoid by its formula, `formula`: PyTorch's own gradient has a 1/6 of float32 in
-float64. Neither counts as equal. One line a network goes to benchmarks/results/networks_of_packages.json. Needs `pip install '.[networks]'`.
+is equal where PyTorch computes hardsigmoid by its formula is `formula`: its gradient has a 1/6 of float32 in float64.
+Neither counts as equal. One line a network goes to benchmarks/results/networks_of_packages.json.
+Needs `pip install '.[networks]'`.
 """
 
 import argparse
