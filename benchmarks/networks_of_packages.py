@@ -6,8 +6,10 @@ Two processes run tests/network_probe.py on the networks that tests/package_netw
 with tinymed in its place, in float64 on backend numpy, in evaluation and in training with nothing dropped. Outputs and
 the gradients of inputs and of every parameter are compared: equal (within TOLERANCE of the largest), wrong (the largest
 error), or refused (what tinymed said). A network that the installed PyTorch cannot run is `unheld`. One whose results
-PyTorch itself changes by as much, when its inputs move by 1e-15 of themselves, is `unsteady`. One line a network goes
-to benchmarks/results/networks_of_packages.json. Needs `pip install '.[networks]'`.
+PyTorch itself changes by as much, when its inputs and parameters move by 1e-15 of themselves, is `unsteady`; one that
+is equal where PyTorch computes hardsigmoid by its formula is `formula`: its gradient has a 1/6 of float32 in float64.
+Neither counts as equal. One line a network goes to benchmarks/results/networks_of_packages.json.
+Needs `pip install '.[networks]'`.
 """
 
 import argparse
@@ -28,7 +30,7 @@ TESTS = ROOT / "tests"
 RESULTS = Path(__file__).parent / "results" / "networks_of_packages.json"
 TOLERANCE = 1e-9  # of an array's largest value; of a small gradient, of FLOOR times the network's largest
 FLOOR = 1e-3
-OUTCOMES = ("equal", "wrong", "refused", "unsteady", "unheld")
+OUTCOMES = ("equal", "wrong", "refused", "unsteady", "formula", "unheld")
 
 sys.path.insert(0, str(TESTS))
 from package_networks import PACKAGES, Network, listed  # noqa: E402
@@ -84,19 +86,24 @@ def row(network: Network, folder: Path) -> dict[str, Any]:
     return line | {"outcome": "wrong", "why": f"{where}: off by {error:.1e} of the largest"}
 
 
-def steadied(line: dict[str, Any], network: Network, folder: Path) -> dict[str, Any]:
-    """Return a row, `unsteady` instead of `wrong` where PyTorch differs from itself by as much.
+def explained(line: dict[str, Any], network: Network, folder: Path) -> dict[str, Any]:
+    """Return a row, `unsteady` or `formula` instead of `wrong` where that is why PyTorch differs.
 
-    Not counted as equal.
+    Neither is counted as equal.
     """
     if line["outcome"] != "wrong":
         return line
-    if isinstance(found(network, folder / "nudged"), str):
-        run("nudged", folder, [network.name])
-    ours, true, nudged = (found(network, folder / engine) for engine in ("tinymed", "torch", "nudged"))
-    if isinstance(ours, str) or isinstance(true, str) or isinstance(nudged, str):
+    for engine in ("nudged", "formulas"):
+        if isinstance(found(network, folder / engine), str):
+            run(engine, folder, [network.name])
+    ours, true, nudged, formulas = (
+        found(network, folder / engine) for engine in ("tinymed", "torch", "nudged", "formulas")
+    )
+    if isinstance(ours, str) or isinstance(true, str) or isinstance(nudged, str) or isinstance(formulas, str):
         return line
-    error, own = difference(ours, true)[0], difference(nudged, true)[0]
+    error, own, left = difference(ours, true)[0], difference(nudged, true)[0], difference(ours, formulas)[0]
+    if left <= TOLERANCE:
+        return line | {"outcome": "formula", "why": f"{line['why']}; with hardsigmoid by its formula, by {left:.1e}"}
     if error > own:
         return line
     return line | {"outcome": "unsteady", "why": f"{line['why']}; PyTorch, nudged by 1e-15, by {own:.1e}"}
@@ -146,7 +153,7 @@ def main() -> None:
             for engine in ("torch", "tinymed"):
                 run(engine, folder, options.names)
         chosen = [n for n in listed() if not options.names or {n.package, n.name} & set(options.names)]
-        rows = [steadied(row(n, folder), n, folder) for n in chosen]
+        rows = [explained(row(n, folder), n, folder) for n in chosen]
     for r in rows:
         if r["outcome"] != "equal":
             print(f"{r['outcome']:8} {r['package']} {r['name']}: {r['why']}")

@@ -5,8 +5,8 @@
 The database is that of the installed PyTorch (torch.testing._internal, which needs the package expecttest); nothing of
 it is copied here.  Each sample's values, and its gradients under a random cotangent, are compared with PyTorch's by the
 tolerances of torch.testing.assert_close, at precision `exact`.  A sample is equal, refused (a clear error of tinymed's
-own), wrong, an internal error (an error that tinymed did not raise), or nearer: float32 that differs from PyTorch's
-float32 by rounding, and is no farther from PyTorch's float64 result than the tolerances, or than PyTorch's float32 is.
+own), wrong, an internal error (an error that tinymed did not raise), or nearer: PyTorch's float32 lies farther from
+PyTorch's own float64 than the tolerances, and ours does not; only for the operators that NEARER names, with the reason.
 Samples that PyTorch itself refuses do not count.  Written to benchmarks/results/opinfo.json, one line a row.
 """
 
@@ -39,6 +39,13 @@ DRAWN = {
     *("nn.functional.dropout3d", "nn.functional.alpha_dropout", "nn.functional.feature_alpha_dropout"),
     "nn.functional.rrelu",
 }
+# Operators whose float32 misses PyTorch's own float64 by more than the tolerances in PyTorch itself, and why.
+NEARER = {
+    "nn.functional.ctc_loss": "sums of probabilities over 50 steps in float32: 8 times the tolerance",
+    "nn.functional.interpolate": "places of source pixels in float32: up to 41 times the tolerance at 456 pixels",
+    "pow": "a gradient summed over broadcast axes whose float32 terms cancel: 4 times the tolerance, ours 2",
+}
+CANCELLING = {"pow"}  # ours misses the tolerances too, and by less
 # Names that mean something else here, or that PyTorch has for its own machinery.
 OUTSIDE = {"to_sparse", "jiterator_unary", "conj", "resolve_conj", "resolve_neg"}
 SPECIAL: dict[str, Callable[..., Any]] = {
@@ -280,7 +287,7 @@ def verdict(op: Any, sample: Any, leaves: list[Any], pairs: Pairs, results: int,
             continue
         if true is None:
             true = in_float64(op, sample)
-        if i >= len(true) or not nearer(a, b, true[i], allowed):
+        if i >= len(true) or op.name not in NEARER or not nearer(a, b, true[i], allowed, op.name in CANCELLING):
             return Verdict("wrong", why)
         nearest = nearest or why
     return Verdict("nearer", nearest) if nearest else Verdict("equal")
@@ -292,18 +299,17 @@ def in_float64(op: Any, sample: Any) -> list[Any]:
     return [] if side is None else [None if a is None else as_array(a) for a in (*side[2], *side[3])]
 
 
-def nearer(ours: np.ndarray, theirs: np.ndarray, true: Any, allowed: dict[str, float]) -> bool:
-    """Whether float32 results that differ are rounded: ours lies by the tolerances at the float64 result, or nearer.
-
-    Nearer than PyTorch's own, and where that misses the tolerances itself: sums whose terms cancel.
-    """
+def nearer(
+    ours: np.ndarray, theirs: np.ndarray, true: Any, allowed: dict[str, float], cancelling: bool = False
+) -> bool:
+    """Whether ours is the float64 result by the tolerances and PyTorch's float32 is not; cancelling: is just nearer."""
     if true is None or ours.dtype != np.float32 or theirs.dtype != ours.dtype or ours.shape != true.shape:
         return False
     if theirs.shape != ours.shape or not (np.isfinite(true).all() and np.isfinite(ours).all()):
         return False
     limit = allowed.get("atol", 1e-5) + allowed.get("rtol", 1.3e-6) * np.abs(true)
-    error = (np.abs(ours - true) / limit).max(initial=0)
-    return bool(error <= max(1, (np.abs(theirs - true) / limit).max(initial=0)))
+    error, their_error = ((np.abs(a - true) / limit).max(initial=0) for a in (ours, theirs))
+    return bool(error <= (their_error if cancelling else 1) and their_error > 1)
 
 
 def undecided(op: Any, sample: Any, leaf: Any, ours: np.ndarray, theirs: np.ndarray) -> bool:
@@ -428,7 +434,9 @@ def merge(rows: list[dict[str, Any]], backend: str, dtype: str) -> None:
     totals: dict[str, Counter[str]] = {}
     for row in kept:
         totals.setdefault(f"{row['backend']} {row['dtype']}", Counter()).update({o: row.get(o, 0) for o in OUTCOMES})
-    head = json.dumps({"torch": torch.__version__, "totals": totals})
+    from peers import machine
+
+    head = json.dumps({"machine": machine(), "nearer": NEARER, "totals": totals})
     lines = ",\n".join(json.dumps(r, separators=(",", ":")) for r in kept)
     RESULTS.write_text(f'{head[:-1]}, "rows": [\n{lines}\n]}}\n')
 

@@ -78,9 +78,11 @@ def backend_name(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def backend_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Undo what a command of a test chose: with `--backend numpy` left in use, later tests would try no kernel."""
-    monkeypatch.setattr(dispatch.tables, "default", dispatch.tables.default)
-    monkeypatch.setattr(dispatch.tables.chosen, "table", dispatch.tables.chosen.table)
+    """Begin each test with the default backend: what a command chose before, in a test or in a fixture that several
+    share, is forgotten.  With `--backend numpy` left in use, later tests would try no kernel.
+    """
+    monkeypatch.setattr(dispatch.tables, "default", None)
+    monkeypatch.setattr(dispatch.tables.chosen, "table", None)
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """Build networks of installed packages and write what they compute, with PyTorch or with tinymed answering for it.
 
-    python tests/network_probe.py torch|tinymed|nudged FOLDER [NAME ...]
+    python tests/network_probe.py torch|tinymed|nudged|formulas FOLDER [NAME ...]
 
 The same lines run in both, in float64: weights, inputs and cotangents are drawn by name, so nothing is exchanged but
 the results. Each network leaves FOLDER/<package>/<name>.npz: per mode its outputs and the gradients of its inputs and
-of every parameter; or FOLDER/<package>/<name>.txt: why there are none.  "nudged" is PyTorch with inputs moved by 1e-15
-of themselves: what it changes by then, no two ways of computing can agree about.
+of every parameter; or FOLDER/<package>/<name>.txt: why there are none.  "nudged" is PyTorch with inputs and parameters
+moved by 1e-15 of themselves, a few roundings of float64: what it changes by then, no two ways of computing can agree
+about.  "formulas" is PyTorch with hardsigmoid by its definition: its own gradient in float64 has a 1/6 of float32.
 """
 
 import importlib
@@ -53,15 +54,20 @@ def weights(name: str, shape: tuple[int, ...]) -> np.ndarray | None:
     return drawn(name, shape) * np.sqrt(2 / max(np.prod(shape[1:]), 1))
 
 
-def made(network: Network) -> Any:
-    """The network in float64 with its drawn weights, and nothing dropped."""
+def moved(name: str, values: np.ndarray, nudge: float) -> np.ndarray:
+    """Values moved by a part of themselves, up or down."""
+    return values * (1 + nudge * np.sign(drawn(f"nudge {name}", values.shape))) if nudge else values
+
+
+def made(network: Network, nudge: float = 0.0) -> Any:
+    """The network in float64 with its drawn weights, moved by a part of themselves, and nothing dropped."""
     module, _, name = network.maker.partition(":")
     net = getattr(importlib.import_module(module), name)(**network.given).double()
     names = {n for n, _ in net.named_parameters()}
     for key, tensor in net.state_dict().items():
         if key in names or key.rpartition(".")[2] in STATISTICS:
             values = weights(key, tuple(tensor.shape))
-            fill(tensor, values)
+            fill(tensor, moved(key, values, nudge))
     for module in net.modules():
         for switch in ("p", "drop_prob", "drop_path_rate", "drop_connect_rate", "_drop_connect_rate"):
             if isinstance(vars(module).get(switch), float) and "Pool" not in type(module).__name__:
@@ -99,9 +105,7 @@ def computed(net: Any, network: Network, mode: str, nudge: float = 0.0) -> dict[
     torch.randn_like = lambda x: torch.tensor(drawn("noise", tuple(x.shape)))  # of variational networks
     net.train(mode == "train")
     net.zero_grad()
-    arrays = [
-        drawn(f"input {i}", s) * (1 + nudge * np.sign(drawn(f"nudge {i}", s))) for i, s in enumerate(network.inputs)
-    ]
+    arrays = [moved(str(i), drawn(f"input {i}", s), nudge) for i, s in enumerate(network.inputs)]
     given = [torch.tensor(a).requires_grad_(True) for a in arrays]
     found, loss = {}, 0.0
     for i, y in enumerate(outputs(net(*given))):
@@ -113,6 +117,13 @@ def computed(net: Any, network: Network, mode: str, nudge: float = 0.0) -> dict[
         if tensor.grad is not None:
             found |= digest(f"{mode} gradient {name}", tensor.grad.numpy())
     return found
+
+
+def define_hardsigmoid() -> None:
+    """Let PyTorch compute hardsigmoid, and its gradient, as relu6(x + 3) / 6."""
+    import torch
+
+    torch.nn.functional.hardsigmoid = lambda input, inplace=False: torch.nn.functional.relu6(input + 3) / 6
 
 
 def reason(error: BaseException) -> str:
@@ -127,7 +138,7 @@ def probe(network: Network, folder: Path, nudge: float = 0.0) -> None:
     place = folder / network.package / network.name.replace("/", "_")
     place.parent.mkdir(parents=True, exist_ok=True)
     try:
-        net = made(network)
+        net = made(network, nudge)
         found = {}
         for mode in network.modes:
             found |= computed(net, network, mode, nudge)
@@ -149,6 +160,8 @@ def main(engine: str, folder: str, *names: str) -> None:
 
         backend = use_backend("numpy")
         backend.__enter__()
+    if engine == "formulas":
+        define_hardsigmoid()
     for network in listed():
         if not names or network.name in names or network.package in names:
             probe(network, Path(folder), 1e-15 if engine == "nudged" else 0.0)

@@ -173,3 +173,15 @@ def test_piecewise_linear_of_every_length(name, size, rng):
 def test_wrong_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call(tinymed.zeros(2, 3))
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint8"])
+@pytest.mark.parametrize(
+    "call", [lambda T, F, x: F.hardtanh(x, 1, 4), lambda T, F, x: F.relu6(x), lambda T, F, x: F.relu(x)]
+)
+def test_integers_alone_are_not_given_to_kernels_of_float32(backend_name, dtype, call):
+    """They would write float32 into an output of integers: wrong numbers, and for small ones memory beside it."""
+    x = np.arange(0 if dtype == "uint8" else -4, 9).astype(dtype)
+    ours = call(tinymed, F, tinymed.tensor(x)).numpy()
+    assert ours.dtype == x.dtype
+    np.testing.assert_array_equal(ours, call(torch, torch.nn.functional, torch.tensor(x)).numpy())

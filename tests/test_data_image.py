@@ -79,6 +79,30 @@ class TestDecode:
         assert got.dtype == np.float32
         assert np.array_equal(got[:, :, 0], (wide / 257).astype(np.float32))
 
+    @pytest.mark.parametrize("suffix", [".png", ".tif", ".pgm"])
+    @pytest.mark.parametrize("channels", [1, 3])
+    def test_8_bits_in_16_are_8_bits(self, tmp_path: Path, suffix: str, channels: int) -> None:
+        """Every byte value, repeated; one pixel that is no repeated byte, and the picture keeps its depth."""
+        bytes_ = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(channels, axis=2)
+        wide = bytes_.astype(np.uint16) * 257
+        path = tmp_path / f"wide{suffix}"
+
+        def write() -> None:
+            if channels == 1:
+                write_image(path, wide[:, :, 0])
+            else:
+                path.write_bytes(deep_png(wide, 2, b"") if suffix == ".png" else deep_tiff(wide, "<"))
+
+        write()
+        got = decode(path)
+        assert got.dtype == np.uint8
+        assert np.array_equal(got, bytes_)
+        wide[3, 4] += 1
+        write()
+        deep = decode(path)
+        assert deep.dtype == np.float32
+        assert np.abs(deep - bytes_).max() == pytest.approx(1 / 257, rel=1e-3)
+
     def test_what_is_white_may_be_said(self, tmp_path: Path) -> None:
         """12 bits in a 16-bit file: all their levels, over the whole range; the same for other deep pictures."""
         levels = np.arange(4096).reshape(64, 64)

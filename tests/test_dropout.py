@@ -125,10 +125,18 @@ def test_p_one_drops_everything(backend_name):
     ("call", "message"),
     [
         (lambda x: F.dropout(x, 1.5), "dropout: p is a probability from 0 to 1, got 1.5"),
-        (lambda x: F.dropout2d(x), r"dropout2d: input must have 4 axes \(N, C, ...\), got \[2, 3, 4\]"),
+        (lambda x: F.dropout2d(x[0]), r"dropout2d: input must have 4 axes \(N, C, ...\), got \[3, 4\]"),
         (lambda x: F.feature_alpha_dropout(tinymed.ones(3), training=True), "at least 2 axes"),
     ],
 )
 def test_wrong_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call(tinymed.ones(2, 3, 4))
+
+
+def test_dropout2d_of_three_axes_warns_and_drops_rows_as_pytorch(backend_name):
+    with pytest.warns(UserWarning, match=r"\[40, 30, 5\] is taken as \(N, C, L\)"):
+        y = F.dropout2d(tinymed.ones(40, 30, 5), 0.25).numpy()
+    assert (y == y[:, :, :1]).all()
+    assert 0.2 < (y[:, :, 0] == 0).mean() < 0.3
+    assert np.isclose(y.max(), 1 / 0.75)

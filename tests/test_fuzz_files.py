@@ -15,8 +15,10 @@ import time
 import warnings
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,12 +27,17 @@ from masks import blob, mask_tree, write_nifti
 from PIL import Image
 
 import tinymed
+from tinymed import tasks
+from tinymed.audit.reader import read_rows
 from tinymed.data import open_boxes, open_dataset, open_segmentation
+from tinymed.data.findings import open_findings
 from tinymed.data.image import decode, decode_mask, image_size
 from tinymed.data.segmentation_layouts import is_image
+from tinymed.data.values import open_values
 from tinymed.data.volumes import check_grids, read_values, read_volume
 from tinymed.errors import UserError
 from tinymed.tasks import read_config
+from tinymed.train.callbacks import JsonLog
 from tinymed.train.checkpoint import load_checkpoint, save_checkpoint
 
 FEW, MANY = 60, 2000
@@ -227,6 +234,46 @@ def box_list(folder: Path) -> Sample:
     )
 
 
+def value_list(folder: Path) -> Sample:
+    """A list of images with numbers."""
+    class_folders(folder, {"a": 3})
+    text = "path,age,split,patient\na/0.png,4.5,train,p\na/1.png,-1e3,val,q\na/2.png,7,train,p\n"
+    return folder / "hit.csv", [text.encode()], lambda path: open_values(path, verify=False, skip_bad=True)
+
+
+def finding_list(folder: Path) -> Sample:
+    """Lists of images with several findings, in one field and in columns."""
+    class_folders(folder, {"a": 3})
+    fields = "path,Finding Labels,patient\na/0.png,Edema|Mass,p\na/1.png,No Finding,q\na/2.png,Mass,r\n"
+    columns = "path,Edema,Mass\na/0.png,1,0\na/1.png,-1,\na/2.png,0,1.0\n"
+    seeds = [fields.encode(), columns.encode()]
+    return folder / "hit.csv", seeds, lambda path: open_findings(path, verify=False, skip_bad=True)
+
+
+def published_table(folder: Path, suffix: str) -> Sample:
+    """A table of published results, as `tinymed audit` reads it."""
+    rows = "name,sensitivity,specificity,accuracy\nA,0.90,0.85,0.875\nB,0.9,,0.8\n"
+    if suffix == ".toml":
+        rows = '[[row]]\nname = "A"\nsensitivity = "0.90"\nspecificity = 0.85\n'
+    return folder / f"hit{suffix}", [rows.encode()], read_rows
+
+
+def thresholds_of_a_run(folder: Path) -> Sample:
+    """metrics.json of a run of detection, of which `predict` takes its thresholds."""
+    task = tasks.find("detection")
+    content = {"val": {"per_class": {"cell": {"threshold": 0.4}, "clump": {"threshold": None}}}}
+    config = SimpleNamespace(data=SimpleNamespace(classes=["cell", "clump"]))
+    return folder / "metrics.json", [json.dumps(content).encode()], lambda path: task.thresholds(path.parent, config)
+
+
+def log_of_a_run(folder: Path) -> Sample:
+    """log.jsonl, of which a resumed run keeps what lies before its checkpoint."""
+    rows = [{"event": "step", "step": 1, "loss": 0.5}, {"event": "epoch", "step": 2}, {"event": "step", "step": 9}]
+    trainer = SimpleNamespace(progress=SimpleNamespace(step=4, history=[{"step": 2}]))
+    seed = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    return folder / "log.jsonl", [seed], lambda path: JsonLog(path).on_start(trainer)
+
+
 def label_file(folder: Path) -> Sample:
     """nnU-Net's and the Decathlon's dataset.json beside images and masks."""
     mask_tree(folder, 2, (8, 9))
@@ -261,11 +308,16 @@ FORMATS: dict[str, Callable[[Path], Sample]] = {
         f.__name__: f
         for f in (archive, class_list, mask_list, box_list, label_file, weights, checkpoint, configuration)
     },
+    **{f.__name__: f for f in (value_list, finding_list, thresholds_of_a_run, log_of_a_run)},
+    **{f"table{s}": lambda p, s=s: published_table(p, s) for s in (".csv", ".toml")},
 }
 
 
-def try_format(name: str, folder: Path, count: int) -> None:
-    """Read `count` mutated files of a format; raise AssertionError that says which one went wrong and how."""
+def try_format(name: str, folder: Path, count: int) -> Counter[str]:
+    """Read `count` mutated files of a format; raise AssertionError that says which one went wrong and how.
+
+    Returns how many were read, and how many refused.
+    """
     path, seeds, read = FORMATS[name](folder)
     deeper = DEEPER.get(path.suffix)
     for seed in seeds:  # what is whole is read, but that a picture in colours is no mask, and channels are no labels
@@ -273,6 +325,7 @@ def try_format(name: str, folder: Path, count: int) -> None:
         with warnings.catch_warnings(), contextlib.suppress(UserError) if is_image(path) else contextlib.nullcontext():
             warnings.simplefilter("ignore")
             read(path)
+    counts: Counter[str] = Counter()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for number in range(count):
         random = np.random.default_rng([number, *name.encode()])
@@ -284,7 +337,9 @@ def try_format(name: str, folder: Path, count: int) -> None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 read(path)
+            counts["read"] += 1
         except UserError as error:
+            counts["refused"] += 1
             message = str(error)
             assert path.name in message or str(path.parent) in message, f"{name} {number}: no file named: {message}"
             assert "\n" not in message, f"{name} {number}: several lines: {message!r}"
@@ -296,6 +351,7 @@ def try_format(name: str, folder: Path, count: int) -> None:
         assert spent < SECONDS, f"{name} {number}: {spent:.1f} s of processor time"
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < MEMORY, f"{name}: {grown // 1024} MiB more memory"
+    return counts
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -164,3 +164,30 @@ def test_float32_sums_are_accumulated_wide(shape, rng):
                 ours = tm.from_numpy(x).sum(axes).numpy()
                 np.testing.assert_allclose(ours, a.sum(axes, dtype=np.float64), rtol=1.2e-7)
     assert tm.dispatch.record("numba")["sum_forward"][0]
+
+
+class TestNuclearNorm:
+    """The sum of singular values, as torch.norm(x, "nuc")."""
+
+    @pytest.mark.parametrize(
+        ("shape", "dim"), [((4, 3), None), ((2, 3, 4), (0, 2)), ((2, 3, 4), (-1, 1)), ((0, 3), None)]
+    )
+    @pytest.mark.parametrize("keepdim", [False, True])
+    def test_as_pytorch(self, backend_name, shape, dim, keepdim, rng):
+        x = rng.standard_normal(shape).astype(np.float32)
+        a, b = tm.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+        ours, theirs = tm.norm(a, "nuc", dim, keepdim), torch.norm(b, "nuc", dim, keepdim)
+        assert ours.shape == tuple(theirs.shape)
+        np.testing.assert_allclose(ours.numpy(), theirs.detach().numpy(), rtol=2e-6)
+        ours.sum().backward()
+        theirs.sum().backward()
+        np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), rtol=1e-4, atol=2e-6)
+
+    def test_a_matrix_of_low_rank_has_the_smallest_subgradient(self, backend_name):
+        x = tm.ones(3, 3, requires_grad=True)
+        tm.norm(x, "nuc").backward()
+        np.testing.assert_allclose(x.grad.numpy(), np.full((3, 3), 1 / 3), rtol=1e-6)
+
+    def test_other_than_two_axes_are_refused(self):
+        with pytest.raises(ValueError, match=r'p="nuc" takes two axes, got 3 of shape \[2, 2, 2\]'):
+            tm.norm(tm.ones(2, 2, 2), "nuc")

@@ -100,9 +100,7 @@ def test_an_observer_of_the_process_sees_every_thread():
     assert list(watching) == ["all"]
 
 
-def test_a_choice_from_here_on_is_that_of_threads_that_choose_none(monkeypatch):
-    monkeypatch.setattr(dispatch.tables, "default", dispatch.tables.default)
-    monkeypatch.setattr(dispatch.tables.chosen, "table", dispatch.tables.chosen.table)
+def test_a_choice_from_here_on_is_that_of_threads_that_choose_none():
     tinymed.use_backend("numpy")
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(lambda: dispatch.table().name).result() == "numpy"

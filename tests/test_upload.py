@@ -176,11 +176,9 @@ def counts():
     return [sum(column) for column in zip(*dispatch.record("emulated").values(), strict=True)] or [0, 0]
 
 
-def test_commands_run_on_a_named_backend(cells, tmp_path, capsys, monkeypatch):
+def test_commands_run_on_a_named_backend(cells, tmp_path, capsys):
     """csrc's kernels train, evaluate and predict, on this processor."""
     counted = counts()
-    monkeypatch.setattr(dispatch.tables, "default", dispatch.tables.default)  # commands choose for good
-    monkeypatch.setattr(dispatch.tables.chosen, "table", dispatch.tables.chosen.table)
     run = tmp_path / "run"
     options = ["--data", str(cells), "--out", str(run), *QUICK, "--backend", "emulated"]
     assert main(["train", *options]) == 0

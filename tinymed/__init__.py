@@ -15,6 +15,7 @@ from numpy import int16 as short
 from numpy import int32 as int
 from numpy import int64 as long
 
+from . import moved
 from .absent import missing
 from .devices import device
 from .dispatch import table, use_backend
@@ -336,6 +337,8 @@ def __getattr__(name: str) -> _Any:
 def __dir__() -> list[str]:
     return sorted({*globals(), *ON_DEMAND})
 
+
+moved.install()
 
 if os.environ.get("TINYMED_DEBUG") or os.environ.get("TINYMED_VALIDATE"):
     from . import debug

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .errors import UserError
+
 
 def cache_folder() -> Path:
     """Return where what was compiled is kept: TINYMED_CACHE, or tinymed's folder in the user's cache.
@@ -65,6 +67,25 @@ def write_json(path: Path, value: Any) -> None:
     """Write a value as indented JSON, whole or not at all; nan and infinity become null."""
     text = json.dumps(json_value(value), indent=2, allow_nan=False, ensure_ascii=False)
     write_atomic(path, [text.encode() + b"\n"])
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object that a JSON file holds.
+
+    Raises:
+        FileNotFoundError: There is none.
+        UserError: It cannot be read, is no JSON, or holds something else; the message names the file.
+    """
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        why = " ".join(str(error).split())
+        raise UserError(f"{path}: cannot be read as JSON ({why})") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: holds a JSON {type(content).__name__}, expected an object of names and values")
+    return content
 
 
 def json_value(value: Any) -> Any:

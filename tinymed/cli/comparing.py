@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..files import write_atomic, write_json
+from ..files import read_json, write_atomic, write_json
 from ..models import count_parameters, entry
 from ..nn.init import no_weights
 from ..report.plots import save_comparison_bars
@@ -170,9 +170,8 @@ def wait(process: "subprocess.Popen[bytes]") -> tuple[int, dict[str, Any]]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return a JSON file, or nothing."""
-    found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    return found
+    """Return the object of a JSON file, or nothing where there is no file."""
+    return read_json(path) if path.exists() else {}
 
 
 # ---------------------------------------------------------------------------------------------- the results

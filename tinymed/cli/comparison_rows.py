@@ -2,9 +2,9 @@
 
 import csv
 import io
-import json
 from typing import Any
 
+from ..files import read_json
 from ..models import count_parameters, entry
 from ..nn.init import no_weights
 from ..train.run import METRICS as METRICS_FILE
@@ -22,7 +22,7 @@ def comparison_row(run: Run, used: dict[str, Any], width_asked: bool = False) ->
     width_asked: whether a multiplier was, which some networks lack.
     """
     c = run.config
-    found = json.loads((run.folder / METRICS_FILE).read_text("utf-8"))
+    found = read_json(run.folder / METRICS_FILE)
     part = "test" if "test" in found else "val"
     metrics = found[part]
     several = len(c.data.classes) > 2

@@ -1,8 +1,9 @@
 """Image files to arrays: one path for training and for prediction, closed to hostile files.
 
 A file is opened by an allow-list of formats, its size is checked in the header before a pixel is decoded, and whatever
-goes wrong inside the decoder becomes one `UserError` that names the file.  Pictures of 8 bits are uint8; deeper ones
-keep their depth as float32 on the same scale, 0 (black) to 255 (white).
+goes wrong inside the decoder becomes one `UserError` that names the file.  Pictures of 8 bits are uint8, also where a
+program wrote them into 16 by repeating each byte; deeper ones keep their depth as float32 on the same scale, 0 (black)
+to 255 (white).
 """
 
 import re
@@ -25,6 +26,7 @@ SUFFIXES = frozenset(
 LOSSY = ("JPEG", "MPO")  # formats that change single values
 MAX_PIXELS = 64_000_000  # below Pillow's own warning at 89 million, so ours is the rule that speaks
 MAX_16_BIT = 65535
+BYTE_TWICE = 257  # 8 bits in 16: a byte b is b * 256 + b
 DEEP_COLOUR = re.compile(r"(RGB|RGBA|RGBX|RGBa);16([BLN])")  # Pillow's names of how such pixels lie in a file
 LUMA = (0.299, 0.587, 0.114)
 
@@ -39,7 +41,8 @@ def decode(path: str | Path, *, max_pixels: int = MAX_PIXELS, white: float | Non
 
     EXIF orientation is applied; palettes become RGB; alpha is dropped, as torchvision and Keras do.  8 bits are uint8
     as they are.  Deeper pixels (16 or 32-bit integers, floating point) become float32, 255 * value / white, so that
-    no level is lost and, one `white` being given for a whole set, images stay comparable with each other.
+    no level is lost and, one `white` being given for a whole set, images stay comparable with each other.  16-bit
+    pixels that are all bytes repeated (257 * b, white 65535) hold 8 bits, and are b as uint8: the same numbers.
 
     Args:
         path: The file; its format is told by its content.
@@ -210,7 +213,7 @@ def check_lossless(path: Path, values: np.ndarray, kind: str) -> None:
 
 
 def scale_deep(path: Path, pixels: np.ndarray, white: float | None) -> np.ndarray:
-    """Return deep pixels, 0...white scaled to 0...255: float32 [height, width, 1 or 3]."""
+    """Return deep pixels, 0...white scaled to 0...255: float32, or uint8 of 8 bits in 16; [height, width, 1 or 3]."""
     ways = {"white=MAXIMUM": "or say what value is white with {}"}
     if white is None and pixels.dtype.kind == "f":
         raise UserError(f"{path}: floating-point pixels have no known range; convert to 8 or 16 bits first", ways)
@@ -219,7 +222,8 @@ def scale_deep(path: Path, pixels: np.ndarray, white: float | None) -> np.ndarra
     low, high = float(wide.min()), float(wide.max())
     if not (low >= 0 and high <= top):  # also where either is nan
         raise UserError(f"{path}: pixels from {low:g} to {high:g}, expected 0 to {top:g}; convert it first", ways)
-    result: np.ndarray = (wide * 255 / top).astype(np.float32)
+    repeated = pixels.dtype.kind != "f" and top == MAX_16_BIT and not (wide % BYTE_TWICE).any()
+    result: np.ndarray = (wide * 255 / top).astype(np.uint8 if repeated else np.float32)
     return result[:, :, None] if result.ndim == 2 else result
 
 

@@ -79,17 +79,23 @@ def select(name: str, kernels: Sequence[Kernel], middle: str, args: Sequence[Any
 def accepts(kernel: Kernel, args: Sequence[Any]) -> bool:
     """Return whether an implementation can take these arguments.
 
-    Compiled kernels take float32 and integers, loops float32 or float64; `when` may ask for more.
+    Compiled kernels take float32, and integers beside it; loops float32 or float64.  `when` may ask for more, or answer
+    for integers alone.
     """
     if kernel.backend == LOOPS:
         kinds = {a.dtype.char for a in args if is_array(a)}
         if not kinds <= {*SINGLE, "d"} or {"f", "d"} <= kinds or not (kinds & {"f", "d"} or kernel.when):
             return False
     elif kernel.compiled_kind:
-        for a in args:
-            if is_array(a) and a.dtype.char not in SINGLE:
-                return False
+        kinds = {a.dtype.char for a in args if is_array(a)}
+        if not kinds <= set(SINGLE) or (kernel.when is None and integers_alone(kernel, args, kinds)):
+            return False
     return kernel.when is None or kernel.when(*args)
+
+
+def integers_alone(kernel: Kernel, args: Sequence[Any], kinds: set[str]) -> bool:
+    """Return whether code for float32 would write to an output of integers: alone, they give it their dtype."""
+    return bool(kinds) and "f" not in kinds and any(dtype.kind != "f" for _, dtype in kernel.specs(args))
 
 
 def stand_in(implementer: str, name: str, args: Sequence[Any]) -> Kernel | None:

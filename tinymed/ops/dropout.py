@@ -10,6 +10,7 @@ channels-last whatever the memory they lie in, so all backends drop the same.  A
 """
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -263,10 +264,9 @@ def dropout1d(input: Any, p: float = 0.5, training: bool = True) -> Any:
 def dropout2d(input: Any, p: float = 0.5, training: bool = True) -> Any:
     """Zero whole channels with probability p in training, and scale the others by 1 / (1 - p).
 
-    Three axes are refused, since PyTorch has changed what they mean.
-
     Args:
-        input: (N, C, H, W), floating point.
+        input: (N, C, H, W), floating point.  Three axes are (N, C, L), with a warning: PyTorch may change what they
+            mean there.
         p: The probability of zeroing a channel, from 0 to 1.
         training: Return the input unchanged if False.
         inplace: Write the result into input.
@@ -388,7 +388,14 @@ def dropped(op: type[Op], name: str, input: Any, p: float, training: bool, *opti
 def dropped_channels(name: str, input: Any, p: float, training: bool, axes: int) -> Any:
     """Drop channels of a batch, or of one sample without the batch axis where that is unambiguous."""
     n = len(input.shape)
-    if n == axes - 1 and axes != 4:
+    if n == 3 and axes == 4:
+        warnings.warn(
+            f"{name}: input {list(input.shape)} is taken as (N, C, L); for one image give (1, C, H, W), for this "
+            "call dropout1d",
+            stacklevel=4,
+        )
+        return dropped(DropoutChannels, name, input, p, training)
+    if n == axes - 1:
         if not (training and p > 0):
             return dropped(DropoutChannels, name, input, p, training)
         one = dropped(DropoutChannels, name, reshape(input, 1, *input.shape), p, training)

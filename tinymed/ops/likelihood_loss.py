@@ -1,14 +1,13 @@
 """Negative log-likelihoods of counts and of normal variables."""
 
 import math
-import warnings
 from typing import Any
 
 from .. import devices, tape
 from .clamp import clamp
 from .compare import gt
 from .elementwise import add, div, mul, sub, where
-from .loss import check_reduction
+from .loss import check_reduction, warn_of_broadcast
 from .loss_functions import reduced
 from .reduction import torch_arguments
 from .shape import unsqueeze
@@ -49,12 +48,7 @@ def poisson_nll_loss(
         1.0
     """
     check_reduction("poisson_nll_loss", reduction)
-    if input.shape != target.shape:
-        warnings.warn(
-            f"poisson_nll_loss: target has shape {list(target.shape)}, input {list(input.shape)}; they are broadcast, "
-            "which is nearly always a mistake",
-            stacklevel=2,
-        )
+    warn_of_broadcast("poisson_nll_loss", input, target)
     log_rate = input if log_input else log(add(input, float(eps)))
     loss = sub(exp(input) if log_input else input, mul(target, log_rate))
     if full:

@@ -4,6 +4,7 @@
 compositions of other ops are in loss_functions.py.
 """
 
+import warnings
 from typing import Any
 
 from .. import devices
@@ -302,6 +303,16 @@ def checked_target(name: str, input: Any, target: Any, reduction: str) -> Any:
             f"{name}: target has shape {list(target.shape)}, input {list(input.shape)}; they must be equal"
         )
     return target if target.array.dtype == input.array.dtype else Cast.apply(target, input.array.dtype)
+
+
+def warn_of_broadcast(name: str, input: Any, target: Any) -> None:
+    """Warn where a loss broadcasts a target of another shape, as PyTorch's does."""
+    if input.shape != target.shape:
+        warnings.warn(
+            f"{name}: target has shape {list(target.shape)}, input {list(input.shape)}; they are broadcast, "
+            "which is nearly always a mistake",
+            stacklevel=3,
+        )
 
 
 def check_unit(name: str, what: str, given: Any) -> None:

@@ -9,7 +9,14 @@ from .activations import relu
 from .clamp import clamp
 from .compare import lt, ne
 from .elementwise import add, div, mul, pow, sub, where
-from .loss import IGNORED, binary_cross_entropy_with_logits, check_reduction, checked_target, nll_loss
+from .loss import (
+    IGNORED,
+    binary_cross_entropy_with_logits,
+    check_reduction,
+    checked_target,
+    nll_loss,
+    warn_of_broadcast,
+)
 from .reduce import mean, sum
 from .reduction import torch_arguments
 from .shape import reshape
@@ -221,15 +228,15 @@ def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, reduction
 
     Args:
         input: Distances, of any shape.
-        target: Of the input's shape, 1 or -1.
+        target: 1 or -1; of the input's shape, or broadcast with it, with a warning.
         margin: The distance that dissimilar pairs should have.
         reduction: "none" for a loss per element, "sum", or "mean".
 
     Returns:
-        A tensor without axes; of the input's shape for reduction "none".
+        A tensor without axes; of the broadcast shape for reduction "none".
 
     Raises:
-        ValueError: Shapes differ, or reduction is unknown.
+        ValueError: reduction is unknown, or shapes do not broadcast.
 
     Example:
         >>> import tinymed
@@ -241,7 +248,8 @@ def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, reduction
     Reference:
         Hadsell, Chopra & LeCun, CVPR 2006.
     """
-    target = checked_target("hinge_embedding_loss", input, target, reduction)
+    check_reduction("hinge_embedding_loss", reduction)
+    warn_of_broadcast("hinge_embedding_loss", input, target)
     near = where(ne(target, -1), input, 0.0)
     far = where(ne(target, 1), clamp(sub(margin, input), min=0), 0.0)
     return reduced(add(near, far), reduction)

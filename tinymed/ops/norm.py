@@ -16,6 +16,7 @@ from ..dispatch import Array, kernel
 from ..tape import Node, Op
 from .axes import is_integer, sizes
 from .batch_norm import BatchNorm, affine, channel_stats, moments, over_batch, per_channel, update_running
+from .shape import clone
 
 # ------------------------------------------------------------------------------------------------------ layer norm
 
@@ -169,7 +170,7 @@ def batch_norm(
     y = weight (x - mean) / sqrt(var + eps) + bias. As `torch.nn.functional.batch_norm`, with two arguments more.
 
     Args:
-        input: (N, C, *space), floating point.
+        input: (N, C, *space), floating point; or (0,), which is returned as it is.
         running_mean, running_var: (C,), or both None: then the batch's moments are always used.
         weight, bias: (C,) or None.
         training: Use the mean and the biased variance of the batch, and update the running ones in place; otherwise
@@ -205,6 +206,8 @@ def batch_norm(
         raise ValueError(f"batch_norm: statistics is one of {', '.join(RULES)}, got {statistics!r}")
     if statistics == "corrected" and training and running_mean is not None and count is None:
         raise ValueError('batch_norm: statistics="corrected" needs count, an int64 tensor that counts the updates')
+    if input.shape == (0,):
+        return clone(input)
     check_channels("batch_norm", input, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
     if (running_mean is None) != (running_var is None):
         raise ValueError("batch_norm: running_mean and running_var are given together or not at all")

@@ -11,6 +11,7 @@ from ..tape import Op
 from .axes import dropped, kept, numpy_names, some_axes
 from .broadcast import drawn_shape
 from .cast import Cast, as_dtype
+from .nuclear_norm import NuclearNorm
 
 Dim = int | Sequence[int] | None
 Axes = tuple[int, ...]
@@ -368,7 +369,7 @@ def norm(input: Any, p: float | str = 2, dim: Dim = None, keepdim: bool = False)
 
     Args:
         input: Floating-point tensor of any shape.
-        p: A number, inf, -inf, or "fro" for 2.
+        p: A number, inf, -inf, "fro" for 2, or "nuc" for the sum of the singular values over two axes.
         dim: The axis, or several; None means all.
         keepdim: Keep the reduced axes with length 1.
 
@@ -376,7 +377,7 @@ def norm(input: Any, p: float | str = 2, dim: Dim = None, keepdim: bool = False)
         A tensor without the reduced axes.
 
     Raises:
-        ValueError: p is a string other than "fro".
+        ValueError: p is another string, or "nuc" over other than two axes.
         TypeError: The input is not of floating-point numbers.
 
     Example:
@@ -384,10 +385,16 @@ def norm(input: Any, p: float | str = 2, dim: Dim = None, keepdim: bool = False)
         >>> tinymed.norm(tinymed.tensor([3.0, 4.0])).item()
         5.0
     """
-    if isinstance(p, str) and p != "fro":
-        unknown("norm", "p", p, 'a number, inf or "fro"')
+    if isinstance(p, str) and p not in ("fro", "nuc"):
+        unknown("norm", "p", p, 'a number, inf, "fro" or "nuc"')
     floats_only("norm", input)
     axes = some_axes("norm", dim, input.array.ndim)
+    if p == "nuc":
+        if len(axes) != 2:
+            raise ValueError(
+                f'norm: p="nuc" takes two axes, got {len(axes)} of shape {list(input.shape)}; name them by dim'
+            )
+        return NuclearNorm.apply(input, axes, bool(keepdim))
     return Norm.apply(input, 2.0 if isinstance(p, str) else float(p), axes, bool(keepdim))
 
 

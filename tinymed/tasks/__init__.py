@@ -46,9 +46,9 @@ def find(name: str) -> Any:
 
 def read_config(path: Path) -> Any:
     """Return the configuration in a run's config.json.  Raises UserError naming file and key."""
-    from .base.config import read_json
+    from .base.config import read_run_config
 
-    return config_from_json(read_json(path), path)
+    return config_from_json(read_run_config(path), path)
 
 
 def config_from_json(content: dict[str, Any], source: Path | None = None) -> Any:

@@ -6,7 +6,6 @@ and non-maximum suppression keeps the best of those that overlap (`inference/box
 """
 
 import hashlib
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from ..data.loader import channel_statistics
 from ..data.splits import leak_check, split_dataset
 from ..data.transform import normalise, to_float, to_nchw
 from ..errors import UserError
+from ..files import read_json
 from ..metrics.boxes import Detections
 from ..metrics.detection import evaluate_detections
 from ..nn.init import no_weights
@@ -293,9 +293,15 @@ class Detection(Task[DetectionConfig, BoxDataset]):
     def thresholds(self, folder: Path, config: DetectionConfig) -> np.ndarray:
         """Return the least score of a box to show, for each class: that of the best F1 on the validation set."""
         file = folder / METRICS
-        val = json.loads(file.read_text("utf-8")).get("val", {}).get("per_class", {}) if file.is_file() else {}
-        values = [val.get(name, {}).get("threshold") for name in config.data.classes]
-        return np.array([SHOWN if value is None else value for value in values])
+        if not file.is_file():
+            return np.full(len(config.data.classes), SHOWN)
+        found = read_json(file)
+        try:
+            val = found.get("val", {}).get("per_class", {})
+            values = [val.get(name, {}).get("threshold") for name in config.data.classes]
+            return np.array([SHOWN if value is None else float(value) for value in values])
+        except (AttributeError, TypeError, ValueError):
+            raise UserError(f"{file}: holds no measures of a detection; evaluate the run again") from None
 
     def save_results(
         self,

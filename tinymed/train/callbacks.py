@@ -40,7 +40,9 @@ class JsonLog(Callback):
 
     def on_start(self, trainer: Trainer) -> None:
         if self.path.exists():
-            kept = [line for line in self.path.read_text("utf-8").splitlines() if belongs(line, trainer.progress)]
+            kept = [
+                line for line in self.path.read_text("utf-8", "replace").splitlines() if belongs(line, trainer.progress)
+            ]
             write_atomic(self.path, ["".join(line + "\n" for line in kept).encode()])
 
     def on_step(self, trainer: Trainer, loss: float) -> None:
@@ -65,7 +67,7 @@ def belongs(line: str, progress: Progress) -> bool:
         if row["event"] == "epoch":
             return any(done["step"] == row["step"] for done in progress.history)
         return bool(row["step"] <= progress.step)
-    except (ValueError, KeyError, TypeError):  # the last line of a killed process may be cut
+    except (ValueError, KeyError, TypeError, RecursionError):  # the last line of a killed process may be cut
         return False
 
 

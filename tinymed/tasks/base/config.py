@@ -5,7 +5,6 @@ description is an option of the command line too: its name, its help, its check 
 here (see `options.py`).
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
@@ -16,6 +15,7 @@ from ...data.augment import Augment
 from ...data.augment.settings import COLOUR
 from ...dispatch.tables import default_name
 from ...errors import UserError
+from ...files import read_json
 
 PositiveRate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Result = TypeVar("Result")
@@ -280,18 +280,13 @@ def checked(make: Callable[[], Result], source: Path | None = None) -> Result:
         raise UserError(f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}{shown}") from None
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_run_config(path: Path) -> dict[str, Any]:
     """Return the content of a run's config.json.  Raises UserError naming the file."""
     try:
-        content = json.loads(path.read_text("utf-8"))
+        return read_json(path)
     except FileNotFoundError:
         message = f"{path.parent}: no run: it has no {path.name}; give a folder that `tinymed train` made"
         raise UserError(message) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: cannot be read as JSON ({error})") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: is no configuration of a run")
-    return content
 
 
 def parse_config(kind: type[RunConfig], content: dict[str, Any], source: Path | None = None) -> Any:
