@@ -45,6 +45,7 @@ from .base.task import (
     fingerprint_samples,
     picture_preparation,
 )
+from .base.training import training_rules
 from .heads.class_weights import parse_weights
 from .heads.mask_head import MaskHead
 from .inference.class_scores import forward_pass
@@ -204,7 +205,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
                 "border_class": (borders, "it is of --border-weight"),
                 "auxiliary": ("auxiliary" in entry(model).options, f"{model} has one output"),
                 **augmentation_rules(given, volumes, planes=volumes and center),
-                "freeze_statistics": ("freeze" in given, "it is of the layers that --freeze names"),
+                **training_rules(given),
             },
         )
 
@@ -382,7 +383,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         distances: bool = False,
         forward: Any = None,
     ) -> Iterator[Row]:
-        """Yield the measures of each case; distances: those of surfaces too, in millimetres, or pixels of a picture."""
+        """Yield the measures of each case; distances: those of surfaces too, in its unit."""
         head = self.head(config, model, weighted=False)
         predict = self.predictor(config, model, forward)
         for index in range(len(dataset)):
