@@ -50,6 +50,7 @@ ROOMS = [
     "metrics",
     "audit",
     "report",
+    "postprocess",
     "tasks",
     "registration",
     "train",

@@ -108,6 +108,7 @@ VALUES = {
     "border_weight": 5.0,
     "border_sigma": 3.0,
     "border_class": "foreground",
+    "boundary": 2,
     "radius": 0.2,
     "size_weight": 0.5,
     "smooth": 3,
@@ -124,6 +125,10 @@ VALUES = {
 # What an option is of, and where its value depends on the task.
 NEEDS = {
     "elastic_grid": {"elastic": 2.0},
+    "average_decay": {"average": "ema"},
+    "average_start": {"average": "swa"},
+    "effective_beta": {"sampling": "effective"},
+    "focal": {"head": "softmax"},
     "fill": {"border": "constant"},
     **{name: {"grey": False} for name in ("saturation", "hue", "stain")},
     "border_sigma": {"border_weight": 5.0},

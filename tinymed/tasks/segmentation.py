@@ -6,7 +6,7 @@ before a pixel is given its class, and that is what is measured.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
 
@@ -16,25 +16,23 @@ from pydantic import BeforeValidator, Field
 from ..data.labels import Labels, parse_labels
 from ..data.loader import channel_statistics
 from ..data.mask_loader import MaskLoader
-from ..data.masks import MaskDataset, by, check_pairs, read_case
+from ..data.masks import MaskDataset, check_pairs, with_boundary
 from ..data.patch_classification import VoxelLoader
 from ..data.patches import Cases, PatchLoader
 from ..data.segmentation_layouts import open_segmentation
 from ..data.splits import leak_check, split_dataset
-from ..data.volumes import read_volume
 from ..data.weight_map import BorderWeights
 from ..errors import UserError
-from ..metrics.mask_cases import Row, averages, measure_case, summarise
+from ..metrics.mask_cases import Row, averages, summarise
 from ..models import default_size, entry
 from ..nn.init import no_weights
+from ..postprocess.steps import Refinement
 from ..program import capture
-from ..report.overlays import Example, save_overlays
-from ..tape import no_grad
-from ..tensor import Tensor
 from .base.augmentation import augmentation_rules
 from .base.config import DataConfig, RunConfig, Shortcuts, Strict, checked, named_columns, setting
 from .base.network import Outputs, classifies_middle, default_networks, output_shapes
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
+from .base.patches import parse_patch, patch_sides, volume_patch
 from .base.task import (
     Ask,
     Batches,
@@ -48,14 +46,16 @@ from .base.task import (
 from .base.training import training_rules
 from .heads.class_weights import parse_weights
 from .heads.mask_head import MaskHead
+from .inference.case_scores import ScoredCase, measure_scored, scored_cases
 from .inference.class_scores import forward_pass
+from .inference.mask_files import predict_masks
 from .inference.mask_predictor import MaskPredictor
-from .results.mask_results import case_files, mask_text, save_case_overlays, write_cases, write_mask
+from .inference.refinement import Wanted, choose, chosen_before, measure_beside, save_choice, validation_cases
+from .results.mask_results import mask_text, save_case_overlays, write_cases
 
 Sets = dict[str, MaskDataset]
 MANY = 20  # images, from which on recording the network's program costs less than it saves
 COLUMNS = ("path_column", "mask_column", "split_column", "group_column")
-SIDE, STEP = 64, 16  # a volume's patch is at most so large a side, and a multiple of STEP
 
 # Where the options do not say otherwise.  Small batches, since an image is as many examples as it has pixels.
 DEFAULTS = {
@@ -69,16 +69,6 @@ DEFAULTS = {
 }
 VOLUME_DEFAULTS = {"model": "unet3d", "batch": 2}
 PADDED = {"unet3d": {"padding": "same"}}  # without it no patch of at most SIDE is large enough
-
-
-def parse_patch(value: Any) -> Any:
-    """Turn the text 64, or 48,64,48, of the command line into sides."""
-    if not isinstance(value, str):
-        return value
-    sides = value.split(",")
-    if not all(side.strip().isdecimal() and int(side) for side in sides):
-        raise UserError(f"--patch {value!r}: write a side, or one an axis such as 48,64,48")
-    return [int(side) for side in sides]
 
 
 class MaskConfig(Strict):
@@ -103,6 +93,9 @@ class MaskConfig(Strict):
     blend: Literal["gaussian", "uniform"] = setting("gaussian", "Of overlapping tiles.")
     border_weight: float = setting(0.0, "w0 of U-Net's weight map of borders; 0: none.", ge=0, allow_inf_nan=False)
     border_sigma: float = setting(5.0, "Sigma of the weight map in pixels.", gt=0, allow_inf_nan=False)
+    boundary: int = setting(
+        0, "Tell the last pixels of objects before their border apart, so many of them, as a third class.", ge=0, le=16
+    )
     border_class: str | None = setting(None, "The class that cells have; without it all but the background.")
 
 
@@ -168,9 +161,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         elif "patch" in given:
             wanted["patch"] = patch_sides(given["patch"], found)
         elif volumes:
-            shapes = np.array([found[name].mask(i).shape for name in found for i in range(min(len(found[name]), 20))])
-            middle = np.ceil(np.median(shapes, axis=0) / STEP) * STEP
-            mask["patch"] = [int(side) for side in np.minimum(middle, SIDE)]
+            mask["patch"] = volume_patch(found)
         chosen = (PADDED.get(model, {}) if "patch" in mask else {}) | model_options(given)
         channels = image_channels(given, first)
         wanted["detected"] = {"model_options": chosen, "data": {"channels": channels}, "mask": mask}
@@ -250,9 +241,10 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
     def read_data(self, config: SegmentationConfig) -> Sets:
         mask, values = config.mask, dict(config.mask.values) or None
         data, columns = config.data, named_columns(config.data, "mask_column")
-        return open_segmentation(
+        sets = open_segmentation(
             str(data.path), values=values, ignore=mask.ignore, leaks=data.leaks, white=data.white, **columns
         )
+        return with_boundary(sets, mask.boundary) if mask.boundary else sets
 
     def divide(self, config: SegmentationConfig, sets: Sets) -> Sets:
         data = config.data
@@ -284,11 +276,12 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
 
     def open_path(self, config: SegmentationConfig, path: str, skip_bad: bool = False) -> Sets:
         refuse_idle({"skip_bad": True} if skip_bad else {}, {"skip_bad": (False, "every pair is needed")})
-        meaning = meaning_of(config)
+        meaning = Labels(dict(config.mask.values), config.mask.ignore)
         columns, white = named_columns(config.data, "mask_column"), config.data.white
-        return open_segmentation(
+        sets = open_segmentation(
             path, values=meaning.values, ignore=meaning.ignore, leaks="ignore", white=white, **columns
         )
+        return with_boundary(sets, config.mask.boundary) if config.mask.boundary else sets
 
     # ------------------------------------------------------------------------------------------ the network
 
@@ -384,21 +377,36 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         forward: Any = None,
     ) -> Iterator[Row]:
         """Yield the measures of each case; distances: those of surfaces too, in its unit."""
-        head = self.head(config, model, weighted=False)
-        predict = self.predictor(config, model, forward)
-        for index in range(len(dataset)):
-            image, mask = dataset.pair(index)
-            scores = predict(image, dataset.name(index))
-            with no_grad():
-                loss = head(Tensor(head.logits(scores[None])), Tensor(mask[None].astype(np.int64))).item()
-            labels = scores.argmax(axis=0).astype(np.uint8)
-            spacing = dataset.spacing(index) if distances else None
-            yield measure_case(dataset.name(index), loss, mask, labels, head.classes, spacing)
+        head, plain = self.head(config, model, weighted=False), Refinement()
+        for case in scored_cases(self.predictor(config, model, forward), dataset):
+            yield measure_scored(case, head, plain, bool(config.mask.boundary), distances)
 
     def measure(self, config: SegmentationConfig, model: Any, dataset: MaskDataset) -> tuple[dict[str, Any], list[Row]]:
-        forward = capture(forward_pass(model), fallback=True) if len(dataset) >= MANY else None
-        rows = list(self.cases(config, model, dataset, distances=True, forward=forward))
-        return summarise(rows, config.data.classes, config.seed), rows
+        rows = list(self.cases(config, model, dataset, distances=True, forward=recorded(model, dataset)))
+        return summarise(rows, measured_classes(config), config.seed), rows
+
+    def measure_refined(
+        self,
+        folder: Path,
+        config: SegmentationConfig,
+        model: Any,
+        dataset: MaskDataset,
+        val: Callable[[], MaskDataset],
+        wanted: tuple[str | None, str | None],
+    ) -> dict[str, Any]:
+        head, boundary = self.head(config, model, weighted=False), bool(config.mask.boundary)
+        predict = self.predictor(config, model, recorded(model, dataset))
+
+        def measure(case: ScoredCase, refine: Refinement) -> Row:
+            return measure_scored(case, head, refine, boundary)
+
+        asked = Wanted(*wanted)
+        seen = scored_cases(predict, validation_cases(asked, val)) if asked.given() is None else ()
+        choice = choose(asked, seen, measure, len(config.data.classes))
+        if choice.cases:
+            save_choice(folder, choice)
+        cases, classes = scored_cases(predict, dataset), measured_classes(config)
+        return measure_beside(choice, cases, head, classes, config.seed, boundary)
 
     # ---------------------------------------------------------------------------------------------- results
 
@@ -415,7 +423,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         details: Any,
         title: str,
     ) -> None:
-        write_cases(folder / "cases.csv", details, config.data.classes, config.data.path)
+        write_cases(folder / "cases.csv", details, measured_classes(config), config.data.path)
         save_case_overlays(self.predictor(config, model), dataset, details, folder / "overlays.png", title)
 
     def predict(
@@ -427,32 +435,20 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         out: Path | None,
         overlays: bool,
     ) -> Predictions:
-        if out is None:
-            raise UserError("this run segments images: say where the masks go with --out DIR")
-        named, result = case_files([str(file) for file in files], config.mask.modalities, out), Predictions()
-        out.mkdir(parents=True, exist_ok=True)
-        predict, classes = self.predictor(config, model), config.data.classes
-        for name, case in named.items():
-            try:
-                image = read_case(case, config.data.white)
-                labels = predict(image, str(case[0])).argmax(axis=0).astype(np.uint8)
-                file = write_mask(meaning_of(config), out / name, labels, case[0])
-            except UserError as error:
-                result.errors.append(str(error).partition("; ")[0])
-                continue
-            pixels = np.bincount(labels.ravel(), minlength=len(classes)).tolist()
-            row: Row = {"image": str(case[0]), "mask": str(file), "pixels": dict(zip(classes, pixels, strict=True))}
-            spacing: tuple[float, ...] = (1.0, 1.0)
-            if labels.ndim == 3:
-                spacing = read_volume(case[0]).spacing
-                row["millilitres"] = {label: n * float(np.prod(spacing)) / 1000 for label, n in row["pixels"].items()}
-            if overlays:
-                example = Example(image, None, labels, name, spacing)
-                row["overlay"] = str(save_overlays([example], classes, out / f"{name}-overlay.png"))
-            shares = (f"{label} {100 * n / labels.size:.2f} %" for label, n in row["pixels"].items())
-            result.rows.append(row)
-            result.lines.append(f"{file}: {', '.join(shares)}")
-        return result
+        return predict_masks(config, self.predictor(config, model), files, out, overlays)
+
+    def predict_refined(
+        self,
+        folder: Path,
+        config: SegmentationConfig,
+        model: Any,
+        files: Sequence[Path],
+        out: Path | None,
+        overlays: bool,
+        wanted: tuple[str | None, str | None],
+    ) -> Predictions:
+        refine = chosen_before(folder, Wanted(*wanted))
+        return predict_masks(config, self.predictor(config, model), files, out, overlays, refine)
 
     def export_metadata(self, config: SegmentationConfig) -> dict[str, Any]:
         steps, patch = picture_preparation(config), config.mask.patch
@@ -466,24 +462,14 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         return {"positive": "", "preparation": steps, "scores": scores}
 
 
-def patch_sides(text: str, sets: Sets) -> list[int]:
-    """Return --patch as one side for each axis.
+def measured_classes(config: SegmentationConfig) -> list[str]:
+    """Return the names of the classes that are measured: a boundary that was told apart is part of its objects."""
+    return config.data.classes[:2] if config.mask.boundary else config.data.classes
 
-    Raises UserError where there are more or fewer, or where every image is smaller (a patch may reach beyond an image's
-    border, where it is mirrored, up to the next multiple of STEP).
-    """
-    first = next(iter(sets.values()))
-    sides: list[int] = parse_patch(text)
-    if len(sides) not in (1, first.dimensions):
-        raise UserError(f"--patch {text!r}: write a side, or one an axis such as 48,64,48")
-    sides = sides * (first.dimensions if len(sides) == 1 else 1)
-    largest = np.zeros(first.dimensions, np.int64)
-    for part in sets.values():
-        for index in range(len(part)):
-            largest = np.maximum(largest, part.mask(index).shape)
-            if (np.ceil(largest / STEP) * STEP >= sides).all():
-                return sides
-    raise UserError(f"--patch {by(sides)}: larger than every image; the largest are {by(largest.tolist())}")
+
+def recorded(model: Any, dataset: MaskDataset) -> Any:
+    """Return the model, captured where the images are enough to pay for it; else None."""
+    return capture(forward_pass(model), fallback=True) if len(dataset) >= MANY else None
 
 
 def image_channels(given: Options, dataset: MaskDataset) -> int:
@@ -491,11 +477,6 @@ def image_channels(given: Options, dataset: MaskDataset) -> int:
     if "grey" in given:
         return 1 if given["grey"] else 3
     return int(dataset.image(0).shape[-1])
-
-
-def meaning_of(config: SegmentationConfig) -> Labels:
-    """Return what the values in the masks mean."""
-    return Labels(dict(config.mask.values), config.mask.ignore)
 
 
 TASK = Segmentation()

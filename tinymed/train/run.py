@@ -149,6 +149,14 @@ class Run:
         measured: tuple[dict[str, Any], Any] = self.task.measure(self.config, model, dataset)
         return measured
 
+    def measure_refined(self, model: Any, dataset: Any, postprocess: str | None, crf: str | None) -> dict[str, Any]:
+        """Return metrics after post-processing, beside those without it; "auto" chooses on the run's validation set."""
+        asked = (postprocess, crf)
+        measured: dict[str, Any] = self.task.measure_refined(
+            self.folder, self.config, model, dataset, lambda: self.splits()["val"], asked
+        )
+        return measured
+
     def load_model(self, which: str | None = None) -> Any:
         """Return the trained network: "best" or "last" weights, by default those that the run keeps."""
         which = which or self.config.keep
