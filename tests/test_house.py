@@ -52,6 +52,7 @@ ROOMS = [
     "report",
     "postprocess",
     "tasks",
+    "unsupervised",
     "registration",
     "train",
     "onnx",

@@ -12,7 +12,7 @@ __all__ = ["fill_holes", "grow", "largest_components", "region_growing", "remove
 
 def component_sizes(numbered: np.ndarray) -> np.ndarray:
     """Return the pixels of each component, int64 [components + 1], with 0 for what lies outside."""
-    sizes = np.bincount(numbered.ravel())
+    sizes = np.bincount(numbered.ravel(), minlength=1)
     sizes[0] = 0
     return sizes
 
@@ -67,6 +67,8 @@ def fill_holes(mask: np.ndarray, most: int | None = None) -> np.ndarray:
         np.True_
     """
     mask = np.asarray(mask, bool)
+    if not mask.size:
+        return mask
     numbered = components(~mask)
     sizes = component_sizes(numbered)
     hole = sizes > 0 if most is None else (sizes > 0) & (sizes <= most)

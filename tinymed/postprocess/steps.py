@@ -99,7 +99,7 @@ class Refinement:
 
     def labels(self, scores: np.ndarray) -> np.ndarray:
         """Return class numbers uint8 [*space] of probabilities [classes, *space], the background being class 0."""
-        labels = scores.argmax(axis=0).astype(np.uint8)
+        labels: np.ndarray = scores.argmax(axis=0).astype(np.uint8)
         flooded = any(name == "watershed" for name, _ in self.steps)
         for name, value in self.steps:
             if name == "threshold":
