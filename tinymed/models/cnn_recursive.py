@@ -8,7 +8,8 @@ every level, until one vector is left.  The trees' vectors together are the feat
     64 trees   27 -> 9 -> 3 -> 1 vectors of 128, W random and fixed   8,192 features
 
 The tree and its sizes are those of Socher et al. 2012, whose recursive part the paper takes.
-`tinymed.unsupervised.kmeans.fit_filters` replaces the random filters that a new network has; without a regression the network ends in a linear layer.
+`tinymed.unsupervised.kmeans.fit_filters` replaces the random filters that a new network has; without a regression the
+network ends in a linear layer.
 """
 
 import math

@@ -45,6 +45,7 @@ from .base.task import (
 )
 from .base.training import training_rules
 from .heads.class_weights import parse_weights
+from .heads.contour_head import ContourHead
 from .heads.mask_head import MaskHead
 from .inference.case_scores import ScoredCase, measure_scored, scored_cases
 from .inference.class_scores import forward_pass
@@ -67,6 +68,7 @@ DEFAULTS = {
     "keep": "best",
     "schedule": "cosine",
 }
+CONTOUR = 2  # pixels that a contour reaches from its border, for networks that learn contours
 VOLUME_DEFAULTS = {"model": "unet3d", "batch": 2}
 PADDED = {"unet3d": {"padding": "same"}}  # without it no patch of at most SIDE is large enough
 
@@ -95,6 +97,13 @@ class MaskConfig(Strict):
     border_sigma: float = setting(5.0, "Sigma of the weight map in pixels.", gt=0, allow_inf_nan=False)
     boundary: int = setting(
         0, "Tell the last pixels of objects before their border apart, so many of them, as a third class.", ge=0, le=16
+    )
+    contour: int | None = setting(
+        None,
+        "Of a network with a head for contours: their reach from a border, in pixels.",
+        ge=1,
+        le=16,
+        shown="2",
     )
     border_class: str | None = setting(None, "The class that cells have; without it all but the background.")
 
@@ -147,7 +156,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         volumes = first.dimensions == 3
         wanted: dict[str, Any] = DEFAULTS | (VOLUME_DEFAULTS if volumes else {"model": "unet_small"}) | dict(given)
         model, last = wanted["model"], given.get("split") == "last"
-        center = classifies_middle(model)
+        center, outlined = classifies_middle(model), hasattr(entry(model).build, "contours")
         self.refuse_useless(given, first, model, center)
         wanted = {"val_fraction": 0.3 if last else 0.15, "test_fraction": 0.0 if last else 0.15} | wanted
         wanted |= {"size": given.get("size", default_size(model)), "data": data_folder(given)}
@@ -155,6 +164,8 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
             wanted["epochs"] = None
         mask: dict[str, Any] = {"dimensions": first.dimensions, "modalities": len(first.more) + 1}
         mask["values"] = list(first.meaning.values.items())
+        if outlined:
+            wanted.setdefault("contour", CONTOUR)
         if center:
             wanted.setdefault("per_image", 64)
             mask["planes"] = 3 if model == "triplanar" else 1
@@ -178,6 +189,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         pictures = not volumes and not first.more
         unpatched = "it is of patches: give --patch"
         borders = bool(given.get("border_weight")) and not center
+        outlined = hasattr(entry(model).build, "contours")
         sized = "normalise" in given or "size" in entry(model).options  # the statistics are those of that size
         refuse_idle(
             given,
@@ -191,7 +203,8 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
                 "foreground": (patches, unpatched),
                 "overlap": (patches and not center, unpatched),
                 "blend": (patches and not center, unpatched),
-                "border_weight": (not center, f"{model} learns the middle of a patch, not its pixels"),
+                "contour": (outlined, f"{model} has no head for contours; dcan has"),
+                "border_weight": (not center and not outlined, f"{model} learns other than a map of pixels' classes"),
                 "border_sigma": (borders, "it is of --border-weight"),
                 "border_class": (borders, "it is of --border-weight"),
                 "auxiliary": ("auxiliary" in entry(model).options, f"{model} has one output"),
@@ -319,7 +332,10 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         """Return loss and scores; with a map of border weights the class weights are in the map."""
         weights = config.class_weights if weighted and not config.mask.border_weight else None
         sigmoid = config.head == "sigmoid"
-        return MaskHead(len(config.data.classes), config.mask.loss, weights, sigmoid, config.mask.auxiliary)
+        mask, classes = config.mask, len(config.data.classes)
+        if mask.contour is not None:
+            return ContourHead(classes, mask.loss, weights, sigmoid, mask.auxiliary, mask.contour)
+        return MaskHead(classes, mask.loss, weights, sigmoid, mask.auxiliary)
 
     def predictor(self, config: SegmentationConfig, model: Any, forward: Any = None) -> MaskPredictor:
         """Return the network as a function of whole images."""

@@ -86,8 +86,8 @@ def kmeans(
     x = np.asarray(points, np.float64)
     if x.ndim != 2 or not np.isfinite(x).all() or not 1 <= clusters <= len(x) or restarts < 1 or rounds < 1:
         raise UserError(
-            f"kmeans: takes finite points [points, features], 1 to {len(x)} clusters, restarts and rounds of at least 1; "
-            f"got shape {list(x.shape)}, {clusters} clusters, {restarts} restarts, {rounds} rounds"
+            f"kmeans: takes finite points [points, features], 1 to {len(x)} clusters, restarts and rounds of at least "
+            f"1; got shape {list(x.shape)}, {clusters} clusters, {restarts} restarts, {rounds} rounds"
         )
     best: Clusters | None = None
     for attempt in range(1 if initial is not None else restarts):
@@ -122,10 +122,8 @@ def seed_centres(points: np.ndarray, clusters: int, seed: int = 0, attempt: int 
     distance = ((x - x[chosen[0]]) ** 2).sum(axis=1)
     for u in draws[1:]:
         total = np.cumsum(distance)
-        if total[-1] > 0:
-            place = int(np.searchsorted(total, u * total[-1], side="right"))
-        else:  # all points are centres already
-            place = int(u * len(x))
+        spread = total if total[-1] > 0 else np.arange(1, len(x) + 1)  # all points are centres already
+        place = int(np.searchsorted(spread, u * spread[-1], side="right"))
         chosen.append(min(place, len(x) - 1))
         distance = np.minimum(distance, ((x - x[chosen[-1]]) ** 2).sum(axis=1))
     return x[chosen]
