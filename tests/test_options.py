@@ -109,6 +109,9 @@ VALUES = {
     "border_sigma": 3.0,
     "border_class": "foreground",
     "boundary": 2,
+    "contour": 1,
+    "inside": "organs",
+    "inside_margin": 1,
     "radius": 0.2,
     "size_weight": 0.5,
     "smooth": 3,
@@ -199,6 +202,9 @@ REFUSED = {
     ("regression", "statistics"): "does not take statistics",
     ("multilabel", "separator"): "it is of a column of fields",
     ("segmentation", "auxiliary"): "one output",
+    ("segmentation", "contour"): "no head for contours",
+    ("segmentation", "inside"): "has no mask of the organ",
+    ("segmentation", "inside_margin"): "it is of --inside",
     ("segmentation", "padding"): "does not take padding",
     ("segmentation", "statistics"): "does not take statistics",
     ("detection", "padding"): "does not take padding",
@@ -369,8 +375,8 @@ def test_help_comes_from_the_schema():
 
 # The options of the other commands, each proved by the tests of its command (test_cli, test_segmentation_run, ...).
 ELSEWHERE = {
-    "evaluate": {"run", "data", "split", "weights", "backend", "skip_bad", "as_json"},
-    "predict": {"run", "images", "weights", "backend", "out", "overlays", "as_json"},
+    "evaluate": {"run", "data", "split", "weights", "backend", "postprocess", "crf", "skip_bad", "as_json"},
+    "predict": {"run", "images", "weights", "backend", "out", "overlays", "postprocess", "crf", "as_json"},
     "export": {"run", "out", "opset", "weights", "backend", "as_json"},
     "models": {"network", "size", "as_json"},
     "audit": {"file", "one_test_set", "decimals", "strict", "as_json"},

@@ -13,6 +13,7 @@ from PIL import Image
 from tinymed.cli import main
 from tinymed.data.components import components
 from tinymed.data.contours import contours, dilate, mark_boundary
+from tinymed.data.organs import keep_inside, nothing_outside
 from tinymed.errors import UserError
 from tinymed.metrics.instances import aggregated_jaccard, match_objects
 from tinymed.postprocess.dense_crf import CrfSettings, dense_crf
@@ -404,3 +405,41 @@ class TestCommand:
         code, text, err = invoke(capsys, "evaluate", out, "--postprocess", "largest,fill", "--crf", "n=1", "--json")
         assert code == 0, err
         assert json.loads(text)["refinement"]["postprocess"] == "largest,fill"
+
+
+class TestCascade:
+    """A second network that looks only inside the organ that a first one found (Christ et al. 2016)."""
+
+    def test_outside_the_organ_an_image_says_nothing(self):
+        image = np.arange(12, dtype=np.uint8).reshape(3, 4, 1)
+        region = np.zeros((3, 4), bool)
+        region[1, 1:3] = True
+        seen = keep_inside(image, region)
+        assert seen.dtype == np.uint8
+        assert np.array_equal(seen[region], image[region])
+        assert (seen[~region] == 5).all()
+        scores = np.full((2, 3, 4), 0.5)
+        assert (nothing_outside(scores, region)[1] == np.where(region, 0.5, 0)).all()
+        assert (keep_inside(image, ~(region | ~region)) == 5).all()
+
+    def test_two_runs_one_after_the_other(self, tmp_path, capsys):
+        data = mask_tree(tmp_path / "data", 16)
+        small = ["--task", "segmentation", *NETWORK, "--size", 16, "--batch", 4, "--epochs", 2, "--data", data]
+        assert invoke(capsys, "train", *small, "--out", tmp_path / "organ")[0] == 0
+        pictures = sorted((data / "images").iterdir())
+        organs = tmp_path / "organs"
+        code, _, err = invoke(capsys, "predict", tmp_path / "organ", *pictures, "--out", organs)
+        assert code == 0, err
+        code, _, err = invoke(capsys, "train", *small, "--inside", organs, "--out", tmp_path / "lesion")
+        assert code == 0, err
+        Image.fromarray(np.zeros((32, 40), np.uint8)).save(organs / f"{pictures[0].stem}.png")
+        margin = invoke(capsys, "predict", tmp_path / "lesion", pictures[0], "--out", tmp_path / "m", "--json")
+        [row] = json.loads(margin[1])
+        assert row["pixels"]["foreground"] == 0  # without an organ there is nothing to find
+        code, _, err = invoke(capsys, "evaluate", tmp_path / "lesion")
+        assert code == 2
+        assert "not those" in err  # masks of the organ are part of the run's data
+        (organs / f"{pictures[1].stem}.png").unlink()
+        code, _, err = invoke(capsys, "predict", tmp_path / "lesion", pictures[1], "--out", tmp_path / "m")
+        assert code == 2
+        assert "tinymed predict ORGAN_RUN" in err

@@ -13,7 +13,8 @@ from .contours import mark_boundary
 from .dataset import Dataset
 from .image import decode, decode_mask, image_size, with_channels
 from .labels import Labels
-from .volumes import check_grids, grid, is_volume, open_image, read_values, read_volume
+from .organs import Organs, keep_inside
+from .volumes import check_grids, grid, is_volume, open_image, read_values, read_volume, stem
 
 BOUNDARY = "boundary"  # the third class of objects whose boundary is told apart
 
@@ -40,6 +41,7 @@ class MaskDataset(Dataset):
         masks: The label files.
         more: Further files of each case, one list per modality; their channels follow those of the first.
         meaning: What the values in the label files mean.
+        organs: Masks outside which images have one value (see `data/organs.py`), or None.
         boundary: Pixels that the boundary of objects has, a third class (see `data/contours.py`); 0 for none.
 
     Raises:
@@ -59,6 +61,7 @@ class MaskDataset(Dataset):
     more: list[list[Path]] = field(default_factory=list)
     meaning: Labels = field(default_factory=lambda: Labels({0: "background", 255: "foreground"}))
     boundary: int = 0
+    organs: Organs | None = None
 
     @property
     def dimensions(self) -> int:
@@ -71,7 +74,10 @@ class MaskDataset(Dataset):
 
     def image(self, index: int) -> np.ndarray:
         """Return [height, width, channels], see `decode`, or float32 [x, y, z, channels] of a volume."""
-        return read_case(self.files(index), self.white)
+        image = read_case(self.files(index), self.white)
+        if self.organs is None:
+            return image
+        return keep_inside(image, self.organs.region(stem(self.files(index)[0]), image.shape[:-1]))
 
     def space(self, index: int) -> tuple[int, ...]:
         """Return the size of an image by its header: (height, width) as it lies in the file, or (x, y, z)."""

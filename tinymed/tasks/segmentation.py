@@ -8,19 +8,19 @@ before a pixel is given its class, and that is what is measured.
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
-from pydantic import BeforeValidator, Field
 
 from ..data.labels import Labels, parse_labels
 from ..data.loader import channel_statistics
 from ..data.mask_loader import MaskLoader
-from ..data.masks import MaskDataset, check_pairs, with_boundary
+from ..data.masks import MaskDataset, check_pairs
 from ..data.patch_classification import VoxelLoader
 from ..data.patches import Cases, PatchLoader
 from ..data.segmentation_layouts import open_segmentation
 from ..data.splits import leak_check, split_dataset
+from ..data.volumes import stem
 from ..data.weight_map import BorderWeights
 from ..errors import UserError
 from ..metrics.mask_cases import Row, averages, summarise
@@ -29,10 +29,11 @@ from ..nn.init import no_weights
 from ..postprocess.steps import Refinement
 from ..program import capture
 from .base.augmentation import augmentation_rules
-from .base.config import DataConfig, RunConfig, Shortcuts, Strict, checked, named_columns, setting
+from .base.config import DataConfig, RunConfig, Shortcuts, checked, named_columns, setting
+from .base.mask_config import MaskConfig, with_settings
 from .base.network import Outputs, classifies_middle, default_networks, output_shapes
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
-from .base.patches import parse_patch, patch_sides, volume_patch
+from .base.patches import patch_sides, volume_patch
 from .base.task import (
     Ask,
     Batches,
@@ -71,41 +72,6 @@ DEFAULTS = {
 CONTOUR = 2  # pixels that a contour reaches from its border, for networks that learn contours
 VOLUME_DEFAULTS = {"model": "unet3d", "batch": 2}
 PADDED = {"unet3d": {"padding": "same"}}  # without it no patch of at most SIDE is large enough
-
-
-class MaskConfig(Strict):
-    """What a segmentation has beyond other tasks."""
-
-    panel: ClassVar[str] = "Segmentation"
-    values: list[tuple[int, str]] = []  # what the values in the masks mean, in the order of the classes
-    ignore: int | None = setting(None, "Value of pixels that do not count.")
-    dimensions: Literal[2, 3] = 2
-    modalities: int = Field(default=1, ge=1)  # files of a case
-    planes: Literal[1, 3] = 1  # through a voxel of a volume, for networks that classify the middle of a patch
-    loss: Literal["cross_entropy", "dice_cross_entropy", "focal", "dice", "jaccard", "tversky", "focal_tversky"] = (
-        setting("cross_entropy", "What is minimised.", shown="dice_cross_entropy")
-    )
-    auxiliary: float = setting(0.3, "Weight of the losses on further outputs of a network.", ge=0, allow_inf_nan=False)
-    patch: Annotated[list[int] | None, BeforeValidator(parse_patch)] = setting(
-        None, "Train on patches of this side, or sides: 48,64,48 (volumes always); None: whole images, resized."
-    )
-    per_image: int = setting(1, "Patches of each image in an epoch.", ge=1)
-    foreground: float = setting(0.5, "Share of patches centred on a class other than the background.", ge=0, le=1)
-    overlap: float = setting(0.5, "Of neighbouring tiles in prediction.", ge=0, lt=1)
-    blend: Literal["gaussian", "uniform"] = setting("gaussian", "Of overlapping tiles.")
-    border_weight: float = setting(0.0, "w0 of U-Net's weight map of borders; 0: none.", ge=0, allow_inf_nan=False)
-    border_sigma: float = setting(5.0, "Sigma of the weight map in pixels.", gt=0, allow_inf_nan=False)
-    boundary: int = setting(
-        0, "Tell the last pixels of objects before their border apart, so many of them, as a third class.", ge=0, le=16
-    )
-    contour: int | None = setting(
-        None,
-        "Of a network with a head for contours: their reach from a border, in pixels.",
-        ge=1,
-        le=16,
-        shown="2",
-    )
-    border_class: str | None = setting(None, "The class that cells have; without it all but the background.")
 
 
 class SegmentationData(DataConfig):
@@ -160,6 +126,8 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         self.refuse_useless(given, first, model, center)
         wanted = {"val_fraction": 0.3 if last else 0.15, "test_fraction": 0.0 if last else 0.15} | wanted
         wanted |= {"size": given.get("size", default_size(model)), "data": data_folder(given)}
+        if "inside" in given:
+            wanted["inside"] = str(Path(given["inside"]).absolute())
         if "steps" in given and "epochs" not in given:
             wanted["epochs"] = None
         mask: dict[str, Any] = {"dimensions": first.dimensions, "modalities": len(first.more) + 1}
@@ -203,6 +171,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
                 "foreground": (patches, unpatched),
                 "overlap": (patches and not center, unpatched),
                 "blend": (patches and not center, unpatched),
+                "inside_margin": ("inside" in given, "it is of --inside"),
                 "contour": (outlined, f"{model} has no head for contours; dcan has"),
                 "border_weight": (not center and not outlined, f"{model} learns other than a map of pixels' classes"),
                 "border_sigma": (borders, "it is of --border-weight"),
@@ -257,7 +226,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         sets = open_segmentation(
             str(data.path), values=values, ignore=mask.ignore, leaks=data.leaks, white=data.white, **columns
         )
-        return with_boundary(sets, mask.boundary) if mask.boundary else sets
+        return with_settings(sets, mask)
 
     def divide(self, config: SegmentationConfig, sets: Sets) -> Sets:
         data = config.data
@@ -283,7 +252,8 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
     def fingerprint(self, config: SegmentationConfig, sets: Sets) -> str:
         sha = hashlib.sha256(fingerprint_samples(sets, config.data.path).encode())
         for part in sets.values():
-            for path in part.masks:
+            organs = [] if part.organs is None else [part.organs.file(stem(Path(p))) for p in map(str, part.samples)]
+            for path in [*part.masks, *organs]:
                 sha.update(hashlib.sha256(path.read_bytes()).digest())
         return sha.hexdigest()
 
@@ -294,7 +264,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         sets = open_segmentation(
             path, values=meaning.values, ignore=meaning.ignore, leaks="ignore", white=white, **columns
         )
-        return with_boundary(sets, config.mask.boundary) if config.mask.boundary else sets
+        return with_settings(sets, config.mask)
 
     # ------------------------------------------------------------------------------------------ the network
 

@@ -1,6 +1,7 @@
 """One segmented image or volume after the other: the network's scores, refined perhaps, and their measures."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,8 @@ import numpy as np
 from ...data.components import components
 from ...data.labels import IGNORED
 from ...data.masks import MaskDataset
+from ...data.organs import nothing_outside
+from ...data.volumes import stem
 from ...metrics.instances import aggregated_jaccard
 from ...metrics.mask_cases import Row, measure_case
 from ...postprocess.steps import Refinement
@@ -39,7 +42,10 @@ def scored_cases(predict: Callable[[np.ndarray, str], np.ndarray], dataset: Mask
     for index in range(len(dataset)):
         image, mask = dataset.pair(index)
         name = dataset.name(index)
-        yield ScoredCase(name, image, mask, predict(image, name), dataset.spacing(index))
+        scores = predict(image, name)
+        if dataset.organs is not None:
+            scores = nothing_outside(scores, dataset.organs.region(stem(Path(name)), mask.shape))
+        yield ScoredCase(name, image, mask, scores, dataset.spacing(index))
 
 
 def merge_boundary(labels: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...data.labels import Labels
 from ...data.masks import read_case
+from ...data.organs import Organs, keep_inside, nothing_outside
 from ...data.volumes import is_volume, read_volume
 from ...errors import UserError
 from ...metrics.mask_cases import Row
@@ -41,14 +42,18 @@ def predict_masks(
     refine, mask = refine or Refinement(), config.mask
     named, result = case_files([str(file) for file in files], mask.modalities, out), Predictions()
     out.mkdir(parents=True, exist_ok=True)
+    organs = Organs(Path(mask.inside), mask.inside_margin) if mask.inside else None
     meaning = Labels(dict(mask.values), mask.ignore)
     classes = meaning.names
     for name, case in named.items():
         row: Row = {"image": str(case[0])}
         try:
             image = read_case(case, config.data.white)
+            region = organs.region(name, image.shape[:-1]) if organs else None
+            image = image if region is None else keep_inside(image, region)
             spacing = read_volume(case[0]).spacing if is_volume(case[0]) else (1.0, 1.0)
-            scores = refine.scores(predict(image, str(case[0])), image, spacing)
+            scores = predict(image, str(case[0]))
+            scores = refine.scores(scores if region is None else nothing_outside(scores, region), image, spacing)
             found = refine.labels(scores)
             labels = merge_boundary(found) if mask.boundary else found
             file = write_mask(meaning, out / name, labels, case[0])

@@ -10,8 +10,7 @@ import numpy as np
 
 from ...data.labels import Labels
 from ...data.masks import MaskDataset
-from ...data.segmentation_layouts import stem
-from ...data.volumes import is_volume, read_volume, volume_bytes
+from ...data.volumes import is_volume, read_volume, stem, volume_bytes
 from ...errors import UserError
 from ...files import write_atomic
 from ...metrics.mask_cases import Row
