@@ -4,7 +4,8 @@
     python benchmarks/training_tools.py DATA RUNS --list      prints the commands, and runs nothing
     python benchmarks/training_tools.py DATA RUNS --collect   only collects
 
-DATA holds one folder a data set.  Writes benchmarks/results/training_tools.json and a picture beside it.  One thread, short trainings: the figures compare two ways of one recipe, and are no best results.
+DATA holds one folder a data set.  Writes benchmarks/results/training_tools.json and a picture beside it.  One thread,
+short trainings: the figures compare two ways of one recipe, and are no best results.
 """
 
 import argparse

@@ -16,11 +16,11 @@ from tinymed.errors import UserError
 from tinymed.program import capture
 from tinymed.tasks.heads.class_heads import FocalHead, SigmoidHead, SoftmaxHead
 from tinymed.tasks.heads.class_weights import effective_weights, parse_weights
-from tinymed.train.accumulate import accumulated_step, grouped
+from tinymed.train.accumulate import accumulated_step, grouped, update_step
 from tinymed.train.averaging import WeightAverage, evaluated_weights, warmed_decay
 from tinymed.train.callbacks import Schedule
 from tinymed.train.checkpoint import digest, load_checkpoint, save_checkpoint
-from tinymed.train.trainer import Callback, Trainer, train_step, update_step
+from tinymed.train.trainer import Callback, Trainer, train_step
 
 
 @pytest.fixture(autouse=True)

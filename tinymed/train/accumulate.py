@@ -48,6 +48,19 @@ def accumulated_step(
     return step
 
 
+def update_step(model: Any, optimizer: Any, clip_norm: float | None) -> Callable[[], None]:
+    """Return the second half of a step: the gradients are clipped, the optimiser uses them."""
+
+    def update() -> None:
+        if clip_norm is not None:
+            from ..optim import clip_grad_norm_
+
+            clip_grad_norm_(model.parameters(), clip_norm)
+        optimizer.step()
+
+    return update
+
+
 def batch_size(images: Any) -> int:
     """Return how many images a batch has; a tuple holds the inputs of a network that takes several."""
     first = images[0] if isinstance(images, tuple) else images

@@ -19,7 +19,7 @@ from ..tasks.base.task import Batches
 from ..tasks.heads.head import Head
 from ..tasks.inference.class_scores import forward_pass, measure_classes
 from ..tensor import Tensor
-from .accumulate import accumulated_step, grouped
+from .accumulate import accumulated_step, grouped, update_step
 
 Step = Callable[[Any, Any], tuple[Tensor, Any]]
 Measure = Callable[["Trainer"], dict[str, Any]]
@@ -91,19 +91,6 @@ def train_step(model: Any, optimizer: Any, loss: Callable[[Any, Any], Tensor], c
         return value, outputs
 
     return step
-
-
-def update_step(model: Any, optimizer: Any, clip_norm: float | None) -> Callable[[], None]:
-    """Return the second half of a step: the gradients are clipped, the optimiser uses them."""
-
-    def update() -> None:
-        if clip_norm is not None:
-            from ..optim import clip_grad_norm_
-
-            clip_grad_norm_(model.parameters(), clip_norm)
-        optimizer.step()
-
-    return update
 
 
 class Trainer:
