@@ -8,6 +8,7 @@ is looked at once, with what was chosen.
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,10 +62,11 @@ class Choice(NamedTuple):
 
 def candidates(wanted: Wanted, classes: int, dimensions: int) -> tuple[list[CrfSettings | None], list[str]]:
     """Return the fields and the steps to choose from; a single one where it was given."""
-    fields: list[CrfSettings | None] = [None if wanted.crf is None else CrfSettings.parse(wanted.crf.replace(AUTO, ""))]
+    fields: list[CrfSettings | None] = [None]
     if wanted.crf == AUTO:
-        every = FIELDS[dimensions]
-        fields = [None, *(CrfSettings(appearance=w, distance=d, contrast=c) for w, d, c in every)]
+        fields += [CrfSettings(appearance=w, distance=d, contrast=c) for w, d, c in FIELDS[dimensions]]
+    elif wanted.crf is not None:
+        fields = [CrfSettings.parse(wanted.crf)]
     steps = [wanted.postprocess or ""]
     if wanted.postprocess == AUTO:
         steps = [*CLEANING, *(THRESHOLDS if classes == 2 else ())]
@@ -83,22 +85,30 @@ def choose(
     given = wanted.given()
     if given is not None:
         return Choice(given, 0, {})
-    kept, tried = list(cases), {}
+    kept = list(cases)
+    tried: dict[str, float] = {}
     fields, texts = candidates(wanted, classes, kept[0].mask.ndim)
 
-    def reached(refine: Refinement) -> np.ndarray:
+    def reached(field: CrfSettings | None, text: str) -> np.ndarray:
+        """Return the measure of each case, nan where it is undefined."""
+        refine = Refinement(parse_steps(text))
         name = "aji" if refine.separates else "dice"
-        values = np.array([overall(measure(case, refine), name) for case in kept], np.float64)  # None becomes nan
-        label = f"{refine.text()}; crf {refine.crf.text() if refine.crf else 'none'}"
-        tried[label] = float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
+        values = np.array([overall(measure(case, refine), name) for case in filtered(field)], np.float64)
+        shown = f"{refine.text()}; crf {field.text() if field else 'none'}"
+        tried[shown] = float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
         return values
 
-    first = [] if len(texts) > 1 else parse_steps(texts[0])
-    field = fields[best_of([reached(Refinement(first, f)) for f in fields])] if len(fields) > 1 else fields[0]
-    if field is not None:  # filtered once, for all steps
+    @lru_cache(maxsize=1)  # filtered once, for all steps
+    def filtered(field: CrfSettings | None) -> list[ScoredCase]:
         alone = Refinement(crf=field)
-        kept = [case._replace(scores=alone.scores(case.scores, case.image, case.spacing)) for case in kept]
-    text = texts[best_of([reached(Refinement(parse_steps(t))) for t in texts])] if len(texts) > 1 else texts[0]
+        return [case._replace(scores=alone.scores(case.scores, case.image, case.spacing)) for case in kept]
+
+    field, text = fields[0], texts[0]
+    if len(fields) > 1:
+        first = "" if len(texts) > 1 else text
+        field = fields[best_of([reached(f, first) for f in fields])]
+    if len(texts) > 1:
+        text = texts[best_of([reached(field, t) for t in texts])]
     return Choice(Refinement(parse_steps(text), field), len(kept), tried)
 
 
