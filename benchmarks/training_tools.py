@@ -39,11 +39,11 @@ TRAININGS = {  # name -> (data, options)
     "em2": ("em_membranes_isbi2012", f"{EM} --normalise --model unet_bn --option base=8"),
     "em3": ("em_membranes_isbi2012", f"{EM} --normalise --model unet_bn --option base=8 --boundary 3"),
     "dcan": ("em_membranes_isbi2012", f"{EM} --normalise --model dcan --option width=0.125"),
-    "organ": ("hippocampus_3d", f"{VOLUME} --epochs 4 --batch 4 --labels 0=background,1=hippocampus,2=hippocampus"),
-    "alone": ("hippocampus_3d", f"{VOLUME} --epochs 4 --batch 4 --labels 0=background,1=background,2=posterior"),
+    "organ": ("hippocampus_3d", f"{VOLUME} --steps 50 --batch 4 --labels 0=background,1=hippocampus,2=hippocampus"),
+    "alone": ("hippocampus_3d", f"{VOLUME} --steps 50 --batch 4 --labels 0=background,1=background,2=posterior"),
     "inside": (
         "hippocampus_3d",
-        f"{VOLUME} --epochs 4 --batch 4 --labels 0=background,1=background,2=posterior --inside RUNS/organs",
+        f"{VOLUME} --steps 50 --batch 4 --labels 0=background,1=background,2=posterior --inside RUNS/organs",
     ),
     **{
         f"cls-{name}": ("busi_ultrasound/splits.csv", f"{CLASSES} --schedule cosine --seed 1 {more}".strip())

@@ -25,15 +25,15 @@ from ..heads.mask_head import MaskHead
 from .case_scores import ScoredCase, measure_scored
 
 CHOSEN = "refinement.json"  # in a run's folder: what was chosen last
-CHOSEN_ON = 24  # validation cases, spread over the set
+CHOSEN_ON = 16  # validation cases, spread over the set
 AUTO, AUTO_OBJECTS = "auto", "auto-objects"
 CLEANING = ("", "fill", "largest", "largest,fill", "least=50", "least=50,fill", "grow=0.3", "grow=0.3,fill")
 THRESHOLDS = tuple(f"threshold={t}{more}" for t in (0.3, 0.4, 0.6) for more in ("", ",largest,fill"))
 SEPARATING = ("objects", "least=50,objects", "threshold=0.6,objects", "threshold=0.7,objects", "threshold=0.8,objects")
 FLOODING = tuple(f"watershed={sure},least={least}" for sure in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95) for least in (1, 20, 60))
 FIELDS = {  # by dimensions: weights, distances and contrasts of the dense CRF
-    2: [(w, d, c) for d, c in ((20, 10), (40, 20)) for w in (2, 5, 10)],
-    3: [(w, d, c) for d, c in ((3, 15), (6, 25)) for w in (2, 5, 10)],
+    2: [(w, d, c) for d, c in ((20, 10), (40, 20)) for w in (3, 8)],
+    3: [(w, d, c) for d, c in ((3, 15), (6, 25)) for w in (3, 8)],
 }
 
 
