@@ -115,6 +115,8 @@ class TestCommand:
         code, text, err = invoke(capsys, "evaluate", out, "--postprocess", "objects,fill", "--json")
         assert code == 0, err
         assert 0 <= json.loads(text)["aji"] <= 1
+        code, _, err = invoke(capsys, "export", out)
+        assert code == 0, err
         picture = sorted((data / "images").iterdir())[0]
         code, _, err = invoke(capsys, "predict", out, picture, "--out", tmp_path / "m")
         assert code == 0, err

@@ -445,6 +445,8 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
             steps |= {"normalise": "each channel: less its mean, over its standard deviation"}
             steps |= {"mean": None, "std": None}
         scores = "softmax over axis 1, one channel a class; of a single channel the sigmoid is the foreground's"
+        if config.mask.contour is not None:
+            scores = "softmax over axis 1 of both outputs: class 1 where the first's is >= 1/2 and the second's < 1/2"
         return {"positive": "", "preparation": steps, "scores": scores}
 
 

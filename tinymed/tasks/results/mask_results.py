@@ -18,6 +18,7 @@ from ...metrics.segmentation import mean_over_labels
 from ...report.overlays import Example, save_overlays
 from ...report.paths import below
 from ...report.tables import interval, number, table
+from ..inference.case_scores import scored_cases
 
 
 def mask_text(result: dict[str, Any], title: str, volumes: bool = False) -> str:
@@ -64,10 +65,10 @@ def save_case_overlays(
     chosen = dict.fromkeys(order[np.rint(np.linspace(0, len(order) - 1, 5)).astype(int)].tolist())
     examples = []
     for index in chosen:
-        image, mask = dataset.pair(index)
-        labels = predict(image, dataset.name(index)).argmax(axis=0).astype(np.uint8)
-        name = f"{stem(Path(dataset.name(index)))}, Dice {number(means[index], 3)}"
-        examples.append(Example(image, mask, labels, name, dataset.spacing(index)))
+        [case] = scored_cases(predict, dataset.subset([index]))
+        labels = case.scores.argmax(axis=0).astype(np.uint8)
+        name = f"{stem(Path(case.name))}, Dice {number(means[index], 3)}"
+        examples.append(Example(case.image, case.mask, labels, name, case.spacing))
     save_overlays(examples, dataset.classes, path, title)
 
 
