@@ -32,6 +32,8 @@ THREADS = ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 BUSI = "--task segmentation --size 96 --batch 16 --labels 0=tissue,255=tumour --horizontal-flip --rotate 10"
 EM = "--task segmentation --labels 0=membrane,255=cell --patch 128 --batch 4 --per-image 8 --epochs 10 --flip"
 VOLUME = "--task segmentation --patch 32,48,32 --model unet3d --option padding=same --option base=4 --lr 0.003"
+PART = f"{VOLUME} --steps 50 --batch 4 --labels 0=background,1=background,2=posterior"
+FOURTH = "every fourth volume of hippocampus_3d"
 CLASSES = "resnet20 --label-column label --positive malignant --size 32 --batch 32 --epochs 6 --head softmax --flip"
 TRAININGS = {  # name -> (data, options)
     "busi": ("busi_ultrasound", f"{BUSI} --scale 0.9,1.1 --contrast 0.2 --model unet_bn --option base=8 --epochs 12"),
@@ -39,22 +41,17 @@ TRAININGS = {  # name -> (data, options)
     "em2": ("em_membranes_isbi2012", f"{EM} --normalise --model unet_bn --option base=8"),
     "em3": ("em_membranes_isbi2012", f"{EM} --normalise --model unet_bn --option base=8 --boundary 3"),
     "dcan": ("em_membranes_isbi2012", f"{EM} --normalise --model dcan --option width=0.125"),
-    "organ": ("hippocampus_3d", f"{VOLUME} --steps 50 --batch 4 --labels 0=background,1=hippocampus,2=hippocampus"),
-    "alone": ("hippocampus_3d", f"{VOLUME} --steps 50 --batch 4 --labels 0=background,1=background,2=posterior"),
-    "inside": (
-        "hippocampus_3d",
-        f"{VOLUME} --steps 50 --batch 4 --labels 0=background,1=background,2=posterior --inside RUNS/organs",
-    ),
+    "organ": (FOURTH, f"{VOLUME} --steps 50 --batch 4 --labels 0=background,1=hippocampus,2=hippocampus"),
+    "inside": (FOURTH, f"{PART} --inside RUNS/organs"),
+    "alone": (FOURTH, PART),
     **{
         f"cls-{name}": ("busi_ultrasound/splits.csv", f"{CLASSES} --schedule cosine --seed 1 {more}".strip())
         for name, more in {
             "none": "",
             "ema": "--average ema --average-decay 0.95",
-            "swa": "--average swa",
             "under": "--sampling under",
-            "balanced": "--sampling balanced",
+            "swa": "--average swa",
             "effective": "--sampling effective --effective-beta 0.99",
-            "focal": "--focal 2",
         }.items()
     },
 }
@@ -68,17 +65,39 @@ EVALUATIONS = {  # file -> (run, options)
 }
 
 
+def every_fourth(data: Path, runs: Path) -> Path:
+    """Return a list of every fourth volume of each part of hippocampus_3d, written into RUNS."""
+    path, root = runs / "fourth.csv", data / "hippocampus_3d"
+    if not path.exists() and root.is_dir():
+        with (root / "splits.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        chosen = [row for part in ("train", "val", "test") for row in [r for r in rows if r["split"] == part][::4]]
+        runs.mkdir(parents=True, exist_ok=True)
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["path", "mask", "split"])
+            writer.writerows([root / row["path"], root / row["mask"], row["split"]] for row in chosen)
+    return path
+
+
+def volumes(path: Path) -> list[str]:
+    """Return the images of a list."""
+    if not path.exists():
+        return ["VOLUMES"]
+    with path.open(newline="") as file:
+        return [row["path"] for row in csv.DictReader(file)]
+
+
 def commands(data: Path, runs: Path) -> dict[Path, list[str]]:
     """Return the arguments of `tinymed` by what each leaves: a run's metrics, a folder of masks, or a JSON file."""
     found: dict[Path, list[str]] = {}
     for name, (source, options) in TRAININGS.items():
-        if name == "alone":  # the masks of the organ, before the run that looks inside it
-            folder = data / source / "images"
-            pictures = [str(p) for p in sorted(folder.iterdir())] if folder.is_dir() else [f"{folder}/*"]
+        where = every_fourth(data, runs) if source == FOURTH else data / source
+        if name == "inside":  # the masks of the organ, before the run that looks inside it
             steps = ["--out", str(runs / "organs"), "--postprocess", "largest,fill"]
-            found[runs / "organs"] = ["predict", str(runs / "organ"), *pictures, *steps]
+            found[runs / "organs"] = ["predict", str(runs / "organ"), *volumes(where), *steps]
         given = [part.replace("RUNS", str(runs)) for part in shlex.split(options)]
-        out = ["--data", str(data / source), "--workers", "0", "--out", str(runs / name)]
+        out = ["--data", str(where), "--workers", "0", "--out", str(runs / name)]
         found[runs / name / "metrics.json"] = ["train", *given, *out]
     for name, (run, options) in EVALUATIONS.items():
         found[runs / f"{name}.json"] = ["evaluate", str(runs / run), *shlex.split(options), "--json"]
