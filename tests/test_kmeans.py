@@ -30,9 +30,9 @@ def test_rounds_are_scikit_learns(seed, clusters):
 def test_first_centres_are_drawn_by_squared_distance():
     """Three points at 0, 1 and 3: given the first is 0, the second is 3 with chance 9 / 10."""
     points = np.array([[0.0], [1.0], [3.0]])
-    seconds = [c[1, 0] for a in range(3000) if (c := seed_centres(points, 2, attempt=a))[0, 0] == 0]
-    assert len(seconds) == pytest.approx(1000, abs=100)
-    assert np.mean(np.array(seconds) == 3) == pytest.approx(0.9, abs=0.03)
+    seconds = [c[1, 0] for a in range(900) if (c := seed_centres(points, 2, attempt=a))[0, 0] == 0]
+    assert len(seconds) == pytest.approx(300, abs=60)
+    assert np.mean(np.array(seconds) == 3) == pytest.approx(0.9, abs=0.05)
 
 
 @given(st.integers(0, 10**6), st.integers(1, 8))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from masks import mask_tree, volume_tree
 from PIL import Image
 
+from tinymed import tasks
 from tinymed.cli import main
 from tinymed.data.components import components
 from tinymed.data.contours import contours, dilate, mark_boundary
@@ -386,16 +387,15 @@ class TestCommand:
         assert code == 2
         assert "largest, largest=2" in err
 
-    def test_other_tasks_refuse(self, tmp_path, capsys):
-        from commands import write_images
+    @pytest.mark.parametrize("task", [name for name in tasks.available() if name != "segmentation"])
+    def test_other_tasks_refuse(self, task, tmp_path):
+        other = tasks.find(task)
+        with pytest.raises(UserError, match=f"they are of segmentations, this is {task}"):
+            other.measure_refined(tmp_path, None, None, None, list, ("fill", None))
+        with pytest.raises(UserError, match="they are of segmentations"):
+            other.predict_refined(tmp_path, None, None, [], None, False, (None, "auto"))
 
-        data = write_images(tmp_path / "data", ["a", "b"], 6)
-        small = ["--size", 46, "--batch", 4, "--backend", "numpy", "--workers", 0, "--epochs", 1]
-        assert invoke(capsys, "train", "--data", data, "--positive", "a", *small, "--out", tmp_path / "r")[0] == 0
-        code, _, err = invoke(capsys, "evaluate", tmp_path / "r", "--postprocess", "fill")
-        assert code == 2
-        assert "they are of segmentations" in err
-
+    @pytest.mark.full
     def test_volumes(self, tmp_path, capsys):
         data, out = volume_tree(tmp_path / "data"), tmp_path / "run"
         arguments = ["--task", "segmentation", "--data", data, "--model", "unet3d", "--option", "base=2", "--option"]
