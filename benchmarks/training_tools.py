@@ -32,20 +32,23 @@ THREADS = ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 BUSI = "--task segmentation --size 96 --batch 16 --labels 0=tissue,255=tumour --horizontal-flip --rotate 10"
 EM = "--task segmentation --labels 0=membrane,255=cell --patch 128 --batch 4 --per-image 8 --epochs 10 --flip"
 VOLUME = "--task segmentation --patch 32,48,32 --model unet3d --option padding=same --option base=4 --lr 0.003"
-PART = f"{VOLUME} --steps 50 --batch 4 --labels 0=background,1=background,2=posterior"
+PART = f"{VOLUME} --steps 30 --batch 4 --labels 0=background,1=background,2=posterior"
 FOURTH = "every fourth volume of hippocampus_3d"
-CLASSES = "resnet20 --label-column label --positive malignant --size 32 --batch 32 --epochs 6 --head softmax --flip"
+CLASSES = "lenet5_modern --label-column label --positive malignant --size 32 --grey --batch 32 --epochs 10"
 TRAININGS = {  # name -> (data, options)
     "busi": ("busi_ultrasound", f"{BUSI} --scale 0.9,1.1 --contrast 0.2 --model unet_bn --option base=8 --epochs 12"),
     "hippo": ("hippocampus_3d", f"{VOLUME} --labels 0=background,1=anterior,2=posterior --epochs 6"),
     "em2": ("em_membranes_isbi2012", f"{EM} --normalise --model unet_bn --option base=8"),
     "em3": ("em_membranes_isbi2012", f"{EM} --normalise --model unet_bn --option base=8 --boundary 3"),
     "dcan": ("em_membranes_isbi2012", f"{EM} --normalise --model dcan --option width=0.125"),
-    "organ": (FOURTH, f"{VOLUME} --steps 50 --batch 4 --labels 0=background,1=hippocampus,2=hippocampus"),
+    "organ": (FOURTH, f"{VOLUME} --steps 30 --batch 4 --labels 0=background,1=hippocampus,2=hippocampus"),
     "inside": (FOURTH, f"{PART} --inside RUNS/organs"),
     "alone": (FOURTH, PART),
     **{
-        f"cls-{name}": ("busi_ultrasound/splits.csv", f"{CLASSES} --schedule cosine --seed 1 {more}".strip())
+        f"cls-{name}": (
+            "busi_ultrasound/splits.csv",
+            f"{CLASSES} --head softmax --flip --schedule cosine --seed 1 --backend numpy {more}".strip(),
+        )
         for name, more in {
             "none": "",
             "ema": "--average ema --average-decay 0.95",
