@@ -65,7 +65,7 @@ def class_quotas(sampling: str, counts: Sequence[int], beta: float = BETA) -> li
         UserError: The sampling is unknown, or beta lies outside its range.
 
     Example:
-        >>> [class_quotas(kind, [6, 2], beta=0.5) for kind in SAMPLINGS]
+        >>> [class_quotas(kind, [6, 2], beta=0.8) for kind in SAMPLINGS]
         [[6, 6], [2, 2], [4, 4], [5, 3]]
     """
     there = [n for n in counts if n]
