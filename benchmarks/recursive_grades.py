@@ -22,6 +22,7 @@ from sklearn.svm import SVR
 
 import tinymed
 from tinymed import models
+from tinymed.unsupervised.kmeans import fit_filters
 
 SIDE, BATCH, COSTS = 148, 16, (0.03, 0.1, 0.3, 1.0, 3.0)
 
@@ -77,7 +78,7 @@ def main() -> None:
     sets = load(options.folder)
     tinymed.manual_seed(options.seed)
     model = models.CNNRecursive(num_classes=1).eval()
-    model.fit_filters(sets["train"][0], seed=options.seed)
+    fit_filters(model.conv, sets["train"][0], seed=options.seed)
     scaler = StandardScaler()
     seen = {"train": scaler.fit_transform(features(model, sets["train"][0]))}
     seen |= {name: scaler.transform(features(model, sets[name][0])) for name in ("val", "test")}

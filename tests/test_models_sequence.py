@@ -6,6 +6,7 @@ import pytest
 from tinymed import models
 from tinymed.errors import UserError
 from tinymed.nn.init import no_weights
+from tinymed.unsupervised.kmeans import fit_filters
 
 torch = pytest.importorskip("torch", reason="PyTorch is the oracle: pip install '.[test]'")
 import torch_segmentation as theirs  # noqa: E402
@@ -128,10 +129,9 @@ def test_cnn_recursive_has_the_papers_features():
 
 def test_filters_are_centres_of_patches():
     """All patches of a ramp are one patch when normalised: of two ramps the two filters are the two ramps."""
-    pytest.importorskip("sklearn", reason="scikit-learn makes the centres: pip install scikit-learn")
     model = models.create("cnn_recursive", in_channels=1, size=58, filters=2, trees=1)
     ramp = np.tile(np.arange(58.0), (58, 1))
-    model.fit_filters(np.stack([ramp, ramp.T])[:, None].astype(np.float32), patches=400)
+    fit_filters(model.conv, np.stack([ramp, ramp.T])[:, None].astype(np.float32), patches=400)
     filters = sorted(model.conv.weight.numpy()[:, 0], key=lambda f: f.std(0).mean())
     wanted = np.tile(np.arange(9.0) - 4, (9, 1))
     wanted /= np.linalg.norm(wanted)

@@ -8,6 +8,7 @@ import typer
 
 from ..errors import UserError
 from .app import app, check_weights_name, examples, say
+from .options import CRF_HELP, STEPS_HELP
 
 
 @app.command(
@@ -15,6 +16,8 @@ from .app import app, check_weights_name, examples, say
         "tinymed evaluate runs/dcnn-001",
         "tinymed evaluate runs/dcnn-001 --data DIR --split test",
         "tinymed evaluate runs/dcnn-001 --data DIR --json > result.json",
+        "tinymed evaluate runs/unet-001 --postprocess auto --crf auto",
+        "tinymed evaluate runs/unet-001 --postprocess largest,fill --crf w=4,d=40,c=15",
     )
 )
 def evaluate(
@@ -30,6 +33,8 @@ def evaluate(
     backend: Annotated[
         str | None, typer.Option(help="numba, loops, numpy, cuda, cupy or emulated (the run's).")
     ] = None,
+    postprocess: Annotated[str | None, typer.Option(help=STEPS_HELP)] = None,
+    crf: Annotated[str | None, typer.Option(help=CRF_HELP)] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave unreadable images out and list them.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
@@ -44,7 +49,10 @@ def evaluate(
     dataset = opened.images(data, split, skip_bad)
     for name, reason in dataset.skipped:
         say(f"skipped {name}: {reason}")
-    result, _ = opened.measure(opened.load_model(weights), dataset)
+    if postprocess is None and crf is None:
+        result, _ = opened.measure(opened.load_model(weights), dataset)
+    else:
+        result = opened.measure_refined(opened.load_model(weights), dataset, postprocess, crf)
     if data is not None and dataset.split == "all" and str(Path(data).absolute()) == opened.config.data.path:
         say("note: these include the images that the run was trained on; without --data its own test part is measured")
     result = {"run": str(run), "model": opened.config.model, "data": dataset.source, "split": dataset.split, **result}

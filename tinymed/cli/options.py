@@ -11,6 +11,11 @@ from .. import tasks
 from ..tasks.base.options import Option
 
 Given = dict[str, Any]  # what was given, by option name
+STEPS_HELP = (
+    "Of a segmentation: largest, fill, least=N, grow=P, threshold=P, objects, watershed=P, with commas; auto or "
+    "auto-objects chooses on the validation images."
+)
+CRF_HELP = "Of a segmentation: a dense CRF, such as w=4,d=40,c=15,sw=3,sd=3,n=5; auto chooses on the validation images."
 
 
 def all_options() -> dict[str, Option]:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from .app import WRONG_INPUT, app, check_weights_name, complain, examples
+from .options import CRF_HELP, STEPS_HELP
 
 
 @app.command(
@@ -14,6 +15,7 @@ from .app import WRONG_INPUT, app, check_weights_name, complain, examples
         "tinymed predict runs/dcnn-001 cell.png",
         "tinymed predict runs/dcnn-001 *.png --json",
         "tinymed predict runs/unet_small-001 *.png --out masks --overlays",
+        "tinymed predict runs/unet_small-001 *.png --out masks --postprocess auto",
     )
 )
 def predict(
@@ -25,6 +27,10 @@ def predict(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for masks, boxes and pictures.")] = None,
     overlays: Annotated[bool, typer.Option("--overlays", help="Also write pictures of mask on image.")] = False,
+    postprocess: Annotated[
+        str | None, typer.Option(help=STEPS_HELP.replace("chooses", "takes what was chosen"))
+    ] = None,
+    crf: Annotated[str | None, typer.Option(help=CRF_HELP.replace("chooses", "takes what was chosen"))] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list and nothing else.")] = False,
 ) -> None:
     """Say what a trained run makes of images: a class, a grade, a number, findings, a mask or boxes.
@@ -37,7 +43,11 @@ def predict(
     check_weights_name(weights)
     opened = Run.open(run)
     choose_backend(backend or opened.config.backend)
-    found = opened.task.predict(opened.folder, opened.config, opened.load_model(weights), images, out, overlays)
+    model, given = opened.load_model(weights), (images, out, overlays)
+    if postprocess is None and crf is None:
+        found = opened.task.predict(opened.folder, opened.config, model, *given)
+    else:
+        found = opened.task.predict_refined(opened.folder, opened.config, model, *given, (postprocess, crf))
     for error in found.errors:
         complain(error, WRONG_INPUT)
     if as_json:

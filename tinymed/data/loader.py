@@ -14,6 +14,7 @@ from ..errors import UserError
 from .augment import Augment, Mixing, apply_geometry, apply_intensity, draw, mix_batch, parameters
 from .dataset import Dataset
 from .image import prepare, size_pair
+from .sampling import BETA, class_quotas, draw_epoch
 from .transform import channel_values, normalise, one_hot, to_float, to_nchw
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -45,7 +46,10 @@ class Loader:
         mean: Subtracted from each channel, on the 0...1 scale.
         std: Divides each channel.
         balanced: Repeat every class until all are as frequent as the most frequent one (needs shuffle); repeats are
-            augmented differently.
+            augmented differently.  The same as sampling="over".
+        sampling: How often each class is shown, one of `tinymed.data.sampling.SAMPLINGS` (needs shuffle), or None for
+            every image once.
+        beta: Of sampling="effective".
         cache_bytes: Memory for decoded and resized images, in bytes.
 
     Yields:
@@ -80,6 +84,8 @@ class Loader:
         mean: float | Sequence[float] | None = None,
         std: float | Sequence[float] | None = None,
         balanced: bool = False,
+        sampling: str | None = None,
+        beta: float = BETA,
         cache_bytes: int = CACHE_BYTES,
     ):
         if batch_size < 1 or workers < 0 or prefetch < 1 or cache_bytes < 0:
@@ -87,8 +93,11 @@ class Loader:
                 "a loader takes batch_size >= 1, workers >= 0, prefetch >= 1, cache_bytes >= 0; "
                 f"got {batch_size}, {workers}, {prefetch}, {cache_bytes}"
             )
-        if balanced and not shuffle:
-            raise UserError("balanced sampling draws its own order: use it with shuffle=True, for training only")
+        if balanced and sampling is not None:
+            raise UserError(f"balanced=True is sampling='over': leave it out beside sampling={sampling!r}")
+        sampling = "over" if balanced else sampling
+        if sampling is not None and not shuffle:
+            raise UserError("a sampling draws its own order: use it with shuffle=True, for training only")
         if not len(dataset):
             raise UserError(f"{dataset.source or 'data'} [{dataset.split}]: no images to load")
         self.dataset, self.batch_size, self.channels = dataset, batch_size, channels
@@ -97,7 +106,9 @@ class Loader:
             augment.check_channels(channels)
         self.mixing = mixing if mixing is not None and mixing.any else None
         self.shuffle, self.augment, self.seed, self.drop_last = shuffle, augment, seed, drop_last
-        self.workers, self.prefetch, self.balanced = workers, prefetch, balanced
+        self.workers, self.prefetch = workers, prefetch
+        counts = list(dataset.counts().values()) if sampling is not None else []
+        self.quotas = None if sampling is None else class_quotas(sampling, counts, beta)
         self.mean = channel_values(0.0 if mean is None else mean, channels, "mean")
         self.std = channel_values(1.0 if std is None else std, channels, "std")
         self.unnormalised = mean is None and std is None
@@ -105,11 +116,8 @@ class Loader:
 
     @property
     def samples(self) -> int:
-        """Return the images in one epoch: the data set's, or with `balanced` classes x the largest class."""
-        if not self.balanced:
-            return len(self.dataset)
-        counts = [n for n in self.dataset.counts().values() if n]
-        return len(counts) * max(counts)
+        """Return the images in one epoch: the data set's, or as many as the sampling shows."""
+        return len(self.dataset) if self.quotas is None else sum(self.quotas)
 
     def __len__(self) -> int:
         """Return the number of batches in one epoch."""
@@ -119,21 +127,13 @@ class Loader:
     def order(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """Return (indices, keys) of an epoch: which images, and the number that each one's augmentation is drawn with.
 
-        The key is the index; the c-th repeat of a balanced epoch adds c times the size of the set.
+        The key is the index; the c-th repeat of an image within a sampled epoch adds c times the size of the set.
         """
+        if self.quotas is not None:
+            return draw_epoch(self.dataset.labels, self.quotas, self.seed, epoch)
         count = len(self.dataset)
-        if not self.balanced:
-            indices = random.permutation(count, self.seed, random.SHUFFLE, epoch) if self.shuffle else np.arange(count)
-            return indices, indices
-        shuffled = random.permutation(count, self.seed, random.SHUFFLE, epoch)
-        labels, largest = self.dataset.labels[shuffled], max(self.dataset.counts().values())
-        keys = []
-        for label in np.unique(labels):  # whole rounds, then a random part of one more
-            members = shuffled[labels == label]
-            round_number, place = np.divmod(np.arange(largest), len(members))
-            keys.append(members[place] + round_number * count)
-        mixed = np.concatenate(keys)[random.permutation(self.samples, self.seed, random.SHUFFLE, 2**32 + epoch)]
-        return mixed % count, mixed
+        indices = random.permutation(count, self.seed, random.SHUFFLE, epoch) if self.shuffle else np.arange(count)
+        return indices, indices
 
     def epoch(self, epoch: int = 0, start_batch: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch from number `start_batch` on; leaving early stops the workers.

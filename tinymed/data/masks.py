@@ -1,6 +1,6 @@
 """Images or volumes with a class for every pixel: pairs of files that stay on disk until they are asked for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,10 +9,14 @@ from typing import Self
 import numpy as np
 
 from ..errors import UserError, printable
+from .contours import mark_boundary
 from .dataset import Dataset
 from .image import decode, decode_mask, image_size, with_channels
 from .labels import Labels
-from .volumes import check_grids, grid, is_volume, open_image, read_values, read_volume
+from .organs import Organs, keep_inside
+from .volumes import check_grids, grid, is_volume, open_image, read_values, read_volume, stem
+
+BOUNDARY = "boundary"  # the third class of objects whose boundary is told apart
 
 
 @dataclass(repr=False)
@@ -37,6 +41,8 @@ class MaskDataset(Dataset):
         masks: The label files.
         more: Further files of each case, one list per modality; their channels follow those of the first.
         meaning: What the values in the label files mean.
+        organs: Masks outside which images have one value (see `data/organs.py`), or None.
+        boundary: Pixels that the boundary of objects has, a third class (see `data/contours.py`); 0 for none.
 
     Raises:
         UserError: The parts do not fit each other.
@@ -54,6 +60,8 @@ class MaskDataset(Dataset):
     masks: list[Path] = field(default_factory=list)
     more: list[list[Path]] = field(default_factory=list)
     meaning: Labels = field(default_factory=lambda: Labels({0: "background", 255: "foreground"}))
+    boundary: int = 0
+    organs: Organs | None = None
 
     @property
     def dimensions(self) -> int:
@@ -66,7 +74,10 @@ class MaskDataset(Dataset):
 
     def image(self, index: int) -> np.ndarray:
         """Return [height, width, channels], see `decode`, or float32 [x, y, z, channels] of a volume."""
-        return read_case(self.files(index), self.white)
+        image = read_case(self.files(index), self.white)
+        if self.organs is None:
+            return image
+        return keep_inside(image, self.organs.region(stem(self.files(index)[0]), image.shape[:-1]))
 
     def space(self, index: int) -> tuple[int, ...]:
         """Return the size of an image by its header: (height, width) as it lies in the file, or (x, y, z)."""
@@ -91,7 +102,10 @@ class MaskDataset(Dataset):
         """Return class numbers, uint8 [height, width] or [x, y, z], IGNORED where they do not count."""
         path = self.masks[index]
         raw = read_values(path)[0] if is_volume(path) else decode_mask(path)
-        return self.meaning.numbers(raw, path)
+        numbers = self.meaning.numbers(raw, path)
+        if self.boundary:
+            return mark_boundary(numbers, self.boundary)
+        return numbers
 
     def pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return (image, mask); raise UserError unless they have one size and, in space, one place."""
@@ -115,6 +129,21 @@ class MaskDataset(Dataset):
         more = [[files[i] for i in rows] for files in self.more]
         result: Self = replace(part, masks=[self.masks[i] for i in rows], more=more)  # type: ignore[call-arg, assignment]
         return result
+
+
+def with_boundary(sets: Mapping[str, MaskDataset], radius: int) -> dict[str, MaskDataset]:
+    """Return sets of two classes as sets of three, see `mark_boundary`.
+
+    Raises:
+        UserError: There are other than two classes.
+    """
+    for part in sets.values():
+        if len(part.classes) != 2:
+            raise UserError(
+                f"--boundary: tells the boundary of one class of objects apart, and there are {len(part.classes)} "
+                f"classes ({', '.join(part.classes)}); name two with --labels"
+            )
+    return {name: replace(part, boundary=radius, classes=[*part.classes, BOUNDARY]) for name, part in sets.items()}
 
 
 def by(shape: Iterable[int]) -> str:

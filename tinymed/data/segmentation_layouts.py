@@ -26,7 +26,7 @@ from .remarks import remark
 from .splits import image_hashes, leak_check
 from .tables import split_of
 from .volumes import SUFFIXES as VOLUMES
-from .volumes import is_volume
+from .volumes import is_volume, stem
 from .walk import Account, files_below, folders_in, loose_files
 
 IMAGES = ("images", "image", "imgs", "img", "imagestr")
@@ -201,13 +201,6 @@ def folder_named(path: Path, names: Sequence[str]) -> Path | None:
 def has_pairs(path: Path) -> bool:
     """Return whether a folder holds images and masks."""
     return folder_named(path, IMAGES) is not None and folder_named(path, MASKS) is not None
-
-
-def stem(path: Path) -> str:
-    """Return a file's name without its suffix, .nii.gz being one."""
-    lower = path.name.lower()
-    ending = next((s for s in VOLUMES if lower.endswith(s)), path.suffix)
-    return path.name[: len(path.name) - len(ending)] if ending else path.name
 
 
 def is_image(path: Path) -> bool:

@@ -32,6 +32,13 @@ def is_volume(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES)
 
 
+def stem(path: Path) -> str:
+    """Return a file's name without its suffix, .nii.gz being one."""
+    lower = path.name.lower()
+    ending = next((s for s in SUFFIXES if lower.endswith(s)), path.suffix)
+    return path.name[: len(path.name) - len(ending)] if ending else path.name
+
+
 def nibabel() -> Any:
     """Return the library; raise a UserError that says how to get it."""
     try:

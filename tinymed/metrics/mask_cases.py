@@ -13,7 +13,7 @@ from ..data.labels import IGNORED
 from .intervals import bootstrap_values, percentile_interval
 from .segmentation import METRICS, label_metrics, mean_over_labels
 
-__all__ = ["averages", "measure_case", "summarise"]
+__all__ = ["averages", "measure_case", "paired_difference", "summarise"]
 
 Row = dict[str, Any]
 
@@ -107,7 +107,7 @@ def summarise(rows: Sequence[Row], classes: Sequence[str], seed: int = 0, level:
     """
     notes: list[str] = []
     result: dict[str, Any] = {"n": len(rows), "classes": list(classes), "level": level}
-    for name in ("loss", "accuracy"):
+    for name in ("loss", "accuracy", *(["aji"] if "aji" in rows[0] else [])):
         result |= with_interval(name, [row[name] for row in rows], seed, level, notes)
     per_class: dict[str, Any] = {}
     measures = [name for name in METRICS if name in rows[0]]
@@ -118,6 +118,28 @@ def summarise(rows: Sequence[Row], classes: Sequence[str], seed: int = 0, level:
     for name in measures:  # of a case: the mean over its classes
         result |= with_interval(name, [mean_over_labels(row[name]) for row in rows], seed, level, notes)
     return result | {"per_class": per_class, "warnings": list(dict.fromkeys(notes))}
+
+
+def paired_difference(
+    pairs: Sequence[tuple[float | None, float | None]], seed: int = 0, level: float = 0.95
+) -> dict[str, Any]:
+    """Compute the mean difference of two measures of the same cases, with an interval of a bootstrap over cases.
+
+    Args:
+        pairs: (with, without) of each case; None where it is undefined, which leaves the case out.
+        seed: Seed of the bootstrap.
+        level: Confidence level, above 0 and below 1.
+
+    Returns:
+        {"difference": mean of with - without or None, "difference_interval", "difference_median", "difference_n"}.
+
+    Example:
+        >>> found = paired_difference([(0.75, 0.5), (0.5, 0.5), (None, 0.1)])
+        >>> found["difference"], found["difference_n"]
+        (0.125, 2)
+    """
+    values = [None if a is None or b is None else a - b for a, b in pairs]
+    return with_interval("difference", values, seed, level, [])
 
 
 def with_interval(

@@ -6,6 +6,7 @@ from .bonet import BoNet
 from .ciresan_n4 import CiresanN4
 from .cnn_bigru import CNNBiGRU
 from .cnn_recursive import CNNRecursive
+from .dcan import DCAN
 from .dcnn import DCNN
 from .dcnn_vgg16 import DCNNVGG16
 from .dcunet import DCUNet, MultiResUNet
@@ -34,6 +35,7 @@ from .xception import Xception
 from .zhang2015 import Zhang2015
 
 __all__ = [
+    "DCAN",
     "DCNN",
     "DCNNVGG16",
     "FCN",

@@ -7,14 +7,13 @@ every level, until one vector is left.  The trees' vectors together are the feat
     filters    128 of 9x9, |.|, mean-pool 10 every 5                  148 -> 27
     64 trees   27 -> 9 -> 3 -> 1 vectors of 128, W random and fixed   8,192 features
 
-The tree and its sizes are those of Socher et al. 2012, whose recursive part the paper takes.  `fit_filters` replaces
-the random filters that a new network has; without a regression the network ends in a linear layer.
+The tree and its sizes are those of Socher et al. 2012, whose recursive part the paper takes.
+`tinymed.unsupervised.kmeans.fit_filters` replaces the random filters that a new network has; without a regression the
+network ends in a linear layer.
 """
 
 import math
 from typing import Any
-
-import numpy as np
 
 from .. import nn
 from ..errors import UserError
@@ -40,7 +39,7 @@ class CNNRecursive(nn.Module):
         Images (N, in_channels, size, size) to (N, num_classes).
 
     Raises:
-        UserError: The size leaves a map whose side is no power of 3, or the images cannot fit filters.
+        UserError: The size leaves a map whose side is no power of 3.
 
     Example:
         >>> CNNRecursive(in_channels=1, size=58, filters=4, trees=2)(tinymed.zeros(1, 1, 58, 58)).shape
@@ -86,37 +85,6 @@ class CNNRecursive(nn.Module):
     def forward(self, input: Tensor) -> Any:
         """Compute the output; the class names the shapes."""
         return self.classifier(self.features(input))
-
-    def fit_filters(self, images: np.ndarray, patches: int = 20000, seed: int = 0) -> None:
-        """Make the filters the centres of patches of images, by k-means; it takes scikit-learn.
-
-        Args:
-            images: (N, in_channels, H, W) as the network sees them.
-            patches: How many are drawn, each brought to mean 0 and deviation 1.
-            seed: Of the patches and the centres.
-        """
-        try:
-            from sklearn.cluster import KMeans
-        except ImportError:
-            raise UserError("cnn_recursive: fit_filters needs scikit-learn: pip install 'tinymed[baselines]'") from None
-        n, channels, *sides = images.shape
-        if channels != self.input_shape[0] or min(sides) < FILTER or patches < self.filters:
-            raise UserError(
-                f"cnn_recursive: fit_filters takes images of {self.input_shape[0]} channels, at least {FILTER} pixels "
-                f"wide, and at least {self.filters} patches; got shape {list(images.shape)} and {patches} patches"
-            )
-        rng = np.random.default_rng(seed)
-        highest = (n, sides[0] - FILTER + 1, sides[1] - FILTER + 1)
-        places = zip(*(rng.integers(0, high, patches) for high in highest), strict=True)
-        rows = np.stack([images[i, :, r : r + FILTER, c : c + FILTER].reshape(-1) for i, r, c in places])
-        rows = rows - rows.mean(1, keepdims=True)
-        rows = rows / (rows.std(1, keepdims=True) + 1e-3)
-        centres = KMeans(self.filters, n_init=1, max_iter=50, random_state=seed).fit(rows).cluster_centers_
-        centres /= np.linalg.norm(centres, axis=1, keepdims=True) + 1e-8
-        weight = self.conv.weight
-        weight.data.copy_(Tensor(centres.reshape(weight.shape).astype(weight.array.dtype)))
-        if self.conv.bias is not None:
-            nn.init.zeros_(self.conv.bias)
 
 
 register("cnn_recursive", "Gao, Lin & Wong 2015", (3, 148, 148))(CNNRecursive)

@@ -12,6 +12,7 @@ from ..data.dataset import Dataset, parse_merge
 from ..data.device_batches import as_array, as_tensors, device_of
 from ..data.loader import Loader, channel_statistics
 from ..data.readers import open_dataset
+from ..data.sampling import BETA
 from ..data.synthetic import DIFFICULTY, synthetic_smear
 from ..errors import UserError
 from ..metrics.classification import evaluate_scores
@@ -34,6 +35,7 @@ from .base.task import (
     fingerprint_samples,
     picture_preparation,
 )
+from .base.training import training_rules
 from .heads.class_heads import SigmoidHead, SoftmaxHead, make_head
 from .heads.class_weights import parse_weights
 from .inference.class_scores import predict_scores
@@ -90,7 +92,16 @@ class ClassificationConfig(RunConfig):
     data: ClassificationData
     augment: ClassificationAugment = ClassificationAugment()
     positive: str = setting("", "The class that sensitivity speaks of.", panel="Run", shown="the second class")
-    balanced: bool = setting(False, "Draw every class equally often.")
+    balanced: bool = setting(False, "Draw every class equally often: the same as --sampling over.")
+    sampling: Literal["over", "under", "balanced", "effective"] | None = setting(
+        None, "How often an epoch shows each class; without it every image once"
+    )
+    effective_beta: float = setting(
+        BETA, "Of --sampling effective: 0 leaves classes as they are, near 1 balances.", ge=0, lt=1
+    )
+    focal: float = setting(
+        0.0, "Gamma of the focal loss, which counts easy images less; 0: cross-entropy.", ge=0, allow_inf_nan=False
+    )
     monitor: Literal["val_loss", "val_accuracy", "val_auc", "val_sensitivity", "val_specificity"] = setting(
         "val_loss", "What improves."
     )
@@ -123,10 +134,15 @@ def open_splits(data: ClassificationData, seed: int) -> Sets:
     return share_skipped(sets, divide(sets, data, seed))
 
 
+def sampling_of(config: ClassificationConfig) -> dict[str, Any]:
+    """Return how often training shows each class, as loaders take it."""
+    return {"sampling": "over" if config.balanced else config.sampling, "beta": config.effective_beta}
+
+
 def make_loader(dataset: Dataset, config: ClassificationConfig, *, training: bool = False) -> Loader:
-    """Return the loader of a set; shuffled, augmented and perhaps balanced for training."""
+    """Return the loader of a set; shuffled, augmented and perhaps sampled for training."""
     mixing = config.augment.mixing if training else None
-    return picture_loader(dataset, config, training=training, balanced=config.balanced, mixing=mixing)
+    return picture_loader(dataset, config, training=training, mixing=mixing, **sampling_of(config))
 
 
 class Classification(Task[ClassificationConfig, Dataset]):
@@ -170,7 +186,9 @@ class Classification(Task[ClassificationConfig, Dataset]):
                 "difficulty": ("data" not in given, "it is of the synthetic smears, without --data"),
                 "synthetic_images": ("data" not in given, "it is of the synthetic smears, without --data"),
                 **augmentation_rules(given),
-                "freeze_statistics": ("freeze" in given, "it is of the layers that --freeze names"),
+                "sampling": ("balanced" not in given, "--balanced is --sampling over; leave one out"),
+                "effective_beta": (given.get("sampling") == "effective", "it is of --sampling effective"),
+                **training_rules(given),
             },
         )
 
@@ -189,6 +207,8 @@ class Classification(Task[ClassificationConfig, Dataset]):
                 f"--mixup, --cutmix: the loss of {config.model} is of one class an image, and mixed images have shares "
                 "of several; leave them out, or give --head softmax"
             )
+        if config.focal and (config.head != "softmax" or config.augment.mixing.any):
+            raise UserError("--focal: it is a loss of one class an image: give --head softmax, no --mixup, no --cutmix")
         known = config if config.data.classes else config.model_copy(update={"class_weights": None})
         self.head(known, model)
         return config
@@ -262,7 +282,7 @@ class Classification(Task[ClassificationConfig, Dataset]):
 
     def head(self, config: ClassificationConfig, model: Any, weighted: bool = True) -> SigmoidHead | SoftmaxHead:
         weights = config.class_weights if weighted else None
-        return make_head(config.head, len(config.data.classes), weights, model)
+        return make_head(config.head, len(config.data.classes), weights, model, config.focal)
 
     # -------------------------------------------------------------------------------- training and measuring
 

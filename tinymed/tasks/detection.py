@@ -42,6 +42,7 @@ from .base.task import (
     fingerprint_samples,
     picture_preparation,
 )
+from .base.training import training_rules
 from .heads.box_head import LIMIT, PRIOR, BoxHead
 from .heads.class_weights import parse_weights
 from .inference.box_peaks import detect
@@ -106,7 +107,7 @@ class Detection(Task[DetectionConfig, BoxDataset]):
             given,
             {
                 **augmentation_rules(given),
-                "freeze_statistics": ("freeze" in given, "it is of the layers that --freeze names"),
+                **training_rules(given),
             },
         )
         columns = {name: given[name] for name in COLUMNS if name in given}

@@ -6,35 +6,34 @@ before a pixel is given its class, and that is what is measured.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
-from pydantic import BeforeValidator, Field
 
 from ..data.labels import Labels, parse_labels
 from ..data.loader import channel_statistics
 from ..data.mask_loader import MaskLoader
-from ..data.masks import MaskDataset, by, check_pairs, read_case
+from ..data.masks import MaskDataset, check_pairs
 from ..data.patch_classification import VoxelLoader
 from ..data.patches import Cases, PatchLoader
 from ..data.segmentation_layouts import open_segmentation
 from ..data.splits import leak_check, split_dataset
-from ..data.volumes import read_volume
+from ..data.volumes import stem
 from ..data.weight_map import BorderWeights
 from ..errors import UserError
-from ..metrics.mask_cases import Row, averages, measure_case, summarise
+from ..metrics.mask_cases import Row, averages, summarise
 from ..models import default_size, entry
 from ..nn.init import no_weights
+from ..postprocess.steps import Refinement
 from ..program import capture
-from ..report.overlays import Example, save_overlays
-from ..tape import no_grad
-from ..tensor import Tensor
 from .base.augmentation import augmentation_rules
-from .base.config import DataConfig, RunConfig, Shortcuts, Strict, checked, named_columns, setting
+from .base.config import DataConfig, RunConfig, Shortcuts, checked, named_columns, setting
+from .base.mask_config import MaskConfig, with_settings
 from .base.network import Outputs, classifies_middle, default_networks, output_shapes
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
+from .base.patches import patch_sides, volume_patch
 from .base.task import (
     Ask,
     Batches,
@@ -45,16 +44,20 @@ from .base.task import (
     fingerprint_samples,
     picture_preparation,
 )
+from .base.training import training_rules
 from .heads.class_weights import parse_weights
+from .heads.contour_head import ContourHead
 from .heads.mask_head import MaskHead
+from .inference.case_scores import ScoredCase, measure_scored, scored_cases
 from .inference.class_scores import forward_pass
+from .inference.mask_files import predict_masks
 from .inference.mask_predictor import MaskPredictor
-from .results.mask_results import case_files, mask_text, save_case_overlays, write_cases, write_mask
+from .inference.refinement import Wanted, choose, chosen_before, measure_beside, save_choice, validation_cases
+from .results.mask_results import mask_text, save_case_overlays, write_cases
 
 Sets = dict[str, MaskDataset]
 MANY = 20  # images, from which on recording the network's program costs less than it saves
 COLUMNS = ("path_column", "mask_column", "split_column", "group_column")
-SIDE, STEP = 64, 16  # a volume's patch is at most so large a side, and a multiple of STEP
 
 # Where the options do not say otherwise.  Small batches, since an image is as many examples as it has pixels.
 DEFAULTS = {
@@ -66,43 +69,9 @@ DEFAULTS = {
     "keep": "best",
     "schedule": "cosine",
 }
+CONTOUR = 2  # pixels that a contour reaches from its border, for networks that learn contours
 VOLUME_DEFAULTS = {"model": "unet3d", "batch": 2}
 PADDED = {"unet3d": {"padding": "same"}}  # without it no patch of at most SIDE is large enough
-
-
-def parse_patch(value: Any) -> Any:
-    """Turn the text 64, or 48,64,48, of the command line into sides."""
-    if not isinstance(value, str):
-        return value
-    sides = value.split(",")
-    if not all(side.strip().isdecimal() and int(side) for side in sides):
-        raise UserError(f"--patch {value!r}: write a side, or one an axis such as 48,64,48")
-    return [int(side) for side in sides]
-
-
-class MaskConfig(Strict):
-    """What a segmentation has beyond other tasks."""
-
-    panel: ClassVar[str] = "Segmentation"
-    values: list[tuple[int, str]] = []  # what the values in the masks mean, in the order of the classes
-    ignore: int | None = setting(None, "Value of pixels that do not count.")
-    dimensions: Literal[2, 3] = 2
-    modalities: int = Field(default=1, ge=1)  # files of a case
-    planes: Literal[1, 3] = 1  # through a voxel of a volume, for networks that classify the middle of a patch
-    loss: Literal["cross_entropy", "dice_cross_entropy", "focal", "dice", "jaccard", "tversky", "focal_tversky"] = (
-        setting("cross_entropy", "What is minimised.", shown="dice_cross_entropy")
-    )
-    auxiliary: float = setting(0.3, "Weight of the losses on further outputs of a network.", ge=0, allow_inf_nan=False)
-    patch: Annotated[list[int] | None, BeforeValidator(parse_patch)] = setting(
-        None, "Train on patches of this side, or sides: 48,64,48 (volumes always); None: whole images, resized."
-    )
-    per_image: int = setting(1, "Patches of each image in an epoch.", ge=1)
-    foreground: float = setting(0.5, "Share of patches centred on a class other than the background.", ge=0, le=1)
-    overlap: float = setting(0.5, "Of neighbouring tiles in prediction.", ge=0, lt=1)
-    blend: Literal["gaussian", "uniform"] = setting("gaussian", "Of overlapping tiles.")
-    border_weight: float = setting(0.0, "w0 of U-Net's weight map of borders; 0: none.", ge=0, allow_inf_nan=False)
-    border_sigma: float = setting(5.0, "Sigma of the weight map in pixels.", gt=0, allow_inf_nan=False)
-    border_class: str | None = setting(None, "The class that cells have; without it all but the background.")
 
 
 class SegmentationData(DataConfig):
@@ -153,23 +122,25 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         volumes = first.dimensions == 3
         wanted: dict[str, Any] = DEFAULTS | (VOLUME_DEFAULTS if volumes else {"model": "unet_small"}) | dict(given)
         model, last = wanted["model"], given.get("split") == "last"
-        center = classifies_middle(model)
+        center, outlined = classifies_middle(model), hasattr(entry(model).build, "contours")
         self.refuse_useless(given, first, model, center)
         wanted = {"val_fraction": 0.3 if last else 0.15, "test_fraction": 0.0 if last else 0.15} | wanted
         wanted |= {"size": given.get("size", default_size(model)), "data": data_folder(given)}
+        if "inside" in given:
+            wanted["inside"] = str(Path(given["inside"]).absolute())
         if "steps" in given and "epochs" not in given:
             wanted["epochs"] = None
         mask: dict[str, Any] = {"dimensions": first.dimensions, "modalities": len(first.more) + 1}
         mask["values"] = list(first.meaning.values.items())
+        if outlined:
+            wanted.setdefault("contour", CONTOUR)
         if center:
             wanted.setdefault("per_image", 64)
             mask["planes"] = 3 if model == "triplanar" else 1
         elif "patch" in given:
             wanted["patch"] = patch_sides(given["patch"], found)
         elif volumes:
-            shapes = np.array([found[name].mask(i).shape for name in found for i in range(min(len(found[name]), 20))])
-            middle = np.ceil(np.median(shapes, axis=0) / STEP) * STEP
-            mask["patch"] = [int(side) for side in np.minimum(middle, SIDE)]
+            mask["patch"] = volume_patch(found)
         chosen = (PADDED.get(model, {}) if "patch" in mask else {}) | model_options(given)
         channels = image_channels(given, first)
         wanted["detected"] = {"model_options": chosen, "data": {"channels": channels}, "mask": mask}
@@ -186,6 +157,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         pictures = not volumes and not first.more
         unpatched = "it is of patches: give --patch"
         borders = bool(given.get("border_weight")) and not center
+        outlined = hasattr(entry(model).build, "contours")
         sized = "normalise" in given or "size" in entry(model).options  # the statistics are those of that size
         refuse_idle(
             given,
@@ -199,12 +171,14 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
                 "foreground": (patches, unpatched),
                 "overlap": (patches and not center, unpatched),
                 "blend": (patches and not center, unpatched),
-                "border_weight": (not center, f"{model} learns the middle of a patch, not its pixels"),
+                "inside_margin": ("inside" in given, "it is of --inside"),
+                "contour": (outlined, f"{model} has no head for contours; dcan has"),
+                "border_weight": (not center and not outlined, f"{model} learns other than a map of pixels' classes"),
                 "border_sigma": (borders, "it is of --border-weight"),
                 "border_class": (borders, "it is of --border-weight"),
                 "auxiliary": ("auxiliary" in entry(model).options, f"{model} has one output"),
                 **augmentation_rules(given, volumes, planes=volumes and center),
-                "freeze_statistics": ("freeze" in given, "it is of the layers that --freeze names"),
+                **training_rules(given),
             },
         )
 
@@ -249,9 +223,10 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
     def read_data(self, config: SegmentationConfig) -> Sets:
         mask, values = config.mask, dict(config.mask.values) or None
         data, columns = config.data, named_columns(config.data, "mask_column")
-        return open_segmentation(
+        sets = open_segmentation(
             str(data.path), values=values, ignore=mask.ignore, leaks=data.leaks, white=data.white, **columns
         )
+        return with_settings(sets, mask)
 
     def divide(self, config: SegmentationConfig, sets: Sets) -> Sets:
         data = config.data
@@ -277,17 +252,19 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
     def fingerprint(self, config: SegmentationConfig, sets: Sets) -> str:
         sha = hashlib.sha256(fingerprint_samples(sets, config.data.path).encode())
         for part in sets.values():
-            for path in part.masks:
+            organs = [] if part.organs is None else [part.organs.file(stem(Path(p))) for p in map(str, part.samples)]
+            for path in [*part.masks, *organs]:
                 sha.update(hashlib.sha256(path.read_bytes()).digest())
         return sha.hexdigest()
 
     def open_path(self, config: SegmentationConfig, path: str, skip_bad: bool = False) -> Sets:
         refuse_idle({"skip_bad": True} if skip_bad else {}, {"skip_bad": (False, "every pair is needed")})
-        meaning = meaning_of(config)
+        meaning = Labels(dict(config.mask.values), config.mask.ignore)
         columns, white = named_columns(config.data, "mask_column"), config.data.white
-        return open_segmentation(
+        sets = open_segmentation(
             path, values=meaning.values, ignore=meaning.ignore, leaks="ignore", white=white, **columns
         )
+        return with_settings(sets, config.mask)
 
     # ------------------------------------------------------------------------------------------ the network
 
@@ -325,7 +302,10 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         """Return loss and scores; with a map of border weights the class weights are in the map."""
         weights = config.class_weights if weighted and not config.mask.border_weight else None
         sigmoid = config.head == "sigmoid"
-        return MaskHead(len(config.data.classes), config.mask.loss, weights, sigmoid, config.mask.auxiliary)
+        mask, classes = config.mask, len(config.data.classes)
+        if mask.contour is not None:
+            return ContourHead(classes, mask.loss, weights, sigmoid, mask.auxiliary, mask.contour)
+        return MaskHead(classes, mask.loss, weights, sigmoid, mask.auxiliary)
 
     def predictor(self, config: SegmentationConfig, model: Any, forward: Any = None) -> MaskPredictor:
         """Return the network as a function of whole images."""
@@ -382,22 +362,37 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         distances: bool = False,
         forward: Any = None,
     ) -> Iterator[Row]:
-        """Yield the measures of each case; distances: those of surfaces too, in millimetres, or pixels of a picture."""
-        head = self.head(config, model, weighted=False)
-        predict = self.predictor(config, model, forward)
-        for index in range(len(dataset)):
-            image, mask = dataset.pair(index)
-            scores = predict(image, dataset.name(index))
-            with no_grad():
-                loss = head(Tensor(head.logits(scores[None])), Tensor(mask[None].astype(np.int64))).item()
-            labels = scores.argmax(axis=0).astype(np.uint8)
-            spacing = dataset.spacing(index) if distances else None
-            yield measure_case(dataset.name(index), loss, mask, labels, head.classes, spacing)
+        """Yield the measures of each case; distances: those of surfaces too, in its unit."""
+        head, plain = self.head(config, model, weighted=False), Refinement()
+        for case in scored_cases(self.predictor(config, model, forward), dataset):
+            yield measure_scored(case, head, plain, bool(config.mask.boundary), distances)
 
     def measure(self, config: SegmentationConfig, model: Any, dataset: MaskDataset) -> tuple[dict[str, Any], list[Row]]:
-        forward = capture(forward_pass(model), fallback=True) if len(dataset) >= MANY else None
-        rows = list(self.cases(config, model, dataset, distances=True, forward=forward))
-        return summarise(rows, config.data.classes, config.seed), rows
+        rows = list(self.cases(config, model, dataset, distances=True, forward=recorded(model, dataset)))
+        return summarise(rows, measured_classes(config), config.seed), rows
+
+    def measure_refined(
+        self,
+        folder: Path,
+        config: SegmentationConfig,
+        model: Any,
+        dataset: MaskDataset,
+        val: Callable[[], MaskDataset],
+        wanted: tuple[str | None, str | None],
+    ) -> dict[str, Any]:
+        head, boundary = self.head(config, model, weighted=False), bool(config.mask.boundary)
+        predict = self.predictor(config, model, recorded(model, dataset))
+
+        def measure(case: ScoredCase, refine: Refinement) -> Row:
+            return measure_scored(case, head, refine, boundary)
+
+        asked = Wanted(*wanted)
+        seen = scored_cases(predict, validation_cases(asked, val)) if asked.given() is None else ()
+        choice = choose(asked, seen, measure, len(config.data.classes))
+        if choice.cases:
+            save_choice(folder, choice)
+        cases, classes = scored_cases(predict, dataset), measured_classes(config)
+        return measure_beside(choice, cases, head, classes, config.seed, boundary)
 
     # ---------------------------------------------------------------------------------------------- results
 
@@ -414,7 +409,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         details: Any,
         title: str,
     ) -> None:
-        write_cases(folder / "cases.csv", details, config.data.classes, config.data.path)
+        write_cases(folder / "cases.csv", details, measured_classes(config), config.data.path)
         save_case_overlays(self.predictor(config, model), dataset, details, folder / "overlays.png", title)
 
     def predict(
@@ -426,32 +421,20 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         out: Path | None,
         overlays: bool,
     ) -> Predictions:
-        if out is None:
-            raise UserError("this run segments images: say where the masks go with --out DIR")
-        named, result = case_files([str(file) for file in files], config.mask.modalities, out), Predictions()
-        out.mkdir(parents=True, exist_ok=True)
-        predict, classes = self.predictor(config, model), config.data.classes
-        for name, case in named.items():
-            try:
-                image = read_case(case, config.data.white)
-                labels = predict(image, str(case[0])).argmax(axis=0).astype(np.uint8)
-                file = write_mask(meaning_of(config), out / name, labels, case[0])
-            except UserError as error:
-                result.errors.append(str(error).partition("; ")[0])
-                continue
-            pixels = np.bincount(labels.ravel(), minlength=len(classes)).tolist()
-            row: Row = {"image": str(case[0]), "mask": str(file), "pixels": dict(zip(classes, pixels, strict=True))}
-            spacing: tuple[float, ...] = (1.0, 1.0)
-            if labels.ndim == 3:
-                spacing = read_volume(case[0]).spacing
-                row["millilitres"] = {label: n * float(np.prod(spacing)) / 1000 for label, n in row["pixels"].items()}
-            if overlays:
-                example = Example(image, None, labels, name, spacing)
-                row["overlay"] = str(save_overlays([example], classes, out / f"{name}-overlay.png"))
-            shares = (f"{label} {100 * n / labels.size:.2f} %" for label, n in row["pixels"].items())
-            result.rows.append(row)
-            result.lines.append(f"{file}: {', '.join(shares)}")
-        return result
+        return predict_masks(config, self.predictor(config, model), files, out, overlays)
+
+    def predict_refined(
+        self,
+        folder: Path,
+        config: SegmentationConfig,
+        model: Any,
+        files: Sequence[Path],
+        out: Path | None,
+        overlays: bool,
+        wanted: tuple[str | None, str | None],
+    ) -> Predictions:
+        refine = chosen_before(folder, Wanted(*wanted))
+        return predict_masks(config, self.predictor(config, model), files, out, overlays, refine)
 
     def export_metadata(self, config: SegmentationConfig) -> dict[str, Any]:
         steps, patch = picture_preparation(config), config.mask.patch
@@ -462,27 +445,19 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
             steps |= {"normalise": "each channel: less its mean, over its standard deviation"}
             steps |= {"mean": None, "std": None}
         scores = "softmax over axis 1, one channel a class; of a single channel the sigmoid is the foreground's"
+        if config.mask.contour is not None:
+            scores = "softmax over axis 1 of both outputs: class 1 where the first's is >= 1/2 and the second's < 1/2"
         return {"positive": "", "preparation": steps, "scores": scores}
 
 
-def patch_sides(text: str, sets: Sets) -> list[int]:
-    """Return --patch as one side for each axis.
+def measured_classes(config: SegmentationConfig) -> list[str]:
+    """Return the names of the classes that are measured: a boundary that was told apart is part of its objects."""
+    return config.data.classes[:2] if config.mask.boundary else config.data.classes
 
-    Raises UserError where there are more or fewer, or where every image is smaller (a patch may reach beyond an image's
-    border, where it is mirrored, up to the next multiple of STEP).
-    """
-    first = next(iter(sets.values()))
-    sides: list[int] = parse_patch(text)
-    if len(sides) not in (1, first.dimensions):
-        raise UserError(f"--patch {text!r}: write a side, or one an axis such as 48,64,48")
-    sides = sides * (first.dimensions if len(sides) == 1 else 1)
-    largest = np.zeros(first.dimensions, np.int64)
-    for part in sets.values():
-        for index in range(len(part)):
-            largest = np.maximum(largest, part.mask(index).shape)
-            if (np.ceil(largest / STEP) * STEP >= sides).all():
-                return sides
-    raise UserError(f"--patch {by(sides)}: larger than every image; the largest are {by(largest.tolist())}")
+
+def recorded(model: Any, dataset: MaskDataset) -> Any:
+    """Return the model, captured where the images are enough to pay for it; else None."""
+    return capture(forward_pass(model), fallback=True) if len(dataset) >= MANY else None
 
 
 def image_channels(given: Options, dataset: MaskDataset) -> int:
@@ -490,11 +465,6 @@ def image_channels(given: Options, dataset: MaskDataset) -> int:
     if "grey" in given:
         return 1 if given["grey"] else 3
     return int(dataset.image(0).shape[-1])
-
-
-def meaning_of(config: SegmentationConfig) -> Labels:
-    """Return what the values in the masks mean."""
-    return Labels(dict(config.mask.values), config.mask.ignore)
 
 
 TASK = Segmentation()

@@ -5,6 +5,7 @@ from typing import Any
 
 from .. import tasks
 from ..metrics import lower_is_better
+from .averaging import WeightAverage
 from .callbacks import EarlyStopping, Schedule
 from .trainer import Callback, Trainer
 from .transfer import freeze, parameter_rates
@@ -23,11 +24,14 @@ def make_trainer(config: Any, sets: dict[str, Any], callbacks: list[Callback]) -
         task.head(config, model),
         train,
         val,
+        accumulate=config.accumulate,
         clip_norm=config.clip_norm,
         positive=getattr(config, "positive", None),
         measure=measure,
     )
-    own = make_schedule(config, trainer.optimizer, len(trainer.train_loader))
+    own = make_schedule(config, trainer.optimizer, trainer.steps_per_epoch)
+    if config.average is not None:
+        own.append(make_average(config, trainer))
     if config.early_stop is not None:
         own.append(EarlyStopping(config.early_stop, config.monitor))
     trainer.callbacks = [*own, *callbacks]
@@ -50,17 +54,24 @@ def make_optimizer(config: Any, model: Any) -> Any:
     return optim.Adagrad(parameters, lr=lr, weight_decay=decay)
 
 
-def total_steps(config: Any, batches: int) -> int:
-    """Return the steps of a whole run; batches: of an epoch."""
-    return int(min(config.steps or math.inf, (config.epochs or math.inf) * batches))
+def make_average(config: Any, trainer: Trainer) -> WeightAverage:
+    """Return what averages the weights: from the first step on, or from a share of the epochs on."""
+    epochs = math.ceil(total_steps(config, trainer.steps_per_epoch) / trainer.steps_per_epoch)
+    start = min(int(config.average_start * epochs), epochs - 1)
+    return WeightAverage(trainer.model, config.average, config.average_decay, start)
 
 
-def make_schedule(config: Any, optimizer: Any, batches: int) -> list[Callback]:
+def total_steps(config: Any, per_epoch: int) -> int:
+    """Return the optimiser steps of a whole run; per_epoch: those of an epoch."""
+    return int(min(config.steps or math.inf, (config.epochs or math.inf) * per_epoch))
+
+
+def make_schedule(config: Any, optimizer: Any, per_epoch: int) -> list[Callback]:
     """Return the schedule of a configuration: none, a half cosine to 0 over all steps, or a tenth at every plateau."""
     from ..optim import lr_scheduler
 
     if config.schedule == "cosine":
-        total = total_steps(config, batches)
+        total = total_steps(config, per_epoch)
         return [Schedule(lr_scheduler.CosineAnnealingLR(optimizer, total), every="step")]
     if config.schedule == "plateau":
         mode = "min" if lower_is_better(config.monitor) else "max"
@@ -74,9 +85,9 @@ def describe_rest(trainer: Trainer, config: Any, before: Any) -> str:
 
     `Schedule.restore` has done it: evaluated beyond the end that it was made for, a cosine would rise again.
     """
-    batches, step = len(trainer.train_loader), trainer.progress.step
-    total = total_steps(config, batches)
-    if config.schedule != "cosine" or total == total_steps(before, batches) or step >= total:
+    per_epoch, step = trainer.steps_per_epoch, trainer.progress.step
+    total = total_steps(config, per_epoch)
+    if config.schedule != "cosine" or total == total_steps(before, per_epoch) or step >= total:
         return ""
     return (
         f"the cosine schedule is planned anew over the {total - step:,} steps that remain, "

@@ -49,7 +49,7 @@ class Pace:
 
 def total_steps(trainer: Trainer) -> float:
     """Return steps from the run's beginning to its end."""
-    return min(trainer.steps, trainer.epochs * len(trainer.train_loader))
+    return min(trainer.steps, trainer.epochs * trainer.steps_per_epoch)
 
 
 def clock(seconds: float) -> str:

@@ -19,6 +19,7 @@ from .. import dispatch, tasks
 from ..errors import UserError
 from ..files import remove_temporaries, write_json
 from .assemble import describe_rest, make_trainer
+from .averaging import evaluated_weights
 from .callbacks import Checkpoints, Interrupt, JsonLog
 from .checkpoint import BEST, NEWEST, CheckpointError, load_checkpoint, load_newest
 from .trainer import Callback, Trainer
@@ -116,7 +117,9 @@ class Run:
         Returns (what metrics.json now holds, what the metrics were computed from by part).
         """
         if self.config.keep == "best" and (self.checkpoints / BEST).exists():
-            trainer.model.load_state_dict(load_checkpoint(self.checkpoints / BEST)["model"])
+            trainer.model.load_state_dict(evaluated_weights(load_checkpoint(self.checkpoints / BEST)))
+        elif self.config.average is not None:
+            trainer.model.load_state_dict(evaluated_weights(trainer.state()))
         p, c = trainer.progress, self.config
         result: dict[str, Any] = {"model": c.model, "positive": getattr(c, "positive", ""), "weights": c.keep}
         result |= {"seed": c.seed, "epochs": p.epoch, "steps": p.step}
@@ -146,6 +149,14 @@ class Run:
         measured: tuple[dict[str, Any], Any] = self.task.measure(self.config, model, dataset)
         return measured
 
+    def measure_refined(self, model: Any, dataset: Any, postprocess: str | None, crf: str | None) -> dict[str, Any]:
+        """Return metrics after post-processing, beside those without it; "auto" chooses on the run's validation set."""
+        asked = (postprocess, crf)
+        measured: dict[str, Any] = self.task.measure_refined(
+            self.folder, self.config, model, dataset, lambda: self.splits()["val"], asked
+        )
+        return measured
+
     def load_model(self, which: str | None = None) -> Any:
         """Return the trained network: "best" or "last" weights, by default those that the run keeps."""
         which = which or self.config.keep
@@ -158,7 +169,7 @@ class Run:
             raise UserError(f"{error}; the run's other weights may be whole: --weights best or last") from None
         model = self.task.make_model(self.config)
         try:
-            model.load_state_dict(tree["model"])
+            model.load_state_dict(evaluated_weights(tree))
         except (ValueError, KeyError) as error:
             raise UserError(f"{path}: {error}") from None
         return model.eval()

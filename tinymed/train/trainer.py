@@ -7,17 +7,19 @@ their augmentation are drawn by (seed, epoch, image), dropout by its counter, an
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .. import random
 from ..data.device_batches import as_arrays, device_batches, device_of
 from ..program import capture
+from ..tasks.base.lone_image import without_lone_image
 from ..tasks.base.task import Batches
 from ..tasks.heads.head import Head
 from ..tasks.inference.class_scores import forward_pass, measure_classes
 from ..tensor import Tensor
-from .lone_image import without_lone_image
+from .accumulate import accumulated_step, grouped, update_step
 
 Step = Callable[[Any, Any], tuple[Tensor, Any]]
 Measure = Callable[["Trainer"], dict[str, Any]]
@@ -52,6 +54,13 @@ class Callback:
     def on_step(self, trainer: "Trainer", loss: float) -> None:
         """After a step."""
 
+    def on_trained(self, trainer: "Trainer") -> None:
+        """After the last step of an epoch, before it is validated; again where that was interrupted."""
+
+    def measuring(self, trainer: "Trainer") -> AbstractContextManager[None]:
+        """Return what surrounds the validation of the network."""
+        return nullcontext()
+
     def on_epoch(self, trainer: "Trainer", row: dict[str, Any]) -> None:
         """After an epoch was validated and `row` was added to the history."""
 
@@ -71,18 +80,14 @@ class Callback:
 
 def train_step(model: Any, optimizer: Any, loss: Callable[[Any, Any], Tensor], clip_norm: float | None) -> Step:
     """Return the step, (images, targets) -> (loss, outputs), which reads no value, so that it can be captured."""
-    forward = forward_pass(model)
+    forward, update = forward_pass(model), update_step(model, optimizer, clip_norm)
 
     def step(images: Any, targets: Any) -> tuple[Tensor, Any]:
         optimizer.zero_grad()
         outputs = forward(images)
         value = loss(outputs, targets)
         value.backward()
-        if clip_norm is not None:
-            from ..optim import clip_grad_norm_
-
-            clip_grad_norm_(model.parameters(), clip_norm)
-        optimizer.step()
+        update()
         return value, outputs
 
     return step
@@ -91,10 +96,11 @@ def train_step(model: Any, optimizer: Any, loss: Callable[[Any, Any], Tensor], c
 class Trainer:
     """Fits a network where its weights are, on the CPU or a GPU, one epoch of batches after the other.
 
-    loss: a head of `tinymed.tasks.heads`, or any object with its methods.  val_loader: validated on the whole set after
-    every epoch.  clip_norm: largest norm of all gradients together.  positive: the class that sensitivity speaks of.
-    step: replaces `train_step`, for a captured one.  measure: what to validate, by default a classifier's loss and
-    metrics; answers {"loss": ..., name: ...} of the validation set.  Set `stop` to end after the current step.
+    loss: a head of `tinymed.tasks.heads`, or any object with its methods. val_loader: validated on the whole set after
+    every epoch. accumulate: batches of an optimiser step, of which an epoch's last may have fewer. clip_norm: largest
+    norm of all gradients together. positive: the class that sensitivity speaks of. step: replaces `train_step`, for a
+    captured one. measure: what to validate, by default a classifier's loss and metrics; answers {"loss": ..., name:
+    ...} of the validation set. Set `stop` to end after the current step.
     """
 
     def __init__(
@@ -106,6 +112,7 @@ class Trainer:
         val_loader: Batches | None = None,
         *,
         callbacks: Sequence[Callback] = (),
+        accumulate: int = 1,
         clip_norm: float | None = None,
         positive: str | None = None,
         step: Step | None = None,
@@ -116,6 +123,9 @@ class Trainer:
         self.notes = [note] if note else []  # what was decided before the first step, for the user
         self.val_loader = val_loader
         self.callbacks, self.positive = list(callbacks), positive
+        self.accumulate = accumulate
+        if step is None and accumulate > 1:
+            step = capture(accumulated_step(model, loss, update_step(model, optimizer, clip_norm)), fallback=True)
         self.step = step or capture(train_step(model, optimizer, loss, clip_norm), fallback=True)
         self.forward = capture(forward_pass(model), fallback=True)
         self.measure = measure or (None if val_loader is None else measure_classes)
@@ -143,6 +153,8 @@ class Trainer:
             while not self.finished and not self.stop:
                 self.train_epoch()
                 if not self.stop:
+                    for callback in self.callbacks:
+                        callback.on_trained(self)
                     self.end_epoch()
             for callback in self.callbacks:
                 callback.on_end(self)
@@ -159,15 +171,28 @@ class Trainer:
         self.model.train()
         started = time.perf_counter()
         batches = self.train_loader.epoch(p.epoch, p.batch)
-        for images, targets, labels, indices in device_batches(batches, self.loss.targets, device_of(self.model)):
-            loss, outputs = self.step(images, targets)
-            self.count(loss.item(), self.loss.correct(outputs, labels), len(indices))
+        ready = device_batches(batches, self.loss.targets, device_of(self.model))
+        for group in grouped(ready, self.accumulate):
+            loss = self.take_step(group)
             p.seconds += time.perf_counter() - started
             for callback in self.callbacks:
-                callback.on_step(self, loss.item())
+                callback.on_step(self, loss)
             if self.stop or p.step >= self.steps:
                 break
             started = time.perf_counter()
+
+    def take_step(self, group: list[Any]) -> float:
+        """Take an optimiser step on the batches (images, targets, labels, indices) of a group; returns its loss."""
+        images, targets, labels, indices = zip(*group, strict=True)
+        if self.accumulate == 1:
+            value, answers = self.step(images[0], targets[0])
+            outputs = [answers]
+        else:
+            value, outputs = self.step(images, targets)
+        correct = sum(self.loss.correct(o, label) for o, label in zip(outputs, labels, strict=True))
+        loss = float(value.item())
+        self.count(loss, correct, sum(map(len, indices)), len(group))
+        return loss
 
     def end_epoch(self) -> None:
         """Validate, add a row to the history, and begin the next epoch if this one is whole."""
@@ -199,6 +224,11 @@ class Trainer:
         return self.stop and not self.finished
 
     @property
+    def steps_per_epoch(self) -> int:
+        """Return the optimiser steps of an epoch."""
+        return -(-len(self.train_loader) // self.accumulate)
+
+    @property
     def counted(self) -> str:
         """Return the name of what the head's `correct` sums over the images of the training."""
         return str(getattr(self.loss, "measure", "accuracy"))
@@ -208,7 +238,7 @@ class Trainer:
         """Of the first parameter group."""
         return float(self.optimizer.param_groups[0]["lr"])
 
-    def count(self, loss: float, correct: float, images: int) -> None:
+    def count(self, loss: float, correct: float, images: int, batches: int = 1) -> None:
         """Add a step to the progress.  Raises Diverged when the loss is no number."""
         p = self.progress
         if not math.isfinite(loss):
@@ -216,7 +246,7 @@ class Trainer:
                 f"the loss is {loss} at step {p.step + 1}: training has diverged; lower the learning rate "
                 f"(it is {self.learning_rate:g}) or clip gradients"
             )
-        p.batch, p.step = p.batch + 1, p.step + 1
+        p.batch, p.step = p.batch + batches, p.step + 1
         p.images, p.seen = p.images + images, p.seen + images
         p.loss_sum += loss * images
         p.correct += correct
@@ -226,7 +256,10 @@ class Trainer:
 
         Empty without a set.
         """
-        found = {} if self.measure is None else self.measure(self)
+        with ExitStack() as stack:
+            for callback in self.callbacks:
+                stack.enter_context(callback.measuring(self))
+            found = {} if self.measure is None else self.measure(self)
         return {} if self.stop else {f"val_{name}": value for name, value in found.items()}
 
     # ------------------------------------------------------------------------------------------ the state

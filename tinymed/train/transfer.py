@@ -11,6 +11,7 @@ from ..nn.transfer import describe_load, fitting, load_matching, parameter_group
 from ..tasks import read_config
 from ..tasks.base.config import RunConfig
 from ..weights import read_arrays
+from .averaging import evaluated_weights
 from .checkpoint import BEST, NEWEST, digest, is_checkpoint, load_checkpoint
 
 CONFIG, CHECKPOINTS = "config.json", "checkpoints"  # in a run folder
@@ -97,7 +98,7 @@ def read_weights(source: str | Path) -> dict[str, np.ndarray]:
     if path.is_dir():
         path = kept_checkpoint(path)
     if is_checkpoint(path):
-        state: dict[str, np.ndarray] = load_checkpoint(path)["model"]
+        state: dict[str, np.ndarray] = evaluated_weights(load_checkpoint(path))
         return state
     return read_arrays(path)
 

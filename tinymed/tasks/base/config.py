@@ -197,6 +197,12 @@ class RunConfig(Strict):
     schedule: Literal["constant", "cosine", "plateau"] = setting(
         "constant", "Of the learning rate.", shown="constant; without --data cosine"
     )
+    accumulate: int = setting(1, "Batches of an optimiser step, in the memory of one.", ge=1, le=1024)
+    average: Literal["ema", "swa"] | None = setting(
+        None, "Evaluate a mean of the weights: exponential, after every step, or equal, of the last epochs"
+    )
+    average_decay: float = setting(0.99, "Of --average ema: the weight of the past.", ge=0, lt=1)
+    average_start: float = setting(0.75, "Of --average swa: the share of the training before it.", ge=0, lt=1)
     clip_norm: float | None = setting(None, "Largest norm of the gradients.", gt=0)
     class_weights: list[float] | None = None
     seed: int = setting(0, "Of weights, order, augmentation, dropout and splits.", panel="Run", ge=0, lt=2**63)
@@ -253,7 +259,7 @@ class Shortcuts(Strict):
         panel="Augmentation",
     )
     flip: bool = setting(False, "Mirror left-right and up-down (done without --data).", panel="Augmentation")
-    class_weights: str = setting("none", "In the loss: none, balanced, tempered or 1,3.5.")
+    class_weights: str = setting("none", "In the loss: none, balanced, tempered, effective=.99 or 1,3.5.")
 
 
 def named_columns(data: DataConfig, *more: str) -> dict[str, Any]:

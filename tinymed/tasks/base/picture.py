@@ -29,6 +29,7 @@ from .division import divide, share_skipped
 from .network import Outputs, default_channels
 from .options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
 from .task import Batches, Fitted, Predictions, Task, Validate, fingerprint_samples, picture_preparation
+from .training import training_rules
 
 COLUMNS = ("path_column", "label_column", "split_column", "group_column")
 DEFAULTS = {"model": "dcnn", "epochs": 40, "batch": 32, "keep": "best", "schedule": "cosine"}
@@ -52,9 +53,12 @@ D = TypeVar("D", bound=Dataset)
 
 
 def picture_loader(
-    dataset: Any, config: Any, *, training: bool = False, balanced: bool = False, mixing: Mixing | None = None
+    dataset: Any, config: Any, *, training: bool = False, mixing: Mixing | None = None, **sampling: Any
 ) -> Loader:
-    """Return the loader of a set; for training it is shuffled and augmented, perhaps balanced, and may mix pictures."""
+    """Return the loader of a set; for training it is shuffled and augmented, and may be sampled and mix pictures.
+
+    sampling: `sampling` and `beta` of `Loader`, of training.
+    """
     data = config.data
     return Loader(
         dataset,
@@ -68,7 +72,7 @@ def picture_loader(
         workers=config.workers,
         mean=data.mean,
         std=data.std,
-        balanced=training and balanced,
+        **(sampling if training else {}),
     )
 
 
@@ -133,7 +137,7 @@ class PictureTask(Task[C, D], Generic[C, D]):
             {
                 **dict.fromkeys(COLUMNS, (listed, "only a list has columns: a .csv, or a folder with splits.csv")),
                 **augmentation_rules(given),
-                "freeze_statistics": ("freeze" in given, "it is of the layers that --freeze names"),
+                **training_rules(given),
             },
         )
 

@@ -24,6 +24,7 @@ from .options import Option, Options, task_options
 C = TypeVar("C", bound=RunConfig)
 Data = TypeVar("Data")  # one set of images with what is to be learnt of them
 Ask = Callable[[str], str]
+Asked = tuple[str | None, str | None]  # --postprocess and --crf, as they were written
 
 
 class Batches(Protocol):
@@ -214,6 +215,29 @@ class Task(Generic[C, Data]):
         A file that cannot be read is named in the errors; the others are predicted.
         """
         raise NotImplementedError
+
+    def measure_refined(
+        self, folder: Path, config: C, model: Any, dataset: Data, val: Callable[[], Data], wanted: Asked
+    ) -> dict[str, Any]:
+        """Return metrics of a set after post-processing, and what it changes, paired by image.
+
+        val: returns the validation set, on which "auto" chooses; the choice is written into the run's folder.  wanted:
+        --postprocess and --crf.  Raises UserError for a task without post-processing.
+        """
+        raise UserError(f"--postprocess, --crf: have no effect here: they are of segmentations, this is {self.name}")
+
+    def predict_refined(
+        self,
+        folder: Path,
+        config: C,
+        model: Any,
+        files: Sequence[Path],
+        out: Path | None,
+        overlays: bool,
+        wanted: Asked,
+    ) -> Predictions:
+        """Return what `predict` does, after post-processing.  Raises UserError for a task without it."""
+        raise UserError(f"--postprocess, --crf: have no effect here: they are of segmentations, this is {self.name}")
 
     def export_metadata(self, config: C) -> dict[str, Any]:
         """Return what a program must know to use the exported network: {"preparation": ..., "scores": text, ...}."""

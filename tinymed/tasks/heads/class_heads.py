@@ -2,7 +2,7 @@
 
     sigmoid    n independent sigmoids against one-hot labels, the mean of n binary cross-entropies (Senthil Kumar et al.
                2022): probabilities that need not add up to 1
-    softmax    one distribution over the classes, cross-entropy
+    softmax    one distribution over the classes, cross-entropy or, with a gamma, the focal loss
     own        the loss that the model defines, on outputs of which the largest is the answer: LeNet-5's distances
 
 The first two take logits, for losses that do not overflow.  All predict the arg-max.
@@ -117,6 +117,30 @@ class SoftmaxHead:
         return SoftmaxHead(self.classes)
 
 
+class FocalHead(SoftmaxHead):
+    """The focal loss over the classes, (1 - p_t)^gamma times cross-entropy: easy images count less.
+
+    loss = sum of w[label_i] (1 - p_i)^gamma (-log p_i) / sum of w[label_i], p_i the softmax at the label.  Lin et al.
+    2017.
+    """
+
+    def __init__(self, classes: int, class_weights: Sequence[float] | None = None, gamma: float = 2.0):
+        super().__init__(classes, class_weights)
+        self.gamma = gamma
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss, a scalar tensor."""
+        from ...nn import functional
+
+        weight = None if self.weights is None else self.weights.beside(outputs)
+        loss: Tensor = functional.softmax_focal_loss(outputs, targets, weight, self.gamma)
+        return loss
+
+    def unweighted(self) -> "FocalHead":
+        """Return the same without class weights, for validation."""
+        return FocalHead(self.classes, gamma=self.gamma)
+
+
 class OwnHead(SoftmaxHead):
     """The model's own `loss(outputs, labels)`; scores are the softmax of the outputs.
 
@@ -140,9 +164,9 @@ class OwnHead(SoftmaxHead):
 
 
 def make_head(
-    name: str, classes: int, class_weights: Sequence[float] | None = None, model: Any = None
+    name: str, classes: int, class_weights: Sequence[float] | None = None, model: Any = None, gamma: float = 0.0
 ) -> SigmoidHead | SoftmaxHead:
-    """Return the head of this name; "own" asks the model for its loss.
+    """Return the head of this name; "own" asks the model for its loss, and gamma makes softmax's the focal loss.
 
     Raises UserError for another name, weights that do not fit, or a model to which the head does not.
     """
@@ -156,7 +180,7 @@ def make_head(
             )
         return SigmoidHead(classes, class_weights)
     if name == "softmax":
-        return SoftmaxHead(classes, class_weights)
+        return FocalHead(classes, class_weights, gamma) if gamma else SoftmaxHead(classes, class_weights)
     if loss is None:
         raise UserError(f"{kind} defines no loss of its own; use the head sigmoid or softmax")
     if class_weights is not None:

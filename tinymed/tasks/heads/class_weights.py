@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ...data.sampling import BETA, effective_number
 from ...errors import UserError
 
 
@@ -37,10 +38,21 @@ def tempered_weights(counts: dict[str, int]) -> list[float]:
     return [sum(counts.values()) / (r * sum(root.values())) for r in root.values()]
 
 
+def effective_weights(counts: dict[str, int], beta: float = BETA) -> list[float]:
+    """w_k = 1 / E_k, scaled to mean 1 over the images, E the effective number of a class's images.  Cui et al. 2019.
+
+    beta: 0 weighs classes alike, near 1 gives balanced weights.
+    """
+    balanced_weights(counts)  # refuses a class without images
+    raw = {name: 1 / effective_number(n, beta) for name, n in counts.items()}
+    scale = sum(counts.values()) / sum(raw[name] * n for name, n in counts.items())
+    return [scale * w for w in raw.values()]
+
+
 def parse_weights(text: str, classes: Sequence[str], counts: dict[str, int]) -> list[float] | None:
     """Return the command line's --class-weights.
 
-    "none", "balanced", "tempered", or numbers in class order such as 1,3.5.
+    "none", "balanced", "tempered", "effective" or "effective=BETA", or numbers in class order such as 1,3.5.
     """
     if text == "none":
         return None
@@ -48,12 +60,19 @@ def parse_weights(text: str, classes: Sequence[str], counts: dict[str, int]) -> 
         return balanced_weights(counts)
     if text == "tempered":
         return tempered_weights(counts)
+    rule, equals, beta = text.partition("=")
+    if rule == "effective":
+        try:
+            number = float(beta) if equals else BETA
+        except ValueError:
+            raise UserError(f"--class-weights {text!r}: write effective, or effective=BETA such as 0.99") from None
+        return effective_weights(counts, number)
     try:
         numbers: list[Any] = [float(part) for part in text.split(",")]
     except ValueError:
         raise UserError(
-            f"--class-weights {text!r}: write none, balanced, tempered, or {len(classes)} numbers in the order of the "
-            f"classes ({', '.join(classes)})"
+            f"--class-weights {text!r}: write none, balanced, tempered, effective, or {len(classes)} numbers in the "
+            f"order of the classes ({', '.join(classes)})"
         ) from None
     check_weights(numbers, len(classes))
     return numbers

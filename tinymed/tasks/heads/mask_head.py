@@ -90,6 +90,10 @@ class MaskHead:
         probabilities: np.ndarray = F.softmax(Tensor(outputs), 1).array
         return probabilities
 
+    def read(self, outputs: Any) -> np.ndarray:
+        """Return probabilities float32 [n, classes, *space] of what the network gave: one output, or several."""
+        return self.scores(as_array(outputs[0] if isinstance(outputs, tuple | list) else outputs))
+
     def logits(self, scores: np.ndarray) -> np.ndarray:
         """Return outputs that have these scores."""
         logs: np.ndarray = np.log(np.maximum(scores, SMALLEST))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ...data.device_batches import as_array, as_tensors, device_of
+from ...data.device_batches import as_tensors, device_of
 from ...data.mask_loader import fit_image
 from ...data.masks import MaskDataset, by
 from ...data.patches import Cases
@@ -61,8 +61,7 @@ class MaskPredictor:
     def scores(self, images: np.ndarray) -> np.ndarray:
         """Return probabilities [n, classes, *space] of prepared images [n, channels, *space]."""
         with no_grad():
-            outputs = self.forward(as_tensors(images, device_of(self.model)))
-            return self.head.scores(as_array(outputs[0] if isinstance(outputs, tuple) else outputs))
+            return self.head.read(self.forward(as_tensors(images, device_of(self.model))))
 
     def __call__(self, image: np.ndarray, name: str) -> np.ndarray:
         """Return probabilities float32 [classes, *space] of a decoded image [*space, channels]."""

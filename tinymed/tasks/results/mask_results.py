@@ -10,8 +10,7 @@ import numpy as np
 
 from ...data.labels import Labels
 from ...data.masks import MaskDataset
-from ...data.segmentation_layouts import stem
-from ...data.volumes import is_volume, read_volume, volume_bytes
+from ...data.volumes import is_volume, read_volume, stem, volume_bytes
 from ...errors import UserError
 from ...files import write_atomic
 from ...metrics.mask_cases import Row
@@ -19,6 +18,7 @@ from ...metrics.segmentation import mean_over_labels
 from ...report.overlays import Example, save_overlays
 from ...report.paths import below
 from ...report.tables import interval, number, table
+from ..inference.case_scores import scored_cases
 
 
 def mask_text(result: dict[str, Any], title: str, volumes: bool = False) -> str:
@@ -34,8 +34,26 @@ def mask_text(result: dict[str, Any], title: str, volumes: bool = False) -> str:
         rows.append((name, *(cell for triple in cells for cell in triple)))
     lines.append(table(rows))
     lines.append(f"pixel accuracy {number(result['accuracy'])} {interval(result['accuracy_interval'])}")
+    if "aji" in result:
+        lines.append(f"aggregated Jaccard index of objects {number(result['aji'])} {interval(result['aji_interval'])}")
+    if "refinement" in result:
+        lines += refinement_lines(result["refinement"])
     lines += [f"note: {note}" for note in result["warnings"]]
     return "\n".join(lines)
+
+
+def refinement_lines(refinement: dict[str, Any]) -> list[str]:
+    """Return what post-processing was done, and how much it changes, paired by case."""
+    cases = refinement["chosen_on"]
+    how = f"chosen on {cases} validation cases" if cases else "as given"
+    lines = [f"post-processing, {how}: {refinement['postprocess']}; dense CRF: {refinement['crf'] or 'none'}"]
+    for name, found in refinement["difference"].items():
+        before = number(refinement["without"][name])
+        change, shown = number(found["difference"], 4), interval(found["difference_interval"])
+        lines.append(
+            f"{name}: {before} without it; paired difference {change} {shown} over {found['difference_n']} cases"
+        )
+    return lines
 
 
 def save_case_overlays(
@@ -47,10 +65,10 @@ def save_case_overlays(
     chosen = dict.fromkeys(order[np.rint(np.linspace(0, len(order) - 1, 5)).astype(int)].tolist())
     examples = []
     for index in chosen:
-        image, mask = dataset.pair(index)
-        labels = predict(image, dataset.name(index)).argmax(axis=0).astype(np.uint8)
-        name = f"{stem(Path(dataset.name(index)))}, Dice {number(means[index], 3)}"
-        examples.append(Example(image, mask, labels, name, dataset.spacing(index)))
+        [case] = scored_cases(predict, dataset.subset([index]))
+        labels = case.scores.argmax(axis=0).astype(np.uint8)
+        name = f"{stem(Path(case.name))}, Dice {number(means[index], 3)}"
+        examples.append(Example(case.image, case.mask, labels, name, case.spacing))
     save_overlays(examples, dataset.classes, path, title)
 
 
@@ -86,7 +104,16 @@ def write_mask(meaning: Labels, path: Path, labels: np.ndarray, image: Path) -> 
 
     path: without a suffix.  Returns the file, which is whole or not there.
     """
-    values = meaning.written(labels)
+    return write_values(path, meaning.written(labels), image)
+
+
+def write_objects(path: Path, objects: np.ndarray, image: Path) -> Path:
+    """Write the numbers of objects, 0 outside, as `write_mask` writes classes.  Returns the file."""
+    return write_values(path, objects.astype(np.uint8 if objects.max(initial=0) < 256 else np.int32), image)
+
+
+def write_values(path: Path, values: np.ndarray, image: Path) -> Path:
+    """Write integers in the format of an image; path: without a suffix.  Returns the file, whole or not there."""
     if is_volume(image):
         compressed = image.name.lower().endswith(".gz")
         file = path.with_name(path.name + (".nii.gz" if compressed else ".nii"))

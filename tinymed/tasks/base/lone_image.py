@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from ..tasks.base.task import Batches
+from .task import Batches
 
 
 class WithoutLast:
@@ -34,9 +34,10 @@ class WithoutLast:
 
 def without_lone_image(loader: Batches, model: Any) -> tuple[Batches, str]:
     """Return (the loader without a last batch of one, a line that says so), or the loader itself and ""."""
-    from ..nn import BatchNorm1d, BatchNorm2d, BatchNorm3d
+    from ...nn import BatchNorm1d, BatchNorm2d, BatchNorm3d
 
     images = len(loader.dataset) * getattr(loader, "per_image", 1) if hasattr(loader.dataset, "__len__") else 0
+    images = getattr(loader, "samples", images)  # a sampling shows some images more often, or not at all
     size = getattr(loader, "batch_size", 0)
     lone = size > 1 and images > size and images % size == 1 and len(loader) == images // size + 1
     if not lone or not any(isinstance(m, BatchNorm1d | BatchNorm2d | BatchNorm3d) for m in model.modules()):

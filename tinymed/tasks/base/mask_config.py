@@ -1,0 +1,59 @@
+"""What a configuration says of masks: what they mean, how they are learnt, how images are cut and put together."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+
+from ...data.masks import MaskDataset, with_boundary
+from ...data.organs import Organs
+from .config import Strict, setting
+from .patches import parse_patch
+
+
+class MaskConfig(Strict):
+    """What a segmentation has beyond other tasks."""
+
+    panel: ClassVar[str] = "Segmentation"
+    values: list[tuple[int, str]] = []  # what the values in the masks mean, in the order of the classes
+    ignore: int | None = setting(None, "Value of pixels that do not count.")
+    dimensions: Literal[2, 3] = 2
+    modalities: int = Field(default=1, ge=1)  # files of a case
+    planes: Literal[1, 3] = 1  # through a voxel of a volume, for networks that classify the middle of a patch
+    loss: Literal["cross_entropy", "dice_cross_entropy", "focal", "dice", "jaccard", "tversky", "focal_tversky"] = (
+        setting("cross_entropy", "What is minimised.", shown="dice_cross_entropy")
+    )
+    auxiliary: float = setting(0.3, "Weight of the losses on further outputs of a network.", ge=0, allow_inf_nan=False)
+    patch: Annotated[list[int] | None, BeforeValidator(parse_patch)] = setting(
+        None, "Train on patches of this side, or sides: 48,64,48 (volumes always); None: whole images, resized."
+    )
+    per_image: int = setting(1, "Patches of each image in an epoch.", ge=1)
+    foreground: float = setting(0.5, "Share of patches centred on a class other than the background.", ge=0, le=1)
+    overlap: float = setting(0.5, "Of neighbouring tiles in prediction.", ge=0, lt=1)
+    blend: Literal["gaussian", "uniform"] = setting("gaussian", "Of overlapping tiles.")
+    border_weight: float = setting(0.0, "w0 of U-Net's weight map of borders; 0: none.", ge=0, allow_inf_nan=False)
+    border_sigma: float = setting(5.0, "Sigma of the weight map in pixels.", gt=0, allow_inf_nan=False)
+    boundary: int = setting(
+        0, "Tell the last pixels of objects before their border apart, so many of them, as a third class.", ge=0, le=16
+    )
+    inside: str | None = setting(
+        None, "Look only inside an organ: folder of its masks, named as the images, which `tinymed predict` wrote."
+    )
+    inside_margin: int = setting(2, "Pixels around the organ that belong to it.", ge=0, le=64)
+    contour: int | None = setting(
+        None,
+        "Of a network with a head for contours: their reach from a border, in pixels.",
+        ge=1,
+        le=16,
+        shown="2",
+    )
+    border_class: str | None = setting(None, "The class that cells have; without it all but the background.")
+
+
+def with_settings(sets: dict[str, MaskDataset], mask: MaskConfig) -> dict[str, MaskDataset]:
+    """Return sets whose objects have a boundary, or that are seen inside an organ, as the configuration says."""
+    if mask.inside is not None:
+        organs = Organs(Path(mask.inside), mask.inside_margin)
+        sets = {name: replace(part, organs=organs) for name, part in sets.items()}
+    return with_boundary(sets, mask.boundary) if mask.boundary else sets

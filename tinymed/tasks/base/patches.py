@@ -1,0 +1,47 @@
+"""The option --patch of tasks that see parts of images: its text, and sides that fit the images."""
+
+from typing import Any
+
+import numpy as np
+
+from ...data.masks import MaskDataset, by
+from ...errors import UserError
+
+SIDE, STEP = 64, 16  # a volume's patch is at most so large a side, and a multiple of STEP
+
+
+def parse_patch(value: Any) -> Any:
+    """Turn the text 64, or 48,64,48, of the command line into sides."""
+    if not isinstance(value, str):
+        return value
+    sides = value.split(",")
+    if not all(side.strip().isdecimal() and int(side) for side in sides):
+        raise UserError(f"--patch {value!r}: write a side, or one an axis such as 48,64,48")
+    return [int(side) for side in sides]
+
+
+def patch_sides(text: str, sets: dict[str, MaskDataset]) -> list[int]:
+    """Return --patch as one side for each axis.
+
+    Raises UserError where there are more or fewer, or where every image is smaller (a patch may reach beyond an image's
+    border, where it is mirrored, up to the next multiple of STEP).
+    """
+    first = next(iter(sets.values()))
+    sides: list[int] = parse_patch(text)
+    if len(sides) not in (1, first.dimensions):
+        raise UserError(f"--patch {text!r}: write a side, or one an axis such as 48,64,48")
+    sides = sides * (first.dimensions if len(sides) == 1 else 1)
+    largest = np.zeros(first.dimensions, np.int64)
+    for part in sets.values():
+        for index in range(len(part)):
+            largest = np.maximum(largest, part.mask(index).shape)
+            if (np.ceil(largest / STEP) * STEP >= sides).all():
+                return sides
+    raise UserError(f"--patch {by(sides)}: larger than every image; the largest are {by(largest.tolist())}")
+
+
+def volume_patch(sets: dict[str, MaskDataset]) -> list[int]:
+    """Return the sides of patches of volumes: their median size, at most SIDE and a multiple of STEP."""
+    shapes = np.array([part.mask(i).shape for part in sets.values() for i in range(min(len(part), 20))])
+    middle = np.ceil(np.median(shapes, axis=0) / STEP) * STEP
+    return [int(side) for side in np.minimum(middle, SIDE)]

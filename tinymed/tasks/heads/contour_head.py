@@ -1,0 +1,75 @@
+"""What the outputs of a network with a head for objects and one for contours mean (DCAN, Chen et al. 2016).
+
+loss      L(objects) + L(contours) + auxiliary (sum of L over the further maps), each against its own target
+target    contours: pixels within a radius of a border between two classes
+fusion    an object's pixel where p_object >= 1/2 and p_contour < 1/2: argmax of (1 - q, q), q = min(p_o, 1 - p_c)
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ... import nn
+from ...data.contours import contours
+from ...data.device_batches import as_array
+from ...errors import UserError
+from ...tensor import Tensor
+from .mask_head import MaskHead
+
+OUTPUTS = 2  # of objects, of contours; further ones are half of one, half of the other
+
+
+class ContourHead(MaskHead):
+    """Loss and scores of (objects, contours, further maps of both) against class numbers (N, *space).
+
+    radius: of the contours, in pixels.  The other arguments are MaskHead's; both heads have the same kind of loss, and
+    class weights are of the objects.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        loss: str = "cross_entropy",
+        class_weights: Sequence[float] | None = None,
+        sigmoid: bool = False,
+        auxiliary: float = 0.0,
+        radius: int = 2,
+    ):
+        if classes != 2 or sigmoid:
+            raise UserError(
+                f"a contour head tells objects of one class from the background, there are {classes} classes; name two "
+                "with --labels, and leave --head out"
+            )
+        super().__init__(classes, loss, class_weights, sigmoid, auxiliary)
+        self.radius = radius
+        self.outline = MaskHead(2, loss)
+
+    def targets(self, labels: Any) -> Any:
+        """Return (class numbers, contours), int64 [n, *space] each."""
+        return labels, np.stack([contours(numbers, self.radius) for numbers in labels])
+
+    def __call__(self, outputs: Any, targets: Any) -> Tensor:
+        """Return the loss, a scalar tensor; of a single output, as fused scores are, that of the objects alone."""
+        if not isinstance(outputs, tuple | list):
+            return super().__call__(outputs, targets)
+        numbers, lines = targets
+        more = outputs[OUTPUTS:]
+        half = len(more) // 2
+        total: Any = super().__call__(outputs[0], numbers) + self.outline(outputs[1], lines)
+        for scores in more[:half]:
+            total = total + super().__call__(scores, numbers) * self.auxiliary
+        for scores in more[half:]:
+            total = total + self.outline(scores, lines) * self.auxiliary
+        result: Tensor = total
+        return result
+
+    def read(self, outputs: Any) -> np.ndarray:
+        """Return fused probabilities float32 [n, 2, *space] of what the network gave."""
+        objects, lines = (nn.functional.softmax(output, 1) for output in outputs[:OUTPUTS])
+        inside = np.minimum(as_array(objects)[:, 1], as_array(lines)[:, 0])
+        return np.stack([1 - inside, inside], axis=1)
+
+    def unweighted(self) -> "ContourHead":
+        """Return the same without class weights, for validation."""
+        return ContourHead(self.classes, self.loss, None, self.sigmoid, self.auxiliary, self.radius)

@@ -1,0 +1,79 @@
+"""One segmented image or volume after the other: the network's scores, refined perhaps, and their measures."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ...data.components import components
+from ...data.labels import IGNORED
+from ...data.masks import MaskDataset
+from ...data.organs import nothing_outside
+from ...data.volumes import stem
+from ...metrics.instances import aggregated_jaccard
+from ...metrics.mask_cases import Row, measure_case
+from ...postprocess.steps import Refinement
+from ...tape import no_grad
+from ...tensor import Tensor
+from ..heads.mask_head import MaskHead
+
+
+class ScoredCase(NamedTuple):
+    """A case with what the network says of it.
+
+    Attributes:
+        name: Its file.
+        image: [*space, channels] as decoded.
+        mask: Class numbers [*space], IGNORED where they do not count.
+        scores: Probabilities float32 [classes, *space].
+        spacing: Distance between neighbouring pixels along each axis.
+    """
+
+    name: str
+    image: np.ndarray
+    mask: np.ndarray
+    scores: np.ndarray
+    spacing: tuple[float, ...]
+
+
+def scored_cases(predict: Callable[[np.ndarray, str], np.ndarray], dataset: MaskDataset) -> Iterator[ScoredCase]:
+    """Yield the cases of a set with the scores that `predict` gives their images."""
+    for index in range(len(dataset)):
+        image, mask = dataset.pair(index)
+        name = dataset.name(index)
+        scores = predict(image, name)
+        if dataset.organs is not None:
+            scores = nothing_outside(scores, dataset.organs.region(stem(Path(name)), mask.shape))
+        yield ScoredCase(name, image, mask, scores, dataset.spacing(index))
+
+
+def merge_boundary(labels: np.ndarray) -> np.ndarray:
+    """Return class numbers with the boundary of objects, class 2, as part of them, class 1."""
+    return np.where(labels == 2, 1, labels).astype(labels.dtype)
+
+
+def measure_scored(
+    case: ScoredCase, head: MaskHead, refine: Refinement, boundary: bool = False, distances: bool = False
+) -> Row:
+    """Return the measures of a case.
+
+    Args:
+        case: The scores.
+        head: Of the network; its loss is that of the refined scores.
+        refine: What is done before a pixel is given its class, and to the classes.
+        boundary: Whether class 2 is the boundary of class 1; the two are measured as one.
+        distances: Measure distances between surfaces too, in the unit of the spacing.
+    """
+    scores = refine.scores(case.scores, case.image, case.spacing)
+    with no_grad():
+        loss = head(Tensor(head.logits(scores[None])), Tensor(case.mask[None].astype(np.int64))).item()
+    labels, truth, classes = refine.labels(scores), case.mask, head.classes
+    more: Row = {}
+    if refine.separates:
+        real = components((truth > 0) & (truth != IGNORED))
+        more["aji"] = aggregated_jaccard(real, np.where(truth == IGNORED, 0, refine.objects(labels, scores)))
+    if boundary:
+        labels, truth, classes = merge_boundary(labels), merge_boundary(truth), 2
+    spacing = case.spacing if distances else None
+    return measure_case(case.name, loss, truth, labels, classes, spacing) | more

@@ -1,0 +1,78 @@
+"""What `tinymed predict` makes of files for a segmenting run: masks, their sizes, overlays, objects told apart."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...data.labels import Labels
+from ...data.masks import read_case
+from ...data.organs import Organs, keep_inside, nothing_outside
+from ...data.volumes import is_volume, read_volume
+from ...errors import UserError
+from ...metrics.mask_cases import Row
+from ...postprocess.steps import Refinement
+from ...report.overlays import Example, save_overlays
+from ..base.task import Predictions
+from ..results.mask_results import case_files, write_mask, write_objects
+from .case_scores import merge_boundary
+
+
+def predict_masks(
+    config: Any,
+    predict: Callable[[np.ndarray, str], np.ndarray],
+    files: Sequence[Path],
+    out: Path | None,
+    overlays: bool,
+    refine: Refinement | None = None,
+) -> Predictions:
+    """Write the mask of every file into `out`; a file that cannot be read is named in the errors.
+
+    Args:
+        config: Of the run.
+        predict: (image, name) -> probabilities [classes, *space].
+        files: Images, several of a case separated by commas.
+        out: The folder of the masks.
+        overlays: Whether pictures of mask on image are written too.
+        refine: Post-processing; where it tells objects apart, their numbers are written too.
+    """
+    if out is None:
+        raise UserError("this run segments images: say where the masks go with --out DIR")
+    refine, mask = refine or Refinement(), config.mask
+    named, result = case_files([str(file) for file in files], mask.modalities, out), Predictions()
+    out.mkdir(parents=True, exist_ok=True)
+    organs = Organs(Path(mask.inside), mask.inside_margin) if mask.inside else None
+    meaning = Labels(dict(mask.values), mask.ignore)
+    classes = meaning.names
+    for name, case in named.items():
+        row: Row = {"image": str(case[0])}
+        try:
+            image = read_case(case, config.data.white)
+            region = organs.region(name, image.shape[:-1]) if organs else None
+            image = image if region is None else keep_inside(image, region)
+            spacing = read_volume(case[0]).spacing if is_volume(case[0]) else (1.0, 1.0)
+            scores = predict(image, str(case[0]))
+            scores = refine.scores(scores if region is None else nothing_outside(scores, region), image, spacing)
+            found = refine.labels(scores)
+            labels = merge_boundary(found) if mask.boundary else found
+            file = write_mask(meaning, out / name, labels, case[0])
+            if refine.separates:
+                objects = refine.objects(found, scores)
+                row["objects"] = int(objects.max(initial=0))
+                row["object_file"] = str(write_objects(out / f"{name}-objects", objects, case[0]))
+        except UserError as error:
+            result.errors.append(str(error).partition("; ")[0])
+            continue
+        pixels = np.bincount(labels.ravel(), minlength=len(classes)).tolist()
+        row |= {"mask": str(file), "pixels": dict(zip(classes, pixels, strict=True))}
+        if labels.ndim == 3:
+            row["millilitres"] = {label: n * float(np.prod(spacing)) / 1000 for label, n in row["pixels"].items()}
+        if overlays:
+            example = Example(image, None, labels, name, spacing)
+            row["overlay"] = str(save_overlays([example], classes, out / f"{name}-overlay.png"))
+        shares = [f"{label} {100 * n / labels.size:.2f} %" for label, n in row["pixels"].items()]
+        shares += [f"{row['objects']} objects"] if refine.separates else []
+        result.rows.append(row)
+        result.lines.append(f"{file}: {', '.join(shares)}")
+    return result
