@@ -3,11 +3,11 @@
     python benchmarks/interval_coverage.py             all cells, 2,000 repetitions: minutes on one core
     python benchmarks/interval_coverage.py --table     prints the table of the committed results as Markdown
 
-Each cell calls the functions that `tinymed evaluate` and `tinymed compare` call.  Images of a group share a part of what
-decides them: an intra-class correlation of .3 of the answers (accuracy: beta-binomial) or of the normal variable behind
-scores and Dice.  Dice of a case is Beta with the mean asked for and a + b = 10, which near 1 has a long lower tail.  In a
-difference the second method is worse by what DIFFERENCES says and shares half of the variance with the first.  "ignoring"
-is the coverage of the same interval when the groups are not told to it.
+Each cell calls the functions that `tinymed evaluate` and `tinymed compare` call.  Images of a group share a part of
+what decides them: an intra-class correlation of .3 of the answers (accuracy: beta-binomial) or of the normal variable
+behind scores and Dice.  Dice of a case is Beta with the mean asked for and a + b = 10, which near 1 has a long lower
+tail.  In a difference the second method is worse by what DIFFERENCES says and shares half of the variance with the
+first.  "ignoring" is the coverage of the same interval when the groups are not told to it.
 """
 
 import argparse
@@ -183,7 +183,7 @@ def cells() -> Iterator[tuple[str, int, int, float]]:
 
 
 def as_markdown(rows: list[dict[str, Any]]) -> str:
-    """Return one table a measure: a row a number of images and groups, a column a truth; ignoring groups in brackets."""
+    """Return one table a measure: a row a number of images and groups; in brackets the coverage ignoring groups."""
     lines = []
     for name in MEASURES:
         lines += ["", f"**{name}**", "", "| images | groups | .6 | .9 | .98 |", "|---|---|---|---|---|"]

@@ -35,20 +35,12 @@ from .base.augmentation import augmentation_rules
 from .base.config import DataConfig, RunConfig, Shortcuts, Strict, checked, named_columns, setting
 from .base.network import Outputs, classifies_middle, default_networks, output_shapes
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
-from .base.task import (
-    Ask,
-    Batches,
-    Fitted,
-    Predictions,
-    Task,
-    Validate,
-    fingerprint_samples,
-    picture_preparation,
-)
+from .base.task import Ask, Batches, Fitted, Predictions, Task, Validate, fingerprint_samples, picture_preparation
 from .heads.class_weights import parse_weights
 from .heads.mask_head import MaskHead
 from .inference.class_scores import forward_pass
 from .inference.mask_predictor import MaskPredictor
+from .results import mask_results
 from .results.mask_results import case_files, mask_text, save_case_overlays, write_cases, write_mask
 
 Sets = dict[str, MaskDataset]
@@ -136,6 +128,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
     """A class for every pixel."""
 
     name = "segmentation"
+    case_rows, figures = staticmethod(mask_results.mask_rows), staticmethod(mask_results.mask_figures)
     needs = "a folder with images and masks"
     wants = "segmentation (scores for every pixel, or for the middle of a patch)"
     Config = SegmentationConfig

@@ -16,7 +16,9 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 import numpy as np
 
 from ...errors import UserError
+from ...metrics.measures import Measure
 from ..heads.head import Head
+from ..results.rows import Cases, Row
 from .config import RunConfig, Shortcuts
 from .network import Outputs, default_networks, make_model, output_shapes, takes_several
 from .options import Option, Options, task_options
@@ -204,6 +206,20 @@ class Task(Generic[C, Data]):
         self, folder: Path, config: C, model: Any, dataset: Data, result: dict[str, Any], details: Any, title: str
     ) -> None:
         """Write pictures and tables of one part, the last that was measured, into the run's folder."""
+        raise NotImplementedError
+
+    def case_rows(self, folder: Path, config: C, dataset: Data, details: Any) -> list[Row]:
+        """Return what was predicted of each image beside what is true, as predictions.csv lists it; "path" first.
+
+        details: what `measure` computed its metrics from.
+        """
+        raise NotImplementedError
+
+    def figures(self, config: C, cases: Cases) -> dict[str, Measure]:
+        """Return the measures of a list of predictions, the one that is looked at first being the first.
+
+        cases: the columns of predictions.csv; a column "fold" is there where they are of several networks.
+        """
         raise NotImplementedError
 
     def predict(

@@ -1,13 +1,18 @@
 """Results of a classification: tables, ROC curve, confusion matrix, predictions."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...data.dataset import Dataset
+from ...metrics.classification import class_scores, kappa_of
+from ...metrics.confusion_metrics import kappa_weights
+from ...metrics.measures import Area, Measure, Share, Weighted
 from ...report.plots import save_confusion, save_roc
 from ...report.tables import interval, number, table
+from .rows import Cases, Row
 
 RATES = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "npv", "f1", "auc", "pr_auc")
 
@@ -43,3 +48,48 @@ def save_class_pictures(
     classes, positive = dataset.classes, metrics["positive"]
     save_roc(scores, dataset.labels, classes, positive, folder / "roc.png", metrics)
     save_confusion(metrics["confusion"], classes, folder / "confusion.png", title)
+
+
+def class_rows(names: Sequence[str], labels: np.ndarray, scores: np.ndarray, classes: Sequence[str]) -> list[Row]:
+    """Return what predictions.csv says of each image: its class, the answer, the score of every class."""
+    found = scores.argmax(axis=1)
+    return [
+        {"path": name, "true": classes[labels[i]], "predicted": classes[found[i]]}
+        | {f"score {each}": float(score) for each, score in zip(classes, scores[i], strict=True)}
+        for i, name in enumerate(names)
+    ]
+
+
+def class_figures(cases: Cases, classes: Sequence[str], positive: str, seed: int) -> dict[str, Measure]:
+    """Return the measures of a list of predictions; sensitivity, specificity and AUC are of the positive class."""
+    labels, scores = cases.number_of("true", classes), cases.table("score", classes)
+    found, k, several = scores.argmax(axis=1), list(classes).index(positive), len(classes) > 2
+    confusions = weighted_confusion(labels, found, len(classes))
+    everyone = np.ones(labels.size, bool)
+    pairs = [((labels == i).astype(np.float64), class_scores(scores, i)) for i in range(len(classes))]
+    figures: dict[str, Measure] = {
+        "accuracy": Share(found == labels),
+        "balanced_accuracy": Weighted(lambda w: mean_recall(confusions(w)), everyone, seed=seed),
+        "sensitivity": Share(found == k, labels == k),
+        "specificity": Share(found != k, labels != k),
+        "auc": Area([pairs[k]], cases.folds),
+    }
+    if several:
+        figures["macro_auc"] = Area(pairs, cases.folds)
+    kappa = kappa_of(kappa_weights(len(classes), "none"))
+    return figures | {"kappa": Weighted(lambda w: kappa(confusions(w)), everyone, seed=seed)}
+
+
+def weighted_confusion(labels: np.ndarray, found: np.ndarray, classes: int) -> Any:
+    """Return the function from weights [r, n] to confusion matrices [r, classes, classes]."""
+    cells = np.eye(classes * classes)[labels * classes + found]
+    return lambda weights: (weights @ cells).reshape(-1, classes, classes)
+
+
+def mean_recall(confusions: np.ndarray) -> np.ndarray:
+    """Return the mean recall of the classes that occur, of many confusion matrices."""
+    support = confusions.sum(axis=2)
+    recall = np.einsum("rkk->rk", confusions) / np.where(support > 0, support, np.nan)
+    known = np.isfinite(recall)
+    total: np.ndarray = np.where(known, recall, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return total
