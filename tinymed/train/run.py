@@ -5,6 +5,7 @@
     checkpoints/last.safetensors       where the run stands (previous.safetensors: the one before)
     checkpoints/best.safetensors       the best validation so far
     metrics.json                       val, and test where there is one, with intervals
+    predictions.csv                    what was said of each image of the test part, or of val where there is none
     curves.png, and what the task draws and lists
 
 The configuration and one checkpoint are enough to use a run; the rest is for people.
@@ -18,13 +19,14 @@ from typing import Any
 from .. import dispatch, tasks
 from ..errors import UserError
 from ..files import remove_temporaries, write_json
+from ..tasks.results.rows import with_groups, write_rows
 from .assemble import describe_rest, make_trainer
 from .callbacks import Checkpoints, Interrupt, JsonLog
 from .checkpoint import BEST, NEWEST, CheckpointError, load_checkpoint, load_newest
 from .trainer import Callback, Trainer
 from .transfer import CHECKPOINTS, CONFIG, initialise
 
-LOG, METRICS = "log.jsonl", "metrics.json"
+LOG, METRICS, PREDICTIONS = "log.jsonl", "metrics.json", "predictions.csv"
 CHANGEABLE = frozenset(("epochs", "steps", "backend", "workers", "checkpoint_every"))  # when a run is resumed
 
 
@@ -145,6 +147,11 @@ class Run:
         """Return (metrics with intervals, what they were computed from) of a model on a whole set."""
         measured: tuple[dict[str, Any], Any] = self.task.measure(self.config, model, dataset)
         return measured
+
+    def list_cases(self, dataset: Any, details: Any, path: Path) -> None:
+        """Write what was predicted of each image of a set; details: what `measure` returned with the metrics."""
+        rows = self.task.case_rows(self.folder, self.config, dataset, details)
+        write_rows(path, with_groups(rows, dataset.groups))
 
     def load_model(self, which: str | None = None) -> Any:
         """Return the trained network: "best" or "last" weights, by default those that the run keeps."""

@@ -20,6 +20,7 @@ from ...metrics.measures import Measure
 from ..heads.head import Head
 from ..results.rows import Cases, Row
 from .config import RunConfig, Shortcuts
+from .division import fold_of
 from .network import Outputs, default_networks, make_model, output_shapes, takes_several
 from .options import Option, Options, task_options
 
@@ -100,7 +101,11 @@ class Task(Generic[C, Data]):
 
     def open_data(self, config: C) -> dict[str, Data]:
         """Return the data, divided.  Raises UserError."""
-        return self.divide(config, self.read_data(config))
+        return self.divide(config, self.fold(config, self.read_data(config)))
+
+    def fold(self, config: C, sets: dict[str, Data]) -> dict[str, Data]:
+        """Return the sets, or those of the fold that a run of a cross-validation is of.  Raises UserError."""
+        return fold_of(sets, config.data, config.seed)
 
     def fingerprint(self, config: C, sets: dict[str, Data]) -> str:
         """Return what tells these images and labels from others, in hex."""
