@@ -241,13 +241,3 @@ def fit_temperature(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> floa
         middle = (low + high) / 2
         low, high = (low, middle) if slope(math.exp(middle)) > 0 else (middle, high)
     return math.exp(-(low + high) / 2)
-
-
-def as_probabilities(scores: npt.ArrayLike) -> Float | None:
-    """Return scores (n, classes) divided by their row's sum, or None where they are no probabilities."""
-    s = np.asarray(scores, np.float64)
-    if s.size == 0 or s.min() < 0 or s.max() > 1:
-        return None
-    total = s.sum(axis=1, keepdims=True)
-    result: Float = np.divide(s, total, out=np.full_like(s, 1 / s.shape[1]), where=total > 0)
-    return result

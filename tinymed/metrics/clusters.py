@@ -8,7 +8,7 @@ are known to fail, `warn` is called.
 
 import math
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -58,7 +58,7 @@ class Estimate(NamedTuple):
         return float(count / max(count - 1, 1) * np.sum(self.influence**2))
 
 
-@cache
+@lru_cache(maxsize=1024)
 def student_quantile(level: float, freedom: float) -> float:
     """Return t with P(|T| <= t) = level for Student's T.
 

@@ -5,7 +5,7 @@ Each knows its value, its interval over groups, and the interval of its differen
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -29,7 +29,7 @@ from .clusters import (
 from .curves import Float, Warn, warn_undefined
 from .intervals import UNDEFINED, Interval, percentile_interval
 
-__all__ = ["Area", "Figure", "Mean", "Measure", "Share", "Weighted"]
+__all__ = ["Area", "Figure", "Mean", "Measure", "Share", "Weighted", "intervals_by_groups"]
 
 Mask = npt.NDArray[np.bool_]
 RESAMPLES = 1000
@@ -310,6 +310,8 @@ class Weighted(Measure):
 
     def figure(self, groups: npt.ArrayLike | None, level: float = 0.95, warn: Warn = warn_undefined) -> Figure:
         value, n = self.value(), int(self.counted.sum())
+        if n:
+            warn_few(int(self.groups_of(groups).max()) + 1, n, warn)
         ends = UNDEFINED if math.isnan(value) else percentile_interval("measure", self.drawn(groups), level, ignore)
         return figure(value, ends, n)
 
@@ -325,3 +327,32 @@ class Weighted(Measure):
 
 def ignore(message: str) -> None:
     """Take a remark of the bootstrap on resamples that are undefined: the figure shows no interval where none is."""
+
+
+def intervals_by_groups(
+    result: Mapping[str, Any], measures: Mapping[str, Measure], groups: npt.ArrayLike
+) -> dict[str, Any]:
+    """Return the intervals of an evaluation anew, from its groups, with what is to be said of them.
+
+    Args:
+        result: An evaluation with "n", "warnings" and `<name>_interval`.
+        measures: Measures of the same images by name; those that the evaluation has no interval of are left out.
+        groups: Group of each image (n,).
+
+    Returns:
+        What is to be replaced in the evaluation.
+
+    Example:
+        >>> result = {"n": 4, "accuracy_interval": [0.3, 0.95], "warnings": []}
+        >>> found = intervals_by_groups(result, {"accuracy": Share(np.array([1, 1, 0, 1]))}, ["p", "p", "q", "q"])
+        >>> found["groups"], found["warnings"][0]
+        (2, 'intervals count patients or other groups, 2 in 4 images')
+    """
+    count = len(np.unique(np.asarray(groups)))
+    notes = [f"intervals count patients or other groups, {count} in {result['n']} images"]
+    found: dict[str, Any] = {"groups": count}
+    for name, measure in measures.items():
+        if result.get(f"{name}_interval") is not None:
+            ends = measure.figure(groups, result.get("level", 0.95), notes.append).interval
+            found[f"{name}_interval"] = None if ends is None else list(ends)
+    return found | {"warnings": list(dict.fromkeys([*notes, *result["warnings"]]))}

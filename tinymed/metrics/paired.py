@@ -56,11 +56,9 @@ def mcnemar_test(first: npt.ArrayLike, second: npt.ArrayLike) -> McNemar:
     if a.shape != b.shape or a.ndim != 1:
         raise ValueError(f"mcnemar_test: needs two answers (n,) to the same images, got {a.shape} and {b.shape}")
     one, two = int((a & ~b).sum()), int((b & ~a).sum())
-    n, least = one + two, min(one, two)
-    logs = [
-        math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) - n * math.log(2) for k in range(least + 1)
-    ]
-    return McNemar(one, two, min(1.0, 2 * math.fsum(map(math.exp, logs))) if n else 1.0)
+    n = one + two
+    tail = sum(math.comb(n, k) for k in range(min(one, two) + 1))
+    return McNemar(one, two, min(1.0, 2 * tail / 2**n))
 
 
 class PairedAreas(NamedTuple):

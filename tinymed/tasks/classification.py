@@ -304,6 +304,10 @@ class Classification(Task[ClassificationConfig, Dataset]):
     def figures(self, config: ClassificationConfig, cases: Cases) -> dict[str, Measure]:
         return class_figures(cases, config.data.classes, config.positive, config.seed)
 
+    def class_scores(self, config: ClassificationConfig, cases: Cases) -> tuple[np.ndarray, np.ndarray]:
+        classes = config.data.classes
+        return cases.table("score", classes), cases.number_of("true", classes)
+
     def scores_of(self, config: ClassificationConfig, model: Any, images: Sequence[str | Path]) -> np.ndarray:
         """Return scores [n, classes] of image files: read, resized, /255 (Senthil Kumar et al. 2022)."""
         data, head, rows = config.data, self.head(config, model), []

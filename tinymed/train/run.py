@@ -19,7 +19,8 @@ from typing import Any
 from .. import dispatch, tasks
 from ..errors import UserError
 from ..files import remove_temporaries, write_json
-from ..tasks.results.rows import with_groups, write_rows
+from ..metrics.measures import intervals_by_groups
+from ..tasks.results.rows import Cases, as_cases, with_groups, write_rows
 from .assemble import describe_rest, make_trainer
 from .callbacks import Checkpoints, Interrupt, JsonLog
 from .checkpoint import BEST, NEWEST, CheckpointError, load_checkpoint, load_newest
@@ -144,19 +145,35 @@ class Run:
         return self.task.choose_part(self.task.open_path(self.config, path, skip_bad), split, path, own=False)
 
     def measure(self, model: Any, dataset: Any) -> tuple[dict[str, Any], Any]:
-        """Return (metrics with intervals, what they were computed from) of a model on a whole set."""
-        measured: tuple[dict[str, Any], Any] = self.task.measure(self.config, model, dataset)
-        return measured
+        """Return (metrics with intervals, what they were computed from) of a model on a whole set.
+
+        Where images come in groups, such as patients, the intervals count groups.
+        """
+        result, details = self.task.measure(self.config, model, dataset)
+        groups = dataset.groups
+        if groups is not None and 1 < len(set(groups.tolist())) < len(dataset):
+            cases = self.cases(dataset, details)
+            result |= intervals_by_groups(result, self.task.figures(self.config, cases), cases.groups)
+        return result, details
+
+    def cases(self, dataset: Any, details: Any) -> Cases:
+        """Return what was predicted of each image of a set; details: what `measure` returned with the metrics."""
+        rows = self.task.case_rows(self.folder, self.config, dataset, details)
+        return as_cases(with_groups(rows, dataset.groups))
 
     def list_cases(self, dataset: Any, details: Any, path: Path) -> None:
-        """Write what was predicted of each image of a set; details: what `measure` returned with the metrics."""
+        """Write what was predicted of each image of a set, see `cases`."""
         rows = self.task.case_rows(self.folder, self.config, dataset, details)
         write_rows(path, with_groups(rows, dataset.groups))
+
+    def checkpoint(self, which: str | None = None) -> Path:
+        """Return the file of the "best" or "last" weights, by default of those that the run keeps."""
+        return self.checkpoints / (BEST if (which or self.config.keep) == "best" else NEWEST)
 
     def load_model(self, which: str | None = None) -> Any:
         """Return the trained network: "best" or "last" weights, by default those that the run keeps."""
         which = which or self.config.keep
-        path = self.checkpoints / (BEST if which == "best" else NEWEST)
+        path = self.checkpoint(which)
         if which == "last" and not path.exists() and not any(self.checkpoints.glob("*.safetensors")):
             raise UserError(f"{self.folder}: has no checkpoint yet; train it first")
         try:

@@ -227,6 +227,10 @@ class Task(Generic[C, Data]):
         """
         raise NotImplementedError
 
+    def class_scores(self, config: C, cases: Cases) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return (scores [n, classes], class numbers [n]) of a list of predictions; None where images have no class."""
+        return None
+
     def predict(
         self, folder: Path, config: C, model: Any, files: Sequence[Path], out: Path | None, overlays: bool
     ) -> Predictions:

@@ -15,6 +15,7 @@ from ...metrics.detection import match_detections
 from ...metrics.measures import Mean, Measure, Weighted
 from ...report.boxes import Boxes, BoxExample, save_boxes
 from ...report.tables import interval, number, table
+from .class_results import ratio
 from .rows import Cases, Row
 
 Rows = list[dict[str, Any]]
@@ -97,13 +98,9 @@ def box_figures(cases: Cases, seed: int) -> dict[str, Measure]:
     """Return the measures of a list of images with boxes, at the scores that were best on val."""
     boxes, found, right = (cases.numbers(name) for name in ("boxes", "found", "right"))
     everyone = np.ones(boxes.size, bool)
-
-    def ratio(above: np.ndarray, below: np.ndarray) -> Weighted:
-        return Weighted(lambda w: (w @ above) / np.where(w @ below > 0, w @ below, np.nan), everyone, seed=seed)
-
     return {
-        "f1": ratio(2 * right, boxes + found),
-        "sensitivity": ratio(right, boxes),
-        "precision": ratio(right, found),
+        "f1": Weighted(ratio(2 * right, boxes + found), everyone, seed=seed),
+        "sensitivity": Weighted(ratio(right, boxes), everyone, seed=seed),
+        "precision": Weighted(ratio(right, found), everyone, seed=seed),
         "false_positives": Mean(found - right, (0, np.inf), lower_is_better=True),
     }

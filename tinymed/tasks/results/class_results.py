@@ -1,6 +1,6 @@
 """Results of a classification: tables, ROC curve, confusion matrix, predictions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from ...report.plots import save_confusion, save_roc
 from ...report.tables import interval, number, table
 from .rows import Cases, Row
 
+Statistic = Callable[[np.ndarray], np.ndarray]  # from how often each image counts, [r, n], to a value a row
 RATES = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "npv", "f1", "auc", "pr_auc")
 
 
@@ -37,7 +38,7 @@ def class_text(result: dict[str, Any], title: str) -> str:
     matrix = [("true \\ predicted", *classes)]
     matrix += [(name, *map(str, row)) for name, row in zip(classes, result["confusion"], strict=True)]
     lines += ["", table(matrix)]
-    lines += [f"note: {note}" for note in result["warnings"] if "0/0" in note]
+    lines += [f"note: {note}" for note in result["warnings"] if "0/0" in note or "patients" in note]
     return "\n".join(lines)
 
 
@@ -77,13 +78,60 @@ def class_figures(cases: Cases, classes: Sequence[str], positive: str, seed: int
     if several:
         figures["macro_auc"] = Area(pairs, cases.folds)
     kappa = kappa_of(kappa_weights(len(classes), "none"))
-    return figures | {"kappa": Weighted(lambda w: kappa(confusions(w)), everyone, seed=seed)}
+    resampled = {
+        "precision": ratio((found == k) & (labels == k), found == k),
+        "npv": ratio((found != k) & (labels != k), found != k),
+        "f1": ratio(2.0 * ((found == k) & (labels == k)), 1.0 * (found == k) + (labels == k)),
+        "pr_auc": weighted_precision(pairs[k][0], pairs[k][1], cases.folds),
+        "kappa": lambda w: kappa(confusions(w)),
+    }
+    return figures | {name: Weighted(each, everyone, seed=seed) for name, each in resampled.items()}
 
 
-def weighted_confusion(labels: np.ndarray, found: np.ndarray, classes: int) -> Any:
+def ratio(above: np.ndarray, below: np.ndarray) -> Statistic:
+    """Return the function from weights [r, n] to a ratio of weighted sums; nan where it is 0/0."""
+
+    def of(weights: np.ndarray) -> np.ndarray:
+        total = weights @ below
+        share: np.ndarray = weights @ above / np.where(total > 0, total, np.nan)
+        return share
+
+    return of
+
+
+def weighted_precision(labels: np.ndarray, scores: np.ndarray, folds: np.ndarray | None) -> Statistic:
+    """Return the function from weights [r, n] to average precisions, of folds each by itself and averaged."""
+    parts = [np.arange(labels.size)] if folds is None else [np.flatnonzero(folds == f) for f in np.unique(folds)]
+    order = [part[np.argsort(-scores[part], kind="stable")] for part in parts]
+    last = [np.append(np.flatnonzero(np.diff(scores[rows])), rows.size - 1) for rows in order]  # of equal scores
+
+    def of(weights: np.ndarray) -> np.ndarray:
+        areas = []
+        for rows, ends in zip(order, last, strict=True):
+            hits = np.cumsum(weights[:, rows] * labels[rows], axis=1)[:, ends]
+            called = np.cumsum(weights[:, rows], axis=1)[:, ends]
+            total = hits[:, -1:]
+            steps = np.diff(hits, axis=1, prepend=0) * hits / np.maximum(called, 1)
+            areas.append(steps.sum(axis=1) / np.where(total > 0, total, np.nan)[:, 0])
+        found = np.stack(areas)
+        known = np.isfinite(found)
+        mean: np.ndarray = np.where(known, found, 0).sum(axis=0) / np.where(
+            known.any(axis=0), known.sum(axis=0), np.nan
+        )
+        return mean
+
+    return of
+
+
+def weighted_confusion(labels: np.ndarray, found: np.ndarray, classes: int) -> Statistic:
     """Return the function from weights [r, n] to confusion matrices [r, classes, classes]."""
     cells = np.eye(classes * classes)[labels * classes + found]
-    return lambda weights: (weights @ cells).reshape(-1, classes, classes)
+
+    def of(weights: np.ndarray) -> np.ndarray:
+        matrices: np.ndarray = (weights @ cells).reshape(-1, classes, classes)
+        return matrices
+
+    return of
 
 
 def mean_recall(confusions: np.ndarray) -> np.ndarray:

@@ -69,6 +69,11 @@ def with_groups(rows: Sequence[Row], groups: npt.NDArray[Any] | None) -> list[Ro
     return [{"path": row["path"], "group": int(g)} | row for row, g in zip(rows, numbers, strict=True)]
 
 
+def as_cases(rows: Sequence[Row]) -> Cases:
+    """Return rows as the columns that `read_cases` finds when they are written."""
+    return Cases({name: ["" if row[name] is None else row[name] for row in rows] for name in rows[0]})
+
+
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
     """Write rows of the same keys as CSV, whole or not at all; None is an empty field.
 
