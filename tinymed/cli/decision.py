@@ -14,6 +14,7 @@ from ..files import write_json
 from ..metrics.calibration import apply_temperature, describe_calibration, fit_temperature
 from ..metrics.classification import normalise_rows
 from ..metrics.decisions import at_threshold, choose_threshold, parse_rule
+from ..tasks.base.task import Predictions
 from ..tasks.results.rows import Cases
 from ..train.run import Run
 
@@ -91,3 +92,40 @@ def decide(run: Run, weights: str | None, val: Cases, rule: str) -> dict[str, An
     found = {"rule": rule, "part": "val", "n": len(labels), "positive": run.config.positive, **rates}
     store(run, weights, "threshold", found)
     return found
+
+
+def decided(run: Run, weights: str | None, found: Predictions, calibrated: bool, threshold: bool) -> Predictions:
+    """Return predictions with the probabilities of the run's temperature, decided by its threshold, saying so.
+
+    The threshold is of the probabilities as they were trained.  Raises UserError: none is kept, or the task has none.
+    """
+    if any("scores" not in row or "label" not in row for row in found.rows):
+        raise UserError(f"--calibrated and --threshold are of one class an image; this run learnt {run.task.name}")
+    kept = stored(run, weights, "temperature")["temperature"] if calibrated else None
+    rule = stored(run, weights, "threshold") if threshold else None
+    result = Predictions(errors=found.errors)
+    for row in found.rows:
+        scores = normalise_rows(np.array([list(row["scores"].values())]))
+        if scores is None:
+            raise UserError(f"{run.folder}: the scores of its head {run.config.head!r} are no probabilities")
+        classes = list(row["scores"])
+        shown = scores if kept is None else apply_temperature(scores, kept)
+        label, told = row["label"], []
+        if kept is not None:
+            told.append(f"temperature {kept:.4g}")
+        if rule is not None:
+            label = by_threshold(scores[0], classes, rule["positive"], rule["threshold"])
+            told.append(f"{rule['positive']} from {rule['threshold']:.4g} on, by {rule['rule']}")
+        percentage = round(100 * float(shown[0, classes.index(label)]), 4)
+        values = dict(zip(classes, shown[0].tolist(), strict=True))
+        result.rows.append(row | {"label": label, "percentage": percentage, "scores": values, "decided_by": told})
+        result.lines.append(f"{row['image']}: {label} {percentage:.2f} % ({'; '.join(told)})")
+    return result
+
+
+def by_threshold(scores: np.ndarray, classes: list[str], positive: str, threshold: float) -> str:
+    """Return the positive class from its threshold on, else the likeliest of the others."""
+    k = classes.index(positive)
+    if scores[k] >= threshold:
+        return positive
+    return classes[max((i for i in range(len(classes)) if i != k), key=lambda i: float(scores[i]))]

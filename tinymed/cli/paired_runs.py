@@ -92,7 +92,7 @@ def shared(one: Cases, two: Cases, names: list[str]) -> tuple[Cases, Cases, int]
 
 def cut(cases: Cases, rows: list[int]) -> Cases:
     """Return the rows of a list."""
-    return Cases({name: values[rows] for name, values in cases.items()})
+    return Cases({name: values[rows].tolist() for name, values in cases.items()})
 
 
 def compare_cases(run: Run, one: Cases, two: Cases) -> dict[str, Any]:
@@ -106,7 +106,11 @@ def compare_cases(run: Run, one: Cases, two: Cases) -> dict[str, Any]:
         apart = measure.against(other, groups, warn=notes.append)
         each = [m.figure(groups, warn=lambda _: None).as_json() for m in (measure, other)]
         rows[name] = {"first": each[0], "second": each[1], "difference": apart.as_json()}
-    report = {"n": len(one["path"]), "groups": None if groups is None else int(groups.max()) + 1, "level": 0.95}
+    report: dict[str, Any] = {
+        "n": len(one["path"]),
+        "groups": None if groups is None else int(groups.max()) + 1,
+        "level": 0.95,
+    }
     report |= {"measures": rows, "tests": tests(run, one, two, pairs, groups)}
     return report | {"warnings": list(dict.fromkeys(notes))}
 
@@ -116,7 +120,8 @@ def groups_of(one: Cases, two: Cases) -> np.ndarray | None:
     found = one.groups if one.groups is not None else two.groups
     if found is None and len(set(one["path"].tolist())) < len(one["path"]):
         found = one["path"]
-    return None if found is None else group_numbers(found, len(found))
+    numbers = None if found is None else group_numbers(found, len(found))
+    return None if numbers is None or numbers.max() + 1 == numbers.size else numbers
 
 
 def tests(run: Run, one: Cases, two: Cases, pairs: list[Any], groups: np.ndarray | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from .app import WRONG_INPUT, app, check_weights_name, complain, examples
     epilog=examples(
         "tinymed predict runs/dcnn-001 cell.png",
         "tinymed predict runs/dcnn-001 *.png --json",
+        "tinymed predict runs/dcnn-001 *.png --calibrated --threshold",
         "tinymed predict runs/unet_small-001 *.png --out masks --overlays",
     )
 )
@@ -25,6 +26,12 @@ def predict(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for masks, boxes and pictures.")] = None,
     overlays: Annotated[bool, typer.Option("--overlays", help="Also write pictures of mask on image.")] = False,
+    calibrated: Annotated[
+        bool, typer.Option("--calibrated", help="Use the temperature that evaluate --calibrate kept with the run.")
+    ] = False,
+    threshold: Annotated[
+        bool, typer.Option("--threshold", help="Decide by the threshold that evaluate --threshold kept with the run.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list and nothing else.")] = False,
 ) -> None:
     """Say what a trained run makes of images: a class, a grade, a number, findings, a mask or boxes.
@@ -38,6 +45,10 @@ def predict(
     opened = Run.open(run)
     choose_backend(backend or opened.config.backend)
     found = opened.task.predict(opened.folder, opened.config, opened.load_model(weights), images, out, overlays)
+    if calibrated or threshold:
+        from .decision import decided
+
+        found = decided(opened, weights, found, calibrated, threshold)
     for error in found.errors:
         complain(error, WRONG_INPUT)
     if as_json:

@@ -153,7 +153,7 @@ class Run:
         groups = dataset.groups
         if groups is not None and 1 < len(set(groups.tolist())) < len(dataset):
             cases = self.cases(dataset, details)
-            result |= intervals_by_groups(result, self.task.figures(self.config, cases), cases.groups)
+            result |= intervals_by_groups(result, self.task.figures(self.config, cases), groups)
         return result, details
 
     def cases(self, dataset: Any, details: Any) -> Cases:
