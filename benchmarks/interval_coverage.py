@@ -15,6 +15,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,15 @@ def labels_of(n: int, groups: int, apart: bool) -> np.ndarray:
 
 def dice_of(normal: np.ndarray, truth: float) -> np.ndarray:
     """Return the Dice of cases from normal variables."""
-    share = np.linspace(0, 1, 4001)
-    values: np.ndarray = np.interp(ndtr(normal), share, beta.ppf(share, truth * SHAPE, (1 - truth) * SHAPE))
+    values: np.ndarray = np.interp(ndtr(normal), *dice_quantiles(truth))
     return values
+
+
+@cache
+def dice_quantiles(truth: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return shares of cases and the Dice that they stay below."""
+    share = np.linspace(0, 1, 4001)
+    return share, beta.ppf(share, truth * SHAPE, (1 - truth) * SHAPE)
 
 
 def scores_of(normal: np.ndarray, labels: np.ndarray, auc: float) -> np.ndarray:

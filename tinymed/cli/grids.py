@@ -4,6 +4,8 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..errors import UserError
 from ..tasks.base.options import Option
 
@@ -42,6 +44,42 @@ def parse_value(item: str, option: Option, text: str) -> Any:
         return option.kind(text)
     except ValueError:
         raise UserError(f"--grid {item!r}: {text!r} is not a value of {option.name}") from None
+
+
+def parse_ranges(items: Sequence[str], options: Mapping[str, Option]) -> dict[str, tuple[Any, Any]]:
+    """Return {option: (low, high)} of texts OPTION=LOW:HIGH.  Raises UserError."""
+    ranges: dict[str, tuple[Any, Any]] = {}
+    for item in items:
+        name, equals, ends = item.partition("=")
+        low, colon, high = ends.partition(":")
+        name = name.strip().removeprefix("--").replace("-", "_")
+        if not equals or not colon:
+            raise UserError(f"--range {item!r}: write OPTION=LOW:HIGH such as lr=1e-5:1e-1")
+        if name not in options or name in FIXED or options[name].kind not in (int, float):
+            raise UserError(f"--range {item!r}: {name!r} is not an option of this task that is a number to choose")
+        first, last = (parse_value(item, options[name], text.strip()) for text in (low, high))
+        if not first < last:
+            raise UserError(f"--range {item!r}: the first number is below the second")
+        ranges[name] = (first, last)
+    return ranges
+
+
+def draw_settings(
+    count: int, grid: Mapping[str, Sequence[Any]], ranges: Mapping[str, tuple[Any, Any]], seed: int
+) -> list[Setting]:
+    """Return random settings, all different: values of the grid alike, a positive range on a logarithmic scale."""
+    draw, found = np.random.default_rng(seed), []
+    for _ in range(100 * count):
+        setting = {name: values[int(draw.integers(len(values)))] for name, values in grid.items()}
+        for name, (low, high) in ranges.items():
+            share = draw.random()
+            value = low * (high / low) ** share if low > 0 else low + (high - low) * share
+            setting[name] = round(value) if isinstance(low, int) else float(f"{value:.4g}")
+        if setting not in found:
+            found.append(setting)
+        if len(found) == count:
+            return found
+    raise UserError(f"--random {count}: there are only {len(found)} different settings; name more values")
 
 
 def combinations(grid: Mapping[str, Sequence[Any]]) -> list[Setting]:

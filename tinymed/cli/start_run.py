@@ -106,6 +106,12 @@ def report_interrupt(run: Run, interrupt: Interrupt, step: int) -> int:
     return 128 + interrupt.signal
 
 
+def report_stopped(interrupt: Interrupt) -> int:
+    """Say that a command ended with nothing to go on with; returns 128 + the signal's number."""
+    say(f"stopped by {signal.Signals(interrupt.signal).name}; nothing was written")
+    return 128 + interrupt.signal
+
+
 def display() -> Callback:
     """Return a progress bar on a terminal, plain lines elsewhere."""
     if not sys.stderr.isatty():
