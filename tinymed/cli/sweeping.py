@@ -103,7 +103,12 @@ def collect(plan: Sweep, runs: list[list[Run]]) -> dict[str, Any]:
     histories: dict[str, Any] = {}
     for setting, each in zip(plan.settings, runs, strict=True):
         values = [measured(run, plan.measure) for run in each]
-        row: dict[str, Any] = {"setting": setting, "mean": float(np.mean(values)), "values": values, "seeds": plan.seeds}
+        row: dict[str, Any] = {
+            "setting": setting,
+            "mean": float(np.mean(values)),
+            "values": values,
+            "seeds": plan.seeds,
+        }
         rows.append(row | {"deviation": float(np.std(values, ddof=1)) if len(values) > 1 else None})
         histories[setting_text(setting)] = [history(run) for run in each]
     sign = 1 if lower_is_better(plan.measure) else -1

@@ -41,6 +41,7 @@ class Estimate(NamedTuple):
         value: The measure.
         influence: float64 (groups,), summing to 0.
         exact: The influences are those of a measure at its end (an AUC of 1), where they tell nothing.
+        grouped: The influences are of groups, not of single images.
 
     Example:
         >>> Estimate(0.5, np.array([-0.1, 0.1])).variance > 0
@@ -50,12 +51,20 @@ class Estimate(NamedTuple):
     value: float
     influence: Float
     exact: bool = False
+    grouped: bool = False
 
     @property
     def variance(self) -> float:
         """Return the variance of the value, from the groups alone."""
         count = self.influence.size
         return float(count / max(count - 1, 1) * np.sum(self.influence**2))
+
+    @property
+    def freedom(self) -> float:
+        """Return the degrees of freedom of the variance: groups - 1, fewer where a few groups make most of it."""
+        count, squares = self.influence.size, self.influence**2
+        tails = count * np.sum(squares**2) / max(float(np.sum(squares)) ** 2, 1e-300) if self.grouped else 3.0
+        return float(max(count - 1, 1) * min(1.0, 3 / max(tails, 1e-300)))
 
 
 @lru_cache(maxsize=1024)
@@ -141,8 +150,9 @@ def proportion_interval(
     """Compute the interval of a share of images, such as accuracy, where images come in groups.
 
     Wilson's score interval with n / d for n and Student's quantile of the groups for the normal one.  d, the design
-    effect, is how much the groups' sums vary beyond those of independent images, at least 1.  With k groups that hold
-    the rarer answer, d is weighted k / (k + 1) against that of a correlation of 1/2: a few groups do not tell it.
+    effect, is how much the groups' sums vary beyond those of independent images, at least 1.  Where only k groups hold
+    the rarer answer they hardly tell it: it is then mixed with that of a correlation of 1/2, whose weight falls with k
+    (as 1 / (k + 1)^2 from 30 groups on, more slowly with fewer).
 
     Args:
         right: Booleans (n,).
@@ -187,7 +197,8 @@ def proportion_interval(
     spread = p * (1 - p) / v.size
     seen = max(mean_estimate(v, numbers).variance / spread, 1.0) if spread else 1.0
     assumed = 1 + (size - 1) * PRIOR_CORRELATION
-    effect = (rare * seen + assumed) / (rare + 1)
+    doubt = (rare + 1.0) ** -(1 + min(count / FEW_GROUPS, 1.0))
+    effect = (1 - doubt) * seen + doubt * assumed
     return score_interval(p, v.size / effect, student_quantile(level, count - 1))
 
 
@@ -299,7 +310,7 @@ def auc_estimate(labels: npt.ArrayLike, scores: npt.ArrayLike, groups: npt.Array
     inflated = np.where(y, inflation(positives), inflation(negatives)) if groups is None else 1.0
     numbers = group_numbers(groups, y.size)
     influence = summed((placement - value) * share * inflated, numbers)
-    return Estimate(value, influence, exact=value in (0.0, 1.0))
+    return Estimate(value, influence, value in (0.0, 1.0), influence.size < y.size)
 
 
 def inflation(count: int) -> float:
@@ -323,7 +334,8 @@ def auc_interval_by_groups(
 ) -> Interval:
     """Compute the interval of the AUC on the logit scale, from DeLong's variance or, with groups, Obuchowski's.
 
-    An AUC of 1 has no variance to see; its lower end is then where Hanley and McNeil's variance would just allow it.
+    Student's quantile has fewer degrees of freedom where a few groups make most of the variance.  An AUC of 1 has no
+    variance to see; its lower end is then where Hanley and McNeil's variance would just allow it.
 
     Args:
         labels: Integers or booleans (n,), 1 for positive.
@@ -361,8 +373,7 @@ def auc_ends(estimate: Estimate, units: int, level: float) -> Interval:
     if estimate.exact or estimate.variance == 0:
         end = hanley_end(units, normal_quantile(level))
         return (1 - end, 1.0) if value >= 0.5 else (0.0, end)
-    t = student_quantile(level, max(estimate.influence.size - 1, 1))
-    half = t * math.sqrt(estimate.variance) / (value * (1 - value))
+    half = student_quantile(level, max(estimate.freedom, 1.0)) * math.sqrt(estimate.variance) / (value * (1 - value))
     centre = math.log(value / (1 - value))
     return 1 / (1 + math.exp(min(half - centre, 700))), 1 / (1 + math.exp(max(-centre - half, -700)))
 

@@ -233,7 +233,8 @@ class Area(Measure):
         if not parts:
             return None
         value = float(np.mean([part[0] for part in parts]))
-        return Estimate(value, np.mean([part[1] for part in parts], axis=0), exact)
+        mean: Float = np.mean([part[1] for part in parts], axis=0)
+        return Estimate(value, mean, exact, count < self.counted.size)
 
     def numbers(self, groups: npt.ArrayLike | None) -> npt.NDArray[np.int64]:
         """Return the groups of all images, numbered through."""

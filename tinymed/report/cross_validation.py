@@ -35,23 +35,25 @@ def save_folds(report: Mapping[str, Any], path: str | Path) -> Path:
         draw_measure(axes, name, row)
     for axes in panels[len(shown) :]:
         axes.set_visible(False)
-    figure.suptitle(f"{report['model']}: {report['division']}", fontsize=9)
+    key = "line and band: all images, 95 %; points: folds with their own intervals"
+    figure.suptitle(f"{report['model']}: {report['division']}\n{key}", fontsize=9)
     return write_png(figure, path)
 
 
 def draw_measure(axes: Any, name: str, row: Mapping[str, Any]) -> None:
     """Draw one measure: a band of all images, a point with its interval for each fold."""
+    told = f"{name.replace('_', ' ')} {row['value']:.3f}"
     if row["interval"] is not None:
-        axes.axhspan(*row["interval"], color=COLOURS[0], alpha=0.18, linewidth=0, label="all, 95 %")
-    axes.axhline(row["value"], color=COLOURS[0], linewidth=1.6, label=f"all: {row['value']:.3f}")
+        axes.axhspan(*row["interval"], color=COLOURS[0], alpha=0.18, linewidth=0)
+        told += " [{:.3f}, {:.3f}]".format(*row["interval"])
+    axes.axhline(row["value"], color=COLOURS[0], linewidth=1.6)
     for place, cell in enumerate(row["folds"].values(), 1):
         if cell["value"] is None:
             continue
         if cell["interval"] is not None:
             axes.plot([place, place], cell["interval"], color=GREY, linewidth=1.2)
         axes.plot(place, cell["value"], "o", color=COLOURS[1], markersize=5)
-    axes.set(xlabel="fold", title=name.replace("_", " "), xlim=(0.4, len(row["folds"]) + 0.6))
+    axes.set(xlabel="fold", title=told, xlim=(0.4, len(row["folds"]) + 0.6))
     axes.set_xticks(range(1, len(row["folds"]) + 1))
     axes.title.set_fontsize(9)
     axes.tick_params(labelsize=7)
-    axes.legend(frameon=False, fontsize=7, loc="best")

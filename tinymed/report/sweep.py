@@ -39,6 +39,7 @@ def save_sweep(report: Mapping[str, Any], histories: Mapping[str, Sequence[Rows]
         for i, (name, runs) in enumerate(list(histories.items())[:MOST]):
             draw_epochs(axes, name, runs, key, i)
         axes.set(xlabel="epoch", ylabel=key.replace("_", " "))
+        axes.xaxis.get_major_locator().set_params(integer=True)
     panels[0].legend(frameon=False, fontsize=7)
     draw_effect(panels[-1], report)
     figure.suptitle(f"{report['model']}: effect of {', '.join(report['rows'][0]['setting'])}")
@@ -71,9 +72,16 @@ def draw_effect(axes: Any, report: Mapping[str, Any]) -> None:
     if not numeric:
         axes.set_xticks(range(len(ticks)), [str(v) for v in ticks])
     elif min(where) > 0 and max(where) / min(where) >= WIDE:
-        axes.set_xscale("log")
+        plain_log_axis(axes)
     axes.set(xlabel=name.replace("_", " "), ylabel=report["measure"])
     axes.legend(frameon=False)
+
+
+def plain_log_axis(axes: Any) -> None:
+    """Make the horizontal axis logarithmic, its numbers written as they are: 0.001."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_formatter(lambda value, _: "")
 
 
 def save_range(rates: np.ndarray, losses: np.ndarray, smooth: np.ndarray, suggestion: float, path: str | Path) -> Path:
@@ -101,6 +109,7 @@ def save_range(rates: np.ndarray, losses: np.ndarray, smooth: np.ndarray, sugges
     axes.axvline(suggestion, color=COLOURS[1], linestyle="--", label=f"suggested: {suggestion:.2g}")
     low, high = float(smooth.min()), float(max(smooth[0], np.median(smooth)))
     span = max(high - low, 1e-6)
-    axes.set(xscale="log", xlabel="learning rate", ylabel="training loss", ylim=(low - 0.3 * span, high + 0.8 * span))
+    plain_log_axis(axes)
+    axes.set(xlabel="learning rate", ylabel="training loss", ylim=(low - 0.3 * span, high + 0.8 * span))
     axes.legend(frameon=False)
     return write_png(figure, path)
