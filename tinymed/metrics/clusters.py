@@ -75,7 +75,7 @@ def student_quantile(level: float, freedom: float) -> float:
 
     Args:
         level: Above 0 and below 1.
-        freedom: Degrees of freedom, above 0; inf gives the normal quantile.
+        freedom: Degrees of freedom, at least 1; inf gives the normal quantile.
 
     Returns:
         The quantile.
@@ -85,23 +85,28 @@ def student_quantile(level: float, freedom: float) -> float:
         (2.2622, 1.96)
     """
     z = normal_quantile(level)
-    if not freedom > 0:
-        raise ValueError(f"student_quantile: degrees of freedom are positive, got {freedom}")
+    if not freedom >= 1:
+        raise ValueError(f"student_quantile: degrees of freedom are at least 1, got {freedom}")
     if freedom > 300:  # Cornish and Fisher's expansion: right to 1e-8 there
         terms = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
         return z + sum(term / freedom ** (i + 1) for i, term in enumerate(terms))
+    nodes, weights = legendre()
+    scale = 2 * math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(math.pi)
+    angle = math.atan(z / math.sqrt(freedom))  # T = sqrt(freedom) tan(angle)
+    for _ in range(30):  # Newton's steps: P(|angle| <= a) rises ever more slowly with a, so that none goes too far
+        inside = scale * angle / 2 * float(np.sum(weights * np.cos(angle * (nodes + 1) / 2) ** (freedom - 1)))
+        step = (level - inside) / (scale * math.cos(angle) ** (freedom - 1))
+        angle += step
+        if abs(step) < 1e-14:
+            break
+    return math.sqrt(freedom) * math.tan(angle)
+
+
+@lru_cache(maxsize=1)
+def legendre() -> tuple[Float, Float]:
+    """Return nodes and weights of Gauss and Legendre's rule on -1 to 1."""
     nodes, weights = np.polynomial.legendre.leggauss(96)
-    scale = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(math.pi)
-
-    def inside(angle: float) -> float:  # T = sqrt(freedom) tan(angle)
-        points = angle * (nodes + 1) / 2
-        return float(2 * scale * angle / 2 * np.sum(weights * np.cos(points) ** (freedom - 1)))
-
-    low, high = 0.0, math.pi / 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if inside(middle) < level else (low, middle)
-    return math.sqrt(freedom) * math.tan((low + high) / 2)
+    return nodes, weights
 
 
 def group_numbers(groups: npt.ArrayLike | None, n: int) -> npt.NDArray[np.int64]:
