@@ -101,7 +101,11 @@ def plan_folds(given: Given) -> Plan:
     if options.get("split") == "last":
         raise UserError("--split last makes no folds; use --split stratified or grouped")
     task = tasks.find(options.get("task", tasks.DEFAULT))
-    grid = combinations(parse_grid(own["grid"], task.options)) if "grid" in own else []
+    named = parse_grid(own.get("grid", []), task.options)
+    for name in named:
+        if name in options:
+            raise UserError(f"--{name.replace('_', '-')}: is given twice: once in --grid")
+    grid = combinations(named) if named else []
     for setting in grid or [{}]:
         config = config_from_options(options | setting)  # each is refused before images are read
     config = config_from_options(options)

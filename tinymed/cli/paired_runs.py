@@ -36,7 +36,7 @@ def compare_runs(names: list[str], given: Given) -> int:
                 f"--{name.replace('_', '-')}: has no effect here: two trained runs are compared as they are"
             )
     (run, one), (other, two) = (open_cases(Path(name)) for name in names)
-    if run.task is not other.task or list(run.config.data.classes) != list(other.config.data.classes):
+    if run.task.name != other.task.name or list(run.config.data.classes) != list(other.config.data.classes):
         raise UserError(
             f"{names[0]} and {names[1]}: learnt different things: {run.task.name} of "
             f"{', '.join(run.config.data.classes)}, {other.task.name} of {', '.join(other.config.data.classes)}"
