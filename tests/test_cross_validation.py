@@ -16,7 +16,7 @@ from tinymed.errors import UserError
 from tinymed.tasks.results.rows import read_cases, write_rows
 from tinymed.train.run import Run
 
-QUICK = ["--model", *NETWORK, "--epochs", "2", "--lr", "0.003", "--positive", "sick"]
+QUICK = ["--model", *NETWORK, "--epochs", "3", "--lr", "0.003", "--val-fraction", "0.4", "--positive", "sick"]
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def listed(tmp_path_factory):
     """48 pictures of 12 patients as a list; the sick are brighter, mostly."""
     folder, draw = tmp_path_factory.mktemp("cells"), np.random.default_rng(2)
     for i in range(48):
-        level = draw.normal(90 + 70 * (i % 2), 30)
+        level = draw.normal(90 + 45 * (i % 2), 30)
         pixels = np.clip(draw.normal(level, 10, (32, 32)), 0, 255).astype(np.uint8)
         write_image(folder / ("clear", "sick")[i % 2] / f"{i:03}.png", pixels)
     files = sorted(folder.rglob("*.png"))

@@ -308,8 +308,8 @@ def auc_estimate(labels: npt.ArrayLike, scores: npt.ArrayLike, groups: npt.Array
     if not positives or not negatives:
         raise ValueError(f"auc_estimate: needs both classes, {positives} of {y.size} images are positive")
     placement = np.empty(y.size)
-    placement[y] = (midranks(s)[y] - midranks(s[y])) / negatives
-    placement[~y] = 1 - (midranks(s)[~y] - midranks(s[~y])) / positives
+    placement[y] = below(s[y], s[~y]) / negatives
+    placement[~y] = 1 - below(s[~y], s[y]) / positives
     value = float(placement[y].mean())
     share = np.where(y, 1 / positives, 1 / negatives)
     inflated = np.where(y, inflation(positives), inflation(negatives)) if groups is None else 1.0
@@ -323,11 +323,11 @@ def inflation(count: int) -> float:
     return math.sqrt(count / max(count - 1, 1))
 
 
-def midranks(scores: Float) -> Float:
-    """Return the rank of each score from 1, of equal ones the mean of their ranks."""
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks: Float = (np.cumsum(counts) - (counts - 1) / 2)[inverse.reshape(-1)]
-    return ranks
+def below(scores: Float, others: Float) -> Float:
+    """Return how many of the others each score is above, equal ones counting half."""
+    ranked = np.sort(others)
+    count: Float = (np.searchsorted(ranked, scores, "left") + np.searchsorted(ranked, scores, "right")) / 2
+    return count
 
 
 def auc_interval_by_groups(
