@@ -10,13 +10,14 @@ from datasets import write_image
 from PIL import Image
 
 from tinymed import tasks
+from tinymed.cli import evaluating
 from tinymed.data.folds import cut_fold, fold_indices, join
 from tinymed.data.readers import open_dataset
 from tinymed.errors import UserError
-from tinymed.tasks.results.rows import read_cases, write_rows
+from tinymed.tasks.results.rows import Cases, read_cases, write_rows
 from tinymed.train.run import Run
 
-QUICK = ["--model", *NETWORK, "--epochs", "3", "--lr", "0.003", "--val-fraction", "0.4", "--positive", "sick"]
+QUICK = ["--model", *NETWORK, "--epochs", "1", "--positive", "sick"]
 
 
 @pytest.fixture(scope="module")
@@ -166,8 +167,20 @@ class TestCv:
 
 class TestAfterTraining:
     @pytest.fixture
-    def run(self, folded):
+    def run(self, folded, monkeypatch):
+        """A run whose network, seen on val, is mostly right and too sure: three epochs would teach it too little."""
+        draw = np.random.default_rng(4)
+        sick = draw.random(60) < 0.5
+        p = 1 / (1 + np.exp(-4 * draw.normal(np.where(sick, 0.6, -0.6), 1)))
+        columns = {"path": range(60), "true": np.where(sick, "sick", "clear"), "score clear": 1 - p, "score sick": p}
+        monkeypatch.setattr(evaluating, "validation_cases", lambda run, model: Cases(columns))
         return folded / "fold-1"
+
+    def test_choices_are_made_on_val(self, folded):
+        run = Run.open(folded / "fold-1")
+        cases = evaluating.validation_cases(run, run.load_model())
+        val = run.splits()["val"]
+        assert cases["path"].tolist() == [str(p.relative_to(p.parents[1])) for p in val.samples]
 
     def test_temperature_and_threshold_come_from_val(self, run, capsys, tmp_path):
         options = ["--calibrate", "--threshold", "sensitivity>=0.9", "--subgroup", "age", "--pictures", tmp_path]
@@ -177,6 +190,7 @@ class TestAfterTraining:
         kept = json.loads((run / "decision.json").read_text())
         assert kept["threshold"]["part"] == kept["temperature"]["part"] == "val"
         assert kept["threshold"]["sensitivity"] >= 0.9
+        assert kept["temperature"]["temperature"] > 1.5
         assert found["decision"]["threshold"] == kept["threshold"]["threshold"]
         assert set(found["calibration"]) == {"as trained", f"temperature {kept['temperature']['temperature']:.3f}"}
         assert sum(part["n"] for part in found["subgroups"]["age"].values()) == found["n"]

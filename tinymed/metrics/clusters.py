@@ -154,7 +154,8 @@ def proportion_interval(
 ) -> Interval:
     """Compute the interval of a share of images, such as accuracy, where images come in groups.
 
-    Wilson's score interval with n / d for n and Student's quantile of the groups for the normal one.  d, the design
+    Wilson's score interval with n / d for n and Student's quantile for the normal one, with fewer degrees of freedom
+    than groups where a few of these make most of the variance.  d, the design
     effect, is how much the groups' sums vary beyond those of independent images, at least 1.  Where only k groups hold
     the rarer answer they hardly tell it: it is then mixed with that of a correlation of 1/2, whose weight falls with k
     (as 1 / (k + 1)^2 from 30 groups on, more slowly with fewer).
@@ -200,11 +201,13 @@ def proportion_interval(
     sizes = np.bincount(numbers)
     size = float(np.sum(sizes.astype(np.float64) ** 2) / v.size)  # of the group of a typical image
     spread = p * (1 - p) / v.size
-    seen = max(mean_estimate(v, numbers).variance / spread, 1.0) if spread else 1.0
+    estimate = mean_estimate(v, numbers)._replace(grouped=True)
+    seen = max(estimate.variance / spread, 1.0) if spread else 1.0
     assumed = 1 + (size - 1) * PRIOR_CORRELATION
     doubt = (rare + 1.0) ** -(1 + min(count / FEW_GROUPS, 1.0))
     effect = (1 - doubt) * seen + doubt * assumed
-    return score_interval(p, v.size / effect, student_quantile(level, count - 1))
+    freedom = estimate.freedom if spread else count - 1.0
+    return score_interval(p, v.size / effect, student_quantile(level, max(freedom, 1.0)))
 
 
 def score_interval(p: float, n: float, z: float) -> Interval:
