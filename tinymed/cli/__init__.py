@@ -10,6 +10,9 @@ from .app import app, run
 # Each module registers its command on `app` when it is imported; the order is that of `tinymed --help`.
 COMMANDS = (
     "train",
+    "cv",
+    "sweep",
+    "lr-find",
     "compare",
     "evaluate",
     "predict",
@@ -38,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
 def load_commands(names: Sequence[str] = COMMANDS) -> None:
     """Register commands, by default every one; they are listed in the order of COMMANDS."""
     for name in names:
-        import_module(f"{__name__}.{name}")
+        import_module(f"{__name__}.{name.replace('-', '_')}")
     app.registered_commands.sort(key=lambda command: COMMANDS.index(name_of(command)))
 
 

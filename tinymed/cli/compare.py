@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from .. import tasks
+from ..errors import UserError
 from .app import app, examples
 from .options import Given, parameter, path_option, with_options
 
@@ -22,12 +23,21 @@ HELP = {
 
 
 def compare(given: Given) -> int:
-    """Train several networks on one split with one recipe; one table and one picture of how they compare.
+    """Compare trained runs, or train several networks on one split with one recipe and compare them.
+
+    Two run folders (or two of `tinymed cv`) are compared image by image: the difference of every measure with its
+    interval, DeLong's and McNemar's tests.  Else the arguments are networks.
 
     Each is a run folder in --out, trained in a process of its own.  What is there already with the same settings is not
     trained again, and an interrupted comparison goes on when the command is repeated.
     """
     more = given.pop("more", [])
+    from .paired_runs import compare_runs, is_run
+
+    if more and "models" not in given and any(map(is_run, more)):
+        return compare_runs(more, given)
+    if "as_json" in given:
+        raise UserError("--json: is of two trained runs; networks that are trained leave compare.json in --out")
     names = " ".join([given.pop("models", "" if more else PAPERS), *more])
     from .comparing import compare_command
 
@@ -40,10 +50,15 @@ def typed(kind: Any, panel: str, help: str) -> Any:
 
 
 BEFORE = {
-    "more": Annotated[list[str] | None, typer.Argument(help="Further networks.", show_default=False)],
+    "more": Annotated[
+        list[str] | None, typer.Argument(help="Two run folders, or further networks.", show_default=False)
+    ],
     "models": typed(str, "Model", f"The networks, see `tinymed models` ({PAPERS})."),
     "width": typed(float, "Model", "Multiplier of the channels, of networks that have one (1)."),
-    "out": path_option("Run", "Folder of the comparison (runs/compare)."),
+    "out": path_option("Run", "Folder of the comparison (runs/compare; of two runs none)."),
+    "as_json": Annotated[
+        bool | None, typer.Option("--json", help="Of two runs: print one JSON object and nothing else.")
+    ],
 }
 OPTIONS = {n: o for n, o in tasks.find(tasks.DEFAULT).options.items() if n not in ABSENT}
 
@@ -52,6 +67,7 @@ app.command(
     name="compare",
     epilog=examples(
         f"tinymed compare --models {PAPERS} --data DIR --width 0.25 --size 64",
+        "tinymed compare runs/dcnn-001 runs/resnet20-001",
         "tinymed compare --models dcnn resnet20 --data DIR --epochs 10 --out runs/two",
     ),
 )(command)

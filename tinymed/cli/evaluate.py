@@ -1,63 +1,69 @@
-"""`tinymed evaluate`: a trained run on a set of images."""
+"""`tinymed evaluate`: a trained run on a set of images.  What it does is in `evaluating.py`."""
 
-import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ..errors import UserError
-from .app import app, check_weights_name, examples, say
-from .options import CRF_HELP, STEPS_HELP
+from .app import app, examples
+from .options import CRF_HELP, STEPS_HELP, Given, keyword, path_option, required, with_options
 
 
-@app.command(
+def evaluate(given: Given) -> int:
+    """Measure a trained run on a set of images, by the measures of its task, with intervals and floors.
+
+    What is chosen after training, a temperature or a threshold, is chosen on the run's validation part, kept with the
+    run, and used where it is asked for.
+    """
+    from .evaluating import evaluate_command
+
+    return evaluate_command(given)
+
+
+def typed(kind: Any, help: str, *names: str, panel: str | None = None) -> Any:
+    """Return the annotation of an option."""
+    return Annotated[kind | None, typer.Option(*names, help=help, rich_help_panel=panel, show_default=False)]
+
+
+AFTER = "After training"
+RUN: Any = Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)]
+OPTIONS = {
+    "data": typed(str, "Images as for train; without it the run's own."),
+    "split": typed(str, "Which part: train, val or test (test if there is one; without parts all)."),
+    "weights": typed(str, "best or last (what the run keeps)."),
+    "backend": typed(str, "numba, loops, numpy, cuda, cupy or emulated (the run's)."),
+    "postprocess": typed(str, STEPS_HELP),
+    "crf": typed(str, CRF_HELP),
+    "skip_bad": typed(bool, "Leave unreadable images out and list them.", "--skip-bad"),
+    "as_json": typed(bool, "Print one JSON object and nothing else.", "--json"),
+    "predictions": path_option(
+        AFTER, "List what is predicted of each image in this CSV (of the run's own parts: in its folder)."
+    ),
+    "calibrate": typed(
+        bool, "Fit a temperature to the run's val part, keep it with the run, and use it.", "--calibrate", panel=AFTER
+    ),
+    "calibrated": typed(bool, "Use the temperature that is kept with the run.", "--calibrated", panel=AFTER),
+    "threshold": typed(
+        str,
+        "Choose a threshold on the run's val part and keep it: youden, 'sensitivity>=0.95' or 'specificity>=0.9'.",
+        panel=AFTER,
+    ),
+    "subgroup": typed(list[str], "Measure each value of a column of the list; may be repeated.", panel=AFTER),
+    "pictures": path_option(AFTER, "Folder for pictures of reliability, precision and recall, and net benefit."),
+}
+
+command = with_options(
+    evaluate, {}, [required("run", RUN), *(keyword(name, annotation) for name, annotation in OPTIONS.items())]
+)
+app.command(
+    name="evaluate",
     epilog=examples(
         "tinymed evaluate runs/dcnn-001",
         "tinymed evaluate runs/dcnn-001 --data DIR --split test",
         "tinymed evaluate runs/dcnn-001 --data DIR --json > result.json",
         "tinymed evaluate runs/unet-001 --postprocess auto --crf auto",
         "tinymed evaluate runs/unet-001 --postprocess largest,fill --crf w=4,d=40,c=15",
-    )
-)
-def evaluate(
-    run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],
-    data: Annotated[str | None, typer.Option(help="Images as for train; without it the run's own.")] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            help="Which part: train, val or test (test if there is one; a folder without parts is taken whole)."
-        ),
-    ] = None,
-    weights: Annotated[str | None, typer.Option(help="best or last (what the run keeps).")] = None,
-    backend: Annotated[
-        str | None, typer.Option(help="numba, loops, numpy, cuda, cupy or emulated (the run's).")
-    ] = None,
-    postprocess: Annotated[str | None, typer.Option(help=STEPS_HELP)] = None,
-    crf: Annotated[str | None, typer.Option(help=CRF_HELP)] = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave unreadable images out and list them.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
-) -> None:
-    """Measure a trained run on a set of images, by the measures of its task, with intervals and floors."""
-    from ..train.run import Run, choose_backend
-
-    check_weights_name(weights)
-    opened = Run.open(run)
-    choose_backend(backend or opened.config.backend)
-    if skip_bad and data is None:
-        raise UserError("--skip-bad: has no effect here: the run's own images are what they were; it is of --data")
-    dataset = opened.images(data, split, skip_bad)
-    for name, reason in dataset.skipped:
-        say(f"skipped {name}: {reason}")
-    if postprocess is None and crf is None:
-        result, _ = opened.measure(opened.load_model(weights), dataset)
-    else:
-        result = opened.measure_refined(opened.load_model(weights), dataset, postprocess, crf)
-    if data is not None and dataset.split == "all" and str(Path(data).absolute()) == opened.config.data.path:
-        say("note: these include the images that the run was trained on; without --data its own test part is measured")
-    result = {"run": str(run), "model": opened.config.model, "data": dataset.source, "split": dataset.split, **result}
-    if as_json:
-        print(json.dumps(result, allow_nan=False))
-        return
-    title = f"{opened.config.model} on {dataset.source or 'data'} [{dataset.split}]"
-    print(opened.task.text(opened.config, result, title))
+        "tinymed evaluate runs/dcnn-001 --calibrate --threshold 'sensitivity>=0.95' --pictures figures",
+        "tinymed evaluate runs/dcnn-001 --subgroup sex --subgroup age",
+    ),
+)(command)

@@ -14,6 +14,7 @@ from .options import CRF_HELP, STEPS_HELP
     epilog=examples(
         "tinymed predict runs/dcnn-001 cell.png",
         "tinymed predict runs/dcnn-001 *.png --json",
+        "tinymed predict runs/dcnn-001 *.png --calibrated --threshold",
         "tinymed predict runs/unet_small-001 *.png --out masks --overlays",
         "tinymed predict runs/unet_small-001 *.png --out masks --postprocess auto",
     )
@@ -31,6 +32,12 @@ def predict(
         str | None, typer.Option(help=STEPS_HELP.replace("chooses", "takes what was chosen"))
     ] = None,
     crf: Annotated[str | None, typer.Option(help=CRF_HELP.replace("chooses", "takes what was chosen"))] = None,
+    calibrated: Annotated[
+        bool, typer.Option("--calibrated", help="Use the temperature that evaluate --calibrate kept with the run.")
+    ] = False,
+    threshold: Annotated[
+        bool, typer.Option("--threshold", help="Decide by the threshold that evaluate --threshold kept with the run.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list and nothing else.")] = False,
 ) -> None:
     """Say what a trained run makes of images: a class, a grade, a number, findings, a mask or boxes.
@@ -48,6 +55,10 @@ def predict(
         found = opened.task.predict(opened.folder, opened.config, model, *given)
     else:
         found = opened.task.predict_refined(opened.folder, opened.config, model, *given, (postprocess, crf))
+    if calibrated or threshold:
+        from .decision import decided
+
+        found = decided(opened, weights, found, calibrated, threshold)
     for error in found.errors:
         complain(error, WRONG_INPUT)
     if as_json:

@@ -1,6 +1,5 @@
 """`tinymed register`: one image brought onto another.  Its options are the schema's."""
 
-import inspect
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +10,7 @@ from ..registration.config import RegisterConfig
 from ..tasks.base.config import checked
 from ..tasks.base.options import read_fields, refuse_idle
 from .app import app, examples
-from .options import Given, keyword, parameter, path_option, with_options
+from .options import Given, keyword, parameter, path_option, required, with_options
 
 FIXED: Any = Annotated[Path, typer.Argument(help="The image that stays.", show_default=False)]
 MOVING: Any = Annotated[Path, typer.Argument(help="The image that is brought onto it.", show_default=False)]
@@ -61,11 +60,6 @@ def register(given: Given) -> int:
     for name, file in report["files"].items():
         print(f"  {name}: {folder / file}")
     return 0
-
-
-def required(name: str, annotation: Any) -> inspect.Parameter:
-    """Return an argument that must be given."""
-    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=annotation)
 
 
 command = with_options(

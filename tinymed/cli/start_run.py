@@ -16,7 +16,7 @@ from ..report.samples import save_samples
 from ..tasks.base.task import refuse_divided
 from ..train.callbacks import Interrupt
 from ..train.display import Bar, Lines, SlowStart
-from ..train.run import CHANGEABLE, Run, choose_backend, claim_folder, new_folder, refuse_occupied
+from ..train.run import CHANGEABLE, PREDICTIONS, Run, choose_backend, claim_folder, new_folder, refuse_occupied
 from ..train.trainer import Callback
 from ..train.transfer import check_transfer, initial_weights, initialise
 from .app import say, slow_note
@@ -30,11 +30,22 @@ def train_command(given: Given) -> int:
     if "preview" in given and "resume" not in given:
         return preview(given)
     run, sets = resume_run(given) if "resume" in given else start_run(given)
+    code = fit(run, sets, resumed="resume" in given, shown=True)
+    if not code:
+        say(f"run folder: {run.folder}")
+    return code
+
+
+def fit(run: Run, sets: Any, *, resumed: bool, shown: bool) -> int:
+    """Train a run to its end, measure it and write its results; returns the exit code.
+
+    resumed: the run may have been trained in part.  shown: print its tables.
+    """
     choose_backend(run.config.backend)
     trainer, interrupt = run.trainer(sets, [display(), SlowStart(say)])
     for note in trainer.notes:
         say(note)
-    if "resume" in given:
+    if resumed:
         note = run.restore(trainer)
         if note:
             say(note)
@@ -58,8 +69,10 @@ def train_command(given: Given) -> int:
     say("measuring the weights that are kept, with intervals ...")
     result, details = run.finish(trainer, sets)
     save_curves(trainer.progress.history, run.folder / "curves.png", run.config.model, run.config.monitor)
-    show_results(run, trainer.model, result, details, sets)
-    say(f"run folder: {run.folder}")
+    if shown:
+        for name in details:
+            print(run.task.text(run.config, result[name], f"{name}, {result['weights']} weights"), end="\n\n")
+    save_results(run, trainer.model, result, details, sets)
     return 0
 
 
@@ -78,19 +91,24 @@ def preview(given: Given) -> int:
     return 0
 
 
-def show_results(run: Run, model: Any, result: dict[str, Any], details: dict[str, Any], sets: Any) -> None:
-    """Print the tables of a finished run, and let its task draw and list."""
-    for name in details:
-        print(run.task.text(run.config, result[name], f"{name}, {result['weights']} weights"), end="\n\n")
+def save_results(run: Run, model: Any, result: dict[str, Any], details: dict[str, Any], sets: Any) -> None:
+    """Let the task of a finished run draw and list its test part, or val where there is no test."""
     part = "test" if "test" in details else "val"
     title = f"{run.config.model} on {part}"
     run.task.save_results(run.folder, run.config, model, sets[part], result[part], details[part], title)
+    run.list_cases(sets[part], details[part], run.folder / PREDICTIONS)
 
 
 def report_interrupt(run: Run, interrupt: Interrupt, step: int) -> int:
     """Say how to go on; returns 128 + the signal's number, as shells count."""
     name = signal.Signals(interrupt.signal).name if interrupt.signal else "a callback"
     say(f"stopped by {name} after step {step}; nothing is lost. Continue with: tinymed train --resume {run.folder}")
+    return 128 + interrupt.signal
+
+
+def report_stopped(interrupt: Interrupt) -> int:
+    """Say that a command ended with nothing to go on with; returns 128 + the signal's number."""
+    say(f"stopped by {signal.Signals(interrupt.signal).name}; nothing was written")
     return 128 + interrupt.signal
 
 

@@ -4,10 +4,9 @@ Coordinates are pixels; a box covers xmin <= x < xmax.  `splits.csv` beside it m
 box, and divides the set where boxes.csv does not.  Columns of other usual names are found, see `lists`.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any
 
 import numpy as np
 
@@ -69,13 +68,9 @@ class BoxDataset(Dataset):
     boxes: list[np.ndarray] = field(default_factory=list)
     kinds: list[np.ndarray] = field(default_factory=list)
 
-    def subset(self, indices: Iterable[int] | np.ndarray, split: str | None = None) -> Self:
-        """Return the images at `indices` with their boxes, in that order."""
-        rows = [int(i) for i in indices]
-        part = super().subset(np.array(rows, np.int64), split)
-        boxes, kinds = [self.boxes[i] for i in rows], [self.kinds[i] for i in rows]
-        result: Self = replace(part, boxes=boxes, kinds=kinds)  # type: ignore[call-arg, assignment]
-        return result
+    def further(self, rows: np.ndarray) -> dict[str, Any]:
+        """Return the boxes and their classes at `rows`."""
+        return {"boxes": [self.boxes[i] for i in rows], "kinds": [self.kinds[i] for i in rows]}
 
     def box_counts(self) -> dict[str, int]:
         """Return the number of boxes of each class."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -128,7 +128,7 @@ class Dataset:
         wanted: np.ndarray = self.labels[indices]
         return wanted
 
-    def subset(self, indices: Iterable[int] | np.ndarray, split: str | None = None) -> "Dataset":
+    def subset(self, indices: Iterable[int] | np.ndarray, split: str | None = None) -> Self:
         """Return the images at `indices`, in that order; the classes keep their numbers and nothing is decoded."""
         rows = np.asarray(indices if isinstance(indices, np.ndarray) else list(indices), np.int64)
         samples = self.samples[rows] if isinstance(self.samples, np.ndarray) else [self.samples[i] for i in rows]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Any
 
 import numpy as np
 
@@ -122,13 +122,10 @@ class MaskDataset(Dataset):
         """Return the distance between neighbouring pixels along each axis: mm of a volume, 1 pixel of a picture."""
         return read_volume(self.files(index)[0]).spacing if self.dimensions == 3 else (1.0, 1.0)
 
-    def subset(self, indices: Iterable[int] | np.ndarray, split: str | None = None) -> Self:
-        """Return the pairs at `indices`, in that order."""
-        rows = [int(i) for i in indices]
-        part = super().subset(np.array(rows, np.int64), split)
+    def further(self, rows: np.ndarray) -> dict[str, Any]:
+        """Return the masks, and the files of the other modalities, at `rows`."""
         more = [[files[i] for i in rows] for files in self.more]
-        result: Self = replace(part, masks=[self.masks[i] for i in rows], more=more)  # type: ignore[call-arg, assignment]
-        return result
+        return {"masks": [self.masks[i] for i in rows], "more": more}
 
 
 def with_boundary(sets: Mapping[str, MaskDataset], radius: int) -> dict[str, MaskDataset]:

@@ -242,32 +242,39 @@ def split_dataset(
         {'train': 14, 'val': 3, 'test': 3}
     """
     shares = dict(FRACTIONS if fractions is None else fractions)
-    values = list(shares.values())
-    if rule == "auto":
-        rule = "stratified" if dataset.groups is None else "grouped"
+    rule = chosen_rule(dataset, rule)
+    parts = part_indices(dataset, list(shares.values()), seed, rule)
+    cut = {name: dataset.subset(part, split=name) for name, part in zip(shares, parts, strict=True)}
+    for part in cut.values():
+        part.divided = rule
+    return cut
+
+
+def chosen_rule(dataset: Dataset, rule: str) -> str:
+    """Return what "auto" stands for: grouped where the set has groups."""
+    if rule != "auto":
+        return rule
+    return "stratified" if dataset.groups is None else "grouped"
+
+
+def part_indices(dataset: Dataset, fractions: Sequence[float], seed: int, rule: str) -> list[np.ndarray]:
+    """Return the indices of each part of a set that is divided by a rule, see `split_dataset`.  Raises UserError."""
+    values = list(fractions)
     if rule == "stratified":
         if dataset.hashes is None:
-            parts = stratified_split(dataset.labels, values, seed, dataset.classes)
-        else:
-            parts = split_with_copies(dataset.labels, dataset.hashes, values, seed, dataset.classes)
-    elif rule == "grouped":
+            return stratified_split(dataset.labels, values, seed, dataset.classes)
+        return split_with_copies(dataset.labels, dataset.hashes, values, seed, dataset.classes)
+    if rule == "grouped":
         if dataset.groups is None:
             raise UserError(
                 f"{dataset.source or 'data'}: a grouped split needs a patient or group column",
                 {"group_column='NAME'": "name it with {}"},
             )
-        parts = grouped_split(dataset.groups, dataset.labels, values, seed)
-    elif rule == "last" and len(values) == 2:
+        return grouped_split(dataset.groups, dataset.labels, values, seed)
+    if rule == "last" and len(values) == 2:
         check_fractions(values)
-        parts = last_fraction_split(len(dataset), values[1])
-    else:
-        raise UserError(
-            f"split rule {rule!r} with {len(values)} parts; use auto, stratified, grouped, or last with two"
-        )
-    cut = {name: dataset.subset(part, split=name) for name, part in zip(shares, parts, strict=True)}
-    for part in cut.values():
-        part.divided = rule
-    return cut
+        return last_fraction_split(len(dataset), values[1])
+    raise UserError(f"split rule {rule!r} with {len(values)} parts; use auto, stratified, grouped, or last with two")
 
 
 def split_with_copies(

@@ -5,8 +5,8 @@ Imported at first use.
 
 from typing import Any
 
+from ..cpu.compiler.exact_loops import compiled
 from ..cpu.compiler.jit import inline
-from ..data.augment.compiled import compiled
 
 
 @inline

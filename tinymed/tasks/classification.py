@@ -16,9 +16,11 @@ from ..data.sampling import BETA
 from ..data.synthetic import DIFFICULTY, synthetic_smear
 from ..errors import UserError
 from ..metrics.classification import evaluate_scores
+from ..metrics.measures import Measure
 from ..metrics.positive_class import choose_positive
 from ..models import default_size
 from ..nn.init import no_weights
+from ..report.paths import below
 from ..tape import no_grad
 from .base.augmentation import augmentation_rules
 from .base.config import AugmentConfig, DataConfig, RunConfig, Shortcuts, checked, named_columns, setting
@@ -39,7 +41,8 @@ from .base.training import training_rules
 from .heads.class_heads import SigmoidHead, SoftmaxHead, make_head
 from .heads.class_weights import parse_weights
 from .inference.class_scores import predict_scores
-from .results.class_results import class_text, save_class_pictures
+from .results.class_results import class_figures, class_rows, class_text, save_class_pictures
+from .results.rows import Cases, Row
 
 Sets = dict[str, Dataset]
 
@@ -313,6 +316,17 @@ class Classification(Task[ClassificationConfig, Dataset]):
         title: str,
     ) -> None:
         save_class_pictures(folder, result, details, dataset, title)
+
+    def case_rows(self, folder: Path, config: ClassificationConfig, dataset: Dataset, details: np.ndarray) -> list[Row]:
+        names = [below(dataset.name(i), config.data.path) for i in range(len(dataset))]
+        return class_rows(names, dataset.labels, details, config.data.classes)
+
+    def figures(self, config: ClassificationConfig, cases: Cases) -> dict[str, Measure]:
+        return class_figures(cases, config.data.classes, config.positive, config.seed)
+
+    def class_scores(self, config: ClassificationConfig, cases: Cases) -> tuple[np.ndarray, np.ndarray]:
+        classes = config.data.classes
+        return cases.table("score", classes), cases.number_of("true", classes)
 
     def scores_of(self, config: ClassificationConfig, model: Any, images: Sequence[str | Path]) -> np.ndarray:
         """Return scores [n, classes] of image files: read, resized, /255 (Senthil Kumar et al. 2022)."""

@@ -24,6 +24,7 @@ from ..errors import UserError
 from ..files import read_json
 from ..metrics.boxes import Detections
 from ..metrics.detection import evaluate_detections
+from ..metrics.measures import Measure
 from ..nn.init import no_weights
 from ..report.boxes import Boxes, BoxExample, save_boxes
 from ..report.paths import below
@@ -46,7 +47,8 @@ from .base.training import training_rules
 from .heads.box_head import LIMIT, PRIOR, BoxHead
 from .heads.class_weights import parse_weights
 from .inference.box_peaks import detect
-from .results.box_results import above, box_rows, box_text, save_box_pictures, write_boxes
+from .results.box_results import above, box_figures, box_rows, box_text, image_rows, save_box_pictures, write_boxes
+from .results.rows import Cases, Row
 
 Sets = dict[str, BoxDataset]
 METRICS = "metrics.json"  # of a run, which holds the best thresholds
@@ -321,6 +323,15 @@ class Detection(Task[DetectionConfig, BoxDataset]):
         ]
         write_boxes(folder / "boxes.csv", rows)
         save_box_pictures(details, dataset, self.thresholds(folder, config), folder / "overlays.png", title)
+
+    def case_rows(
+        self, folder: Path, config: DetectionConfig, dataset: BoxDataset, details: Sequence[Detections]
+    ) -> list[Row]:
+        names = [below(dataset.name(i), config.data.path) for i in range(len(dataset))]
+        return image_rows(details, dataset, self.thresholds(folder, config), names)
+
+    def figures(self, config: DetectionConfig, cases: Cases) -> dict[str, Measure]:
+        return box_figures(cases, config.seed)
 
     def predict(
         self,

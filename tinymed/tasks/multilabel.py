@@ -14,12 +14,14 @@ from pydantic import BeforeValidator
 from ..data.findings import FindingDataset, open_findings
 from ..errors import UserError
 from ..metrics.findings import evaluate_findings
+from ..metrics.measures import Measure
 from .base.config import checked, named_columns, parse_names, setting
 from .base.options import Options
 from .base.picture import PictureConfig, PictureData, PictureTask
 from .base.task import Ask
 from .heads.finding_head import FindingHead, positive_weights
-from .results.finding_results import finding_text, save_finding_results
+from .results.finding_results import finding_figures, finding_rows, finding_text, save_finding_results
+from .results.rows import Cases, Row
 
 
 class FindingData(PictureData):
@@ -124,7 +126,14 @@ class Multilabel(PictureTask[MultilabelConfig, FindingDataset]):
         title: str,
     ) -> None:
         scores, truth = details
-        save_finding_results(folder, self.names(config, dataset), truth, scores, result, title)
+        save_finding_results(folder, truth, scores, result, title)
+
+    def case_rows(self, folder: Path, config: MultilabelConfig, dataset: FindingDataset, details: Any) -> list[Row]:
+        scores, truth = details
+        return finding_rows(self.names(config, dataset), truth, scores, config.data.classes)
+
+    def figures(self, config: MultilabelConfig, cases: Cases) -> dict[str, Measure]:
+        return finding_figures(cases, config.data.classes)
 
     def export_metadata(self, config: MultilabelConfig) -> dict[str, Any]:
         scores = "sigmoid of each output; a finding is there from 0.5 on"

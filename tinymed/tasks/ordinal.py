@@ -16,6 +16,7 @@ from ..data.dataset import Dataset
 from ..data.readers import open_dataset, with_classes
 from ..errors import UserError
 from ..metrics.grades import decide, evaluate_grades
+from ..metrics.measures import Measure
 from .base.config import checked, named_columns, parse_names, setting
 from .base.options import Options
 from .base.picture import PictureConfig, PictureData, PictureTask
@@ -23,7 +24,8 @@ from .base.task import Ask
 from .heads.class_heads import SoftmaxHead
 from .heads.class_weights import parse_weights
 from .heads.grade_heads import CornHead, make_grade_head, outputs_for
-from .results.grade_results import grade_text, save_grade_results
+from .results.grade_results import grade_figures, grade_rows, grade_text, save_grade_results
+from .results.rows import Cases, Row
 
 NUMBERED = re.compile(r"^(.*?)(\d+(?:\.\d+)?)$")
 
@@ -151,7 +153,14 @@ class Ordinal(PictureTask[OrdinalConfig, Dataset]):
         title: str,
     ) -> None:
         scores, truth = details
-        save_grade_results(folder, self.names(config, dataset), truth, scores, result, title)
+        save_grade_results(folder, truth, scores, result, title)
+
+    def case_rows(self, folder: Path, config: OrdinalConfig, dataset: Dataset, details: Any) -> list[Row]:
+        scores, truth = details
+        return grade_rows(self.names(config, dataset), truth, scores, config.data.classes, config.decision)
+
+    def figures(self, config: OrdinalConfig, cases: Cases) -> dict[str, Measure]:
+        return grade_figures(cases, config.data.classes, config.seed)
 
     def export_metadata(self, config: OrdinalConfig) -> dict[str, Any]:
         return super().export_metadata(config) | {"decision": config.decision, "scores": MEANING[config.head]}

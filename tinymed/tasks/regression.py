@@ -12,12 +12,14 @@ import numpy as np
 from ..data.values import ValueDataset, open_values
 from ..errors import UserError
 from ..metrics.agreement import evaluate_values
+from ..metrics.measures import Measure
 from .base.config import Strict, checked, named_columns, setting
 from .base.options import Options, refuse_idle
 from .base.picture import DEFAULTS, PictureConfig, PictureData, PictureTask
 from .base.task import Ask
 from .heads.value_head import ValueHead
-from .results.value_results import save_value_results, value_text
+from .results.rows import Cases, Row
+from .results.value_results import save_value_results, value_figures, value_rows, value_text
 
 
 class TargetConfig(Strict):
@@ -110,7 +112,14 @@ class Regression(PictureTask[RegressionConfig, ValueDataset]):
     ) -> None:
         scores, truth = details
         shown = " ".join(filter(None, [config.data.classes[0], config.target.unit and f"({config.target.unit})"]))
-        save_value_results(folder, self.names(config, dataset), truth, scores[:, 0], result, shown, title)
+        save_value_results(folder, truth, scores[:, 0], result, shown, title)
+
+    def case_rows(self, folder: Path, config: RegressionConfig, dataset: ValueDataset, details: Any) -> list[Row]:
+        scores, truth = details
+        return value_rows(self.names(config, dataset), truth, scores[:, 0])
+
+    def figures(self, config: RegressionConfig, cases: Cases) -> dict[str, Measure]:
+        return value_figures(cases, config.seed)
 
     def export_metadata(self, config: RegressionConfig) -> dict[str, Any]:
         target = {"name": config.data.classes[0], **config.target.model_dump()}

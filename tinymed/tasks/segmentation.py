@@ -34,16 +34,7 @@ from .base.mask_config import MaskConfig, with_settings
 from .base.network import Outputs, classifies_middle, default_networks, output_shapes
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
 from .base.patches import patch_sides, volume_patch
-from .base.task import (
-    Ask,
-    Batches,
-    Fitted,
-    Predictions,
-    Task,
-    Validate,
-    fingerprint_samples,
-    picture_preparation,
-)
+from .base.task import Ask, Batches, Fitted, Predictions, Task, Validate, fingerprint_samples, picture_preparation
 from .base.training import training_rules
 from .heads.class_weights import parse_weights
 from .heads.contour_head import ContourHead
@@ -53,6 +44,7 @@ from .inference.class_scores import forward_pass
 from .inference.mask_files import predict_masks
 from .inference.mask_predictor import MaskPredictor
 from .inference.refinement import Wanted, choose, chosen_before, measure_beside, save_choice, validation_cases
+from .results import mask_results
 from .results.mask_results import mask_text, save_case_overlays, write_cases
 
 Sets = dict[str, MaskDataset]
@@ -105,6 +97,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
     """A class for every pixel."""
 
     name = "segmentation"
+    case_rows, figures = staticmethod(mask_results.mask_rows), staticmethod(mask_results.mask_figures)
     needs = "a folder with images and masks"
     wants = "segmentation (scores for every pixel, or for the middle of a patch)"
     Config = SegmentationConfig

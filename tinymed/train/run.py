@@ -5,6 +5,7 @@
     checkpoints/last.safetensors       where the run stands (previous.safetensors: the one before)
     checkpoints/best.safetensors       the best validation so far
     metrics.json                       val, and test where there is one, with intervals
+    predictions.csv                    what was said of each image of the test part, or of val where there is none
     curves.png, and what the task draws and lists
 
 The configuration and one checkpoint are enough to use a run; the rest is for people.
@@ -18,6 +19,8 @@ from typing import Any
 from .. import dispatch, tasks
 from ..errors import UserError
 from ..files import remove_temporaries, write_json
+from ..metrics.measures import intervals_by_groups
+from ..tasks.results.rows import Cases, as_cases, with_groups, write_rows
 from .assemble import describe_rest, make_trainer
 from .averaging import evaluated_weights
 from .callbacks import Checkpoints, Interrupt, JsonLog
@@ -25,7 +28,7 @@ from .checkpoint import BEST, NEWEST, CheckpointError, load_checkpoint, load_new
 from .trainer import Callback, Trainer
 from .transfer import CHECKPOINTS, CONFIG, initialise
 
-LOG, METRICS = "log.jsonl", "metrics.json"
+LOG, METRICS, PREDICTIONS = "log.jsonl", "metrics.json", "predictions.csv"
 CHANGEABLE = frozenset(("epochs", "steps", "backend", "workers", "checkpoint_every"))  # when a run is resumed
 
 
@@ -145,9 +148,30 @@ class Run:
         return self.task.choose_part(self.task.open_path(self.config, path, skip_bad), split, path, own=False)
 
     def measure(self, model: Any, dataset: Any) -> tuple[dict[str, Any], Any]:
-        """Return (metrics with intervals, what they were computed from) of a model on a whole set."""
-        measured: tuple[dict[str, Any], Any] = self.task.measure(self.config, model, dataset)
-        return measured
+        """Return (metrics with intervals, what they were computed from) of a model on a whole set.
+
+        Where images come in groups, such as patients, the intervals count groups.
+        """
+        result, details = self.task.measure(self.config, model, dataset)
+        groups = dataset.groups
+        if groups is not None and 1 < len(set(groups.tolist())) < len(dataset):
+            cases = self.cases(dataset, details)
+            result |= intervals_by_groups(result, self.task.figures(self.config, cases), groups)
+        return result, details
+
+    def cases(self, dataset: Any, details: Any) -> Cases:
+        """Return what was predicted of each image of a set; details: what `measure` returned with the metrics."""
+        rows = self.task.case_rows(self.folder, self.config, dataset, details)
+        return as_cases(with_groups(rows, dataset.groups))
+
+    def list_cases(self, dataset: Any, details: Any, path: Path) -> None:
+        """Write what was predicted of each image of a set, see `cases`."""
+        rows = self.task.case_rows(self.folder, self.config, dataset, details)
+        write_rows(path, with_groups(rows, dataset.groups))
+
+    def checkpoint(self, which: str | None = None) -> Path:
+        """Return the file of the "best" or "last" weights, by default of those that the run keeps."""
+        return self.checkpoints / (BEST if (which or self.config.keep) == "best" else NEWEST)
 
     def measure_refined(self, model: Any, dataset: Any, postprocess: str | None, crf: str | None) -> dict[str, Any]:
         """Return metrics after post-processing, beside those without it; "auto" chooses on the run's validation set."""
@@ -160,7 +184,7 @@ class Run:
     def load_model(self, which: str | None = None) -> Any:
         """Return the trained network: "best" or "last" weights, by default those that the run keeps."""
         which = which or self.config.keep
-        path = self.checkpoints / (BEST if which == "best" else NEWEST)
+        path = self.checkpoint(which)
         if which == "last" and not path.exists() and not any(self.checkpoints.glob("*.safetensors")):
             raise UserError(f"{self.folder}: has no checkpoint yet; train it first")
         try:

@@ -43,6 +43,17 @@ class Strict(BaseModel):
     panel: ClassVar[str] = ""  # the heading of its options in --help
 
 
+class FoldConfig(Strict):
+    """The fold of a cross-validation that a run tests, and the parts of the data that are divided into folds."""
+
+    parts: list[str]
+    folds: int = Field(ge=2)
+    fold: int = Field(ge=1)
+    repeat: int = Field(default=1, ge=1)
+    inner_folds: int = Field(default=0, ge=0)  # of what is left for training: the fold `inner` is then tested instead
+    inner: int = Field(default=0, ge=0)
+
+
 class DataConfig(Strict):
     """Which images, and how they are divided and prepared."""
 
@@ -70,6 +81,7 @@ class DataConfig(Strict):
     size: int = setting(
         ..., "Side that images are resized to, in pixels.", shown="the model's own, or the task's", ge=1, le=4096
     )
+    fold: FoldConfig | None = None
     channels: int = Field(default=3, ge=1, le=64)  # 1 or 3 of pictures, any number where files are put together
     mean: list[float] | None = None
     std: list[float] | None = None

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ...data.folds import cut_fold, join
 from ...data.splits import leak_check, split_dataset
 from ...errors import UserError
 from .config import DataConfig
@@ -40,6 +41,29 @@ def divide(sets: Sets, data: DataConfig, seed: int, every_class: bool = True) ->
     shares = {"train": rest, "val": data.val_fraction, "test": data.test_fraction}
     cut = split_dataset(sets["all"], {k: v for k, v in shares.items() if v > 0}, seed, data.split)
     return check_division(cut, where, data.leaks, every_class)
+
+
+def fold_of(sets: Sets, data: DataConfig, seed: int) -> Sets:
+    """Return the sets as they are or, in a run of a cross-validation, {"train": ..., "test": its fold}.
+
+    Raises UserError: too few images or groups, a class that is in one fold alone, an image or patient on both sides.
+    """
+    place = data.fold
+    if place is None:
+        return sets
+    train = join([sets[name] for name in place.parts])
+    train, test, _ = cut_fold(train, place.folds, place.fold, seed + place.repeat - 1, data.split)
+    if place.inner_folds:
+        train, test, _ = cut_fold(train, place.inner_folds, place.inner, seed + place.repeat - 1, data.split)
+    absent = [name for name, count in train.counts().items() if not count] if train.tells_classes else []
+    if absent:
+        raise UserError(
+            f"{data.path or 'the synthetic set'}: class {', '.join(absent)} is in fold {place.fold} alone, so that it "
+            "cannot be learnt there; use fewer folds, or --split stratified"
+        )
+    if train.hashes is not None:
+        leak_check({"train": train, "test": test}, rule=data.leaks)
+    return {"train": train, "test": test}
 
 
 def check_division(divided: Sets, where: str, leaks: str, every_class: bool = True) -> Sets:

@@ -16,8 +16,11 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 import numpy as np
 
 from ...errors import UserError
+from ...metrics.measures import Measure
 from ..heads.head import Head
+from ..results.rows import Cases, Row
 from .config import RunConfig, Shortcuts
+from .division import fold_of
 from .network import Outputs, default_networks, make_model, output_shapes, takes_several
 from .options import Option, Options, task_options
 
@@ -99,7 +102,11 @@ class Task(Generic[C, Data]):
 
     def open_data(self, config: C) -> dict[str, Data]:
         """Return the data, divided.  Raises UserError."""
-        return self.divide(config, self.read_data(config))
+        return self.divide(config, self.fold(config, self.read_data(config)))
+
+    def fold(self, config: C, sets: dict[str, Data]) -> dict[str, Data]:
+        """Return the sets, or those of the fold that a run of a cross-validation is of.  Raises UserError."""
+        return fold_of(sets, config.data, config.seed)
 
     def fingerprint(self, config: C, sets: dict[str, Data]) -> str:
         """Return what tells these images and labels from others, in hex."""
@@ -206,6 +213,24 @@ class Task(Generic[C, Data]):
     ) -> None:
         """Write pictures and tables of one part, the last that was measured, into the run's folder."""
         raise NotImplementedError
+
+    def case_rows(self, folder: Path, config: C, dataset: Data, details: Any) -> list[Row]:
+        """Return what was predicted of each image beside what is true, as predictions.csv lists it; "path" first.
+
+        details: what `measure` computed its metrics from.
+        """
+        raise NotImplementedError
+
+    def figures(self, config: C, cases: Cases) -> dict[str, Measure]:
+        """Return the measures of a list of predictions, the one that is looked at first being the first.
+
+        cases: the columns of predictions.csv; a column "fold" is there where they are of several networks.
+        """
+        raise NotImplementedError
+
+    def class_scores(self, config: C, cases: Cases) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return (scores [n, classes], class numbers [n]) of a list of predictions; None where images have no class."""
+        return None
 
     def predict(
         self, folder: Path, config: C, model: Any, files: Sequence[Path], out: Path | None, overlays: bool

@@ -74,7 +74,9 @@ class MaskPredictor:
                 return np.asarray(self.head.scores(outputs)[0])
             return slide(self.scores, ready, self.patch or (), self.output, overlap=self.overlap, blend=self.blend)
         if image.ndim != 3:
-            raise UserError(f"{name}: a volume of {by(image.shape[:-1])} voxels, where the run takes pictures; give a slice as PNG")
+            raise UserError(
+                f"{name}: a volume of {by(image.shape[:-1])} voxels, where the run takes pictures; give a slice as PNG"
+            )
         small = to_float(fit_image(image, (data.size, data.size), data.channels))
         scores = self.scores(np.moveaxis(cases.normal(small), -1, 0)[None])
         if scores.shape[2:] == image.shape[:2]:

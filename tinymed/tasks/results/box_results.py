@@ -11,8 +11,12 @@ import numpy as np
 from ...data.boxes import BoxDataset
 from ...files import write_atomic
 from ...metrics.boxes import Detections
+from ...metrics.detection import match_detections
+from ...metrics.measures import Mean, Measure, Weighted
 from ...report.boxes import Boxes, BoxExample, save_boxes
 from ...report.tables import interval, number, table
+from .class_results import ratio
+from .rows import Cases, Row
 
 Rows = list[dict[str, Any]]
 
@@ -78,3 +82,25 @@ def write_boxes(path: Path, rows: list[dict[str, Any]]) -> None:
     writer.writeheader()
     writer.writerows(rows)
     write_atomic(path, [text.getvalue().encode()])
+
+
+def image_rows(found: Sequence[Detections], dataset: BoxDataset, least: np.ndarray, names: Sequence[str]) -> list[Row]:
+    """Return what predictions.csv says of each image: its boxes, those found, and how many of these are right."""
+    rows = []
+    for name, detections, boxes, kinds in zip(names, found, dataset.boxes, dataset.kinds, strict=True):
+        best = above(detections, least)
+        right = int(match_detections(best, boxes, kinds).sum())
+        rows.append({"path": name, "boxes": len(boxes), "found": len(best.scores), "right": right})
+    return rows
+
+
+def box_figures(cases: Cases, seed: int) -> dict[str, Measure]:
+    """Return the measures of a list of images with boxes, at the scores that were best on val."""
+    boxes, found, right = (cases.numbers(name) for name in ("boxes", "found", "right"))
+    everyone = np.ones(boxes.size, bool)
+    return {
+        "f1": Weighted(ratio(2 * right, boxes + found), everyone, seed=seed),
+        "sensitivity": Weighted(ratio(right, boxes), everyone, seed=seed),
+        "precision": Weighted(ratio(right, found), everyone, seed=seed),
+        "false_positives": Mean(found - right, (0, np.inf), lower_is_better=True),
+    }

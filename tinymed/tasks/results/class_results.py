@@ -1,14 +1,20 @@
 """Results of a classification: tables, ROC curve, confusion matrix, predictions."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...data.dataset import Dataset
+from ...metrics.classification import class_scores, kappa_of
+from ...metrics.confusion_metrics import kappa_weights
+from ...metrics.measures import Area, Measure, Share, Weighted
 from ...report.plots import save_confusion, save_roc
 from ...report.tables import interval, number, table
+from .rows import Cases, Row
 
+Statistic = Callable[[np.ndarray], np.ndarray]  # from how often each image counts, [r, n], to a value a row
 RATES = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "npv", "f1", "auc", "pr_auc")
 
 
@@ -32,7 +38,7 @@ def class_text(result: dict[str, Any], title: str) -> str:
     matrix = [("true \\ predicted", *classes)]
     matrix += [(name, *map(str, row)) for name, row in zip(classes, result["confusion"], strict=True)]
     lines += ["", table(matrix)]
-    lines += [f"note: {note}" for note in result["warnings"] if "0/0" in note]
+    lines += [f"note: {note}" for note in result["warnings"] if "0/0" in note or "patients" in note]
     return "\n".join(lines)
 
 
@@ -43,3 +49,95 @@ def save_class_pictures(
     classes, positive = dataset.classes, metrics["positive"]
     save_roc(scores, dataset.labels, classes, positive, folder / "roc.png", metrics)
     save_confusion(metrics["confusion"], classes, folder / "confusion.png", title)
+
+
+def class_rows(names: Sequence[str], labels: np.ndarray, scores: np.ndarray, classes: Sequence[str]) -> list[Row]:
+    """Return what predictions.csv says of each image: its class, the answer, the score of every class."""
+    found = scores.argmax(axis=1)
+    return [
+        {"path": name, "true": classes[labels[i]], "predicted": classes[found[i]]}
+        | {f"score {each}": float(score) for each, score in zip(classes, scores[i], strict=True)}
+        for i, name in enumerate(names)
+    ]
+
+
+def class_figures(cases: Cases, classes: Sequence[str], positive: str, seed: int) -> dict[str, Measure]:
+    """Return the measures of a list of predictions; sensitivity, specificity and AUC are of the positive class."""
+    labels, scores = cases.number_of("true", classes), cases.table("score", classes)
+    found, k, several = scores.argmax(axis=1), list(classes).index(positive), len(classes) > 2
+    confusions = weighted_confusion(labels, found, len(classes))
+    everyone = np.ones(labels.size, bool)
+    pairs = [((labels == i).astype(np.float64), class_scores(scores, i)) for i in range(len(classes))]
+    figures: dict[str, Measure] = {
+        "accuracy": Share(found == labels),
+        "balanced_accuracy": Weighted(lambda w: mean_recall(confusions(w)), everyone, seed=seed),
+        "sensitivity": Share(found == k, labels == k),
+        "specificity": Share(found != k, labels != k),
+        "auc": Area([pairs[k]], cases.folds),
+    }
+    if several:
+        figures["macro_auc"] = Area(pairs, cases.folds)
+    kappa = kappa_of(kappa_weights(len(classes), "none"))
+    resampled = {
+        "precision": ratio((found == k) & (labels == k), found == k),
+        "npv": ratio((found != k) & (labels != k), found != k),
+        "f1": ratio(2.0 * ((found == k) & (labels == k)), 1.0 * (found == k) + (labels == k)),
+        "pr_auc": weighted_precision(pairs[k][0], pairs[k][1], cases.folds),
+        "kappa": lambda w: kappa(confusions(w)),
+    }
+    return figures | {name: Weighted(each, everyone, seed=seed) for name, each in resampled.items()}
+
+
+def ratio(above: np.ndarray, below: np.ndarray) -> Statistic:
+    """Return the function from weights [r, n] to a ratio of weighted sums; nan where it is 0/0."""
+
+    def of(weights: np.ndarray) -> np.ndarray:
+        total = weights @ below
+        share: np.ndarray = weights @ above / np.where(total > 0, total, np.nan)
+        return share
+
+    return of
+
+
+def weighted_precision(labels: np.ndarray, scores: np.ndarray, folds: np.ndarray | None) -> Statistic:
+    """Return the function from weights [r, n] to average precisions, of folds each by itself and averaged."""
+    parts = [np.arange(labels.size)] if folds is None else [np.flatnonzero(folds == f) for f in np.unique(folds)]
+    order = [part[np.argsort(-scores[part], kind="stable")] for part in parts]
+    last = [np.append(np.flatnonzero(np.diff(scores[rows])), rows.size - 1) for rows in order]  # of equal scores
+
+    def of(weights: np.ndarray) -> np.ndarray:
+        areas = []
+        for rows, ends in zip(order, last, strict=True):
+            hits = np.cumsum(weights[:, rows] * labels[rows], axis=1)[:, ends]
+            called = np.cumsum(weights[:, rows], axis=1)[:, ends]
+            total = hits[:, -1:]
+            steps = np.diff(hits, axis=1, prepend=0) * hits / np.maximum(called, 1)
+            areas.append(steps.sum(axis=1) / np.where(total > 0, total, np.nan)[:, 0])
+        found = np.stack(areas)
+        known = np.isfinite(found)
+        mean: np.ndarray = np.where(known, found, 0).sum(axis=0) / np.where(
+            known.any(axis=0), known.sum(axis=0), np.nan
+        )
+        return mean
+
+    return of
+
+
+def weighted_confusion(labels: np.ndarray, found: np.ndarray, classes: int) -> Statistic:
+    """Return the function from weights [r, n] to confusion matrices [r, classes, classes]."""
+    cells = np.eye(classes * classes)[labels * classes + found]
+
+    def of(weights: np.ndarray) -> np.ndarray:
+        matrices: np.ndarray = (weights @ cells).reshape(-1, classes, classes)
+        return matrices
+
+    return of
+
+
+def mean_recall(confusions: np.ndarray) -> np.ndarray:
+    """Return the mean recall of the classes that occur, of many confusion matrices."""
+    support = confusions.sum(axis=2)
+    recall = np.einsum("rkk->rk", confusions) / np.where(support > 0, support, np.nan)
+    known = np.isfinite(recall)
+    total: np.ndarray = np.where(known, recall, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return total

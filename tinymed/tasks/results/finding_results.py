@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ...metrics.measures import Area, Measure, Share
 from ...report.agreement import RocLine, save_roc_lines
 from ...report.tables import interval, number, table
-from .rows import write_rows
+from .rows import Cases, Row
 
 RATES = ("sensitivity", "specificity", "precision", "f1")
 
@@ -38,21 +39,39 @@ def average_table(result: dict[str, Any]) -> str:
 
 
 def save_finding_results(
-    folder: Path, names: Sequence[str], truth: np.ndarray, scores: np.ndarray, result: dict[str, Any], title: str
+    folder: Path, truth: np.ndarray, scores: np.ndarray, result: dict[str, Any], title: str
 ) -> None:
-    """Write predictions.csv and roc.png."""
+    """Write roc.png."""
     findings = result["classes"]
-    rows = []
-    for i, name in enumerate(names):
-        row: dict[str, Any] = {"path": name}
-        for k, finding in enumerate(findings):
-            row[finding] = None if np.isnan(truth[i, k]) else int(truth[i, k])
-            row[f"score {finding}"] = float(scores[i, k])
-        rows.append(row)
-    write_rows(folder / "predictions.csv", rows)
     lines = {}
     for k, finding in enumerate(findings):
         known, row = np.isfinite(truth[:, k]), result["per_finding"][finding]
         if row["auc"] is not None:
             lines[finding] = RocLine(truth[known, k] == 1, scores[known, k], row["auc"], row["auc_interval"])
     save_roc_lines(lines, folder / "roc.png", title)
+
+
+def finding_rows(names: Sequence[str], truth: np.ndarray, scores: np.ndarray, findings: Sequence[str]) -> list[Row]:
+    """Return what predictions.csv says of each image: each finding as it is known, and its score."""
+    rows = []
+    for i, name in enumerate(names):
+        row: Row = {"path": name}
+        for k, finding in enumerate(findings):
+            row[finding] = None if np.isnan(truth[i, k]) else int(truth[i, k])
+            row[f"score {finding}"] = float(scores[i, k])
+        rows.append(row)
+    return rows
+
+
+def finding_figures(cases: Cases, findings: Sequence[str]) -> dict[str, Measure]:
+    """Return the measures of a list of findings."""
+    truth, scores = np.stack([cases.numbers(name) for name in findings], axis=1), cases.table("score", findings)
+    known = np.isfinite(truth).all(axis=1)
+    pairs = [(truth[:, k], scores[:, k]) for k in range(len(findings))]
+    each: dict[str, Measure] = {
+        f"auc {name}": Area([pair], cases.folds) for name, pair in zip(findings, pairs, strict=True)
+    }
+    return {
+        "macro_auc": Area(pairs, cases.folds),
+        "subset_accuracy": Share(((scores >= 0.5) == (truth == 1)).all(axis=1), known),
+    } | each

@@ -6,11 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from ...metrics.classification import kappa_of
+from ...metrics.confusion_metrics import kappa_weights
 from ...metrics.grades import decide
+from ...metrics.measures import Mean, Measure, Share, Weighted
 from ...report.agreement import RocLine, save_roc_lines
 from ...report.plots import save_confusion
 from ...report.tables import interval, number, table
-from .rows import write_rows
+from .class_results import weighted_confusion
+from .rows import Cases, Row
 
 NAMES = {
     "accuracy": "exact grade",
@@ -57,18 +61,9 @@ def threshold_table(result: dict[str, Any]) -> str:
     return table(rows)
 
 
-def save_grade_results(
-    folder: Path, names: Sequence[str], truth: np.ndarray, scores: np.ndarray, result: dict[str, Any], title: str
-) -> None:
-    """Write predictions.csv, confusion.png and roc.png."""
+def save_grade_results(folder: Path, truth: np.ndarray, scores: np.ndarray, result: dict[str, Any], title: str) -> None:
+    """Write confusion.png and roc.png."""
     grades = result["classes"]
-    found, expected = decide(scores, result["decision"]), scores @ np.arange(len(grades))
-    rows = []
-    for i, name in enumerate(names):
-        row: dict[str, Any] = {"path": name, "true": grades[truth[i]], "predicted": grades[found[i]]}
-        row |= {"true_number": int(truth[i]), "predicted_number": int(found[i]), "expected": float(expected[i])}
-        rows.append(row | {f"p {grade}": float(p) for grade, p in zip(grades, scores[i], strict=True)})
-    write_rows(folder / "predictions.csv", rows)
     save_confusion(result["confusion"], grades, folder / "confusion.png", title)
     lines = {
         f"at least {name}": RocLine(truth >= k, scores[:, k:].sum(axis=1), row["auc"], row["auc_interval"])
@@ -76,3 +71,29 @@ def save_grade_results(
         if row["auc"] is not None
     }
     save_roc_lines(lines, folder / "roc.png", title)
+
+
+def grade_rows(
+    names: Sequence[str], truth: np.ndarray, scores: np.ndarray, grades: Sequence[str], decision: str
+) -> list[Row]:
+    """Return what predictions.csv says of each image: its grade, the answer, the probability of every grade."""
+    found, expected = decide(scores, decision), scores @ np.arange(len(grades))
+    rows = []
+    for i, name in enumerate(names):
+        row: Row = {"path": name, "true": grades[truth[i]], "predicted": grades[found[i]]}
+        row |= {"true_number": int(truth[i]), "predicted_number": int(found[i]), "expected": float(expected[i])}
+        rows.append(row | {f"p {grade}": float(p) for grade, p in zip(grades, scores[i], strict=True)})
+    return rows
+
+
+def grade_figures(cases: Cases, grades: Sequence[str], seed: int) -> dict[str, Measure]:
+    """Return the measures of a list of graded images."""
+    truth, found = cases.number_of("true", grades), cases.number_of("predicted", grades)
+    error = np.abs(truth - found).astype(np.float64)
+    confusions, kappa = weighted_confusion(truth, found, len(grades)), kappa_of(kappa_weights(len(grades), "quadratic"))
+    return {
+        "quadratic_kappa": Weighted(lambda w: kappa(confusions(w)), np.ones(truth.size, bool), seed=seed),
+        "accuracy": Share(error == 0),
+        "within_1": Share(error <= 1),
+        "mae": Mean(error, (0, len(grades) - 1), lower_is_better=True),
+    }

@@ -13,12 +13,13 @@ from ...data.masks import MaskDataset
 from ...data.volumes import is_volume, read_volume, stem, volume_bytes
 from ...errors import UserError
 from ...files import write_atomic
-from ...metrics.mask_cases import Row
+from ...metrics.measures import Mean, Measure
 from ...metrics.segmentation import mean_over_labels
 from ...report.overlays import Example, save_overlays
 from ...report.paths import below
 from ...report.tables import interval, number, table
 from ..inference.case_scores import scored_cases
+from .rows import Cases, Row
 
 
 def mask_text(result: dict[str, Any], title: str, volumes: bool = False) -> str:
@@ -133,3 +134,30 @@ def png(values: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(values if values.dtype == np.uint8 else values.astype(np.uint16)).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def mask_rows(folder: Path, config: Any, dataset: MaskDataset, details: Sequence[Row]) -> list[Row]:
+    """Return what predictions.csv says of each case: its measures, one column per measure and class."""
+    listed = []
+    for row in details:
+        values = {
+            f"{k} {label}": v for k in measured(row) for label, v in zip(config.data.classes, row[k], strict=True)
+        }
+        means = {f"mean {name}": mean_over_labels(row[name]) for name in measured(row)}
+        listed.append({"path": below(row["name"], config.data.path), "accuracy": row["accuracy"], **means, **values})
+    return listed
+
+
+def measured(row: Row) -> list[str]:
+    """Return the measures that a case has a value of for each class."""
+    return [name for name, value in row.items() if isinstance(value, list) and name != "pixels"]
+
+
+def mask_figures(config: Any, cases: Cases) -> dict[str, Measure]:
+    """Return the measures of a list of cases: of each the mean over its classes but the background, averaged."""
+    found: dict[str, Measure] = {}
+    for column in (name for name in cases if name.startswith("mean ")):
+        name = column.removeprefix("mean ")
+        share = name in ("dice", "jaccard")
+        found[name] = Mean(cases.numbers(column), (0, 1 if share else np.inf), lower_is_better=not share)
+    return found | {"accuracy": Mean(cases.numbers("accuracy"), (0, 1))}

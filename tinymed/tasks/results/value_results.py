@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ...metrics.measures import Mean, Measure, Weighted
 from ...report.agreement import save_bland_altman, save_scatter
 from ...report.tables import interval, number, table
-from .rows import write_rows
+from .rows import Cases, Row
 
 NAMES = {
     "mae": "mean absolute error",
@@ -51,18 +52,43 @@ def floor_table(floors: dict[str, dict[str, Any]]) -> str:
 
 def save_value_results(
     folder: Path,
-    names: Sequence[str],
     truth: np.ndarray,
     predicted: np.ndarray,
     result: dict[str, Any],
     shown_name: str,
     title: str,
 ) -> None:
-    """Write predictions.csv, scatter.png and bland_altman.png."""
-    rows = [
+    """Write scatter.png and bland_altman.png."""
+    save_scatter(truth, predicted, folder / "scatter.png", shown_name, title)
+    save_bland_altman(truth, predicted, result, folder / "bland_altman.png", shown_name, title)
+
+
+def value_rows(names: Sequence[str], truth: np.ndarray, predicted: np.ndarray) -> list[Row]:
+    """Return what predictions.csv says of each image: its number, the answer, the error."""
+    return [
         {"path": name, "true": float(t), "predicted": float(p), "error": float(p - t)}
         for name, t, p in zip(names, truth, predicted, strict=True)
     ]
-    write_rows(folder / "predictions.csv", rows)
-    save_scatter(truth, predicted, folder / "scatter.png", shown_name, title)
-    save_bland_altman(truth, predicted, result, folder / "bland_altman.png", shown_name, title)
+
+
+def value_figures(cases: Cases, seed: int) -> dict[str, Measure]:
+    """Return the measures of a list of numbers."""
+    truth, predicted = cases.numbers("true"), cases.numbers("predicted")
+    squares, everyone = (predicted - truth) ** 2, np.ones(truth.size, bool)
+
+    def explained(weights: np.ndarray) -> np.ndarray:
+        total = weights.sum(axis=1)
+        spread = weights @ truth**2 - (weights @ truth) ** 2 / total
+        share: np.ndarray = 1 - weights @ squares / np.where(spread > 0, spread, np.nan)
+        return share
+
+    def root(weights: np.ndarray) -> np.ndarray:
+        mean: np.ndarray = np.sqrt(weights @ squares / weights.sum(axis=1))
+        return mean
+
+    return {
+        "mae": Mean(np.abs(predicted - truth), (0, np.inf), lower_is_better=True),
+        "rmse": Weighted(root, everyone, lower_is_better=True, seed=seed),
+        "bias": Mean(predicted - truth),
+        "r2": Weighted(explained, everyone, seed=seed),
+    }
