@@ -13,6 +13,7 @@ COMMANDS = (
     "compare",
     "evaluate",
     "predict",
+    "features",
     "export",
     "register",
     "models",
