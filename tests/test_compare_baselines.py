@@ -84,7 +84,8 @@ def test_layers_of_a_run(cells, finished_run, tmp_path, capsys):
 
 
 def test_inner_folds_choose_where_val_is_reported_of(cells, tmp_path, capsys):
-    found = compared(capsys, tmp_path / "out", "--models", "knn", "pnn", "--data", cells, "--test-fraction", 0, *ALONE)
+    names = ["--models", "pnn", "pnn@lbp"]
+    found = compared(capsys, tmp_path / "out", *names, "--data", cells, "--test-fraction", 0, *ALONE)
     assert {row["part"] for row in found["rows"]} == {"val"}
     assert all("chosen on 5 folds of train" in row["notes"][0] for row in found["rows"])
     assert all(len(row["tried"]) > 1 for row in found["rows"])

@@ -70,6 +70,6 @@ app.command(
         f"tinymed compare --models {PAPERS} --data DIR --width 0.25 --size 64",
         "tinymed compare --models dcnn resnet20 --data DIR --epochs 10 --out runs/two",
         "tinymed compare --models majority dcnn svm_linear@hog+lbp knn pnn --data DIR",
-        "tinymed compare --models svm@pixels svm@runs/dcnn-001:dense.0+hog --data DIR --l2 --json",
+        "tinymed compare --models svm@pixels svm@runs/dcnn-001:classifier.0+hog --data DIR --l2 --json",
     ),
 )(command)

@@ -2,7 +2,7 @@
 
     svm                          on what --features names (pixels)
     svm_linear@hog+lbp           on features of its own, see tinymed/features/sources.py
-    knn@runs/dcnn-001:dense.0
+    knn@runs/dcnn-001:classifier.0
 
 Each leaves a folder with baseline.json (what decided it, what it chose and how it did) and scores.npz.
 """

@@ -106,7 +106,7 @@ def as_markdown(rows: list[dict[str, Any]], differences: list[dict[str, Any]]) -
         f"{first['data']}, {first['part']} part, n = {first['n']}; {average}; 95 % intervals over the images. "
         f"{first['size']} px, seed {first['seed']}{recipe}.",
     ]
-    lines += [f"{r['model']}: {note}." for r in rows for note in r["notes"]]
+    lines += [f"{r['model']}{'' if r['steps'] else ':'} {note}." for r in rows for note in r["notes"]]
     lines += ["", f"| less {first['model']}, paired over the images | accuracy | AUC |", "|---|---|---|"]
     lines += [f"| {d['model']} | {signed(d, 'accuracy')} | {signed(d, 'auc')} |" for d in differences]
     return "\n".join(lines) + "\n"

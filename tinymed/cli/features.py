@@ -13,8 +13,8 @@ from .app import app, examples, say
 @app.command(
     epilog=examples(
         "tinymed features runs/dcnn-001",
-        "tinymed features runs/dcnn-001 DIR --layer features --layer dense.0 --l2 --out rows.npz",
-        "tinymed features runs/dcnn-001 --concat hog --concat runs/dcnn-002:dense.2 --l2",
+        "tinymed features runs/dcnn-001 DIR --layer features --layer classifier.0 --l2 --out rows.npz",
+        "tinymed features runs/dcnn-001 --concat hog --concat runs/dcnn-002:classifier.2 --l2",
         "tinymed features runs/dcnn-001 --codes 128 --out codes.csv",
     )
 )

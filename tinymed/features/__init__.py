@@ -1,7 +1,7 @@
 """Rows of numbers that stand for images: hand-made descriptors, layers of trained networks, binary codes.
 
     rows = describe("hog", images)                       # images float [n, height, width, channels] in 0...1
-    rows = extract("runs/dcnn-001:dense.0+lbp", dataset)  # a layer of a run, and a descriptor beside it
+    rows = extract("runs/dcnn-001:classifier.0+lbp", dataset)  # a layer of a run, and a descriptor beside it
     codes = BinaryCodes(bits=128).fit(rows, labels, classes=2).encode(rows)
 
 A descriptor is one file of this room, which registers itself.

@@ -2,7 +2,7 @@
 
     hog                        a descriptor
     runs/dcnn-001              a run: what the last linear layer of its network is given
-    runs/dcnn-001:dense.0      a run at a layer
+    runs/dcnn-001:classifier.0      a run at a layer
     runs/a:features+hog+lbp    several, joined by +
 
 A network sees images as its run prepared them; descriptors see them at the size and channels that are asked for.
