@@ -1,6 +1,6 @@
 """Pictures from many machines, brought to one contrast before a network sees them: Arevalo's normalisation.
 
-    python examples/21_contrast_normalisation.py             cells made on the spot, each under a light of its own
+    python examples/21_contrast_normalisation.py             lesions made on the spot, each under a light of its own
     python examples/21_contrast_normalisation.py FOLDER      FOLDER is busi_ultrasound: splits.csv, images, masks; the
                                                              lesion and its surroundings are cut out
 
@@ -24,27 +24,30 @@ import numpy as np
 
 import tinymed
 from tinymed import baselines, models, optim
-from tinymed.data import Augment, Dataset, Loader, resize, split_dataset, synthetic_smear
+from tinymed.data import Augment, Dataset, Loader, resize, split_dataset
 from tinymed.data.image import decode, decode_mask
 from tinymed.errors import UserError
 from tinymed.metrics.classification import evaluate_scores
 from tinymed.tasks.inference.embedding import embed
 from tinymed.train import Schedule, SoftmaxHead, Trainer
 
-SIDE, BATCH, STEPS, SEED, SIGMA, LEAST = 32, 32, 200, 0, 4.0, 8.0
+SIDE, BATCH, STEPS, SEED, SIGMA, LEAST = 32, 32, 300, 0, 4.0, 4.0
 
 
-def made():
-    """Return parts of made-up cells, each darkened and flattened at random, darker towards one side."""
-    parts = split_dataset(synthetic_smear(1200, SIDE, SEED, difficulty=0.3), seed=SEED)
+def made(count=1000):
+    """Return parts of made-up lesions, round or with spikes, each under a light of its own that falls to one side."""
     rng = np.random.default_rng(SEED)
-    for part in parts.values():
-        n = len(part)
-        gain, lift = rng.uniform(0.1, 0.6, (n, 1, 1, 1)), rng.uniform(0, 100, (n, 1, 1, 1))
-        slope = rng.normal(0, 25, (n, 1, 1, 1)) * np.linspace(-1, 1, SIDE).reshape(1, 1, SIDE, 1)
-        grey = np.asarray(part.samples, np.float64).mean(-1, keepdims=True)
-        part.samples = np.clip(gain * grey + lift + slope, 0, 255).astype(np.uint8)
-    return parts
+    labels = np.arange(count) % 2
+    y, x = (axis - SIDE / 2 for axis in np.mgrid[:SIDE, :SIDE])
+    centre = rng.uniform(-4, 4, (2, count, 1, 1))
+    distance, angle = np.hypot(y - centre[0], x - centre[1]), np.arctan2(y - centre[0], x - centre[1])
+    spikes, turn = rng.integers(5, 9, (count, 1, 1)), rng.uniform(0, 6, (count, 1, 1))
+    radius = rng.uniform(7, 10, (count, 1, 1)) * (1 + 0.3 * labels[:, None, None] * np.cos(spikes * angle + turn))
+    lesion = 1 / (1 + np.exp(distance - radius)) + rng.normal(0, 0.15, (count, SIDE, SIDE))
+    light = rng.normal(0, 40, (count, 1, 1)) * np.linspace(-1, 1, SIDE)
+    seen = rng.uniform(60, 190, (count, 1, 1)) + light + rng.uniform(-60, 60, (count, 1, 1)) * lesion
+    pictures = np.clip(seen, 0, 255).astype(np.uint8)[..., None]
+    return split_dataset(Dataset(pictures, labels, ["round", "spiked"]), seed=SEED)
 
 
 def read(folder):
@@ -109,7 +112,7 @@ def judge(parts, positive, steps):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("folder", nargs="?", type=Path, help="busi_ultrasound; default: cells made on the spot")
+    parser.add_argument("folder", nargs="?", type=Path, help="busi_ultrasound; default: lesions made on the spot")
     parser.add_argument("--steps", type=int, default=STEPS, help=f"optimiser steps (default {STEPS})")
     options = parser.parse_args()
     parts = read(options.folder) if options.folder else made()

@@ -1,6 +1,7 @@
 """`tinymed compare` with classical classifiers: beside networks, alone, repeated, on features of runs, mistakes."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -81,6 +82,15 @@ def test_layers_of_a_run(cells, finished_run, tmp_path, capsys):
     )
     assert [row["columns"] for row in found["rows"]] == [84, 16 + 448]
     assert [row["features"] for row in found["rows"]] == [str(finished_run), f"{finished_run}:features.3+lbp"]
+
+
+def test_a_run_that_learned_from_the_test_images_is_refused(cells, finished_run, tmp_path, capsys):
+    """The same images, divided by another seed: its layers would know what they are judged by."""
+    arguments = ["--models", "pnn", f"pnn@{finished_run}", "--data", cells, *ALONE, "--seed", 3]
+    code, _, err = invoke(capsys, "compare", *arguments, "--out", tmp_path / "out")
+    assert code == 2
+    assert re.search(r"learned from \d of the 6 images of the test part", err)
+    assert not (tmp_path / "out").exists()
 
 
 def test_inner_folds_choose_where_val_is_reported_of(cells, tmp_path, capsys):

@@ -44,6 +44,7 @@ from .comparing_baselines import (
     folder_of,
     is_baseline,
     read_baselines,
+    refuse_seen,
     settings_of,
 )
 from .comparison_rows import (
@@ -131,6 +132,7 @@ def make_plan(names: Sequence[str], given: Given, out: Path) -> Plan:
         given.setdefault("positive", config.positive)  # asked for once
         runs.append(open_or_plan(out / name, config) if networks else Run(out / name, config))
     sets = Sets(parts, runs[0].config, choose_folds(parts, own))
+    refuse_seen(classifiers, sets)
     for classifier in classifiers:
         check_folder(folder_of(out, classifier), settings_of(classifier, sets))
     if not networks:

@@ -95,9 +95,39 @@ def choose_folds(parts: dict[str, Any], given: Given) -> int:
     return asked
 
 
+def refuse_seen(asked: Sequence[Baseline], sets: Sets) -> None:
+    """Raise UserError if a run whose layers are features learned from images that figures are reported of.
+
+    That is so where it was trained on the same images, divided in another way.
+    """
+    reported = sets.parts[sets.measured]
+    names = {reported.name(i) for i in range(len(reported))}
+    runs = {folder: run for baseline in asked for folder, run in baseline.sources.runs.items()}
+    for folder, run in runs.items():
+        if not overlap(run.config.data.path, sets.config.data.path):
+            continue
+        train = run.splits()["train"]
+        seen = sum(train.name(i) in names for i in range(len(train)))
+        if seen:
+            raise UserError(
+                f"{folder}: learned from {seen} of the {len(names)} images of the {sets.measured} part, so its layers "
+                "know them; divide the images as it did (--seed, --split, --val-fraction, --test-fraction), or choose "
+                "another run"
+            )
+
+
+def overlap(one: str | None, other: str | None) -> bool:
+    """Return whether two paths of data may hold the same images: one folder is the other, or lies in it."""
+    folders = [Path(p) if Path(p).is_dir() else Path(p).parent for p in (one, other) if p]
+    if len(folders) < 2:
+        return False
+    first, second = (folder.resolve() for folder in folders)
+    return first.is_relative_to(second) or second.is_relative_to(first)
+
+
 def folder_of(out: Path, baseline: Baseline) -> Path:
-    """Return where a classifier's results lie; slashes of a run's path become underscores."""
-    return out / re.sub(r"[^\w.+@:-]+", "_", baseline.label)
+    """Return where a classifier's results lie; slashes and colons of a run become underscores."""
+    return out / re.sub(r"[^\w.+@-]+", "_", baseline.label)
 
 
 def settings_of(baseline: Baseline, sets: Sets) -> dict[str, Any]:
@@ -106,7 +136,7 @@ def settings_of(baseline: Baseline, sets: Sets) -> dict[str, Any]:
     content = {
         "name": baseline.name,
         "features": baseline.sources.identity(),
-        "data": config.data.model_dump(),
+        "data": {key: value for key, value in config.data.model_dump().items() if key not in ("mean", "std")},
         "positive": config.positive,
         "seed": config.seed,
         "inner_folds": sets.folds,
