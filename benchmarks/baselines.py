@@ -29,6 +29,7 @@ from tinymed.metrics.paired import paired_differences
 from tinymed.train.run import Run, choose_backend
 
 RESULTS = peers.HERE / "results"
+PAGE = peers.HERE.parent / "docs" / "baselines.md"
 FIGURES = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "auc")
 FNA = ("majority", "svm", "svm_linear", "knn", "pnn", "elm")
 TREES = ("cart", "bagging", "boosting", "majority")
@@ -115,7 +116,9 @@ def trees(options: argparse.Namespace) -> dict[str, Any]:
         found = compare(
             options.out / f"trees-{name}",
             [f"{tree}@histogram+glcm" for tree in TREES],
-            str(options.data / name / "splits.csv"),
+            str(
+                options.data / name if (options.data / name / "train").is_dir() else options.data / name / "splits.csv"
+            ),
             positive,
             *("--size", "64", "--seed", str(options.seed)),
         )
@@ -188,6 +191,29 @@ def balanced(scores: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean([right[labels == c].mean() for c in np.unique(labels)]))
 
 
+def figure(row: dict[str, Any], name: str, sign: str = "") -> str:
+    """Return a figure with its interval as a cell of a table."""
+    if row.get(name) is None:
+        return "-"
+    low, high = row[f"{name}_interval"]
+    return f"{row[name]:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
+
+
+def table(study: str, result: dict[str, Any]) -> str:
+    """Return a study's rows as Markdown: figures with intervals, and the difference to the row that comes first."""
+    lines = [
+        f"| {'set | ' if study == 'trees' else ''}method | accuracy | sensitivity | specificity | PPV | AUC | accuracy less the first |"
+    ]
+    lines.append("|---" * (lines[0].count("|") - 1) + "|")
+    for row in result["rows"]:
+        less = next((row[key] for key in row if key.startswith("less_")), {})
+        name = row.get("name") or row["model"].replace(LOW, "low").replace("@histogram+glcm", "")
+        cells = [row["set"]] if study == "trees" else []
+        cells += [name, *(figure(row, key) for key in ("accuracy", "sensitivity", "specificity", "precision", "auc"))]
+        lines.append("| " + " | ".join([*cells, figure(less, "accuracy", "+")]) + " |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("study", choices=["fna", "trees", "bar", "jiao"])
@@ -204,6 +230,7 @@ def main() -> None:
     options.data = options.data and options.data.absolute()
     result = {"machine": peers.machine(), "seed": options.seed, **globals()[options.study](options)}
     peers.save(RESULTS / f"baselines-{options.study}.json", result)
+    peers.into_results(options.study, table(options.study, result), PAGE)
 
 
 if __name__ == "__main__":

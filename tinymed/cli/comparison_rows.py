@@ -11,6 +11,7 @@ from ..train.run import METRICS as METRICS_FILE
 from ..train.run import Run
 
 METRICS = ("sensitivity", "specificity", "accuracy", "auc")
+MORE = ("balanced_accuracy", "precision")  # in compare.json beside them
 
 
 def comparison_row(run: Run, used: dict[str, Any], width_asked: bool = False) -> dict[str, Any]:
@@ -39,11 +40,11 @@ def comparison_row(run: Run, used: dict[str, Any], width_asked: bool = False) ->
 
 
 def figures(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Return METRICS and their intervals of an evaluation: of several classes macro averages, the accuracy aside."""
+    """Return METRICS, MORE and their intervals of an evaluation: of several classes macro averages, but of accuracies."""
     several = len(metrics["classes"]) > 2
     found: dict[str, Any] = {}
-    for name in METRICS:
-        room = metrics["macro"] if several and name != "accuracy" else metrics
+    for name in (*METRICS, *MORE):
+        room = metrics["macro"] if several and "accuracy" not in name else metrics
         found[name], found[f"{name}_interval"] = room[name], room.get(f"{name}_interval")
     return found
 
