@@ -201,10 +201,9 @@ def figure(row: dict[str, Any], name: str, sign: str = "") -> str:
 
 def table(study: str, result: dict[str, Any]) -> str:
     """Return a study's rows as Markdown: figures with intervals, and the difference to the row that comes first."""
-    lines = [
-        f"| {'set | ' if study == 'trees' else ''}method | accuracy | sensitivity | specificity | PPV | AUC | accuracy less the first |"
-    ]
-    lines.append("|---" * (lines[0].count("|") - 1) + "|")
+    heads = ["set"] if study == "trees" else []
+    heads += ["method", "accuracy", "sensitivity", "specificity", "PPV", "AUC", "accuracy less the first"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for row in result["rows"]:
         less = next((row[key] for key in row if key.startswith("less_")), {})
         name = row.get("name") or row["model"].replace(LOW, "low").replace("@histogram+glcm", "")

@@ -8,8 +8,12 @@ import pytest
 from commands import invoke
 from test_compare import SMALL
 
+from tinymed import baselines
+from tinymed.cli import compare
 from tinymed.cli.comparing_baselines import SCORES
 from tinymed.cli.comparison_rows import METRICS
+from tinymed.cli.features import features
+from tinymed.features import available
 from tinymed.metrics.classification import evaluate_scores
 from tinymed.metrics.paired import paired_differences
 from tinymed.train.run import Run
@@ -124,3 +128,16 @@ def test_mistakes_are_one_line(cells, tmp_path, capsys, arguments, message):
     assert message in err
     assert err.strip().count("\n") == 0
     assert not (tmp_path / "r").exists()
+
+
+def test_the_help_names_every_classifier_and_descriptor():
+    """Help is written without importing them, so a new file of either room must be named there."""
+    told = {name: (module.__doc__ or "") for name, module in (("compare", compare.compare), ("features", features))}
+    listed = re.search(r"stand\s+among them: (.*?), on", told["compare"], re.DOTALL)
+    assert listed
+    assert re.findall(r"\w+", listed[1].replace(" and ", " ")) == baselines.available()
+    listed = re.search(r"Descriptors are (.*?), of", told["features"])
+    assert listed
+    assert re.findall(r"\w+", listed[1].replace(" and ", " ")) == available()
+    help_text = compare.BEFORE["features"].__metadata__[0].help
+    assert set(available()) <= set(re.findall(r"\w+", help_text))

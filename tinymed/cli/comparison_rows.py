@@ -40,7 +40,7 @@ def comparison_row(run: Run, used: dict[str, Any], width_asked: bool = False) ->
 
 
 def figures(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Return METRICS, MORE and their intervals of an evaluation: of several classes macro averages, but of accuracies."""
+    """Return METRICS, MORE and their intervals of an evaluation: of several classes macro averages."""
     several = len(metrics["classes"]) > 2
     found: dict[str, Any] = {}
     for name in (*METRICS, *MORE):
