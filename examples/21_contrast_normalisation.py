@@ -56,7 +56,7 @@ def read(folder):
     with (folder / "splits.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             pixels = decode(folder / row["path"])[..., :1]
-            rows, columns = np.nonzero(decode_mask(folder / row["mask"])[..., 0])
+            rows, columns = np.nonzero(decode_mask(folder / row["mask"]))
             middle = [(v.min() + v.max()) // 2 for v in (rows, columns)]
             half = int(0.75 * max(np.ptp(rows), np.ptp(columns))) + 4
             padded = np.pad(pixels, ((half, half), (half, half), (0, 0)), mode="edge")

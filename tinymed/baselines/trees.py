@@ -71,7 +71,7 @@ class CART(TreeBaseline):
         )
 
 
-@register("bagging", "Breiman 1996", {"trees": (100,), "leaf": (1, 5)}, library=True)
+@register("bagging", "Breiman 1996", {"leaf": (1, 5)}, library=True)
 class Bagging(TreeBaseline):
     """Trees of bootstrap samples, whose votes are averaged.
 
@@ -131,7 +131,7 @@ class Bagging(TreeBaseline):
         return [] if self.out_of_bag_error is None else [f"out-of-bag error {self.out_of_bag_error:.3f}"]
 
 
-@register("boosting", "Freund & Schapire 1997; Zhu et al. 2009", {"depth": (1, 3), "trees": (100, 300)}, library=True)
+@register("boosting", "Freund & Schapire 1997; Zhu et al. 2009", {"depth": (1, 3)}, library=True)
 class Boosting(TreeBaseline):
     """AdaBoost (SAMME): each tree is grown on rows weighted by the errors of those before.
 
