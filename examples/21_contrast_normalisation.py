@@ -100,11 +100,13 @@ def judge(parts, positive, steps):
     tinymed.manual_seed(SEED)
     model = models.create("lenet5_modern", in_channels=1, num_classes=2)
     optimizer = optim.Adam(model.parameters(), lr=2e-3)
+    pixels = np.asarray(parts["train"].samples) / 255
+    scale = {"mean": pixels.mean(), "std": pixels.std()}  # one for the whole set, as any network is fed
     flips = Augment(horizontal_flip=True)
-    training = Loader(parts["train"], BATCH, SIDE, 1, shuffle=True, augment=flips, seed=SEED)
+    training = Loader(parts["train"], BATCH, SIDE, 1, shuffle=True, augment=flips, seed=SEED, **scale)
     falling = Schedule(optim.lr_scheduler.CosineAnnealingLR(optimizer, steps), every="step")
     Trainer(model, optimizer, SoftmaxHead(2), training, callbacks=[falling], positive=positive).fit(steps=steps)
-    rows = {name: embed(model, Loader(part, BATCH, SIDE, 1), normalise=True) for name, part in parts.items()}
+    rows = {name: embed(model, Loader(part, BATCH, SIDE, 1, **scale), normalise=True) for name, part in parts.items()}
     val = rows["val"], parts["val"].labels
     machine = baselines.fit_best("svm_linear", rows["train"], parts["train"].labels, 2, val=val, scale="overall")
     return evaluate_scores(machine.scores(rows["test"]), parts["test"].labels, parts["test"].classes, positive)
@@ -132,7 +134,7 @@ def main():
         print(f"skipped: {error}")
         return
     if options.folder is None:
-        assert max(areas["global"], areas["local"]) > areas["as it is"], "normalising must help where light varies"
+        assert areas["local"] > areas["as it is"] + 0.1, "normalising must help where light varies"
     print("Lesson: what differs between machines and not between patients is taken away before the network sees it.")
 
 
