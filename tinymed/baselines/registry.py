@@ -44,6 +44,10 @@ class Entry(NamedTuple):
         source: The publication.
         grid: Option -> the values to try, the plainest first.
         library: Whether it needs scikit-learn.
+
+    Example:
+        >>> entry("elm").options
+        ['hidden', 'C', 'activation', 'scale', 'seed']
     """
 
     name: str

@@ -6,6 +6,9 @@ import numpy as np
 class Columns:
     """Bring each column to mean 0 and deviation 1; a column that does not vary becomes 0.
 
+    Args:
+        features: Training rows [n, d].
+
     Example:
         >>> Columns(np.array([[1.0, 5.0], [3.0, 5.0]])).apply(np.array([[3.0, 6.0]]))
         array([[1., 0.]])
@@ -27,6 +30,9 @@ class Overall:
     """Bring all columns together to mean 0 and a mean squared deviation of 1, so that they keep their proportions.
 
     This is for rows of unit length: columns that vary little stay small.
+
+    Args:
+        features: Training rows [n, d].
 
     Example:
         >>> Overall(np.array([[0.0, 0.0], [2.0, 0.0]])).apply(np.array([[2.0, 0.0]])).round(3)

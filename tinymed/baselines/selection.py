@@ -27,6 +27,10 @@ class Tried(NamedTuple):
         options: The classifier's arguments.
         balanced_accuracy: Mean share of each class that is found; it decides.
         auc: Mean area under the curve of each class against the rest; it decides between equals.
+
+    Example:
+        >>> Tried({"k": 3}, balanced_accuracy=0.9, auc=0.95).options
+        {'k': 3}
     """
 
     options: dict[str, Any]
@@ -44,6 +48,11 @@ class Fitted(NamedTuple):
         options: Its arguments.
         tried: Every choice with what it gave; [] where there was none.
         chosen_on: "val", "5 folds of train" or "".
+
+    Example:
+        >>> fitted = fit_best("majority", np.zeros((4, 1)), np.array([0, 0, 0, 1]), 2)
+        >>> fitted.scores(np.zeros((1, 1))), fitted.options
+        (array([[0.75, 0.25]]), {})
     """
 
     name: str
