@@ -24,7 +24,7 @@ from tinymed import nn, optim
 from tinymed.data import read_volume
 from tinymed.nn import functional as F
 
-BATCH, STEPS, WIDTH, SEED = 32, 250, 1.5, 0  # WIDTH: slices over which the wanted score falls
+BATCH, STEPS, WIDTH, SEED = 32, 120, 1.5, 0  # WIDTH: slices over which the wanted score falls
 NAMES = ("first", "second", "third")
 
 
