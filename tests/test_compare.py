@@ -59,7 +59,7 @@ class TestResults:
     def test_table_csv_and_picture(self, finished: tuple[Path, list[Any]]) -> None:
         out = finished[0]
         text = (out / "compare.md").read_text()
-        assert text.count("\n| ") == 2
+        assert text.count("\n| ") == 2 + 2  # the networks; the heading of the differences, and one of them
         assert "lenet5_modern has no width multiplier" in text
         with (out / "compare.csv").open() as file:
             lines = list(csv.DictReader(file))
@@ -136,7 +136,7 @@ def test_an_interrupted_comparison_goes_on(images: Path, tmp_path: Path, capsys:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--models", "dcnn"], "two networks or more, got dcnn"),
+        (["--models", "dcnn"], "two methods or more, got dcnn"),
         (["--models", "dcnn", "nix"], "model 'nix' is unknown; choose one of"),
         (["--models", "dcnn", "dcnn"], "dcnn is named twice"),
         (["--models", "dcnn", "unet_bn"], "unet_bn: is no network for classification"),

@@ -19,7 +19,9 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 # Modules whose `__all__` is documented in full: Args, Returns and an Example.  A room is added by one line.
 DOCUMENTED = (
+    "tinymed.baselines",
     "tinymed.data",
+    "tinymed.features",
     "tinymed.metrics",
     "tinymed.metrics.agreement",
     "tinymed.metrics.findings",
@@ -30,6 +32,8 @@ DOCUMENTED = (
     "tinymed.metrics.distance_transform",
     "tinymed.metrics.intervals",
     "tinymed.metrics.mask_cases",
+    "tinymed.metrics.paired",
+    "tinymed.metrics.paired_differences",
     "tinymed.metrics.positive_class",
     "tinymed.metrics.segmentation",
     "tinymed.models",

@@ -356,7 +356,8 @@ def commands():
 def test_train_and_compare_have_the_options_of_the_schema():
     shared = {name for task in tasks.available() for name in tasks.find(task).options}
     assert {p.name for p in commands()["train"].params} == shared | set(PATHS) | {"network"}
-    assert {p.name for p in commands()["compare"].params} == set(OPTIONS) | {"more", "models", "width", "out"}
+    own = {"more", "models", "width", "features", "l2", "spatial", "inner_folds", "out", "json"}
+    assert {p.name for p in commands()["compare"].params} == set(OPTIONS) | own
     assert set(OPTIONS) == set(tasks.find(tasks.DEFAULT).options) - ABSENT
 
 
@@ -377,6 +378,9 @@ def test_help_comes_from_the_schema():
 ELSEWHERE = {
     "evaluate": {"run", "data", "split", "weights", "backend", "postprocess", "crf", "skip_bad", "as_json"},
     "predict": {"run", "images", "weights", "backend", "out", "overlays", "postprocess", "crf", "as_json"},
+    "features": {
+        *("run", "data", "layer", "concat", "l2", "spatial", "codes", "split", "out", "seed", "backend", "as_json"),
+    },
     "export": {"run", "out", "opset", "weights", "backend", "as_json"},
     "models": {"network", "size", "as_json"},
     "audit": {"file", "one_test_set", "decimals", "strict", "as_json"},

@@ -16,6 +16,7 @@ COMMANDS = (
     "compare",
     "evaluate",
     "predict",
+    "features",
     "export",
     "register",
     "models",
