@@ -60,7 +60,7 @@ class PatchPairs:
     Example:
         >>> data = Dataset(np.full((3, 50, 60), 128, np.uint8), [0, 0, 0], ["picture"])
         >>> noisy, clean, indices = next(PatchPairs(data, 2, 16, 1, Corruption("gaussian", 0.1)).epoch())
-        >>> noisy.shape, bool(np.ptp(clean) == 0), 0.05 < (noisy - clean).std() < 0.15
+        >>> noisy.shape, bool(np.ptp(clean) == 0), bool(0.05 < (noisy - clean).std() < 0.15)
         ((2, 1, 16, 16), True, True)
     """
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .classification import to_json
-from .intervals import Indices, Statistic, bootstrap_values, percentile_interval
+from .intervals import means_of
 
 __all__ = ["evaluate_restoration", "psnr", "ssim"]
 
@@ -153,7 +153,7 @@ def evaluate_restoration(
     statistics: dict[str, np.ndarray] = {m: values["", m] for m in MEASURES}
     for name in floors:
         statistics |= {f"{name} {m}_gain": values["", m] - values[name, m] for m in MEASURES}
-    summary = summarised(statistics, seed, level, resamples, notes)
+    summary = means_of(statistics, seed=seed, level=level, resamples=resamples, warn=notes.append)
     result |= {m: summary[m][0] for m in MEASURES} | {f"{m}_interval": summary[m][1] for m in MEASURES}
     result["floors"] = {}
     for name in floors:
@@ -164,22 +164,3 @@ def evaluate_restoration(
                 notes.append(f"{m}: not above the floor {name!r}: the interval of the gain holds 0 or less")
         result["floors"][name] = row
     return {name: to_json(value) for name, value in result.items()} | {"warnings": list(dict.fromkeys(notes))}
-
-
-def summarised(
-    columns: Mapping[str, np.ndarray], seed: int, level: float, resamples: int, notes: list[str]
-) -> dict[str, tuple[float | None, tuple[float, float] | None]]:
-    """Return {name: (mean, its interval)} of columns of one length, all from one set of resamples."""
-    n = next(iter(columns.values())).size
-    means = {name: float(column.mean()) if n else None for name, column in columns.items()}
-    if not n or not resamples:
-        return {name: (mean, None) for name, mean in means.items()}
-
-    def mean_of(column: np.ndarray) -> Statistic:
-        def statistic(rows: Indices) -> np.ndarray:
-            return np.asarray(column[rows].mean(axis=1))
-
-        return statistic
-
-    drawn = bootstrap_values({k: mean_of(c) for k, c in columns.items()}, n, resamples=resamples, seed=seed)
-    return {name: (means[name], percentile_interval(name, drawn[name], level, notes.append)) for name in columns}
