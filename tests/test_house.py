@@ -53,6 +53,7 @@ ROOMS = [
     "tasks",
     "registration",
     "train",
+    "retrieval",
     "onnx",
     "cli",
     "__main__",

@@ -15,6 +15,8 @@ COMMANDS = (
     "predict",
     "export",
     "register",
+    "index",
+    "search",
     "models",
     "show",
     "check",

@@ -18,7 +18,7 @@ class Neighbour(NamedTuple):
     """A picture of a row.
 
     Attributes:
-        image: uint8 [height, width, 1 or 3], or None where the file is gone.
+        image: uint8 [height, width, 1 or 3], or None where it cannot be read any more.
         lines: What stands above it, such as its name and its similarity.
         right: Whether it is of the query's class; None where that is not known, and for the query itself.
     """
@@ -64,7 +64,7 @@ def save_neighbours(rows: Sequence[Sequence[Neighbour]], path: str | Path, title
     for axes, row in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
         for place, found in zip(axes, row, strict=False):
             if found.image is None:
-                place.text(0.5, 0.5, "file is gone", ha="center", va="center", fontsize=8, transform=place.transAxes)
+                place.text(0.5, 0.5, "no picture", ha="center", va="center", fontsize=8, transform=place.transAxes)
             else:
                 image = found.image if found.image.shape[-1] == 3 else found.image[..., 0]
                 place.imshow(image, cmap="gray", vmin=0, vmax=255)

@@ -60,6 +60,7 @@ class Retrieval(PictureTask[RetrievalConfig, Dataset]):
     Config = RetrievalConfig
     defaults: ClassVar[dict[str, Any]] = DEFAULTS
     every_class = True
+    embeds = True
     epoch_measures = ("map",)
 
     def refuse_useless(self, given: Options) -> None:

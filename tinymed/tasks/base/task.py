@@ -62,6 +62,7 @@ class Task(Generic[C, Data]):
     name: ClassVar[str]
     needs: ClassVar[str] = ""  # what --data must be, where there is no built-in set
     wants: ClassVar[str]  # what it asks of a network, for messages
+    embeds: ClassVar[bool] = False  # whether the outputs are an embedding, to be compared by the cosine
     Config: type[C]
     Shortcuts: type[Shortcuts]
 
