@@ -85,6 +85,7 @@ class Denoising(Task[DenoisingConfig, Dataset]):
     name = "denoising"
     needs = "a folder or a list of clean pictures"
     wants = "denoising (a picture of the size of its input)"
+    pictures = True
     Config = DenoisingConfig
     Shortcuts = Shortcuts
 
