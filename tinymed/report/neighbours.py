@@ -72,7 +72,7 @@ def save_neighbours(rows: Sequence[Sequence[Neighbour]], path: str | Path, title
             place.set(xticks=[], yticks=[])
             colour = GREY if found.right is None else COLOURS[0] if found.right else COLOURS[1]
             for side in place.spines.values():
-                side.set(color=colour, linewidth=1 if found.right is None else 3)
+                side.set(color=colour, linewidth=1 if found.right is None else 3, visible=True)
         for place in axes[len(row) :]:
             place.axis("off")
     if title:
