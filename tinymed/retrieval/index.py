@@ -87,7 +87,8 @@ class Index:
         patients.discard("")
         if keep_patient or not patients:
             return own
-        return own | np.array([entry.patient in patients for entry in self.entries], bool)
+        theirs = np.array([entry.patient in patients for entry in self.entries], bool)
+        return np.asarray(own | theirs)
 
     def search(self, row: np.ndarray, k: int, excluded: np.ndarray | None = None) -> list[Found]:
         """Return the k nearest pictures, nearest first; those equally near in the order of the index.
