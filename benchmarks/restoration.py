@@ -5,16 +5,18 @@
 
 DATA holds one folder a data set.  Each filter is given the same noisy pictures as the network, and the settings that
 have the highest PSNR on TUNED pictures of the validation part; the best filter is the one that has it there.  Figures
-are means over the test part, and gains are paired, picture by picture, with the interval of the bootstrap.
+are means over TESTED pictures of the test part, spread evenly, and gains are paired, picture by picture, with the
+interval of the bootstrap.  What was measured of a run is kept in its folder.
 """
 
 import argparse
 import csv
 import itertools
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,9 @@ NETWORKS = {
     "ae": ["--model", "denoising_autoencoder", "--option", "width=32", "--epochs", "10"],
 }
 SETS = {"chest": "chest_xray", "brain": "brain_tumor_mri"}
-TUNED = 60  # pictures of the validation part on which filters are tuned
+TUNED, TESTED = 20, 150  # pictures of val on which filters are tuned, of test on which they are compared
+KEPT = "beside_filters.json"
+MEASURES = ("psnr", "ssim")
 FILTERS: dict[str, dict[str, tuple[float, ...]]] = {
     "median": {"side": (3, 5, 7)},
     "bilateral": {"colour": (0.15, 0.25, 0.4, 0.6), "space": (1.5, 2.5, 4.0)},
@@ -80,12 +84,14 @@ def tune(name: str, pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[dict[st
     return best, quality(best)
 
 
-def measured(name: str, pairs: Callable[[], Iterator[Any]], settings: dict[str, float]) -> dict[str, list[float]]:
+def measured(
+    name: str, pairs: list[tuple[np.ndarray, np.ndarray]], settings: dict[str, float]
+) -> dict[str, list[float]]:
     """Return PSNR and SSIM of every picture after a filter."""
     from tinymed.metrics.restoration import psnr, ssim
 
     found: dict[str, list[float]] = {"psnr": [], "ssim": []}
-    for clean, noisy in pairs():
+    for clean, noisy in pairs:
         restored = filtered(name, noisy, **settings)
         found["psnr"].append(psnr(clean, restored, 1))
         found["ssim"].append(ssim(clean, restored, 1))
@@ -93,45 +99,51 @@ def measured(name: str, pairs: Callable[[], Iterator[Any]], settings: dict[str, 
 
 
 def collect(runs: Path) -> list[dict[str, Any]]:
-    """Return a row for each run that there is; runs of one set and noise share the filters' figures."""
+    """Return a row for each run that there is, measured once."""
+    rows = []
+    for folder in sorted(path.parent for path in runs.glob("*/metrics.json")):
+        kept = folder / KEPT
+        if json.loads((folder / "config.json").read_text("utf-8")).get("task") != "denoising":
+            continue
+        if not kept.exists():
+            kept.write_text(json.dumps(compare(folder)), "utf-8")
+        rows.append(json.loads(kept.read_text("utf-8")))
+    return rows
+
+
+def spread(count: int, most: int) -> list[int]:
+    """Return the places of at most so many pictures, evenly spread over a set."""
+    places: list[int] = np.linspace(0, count - 1, min(count, most)).astype(int).tolist()
+    return places
+
+
+def compare(folder: Path) -> dict[str, Any]:
+    """Return the row of a run: its figures, and those of the filters on the same noisy pictures."""
     from tinymed.metrics.restoration import evaluate_restoration, psnr
     from tinymed.train.run import Run
 
-    rows, known = [], {}
-    for folder in sorted(path.parent for path in runs.glob("*/metrics.json")):
-        run = Run.open(folder)
-        if run.config.task != "denoising":
-            continue
-        c, task = run.config, run.task
-        sets = run.splits()
+    run = Run.open(folder)
+    c, sets = run.config, run.splits()
 
-        def pairs(part: Any = None, config: Any = c, task: Any = task, most: int | None = None) -> Iterator[Any]:
-            for i in range(min(len(part), most or len(part))):
-                clean, noisy = task.pair(config, part, i)
-                yield clean[..., 0], noisy[..., 0]
+    def pairs(part: Any, places: list[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+        found = [run.task.pair(c, part, i) for i in places]
+        return [(clean[..., 0], noisy[..., 0]) for clean, noisy in found]
 
-        key = (c.data.path, c.restoration.corruption, c.restoration.sigma, c.seed)
-        if key not in known:
-            known[key] = {}
-            val = list(pairs(sets["val"], most=TUNED))
-            for name in FILTERS:
-                settings, quality = tune(name, val)
-                figures = measured(name, lambda part=sets["test"]: pairs(part), settings)
-                known[key][name] = (settings, quality, figures)
-        with (folder / "predictions.csv").open(newline="") as file:
-            listed = list(csv.DictReader(file))
-        clean, noisy = next(pairs(sets["test"]))
-        assert abs(psnr(clean, noisy, 1) - float(listed[0]["noisy_psnr"])) < 1e-9, "the noise is not the run's"
-        own = {m: [float(row[f"restored_{m}"]) for row in listed] for m in ("psnr", "ssim")}
-        floors = {"noisy": {m: [float(row[f"noisy_{m}"]) for row in listed] for m in ("psnr", "ssim")}}
-        floors |= {name: figures for name, (_, _, figures) in known[key].items()}
-        result = evaluate_restoration(own, floors, c.seed)
-        best = max(known[key], key=lambda name: known[key][name][1])
-        settings = {name: chosen for name, (chosen, _, _) in known[key].items()}
-        row = {"run": folder.name, "network": c.model, "options": c.model_options, "data": Path(c.data.path).name}
-        row |= {"corruption": c.restoration.corruption, "sigma": c.restoration.sigma, "epochs": c.epochs}
-        rows.append(row | {"best_filter": best, "filter_settings": settings, **result})
-    return rows
+    places = spread(len(sets["test"]), TESTED)
+    val, test = pairs(sets["val"], spread(len(sets["val"]), TUNED)), pairs(sets["test"], places)
+    with (folder / "predictions.csv").open(newline="") as file:
+        every = list(csv.DictReader(file))
+    listed = [every[i] for i in places]
+    for (clean, noisy), row in zip(test, listed, strict=True):
+        assert abs(psnr(clean, noisy, 1) - float(row["noisy_psnr"])) < 1e-9, "the noise is not the run's"
+    columns = {n: {m: [float(row[f"{n}_{m}"]) for row in listed] for m in MEASURES} for n in ("restored", "noisy")}
+    tuned = {name: tune(name, val) for name in FILTERS}
+    filters = {name: measured(name, test, settings) for name, (settings, _) in tuned.items()}
+    result = evaluate_restoration(columns["restored"], {"noisy": columns["noisy"], **filters}, c.seed)
+    row = {"run": folder.name, "network": c.model, "options": c.model_options, "data": Path(c.data.path).stem}
+    row |= {"corruption": c.restoration.corruption, "sigma": c.restoration.sigma, "epochs": c.epochs}
+    row |= {"best_filter": max(tuned, key=lambda name: tuned[name][1])}
+    return row | {"filter_settings": {name: settings for name, (settings, _) in tuned.items()}, **result}
 
 
 def with_interval(value: float, bounds: list[float] | None, digits: int) -> str:
