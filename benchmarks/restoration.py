@@ -29,8 +29,8 @@ sys.path.insert(0, str(HERE.parent))
 
 RECIPE = ["--task", "denoising", "--workers", "1", "--per-image", "2", "--flip"]
 NETWORKS = {
-    "dncnn": ["--model", "dncnn", "--option", "width=32", "--option", "depth=8", "--epochs", "10"],
-    "ae": ["--model", "denoising_autoencoder", "--option", "width=32", "--epochs", "10"],
+    "dncnn": ["--model", "dncnn", "--option", "base=32", "--option", "depth=8", "--epochs", "10"],
+    "ae": ["--model", "denoising_autoencoder", "--option", "base=32", "--epochs", "10"],
 }
 SETS = {"chest": "chest_xray", "brain": "brain_tumor_mri"}
 TUNED, TESTED = 20, 150  # pictures of val on which filters are tuned, of test on which they are compared

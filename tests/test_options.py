@@ -189,7 +189,7 @@ SMALL = {
     "ordinal": {"model": "dcnn", "size": 46},
     "multilabel": {"model": "dcnn", "size": 46},
     "retrieval": {"model": "dcnn", "size": 46},
-    "denoising": {"model": "dncnn", "option": ["width=4", "depth=3"]},
+    "denoising": {"model": "dncnn", "option": ["base=4", "depth=3"]},
 }
 # Options that these data and networks leave without effect, for the reason that the refusal must give.
 REFUSED = {

@@ -224,12 +224,12 @@ class TorchAutoencoder(torch.nn.Module):
 
 class TestNetworks:
     def test_dncnn_is_torchs(self):
-        model = models.create("dncnn", in_channels=3, width=6, depth=5)
+        model = models.create("dncnn", in_channels=3, base=6, depth=5)
         beside_torch(model, TorchDnCNN(3, 6, 5), [(3, 13, 10)])
 
     @pytest.mark.parametrize("sides", [(12, 8), (13, 10)])
     def test_the_autoencoder_is_torchs(self, sides):
-        model = models.create("denoising_autoencoder", width=5)
+        model = models.create("denoising_autoencoder", base=5)
         beside_torch(model, TorchAutoencoder(1, 5), [(1, *sides)])
 
     def test_counts(self):
@@ -240,7 +240,7 @@ class TestNetworks:
 
     def test_dncnn_begins_with_the_picture_itself(self):
         picture = np.random.default_rng(0).uniform(size=(1, 1, 12, 12)).astype(np.float32)
-        assert np.array_equal(models.create("dncnn", width=4, depth=3)(picture).array, picture)
+        assert np.array_equal(models.create("dncnn", base=4, depth=3)(picture).array, picture)
 
     @pytest.mark.parametrize("name", ["dncnn", "denoising_autoencoder"])
     def test_wrong_options(self, name):
@@ -250,7 +250,7 @@ class TestNetworks:
     def test_a_large_picture_is_restored_tile_by_tile(self):
         """Away from the seams a tile gives what the whole picture gives."""
         random.manual_seed(0)
-        model = models.create("dncnn", width=2, depth=3)
+        model = models.create("dncnn", base=2, depth=3)
         for parameter in model.parameters():
             parameter.array[...] += np.float32(0.05)
         from tinymed.tasks.heads.restoration_head import RestorationHead
@@ -266,7 +266,7 @@ class TestNetworks:
 # ------------------------------------------------------------------------------------------------- the command line
 
 QUICK = ["--task", "denoising", "--backend", "numpy", "--workers", "0", "--batch", "8"]
-SMALL = ["--option", "width=8", "--option", "depth=4", "--patch-side", "16", "--per-image", "4", "--lr", "1e-2"]
+SMALL = ["--option", "base=8", "--option", "depth=4", "--patch-side", "16", "--per-image", "4", "--lr", "1e-2"]
 
 
 @pytest.fixture(scope="module")

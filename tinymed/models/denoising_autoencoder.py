@@ -25,36 +25,36 @@ class DenoisingAutoencoder(nn.Module):
 
     Args:
         in_channels: Channels of the picture, 1 (grey) or 3 (RGB).
-        width: Channels of the maps.
+        base: Channels of the maps.
         depth: Levels, each of which halves the sides; at least 1.
 
     Shape:
         Pictures (N, in_channels, H, W) to the same.
 
     Raises:
-        UserError: depth or width is below 1.
+        UserError: depth or base is below 1.
 
     Example:
-        >>> DenoisingAutoencoder(width=8)(tinymed.zeros(2, 1, 20, 31)).shape
+        >>> DenoisingAutoencoder(base=8)(tinymed.zeros(2, 1, 20, 31)).shape
         (2, 1, 20, 31)
 
     Reference:
         Gondara, Medical image denoising using convolutional denoising autoencoders, IEEE ICDM Workshops, 2016.
     """
 
-    def __init__(self, in_channels: int = 1, width: int = 64, depth: int = 2):
+    def __init__(self, in_channels: int = 1, base: int = 64, depth: int = 2):
         super().__init__()
-        if depth < 1 or width < 1:
-            raise UserError(f"denoising_autoencoder: depth and width are at least 1, got {depth} and {width}")
+        if depth < 1 or base < 1:
+            raise UserError(f"denoising_autoencoder: depth and base are at least 1, got {depth} and {base}")
         self.depth = depth
         down: list[nn.Module] = []
         up: list[nn.Module] = []
         for level in range(depth):
-            inputs = width if level else in_channels
-            down += [nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
-            up += [nn.Upsample(scale_factor=2), nn.Conv2d(width, width, 3, padding=1), nn.ReLU()]
-        self.encoder = nn.Sequential(*down, nn.Conv2d(width, width, 3, padding=1), nn.ReLU())
-        self.decoder = nn.Sequential(*up, nn.Conv2d(width, in_channels, 3, padding=1))
+            inputs = base if level else in_channels
+            down += [nn.Conv2d(inputs, base, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+            up += [nn.Upsample(scale_factor=2), nn.Conv2d(base, base, 3, padding=1), nn.ReLU()]
+        self.encoder = nn.Sequential(*down, nn.Conv2d(base, base, 3, padding=1), nn.ReLU())
+        self.decoder = nn.Sequential(*up, nn.Conv2d(base, in_channels, 3, padding=1))
         self.apply(he_normal)
 
     def forward(self, input: Tensor) -> Any:

@@ -1,6 +1,6 @@
 """DnCNN (Zhang, Zuo, Chen, Meng & Zhang, IEEE TIP 26(7), 2017): a picture less the noise that a network finds in it.
 
-    conv 3x3, ReLU                        from the picture to `width` channels
+    conv 3x3, ReLU                        from the picture to `base` channels
     conv 3x3, batch norm, ReLU            depth - 2 times
     conv 3x3                              back to the picture's channels: the noise
 
@@ -22,7 +22,7 @@ class DnCNN(nn.Module):
 
     Args:
         in_channels: Channels of the picture, 1 (grey) or 3 (RGB).
-        width: Channels between the first and the last convolution.
+        base: Channels between the first and the last convolution.
         depth: Number of convolutions, at least 3; 17 in the paper for one level of noise.
         bn_momentum: Share of the new batch in batch norm's running statistics.
         statistics: Which running variance batch norm keeps, see `nn.BatchNorm2d`.
@@ -31,10 +31,10 @@ class DnCNN(nn.Module):
         Pictures (N, in_channels, H, W) to the same.
 
     Raises:
-        UserError: depth is below 3, or width below 1.
+        UserError: depth is below 3, or base below 1.
 
     Example:
-        >>> DnCNN(width=8, depth=5)(tinymed.zeros(2, 1, 20, 30)).shape
+        >>> DnCNN(base=8, depth=5)(tinymed.zeros(2, 1, 20, 30)).shape
         (2, 1, 20, 30)
 
     Reference:
@@ -44,19 +44,19 @@ class DnCNN(nn.Module):
     def __init__(
         self,
         in_channels: int = 1,
-        width: int = 64,
+        base: int = 64,
         depth: int = 17,
         bn_momentum: float = nn.TORCH["momentum"],
         statistics: str = "corrected",
     ):
         super().__init__()
-        if depth < 3 or width < 1:
-            raise UserError(f"dncnn: depth is at least 3 and width at least 1, got {depth} and {width}")
-        layers: list[nn.Module] = [nn.Conv2d(in_channels, width, 3, padding=1), nn.ReLU()]
+        if depth < 3 or base < 1:
+            raise UserError(f"dncnn: depth is at least 3 and base at least 1, got {depth} and {base}")
+        layers: list[nn.Module] = [nn.Conv2d(in_channels, base, 3, padding=1), nn.ReLU()]
         for _ in range(depth - 2):
-            norm = nn.BatchNorm2d(width, momentum=bn_momentum, statistics=statistics)
-            layers += [nn.Conv2d(width, width, 3, padding=1, bias=False), norm, nn.ReLU()]
-        self.noise = nn.Sequential(*layers, nn.Conv2d(width, in_channels, 3, padding=1))
+            norm = nn.BatchNorm2d(base, momentum=bn_momentum, statistics=statistics)
+            layers += [nn.Conv2d(base, base, 3, padding=1, bias=False), norm, nn.ReLU()]
+        self.noise = nn.Sequential(*layers, nn.Conv2d(base, in_channels, 3, padding=1))
         self.apply(he_normal)
         for parameter in self.noise[-1].parameters():
             init.zeros_(parameter)
