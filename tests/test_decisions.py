@@ -84,7 +84,7 @@ class TestThresholds:
 
     def test_rates_count_groups(self):
         alone = decisions.at_threshold(Y, P, 0.4, warn=lambda _: None)
-                groups = np.tile(np.arange(400), 5)
+        groups = np.tile(np.arange(400), 5)
         copied = decisions.at_threshold(np.tile(Y, 5), np.tile(P, 5), 0.4, groups, warn=lambda _: None)
 
         assert copied["sensitivity"] == pytest.approx(alone["sensitivity"])

@@ -57,6 +57,7 @@ ROOMS = [
     "registration",
     "train",
     "features",
+    "retrieval",
     "onnx",
     "cli",
     "__main__",

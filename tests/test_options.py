@@ -124,6 +124,11 @@ VALUES = {
     "separator": "+",
     "uncertain": "positive",
     "blank": "negative",
+    "corruption": "speckle",
+    "sigma": 0.2,
+    "patch_side": 24,
+    "embedding": 8,
+    "margin": 0.3,
 }
 # What an option is of, and where its value depends on the task.
 NEEDS = {
@@ -137,12 +142,18 @@ NEEDS = {
     "border_sigma": {"border_weight": 5.0},
     "border_class": {"border_weight": 5.0},
     "per_image": {"patch": "16"},
+    ("denoising", "per_image"): {},
     "foreground": {"patch": "16"},
     "overlap": {"patch": "16"},
     "blend": {"patch": "16"},
     "size": {},
 }
-WHOLE = ("multilabel", "ordinal", "regression")  # tasks whose network sees a whole picture, besides classification
+WHOLE = (
+    "multilabel",
+    "ordinal",
+    "regression",
+    "retrieval",
+)  # tasks whose network sees a whole picture, besides classification
 OWN = {
     ("classification", "head"): "softmax",
     ("classification", "option"): ["bn_momentum=0.2"],
@@ -175,7 +186,15 @@ OWN = {
     ("multilabel", "label_column"): "listed",
     ("multilabel", "monitor"): "val_macro_auc",
     ("multilabel", "class_weights"): "tempered",
-    **{(task, "option"): ["bn_momentum=0.2"] for task in ("ordinal", "multilabel")},
+    **{(task, "option"): ["bn_momentum=0.2"] for task in ("ordinal", "multilabel", "retrieval")},
+    ("retrieval", "label_column"): "kind",
+    ("retrieval", "monitor"): "val_loss",
+    ("retrieval", "loss"): "contrastive",
+    ("denoising", "option"): ["bn_momentum=0.2"],
+    ("denoising", "model"): "denoising_autoencoder",
+    ("denoising", "monitor"): "val_psnr",
+    ("denoising", "loss"): "l1",
+    ("denoising", "grey"): False,
 }
 SMALL = {
     "classification": {"model": "dcnn", "size": 46},
@@ -184,6 +203,8 @@ SMALL = {
     "regression": {"model": "bonet", "size": 32},
     "ordinal": {"model": "dcnn", "size": 46},
     "multilabel": {"model": "dcnn", "size": 46},
+    "retrieval": {"model": "dcnn", "size": 46},
+    "denoising": {"model": "dncnn", "option": ["base=4", "depth=3"]},
 }
 # Options that these data and networks leave without effect, for the reason that the refusal must give.
 REFUSED = {
@@ -201,6 +222,14 @@ REFUSED = {
     ("regression", "padding"): "does not take padding",
     ("regression", "statistics"): "does not take statistics",
     ("multilabel", "separator"): "it is of a column of fields",
+    ("retrieval", "class_weights"): "equally often",
+    ("denoising", "class_weights"): "no classes",
+    ("denoising", "size"): "--patch-side",
+    ("denoising", "normalise"): "0 to 1",
+    ("denoising", "noise"): "--corruption",
+    ("denoising", "padding"): "does not take padding",
+    ("denoising", "freeze"): "nothing to learn",
+    ("denoising", "freeze_statistics"): "--freeze",
     ("segmentation", "auxiliary"): "one output",
     ("segmentation", "contour"): "no head for contours",
     ("segmentation", "inside"): "has no mask of the organ",
@@ -222,6 +251,7 @@ CHANGED_NOTHING_BUT = {"labels", "leaks"}  # the first names what was guessed; t
 LABELS = {
     "regression": {"value": lambda i: i, "mass": lambda i: 40 + i % 7},
     "ordinal": {"label": lambda i: f"grade{i % 2}", "kind": lambda i: f"stage {i % 2 + 1}"},
+    "retrieval": {"label": lambda i: "ab"[i % 2], "kind": lambda i: f"kind {i % 2 + 1}"},
     "multilabel": {
         "edema": lambda i: int(i % 3 == 0),
         "mass": lambda i: (1, 0, -1, "", 1, 0, 0)[i % 7],
@@ -265,6 +295,7 @@ def data(tmp_path_factory):
     return {
         "folder": root,
         "classification": cells / "list.csv",
+        "denoising": cells / "list.csv",
         **{task: label_list(cells, files, task, columns) for task, columns in LABELS.items()},
         "segmentation": mask_tree(root / "masks", 10, (32, 32)),
         "detection": box_tree(root / "boxes", 10, split=False),
@@ -292,7 +323,7 @@ def test_an_option_of_train_is_honoured_or_refused(task, name, data):
         value = str(data["folder"] / f"{task}.safetensors")
         tinymed.save(tasks.find(task).make_model(config), value)
     assert value is not None, f"--{name}: give a value to try it with"
-    needed = NEEDS.get(name, {})
+    needed = NEEDS.get((task, name), NEEDS.get(name, {}))
     more = {"option": [*SMALL[task].get("option", []), *value]} if name == "option" else {name: value}
     if name == "model":
         more["option"] = []
@@ -385,6 +416,14 @@ ELSEWHERE = {
     "models": {"network", "size", "as_json"},
     "audit": {"file", "one_test_set", "decimals", "strict", "as_json"},
     "check": {"op", "samples", "seed"},
+    "index": {
+        *("run", "data", "out", "layer", "spatial", "split"),
+        *("unlabelled", "weights", "backend", "skip_bad", "as_json"),
+    },
+    "search": {
+        *("where", "images", "index", "run", "count", "patient"),
+        *("same_patient", "backend", "out", "as_json"),
+    },
     "register": {"fixed", "moving", "out", "json", *RegisterConfig.model_fields},
 }
 

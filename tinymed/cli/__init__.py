@@ -19,6 +19,8 @@ COMMANDS = (
     "features",
     "export",
     "register",
+    "index",
+    "search",
     "models",
     "show",
     "check",

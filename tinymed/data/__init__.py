@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # the one list of exports: imports to a type checker, text to
     from .augment3d import augment_volume as augment_volume
     from .boxes import BoxDataset as BoxDataset
     from .boxes import open_boxes as open_boxes
+    from .corruption import Corruption as Corruption
     from .dataset import Dataset as Dataset
     from .dataset import merge_classes as merge_classes
     from .dataset import parse_merge as parse_merge
@@ -36,9 +37,11 @@ if TYPE_CHECKING:  # the one list of exports: imports to a type checker, text to
     from .masks import MaskDataset as MaskDataset
     from .patch_classification import VoxelLoader as VoxelLoader
     from .patches import PatchLoader as PatchLoader
+    from .pictures import open_pictures as open_pictures
     from .readers import open_dataset as open_dataset
     from .remarks import account_text as account_text
     from .remarks import split_text as split_text
+    from .restoration_loader import PatchPairs as PatchPairs
     from .segmentation_layouts import open_segmentation as open_segmentation
     from .splits import find_leaks as find_leaks
     from .splits import grouped_split as grouped_split

@@ -231,6 +231,29 @@ def percentile_interval(
     return float(low), float(high)
 
 
+def means_of(
+    columns: Mapping[str, npt.NDArray[np.float64]], *, seed: int, level: float, resamples: int, warn: Warn
+) -> dict[str, tuple[float | None, Interval | None]]:
+    """Return {name: (mean, its bootstrap interval)} of columns; those of one length share their resamples.
+
+    The mean of an empty column is None, and so is an interval without resamples.
+    """
+
+    def mean_of(column: npt.NDArray[np.float64]) -> Statistic:
+        return lambda rows: np.asarray(column[rows].mean(axis=1))
+
+    found: dict[str, tuple[float | None, Interval | None]] = {}
+    for size in {column.size for column in columns.values()}:
+        same = {name: column for name, column in columns.items() if column.size == size}
+        if not size or not resamples:
+            found |= {name: (float(column.mean()) if size else None, None) for name, column in same.items()}
+            continue
+        drawn = bootstrap_values({n: mean_of(c) for n, c in same.items()}, size, resamples=resamples, seed=seed)
+        for name, column in same.items():
+            found[name] = float(column.mean()), percentile_interval(name, drawn[name], level, warn)
+    return found
+
+
 def resampled_auc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> Statistic:
     """Return the AUC of resamples as a `statistic`: the scores are ranked once, each resample is then only counted.
 

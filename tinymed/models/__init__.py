@@ -11,7 +11,9 @@ from .dcnn import DCNN
 from .dcnn_vgg16 import DCNNVGG16
 from .dcunet import DCUNet, MultiResUNet
 from .deepmedic import DeepMedic
+from .denoising_autoencoder import DenoisingAutoencoder
 from .densenet import DenseNet121
+from .dncnn import DnCNN
 from .fcn import FCN
 from .fcrn import FCRN50
 from .kumar_cnn3 import KumarCNN3
@@ -51,7 +53,9 @@ __all__ = [
     "CiresanN4",
     "DCUNet",
     "DeepMedic",
+    "DenoisingAutoencoder",
     "DenseNet121",
+    "DnCNN",
     "KumarCNN3",
     "LeNet5",
     "LeNet5Modern",

@@ -44,6 +44,8 @@ SERIES = {
     "mean absolute error": (("train", ("mae",)), ("validation", ("val_mae",))),
     "dice": (("validation", ("val_dice",)),),
     "average precision": (("validation", ("val_ap",)),),
+    "mean average precision": (("validation", ("val_map",)),),
+    "PSNR": (("train", ("psnr",)), ("validation", ("val_psnr",))),
 }
 
 

@@ -278,8 +278,8 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
 
     def networks(self, axes: int) -> list[str]:
         """Return the networks that score every pixel; those of the middle of a patch serve too, and are not advised."""
-        every = default_networks()
-        return [n for n, image, found in every if len(image) == axes and all(len(o) == axes + 1 for o in found)]
+        known = {name for name, _, found in default_networks() if all(len(o) == axes + 1 for o in found)}
+        return [name for name in super().networks(axes) if name in known]
 
     def check_model(self, config: SegmentationConfig, model: Any) -> Outputs:
         outputs = super().check_model(config, model)

@@ -111,6 +111,15 @@ def takes_several(model: str) -> bool:
     return len(input_shapes(models.entry(model).input)) > 1
 
 
+def gives_picture(name: str) -> bool:
+    """Say whether a network gives a picture of its input's shape back, and so has no scores of classes."""
+    from ... import models
+
+    if "num_classes" in models.entry(name).options:
+        return False
+    return any(outputs == [(1, *image)] for _, image, outputs in default_networks([name]))
+
+
 def classifies_middle(name: str) -> bool:
     """Say whether a network classifies the middle of a patch: a picture of its own size has one row of scores."""
     return any(model == name and len(outputs[0]) == 2 for model, image, outputs in default_networks([name]))

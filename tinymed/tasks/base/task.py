@@ -21,7 +21,7 @@ from ..heads.head import Head
 from ..results.rows import Cases, Row
 from .config import RunConfig, Shortcuts
 from .division import fold_of
-from .network import Outputs, default_networks, make_model, output_shapes, takes_several
+from .network import Outputs, default_networks, gives_picture, make_model, output_shapes, takes_several
 from .options import Option, Options, task_options
 
 C = TypeVar("C", bound=RunConfig)
@@ -66,6 +66,8 @@ class Task(Generic[C, Data]):
     name: ClassVar[str]
     needs: ClassVar[str] = ""  # what --data must be, where there is no built-in set
     wants: ClassVar[str]  # what it asks of a network, for messages
+    embeds: ClassVar[bool] = False  # whether the outputs are an embedding, to be compared by the cosine
+    pictures: ClassVar[bool] = False  # whether the outputs are a picture, not scores
     Config: type[C]
     Shortcuts: type[Shortcuts]
 
@@ -152,6 +154,10 @@ class Task(Generic[C, Data]):
         """
         if takes_several(config.model):
             raise UserError(f"{config.model}: takes several images at once; {self.advise(config)}")
+        if not self.pictures and gives_picture(config.model):
+            raise UserError(
+                f"{config.model}: is no network for {self.wants}: it restores pictures; {self.advise(config)}"
+            )
         image = self.sees(config)
         try:
             outputs = output_shapes(model, image[0], image[1:])
@@ -176,9 +182,8 @@ class Task(Generic[C, Data]):
 
         axes: 3 of pictures (channels, rows, columns), 4 of volumes.
         """
-        return [
-            name for name, image, outputs in default_networks() if len(image) == axes and self.serves(image, outputs)
-        ]
+        serving = [n for n, image, found in default_networks() if len(image) == axes and self.serves(image, found)]
+        return [name for name in serving if self.pictures or not gives_picture(name)]
 
     def advise(self, config: C) -> str:
         """Return which networks to choose instead, for a message."""

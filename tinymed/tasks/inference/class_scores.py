@@ -19,7 +19,12 @@ def forward_pass(model: Any) -> Callable[[Any], Any]:
 
 
 def predict_scores(
-    model: Any, loader: Any, head: Head, stop: Callable[[], bool] = lambda: False, forward: Any = None
+    model: Any,
+    loader: Any,
+    head: Head,
+    stop: Callable[[], bool] = lambda: False,
+    forward: Any = None,
+    empty: tuple[int, ...] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return (scores [n, classes], labels [n, ...], mean loss) of a whole set in evaluation mode, in its order.
 
@@ -29,11 +34,12 @@ def predict_scores(
         head: what the outputs mean; the loss is the head's without class weights.
         stop: asked after each batch; when it says so, leave early with what there is.
         forward: the model, captured.
+        empty: shape of the scores of no image; by default (0, classes).
     """
     forward = forward or forward_pass(model)
     model.eval()
     loss, total = head.unweighted(), 0.0
-    scores, labels = [np.zeros((0, head.classes))], []
+    scores, labels = [np.zeros(empty or (0, head.classes))], []
     with no_grad():
         for images, targets, classes, _ in device_batches(loader.epoch(0), head.targets, device_of(model)):
             outputs = forward(images)
