@@ -21,7 +21,7 @@ from . import devices
 __all__ = ["Generator", "bits", "manual_seed", "normal", "permutation", "philox4x32", "uniform"]
 
 # What numbers are drawn for.  Two purposes never share a stream, so adding one does not move the others.
-DROPOUT, INITIALISE, SHUFFLE, AUGMENT, SPLIT, SYNTHETIC, BOOTSTRAP, NOISE, ELASTIC, PATCHES = range(10)
+DROPOUT, INITIALISE, SHUFFLE, AUGMENT, SPLIT, SYNTHETIC, BOOTSTRAP, NOISE, ELASTIC, PATCHES, GIBBS = range(11)
 
 ROUNDS = 10
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
