@@ -52,6 +52,7 @@ ROOMS = [
     "report",
     "tasks",
     "registration",
+    "unsupervised",
     "train",
     "onnx",
     "cli",

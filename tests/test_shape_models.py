@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from tinymed.data.principal import PrincipalComponents
 from tinymed.errors import UserError
 from tinymed.metrics.distance_transform import distance_transform
-from tinymed.unsupervised import PrincipalComponents, ShapeModel, align_shapes, chan_vese, evolve
+from tinymed.unsupervised import ShapeModel, align_shapes, chan_vese, evolve
 from tinymed.unsupervised.shape_model import align_shape
 
 RNG = np.random.default_rng(3)

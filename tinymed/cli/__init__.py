@@ -10,6 +10,7 @@ from .app import app, run
 # Each module registers its command on `app` when it is imported; the order is that of `tinymed --help`.
 COMMANDS = (
     "train",
+    "pretrain",
     "compare",
     "evaluate",
     "predict",

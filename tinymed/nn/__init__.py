@@ -116,6 +116,7 @@ from .loss_segmentation import (
     TverskyLoss,
     dice_cross_entropy,
 )
+from .loss_sparsity import SparsityLoss
 from .module import Module, Parameter
 from .multihead import MultiheadAttention
 from .norm import (
@@ -335,6 +336,7 @@ __all__ = [
     "Softshrink",
     "Softsign",
     "Softtanh",
+    "SparsityLoss",
     "SquaredHingeLoss",
     "StatisticsWarning",
     "SumLoss",

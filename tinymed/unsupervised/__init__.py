@@ -17,11 +17,10 @@ if TYPE_CHECKING:
     from .greedy import pretrain_layers
     from .learning import ContrastiveDivergence, fit
     from .level_set import chan_vese, evolve
-    from .principal import PrincipalComponents
     from .rbm import RBM
     from .shape_model import ShapeModel, align_shapes
 
-FILES = ("config", "rbm", "learning", "greedy", "dbn", "dbm", "principal", "level_set", "shape_model")
+FILES = ("config", "rbm", "learning", "greedy", "dbn", "dbm", "level_set", "shape_model")
 __all__ = [
     "DBM",
     "DBN",
@@ -29,7 +28,6 @@ __all__ = [
     "ContrastiveDivergence",
     "DBMLearning",
     "PretrainConfig",
-    "PrincipalComponents",
     "ShapeModel",
     "align_shapes",
     "chan_vese",

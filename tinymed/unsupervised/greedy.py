@@ -66,30 +66,11 @@ def install_layers(model: Any, layers: Sequence[StackLayer]) -> None:
             own.bias.copy_(Tensor(learnt.back_bias))
 
 
-def sparsity_penalty(hidden: Tensor, target: float) -> Any:
-    """Return sum_j KL(target || mean of unit j over the batch), of sigmoid units.
-
-    KL(r || q) = r ln(r / q) + (1 - r) ln((1 - r) / (1 - q)).
-
-    Example:
-        >>> round(sparsity_penalty(tinymed.full((4, 3), 0.05), 0.05).item(), 6)
-        0.0
-
-    Reference:
-        Lee, Ekanadham & Ng, "Sparse deep belief net model for visual area V2", NIPS 2007; in this form Ng, "Sparse
-        autoencoder", CS294A lecture notes, 2011.
-    """
-    mean = F.clamp(F.mean(hidden, 0), 1e-6, 1 - 1e-6)
-    constant = target * np.log(target) + (1 - target) * np.log(1 - target)
-    cross = target * F.log(mean) + (1 - target) * F.log(1 - mean)
-    return len(mean) * float(constant) - F.sum(cross)
-
-
 class AutoencoderLearning:
     """One step of learning a one-layer auto-encoder after the other, by back-propagation and Adam.
 
     loss = mean squared error of each image, summed over its units / 2 (cross-entropy of probabilities)
-           + sparsity_weight * sparsity_penalty
+           + sparsity_weight * SparsityLoss
 
     Args:
         visible: Units below.
@@ -105,6 +86,7 @@ class AutoencoderLearning:
     ):
         self.config, self.seed, self.step_number = config, seed, 0
         self.squash, self.probabilities = SQUASH[activation], probabilities
+        self.sparse = nn.SparsityLoss(config.sparsity)
         device = devices.default()
         random.init_generator.manual_seed(seed)
         self.encoder, self.decoder = nn.Linear(visible, hidden).to(device), nn.Linear(hidden, visible).to(device)
@@ -126,7 +108,7 @@ class AutoencoderLearning:
         else:
             loss, back = 0.5 * F.mse_loss(outputs, wanted, reduction="sum") / len(seen), outputs
         if self.config.sparsity_weight:
-            loss = loss + self.config.sparsity_weight * sparsity_penalty(hidden, self.config.sparsity)
+            loss = loss + self.config.sparsity_weight * self.sparse(hidden)
         loss.backward()
         self.optimizer.step()
         return loss, back

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ..data.principal import PrincipalComponents
 from ..errors import UserError
-from .principal import PrincipalComponents
 
 SAME = 1e-10  # change of the mean at which aligning ends
 MOST_ROUNDS = 100
