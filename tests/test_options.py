@@ -17,10 +17,12 @@ from tinymed import tasks
 from tinymed.cli import COMMANDS, load_commands
 from tinymed.cli.app import app
 from tinymed.cli.compare import ABSENT, OPTIONS
+from tinymed.cli.pretrain import OF_DATA
 from tinymed.cli.start_run import config_from_options, open_sets, with_data_fields
 from tinymed.cli.train import PATHS
 from tinymed.errors import UserError
 from tinymed.registration.config import RegisterConfig
+from tinymed.unsupervised.config import PretrainConfig
 
 # A value other than the default, as typer hands it over.
 VALUES = {
@@ -113,6 +115,11 @@ VALUES = {
     "separator": "+",
     "uncertain": "positive",
     "blank": "negative",
+    "patches": 3,
+    "corrupt": "noise",
+    "corruption": 0.4,
+    "sparsity": 0.2,
+    "sparsity_weight": 0.5,
 }
 # What an option is of, and where its value depends on the task.
 NEEDS = {
@@ -126,8 +133,15 @@ NEEDS = {
     "overlap": {"patch": "16"},
     "blend": {"patch": "16"},
     "size": {},
+    "corruption": {"corrupt": "mask"},
+    "sparsity": {"sparsity_weight": 1.0},
 }
-WHOLE = ("multilabel", "ordinal", "regression")  # tasks whose network sees a whole picture, besides classification
+WHOLE = (
+    "multilabel",
+    "ordinal",
+    "reconstruction",
+    "regression",
+)  # tasks whose network sees a whole picture, besides classification
 OWN = {
     ("classification", "head"): "softmax",
     ("classification", "option"): ["bn_momentum=0.2"],
@@ -160,6 +174,11 @@ OWN = {
     ("multilabel", "label_column"): "listed",
     ("multilabel", "monitor"): "val_macro_auc",
     ("multilabel", "class_weights"): "tempered",
+    ("reconstruction", "model"): "conv_autoencoder",
+    ("reconstruction", "option"): ["activation=relu"],
+    ("reconstruction", "monitor"): "val_psnr",
+    ("reconstruction", "loss"): "l1",
+    ("reconstruction", "grey"): False,
     **{(task, "option"): ["bn_momentum=0.2"] for task in ("ordinal", "multilabel")},
 }
 SMALL = {
@@ -167,6 +186,7 @@ SMALL = {
     "segmentation": {"model": "unet_bn", "option": ["base=2", "depth=2"]},
     "detection": {"model": "unet_bn", "size": 32, "option": ["base=2", "depth=2"]},
     "regression": {"model": "bonet", "size": 32},
+    "reconstruction": {"model": "sae", "size": 16, "option": ["hidden=8,4"]},
     "ordinal": {"model": "dcnn", "size": 46},
     "multilabel": {"model": "dcnn", "size": 46},
 }
@@ -182,6 +202,9 @@ REFUSED = {
     ("detection", "freeze"): "nothing to learn",
     **{(task, "freeze"): "nothing to learn" for task in WHOLE},
     **{(task, "freeze_statistics"): "--freeze" for task in WHOLE},
+    ("reconstruction", "class_weights"): "pixels have no classes",
+    ("reconstruction", "padding"): "does not take padding",
+    ("reconstruction", "statistics"): "does not take statistics",
     ("regression", "class_weights"): "a number has no classes",
     ("regression", "padding"): "does not take padding",
     ("regression", "statistics"): "does not take statistics",
@@ -248,6 +271,7 @@ def data(tmp_path_factory):
         "folder": root,
         "classification": cells / "list.csv",
         **{task: label_list(cells, files, task, columns) for task, columns in LABELS.items()},
+        "reconstruction": cells / "list.csv",
         "segmentation": mask_tree(root / "masks", 10, (32, 32)),
         "detection": box_tree(root / "boxes", 10, split=False),
     }
@@ -364,6 +388,7 @@ ELSEWHERE = {
     "audit": {"file", "one_test_set", "decimals", "strict", "as_json"},
     "check": {"op", "samples", "seed"},
     "register": {"fixed", "moving", "out", "json", *RegisterConfig.model_fields},
+    "pretrain": {"network", "data", "out", "resume", *OF_DATA, *PretrainConfig.model_fields},
 }
 
 

@@ -9,7 +9,7 @@ from .. import tasks
 from ..data.unlabelled import pixels_of
 from ..errors import UserError
 from ..files import write_json
-from ..models import create, default_size
+from ..models import create, default_size, entry
 from ..report.samples import save_samples
 from ..tasks.base.config import checked, read_json
 from ..tasks.base.options import model_options, refuse_idle
@@ -90,7 +90,9 @@ def begun(given: Given) -> Started:
     for_images = {name: value for name, value in given.items() if name in task.options and name not in own}
     for_images |= {"size": given.get("size", default_size(network)), "seed": config.seed, **READER}
     images = task.config_from_options(for_images)
+    takes = entry(network).options
     wanted = {"in_channels": images.data.channels, "size": images.data.size}
+    wanted = {name: value for name, value in wanted.items() if name in takes}
     folder = given.get("out", Path("pretrain"))
     refuse_occupied(folder)
     report = {"network": network, "options": wanted | model_options(given), "pretraining": config.model_dump()}

@@ -4,6 +4,7 @@ Labels that a set has are not read.  A volume is cut into patches of its slices 
 head); three channels are three neighbouring slices.  Its values are scaled between their 0.5th and 99.5th percentiles.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,6 +131,8 @@ def open_unlabelled(
     elif white is not None:
         raise UserError("--white: has no effect here: volumes are scaled by their own values")
     else:
+        for part in sets.values():
+            part.hashes = [hashlib.sha256(file.read_bytes()).digest() for file in part.samples]
         leak_check(sets, rule=leaks)
     if patches is not None:
         sets = {name: cut_patches(part, patches, size, channels, seed, skip_bad) for name, part in sets.items()}

@@ -50,11 +50,8 @@ class PretrainConfig(Strict):
     @model_validator(mode="after")
     def check_method(self) -> Self:
         """Raise UserError for a value that the method leaves without effect."""
-        others = {
-            "rbm": ("corruption", "sparsity_weight"),
-            "autoencoder": ("chains",),
-        }[self.by]
-        for name in others:
-            if getattr(self, name):
-                raise UserError(f"--{name.replace('_', '-')}: has no effect here: it is not of --by {self.by}")
+        of = {"corruption": "autoencoder", "sparsity_weight": "autoencoder", "chains": "rbm"}
+        for name, method in of.items():
+            if getattr(self, name) and method != self.by:
+                raise UserError(f"--{name.replace('_', '-')}: has no effect here: it is of --by {method}")
         return self
