@@ -9,7 +9,7 @@ DATA holds one folder a data set, each with its splits.csv.
    without labels; both then learn from LABELLED labels by one recipe, and are measured on MNIST's 10,000 test images.
 2. hippocampus: auto-encoders of patches of MRI volumes, each beside as many principal components as its code has
    numbers; intervals are over volumes.
-3. breast: the plan of Avendi et al. 2016 on ultrasound, for want of public ventricles: an auto-encoder's weights begin a
+3. breast: the plan of Avendi et al. 2016 on ultrasound, for want of ventricles: an auto-encoder's weights begin a
    network that draws the lesion's mask, and a level set moves on from there, held by that shape.  The floor is the
    training images' mean mask, cut where its Dice on them is highest.  All at 64 pixels.
 """
@@ -65,7 +65,7 @@ SPARSE = [
 
 
 def write_digits(data: Path, runs: Path, count: int) -> Path:
-    """Write a list of the first images of MNIST's training part, 2,000 others to validate on, and the test part."""
+    """Write a list of the first images of MNIST's training part, 500 others to validate on, and the test part."""
     folder, path = data.absolute() / "mnist", runs / f"mnist{count}.csv"
     train, test = (
         [str(folder / f"{part}-{kind}.gz") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
@@ -75,7 +75,7 @@ def write_digits(data: Path, runs: Path, count: int) -> Path:
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["images", "labels", "start", "stop", "split"])
-        rows = [(train, 0, count, "train"), (train, 55_000, 57_000, "val"), (test, 0, 10_000, "test")]
+        rows = [(train, 0, count, "train"), (train, 55_000, 55_500, "val"), (test, 0, 10_000, "test")]
         writer.writerows([*files, start, stop, split] for files, start, stop, split in rows)
     return path
 
@@ -170,7 +170,6 @@ def collect_digits(runs: Path) -> list[dict[str, Any]]:
 
 def collect_coders(runs: Path) -> list[dict[str, Any]]:
     """Return the measures of each auto-encoder on its test patches."""
-
     rows = []
     for name in CODERS:
         path = runs / f"hippocampus-{name}" / "metrics.json"

@@ -271,15 +271,15 @@ class TestPretraining:
                 "mlp",
                 ["--by", "autoencoder", "--option", "activation=relu", "--corruption", "0.2", "--backend", "numpy"],
             ),
-            ("sae", ["--normalise", "--chains", "8"]),
+            ("sae", ["--normalise", "--chains", "8", "--option", "code=same"]),
         ],
     )
     def test_a_training_begins_with_its_layers(self, network, more, pictures, tmp_path, capsys):
         code, _, err = self.pretrain(capsys, pictures, tmp_path / "p", network, "--option", "hidden=12,6", *more)
         assert code == 0, err
         weights = tinymed.load(tmp_path / "p" / "weights.safetensors")
-        squash = [text for text in more if text.startswith("activation=")]
-        options = ["--option", "hidden=12,6", *(["--option", *squash] if squash else [])]
+        own = [text for text in more if text.startswith(("activation=", "code="))]
+        options = ["--option", "hidden=12,6", *(["--option", *own] if own else [])]
         task = ["--task", "reconstruction", "--data", pictures]
         if network == "mlp":
             assert set(weights) == {f"features.{i}.{kind}" for i in (1, 3) for kind in ("weight", "bias")}
@@ -366,6 +366,7 @@ class TestPretraining:
             (["mlp", "--option", "activation=relu"], "learns sigmoid units"),
             (["mlp", "--visible", "bernoulli", "--normalise"], "leave --normalise out"),
             (["mlp", "--sparsity", "0.3", "--by", "autoencoder"], "--sparsity-weight"),
+            (["sae"], "code=same"),
             (["mlp", "--lr", "-1"], "--lr"),
             (["mlp", "--by", "gibbs"], "--by"),
         ],

@@ -48,7 +48,7 @@ app.command(
     epilog=examples(
         "tinymed pretrain mlp --data MNIST --epochs 10 --out runs/dbn",
         "tinymed train mlp --data MNIST --positive 1 --init runs/dbn/weights.safetensors",
-        "tinymed pretrain sae --data DIR --by autoencoder --corruption 0.3 --option hidden=500,100",
+        "tinymed pretrain sae --data DIR --by autoencoder --corruption 0.3 --option code=same",
         "tinymed pretrain avendi_sae --data DIR --by autoencoder --sparsity-weight 3 --option hidden=100",
         "tinymed pretrain --resume runs/dbn",
     ),

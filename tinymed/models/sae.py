@@ -58,7 +58,7 @@ class StackedAutoencoder(nn.Module):
         one_of("sae", "code", code, ("linear", "same"))
         widths = [in_channels * size**2, *layer_widths("sae", hidden)]
         self.input_shape, self.activation, self.codes = (in_channels, size, size), activation, codes
-        self.code_size = widths[-1]
+        self.code, self.code_size = code, widths[-1]
         pairs = list(pairwise(widths))
         up = [[nn.Linear(a, b), squash()] for a, b in pairs]
         down = [[nn.Linear(b, a), squash()] for a, b in pairs]

@@ -40,10 +40,14 @@ class StackLayer(NamedTuple):
 def dense_stack(model: Any, name: str = "the network") -> tuple[list[Any], list[Any]]:
     """Return (hidden layers of a network that can be pre-trained, those that lead back down, of an auto-encoder).
 
-    Raises UserError for a network that is no stack of dense layers.
+    Raises UserError for a network that is no stack of dense layers, or whose last one has no activation.
     """
     if not getattr(model, "stack", None):
         raise UserError(f"{name}: has no stack of dense layers to pre-train; choose mlp, sae or avendi_sae")
+    if getattr(model, "code", "same") == "linear":
+        raise UserError(
+            f"{name}: its code is linear, and layers are learnt with their activation; give --option code=same"
+        )
     return model.stack, getattr(model, "mirror", [])
 
 
