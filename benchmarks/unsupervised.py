@@ -123,11 +123,25 @@ def measured(folder: Path) -> tuple[Any, Any, Any]:
     return run, run.load_model(), run.images()
 
 
+def trained(folder: Path) -> bool:
+    """Return whether a run has done all of its epochs."""
+    from tinymed.train.checkpoint import NEWEST, load_checkpoint
+
+    path = folder / "checkpoints" / NEWEST
+    if not path.exists():
+        return False
+    tree = load_checkpoint(path)
+    return bool(tree["progress"]["epoch"] == tree["config"]["epochs"])
+
+
 def right_digits(folder: Path) -> np.ndarray:
     """Return which test images a classifier gets right, 0 or 1."""
+    from tinymed.tasks.base.picture import picture_loader
+    from tinymed.tasks.inference.class_scores import predict_scores
+
     run, model, images = measured(folder)
-    _, scores = run.measure(model, images)
-    return (scores.argmax(axis=1) == images.labels).astype(float)
+    scores, labels, _ = predict_scores(model, picture_loader(images, run.config), run.task.head(run.config, model))
+    return (scores.argmax(axis=1) == labels).astype(float)
 
 
 def interval_of_mean(values: np.ndarray, seed: int = 0) -> list[float]:
@@ -145,9 +159,7 @@ def collect_digits(runs: Path) -> list[dict[str, Any]]:
         seeds = [
             seed
             for seed in SEEDS
-            if all(
-                (runs / f"digits-{count}-{way}-{seed}" / "metrics.json").exists() for way in ("random", "pretrained")
-            )
+            if all(trained(runs / f"digits-{count}-{way}-{seed}") for way in ("random", "pretrained"))
         ]
         if not seeds:
             continue
@@ -206,7 +218,7 @@ def collect_breast(runs: Path) -> list[dict[str, Any]]:
     ways, rows, floor = ("localiser", "sae-random", "sae-pretrained"), [], None
     for way in ways:
         folder = runs / f"breast-{way}"
-        if not (folder / "metrics.json").exists():
+        if not trained(folder):
             continue
         run, model, test = measured(folder)
         data = run.config.data
@@ -221,7 +233,7 @@ def collect_breast(runs: Path) -> list[dict[str, Any]]:
         mean, std = np.array(data.mean), np.array(data.std)
         scores = run.task.predictor(run.config, model).scores(((images - mean) / std).astype(np.float32)[:, None])
         drawn = {way: scores[:, 1] > 0.5}
-        if way == "sae-pretrained":
+        if way.startswith("sae"):
             moved = []
             for image, mask in zip(images, drawn[way], strict=True):
                 shape = (
@@ -229,7 +241,7 @@ def collect_breast(runs: Path) -> list[dict[str, Any]]:
                 )
                 phi = chan_vese(image, shape, length=0.2, step=1.0, iterations=100, prior=shape, prior_weight=0.02)
                 moved.append(phi > 0)
-            drawn["sae-pretrained, level set"] = np.stack(moved)
+            drawn[f"{way}, level set"] = np.stack(moved)
         for name, masks in drawn.items():
             values = dice(masks, true)
             row: dict[str, Any] = {"way": name, "dice": values.mean(), "interval": interval_of_mean(values)}

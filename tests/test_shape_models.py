@@ -136,9 +136,9 @@ class TestShapes:
 
     def test_modes_stay_within_the_limit(self):
         model = ShapeModel(self.family(40))
-        far = model.shape([9.0])
+        extreme = model.shape([9.0])
         np.testing.assert_allclose(
-            align_shape(model.fit_to(far, limit=2.0), model.mean)[0],
+            align_shape(model.fit_to(extreme, limit=2.0), model.mean)[0],
             align_shape(model.shape([2.0]), model.mean)[0],
             atol=0.02,
         )

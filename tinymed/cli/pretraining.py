@@ -30,7 +30,7 @@ READER = {"task": "reconstruction", "model": "sae", "option": ["hidden=1"]}  # r
 
 def pretrain_command(given: Given) -> int:
     """Begin or continue a pre-training; returns the exit code."""
-    begin = continued if "resume" in given else begun
+    begin = resume_pretraining if "resume" in given else start_pretraining
     folder, report, config, images, state = begin(given)
     if config.backend:
         choose_backend(config.backend)
@@ -67,7 +67,7 @@ def pretrain_command(given: Given) -> int:
 Started = tuple[Path, dict[str, Any], PretrainConfig, Any, dict[str, Any]]  # folder, report, how, images, state
 
 
-def begun(given: Given) -> Started:
+def start_pretraining(given: Given) -> Started:
     """Return what a new pre-training begins with.  Raises UserError before an image is read."""
     if "data" not in given:
         raise UserError("pretrain needs --data: a folder of pictures, a .csv list, MNIST's files; labels are not read")
@@ -99,7 +99,7 @@ def begun(given: Given) -> Started:
     return folder, report | {"history": []}, config, images, {}
 
 
-def continued(given: Given) -> Started:
+def resume_pretraining(given: Given) -> Started:
     """Return what a pre-training goes on with.  Raises UserError where there is nothing to go on with."""
     folder = given["resume"]
     others = sorted(set(given) - {"resume"})
