@@ -20,7 +20,6 @@ from ..unsupervised.greedy import StackLayer, check_stack, dense_stack, install_
 from ..weights import save
 from .app import say, slow_note
 from .options import Given
-from .pretrain import OPTIONS
 from .start_run import open_sets
 
 REPORT, STATE, WEIGHTS, FILTERS = "pretrain.json", "state.safetensors", "weights.safetensors", "filters.png"
@@ -73,7 +72,7 @@ def start_pretraining(given: Given) -> Started:
         raise UserError("pretrain needs --data: a folder of pictures, a .csv list, MNIST's files; labels are not read")
     network, task = given.get("network", "mlp"), tasks.find(READER["task"])
     visible = {} if "visible" in given else {"visible": "gaussian" if given.get("normalise") else "bernoulli"}
-    own = {name: given[name] for name in OPTIONS if name in given}
+    own = {name: given[name] for name in PretrainConfig.model_fields if name in given}
     config = checked(lambda: PretrainConfig(**own, **visible))
     if config.visible == "bernoulli" and given.get("normalise"):
         raise UserError("--visible bernoulli: takes pixels as probabilities from 0 to 1; leave --normalise out")
