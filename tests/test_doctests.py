@@ -31,6 +31,7 @@ DOCUMENTED = (
     "tinymed.metrics.intervals",
     "tinymed.metrics.mask_cases",
     "tinymed.metrics.positive_class",
+    "tinymed.metrics.reconstruction",
     "tinymed.metrics.segmentation",
     "tinymed.models",
     "tinymed.report.agreement",
