@@ -255,7 +255,8 @@ def slices_of(part: UnlabelledDataset, index: int, channels: int) -> np.ndarray:
     values = read_volume(sample).values[..., 0]
     low, high = np.percentile(values, PERCENTILES)
     scaled = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
-    return np.rint(255 * scaled).astype(np.uint8).transpose(2, 0, 1)[..., None]
+    pixels: np.ndarray = np.rint(255 * scaled).astype(np.uint8)
+    return pixels.transpose(2, 0, 1)[..., None]
 
 
 def draw_patches(stack: np.ndarray, count: int, size: int, channels: int, seed: int, step: int) -> np.ndarray:
