@@ -35,6 +35,7 @@ DOCUMENTED = (
     "tinymed.metrics.paired",
     "tinymed.metrics.paired_differences",
     "tinymed.metrics.positive_class",
+    "tinymed.metrics.reconstruction",
     "tinymed.metrics.segmentation",
     "tinymed.models",
     "tinymed.report.agreement",

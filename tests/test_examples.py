@@ -26,6 +26,7 @@ KEY_PHRASES = {
     "09_capture": "calls became",
     "10_debugger": "as NumPy says",
     "11_truncated_backpropagation": "with that state, detached",
+    "12_sigmoid_and_relu_by_depth": "pre-trained",
     "20_three_planes": "three planes",
     "21_contrast_normalisation": "local",
 }

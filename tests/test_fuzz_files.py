@@ -419,3 +419,17 @@ def test_an_image_of_every_suffix_is_read(tmp_path: Path) -> None:
     assert all(registered[suffix] in KINDS for suffix in SUFFIXES)
     for suffix in SUFFIXES - {".pbm"}:
         assert decode(write_image(tmp_path / f"a{suffix}", picture(0))).shape[:2] == (12, 10)
+
+
+def test_weights_are_read_whatever_the_length_of_their_header(tmp_path):
+    """A header of 640, 896, 1,152 or 1,408 bytes makes a file that begins with the bytes of a pickle."""
+    path, lengths = tmp_path / "w.safetensors", set()
+    for letters in range(1, 250, 7):
+        state = {f"{'n' * letters}{i}.weight": np.full(1, i, np.float32) for i in range(5)}
+        tinymed.save(state, path)
+        lengths.add(struct.unpack("<Q", path.read_bytes()[:8])[0])
+        read = tinymed.load(path)
+        assert {name: value.item() for name, value in read.items()} == {
+            f"{'n' * letters}{i}.weight": i for i in range(5)
+        }
+    assert lengths & {640, 896, 1_152, 1_408}

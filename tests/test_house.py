@@ -55,6 +55,7 @@ ROOMS = [
     "tasks",
     "unsupervised",
     "registration",
+    "unsupervised",
     "train",
     "features",
     "retrieval",

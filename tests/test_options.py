@@ -17,10 +17,12 @@ from tinymed import tasks
 from tinymed.cli import COMMANDS, load_commands
 from tinymed.cli.app import app
 from tinymed.cli.compare import ABSENT, OPTIONS
+from tinymed.cli.pretrain import OF_DATA
 from tinymed.cli.start_run import config_from_options, open_sets, with_data_fields
 from tinymed.cli.train import PATHS
 from tinymed.errors import UserError
 from tinymed.registration.config import RegisterConfig
+from tinymed.unsupervised.config import PretrainConfig
 
 # A value other than the default, as typer hands it over.
 VALUES = {
@@ -129,6 +131,11 @@ VALUES = {
     "patch_side": 24,
     "embedding": 8,
     "margin": 0.3,
+    "patches": 3,
+    "corrupt": "noise",
+    "corrupted": 0.4,
+    "sparsity": 0.2,
+    "sparsity_weight": 0.5,
 }
 # What an option is of, and where its value depends on the task.
 NEEDS = {
@@ -147,10 +154,13 @@ NEEDS = {
     "overlap": {"patch": "16"},
     "blend": {"patch": "16"},
     "size": {},
+    "corrupted": {"corrupt": "mask"},
+    "sparsity": {"sparsity_weight": 1.0},
 }
 WHOLE = (
     "multilabel",
     "ordinal",
+    "reconstruction",
     "regression",
     "retrieval",
 )  # tasks whose network sees a whole picture, besides classification
@@ -195,12 +205,18 @@ OWN = {
     ("denoising", "monitor"): "val_psnr",
     ("denoising", "loss"): "l1",
     ("denoising", "grey"): False,
+    ("reconstruction", "model"): "conv_autoencoder",
+    ("reconstruction", "option"): ["activation=relu"],
+    ("reconstruction", "monitor"): "val_psnr",
+    ("reconstruction", "loss"): "l1",
+    ("reconstruction", "grey"): False,
 }
 SMALL = {
     "classification": {"model": "dcnn", "size": 46},
     "segmentation": {"model": "unet_bn", "option": ["base=2", "depth=2"]},
     "detection": {"model": "unet_bn", "size": 32, "option": ["base=2", "depth=2"]},
     "regression": {"model": "bonet", "size": 32},
+    "reconstruction": {"model": "sae", "size": 16, "option": ["hidden=8,4"]},
     "ordinal": {"model": "dcnn", "size": 46},
     "multilabel": {"model": "dcnn", "size": 46},
     "retrieval": {"model": "dcnn", "size": 46},
@@ -218,6 +234,9 @@ REFUSED = {
     ("detection", "freeze"): "nothing to learn",
     **{(task, "freeze"): "nothing to learn" for task in WHOLE},
     **{(task, "freeze_statistics"): "--freeze" for task in WHOLE},
+    ("reconstruction", "class_weights"): "pixels have no classes",
+    ("reconstruction", "padding"): "does not take padding",
+    ("reconstruction", "statistics"): "does not take statistics",
     ("regression", "class_weights"): "a number has no classes",
     ("regression", "padding"): "does not take padding",
     ("regression", "statistics"): "does not take statistics",
@@ -297,6 +316,7 @@ def data(tmp_path_factory):
         "classification": cells / "list.csv",
         "denoising": cells / "list.csv",
         **{task: label_list(cells, files, task, columns) for task, columns in LABELS.items()},
+        "reconstruction": cells / "list.csv",
         "segmentation": mask_tree(root / "masks", 10, (32, 32)),
         "detection": box_tree(root / "boxes", 10, split=False),
     }
@@ -425,6 +445,7 @@ ELSEWHERE = {
         *("same_patient", "backend", "out", "as_json"),
     },
     "register": {"fixed", "moving", "out", "json", *RegisterConfig.model_fields},
+    "pretrain": {"network", "data", "out", "resume", *OF_DATA, *PretrainConfig.model_fields},
 }
 
 

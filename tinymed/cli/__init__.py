@@ -13,6 +13,7 @@ COMMANDS = (
     "cv",
     "sweep",
     "lr-find",
+    "pretrain",
     "compare",
     "evaluate",
     "predict",

@@ -1,11 +1,14 @@
 """The papers' networks, by name: `create("dcnn", size=64)`."""
 
 from .alexnet import AlexNet
+from .avendi_localiser import AvendiLocaliser
+from .avendi_sae import AvendiSAE
 from .axial_unet import AxialUNet, axial_unet, gated_axial_unet
 from .bonet import BoNet
 from .ciresan_n4 import CiresanN4
 from .cnn_bigru import CNNBiGRU
 from .cnn_recursive import CNNRecursive
+from .conv_autoencoder import ConvAutoencoder
 from .dcan import DCAN
 from .dcnn import DCNN
 from .dcnn_vgg16 import DCNNVGG16
@@ -19,10 +22,13 @@ from .fcrn import FCRN50
 from .kumar_cnn3 import KumarCNN3
 from .lenet5 import LeNet5, LeNet5Modern
 from .medt import MedT, logo, medt
+from .mlp import MLP
 from .mtann import MTANN, MixtureOfMTANNs
 from .multistream import MultiStream
 from .registry import available, create, default_size, describe, entry, register
 from .resnet import ResNet, resnet20, resnet50
+from .sae import StackedAutoencoder
+from .sae_shin import ShinAutoencoder
 from .shapes import shapes_only
 from .summary import Row, activation_bytes, count_parameters, summary, total_macs
 from .transunet import TransUNet, transunet, transunet_tiny
@@ -42,15 +48,19 @@ __all__ = [
     "DCNNVGG16",
     "FCN",
     "FCRN50",
+    "MLP",
     "MTANN",
     "VGG",
     "AlexNet",
     "AutoContext",
+    "AvendiLocaliser",
+    "AvendiSAE",
     "AxialUNet",
     "BoNet",
     "CNNBiGRU",
     "CNNRecursive",
     "CiresanN4",
+    "ConvAutoencoder",
     "DCUNet",
     "DeepMedic",
     "DenoisingAutoencoder",
@@ -65,6 +75,8 @@ __all__ = [
     "MultiStream",
     "ResNet",
     "Row",
+    "ShinAutoencoder",
+    "StackedAutoencoder",
     "TransUNet",
     "Triplanar",
     "UNet",

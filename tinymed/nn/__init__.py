@@ -62,6 +62,7 @@ from .conv_lstm import ConvLSTM2d
 from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from .embedding import Bilinear, CosineSimilarity, Embedding, PairwiseDistance
 from .explained import DataParallel, LazyBatchNorm2d, LazyConv1d, LazyConv2d, LazyConv3d, LazyLinear, SyncBatchNorm
+from .highway import Highway
 from .linear import (
     ChannelShuffle,
     Flatten,
@@ -115,6 +116,7 @@ from .loss_segmentation import (
     TverskyLoss,
     dice_cross_entropy,
 )
+from .loss_sparsity import SparsityLoss
 from .module import Module, Parameter
 from .multihead import MultiheadAttention
 from .norm import (
@@ -254,6 +256,7 @@ __all__ = [
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
+    "Highway",
     "HingeEmbeddingLoss",
     "HingeLoss",
     "HuberLoss",
@@ -333,6 +336,7 @@ __all__ = [
     "Softshrink",
     "Softsign",
     "Softtanh",
+    "SparsityLoss",
     "SquaredHingeLoss",
     "StatisticsWarning",
     "SumLoss",

@@ -35,17 +35,22 @@ COLUMNS = ("path_column", "label_column", "split_column", "group_column")
 DEFAULTS = {"model": "dcnn", "epochs": 40, "batch": 32, "keep": "best", "schedule": "cosine"}
 
 
-class PictureData(DataConfig):
+class UnlabelledData(DataConfig):
     """What these tasks read beside images."""
 
-    label_column: str | None = setting(None, "Column of the label in a list; by default found by its usual names.")
     skip_bad: bool = setting(False, "Leave unreadable images out and list them.")
+
+
+class PictureData(UnlabelledData):
+    """What those with a label a picture read besides."""
+
+    label_column: str | None = setting(None, "Column of the label in a list; by default found by its usual names.")
 
 
 class PictureConfig(RunConfig):
     """A run whose network sees a whole picture."""
 
-    data: PictureData
+    data: UnlabelledData
 
 
 C = TypeVar("C", bound=PictureConfig)
