@@ -20,6 +20,7 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 # Modules whose `__all__` is documented in full: Args, Returns and an Example.  A room is added by one line.
 DOCUMENTED = (
     "tinymed.data",
+    "tinymed.imaging",
     "tinymed.metrics",
     "tinymed.metrics.agreement",
     "tinymed.metrics.findings",

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import tinymed
+import tinymed.imaging  # declares the kernels of image processing
 import tinymed.optim  # declares the optimisers' kernels
 from tinymed import dispatch
 from tinymed.dispatch import REFERENCE
@@ -46,6 +47,7 @@ ROOMS = [
     "nn",
     "optim",
     "models",
+    "imaging",
     "data",
     "metrics",
     "audit",
@@ -259,7 +261,8 @@ def test_no_print_in_the_library():
 def references() -> list[tuple[str, ast.FunctionDef]]:
     """Reference kernels, and the functions of their files that take xp."""
     found = []
-    for path in sorted((ROOT / "ops").glob("*.py")) + sorted((ROOT / "optim").glob("*.py")) + [ROOT / "random.py"]:
+    rooms = [path for name in ("ops", "optim", "imaging") for path in sorted((ROOT / name).glob("*.py"))]
+    for path in [*rooms, ROOT / "random.py"]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef) and node.args.args and node.args.args[0].arg == "xp":
                 found.append((f"{path.name}:{node.name}", node))

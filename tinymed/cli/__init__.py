@@ -15,6 +15,7 @@ COMMANDS = (
     "predict",
     "export",
     "register",
+    "image",
     "models",
     "show",
     "check",
