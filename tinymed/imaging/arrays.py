@@ -135,6 +135,12 @@ def cube(image: Pixels, size: int) -> tuple[int, int, int]:
     return (size if image.volume else 1), size, size
 
 
+def by_pixel(call: Callable[..., Array], x: Array, *rest: Any) -> Array:
+    """Return what a kernel of [pixels, channels] makes of an image [..., channels]."""
+    result = call(x.reshape(-1, x.shape[-1]), *rest)
+    return result.reshape(*x.shape[:-1], result.shape[1])
+
+
 def on_value(image: Pixels, change: Callable[[Array], Array]) -> Array:
     """Change an image's brightness and keep its hue and saturation.
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..dispatch import kernel, table
-from .arrays import Array, float_type, is_whole, pixels, white
+from .arrays import Array, by_pixel, float_type, is_whole, pixels, white
 from .registry import operation
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
@@ -19,7 +19,7 @@ def one_channel(x: Array) -> list[Any]:
 
 @kernel(out=one_channel, flops=lambda x: 5 * x.size // 3)
 def luma(xp: Any, x: Array) -> Array:
-    """Return .299 R + .587 G + .114 B of x [..., 3]; of whole numbers rounded, in 65536ths, as Pillow does."""
+    """Return .299 R + .587 G + .114 B of x [pixels, 3]; of whole numbers rounded, in 65536ths, as Pillow does."""
     if x.dtype.kind == "u":
         wide = x.astype(np.uint32)
         total = wide[..., :1] * LUMA_16[0] + wide[..., 1:2] * LUMA_16[1] + wide[..., 2:] * LUMA_16[2]
@@ -30,7 +30,7 @@ def luma(xp: Any, x: Array) -> Array:
 
 @kernel(flops=lambda x: 5 * x.size)
 def rgb_to_hsv(xp: Any, x: Array) -> Array:
-    """Return hue, saturation and value, all 0 ... 1, of x [..., 3] floating-point red, green and blue."""
+    """Return hue, saturation and value, all 0 ... 1, of x [pixels, 3] floating-point red, green and blue."""
     red, green, blue = x[..., 0], x[..., 1], x[..., 2]
     value = xp.maximum(xp.maximum(red, green), blue)
     span = value - xp.minimum(xp.minimum(red, green), blue)
@@ -47,7 +47,7 @@ def rgb_to_hsv(xp: Any, x: Array) -> Array:
 
 @kernel(flops=lambda x: 6 * x.size)
 def hsv_to_rgb(xp: Any, x: Array) -> Array:
-    """Return red, green and blue of x [..., 3] hue, saturation and value; hues of whole turns are the same.
+    """Return red, green and blue of x [pixels, 3] hue, saturation and value; hues of whole turns are the same.
 
     A channel is V - V S max(0, min(k, 4 - k, 1)), k = (n + 6 H) mod 6, n = 5, 3, 1.
     """
@@ -63,7 +63,7 @@ def hsv_to_rgb(xp: Any, x: Array) -> Array:
 
 @kernel(out=lambda x: [(*x.shape[:-1], 4)], flops=lambda x: 3 * x.size)
 def rgb_to_cmyk(xp: Any, x: Array) -> Array:
-    """Return cyan, magenta, yellow and black of x [..., 3]: K = 1 - max, C = (max - R) / max; of black 0, 0, 0, 1."""
+    """Return cyan, magenta, yellow and black of x [pixels, 3]: K = 1 - max, C = (max - R) / max."""
     most = x.max(axis=-1, keepdims=True)
     inks = xp.where(most == 0, 0, (most - x) / xp.where(most == 0, 1, most))
     return xp.concatenate([inks, 1 - most], axis=-1).astype(x.dtype)
@@ -71,7 +71,7 @@ def rgb_to_cmyk(xp: Any, x: Array) -> Array:
 
 @kernel(out=lambda x: [(*x.shape[:-1], 3)], flops=lambda x: 2 * x.size)
 def cmyk_to_rgb(xp: Any, x: Array) -> Array:
-    """Return red, green and blue of x [..., 4] cyan, magenta, yellow and black: R = (1 - C) (1 - K)."""
+    """Return red, green and blue of x [pixels, 4] cyan, magenta, yellow and black: R = (1 - C) (1 - K)."""
     return (1 - x[..., :3]) * (1 - x[..., 3:])
 
 
@@ -108,7 +108,7 @@ def grey(image: Array) -> Array:
         [[[76], [29]]]
     """
     found = pixels(image, "grey", channels=(1, 3))
-    return image if found.values.shape[3] == 1 else found.back(table().luma(found.values))
+    return image if found.values.shape[3] == 1 else found.back(by_pixel(table().luma, found.values))
 
 
 @operation(show=as_picture)
@@ -130,7 +130,7 @@ def hsv(image: Array) -> Array:
         [0.3330000042915344, 1.0, 1.0]
     """
     found = pixels(image, "hsv", channels=(3,))
-    return found.back(table().rgb_to_hsv(shares(found.values)))
+    return found.back(by_pixel(table().rgb_to_hsv, shares(found.values)))
 
 
 def from_hsv(image: Array) -> Array:
@@ -150,7 +150,7 @@ def from_hsv(image: Array) -> Array:
         [[[0.0, 1.0, 1.0]]]
     """
     found = pixels(image, "from_hsv", channels=(3,))
-    return found.back(table().hsv_to_rgb(shares(found.values)))
+    return found.back(by_pixel(table().hsv_to_rgb, shares(found.values)))
 
 
 @operation(show=as_picture, keeps=False)
@@ -171,7 +171,7 @@ def cmyk(image: Array) -> Array:
         [[[0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]]]
     """
     found = pixels(image, "cmyk", channels=(3,))
-    return found.back(table().rgb_to_cmyk(shares(found.values)))
+    return found.back(by_pixel(table().rgb_to_cmyk, shares(found.values)))
 
 
 def from_cmyk(image: Array) -> Array:
@@ -191,4 +191,4 @@ def from_cmyk(image: Array) -> Array:
         [[[1.0, 0.0, 0.0]]]
     """
     found = pixels(image, "from_cmyk", channels=(4,))
-    return found.back(table().cmyk_to_rgb(shares(found.values)))
+    return found.back(by_pixel(table().cmyk_to_rgb, shares(found.values)))

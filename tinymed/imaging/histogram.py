@@ -6,7 +6,7 @@ import numpy as np
 
 from ..dispatch import kernel, table
 from ..errors import UserError
-from .arrays import Array, check_number, is_whole, on_value, pixels, positions, white
+from .arrays import Array, by_pixel, check_number, is_whole, on_value, pixels, positions, white
 from .intensity import table_of
 from .registry import operation
 
@@ -169,7 +169,7 @@ def equalise_values(x: Array) -> Array:
         if not rest:
             return x
         shares = (counts.cumsum() - counts[darkest]) / rest
-        return table().apply_table(x, table_of(shares, x.dtype))
+        return by_pixel(table().apply_table, x, table_of(shares, x.dtype))
     counts, edges = histogram(x, BINS)
     shares = xp.cumsum(counts[0]) / xp.maximum(counts.sum(), 1)
     return table().interpolate_line(x, xp.asarray((edges[1:] + edges[:-1]) / 2), shares.astype(np.float64))

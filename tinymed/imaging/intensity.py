@@ -11,7 +11,7 @@ import numpy as np
 
 from ..dispatch import kernel, table
 from ..errors import UserError
-from .arrays import Array, Pixels, check_number, is_whole, pixels, white
+from .arrays import Array, Pixels, by_pixel, check_number, is_whole, pixels, white
 from .registry import operation
 
 
@@ -22,7 +22,7 @@ def looked_up(x: Array, values: Array) -> list[Any]:
 
 @kernel(out=looked_up, flops=lambda x, values: 0)
 def apply_table(xp: Any, x: Array, values: Array) -> Array:
-    """Return values[x]: each channel of x [..., channels] by its own column of values [levels, channels].
+    """Return values[x]: each channel of x [pixels, channels] by its own column of values [levels, channels].
 
     One column serves all channels, one channel may become several: y[..., c] = values[x[..., c or 0], c or 0].
     """
@@ -52,7 +52,7 @@ def table_of(shares: np.ndarray, dtype: Any) -> Array:
 def by_table(image: Pixels, change: Callable[[np.ndarray], np.ndarray]) -> Array:
     """Return whole numbers changed by a function from them, in float64, to shares of white."""
     dtype = image.values.dtype
-    return table().apply_table(image.values, table_of(change(np.arange(white(dtype) + 1)), dtype))
+    return by_pixel(table().apply_table, image.values, table_of(change(np.arange(white(dtype) + 1)), dtype))
 
 
 @operation()
@@ -197,4 +197,4 @@ def pseudo_colour(image: Array, scale: str = "hot") -> Array:
     if x.dtype != np.uint8:
         x = xp.rint(xp.clip(x, 0, white(x.dtype)) * (255 / white(x.dtype))).astype(np.uint8)
     colours = xp.asarray(np.rint(colour_scale(scale) * 255).astype(np.uint8))
-    return found.back(table().apply_table(x, colours))
+    return found.back(by_pixel(table().apply_table, x, colours))

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..dispatch import kernel, table
 from ..errors import UserError
-from .arrays import Array, Pixels, check_number, float_type, is_whole, pixels, white
+from .arrays import Array, Pixels, by_pixel, check_number, float_type, is_whole, pixels, white
 from .filters import whole_numbers
 from .registry import operation
 
@@ -46,7 +46,7 @@ EPSILON, KAPPA = 0.008856, 7.787
 
 @kernel(out=lambda x, *args: [(x.shape, x.dtype if args[-1] else float_type(x.dtype))], flops=lambda x, *_: 40 * x.size)
 def map_densities(xp: Any, x: Array, matrix: Array, light: float, top: float, whole: bool) -> Array:
-    """Return light e^-(D matrix) in units of top, clipped, of the densities D = -ln(x / top / light) of x [..., 3].
+    """Return light e^-(D matrix) in units of top, clipped, of the densities D = -ln(x / top / light) of x [pixels, 3].
 
     Densities below 0 and above -ln(1 / 256 / light) are cut.  whole: round the result to x's dtype.
     """
@@ -138,7 +138,7 @@ def map_stains(found: Pixels, matrix: np.ndarray) -> Array:
     """Return an image with its densities mapped, as kernels take it."""
     x, xp = found.values, table().xp
     weights = xp.asarray(matrix.astype(float_type(x.dtype)))
-    return table().map_densities(x, weights, LIGHT, white(x.dtype), is_whole(x))
+    return by_pixel(table().map_densities, x, weights, LIGHT, white(x.dtype), is_whole(x))
 
 
 @operation()
@@ -172,7 +172,7 @@ def macenko(image: Array, haematoxylin: float = 1.0, eosin: float = 1.0) -> Arra
 
 @kernel(flops=lambda x, *_: 40 * x.size)
 def rgb_to_lab(xp: Any, x: Array, matrix: Array) -> Array:
-    """Return CIE L*, a*, b* of x [..., 3] sRGB shares; matrix: from linear light to XYZ over the white point."""
+    """Return CIE L*, a*, b* of x [pixels, 3] sRGB shares; matrix: from linear light to XYZ over the white point."""
     linear = xp.where(x > 0.04045, (xp.maximum(x, 0.04045) * (1 / 1.055) + 0.055 / 1.055) ** 2.4, x / 12.92)
     xyz = [sum(linear[..., c] * matrix[d, c] for c in range(3)) for d in range(3)]
     a, b, c = (xp.where(v > EPSILON, xp.cbrt(v), KAPPA * v + 16 / 116) for v in xyz)
@@ -181,7 +181,7 @@ def rgb_to_lab(xp: Any, x: Array, matrix: Array) -> Array:
 
 @kernel(flops=lambda x, *_: 40 * x.size)
 def lab_to_rgb(xp: Any, x: Array, matrix: Array) -> Array:
-    """Return sRGB shares, clipped, of CIE L*, a*, b* x [..., 3]; matrix: from XYZ over the white point to light."""
+    """Return sRGB shares, clipped, of CIE L*, a*, b* x [pixels, 3]; matrix: from XYZ over the white point to light."""
     middle = (x[..., 0] + 16) / 116
     corners = middle + x[..., 1] / 500, middle, xp.maximum(middle - x[..., 2] / 200, 0)
     cut = EPSILON ** (1 / 3)
@@ -217,10 +217,10 @@ def reinhard(image: Array) -> Array:
     kind = float_type(x.dtype)
     to_xyz = FROM_RGB / WHITE_POINT[:, None]
     shares = x.astype(kind, order="C") / kind.type(white(x.dtype))  # one order: a sum has one result
-    lab = k.rgb_to_lab(shares, xp.asarray(to_xyz.astype(kind)))
+    lab = by_pixel(k.rgb_to_lab, shares, xp.asarray(to_xyz.astype(kind)))
     mean, deviation = lab.mean(axis=(0, 1, 2)), lab.std(axis=(0, 1, 2))
     wanted = xp.asarray(TARGET_LAB.astype(kind))
     scale = xp.where(deviation > 1e-3, wanted[1] / xp.maximum(deviation, 1e-3), 1)
     moved = ((lab - mean) * scale + wanted[0]).astype(kind)
-    back = k.lab_to_rgb(moved, xp.asarray(np.linalg.inv(to_xyz).astype(kind)))
+    back = by_pixel(k.lab_to_rgb, moved, xp.asarray(np.linalg.inv(to_xyz).astype(kind)))
     return found.back(whole_numbers(xp, back * kind.type(white(x.dtype)), x) if is_whole(x) else back)
