@@ -34,7 +34,7 @@ def rgb_to_hsv(xp: Any, x: Array) -> Array:
     red, green, blue = x[..., 0], x[..., 1], x[..., 2]
     value = xp.maximum(xp.maximum(red, green), blue)
     span = value - xp.minimum(xp.minimum(red, green), blue)
-    safe = xp.where(span > 0, span, 1).astype(x.dtype)
+    safe = xp.where(span == 0, 1, span).astype(x.dtype)
     sector = xp.where(
         value == red,
         (green - blue) / safe,

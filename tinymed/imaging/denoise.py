@@ -172,7 +172,7 @@ def sum_runs(x: Array, size: int, n: int, axis: int) -> Array:
 
 @operation()
 def non_local_means(
-    image: Array, h: float = 0.08, patch: int = 5, search: int = 13, noise: float = 0.0, border: str = "reflect"
+    image: Array, h: float = 0.04, patch: int = 5, search: int = 13, noise: float = 0.0, border: str = "reflect"
 ) -> Array:
     """Return the image denoised by its own repetitions: the mean of pixels whose surroundings are alike.
 

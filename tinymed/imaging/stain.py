@@ -17,6 +17,7 @@ from .registry import operation
 
 LIGHT = 240 / 255  # of an empty place of a slide, as a share of white
 SEEN = 0.15  # densities below are background
+FEWEST = 16  # stained pixels that tell a look
 
 
 class Stains(NamedTuple):
@@ -89,9 +90,9 @@ def stain_vectors(image: Array, percentile: float = 1.0) -> Stains:
     """
     xp, found = table().xp, densities(image)
     seen = found[(found > SEEN).all(axis=1)]
-    if len(seen) < 16:
+    if len(seen) < FEWEST:
         raise UserError(
-            f"stains: {len(seen)} of {len(found)} pixels are stained (density above {SEEN}), 16 are needed; "
+            f"stains: {len(seen)} of {len(found)} pixels are stained (density above {SEEN}), {FEWEST} are needed; "
             "give an image with tissue in it"
         )
     plane = xp.linalg.eigh(xp.cov(seen.T))[1][:, 1:]
@@ -191,9 +192,18 @@ def lab_to_rgb(xp: Any, x: Array, matrix: Array) -> Array:
     return xp.clip(xp.where(linear > 0.0031308, bright, linear * 12.92), 0, 1).astype(x.dtype)
 
 
+def stained(xp: Any, x: Array) -> Array:
+    """Return the mask [depth, height, width] of pixels whose densities are above background, all if there are few."""
+    mask = (x < white(x.dtype) * LIGHT * float(np.exp(-SEEN))).all(axis=3)
+    return mask if int(mask.sum()) >= FEWEST else xp.ones_like(mask)
+
+
 @operation()
 def reinhard(image: Array) -> Array:
     """Return a colour image with the mean and the deviation of a fixed look in L*, a*, b*, after Reinhard.
+
+    Mean and deviation are those of stained pixels (of all, if there are fewer than 16), so that the empty background of
+    a slide decides nothing; all pixels are changed.
 
     Args:
         image: [height, width, 3] of red, green and blue (sRGB).
@@ -216,9 +226,10 @@ def reinhard(image: Array) -> Array:
     x, xp = found.values, k.xp
     kind = float_type(x.dtype)
     to_xyz = FROM_RGB / WHITE_POINT[:, None]
+    tissue = stained(xp, x)
     shares = x.astype(kind, order="C") / kind.type(white(x.dtype))  # one order: a sum has one result
     lab = by_pixel(k.rgb_to_lab, shares, xp.asarray(to_xyz.astype(kind)))
-    mean, deviation = lab.mean(axis=(0, 1, 2)), lab.std(axis=(0, 1, 2))
+    mean, deviation = lab[tissue].mean(axis=0), lab[tissue].std(axis=0)
     wanted = xp.asarray(TARGET_LAB.astype(kind))
     scale = xp.where(deviation > 1e-3, wanted[1] / xp.maximum(deviation, 1e-3), 1)
     moved = ((lab - mean) * scale + wanted[0]).astype(kind)

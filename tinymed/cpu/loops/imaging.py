@@ -27,7 +27,7 @@ def white(x):
 @njit
 def nearest(value, top):
     """Return the nearest whole number, of two the even one, from 0 to top."""
-    return min(max(np.rint(value), 0.0), top)
+    return min(max(round(value), 0), int(top))
 
 
 # ------------------------------------------------------------------------------------------------------ linear filters
@@ -390,9 +390,9 @@ def rgb_to_hsv(y, x):
     """y = hue, saturation and value, all 0 ... 1."""
     for i in prange(x.shape[0]):
         red, green, blue = x[i, 0], x[i, 1], x[i, 2]
-        value = max(red, green, blue)
-        span = value - min(red, green, blue)
-        safe = span if span > 0 else x.dtype.type(1)
+        value = better(better(red, green, True), blue, True)
+        span = value - better(better(red, green, False), blue, False)
+        safe = x.dtype.type(1) if span == 0 else span
         if value == red:
             sector = (green - blue) / safe
         elif value == green:
@@ -411,7 +411,8 @@ def hsv_to_rgb(y, x):
         for c in range(3):
             k = 6 * x[i, 0] + (5 - 2 * c)
             k = k - 6 * math.floor(k / 6)
-            part = max(0, min(k, 4 - k, 1))
+            one = x.dtype.type(1)
+            part = better(0 * one, better(better(k, 4 - k, False), one, False), True)
             y[i, c] = x[i, 2] - x[i, 2] * x[i, 1] * part
 
 
@@ -419,7 +420,7 @@ def hsv_to_rgb(y, x):
 def rgb_to_cmyk(y, x):
     """y = ((max - R) / max, ..., 1 - max); of black 0, 0, 0, 1."""
     for i in prange(x.shape[0]):
-        most = max(x[i, 0], x[i, 1], x[i, 2])
+        most = better(better(x[i, 0], x[i, 1], True), x[i, 2], True)
         for c in range(3):
             y[i, c] = 0 if most == 0 else (most - x[i, c]) / most
         y[i, 3] = 1 - most
