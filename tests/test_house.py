@@ -314,7 +314,7 @@ def test_the_native_list_has_each_kernel_once_in_order_and_no_other_mark():
 
 
 HELPERS = {  # files beside the families of a backend
-    "cpu": {"arguments", "canonical", "group_norm", "optim", "roofline"},
+    "cpu": {"arguments", "canonical", "group_norm", "optim"},
     "cuda": {
         "build",
         "depthwise",
@@ -322,6 +322,7 @@ HELPERS = {  # files beside the families of a backend
         "families",
         "fused_norm",
         "gpu",
+        "imaging",
         "ladders",
         "optim",
         "modules",

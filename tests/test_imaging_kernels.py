@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import absence
-from derived import LAYOUTS, EachItsOwn
+from derived import LAYOUTS, EachItsOwn, Signatures
 from imaging_cases import CASES, Cases
 
 from tinymed import dispatch
@@ -115,6 +115,22 @@ def test_kernels_return_what_they_declare():
             result = getattr(dispatch.table("numpy"), name)(*args)
             assert [(result.shape, result.dtype)] == kernel.specs(args), name
             assert 0 <= kernel.rule.flops(*args) < np.inf, name
+
+
+def test_every_compiled_kernel_is_entered():
+    """The cases reach every loop, every kernel of the CPU and every launcher."""
+    seen = Signatures()
+    for used in (LOOPS, "numba", *([] if absence("emulated") else ["emulated"])):
+        with dispatch.use_backend(used) as k, dispatch.observing(seen):
+            for name, (dtypes, _) in CASES.items():
+                for seed in SEEDS:
+                    getattr(k, name)(*arguments(name, seed, dtypes[0]))
+                    getattr(k, name)(*arguments(name, seed, dtypes[-1]))
+    entered = {(kernel.backend, kernel.name) for kernel, _, _ in seen.seen}
+    declared = {key for key, kernel in dispatch.implementations.items() if ".imaging" in kernel.fn.__module__}
+    if absence("emulated"):
+        declared = {key for key in declared if key[0] != "csrc"}
+    assert {key for key in declared - entered if key[0] != REFERENCE} == set()
 
 
 @pytest.mark.full

@@ -9,8 +9,8 @@ An image is [height, width] or [height, width, channels], a volume [depth, heigh
 float32 or float64; white is 255, 65535 or 1.  Results are computed where the image lies.
 
     colour      grey, HSV, CMYK                       denoise     median, bilateral, non-local means
-    intensity   window, gamma, stretch, colour scales morphology  erode, dilate, opening, closing, hats
-    histogram   histogram, equalise, CLAHE, Otsu      edges       Sobel
+    intensity   window, gamma, colour scales          morphology  erode, dilate, opening, closing, hats
+    histogram   stretch, equalise, CLAHE, Otsu        edges       Sobel
     filters     mean, Gaussian, sharpen               stain       Macenko, Reinhard
     normalise   global and local contrast             registry    the operations by name, for `tinymed image`
 """
@@ -19,8 +19,8 @@ from .colour import cmyk, from_cmyk, from_hsv, grey, hsv
 from .denoise import bilateral, median, non_local_means
 from .edges import sobel
 from .filters import gaussian, mean, sharpen
-from .histogram import clahe, cumulative_histogram, equalise, histogram, otsu, otsu_threshold
-from .intensity import colour_scale, gamma, pseudo_colour, stretch, window_level
+from .histogram import clahe, cumulative_histogram, equalise, histogram, otsu, otsu_threshold, stretch
+from .intensity import colour_scale, gamma, pseudo_colour, window_level
 from .morphology import black_hat, closing, dilate, erode, opening, top_hat
 from .normalise import global_contrast, local_contrast
 from .registry import OPERATIONS

@@ -141,6 +141,11 @@ def by_pixel(call: Callable[..., Array], x: Array, *rest: Any) -> Array:
     return result.reshape(*x.shape[:-1], result.shape[1])
 
 
+def to_numpy(array: Array) -> np.ndarray:
+    """Return an array where NumPy can read it."""
+    return np.asarray(array.get() if hasattr(array, "get") else array)
+
+
 def on_value(image: Pixels, change: Callable[[Array], Array]) -> Array:
     """Change an image's brightness and keep its hue and saturation.
 

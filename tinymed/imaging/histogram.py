@@ -1,13 +1,14 @@
-"""Histograms, and what follows from them: equalisation, CLAHE and Otsu's threshold."""
+"""Histograms, and what follows from them: contrast stretch, equalisation, CLAHE and Otsu's threshold."""
 
+import math
 from typing import Any
 
 import numpy as np
 
 from ..dispatch import kernel, table
 from ..errors import UserError
-from .arrays import Array, by_pixel, check_number, is_whole, on_value, pixels, positions, white
-from .intensity import table_of
+from .arrays import Array, by_pixel, check_number, is_whole, on_value, pixels, positions, to_numpy, white
+from .intensity import by_table, table_of
 from .registry import operation
 
 BINS = 256  # of floating-point pixels
@@ -134,6 +135,51 @@ def cumulative_histogram(image: Array, bins: int = 0) -> tuple[Array, Array]:
     return total / table().xp.maximum(total[:, -1:], 1), edges
 
 
+def percentiles(x: Array, *shares: float) -> list[float]:
+    """Return percentiles of an image's values, between two values linearly; of whole numbers by their histogram."""
+    if not is_whole(x):
+        return [float(v) for v in table().xp.percentile(x, np.array(shares))]
+    below = to_numpy(table().count_values(x.reshape(-1, 1), int(white(x.dtype)) + 1))[0].cumsum()
+    found = []
+    for share in shares:
+        place = share / 100 * (x.size - 1)
+        first, last = (int(np.searchsorted(below, math.floor(place) + k, "right")) for k in (0, 1))
+        found.append(first + (place % 1) * (last - first) if place % 1 else float(first))
+    return found
+
+
+@operation()
+def stretch(image: Array, low: float = 0.0, high: float = 100.0) -> Array:
+    """Return the image with its contrast stretched: between two percentiles of its values, black to white.
+
+    All channels are stretched alike.  An image of one value is returned as it is.
+
+    Args:
+        image: [height, width], [height, width, channels] or a volume [depth, height, width, channels].
+        low: Percentile that becomes black.
+        high: Percentile that becomes white.
+
+    Returns:
+        The like of the image, in its dtype; floating-point pixels are clipped to 0 ... 1.
+
+    Raises:
+        UserError: The image or an option is not one of these.
+
+    Example:
+        >>> stretch(np.array([[50, 100, 150]], np.uint8)).tolist()
+        [[0, 128, 255]]
+    """
+    found = pixels(image, "stretch")
+    if not 0 <= low < high <= 100:
+        raise UserError(f"low and high are percentiles, 0 <= low < high <= 100, got {low} and {high}")
+    first, last = percentiles(found.values, low, high)
+    if not first < last:
+        return image
+    if is_whole(found.values):
+        return found.back(by_table(found, lambda x: (x - first) / (last - first)))
+    return found.back(table().linear_map(found.values, 1 / (last - first), -first / (last - first)))
+
+
 @operation()
 def equalise(image: Array) -> Array:
     """Return the image with its histogram equalised: as many pixels at every brightness as can be.
@@ -163,7 +209,7 @@ def equalise_values(x: Array) -> Array:
     """Return [depth, height, width, 1] equalised."""
     xp = table().xp
     if is_whole(x):
-        counts = counted(x)
+        counts = to_numpy(histogram(x)[0])[0]
         darkest = int(np.flatnonzero(counts)[0])
         rest = counts.sum() - counts[darkest]
         if not rest:
@@ -173,12 +219,6 @@ def equalise_values(x: Array) -> Array:
     counts, edges = histogram(x, BINS)
     shares = xp.cumsum(counts[0]) / xp.maximum(counts.sum(), 1)
     return table().interpolate_line(x, xp.asarray((edges[1:] + edges[:-1]) / 2), shares.astype(np.float64))
-
-
-def counted(x: Array) -> np.ndarray:
-    """Return the histogram of an image of one channel, where NumPy can read it."""
-    counts = histogram(x)[0][0]
-    return np.asarray(counts.get() if hasattr(counts, "get") else counts)
 
 
 @operation()
@@ -273,7 +313,7 @@ def otsu_threshold(image: Array, bins: int = 0) -> float:
     """
     found = pixels(image, "otsu_threshold", channels=(1,))
     counts, edges = histogram(found.values, bins)
-    weights = np.asarray(counts.get() if hasattr(counts, "get") else counts)[0].astype(np.float64)
+    weights = to_numpy(counts)[0].astype(np.float64)
     one_each = is_whole(found.values) and len(weights) == int(white(found.values.dtype)) + 1
     values = edges[:-1] if one_each else (edges[:-1] + edges[1:]) / 2
     below, total = weights.cumsum(), weights.sum()
@@ -302,4 +342,8 @@ def otsu(image: Array) -> Array:
         >>> otsu(np.array([[10, 12, 11, 200, 210]], np.uint8)).tolist()
         [[0, 0, 0, 255, 255]]
     """
-    return (image > otsu_threshold(image)).astype(np.uint8) * np.uint8(255)
+    threshold, found = otsu_threshold(image), pixels(image, "otsu")
+    if is_whole(found.values):
+        mask = np.where(np.arange(white(image.dtype) + 1) > threshold, 255, 0).astype(np.uint8)
+        return found.back(by_pixel(table().apply_table, found.values, table().xp.asarray(mask[:, None])))
+    return (image > threshold).astype(np.uint8) * np.uint8(255)

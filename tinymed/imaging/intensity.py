@@ -107,38 +107,6 @@ def gamma(image: Array, exponent: float = 1.0) -> Array:
     return found.back(table().power_map(found.values, exponent))
 
 
-@operation()
-def stretch(image: Array, low: float = 0.0, high: float = 100.0) -> Array:
-    """Return the image with its contrast stretched: between two percentiles of its values, black to white.
-
-    All channels are stretched alike.  An image of one value is returned as it is.
-
-    Args:
-        image: [height, width], [height, width, channels] or a volume [depth, height, width, channels].
-        low: Percentile that becomes black.
-        high: Percentile that becomes white.
-
-    Returns:
-        The like of the image, in its dtype; floating-point pixels are clipped to 0 ... 1.
-
-    Raises:
-        UserError: The image or an option is not one of these.
-
-    Example:
-        >>> stretch(np.array([[50, 100, 150]], np.uint8)).tolist()
-        [[0, 128, 255]]
-    """
-    found = pixels(image, "stretch")
-    if not 0 <= low < high <= 100:
-        raise UserError(f"low and high are percentiles, 0 <= low < high <= 100, got {low} and {high}")
-    first, last = (float(v) for v in table().xp.percentile(found.values, np.array([low, high])))
-    if not first < last:
-        return image
-    if is_whole(found.values):
-        return found.back(by_table(found, lambda x: (x - first) / (last - first)))
-    return found.back(table().linear_map(found.values, 1 / (last - first), -first / (last - first)))
-
-
 # Colours along each scale at equal steps; between them colours are mixed linearly.
 SCALES = {
     "hot": ((0, 0, 0), (1, 0, 0), (1, 1, 0), (1, 1, 1)),

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..dispatch import kernel, table
 from ..errors import UserError
-from .arrays import Array, Pixels, by_pixel, check_number, float_type, is_whole, pixels, white
+from .arrays import Array, Pixels, by_pixel, check_number, float_type, is_whole, pixels, to_numpy, white
 from .filters import whole_numbers
 from .registry import operation
 
@@ -108,11 +108,6 @@ def stain_vectors(image: Array, percentile: float = 1.0) -> Stains:
     amounts = found @ xp.asarray(np.linalg.pinv(vectors))
     strongest = to_numpy(xp.percentile(amounts, 99, axis=0))
     return Stains(vectors, np.maximum(strongest, 1e-3))
-
-
-def to_numpy(array: Array) -> np.ndarray:
-    """Return an array where NumPy can read it."""
-    return np.asarray(array.get() if hasattr(array, "get") else array)
 
 
 def concentration_map(source: Stains, target: Stains, factor: tuple[float, float] = (1.0, 1.0)) -> np.ndarray:
