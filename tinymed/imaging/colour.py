@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from ..dispatch import kernel, table
 from .arrays import Array, by_pixel, float_type, is_whole, pixels, white
 from .registry import operation
@@ -21,7 +19,7 @@ def one_channel(x: Array) -> list[Any]:
 def luma(xp: Any, x: Array) -> Array:
     """Return .299 R + .587 G + .114 B of x [pixels, 3]; of whole numbers rounded, in 65536ths, as Pillow does."""
     if x.dtype.kind == "u":
-        wide = x.astype(np.uint32)
+        wide = x.astype(xp.uint32)
         total = wide[..., :1] * LUMA_16[0] + wide[..., 1:2] * LUMA_16[1] + wide[..., 2:] * LUMA_16[2]
         return ((total + 32768) >> 16).astype(x.dtype)
     red, green, blue = (x.dtype.type(w) for w in LUMA)

@@ -82,7 +82,7 @@ def bilateral_filter(
             other = xp.take(rows, at2[j : j + w], 2)
             difference = xp.abs(other - values).sum(axis=3, keepdims=True)
             if whole:
-                weight = space[i, j] * xp.take(tones, difference.astype(np.int64))
+                weight = space[i, j] * xp.take(tones, difference.astype(xp.int64))
             else:
                 weight = space[i, j] * xp.exp(values.dtype.type(factor) * difference * difference)
             used = space[i, j] > 0

@@ -79,9 +79,9 @@ def unsharp_filter(
 @kernel(flops=lambda x, sizes, *_: x.size * sum(sizes))
 def mean_filter(xp: Any, x: Array, sizes: tuple[int, int, int], at0: Array, at1: Array, at2: Array) -> Array:
     """Return the mean of whole numbers x [depth, height, width, channels] over windows, exactly summed and rounded."""
-    total = x.astype(np.int64)
+    total = x.astype(xp.int64)
     for axis, at in enumerate((at0, at1, at2)):
-        total = window_sum(xp, total, xp.ones(sizes[axis], np.int64), at, axis)
+        total = window_sum(xp, total, xp.ones(sizes[axis], xp.int64), at, axis)
     return whole_numbers(xp, total / math.prod(sizes), x)
 
 

@@ -14,22 +14,22 @@ from .registry import operation
 BINS = 256  # of floating-point pixels
 
 
-@kernel(out=lambda x, count: [((x.shape[1], count), np.int64)], flops=lambda x, count: x.size)
+@kernel(out=lambda x, count: [((x.shape[1], count), "int64")], flops=lambda x, count: x.size)
 def count_values(xp: Any, x: Array, count: int) -> Array:
     """Return how often each whole number below `count` occurs in each channel of x [pixels, channels]."""
-    return xp.stack([xp.bincount(x[:, c].astype(np.int64), minlength=count) for c in range(x.shape[1])])
+    return xp.stack([xp.bincount(x[:, c].astype(xp.int64), minlength=count) for c in range(x.shape[1])])
 
 
-@kernel(out=lambda x, edges: [((x.shape[1], edges.size - 1), np.int64)], flops=lambda x, edges: 4 * x.size)
+@kernel(out=lambda x, edges: [((x.shape[1], edges.size - 1), "int64")], flops=lambda x, edges: 4 * x.size)
 def count_bins(xp: Any, x: Array, edges: Array) -> Array:
     """Return how many numbers of each channel of x [pixels, channels] lie in each bin, float64 edges of equal width.
 
     A bin holds its lower edge, the last one its upper edge too; what lies outside, or is NaN, is not counted.
     """
     bins = edges.size - 1
-    values = x.astype(np.float64)
+    values = x.astype(xp.float64)
     inside = (values >= edges[0]) & (values <= edges[bins])
-    index = xp.where(inside, (values - edges[0]) * (bins / (edges[bins] - edges[0])), 0).astype(np.int64)
+    index = xp.where(inside, (values - edges[0]) * (bins / (edges[bins] - edges[0])), 0).astype(xp.int64)
     index = xp.minimum(index, bins - 1)
     index = index - (values < edges[index])
     index = index + ((values >= edges[xp.minimum(index + 1, bins)]) & (index < bins - 1))
@@ -37,15 +37,15 @@ def count_bins(xp: Any, x: Array, edges: Array) -> Array:
     return xp.stack([xp.bincount(i, minlength=bins) for i in each])
 
 
-@kernel(out=lambda x, tiles, levels: [((x.shape[0], *tiles, levels), np.int32)], flops=lambda x, tiles, levels: x.size)
+@kernel(out=lambda x, tiles, levels: [((x.shape[0], *tiles, levels), "int32")], flops=lambda x, tiles, levels: x.size)
 def count_tiles(xp: Any, x: Array, tiles: tuple[int, int], levels: int) -> Array:
     """Return the histogram of each tile of whole numbers x [depth, height, width], whose sides the tiles divide."""
     d, (rows, columns) = x.shape[0], tiles
     blocks = (
         x.reshape(d, rows, x.shape[1] // rows, columns, -1).transpose(0, 1, 3, 2, 4).reshape(d * rows * columns, -1)
     )
-    found = xp.stack([xp.bincount(block.astype(np.int64), minlength=levels) for block in blocks])
-    return found.reshape(d, rows, columns, levels).astype(np.int32)
+    found = xp.stack([xp.bincount(block.astype(xp.int64), minlength=levels) for block in blocks])
+    return found.reshape(d, rows, columns, levels).astype(xp.int32)
 
 
 @kernel(flops=lambda x, *_: 12 * x.size)
@@ -57,9 +57,9 @@ def blend_tables(xp: Any, x: Array, tables: Array, height: int, width: int) -> A
     """
     corners, weights = [], []
     for axis, (length, side) in enumerate(((x.shape[1], height), (x.shape[2], width))):
-        inverse = np.float32(1) / np.float32(side)
-        place = xp.arange(length).astype(np.float32) * inverse - np.float32(0.5)
-        first = xp.floor(place).astype(np.int64)
+        inverse = xp.float32(1) / xp.float32(side)
+        place = xp.arange(length).astype(xp.float32) * inverse - xp.float32(0.5)
+        first = xp.floor(place).astype(xp.int64)
         weights.append((place - first).reshape((-1, 1) if axis == 0 else (1, -1)))
         last = tables.shape[axis + 1] - 1
         corners.append([xp.clip(first, 0, last), xp.clip(first + 1, 0, last)])
@@ -67,7 +67,7 @@ def blend_tables(xp: Any, x: Array, tables: Array, height: int, width: int) -> A
     values = x[..., 0]
     planes = xp.arange(x.shape[0]).reshape(-1, 1, 1)
     (a, b), (c, d) = (
-        [tables[planes, r.reshape(1, -1, 1), s.reshape(1, 1, -1), values].astype(np.float32) for s in columns]
+        [tables[planes, r.reshape(1, -1, 1), s.reshape(1, 1, -1), values].astype(xp.float32) for s in columns]
         for r in rows
     )
     mixed = (a * (1 - across) + b * across) * (1 - down) + (c * (1 - across) + d * across) * down
@@ -77,7 +77,7 @@ def blend_tables(xp: Any, x: Array, tables: Array, height: int, width: int) -> A
 @kernel(flops=lambda x, *_: 12 * x.size)
 def interpolate_line(xp: Any, x: Array, places: Array, values: Array) -> Array:
     """Return values at x, between ascending places by straight lines, beyond them the outermost; NaN stays."""
-    found = xp.interp(x.reshape(-1).astype(np.float64), places, values)
+    found = xp.interp(x.reshape(-1).astype(xp.float64), places, values)
     return found.reshape(x.shape).astype(x.dtype)
 
 

@@ -189,7 +189,7 @@ def lab_to_rgb(xp: Any, x: Array, matrix: Array) -> Array:
 
 def stained(xp: Any, x: Array) -> Array:
     """Return the mask [depth, height, width] of pixels whose densities are above background, all if there are few."""
-    mask = (x < white(x.dtype) * LIGHT * float(np.exp(-SEEN))).all(axis=3)
+    mask = (x < white(x.dtype) * LIGHT * float(xp.exp(-SEEN))).all(axis=3)
     return mask if int(mask.sum()) >= FEWEST else xp.ones_like(mask)
 
 
