@@ -137,6 +137,8 @@ def cumulative_histogram(image: Array, bins: int = 0) -> tuple[Array, Array]:
 
 def percentiles(x: Array, *shares: float) -> list[float]:
     """Return percentiles of an image's values, between two values linearly; of whole numbers by their histogram."""
+    if shares == (0, 100):
+        return [float(x.min()), float(x.max())]
     if not is_whole(x):
         return [float(v) for v in table().xp.percentile(x, np.array(shares))]
     below = to_numpy(table().count_values(x.reshape(-1, 1), int(white(x.dtype)) + 1))[0].cumsum()

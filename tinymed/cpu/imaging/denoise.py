@@ -9,9 +9,16 @@ from typing import Any
 from numba import prange
 
 from ...dispatch import kernel
-from ..compiler.jit import serial
-from ..simd.elementary import exp
+from ..compiler.jit import inline, serial
+from ..simd.elementary import LOWEST, exp_parts
 from .rows import BAND, band, bands, f4, single_or_whole, store_row, white
+
+
+@inline
+def decay(x: Any) -> Any:
+    """Return e^x of numbers that are not positive: without the tests that `exp` makes for others."""
+    scale, rest = exp_parts(max(x, LOWEST))
+    return scale * rest + scale
 
 
 @serial
@@ -45,7 +52,7 @@ def add_grey(weighted: Any, total: Any, here: Any, other: Any, share: Any, facto
     """Add a neighbour of one channel to the sums."""
     for j in range(total.size):
         difference = other[j] - here[j]
-        weight = share * exp(factor * difference * difference)
+        weight = share * decay(factor * difference * difference)
         total[j] += weight
         weighted[j] += weight * other[j]
 
@@ -59,7 +66,7 @@ def add_colours(sums: Any, here: Any, other: Any, start: Any, middle: Any, share
     red, green, blue, total = sums[0], sums[1], sums[2], sums[3]
     for j in range(w):
         difference = abs(e[j] - a[j]) + abs(f[j] - b[j]) + abs(g[j] - d[j])
-        weight = share * exp(factor * difference * difference)
+        weight = share * decay(factor * difference * difference)
         total[j] += weight
         red[j] += weight * e[j]
         green[j] += weight * f[j]
@@ -162,7 +169,7 @@ def add_likeness(sums: Any, other: Any, distance: Any, start: Any, scale: Any, n
     total = sums[c]
     for j in range(w):
         excess = distance[j] - noise
-        distance[j] = exp(scale * (f4(0) if excess < f4(0) else excess))
+        distance[j] = decay(scale * (f4(0) if excess < f4(0) else excess))
         total[j] += distance[j]
     for k in range(c):
         weighted, near = sums[k], other[k, start : start + w]

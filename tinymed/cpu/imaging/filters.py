@@ -131,6 +131,32 @@ def sum_runs(total: Any, row: Any, runs: Any, size: Any, c: Any) -> None:
 
 
 @serial
+def add_and_take(total: Any, new: Any, old: Any) -> None:
+    """total += new - old, whole numbers."""
+    for j in range(total.size):
+        total[j] += i4(new[j]) - i4(old[j])
+
+
+@serial
+def mean_of_five(y: Any, row: Any, c: Any, scale: Any) -> None:
+    """y = the sum of five neighbours times scale, rounded, in one pass."""
+    n = y.size
+    a, b, d = row[:n], row[c : c + n], row[2 * c : 2 * c + n]
+    e, f = row[3 * c : 3 * c + n], row[4 * c : 4 * c + n]
+    for j in range(n):
+        y[j] = i4(f4((a[j] + b[j]) + (d[j] + e[j]) + f[j]) * scale + f4(0.5))
+
+
+@serial
+def mean_of_three(y: Any, row: Any, c: Any, scale: Any) -> None:
+    """y = the sum of three neighbours times scale, rounded, in one pass."""
+    n = y.size
+    a, b, d = row[:n], row[c : c + n], row[2 * c : 2 * c + n]
+    for j in range(n):
+        y[j] = i4(f4(a[j] + b[j] + d[j]) * scale + f4(0.5))
+
+
+@serial
 def divide_row(y: Any, total: Any, count: Any) -> None:
     """y = total / count, rounded; an odd count leaves nothing halfway."""
     if y.itemsize == 1 and count <= EXACT_IN_SINGLE:
@@ -163,18 +189,24 @@ def mean_filter(y: Any, columns: Any, rows: Any, x: Any, sizes: Any, at0: Any, a
                     column[j] = 0
             for a in range(sizes[0]):
                 base = at0[p + a] * h
-                for b in range(0 if i == first else sizes[1] - 1, sizes[1]):
+                if i > first:
+                    new, old = (base + at1[i + sizes[1] - 1]) * n, (base + at1[i - 1]) * n
+                    add_and_take(column, xs[new : new + n], xs[old : old + n])
+                    continue
+                for b in range(sizes[1]):
                     start = (base + at1[i + b]) * n
                     add_row(column, xs[start : start + n], i4(1))
-                if i > first:
-                    start = (base + at1[i - 1]) * n
-                    add_row(column, xs[start : start + n], i4(-1))
             for j in range(n):
                 row[margin * c + j] = column[j]
             continue_row(row, at2, w, c, margin)
-            sum_runs(total, row, rows[task, 2], sizes[2], c)
             start = (p * h + i) * n
-            divide_row(ys[start : start + n], total, count)
+            if sizes[2] == 5 and x.itemsize == 1 and count <= EXACT_IN_SINGLE:
+                mean_of_five(ys[start : start + n], row, c, f4(1) / f4(count))
+            elif sizes[2] == 3 and x.itemsize == 1 and count <= EXACT_IN_SINGLE:
+                mean_of_three(ys[start : start + n], row, c, f4(1) / f4(count))
+            else:
+                sum_runs(total, row, rows[task, 2], sizes[2], c)
+                divide_row(ys[start : start + n], total, count)
 
 
 def sobel_work(x: Any, *_: Any) -> list[Any]:

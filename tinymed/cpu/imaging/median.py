@@ -16,10 +16,10 @@ import numpy as np
 from numba import prange
 
 from ...dispatch import kernel
-from ..compiler.jit import serial
-from .rows import band, bands, pad_row
+from ..compiler.jit import inline, serial
+from .rows import band, bands, continue_row, pad_row
 
-BLOCK = 128  # pixels
+BLOCK = 512  # bytes of a row of a block: long enough for vectors, and the rows of a window stay in the first cache
 LARGEST = 361  # numbers of a window; the exchanges of larger ones would take too long
 
 
@@ -53,21 +53,24 @@ def fits(x: Any, sizes: Any, *_: Any) -> bool:
 
 @kernel(backend="numba", composite=True, when=fits)
 def median_filter(k: Any, x: Any, sizes: Any, at0: Any, at1: Any, at2: Any) -> Any:
-    """Call the network with the exchanges of this size."""
+    """Call the network with the exchanges of this size; of 3 x 3 pixels what keeps them in registers."""
+    if sizes == (1, 3, 3):
+        return k.median_of_nine(x, at0, at1, at2)
     return k.median_network(x, exchanges(math.prod(sizes)), sizes, at0, at1, at2)
 
 
 def network_work(x: Any, pairs: Any, sizes: Any, *_: Any) -> list[Any]:
     """Return the scratch of each band: the rows of its windows, continued, a block, and the marks of NaN."""
     c, count, rows = x.shape[3], math.prod(sizes), sizes[0] * sizes[1]
-    width = (x.shape[2] + sizes[2] - 1) * c + BLOCK
-    return [((bands(x), rows, width), x.dtype), ((bands(x), count, BLOCK), x.dtype), ((bands(x), BLOCK), x.dtype)]
+    block = BLOCK // x.dtype.itemsize
+    width = (x.shape[2] + sizes[2] - 1) * c + block
+    return [((bands(x), rows, width), x.dtype), ((bands(x), count, block), x.dtype), ((bands(x), block), x.dtype)]
 
 
 @serial
 def exchange(a: Any, b: Any) -> None:
     """Leave the smaller numbers in a, the larger in b."""
-    for j in range(BLOCK):
+    for j in range(a.size):
         low, high = a[j], b[j]
         a[j] = low if low < high else high
         b[j] = high if low < high else low
@@ -76,23 +79,23 @@ def exchange(a: Any, b: Any) -> None:
 @serial
 def load(block: Any, marks: Any, row: Any) -> None:
     """block = row; a mark becomes NaN where the row is."""
-    for j in range(BLOCK):
+    for j in range(block.size):
         block[j] = row[j]
     if row.itemsize == 4:
-        for j in range(BLOCK):
+        for j in range(block.size):
             marks[j] = marks[j] + (row[j] - row[j] if row[j] != row[j] else block.dtype.type(0))
 
 
 @serial
 def medians(y: Any, block: Any, marks: Any, rows: Any, pairs: Any, start: Any, width: Any, c: Any) -> None:
     """y = the medians of a block of pixels whose windows begin at `start`."""
-    middle = block.shape[0] // 2
-    for j in range(BLOCK):
+    middle, length = block.shape[0] // 2, block.shape[1]
+    for j in range(length):
         marks[j] = 0
     for r in range(rows.shape[0]):
         for t in range(width):
             at = start + t * c
-            load(block[r * width + t], marks, rows[r, at : at + BLOCK])
+            load(block[r * width + t], marks, rows[r, at : at + length])
     for q in range(pairs.shape[0]):
         exchange(block[pairs[q, 0]], block[pairs[q, 1]])
     found = block[middle]
@@ -121,6 +124,79 @@ def median_network(
                     start = (at0[p + a] * h + at1[i + b]) * n
                     pad_row(rows[a * sizes[1] + b], xs[start : start + n], at2, w, c, sizes[2] // 2)
             base = (p * h + i) * n
-            for j in range(0, n, BLOCK):
-                last = min(j + BLOCK, n)
+            length = blocks.shape[2]
+            for j in range(0, n, length):
+                last = min(j + length, n)
                 medians(ys[base + j : base + last], blocks[task], marks[task], rows, pairs, j, sizes[2], c)
+
+
+@inline
+def low(a: Any, b: Any) -> Any:
+    """Return the smaller of two numbers."""
+    return a if a < b else b
+
+
+@inline
+def high(a: Any, b: Any) -> Any:
+    """Return the larger of two numbers."""
+    return b if a < b else a
+
+
+@inline
+def middle_of(a: Any, b: Any, c: Any) -> Any:
+    """Return the median of three numbers."""
+    return high(low(a, b), low(high(a, b), c))
+
+
+@serial
+def sort_columns(rows: Any, a: Any, b: Any, c: Any, start: Any) -> None:
+    """rows[0], [1], [2] = the smallest, middle and largest of each column of three rows; rows[3] NaN or 0."""
+    n = a.size
+    first, second, third, mark = rows[0], rows[1], rows[2], rows[3]
+    for j in range(n):
+        small, large = low(a[j], b[j]), high(a[j], b[j])
+        first[start + j] = low(small, c[j])
+        second[start + j] = high(small, low(large, c[j]))
+        third[start + j] = high(large, c[j])
+    if rows.itemsize == 4:
+        for j in range(n):
+            broken = (a[j] != a[j]) | (b[j] != b[j]) | (c[j] != c[j])
+            mark[start + j] = np.float32(np.nan) if broken else np.float32(0)
+
+
+@serial
+def median_row(y: Any, rows: Any, c: Any) -> None:
+    """y = the median of the largest of the smallest, the middle of the middle, the smallest of the largest."""
+    n = y.size
+    a, b, d = rows[0, :n], rows[0, c : c + n], rows[0, 2 * c : 2 * c + n]
+    e, f, g = rows[1, :n], rows[1, c : c + n], rows[1, 2 * c : 2 * c + n]
+    p, q, r = rows[2, :n], rows[2, c : c + n], rows[2, 2 * c : 2 * c + n]
+    for j in range(n):
+        smallest, largest = high(high(a[j], b[j]), d[j]), low(low(p[j], q[j]), r[j])
+        y[j] = middle_of(smallest, middle_of(e[j], f[j], g[j]), largest)
+    if rows.itemsize == 4:
+        u, v, w = rows[3, :n], rows[3, c : c + n], rows[3, 2 * c : 2 * c + n]
+        for j in range(n):
+            y[j] = y[j] + (u[j] + v[j] + w[j])
+
+
+def nine_work(x: Any, *_: Any) -> list[Any]:
+    """Return the scratch of each band: sorted columns and their marks, continued."""
+    return [((bands(x), 4, (x.shape[2] + 2) * x.shape[3]), x.dtype)]
+
+
+@kernel(backend="numba", out=lambda x, *_: [x.shape], work=nine_work, flops=lambda x, *_: 24 * x.size)
+def median_of_nine(y: Any, columns: Any, x: Any, at0: Any, at1: Any, at2: Any) -> None:
+    """y = the median of 3 x 3 pixels, of columns that are sorted once for the three windows they lie in."""
+    h, w, c = x.shape[1], x.shape[2], x.shape[3]
+    xs, ys, n = x.reshape(x.size), y.reshape(y.size), w * c
+    for task in prange(columns.shape[0]):
+        p, first, end = band(task, h)
+        rows = columns[task]
+        for i in range(first, end):
+            a, b, d = (p * h + at1[i]) * n, (p * h + at1[i + 1]) * n, (p * h + at1[i + 2]) * n
+            sort_columns(rows, xs[a : a + n], xs[b : b + n], xs[d : d + n], c)
+            for r in range(4 if rows.itemsize == 4 else 3):
+                continue_row(rows[r], at2, w, c, 1)
+            start = (p * h + i) * n
+            median_row(ys[start : start + n], rows, c)

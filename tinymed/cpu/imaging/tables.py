@@ -94,6 +94,14 @@ def look_up(y: Any, x: Any, values: Any) -> None:
         y[i] = values[x[i]]
 
 
+@serial
+def look_up_colours(y: Any, x: Any, values: Any) -> None:
+    """y = three values for each of x."""
+    for i in range(x.size):
+        at = 3 * i8(x[i])
+        y[3 * i], y[3 * i + 1], y[3 * i + 2] = values[at], values[at + 1], values[at + 2]
+
+
 @kernel(backend="numba", when=whole_values)
 def apply_table(y: Any, x: Any, values: Any) -> None:
     """y[i, c] = values[x[i, c or 0], c or 0]."""
@@ -104,6 +112,11 @@ def apply_table(y: Any, x: Any, values: Any) -> None:
         for task in prange(pieces):
             first, end = i8(task) * PIECE * c, min((i8(task) + 1) * PIECE, n) * c
             look_up(ys[first:end], xs[first:end], column)
+    elif x.shape[1] == 1 and c == 3:
+        line = values.reshape(values.size)
+        for task in prange(pieces):
+            first, end = i8(task) * PIECE, min((i8(task) + 1) * PIECE, n)
+            look_up_colours(ys[3 * first : 3 * end], xs[first:end], line)
     else:
         for task in prange(pieces):
             for i in range(i8(task) * PIECE, min((i8(task) + 1) * PIECE, n)):
