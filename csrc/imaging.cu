@@ -1,35 +1,12 @@
-// Image processing: windows over images [plane, row, column, channel] of bytes or float32, a thread for each number of
-// the result.  A window comes as positions: at[i + t] is what tap t of pixel i's window covers, whatever the border
-// rule.  Sums run tap by tap and unfused, as in the reference, so that whole numbers are rounded alike.
-#include "elementwise.cuh"
+// Image processing: linear filters, morphology, histograms and look-up tables of images of bytes or float32.
+#include <array>
+
+#include "pictures.cuh"
 
 namespace {
-struct Size {  // of an image
-    int d, h, w, c;
-    explicit Size(const Lengths& l) : d(int(l[0])), h(int(l[1])), w(int(l[2])), c(int(l[3])) {}
-    __device__ int64_t at(int64_t p, int64_t i, int64_t j, int k) const { return ((p * h + i) * w + j) * c + k; }
-};
-struct Spot {  // where a thread stands
-    int p, i, j, k;
-    __device__ Spot(int64_t at, const Size& s) {
-        k = modulo(at, s.c);
-        at = quotient(at, s.c);
-        j = modulo(at, s.w);
-        at = quotient(at, s.w);
-        i = modulo(at, s.h);
-        p = int(quotient(at, s.h));
-    }
-};
-
-// The nearest whole number, of two the even one, from 0 to white; a float as it is.
-__device__ __forceinline__ void store(uint8_t* y, float v) { *y = uint8_t(fminf(fmaxf(rintf(v), 0.0f), 255.0f)); }
-__device__ __forceinline__ void store(float* y, float v) { *y = v; }
+using namespace pictures;
 
 // ------------------------------------------------------------------------------------------------- linear filters
-
-__device__ __forceinline__ float plus(float sum, float weight, float x) {
-    return __fadd_rn(sum, __fmul_rn(weight, x));
-}
 
 // Sums along one axis: of x as [outer, n, inner].
 template <class T>
@@ -68,155 +45,15 @@ struct Sharpened {
 
 // Sums along depth and height: what is left is the sum along the width, of which the kernels above make the result.
 template <class T>
-Line<float> two_lines(const Work<float>& one, const Work<float>& two, const In<T>& x, const In<float>* taps,
-                      const In<int64_t>* at, cudaStream_t stream) {
+Line<float> two_lines(const Work<float>& one, const Work<float>& two, const In<T>& x,
+                      const std::array<In<float>, 3>& taps, const std::array<In<int64_t>, 3>& at,
+                      cudaStream_t stream) {
     Size s(x.shape);
     Line<T> depth{one.data, x.data, taps[0].data, at[0].data, taps[0].length(0), s.d, s.h * s.w * s.c};
     each(depth, x.size(), stream);
     each(Line<float>{two.data, one.data, taps[1].data, at[1].data, taps[1].length(0), s.h, s.w * s.c}, x.size(),
          stream);
     return {nullptr, two.data, taps[2].data, at[2].data, taps[2].length(0), s.w, s.c};
-}
-
-// ------------------------------------------------------------------------------------------- what keeps edges
-
-// Whole numbers in the order of the numbers: of a float its bits, those of negative ones turned over.
-__device__ __forceinline__ unsigned key(uint8_t v) { return v; }
-__device__ __forceinline__ unsigned key(float v) {
-    unsigned bits = __float_as_uint(v);
-    return bits >> 31 ? ~bits : bits | 0x80000000u;
-}
-__device__ __forceinline__ void restore(uint8_t* y, unsigned k) { *y = uint8_t(k); }
-__device__ __forceinline__ void restore(float* y, unsigned k) {
-    *y = __uint_as_float(k >> 31 ? k & 0x7fffffffu : ~k);
-}
-
-// The median, bit by bit from the highest: it has the bit if at most half of the numbers are smaller with it.
-template <class T>
-struct Median {
-    T* __restrict__ y;
-    const T* __restrict__ x;
-    const int64_t *__restrict__ at0, *__restrict__ at1, *__restrict__ at2;
-    Size s;
-    int depth, height, width, bits;
-    __device__ int smaller(const Spot& spot, unsigned bound) const {
-        int count = 0;
-        for (int a = 0; a < depth; ++a)
-            for (int b = 0; b < height; ++b)
-                for (int e = 0; e < width; ++e)
-                    count += key(x[s.at(at0[spot.p + a], at1[spot.i + b], at2[spot.j + e], spot.k)]) < bound;
-        return count;
-    }
-    __device__ bool broken(const Spot& spot) const {
-        bool found = false;
-        for (int a = 0; a < depth; ++a)
-            for (int b = 0; b < height; ++b)
-                for (int e = 0; e < width; ++e) {
-                    T v = x[s.at(at0[spot.p + a], at1[spot.i + b], at2[spot.j + e], spot.k)];
-                    found = found || v != v;
-                }
-        return found;
-    }
-    __device__ void operator()(int64_t here) const {
-        Spot spot(here, s);
-        int middle = depth * height * width / 2;
-        unsigned found = 0;
-        for (int bit = bits - 1; bit >= 0; --bit)
-            if (smaller(spot, found | 1u << bit) <= middle) found |= 1u << bit;
-        if (bits == 32 && broken(spot)) found = key(__int_as_float(0x7fc00000));
-        restore(y + here, found);
-    }
-};
-template <class T>
-void median(const Out<T>& y, const In<T>& x, const Lengths& sizes, const In<int64_t>& at0, const In<int64_t>& at1,
-            const In<int64_t>& at2, cudaStream_t stream) {
-    int bits = 8 * int(sizeof(T));
-    Size s(x.shape);
-    Median<T> f{y.data, x.data, at0.data, at1.data, at2.data, s, int(sizes[0]), int(sizes[1]), int(sizes[2]), bits};
-    each<1>(f, x.size(), stream);
-}
-
-template <class T>
-struct Bilateral {
-    T* __restrict__ y;
-    const T* __restrict__ x;
-    const float *__restrict__ space, *__restrict__ tones;
-    float factor;
-    const int64_t *__restrict__ at1, *__restrict__ at2;
-    Size s;
-    int size;
-    __device__ float tone(float difference) const {
-        return sizeof(T) == 1 ? tones[int(difference)] : expf(factor * difference * difference);
-    }
-    __device__ void operator()(int64_t here) const {  // of a whole pixel
-        int j = modulo(here, s.w), i = modulo(quotient(here, s.w), s.h);
-        int64_t p = quotient(quotient(here, s.w), s.h);
-        const T* mine = x + here * s.c;
-        float weighted[3] = {}, total = 0;
-        for (int a = 0; a < size; ++a)
-            for (int b = 0; b < size; ++b) {
-                if (!(space[a * size + b] > 0)) continue;
-                const T* other = x + s.at(p, at1[i + a], at2[j + b], 0);
-                float difference = 0;
-                for (int k = 0; k < s.c; ++k) difference += fabsf(float(other[k]) - float(mine[k]));
-                float weight = __fmul_rn(space[a * size + b], tone(difference));
-                total = __fadd_rn(total, weight);
-                for (int k = 0; k < s.c; ++k) weighted[k] = plus(weighted[k], weight, float(other[k]));
-            }
-        for (int k = 0; k < s.c; ++k) store(y + here * s.c + k, weighted[k] / total);
-    }
-};
-template <class T>
-void bilateral(const Out<T>& y, const In<T>& x, const In<float>& space, const In<float>& tones, float factor,
-               const In<int64_t>& at1, const In<int64_t>& at2, cudaStream_t stream) {
-    Size s(x.shape);
-    require(s.c <= 3, "bilateral_filter: x has ", s.c, " channels, at most 3 are taken");
-    Bilateral<T> f{y.data, x.data, space.data, tones.data, factor, at1.data, at2.data, s, space.length(0)};
-    each<1>(f, x.size() / s.c, stream);
-}
-
-template <class T>
-struct NonLocal {
-    T* __restrict__ y;
-    const T* __restrict__ x;
-    int patch, search;
-    float factor, noise;
-    const int64_t *__restrict__ at1, *__restrict__ at2;
-    Size s;
-    __device__ float distance(int64_t p, int i, int j, int a, int b) const {
-        int margin = search / 2;
-        float sum = 0;
-        for (int e = 0; e < patch; ++e)
-            for (int f = 0; f < patch; ++f) {
-                const T* mine = x + s.at(p, at1[i + margin + e], at2[j + margin + f], 0);
-                const T* other = x + s.at(p, at1[i + a + e], at2[j + b + f], 0);
-                for (int k = 0; k < s.c; ++k) {
-                    float difference = float(other[k]) - float(mine[k]);
-                    sum += difference * difference;
-                }
-            }
-        return sum / float(patch * patch * s.c);
-    }
-    __device__ void operator()(int64_t here) const {  // of a whole pixel
-        int j = modulo(here, s.w), i = modulo(quotient(here, s.w), s.h), middle = patch / 2;
-        int64_t p = quotient(quotient(here, s.w), s.h);
-        float weighted[3] = {}, total = 0;
-        for (int a = 0; a < search; ++a)
-            for (int b = 0; b < search; ++b) {
-                float excess = distance(p, i, j, a, b) - noise, weight = expf(factor * (excess < 0 ? 0.0f : excess));
-                const T* other = x + s.at(p, at1[i + a + middle], at2[j + b + middle], 0);
-                total += weight;
-                for (int k = 0; k < s.c; ++k) weighted[k] += weight * float(other[k]);
-            }
-        for (int k = 0; k < s.c; ++k) store(y + here * s.c + k, weighted[k] / total);
-    }
-};
-template <class T>
-void non_local(const Out<T>& y, const In<T>& x, int patch, int search, float factor, float noise,
-               const In<int64_t>& at1, const In<int64_t>& at2, cudaStream_t stream) {
-    Size s(x.shape);
-    require(s.c <= 3, "non_local_filter: x has ", s.c, " channels, at most 3 are taken");
-    each<1>(NonLocal<T>{y.data, x.data, patch, search, factor, noise, at1.data, at2.data, s}, x.size() / s.c, stream);
 }
 
 // ----------------------------------------------------------------------------------------------------- morphology
@@ -315,50 +152,59 @@ struct LookUp {
 };
 }  // namespace
 
-#define FILTERS(T, suffix)                                                                                           \
-    void separable_##suffix(Out<T> y, Work<float> one, Work<float> two, In<T> x, In<float> taps0, In<float> taps1,   \
-                            In<float> taps2, In<int64_t> at0, In<int64_t> at1, In<int64_t> at2, cudaStream_t stream) { \
-        const In<float> taps[] = {taps0, taps1, taps2};                                                              \
-        const In<int64_t> at[] = {at0, at1, at2};                                                                    \
-        each(LastLine<T>{y.data, two_lines(one, two, x, taps, at, stream)}, x.size(), stream);                       \
-    }                                                                                                                \
-    BIND(separable_##suffix, "y one two x taps0 taps1 taps2 at0 at1 at2");                                           \
-    void unsharp_##suffix(Out<T> y, Work<float> one, Work<float> two, In<T> x, In<float> taps0, In<float> taps1,     \
-                          In<float> taps2, In<int64_t> at0, In<int64_t> at1, In<int64_t> at2, float amount,          \
-                          cudaStream_t stream) {                                                                     \
-        const In<float> taps[] = {taps0, taps1, taps2};                                                              \
-        const In<int64_t> at[] = {at0, at1, at2};                                                                    \
-        each(Sharpened<T>{y.data, x.data, two_lines(one, two, x, taps, at, stream), amount}, x.size(), stream);      \
-    }                                                                                                                \
-    BIND(unsharp_##suffix, "y one two x taps0 taps1 taps2 at0 at1 at2 amount");                                      \
-    void median_##suffix(Out<T> y, In<T> x, Lengths sizes, In<int64_t> at0, In<int64_t> at1, In<int64_t> at2,        \
-                         cudaStream_t stream) {                                                                      \
-        median(y, x, sizes, at0, at1, at2, stream);                                                                  \
-    }                                                                                                                \
-    BIND(median_##suffix, "y x sizes at0 at1 at2");                                                                  \
-    void bilateral_##suffix(Out<T> y, In<T> x, In<float> space, In<float> tones, float factor, In<int64_t> at1,      \
-                            In<int64_t> at2, cudaStream_t stream) {                                                  \
-        bilateral(y, x, space, tones, factor, at1, at2, stream);                                                     \
-    }                                                                                                                \
-    BIND(bilateral_##suffix, "y x space tones factor at1 at2");                                                      \
-    void non_local_##suffix(Out<T> y, In<T> x, int patch, int search, float factor, float noise, In<int64_t> at1,    \
-                            In<int64_t> at2, cudaStream_t stream) {                                                  \
-        non_local(y, x, patch, search, factor, noise, at1, at2, stream);                                             \
-    }                                                                                                                \
-    BIND(non_local_##suffix, "y x patch search factor noise at1 at2");                                               \
-    void extreme_box_##suffix(Out<T> y, Work<T> one, Work<T> two, In<T> x, Lengths sizes, In<int64_t> at0,           \
-                              In<int64_t> at1, In<int64_t> at2, bool largest, cudaStream_t stream) {                 \
-        extreme_lines(y, one, two, x, sizes, at0, at1, at2, largest, stream);                                        \
-    }                                                                                                                \
-    BIND(extreme_box_##suffix, "y one two x sizes at0 at1 at2 largest");                                             \
-    void extreme_##suffix(Out<T> y, In<T> x, In<uint8_t> footprint, In<int64_t> at0, In<int64_t> at1,                \
-                          In<int64_t> at2, bool largest, cudaStream_t stream) {                                      \
-        extreme(y, x, footprint, at0, at1, at2, largest, stream);                                                    \
-    }                                                                                                                \
-    BIND(extreme_##suffix, "y x footprint at0 at1 at2 largest")
+void separable_bytes(Out<uint8_t> y, Work<float> one, Work<float> two, In<uint8_t> x, In<float> taps0, In<float> taps1,
+                     In<float> taps2, In<int64_t> at0, In<int64_t> at1, In<int64_t> at2, cudaStream_t stream) {
+    Line<float> line = two_lines(one, two, x, {taps0, taps1, taps2}, {at0, at1, at2}, stream);
+    each(LastLine<uint8_t>{y.data, line}, x.size(), stream);
+}
+BIND(separable_bytes, "y one two x taps0 taps1 taps2 at0 at1 at2");
 
-FILTERS(uint8_t, bytes);
-FILTERS(float, floats);
+void unsharp_bytes(Out<uint8_t> y, Work<float> one, Work<float> two, In<uint8_t> x, In<float> taps0, In<float> taps1,
+                   In<float> taps2, In<int64_t> at0, In<int64_t> at1, In<int64_t> at2, float amount,
+                   cudaStream_t stream) {
+    Line<float> line = two_lines(one, two, x, {taps0, taps1, taps2}, {at0, at1, at2}, stream);
+    each(Sharpened<uint8_t>{y.data, x.data, line, amount}, x.size(), stream);
+}
+BIND(unsharp_bytes, "y one two x taps0 taps1 taps2 at0 at1 at2 amount");
+
+void extreme_box_bytes(Out<uint8_t> y, Work<uint8_t> one, Work<uint8_t> two, In<uint8_t> x, Lengths sizes,
+                       In<int64_t> at0, In<int64_t> at1, In<int64_t> at2, bool largest, cudaStream_t stream) {
+    extreme_lines(y, one, two, x, sizes, at0, at1, at2, largest, stream);
+}
+BIND(extreme_box_bytes, "y one two x sizes at0 at1 at2 largest");
+
+void extreme_bytes(Out<uint8_t> y, In<uint8_t> x, In<uint8_t> footprint, In<int64_t> at0, In<int64_t> at1,
+                   In<int64_t> at2, bool largest, cudaStream_t stream) {
+    extreme(y, x, footprint, at0, at1, at2, largest, stream);
+}
+BIND(extreme_bytes, "y x footprint at0 at1 at2 largest");
+
+void separable_floats(Out<float> y, Work<float> one, Work<float> two, In<float> x, In<float> taps0, In<float> taps1,
+                      In<float> taps2, In<int64_t> at0, In<int64_t> at1, In<int64_t> at2, cudaStream_t stream) {
+    Line<float> line = two_lines(one, two, x, {taps0, taps1, taps2}, {at0, at1, at2}, stream);
+    each(LastLine<float>{y.data, line}, x.size(), stream);
+}
+BIND(separable_floats, "y one two x taps0 taps1 taps2 at0 at1 at2");
+
+void unsharp_floats(Out<float> y, Work<float> one, Work<float> two, In<float> x, In<float> taps0, In<float> taps1,
+                    In<float> taps2, In<int64_t> at0, In<int64_t> at1, In<int64_t> at2, float amount,
+                    cudaStream_t stream) {
+    Line<float> line = two_lines(one, two, x, {taps0, taps1, taps2}, {at0, at1, at2}, stream);
+    each(Sharpened<float>{y.data, x.data, line, amount}, x.size(), stream);
+}
+BIND(unsharp_floats, "y one two x taps0 taps1 taps2 at0 at1 at2 amount");
+
+void extreme_box_floats(Out<float> y, Work<float> one, Work<float> two, In<float> x, Lengths sizes, In<int64_t> at0,
+                        In<int64_t> at1, In<int64_t> at2, bool largest, cudaStream_t stream) {
+    extreme_lines(y, one, two, x, sizes, at0, at1, at2, largest, stream);
+}
+BIND(extreme_box_floats, "y one two x sizes at0 at1 at2 largest");
+
+void extreme_floats(Out<float> y, In<float> x, In<uint8_t> footprint, In<int64_t> at0, In<int64_t> at1, In<int64_t> at2,
+                    bool largest, cudaStream_t stream) {
+    extreme(y, x, footprint, at0, at1, at2, largest, stream);
+}
+BIND(extreme_floats, "y x footprint at0 at1 at2 largest");
 
 void count_bytes(Out<int64_t> y, In<uint8_t> x, cudaStream_t stream) {
     require(x.shape.count == 2, "count_values: x is [pixels, channels], got ", x.shape);

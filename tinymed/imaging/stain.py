@@ -38,7 +38,7 @@ class Stains(NamedTuple):
 
 # The look that Macenko's implementation brings slides to.
 TARGET = Stains(np.array([[0.5626, 0.7201, 0.4062], [0.2159, 0.8012, 0.5581]]), np.array([1.9705, 1.0308]))
-# The mean and the deviation of L*, a*, b* that Reinhard's is brought to: those of an image with the stains above.
+# The mean and the deviation of L*, a*, b* that slides are brought to: a slide of middling brightness, by our choice.
 TARGET_LAB = np.array([[66.0, 24.0, -17.0], [14.0, 11.0, 7.0]])
 FROM_RGB = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]])
 WHITE_POINT = np.array([0.95047, 1.0, 1.08883])  # D65, two degrees
