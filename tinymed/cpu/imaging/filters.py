@@ -196,8 +196,9 @@ def mean_filter(y: Any, columns: Any, rows: Any, x: Any, sizes: Any, at0: Any, a
                 for b in range(sizes[1]):
                     start = (base + at1[i + b]) * n
                     add_row(column, xs[start : start + n], i4(1))
+            middle = row[margin * c : margin * c + n]
             for j in range(n):
-                row[margin * c + j] = column[j]
+                middle[j] = column[j]
             continue_row(row, at2, w, c, margin)
             start = (p * h + i) * n
             if sizes[2] == 5 and x.itemsize == 1 and count <= EXACT_IN_SINGLE:

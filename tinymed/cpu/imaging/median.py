@@ -152,16 +152,17 @@ def middle_of(a: Any, b: Any, c: Any) -> Any:
 def sort_columns(rows: Any, a: Any, b: Any, c: Any, start: Any) -> None:
     """rows[0], [1], [2] = the smallest, middle and largest of each column of three rows; rows[3] NaN or 0."""
     n = a.size
-    first, second, third, mark = rows[0], rows[1], rows[2], rows[3]
+    inside = slice(start, start + n)
+    first, second, third, mark = rows[0, inside], rows[1, inside], rows[2, inside], rows[3, inside]
     for j in range(n):
         small, large = low(a[j], b[j]), high(a[j], b[j])
-        first[start + j] = low(small, c[j])
-        second[start + j] = high(small, low(large, c[j]))
-        third[start + j] = high(large, c[j])
+        first[j] = low(small, c[j])
+        second[j] = high(small, low(large, c[j]))
+        third[j] = high(large, c[j])
     if rows.itemsize == 4:
         for j in range(n):
             broken = (a[j] != a[j]) | (b[j] != b[j]) | (c[j] != c[j])
-            mark[start + j] = np.float32(np.nan) if broken else np.float32(0)
+            mark[j] = np.float32(np.nan) if broken else np.float32(0)
 
 
 @serial

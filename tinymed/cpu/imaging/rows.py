@@ -50,9 +50,9 @@ def continue_row(row: Any, at: Any, w: Any, c: Any, margin: Any) -> None:
 @serial
 def pad_row(row: Any, x: Any, at: Any, w: Any, c: Any, margin: Any) -> None:
     """Copy a row of an image, and continue it."""
-    start = margin * c
-    for j in range(w * c):
-        row[start + j] = x[j]
+    middle = row[margin * c : (margin + w) * c]
+    for j in range(middle.size):
+        middle[j] = x[j]
     continue_row(row, at, w, c, margin)
 
 

@@ -21,7 +21,7 @@ def whole_values(x: Any, *_: Any) -> bool:
 
 def count_work(x: Any, count: Any) -> list[Any]:
     """Return the scratch: tables for each task."""
-    tasks = max(1, min(16, x.shape[0] // max(PIECE, count)))
+    tasks = max(1, min(16, x.shape[0] // max(PIECE, 16 * count)))
     return [((tasks, WAYS, x.shape[1], count), np.int32)]
 
 
