@@ -47,7 +47,7 @@ def wide(a: Any) -> Any:
 def compare(name: str, ours: Any, exact: Any, same_type: Any, what: str) -> None:
     """Whole numbers are the nearest to the exact value, up to the rounding of float32."""
     assert (ours.shape, ours.dtype) == (same_type.shape, same_type.dtype), what
-    if name in EXACT:
+    if name in EXACT and not (name == "luma" and ours.dtype.kind == "f"):  # a sum of floats may be fused
         assert np.array_equal(ours, same_type, equal_nan=ours.dtype.kind == "f"), what
         return
     if ours.dtype.kind == "u":
