@@ -159,7 +159,7 @@ def roof(threads: int) -> dict[str, Any]:
     """Return the two ceilings, and what NumPy's BLAS would be: its kernels tell whether a trap was sprung."""
     from threadpoolctl import threadpool_info
 
-    from tinymed.cpu.roofline import bandwidth_gbs, peak_gflops
+    from tinymed.cpu.simd.roofline import bandwidth_gbs, peak_gflops
 
     blas = ", ".join(
         f"{p['internal_api']} {p.get('architecture', '')}" for p in threadpool_info() if p["user_api"] == "blas"

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+from imaging_cases import CASES as IMAGING
+from imaging_cases import Cases as ImagingCases
 
 from tinymed.cuda.resample import bits
 from tinymed.cuda.tiles import TILES
@@ -319,6 +321,23 @@ def four_gates(d: Cases, backward: bool) -> tuple[Any, ...]:
     return (*(d.array(*c0.shape) for _ in range(2)), gates, d.array(*c0.shape), c0) if backward else (gates, c0)
 
 
+def pictured(d: Cases, name: str) -> tuple[Any, ...]:
+    """Arguments of a launcher of image processing, which knows by its name whether to round."""
+    kernel, _, kind = name.rpartition("_")
+    case = {"count": "count_values", "look_up": "apply_table", "extreme_box": "extreme_box"}.get(
+        kernel, f"{kernel}_filter"
+    )
+    args = IMAGING[case][1](ImagingCases(d.pick(range(14)), "uint8" if kind == "bytes" else "float32"))
+    if kernel == "look_up":
+        return args[0], args[1].astype(np.uint8)
+    return args[:-1] if kernel in ("separable", "unsharp", "bilateral", "non_local", "count") else args
+
+
+LAUNCHERS = [
+    f"{kernel}_{kind}"
+    for kernel in ("separable", "unsharp", "median", "bilateral", "non_local", "extreme_box", "extreme")
+    for kind in ("bytes", "floats")
+]
 LIMIT = 1 << 31
 CASES: dict[str, Callable[[Cases], tuple[Any, ...]]] = {
     "relu_forward neg copy gelu_forward silu_forward mish_forward hardswish_forward sigmoid_forward logsigmoid_forward "
@@ -420,4 +439,5 @@ CASES: dict[str, Callable[[Cases], tuple[Any, ...]]] = {
     "gradient_norm": lambda d: (*d.lines(), d.pick((1.0, 2.0, 3.0, float("inf")))),
     "clip_coefficient": lambda d: (d.array(), 0.3),
     "scale_gradient": lambda d: (*d.lines(), d.array()),
+    **{name: lambda d, name=name: pictured(d, name) for name in (*LAUNCHERS, "count_bytes", "look_up_bytes")},
 }

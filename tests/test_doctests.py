@@ -22,6 +22,7 @@ DOCUMENTED = (
     "tinymed.baselines",
     "tinymed.data",
     "tinymed.features",
+    "tinymed.imaging",
     "tinymed.metrics",
     "tinymed.metrics.agreement",
     "tinymed.metrics.findings",

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import tinymed
+import tinymed.imaging  # declares the kernels of image processing
 import tinymed.optim  # declares the optimisers' kernels
 from tinymed import dispatch
 from tinymed.dispatch import REFERENCE
@@ -46,6 +47,7 @@ ROOMS = [
     "nn",
     "optim",
     "models",
+    "imaging",
     "data",
     "metrics",
     "baselines",
@@ -265,7 +267,8 @@ def test_no_print_in_the_library():
 def references() -> list[tuple[str, ast.FunctionDef]]:
     """Reference kernels, and the functions of their files that take xp."""
     found = []
-    for path in sorted((ROOT / "ops").glob("*.py")) + sorted((ROOT / "optim").glob("*.py")) + [ROOT / "random.py"]:
+    rooms = [path for name in ("ops", "optim", "imaging") for path in sorted((ROOT / name).glob("*.py"))]
+    for path in [*rooms, ROOT / "random.py"]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef) and node.args.args and node.args.args[0].arg == "xp":
                 found.append((f"{path.name}:{node.name}", node))
@@ -317,7 +320,7 @@ def test_the_native_list_has_each_kernel_once_in_order_and_no_other_mark():
 
 
 HELPERS = {  # files beside the families of a backend
-    "cpu": {"arguments", "canonical", "group_norm", "optim", "roofline"},
+    "cpu": {"arguments", "canonical", "group_norm", "optim"},
     "cuda": {
         "build",
         "depthwise",
@@ -325,6 +328,7 @@ HELPERS = {  # files beside the families of a backend
         "families",
         "fused_norm",
         "gpu",
+        "imaging",
         "ladders",
         "optim",
         "modules",

@@ -208,7 +208,7 @@ def test_loops_know_nothing_of_the_machine(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_loops_use_the_family_names(path):
     """loops/pool.py holds the loops of ops/pool.py."""
-    families = {p.stem for p in (FOLDER.parents[1] / "ops").glob("*.py")} | {"__init__", "views", "optim"}
+    families = {p.stem for p in (FOLDER.parents[1] / "ops").glob("*.py")} | {"__init__", "views", "optim", "imaging"}
     assert path.stem.removesuffix("3d") in families
 
 

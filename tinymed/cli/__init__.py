@@ -22,6 +22,7 @@ COMMANDS = (
     "register",
     "index",
     "search",
+    "image",
     "models",
     "show",
     "check",

@@ -44,7 +44,7 @@ def bench(
     """Time an op against PyTorch and its roofline: one thread, process CPU time, in turns."""
     if on not in dispatch.BACKENDS:
         raise UserError(f"--backend {on}: choose one of {', '.join(dispatch.BACKENDS)}")
-    from ..cpu.roofline import bandwidth_gbs, peak_gflops
+    from ..cpu.simd.roofline import bandwidth_gbs, peak_gflops
 
     with single_thread():
         gflops, gbs = peak_gflops(), bandwidth_gbs()

@@ -12,6 +12,7 @@ from . import (  # noqa: F401  (each declares its kernels)
     fused_norm,
     gated,
     grid_sample,
+    imaging,
     join,
     ladders,
     loss,

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from .compiler.jit import compile_kernel
-from .simd.tile import ZERO, tile
-from .simd.vectors import TILE_COLUMNS, TILE_ROWS, address
+from ..compiler.jit import compile_kernel
+from .tile import ZERO, tile
+from .vectors import TILE_COLUMNS, TILE_ROWS, address
 
 DEPTH = 128  # terms of one tile: its operands stay in the first cache
 STREAM = 1 << 24  # floats of each array of the stream: 64 MiB, beyond the last cache
