@@ -6,8 +6,10 @@
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <chrono>
 #include <numeric>
 #include <random>
+#include <utility>
 
 uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;
@@ -18,10 +20,16 @@ Block block;
 static Thread body;
 static void* body_args;
 static std::string failure;
+static uint64_t blocks_in_all, blocks_begun;
+alignas(1024) char dynamic_memory[MOST_SHARED + 1024];  // at one place, so that `extern __shared__` can name it anywhere
+
+using Clock = std::chrono::steady_clock;
+static Clock::time_point moved_at;  // when a thread last ended or passed a barrier
 
 static void yield() { pause(block.current->fiber); }
+bool on_kernel() { return block.current != nullptr; }
 
-static std::string text(uint3 v) {
+std::string text(uint3 v) {
     return "(" + std::to_string(v.x) + "," + std::to_string(v.y) + "," + std::to_string(v.z) + ")";
 }
 
@@ -34,6 +42,10 @@ void fail(const std::string& what) {
     __builtin_unreachable();  // an abandoned fiber is never resumed
 }
 
+void fail_launch(const std::string& what) {
+    if (failure.empty()) failure = what + "\n  kernel " + block.kernel;
+}
+
 static void enter() {  // first code on a fresh stack
     body(body_args);
     block.current->state = DONE;
@@ -41,7 +53,11 @@ static void enter() {  // first code on a fresh stack
     __builtin_unreachable();
 }
 
+static uint64_t resumes;
+uint64_t resumed() { return resumes; }
+
 static void resume(ThreadState& t) {
+    ++resumes;
     if (!t.fiber.stack) t.fiber.start(enter);
     block.current = &t;
     threadIdx = t.index;
@@ -50,7 +66,22 @@ static void resume(ThreadState& t) {
     if (t.state == DONE) {
         t.fiber.finish();
         --block.alive;
+        moved_at = Clock::now();
     }
+}
+
+// Others may run first.  A thread that waits for a change of memory calls this, or no one could ever make the change.
+void give_way() {
+    if (block.current) yield();
+}
+
+// The thread asked for a word and found nothing new.
+void poll(const void* address, const void* where) {
+    auto* t = block.current;
+    if (!t) return;
+    t->polls = t->polled == address && t->polled_at == where ? t->polls + 1 : 1;
+    t->polled = address, t->polled_at = where;
+    yield();
 }
 
 // ------------------------------------------------------------------------------------- barriers and collectives
@@ -62,8 +93,41 @@ void barrier(Site here) {
     yield();
 }
 
+int barrier_count(int predicate, Site here) {
+    block.current->vote = predicate != 0;
+    barrier(here);
+    return block.votes;
+}
+
+unsigned lanes_alive() {
+    unsigned alive = 0;
+    int first = block.current->id / 32 * 32;
+    for (int i = 0; i < 32 && first + i < int(block.threads.size()); ++i)
+        alive |= unsigned(block.threads[first + i].state != DONE && block.threads[first + i].state != AT_BARRIER) << i;
+    return alive;
+}
+
 int lane() { return block.current->id % 32; }
-void* dynamic_shared() { return block.dynamic.data(); }
+void* dynamic_shared() { return dynamic_memory; }
+
+// What lanes did before a __syncwarp lies before what they do after it.
+static void order_lanes(Warp& warp, int first, unsigned mask) {
+    uint64_t now = ++block.clock;
+    if ((mask & warp.lanes) == warp.lanes) {
+        warp.synced = now;
+    } else {
+        warp.paired.resize(32 * 32);
+        for (int i = 0; i < 32; ++i)
+            for (int j = 0; j < 32; ++j)
+                if (mask >> i & mask >> j & 1) warp.paired[32 * i + j] = now;
+    }
+    std::vector<Acquired> known;
+    for (int i = 0; i < 32; ++i)
+        if (mask >> i & 1) join(known, block.threads[first + i].order.acquired);
+    if (known.empty()) return;
+    for (int i = 0; i < 32; ++i)
+        if (mask >> i & 1) join(block.threads[first + i].order.acquired, known);
+}
 
 // The last lane of `mask` to arrive copies what all brought to `seen` and releases the others.
 const Payload* exchange(unsigned mask, const Payload& mine, Site here, bool orders) {
@@ -89,7 +153,7 @@ const Payload* exchange(unsigned mask, const Payload& mine, Site here, bool orde
             warp.seen[i] = warp.given[i];
             block.threads[first + i].state = READY;
         }
-    if (orders && (mask & warp.lanes) == warp.lanes) warp.synced = ++block.clock;
+    if (orders) order_lanes(warp, first, mask);
     block.progress = true;
     return warp.seen;
 }
@@ -109,7 +173,7 @@ std::string place(const void* code_address) {
 
 // ---------------------------------------------------------------------------------------------------- scheduling
 
-static std::string deadlock() {
+std::string waiting_threads() {
     int n[4] = {};
     const ThreadState *at_barrier = nullptr, *in_warp = nullptr;
     for (auto& t : block.threads) {
@@ -117,14 +181,32 @@ static std::string deadlock() {
         if (t.state == AT_BARRIER) at_barrier = &t;
         if (t.state == AT_WARP) in_warp = &t;
     }
-    std::string s = "deadlock: the block can never go on: ";
+    std::string s;
     auto waiting = [&](State state, const ThreadState* one, const char* where) {
         if (one)
             s += std::to_string(n[state]) + " threads wait " + where + " at " + place(one->where) + ", thread " +
                  text(one->index) + " for one, ";
     };
     waiting(AT_BARRIER, at_barrier, "at __syncthreads"), waiting(AT_WARP, in_warp, "in a warp collective");
+    int spinning = 0;
+    const ThreadState* spinner = nullptr;
+    for (auto& t : block.threads)
+        if (t.state == READY && t.polls) ++spinning, spinner = &t;
+    if (spinner) {
+        std::string name = array_name(spinner->polled);
+        s += std::to_string(spinning) + " threads ask for " + (name.empty() ? "one word" : name) +
+             " again and again at " + place(spinner->polled_at) + ", thread " + text(spinner->index) + " for one, ";
+    }
+    if (blocks_begun < blocks_in_all)
+        s += std::to_string(blocks_in_all - blocks_begun) + " blocks of the grid have not begun, ";
     return s + std::to_string(n[DONE]) + " have returned\n  kernel " + block.kernel + ", block " + text(blockIdx);
+}
+
+// Every thread that could run waits for a change of memory, and none has come for as long as the user has patience.
+static bool hangs() {
+    for (auto& t : block.threads)
+        if (t.state == READY && t.polls < 1000) return false;
+    return std::chrono::duration<double>(Clock::now() - moved_at).count() > options.patience;
 }
 
 // Everyone alive is at a barrier: let them go on, unless they are at different ones or some have left.
@@ -145,8 +227,14 @@ static void release() {
         failure = "divergence: " + std::to_string(left) + " threads returned before the __syncthreads at " +
                   place(where) + ", thread " + text(gone->index) + " for one\n  kernel " + block.kernel + ", block " +
                   text(blockIdx);
-    block.waiting = 0;
+    block.waiting = block.votes = 0;
+    for (auto& t : block.threads) block.votes += std::exchange(t.vote, 0);
     block.synced = ++block.clock;
+    moved_at = Clock::now();
+    for (auto& t : block.threads) {
+        join(block.acquired, t.order.acquired);
+        t.order.acquired.clear();
+    }
 }
 
 static void start_block() {
@@ -156,17 +244,60 @@ static void start_block() {
     for (int i = 0; i < n; ++i) {
         auto& t = block.threads[i];
         unsigned u = i;
-        t.state = READY, t.id = i, t.groups = 0;
+        t.state = READY, t.id = i, t.groups = 0, t.polls = 0, t.polled = nullptr, t.vote = 0;
         t.copies.clear();
+        t.order = {};
         t.index = {u % blockDim.x, u / blockDim.x % blockDim.y, u / (blockDim.x * blockDim.y)};
     }
     for (int w = 0; w < int(block.warps.size()); ++w) {
         block.warps[w].lanes = n - 32 * w >= 32 ? ~0u : (1u << (n - 32 * w)) - 1;
         block.warps[w].synced = 0;
+        block.warps[w].paired.clear();
     }
+    block.acquired.clear();
+    moved_at = Clock::now();
+    ++blocks_begun;
     block.alive = n, block.waiting = 0, block.synced = ++block.clock;
     std::memset(__start_emu_shared, 0xff, __stop_emu_shared - __start_emu_shared);  // a NaN: what is not written shows
-    std::memset(block.dynamic.data(), 0xff, block.dynamic.size());
+    std::memset(dynamic_memory, 0xff, block.dynamic_bytes);
+    for (auto& v : shared_variables()) v.seen = false;
+}
+
+// ----------------------------------------------------------------------------------- __shared__ variables by name
+
+std::vector<SharedVariable>& shared_variables() {
+    static std::vector<SharedVariable> all;
+    return all;
+}
+
+// A thread passes the declaration of a __shared__ variable; the first of the block finds it full of NaN bytes.
+void* shared_variable(const void* tag, const char* name, size_t bytes, size_t alignment, Site here) {
+    auto& all = shared_variables();
+    auto v = std::find_if(all.begin(), all.end(), [tag](auto& one) { return one.tag == tag; });
+    if (v == all.end()) {
+        SharedVariable made{tag, name, std::vector<char>(bytes + 1024), nullptr, bytes, false};
+        auto room = uintptr_t(made.memory.data()), step = std::max<uintptr_t>(alignment, 128);
+        made.start = reinterpret_cast<char*>((room + step - 1) / step * step);
+        all.push_back(std::move(made));
+        v = all.end() - 1;
+    }
+    if (!v->seen) {
+        v->seen = true;
+        std::memset(v->start, 0xff, bytes);
+        size_t fixed = 0;
+        for (auto& one : all) fixed += one.seen ? one.bytes : 0;
+        auto refuse = [&](const std::string& what, size_t most) {
+            fail("launch: " + what + ", and a block may have " + std::to_string(most) + ", at " + place(here));
+        };
+        if (fixed > options.static_shared)
+            refuse(std::to_string(fixed) + " bytes of __shared__ variables", options.static_shared);
+        if (fixed + block.dynamic_bytes > options.total_shared)
+            refuse(std::to_string(fixed) + " bytes of __shared__ variables and " + std::to_string(block.dynamic_bytes) +
+                       " of dynamic shared memory",
+                   options.total_shared);
+        add_shared(*v);
+    }
+    return v->start;
 }
 
 static void run_block(std::vector<int>& order, std::mt19937& rng) {
@@ -185,7 +316,9 @@ static void run_block(std::vector<int>& order, std::mt19937& rng) {
         if (block.waiting == block.alive)
             release();
         else if (!block.progress)
-            failure = deadlock();
+            failure = "deadlock: the block can never go on: " + waiting_threads();
+        else if (hangs())
+            failure = "hang: every thread that could run waits for a change that no one makes: " + waiting_threads();
     }
     for (auto& t : block.threads) t.fiber.finish();  // after a failure: abandon what still runs
     check_block_end();
@@ -206,25 +339,26 @@ static void check_shape(const char* name, dim3 grid, dim3 b, size_t shared_bytes
     if (!b.x || !b.y || !b.z) refuse("a block without threads");
     if (grid.x > 0x7fffffff || grid.y > 65535 || grid.z > 65535)
         refuse("a grid has at most 2^31 - 1, 65535 and 65535 blocks");
-    if (shared_bytes > 227 * 1024) refuse("more than 227 KiB of dynamic shared memory");
+    if (shared_bytes > MOST_SHARED) refuse("more than 227 KiB of dynamic shared memory");
 }
 
 void run(const char* name, dim3 grid, dim3 b, size_t shared_bytes, Thread thread, void* args, size_t args_bytes) {
     check_shape(name, grid, b, shared_bytes);
     body = thread, body_args = args, gridDim = grid, blockDim = b;
     block.kernel = name, block.arguments = uintptr_t(args), block.arguments_end = block.arguments + args_bytes;
-    block.dynamic.resize(shared_bytes);
+    block.dynamic_bytes = shared_bytes;
     failure.clear();
     std::mt19937 rng(options.seed);
     auto order = numbered<int>(size_t(b.x) * b.y * b.z);
     auto blocks = numbered<uint64_t>(size_t(grid.x) * grid.y * grid.z);
     if (options.seed > 1) std::shuffle(blocks.begin(), blocks.end(), rng);
+    blocks_in_all = blocks.size(), blocks_begun = 0;
     check_launch_start();
     for (uint64_t i : blocks) {
         blockIdx = {unsigned(i % grid.x), unsigned(i / grid.x % grid.y), unsigned(i / grid.x / grid.y)};
         block.id = i;
         run_block(order, rng);
-        if (!failure.empty()) throw Fault(failure);
+        if (!failure.empty()) throw Fault(std::exchange(failure, {}));
     }
 }
 

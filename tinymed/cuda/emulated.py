@@ -148,9 +148,9 @@ def lines(offsets: list[int], library: str) -> list[tuple[str, int]]:
 
 
 def innermost(frames: list[str]) -> tuple[str, int]:
-    """Return the first of addr2line's frames that lies outside csrc/emulator."""
+    """Return the first of addr2line's frames that lies outside csrc/emulator and csrc/emulate."""
     for frame in frames:
         path, _, line = frame.partition(" ")[0].rpartition(":")
-        if path and "/emulator/" not in path and line.isdigit():
+        if path and not re.search("csrc/emulat(or|e)/", path) and line.isdigit():
             return Path(path).name, int(line)
     return "?", 0
