@@ -6,7 +6,8 @@
 
 namespace emu {
 int barrier_count(int predicate, Site);  // a barrier that counts the threads whose predicate is not 0
-unsigned lanes_alive();                   // of this thread's warp: a guess at those that came together
+unsigned lanes_existing();                // of this thread's warp
+unsigned lanes_together(Site);            // those of the warp that come to this line, once none can still come
 long long ticks();
 [[noreturn]] void trap(const char* what);
 }  // namespace emu
@@ -67,7 +68,7 @@ EMU_INTRINSIC inline int __syncthreads_or(int predicate, EMU_SITE) { return emu:
 EMU_INTRINSIC inline int __syncthreads_and(int predicate, EMU_SITE) {
     return emu::barrier_count(predicate, here) == int(blockDim.x * blockDim.y * blockDim.z);
 }
-EMU_INTRINSIC inline unsigned __activemask() { return emu::lanes_alive(); }
+EMU_INTRINSIC inline unsigned __activemask(EMU_SITE) { return emu::lanes_together(here); }
 template <class T>
 EMU_INTRINSIC unsigned __match_any_sync(unsigned mask, T v, EMU_SITE) {
     auto* p = emu::exchange_value(mask, v, here);

@@ -81,6 +81,8 @@ void refuse(Site where, const std::string& what) {
 
 int warp_id() { return block.current->id / 32; }
 
+void wrong_call(const std::string& what) { end_with(WRONG_CALL, what); }
+
 void trap(const char* what) { fail(std::string("trap: ") + what); }
 
 long long ticks() {

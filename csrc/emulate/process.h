@@ -7,7 +7,7 @@
 
 namespace emu {
 // Exit codes of a program that was ended for a reason of ours; else its own code stands.
-constexpr int FAULT = 70, REFUSED = 71, HUNG = 72, INTERRUPTED = 130;
+constexpr int FAULT = 70, REFUSED = 71, HUNG = 72, WRONG_CALL = 73, INTERRUPTED = 130;
 [[noreturn]] void end_with(int code, const std::string& what);  // writes the report and ends the process
 [[noreturn]] void refuse(Site, const std::string& what);        // it needs what is not supported
 void note(const std::string& what);                             // told when the program has ended

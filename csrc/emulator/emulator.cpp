@@ -99,12 +99,34 @@ int barrier_count(int predicate, Site here) {
     return block.votes;
 }
 
-unsigned lanes_alive() {
-    unsigned alive = 0;
-    int first = block.current->id / 32 * 32;
-    for (int i = 0; i < 32 && first + i < int(block.threads.size()); ++i)
-        alive |= unsigned(block.threads[first + i].state != DONE && block.threads[first + i].state != AT_BARRIER) << i;
-    return alive;
+unsigned lanes_existing() { return block.warps[block.current->id / 32].lanes; }
+
+// A lane waits here until all that could still come have come, or have gone elsewhere: those who met are together.
+unsigned lanes_together(Site here) {
+    block.current->state = GATHERING;
+    block.current->where = here;
+    yield();
+    return block.current->mask;
+}
+
+// Nobody in the block can run: lanes that gather at one line go on as a group.
+static bool gather() {
+    bool any = false;
+    for (size_t first = 0; first < block.threads.size(); first += 32) {
+        size_t last = std::min(first + 32, block.threads.size());
+        for (size_t i = first; i < last; ++i) {
+            if (block.threads[i].state != GATHERING) continue;
+            Site where = block.threads[i].where;
+            unsigned mask = 0;
+            for (size_t k = i; k < last; ++k)
+                if (block.threads[k].state == GATHERING && block.threads[k].where == where) mask |= 1u << (k - first);
+            for (size_t k = i; k < last; ++k)
+                if (mask >> (k - first) & 1) block.threads[k].state = READY, block.threads[k].mask = mask;
+            any = true;
+            break;  // the others of this warp may still join them later
+        }
+    }
+    return any;
 }
 
 int lane() { return block.current->id % 32; }
@@ -174,7 +196,7 @@ std::string place(const void* code_address) {
 // ---------------------------------------------------------------------------------------------------- scheduling
 
 std::string waiting_threads() {
-    int n[4] = {};
+    int n[5] = {};
     const ThreadState *at_barrier = nullptr, *in_warp = nullptr;
     for (auto& t : block.threads) {
         ++n[t.state];
@@ -315,7 +337,7 @@ static void run_block(std::vector<int>& order, std::mt19937& rng) {
         if (!failure.empty() || !block.alive) break;
         if (block.waiting == block.alive)
             release();
-        else if (!block.progress)
+        else if (!block.progress && !gather())
             failure = "deadlock: the block can never go on: " + waiting_threads();
         else if (hangs())
             failure = "hang: every thread that could run waits for a change that no one makes: " + waiting_threads();

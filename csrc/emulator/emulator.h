@@ -13,7 +13,7 @@ extern "C" __attribute__((visibility("hidden"))) char __start_emu_shared[], __st
 
 namespace emu {
 
-enum State { READY, AT_BARRIER, AT_WARP, DONE };
+enum State { READY, AT_BARRIER, AT_WARP, DONE, GATHERING };
 constexpr size_t MOST_SHARED = 227 * 1024;  // bytes of a block on any GPU
 
 struct Copy {  // a cp.async that was issued and not yet waited for

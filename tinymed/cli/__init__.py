@@ -21,6 +21,7 @@ COMMANDS = (
     "bench",
     "ladder",
     "puzzle",
+    "emulate",
     "audit",
     "warmup",
     "doctor",

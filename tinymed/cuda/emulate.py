@@ -175,14 +175,19 @@ def run(path: Path, options: Options, arguments: Sequence[str] = ()) -> Report:
     return execute(program, options, arguments)
 
 
-def execute(program: Path, options: Options, arguments: Sequence[str] = (), **streams: Any) -> Report:
-    """Run a compiled program; what the runtime found wrong is in the report, with files and lines."""
+def execute(program: Path, options: Options, arguments: Sequence[str] = (), call: Path | None = None) -> Report:
+    """Run a compiled program; what the runtime found wrong is in the report, with files and lines.
+
+    call: the folder that the arguments of one kernel lie in, for a program whose main is entry.h's.
+    """
     with tempfile.TemporaryDirectory(prefix="tinymed-") as folder:
         report = Path(folder, "report.json")
         flags = (options.seed, int(options.check or options.profile > 0), options.profile, options.arch)
         given = " ".join(map(str, (*flags, options.patience, report)))
         environment = {**os.environ, "TINYMED_EMULATE": given}
-        child = subprocess.Popen([program, *arguments], env=environment, **streams)  # noqa: S603
+        if call is not None:
+            environment["TINYMED_EMULATE_CALL"] = str(call)
+        child = subprocess.Popen([program, *arguments], env=environment)  # noqa: S603
         code = finished(child)
         return read_report(report, code, program)
 
