@@ -24,7 +24,7 @@ static uint64_t blocks_in_all, blocks_begun;
 alignas(1024) char dynamic_memory[MOST_SHARED + 1024];  // at one place, so that `extern __shared__` can name it anywhere
 
 using Clock = std::chrono::steady_clock;
-static Clock::time_point moved_at;  // when a thread last ended or passed a barrier
+static uint64_t moves;  // of threads that ended or passed a barrier
 
 static void yield() { pause(block.current->fiber); }
 bool on_kernel() { return block.current != nullptr; }
@@ -38,6 +38,7 @@ void fail(const std::string& what) {
         failure = what + "\n  kernel " + block.kernel + ", block " + text(blockIdx) + ", thread " +
                   text(block.current->index);
     block.current->state = DONE;
+    --block.alive;
     yield();
     __builtin_unreachable();  // an abandoned fiber is never resumed
 }
@@ -46,15 +47,44 @@ void fail_launch(const std::string& what) {
     if (failure.empty()) failure = what + "\n  kernel " + block.kernel;
 }
 
+static std::vector<int> order;  // of the threads of a block
+static size_t position;         // in it, of the thread that runs
+static uint64_t resumes;
+uint64_t resumed() { return resumes; }
+
+static void check_stack(const ThreadState& t) {
+    if (t.fiber.overflowed() && failure.empty()) failure = "stack: a thread used more than 128 KiB of local memory";
+}
+
+static void end_thread(ThreadState& t) {
+    check_stack(t);
+    t.state = DONE;
+    --block.alive;
+    ++moves;
+}
+
+// The thread that has ended leaves its stack to the next, if that has not begun: a kernel without barriers never
+// switches.
+static bool begin_next() {
+    auto* ended = block.current;
+    if (!failure.empty() || position + 1 >= order.size()) return false;
+    auto& next = block.threads[order[position + 1]];
+    if (next.state != READY || next.fiber.stack) return false;
+    ++position;
+    std::swap(next.fiber, ended->fiber);
+    block.current = &next;
+    threadIdx = next.index;
+    return true;
+}
+
 static void enter() {  // first code on a fresh stack
-    body(body_args);
-    block.current->state = DONE;
+    do {
+        body(body_args);
+        end_thread(*block.current);
+    } while (begin_next());
     yield();
     __builtin_unreachable();
 }
-
-static uint64_t resumes;
-uint64_t resumed() { return resumes; }
 
 static void resume(ThreadState& t) {
     ++resumes;
@@ -62,12 +92,9 @@ static void resume(ThreadState& t) {
     block.current = &t;
     threadIdx = t.index;
     t.fiber.resume();
-    if (t.fiber.overflowed() && failure.empty()) failure = "stack: a thread used more than 128 KiB of local memory";
-    if (t.state == DONE) {
-        t.fiber.finish();
-        --block.alive;
-        moved_at = Clock::now();
-    }
+    auto& stopped = *block.current;  // `t`, or a later one that took over its stack
+    check_stack(stopped);
+    if (stopped.state == DONE) stopped.fiber.finish();
 }
 
 // Others may run first.  A thread that waits for a change of memory calls this, or no one could ever make the change.
@@ -226,9 +253,13 @@ std::string waiting_threads() {
 
 // Every thread that could run waits for a change of memory, and none has come for as long as the user has patience.
 static bool hangs() {
+    static uint64_t moves_then;
+    static Clock::time_point since;
     for (auto& t : block.threads)
         if (t.state == READY && t.polls < 1000) return false;
-    return std::chrono::duration<double>(Clock::now() - moved_at).count() > options.patience;
+    auto now = Clock::now();
+    if (std::exchange(moves_then, moves) != moves) since = now;
+    return std::chrono::duration<double>(now - since).count() > options.patience;
 }
 
 // Everyone alive is at a barrier: let them go on, unless they are at different ones or some have left.
@@ -252,7 +283,7 @@ static void release() {
     block.waiting = block.votes = 0;
     for (auto& t : block.threads) block.votes += std::exchange(t.vote, 0);
     block.synced = ++block.clock;
-    moved_at = Clock::now();
+    ++moves;
     for (auto& t : block.threads) {
         join(block.acquired, t.order.acquired);
         t.order.acquired.clear();
@@ -277,7 +308,7 @@ static void start_block() {
         block.warps[w].paired.clear();
     }
     block.acquired.clear();
-    moved_at = Clock::now();
+    ++moves;
     ++blocks_begun;
     block.alive = n, block.waiting = 0, block.synced = ++block.clock;
     std::memset(__start_emu_shared, 0xff, __stop_emu_shared - __start_emu_shared);  // a NaN: what is not written shows
@@ -322,17 +353,16 @@ void* shared_variable(const void* tag, const char* name, size_t bytes, size_t al
     return v->start;
 }
 
-static void run_block(std::vector<int>& order, std::mt19937& rng) {
+static void run_block(std::mt19937& rng) {
     start_block();
     check_block_start();
     while (block.alive && failure.empty()) {
         if (options.seed > 1) std::shuffle(order.begin(), order.end(), rng);
         block.progress = false;
-        for (int i : order)
-            if (block.threads[i].state == READY) {
+        for (position = 0; position < order.size() && failure.empty(); ++position)
+            if (block.threads[order[position]].state == READY) {
                 block.progress = true;
-                resume(block.threads[i]);
-                if (!failure.empty()) break;
+                resume(block.threads[order[position]]);
             }
         if (!failure.empty() || !block.alive) break;
         if (block.waiting == block.alive)
@@ -371,7 +401,7 @@ void run(const char* name, dim3 grid, dim3 b, size_t shared_bytes, Thread thread
     block.dynamic_bytes = shared_bytes;
     failure.clear();
     std::mt19937 rng(options.seed);
-    auto order = numbered<int>(size_t(b.x) * b.y * b.z);
+    order = numbered<int>(size_t(b.x) * b.y * b.z);
     auto blocks = numbered<uint64_t>(size_t(grid.x) * grid.y * grid.z);
     if (options.seed > 1) std::shuffle(blocks.begin(), blocks.end(), rng);
     blocks_in_all = blocks.size(), blocks_begun = 0;
@@ -379,7 +409,7 @@ void run(const char* name, dim3 grid, dim3 b, size_t shared_bytes, Thread thread
     for (uint64_t i : blocks) {
         blockIdx = {unsigned(i % grid.x), unsigned(i / grid.x % grid.y), unsigned(i / grid.x / grid.y)};
         block.id = i;
-        run_block(order, rng);
+        run_block(rng);
         if (!failure.empty()) throw Fault(std::exchange(failure, {}));
     }
 }
