@@ -209,11 +209,11 @@ extern "C" void __assert_fail(const char* what, const char* file, unsigned line,
 }
 
 extern "C" void* emu_malloc(size_t bytes) {
-    void* p = malloc(bytes);
+    void* p = (malloc)(bytes);  // the function, not the macro
     if (emu::on_kernel() && p) emu::add_array("memory of malloc", p, bytes, 4, true, false, false);
     return p;
 }
 extern "C" void emu_free(void* p) {
     if (emu::on_kernel()) emu::drop_array(p);
-    free(p);
+    (free)(p);
 }

@@ -1,4 +1,4 @@
-// Adds matrices with a two-dimensional grid.  Output: 0 11 22 ... 8899 sum 44055000
+// Adds matrices with a two-dimensional grid.  Output: 0 11 22 ... 8099 sum 53900550
 #include <cstdio>
 #include <vector>
 #define ROWS 90
