@@ -33,12 +33,20 @@
 //
 #include "kernel_call.h"
 
-// Device code may allocate; the checker then knows the array.
+// Device code may allocate and copy; the checker then knows the array, and what was read and written.
 extern "C" void* emu_malloc(size_t);
 extern "C" void emu_free(void*);
+extern "C" void* emu_memcpy(void* to, const void* from, size_t);
+extern "C" void* emu_memset(void* to, int value, size_t);
 namespace std {
 using ::emu_free;
 using ::emu_malloc;
+using ::emu_memcpy;
+using ::emu_memset;
 }  // namespace std
+#ifndef EMU_RUNTIME  // whose own calls are the C library's
 #define malloc(bytes) emu_malloc(bytes)
 #define free(p) emu_free(p)
+#define memcpy(to, from, bytes) emu_memcpy(to, from, bytes)
+#define memset(to, value, bytes) emu_memset(to, value, bytes)
+#endif

@@ -154,7 +154,7 @@ cudaError_t release(Site here, void* p, Space space) {
     } else if (one.space == DEVICE) {
         unused.emplace(one.room, static_cast<char*>(p));
     } else {
-        (free)(p);
+        free(p);
     }
     return cudaSuccess;
 }

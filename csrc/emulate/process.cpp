@@ -187,6 +187,7 @@ static struct Start {
             std::getline(words >> std::ws, report_file);
         }
         options.static_shared = 48 * 1024;
+        options.ended_lanes = true;
         static char stack[256 * 1024];
         stack_t other{};
         other.ss_sp = stack, other.ss_size = sizeof stack;
@@ -209,11 +210,26 @@ extern "C" void __assert_fail(const char* what, const char* file, unsigned line,
 }
 
 extern "C" void* emu_malloc(size_t bytes) {
-    void* p = (malloc)(bytes);  // the function, not the macro
+    void* p = malloc(bytes);
     if (emu::on_kernel() && p) emu::add_array("memory of malloc", p, bytes, 4, true, false, false);
     return p;
 }
 extern "C" void emu_free(void* p) {
     if (emu::on_kernel()) emu::drop_array(p);
-    (free)(p);
+    free(p);
+}
+
+static void touch_range(const void* p, size_t bytes, emu::Access kind, const void* where) {
+    size_t step = bytes % 4 || uintptr_t(p) % 4 ? 1 : 4;
+    for (size_t i = 0; i < bytes && emu::on_kernel(); i += step)
+        emu::touch(static_cast<const char*>(p) + i, step, kind, where);
+}
+extern "C" void* emu_memcpy(void* to, const void* from, size_t bytes) {
+    touch_range(from, bytes, emu::READ, EMU_HERE);
+    touch_range(to, bytes, emu::WRITE, EMU_HERE);
+    return memcpy(to, from, bytes);
+}
+extern "C" void* emu_memset(void* to, int value, size_t bytes) {
+    touch_range(to, bytes, emu::WRITE, EMU_HERE);
+    return memset(to, value, bytes);
 }

@@ -108,6 +108,7 @@ T value(const Payload& p) {
     std::memcpy(&v, &p, sizeof v);
     return v;
 }
+void check_sources(unsigned mask, int own, int (*source)(int lane, int parameter), int parameter, Site);
 template <class T, class F>
 EMU_INTRINSIC T atomic(T* a, const void* where, F update) {
     touch(a, sizeof(T), ATOMIC, where);
@@ -141,19 +142,25 @@ template <class T>
 EMU_INTRINSIC T __shfl_down_sync(unsigned mask, T v, unsigned delta, int width = 32, EMU_SITE) {
     auto* p = emu::exchange_value(mask, v, here);
     int l = emu::lane();
-    return (l & (width - 1)) + int(delta) < width ? emu::value<T>(p[l + int(delta)]) : v;
+    if ((l & (width - 1)) + int(delta) >= width) return v;
+    emu::check_sources(mask, l + int(delta), [](int i, int d) { return i + d < 32 ? i + d : i; }, int(delta), here);
+    return emu::value<T>(p[l + int(delta)]);
 }
 template <class T>
 EMU_INTRINSIC T __shfl_up_sync(unsigned mask, T v, unsigned delta, int width = 32, EMU_SITE) {
     auto* p = emu::exchange_value(mask, v, here);
     int l = emu::lane();
-    return (l & (width - 1)) >= int(delta) ? emu::value<T>(p[l - int(delta)]) : v;
+    if ((l & (width - 1)) < int(delta)) return v;
+    emu::check_sources(mask, l - int(delta), [](int i, int d) { return i >= d ? i - d : i; }, int(delta), here);
+    return emu::value<T>(p[l - int(delta)]);
 }
 template <class T>
 EMU_INTRINSIC T __shfl_xor_sync(unsigned mask, T v, int flip, int width = 32, EMU_SITE) {
     auto* p = emu::exchange_value(mask, v, here);
     int l = emu::lane(), source = l ^ flip;
-    return source / width == l / width ? emu::value<T>(p[source]) : v;
+    if (source / width != l / width) return v;
+    emu::check_sources(mask, source, [](int i, int f) { return i ^ f; }, flip, here);
+    return emu::value<T>(p[source]);
 }
 EMU_INTRINSIC inline unsigned __ballot_sync(unsigned mask, int predicate, EMU_SITE) {
     auto* p = emu::exchange_value(mask, unsigned(predicate != 0), here);

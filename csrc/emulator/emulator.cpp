@@ -178,6 +178,52 @@ static void order_lanes(Warp& warp, int first, unsigned mask) {
         if (mask >> i & 1) join(block.threads[first + i].order.acquired, known);
 }
 
+// Hand out what the lanes of `mask` brought, if all that it names have come.  A lane that has ended, or never was, may be
+// asked to come no more; what it would have brought is a NaN.
+static bool complete_collective(Warp& warp, int first, unsigned mask, Site here, bool orders) {
+    for (int i = 0; i < 32; ++i) {
+        if (!(mask >> i & 1)) continue;
+        auto* other = warp.lanes >> i & 1 ? &block.threads[first + i] : nullptr;
+        bool ended = options.ended_lanes && (!other || other->state == DONE);
+        if (!ended && !(other && other->state == AT_WARP && other->mask == mask && other->where == here)) return false;
+    }
+    unsigned came = 0;
+    for (int i = 0; i < 32; ++i)
+        if (mask >> i & warp.lanes >> i & 1 && block.threads[first + i].state == AT_WARP) came |= 1u << i;
+    for (int i = 0; i < 32; ++i) {
+        if (!(mask >> i & 1)) continue;
+        if (came >> i & 1) {
+            warp.seen[i] = warp.given[i];
+            block.threads[first + i].state = READY;
+            block.threads[first + i].came = came;
+        } else {
+            std::memset(&warp.seen[i], 0xff, sizeof warp.seen[i]);
+        }
+    }
+    if (orders) order_lanes(warp, first, mask);
+    block.progress = true;
+    return true;
+}
+
+// Nobody in the block can run: lanes may have ended since the others of their warp began to wait for them.
+static bool complete_collectives() {
+    bool any = false;
+    for (auto& t : block.threads) {
+        if (!options.ended_lanes || t.state != AT_WARP) continue;
+        int first = t.id / 32 * 32;
+        any |= complete_collective(block.warps[first / 32], first, t.mask, t.where, t.orders);
+    }
+    return any;
+}
+
+void check_sources(unsigned mask, int own, int (*source)(int, int), int parameter, Site here) {
+    unsigned came = block.current->came;
+    if (!options.ended_lanes || came >> own & 1) return;
+    for (int i = 0; i < 32; ++i)
+        if (mask >> i & 1 && came >> (source(i, parameter) & 31) & 1) return;  // some lanes may, the others throw theirs away
+    fail("mask: every lane of a shuffle reads from one that its mask leaves out, or that has ended, at " + place(here));
+}
+
 // The last lane of `mask` to arrive copies what all brought to `seen` and releases the others.
 const Payload* exchange(unsigned mask, const Payload& mine, Site here, bool orders) {
     auto* me = block.current;
@@ -187,23 +233,10 @@ const Payload* exchange(unsigned mask, const Payload& mine, Site here, bool orde
         fail("divergence: a lane calls a warp collective whose mask leaves it out, at " + place(here));
     warp.given[l] = mine;
     me->state = AT_WARP, me->mask = mask, me->where = here;
-    bool complete = true;
-    for (int i = 0; i < 32; ++i)
-        if (mask >> i & 1) {
-            auto* other = warp.lanes >> i & 1 ? &block.threads[first + i] : nullptr;
-            complete &= other && other->state == AT_WARP && other->mask == mask && other->where == here;
-        }
-    if (!complete) {
+    if (!complete_collective(warp, first, mask, here, orders)) {
+        me->orders = orders;
         yield();
-        return warp.seen;
     }
-    for (int i = 0; i < 32; ++i)
-        if (mask >> i & 1) {
-            warp.seen[i] = warp.given[i];
-            block.threads[first + i].state = READY;
-        }
-    if (orders) order_lanes(warp, first, mask);
-    block.progress = true;
     return warp.seen;
 }
 
@@ -367,7 +400,7 @@ static void run_block(std::mt19937& rng) {
         if (!failure.empty() || !block.alive) break;
         if (block.waiting == block.alive)
             release();
-        else if (!block.progress && !gather())
+        else if (!block.progress && !complete_collectives() && !gather())
             failure = "deadlock: the block can never go on: " + waiting_threads();
         else if (hangs())
             failure = "hang: every thread that could run waits for a change that no one makes: " + waiting_threads();

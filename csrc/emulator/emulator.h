@@ -31,6 +31,8 @@ struct ThreadState {
     uint3 index = {};
     unsigned mask = 0;  // of the warp collective it waits in
     Site where = {};
+    bool orders = false;  // and whether that orders memory
+    unsigned came = 0;    // the lanes that came to its last one
     std::vector<Copy> copies;
     int groups = 0;
     Order order;
@@ -76,6 +78,7 @@ struct Options {
     bool checking = false;
     unsigned profile = 0;                                             // blocks of each launch to count accesses in
     size_t static_shared = MOST_SHARED, total_shared = MOST_SHARED;  // bytes that a block may have
+    bool ended_lanes = false;  // a warp collective does not wait for lanes that have ended (PTX)
     double patience = 10;                                             // seconds of waiting without any progress
 };
 

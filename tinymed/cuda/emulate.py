@@ -28,7 +28,7 @@ from .translate import Kernel, Refused, Translation, Translator
 FAULT, REFUSED, HUNG, INTERRUPTED = 70, 71, 72, 130  # as in csrc/emulate/process.h
 ARCHITECTURES = (70, 75, 80, 86, 87, 89, 90, 100, 120)
 BASE = ["-std=c++17", "-fPIC", "-fno-strict-aliasing", f"-I{CSRC / 'emulate'}", f"-I{CSRC / 'emulator'}"]
-RUNTIME = ["-fvisibility=hidden", "-Wall", "-Wextra", "-O2", "-g1"]
+RUNTIME = ["-DEMU_RUNTIME", "-fvisibility=hidden", "-Wall", "-Wextra", "-O2", "-g1"]
 USER = ["-w", "-Wno-narrowing", "-include", "cuda_runtime.h", "-x", "c++"]
 FAST = ["-O2", "-g1", "-ffp-contract=off"]
 INSTRUMENTED = [*CHECKED, "--param=tsan-distinguish-volatile=1"]
@@ -141,9 +141,11 @@ def compiled(path: Path, options: Options, entry: str = "") -> tuple[Path, tuple
     return program, made.kernels
 
 
-UNKNOWN = re.compile(
-    r"was not declared|has not been declared|does not name a type|No such file|is not a member of|not supported:"
-    r"|undefined reference|no matching function for call to ‘(cuda|emu)"
+UNKNOWN = re.compile(  # what a compiler says of a part of CUDA that is missing here
+    r"not supported:|No such file|(‘|')(::)?(cuda|cu[A-Z]|CU[A-Z_]|__|cg::|cooperative_groups|thrust|cub|tex\d|surf|nv)\w*"
+    r".*(was not declared|has not been declared|does not name a type|is not a member)"
+    r"|is not a member of (‘|')cooperative_groups|(was not declared|does not name a type).*(cuda|texture)"
+    r"|texture.*(was not declared|does not name a type)"
 )
 
 
@@ -158,8 +160,7 @@ def refusal(said: str, path: Path) -> Exception:
     file, line, what_said = Path(place[1]).name, int(place[2]), place[3]
     what_said = re.sub(r"^(static assertion failed: |#error )?(tinymed: not supported: )?", "", what_said)
     if UNKNOWN.search(place[3]):
-        refused = Refused(Path(file), line, what_said)
-        return refused
+        return Refused(Path(file), line, what_said)
     return Failed(f"{file}:{line}: does not compile: {what_said}")
 
 
@@ -175,10 +176,13 @@ def run(path: Path, options: Options, arguments: Sequence[str] = ()) -> Report:
     return execute(program, options, arguments)
 
 
-def execute(program: Path, options: Options, arguments: Sequence[str] = (), call: Path | None = None) -> Report:
+def execute(
+    program: Path, options: Options, arguments: Sequence[str] = (), call: Path | None = None, stdout: Any = None
+) -> Report:
     """Run a compiled program; what the runtime found wrong is in the report, with files and lines.
 
-    call: the folder that the arguments of one kernel lie in, for a program whose main is entry.h's.
+    call: the folder that the arguments of one kernel lie in, for a program whose main is entry.h's.  stdout: of the
+    program; by default this process's.
     """
     with tempfile.TemporaryDirectory(prefix="tinymed-") as folder:
         report = Path(folder, "report.json")
@@ -187,7 +191,7 @@ def execute(program: Path, options: Options, arguments: Sequence[str] = (), call
         environment = {**os.environ, "TINYMED_EMULATE": given}
         if call is not None:
             environment["TINYMED_EMULATE_CALL"] = str(call)
-        child = subprocess.Popen([program, *arguments], env=environment)  # noqa: S603
+        child = subprocess.Popen([program, *arguments], env=environment, stdout=stdout)  # noqa: S603
         code = finished(child)
         return read_report(report, code, program)
 

@@ -23,6 +23,7 @@ from .modules import why_not_built
 
 ALIGNMENT = 256  # cudaMalloc's: sectors are then counted as on a GPU
 module: Any = None  # the module in use: _cuda_emulated, or _cuda_checked inside checking()
+own: dict[str, Any] = {}  # launchers of users' files, and their modules
 
 
 class KernelError(RuntimeError):
@@ -64,10 +65,11 @@ def load() -> None:
 
 def launch(name: str, args: tuple[Any, ...]) -> None:
     """Call a launcher; what goes wrong in it is a KernelError with file and line."""
+    chosen = own.get(name, module)
     try:
-        getattr(module, name)(0, *args)
-    except module.Fault as fault:
-        raise KernelError(located(str(fault), module.__file__)) from None
+        getattr(chosen, name)(0, *args)
+    except chosen.Fault as fault:
+        raise KernelError(located(str(fault), chosen.__file__)) from None
 
 
 def empty(shape: tuple[int, ...], dtype: Any, order: Order | None = None) -> np.ndarray:
