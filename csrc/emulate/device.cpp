@@ -8,6 +8,7 @@ static cudaError_t last_error;
 static int current_device;
 
 cudaError_t failed(cudaError_t error, Site where, const std::string& what) {
+    if (options.checking) finish_all();  // a fault of what was launched before comes first
     last_error = error;
     std::string said = what + (where.file ? ", at " + place(where) : "") + ": " + cudaGetErrorString(error);
     if (options.checking && error != cudaErrorMemoryAllocation && error != cudaErrorNotReady)

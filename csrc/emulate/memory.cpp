@@ -18,7 +18,7 @@ constexpr size_t TOTAL = size_t(8) << 30;                // what the emulated GP
 static char *arena, *arena_top, *arena_end;  // of memory that only a GPU may touch
 static int open_count;
 static size_t used;
-static std::map<uintptr_t, Allocation> allocations;            // by address
+static auto& allocations = *new std::map<uintptr_t, Allocation>;  // by address; never destroyed: leaks are told last
 static std::multimap<size_t, char*> unused;                    // freed, by room
 static std::map<uintptr_t, std::pair<size_t, bool>> host_ranges;  // pinned: bytes, whether we allocated them
 

@@ -15,7 +15,8 @@ struct Operation {
     std::function<void()> run;
     std::vector<uint64_t> after;
 };
-static std::map<uint64_t, Operation> pending;  // by number, in the order of submission
+// By number, in the order of submission.  Never destroyed: what is left is told at the very end.
+static auto& pending = *new std::map<uint64_t, Operation>;
 static uint64_t submitted;
 struct Stream {
     bool blocking = true;

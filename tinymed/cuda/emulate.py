@@ -32,6 +32,7 @@ RUNTIME = ["-DEMU_RUNTIME", "-fvisibility=hidden", "-Wall", "-Wextra", "-O2", "-
 USER = ["-w", "-Wno-narrowing", "-include", "cuda_runtime.h", "-x", "c++"]
 FAST = ["-O2", "-g1", "-ffp-contract=off"]
 INSTRUMENTED = [*CHECKED, "--param=tsan-distinguish-volatile=1"]
+LINK = ["-ldl", "-lpthread"]
 OVERFLOW = ["-fsanitize=signed-integer-overflow"]
 
 
@@ -92,6 +93,7 @@ def runtime() -> list[Path]:
     """Return the objects of the runtime; they are compiled at the first use and after a change of their sources."""
     compiler = find_gxx()
     sources = sorted([*CSRC.glob("emulate/*.cpp"), *CSRC.glob("emulator/*.cpp")])
+    sources.sort(key=lambda s: s.stem == "process")  # last: what it does at the end comes before others are destroyed
     headers = sorted([*CSRC.glob("emulate/*.h"), *CSRC.glob("emulator/*.h")])
     name = digest(compiler, *RUNTIME, *(f.read_bytes() for f in [*sources, *headers]))
     folder = cache() / f"runtime-{name}"
@@ -127,16 +129,20 @@ def compiled(path: Path, options: Options, entry: str = "") -> tuple[Path, tuple
         flags += ["-Dmain=emu_main_of_the_file"] if entry else []
         text = f'{made.text}\n#line 1 "entry"\n#undef main\n{entry}\n' if entry else made.text
         headers = [f.read_bytes() for f in made.included]
-        name = digest(*map(str, objects), text, *headers, *flags)
+        name = digest(*map(str, objects), text, *headers, *flags, *LINK)
         program = cache() / f"{path.stem[:40]}-{name}"
         if not program.exists():
             source = Path(scratch, "program.cpp")
             source.write_text(text, "utf-8", errors="surrogateescape")
-            built = Path(scratch, "program")
-            command = [compiler, *BASE, *flags, *USER, str(source), "-x", "none", *map(str, objects), "-o", str(built)]
-            done = subprocess.run([*command, "-ldl", "-lpthread"], capture_output=True, text=True, errors="replace")  # noqa: S603
-            if done.returncode:
-                raise refusal(done.stderr, path)
+            part, built = Path(scratch, "program.o"), Path(scratch, "program")
+            # Linked by a command of its own: with -fsanitize=thread it would bring ThreadSanitizer's runtime.
+            for command in (
+                [compiler, *BASE, *flags, *USER, "-c", str(source), "-o", str(part)],
+                [compiler, str(part), *map(str, objects), "-o", str(built), *LINK],
+            ):
+                done = subprocess.run(command, capture_output=True, text=True, errors="replace")  # noqa: S603
+                if done.returncode:
+                    raise refusal(done.stderr, path)
             built.replace(program)
     return program, made.kernels
 
