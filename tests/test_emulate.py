@@ -13,7 +13,8 @@ import pytest
 from tinymed.cli import main
 from tinymed.cuda import build, emulate
 from tinymed.cuda.emulated import KernelError
-from tinymed.cuda.kernel_call import Out, emulate as call_kernel
+from tinymed.cuda.kernel_call import Out
+from tinymed.cuda.kernel_call import emulate as call_kernel
 from tinymed.cuda.translate import Refused, Translator
 from tinymed.errors import UserError
 
@@ -62,10 +63,10 @@ class TestTranslation:
         [
             "int main() { return 0; }\n",
             '// k<<<1, 2>>>(x)\nconst char* s = "k<<<1, 2>>>(x)";\n',
-            "/* __shared__ float a;\n asm(\"x\") */ char c = '\"';\n",
+            '/* __shared__ float a;\n asm("x") */ char c = \'"\';\n',
             'auto r = R"x(k<<<1>>>(y) " )x";\n',
             "int a = 1 << 3 >> 1; bool b = x < y > (z); long n = 1'000'000;\n",
-            "#define TEXT \"k<<<1>>>()\" \\\n  // more\nint x;\n",
+            '#define TEXT "k<<<1>>>()" \\\n  // more\nint x;\n',
         ],
     )
     def test_what_needs_nothing_stays(self, text, tmp_path):
@@ -89,10 +90,13 @@ class TestTranslation:
         assert f"{{ {kernel}(emu_given...); }}, a, b)" in text
 
     def test_null_pointers_keep_their_type(self, tmp_path):
-        assert "}, ::emu::Zero{}, ::emu::Zero{}, x)" in translated("void f() { k<<<1, 1>>>(NULL, 0, x); }", tmp_path).text
+        assert (
+            "}, ::emu::Zero{}, ::emu::Zero{}, x)" in translated("void f() { k<<<1, 1>>>(NULL, 0, x); }", tmp_path).text
+        )
 
     def test_a_launch_in_a_macro_and_over_lines(self, tmp_path):
-        text = "#define RUN(k) \\\n    k<<<1, \\\n       2>>>(x)\nvoid f() {\n    RUN(a);\n    b<<<1,\n        2>>>(x,\n  y);\n}\nint last;\n"
+        text = "#define RUN(k) \\\n    k<<<1, \\\n       2>>>(x)\n"
+        text += "void f() {\n    RUN(a);\n    b<<<1,\n        2>>>(x,\n  y);\n}\nint last;\n"
         made = translated(text, tmp_path).text
         assert made.count("::emu::call(") == 2
         assert made.split("\n").index("int last;") == text.split("\n").index("int last;") + 1  # after the #line
@@ -112,7 +116,8 @@ class TestTranslation:
         assert made in translated(f"__global__ void k() {{ {declaration} }}", tmp_path).text
 
     def test_kernels_are_found(self, tmp_path):
-        text = "__global__ void a(float* x, int n) {}\ntemplate <class T>\n__global__ void __launch_bounds__(64, 2) b(T x) {}\n"
+        text = "__global__ void a(float* x, int n) {}\n"
+        text += "template <class T>\n__global__ void __launch_bounds__(64, 2) b(T x) {}\n"
         found = translated(text, tmp_path).kernels
         assert [(k.name, k.parameters, k.template, k.line) for k in found] == [
             ("a", ("float* x", "int n"), False, 1),
@@ -128,14 +133,18 @@ class TestTranslation:
         assert [k.name for k in made.kernels] == ["k"]
 
     def test_ptx(self, tmp_path):
-        made = translated('void f() { int i; asm volatile("mov.u32 %0, %%laneid;" : "=r"(i)); asm("bfe %0;"); }', tmp_path)
+        made = translated(
+            'void f() { int i; asm volatile("mov.u32 %0, %%laneid;" : "=r"(i)); asm("bfe %0;"); }', tmp_path
+        )
         assert "(i) = ::emu::lane_id();" in made.text
         assert 'EMU_NOT_SUPPORTED("inline PTX: bfe %0;")' in made.text
 
     def test_host_and_device_may_not_differ(self, tmp_path):
         with pytest.raises(Refused, match=r"file.cu:2: not supported: code that differs between host and device"):
             translated("int a;\n#ifdef __CUDA_ARCH__\n#endif\n", tmp_path)
-        translated("#if __CUDA_ARCH__ >= 700\n#endif\n#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 600\n#endif\n", tmp_path)
+        translated(
+            "#if __CUDA_ARCH__ >= 700\n#endif\n#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 600\n#endif\n", tmp_path
+        )
 
 
 # ---------------------------------------------------------------------------------------------------- right programs
@@ -223,7 +232,9 @@ class TestOneKernel:
         with pytest.raises(KernelError, match="uninitialised: data") as caught:
             call_kernel(self.FILE, "reverse", 2, 64, Out(x), shared=256)
         assert (caught.value.file, caught.value.line) == ("reverse_dynamic.cu", 7)
-        with pytest.raises(UserError, match=r"argument 1 points to a type of kind i and 4 bytes, the array's is f of 8"):
+        with pytest.raises(
+            UserError, match=r"argument 1 points to a type of kind i and 4 bytes, the array's is f of 8"
+        ):
             call_kernel(self.FILE, "reverse", 1, 64, np.zeros(64), shared=256)
         with pytest.raises(UserError, match="takes 1 arguments, got 2"):
             call_kernel(self.FILE, "reverse", 1, 64, x, 3, shared=256)
@@ -279,10 +290,18 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("said", "kind", "message"),
         [
-            ("a.cu:3:2: error: ‘cudaGraphCreate’ was not declared in this scope", Refused, "a.cu:3: not supported: ‘cudaG"),
-            ("a.cu:1:2: error: #error tinymed: not supported: cub/cub.cuh", Refused, "a.cu:1: not supported: cub/cub.cuh"),
-            ("a.cu:9:2: error: ‘FIXME’ was not declared in this scope", build.Failed, "a.cu:9: does not compile: ‘FIX"),
-            ("a.cu:9:2: error: expected ‘;’ before ‘}’ token", build.Failed, "a.cu:9: does not compile: expected"),
+            (
+                "a.cu:3:2: error: 'cudaGraphCreate' was not declared in this scope",
+                Refused,
+                "a.cu:3: not supported: 'cudaG",
+            ),
+            (
+                "a.cu:1:2: error: #error tinymed: not supported: cub/cub.cuh",
+                Refused,
+                "a.cu:1: not supported: cub/cub.cuh",
+            ),
+            ("a.cu:9:2: error: 'FIXME' was not declared in this scope", build.Failed, "a.cu:9: does not compile: 'FIX"),
+            ("a.cu:9:2: error: expected ';' before '}' token", build.Failed, "a.cu:9: does not compile: expected"),
         ],
     )
     def test_a_compilers_message_is_read(self, said, kind, message):
@@ -296,16 +315,29 @@ class TestMistakes:
 @pytest.mark.parametrize(
     ("text", "code", "message"),
     [
-        ("__global__ void k(volatile int* f) { while (!f[blockIdx.x + 1]) {} f[blockIdx.x] = 1; }", 72, "blocks of the grid have not begun"),
+        (
+            "__global__ void k(volatile int* f) { while (!f[blockIdx.x + 1]) {} f[blockIdx.x] = 1; }",
+            72,
+            "blocks of the grid have not begun",
+        ),
         ("__global__ void k(volatile int* f) { for (int i = 1; i; i |= 1) {} }", 72, "one thread has run for"),
-        ("__global__ void j() {}\n__global__ void k(int* f) { j<<<1, 1>>>(); }", 71, "not supported: dynamic parallelism (a kernel launches j), at k.cu:2"),
-        ("__global__ void k(int* f) { f[1] = f[0] / threadIdx.x; }", 70, "arithmetic: an integer division by zero at k.cu:1"),
+        (
+            "__global__ void j() {}\n__global__ void k(int* f) { j<<<1, 1>>>(); }",
+            71,
+            "not supported: dynamic parallelism (a kernel launches j), at k.cu:2",
+        ),
+        (
+            "__global__ void k(int* f) { f[1] = f[0] / threadIdx.x; }",
+            70,
+            "arithmetic: an integer division by zero at k.cu:1",
+        ),
     ],
 )
 def test_programs_that_cannot_end_well(text, code, message, tmp_path):
     path = tmp_path / "k.cu"
     path.write_text(
-        f"{text}\nint main() {{ int* f; cudaMalloc(&f, 64); cudaMemset(f, 0, 64); k<<<4, 1>>>(f); cudaDeviceSynchronize(); }}\n"
+        f"{text}\nint main() {{ int* f; cudaMalloc(&f, 64); cudaMemset(f, 0, 64); "
+        "k<<<4, 1>>>(f); cudaDeviceSynchronize(); }\n"
     )
     made = emulate.compiled(path, emulate.Options(check=code == 70, patience=0.3))[0]
     report = emulate.execute(made, emulate.Options(check=code == 70, patience=0.3))
@@ -320,8 +352,10 @@ def test_ctrl_c_says_where_a_program_is(tmp_path):
     import time
 
     path = tmp_path / "wait.cu"
-    path.write_text("__global__ void k(volatile int* f) { while (!f[0]) {} }\nint main() { int* f; cudaMalloc(&f, 4); "
-                    "cudaMemset(f, 0, 4); k<<<1, 1>>>(f); cudaDeviceSynchronize(); }\n")
+    path.write_text(
+        "__global__ void k(volatile int* f) { while (!f[0]) {} }\nint main() { int* f; cudaMalloc(&f, 4); "
+        "cudaMemset(f, 0, 4); k<<<1, 1>>>(f); cudaDeviceSynchronize(); }\n"
+    )
     emulate.compiled(path, emulate.Options(patience=100))
     run = [sys.executable, "-m", "tinymed", "emulate", str(path), "--patience", "100"]
     child = subprocess.Popen(run, stderr=subprocess.PIPE, text=True, start_new_session=True)

@@ -78,8 +78,8 @@ def bench(
     saving = [r for r in rows if r.saving > 1]
     if saving:
         print(
-            "Winograd's algorithm does fewer operations than the definition, which GFLOP/s count; the share of the roof "
-            f"is of those it does: {', '.join(sorted({f'{r.op} {r.way} 1/{r.saving:g}' for r in saving}))}"
+            "Winograd's algorithm does fewer operations than the definition, which GFLOP/s count; the share of the "
+            f"roof is of those it does: {', '.join(sorted({f'{r.op} {r.way} 1/{r.saving:g}' for r in saving}))}"
         )
     if any(r.roof(gflops, gbs) > 1 for r in rows):
         print("above 100 %: what the op reads was still in the cache, which is faster than memory")

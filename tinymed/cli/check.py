@@ -32,7 +32,7 @@ def check(
     samples: Annotated[int, typer.Option(min=1, help="How many samples the op draws.")] = 20,
     seed: Annotated[int | None, typer.Option(min=0, help="Only this sample: repeats a failure.")] = None,
 ) -> None:
-    """Check an op: gradient by finite differences, every backend, PyTorch where installed; a .cu beside it for races."""
+    """Check an op: gradient by finite differences, every backend, PyTorch where installed; a .cu beside it, races."""
     failures, seeds = 0, range(samples) if seed is None else [seed]
     ops, kernels = find(op), Path(op).with_suffix(".cu")
     beside = op.endswith(".py") and kernels.is_file()

@@ -27,16 +27,22 @@ CODES = """Exit codes: the program's own; 70 a fault was found; 71 it needs what
         "tinymed emulate my.cu --check",
         "tinymed emulate my.cu --check --seed 3 -- 1024 --verbose",
         "tinymed emulate my.cu --profile --json",
-        "tinymed emulate my.cu --check --kernel add --grid 4 --block 256 --arg out:f32:1024 --arg in:f32:1024 --arg 1024",
+        "tinymed emulate my.cu --check --kernel add --grid 4 --block 256 --arg out:f32:1024 --arg in:f32:1024",
     )
     + f"\n\n{CODES}"
 )
 def emulate(
     file: Annotated[Path, typer.Argument(help="A CUDA file, as nvcc takes it.")],
     arguments: Annotated[list[str] | None, typer.Argument(help="For its main; put -- before options.")] = None,
-    check: Annotated[bool, typer.Option("--check", help="Watch every access: races, bounds, uninitialised reads.")] = False,
-    profile: Annotated[bool, typer.Option("--profile", help="Count sectors and bank conflicts by line; checks, too.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="The order of threads: 0 as numbered, 1 backwards, else shuffled.")] = 0,
+    check: Annotated[
+        bool, typer.Option("--check", help="Watch every access: races, bounds, uninitialised reads.")
+    ] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Count sectors and bank conflicts by line; checks, too.")
+    ] = False,
+    seed: Annotated[
+        int, typer.Option(min=0, help="The order of threads: 0 as numbered, 1 backwards, else shuffled.")
+    ] = 0,
     arch: Annotated[int, typer.Option(help="Compute capability whose limits hold, 80 for 8.0.")] = 80,
     patience: Annotated[float, typer.Option(min=0.1, help="Seconds that a kernel may wait without any progress.")] = 10,
     include: Annotated[list[Path] | None, typer.Option("-I", help="A folder of headers.")] = None,
@@ -45,8 +51,12 @@ def emulate(
     grid: Annotated[str, typer.Option(help="Blocks for --kernel: 4 or 4,2.")] = "1",
     block: Annotated[str, typer.Option(help="Threads of a block for --kernel: 256 or 16,16.")] = "1",
     shared: Annotated[int, typer.Option(min=0, help="Bytes of dynamic shared memory for --kernel.")] = 0,
-    arg: Annotated[list[str] | None, typer.Option(help="in:f32:1024 (0, 1, 2, ...), out:f32:1024, or a number.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, after the program's output.")] = False,
+    arg: Annotated[
+        list[str] | None, typer.Option(help="in:f32:1024 (0, 1, 2, ...), out:f32:1024, or a number.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the report as JSON, after the program's output.")
+    ] = False,
 ) -> int:
     """Run a CUDA file on this processor: no GPU, no nvcc; its faults with file and line. Needs g++."""
     from ..cuda.build import Absent, Failed
@@ -86,9 +96,7 @@ def run_main(file: Path, options: "Options", arguments: list[str]) -> "Report":
     return run(file, options, arguments)
 
 
-def run_kernel(
-    file: Path, kernel: str, launch: tuple[str, str, int], given: list[str], options: "Options"
-) -> "Report":
+def run_kernel(file: Path, kernel: str, launch: tuple[str, str, int], given: list[str], options: "Options") -> "Report":
     """Run one kernel on arrays described by words, and print what is in them afterwards."""
     from ..cuda.emulate import FAULT, HUNG, Report
     from ..cuda.emulated import KernelError

@@ -1,4 +1,4 @@
-"""Other people's CUDA files on this processor, unchanged: translated, compiled by the host's C++ compiler, run, checked.
+"""Other people's CUDA files on this processor, unchanged: translated, compiled by a C++ compiler, run, checked.
 
     run(Path("my.cu"), Options(check=True))        its main, in a process of its own; returns a Report
     emulate("my.cu", "add", 4, 256, out, a, b, n)  one kernel on NumPy's arrays
@@ -134,24 +134,24 @@ def compiled(path: Path, options: Options, entry: str = "") -> tuple[Path, tuple
         if not program.exists():
             source = Path(scratch, "program.cpp")
             source.write_text(text, "utf-8", errors="surrogateescape")
+            plain = {**os.environ, "LC_ALL": "C"}  # messages that `refusal` can read
             part, built = Path(scratch, "program.o"), Path(scratch, "program")
             # Linked by a command of its own: with -fsanitize=thread it would bring ThreadSanitizer's runtime.
             for command in (
                 [compiler, *BASE, *flags, *USER, "-c", str(source), "-o", str(part)],
                 [compiler, str(part), *map(str, objects), "-o", str(built), *LINK],
             ):
-                done = subprocess.run(command, capture_output=True, text=True, errors="replace")  # noqa: S603
+                done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=plain)  # noqa: S603
                 if done.returncode:
                     raise refusal(done.stderr, path)
             built.replace(program)
     return program, made.kernels
 
 
+MISSING = r"(was not declared|has not been declared|does not name a type|is not a member)"
 UNKNOWN = re.compile(  # what a compiler says of a part of CUDA that is missing here
-    r"not supported:|No such file|(‘|')(::)?(cuda|cu[A-Z]|CU[A-Z_]|__|cg::|cooperative_groups|thrust|cub|tex\d|surf|nv)\w*"
-    r".*(was not declared|has not been declared|does not name a type|is not a member)"
-    r"|is not a member of (‘|')cooperative_groups|(was not declared|does not name a type).*(cuda|texture)"
-    r"|texture.*(was not declared|does not name a type)"
+    r"not supported:|No such file|is not a member of 'cooperative_groups|texture.*" + MISSING + r"|"
+    r"'(::)?(cuda|cu[A-Z]|CU[A-Z_]|__|cg::|cooperative_groups|thrust|cub|tex\d|surf|nv)\w*.*" + MISSING
 )
 
 

@@ -1,12 +1,11 @@
 """A fixture for tests of CUDA kernels without a GPU: `pytest_plugins = ["tinymed.cuda.pytest_plugin"]` in conftest.py.
 
-    def test_add(cuda_emulator):
-        y = np.zeros(100, np.float32)
-        cuda_emulator("my.cu", "add", 1, 128, cuda_emulator.Out(y), x, 100)      # raises KernelError for a race
-        assert np.array_equal(y, x + x)
+def test_add(cuda_emulator):
+    y = np.zeros(100, np.float32)
+    cuda_emulator("my.cu", "add", 1, 128, cuda_emulator.Out(y), x, 100)      # raises KernelError for a race
+    assert np.array_equal(y, x + x)
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +54,10 @@ def copied(argument: Any) -> Any:
 
 
 @pytest.fixture
-def cuda_emulator(request: pytest.FixtureRequest) -> Iterator[CudaEmulator]:
+def cuda_emulator(request: pytest.FixtureRequest) -> CudaEmulator:
     """Run CUDA kernels on the CPU, under the checker; files are found beside the test's.  Skips without a compiler."""
     try:
         build.find_gxx()
     except build.Absent as reason:
         pytest.skip(f"kernels cannot be compiled: {reason}")
-    yield CudaEmulator(request.path.parent)
+    return CudaEmulator(request.path.parent)

@@ -1,7 +1,7 @@
-"""Rewrite a CUDA file so that an ordinary C++ compiler takes it: launches, __shared__ variables, a few PTX instructions.
+"""Rewrite a CUDA file so that a C++ compiler takes it: launches, __shared__ variables, a few PTX instructions.
 
-The text keeps its lines: a message about the translated file is about the same line of the user's.  Comments and strings
-are never touched.  What has no twin in the emulator becomes an error that the compiler reports only where the code is
+The text keeps its lines: a message about the translated file is about the same line of the user's.  Comments and
+strings are never touched.  What has no twin in the emulator becomes an error that the compiler reports only where the code is
 used, so a file may keep it behind `#ifdef`.
 """
 
@@ -340,9 +340,7 @@ def declared_name(code: Code, part: Sequence[int]) -> int:
     return -1
 
 
-def one_shared(
-    code: Code, part: Sequence[int], name_at: int, type_text: str, alignment: str, dynamic: bool
-) -> str:
+def one_shared(code: Code, part: Sequence[int], name_at: int, type_text: str, alignment: str, dynamic: bool) -> str:
     """Return the declaration of one __shared__ variable as a reference."""
     name, extents = code[part[name_at]], "".join(code[i] for i in part[name_at + 1 :])
     if dynamic:
