@@ -62,6 +62,9 @@ struct lanes_group {
 template <unsigned Size, class Parent = void>
 struct thread_block_tile : lanes_group {
     static_assert(Size && Size <= 32 && !(Size & (Size - 1)), "a tile has 1, 2, 4, 8, 16 or 32 threads");
+    thread_block_tile() = default;
+    template <class Other>  // a tile is the same whatever it is a part of
+    thread_block_tile(const thread_block_tile<Size, Other>& other) : lanes_group(other) {}
     static constexpr unsigned static_size() { return Size; }
     unsigned meta_group_rank() const { return this_thread_block().thread_rank() / Size; }
     unsigned meta_group_size() const { return (this_thread_block().size() + Size - 1) / Size; }

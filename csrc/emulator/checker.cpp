@@ -128,8 +128,9 @@ static void note_read(Cell& c, const Touch& t) {
 
 // Two volatile accesses are the way of a flag.  But lanes of a warp that work on each other's volatile shared memory
 // without __syncwarp rely on a lockstep that GPUs gave up with Volta.
-static bool lockstep(const Span& s, const Cell& c, uint64_t other) {
-    return s.shared && c.data && (other - 1) / 32 == (me() - 1) / 32;
+static bool lockstep(const Span& s, const Cell& c, uint64_t other, Readers scope) {
+    if (!s.shared || !c.data || scope > SAME_WARP) return false;
+    return (other != me() || scope == SAME_WARP) && (other - 1) / 32 == (me() - 1) / 32;
 }
 
 static void record(Span& s, Cell& c, const Touch& t) {
@@ -147,11 +148,11 @@ static void record(Span& s, Cell& c, const Touch& t) {
         auto& lately = block.current->lately;
         c.data |= t.address == lately[0] || t.address == lately[1];
     }
-    bool flags = t.strong() && c.strong_write && !(t.kind != ATOMIC && lockstep(s, c, c.writer));
+    bool flags = t.strong() && c.strong_write && !(t.kind != ATOMIC && lockstep(s, c, c.writer, ONE));
     if (c.writer && !flags && !ordered(c.writer, c.write_clock, ONE))
         race(s, t, t.writes() ? "written" : "read", "written", c.writer, c.write_site);
     if (!t.writes()) return note_read(c, t);
-    flags = t.strong() && c.strong_reads && !(t.kind != ATOMIC && lockstep(s, c, c.reader));
+    flags = t.strong() && c.strong_reads && !(t.kind != ATOMIC && lockstep(s, c, c.reader, c.readers));
     if (c.reader && !flags && !ordered(c.reader, c.read_clock, c.readers))
         race(s, t, "written", "read", c.reader, c.read_site);
     c.writer = me(), c.strong_write = t.strong(), c.write_clock = block.clock, c.write_site = t.where;

@@ -1,8 +1,8 @@
 """Rewrite a CUDA file so that a C++ compiler takes it: launches, __shared__ variables, a few PTX instructions.
 
 The text keeps its lines: a message about the translated file is about the same line of the user's.  Comments and
-strings are never touched.  What has no twin in the emulator becomes an error that the compiler reports only where the code is
-used, so a file may keep it behind `#ifdef`.
+strings are never touched.  What has no twin in the emulator becomes an error that the compiler reports only where the
+code is used, so a file may keep it behind `#ifdef`.
 """
 
 import re
@@ -18,7 +18,7 @@ TOKEN = re.compile(
     r"""|(?P<number>\.?\d(?:[eEpP][+-]|'?[\w.])*)"""
     r"""|(?P<name>[A-Za-z_]\w*)"""
     r"""|(?P<space>(?:\s|\\\n)+)"""
-    r"""|(?P<mark_of_launch><<<)"""
+    r"""|(?P<mark_of_launch><<\s*<)"""  # some editors write << <
     r"""|(?P<punct>::|.)""",
     re.DOTALL,
 )

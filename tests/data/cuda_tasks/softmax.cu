@@ -1,4 +1,4 @@
-// Rows of a softmax, a warp each.  Output: sums 1 1 1, largest 0.0315 at 63
+// Rows of a softmax, a warp each.  Output: sums 1 1 1, largest 0.0356 at 63
 #include <cstdio>
 #define COLUMNS 64
 
