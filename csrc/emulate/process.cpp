@@ -16,15 +16,8 @@
 #include "process.h"
 
 // No __shared__ array lies in a section here: each announces itself.  So the section that shared.ld makes is empty.
-asm(R"(
-    .data
-    .globl __start_emu_shared, __stop_emu_shared
-    .hidden __start_emu_shared, __stop_emu_shared
-__start_emu_shared:
-__stop_emu_shared:
-    .byte 0
-    .text
-)");
+extern "C" __attribute__((visibility("hidden"))) char __start_emu_shared[1] = {};
+extern "C" __attribute__((visibility("hidden"), alias("__start_emu_shared"))) char __stop_emu_shared[1];
 
 namespace emu {
 static std::string report_file;
