@@ -16,8 +16,10 @@
 #include "process.h"
 
 // No __shared__ array lies in a section here: each announces itself.  So the section that shared.ld makes is empty.
-extern "C" __attribute__((visibility("hidden"))) char __start_emu_shared[1] = {};
-extern "C" __attribute__((visibility("hidden"), alias("__start_emu_shared"))) char __stop_emu_shared[1];
+extern "C" {
+__attribute__((visibility("hidden"))) char __start_emu_shared[1] = {};
+extern __attribute__((visibility("hidden"), alias("__start_emu_shared"))) char __stop_emu_shared[1];
+}
 
 namespace emu {
 static std::string report_file;

@@ -15,7 +15,7 @@ from .source_text import CLOSING, OPENING, Code, segments, split
 DROPPED = re.compile(  # what the runtime's own header brings
     r"(cuda|cuda_runtime|cuda_runtime_api|device_launch_parameters|vector_types|vector_functions|math_functions"
     r"|device_functions|device_atomic_functions|driver_types|builtin_types|host_defines|cuda_profiler_api"
-    r"|sm_\d+_\w+|crt/\w+|cuda_device_runtime_api|channel_descriptor)\.h"
+    r"|sm_\d+_\w+|crt/\w+|cuda_device_runtime_api|channel_descriptor|cooperative_groups/(reduce|scan))\.h"
 )
 LIBRARIES = re.compile(
     r"(thrust|cub|cutlass|cute|cuda/|nvtx3|nv/|GL|curand|cublas|cufft|cusparse|cusolver|cudnn|nvrtc|npp|nccl|nvml"
