@@ -181,7 +181,8 @@ def rewrite_shared(code: Code) -> None:
             continue
         dynamic = any(code[i] == "extern" for i in range(first, last))
         kept, alignment = take_alignment(code, first, last)
-        made, base = [], ""
+        made: list[str] = []
+        base = ""
         for part in parts_of(code, kept):
             name_at = declared_name(code, part)
             if name_at < 0:
