@@ -2,7 +2,8 @@
 //     g++ -x c++ -I csrc/emulator -c kernel.cu
 // and its kernels run on the CPU, one fiber per CUDA thread, one block at a time.
 // Only what tinymed's kernels use is here: an unknown name is a compile error, never a silent lie.
-// Float atomics are missing on purpose: their sums depend on the order in which threads come.
+// Float atomics are missing on purpose: their sums depend on the order in which threads come.  csrc/emulate adds them,
+// and the rest of CUDA, for other people's files.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -66,7 +67,7 @@ namespace emu {
 struct Payload {
     uint32_t word[8];
 };  // what a lane hands to its warp
-enum Access { READ, WRITE, ATOMIC };
+enum Access { READ, WRITE, ATOMIC, VOLATILE_READ, VOLATILE_WRITE };
 struct Site {  // a line of a kernel; not an address, since the compiler may clone a call
     const char* file;
     int line;
@@ -89,6 +90,11 @@ void copy_async(void* shared, const void* global, size_t bytes, const void* wher
 void copy_commit();
 void copy_wait(int groups_left);
 
+void poll(const void* address, const void* where);  // it found nothing new there: others run first
+void give_way();
+void fence(bool of_device);
+void* shared_variable(const void* tag, const char* name, size_t bytes, size_t alignment, Site);
+
 template <class T>
 const Payload* exchange_value(unsigned mask, T v, Site here) {
     static_assert(sizeof(T) <= sizeof(Payload));
@@ -102,11 +108,13 @@ T value(const Payload& p) {
     std::memcpy(&v, &p, sizeof v);
     return v;
 }
+void check_sources(unsigned mask, int own, int (*source)(int lane, int parameter), int parameter, Site);
 template <class T, class F>
 EMU_INTRINSIC T atomic(T* a, const void* where, F update) {
     touch(a, sizeof(T), ATOMIC, where);
-    T old = *a;
-    *a = update(old);
+    T old = *a, made = update(old);
+    *a = made;
+    if (!std::memcmp(&old, &made, sizeof old)) poll(a, where);
     return old;
 }
 template <class T, class F>
@@ -134,19 +142,25 @@ template <class T>
 EMU_INTRINSIC T __shfl_down_sync(unsigned mask, T v, unsigned delta, int width = 32, EMU_SITE) {
     auto* p = emu::exchange_value(mask, v, here);
     int l = emu::lane();
-    return (l & (width - 1)) + int(delta) < width ? emu::value<T>(p[l + int(delta)]) : v;
+    if ((l & (width - 1)) + int(delta) >= width) return v;
+    emu::check_sources(mask, l + int(delta), [](int i, int d) { return i + d < 32 ? i + d : i; }, int(delta), here);
+    return emu::value<T>(p[l + int(delta)]);
 }
 template <class T>
 EMU_INTRINSIC T __shfl_up_sync(unsigned mask, T v, unsigned delta, int width = 32, EMU_SITE) {
     auto* p = emu::exchange_value(mask, v, here);
     int l = emu::lane();
-    return (l & (width - 1)) >= int(delta) ? emu::value<T>(p[l - int(delta)]) : v;
+    if ((l & (width - 1)) < int(delta)) return v;
+    emu::check_sources(mask, l - int(delta), [](int i, int d) { return i >= d ? i - d : i; }, int(delta), here);
+    return emu::value<T>(p[l - int(delta)]);
 }
 template <class T>
 EMU_INTRINSIC T __shfl_xor_sync(unsigned mask, T v, int flip, int width = 32, EMU_SITE) {
     auto* p = emu::exchange_value(mask, v, here);
     int l = emu::lane(), source = l ^ flip;
-    return source / width == l / width ? emu::value<T>(p[source]) : v;
+    if (source / width != l / width) return v;
+    emu::check_sources(mask, source, [](int i, int f) { return i ^ f; }, flip, here);
+    return emu::value<T>(p[source]);
 }
 EMU_INTRINSIC inline unsigned __ballot_sync(unsigned mask, int predicate, EMU_SITE) {
     auto* p = emu::exchange_value(mask, unsigned(predicate != 0), here);
@@ -187,8 +201,8 @@ EMU_REDUCE(__reduce_xor_sync, unsigned, a ^ b)
 EMU_ATOMICS(int)
 EMU_ATOMICS(unsigned)
 EMU_ATOMICS(unsigned long long)
-inline void __threadfence() {}
-inline void __threadfence_block() {}
+EMU_INTRINSIC inline void __threadfence() { emu::fence(true); }
+EMU_INTRINSIC inline void __threadfence_block() { emu::fence(false); }
 
 // --------------------------------------------------------------------------------------------------- arithmetic
 

@@ -6,8 +6,10 @@
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <chrono>
 #include <numeric>
 #include <random>
+#include <utility>
 
 uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;
@@ -18,10 +20,16 @@ Block block;
 static Thread body;
 static void* body_args;
 static std::string failure;
+static uint64_t blocks_in_all, blocks_begun;
+alignas(1024) char dynamic_memory[MOST_SHARED + 1024];  // at one place, so that `extern __shared__` can name it anywhere
+
+using Clock = std::chrono::steady_clock;
+static uint64_t moves;  // of threads that ended or passed a barrier
 
 static void yield() { pause(block.current->fiber); }
+bool on_kernel() { return block.current != nullptr; }
 
-static std::string text(uint3 v) {
+std::string text(uint3 v) {
     return "(" + std::to_string(v.x) + "," + std::to_string(v.y) + "," + std::to_string(v.z) + ")";
 }
 
@@ -30,27 +38,77 @@ void fail(const std::string& what) {
         failure = what + "\n  kernel " + block.kernel + ", block " + text(blockIdx) + ", thread " +
                   text(block.current->index);
     block.current->state = DONE;
+    --block.alive;
     yield();
     __builtin_unreachable();  // an abandoned fiber is never resumed
 }
 
+void fail_launch(const std::string& what) {
+    if (failure.empty()) failure = what + "\n  kernel " + block.kernel;
+}
+
+static std::vector<int> order;  // of the threads of a block
+static size_t position;         // in it, of the thread that runs
+static uint64_t resumes;
+uint64_t resumed() { return resumes; }
+
+static void check_stack(const ThreadState& t) {
+    if (t.fiber.overflowed() && failure.empty()) failure = "stack: a thread used more than 128 KiB of local memory";
+}
+
+static void end_thread(ThreadState& t) {
+    check_stack(t);
+    t.state = DONE;
+    --block.alive;
+    ++moves;
+}
+
+// The thread that has ended leaves its stack to the next, if that has not begun: a kernel without barriers never
+// switches.
+static bool begin_next() {
+    auto* ended = block.current;
+    if (!failure.empty() || position + 1 >= order.size()) return false;
+    auto& next = block.threads[order[position + 1]];
+    if (next.state != READY || next.fiber.stack) return false;
+    ++position;
+    std::swap(next.fiber, ended->fiber);
+    block.current = &next;
+    threadIdx = next.index;
+    return true;
+}
+
 static void enter() {  // first code on a fresh stack
-    body(body_args);
-    block.current->state = DONE;
+    do {
+        body(body_args);
+        end_thread(*block.current);
+    } while (begin_next());
     yield();
     __builtin_unreachable();
 }
 
 static void resume(ThreadState& t) {
+    ++resumes;
     if (!t.fiber.stack) t.fiber.start(enter);
     block.current = &t;
     threadIdx = t.index;
     t.fiber.resume();
-    if (t.fiber.overflowed() && failure.empty()) failure = "stack: a thread used more than 128 KiB of local memory";
-    if (t.state == DONE) {
-        t.fiber.finish();
-        --block.alive;
-    }
+    auto& stopped = *block.current;  // `t`, or a later one that took over its stack
+    check_stack(stopped);
+    if (stopped.state == DONE) stopped.fiber.finish();
+}
+
+// Others may run first.  A thread that waits for a change of memory calls this, or no one could ever make the change.
+void give_way() {
+    if (block.current) yield();
+}
+
+// The thread asked for a word and found nothing new.
+void poll(const void* address, const void* where) {
+    auto* t = block.current;
+    if (!t) return;
+    t->polls = t->polled == address && t->polled_at == where ? t->polls + 1 : 1;
+    t->polled = address, t->polled_at = where;
+    yield();
 }
 
 // ------------------------------------------------------------------------------------- barriers and collectives
@@ -62,8 +120,109 @@ void barrier(Site here) {
     yield();
 }
 
+int barrier_count(int predicate, Site here) {
+    block.current->vote = predicate != 0;
+    barrier(here);
+    return block.votes;
+}
+
+unsigned lanes_existing() { return block.warps[block.current->id / 32].lanes; }
+
+// A lane waits here until all that could still come have come, or have gone elsewhere: those who met are together.
+unsigned lanes_together(Site here) {
+    block.current->state = GATHERING;
+    block.current->where = here;
+    yield();
+    return block.current->mask;
+}
+
+// Nobody in the block can run: lanes that gather at one line go on as a group.
+static bool gather() {
+    bool any = false;
+    for (size_t first = 0; first < block.threads.size(); first += 32) {
+        size_t last = std::min(first + 32, block.threads.size());
+        for (size_t i = first; i < last; ++i) {
+            if (block.threads[i].state != GATHERING) continue;
+            Site where = block.threads[i].where;
+            unsigned mask = 0;
+            for (size_t k = i; k < last; ++k)
+                if (block.threads[k].state == GATHERING && block.threads[k].where == where) mask |= 1u << (k - first);
+            for (size_t k = i; k < last; ++k)
+                if (mask >> (k - first) & 1) block.threads[k].state = READY, block.threads[k].mask = mask;
+            any = true;
+            break;  // the others of this warp may still join them later
+        }
+    }
+    return any;
+}
+
 int lane() { return block.current->id % 32; }
-void* dynamic_shared() { return block.dynamic.data(); }
+void* dynamic_shared() { return dynamic_memory; }
+
+// What lanes did before a __syncwarp lies before what they do after it.
+static void order_lanes(Warp& warp, int first, unsigned mask) {
+    uint64_t now = ++block.clock;
+    if ((mask & warp.lanes) == warp.lanes) {
+        warp.synced = now;
+    } else {
+        warp.paired.resize(32 * 32);
+        for (int i = 0; i < 32; ++i)
+            for (int j = 0; j < 32; ++j)
+                if (mask >> i & mask >> j & 1) warp.paired[32 * i + j] = now;
+    }
+    std::vector<Acquired> known;
+    for (int i = 0; i < 32; ++i)
+        if (mask >> i & 1) join(known, block.threads[first + i].order.acquired);
+    if (known.empty()) return;
+    for (int i = 0; i < 32; ++i)
+        if (mask >> i & 1) join(block.threads[first + i].order.acquired, known);
+}
+
+// Hand out what the lanes of `mask` brought, if all that it names have come.  A lane that has ended, or never was, may be
+// asked to come no more; what it would have brought is a NaN.
+static bool complete_collective(Warp& warp, int first, unsigned mask, Site here, bool orders) {
+    for (int i = 0; i < 32; ++i) {
+        if (!(mask >> i & 1)) continue;
+        auto* other = warp.lanes >> i & 1 ? &block.threads[first + i] : nullptr;
+        bool ended = options.ended_lanes && (!other || other->state == DONE);
+        if (!ended && !(other && other->state == AT_WARP && other->mask == mask && other->where == here)) return false;
+    }
+    unsigned came = 0;
+    for (int i = 0; i < 32; ++i)
+        if (mask >> i & warp.lanes >> i & 1 && block.threads[first + i].state == AT_WARP) came |= 1u << i;
+    for (int i = 0; i < 32; ++i) {
+        if (!(mask >> i & 1)) continue;
+        if (came >> i & 1) {
+            warp.seen[i] = warp.given[i];
+            block.threads[first + i].state = READY;
+            block.threads[first + i].came = came;
+        } else {
+            std::memset(&warp.seen[i], 0xff, sizeof warp.seen[i]);
+        }
+    }
+    if (orders) order_lanes(warp, first, mask);
+    block.progress = true;
+    return true;
+}
+
+// Nobody in the block can run: lanes may have ended since the others of their warp began to wait for them.
+static bool complete_collectives() {
+    bool any = false;
+    for (auto& t : block.threads) {
+        if (!options.ended_lanes || t.state != AT_WARP) continue;
+        int first = t.id / 32 * 32;
+        any |= complete_collective(block.warps[first / 32], first, t.mask, t.where, t.orders);
+    }
+    return any;
+}
+
+void check_sources(unsigned mask, int own, int (*source)(int, int), int parameter, Site here) {
+    unsigned came = block.current->came;
+    if (!options.ended_lanes || came >> own & 1) return;
+    for (int i = 0; i < 32; ++i)
+        if (mask >> i & 1 && came >> (source(i, parameter) & 31) & 1) return;  // some lanes may, the others throw theirs away
+    fail("mask: every lane of a shuffle reads from one that its mask leaves out, or that has ended, at " + place(here));
+}
 
 // The last lane of `mask` to arrive copies what all brought to `seen` and releases the others.
 const Payload* exchange(unsigned mask, const Payload& mine, Site here, bool orders) {
@@ -74,23 +233,10 @@ const Payload* exchange(unsigned mask, const Payload& mine, Site here, bool orde
         fail("divergence: a lane calls a warp collective whose mask leaves it out, at " + place(here));
     warp.given[l] = mine;
     me->state = AT_WARP, me->mask = mask, me->where = here;
-    bool complete = true;
-    for (int i = 0; i < 32; ++i)
-        if (mask >> i & 1) {
-            auto* other = warp.lanes >> i & 1 ? &block.threads[first + i] : nullptr;
-            complete &= other && other->state == AT_WARP && other->mask == mask && other->where == here;
-        }
-    if (!complete) {
+    if (!complete_collective(warp, first, mask, here, orders)) {
+        me->orders = orders;
         yield();
-        return warp.seen;
     }
-    for (int i = 0; i < 32; ++i)
-        if (mask >> i & 1) {
-            warp.seen[i] = warp.given[i];
-            block.threads[first + i].state = READY;
-        }
-    if (orders && (mask & warp.lanes) == warp.lanes) warp.synced = ++block.clock;
-    block.progress = true;
     return warp.seen;
 }
 
@@ -109,22 +255,44 @@ std::string place(const void* code_address) {
 
 // ---------------------------------------------------------------------------------------------------- scheduling
 
-static std::string deadlock() {
-    int n[4] = {};
+std::string waiting_threads() {
+    int n[5] = {};
     const ThreadState *at_barrier = nullptr, *in_warp = nullptr;
     for (auto& t : block.threads) {
         ++n[t.state];
         if (t.state == AT_BARRIER) at_barrier = &t;
         if (t.state == AT_WARP) in_warp = &t;
     }
-    std::string s = "deadlock: the block can never go on: ";
+    std::string s;
     auto waiting = [&](State state, const ThreadState* one, const char* where) {
         if (one)
             s += std::to_string(n[state]) + " threads wait " + where + " at " + place(one->where) + ", thread " +
                  text(one->index) + " for one, ";
     };
     waiting(AT_BARRIER, at_barrier, "at __syncthreads"), waiting(AT_WARP, in_warp, "in a warp collective");
+    int spinning = 0;
+    const ThreadState* spinner = nullptr;
+    for (auto& t : block.threads)
+        if (t.state == READY && t.polls) ++spinning, spinner = &t;
+    if (spinner) {
+        std::string name = array_name(spinner->polled);
+        s += std::to_string(spinning) + " threads ask for " + (name.empty() ? "one word" : name) +
+             " again and again at " + place(spinner->polled_at) + ", thread " + text(spinner->index) + " for one, ";
+    }
+    if (blocks_begun < blocks_in_all)
+        s += std::to_string(blocks_in_all - blocks_begun) + " blocks of the grid have not begun, ";
     return s + std::to_string(n[DONE]) + " have returned\n  kernel " + block.kernel + ", block " + text(blockIdx);
+}
+
+// Every thread that could run waits for a change of memory, and none has come for as long as the user has patience.
+static bool hangs() {
+    static uint64_t moves_then;
+    static Clock::time_point since;
+    for (auto& t : block.threads)
+        if (t.state == READY && t.polls < 1000) return false;
+    auto now = Clock::now();
+    if (std::exchange(moves_then, moves) != moves) since = now;
+    return std::chrono::duration<double>(now - since).count() > options.patience;
 }
 
 // Everyone alive is at a barrier: let them go on, unless they are at different ones or some have left.
@@ -145,8 +313,14 @@ static void release() {
         failure = "divergence: " + std::to_string(left) + " threads returned before the __syncthreads at " +
                   place(where) + ", thread " + text(gone->index) + " for one\n  kernel " + block.kernel + ", block " +
                   text(blockIdx);
-    block.waiting = 0;
+    block.waiting = block.votes = 0;
+    for (auto& t : block.threads) block.votes += std::exchange(t.vote, 0);
     block.synced = ++block.clock;
+    ++moves;
+    for (auto& t : block.threads) {
+        join(block.acquired, t.order.acquired);
+        t.order.acquired.clear();
+    }
 }
 
 static void start_block() {
@@ -156,36 +330,80 @@ static void start_block() {
     for (int i = 0; i < n; ++i) {
         auto& t = block.threads[i];
         unsigned u = i;
-        t.state = READY, t.id = i, t.groups = 0;
+        t.state = READY, t.id = i, t.groups = 0, t.polls = 0, t.polled = nullptr, t.vote = 0;
         t.copies.clear();
+        t.order = {};
         t.index = {u % blockDim.x, u / blockDim.x % blockDim.y, u / (blockDim.x * blockDim.y)};
     }
     for (int w = 0; w < int(block.warps.size()); ++w) {
         block.warps[w].lanes = n - 32 * w >= 32 ? ~0u : (1u << (n - 32 * w)) - 1;
         block.warps[w].synced = 0;
+        block.warps[w].paired.clear();
     }
+    block.acquired.clear();
+    ++moves;
+    ++blocks_begun;
     block.alive = n, block.waiting = 0, block.synced = ++block.clock;
     std::memset(__start_emu_shared, 0xff, __stop_emu_shared - __start_emu_shared);  // a NaN: what is not written shows
-    std::memset(block.dynamic.data(), 0xff, block.dynamic.size());
+    std::memset(dynamic_memory, 0xff, block.dynamic_bytes);
+    for (auto& v : shared_variables()) v.seen = false;
 }
 
-static void run_block(std::vector<int>& order, std::mt19937& rng) {
+// ----------------------------------------------------------------------------------- __shared__ variables by name
+
+std::vector<SharedVariable>& shared_variables() {
+    static std::vector<SharedVariable> all;
+    return all;
+}
+
+// A thread passes the declaration of a __shared__ variable; the first of the block finds it full of NaN bytes.
+void* shared_variable(const void* tag, const char* name, size_t bytes, size_t alignment, Site here) {
+    auto& all = shared_variables();
+    auto v = std::find_if(all.begin(), all.end(), [tag](auto& one) { return one.tag == tag; });
+    if (v == all.end()) {
+        SharedVariable made{tag, name, std::vector<char>(bytes + 1024), nullptr, bytes, false};
+        auto room = uintptr_t(made.memory.data()), step = std::max<uintptr_t>(alignment, 128);
+        made.start = reinterpret_cast<char*>((room + step - 1) / step * step);
+        all.push_back(std::move(made));
+        v = all.end() - 1;
+    }
+    if (!v->seen) {
+        v->seen = true;
+        std::memset(v->start, 0xff, bytes);
+        size_t fixed = 0;
+        for (auto& one : all) fixed += one.seen ? one.bytes : 0;
+        auto refuse = [&](const std::string& what, size_t most) {
+            fail("launch: " + what + ", and a block may have " + std::to_string(most) + ", at " + place(here));
+        };
+        if (fixed > options.static_shared)
+            refuse(std::to_string(fixed) + " bytes of __shared__ variables", options.static_shared);
+        if (fixed + block.dynamic_bytes > options.total_shared)
+            refuse(std::to_string(fixed) + " bytes of __shared__ variables and " + std::to_string(block.dynamic_bytes) +
+                       " of dynamic shared memory",
+                   options.total_shared);
+        add_shared(*v);
+    }
+    return v->start;
+}
+
+static void run_block(std::mt19937& rng) {
     start_block();
     check_block_start();
     while (block.alive && failure.empty()) {
         if (options.seed > 1) std::shuffle(order.begin(), order.end(), rng);
         block.progress = false;
-        for (int i : order)
-            if (block.threads[i].state == READY) {
+        for (position = 0; position < order.size() && failure.empty(); ++position)
+            if (block.threads[order[position]].state == READY) {
                 block.progress = true;
-                resume(block.threads[i]);
-                if (!failure.empty()) break;
+                resume(block.threads[order[position]]);
             }
         if (!failure.empty() || !block.alive) break;
         if (block.waiting == block.alive)
             release();
-        else if (!block.progress)
-            failure = deadlock();
+        else if (!block.progress && !complete_collectives() && !gather())
+            failure = "deadlock: the block can never go on: " + waiting_threads();
+        else if (hangs())
+            failure = "hang: every thread that could run waits for a change that no one makes: " + waiting_threads();
     }
     for (auto& t : block.threads) t.fiber.finish();  // after a failure: abandon what still runs
     check_block_end();
@@ -206,25 +424,26 @@ static void check_shape(const char* name, dim3 grid, dim3 b, size_t shared_bytes
     if (!b.x || !b.y || !b.z) refuse("a block without threads");
     if (grid.x > 0x7fffffff || grid.y > 65535 || grid.z > 65535)
         refuse("a grid has at most 2^31 - 1, 65535 and 65535 blocks");
-    if (shared_bytes > 227 * 1024) refuse("more than 227 KiB of dynamic shared memory");
+    if (shared_bytes > MOST_SHARED) refuse("more than 227 KiB of dynamic shared memory");
 }
 
 void run(const char* name, dim3 grid, dim3 b, size_t shared_bytes, Thread thread, void* args, size_t args_bytes) {
     check_shape(name, grid, b, shared_bytes);
     body = thread, body_args = args, gridDim = grid, blockDim = b;
     block.kernel = name, block.arguments = uintptr_t(args), block.arguments_end = block.arguments + args_bytes;
-    block.dynamic.resize(shared_bytes);
+    block.dynamic_bytes = shared_bytes;
     failure.clear();
     std::mt19937 rng(options.seed);
-    auto order = numbered<int>(size_t(b.x) * b.y * b.z);
+    order = numbered<int>(size_t(b.x) * b.y * b.z);
     auto blocks = numbered<uint64_t>(size_t(grid.x) * grid.y * grid.z);
     if (options.seed > 1) std::shuffle(blocks.begin(), blocks.end(), rng);
+    blocks_in_all = blocks.size(), blocks_begun = 0;
     check_launch_start();
     for (uint64_t i : blocks) {
         blockIdx = {unsigned(i % grid.x), unsigned(i / grid.x % grid.y), unsigned(i / grid.x / grid.y)};
         block.id = i;
-        run_block(order, rng);
-        if (!failure.empty()) throw Fault(failure);
+        run_block(rng);
+        if (!failure.empty()) throw Fault(std::exchange(failure, {}));
     }
 }
 

@@ -7,12 +7,14 @@
 #include <vector>
 
 #include "fiber.h"
+#include "order.h"
 
 extern "C" __attribute__((visibility("hidden"))) char __start_emu_shared[], __stop_emu_shared[];  // made by the linker
 
 namespace emu {
 
-enum State { READY, AT_BARRIER, AT_WARP, DONE };
+enum State { READY, AT_BARRIER, AT_WARP, DONE, GATHERING };
+constexpr size_t MOST_SHARED = 227 * 1024;  // bytes of a block on any GPU
 
 struct Copy {  // a cp.async that was issued and not yet waited for
     void* to;
@@ -29,14 +31,32 @@ struct ThreadState {
     uint3 index = {};
     unsigned mask = 0;  // of the warp collective it waits in
     Site where = {};
+    bool orders = false;  // and whether that orders memory
+    unsigned came = 0;    // the lanes that came to its last one
     std::vector<Copy> copies;
     int groups = 0;
+    Order order;
+    const void *polled = nullptr, *polled_at = nullptr;  // the address it asked last, waiting for a change
+    uint64_t polls = 0;                                  // how often in a row
+    int vote = 0;                                        // of a barrier that counts
+    uintptr_t lately[2] = {};                            // volatile words it read last
 };
 
 struct Warp {
     Payload given[32], seen[32];
-    unsigned lanes = 0;   // those that exist
-    uint64_t synced = 0;  // the clock at the last __syncwarp of all of them
+    unsigned lanes = 0;            // those that exist
+    uint64_t synced = 0;           // the clock at the last __syncwarp of all of them
+    std::vector<uint64_t> paired;  // [lane][lane], at the last __syncwarp of a part of them with both
+};
+
+// A __shared__ variable that its declaration announced (csrc/emulate); csrc's own are gathered by the linker.
+struct SharedVariable {
+    const void* tag;
+    std::string name;
+    std::vector<char> memory;
+    char* start;
+    size_t bytes;
+    bool seen;  // in this launch
 };
 
 struct Block {
@@ -45,17 +65,21 @@ struct Block {
     uint64_t id = 0;
     std::vector<ThreadState> threads;
     std::vector<Warp> warps;
-    std::vector<char> dynamic;
+    size_t dynamic_bytes = 0;
     ThreadState* current = nullptr;
-    int alive = 0, waiting = 0;
+    int alive = 0, waiting = 0, votes = 0;
     bool progress = false;
     uint64_t clock = 0, synced = 0;  // ticks at every barrier and never goes back; synced: at the last of the block
+    std::vector<Acquired> acquired;  // what all its threads know of other blocks since their last barrier
 };
 
 struct Options {
     unsigned seed = 0;  // in which order threads and blocks run: 0 as numbered, 1 backwards, else shuffled
     bool checking = false;
-    unsigned profile = 0;  // blocks of each launch to count accesses in
+    unsigned profile = 0;                                             // blocks of each launch to count accesses in
+    size_t static_shared = MOST_SHARED, total_shared = MOST_SHARED;  // bytes that a block may have
+    bool ended_lanes = false;  // a warp collective does not wait for lanes that have ended (PTX)
+    double patience = 10;                                             // seconds of waiting without any progress
 };
 
 // What the emulator or the checker found wrong with a kernel: "kind: what, where".
@@ -65,15 +89,27 @@ struct Fault : std::runtime_error {
 
 extern Block block;
 extern Options options;
+extern char dynamic_memory[];
 
 [[noreturn]] void fail(const std::string& what);  // abandons the current thread; run() throws Fault
+void fail_launch(const std::string& what);        // the same from outside a thread, for the launch that runs
 std::string place(Site);
 std::string place(const void* code_address);  // "@0x123": the caller of the module turns it into file and line
+std::string text(uint3);
+std::string waiting_threads();  // who waits where, of the block that runs
+bool on_kernel();               // a thread of a kernel runs now
+uint64_t resumed();             // how often any thread was
+std::vector<SharedVariable>& shared_variables();
 
 // The checker: arrays known to a call, and what is told to it as the kernel runs.
 void add_array(const std::string& name, const void* data, size_t bytes, unsigned element, bool writable,
                bool initialised, bool complete);
 std::string drop_arrays();  // forgets them; names outputs that were not written
+void drop_array(const void* data);
+void mark_freed(const void* data, const std::string& where);  // an access from now on is a use after free
+void mark_written(const void* data, size_t bytes);            // by a copy of the host
+std::string array_name(const void* address);                  // "x[3]", or "" if it lies in none
+void add_shared(const SharedVariable&);
 void check_launch_start();
 void check_block_start();
 void check_block_end();

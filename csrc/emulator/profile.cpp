@@ -20,7 +20,8 @@ struct Tally {
     std::vector<uint32_t> passed;               // by each thread since the last barrier
     std::vector<std::vector<Request>> pending;  // [warp][how often its lanes have passed]
 };
-static std::map<const void*, Tally> sites;
+// One line may touch both memories: cp.async.  Never destroyed: a program's report is written at its very end.
+static auto& sites = *new std::map<std::pair<const void*, bool>, Tally>;
 static uint64_t flushed_at;
 static unsigned blocks_counted;
 
@@ -49,7 +50,7 @@ static void count_shared(Tally& t, const Request& r) {
 }
 
 static void flush() {
-    for (auto& [where, t] : sites) {
+    for (auto& [key, t] : sites) {
         for (auto& warp : t.pending) {
             for (auto& r : warp) {
                 t.shared ? count_shared(t, r) : count_global(t, r);
@@ -66,7 +67,7 @@ static void flush() {
 void count_access(bool shared, bool write, uintptr_t address, size_t bytes, const void* where) {
     if (blocks_counted >= options.profile) return;
     if (flushed_at != block.synced) flush();  // a barrier brings the lanes together again
-    Tally& t = sites[where];
+    Tally& t = sites[{where, shared}];
     t.shared = shared, t.write = write;
     t.passed.resize(block.threads.size());
     t.pending.resize(block.warps.size());
@@ -80,7 +81,7 @@ void count_access(bool shared, bool write, uintptr_t address, size_t bytes, cons
 
 void count_launch_start() { blocks_counted = 0; }
 void count_block_start() {
-    for (auto& [where, t] : sites) t.pending.clear(), t.passed.clear();
+    for (auto& [key, t] : sites) t.pending.clear(), t.passed.clear();
     flushed_at = block.synced;
 }
 void count_block_end() {
@@ -90,7 +91,8 @@ void count_block_end() {
 std::vector<SiteRow> profile_rows() {
     std::vector<SiteRow> rows;
     Dl_info info{};
-    for (auto& [where, t] : sites) {
+    for (auto& [key, t] : sites) {
+        const void* where = key.first;
         dladdr(where, &info);
         rows.push_back({size_t((char*)where - (char*)info.dli_fbase) - 1, t.shared, t.write, t.requests, t.moved,
                         t.ideal, t.lanes});

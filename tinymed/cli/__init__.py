@@ -29,6 +29,7 @@ COMMANDS = (
     "bench",
     "ladder",
     "puzzle",
+    "emulate",
     "audit",
     "warmup",
     "build",

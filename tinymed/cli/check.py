@@ -2,8 +2,10 @@
 
 import functools
 import importlib.util
+import re
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -12,10 +14,12 @@ import typer
 from .. import check as checks
 from ..dispatch import BACKENDS, REFERENCE, absence, implementations, record, use_backend
 from ..draw import Draw
+from ..errors import UserError
 from ..precision import CHOICES, use_precision
 from ..tape import Op
 from .app import FAILED, app, examples
 from .ops import find
+from .puzzle import compiler_errors
 
 Counts = dict[str, tuple[int, int]]  # kernel -> (native, fallback) calls
 
@@ -28,13 +32,70 @@ def check(
     samples: Annotated[int, typer.Option(min=1, help="How many samples the op draws.")] = 20,
     seed: Annotated[int | None, typer.Option(min=0, help="Only this sample: repeats a failure.")] = None,
 ) -> None:
-    """Check an op: gradient by finite differences, every backend, PyTorch where installed."""
-    failures = 0
-    for one in find(op):
+    """Check an op: gradient by finite differences, every backend, PyTorch where installed; a .cu beside it, races."""
+    failures, seeds = 0, range(samples) if seed is None else [seed]
+    ops, kernels = find(op), Path(op).with_suffix(".cu")
+    beside = op.endswith(".py") and kernels.is_file()
+    module = bound_kernels(kernels, print) if beside else None
+    for one in ops:
         print(one.__name__)
-        failures += check_op(one, range(samples) if seed is None else [seed], print)
+        failures += check_op(one, seeds, print)
+        if module is not None:
+            race = functools.partial(races, one, module)
+            failures += one_check(one, f"{kernels.name} under the race checker", race, seeds, print)
+    if beside and module is None:
+        failures += check_program(kernels, print)
     if failures:
         raise typer.Exit(FAILED)
+
+
+def bound_kernels(path: Path, write: Callable[[str], Any]) -> Any:
+    """Return the launchers of the .cu file beside an op's, offered to the backend `emulated`; None if it binds none."""
+    from ..cuda.build import Absent, Failed
+    from ..cuda.own_kernels import bound, checked_module, offer
+
+    names = bound(path)
+    if not names:
+        return None
+    if why := absence("emulated"):
+        write(f"  skipped  {path.name}: {why}")
+        return None
+    try:
+        module = checked_module(path)
+    except Absent as reason:
+        raise UserError(f"{path.name} needs a compiler: {reason}") from None
+    except Failed as reason:
+        raise UserError("; ".join(compiler_errors(str(reason)))) from None
+    offer(module, names)
+    return module
+
+
+def races(op: type[Op], module: Any, args: tuple[Any, ...], seed: int) -> str:
+    """Run forward and backward of one sample with every access of the user's kernels watched."""
+    from ..cuda.own_kernels import checking
+
+    with use_backend("emulated"), checking(module):
+        checks.results(op.apply, args, np.float32, seed)
+    return ""
+
+
+def check_program(path: Path, write: Callable[[str], Any]) -> int:
+    """Run the main of a CUDA file that binds no launcher under the race checker; return the number of failures."""
+    from ..cuda.build import Absent, Failed
+    from ..cuda.emulate import Options, run
+
+    if not re.search(r"\bmain\s*\(", path.read_text("utf-8", errors="replace")):
+        raise UserError(f"{path}: it neither binds a launcher (BIND) nor has a main that could be run")
+    try:
+        report = run(path, Options(check=True))
+    except (Absent, Failed) as reason:
+        raise UserError(str(reason)) from None
+    if report.code:
+        write(f"  FAILED   {path.name} under the race checker: {report.what or f'exit code {report.code}'}")
+        write(f"           repeat: tinymed emulate {path} --check")
+        return 1
+    write(f"  passed   {path.name} under the race checker")
+    return 0
 
 
 def check_op(op: type[Op], seeds: Sequence[int], write: Callable[[str], Any]) -> int:

@@ -24,6 +24,7 @@ from . import modules, on_demand
 ALIGNMENT = 256  # cudaMalloc's: sectors are then counted as on a GPU
 module: Any = None  # what holds the launchers in use: _cuda_emulated, or _cuda_checked inside checking()
 checked: Any = None  # what holds those that report every access
+own: dict[str, Any] = {}  # launchers of users' files, and their modules
 
 
 class KernelError(RuntimeError):
@@ -78,7 +79,7 @@ def parts(library: Any) -> list[ModuleType]:
 
 def launch(name: str, args: tuple[Any, ...]) -> None:
     """Call a launcher; what goes wrong in it is a KernelError with file and line."""
-    part = module.part(name) if isinstance(module, on_demand.OnDemand) else module
+    part = own.get(name) or (module.part(name) if isinstance(module, on_demand.OnDemand) else module)
     try:
         getattr(part, name)(0, *args)
     except part.Fault as fault:
@@ -163,9 +164,9 @@ def lines(offsets: list[int], library: str) -> list[tuple[str, int]]:
 
 
 def innermost(frames: list[str]) -> tuple[str, int]:
-    """Return the first of addr2line's frames that lies outside csrc/emulator."""
+    """Return the first of addr2line's frames that lies outside csrc/emulator and csrc/emulate."""
     for frame in frames:
         path, _, line = frame.partition(" ")[0].rpartition(":")
-        if path and "/emulator/" not in path and line.isdigit():
+        if path and not re.search("csrc/emulat(or|e)/", path) and line.isdigit():
             return Path(path).name, int(line)
     return "?", 0

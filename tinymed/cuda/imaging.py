@@ -1,4 +1,4 @@
-"""Image processing on the GPU, of bytes and float32: csrc/imaging.cu, imaging_denoise.cu.  Deeper pixels are the reference's, on CuPy."""
+"""Image processing on the GPU: csrc/imaging.cu and imaging_denoise.cu.  Deeper pixels are the reference's, on CuPy."""
 
 from typing import Any
 
