@@ -10,8 +10,10 @@ from .app import app, examples
 from .options import Given, all_options, keyword, parameter, path_option, with_options
 
 OPTIONS = {option.name: option for option in read_fields(PretrainConfig)}
-OF_DATA = ("path_column", "split_column", "group_column", "leaks", "skip_bad", "white")
-OF_DATA += ("split", "val_fraction", "test_fraction", "size", "grey", "normalise", "patches", "option")  # train's
+OF_DATA = (  # train's
+    *("path_column", "split_column", "group_column", "leaks", "skip_bad", "white"),
+    *("split", "val_fraction", "test_fraction", "size", "grey", "normalise", "patches", "option"),
+)
 NETWORK: Any = Annotated[
     str | None, typer.Argument(help="The network: mlp, sae or avendi_sae (mlp).", show_default=False)
 ]

@@ -8,10 +8,10 @@ import numpy as np
 from .. import tasks
 from ..data.unlabelled import pixels_of
 from ..errors import UserError
-from ..files import write_json
+from ..files import read_json, write_json
 from ..models import create, default_size, entry
 from ..report.samples import save_samples
-from ..tasks.base.config import checked, read_json
+from ..tasks.base.config import checked
 from ..tasks.base.options import model_options, refuse_idle
 from ..train.checkpoint import load_checkpoint, save_checkpoint
 from ..train.run import choose_backend, refuse_occupied
@@ -24,7 +24,11 @@ from .start_run import open_sets
 
 REPORT, STATE, WEIGHTS, FILTERS = "pretrain.json", "state.safetensors", "weights.safetensors", "filters.png"
 FILTER_ROWS, FILTER_COLUMNS = 5, 20  # of the picture
-READER = {"task": "reconstruction", "model": "sae", "option": ["hidden=1"]}  # reads the images; its network is not used
+READER: Given = {
+    "task": "reconstruction",
+    "model": "sae",
+    "option": ["hidden=1"],
+}  # reads the images; its network is not used
 
 
 def pretrain_command(given: Given) -> int:
@@ -71,7 +75,7 @@ def start_pretraining(given: Given) -> Started:
     if "data" not in given:
         raise UserError("pretrain needs --data: a folder of pictures, a .csv list, MNIST's files; labels are not read")
     network, task = given.get("network", "mlp"), tasks.find(READER["task"])
-    visible = {} if "visible" in given else {"visible": "gaussian" if given.get("normalise") else "bernoulli"}
+    visible: Given = {} if "visible" in given else {"visible": "gaussian" if given.get("normalise") else "bernoulli"}
     own = {name: given[name] for name in PretrainConfig.model_fields if name in given}
     config = checked(lambda: PretrainConfig(**own, **visible))
     if config.visible == "bernoulli" and given.get("normalise"):

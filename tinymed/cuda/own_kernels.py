@@ -10,7 +10,7 @@ from types import ModuleType
 from . import emulated
 from .build import CSRC, build
 from .emulate import cache
-from .puzzles import loaded
+from .modules import load
 
 BOUND = re.compile(r"^\s*BIND\(\s*(\w+)\s*,", re.MULTILINE)
 
@@ -29,7 +29,7 @@ def checked_module(path: Path) -> ModuleType:
     target = cache() / f"{path.stem}-{name}.so"
     if not target.exists():
         build("_cuda_checked", CSRC, cache() / "own", target, [path])
-    return loaded(target)
+    return load("_cuda_checked", target, target.stem)
 
 
 def offer(module: ModuleType, names: list[str]) -> None:

@@ -137,7 +137,7 @@ def cumulative_histogram(image: Array, bins: int = 0) -> tuple[Array, Array]:
 
 def percentiles(x: Array, *shares: float) -> list[float]:
     """Return percentiles of an image's values, between two values linearly; of whole numbers by their histogram."""
-    if shares == (0, 100):
+    if len(shares) == 2 and shares[0] == 0 and shares[1] == 100:
         return [float(x.min()), float(x.max())]
     if not is_whole(x):
         return [float(v) for v in table().xp.percentile(x, np.array(shares))]

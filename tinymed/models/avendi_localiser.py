@@ -55,17 +55,18 @@ class AvendiLocaliser(nn.Module):
         super().__init__()
         side, half = side_after("avendi_localiser", size, (KERNEL, 1), (POOL, POOL)), size // 2
         self.input_shape, self.full_size = (in_channels, size, size), full_size
-        self.size, self.half, self.num_classes = size, half, num_classes
+        self.size, self.half_size, self.num_classes = size, half, num_classes
         self.conv, self.pool = nn.Conv2d(in_channels, filters, KERNEL), nn.AvgPool2d(POOL)
         self.mask = nn.Linear(filters * side**2, num_classes * half**2)
         for layer in (self.conv, self.mask):
             init.xavier_uniform_(layer.weight)
+            assert layer.bias is not None
             init.zeros_(layer.bias)
 
     def forward(self, input: Tensor) -> Any:
         """Compute the output; the class names the shapes."""
         y = self.pool(F.sigmoid(self.conv(input)))
-        y = F.reshape(self.mask(F.flatten(y, 1)), (len(y), self.num_classes, self.half, self.half))
+        y = F.reshape(self.mask(F.flatten(y, 1)), (len(y), self.num_classes, self.half_size, self.half_size))
         return F.interpolate(y, (self.size, self.size), mode="nearest") if self.full_size else y
 
 

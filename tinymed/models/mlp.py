@@ -44,6 +44,7 @@ def dense_initial(activation: str) -> Any:
                 init.kaiming_normal_(module.weight, nonlinearity="relu")
             else:
                 init.xavier_uniform_(module.weight)
+            assert module.bias is not None
             init.zeros_(module.bias)
 
     return start
@@ -99,8 +100,9 @@ class MLP(nn.Module):
             if highway and i:
                 layers.append(nn.Highway(units, activation))
             else:
-                layers += [nn.Linear(below, units), squash()]
-                self.stack.append(layers[-2])
+                layer = nn.Linear(below, units)
+                layers += [layer, squash()]
+                self.stack.append(layer)
             layers += [nn.Dropout(dropout)] if dropout else []
             below = units
         self.features = nn.Sequential(*layers)
@@ -108,6 +110,7 @@ class MLP(nn.Module):
         self.apply(dense_initial(activation))
         for module in self.modules():
             if isinstance(module, nn.Highway):
+                assert module.gate.bias is not None
                 init.constant_(module.gate.bias, -2.0)
 
     def forward(self, input: Tensor) -> Any:

@@ -43,6 +43,7 @@ class Highway(Module):
             raise ValueError(f"Highway: activation is one of {', '.join(ACTIVATIONS)}, got {activation!r}")
         self.features, self.activation = features, activation
         self.transform, self.gate = Linear(features, features), Linear(features, features)
+        assert self.gate.bias is not None
         init.constant_(self.gate.bias, gate_bias)
 
     def forward(self, input: Tensor) -> Any:

@@ -242,9 +242,9 @@ class Reconstruction(PictureTask[ReconstructionConfig, UnlabelledDataset]):
             with no_grad():
                 outputs = model(as_tensors(picture, device_of(model)))
             images, truth = head.scores(outputs), head.originals(picture)
-            error = mean_squared_errors(truth, images)
-            row: dict[str, Any] = {"image": str(file), "mse": float(error[0])}
-            row["psnr"] = float(peak_signal_to_noise(error)[0])
+            squared = mean_squared_errors(truth, images)
+            row: dict[str, Any] = {"image": str(file), "mse": float(squared[0])}
+            row["psnr"] = float(peak_signal_to_noise(squared)[0])
             text = f"{file}: MSE {row['mse']:.6f}, PSNR {row['psnr']:.2f} dB"
             if out is not None:
                 row["reconstruction"] = str(save_samples([as_array(images)], out / f"{file.stem}.png"))

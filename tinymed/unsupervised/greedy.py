@@ -96,6 +96,7 @@ class AutoencoderLearning:
         self.encoder, self.decoder = nn.Linear(visible, hidden).to(device), nn.Linear(hidden, visible).to(device)
         for layer in (self.encoder, self.decoder):
             init.xavier_uniform_(layer.weight)
+            assert layer.bias is not None
             init.zeros_(layer.bias)
         parameters = [*self.encoder.parameters(), *self.decoder.parameters()]
         self.optimizer = Adam(parameters, lr=config.lr, weight_decay=config.weight_decay)

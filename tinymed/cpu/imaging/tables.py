@@ -59,9 +59,9 @@ def count_values(y: Any, tables: Any, x: Any, count: Any) -> None:
     for k in range(c):
         for v in range(count):
             total = i8(0)
-            for t in range(tasks):
+            for part in range(tasks):
                 for way in range(WAYS):
-                    total += tables[t, way, k, v]
+                    total += tables[part, way, k, v]
             y[k, v] = total
 
 

@@ -58,4 +58,5 @@ class Corrupted:
         radius, angle = np.sqrt(-2 * np.log(pairs[:, 0])), 2 * np.pi * pairs[:, 1]
         normal = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)[:, :count]
         noise: Any = self.amount * normal.reshape(images.shape) / std
-        return (images + noise).astype(np.float32)
+        damaged: np.ndarray = (images + noise).astype(np.float32)
+        return damaged
