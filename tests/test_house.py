@@ -22,6 +22,7 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 CSRC = Path(__file__).parent.parent / "csrc"
 # Reading order is import order: a room may import only rooms before it.
 ROOMS = [
+    "annotations",
     "errors",
     "absent",
     "files",

@@ -8,7 +8,7 @@ import torch
 
 import tinymed
 from tinymed import Tensor, nn, random
-from tinymed.nn import init, init_patterns
+from tinymed.nn import init, init_default, init_patterns
 from tinymed.nn.module import new_parameter
 
 
@@ -138,7 +138,7 @@ class TestDrawnOnce:
     @pytest.mark.parametrize("replaced", [False, True])
     def test_the_weights_are_the_same(self, replaced):
         outside = self.built(replaced).state_dict()
-        with init.drawn_once():
+        with init_default.drawn_once():
             model = self.built(replaced)
         assert all(np.array_equal(v.array, outside[k].array) for k, v in model.state_dict().items())
         assert np.array_equal(random.init_generator.get_state(), self.state_after(replaced))
@@ -148,14 +148,14 @@ class TestDrawnOnce:
         return random.init_generator.get_state()
 
     def test_what_is_written_through_other_memory_stays(self):
-        with init.drawn_once():
+        with init_default.drawn_once():
             layer = nn.Linear(3, 2)
             layer.weight.array[...] = 7
         assert np.all(layer.weight.array == 7)
 
     def test_a_replaced_weight_is_not_drawn(self, monkeypatch):
         drawn = []
-        monkeypatch.setattr(init, "kaiming_uniform_", lambda weight, **_: drawn.append(weight.shape))
-        with init.drawn_once():
+        monkeypatch.setattr(init_default, "kaiming_uniform_", lambda weight, **_: drawn.append(weight.shape))
+        with init_default.drawn_once():
             self.built(True)
         assert drawn == [(4, 3, 3, 3), (4, 2, 2, 2)]

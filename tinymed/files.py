@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, synced, then renamed over it."""
+"""Files that are whole or not there, written beside their place, synced, then renamed over it; and new folders."""
 
 import json
 import math
@@ -97,3 +97,30 @@ def json_value(value: Any) -> Any:
     if hasattr(value, "item") and not isinstance(value, str | bytes):  # a NumPy number
         return json_value(value.item())
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def refuse_occupied(folder: Path) -> None:
+    """Raise UserError if a run cannot begin in this folder: it holds something, or nothing can be written there."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder}: is not empty; choose another --out, or continue a run with --resume {folder}")
+    parent = next(p for p in [folder, *folder.absolute().parents] if p.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise UserError(f"{folder}: cannot be written, since {parent} cannot; choose another --out")
+
+
+def new_folder(root: Path, name: str) -> Path:
+    """Return the next free runs/<name>-<number>."""
+    numbers = [int(p.name.rpartition("-")[2]) for p in root.glob(f"{name}-*") if p.name.rpartition("-")[2].isdigit()]
+    return root / f"{name}-{max(numbers, default=0) + 1:03}"
+
+
+def claim_folder(root: Path, name: str) -> Path:
+    """Make the next free runs/<name>-<number>: a folder that no other run that starts meanwhile gets."""
+    while True:
+        folder = new_folder(root, name)
+        root.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder

@@ -7,6 +7,7 @@ import numpy as np
 
 from . import devices, tape
 from .absent import missing
+from .annotations import DType, Operand
 from .ops.axes import sizes
 from .ops.cast import as_dtype
 from .ops.exchange import Exchange
@@ -268,7 +269,7 @@ class Tensor(Exchange, Methods):
     # ---------------------------------------------------------------------------------- others of its kind
 
     def new_tensor(
-        self, data: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+        self, data: Any, dtype: DType | None = None, device: str | None = None, requires_grad: bool = False
     ) -> "Tensor":
         """Return a tensor that holds a copy of data.
 
@@ -288,7 +289,12 @@ class Tensor(Exchange, Methods):
         return tensor(data, dtype or self.dtype, device or self.device, requires_grad)
 
     def new_full(
-        self, size: Any, fill_value: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+        self,
+        size: Any,
+        fill_value: Operand,
+        dtype: DType | None = None,
+        device: str | None = None,
+        requires_grad: bool = False,
     ) -> "Tensor":
         """Return a tensor filled with one value.
 
@@ -309,7 +315,7 @@ class Tensor(Exchange, Methods):
         return filled(sizes("new_full", (size,)), fill_value, dtype or self.dtype, device or self.device, requires_grad)
 
     def new_zeros(
-        self, *size: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+        self, *size: Any, dtype: DType | None = None, device: str | None = None, requires_grad: bool = False
     ) -> "Tensor":
         """Return zeros.
 
@@ -329,7 +335,7 @@ class Tensor(Exchange, Methods):
         return self.new_full(sizes("new_zeros", size), 0, dtype, device, requires_grad)
 
     def new_ones(
-        self, *size: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+        self, *size: Any, dtype: DType | None = None, device: str | None = None, requires_grad: bool = False
     ) -> "Tensor":
         """Return ones.
 
@@ -390,7 +396,7 @@ def filled(shape: tuple[int, ...], value: Any, dtype: Any, device: str | None, r
     return Tensor(a).requires_grad_(requires_grad)
 
 
-def tensor(data: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
+def tensor(data: Any, dtype: DType | None = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """Return a tensor that holds a copy of data.
 
     Args:

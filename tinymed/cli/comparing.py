@@ -22,7 +22,7 @@ import numpy as np
 
 from .. import baselines, tasks
 from ..errors import UserError
-from ..files import json_value, read_json, write_atomic, write_json
+from ..files import json_value, read_json, refuse_occupied, write_atomic, write_json
 from ..metrics.paired_differences import paired_differences
 from ..models import available, count_parameters, entry
 from ..nn.init import no_weights
@@ -30,7 +30,7 @@ from ..report.plots import save_comparison_bars
 from ..report.tables import interval, number, table
 from ..tasks.base.options import model_options, refuse_idle
 from ..train.run import METRICS as METRICS_FILE
-from ..train.run import Run, choose_backend, flat, refuse_occupied
+from ..train.run import Run, choose_backend, flat
 from .app import FAILED, say
 from .comparing_baselines import (
     AT,

@@ -20,9 +20,8 @@ import numpy as np
 from .. import baselines
 from ..errors import UserError
 from ..features.sources import Sources
-from ..files import json_value, write_atomic, write_json
+from ..files import json_value, refuse_occupied, write_atomic, write_json
 from ..metrics.classification import evaluate_scores
-from ..train.run import refuse_occupied
 from .app import say
 from .comparison_rows import common_fields, figures
 from .options import Given

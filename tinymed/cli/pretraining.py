@@ -8,13 +8,13 @@ import numpy as np
 from .. import tasks
 from ..data.unlabelled import pixels_of
 from ..errors import UserError
-from ..files import read_json, write_json
+from ..files import read_json, refuse_occupied, write_json
 from ..models import create, default_size, entry
 from ..report.samples import save_samples
 from ..tasks.base.config import checked
 from ..tasks.base.options import model_options, refuse_idle
 from ..train.checkpoint import load_checkpoint, save_checkpoint
-from ..train.run import choose_backend, refuse_occupied
+from ..train.run import choose_backend
 from ..unsupervised.config import PretrainConfig
 from ..unsupervised.greedy import StackLayer, check_stack, dense_stack, install_layers, pretrain_layers
 from ..weights import save

@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import tasks
 from ..errors import UserError
+from ..files import claim_folder, new_folder, refuse_occupied
 from ..nn.init import no_weights
 from ..nn.norm import StatisticsWarning
 from ..report.plots import save_curves
@@ -16,7 +17,7 @@ from ..report.samples import save_samples
 from ..tasks.base.task import refuse_divided
 from ..train.callbacks import Interrupt
 from ..train.display import Bar, Lines, SlowStart
-from ..train.run import CHANGEABLE, PREDICTIONS, Run, choose_backend, claim_folder, new_folder, refuse_occupied
+from ..train.run import CHANGEABLE, PREDICTIONS, Run, choose_backend
 from ..train.trainer import Callback
 from ..train.transfer import check_transfer, initial_weights, initialise
 from .app import say, slow_note

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import random, tape
+from ..annotations import DType
 from ..ops.axes import integer, is_integer
 from ..ops.cast import as_dtype
 from ..ops.inplace import below, no_generator
@@ -50,7 +51,7 @@ def randn(
     *sizes: Any,
     size: Any = None,
     seed: int | None = None,
-    dtype: Any = None,
+    dtype: DType | None = None,
     device: str | None = None,
     requires_grad: bool = False,
     generator: Any = None,
@@ -88,7 +89,7 @@ def rand(
     *sizes: Any,
     size: Any = None,
     seed: int | None = None,
-    dtype: Any = None,
+    dtype: DType | None = None,
     device: str | None = None,
     requires_grad: bool = False,
     generator: Any = None,
@@ -123,7 +124,7 @@ def rand(
 def randn_like(
     input: Tensor,
     *,
-    dtype: Any = None,
+    dtype: DType | None = None,
     device: str | None = None,
     requires_grad: bool = False,
     memory_format: Any = None,
@@ -152,7 +153,7 @@ def randn_like(
 def rand_like(
     input: Tensor,
     *,
-    dtype: Any = None,
+    dtype: DType | None = None,
     device: str | None = None,
     requires_grad: bool = False,
     memory_format: Any = None,
@@ -227,7 +228,7 @@ def randint(
     high: int | None = None,
     size: Any = None,
     seed: int | None = None,
-    dtype: Any = None,
+    dtype: DType | None = None,
     device: str | None = None,
     requires_grad: bool = False,
     generator: Any = None,
@@ -311,7 +312,7 @@ def randint_like(
 
 
 def randperm(
-    n: int, *, seed: int | None = None, dtype: Any = None, device: str | None = None, generator: Any = None
+    n: int, *, seed: int | None = None, dtype: DType | None = None, device: str | None = None, generator: Any = None
 ) -> Tensor:
     """Return 0 ... n - 1 in a random order.
 

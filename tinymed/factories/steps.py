@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..annotations import DType, Operand
 from ..ops.axes import integer
 from ..ops.cast import as_dtype
 from ..ops.promotion import result_type
@@ -15,9 +16,9 @@ from ..tensor import Tensor, made
 def arange(
     *limits: Any,
     start: Any = None,
-    end: Any = None,
+    end: Operand | None = None,
     step: Any = None,
-    dtype: Any = None,
+    dtype: DType | None = None,
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
@@ -86,7 +87,13 @@ def progression(limits: Sequence[Any], start: Any, end: Any, step: Any) -> tuple
 
 
 def linspace(
-    start: Any, end: Any, steps: int, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+    start: Any,
+    end: Operand,
+    steps: int,
+    *,
+    dtype: DType | None = None,
+    device: str | None = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Return numbers from start to end, both included, at equal distances.
 
@@ -125,11 +132,11 @@ def evenly(first: float, last: float, count: int) -> np.ndarray:
 
 def logspace(
     start: Any,
-    end: Any,
+    end: Operand,
     steps: int,
     base: float = 10.0,
     *,
-    dtype: Any = None,
+    dtype: DType | None = None,
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
@@ -165,7 +172,7 @@ def logspace(
         )
 
 
-def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: str | None = None) -> Tensor:
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: DType = np.int64, device: str | None = None) -> Tensor:
     """Return the places of a matrix on and below a diagonal, row by row.
 
     Args:
@@ -185,7 +192,7 @@ def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, 
     return made(np.stack(np.tril_indices(row, offset, col)).astype(as_dtype("tril_indices", dtype)), device)
 
 
-def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: str | None = None) -> Tensor:
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: DType = np.int64, device: str | None = None) -> Tensor:
     """Return the places of a matrix on and above a diagonal, row by row.
 
     Args:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..annotations import DType, Operand
 from ..ops.axes import integer
 from ..ops.axes import sizes as given_sizes
 from ..ops.cast import as_dtype
@@ -25,7 +26,7 @@ def shape_of(name: str, sizes: Sequence[Any], size: Any) -> tuple[int, ...]:
 
 
 def zeros(
-    *sizes: Any, size: Any = None, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+    *sizes: Any, size: Any = None, dtype: DType | None = None, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
     """Return a tensor of zeros.
 
@@ -51,7 +52,7 @@ def zeros(
 
 
 def ones(
-    *sizes: Any, size: Any = None, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+    *sizes: Any, size: Any = None, dtype: DType | None = None, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
     """Return a tensor of ones.
 
@@ -79,7 +80,7 @@ def ones(
 def empty(
     *sizes: Any,
     size: Any = None,
-    dtype: Any = None,
+    dtype: DType | None = None,
     device: str | None = None,
     requires_grad: bool = False,
     memory_format: Any = None,
@@ -109,7 +110,12 @@ def empty(
 
 
 def full(
-    size: Any, fill_value: Any, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+    size: Any,
+    fill_value: Operand,
+    *,
+    dtype: DType | None = None,
+    device: str | None = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Return a tensor filled with one value.
 
@@ -139,7 +145,7 @@ def full(
 def zeros_like(
     input: Tensor,
     *,
-    dtype: Any = None,
+    dtype: DType | None = None,
     device: str | None = None,
     requires_grad: bool = False,
     memory_format: Any = None,
@@ -166,7 +172,7 @@ def zeros_like(
 def ones_like(
     input: Tensor,
     *,
-    dtype: Any = None,
+    dtype: DType | None = None,
     device: str | None = None,
     requires_grad: bool = False,
     memory_format: Any = None,
@@ -192,9 +198,9 @@ def ones_like(
 
 def full_like(
     input: Tensor,
-    fill_value: Any,
+    fill_value: Operand,
     *,
-    dtype: Any = None,
+    dtype: DType | None = None,
     device: str | None = None,
     requires_grad: bool = False,
     memory_format: Any = None,
@@ -222,7 +228,7 @@ def full_like(
 empty_like = zeros_like
 
 
-def as_tensor(data: Any, dtype: Any = None, device: str | None = None) -> Tensor:
+def as_tensor(data: Any, dtype: DType | None = None, device: str | None = None) -> Tensor:
     """Return data as a tensor, without a copy where dtype and device allow.
 
     Args:
@@ -261,7 +267,9 @@ def as_tensor(data: Any, dtype: Any = None, device: str | None = None) -> Tensor
 asarray = as_tensor
 
 
-def scalar_tensor(s: Any, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
+def scalar_tensor(
+    s: Any, *, dtype: DType | None = None, device: str | None = None, requires_grad: bool = False
+) -> Tensor:
     """Return a number as a tensor without axes.
 
     Args:
@@ -282,7 +290,7 @@ def scalar_tensor(s: Any, *, dtype: Any = None, device: str | None = None, requi
 
 
 def eye(
-    n: int, m: int | None = None, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+    n: int, m: int | None = None, *, dtype: DType | None = None, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
     """Return the n x m matrix with 1 on its diagonal and 0 elsewhere.
 

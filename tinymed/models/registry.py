@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..errors import UserError
-from ..nn.init import drawn_once, no_weights
+from ..nn.init import no_weights
+from ..nn.init_default import drawn_once
 from ..nn.module import Module
 from .summary import Shapes, activation_bytes, count_parameters, input_shapes, summary, total_macs
 

@@ -4,6 +4,7 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
+from ..annotations import Tensor
 from .module import Module
 
 
@@ -156,7 +157,7 @@ class Sequential(Listed):
         for name, module in named:
             self.add_module(str(name), checked(module, self))
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: Tensor) -> Tensor:
         for module in self._modules.values():
             input = module(input)
         return input

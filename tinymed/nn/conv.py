@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from ..tensor import Tensor
 from . import functional as F
-from . import init
+from .init_default import draw_default
 from .module import Module, new_parameter
 
 Size = int | Sequence[int]
@@ -75,7 +75,7 @@ class Convolution(Module):
 
     def reset_parameters(self) -> None:
         """Draw weight and bias uniformly from +-1 / sqrt(fan_in), PyTorch's default."""
-        init.default_(self.weight, self.bias)
+        draw_default(self.weight, self.bias)
 
     def extra_repr(self) -> str:
         shown = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"

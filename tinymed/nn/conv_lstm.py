@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from ..annotations import Size
 from ..ops.lstm_gates import LSTMGates
 from ..tensor import Tensor
 from . import functional as F
@@ -49,7 +50,7 @@ class ConvLSTM2d(Module):
         self,
         in_channels: int,
         hidden_channels: int,
-        kernel_size: Any = 3,
+        kernel_size: Size = 3,
         bias: bool = True,
         batch_first: bool = False,
         bidirectional: bool = False,
@@ -108,7 +109,7 @@ class ConvLSTM2d(Module):
         y = F.cat(outputs, 2) if len(outputs) > 1 else outputs[0]
         return (F.swapaxes(y, 0, 1) if self.batch_first else y), tuple(F.stack(s, 0) for s in zip(*last, strict=True))
 
-    def walk(self, x: Any, end: str, state: list[Any], reverse: bool) -> tuple[Any, Any, Any]:
+    def walk(self, x: Tensor, end: str, state: list[Any], reverse: bool) -> tuple[Any, Any, Any]:
         """Run one direction: (outputs of every step, last h, last c)."""
         steps, batch = x.shape[:2]
         padding = tuple(side // 2 for side in self.kernel_size)

@@ -4,9 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ..annotations import Padding, Size
 from ..tensor import Tensor
 from . import functional as F
-from . import init
+from .init_default import draw_default
 from .module import Module, new_parameter
 
 
@@ -43,7 +44,7 @@ class Linear(Module):
 
     def reset_parameters(self) -> None:
         """Draw weight and bias uniformly from +-1 / sqrt(in_features), PyTorch's default."""
-        init.default_(self.weight, self.bias)
+        draw_default(self.weight, self.bias)
 
     def forward(self, input: Tensor) -> Any:
         return F.linear(input, self.weight, self.bias)
@@ -334,7 +335,7 @@ class Unfold(Module):
     As `torch.nn.Unfold`.
     """
 
-    def __init__(self, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1):
+    def __init__(self, kernel_size: Size, dilation: Size = 1, padding: Padding = 0, stride: Size = 1):
         super().__init__()
         self.kernel_size, self.dilation, self.padding, self.stride = kernel_size, dilation, padding, stride
 
@@ -370,7 +371,9 @@ class Fold(Module):
     As `torch.nn.Fold`.
     """
 
-    def __init__(self, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1):
+    def __init__(
+        self, output_size: Size, kernel_size: Size, dilation: Size = 1, padding: Padding = 0, stride: Size = 1
+    ):
         super().__init__()
         self.output_size, self.kernel_size = output_size, kernel_size
         self.dilation, self.padding, self.stride = dilation, padding, stride

@@ -3,6 +3,7 @@
 import math
 from typing import Any, ClassVar
 
+from ..annotations import Tensor
 from ..ops.recurrent import GRUSequence, LSTMSequence, RNNSequence
 from . import functional as F
 from . import init
@@ -95,7 +96,7 @@ class RNNCell(Cell):
         super().__init__(input_size, hidden_size, bias)
         self.nonlinearity = nonlinearity
 
-    def step(self, x: Any, state: list[Any]) -> Any:
+    def step(self, x: Tensor, state: list[Any]) -> Any:
         sums = F.linear(x, self.weight_ih, joined(self.bias_ih, self.bias_hh))
         return RNNSequence.apply(sums, self.weight_hh, *state, None, False, self.nonlinearity == "relu")
 
@@ -125,7 +126,7 @@ class LSTMCell(Cell):
 
     gates, states = 4, 2
 
-    def step(self, x: Any, state: list[Any]) -> Any:
+    def step(self, x: Tensor, state: list[Any]) -> Any:
         sums = F.linear(x, self.weight_ih, joined(self.bias_ih, self.bias_hh))
         return LSTMSequence.apply(sums, self.weight_hh, *state, None, False)
 
@@ -154,7 +155,7 @@ class GRUCell(Cell):
 
     gates = 3
 
-    def step(self, x: Any, state: list[Any]) -> Any:
+    def step(self, x: Tensor, state: list[Any]) -> Any:
         sums = F.linear(x, self.weight_ih, self.bias_ih)
         own = x.new_zeros(3 * self.hidden_size) if self.bias_hh is None else self.bias_hh
         return GRUSequence.apply(sums, self.weight_hh, own, *state, None, False)

@@ -7,6 +7,7 @@ where its sign, or its distance from a border, tells the piece; then the input m
 from typing import Any
 
 from .. import random
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .dropout import TICKET, drawn_words, generator_state, in_image_order, take_ticket
@@ -240,7 +241,7 @@ class Hardsigmoid(Op):
 
 
 @overwritable
-def relu(input: Any) -> Any:
+def relu(input: Tensor) -> Tensor:
     """Compute max(0, x), element-wise; the gradient at 0 is 0.
 
     Args:
@@ -262,7 +263,7 @@ def relu(input: Any) -> Any:
 
 
 @overwritable
-def leaky_relu(input: Any, negative_slope: float = 0.01) -> Any:
+def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
     """Compute x where x > 0, else negative_slope x.
 
     Args:
@@ -286,7 +287,7 @@ def leaky_relu(input: Any, negative_slope: float = 0.01) -> Any:
 
 
 @overwritable
-def rrelu(input: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Any:
+def rrelu(input: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Tensor:
     """Compute x where x > 0, else a x with a random slope a.
 
     In training a is uniform in [lower, upper] for each element, in evaluation it is their mean.
@@ -319,7 +320,7 @@ def rrelu(input: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool
     return RReLU.apply(input, random.default_generator.beside(input.array), float(lower), float(upper))
 
 
-def prelu(input: Any, weight: Any) -> Any:
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """Compute x where x > 0, else weight x, with a learned slope.
 
     Args:
@@ -351,7 +352,7 @@ def prelu(input: Any, weight: Any) -> Any:
 
 
 @overwritable
-def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     """Clip x to [min_val, max_val]; the gradient at the borders is 0, where clamp's is 1.
 
     Args:
@@ -387,7 +388,7 @@ def clipped(name: str, input: Any, low: float, high: float) -> Any:
 
 
 @overwritable
-def relu6(input: Any) -> Any:
+def relu6(input: Tensor) -> Tensor:
     """Compute min(max(0, x), 6); hardtanh(x, 0, c) has another ceiling.
 
     Args:
@@ -410,7 +411,7 @@ def relu6(input: Any) -> Any:
 
 
 @overwritable
-def hardsigmoid(input: Any) -> Any:
+def hardsigmoid(input: Tensor) -> Tensor:
     """Compute x / 6 + 1/2, clipped to [0, 1].
 
     Args:
@@ -432,7 +433,7 @@ def hardsigmoid(input: Any) -> Any:
     return Hardsigmoid.apply(input)
 
 
-def identity(input: Any) -> Any:
+def identity(input: Tensor) -> Tensor:
     """Return the input itself: the linear activation.
 
     Args:

@@ -8,6 +8,7 @@ import operator
 from math import prod
 from typing import Any
 
+from ..annotations import Size, Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .axes import is_integer
@@ -163,7 +164,7 @@ class AdaptiveMaxPool(Op):
 # ------------------------------------------------------------------------------------------- public functions
 
 
-def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
+def adaptive_avg_pool1d(input: Tensor, output_size: Size) -> Tensor:
     """Compute the mean of each of output_size parts of an axis.
 
     Part i reaches from floor(i L / M) to ceil((i + 1) L / M), so parts may overlap.
@@ -186,7 +187,7 @@ def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     return AdaptiveAvgPool.apply(input, output_sizes("adaptive_avg_pool1d", 1, input, output_size))
 
 
-def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
+def adaptive_avg_pool2d(input: Tensor, output_size: Size) -> Tensor:
     """Compute the mean of each of output_size parts of images; size 1 is global average pooling.
 
     Args:
@@ -211,7 +212,7 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     return AdaptiveAvgPool.apply(input, output_sizes("adaptive_avg_pool2d", 2, input, output_size))
 
 
-def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
+def adaptive_avg_pool3d(input: Tensor, output_size: Size) -> Tensor:
     """Compute the mean of each of output_size parts of volumes.
 
     Args:
@@ -233,7 +234,7 @@ def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
     return AdaptiveAvgPool.apply(input, output_sizes("adaptive_avg_pool3d", 3, input, output_size))
 
 
-def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+def adaptive_max_pool1d(input: Tensor, output_size: Size, return_indices: bool = False) -> Any:
     """Compute the largest value of each of output_size parts of an axis.
 
     Args:
@@ -256,7 +257,7 @@ def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = Fal
     return maximum("adaptive_max_pool1d", 1, input, output_size, return_indices)
 
 
-def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+def adaptive_max_pool2d(input: Tensor, output_size: Size, return_indices: bool = False) -> Any:
     """Compute the largest value of each of output_size parts of images.
 
     Args:
@@ -279,7 +280,7 @@ def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = Fal
     return maximum("adaptive_max_pool2d", 2, input, output_size, return_indices)
 
 
-def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+def adaptive_max_pool3d(input: Tensor, output_size: Size, return_indices: bool = False) -> Any:
     """Compute the largest value of each of output_size parts of volumes.
 
     Args:

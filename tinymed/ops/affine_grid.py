@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import devices
+from ..annotations import Tensor
 from ..dispatch import Array
 from ..tape import Node
 from .matmul import linear
@@ -30,7 +31,7 @@ def own_places(space: Sizes, align_corners: bool, dtype: str, where: str) -> Arr
     return devices.move(own.reshape(-1, len(space) + 1).astype(dtype), where)
 
 
-def affine_grid(theta: Any, size: Any, align_corners: bool | None = None) -> Any:
+def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> Tensor:
     """Return the places that affine maps make of the pixels of an image, as grid_sample takes them.
 
     Args:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .broadcast import drawn_shape
@@ -114,7 +115,7 @@ class Logit(Op):
 # ------------------------------------------------------------------------------------------------ public functions
 
 
-def tan(input: Any) -> Any:
+def tan(input: Tensor) -> Tensor:
     """Compute the tangent of angles.
 
     Args:
@@ -131,7 +132,7 @@ def tan(input: Any) -> Any:
     return Analytic.apply(input, "tan")
 
 
-def asin(input: Any) -> Any:
+def asin(input: Tensor) -> Tensor:
     """Compute the angle, from -pi/2 to pi/2, whose sine is the input.
 
     Args:
@@ -148,7 +149,7 @@ def asin(input: Any) -> Any:
     return Analytic.apply(input, "asin")
 
 
-def acos(input: Any) -> Any:
+def acos(input: Tensor) -> Tensor:
     """Compute the angle, from 0 to pi, whose cosine is the input.
 
     Args:
@@ -165,7 +166,7 @@ def acos(input: Any) -> Any:
     return Analytic.apply(input, "acos")
 
 
-def atan(input: Any) -> Any:
+def atan(input: Tensor) -> Tensor:
     """Compute the angle, from -pi/2 to pi/2, whose tangent is the input.
 
     Args:
@@ -182,7 +183,7 @@ def atan(input: Any) -> Any:
     return Analytic.apply(input, "atan")
 
 
-def sinh(input: Any) -> Any:
+def sinh(input: Tensor) -> Tensor:
     """Compute the hyperbolic sine, (e^x - e^-x) / 2.
 
     Args:
@@ -199,7 +200,7 @@ def sinh(input: Any) -> Any:
     return Analytic.apply(input, "sinh")
 
 
-def cosh(input: Any) -> Any:
+def cosh(input: Tensor) -> Tensor:
     """Compute the hyperbolic cosine, (e^x + e^-x) / 2.
 
     Args:
@@ -216,7 +217,7 @@ def cosh(input: Any) -> Any:
     return Analytic.apply(input, "cosh")
 
 
-def asinh(input: Any) -> Any:
+def asinh(input: Tensor) -> Tensor:
     """Compute the inverse of sinh.
 
     Args:
@@ -233,7 +234,7 @@ def asinh(input: Any) -> Any:
     return Analytic.apply(input, "asinh")
 
 
-def acosh(input: Any) -> Any:
+def acosh(input: Tensor) -> Tensor:
     """Compute the inverse of cosh.
 
     Args:
@@ -250,7 +251,7 @@ def acosh(input: Any) -> Any:
     return Analytic.apply(input, "acosh")
 
 
-def atanh(input: Any) -> Any:
+def atanh(input: Tensor) -> Tensor:
     """Compute the inverse of tanh.
 
     Args:
@@ -267,7 +268,7 @@ def atanh(input: Any) -> Any:
     return Analytic.apply(input, "atanh")
 
 
-def exp2(input: Any) -> Any:
+def exp2(input: Tensor) -> Tensor:
     """Compute 2^x, element-wise.
 
     Args:
@@ -284,7 +285,7 @@ def exp2(input: Any) -> Any:
     return Analytic.apply(input, "exp2")
 
 
-def log2(input: Any) -> Any:
+def log2(input: Tensor) -> Tensor:
     """Compute the logarithm to base 2.
 
     Args:
@@ -301,7 +302,7 @@ def log2(input: Any) -> Any:
     return Analytic.apply(input, "log2")
 
 
-def log10(input: Any) -> Any:
+def log10(input: Tensor) -> Tensor:
     """Compute the logarithm to base 10.
 
     Args:
@@ -318,7 +319,7 @@ def log10(input: Any) -> Any:
     return Analytic.apply(input, "log10")
 
 
-def logit(input: Any, eps: float | None = None) -> Any:
+def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """Compute the logarithm of the odds, ln(x / (1 - x)): what the sigmoid takes back.
 
     Args:
@@ -336,7 +337,7 @@ def logit(input: Any, eps: float | None = None) -> Any:
     return Logit.apply(input, None if eps is None or eps < 0 else float(eps))
 
 
-def deg2rad(input: Any) -> Any:
+def deg2rad(input: Tensor) -> Tensor:
     """Convert degrees to radians.
 
     Args:
@@ -353,7 +354,7 @@ def deg2rad(input: Any) -> Any:
     return mul(input, math.pi / 180)
 
 
-def rad2deg(input: Any) -> Any:
+def rad2deg(input: Tensor) -> Tensor:
     """Convert radians to degrees.
 
     Args:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Node, Op, host_read
 from .axes import integer, is_integer, numpy_names, one_axis, sizes
@@ -95,7 +96,7 @@ def unfold(input: Any, dimension: int, size: int, step: int) -> Any:
 
 
 @numpy_names
-def repeat_interleave(input: Any, repeats: Any, dim: int | None = None, *, output_size: int | None = None) -> Any:
+def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None, *, output_size: int | None = None) -> Tensor:
     """Repeat each element along an axis some times in a row.
 
     Args:
@@ -140,7 +141,7 @@ def repeat_interleave(input: Any, repeats: Any, dim: int | None = None, *, outpu
 
 
 @numpy_names
-def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
+def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
     """Split an axis into parts whose lengths differ by 1 at most, or before given places.
 
     Args:
@@ -176,7 +177,7 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
     return tuple(narrow(input, axis, min(a, n), max(0, b - a)) for a, b in zip(starts, stops, strict=True))
 
 
-def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
+def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """Split one axis into several.
 
     Args:
@@ -206,7 +207,7 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
     return reshape(input, (*input.shape[:axis], *full, *input.shape[axis + 1 :]))
 
 
-def ravel(input: Any) -> Any:
+def ravel(input: Tensor) -> Tensor:
     """Return the elements as a vector.
 
     Args:
@@ -311,7 +312,7 @@ def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
 # ----------------------------------------------------------------------------------------------------------- turns
 
 
-def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
+def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     """Rotate by quarter turns in the plane of two axes, from the first towards the second.
 
     Args:
@@ -341,7 +342,7 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
     return flip(input, a, b) if turns else flip(input, ())
 
 
-def fliplr(input: Any) -> Any:
+def fliplr(input: Tensor) -> Tensor:
     """Reverse the second axis.
 
     Args:
@@ -363,7 +364,7 @@ def fliplr(input: Any) -> Any:
     return flip(input, 1)
 
 
-def flipud(input: Any) -> Any:
+def flipud(input: Tensor) -> Tensor:
     """Reverse the first axis.
 
     Args:
@@ -386,7 +387,7 @@ def flipud(input: Any) -> Any:
 
 
 @numpy_names
-def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
+def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Tensor:
     """Compute the differences of neighbours along an axis.
 
     Args:
@@ -423,7 +424,7 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
     return input
 
 
-def sum_to_size(input: Any, *size: Any) -> Any:
+def sum_to_size(input: Tensor, *size: Any) -> Tensor:
     """Sum over the axes along which a tensor of a given size was broadcast.
 
     Args:

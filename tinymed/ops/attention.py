@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import random
+from ..annotations import Tensor
 from ..dispatch import Array, Table, kernel
 from ..tape import Op
 from .cast import Cast
@@ -189,15 +190,15 @@ class Attention(Op):
 
 
 def scaled_dot_product_attention(
-    query: Any,
-    key: Any,
-    value: Any,
-    attn_mask: Any = None,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
     dropout_p: float = 0.0,
     is_causal: bool = False,
     scale: float | None = None,
     enable_gqa: bool = False,
-) -> Any:
+) -> Tensor:
     """Compute softmax(scale Q K' + mask) V: for each query the mean of the values, weighted by how its key fits.
 
     Memory grows with the number of tokens, not with its square, on every backend but `numpy` and `cupy`; a gradient of

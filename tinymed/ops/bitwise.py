@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ..annotations import Operand, Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .broadcast import broadcast_bool, drawn_shape, extent, operands, together
@@ -86,7 +87,7 @@ def whole(name: str, *inputs: Any) -> tuple[Any, ...]:
     return given
 
 
-def bitwise_and(input: Any, other: Any) -> Any:
+def bitwise_and(input: Tensor, other: Operand) -> Tensor:
     """Compute input & other, bit by bit.
 
     Args:
@@ -106,7 +107,7 @@ def bitwise_and(input: Any, other: Any) -> Any:
     return Bitwise.apply(*whole("bitwise_and", input, other), "and")
 
 
-def bitwise_or(input: Any, other: Any) -> Any:
+def bitwise_or(input: Tensor, other: Operand) -> Tensor:
     """Compute input | other, bit by bit.
 
     Args:
@@ -126,7 +127,7 @@ def bitwise_or(input: Any, other: Any) -> Any:
     return Bitwise.apply(*whole("bitwise_or", input, other), "or")
 
 
-def bitwise_xor(input: Any, other: Any) -> Any:
+def bitwise_xor(input: Tensor, other: Operand) -> Tensor:
     """Compute input ^ other, bit by bit.
 
     Args:
@@ -146,7 +147,7 @@ def bitwise_xor(input: Any, other: Any) -> Any:
     return Bitwise.apply(*whole("bitwise_xor", input, other), "xor")
 
 
-def bitwise_left_shift(input: Any, other: Any) -> Any:
+def bitwise_left_shift(input: Tensor, other: Operand) -> Tensor:
     """Compute input << other; a shift by fewer than 0 bits or by all of them leaves 0.
 
     Args:
@@ -166,7 +167,7 @@ def bitwise_left_shift(input: Any, other: Any) -> Any:
     return Bitwise.apply(*numbers("bitwise_left_shift", input, other), "left")
 
 
-def bitwise_right_shift(input: Any, other: Any) -> Any:
+def bitwise_right_shift(input: Tensor, other: Operand) -> Tensor:
     """Compute input >> other; the sign stays.
 
     Args:
@@ -194,7 +195,7 @@ def numbers(name: str, *inputs: Any) -> tuple[Any, ...]:
     return given
 
 
-def bitwise_not(input: Any) -> Any:
+def bitwise_not(input: Tensor) -> Tensor:
     """Compute ~input: every bit turned, a bool negated.
 
     Args:

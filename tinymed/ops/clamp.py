@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from ..annotations import Operand, Tensor
 from ..dispatch import Array, kernel
 from ..tape import Node, Op
 from .broadcast import drawn_shape, operand
@@ -49,7 +50,7 @@ class Clamp(Op):
 # ------------------------------------------------------------------------------------------------ public functions
 
 
-def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
+def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None) -> Tensor:
     """Limit elements to [min, max]; where min > max the result is max.
 
     Args:
@@ -77,7 +78,7 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
     return Clamp.apply(input, low, high)
 
 
-def clamp_min(input: Any, min: Any) -> Any:
+def clamp_min(input: Tensor, min: Operand) -> Tensor:
     """Limit elements to at least min.
 
     Args:
@@ -95,7 +96,7 @@ def clamp_min(input: Any, min: Any) -> Any:
     return clamp(input, min=min)
 
 
-def clamp_max(input: Any, max: Any) -> Any:
+def clamp_max(input: Tensor, max: Operand) -> Tensor:
     """Limit elements to at most max.
 
     Args:

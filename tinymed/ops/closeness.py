@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ..annotations import Operand, Tensor
 from ..tape import Node, host_read
 from .cast import Cast
 from .compare import eq, isfinite, isinf, isnan, le, logical_and, logical_or
@@ -12,7 +13,7 @@ from .reduce import all
 from .unary import abs
 
 
-def isclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
+def isclose(input: Tensor, other: Operand, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
     """Return whether |input - other| <= atol + rtol |other|, element-wise.
 
     Args:
@@ -48,7 +49,7 @@ def isclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equa
     return logical_or(close, logical_and(isfinite(apart), near))
 
 
-def allclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+def allclose(input: Tensor, other: Operand, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
     """Return whether all elements are close, as isclose says.
 
     Args:
@@ -72,7 +73,7 @@ def allclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equ
     return bool(found.array.item())
 
 
-def equal(input: Any, other: Any) -> bool:
+def equal(input: Tensor, other: Operand) -> bool:
     """Return whether two tensors have one shape and equal elements.
 
     Args:
@@ -93,7 +94,7 @@ def equal(input: Any, other: Any) -> bool:
     return bool(found.array.item())
 
 
-def isposinf(input: Any) -> Any:
+def isposinf(input: Tensor) -> Tensor:
     """Return whether elements are infinite and positive.
 
     Args:
@@ -110,7 +111,7 @@ def isposinf(input: Any) -> Any:
     return logical_and(isinf(input), input > 0)
 
 
-def isneginf(input: Any) -> Any:
+def isneginf(input: Tensor) -> Tensor:
     """Return whether elements are infinite and negative.
 
     Args:
@@ -127,7 +128,9 @@ def isneginf(input: Any) -> Any:
     return logical_and(isinf(input), input < 0)
 
 
-def nan_to_num(input: Any, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Any:
+def nan_to_num(
+    input: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
     """Replace NaN and infinities by numbers; the gradient is 0 there.
 
     Args:
@@ -154,7 +157,7 @@ def nan_to_num(input: Any, nan: float | None = None, posinf: float | None = None
     return where(isneginf(input), number_beside(input, bottom, dtype), y)
 
 
-def is_nonzero(input: Any) -> bool:
+def is_nonzero(input: Tensor) -> bool:
     """Return whether the only element is not zero.
 
     Args:
@@ -171,7 +174,7 @@ def is_nonzero(input: Any) -> bool:
     return bool(input)
 
 
-def is_same_size(input: Any, other: Any) -> bool:
+def is_same_size(input: Tensor, other: Operand) -> bool:
     """Return whether two tensors have one shape.
 
     Args:

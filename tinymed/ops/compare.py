@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ..annotations import Operand, Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .broadcast import broadcast_bool, drawn_shape, extent, operands, pair, together
@@ -87,7 +88,7 @@ def compare(name: str, relation: str, a: Any, b: Any) -> Any:
     return Compare.apply(*operands(name, a, b), relation)
 
 
-def eq(input: Any, other: Any) -> Any:
+def eq(input: Tensor, other: Operand) -> Tensor:
     """Return whether elements are equal.
 
     Args:
@@ -104,7 +105,7 @@ def eq(input: Any, other: Any) -> Any:
     return compare("eq", "equal", input, other)
 
 
-def ne(input: Any, other: Any) -> Any:
+def ne(input: Tensor, other: Operand) -> Tensor:
     """Return whether elements differ.
 
     Args:
@@ -121,7 +122,7 @@ def ne(input: Any, other: Any) -> Any:
     return compare("ne", "not_equal", input, other)
 
 
-def lt(input: Any, other: Any) -> Any:
+def lt(input: Tensor, other: Operand) -> Tensor:
     """Return whether input < other, element-wise.
 
     Args:
@@ -138,7 +139,7 @@ def lt(input: Any, other: Any) -> Any:
     return compare("lt", "less", input, other)
 
 
-def le(input: Any, other: Any) -> Any:
+def le(input: Tensor, other: Operand) -> Tensor:
     """Return whether input <= other, element-wise.
 
     Args:
@@ -155,7 +156,7 @@ def le(input: Any, other: Any) -> Any:
     return compare("le", "less_equal", input, other)
 
 
-def gt(input: Any, other: Any) -> Any:
+def gt(input: Tensor, other: Operand) -> Tensor:
     """Return whether input > other, element-wise.
 
     Args:
@@ -172,7 +173,7 @@ def gt(input: Any, other: Any) -> Any:
     return compare("gt", "greater", input, other)
 
 
-def ge(input: Any, other: Any) -> Any:
+def ge(input: Tensor, other: Operand) -> Tensor:
     """Return whether input >= other, element-wise.
 
     Args:
@@ -189,7 +190,7 @@ def ge(input: Any, other: Any) -> Any:
     return compare("ge", "greater_equal", input, other)
 
 
-def logical_and(input: Any, other: Any) -> Any:
+def logical_and(input: Tensor, other: Operand) -> Tensor:
     """Return whether both elements are not zero.
 
     Args:
@@ -206,7 +207,7 @@ def logical_and(input: Any, other: Any) -> Any:
     return compare("logical_and", "logical_and", input, other)
 
 
-def logical_or(input: Any, other: Any) -> Any:
+def logical_or(input: Tensor, other: Operand) -> Tensor:
     """Return whether at least one of the elements is not zero.
 
     Args:
@@ -223,7 +224,7 @@ def logical_or(input: Any, other: Any) -> Any:
     return compare("logical_or", "logical_or", input, other)
 
 
-def logical_xor(input: Any, other: Any) -> Any:
+def logical_xor(input: Tensor, other: Operand) -> Tensor:
     """Return whether exactly one of the elements is not zero.
 
     Args:
@@ -240,7 +241,7 @@ def logical_xor(input: Any, other: Any) -> Any:
     return compare("logical_xor", "logical_xor", input, other)
 
 
-def logical_not(input: Any) -> Any:
+def logical_not(input: Tensor) -> Tensor:
     """Return whether elements are zero.
 
     Args:
@@ -257,7 +258,7 @@ def logical_not(input: Any) -> Any:
     return HasProperty.apply(input, "logical_not")
 
 
-def isnan(input: Any) -> Any:
+def isnan(input: Tensor) -> Tensor:
     """Return whether elements are NaN.
 
     Args:
@@ -274,7 +275,7 @@ def isnan(input: Any) -> Any:
     return HasProperty.apply(input, "isnan")
 
 
-def isinf(input: Any) -> Any:
+def isinf(input: Tensor) -> Tensor:
     """Return whether elements are infinite.
 
     Args:
@@ -291,7 +292,7 @@ def isinf(input: Any) -> Any:
     return HasProperty.apply(input, "isinf")
 
 
-def isfinite(input: Any) -> Any:
+def isfinite(input: Tensor) -> Tensor:
     """Return whether elements are neither infinite nor NaN.
 
     Args:

@@ -8,6 +8,7 @@ weight.
 from math import prod
 from typing import Any
 
+from ..annotations import Padding, Size, Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .axes import is_integer
@@ -238,8 +239,14 @@ def draw_filter(draw: Any) -> tuple[Any, ...]:
 
 
 def conv1d(
-    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
-) -> Any:
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: Padding = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+) -> Tensor:
     """Convolve signals with filters: a cross-correlation along one axis.
 
     Args:
@@ -266,8 +273,14 @@ def conv1d(
 
 
 def conv2d(
-    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
-) -> Any:
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: Padding = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+) -> Tensor:
     """Convolve images with filters: a cross-correlation over two axes.
 
     y[n, o, i] = bias[o] + sum over c, t of weight[o, c, t] input[n, c, i stride + t dilation], the input padded with
@@ -307,8 +320,14 @@ def conv2d(
 
 
 def conv3d(
-    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
-) -> Any:
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: Padding = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+) -> Tensor:
     """Convolve volumes with filters: a cross-correlation over three axes.
 
     The arguments are those of `conv2d` with one axis more.

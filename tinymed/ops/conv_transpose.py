@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..annotations import Padding, Size, Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .conv import Sliding, check_bias, check_filters, draw_filter
@@ -76,15 +77,15 @@ class ConvTranspose(Op):
 
 
 def conv_transpose1d(
-    input: Any,
-    weight: Any,
-    bias: Any = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    output_padding: Any = 0,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: Padding = 0,
+    output_padding: Size = 0,
     groups: int = 1,
-    dilation: Any = 1,
-) -> Any:
+    dilation: Size = 1,
+) -> Tensor:
     """Compute the transpose of conv1d: every sample adds a scaled filter to the output.
 
     Args:
@@ -112,15 +113,15 @@ def conv_transpose1d(
 
 
 def conv_transpose2d(
-    input: Any,
-    weight: Any,
-    bias: Any = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    output_padding: Any = 0,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: Padding = 0,
+    output_padding: Size = 0,
     groups: int = 1,
-    dilation: Any = 1,
-) -> Any:
+    dilation: Size = 1,
+) -> Tensor:
     """Compute the transpose of conv2d ("deconvolution"): every pixel adds a scaled filter to the output.
 
     Args:
@@ -152,15 +153,15 @@ def conv_transpose2d(
 
 
 def conv_transpose3d(
-    input: Any,
-    weight: Any,
-    bias: Any = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    output_padding: Any = 0,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: Padding = 0,
+    output_padding: Size = 0,
     groups: int = 1,
-    dilation: Any = 1,
-) -> Any:
+    dilation: Size = 1,
+) -> Tensor:
     """Compute the transpose of conv3d: every voxel adds a scaled filter to the output.
 
     The arguments are those of `conv_transpose2d` with one axis more.

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import devices
+from ..annotations import DType, Tensor
 from ..dispatch import Array, kernel
 from ..tape import Node, Op, host_read
 from .axes import integer, numpy_names, one_axis
@@ -35,7 +36,7 @@ def beside(input: Any, values: Any) -> Any:
 # ------------------------------------------------------------------------------------------------- places and kinds
 
 
-def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
+def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """Return the places of elements that are not zero.
 
     Args:
@@ -57,7 +58,7 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     return beside(input, found.astype(np.int64))
 
 
-def argwhere(input: Any) -> Any:
+def argwhere(input: Tensor) -> Tensor:
     """Return the places of elements that are not zero.
 
     Args:
@@ -76,7 +77,11 @@ def argwhere(input: Any) -> Any:
 
 @numpy_names
 def unique(
-    input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+    input: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
 ) -> Any:
     """Return the different elements, or the different slices along an axis, in order.
 
@@ -107,7 +112,7 @@ def unique(
 
 @numpy_names
 def unique_consecutive(
-    input: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+    input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
     """Return the elements, or slices along an axis, that differ from the one before them.
 
@@ -149,7 +154,7 @@ def chosen(input: Any, values: Any, inverse: Any, counts: Any, with_inverse: boo
 # ---------------------------------------------------------------------------------------------------------- counts
 
 
-def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
+def bincount(input: Tensor, weights: Any = None, minlength: int = 0) -> Tensor:
     """Count how often each number from 0 on occurs.
 
     Args:
@@ -180,7 +185,7 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     return beside(input, found.astype(w.dtype if w.dtype == np.float32 else np.float64))
 
 
-def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
+def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """Count the elements in equal parts of a range.
 
     Args:
@@ -216,7 +221,7 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
 
 
 @numpy_names
-def count_nonzero(input: Any, dim: Dim = None) -> Any:
+def count_nonzero(input: Tensor, dim: Dim = None) -> Tensor:
     """Count the elements over axes that are not zero.
 
     Args:
@@ -235,7 +240,7 @@ def count_nonzero(input: Any, dim: Dim = None) -> Any:
 
 
 @numpy_names
-def nansum(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+def nansum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
     """Compute the sum over axes of the elements that are not NaN.
 
     Args:
@@ -257,7 +262,7 @@ def nansum(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = N
 
 
 @numpy_names
-def nanmean(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+def nanmean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
     """Compute the mean over axes of the elements that are not NaN; NaN where all are.
 
     Args:
@@ -289,7 +294,7 @@ class Range(NamedTuple):
 
 
 @numpy_names
-def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False) -> Range:
+def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Range:
     """Compute the smallest and the largest element along an axis.
 
     Args:
@@ -350,13 +355,13 @@ class SearchSorted(Op):
 
 def searchsorted(
     sorted_sequence: Any,
-    input: Any,
+    input: Tensor,
     *,
     out_int32: bool = False,
     right: bool = False,
     side: str | None = None,
     sorter: Any = None,
-) -> Any:
+) -> Tensor:
     """Return the places at which numbers would be put into a sorted sequence.
 
     Args:
@@ -390,7 +395,7 @@ def searchsorted(
     return Cast.apply(found, np.dtype(np.int32)) if out_int32 else found
 
 
-def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> Any:
+def bucketize(input: Tensor, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
     """Return the number of the interval between sorted boundaries that each element lies in.
 
     Args:
@@ -415,7 +420,7 @@ def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bo
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 
 
-def isin(elements: Any, test_elements: Any, *, invert: bool = False) -> Any:
+def isin(elements: Any, test_elements: Any, *, invert: bool = False) -> Tensor:
     """Return whether each element is one of others.
 
     Args:

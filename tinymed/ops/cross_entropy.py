@@ -1,7 +1,6 @@
 """cross_entropy: of class numbers an op of loss.py, of class probabilities a composition of others."""
 
-from typing import Any
-
+from ..annotations import Tensor
 from .loss import IGNORED, CrossEntropy, check_classes, check_reduction, raw
 from .loss_functions import soft_cross_entropy
 from .reduction import torch_arguments
@@ -10,15 +9,15 @@ from .shape import reshape
 
 @torch_arguments("input target weight size_average ignore_index reduce reduction label_smoothing")
 def cross_entropy(
-    input: Any,
-    target: Any,
-    weight: Any = None,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
     ignore_index: int = IGNORED,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
     *,
-    weight_map: Any = None,
-) -> Any:
+    weight_map: Tensor | None = None,
+) -> Tensor:
     """Compute the softmax cross-entropy of scores: -log softmax(input)[target].
 
     The mean divides by the sum of the weights that count (for probabilities by the number of pixels), as PyTorch's

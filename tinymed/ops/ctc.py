@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import devices, tape
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Node, Op
 from .elementwise import div
@@ -180,14 +181,14 @@ class CTC(Op):
 
 
 def ctc_loss(
-    log_probs: Any,
-    targets: Any,
+    log_probs: Tensor,
+    targets: Tensor,
     input_lengths: Any,
     target_lengths: Any,
     blank: int = 0,
     reduction: str = "mean",
     zero_infinity: bool = False,
-) -> Any:
+) -> Tensor:
     """Compute -log of the probability of label sequences, summed over all alignments with the inputs.
 
     Args:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..annotations import DType, Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .axes import numpy_names, one_axis
@@ -83,7 +84,7 @@ class Cumprod(Op):
 
 
 @numpy_names
-def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
+def cumsum(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
     """Compute the sums of the elements up to each along an axis.
 
     Args:
@@ -107,7 +108,7 @@ def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
 
 
 @numpy_names
-def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
+def cumprod(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
     """Compute the products of the elements up to each along an axis.
 
     Args:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..annotations import Tensor
 from .axes import one_axis
 from .clamp import clamp
 from .elementwise import add, div, mul, sub
@@ -13,7 +14,7 @@ from .reduce import norm, sum
 from .shape import expand
 
 
-def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:
+def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """Compute the p-norm of x1 - x2 + eps over the last axis.
 
     Args:
@@ -34,7 +35,7 @@ def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepd
     return norm(add(sub(x1, x2), float(eps)), float(p), -1, keepdim)
 
 
-def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """Compute x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) along an axis.
 
     Args:
@@ -67,7 +68,7 @@ def at_least(length: Any, eps: float) -> Any:
     return add(length, sub(maximum(known, float(eps)), known))
 
 
-def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Any:
+def normalize(input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Tensor:
     """Divide by the p-norm along an axis, or by eps where that is smaller.
 
     Args:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import random
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..memory import canonical_order, inverse_order
 from ..tape import Op
@@ -201,7 +202,7 @@ class AlphaDropout(Op):
 
 
 @overwritable
-def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
+def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     """Zero each element with probability p in training, and scale the others by 1 / (1 - p).
 
     Elements are drawn from manual_seed's generator, in steps of 1/65536 of probability.
@@ -233,7 +234,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
 
 
 @overwritable
-def dropout1d(input: Any, p: float = 0.5, training: bool = True) -> Any:
+def dropout1d(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     """Zero whole channels with probability p in training, and scale the others by 1 / (1 - p).
 
     Args:
@@ -261,7 +262,7 @@ def dropout1d(input: Any, p: float = 0.5, training: bool = True) -> Any:
 
 
 @overwritable
-def dropout2d(input: Any, p: float = 0.5, training: bool = True) -> Any:
+def dropout2d(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     """Zero whole channels with probability p in training, and scale the others by 1 / (1 - p).
 
     Args:
@@ -290,7 +291,7 @@ def dropout2d(input: Any, p: float = 0.5, training: bool = True) -> Any:
 
 
 @overwritable
-def dropout3d(input: Any, p: float = 0.5, training: bool = True) -> Any:
+def dropout3d(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     """Zero whole channels with probability p in training, and scale the others by 1 / (1 - p).
 
     Args:
@@ -318,7 +319,7 @@ def dropout3d(input: Any, p: float = 0.5, training: bool = True) -> Any:
 
 
 @overwritable
-def alpha_dropout(input: Any, p: float = 0.5, training: bool = False) -> Any:
+def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False) -> Tensor:
     """Drop elements of a SELU network so that mean 0 and variance 1 are kept.
 
     Dropped elements take SELU's limit for x to -inf; an affine map then restores the moments.
@@ -348,7 +349,7 @@ def alpha_dropout(input: Any, p: float = 0.5, training: bool = False) -> Any:
 
 
 @overwritable
-def feature_alpha_dropout(input: Any, p: float = 0.5, training: bool = False) -> Any:
+def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False) -> Tensor:
     """Drop whole channels as alpha_dropout drops elements.
 
     Args:

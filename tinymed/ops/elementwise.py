@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from .. import devices, tape
+from ..annotations import Operand, Tensor
 from ..dispatch import Array, kernel
 from ..tape import Node, Op
 from .broadcast import broadcast, drawn_shape, extent, operands, pair, shape_of, to_shape, together
@@ -228,7 +229,7 @@ def array_first(a: Any, b: Any) -> tuple[Any, Any]:
 # ------------------------------------------------------------------------------------------------ public functions
 
 
-def add(input: Any, other: Any, *, alpha: float = 1) -> Any:
+def add(input: Tensor, other: Operand, *, alpha: float = 1) -> Tensor:
     """Compute input + alpha other, element-wise.
 
     Args:
@@ -246,7 +247,7 @@ def add(input: Any, other: Any, *, alpha: float = 1) -> Any:
     return Add.apply(*operands("add", input, times(other, alpha)))
 
 
-def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
+def sub(input: Tensor, other: Operand, *, alpha: float = 1) -> Tensor:
     """Compute input - alpha other, element-wise.
 
     Args:
@@ -270,7 +271,7 @@ def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
     return Sub.apply(a, b)
 
 
-def mul(input: Any, other: Any) -> Any:
+def mul(input: Tensor, other: Operand) -> Tensor:
     """Compute input times other, element-wise.
 
     Args:
@@ -292,7 +293,7 @@ def times(other: Any, alpha: float) -> Any:
     return other if alpha == 1 else other * alpha
 
 
-def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
+def div(input: Tensor, other: Operand, *, rounding_mode: str | None = None) -> Tensor:
     """Compute input / other, element-wise.
 
     Args:
@@ -332,7 +333,7 @@ def check_divisor(name: str, a: Any, b: Any) -> None:
         raise ZeroDivisionError(f"{name}: integers cannot be divided by 0; convert with .float() for inf and nan")
 
 
-def floor_divide(input: Any, other: Any) -> Any:
+def floor_divide(input: Tensor, other: Operand) -> Tensor:
     """Compute input / other rounded down, element-wise, without a gradient.
 
     Args:
@@ -352,7 +353,7 @@ def floor_divide(input: Any, other: Any) -> Any:
     return div(input, other, rounding_mode="floor")
 
 
-def pow(input: Any, exponent: Any) -> Any:
+def pow(input: Tensor, exponent: Operand) -> Tensor:
     """Compute input to the power of exponent, element-wise.
 
     Args:
@@ -380,7 +381,7 @@ def pow(input: Any, exponent: Any) -> Any:
     return Pow.apply(a, b)
 
 
-def where(condition: Any, input: Any, other: Any) -> Any:
+def where(condition: Tensor, input: Tensor, other: Operand) -> Tensor:
     """Choose input where a condition holds, else other.
 
     Args:

@@ -4,6 +4,7 @@ import operator
 from typing import Any
 
 from .. import devices, tape
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .compare import eq
@@ -40,14 +41,14 @@ class Embedding(Op):
 
 
 def embedding(
-    input: Any,
-    weight: Any,
+    input: Tensor,
+    weight: Tensor,
     padding_idx: int | None = None,
     max_norm: float | None = None,
     norm_type: float = 2.0,
     scale_grad_by_freq: bool = False,
     sparse: bool = False,
-) -> Any:
+) -> Tensor:
     """Return the rows of a matrix that integers name.
 
     Args:

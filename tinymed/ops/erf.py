@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .cast import common_float
@@ -81,7 +82,7 @@ class Erf(Op):
         return self.k.erf_backward(dy, *self.saved)
 
 
-def erf(input: Any) -> Any:
+def erf(input: Tensor) -> Tensor:
     """Compute the error function, 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x.
 
     Args:

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Node, Op
 from .axes import dropped, is_integer, kept, numpy_names, one_axis, some_axes
@@ -158,7 +159,7 @@ def not_empty(name: str, shape: tuple[int, ...], axes: Axes) -> None:
 
 
 @numpy_names
-def amax(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
+def amax(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """Compute the largest element over axes; equal ones share the gradient.
 
     Args:
@@ -183,7 +184,7 @@ def amax(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
 
 
 @numpy_names
-def amin(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
+def amin(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """Compute the smallest element over axes; equal ones share the gradient.
 
     Args:
@@ -221,7 +222,7 @@ def along(which: str, input: Any, dim: int, keepdim: bool) -> Extremes:
 
 
 @numpy_names
-def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     """Compute the largest element, of all, along an axis, or of two tensors element by element.
 
     Equal elements share the gradient without dim, the first takes it with dim, and each of two tensors takes half.
@@ -250,7 +251,7 @@ def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
 
 
 @numpy_names
-def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     """Compute the smallest element, of all, along an axis, or of two tensors element by element.
 
     Equal elements share the gradient without dim, the first takes it with dim, and each of two tensors takes half.
@@ -292,7 +293,7 @@ def arg(which: str, input: Any, dim: int | None, keepdim: bool) -> Any:
 
 
 @numpy_names
-def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Return the index of the first largest element.
 
     Args:
@@ -315,7 +316,7 @@ def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
 
 
 @numpy_names
-def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Return the index of the first smallest element.
 
     Args:

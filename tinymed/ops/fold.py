@@ -3,6 +3,7 @@
 from math import prod
 from typing import Any
 
+from ..annotations import Padding, Size, Tensor
 from ..dispatch import Array
 from ..tape import Op
 from .pad import Window, positions
@@ -35,7 +36,9 @@ class Fold(Op):
         return torch.nn.functional.fold(x, size, *window)
 
 
-def fold(input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
+def fold(
+    input: Tensor, output_size: Size, kernel_size: Size, dilation: Size = 1, padding: Padding = 0, stride: Size = 1
+) -> Tensor:
     """Add columns up to images, where unfold copied blocks into columns.
 
     Args:

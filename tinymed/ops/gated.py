@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .erf import erf_forward
@@ -159,7 +160,7 @@ class Hardswish(Op):
 # ------------------------------------------------------------------------------------------------ public functions
 
 
-def gelu(input: Any, approximate: str = "none") -> Any:
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """Compute x times the normal distribution function at x.
 
     Args:
@@ -187,7 +188,7 @@ def gelu(input: Any, approximate: str = "none") -> Any:
 
 
 @overwritable
-def silu(input: Any) -> Any:
+def silu(input: Tensor) -> Tensor:
     """Compute x sigmoid(x), also called swish.
 
     Args:
@@ -210,7 +211,7 @@ def silu(input: Any) -> Any:
 
 
 @overwritable
-def mish(input: Any) -> Any:
+def mish(input: Tensor) -> Tensor:
     """Compute x tanh(log(1 + e^x)).
 
     Args:
@@ -233,7 +234,7 @@ def mish(input: Any) -> Any:
 
 
 @overwritable
-def hardswish(input: Any) -> Any:
+def hardswish(input: Tensor) -> Tensor:
     """Compute x hardsigmoid(x): swish in straight pieces and one parabola.
 
     Args:

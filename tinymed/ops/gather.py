@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Node, Op, host_read
 from .axes import kept, numpy_names, one_axis
@@ -122,7 +123,7 @@ def checked_index(name: str, input: Any, index: Any, axis: int) -> Any:
 
 
 @numpy_names
-def gather(input: Any, dim: int, index: Any) -> Any:
+def gather(input: Tensor, dim: int, index: Any) -> Tensor:
     """Pick elements along an axis: input[index[i, j], j] for dim 0, input[i, index[i, j]] for dim 1, and so on.
 
     Args:
@@ -153,7 +154,7 @@ def gather(input: Any, dim: int, index: Any) -> Any:
 
 
 @numpy_names
-def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
+def scatter_add(input: Tensor, dim: int, index: Any, src: Tensor) -> Tensor:
     """Return input with src[i, j] added at [index[i, j], j] for dim 0, at [i, index[i, j]] for dim 1, and so on.
 
     Args:
@@ -193,7 +194,7 @@ def fits(name: str, what: str, shape: tuple[int, ...], index: tuple[int, ...], a
 
 
 @numpy_names
-def index_select(input: Any, dim: int, index: Any) -> Any:
+def index_select(input: Tensor, dim: int, index: Any) -> Tensor:
     """Return the slices along an axis that a vector of integers names.
 
     Args:
@@ -225,7 +226,7 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
 
 
 @numpy_names
-def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
+def take_along_dim(input: Tensor, indices: Any, dim: int | None = None) -> Tensor:
     """Pick elements along an axis as gather does, input and indices broadcast along the others.
 
     Args:
@@ -261,7 +262,7 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     return gather(input, axis, indices)
 
 
-def one_hot(tensor: Any, num_classes: int = -1) -> Any:
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """Encode class numbers as vectors with a 1 at each number.
 
     Args:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import tape
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Node, Op
 from .axes import integer, numpy_names, one_axis
@@ -264,7 +265,7 @@ class SetItem(Op):
 # ------------------------------------------------------------------------------------------------ public functions
 
 
-def getitem(input: Any, index: Any) -> Any:
+def getitem(input: Tensor, index: Any) -> Tensor:
     """Return input[index]: a view for numbers, slices, None and "...", a copy where arrays or masks take part.
 
     Args:
@@ -289,7 +290,7 @@ def getitem(input: Any, index: Any) -> Any:
 
 
 @numpy_names
-def narrow(input: Any, dim: int, start: int, length: int) -> Any:
+def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """Return a part of an axis, as a view.
 
     Args:
@@ -321,7 +322,7 @@ def narrow(input: Any, dim: int, start: int, length: int) -> Any:
 
 
 @numpy_names
-def select(input: Any, dim: int, index: int) -> Any:
+def select(input: Tensor, dim: int, index: int) -> Tensor:
     """Return one slice along an axis, without that axis, as a view.
 
     Args:

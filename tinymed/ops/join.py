@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .axes import dropped, integer, is_integer, numpy_names, one_axis, sizes, some_axes
@@ -168,7 +169,7 @@ class Repeat(Op):
 
 
 @numpy_names
-def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
+def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     """Join tensors one after another along an axis.
 
     Args:
@@ -210,7 +211,7 @@ def alike(tensors: Sequence[Any]) -> list[Any]:
 
 
 @numpy_names
-def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
+def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     """Join tensors of one shape along a new axis.
 
     Args:
@@ -238,7 +239,7 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
 
 
 @numpy_names
-def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
+def split(input: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
     """Split an axis into consecutive parts, as views.
 
     Args:
@@ -275,7 +276,7 @@ def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, .
 
 
 @numpy_names
-def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     """Split an axis into at most `chunks` parts, all of one length but the last, as views.
 
     Args:
@@ -310,7 +311,7 @@ def has_axes(name: str, input: Any, wanted: Any = (0,)) -> None:
 
 
 @numpy_names
-def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
+def unbind(input: Tensor, dim: int = 0) -> tuple[Any, ...]:
     """Return the slices along an axis, without that axis, as views.
 
     Args:
@@ -335,7 +336,7 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     return tuple(Reshape.apply(x, shape) for x in split(input, [1] * n, axis)) if n else ()
 
 
-def flip(input: Any, *axes: Any, dims: Any = None) -> Any:
+def flip(input: Tensor, *axes: Any, dims: Any = None) -> Tensor:
     """Reverse the order of elements along axes, as a copy.
 
     Args:
@@ -357,7 +358,7 @@ def flip(input: Any, *axes: Any, dims: Any = None) -> Any:
     return Flip.apply(input, some_axes("flip", given, input.array.ndim) if given else ())
 
 
-def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
+def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     """Shift elements along axes; what leaves at one end enters at the other.
 
     Args:
@@ -391,7 +392,7 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     return Roll.apply(input, steps, axes)
 
 
-def repeat(input: Any, *repeats: Any) -> Any:
+def repeat(input: Tensor, *repeats: Any) -> Tensor:
     """Repeat the whole tensor side by side along its axes.
 
     Args:
@@ -417,7 +418,7 @@ def repeat(input: Any, *repeats: Any) -> Any:
     return Repeat.apply(input, times)
 
 
-def tile(input: Any, *dims: Any) -> Any:
+def tile(input: Tensor, *dims: Any) -> Tensor:
     """Repeat the whole tensor side by side, with missing leading counts 1.
 
     Args:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..annotations import Size, Tensor
 from .activations import relu
 from .elementwise import add, mul, pow
 from .matmul import matmul
@@ -16,7 +17,9 @@ from .space import per_axis
 from .unary import abs, neg, rsqrt, sign
 
 
-def rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, eps: float | None = None) -> Any:
+def rms_norm(
+    input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
     """Divide each sample by the root of the mean square over its last axes.
 
     y = x / sqrt(mean(x^2) + eps) weight.
@@ -68,7 +71,9 @@ def lp_pool(name: str, rank: int, input: Any, norm_type: float, kernel_size: Any
     return pow(mul(positive, float(np.prod(kernel))), 1.0 / p)
 
 
-def lp_pool1d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Any:
+def lp_pool1d(
+    input: Tensor, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
+) -> Tensor:
     """Compute the power average of each window along one axis: (sum of x^p)^(1/p).
 
     Args:
@@ -90,7 +95,9 @@ def lp_pool1d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None
     return lp_pool("lp_pool1d", 1, input, norm_type, kernel_size, stride, ceil_mode)
 
 
-def lp_pool2d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Any:
+def lp_pool2d(
+    input: Tensor, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
+) -> Tensor:
     """Compute the power average of each window of images: (sum of x^p)^(1/p).
 
     Args:
@@ -111,7 +118,9 @@ def lp_pool2d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None
     return lp_pool("lp_pool2d", 2, input, norm_type, kernel_size, stride, ceil_mode)
 
 
-def lp_pool3d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Any:
+def lp_pool3d(
+    input: Tensor, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
+) -> Tensor:
     """Compute the power average of each window of volumes: (sum of x^p)^(1/p).
 
     Args:
@@ -132,7 +141,7 @@ def lp_pool3d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None
     return lp_pool("lp_pool3d", 3, input, norm_type, kernel_size, stride, ceil_mode)
 
 
-def channel_shuffle(input: Any, groups: int) -> Any:
+def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """Interleave the channels of groups: take one channel from each group in turn.
 
     Args:
@@ -161,7 +170,7 @@ def channel_shuffle(input: Any, groups: int) -> Any:
     return reshape(permute(split, (0, 2, 1, *range(3, len(shape) + 1))), shape)
 
 
-def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Compute a bilinear form of two inputs for each output: y[..., o] = input1 weight[o] input2 + bias[o].
 
     Args:

@@ -1,9 +1,9 @@
 """Negative log-likelihoods of counts and of normal variables."""
 
 import math
-from typing import Any
 
 from .. import devices, tape
+from ..annotations import Tensor
 from .clamp import clamp
 from .compare import gt
 from .elementwise import add, div, mul, sub, where
@@ -16,13 +16,13 @@ from .unary import exp, log
 
 @torch_arguments("input target log_input full size_average eps reduce reduction")
 def poisson_nll_loss(
-    input: Any,
-    target: Any,
+    input: Tensor,
+    target: Tensor,
     log_input: bool = True,
     full: bool = False,
     eps: float = 1e-8,
     reduction: str = "mean",
-) -> Any:
+) -> Tensor:
     """Compute the negative log-likelihood of counts under Poisson distributions, up to a constant.
 
     exp(input) - target input, or rate - target log(rate + eps) without log_input.
@@ -59,8 +59,8 @@ def poisson_nll_loss(
 
 
 def gaussian_nll_loss(
-    input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
-) -> Any:
+    input: Tensor, target: Tensor, var: Tensor, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
+) -> Tensor:
     """Compute the negative log-likelihood of numbers under normal distributions: (log var + d^2 / var) / 2.
 
     d = input - target. var counts as at least eps; its gradient below eps is that at eps.

@@ -8,6 +8,7 @@ import warnings
 from typing import Any
 
 from .. import devices
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Node, Op, host_read_listeners
 from .binary_loss import REDUCTIONS, BCEWithLogits, BinaryCrossEntropy, times
@@ -185,7 +186,9 @@ class NLLLoss(Op):
 
 
 @torch_arguments("input target weight size_average reduce reduction")
-def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
+def binary_cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
+) -> Tensor:
     """Compute -(t log p + (1 - t) log(1 - p)) of probabilities, each logarithm at least -100.
 
     The form with logits does not saturate. A recorded step, and one on a GPU, does not read values; an input outside 0
@@ -219,8 +222,12 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
 
 @torch_arguments("input target weight size_average reduce reduction pos_weight")
 def binary_cross_entropy_with_logits(
-    input: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
-) -> Any:
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
     """Compute the binary cross-entropy of sigmoid(input) without forming the sigmoid.
 
     Args:
@@ -248,7 +255,9 @@ def binary_cross_entropy_with_logits(
 
 
 @torch_arguments("input target weight size_average ignore_index reduce reduction")
-def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = IGNORED, reduction: str = "mean") -> Any:
+def nll_loss(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = IGNORED, reduction: str = "mean"
+) -> Tensor:
     """Compute -input[target], weighted by class: cross_entropy is nll_loss of log_softmax.
 
     Args:

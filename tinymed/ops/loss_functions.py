@@ -5,6 +5,7 @@ reduction: "none" a loss per element, "sum", or "mean".
 
 from typing import Any
 
+from ..annotations import Tensor
 from .activations import relu
 from .clamp import clamp
 from .compare import lt, ne
@@ -46,7 +47,7 @@ def weighted(name: str, loss: Any, weight: Any, reduction: str) -> Any:
 
 
 @torch_arguments("input target size_average reduce reduction weight")
-def mse_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
+def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """Compute the squared error (input - target)^2.
 
     Args:
@@ -71,7 +72,7 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = Non
 
 
 @torch_arguments("input target size_average reduce reduction weight")
-def l1_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
+def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """Compute the absolute error |input - target|; its gradient where they are equal is 0.
 
     Args:
@@ -94,7 +95,9 @@ def l1_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None
     return weighted("l1_loss", abs(difference("l1_loss", input, target, reduction)), weight, reduction)
 
 
-def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Any:
+def huber_loss(
+    input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
+) -> Tensor:
     """Compute d^2 / 2 where |d| < delta, else delta (|d| - delta / 2), for d = input - target.
 
     Args:
@@ -129,7 +132,7 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
 
 
 @torch_arguments("input target size_average reduce reduction beta")
-def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
+def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """Compute d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, for d = input - target.
 
     Args:
@@ -162,7 +165,7 @@ def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float
 # ---------------------------------------------------------------------------------------------------------- hinge
 
 
-def hinge_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+def hinge_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """Compute max(0, 1 - target input), the support vector machine's loss.
 
     PyTorch has no such function.
@@ -192,7 +195,7 @@ def hinge_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     return reduced(relu(sub(1.0, mul(target, input))), reduction)
 
 
-def squared_hinge_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+def squared_hinge_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """Compute max(0, 1 - target input)^2.
 
     PyTorch has no such function.
@@ -221,7 +224,7 @@ def squared_hinge_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
 
 
 @torch_arguments("input target margin size_average reduce reduction")
-def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, reduction: str = "mean") -> Any:
+def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, reduction: str = "mean") -> Tensor:
     """Compute input where target is 1, and max(0, margin - input) where it is -1.
 
     Where target is neither, both are added, as in PyTorch.
@@ -259,8 +262,8 @@ def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, reduction
 
 
 def sigmoid_focal_loss(
-    input: Any, target: Any, alpha: float = 0.25, gamma: float = 2.0, reduction: str = "none"
-) -> Any:
+    input: Tensor, target: Tensor, alpha: float = 0.25, gamma: float = 2.0, reduction: str = "none"
+) -> Tensor:
     """Compute alpha_t (1 - p_t)^gamma times the binary cross-entropy of sigmoid(input).
 
     p_t is the probability given to the target, so easy elements count less. alpha_t is alpha for positives and 1 -
@@ -302,13 +305,13 @@ TINY = 1e-12  # keeps the power's gradient finite where nothing is wrong
 
 
 def softmax_focal_loss(
-    input: Any,
-    target: Any,
-    weight: Any = None,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
     gamma: float = 2.0,
     ignore_index: int = IGNORED,
     reduction: str = "mean",
-) -> Any:
+) -> Tensor:
     """Compute (1 - p_t)^gamma times the cross-entropy of softmax(input): the focal loss of several classes.
 
     PyTorch has no such function; shapes, weights and mean are those of cross_entropy.
@@ -346,7 +349,7 @@ def softmax_focal_loss(
 
 
 @torch_arguments("input target size_average reduce reduction log_target")
-def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
+def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """Compute target (log target - input), the summands of the Kullback-Leibler divergence.
 
     Args:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .activations import relu
@@ -30,7 +31,9 @@ def margin_gap(value: Any) -> Any:
 
 
 @torch_arguments("input1 input2 target margin size_average reduce reduction")
-def margin_ranking_loss(input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: str = "mean") -> Any:
+def margin_ranking_loss(
+    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: str = "mean"
+) -> Tensor:
     """Compute max(0, margin - target (input1 - input2)).
 
     Args:
@@ -54,7 +57,9 @@ def margin_ranking_loss(input1: Any, input2: Any, target: Any, margin: float = 0
 
 
 @torch_arguments("input1 input2 target margin size_average reduce reduction")
-def cosine_embedding_loss(input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: str = "mean") -> Any:
+def cosine_embedding_loss(
+    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: str = "mean"
+) -> Tensor:
     """Compute 1 - cos(input1, input2) where target is 1, and max(0, cos - margin) where it is -1.
 
     Args:
@@ -91,7 +96,7 @@ def cosine_embedding_loss(input1: Any, input2: Any, target: Any, margin: float =
 
 
 @torch_arguments("input target size_average reduce reduction")
-def soft_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+def soft_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """Compute log(1 + e^(-target input)).
 
     Args:
@@ -118,7 +123,9 @@ def soft_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
 
 
 @torch_arguments("input target weight size_average reduce reduction")
-def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
+def multilabel_soft_margin_loss(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
+) -> Tensor:
     """Compute the mean over classes of the binary cross-entropy of sigmoid(input).
 
     Args:
@@ -147,8 +154,13 @@ NOT_A_CLASS = np.iinfo(np.int64).min  # nothing is ignored
 
 @torch_arguments("input target p margin weight size_average reduce reduction")
 def multi_margin_loss(
-    input: Any, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean"
-) -> Any:
+    input: Tensor,
+    target: Tensor,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
     """Compute the sum over wrong classes c of w[t] max(0, margin - x[t] + x[c])^p / C.
 
     Args:
@@ -253,7 +265,7 @@ class MultiLabelMargin(Op):
 
 
 @torch_arguments("input target size_average reduce reduction")
-def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+def multilabel_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """Compute the sum over labels j and other classes c of max(0, 1 - x[j] + x[c]) / C.
 
     Args:
@@ -290,15 +302,15 @@ def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> 
 
 @torch_arguments("anchor positive negative margin p eps swap size_average reduce reduction")
 def triplet_margin_loss(
-    anchor: Any,
-    positive: Any,
-    negative: Any,
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
     margin: float = 1.0,
     p: float = 2.0,
     eps: float = 1e-6,
     swap: bool = False,
     reduction: str = "mean",
-) -> Any:
+) -> Tensor:
     """Compute max(0, margin + |anchor - positive|_p - |anchor - negative|_p).
 
     Args:
@@ -330,15 +342,15 @@ def triplet_margin_loss(
 
 
 def triplet_margin_with_distance_loss(
-    anchor: Any,
-    positive: Any,
-    negative: Any,
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
     *,
     distance_function: Callable[[Any, Any], Any] | None = None,
     margin: float = 1.0,
     swap: bool = False,
     reduction: str = "mean",
-) -> Any:
+) -> Tensor:
     """Compute the triplet margin loss with any distance.
 
     Args:

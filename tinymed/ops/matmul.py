@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..annotations import Operand, Tensor
 from ..dispatch import Array, Table, kernel
 from ..tape import Op
 from .shape import reshaped
@@ -146,7 +147,7 @@ class Linear(Op):
 # ------------------------------------------------------------------------------------------- public functions
 
 
-def matmul(input: Any, other: Any) -> Any:
+def matmul(input: Tensor, other: Operand) -> Tensor:
     """Multiply matrices over the last two axes; the axes before them broadcast.
 
     An operand with one axis is a row (input) or a column (other), whose axis the result does not have.
@@ -182,7 +183,7 @@ def matmul(input: Any, other: Any) -> Any:
     return MatMul.apply(input, other)
 
 
-def bmm(input: Any, mat2: Any) -> Any:
+def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """Multiply two batches of matrices pair by pair; nothing broadcasts.
 
     Args:
@@ -207,7 +208,7 @@ def bmm(input: Any, mat2: Any) -> Any:
     return MatMul.apply(input, mat2)
 
 
-def linear(input: Any, weight: Any, bias: Any = None) -> Any:
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Compute input weight' + bias: a dense layer.
 
     Args:

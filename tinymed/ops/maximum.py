@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ..annotations import Operand, Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .broadcast import broadcast, extent, operands, pair, shape_of, to_shape, together
@@ -78,7 +79,7 @@ def two_arrays(draw: Any) -> tuple[Any, Any]:
     return a, np.asarray(b + 1e-3)
 
 
-def maximum(input: Any, other: Any) -> Any:
+def maximum(input: Tensor, other: Operand) -> Tensor:
     """Compute the larger of two inputs, element-wise; equal ones share the gradient.
 
     Args:
@@ -95,7 +96,7 @@ def maximum(input: Any, other: Any) -> Any:
     return Maximum.apply(*operands("maximum", input, other))
 
 
-def minimum(input: Any, other: Any) -> Any:
+def minimum(input: Tensor, other: Operand) -> Tensor:
     """Compute the smaller of two inputs, element-wise; equal ones share the gradient.
 
     Args:

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .axes import kept, numpy_names, some_axes
@@ -108,8 +109,13 @@ def moment(op: type[Op], name: str, input: Any, dim: Any, unbiased: Any, keepdim
 
 @numpy_names
 def var(
-    input: Any, dim: Dim = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
-) -> Any:
+    input: Tensor,
+    dim: Dim = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor:
     """Compute the variance over axes: sum of (x - mean)^2 / (n - correction).
 
     Args:
@@ -135,8 +141,13 @@ def var(
 
 @numpy_names
 def std(
-    input: Any, dim: Dim = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
-) -> Any:
+    input: Tensor,
+    dim: Dim = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor:
     """Compute the standard deviation over axes: the root of var with the same arguments.
 
     Args:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import devices
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Node, Op
 from .axes import is_integer, sizes
@@ -153,18 +154,18 @@ RULES = ("torch", "keras", "corrected")
 
 
 def batch_norm(
-    input: Any,
-    running_mean: Any,
-    running_var: Any,
-    weight: Any = None,
-    bias: Any = None,
+    input: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
     training: bool = False,
     momentum: float = 0.1,
     eps: float = 1e-5,
     *,
     statistics: str = "torch",
     count: Any = None,
-) -> Any:
+) -> Tensor:
     """Normalise each channel by its mean and variance over the batch, then scale and shift it.
 
     y = weight (x - mean) / sqrt(var + eps) + bias. As `torch.nn.functional.batch_norm`, with two arguments more.
@@ -238,8 +239,12 @@ def batch_norm(
 
 
 def layer_norm(
-    input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
-) -> Any:
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
     """Normalise each sample by the mean and variance over its last axes.
 
     Args:
@@ -271,7 +276,9 @@ def layer_norm(
     return LayerNorm.apply(input, weight, bias, len(shape), float(eps))
 
 
-def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+def group_norm(
+    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
     """Normalise groups of neighbouring channels of each sample by their mean and variance.
 
     Args:
@@ -305,15 +312,15 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
 
 
 def instance_norm(
-    input: Any,
-    running_mean: Any = None,
-    running_var: Any = None,
-    weight: Any = None,
-    bias: Any = None,
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
     use_input_stats: bool = True,
     momentum: float = 0.1,
     eps: float = 1e-5,
-) -> Any:
+) -> Tensor:
     """Normalise each channel of each sample by its mean and variance over space.
 
     Args:

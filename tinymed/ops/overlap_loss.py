@@ -12,6 +12,7 @@ the index, averaged over classes by their weights and then over images.
 
 from typing import Any
 
+from ..annotations import Tensor
 from .cast import Cast
 from .clamp import clamp
 from .compare import ne
@@ -28,17 +29,17 @@ TINY = 1e-7  # keeps the power's gradient finite where nothing is wrong
 
 
 def dice_loss(
-    input: Any,
-    target: Any,
-    weight: Any = None,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
     ignore_index: int = IGNORED,
     reduction: str = "mean",
     *,
     squared: bool = False,
     smooth: float = 1e-5,
     batch: bool = False,
-    weight_map: Any = None,
-) -> Any:
+    weight_map: Tensor | None = None,
+) -> Tensor:
     """Compute 1 - Dice of probabilities: 1 - (2 sum p g + smooth) / (sum p + sum g + smooth).
 
     PyTorch has no such function.
@@ -79,17 +80,17 @@ def dice_loss(
 
 
 def jaccard_loss(
-    input: Any,
-    target: Any,
-    weight: Any = None,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
     ignore_index: int = IGNORED,
     reduction: str = "mean",
     *,
     squared: bool = False,
     smooth: float = 1e-5,
     batch: bool = False,
-    weight_map: Any = None,
-) -> Any:
+    weight_map: Tensor | None = None,
+) -> Tensor:
     """Compute 1 - Jaccard (intersection over union) of probabilities.
 
     1 - (sum p g + smooth) / (sum p + sum g - sum p g + smooth). PyTorch has no such function; the arguments are those
@@ -129,16 +130,16 @@ def jaccard_loss(
 
 
 def tanimoto_loss(
-    input: Any,
-    target: Any,
-    weight: Any = None,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
     ignore_index: int = IGNORED,
     reduction: str = "mean",
     *,
     smooth: float = 1e-5,
     batch: bool = False,
-    weight_map: Any = None,
-) -> Any:
+    weight_map: Tensor | None = None,
+) -> Tensor:
     """Compute 1 - t / (sum p^2 + sum g^2 - t), t = sum p g: Jaccard with squared sums, for grey truths too.
 
     PyTorch has no such function; the arguments are those of `dice_loss`.
@@ -172,9 +173,9 @@ def tanimoto_loss(
 
 
 def tversky_loss(
-    input: Any,
-    target: Any,
-    weight: Any = None,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
     ignore_index: int = IGNORED,
     reduction: str = "mean",
     *,
@@ -182,8 +183,8 @@ def tversky_loss(
     beta: float = 0.5,
     smooth: float = 1e-5,
     batch: bool = False,
-    weight_map: Any = None,
-) -> Any:
+    weight_map: Tensor | None = None,
+) -> Tensor:
     """Compute 1 - Tversky's index: t / (t + alpha false positives + beta false negatives), t = sum p g.
 
     Both weights 1/2 give Dice, both 1 Jaccard. PyTorch has no such function; the other arguments are those of
@@ -222,9 +223,9 @@ def tversky_loss(
 
 
 def focal_tversky_loss(
-    input: Any,
-    target: Any,
-    weight: Any = None,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
     ignore_index: int = IGNORED,
     reduction: str = "mean",
     *,
@@ -233,8 +234,8 @@ def focal_tversky_loss(
     gamma: float = 0.75,
     smooth: float = 1.0,
     batch: bool = True,
-    weight_map: Any = None,
-) -> Any:
+    weight_map: Tensor | None = None,
+) -> Tensor:
     """Compute (1 - Tversky's index)^gamma, so that classes already found well count less or more.
 
     PyTorch has no such function; the other arguments are those of `tversky_loss`. The defaults are those of DC-UNet's

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
+from ..annotations import Padding, Size, Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .axes import integer, is_integer, sizes
@@ -177,7 +178,7 @@ class Unfold(Op):
 # ------------------------------------------------------------------------------------------------ public functions
 
 
-def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
+def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
     """Add a border to the last axes, or crop them where a width is negative.
 
     Args:
@@ -230,7 +231,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     return PadConstant.apply(PadBorder.apply(input, border, mode), cut, 0.0)  # shows elements that are cut off
 
 
-def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
+def unfold(input: Tensor, kernel_size: Size, dilation: Size = 1, padding: Padding = 0, stride: Size = 1) -> Tensor:
     """Copy the sliding blocks of images into columns; fold adds them up again.
 
     Args:
@@ -267,7 +268,7 @@ def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, st
     return Unfold.apply(input, window)
 
 
-def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
+def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """Move r^2 channels each into blocks of r x r pixels.
 
     Args:
@@ -297,7 +298,7 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     return reshape(permute(blocks, (*range(n), n, n + 3, n + 1, n + 4, n + 2)), (*lead, c // (r * r), h * r, w * r))
 
 
-def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
+def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """Move blocks of r x r pixels into r^2 channels each: the inverse of pixel_shuffle.
 
     Args:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..annotations import Operand, Tensor
 from ..dispatch import Array, kernel
 from ..tape import Node, Op
 from .broadcast import broadcast, extent, operands, pair, shape_of, to_shape, together
@@ -61,7 +62,7 @@ class Modulo(Op):
         return (torch.remainder if sign == "divisor" else torch.fmod)(torch.as_tensor(a, dtype=torch.float64), b)
 
 
-def remainder(input: Any, other: Any) -> Any:
+def remainder(input: Tensor, other: Operand) -> Tensor:
     """Compute input - other floor(input / other): Python's %, with the divisor's sign.
 
     Args:
@@ -83,7 +84,7 @@ def remainder(input: Any, other: Any) -> Any:
     return Modulo.apply(a, b, "divisor")
 
 
-def fmod(input: Any, other: Any) -> Any:
+def fmod(input: Tensor, other: Operand) -> Tensor:
     """Compute input - other trunc(input / other): C's fmod, with the dividend's sign.
 
     Args:
@@ -171,7 +172,7 @@ class Hypot(Op):
         return Atan2.samples(draw)
 
 
-def atan2(input: Any, other: Any) -> Any:
+def atan2(input: Tensor, other: Operand) -> Tensor:
     """Compute the angle of the point (other, input), from -pi to pi.
 
     Args:
@@ -188,7 +189,7 @@ def atan2(input: Any, other: Any) -> Any:
     return Atan2.apply(*operands("atan2", input, other))
 
 
-def hypot(input: Any, other: Any) -> Any:
+def hypot(input: Tensor, other: Operand) -> Tensor:
     """Compute sqrt(input^2 + other^2), element-wise.
 
     Args:
@@ -282,7 +283,7 @@ class FMax(Op):
         return two_arrays(draw)
 
 
-def fmax(input: Any, other: Any) -> Any:
+def fmax(input: Tensor, other: Operand) -> Tensor:
     """Compute the larger of two inputs, of a number and NaN the number.
 
     Args:
@@ -299,7 +300,7 @@ def fmax(input: Any, other: Any) -> Any:
     return FMax.apply(*operands("fmax", input, other))
 
 
-def fmin(input: Any, other: Any) -> Any:
+def fmin(input: Tensor, other: Operand) -> Tensor:
     """Compute the smaller of two inputs, of a number and NaN the number.
 
     Args:
@@ -345,7 +346,7 @@ def clamp_tensors(input: Any, low: Any, high: Any) -> Any:
 # ---------------------------------------------------------------------------------------------------- compositions
 
 
-def lerp(input: Any, end: Any, weight: Any) -> Any:
+def lerp(input: Tensor, end: Operand, weight: Tensor) -> Tensor:
     """Interpolate linearly: input + weight (end - input).
 
     Args:
@@ -362,7 +363,7 @@ def lerp(input: Any, end: Any, weight: Any) -> Any:
     return add(input, mul(sub(end, input), weight))
 
 
-def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     """Compute input + value tensor1 tensor2, element-wise.
 
     Args:
@@ -381,7 +382,7 @@ def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
     return add(input, product if value == 1 else mul(product, value))
 
 
-def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     """Compute input + value tensor1 / tensor2, element-wise.
 
     Args:
@@ -402,7 +403,7 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
     return add(input, quotient if value == 1 else mul(quotient, value))
 
 
-def rsub(input: Any, other: Any, *, alpha: float = 1) -> Any:
+def rsub(input: Tensor, other: Operand, *, alpha: float = 1) -> Tensor:
     """Compute other - alpha input, element-wise.
 
     Args:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from ..annotations import Operand, Tensor
 from ..tape import Node
 from .elementwise import add, mul
 from .matmul import bmm, check_dtypes, matmul
@@ -19,7 +20,7 @@ def axes_of(name: str, *wanted: tuple[Any, int]) -> None:
             raise ValueError(f"{name}: needs {kind}, got shape {list(tensor.shape)}")
 
 
-def mm(input: Any, mat2: Any) -> Any:
+def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """Multiply two matrices.
 
     Args:
@@ -41,7 +42,7 @@ def mm(input: Any, mat2: Any) -> Any:
     return matmul(input, mat2)
 
 
-def mv(input: Any, vec: Any) -> Any:
+def mv(input: Tensor, vec: Tensor) -> Tensor:
     """Multiply a matrix by a vector.
 
     Args:
@@ -63,7 +64,7 @@ def mv(input: Any, vec: Any) -> Any:
     return matmul(input, vec)
 
 
-def dot(input: Any, tensor: Any) -> Any:
+def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """Compute the sum of the products of two vectors' elements.
 
     Args:
@@ -84,7 +85,7 @@ def dot(input: Any, tensor: Any) -> Any:
     return matmul(input, tensor)
 
 
-def outer(input: Any, vec2: Any) -> Any:
+def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """Compute the products of each element of one vector with each of another.
 
     Args:
@@ -106,7 +107,7 @@ def outer(input: Any, vec2: Any) -> Any:
     return mul(unsqueeze(input, 1), unsqueeze(vec2, 0))
 
 
-def inner(input: Any, other: Any) -> Any:
+def inner(input: Tensor, other: Operand) -> Tensor:
     """Compute the sums of products over the last axes of two tensors.
 
     Args:
@@ -144,7 +145,7 @@ def plus(name: str, input: Any, product: Any, beta: float, alpha: float) -> Any:
     return result
 
 
-def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
+def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """Compute beta input + alpha mat1 mat2.
 
     Args:
@@ -167,7 +168,7 @@ def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1
     return plus("addmm", input, mm(mat1, mat2), beta, alpha)
 
 
-def addmv(input: Any, mat: Any, vec: Any, *, beta: float = 1, alpha: float = 1) -> Any:
+def addmv(input: Tensor, mat: Any, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """Compute beta input + alpha mat vec.
 
     Args:
@@ -190,7 +191,7 @@ def addmv(input: Any, mat: Any, vec: Any, *, beta: float = 1, alpha: float = 1) 
     return plus("addmv", input, mv(mat, vec), beta, alpha)
 
 
-def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
+def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """Compute beta input + alpha times the sum over the batch of batch1 batch2.
 
     Args:
@@ -213,7 +214,7 @@ def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: float = 1, alpha: floa
     return plus("addbmm", input, sum(bmm(batch1, batch2), 0), beta, alpha)
 
 
-def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
+def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """Compute beta input + alpha batch1 batch2, matrix by matrix.
 
     Args:
@@ -236,7 +237,7 @@ def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: float = 1, alpha: flo
     return plus("baddbmm", input, bmm(batch1, batch2), beta, alpha)
 
 
-def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
+def tensordot(a: Any, b: Any, dims: Any = 2) -> Tensor:
     """Compute sums of products over the last axes of one tensor and the first of another, or over given axes.
 
     Args:
@@ -279,7 +280,7 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
 # -------------------------------------------------------------------------------------------------------- einsum
 
 
-def einsum(equation: Any, *operands: Any) -> Any:
+def einsum(equation: Any, *operands: Any) -> Tensor:
     """Compute sums of products by Einstein's notation: "bij,bjk->bik" multiplies batches of matrices.
 
     Each operand's axes are named by letters, "..." for any leading ones, which broadcast. A letter that the result

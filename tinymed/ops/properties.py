@@ -3,6 +3,7 @@
 from typing import Any
 
 from .. import devices
+from ..annotations import Tensor
 from .axes import one_axis
 
 __all__ = ["is_floating_point", "numel"]
@@ -105,7 +106,7 @@ def size(input: Any, dim: int | None = None) -> Any:
     return input.shape if dim is None else input.shape[one_axis("size", dim, len(input.shape))]
 
 
-def numel(input: Any) -> int:
+def numel(input: Tensor) -> int:
     """Return the number of elements.
 
     Args:
@@ -150,7 +151,7 @@ def element_size(input: Any) -> int:
     return int(input.array.itemsize)
 
 
-def is_floating_point(input: Any) -> bool:
+def is_floating_point(input: Tensor) -> bool:
     """Return whether elements are floating-point numbers.
 
     Args:

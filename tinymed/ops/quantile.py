@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .cast import common_float
@@ -139,6 +140,6 @@ class Erfinv(Op):
         return self.k.erfinv_backward(dy, *self.saved)
 
 
-def erfinv(input: Any) -> Any:
+def erfinv(input: Tensor) -> Any:
     """Return the inverse of the error function, from -1 to 1; infinite at the ends, NaN outside."""
     return Erfinv.apply(input)

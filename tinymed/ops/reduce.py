@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from ..annotations import DType, Tensor
 from ..dispatch import Array, kernel
 from ..memory import inverse_order
 from ..tape import Op
@@ -263,7 +264,7 @@ def converted(name: str, input: Any, dtype: Any) -> Any:
 
 
 @numpy_names
-def sum(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
     """Compute the sum over axes.
 
     Args:
@@ -288,7 +289,7 @@ def sum(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None
 
 
 @numpy_names
-def mean(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
     """Compute the mean over axes.
 
     Args:
@@ -315,7 +316,7 @@ def mean(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = Non
 
 
 @numpy_names
-def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
     """Compute the product over axes.
 
     Args:
@@ -340,7 +341,7 @@ def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: An
 
 
 @numpy_names
-def logsumexp(input: Any, dim: Dim, keepdim: bool = False) -> Any:
+def logsumexp(input: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
     """Compute log(sum of e^x) over axes, without overflow.
 
     Args:
@@ -364,7 +365,7 @@ def logsumexp(input: Any, dim: Dim, keepdim: bool = False) -> Any:
 
 
 @numpy_names
-def norm(input: Any, p: float | str = 2, dim: Dim = None, keepdim: bool = False) -> Any:
+def norm(input: Tensor, p: float | str = 2, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """Compute the p-norm of the elements over axes: (sum of |x|^p)^(1/p).
 
     Args:
@@ -404,7 +405,7 @@ def unknown(name: str, argument: str, given: Any, accepted: str) -> NoReturn:
 
 
 @numpy_names
-def any(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
+def any(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """Return whether any element over axes is not zero.
 
     Args:
@@ -424,7 +425,7 @@ def any(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
 
 
 @numpy_names
-def all(input: Any, dim: Dim = None, keepdim: bool = False) -> Any:
+def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """Return whether all elements over axes are not zero.
 
     Args:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .adaptive_pool import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
@@ -195,14 +196,14 @@ def draw_resize(draw: Any) -> tuple[Any, Sizes, Steps]:
 
 
 def interpolate(
-    input: Any,
+    input: Tensor,
     size: Any = None,
     scale_factor: Any = None,
     mode: str = "nearest",
     align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None,
     antialias: bool = False,
-) -> Any:
+) -> Tensor:
     """Resize the axes of space.
 
     Args:
@@ -286,8 +287,8 @@ def target(space: Sizes, size: Any, scale_factor: Any, recompute: bool) -> tuple
 
 
 def upsample(
-    input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None
-) -> Any:
+    input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None
+) -> Tensor:
     """Resize the axes of space: the older name of `interpolate`.
 
     Args:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .axes import integer
@@ -66,7 +67,7 @@ class LocalResponseNorm(Op):
         return draw.array(shape), draw.integer(1, 6), draw.choice((1e-1, 1.0)), beta, draw.choice((1.0, 2.0))
 
 
-def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Any:
+def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """Divide each element by a power of the mean square of its neighbouring channels.
 
     y = x / (k + alpha mean(x^2))^beta. The mean counts channels outside as 0. A paper that writes alpha times the sum,

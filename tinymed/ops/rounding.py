@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .axes import integer
@@ -46,7 +47,7 @@ def rounded(input: Any, how: str) -> Any:
     return Rounded.apply(input, how) if kind == "f" else clone(input)
 
 
-def floor(input: Any) -> Any:
+def floor(input: Tensor) -> Tensor:
     """Return the largest integer that is not above each element; the gradient is 0.
 
     Args:
@@ -63,7 +64,7 @@ def floor(input: Any) -> Any:
     return rounded(input, "floor")
 
 
-def ceil(input: Any) -> Any:
+def ceil(input: Tensor) -> Tensor:
     """Return the smallest integer that is not below each element; the gradient is 0.
 
     Args:
@@ -80,7 +81,7 @@ def ceil(input: Any) -> Any:
     return rounded(input, "ceil")
 
 
-def trunc(input: Any) -> Any:
+def trunc(input: Tensor) -> Tensor:
     """Return each element without its fraction; the gradient is 0.
 
     Args:
@@ -97,7 +98,7 @@ def trunc(input: Any) -> Any:
     return rounded(input, "trunc")
 
 
-def round(input: Any, *, decimals: int = 0) -> Any:
+def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     """Return the nearest integer, of halves the even one; the gradient is 0.
 
     Args:
@@ -125,7 +126,7 @@ def round(input: Any, *, decimals: int = 0) -> Any:
     return mul(rounded(div(input, scale), "round"), scale)
 
 
-def frac(input: Any) -> Any:
+def frac(input: Tensor) -> Tensor:
     """Return each element less its trunc; the gradient is 1.
 
     Args:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from .. import devices
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Node, Op
 from .axes import numpy_names, one_axis
@@ -62,7 +63,15 @@ class Scatter(Op):
 
 
 @numpy_names
-def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Any:
+def scatter(
+    input: Tensor,
+    dim: int,
+    index: Any,
+    src: Tensor | None = None,
+    *,
+    value: Tensor | None = None,
+    reduce: str | None = None,
+) -> Tensor:
     """Return input with src[i, j] written at [index[i, j], j] for dim 0, at [i, index[i, j]] for dim 1, and so on.
 
     Args:
@@ -122,7 +131,7 @@ def along_axis(name: str, input: Any, dim: Any, index: Any) -> tuple[int, Any, t
 
 
 @numpy_names
-def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Any:
+def index_add(input: Tensor, dim: int, index: Any, source: Tensor, *, alpha: float = 1) -> Tensor:
     """Return input with alpha times source's slices added at the slices that a vector names.
 
     Args:
@@ -150,7 +159,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1
 
 
 @numpy_names
-def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
+def index_copy(input: Tensor, dim: int, index: Any, source: Tensor) -> Tensor:
     """Return input with source's slices in place of the slices that a vector names.
 
     Args:
@@ -176,7 +185,7 @@ def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
 
 
 @numpy_names
-def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
+def index_fill(input: Tensor, dim: int, index: Any, value: Tensor) -> Tensor:
     """Return input with one value in the slices that a vector names.
 
     Args:
@@ -224,7 +233,7 @@ def checked_mask(name: str, mask: Any) -> Any:
     return mask
 
 
-def masked_fill(input: Any, mask: Any, value: Any) -> Any:
+def masked_fill(input: Tensor, mask: Tensor, value: Tensor) -> Tensor:
     """Return input with one value where a mask holds.
 
     Args:
@@ -256,7 +265,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     return where(mask, value, input)
 
 
-def masked_select(input: Any, mask: Any) -> Any:
+def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """Return the elements where a mask holds, as a vector.
 
     The number of elements is read from the mask, so a recorded step refuses it.
@@ -285,7 +294,7 @@ def masked_select(input: Any, mask: Any) -> Any:
 
 
 @numpy_names
-def take(input: Any, index: Any) -> Any:
+def take(input: Tensor, index: Any) -> Tensor:
     """Return the elements at places of the flattened input.
 
     Args:

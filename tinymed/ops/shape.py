@@ -1,7 +1,6 @@
-"""Shapes: views of the same memory.  Joining, splitting and repeating are in `join`.
+"""Shapes: views of the same memory, which cost nothing and share its version counter.  Joining is in `join`.
 
-A view costs nothing and shares its memory's version counter.  Only a reshape that no view can express copies, through
-the kernel `canonical`, so that the cost is visible.
+A reshape that no view can express copies, by the visible kernel `canonical`.
 """
 
 import math
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..annotations import Tensor
 from ..dispatch import Array, Table, kernel
 from ..tape import Op
 from .axes import is_integer, numpy_names, one_axis, sizes, some_axes
@@ -119,7 +119,7 @@ class Clone(Op):
 # ------------------------------------------------------------------------------------------------ public functions
 
 
-def reshape(input: Any, *shape: Any) -> Any:
+def reshape(input: Tensor, *shape: Any) -> Tensor:
     """Return the elements in C order in another shape: a view where one exists, else a copy.
 
     Args:
@@ -149,7 +149,7 @@ def reshape(input: Any, *shape: Any) -> Any:
     return Reshape.apply(input, tuple(size // rest if n == -1 else n for n in wanted))
 
 
-def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Join consecutive axes into one.
 
     Args:
@@ -174,7 +174,7 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     return reshape(input, (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
 
 
-def permute(input: Any, *dims: Any) -> Any:
+def permute(input: Tensor, *dims: Any) -> Tensor:
     """Return the axes in another order, as a view.
 
     Args:
@@ -199,7 +199,7 @@ def permute(input: Any, *dims: Any) -> Any:
     return Permute.apply(input, order)
 
 
-def transpose(input: Any, dim0: int, dim1: int) -> Any:
+def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Exchange two axes, as a view.
 
     Args:
@@ -224,7 +224,7 @@ def transpose(input: Any, dim0: int, dim1: int) -> Any:
     return Permute.apply(input, tuple(order))
 
 
-def movedim(input: Any, source: Any, destination: Any) -> Any:
+def movedim(input: Tensor, source: Tensor, destination: Any) -> Tensor:
     """Move axes to other places; the others stay in order.
 
     Args:
@@ -255,7 +255,7 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
     return Permute.apply(input, tuple(order))
 
 
-def t(input: Any) -> Any:
+def t(input: Tensor) -> Tensor:
     """Return the transpose of a matrix; a vector or a scalar stays as it is.
 
     Args:
@@ -323,7 +323,7 @@ def transposed(input: Any) -> Any:
     return transpose(input, -2, -1)
 
 
-def positive(input: Any) -> Any:
+def positive(input: Tensor) -> Tensor:
     """Return the input itself.
 
     Args:
@@ -345,7 +345,7 @@ def positive(input: Any) -> Any:
     return input
 
 
-def expand(input: Any, *shape: Any) -> Any:
+def expand(input: Tensor, *shape: Any) -> Tensor:
     """Repeat axes of length 1 and add leading axes, as a view that copies nothing.
 
     Args:
@@ -373,7 +373,7 @@ def expand(input: Any, *shape: Any) -> Any:
     return Expand.apply(input, full)
 
 
-def broadcast_to(input: Any, shape: Sequence[int]) -> Any:
+def broadcast_to(input: Tensor, shape: Sequence[int]) -> Tensor:
     """Expand to a shape, as a view that copies nothing.
 
     Args:
@@ -415,7 +415,7 @@ def expand_as(input: Any, other: Any) -> Any:
 
 
 @numpy_names
-def squeeze(input: Any, dim: Any = None) -> Any:
+def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     """Remove axes of length 1, as a view.
 
     Args:
@@ -439,7 +439,7 @@ def squeeze(input: Any, dim: Any = None) -> Any:
 
 
 @numpy_names
-def unsqueeze(input: Any, dim: int) -> Any:
+def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """Add an axis of length 1, as a view.
 
     Args:
@@ -461,7 +461,7 @@ def unsqueeze(input: Any, dim: int) -> Any:
     return Reshape.apply(input, (*input.shape[:place], 1, *input.shape[place:]))
 
 
-def clone(input: Any, *, memory_format: Any = None) -> Any:
+def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
     """Copy the values into memory of their own; the gradient flows through.
 
     Args:

@@ -3,6 +3,7 @@
 import operator
 from typing import Any
 
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .axes import one_axis
@@ -100,7 +101,7 @@ class Threshold(Op):
 # ------------------------------------------------------------------------------------------------ public functions
 
 
-def hardshrink(input: Any, lambd: float = 0.5) -> Any:
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """Return x where |x| > lambd, else 0.
 
     Args:
@@ -119,7 +120,7 @@ def hardshrink(input: Any, lambd: float = 0.5) -> Any:
     return Hardshrink.apply(input, float(lambd))
 
 
-def softshrink(input: Any, lambd: float = 0.5) -> Any:
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """Move x towards 0 by lambd, and to 0 where |x| <= lambd.
 
     Args:
@@ -143,7 +144,7 @@ def softshrink(input: Any, lambd: float = 0.5) -> Any:
     return Softshrink.apply(input, float(lambd))
 
 
-def tanhshrink(input: Any) -> Any:
+def tanhshrink(input: Tensor) -> Tensor:
     """Compute x - tanh(x), element-wise.
 
     Args:
@@ -162,7 +163,7 @@ def tanhshrink(input: Any) -> Any:
 
 
 @overwritable
-def threshold(input: Any, threshold: float, value: float) -> Any:
+def threshold(input: Tensor, threshold: float, value: float) -> Tensor:
     """Return x where x > threshold, else value.
 
     Args:
@@ -183,7 +184,7 @@ def threshold(input: Any, threshold: float, value: float) -> Any:
     return Threshold.apply(input, threshold, value)
 
 
-def glu(input: Any, dim: int = -1) -> Any:
+def glu(input: Tensor, dim: int = -1) -> Tensor:
     """Multiply the first half of an axis by the sigmoid of its second half.
 
     Args:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .cast import common_float
@@ -48,7 +49,7 @@ class Cos(Op):
         return self.k.neg(self.k.mul(dy, self.k.sin_forward(*self.saved)))
 
 
-def sin(input: Any) -> Any:
+def sin(input: Tensor) -> Tensor:
     """Compute the sine of angles.
 
     Args:
@@ -65,7 +66,7 @@ def sin(input: Any) -> Any:
     return Sin.apply(input)
 
 
-def cos(input: Any) -> Any:
+def cos(input: Tensor) -> Tensor:
     """Compute the cosine of angles.
 
     Args:

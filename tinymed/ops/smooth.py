@@ -6,6 +6,7 @@ positive, so nothing overflows on either side.  Integers give float32, as in PyT
 
 from typing import Any
 
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .cast import common_float
@@ -253,7 +254,7 @@ class ELU(Op):
 # ------------------------------------------------------------------------------------------------ public functions
 
 
-def sigmoid(input: Any) -> Any:
+def sigmoid(input: Tensor) -> Tensor:
     """Compute 1 / (1 + e^-x), element-wise.
 
     Args:
@@ -270,7 +271,7 @@ def sigmoid(input: Any) -> Any:
     return Sigmoid.apply(input)
 
 
-def logsigmoid(input: Any) -> Any:
+def logsigmoid(input: Tensor) -> Tensor:
     """Compute log(sigmoid(x)) without the loss of digits of the two functions one after the other.
 
     Args:
@@ -288,7 +289,7 @@ def logsigmoid(input: Any) -> Any:
     return LogSigmoid.apply(input)
 
 
-def tanh(input: Any) -> Any:
+def tanh(input: Tensor) -> Tensor:
     """Compute the hyperbolic tangent, element-wise.
 
     Args:
@@ -305,7 +306,7 @@ def tanh(input: Any) -> Any:
     return Tanh.apply(input)
 
 
-def scaled_tanh(input: Any, amplitude: float = TANH_AMPLITUDE, slope: float = TANH_SLOPE) -> Any:
+def scaled_tanh(input: Tensor, amplitude: float = TANH_AMPLITUDE, slope: float = TANH_SLOPE) -> Tensor:
     """Compute amplitude tanh(slope x); LeNet's numbers give f(1) = 1 and f(-1) = -1.
 
     PyTorch has no such function.
@@ -335,7 +336,7 @@ def scaled_tanh(input: Any, amplitude: float = TANH_AMPLITUDE, slope: float = TA
     return Tanh.apply(input, float(amplitude), float(slope))
 
 
-def softtanh(input: Any, beta: float = 1.0) -> Any:
+def softtanh(input: Tensor, beta: float = 1.0) -> Tensor:
     """Compute a smooth hardtanh: (softplus(beta (x + 1)) - softplus(beta (x - 1))) / beta - 1.
 
     softplus(x) = log(1 + e^x). PyTorch has no such function.
@@ -361,7 +362,7 @@ def softtanh(input: Any, beta: float = 1.0) -> Any:
     return Softtanh.apply(input, float(beta))
 
 
-def softsign(input: Any) -> Any:
+def softsign(input: Tensor) -> Tensor:
     """Compute x / (1 + |x|), element-wise.
 
     Args:
@@ -379,7 +380,7 @@ def softsign(input: Any) -> Any:
     return Softsign.apply(input)
 
 
-def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """Compute log(1 + e^(beta x)) / beta, a smooth ReLU.
 
     Args:
@@ -405,7 +406,7 @@ def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
 
 
 @overwritable
-def elu(input: Any, alpha: float = 1.0) -> Any:
+def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
     """Compute x where x > 0, else alpha (e^x - 1).
 
     Args:
@@ -434,7 +435,7 @@ def elu(input: Any, alpha: float = 1.0) -> Any:
 
 
 @overwritable
-def selu(input: Any) -> Any:
+def selu(input: Tensor) -> Tensor:
     """Compute the ELU whose scale and alpha keep mean 0 and variance 1 from layer to layer.
 
     The weights should be initialised with LeCun's variance, 1 / fan_in.
@@ -458,7 +459,7 @@ def selu(input: Any) -> Any:
 
 
 @overwritable
-def celu(input: Any, alpha: float = 1.0) -> Any:
+def celu(input: Tensor, alpha: float = 1.0) -> Tensor:
     """Compute x where x > 0, else alpha (e^(x / alpha) - 1): an ELU whose slope is 1 at 0.
 
     Args:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ..annotations import DType, Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .axes import integer, numpy_names
@@ -93,7 +94,7 @@ def array_and_axis(draw: Any) -> tuple[Any, int]:
 
 
 @numpy_names
-def softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
+def softmax(input: Tensor, dim: int | None = None, dtype: DType | None = None) -> Tensor:
     """Compute e^x / (sum of e^x) along an axis, without overflow.
 
     Args:
@@ -113,7 +114,7 @@ def softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
 
 
 @numpy_names
-def log_softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
+def log_softmax(input: Tensor, dim: int | None = None, dtype: DType | None = None) -> Tensor:
     """Compute log(softmax(x)) along an axis, without forming the softmax.
 
     Args:
@@ -132,7 +133,7 @@ def log_softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
     return along(LogSoftmax, "log_softmax", input, dim, dtype)
 
 
-def softmin(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
+def softmin(input: Tensor, dim: int | None = None, dtype: DType | None = None) -> Tensor:
     """Compute softmax(-x) along an axis.
 
     Args:

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .axes import integer, numpy_names, one_axis
@@ -65,7 +66,7 @@ class Sort(Op):
 
 
 @numpy_names
-def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Sorted:
+def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Sorted:
     """Sort along an axis; equal elements stay in order, and NaN counts as the largest.
 
     Args:
@@ -87,7 +88,7 @@ def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = Tru
 
 
 @numpy_names
-def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Any:
+def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """Return the indices that sort along an axis.
 
     Args:
@@ -107,7 +108,7 @@ def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = 
     return sort(input, dim, descending).indices
 
 
-def msort(input: Any) -> Any:
+def msort(input: Tensor) -> Tensor:
     """Sort along the first axis.
 
     Args:
@@ -125,7 +126,7 @@ def msort(input: Any) -> Any:
 
 
 @numpy_names
-def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Sorted:
+def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Sorted:
     """Return the k largest or smallest elements along an axis, the most extreme first.
 
     Args:
@@ -157,7 +158,7 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
 
 
 @numpy_names
-def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Sorted:
+def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Sorted:
     """Return the k-th smallest element along an axis.
 
     Args:
@@ -194,7 +195,7 @@ def chosen(found: Sorted, axis: int, place: int, keepdim: bool) -> Sorted:
 
 
 @numpy_names
-def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """Return the median; of an even count the lower one of the two in the middle, and NaN where an element is NaN.
 
     Args:

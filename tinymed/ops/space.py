@@ -10,6 +10,7 @@ from functools import lru_cache, wraps
 from itertools import product
 from typing import Any, NamedTuple, TypeVar
 
+from ..annotations import Size
 from ..dispatch import Array
 
 Sizes = tuple[int, ...]
@@ -65,7 +66,7 @@ def pairs(op: str, padding: Any, rank: int) -> Pairs:
     return tuple((p, p) for p in per_axis(op, "padding", padding, rank, 0))
 
 
-def same_padding(size: Sequence[int], kernel: Sequence[int], stride: Any = 1, dilation: Any = 1) -> Pairs:
+def same_padding(size: Sequence[int], kernel: Sequence[int], stride: Size = 1, dilation: Size = 1) -> Pairs:
     """Return the zeros that TensorFlow's and Keras's padding="same" puts before and after each axis.
 
     The output then has ceil(size / stride) pixels. An odd total puts the extra zero after, so strided padding is often

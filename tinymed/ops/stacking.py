@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from ..annotations import Tensor
 from .arrangement import tensor_split
 from .join import cat
 from .shape import reshape
@@ -85,7 +86,7 @@ def each(tensors: Any, change: Any) -> Any:
     return tuple(map(change, tensors))
 
 
-def hstack(tensors: Sequence[Any]) -> Any:
+def hstack(tensors: Sequence[Any]) -> Tensor:
     """Join tensors along the second axis, vectors along their only one.
 
     Args:
@@ -103,7 +104,7 @@ def hstack(tensors: Sequence[Any]) -> Any:
     return cat(parts, 0 if parts and len(parts[0].shape) == 1 else 1)
 
 
-def vstack(tensors: Sequence[Any]) -> Any:
+def vstack(tensors: Sequence[Any]) -> Tensor:
     """Join tensors along the first of at least two axes: vectors become rows.
 
     Args:
@@ -120,7 +121,7 @@ def vstack(tensors: Sequence[Any]) -> Any:
     return cat([atleast_2d(t) for t in tensors], 0)
 
 
-def dstack(tensors: Sequence[Any]) -> Any:
+def dstack(tensors: Sequence[Any]) -> Tensor:
     """Join tensors along the third axis.
 
     Args:
@@ -137,7 +138,7 @@ def dstack(tensors: Sequence[Any]) -> Any:
     return cat([atleast_3d(t) for t in tensors], 2)
 
 
-def column_stack(tensors: Sequence[Any]) -> Any:
+def column_stack(tensors: Sequence[Any]) -> Tensor:
     """Join tensors along the second axis: vectors become columns.
 
     Args:
@@ -154,7 +155,7 @@ def column_stack(tensors: Sequence[Any]) -> Any:
     return cat([t if len(t.shape) > 1 else reshape(t, -1, 1) for t in tensors], 1)
 
 
-def hsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+def hsplit(input: Tensor, indices_or_sections: Any) -> tuple[Any, ...]:
     """Split the second axis as tensor_split does, of a vector the only one.
 
     Args:
@@ -172,7 +173,7 @@ def hsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
     return tensor_split(input, indices_or_sections, 1 if input.array.ndim > 1 else 0)
 
 
-def vsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+def vsplit(input: Tensor, indices_or_sections: Any) -> tuple[Any, ...]:
     """Split the first axis as tensor_split does.
 
     Args:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .axes import integer, one_axis
@@ -116,7 +117,7 @@ def matrices(name: str, input: Any) -> Any:
     return input
 
 
-def tril(input: Any, diagonal: int = 0) -> Any:
+def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """Return the elements of matrices on and below a diagonal, 0 elsewhere.
 
     Args:
@@ -137,7 +138,7 @@ def tril(input: Any, diagonal: int = 0) -> Any:
     return Triangle.apply(matrices("tril", input), integer("tril", "diagonal", diagonal), "lower")
 
 
-def triu(input: Any, diagonal: int = 0) -> Any:
+def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """Return the elements of matrices on and above a diagonal, 0 elsewhere.
 
     Args:
@@ -158,7 +159,7 @@ def triu(input: Any, diagonal: int = 0) -> Any:
     return Triangle.apply(matrices("triu", input), integer("triu", "diagonal", diagonal), "upper")
 
 
-def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
+def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """Return the diagonal of two axes as a new last axis, a view.
 
     Args:
@@ -183,7 +184,7 @@ def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     return Diagonal.apply(input, integer("diagonal", "offset", offset), *axes)
 
 
-def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
+def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """Return matrices whose diagonal is the last axis of the input, 0 elsewhere.
 
     Args:
@@ -210,7 +211,7 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
     return DiagonalEmbed.apply(input, integer("diag_embed", "offset", offset), *axes)
 
 
-def diag(input: Any, diagonal: int = 0) -> Any:
+def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """Return the matrix with a vector on its diagonal, or the diagonal of a matrix.
 
     Args:
@@ -236,7 +237,7 @@ def diag(input: Any, diagonal: int = 0) -> Any:
     return Diagonal.apply(input, offset, 0, 1)
 
 
-def trace(input: Any) -> Any:
+def trace(input: Tensor) -> Tensor:
     """Compute the sum of the diagonal of a matrix.
 
     Args:

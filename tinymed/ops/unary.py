@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .broadcast import drawn_shape
@@ -217,7 +218,7 @@ class Sign(Op):
 # ------------------------------------------------------------------------------------------------ public functions
 
 
-def neg(input: Any) -> Any:
+def neg(input: Tensor) -> Tensor:
     """Compute -x, element-wise.
 
     Args:
@@ -239,7 +240,7 @@ def neg(input: Any) -> Any:
     return Neg.apply(input)
 
 
-def exp(input: Any) -> Any:
+def exp(input: Tensor) -> Tensor:
     """Compute e^x, element-wise.
 
     Args:
@@ -256,7 +257,7 @@ def exp(input: Any) -> Any:
     return Exp.apply(input)
 
 
-def expm1(input: Any) -> Any:
+def expm1(input: Tensor) -> Tensor:
     """Compute e^x - 1, also exact near 0.
 
     Args:
@@ -273,7 +274,7 @@ def expm1(input: Any) -> Any:
     return Expm1.apply(input)
 
 
-def log(input: Any) -> Any:
+def log(input: Tensor) -> Tensor:
     """Compute the natural logarithm, element-wise.
 
     Args:
@@ -290,7 +291,7 @@ def log(input: Any) -> Any:
     return Log.apply(input)
 
 
-def log1p(input: Any) -> Any:
+def log1p(input: Tensor) -> Tensor:
     """Compute ln(1 + x), also exact near 0.
 
     Args:
@@ -307,7 +308,7 @@ def log1p(input: Any) -> Any:
     return Log1p.apply(input)
 
 
-def sqrt(input: Any) -> Any:
+def sqrt(input: Tensor) -> Tensor:
     """Compute the square root, element-wise.
 
     Args:
@@ -324,7 +325,7 @@ def sqrt(input: Any) -> Any:
     return Sqrt.apply(input)
 
 
-def rsqrt(input: Any) -> Any:
+def rsqrt(input: Tensor) -> Tensor:
     """Compute 1 / sqrt(x), element-wise.
 
     Args:
@@ -341,7 +342,7 @@ def rsqrt(input: Any) -> Any:
     return Rsqrt.apply(input)
 
 
-def reciprocal(input: Any) -> Any:
+def reciprocal(input: Tensor) -> Tensor:
     """Compute 1 / x, element-wise.
 
     Args:
@@ -358,7 +359,7 @@ def reciprocal(input: Any) -> Any:
     return Reciprocal.apply(input)
 
 
-def abs(input: Any) -> Any:
+def abs(input: Tensor) -> Tensor:
     """Compute |x|, element-wise; the gradient at 0 is 0.
 
     Args:
@@ -375,7 +376,7 @@ def abs(input: Any) -> Any:
     return Abs.apply(input)
 
 
-def sign(input: Any) -> Any:
+def sign(input: Tensor) -> Tensor:
     """Return -1, 0 or 1 by the sign of each element; the gradient is 0.
 
     Args:
@@ -392,7 +393,7 @@ def sign(input: Any) -> Any:
     return clone(input) if input.array.dtype.kind == "b" else Sign.apply(input)
 
 
-def square(input: Any) -> Any:
+def square(input: Tensor) -> Tensor:
     """Compute x^2, element-wise.
 
     Args:

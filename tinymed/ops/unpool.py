@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import devices, tape
+from ..annotations import Padding, Size, Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .space import Sizes, per_axis
@@ -94,8 +95,13 @@ def wanted_size(name: str, rank: int, usual: Sizes, strides: Sizes, output_size:
 
 
 def max_unpool1d(
-    input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
-) -> Any:
+    input: Tensor,
+    indices: Any,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Padding = 0,
+    output_size: Size | None = None,
+) -> Tensor:
     """Put the values of a max-pooling back where they came from, with zeros elsewhere.
 
     Args:
@@ -121,8 +127,13 @@ def max_unpool1d(
 
 
 def max_unpool2d(
-    input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
-) -> Any:
+    input: Tensor,
+    indices: Any,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Padding = 0,
+    output_size: Size | None = None,
+) -> Tensor:
     """Put the values of a max-pooling of images back where they came from, with zeros elsewhere.
 
     Args:
@@ -148,8 +159,13 @@ def max_unpool2d(
 
 
 def max_unpool3d(
-    input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
-) -> Any:
+    input: Tensor,
+    indices: Any,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Padding = 0,
+    output_size: Size | None = None,
+) -> Tensor:
     """Put the values of a max-pooling of volumes back where they came from, with zeros elsewhere.
 
     Args:

@@ -11,14 +11,13 @@
 The configuration and one checkpoint are enough to use a run; the rest is for people.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from .. import dispatch, tasks
 from ..errors import UserError
-from ..files import remove_temporaries, write_json
+from ..files import refuse_occupied, remove_temporaries, write_json
 from ..metrics.measures import intervals_by_groups
 from ..tasks.results.rows import Cases, as_cases, with_groups, write_rows
 from .assemble import describe_rest, make_trainer
@@ -208,33 +207,6 @@ def flat(config: Any) -> dict[str, Any]:
         else:
             result[key] = value
     return result
-
-
-def refuse_occupied(folder: Path) -> None:
-    """Raise UserError if a run cannot begin in this folder: it holds something, or nothing can be written there."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder}: is not empty; choose another --out, or continue a run with --resume {folder}")
-    parent = next(p for p in [folder, *folder.absolute().parents] if p.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise UserError(f"{folder}: cannot be written, since {parent} cannot; choose another --out")
-
-
-def new_folder(root: Path, name: str) -> Path:
-    """Return the next free runs/<name>-<number>."""
-    numbers = [int(p.name.rpartition("-")[2]) for p in root.glob(f"{name}-*") if p.name.rpartition("-")[2].isdigit()]
-    return root / f"{name}-{max(numbers, default=0) + 1:03}"
-
-
-def claim_folder(root: Path, name: str) -> Path:
-    """Make the next free runs/<name>-<number>: a folder that no other run that starts meanwhile gets."""
-    while True:
-        folder = new_folder(root, name)
-        root.mkdir(parents=True, exist_ok=True)
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            continue
-        return folder
 
 
 def choose_backend(name: str) -> None:
