@@ -3,7 +3,7 @@
     python benchmarks/device_kernels.py [--backend emulated --quick] [--no-pool] [--only ladders]
 
 Forward and backward of every op on three samples of its own, every optimiser and both kinds of clipping on a small
-network, and every rung of every ladder.  --no-pool: memory straight from the driver, or an overrun would lie within
+network, every rung of every ladder, filters of pictures.  --no-pool: memory straight from the driver, or an overrun would lie within
 CuPy's pool and be seen by no tool.  On `emulated` the checker of csrc/emulator looks instead.
 """
 
@@ -31,6 +31,8 @@ def tasks(quick: bool) -> Iterator[tuple[str, Callable[[], Any]]]:
                 yield f"op {name}", lambda op=op, seed=seed: check.results(op.apply, op.samples(Draw(seed)), np.float32)
     yield "op MaxPool, wide", wide_pool
     yield "op GridSample, in both dimensions", sampling
+    for dtype in ("uint8", "float32"):
+        yield f"imaging of {dtype}", lambda dtype=dtype: pictures(dtype)
     for rule, options in RULES:
         yield f"optimiser {rule}", lambda rule=rule, options=options: train(rule, options)
     yield from rungs()
@@ -72,6 +74,23 @@ def sampling() -> None:
         x = tinymed.randn(2, 3, *space, seed=0, requires_grad=True)
         grid = tinymed.randn(2, *space, len(space), seed=1, requires_grad=True)
         functional.grid_sample(x, grid, align_corners=False).sum().backward()
+
+
+def pictures(dtype: str) -> None:
+    """Filter small grey and colour pictures, one of them by windows that are no box."""
+    import numpy as np
+
+    from tinymed import devices, dispatch, imaging
+
+    for shape in ((9, 11), (7, 5, 3)):
+        share = np.random.default_rng(0).random(shape)
+        picture = np.rint(255 * share).astype(np.uint8) if dtype == "uint8" else share.astype(np.float32)
+        x = devices.move(picture, dispatch.table().device)
+        for filtered in (imaging.gaussian, imaging.sharpen, imaging.median, imaging.bilateral, imaging.erode):
+            filtered(x)
+        imaging.dilate(x, 5, "disk")
+        imaging.non_local_means(x, patch=3, search=5)
+        imaging.equalise(x)
 
 
 RULES: list[tuple[str, dict[str, Any]]] = [

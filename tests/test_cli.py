@@ -32,6 +32,7 @@ class TestTrain:
             "curves.png",
             "roc.png",
             "confusion.png",
+            "predictions.csv",
         }
         for picture in ("curves.png", "roc.png", "confusion.png"):
             with Image.open(finished_run / picture) as image:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from commands import QUICK, invoke, write_images
 from datasets import class_folders, picture, write_image
 from masks import blob, mask_tree, write_nifti
@@ -227,7 +228,9 @@ class TestDepth:
     def test_sizes_change_as_those_of_8_bits(self, tmp_path):
         pixels = picture(3, 33, 21, 1)
         eight = write_image(tmp_path / "8.png", pixels)
-        deep = write_image(tmp_path / "16.png", pixels.astype(np.uint16) * 257)
+        values = pixels.astype(np.uint16) * 257
+        values[0, 0] ^= 1  # or every value would be a byte repeated, and the picture one of 8 bits
+        deep = write_image(tmp_path / "16.png", values)
         for channels in (1, 3):
             got = prepare(deep, (16, 12), channels)
             assert got.dtype == np.float32
@@ -317,9 +320,9 @@ class TestAdvice:
 
         write_images(tmp_path, ["a", "b"], 4)
         (tmp_path / "a" / "bad.png").write_text("no image")
-        assert "skip_bad" in options_of(app, ["compare", "dcnn"])
-        assert "skip_bad" not in options_of(app, ["predict", "RUN"])
+        assert "skip_bad" in options_of(typer.main.get_command(app), ["compare", "dcnn"])
+        assert "skip_bad" not in options_of(typer.main.get_command(app), ["predict", "RUN"])
         code, _, err = invoke(capsys, "compare", "lenet5_modern", "dcnn", "--data", tmp_path, "--out", tmp_path / "run")
         assert code == 2
         assert "bad.png" in err
-        assert as_option("skip_bad=True", options_of(app, ["predict", "RUN"])) == ""
+        assert as_option("skip_bad=True", options_of(typer.main.get_command(app), ["predict", "RUN"])) == ""

@@ -153,6 +153,17 @@ class TestDrawnOnce:
             layer.weight.array[...] = 7
         assert np.all(layer.weight.array == 7)
 
+    def test_a_network_that_copies_default_weights_is_built_as_outside(self):
+        def build() -> nn.Module:
+            layer = nn.TransformerEncoderLayer(8, 2, 16)
+            return nn.Sequential(nn.Linear(8, 8), nn.TransformerEncoder(layer, 2))
+
+        tinymed.manual_seed(2)
+        outside = build().state_dict()
+        tinymed.manual_seed(2)
+        inside = init_default.build_drawn_once(build).state_dict()
+        assert all(np.array_equal(inside[name].array, value.array) for name, value in outside.items())
+
     def test_a_replaced_weight_is_not_drawn(self, monkeypatch):
         drawn = []
         monkeypatch.setattr(init_default, "kaiming_uniform_", lambda weight, **_: drawn.append(weight.shape))

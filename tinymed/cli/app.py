@@ -76,9 +76,11 @@ def run(application: typer.Typer, arguments: Sequence[str]) -> int:
     """Run the application; a user's mistake is one line on stderr.  TINYMED_DEBUG shows tracebacks."""
     for stream in (sys.stdout, sys.stderr):
         accept_any_text(stream)
+    command: Any = typer.main.get_command(application)
+    options = options_of(command, arguments)
     with warnings.catch_warnings():
-        warnings.showwarning = Warnings(options_of(application, arguments)).show
-        return guarded(application, arguments)
+        warnings.showwarning = Warnings(options).show
+        return guarded(command, arguments, options)
 
 
 def accept_any_text(stream: Any) -> None:
@@ -87,11 +89,10 @@ def accept_any_text(stream: Any) -> None:
         stream.reconfigure(errors="backslashreplace")
 
 
-def guarded(application: typer.Typer, arguments: Sequence[str]) -> int:
-    """Return the exit code of the application, whatever it raises."""
-    options = options_of(application, arguments)
+def guarded(command: Any, arguments: Sequence[str], options: Collection[str]) -> int:
+    """Return the exit code of the application's command, whatever it raises."""
     try:
-        code = application(args=list(arguments), prog_name="tinymed", standalone_mode=False)
+        code = command(args=list(arguments), prog_name="tinymed", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except KeyboardInterrupt:
         return complain("interrupted", INTERRUPTED)
@@ -125,11 +126,11 @@ class Warnings:
             say(f"warning: {' '.join(text.split())}")
 
 
-def options_of(application: typer.Typer, arguments: Sequence[str]) -> set[str]:
+def options_of(command: Any, arguments: Sequence[str]) -> set[str]:
     """Return the options of the command that is called, with underscores: what a message may advise."""
-    commands = getattr(typer.main.get_command(application), "commands", {})
-    command = next((commands[word] for word in arguments if word in commands), None)
-    flags = (flag for parameter in getattr(command, "params", ()) for flag in parameter.opts)
+    commands = getattr(command, "commands", {})
+    called = next((commands[word] for word in arguments if word in commands), None)
+    flags = (flag for parameter in getattr(called, "params", ()) for flag in parameter.opts)
     return {flag.removeprefix("--").replace("-", "_") for flag in flags if flag.startswith("--")}
 
 

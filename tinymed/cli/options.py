@@ -1,5 +1,6 @@
 """Commands whose options are the schema's: the signature that typer reads is made from the fields."""
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ STEPS_HELP = (
 CRF_HELP = "Of a segmentation: a dense CRF, such as w=4,d=40,c=15,sw=3,sd=3,n=5; auto chooses on the validation images."
 
 
+@functools.cache
 def all_options() -> dict[str, Option]:
     """Return the options of all tasks by name, in the order of --help; what differs is joined."""
     found: dict[str, Option] = {}

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import UserError
+from ..files import cache_folder
 from .build import CHECKED, CSRC, Absent, Failed, compile_object, find_gxx
 from .build import Job as BuildJob
 from .emulated import KernelError, Row, lines, located
@@ -73,8 +74,7 @@ class Report(NamedTuple):
 
 def cache() -> Path:
     """Return the folder that the compiled runtime and programs are kept in."""
-    root = os.environ.get("TINYMED_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "tinymed"
-    folder = Path(root).expanduser() / "emulate"
+    folder = cache_folder() / "emulate"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

@@ -27,6 +27,11 @@ def three_channels(x: Any, *args: Any) -> bool:
     return x.shape[3] <= 3 and bytes_or_floats(x, *args)
 
 
+def bytes_first(x: Any, *_: Any) -> bool:
+    """Return whether a picture is of bytes: kernels of floats take no integers alone."""
+    return bool(x.dtype.char == "B")
+
+
 @kernel(backend="csrc", composite=True, when=bytes_or_floats)
 def separable_filter(k: Any, x: Any, *args: Any) -> Any:
     """separable_bytes or separable_floats."""
@@ -101,7 +106,7 @@ def filter_flops(x: Any, taps0: Any, taps1: Any, taps2: Any, *_: Any) -> float:
     return float(2 * x.size * (taps0.size + taps1.size + taps2.size))
 
 
-@kernel(backend="csrc", out=like_x, work=two_floats, flops=filter_flops)
+@kernel(backend="csrc", out=like_x, work=two_floats, flops=filter_flops, when=bytes_first)
 def separable_bytes(
     y: Any, one: Any, two: Any, x: Any, taps0: Any, taps1: Any, taps2: Any, at0: Any, at1: Any, at2: Any
 ) -> None:
@@ -115,7 +120,7 @@ def separable_floats(
     """y = x summed with weights along depth, height and width."""
 
 
-@kernel(backend="csrc", out=like_x, work=two_floats, flops=filter_flops)
+@kernel(backend="csrc", out=like_x, work=two_floats, flops=filter_flops, when=bytes_first)
 def unsharp_bytes(
     y: Any, one: Any, two: Any, x: Any, taps0: Any, taps1: Any, taps2: Any, at0: Any, at1: Any, at2: Any, amount: Any
 ) -> None:
@@ -129,7 +134,9 @@ def unsharp_floats(
     """y = x + amount (x - blurred)."""
 
 
-@kernel(backend="csrc", out=like_x, flops=lambda x, sizes, *_: 8 * x.size * sizes[0] * sizes[1] * sizes[2])
+@kernel(
+    backend="csrc", out=like_x, flops=lambda x, sizes, *_: 8 * x.size * sizes[0] * sizes[1] * sizes[2], when=bytes_first
+)
 def median_bytes(y: Any, x: Any, sizes: Any, at0: Any, at1: Any, at2: Any) -> None:
     """y = the median of the window, bit by bit."""
 
@@ -139,7 +146,7 @@ def median_floats(y: Any, x: Any, sizes: Any, at0: Any, at1: Any, at2: Any) -> N
     """y = the median of the window, bit by bit."""
 
 
-@kernel(backend="csrc", out=like_x, flops=lambda x, space, *_: 8 * x.size * space.size)
+@kernel(backend="csrc", out=like_x, flops=lambda x, space, *_: 8 * x.size * space.size, when=bytes_first)
 def bilateral_bytes(y: Any, x: Any, space: Any, tones: Any, factor: Any, at1: Any, at2: Any) -> None:
     """y = the mean of the window, weighted by nearness in place and colour."""
 
@@ -149,7 +156,9 @@ def bilateral_floats(y: Any, x: Any, space: Any, tones: Any, factor: Any, at1: A
     """y = the mean of the window, weighted by nearness in place and colour."""
 
 
-@kernel(backend="csrc", out=like_x, flops=lambda x, patch, search, *_: 3 * x.size * (patch * search) ** 2)
+@kernel(
+    backend="csrc", out=like_x, flops=lambda x, patch, search, *_: 3 * x.size * (patch * search) ** 2, when=bytes_first
+)
 def non_local_bytes(y: Any, x: Any, patch: Any, search: Any, factor: Any, noise: Any, at1: Any, at2: Any) -> None:
     """y = the mean of the search window, weighted by the likeness of patches."""
 
@@ -159,7 +168,7 @@ def non_local_floats(y: Any, x: Any, patch: Any, search: Any, factor: Any, noise
     """y = the mean of the search window, weighted by the likeness of patches."""
 
 
-@kernel(backend="csrc", out=like_x, work=two_like_x, flops=lambda x, sizes, *_: x.size * sum(sizes))
+@kernel(backend="csrc", out=like_x, work=two_like_x, flops=lambda x, sizes, *_: x.size * sum(sizes), when=bytes_first)
 def extreme_box_bytes(
     y: Any, one: Any, two: Any, x: Any, sizes: Any, at0: Any, at1: Any, at2: Any, largest: Any
 ) -> None:
@@ -173,7 +182,7 @@ def extreme_box_floats(
     """y = the smallest or largest of a box, along one axis after the other."""
 
 
-@kernel(backend="csrc", out=like_x, flops=lambda x, footprint, *_: x.size * footprint.size)
+@kernel(backend="csrc", out=like_x, flops=lambda x, footprint, *_: x.size * footprint.size, when=bytes_first)
 def extreme_bytes(y: Any, x: Any, footprint: Any, at0: Any, at1: Any, at2: Any, largest: Any) -> None:
     """y = the smallest or largest where the footprint is not 0."""
 
@@ -183,7 +192,7 @@ def extreme_floats(y: Any, x: Any, footprint: Any, at0: Any, at1: Any, at2: Any,
     """y = the smallest or largest where the footprint is not 0."""
 
 
-@kernel(backend="csrc", out=lambda x: [((x.shape[1], 256), np.int64)], flops=lambda x: x.size)
+@kernel(backend="csrc", out=lambda x: [((x.shape[1], 256), np.int64)], flops=lambda x: x.size, when=bytes_first)
 def count_bytes(y: Any, x: Any) -> None:
     """y[c, v] = how often v occurs in channel c."""
 
@@ -192,6 +201,7 @@ def count_bytes(y: Any, x: Any) -> None:
     backend="csrc",
     out=lambda x, values: [(x.shape[0], max(x.shape[1], values.shape[1]))],
     flops=lambda x, values: 0,
+    when=bytes_first,
 )
 def look_up_bytes(y: Any, x: Any, values: Any) -> None:
     """y[i, c] = values[x[i, c or 0], c or 0]."""

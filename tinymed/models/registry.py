@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ..errors import UserError
 from ..nn.init import no_weights
-from ..nn.init_default import drawn_once
+from ..nn.init_default import build_drawn_once
 from ..nn.module import Module
 from .summary import Shapes, activation_bytes, count_parameters, input_shapes, summary, total_macs
 
@@ -126,8 +126,7 @@ def create(name: str, **options: Any) -> Any:
         raise UserError(
             f"model {name!r} does not take {', '.join(unknown)}; its options are {', '.join(known.options)}"
         )
-    with drawn_once():
-        return known.build(**options)
+    return build_drawn_once(lambda: known.build(**options))
 
 
 def default_size(name: str) -> int:

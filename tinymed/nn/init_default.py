@@ -1,7 +1,7 @@
 """PyTorch's default values of linear and convolution layers, and how a network that replaces them draws once."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,7 +34,7 @@ def drawn_once() -> Iterator[None]:
     try:
         yield
         for weight, version, state in put_off:
-            if weight.version.value == version and np.isnan(float(weight.array[(0,) * weight.array.ndim])):
+            if weight.version.value == version and is_undrawn(weight):
                 now = random.init_generator.get_state()
                 random.init_generator.set_state(state)
                 kaiming_uniform_(weight, a=math.sqrt(5))
@@ -44,6 +44,26 @@ def drawn_once() -> Iterator[None]:
 
 
 put_off: list[Any] | None = None  # (weight, its version, the generator's state) of default weights that wait
+
+
+def is_undrawn(weight: Tensor) -> bool:
+    """Return whether a weight still begins with the NaN of one that was put off."""
+    return bool(weight.array.size and np.isnan(float(weight.array[(0,) * weight.array.ndim])))
+
+
+def build_drawn_once(build: Callable[[], Any]) -> Any:
+    """Return the network that a function builds, its weights drawn once.
+
+    One that reads or copies default weights while it is built, as a stack of deep copies does, is built again without
+    putting anything off.
+    """
+    state = random.init_generator.get_state()
+    with drawn_once():
+        model = build()
+    if any(map(is_undrawn, model.parameters())):
+        random.init_generator.set_state(state)
+        model = build()
+    return model
 
 
 def draw_default(weight: Tensor, bias: Tensor | None) -> None:
