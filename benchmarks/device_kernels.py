@@ -3,8 +3,8 @@
     python benchmarks/device_kernels.py [--backend emulated --quick] [--no-pool] [--only ladders]
 
 Forward and backward of every op on three samples of its own, every optimiser and both kinds of clipping on a small
-network, every rung of every ladder, filters of pictures.  --no-pool: memory straight from the driver, or an overrun would lie within
-CuPy's pool and be seen by no tool.  On `emulated` the checker of csrc/emulator looks instead.
+network, every rung of every ladder, filters of pictures.  --no-pool: memory straight from the driver, or an overrun
+would lie within CuPy's pool and be seen by no tool.  On `emulated` the checker of csrc/emulator looks instead.
 """
 
 import contextlib
