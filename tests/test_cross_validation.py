@@ -140,7 +140,7 @@ class TestCv:
             (["--grid", "nix=1"], "not an option"),
             (["--grid", "lr=a"], "not a value"),
             (["--grid", "weight-decay=-1"], "greater than"),
-            (["--grid", "lr=1e-3,1e-4"], "given twice"),
+            (["--lr", "0.01", "--grid", "lr=1e-3,1e-4"], "given twice"),
             (["--grid", "seed=1,2"], "decides no setting"),
         ],
     )

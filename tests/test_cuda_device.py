@@ -114,10 +114,10 @@ def test_without_a_gpu_the_error_says_what_is_missing(monkeypatch):
             attempt()
     monkeypatch.setattr(gpu, "why_not", lambda: "")
     monkeypatch.setattr(gpu, "module", None)
-    monkeypatch.setattr(gpu, "why_not_built", lambda module: f"tinymed.{module} was not built: no nvcc")
+    monkeypatch.setattr(gpu.modules, "why_not_built", lambda module: f"tinymed.{module} was not built: no nvcc")
     with pytest.raises(BackendError, match=r"tinymed\._cuda was not built: no nvcc"):
         tinymed.use_backend("cuda")
-    monkeypatch.setattr(gpu, "why_not_built", lambda module: "")
+    monkeypatch.setattr(gpu.modules, "why_not_built", lambda module: "")
     monkeypatch.setattr(gpu, "extension", lambda: SimpleNamespace(device_count=0, why_no_device="driver too old"))
     with pytest.raises(BackendError, match=r"_cuda cannot use the GPU: driver too old"):
         tinymed.use_backend("cuda")

@@ -225,6 +225,7 @@ ARGUMENTS = {
     "SeparableResidual": (4, (4, 4)),
     "Transition": (4, 2),
     "SeparableConv2d": (3, 4, 3),
+    "Highway": (4, "tanh", -1.5),
     "RNN": (3, 4, 2, "relu", True, False, 0.25, True),
     "LSTM": (3, 4, 2, True, False, 0.25, True, 2),
     "GRU": (3, 4, 2, True, False, 0.25, True),

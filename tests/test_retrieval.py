@@ -274,7 +274,9 @@ class TestCommands:
         found = json.loads((runs / "retrieval" / "metrics.json").read_text())["test"]
         assert set(found["floors"]) == {"random order", "cosine of pixels"}
         assert found["queries"] == found["n"]
-        assert {"neighbours.png", "predictions.csv", "curves.png"} <= {p.name for p in (runs / "retrieval").iterdir()}
+        assert {"neighbours.png", "neighbours.csv", "predictions.csv", "curves.png"} <= {
+            p.name for p in (runs / "retrieval").iterdir()
+        }
         code, out, _ = invoke(capsys, "evaluate", runs / "retrieval", "--json")
         assert code == 0
         assert {key: json.loads(out)[key] for key in found} == found

@@ -69,7 +69,8 @@ cudaError_t cudaDeviceReset() {
     return cudaSuccess;
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
-    if (device) return failed(cudaErrorInvalidDevice, {}, "cudaGetDeviceProperties of device " + std::to_string(device));
+    if (device)
+        return failed(cudaErrorInvalidDevice, {}, "cudaGetDeviceProperties of device " + std::to_string(device));
     *p = {};
     std::snprintf(p->name, sizeof p->name, "tinymed emulator (sm_%d)", architecture());
     size_t available;

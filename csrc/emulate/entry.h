@@ -1,4 +1,4 @@
-// Another main: calls one kernel with arrays and numbers that lie in a folder (tinymed/cuda/kernel_call.py writes them).
+// Another main: calls one kernel with arrays and numbers that lie in a folder (tinymed/cuda/kernel_call.py).
 // `call` there has a line for the launch, "gx gy gz bx by bz shared", and one for each argument:
 //     array KIND BYTES_EACH COUNT WRITTEN    of N.bin, N its position; copied back when the kernel has ended
 //     number VALUE
@@ -109,7 +109,8 @@ int call_from_files(const char* name, void (*kernel)(P...), const char* names) {
         if (!given[i].array || !given[i].device) continue;
         std::vector<char> data(given[i].each * given[i].count);
         cudaMemcpy(data.data(), given[i].device, data.size(), cudaMemcpyDeviceToHost);
-        std::ofstream(folder + "/" + std::to_string(i) + ".bin", std::ios::binary).write(data.data(), long(data.size()));
+        std::ofstream file(folder + "/" + std::to_string(i) + ".bin", std::ios::binary);
+        file.write(data.data(), long(data.size()));
         cudaFree(given[i].device);
     }
     return 0;

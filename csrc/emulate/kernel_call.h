@@ -33,7 +33,8 @@ struct Call {  // a kernel with its arguments, evaluated and copied when it was 
 void enqueue(const Call&);
 
 template <class F, class... A>
-__attribute__((no_sanitize("thread"))) void call(const char* name, Site site, const Config& config, F body, A&&... args) {
+__attribute__((no_sanitize("thread"))) void call(const char* name, Site site, const Config& config, F body,
+                                                 A&&... args) {
     struct Data {
         F body;
         std::tuple<std::decay_t<A>...> args;

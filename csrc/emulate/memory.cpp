@@ -232,7 +232,8 @@ cudaError_t copy(Site here, void* to, const void* from, size_t bytes, cudaMemcpy
 cudaError_t fill_2d(Site here, void* to, size_t pitch, int value, size_t width, size_t height) {
     if (on_kernel()) refuse(here, "cudaMemset in device code");
     if (!width || !height) return cudaSuccess;
-    std::string why = containing(to) ? misplaced(to, pitch * (height - 1) + width) : "the target is no memory of the GPU";
+    std::string why = "the target is no memory of the GPU";
+    if (containing(to)) why = misplaced(to, pitch * (height - 1) + width);
     if (!why.empty()) return failed(cudaErrorInvalidValue, here, "a cudaMemset: " + why);
     submit({}, here, "cudaMemset", [=] {
         OpenMemory open;

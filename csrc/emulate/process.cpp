@@ -57,7 +57,8 @@ static void write_report(int code, const std::string& what) {
     out << "], \"profile\": [";
     bool first = true;
     for (auto& r : profile_rows()) {
-        out << (std::exchange(first, false) ? "" : ", ") << "[" << r.offset << ", " << r.shared << ", " << r.write << ", "
+        out << (std::exchange(first, false) ? "" : ", ") << "[" << r.offset << ", " << r.shared << ", " << r.write
+            << ", "
             << r.requests << ", " << r.moved << ", " << r.ideal << ", " << r.lanes << "]";
     }
     out << "]}\n";

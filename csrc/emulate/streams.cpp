@@ -78,7 +78,8 @@ static std::string wrong_shape(const Config& c) {
     if (!c.grid.x || !c.grid.y || !c.grid.z) return "a grid without blocks";
     if (!c.block.x || !c.block.y || !c.block.z) return "a block without threads";
     if (uint64_t(c.block.x) * c.block.y * c.block.z > 1024)
-        return "a block of " + std::to_string(uint64_t(c.block.x) * c.block.y * c.block.z) + " threads, at most 1024 are";
+        return "a block of " + std::to_string(uint64_t(c.block.x) * c.block.y * c.block.z) +
+               " threads, at most 1024 are";
     if (c.block.x > 1024 || c.block.y > 1024 || c.block.z > 64) return "a block has at most 1024, 1024 and 64 threads";
     if (c.grid.x > 0x7fffffff || c.grid.y > 65535 || c.grid.z > 65535)
         return "a grid has at most 2^31 - 1, 65535 and 65535 blocks";

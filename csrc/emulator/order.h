@@ -26,7 +26,7 @@ struct Flag {
 
 struct Order {  // of one thread, since its block's last barrier
     std::vector<Acquired> acquired;
-    uint64_t fenced = 0, fenced_block = 0;        // the clock at its last __threadfence, and that of its block's barrier then
+    uint64_t fenced = 0, fenced_block = 0;        // the clock at its last __threadfence, and at its barrier then
     uint64_t near_fenced = 0, near_block = 0;     // the same of __threadfence_block
 };
 

@@ -57,7 +57,8 @@ class OnDemand:
         """Return the module of one source file."""
         target = self.folder / f"{self.name}-{path.stem}{SUFFIX}"
         if not target.exists():
-            print(f"tinymed: compiling csrc/{path.name} for the emulator, once", file=sys.stderr, flush=True)
+            sys.stderr.write(f"tinymed: compiling csrc/{path.name} for the emulator, once\n")
+            sys.stderr.flush()
             build(self.name, CSRC, self.folder, target, [path])
         return load(self.name, target, f"tinymed.{path.stem}")
 

@@ -31,7 +31,7 @@ def draw_large(tensor: Tensor, kind: str, *parameters: float) -> bool:
 
     Args:
         tensor: What is written.
-        kind: "Uniform" or "Normal", of `tinymed.cpu.draws`.
+        kind: "Uniform" or "Normal", of `tinymed.cpu.simd.draws`.
         parameters: Of it: low and high, or mean and deviation.
 
     Returns:
@@ -40,7 +40,7 @@ def draw_large(tensor: Tensor, kind: str, *parameters: float) -> bool:
     array = tensor.array
     if array.size < LARGE or array.dtype != np.float32 or not devices.writeable(array) or not can_compile():
         return False
-    from ..cpu import draws
+    from ..cpu.simd import draws
 
     ticket = random.init_generator.ticket()
     numbers = getattr(draws, kind)(ticket, *([array.size] if kind == "Normal" else []), *parameters)

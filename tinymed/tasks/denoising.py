@@ -19,6 +19,7 @@ from ..data.pictures import open_pictures
 from ..data.restoration_loader import PatchPairs, noisy_picture
 from ..data.transform import to_float
 from ..errors import UserError
+from ..metrics.measures import Measure
 from ..metrics.restoration import evaluate_restoration, psnr, ssim
 from ..nn.init import no_weights
 from ..program import capture
@@ -32,8 +33,15 @@ from .base.task import Ask, Batches, Fitted, Predictions, Task, Validate, finger
 from .heads.restoration_head import RestorationHead
 from .inference.class_scores import forward_pass, predict_scores
 from .inference.restorer import Restorer
-from .results.restoration_results import Triple, restoration_text, save_restored_examples, write_restored
-from .results.rows import write_rows
+from .results.restoration_results import (
+    Triple,
+    restoration_text,
+    restored_figures,
+    restored_rows,
+    save_restored_examples,
+    write_restored,
+)
+from .results.rows import Cases, Row
 
 DEFAULTS: dict[str, Any] = {"model": "dncnn", "head": "picture", "epochs": 20, "batch": 32, "schedule": "cosine"}
 COLUMNS = ("path_column", "split_column", "group_column")
@@ -257,8 +265,13 @@ class Denoising(Task[DenoisingConfig, Dataset]):
             clean, noisy = self.pair(config, dataset, index)
             return clean, noisy, restore(noisy)
 
-        write_rows(folder / "predictions.csv", details)
         save_restored_examples(show, [row["restored_psnr"] for row in details], folder / "restored.png", title)
+
+    def case_rows(self, folder: Path, config: DenoisingConfig, dataset: Dataset, details: Rows) -> list[Row]:
+        return restored_rows(details)
+
+    def figures(self, config: DenoisingConfig, cases: Cases) -> dict[str, Measure]:
+        return restored_figures(cases)
 
     def predict(
         self,

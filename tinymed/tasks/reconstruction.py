@@ -15,6 +15,7 @@ import numpy as np
 from ..data.device_batches import as_array, as_tensors, device_of
 from ..data.unlabelled import UnlabelledDataset, open_unlabelled
 from ..errors import UserError
+from ..metrics.measures import Measure
 from ..metrics.reconstruction import evaluate_reconstruction, mean_squared_errors, peak_signal_to_noise
 from ..report.samples import save_samples
 from ..tape import no_grad
@@ -26,7 +27,13 @@ from .base.task import Ask, Batches, Fitted, Predictions, Validate, picture_prep
 from .heads.pixel_head import PixelHead
 from .inference.corrupted import Corrupted
 from .inference.reconstruct import Rebuild, reconstruction_errors, trivial_methods
-from .results.reconstruction_results import reconstruction_text, save_reconstructions
+from .results.reconstruction_results import (
+    reconstructed_figures,
+    reconstructed_rows,
+    reconstruction_text,
+    save_reconstructions,
+)
+from .results.rows import Cases, Row
 
 SHOWN = 10  # images of the picture
 
@@ -221,6 +228,14 @@ class Reconstruction(PictureTask[ReconstructionConfig, UnlabelledDataset]):
         ]
         psnr = peak_signal_to_noise(details[""])
         save_reconstructions(folder, self.names(config, dataset), details, psnr, rows)
+
+    def case_rows(
+        self, folder: Path, config: ReconstructionConfig, dataset: UnlabelledDataset, details: Any
+    ) -> list[Row]:
+        return reconstructed_rows(self.names(config, dataset), details[""])
+
+    def figures(self, config: ReconstructionConfig, cases: Cases) -> dict[str, Measure]:
+        return reconstructed_figures(cases)
 
     def predict(
         self,

@@ -15,7 +15,8 @@ from ..data.dataset import Dataset
 from ..data.image import prepare
 from ..data.readers import open_dataset
 from ..errors import UserError
-from ..metrics.retrieval import cosine, evaluate_ranking
+from ..metrics.measures import Measure
+from ..metrics.retrieval import cosine, evaluate_ranking, excluded_pairs, query_measures
 from ..tape import no_grad
 from ..tensor import Tensor
 from .base.config import Strict, checked, named_columns, setting
@@ -24,7 +25,8 @@ from .base.picture import DEFAULTS, PictureConfig, PictureData, PictureTask, pic
 from .base.task import Ask, Batches, Fitted, Validate
 from .heads.embedding_head import EmbeddingHead
 from .inference.class_scores import predict_scores
-from .results.retrieval_results import retrieval_text, save_retrieval_results
+from .results.retrieval_results import query_figures, query_rows, retrieval_text, save_retrieval_results
+from .results.rows import Cases, Row
 
 FIXED = 2**31  # the epoch whose pairs validation has, every time
 PIXELS = 32  # side of the pictures whose pixels are the floor
@@ -185,6 +187,16 @@ class Retrieval(PictureTask[RetrievalConfig, Dataset]):
         title: str,
     ) -> None:
         save_retrieval_results(folder, self.names(config, dataset), dataset, details, config.data.channels, title)
+
+    def case_rows(self, folder: Path, config: RetrievalConfig, dataset: Dataset, details: np.ndarray) -> list[Row]:
+        labels = dataset.labels
+        found = query_measures(
+            cosine(details), labels[:, None] == labels[None, :], excluded_pairs(len(labels), dataset.groups)
+        )
+        return query_rows(self.names(config, dataset), [config.data.classes[i] for i in labels], found)
+
+    def figures(self, config: RetrievalConfig, cases: Cases) -> dict[str, Measure]:
+        return query_figures(cases)
 
     def export_metadata(self, config: RetrievalConfig) -> dict[str, Any]:
         return super().export_metadata(config) | {"scores": "divided by its Euclidean length: compare by the cosine"}

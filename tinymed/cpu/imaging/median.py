@@ -17,7 +17,7 @@ from numba import prange
 
 from ...dispatch import kernel
 from ..compiler.jit import inline, serial
-from .rows import band, bands, continue_row, pad_row
+from .rows import band, bands, continue_row, pad_row, single_or_whole
 
 BLOCK = 512  # bytes of a row of a block: long enough for vectors, and the rows of a window stay in the first cache
 LARGEST = 361  # numbers of a window; the exchanges of larger ones would take too long
@@ -108,6 +108,7 @@ def medians(y: Any, block: Any, marks: Any, rows: Any, pairs: Any, start: Any, w
     out=lambda x, *_: [x.shape],
     work=network_work,
     flops=lambda x, pairs, *_: 2 * x.size * len(pairs),
+    when=single_or_whole,
 )
 def median_network(
     y: Any, windows: Any, blocks: Any, marks: Any, x: Any, pairs: Any, sizes: Any, at0: Any, at1: Any, at2: Any
@@ -186,7 +187,13 @@ def nine_work(x: Any, *_: Any) -> list[Any]:
     return [((bands(x), 4, (x.shape[2] + 2) * x.shape[3]), x.dtype)]
 
 
-@kernel(backend="numba", out=lambda x, *_: [x.shape], work=nine_work, flops=lambda x, *_: 24 * x.size)
+@kernel(
+    backend="numba",
+    out=lambda x, *_: [x.shape],
+    work=nine_work,
+    flops=lambda x, *_: 24 * x.size,
+    when=single_or_whole,
+)
 def median_of_nine(y: Any, columns: Any, x: Any, at0: Any, at1: Any, at2: Any) -> None:
     """y = the median of 3 x 3 pixels, of columns that are sorted once for the three windows they lie in."""
     h, w, c = x.shape[1], x.shape[2], x.shape[3]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ...cpu.compiler.exact_loops import compiled
-from ...cpu.draws import minus_log, turn_parts, words_of
+from ...cpu.simd.draws import minus_log, turn_parts, words_of
 
 f4 = np.float32
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from ...metrics.measures import Mean, Measure
+from ...metrics.reconstruction import peak_signal_to_noise
 from ...report.samples import save_samples
 from ...report.tables import interval, number, table
-from .rows import write_rows
+from .rows import Cases, Row, write_rows
 
 
 def reconstruction_text(result: dict[str, Any], title: str) -> str:
@@ -56,3 +58,14 @@ def save_reconstructions(
     ]
     write_rows(folder / "errors.csv", table_rows)
     save_samples(rows, folder / "reconstructions.png")
+
+
+def reconstructed_rows(names: Sequence[str], errors: np.ndarray) -> list[Row]:
+    """Return what predictions.csv says of each image: the mean squared error of its reconstruction, and its PSNR."""
+    ratios = peak_signal_to_noise(errors)
+    return [{"path": n, "mse": float(e), "psnr": float(r)} for n, e, r in zip(names, errors, ratios, strict=True)]
+
+
+def reconstructed_figures(cases: Cases) -> dict[str, Measure]:
+    """Return the measures of a list of reconstructed images."""
+    return {"mse": Mean(cases.numbers("mse"), (0, np.inf), lower_is_better=True), "psnr": Mean(cases.numbers("psnr"))}

@@ -10,8 +10,10 @@ import numpy as np
 from ...data.image import MAX_16_BIT
 from ...errors import UserError
 from ...files import write_atomic
+from ...metrics.measures import Mean, Measure
 from ...report.plots import new_figure, write_png
 from ...report.tables import interval, number, table
+from .rows import Cases, Row
 
 NAMES = {"psnr": "PSNR, dB", "ssim": "SSIM"}
 SHOWN = 4  # pictures that are drawn, from the least to the best restored
@@ -83,3 +85,17 @@ def write_restored(picture: np.ndarray, path: Path, deep: bool, white: float | N
     file = path.with_name(f"{path.name}.{kind}")
     write_atomic(file, [buffer.getvalue()])
     return file
+
+
+def restored_rows(details: Sequence[Row]) -> list[Row]:
+    """Return what predictions.csv says of each picture: how near the restored one is, and how near the noisy one was."""
+    names = [name for name in details[0] if name.endswith(("_psnr", "_ssim"))]
+    return [
+        {"path": row["path"]} | {name.removeprefix("restored_").replace("_", " "): row[name] for name in names}
+        for row in details
+    ]
+
+
+def restored_figures(cases: Cases) -> dict[str, Measure]:
+    """Return the measures of a list of restored pictures."""
+    return {"psnr": Mean(cases.numbers("psnr")), "ssim": Mean(cases.numbers("ssim"), (-1, 1))}

@@ -1,16 +1,17 @@
 """Results of a retrieval: a table, the nearest of every picture as a list, and neighbours drawn."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...data.image import prepare
+from ...metrics.measures import Mean, Measure
 from ...metrics.retrieval import KS, cosine, excluded_pairs, query_measures
 from ...report.neighbours import Neighbour, save_neighbours
 from ...report.tables import interval, number, table
-from .rows import write_rows
+from .rows import Cases, Row, write_rows
 
 DRAWN, BESIDE, SIDE = 6, 6, 112  # queries that are drawn, neighbours beside each, pixels of a picture
 NAMES = {"map": "mean average precision"} | {
@@ -36,7 +37,7 @@ def retrieval_text(result: dict[str, Any], title: str) -> str:
 def save_retrieval_results(
     folder: Path, names: Sequence[str], dataset: Any, rows: np.ndarray, channels: int, title: str
 ) -> None:
-    """Write predictions.csv (of each picture its nearest, and its average precision) and neighbours.png.
+    """Write neighbours.csv (of each picture its nearest, and its average precision) and neighbours.png.
 
     Args:
         folder: Of the run.
@@ -58,7 +59,7 @@ def save_retrieval_results(
         row = {"path": name, "label": dataset.label_text(i), "average_precision": ap}
         row |= {"nearest": names[j] if found else None, "nearest_label": dataset.label_text(j) if found else None}
         lines.append(row | {"cosine": float(similarity[i, j]) if found else None})
-    write_rows(folder / "predictions.csv", lines)
+    write_rows(folder / "neighbours.csv", lines)
 
     def drawn(i: int, text: str, right: bool | None) -> Neighbour:
         return Neighbour(prepare_shown(dataset, i, channels), (Path(names[i]).name, text), right)
@@ -77,3 +78,18 @@ def prepare_shown(dataset: Any, index: int, channels: int) -> np.ndarray:
     pixels = prepare(dataset.image(index), SIDE, channels)
     shown: np.ndarray = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
     return shown
+
+
+def query_rows(names: Sequence[str], classes: Sequence[str], measures: Mapping[str, np.ndarray]) -> list[Row]:
+    """Return what predictions.csv says of each picture as a question: its class, and how well the others were ranked."""
+    found = {name: [None if np.isnan(v) else float(v) for v in values] for name, values in measures.items()}
+    return [
+        {"path": path, "class": label} | {name: values[i] for name, values in found.items()}
+        for i, (path, label) in enumerate(zip(names, classes, strict=True))
+    ]
+
+
+def query_figures(cases: Cases) -> dict[str, Measure]:
+    """Return the measures of a list of questions."""
+    names = [name for name in cases if name not in ("path", "class", "group", "fold")]
+    return {"map" if name == "ap" else name: Mean(cases.numbers(name), (0, 1)) for name in names}

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import random
-from .compiler.exact_loops import compiled
-from .compiler.jit import inline
-from .simd.elementary import log_of_parts
-from .simd.philox import philox
+from ... import random
+from ..compiler.exact_loops import compiled
+from ..compiler.jit import inline
+from .elementary import log_of_parts
+from .philox import philox
 
 f4, i4, u4, u8 = np.float32, np.int32, np.uint32, np.uint64
 QUARTER, EIGHTH = u4(1 << 30), u4(1 << 29)  # of a turn, as words
