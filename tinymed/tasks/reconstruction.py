@@ -73,6 +73,7 @@ class Reconstruction(PictureTask[ReconstructionConfig, UnlabelledDataset]):
     """Pixels from pixels."""
 
     name = "reconstruction"
+    pictures = True
     needs = "a folder of pictures or volumes, a .csv list, MNIST's files; labels are not read"
     wants = "reconstruction (an image of the same size for each image)"
     Config = ReconstructionConfig

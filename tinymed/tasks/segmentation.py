@@ -45,7 +45,7 @@ from .inference.mask_files import predict_masks
 from .inference.mask_predictor import MaskPredictor
 from .inference.refinement import Wanted, choose, chosen_before, measure_beside, save_choice, validation_cases
 from .results import mask_results
-from .results.mask_results import mask_text, save_case_overlays, write_cases
+from .results.mask_results import mask_text, measured_classes, save_case_overlays, write_cases
 
 Sets = dict[str, MaskDataset]
 MANY = 20  # images, from which on recording the network's program costs less than it saves
@@ -441,11 +441,6 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         if config.mask.contour is not None:
             scores = "softmax over axis 1 of both outputs: class 1 where the first's is >= 1/2 and the second's < 1/2"
         return {"positive": "", "preparation": steps, "scores": scores}
-
-
-def measured_classes(config: SegmentationConfig) -> list[str]:
-    """Return the names of the classes that are measured: a boundary that was told apart is part of its objects."""
-    return config.data.classes[:2] if config.mask.boundary else config.data.classes
 
 
 def recorded(model: Any, dataset: MaskDataset) -> Any:

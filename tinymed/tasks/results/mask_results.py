@@ -136,13 +136,17 @@ def png(values: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def measured_classes(config: Any) -> list[str]:
+    """Return the names of the classes that are measured: a boundary that was told apart is part of its objects."""
+    return config.data.classes[:2] if config.mask.boundary else config.data.classes
+
+
 def mask_rows(folder: Path, config: Any, dataset: MaskDataset, details: Sequence[Row]) -> list[Row]:
     """Return what predictions.csv says of each case: its measures, one column per measure and class."""
+    names = measured_classes(config)
     listed = []
     for row in details:
-        values = {
-            f"{k} {label}": v for k in measured(row) for label, v in zip(config.data.classes, row[k], strict=True)
-        }
+        values = {f"{k} {label}": v for k in measured(row) for label, v in zip(names, row[k], strict=True)}
         means = {f"mean {name}": mean_over_labels(row[name]) for name in measured(row)}
         listed.append({"path": below(row["name"], config.data.path), "accuracy": row["accuracy"], **means, **values})
     return listed

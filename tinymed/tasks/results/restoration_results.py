@@ -88,7 +88,7 @@ def write_restored(picture: np.ndarray, path: Path, deep: bool, white: float | N
 
 
 def restored_rows(details: Sequence[Row]) -> list[Row]:
-    """Return what predictions.csv says of each picture: how near the restored one is, and how near the noisy one was."""
+    """Return what predictions.csv says of each picture: how near the restored one and the noisy one are."""
     names = [name for name in details[0] if name.endswith(("_psnr", "_ssim"))]
     return [
         {"path": row["path"]} | {name.removeprefix("restored_").replace("_", " "): row[name] for name in names}

@@ -81,7 +81,7 @@ def prepare_shown(dataset: Any, index: int, channels: int) -> np.ndarray:
 
 
 def query_rows(names: Sequence[str], classes: Sequence[str], measures: Mapping[str, np.ndarray]) -> list[Row]:
-    """Return what predictions.csv says of each picture as a question: its class, and how well the others were ranked."""
+    """Return what predictions.csv says of each picture: its class, and how well the others were ranked."""
     found = {name: [None if np.isnan(v) else float(v) for v in values] for name, values in measures.items()}
     return [
         {"path": path, "class": label} | {name: values[i] for name, values in found.items()}
