@@ -5,6 +5,7 @@ the run, or be refused by its name.  What only changes what is shown, or where, 
 """
 
 import csv
+import importlib
 
 import pytest
 import typer
@@ -399,6 +400,9 @@ def test_a_division_that_the_data_have_is_not_asked_for_again(tmp_path):
             configuration("classification", {"classification": tmp_path}, {name: VALUES[name], "backend": "numpy"})
 
 
+OF_TRAINING = ("cv", "sweep", "lr-find")
+
+
 def commands():
     load_commands()
     return typer.main.get_command(app).commands
@@ -407,9 +411,18 @@ def commands():
 def test_train_and_compare_have_the_options_of_the_schema():
     shared = {name for task in tasks.available() for name in tasks.find(task).options}
     assert {p.name for p in commands()["train"].params} == shared | set(PATHS) | {"network"}
-    own = {"more", "models", "width", "features", "l2", "spatial", "inner_folds", "out", "json"}
+    own = {"more", "models", "width", "features", "l2", "spatial", "inner_folds", "out", "as_json"}
     assert {p.name for p in commands()["compare"].params} == set(OPTIONS) | own
     assert set(OPTIONS) == set(tasks.find(tasks.DEFAULT).options) - ABSENT
+
+
+@pytest.mark.parametrize("name", OF_TRAINING)
+def test_commands_that_train_have_the_options_of_the_schema(name):
+    """Those of `train` but what the command decides itself, and its own: test_cross_validation.py proves them."""
+    module = importlib.import_module(f"tinymed.cli.{name.replace('-', '_')}")
+    shared = {option for task in tasks.available() for option in tasks.find(task).options}
+    assert set(module.OPTIONS) <= shared
+    assert {p.name for p in commands()[name].params} == set(module.OPTIONS) | set(module.BEFORE)
 
 
 def test_help_comes_from_the_schema():
@@ -427,8 +440,14 @@ def test_help_comes_from_the_schema():
 
 # The options of the other commands, each proved by the tests of its command (test_cli, test_segmentation_run, ...).
 ELSEWHERE = {
-    "evaluate": {"run", "data", "split", "weights", "backend", "postprocess", "crf", "skip_bad", "as_json"},
-    "predict": {"run", "images", "weights", "backend", "out", "overlays", "postprocess", "crf", "as_json"},
+    "evaluate": {
+        *("run", "data", "split", "weights", "backend", "postprocess", "crf", "skip_bad", "as_json"),
+        *("predictions", "calibrate", "calibrated", "threshold", "subgroup", "pictures"),
+    },
+    "predict": {
+        *("run", "images", "weights", "backend", "out", "overlays", "postprocess", "crf", "as_json"),
+        *("calibrated", "threshold"),
+    },
     "features": {
         *("run", "data", "layer", "concat", "l2", "spatial", "codes", "split", "out", "seed", "backend", "as_json"),
     },
@@ -455,8 +474,10 @@ def test_no_option_is_added_without_a_word_here(name):
 
 
 def test_every_command_is_walked_or_works_on_kernels():
-    assert set(COMMANDS) - {"train", "compare", *ELSEWHERE} == {
+    assert set(COMMANDS) - {"train", "compare", *OF_TRAINING, *ELSEWHERE} == {
         "show",
+        "image",
+        "emulate",
         "bench",
         "ladder",
         "puzzle",

@@ -109,6 +109,8 @@ def resume_pretraining(given: Given) -> Started:
     if others:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in others)
         raise UserError(f"--resume continues a pre-training as it was begun, so {options} cannot be given")
+    if not (folder / REPORT).is_file():
+        raise UserError(f"{folder}: no run: it has no {REPORT}; give a folder that `tinymed pretrain` made")
     report = read_json(folder / REPORT)
     try:
         config = checked(lambda: PretrainConfig.model_validate(report["pretraining"]), folder / REPORT)

@@ -105,10 +105,10 @@ def add_row(total: Any, x: Any, sign: Any) -> None:
 
 
 @serial
-def add_pairs(y: Any, x: Any, apart: Any) -> None:
-    """y[j] = x[j] + x[j + apart], as far as there are such."""
-    n = y.size - apart
-    near, other = x[:n], x[apart:]
+def add_pairs(y: Any, x: Any, distance: Any) -> None:
+    """y[j] = x[j] + x[j + distance], as far as there are such."""
+    n = y.size - distance
+    near, other = x[:n], x[distance:]
     for j in range(n):
         y[j] = near[j] + other[j]
 

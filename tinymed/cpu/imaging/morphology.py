@@ -40,10 +40,10 @@ def copy_row(y: Any, x: Any) -> None:
 
 
 @serial
-def better_of_pairs(y: Any, x: Any, apart: Any, largest: Any) -> None:
-    """y[j] = the larger, or smaller, of x[j] and x[j + apart]."""
+def better_of_pairs(y: Any, x: Any, distance: Any, largest: Any) -> None:
+    """y[j] = the larger, or smaller, of x[j] and x[j + distance]."""
     n = y.size
-    near, other = x[:n], x[apart : apart + n]
+    near, other = x[:n], x[distance : distance + n]
     if largest:
         for j in range(n):
             y[j] = larger(near[j], other[j])

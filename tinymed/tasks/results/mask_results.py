@@ -138,7 +138,8 @@ def png(values: np.ndarray) -> bytes:
 
 def measured_classes(config: Any) -> list[str]:
     """Return the names of the classes that are measured: a boundary that was told apart is part of its objects."""
-    return config.data.classes[:2] if config.mask.boundary else config.data.classes
+    classes: list[str] = config.data.classes
+    return classes[:2] if config.mask.boundary else classes
 
 
 def mask_rows(folder: Path, config: Any, dataset: MaskDataset, details: Sequence[Row]) -> list[Row]:
