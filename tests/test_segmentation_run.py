@@ -49,6 +49,7 @@ class TestTrain:
             "curves.png",
             "overlays.png",
             "cases.csv",
+            "predictions.csv",
         }
         metrics = json.loads((finished / "metrics.json").read_text())
         assert metrics["test"]["per_class"]["blob"]["dice"] > 0.6

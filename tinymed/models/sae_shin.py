@@ -7,7 +7,7 @@ learns visual features of an image; a second learns, of each visual feature, how
     temporal    the `times` values of a visual unit -> `temporal` sigmoid units: the code, visual x temporal numbers
     decoder     the same two steps back, with weights of their own
 
-SYSTEMS.md names the paper's plan, not its sizes: those here, and weights shared over times and over units, are ours.
+The paper's plan is known, not its sizes: those here, and weights shared over times and over units, are ours.
 Parameters by default: (256 64 + 64) + (8 4 + 4) + (4 8 + 8) + (64 256 + 256) = 33,164.
 """
 
