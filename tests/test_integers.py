@@ -1,11 +1,17 @@
 """NumPy's integers are taken wherever PyTorch takes integers: each call once with int, once with np.int64."""
 
 import inspect
+import warnings
 
 import numpy as np
 import pytest
+from conftest import USABLE
+from derived import OPS, WRITERS
 
 import tinymed as tm
+from tinymed import dispatch
+from tinymed.dispatch import BackendError
+from tinymed.draw import Draw
 from tinymed.nn import functional as F
 from tinymed.ops import axes
 
@@ -197,3 +203,51 @@ def test_both_names_of_an_argument_are_refused():
     with pytest.raises(TypeError, match="axis= and dim= mean the same"):
         x().sum(dim=1, axis=1)
     assert axes.NUMPY_NAMES == {"axis": "dim", "keepdims": "keepdim"}
+
+
+# --------------------------------------------------------------- integers where samples have floating-point numbers
+
+
+def of_integers(op, backend_name, dtype):
+    """What an op gives for a sample whose floating-point arrays were rounded to a dtype; None where it refuses them."""
+    rounded = [
+        tm.Tensor((np.abs(v) * 3).astype(dtype) if v.dtype.kind == "f" else v) if isinstance(v, np.ndarray) else v
+        for v in op.samples(Draw(1))
+    ]
+    with dispatch.use_backend(backend_name), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = op.apply(*rounded)
+        except (TypeError, ValueError, OverflowError, BackendError):  # refused, if not by its function
+            return None
+    return [t.numpy() for t in (found if isinstance(found, tuple | list) else (found,)) if isinstance(t, tm.Tensor)]
+
+
+@pytest.mark.parametrize("op", [op for op in OPS if op.__name__ not in WRITERS], ids=lambda op: op.__name__)
+def test_a_compiled_kernel_gives_of_integers_what_the_reference_gives(op):
+    """Written for float32 and given integers alone, it would write float32 into an output of integers."""
+    for dtype in ("int64", "uint8"):
+        expected = of_integers(op, "numpy", dtype)
+        for backend_name in (name for name in ("numba", "emulated") if name in USABLE):
+            found = of_integers(op, backend_name, dtype)
+            if expected is None or found is None:
+                continue
+            assert [a.dtype for a in found] == [a.dtype for a in expected], (backend_name, dtype)
+            for a, b in zip(found, expected, strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5, err_msg=backend_name)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: F.cross_entropy(x, tm.tensor([0, 2])),
+        lambda x: F.binary_cross_entropy_with_logits(x, x.float()),
+        lambda x: F.layer_norm(x, (3,)),
+        lambda x: F.group_norm(x, 1),
+        lambda x: F.softmax(x, 1),
+    ],
+)
+@pytest.mark.parametrize("backend_name", ["numpy", "numba"])
+def test_what_pytorch_has_for_floating_point_alone_refuses_integers(call, backend_name):
+    with dispatch.use_backend(backend_name), pytest.raises(TypeError, match="floating-point"):
+        call(tm.tensor([[1, 2, 3], [4, 0, 1]]))

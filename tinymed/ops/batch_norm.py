@@ -5,6 +5,7 @@ from typing import Any
 
 from ..dispatch import Array, kernel
 from ..tape import Op
+from .promotion import floating
 
 
 def per_channel(v: Any, ndim: int) -> Any:
@@ -123,6 +124,8 @@ class BatchNorm(Op):
     dweight = sum(dy xhat), dbias = sum(dy).  The input is saved with mean and rstd, never xhat.
     Ioffe & Szegedy, ICML 2015, algorithms 1 and 2.
     """
+
+    promotes = floating("batch_norm")
 
     def forward(
         self,

@@ -4,6 +4,7 @@ from typing import Any
 
 from ..dispatch import Array, kernel
 from ..tape import Op
+from .promotion import floating
 from .smooth import log_one_plus_exp, logistic
 
 LARGEST = 100.0  # a logarithm's magnitude is clamped here, so that a wrong certainty costs 100 and not infinity
@@ -68,6 +69,8 @@ class BinaryCrossEntropy(Op):
     dt = w (log(1 - p) - log p).  The two clamps are PyTorch's.
     """
 
+    promotes = floating("binary_cross_entropy")
+
     def forward(self, x: Array, target: Array, weight: Any, reduction: str) -> Array:
         self.save(x, target, weight, reduction)
         return self.k.binary_cross_entropy_forward(x, target, weight, reduction)
@@ -122,6 +125,8 @@ class BCEWithLogits(Op):
 
     dx = w ((1 + (q - 1) t) sigmoid(x) - q t);  dt = w ((q - 1) softplus(-x) - x).
     """
+
+    promotes = floating("binary_cross_entropy_with_logits")
 
     def forward(self, x: Array, target: Array, weight: Any, pos_weight: Any, reduction: str) -> Array:
         self.save(x, target, weight, pos_weight, reduction)

@@ -13,6 +13,7 @@ from ..dispatch import Array, kernel
 from ..tape import Node, Op, host_read_listeners
 from .binary_loss import REDUCTIONS, BCEWithLogits, BinaryCrossEntropy, times
 from .cast import Cast
+from .promotion import floating
 from .reduction import torch_arguments
 from .shape import reshape
 
@@ -94,6 +95,8 @@ class CrossEntropy(Op):
     The mean divides by the sum of w[t], times the map, over pixels not ignored; the gradient of an ignored pixel is 0,
     whatever its scores.  lse is saved, never the softmax.
     """
+
+    promotes = floating("cross_entropy")
 
     def forward(
         self, x: Array, target: Array, weight: Any, weight_map: Any, ignore_index: int, smoothing: float, reduction: str

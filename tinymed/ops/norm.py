@@ -17,6 +17,7 @@ from ..dispatch import Array, kernel
 from ..tape import Node, Op
 from .axes import is_integer, sizes
 from .batch_norm import BatchNorm, affine, channel_stats, moments, over_batch, per_channel, update_running
+from .promotion import floating
 from .shape import clone
 
 # ------------------------------------------------------------------------------------------------------ layer norm
@@ -59,6 +60,8 @@ class LayerNorm(Op):
 
     dweight, dbias: dy xhat and dy summed over the other axes.  Ba, Kiros & Hinton 2016.
     """
+
+    promotes = floating("layer_norm")
 
     def forward(self, x: Array, weight: Any, bias: Any, axes: int, eps: float) -> Array:
         y, mean, rstd = self.k.layer_norm_forward(x, weight, bias, axes, eps)
@@ -115,6 +118,8 @@ class GroupNorm(Op):
     dx as in the module's text;  dweight = sum(dy xhat), dbias = sum(dy) per channel.  Wu & He, ECCV 2018, section 3;
     with as many groups as channels it is instance norm (Ulyanov et al. 2016).
     """
+
+    promotes = floating("group_norm")
 
     def forward(self, x: Array, weight: Any, bias: Any, groups: int, eps: float) -> Array:
         y, mean, rstd = self.k.group_norm_forward(x, weight, bias, groups, eps)

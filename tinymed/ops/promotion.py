@@ -1,10 +1,12 @@
 """Promotion: the common dtype in which an op on several tensors computes, by PyTorch's rules.
 
 An op asks for it by `promotes = common_dtype`, or `common_float` if its results are always floating point: see cast.py.
+One that PyTorch has for floating-point numbers alone says `promotes = floating("its name")`, which refuses others.
 https://pytorch.org/docs/stable/tensor_attributes.html
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -55,3 +57,15 @@ def result_type(*inputs: Any) -> np.dtype[Any]:
 def category(dtype: np.dtype[Any]) -> int:
     """Return 0 for bool, 1 for integers, 2 for floating point."""
     return CATEGORIES[dtype.kind]
+
+
+def floating(name: str) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """Return a rule that takes an op's inputs as they are, and refuses integers where its first tensor should be."""
+
+    def rule(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        first = next(i for i in inputs if isinstance(i, Node)).array.dtype
+        if first.kind != "f":
+            raise TypeError(f"{name}: input is {first}; it takes floating-point numbers: convert it with .float()")
+        return inputs
+
+    return rule

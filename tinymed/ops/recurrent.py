@@ -18,6 +18,7 @@ import numpy as np
 
 from ..dispatch import Array, kernel
 from ..tape import Op
+from .promotion import floating
 from .smooth import logistic
 
 __all__ = ["GRUSequence", "LSTMSequence", "RNNSequence"]
@@ -245,6 +246,8 @@ class Recurrence:
 class RNNSequence(Recurrence, Op):
     """h_t = f(x_t + h_(t-1) weight');  dx_t = (dy_t + dh_t) f'(h_t), dh_(t-1) = dx_t weight.  Elman 1990."""
 
+    promotes = floating("RNN")
+
     def forward(self, x: Array, weight: Array, h0: State, lengths: State, reverse: bool, rectified: bool) -> Any:
         h0, lengths = self.first(x, weight, h0), self.counts(x, lengths)
         y, states = self.k.rnn_forward(x, weight, h0, lengths, reverse, rectified)
@@ -285,6 +288,8 @@ class LSTMSequence(Recurrence, Op):
     Hochreiter & Schmidhuber 1997; the forget gate: Gers et al. 2000.
     """
 
+    promotes = floating("LSTM")
+
     def forward(self, x: Array, weight: Array, h0: State, c0: State, lengths: State, reverse: bool) -> Any:
         h0, c0, lengths = self.first(x, weight, h0), self.first(x, weight, c0), self.counts(x, lengths)
         y, states, cells, gates = self.k.lstm_forward(x, weight, h0, c0, lengths, reverse)
@@ -321,6 +326,8 @@ class GRUSequence(Recurrence, Op):
 
     Cho et al. 2014, with the reset gate after the product, as PyTorch and cuDNN have it.
     """
+
+    promotes = floating("GRU")
 
     def forward(self, x: Array, weight: Array, bias: Array, h0: State, lengths: State, reverse: bool) -> Any:
         h0, lengths = self.first(x, weight, h0), self.counts(x, lengths)

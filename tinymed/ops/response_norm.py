@@ -9,6 +9,7 @@ from ..dispatch import Array, kernel
 from ..tape import Op
 from .axes import integer
 from .cast import Cast
+from .promotion import floating
 
 
 def window_sum(xp: Any, v: Array, before: int, after: int) -> Array:
@@ -50,6 +51,7 @@ class LocalResponseNorm(Op):
     one.  x is saved, s computed again.  Krizhevsky, Sutskever & Hinton 2012, section 3.3, whose alpha is alpha / n.
     """
 
+    promotes = floating("local_response_norm")
     oracle = "torch.nn.functional.local_response_norm"
 
     def forward(self, x: Array, size: int, alpha: float, beta: float, k: float) -> Array:

@@ -9,6 +9,7 @@ from ..dispatch import Array, kernel
 from ..tape import Op
 from .axes import integer, numpy_names
 from .cast import Cast
+from .promotion import floating
 from .shape import reshape
 from .unary import neg
 
@@ -39,6 +40,7 @@ def softmax_backward(xp: Any, dy: Array, y: Array, axis: int) -> Array:
 class Softmax(Op):
     """y = exp(x) / sum exp(x);  dx = y (dy - sum(dy y)).  The output is saved.  Bridle 1990."""
 
+    promotes = floating("softmax")
     oracle = "torch.nn.functional.softmax"
 
     def forward(self, x: Array, axis: int) -> Array:
@@ -70,6 +72,7 @@ def log_softmax_backward(xp: Any, dy: Array, y: Array, axis: int) -> Array:
 class LogSoftmax(Op):
     """y = x - log sum exp(x);  dx = dy - exp(y) sum(dy).  The output is saved."""
 
+    promotes = floating("log_softmax")
     oracle = "torch.nn.functional.log_softmax"
 
     def forward(self, x: Array, axis: int) -> Array:
