@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import itertools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -28,8 +29,13 @@ def torch_arguments(order: str) -> Callable[[Callable[..., Any]], Callable[..., 
     names = order.split()
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        own = inspect.signature(function).parameters
+        alike = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(names, own, strict=False)))
+
         @functools.wraps(function)
         def loss(*args: Any, **kwargs: Any) -> Any:
+            if len(args) <= alike and not (kwargs and ("size_average" in kwargs or "reduce" in kwargs)):
+                return function(*args, **kwargs)  # nearly always: nothing to sort, and nothing of the older arguments
             given = dict(zip(names, args, strict=False))
             twice = [n for n in kwargs if n in given]
             if len(args) > len(names) or twice:
@@ -41,7 +47,6 @@ def torch_arguments(order: str) -> Callable[[Callable[..., Any]], Callable[..., 
                 given["reduction"] = legacy_reduction(averaged, reduce, given.get("reduction", "mean"))
             return function(**given)
 
-        own = inspect.signature(function).parameters
         both = inspect.Parameter.POSITIONAL_OR_KEYWORD
         listed = [own.get(n, inspect.Parameter(n, both, default=None)).replace(kind=both) for n in names]
         rest = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for n, p in own.items() if n not in names]
