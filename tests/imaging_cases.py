@@ -107,8 +107,8 @@ def looked_up(d: Cases) -> tuple[Any, ...]:
 
 
 def line(d: Cases) -> tuple[Any, ...]:
-    places = np.sort(d.rng.random(d.pick(1, 2, 9)))
-    return d.image(), places, np.sort(d.rng.random(places.size))
+    places = np.sort(d.rng.random(d.pick(1, 2, 9))).astype(d.kind)
+    return d.image(), places, np.sort(d.rng.random(places.size)).astype(d.kind)
 
 
 def binned(d: Cases) -> tuple[Any, ...]:

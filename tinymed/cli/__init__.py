@@ -1,7 +1,9 @@
 """The command line: one file a command, imported by name so that `tinymed --help` stays quick."""
 
+import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -40,8 +42,26 @@ COMMANDS = (
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 (it failed), 2 (wrong input), 130 or 143 (interrupted)."""
     given = sys.argv[1:] if arguments is None else arguments
-    load_commands(given[:1] if given and given[0] in COMMANDS else COMMANDS)
+    names = given[:1] if given and given[0] in COMMANDS else COMMANDS
+    if arguments is None:  # a process of its own: nothing of what it imports becomes garbage
+        with without_collection():
+            load_commands(names)
+        gc.freeze()
+    else:
+        load_commands(names)
     return run(app, given)
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Collect no garbage inside."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 def load_commands(names: Sequence[str] = COMMANDS) -> None:

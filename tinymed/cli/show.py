@@ -13,7 +13,7 @@ import typer
 from ..dispatch import LOOPS, REFERENCE, Kernel, implementations
 from ..errors import UserError
 from ..tape import Op
-from . import cuda_sources, python_sources
+from . import python_sources
 from .app import app, examples
 from .ops import declared, find, kernels_of
 from .python_sources import Definition
@@ -220,6 +220,8 @@ def route(way: tuple[Definition, ...]) -> str:
 
 def cuda(kernels: list[str], everything: bool) -> Altitude:
     """Return what the CUDA kernels of the op are made of: of each file only what belongs to it."""
+    from . import cuda_sources  # and with it all of cuda/
+
     found: dict[tuple[str, int], str] = {}
     for name in kernels:
         kernel = implementations.get(("csrc", name))

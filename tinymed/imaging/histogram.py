@@ -220,7 +220,8 @@ def equalise_values(x: Array) -> Array:
         return by_pixel(table().apply_table, x, table_of(shares, x.dtype))
     counts, edges = histogram(x, BINS)
     shares = xp.cumsum(counts[0]) / xp.maximum(counts.sum(), 1)
-    return table().interpolate_line(x, xp.asarray((edges[1:] + edges[:-1]) / 2), shares.astype(np.float64))
+    middles = xp.asarray((edges[1:] + edges[:-1]) / 2)
+    return table().interpolate_line(x, middles.astype(x.dtype), shares.astype(x.dtype))
 
 
 @operation()

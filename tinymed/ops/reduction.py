@@ -32,9 +32,11 @@ def torch_arguments(order: str) -> Callable[[Callable[..., Any]], Callable[..., 
         own = inspect.signature(function).parameters
         alike = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(names, own, strict=False)))
 
+        to_sort = {*LEGACY, *names[:alike]}
+
         @functools.wraps(function)
         def loss(*args: Any, **kwargs: Any) -> Any:
-            if len(args) <= alike and not (kwargs and ("size_average" in kwargs or "reduce" in kwargs)):
+            if len(args) <= alike and to_sort.isdisjoint(kwargs):
                 return function(*args, **kwargs)  # nearly always: nothing to sort, and nothing of the older arguments
             given = dict(zip(names, args, strict=False))
             twice = [n for n in kwargs if n in given]
