@@ -88,8 +88,10 @@ def test_without_scikit_learn_the_extra_is_named(name, monkeypatch):
 
 def test_the_others_need_nothing(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
+    features, labels = blobs()
     for name in (n for n in NAMES if not baselines.entry(n).library):
-        baselines.create(name).fit(*blobs(), 3)
+        scores = baselines.create(name).fit(features, labels, 3).scores(features)
+        assert (scores.shape, np.isfinite(scores).all()) == ((len(labels), 3), True), name
 
 
 def test_a_classifier_is_one_file():
