@@ -103,6 +103,7 @@ class Program:
         self.calls, self.outputs, self.gradients = calls, outputs, gradients
         self.arena: Array | None = None
         self.steps: list[tuple[Callable[..., Any], Sequence[Any]]] = []
+        self.looked_up = False  # whether the steps hold the machine code itself
 
     def pin(self) -> None:
         """Keep the memory of what is read after the program has run."""
@@ -114,6 +115,13 @@ class Program:
         with np.errstate(all="ignore"):  # for reference kernels, as in an eager call
             for fn, args in self.steps:
                 fn(*args)
+        if not self.looked_up:
+            self.look_up()
+
+    def look_up(self) -> None:
+        """Let later replays enter the machine code directly: the first has made it for the types of each call."""
+        self.steps = [(c.dispatcher.table.ready(f, a), a) for c, (f, a) in zip(self.calls, self.steps, strict=True)]
+        self.looked_up = True
 
     def plan(self) -> None:
         """Place every value in one arena and bind the calls to it."""
@@ -124,6 +132,7 @@ class Program:
         make = empty if xp is np else xp.empty
         self.arena = make((max(nbytes, 1),), np.dtype(np.uint8))
         self.steps = [bind(c, self.arena) for c in self.calls]
+        self.looked_up = False
 
     def values(self) -> Iterator[tuple[Value, int]]:
         """(value of the program, position of a call that touches it)."""
