@@ -489,3 +489,9 @@ def test_pytorchs_oldest_constructor(given):
 def test_what_is_neither_sizes_nor_numbers_is_refused(given):
     with pytest.raises(TypeError, match="takes sizes"):
         tm.Tensor(*given)
+
+
+def test_a_large_tensor_prints_its_shape():
+    """Four digits, as PyTorch prints; the shape where numbers are left out."""
+    assert repr(tinymed.tensor([1 / 3, 2.0])) == "tensor([0.3333, 2.    ])"
+    assert repr(tinymed.zeros(40, 50)).endswith("]], shape=(40, 50))")

@@ -85,11 +85,12 @@ class Tensor(Exchange, Methods):
 
     def __repr__(self) -> str:
         tape.host_read("repr")
-        body = np.array2string(devices.move(self.array, "cpu"), separator=", ", prefix="tensor(")
+        body = np.array2string(devices.move(self.array, "cpu"), precision=4, separator=", ", prefix="tensor(")
         tail = f", op={type(self.op).__name__}" if self.op else ", requires_grad=True" if self.requires_grad else ""
         kind = "" if self.dtype in (np.float32, np.int64, np.bool_) else f", dtype={self.dtype}"
         place = "" if self.device == "cpu" else f", device='{self.device}'"
-        return f"tensor({body}{kind}{place}{tail})"
+        shape = f", shape={self.shape}" if "..." in body else ""  # what is left out cannot be counted
+        return f"tensor({body}{shape}{kind}{place}{tail})"
 
     # ------------------------------------------------------------------------------------------ the tape
 
