@@ -493,5 +493,5 @@ def test_what_is_neither_sizes_nor_numbers_is_refused(given):
 
 def test_a_large_tensor_prints_its_shape():
     """Four digits, as PyTorch prints; the shape where numbers are left out."""
-    assert repr(tinymed.tensor([1 / 3, 2.0])) == "tensor([0.3333, 2.    ])"
-    assert repr(tinymed.zeros(40, 50)).endswith("]], shape=(40, 50))")
+    assert repr(tm.tensor([1 / 3, 2.0])) == "tensor([0.3333, 2.    ])"
+    assert repr(tm.zeros(40, 50)).endswith("]], shape=(40, 50))")
