@@ -266,7 +266,7 @@ def conv3d_scatter(
     """dx[n, i stride + t dilation, c] += sum_k dy[n, i, k] weight[t, c, k], into a padded dx.
 
     shape is that of the flipped filter.  A plane of dx is a task: it takes from those planes of dy that a plane of the
-    filter carries there.
+    filter carries there.  Where every voxel is written by one tap, as in most networks, dx is neither cleared nor read.
     """
     n, d, h, w, k = dy.shape
     depth, per_group = k // groups, dx.shape[4] // groups
@@ -275,9 +275,11 @@ def conv3d_scatter(
     to, tap = steps(dx, stride), depth * 4 * TILE_COLUMNS
     loops = (1, 1, depth, 0, 0, 4, 0, 0, 4 * TILE_COLUMNS)
     panels, panel = packed.shape[0] // groups, 4 * packed.shape[1]
+    once = (kd, kh, kw) == stride and dilation == (1, 1, 1) and dx.shape[1:4] == (kd * d, kh * h, kw * w)
     for task in prange(n * dx.shape[1]):
         b, q, table = task // dx.shape[1], task % dx.shape[1], tables[task]
-        dx[b, q] = 0
+        if not once:
+            dx[b, q] = 0
         for first in range(0, h * w, BLOCK):
             last = min(first + BLOCK, h * w)
             tiles = locate(table, first, last, (1, h, w), (0, 0, w * k * 4, k * 4), (0, 0, to[2], to[3]))
@@ -296,7 +298,7 @@ def conv3d_scatter(
                                 y + 4 * g * per_group,
                                 address(packed) + g * panels * panel + flipped_tap,
                                 panel,
-                                ACCUMULATE,
+                                ZERO if once else ACCUMULATE,
                                 per_group,
                                 0,
                                 panels,
