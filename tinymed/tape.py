@@ -282,9 +282,8 @@ class Op:
             op.connect(inputs, nodes, tensors)
         else:
             op.saved = ()
-        if entries:
-            for watcher in observers:
-                watcher.forward(op, inputs, outs)
+        for watcher in observers if entries else ():
+            watcher.forward(op, inputs, outs)
         return tuple(tensors) if outs is results else t
 
     def connect(self, inputs: Sequence[Any], nodes: Sequence[Node], tensors: Sequence[Node]) -> None:
@@ -344,9 +343,8 @@ class Op:
             full = [self.k.full(*spec, 0) if dy is None else dy for dy, spec in zip(dys, self.specs, strict=True)]
         dxs = self.backward(*full)
         dxs = dxs if isinstance(dxs, tuple) else (dxs,)
-        if entries:
-            for watcher in observers:
-                watcher.backward(self, dys, dxs)
+        for watcher in observers if entries else ():
+            watcher.backward(self, dys, dxs)
         return dxs
 
     def free(self) -> None:
