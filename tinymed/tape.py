@@ -238,14 +238,14 @@ class Op:
     @classmethod
     def apply(cls, *inputs: Any) -> Any:
         """Run forward on the inputs' arrays; return what it returns as tensors, remembered by the tape if needed."""
-        promotes = cls.promotes
-        if promotes is not None:
-            inputs = promotes(inputs)
+        if cls.promotes is not None:
+            inputs = cls.promotes(inputs)
         op = cls()
         op.k = k = tables.chosen.table or tables.default or tables.table()
         enabled = thread.grad_enabled
         elsewhere, tracked = k.device != "cpu", enabled and cls.backward is not None
-        arrays, needs, nodes, maker = [], [], [], None
+        maker: Op | None = None  # the op, if backward needs it
+        arrays, needs, nodes = [], [], []
         for i in inputs:  # loops, not comprehensions, which are calls: this is run for every op
             if isinstance(i, Node):
                 if enabled and i.seen != i.version.recorded:

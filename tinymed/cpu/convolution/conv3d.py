@@ -109,7 +109,7 @@ def exchanged_pays(filters: int, channels: int, kernel: Any) -> bool:
 
     def tiles(rows: int, columns: int) -> float:
         panels, rest = divmod(columns, TILE_COLUMNS)
-        return ceil_div.py_func(taps * rows, TILE_ROWS) * (panels + (HALF if 0 < rest <= LANES else bool(rest)))
+        return -(-taps * rows // TILE_ROWS) * (panels + (HALF if 0 < rest <= LANES else float(rest > 0)))
 
     return tiles(filters, channels) < 0.8 * tiles(channels, filters)
 
