@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from tinymed import dispatch
+from tinymed import dispatch, use_precision
+from tinymed.cpu.convolution import choose
 from tinymed.memory import canonical_order, inverse_order
 
 
@@ -25,6 +26,7 @@ CASES = [
     (2, 33, 40, (5, 6, 7), (3, 3, 3), (1, 1, 1), ((1, 1), (1, 1), (1, 1)), (1, 1, 1), 1),
     (1, 3, 17, (20, 21, 22), (3, 1, 2), (1, 1, 1), ((0, 2), (0, 0), (1, 0)), (1, 1, 1), 1),
     (1, 70, 66, (4, 5, 3), (2, 2, 2), (2, 2, 2), ((0, 0), (0, 1), (0, 1)), (1, 1, 1), 1),
+    (2, 36, 40, (4, 6, 2), (2, 2, 2), (2, 2, 2), ((0, 0), (0, 0), (0, 0)), (1, 1, 1), 1),
     (2, 36, 72, (5, 5, 5), (3, 3, 3), (2, 1, 3), ((2, 2), (1, 1), (1, 1)), (2, 1, 1), 2),
     (1, 8, 8, (3, 3, 3), (10, 10, 10), (8, 8, 8), ((5, 4), (5, 4), (5, 4)), (1, 1, 1), 1),
     (0, 2, 3, (4, 4, 4), (3, 3, 3), (1, 1, 1), ((1, 1), (1, 1), (1, 1)), (1, 1, 1), 1),
@@ -53,7 +55,82 @@ def test_convolution_is_the_references(n, c, o, space, kernel, stride, padding, 
     agree(results[2], true.conv3d_backward_weight(dy, x, weight.shape, *how))
 
 
-def test_the_same_bits_for_any_number_of_threads(rng) -> None:
+# batch, input and output channels, space, kernel, padding: sides that tiles hang over, planes of the filter that reach
+# into the padding, channels that fill no vector, several panels
+PLANES = [
+    (2, 5, 7, (4, 9, 6), (3, 3, 3), ((1, 1), (1, 1), (1, 1))),
+    (1, 16, 33, (3, 8, 7), (2, 3, 3), ((0, 0), (1, 0), (0, 1))),
+    (2, 40, 3, (5, 6, 9), (3, 3, 3), ((2, 1), (1, 1), (2, 2))),
+    (1, 3, 64, (2, 4, 4), (1, 3, 3), ((1, 0), (0, 1), (1, 1))),
+]
+
+
+@pytest.mark.parametrize("algorithm", ["winograd2", "winograd4"])
+@pytest.mark.parametrize(("n", "c", "o", "space", "kernel", "padding"), PLANES)
+def test_winograd_in_the_planes_stays_within_its_bound(algorithm, n, c, o, space, kernel, padding, rng) -> None:
+    """Against the sums in float64: the bounds that test_winograd.py has for images."""
+    how = ((1, 1, 1), padding, (1, 1, 1), 1)
+    x, weight, bias = (rng.normal(size=s) for s in ((n, c, *space), (o, c, *kernel), (o,)))
+    ours, true = dispatch.table("numba"), dispatch.table("numpy")
+    y = true.conv3d_forward(x, weight, bias, *how)
+    dy = rng.normal(size=y.shape)
+    expected = y, true.conv3d_backward_input(dy, weight, x.shape, *how)
+    expected += (true.conv3d_backward_weight(dy, x, weight.shape, *how),)
+    x, dy = (laid(a.astype(np.float32), "image") for a in (x, dy))
+    weight, bias = laid(weight.astype(np.float32), "filter"), bias.astype(np.float32)
+    before = ours.conv3d_winograd.native
+    with use_precision("tf32"), choose.use_algorithm(algorithm):
+        found = (
+            ours.conv3d_forward(x, weight, bias, *how),
+            ours.conv3d_backward_input(dy, weight, x.shape, *how),
+            ours.conv3d_backward_weight(dy, x, weight.shape, *how),
+        )
+    assert ours.conv3d_winograd.native == before + 2
+    for a, b, least in zip(found, expected, (2e-5, 2e-5, 5e-5), strict=True):
+        bound = least if algorithm == "winograd4" else 2e-6
+        assert a.shape == b.shape
+        assert np.abs(a - b).max() < bound * np.abs(b).max()
+
+
+def test_exact_has_no_winograd_in_volumes() -> None:
+    shapes = (1, 32, 32, 32, 32), (32, 32, 3, 3, 3), (1, 1, 1), ((1, 1),) * 3, (1, 1, 1)
+    for direction in choose.DIRECTIONS:
+        with use_precision("tf32"):
+            assert choose.choose(direction, *shapes) == "winograd4"
+        with use_precision("exact"):
+            assert choose.choose(direction, *shapes) == "direct"
+
+
+# channels, filters, space, kernel, stride, dilation: runs of channels that end within a vector, one to eight filters
+HEADS = [
+    (33, 3, (5, 6, 7), (3, 3, 3), (1, 1, 1), (1, 1, 1)),
+    (64, 1, (3, 4, 5), (1, 1, 1), (1, 1, 1), (1, 1, 1)),
+    (16, 5, (5, 6, 9), (2, 3, 5), (2, 1, 2), (2, 1, 1)),
+    (70, 8, (6, 6, 6), (3, 3, 3), (1, 1, 1), (1, 2, 1)),
+]
+
+
+@pytest.mark.parametrize(("c", "o", "space", "kernel", "stride", "dilation"), HEADS)
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_heads_of_few_filters_are_the_references(c, o, space, kernel, stride, dilation, with_bias, rng) -> None:
+    how = (stride, ((1, 1), (0, 1), (1, 2)), dilation, 1)
+    x, weight = rng.normal(size=(2, c, *space)), rng.normal(size=(o, c, *kernel))
+    bias = rng.normal(size=o) if with_bias else None
+    ours, true = dispatch.table("numba"), dispatch.table("numpy")
+    y = true.conv3d_forward(x, weight, bias, *how)
+    dy = rng.normal(size=y.shape)
+    dw = true.conv3d_backward_weight(dy, x, weight.shape, *how)
+    x, dy = (laid(a.astype(np.float32), "image") for a in (x, dy))
+    weight, bias = laid(weight.astype(np.float32), "filter"), bias if bias is None else bias.astype(np.float32)
+    before = ours.conv3d_few_filters.native
+    with choose.use_algorithm("direct"):
+        agree(ours.conv3d_forward(x, weight, bias, *how), y)
+        agree(ours.conv3d_backward_weight(dy, x, weight.shape, *how), dw)
+    assert ours.conv3d_few_filters.native == before + 1
+
+
+@pytest.mark.parametrize("algorithm", ["direct", "winograd4"])
+def test_the_same_bits_for_any_number_of_threads(algorithm, rng) -> None:
     numba = pytest.importorskip("numba")
     x = laid(rng.normal(size=(2, 5, 9, 40, 40)).astype(np.float32), "image")
     weight = laid(rng.normal(size=(6, 5, 3, 3, 3)).astype(np.float32), "filter")
@@ -62,10 +139,13 @@ def test_the_same_bits_for_any_number_of_threads(rng) -> None:
     try:
         for count in {1, min(2, numba.config.NUMBA_NUM_THREADS)}:
             numba.set_num_threads(count)
-            y = k.conv3d_forward(x, weight, None, *how)
-            dx = k.conv3d_backward_input(y, weight, x.shape, *how)
-            wide = k.conv3d_backward_input(y, weight, (2, 5, 18, 80, 80), (2, 2, 2), ((0, 1), (0, 1), (0, 1)), *how[2:])
-            seen.append([a.tobytes() for a in (y, dx, wide, k.conv3d_backward_weight(y, x, weight.shape, *how))])
+            with use_precision("tf32"), choose.use_algorithm(algorithm):
+                y = k.conv3d_forward(x, weight, None, *how)
+                dx = k.conv3d_backward_input(y, weight, x.shape, *how)
+                wide = k.conv3d_backward_input(
+                    y, weight, (2, 5, 18, 80, 80), (2, 2, 2), ((0, 1), (0, 1), (0, 1)), *how[2:]
+                )
+                seen.append([a.tobytes() for a in (y, dx, wide, k.conv3d_backward_weight(y, x, weight.shape, *how))])
     finally:
         numba.set_num_threads(threads)
     assert all(s == seen[0] for s in seen)

@@ -128,6 +128,8 @@ def writeable(a: Array) -> bool:
 
 def shares_memory(a: Array, b: Array) -> bool:
     """Return whether two arrays may lie in the same memory."""
+    if type(a) is np.ndarray and type(b) is np.ndarray:  # nearly always
+        return a is b or (not (a.base is None and b.base is None) and np.may_share_memory(a, b))
     place = of(a)
     if of(b) != place:
         return False

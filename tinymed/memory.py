@@ -58,15 +58,22 @@ def dense_order(a: np.ndarray) -> Order | None:
 def as_matrices(x: Any, order: Order) -> Any:
     """Return x as a view [a, m, n] whose axes m and n change places when it is brought into an order, or None."""
     now = dense_order(x)
-    if now is None:
-        return None
-    moving, wanted = ([a for a in axes if x.shape[a] > 1] for axes in (now, order))
+    sides = None if now is None else moved_sides(x.shape, now, order)
+    return None if sides is None else x.transpose(now).reshape(sides)
+
+
+@lru_cache(maxsize=4096)
+def moved_sides(shape: tuple[int, ...], now: Order, order: Order) -> tuple[int, int, int] | None:
+    """Return (a, m, n) if two runs of axes, m and n numbers long, change places between one order and another."""
+    moving, wanted = ([a for a in axes if shape[a] > 1] for axes in (now, order))
     same = next((i for i, (a, b) in enumerate(zip(moving, wanted, strict=True)) if a != b), len(moving))
     cut = moving.index(wanted[same], same) if same < len(moving) else 0
     if wanted != [*moving[:same], *moving[cut:], *moving[same:cut]]:
         return None
-    sides = [math.prod(x.shape[a] for a in axes) for axes in (moving[:same], moving[same:cut], moving[cut:])]
-    return x.transpose(now).reshape(sides)
+    outside, first, second = (
+        math.prod(shape[a] for a in axes) for axes in (moving[:same], moving[same:cut], moving[cut:])
+    )
+    return outside, first, second
 
 
 def address_space() -> int | None:
@@ -205,7 +212,7 @@ def stored(shape: tuple[int, ...], dtype: Any, order: Order | None) -> tuple[tup
 def maker(shape: tuple[int, ...], dtype: Any) -> Callable[[], np.ndarray]:
     """Return what makes `empty(shape, dtype)` at each call; malloc's small arrays without further questions."""
     _, nbytes, kind, _ = stored(shape, dtype, None)
-    return partial(np.empty, shape, dtype) if is_small(nbytes) else partial(reserved, shape, nbytes, kind)
+    return partial(np.empty, shape, np.dtype(dtype)) if is_small(nbytes) else partial(reserved, shape, nbytes, kind)
 
 
 def is_small(nbytes: int) -> bool:

@@ -68,6 +68,7 @@ class Version:
     viewed = False  # whether a second tensor, or a user's array, may show the memory
 
 
+ndarray = np.ndarray  # looked up for every input of every op
 Chain = tuple[tuple[type["Op"], tuple[Any, ...], int], ...]  # view ops, their arguments, which of the outputs
 Parent = tuple["Node", type["Op"], tuple[Any, ...], int]  # what a view was taken of, by which op
 
@@ -240,19 +241,26 @@ class Op:
         if cls.promotes is not None:
             inputs = cls.promotes(inputs)
         op = cls()
-        op.k = tables.chosen.table or tables.default or tables.table()
+        op.k = k = tables.chosen.table or tables.default or tables.table()
         enabled = thread.grad_enabled
-        elsewhere, tracked = op.k.device != "cpu", enabled and cls.backward is not None
-        arrays, needs, nodes = list(inputs), [False] * len(inputs), []
-        for n, i in enumerate(inputs):  # loops, not comprehensions, which are calls: this is run for every op
+        elsewhere, tracked = k.device != "cpu", enabled and cls.backward is not None
+        maker: Op | None = None  # the op, if backward needs it
+        arrays, needs, nodes = [], [], []
+        for i in inputs:  # loops, not comprehensions, which are calls: this is run for every op
             if isinstance(i, Node):
                 if enabled and i.seen != i.version.recorded:
                     i.refresh(cls.__name__)
-                if type(i.array) is not np.ndarray:
+                array, need = i.array, tracked and i.requires_grad
+                if type(array) is not ndarray:
                     elsewhere = True
-                arrays[n] = i.array
-                needs[n] = tracked and i.requires_grad
+                if need:
+                    maker = op
+                arrays.append(array)
+                needs.append(need)
                 nodes.append(i)
+            else:
+                arrays.append(i)
+                needs.append(False)
         if not nodes:
             raise TypeError(f"{cls.__name__} takes at least one tensor, got {describe(inputs)}")
         if elsewhere:
@@ -260,24 +268,23 @@ class Op:
         op.needs = tuple(needs)
         results = op.forward(*arrays)
         outs = results if isinstance(results, tuple) else (results,)
-        first, maker = nodes[0], op if True in needs else None
-        tensor, version = first.result_class, first.version if op.view else None
+        first = nodes[0]
+        tensor, version = first.result_class, first.version if cls.view else None
         tensors: list[Node] = []
         for o in outs:
-            tensors.append(tensor(o, maker is not None and o.dtype.kind == "f", maker, len(tensors), version))
-        if version is not None:
-            for n, t in enumerate(tensors):
-                t.parent = first, cls, inputs[1:], n
-        else:
-            for t in tensors:
+            t = tensor(o, maker is not None and o.dtype.kind == "f", maker, len(tensors), version)
+            if version is None:
                 t.made = True
+            else:
+                t.parent = first, cls, inputs[1:], len(tensors)
+            tensors.append(t)
         if maker is not None:
             op.connect(inputs, nodes, tensors)
         else:
             op.saved = ()
-        for o in observers if entries else ():
-            o.forward(op, inputs, outs)
-        return tuple(tensors) if isinstance(results, tuple) else tensors[0]
+        for watcher in observers if entries else ():
+            watcher.forward(op, inputs, outs)
+        return tuple(tensors) if outs is results else t
 
     def connect(self, inputs: Sequence[Any], nodes: Sequence[Node], tensors: Sequence[Node]) -> None:
         """Put the op on the tape: edges to where its inputs came from, and the versions of what it saved.
@@ -289,22 +296,27 @@ class Op:
         if scope:
             self.scope = scope[-1]
         self.tensor = type(tensors[0])
-        self.edges, self.specs, self.guards = [None] * len(inputs), [], []
-        for n, need in enumerate(self.needs):
-            if need:
-                self.edges[n] = inputs[n].op or inputs[n], inputs[n].index
+        edges: list[Any] = []
+        specs, self.guards = [], []
+        for i, need in zip(inputs, self.needs):  # noqa: B905  without a keyword in half the time
+            edges.append((i.op or i, i.index) if need else None)
         for t in tensors:
-            self.specs.append((t.array.shape, t.array.dtype))
+            specs.append((t.array.shape, t.array.dtype))
+        self.edges, self.specs = edges, specs
         if self.saved:
-            self.guard((*nodes, *tensors))
+            self.guard(nodes)
+            self.guard(tensors)
 
     def guard(self, nodes: Sequence[Node]) -> None:
         """Note the version of every saved array that is a tensor's: backward must find it unchanged."""
+        saved = self.saved
         for node in nodes:
-            for s in self.saved:
-                if s is node.array:
-                    node.version.held += 1
-                    self.guards.append((node.version, node.version.value))
+            array = node.array
+            for s in saved:
+                if s is array:
+                    version = node.version
+                    version.held += 1
+                    self.guards.append((version, version.value))
                     break
 
     def check_guards(self) -> None:
@@ -331,8 +343,8 @@ class Op:
             full = [self.k.full(*spec, 0) if dy is None else dy for dy, spec in zip(dys, self.specs, strict=True)]
         dxs = self.backward(*full)
         dxs = dxs if isinstance(dxs, tuple) else (dxs,)
-        for o in observers if entries else ():
-            o.backward(self, dys, dxs)
+        for watcher in observers if entries else ():
+            watcher.backward(self, dys, dxs)
         return dxs
 
     def free(self) -> None:

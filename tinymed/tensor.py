@@ -365,18 +365,18 @@ Node.default = Tensor
 
 def cotangent(root: Tensor, gradient: Tensor | None) -> Any:
     """Return the array a backward walk starts with."""
+    a = root.array
     if gradient is None:
-        if root.array.size != 1:
+        if a.size != 1:
             raise RuntimeError(
                 f"backward: a tensor of shape {list(root.shape)} needs `gradient`, a tensor of that "
                 "shape; only a scalar starts with 1"
             )
-        return devices.table_on(root.device).full(root.shape, root.dtype, 1)
-    if gradient.shape != root.shape:
-        raise ValueError(f"backward: gradient has shape {list(gradient.shape)}, the tensor {list(root.shape)}")
-    if gradient.dtype == root.dtype:
-        return gradient.array
-    return devices.table_on(root.device).cast(gradient.array, root.dtype)
+        return devices.table_on(devices.of(a)).full(a.shape, a.dtype, 1)
+    given = gradient.array
+    if given.shape != a.shape:
+        raise ValueError(f"backward: gradient has shape {list(given.shape)}, the tensor {list(a.shape)}")
+    return given if given.dtype == a.dtype else devices.table_on(devices.of(a)).cast(given, a.dtype)
 
 
 # ------------------------------------------------------------------------------------------------------- making

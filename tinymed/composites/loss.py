@@ -53,7 +53,9 @@ def bce_with_logits_backward(k: Any, dy: Any, x: Any, target: Any, weight: Any, 
 
 def line(k: Any, a: Any) -> Any:
     """View an array over pixels as one line in C order; return what stands for None on this backend."""
-    return k.absent if a is None else in_order(k, a, tuple(range(a.ndim))).reshape(-1)
+    if a is None:
+        return k.absent
+    return a.reshape(-1) if a.flags.c_contiguous else in_order(k, a, tuple(range(a.ndim))).reshape(-1)
 
 
 def classes(k: Any, target: Any) -> Any:

@@ -41,10 +41,12 @@ from .convolution import (
     depthwise,
     direct,
     direct_weight,
+    few_filters,
     filters,
     naive,
     packed_weight,
     winograd,
+    winograd_volume,
     winograd_weight,
 )
 
@@ -64,6 +66,7 @@ __all__ = [
     "direct_weight",
     "dropout",
     "elementwise",
+    "few_filters",
     "filters",
     "fused",
     "gated",
@@ -89,5 +92,6 @@ __all__ = [
     "softmax",
     "unary",
     "winograd",
+    "winograd_volume",
     "winograd_weight",
 ]

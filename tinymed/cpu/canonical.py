@@ -12,7 +12,7 @@ import numpy as np
 from numba import prange
 
 from ..dispatch import kernel
-from ..memory import Order, as_matrices, canonical_order, dense_order, inverse_order, is_dense
+from ..memory import Order, as_matrices, canonical_order, dense_order, inverse_order, is_dense, moved_sides
 from ..program.values import address, root, start
 from .compiler.jit import serial
 from .simd.copy_runs import copies_nontemporally, runs
@@ -27,15 +27,20 @@ RUN = 4096  # numbers of a row that one task takes
 
 def changes_places(x: Any, order: Order) -> bool:
     """Return whether the old order of a float32 array and the new one differ by two runs of axes changing places."""
-    return bool(x.dtype.char == "f" and x.size and not is_dense(x, order) and as_matrices(x, order) is not None)
+    if x.dtype.char != "f" or not x.size or is_dense(x, order):
+        return False
+    now = dense_order(x)
+    return now is not None and moved_sides(x.shape, now, order) is not None
 
 
 @kernel(backend="numba", composite=True, when=lambda x, order: changes_places(x, order) or pitch(x, order) > 0)
 def canonical(k: Any, x: Any, order: Order) -> Any:
     """Call transpose_matrices and view the result as the array asked for; call take_channels where pixels have gaps."""
-    if step := pitch(x, order):
+    matrices = as_matrices(x, order)
+    if matrices is None:
+        step = pitch(x, order)
         return k.take_channels(stretch(x, order, step), x.shape, step)
-    y = k.transpose_matrices(as_matrices(x, order))
+    y = k.transpose_matrices(matrices)
     return y.reshape([x.shape[a] for a in order]).transpose(inverse_order(order))
 
 
@@ -65,9 +70,9 @@ def pitch(x: Any, order: Order) -> int:
 
     An array that is broadcast along an axis is not such an array: its stride there is 0.
     """
-    if any(stride == 0 and n > 1 for stride, n in zip(x.strides, x.shape, strict=True)):
-        return 0
     if x.dtype.char != "f" or not x.size or order != canonical_order("rows", x.ndim) or is_dense(x, order):
+        return 0
+    if any(stride == 0 and n > 1 for stride, n in zip(x.strides, x.shape, strict=True)):
         return 0
     if not root(x).flags.c_contiguous:
         return 0

@@ -50,7 +50,6 @@ class Dispatcher:
     """One kernel name on one backend's table: calling it selects an implementation and runs it.
 
     table: The `tables.Table` that it serves, which gives it memory, machine code and the other kernels.
-    native, fallback: Calls served by the backend's own kernels, and by a later implementation of its chain.
     """
 
     def __init__(self, name: str, table: Any):
@@ -71,22 +70,30 @@ class Dispatcher:
         self.composite = first.fn if direct and table.skipped is None else None
         self.when = first.when
         self.plans: dict[tuple[Any, ...], Plan] = {}
-        # by signature: who serves the call, and the call; of plans that need nothing more, which are most
-        self.prepared: dict[tuple[Any, ...], tuple[Dispatcher, Callable[..., Any]]] = {}
-        self.native = self.fallback = 0
+        # by signature: the count that the call belongs to, and what runs it where nobody watches
+        self.prepared: dict[tuple[Any, ...], tuple[list[int], Callable[..., Any]]] = {}
+        self.natives, self.fallbacks = [0], [0]  # counts that a prepared call may belong to
 
     def __call__(self, *args: Any) -> Any:
-        if entries:
-            return self.call(args)
-        if self.composite is not None and (self.when is None or self.when(*args)):
-            self.native += 1
+        if self.composite is not None and not entries and (self.when is None or self.when(*args)):
+            self.natives[0] += 1
             return self.composite(self.table, *args)
         known = self.prepared.get(signature(args))
-        if known is None:
+        if known is None or entries:
             return self.call(args)
-        server, call = known
-        server.native += 1
-        return call(*args)
+        count, run = known
+        count[0] += 1
+        return run(*args)
+
+    @property
+    def native(self) -> int:
+        """Return the number of calls that the backend's own kernels served."""
+        return self.natives[0]
+
+    @property
+    def fallback(self) -> int:
+        """Return the number of calls that a later implementation of the chain served."""
+        return self.fallbacks[0]
 
     def call(self, args: tuple[Any, ...]) -> Any:
         """Run one call: select, bring arguments into the memory order that is wanted, compute, copy back."""
@@ -95,12 +102,7 @@ class Dispatcher:
         watching = list(observers)
         for o in watching:
             o.before(self, plan.kernel, args)
-        laid = list(args)
-        for i, order in plan.relayouts:
-            laid[i] = self.table.canonical(args[i], order)
-        result = plan.call(*laid)
-        for i in plan.written:
-            args[i][...] = laid[i]
+        result = self.relaid(plan)(*args)
         for o in watching:
             o.after(self, plan.kernel, args, result if isinstance(result, tuple) else (result,))
         return result
@@ -121,17 +123,40 @@ class Dispatcher:
         plan = plan._replace(call=prepare(plan, self.table))
         key = signature(args)
         self.plans[key] = plan
-        known = forward(kernel, self.table, args) if kernel.choice else (self, plan.call)
-        if known is not None and not (plan.fallback or plan.relayouts):
+        known = forward(kernel, self.table, args) if kernel.choice else self.counted(plan)
+        if known is not None:
             self.prepared[key] = known
         return plan
+
+    def counted(self, plan: Plan) -> tuple[list[int], Callable[..., Any]] | None:
+        """Return the count that calls of a plan belong to, and what runs them; None where strict mode has a say."""
+        if plan.fallback and strict:
+            return None
+        return self.fallbacks if plan.fallback else self.natives, self.relaid(plan)
+
+    def relaid(self, plan: Plan) -> Callable[..., Any]:
+        """Return a plan's call for arguments that lie otherwise: copies go in, what is written comes back."""
+        if not plan.relayouts:
+            return plan.call
+        run, relayouts, written, canonical = plan.call, plan.relayouts, plan.written, self.table.canonical
+
+        def call(*args: Any) -> Any:
+            laid = list(args)
+            for i, order in relayouts:
+                laid[i] = canonical(args[i], order)
+            result = run(*laid)
+            for i in written:
+                args[i][...] = laid[i]
+            return result
+
+        return call
 
     def count(self, plan: Plan, args: Sequence[Any]) -> None:
         """Count a call as native or as a fallback, which strict mode refuses for kernels on the native list."""
         if not plan.fallback:
-            self.native += 1
+            self.natives[0] += 1
             return
-        self.fallback += 1
+        self.fallbacks[0] += 1
         if strict and self.name in self.table.native and is_single(args):
             raise BackendError(
                 f"{self.name} must be native on {self.table.name!r} but fell back to the "
@@ -278,21 +303,20 @@ class Forwarder:
         return lambda *args: (getattr(self.table, name), args)
 
 
-def forward(kernel: Kernel, table: Any, args: Sequence[Any]) -> tuple[Dispatcher, Callable[..., Any]] | None:
-    """Return whom a choice forwards to for arguments of this signature, and the call.
+def forward(kernel: Kernel, table: Any, args: Sequence[Any]) -> tuple[list[int], Callable[..., Any]] | None:
+    """Return the count of the kernel that a choice forwards arguments of this signature to, and the call.
 
-    None if that call needs more: another memory order, or a fallback.
+    None if strict mode has a say in it.
     """
     probes = [a.view() if is_array(a) else a for a in args]  # no array is given twice
     dispatcher, forwarded = kernel.fn(Forwarder(table), *probes)
-    plan = dispatcher.plan_for(forwarded)
-    if plan.fallback or plan.relayouts:
-        return None
-    if [*map(id, forwarded)] == [*map(id, probes)]:
-        return dispatcher, plan.call
+    known = dispatcher.counted(dispatcher.plan_for(forwarded))
+    if known is None or [*map(id, forwarded)] == [*map(id, probes)]:
+        return known
+    count, call = known
     places = [next((i for i, a in enumerate(probes) if a is f), -1) for f in forwarded]
     picks = [(i, None if i >= 0 else f) for i, f in zip(places, forwarded, strict=True)]
-    return dispatcher, lambda *args: plan.call(*[args[i] if i >= 0 else f for i, f in picks])
+    return count, lambda *args: call(*[args[i] if i >= 0 else f for i, f in picks])
 
 
 Skipped = Callable[[Kernel, Plan, Sequence[Any]], Any]

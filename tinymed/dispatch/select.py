@@ -5,6 +5,7 @@ then on: a `Plan`.  What is done with a plan is in `call`.
 """
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +19,9 @@ SMALL = 16384  # elements below which threads cost more than they save
 LARGE = 1 << 16  # elements below which a loop gains less on the reference than its compilation costs
 
 View = Callable[[Array], Any]
+
+ravel: View = operator.methodcaller("ravel")
+ndarray = np.ndarray  # looked up for every argument of every call
 
 
 class Plan(NamedTuple):
@@ -40,18 +44,17 @@ class Plan(NamedTuple):
 def signature(args: Sequence[Any]) -> tuple[Any, ...]:
     """Return what a plan depends on: shapes, strides and dtypes of arrays, types and values of the rest."""
     key: list[Any] = []
-    add = key.append
     for a in args:
         kind = type(a)
-        if kind is np.ndarray:
-            add(a.shape)
-            add(a.strides)
-            add(a.dtype)
+        if kind is ndarray:
+            key.append(a.shape)
+            key.append(a.strides)
+            key.append(a.dtype)
         elif kind is tuple:
-            add(a)
+            key.append(a)
         else:
-            add(kind)
-            add((a.shape, a.strides, a.dtype) if hasattr(a, "strides") else a)
+            key.append(kind)
+            key.append((a.shape, a.strides, a.dtype) if hasattr(a, "strides") else a)
     return tuple(key)
 
 
@@ -187,11 +190,13 @@ def native_view(kernel: Kernel, name: str, order: Order, shape: tuple[int, ...])
     """
     kind = kernel.kinds.get(name)
     if kind == "flat" and len(shape) != 1:
-        return (lambda a: a.ravel()) if is_c_order(order) else lambda a: a.transpose(order).ravel()
+        return ravel if is_c_order(order) else lambda a: a.transpose(order).ravel()
     if kind == "rows" and len(shape) != 2:
         rows = matrix(tuple(shape[i] for i in order))
-        return (lambda a: a.reshape(rows)) if is_c_order(order) else lambda a: a.transpose(order).reshape(rows)
-    return None if is_c_order(order) else lambda a: a.transpose(order)
+        if is_c_order(order):
+            return operator.methodcaller("reshape", rows)
+        return lambda a: a.transpose(order).reshape(rows)
+    return None if is_c_order(order) else operator.methodcaller("transpose", order)
 
 
 def matrix(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -21,6 +21,8 @@ def is_integer(value: Any) -> bool:
 
 def integer(name: str, argument: str, value: Any) -> int:
     """Return a value as a Python integer; raise TypeError, naming function and argument, if it is none."""
+    if type(value) is int:  # nearly always
+        return value
     if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__"):
         raise TypeError(f"{name}: {argument} is an integer, got {value!r}")
     return int(operator.index(value))
@@ -57,9 +59,10 @@ def dropped(shape: tuple[int, ...], axes: Sequence[int]) -> tuple[int, ...]:
 def sizes(name: str, given: Sequence[Any]) -> tuple[int, ...]:
     """Return the sizes of a call: f(x, 2, 3) and f(x, (2, 3)) mean the same."""
     flat = given[0] if len(given) == 1 and isinstance(given[0], Sequence) else given
-    if not all(is_integer(n) for n in flat):
-        raise TypeError(f"{name}: takes integers, got {tuple(flat)!r}")
-    return tuple(operator.index(n) for n in flat)
+    for n in flat:
+        if type(n) is not int and not is_integer(n):
+            raise TypeError(f"{name}: takes integers, got {tuple(flat)!r}")
+    return tuple([operator.index(n) for n in flat])
 
 
 NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}

@@ -87,9 +87,9 @@ def sum_to(xp: Any, dy: Array, shape: tuple[int, ...]) -> Array:
 
 def together(dispatcher: Dispatcher, *inputs: Any) -> Array:
     """Call an element-wise kernel on inputs brought to one shape, as views."""
-    first = shape_of(inputs[0])
+    first = getattr(inputs[0], "shape", None)
     for a in inputs:
-        if shape_of(a) != first:
+        if getattr(a, "shape", None) != first:
             break
     else:
         return dispatcher(*inputs)
@@ -116,7 +116,7 @@ def as_number(k: Table, n: int, dtype: Any) -> Any:
 
 def shape_of(a: Any) -> tuple[int, ...] | None:
     """Return an array's shape; a number has none."""
-    return a.shape if hasattr(a, "shape") else None
+    return getattr(a, "shape", None)
 
 
 def to_shape(k: Table, dy: Array, shape: tuple[int, ...] | None) -> Array:

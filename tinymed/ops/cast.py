@@ -381,8 +381,15 @@ def common_float(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def all_float(inputs: tuple[Any, ...]) -> bool:
     """Return whether the tensors have one floating-point dtype already, which they nearly always do."""
-    dtypes = [i.array.dtype for i in inputs if isinstance(i, Node)]
-    return bool(dtypes) and dtypes[0].kind == "f" and dtypes.count(dtypes[0]) == len(dtypes)
+    first = None
+    for i in inputs:
+        if isinstance(i, Node):
+            dtype = i.array.dtype
+            if first is None:
+                first = dtype
+            elif dtype != first:
+                return False
+    return first is not None and first.kind == "f"
 
 
 def cast_to(dtype: np.dtype[Any], inputs: tuple[Any, ...]) -> tuple[Any, ...]:

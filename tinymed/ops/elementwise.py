@@ -9,7 +9,7 @@ from ..annotations import Operand, Tensor
 from ..dispatch import Array, kernel
 from ..tape import Node, Op
 from .broadcast import broadcast, drawn_shape, extent, operands, pair, shape_of, to_shape, together
-from .cast import Cast, common_dtype, common_float
+from .cast import Cast, all_float, common_dtype, common_float
 from .promotion import result_type
 
 
@@ -266,7 +266,7 @@ def sub(input: Tensor, other: Operand, *, alpha: float = 1) -> Tensor:
         [-9, -8]
     """
     a, b = operands("sub", input, times(other, alpha))
-    if result_type(a, b).kind == "b":
+    if not all_float((a, b)) and result_type(a, b).kind == "b":
         raise TypeError("sub: two bool inputs have no difference; use logical_xor, or ~ to invert a mask")
     return Sub.apply(a, b)
 

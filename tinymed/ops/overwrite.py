@@ -22,7 +22,12 @@ def overwritable(function: Callable[..., Any]) -> Callable[..., Any]:
     flag = inspect.Parameter("inplace", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=False, annotation=bool)
 
     @functools.wraps(function)
-    def with_inplace(input: Any, *args: Any, inplace: bool = False, **kwargs: Any) -> Any:
+    def with_inplace(*args: Any, **kwargs: Any) -> Any:
+        if not kwargs and len(args) <= last:
+            return function(*args)  # nearly always
+        return sorted_out(*args, **kwargs)
+
+    def sorted_out(input: Any, *args: Any, inplace: bool = False, **kwargs: Any) -> Any:
         if len(args) == last:
             *args, inplace = args  # type: ignore[assignment]
         if inplace:

@@ -63,9 +63,12 @@ def floating(name: str) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
     """Return a rule that takes an op's inputs as they are, and refuses integers where its first tensor should be."""
 
     def rule(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        first = next(i for i in inputs if isinstance(i, Node)).array.dtype
-        if first.kind != "f":
-            raise TypeError(f"{name}: input is {first}; it takes floating-point numbers: convert it with .float()")
+        for i in inputs:
+            if isinstance(i, Node):
+                dtype = i.array.dtype
+                if dtype.kind == "f":
+                    return inputs
+                raise TypeError(f"{name}: input is {dtype}; it takes floating-point numbers: convert it with .float()")
         return inputs
 
     return rule

@@ -16,6 +16,7 @@ from math import prod
 
 from ... import precision
 from ...ops.space import slides
+from ..simd.vectors import LANES
 
 ALGORITHMS = ("direct", "winograd2", "winograd4", "naive", "depthwise")
 FORCIBLE = ALGORITHMS[:4]
@@ -23,6 +24,7 @@ DIRECTIONS = ("forward", "input", "weight")
 TRANSFORM, FILTER = 10, 8  # multiply-adds that take as long as transforming one number of a tile or a filter
 LITTLE = 2048  # multiply-adds that loops do in less time than one more kernel call takes
 ROWS = 8  # tiles per register tile
+SUMMING = 8  # multiply-adds that adding up the lanes of one sum takes as long as
 SHAPES = (
     (3, 32, 64, 64),
     (32, 64, 32, 32),
@@ -78,9 +80,10 @@ def choose(
     dilation: Sizes = (1, 1),
     groups: int = 1,
 ) -> str:
-    """Return the algorithm for a direction (forward, input, weight) of conv2d.
+    """Return the algorithm for a direction (forward, input, weight) of conv2d or conv3d.
 
-    x_shape is (N, C, H, W), weight_shape (O, C, KH, KW).
+    x_shape is (N, C, H, W), weight_shape (O, C, KH, KW); of a volume one axis more.  Volumes are transformed in their
+    planes alone, where the planes of a filter are so many channels more.
     """
     return decide(direction, x_shape, weight_shape, stride, padding, dilation, groups, precision.in_use(), forced)
 
@@ -100,20 +103,36 @@ def decide(
     """Return what `choose` does, remembered: precision and what is forced are arguments too."""
     if direction not in DIRECTIONS:
         raise ValueError(f"direction {direction!r} is unknown; choose one of {', '.join(DIRECTIONS)}")
-    if groups > 1 and weight_shape[:2] == (groups, 1):
+    filters, channels, *kernel = weight_shape
+    rank = len(kernel)
+    if rank == 2 and groups > 1 and weight_shape[:2] == (groups, 1):
         return "depthwise"
     places = slides(x_shape[2:], weight_shape[2:], stride, padding, dilation)
-    if forced == "naive" or (not forced and x_shape[0] * prod(weight_shape) * prod(places) <= LITTLE):
+    if rank == 2 and (forced == "naive" or (not forced and x_shape[0] * prod(weight_shape) * prod(places) <= LITTLE)):
         return "naive"
-    filters, channels, *kernel = weight_shape
-    if x_shape[0] == 0 or (groups, stride, dilation, tuple(kernel)) != (1, (1, 1), (1, 1), (3, 3)):
+    if x_shape[0] == 0 or groups > 1 or {*stride, *dilation} != {1} or kernel[-2:] != [3, 3]:
         return "direct"
+    if rank == 3 and (precision == "exact" or forced == "naive" or kernel[0] > 3):
+        return "direct"  # a plane of the filter more is a rounding more: of five the error has not been bounded
     if forced:
         return "direct" if (precision, forced) == ("exact", "winograd4") else forced
-    size = [n + sum(p) - 2 for n, p in zip(x_shape[2:], padding, strict=True)] if direction != "input" else x_shape[2:]
-    gains = {m: gain(m, x_shape[0], channels, filters, size) for m in ((2,) if precision == "exact" else (2, 4))}
+    size = x_shape[2:] if direction == "input" else places
+    maps, planes = x_shape[0] * prod(size[:-2]), prod(kernel[:-2])
+    # A weight gradient transforms both sides for each plane of the filter, as if those were so many convolutions.
+    read, written = {"forward": (planes * channels, filters), "input": (planes * filters, channels)}.get(
+        direction, (channels, filters)
+    )
+    gains = {m: gain(m, maps, read, written, size[-2:]) for m in ((2,) if precision == "exact" else (2, 4))}
     best = max(gains, key=gains.__getitem__)
     return f"winograd{best}" if gains[best] > 1 else "direct"
+
+
+def few_filters_pay(filters: int, channels: int, kernel: Sizes, dilation: Sizes, groups: int) -> bool:
+    """Return whether terms in the lanes of a vector are faster than filters in the lanes, for a head of a network."""
+    if groups > 1 or dilation[-1] > 1 or filters > LANES // 2:
+        return False
+    outer, run = prod(kernel[:-1]), kernel[-1] * channels
+    return filters * (outer * -(-run // LANES) + SUMMING) < 0.8 * outer * run
 
 
 def gain(m: int, images: int, channels: int, filters: int, size: Sequence[int]) -> float:

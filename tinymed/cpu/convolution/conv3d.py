@@ -15,9 +15,13 @@ from ..arguments import ABSENT, volumes
 from ..compiler.jit import serial
 from ..simd.partition import TASKS, partition_work
 from ..simd.tile import ACCUMULATE, ZERO, sweep
-from ..simd.vectors import TILE_COLUMNS, TILE_ROWS, address, ceil_div
+from ..simd.vectors import LANES, TILE_COLUMNS, TILE_ROWS, address, ceil_div
+from .choose import choose, few_filters_pay
 from .direct import BLOCK
 from .direct_weight import PARTIAL, units
+
+WINOGRAD = {"winograd2": 2, "winograd4": 4}  # size of a tile of a plane of the output
+HALF = 0.56  # time of a tile of half as many columns
 
 # ------------------------------------------------------------------------------------------------- composites
 
@@ -37,9 +41,14 @@ def padded(k: Any, x: Any, padding: Any) -> Any:
 def conv3d_forward(
     k: Any, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
-    """Pad x, pack the filter and call conv3d_direct."""
-    packed = k.pack_filter(flat_filter(weight), groups)
+    """Call conv3d_winograd where it pays, or pad x and call conv3d_few_filters or conv3d_direct."""
     bias = ABSENT if bias is None else bias
+    if m := WINOGRAD.get(choose("forward", x.shape, weight.shape, stride, padding, dilation, groups)):
+        return k.conv3d_winograd(x, k.winograd_filter3d(weight, m), bias, weight.shape[0], padding)
+    if few_filters_pay(weight.shape[0], weight.shape[1], weight.shape[2:], dilation, groups):
+        rows = k.pack_filter_rows(weight)
+        return k.conv3d_few_filters(padded(k, x, padding), rows, bias, weight.shape, stride, dilation)
+    packed = k.pack_filter(flat_filter(weight), groups)
     return k.conv3d_direct(padded(k, x, padding), packed, bias, weight.shape, stride, dilation, groups)
 
 
@@ -52,12 +61,18 @@ def conv3d_backward_input(
     Otherwise call conv3d_scatter.
     """
     o, i, *kernel = weight.shape
-    packed = k.pack_flipped_filter(flat_filter(weight), groups)
+    if m := WINOGRAD.get(choose("input", x_shape, weight.shape, stride, padding, dilation, groups)):
+        flipped = k.flip_transpose_filter(flat_filter(weight), 1).reshape(i, o, *kernel)
+        return k.conv3d_winograd(dy, k.winograd_filter3d(flipped, m), ABSENT, i, around(kernel, padding, dilation))
     shape = (i * groups, o // groups, *kernel)
     if stride == (1, 1, 1) and np.prod(x_shape[2:]) < 1.5 * np.prod(dy.shape[2:]):
-        reach = [d * (size - 1) for d, size in zip(dilation, kernel, strict=True)]
-        edges = tuple((r - low, r - high) for r, (low, high) in zip(reach, padding, strict=True))
+        edges = around(kernel, padding, dilation)
+        if few_filters_pay(i, o, kernel, dilation, groups):
+            rows = k.pack_filter_rows(k.flip_transpose_filter(flat_filter(weight), 1).reshape(shape))
+            return k.conv3d_few_filters(padded(k, dy, edges), rows, ABSENT, shape, stride, dilation)
+        packed = k.pack_flipped_filter(flat_filter(weight), groups)
         return k.conv3d_direct(padded(k, dy, edges), packed, ABSENT, shape, stride, dilation, groups)
+    packed = k.pack_flipped_filter(flat_filter(weight), groups)
     grown = (*x_shape[:2], *(n + low + high for n, (low, high) in zip(x_shape[2:], padding, strict=True)))
     dx = k.conv3d_scatter(dy, packed, grown, shape, stride, dilation, groups)
     return padded(k, dx, tuple((-low, -high) for low, high in padding))
@@ -67,8 +82,36 @@ def conv3d_backward_input(
 def conv3d_backward_weight(
     k: Any, dy: Any, x: Any, weight_shape: Any, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
-    """Pad x and call conv3d_direct_weight."""
+    """Call conv3d_winograd_weight where it pays; else pad x, or a dy of few channels, and call conv3d_direct_weight."""
+    o, i, *kernel = weight_shape
+    if m := WINOGRAD.get(choose("weight", x.shape, weight_shape, stride, padding, dilation, groups)):
+        return k.conv3d_winograd_weight(dy, x, kernel[0], m, padding)
+    if groups == 1 and stride == (1, 1, 1) and exchanged_pays(o, i, kernel):
+        spread = padded(k, dy, around(kernel, padding, dilation))
+        flipped = k.conv3d_direct_weight(x, spread, (i, o, *kernel), stride, dilation, groups)
+        return k.flip_transpose_filter(flat_filter(flipped), 1).reshape(weight_shape)
     return k.conv3d_direct_weight(dy, padded(k, x, padding), weight_shape, stride, dilation, groups)
+
+
+def around(kernel: Any, padding: Any, dilation: Any) -> Any:
+    """Return the zeros around dy, at stride 1, with which the flipped filter carries it back to all of x."""
+    reach = [d * (size - 1) for d, size in zip(dilation, kernel, strict=True)]
+    return tuple((r - low, r - high) for r, (low, high) in zip(reach, padding, strict=True))
+
+
+def exchanged_pays(filters: int, channels: int, kernel: Any) -> bool:
+    """Return whether a gradient of the weight is faster with its channels in the lanes and its filters in the rows.
+
+    dw[k][t][c] = sum of dy[p - t][k] x[p][c] is the same sum with x and dy exchanged, the taps flipped.  Where there
+    are few filters, most lanes of a tile would be idle.
+    """
+    taps = int(np.prod(kernel))
+
+    def tiles(rows: int, columns: int) -> float:
+        panels, rest = divmod(columns, TILE_COLUMNS)
+        return -(-taps * rows // TILE_ROWS) * (panels + (HALF if 0 < rest <= LANES else float(rest > 0)))
+
+    return tiles(filters, channels) < 0.8 * tiles(channels, filters)
 
 
 # ----------------------------------------------------------------------------------------------------- padding
@@ -223,7 +266,7 @@ def conv3d_scatter(
     """dx[n, i stride + t dilation, c] += sum_k dy[n, i, k] weight[t, c, k], into a padded dx.
 
     shape is that of the flipped filter.  A plane of dx is a task: it takes from those planes of dy that a plane of the
-    filter carries there.
+    filter carries there.  Where every voxel is written by one tap, as in most networks, dx is neither cleared nor read.
     """
     n, d, h, w, k = dy.shape
     depth, per_group = k // groups, dx.shape[4] // groups
@@ -232,9 +275,11 @@ def conv3d_scatter(
     to, tap = steps(dx, stride), depth * 4 * TILE_COLUMNS
     loops = (1, 1, depth, 0, 0, 4, 0, 0, 4 * TILE_COLUMNS)
     panels, panel = packed.shape[0] // groups, 4 * packed.shape[1]
+    once = (kd, kh, kw) == stride and dilation == (1, 1, 1) and dx.shape[1:4] == (kd * d, kh * h, kw * w)
     for task in prange(n * dx.shape[1]):
         b, q, table = task // dx.shape[1], task % dx.shape[1], tables[task]
-        dx[b, q] = 0
+        if not once:
+            dx[b, q] = 0
         for first in range(0, h * w, BLOCK):
             last = min(first + BLOCK, h * w)
             tiles = locate(table, first, last, (1, h, w), (0, 0, w * k * 4, k * 4), (0, 0, to[2], to[3]))
@@ -253,7 +298,7 @@ def conv3d_scatter(
                                 y + 4 * g * per_group,
                                 address(packed) + g * panels * panel + flipped_tap,
                                 panel,
-                                ACCUMULATE,
+                                ZERO if once else ACCUMULATE,
                                 per_group,
                                 0,
                                 panels,

@@ -25,6 +25,9 @@ from ..simd.winograd_transforms import MATRICES, transform
 TILES = 4 * TILE_ROWS  # of one block: 16 or 36 numbers a channel for each stay in L2 while the filters pass
 NONTEMPORAL_BYTES = 1 << 24  # bytes of a transformed filter from which it bypasses the caches
 SIDE = 6  # pixels: the most that a row of a tile has, of zeros where the image has none
+# What a batch of images is of volumes: planes of the filter, planes of y and of x in a volume, padding before them.
+# A plane of y is a map whose tiles read `planes` planes of x, one behind the other in the channels.
+FLAT = 1, 1, 1, 0
 
 signal2, signal4 = (transform(f"signal{m}", MATRICES[m].signal, gather=True) for m in (2, 4))
 inverse2, inverse4 = (transform(f"inverse{m}", MATRICES[m].inverse, gather=False) for m in (2, 4))
@@ -101,20 +104,19 @@ def rows_to_fetch(
 
 
 @serial
-def filter_rows(u: Any, w: Any, row: Any, m: Any) -> None:
-    """Transform one input channel of all filters: to the transform, a filter is an image of 3 x 3 pixels."""
+def filter_rows(u: Any, w: Any, row: Any, at: Any, m: Any) -> None:
+    """Transform one input channel of all filters, to row `at` of u: a filter is an image of 3 x 3 pixels."""
+    plane = 4 * u.shape[2] * TILE_COLUMNS
     c, k, nontemporal = w.shape[2], w.shape[3], 4 * u.size >= NONTEMPORAL_BYTES and whole_vectors(u, TILE_COLUMNS)
     for p in range(u.shape[0]):
         column = p * TILE_COLUMNS
-        image, planes = address(w) + 4 * (row * k + column), address(u) + 4 * (p * u[0].size + row * TILE_COLUMNS)
+        image, planes = address(w) + 4 * (row * k + column), address(u) + 4 * (p * u[0].size + at * TILE_COLUMNS)
         if m == 4 and nontemporal:
-            nontemporal_filter4(
-                image, 3, 3, 4 * c * k, 0, 0, 0, planes, 4 * c * TILE_COLUMNS, min(TILE_COLUMNS, k - column)
-            )
+            nontemporal_filter4(image, 3, 3, 4 * c * k, 0, 0, 0, planes, plane, min(TILE_COLUMNS, k - column))
         elif m == 4:
-            filter4(image, 3, 3, 4 * c * k, 0, 0, 0, planes, 4 * c * TILE_COLUMNS, min(TILE_COLUMNS, k - column))
+            filter4(image, 3, 3, 4 * c * k, 0, 0, 0, planes, plane, min(TILE_COLUMNS, k - column))
         else:
-            filter2(image, 3, 3, 4 * c * k, 0, 0, 0, planes, 4 * c * TILE_COLUMNS, min(TILE_COLUMNS, k - column))
+            filter2(image, 3, 3, 4 * c * k, 0, 0, 0, planes, plane, min(TILE_COLUMNS, k - column))
     if nontemporal:
         store_fence()
 
@@ -127,7 +129,7 @@ def filter_rows(u: Any, w: Any, row: Any, m: Any) -> None:
 def winograd_filter(u: Any, w: Any, m: Any) -> None:
     """u = G w G^T, [panel of TILE_COLUMNS filters][(m + 2)^2][c][TILE_COLUMNS], the order in which tiles read it."""
     for row in prange(w.shape[2]):
-        filter_rows(u, w, np.int64(row), m)
+        filter_rows(u, w, np.int64(row), np.int64(row), m)
 
 
 # ------------------------------------------------------------------------------------------ forward, input gradient
@@ -181,6 +183,15 @@ def scratch(ws: Any, square: Any, channels: Any) -> Any:
 
 
 @serial
+def plane_of(b: Any, r: Any, volume: Any) -> Any:
+    """Return (plane of x, whether it is inside) that plane r of a filter sees for plane b of a batch of volumes."""
+    _, planes, depth, front = volume
+    z = b % planes + r - front
+    inside = 0 <= z < depth
+    return b // planes * depth + (z if inside else 0), inside
+
+
+@serial
 def read_tiles(
     m: Any,
     first: Any,
@@ -194,20 +205,26 @@ def read_tiles(
     v: Any,
     plane: Any,
     zeros: Any,
+    volume: Any,
 ) -> None:
     """v[(m + 2)^2][tile][channel] = B^T x B for tiles first..last of maps of h x w; top, left: padding.
 
-    index: None, or the argmax of the windows whose values x holds.
+    index: None, or the argmax of the windows whose values x holds;  volume: see FLAT.  A plane outside a volume has no
+    rows, so its pixels are zeros.
     """
     rows, columns, c = x.shape[1], x.shape[2], x.shape[3]
+    depth, tile = volume[0], 4 * padded_channels(volume[0] * c)
     b, i, j = tile_position(first, m, h, w)
     for t in range(first, last):
-        image, planes = address(x) + 4 * b * x[0].size, v + 4 * padded_channels(c) * (t - first)
+        image, planes = address(x) + 4 * b * x[0].size, v + tile * (t - first)
         if index is None:
-            if m == 4:
-                signal4(image, rows, columns, 4 * c, zeros, i - top, j - left, planes, plane, c)
-            else:
-                signal2(image, rows, columns, 4 * c, zeros, i - top, j - left, planes, plane, c)
+            for r in range(depth):
+                at, inside = plane_of(b, r, volume)
+                image, height = address(x) + 4 * at * x[0].size, rows if inside else 0
+                if m == 4:
+                    signal4(image, height, columns, 4 * c, zeros, i - top, j - left, planes + 4 * r * c, plane, c)
+                else:
+                    signal2(image, height, columns, 4 * c, zeros, i - top, j - left, planes + 4 * r * c, plane, c)
         else:
             argmax = address(index) + b * x[0].size
             r, s = (i - top) >> 1, (j - left) >> 1
@@ -316,16 +333,18 @@ def winograd_block(
     w: Any,
     top: Any,
     left: Any,
+    volume: Any,
 ) -> None:
     """Compute one block of TILES tiles of maps of h x w, one part of the filters.
 
-    y_index, x_index: the argmax that goes with a pooled y or x, or None (write_tiles, read_tiles).
+    y_index, x_index: the argmax that goes with a pooled y or x, or None (write_tiles, read_tiles);  volume: see FLAT.
     """
+    channels = u.shape[2]
     c, k, m, panels = x.shape[3], y.shape[3], 4 if u.shape[1] == 36 else 2, u.shape[0]
     tiles = y.shape[0] * ceil_div(h, m) * ceil_div(w, m)
     first, last = block * TILES, min((block + 1) * TILES, tiles)
-    v, plane_v, products, plane_m, zeros = scratch(ws, u.shape[1], padded_channels(c))
-    read_tiles(m, first, last, x, x_index, h, w, top, left, v, plane_v, zeros)
+    v, plane_v, products, plane_m, zeros = scratch(ws, u.shape[1], padded_channels(channels))
+    read_tiles(m, first, last, x, x_index, h, w, top, left, v, plane_v, zeros, volume)
     end, pooled = (part + 1) * panels // partitions, y_index is not None
     for p in range(part * panels // partitions, end):
         column = p * TILE_COLUMNS
@@ -346,7 +365,7 @@ def winograd_block(
             address(u) + 4 * p * u[0].size,
             products,
             plane_m,
-            c,
+            channels,
             columns,
             start,
             m,
@@ -363,4 +382,4 @@ def conv_winograd(y: Any, ws: Any, x: Any, u: Any, bias: Any, filters: Any, padd
     blocks, partitions = winograd_partitions(x, u, h, w, ws)
     for task in prange(blocks * partitions):
         thread, block, part = get_thread_id(), np.int64(task) // partitions, np.int64(task) % partitions
-        winograd_block(y, None, ws[thread], x, None, u, bias, block, part, partitions, h, w, top, left)
+        winograd_block(y, None, ws[thread], x, None, u, bias, block, part, partitions, h, w, top, left, FLAT)

@@ -16,7 +16,18 @@ from ..simd.tile import ACCUMULATE, ZERO
 from ..simd.vectors import LANES, TILE_COLUMNS, TILE_ROWS, address, ceil_div
 from ..simd.winograd_products import product
 from ..simd.winograd_transforms import MATRICES, transform, transposed
-from .winograd import SIDE, count_flops, next_tile, rows_to_fetch, signal2, signal4, threads, tile_position
+from .winograd import (
+    FLAT,
+    SIDE,
+    count_flops,
+    next_tile,
+    plane_of,
+    rows_to_fetch,
+    signal2,
+    signal4,
+    threads,
+    tile_position,
+)
 
 BLOCK = 8 * TILE_ROWS  # tiles of one block: more would not stay in L2, fewer are short loops
 PARALLEL = 8  # pieces of work that the gradient of a weight is cut into, if there are so many
@@ -69,10 +80,13 @@ def weight_space(dy_shape: Any, c: int, m: int) -> list[Any]:
 
 
 @serial
-def transform_signals(m: Any, b: Any, x: Any, i: Any, j: Any, planes: Any, plane: Any, zeros: Any) -> None:
-    """Transform one tile of x[b] into [panel][(m + 2)^2][tile][TILE_COLUMNS]."""
-    h, w, c = x.shape[1], x.shape[2], x.shape[3]
-    image = address(x) + 4 * b * x[0].size
+def transform_signals(
+    m: Any, b: Any, x: Any, i: Any, j: Any, planes: Any, plane: Any, zeros: Any, r: Any, volume: Any
+) -> None:
+    """Transform one tile of what plane r of the filter sees in x[b] into [panel][(m + 2)^2][tile][TILE_COLUMNS]."""
+    w, c = x.shape[2], x.shape[3]
+    at, inside = plane_of(b, r, volume)
+    image, h = address(x) + 4 * at * x[0].size, x.shape[1] if inside else 0
     for first in range(0, c, TILE_COLUMNS):
         at, columns = planes + first // TILE_COLUMNS * (m + 2) * (m + 2) * plane, min(TILE_COLUMNS, c - first)
         if m == 4:
@@ -126,10 +140,13 @@ def weight_sums(
     cut: Any,
     low: Any,
     high: Any,
+    r: Any,
+    volume: Any,
 ) -> None:
     """Sum the products of one cut of the tiles with panels low..high of filters; write dw, if there is one cut.
 
-    Of each block of tiles (m + 2)^2 products, channels x tiles times tiles x filters, are added up.
+    Of each block of tiles (m + 2)^2 products, channels x tiles times tiles x filters, are added up.  r, volume: which
+    plane of the filter, and of what.
     """
     k, c, tiles, square = dy.shape[3], x.shape[3], dy.shape[0] * ceil_div(h, m) * ceil_div(w, m), (m + 2) * (m + 2)
     block, cuts = weight_plan(c, k, tiles, m)
@@ -148,7 +165,7 @@ def weight_sums(
     for begin in range(first, last, block):
         end = min(begin + block, last)
         then, start = min(end + block, last), ZERO if begin == first else ACCUMULATE
-        transform_tiles(m, begin, end, x, dy, index, h, w, top, left, v, gradients, plane, zeros, low, high)
+        transform_tiles(m, begin, end, x, dy, index, h, w, top, left, v, gradients, plane, zeros, low, high, r, volume)
         reads = (
             rows_to_fetch(x, end, then, m, h, w, m + 2 - top, False, 0, c),
             rows_to_fetch(dy, end, then, m, h, w, m, index is not None, column, columns),
@@ -208,12 +225,14 @@ def transform_tiles(
     zeros: Any,
     low: Any,
     high: Any,
+    r: Any,
+    volume: Any,
 ) -> None:
     """Transform tiles first..last of x, and of panels low..high of dy, into [panel][(m + 2)^2][tile][TILE_COLUMNS]."""
     b, i, j = tile_position(first, m, h, w)
     for t in range(last - first):
         at = 4 * TILE_COLUMNS * t
-        transform_signals(m, b, x, i - top, j - left, v + at, plane, zeros)
+        transform_signals(m, b, x, i - top, j - left, v + at, plane, zeros, r, volume)
         transform_gradients(m, b, dy, index, i, j, gradients + at, plane, zeros, low, high)
         b, i, j = next_tile(b, i, j, m, h, w)
 
@@ -292,6 +311,8 @@ def weight_task(
     m: Any,
     top: Any,
     left: Any,
+    r: Any,
+    volume: Any,
 ) -> None:
     """Run weight_sums of one cut of the tiles and one part of the filters."""
     thread, panels, cut, part = (
@@ -316,6 +337,8 @@ def weight_task(
         cut,
         part * panels // partitions,
         (part + 1) * panels // partitions,
+        r,
+        volume,
     )
 
 
@@ -346,6 +369,6 @@ def conv_winograd_weight(dw: Any, ws: Any, sums: Any, dy: Any, x: Any, m: Any, p
     cuts = weight_plan(x.shape[3], k, n * ceil_div(h, m) * ceil_div(w, m), m)[1]
     partitions = weight_partitions(sums, ws, k, cuts)
     for task in prange(cuts * partitions):
-        weight_task(dw, ws, sums, np.int64(task), partitions, dy, None, x, h, w, m, top, left)
+        weight_task(dw, ws, sums, np.int64(task), partitions, dy, None, x, h, w, m, top, left, 0, FLAT)
     for pair in prange(sums.shape[0] // cuts if cuts > 1 else 0):
         weight_total(dw, sums, np.int64(pair), cuts, m)

@@ -14,6 +14,7 @@ from ...program import define
 from ..compiler.jit import serial
 from ..convolution.direct import BLOCK, direct_flops, direct_out, direct_work, locate
 from ..convolution.winograd import (
+    FLAT,
     TILES,
     threads,
     tile_position,
@@ -119,7 +120,7 @@ def conv_winograd_relu_pool(
     blocks, partitions = winograd_partitions(x, u, h, w, ws)
     for task in prange(blocks * partitions):
         thread, block, part = get_thread_id(), np.int64(task) // partitions, np.int64(task) % partitions
-        winograd_block(y, index, ws[thread], x, None, u, bias, block, part, partitions, h, w, top, left)
+        winograd_block(y, index, ws[thread], x, None, u, bias, block, part, partitions, h, w, top, left, FLAT)
 
 
 @serial
@@ -142,7 +143,7 @@ def conv_winograd_relu(y: Any, ws: Any, x: Any, u: Any, bias: Any, filters: Any,
     blocks, partitions = winograd_partitions(x, u, h, w, ws)
     for task in prange(blocks * partitions):
         thread, block, part = get_thread_id(), np.int64(task) // partitions, np.int64(task) % partitions
-        winograd_block(y, None, ws[thread], x, None, u, bias, block, part, partitions, h, w, top, left)
+        winograd_block(y, None, ws[thread], x, None, u, bias, block, part, partitions, h, w, top, left, FLAT)
         low, high = part * u.shape[0] // partitions * TILE_COLUMNS, (part + 1) * u.shape[0] // partitions * TILE_COLUMNS
         relu_tiles(y, block * TILES, m, low, min(high, y.shape[3]))
 

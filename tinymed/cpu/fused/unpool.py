@@ -14,7 +14,7 @@ from ...dispatch import kernel
 from ...program import define
 from ..compiler.jit import serial
 from ..convolution.direct_weight import WIDTH, add_partials, weight_cuts, weight_space, weight_steps, weight_unit
-from ..convolution.winograd import count_flops, threads, winograd_block, winograd_partitions, winograd_space
+from ..convolution.winograd import FLAT, count_flops, threads, winograd_block, winograd_partitions, winograd_space
 from ..convolution.winograd_weight import weight_partitions as winograd_weight_partitions
 from ..convolution.winograd_weight import weight_plan as winograd_weight_plan
 from ..convolution.winograd_weight import weight_space as winograd_weight_space
@@ -135,7 +135,7 @@ def conv_winograd_unpool(
     blocks, partitions = winograd_partitions(dq, u, h, w, ws)
     for task in prange(blocks * partitions):
         thread, block, part = get_thread_id(), np.int64(task) // partitions, np.int64(task) % partitions
-        winograd_block(dx, None, ws[thread], dq, index, u, bias, block, part, partitions, h, w, top, left)
+        winograd_block(dx, None, ws[thread], dq, index, u, bias, block, part, partitions, h, w, top, left, FLAT)
 
 
 @kernel(
@@ -154,7 +154,7 @@ def conv_winograd_weight_unpool(
     cuts = winograd_weight_plan(x.shape[3], k, n * ceil_div(h, m) * ceil_div(w, m), m)[1]
     partitions = winograd_weight_partitions(sums, ws, k, cuts)
     for task in prange(cuts * partitions):
-        weight_task(dw, ws, sums, np.int64(task), partitions, dq, index, x, h, w, m, top, left)
+        weight_task(dw, ws, sums, np.int64(task), partitions, dq, index, x, h, w, m, top, left, 0, FLAT)
     for pair in prange(sums.shape[0] // cuts if cuts > 1 else 0):
         weight_total(dw, sums, np.int64(pair), cuts, m)
 
