@@ -6,8 +6,8 @@ settled when the library is loaded, by whoever loads it first.  This pool waits 
 loaded, and leaves the threads of a user's own Numba functions alone: only the package's kernels name it, by the symbols
 that they are given instead of Numba's (`RENAMED`).
 
-Numba says how many threads there are (NUMBA_NUM_THREADS) and how many a kernel may use (numba.set_num_threads).  A
-layer asked for by name, with NUMBA_THREADING_LAYER, is used instead, and so is Numba's where there are no POSIX threads.
+Numba says how many threads there are (NUMBA_NUM_THREADS) and how many a kernel may use (numba.set_num_threads).  Where
+NUMBA_THREADING_LAYER asks for a layer by name, that is used instead; so is Numba's where there are no POSIX threads.
 """
 
 import ctypes
