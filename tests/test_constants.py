@@ -18,7 +18,7 @@ def network():
     model = nn.Sequential(*layers, nn.ReLU(), nn.Flatten(), nn.Linear(16 * 64, 2)).eval()
     for name, buffer in model.named_buffers():
         if "running" in name:
-            buffer.copy_(tinymed.tensor(new(buffer, 9)))
+            buffer.copy_(tinymed.tensor((0.1 if "mean" in name else 1) * new(buffer, 9)))
     return model
 
 
