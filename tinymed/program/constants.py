@@ -76,12 +76,11 @@ def separate(program: Program, weights: Weights, kept: Kept) -> None:
     """Take what a program computes from weights alone out of it, into `program.constants`.
 
     Args:
-        program: not planned yet.  One that writes memory of others, or leaves gradients, is left as it is: it learns.
+        program: not planned yet.  One that learns is left as it is.
         weights: what it reads from outside beside its inputs.
         kept: memory that programs of the same step hold their constants in.
     """
-    learns = program.gradients or any(r.value.external is not None for c in program.calls for r in c.written())
-    if learns or not program.calls or program.calls[0].dispatcher.table.device != "cpu":
+    if program.learns() or not program.calls or program.calls[0].dispatcher.table.device != "cpu":
         return
     constant = affordable(program, weights)
     if not constant:
@@ -118,7 +117,7 @@ def constant_calls(program: Program, weights: Weights, barred: set[Call]) -> set
     made: set[Value] = set()
     for c in program.calls:
         reads = c.reads()
-        known = all(r.value in made or weights.version(r) is not None for r in reads)
+        known = all(r.value in made or not r.size or weights.version(r) is not None for r in reads)
         pure = not c.kernel.rule.writes and not any(o.value in pinned or o.value.home is not o.value for o in c.outs)
         if reads and known and pure and c not in barred:
             constant.add(c)

@@ -110,6 +110,10 @@ class Program:
         for ref in [*self.outputs, *(r for _, r in self.gradients)]:
             ref.value.pinned = True
 
+    def learns(self) -> bool:
+        """Return whether the program writes memory that is not its own, or leaves gradients."""
+        return bool(self.gradients) or any(r.value.external is not None for c in self.calls for r in c.written())
+
     def run(self) -> None:
         """Replay: no tape, no lookup, no allocation."""
         with np.errstate(all="ignore"):  # for reference kernels, as in an eager call
