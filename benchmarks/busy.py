@@ -58,7 +58,7 @@ class Training:
         command = [sys.executable, __file__, "--child", *map(str, WORK[work])]
         environment = os.environ | {"NUMBA_NUM_THREADS": str(os.cpu_count()), "OPENBLAS_NUM_THREADS": "1"}
         pipes: Any = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
-        self.process = subprocess.Popen(command, env=environment | LAYERS[layer], text=True, **pipes)  # noqa: S603
+        self.process = subprocess.Popen(command, env=environment | LAYERS[layer], text=True, **pipes)
         self.line()
 
     def begin(self) -> None:
