@@ -57,7 +57,7 @@ def guarded() -> Iterator[Guards]:
 def machine_code(parameters, emit):
     """A generated function, of any instruction set, as a function of integers."""
     names = {"test": (parameters, emit)}
-    address = llvm_functions.link([llvm_functions.compile_object(names)], names)["test"]
+    address = llvm_functions.link([llvm_functions.compile_object(llvm_functions.source(names))], names)["test"]
     return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * len(parameters))(address)
 
 

@@ -66,6 +66,7 @@ class Version:
     recorded = 0  # those of them that the tape remembers
     held = 0  # ops of the tape that saved the memory
     viewed = False  # whether a second tensor, or a user's array, may show the memory
+    exposed = False  # whether somebody may write to the memory without being counted
 
 
 ndarray = np.ndarray  # looked up for every input of every op

@@ -256,7 +256,7 @@ class Tensor(Exchange, Methods):
             >>> p.tolist()
             [0.0, 1.0]
         """
-        self.version.viewed = True
+        self.version.viewed = self.version.exposed = True
         return Tensor(self.array)
 
     @data.setter
@@ -266,6 +266,7 @@ class Tensor(Exchange, Methods):
         if value.array.dtype != self.array.dtype:
             raise TypeError(f"data: this tensor is {self.dtype}, the new value {value.array.dtype}; cast it first")
         self.array = value.array
+        self.version.exposed = True  # a write to `value` is counted elsewhere
 
     # ---------------------------------------------------------------------------------- others of its kind
 
@@ -468,7 +469,14 @@ def from_numpy(array: np.ndarray) -> Tensor:
     """
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "buif":
         raise TypeError(f"from_numpy: takes a NumPy array of numbers, got {type(array).__name__}")
-    return Tensor(array)
+    return on_memory_of_others(array)
+
+
+def on_memory_of_others(array: Any) -> Tensor:
+    """Return a tensor on memory that others may write to."""
+    result = Tensor(array)
+    result.version.exposed = True
+    return result
 
 
 def from_dlpack(ext_tensor: Any) -> Tensor:
@@ -486,4 +494,4 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
         >>> tinymed.from_dlpack(np.arange(3)).tolist()
         [0, 1, 2]
     """
-    return Tensor(devices.from_dlpack(ext_tensor))
+    return on_memory_of_others(devices.from_dlpack(ext_tensor))

@@ -6,7 +6,7 @@ import threading
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 import typer.core
@@ -31,6 +31,50 @@ class Command(typer.core.TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, `--help` included."""
         return without_values(super().get_params(ctx))
+
+
+class Computing(Command):
+    """A command that runs kernels: it takes the number of threads."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, `--threads` and `--help` included."""
+        return [*self.params, threads_option(), *super().get_params(ctx)[len(self.params) :]]
+
+
+def threads_option() -> Any:
+    """Return the option that limits the threads of kernels, as typer makes it of a parameter."""
+    help = "Threads of kernels (as many as there are processors); results do not depend on it."
+    option = typer.Option(
+        "--threads", min=1, metavar="N", help=help, show_default=False, expose_value=False, callback=use_threads
+    )
+
+    def declared(threads: Any = None) -> None:
+        """Have the parameter."""
+
+    declared.__annotations__["threads"] = Annotated[int | None, option]
+    holder = typer.Typer(add_completion=False)
+    holder.command()(declared)
+    return typer.main.get_command(holder).params[0]
+
+
+def use_threads(count: int | None) -> None:
+    """Let kernels run on so many threads, in this process and in those that it starts.
+
+    Numba reads its number once, from the environment; after that there can be fewer, not more.
+
+    Raises:
+        UserError: Numba has started with fewer.
+    """
+    if count is None:
+        return
+    if "numba" in sys.modules:
+        import numba
+
+        most = int(numba.config.NUMBA_NUM_THREADS)
+        if count > most:
+            raise UserError(f"--threads {count}: the kernels of this process were started with {most}")
+        numba.set_num_threads(count)
+    os.environ["NUMBA_NUM_THREADS"] = str(count)
 
 
 class Group(typer.core.TyperGroup):

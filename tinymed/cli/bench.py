@@ -25,15 +25,16 @@ from ..draw import Draw
 from ..errors import UserError
 from ..report.tables import table
 from ..tape import Op, no_grad, walk
-from .app import app, examples
+from .app import Computing, app, examples
 from .ops import find
 from .workloads import workloads as package_workloads
 
 
 @app.command(
+    cls=Computing,
     epilog=examples(
         "tinymed bench conv2d", "tinymed bench my_op.py --rounds 15", "tinymed bench max_pool2d --backend numpy"
-    )
+    ),
 )
 def bench(
     op: Annotated[str, typer.Argument(help="An op, a function of tinymed.nn.functional, or a file that declares ops.")],

@@ -17,7 +17,7 @@ from ..draw import Draw
 from ..errors import UserError
 from ..precision import CHOICES, use_precision
 from ..tape import Op
-from .app import FAILED, app, examples
+from .app import FAILED, Computing, app, examples
 from .ops import find
 from .puzzle import compiler_errors
 
@@ -25,7 +25,8 @@ Counts = dict[str, tuple[int, int]]  # kernel -> (native, fallback) calls
 
 
 @app.command(
-    epilog=examples("tinymed check leaky_relu", "tinymed check my_op.py --samples 50", "tinymed check Conv --seed 3")
+    cls=Computing,
+    epilog=examples("tinymed check leaky_relu", "tinymed check my_op.py --samples 50", "tinymed check Conv --seed 3"),
 )
 def check(
     op: Annotated[str, typer.Argument(help="An op, a function of tinymed.nn.functional, or a file that declares ops.")],

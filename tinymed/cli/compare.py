@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from .. import tasks
-from .app import app, examples
+from .app import Computing, app, examples
 from .options import Given, parameter, path_option, with_options
 
 PAPERS = "dcnn resnet50 xception densenet121 dcnn_vgg16"
@@ -74,6 +74,7 @@ OPTIONS = {n: o for n, o in tasks.find(tasks.DEFAULT).options.items() if n not i
 
 command = with_options(compare, BEFORE, [parameter(o, HELP.get(n, "")) for n, o in OPTIONS.items()])
 app.command(
+    cls=Computing,
     name="compare",
     epilog=examples(
         f"tinymed compare --models {PAPERS} --data DIR --width 0.25 --size 64",

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .app import app, examples
+from .app import Computing, app, examples
 from .options import Given, all_options, parameter, path_option, with_options
 
 ABSENT = {"data", "test_fraction"}  # the data are the argument, and the folds are the test
@@ -51,6 +51,7 @@ OPTIONS = {name: option for name, option in all_options().items() if name not in
 
 command = with_options(cv, BEFORE, [parameter(option) for option in OPTIONS.values()])
 app.command(
+    cls=Computing,
     name="cv",
     epilog=examples(
         "tinymed cv DIR --positive parasitized --epochs 20",

@@ -33,6 +33,7 @@ SETTINGS = (
     "TINYMED_STRICT",
     "TINYMED_VALIDATE",
     "NUMBA_NUM_THREADS",
+    "NUMBA_THREADING_LAYER",
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "OPENBLAS_CORETYPE",
@@ -97,13 +98,16 @@ def processor() -> dict[str, str]:
 
 
 def threads() -> dict[str, Any]:
-    """Processors there are, those this process may use, and Numba's threads."""
+    """Processors there are, those this process may use, Numba's threads, whose they are and how they wait."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     result: dict[str, Any] = {"processors": os.cpu_count(), "usable": usable}
     try:
         import numba
 
+        from ..cpu.compiler import pool
+
         result["numba"] = numba.get_num_threads()
+        result["layer"], result["wait"] = pool.describe()
     except ImportError as error:
         result["numba"] = f"absent ({error})"
     return result

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .app import app, examples
+from .app import Computing, app, examples
 from .options import CRF_HELP, STEPS_HELP, Given, keyword, path_option, required, with_options
 
 
@@ -56,6 +56,7 @@ command = with_options(
     evaluate, {}, [required("run", RUN), *(keyword(name, annotation) for name, annotation in OPTIONS.items())]
 )
 app.command(
+    cls=Computing,
     name="evaluate",
     epilog=examples(
         "tinymed evaluate runs/dcnn-001",

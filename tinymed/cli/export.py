@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .app import app, check_weights_name, examples
+from .app import Computing, app, check_weights_name, examples
 
 if TYPE_CHECKING:
     from ..train.run import Run
 
 
 @app.command(
-    epilog=examples("tinymed export runs/dcnn-001", "tinymed export runs/dcnn-001 --out cells.onnx --opset 21")
+    cls=Computing,
+    epilog=examples("tinymed export runs/dcnn-001", "tinymed export runs/dcnn-001 --out cells.onnx --opset 21"),
 )
 def export(
     run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],

@@ -7,16 +7,17 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import UserError
-from .app import app, examples, say
+from .app import Computing, app, examples, say
 
 
 @app.command(
+    cls=Computing,
     epilog=examples(
         "tinymed features runs/dcnn-001",
         "tinymed features runs/dcnn-001 DIR --layer features --layer classifier.0 --l2 --out rows.npz",
         "tinymed features runs/dcnn-001 --concat hog --concat runs/dcnn-002:classifier.2 --l2",
         "tinymed features runs/dcnn-001 --codes 128 --out codes.csv",
-    )
+    ),
 )
 def features(
     run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],

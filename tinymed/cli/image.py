@@ -14,7 +14,7 @@ from ..errors import UserError
 from ..files import write_atomic
 from ..imaging import OPERATIONS
 from ..imaging.registry import Operation
-from .app import app, examples
+from .app import Computing, app, examples
 from .options import Given, keyword, with_options
 
 DEEP = 65535 / 255  # from the scale of `data.image.decode` to 16 bits
@@ -247,6 +247,7 @@ command = with_options(
     ],
 )
 app.command(
+    cls=Computing,
     name="image",
     epilog=examples(
         "tinymed image clahe film.png clearer.png --clip 3",

@@ -7,15 +7,16 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import UserError
-from .app import app, check_weights_name, examples, say
+from .app import Computing, app, check_weights_name, examples, say
 
 
 @app.command(
+    cls=Computing,
     epilog=examples(
         "tinymed index runs/dcnn-001",
         "tinymed index runs/dcnn-001 DIR --out archive --layer features",
         "tinymed index runs/dcnn-001 DIR --out archive --unlabelled --json",
-    )
+    ),
 )
 def index(
     run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .app import app, examples
+from .app import Computing, app, examples
 from .options import Given, all_options, parameter, path_option, with_options
 
 # Options of `train` that a test of the learning rate leaves without effect.
@@ -42,6 +42,7 @@ OPTIONS = {name: option for name, option in all_options().items() if name not in
 
 command = with_options(lr_find, BEFORE, [parameter(option) for option in OPTIONS.values()])
 app.command(
+    cls=Computing,
     name="lr-find",
     epilog=examples(
         "tinymed lr-find DIR --positive parasitized --batch 32",

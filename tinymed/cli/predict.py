@@ -6,18 +6,19 @@ from typing import Annotated
 
 import typer
 
-from .app import WRONG_INPUT, app, check_weights_name, complain, examples
+from .app import WRONG_INPUT, Computing, app, check_weights_name, complain, examples
 from .options import CRF_HELP, STEPS_HELP
 
 
 @app.command(
+    cls=Computing,
     epilog=examples(
         "tinymed predict runs/dcnn-001 cell.png",
         "tinymed predict runs/dcnn-001 *.png --json",
         "tinymed predict runs/dcnn-001 *.png --calibrated --threshold",
         "tinymed predict runs/unet_small-001 *.png --out masks --overlays",
         "tinymed predict runs/unet_small-001 *.png --out masks --postprocess auto",
-    )
+    ),
 )
 def predict(
     run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],

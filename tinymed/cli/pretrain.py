@@ -6,7 +6,7 @@ import typer
 
 from ..tasks.base.options import read_fields
 from ..unsupervised.config import PretrainConfig
-from .app import app, examples
+from .app import Computing, app, examples
 from .options import Given, all_options, keyword, parameter, path_option, with_options
 
 OPTIONS = {option.name: option for option in read_fields(PretrainConfig)}
@@ -46,6 +46,7 @@ command = with_options(
     ],
 )
 app.command(
+    cls=Computing,
     name="pretrain",
     epilog=examples(
         "tinymed pretrain mlp --data MNIST --epochs 10 --out runs/dbn",

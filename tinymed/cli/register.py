@@ -9,7 +9,7 @@ import typer
 from ..registration.config import RegisterConfig
 from ..tasks.base.config import checked
 from ..tasks.base.options import read_fields, refuse_idle
-from .app import app, examples
+from .app import Computing, app, examples
 from .options import Given, keyword, parameter, path_option, required, with_options
 
 FIXED: Any = Annotated[Path, typer.Argument(help="The image that stays.", show_default=False)]
@@ -74,6 +74,7 @@ command = with_options(
     ],
 )
 app.command(
+    cls=Computing,
     name="register",
     epilog=examples(
         "tinymed register fixed.png moving.png --transform rigid",

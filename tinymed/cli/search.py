@@ -7,15 +7,16 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import UserError
-from .app import WRONG_INPUT, app, complain, examples, say
+from .app import WRONG_INPUT, Computing, app, complain, examples, say
 
 
 @app.command(
+    cls=Computing,
     epilog=examples(
         "tinymed search runs/dcnn-001 cell.png",
         "tinymed search archive cell.png --count 10 --out found.png",
         "tinymed search archive *.png --patient P17 --json",
-    )
+    ),
 )
 def search(
     where: Annotated[Path, typer.Argument(help="An index, or a run whose index is in it.", show_default=False)],

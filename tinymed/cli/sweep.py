@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .app import app, examples
+from .app import Computing, app, examples
 from .options import Given, all_options, parameter, path_option, with_options
 
 
@@ -41,6 +41,7 @@ OPTIONS = {name: option for name, option in all_options().items() if name != "da
 
 command = with_options(sweep, BEFORE, [parameter(option) for option in OPTIONS.values()])
 app.command(
+    cls=Computing,
     name="sweep",
     epilog=examples(
         "tinymed sweep DIR --grid lr=1e-4,1e-3,1e-2 --epochs 10 --positive parasitized",

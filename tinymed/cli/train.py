@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import UserError
-from .app import app, examples
+from .app import Computing, app, examples
 from .options import Given, all_options, ordered_tasks, parameter, path_option, with_options
 
 
@@ -40,6 +40,7 @@ command = with_options(
     train, {"network": NETWORK, **PATHS}, [parameter(option, HELP.get(name, "")) for name, option in OPTIONS.items()]
 )
 app.command(
+    cls=Computing,
     name="train",
     epilog=examples(
         "tinymed train",

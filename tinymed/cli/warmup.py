@@ -17,14 +17,16 @@ import typer
 
 from ..errors import UserError
 from ..report.tables import table
-from .app import app, examples, say
+from .app import Computing, app, examples, say
 from .doctor import contents
 
 if TYPE_CHECKING:
     from ..cpu.compiler.precompile import Built, Job
 
 
-@app.command(epilog=examples("tinymed warmup", "tinymed warmup --model unet --model resnet50 --batch 16"))
+@app.command(
+    cls=Computing, epilog=examples("tinymed warmup", "tinymed warmup --model unet --model resnet50 --batch 16")
+)
 def warmup(
     model: Annotated[list[str] | None, typer.Option(help="A network of `tinymed models`; repeat for several.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Images of a batch.")] = 128,

@@ -120,6 +120,7 @@ class Embedding(Module):
         init.normal_(self.weight)
         if self.padding_idx is not None and writeable(self.weight.array):
             self.weight.array[self.padding_idx] = 0
+            self.weight.version.value += 1
 
     def forward(self, input: Tensor) -> Any:
         return F.embedding(input, self.weight, self.padding_idx)

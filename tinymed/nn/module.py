@@ -45,7 +45,9 @@ class Parameter(Tensor):
                 f"Parameter: only floating-point tensors have gradients, this one is {a.dtype}; "
                 "requires_grad=False, or register_buffer"
             )
-        super().__init__(a, requires_grad)
+        shared = isinstance(given, Node)
+        super().__init__(a, requires_grad, version=given.version if shared else None)
+        self.version.exposed = self.version.exposed or not (shared or data is None)
 
     @property
     def result_class(self) -> type[Node]:
@@ -63,8 +65,8 @@ weightless = False  # set by nn.init.no_weights(): parameters have a shape and n
 def new_parameter(*shape: int, kind: str = "plain", dtype: Any = np.float32) -> Parameter:
     """Make an uninitialised parameter; kind="filter": a convolution weight, whose axes lie (*space, I, O) in memory."""
     if weightless:
-        return Parameter(np.broadcast_to(np.zeros((), dtype), shape))
-    return Parameter(empty(shape, dtype, canonical_order(kind, len(shape))))
+        return Parameter(Tensor(np.broadcast_to(np.zeros((), dtype), shape)))
+    return Parameter(Tensor(empty(shape, dtype, canonical_order(kind, len(shape)))))
 
 
 class Module(Switches):

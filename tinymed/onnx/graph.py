@@ -38,7 +38,7 @@ class Graph(Module):
         while not free(owner, leaf):
             leaf = f"{leaf}_" if leaf.strip("_") else f"tensor{leaf}"
         if learned:
-            owner.register_parameter(leaf, Parameter(array))
+            owner.register_parameter(leaf, Parameter(Tensor(array)))
         else:
             owner.register_buffer(leaf, Tensor(array))
         return owner, leaf

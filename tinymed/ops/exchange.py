@@ -30,6 +30,8 @@ class Exchange(Node):
         if self.requires_grad or self.version.held:
             a = a.view()
             a.flags.writeable = False
+        else:
+            self.version.exposed = True
         return a
 
     def item(self) -> Any:
@@ -108,7 +110,7 @@ class Exchange(Node):
                 "__dlpack__: the tensor requires a gradient, which another library would not see; "
                 "export tensor.detach()"
             )
-        self.version.viewed = True
+        self.version.viewed = self.version.exposed = True
         return self.array.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:

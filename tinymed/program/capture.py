@@ -17,9 +17,11 @@ import threading
 from collections.abc import Callable, Sequence
 from types import CodeType
 from typing import Any
+from weakref import WeakValueDictionary
 
 from .. import devices, dispatch, memory, precision, tape
 from ..tape import Node
+from .constants import Constants, Kept, Weights, separate
 from .graph import Graph, GraphError
 from .passes import optimise
 from .program import Call, Program
@@ -56,6 +58,7 @@ class Replay:
             *map(WatchedOptimizer, recorder.optimizers),
             *outside,
         ]
+        self.constants = Constants(program.constants, Weights(recorder.leaves, inputs)) if program.constants else None
         written = {id(r.value.external) for c in program.calls for r in c.written() if r.value.external is not None}
         self.written = [leaf.version for leaf, data in recorder.leaves.items() if id(root(data)) in written]
 
@@ -70,6 +73,8 @@ class Replay:
     def __call__(self, given: Sequence[Node]) -> Any:
         for static, new in zip(self.inputs, given, strict=True):
             static.array[...] = new.array
+        if self.constants is not None:
+            self.constants.refresh()
         if self.graph is None:
             self.program.run()
         else:
@@ -96,6 +101,7 @@ class Captured:
         self.recorded = ""
         self.refused = self.ungraphed = ""
         self.in_a_row = 0  # recordings, with no replay between them
+        self.kept: Kept = WeakValueDictionary()  # what programs compute from weights alone, shared among them
         self.lock = threading.RLock()  # a program has one arena
 
     def __call__(self, *inputs: Any) -> Any:
@@ -144,6 +150,7 @@ class Captured:
             recorder.refuse_kept(program)
             self.recorded = str(program)
             self.program = optimise(program, sole_table(program))
+            separate(self.program, Weights(recorder.leaves, tensors(static)), self.kept)
             self.program.plan()
             self.prepare(self.program)
             graph = self.graph(recorder.undo)
@@ -172,7 +179,8 @@ class Captured:
         """Let the backend compile what the program will call, if it can do so at one go."""
         ahead = getattr(dispatch.table().home, "prepare", None)
         if ahead:
-            ahead((call.plan, args) for call, (_, args) in zip(program.calls, program.steps, strict=True))
+            parts = [program, program.constants] if program.constants else [program]
+            ahead((c.plan, args) for p in parts for c, (_, args) in zip(p.calls, p.steps, strict=True))
 
     def graph(self, undo: Callable[[], None]) -> Graph | None:
         """Return the program as a CUDA graph, if it is one for a GPU."""

@@ -20,8 +20,9 @@ def optimise(program: Program, table: Table) -> Program:
     )
     result.pin()
     result.calls = prune(result.calls, result)
+    predicts = not result.learns() and table.device == "cpu"
     for p in PATTERNS:
-        if p.backend in ("", *BACKENDS[table.name].chain):
+        if p.backend in ("", *BACKENDS[table.name].chain) and (predicts or not p.predicting):
             result.calls = rewrite(result.calls, p, table)
     result.calls = gather_updates(prune(result.calls, result), table)
     return result

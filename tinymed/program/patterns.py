@@ -36,7 +36,10 @@ class Name(str):
 
 
 class Pattern(NamedTuple):
-    """note: what the printed program says.  samples: draws the variables that the left side does not make."""
+    """note: what the printed program says.  samples: draws the variables that the left side does not make.
+
+    predicting: whether it is for programs that learn nothing only.
+    """
 
     note: str
     left: tuple[Line, ...]
@@ -44,6 +47,7 @@ class Pattern(NamedTuple):
     backend: str
     when: Callable[[Env], bool] | None
     samples: Callable[[Any], Env] | None
+    predicting: bool = False
 
     @property
     def removed(self) -> list[Line]:
@@ -71,13 +75,15 @@ def define(
     backend: str = "",
     when: Callable[[Env], bool] | None = None,
     samples: Callable[[Any], Env] | None = None,
+    predicting: bool = False,
 ) -> Pattern:
     """Return a rewrite, which takes effect once it is declared; see the module's docstring.
 
     backend: whose kernels the right side names; "" where it is true on every backend.  when: variables -> whether to
-    rewrite.  samples: draw -> the left side's inputs, for the tests.
+    rewrite.  samples: draw -> the left side's inputs, for the tests.  predicting: rewrite only programs that learn
+    nothing, where what depends on weights alone is computed once.
     """
-    return Pattern(note, parse(left), parse(right), backend, when, samples)
+    return Pattern(note, parse(left), parse(right), backend, when, samples, predicting)
 
 
 def declare(*patterns: Pattern) -> None:

@@ -101,6 +101,7 @@ class Program:
 
     def __init__(self, calls: list[Call], outputs: list[Ref], gradients: list[tuple[Any, Ref]]):
         self.calls, self.outputs, self.gradients = calls, outputs, gradients
+        self.constants: Program | None = None  # computed apart, once for each version of the weights
         self.arena: Array | None = None
         self.steps: list[tuple[Callable[..., Any], Sequence[Any]]] = []
         self.looked_up = False  # whether the steps hold the machine code itself
@@ -109,6 +110,10 @@ class Program:
         """Keep the memory of what is read after the program has run."""
         for ref in [*self.outputs, *(r for _, r in self.gradients)]:
             ref.value.pinned = True
+
+    def learns(self) -> bool:
+        """Return whether the program writes memory that is not its own, or leaves gradients."""
+        return bool(self.gradients) or any(r.value.external is not None for c in self.calls for r in c.written())
 
     def run(self) -> None:
         """Replay: no tape, no lookup, no allocation."""
@@ -161,6 +166,8 @@ class Program:
         text = [f"{r[0]:{width}s} {r[1]:>16s} {r[2]:>8s} {r[3]:>7s} {r[4]:>7s}  {r[5]}".rstrip() for r in rows]
         calls, flops, moved, made = self.cost()
         arena = f", in an arena of {self.arena.nbytes / 2**20:.0f} MiB" if self.arena is not None else ""
+        if self.constants is not None and self.constants.calls:
+            text = ["once for each version of the weights:", str(self.constants), "at every call:", *text]
         text.append(
             f"{calls} calls, {flops / 1e9:.2f} GFLOP, {moved / 1e6:.0f} MB moved, "
             f"{made / 2**20:.0f} MiB of values{arena}"

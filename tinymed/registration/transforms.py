@@ -97,7 +97,9 @@ class Affine(Rigid):
     def start_from(self, other: Rigid) -> None:
         """Take over what another map of the same images does."""
         self.change.array[...] = (other.linear() - other.one).array
+        self.change.version.value += 1
         self.shift.array[...] = other.shift.array
+        self.shift.version.value += 1
 
 
 class Dense(nn.Module):

@@ -14,7 +14,6 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-import numba
 from llvmlite import binding, ir
 from numba import types
 from numba.core import config as numba_config
@@ -70,9 +69,9 @@ def new_machine() -> Any:
     return target.create_target_machine(cpu=name, features=features, opt=3, jit=True, codemodel="jitdefault")
 
 
-def optimise(functions: Functions) -> Any:
-    """Return an LLVM module of functions after optimisation."""
-    module = binding.parse_assembly(source(functions))
+def optimise(text: str) -> Any:
+    """Return an LLVM module, given as text, after optimisation."""
+    module = binding.parse_assembly(text)
     module.verify()
     passes = binding.create_pass_builder(machine(), binding.create_pipeline_tuning_options(speed_level=3))
     passes.getModulePassManager().run(module, passes)
@@ -81,7 +80,7 @@ def optimise(functions: Functions) -> Any:
 
 def assembly() -> str:
     """Return the machine code of all functions, as the processor's assembly language."""
-    return str(machine().emit_assembly(optimise(functions)))
+    return str(machine().emit_assembly(optimise(source(functions))))
 
 
 def assembly_of(name: str) -> str:
@@ -98,22 +97,22 @@ def assembly_of(name: str) -> str:
         known = [declared.removeprefix("tinymed_") for declared in functions]
         near = difflib.get_close_matches(name, known, cutoff=0.3) or sorted(known)[:3]
         raise KeyError(f"no LLVM function is called {name!r}; there are {len(known)}, among them {', '.join(near)}")
-    return str(machine().emit_assembly(optimise({symbol: functions[symbol]})))
+    return str(machine().emit_assembly(optimise(source({symbol: functions[symbol]}))))
 
 
-def compile_object(functions: Functions) -> bytes:
-    """Return functions as an object file."""
-    return bytes(machine().emit_object(optimise(functions)))
+def compile_object(text: str) -> bytes:
+    """Return an LLVM module, given as text, as an object file."""
+    return bytes(machine().emit_object(optimise(text)))
 
 
 def link(codes: Iterable[bytes], names: Iterable[str]) -> dict[str, int]:
-    """Bring the functions of object files into memory; return {name: address}."""
+    """Bring object files into memory; return the addresses of functions and variables of theirs by name."""
     engine = binding.create_mcjit_compiler(binding.parse_assembly(""), new_machine())
     for code in codes:
         engine.add_object_file(binding.ObjectFileRef.from_data(code))
     engine.finalize_object()
     engines.append(engine)
-    return {name: engine.get_function_address(name) for name in names}
+    return {name: engine.get_global_value_address(name) for name in names}
 
 
 @functools.cache
@@ -125,20 +124,24 @@ def object_directory() -> Path | None:
 
 def object_code(symbol: str) -> bytes:
     """Return a function's object file: the cache's, or a new one, which goes there."""
+    return kept_object(symbol, lambda: source({symbol: functions[symbol]}))
+
+
+def kept_object(name: str, text: Callable[[], str]) -> bytes:
+    """Return the object file of a name from the cache, or a new one of an LLVM module's text, which goes there."""
     folder = object_directory()
     if folder is None:
-        return compile_object({symbol: functions[symbol]})
-    path = folder / f"{symbol}.o"
+        return compile_object(text())
+    path = folder / f"{name}.o"
     code = read_sealed(path)
     if code is None:
-        code = compile_object({symbol: functions[symbol]})
+        code = compile_object(text())
         write_sealed(path, code)
     return code
 
 
 def load(symbols: Iterable[str]) -> None:
     """Tell Numba's code the addresses of some functions, and with them of all that the cache holds."""
-    numba.get_num_threads()  # starts the threads: before that get_thread_id, in a kernel, has the address 0
     missing = sorted(set(symbols) - loaded)
     if not missing:
         return

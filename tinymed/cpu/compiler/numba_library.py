@@ -34,7 +34,7 @@ from numba.core.compiler import Compiler
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher, cpu_target
 
-from . import llvm_functions, threads
+from . import llvm_functions, pool, threads
 from .cache import read_sealed, warn_uncached, write_sealed
 
 LOOP = "__numba_parfor_gufunc", "GufuncWrapper", "parallelgufuncwrapper"  # in the names of what prange loops become
@@ -71,6 +71,16 @@ class BitcodeLibrary(JITCodeLibrary):
         """Return no address."""
         self._ensure_finalized()
         return 0
+
+
+class KernelLibrary(JITCodeLibrary):
+    """A kernel's code, which calls the package's pool of threads by its own names instead of Numba's."""
+
+    def _optimize_final_module(self) -> None:
+        for function in self._final_module.functions:
+            if function.is_declaration and function.name in pool.RENAMED:
+                function.name = pool.RENAMED[function.name]
+        super()._optimize_final_module()
 
 
 class NoEnvironment:
@@ -181,6 +191,7 @@ class KernelCode(CPUDispatcher):
 
     def compile(self, signature: Any) -> Any:
         """Compile for a signature, or load from the cache."""
+        pool.start()  # before that what kernels call it by has no address
         with global_compiler_lock, loops_as_bitcode(), no_collection():
             llvm_functions.load(llvm_functions.required(self.py_func))
             return super().compile(signature)
@@ -240,12 +251,12 @@ def no_collection() -> Iterator[None]:
 
 @contextmanager
 def loops_as_bitcode() -> Iterator[None]:
-    """Let what Numba makes of prange loops be BitcodeLibraries."""
+    """Let what Numba makes of prange loops be BitcodeLibraries, and of kernels KernelLibraries."""
     codegen = cpu_target.target_context.codegen()
     before = codegen.create_library
 
     def create(name: str, **options: Any) -> Any:
-        return BitcodeLibrary(codegen, name) if any(part in name for part in LOOP) else before(name, **options)
+        return (BitcodeLibrary if any(part in name for part in LOOP) else KernelLibrary)(codegen, name, **options)
 
     codegen.create_library = create
     try:

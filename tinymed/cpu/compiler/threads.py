@@ -21,6 +21,8 @@ from typing import Any
 import numba
 from numba.np.ufunc import parallel as numba_threads
 
+from . import pool
+
 TURN = threading.RLock()
 entries: "weakref.WeakKeyDictionary[Any, Callable[[], Callable[..., Any]]]" = weakref.WeakKeyDictionary()
 forked = False  # whether this process is the child of one whose threads had started
@@ -28,7 +30,7 @@ forked = False  # whether this process is the child of one whose threads had sta
 
 def one_at_a_time() -> bool:
     """Return whether parallel kernels of two threads must not overlap."""
-    return bool(numba.threading_layer() == "workqueue")  # type: ignore[attr-defined]
+    return bool(pool.absence()) and bool(numba.threading_layer() == "workqueue")  # type: ignore[attr-defined]
 
 
 def guarded(entry: Callable[..., Any], on_one_thread: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:

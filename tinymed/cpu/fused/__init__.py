@@ -5,9 +5,10 @@ are tried: what an earlier one has rewritten a later one finds rewritten.
 """
 
 from ...program import declare
-from . import argmax_weight, conv, join, norm, norm_relu, pool, unpool
+from . import argmax_weight, conv, fold, join, norm, norm_relu, pool, unpool
 
 REWRITES = (
+    *fold.FOLD,  # before all that takes a convolution or batch norm away from them
     *join.CHANNELS_ADD,
     pool.RELU_AFTER_POOL,  # before the convolutions: they may then take the ReLU and the pooling together
     pool.BIAS_BEFORE_UNPOOL,
@@ -17,6 +18,7 @@ REWRITES = (
     conv.DIRECT_RELU,
     norm.NORM_RELU,
     *norm.NORM_ADD_RELU,
+    fold.ADD_RELU,
     norm.NORM_DROPOUT,
     norm.DROPOUT_SUMS,
     norm.RELU_SUMS,
@@ -31,4 +33,4 @@ REWRITES = (
 )
 declare(*REWRITES)
 
-__all__ = ["REWRITES", "argmax_weight", "conv", "join", "norm", "norm_relu", "pool", "unpool"]
+__all__ = ["REWRITES", "argmax_weight", "conv", "fold", "join", "norm", "norm_relu", "pool", "unpool"]
