@@ -99,10 +99,15 @@ def json_value(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+RESUMED = {"config.json": "train", "pretrain.json": "pretrain"}  # file of a folder -> the command that goes on there
+
+
 def refuse_occupied(folder: Path) -> None:
     """Raise UserError if a run cannot begin in this folder: it holds something, or nothing can be written there."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder}: is not empty; choose another --out, or continue a run with --resume {folder}")
+        begun = [command for file, command in RESUMED.items() if (folder / file).is_file()]
+        more = f", or continue what was begun there: tinymed {begun[0]} --resume {folder}" if begun else ""
+        raise UserError(f"{folder}: is not empty; choose another --out{more}")
     parent = next(p for p in [folder, *folder.absolute().parents] if p.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         raise UserError(f"{folder}: cannot be written, since {parent} cannot; choose another --out")

@@ -22,7 +22,7 @@ __all__ = ["Generator", "bits", "manual_seed", "normal", "permutation", "philox4
 
 # What numbers are drawn for.  Two purposes never share a stream, so adding one does not move the others.
 DROPOUT, INITIALISE, SHUFFLE, AUGMENT, SPLIT, SYNTHETIC, BOOTSTRAP, NOISE, ELASTIC, PATCHES = range(10)
-GIBBS, CORRUPTION, TRIPLETS, CLUSTERS = range(10, 14)
+GIBBS, CORRUPTION, TRIPLETS, CLUSTERS, LATENT, TRIVIAL = range(10, 16)
 
 ROUNDS = 10
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)

@@ -19,6 +19,7 @@ COMMANDS = (
     "compare",
     "evaluate",
     "predict",
+    "generate",
     "features",
     "export",
     "register",

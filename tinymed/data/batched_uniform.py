@@ -1,4 +1,4 @@
-"""Uniform random numbers for many images at once: row i is what image i would draw alone."""
+"""Random numbers for many images at once: row i is what image i would draw alone."""
 
 import numpy as np
 
@@ -22,3 +22,10 @@ def uniform_rows(count: int, seed: int, stream: int, step_low: np.ndarray, step_
     """
     rows: np.ndarray = (word_rows(count, seed, stream, step_low, step_high) + 0.5) / 2.0**32
     return rows
+
+
+def normal_rows(count: int, seed: int, stream: int, step_low: np.ndarray, step_high: int = 0) -> np.ndarray:
+    """Return standard normal float64 [n, count], a row per step, by Box and Muller's rule as `random.normal`."""
+    pairs = uniform_rows(2 * ((count + 1) // 2), seed, stream, step_low, step_high).reshape(len(step_low), 2, -1)
+    radius, angle = np.sqrt(-2 * np.log(pairs[:, 0])), 2 * np.pi * pairs[:, 1]
+    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)[:, :count]

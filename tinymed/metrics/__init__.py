@@ -2,7 +2,7 @@
 
 __all__ = ["lower_is_better"]
 
-LOWER_IS_BETTER = ("loss", "brier", "error", "mae", "rmse", "rps")
+LOWER_IS_BETTER = ("loss", "brier", "error", "mae", "rmse", "rps", "frechet")
 
 
 def lower_is_better(metric: str) -> bool:

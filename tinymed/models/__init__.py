@@ -10,6 +10,7 @@ from .cnn_bigru import CNNBiGRU
 from .cnn_recursive import CNNRecursive
 from .conv_autoencoder import ConvAutoencoder
 from .dcan import DCAN
+from .dcgan import DCGAN
 from .dcnn import DCNN
 from .dcnn_vgg16 import DCNNVGG16
 from .dcunet import DCUNet, MultiResUNet
@@ -44,6 +45,7 @@ from .zhang2015 import Zhang2015
 
 __all__ = [
     "DCAN",
+    "DCGAN",
     "DCNN",
     "DCNNVGG16",
     "FCN",

@@ -18,15 +18,17 @@ def make_trainer(config: Any, sets: dict[str, Any], callbacks: list[Callback]) -
     train = task.training_batches(config, sets["train"], model)
     val, measure = task.validation(config, sets["val"])
     freeze(config, model)
+    optimizer = task.optimizer(config, model) or make_optimizer(config, model)
     trainer = Trainer(
         model,
-        make_optimizer(config, model),
+        optimizer,
         task.head(config, model),
         train,
         val,
         accumulate=config.accumulate,
         clip_norm=config.clip_norm,
         positive=getattr(config, "positive", None),
+        step=task.step(config, model, optimizer),
         measure=measure,
     )
     own = make_schedule(config, trainer.optimizer, trainer.steps_per_epoch)

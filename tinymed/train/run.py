@@ -152,7 +152,7 @@ class Run:
         Where images come in groups, such as patients, the intervals count groups.
         """
         result, details = self.task.measure(self.config, model, dataset)
-        groups = dataset.groups
+        groups = self.task.groups_of(dataset)
         if groups is not None and 1 < len(set(groups.tolist())) < len(dataset):
             cases = self.cases(dataset, details)
             result |= intervals_by_groups(result, self.task.figures(self.config, cases), groups)
@@ -161,12 +161,12 @@ class Run:
     def cases(self, dataset: Any, details: Any) -> Cases:
         """Return what was predicted of each image of a set; details: what `measure` returned with the metrics."""
         rows = self.task.case_rows(self.folder, self.config, dataset, details)
-        return as_cases(with_groups(rows, dataset.groups))
+        return as_cases(with_groups(rows, self.task.groups_of(dataset)))
 
     def list_cases(self, dataset: Any, details: Any, path: Path) -> None:
         """Write what was predicted of each image of a set, see `cases`."""
         rows = self.task.case_rows(self.folder, self.config, dataset, details)
-        write_rows(path, with_groups(rows, dataset.groups))
+        write_rows(path, with_groups(rows, self.task.groups_of(dataset)))
 
     def checkpoint(self, which: str | None = None) -> Path:
         """Return the file of the "best" or "last" weights, by default of those that the run keeps."""

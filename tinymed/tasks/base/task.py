@@ -199,6 +199,14 @@ class Task(Generic[C, Data]):
         """Return shuffled and augmented batches."""
         raise NotImplementedError
 
+    def optimizer(self, config: C, model: Any) -> Any:
+        """Return the optimiser of a task that trains in its own way; None: the one that the configuration names."""
+        return None
+
+    def step(self, config: C, model: Any, optimizer: Any) -> Callable[[Any, Any], tuple[Any, Any]] | None:
+        """Return the step (images, targets) -> (loss, outputs) of such a task; None: the loss of its head falls."""
+        return None
+
     def validation(self, config: C, dataset: Data) -> tuple[Batches | None, Validate | None]:
         """Return (a loader, None) where a classifier's measures serve, or (None, a function that measures)."""
         raise NotImplementedError
@@ -225,6 +233,11 @@ class Task(Generic[C, Data]):
         details: what `measure` computed its metrics from.
         """
         raise NotImplementedError
+
+    def groups_of(self, dataset: Data) -> np.ndarray | None:
+        """Return the group, such as a patient, of each row of `case_rows`; None where each stands alone."""
+        groups: np.ndarray | None = dataset.groups  # type: ignore[attr-defined]
+        return groups
 
     def figures(self, config: C, cases: Cases) -> dict[str, Measure]:
         """Return the measures of a list of predictions, the one that is looked at first being the first.

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ... import random
-from ...data.batched_uniform import uniform_rows
+from ...data.batched_uniform import normal_rows, uniform_rows
 from ...data.loader import Loader
 
 MEASURED = 1 << 31  # the epoch that images are corrupted by when they are measured
@@ -53,10 +53,7 @@ class Corrupted:
             drawn = uniform_rows(height * width, self.seed, random.NOISE, indices, epoch)
             hidden = drawn.reshape(n, 1, height, width) < self.amount
             return np.where(hidden, -mean / std, images).astype(np.float32)
-        count = channels * height * width
-        pairs = uniform_rows(2 * ((count + 1) // 2), self.seed, random.NOISE, indices, epoch).reshape(n, 2, -1)
-        radius, angle = np.sqrt(-2 * np.log(pairs[:, 0])), 2 * np.pi * pairs[:, 1]
-        normal = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)[:, :count]
+        normal = normal_rows(channels * height * width, self.seed, random.NOISE, indices, epoch)
         noise: Any = self.amount * normal.reshape(images.shape) / std
         damaged: np.ndarray = (images + noise).astype(np.float32)
         return damaged
