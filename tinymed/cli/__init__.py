@@ -19,6 +19,7 @@ COMMANDS = (
     "compare",
     "evaluate",
     "predict",
+    "explain",
     "features",
     "export",
     "register",

@@ -364,6 +364,9 @@ class Classification(Task[ClassificationConfig, Dataset]):
             result.lines.append(f"{file}: {classes[best]} {percentage:.2f} %")
         return result
 
+    def output_names(self, config: ClassificationConfig) -> list[str]:
+        return config.data.classes
+
     def export_metadata(self, config: ClassificationConfig) -> dict[str, Any]:
         return {"positive": config.positive, "preparation": picture_preparation(config), "scores": MEANING[config.head]}
 

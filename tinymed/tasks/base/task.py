@@ -269,6 +269,10 @@ class Task(Generic[C, Data]):
         """Return what `predict` does, after post-processing.  Raises UserError for a task without it."""
         raise UserError(f"--postprocess, --crf: have no effect here: they are of segmentations, this is {self.name}")
 
+    def output_names(self, config: C) -> list[str]:
+        """Return what each number that the network gives for an image stands for; [] where it gives something else."""
+        return []
+
     def export_metadata(self, config: C) -> dict[str, Any]:
         """Return what a program must know to use the exported network: {"preparation": ..., "scores": text, ...}."""
         raise NotImplementedError
