@@ -1,4 +1,4 @@
-"""What `tinymed explain` does: maps of images, their sanity check, filters and feature maps, as pictures in a folder."""
+"""What `tinymed explain` does: maps of images, their sanity check, filters and feature maps, as pictures."""
 
 import json
 from pathlib import Path
@@ -102,7 +102,7 @@ def check_asked(run: Run, names: list[str], methods: list[str], given: Given) ->
             "window": (seen and "occlusion" in methods, "it is of --method occlusion"),
             "stride": (seen and "occlusion" in methods, "it is of --method occlusion"),
             "baseline": (bool(seen and paths), "it is of --method integrated_gradients and occlusion"),
-            **{name: (seen, "no image is named") for name in ("method", "target", "features", "sanity")},
+            **dict.fromkeys(("method", "target", "features", "sanity"), (seen, "no image is named")),
         },
     )
     if given.get("baseline", "black") not in BASELINES:
