@@ -20,6 +20,7 @@ COMMANDS = (
     "evaluate",
     "predict",
     "explain",
+    "report",
     "features",
     "export",
     "register",

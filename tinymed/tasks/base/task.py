@@ -237,6 +237,10 @@ class Task(Generic[C, Data]):
         """Return (scores [n, classes], class numbers [n]) of a list of predictions; None where images have no class."""
         return None
 
+    def case_errors(self, config: C, cases: Cases) -> np.ndarray | None:
+        """Return how wrong each image of a list of predictions is, the worst being the largest; None where untold."""
+        return None
+
     def predict(
         self, folder: Path, config: C, model: Any, files: Sequence[Path], out: Path | None, overlays: bool
     ) -> Predictions:
