@@ -44,7 +44,7 @@ def case_section(source: Source, count: int, method: str | None) -> Section:
         blocks.append(Missing(f"maps: {explainer.why}"))
     else:
         blocks.append(Text(explainer.told()))
-    for name, chosen in (("The worst", worst), ("Typical: about the middle", typical)):
+    for name, chosen in (("The worst cases", worst), ("Typical cases, about the middle", typical)):
         blocks += [Heading(name), case_table(source, chosen, name)]
         blocks += [picture for i in chosen if (picture := explainer.picture(int(i))) is not None]
     return Section("cases", title, blocks)
@@ -54,7 +54,7 @@ def case_table(source: Source, chosen: Any, caption: str) -> Table:
     """Return what predictions.csv says of some images."""
     names = list(source.cases)
     rows = [tuple(short(source.cases[name][i]) for name in names) for i in chosen]
-    return Table(f"{caption}: what predictions.csv says", names, rows, numbers=False)
+    return Table(f"{caption}, as predictions.csv lists them", names, rows, numbers=False)
 
 
 def short(text: str) -> str:

@@ -12,6 +12,7 @@ from ...report.document import Block, Document, Missing, Picture, Section, Table
 from ...report.tables import interval, number
 from ...tasks.results.rows import Cases, read_cases
 from ...train.run import Run
+from .data_card import source_name
 from .results import NO_CLASSES, calibration_blocks, scores_section, spaced
 from .source import as_written, file_hash
 from .training import environment_section, model_rows
@@ -92,7 +93,7 @@ def data_section(report: Report, pooled: Cases) -> Section:
         facts(
             "Where the images come from",
             [
-                ("source", report.get("data") or "built-in synthetic images"),
+                ("source", source_name(report.get("data"))),
                 ("division", report["division"]),
                 ("groups in two folds of one repeat", groups_in_two(pooled)),
             ],

@@ -1,6 +1,7 @@
 """How a run was trained: configuration, curves, seeds, time and cost, environment, hashes of its files."""
 
 import json
+import platform
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,12 +21,15 @@ HIDDEN = ("data.path", "data.fingerprint", "data.classes")  # in the data card
 
 def configuration_section(source: Source) -> Section:
     """Return every value that decides the result."""
-    values = {name: value for name, value in flat(source.config).items() if name not in HIDDEN}
-    rows = [(name, text_of(value)) for name, value in values.items()]
+    groups: dict[str, list[tuple[str, object]]] = {}
+    for name, value in flat(source.config).items():
+        if name not in HIDDEN:
+            groups.setdefault(name.rpartition(".")[0], []).append((name.rpartition(".")[2], text_of(value)))
+    tables = [facts(f"config.json: {group}" if group else "config.json", rows) for group, rows in groups.items()]
     note = (
         f"{', '.join(sorted(CHANGEABLE))} may change when a run goes on; everything else is fixed with its first step."
     )
-    return Section("configuration", "Configuration", [facts("config.json", rows), Text(note)])
+    return Section("configuration", "Configuration", [*tables, Text(note)])
 
 
 def text_of(value: Any) -> str:
@@ -83,6 +87,7 @@ def model_rows(source: Source) -> list[tuple[str, object]]:
 def environment_section(source: Source) -> Section:
     """Return what the report was made with."""
     found: Mapping[str, Any] = {name: value for name, value in versions().items() if value != "absent"}
+    found = {**found, "system": platform.system()}
     rows: list[tuple[str, object]] = list(found.items())
     rows += [("processor", processor()["name"]), ("vector instructions", processor()["vector"])]
     rows += [(f"threads: {name}", value) for name, value in threads().items()]
