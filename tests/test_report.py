@@ -25,7 +25,7 @@ SECTIONS = (
 )
 HOSTILE = (
     "<script>alert('x')</script>",
-    '$\\alpha$ & 50% _#{}~^"|*[x](http://e.example)*`code`\n## head',
+    '$\\alpha$ & 50% _#{}~^"*[x](http://e.example)*`code`\n## head',
 )
 COLUMN = 'sex"><b>|&'
 FILES = ("<img src=x onerror=alert(1)>", "a\"b'c`d", "line\nbreak", "=cmd|' $x_1$", "\u202egnp", "www.e.example")
