@@ -1,4 +1,4 @@
-"""The options of `explain` and `report`, proved by test_cli_explain and test_report; test_options holds them to this."""
+"""The options of `explain` and `report`, proved by test_cli_explain and test_report."""
 
 OPTIONS = {
     "explain": {

@@ -220,7 +220,7 @@ DAMAGES = {
         "metrics",
     ),
     "predictions cut": (rewrite("predictions.csv", lambda t: t[: len(t) // 2]), "predictions.csv: "),
-    "predictions short": (rewrite("predictions.csv", lambda t: t[: t.rindex("\r\n", 0, -2) + 2]), "delete the list"),
+    "predictions short": (rewrite("predictions.csv", lambda t: t[: t.rindex("\n", 0, -1) + 1]), "delete the list"),
     "a column lost": (
         rewrite("predictions.csv", lambda t: t.replace("score ", "skore ", 1)),
         "predictions.csv: does not",
@@ -291,7 +291,7 @@ def test_what_a_report_has_no_use_for_is_refused(arguments, message, finished_ru
 @pytest.fixture(scope="module")
 def folds(cells, tmp_path_factory):
     folder = tmp_path_factory.mktemp("cv") / "cv"
-    given = ["cv", str(cells), "--folds", "2", "--out", str(folder), *QUICK[:-1], "1"]
+    given = ["cv", str(cells), "--folds", "2", "--out", str(folder), "--model", *QUICK[:-1], "1"]
     assert main(given) == 0
     return folder
 

@@ -63,7 +63,8 @@ def guided_backprop(model: Module, images: Any, target: int) -> np.ndarray:
     Reference:
         Springenberg, Dosovitskiy, Brox & Riedmiller, "Striving for simplicity: the all convolutional net", 2015.
     """
-    with tape.observers.watching(Guide()) as guide:
+    guide = Guide()
+    with tape.observers.watching(guide):
         found = input_gradients(model, images, target)
     if not guide.seen:
         raise UserError(

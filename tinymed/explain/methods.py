@@ -120,4 +120,5 @@ def outputs_of(model: Module, image: Any) -> np.ndarray:
     with evaluating(model), no_grad():
         outputs = model(as_images(model, image))
     score_of(outputs, 0)
-    return as_array(outputs)[0]
+    row: np.ndarray = as_array(outputs)[0]
+    return row

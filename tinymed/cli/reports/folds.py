@@ -78,7 +78,7 @@ def fold_picture(folder: Path) -> Block:
     if not path.is_file():
         return Missing(f"{path.name} is not there")
     caption = "Line and band: all images with the 95 % interval; points: the folds with theirs"
-    return Picture(path.read_bytes(), f"{caption}. The numbers are in the table above.", caption)
+    return Picture(path.read_bytes, f"{caption}. The numbers are in the table above.", caption)
 
 
 def data_section(report: Report, pooled: Cases) -> Section:
