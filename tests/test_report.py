@@ -230,6 +230,7 @@ DAMAGES = {
         rewrite("predictions.csv", lambda t: re.sub(r"0\.\d+", "high", t)),
         "predictions.csv: does not",
     ),
+    "environment damaged": (rewrite("environment.json", lambda t: '{"sittings": 3}'), "environment.json: does not"),
     "log damaged": (rewrite("log.jsonl", lambda t: "{]\n" + t), "log.jsonl: line 1"),
 }
 
@@ -266,6 +267,25 @@ def test_an_old_temperature_is_not_taken_for_these_weights(finished_run, tmp_pat
     (folder / "decision.json").write_text(json.dumps(stale))
     assert invoke(capsys, "report", folder, "--explain", "none")[0] == 0
     assert "belongs to other weights" in checked((folder / "report.html").read_text("utf-8")).text
+
+
+def test_the_environment_is_of_the_training(finished_run, tmp_path, capsys):
+    from tinymed.cli.environment import note_environment
+
+    def elsewhere(folder):
+        kept = json.loads((folder / "environment.json").read_text())
+        kept["sittings"][0]["numpy"] = "<1.0>"
+        (folder / "environment.json").write_text(json.dumps(kept))
+
+    folder = damaged(finished_run, tmp_path, elsewhere)
+    assert invoke(capsys, "report", folder, "--explain", "none")[0] == 0
+    text = checked((folder / "report.html").read_text("utf-8")).text
+    assert "What it was trained with" in text
+    assert "<1.0>" in text
+    assert "What this report is made with" in text
+    for _ in range(2):
+        note_environment(folder, "numpy")
+    assert len(json.loads((folder / "environment.json").read_text())["sittings"]) == 2
 
 
 @pytest.mark.parametrize(

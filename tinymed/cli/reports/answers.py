@@ -17,7 +17,7 @@ def answers_of(source: Source, sets: Mapping[str, Any] | None, rule: str, subgro
         "outcomes": ", ".join(data.classes) or "",
         "division": rule,
         "network": f"{config.model}, options {config.model_options or 'as by default'}; {network_source(config.model)}",
-        "versions": "see Environment (of the report's machine)",
+        "versions": "see Environment",
         "initial": initial(config),
         "training": "see Configuration, Training curves, and Seeds, time and cost; one model",
         "selection": f"weights {config.keep} of the run, by {config.monitor} on the validation part",

@@ -50,7 +50,7 @@ def report_folds(folder: Path) -> Document:
         lead = [f"Division of the images: {report['division']}.", headline(report)]
         sections = [rest[0], Section("results", "Results with intervals", [figures, *notes, picture]), *rest[1:]]
         sections += [fold_section(folder, names), configuration(run, report)]
-        sections += [environment_section(Fold(run)), files(folder, names)]  # type: ignore[arg-type]
+        sections += [environment_section([folder / name for name in names], run.config.backend), files(folder, names)]
     return Document(f"Cross-validation of {report['model']}: {report['task']}", lead, sections)
 
 
