@@ -18,6 +18,7 @@ from .pictures import drawn
 from .source import Source, kept, probabilities
 
 NO_CLASSES = "it is of runs that give each image one class with a probability"
+COUNTS = ("tp", "fp", "fn", "tn")  # of each class: the confusion matrix has them
 Told = dict[str, np.ndarray]
 
 
@@ -72,13 +73,19 @@ def nested_table(caption: str, found: Mapping[str, Mapping[str, Any]], grouped: 
     """
     first = next(iter(found.values()))
     names = [k for k, v in first.items() if not k.endswith("_interval") and isinstance(v, int | float | None | str)]
+    names = [k for k in names if k not in COUNTS]
     rows = []
     for name, row in found.items():
-        ends = {key: "" if grouped else interval(row.get(f"{key}_interval")) for key in names}
+        ends = {key: "" if grouped else together(interval(row.get(f"{key}_interval"))) for key in names}
         rows.append((name, *(f"{cell_of(row.get(key))} {ends[key]}".rstrip() for key in names)))
     if grouped:
         caption += " (without intervals: those that count patients are above)"
     return Table(caption, ("", *map(spaced, names)), rows)
+
+
+def together(text: str) -> str:
+    """Return an interval that no line divides."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def cell_of(value: Any) -> str:
@@ -124,7 +131,7 @@ def scores_section(
             drawn(
                 lambda path: save_roc(scores, labels, classes, positive, path, measured),
                 f"ROC curve of {positive}: area {auc:.3f} over {len(y)} images.",
-                f"Sensitivity against 1 - specificity of {positive}; the point is the decision for the largest score.",
+                f"Sensitivity against 1 - specificity; the point is the decision for {positive} by the largest score.",
             )
         )
         blocks.append(

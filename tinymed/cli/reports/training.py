@@ -16,6 +16,7 @@ from ..environment import environment, sittings
 from .pictures import drawn
 from .source import Source, file_hash
 
+FEW = 6  # values from which on a part of the configuration has a table of its own
 HIDDEN = ("data.path", "data.fingerprint", "data.classes")  # in the data card
 
 
@@ -25,6 +26,8 @@ def configuration_section(source: Source) -> Section:
     for name, value in flat(source.config).items():
         if name not in HIDDEN:
             groups.setdefault(name.rpartition(".")[0], []).append((name.rpartition(".")[2], text_of(value)))
+    for group in [group for group, rows in groups.items() if group and len(rows) < FEW]:
+        groups[""] += [(f"{group}.{name}", value) for name, value in groups.pop(group)]
     tables = [facts(f"config.json: {group}" if group else "config.json", rows) for group, rows in groups.items()]
     note = (
         f"{', '.join(sorted(CHANGEABLE))} may change when a run goes on; everything else is fixed with its first step."
