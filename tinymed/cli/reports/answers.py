@@ -28,7 +28,7 @@ def answers_of(source: Source, sets: Mapping[str, Any] | None, rule: str, subgro
         "performance": performance(source),
         "accuracy": f"see Results with intervals, n = {source.measured.get('n')}",
         "failures": "in part: see Worst and typical cases" + (", and Subgroups" if subgroups else ""),
-        "availability": "in part: hashes of the run's files, in the last section; where they lie is the author's to say",
+        "availability": "in part: hashes of the run's files, in the last section; where they lie is for the author",
     }
     return found | answers_of_images(sets)
 
