@@ -349,6 +349,7 @@ def test_a_cross_validation(folds, capsys):
     assert report["division"] in page.text[: page.text.index("Contents")]
     assert f"{report['figures']['accuracy']['value']:.4f}" in page.text
     assert "fold-2" in page.text
+    assert [value for tag, name, value in page.attributes if (tag, name) == ("h2", "id")] == ["contents", *SECTIONS]
     for option in (["--cases", "2"], ["--explain", "grad_cam"], ["--subgroup", "x"], ["--backend", "numpy"]):
         code, _, err = invoke(capsys, "report", folds, *option)
         assert code == 2

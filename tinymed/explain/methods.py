@@ -29,6 +29,10 @@ class Explanation:
         signed: Whether heat may be negative.
         layer: Name of the layer of a class activation map, else "".
         gap: Of integrated gradients: the sum of the attributions less the output's difference; else None.
+
+    Example:
+        >>> Explanation("occlusion", 1, 0.5, np.zeros((4, 4)), signed=True).heat.shape
+        (4, 4)
     """
 
     method: str
