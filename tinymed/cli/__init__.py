@@ -20,6 +20,8 @@ COMMANDS = (
     "evaluate",
     "predict",
     "generate",
+    "explain",
+    "report",
     "features",
     "export",
     "register",

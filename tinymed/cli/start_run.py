@@ -21,6 +21,7 @@ from ..train.run import CHANGEABLE, PREDICTIONS, Run, choose_backend
 from ..train.trainer import Callback
 from ..train.transfer import check_transfer, initial_weights, initialise
 from .app import say, slow_note
+from .environment import note_environment
 from .options import Given
 
 ROWS, PREVIEWED = 6, 10  # epochs and images of each that --preview draws
@@ -43,6 +44,7 @@ def fit(run: Run, sets: Any, *, resumed: bool, shown: bool) -> int:
     resumed: the run may have been trained in part.  shown: print its tables.
     """
     choose_backend(run.config.backend)
+    note_environment(run.folder, run.config.backend)
     trainer, interrupt = run.trainer(sets, [display(), SlowStart(say)])
     for note in trainer.notes:
         say(note)
