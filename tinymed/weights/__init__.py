@@ -1,8 +1,8 @@
 """Weights in files: `tinymed.save` and `tinymed.load`.
 
-What is written is safetensors, {name: array} and nothing else, so weights written here are read elsewhere.  What is read
-is that, files of PyTorch (`.pth`, `.pt`) and of Keras (`.weights.h5`, `.h5`); no file can make the reader import or run
-anything.  See docs/weights.md.
+What is written is safetensors, {name: array} and nothing else, so weights written here are read elsewhere.  What is
+read is that, files of PyTorch (`.pth`, `.pt`) and of Keras (`.weights.h5`, `.h5`); no file can make the reader import
+or run anything.  See docs/weights.md.
 """
 
 from collections.abc import Mapping

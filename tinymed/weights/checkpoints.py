@@ -29,7 +29,8 @@ def find_state(root: Any) -> tuple[Named, list[str]]:
         notes.append(f"weights found under {place!r}" + (f", beside {listed(aside)}" if aside else ""))
         content = content[place]
     if not isinstance(content, dict):
-        raise Refused(f"holds a {type(content).__name__}, expected a dictionary of tensors; save model.state_dict()")
+        what = "tensor" if isinstance(content, StoredTensor) else type(content).__name__
+        raise Refused(f"holds a {what}, expected a dictionary of tensors; save model.state_dict()")
     named = {name: value for name, value in content.items() if type(name) is str and isinstance(value, StoredTensor)}
     if not named:
         raise Refused(

@@ -6,8 +6,8 @@ Since PyTorch 1.6 such a file is a zip archive,
     NAME/data/KEY          the bytes of a storage, uncompressed
     NAME/byteorder         "little" or "big", since 2.1
 
-before that, and with `_use_new_zipfile_serialization=False`, pickles one after the other: a magic number, a version, how
-the machine orders bytes, the object, the list of storages' keys; then each storage, its length before it.
+before that, and with `_use_new_zipfile_serialization=False`, pickles one after the other: a magic number, a version,
+how the machine orders bytes, the object, the list of storages' keys; then each storage, its length before it.
 
 Archives are refused whose entries are compressed, encrypted, twice there, outside their folder, or together longer than
 the file, as overlapping ones are; tensors are, that would take much more memory than the file.

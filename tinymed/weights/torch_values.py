@@ -1,7 +1,7 @@
 """What PyTorch's files may name: tensors, storages and numbers as inert records, and the few functions that make them.
 
-A tensor in a pickle is a view of a storage: an offset, a shape and strides.  Whether the view lies inside its storage is
-checked when the record is made; the storage's bytes are read later, and only of tensors that are wanted.
+A tensor in a pickle is a view of a storage: an offset, a shape and strides.  Whether the view lies inside its storage
+is checked when the record is made; the storage's bytes are read later, and only of tensors that are wanted.
 """
 
 from collections.abc import Callable, Sequence
