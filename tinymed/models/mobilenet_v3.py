@@ -2,8 +2,8 @@
 
 Conv 3x3 stride 2, 16; blocks; conv 1x1 to six times the channels; average pool; dense, hard swish, dropout; one output
 per class.  A row is a block: kernel, expanded channels, channels out, squeeze-and-excitation, activation, stride.  RE
-is ReLU, HS hard swish; the gate is a hard sigmoid.  Batch norm has epsilon 1e-3 and momentum .01, which is .99 in Keras's
-words.  Names of the state are torchvision's, as is the rule by which channels are rounded to eights.
+is ReLU, HS hard swish; the gate is a hard sigmoid.  Batch norm has epsilon 1e-3 and momentum .01, which is .99 in
+Keras's words.  Names of the state are torchvision's, as is the rule by which channels are rounded to eights.
 """
 
 from typing import Any
