@@ -21,6 +21,7 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 DOCUMENTED = (
     "tinymed.baselines",
     "tinymed.data",
+    "tinymed.explain",
     "tinymed.features",
     "tinymed.imaging",
     "tinymed.metrics",

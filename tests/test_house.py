@@ -55,6 +55,7 @@ ROOMS = [
     "baselines",
     "audit",
     "report",
+    "explain",
     "postprocess",
     "tasks",
     "unsupervised",

@@ -13,7 +13,7 @@ import tinymed
 from tinymed import tasks
 
 ROOT = Path(tinymed.__file__).parent
-ROOMS = ("metrics", "audit", "report", "tasks", "train", "cli", "data", "baselines", "features")
+ROOMS = ("metrics", "audit", "report", "explain", "tasks", "train", "cli", "data", "baselines", "features")
 
 
 def module_name(path: Path) -> str:

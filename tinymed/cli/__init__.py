@@ -19,6 +19,8 @@ COMMANDS = (
     "compare",
     "evaluate",
     "predict",
+    "explain",
+    "report",
     "features",
     "export",
     "register",

@@ -62,7 +62,7 @@ def required(name: str, annotation: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=annotation)
 
 
-def path_option(panel: str, help: str) -> Any:
+def path_option(panel: str | None, help: str) -> Any:
     """Return the annotation of an option that names a file or folder of the command itself."""
     return Annotated[Path | None, typer.Option(help=help, rich_help_panel=panel, show_default=False)]
 

@@ -80,16 +80,41 @@ def save_samples(
         >>> save_samples([np.zeros((3, 3, 8, 8), np.float32)], "seen.png").stat().st_size > 50
         True
     """
-    from PIL import Image
+    return save_picture(grid(rows, mean, std), path)
 
+
+def save_picture(pixels: np.ndarray, path: str | Path) -> Path:
+    """Write pixels as PNG, whole or not at all.
+
+    Args:
+        pixels: uint8 [height, width, 3].
+        path: Where; ends in .png.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: The path is not that of a PNG, or cannot be written.
+
+    Example:
+        >>> save_picture(np.zeros((4, 4, 3), np.uint8), "black.png").stat().st_size > 50
+        True
+    """
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise UserError(f"{path}: the picture is a PNG; give a name that ends in .png")
-    buffer = io.BytesIO()
-    Image.fromarray(grid(rows, mean, std)).save(buffer, format="png")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, [buffer.getvalue()])
+        write_atomic(path, [png_bytes(pixels)])
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from None
     return path
+
+
+def png_bytes(pixels: np.ndarray) -> bytes:
+    """Return pixels, uint8 [height, width, 3], as the bytes of a PNG file."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="png")
+    return buffer.getvalue()

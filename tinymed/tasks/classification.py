@@ -364,6 +364,15 @@ class Classification(Task[ClassificationConfig, Dataset]):
             result.lines.append(f"{file}: {classes[best]} {percentage:.2f} %")
         return result
 
+    def case_errors(self, config: ClassificationConfig, cases: Cases) -> np.ndarray:
+        scores, labels = self.class_scores(config, cases)
+        rest = np.where(np.eye(scores.shape[1], dtype=bool)[labels], -np.inf, scores).max(axis=1)
+        errors: np.ndarray = rest - scores[np.arange(len(labels)), labels]
+        return errors
+
+    def output_names(self, config: ClassificationConfig) -> list[str]:
+        return config.data.classes
+
     def export_metadata(self, config: ClassificationConfig) -> dict[str, Any]:
         return {"positive": config.positive, "preparation": picture_preparation(config), "scores": MEANING[config.head]}
 

@@ -305,6 +305,9 @@ class Denoising(Task[DenoisingConfig, Dataset]):
             result.lines.append(f"{made}: changed by {change:.4f} (root mean square, 0 to 1)")
         return result
 
+    def case_errors(self, config: DenoisingConfig, cases: Cases) -> np.ndarray:
+        return -cases.numbers("psnr")
+
     def export_metadata(self, config: DenoisingConfig) -> dict[str, Any]:
         steps = picture_preparation(config) | {"size": None, "resize": "none: pictures keep their own size"}
         return {"positive": "", "preparation": steps, "scores": "the restored picture, 0 to 1, to be clipped"}

@@ -364,6 +364,11 @@ class Detection(Task[DetectionConfig, BoxDataset]):
             write_boxes(out / "boxes.csv", result.rows)
         return result
 
+    def case_errors(self, config: DetectionConfig, cases: Cases) -> np.ndarray:
+        boxes, found, right = (cases.numbers(name) for name in ("boxes", "found", "right"))
+        errors: np.ndarray = boxes + found - 2 * right  # missed, and found where none is
+        return errors
+
     def export_metadata(self, config: DetectionConfig) -> dict[str, Any]:
         boxes = config.boxes.model_dump(include={"reference", "smooth", "least", "suppress"})
         return {

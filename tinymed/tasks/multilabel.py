@@ -135,6 +135,15 @@ class Multilabel(PictureTask[MultilabelConfig, FindingDataset]):
     def figures(self, config: MultilabelConfig, cases: Cases) -> dict[str, Measure]:
         return finding_figures(cases, config.data.classes)
 
+    def case_errors(self, config: MultilabelConfig, cases: Cases) -> np.ndarray:
+        findings = config.data.classes
+        truth = np.stack([cases.numbers(name) for name in findings], axis=1)
+        missed = np.abs(truth - cases.table("score", findings))
+        return np.where(np.isnan(missed), -np.inf, missed).max(axis=1)
+
+    def output_names(self, config: MultilabelConfig) -> list[str]:
+        return config.data.classes
+
     def export_metadata(self, config: MultilabelConfig) -> dict[str, Any]:
         scores = "sigmoid of each output; a finding is there from 0.5 on"
         return super().export_metadata(config) | {"positive_weights": config.class_weights, "scores": scores}

@@ -162,6 +162,13 @@ class Ordinal(PictureTask[OrdinalConfig, Dataset]):
     def figures(self, config: OrdinalConfig, cases: Cases) -> dict[str, Measure]:
         return grade_figures(cases, config.data.classes, config.seed)
 
+    def case_errors(self, config: OrdinalConfig, cases: Cases) -> np.ndarray:
+        return np.abs(cases.numbers("true_number") - cases.numbers("expected"))
+
+    def output_names(self, config: OrdinalConfig) -> list[str]:
+        grades = config.data.classes
+        return [f"above {name}" for name in grades[:-1]] if config.head == "corn" else grades
+
     def export_metadata(self, config: OrdinalConfig) -> dict[str, Any]:
         return super().export_metadata(config) | {"decision": config.decision, "scores": MEANING[config.head]}
 

@@ -270,6 +270,9 @@ class Reconstruction(PictureTask[ReconstructionConfig, UnlabelledDataset]):
             result.lines.append(text)
         return result
 
+    def case_errors(self, config: ReconstructionConfig, cases: Cases) -> np.ndarray:
+        return cases.numbers("mse")
+
     def export_metadata(self, config: ReconstructionConfig) -> dict[str, Any]:
         squash = "the sigmoid of the " if config.pixels.loss == "cross_entropy" else ""
         steps = picture_preparation(config)

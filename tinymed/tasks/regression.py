@@ -121,6 +121,12 @@ class Regression(PictureTask[RegressionConfig, ValueDataset]):
     def figures(self, config: RegressionConfig, cases: Cases) -> dict[str, Measure]:
         return value_figures(cases, config.seed)
 
+    def case_errors(self, config: RegressionConfig, cases: Cases) -> np.ndarray:
+        return np.abs(cases.numbers("true") - cases.numbers("predicted"))
+
+    def output_names(self, config: RegressionConfig) -> list[str]:
+        return config.data.classes
+
     def export_metadata(self, config: RegressionConfig) -> dict[str, Any]:
         target = {"name": config.data.classes[0], **config.target.model_dump()}
         return super().export_metadata(config) | {

@@ -237,6 +237,10 @@ class Task(Generic[C, Data]):
         """Return (scores [n, classes], class numbers [n]) of a list of predictions; None where images have no class."""
         return None
 
+    def case_errors(self, config: C, cases: Cases) -> np.ndarray | None:
+        """Return how wrong each image of a list of predictions is, the worst being the largest; None where untold."""
+        return None
+
     def predict(
         self, folder: Path, config: C, model: Any, files: Sequence[Path], out: Path | None, overlays: bool
     ) -> Predictions:
@@ -268,6 +272,10 @@ class Task(Generic[C, Data]):
     ) -> Predictions:
         """Return what `predict` does, after post-processing.  Raises UserError for a task without it."""
         raise UserError(f"--postprocess, --crf: have no effect here: they are of segmentations, this is {self.name}")
+
+    def output_names(self, config: C) -> list[str]:
+        """Return what each number that the network gives for an image stands for; [] where it gives something else."""
+        return []
 
     def export_metadata(self, config: C) -> dict[str, Any]:
         """Return what a program must know to use the exported network: {"preparation": ..., "scores": text, ...}."""

@@ -166,3 +166,8 @@ def mask_figures(config: Any, cases: Cases) -> dict[str, Measure]:
         share = name in ("dice", "jaccard")
         found[name] = Mean(cases.numbers(column), (0, 1 if share else np.inf), lower_is_better=not share)
     return found | {"accuracy": Mean(cases.numbers("accuracy"), (0, 1))}
+
+
+def mask_errors(config: Any, cases: Cases) -> np.ndarray:
+    """Return how far each case is from a mean Dice of 1."""
+    return 1 - cases.numbers("mean dice")

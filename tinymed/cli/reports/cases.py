@@ -1,0 +1,133 @@
+"""The worst and the typical cases, with what the network looked at, and the pictures that the run left."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...data.image import prepare
+from ...errors import UserError
+from ...explain import METHODS, Settings, explain, panel
+from ...report.document import Block, Heading, Missing, Picture, Section, Table, Text
+from ...report.samples import png_bytes
+from ...tasks.base.picture import read_picture
+from .source import Source
+
+LEFT = {  # what tasks draw into a run's folder, beside what the report draws itself
+    "overlays.png": "Cases from the worst to the best, what was found beside what is true",
+    "restored.png": "Pictures with noise, restored, and clean",
+    "reconstructions.png": "Pictures and their reconstructions",
+    "scatter.png": "Predicted against true",
+    "bland_altman.png": "Difference against mean (Bland and Altman)",
+    "neighbours.png": "Pictures and their nearest neighbours",
+    "roc.png": "ROC curves",
+    "confusion.png": "Confusion matrix",
+}
+LARGEST = 8 << 20  # bytes of a picture that is taken into the report
+
+
+def case_section(source: Source, count: int, method: str | None) -> Section:
+    """Return the worst and the typical cases, each with its map where the task has one."""
+    title, errors = "Worst and typical cases", None
+    if count:
+        errors = source.run.task.case_errors(source.config, source.cases)
+    if errors is None:
+        why = "none were asked for (--cases 0)" if not count else f"{source.run.task.name} does not rank its cases"
+        return Section("cases", title, [Missing(why)])
+    order = np.argsort(-np.nan_to_num(errors, nan=-np.inf), kind="stable")
+    middle = len(order) // 2
+    worst = order[:count]
+    typical = [i for i in order[max(0, middle - count // 2) :][:count] if i not in set(worst.tolist())]
+    blocks: list[Block] = []
+    explainer = Explainer(source, method)
+    if explainer.why:
+        blocks.append(Missing(f"maps: {explainer.why}"))
+    else:
+        blocks.append(Text(explainer.told()))
+    for name, chosen in (("The worst", worst), ("Typical: about the middle", typical)):
+        blocks += [Heading(name), case_table(source, chosen, name)]
+        blocks += [picture for i in chosen if (picture := explainer.picture(int(i))) is not None]
+    return Section("cases", title, blocks)
+
+
+def case_table(source: Source, chosen: Any, caption: str) -> Table:
+    """Return what predictions.csv says of some images."""
+    names = list(source.cases)
+    rows = [tuple(short(source.cases[name][i]) for name in names) for i in chosen]
+    return Table(f"{caption}: what predictions.csv says", names, rows, numbers=False)
+
+
+def short(text: str) -> str:
+    """Return a number with four digits, a text as it is."""
+    try:
+        return f"{float(text):.4g}"
+    except ValueError:
+        return str(text)
+
+
+class Explainer:
+    """Draws the maps of images of a run, or says why it cannot."""
+
+    def __init__(self, source: Source, method: str | None):
+        self.source, self.method = source, method
+        self.names = source.run.task.output_names(source.config)
+        self.why, self.layer = "", ""
+        self.model: Any = None
+        if method is None:
+            self.why = "none were asked for (--explain none)"
+        elif not self.names:
+            self.why = f"{source.run.task.name} gives no row of outputs that a map could be of"
+        elif source.config.data.path is None:
+            self.why = "the images are synthetic and have no files"
+        else:
+            try:
+                self.model = source.run.load_model()
+            except UserError as error:
+                self.why = str(error)
+
+    def told(self) -> str:
+        """Return what the maps are, and what they are not."""
+        method = METHODS[str(self.method)]
+        return (
+            f"Maps: {method.title}, for the largest output, over the image as the network sees it. They say what moved "
+            "this network's output, not what causes a disease; tinymed explain RUN IMAGE --sanity tells whether they "
+            "depend on what was learnt."
+        )
+
+    def picture(self, index: int) -> Picture | None:
+        """Return an image of the list beside its map; None where it cannot be read."""
+        if self.model is None:
+            return None
+        data = self.source.config.data
+        name = str(self.source.cases["path"][index])
+        root = Path(data.path)
+        path = (root if root.is_dir() else root.parent) / name
+        try:
+            image, pixels = read_picture(path, data), prepare(path, data.size, data.channels, data.white)
+            found = explain(self.model, image, str(self.method), settings=Settings())
+        except UserError as error:
+            if not self.why:
+                self.why = str(error)
+            return None
+        true = f", true {self.source.cases['true'][index]}" if "true" in self.source.cases else ""
+        of = self.names[found.target]
+        where = np.unravel_index(int(np.abs(found.heat).argmax()), found.heat.shape)
+        place = f"row {where[0]}, column {where[1]} of {found.heat.shape[0]} x {found.heat.shape[1]}"
+        alt = f"The image beside its map for {of}; the map is largest at {place}."
+        return Picture(png_bytes(panel(pixels, [found.heat])), alt, f"{name}{true}: map for {of}")
+
+
+def left_section(source: Source, skip: set[str]) -> Section:
+    """Return the pictures that the run's task left in the folder."""
+    blocks: list[Block] = []
+    for name, caption in LEFT.items():
+        path = source.run.folder / name
+        if name in skip or not path.is_file():
+            continue
+        content = path.read_bytes()
+        if not content.startswith(b"\x89PNG") or len(content) > LARGEST:
+            blocks.append(Missing(f"{path}: is not a PNG of at most {LARGEST >> 20} MiB"))
+            continue
+        alt = f"{caption}, drawn when the run was measured; the numbers are in the tables."
+        blocks.append(Picture(content, alt, f"{caption} ({name})"))
+    return Section("pictures", "Pictures of the run", blocks or [Missing("the run left none beside those above")])

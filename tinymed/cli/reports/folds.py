@@ -1,0 +1,174 @@
+"""The report of a cross-validation: pooled and per-fold figures, and where the folds' own reports are."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import UserError
+from ...files import read_json
+from ...metrics.classification import normalise_rows
+from ...report.document import Block, Document, Missing, Picture, Section, Table, Text, facts
+from ...report.tables import interval, number
+from ...tasks.results.rows import Cases, read_cases
+from ...train.run import Run
+from .results import NO_CLASSES, calibration_blocks, scores_section, spaced
+from .source import as_written, file_hash
+from .training import environment_section, model_rows
+
+CV, PREDICTIONS = "cv.json", "predictions.csv"
+Report = dict[str, Any]
+
+
+class Fold:
+    """What sections of a run ask for, of the first fold."""
+
+    def __init__(self, run: Run):
+        self.run, self.config = run, run.config
+
+
+def is_cross_validation(folder: Path) -> bool:
+    """Return whether a folder is a cross-validation's."""
+    return (folder / CV).is_file()
+
+
+def report_folds(folder: Path) -> Document:
+    """Return the report of a cross-validation.  Raises UserError naming a missing or damaged file."""
+    report = read_json(folder / CV)
+    remedy = f"repeat `tinymed cv` with --out {folder}"
+    with as_written(folder / CV, remedy):
+        names = list(next(iter(report["figures"].values()))["folds"])
+        run = Run.open(folder / names[0])
+        figures = figure_table(report, names)
+    pooled = read_cases(folder / PREDICTIONS)
+    with as_written(folder / PREDICTIONS, remedy):
+        rest = [data_section(report, pooled), *score_sections(run, pooled)]
+    with as_written(folder / CV, remedy):
+        picture = fold_picture(folder)
+        notes = [Text(f"Note: {note}") for note in report["warnings"]]
+        lead = [f"Division of the images: {report['division']}.", headline(report)]
+        sections = [rest[0], Section("results", "Results with intervals", [figures, *notes, picture]), *rest[1:]]
+        sections += [fold_section(folder, names), configuration(run, report)]
+        sections += [environment_section(Fold(run)), files(folder, names)]  # type: ignore[arg-type]
+    return Document(f"Cross-validation of {report['model']}: {report['task']}", lead, sections)
+
+
+def headline(report: Report) -> str:
+    """Return the first measures in one line."""
+    figures = list(report["figures"].items())[:4]
+    told = [f"{spaced(name)} {number(f['value'], 3)} {interval(f['interval'])}".rstrip() for name, f in figures]
+    return f"{report['n']} images, each measured by a network that did not see it: {', '.join(told)} (95 % intervals)."
+
+
+def figure_table(report: Report, names: list[str]) -> Table:
+    """Return a row a measure: pooled, with its interval, and each fold."""
+    rows = []
+    for name, row in report["figures"].items():
+        cells = [number(row["folds"][fold]["value"], 3) for fold in names] if len(names) <= 10 else []
+        spread = number(row["mean"], 3), number(row["deviation"], 3)
+        rows.append((spaced(name), number(row["value"]), interval(row["interval"]), *spread, *cells))
+    head = ("measure", "pooled", "95 %", "mean of folds", "deviation", *(names if len(names) <= 10 else ()))
+    return Table(f"{report['model']}, n = {report['n']}", head, rows)
+
+
+def fold_picture(folder: Path) -> Block:
+    """Return the picture that the cross-validation drew."""
+    path = folder / "cv.png"
+    if not path.is_file():
+        return Missing(f"{path.name} is not there")
+    caption = "Line and band: all images with the 95 % interval; points: the folds with theirs"
+    return Picture(path.read_bytes(), f"{caption}. The numbers are in the table above.", caption)
+
+
+def data_section(report: Report, pooled: Cases) -> Section:
+    """Return which images were divided into folds, and whether a patient is in two."""
+    folds, groups = pooled["fold"], pooled.groups
+    rows = []
+    for name in dict.fromkeys(folds.tolist()):
+        mine = folds == name
+        known = "-" if groups is None else f"{len(np.unique(groups[mine])):,}"
+        rows.append((name, f"{int(mine.sum()):,}", known))
+    blocks: list[Block] = [
+        facts(
+            "Where the images come from",
+            [
+                ("source", report.get("data") or "built-in synthetic images"),
+                ("division", report["division"]),
+                ("groups in two folds of one repeat", groups_in_two(pooled)),
+            ],
+        ),
+        Table("The folds", ("fold", "images tested", "patients or groups"), rows),
+    ]
+    if groups is not None and len(np.unique(groups)) == len(set(pooled["path"].tolist())):
+        blocks.append(Text("Every image is a group of its own: the data name no patients, or each has one image."))
+    blocks.append(Text("The data card of each fold, with copies and leaks, is in the report of its run folder."))
+    return Section("data", "Data card", blocks)
+
+
+def groups_in_two(pooled: Cases) -> str:
+    """Return how many groups are in two folds of one repeat."""
+    if pooled.groups is None:
+        return "not known"
+    seen: dict[tuple[str, str], set[str]] = {}
+    for fold, group in zip(pooled["fold"].tolist(), pooled.groups.tolist(), strict=True):
+        repeat = fold.partition("fold")[0]
+        seen.setdefault((repeat, group), set()).add(fold)
+    return str(sum(len(folds) > 1 for folds in seen.values()))
+
+
+def score_sections(run: Run, pooled: Cases) -> list[Section]:
+    """Return curves, confusion and calibration of the scores of all folds together."""
+    found = run.task.class_scores(run.config, pooled)
+    if found is None:
+        return [
+            Section("curves-of-scores", "ROC, precision and recall, confusion", [Missing(NO_CLASSES)]),
+            Section("calibration", "Calibration", [Missing(NO_CLASSES)]),
+        ]
+    scores, labels = found
+    classes, positive = run.config.data.classes, run.config.positive
+    of_scores = scores_section(scores, labels, classes, positive)
+    mixed = "The scores of different networks stand in one list here: the AUC of the table counts pairs within a fold."
+    of_scores.blocks.append(Text(mixed))
+    rows = normalise_rows(scores)
+    k = classes.index(positive)
+    blocks: list[Block] = [Missing(NO_CLASSES)]
+    if rows is not None:
+        blocks = calibration_blocks(labels == k, {"as trained, all folds": rows[:, k]}, positive)
+        blocks.append(Missing("after a temperature: each fold has its own; see the reports of the folds"))
+    return [of_scores, Section("calibration", "Calibration", blocks)]
+
+
+def fold_section(folder: Path, names: list[str]) -> Section:
+    """Return seed, steps and time of each fold."""
+    rows = []
+    for name in names:
+        try:
+            found = read_json(folder / name / "metrics.json")
+        except FileNotFoundError:
+            raise UserError(f"{folder / name}: has no metrics.json; repeat `tinymed cv` with --out {folder}") from None
+        seconds = found.get("training_seconds")
+        cells = (found.get("seed", "-"), found.get("epochs", "-"), found.get("steps", "-"))
+        rows.append((name, *map(str, cells), "-" if seconds is None else f"{seconds:,.0f} s"))
+    head = ("fold", "seed", "epochs", "steps", "time of training")
+    told = f"tinymed report {names[0]}, in the folder of the cross-validation, writes the report of a fold."
+    return Section("cost", "Seeds, time and cost", [Table("The folds", head, rows), Text(told)])
+
+
+def configuration(run: Run, report: Report) -> Section:
+    """Return the configuration that the folds share, and what nested folds chose."""
+    from .training import configuration_section
+
+    section = configuration_section(Fold(run))  # type: ignore[arg-type]
+    section.blocks.append(facts("Size of the network", model_rows(Fold(run))))  # type: ignore[arg-type]
+    if chosen := report.get("chosen"):
+        rows = [(fold, str(choice["chosen"])) for fold, choice in chosen.items()]
+        section.blocks.append(facts("Chosen by inner folds", rows, ("fold", "setting")))
+    return section
+
+
+def files(folder: Path, names: list[str]) -> Section:
+    """Return the hashes of the results and of the networks of the folds."""
+    paths = [folder / name for name in (CV, PREDICTIONS, "folds.csv")]
+    paths += [path for name in names for path in sorted((folder / name).glob("checkpoints/*.safetensors"))]
+    rows = [(path.relative_to(folder).as_posix(), file_hash(path)) for path in paths if path.is_file()]
+    return Section("files", "Hashes of the files", [facts("Files of the cross-validation", rows, ("file", "SHA-256"))])

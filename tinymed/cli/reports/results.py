@@ -1,0 +1,224 @@
+"""What a run reaches: figures with intervals, curves, calibration, confusion, threshold, subgroups."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...errors import UserError
+from ...metrics.calibration import apply_temperature, describe_calibration
+from ...metrics.confusion_metrics import confusion_matrix
+from ...metrics.curves import average_precision, roc_auc
+from ...metrics.decisions import at_threshold
+from ...report.decisions import save_precision_recall, save_reliability
+from ...report.document import Block, Heading, Missing, Section, Table, Text
+from ...report.plots import save_confusion, save_roc
+from ...report.tables import interval, number
+from .pictures import drawn
+from .source import Source, kept, probabilities
+
+NO_CLASSES = "it is of runs that give each image one class with a probability"
+Told = dict[str, np.ndarray]
+
+
+def spaced(name: str) -> str:
+    """Return a key as words."""
+    return name.replace("_", " ")
+
+
+def measures_of(found: Mapping[str, Any]) -> list[str]:
+    """Return the names of what was measured with an interval."""
+    return [name for name in found if f"{name}_interval" in found]
+
+
+def results_section(source: Source) -> Section:
+    """Return the table with intervals, each class, the floors, and what is to be said of them."""
+    blocks: list[Block] = []
+    parts = [name for name in ("test", "val") if isinstance(source.metrics.get(name), dict)]
+    for part in parts:
+        found = source.metrics[part]
+        level = f"{100 * found.get('level', 0.95):g} %"
+        rows = [(spaced(m), number(found[m]), interval(found[f"{m}_interval"])) for m in measures_of(found)]
+        n, positive = found.get("n", "-"), found.get("positive")
+        of = f", positive class {positive}" if positive else ""
+        blocks.append(Table(f"{part}: n = {n}{of}", ("measure", "value", level), rows))
+    found = source.measured
+    for key, title in (("per_class", "each class"), ("per_finding", "each finding"), ("at_least", "each threshold")):
+        if isinstance(found.get(key), dict) and found[key]:
+            blocks.append(nested_table(f"{source.part}: {title}", found[key]))
+    if isinstance(found.get("floors"), dict) and found["floors"]:
+        blocks.append(nested_table(f"{source.part}: what trivial methods reach", found["floors"]))
+    blocks += [Text(f"Note: {note}") for note in found.get("warnings", ())]
+    blocks.append(Text("How intervals are computed, and how often they hold the truth: docs/measures.md of tinymed."))
+    return Section("results", "Results with intervals", blocks)
+
+
+def nested_table(caption: str, found: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return {name: measures} as a table: numbers with their intervals, all else left out."""
+    first = next(iter(found.values()))
+    names = [k for k, v in first.items() if not k.endswith("_interval") and isinstance(v, int | float | None | str)]
+    rows = []
+    for name, row in found.items():
+        cells = [cell_of(row.get(key)) + f" {interval(row.get(f'{key}_interval'))}".rstrip() for key in names]
+        rows.append((name, *cells))
+    return Table(caption, ("", *map(spaced, names)), rows)
+
+
+def cell_of(value: Any) -> str:
+    """Return a value of an evaluation as a cell."""
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return str(value)
+    return number(value, 3)
+
+
+# ---------------------------------------------------------------------------------------- of probabilities
+
+
+def discrimination_section(source: Source) -> Section:
+    """Return ROC, precision against recall, and the confusion matrix."""
+    found = source.run.task.class_scores(source.config, source.cases)
+    if found is None:
+        return Section("curves-of-scores", "ROC, precision and recall, confusion", [Missing(NO_CLASSES)])
+    return scores_section(*found, source.config.data.classes, source.config.positive, source.measured)
+
+
+def scores_section(
+    scores: np.ndarray, labels: np.ndarray, classes: Sequence[str], positive: str, measured: Any = None
+) -> Section:
+    """Return the pictures of scores [n, classes] against class numbers [n]."""
+    k = list(classes).index(positive)
+    y, p = labels == k, scores[:, k]
+    blocks: list[Block] = []
+    if y.any() and not y.all():
+        auc, area = roc_auc(y, p), average_precision(y, p)
+        blocks.append(
+            drawn(
+                lambda path: save_roc(scores, labels, classes, positive, path, measured),
+                f"ROC curve of {positive}: area {auc:.3f} over {len(y)} images.",
+                f"Sensitivity against 1 - specificity of {positive}; the point is the decision for the largest score.",
+            )
+        )
+        blocks.append(
+            drawn(
+                lambda path: save_precision_recall(y, p, path, f"{positive}, n = {len(y)}"),
+                f"Precision against recall of {positive}: average precision {area:.3f}, {y.mean():.3f} by chance.",
+                f"Precision against recall of {positive}; the dotted line is the share of {positive}.",
+            )
+        )
+    else:
+        blocks.append(Missing(f"all images are of one class, so there is no curve of {positive}"))
+    matrix = confusion_matrix(labels, scores.argmax(axis=1), len(classes))
+    told = "; ".join(f"{name}: {', '.join(map(str, row))}" for name, row in zip(classes, matrix.tolist(), strict=True))
+    blocks.append(
+        drawn(
+            lambda path: save_confusion(matrix, classes, path, f"n = {len(labels)}"),
+            f"Confusion matrix, a row a true class, columns in the order {', '.join(classes)}: {told}.",
+            "Confusion matrix: rows true, columns predicted; each cell its count and its share of the row.",
+        )
+    )
+    rows = [(name, *map(str, row)) for name, row in zip(classes, matrix.tolist(), strict=True)]
+    blocks.append(Table("Confusion matrix: rows true, columns predicted", ("true", *classes), rows))
+    return Section("curves-of-scores", "ROC, precision and recall, confusion", blocks)
+
+
+def calibration_section(source: Source) -> Section:
+    """Return whether what is called 80 % likely is there in 80 of 100 images, before and after the temperature."""
+    found = probabilities(source)
+    if found is None:
+        return Section("calibration", "Calibration", [Missing(NO_CLASSES)])
+    rows, labels = found
+    k = source.config.data.classes.index(source.config.positive)
+    told: Told = {"as trained": rows[:, k]}
+    temperature, why = kept(source, "temperature")
+    if temperature is not None:
+        name = f"temperature {temperature['temperature']:.3f}"
+        told[name] = apply_temperature(rows, temperature["temperature"])[:, k]
+    blocks = calibration_blocks(labels == k, told, source.config.positive)
+    if temperature is None:
+        blocks.append(Missing(f"calibration after a temperature: {why}"))
+    else:
+        blocks.append(Text(f"The temperature was fitted to {temperature['n']} images of {temperature['part']}."))
+    return Section("calibration", "Calibration", blocks)
+
+
+def calibration_blocks(positive: np.ndarray, told: Told, name: str) -> list[Block]:
+    """Return the table of calibration and the reliability diagram of probabilities of one class."""
+    rows, alts = [], []
+    for text, p in told.items():
+        row = describe_calibration(positive, p)
+        brier = row["brier"]
+        cells = [number(brier[part]) for part in ("brier", "reliability", "resolution", "uncertainty")]
+        rows.append((text, number(row["ece"]), number(row["ece_mass"]), *cells))
+        alts.append(f"{text}: expected calibration error {row['ece']:.3f}, Brier score {brier['brier']:.3f}")
+    head = ("probabilities", "ECE", "ECE, equal mass", "Brier", "reliability", "resolution", "uncertainty")
+    return [
+        Table(f"Calibration of {name}, 10 bins", head, rows),
+        drawn(
+            lambda path: save_reliability(positive, told, path, f"{name}, n = {len(positive)}"),
+            f"Reliability diagram of {name}. {'; '.join(alts)}.",
+            f"How often images are {name} against how likely they were said to be, and how many there are of each.",
+        ),
+    ]
+
+
+def threshold_section(source: Source) -> Section:
+    """Return the decision by the threshold that was chosen on val."""
+    found, title = probabilities(source), "Decision threshold"
+    if found is None:
+        return Section("threshold", title, [Missing(NO_CLASSES)])
+    rows, labels = found
+    chosen, why = kept(source, "threshold")
+    by_default = "Without a threshold the largest score decides; the results above are by that rule."
+    if chosen is None:
+        return Section("threshold", title, [Missing(why), Text(by_default)])
+    positive = source.config.positive
+    k = source.config.data.classes.index(positive)
+    notes: list[str] = []
+    reached = at_threshold(labels == k, rows[:, k], chosen["threshold"], source.cases.groups, warn=notes.append)
+    names = ("accuracy", "sensitivity", "specificity", "precision", "npv")
+    cells = [
+        (
+            spaced(name),
+            number(chosen.get(name)),
+            number(reached.get(name)),
+            interval(reached.get(f"{name}_interval")),
+        )
+        for name in names
+    ]
+    caption = f"{positive} from a probability of {chosen['threshold']:.4f} on, chosen on val by {chosen['rule']}"
+    blocks: list[Block] = [Table(caption, ("measure", f"val, n = {chosen['n']}", source.part, "95 %"), cells)]
+    blocks += [Text(f"Note: {note}") for note in dict.fromkeys(notes)]
+    return Section("threshold", title, blocks)
+
+
+# ------------------------------------------------------------------------------------------------ subgroups
+
+
+def subgroup_section(source: Source, sets: Any, columns: Sequence[str]) -> Section:
+    """Return the measures of each value of the columns that were asked for."""
+    from ..evaluating import column_values, measure_subgroups
+
+    title, blocks = "Subgroups", []
+    if not columns:
+        blocks.append(Missing("no column was named: tinymed report RUN --subgroup COLUMN, for a column of the list"))
+    elif sets is None:
+        blocks.append(Missing("the images cannot be read now, and with them the list's columns"))
+    for column in columns if sets is not None else ():
+        values = column_values(source.run, sets[source.part], source.config.data.path, column)
+        if len(values) != len(source.cases["path"]):
+            raise UserError(f"--subgroup {column}: the predictions are of other images than the {source.part} part")
+        found = measure_subgroups(source.run, source.cases, values)
+        blocks += [Heading(column), subgroup_table(column, found)]
+    return Section("subgroups", title, blocks)
+
+
+def subgroup_table(column: str, found: dict[str, Any]) -> Table:
+    """Return {value: measures} as a table."""
+    names = list(next(iter(found.values()))["figures"])
+    rows = []
+    for value, row in found.items():
+        star = " *" if row["warnings"] else ""
+        cells = [f"{number(f['value'], 3)} {interval(f['interval'])}".rstrip() for f in row["figures"].values()]
+        rows.append((value + star, str(row["n"]), *cells))
+    note = "; * too few images or patients: the interval is rough" if any(r["warnings"] for r in found.values()) else ""
+    return Table(f"By {column}{note}", (column, "n", *map(spaced, names)), rows)

@@ -1,0 +1,42 @@
+"""What in an image an answer rests on: maps of classifiers in two and three dimensions, and how far to trust them.
+
+    from tinymed.explain import explain, overlay
+    found = explain(model, image, "grad_cam", target=1)     # image [1, channels, *space]
+    picture = overlay(pixels, found.heat)                   # uint8 RGB
+
+A map says what moved this network's output, not what causes a disease; `randomisation` tells whether a map depends on
+what was learnt at all.
+"""
+
+from .cam import grad_cam, grad_cam_plus_plus, hires_cam
+from .filters import feature_grid, filter_grid
+from .gradients import guided_backprop, integrated_gradients
+from .layers import Layer, choose_layer, spatial_layers
+from .methods import METHODS, Explanation, explain
+from .occlusion import occlusion
+from .pictures import overlay, panel
+from .sanity import Randomised, randomisation, rank_correlation
+from .settings import Settings
+
+__all__ = [
+    "METHODS",
+    "Explanation",
+    "Layer",
+    "Randomised",
+    "Settings",
+    "choose_layer",
+    "explain",
+    "feature_grid",
+    "filter_grid",
+    "grad_cam",
+    "grad_cam_plus_plus",
+    "guided_backprop",
+    "hires_cam",
+    "integrated_gradients",
+    "occlusion",
+    "overlay",
+    "panel",
+    "randomisation",
+    "rank_correlation",
+    "spatial_layers",
+]

@@ -1,0 +1,85 @@
+"""Maps over images: where nothing speaks, the image is as it was; colours tell people with any colour vision apart."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..report.overlays import to_rgb
+
+OPACITY = 0.65  # of the colour where a map is largest
+CLIP = 99.0  # percentile of the absolute values that counts as the largest: one pixel does not hide the rest
+SIDE = 224  # pixels: the shortest side of a panel's pictures, at least
+GAP = 6  # pixels between pictures
+
+
+def middle_of_heat(heat: np.ndarray) -> int:
+    """Return the slice of a volume's map that holds the most."""
+    return int(np.abs(heat).sum(axis=(1, 2)).argmax())
+
+
+def overlay(pixels: np.ndarray, heat: np.ndarray, opacity: float = OPACITY) -> np.ndarray:
+    """Lay a map over an image: the larger a value, the more its colour covers.
+
+    Values of 0 and more go from purple to yellow; of a map with negative values red speaks for the output and blue
+    against it.  Of a volume the slice with the largest sum is shown.
+
+    Args:
+        pixels: The image [height, width, channels], or a volume [depth, height, width, channels]; 8 bits are shown as
+            they are, others between their 1st and 99th percentile.
+        heat: Numbers [height, width], or [depth, height, width].
+        opacity: Share of the colour where the map is largest, 0 to 1.
+
+    Returns:
+        uint8 RGB [height, width, 3].
+
+    Raises:
+        ValueError: The map has other sides than the image.
+
+    Example:
+        >>> overlay(np.zeros((4, 4, 1), np.uint8), np.zeros((4, 4))).max()
+        0
+    """
+    from matplotlib import colormaps
+
+    if pixels.shape[:-1] != heat.shape or heat.ndim not in (2, 3):
+        raise ValueError(f"overlay: a map {heat.shape} does not lie over an image {pixels.shape}")
+    if heat.ndim == 3:
+        where = middle_of_heat(heat)
+        pixels, heat = pixels[where], heat[where]
+    signed = bool((heat < 0).any())
+    size = np.abs(heat).astype(np.float64)
+    most = float(np.percentile(size, CLIP)) or float(size.max())
+    strength = np.clip(size / most, 0, 1) if most > 0 else size
+    if signed:
+        colours = colormaps["RdBu_r"](0.5 + 0.5 * np.sign(heat) * np.maximum(strength, 0.35))[..., :3]
+    else:
+        colours = colormaps["plasma"](0.15 + 0.85 * strength)[..., :3]
+    cover = opacity * strength[..., None] ** 0.8
+    mixed = (1 - cover) * to_rgb(pixels) + cover * colours
+    shown: np.ndarray = np.rint(255 * np.clip(mixed, 0, 1)).astype(np.uint8)
+    return shown
+
+
+def panel(pixels: np.ndarray, heats: Sequence[np.ndarray], side: int = SIDE) -> np.ndarray:
+    """Put an image and its overlays side by side, large enough to be looked at.
+
+    Args:
+        pixels: The image, as `overlay` takes it.
+        heats: The maps.
+        side: Pixels of the shortest side, at least: small images are enlarged by a whole factor.
+
+    Returns:
+        uint8 RGB [height, width, 3], the image itself first.
+
+    Example:
+        >>> panel(np.zeros((50, 50, 3), np.uint8), [np.zeros((50, 50))]).shape
+        (250, 506, 3)
+    """
+    plain = pixels if pixels.ndim == 3 else pixels[middle_of_heat(heats[0]) if heats else len(pixels) // 2]
+    first = np.rint(255 * to_rgb(plain)).astype(np.uint8)
+    shown = [first, *(overlay(pixels, heat) for heat in heats)]
+    factor = max(1, math.ceil(side / min(first.shape[:2])))
+    large = [picture.repeat(factor, axis=0).repeat(factor, axis=1) for picture in shown]
+    gap = np.full((large[0].shape[0], GAP, 3), 255, np.uint8)
+    return np.concatenate([part for picture in large for part in (gap, picture)][1:], axis=1)
