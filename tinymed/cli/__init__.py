@@ -19,6 +19,7 @@ COMMANDS = (
     "compare",
     "evaluate",
     "predict",
+    "serve",
     "explain",
     "report",
     "features",
