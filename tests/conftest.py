@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from datasets import SHARED
 from hypothesis import HealthCheck, settings
 
 from tinymed import dispatch
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""  # the system's, for the pages
 
 settings.register_profile(
     "tinymed",
@@ -32,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--require",
         default=os.environ.get("TINYMED_REQUIRE", ""),
-        help="what may not be missing, separated by commas: backends, torch, data; by default TINYMED_REQUIRE",
+        help="what may not be missing, with commas: backends, torch, data, chromium; by default TINYMED_REQUIRE",
     )
     parser.addoption(
         "--every", type=int, default=1, metavar="N", help="run every Nth test: a slice through all files, for coverage"
@@ -47,11 +50,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def absence(name: str) -> str:
-    """Why a backend, PyTorch ("torch") or the real data sets ("data") cannot be had here, or nothing."""
+    """Why a backend, PyTorch ("torch"), the real data sets ("data") or a browser ("chromium") cannot be had, or ""."""
     if name == "torch":
         return "" if importlib.util.find_spec("torch") else "PyTorch is not installed: pip install '.[test]'"
     if name == "data":
         return "" if SHARED.is_dir() else "no real data sets beside the repository, in ../shared/data"
+    if name == "chromium" and not CHROMIUM:
+        return "no browser to look at pages: apt-get install chromium"
+    if name == "chromium":
+        driver = importlib.util.find_spec("playwright")
+        return "" if driver else "playwright, which drives Chromium, is not installed: pip install '.[test]'"
     return dispatch.absence(name) if name in dispatch.BACKENDS else f"no backend is called {name}"
 
 

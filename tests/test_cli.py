@@ -27,6 +27,7 @@ class TestTrain:
         checkpoints = {f"checkpoints/{name}" for name in (NEWEST, BEST, "previous.safetensors")}
         assert names == checkpoints | {
             "config.json",
+            "environment.json",
             "log.jsonl",
             "metrics.json",
             "curves.png",

@@ -22,6 +22,7 @@ from tinymed.explain import (
     panel,
     randomisation,
     rank_correlation,
+    serving,
     spatial_layers,
 )
 from tinymed.models.summary import input_shapes
@@ -264,6 +265,11 @@ def test_every_method_serves_small_networks(name, method, rng):
     assert found.heat.shape == shape[1:]
     assert np.isfinite(found.heat).all()
     assert bool(found.layer) == METHODS[method].of_layer
+
+
+def test_what_serves_a_network_is_told_from_its_shapes():
+    assert serving(models.create("dcnn"), (3, 50, 50)) == list(METHODS)
+    assert serving(models.create("lenet5"), (1, 32, 32)) == [name for name in METHODS if name != "guided_backprop"]
 
 
 def test_the_network_is_left_as_it_was(rng):

@@ -7,6 +7,7 @@ the run, or be refused by its name.  What only changes what is shown, or where, 
 import csv
 import importlib
 
+import options_of_reports
 import pytest
 import typer
 from commands import invoke, write_images
@@ -466,6 +467,7 @@ ELSEWHERE = {
     },
     "register": {"fixed", "moving", "out", "json", *RegisterConfig.model_fields},
     "pretrain": {"network", "data", "out", "resume", *OF_DATA, *PretrainConfig.model_fields},
+    **options_of_reports.OPTIONS,
 }
 
 

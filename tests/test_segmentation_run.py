@@ -43,6 +43,7 @@ class TestTrain:
         names = {path.name for path in finished.iterdir()}
         assert names == {
             "config.json",
+            "environment.json",
             "log.jsonl",
             "checkpoints",
             "metrics.json",

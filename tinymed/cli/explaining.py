@@ -17,13 +17,14 @@ from ..explain import (
     filter_grid,
     panel,
     randomisation,
+    serving,
 )
 from ..report.samples import save_picture
 from ..report.tables import number, table
 from ..tasks.base.options import refuse_idle
 from ..tasks.base.picture import read_picture
 from ..train.run import Run, choose_backend
-from .app import WRONG_INPUT, check_weights_name, complain
+from .app import WRONG_INPUT, check_weights_name, complain, say
 from .options import Given
 
 BASELINES = ("black", "white", "mean")
@@ -39,6 +40,10 @@ def explain_command(given: Given) -> int:
     check_asked(run, names, methods, given)
     choose_backend(given.get("backend") or run.config.backend)
     model, folder = run.load_model(given.get("weights")), given.get("out") or run.folder / FOLDER
+    if "all" in given.get("method", ()):
+        methods = serving(model, run.task.sees(run.config))
+        if left := [name for name in METHODS if name not in methods]:
+            say(f"left out, since they do not serve this network: {', '.join(left)}")
     check_layers(run, model, methods, given)
     target = index_of(names, given["target"]) if "target" in given else None
     rows: list[dict[str, Any]] = []

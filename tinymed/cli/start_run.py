@@ -25,6 +25,7 @@ from ..train.transfer import check_transfer, initial_weights, initialise
 from ..weights import read_arrays
 from ..weights.names import imagenet_classifier
 from .app import say, slow_note
+from .environment import note_environment
 from .options import Given
 
 RGB = 3
@@ -48,6 +49,7 @@ def fit(run: Run, sets: Any, *, resumed: bool, shown: bool) -> int:
     resumed: the run may have been trained in part.  shown: print its tables.
     """
     choose_backend(run.config.backend)
+    note_environment(run.folder, run.config.backend)
     trainer, interrupt = run.trainer(sets, [display(), SlowStart(say)])
     for note in trainer.notes:
         say(note)

@@ -12,7 +12,7 @@ from .cam import grad_cam, grad_cam_plus_plus, hires_cam
 from .filters import feature_grid, filter_grid
 from .gradients import guided_backprop, integrated_gradients
 from .layers import Layer, choose_layer, spatial_layers
-from .methods import METHODS, Explanation, explain
+from .methods import METHODS, Explanation, explain, serving
 from .occlusion import occlusion
 from .pictures import overlay, panel
 from .sanity import Randomised, randomisation, rank_correlation
@@ -38,5 +38,6 @@ __all__ = [
     "panel",
     "randomisation",
     "rank_correlation",
+    "serving",
     "spatial_layers",
 ]

@@ -8,7 +8,9 @@ from .. import tape
 from ..data.device_batches import as_array
 from ..errors import UserError
 from ..gradients import grad
+from ..models.shapes import blank, shapes_only
 from ..nn.module import Module
+from ..tensor import Tensor
 from .layers import as_images, evaluating, score_of
 from .settings import Settings
 
@@ -27,6 +29,14 @@ class Guide(tape.Observer):
             self.seen += 1
             own = op.backward
             op.backward = lambda dy: own(op.k.relu_forward(dy))
+
+
+def has_rectifiers(model: Module, shape: tuple[int, ...]) -> bool:
+    """Say whether a network has a rectifier, from shapes alone; shape: (channels, *space) of an image."""
+    guide, dtype = Guide(), next((p.dtype for p in model.parameters()), np.dtype(np.float32))
+    with tape.observers.watching(guide), evaluating(model), tape.no_grad(), shapes_only():
+        model(Tensor(blank((1, *shape), dtype)))
+    return guide.seen > 0
 
 
 def input_gradients(model: Module, images: Any, target: int) -> np.ndarray:
@@ -63,7 +73,8 @@ def guided_backprop(model: Module, images: Any, target: int) -> np.ndarray:
     Reference:
         Springenberg, Dosovitskiy, Brox & Riedmiller, "Striving for simplicity: the all convolutional net", 2015.
     """
-    with tape.observers.watching(Guide()) as guide:
+    guide = Guide()
+    with tape.observers.watching(guide):
         found = input_gradients(model, images, target)
     if not guide.seen:
         raise UserError(

@@ -11,8 +11,8 @@ from ..errors import UserError
 from ..nn.module import Module
 from ..tape import no_grad
 from .cam import grad_cam, grad_cam_plus_plus, hires_cam
-from .gradients import guided_backprop, integrated_gradients
-from .layers import as_images, choose_layer, evaluating, score_of
+from .gradients import guided_backprop, has_rectifiers, integrated_gradients
+from .layers import as_images, choose_layer, evaluating, score_of, spatial_layers
 from .occlusion import occlusion
 from .settings import Settings
 
@@ -75,6 +75,28 @@ METHODS: dict[str, Method] = {
 }
 
 
+def serving(model: Module, shape: tuple[int, ...]) -> list[str]:
+    """Name the methods that serve a network, in the order of METHODS.
+
+    Args:
+        model: A network with one row of outputs for each image.
+        shape: (channels, *space) of an image.
+
+    Returns:
+        The methods, but maps of layers of a network without extent in space, and guided back-propagation of one
+        without rectifiers.
+
+    Example:
+        >>> from tinymed.models import create
+        >>> serving(create("mlp"), (1, 28, 28))
+        ['guided_backprop', 'integrated_gradients', 'occlusion']
+    """
+    left = {name for name, method in METHODS.items() if method.of_layer and not spatial_layers(model, shape)}
+    if not has_rectifiers(model, shape):
+        left.add("guided_backprop")
+    return [name for name in METHODS if name not in left]
+
+
 def explain(
     model: Module, image: Any, method: str = "grad_cam", target: int | None = None, settings: Settings | None = None
 ) -> Explanation:
@@ -120,4 +142,5 @@ def outputs_of(model: Module, image: Any) -> np.ndarray:
     with evaluating(model), no_grad():
         outputs = model(as_images(model, image))
     score_of(outputs, 0)
-    return as_array(outputs)[0]
+    row: np.ndarray = as_array(outputs)[0]
+    return row

@@ -101,7 +101,9 @@ def checklist(answers: Mapping[str, str]) -> Section:
         "Points of the Checklist for Artificial Intelligence in Medical Imaging (CLAIM; Mongan, Moy & Kahn 2020, words "
         "of its 2024 update), in words of our own. An article should be held to the checklist itself."
     )
-    caption = f"CLAIM: {done} of {len(POINTS)} points answered by the run, {len(POINTS) - done} left for the author"
+    part = sum(1 for row in rows if row[-1].startswith("in part"))
+    told_by = f"{done - part} of {len(POINTS)} points answered by the run, {part} in part"
+    caption = f"CLAIM: {told_by}, {len(POINTS) - done} left for the author"
     return Section(
         "claim",
         "CLAIM checklist",

@@ -5,7 +5,7 @@ cannot be seen seen; escaping is the business of each format.
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import printable
@@ -75,9 +75,12 @@ class Table:
 
 @dataclass
 class Picture:
-    """A PNG, what it shows for those who do not see it, and its caption."""
+    """What draws a PNG, what it shows for those who do not see it, and its caption.
 
-    png: bytes
+    It is drawn when a page is written: tables alone need no picture.
+    """
+
+    draw: Callable[[], bytes]
     alt: str
     caption: str
 

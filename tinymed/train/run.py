@@ -1,6 +1,6 @@
 """A run folder: what `tinymed train` leaves, and what `evaluate`, `predict` and `--resume` take up.
 
-    config.json                        every value that decides the result
+    config.json                        every value that decides the result (environment.json: by which versions)
     log.jsonl                          one line every few steps, one line per epoch
     checkpoints/last.safetensors       where the run stands (previous.safetensors: the one before)
     checkpoints/best.safetensors       the best validation so far

@@ -12,23 +12,23 @@ def answers_of(source: Source, sets: Mapping[str, Any] | None, rule: str, subgro
     """Return {key of a point: what the run says of it}."""
     config, data = source.config, source.config.data
     found = {
-        "sources": f"see Data card, SHA-256 {data.fingerprint[:16]}...; their origin is the author's to say",
+        "sources": f"in part: see Data card, SHA-256 {data.fingerprint[:16]}...; their origin is the author's to say",
         "preparation": preparation(source),
-        "outcomes": ", ".join(data.classes) or "",
+        "outcomes": f"in part: {', '.join(data.classes)}" if data.classes else "",
         "division": rule,
-        "network": f"{config.model}, options {config.model_options or 'as by default'}; {network_source(config.model)}",
-        "versions": "see Environment (of the report's machine)",
+        "network": f"{config.model}, options {options_text(config)}; {network_source(config.model)}",
+        "versions": "see Environment",
         "initial": initial(config),
         "training": "see Configuration, Training curves, and Seeds, time and cost; one model",
         "selection": f"weights {config.keep} of the run, by {config.monitor} on the validation part",
         "ensemble": f"one network; mean of weights: {config.average or 'no'}",
         "measures": ", ".join(spaced(name) for name in measures_of(source.measured)),
         "uncertainty": uncertainty(source),
-        "explanation": "maps of the worst and typical cases, if this report has them; see tinymed explain --sanity",
+        "explanation": "in part: maps of worst and typical cases, where they are here; see tinymed explain --sanity",
         "performance": performance(source),
         "accuracy": f"see Results with intervals, n = {source.measured.get('n')}",
-        "failures": "see Worst and typical cases" + (", and Subgroups" if subgroups else ""),
-        "availability": "hashes of the run's files, see the last section; where they lie is the author's to say",
+        "failures": "in part: see Worst and typical cases" + (", and Subgroups" if subgroups else ""),
+        "availability": "in part: hashes of the run's files, in the last section; where they lie is for the author",
     }
     return found | answers_of_images(sets)
 
@@ -40,7 +40,7 @@ def answers_of_images(sets: Mapping[str, Any] | None) -> dict[str, str]:
     sizes = ", ".join(f"{name} {len(part):,}" for name, part in sets.items())
     left = sum(len(getattr(part, "skipped", ())) for part in sets.values())
     told = f"{left:,} unreadable files were left out and are listed" if left else "every file of the set could be read"
-    found = {"missing": told, "sizes": f"{sizes} images; why so many is the author's to say"}
+    found = {"missing": told, "sizes": f"in part: {sizes} images; why so many is the author's to say"}
     if all(getattr(part, "groups", None) is not None for part in sets.values()):
         seen = [set(part.groups.tolist()) for part in sets.values()]
         shared = sum(len(g) for g in seen) - len(set().union(*seen))
@@ -58,6 +58,11 @@ def preparation(source: Source) -> str:
     if getattr(data, "mean", None) is not None:
         told.append("less the training set's mean, over its deviation")
     return ", ".join(told) + "; see Configuration"
+
+
+def options_text(config: Any) -> str:
+    """Return the options of the network."""
+    return ", ".join(f"{name}={value}" for name, value in config.model_options.items()) or "as by default"
 
 
 def network_source(name: str) -> str:

@@ -44,7 +44,7 @@ def case_section(source: Source, count: int, method: str | None) -> Section:
         blocks.append(Missing(f"maps: {explainer.why}"))
     else:
         blocks.append(Text(explainer.told()))
-    for name, chosen in (("The worst", worst), ("Typical: about the middle", typical)):
+    for name, chosen in (("The worst cases", worst), ("Typical cases, about the middle", typical)):
         blocks += [Heading(name), case_table(source, chosen, name)]
         blocks += [picture for i in chosen if (picture := explainer.picture(int(i))) is not None]
     return Section("cases", title, blocks)
@@ -54,7 +54,7 @@ def case_table(source: Source, chosen: Any, caption: str) -> Table:
     """Return what predictions.csv says of some images."""
     names = list(source.cases)
     rows = [tuple(short(source.cases[name][i]) for name in names) for i in chosen]
-    return Table(f"{caption}: what predictions.csv says", names, rows, numbers=False)
+    return Table(f"{caption}, as predictions.csv lists them", names, rows, numbers=False)
 
 
 def short(text: str) -> str:
@@ -114,7 +114,7 @@ class Explainer:
         where = np.unravel_index(int(np.abs(found.heat).argmax()), found.heat.shape)
         place = f"row {where[0]}, column {where[1]} of {found.heat.shape[0]} x {found.heat.shape[1]}"
         alt = f"The image beside its map for {of}; the map is largest at {place}."
-        return Picture(png_bytes(panel(pixels, [found.heat])), alt, f"{name}{true}: map for {of}")
+        return Picture(lambda: png_bytes(panel(pixels, [found.heat])), alt, f"{name}{true}: map for {of}")
 
 
 def left_section(source: Source, skip: set[str]) -> Section:
@@ -124,10 +124,11 @@ def left_section(source: Source, skip: set[str]) -> Section:
         path = source.run.folder / name
         if name in skip or not path.is_file():
             continue
-        content = path.read_bytes()
-        if not content.startswith(b"\x89PNG") or len(content) > LARGEST:
+        with path.open("rb") as file:
+            start = file.read(4)
+        if start != b"\x89PNG" or path.stat().st_size > LARGEST:
             blocks.append(Missing(f"{path}: is not a PNG of at most {LARGEST >> 20} MiB"))
             continue
         alt = f"{caption}, drawn when the run was measured; the numbers are in the tables."
-        blocks.append(Picture(content, alt, f"{caption} ({name})"))
+        blocks.append(Picture(path.read_bytes, alt, f"{caption} ({name})"))
     return Section("pictures", "Pictures of the run", blocks or [Missing("the run left none beside those above")])

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def data_section(source: Source, sets: Sets | None, why: str) -> Section:
     """Return the data card."""
     data = source.config.data
     rows: list[tuple[str, object]] = [
-        ("source", getattr(data, "path", None) or "built-in synthetic images"),
+        ("source", source_name(getattr(data, "path", None))),
         ("fingerprint of images and labels (SHA-256)", getattr(data, "fingerprint", "") or "-"),
         ("classes", ", ".join(getattr(data, "classes", ())) or "-"),
         ("leaks and copies over a split", f"rule: {getattr(data, 'leaks', '-')}"),
@@ -55,6 +56,11 @@ def data_section(source: Source, sets: Sets | None, why: str) -> Section:
     if line := account_text({name: part for name, part in sets.items() if hasattr(part, "account")}):
         blocks.append(Text(f"Files seen: {line}."))
     return Section("data", "Data card", blocks)
+
+
+def source_name(path: str | None) -> str:
+    """Return the name of the folder or list of the data: where it lies is not told to the readers of a report."""
+    return Path(path).name if path else "built-in synthetic images"
 
 
 def parts_table(sets: Sets) -> Table:

@@ -12,6 +12,7 @@ from ...report.document import Block, Document, Missing, Picture, Section, Table
 from ...report.tables import interval, number
 from ...tasks.results.rows import Cases, read_cases
 from ...train.run import Run
+from .data_card import source_name
 from .results import NO_CLASSES, calibration_blocks, scores_section, spaced
 from .source import as_written, file_hash
 from .training import environment_section, model_rows
@@ -49,7 +50,7 @@ def report_folds(folder: Path) -> Document:
         lead = [f"Division of the images: {report['division']}.", headline(report)]
         sections = [rest[0], Section("results", "Results with intervals", [figures, *notes, picture]), *rest[1:]]
         sections += [fold_section(folder, names), configuration(run, report)]
-        sections += [environment_section(Fold(run)), files(folder, names)]  # type: ignore[arg-type]
+        sections += [environment_section([folder / name for name in names], run.config.backend), files(folder, names)]
     return Document(f"Cross-validation of {report['model']}: {report['task']}", lead, sections)
 
 
@@ -77,7 +78,7 @@ def fold_picture(folder: Path) -> Block:
     if not path.is_file():
         return Missing(f"{path.name} is not there")
     caption = "Line and band: all images with the 95 % interval; points: the folds with theirs"
-    return Picture(path.read_bytes(), f"{caption}. The numbers are in the table above.", caption)
+    return Picture(path.read_bytes, f"{caption}. The numbers are in the table above.", caption)
 
 
 def data_section(report: Report, pooled: Cases) -> Section:
@@ -92,7 +93,7 @@ def data_section(report: Report, pooled: Cases) -> Section:
         facts(
             "Where the images come from",
             [
-                ("source", report.get("data") or "built-in synthetic images"),
+                ("source", source_name(report.get("data"))),
                 ("division", report["division"]),
                 ("groups in two folds of one repeat", groups_in_two(pooled)),
             ],

@@ -9,8 +9,12 @@ from ...report.document import Picture
 
 
 def drawn(save: Callable[[Path], Any], alt: str, caption: str) -> Picture:
-    """Return the picture that save(path) writes."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "picture.png"
-        save(path)
-        return Picture(path.read_bytes(), alt, caption)
+    """Return the picture that save(path) writes, drawn when it is asked for."""
+
+    def draw() -> bytes:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "picture.png"
+            save(path)
+            return path.read_bytes()
+
+    return Picture(draw, alt, caption)

@@ -18,12 +18,17 @@ from .pictures import drawn
 from .source import Source, kept, probabilities
 
 NO_CLASSES = "it is of runs that give each image one class with a probability"
+COUNTS = ("tp", "fp", "fn", "tn")  # of each class: the confusion matrix has them
 Told = dict[str, np.ndarray]
+
+
+SHORT = {"auc": "AUC", "pr": "PR", "npv": "NPV", "f1": "F1", "brier": "Brier score", "mae": "MAE", "rmse": "RMSE"}
+SHORT |= {"tp": "TP", "fp": "FP", "fn": "FN", "tn": "TN", "ap": "AP", "hd95": "HD95", "asd": "ASD", "psnr": "PSNR"}
 
 
 def spaced(name: str) -> str:
     """Return a key as words."""
-    return name.replace("_", " ")
+    return " ".join(SHORT.get(word, word) for word in name.split("_"))
 
 
 def measures_of(found: Mapping[str, Any]) -> list[str]:
@@ -34,34 +39,53 @@ def measures_of(found: Mapping[str, Any]) -> list[str]:
 def results_section(source: Source) -> Section:
     """Return the table with intervals, each class, the floors, and what is to be said of them."""
     blocks: list[Block] = []
-    parts = [name for name in ("test", "val") if isinstance(source.metrics.get(name), dict)]
-    for part in parts:
-        found = source.metrics[part]
-        level = f"{100 * found.get('level', 0.95):g} %"
-        rows = [(spaced(m), number(found[m]), interval(found[f"{m}_interval"])) for m in measures_of(found)]
-        n, positive = found.get("n", "-"), found.get("positive")
-        of = f", positive class {positive}" if positive else ""
-        blocks.append(Table(f"{part}: n = {n}{of}", ("measure", "value", level), rows))
+    parts = {name: found for name in ("test", "val") if isinstance(found := source.metrics.get(name), dict)}
+    blocks.append(parts_table(parts))
     found = source.measured
     for key, title in (("per_class", "each class"), ("per_finding", "each finding"), ("at_least", "each threshold")):
         if isinstance(found.get(key), dict) and found[key]:
-            blocks.append(nested_table(f"{source.part}: {title}", found[key]))
+            blocks.append(nested_table(f"{source.part}: {title}", found[key], bool(found.get("groups"))))
     if isinstance(found.get("floors"), dict) and found["floors"]:
         blocks.append(nested_table(f"{source.part}: what trivial methods reach", found["floors"]))
-    blocks += [Text(f"Note: {note}") for note in found.get("warnings", ())]
+    blocks += [Text(f"Note: {note}.") for note in found.get("warnings", ())]
     blocks.append(Text("How intervals are computed, and how often they hold the truth: docs/measures.md of tinymed."))
     return Section("results", "Results with intervals", blocks)
 
 
-def nested_table(caption: str, found: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Return {name: measures} as a table: numbers with their intervals, all else left out."""
+def parts_table(parts: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return a row a measure, with its interval on each part."""
+    names = list(dict.fromkeys(name for found in parts.values() for name in measures_of(found)))
+    rows = []
+    for name in names:
+        cells = [(number(row.get(name)), interval(row.get(f"{name}_interval"))) for row in parts.values()]
+        rows.append((spaced(name), *(cell for pair in cells for cell in pair)))
+    first = next(iter(parts.values()))
+    positive = f", positive class {first['positive']}" if first.get("positive") else ""
+    level = f"{100 * first.get('level', 0.95):g} %"
+    head = [cell for part, row in parts.items() for cell in (f"{part}, n = {row.get('n', '-')}", level)]
+    return Table(f"Measures with {level} intervals{positive}", ("measure", *head), rows)
+
+
+def nested_table(caption: str, found: Mapping[str, Mapping[str, Any]], grouped: bool = False) -> Table:
+    """Return {name: measures} as a table: numbers with their intervals, all else left out.
+
+    grouped: the images come in groups, which these intervals do not count: they are left out.
+    """
     first = next(iter(found.values()))
     names = [k for k, v in first.items() if not k.endswith("_interval") and isinstance(v, int | float | None | str)]
+    names = [k for k in names if k not in COUNTS]
     rows = []
     for name, row in found.items():
-        cells = [cell_of(row.get(key)) + f" {interval(row.get(f'{key}_interval'))}".rstrip() for key in names]
-        rows.append((name, *cells))
+        ends = {key: "" if grouped else together(interval(row.get(f"{key}_interval"))) for key in names}
+        rows.append((name, *(f"{cell_of(row.get(key))} {ends[key]}".rstrip() for key in names)))
+    if grouped:
+        caption += " (without intervals: those that count patients are above)"
     return Table(caption, ("", *map(spaced, names)), rows)
+
+
+def together(text: str) -> str:
+    """Return an interval that no line divides."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def cell_of(value: Any) -> str:
@@ -79,7 +103,19 @@ def discrimination_section(source: Source) -> Section:
     found = source.run.task.class_scores(source.config, source.cases)
     if found is None:
         return Section("curves-of-scores", "ROC, precision and recall, confusion", [Missing(NO_CLASSES)])
-    return scores_section(*found, source.config.data.classes, source.config.positive, source.measured)
+    return scores_section(*found, source.config.data.classes, source.config.positive, counting_groups(source.measured))
+
+
+def counting_groups(measured: Mapping[str, Any]) -> Any:
+    """Return an evaluation whose classes have no interval but those that count patients, where images have patients."""
+    if not measured.get("groups"):
+        return measured
+    classes = {
+        name: {k: v for k, v in row.items() if k != "auc_interval"} for name, row in measured["per_class"].items()
+    }
+    if "auc_interval" in measured:
+        classes[measured["positive"]]["auc_interval"] = measured["auc_interval"]
+    return {**measured, "per_class": classes}
 
 
 def scores_section(
@@ -95,7 +131,7 @@ def scores_section(
             drawn(
                 lambda path: save_roc(scores, labels, classes, positive, path, measured),
                 f"ROC curve of {positive}: area {auc:.3f} over {len(y)} images.",
-                f"Sensitivity against 1 - specificity of {positive}; the point is the decision for the largest score.",
+                f"Sensitivity against 1 - specificity; the point is the decision for {positive} by the largest score.",
             )
         )
         blocks.append(

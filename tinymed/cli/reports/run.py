@@ -59,7 +59,7 @@ def report_run(folder: Path, cases: int, method: str | None, subgroups: Sequence
             configuration_section(source),
             curves_section(source),
             cost_section(source),
-            environment_section(source),
+            environment_section([folder], source.config.backend),
             checklist(answers_of(source, sets, rule, bool(subgroups))),
             files_section(source),
         ]

@@ -1,7 +1,8 @@
 """How a run was trained: configuration, curves, seeds, time and cost, environment, hashes of its files."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ...errors import UserError
@@ -11,21 +12,27 @@ from ...nn.init import no_weights
 from ...report.document import Block, Missing, Section, Text, facts
 from ...report.plots import save_curves
 from ...train.run import CHANGEABLE, flat
-from ..doctor import processor, threads, versions
+from ..environment import environment, sittings
 from .pictures import drawn
 from .source import Source, file_hash
 
+FEW = 6  # values from which on a part of the configuration has a table of its own
 HIDDEN = ("data.path", "data.fingerprint", "data.classes")  # in the data card
 
 
 def configuration_section(source: Source) -> Section:
     """Return every value that decides the result."""
-    values = {name: value for name, value in flat(source.config).items() if name not in HIDDEN}
-    rows = [(name, text_of(value)) for name, value in values.items()]
+    groups: dict[str, list[tuple[str, object]]] = {}
+    for name, value in flat(source.config).items():
+        if name not in HIDDEN:
+            groups.setdefault(name.rpartition(".")[0], []).append((name.rpartition(".")[2], text_of(value)))
+    for group in [group for group, rows in groups.items() if group and len(rows) < FEW]:
+        groups[""] += [(f"{group}.{name}", value) for name, value in groups.pop(group)]
+    tables = [facts(f"config.json: {group}" if group else "config.json", rows) for group, rows in groups.items()]
     note = (
         f"{', '.join(sorted(CHANGEABLE))} may change when a run goes on; everything else is fixed with its first step."
     )
-    return Section("configuration", "Configuration", [facts("config.json", rows), Text(note)])
+    return Section("configuration", "Configuration", [*tables, Text(note)])
 
 
 def text_of(value: Any) -> str:
@@ -80,18 +87,22 @@ def model_rows(source: Source) -> list[tuple[str, object]]:
     return rows
 
 
-def environment_section(source: Source) -> Section:
-    """Return what the report was made with."""
-    found: Mapping[str, Any] = {name: value for name, value in versions().items() if value != "absent"}
-    rows: list[tuple[str, object]] = list(found.items())
-    rows += [("processor", processor()["name"]), ("vector instructions", processor()["vector"])]
-    rows += [(f"threads: {name}", value) for name, value in threads().items()]
-    rows.append(("backend of the training", source.config.backend))
-    note = (
-        "A run folder does not keep the versions that it was trained with: these are of the machine that wrote this "
-        "report. Where they differ, say so."
-    )
-    return Section("environment", "Environment", [facts("Where this report was made", rows), Text(note)])
+def environment_section(folders: Sequence[Path], backend: str) -> Section:
+    """Return what the runs in these folders were trained with, and what the report is made with where it differs."""
+    here = environment(backend)
+    kept = [sitting for folder in folders for sitting in sittings(folder)]
+    distinct = [sitting for i, sitting in enumerate(kept) if sitting not in kept[:i]]
+    blocks: list[Block] = []
+    for i, sitting in enumerate(distinct):
+        more = f", {i + 1} of {len(distinct)}: the run went on elsewhere" if len(distinct) > 1 else ""
+        blocks.append(facts(f"What it was trained with{more}", list(sitting.items())))
+    if not kept:
+        blocks.append(Missing("what it was trained with: the run is of a version that did not keep it"))
+    if here not in distinct:
+        blocks.append(facts("What this report is made with", list(here.items())))
+    elif len(distinct) == 1:
+        blocks.append(Text("The report is made with the same."))
+    return Section("environment", "Environment", blocks)
 
 
 def files_section(source: Source) -> Section:
