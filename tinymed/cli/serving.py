@@ -117,7 +117,8 @@ def open_answers(folder: Path, weights: str | None, backend: str | None, limits:
     from ..serve.answers import Answers, called_by
 
     run = Run.open(folder)
-    choose_backend(backend or run.config.backend)
+    backend = backend or run.config.backend
+    choose_backend(backend)
     model = run.load_model(weights)
     kept = kept_decision(run, weights)
     decide = None
@@ -131,7 +132,7 @@ def open_answers(folder: Path, weights: str | None, backend: str | None, limits:
     if cases is not None:
         scores, _ = probabilities_of(run, cases)
         called = called_by(scores, run.config.data.classes, kept.get("threshold"))
-    return Answers(run, model, limits, decide, cases, called)
+    return Answers(run, model, limits, backend, decide, cases, called)
 
 
 def kept_decision(run: Run, weights: str | None) -> dict[str, Any]:

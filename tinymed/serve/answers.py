@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..data.image import SUFFIXES, image_size, prepare
+from ..dispatch import use_backend
 from ..errors import UserError
 from ..explain import explain, overlay
 from ..metrics.clusters import proportion_interval
@@ -38,6 +39,7 @@ class Answers:
         run: The run.
         model: Its network, in evaluation mode.
         limits: Of one request.
+        backend: Name of the backend that computes, in whichever thread.
         decide: Turns predictions into those of the run's temperature and threshold, where it has them.
         cases: What the run predicted of the images that it was measured on, or None.
         called: The number of the class that each of those images was given by `decide`.
@@ -48,11 +50,12 @@ class Answers:
         run: Run,
         model: Any,
         limits: Limits,
+        backend: str,
         decide: Decide | None = None,
         cases: Cases | None = None,
         called: np.ndarray | None = None,
     ):
-        self.run, self.model, self.limits, self.decide = run, model, limits, decide
+        self.run, self.model, self.limits, self.backend, self.decide = run, model, limits, backend, decide
         self.classes: list[str] = list(run.config.data.classes)
         self.outputs = run.task.output_names(run.config)
         self.precision = [] if cases is None or called is None else precisions(run, cases, called)
@@ -85,7 +88,7 @@ class Answers:
             UserError: It cannot be read, or is too large; says "the image" in place of a path.
         """
         start = time.perf_counter()
-        with tempfile.TemporaryDirectory(prefix="tinymed-serve-") as folder:
+        with use_backend(self.backend), tempfile.TemporaryDirectory(prefix="tinymed-serve-") as folder:
             path = Path(folder) / f"image{suffix_of(name)}"
             path.write_bytes(content)
             try:
