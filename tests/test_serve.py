@@ -167,12 +167,14 @@ class TestWhoMayAsk:
         assert names_of("10.0.0.5", 9000, ["lab.example", "x:1"]) == ["10.0.0.5:9000", "lab.example:9000", "x:1"]
 
 
-class TestLimits:
-    @pytest.fixture(scope="class")
-    def small(self, finished_run):
-        with server(finished_run, Limits(upload=20_000, pixels=2_000, receive=1.0)) as where:
-            yield where
+@pytest.fixture(scope="module")
+def small(finished_run):
+    """A server that takes little."""
+    with server(finished_run, Limits(upload=20_000, pixels=2_000, receive=1.0)) as where:
+        yield where
 
+
+class TestLimits:
     def test_bytes(self, small):
         response = ask(small, bytes(30_000))
         assert response.status_code == 413
@@ -316,7 +318,20 @@ def test_a_segmenting_run_shows_its_mask(tmp_path):
 
     folder = tmp_path / "run"
     data = mask_tree(tmp_path / "data", 12)
-    options = ["--size", "32", "--option", "base=2", "--option", "depth=1", "--steps", "2", "--batch", "2"]
+    options = [
+        "--size",
+        "32",
+        "--option",
+        "base=2",
+        "--option",
+        "depth=1",
+        "--steps",
+        "2",
+        "--batch",
+        "2",
+        "--backend",
+        "numpy",
+    ]
     code = main(["train", "unet_small", "--task", "segmentation", "--data", str(data), "--out", str(folder), *options])
     assert code == 0
     with server(folder) as where:

@@ -45,11 +45,13 @@ async def read_upload(request: Request, limits: Limits) -> Upload:
     except (MultiPartException, ValueError, KeyError, UnicodeError) as error:
         told = error.message if isinstance(error, MultiPartException) else "it cannot be read"
         raise HTTPException(400, f"the form is damaged: {told}") from None
-    files = [value for key, value in form.multi_items() if key == FIELD and isinstance(value, UploadFile)]
-    if len(files) != 1:
-        raise HTTPException(400, f"send one image, in a field called {FIELD}; got {len(files)}")
-    content = await files[0].read()
-    await form.close()
+    try:
+        files = [value for key, value in form.multi_items() if key == FIELD and isinstance(value, UploadFile)]
+        if len(files) != 1:
+            raise HTTPException(400, f"send one image, in a field called {FIELD}; got {len(files)}")
+        content = await files[0].read()
+    finally:
+        await form.close()
     if not content:
         raise HTTPException(400, "the image is empty")
     fields = {key: value for key, value in form.multi_items() if isinstance(value, str)}
@@ -69,4 +71,9 @@ async def form_of(request: Request, limits: Limits) -> Any:
 
     parser = MultiPartParser(request.headers, counted(), max_files=PARTS, max_fields=PARTS, max_part_size=FIELD_BYTES)
     parser.spool_max_size = limits.upload + 1
-    return await parser.parse()
+    try:
+        return await parser.parse()
+    except BaseException:  # Starlette closes the parts after its own errors alone
+        for part in parser._files_to_close_on_error:
+            part.close()
+        raise
