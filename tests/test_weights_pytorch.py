@@ -141,7 +141,6 @@ class Own:
         ({"state_dict": NETWORK.state_dict(), "arguments": Own()}, "test_weights_pytorch.Own"),
         ({"w": np.ones(3)}, "numpy"),
         ({"w": torch.ones(2, 2).to_sparse()}, "torch._utils._rebuild_sparse_tensor"),
-        ({"w": torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)}, "torch._utils._rebuild_qtensor"),
         ({"w": torch.ones(2, device="meta")}, "torch._utils._rebuild_meta_tensor_no_storage"),
         ([BASE], "holds a list"),
         (BASE, "holds a tensor"),

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -35,7 +35,7 @@ async def read_upload(request: Request, limits: Limits) -> Upload:
         raise HTTPException(415, f"send the image as multipart/form-data, in a field called {FIELD}")
     try:
         async with asyncio.timeout(limits.receive):
-            form = await form_of(request, limits)
+            parts = await form_of(request, limits)
     except TimeoutError:
         raise HTTPException(408, f"the request took more than {limits.receive:g} s to arrive") from None
     except ClientDisconnect:
@@ -45,21 +45,17 @@ async def read_upload(request: Request, limits: Limits) -> Upload:
     except (MultiPartException, ValueError, KeyError, UnicodeError) as error:
         told = error.message if isinstance(error, MultiPartException) else "it cannot be read"
         raise HTTPException(400, f"the form is damaged: {told}") from None
-    try:
-        files = [value for key, value in form.multi_items() if key == FIELD and isinstance(value, UploadFile)]
-        if len(files) != 1:
-            raise HTTPException(400, f"send one image, in a field called {FIELD}; got {len(files)}")
-        content = await files[0].read()
-    finally:
-        await form.close()
+    files = [(value, name) for key, value, name in parts if key == FIELD and isinstance(value, bytes)]
+    if len(files) != 1:
+        raise HTTPException(400, f"send one image, in a field called {FIELD}; got {len(files)}")
+    content, name = files[0]
     if not content:
         raise HTTPException(400, "the image is empty")
-    fields = {key: value for key, value in form.multi_items() if isinstance(value, str)}
-    return Upload(content, files[0].filename or "", fields)
+    return Upload(content, name, {key: value for key, value, _ in parts if isinstance(value, str)})
 
 
-async def form_of(request: Request, limits: Limits) -> Any:
-    """Return the form of a request; no part of it is written to a disk."""
+async def form_of(request: Request, limits: Limits) -> list[tuple[str, bytes | str, str]]:
+    """Return (field, content, name) of each part of a form, bytes of a file; no part is written to a disk."""
 
     async def counted() -> AsyncGenerator[bytes, None]:
         seen = 0
@@ -71,9 +67,14 @@ async def form_of(request: Request, limits: Limits) -> Any:
 
     parser = MultiPartParser(request.headers, counted(), max_files=PARTS, max_fields=PARTS, max_part_size=FIELD_BYTES)
     parser.spool_max_size = limits.upload + 1
+    found: list[tuple[str, bytes | str, str]] = []
     try:
-        return await parser.parse()
-    except BaseException:  # Starlette closes the parts after its own errors alone
-        for part in parser._files_to_close_on_error:
-            part.close()
-        raise
+        for key, value in (await parser.parse()).multi_items():
+            if isinstance(value, UploadFile):
+                found.append((key, await value.read(), value.filename or ""))
+            else:
+                found.append((key, value, ""))
+    finally:  # also of a part that never ended, which is in no form
+        for file in parser._files_to_close_on_error:
+            file.close()
+    return found
