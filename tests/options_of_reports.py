@@ -1,4 +1,4 @@
-"""The options of `explain` and `report`, proved by test_cli_explain and test_report."""
+"""The options of `explain`, `report` and `serve`, proved by test_cli_explain, test_report and test_serve."""
 
 OPTIONS = {
     "explain": {
@@ -6,4 +6,8 @@ OPTIONS = {
         *("backend", "as_json", "sanity", "filters", "features"),
     },
     "report": {"run", "out", "form", "cases", "method", "subgroup", "backend"},
+    "serve": {
+        *("run", "host", "port", "allow_host", "no_token", "weights", "backend"),
+        *("max_upload", "max_pixels", "timeout", "queue"),
+    },
 }

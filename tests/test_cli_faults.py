@@ -295,13 +295,14 @@ class TestWords:
         assert "compiling kernels" in said[0]
         assert "step 2" in repr(trainer)
 
-    def test_a_pickled_file_comes_with_advice(self, cells, tmp_path, capsys):
+    def test_a_pickled_network_comes_with_advice(self, cells, tmp_path, capsys):
         torch = pytest.importorskip("torch")
-        torch.save({"conv1.weight": torch.zeros(3)}, tmp_path / "w.pth")
+        torch.save(torch.nn.Linear(2, 2), tmp_path / "w.pth")
         arguments = ["--data", cells, *NETWORK, "--init", tmp_path / "w.pth", "--out", tmp_path / "run"]
         code, _, err = invoke(capsys, "train", *arguments)
         assert code == 2
-        assert "safetensors.torch.save_file" in err
+        assert "torch.nn.modules.linear.Linear" in err
+        assert "Read are state dictionaries" in err
 
     def test_the_layers_of_a_network(self, capsys):
         code, out, _ = invoke(capsys, "models", "dcnn")

@@ -62,6 +62,7 @@ ROOMS = [
     "registration",
     "unsupervised",
     "train",
+    "serve",
     "features",
     "retrieval",
     "onnx",

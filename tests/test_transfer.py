@@ -316,3 +316,48 @@ def test_rates_on_the_command_line() -> None:
     for wrong in ("=1", "head", "head=", "head=fast"):
         with pytest.raises(UserError, match="write PATTERN=RATE"):
             parse_rates([wrong])
+
+
+class TestPublicWeights:
+    """--init with a file of PyTorch, and the preprocessing that public weights expect."""
+
+    def train(self, capsys: Any, cells: Path, folder: Path, file: Path, *more: str) -> tuple[int, str, dict[str, Any]]:
+        network = ["--model", "mobilenet_v2", "--size", "32", "--option", "width=0.1", "--steps", "1", "--batch", "4"]
+        given = ["--data", str(cells), "--init", str(file), "--out", str(folder), "--positive", "parasite"]
+        code, _, err = invoke(capsys, "train", *network, *given, "--backend", "numpy", *more)
+        config = folder / "config.json"
+        return code, err, json.loads(config.read_text())["data"] if config.exists() else {}
+
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> Path:
+        """A checkpoint of a classifier of 1,000 classes, inside another module, as a program for many GPUs saves it."""
+        torch = pytest.importorskip("torch", reason="PyTorch is the oracle: pip install '.[test]'")
+        state = models.create("mobilenet_v2", width=0.1).state_dict()
+        named = {f"module.backbone.{name}": torch.tensor(np.array(t.array)) for name, t in state.items()}
+        torch.save({"epoch": 1, "state_dict": named}, tmp_path / "public.pth")
+        return tmp_path / "public.pth"
+
+    def test_what_was_done_is_said(self, capsys: Any, cells: Path, tmp_path: Path, file: Path) -> None:
+        code, err, data = self.train(capsys, cells, tmp_path / "run", file)
+        assert code == 0
+        assert "312 of 314 tensors taken; of another shape: classifier.1.weight: the module has [2, 1280]" in err
+        assert "weights found under 'state_dict', beside epoch" in err
+        assert "'module.' taken off every name" in err
+        assert "'backbone.' taken off 314 names" in err
+        assert "preprocess: imagenet" in err
+        assert data["mean"] == [0.485, 0.456, 0.406]
+        assert data["std"] == [0.229, 0.224, 0.225]
+
+    def test_another_preprocessing_may_be_chosen(self, capsys: Any, cells: Path, tmp_path: Path, file: Path) -> None:
+        code, err, data = self.train(capsys, cells, tmp_path / "run", file, "--preprocess", "half")
+        assert code == 0
+        assert data["mean"] == [0.5, 0.5, 0.5]
+        assert "preprocess: imagenet" not in err
+        code, err, _ = self.train(capsys, cells, tmp_path / "b", file, "--preprocess", "half", "--normalise")
+        assert code == 2
+        assert "--normalise: takes the training set's statistics, --preprocess others; leave one out" in err
+
+    def test_grey_images_are_not_imagenets(self, capsys: Any, cells: Path, tmp_path: Path, file: Path) -> None:
+        code, err, _ = self.train(capsys, cells, tmp_path / "run", file, "--preprocess", "imagenet", "--grey")
+        assert code == 2
+        assert "--preprocess imagenet: is of images in RGB, and these have 1 channel; give --rgb" in err

@@ -174,7 +174,8 @@ def refuse_options(given: Given, networks: Sequence[str], classical: bool) -> No
         given,
         {
             **dict.fromkeys(
-                [*of_networks, "width", "checkpoint_every", "normalise"], (bool(networks), "no network is compared")
+                [*of_networks, "width", "checkpoint_every", "normalise", "preprocess"],
+                (bool(networks), "no network is compared"),
             ),
             **dict.fromkeys(OWN, (classical, needs)),
         },

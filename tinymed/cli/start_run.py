@@ -14,16 +14,21 @@ from ..nn.init import no_weights
 from ..nn.norm import StatisticsWarning
 from ..report.plots import save_curves
 from ..report.samples import save_samples
+from ..tasks.base.preprocess import preset
 from ..tasks.base.task import refuse_divided
 from ..train.callbacks import Interrupt
+from ..train.checkpoint import is_checkpoint
 from ..train.display import Bar, Lines, SlowStart
 from ..train.run import CHANGEABLE, PREDICTIONS, Run, choose_backend
 from ..train.trainer import Callback
 from ..train.transfer import check_transfer, initial_weights, initialise
+from ..weights import read_arrays
+from ..weights.names import imagenet_classifier
 from .app import say, slow_note
 from .environment import note_environment
 from .options import Given
 
+RGB = 3
 ROWS, PREVIEWED = 6, 10  # epochs and images of each that --preview draws
 
 
@@ -156,7 +161,20 @@ def with_data_fields(config: Any, sets: Any, given: Given) -> tuple[Any, list[st
     """Return (the configuration with what depends on the images, what to say of them)."""
     result, lines = tasks.find(config.task).complete(config, sets, given, ask_user())
     check_weights(result)
+    if result.data.channels == RGB and not {"normalise", "preprocess"} & set(given) and begins_from_imagenet(result):
+        data = result.data.model_copy(update=preset("imagenet", RGB))
+        result = result.model_copy(update={"data": data})
+        lines = [
+            *lines,
+            "preprocess: imagenet, as the initial weights are of its classes (--preprocess chooses another)",
+        ]
     return result, lines
+
+
+def begins_from_imagenet(config: Any) -> bool:
+    """Say whether a run begins with a file of others, of a classifier of ImageNet's 1,000 classes."""
+    path = Path(config.init or ".")
+    return path.is_file() and not is_checkpoint(path) and imagenet_classifier(read_arrays(path))
 
 
 def open_sets(config: Any, given: Given) -> Any:

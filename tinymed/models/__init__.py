@@ -16,14 +16,17 @@ from .dcnn_vgg16 import DCNNVGG16
 from .dcunet import DCUNet, MultiResUNet
 from .deepmedic import DeepMedic
 from .denoising_autoencoder import DenoisingAutoencoder
-from .densenet import DenseNet121
+from .densenet import DenseNet, DenseNet121
 from .dncnn import DnCNN
+from .efficientnet import EfficientNetB0
 from .fcn import FCN
 from .fcrn import FCRN50
 from .kumar_cnn3 import KumarCNN3
 from .lenet5 import LeNet5, LeNet5Modern
 from .medt import MedT, logo, medt
 from .mlp import MLP
+from .mobilenet_v2 import MobileNetV2
+from .mobilenet_v3 import MobileNetV3
 from .mtann import MTANN, MixtureOfMTANNs
 from .multistream import MultiStream
 from .registry import available, create, default_size, describe, entry, register
@@ -37,6 +40,7 @@ from .triplanar import Triplanar
 from .unet import UNet, unet_bn, unet_small
 from .unet3d import UNet3d
 from .unet_convlstm import UNetConvLSTM
+from .unet_monai import MonaiUNet, unet_monai_3d
 from .vgg import VGG
 from .vnet import VNet
 from .voxresnet import AutoContext, VoxResNet
@@ -66,13 +70,18 @@ __all__ = [
     "DCUNet",
     "DeepMedic",
     "DenoisingAutoencoder",
+    "DenseNet",
     "DenseNet121",
     "DnCNN",
+    "EfficientNetB0",
     "KumarCNN3",
     "LeNet5",
     "LeNet5Modern",
     "MedT",
     "MixtureOfMTANNs",
+    "MobileNetV2",
+    "MobileNetV3",
+    "MonaiUNet",
     "MultiResUNet",
     "MultiStream",
     "ResNet",
@@ -108,5 +117,6 @@ __all__ = [
     "transunet",
     "transunet_tiny",
     "unet_bn",
+    "unet_monai_3d",
     "unet_small",
 ]

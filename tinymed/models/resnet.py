@@ -1,10 +1,14 @@
-"""Residual networks (He, Zhang, Ren & Sun, CVPR 2016): ResNet-50 and the CIFAR family.
+"""Residual networks (He, Zhang, Ren & Sun, CVPR 2016): ResNet-18 to 152 and the CIFAR family.
 
-ResNet-50 (table 1): conv 7x7 stride 2, 64; batch norm; ReLU; max-pool 3x3 stride 2; four stages of bottlenecks
+Table 1: conv 7x7 stride 2, 64; batch norm; ReLU; max-pool 3x3 stride 2; four stages of blocks
 
     stage        1     2     3      4
-    blocks       3     4     6      3
-    mid width    64    128   256    512      1x1 - 3x3 - 1x1, out 4 times as wide
+    width        64    128   256    512
+    ResNet-18    2     2     2      2        basic blocks: 3x3 - 3x3
+    ResNet-34    3     4     6      3
+    ResNet-50    3     4     6      3        bottlenecks: 1x1 - 3x3 - 1x1, out 4 times as wide
+    ResNet-101   3     4     23     3
+    ResNet-152   3     8     36     3
     map at 224   56    28    14     7
 
 average pool, one output per class.  The first block of a stage projects its shortcut by a 1x1 convolution with batch
@@ -26,6 +30,8 @@ from ..nn import init
 from ..tensor import Tensor
 from .registry import register
 from .sizes import one_of, scale_channels
+
+SOURCE = "He, Zhang, Ren & Sun 2016"
 
 
 class ResNetTrunk(nn.Module):
@@ -103,18 +109,76 @@ def he_convolutions(module: nn.Module) -> None:
         init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
-def resnet50_trunk(in_channels: int, width: float, stride_on: str, norm: dict[str, Any]) -> tuple[Any, ...]:
-    """Return the arguments of ResNet-50's trunk."""
-    one_of("resnet50", "stride_on", stride_on, ("3x3", "1x1"))
+DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+
+
+def bottleneck_trunk(
+    depth: int, in_channels: int, width: float, stride_on: str, norm: dict[str, Any]
+) -> tuple[Any, ...]:
+    """Return the arguments of the trunk of ResNet-50, 101 or 152."""
+    one_of(f"resnet{depth}", "stride_on", stride_on, ("3x3", "1x1"))
 
     def block(in_channels: int, channels: int, stride: int) -> nn.Module:
         return nn.Bottleneck(in_channels, channels, stride, stride_on=stride_on, **norm)
 
-    widths = [scale_channels(w, width) for w in (64, 128, 256, 512)]
-    return block, nn.Bottleneck.expansion, (3, 4, 6, 3), widths, "imagenet", in_channels, norm
+    return block, nn.Bottleneck.expansion, DEPTHS[depth], imagenet_widths(width), "imagenet", in_channels, norm
 
 
-@register("resnet50", "He, Zhang, Ren & Sun 2016", (3, 224, 224))
+def imagenet_widths(width: float) -> list[int]:
+    """Return the channels of the four stages."""
+    return [scale_channels(w, width) for w in (64, 128, 256, 512)]
+
+
+def resnet50_trunk(in_channels: int, width: float, stride_on: str, norm: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the arguments of ResNet-50's trunk."""
+    return bottleneck_trunk(50, in_channels, width, stride_on, norm)
+
+
+def add_basic(depth: int) -> None:
+    """Register a network of basic blocks: 18 or 34 layers."""
+
+    def build(
+        num_classes: int = 1000,
+        in_channels: int = 3,
+        width: float = 1.0,
+        bn_momentum: float = nn.TORCH["momentum"],
+        statistics: str = "corrected",
+    ) -> ResNet:
+        norm = {"momentum": bn_momentum, "statistics": statistics}
+
+        def block(in_channels: int, channels: int, stride: int) -> nn.Module:
+            return nn.BasicBlock(in_channels, channels, stride, **norm)  # type: ignore[arg-type]
+
+        trunk = block, 1, DEPTHS[depth], imagenet_widths(width), "imagenet", in_channels, norm
+        return ResNet(*trunk, num_classes=num_classes)
+
+    register(f"resnet{depth}", SOURCE, (3, 224, 224))(build)
+
+
+def add_bottleneck(depth: int) -> None:
+    """Register a deeper network of bottlenecks: 101 or 152 layers."""
+
+    def build(
+        num_classes: int = 1000,
+        in_channels: int = 3,
+        width: float = 1.0,
+        stride_on: str = "3x3",
+        bn_momentum: float = nn.TORCH["momentum"],
+        statistics: str = "corrected",
+    ) -> ResNet:
+        norm = {"momentum": bn_momentum, "statistics": statistics}
+        return ResNet(*bottleneck_trunk(depth, in_channels, width, stride_on, norm), num_classes=num_classes)
+
+    register(f"resnet{depth}", SOURCE, (3, 224, 224))(build)
+
+
+for layers in (18, 34):
+    add_basic(layers)
+for layers in (101, 152):
+    add_bottleneck(layers)
+
+
+@register("resnet50", SOURCE, (3, 224, 224))
 def resnet50(
     num_classes: int = 1000,
     in_channels: int = 3,

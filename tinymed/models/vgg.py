@@ -1,8 +1,10 @@
-"""VGG-16 and VGG-19 (Simonyan & Zisserman, ICLR 2015), configurations D and E of table 1.
+"""VGG-11 to VGG-19 (Simonyan & Zisserman, ICLR 2015), configurations A, B, D and E of table 1.
 
 Five stages of 3x3 convolutions (padding 1, ReLU), each ended by a 2x2 max-pool that halves the map: 224 -> 7.
 
     channels    64    128   256   512   512
+    VGG-11      1     1     2     2     2
+    VGG-13      2     2     2     2     2
     VGG-16      2     2     3     3     3
     VGG-19      2     2     4     4     4
 
@@ -25,7 +27,7 @@ from .registry import register
 from .sizes import scale_channels
 
 WIDTHS = (64, 128, 256, 512, 512)
-CONVOLUTIONS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 SOURCE = "Simonyan & Zisserman 2015, configuration"
 
 
@@ -61,12 +63,12 @@ def he_normal(module: nn.Module) -> None:
 
 
 class VGG(nn.Module):
-    """VGG-16 or VGG-19, with or without batch norm.
+    """VGG-11, 13, 16 or 19, with or without batch norm.
 
-    As `torchvision.models.vgg16`, `vgg19` and their `_bn` forms; the names of the state are its own.
+    As `torchvision.models.vgg16`, its sisters and their `_bn` forms; the names of the state are its own.
 
     Args:
-        depth: 16 or 19 layers.
+        depth: 11, 13, 16 or 19 layers.
         batch_norm: Put batch norm between convolution and ReLU.
         num_classes: Number of classes, hence of outputs per image.
         in_channels: Channels of the image, such as 1 (grey) or 3 (RGB).
@@ -85,7 +87,7 @@ class VGG(nn.Module):
         (1, 5)
 
     Reference:
-        Simonyan & Zisserman, ICLR 2015, configurations D and E.
+        Simonyan & Zisserman, ICLR 2015, configurations A, B, D and E.
     """
 
     def __init__(
@@ -126,11 +128,10 @@ def add(name: str, depth: int, batch_norm: bool) -> None:
     ) -> VGG:
         return VGG(depth, batch_norm, num_classes, in_channels, width, dropout, pooled)
 
-    letter = {16: "D", 19: "E"}[depth]
+    letter = {11: "A", 13: "B", 16: "D", 19: "E"}[depth]
     register(name, f"{SOURCE} {letter}{' with batch norm' if batch_norm else ''}", (3, 224, 224))(build)
 
 
-add("vgg16", 16, False)
-add("vgg16_bn", 16, True)
-add("vgg19", 19, False)
-add("vgg19_bn", 19, True)
+for layers in CONVOLUTIONS:
+    add(f"vgg{layers}", layers, False)
+    add(f"vgg{layers}_bn", layers, True)

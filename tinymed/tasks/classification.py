@@ -10,7 +10,7 @@ from pydantic import BeforeValidator
 from ..data.augment import Mixing
 from ..data.dataset import Dataset, parse_merge
 from ..data.device_batches import as_array, as_tensors, device_of
-from ..data.loader import Loader, channel_statistics
+from ..data.loader import Loader
 from ..data.readers import open_dataset
 from ..data.sampling import BETA
 from ..data.synthetic import DIFFICULTY, synthetic_smear
@@ -28,6 +28,7 @@ from .base.division import divide, share_skipped
 from .base.network import Outputs, default_channels, default_outputs
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
 from .base.picture import picture_loader, read_picture
+from .base.preprocess import statistics
 from .base.task import (
     Ask,
     Batches,
@@ -221,8 +222,7 @@ class Classification(Task[ClassificationConfig, Dataset]):
     ) -> tuple[ClassificationConfig, list[str]]:
         train = sets["train"]
         data = config.data.model_dump() | {"classes": train.classes, "fingerprint": self.fingerprint(config, sets)}
-        if given.get("normalise"):
-            data["mean"], data["std"] = channel_statistics(train, config.data.size, config.data.channels)
+        data |= statistics(train, config.data, given)
         content = config.model_dump() | {
             "data": data,
             "positive": choose_positive(train.classes, given.get("positive"), ask),

@@ -131,6 +131,7 @@ class Denoising(Task[DenoisingConfig, Dataset]):
                 **augmentation_rules(given),
                 "size": (False, "pictures keep their own size, and the network sees patches of --patch-side"),
                 "normalise": (False, "pictures go in and come out as 0 to 1"),
+                "preprocess": (False, "pictures go in and come out as 0 to 1"),
                 "class_weights": (False, "a picture has no classes"),
                 "noise": (False, "the clean picture stays clean; say the noise with --corruption and --sigma"),
                 "freeze_statistics": ("freeze" in given, "it is of the layers that --freeze names"),

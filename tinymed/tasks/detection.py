@@ -17,7 +17,6 @@ from ..data.box_loader import BoxLoader, refuse_turned
 from ..data.boxes import BoxDataset, open_boxes
 from ..data.device_batches import as_array, as_tensors, device_batches, device_of
 from ..data.image import decode, prepare
-from ..data.loader import channel_statistics
 from ..data.splits import leak_check, split_dataset
 from ..data.transform import normalise, to_float, to_nchw
 from ..errors import UserError
@@ -33,6 +32,7 @@ from .base.augmentation import augmentation_rules
 from .base.config import DataConfig, RunConfig, Shortcuts, Strict, checked, named_columns, setting
 from .base.network import Outputs
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
+from .base.preprocess import statistics
 from .base.task import (
     Ask,
     Batches,
@@ -144,8 +144,7 @@ class Detection(Task[DetectionConfig, BoxDataset]):
         sides, kinds = np.log(np.concatenate(shares)), np.concatenate(train.kinds)
         reference = [np.exp(sides[kinds == k].mean(axis=0)).tolist() for k in range(len(train.classes))]
         data = config.data.model_dump() | {"classes": train.classes, "fingerprint": self.fingerprint(config, sets)}
-        if given.get("normalise"):
-            data["mean"], data["std"] = channel_statistics(train, config.data.size, config.data.channels)
+        data |= statistics(train, config.data, given)
         radius, side = config.boxes.radius, config.data.size
         areas = [
             math.pi * radius**2 * side**2 * np.exp(sides[kinds == k]).prod(axis=1).sum() for k in range(len(counts))

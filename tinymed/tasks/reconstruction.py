@@ -92,9 +92,10 @@ class Reconstruction(PictureTask[ReconstructionConfig, UnlabelledDataset]):
                 "sparsity": (bool(given.get("sparsity_weight")), "it is of --sparsity-weight"),
             },
         )
-        if given.get("loss") == "cross_entropy" and given.get("normalise"):
+        moved = next((name for name in ("normalise", "preprocess") if given.get(name)), None)
+        if given.get("loss") == "cross_entropy" and moved:
             raise UserError(
-                "--loss cross_entropy: is of pixels from 0 to 1 as probabilities, and --normalise moves them; leave "
+                f"--loss cross_entropy: is of pixels from 0 to 1 as probabilities, and --{moved} moves them; leave "
                 "one of both out"
             )
 

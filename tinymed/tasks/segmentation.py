@@ -13,7 +13,6 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from ..data.labels import Labels, parse_labels
-from ..data.loader import channel_statistics
 from ..data.mask_loader import MaskLoader
 from ..data.masks import MaskDataset, check_pairs
 from ..data.patch_classification import VoxelLoader
@@ -34,6 +33,7 @@ from .base.mask_config import MaskConfig, with_settings
 from .base.network import Outputs, classifies_middle, default_networks, output_shapes
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
 from .base.patches import patch_sides, volume_patch
+from .base.preprocess import statistics
 from .base.task import Ask, Batches, Fitted, Predictions, Task, Validate, fingerprint_samples, picture_preparation
 from .base.training import training_rules
 from .heads.class_weights import parse_weights
@@ -160,6 +160,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
                 "white": (not volumes, "volumes keep the values that they have"),
                 "grey": (pictures, "volumes and several modalities keep the channels that they have"),
                 "normalise": (pictures, "each channel of a volume is normalised by itself"),
+                "preprocess": (pictures, "each channel of a volume is normalised by itself"),
                 "patch": (not center, f"{model} sees patches of --size"),
                 "per_image": (patches, unpatched),
                 "foreground": (patches, unpatched),
@@ -186,8 +187,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
             "classes": train.classes,
             "fingerprint": self.fingerprint(config, sets),
         }
-        if given.get("normalise"):
-            data["mean"], data["std"] = channel_statistics(train, config.data.size, config.data.channels)
+        data |= statistics(train, config.data, given)
         content = config.model_dump() | {
             "data": data,
             "class_weights": parse_weights(given.get("class_weights", "none"), train.classes, counts),

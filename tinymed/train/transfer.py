@@ -10,27 +10,28 @@ from ..errors import UserError
 from ..nn.transfer import describe_load, fitting, load_matching, parameter_groups
 from ..tasks import read_config
 from ..tasks.base.config import RunConfig
-from ..weights import read_arrays
+from ..weights import WeightFile, read_file
+from ..weights.names import aligned
 from .averaging import evaluated_weights
 from .checkpoint import BEST, NEWEST, digest, is_checkpoint, load_checkpoint
 
 CONFIG, CHECKPOINTS = "config.json", "checkpoints"  # in a run folder
 
 
-def initial_state(config: RunConfig, model: Any) -> Mapping[str, Any]:
-    """Return the weights that the run begins with, under the network's names.
+def initial_state(config: RunConfig, model: Any) -> WeightFile:
+    """Return the weights that the run begins with, under the network's names, and how they were understood.
 
     A network with a method `adapted_state` turns another's into its own: FCN takes VGG's dense layers.  Raises
     UserError if they are not those the run began with.
     """
     if config.init is None:
         raise ValueError("initial_state: the run has no init")
-    state = read_weights(config.init)
+    state, notes = read_source(config.init)
     if config.init_sha256 and digest(state) != config.init_sha256:
         raise UserError(f"{config.init}: holds other weights than those the run began with; begin a new run")
-    adapt = getattr(model, "adapted_state", None)
-    adapted: Mapping[str, Any] = adapt(state) if adapt else state
-    return adapted
+    adapted: Mapping[str, Any] = getattr(model, "adapted_state", dict)(state)
+    renamed, note = aligned({name: tensor.shape for name, tensor in model.state_dict().items()}, adapted)
+    return WeightFile(renamed, [*notes, *([note] if note else [])])
 
 
 def initialise(config: RunConfig, model: Any, copy: bool = True) -> str:
@@ -40,13 +41,14 @@ def initialise(config: RunConfig, model: Any, copy: bool = True) -> str:
     """
     if config.init is None:
         return ""
-    state = initial_state(config, model)
+    file = initial_state(config, model)
     try:
-        result = (load_matching if copy else fitting)(model, state, config.freeze)
+        result = (load_matching if copy else fitting)(model, file.arrays, config.freeze)
     except ValueError as error:
         reason = str(error).removeprefix("load_matching: ")
         raise UserError(f"--init {config.init}: {reason}") from None
-    return f"initial weights from {config.init}: {describe_load(result, len(model.state_dict()))}"
+    told = "; ".join([describe_load(result, len(model.state_dict())), *file.notes])
+    return f"initial weights from {config.init}: {told}"
 
 
 def freeze(config: RunConfig, model: Any) -> None:
@@ -89,18 +91,20 @@ def initial_weights(source: str | None) -> dict[str, str]:
     return {"init": str(path), "init_sha256": digest(read_weights(path))}
 
 
-def read_weights(source: str | Path) -> dict[str, np.ndarray]:
-    """Return a network's state from a run folder (the weights that it keeps), a checkpoint of one, or safetensors.
+def read_source(source: str | Path) -> WeightFile:
+    """Return a network's state from a run folder (those it keeps), a checkpoint, or a file that `tinymed.load` reads.
 
     Raises UserError naming the folder or file.
     """
     path = Path(source)
     if path.is_dir():
         path = kept_checkpoint(path)
-    if is_checkpoint(path):
-        state: dict[str, np.ndarray] = evaluated_weights(load_checkpoint(path))
-        return state
-    return read_arrays(path)
+    return WeightFile(evaluated_weights(load_checkpoint(path)), []) if is_checkpoint(path) else read_file(path)
+
+
+def read_weights(source: str | Path) -> dict[str, np.ndarray]:
+    """Return the arrays of `read_source`."""
+    return read_source(source).arrays
 
 
 def kept_checkpoint(folder: Path) -> Path:

@@ -265,6 +265,11 @@ class Shortcuts(Strict):
         shown="the model's own, or the images'",
     )
     normalise: bool = setting(False, "Subtract the training set's mean, divide by its deviation.", panel="Data")
+    preprocess: Literal["imagenet", "half"] | None = setting(
+        None,
+        "Statistics of public weights, taken by themselves when --init names a classifier of ImageNet",
+        panel="Data",
+    )
     augment: bool = setting(
         False,
         "A mild mixture: flips, rotate 15, shift .05, scale .9 to 1.1, brightness .05, contrast .1.",

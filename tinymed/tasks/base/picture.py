@@ -15,7 +15,7 @@ from ...data.augment import Mixing
 from ...data.dataset import Dataset
 from ...data.device_batches import as_array, as_tensors, device_of
 from ...data.image import prepare
-from ...data.loader import Loader, channel_statistics
+from ...data.loader import Loader
 from ...data.transform import normalise, to_float, to_nchw
 from ...errors import UserError
 from ...models import default_size
@@ -28,6 +28,7 @@ from .config import DataConfig, RunConfig, Shortcuts, setting
 from .division import divide, share_skipped
 from .network import Outputs, default_channels
 from .options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
+from .preprocess import statistics
 from .task import Batches, Fitted, Predictions, Task, Validate, fingerprint_samples, picture_preparation
 from .training import training_rules
 
@@ -171,8 +172,7 @@ class PictureTask(Task[C, D], Generic[C, D]):
         """Return the part "data" of the configuration with what depends on the images."""
         data = config.data.model_dump() | {"classes": sets["train"].classes}
         data["fingerprint"] = self.fingerprint(config, sets)
-        if given.get("normalise"):
-            data["mean"], data["std"] = channel_statistics(sets["train"], config.data.size, config.data.channels)
+        data |= statistics(sets["train"], config.data, given)
         return data
 
     def describe(self, config: C, sets: dict[str, D]) -> list[str]:
