@@ -36,6 +36,8 @@ VALUES = {
     "path_column": "file",
     "mask_column": "mask",
     "white": 4095.0,
+    "window": "100,50",
+    "page": 1,
     "split_column": "piece",
     "group_column": "patient",
     "merge": ["other=clear", "rest=parasite"],
@@ -445,13 +447,14 @@ ELSEWHERE = {
     },
     "predict": {
         *("run", "images", "weights", "backend", "out", "overlays", "postprocess", "crf", "as_json"),
-        *("calibrated", "threshold"),
+        *("calibrated", "threshold", "masks"),
     },
     "features": {
         *("run", "data", "layer", "concat", "l2", "spatial", "codes", "split", "out", "seed", "backend", "as_json"),
     },
     "export": {"run", "out", "opset", "weights", "backend", "as_json"},
     "models": {"network", "size", "as_json"},
+    "data": {"action", "path", "kind", "out", "as_json"},
     "audit": {"file", "one_test_set", "decimals", "strict", "as_json"},
     "check": {"op", "samples", "seed"},
     "index": {

@@ -4,6 +4,7 @@ Coordinates are pixels; a box covers xmin <= x < xmax.  `splits.csv` beside it m
 box, and divides the set where boxes.csv does not.  Columns of other usual names are found, see `lists`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError, printable
-from .dataset import Dataset
+from .dataset import Dataset, Reading, read_by
 from .folders import SPLIT_NAMES, sort_classes
 from .image import is_picture
 from .lists import (
@@ -26,6 +27,7 @@ from .lists import (
     read_table,
     split_column,
 )
+from .patients import identify
 from .remarks import remark
 from .splits import image_hashes, leak_check
 from .tables import split_of
@@ -49,6 +51,8 @@ class BoxDataset(Dataset):
         hashes: Of the decoded pixels, where they were computed.
         account: The files that were seen, taken and left out.
         white: See `decode`.
+        window: Likewise.
+        page: Likewise.
         group_column: The list's column that `groups` come from.
         divided: The rule by which the set was cut from a whole.
         brightest: The brightest pixel of deep pictures.
@@ -121,6 +125,8 @@ def open_boxes(
     leaks: str = "error",
     verify: bool = True,
     white: float | None = None,
+    window: tuple[float, float] | None = None,
+    page: int | None = None,
 ) -> dict[str, BoxDataset]:
     r"""Open a set of images with boxes.
 
@@ -134,6 +140,8 @@ def open_boxes(
         leaks: "error", "warn" or "ignore" when an image or a patient is in two parts.
         verify: Decode every image now, so that damage and leaks show before training.
         white: See `decode`.
+        window: Likewise.
+        page: Likewise.
 
     Returns:
         {"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.  Warns (`UserAdvice`)
@@ -173,8 +181,8 @@ def open_boxes(
         account = Account()
         account_for_unlisted(path, {entry.file for entry in entries}, account)
         sets[order[0]].account = account
-    for part in sets.values():
-        part.white = white
+    read_by(sets, Reading(white, window, page))
+    identify(path, sets)
     if verify:
         for part in sets.values():
             check_inside(part)
@@ -222,11 +230,13 @@ def optional(table: Table, columns: Columns, other: Table | None) -> tuple[str |
     return split_column(table, split, list(SPLIT_NAMES)), group_column(table, group)
 
 
-def account_for_unlisted(folder: Path, taken_files: set[Path], account: Account) -> None:
+def account_for_unlisted(
+    folder: Path, taken_files: set[Path], account: Account, readable: Callable[[Path], bool] = is_picture
+) -> None:
     """Put what lies in a folder into an account: images that its lists name are taken, others are in no row."""
     seen = {file.resolve() for file in taken_files}
     own = Account()
-    files = files_below(folder, is_picture, own)
+    files = files_below(folder, readable, own)
     own.taken = 0
     for file in files:
         if file.resolve() in seen:

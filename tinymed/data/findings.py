@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
-from .dataset import Dataset
+from .dataset import Dataset, Reading
 from .folders import sort_classes
 from .lists import LABELS, Table, canonical_name, missing, read_table
 from .tables import Columns, Item, Roles, check_one_label, existing, find_roles, read_items
@@ -45,6 +45,8 @@ class FindingDataset(Dataset):
         hashes: Of the decoded pixels, where they were computed.
         account: The files that were seen, taken and left out.
         white: See `decode`.
+        window: Likewise.
+        page: Likewise.
         group_column: The list's column that `groups` come from.
         divided: The rule by which the set was cut from a whole.
         brightest: The brightest pixel of deep pictures.
@@ -132,6 +134,8 @@ def open_findings(
     verify: bool = True,
     leaks: str = "error",
     white: float | None = None,
+    window: tuple[float, float] | None = None,
+    page: int | None = None,
 ) -> dict[str, FindingDataset]:
     r"""Open a set of images with several findings each.
 
@@ -150,6 +154,8 @@ def open_findings(
         verify: Decode every image now, so that damage and leaks show before training.
         leaks: "error", "warn" or "ignore" when an image or a patient is in two parts.
         white: The value that is white in pictures deeper than 8 bits, see `decode`.
+        window: Instead of white, (centre, width), see `decode`.
+        page: Of TIFF and DICOM files of several pages, see `decode`.
 
     Returns:
         {"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.
@@ -174,7 +180,7 @@ def open_findings(
     sets = read_list(
         table, columns, Reading(list(classes or findings), separator, uncertain, blank, classes is not None), skip_bad
     )
-    return checked_sets(path, sets, skip_bad, verify, leaks, white)
+    return checked_sets(path, sets, skip_bad, verify, leaks, Reading(white, window, page))
 
 
 def read_list(path: Path, columns: Columns, how: Reading, skip_bad: bool) -> dict[str, FindingDataset]:

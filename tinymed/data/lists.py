@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserError, printable
+from .dicom.privacy import find_number
 from .image import SUFFIXES, is_picture
 
 Row = dict[str, str]
@@ -237,6 +238,9 @@ class Finder:
         Raises:
             UserError: There is none, or several.  It can be left out where the reader has skip_bad.
         """
+        numbered = find_number(name)  # of DICOM files, whose names no list has
+        if numbered is not None and exists(numbered):
+            return numbered
         slashed = name if DRIVE.match(name) else name.replace("\\", "/")
         for candidate in dict.fromkeys((name, slashed)):
             if candidate and exists(self.folder / candidate):

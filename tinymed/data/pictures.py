@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
-from .dataset import Dataset
+from .dataset import Dataset, Reading
 from .folders import SPLIT_NAMES
 from .image import is_picture
 from .lists import read_table
@@ -27,6 +27,8 @@ def open_pictures(
     verify: bool = True,
     leaks: str = "error",
     white: float | None = None,
+    window: tuple[float, float] | None = None,
+    page: int | None = None,
 ) -> dict[str, Dataset]:
     """Open a set of pictures whatever their labels are; all are of one class, "picture".
 
@@ -40,6 +42,8 @@ def open_pictures(
         verify: Decode every image now, so that damage and leaks show before training.
         leaks: "error", "warn" or "ignore" when an image or a patient is in two parts.
         white: The value that is white in pictures deeper than 8 bits, see `decode`.
+        window: Instead of white, (centre, width), see `decode`.
+        page: Of TIFF and DICOM files of several pages, see `decode`.
 
     Returns:
         {"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.
@@ -66,7 +70,7 @@ def open_pictures(
         sets = read_folder(path)
     else:
         raise UserError(f"{path}: not a set of pictures; give {LAYOUTS}")
-    return checked_sets(path, sets, skip_bad, verify, leaks, white)
+    return checked_sets(path, sets, skip_bad, verify, leaks, Reading(white, window, page))
 
 
 def read_list(path: Path, columns: Columns, skip_bad: bool) -> dict[str, Dataset]:

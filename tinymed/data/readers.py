@@ -8,8 +8,9 @@ import numpy as np
 
 from ..errors import UserError
 from .arrays import MAX_BYTES, read_idx_directory, read_npz
-from .dataset import Dataset, check_classes, merge_classes
+from .dataset import Dataset, Reading, check_classes, merge_classes, read_by
 from .folders import read_class_folders
+from .patients import identify
 from .remarks import remark
 from .splits import image_hashes, leak_check
 from .tables import Columns, read_csv, refuse_columns
@@ -35,6 +36,8 @@ def open_dataset(
     leaks: str = "error",
     max_bytes: int = MAX_BYTES,
     white: float | None = None,
+    window: tuple[float, float] | None = None,
+    page: int | None = None,
 ) -> dict[str, Dataset]:
     """Open a set of labelled images; what a path holds is found out from what is there.
 
@@ -55,6 +58,8 @@ def open_dataset(
         leaks: "error", "warn" or "ignore" when an image or a patient is in two splits.
         max_bytes: Limit in bytes on what an NPZ or idx file may inflate to.
         white: The value that is white in pictures deeper than 8 bits, see `decode`.
+        window: Instead of white, (centre, width), see `decode`.
+        page: Of TIFF and DICOM files of several pages, see `decode`.
 
     Returns:
         {"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.  Warns (`UserAdvice`)
@@ -73,8 +78,9 @@ def open_dataset(
     """
     path = Path(path)
     sets = read(path, Columns(path_column, label_column, group_column, split_column), skip_bad, max_bytes)
+    read_by(sets, Reading(white, window, page))
+    identify(path, sets)
     for name, dataset in sets.items():
-        dataset.white = white
         merged = merge_classes(dataset, merge) if merge else dataset
         sets[name] = merged if classes is None else with_classes(merged, list(classes))
     if verify:

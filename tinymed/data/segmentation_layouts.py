@@ -3,6 +3,7 @@
 DIR/splits.csv or a .csv list    columns path, mask, perhaps split, patient; "a.png;b.png" are two modalities
 DIR/images/* and DIR/masks/*     the same name, or the mask's with _mask, _segmentation, ... behind it
 DIR/{train,val,test}/images ...  the same, divided already
+DIR/images/<case>/* of DICOM     a series of slices a case, and its mask DIR/masks/<case>.nii.gz
 DIR/imagesTr and DIR/labelsTr    volumes of the Medical Segmentation Decathlon and nnU-Net: case_0000, case_0001 are
                                  the modalities of a case; dataset.json names the labels
 """
@@ -16,12 +17,15 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import UserError
+from .dataset import Reading, read_by
+from .dicom.files import is_dicom
 from .folders import SPLIT_NAMES, leave_folder
 from .image import SUFFIXES, is_picture
 from .labels import Labels, guess_labels
 from .lists import MASKS as MASK_NAMES
 from .lists import PATHS, Finder, group_column, group_of, read_table, split_column
 from .masks import MaskDataset, values_in
+from .patients import identify
 from .remarks import remark
 from .splits import image_hashes, leak_check
 from .tables import split_of
@@ -78,6 +82,8 @@ def open_segmentation(
     leaks: str = "error",
     verify: bool = True,
     white: float | None = None,
+    window: tuple[float, float] | None = None,
+    page: int | None = None,
 ) -> dict[str, MaskDataset]:
     """Open a set of images or volumes with masks.
 
@@ -93,6 +99,8 @@ def open_segmentation(
         leaks: "error", "warn" or "ignore" when an image or a patient is in two parts.
         verify: Decode every image, compare the headers of volumes and masks, and the splits.
         white: See `decode`.
+        window: Likewise.
+        page: Likewise.
 
     Returns:
         {"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.  Warns (`UserAdvice`)
@@ -126,8 +134,8 @@ def open_segmentation(
     channels = {len(case.images) for part in parts.values() for case in part.cases}
     if len(channels) > 1:
         raise UserError(f"{path}: some cases have {min(channels)} modalities, others {max(channels)}; give all of each")
-    for dataset in sets.values():
-        dataset.white = white
+    read_by(sets, Reading(white, window, page))
+    identify(path, sets)
     if verify:
         for dataset in sets.values():
             for index in range(len(dataset)):
@@ -227,6 +235,11 @@ def by_stem(files: Iterable[Path], folder: Path, cut: re.Pattern[str] | None = N
     return found
 
 
+def series_folders(files: Sequence[Path], folder: Path) -> list[Path]:
+    """Return the folders below `folder` in which DICOM slices lie, in place of these files."""
+    return sorted({file.parent if file.parent != folder and is_dicom(file) else file for file in files})
+
+
 def match_pairs(path: Path) -> Part:
     """Return the images and masks of two folders, matched by name."""
     images, masks = folder_named(path, IMAGES), folder_named(path, MASKS)
@@ -244,6 +257,9 @@ def match_pairs(path: Path) -> Part:
         cases = by_stem(image_files, images, MODALITY)
         check_modalities(image_files)
     check_one_of_a_name(image_files, images)
+    if not set(cases) & set(labels):  # a folder of DICOM slices a case
+        image_files = series_folders(image_files, images)
+        cases = by_stem(image_files, images)
     if not cases:
         left = f"; left out: {account.left()}" if account.left_out else ""
         raise UserError(f"{images}: no images ({' '.join(sorted(SUFFIXES))} {' '.join(VOLUMES)}){left}")

@@ -96,7 +96,7 @@ def entry(part: Dataset, index: int, root: str | None) -> Entry:
 
 def read_query(path: Path, data: Any) -> Arrays:
     """Return the pixels of a picture and their hash.  Raises UserError for one that cannot be read."""
-    pixels = decode(path, white=data.white)
+    pixels = decode(path, **data.reading())
     return pixels, pixel_hash(pixels).hex()
 
 

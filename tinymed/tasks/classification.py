@@ -14,7 +14,7 @@ from ..data.loader import Loader, channel_statistics
 from ..data.readers import open_dataset
 from ..data.sampling import BETA
 from ..data.synthetic import DIFFICULTY, synthetic_smear
-from ..errors import UserError
+from ..errors import UserError, printable
 from ..metrics.classification import evaluate_scores
 from ..metrics.measures import Measure
 from ..metrics.positive_class import choose_positive
@@ -111,6 +111,7 @@ class ClassificationConfig(RunConfig):
 
 
 COLUMNS = ("path_column", "label_column", "split_column", "group_column")
+READING = ("white", "window", "page")  # of files
 
 
 def read_sets(data: ClassificationData, seed: int) -> Sets:
@@ -120,7 +121,7 @@ def read_sets(data: ClassificationData, seed: int) -> Sets:
     return open_dataset(
         data.path,
         **named_columns(data, "label_column"),
-        white=data.white,
+        **data.reading(),
         merge=data.merge or None,
         classes=data.classes or None,
         skip_bad=data.skip_bad,
@@ -183,7 +184,7 @@ class Classification(Task[ClassificationConfig, Dataset]):
             given,
             {
                 **dict.fromkeys(COLUMNS, (listed, "only a .csv given as --data has columns")),
-                "white": ("data" in given, "the synthetic smears have 8 bits; give --data"),
+                **dict.fromkeys(READING, ("data" in given, "the synthetic smears have 8 bits; give --data")),
                 "merge": ("data" in given, "the synthetic smears have two classes; give --data"),
                 "skip_bad": ("data" in given, "every synthetic smear can be read; give --data"),
                 "difficulty": ("data" not in given, "it is of the synthetic smears, without --data"),
@@ -264,7 +265,7 @@ class Classification(Task[ClassificationConfig, Dataset]):
         return open_dataset(
             path,
             **named_columns(data, "label_column"),
-            white=data.white,
+            **data.reading(),
             merge=data.merge or None,
             classes=data.classes,
             skip_bad=skip_bad,
@@ -360,8 +361,8 @@ class Classification(Task[ClassificationConfig, Dataset]):
             best = int(scores.argmax())
             percentage = round(100 * float(scores[best]), 4)
             each = {name: float(score) for name, score in zip(classes, scores, strict=True)}
-            result.rows.append({"image": str(file), "label": classes[best], "percentage": percentage, "scores": each})
-            result.lines.append(f"{file}: {classes[best]} {percentage:.2f} %")
+            result.rows.append({"image": printable(file), "label": classes[best], "percentage": percentage, "scores": each})
+            result.lines.append(f"{printable(file)}: {classes[best]} {percentage:.2f} %")
         return result
 
     def export_metadata(self, config: ClassificationConfig) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class Multilabel(PictureTask[MultilabelConfig, FindingDataset]):
             blank=data.blank,
             skip_bad=skip_bad,
             leaks=leaks,
-            white=data.white,
+            **data.reading(),
         )
 
     def outputs(self, config: MultilabelConfig) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import UserError
-from .files import of_frame, read
+from .files import of_frame
 from .library import SKIP, guarded, pydicom
 from .syntaxes import Stored, photometric, stored_values
 
@@ -118,22 +118,24 @@ def value_range(found: Any, frame: int, stored: np.ndarray) -> Window:
     return low, high if high > low else low + 1
 
 
-def read_picture(path: Path, max_pixels: int, white: float | None, window: Window | None, frame: int) -> np.ndarray:
+def read_picture(
+    path: Path, found: Any, frame: int, max_pixels: int, white: float | None, window: Window | None
+) -> np.ndarray:
     """Return one frame of a file as a picture: [rows, columns, 1 or 3], 0 black to 255 white.
 
     uint8 where the file holds 8 bits that are shown as they are, else float32.
 
     Args:
         path: The file.
+        found: What `files.read` returned of it.
+        frame: Number of the frame, from 0.
         max_pixels: Limit on rows x columns.
         white: See the module's docstring.
         window: Centre and width, likewise.
-        frame: Number of the frame, from 0.
 
     Raises:
         UserError: The file cannot be read, its colours are of an unknown kind, or values are not finite.
     """
-    found = read(path)
     stored = stored_values(path, found, frame, max_pixels)
     with guarded(path, "its pixels"):
         if stored.colours in GREY and stored.values.ndim == 2:
@@ -155,8 +157,7 @@ def coloured(path: Path, found: Any, stored: Stored) -> np.ndarray:
             SKIP,
         )
     if stored.colours == "PALETTE COLOR":
-        values = palette(found, stored.values)
-        return values
+        return palette(found, stored.values)
     bits = int(found.BitsStored)
     if bits == 8:
         values = stored.values.astype(np.uint8)
@@ -168,13 +169,14 @@ def coloured(path: Path, found: Any, stored: Stored) -> np.ndarray:
 
 def palette(found: Any, indices: np.ndarray) -> np.ndarray:
     """Return the colours that a palette gives; a table of 16 bits that repeats bytes is one of 8."""
-    table: np.ndarray = pydicom().pixels.apply_color_lut(indices.astype(np.uint16 if indices.max() > 255 else np.uint8), found)
-    table = table[..., :3]
+    kind = np.uint16 if indices.max(initial=0) > 255 else np.uint8
+    table: np.ndarray = pydicom().pixels.apply_color_lut(indices.astype(kind), found)[..., :3]
     if table.dtype == np.uint8:
         return table
     if not (table % 257).any():
         return (table // 257).astype(np.uint8)
-    return (table.astype(np.float64) * (WHITE / 65535)).astype(np.float32)
+    deep: np.ndarray = (table.astype(np.float64) * (WHITE / 65535)).astype(np.float32)
+    return deep
 
 
 def from_ybr(values: np.ndarray) -> np.ndarray:

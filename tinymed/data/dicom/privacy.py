@@ -180,14 +180,15 @@ def hide(paths: Iterable[Path], root: Path | None = None) -> None:
     """Let texts call these files by their numbers from now on, and the folders between them and `root` not at all."""
     for path in paths:
         text = str(path)
-        if text in known:
+        if known.get(text):
             continue
         full = os.path.abspath(path)
         known[text] = known[full] = full
         for folder in path.parents:
             if root is None or folder == root or root not in folder.parents:
                 break
-            known[str(folder)] = known[os.path.abspath(folder)] = ""
+            for name in (str(folder), os.path.abspath(folder)):
+                known.setdefault(name, "")
     if hidden_names not in CONCEAL:
         CONCEAL.append(hidden_names)
 
@@ -205,6 +206,11 @@ def hidden_names(text: str) -> str:
         name = shown(known[path]) if known[path] else FOLDER
         text = re.sub(rf"(?<![\w./\\-]){re.escape(path)}(?![\w/\\])", name, text)
     return text
+
+
+def name_for_hash(path: Path, name: str) -> str:
+    """Return what a file adds to a fingerprint: its name, or the keyed hash of one that is hidden."""
+    return pseudonym("file", name) if is_hidden(path) else name
 
 
 def safe_name(path: Path, stem: str) -> str:

@@ -19,6 +19,7 @@ from ..walk import entries, hidden
 from .files import Place, frame_count, is_dicom, of_frame, place_of, read
 from .library import guarded
 from .pixels import GREY, modality_values, value_range
+from .privacy import hide
 from .syntaxes import photometric, stored_values
 
 ALIKE = 1e-3  # of directions and spacings: what rounding in headers comes to
@@ -53,7 +54,10 @@ class Geometry:
 def is_series(path: Path) -> bool:
     """Return whether a path is a volume in DICOM: a folder with DICOM files, or a file of frames that lie in space."""
     if path.is_dir():
-        return any(is_dicom(file) for file in entries(path) if not hidden(file.name) and file.is_file())
+        found = any(is_dicom(file) for file in entries(path) if not hidden(file.name) and file.is_file())
+        if found:
+            hide([path])
+        return found
     return path.is_file() and is_dicom(path) and framed(str(path), path.stat().st_mtime_ns)
 
 

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 
+from ...data.dicom.privacy import name_for_hash
 from ...errors import UserError
 from ...metrics.measures import Measure
 from ..heads.head import Head
@@ -265,9 +266,15 @@ class Task(Generic[C, Data]):
         out: Path | None,
         overlays: bool,
         wanted: Asked,
+        masks: str | None = None,
     ) -> Predictions:
-        """Return what `predict` does, after post-processing.  Raises UserError for a task without it."""
-        raise UserError(f"--postprocess, --crf: have no effect here: they are of segmentations, this is {self.name}")
+        """Return what `predict` does, after post-processing, with masks in a format of one's own choice.
+
+        masks: png, nifti or dicom-seg; None: as the images are.  Raises UserError for a task without masks.
+        """
+        raise UserError(
+            f"--postprocess, --crf, --masks: have no effect here: they are of segmentations, this is {self.name}"
+        )
 
     def export_metadata(self, config: C) -> dict[str, Any]:
         """Return what a program must know to use the exported network: {"preparation": ..., "scores": text, ...}."""
@@ -303,7 +310,7 @@ def fingerprint_samples(sets: dict[str, Any], root: str | None) -> str:
             base = Path(root or ".")
             for path in map(Path, dataset.samples):
                 shown = path.relative_to(base) if path.is_relative_to(base) else path
-                sha.update(os.fsencode(f"{shown.as_posix()}\n"))
+                sha.update(os.fsencode(f"{name_for_hash(path, shown.as_posix())}\n"))
         sha.update(dataset.labels.astype("<i8").data)
     return sha.hexdigest()
 
