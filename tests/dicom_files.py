@@ -73,7 +73,7 @@ def save_series(
     spacing: between slices, rows, columns.  The files are written in an order that is not that of the slices.
     """
     normal = np.cross(turn[:3], turn[3:])
-    series, study = pydicom.uid.generate_uid(), pydicom.uid.generate_uid()
+    series, study, frame = (pydicom.uid.generate_uid() for _ in range(3))
     files = []
     for k in np.random.default_rng(0).permutation(len(values)):
         own = {
@@ -85,7 +85,7 @@ def save_series(
             "SliceThickness": spacing[0],
             "SeriesInstanceUID": series,
             "StudyInstanceUID": study,
-            "FrameOfReferenceUID": study + ".1",
+            "FrameOfReferenceUID": frame,
             "RescaleSlope": 1,
             "RescaleIntercept": -1024,
         }

@@ -119,7 +119,7 @@ def change(files: list[Path], number: int, **fields) -> None:
             lambda files: change(files, 2, ImagePositionPatient=pydicom.dcmread(files[1]).ImagePositionPatient),
             "lies at the place of dicom-",
         ),
-        (lambda files: change(files, 2, ImageOrientationPatient=[1, 0, 0, 1, 0, 0]), "directions"),
+        (lambda files: change(files, 2, ImageOrientationPatient=[1, 0, 0, 1, 0, 0]), "mixed orientations|right angles"),
         (lambda files: save(files[2], np.zeros((9, 9), np.uint16), 12, SOPClassUID=CT), "space|one size"),
     ],
 )

@@ -51,10 +51,10 @@ def silence() -> Iterator[None]:
 
 
 @contextmanager
-def guarded(path: Path, what: str) -> Iterator[None]:
+def guarded(path: Path, what: str, done: str = "read") -> Iterator[None]:
     """Turn whatever a library raises of a damaged file into one UserError, which quotes nothing of it.
 
-    what: that cannot be read, such as "its header".
+    what: that cannot be `done`, such as "its header".
     """
     try:
         with silence():
@@ -62,10 +62,10 @@ def guarded(path: Path, what: str) -> Iterator[None]:
     except UserError:
         raise
     except MemoryError:
-        raise UserError(f"{path}: {what} cannot be read: it asks for more memory than there is") from None
+        raise UserError(f"{path}: {what} cannot be {done}: it asks for more memory than there is") from None
     except Exception as error:  # a damaged header raises nearly anything, and its text may quote a patient
         kind = type(error).__name__
-        raise UserError(f"{path}: {what} cannot be read ({kind}); replace or remove the file", SKIP) from None
+        raise UserError(f"{path}: {what} cannot be {done} ({kind}); replace or remove the file", SKIP) from None
 
 
 SKIP = {"skip_bad=True": "or leave it out with {}"}

@@ -5,7 +5,9 @@ whatever else a header may tell of a person are left out.  Who has the key can p
 same hash (`privacy.unique_id`) and so find the images again.
 """
 
+import hashlib
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +43,8 @@ EMPTY = (
     "AccessionNumber",
     "ReferringPhysicianName",
 )
-GROUPS = {
-    "PlanePositionSequence": ("ImagePositionPatient",),
+OF_FRAMES = {"PlanePositionSequence": ("ImagePositionPatient",)}
+OF_ALL = {
     "PlaneOrientationSequence": ("ImageOrientationPatient",),
     "PixelMeasuresSequence": ("PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
 }
@@ -72,7 +74,7 @@ def segmentation_bytes(source: Path, labels: np.ndarray, names: list[str]) -> by
     present = sorted(set(np.unique(planes).tolist()) & set(range(1, len(names))))
     if not present:
         raise UserError(f"{source}: no pixel has a class, and a DICOM segmentation holds one at least: none is written")
-    with guarded(source, "the DICOM segmentation"):
+    with guarded(source, "its DICOM segmentation", "made"):
         images, planes = sources(found, planes)
         told = [segment(seg, sr, number + 1, names[value]) for number, value in enumerate(present)]
         numbered = np.zeros(planes.shape, np.uint8)
@@ -106,8 +108,6 @@ def segmentation_bytes(source: Path, labels: np.ndarray, names: list[str]) -> by
 
 def hash_of(values: np.ndarray) -> str:
     """Return the hash of an array in hex."""
-    import hashlib
-
     return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
 
 
@@ -168,19 +168,19 @@ def nameless(header: Any, frames: int = 0) -> Any:
     result.SamplesPerPixel, result.PhotometricInterpretation = 1, "MONOCHROME2"
     result.BitsAllocated, result.BitsStored, result.HighBit, result.PixelRepresentation = 16, 16, 15, 0
     if frames:
-        result.PerFrameFunctionalGroupsSequence = [placed(dataset, header, frame) for frame in range(frames)]
-        shared = dataset.Dataset()
-        result.SharedFunctionalGroupsSequence = [shared]
+        each = [placed(dataset, header, frame, OF_FRAMES) for frame in range(frames)]
+        result.PerFrameFunctionalGroupsSequence = each
+        result.SharedFunctionalGroupsSequence = [placed(dataset, header, 0, OF_ALL)]
     meta = dataset.FileMetaDataset()
     meta.TransferSyntaxUID = EXPLICIT
     result.file_meta = meta
     return result
 
 
-def placed(dataset: Any, header: Any, frame: int) -> Any:
-    """Return the functional groups that place a frame."""
+def placed(dataset: Any, header: Any, frame: int, wanted: Mapping[str, Sequence[str]]) -> Any:
+    """Return the functional groups that place a frame, those that are wanted with their fields."""
     groups = dataset.Dataset()
-    for name, fields in GROUPS.items():
+    for name, fields in wanted.items():
         source, item = of_frame(header, name, frame), dataset.Dataset()
         for field in fields:
             if field in source:
