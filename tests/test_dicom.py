@@ -134,7 +134,8 @@ def test_every_syntax_of_the_table_is_in_the_docs():
 def test_other_syntaxes_are_refused_by_name(syntax, name, tmp_path):
     path = save(tmp_path / "a.dcm", GREY, 12)
     content = path.read_bytes().replace(
-        (b"\x02\0\x10\0UI\x14\0" + EXPLICIT.encode() + b"\0"), b"\x02\0\x10\0UI\x14\0" + syntax.encode().ljust(20, b"\0")
+        (b"\x02\0\x10\0UI\x14\0" + EXPLICIT.encode() + b"\0"),
+        b"\x02\0\x10\0UI\x14\0" + syntax.encode().ljust(20, b"\0"),
     )
     if len(syntax) > 20:
         found = make(GREY, 12, syntax=syntax, packed=[b"\xff\xd8\xff\xd9"])
@@ -196,7 +197,9 @@ class TestValues:
         assert np.allclose(decode(path)[:, :, 0], (4095.0 - GREY) * (255 / 4095), atol=1e-3)
 
     def test_the_table_of_the_modality(self, tmp_path):
-        table = item(LUTDescriptor=[4096, 0, 16], ModalityLUTType="US", LUTData=(4 * np.arange(4096)).astype(np.uint16).tobytes())
+        table = item(
+            LUTDescriptor=[4096, 0, 16], ModalityLUTType="US", LUTData=(4 * np.arange(4096)).astype(np.uint16).tobytes()
+        )
         path = save(tmp_path / "a.dcm", GREY, 12, ModalityLUTSequence=[table])
         assert np.allclose(decode(path, window=(8000, 16000))[:, :, 0], GREY * (4 * 255 / 16000), atol=1e-2)
 
@@ -300,6 +303,12 @@ class TestFiles:
         for name in "ab":
             for i in range(2):
                 values = np.roll(GREY, i + 2 * (name == "b"))
-                save(tmp_path / name / f"{i}.dcm", values, 12, BurnedInAnnotation="YES" if i else "NO", PatientID=f"{name}{i}")
+                save(
+                    tmp_path / name / f"{i}.dcm",
+                    values,
+                    12,
+                    BurnedInAnnotation="YES" if i else "NO",
+                    PatientID=f"{name}{i}",
+                )
         with pytest.warns(UserAdvice, match="2 DICOM files say that text is burned into the pixels"):
             open_dataset(tmp_path)

@@ -72,7 +72,12 @@ def searched(*places: Path) -> list[Path]:
     for file in files:
         content = file.read_bytes()
         for secret in SECRETS:
-            forms = (secret.encode(), secret.encode("utf-16-le"), secret.encode().hex().encode(), secret.lower().encode())
+            forms = (
+                secret.encode(),
+                secret.encode("utf-16-le"),
+                secret.encode().hex().encode(),
+                secret.lower().encode(),
+            )
             assert not any(form in content for form in forms), f"{secret} in {file.name}"
             assert secret not in file.name
     return files
@@ -121,7 +126,7 @@ def test_no_command_on_pictures_tells_who_it_is(pictures, tmp_path, capsys):
     files = sorted(file for file in pictures.rglob("*") if file.is_file())[:3]
     commands = [
         ("evaluate", run, "--predictions", out / "all.csv", "--data", pictures, "--pictures", out / "figures"),
-        ("evaluate", run, "--calibrate", "--threshold", "youden", "--json"),
+        ("evaluate", run, "--threshold", "youden", "--json"),
         ("predict", run, *files, "--json"),
         ("predict", run, *files),
         ("export", run, "--out", out / "run.onnx"),
@@ -130,7 +135,18 @@ def test_no_command_on_pictures_tells_who_it_is(pictures, tmp_path, capsys):
         ("data", "inspect", pictures, "--json"),
         ("data", "list", pictures, "--out", out / "list.csv"),
         ("data", "inspect", out / "list.csv"),
-        ("train", *network, "--data", out / "list.csv", "--positive", "sick", "--workers", 0, "--out", tmp_path / "two"),
+        (
+            "train",
+            *network,
+            "--data",
+            out / "list.csv",
+            "--positive",
+            "sick",
+            "--workers",
+            0,
+            "--out",
+            tmp_path / "two",
+        ),
     ]
     for command in commands:
         code, told, err = invoke(capsys, *command)
@@ -161,7 +177,18 @@ def test_no_error_tells_who_it_is(pictures, tmp_path, capsys):
         clean(*invoke(capsys, "data", "inspect", place)[1:])
     listed = tmp_path / "list.csv"
     listed.write_text(f"path,label,PatientID\n{root}/a/{FOLDER}/FILEBARATARIA_0.dcm,x,{PLANTED['PatientID']}\n")
-    arguments = ["train", "lenet5_modern", "--size", 32, "--positive", "a", "--backend", "numpy", "--out", tmp_path / "r"]
+    arguments = [
+        "train",
+        "lenet5_modern",
+        "--size",
+        32,
+        "--positive",
+        "a",
+        "--backend",
+        "numpy",
+        "--out",
+        tmp_path / "r",
+    ]
     for data in (root, listed):
         code, told, err = invoke(capsys, *arguments, "--data", data)
         assert code == 2

@@ -26,7 +26,9 @@ def data(
     path: Annotated[Path, typer.Argument(help="A folder, a list, an .npz or an image.", show_default=False)],
     kind: Annotated[
         str | None,
-        typer.Option(help="classes, findings, numbers, masks, boxes or images (by what lies there).", show_default=False),
+        typer.Option(
+            help="classes, findings, numbers, masks, boxes or images (by what lies there).", show_default=False
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Of list: the .csv to write.", show_default=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,

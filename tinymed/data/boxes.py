@@ -1,5 +1,7 @@
 """Images with boxes around objects: `boxes.csv` with the columns path, label, xmin, ymin, xmax, ymax and perhaps split.
 
+COCO's and YOLO's forms are read too, see `box_formats`.
+
 Coordinates are pixels; a box covers xmin <= x < xmax.  `splits.csv` beside it may name further images, those without a
 box, and divides the set where boxes.csv does not.  Columns of other usual names are found, see `lists`.
 """
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError, printable
+from .box_formats import Entry, other_entries
 from .dataset import Dataset, Reading, read_by
 from .folders import SPLIT_NAMES, sort_classes
 from .image import is_picture
@@ -30,7 +33,7 @@ from .lists import (
 from .patients import identify
 from .remarks import remark
 from .splits import image_hashes, leak_check
-from .tables import split_of
+from .tables import refuse_columns, split_of
 from .walk import Account, files_below
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -104,16 +107,6 @@ class Columns:
     split: str | None = None
 
 
-@dataclass
-class Entry:
-    """An image of the lists: its file, part, patient, and its boxes as (class, corners)."""
-
-    file: Path
-    split: str | None = None
-    group: str | None = None
-    boxes: list[tuple[str, list[float]]] = field(default_factory=list)
-
-
 def open_boxes(
     path: str | Path,
     *,
@@ -131,7 +124,8 @@ def open_boxes(
     r"""Open a set of images with boxes.
 
     Args:
-        path: A folder with boxes.csv (columns path, label, xmin, ymin, xmax, ymax), or the list itself.
+        path: A folder with boxes.csv (columns path, label, xmin, ymin, xmax, ymax), or the list itself; COCO's .json, a
+            folder of them, or YOLO's images and labels.
         path_column: Column of the image's path; by default the first of a usual name, as for the other columns.
         label_column: Column of the box's class.
         group_column: Column of the patient, here or in splits.csv beside the list.
@@ -160,10 +154,18 @@ def open_boxes(
     """
     path = Path(path)
     table = path / "boxes.csv" if path.is_dir() else path
-    if not table.is_file():
-        raise UserError(f"{path}: no boxes.csv; give a folder with boxes.csv (path, label, {', '.join(CORNERS)}) in it")
     columns = Columns(path_column, label_column, group_column, split_column)
-    entries, group = read_entries(table, columns)
+    others = other_entries(path)
+    if others is not None:
+        refuse_columns(path, columns)
+        entries, group = others, ""
+    elif not table.is_file():
+        raise UserError(
+            f"{path}: no boxes.csv; give a folder with boxes.csv (path, label, {', '.join(CORNERS)}) in it, COCO's "
+            ".json, or YOLO's images and labels"
+        )
+    else:
+        entries, group = read_entries(table, columns)
     found = {label for entry in entries for label, _ in entry.boxes}
     names = classes or sort_classes(found)
     unknown = found - set(names)

@@ -177,8 +177,7 @@ def chosen_page(path: Path, pages: int, page: int | None) -> int:
     """Return the number of a page from 0; raise UserError that names the option where it must be said."""
     if page is None and pages > 1:
         raise UserError(
-            f"{path}: holds {pages} pages, expected one picture; write one file a page, or learn volumes from it with "
-            "masks of as many pages",
+            f"{path}: holds {pages} pages, expected one picture; write one file a page",
             {"page=NUMBER": "or read one page of every file with {}"},
         )
     if page is not None and page > pages:
@@ -397,7 +396,5 @@ def prepare(
         >>> prepare(np.full((8, 6, 3), 255, np.uint8), 4, channels=1).shape
         (4, 4, 1)
     """
-    pixels = (
-        image if isinstance(image, np.ndarray) else decode(image, white=white, window=window, page=page)
-    )
+    pixels = image if isinstance(image, np.ndarray) else decode(image, white=white, window=window, page=page)
     return resize(with_channels(pixels, channels), size)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import UserError, printable
+from .box_formats import coco_files, yolo_folders
 from .boxes import BoxDataset, account_for_unlisted, open_boxes
 from .dataset import Dataset
 from .dicom.files import read
@@ -72,7 +73,7 @@ def guess_kind(path: Path) -> str:
 
 def kind_of_folder(path: Path) -> str:
     """Return how a folder is opened."""
-    if (path / "boxes.csv").is_file():
+    if (path / "boxes.csv").is_file() or coco_files(path) or yolo_folders(path):
         return "boxes"
     if (path / "splits.csv").is_file():
         return kind_of_list(path / "splits.csv")
@@ -259,11 +260,7 @@ def patients_of(sets: Opened) -> dict[str, Any]:
 def copies_and_leaks(sets: Opened) -> dict[str, Any]:
     """Return duplicates within and across parts, pictures under two labels, and leaks between parts."""
     keys = [key for dataset in sets.values() for key in dataset.hashes]
-    pairs = [
-        [dataset.name(i), dataset.name(j)]
-        for dataset in sets.values()
-        for i, j in copies(dataset.hashes)
-    ]
+    pairs = [[dataset.name(i), dataset.name(j)] for dataset in sets.values() for i, j in copies(dataset.hashes)]
     return {
         "duplicates": {"images": len(keys) - len(set(keys)), "such_as": pairs[:SHOWN]},
         "contradictions": [list(pair) for dataset in sets.values() for pair in contradictions(dataset)],
@@ -302,7 +299,9 @@ def list_images(path: Path, kind: str | None, out: Path) -> list[dict[str, Any]]
     rows = []
     for name, dataset in sets.items():
         if isinstance(dataset.samples, np.ndarray) or isinstance(dataset, MaskDataset | BoxDataset):
-            raise UserError(f"{path}: a list has one image file a row with its class; masks, boxes and arrays have none")
+            raise UserError(
+                f"{path}: a list has one image file a row with its class; masks, boxes and arrays have none"
+            )
         for index, sample in enumerate(map(Path, dataset.samples)):
             row = {"path": place_in(sample, dataset.name(index), out)}
             row |= {"label": dataset.label_text(index)} if dataset.tells_classes else {}

@@ -5,10 +5,9 @@ DIR/images/* and DIR/masks/*     the same name, or the mask's with _mask, _segme
 DIR/{train,val,test}/images ...  the same, divided already
 DIR/images/<case>/* of DICOM     a series of slices a case, and its mask DIR/masks/<case>.nii.gz
 DIR/imagesTr and DIR/labelsTr    volumes of the Medical Segmentation Decathlon and nnU-Net: case_0000, case_0001 are
-                                 the modalities of a case; dataset.json names the labels
+                                 the modalities of a case; dataset.json names labels and regions, see `dataset_json`
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 
 from ..errors import UserError
 from .dataset import Reading, read_by
+from .dataset_json import listed_pairs, named_labels
 from .dicom.files import is_dicom
 from .folders import SPLIT_NAMES, leave_folder
 from .image import SUFFIXES, is_picture
@@ -37,8 +37,6 @@ IMAGES = ("images", "image", "imgs", "img", "imagestr")
 MASKS = ("masks", "mask", "labels", "label", "segmentations", "annotations", "gt", "labelstr")
 ENDINGS = re.compile(r"([_-](masks?|segmentation|seg|labels?|gt|annotation))$", re.IGNORECASE)
 MODALITY = re.compile(r"_\d{4}$")
-MAX_JSON = 16 << 20
-IGNORE = "ignore"  # nnU-Net's name of the label whose pixels do not count
 LAYOUTS = (
     "DIR/images and DIR/masks (or labels), these in DIR/{train,val,test}, DIR/splits.csv with the columns path and "
     "mask, or a .csv list of that form"
@@ -190,6 +188,8 @@ def find_cases(path: Path, columns: Columns) -> dict[str, Part]:
     if any(columns):
         named = next(name for name in columns if name)
         raise UserError(f"{path}: the column {named!r} was given, but there is no list with columns here; give a list")
+    if pairs := listed_pairs(path):
+        return {"all": read_pairs(path, pairs)}
     folders = {name: p for p in folders_in(path) if (name := SPLIT_NAMES.get(p.name.lower())) and has_pairs(p)}
     if not folders:
         folders = {"all": path}
@@ -198,6 +198,20 @@ def find_cases(path: Path, columns: Columns) -> dict[str, Part]:
     if "all" not in folders:
         leave_others(path, set(folders.values()), parts[order[0]].account)
     return parts
+
+
+def read_pairs(path: Path, pairs: Sequence[tuple[Path, Path]]) -> Part:
+    """Return the pairs that a dataset.json lists; other files in its folders are left out."""
+    account, taken = Account(kind="images and masks"), {file for pair in pairs for file in pair}
+    if len(taken) < 2 * len(pairs):
+        raise UserError(f"{path}: its dataset.json lists a file twice under training; list each image and label once")
+    others = Account()
+    for file in files_below(path, is_image, others):
+        if file not in taken:
+            account.leave_out(file, "images that dataset.json does not list as training")
+    account.add(others)
+    account.taken = len(taken)
+    return Part([Case([image], mask) for image, mask in pairs], "", account)
 
 
 def folder_named(path: Path, names: Sequence[str]) -> Path | None:
@@ -320,38 +334,3 @@ def file_in_row(find: Finder, where: str, name: str, what: str) -> Path:
         return find(name, what)
     except UserError as error:
         raise UserError(f"{where}: there is no {what} {error.message}") from None
-
-
-def named_labels(path: Path) -> tuple[dict[int, str] | None, int | None]:
-    """Return what a dataset.json says: ({value: name}, the value that is ignored), as far as it does."""
-    file = path / "dataset.json"
-    if not file.is_file():
-        return None, None
-    try:
-        if file.stat().st_size > MAX_JSON:
-            raise ValueError(f"more than {MAX_JSON:,} bytes")
-        labels = json.loads(file.read_text("utf-8-sig")).get("labels")
-        regions = [str(name) for name, value in labels.items() if isinstance(value, list)]
-        pairs = [label_pair(str(key), value) for key, value in labels.items()] if not regions else []
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
-        raise UserError(f'{file}: cannot be read ({error}); it needs labels as {{"0": "background", ...}}') from None
-    if regions:
-        raise UserError(
-            f"{file}: the label {regions[0]!r} is a region of several values ({labels[regions[0]]}); regions that "
-            "overlap are not supported: give every value one name",
-            {"values={0: 'NAME', ...}": "or do so with {}"},
-        )
-    if len({value for value, _ in pairs}) < len(pairs):
-        raise UserError(f"{file}: two labels have the same value; give every label a value of its own")
-    void = [value for value, name in pairs if name.lower() == IGNORE]
-    values = {value: name for value, name in sorted(pairs) if name.lower() != IGNORE}
-    return values, void[0] if void else None
-
-
-def label_pair(key: str, value: object) -> tuple[int, str]:
-    """Return (value, name) of an entry of a dataset.json in either order; raise ValueError for what is neither."""
-    if key.isdecimal() and isinstance(value, str):
-        return int(key), value
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError(f"{key!r}: {value!r} is no whole number")
-    return int(value), key

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator
 
+from ..data.arrays import is_archive
 from ..data.augment import Mixing
 from ..data.dataset import Dataset, parse_merge
 from ..data.device_batches import as_array, as_tensors, device_of
@@ -17,6 +18,7 @@ from ..data.synthetic import DIFFICULTY, synthetic_smear
 from ..errors import UserError, printable
 from ..metrics.classification import evaluate_scores
 from ..metrics.measures import Measure
+from ..metrics.medmnist import evaluator_figures, evaluator_line
 from ..metrics.positive_class import choose_positive
 from ..models import default_size
 from ..nn.init import no_weights
@@ -299,12 +301,15 @@ class Classification(Task[ClassificationConfig, Dataset]):
     def measure(self, config: ClassificationConfig, model: Any, dataset: Dataset) -> tuple[dict[str, Any], np.ndarray]:
         scores, labels, loss = predict_scores(model, make_loader(dataset, config), self.head(config, model))
         metrics = evaluate_scores(scores, labels, config.data.classes, config.positive, config.seed)
+        if is_archive(config.data.path):
+            metrics["medmnist"] = evaluator_figures(scores, labels)
         return {"loss": loss, **metrics}, scores
 
     # ---------------------------------------------------------------------------------------------- results
 
     def text(self, config: ClassificationConfig, result: dict[str, Any], title: str) -> str:
-        return class_text(result, title)
+        text = class_text(result, title)
+        return f"{text}\n{evaluator_line(result['medmnist'])}" if "medmnist" in result else text
 
     def save_results(
         self,
@@ -361,7 +366,9 @@ class Classification(Task[ClassificationConfig, Dataset]):
             best = int(scores.argmax())
             percentage = round(100 * float(scores[best]), 4)
             each = {name: float(score) for name, score in zip(classes, scores, strict=True)}
-            result.rows.append({"image": printable(file), "label": classes[best], "percentage": percentage, "scores": each})
+            result.rows.append(
+                {"image": printable(file), "label": classes[best], "percentage": percentage, "scores": each}
+            )
             result.lines.append(f"{printable(file)}: {classes[best]} {percentage:.2f} %")
         return result
 

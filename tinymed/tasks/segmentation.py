@@ -247,7 +247,9 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
     def fingerprint(self, config: SegmentationConfig, sets: Sets) -> str:
         sha = hashlib.sha256(fingerprint_samples(sets, config.data.path).encode())
         for part in sets.values():
-            organs = [] if part.organs is None else [part.organs.file(case_name(Path(p))) for p in map(str, part.samples)]
+            organs = (
+                [] if part.organs is None else [part.organs.file(case_name(Path(p))) for p in map(str, part.samples)]
+            )
             for path in [*part.masks, *organs]:
                 sha.update(hashlib.sha256(path.read_bytes()).digest())
         return sha.hexdigest()

@@ -72,7 +72,9 @@ def read_key(path: Path) -> bytes:
             os.write(handle, text + b"\n")
             os.fsync(handle)
     if not re.fullmatch(rb"[0-9a-f]{64}\n?", text):
-        raise UserError(f"{path}: not a key of pseudonyms (64 hexadecimal digits); restore it, or remove it for another")
+        raise UserError(
+            f"{path}: not a key of pseudonyms (64 hexadecimal digits); restore it, or remove it for another"
+        )
     return bytes.fromhex(text.decode())
 
 

@@ -95,6 +95,13 @@ def segmentation_bytes(source: Path, labels: np.ndarray, names: list[str]) -> by
             device_serial_number="0",
             content_label="SEGMENTATION",
         )
+        organisation = unique_id(f"{images[0].SeriesInstanceUID} dimensions")  # else a random one in each file
+
+        def settle(_: Any, element: Any) -> None:
+            if element.keyword == "DimensionOrganizationUID":
+                element.value = organisation
+
+        result.walk(settle)
         for name in ("ContentCreatorName", "SeriesDate", "SeriesTime", "ContentDate", "ContentTime"):
             if name in result:
                 setattr(result, name, "")
@@ -128,9 +135,7 @@ def algorithm() -> Any:
     """Return how the segments were found."""
     highdicom = library("highdicom", "DICOM segmentations")
     codes = library("pydicom.sr.codedict", "DICOM segmentations").codes
-    return highdicom.AlgorithmIdentificationSequence(
-        name=MADE_BY, version="1", family=codes.DCM.ArtificialIntelligence
-    )
+    return highdicom.AlgorithmIdentificationSequence(name=MADE_BY, version="1", family=codes.DCM.ArtificialIntelligence)
 
 
 def sources(found: Geometry, planes: np.ndarray) -> tuple[list[Any], np.ndarray]:

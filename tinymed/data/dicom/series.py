@@ -114,7 +114,9 @@ def remembered(path: str, files: tuple[tuple[str, int], ...]) -> Geometry:
         raise UserError(f"{path}: holds {len(series)} series, of {counts} files; give each a folder of its own")
     if len(sizes) > 1:
         one, two = list(sizes.items())[:2]
-        raise UserError(f"{two[1]}: has {by(two[0])} pixels, but {one[1]} {by(one[0])}; slices of a volume have one size")
+        raise UserError(
+            f"{two[1]}: has {by(two[0])} pixels, but {one[1]} {by(one[0])}; slices of a volume have one size"
+        )
     check_alike(found)
     return arranged(found, next(iter(sizes)))
 

@@ -159,5 +159,3 @@ def with_sign(values: np.ndarray, found: Any) -> np.ndarray:
         wide >>= high - bits + 1
     wide &= (1 << bits) - 1
     return np.where(wide >> (bits - 1), wide - (1 << bits), wide) if signed else wide
-
-
