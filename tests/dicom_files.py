@@ -7,22 +7,23 @@ import numpy as np
 import pytest
 
 pydicom = pytest.importorskip("pydicom", reason='DICOM needs pydicom: pip install ".[medical]"')
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.encaps import encapsulate
+encaps = pytest.importorskip("pydicom.encaps")
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 CR, CT = "1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.2"
 SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"
 
 
-def make(values: np.ndarray, bits: int | None = None, frames: bool = False, **fields: Any) -> FileDataset:
+def make(
+    values: np.ndarray, bits: int | None = None, frames: bool = False, **fields: Any
+) -> pydicom.dataset.FileDataset:
     """A DICOM object of values [rows, columns(, 3)], or [frames, rows, columns]; fields are set as they are."""
     syntax = fields.pop("syntax", EXPLICIT)
-    meta = FileMetaDataset()
+    meta = pydicom.dataset.FileMetaDataset()
     meta.TransferSyntaxUID = syntax
     meta.MediaStorageSOPClassUID = fields.get("SOPClassUID", CR)
     meta.MediaStorageSOPInstanceUID = fields.setdefault("SOPInstanceUID", pydicom.uid.generate_uid())
-    found = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    found = pydicom.dataset.FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     found.SOPClassUID = meta.MediaStorageSOPClassUID
     count, shape = (len(values), values.shape[1:]) if frames else (1, values.shape)
     found.Rows, found.Columns = shape[:2]
@@ -39,7 +40,7 @@ def make(values: np.ndarray, bits: int | None = None, frames: bool = False, **fi
     packed = fields.pop("packed", None)
     for name, value in fields.items():
         setattr(found, name, value)
-    found.PixelData = values.tobytes() if packed is None else encapsulate(packed)
+    found.PixelData = values.tobytes() if packed is None else encaps.encapsulate(packed)
     if packed is not None:
         found["PixelData"].VR = "OB"
         found["PixelData"].is_undefined_length = True
@@ -53,9 +54,9 @@ def save(path: Path, values: np.ndarray, bits: int | None = None, **fields: Any)
     return path
 
 
-def item(**fields: Any) -> Dataset:
+def item(**fields: Any) -> pydicom.dataset.Dataset:
     """An item of a sequence."""
-    found = Dataset()
+    found = pydicom.dataset.Dataset()
     for name, value in fields.items():
         setattr(found, name, value)
     return found

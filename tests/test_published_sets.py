@@ -62,7 +62,8 @@ class TestLists:
         """One column of 0.0 and 1.0 a class; names without a suffix."""
         images(tmp_path, "ISIC_0000000.jpg", "ISIC_0000001.jpg", "ISIC_0000002.jpg")
         table = tmp_path / "ISIC_2019_Training_GroundTruth.csv"
-        rows = "image,MEL,NV,BCC,UNK\nISIC_0000000,0.0,1.0,0.0,0.0\nISIC_0000001,1.0,0.0,0.0,0.0\nISIC_0000002,0.0,0.0,1.0,0.0\n"
+        labels = ["0.0,1.0,0.0,0.0", "1.0,0.0,0.0,0.0", "0.0,0.0,1.0,0.0"]
+        rows = "image,MEL,NV,BCC,UNK\n" + "".join(f"ISIC_000000{i},{label}\n" for i, label in enumerate(labels))
         table.write_text(rows)
         data = open_dataset(table)["all"]
         assert [data.label_text(i) for i in range(3)] == ["NV", "MEL", "BCC"]

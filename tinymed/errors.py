@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-
 # What hides names that nobody may read, see `data/dicom/privacy.py`; empty until a file has such names.
 CONCEAL: list[Callable[[str], str]] = []
 

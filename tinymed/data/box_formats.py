@@ -1,7 +1,7 @@
 """Boxes as others write them: COCO's instances.json, and YOLO's text files beside the images.
 
-COCO   one .json, or a folder with train.json, val.json, test.json (or annotations/instances_train2017.json ...); images lie
-       beside it, in images/, or in a folder that is called as the part
+COCO   one .json, or a folder with train.json, val.json, test.json (or annotations/instances_train2017.json ...); images
+       lie beside it, in images/, or in a folder that is called as the part
 YOLO   a folder with images/ and labels/ (or these in train/, val/, test/, or the parts in them), a line
        "class x y width height" a box, the middle and the size as shares of the image; names in data.yaml or classes.txt
 """

@@ -1,8 +1,8 @@
-"""dataset.json of nnU-Net and of the Medical Segmentation Decathlon: labels, a label to ignore, regions, pairs of files.
+"""dataset.json of nnU-Net and of the Medical Segmentation Decathlon: labels, one to ignore, regions, pairs of files.
 
 labels     {"0": "background", "1": "liver"} (Decathlon) or {"background": 0, "liver": 1, "ignore": 2} (nnU-Net)
-regions    {"background": 0, "whole tumour": [1, 2], "core": [2]} with "regions_class_order": [1, 2]; each value of the masks
-           counts as the last region in that order that holds it, so that classes exclude each other
+regions    {"background": 0, "whole tumour": [1, 2], "core": [2]} with "regions_class_order": [1, 2]; each value of the
+           masks counts as the last region in that order that holds it, so that classes exclude each other
 training   [{"image": "./imagesTr/a.nii.gz", "label": "./labelsTr/a.nii.gz"}], of which the pairs are then taken
 """
 
@@ -68,8 +68,8 @@ def regions(file: Path, labels: dict[str, Any], order: object) -> tuple[dict[int
     names = [name for name, values in held.items() if values != {0}]
     if not isinstance(order, list) or len(order) != len(names):
         raise UserError(
-            f"{file}: regions need regions_class_order, one number for each of {', '.join(names)}, in the order in which "
-            f"they are painted; got {order!r}"
+            f"{file}: regions need regions_class_order, one number for each of {', '.join(names)}, in the order in "
+            f"which they are painted; got {order!r}"
         )
     background = next((name for name, values in held.items() if values == {0}), "background")
     result, owners = {0: background}, dict[str, set[str]]()
@@ -78,8 +78,8 @@ def regions(file: Path, labels: dict[str, Any], order: object) -> tuple[dict[int
         last = inside[-1]
         if owners.setdefault(last, set(inside)) != set(inside):
             raise UserError(
-                f"{file}: the region {last!r} crosses {', '.join(sorted(owners[last] ^ set(inside)))}; regions must lie in "
-                "each other, or give every value one name",
+                f"{file}: the region {last!r} crosses {', '.join(sorted(owners[last] ^ set(inside)))}; regions must lie "
+                "in each other, or give every value one name",
                 {"values={0: 'NAME', ...}": "with {}"},
             )
         result[value] = last

@@ -118,7 +118,6 @@ def inspect(path: Path, kind: str | None = None) -> dict[str, Any]:
     images = {name: look_at(dataset) for name, dataset in sets.items()}
     good = {name: keep_good(sets[name], images[name]) for name in sets}
     result: dict[str, Any] = {"path": str(path), "kind": kind}
-    result["files"] = files_seen(path, sets)
     result["parts"] = {name: len(dataset) for name, dataset in sets.items()}
     result["unreadable"] = [
         {"file": dataset.name(i), "reason": each.error}
@@ -126,6 +125,8 @@ def inspect(path: Path, kind: str | None = None) -> dict[str, Any]:
         for i, each in enumerate(images[name])
         if each.error
     ] + [{"file": file, "reason": reason} for dataset in sets.values() for file, reason in dataset.skipped]
+    bad = [dataset.name(i) for name, dataset in sets.items() for i, each in enumerate(images[name]) if each.error]
+    result["files"] = files_seen(path, sets, bad)
     seen = [each for part in images.values() for each in part if not each.error]
     for field in ("size", "depth", "spacing", "orientation"):
         counted = Counter(getattr(each, field) for each in seen if getattr(each, field))
@@ -173,7 +174,7 @@ def channels_of(pixels: np.ndarray) -> str:
 
 
 def depth_of(dataset: Dataset, index: int, pixels: np.ndarray) -> str:
-    """Return how deep an image is: the type in a NIfTI file, the stored bits of DICOM, else whether more than 8 bits."""
+    """Return how deep an image is: the type in a NIfTI file, stored bits of DICOM, else 8 bits or more."""
     sample = dataset.samples[index]
     if not isinstance(sample, np.ndarray):
         path = Path(sample)
@@ -210,12 +211,15 @@ def keep_good(dataset: Any, seen: list[Seen]) -> Any:
     return kept
 
 
-def files_seen(path: Path, sets: Opened) -> dict[str, Any]:
+def files_seen(path: Path, sets: Opened, unreadable: list[str]) -> dict[str, Any]:
     """Return how many files there are, were taken, and were left out for which reason, with some of their names."""
     accounts = [dataset.account for dataset in sets.values()]
     if not any(accounts):
         accounts = [account_of_list(path, sets)]
     account = total(accounts)
+    for name in unreadable:
+        account.taken -= 1
+        account.leave_out(name, "unreadable")
     from_dicom = any(is_from_dicom(file) for dataset in sets.values() for file in files_of(dataset)[:1])
     left = {
         reason: {"files": len(names), "such_as": [] if from_dicom else [printable(name) for name in names[:SHOWN]]}

@@ -117,8 +117,8 @@ def classes_of(table: Table, columns: Columns, besides: list[str | None]) -> lis
         if len(there) != 1:
             what = f"{' and '.join(there[:3])} are 1" if there else "none is 1"
             raise UserError(
-                f"{where}: of the columns {', '.join(several[:6])}, one a class, {what}; an image has one class: correct "
-                "the row, or learn several findings an image with --task multilabel",
+                f"{where}: of the columns {', '.join(several[:6])}, one a class, {what}; an image has one class: "
+                "correct the row, or learn several findings an image with --task multilabel",
                 {"label_column='NAME'": "or name the column that holds the class with {}"},
             )
         classes += there

@@ -17,7 +17,7 @@ from ..errors import UserError
 from .arrays import MAX_BYTES, read_npz
 from .dataset import Dataset, Reading, read_by
 from .folders import SPLIT_NAMES
-from .image import decode, is_picture, prepare, with_channels
+from .image import is_picture, prepare, with_channels
 from .lists import read_table
 from .patients import identify
 from .readers import read as read_labelled

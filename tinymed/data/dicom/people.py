@@ -19,9 +19,9 @@ SIDES = {"L": "left", "R": "right", "B": "both", "U": "unpaired"}
 SEXES = {"M": "male", "F": "female", "O": "other"}
 VIEWS = frozenset(("AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO", "CC", "MLO", "ML", "LM", "XCCL", "LATERAL"))
 MODALITIES = frozenset(
-    "AR CR CT DX EPS ES GM IO IVOCT IVUS LEN LS MG MR NM OAM OCT OP OPM OPT OPTBSV OPV OSS OT PT PX RF RTDOSE RTIMAGE "
-    "SEG SM SMR TG US XA XC".split()
+    ("CR", "CT", "DX", "ES", "GM", "IO", "IVUS", "MG", "MR", "NM", "OCT", "OP", "OPT", "OT", "PT", "PX")
 )
+MODALITIES |= {"RF", "RTDOSE", "RTIMAGE", "SC", "SEG", "SM", "US", "XA", "XC"}
 
 
 class Facts(NamedTuple):

@@ -157,8 +157,8 @@ def arranged(found: Sequence[Slice], size: tuple[int, int]) -> Geometry:
         beside = places - places[0] - np.outer((places - places[0]) @ normal, normal)
         if np.linalg.norm(beside, axis=1).max() > SIDEWAYS * min(first.spacing):
             raise UserError(
-                f"{slices[-1].path}: the slices are shifted sideways against each other (a tilted gantry); resample them "
-                "to planes at right angles"
+                f"{slices[-1].path}: the slices are shifted sideways against each other (a tilted gantry); resample "
+                "them to planes at right angles"
             )
     affine = np.eye(4)
     affine[:3, 0], affine[:3, 1] = rows * first.spacing[1], columns * first.spacing[0]
@@ -175,8 +175,8 @@ def check_distances(slices: Sequence[Slice], along: np.ndarray) -> None:
     if twice.size:
         one, two = slices[twice[0]], slices[twice[0] + 1]
         raise UserError(
-            f"{two.path}: lies at the place of {one.path}: several volumes in one series (times, echoes, copies?); give "
-            "each a folder of its own"
+            f"{two.path}: lies at the place of {one.path}: several volumes in one series (times, echoes, copies?); "
+            "give each a folder of its own"
         )
     wrong = np.flatnonzero(np.abs(steps - usual) > UNEVEN * usual)
     if wrong.size:
