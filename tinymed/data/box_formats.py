@@ -177,6 +177,8 @@ def yolo_entries(path: Path) -> list[Entry] | None:
         for file in files_below(images, is_picture, Account()):
             text = (labels / file.relative_to(images)).with_suffix(".txt")
             entries.append(Entry(file, part, boxes=yolo_boxes(text, file, names) if text.is_file() else []))
+    if not any(entry.boxes for entry in entries):
+        raise UserError(f"{pairs[0][1]}: no text file holds a box, so there is nothing to learn")
     return entries
 
 

@@ -168,6 +168,8 @@ def open_boxes(
         entries, group = read_entries(table, columns)
     found = {label for entry in entries for label, _ in entry.boxes}
     names = classes or sort_classes(found)
+    if not names:
+        raise UserError(f"{table}: no image has a box, so there is nothing to learn")
     unknown = found - set(names)
     if unknown:
         raise UserError(f"{table}: class {', '.join(sorted(unknown))} is unknown, expected {', '.join(names)}")

@@ -78,8 +78,8 @@ def regions(file: Path, labels: dict[str, Any], order: object) -> tuple[dict[int
         last = inside[-1]
         if owners.setdefault(last, set(inside)) != set(inside):
             raise UserError(
-                f"{file}: the region {last!r} crosses {', '.join(sorted(owners[last] ^ set(inside)))}; regions must lie "
-                "in each other, or give every value one name",
+                f"{file}: the region {last!r} crosses {', '.join(sorted(owners[last] ^ set(inside)))}; regions must "
+                "lie in each other, or give every value one name",
                 {"values={0: 'NAME', ...}": "with {}"},
             )
         result[value] = last
