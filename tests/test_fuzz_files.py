@@ -201,7 +201,12 @@ def dicom(folder: Path) -> Sample:
         save(folder / "3.dcm", picture(0)),
         save(folder / "4.dcm", np.stack([grey, grey]), 12, frames=True),
     ]
-    shipped = ("JPEGLSNearLossless_16.dcm", "SC_rgb_small_odd_jpeg.dcm", "MR_small_RLE.dcm", "MR_small_jp2klossless.dcm")
+    shipped = (
+        "JPEGLSNearLossless_16.dcm",
+        "SC_rgb_small_odd_jpeg.dcm",
+        "MR_small_RLE.dcm",
+        "MR_small_jp2klossless.dcm",
+    )
     seeds = [path.read_bytes() for path in [*made, *(SHIPPED / name for name in (*shipped, "SC_rgb_jpeg_gdcm.dcm"))]]
     return folder / "hit.dcm", seeds, lambda path: each(path, decode_page, image_size, read_series)
 

@@ -36,8 +36,6 @@ VALUES = {
     "path_column": "file",
     "mask_column": "mask",
     "white": 4095.0,
-    "window": "100,50",
-    "page": 1,
     "split_column": "piece",
     "group_column": "patient",
     "merge": ["other=clear", "rest=parasite"],
@@ -140,6 +138,7 @@ VALUES = {
     "sparsity": 0.2,
     "sparsity_weight": 0.5,
 }
+VALUES |= {"window": "100,50", "page": 1, "suffix": ".png"}
 # What an option is of, and where its value depends on the task.
 NEEDS = {
     "elastic_grid": {"elastic": 2.0},
@@ -265,6 +264,7 @@ REFUSED = {
     ("detection", "split_column"): "NoSuch",
     ("detection", "group_column"): "NoSuch",
     **{("segmentation", f"{kind}_column"): "list with columns" for kind in ("path", "mask", "split", "group")},
+    ("segmentation", "suffix"): "list with columns",
 }
 CHANGED_NOTHING_BUT = {"labels", "leaks"}  # the first names what was guessed; the second is a rule for what may happen
 

@@ -105,6 +105,7 @@ class Columns:
     label: str | None = None
     group: str | None = None
     split: str | None = None
+    suffix: str | None = None
 
 
 def open_boxes(
@@ -114,6 +115,7 @@ def open_boxes(
     label_column: str | None = None,
     group_column: str | None = None,
     split_column: str | None = None,
+    suffix: str | None = None,
     classes: list[str] | None = None,
     leaks: str = "error",
     verify: bool = True,
@@ -130,6 +132,7 @@ def open_boxes(
         label_column: Column of the box's class.
         group_column: Column of the patient, here or in splits.csv beside the list.
         split_column: Column of the part, here or in splits.csv beside the list.
+        suffix: Ending that the list leaves out of the names of images, such as ".jpg".
         classes: Names of a trained run, in its order.
         leaks: "error", "warn" or "ignore" when an image or a patient is in two parts.
         verify: Decode every image now, so that damage and leaks show before training.
@@ -154,7 +157,7 @@ def open_boxes(
     """
     path = Path(path)
     table = path / "boxes.csv" if path.is_dir() else path
-    columns = Columns(path_column, label_column, group_column, split_column)
+    columns = Columns(path_column, label_column, group_column, split_column, suffix)
     others = other_entries(path)
     if others is not None:
         refuse_columns(path, columns)
@@ -204,7 +207,7 @@ def read_entries(path: Path, columns: Columns) -> tuple[list[Entry], str]:
     name = table.needed("path_column", columns.path, PATHS, "the image path")
     label = table.needed("label_column", columns.label, LABELS, "the class")
     corner = [table.needed(c, None, [c], "a corner of the box") for c in CORNERS]
-    find = Finder(path)
+    find = Finder(path, columns.suffix or "")
     entries: dict[Path, Entry] = {}
     used = ""
     for each, path_name in ((others, None), (table, name)):

@@ -127,6 +127,7 @@ def open_findings(
     label_column: str | None = None,
     group_column: str | None = None,
     split_column: str | None = None,
+    suffix: str | None = None,
     findings: Sequence[str] = (),
     classes: Sequence[str] | None = None,
     separator: str | None = None,
@@ -147,6 +148,7 @@ def open_findings(
         label_column: Column of fields such as "Edema|Mass"; without it one of a usual name, else columns of 0 and 1.
         group_column: Column of the patient, who is never divided.
         split_column: Column of the part.
+        suffix: Ending that the list leaves out of the names of images, such as ".jpg".
         findings: Names of the findings, or of their columns, in this order; the others are left out.  By default all.
         classes: The findings of a trained run, in its order: of these some may have no image.
         separator: What divides a field; by default the first of | ; , that occurs.
@@ -175,7 +177,7 @@ def open_findings(
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path}: no such file or directory; give {LAYOUTS}")
-    columns = Columns(path_column, label_column, group_column, split_column)
+    columns = Columns(path_column, label_column, group_column, split_column, suffix)
     how = Reading(list(classes or findings), separator, uncertain, blank, classes is not None)
     if path.suffix.lower() == ".npz":
         refuse_columns(path, columns)

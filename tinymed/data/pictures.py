@@ -23,6 +23,7 @@ def open_pictures(
     path_column: str | None = None,
     group_column: str | None = None,
     split_column: str | None = None,
+    suffix: str | None = None,
     skip_bad: bool = False,
     verify: bool = True,
     leaks: str = "error",
@@ -38,6 +39,7 @@ def open_pictures(
         path_column: Column of the image's path; by default the first of a usual name, as for the other columns.
         group_column: Column of the patient, who is never divided.
         split_column: Column of the part.
+        suffix: Ending that the list leaves out of the names of images, such as ".jpg".
         skip_bad: Leave unreadable and missing files out and list them in `skipped`.
         verify: Decode every image now, so that damage and leaks show before training.
         leaks: "error", "warn" or "ignore" when an image or a patient is in two parts.
@@ -61,7 +63,7 @@ def open_pictures(
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path}: no such file or directory; give {LAYOUTS}")
-    columns = Columns(path_column, None, group_column, split_column)
+    columns = Columns(path_column, None, group_column, split_column, suffix)
     table = path / "splits.csv" if path.is_dir() else path
     if table.is_file() and table.suffix.lower() in (".csv", ".tsv"):
         sets = read_list(table, columns, skip_bad)

@@ -29,6 +29,7 @@ def open_dataset(
     label_column: str | None = None,
     group_column: str | None = None,
     split_column: str | None = None,
+    suffix: str | None = None,
     merge: Mapping[str, Sequence[str]] | None = None,
     classes: Sequence[str] | None = None,
     skip_bad: bool = False,
@@ -50,6 +51,7 @@ def open_dataset(
         label_column: Column of the class.
         group_column: Column of the patient, who is never divided.
         split_column: Column of the part.
+        suffix: Ending that the list leaves out of the names of images, such as ".jpg".
         merge: Old classes put together, see `merge_classes`.
         classes: The classes and their order, from a trained run; classes without images are then allowed, unknown
             ones are not.
@@ -77,7 +79,7 @@ def open_dataset(
         {'benign': 1, 'malignant': 1}
     """
     path = Path(path)
-    sets = read(path, Columns(path_column, label_column, group_column, split_column), skip_bad, max_bytes)
+    sets = read(path, Columns(path_column, label_column, group_column, split_column, suffix), skip_bad, max_bytes)
     read_by(sets, Reading(white, window, page))
     identify(path, sets)
     for name, dataset in sets.items():

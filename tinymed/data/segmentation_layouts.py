@@ -58,6 +58,7 @@ class Columns(NamedTuple):
     mask: str | None = None
     group: str | None = None
     split: str | None = None
+    suffix: str | None = None
 
 
 class Part(NamedTuple):
@@ -77,6 +78,7 @@ def open_segmentation(
     mask_column: str | None = None,
     group_column: str | None = None,
     split_column: str | None = None,
+    suffix: str | None = None,
     leaks: str = "error",
     verify: bool = True,
     white: float | None = None,
@@ -94,6 +96,7 @@ def open_segmentation(
         mask_column: Column of the mask's path.
         group_column: Column of the patient.
         split_column: Column of the part.
+        suffix: Ending that the list leaves out of the names of images, such as ".jpg".
         leaks: "error", "warn" or "ignore" when an image or a patient is in two parts.
         verify: Decode every image, compare the headers of volumes and masks, and the splits.
         white: See `decode`.
@@ -117,7 +120,7 @@ def open_segmentation(
         (1, ['background', 'lesion'])
     """
     path = Path(path)
-    parts = find_cases(path, Columns(path_column, mask_column, group_column, split_column))
+    parts = find_cases(path, Columns(path_column, mask_column, group_column, split_column, suffix))
     if values is None:
         values, void = named_labels(path)
         ignore = void if ignore is None else ignore
@@ -187,7 +190,7 @@ def find_cases(path: Path, columns: Columns) -> dict[str, Part]:
         return read_list(path / "splits.csv", columns)
     if any(columns):
         named = next(name for name in columns if name)
-        raise UserError(f"{path}: the column {named!r} was given, but there is no list with columns here; give a list")
+        raise UserError(f"{path}: {named!r} was given, but there is no list with columns here; give a list")
     if pairs := listed_pairs(path):
         return {"all": read_pairs(path, pairs)}
     folders = {name: p for p in folders_in(path) if (name := SPLIT_NAMES.get(p.name.lower())) and has_pairs(p)}
@@ -294,7 +297,7 @@ def read_list(path: Path, columns: Columns) -> dict[str, Part]:
     split, group = split_column(table, columns.split, list(SPLIT_NAMES)), group_column(table, columns.group)
     name = table.needed("path_column", columns.path, PATHS, "the image path")
     mask = table.needed("mask_column", columns.mask, MASK_NAMES, "the mask")
-    find, parts = Finder(path), dict[str, list[Case]]()
+    find, parts = Finder(path, columns.suffix or ""), dict[str, list[Case]]()
     for where, row in table.numbered():
         part = split_of(where, row, split)
         images = [file_in_row(find, where, file.strip(), "image") for file in row[name].split(";")]

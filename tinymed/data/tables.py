@@ -37,6 +37,7 @@ class Columns:
     label: str | None = None
     group: str | None = None
     split: str | None = None
+    suffix: str | None = None  # that the list leaves out of the names of images
 
 
 @dataclass
@@ -55,12 +56,14 @@ class Roles(NamedTuple):
     path: str
     split: str | None
     group: str | None
+    suffix: str = ""  # to be put behind each path
 
 
 def find_roles(table: Table, columns: Columns) -> Roles:
     """Return the columns of the image's path, of its part and of its patient.  Raises UserError without a path."""
     split, group = split_column(table, columns.split, list(SPLIT_NAMES)), group_column(table, columns.group)
-    return Roles(table.needed("path_column", columns.path, PATHS, "the image path"), split, group)
+    path = table.needed("path_column", columns.path, PATHS, "the image path")
+    return Roles(path, split, group, columns.suffix or "")
 
 
 def read_items(table: Table, roles: Roles, labels: Sequence[Any], skip_bad: bool) -> dict[str, list[Item]]:
@@ -68,7 +71,7 @@ def read_items(table: Table, roles: Roles, labels: Sequence[Any], skip_bad: bool
 
     Raises UserError naming the line: a part that is none, a file that is not there unless `skip_bad`.
     """
-    find = Finder(table.path)
+    find = Finder(table.path, roles.suffix)
     parts: dict[str, list[Item]] = {}
     for (where, row), label in zip(table.numbered(), labels, strict=True):
         item = Item(where, find_file(find, row[roles.path], skip_bad), label)
@@ -94,6 +97,10 @@ def read_csv(path: Path, columns: Columns, skip_bad: bool, max_bytes: int) -> di
 
 def refuse_columns(path: Path, columns: Columns) -> None:
     """Raise UserError for columns that are given where none can be chosen: what is given is honoured or refused."""
+    if getattr(columns, "suffix", None) is not None:
+        raise UserError(
+            f"{path}: the suffix {columns.suffix!r} was given, but there is no list here whose names lack it"
+        )
     for name, value in vars(columns).items():
         if value not in (None, name):  # path, label and split are what old configurations have without being asked
             raise UserError(

@@ -84,6 +84,7 @@ def open_unlabelled(
     path_column: str | None = None,
     group_column: str | None = None,
     split_column: str | None = None,
+    suffix: str | None = None,
     skip_bad: bool = False,
     leaks: str = "error",
     white: float | None = None,
@@ -101,6 +102,7 @@ def open_unlabelled(
         path_column: Column of the image's path; by default the first of a usual name.
         group_column: Column of the patient, who is never divided.
         split_column: Column of the part.
+        suffix: Ending that the list leaves out of the names of images, such as ".jpg".
         skip_bad: Leave unreadable and missing files out and list them in `skipped`.
         leaks: "error", "warn" or "ignore" when an image or a patient is in two parts.
         white: The value that is white in pictures deeper than 8 bits, see `decode`.
@@ -125,7 +127,7 @@ def open_unlabelled(
         (1, 5)
     """
     path = Path(path)
-    columns = Columns(path_column, None, group_column, split_column)
+    columns = Columns(path_column, None, group_column, split_column, suffix)
     sets = read(path, columns, skip_bad)
     read_by(sets, Reading(white, window, page))
     identify(path, sets)

@@ -88,6 +88,7 @@ def open_values(
     label_column: str | None = None,
     group_column: str | None = None,
     split_column: str | None = None,
+    suffix: str | None = None,
     skip_bad: bool = False,
     verify: bool = True,
     leaks: str = "error",
@@ -103,6 +104,7 @@ def open_values(
         label_column: Column of the number; by default target, value, age, ..., then the usual names of labels.
         group_column: Column of the patient, who is never divided.
         split_column: Column of the part.
+        suffix: Ending that the list leaves out of the names of images, such as ".jpg".
         skip_bad: Leave unreadable and missing files out and list them in `skipped`.
         verify: Decode every image now, so that damage and leaks show before training.
         leaks: "error", "warn" or "ignore" when an image or a patient is in two parts.
@@ -126,7 +128,7 @@ def open_values(
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path}: no such file or directory; give {LAYOUTS}")
-    columns = Columns(path_column, label_column, group_column, split_column)
+    columns = Columns(path_column, label_column, group_column, split_column, suffix)
     table = path / "splits.csv" if path.is_dir() else path
     if table.is_file() and table.suffix.lower() in (".csv", ".tsv"):
         sets = read_list(table, columns, skip_bad)

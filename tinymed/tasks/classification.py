@@ -112,7 +112,7 @@ class ClassificationConfig(RunConfig):
     )
 
 
-COLUMNS = ("path_column", "label_column", "split_column", "group_column")
+COLUMNS = ("path_column", "label_column", "split_column", "group_column", "suffix")
 READING = ("white", "window", "page")  # of files
 
 

@@ -45,7 +45,7 @@ from .results.restoration_results import (
 from .results.rows import Cases, Row
 
 DEFAULTS: dict[str, Any] = {"model": "dncnn", "head": "picture", "epochs": 20, "batch": 32, "schedule": "cosine"}
-COLUMNS = ("path_column", "split_column", "group_column")
+COLUMNS = ("path_column", "split_column", "group_column", "suffix")
 FLOOR = "noisy"
 Rows = list[dict[str, Any]]
 

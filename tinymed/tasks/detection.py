@@ -54,7 +54,7 @@ from .results.rows import Cases, Row
 Sets = dict[str, BoxDataset]
 METRICS = "metrics.json"  # of a run, which holds the best thresholds
 SHOWN = 0.3  # the least score of a box that is shown, where validation has found no better one
-COLUMNS = ("path_column", "label_column", "split_column", "group_column")
+COLUMNS = ("path_column", "label_column", "split_column", "group_column", "suffix")
 DEFAULTS = {
     "model": "unet_bn",
     "size": 256,

@@ -83,6 +83,7 @@ class DataConfig(Strict):
     group_column: str | None = setting(
         None, "Column of the patient in a list, whom no split divides; by default found by usual names."
     )
+    suffix: str | None = setting(None, "Ending that a list leaves out of the names of images, such as .jpg.")
     white: float | None = setting(
         None, "Value that is white in pictures deeper than 8 bits, such as 4095.", gt=0, allow_inf_nan=False
     )
@@ -307,7 +308,7 @@ def named_columns(data: DataConfig, *more: str) -> dict[str, Any]:
 
     more: fields of the columns that only some tasks have.
     """
-    columns = {name: getattr(data, name) for name in ("path_column", "split_column", "group_column", *more)}
+    columns = {name: getattr(data, name) for name in ("path_column", "split_column", "group_column", "suffix", *more)}
     return {name: column for name, column in columns.items() if column is not None}
 
 

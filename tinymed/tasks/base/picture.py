@@ -31,7 +31,7 @@ from .options import Options, config_from_options, data_folder, model_options, r
 from .task import Batches, Fitted, Predictions, Task, Validate, fingerprint_samples, picture_preparation
 from .training import training_rules
 
-COLUMNS = ("path_column", "label_column", "split_column", "group_column")
+COLUMNS = ("path_column", "label_column", "split_column", "group_column", "suffix")
 DEFAULTS = {"model": "dcnn", "epochs": 40, "batch": 32, "keep": "best", "schedule": "cosine"}
 
 
