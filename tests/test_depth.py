@@ -43,7 +43,7 @@ def folder(request, tmp_path):
 @pytest.mark.filterwarnings("ignore")
 def test_every_level_reaches_the_batch(folder):
     data = open_dataset(folder / "classes", window=WINDOW)["all"]
-    images, _ = next(iter(Loader(data, 2, SIDE, 1, workers=0).epoch()))
+    images = np.asarray(next(iter(Loader(data, 2, SIDE, 1, workers=0).epoch()))[0])
     assert images.shape == (2, 1, SIDE, SIDE)
     assert len(np.unique(images[0])) == 4096
     assert np.allclose(images[0, 0], RAMP / 4095, atol=1e-6)
@@ -52,10 +52,10 @@ def test_every_level_reaches_the_batch(folder):
 @pytest.mark.filterwarnings("ignore")
 def test_every_level_reaches_the_batch_with_masks_whole_and_in_tiles(folder):
     data = open_segmentation(folder / "pairs", window=WINDOW)["all"]
-    images, masks = next(iter(MaskLoader(data, 1, SIDE, 1, workers=0).epoch()))
+    images, masks = (np.asarray(x) for x in next(iter(MaskLoader(data, 1, SIDE, 1, workers=0).epoch()))[:2])
     assert len(np.unique(images)) == 4096
     assert np.array_equal(masks[0] == 1, images[0, 0] > 2000 / 4095)
-    patches, _ = next(iter(PatchLoader(data, 1, (32, 32), 1, workers=0).epoch()))
+    patches = np.asarray(next(iter(PatchLoader(data, 1, (32, 32), 1, workers=0).epoch()))[0])
     assert len(np.unique(patches)) == 32 * 32
 
 
