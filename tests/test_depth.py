@@ -9,6 +9,7 @@ from masks import write_nifti
 from PIL import Image
 
 from tinymed.data import Loader, MaskLoader, PatchLoader, decode, open_dataset, open_segmentation
+from tinymed.data.patches import Cases
 from tinymed.errors import UserError
 from tinymed.tasks.base.config import parse_window
 
@@ -55,7 +56,7 @@ def test_every_level_reaches_the_batch_with_masks_whole_and_in_tiles(folder):
     images, masks = (np.asarray(x) for x in next(iter(MaskLoader(data, 1, SIDE, 1, workers=0).epoch()))[:2])
     assert len(np.unique(images)) == 4096
     assert np.array_equal(masks[0] == 1, images[0, 0] > 2000 / 4095)
-    patches = np.asarray(next(iter(PatchLoader(data, 1, (32, 32), 1, workers=0).epoch()))[0])
+    patches = np.asarray(next(iter(PatchLoader(Cases(data, 1), 1, (32, 32), workers=0).epoch()))[0])
     assert len(np.unique(patches)) == 32 * 32
 
 

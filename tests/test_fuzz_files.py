@@ -195,9 +195,10 @@ def dicom(folder: Path) -> Sample:
     from dicom_files import SHIPPED, save
 
     grey = np.arange(120, dtype=np.uint16).reshape(12, 10) * 30
+    place = {"ImagePositionPatient": [0, 0, 0], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [1, 1]}
     made = [
-        save(folder / "1.dcm", grey, 12, WindowCenter=500, WindowWidth=900, PatientID="p", StudyInstanceUID="1.2.3"),
-        save(folder / "2.dcm", grey.astype(np.int16) - 900, 12, RescaleSlope=2, RescaleIntercept=-5),
+        save(folder / "1.dcm", grey, 12, WindowCenter=500, WindowWidth=900, PatientID="p", **place),
+        save(folder / "2.dcm", grey.astype(np.int16) - 900, 12, RescaleSlope=2, RescaleIntercept=-5, **place),
         save(folder / "3.dcm", picture(0)),
         save(folder / "4.dcm", np.stack([grey, grey]), 12, frames=True),
     ]

@@ -66,7 +66,8 @@ def shown_values(found: Any, frame: int, stored: np.ndarray, white: float | None
     if source.get("VOILUTSequence"):
         table: np.ndarray = pydicom().pixels.apply_voi(np.rint(values).astype(np.int64), source)
         bits = int(source.VOILUTSequence[0].LUTDescriptor[2])
-        return table.astype(np.float64) * (WHITE / (2 ** min(max(bits, 1), 16) - 1))
+        scaled: np.ndarray = table.astype(np.float64) * (WHITE / (2 ** min(max(bits, 1), 16) - 1))
+        return scaled
     own = own_window(source)
     if own is not None:
         return windowed(values, *own, str(source.get("VOILUTFunction") or "LINEAR").upper())
