@@ -165,7 +165,8 @@ def coloured(path: Path, found: Any, stored: Stored) -> np.ndarray:
         return from_ybr(values) if stored.colours == "YBR_FULL" else values
     if stored.colours != "RGB":
         raise UserError(f"{path}: {stored.colours} of {bits} bits is not read, of 8 bits it is", SKIP)
-    return (stored.values * (WHITE / (2**bits - 1))).astype(np.float32)
+    deep: np.ndarray = (stored.values * (WHITE / (2**bits - 1))).astype(np.float32)
+    return deep
 
 
 def palette(found: Any, indices: np.ndarray) -> np.ndarray:
