@@ -72,7 +72,7 @@ def search(
         pictures.append(drawn_row(opened_index, image, pixels, found))
         if not as_json:
             note = f" ({int(left_out.sum())} left out: itself or its patient's)" if left_out.any() else ""
-            print(f"{image}{note}")
+            print(f"{printable(image)}{note}")
             for rank, f in enumerate(found, start=1):
                 print(f"  {rank:3}  {f.cosine:.4f}  {shown(opened_index.entries[f.place])}")
     if pictures:

@@ -210,11 +210,6 @@ def hidden_names(text: str) -> str:
     return text
 
 
-def name_for_hash(path: Path, name: str) -> str:
-    """Return what a file adds to a fingerprint: its name, or the keyed hash of one that is hidden."""
-    return pseudonym("file", name) if is_hidden(path) else name
-
-
 def safe_name(path: Path, stem: str) -> str:
     """Return what files that are made of a file are called after: its stem, or its number where its name is hidden."""
     return shown(path) if is_hidden(path) else stem

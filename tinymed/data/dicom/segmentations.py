@@ -105,7 +105,7 @@ def segmentation_bytes(source: Path, labels: np.ndarray, names: list[str]) -> by
         for name in ("ContentCreatorName", "SeriesDate", "SeriesTime", "ContentDate", "ContentTime"):
             if name in result:
                 setattr(result, name, "")
-        for name in ("InstanceCreationDate", "InstanceCreationTime"):
+        for name in ("InstanceCreationDate", "InstanceCreationTime", "ContributingEquipmentSequence"):
             if name in result:
                 delattr(result, name)
         out = io.BytesIO()

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from ...data.dicom.privacy import name_for_hash
+from ...data.dicom.privacy import is_hidden, pseudonym
 from ...errors import UserError
 from ...metrics.measures import Measure
 from ..heads.head import Head
@@ -308,9 +308,11 @@ def fingerprint_samples(sets: dict[str, Any], root: str | None) -> str:
             sha.update(np.ascontiguousarray(dataset.samples).data)
         else:
             base = Path(root or ".")
-            for path in map(Path, dataset.samples):
-                shown = path.relative_to(base) if path.is_relative_to(base) else path
-                sha.update(os.fsencode(f"{name_for_hash(path, shown.as_posix())}\n"))
+            for i, path in enumerate(map(Path, dataset.samples)):
+                shown = (path.relative_to(base) if path.is_relative_to(base) else path).as_posix()
+                if is_hidden(path):  # by its content, which is the same whatever it is called and whoever has the key
+                    shown = dataset.hashes[i].hex() if dataset.hashes else pseudonym("file", shown)
+                sha.update(os.fsencode(f"{shown}\n"))
         sha.update(dataset.labels.astype("<i8").data)
     return sha.hexdigest()
 
