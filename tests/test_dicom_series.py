@@ -234,6 +234,7 @@ def series_tree(root: Path, count: int = 6, shape=(8, 16, 16)) -> Path:
     return root
 
 
+@pytest.mark.full
 @pytest.mark.filterwarnings("ignore")
 def test_a_series_is_segmented_by_the_commands(tmp_path, capsys):
     """train, predict as DICOM SEG and as NIfTI, each named by a number."""
