@@ -240,7 +240,20 @@ def test_a_series_is_segmented_by_the_commands(tmp_path, capsys):
     """train, predict as DICOM SEG and as NIfTI, each named by a number."""
     data = series_tree(tmp_path / "data")
     run = tmp_path / "run"
-    options = ["--task", "segmentation", "--steps", 2, "--batch", 1, "--patch", "16,16,8", "--overlap", 0, "--backend", "numpy"]
+    options = [
+        "--task",
+        "segmentation",
+        "--steps",
+        2,
+        "--batch",
+        1,
+        "--patch",
+        "16,16,8",
+        "--overlap",
+        0,
+        "--backend",
+        "numpy",
+    ]
     network = ["unet3d", "--option", "padding=same", "--option", "base=2", "--option", "depth=2"]
     code, _, err = invoke(capsys, "train", *network, "--data", data, "--out", run, "--workers", 0, *options)
     assert code == 0, err

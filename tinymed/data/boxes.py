@@ -33,7 +33,7 @@ from .lists import (
 from .patients import identify
 from .remarks import remark
 from .splits import image_hashes, leak_check
-from .tables import refuse_columns, split_of
+from .tables import Columns, refuse_columns, split_of
 from .walk import Account, files_below
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -95,17 +95,6 @@ class BoxDataset(Dataset):
     def sorted_boxes(self, index: int) -> list[list[float]]:
         """Return class and corners of each box, in one order."""
         return sorted([float(k), *box] for k, box in zip(self.kinds[index], self.boxes[index].tolist(), strict=True))
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Which columns of a list mean what.  None: the first of the usual names, see `lists`."""
-
-    path: str | None = None
-    label: str | None = None
-    group: str | None = None
-    split: str | None = None
-    suffix: str | None = None
 
 
 def open_boxes(
