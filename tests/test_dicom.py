@@ -176,9 +176,15 @@ class TestValues:
     def test_windows_are_those_of_the_standard(self, tmp_path, function):
         """The oracle is pydicom's, whose output covers the range of the stored bits."""
         path = save(
-            tmp_path / "a.dcm", GREY, 12, WindowCenter=[2000, 7], WindowWidth=[900, 9], VOILUTFunction=function,
-            RescaleSlope=1, RescaleIntercept=0,
-        )  # fmt: off
+            tmp_path / "a.dcm",
+            GREY,
+            12,
+            WindowCenter=[2000, 7],
+            WindowWidth=[900, 9],
+            VOILUTFunction=function,
+            RescaleSlope=1,
+            RescaleIntercept=0,
+        )
         wanted = pydicom.pixels.apply_windowing(GREY.astype(np.int32), pydicom.dcmread(path)) * (255 / 4095)
         assert np.allclose(decode(path)[:, :, 0], wanted, atol=0.02)
 

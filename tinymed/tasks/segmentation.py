@@ -50,7 +50,7 @@ from .results.mask_results import mask_text, measured_classes, save_case_overlay
 Sets = dict[str, MaskDataset]
 MANY = 20  # images, from which on recording the network's program costs less than it saves
 COLUMNS = ("path_column", "mask_column", "split_column", "group_column", "suffix")
-READING = {"white": float, "window": parse_window, "page": int}
+READING: dict[str, Callable[[Any], Any]] = {"white": float, "window": parse_window, "page": int}
 
 # Where the options do not say otherwise.  Small batches, since an image is as many examples as it has pixels.
 DEFAULTS = {
